@@ -1,0 +1,212 @@
+# Makefile - builds Driftline and its tests; one file, everything made goes under build/.
+#
+# make help lists the targets. On the command line: V=1 shows the commands, T=name picks tests,
+# DRIFTLINE_PORTABLE=1 leaves out -march=native, DRIFTLINE_WITHOUT="faiss cuda" leaves out parts.
+# What this machine has is found once by src/build/configure.sh, which writes build/config.mk.
+
+MODE ?= release
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
+export CC CXX
+
+OUT := build/$(MODE)
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+# Goals that only print, fetch or remove must not set off an installation.
+UNCONFIGURED := help deps deps-test deps-lint peers clean distclean format
+GOALS := $(or $(MAKECMDGOALS),all)
+GROUPS := build $(if $(filter test asan tsan coverage fuzz build-tests,$(GOALS)),test) \
+          $(if $(filter lint fuzz,$(GOALS)),lint)
+ifneq ($(filter-out $(UNCONFIGURED),$(GOALS)),)
+include build/config.mk
+endif
+
+build/config.mk: FORCE
+	@src/build/configure.sh $(GROUPS)
+
+## help: this list
+help:
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 14
+
+# ---------------------------------------------------------------------------------------- flags
+
+PORTABLE := $(filter-out 0,$(DRIFTLINE_PORTABLE))
+ARCH := $(if $(PORTABLE),-march=x86-64-v2,-march=native)
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wpointer-arith -Werror
+WARN_C := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
+
+MODE_release := -O3
+MODE_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+MODE_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+MODE_coverage := -O0 --coverage
+MODE_FLAGS := $(MODE_$(MODE))
+
+INCLUDES := -I. -Isrc -I$(OUT)/include
+CPPFLAGS_ALL = $(INCLUDES) $(DEP_CFLAGS) $(CPPFLAGS)
+CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
+CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(ARCH) -g $(WARN) $(CXXFLAGS)
+LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)
+LIBS = $(DEP_LIBS) -ldl -lpthread -lm
+
+# Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
+KERNEL_CFLAGS := -std=c11 $(filter-out --coverage,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
+KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize -ffp-contract=off
+KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt
+KERNEL_avx512 := $(KERNEL_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vpopcntdq
+kernel_flags = $(foreach set,scalar avx2 avx512,$(if $(filter $(set)%,$(notdir $(1))),$(KERNEL_$(set))))
+
+# -------------------------------------------------------------------------------------- sources
+
+KERNEL_SOURCES := $(wildcard kernels/*.c)
+CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
+# algorithms/skeleton is copied by `./harness new` and is itself a method, so it is built like one.
+SOURCES := $(wildcard kernels/cuda/*.c src/core/*.c src/data/*.c src/harness/*.c \
+                      algorithms/*.c algorithms/*/*.c algorithms/*/*/*.c)
+CXX_SOURCES := $(if $(HAVE_CXX),$(wildcard algorithms/*/*.cc))
+
+# A method whose library is not there is left out whole; registry.def asks for the same macro.
+ifndef HAVE_FAISS
+SOURCES := $(filter-out algorithms/faiss/%,$(SOURCES))
+CXX_SOURCES := $(filter-out algorithms/faiss/%,$(CXX_SOURCES))
+endif
+ifndef HAVE_HNSWLIB
+SOURCES := $(filter-out algorithms/hnswlib/%,$(SOURCES))
+CXX_SOURCES := $(filter-out algorithms/hnswlib/%,$(CXX_SOURCES))
+endif
+
+objects = $(patsubst %,$(OUT)/obj/%.o,$(1))
+MAIN := $(call objects,$(wildcard src/harness/main.c))
+OBJECTS := $(call objects,$(KERNEL_SOURCES) $(SOURCES) $(CXX_SOURCES))
+LINK = $(if $(CXX_SOURCES),$(CXX),$(CC))
+
+# ---------------------------------------------------------------------------------------- build
+
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2))
+
+## all: the program, build/driftline
+all: build/driftline $(if $(and $(NVCC),$(CUDA_SOURCES)),build/libdriftline_cuda.so)
+
+build/driftline: build/release/driftline
+	$(Q)ln -sfn release/driftline $@
+
+$(OUT)/driftline: $(OBJECTS)
+	$(if $(MAIN),,$(error src/harness/main.c is not there))
+	$(call say,LINK,$@)
+	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(OBJECTS) $(LIBS)
+
+$(OUT)/libdriftline.a: $(filter-out $(MAIN),$(OBJECTS))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(call objects,$(KERNEL_SOURCES)): $(OUT)/obj/%.c.o: %.c $(OUT)/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(KERNEL_CFLAGS) $(call kernel_flags,$<) -MMD -MP -c -o $@ $<
+
+$(OUT)/obj/%.c.o: %.c $(OUT)/flags | $(OUT)/include/build_info.h
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(OUT)/obj/%.cc.o: %.cc $(OUT)/flags | $(OUT)/include/build_info.h
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# For every GPU of the last ten years nvcc knows, so that a build outlives the card it was made beside.
+build/libdriftline_cuda.so: $(CUDA_SOURCES) $(wildcard kernels/cuda/*.h kernels/*.h) $(OUT)/flags
+	$(call say,NVCC,$@)
+	$(Q)$(NVCC) -O3 -std=c++17 -arch=all-major -I. -Xcompiler -fPIC,-Wall,-Wextra -shared -o $@ $(CUDA_SOURCES)
+
+# Written only when they differ, so that what depends on them is rebuilt exactly then.
+write_if_changed = mkdir -p $(@D) && cat >$@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+
+# -march=native means another thing on another processor: hence the list of what it turns on.
+define FLAGS_TEXT
+$(shell $(CC) --version | head -n 1)
+$(if $(CXX_SOURCES),$(shell $(CXX) --version | head -n 1))
+$(CPPFLAGS_ALL) $(CFLAGS_ALL) $(CXXFLAGS_ALL) $(KERNEL_CFLAGS)
+$(LDFLAGS_ALL) $(LIBS)
+native: $(shell $(CC) -march=native -Q --help=target 2>/dev/null | grep -E 'enabled|-march=|-mtune=' | cksum)
+endef
+$(OUT)/flags: export TEXT = $(FLAGS_TEXT)
+$(OUT)/flags: FORCE
+	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
+
+define BUILD_INFO
+/* build_info.h - how this program was built. Written by the Makefile. */
+#define BUILD_COMPILER "$(shell $(CC) --version | head -n 1)"
+#define BUILD_CFLAGS "$(strip -std=c11 $(MODE_FLAGS) $(ARCH) $(CFLAGS))"
+#define BUILD_MODE "$(MODE)"
+#define BUILD_PORTABLE $(if $(PORTABLE),1,0)
+#define BUILD_GIT_COMMIT "$(shell git rev-parse --verify -q HEAD 2>/dev/null)"
+/* 1 where the sources differ from that commit. */
+#define BUILD_GIT_DIRTY $(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)
+/* X(name, version, flags, simd), one for each peer compiled in */
+#define BUILD_PEERS(X) $(PEERS_INFO)
+/* X(name, why it is not in this build and what brings it) */
+#define BUILD_MISSING(X) $(MISSING_PARTS)
+endef
+$(OUT)/include/build_info.h: export TEXT = $(BUILD_INFO)
+$(OUT)/include/build_info.h: FORCE
+	@printf '%s\n' "$$TEXT" | { $(write_if_changed); }
+
+# ---------------------------------------------------------------------------------------- tests
+
+# tests/KIND/test_*.c are programs; where a kind has none, its files make one program named after it.
+# Any other file there, or in tests/ itself, is help that the programs may use.
+TEST_KINDS := unit contract recall
+kind_files = $(wildcard tests/$(1)/*.c)
+kind_programs = $(or $(patsubst %.c,%,$(wildcard tests/$(1)/test_*.c)),$(if $(kind_files),tests/$(1)/$(1)))
+TEST_PROGRAMS := $(foreach kind,$(TEST_KINDS),$(call kind_programs,$(kind)))
+TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)),$(wildcard tests/*.c) \
+             $(foreach kind,$(TEST_KINDS),$(call kind_files,$(kind))))
+FUZZ_TARGETS := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+TEST_SCRIPTS := $(wildcard tests/cli/test_*.sh)
+TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c))
+
+# T=name: the tests with that in their path and, where it names a method, the contract for that one alone.
+METHOD := $(if $(T),$(shell grep -rqsF '.name = "$(T)"' algorithms && echo $(T)))
+chosen = $(if $(T),$(foreach test,$(1),$(if $(findstring $(T),$(test)),$(test))),$(1))
+CHOSEN_TESTS := $(sort $(call chosen,$(TEST_PROGRAMS)) $(if $(METHOD),$(filter tests/contract/%,$(TEST_PROGRAMS))))
+CHOSEN_FUZZ := $(call chosen,$(FUZZ_TARGETS))
+CHOSEN_SCRIPTS := $(call chosen,$(TEST_SCRIPTS))
+SANITIZED_TESTS := $(filter tests/unit/% tests/contract/%,$(CHOSEN_TESTS)) $(CHOSEN_FUZZ)
+
+$(addprefix $(OUT)/,$(TEST_PROGRAMS)): $(OUT)/%: $(OUT)/obj/%.c.o $(OUT)/libtesting.a $(OUT)/libdriftline.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -o $@ $^ $(OUT)/libdriftline.a -lcmocka $(LIBS)
+
+$(OUT)/libtesting.a: $(call objects,$(TEST_HELP))
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+
+# Without a fuzzer: each file of the corpus once.
+$(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(OUT)/obj/tests/fuzz/replay.c.o $(OUT)/libdriftline.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(TEST_PLUGINS): $(OUT)/%.so: %.c $(OUT)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -MMD -MP -o $@ $<
+
+build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
+
+## test: every test, a few minutes; T=divf for a part
+test: all build-tests
+	@src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
+
+## asan: unit and contract tests under the address and undefined-behaviour sanitizers
+## tsan: the same under the thread sanitizer
+asan tsan:
+	@$(MAKE) MODE=$@ test-sanitized
+
+test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS)
+	@src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
+
+.PHONY: FORCE help all build-tests test asan tsan test-sanitized
+FORCE:
+
+-include $(OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
+         $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP)) $(TEST_PLUGINS:.so=.d)

@@ -1,0 +1,92 @@
+#!/bin/sh
+# configure.sh - writes build/config.mk: where the libraries are, which optional parts this machine has.
+#
+#   configure.sh [GROUP...]    groups of deps.sh that must be there first
+#
+# Runs at every make, so it ends at once while nothing it depends on has changed. A missing optional part
+# leaves out a method or a format and is named once, when the choice is made.
+# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib hdf5 cuda),
+# FAISS_PREFIX (a native FAISS with its C API).
+set -u
+
+CC=${CC:-gcc}
+CXX=${CXX:-g++}
+here=$(dirname "$0")
+out=build/config.mk
+
+say() { printf 'driftline: %s\n' "$*" >&2; }
+
+mkdir -p build
+"$here/deps.sh" "${@:-build}"
+case $? in
+    0 | 3) ;;
+    *) say "some packages that the build cannot do without are missing (above)"; exit 1 ;;
+esac
+
+# Everything the answers below depend on.
+key=$(
+    printf '%s\n' "$CC" "$CXX" "${DRIFTLINE_PORTABLE:-}" "${DRIFTLINE_WITHOUT:-}" "${FAISS_PREFIX:-}" \
+        "${DRIFTLINE_CACHE:-}" "${NVCC:-}" "$PATH"
+    "$CC" -dumpfullversion
+    grep -m 1 '^flags' /proc/cpuinfo
+    stat -c %Y /var/lib/dpkg/status "$here"/configure.sh "$here"/peer-*.sh 2>/dev/null
+)
+key=$(printf '%s' "$key" | cksum)
+if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ]; then
+    exit 0
+fi
+
+without() {
+    case " ${DRIFTLINE_WITHOUT:-} " in *" $1 "*) return 0 ;; esac
+    return 1
+}
+missing=
+leave_out() { # NAME WHAT-IT-COSTS WHAT-BRINGS-IT
+    missing="$missing X(\"$1\", \"$3\")"
+    say "building without $1: $2; $3"
+}
+
+needed="lua5.4 openblas jansson zlib libxxhash libcrypto"
+# shellcheck disable=SC2086  # a list of names
+if ! pkg-config --exists --print-errors $needed; then
+    say "pkg-config does not know one of: $needed"
+    exit 1
+fi
+# shellcheck disable=SC2086
+cflags=$(pkg-config --cflags $needed | sed 's/-I/-isystem /g')
+# shellcheck disable=SC2086
+libs=$(pkg-config --libs $needed)
+defines=
+
+have_cxx=
+command -v "$CXX" >/dev/null && have_cxx=1
+
+if without hdf5; then
+    leave_out hdf5 "no HDF5 files" "DRIFTLINE_WITHOUT names it"
+elif pkg-config --exists hdf5; then
+    defines="$defines -DHAVE_HDF5"
+    cflags="$cflags $(pkg-config --cflags hdf5 | sed 's/-I/-isystem /g')"
+    libs="$libs $(pkg-config --libs hdf5)"
+else
+    leave_out hdf5 "no HDF5 files" "apt-get install libhdf5-dev brings it"
+fi
+
+nvcc=
+if without cuda; then
+    leave_out cuda "no GPU kernels" "DRIFTLINE_WITHOUT names it"
+else
+    for candidate in "${NVCC:-nvcc}" /usr/local/cuda/bin/nvcc; do
+        nvcc=$(command -v "$candidate") && break
+    done
+    [ -n "$nvcc" ] || leave_out cuda "no GPU kernels" "nvcc of the CUDA Toolkit brings it"
+fi
+
+{
+    printf '# Written by src/build/configure.sh; do not edit.\n'
+    printf '# key %s\n' "$key"
+    printf 'DEP_CFLAGS := %s %s\n' "$defines" "$cflags"
+    printf 'DEP_LIBS := %s\n' "$libs"
+    printf 'HAVE_CXX := %s\n' "$have_cxx"
+    printf 'NVCC := %s\n' "$nvcc"
+    printf 'MISSING_PARTS := %s\n' "$missing"
+} >"$out.$$" && mv "$out.$$" "$out"

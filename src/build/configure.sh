@@ -27,12 +27,17 @@ esac
 key=$(
     printf '%s\n' "$CC" "$CXX" "${DRIFTLINE_PORTABLE:-}" "${DRIFTLINE_WITHOUT:-}" "${FAISS_PREFIX:-}" \
         "${DRIFTLINE_CACHE:-}" "${NVCC:-}" "$PATH"
-    "$CC" -dumpfullversion
+    "$CC" --version
     grep -m 1 '^flags' /proc/cpuinfo
     stat -c %Y /var/lib/dpkg/status "$here"/configure.sh "$here"/peer-*.sh 2>/dev/null
 )
 key=$(printf '%s' "$key" | cksum)
-if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ]; then
+peers_still_there() {
+    for prefix in $(sed -n 's/^PEER_PREFIXES := //p' "$out"); do
+        [ -d "$prefix" ] || return 1
+    done
+}
+if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && peers_still_there; then
     exit 0
 fi
 
@@ -81,12 +86,49 @@ else
     [ -n "$nvcc" ] || leave_out cuda "no GPU kernels" "nvcc of the CUDA Toolkit brings it"
 fi
 
+# {"name": "N", "version": ...} -> X("N", ...), in build.json's order: name version compiler flags simd
+peer_info() {
+    printf ' X(%s)' "$(sed 's/"[a-z]*": //g; s/[{}]//g')"
+}
+peers_info=
+prefixes=
+use_peer() { # NAME WHAT-IT-COSTS SCRIPT
+    if without "$1"; then
+        leave_out "$1" "$2" "DRIFTLINE_WITHOUT names it"
+        return 1
+    elif [ -z "$have_cxx" ]; then
+        leave_out "$1" "$2" "apt-get install g++ brings what compiles it"
+        return 1
+    elif ! prefix=$("$here/$3"); then
+        leave_out "$1" "$2" "make peers tries again (the cause is above)"
+        return 1
+    fi
+    cflags="$cflags -isystem $prefix/include"
+    prefixes="$prefixes $prefix"
+    peers_info="$peers_info$("$here/$3" --describe | peer_info)"
+}
+have_faiss=
+have_hnswlib=
+if use_peer faiss "no faiss-* methods" peer-faiss.sh; then
+    have_faiss=1
+    defines="$defines -DHAVE_FAISS"
+    libs="$libs -L$prefix/lib -Wl,-rpath,$prefix/lib -lfaiss_c -lfaiss -lgomp"
+fi
+if use_peer hnswlib "no hnswlib method" peer-hnswlib.sh; then
+    have_hnswlib=1
+    defines="$defines -DHAVE_HNSWLIB"
+fi
+
 {
     printf '# Written by src/build/configure.sh; do not edit.\n'
     printf '# key %s\n' "$key"
     printf 'DEP_CFLAGS := %s %s\n' "$defines" "$cflags"
     printf 'DEP_LIBS := %s\n' "$libs"
     printf 'HAVE_CXX := %s\n' "$have_cxx"
+    printf 'HAVE_FAISS := %s\n' "$have_faiss"
+    printf 'HAVE_HNSWLIB := %s\n' "$have_hnswlib"
+    printf 'PEER_PREFIXES := %s\n' "$prefixes"
+    printf 'PEERS_INFO := %s\n' "$peers_info"
     printf 'NVCC := %s\n' "$nvcc"
     printf 'MISSING_PARTS := %s\n' "$missing"
 } >"$out.$$" && mv "$out.$$" "$out"

@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# peer-cache.sh - sourced by peer-*.sh: where built peers live, and how one gets there whole or not at all.
+#
+# A peer's folder is peers/NAME-VERSION-HASH in DRIFTLINE_CACHE, the hash over all that its content depends
+# on; it holds the peer and build.json. A second clone, or a `make clean`, costs no second build.
+
+cache=${DRIFTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/driftline}
+peers=$cache/peers
+
+say() { printf 'driftline: %s\n' "$*" >&2; }
+fail() {
+    say "$*"
+    exit 1
+}
+
+short_hash() { sha256sum | cut -c1-12; }
+
+check_sha256() { # FILE EXPECTED
+    local got
+    got=$(sha256sum "$1" | cut -d' ' -f1)
+    [ "$got" = "$2" ] || fail "${1##*/}: sha256 is $got, expected $2; refused"
+}
+
+# The widest vector registers that a library's machine code uses: avx512, avx2 or none. A few stray
+# instructions, of functions chosen at run time, do not count.
+simd_of() { # FILE
+    objdump -d "$1" 2>/dev/null | awk '
+        /%zmm/ { zmm++ } /%ymm/ { ymm++ }
+        END { print (zmm > 1000 ? "avx512" : (ymm > 1000 ? "avx2" : "none")) }'
+}
+
+# Calls `build_peer TEMPORARY-FOLDER` unless $1 is there. Two makes at once: the second waits and finds it made.
+publish() { # PREFIX
+    [ -e "$1/build.json" ] && return
+    mkdir -p "$peers" || fail "cannot write the cache $peers; DRIFTLINE_CACHE names another"
+    exec 9>"$1.lock"
+    if ! flock -n 9; then
+        say "waiting for another build of ${1##*/}"
+        flock 9
+    fi
+    [ -e "$1/build.json" ] && return
+    local whole
+    whole=$(mktemp -d "$peers/.new.XXXXXX") || exit 1
+    # shellcheck disable=SC2064  # the name as it is now
+    trap "rm -rf '$whole'" EXIT
+    trap 'exit 130' INT TERM
+    build_peer "$whole"
+    chmod 755 "$whole"
+    rm -rf "$1"
+    mv "$whole" "$1"
+}

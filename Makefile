@@ -45,7 +45,8 @@ MODE_coverage := -O0 --coverage
 MODE_FLAGS := $(MODE_$(MODE))
 
 INCLUDES := -I. -Isrc -I$(OUT)/include
-CPPFLAGS_ALL = $(INCLUDES) $(DEP_CFLAGS) $(CPPFLAGS)
+# POSIX for all; a file that needs more of the system defines _GNU_SOURCE itself.
+CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L $(DEP_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)

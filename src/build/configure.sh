@@ -33,7 +33,8 @@ key=$(
 )
 key=$(printf '%s' "$key" | cksum)
 peers_still_there() {
-    for prefix in $(sed -n 's/^PEER_PREFIXES := //p' "$out"); do
+    prefixes=$(sed -n 's/^PEER_PREFIXES := //p' "$out")
+    for prefix in $prefixes; do
         [ -d "$prefix" ] || return 1
     done
 }

@@ -6,6 +6,12 @@
 
 cache=${DRIFTLINE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/driftline}
 peers=$cache/peers
+case $cache in
+    *[[:space:]]*)
+        printf 'driftline: peers: no spaces please in the cache folder "%s"; DRIFTLINE_CACHE names another\n' "$cache" >&2
+        exit 1
+        ;;
+esac
 
 say() { printf 'driftline: %s\n' "$*" >&2; }
 fail() {

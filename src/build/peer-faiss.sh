@@ -25,7 +25,7 @@ prefix_here() {
     local hash
     hash=$({
         "$CXX" --version | head -n 1
-        printf '%s\n' "$flags" "$tarball_sha256" "recipe 1"
+        printf '%s\n' "$flags" "$tarball_sha256" "recipe 2"
         [ "$portable" = 1 ] || grep -m 1 '^flags' /proc/cpuinfo
     } | short_hash)
     printf '%s/faiss-%s-%s\n' "$peers" "$version" "$hash"
@@ -38,9 +38,10 @@ describe() { # PREFIX VERSION COMPILER FLAGS
 
 # A FAISS of the user's: only its version and its machine code can tell about it.
 foreign() { # PREFIX
-    [ -e "$1/lib/libfaiss_c.so" ] && [ -e "$1/lib/libfaiss.so" ] ||
+    if [ ! -e "$1/lib/libfaiss_c.so" ] || [ ! -e "$1/lib/libfaiss.so" ]; then
         fail "FAISS_PREFIX: $1/lib has no libfaiss.so and libfaiss_c.so;" \
             "build FAISS with -DFAISS_ENABLE_C_API=ON -DBUILD_SHARED_LIBS=ON"
+    fi
     if [ "$2" != --describe ]; then
         printf '%s\n' "$1"
         return
@@ -59,6 +60,7 @@ fi
 # and caches of its own: that needs neither root nor a deb-src line in the system's configuration.
 fetch() { # FOLDER
     local apt=$1/apt mirror
+    # shellcheck disable=SC2016  # apt's variables
     mirror=$(apt-get indextargets --format '$(REPO_URI) $(COMPONENT) $(ORIGIN) $(LABEL) $(CODENAME)' \
         'Created-By: Packages' | awk '$2 == "main" && $3 == "Debian" && $4 == "Debian" && $5 !~ /-/ { print $1; exit }')
     [ -n "$mirror" ] || fail "FAISS: apt knows no Debian mirror here (is apt-get update needed?)"
@@ -72,6 +74,7 @@ fetch() { # FOLDER
     check_sha256 "$1/$tarball" "$tarball_sha256"
 }
 
+# shellcheck disable=SC2016  # the linker's $ORIGIN
 compile() { # FOLDER-WITH-TARBALL
     mkdir "$1/source"
     tar -xzf "$1/$tarball" -C "$1/source" --strip-components=1 || return 1
@@ -108,14 +111,17 @@ build_peer() { # FOLDER
     mkdir -p "$1/lib" "$1/include/faiss/c_api"
     cp "$work"/build/faiss/libfaiss.so "$work"/build/c_api/libfaiss_c.so "$1/lib/"
     (cd "$work/source" && find faiss -name '*.h' -exec cp --parents -t "$1/include" {} +)
-    cp "$work"/source/c_api/*.h "$1/include/faiss/c_api/"
+    (cd "$work/source/c_api" && find . -name '*.h' ! -path './gpu/*' -exec cp --parents -t "$1/include/faiss/c_api" {} +)
     cp "$work"/source/LICENSE "$1/"
     describe "$1" "$version" "$("$CXX" --version | head -n 1)" "$flags" >"$1/build.json"
 }
 
 prefix=$(prefix_here)
 case ${1:-} in
-    "") publish "$prefix" && printf '%s\n' "$prefix" ;;
+    "")
+        publish "$prefix"
+        printf '%s\n' "$prefix"
+        ;;
     --prefix) printf '%s\n' "$prefix" ;;
     --describe) cat "$prefix/build.json" ;;
     *) fail "peer-faiss.sh: unknown option $1" ;;

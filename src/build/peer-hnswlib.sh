@@ -31,7 +31,10 @@ build_peer() { # FOLDER
 
 prefix=$peers/hnswlib-$version-$(printf '%s' "$tarball_sha256" | short_hash)
 case ${1:-} in
-    "") publish "$prefix" && printf '%s\n' "$prefix" ;;
+    "")
+        publish "$prefix"
+        printf '%s\n' "$prefix"
+        ;;
     --describe) cat "$prefix/build.json" ;;
     *) fail "peer-hnswlib.sh: unknown option $1" ;;
 esac

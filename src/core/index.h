@@ -210,8 +210,9 @@ struct index_ops {
     const struct index_txn_ops *txn;
 };
 
-/* The one symbol of a plugin: `const struct index_ops *driftline_plugin(void)`. */
+/* The one symbol of a plugin. The program itself does not define it. */
 #define INDEX_PLUGIN_SYMBOL "driftline_plugin"
+const struct index_ops *driftline_plugin(void);
 
 /* Whether ops->spaces holds (element, metric). */
 bool index_takes(const struct index_ops *, enum element, enum metric);

@@ -19,7 +19,7 @@ double rng_unit(struct rng *);                /* uniform in [0, 1) */
 double rng_normal(struct rng *);              /* mean 0, variance 1 (polar method, one value a call) */
 void rng_shuffle_u32(struct rng *, uint32_t *values, size_t n);
 void rng_shuffle_u64(struct rng *, uint64_t *values, size_t n);
-/* m distinct numbers of 0 .. n-1 in random order (Floyd), m <= n. */
+/* m distinct numbers of 0 .. n-1 in random order, m <= n; needs no memory. */
 void rng_sample(struct rng *, uint64_t n, size_t m, uint64_t *out);
 /* One 64-bit mix of two numbers (splitmix64's finaliser): for seeds and hashing, not a stream. */
 uint64_t rng_mix(uint64_t a, uint64_t b);

@@ -1,0 +1,353 @@
+/* checked.c - what a caller may get wrong, looked at before a method sees it. */
+#include "checked.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define DIM_MAX 65535 /* kernels.h: integer sums are exact up to here */
+
+int index_ops_check(const struct index_ops *ops, struct error *err)
+{
+    if (!ops)
+        return fail(err, ERR_VERSION, "a method gave no struct index_ops");
+    if (ops->abi != INDEX_ABI)
+        return fail(err, ERR_VERSION, "a method has ABI %" PRIu32 ", this program %d; build both from one src/core/index.h",
+                    ops->abi, INDEX_ABI);
+    if (!ops->name || !*ops->name)
+        return fail(err, ERR_VERSION, "a method has no name; set .name in its struct index_ops");
+    const struct {
+        const char *field;
+        bool there;
+    } mandatory[] = {
+        { "summary", ops->summary && *ops->summary },
+        { "source", ops->source && *ops->source },
+        { "spaces", ops->spaces && (int)ops->spaces->element != -1 },
+        { "create", ops->create != NULL },
+        { "destroy", ops->destroy != NULL },
+        { "insert", ops->insert != NULL },
+        { "search", ops->search != NULL },
+        { "params_bytes", !param_count(ops->params) || ops->params_bytes },
+        { "knobs_bytes", !param_count(ops->knobs) || ops->knobs_bytes },
+        { "train (its flags say INDEX_NEEDS_TRAIN)", !(ops->flags & INDEX_NEEDS_TRAIN) || ops->train },
+    };
+    for (size_t i = 0; i < sizeof mandatory / sizeof *mandatory; i++)
+        if (!mandatory[i].there)
+            return fail(err, ERR_VERSION, "method \"%s\" lacks .%s in its struct index_ops", ops->name,
+                        mandatory[i].field);
+    return OK;
+}
+
+static int check_env(const struct index_ops *ops, const struct index_env *env)
+{
+    struct error *err = env->error;
+    if (env->dim == 0 || env->dim > DIM_MAX)
+        return fail(err, ERR_DIMENSION, "method \"%s\": dimension %zu; expected 1 .. %d", ops->name, env->dim, DIM_MAX);
+    if (env->element == ELEMENT_B64 && env->dim != 64)
+        return fail(err, ERR_DIMENSION, "method \"%s\": b64 codes have dimension 64, not %zu", ops->name, env->dim);
+    if (!index_takes(ops, env->element, env->metric))
+        return fail(err, ERR_DIMENSION, "method \"%s\" does not take %s vectors under %s (./harness describe %s)",
+                    ops->name, element_name(env->element), metric_name(env->metric), ops->name);
+    if ((ops->flags & INDEX_ON_DISK) && !env->dir)
+        return fail(err, ERR_ARGUMENT, "method \"%s\" works on disk and was given no folder", ops->name);
+    return OK;
+}
+
+static int begin(struct checked *c, const struct index_ops *ops, const struct index_env *env)
+{
+    *c = (struct checked){ .error = env->error };
+    idmap_init(&c->live, NULL);
+    int rc = index_ops_check(ops, env->error);
+    if (rc == OK)
+        rc = check_env(ops, env);
+    c->ops = ops;
+    return rc;
+}
+
+int index_open(struct checked *c, const struct index_ops *ops, const struct index_env *env, const void *params)
+{
+    int rc = begin(c, ops, env);
+    if (rc == OK && !params && param_count(ops->params))
+        rc = fail(env->error, ERR_ARGUMENT, "method \"%s\": create without its parameters (param_defaults())", ops->name);
+    if (rc == OK)
+        rc = ops->create(&c->index, env, params);
+    if (rc != OK)
+        c->index = NULL;
+    return rc;
+}
+
+int index_open_saved(struct checked *c, const struct index_ops *ops, const struct index_env *env, const char *dir,
+                     const struct checked *from)
+{
+    int rc = begin(c, ops, env);
+    if (rc == OK && !ops->load)
+        rc = fail(env->error, ERR_UNSUPPORTED, "method \"%s\" cannot load", ops->name);
+    if (rc == OK && from && !idmap_reserve(&c->live, from->live.n))
+        rc = fail(env->error, ERR_NO_MEMORY, "load: no memory for %zu ids", from->live.n);
+    uint64_t id;
+    for (size_t at = 0; rc == OK && from && idmap_next(&from->live, &at, &id, NULL);)
+        (void)idmap_put(&c->live, id, 1); /* reserved */
+    if (rc == OK)
+        rc = ops->load(&c->index, env, dir);
+    if (rc != OK) {
+        c->index = NULL;
+        idmap_free(&c->live);
+    }
+    return rc;
+}
+
+void index_close(struct checked *c)
+{
+    if (c->index)
+        c->ops->destroy(c->index);
+    c->index = NULL;
+    idmap_free(&c->live);
+}
+
+/* The largest bit pattern of the row's magnitudes: 0 for a row of zeros, at least INFINITY's where a component is not
+   finite. A maximum of integers vectorises; a sum of floats may not be reordered. */
+static uint32_t magnitude_f32(const unsigned char *row, size_t dim)
+{
+    uint32_t most = 0;
+    for (size_t j = 0; j < dim; j++) {
+        uint32_t bits;
+        memcpy(&bits, row + j * sizeof bits, sizeof bits);
+        bits &= UINT32_C(0x7fffffff);
+        most = bits > most ? bits : most;
+    }
+    return most;
+}
+
+static uint32_t magnitude_u8(const unsigned char *row, size_t dim)
+{
+    uint32_t any = 0;
+    for (size_t j = 0; j < dim; j++)
+        any |= row[j];
+    return any;
+}
+
+#define INFINITY_BITS UINT32_C(0x7f800000)
+
+static int fail_component(struct checked *c, const unsigned char *row, size_t i, size_t dim, const char *what)
+{
+    for (size_t j = 0; j < dim; j++) {
+        float x;
+        memcpy(&x, row + j * sizeof x, sizeof x);
+        if (!isfinite(x))
+            return fail(c->error, ERR_NOT_FINITE, "%s: row %zu: component %zu is %s; expected a finite number", what, i,
+                        j, isnan(x) ? "NaN" : x > 0 ? "infinity" : "-infinity");
+    }
+    return fail(c->error, ERR_NOT_FINITE, "%s: row %zu has a component that is not finite", what, i);
+}
+
+int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
+{
+    const struct index_env *env = &c->index->env;
+    if (v.element != env->element)
+        return fail(c->error, ERR_DIMENSION, "%s: rows are %s; the index holds %s", what, element_name(v.element),
+                    element_name(env->element));
+    if (v.dim != env->dim)
+        return fail(c->error, ERR_DIMENSION, "%s: rows have dimension %zu; the index has %zu", what, v.dim, env->dim);
+    if (v.n > 0 && !v.rows)
+        return fail(c->error, ERR_ARGUMENT, "%s: %zu rows at a null pointer", what, v.n);
+    if (v.element == ELEMENT_B64 || (v.element == ELEMENT_U8 && env->metric != METRIC_COS))
+        return OK;
+    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    for (size_t i = 0; i < v.n; i++) {
+        const unsigned char *row = (const unsigned char *)v.rows + i * row_bytes;
+        const uint32_t most = v.element == ELEMENT_F32 ? magnitude_f32(row, v.dim) : magnitude_u8(row, v.dim);
+        if (most >= INFINITY_BITS)
+            return fail_component(c, row, i, v.dim, what);
+        if (most == 0 && env->metric == METRIC_COS)
+            return fail(c->error, ERR_ZERO_VECTOR, "%s: row %zu is a zero vector, which has no direction under cosine",
+                        what, i);
+    }
+    return OK;
+}
+
+/* No id twice, none ID_NONE. Ids usually ascend, and then no set is needed. */
+static int admit_ids(struct checked *c, const uint64_t *ids, size_t n, const char *what)
+{
+    if (n > 0 && !ids)
+        return fail(c->error, ERR_ARGUMENT, "%s: %zu ids at a null pointer", what, n);
+    bool ascending = true;
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] == ID_NONE)
+            return fail(c->error, ERR_ARGUMENT, "%s: row %zu: id %" PRIu64 " is reserved for \"no answer\"", what, i,
+                        ids[i]);
+        ascending &= i == 0 || ids[i - 1] < ids[i];
+    }
+    if (ascending)
+        return OK;
+    struct idmap seen;
+    idmap_init(&seen, NULL);
+    int rc = idmap_reserve(&seen, n) ? OK : fail(c->error, ERR_NO_MEMORY, "%s: no memory to compare %zu ids", what, n);
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        uint64_t first;
+        if (idmap_get(&seen, ids[i], &first))
+            rc = fail(c->error, ERR_DUPLICATE_ID, "%s: rows %" PRIu64 " and %zu both have id %" PRIu64, what, first, i,
+                      ids[i]);
+        else
+            (void)idmap_put(&seen, ids[i], i); /* reserved */
+    }
+    idmap_free(&seen);
+    return rc;
+}
+
+int index_admit_insert(struct checked *c, struct vectors v, const uint64_t *ids)
+{
+    int rc = index_admit_vectors(c, v, "insert");
+    if (rc == OK)
+        rc = admit_ids(c, ids, v.n, "insert");
+    for (size_t i = 0; i < v.n && rc == OK; i++)
+        if (idmap_get(&c->live, ids[i], NULL))
+            rc = fail(c->error, ERR_DUPLICATE_ID, "insert: row %zu: id %" PRIu64 " is already stored", i, ids[i]);
+    /* So that noting them afterwards cannot fail. */
+    if (rc == OK && !idmap_reserve(&c->live, c->live.n + v.n))
+        rc = fail(c->error, ERR_NO_MEMORY, "insert: no memory for %zu ids", c->live.n + v.n);
+    return rc;
+}
+
+int index_admit_remove(struct checked *c, const uint64_t *ids, size_t n)
+{
+    if (!c->ops->remove)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" cannot delete", c->ops->name);
+    int rc = admit_ids(c, ids, n, "delete");
+    for (size_t i = 0; i < n && rc == OK; i++)
+        if (!idmap_get(&c->live, ids[i], NULL))
+            rc = fail(c->error, ERR_UNKNOWN_ID, "delete: id %" PRIu64 " (number %zu) is not stored", ids[i], i);
+    return rc;
+}
+
+static int admit_queries(struct checked *c, struct vectors queries, const void *knobs, const struct id_filter *filter,
+                         const char *what)
+{
+    if (!knobs && param_count(c->ops->knobs))
+        return fail(c->error, ERR_ARGUMENT, "%s without the knobs of method \"%s\" (param_defaults())", what,
+                    c->ops->name);
+    if (filter && filter->n_ids > 0 && !filter->bits)
+        return fail(c->error, ERR_ARGUMENT, "%s: a filter over %" PRIu64 " ids at a null pointer", what, filter->n_ids);
+    return index_admit_vectors(c, queries, what);
+}
+
+int index_admit_search(struct checked *c, const struct search_request *r)
+{
+    if (r->k == 0)
+        return fail(c->error, ERR_ARGUMENT, "search: k is 0; expected at least 1");
+    if (c->k_max && r->k > c->k_max)
+        return fail(c->error, ERR_ARGUMENT, "search: k is %zu; expected at most %zu", r->k, c->k_max);
+    return admit_queries(c, r->queries, r->knobs, r->filter, "search");
+}
+
+int index_note_inserted(struct checked *c, const uint64_t *ids, size_t done)
+{
+    for (size_t i = 0; i < done; i++)
+        if (!idmap_put(&c->live, ids[i], 1))
+            return fail(c->error, ERR_NO_MEMORY, "insert: no memory for %zu ids", c->live.n + 1);
+    return OK;
+}
+
+void index_note_removed(struct checked *c, const uint64_t *ids, size_t done)
+{
+    for (size_t i = 0; i < done; i++)
+        (void)idmap_remove(&c->live, ids[i], NULL);
+}
+
+int index_train(struct checked *c, struct vectors sample)
+{
+    if (!c->ops->train)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has nothing to train", c->ops->name);
+    const int rc = index_admit_vectors(c, sample, "train");
+    return rc == OK ? c->ops->train(c->index, sample) : rc;
+}
+
+/* A method that miscounts would have its live set drift away from ours. */
+static int admit_done(struct checked *c, int rc, size_t done, size_t n, const char *what)
+{
+    if (done > n || (rc == OK && done != n))
+        return fail(c->error, ERR_INVARIANT, "method \"%s\": %s reports %zu of %zu rows done and %s", c->ops->name, what,
+                    done, n, error_name(rc));
+    return rc;
+}
+
+int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    size_t did = 0;
+    if (done)
+        *done = 0;
+    int rc = index_admit_insert(c, v, ids);
+    if (rc != OK || v.n == 0)
+        return rc;
+    rc = c->ops->insert(c->index, v, ids, &did);
+    rc = admit_done(c, rc, did, v.n, "insert");
+    if (did <= v.n)
+        (void)index_note_inserted(c, ids, did); /* reserved */
+    if (done)
+        *done = did;
+    return rc;
+}
+
+int index_remove(struct checked *c, const uint64_t *ids, size_t n, size_t *done)
+{
+    size_t did = 0;
+    if (done)
+        *done = 0;
+    int rc = index_admit_remove(c, ids, n);
+    if (rc != OK || n == 0)
+        return rc;
+    rc = c->ops->remove(c->index, ids, n, &did);
+    rc = admit_done(c, rc, did, n, "delete");
+    if (did <= n)
+        index_note_removed(c, ids, did);
+    if (done)
+        *done = did;
+    return rc;
+}
+
+int index_search(struct checked *c, const struct search_request *request, struct search_result *result)
+{
+    const int rc = index_admit_search(c, request);
+    if (rc != OK)
+        return rc;
+    if (request->queries.n > 0 && (!result->ids || !result->distances))
+        return fail(c->error, ERR_ARGUMENT, "search: nowhere to put the answers");
+    result->work = (struct work){ 0 };
+    return c->ops->search(c->index, request, result);
+}
+
+int index_range(struct checked *c, const struct range_request *request, struct range_result *result)
+{
+    if (!c->ops->range)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has no range search", c->ops->name);
+    if (isnan(request->radius))
+        return fail(c->error, ERR_ARGUMENT, "range: the radius is NaN");
+    const int rc = admit_queries(c, request->queries, request->knobs, request->filter, "range");
+    if (rc != OK)
+        return rc;
+    if (!result->found)
+        return fail(c->error, ERR_ARGUMENT, "range: nobody to take the answers");
+    result->work = (struct work){ 0 };
+    return c->ops->range(c->index, request, result);
+}
+
+int index_maintain(struct checked *c, uint64_t budget, bool *more)
+{
+    bool ignored;
+    if (!c->ops->maintain)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" needs no upkeep", c->ops->name);
+    more = more ? more : &ignored;
+    *more = false;
+    return c->ops->maintain(c->index, budget, more);
+}
+
+int index_save(struct checked *c, const char *dir)
+{
+    if (!c->ops->save)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" cannot save", c->ops->name);
+    return c->ops->save(c->index, dir);
+}
+
+int index_check(struct checked *c, struct stat_sink *sink)
+{
+    return c->ops->check ? c->ops->check(c->index, sink) : OK;
+}

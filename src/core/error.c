@@ -1,0 +1,157 @@
+/* error.c - recording the first failure, and guessing what a misspelt name meant. */
+#include "error.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Of several threads that fail at once the one that turns `code` from OK writes the text; readers look only after
+   the threads have met again. */
+static bool claim(struct error *err, int code)
+{
+    int free_code = OK;
+    return err && __atomic_compare_exchange_n(&err->code, &free_code, code, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+int fail(struct error *err, int code, const char *format, ...)
+{
+    assert(code != OK);
+    if (claim(err, code)) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(err->text, sizeof err->text, format, args);
+        va_end(args);
+    }
+    return code;
+}
+
+int fail_errno(struct error *err, int code, const char *format, ...)
+{
+    const int cause = errno;
+    assert(code != OK);
+    if (claim(err, code)) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(err->text, sizeof err->text, format, args);
+        va_end(args);
+        const size_t used = strlen(err->text);
+        char words[128];
+        /* strerror() may share a buffer between threads; this one does not. */
+        if (strerror_r(cause, words, sizeof words) != 0)
+            (void)snprintf(words, sizeof words, "errno %d", cause);
+        (void)snprintf(err->text + used, sizeof err->text - used, ": %s", words);
+    }
+    return code;
+}
+
+int fail_within(struct error *err, const char *format, ...)
+{
+    char prefixed[sizeof err->text];
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(prefixed, sizeof prefixed, format, args);
+    va_end(args);
+    const size_t used = n < 0 ? 0 : (size_t)n < sizeof prefixed ? (size_t)n : sizeof prefixed - 1;
+    const size_t room = sizeof prefixed - used;
+    /* Cut on purpose where it does not fit: the place is worth more than the sentence's end. */
+    const size_t old = strnlen(err->text, sizeof err->text - 1);
+    const size_t keep = room > 3 ? (old < room - 3 ? old : room - 3) : 0;
+    if (keep) {
+        memcpy(prefixed + used, ": ", 2);
+        memcpy(prefixed + used + 2, err->text, keep);
+        prefixed[used + 2 + keep] = '\0';
+    }
+    memcpy(err->text, prefixed, sizeof prefixed);
+    return err->code;
+}
+
+void error_clear(struct error *err)
+{
+    if (!err)
+        return;
+    __atomic_store_n(&err->code, OK, __ATOMIC_RELEASE);
+    err->text[0] = '\0';
+}
+
+const char *error_name(int code)
+{
+    static const struct {
+        int code;
+        const char *name;
+    } names[] = {
+        { OK, "OK" },
+        { ERR_ARGUMENT, "ERR_ARGUMENT" },
+        { ERR_DIMENSION, "ERR_DIMENSION" },
+        { ERR_NOT_FINITE, "ERR_NOT_FINITE" },
+        { ERR_ZERO_VECTOR, "ERR_ZERO_VECTOR" },
+        { ERR_DUPLICATE_ID, "ERR_DUPLICATE_ID" },
+        { ERR_UNKNOWN_ID, "ERR_UNKNOWN_ID" },
+        { ERR_UNTRAINED, "ERR_UNTRAINED" },
+        { ERR_UNSUPPORTED, "ERR_UNSUPPORTED" },
+        { ERR_CONFIG, "ERR_CONFIG" },
+        { ERR_IO, "ERR_IO" },
+        { ERR_CORRUPT, "ERR_CORRUPT" },
+        { ERR_VERSION, "ERR_VERSION" },
+        { ERR_NOT_FOUND, "ERR_NOT_FOUND" },
+        { ERR_FETCH, "ERR_FETCH" },
+        { ERR_NO_MEMORY, "ERR_NO_MEMORY" },
+        { ERR_PEER, "ERR_PEER" },
+        { ERR_INTERRUPTED, "ERR_INTERRUPTED" },
+        { ERR_INVARIANT, "ERR_INVARIANT" },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].code == code)
+            return names[i].name;
+    return "ERR_?";
+}
+
+#define NEAR_MAX 63
+
+/* Optimal string alignment distance, so that "nporbe" is one step from "nprobe". Both at most NEAR_MAX long. */
+static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
+{
+    size_t row[3][NEAR_MAX + 1];
+    for (size_t j = 0; j <= nb; j++)
+        row[0][j] = j;
+    for (size_t i = 1; i <= na; i++) {
+        size_t *now = row[i % 3], *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
+        now[0] = i;
+        for (size_t j = 1; j <= nb; j++) {
+            const size_t change = last[j - 1] + (a[i - 1] != b[j - 1]);
+            const size_t drop = last[j] + 1, add = now[j - 1] + 1;
+            size_t best = change < drop ? change : drop;
+            best = best < add ? best : add;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+                best = before[j - 2] + 1;
+            now[j] = best;
+        }
+    }
+    return row[na % 3][nb];
+}
+
+const char *error_near(const char *given, const char *const *names, size_t n)
+{
+    const size_t length = strlen(given);
+    if (length == 0 || length > NEAR_MAX)
+        return NULL;
+    const char *nearest = NULL;
+    /* A third of the longer of the two, and one step for the shortest names. */
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        const size_t other = strlen(names[i]);
+        if (other == 0 || other > NEAR_MAX)
+            continue;
+        const size_t longer = length > other ? length : other;
+        const size_t distance = edit_distance(given, length, names[i], other);
+        const size_t allowed = longer < 3 ? 1 : longer / 3;
+        if (distance <= allowed && distance < longer && distance < best) {
+            best = distance;
+            nearest = names[i];
+        }
+    }
+    return nearest;
+}

@@ -1,0 +1,215 @@
+/* mem.c - blocks with a size in front of them, so that an account can be kept and a big block can grow in place. */
+#define _GNU_SOURCE /* mremap */
+#include "mem.h"
+
+#include <assert.h>
+#include <string.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+/* Stands before every block; as long as the alignment we promise. */
+struct head {
+    size_t bytes;  /* as asked for */
+    size_t taken;  /* what the account was charged: head, block and rounding */
+    size_t mapped; /* length of the mapping; 0: from aligned_alloc */
+    uint64_t mark;
+    char pad[32];
+};
+
+#define ALIGN 64
+#define MARK UINT64_C(0x44524946544c4d42)
+_Static_assert(sizeof(struct head) == ALIGN, "a block must follow its head aligned");
+
+/* From here on a block is a mapping of its own: mremap() then moves pages instead of copying a growing index.
+   Sanitizers see only malloc's blocks, so under them everything comes from there. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MAP_FROM_BYTES SIZE_MAX
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#define MAP_FROM_BYTES SIZE_MAX
+#endif
+#endif
+#ifndef MAP_FROM_BYTES
+#define MAP_FROM_BYTES ((size_t)8 << 20)
+#endif
+#define PAGE_BYTES ((size_t)4096)
+
+static struct head *head_of(void *p)
+{
+    struct head *h = (struct head *)p - 1;
+    assert(h->mark == MARK);
+    return h;
+}
+
+/* Bytes the account is charged for a block; 0 where the size overflows. */
+static size_t taken_for(size_t bytes)
+{
+    const size_t round = bytes >= MAP_FROM_BYTES ? PAGE_BYTES : ALIGN;
+    if (bytes > SIZE_MAX / 2)
+        return 0;
+    return (bytes + sizeof(struct head) + round - 1) / round * round;
+}
+
+/* Counts the call and says whether it is one that shall fail. */
+static bool injected(struct mem *mem)
+{
+    if (!mem)
+        return false;
+    const size_t call = atomic_fetch_add(&mem->calls, 1) + 1;
+    if (mem->fail_at == 0 || call < mem->fail_at || (call > mem->fail_at && !mem->fail_after))
+        return false;
+    atomic_store(&mem->failed, true);
+    return true;
+}
+
+static bool charge(struct mem *mem, size_t bytes)
+{
+    if (!mem)
+        return true;
+    const size_t live = atomic_fetch_add(&mem->live_bytes, bytes) + bytes;
+    if (mem->limit_bytes && live > mem->limit_bytes) {
+        atomic_fetch_sub(&mem->live_bytes, bytes);
+        return false;
+    }
+    size_t peak = atomic_load(&mem->peak_bytes);
+    while (live > peak && !atomic_compare_exchange_weak(&mem->peak_bytes, &peak, live))
+        ;
+    return true;
+}
+
+static void credit(struct mem *mem, size_t bytes)
+{
+    if (mem)
+        atomic_fetch_sub(&mem->live_bytes, bytes);
+}
+
+static void *allocate(struct mem *mem, size_t bytes, bool zero)
+{
+    const size_t taken = taken_for(bytes);
+    if (injected(mem) || taken == 0 || !charge(mem, taken))
+        return NULL;
+    struct head *h;
+    if (bytes >= MAP_FROM_BYTES) {
+        h = mmap(NULL, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (h == MAP_FAILED)
+            h = NULL;
+    } else {
+        h = aligned_alloc(ALIGN, taken);
+        if (h && zero)
+            memset(h + 1, 0, bytes);
+    }
+    if (!h) {
+        credit(mem, taken);
+        return NULL;
+    }
+    *h = (struct head){ .bytes = bytes, .taken = taken, .mapped = bytes >= MAP_FROM_BYTES ? taken : 0, .mark = MARK };
+    return h + 1;
+}
+
+static void release(struct head *h)
+{
+    h->mark = 0;
+    if (h->mapped)
+        (void)munmap(h, h->mapped);
+    else
+        free(h);
+}
+
+void *mem_alloc(struct mem *mem, size_t bytes)
+{
+    return allocate(mem, bytes, false);
+}
+
+void *mem_zalloc(struct mem *mem, size_t bytes)
+{
+    return allocate(mem, bytes, true);
+}
+
+void *mem_array(struct mem *mem, size_t n, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes))
+        bytes = SIZE_MAX; /* refused below, and counted as a call */
+    return allocate(mem, bytes, false);
+}
+
+/* Both sizes are mappings: the pages move, nothing is copied. */
+static void *remap(struct mem *mem, struct head *h, size_t bytes)
+{
+    const size_t old = h->taken, taken = taken_for(bytes);
+    if (injected(mem) || taken == 0 || (taken > old && !charge(mem, taken - old)))
+        return NULL;
+    struct head *moved = mremap(h, h->mapped, taken, MREMAP_MAYMOVE);
+    if (moved == MAP_FAILED) {
+        if (taken > old)
+            credit(mem, taken - old);
+        return NULL;
+    }
+    if (taken < old)
+        credit(mem, old - taken);
+    moved->bytes = bytes;
+    moved->taken = moved->mapped = taken;
+    return moved + 1;
+}
+
+void *mem_resize(struct mem *mem, void *p, size_t bytes)
+{
+    if (!p)
+        return allocate(mem, bytes, false);
+    struct head *h = head_of(p);
+    if (h->mapped && bytes >= MAP_FROM_BYTES)
+        return remap(mem, h, bytes);
+    void *fresh = allocate(mem, bytes, false);
+    if (!fresh)
+        return NULL;
+    memcpy(fresh, p, bytes < h->bytes ? bytes : h->bytes);
+    mem_free(mem, p);
+    return fresh;
+}
+
+bool mem_grow(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, size_t element_bytes)
+{
+    if (need <= *capacity)
+        return true;
+    size_t want = *capacity < SIZE_MAX / 2 && need < *capacity * 2 ? *capacity * 2 : need;
+    size_t bytes;
+    if (__builtin_mul_overflow(want, element_bytes, &bytes))
+        return false;
+    /* The caller's pointer has a type of its own, so it is read and written as bytes. */
+    void *old;
+    memcpy(&old, array_ptr, sizeof old);
+    void *fresh = mem_resize(mem, old, bytes);
+    if (!fresh)
+        return false;
+    memcpy(array_ptr, &fresh, sizeof fresh);
+    *capacity = want;
+    return true;
+}
+
+void mem_free(struct mem *mem, void *p)
+{
+    if (!p)
+        return;
+    struct head *h = head_of(p);
+    credit(mem, h->taken);
+    release(h);
+}
+
+char *mem_strdup(struct mem *mem, const char *text)
+{
+    const size_t bytes = strlen(text) + 1;
+    char *copy = mem_alloc(mem, bytes);
+    if (copy)
+        memcpy(copy, text, bytes);
+    return copy;
+}
+
+size_t mem_live(const struct mem *mem)
+{
+    return mem ? atomic_load(&mem->live_bytes) : 0;
+}
+
+size_t mem_peak(const struct mem *mem)
+{
+    return mem ? atomic_load(&mem->peak_bytes) : 0;
+}

@@ -1,0 +1,282 @@
+/* param.c - reading, checking and describing the rows of option tables. */
+#include "param.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAMES_MAX 128 /* options of one table, or choices of one option, that are looked at for a hint */
+
+static void *field(const struct param *p, void *out)
+{
+    return (char *)out + p->offset;
+}
+
+static void store_number(const struct param *p, void *out, double value)
+{
+    const int64_t whole = (int64_t)value;
+    const bool truth = value != 0;
+    assert(p->type != PARAM_TYPE_TEXT);
+    switch (p->type) {
+        case PARAM_TYPE_INT:
+        case PARAM_TYPE_CHOICE: memcpy(field(p, out), &whole, sizeof whole); break;
+        case PARAM_TYPE_REAL: memcpy(field(p, out), &value, sizeof value); break;
+        case PARAM_TYPE_BOOL: memcpy(field(p, out), &truth, sizeof truth); break;
+        case PARAM_TYPE_TEXT: break;
+    }
+}
+
+/* text fits, or the caller has checked. */
+static void store_text(const struct param *p, void *out, const char *text)
+{
+    char *to = field(p, out);
+    memset(to, 0, PARAM_TEXT_BYTES);
+    memcpy(to, text, strnlen(text, PARAM_TEXT_BYTES - 1));
+}
+
+void param_defaults(const struct param *table, void *out)
+{
+    for (const struct param *p = table; p && p->name; p++) {
+        if (p->type == PARAM_TYPE_TEXT)
+            store_text(p, out, p->text ? p->text : "");
+        else
+            store_number(p, out, p->def);
+    }
+}
+
+const struct param *param_find(const struct param *table, const char *name)
+{
+    for (const struct param *p = table; p && p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
+}
+
+size_t param_count(const struct param *table)
+{
+    size_t n = 0;
+    while (table && table[n].name)
+        n++;
+    return n;
+}
+
+static int fail_unknown(const struct param *table, const char *name, const char *owner, struct error *err)
+{
+    const char *names[NAMES_MAX] = { NULL };
+    size_t n = 0;
+    for (const struct param *p = table; p && p->name && n < NAMES_MAX; p++)
+        names[n++] = p->name;
+    const char *near = error_near(name, names, n);
+    if (near)
+        return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; did you mean \"%s\"?", owner, name, near);
+    if (n == 0)
+        return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has none at all", owner, name);
+    char list[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < n && used < sizeof list - 1; i++) {
+        const int wrote = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+        used += wrote > 0 ? (size_t)wrote : 0;
+    }
+    return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has: %s", owner, name, list);
+}
+
+/* How the value looked to the person who gave it. */
+static const char *shown(struct param_value v, char *text, size_t bytes)
+{
+    switch (v.kind) {
+        case VALUE_NUMBER: (void)snprintf(text, bytes, "%.15g", v.number); break;
+        case VALUE_BOOL: (void)snprintf(text, bytes, "%s", v.truth ? "true" : "false"); break;
+        case VALUE_TEXT: (void)snprintf(text, bytes, "\"%s\"", v.text); break;
+    }
+    return text;
+}
+
+static int fail_type(const struct param *p, struct param_value v, const char *wanted, const char *owner,
+                     struct error *err)
+{
+    char text[128];
+    return fail(err, ERR_CONFIG, "%s: \"%s\" must be %s, not %s", owner, p->name, wanted, shown(v, text, sizeof text));
+}
+
+/* The whole of the text is one number, blanks around it aside. */
+static bool number_in(const char *text, double *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtod(text, &end);
+    if (end == text || errno == ERANGE)
+        return false;
+    while (isspace((unsigned char)*end))
+        end++;
+    return *end == '\0';
+}
+
+static int set_number(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+{
+    const bool whole = p->type == PARAM_TYPE_INT;
+    const char *wanted = whole ? "a whole number" : "a number";
+    double number = v.number;
+    if (v.kind == VALUE_BOOL || (v.kind == VALUE_TEXT && !number_in(v.text, &number)))
+        return fail_type(p, v, wanted, owner, err);
+    if (isnan(number) || (whole && number != nearbyint(number)))
+        return fail_type(p, v, wanted, owner, err);
+    if (number < p->min || number > p->max) {
+        char text[128];
+        return fail(err, ERR_CONFIG, "%s: \"%s\" must be %.15g .. %.15g, not %s", owner, p->name, p->min, p->max,
+                    shown(v, text, sizeof text));
+    }
+    /* 2^63 itself does not fit; tables with such a bound would be ours to mend. */
+    assert(!whole || fabs(number) < 0x1p63);
+    store_number(p, out, number);
+    return OK;
+}
+
+static int set_bool(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+{
+    static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
+    if (v.kind == VALUE_BOOL) {
+        store_number(p, out, v.truth);
+        return OK;
+    }
+    if (v.kind == VALUE_TEXT) {
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+            if (strcmp(v.text, words[i]) == 0) {
+                store_number(p, out, (double)(i % 2));
+                return OK;
+            }
+        }
+    }
+    return fail_type(p, v, "true or false", owner, err);
+}
+
+/* The i-th of "ram|mmap", or false at the end. */
+static bool choice_at(const char *choices, size_t i, char name[PARAM_TEXT_BYTES])
+{
+    for (; i > 0; i--) {
+        choices = strchr(choices, '|');
+        if (!choices)
+            return false;
+        choices++;
+    }
+    size_t length = strcspn(choices, "|");
+    if (length > PARAM_TEXT_BYTES - 1)
+        length = PARAM_TEXT_BYTES - 1;
+    memcpy(name, choices, length);
+    name[length] = '\0';
+    return true;
+}
+
+static int set_choice(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+{
+    char name[PARAM_TEXT_BYTES];
+    if (v.kind == VALUE_TEXT) {
+        for (size_t i = 0; choice_at(p->choices, i, name); i++) {
+            if (strcmp(name, v.text) == 0) {
+                store_number(p, out, (double)i);
+                return OK;
+            }
+        }
+    }
+    char given[128], wanted[PARAM_TEXT_BYTES];
+    size_t used = 0;
+    const char *near = NULL;
+    char nearest[PARAM_TEXT_BYTES];
+    for (size_t i = 0; choice_at(p->choices, i, name) && used < sizeof wanted - 1; i++) {
+        const int wrote = snprintf(wanted + used, sizeof wanted - used, "%s\"%.60s\"", i ? ", " : "", name);
+        used += wrote > 0 ? (size_t)wrote : 0;
+        const char *one = name;
+        if (v.kind == VALUE_TEXT && !near && error_near(v.text, &one, 1)) {
+            memcpy(nearest, name, sizeof name);
+            near = nearest;
+        }
+    }
+    if (near)
+        return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s; did you mean \"%s\"?", owner, p->name,
+                    wanted, shown(v, given, sizeof given), near);
+    return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s", owner, p->name, wanted,
+                shown(v, given, sizeof given));
+}
+
+static int set_text(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+{
+    if (v.kind != VALUE_TEXT)
+        return fail_type(p, v, "a text", owner, err);
+    if (strlen(v.text) >= PARAM_TEXT_BYTES)
+        return fail(err, ERR_CONFIG, "%s: \"%s\" is %zu bytes long; at most %d fit", owner, p->name, strlen(v.text),
+                    PARAM_TEXT_BYTES - 1);
+    store_text(p, out, v.text);
+    return OK;
+}
+
+int param_set(const struct param *table, void *out, const char *name, struct param_value value, const char *owner,
+              struct error *err)
+{
+    const struct param *p = param_find(table, name);
+    if (!p)
+        return fail_unknown(table, name, owner, err);
+    switch (p->type) {
+        case PARAM_TYPE_INT:
+        case PARAM_TYPE_REAL: return set_number(p, out, value, owner, err);
+        case PARAM_TYPE_BOOL: return set_bool(p, out, value, owner, err);
+        case PARAM_TYPE_CHOICE: return set_choice(p, out, value, owner, err);
+        case PARAM_TYPE_TEXT: return set_text(p, out, value, owner, err);
+    }
+    return fail(err, ERR_CONFIG, "%s: \"%s\" has an unknown type in its table", owner, name);
+}
+
+struct param_value param_get(const struct param *p, const void *out, char scratch[PARAM_TEXT_BYTES])
+{
+    const char *at = (const char *)out + p->offset;
+    struct param_value v = { .kind = VALUE_NUMBER };
+    int64_t whole;
+    switch (p->type) {
+        case PARAM_TYPE_INT:
+            memcpy(&whole, at, sizeof whole);
+            v.number = (double)whole;
+            break;
+        case PARAM_TYPE_REAL: memcpy(&v.number, at, sizeof v.number); break;
+        case PARAM_TYPE_BOOL:
+            v.kind = VALUE_BOOL;
+            memcpy(&v.truth, at, sizeof v.truth);
+            break;
+        case PARAM_TYPE_CHOICE:
+            memcpy(&whole, at, sizeof whole);
+            v.kind = VALUE_TEXT;
+            v.text = whole >= 0 && choice_at(p->choices, (size_t)whole, scratch) ? scratch : "?";
+            break;
+        case PARAM_TYPE_TEXT:
+            v.kind = VALUE_TEXT;
+            v.text = at;
+            break;
+    }
+    return v;
+}
+
+void param_describe(const struct param *p, char *line, size_t bytes)
+{
+    char name[PARAM_TEXT_BYTES];
+    switch (p->type) {
+        case PARAM_TYPE_INT:
+        case PARAM_TYPE_REAL:
+            (void)snprintf(line, bytes, "%s  %s  %.15g  %.15g .. %.15g  %s", p->name,
+                           p->type == PARAM_TYPE_INT ? "int" : "real", p->def, p->min, p->max, p->help);
+            break;
+        case PARAM_TYPE_BOOL:
+            (void)snprintf(line, bytes, "%s  bool  %s  true, false  %s", p->name, p->def != 0 ? "true" : "false",
+                           p->help);
+            break;
+        case PARAM_TYPE_CHOICE:
+            if (!choice_at(p->choices, (size_t)p->def, name))
+                name[0] = '\0';
+            (void)snprintf(line, bytes, "%s  choice  %s  %s  %s", p->name, name, p->choices, p->help);
+            break;
+        case PARAM_TYPE_TEXT:
+            (void)snprintf(line, bytes, "%s  text  \"%s\"  at most %d bytes  %s", p->name, p->text ? p->text : "",
+                           PARAM_TEXT_BYTES - 1, p->help);
+            break;
+    }
+}

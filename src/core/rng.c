@@ -1,0 +1,140 @@
+/* rng.c - xoshiro256++ and what is drawn from it. */
+#include "rng.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+static uint64_t finalise(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static uint64_t splitmix64(uint64_t *state)
+{
+    return finalise(*state += UINT64_C(0x9e3779b97f4a7c15));
+}
+
+uint64_t rng_mix(uint64_t a, uint64_t b)
+{
+    uint64_t state = a;
+    state = splitmix64(&state) ^ b;
+    return splitmix64(&state);
+}
+
+struct rng rng_at(uint64_t seed, uint64_t stream)
+{
+    uint64_t state = rng_mix(seed, stream);
+    struct rng r;
+    for (size_t i = 0; i < 4; i++)
+        r.s[i] = splitmix64(&state);
+    return r;
+}
+
+static uint64_t rotate(uint64_t x, unsigned by)
+{
+    return (x << by) | (x >> (64 - by));
+}
+
+uint64_t rng_u64(struct rng *r)
+{
+    uint64_t *s = r->s;
+    const uint64_t result = rotate(s[0] + s[3], 23) + s[0];
+    const uint64_t t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate(s[3], 45);
+    return result;
+}
+
+/* Lemire, "Fast random integer generation in an interval" (2019). */
+uint64_t rng_below(struct rng *r, uint64_t n)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)rng_u64(r) * n;
+    if ((uint64_t)product < n) {
+        const uint64_t threshold = (0 - n) % n;
+        while ((uint64_t)product < threshold)
+            product = (wide)rng_u64(r) * n;
+    }
+    return (uint64_t)(product >> 64);
+}
+
+double rng_unit(struct rng *r)
+{
+    return (double)(rng_u64(r) >> 11) * 0x1p-53;
+}
+
+double rng_normal(struct rng *r)
+{
+    /* The pair's second value is dropped: keeping it would make the stream depend on who drew last. */
+    for (;;) {
+        const double x = 2 * rng_unit(r) - 1, y = 2 * rng_unit(r) - 1;
+        const double s = x * x + y * y;
+        if (s > 0 && s < 1)
+            return x * sqrt(-2 * log(s) / s);
+    }
+}
+
+void rng_shuffle_u32(struct rng *r, uint32_t *values, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        const size_t j = (size_t)rng_below(r, i);
+        const uint32_t keep = values[i - 1];
+        values[i - 1] = values[j];
+        values[j] = keep;
+    }
+}
+
+void rng_shuffle_u64(struct rng *r, uint64_t *values, size_t n)
+{
+    for (size_t i = n; i > 1; i--) {
+        const size_t j = (size_t)rng_below(r, i);
+        const uint64_t keep = values[i - 1];
+        values[i - 1] = values[j];
+        values[j] = keep;
+    }
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Knuth 3.4.2, algorithm S: each number is taken with the chance that still fits the count. */
+static void select_in_order(struct rng *r, uint64_t n, size_t m, uint64_t *out)
+{
+    size_t taken = 0;
+    for (uint64_t i = 0; taken < m; i++)
+        if (rng_below(r, n - i) < m - taken)
+            out[taken++] = i;
+}
+
+/* The first m distinct of a stream of draws: topped up until sorting finds no number twice. */
+static void draw_distinct(struct rng *r, uint64_t n, size_t m, uint64_t *out)
+{
+    for (size_t have = 0; have < m;) {
+        while (have < m)
+            out[have++] = rng_below(r, n);
+        qsort(out, m, sizeof *out, by_value);
+        have = 1;
+        for (size_t i = 1; i < m; i++)
+            if (out[i] != out[have - 1])
+                out[have++] = out[i];
+    }
+}
+
+void rng_sample(struct rng *r, uint64_t n, size_t m, uint64_t *out)
+{
+    if (m > n / 2)
+        select_in_order(r, n, m, out);
+    else
+        draw_distinct(r, n, m, out);
+    rng_shuffle_u64(r, out, m);
+}

@@ -12,7 +12,9 @@ int index_ops_check(const struct index_ops *ops, struct error *err)
     if (!ops)
         return fail(err, ERR_VERSION, "a method gave no struct index_ops");
     if (ops->abi != INDEX_ABI)
-        return fail(err, ERR_VERSION, "a method has ABI %" PRIu32 ", this program %d; build both from one src/core/index.h",
+        return fail(err, ERR_VERSION,
+                    "a method has ABI %" PRIu32
+                    ", this program %d; build both from one src/core/index.h",
                     ops->abi, INDEX_ABI);
     if (!ops->name || !*ops->name)
         return fail(err, ERR_VERSION, "a method has no name; set .name in its struct index_ops");
@@ -29,12 +31,13 @@ int index_ops_check(const struct index_ops *ops, struct error *err)
         { "search", ops->search != NULL },
         { "params_bytes", !param_count(ops->params) || ops->params_bytes },
         { "knobs_bytes", !param_count(ops->knobs) || ops->knobs_bytes },
-        { "train (its flags say INDEX_NEEDS_TRAIN)", !(ops->flags & INDEX_NEEDS_TRAIN) || ops->train },
+        { "train (its flags say INDEX_NEEDS_TRAIN)",
+          !(ops->flags & INDEX_NEEDS_TRAIN) || ops->train },
     };
     for (size_t i = 0; i < sizeof mandatory / sizeof *mandatory; i++)
         if (!mandatory[i].there)
-            return fail(err, ERR_VERSION, "method \"%s\" lacks .%s in its struct index_ops", ops->name,
-                        mandatory[i].field);
+            return fail(err, ERR_VERSION, "method \"%s\" lacks .%s in its struct index_ops",
+                        ops->name, mandatory[i].field);
     return OK;
 }
 
@@ -42,14 +45,18 @@ static int check_env(const struct index_ops *ops, const struct index_env *env)
 {
     struct error *err = env->error;
     if (env->dim == 0 || env->dim > DIM_MAX)
-        return fail(err, ERR_DIMENSION, "method \"%s\": dimension %zu; expected 1 .. %d", ops->name, env->dim, DIM_MAX);
+        return fail(err, ERR_DIMENSION, "method \"%s\": dimension %zu; expected 1 .. %d", ops->name,
+                    env->dim, DIM_MAX);
     if (env->element == ELEMENT_B64 && env->dim != 64)
-        return fail(err, ERR_DIMENSION, "method \"%s\": b64 codes have dimension 64, not %zu", ops->name, env->dim);
+        return fail(err, ERR_DIMENSION, "method \"%s\": b64 codes have dimension 64, not %zu",
+                    ops->name, env->dim);
     if (!index_takes(ops, env->element, env->metric))
-        return fail(err, ERR_DIMENSION, "method \"%s\" does not take %s vectors under %s (./harness describe %s)",
+        return fail(err, ERR_DIMENSION,
+                    "method \"%s\" does not take %s vectors under %s (./harness describe %s)",
                     ops->name, element_name(env->element), metric_name(env->metric), ops->name);
     if ((ops->flags & INDEX_ON_DISK) && !env->dir)
-        return fail(err, ERR_ARGUMENT, "method \"%s\" works on disk and was given no folder", ops->name);
+        return fail(err, ERR_ARGUMENT, "method \"%s\" works on disk and was given no folder",
+                    ops->name);
     return OK;
 }
 
@@ -64,11 +71,13 @@ static int begin(struct checked *c, const struct index_ops *ops, const struct in
     return rc;
 }
 
-int index_open(struct checked *c, const struct index_ops *ops, const struct index_env *env, const void *params)
+int index_open(struct checked *c, const struct index_ops *ops, const struct index_env *env,
+               const void *params)
 {
     int rc = begin(c, ops, env);
     if (rc == OK && !params && param_count(ops->params))
-        rc = fail(env->error, ERR_ARGUMENT, "method \"%s\": create without its parameters (param_defaults())", ops->name);
+        rc = fail(env->error, ERR_ARGUMENT,
+                  "method \"%s\": create without its parameters (param_defaults())", ops->name);
     if (rc == OK)
         rc = ops->create(&c->index, env, params);
     if (rc != OK)
@@ -76,8 +85,8 @@ int index_open(struct checked *c, const struct index_ops *ops, const struct inde
     return rc;
 }
 
-int index_open_saved(struct checked *c, const struct index_ops *ops, const struct index_env *env, const char *dir,
-                     const struct checked *from)
+int index_open_saved(struct checked *c, const struct index_ops *ops, const struct index_env *env,
+                     const char *dir, const struct checked *from)
 {
     int rc = begin(c, ops, env);
     if (rc == OK && !ops->load)
@@ -104,8 +113,9 @@ void index_close(struct checked *c)
     idmap_free(&c->live);
 }
 
-/* The largest bit pattern of the row's magnitudes: 0 for a row of zeros, at least INFINITY's where a component is not
-   finite. A maximum of integers vectorises; a sum of floats may not be reordered. */
+/* The largest bit pattern of the row's magnitudes: 0 for a row of zeros, at least INFINITY's where
+   a component is not finite. A maximum of integers vectorises; a sum of floats may not be
+   reordered. */
 static uint32_t magnitude_f32(const unsigned char *row, size_t dim)
 {
     uint32_t most = 0;
@@ -128,26 +138,32 @@ static uint32_t magnitude_u8(const unsigned char *row, size_t dim)
 
 #define INFINITY_BITS UINT32_C(0x7f800000)
 
-static int fail_component(struct checked *c, const unsigned char *row, size_t i, size_t dim, const char *what)
+static int fail_component(struct checked *c, const unsigned char *row, size_t i, size_t dim,
+                          const char *what)
 {
     for (size_t j = 0; j < dim; j++) {
         float x;
         memcpy(&x, row + j * sizeof x, sizeof x);
         if (!isfinite(x))
-            return fail(c->error, ERR_NOT_FINITE, "%s: row %zu: component %zu is %s; expected a finite number", what, i,
-                        j, isnan(x) ? "NaN" : x > 0 ? "infinity" : "-infinity");
+            return fail(c->error, ERR_NOT_FINITE,
+                        "%s: row %zu: component %zu is %s; expected a finite number", what, i, j,
+                        isnan(x) ? "NaN"
+                        : x > 0  ? "infinity"
+                                 : "-infinity");
     }
-    return fail(c->error, ERR_NOT_FINITE, "%s: row %zu has a component that is not finite", what, i);
+    return fail(c->error, ERR_NOT_FINITE, "%s: row %zu has a component that is not finite", what,
+                i);
 }
 
 int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
 {
     const struct index_env *env = &c->index->env;
     if (v.element != env->element)
-        return fail(c->error, ERR_DIMENSION, "%s: rows are %s; the index holds %s", what, element_name(v.element),
-                    element_name(env->element));
+        return fail(c->error, ERR_DIMENSION, "%s: rows are %s; the index holds %s", what,
+                    element_name(v.element), element_name(env->element));
     if (v.dim != env->dim)
-        return fail(c->error, ERR_DIMENSION, "%s: rows have dimension %zu; the index has %zu", what, v.dim, env->dim);
+        return fail(c->error, ERR_DIMENSION, "%s: rows have dimension %zu; the index has %zu", what,
+                    v.dim, env->dim);
     if (v.n > 0 && !v.rows)
         return fail(c->error, ERR_ARGUMENT, "%s: %zu rows at a null pointer", what, v.n);
     if (v.element == ELEMENT_B64 || (v.element == ELEMENT_U8 && env->metric != METRIC_COS))
@@ -155,12 +171,14 @@ int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
     const size_t row_bytes = element_row_bytes(v.element, v.dim);
     for (size_t i = 0; i < v.n; i++) {
         const unsigned char *row = (const unsigned char *)v.rows + i * row_bytes;
-        const uint32_t most = v.element == ELEMENT_F32 ? magnitude_f32(row, v.dim) : magnitude_u8(row, v.dim);
+        const uint32_t most =
+            v.element == ELEMENT_F32 ? magnitude_f32(row, v.dim) : magnitude_u8(row, v.dim);
         if (most >= INFINITY_BITS)
             return fail_component(c, row, i, v.dim, what);
         if (most == 0 && env->metric == METRIC_COS)
-            return fail(c->error, ERR_ZERO_VECTOR, "%s: row %zu is a zero vector, which has no direction under cosine",
-                        what, i);
+            return fail(c->error, ERR_ZERO_VECTOR,
+                        "%s: row %zu is a zero vector, which has no direction under cosine", what,
+                        i);
     }
     return OK;
 }
@@ -173,7 +191,8 @@ static int admit_ids(struct checked *c, const uint64_t *ids, size_t n, const cha
     bool ascending = true;
     for (size_t i = 0; i < n; i++) {
         if (ids[i] == ID_NONE)
-            return fail(c->error, ERR_ARGUMENT, "%s: row %zu: id %" PRIu64 " is reserved for \"no answer\"", what, i,
+            return fail(c->error, ERR_ARGUMENT,
+                        "%s: row %zu: id %" PRIu64 " is reserved for \"no answer\"", what, i,
                         ids[i]);
         ascending &= i == 0 || ids[i - 1] < ids[i];
     }
@@ -181,12 +200,14 @@ static int admit_ids(struct checked *c, const uint64_t *ids, size_t n, const cha
         return OK;
     struct idmap seen;
     idmap_init(&seen, NULL);
-    int rc = idmap_reserve(&seen, n) ? OK : fail(c->error, ERR_NO_MEMORY, "%s: no memory to compare %zu ids", what, n);
+    int rc = idmap_reserve(&seen, n)
+                 ? OK
+                 : fail(c->error, ERR_NO_MEMORY, "%s: no memory to compare %zu ids", what, n);
     for (size_t i = 0; i < n && rc == OK; i++) {
         uint64_t first;
         if (idmap_get(&seen, ids[i], &first))
-            rc = fail(c->error, ERR_DUPLICATE_ID, "%s: rows %" PRIu64 " and %zu both have id %" PRIu64, what, first, i,
-                      ids[i]);
+            rc = fail(c->error, ERR_DUPLICATE_ID,
+                      "%s: rows %" PRIu64 " and %zu both have id %" PRIu64, what, first, i, ids[i]);
         else
             (void)idmap_put(&seen, ids[i], i); /* reserved */
     }
@@ -201,7 +222,8 @@ int index_admit_insert(struct checked *c, struct vectors v, const uint64_t *ids)
         rc = admit_ids(c, ids, v.n, "insert");
     for (size_t i = 0; i < v.n && rc == OK; i++)
         if (idmap_get(&c->live, ids[i], NULL))
-            rc = fail(c->error, ERR_DUPLICATE_ID, "insert: row %zu: id %" PRIu64 " is already stored", i, ids[i]);
+            rc = fail(c->error, ERR_DUPLICATE_ID,
+                      "insert: row %zu: id %" PRIu64 " is already stored", i, ids[i]);
     /* So that noting them afterwards cannot fail. */
     if (rc == OK && !idmap_reserve(&c->live, c->live.n + v.n))
         rc = fail(c->error, ERR_NO_MEMORY, "insert: no memory for %zu ids", c->live.n + v.n);
@@ -215,18 +237,20 @@ int index_admit_remove(struct checked *c, const uint64_t *ids, size_t n)
     int rc = admit_ids(c, ids, n, "delete");
     for (size_t i = 0; i < n && rc == OK; i++)
         if (!idmap_get(&c->live, ids[i], NULL))
-            rc = fail(c->error, ERR_UNKNOWN_ID, "delete: id %" PRIu64 " (number %zu) is not stored", ids[i], i);
+            rc = fail(c->error, ERR_UNKNOWN_ID, "delete: id %" PRIu64 " (number %zu) is not stored",
+                      ids[i], i);
     return rc;
 }
 
-static int admit_queries(struct checked *c, struct vectors queries, const void *knobs, const struct id_filter *filter,
-                         const char *what)
+static int admit_queries(struct checked *c, struct vectors queries, const void *knobs,
+                         const struct id_filter *filter, const char *what)
 {
     if (!knobs && param_count(c->ops->knobs))
-        return fail(c->error, ERR_ARGUMENT, "%s without the knobs of method \"%s\" (param_defaults())", what,
-                    c->ops->name);
+        return fail(c->error, ERR_ARGUMENT,
+                    "%s without the knobs of method \"%s\" (param_defaults())", what, c->ops->name);
     if (filter && filter->n_ids > 0 && !filter->bits)
-        return fail(c->error, ERR_ARGUMENT, "%s: a filter over %" PRIu64 " ids at a null pointer", what, filter->n_ids);
+        return fail(c->error, ERR_ARGUMENT, "%s: a filter over %" PRIu64 " ids at a null pointer",
+                    what, filter->n_ids);
     return index_admit_vectors(c, queries, what);
 }
 
@@ -235,7 +259,8 @@ int index_admit_search(struct checked *c, const struct search_request *r)
     if (r->k == 0)
         return fail(c->error, ERR_ARGUMENT, "search: k is 0; expected at least 1");
     if (c->k_max && r->k > c->k_max)
-        return fail(c->error, ERR_ARGUMENT, "search: k is %zu; expected at most %zu", r->k, c->k_max);
+        return fail(c->error, ERR_ARGUMENT, "search: k is %zu; expected at most %zu", r->k,
+                    c->k_max);
     return admit_queries(c, r->queries, r->knobs, r->filter, "search");
 }
 
@@ -265,7 +290,8 @@ int index_train(struct checked *c, struct vectors sample)
 static int admit_done(struct checked *c, int rc, size_t done, size_t n, const char *what)
 {
     if (done > n || (rc == OK && done != n))
-        return fail(c->error, ERR_INVARIANT, "method \"%s\": %s reports %zu of %zu rows done and %s", c->ops->name, what,
+        return fail(c->error, ERR_INVARIANT,
+                    "method \"%s\": %s reports %zu of %zu rows done and %s", c->ops->name, what,
                     done, n, error_name(rc));
     return rc;
 }
@@ -304,7 +330,8 @@ int index_remove(struct checked *c, const uint64_t *ids, size_t n, size_t *done)
     return rc;
 }
 
-int index_search(struct checked *c, const struct search_request *request, struct search_result *result)
+int index_search(struct checked *c, const struct search_request *request,
+                 struct search_result *result)
 {
     const int rc = index_admit_search(c, request);
     if (rc != OK)

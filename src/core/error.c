@@ -9,12 +9,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Of several threads that fail at once the one that turns `code` from OK writes the text; readers look only after
-   the threads have met again. */
+/* Of several threads that fail at once the one that turns `code` from OK writes the text; readers
+   look only after the threads have met again. */
 static bool claim(struct error *err, int code)
 {
     int free_code = OK;
-    return err && __atomic_compare_exchange_n(&err->code, &free_code, code, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    return err && __atomic_compare_exchange_n(&err->code, &free_code, code, false, __ATOMIC_ACQ_REL,
+                                              __ATOMIC_ACQUIRE);
 }
 
 int fail(struct error *err, int code, const char *format, ...)
@@ -111,7 +112,8 @@ const char *error_name(int code)
 
 #define NEAR_MAX 63
 
-/* Optimal string alignment distance, so that "nporbe" is one step from "nprobe". Both at most NEAR_MAX long. */
+/* Optimal string alignment distance, so that "nporbe" is one step from "nprobe". Both at most
+ * NEAR_MAX long. */
 static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
 {
     size_t row[3][NEAR_MAX + 1];
@@ -125,7 +127,8 @@ static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
             const size_t drop = last[j] + 1, add = now[j - 1] + 1;
             size_t best = change < drop ? change : drop;
             best = best < add ? best : add;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                before[j - 2] + 1 < best)
                 best = before[j - 2] + 1;
             now[j] = best;
         }

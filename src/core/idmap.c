@@ -1,12 +1,14 @@
 /* idmap.c - open addressing over a table that is walked lane by lane.
  *
- * The table is `groups` rows of 8 slots, two cache lines a row. An id's row comes from a hash of id / 8, so 8
- * consecutive ids share a row, each in a lane of its own: id % 8, turned by the hash, so that ids with a common
- * stride do not all fall into one lane. The probe sequence goes down the lane (slot + 8) and at its end on to the
- * top of the next. It is linear probing over the slots in that order. Were it over the slots as they lie, full rows
- * would form runs eight times as long, and deletion has to walk to the end of a run.
+ * The table is `groups` rows of 8 slots, two cache lines a row. An id's row comes from a hash of id
+ * / 8, so 8 consecutive ids share a row, each in a lane of its own: id % 8, turned by the hash, so
+ * that ids with a common stride do not all fall into one lane. The probe sequence goes down the
+ * lane (slot + 8) and at its end on to the top of the next. It is linear probing over the slots in
+ * that order. Were it over the slots as they lie, full rows would form runs eight times as long,
+ * and deletion has to walk to the end of a run.
  *
- * Consecutive rows of ids are spread by a multiplication alone, which fills the table more evenly than chance.
+ * Consecutive rows of ids are spread by a multiplication alone, which fills the table more evenly
+ * than chance.
  */
 #include "idmap.h"
 
@@ -15,7 +17,7 @@
 
 #include "mem.h"
 
-#define LANES 8
+#define LANES        8
 #define CAPACITY_MIN 16
 
 /* Load at most 0.7. */
@@ -29,7 +31,8 @@ static size_t home(size_t mask, uint64_t id)
     uint64_t hash = id / LANES;
     hash ^= hash >> 32;
     hash *= UINT64_C(0x9e3779b97f4a7c15);
-    /* A multiplication mixes upwards, so the row is taken from the top bits; there are two rows at least. */
+    /* A multiplication mixes upwards, so the row is taken from the top bits; there are two rows at
+     * least. */
     const size_t row = (size_t)(hash >> __builtin_clzll(mask / LANES));
     return row * LANES + (size_t)((id ^ hash >> 16) & (LANES - 1));
 }
@@ -141,8 +144,10 @@ bool idmap_remove(struct idmap *map, uint64_t id, uint64_t *value)
     struct idmap_entry *entries = map->entries;
     const size_t mask = map->mask;
     size_t hole = (size_t)(e - entries), from_hole = 1;
-    /* Whoever stands behind the hole and is further from home than from the hole may step into it. */
-    for (size_t slot = after(mask, hole); entries[slot].id != UINT64_MAX; slot = after(mask, slot), from_hole++) {
+    /* Whoever stands behind the hole and is further from home than from the hole may step into it.
+     */
+    for (size_t slot = after(mask, hole); entries[slot].id != UINT64_MAX;
+         slot = after(mask, slot), from_hole++) {
         if (steps(mask, home(mask, entries[slot].id), slot) >= from_hole) {
             entries[hole] = entries[slot];
             hole = slot;

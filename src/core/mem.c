@@ -1,10 +1,11 @@
-/* mem.c - blocks with a size in front of them, so that an account can be kept and a big block can grow in place. */
+/* mem.c - blocks with a size in front of them, so that an account can be kept and a big block can
+ * grow in place. */
 #define _GNU_SOURCE /* mremap */
 #include "mem.h"
 
 #include <assert.h>
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 /* Stands before every block; as long as the alignment we promise. */
@@ -17,15 +18,16 @@ struct head {
 };
 
 #define ALIGN 64
-#define MARK UINT64_C(0x44524946544c4d42)
+#define MARK  UINT64_C(0x44524946544c4d42)
 _Static_assert(sizeof(struct head) == ALIGN, "a block must follow its head aligned");
 
-/* From here on a block is a mapping of its own: mremap() then moves pages instead of copying a growing index.
-   Sanitizers see only malloc's blocks, so under them everything comes from there. */
+/* From here on a block is a mapping of its own: mremap() then moves pages instead of copying a
+   growing index. Sanitizers see only malloc's blocks, so under them everything comes from there. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MAP_FROM_BYTES SIZE_MAX
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || \
+    __has_feature(thread_sanitizer)
 #define MAP_FROM_BYTES SIZE_MAX
 #endif
 #endif
@@ -102,7 +104,9 @@ static void *allocate(struct mem *mem, size_t bytes, bool zero)
         credit(mem, taken);
         return NULL;
     }
-    *h = (struct head){ .bytes = bytes, .taken = taken, .mapped = bytes >= MAP_FROM_BYTES ? taken : 0, .mark = MARK };
+    *h = (struct head){
+        .bytes = bytes, .taken = taken, .mapped = bytes >= MAP_FROM_BYTES ? taken : 0, .mark = MARK
+    };
     return h + 1;
 }
 

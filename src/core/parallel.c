@@ -24,9 +24,9 @@ struct pool {
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t start, done;
-    uint64_t round;  /* counts jobs, so that a sleeper knows a new one */
-    size_t places;   /* workers that may still join this round */
-    size_t joined;   /* numbers given out this round */
+    uint64_t round; /* counts jobs, so that a sleeper knows a new one */
+    size_t places;  /* workers that may still join this round */
+    size_t joined;  /* numbers given out this round */
     size_t running;
     bool stop;
 
@@ -115,8 +115,8 @@ size_t pool_threads(const struct pool *pool)
     return pool->threads;
 }
 
-static int run_alone(size_t n, size_t chunk, int (*work)(void *arg, size_t first, size_t end, size_t worker),
-                     void *arg)
+static int run_alone(size_t n, size_t chunk,
+                     int (*work)(void *arg, size_t first, size_t end, size_t worker), void *arg)
 {
     int rc = OK;
     for (size_t first = 0; first < n && rc == OK; first += chunk)

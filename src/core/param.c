@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX 128 /* options of one table, or choices of one option, that are looked at for a hint */
+#define NAMES_MAX \
+    128 /* options of one table, or choices of one option, that are looked at for a hint */
 
 static void *field(const struct param *p, void *out)
 {
@@ -64,7 +65,8 @@ size_t param_count(const struct param *table)
     return n;
 }
 
-static int fail_unknown(const struct param *table, const char *name, const char *owner, struct error *err)
+static int fail_unknown(const struct param *table, const char *name, const char *owner,
+                        struct error *err)
 {
     const char *names[NAMES_MAX] = { NULL };
     size_t n = 0;
@@ -72,13 +74,15 @@ static int fail_unknown(const struct param *table, const char *name, const char 
         names[n++] = p->name;
     const char *near = error_near(name, names, n);
     if (near)
-        return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; did you mean \"%s\"?", owner, name, near);
+        return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; did you mean \"%s\"?", owner,
+                    name, near);
     if (n == 0)
         return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has none at all", owner, name);
     char list[512] = "";
     size_t used = 0;
     for (size_t i = 0; i < n && used < sizeof list - 1; i++) {
-        const int wrote = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+        const int wrote =
+            snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
         used += wrote > 0 ? (size_t)wrote : 0;
     }
     return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has: %s", owner, name, list);
@@ -95,11 +99,12 @@ static const char *shown(struct param_value v, char *text, size_t bytes)
     return text;
 }
 
-static int fail_type(const struct param *p, struct param_value v, const char *wanted, const char *owner,
-                     struct error *err)
+static int fail_type(const struct param *p, struct param_value v, const char *wanted,
+                     const char *owner, struct error *err)
 {
     char text[128];
-    return fail(err, ERR_CONFIG, "%s: \"%s\" must be %s, not %s", owner, p->name, wanted, shown(v, text, sizeof text));
+    return fail(err, ERR_CONFIG, "%s: \"%s\" must be %s, not %s", owner, p->name, wanted,
+                shown(v, text, sizeof text));
 }
 
 /* The whole of the text is one number, blanks around it aside. */
@@ -115,7 +120,8 @@ static bool number_in(const char *text, double *number)
     return *end == '\0';
 }
 
-static int set_number(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+static int set_number(const struct param *p, void *out, struct param_value v, const char *owner,
+                      struct error *err)
 {
     const bool whole = p->type == PARAM_TYPE_INT;
     const char *wanted = whole ? "a whole number" : "a number";
@@ -126,8 +132,8 @@ static int set_number(const struct param *p, void *out, struct param_value v, co
         return fail_type(p, v, wanted, owner, err);
     if (number < p->min || number > p->max) {
         char text[128];
-        return fail(err, ERR_CONFIG, "%s: \"%s\" must be %.15g .. %.15g, not %s", owner, p->name, p->min, p->max,
-                    shown(v, text, sizeof text));
+        return fail(err, ERR_CONFIG, "%s: \"%s\" must be %.15g .. %.15g, not %s", owner, p->name,
+                    p->min, p->max, shown(v, text, sizeof text));
     }
     /* 2^63 itself does not fit; tables with such a bound would be ours to mend. */
     assert(!whole || fabs(number) < 0x1p63);
@@ -135,7 +141,8 @@ static int set_number(const struct param *p, void *out, struct param_value v, co
     return OK;
 }
 
-static int set_bool(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+static int set_bool(const struct param *p, void *out, struct param_value v, const char *owner,
+                    struct error *err)
 {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
     if (v.kind == VALUE_BOOL) {
@@ -170,7 +177,8 @@ static bool choice_at(const char *choices, size_t i, char name[PARAM_TEXT_BYTES]
     return true;
 }
 
-static int set_choice(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+static int set_choice(const struct param *p, void *out, struct param_value v, const char *owner,
+                      struct error *err)
 {
     char name[PARAM_TEXT_BYTES];
     if (v.kind == VALUE_TEXT) {
@@ -186,7 +194,8 @@ static int set_choice(const struct param *p, void *out, struct param_value v, co
     const char *near = NULL;
     char nearest[PARAM_TEXT_BYTES];
     for (size_t i = 0; choice_at(p->choices, i, name) && used < sizeof wanted - 1; i++) {
-        const int wrote = snprintf(wanted + used, sizeof wanted - used, "%s\"%.60s\"", i ? ", " : "", name);
+        const int wrote =
+            snprintf(wanted + used, sizeof wanted - used, "%s\"%.60s\"", i ? ", " : "", name);
         used += wrote > 0 ? (size_t)wrote : 0;
         const char *one = name;
         if (v.kind == VALUE_TEXT && !near && error_near(v.text, &one, 1)) {
@@ -195,25 +204,26 @@ static int set_choice(const struct param *p, void *out, struct param_value v, co
         }
     }
     if (near)
-        return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s; did you mean \"%s\"?", owner, p->name,
-                    wanted, shown(v, given, sizeof given), near);
+        return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s; did you mean \"%s\"?",
+                    owner, p->name, wanted, shown(v, given, sizeof given), near);
     return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s", owner, p->name, wanted,
                 shown(v, given, sizeof given));
 }
 
-static int set_text(const struct param *p, void *out, struct param_value v, const char *owner, struct error *err)
+static int set_text(const struct param *p, void *out, struct param_value v, const char *owner,
+                    struct error *err)
 {
     if (v.kind != VALUE_TEXT)
         return fail_type(p, v, "a text", owner, err);
     if (strlen(v.text) >= PARAM_TEXT_BYTES)
-        return fail(err, ERR_CONFIG, "%s: \"%s\" is %zu bytes long; at most %d fit", owner, p->name, strlen(v.text),
-                    PARAM_TEXT_BYTES - 1);
+        return fail(err, ERR_CONFIG, "%s: \"%s\" is %zu bytes long; at most %d fit", owner, p->name,
+                    strlen(v.text), PARAM_TEXT_BYTES - 1);
     store_text(p, out, v.text);
     return OK;
 }
 
-int param_set(const struct param *table, void *out, const char *name, struct param_value value, const char *owner,
-              struct error *err)
+int param_set(const struct param *table, void *out, const char *name, struct param_value value,
+              const char *owner, struct error *err)
 {
     const struct param *p = param_find(table, name);
     if (!p)
@@ -263,20 +273,22 @@ void param_describe(const struct param *p, char *line, size_t bytes)
         case PARAM_TYPE_INT:
         case PARAM_TYPE_REAL:
             (void)snprintf(line, bytes, "%s  %s  %.15g  %.15g .. %.15g  %s", p->name,
-                           p->type == PARAM_TYPE_INT ? "int" : "real", p->def, p->min, p->max, p->help);
+                           p->type == PARAM_TYPE_INT ? "int" : "real", p->def, p->min, p->max,
+                           p->help);
             break;
         case PARAM_TYPE_BOOL:
-            (void)snprintf(line, bytes, "%s  bool  %s  true, false  %s", p->name, p->def != 0 ? "true" : "false",
-                           p->help);
+            (void)snprintf(line, bytes, "%s  bool  %s  true, false  %s", p->name,
+                           p->def != 0 ? "true" : "false", p->help);
             break;
         case PARAM_TYPE_CHOICE:
             if (!choice_at(p->choices, (size_t)p->def, name))
                 name[0] = '\0';
-            (void)snprintf(line, bytes, "%s  choice  %s  %s  %s", p->name, name, p->choices, p->help);
+            (void)snprintf(line, bytes, "%s  choice  %s  %s  %s", p->name, name, p->choices,
+                           p->help);
             break;
         case PARAM_TYPE_TEXT:
-            (void)snprintf(line, bytes, "%s  text  \"%s\"  at most %d bytes  %s", p->name, p->text ? p->text : "",
-                           PARAM_TEXT_BYTES - 1, p->help);
+            (void)snprintf(line, bytes, "%s  text  \"%s\"  at most %d bytes  %s", p->name,
+                           p->text ? p->text : "", PARAM_TEXT_BYTES - 1, p->help);
             break;
     }
 }

@@ -31,7 +31,8 @@ static int add(struct registry *r, const struct index_ops *ops, struct error *er
     if (rc != OK)
         return rc;
     if (look_up(r, ops->name))
-        return fail(err, ERR_ARGUMENT, "two methods are called \"%s\"; rename one (.name in its struct index_ops)",
+        return fail(err, ERR_ARGUMENT,
+                    "two methods are called \"%s\"; rename one (.name in its struct index_ops)",
                     ops->name);
     if (!mem_grow(NULL, &r->ops, &r->capacity, r->n + 1, sizeof *r->ops))
         return fail(err, ERR_NO_MEMORY, "registry: out of memory");
@@ -66,9 +67,11 @@ static int add_from(struct registry *r, void *handle, const char *path, struct e
     const struct index_ops *(*plugin)(void);
     void *symbol = dlsym(handle, INDEX_PLUGIN_SYMBOL);
     if (!symbol)
-        return fail(err, ERR_VERSION, "plugin %s has no symbol \"%s\"; it must define one (src/core/index.h, end)",
+        return fail(err, ERR_VERSION,
+                    "plugin %s has no symbol \"%s\"; it must define one (src/core/index.h, end)",
                     path, INDEX_PLUGIN_SYMBOL);
-    /* C has no cast between the two kinds of pointers; POSIX promises that the bytes are the same. */
+    /* C has no cast between the two kinds of pointers; POSIX promises that the bytes are the same.
+     */
     memcpy(&plugin, &symbol, sizeof plugin);
     const int rc = add(r, plugin(), err);
     if (rc != OK && err)
@@ -90,7 +93,8 @@ int registry_load_plugin(struct registry *r, const char *path, struct error *err
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
         const char *why = dlerror();
-        return fail(err, ERR_NOT_FOUND, "plugin %s does not load: %s", path, why ? why : "no reason given");
+        return fail(err, ERR_NOT_FOUND, "plugin %s does not load: %s", path,
+                    why ? why : "no reason given");
     }
     const int rc = add_from(r, handle, path, err);
     if (rc != OK)
@@ -111,7 +115,8 @@ const struct index_ops *registry_find(const struct registry *r, const char *name
         names[n] = r->ops[n]->name;
     const char *near = error_near(name, names, n);
     if (near)
-        (void)fail(err, ERR_NOT_FOUND, "there is no method \"%s\"; did you mean \"%s\"?", name, near);
+        (void)fail(err, ERR_NOT_FOUND, "there is no method \"%s\"; did you mean \"%s\"?", name,
+                   near);
     else
         (void)fail(err, ERR_NOT_FOUND, "there is no method \"%s\" (./harness list methods)", name);
     return NULL;

@@ -72,7 +72,8 @@ double rng_unit(struct rng *r)
 
 double rng_normal(struct rng *r)
 {
-    /* The pair's second value is dropped: keeping it would make the stream depend on who drew last. */
+    /* The pair's second value is dropped: keeping it would make the stream depend on who drew last.
+     */
     for (;;) {
         const double x = 2 * rng_unit(r) - 1, y = 2 * rng_unit(r) - 1;
         const double s = x * x + y * y;

@@ -59,12 +59,13 @@ void topk_push(struct topk *t, float distance, uint64_t id)
 /* Short enough that the limit is fresh, long enough that the kernel's call costs little. */
 #define BLOCK 256
 
-void topk_offer(struct topk *t, const struct kernels *kernels, const float *distances, const uint64_t *ids,
-                uint64_t first_id, size_t n, uint32_t *scratch)
+void topk_offer(struct topk *t, const struct kernels *kernels, const float *distances,
+                const uint64_t *ids, uint64_t first_id, size_t n, uint32_t *scratch)
 {
     for (size_t first = 0; first < n; first += BLOCK) {
         const size_t length = n - first < BLOCK ? n - first : BLOCK;
-        const size_t found = kernels->at_most_f32(distances + first, length, topk_limit(t), scratch);
+        const size_t found =
+            kernels->at_most_f32(distances + first, length, topk_limit(t), scratch);
         for (size_t i = 0; i < found; i++) {
             const size_t at = first + scratch[i];
             topk_push(t, distances[at], ids ? ids[at] : first_id + at);

@@ -9,6 +9,11 @@ CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
 export CC CXX
 
+ifeq ($(MODE),fuzz)
+CC := clang
+CXX := clang++
+endif
+
 OUT := build/$(MODE)
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
@@ -16,10 +21,10 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := all
 
 # Goals that only print, fetch or remove must not set off an installation.
-UNCONFIGURED := help deps deps-test deps-lint peers clean distclean format
+UNCONFIGURED := help deps deps-test deps-lint peers clean format run bench figures fuzz asan tsan coverage
 GOALS := $(or $(MAKECMDGOALS),all)
-GROUPS := build $(if $(filter test asan tsan coverage fuzz build-tests,$(GOALS)),test) \
-          $(if $(filter lint fuzz,$(GOALS)),lint)
+GROUPS := build $(if $(filter test test-sanitized build-tests lint,$(GOALS)),test) \
+          $(if $(filter lint fuzz-run,$(GOALS)),lint)
 ifneq ($(filter-out $(UNCONFIGURED),$(GOALS)),)
 include build/config.mk
 endif
@@ -42,11 +47,13 @@ MODE_release := -O3
 MODE_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 MODE_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
 MODE_coverage := -O0 --coverage
+MODE_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+             -fno-sanitize-recover=undefined
 MODE_FLAGS := $(MODE_$(MODE))
 
 INCLUDES := -I. -Isrc -I$(OUT)/include
 # POSIX for all; a file that needs more of the system defines _GNU_SOURCE itself.
-CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L $(DEP_CFLAGS) $(CPPFLAGS)
+CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L $(DEP_CFLAGS) $(if $(CUDA_LIBRARY),-DHAVE_CUDA) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)
@@ -63,6 +70,8 @@ kernel_flags = $(foreach set,scalar avx2 avx512,$(if $(filter $(set)%,$(notdir $
 
 KERNEL_SOURCES := $(wildcard kernels/*.c)
 CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
+# Opened at run time, so that the program starts where there is no GPU.
+CUDA_LIBRARY := $(if $(and $(NVCC),$(CUDA_SOURCES)),build/libdriftline_cuda.so)
 # algorithms/skeleton is copied by `./harness new` and is itself a method, so it is built like one.
 SOURCES := $(wildcard kernels/cuda/*.c src/core/*.c src/data/*.c src/harness/*.c \
                       algorithms/*.c algorithms/*/*.c algorithms/*/*/*.c)
@@ -86,10 +95,10 @@ LINK = $(if $(CXX_SOURCES),$(CXX),$(CC))
 # ---------------------------------------------------------------------------------------- build
 
 Q := $(if $(filter 1,$(V)),,@)
-say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) $(2))
+say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) '$(2)')
 
 ## all: the program, build/driftline
-all: build/driftline $(if $(and $(NVCC),$(CUDA_SOURCES)),build/libdriftline_cuda.so)
+all: build/driftline $(CUDA_LIBRARY)
 
 build/driftline: build/release/driftline
 	$(Q)ln -sfn release/driftline $@
@@ -183,10 +192,11 @@ $(OUT)/libtesting.a: $(call objects,$(TEST_HELP))
 	$(call say,AR,$@)
 	$(Q)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
 
-# Without a fuzzer: each file of the corpus once.
-$(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(OUT)/obj/tests/fuzz/replay.c.o $(OUT)/libdriftline.a
+# Without a fuzzer, replay.c hands a target each file of its corpus once.
+FUZZ_DRIVER := $(if $(filter fuzz,$(MODE)),,$(OUT)/obj/tests/fuzz/replay.c.o)
+$(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(FUZZ_DRIVER) $(OUT)/libdriftline.a
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) $(if $(FUZZ_DRIVER),,-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
 $(TEST_PLUGINS): $(OUT)/%.so: %.c $(OUT)/flags
 	$(call say,CC,$@)
@@ -206,8 +216,85 @@ asan tsan:
 test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS)
 	@src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
 
-.PHONY: FORCE help all build-tests test asan tsan test-sanitized
+FUZZ_SECONDS ?= 60
+## fuzz: every fuzz target with clang's libFuzzer; T=idx for one, FUZZ_SECONDS=60 for each
+fuzz:
+	@$(MAKE) MODE=fuzz fuzz-run
+
+fuzz-run: $(addprefix $(OUT)/,$(CHOSEN_FUZZ))
+	@src/build/run-fuzz.sh $(OUT) $(FUZZ_SECONDS) $(CHOSEN_FUZZ)
+
+## coverage: which share of each folder's lines unit and contract tests reach
+coverage:
+	@rm -rf build/coverage/obj
+	@$(MAKE) MODE=coverage test-sanitized
+	@src/build/coverage.sh build/coverage
+
+# ---------------------------------------------------------------------------------- lint, format
+
+C_FILES := $(KERNEL_SOURCES) $(SOURCES) $(wildcard tests/*.c tests/*/*.c)
+FORMATTED := $(wildcard $(foreach ext,c h cc cu,$(addsuffix .$(ext),kernels/* kernels/*/* src/*/* \
+             algorithms/* algorithms/*/* algorithms/*/*/* tests/* tests/*/*)))
+SHELL_FILES := harness .ci/run $(wildcard src/build/*.sh tests/cli/*.sh datasets/*.sh datasets/*/*.sh tests/*.sh)
+LINT_CPPFLAGS = -I. -Isrc -Ibuild/release/include $(filter-out $(INCLUDES),$(CPPFLAGS_ALL))
+
+## lint: a second compiler's warnings, the format, the shell scripts, who includes whom
+lint: $(patsubst %,build/lint/%.ok,$(C_FILES)) build/lint/format.ok build/lint/shell.ok
+	@src/build/include-graph.sh
+
+build/lint/%.c.ok: %.c | build/release/include/build_info.h
+	$(call say,CLANG,$<)
+	$(Q)mkdir -p $(@D) && clang -fsyntax-only $(LINT_CPPFLAGS) -std=c11 -march=native \
+	    $(call kernel_flags,$<) $(WARN_C) -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
+
+build/lint/format.ok: $(FORMATTED) .clang-format
+	$(call say,STYLE,$(words $(FORMATTED)) files)
+	$(Q)mkdir -p $(@D) && src/build/check-format.sh $(FORMATTED) && touch $@
+
+build/lint/shell.ok: $(SHELL_FILES)
+	$(call say,SHELL,$(words $(SHELL_FILES)) files)
+	$(Q)mkdir -p $(@D) && shellcheck -x $(SHELL_FILES) && touch $@
+
+## format: rewrites the sources as .clang-format says; F=file for one
+format:
+	@src/build/deps.sh lint
+	@clang-format -i $(or $(F),$(FORMATTED))
+
+# ----------------------------------------------------------------------------------------- usage
+
+CONFIG ?= configs/drift_mnist_fashion.lua
+## run: one experiment; CONFIG=configs/NAME.lua
+run:
+	@./harness $(CONFIG)
+
+## bench: each kernel against scalar and against the machine's limit
+bench:
+	@./harness bench kernels
+
+## figures: draws the figures of every result again
+figures:
+	@./harness plot $(or $(wildcard results/*/result.json),$(error no result yet; make run writes one))
+
+## deps: installs the missing packages that the build needs; deps-test and deps-lint the others
+deps:
+	@src/build/deps.sh build
+deps-test deps-lint:
+	@src/build/deps.sh $(@:deps-%=%)
+
+## peers: builds FAISS and fetches hnswlib, and says how they were built
+peers:
+	@rm -f build/config.mk
+	@src/build/configure.sh build
+	@sed -n 's/^PEERS_INFO := *//p; s/^MISSING_PARTS := *//p' build/config.mk | sed 's/) /)\n/g'
+
+## clean: removes build/; the cache of peers and data stays
+clean:
+	@rm -rf build
+
+.PHONY: FORCE help all build-tests test asan tsan test-sanitized fuzz fuzz-run coverage lint format run bench \
+        figures deps deps-test deps-lint peers clean
 FORCE:
 
 -include $(OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
-         $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP)) $(TEST_PLUGINS:.so=.d)
+         $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP)) $(TEST_PLUGINS:.so=.d) \
+         $(patsubst %,build/lint/%.d,$(C_FILES))

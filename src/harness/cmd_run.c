@@ -1,0 +1,265 @@
+/* cmd_run.c - `run` and `check`: walks a config through the rooms, in order, and writes what comes out. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/parallel.h"
+#include "harness/app.h"
+#include "harness/cell.h"
+#include "harness/plot.h"
+#include "harness/progress.h"
+#include "harness/report.h"
+#include "harness/result.h"
+#include "harness/sysinfo.h"
+
+/* Everything one run holds; run_free() releases it whatever was reached. */
+struct run {
+    struct app *app;
+    struct experiment *experiment;
+    struct plan plan;
+    struct oracle oracle;
+    struct pool *pool;
+    struct progress progress;
+    json_t *environment, *cells, *result;
+    char *dir, *scratch;
+    size_t failed;
+};
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run_free(struct run *run)
+{
+    json_decref(run->result);
+    json_decref(run->cells);
+    json_decref(run->environment);
+    oracle_free(&run->oracle);
+    if (run->pool) pool_destroy(run->pool);
+    plan_free(&run->plan);
+    experiment_free(run->experiment);
+    free(run->dir);
+    free(run->scratch);
+}
+
+/* The results folder, made and shown to be writable before any work is done for it. */
+static int make_results_dir(struct run *run, struct error *error)
+{
+    const struct run_options *o = &run->app->options;
+    char *base = o->out ? app_path(o->out, "") : app_path(o->root, "results");
+    run->dir = app_path(base, run->experiment->name);
+    free(base);
+    run->scratch = app_path(run->dir, "scratch");
+    char *probe = app_path(run->dir, ".writable");
+    int rc = app_make_dir(run->scratch, error);
+    if (!rc) rc = result_write_file(probe, "", 0, error);
+    if (rc) fail_within(error, "the results folder cannot be written; choose another with --out");
+    unlink(probe);
+    free(probe);
+    return rc;
+}
+
+static void show_truth_progress(void *to, double share)
+{
+    progress_share(to, "exact truth", share);
+}
+
+static int make_truth(struct run *run, struct error *error)
+{
+    const struct run_options *o = &run->app->options;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    run->pool = pool_create(cores > 0 ? (size_t)cores : 1);
+    if (!run->pool) return fail(error, ERR_NO_MEMORY, "cannot start threads for the exact truth");
+    char *cache = app_path(o->cache, "truth");
+    int rc = app_make_dir(cache, error);
+    if (!rc)
+        rc = oracle_make(&run->oracle, run->experiment->ops, run->app->kernels, run->pool, cache, show_truth_progress,
+                         &run->progress, error);
+    free(cache);
+    if (!rc && run->oracle.seconds > 0)
+        progress_note(&run->progress, "exact truth computed in %.1f s", run->oracle.seconds);
+    return rc;
+}
+
+static void show_cell_progress(void *to, const struct cell *cell, size_t step, size_t of, const char *what)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s (%zu of %zu)", what, step + 1, of);
+    progress_cell(to, cell->method->label, cell->repeat, text);
+}
+
+/* The result so far replaces the file after every cell, so that nothing measured is lost to what comes later. */
+static int write_result(struct run *run, struct error *error)
+{
+    json_decref(run->result);
+    run->result = NULL;
+    int rc = result_make(run->experiment, &run->oracle, run->environment, run->cells, &run->result, error);
+    return rc ? rc : result_save(run->result, run->dir, error);
+}
+
+static const char *worst_status(const json_t *cells)
+{
+    const char *worst = "ok";
+    size_t i;
+    json_t *cell;
+    json_array_foreach(cells, i, cell)
+    {
+        const char *status = json_string_value(json_object_get(cell, "status"));
+        if (status && strcmp(status, "ok") != 0) worst = status;
+    }
+    return worst;
+}
+
+static int run_cell(struct run *run, const struct cell *cell, struct error *error)
+{
+    const struct run_options *o = &run->app->options;
+    json_t *cells = NULL;
+    double began = now_s();
+    bool kept = false;
+    int rc = OK;
+    if (o->resume) {
+        rc = result_stored_cell(run->dir, cell, &cells, error);
+        kept = cells != NULL;
+    }
+    if (!rc && !cells) {
+        struct cell_env env = { run->experiment,    o,  &run->oracle,         run->app->kernels, run->scratch,
+                                show_cell_progress, &run->progress, run->app->interrupted };
+        rc = cell_run(cell, &env, &cells, error);
+    }
+    if (!rc && !kept) rc = result_store_cell(run->dir, cell, cells, error);
+    if (!rc) {
+        const char *status = worst_status(cells);
+        bool fine = !strcmp(status, "ok") || !strcmp(status, "unsupported");
+        run->failed += !fine;
+        progress_cell_done(&run->progress, cell->method->label, cell->repeat, kept && fine ? "kept" : status,
+                           now_s() - began);
+        json_array_extend(run->cells, cells);
+        rc = write_result(run, error);
+    }
+    json_decref(cells);
+    return rc;
+}
+
+static int run_cells(struct run *run, struct error *error)
+{
+    run->cells = json_array();
+    for (size_t i = 0; i < run->plan.n; i++) {
+        if (*run->app->interrupted) return fail(error, ERR_INTERRUPTED, "interrupted");
+        int rc = run_cell(run, &run->plan.cells[i], error);
+        if (rc) return rc;
+    }
+    return OK;
+}
+
+static int finish(struct run *run, struct error *error)
+{
+    const struct run_options *o = &run->app->options;
+    int rc = OK;
+    if (!o->no_plots && json_array_size(run->cells)) {
+        rc = plot_result(run->dir, o->root, error);
+        if (!rc) rc = report_write(run->dir, error);
+    }
+    rmdir(run->scratch);
+    return rc;
+}
+
+static int load(struct run *run, const char *path, struct error *error)
+{
+    struct run_options *o = &run->app->options;
+    int rc = experiment_load(&run->experiment, path, o, &run->app->registry, error);
+    return rc ? rc : plan_make(&run->plan, run->experiment, o, error);
+}
+
+static void print_warnings(struct run *run)
+{
+    size_t i;
+    json_t *warning;
+    json_array_foreach(json_object_get(run->environment, "warnings"), i, warning)
+        app_warn(run->app, "%s", json_string_value(warning));
+}
+
+static int prepare(struct run *run, struct error *error)
+{
+    struct app *app = run->app;
+    progress_begin(&run->progress, app->options.quiet, app->options.terminal, run->plan.n);
+    int rc = make_results_dir(run, error);
+    if (rc) return rc;
+    progress_note(&run->progress, "%s: %zu operations, %zu cells, results in %s", run->experiment->name,
+                  run->experiment->ops->n, run->plan.n, run->dir);
+    run->environment = sysinfo_environment(app->kernels, app->options.root, run->experiment->threads);
+    print_warnings(run);
+    return make_truth(run, error);
+}
+
+static void print_outcome(struct run *run)
+{
+    if (!run->result) return;
+    report_summary(run->result, stdout);
+    if (run->failed)
+        printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n", run->failed, run->plan.n,
+               run->dir);
+    printf("\nresults: %s/result.json%s\n", run->dir, run->app->options.no_plots ? "" : ", figures and report.html");
+    fflush(stdout);
+}
+
+int run_config(struct app *app, const char *path, char **dir)
+{
+    struct run run = { .app = app };
+    struct error error = { 0 };
+    if (load(&run, path, &error)) {
+        app_error(app, &error);
+        run_free(&run);
+        return EXIT_USAGE;
+    }
+    int rc = prepare(&run, &error);
+    if (!rc) rc = run_cells(&run, &error);
+    progress_end(&run.progress);
+    if (!rc || rc == ERR_INTERRUPTED) {
+        struct error late = { 0 };
+        if (finish(&run, &late)) {
+            app_error(app, &late);
+            rc = rc ? rc : late.code;
+        }
+        print_outcome(&run);
+    }
+    if (rc == ERR_INTERRUPTED)
+        app_warn(app, "interrupted: %zu of %zu cells are written; --resume goes on from there", run.progress.finished,
+                 run.plan.n);
+    else if (rc && error.code)
+        app_error(app, &error);
+    int status = rc || run.failed ? EXIT_SOME_FAILED : EXIT_OK;
+    if (dir && run.dir) *dir = strdup(run.dir);
+    run_free(&run);
+    return status;
+}
+
+int command_run(struct app *app)
+{
+    int worst = EXIT_OK;
+    for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
+        int status = run_config(app, app->arguments[i], NULL);
+        if (status > worst) worst = status;
+    }
+    return worst;
+}
+
+int command_check(struct app *app)
+{
+    int worst = EXIT_OK;
+    for (size_t i = 0; i < app->n_arguments; i++) {
+        struct run run = { .app = app };
+        struct error error = { 0 };
+        if (load(&run, app->arguments[i], &error)) {
+            app_error(app, &error);
+            worst = EXIT_USAGE;
+        } else {
+            plan_print(&run.plan, run.experiment, stdout);
+        }
+        run_free(&run);
+    }
+    return worst;
+}

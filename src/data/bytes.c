@@ -18,7 +18,8 @@ static const size_t MOST_FED_BYTES = (size_t)1 << 30; /* zlib counts its input i
 static int map(struct bytes *b, int fd, size_t size, struct error *err)
 {
     void *mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-    if (mapping == MAP_FAILED) return fail_errno(err, ERR_IO, "%s: cannot map %zu bytes", b->name, size);
+    if (mapping == MAP_FAILED)
+        return fail_errno(err, ERR_IO, "%s: cannot map %zu bytes", b->name, size);
     b->mapping = mapping;
     b->at = mapping;
     b->size = size;
@@ -28,15 +29,18 @@ static int map(struct bytes *b, int fd, size_t size, struct error *err)
 
 static int scratch_file(const char *dir)
 {
-    return dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : memfd_create("driftline-inflated", MFD_CLOEXEC);
+    return dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
+               : memfd_create("driftline-inflated", MFD_CLOEXEC);
 }
 
 static int write_all(int fd, const uint8_t *at, size_t n)
 {
     while (n) {
         ssize_t wrote = write(fd, at, n);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0) return -1;
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return -1;
         at += wrote;
         n -= (size_t)wrote;
     }
@@ -51,14 +55,17 @@ struct inflation {
     uint8_t out[OUT_BYTES];
 };
 
-static int inflate_fault(const struct bytes *b, const struct inflation *f, int status, struct error *err)
+static int inflate_fault(const struct bytes *b, const struct inflation *f, int status,
+                         struct error *err)
 {
     size_t at = (size_t)(f->z.next_in - b->at);
-    if (status == Z_MEM_ERROR) return fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
+    if (status == Z_MEM_ERROR)
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
     if (status == Z_DATA_ERROR)
-        return fail(err, ERR_CORRUPT, "%s: gzip data damaged near byte %zu of %zu: %s", b->name, at, b->size,
-                    f->z.msg ? f->z.msg : "unknown");
-    return fail(err, ERR_CORRUPT, "%s: gzip data end early, after %zu bytes inflated to %zu; the file is truncated",
+        return fail(err, ERR_CORRUPT, "%s: gzip data damaged near byte %zu of %zu: %s", b->name, at,
+                    b->size, f->z.msg ? f->z.msg : "unknown");
+    return fail(err, ERR_CORRUPT,
+                "%s: gzip data end early, after %zu bytes inflated to %zu; the file is truncated",
                 b->name, b->size, f->done);
 }
 
@@ -75,10 +82,13 @@ static int inflate_member(const struct bytes *b, struct inflation *f, struct err
         size_t n = OUT_BYTES - f->z.avail_out;
         f->done += n;
         if (f->done > f->limit)
-            return fail(err, ERR_CORRUPT, "%s: gzip data inflate to more than the %zu bytes allowed", b->name, f->limit);
+            return fail(err, ERR_CORRUPT,
+                        "%s: gzip data inflate to more than the %zu bytes allowed", b->name,
+                        f->limit);
         if (write_all(f->fd, f->out, n))
             return fail_errno(err, ERR_IO, "%s: cannot store the inflated data", b->name);
-        if (status != Z_OK && status != Z_STREAM_END) return inflate_fault(b, f, status, err);
+        if (status != Z_OK && status != Z_STREAM_END)
+            return inflate_fault(b, f, status, err);
     }
     return OK;
 }
@@ -89,13 +99,17 @@ static int inflate_all(struct bytes *b, struct inflation *f, struct error *err)
     f->end = b->at + b->size;
     for (;;) {
         int rc = inflate_member(b, f, err);
-        if (rc) return rc;
+        if (rc)
+            return rc;
         /* Members may follow each other; zero padding is allowed, anything else is damage. */
-        while (f->z.next_in < f->end && *f->z.next_in == 0) f->z.next_in++;
+        while (f->z.next_in < f->end && *f->z.next_in == 0)
+            f->z.next_in++;
         size_t left = (size_t)(f->end - f->z.next_in);
-        if (!left) return OK;
+        if (!left)
+            return OK;
         if (left < 2 || f->z.next_in[0] != 0x1f || f->z.next_in[1] != 0x8b)
-            return fail(err, ERR_CORRUPT, "%s: %zu extra bytes after the end of the gzip data", b->name, left);
+            return fail(err, ERR_CORRUPT, "%s: %zu extra bytes after the end of the gzip data",
+                        b->name, left);
         inflateReset(&f->z);
     }
 }
@@ -104,18 +118,22 @@ static int inflate_all(struct bytes *b, struct inflation *f, struct error *err)
 static int inflate_block(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
 {
     struct bytes plain = { .name = b->name, .was_gzip = true, .fd = -1 };
-    struct inflation f = { .fd = scratch_file(scratch_dir), .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
+    struct inflation f = { .fd = scratch_file(scratch_dir),
+                           .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
     if (f.fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file in %s", b->name,
                           scratch_dir ? scratch_dir : "memory");
     int rc = inflateInit2(&f.z, 16 + MAX_WBITS) == Z_OK
-                 ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
+                 ? OK
+                 : fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
     if (!rc) {
         rc = inflate_all(b, &f, err);
         inflateEnd(&f.z);
     }
-    if (!rc && !f.done) rc = fail(err, ERR_CORRUPT, "%s: the gzip data are empty", b->name);
-    if (!rc) rc = map(&plain, f.fd, f.done, err);
+    if (!rc && !f.done)
+        rc = fail(err, ERR_CORRUPT, "%s: the gzip data are empty", b->name);
+    if (!rc)
+        rc = map(&plain, f.fd, f.done, err);
     if (rc) {
         close(f.fd);
         return rc;
@@ -135,7 +153,8 @@ static int open_regular(const char *path, size_t *size, struct error *err)
     /* Without O_NONBLOCK a named pipe would hang here instead of being refused below. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO, "%s: cannot open", path);
+        fail_errno(err, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
+                   "%s: cannot open", path);
         return -1;
     }
     struct stat st;
@@ -155,34 +174,41 @@ static int open_regular(const char *path, size_t *size, struct error *err)
     return -1;
 }
 
-int bytes_open(struct bytes *b, const char *path, const char *scratch_dir, size_t limit_bytes, struct error *err)
+int bytes_open(struct bytes *b, const char *path, const char *scratch_dir, size_t limit_bytes,
+               struct error *err)
 {
     *b = (struct bytes){ .name = path, .fd = -1 };
     size_t size = 0;
     struct error own = { 0 };
     int fd = open_regular(path, &size, err ? err : &own);
-    if (fd < 0) return err ? err->code : own.code;
+    if (fd < 0)
+        return err ? err->code : own.code;
     int rc = map(b, fd, size, err);
     if (rc) {
         close(fd);
         return rc;
     }
-    if (is_gzip(b)) rc = inflate_block(b, scratch_dir, limit_bytes, err);
-    if (rc) bytes_close(b);
+    if (is_gzip(b))
+        rc = inflate_block(b, scratch_dir, limit_bytes, err);
+    if (rc)
+        bytes_close(b);
     return rc;
 }
 
-int bytes_borrow(struct bytes *b, const char *name, const void *block, size_t size, size_t limit_bytes,
-                 struct error *err)
+int bytes_borrow(struct bytes *b, const char *name, const void *block, size_t size,
+                 size_t limit_bytes, struct error *err)
 {
     *b = (struct bytes){ .at = block, .size = size, .name = name, .fd = -1 };
-    if (!size) return fail(err, ERR_CORRUPT, "%s: the file is empty", name);
+    if (!size)
+        return fail(err, ERR_CORRUPT, "%s: the file is empty", name);
     return is_gzip(b) ? inflate_block(b, NULL, limit_bytes, err) : OK;
 }
 
 void bytes_close(struct bytes *b)
 {
-    if (b->mapping) munmap(b->mapping, b->size);
-    if (b->fd >= 0) close(b->fd);
+    if (b->mapping)
+        munmap(b->mapping, b->size);
+    if (b->fd >= 0)
+        close(b->fd);
     *b = (struct bytes){ .name = b->name, .fd = -1 };
 }

@@ -1,8 +1,9 @@
-/* bytes.h - a whole file as one read-only block: mapped if it is plain, inflated first if it is gzip.
+/* bytes.h - a whole file as one read-only block: mapped if it is plain, inflated first if it is
+ * gzip.
  *
- * gzip is recognised by its first bytes, never by the name. What it inflates to goes to an unlinked temporary
- * file, in scratch_dir or, when that is NULL, in memory. A file that shrinks while it is mapped kills the process,
- * as with any mapping.
+ * gzip is recognised by its first bytes, never by the name. What it inflates to goes to an unlinked
+ * temporary file, in scratch_dir or, when that is NULL, in memory. A file that shrinks while it is
+ * mapped kills the process, as with any mapping.
  */
 #ifndef DRIFTLINE_BYTES_H
 #define DRIFTLINE_BYTES_H
@@ -18,17 +19,18 @@ struct bytes {
     size_t size;
     const char *name; /* borrowed, for messages */
     bool was_gzip;
-    int fd;           /* of the plain or inflated file; -1 for borrowed memory */
-    void *mapping;    /* what to unmap, or NULL */
+    int fd;        /* of the plain or inflated file; -1 for borrowed memory */
+    void *mapping; /* what to unmap, or NULL */
 };
 
-/* ERR_NOT_FOUND, ERR_IO (permission, a directory), ERR_CORRUPT (empty file, damaged or truncated gzip, more than
-   limit_bytes inflated; 0: 16 GiB). */
-int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t limit_bytes, struct error *);
+/* ERR_NOT_FOUND, ERR_IO (permission, a directory), ERR_CORRUPT (empty file, damaged or truncated
+   gzip, more than limit_bytes inflated; 0: 16 GiB). */
+int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t limit_bytes,
+               struct error *);
 
 /* The same for a block in memory, which must outlive it unless it is gzip. */
-int bytes_borrow(struct bytes *, const char *name, const void *block, size_t size, size_t limit_bytes,
-                 struct error *);
+int bytes_borrow(struct bytes *, const char *name, const void *block, size_t size,
+                 size_t limit_bytes, struct error *);
 
 void bytes_close(struct bytes *);
 

@@ -1,4 +1,5 @@
-/* elements.c - the numbers a file may hold: names, sizes, and turning one kind into another without loss. */
+/* elements.c - the numbers a file may hold: names, sizes, and turning one kind into another without
+ * loss. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -18,7 +19,8 @@ enum { ELEMENTS = sizeof elements / sizeof elements[0] };
 
 size_t data_row_bytes(enum element element, size_t dim)
 {
-    if (element == ELEMENT_B64) return dim / 8;
+    if (element == ELEMENT_B64)
+        return dim / 8;
     for (size_t i = 0; i < ELEMENTS; i++)
         if (elements[i].element == element)
             return dim > SIZE_MAX / elements[i].bytes ? 0 : dim * elements[i].bytes;
@@ -28,7 +30,8 @@ size_t data_row_bytes(enum element element, size_t dim)
 const char *data_element_name(enum element element)
 {
     for (size_t i = 0; i < ELEMENTS; i++)
-        if (elements[i].element == element) return elements[i].name;
+        if (elements[i].element == element)
+            return elements[i].name;
     return "?";
 }
 
@@ -56,7 +59,8 @@ static float half_value(uint16_t half)
     return half & 0x8000 ? -magnitude : magnitude;
 }
 
-/* long double holds every 64-bit integer and every double exactly on the machines Driftline builds for. */
+/* long double holds every 64-bit integer and every double exactly on the machines Driftline builds
+ * for. */
 static long double value_at(enum element from, const void *in, size_t i)
 {
     const char *at = in;
@@ -67,14 +71,14 @@ static long double value_at(enum element from, const void *in, size_t i)
     int64_t i64;
     uint16_t f16;
     switch ((int)from) {
-    case ELEMENT_U8: return ((const uint8_t *)in)[i];
-    case (int)ELEMENT_I8: return ((const int8_t *)in)[i];
-    case (int)ELEMENT_I16: memcpy(&i16, at + 2 * i, 2); return i16;
-    case (int)ELEMENT_I32: memcpy(&i32, at + 4 * i, 4); return i32;
-    case (int)ELEMENT_I64: memcpy(&i64, at + 8 * i, 8); return (long double)i64;
-    case (int)ELEMENT_F16: memcpy(&f16, at + 2 * i, 2); return half_value(f16);
-    case (int)ELEMENT_F64: memcpy(&f64, at + 8 * i, 8); return f64;
-    default: memcpy(&f32, at + 4 * i, 4); return f32;
+        case ELEMENT_U8: return ((const uint8_t *)in)[i];
+        case (int)ELEMENT_I8: return ((const int8_t *)in)[i];
+        case (int)ELEMENT_I16: memcpy(&i16, at + 2 * i, 2); return i16;
+        case (int)ELEMENT_I32: memcpy(&i32, at + 4 * i, 4); return i32;
+        case (int)ELEMENT_I64: memcpy(&i64, at + 8 * i, 8); return (long double)i64;
+        case (int)ELEMENT_F16: memcpy(&f16, at + 2 * i, 2); return half_value(f16);
+        case (int)ELEMENT_F64: memcpy(&f64, at + 8 * i, 8); return f64;
+        default: memcpy(&f32, at + 4 * i, 4); return f32;
     }
 }
 
@@ -117,30 +121,37 @@ static bool put_value(enum element to, void *out, size_t i, long double v)
     return false;
 }
 
-/* Integers to float must come back the same; 64-bit ids above 2^24 would silently become their neighbours. */
+/* Integers to float must come back the same; 64-bit ids above 2^24 would silently become their
+ * neighbours. */
 static bool float_keeps(enum element from, long double v)
 {
     bool integer = from == ELEMENT_I32 || from == ELEMENT_I64;
     return !integer || (long double)(float)v == v;
 }
 
-size_t data_convert_elements(enum element from, const void *in, enum element to, void *out, size_t count)
+size_t data_convert_elements(enum element from, const void *in, enum element to, void *out,
+                             size_t count)
 {
-    if (from == to || (from == ELEMENT_U8 && to == ELEMENT_B64) || (from == ELEMENT_B64 && to == ELEMENT_U8)) {
+    if (from == to || (from == ELEMENT_U8 && to == ELEMENT_B64) ||
+        (from == ELEMENT_B64 && to == ELEMENT_U8)) {
         memcpy(out, in, data_row_bytes(from, count));
         return count;
     }
-    if (from == ELEMENT_B64 || to == ELEMENT_B64) return 0;
+    if (from == ELEMENT_B64 || to == ELEMENT_B64)
+        return 0;
     if (from == ELEMENT_U8 && to == ELEMENT_F32) {
         const uint8_t *bytes = in;
         float *floats = out;
-        for (size_t i = 0; i < count; i++) floats[i] = (float)bytes[i];
+        for (size_t i = 0; i < count; i++)
+            floats[i] = (float)bytes[i];
         return count;
     }
     for (size_t i = 0; i < count; i++) {
         long double v = value_at(from, in, i);
-        if (to == ELEMENT_F32 && !float_keeps(from, v)) return i;
-        if (!put_value(to, out, i, v)) return i;
+        if (to == ELEMENT_F32 && !float_keeps(from, v))
+            return i;
+        if (!put_value(to, out, i, v))
+            return i;
     }
     return count;
 }

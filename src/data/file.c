@@ -1,5 +1,4 @@
 /* file.c - opening a file: bytes, format, layout, then rows on demand in the element asked for. */
-#define _GNU_SOURCE
 #include "file.h"
 
 #include <stdio.h>
@@ -14,7 +13,8 @@ struct file_state {
     char *path; /* bytes.name points here */
 };
 
-/* Values pass through this in pieces when bytes must be swapped or widened; a multiple of every element. */
+/* Values pass through this in pieces when bytes must be swapped or widened; a multiple of every
+ * element. */
 enum { PIECE_BYTES = 4096 };
 
 static void swap_bytes(uint8_t *at, size_t n, size_t width)
@@ -34,17 +34,20 @@ static int convert_row(const struct source *s, size_t row, char *out, struct err
     const uint8_t *base = l->owned ? l->owned : f->bytes.at;
     const uint8_t *at = base + l->offset + row * l->stride_bytes;
     size_t width = l->stored == ELEMENT_B64 ? 8 : data_row_bytes(l->stored, 1);
-    size_t unit = l->stored == ELEMENT_B64 ? 64 : 1, out_width = source_row_bytes(s) * width / data_row_bytes(l->stored, l->dim);
+    size_t unit = l->stored == ELEMENT_B64 ? 64 : 1,
+           out_width = source_row_bytes(s) * width / data_row_bytes(l->stored, l->dim);
     size_t values = data_row_bytes(l->stored, l->dim) / width;
     uint8_t piece[PIECE_BYTES];
     for (size_t first = 0; first < values;) {
         size_t n = values - first < PIECE_BYTES / width ? values - first : PIECE_BYTES / width;
         memcpy(piece, at + first * width, n * width);
-        if (l->big_endian) swap_bytes(piece, n * width, width);
-        size_t done = data_convert_elements(l->stored, piece, s->element, out + first * out_width, n * unit);
+        if (l->big_endian)
+            swap_bytes(piece, n * width, width);
+        size_t done =
+            data_convert_elements(l->stored, piece, s->element, out + first * out_width, n * unit);
         if (done != n * unit)
-            return fail(err, ERR_DIMENSION, "%s: row %zu, column %zu does not fit %s", s->name, row + 1,
-                        first + done / unit + 1, data_element_name(s->element));
+            return fail(err, ERR_DIMENSION, "%s: row %zu, column %zu does not fit %s", s->name,
+                        row + 1, first + done / unit + 1, data_element_name(s->element));
         first += n;
     }
     return OK;
@@ -55,7 +58,8 @@ static int file_read(const struct source *s, size_t first, size_t n, void *out, 
     size_t row_bytes = source_row_bytes(s);
     for (size_t i = 0; i < n; i++) {
         int rc = convert_row(s, first + i, (char *)out + i * row_bytes, err);
-        if (rc) return rc;
+        if (rc)
+            return rc;
     }
     return OK;
 }
@@ -76,19 +80,23 @@ static int settle_element(struct source *s, const struct file_options *options, 
     s->element = layout_default_element(l->stored);
     s->dim = l->dim;
     if (options->element && !data_element_named(options->element, &s->element))
-        return fail(err, ERR_ARGUMENT, "%s: unknown element \"%s\"; known are f32 u8 b64 i8 i32 i64 f64", s->name,
+        return fail(err, ERR_ARGUMENT,
+                    "%s: unknown element \"%s\"; known are f32 u8 b64 i8 i32 i64 f64", s->name,
                     options->element);
     if (s->element == ELEMENT_I16 || s->element == ELEMENT_F16)
-        return fail(err, ERR_UNSUPPORTED, "%s: rows cannot become %s; f32 holds every one of its values", s->name,
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: rows cannot become %s; f32 holds every one of its values", s->name,
                     options->element);
     bool codes = s->element == ELEMENT_B64, bytes = l->stored == ELEMENT_U8;
     if (codes && bytes && l->dim == 8)
         s->dim = 64;
     else if (codes != (l->stored == ELEMENT_B64))
-        return fail(err, ERR_DIMENSION, "%s: %zu columns of %s cannot become %s; 64-bit codes are 8 columns of u8", s->name,
-                    l->dim, data_element_name(l->stored), data_element_name(s->element));
+        return fail(err, ERR_DIMENSION,
+                    "%s: %zu columns of %s cannot become %s; 64-bit codes are 8 columns of u8",
+                    s->name, l->dim, data_element_name(l->stored), data_element_name(s->element));
     if (options->dim && options->dim != s->dim)
-        return fail(err, ERR_DIMENSION, "%s: has %zu columns, %zu were expected", s->name, s->dim, options->dim);
+        return fail(err, ERR_DIMENSION, "%s: has %zu columns, %zu were expected", s->name, s->dim,
+                    options->dim);
     return OK;
 }
 
@@ -105,14 +113,16 @@ static const void *rows_in_place(const struct source *s)
     return same && packed && !swapped && (uintptr_t)at % width == 0 ? at : NULL;
 }
 
-static int open_layout(struct source *s, const struct format *format, const struct file_options *options,
-                       struct error *err)
+static int open_layout(struct source *s, const struct format *format,
+                       const struct file_options *options, struct error *err)
 {
     struct file_state *f = s->state;
     int rc = format->read(&f->bytes, options, &f->layout, err);
-    if (rc) return rc;
+    if (rc)
+        return rc;
     rc = settle_element(s, options, err);
-    if (rc) return rc;
+    if (rc)
+        return rc;
     s->n = f->layout.n;
     memcpy(s->note, f->layout.note, sizeof s->note);
     s->rows = rows_in_place(s);
@@ -124,9 +134,11 @@ static struct source *new_file(const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/');
     struct source *s = source_new(slash ? slash + 1 : path, err);
-    if (!s) return NULL;
+    if (!s)
+        return NULL;
     struct file_state *f = calloc(1, sizeof *f);
-    if (f) f->path = strdup(path);
+    if (f)
+        f->path = strdup(path);
     if (!f || !f->path) {
         fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
         free(f);
@@ -139,7 +151,8 @@ static struct source *new_file(const char *path, struct error *err)
     return s;
 }
 
-static int open_bytes(struct source *s, const struct file_options *options, struct source **out, struct error *err)
+static int open_bytes(struct source *s, const struct file_options *options, struct source **out,
+                      struct error *err)
 {
     struct file_state *f = s->state;
     const struct format *format = format_of(f->path, options, &f->bytes, err);
@@ -150,39 +163,48 @@ static int open_bytes(struct source *s, const struct file_options *options, stru
     int rc;
     if (format->read) {
         rc = open_layout(s, format, options, err);
-        if (!rc) *out = s;
+        if (!rc)
+            *out = s;
     } else {
         rc = hdf5_open(&f->bytes, options, out, err);
     }
-    if (rc || !format->read) source_close(s);
+    if (rc || !format->read)
+        source_close(s);
     return rc;
 }
 
 static const struct file_options no_options;
 
-int file_open(const char *path, const struct file_options *options, struct source **out, struct error *err)
+int file_open(const char *path, const struct file_options *options, struct source **out,
+              struct error *err)
 {
-    if (!options) options = &no_options;
+    if (!options)
+        options = &no_options;
     *out = NULL;
     struct source *s = new_file(path, err);
-    if (!s) return ERR_NO_MEMORY;
+    if (!s)
+        return ERR_NO_MEMORY;
     struct file_state *f = s->state;
     int rc = bytes_open(&f->bytes, f->path, options->scratch_dir, options->limit_bytes, err);
-    if (!rc) return open_bytes(s, options, out, err);
+    if (!rc)
+        return open_bytes(s, options, out, err);
     source_close(s);
     return rc;
 }
 
-int file_open_block(const char *name, const void *block, size_t size, const struct file_options *options,
-                    struct source **out, struct error *err)
+int file_open_block(const char *name, const void *block, size_t size,
+                    const struct file_options *options, struct source **out, struct error *err)
 {
-    if (!options) options = &no_options;
+    if (!options)
+        options = &no_options;
     *out = NULL;
     struct source *s = new_file(name, err);
-    if (!s) return ERR_NO_MEMORY;
+    if (!s)
+        return ERR_NO_MEMORY;
     struct file_state *f = s->state;
     int rc = bytes_borrow(&f->bytes, f->path, block, size, options->limit_bytes, err);
-    if (!rc) return open_bytes(s, options, out, err);
+    if (!rc)
+        return open_bytes(s, options, out, err);
     source_close(s);
     return rc;
 }

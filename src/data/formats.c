@@ -24,7 +24,8 @@ enum { FORMATS = sizeof formats / sizeof formats[0] };
 bool name_ends(const char *name, const char *suffix)
 {
     size_t n = strlen(name), m = strlen(suffix);
-    if (n > 3 && !strcmp(name + n - 3, ".gz")) n -= 3;
+    if (n > 3 && !strcmp(name + n - 3, ".gz"))
+        n -= 3;
     return n >= m && !strncmp(name + n - m, suffix, m);
 }
 
@@ -34,7 +35,8 @@ static bool has_suffix(const char *path, const char *suffixes)
         char one[16];
         size_t n = strcspn(suffixes, " ");
         snprintf(one, sizeof one, "%.*s", (int)n, suffixes);
-        if (name_ends(path, one)) return true;
+        if (name_ends(path, one))
+            return true;
         suffixes += n + (suffixes[n] == ' ');
     }
     return false;
@@ -43,14 +45,17 @@ static bool has_suffix(const char *path, const char *suffixes)
 static const struct format *by_name(const char *name)
 {
     for (size_t i = 0; i < FORMATS; i++)
-        if (!strcmp(formats[i].name, name)) return &formats[i];
+        if (!strcmp(formats[i].name, name))
+            return &formats[i];
     return NULL;
 }
 
-const struct format *format_named(const char *path, const struct file_options *options, struct error *err)
+const struct format *format_named(const char *path, const struct file_options *options,
+                                  struct error *err)
 {
     const char *names[FORMATS];
-    for (size_t i = 0; i < FORMATS; i++) names[i] = formats[i].name;
+    for (size_t i = 0; i < FORMATS; i++)
+        names[i] = formats[i].name;
     if (options && options->format) {
         const struct format *found = by_name(options->format);
         const char *near = found ? NULL : error_near(options->format, names, FORMATS);
@@ -60,36 +65,43 @@ const struct format *format_named(const char *path, const struct file_options *o
         return found;
     }
     for (size_t i = 0; i < FORMATS; i++)
-        if (has_suffix(path, formats[i].suffixes)) return &formats[i];
+        if (has_suffix(path, formats[i].suffixes))
+            return &formats[i];
     fail(err, ERR_UNSUPPORTED,
-         "%s: the name tells no known format (idx, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, ibin, truth, npy, hdf5, "
-         "txt, csv, tsv, vec, u8, i32, i64, f32, f64; each also with .gz)", path);
+         "%s: the name tells no known format (idx, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, ibin, "
+         "truth, npy, hdf5, "
+         "txt, csv, tsv, vec, u8, i32, i64, f32, f64; each also with .gz)",
+         path);
     return NULL;
 }
 
 /* The formats whose first bytes cannot be mistaken. */
 static const char *strong_magic(const struct bytes *b)
 {
-    if (b->size >= 6 && !memcmp(b->at, "\x93NUMPY", 6)) return "npy";
-    if (b->size >= 8 && !memcmp(b->at, "\x89HDF\r\n\x1a\n", 8)) return "hdf5";
+    if (b->size >= 6 && !memcmp(b->at, "\x93NUMPY", 6))
+        return "npy";
+    if (b->size >= 8 && !memcmp(b->at, "\x89HDF\r\n\x1a\n", 8))
+        return "hdf5";
     return NULL;
 }
 
 static bool looks_like_idx(const struct bytes *b)
 {
-    return b->size >= 8 && b->at[0] == 0 && b->at[1] == 0 && b->at[2] >= 8 && b->at[2] <= 14 && b->at[3] >= 1 &&
-           b->at[3] <= 4;
+    return b->size >= 8 && b->at[0] == 0 && b->at[1] == 0 && b->at[2] >= 8 && b->at[2] <= 14 &&
+           b->at[3] >= 1 && b->at[3] <= 4;
 }
 
-const struct format *format_of(const char *path, const struct file_options *options, const struct bytes *b,
-                               struct error *err)
+const struct format *format_of(const char *path, const struct file_options *options,
+                               const struct bytes *b, struct error *err)
 {
     const char *magic = strong_magic(b);
     struct error unknown = { 0 };
     const struct format *named = format_named(path, options, &unknown);
     if (!named && !(options && options->format)) {
-        if (magic) return by_name(magic);
-        if (looks_like_idx(b)) return by_name("idx");
+        if (magic)
+            return by_name(magic);
+        if (looks_like_idx(b))
+            return by_name("idx");
     }
     if (!named) {
         fail(err, unknown.code, "%s", unknown.text);
@@ -97,7 +109,8 @@ const struct format *format_of(const char *path, const struct file_options *opti
     }
     bool says_magic = !strcmp(named->name, "npy") || !strcmp(named->name, "hdf5");
     if (magic && strcmp(magic, named->name)) {
-        fail(err, ERR_CORRUPT, "%s: expected %s by its name, but it begins like %s", path, named->name, magic);
+        fail(err, ERR_CORRUPT, "%s: expected %s by its name, but it begins like %s", path,
+             named->name, magic);
         return NULL;
     }
     if (says_magic && !magic) {
@@ -109,20 +122,27 @@ const struct format *format_of(const char *path, const struct file_options *opti
 
 enum element layout_default_element(enum element stored)
 {
-    return stored == ELEMENT_F16 || stored == ELEMENT_F64 || stored == ELEMENT_I16 ? ELEMENT_F32 : stored;
+    return stored == ELEMENT_F16 || stored == ELEMENT_F64 || stored == ELEMENT_I16 ? ELEMENT_F32
+                                                                                   : stored;
 }
 
-int layout_check_size(const struct bytes *b, const struct layout *l, size_t row_bytes, struct error *err)
+int layout_check_size(const struct bytes *b, const struct layout *l, size_t row_bytes,
+                      struct error *err)
 {
     if (!l->n || !l->dim)
-        return fail(err, ERR_CORRUPT, "%s: the header says %zu rows of %zu columns; both must be at least 1", b->name,
+        return fail(err, ERR_CORRUPT,
+                    "%s: the header says %zu rows of %zu columns; both must be at least 1", b->name,
                     l->n, l->dim);
     size_t body, total;
-    if (!row_bytes || __builtin_mul_overflow(l->n, row_bytes, &body) || __builtin_add_overflow(body, l->offset, &total))
-        return fail(err, ERR_CORRUPT, "%s: the header says %zu rows of %zu columns, which is absurd; the file has %zu bytes",
-                    b->name, l->n, l->dim, b->size);
-    if (total == b->size) return OK;
-    return fail(err, ERR_CORRUPT, "%s: %s: %zu rows of %zu %s need %zu bytes, the file has %zu", b->name,
-                b->size < total ? "truncated" : "extra bytes at the end", l->n, l->dim, data_element_name(l->stored),
-                total, b->size);
+    if (!row_bytes || __builtin_mul_overflow(l->n, row_bytes, &body) ||
+        __builtin_add_overflow(body, l->offset, &total))
+        return fail(
+            err, ERR_CORRUPT,
+            "%s: the header says %zu rows of %zu columns, which is absurd; the file has %zu bytes",
+            b->name, l->n, l->dim, b->size);
+    if (total == b->size)
+        return OK;
+    return fail(err, ERR_CORRUPT, "%s: %s: %zu rows of %zu %s need %zu bytes, the file has %zu",
+                b->name, b->size < total ? "truncated" : "extra bytes at the end", l->n, l->dim,
+                data_element_name(l->stored), total, b->size);
 }

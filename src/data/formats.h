@@ -1,7 +1,8 @@
 /* formats.h - inside src/data: what a reader finds in a file's header, and the list of readers.
  *
- * A reader checks the header against the size of the file before anything is allocated, and fills a layout;
- * file.c serves rows from it. Adding a format: a read_*() here, a row in the table of formats.c.
+ * A reader checks the header against the size of the file before anything is allocated, and fills a
+ * layout; file.c serves rows from it. Adding a format: a read_*() here, a row in the table of
+ * formats.c.
  */
 #ifndef DRIFTLINE_FORMATS_H
 #define DRIFTLINE_FORMATS_H
@@ -14,7 +15,7 @@ struct layout {
     size_t n, dim;
     size_t offset, stride_bytes; /* row i's values start at offset + i * stride_bytes */
     bool big_endian;
-    void *owned;                 /* text: the parsed rows, freed by file.c; offset and stride are within it */
+    void *owned; /* text: the parsed rows, freed by file.c; offset and stride are within it */
     char note[160];
 };
 
@@ -24,8 +25,10 @@ struct format {
     int (*read)(const struct bytes *, const struct file_options *, struct layout *, struct error *);
 };
 
-/* By options->format, by name (path may end in .gz), or by content for an unknown name. NULL with err filled. */
-const struct format *format_of(const char *path, const struct file_options *, const struct bytes *, struct error *);
+/* By options->format, by name (path may end in .gz), or by content for an unknown name. NULL with
+ * err filled. */
+const struct format *format_of(const char *path, const struct file_options *, const struct bytes *,
+                               struct error *);
 /* By name alone, for writing. */
 const struct format *format_named(const char *path, const struct file_options *, struct error *);
 
@@ -40,15 +43,18 @@ int read_raw(const struct bytes *, const struct file_options *, struct layout *,
 /* HDF5 is read through its library, not as a layout. ERR_UNSUPPORTED in a build without it. */
 int hdf5_open(const struct bytes *, const struct file_options *, struct source **, struct error *);
 /* Creates path with one dataset of s's rows. */
-int hdf5_write(const struct source *, const char *path, const char *dataset, const struct data_progress *,
-               struct error *);
+int hdf5_write(const struct source *, const char *path, const char *dataset,
+               const struct data_progress *, struct error *);
 
-/* The element a file whose values are `stored` gives when nobody asks: f16, f64 and i16 become F32. */
+/* The element a file whose values are `stored` gives when nobody asks: f16, f64 and i16 become F32.
+ */
 enum element layout_default_element(enum element stored);
 /* The last part of name without ".gz", its suffix; for formats that tell their element by it. */
 bool name_ends(const char *name, const char *suffix);
-/* Checks that exactly offset + n * row_bytes bytes are there, without overflow, and that n and dim are not 0. */
-int layout_check_size(const struct bytes *, const struct layout *, size_t row_bytes, struct error *);
+/* Checks that exactly offset + n * row_bytes bytes are there, without overflow, and that n and dim
+ * are not 0. */
+int layout_check_size(const struct bytes *, const struct layout *, size_t row_bytes,
+                      struct error *);
 
 static inline uint32_t little_u32(const uint8_t *p)
 {

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* Large enough to hide the call, small enough to stay in the second-level cache between hash and check. */
+/* Large enough to hide the call, small enough to stay in the second-level cache between hash and
+ * check. */
 enum { SCAN_BYTES = 256 * 1024 };
 
 struct source *source_new(const char *name, struct error *err)
@@ -23,8 +24,10 @@ struct source *source_new(const char *name, struct error *err)
 
 void source_close(struct source *s)
 {
-    if (!s) return;
-    if (s->close) s->close(s);
+    if (!s)
+        return;
+    if (s->close)
+        s->close(s);
     free(s);
 }
 
@@ -35,16 +38,19 @@ size_t source_row_bytes(const struct source *s)
 
 static int check_bounds(const struct source *s, size_t first, size_t n, struct error *err)
 {
-    if (first <= s->n && n <= s->n - first) return OK;
-    return fail(err, ERR_ARGUMENT, "%s: rows %zu to %zu were asked for, it has %zu", s->name, first + 1, first + n,
-                s->n);
+    if (first <= s->n && n <= s->n - first)
+        return OK;
+    return fail(err, ERR_ARGUMENT, "%s: rows %zu to %zu were asked for, it has %zu", s->name,
+                first + 1, first + n, s->n);
 }
 
 int source_read(const struct source *s, size_t first, size_t n, void *out, struct error *err)
 {
     int rc = check_bounds(s, first, n, err);
-    if (rc || !n) return rc;
-    if (!s->rows) return s->read(s, first, n, out, err);
+    if (rc || !n)
+        return rc;
+    if (!s->rows)
+        return s->read(s, first, n, out, err);
     size_t row_bytes = source_row_bytes(s);
     memcpy(out, (const char *)s->rows + first * row_bytes, n * row_bytes);
     return OK;
@@ -52,36 +58,48 @@ int source_read(const struct source *s, size_t first, size_t n, void *out, struc
 
 int source_read_f32(const struct source *s, size_t first, size_t n, float *out, struct error *err)
 {
-    if (s->element == ELEMENT_F32) return source_read(s, first, n, out, err);
+    if (s->element == ELEMENT_F32)
+        return source_read(s, first, n, out, err);
     if (s->element != ELEMENT_U8 && s->element != ELEMENT_I8)
         return fail(err, ERR_DIMENSION, "%s: holds %s, which are not widened to f32", s->name,
                     data_element_name(s->element));
-    /* Bytes are read into the last quarter of out; the float of a row then never reaches a byte not yet read. */
+    /* Bytes are read into the last quarter of out; the float of a row then never reaches a byte not
+     * yet read. */
     size_t count = n * s->dim;
     unsigned char *bytes = (unsigned char *)out + 3 * count;
     int rc = source_read(s, first, n, bytes, err);
-    if (rc) return rc;
+    if (rc)
+        return rc;
     if (s->element == ELEMENT_U8)
-        for (size_t i = 0; i < count; i++) out[i] = (float)bytes[i];
+        for (size_t i = 0; i < count; i++)
+            out[i] = (float)bytes[i];
     else
-        for (size_t i = 0; i < count; i++) out[i] = (float)(signed char)bytes[i];
+        for (size_t i = 0; i < count; i++)
+            out[i] = (float)(signed char)bytes[i];
     return OK;
 }
 
-static int check_finite(const struct source *s, size_t first, size_t n, const float *rows, struct error *err)
+static int check_finite(const struct source *s, size_t first, size_t n, const float *rows,
+                        struct error *err)
 {
-    /* x - x is 0 for every finite x and NaN for the rest: one sum a block instead of a branch a value. */
+    /* x - x is 0 for every finite x and NaN for the rest: one sum a block instead of a branch a
+     * value. */
     float sum = 0;
-    for (size_t i = 0; i < n * s->dim; i++) sum += rows[i] - rows[i];
-    if (sum == 0) return OK;
+    for (size_t i = 0; i < n * s->dim; i++)
+        sum += rows[i] - rows[i];
+    if (sum == 0)
+        return OK;
     for (size_t i = 0; i < n * s->dim; i++)
         if (!isfinite(rows[i]))
-            return fail(err, ERR_NOT_FINITE, "%s: row %zu, column %zu is %s; every value must be finite", s->name,
-                        first + i / s->dim + 1, i % s->dim + 1, isnan(rows[i]) ? "NaN" : "infinite");
+            return fail(err, ERR_NOT_FINITE,
+                        "%s: row %zu, column %zu is %s; every value must be finite", s->name,
+                        first + i / s->dim + 1, i % s->dim + 1,
+                        isnan(rows[i]) ? "NaN" : "infinite");
     return OK;
 }
 
-static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_t block, struct error *err)
+static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_t block,
+                     struct error *err)
 {
     size_t row_bytes = source_row_bytes(s);
     bool aligned = (uintptr_t)s->rows % sizeof(float) == 0;
@@ -93,8 +111,10 @@ static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_
             rows = (const char *)s->rows + first * row_bytes;
         else
             rc = source_read(s, first, n, buffer, err);
-        if (!rc && s->element == ELEMENT_F32) rc = check_finite(s, first, n, rows, err);
-        if (rc) return rc;
+        if (!rc && s->element == ELEMENT_F32)
+            rc = check_finite(s, first, n, rows, err);
+        if (rc)
+            return rc;
         XXH3_64bits_update(state, rows, n * row_bytes);
     }
     return OK;
@@ -102,8 +122,10 @@ static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_
 
 int source_scan(struct source *s, struct error *err)
 {
-    size_t row_bytes = source_row_bytes(s), block = SCAN_BYTES / row_bytes ? SCAN_BYTES / row_bytes : 1;
-    if (block > s->n) block = s->n;
+    size_t row_bytes = source_row_bytes(s),
+           block = SCAN_BYTES / row_bytes ? SCAN_BYTES / row_bytes : 1;
+    if (block > s->n)
+        block = s->n;
     float *buffer = malloc(block * row_bytes);
     XXH3_state_t *state = XXH3_createState();
     int rc = OK;

@@ -17,7 +17,8 @@ int whole_file_begin(struct whole_file *w, const char *path, struct error *err)
         return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", path);
     snprintf(w->temporary, sizeof w->temporary, "%s.XXXXXX", path);
     w->fd = mkostemp(w->temporary, O_CLOEXEC);
-    if (w->fd < 0) return fail_errno(err, ERR_IO, "%s: cannot create", path);
+    if (w->fd < 0)
+        return fail_errno(err, ERR_IO, "%s: cannot create", path);
     fchmod(w->fd, 0644);
     return OK;
 }
@@ -26,8 +27,10 @@ int whole_file_put(struct whole_file *w, const void *bytes, size_t n, struct err
 {
     for (const char *at = bytes; n;) {
         ssize_t wrote = write(w->fd, at, n);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0) return fail_errno(err, ERR_IO, "%s: cannot write", w->path);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return fail_errno(err, ERR_IO, "%s: cannot write", w->path);
         at += wrote;
         n -= (size_t)wrote;
     }
@@ -40,9 +43,11 @@ static void sync_folder(const char *path)
     char folder[PATH_MAX];
     snprintf(folder, sizeof folder, "%s", path);
     char *slash = strrchr(folder, '/');
-    if (slash) slash[slash == folder] = 0;
+    if (slash)
+        slash[slash == folder] = 0;
     int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
+    if (fd < 0)
+        return;
     fsync(fd);
     close(fd);
 }
@@ -50,10 +55,13 @@ static void sync_folder(const char *path)
 int whole_file_commit(struct whole_file *w, struct error *err)
 {
     int rc = OK;
-    if (fsync(w->fd)) rc = fail_errno(err, ERR_IO, "%s: cannot flush to disk", w->path);
-    if (close(w->fd) && !rc) rc = fail_errno(err, ERR_IO, "%s: cannot close", w->path);
+    if (fsync(w->fd))
+        rc = fail_errno(err, ERR_IO, "%s: cannot flush to disk", w->path);
+    if (close(w->fd) && !rc)
+        rc = fail_errno(err, ERR_IO, "%s: cannot close", w->path);
     w->fd = -1;
-    if (!rc && rename(w->temporary, w->path)) rc = fail_errno(err, ERR_IO, "%s: cannot rename into place", w->path);
+    if (!rc && rename(w->temporary, w->path))
+        rc = fail_errno(err, ERR_IO, "%s: cannot rename into place", w->path);
     if (rc)
         unlink(w->temporary);
     else
@@ -63,7 +71,8 @@ int whole_file_commit(struct whole_file *w, struct error *err)
 
 void whole_file_abandon(struct whole_file *w)
 {
-    if (w->fd < 0) return;
+    if (w->fd < 0)
+        return;
     close(w->fd);
     unlink(w->temporary);
     w->fd = -1;
@@ -75,33 +84,37 @@ int make_directories(const char *path, struct error *err)
     if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
         return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", path);
     for (char *p = part + 1; *p; p++) {
-        if (*p != '/') continue;
+        if (*p != '/')
+            continue;
         *p = 0;
-        if (mkdir(part, 0755) && errno != EEXIST) return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
+        if (mkdir(part, 0755) && errno != EEXIST)
+            return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
         *p = '/';
     }
-    if (mkdir(part, 0755) && errno != EEXIST) return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
+    if (mkdir(part, 0755) && errno != EEXIST)
+        return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
     return OK;
 }
 
 static const char *npy_type(enum element element)
 {
     switch ((int)element) {
-    case ELEMENT_F32: return "<f4";
-    case ELEMENT_U8: return "|u1";
-    case ELEMENT_B64: return "<u8";
-    case (int)ELEMENT_I8: return "|i1";
-    case (int)ELEMENT_I32: return "<i4";
-    case (int)ELEMENT_I64: return "<i8";
-    default: return "<f8";
+        case ELEMENT_F32: return "<f4";
+        case ELEMENT_U8: return "|u1";
+        case ELEMENT_B64: return "<u8";
+        case (int)ELEMENT_I8: return "|i1";
+        case (int)ELEMENT_I32: return "<i4";
+        case (int)ELEMENT_I64: return "<i8";
+        default: return "<f8";
     }
 }
 
 size_t npy_header(enum element element, size_t n, size_t dim, char out[512])
 {
     size_t columns = element == ELEMENT_B64 ? dim / 64 : dim;
-    int text = snprintf(out + 10, 400, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }",
-                        npy_type(element), n, columns);
+    int text =
+        snprintf(out + 10, 400, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }",
+                 npy_type(element), n, columns);
     size_t used = 10 + (size_t)text, length = (used + 1 + 63) / 64 * 64;
     memset(out + used, ' ', length - used - 1);
     out[length - 1] = '\n';

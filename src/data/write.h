@@ -1,4 +1,5 @@
-/* write.h - inside src/data: whole files or none. Bytes go to a temporary file beside the target; commit renames it. */
+/* write.h - inside src/data: whole files or none. Bytes go to a temporary file beside the target;
+ * commit renames it. */
 #ifndef DRIFTLINE_WRITE_H
 #define DRIFTLINE_WRITE_H
 
@@ -24,7 +25,8 @@ void whole_file_abandon(struct whole_file *);
 /* mkdir -p. */
 int make_directories(const char *path, struct error *);
 
-/* The header of an npy of n rows; rows begin at a multiple of 64 bytes. Returns its length, at most 512. */
+/* The header of an npy of n rows; rows begin at a multiple of 64 bytes. Returns its length, at most
+ * 512. */
 size_t npy_header(enum element, size_t n, size_t dim, char out[512]);
 
 #endif

@@ -49,9 +49,10 @@ static void silence(void)
 static herr_t innermost(unsigned depth, const H5E_error2_t *e, void *out)
 {
     (void)depth;
-    if (e->desc && *e->desc)
-        snprintf(out, 200, "%s", e->desc);
-    return 0;
+    if (!e->desc || !*e->desc)
+        return 0;
+    snprintf(out, 200, "%s", e->desc);
+    return 1; /* stops the walk at the first cause */
 }
 
 /* The library's own words for what just failed. */

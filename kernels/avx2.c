@@ -1,0 +1,38 @@
+/* avx2.c - the AVX2 table; the kernels are in avx2_f32.c, avx2_u8.c and avx2_b64.c. */
+#if defined(__x86_64__)
+
+#include "avx2.h"
+
+#include "kernels.h"
+
+const struct kernels kernels_avx2 = {
+    .isa = ISA_AVX2,
+    .name = "avx2",
+    .l2sq_f32 = avx2_l2sq_f32,
+    .ip_f32 = avx2_ip_f32,
+    .cos_f32 = avx2_cos_f32,
+    .l2sq_u8 = avx2_l2sq_u8,
+    .ip_u8 = avx2_ip_u8,
+    .cos_u8 = avx2_cos_u8,
+    .l2sq_f32_1n = avx2_l2sq_f32_1n,
+    .ip_f32_1n = avx2_ip_f32_1n,
+    .cos_f32_1n = avx2_cos_f32_1n,
+    .l2sq_u8_1n = avx2_l2sq_u8_1n,
+    .ip_u8_1n = avx2_ip_u8_1n,
+    .cos_u8_1n = avx2_cos_u8_1n,
+    .hamming_b64_1n = avx2_hamming_b64_1n,
+    .hamming_b64_within = avx2_hamming_b64_within,
+    .l2sq_f32_mn = avx2_l2sq_f32_mn,
+    .ip_f32_mn = avx2_ip_f32_mn,
+    .cos_f32_mn = avx2_cos_f32_mn,
+    .l2sq_u8_mn = avx2_l2sq_u8_mn,
+    .ip_u8_mn = avx2_ip_u8_mn,
+    .cos_u8_mn = avx2_cos_u8_mn,
+    .hamming_b64_mn = avx2_hamming_b64_mn,
+    .at_most_f32 = avx2_at_most_f32,
+    .at_most_u32 = avx2_at_most_u32,
+    .at_most_u8 = avx2_at_most_u8,
+    .argmin_f32 = avx2_argmin_f32,
+};
+
+#endif

@@ -1,0 +1,160 @@
+/* avx2_b64.c - 64-bit codes, and selection by a limit, with AVX2 and POPCNT.
+ *
+ * Flags: -mavx2 -mpopcnt -mbmi
+ *
+ * AVX2 has no vector popcount; nine shuffles, masks and sums would replace four POPCNTs, of which
+ * a processor starts one (Intel) to four (Zen) a cycle, so codes are counted one at a time.
+ * Accumulators: none, every count is a result. Tail: a scalar loop, which reads nothing past the
+ * end.
+ */
+#if defined(__x86_64__)
+
+#include "avx2.h"
+
+#include <immintrin.h>
+
+#include "blocking.h"
+
+enum { ROUND = 8 };
+
+INLINE unsigned distance(uint64_t a, uint64_t b)
+{
+    return (unsigned)_mm_popcnt_u64(a ^ b);
+}
+
+void avx2_hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint8_t *out)
+{
+    size_t i = 0;
+    for (; i + ROUND <= n; i += ROUND) {
+        UNROLL
+        for (size_t c = 0; c < ROUND; c++) {
+            out[i + c] = (uint8_t)distance(query, codes[i + c]);
+        }
+    }
+    for (; i < n; i++) {
+        out[i] = (uint8_t)distance(query, codes[i]);
+    }
+}
+
+/* Every position is written and kept only if it counts: no branch to mispredict. found <= i, so it
+ * fits. */
+size_t avx2_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, unsigned radius,
+                               uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        out[found] = (uint32_t)i;
+        found += distance(query, codes[i]) <= radius;
+    }
+    return found;
+}
+
+void avx2_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
+                         size_t ld)
+{
+    size_t tile = B_TILE_BYTES / sizeof *b;
+    for (size_t j0 = 0; j0 < nb; j0 += tile) {
+        for (size_t i = 0; i < na; i++) {
+            avx2_hamming_b64_1n(a[i], b + j0, least(tile, nb - j0), out + i * ld + j0);
+        }
+    }
+}
+
+/* Appends at + the position of each set bit. */
+INLINE size_t append(uint32_t *out, unsigned bits, size_t at)
+{
+    size_t found = 0;
+    for (; bits; bits &= bits - 1) {
+        out[found++] = (uint32_t)(at + (size_t)__builtin_ctz(bits));
+    }
+    return found;
+}
+
+size_t avx2_at_most_f32(const float *value, size_t n, float limit, uint32_t *out)
+{
+    __m256 most = _mm256_set1_ps(limit);
+    size_t found = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 chosen = _mm256_cmp_ps(_mm256_loadu_ps(value + i), most, _CMP_LE_OQ);
+        found += append(out + found, (unsigned)_mm256_movemask_ps(chosen), i);
+    }
+    for (; i < n; i++) {
+        if (value[i] <= limit)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+/* Unsigned x <= limit where the lesser of the two is x. */
+size_t avx2_at_most_u32(const uint32_t *value, size_t n, uint32_t limit, uint32_t *out)
+{
+    __m256i most = _mm256_set1_epi32((int)limit);
+    size_t found = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(value + i));
+        __m256i chosen = _mm256_cmpeq_epi32(_mm256_min_epu32(x, most), x);
+        found += append(out + found, (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(chosen)), i);
+    }
+    for (; i < n; i++) {
+        if (value[i] <= limit)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+size_t avx2_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t *out)
+{
+    __m256i most = _mm256_set1_epi8((char)limit);
+    size_t found = 0, i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(value + i));
+        __m256i chosen = _mm256_cmpeq_epi8(_mm256_min_epu8(x, most), x);
+        found += append(out + found, (unsigned)_mm256_movemask_epi8(chosen), i);
+    }
+    for (; i < n; i++) {
+        if (value[i] <= limit)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+/* The running minimum keeps the old value where the new one is NaN. */
+INLINE float least_f32(const float *value, size_t n)
+{
+    float lanes[8], low = INFINITY;
+    __m256 least_8 = _mm256_set1_ps(INFINITY);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        least_8 = _mm256_min_ps(_mm256_loadu_ps(value + i), least_8);
+    }
+    for (; i < n; i++) {
+        if (value[i] < low)
+            low = value[i];
+    }
+    _mm256_storeu_ps(lanes, least_8);
+    for (size_t l = 0; l < 8; l++) {
+        if (lanes[l] < low)
+            low = lanes[l];
+    }
+    return low;
+}
+
+size_t avx2_argmin_f32(const float *value, size_t n)
+{
+    float low = least_f32(value, n);
+    __m256 low_8 = _mm256_set1_ps(low);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        int equal =
+            _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(value + i), low_8, _CMP_EQ_OQ));
+        if (equal)
+            return i + (size_t)__builtin_ctz((unsigned)equal);
+    }
+    for (; i < n; i++) {
+        if (value[i] == low)
+            return i;
+    }
+    return 0; /* all NaN */
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* avx512.c - the AVX-512 table; the kernels are in avx512_f32.c, avx512_u8.c and avx512_b64.c. */
+#if defined(__x86_64__)
+
+#include "avx512.h"
+
+#include "kernels.h"
+
+const struct kernels kernels_avx512 = {
+    .isa = ISA_AVX512,
+    .name = "avx512",
+    .l2sq_f32 = avx512_l2sq_f32,
+    .ip_f32 = avx512_ip_f32,
+    .cos_f32 = avx512_cos_f32,
+    .l2sq_u8 = avx512_l2sq_u8,
+    .ip_u8 = avx512_ip_u8,
+    .cos_u8 = avx512_cos_u8,
+    .l2sq_f32_1n = avx512_l2sq_f32_1n,
+    .ip_f32_1n = avx512_ip_f32_1n,
+    .cos_f32_1n = avx512_cos_f32_1n,
+    .l2sq_u8_1n = avx512_l2sq_u8_1n,
+    .ip_u8_1n = avx512_ip_u8_1n,
+    .cos_u8_1n = avx512_cos_u8_1n,
+    .hamming_b64_1n = avx512_hamming_b64_1n,
+    .hamming_b64_within = avx512_hamming_b64_within,
+    .l2sq_f32_mn = avx512_l2sq_f32_mn,
+    .ip_f32_mn = avx512_ip_f32_mn,
+    .cos_f32_mn = avx512_cos_f32_mn,
+    .l2sq_u8_mn = avx512_l2sq_u8_mn,
+    .ip_u8_mn = avx512_ip_u8_mn,
+    .cos_u8_mn = avx512_cos_u8_mn,
+    .hamming_b64_mn = avx512_hamming_b64_mn,
+    .at_most_f32 = avx512_at_most_f32,
+    .at_most_u32 = avx512_at_most_u32,
+    .at_most_u8 = avx512_at_most_u8,
+    .argmin_f32 = avx512_argmin_f32,
+};
+
+#endif

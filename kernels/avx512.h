@@ -1,0 +1,46 @@
+/* avx512.h - what the avx512_*.c files hand to the table in avx512.c. Private to kernels/. */
+#ifndef DRIFTLINE_AVX512_H
+#define DRIFTLINE_AVX512_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+float avx512_l2sq_f32(const float *a, const float *b, size_t dim);
+float avx512_ip_f32(const float *a, const float *b, size_t dim);
+float avx512_cos_f32(const float *a, const float *b, size_t dim);
+void avx512_l2sq_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out);
+void avx512_ip_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out);
+void avx512_cos_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out);
+void avx512_l2sq_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim,
+                        float *out, size_t ld);
+void avx512_ip_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                      size_t ld);
+void avx512_cos_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                       size_t ld);
+
+uint32_t avx512_l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim);
+uint32_t avx512_ip_u8(const uint8_t *a, const uint8_t *b, size_t dim);
+float avx512_cos_u8(const uint8_t *a, const uint8_t *b, size_t dim);
+void avx512_l2sq_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim,
+                       uint32_t *out);
+void avx512_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim,
+                     uint32_t *out);
+void avx512_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out);
+void avx512_l2sq_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
+                       uint32_t *out, size_t ld);
+void avx512_ip_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
+                     uint32_t *out, size_t ld);
+void avx512_cos_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
+                      float *out, size_t ld);
+
+void avx512_hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint8_t *out);
+size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, unsigned radius,
+                                 uint32_t *out);
+void avx512_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
+                           size_t ld);
+size_t avx512_at_most_f32(const float *value, size_t n, float limit, uint32_t *out);
+size_t avx512_at_most_u32(const uint32_t *value, size_t n, uint32_t limit, uint32_t *out);
+size_t avx512_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t *out);
+size_t avx512_argmin_f32(const float *value, size_t n);
+
+#endif

@@ -1,0 +1,339 @@
+/* avx512_f32.c - float distances with AVX-512.
+ *
+ * Flags: -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -ffp-contract=off
+ *
+ * Accumulators: every pair of rows has two, one for even and one for odd chunks of 16 components.
+ * An FMA takes 4 cycles and Zen 4 starts one 512-bit FMA and one 512-bit subtraction a cycle, so it
+ * is the other rows in flight that hide the latency (12 pairs many to many; one to many, the next
+ * row's); two are what still fits a 3 x 4 block into 32 registers, and twice as fast as one where a
+ * single pair is asked for. Order of summation, in all three forms: even + odd, then halves,
+ * quarters, (0 + 2) + (1 + 3). One to many reads row after row, never eight rows in step: from
+ * memory that took 50 ns a row of 128 components where reading in order takes 17. In cache its cost
+ * is loads, so up to 256 components the query stays in registers; eight rows' sums are then folded
+ * together. Differences are formed, not |a|^2 + |b|^2 - 2ab: subtraction has a pipe of its own, so
+ * it is free, and it does not cancel. Tail: masked loads. They touch no byte past the row, and a
+ * zero adds nothing to a sum.
+ */
+#if defined(__x86_64__)
+
+#include "avx512.h"
+
+#include <immintrin.h>
+
+#include "blocking.h"
+
+enum { LANES = 16, ROWS = 8, SHORT_CHUNKS = 16, FAR_APART = 2048, BLOCK_A = 3, BLOCK_B = 4 };
+
+/* Keeps the compiler from mixing the loads of neighbouring rows, which costs half the memory
+ * bandwidth. */
+#define IN_ORDER __asm__ volatile("" ::: "memory")
+
+INLINE __m512 step(enum metric metric, __m512 a, __m512 b, __m512 sum)
+{
+    __m512 d = metric == L2SQ ? _mm512_sub_ps(a, b) : a;
+    return _mm512_fmadd_ps(d, metric == L2SQ ? d : b, sum);
+}
+
+INLINE __mmask16 first_lanes(size_t n)
+{
+    return (__mmask16)((1u << n) - 1);
+}
+
+/* Four vectors to four sums, one a 128-bit lane still to be folded: the halves and quarters. */
+INLINE __m512 fold_to_lanes(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+    __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+}
+
+INLINE __m128 sum_4(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+    __m512 x = fold_to_lanes(a, b, c, d);
+    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4e));
+    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0xb1));
+    const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, x));
+}
+
+INLINE __m256 sum_8(const __m512 v[8])
+{
+    __m512 x = fold_to_lanes(v[0], v[1], v[2], v[3]), y = fold_to_lanes(v[4], v[5], v[6], v[7]);
+    x = _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y));
+    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4e));
+    const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+    return _mm512_castps512_ps256(_mm512_permutexvar_ps(firsts, x));
+}
+
+INLINE float sum_1(__m512 v)
+{
+    __m256 y = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+/* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. */
+INLINE void chunk(enum metric metric, const float *a, size_t na, const float *b, size_t nb,
+                  size_t dim, size_t at, __mmask16 mask, __m512 sum[][2], size_t half)
+{
+    __m512 rows[ROWS];
+    UNROLL
+    for (size_t j = 0; j < nb; j++) {
+        rows[j] = _mm512_maskz_loadu_ps(mask, b + j * dim + at);
+    }
+    UNROLL
+    for (size_t i = 0; i < na; i++) {
+        __m512 x = _mm512_maskz_loadu_ps(mask, a + i * dim + at);
+        UNROLL
+        for (size_t j = 0; j < nb; j++) {
+            sum[i * nb + j][half] = step(metric, x, rows[j], sum[i * nb + j][half]);
+        }
+    }
+}
+
+/* The sums of na x nb pairs of rows, each still a vector. */
+INLINE void accumulate(enum metric metric, const float *a, size_t na, const float *b, size_t nb,
+                       size_t dim, __m512 *total)
+{
+    __m512 sum[BLOCK_A * BLOCK_B][2];
+    UNROLL
+    for (size_t p = 0; p < na * nb; p++) {
+        sum[p][0] = sum[p][1] = _mm512_setzero_ps();
+    }
+    size_t at = 0;
+    for (; at + 2 * LANES <= dim; at += 2 * LANES) {
+        chunk(metric, a, na, b, nb, dim, at, 0xffff, sum, 0);
+        chunk(metric, a, na, b, nb, dim, at + LANES, 0xffff, sum, 1);
+    }
+    size_t left = dim - at;
+    if (left >= LANES) {
+        chunk(metric, a, na, b, nb, dim, at, 0xffff, sum, 0);
+        if (left > LANES) {
+            chunk(metric, a, na, b, nb, dim, at + LANES, first_lanes(left - LANES), sum, 1);
+        }
+    } else if (left > 0) {
+        chunk(metric, a, na, b, nb, dim, at, first_lanes(left), sum, 0);
+    }
+    UNROLL
+    for (size_t p = 0; p < na * nb; p++) {
+        total[p] = _mm512_add_ps(sum[p][0], sum[p][1]);
+    }
+}
+
+INLINE float one_to_one(enum metric metric, const float *a, const float *b, size_t dim)
+{
+    __m512 total;
+    accumulate(metric, a, 1, b, 1, dim, &total);
+    return sum_1(total);
+}
+
+static float norm(const float *row, size_t dim)
+{
+    return one_to_one(IP, row, row, dim);
+}
+
+/* The whole query in registers: `chunks` is a constant, `mask` says how much of the last is used.
+ */
+INLINE void short_rows(enum metric metric, const float *query, const float *rows, size_t n,
+                       size_t dim, size_t chunks, __mmask16 mask, __m512 *total)
+{
+    __m512 q[SHORT_CHUNKS];
+    UNROLL
+    for (size_t c = 0; c < chunks; c++) {
+        q[c] = _mm512_maskz_loadu_ps(c + 1 < chunks ? 0xffff : mask, query + c * LANES);
+    }
+    UNROLL
+    for (size_t r = 0; r < n; r++) {
+        __m512 sum[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
+        UNROLL
+        for (size_t c = 0; c < chunks; c++) {
+            const float *at = rows + r * dim + c * LANES;
+            __m512 x = c + 1 < chunks ? _mm512_loadu_ps(at) : _mm512_maskz_loadu_ps(mask, at);
+            sum[c % 2] = step(metric, q[c], x, sum[c % 2]);
+        }
+        total[r] = _mm512_add_ps(sum[0], sum[1]);
+        IN_ORDER;
+    }
+}
+
+static __attribute__((noinline)) void row_norms(const float *rows, size_t n, size_t dim,
+                                                __m512 *total)
+{
+    for (size_t r = 0; r < n; r++) {
+        accumulate(IP, rows + r * dim, 1, rows + r * dim, 1, dim, &total[r]);
+    }
+}
+
+/* cosine_distance() and inverse_norm() of blocking.h for eight rows, in the same order of
+ * operations. */
+INLINE __m256 cosine_8(__m256 ip, __m256 norm_sq, double inverse_query)
+{
+    __m512d norm = _mm512_cvtps_pd(norm_sq), two = _mm512_set1_pd(2.0);
+    __mmask8 positive = _mm512_cmp_pd_mask(norm, _mm512_setzero_pd(), _CMP_GT_OQ);
+    __m512d inverse = _mm512_maskz_div_pd(positive, _mm512_set1_pd(1.0), _mm512_sqrt_pd(norm));
+    __m512d twice = _mm512_mul_pd(two, _mm512_cvtps_pd(ip));
+    twice = _mm512_mul_pd(_mm512_mul_pd(twice, _mm512_set1_pd(inverse_query)), inverse);
+    __m256 distance = _mm512_cvtpd_ps(_mm512_sub_pd(two, twice));
+    return _mm256_max_ps(_mm256_setzero_ps(), distance);
+}
+
+INLINE void store_8(enum metric metric, const __m512 *total, const float *rows, size_t dim,
+                    double inverse_query, float *out)
+{
+    __m256 sums = sum_8(total);
+    if (metric == COS) {
+        __m512 norms[ROWS];
+        row_norms(rows, ROWS, dim, norms);
+        sums = cosine_8(sums, sum_8(norms), inverse_query);
+    }
+    _mm256_storeu_ps(out, sums);
+}
+
+INLINE float query_to_row(enum metric metric, const float *query, const float *row, size_t dim,
+                          double inverse_query)
+{
+    float sum = one_to_one(metric, query, row, dim);
+    if (metric != COS)
+        return sum;
+    return cosine_distance((double)sum, inverse_query, inverse_norm((double)norm(row, dim)));
+}
+
+INLINE void short_to_many(enum metric metric, const float *query, const float *rows, size_t n,
+                          size_t dim, size_t chunks, double inverse_query, float *out)
+{
+    __mmask16 mask = first_lanes(dim - (chunks - 1) * LANES);
+    size_t i = 0;
+    for (; i + ROWS <= n; i += ROWS) {
+        __m512 total[ROWS];
+        short_rows(metric, query, rows + i * dim, ROWS, dim, chunks, mask, total);
+        store_8(metric, total, rows + i * dim, dim, inverse_query, out + i);
+    }
+    for (; i < n; i++) {
+        out[i] = query_to_row(metric, query, rows + i * dim, dim, inverse_query);
+    }
+}
+
+/* Rows that are pages apart are fetched faster four at once, shorter ones one after the other. */
+INLINE void long_to_many(enum metric metric, const float *query, const float *rows, size_t n,
+                         size_t dim, size_t together, double inverse_query, float *out)
+{
+    size_t i = 0;
+    for (; i + ROWS <= n; i += ROWS) {
+        __m512 total[ROWS];
+        for (size_t r = 0; r < ROWS; r += together) {
+            accumulate(metric, query, 1, rows + (i + r) * dim, together, dim, total + r);
+        }
+        store_8(metric, total, rows + i * dim, dim, inverse_query, out + i);
+    }
+    for (; i < n; i++) {
+        out[i] = query_to_row(metric, query, rows + i * dim, dim, inverse_query);
+    }
+}
+
+#define SHORT(chunks) \
+    case chunks: short_to_many(metric, query, rows, n, dim, chunks, inverse_query, out); return
+
+INLINE void one_to_many(enum metric metric, const float *query, const float *rows, size_t n,
+                        size_t dim, float *out)
+{
+    double inverse_query = metric == COS ? inverse_norm((double)norm(query, dim)) : 0.0;
+    switch ((dim + LANES - 1) / LANES) {
+        SHORT(1);
+        SHORT(2);
+        SHORT(3);
+        SHORT(4);
+        SHORT(5);
+        SHORT(6);
+        SHORT(7);
+        SHORT(8);
+        SHORT(9);
+        SHORT(10);
+        SHORT(11);
+        SHORT(12);
+        SHORT(13);
+        SHORT(14);
+        SHORT(15);
+        SHORT(16);
+        default: break;
+    }
+    if (dim < FAR_APART) {
+        long_to_many(metric, query, rows, n, dim, 1, inverse_query, out);
+    } else {
+        long_to_many(metric, query, rows, n, dim, 4, inverse_query, out);
+    }
+}
+
+INLINE void block(enum metric metric, const float *a, const float *b, size_t dim, float *out,
+                  size_t ld)
+{
+    __m512 total[BLOCK_A * BLOCK_B];
+    accumulate(metric, a, BLOCK_A, b, BLOCK_B, dim, total);
+    UNROLL
+    for (size_t i = 0; i < BLOCK_A; i++) {
+        const __m512 *t = total + i * BLOCK_B;
+        _mm_storeu_ps(out + i * ld, sum_4(t[0], t[1], t[2], t[3]));
+    }
+}
+
+static void block_l2sq(const float *a, const float *b, size_t dim, float *out, size_t ld)
+{
+    block(L2SQ, a, b, dim, out, ld);
+}
+
+static void block_ip(const float *a, const float *b, size_t dim, float *out, size_t ld)
+{
+    block(IP, a, b, dim, out, ld);
+}
+
+float avx512_l2sq_f32(const float *a, const float *b, size_t dim)
+{
+    return one_to_one(L2SQ, a, b, dim);
+}
+
+float avx512_ip_f32(const float *a, const float *b, size_t dim)
+{
+    return one_to_one(IP, a, b, dim);
+}
+
+float avx512_cos_f32(const float *a, const float *b, size_t dim)
+{
+    return cosine_of_sums((double)one_to_one(IP, a, b, dim), (double)norm(a, dim),
+                          (double)norm(b, dim));
+}
+
+void avx512_l2sq_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
+{
+    one_to_many(L2SQ, query, rows, n, dim, out);
+}
+
+void avx512_ip_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
+{
+    one_to_many(IP, query, rows, n, dim, out);
+}
+
+void avx512_cos_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
+{
+    one_to_many(COS, query, rows, n, dim, out);
+}
+
+void avx512_l2sq_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim,
+                        float *out, size_t ld)
+{
+    many_f32(L2SQ, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx512_l2sq_f32_1n,
+             norm);
+}
+
+void avx512_ip_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                      size_t ld)
+{
+    many_f32(IP, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_f32_1n, norm);
+}
+
+void avx512_cos_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                       size_t ld)
+{
+    many_f32(COS, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx512_ip_f32_1n, norm);
+}
+
+#endif

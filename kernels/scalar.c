@@ -1,0 +1,178 @@
+/* scalar.c - plain C: what every other table is tested against, and what runs where there is no
+ * other.
+ *
+ * Flags, so that it stays scalar: -fno-tree-vectorize -fno-tree-slp-vectorize (gcc), -fno-vectorize
+ * -fno-slp-vectorize (clang; it accepts gcc's spelling), -ffp-contract=off, and no -m beyond the
+ * baseline.
+ *
+ * One sum, in the order of the components: the error of a float sum grows with dim, up to
+ * dim * 2^-24 * sum |terms|. Nothing is read but the components themselves.
+ */
+#include "kernels.h"
+
+#include "blocking.h"
+
+static float l2sq_f32(const float *a, const float *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        float difference = a[d] - b[d];
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+static float ip_f32(const float *a, const float *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        sum += a[d] * b[d];
+    }
+    return sum;
+}
+
+static float cos_f32(const float *a, const float *b, size_t dim)
+{
+    return cosine_of_sums((double)ip_f32(a, b, dim), (double)ip_f32(a, a, dim),
+                          (double)ip_f32(b, b, dim));
+}
+
+static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    uint32_t sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        int difference = a[d] - b[d];
+        sum += (uint32_t)(difference * difference);
+    }
+    return sum;
+}
+
+static uint32_t ip_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    uint32_t sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        sum += (uint32_t)a[d] * b[d];
+    }
+    return sum;
+}
+
+static float cos_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    return cosine_of_sums((double)ip_u8(a, b, dim), (double)ip_u8(a, a, dim),
+                          (double)ip_u8(b, b, dim));
+}
+
+/* The one-to-many and many-to-many forms of a pair's function. */
+#define FORMS(name, element, result)                                                            \
+    static void name##_1n(const element *query, const element *rows, size_t n, size_t dim,      \
+                          result *out)                                                          \
+    {                                                                                           \
+        for (size_t i = 0; i < n; i++) {                                                        \
+            out[i] = name(query, rows + i * dim, dim);                                          \
+        }                                                                                       \
+    }                                                                                           \
+    static void name##_mn(const element *a, size_t na, const element *b, size_t nb, size_t dim, \
+                          result *out, size_t ld)                                               \
+    {                                                                                           \
+        for (size_t i = 0; i < na; i++) {                                                       \
+            name##_1n(a + i * dim, b, nb, dim, out + i * ld);                                   \
+        }                                                                                       \
+    }
+
+FORMS(l2sq_f32, float, float)
+FORMS(ip_f32, float, float)
+FORMS(cos_f32, float, float)
+FORMS(l2sq_u8, uint8_t, uint32_t)
+FORMS(ip_u8, uint8_t, uint32_t)
+FORMS(cos_u8, uint8_t, float)
+
+/* Bits summed in pairs, nibbles, bytes; the product adds the bytes up (Hacker's Delight, figure
+   5-2). The compiler's builtin is a table behind a call on a baseline processor. */
+static unsigned count_bits(uint64_t x)
+{
+    x -= x >> 1 & UINT64_C(0x5555555555555555);
+    x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+    x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
+}
+
+static void hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = (uint8_t)count_bits(query ^ codes[i]);
+    }
+}
+
+static size_t hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, unsigned radius,
+                                 uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (count_bits(query ^ codes[i]) <= radius)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+static void hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
+                           size_t ld)
+{
+    for (size_t i = 0; i < na; i++) {
+        hamming_b64_1n(a[i], b, nb, out + i * ld);
+    }
+}
+
+#define AT_MOST(suffix, type)                                                              \
+    static size_t at_most_##suffix(const type *value, size_t n, type limit, uint32_t *out) \
+    {                                                                                      \
+        size_t found = 0;                                                                  \
+        for (size_t i = 0; i < n; i++) {                                                   \
+            if (value[i] <= limit)                                                         \
+                out[found++] = (uint32_t)i;                                                \
+        }                                                                                  \
+        return found;                                                                      \
+    }
+
+AT_MOST(f32, float)
+AT_MOST(u32, uint32_t)
+AT_MOST(u8, uint8_t)
+
+static size_t argmin_f32(const float *value, size_t n)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++) {
+        if (value[i] < value[best] || (isnan(value[best]) && !isnan(value[i])))
+            best = i;
+    }
+    return best;
+}
+
+const struct kernels kernels_scalar = {
+    .isa = ISA_SCALAR,
+    .name = "scalar",
+    .l2sq_f32 = l2sq_f32,
+    .ip_f32 = ip_f32,
+    .cos_f32 = cos_f32,
+    .l2sq_u8 = l2sq_u8,
+    .ip_u8 = ip_u8,
+    .cos_u8 = cos_u8,
+    .l2sq_f32_1n = l2sq_f32_1n,
+    .ip_f32_1n = ip_f32_1n,
+    .cos_f32_1n = cos_f32_1n,
+    .l2sq_u8_1n = l2sq_u8_1n,
+    .ip_u8_1n = ip_u8_1n,
+    .cos_u8_1n = cos_u8_1n,
+    .hamming_b64_1n = hamming_b64_1n,
+    .hamming_b64_within = hamming_b64_within,
+    .l2sq_f32_mn = l2sq_f32_mn,
+    .ip_f32_mn = ip_f32_mn,
+    .cos_f32_mn = cos_f32_mn,
+    .l2sq_u8_mn = l2sq_u8_mn,
+    .ip_u8_mn = ip_u8_mn,
+    .cos_u8_mn = cos_u8_mn,
+    .hamming_b64_mn = hamming_b64_mn,
+    .at_most_f32 = at_most_f32,
+    .at_most_u32 = at_most_u32,
+    .at_most_u8 = at_most_u8,
+    .argmin_f32 = argmin_f32,
+};

@@ -62,8 +62,9 @@ LIBS = $(DEP_LIBS) -ldl -lpthread -lm
 # Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
 KERNEL_CFLAGS := -std=c11 $(filter-out --coverage,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
 KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize -ffp-contract=off
-KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt
-KERNEL_avx512 := $(KERNEL_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vpopcntdq
+KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt -mbmi -mbmi2 -ffp-contract=off
+KERNEL_avx512 := $(KERNEL_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi \
+                 -mavx512vnni -mavx512vpopcntdq
 kernel_flags = $(foreach set,scalar avx2 avx512,$(if $(filter $(set)%,$(notdir $(1))),$(KERNEL_$(set))))
 
 # -------------------------------------------------------------------------------------- sources

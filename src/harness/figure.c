@@ -441,6 +441,7 @@ static int gather_sizes(struct gather *g)
 static int gather_memory(struct gather *g)
 {
     static const char *const parts[] = { "index_bytes", "rss_bytes", "disk_bytes" };
+    static const char *const names[] = { "index", "resident growth", "on disk" };
     int rc = OK;
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
         json_t *done = json_object();
@@ -458,7 +459,7 @@ static int gather_memory(struct gather *g)
                 if (!isnan(now)) bytes = now;
             }
             if (!isnan(bytes))
-                rc = figure_add(g->figure, "", metric_info(parts[p])->title, "", (double)position, build,
+                rc = figure_add(g->figure, "", names[p], "", (double)position, build,
                                 bytes / 1048576, NAN, NAN);
             position++;
         }
@@ -482,8 +483,9 @@ static const struct kind {
 static char *file_name(const struct figure *f, const json_t *spec)
 {
     char text[200];
-    const char *y = json_is_array(json_object_get(spec, "y")) ? "" : f->y_name;
-    snprintf(text, sizeof text, "%s-%s-%s", f->kind, y, f->x_name);
+    const char *y = json_is_string(json_object_get(spec, "y")) || !strncmp(f->y_name, "recall@", 7) ? f->y_name : "";
+    const char *x = json_is_string(json_object_get(spec, "x")) ? f->x_name : "";
+    snprintf(text, sizeof text, "%s-%s-%s", f->kind, y, x);
     char *out = text;
     for (const char *in = text; *in; in++) {
         bool plain = (*in >= 'a' && *in <= 'z') || (*in >= '0' && *in <= '9') || *in == '_' || *in == '.';

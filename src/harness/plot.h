@@ -1,7 +1,7 @@
 /* plot.h - result.json -> figures. Reads the file, so that old results redraw.
  *
  * Each figure is a CSV with every data point, and a drawing of it by gnuplot in SVG, PNG and PDF from one template of
- * plots/. Columns of the CSV: panel,series,x,x_label,y,y_low,y_high,point.
+ * plots/. Columns of the CSV: see plot.c, write_csv().
  */
 #ifndef DRIFTLINE_PLOT_H
 #define DRIFTLINE_PLOT_H

@@ -44,7 +44,8 @@ struct op {
     uint64_t budget;    /* maintain */
     size_t writers, readers; /* concurrent */
     double seconds, rate;    /* concurrent; rate: operations a second a thread from their intended start, 0: unpaced */
-    struct view *writes;     /* concurrent: rows the writers insert; ids has theirs */
+    struct view *writes;     /* concurrent: rows the writers insert; ids has theirs. What they did not reach in time is
+                                inserted after it, so that the live set is the same for every method */
     size_t live_after;       /* ids live when it is done */
 };
 
@@ -60,17 +61,26 @@ struct row_ref {
     uint64_t row;
 };
 
+/* An id's vector from operation `op` on is row `row` of that operation's view. */
+struct update_ref {
+    uint64_t id;
+    size_t op, row;
+};
+
 struct op_list {
     struct op *ops;
     size_t n;
-    struct dataset_use *datasets; /* each source once; owned */
+    struct dataset_use *datasets; /* each source once; owned; in order of first use */
     size_t n_datasets;
+    size_t n_opened; /* entries of datasets past n_datasets are sources that no operation uses */
     size_t dim;
     enum element element; /* of the data as recorded */
     enum metric metric;   /* config `metric`, or the first dataset's own */
     struct row_ref *rows; /* by id, n_ids of them: as first inserted */
     size_t n_ids, max_live, max_queries, max_k;
     bool has_updates;
+    struct update_ref *updates; /* by id, then operation; n_updates of them */
+    size_t n_updates;
 };
 
 /* A copy of the vector of `id` as it is after operations 0 .. at-1, as F32, B64 or the list's element. */
@@ -90,5 +100,65 @@ static inline bool live_has(const struct live_set *l, uint64_t id)
 }
 
 void op_list_free(struct op_list *);
+
+/* Recording: what the config's workload calls, in its order.
+ *
+ * Each call checks its rows and ids against the live set as it then is. A sentence names rows from 1 and ids, but not
+ * FILE:LINE, which the caller knows. After a failure the recorder is of no more use: recorder_finish() says so again. */
+struct recorder;
+
+struct step_note {
+    const char *tag; /* NULL: none */
+    int line;
+    size_t batch, singles; /* insert delete update; see struct op */
+    bool allow_queries;    /* rows of a query set may be inserted or trained on */
+};
+
+/* Which live ids an operation is about: exactly one of these. */
+struct choice {
+    const struct view *rows; /* the ids these rows were first inserted under */
+    const uint64_t *ids;
+    size_t n_ids;
+    size_t random, oldest; /* so many of the live ones; oldest by their latest insertion */
+};
+
+/* Which ids a search may answer with: exactly one of these, and only the live ones of it. */
+struct allow {
+    const char *tag; /* what the inserts of this tag inserted */
+    double fraction; /* 0 < fraction <= 1 of the live ids, at random */
+    const uint64_t *ids;
+    size_t n_ids;
+};
+
+struct concurrent_request {
+    const struct view *queries, *writes; /* writes: NULL if writers = 0 */
+    size_t writers, readers, k;
+    double seconds, rate;
+};
+
+/* seed: of what `random` and `fraction` choose. */
+int recorder_new(struct recorder **, uint64_t seed, struct error *);
+void recorder_free(struct recorder *);
+/* The workload's metric where the config states it; else the first view's. Before the first operation. */
+void recorder_set_metric(struct recorder *, enum metric);
+/* Owns the source from here on, also when it fails. sha256: "" if unknown. */
+int recorder_source_take(struct recorder *, struct source *, const char *name, const char *sha256, struct error *);
+
+int record_train(struct recorder *, const struct step_note *, struct view *, struct error *);
+int record_insert(struct recorder *, const struct step_note *, struct view *, struct error *);
+int record_delete(struct recorder *, const struct step_note *, const struct choice *, struct error *);
+/* Gives the chosen ids new vectors; an id keeps the name it has from the row it was first inserted with. */
+int record_update(struct recorder *, const struct step_note *, const struct choice *, struct view *with, struct error *);
+int record_search(struct recorder *, const struct step_note *, struct view *queries, size_t k, const struct allow *,
+                  struct error *);
+int record_range(struct recorder *, const struct step_note *, struct view *queries, double radius, const struct allow *,
+                 struct error *);
+int record_maintain(struct recorder *, const struct step_note *, uint64_t budget, struct error *);
+/* OP_SAVE, OP_RELOAD (of what the last save saved: an error if rows changed since) or OP_CHECKPOINT. */
+int record_mark(struct recorder *, const struct step_note *, enum op_kind, struct error *);
+int record_concurrent(struct recorder *, const struct step_note *, const struct concurrent_request *, struct error *);
+size_t recorder_live(const struct recorder *);
+/* The list, and the recorder is freed, whatever the result. An empty workload is an error. */
+int recorder_finish(struct recorder *, struct op_list **, struct error *);
 
 #endif

@@ -1,0 +1,37 @@
+# curves.gp - one panel a tag, one curve a series; shared by every figure made of lines over numbers.
+
+set multiplot title title_text noenhanced font ",15"
+do for [p = 1:n_panels] {
+    set lmargin at screen left(p)
+    set rmargin at screen right(p)
+    set tmargin at screen top(p)
+    set bmargin at screen bottom(p)
+    unset key
+    set border 3 linewidth 0.8 linecolor rgb "#444444"
+    set xtics auto nomirror out scale 0.6
+    set ytics auto nomirror out scale 0.6
+    set grid xtics ytics linewidth 0.5 linecolor rgb "#DDDDDD"
+    unset logscale
+    @recall_axis
+    if (x_log) { set logscale x }
+    if (y_log) { set logscale y }
+    set format x (x_log ? "%.0s%c" : "%g")
+    set format y (kind eq "ccdf" ? "%g" : y_log ? "%.0s%c" : "%g")
+    set autoscale
+    set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (y_log ? 0 : 0.04), graph (y_log ? 0 : 0.04)
+    set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
+    set xlabel x_title noenhanced offset 0, 0.4
+    set ylabel (panel_titles ? "" : y_title) noenhanced offset 1.3, 0
+    plot for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4 \
+             with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:5:6 \
+             with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb faded(colour(i)) notitle, \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
+             with points pointtype mark(i) pointsize 0.8 linecolor rgb variable notitle
+}
+set offsets 0, 0, 0, 0
+unset nonlinear y
+@draw_key
+plot for [i = 1:n_series] NaN with linespoints linewidth 1.6 dashtype dash(i) pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) title SERIES[i]
+unset multiplot
+unset nonlinear y

@@ -1,0 +1,32 @@
+# style.gp - colours and marks: Okabe and Ito's palette, safe for colour-blind readers, repeated with other marks.
+
+array HUE[8] = [ 0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 0x000000, 0x8C6D1F ]
+colour(i) = HUE[(STYLE[i] - 1) % 8 + 1]
+array MARK[8] = [ 7, 5, 9, 11, 13, 6, 4, 8 ]
+mark(i) = MARK[(STYLE[i] - 1 + (STYLE[i] - 1) / 8 * 3) % 8 + 1]
+dash(i) = 1 + int((STYLE[i] - 1) / 8) % 4
+faded(c) = 0xAA000000 + c
+
+set border 3 linewidth 0.8 linecolor rgb "#444444"
+set tics nomirror out scale 0.6 textcolor rgb "#222222"
+set grid xtics ytics linewidth 0.5 linecolor rgb "#DDDDDD"
+set style fill solid 0.9 border -1
+set errorbars small
+set title noenhanced
+set key noenhanced Left reverse
+
+# Where panel p of the figure stands, above the key and below the title: margins in screen coordinates.
+panel_column(p) = (p - 1) % columns
+panel_row(p) = (p - 1) / columns
+cell_height = (1 - key_share - title_share) / rows
+left(p) = (panel_column(p) + 0.0) / columns + 88.0 / width
+right(p) = (panel_column(p) + 1.0) / columns - 30.0 / width
+top(p) = 1 - title_share - panel_row(p) * cell_height - 26.0 / height
+bottom(p) = 1 - title_share - (panel_row(p) + 1) * cell_height + 66.0 / height
+
+# The key stands alone at the bottom, drawn by a plot with nothing else.
+draw_key = 'set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin at screen 0.0; set tmargin at screen key_share; unset title; unset border; unset tics; unset grid; unset xlabel; unset ylabel; unset logscale; set xrange [0:1]; set yrange [0:1]; set key at screen 0.5, key_share center top horizontal maxcols key_columns samplen 2 width 1; '
+
+# A recall axis that spreads out what lies near 1; plain for everything else.
+recall_axis = ''
+nines_axis = 'set nonlinear y via -log10(1.0008 - y) inverse 1.0008 - 10**(-y); set ytics (0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0) nomirror out scale 0.6'

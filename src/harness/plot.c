@@ -1,0 +1,285 @@
+/* plot.c - draws figures: a CSV, a small gnuplot script that loads a template of plots/, and gnuplot. */
+#define _GNU_SOURCE /* posix_spawn_file_actions_addchdir_np */
+#include "harness/plot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness/metric.h"
+#include "harness/result.h"
+
+extern char **environ;
+
+/* A growing text; open_memstream() under a name that says what for. */
+struct text {
+    char *data;
+    size_t bytes;
+    FILE *out;
+};
+
+static int text_begin(struct text *t, struct error *error)
+{
+    *t = (struct text){ 0 };
+    t->out = open_memstream(&t->data, &t->bytes);
+    return t->out ? OK : fail(error, ERR_NO_MEMORY, "out of memory writing a figure");
+}
+
+static int text_write(struct text *t, const char *dir, const char *file, const char *extension, struct error *error)
+{
+    char path[4096];
+    fclose(t->out);
+    snprintf(path, sizeof path, "%s/%s.%s", dir, file, extension);
+    int rc = result_write_file(path, t->data, t->bytes, error);
+    free(t->data);
+    return rc;
+}
+
+static void csv_text(FILE *out, const char *text)
+{
+    fputc(',', out);
+    if (!strpbrk(text, ",\"\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) fprintf(out, *text == '"' ? "\"\"" : "%c", *text);
+    fputc('"', out);
+}
+
+static void csv_number(FILE *out, double value)
+{
+    fputc(',', out);
+    if (isnan(value))
+        fputs("NaN", out);
+    else
+        fprintf(out, "%.9g", value);
+}
+
+/* In a Pareto figure: some other point of the panel is at least as good on both axes and better on one. */
+static bool dominated(const struct figure *f, size_t i)
+{
+    int x_better = metric_info(f->x_name)->better, y_better = metric_info(f->y_name)->better;
+    const struct plot_point *p = &f->points[i];
+    for (size_t j = 0; j < f->n; j++) {
+        const struct plot_point *q = &f->points[j];
+        double dx = (q->x - p->x) * (x_better ? x_better : 1), dy = (q->y - p->y) * (y_better ? y_better : 1);
+        if (!strcmp(p->panel, q->panel) && dx >= 0 && dy >= 0 && dx + dy > 0) return true;
+    }
+    return false;
+}
+
+/* Distinct values of a column, in order of appearance. New array. */
+static json_t *distinct(const struct figure *f, size_t column_offset)
+{
+    json_t *seen = json_object(), *list = json_array();
+    for (size_t i = 0; i < f->n; i++) {
+        const char *value = *(char *const *)((const char *)&f->points[i] + column_offset);
+        if (json_object_get(seen, value)) continue;
+        json_object_set_new(seen, value, json_true());
+        json_array_append_new(list, json_string(value));
+    }
+    json_decref(seen);
+    return list;
+}
+
+static size_t place_in(const json_t *list, const char *value)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!strcmp(json_string_value(json_array_get(list, i)), value)) return i + 1;
+    return 0;
+}
+
+/* Panels and series are numbered too: gnuplot picks rows by number, whatever the names hold. */
+static int write_csv(const struct figure *f, const char *dir, struct error *error)
+{
+    struct text t;
+    int rc = text_begin(&t, error);
+    if (rc) return rc;
+    bool heat = !strcmp(f->kind, "heatmap"), pareto = !strcmp(f->kind, "pareto");
+    json_t *panels = distinct(f, offsetof(struct plot_point, panel));
+    json_t *series = distinct(f, offsetof(struct plot_point, series));
+    fprintf(t.out, "panel_number,series_number,x,y,%s,y_high,dominated,panel,series,x_label,point\n",
+            heat ? "value" : "y_low");
+    for (size_t i = 0; i < f->n; i++) {
+        const struct plot_point *p = &f->points[i];
+        fprintf(t.out, "%zu,%zu", place_in(panels, p->panel), place_in(series, p->series));
+        csv_number(t.out, p->x);
+        csv_number(t.out, p->y);
+        csv_number(t.out, heat || !isnan(p->y_low) ? p->y_low : p->y);
+        csv_number(t.out, isnan(p->y_high) ? p->y : p->y_high);
+        fprintf(t.out, ",%d", pareto && dominated(f, i));
+        csv_text(t.out, p->panel);
+        csv_text(t.out, p->series);
+        csv_text(t.out, p->x_label);
+        csv_text(t.out, p->point);
+        fputc('\n', t.out);
+    }
+    json_decref(panels);
+    json_decref(series);
+    return text_write(&t, dir, f->file, "csv", error);
+}
+
+/* A gnuplot string in double quotes; enhanced text is off, so only the quotes and backslashes matter. */
+static void gp_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') fputc('\\', out);
+        fputc(*text == '\n' ? ' ' : *text, out);
+    }
+    fputc('"', out);
+}
+
+static void gp_array(FILE *out, const char *name, const json_t *texts)
+{
+    size_t n = json_array_size(texts);
+    fprintf(out, "array %s[%zu]\n", name, n ? n : 1);
+    if (!n) fprintf(out, "%s[1] = \"\"\n", name);
+    for (size_t i = 0; i < n; i++) {
+        fprintf(out, "%s[%zu] = ", name, i + 1);
+        gp_text(out, json_string_value(json_array_get(texts, i)));
+        fputc('\n', out);
+    }
+}
+
+/* Colours and marks belong to a label for all figures of a result: its place among the config's methods. */
+static size_t style_of(const json_t *result, const char *series, size_t otherwise)
+{
+    json_t *labels = json_object_get(json_object_get(result, "experiment"), "labels");
+    size_t i, best = otherwise, longest = 0;
+    json_t *label;
+    json_array_foreach(labels, i, label)
+    {
+        size_t length = json_string_length(label);
+        if (length <= longest || strncmp(series, json_string_value(label), length) != 0) continue;
+        if (series[length] != '\0' && !strchr("[ ,", series[length])) continue;
+        best = i;
+        longest = length;
+    }
+    return best;
+}
+
+static void gp_styles(FILE *out, const json_t *result, const json_t *series)
+{
+    fprintf(out, "array STYLE[%zu]\n", json_array_size(series) ? json_array_size(series) : 1);
+    fprintf(out, "STYLE[1] = 1\n");
+    for (size_t i = 0; i < json_array_size(series); i++)
+        fprintf(out, "STYLE[%zu] = %zu\n", i + 1,
+                style_of(result, json_string_value(json_array_get(series, i)), i) + 1);
+}
+
+static const char *axis_title(const char *name)
+{
+    const struct metric_info *info = metric_info(name);
+    if (!strncmp(name, "recall@", 7) || !*info->title) return name;
+    return info->title;
+}
+
+static int write_script(const struct figure *f, const json_t *result, const char *dir, const char *root,
+                        struct error *error)
+{
+    struct text t;
+    int rc = text_begin(&t, error);
+    if (rc) return rc;
+    json_t *panels = distinct(f, offsetof(struct plot_point, panel));
+    json_t *series = distinct(f, offsetof(struct plot_point, series));
+    json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
+    fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
+    fputs("plots = ", t.out);
+    char plots[4096];
+    snprintf(plots, sizeof plots, "%s/plots", root);
+    char *real = realpath(plots, NULL);
+    gp_text(t.out, real ? real : plots);
+    free(real);
+    fprintf(t.out, "\nfile = \"%s\"\nkind = \"%s\"\ntitle_text = ", f->file, f->kind);
+    gp_text(t.out, f->title);
+    fputs("\nx_title = ", t.out);
+    gp_text(t.out, axis_title(f->x_name));
+    fputs("\ny_title = ", t.out);
+    gp_text(t.out, axis_title(f->y_name));
+    fprintf(t.out, "\nx_log = %d\ny_log = %d\n", metric_info(f->x_name)->logarithmic,
+            metric_info(f->y_name)->logarithmic);
+    fprintf(t.out, "y_recall = %d\n", !strncmp(f->y_name, "recall@", 7));
+    gp_array(t.out, "PANEL", panels);
+    gp_array(t.out, "SERIES", series);
+    gp_array(t.out, "XLABEL", x_labels);
+    gp_styles(t.out, result, series);
+    fputs("load plots.\"/draw.gp\"\n", t.out);
+    json_decref(panels);
+    json_decref(series);
+    json_decref(x_labels);
+    return text_write(&t, dir, f->file, "gp", error);
+}
+
+/* gnuplot says what is wrong on stderr; its last words go into the error. */
+static int run_gnuplot(const char *dir, const char *file, struct error *error)
+{
+    char script[300], log[4096];
+    snprintf(script, sizeof script, "%s.gp", file);
+    snprintf(log, sizeof log, "%s/%s.log", dir, file);
+    char *const arguments[] = { (char[]){ "gnuplot" }, script, NULL };
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+    posix_spawn_file_actions_addchdir_np(&actions, dir);
+    pid_t pid;
+    int status = 0, rc = posix_spawnp(&pid, "gnuplot", &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (rc) {
+        unlink(log);
+        return fail(error, ERR_NOT_FOUND, "cannot run gnuplot: %s; `make deps` installs it, --no-plots goes without",
+                    strerror(rc));
+    }
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        unlink(log);
+        return OK;
+    }
+    return fail(error, ERR_IO, "gnuplot failed on %s/%s.gp; what it said is in %s", dir, file, log);
+}
+
+static int draw(const json_t *result, const json_t *spec, size_t number, const char *dir, const char *root,
+                json_t *files, struct error *error)
+{
+    struct figure f;
+    int rc = figure_gather(&f, result, spec, error);
+    char file[240], svg[260];
+    /* Two specifications may ask for the same kind and axes: the number keeps their files apart. */
+    snprintf(file, sizeof file, "%02zu-%s", number, f.file ? f.file : "figure");
+    free(f.file);
+    f.file = strdup(file);
+    if (!rc && f.n) {
+        rc = write_csv(&f, dir, error);
+        if (!rc) rc = write_script(&f, result, dir, root, error);
+        if (!rc) rc = run_gnuplot(dir, file, error);
+        snprintf(svg, sizeof svg, "%s.svg", file);
+        if (!rc) json_array_append_new(files, json_string(svg));
+    }
+    figure_free(&f);
+    return rc;
+}
+
+int plot_result(const char *dir, const char *root, struct error *error)
+{
+    char path[4096];
+    json_t *result = NULL;
+    snprintf(path, sizeof path, "%s/result.json", dir);
+    int rc = result_load(path, &result, error);
+    if (rc) return rc;
+    json_t *specs = figure_specs(result), *files = json_array();
+    for (size_t i = 0; !rc && i < json_array_size(specs); i++)
+        rc = draw(result, json_array_get(specs, i), i + 1, dir, root, files, error);
+    json_object_set_new(result, "figures", files);
+    if (!rc) rc = result_save(result, dir, error);
+    json_decref(specs);
+    json_decref(result);
+    return rc;
+}

@@ -119,22 +119,6 @@ static json_t *tags_with(const struct gather *g, const char *metric)
     return tags;
 }
 
-/* A curve's name: the label and what of the point is not a knob, so that one build is one curve. */
-static void series_of(const json_t *cell, char *text, size_t bytes)
-{
-    char point[256], kept[256] = "";
-    snprintf(point, sizeof point, "%s", text_of(cell, "point", ""));
-    char *rest = NULL;
-    for (char *part = strtok_r(point, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
-        char name[128];
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(part, "="), part);
-        if (strchr(part, '=') && json_object_get(json_object_get(cell, "knobs"), name)) continue;
-        size_t used = strlen(kept);
-        snprintf(kept + used, sizeof kept - used, "%s%s", used ? "," : "", part);
-    }
-    snprintf(text, bytes, *kept ? "%s[%s]" : "%s", text_of(cell, "label", ""), kept);
-}
-
 /* A value of one variant: a summary metric, or a parameter or knob by name. */
 static double value_of(const struct gather *g, const json_t *cell, const char *name, const char *tag)
 {
@@ -176,7 +160,7 @@ static int gather_pareto(struct gather *g)
             double x = value_of(g, cell, f->x_name, tag);
             if (rc || isnan(x) || !allowed(g, cell)) continue;
             char series[300];
-            series_of(cell, series, sizeof series);
+            build_label(cell, series, sizeof series);
             rc = add_variant(g, cell, tag, series, x, "", f->y_name, tag);
         }
     }
@@ -184,24 +168,33 @@ static int gather_pareto(struct gather *g)
     return rc;
 }
 
+/* Whether every point of a build has the same value: what was measured before any knob mattered. */
+static bool shared_by_points(const char *metric)
+{
+    return !strcmp(metric, "seconds") || !strcmp(metric, "index_bytes") || !strcmp(metric, "rss_bytes");
+}
+
 /* One cluster of bars a label, one colour a tag. */
 static int gather_bars(struct gather *g)
 {
     struct figure *f = g->figure;
     json_t *tags = tags_with(g, f->y_name);
+    bool shared = shared_by_points(f->y_name);
+    json_t *cells = shared ? result_builds(g->result) : json_incref(g->variants);
     int rc = OK;
     for (size_t t = 0; !rc && t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
         size_t i, position = 0;
         json_t *cell;
-        json_array_foreach(g->variants, i, cell)
+        json_array_foreach(cells, i, cell)
         {
             if (rc || !allowed(g, cell)) continue;
             char label[300];
-            cell_label(cell, label, sizeof label);
+            (shared ? build_label : cell_label)(cell, label, sizeof label);
             rc = add_variant(g, cell, "", tag, (double)position++, label, f->y_name, tag);
         }
     }
+    json_decref(cells);
     json_decref(tags);
     return rc;
 }
@@ -417,23 +410,21 @@ static int gather_sizes(struct gather *g)
     int rc = OK;
     size_t i;
     json_t *cell;
-    json_t *done = json_object(); /* knobs do not change the clusters: one curve a build */
-    json_array_foreach(g->variants, i, cell)
+    json_t *builds = result_builds(g->result); /* knobs do not change the clusters */
+    json_array_foreach(builds, i, cell)
     {
         char label[300];
-        series_of(cell, label, sizeof label);
-        if (rc || !allowed(g, cell) || json_object_get(done, label)) continue;
+        build_label(cell, label, sizeof label);
+        if (rc || !allowed(g, cell)) continue;
         const json_t *sizes = NULL;
         for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
             const json_t *stats = json_object_get(json_array_get(steps_of(cell), s), "stats");
             const json_t *live = json_object_get(json_object_get(stats, "clusters"), "live");
             if (json_is_array(live)) sizes = live;
         }
-        if (!sizes) continue;
-        json_object_set_new(done, label, json_true());
-        rc = add_sizes(g, label, sizes);
+        if (sizes) rc = add_sizes(g, label, sizes);
     }
-    json_decref(done);
+    json_decref(builds);
     return rc;
 }
 
@@ -442,17 +433,16 @@ static int gather_memory(struct gather *g)
 {
     static const char *const parts[] = { "index_bytes", "rss_bytes", "disk_bytes" };
     static const char *const names[] = { "index", "resident growth", "on disk" };
+    json_t *builds = result_builds(g->result);
     int rc = OK;
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
-        json_t *done = json_object();
         size_t i, position = 0;
         json_t *cell;
-        json_array_foreach(g->variants, i, cell)
+        json_array_foreach(builds, i, cell)
         {
             char build[300];
-            series_of(cell, build, sizeof build);
-            if (rc || !allowed(g, cell) || json_object_get(done, build)) continue;
-            json_object_set_new(done, build, json_true());
+            build_label(cell, build, sizeof build);
+            if (rc || !allowed(g, cell)) continue;
             double bytes = NAN;
             for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
                 double now = number_of(json_object_get(json_array_get(steps_of(cell), s), "memory"), parts[p]);
@@ -463,8 +453,8 @@ static int gather_memory(struct gather *g)
                                 bytes / 1048576, NAN, NAN);
             position++;
         }
-        json_decref(done);
     }
+    json_decref(builds);
     return rc;
 }
 

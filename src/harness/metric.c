@@ -116,6 +116,21 @@ void cell_label(const json_t *cell, char *text, size_t bytes)
     snprintf(text, bytes, *point ? "%s[%s]" : "%s", text_of(cell, "label"), point);
 }
 
+void build_label(const json_t *cell, char *text, size_t bytes)
+{
+    char point[256], kept[256] = "";
+    snprintf(point, sizeof point, "%s", text_of(cell, "point"));
+    char *rest = NULL;
+    for (char *part = strtok_r(point, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(part, "="), part);
+        if (strchr(part, '=') && json_object_get(json_object_get(cell, "knobs"), name)) continue;
+        size_t used = strlen(kept);
+        snprintf(kept + used, sizeof kept - used, "%s%s", used ? "," : "", part);
+    }
+    snprintf(text, bytes, *kept ? "%s[%s]" : "%s", text_of(cell, "label"), kept);
+}
+
 json_t *result_variants(const json_t *result)
 {
     json_t *cells = json_object_get(result, "cells");
@@ -137,4 +152,22 @@ json_t *result_variants(const json_t *result)
     }
     json_decref(seen);
     return variants;
+}
+
+json_t *result_builds(const json_t *result)
+{
+    json_t *variants = result_variants(result), *seen = json_object(), *builds = json_array();
+    size_t i;
+    json_t *cell;
+    json_array_foreach(variants, i, cell)
+    {
+        char build[300];
+        build_label(cell, build, sizeof build);
+        if (json_object_get(seen, build)) continue;
+        json_object_set_new(seen, build, json_true());
+        json_array_append(builds, cell);
+    }
+    json_decref(seen);
+    json_decref(variants);
+    return builds;
 }

@@ -32,7 +32,11 @@ double summary_median(const struct summary_index *, const char *label, const cha
 
 /* LABEL[point] or LABEL of a cell. */
 void cell_label(const json_t *cell, char *text, size_t bytes);
+/* The label and what of the point is not a knob: what was built, whatever it was then asked with. */
+void build_label(const json_t *cell, char *text, size_t bytes);
 /* First cell of each LABEL[point], in the config's order of methods. Borrowed references in a new array. */
 json_t *result_variants(const json_t *result);
+/* First cell of each build. */
+json_t *result_builds(const json_t *result);
 
 #endif

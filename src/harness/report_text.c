@@ -1,0 +1,139 @@
+/* report_text.c - the tables printed after a run. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/metric.h"
+#include "harness/report.h"
+#include "harness/report_columns.h"
+#include "harness/table.h"
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+static void print_values(const json_t *result, const struct summary_index *index, const json_t *columns, bool by_build,
+                         FILE *out)
+{
+    if (!json_array_size(columns)) return;
+    json_t *variants = by_build ? result_builds(result) : result_variants(result);
+    struct table table;
+    table_init(&table, json_array_size(columns) + 1);
+    table_add(&table, "%s", "");
+    size_t c, v;
+    json_t *column, *cell;
+    json_array_foreach(columns, c, column) table_add(&table, "%s", json_string_value(column));
+    json_array_foreach(variants, v, cell)
+    {
+        char label[300];
+        cell_label(cell, label, sizeof label);
+        if (!report_has_any(index, label, columns)) continue;
+        char shown[300];
+        (by_build ? build_label : cell_label)(cell, shown, sizeof shown);
+        table_add(&table, "%s", shown);
+        json_array_foreach(columns, c, column)
+        {
+            char text[64], name[64], tag[128];
+            metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
+            metric_text(metric_info(name), summary_median(index, label, json_string_value(column)), text, sizeof text);
+            table_add(&table, "%s", text);
+        }
+    }
+    if (table.n > table.columns) {
+        fputc('\n', out);
+        table_print(&table, out);
+    }
+    table_free(&table);
+    json_decref(variants);
+}
+
+static void print_failures(const json_t *result, FILE *out)
+{
+    size_t i;
+    json_t *cell;
+    bool any = false;
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+    {
+        const char *status = text_of(cell, "status");
+        if (!strcmp(status, "ok")) continue;
+        char label[300];
+        cell_label(cell, label, sizeof label);
+        fprintf(out, "%s%s, repeat %d: %s: %s\n", any ? "" : "\n", label,
+                (int)json_integer_value(json_object_get(cell, "repeat")) + 1, status, text_of(cell, "error"));
+        any = true;
+    }
+}
+
+static void print_claims(const json_t *result, FILE *out)
+{
+    size_t i;
+    json_t *claim;
+    json_array_foreach(json_object_get(result, "claims"), i, claim)
+    {
+        const json_t *holds = json_object_get(claim, "holds");
+        fprintf(out, "%s%-15s %s", i ? "" : "\nclaims\n",
+                json_is_true(holds)    ? "reproduced"
+                : json_is_false(holds) ? "not reproduced"
+                                       : "not measured",
+                text_of(claim, "text"));
+        const char *key;
+        json_t *value;
+        const char *before = "  (";
+        json_object_foreach(json_object_get(claim, "values"), key, value)
+        {
+            char number[32];
+            number_text(json_is_number(value) ? json_number_value(value) : NAN, number, sizeof number);
+            fprintf(out, "%s%s = %s", before, key, number);
+            before = "; ";
+        }
+        fprintf(out, "%s\n", *before == ';' ? ")" : "");
+    }
+}
+
+static void print_paper(const json_t *result, FILE *out)
+{
+    const json_t *paper = json_object_get(result, "paper");
+    if (!json_array_size(paper)) return;
+    struct table table;
+    table_init(&table, 4);
+    table_add(&table, "published figure");
+    table_add(&table, "metric");
+    table_add(&table, "published");
+    table_add(&table, "measured");
+    size_t i;
+    json_t *row;
+    json_array_foreach(paper, i, row)
+    {
+        char name[64], tag[128], published[64], measured[64];
+        metric_split(text_of(row, "metric"), name, sizeof name, tag, sizeof tag);
+        const json_t *m = json_object_get(row, "measured");
+        metric_text(metric_info(name), json_number_value(json_object_get(row, "published")), published, sizeof published);
+        metric_text(metric_info(name), json_is_number(m) ? json_number_value(m) : NAN, measured, sizeof measured);
+        table_add(&table, "%s", text_of(row, "label"));
+        table_add(&table, "%s", text_of(row, "metric"));
+        table_add(&table, "%s", published);
+        table_add(&table, "%s", measured);
+    }
+    fputc('\n', out);
+    table_print(&table, out);
+    table_free(&table);
+}
+
+void report_summary(const json_t *result, FILE *out)
+{
+    const json_t *experiment = json_object_get(result, "experiment");
+    fprintf(out, "\n%s\n", *text_of(experiment, "title") ? text_of(experiment, "title") : text_of(experiment, "name"));
+    struct summary_index index;
+    summary_index_init(&index, result);
+    json_t *queries = report_columns(result, COLUMNS_QUERIES), *updates = report_columns(result, COLUMNS_UPDATES);
+    print_values(result, &index, queries, false, out);
+    print_values(result, &index, updates, true, out);
+    print_paper(result, out);
+    print_claims(result, out);
+    print_failures(result, out);
+    json_decref(queries);
+    json_decref(updates);
+    summary_index_free(&index);
+}

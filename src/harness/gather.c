@@ -194,6 +194,17 @@ const void *holding_row(const struct holding *h, uint64_t id, void *scratch, str
     return rc == OK ? scratch : NULL;
 }
 
+bool holding_mapped(const struct holding *h)
+{
+    for (size_t i = 0; i < h->list->n_datasets; i++) {
+        const struct source *source = h->list->datasets[i].source;
+
+        if (!source->rows || source->element != h->list->element)
+            return false;
+    }
+    return true;
+}
+
 int holding_read(const struct holding *h, const uint64_t *ids, size_t n, enum element want, void *out,
                  struct error *err)
 {

@@ -48,6 +48,8 @@ size_t holding_ids(const struct holding *, const uint64_t *filter_bits, uint64_t
                    uint64_t *out);
 /* One row in the list's own element: where it lies, or read into scratch (room for a row). NULL having failed. */
 const void *holding_row(const struct holding *, uint64_t id, void *scratch, struct error *);
+/* Whether holding_row() never needs its scratch: every dataset lies in memory in the list's element. */
+bool holding_mapped(const struct holding *);
 /* The rows of n ids as `want`, contiguous in out. */
 int holding_read(const struct holding *, const uint64_t *ids, size_t n, enum element want, void *out,
                  struct error *);

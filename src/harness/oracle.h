@@ -23,6 +23,8 @@ struct oracle {
     struct truth *truths; /* one for each operation of the list */
     size_t n;
     double seconds, gflops; /* what computing took, and at what rate; 0 where it all came from the cache */
+    char *notes[16];        /* what a person should hear of: a damaged cache file, a cache that cannot be written */
+    size_t n_notes;
 };
 
 /* progress may be NULL. cache_dir NULL: no disk cache. */

@@ -16,6 +16,7 @@ enum {
     CHUNK_QUERIES = 256,
     BLOCK_BYTES = 16 << 20, /* of rows, shared by all queries while they are in the outer cache */
     EXTRA = 2,              /* the columns that carry norms and the error bound */
+    LOAD_ROWS = 256,        /* a worker reads at once */
     SETTLE_AT = 4096,       /* so many candidates that bounds cannot tell apart are measured at once */
 };
 
@@ -41,6 +42,7 @@ struct bench {
     double *bounds;    /* grows */
     size_t bounds_capacity;
     void *row;         /* one, aligned */
+    void *run;         /* LOAD_ROWS of them, where rows must be read */
     struct error error;
 };
 
@@ -59,7 +61,8 @@ struct run {
     float *rows;    /* block x columns */
     float *lengths; /* n, rounded up */
     size_t block, first, count; /* rows a block; the present one */
-    bool failed_wide; /* norms too large for single precision */
+    bool long_query; /* one is too long for single precision */
+    bool mapped;     /* every row lies in memory */
 };
 
 bool neighbour_before(struct neighbour a, struct neighbour b)
@@ -82,6 +85,15 @@ static const void *query_row(const struct run *r, uint32_t query)
 }
 
 /* ---- candidates of one query */
+
+/* Rounding in the difference, and underflow in the product, must not drop a row that is at the horizon. */
+static double limit_at(const struct run *r, const struct chase *c, struct neighbour horizon)
+{
+    const double dim = (double)r->list->dim + 16;
+
+    return horizon.distance - c->base + 4 * dim * DBL_EPSILON * c->base +
+           (r->c == 0 ? 0 : dim * (double)FLT_MIN);
+}
 
 /* The picks measured exactly and merged into what is known; then none are left and the limit is exact. */
 static int settle(struct run *r, struct chase *c, struct bench *bench)
@@ -109,7 +121,7 @@ static int settle(struct run *r, struct chase *c, struct bench *bench)
         known->n = r->keep;
         known->horizon = known->items[r->keep - 1];
     }
-    c->limit = known->horizon.distance - c->base;
+    c->limit = limit_at(r, c, known->horizon);
     return OK;
 }
 
@@ -121,10 +133,10 @@ static double upper_bound(const struct run *r, const struct chase *c, struct pic
     const double own = r->list->metric == METRIC_L2SQ ? length * length : 0;
     const double cross = (r->list->metric == METRIC_IP ? 1 : 2) * c->length * length;
 
-    return (double)p.low + 2 * r->c * (own + cross);
+    return (double)p.low + 2 * r->c * (own + cross) + 2 * ((double)r->list->dim + 16) * (double)FLT_MIN;
 }
 
-/* The k-th smallest (0-based) of n values, which are reordered: quickselect, the middle of three as pivot. */
+/* The k-th smallest (0-based) of n values, which are reordered: Hoare's, the middle of three as pivot. */
 static double select_kth(double *v, size_t n, size_t k)
 {
     size_t low = 0, high = n - 1;
@@ -134,7 +146,7 @@ static double select_kth(double *v, size_t n, size_t k)
         const double pivot = fmax(fmin(a, b), fmin(fmax(a, b), c));
         size_t i = low, j = high;
 
-        for (;;) {
+        for (;; i++, j--) {
             while (v[i] < pivot)
                 i++;
             while (v[j] > pivot)
@@ -142,13 +154,10 @@ static double select_kth(double *v, size_t n, size_t k)
             if (i >= j)
                 break;
             const double swap = v[i];
-            v[i++] = v[j];
-            v[j--] = swap;
+            v[i] = v[j];
+            v[j] = swap;
         }
-        /* v[low .. j] <= pivot <= v[j + 1 .. high]; i == j both stand on a pivot. */
-        if (i == j && k == j)
-            return v[k];
-        if (k <= j && !(i == j && k == j))
+        if (k <= j)
             high = j;
         else
             low = j + 1;
@@ -186,7 +195,7 @@ static int take_picks(struct run *r, struct chase *c, struct bench *bench, const
         return fail(&bench->error, ERR_NO_MEMORY, "truth: no memory for %zu candidates", c->n + n);
     for (size_t i = 0; i < n; i++)
         c->picks[c->n++] = (struct pick){ low[chosen[i]], (uint32_t)(first + chosen[i]) };
-    return c->n > 2 * r->keep + 256 || isinf(c->limit) ? narrow(r, c, bench) : OK;
+    return c->n / 2 > r->keep + 128 || isinf(c->limit) ? narrow(r, c, bench) : OK;
 }
 
 /* A float that is at least x. */
@@ -245,28 +254,37 @@ static void scale(float *v, size_t dim, double by)
         v[j] = (float)((double)v[j] * by);
 }
 
+static void load_row(struct run *r, size_t i, const void *row)
+{
+    const size_t dim = r->list->dim;
+    float *to = r->rows + i * r->columns;
+    double length = widen(r->list, row, to);
+
+    if (r->list->metric == METRIC_COS) {
+        scale(to, dim, length > 0 ? 1 / length : 1);
+        length = 1;
+    }
+    r->lengths[r->first + i] = above(length);
+    to[dim] = r->list->metric == METRIC_L2SQ ? (float)((1 - r->c) * length * length) : 0.0f;
+    to[dim + 1] = above(length);
+}
+
 static int load_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     struct run *r = arg;
     struct bench *bench = &r->benches[worker];
-    const size_t dim = r->list->dim;
+    const size_t row_bytes = element_row_bytes(r->list->element, r->list->dim);
 
-    for (size_t i = first; i < end; i++) {
-        float *to = r->rows + i * r->columns;
-        const void *row =
-            holding_row(r->scan->at, r->ids[r->first + i], bench->row, &bench->error);
-
-        if (!row)
-            return bench->error.code;
-        double length = widen(r->list, row, to);
-        if (r->list->metric == METRIC_COS) {
-            scale(to, dim, length > 0 ? 1 / length : 1);
-            length = 1;
-        }
-        r->lengths[r->first + i] = above(length);
-        to[dim] = r->list->metric == METRIC_L2SQ ? (float)((1 - r->c) * length * length) : 0.0f;
-        to[dim + 1] = above(length);
+    if (!r->mapped) {
+        const int rc = holding_read(r->scan->at, r->ids + r->first + first, end - first,
+                                    r->list->element, bench->run, &bench->error);
+        if (rc != OK)
+            return rc;
     }
+    for (size_t i = first; i < end; i++)
+        load_row(r, i,
+                 r->mapped ? holding_row(r->scan->at, r->ids[r->first + i], NULL, &bench->error)
+                           : (const char *)bench->run + (i - first) * row_bytes);
     return OK;
 }
 
@@ -288,7 +306,7 @@ static void load_query(struct run *r, size_t i)
     }
     to[dim] = metric == METRIC_L2SQ ? 1.0f : 0.0f;
     to[dim + 1] = -above(-times * r->c * c->length);
-    c->limit = r->known[c->query].horizon.distance - c->base;
+    c->limit = limit_at(r, c, r->known[c->query].horizon);
 }
 
 /* ---- codes: popcounts */
@@ -332,26 +350,28 @@ static int load_codes(void *arg, size_t first, size_t end, size_t worker)
                         (uint64_t *)(void *)r->rows + first, &r->benches[worker].error);
 }
 
-/* ---- the plain way, for numbers too large for bounds in single precision */
+/* ---- the plain way, for a block with numbers too large for bounds in single precision */
 
-static int chase_all(void *arg, size_t first, size_t end, size_t worker)
+static int chase_plainly(void *arg, size_t first, size_t end, size_t worker)
 {
     struct run *r = arg;
     struct bench *bench = &r->benches[worker];
 
     for (size_t i = first; i < end; i++) {
         struct chase *c = &r->chases[i];
+        int rc = settle(r, c, bench);
 
-        for (size_t row = 0; row < r->n; row += SETTLE_AT) {
-            const size_t rows = r->n - row < SETTLE_AT ? r->n - row : SETTLE_AT;
+        for (size_t row = 0; rc == OK && row < r->count; row += TILE_ROWS) {
+            const size_t rows = r->count - row < TILE_ROWS ? r->count - row : TILE_ROWS;
 
             if (!mem_grow(NULL, &c->picks, &c->capacity, rows, sizeof *c->picks))
                 return fail(&bench->error, ERR_NO_MEMORY, "truth: no memory for candidates");
             for (c->n = 0; c->n < rows; c->n++)
-                c->picks[c->n] = (struct pick){ 0, (uint32_t)(row + c->n) };
-            if (settle(r, c, bench) != OK)
-                return bench->error.code;
+                c->picks[c->n] = (struct pick){ 0, (uint32_t)(r->first + row + c->n) };
+            rc = settle(r, c, bench);
         }
+        if (rc != OK)
+            return rc;
     }
     return OK;
 }
@@ -368,14 +388,21 @@ static int settle_all(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
+/* Single precision holds |q - x|^2 and its terms up to here. */
+static bool too_long(double length)
+{
+    return !(length < 1e17);
+}
+
 static int start(struct run *r, const uint32_t *which, size_t n_which, struct error *err)
 {
     const struct op_list *list = r->list;
     const size_t workers = pool_threads(r->scan->pool);
+    const size_t row_bytes = element_row_bytes(list->element, list->dim);
     const bool codes = list->element == ELEMENT_B64;
 
     r->columns = codes ? 2 : list->dim + EXTRA; /* a code is eight bytes */
-    r->c = codes ? 0 : 1.1 * ((double)list->dim + 16) * (double)FLT_EPSILON;
+    r->c = codes ? 0 : 0.55 * ((double)list->dim + 16) * (double)FLT_EPSILON;
     r->block = BLOCK_BYTES / (r->columns * sizeof(float));
     r->block = (r->block < TILE_ROWS ? TILE_ROWS : r->block) / TILE_ROWS * TILE_ROWS;
     r->block = r->block < r->n ? r->block : r->n;
@@ -388,22 +415,24 @@ static int start(struct run *r, const uint32_t *which, size_t n_which, struct er
         return fail(err, ERR_NO_MEMORY, "truth: no memory for %zu queries and blocks of %zu rows",
                     n_which, r->block);
     r->n_chases = n_which;
+    r->mapped = holding_mapped(r->scan->at);
     for (size_t w = 0; w < workers; w++) {
         struct bench *b = &r->benches[w];
 
         b->tile = mem_alloc(NULL, CHUNK_QUERIES * TILE_ROWS * sizeof *b->tile);
         b->chosen = mem_alloc(NULL, TILE_ROWS * sizeof *b->chosen);
-        b->row = mem_alloc(NULL, element_row_bytes(list->element, list->dim));
-        if (!b->tile || !b->chosen || !b->row)
+        b->row = mem_alloc(NULL, row_bytes);
+        b->run = mem_alloc(NULL, r->mapped ? 1 : LOAD_ROWS * row_bytes);
+        if (!b->tile || !b->chosen || !b->row || !b->run)
             return fail(err, ERR_NO_MEMORY, "truth: no memory for tiles");
     }
     for (size_t i = 0; i < n_which; i++) {
         r->chases[i].query = which[i];
         if (codes)
-            r->chases[i].limit = r->known[which[i]].horizon.distance;
+            r->chases[i].limit = limit_at(r, &r->chases[i], r->known[which[i]].horizon);
         else
             load_query(r, i);
-        r->failed_wide |= r->chases[i].length > 1e17;
+        r->long_query |= too_long(r->chases[i].length);
     }
     return OK;
 }
@@ -417,6 +446,7 @@ static void finish(struct run *r)
         mem_free(NULL, r->benches[w].chosen);
         mem_free(NULL, r->benches[w].bounds);
         mem_free(NULL, r->benches[w].row);
+        mem_free(NULL, r->benches[w].run);
     }
     mem_free(NULL, r->benches);
     mem_free(NULL, r->chases);
@@ -425,40 +455,46 @@ static void finish(struct run *r)
     mem_free(NULL, r->lengths);
 }
 
-/* The blocks, one after another. Leaves failed_wide set, having gone only part of the way, when a row's numbers
-   are too large. */
-static int run_blocks(struct run *r)
+static int run_block(struct run *r, size_t chunk)
 {
     struct pool *pool = r->scan->pool;
     const size_t threads = pool_threads(pool);
     const bool codes = r->list->element == ELEMENT_B64;
+    int rc = parallel_for(pool, threads, r->count, LOAD_ROWS, codes ? load_codes : load_rows, r);
+    bool plain = r->long_query;
+
+    if (rc != OK)
+        return rc;
+    if (codes)
+        return parallel_for(pool, threads, r->n_chases, chunk, chase_codes, r);
+    for (size_t i = 0; i < r->count; i++)
+        plain |= too_long((double)r->lengths[r->first + i]);
+    rc = parallel_for(pool, threads, r->n_chases, chunk, plain ? chase_plainly : chase_products, r);
+    r->scan->flops += 2.0 * (double)r->n_chases * (double)r->count * (double)r->list->dim;
+    return rc;
+}
+
+static int run_blocks(struct run *r)
+{
+    const size_t threads = pool_threads(r->scan->pool);
     size_t chunk = (r->n_chases + threads - 1) / threads;
     int rc = OK;
 
     chunk = chunk > CHUNK_QUERIES ? CHUNK_QUERIES : chunk;
     for (r->first = 0; rc == OK && r->first < r->n; r->first += r->count) {
         r->count = r->n - r->first < r->block ? r->n - r->first : r->block;
-        rc = parallel_for(pool, threads, r->count, 256, codes ? load_codes : load_rows, r);
-        if (rc != OK)
-            return rc;
-        for (size_t i = 0; !codes && i < r->count; i++)
-            r->failed_wide |= !(r->lengths[r->first + i] < 1e17f);
-        if (r->failed_wide)
-            return OK;
-        rc = parallel_for(pool, threads, r->n_chases, chunk, codes ? chase_codes : chase_products, r);
-        r->scan->flops += codes ? 0 : 2.0 * (double)r->n_chases * (double)r->count *
-                                          (double)r->list->dim;
+        rc = run_block(r, chunk);
     }
-    return rc;
+    return rc == OK ? parallel_for(r->scan->pool, threads, r->n_chases, 1, settle_all, r) : rc;
 }
 
-/* Nothing is known yet of these rows: settle() inside a block may have added some already. */
-static void forget(struct run *r, const size_t *before)
+/* Workers keep their own sentence; the first is the caller's. */
+static int worker_error(const struct run *r, int rc, struct error *err)
 {
-    for (size_t i = 0; i < r->n_chases; i++) {
-        r->chases[i].n = 0;
-        (void)before;
-    }
+    for (size_t w = 0; w < pool_threads(r->scan->pool); w++)
+        if (r->benches[w].error.code)
+            return fail(err, r->benches[w].error.code, "%s", r->benches[w].error.text);
+    return fail(err, rc, "truth: a worker stopped");
 }
 
 int scan_rows(struct scan *scan, const uint64_t *ids, size_t n, const uint32_t *which, size_t n_which,
@@ -466,16 +502,14 @@ int scan_rows(struct scan *scan, const uint64_t *ids, size_t n, const uint32_t *
 {
     struct run r = { .scan = scan, .list = scan->at->list, .ids = ids, .n = n, .keep = keep,
                      .known = known };
+    int rc;
 
     if (n == 0 || n_which == 0)
         return OK;
-    (void)forget;
-    (void)err;
-    (void)which;
-    (void)chase_all;
-    (void)start;
-    (void)finish;
-    (void)run_blocks;
-    (void)settle_all;
-    return r.n ? OK : OK;
+    if (n > UINT32_MAX)
+        return fail(err, ERR_ARGUMENT, "truth: %zu rows; at most 2^32 can be live", n);
+    if ((rc = start(&r, which, n_which, err)) == OK && (rc = run_blocks(&r)) != OK)
+        rc = worker_error(&r, rc, err);
+    finish(&r);
+    return rc;
 }

@@ -1,7 +1,8 @@
 /* record.h - the workload as a list of operations, with every row and every id fixed.
  *
- * The config's workload function runs once and calls record_*(); replay.c then runs the same list for every cell.
- * Ids are given in order of first insertion, from 0; a row inserted again after its deletion gets its old id.
+ * The config's workload function runs once and calls record_*(); replay.c then runs the same list
+ * for every cell. Ids are given in order of first insertion, from 0; a row inserted again after its
+ * deletion gets its old id.
  */
 #ifndef DRIFTLINE_RECORD_H
 #define DRIFTLINE_RECORD_H
@@ -30,23 +31,26 @@ const char *op_name(enum op_kind); /* "train" "insert" ... as in Lua and in resu
 
 struct op {
     enum op_kind kind;
-    char *tag; /* NULL: none */
-    int line;  /* in the config */
-    struct view *rows;  /* train insert update search range concurrent(queries); else NULL */
-    uint64_t *ids;      /* insert delete update: n of them; insert: ids[i] is row i's */
-    size_t n;           /* rows or ids the operation is about */
-    size_t batch;       /* insert delete update: ids a call; 0: all in one call */
-    size_t singles;     /* insert delete: so many evenly spaced ids go in calls of their own, for latency; 0: none */
-    size_t k;           /* search */
-    double radius;      /* range */
+    char *tag;             /* NULL: none */
+    int line;              /* in the config */
+    struct view *rows;     /* train insert update search range concurrent(queries); else NULL */
+    uint64_t *ids;         /* insert delete update: n of them; insert: ids[i] is row i's */
+    size_t n;              /* rows or ids the operation is about */
+    size_t batch;          /* insert delete update: ids a call; 0: all in one call */
+    size_t singles;        /* insert delete: so many evenly spaced ids go in calls of their own, for
+                              latency; 0: none */
+    size_t k;              /* search */
+    double radius;         /* range */
     uint64_t *filter_bits; /* search range: allowed ids, as struct id_filter; NULL: all */
     uint64_t filter_ids;
-    uint64_t budget;    /* maintain */
+    uint64_t budget;         /* maintain */
     size_t writers, readers; /* concurrent */
-    double seconds, rate;    /* concurrent; rate: operations a second a thread from their intended start, 0: unpaced */
-    struct view *writes;     /* concurrent: rows the writers insert; ids has theirs. What they did not reach in time is
-                                inserted after it, so that the live set is the same for every method */
-    size_t live_after;       /* ids live when it is done */
+    double seconds, rate;    /* concurrent; rate: operations a second a thread from their intended
+                                start, 0: unpaced */
+    struct view
+        *writes; /* concurrent: rows the writers insert; ids has theirs. What they did not reach in
+                    time is inserted after it, so that the live set is the same for every method */
+    size_t live_after; /* ids live when it is done */
 };
 
 struct dataset_use {
@@ -55,7 +59,8 @@ struct dataset_use {
     char sha256[65]; /* of the delivered file where known, else the content hash */
 };
 
-/* Where an id's vector is. With w:update the newest before a given operation counts: see row_of_id. */
+/* Where an id's vector is. With w:update the newest before a given operation counts: see row_of_id.
+ */
 struct row_ref {
     uint32_t dataset; /* index into op_list.datasets */
     uint64_t row;
@@ -83,10 +88,13 @@ struct op_list {
     size_t n_updates;
 };
 
-/* A copy of the vector of `id` as it is after operations 0 .. at-1, as F32, B64 or the list's element. */
-int op_list_vector(const struct op_list *, uint64_t id, size_t at, enum element want, void *out, struct error *);
+/* A copy of the vector of `id` as it is after operations 0 .. at-1, as F32, B64 or the list's
+ * element. */
+int op_list_vector(const struct op_list *, uint64_t id, size_t at, enum element want, void *out,
+                   struct error *);
 
-/* The live set as a bitmap over n_ids, moved forward one operation at a time: live_step(live, op). */
+/* The live set as a bitmap over n_ids, moved forward one operation at a time: live_step(live, op).
+ */
 struct live_set {
     uint64_t *bits;
     size_t n_ids, n;
@@ -103,8 +111,9 @@ void op_list_free(struct op_list *);
 
 /* Recording: what the config's workload calls, in its order.
  *
- * Each call checks its rows and ids against the live set as it then is. A sentence names rows from 1 and ids, but not
- * FILE:LINE, which the caller knows. After a failure the recorder is of no more use: recorder_finish() says so again. */
+ * Each call checks its rows and ids against the live set as it then is. A sentence names rows from
+ * 1 and ids, but not FILE:LINE, which the caller knows. After a failure the recorder is of no more
+ * use: recorder_finish() says so again. */
 struct recorder;
 
 struct step_note {
@@ -131,7 +140,7 @@ struct allow {
 };
 
 struct concurrent_request {
-    const struct view *queries, *writes; /* writes: NULL if writers = 0 */
+    struct view *queries, *writes; /* writes: NULL if writers = 0 */
     size_t writers, readers, k;
     double seconds, rate;
 };
@@ -139,24 +148,31 @@ struct concurrent_request {
 /* seed: of what `random` and `fraction` choose. */
 int recorder_new(struct recorder **, uint64_t seed, struct error *);
 void recorder_free(struct recorder *);
-/* The workload's metric where the config states it; else the first view's. Before the first operation. */
+/* The workload's metric where the config states it; else the first view's. Before the first
+ * operation. */
 void recorder_set_metric(struct recorder *, enum metric);
 /* Owns the source from here on, also when it fails. sha256: "" if unknown. */
-int recorder_source_take(struct recorder *, struct source *, const char *name, const char *sha256, struct error *);
+int recorder_source_take(struct recorder *, struct source *, const char *name, const char *sha256,
+                         struct error *);
 
 int record_train(struct recorder *, const struct step_note *, struct view *, struct error *);
 int record_insert(struct recorder *, const struct step_note *, struct view *, struct error *);
-int record_delete(struct recorder *, const struct step_note *, const struct choice *, struct error *);
-/* Gives the chosen ids new vectors; an id keeps the name it has from the row it was first inserted with. */
-int record_update(struct recorder *, const struct step_note *, const struct choice *, struct view *with, struct error *);
-int record_search(struct recorder *, const struct step_note *, struct view *queries, size_t k, const struct allow *,
+int record_delete(struct recorder *, const struct step_note *, const struct choice *,
                   struct error *);
-int record_range(struct recorder *, const struct step_note *, struct view *queries, double radius, const struct allow *,
-                 struct error *);
+/* Gives the chosen ids new vectors; an id keeps the name it has from the row it was first inserted
+ * with. */
+int record_update(struct recorder *, const struct step_note *, const struct choice *,
+                  struct view *with, struct error *);
+int record_search(struct recorder *, const struct step_note *, struct view *queries, size_t k,
+                  const struct allow *, struct error *);
+int record_range(struct recorder *, const struct step_note *, struct view *queries, double radius,
+                 const struct allow *, struct error *);
 int record_maintain(struct recorder *, const struct step_note *, uint64_t budget, struct error *);
-/* OP_SAVE, OP_RELOAD (of what the last save saved: an error if rows changed since) or OP_CHECKPOINT. */
+/* OP_SAVE, OP_RELOAD (of what the last save saved: an error if rows changed since) or
+ * OP_CHECKPOINT. */
 int record_mark(struct recorder *, const struct step_note *, enum op_kind, struct error *);
-int record_concurrent(struct recorder *, const struct step_note *, const struct concurrent_request *, struct error *);
+int record_concurrent(struct recorder *, const struct step_note *,
+                      const struct concurrent_request *, struct error *);
 size_t recorder_live(const struct recorder *);
 /* The list, and the recorder is freed, whatever the result. An empty workload is an error. */
 int recorder_finish(struct recorder *, struct op_list **, struct error *);

@@ -16,6 +16,10 @@ endif
 
 OUT := build/$(MODE)
 MAKEFLAGS += --no-builtin-rules --no-print-directory
+# All processors, unless the command line says otherwise.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
@@ -206,7 +210,7 @@ $(TEST_PLUGINS): $(OUT)/%.so: %.c $(OUT)/flags
 build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
 
 ## test: every test, a few minutes; T=divf for a part
-test: all build-tests
+test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 	@src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
 
 ## asan: unit and contract tests under the address and undefined-behaviour sanitizers

@@ -114,6 +114,7 @@ if use_peer faiss "no faiss-* methods" peer-faiss.sh; then
     have_faiss=1
     defines="$defines -DHAVE_FAISS"
     libs="$libs -L$prefix/lib -Wl,-rpath,$prefix/lib -lfaiss_c -lfaiss -lgomp"
+    case $("$here/peer-faiss.sh" --describe) in *'"simd": "none"'*) defines="$defines -DFAISS_NO_SIMD" ;; esac
 fi
 if use_peer hnswlib "no hnswlib method" peer-hnswlib.sh; then
     have_hnswlib=1

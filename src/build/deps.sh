@@ -115,9 +115,8 @@ apt() {
     $sudo env DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@" >>"$log" 2>&1 </dev/null
 }
 # Another installation may hold the lock for a while.
-# shellcheck disable=SC2086  # package names, one a word
 install_packages() {
-    apt apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $packages
+    apt apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
 lists_present() {
     for list in /var/lib/apt/lists/*_Packages*; do
@@ -128,13 +127,16 @@ lists_present() {
 
 say "installing: $packages (log: $log)"
 lists_present || apt apt-get update || say "apt-get update failed; see $log"
-if ! install_packages; then
+# shellcheck disable=SC2086  # package names, one a word
+if ! install_packages $packages; then
     say "first try failed; refreshing the package lists and trying again"
     apt apt-get update
-    if ! install_packages; then
+    if ! install_packages $packages; then
         tail -n 5 "$log" >&2
-        say "could not install; the whole story is in $log"
-        verdict
+        say "could not install them together, so one by one; the whole story is in $log"
+        for package in $packages; do
+            install_packages "$package" || say "could not install $package"
+        done
     fi
 fi
 verdict

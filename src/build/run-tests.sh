@@ -14,8 +14,10 @@ shift 2
 
 DRIFTLINE_ROOT=$PWD
 export DRIFTLINE_ROOT
-# A leak of a library that is never unloaded says nothing about ours; everything else stops the test.
+# A test that calls make is not part of the make that runs it.
+unset MAKEFLAGS MAKELEVEL MFLAGS
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
 limit_s=${DRIFTLINE_TEST_TIMEOUT:-300}

@@ -34,6 +34,7 @@ fake apt-get <<'SH'
 #!/bin/sh
 echo "apt-get $*" >>calls
 case " $* " in *" update "*) exit 0 ;; esac
+case " $* " in *" $(cat absent) "*) echo "E: no such package"; exit 100 ;; esac
 left=$(cat apt)
 [ "$left" = 0 ] || { echo $((left - 1)) >apt; echo "E: no such package"; exit 100; }
 for word; do case $word in -* | install | *=*) ;; *) echo "$word" >>installed ;; esac; done
@@ -51,6 +52,7 @@ system() { # UID SUDO APT-FAILURES WITHOUT...
     echo "$1" >uid
     echo "$2" >sudo
     echo "$3" >apt
+    echo none >absent
     shift 3
     echo "$all" | tr -s " \n" "\n" >installed
     for package; do grep -vxF "$package" installed >some && mv some installed; done
@@ -111,6 +113,12 @@ check "a failed installation is tried again with fresh lists" \
 system 0 1 9 libjansson-dev
 run "$deps"
 check "an installation that keeps failing names its log" '[ $status = 1 ] && says "build/deps.log" && says "no such package"'
+
+system 0 1 0 libjansson-dev dataset-fashion-mnist
+echo dataset-fashion-mnist >absent
+run "$deps"
+check "a package that does not exist costs only itself" \
+    '[ $status = 3 ] && grep -qx libjansson-dev installed && says "could not install dataset-fashion-mnist"'
 
 system 0 1 0
 run "$deps" test

@@ -1,0 +1,144 @@
+/* divf.c - dynamic inverted file: options, creation, and the table. divf.h has the state and its
+ * invariants. */
+#include "algorithms/divf/divf.h"
+
+#include "src/core/mem.h"
+
+static const struct param params[] = {
+    PARAM_INT(struct divf_params, clusters, 0, 0, 1 << 22,
+              "lists made by training; 0: 4 sqrt(n) of the vectors trained on. More: faster scans, "
+              "dearer inserts"),
+    PARAM_INT(struct divf_params, soft_k, 1, 1, DIVF_SOFT_K_MAX,
+              "lists a vector is filed in; memory and the rows a probe scans grow with it"),
+    PARAM_REAL(struct divf_params, split_threshold, 3.0, 0, 1e9,
+               "a list with more than this times the mean of live rows is split after an insert "
+               "batch; 0: never"),
+    PARAM_INT(struct divf_params, max_split_iters, 10, 1, 1000,
+              "passes of the 2-means that splits a list"),
+    PARAM_REAL(struct divf_params, compact_at, 0.10, 0, 1,
+               "share of rows that may be dead before a deletion compacts every list"),
+    PARAM_CHOICE(struct divf_params, maintenance, DIVF_COPENHAGEN, "none|copenhagen",
+                 "what keeps lists in shape: copenhagen splits overfull ones as its source does"),
+    PARAM_CHOICE(struct divf_params, storage, DIVF_RAM, "ram|mmap",
+                 "where vectors lie: in memory, or in a mapped file that may outgrow it"),
+    PARAM_CHOICE(struct divf_params, device, DIVF_CPU, "cpu|cuda",
+                 "what computes centroid distances of insert batches"),
+    PARAM_INT(struct divf_params, train_iters, 25, 1, 10000, "passes of k-means in training"),
+    PARAM_INT(struct divf_params, train_sample, 0, 0, 1e15,
+              "vectors to train on, drawn from those given; 0: all"),
+    PARAM_CHOICE(struct divf_params, init, KMEANS_RANDOM, "random|kmeans++",
+                 "how k-means starts: random vectors, as the source, or spread ones (a pass over "
+                 "the data a cluster)"),
+    PARAM_END
+};
+
+static const struct param knobs[] = { PARAM_INT(
+                                          struct divf_knobs, nprobe, 1, 1, 1 << 22,
+                                          "lists scanned a query; recall and time grow with it"),
+                                      PARAM_END };
+
+static int check_params(const struct index_env *env, const struct divf_params *p)
+{
+    if (p->split_threshold > 0 && p->split_threshold <= 1)
+        return fail(env->error, ERR_ARGUMENT,
+                    "divf: split_threshold is %g, which would split lists of mean size; take more "
+                    "than 1, or 0 for never",
+                    p->split_threshold);
+    if (p->storage == DIVF_MMAP && !env->dir)
+        return fail(env->error, ERR_ARGUMENT,
+                    "divf: storage = mmap needs a folder for the index, and there is none");
+    if (p->device == DIVF_CUDA)
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "divf: device = cuda: this build has no CUDA kernels; use device = cpu");
+    return OK;
+}
+
+int divf_open(struct index **out, const struct index_env *env, const struct divf_params *p)
+{
+    int rc = check_params(env, p);
+    if (rc)
+        return rc;
+    struct divf *d = mem_zalloc(env->mem, sizeof *d);
+    if (!d)
+        return fail(env->error, ERR_NO_MEMORY, "divf: out of memory creating the index");
+    d->base = (struct index){ &divf_ops, *env };
+    d->params = *p;
+    d->provisional = true;
+    d->slots.first_free = SLOT_NONE;
+    idmap_init(&d->slots.ids, env->mem);
+    atomic_init(&d->probed_dirty, false);
+    pthread_mutex_init(&d->scratch_lock, NULL);
+    rc = divf_lists_open(&d->lists, d, 0);
+    if (rc) {
+        divf_destroy(&d->base);
+        return rc;
+    }
+    *out = &d->base;
+    return OK;
+}
+
+/* Until there is a codebook, one list holds everything; its centroid decides nothing. */
+int divf_create(struct index **out, const struct index_env *env, const void *p)
+{
+    struct index *index = NULL;
+    int rc = divf_open(&index, env, p);
+    if (rc)
+        return rc;
+    float *zero = mem_zalloc(env->mem, env->dim * sizeof *zero);
+    rc = zero ? divf_list_add(&divf_of(index)->lists, &index->env, zero, -1)
+              : fail(env->error, ERR_NO_MEMORY, "divf: out of memory creating the index");
+    mem_free(env->mem, zero);
+    if (rc) {
+        divf_destroy(index);
+    } else {
+        *out = index;
+    }
+    return rc;
+}
+
+void divf_destroy(struct index *index)
+{
+    if (!index)
+        return;
+    struct divf *d = divf_of(index);
+    struct mem *mem = index->env.mem;
+    divf_scratch_free(d);
+    nearest_destroy(mem, d->nearest);
+    pthread_mutex_destroy(&d->scratch_lock);
+    divf_lists_close(&d->lists, &index->env);
+    idmap_free(&d->slots.ids);
+    mem_free(mem, d->slots.id);
+    mem_free(mem, d->slots.rows);
+    mem_free(mem, d);
+}
+
+static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                             { ELEMENT_F32, METRIC_COS },
+                                             INDEX_SPACES_END };
+
+const struct index_ops divf_ops = {
+    .abi = INDEX_ABI,
+    .name = "divf",
+    .summary = "dynamic inverted file: soft assignment, tombstones, splits of overfull lists; "
+               "never retrains",
+    .source = "Copenhagen 0.1.0 (dynamic IVF index)",
+    .flags = INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = params,
+    .params_bytes = sizeof(struct divf_params),
+    .knobs = knobs,
+    .knobs_bytes = sizeof(struct divf_knobs),
+    .create = divf_create,
+    .destroy = divf_destroy,
+    .train = divf_train,
+    .insert = divf_insert,
+    .remove = divf_remove,
+    .search = divf_search,
+    .range = divf_range,
+    .maintain = divf_maintain,
+    .save = divf_save,
+    .load = divf_load,
+    .stats = divf_stats,
+    .memory = divf_memory,
+    .check = divf_check,
+};

@@ -1,0 +1,183 @@
+/* divf.h - dynamic inverted file ("Copenhagen"): state, invariants, and what its files offer one
+ * another.
+ *
+ * Words. A *vector* is what the caller inserted; it has a *slot*, a number reused after deletion.
+ * It is filed in up to soft_k *lists*, one a centroid, as a *row* each: a copy of its components.
+ * Rows are numbered by where they lie (chunks.h). A deleted vector's rows stay, *dead* (slot
+ * SLOT_NONE), until their list is compacted.
+ *
+ * Invariants (check.c walks them):
+ *  - ids maps each live id to its slot s; id[s] is that id; rows[s * soft_k ..] are its rows,
+ * ROW_NONE after the last.
+ *  - the slots of all other vectors are on the free list: id[s] = ID_NONE, rows[s * soft_k] = next
+ * free.
+ *  - row_slot() of each of these rows is s; they are in distinct lists and hold the same
+ * components.
+ *  - a list's rows are the first `rows` of its chunks; `live` of them have a slot. A chunk has one
+ * owner or is free.
+ *  - an index without a codebook of its own (provisional, see train.c) has at least one list all
+ * the same.
+ *
+ * Searches change nothing but their scratch and the lists' `probed` marks, so they may run beside
+ * one another.
+ */
+#ifndef DRIFTLINE_DIVF_H
+#define DRIFTLINE_DIVF_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "algorithms/common/kmeans.h"
+#include "algorithms/divf/chunks.h"
+#include "src/core/idmap.h"
+#include "src/core/index.h"
+
+enum divf_storage { DIVF_RAM, DIVF_MMAP };
+enum divf_device { DIVF_CPU, DIVF_CUDA };
+enum divf_maintenance { DIVF_NONE, DIVF_COPENHAGEN };
+
+struct divf_params {
+    int64_t clusters, soft_k;
+    double split_threshold;
+    int64_t max_split_iters;
+    double compact_at;
+    int64_t maintenance, storage, device;
+    int64_t train_iters, train_sample, init;
+};
+
+struct divf_knobs {
+    int64_t nprobe;
+};
+
+#define DIVF_SOFT_K_MAX 8
+
+struct divf_list {
+    uint32_t *chunks;
+    uint32_t n_chunks, chunks_capacity;
+    uint32_t rows, live;
+    int64_t last_split_round; /* -1: from training; else the insert batch, counted from 1, that
+                                 split it */
+    bool uniform; /* its vectors are all equal, so it cannot be split; cleared when one differs */
+    atomic_bool probed; /* a search has read it since it was compacted */
+};
+
+/* One codebook and the rows filed under it. Retraining builds a second one and swaps. */
+struct divf_lists {
+    struct chunks chunks;
+    struct divf_list *list;
+    size_t n, capacity;
+    float *centroids, *norm_sq; /* capacity x dim, capacity */
+    float norm_sq_max;
+    uint64_t rows, live; /* over all lists */
+};
+
+struct divf_slots {
+    struct idmap ids;
+    uint64_t *id;
+    uint32_t *rows; /* soft_k a slot */
+    size_t n, capacity;
+    uint32_t first_free; /* SLOT_NONE: none */
+};
+
+struct divf_hit { /* an answer of a range search */
+    uint64_t id;
+    float distance;
+};
+
+/* What one thread of a search needs. */
+struct divf_scratch {
+    struct divf_scratch *next;
+    float *list_distances; /* lists_capacity */
+    float *probe_distances;
+    uint64_t *probes;
+    uint32_t *positions;
+    size_t lists_capacity;
+    float *distances; /* of a piece */
+    uint32_t *seen;   /* soft_k > 1: slot -> epoch of the query that took it */
+    size_t seen_capacity;
+    uint32_t epoch;
+    struct divf_hit *hits; /* range answers of one query */
+    size_t n_hits, hits_capacity;
+};
+
+struct divf_counters {
+    uint64_t insert_batches, inserted, removed;
+    uint64_t compactions, forced_compactions; /* lists compacted; times all were, past compact_at */
+    uint64_t splits, refused_splits, trainings;
+};
+
+struct divf {
+    struct index base;
+    struct divf_params params;
+    struct divf_lists lists;
+    struct divf_slots slots;
+    bool provisional;      /* the codebook had too few vectors; see train.c */
+    uint64_t retrain_at;   /* provisional: not before so many vectors are there */
+    uint64_t generation;   /* of lists, for the name of a mapped file */
+    uint32_t largest_list; /* at least the live rows of any list that is not uniform */
+    struct divf_counters counters;
+    atomic_bool probed_dirty; /* some probed list has dead rows */
+    pthread_mutex_t scratch_lock;
+    struct divf_scratch *scratch; /* idle ones */
+    struct nearest *nearest;      /* insert's, made when first needed */
+};
+
+static inline struct divf *divf_of(struct index *index)
+{
+    return (struct divf *)index;
+}
+
+static inline const struct divf *divf_of_const(const struct index *index)
+{
+    return (const struct divf *)index;
+}
+
+/* lists.c: rows of lists. Those that return nothing cannot fail. */
+int divf_lists_open(struct divf_lists *, const struct divf *, uint64_t generation);
+void divf_lists_close(struct divf_lists *, const struct index_env *);
+/* Appends an empty list with this centroid. ERR_NO_MEMORY, nothing changed. */
+int divf_list_add(struct divf_lists *, const struct index_env *, const float *centroid,
+                  int64_t split_round);
+void divf_centroid_set(struct divf_lists *, const struct index_env *, size_t list,
+                       const float *centroid);
+/* Makes room for one more row, or n. */
+int divf_list_reserve(struct divf_lists *, const struct index_env *, size_t list, size_t n);
+/* Files a copy; room must be reserved. Returns the row's number. */
+uint32_t divf_list_append(struct divf_lists *, size_t list, const float *vector, uint32_t slot);
+/* Fills dead rows with the last live ones; `slots` follow. Returns the rows moved. */
+size_t divf_list_compact(struct divf *, size_t list);
+void divf_compact_probed(struct divf *);
+uint32_t divf_list_row(const struct divf_lists *, const struct divf_list *, size_t position);
+struct centroids divf_centroids(const struct divf *);
+bool divf_same_vector(const float *a, const float *b, size_t dim);
+
+/* slots.c: numbers of vectors. */
+int divf_slots_reserve(struct divf *, size_t more); /* so that `more` slot_takes succeed */
+uint32_t divf_slot_take(struct divf *, uint64_t id);
+void divf_slot_give(struct divf *, uint32_t slot);
+void divf_slot_moved(struct divf *, uint32_t slot, uint32_t from, uint32_t to);
+
+/* The operations, a file each. */
+int divf_train(struct index *, struct vectors sample);
+int divf_train_if_due(struct divf *, const float *rows, size_t n);
+int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+int divf_search(struct index *, const struct search_request *, struct search_result *);
+int divf_range(struct index *, const struct range_request *, struct range_result *);
+int divf_maintain(struct index *, uint64_t budget, bool *more);
+int divf_split_overfull(struct divf *);
+int divf_save(struct index *, const char *dir);
+int divf_load(struct index **, const struct index_env *, const char *dir);
+int divf_stats(const struct index *, struct stat_sink *);
+int divf_memory(const struct index *, struct memory_use *);
+int divf_check(const struct index *, struct stat_sink *);
+
+/* Without any list, which create and load then add. */
+int divf_open(struct index **, const struct index_env *, const struct divf_params *);
+int divf_create(struct index **, const struct index_env *, const void *params);
+void divf_destroy(struct index *);
+void divf_scratch_free(struct divf *);
+
+extern const struct index_ops divf_ops;
+
+#endif

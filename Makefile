@@ -56,8 +56,8 @@ MODE_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undef
 MODE_FLAGS := $(MODE_$(MODE))
 
 INCLUDES := -I. -Isrc -I$(OUT)/include
-# POSIX for all; a file that needs more of the system defines _GNU_SOURCE itself.
-CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L $(DEP_CFLAGS) $(if $(CUDA_LIBRARY),-DHAVE_CUDA) $(CPPFLAGS)
+# POSIX and mmap's flags for all; a file that needs more of the system defines _GNU_SOURCE itself.
+CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(DEP_CFLAGS) $(if $(CUDA_LIBRARY),-DHAVE_CUDA) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)

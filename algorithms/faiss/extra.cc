@@ -1,0 +1,591 @@
+// extra.cc - what a fair comparison needs of FAISS and its C API does not offer: the contract is
+// extra.h.
+#include "algorithms/faiss/extra.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <typeinfo>
+
+#include <faiss/Index2Layer.h>
+#include <faiss/IndexFastScan.h>
+#include <faiss/IndexFlat.h>
+#include <faiss/IndexFlatCodes.h>
+#include <faiss/IndexHNSW.h>
+#include <faiss/IndexIDMap.h>
+#include <faiss/IndexIVFFastScan.h>
+#include <faiss/IndexIVFFlat.h>
+#include <faiss/IndexIVFPQ.h>
+#include <faiss/IndexIVFPQFastScan.h>
+#include <faiss/IndexIVFPQR.h>
+#include <faiss/IndexPQ.h>
+#include <faiss/IndexPQFastScan.h>
+#include <faiss/IndexPreTransform.h>
+#include <faiss/IndexRefine.h>
+#include <faiss/IndexScalarQuantizer.h>
+#include <faiss/impl/AuxIndexStructures.h>
+#include <faiss/impl/IDSelector.h>
+#include <faiss/invlists/BlockInvertedLists.h>
+#include <faiss/invlists/DirectMap.h>
+#include <faiss/invlists/InvertedLists.h>
+#include <faiss/utils/distances.h>
+
+// libgomp's own header is the compiler's, and not every compiler we are read by has one.
+extern "C" void omp_set_num_threads(int);
+
+using faiss::Index;
+using idx = Index::idx_t;
+
+namespace
+{
+
+// The C API's handles are FAISS's objects by another name.
+Index *of(FaissIndex *index)
+{
+    return reinterpret_cast<Index *>(index);
+}
+const Index *of(const FaissIndex *index)
+{
+    return reinterpret_cast<const Index *>(index);
+}
+
+template <class F> int guarded(struct error *err, const char *what, F body)
+{
+    try {
+        return body();
+    } catch (const std::bad_alloc &) {
+        return fail(err, ERR_NO_MEMORY, "%s: FAISS ran out of memory", what);
+    } catch (const std::exception &e) {
+        return fail(err, ERR_PEER, "%s: FAISS: %s", what, e.what());
+    } catch (...) {
+        return fail(err, ERR_PEER, "%s: FAISS threw something that is no exception", what);
+    }
+}
+
+// The layers FAISS puts around the index that holds the rows.
+struct anatomy {
+    const faiss::IndexIDMap *id_map = nullptr;
+    const faiss::IndexRefine *refine = nullptr;
+    const Index *core = nullptr;
+    const faiss::IndexIVF *ivf = nullptr;
+};
+
+anatomy dissect(const Index *index)
+{
+    anatomy a;
+    for (;;) {
+        if (auto map = dynamic_cast<const faiss::IndexIDMap *>(index)) {
+            a.id_map = a.id_map ? a.id_map : map;
+            index = map->index;
+        } else if (auto transform = dynamic_cast<const faiss::IndexPreTransform *>(index)) {
+            index = transform->index;
+        } else if (auto refine = dynamic_cast<const faiss::IndexRefine *>(index)) {
+            a.refine = refine;
+            index = refine->base_index;
+        } else {
+            break;
+        }
+    }
+    a.core = index;
+    a.ivf = dynamic_cast<const faiss::IndexIVF *>(index);
+    return a;
+}
+
+template <class... T> bool is_exactly(const Index *index)
+{
+    return ((typeid(*index) == typeid(T)) || ...);
+}
+
+bool is_flat(const Index *index)
+{
+    return is_exactly<faiss::IndexFlat, faiss::IndexFlatL2, faiss::IndexFlatIP>(index);
+}
+
+bool keeps_ids(const Index *index)
+{
+    if (auto transform = dynamic_cast<const faiss::IndexPreTransform *>(index)) {
+        return keeps_ids(transform->index);
+    }
+    return dynamic_cast<const faiss::IndexIDMap *>(index) ||
+           dynamic_cast<const faiss::IndexIVF *>(index);
+}
+
+// Where FAISS would throw inside a parallel region, which ends the process, we refuse beforehand.
+const char *why_no_remove(const anatomy &a)
+{
+    if (a.refine) {
+        return "FAISS's refined indexes (RFlat, Refine) have no remove";
+    }
+    if (dynamic_cast<const faiss::IndexIVFFastScan *>(a.core)) {
+        return "removing from FAISS 1.7.3's IVF fast-scan lists (x4fs) kills the process";
+    }
+    if (dynamic_cast<const faiss::IndexIVFPQR *>(a.core)) {
+        return "FAISS's IVFPQ with refinement (PQx+y) has no remove";
+    }
+    if (a.ivf || dynamic_cast<const faiss::IndexFlatCodes *>(a.core) ||
+        dynamic_cast<const faiss::IndexFastScan *>(a.core)) {
+        return nullptr;
+    }
+    return "FAISS's graphs and composite quantisers have no remove";
+}
+
+const char *why_no_range(const anatomy &a)
+{
+    if (a.refine) {
+        return "FAISS's refined indexes (RFlat, Refine) have no range search";
+    }
+    if (is_flat(a.core) ||
+        is_exactly<faiss::IndexIVFFlat, faiss::IndexIVFPQ, faiss::IndexIVFScalarQuantizer>(
+            a.core)) {
+        return nullptr;
+    }
+    return "FAISS 1.7.3 has range search for Flat, IVF Flat, IVF PQ and IVF SQ only";
+}
+
+const char *why_no_filter(const anatomy &a)
+{
+    if (a.refine) {
+        return "FAISS 1.7.3's refined indexes (RFlat, Refine) take no filter";
+    }
+    if (is_flat(a.core) || is_exactly<faiss::IndexScalarQuantizer, faiss::IndexIVFFlat,
+                                      faiss::IndexIVFPQ, faiss::IndexIVFScalarQuantizer>(a.core)) {
+        return nullptr;
+    }
+    return "FAISS 1.7.3 takes filters for Flat, SQ, IVF Flat, IVF PQ and IVF SQ only (HNSW ignores "
+           "them)";
+}
+
+template <class F> void for_each_layer(Index *index, F visit)
+{
+    visit(index);
+    if (auto map = dynamic_cast<faiss::IndexIDMap *>(index)) {
+        for_each_layer(map->index, visit);
+    } else if (auto transform = dynamic_cast<faiss::IndexPreTransform *>(index)) {
+        for_each_layer(transform->index, visit);
+    } else if (auto refine = dynamic_cast<faiss::IndexRefine *>(index)) {
+        for_each_layer(refine->base_index, visit);
+        for_each_layer(refine->refine_index, visit);
+    } else if (auto ivf = dynamic_cast<faiss::IndexIVF *>(index)) {
+        for_each_layer(ivf->quantizer, visit);
+    } else if (auto hnsw = dynamic_cast<faiss::IndexHNSW *>(index)) {
+        for_each_layer(hnsw->storage, visit);
+    }
+}
+
+void seed_clustering(faiss::ClusteringParameters &cp, int seed)
+{
+    cp.seed = seed;
+    cp.min_points_per_centroid = 1; // only decides whether FAISS prints a warning
+}
+
+} // namespace
+
+void faissx_set_threads(size_t threads)
+{
+    omp_set_num_threads(int(std::min<size_t>(threads, 1024)));
+}
+
+void faissx_set_seed(FaissIndex *index, int seed)
+{
+    for_each_layer(of(index), [seed](Index *layer) {
+        if (auto ivf = dynamic_cast<faiss::IndexIVF *>(layer)) {
+            seed_clustering(ivf->cp, seed);
+        }
+        if (auto ivfpq = dynamic_cast<faiss::IndexIVFPQ *>(layer)) {
+            seed_clustering(ivfpq->pq.cp, seed);
+        }
+        if (auto fast = dynamic_cast<faiss::IndexIVFPQFastScan *>(layer)) {
+            seed_clustering(fast->pq.cp, seed);
+        }
+        if (auto pq = dynamic_cast<faiss::IndexPQ *>(layer)) {
+            seed_clustering(pq->pq.cp, seed);
+        }
+        if (auto fast = dynamic_cast<faiss::IndexPQFastScan *>(layer)) {
+            seed_clustering(fast->pq.cp, seed);
+        }
+    });
+}
+
+void faissx_get_shape(const FaissIndex *index, struct faissx_shape *shape)
+{
+    const anatomy a = dissect(of(index));
+    *shape = {};
+    shape->own_ids = keeps_ids(of(index));
+    shape->is_refined = a.refine != nullptr;
+    shape->has_k_factor_rf = shape->is_refined;
+    shape->no_remove = why_no_remove(a);
+    shape->no_range = why_no_range(a);
+    shape->no_filter = why_no_filter(a);
+    shape->has_ef_search = dynamic_cast<const faiss::IndexHNSW *>(a.core) != nullptr;
+    if (a.ivf) {
+        shape->nlist = a.ivf->nlist;
+        shape->has_nprobe = true;
+        shape->has_quantizer_ef_search =
+            dynamic_cast<const faiss::IndexHNSW *>(a.ivf->quantizer) != nullptr;
+        shape->code_bytes = a.ivf->code_size;
+        shape->centroid_bytes = size_t(a.ivf->d) * sizeof(float);
+        shape->scan = !is_flat(a.ivf->quantizer)               ? FAISSX_SCAN_UNKNOWN
+                      : is_exactly<faiss::IndexIVFFlat>(a.ivf) ? FAISSX_SCAN_EXACT
+                                                               : FAISSX_SCAN_CODES;
+    } else if (auto codes = dynamic_cast<const faiss::IndexFlatCodes *>(a.core)) {
+        shape->code_bytes = codes->code_size;
+        shape->scan = is_flat(a.core) ? FAISSX_SCAN_EXACT : FAISSX_SCAN_CODES;
+    } else if (auto fast = dynamic_cast<const faiss::IndexFastScan *>(a.core)) {
+        shape->code_bytes = size_t(fast->M2) / 2;
+        shape->scan = FAISSX_SCAN_CODES;
+    } else {
+        shape->scan = FAISSX_SCAN_UNKNOWN;
+    }
+}
+
+size_t faissx_list_size(const FaissIndex *index, size_t list)
+{
+    return dissect(of(index)).ivf->invlists->list_size(list);
+}
+
+void faissx_list_ids(const FaissIndex *index, size_t list, uint64_t *ids)
+{
+    const faiss::InvertedLists *lists = dissect(of(index)).ivf->invlists;
+    faiss::InvertedLists::ScopedIds held(lists, list);
+    std::memcpy(ids, held.get(), lists->list_size(list) * sizeof *ids);
+}
+
+const uint64_t *faissx_id_map(const FaissIndex *index, size_t *n)
+{
+    const faiss::IndexIDMap *map = dissect(of(index)).id_map;
+    if (!map) {
+        return nullptr;
+    }
+    *n = map->id_map.size();
+    return reinterpret_cast<const uint64_t *>(map->id_map.data());
+}
+
+// ---------------------------------------------------------------------------------- filtered
+// search
+
+namespace
+{
+
+struct allowed_ids : faiss::IDSelector {
+    const id_filter *filter;
+    // Plain counting: exact on one thread, and free of undefined behaviour on several.
+    mutable std::atomic<uint64_t> passed{ 0 };
+
+    explicit allowed_ids(const id_filter *f) : filter(f) {}
+    bool is_member(idx signed_id) const override
+    {
+        const auto id = uint64_t(signed_id);
+        if (id >= filter->n_ids || !(filter->bits[id / 64] >> (id % 64) & 1)) {
+            return false;
+        }
+        passed.store(passed.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        return true;
+    }
+};
+
+// IDMap of 1.7.3 refuses search parameters, so rows are translated to ids here.
+struct mapped_ids : faiss::IDSelector {
+    const std::vector<idx> &ids;
+    const faiss::IDSelector &inner;
+    mapped_ids(const std::vector<idx> &i, const faiss::IDSelector &s) : ids(i), inner(s) {}
+    bool is_member(idx row) const override
+    {
+        return inner.is_member(ids[size_t(row)]);
+    }
+};
+
+// Calls run(innermost index that takes parameters, parameters) and translates rows to ids after it.
+template <class Run, class Translate>
+void with_selector(const Index *index, faiss::IDSelector &selector, Run run, Translate translate)
+{
+    if (auto map = dynamic_cast<const faiss::IndexIDMap *>(index)) {
+        mapped_ids rows(map->id_map, selector);
+        with_selector(map->index, rows, run, translate);
+        translate(map->id_map);
+    } else if (auto ivf = dissect(index).ivf) {
+        faiss::SearchParametersIVF parameters;
+        parameters.sel = &selector;
+        parameters.nprobe = ivf->nprobe;
+        parameters.max_codes = ivf->max_codes;
+        run(index, &parameters);
+    } else {
+        faiss::SearchParameters parameters;
+        parameters.sel = &selector;
+        run(index, &parameters);
+    }
+}
+
+void translate_rows(const std::vector<idx> &ids, idx *labels, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        labels[i] = labels[i] == -1 ? -1 : ids[size_t(labels[i])];
+    }
+}
+
+} // namespace
+
+int faissx_search_filtered(const FaissIndex *index, size_t n, const float *queries, size_t k,
+                           const struct id_filter *filter, float *distances, uint64_t *labels,
+                           uint64_t *passed, struct error *err)
+{
+    return guarded(err, "search", [&] {
+        allowed_ids allowed(filter);
+        auto out = reinterpret_cast<idx *>(labels);
+        with_selector(
+            of(index), allowed,
+            [&](const Index *inner, const faiss::SearchParameters *parameters) {
+                inner->search(idx(n), queries, idx(k), distances, out, parameters);
+            },
+            [&](const std::vector<idx> &ids) { translate_rows(ids, out, n * k); });
+        *passed = allowed.passed;
+        return OK;
+    });
+}
+
+int faissx_range_filtered(const FaissIndex *index, size_t n, const float *queries, float radius,
+                          const struct id_filter *filter, FaissRangeSearchResult *result,
+                          uint64_t *passed, struct error *err)
+{
+    return guarded(err, "range", [&] {
+        allowed_ids allowed(filter);
+        auto out = reinterpret_cast<faiss::RangeSearchResult *>(result);
+        with_selector(
+            of(index), allowed,
+            [&](const Index *inner, const faiss::SearchParameters *parameters) {
+                inner->range_search(idx(n), queries, radius, out, parameters);
+            },
+            [&](const std::vector<idx> &ids) { translate_rows(ids, out->labels, out->lims[n]); });
+        *passed = allowed.passed;
+        return OK;
+    });
+}
+
+// --------------------------------------------------------------------------------- removal, memory
+
+int faissx_use_hashtable(FaissIndex *index, struct error *err)
+{
+    return guarded(err, "create", [&] {
+        dynamic_cast<faiss::IndexIVF &>(*of(index))
+            .set_direct_map_type(faiss::DirectMap::Hashtable);
+        return OK;
+    });
+}
+
+int faissx_remove_by_hashtable(FaissIndex *index, const uint64_t *ids, size_t n, size_t *removed,
+                               struct error *err)
+{
+    *removed = 0;
+    return guarded(err, "remove", [&] {
+        faiss::IDSelectorArray selector(n, reinterpret_cast<const idx *>(ids));
+        *removed = of(index)->remove_ids(selector);
+        return OK;
+    });
+}
+
+namespace
+{
+
+template <class T> uint64_t held(const std::vector<T> &v)
+{
+    return v.capacity() * sizeof(T);
+}
+
+// libstdc++'s: a bucket pointer each, and nodes of a link and the pair.
+template <class M> uint64_t held_by_map(const M &map)
+{
+    return map.bucket_count() * sizeof(void *) +
+           map.size() * (sizeof(void *) + sizeof(typename M::value_type));
+}
+
+void add_lists(const faiss::InvertedLists *lists, uint64_t *rows, uint64_t *ids)
+{
+    if (auto array = dynamic_cast<const faiss::ArrayInvertedLists *>(lists)) {
+        for (size_t i = 0; i < array->nlist; i++) {
+            *rows += held(array->codes[i]) + sizeof array->codes[i];
+            *ids += held(array->ids[i]) + sizeof array->ids[i];
+        }
+    } else if (auto block = dynamic_cast<const faiss::BlockInvertedLists *>(lists)) {
+        for (size_t i = 0; i < block->nlist; i++) {
+            *rows += block->codes[i].size() + sizeof block->codes[i];
+            *ids += held(block->ids[i]) + sizeof block->ids[i];
+        }
+    }
+}
+
+void add_graph(const faiss::HNSW &hnsw, struct memory_use *use)
+{
+    use->graph += held(hnsw.neighbors) + held(hnsw.levels) + held(hnsw.offsets);
+}
+
+void add_codebook(const faiss::ProductQuantizer &pq, struct memory_use *use)
+{
+    use->other += held(pq.centroids);
+}
+
+void add_layer(const Index *layer, bool is_quantizer, struct memory_use *use)
+{
+    if (auto map = dynamic_cast<const faiss::IndexIDMap *>(layer)) {
+        use->ids += held(map->id_map);
+        if (auto map2 = dynamic_cast<const faiss::IndexIDMap2 *>(map)) {
+            use->ids += held_by_map(map2->rev_map);
+        }
+    } else if (auto ivf = dynamic_cast<const faiss::IndexIVF *>(layer)) {
+        add_lists(ivf->invlists, is_exactly<faiss::IndexIVFFlat>(ivf) ? &use->vectors : &use->codes,
+                  &use->ids);
+        use->ids += held_by_map(ivf->direct_map.hashtable);
+        if (auto ivfpq = dynamic_cast<const faiss::IndexIVFPQ *>(layer)) {
+            add_codebook(ivfpq->pq, use);
+            use->other += ivfpq->precomputed_table.size() * sizeof(float);
+        } else if (auto fast = dynamic_cast<const faiss::IndexIVFPQFastScan *>(layer)) {
+            add_codebook(fast->pq, use);
+            use->other += fast->precomputed_table.size() * sizeof(float);
+        }
+    } else if (auto codes = dynamic_cast<const faiss::IndexFlatCodes *>(layer)) {
+        const bool full = dynamic_cast<const faiss::IndexFlat *>(layer) != nullptr;
+        *(is_quantizer ? &use->other : full ? &use->vectors : &use->codes) += held(codes->codes);
+        if (auto pq = dynamic_cast<const faiss::IndexPQ *>(layer)) {
+            add_codebook(pq->pq, use);
+        }
+    } else if (auto scan = dynamic_cast<const faiss::IndexFastScan *>(layer)) {
+        use->codes += scan->codes.size();
+        if (auto pq = dynamic_cast<const faiss::IndexPQFastScan *>(layer)) {
+            add_codebook(pq->pq, use);
+        }
+    } else if (auto hnsw = dynamic_cast<const faiss::IndexHNSW *>(layer)) {
+        add_graph(hnsw->hnsw, use);
+    } else if (auto transform = dynamic_cast<const faiss::IndexPreTransform *>(layer)) {
+        for (const faiss::VectorTransform *step : transform->chain) {
+            if (auto linear = dynamic_cast<const faiss::LinearTransform *>(step)) {
+                use->other += held(linear->A) + held(linear->b);
+            }
+        }
+    }
+}
+
+} // namespace
+
+void faissx_memory(const FaissIndex *index, struct memory_use *use)
+{
+    // The walk is not const because seeding shares it; this visitor changes nothing.
+    auto root = const_cast<Index *>(of(index));
+    const Index *quantizer = nullptr;
+    for_each_layer(root, [&](Index *layer) {
+        add_layer(layer, layer == quantizer, use);
+        if (auto ivf = dynamic_cast<const faiss::IndexIVF *>(layer)) {
+            quantizer = ivf->quantizer;
+        }
+    });
+}
+
+// -------------------------------------------------------------------------------- HNSW that counts
+
+namespace
+{
+
+// An IndexFlat that knows how many distances searches asked of it. The computers are FAISS's
+// FlatL2Dis and FlatIPDis to the letter, which FAISS keeps to itself together with their count.
+struct counting_flat : faiss::IndexFlat {
+    mutable std::atomic<uint64_t> distances{ 0 };
+
+    using faiss::IndexFlat::IndexFlat;
+    faiss::FlatCodesDistanceComputer *get_FlatCodesDistanceComputer() const override;
+};
+
+template <float (*distance)(const float *, const float *, size_t)>
+struct counting_computer final : faiss::FlatCodesDistanceComputer {
+    const counting_flat &storage;
+    const float *query = nullptr;
+    uint64_t counted = 0;
+
+    explicit counting_computer(const counting_flat &s)
+        : faiss::FlatCodesDistanceComputer(s.codes.data(), s.code_size), storage(s)
+    {
+    }
+    ~counting_computer() override
+    {
+        storage.distances.fetch_add(counted, std::memory_order_relaxed);
+    }
+    void set_query(const float *x) override
+    {
+        query = x;
+    }
+    float distance_to_code(const uint8_t *code) override
+    {
+        counted++;
+        return distance(query, reinterpret_cast<const float *>(code), size_t(storage.d));
+    }
+    float symmetric_dis(idx i, idx j) override
+    {
+        const float *rows = storage.get_xb();
+        return distance(rows + j * storage.d, rows + i * storage.d, size_t(storage.d));
+    }
+};
+
+faiss::FlatCodesDistanceComputer *counting_flat::get_FlatCodesDistanceComputer() const
+{
+    if (metric_type == faiss::METRIC_INNER_PRODUCT) {
+        return new counting_computer<faiss::fvec_inner_product>(*this);
+    }
+    return new counting_computer<faiss::fvec_L2sqr>(*this);
+}
+
+const faiss::IndexHNSW *hnsw_of(const FaissIndex *index)
+{
+    return dynamic_cast<const faiss::IndexHNSW *>(dissect(of(index)).core);
+}
+
+} // namespace
+
+int faissx_hnsw_new(FaissIndex **out, size_t dim, FaissMetricType metric, int M,
+                    int ef_construction, uint64_t seed, struct error *err)
+{
+    return guarded(err, "create", [&] {
+        const auto kind =
+            metric == METRIC_INNER_PRODUCT ? faiss::METRIC_INNER_PRODUCT : faiss::METRIC_L2;
+        auto made = std::make_unique<faiss::IndexHNSWFlat>(int(dim), M, kind);
+        auto storage = std::make_unique<counting_flat>(idx(dim), kind);
+        delete made->storage;
+        made->storage = storage.release();
+        made->hnsw.efConstruction = ef_construction;
+        made->hnsw.rng = faiss::RandomGenerator(int64_t(seed));
+        *out = reinterpret_cast<FaissIndex *>(static_cast<Index *>(made.release()));
+        return OK;
+    });
+}
+
+int faissx_hnsw_adopt(FaissIndex *index, uint64_t seed, struct error *err)
+{
+    return guarded(err, "load", [&] {
+        auto hnsw = const_cast<faiss::IndexHNSW *>(hnsw_of(index));
+        auto flat = hnsw ? dynamic_cast<faiss::IndexFlat *>(hnsw->storage) : nullptr;
+        if (!flat) {
+            return fail(err, ERR_CORRUPT,
+                        "load: the file holds no FAISS HNSW index with full vectors");
+        }
+        auto storage = std::make_unique<counting_flat>(flat->d, flat->metric_type);
+        storage->codes.swap(flat->codes);
+        storage->ntotal = flat->ntotal;
+        delete flat;
+        hnsw->storage = storage.release();
+        hnsw->own_fields = true;
+        hnsw->hnsw.rng = faiss::RandomGenerator(int64_t(seed));
+        return int(OK);
+    });
+}
+
+uint64_t faissx_hnsw_take_distances(const FaissIndex *index)
+{
+    auto storage = dynamic_cast<const counting_flat *>(hnsw_of(index)->storage);
+    return storage ? storage->distances.exchange(0) : 0;
+}
+
+void faissx_hnsw_graph(const FaissIndex *index, size_t *links, int *max_level)
+{
+    const faiss::HNSW &hnsw = hnsw_of(index)->hnsw;
+    *links = size_t(std::count_if(hnsw.neighbors.begin(), hnsw.neighbors.end(),
+                                  [](int to) { return to >= 0; }));
+    *max_level = hnsw.max_level;
+}

@@ -1,0 +1,197 @@
+// extra_binary.cc - FAISS's binary indexes, which its C API can use but not make: section 6 of
+// extra.h.
+#include "algorithms/faiss/extra.h"
+
+#include <cstring>
+#include <exception>
+#include <memory>
+
+#include <faiss/IndexBinaryFlat.h>
+#include <faiss/IndexBinaryHNSW.h>
+#include <faiss/IndexBinaryHash.h>
+#include <faiss/IndexBinaryIVF.h>
+#include <faiss/IndexIDMap.h>
+#include <faiss/index_factory.h>
+#include <faiss/invlists/InvertedLists.h>
+
+using faiss::IndexBinary;
+
+namespace
+{
+
+IndexBinary *of(FaissIndexBinary *index)
+{
+    return reinterpret_cast<IndexBinary *>(index);
+}
+const IndexBinary *of(const FaissIndexBinary *index)
+{
+    return reinterpret_cast<const IndexBinary *>(index);
+}
+FaissIndexBinary *handle(IndexBinary *index)
+{
+    return reinterpret_cast<FaissIndexBinary *>(index);
+}
+
+// The index that holds the rows, behind the IDMap if there is one, as a T or not at all.
+template <class T> T *core(FaissIndexBinary *index)
+{
+    auto map = dynamic_cast<faiss::IndexBinaryIDMap *>(of(index));
+    return dynamic_cast<T *>(map ? map->index : of(index));
+}
+template <class T> const T *core(const FaissIndexBinary *index)
+{
+    return core<T>(const_cast<FaissIndexBinary *>(index));
+}
+
+template <class T> uint64_t held(const std::vector<T> &v)
+{
+    return v.capacity() * sizeof(T);
+}
+
+} // namespace
+
+int faissx_binary_factory(FaissIndexBinary **out, int bits, const char *description,
+                          struct error *err)
+{
+    try {
+        *out = handle(faiss::index_binary_factory(bits, description));
+        return OK;
+    } catch (const std::exception &e) {
+        return fail(err, ERR_CONFIG, "FAISS does not know the binary index \"%s\": %s", description,
+                    e.what());
+    }
+}
+
+int faissx_binary_add_id_map(FaissIndexBinary **index, struct error *err)
+{
+    try {
+        auto map = std::make_unique<faiss::IndexBinaryIDMap>(of(*index));
+        map->own_fields = true;
+        *index = handle(map.release());
+        return OK;
+    } catch (const std::exception &e) {
+        return fail(err, ERR_PEER, "create: FAISS: %s", e.what());
+    }
+}
+
+void faissx_binary_set_seed(FaissIndexBinary *index, int seed)
+{
+    if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
+        ivf->cp.seed = seed;
+        ivf->cp.min_points_per_centroid = 1; // only decides whether FAISS prints a warning
+    }
+}
+
+void faissx_get_binary_shape(const FaissIndexBinary *index, struct faissx_shape *shape)
+{
+    *shape = {};
+    shape->code_bytes = shape->centroid_bytes = size_t(of(index)->code_size);
+    shape->no_filter = "FAISS 1.7.3's binary indexes take no filter";
+    shape->own_ids = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index)) != nullptr;
+    if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
+        shape->own_ids = true;
+        shape->nlist = ivf->nlist;
+        shape->has_nprobe = true;
+        const bool flat = dynamic_cast<const faiss::IndexBinaryFlat *>(ivf->quantizer) != nullptr;
+        shape->scan = flat ? FAISSX_SCAN_EXACT : FAISSX_SCAN_UNKNOWN;
+    } else if (core<faiss::IndexBinaryHash>(index)) {
+        shape->own_ids = true;
+        shape->is_hash = shape->has_nflip = true;
+        shape->no_remove = "FAISS's binary hashes have no remove";
+    } else if (core<faiss::IndexBinaryMultiHash>(index)) {
+        shape->is_hash = shape->has_nflip = true;
+        shape->no_remove = "FAISS's binary hashes have no remove";
+    } else if (core<faiss::IndexBinaryHNSW>(index)) {
+        shape->has_ef_search = true;
+        shape->scan = FAISSX_SCAN_UNKNOWN;
+        shape->no_remove = "FAISS's graphs have no remove";
+        shape->no_range = "FAISS's graphs have no range search";
+    }
+}
+
+size_t faissx_binary_list_size(const FaissIndexBinary *index, size_t list)
+{
+    return core<faiss::IndexBinaryIVF>(index)->invlists->list_size(list);
+}
+
+void faissx_binary_list_ids(const FaissIndexBinary *index, size_t list, uint64_t *ids)
+{
+    const faiss::InvertedLists *lists = core<faiss::IndexBinaryIVF>(index)->invlists;
+    faiss::InvertedLists::ScopedIds in_list(lists, list);
+    std::memcpy(ids, in_list.get(), lists->list_size(list) * sizeof *ids);
+}
+
+const uint64_t *faissx_binary_id_map(const FaissIndexBinary *index, size_t *n)
+{
+    auto map = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index));
+    if (!map) {
+        return nullptr;
+    }
+    *n = map->id_map.size();
+    return reinterpret_cast<const uint64_t *>(map->id_map.data());
+}
+
+void faissx_binary_set_nprobe(FaissIndexBinary *index, size_t nprobe)
+{
+    if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
+        ivf->nprobe = nprobe;
+    }
+}
+
+void faissx_binary_set_ef_search(FaissIndexBinary *index, int ef_search)
+{
+    if (auto hnsw = core<faiss::IndexBinaryHNSW>(index)) {
+        hnsw->hnsw.efSearch = ef_search;
+    }
+}
+
+void faissx_binary_set_nflip(FaissIndexBinary *index, int nflip)
+{
+    if (auto hash = core<faiss::IndexBinaryHash>(index)) {
+        hash->nflip = nflip;
+    } else if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
+        multi->nflip = nflip;
+    }
+}
+
+uint64_t faissx_binary_take_hash_distances(void)
+{
+    const uint64_t counted = faiss::indexBinaryHash_stats.ndis;
+    faiss::indexBinaryHash_stats.reset();
+    return counted;
+}
+
+void faissx_binary_memory(const FaissIndexBinary *index, struct memory_use *use)
+{
+    if (auto map = dynamic_cast<const faiss::IndexBinaryIDMap *>(of(index))) {
+        use->ids += held(map->id_map);
+    }
+    if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
+        if (auto lists = dynamic_cast<const faiss::ArrayInvertedLists *>(ivf->invlists)) {
+            for (size_t i = 0; i < lists->nlist; i++) {
+                use->vectors += held(lists->codes[i]) + sizeof lists->codes[i];
+                use->ids += held(lists->ids[i]) + sizeof lists->ids[i];
+            }
+        }
+        use->other += uint64_t(ivf->quantizer->ntotal) * uint64_t(ivf->code_size);
+    } else if (auto hash = core<faiss::IndexBinaryHash>(index)) {
+        for (const auto &entry : hash->invlists) {
+            use->vectors += held(entry.second.vecs);
+            use->ids += held(entry.second.ids);
+            use->other += sizeof entry + 2 * sizeof(void *);
+        }
+    } else if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
+        use->vectors += held(multi->storage->xb);
+        for (const auto &map : multi->maps) {
+            for (const auto &entry : map) {
+                use->other += sizeof entry + 2 * sizeof(void *) + held(entry.second);
+            }
+        }
+    } else if (auto hnsw = core<faiss::IndexBinaryHNSW>(index)) {
+        use->graph +=
+            held(hnsw->hnsw.neighbors) + held(hnsw->hnsw.levels) + held(hnsw->hnsw.offsets);
+        use->vectors += uint64_t(hnsw->ntotal) * uint64_t(hnsw->code_size);
+    } else if (auto flat = core<faiss::IndexBinaryFlat>(index)) {
+        use->vectors += held(flat->xb);
+    }
+}

@@ -1,0 +1,425 @@
+/* factory.c - faiss-factory: any index that FAISS's factory strings describe, float or binary.
+ *
+ * What a given index cannot do is refused here with the reason, because FAISS 1.7.3 answers some of
+ * it by ending the process (remove on IVF x4fs) and some by ignoring it (filters on HNSW).
+ */
+#include "algorithms/faiss/factory.h"
+
+#include <faiss/c_api/index_factory_c.h>
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/common/peer_file.h"
+#include "src/core/parallel.h"
+
+#define FAISS_CLUSTERING_SEED 1234
+
+extern const struct index_ops faiss_factory_ops;
+
+static const struct index_space factory_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                                     { ELEMENT_F32, METRIC_COS },
+                                                     { ELEMENT_F32, METRIC_IP },
+                                                     { ELEMENT_B64, METRIC_HAMMING },
+                                                     INDEX_SPACES_END };
+
+static const struct param factory_params[] = {
+    PARAM_TEXT(struct factory_params, factory, "",
+               "FAISS's description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat or BIVF64; empty: "
+               "Flat or BFlat"),
+    PARAM_INT(struct factory_params, seed, 0, 0, INT32_MAX,
+              "of every k-means; 0: FAISS's own (1234) at the experiment's seed 1, drawn from the "
+              "seed at others"),
+    PARAM_INT(struct factory_params, ef_construction, 0, 0, 100000,
+              "of an HNSW in the string, as index or as quantiser; 0: FAISS's own (40)"),
+    PARAM_END
+};
+
+static const struct param factory_knobs[] = {
+    PARAM_INT(struct factory_knobs, nprobe, 0, 0, 1 << 24,
+              "IVF: lists scanned for a query; 0: FAISS's own, 1"),
+    PARAM_INT(struct factory_knobs, ef_search, 0, 0, 1 << 24,
+              "HNSW: candidates kept; 0: FAISS's own, 16"),
+    PARAM_INT(struct factory_knobs, k_factor_rf, 0, 0, 1 << 20,
+              "RFlat, Refine: k times this many candidates get exact distances; 0: FAISS's own, 1"),
+    PARAM_INT(struct factory_knobs, quantizer_ef_search, 0, 0, 1 << 24,
+              "IVF with an HNSW quantiser: candidates kept there; 0: FAISS's own, 16"),
+    PARAM_INT(struct factory_knobs, nflip, 0, 0, 64,
+              "BHash: bits flipped around the query's bucket"),
+    PARAM_END
+};
+
+static bool is_binary(const struct index *index)
+{
+    return index->env.element == ELEMENT_B64;
+}
+
+static void factory_destroy(struct index *index)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    if (self->space) {
+        faiss_ParameterSpace_free(self->space);
+    }
+    if (self->binary) {
+        faiss_IndexBinary_free(self->binary);
+    }
+    faiss_method_destroy(index);
+}
+
+static int factory_new(struct index **out, const struct index_env *env,
+                       const struct factory_params *params)
+{
+    int code = faiss_method_new(out, sizeof(struct faiss_factory), &faiss_factory_ops, env);
+    if (code != OK) {
+        return code;
+    }
+    struct faiss_factory *self = (struct faiss_factory *)*out;
+    self->params = *params;
+    if (self->params.factory[0] == '\0') {
+        strcpy(self->params.factory, env->element == ELEMENT_B64 ? "BFlat" : "Flat");
+    }
+    if (faiss_ParameterSpace_new(&self->space) != 0) {
+        self->space = NULL;
+        code = faiss_fail(env, "create");
+        factory_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+static int set_parameter(struct faiss_factory *self, const char *name, int64_t value)
+{
+    if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.peer, name,
+                                                 (double)value) != 0) {
+        return fail(self->method.base.env.error, ERR_ARGUMENT,
+                    "faiss-factory \"%s\" takes no %s: FAISS: %s", self->params.factory, name,
+                    faiss_get_last_error());
+    }
+    return OK;
+}
+
+static int build(struct faiss_factory *self)
+{
+    const struct index_env *env = &self->method.base.env;
+    const char *description = self->params.factory;
+    if (faiss_index_factory(&self->method.peer, (int)env->dim, description,
+                            faiss_metric(env->metric)) != 0) {
+        self->method.peer = NULL;
+        return fail(env->error, ERR_CONFIG, "FAISS cannot make \"%s\" for %zu-d %s: %s",
+                    description, env->dim, metric_name(env->metric), faiss_get_last_error());
+    }
+    faissx_set_seed(self->method.peer, faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    int code = self->params.ef_construction > 0
+                   ? set_parameter(self, "efConstruction", self->params.ef_construction)
+                   : OK;
+    faissx_get_shape(self->method.peer, &self->shape);
+    if (code == OK && !self->shape.own_ids) {
+        code = faiss_add_id_map(env, &self->method.peer);
+        self->has_map = code == OK;
+    }
+    return code;
+}
+
+static int factory_create(struct index **out, const struct index_env *env, const void *params)
+{
+    int code = factory_new(out, env, params);
+    if (code != OK) {
+        return code;
+    }
+    struct faiss_factory *self = (struct faiss_factory *)*out;
+    code = is_binary(*out) ? factory_binary_create(self) : build(self);
+    if (code != OK) {
+        factory_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+static int factory_train(struct index *index, struct vectors sample)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    const struct index_env *env = &index->env;
+    if (self->trained_by_us) {
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "train: faiss-factory \"%s\" is trained, and FAISS keeps its first centroids; "
+                    "rebuild = TAG makes the index anew",
+                    self->params.factory);
+    }
+    if (sample.n < self->shape.nlist) {
+        return fail(env->error, ERR_ARGUMENT,
+                    "train: %zu rows for the %zu lists of \"%s\"; FAISS needs one for each",
+                    sample.n, self->shape.nlist, self->params.factory);
+    }
+    faissx_set_threads(pool_threads(env->pool));
+    if (is_binary(index)) {
+        int code = factory_binary_train(self, sample);
+        self->trained_by_us = code == OK;
+        return code;
+    }
+    if (faiss_Index_train(self->method.peer, (idx_t)sample.n, sample.rows) != 0) {
+        return faiss_fail(env, "train");
+    }
+    self->trained_by_us = true;
+    return OK;
+}
+
+static int factory_insert(struct index *index, struct vectors rows, const uint64_t *ids,
+                          size_t *done)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    *done = 0;
+    if (!is_binary(index)) {
+        return faiss_insert(index, rows, ids, done);
+    }
+    faissx_set_threads(pool_threads(index->env.pool));
+    int code = factory_binary_insert(self, rows, ids);
+    if (code == OK) {
+        *done = rows.n;
+        self->method.live += rows.n;
+    }
+    return code;
+}
+
+static int refuse(const struct faiss_factory *self, const char *what, const char *why)
+{
+    return fail(self->method.base.env.error, ERR_UNSUPPORTED, "%s: faiss-factory \"%s\": %s", what,
+                self->params.factory, why);
+}
+
+static int factory_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    *done = 0;
+    if (self->shape.no_remove) {
+        return refuse(self, "remove", self->shape.no_remove);
+    }
+    if (!is_binary(index)) {
+        return faiss_remove(index, ids, n, done);
+    }
+    faissx_set_threads(pool_threads(index->env.pool));
+    int code = factory_binary_remove(self, ids, n, done);
+    self->method.live -= *done;
+    return code;
+}
+
+/* One knob: refused where the index has no such thing, set where it changed. */
+static int turn(struct faiss_factory *self, const char *knob, bool has, const char *faiss_name,
+                int64_t asked, int64_t own, int64_t *set)
+{
+    const int64_t value = asked > 0 ? asked : own;
+    if (!has) {
+        return asked > 0
+                   ? fail(self->method.base.env.error, ERR_ARGUMENT,
+                          "search: faiss-factory \"%s\" has no %s", self->params.factory, knob)
+                   : OK;
+    }
+    if (value == *set) {
+        return OK;
+    }
+    int code = OK;
+    if (self->binary) {
+        if (strcmp(knob, "nprobe") == 0) {
+            faissx_binary_set_nprobe(self->binary, (size_t)value);
+        } else if (strcmp(knob, "nflip") == 0) {
+            faissx_binary_set_nflip(self->binary, (int)value);
+        } else {
+            faissx_binary_set_ef_search(self->binary, (int)value);
+        }
+    } else {
+        code = set_parameter(self, faiss_name, value);
+    }
+    if (code == OK) {
+        *set = value;
+    }
+    return code;
+}
+
+static int turn_knobs(struct faiss_factory *self, const struct factory_knobs *ask)
+{
+    const struct faissx_shape *has = &self->shape;
+    struct factory_knobs *set = &self->set;
+    int code = turn(self, "nprobe", has->has_nprobe, "nprobe", ask->nprobe, 1, &set->nprobe);
+    if (code == OK) {
+        code = turn(self, "ef_search", has->has_ef_search, "efSearch", ask->ef_search, 16,
+                    &set->ef_search);
+    }
+    if (code == OK) {
+        code = turn(self, "k_factor_rf", has->has_k_factor_rf, "k_factor_rf", ask->k_factor_rf, 1,
+                    &set->k_factor_rf);
+    }
+    if (code == OK) {
+        code = turn(self, "quantizer_ef_search", has->has_quantizer_ef_search, "quantizer_efSearch",
+                    ask->quantizer_ef_search, 16, &set->quantizer_ef_search);
+    }
+    if (code == OK) {
+        code = turn(self, "nflip", has->has_nflip, "nflip", ask->nflip, 0, &set->nflip);
+    }
+    (void)faiss_take_ivf_distances();
+    (void)faissx_binary_take_hash_distances();
+    return code;
+}
+
+/* Rows compared by nq queries, in vectors or codes; NAN where FAISS does not tell. */
+static double rows_scanned(const struct faiss_factory *self, size_t nq, bool filtered,
+                           double passed)
+{
+    const double of_ivf = faiss_take_ivf_distances();
+    const double of_hash = (double)faissx_binary_take_hash_distances();
+    if (filtered) {
+        return passed;
+    }
+    if (self->shape.nlist > 0) {
+        return of_ivf;
+    }
+    return self->shape.is_hash ? of_hash : (double)nq * (double)self->method.live;
+}
+
+static void count(const struct faiss_factory *self, struct work *work, size_t nq, size_t k,
+                  bool filtered, double passed)
+{
+    const double rows = rows_scanned(self, nq, filtered, passed);
+    double refined = 0;
+    if (self->shape.is_refined) {
+        /* Every candidate gets an exact distance; there are k * k_factor unless the lists held
+         * fewer. */
+        refined = fmin((double)nq * (double)k * (double)self->set.k_factor_rf, rows);
+    }
+    if (self->method.live > 0) {
+        faiss_add_work(work, &self->shape, nq, rows, refined,
+                       element_row_bytes(self->method.base.env.element, self->method.base.env.dim));
+    }
+}
+
+static int factory_search(struct index *index, const struct search_request *request,
+                          struct search_result *result)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    double passed = NAN;
+    if (request->filter && self->shape.no_filter) {
+        return refuse(self, "search", self->shape.no_filter);
+    }
+    int code = turn_knobs(self, request->knobs);
+    if (code == OK) {
+        code = is_binary(index) ? factory_binary_search(self, request, result)
+                                : faiss_search(&self->method, request, result, &passed);
+    }
+    if (code == OK) {
+        count(self, &result->work, request->queries.n, request->k, request->filter != NULL, passed);
+    }
+    return code;
+}
+
+static int factory_range(struct index *index, const struct range_request *request,
+                         struct range_result *result)
+{
+    struct faiss_factory *self = (struct faiss_factory *)index;
+    double passed = NAN;
+    if (self->shape.no_range) {
+        return refuse(self, "range", self->shape.no_range);
+    }
+    if (request->filter && self->shape.no_filter) {
+        return refuse(self, "range", self->shape.no_filter);
+    }
+    int code = turn_knobs(self, request->knobs);
+    if (code == OK) {
+        code = is_binary(index) ? factory_binary_range(self, request, result)
+                                : faiss_range(&self->method, request, result, &passed);
+    }
+    if (code == OK) {
+        count(self, &result->work, request->queries.n, 0, request->filter != NULL, passed);
+    }
+    return code;
+}
+
+static int factory_write(const struct index *index, const char *path)
+{
+    return is_binary(index) ? factory_binary_write(index, path) : faiss_write(index, path);
+}
+
+static int factory_save(struct index *index, const char *dir)
+{
+    const struct faiss_factory *self = (const struct faiss_factory *)index;
+    struct peer_meta meta = { .rows = self->method.live,
+                              .words = { self->trained_by_us, self->has_map },
+                              .params = &self->params,
+                              .params_bytes = sizeof self->params };
+    return peer_file_save(index, dir, &meta, factory_write, true);
+}
+
+static int factory_load(struct index **out, const struct index_env *env, const char *dir)
+{
+    struct peer_meta meta;
+    struct factory_params params;
+    char path[PEER_FILE_PATH_BYTES];
+    int code = peer_file_open(&faiss_factory_ops, env, dir, &meta, &params, path);
+    if (code == OK) {
+        code = factory_new(out, env, &params);
+    }
+    if (code != OK) {
+        return code;
+    }
+    struct faiss_factory *self = (struct faiss_factory *)*out;
+    self->method.live = meta.rows;
+    self->trained_by_us = meta.words[0] != 0;
+    self->has_map = meta.words[1] != 0;
+    code = is_binary(*out) ? factory_binary_read(self, path, meta.rows)
+                           : faiss_read(env, path, meta.rows, &self->method.peer);
+    if (code != OK) {
+        factory_destroy(*out);
+        *out = NULL;
+        return code;
+    }
+    if (!is_binary(*out)) {
+        faissx_get_shape(self->method.peer, &self->shape);
+    }
+    return OK;
+}
+
+static int factory_stats(const struct index *index, struct stat_sink *sink)
+{
+    return is_binary(index) ? factory_binary_stats((const struct faiss_factory *)index, sink)
+                            : faiss_stats(index, sink);
+}
+
+static int factory_memory(const struct index *index, struct memory_use *use)
+{
+    const struct faiss_factory *self = (const struct faiss_factory *)index;
+    if (!self->binary) {
+        return faiss_memory(index, use);
+    }
+    *use = (struct memory_use){ 0 };
+    faissx_binary_memory(self->binary, use);
+    return OK;
+}
+
+static int factory_check(const struct index *index, struct stat_sink *sink)
+{
+    return is_binary(index) ? factory_binary_check((const struct faiss_factory *)index)
+                            : faiss_check(index, sink);
+}
+
+/* INDEX_NEEDS_TRAIN is not among the flags: whether an index needs it depends on its string, and
+ * insert asks FAISS. */
+const struct index_ops faiss_factory_ops = {
+    .abi = INDEX_ABI,
+    .name = "faiss-factory",
+    .summary = "any FAISS index, by its factory string",
+    .source = "FAISS 1.7.3 (Johnson, Douze, Jegou, 2017)",
+    .flags = FAISS_FLAGS,
+    .spaces = factory_spaces,
+    .params = factory_params,
+    .params_bytes = sizeof(struct factory_params),
+    .knobs = factory_knobs,
+    .knobs_bytes = sizeof(struct factory_knobs),
+    .create = factory_create,
+    .destroy = factory_destroy,
+    .train = factory_train,
+    .insert = factory_insert,
+    .remove = factory_remove,
+    .search = factory_search,
+    .range = factory_range,
+    .save = factory_save,
+    .load = factory_load,
+    .stats = factory_stats,
+    .memory = factory_memory,
+    .check = factory_check,
+};

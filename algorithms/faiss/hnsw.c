@@ -1,0 +1,188 @@
+/* hnsw.c - faiss-hnsw: FAISS's IndexHNSWFlat. It cannot remove, filter or search by radius. */
+#include <faiss/c_api/AutoTune_c.h>
+
+#include "algorithms/common/peer_file.h"
+#include "algorithms/faiss/faiss.h"
+
+#define FAISS_HNSW_SEED 12345 /* that IndexHNSW draws levels with */
+
+extern const struct index_ops faiss_hnsw_ops;
+
+struct hnsw_params {
+    int64_t M, ef_construction, seed;
+};
+static const struct param hnsw_params[] = {
+    PARAM_INT(struct hnsw_params, M, 32, 2, 512,
+              "links a row on upper levels, twice as many on the lowest"),
+    PARAM_INT(struct hnsw_params, ef_construction, 40, 1, 100000,
+              "candidates kept while inserting; FAISS's default"),
+    PARAM_INT(struct hnsw_params, seed, 0, 0, INT32_MAX,
+              "of the levels; 0: FAISS's own (12345) at the experiment's seed 1, drawn from the "
+              "seed at others"),
+    PARAM_END
+};
+
+struct hnsw_knobs {
+    int64_t ef_search;
+};
+static const struct param hnsw_knobs[] = {
+    PARAM_INT(struct hnsw_knobs, ef_search, 16, 1, 1 << 24,
+              "candidates kept while searching; at least k are kept"),
+    PARAM_END
+};
+
+struct faiss_hnsw {
+    struct faiss_method method;
+    struct hnsw_params params;
+    FaissParameterSpace *space;
+    int64_t ef_set; /* what FAISS was last told, so that a sweep's point tells it once */
+};
+
+static void hnsw_destroy(struct index *index)
+{
+    struct faiss_hnsw *self = (struct faiss_hnsw *)index;
+    if (self->space) {
+        faiss_ParameterSpace_free(self->space);
+    }
+    faiss_method_destroy(index);
+}
+
+static uint64_t level_seed(const struct faiss_hnsw *self)
+{
+    return (uint64_t)faiss_seed(&self->method.base.env, self->params.seed, FAISS_HNSW_SEED);
+}
+
+static int hnsw_new(struct index **out, const struct index_env *env,
+                    const struct hnsw_params *params)
+{
+    int code = faiss_method_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
+    if (code != OK) {
+        return code;
+    }
+    struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
+    self->params = *params;
+    if (faiss_ParameterSpace_new(&self->space) != 0) {
+        code = faiss_fail(env, "create");
+        self->space = NULL;
+        hnsw_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+static int hnsw_create(struct index **out, const struct index_env *env, const void *params)
+{
+    int code = hnsw_new(out, env, params);
+    if (code != OK) {
+        return code;
+    }
+    struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
+    code = faissx_hnsw_new(&self->method.peer, env->dim, faiss_metric(env->metric),
+                           (int)self->params.M, (int)self->params.ef_construction, level_seed(self),
+                           env->error);
+    if (code == OK) {
+        code = faiss_add_id_map(env, &self->method.peer);
+    }
+    if (code != OK) {
+        hnsw_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+static int hnsw_search(struct index *index, const struct search_request *request,
+                       struct search_result *result)
+{
+    struct faiss_hnsw *self = (struct faiss_hnsw *)index;
+    const struct hnsw_knobs *knobs = request->knobs;
+    double passed;
+    if (request->filter) {
+        return fail(index->env.error, ERR_UNSUPPORTED,
+                    "search: FAISS 1.7.3's HNSW takes no filter (it would ignore it)");
+    }
+    if (knobs->ef_search != self->ef_set) {
+        if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.peer, "efSearch",
+                                                     (double)knobs->ef_search) != 0) {
+            return faiss_fail(&index->env, "search");
+        }
+        self->ef_set = knobs->ef_search;
+    }
+    (void)faissx_hnsw_take_distances(self->method.peer);
+    int code = faiss_search(&self->method, request, result, &passed);
+    if (code == OK) {
+        double counted = (double)faissx_hnsw_take_distances(self->method.peer);
+        result->work.distances += counted;
+        result->work.bytes_read += counted * (double)index->env.dim * sizeof(float);
+    }
+    return code;
+}
+
+static int hnsw_save(struct index *index, const char *dir)
+{
+    const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
+    struct peer_meta meta = { .rows = self->method.live,
+                              .params = &self->params,
+                              .params_bytes = sizeof self->params };
+    return peer_file_save(index, dir, &meta, faiss_write, true);
+}
+
+static int hnsw_load(struct index **out, const struct index_env *env, const char *dir)
+{
+    struct peer_meta meta;
+    struct hnsw_params params;
+    char path[PEER_FILE_PATH_BYTES];
+    int code = peer_file_open(&faiss_hnsw_ops, env, dir, &meta, &params, path);
+    if (code == OK) {
+        code = hnsw_new(out, env, &params);
+    }
+    if (code != OK) {
+        return code;
+    }
+    struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
+    self->method.live = meta.rows;
+    code = faiss_read(env, path, meta.rows, &self->method.peer);
+    if (code == OK) {
+        /* FAISS saves no generator state: levels drawn after a load differ from those of an index
+         * that went on. */
+        code = faissx_hnsw_adopt(self->method.peer, level_seed(self) + meta.rows, env->error);
+    }
+    if (code != OK) {
+        hnsw_destroy(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+static int hnsw_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
+    size_t links = 0;
+    int max_level = 0;
+    faissx_hnsw_graph(self->method.peer, &links, &max_level);
+    sink->value(sink->to, "n_vectors", (double)self->method.live);
+    sink->value(sink->to, "links", (double)links);
+    sink->value(sink->to, "max_level", (double)max_level);
+    return OK;
+}
+
+const struct index_ops faiss_hnsw_ops = {
+    .abi = INDEX_ABI,
+    .name = "faiss-hnsw",
+    .summary = "FAISS IndexHNSWFlat: navigable small-world graph over full vectors",
+    .source = "FAISS 1.7.3; Malkov and Yashunin, 2018",
+    .flags = FAISS_FLAGS,
+    .spaces = faiss_spaces,
+    .params = hnsw_params,
+    .params_bytes = sizeof(struct hnsw_params),
+    .knobs = hnsw_knobs,
+    .knobs_bytes = sizeof(struct hnsw_knobs),
+    .create = hnsw_create,
+    .destroy = hnsw_destroy,
+    .insert = faiss_insert,
+    .search = hnsw_search,
+    .save = hnsw_save,
+    .load = hnsw_load,
+    .stats = hnsw_stats,
+    .memory = faiss_memory,
+    .check = faiss_check,
+};

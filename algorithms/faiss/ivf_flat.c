@@ -1,0 +1,244 @@
+/* ivf_flat.c - faiss-ivf-flat: FAISS's inverted file of full vectors. Centroids are trained once
+ * and stay. */
+#include <faiss/c_api/IndexFlat_c.h>
+#include <faiss/c_api/IndexIVFFlat_c.h>
+#include <faiss/c_api/IndexIVF_c.h>
+#include <math.h>
+
+#include "algorithms/common/peer_file.h"
+#include "algorithms/faiss/faiss.h"
+#include "src/core/parallel.h"
+
+#define FAISS_CLUSTERING_SEED 1234 /* ClusteringParameters' own */
+
+extern const struct index_ops faiss_ivf_flat_ops;
+
+struct ivf_params {
+    int64_t clusters, seed, direct_map;
+};
+static const struct param ivf_params[] = {
+    PARAM_INT(struct ivf_params, clusters, 0, 0, 1 << 24,
+              "inverted lists; 0: 4 sqrt(rows) of the training sample"),
+    PARAM_INT(struct ivf_params, seed, 0, 0, INT32_MAX,
+              "of the k-means; 0: FAISS's own (1234) at the experiment's seed 1, drawn from the "
+              "seed at others"),
+    PARAM_CHOICE(struct ivf_params, direct_map, 0, "none|hashtable",
+                 "hashtable: a removal costs its rows, not a scan of all ids; insertion and memory "
+                 "pay for it"),
+    PARAM_END
+};
+enum { DIRECT_MAP_NONE, DIRECT_MAP_HASHTABLE };
+
+struct ivf_knobs {
+    int64_t nprobe;
+};
+static const struct param ivf_knobs[] = {
+    PARAM_INT(struct ivf_knobs, nprobe, 1, 1, 1 << 24,
+              "lists scanned for a query; recall and time grow with it"),
+    PARAM_END
+};
+
+/* peer is NULL before train(), because the number of lists may depend on the sample. */
+struct faiss_ivf {
+    struct faiss_method method;
+    struct ivf_params params;
+    struct faissx_shape shape; /* once trained */
+};
+
+static int ivf_create(struct index **out, const struct index_env *env, const void *params)
+{
+    int code = faiss_method_new(out, sizeof(struct faiss_ivf), &faiss_ivf_flat_ops, env);
+    if (code == OK) {
+        ((struct faiss_ivf *)*out)->params = *(const struct ivf_params *)params;
+    }
+    return code;
+}
+
+static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **out)
+{
+    const struct index_env *env = &self->method.base.env;
+    const FaissMetricType metric = faiss_metric(env->metric);
+    FaissIndexFlat *quantizer = NULL;
+    FaissIndexIVFFlat *made = NULL;
+    if (faiss_IndexFlat_new_with(&quantizer, (idx_t)env->dim, metric) != 0) {
+        return faiss_fail(env, "train");
+    }
+    if (faiss_IndexIVFFlat_new_with_metric(&made, quantizer, env->dim, nlist, metric) != 0) {
+        int code = faiss_fail(env, "train");
+        faiss_IndexFlat_free(quantizer);
+        return code;
+    }
+    faiss_IndexIVFFlat_set_own_fields(made, 1);
+    faissx_set_seed(made, faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    int code = self->params.direct_map == DIRECT_MAP_HASHTABLE
+                   ? faissx_use_hashtable(made, env->error)
+                   : OK;
+    if (code != OK) {
+        faiss_Index_free(made);
+        return code;
+    }
+    *out = made;
+    return OK;
+}
+
+static int ivf_train(struct index *index, struct vectors sample)
+{
+    struct faiss_ivf *self = (struct faiss_ivf *)index;
+    const struct index_env *env = &index->env;
+    if (self->method.live > 0) {
+        return fail(
+            env->error, ERR_UNSUPPORTED,
+            "train: faiss-ivf-flat holds %zu rows, and FAISS cannot move them to new centroids; "
+            "rebuild = TAG makes the index anew",
+            self->method.live);
+    }
+    size_t nlist = (size_t)self->params.clusters;
+    if (nlist == 0) {
+        nlist = (size_t)(4 * sqrt((double)sample.n));
+        nlist = nlist > sample.n ? sample.n : nlist;
+    }
+    if (nlist > sample.n || nlist == 0) {
+        return fail(env->error, ERR_ARGUMENT,
+                    "train: %zu rows for %zu clusters; FAISS needs at least one row for each",
+                    sample.n, nlist);
+    }
+    FaissIndex *made = NULL;
+    int code = ivf_build(self, nlist, &made);
+    if (code != OK) {
+        return code;
+    }
+    faissx_set_threads(pool_threads(env->pool));
+    if (faiss_Index_train(made, (idx_t)sample.n, sample.rows) != 0) {
+        code = faiss_fail(env, "train");
+        faiss_Index_free(made);
+        return code;
+    }
+    if (self->method.peer) {
+        faiss_Index_free(self->method.peer);
+    }
+    self->method.peer = made;
+    faissx_get_shape(made, &self->shape);
+    return OK;
+}
+
+static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct faiss_ivf *self = (struct faiss_ivf *)index;
+    if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.peer) {
+        return faiss_remove(index, ids, n, done);
+    }
+    int code = faissx_remove_by_hashtable(self->method.peer, ids, n, done, index->env.error);
+    self->method.live -= *done;
+    if (code == OK && *done != n) {
+        code = fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
+                    *done, n);
+    }
+    return code;
+}
+
+static void set_nprobe(struct faiss_ivf *self, const void *knobs)
+{
+    if (self->method.peer) {
+        faiss_IndexIVF_set_nprobe(self->method.peer,
+                                  (size_t)((const struct ivf_knobs *)knobs)->nprobe);
+    }
+    (void)faiss_take_ivf_distances();
+}
+
+/* FAISS counts the lengths of the lists it scanned; under a filter, those of their rows that passed
+ * were compared. */
+static void count(struct faiss_ivf *self, struct work *work, size_t nq, bool filtered,
+                  double passed)
+{
+    const double scanned = faiss_take_ivf_distances();
+    if (self->method.live > 0) {
+        faiss_add_work(work, &self->shape, nq, filtered ? passed : scanned, 0, 0);
+    }
+}
+
+static int ivf_search(struct index *index, const struct search_request *request,
+                      struct search_result *result)
+{
+    struct faiss_ivf *self = (struct faiss_ivf *)index;
+    double passed;
+    set_nprobe(self, request->knobs);
+    int code = faiss_search(&self->method, request, result, &passed);
+    if (code == OK) {
+        count(self, &result->work, request->queries.n, request->filter != NULL, passed);
+    }
+    return code;
+}
+
+static int ivf_range(struct index *index, const struct range_request *request,
+                     struct range_result *result)
+{
+    struct faiss_ivf *self = (struct faiss_ivf *)index;
+    double passed;
+    set_nprobe(self, request->knobs);
+    int code = faiss_range(&self->method, request, result, &passed);
+    if (code == OK) {
+        count(self, &result->work, request->queries.n, request->filter != NULL, passed);
+    }
+    return code;
+}
+
+static int ivf_save(struct index *index, const char *dir)
+{
+    const struct faiss_ivf *self = (const struct faiss_ivf *)index;
+    struct peer_meta meta = { .rows = self->method.live,
+                              .params = &self->params,
+                              .params_bytes = sizeof self->params };
+    return peer_file_save(index, dir, &meta, faiss_write, self->method.peer != NULL);
+}
+
+static int ivf_load(struct index **out, const struct index_env *env, const char *dir)
+{
+    struct peer_meta meta;
+    struct ivf_params params;
+    char path[PEER_FILE_PATH_BYTES];
+    int code = peer_file_open(&faiss_ivf_flat_ops, env, dir, &meta, &params, path);
+    if (code == OK) {
+        code = ivf_create(out, env, &params);
+    }
+    if (code != OK || path[0] == '\0') {
+        return code;
+    }
+    struct faiss_ivf *self = (struct faiss_ivf *)*out;
+    self->method.live = meta.rows;
+    code = faiss_read(env, path, meta.rows, &self->method.peer);
+    if (code == OK && !faiss_IndexIVF_cast(self->method.peer)) {
+        code = fail(env->error, ERR_CORRUPT, "load: %s holds no FAISS inverted file", path);
+    }
+    if (code != OK) {
+        faiss_method_destroy(*out);
+        *out = NULL;
+        return code;
+    }
+    faissx_get_shape(self->method.peer, &self->shape);
+    return OK;
+}
+
+const struct index_ops faiss_ivf_flat_ops = {
+    .abi = INDEX_ABI,
+    .name = "faiss-ivf-flat",
+    .summary = "FAISS IndexIVFFlat: k-means cells trained once, full vectors in lists",
+    .source = "FAISS 1.7.3 (Johnson, Douze, Jegou, 2017)",
+    .flags = INDEX_NEEDS_TRAIN | FAISS_FLAGS,
+    .spaces = faiss_spaces,
+    .params = ivf_params,
+    .params_bytes = sizeof(struct ivf_params),
+    .knobs = ivf_knobs,
+    .knobs_bytes = sizeof(struct ivf_knobs),
+    .create = ivf_create,
+    .destroy = faiss_method_destroy,
+    .train = ivf_train,
+    .insert = faiss_insert,
+    .remove = ivf_remove,
+    .search = ivf_search,
+    .range = ivf_range,
+    .save = ivf_save,
+    .load = ivf_load,
+    .stats = faiss_stats,
+    .memory = faiss_memory,
+    .check = faiss_check,
+};

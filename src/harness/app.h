@@ -14,7 +14,7 @@ struct app {
     struct registry registry;
     const struct kernels *kernels;
     const volatile int *interrupted; /* set by Ctrl-C */
-    const char **arguments;          /* what is left of the command line once options are taken out */
+    const char **arguments; /* what is left of the command line once options are taken out */
     size_t n_arguments;
     bool fail_on_regression; /* compare's own option */
 };
@@ -45,7 +45,8 @@ int command_help(struct app *);
 /* Runs one config and writes its results; *dir (freed by the caller) is the folder written to. */
 int run_config(struct app *, const char *path, char **dir);
 
-/* Takes options out of argv into app; the rest are arguments. EXIT_OK, or EXIT_USAGE having said why. */
+/* Takes options out of argv into app; the rest are arguments. EXIT_OK, or EXIT_USAGE having said
+ * why. */
 int options_parse(struct app *, int argc, char **argv);
 /* Prints the options, a line each. */
 void options_help(void);
@@ -54,7 +55,8 @@ void options_help(void);
 void app_error(const struct app *, const struct error *);
 void app_warn(const struct app *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* path1/path2, freed by the caller; exits the process when out of memory, as the command line may. */
+/* path1/path2, freed by the caller; exits the process when out of memory, as the command line may.
+ */
 char *app_path(const char *first, const char *second);
 /* Makes a folder and those above it. ERR_IO. */
 int app_make_dir(const char *path, struct error *);

@@ -1,4 +1,5 @@
-/* cmd_run.c - `run` and `check`: walks a config through the rooms, in order, and writes what comes out. */
+/* cmd_run.c - `run` and `check`: walks a config through the rooms, in order, and writes what comes
+ * out. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,7 +40,8 @@ static void run_free(struct run *run)
     json_decref(run->cells);
     json_decref(run->environment);
     oracle_free(&run->oracle);
-    if (run->pool) pool_destroy(run->pool);
+    if (run->pool)
+        pool_destroy(run->pool);
     plan_free(&run->plan);
     experiment_free(run->experiment);
     free(run->dir);
@@ -56,8 +58,10 @@ static int make_results_dir(struct run *run, struct error *error)
     run->scratch = app_path(run->dir, "scratch");
     char *probe = app_path(run->dir, ".writable");
     int rc = app_make_dir(run->scratch, error);
-    if (!rc) rc = result_write_file(probe, "", 0, error);
-    if (rc) fail_within(error, "the results folder cannot be written; choose another with --out");
+    if (!rc)
+        rc = result_write_file(probe, "", 0, error);
+    if (rc)
+        fail_within(error, "the results folder cannot be written; choose another with --out");
     unlink(probe);
     free(probe);
     return rc;
@@ -73,31 +77,35 @@ static int make_truth(struct run *run, struct error *error)
     const struct run_options *o = &run->app->options;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     run->pool = pool_create(cores > 0 ? (size_t)cores : 1);
-    if (!run->pool) return fail(error, ERR_NO_MEMORY, "cannot start threads for the exact truth");
+    if (!run->pool)
+        return fail(error, ERR_NO_MEMORY, "cannot start threads for the exact truth");
     char *cache = app_path(o->cache, "truth");
     int rc = app_make_dir(cache, error);
     if (!rc)
-        rc = oracle_make(&run->oracle, run->experiment->ops, run->app->kernels, run->pool, cache, show_truth_progress,
-                         &run->progress, error);
+        rc = oracle_make(&run->oracle, run->experiment->ops, run->app->kernels, run->pool, cache,
+                         show_truth_progress, &run->progress, error);
     free(cache);
     if (!rc && run->oracle.seconds > 0)
         progress_note(&run->progress, "exact truth computed in %.1f s", run->oracle.seconds);
     return rc;
 }
 
-static void show_cell_progress(void *to, const struct cell *cell, size_t step, size_t of, const char *what)
+static void show_cell_progress(void *to, const struct cell *cell, size_t step, size_t of,
+                               const char *what)
 {
     char text[64];
     snprintf(text, sizeof text, "%s (%zu of %zu)", what, step + 1, of);
     progress_cell(to, cell->method->label, cell->repeat, text);
 }
 
-/* The result so far replaces the file after every cell, so that nothing measured is lost to what comes later. */
+/* The result so far replaces the file after every cell, so that nothing measured is lost to what
+ * comes later. */
 static int write_result(struct run *run, struct error *error)
 {
     json_decref(run->result);
     run->result = NULL;
-    int rc = result_make(run->experiment, &run->oracle, run->environment, run->cells, &run->result, error);
+    int rc = result_make(run->experiment, &run->oracle, run->environment, run->cells, &run->result,
+                         error);
     return rc ? rc : result_save(run->result, run->dir, error);
 }
 
@@ -109,7 +117,8 @@ static const char *worst_status(const json_t *cells)
     json_array_foreach(cells, i, cell)
     {
         const char *status = json_string_value(json_object_get(cell, "status"));
-        if (status && strcmp(status, "ok") != 0) worst = status;
+        if (status && strcmp(status, "ok") != 0)
+            worst = status;
     }
     return worst;
 }
@@ -126,17 +135,20 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
         kept = cells != NULL;
     }
     if (!rc && !cells) {
-        struct cell_env env = { run->experiment,    o,  &run->oracle,         run->app->kernels, run->scratch,
-                                show_cell_progress, &run->progress, run->app->interrupted };
+        struct cell_env env = { run->experiment, o,
+                                &run->oracle,    run->app->kernels,
+                                run->scratch,    show_cell_progress,
+                                &run->progress,  run->app->interrupted };
         rc = cell_run(cell, &env, &cells, error);
     }
-    if (!rc && !kept) rc = result_store_cell(run->dir, cell, cells, error);
+    if (!rc && !kept)
+        rc = result_store_cell(run->dir, cell, cells, error);
     if (!rc) {
         const char *status = worst_status(cells);
         bool fine = !strcmp(status, "ok") || !strcmp(status, "unsupported");
         run->failed += !fine;
-        progress_cell_done(&run->progress, cell->method->label, cell->repeat, kept && fine ? "kept" : status,
-                           now_s() - began);
+        progress_cell_done(&run->progress, cell->method->label, cell->repeat,
+                           kept && fine ? "kept" : status, now_s() - began);
         json_array_extend(run->cells, cells);
         rc = write_result(run, error);
     }
@@ -148,9 +160,11 @@ static int run_cells(struct run *run, struct error *error)
 {
     run->cells = json_array();
     for (size_t i = 0; i < run->plan.n; i++) {
-        if (*run->app->interrupted) return fail(error, ERR_INTERRUPTED, "interrupted");
+        if (*run->app->interrupted)
+            return fail(error, ERR_INTERRUPTED, "interrupted");
         int rc = run_cell(run, &run->plan.cells[i], error);
-        if (rc) return rc;
+        if (rc)
+            return rc;
     }
     return OK;
 }
@@ -161,7 +175,8 @@ static int finish(struct run *run, struct error *error)
     int rc = OK;
     if (!o->no_plots && json_array_size(run->cells)) {
         rc = plot_result(run->dir, o->root, error);
-        if (!rc) rc = report_write(run->dir, error);
+        if (!rc)
+            rc = report_write(run->dir, error);
     }
     rmdir(run->scratch);
     return rc;
@@ -187,22 +202,26 @@ static int prepare(struct run *run, struct error *error)
     struct app *app = run->app;
     progress_begin(&run->progress, app->options.quiet, app->options.terminal, run->plan.n);
     int rc = make_results_dir(run, error);
-    if (rc) return rc;
-    progress_note(&run->progress, "%s: %zu operations, %zu cells, results in %s", run->experiment->name,
-                  run->experiment->ops->n, run->plan.n, run->dir);
-    run->environment = sysinfo_environment(app->kernels, app->options.root, run->experiment->threads);
+    if (rc)
+        return rc;
+    progress_note(&run->progress, "%s: %zu operations, %zu cells, results in %s",
+                  run->experiment->name, run->experiment->ops->n, run->plan.n, run->dir);
+    run->environment =
+        sysinfo_environment(app->kernels, app->options.root, run->experiment->threads);
     print_warnings(run);
     return make_truth(run, error);
 }
 
 static void print_outcome(struct run *run)
 {
-    if (!run->result) return;
+    if (!run->result)
+        return;
     report_summary(run->result, stdout);
     if (run->failed)
-        printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n", run->failed, run->plan.n,
-               run->dir);
-    printf("\nresults: %s/result.json%s\n", run->dir, run->app->options.no_plots ? "" : ", figures and report.html");
+        printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n",
+               run->failed, run->plan.n, run->dir);
+    printf("\nresults: %s/result.json%s\n", run->dir,
+           run->app->options.no_plots ? "" : ", figures and report.html");
     fflush(stdout);
 }
 
@@ -216,7 +235,8 @@ int run_config(struct app *app, const char *path, char **dir)
         return EXIT_USAGE;
     }
     int rc = prepare(&run, &error);
-    if (!rc) rc = run_cells(&run, &error);
+    if (!rc)
+        rc = run_cells(&run, &error);
     progress_end(&run.progress);
     if (!rc || rc == ERR_INTERRUPTED) {
         struct error late = { 0 };
@@ -227,12 +247,13 @@ int run_config(struct app *app, const char *path, char **dir)
         print_outcome(&run);
     }
     if (rc == ERR_INTERRUPTED)
-        app_warn(app, "interrupted: %zu of %zu cells are written; --resume goes on from there", run.progress.finished,
-                 run.plan.n);
+        app_warn(app, "interrupted: %zu of %zu cells are written; --resume goes on from there",
+                 run.progress.finished, run.plan.n);
     else if (rc && error.code)
         app_error(app, &error);
     int status = rc || run.failed ? EXIT_SOME_FAILED : EXIT_OK;
-    if (dir && run.dir) *dir = strdup(run.dir);
+    if (dir && run.dir)
+        *dir = strdup(run.dir);
     run_free(&run);
     return status;
 }
@@ -242,7 +263,8 @@ int command_run(struct app *app)
     int worst = EXIT_OK;
     for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
         int status = run_config(app, app->arguments[i], NULL);
-        if (status > worst) worst = status;
+        if (status > worst)
+            worst = status;
     }
     return worst;
 }

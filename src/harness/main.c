@@ -1,11 +1,11 @@
 /* main.c - the command line: reads the environment once, then hands over to one command. */
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <errno.h>
 #include <unistd.h>
 
 #include "harness/app.h"
@@ -15,19 +15,24 @@
 static volatile int interrupted;
 
 const struct command commands[] = {
-    { "run", "[options] CONFIG...", "run experiments: results/NAME/ gets result.json, figures, report.html", 1, 1000,
+    { "run", "[options] CONFIG...",
+      "run experiments: results/NAME/ gets result.json, figures, report.html", 1, 1000,
       command_run },
-    { "check", "CONFIG...", "read a config and print its plan; run nothing", 1, 1000, command_check },
+    { "check", "CONFIG...", "read a config and print its plan; run nothing", 1, 1000,
+      command_check },
     { "list", "[methods|datasets|configs|kernels]", "what there is", 0, 1, command_list },
-    { "describe", "NAME", "a method's or dataset's parameters, shape, sources", 1, 1, command_describe },
+    { "describe", "NAME", "a method's or dataset's parameters, shape, sources", 1, 1,
+      command_describe },
     { "fetch", "DATASET...", "download, verify, convert", 1, 1000, command_fetch },
     { "convert", "IN OUT", "one file format into another, by their names", 2, 2, command_convert },
     { "plot", "RESULT...", "redraw the figures of a result", 1, 1000, command_plot },
     { "report", "RESULT...", "write report.html again", 1, 1000, command_report },
     { "compare", "A B", "two results: difference, interval, verdict", 2, 2, command_compare },
-    { "reproduce", "[PAPER]", "every config of a source paper, then one page: measured beside published", 0, 1,
+    { "reproduce", "[PAPER]",
+      "every config of a source paper, then one page: measured beside published", 0, 1,
       command_reproduce },
-    { "bench", "kernels", "each kernel against scalar and the machine's limits", 1, 1, command_bench },
+    { "bench", "kernels", "each kernel against scalar and the machine's limits", 1, 1,
+      command_bench },
     { "new", "NAME", "a new method from the skeleton, built and tested", 1, 1, command_new },
     { "version", "", "version, build, kernels, peers", 0, 0, command_version },
     { "help", "", "this text", 0, 1000, command_help },
@@ -36,13 +41,15 @@ const struct command commands[] = {
 
 void app_error(const struct app *app, const struct error *error)
 {
-    const char *red = app->options.colour ? "\033[31m" : "", *off = app->options.colour ? "\033[0m" : "";
+    const char *red = app->options.colour ? "\033[31m" : "",
+               *off = app->options.colour ? "\033[0m" : "";
     fprintf(stderr, "%serror:%s %s\n", red, off, error->text);
 }
 
 void app_warn(const struct app *app, const char *format, ...)
 {
-    const char *yellow = app->options.colour ? "\033[33m" : "", *off = app->options.colour ? "\033[0m" : "";
+    const char *yellow = app->options.colour ? "\033[33m" : "",
+               *off = app->options.colour ? "\033[0m" : "";
     fprintf(stderr, "%swarning:%s ", yellow, off);
     va_list arguments;
     va_start(arguments, format);
@@ -67,7 +74,8 @@ int app_make_dir(const char *path, struct error *error)
 {
     char *part = app_path(path, "");
     for (char *p = part + 1; *p; p++) {
-        if (*p != '/') continue;
+        if (*p != '/')
+            continue;
         *p = '\0';
         if (mkdir(part, 0777) && errno != EEXIST) {
             fail_errno(error, ERR_IO, "cannot make the folder %s", part);
@@ -93,13 +101,15 @@ int command_help(struct app *app)
     puts("\noptions:");
     options_help();
     puts("\nenvironment:\n"
-         "  DRIFTLINE_DATA         folders with datasets, separated by ':', looked through before any download\n"
+         "  DRIFTLINE_DATA         folders with datasets, separated by ':', looked through before "
+         "any download\n"
          "  DRIFTLINE_CACHE        where downloads, converted data and built peers are kept\n"
          "  DRIFTLINE_KERNELS      scalar, avx2 or avx512: at most this instruction set\n"
          "  DRIFTLINE_OFFLINE      1: download nothing\n"
          "  DRIFTLINE_NO_INSTALL   1: install nothing, print the command instead\n"
          "  NO_COLOR               no colours\n\n"
-         "exit status: 0 all cells ran; 1 some cell failed or was interrupted; 2 usage or config error");
+         "exit status: 0 all cells ran; 1 some cell failed or was interrupted; 2 usage or config "
+         "error");
     return EXIT_OK;
 }
 
@@ -107,7 +117,8 @@ static void on_interrupt(int signal_number)
 {
     (void)signal_number;
     /* A second Ctrl-C ends the program at once. */
-    if (interrupted) _exit(EXIT_SOME_FAILED);
+    if (interrupted)
+        _exit(EXIT_SOME_FAILED);
     interrupted = 1;
 }
 
@@ -120,14 +131,16 @@ static bool truthy(const char *name)
 static const char *default_cache(void)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (xdg && *xdg) return app_path(xdg, "driftline");
+    if (xdg && *xdg)
+        return app_path(xdg, "driftline");
     return app_path(home && *home ? home : "/tmp", ".cache/driftline");
 }
 
 static void read_environment(struct app *app)
 {
     struct run_options *o = &app->options;
-    const char *root = getenv("DRIFTLINE_ROOT"), *cache = getenv("DRIFTLINE_CACHE"), *data = getenv("DRIFTLINE_DATA");
+    const char *root = getenv("DRIFTLINE_ROOT"), *cache = getenv("DRIFTLINE_CACHE"),
+               *data = getenv("DRIFTLINE_DATA");
     o->root = root && *root ? root : ".";
     o->cache = cache && *cache ? cache : default_cache();
     o->data = data && *data ? data : NULL;
@@ -150,7 +163,8 @@ static int choose_kernels(struct app *app)
     }
     app->kernels = kernels_select(at_most);
     if (name && *name && app->kernels->isa != at_most)
-        app_warn(app, "DRIFTLINE_KERNELS=%s: this processor has no %s; using %s", name, name, app->kernels->name);
+        app_warn(app, "DRIFTLINE_KERNELS=%s: this processor has no %s; using %s", name, name,
+                 app->kernels->name);
     return EXIT_OK;
 }
 
@@ -160,7 +174,8 @@ static int open_registry(struct app *app)
     int rc = registry_open(&app->registry, &error);
     for (size_t i = 0; !rc && i < app->options.n_plugins; i++)
         rc = registry_load_plugin(&app->registry, app->options.plugins[i], &error);
-    if (!rc) return EXIT_OK;
+    if (!rc)
+        return EXIT_OK;
     app_error(app, &error);
     return EXIT_USAGE;
 }
@@ -168,7 +183,8 @@ static int open_registry(struct app *app)
 /* The command argv names; a bare config runs. */
 static const struct command *find_command(struct app *app)
 {
-    if (!app->n_arguments) return NULL;
+    if (!app->n_arguments)
+        return NULL;
     const char *first = app->arguments[0];
     const char *names[32];
     size_t n = 0;
@@ -181,7 +197,8 @@ static const struct command *find_command(struct app *app)
         names[n++] = c->name;
     }
     size_t length = strlen(first);
-    if (strchr(first, '/') || (length > 4 && !strcmp(first + length - 4, ".lua"))) return &commands[0];
+    if (strchr(first, '/') || (length > 4 && !strcmp(first + length - 4, ".lua")))
+        return &commands[0];
     const char *near = error_near(first, names, n);
     struct error error = { 0 };
     fail(&error, ERR_CONFIG, "there is no command \"%s\"%s%s%s  (./harness help)", first,
@@ -194,7 +211,8 @@ static int run_command(struct app *app)
 {
     const struct command *command = find_command(app);
     if (!command) {
-        if (!app->n_arguments) command_help(app);
+        if (!app->n_arguments)
+            command_help(app);
         return EXIT_USAGE;
     }
     if (app->n_arguments < command->min_arguments || app->n_arguments > command->max_arguments) {
@@ -204,8 +222,10 @@ static int run_command(struct app *app)
         return EXIT_USAGE;
     }
     int status = choose_kernels(app);
-    if (!status) status = open_registry(app);
-    if (status) return status;
+    if (!status)
+        status = open_registry(app);
+    if (status)
+        return status;
     status = command->run(app);
     registry_close(&app->registry);
     return status;
@@ -217,7 +237,8 @@ int main(int argc, char **argv)
     struct sigaction action = { .sa_handler = on_interrupt };
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    /* A reader that went away (`./harness list | head`) shows as a failed write, not as a death by signal. */
+    /* A reader that went away (`./harness list | head`) shows as a failed write, not as a death by
+     * signal. */
     signal(SIGPIPE, SIG_IGN);
     read_environment(&app);
     int status = options_parse(&app, argc - 1, argv + 1);

@@ -36,10 +36,13 @@ static const struct metric_info unknown = { "", "", false, 0, UNIT_NONE };
 
 const struct metric_info *metric_info(const char *name)
 {
-    if (!strncmp(name, "recall@", 7)) return &known[0];
-    if (!strncmp(name, "qps@", 4)) return &known[1];
+    if (!strncmp(name, "recall@", 7))
+        return &known[0];
+    if (!strncmp(name, "qps@", 4))
+        return &known[1];
     for (size_t i = 1; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].name, name)) return &known[i];
+        if (!strcmp(known[i].name, name))
+            return &known[i];
     return &unknown;
 }
 
@@ -124,7 +127,8 @@ void build_label(const json_t *cell, char *text, size_t bytes)
     for (char *part = strtok_r(point, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
         char name[128];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(part, "="), part);
-        if (strchr(part, '=') && json_object_get(json_object_get(cell, "knobs"), name)) continue;
+        if (strchr(part, '=') && json_object_get(json_object_get(cell, "knobs"), name))
+            continue;
         size_t used = strlen(kept);
         snprintf(kept + used, sizeof kept - used, "%s%s", used ? "," : "", part);
     }
@@ -136,7 +140,8 @@ json_t *result_variants(const json_t *result)
     json_t *cells = json_object_get(result, "cells");
     json_t *labels = json_object_get(json_object_get(result, "experiment"), "labels");
     json_t *seen = json_object(), *variants = json_array();
-    /* Cells stand in running order, which is shuffled: first by the config's labels, then whatever is left. */
+    /* Cells stand in running order, which is shuffled: first by the config's labels, then whatever
+     * is left. */
     for (size_t pass = 0; pass <= json_array_size(labels); pass++) {
         const char *label = json_string_value(json_array_get(labels, pass));
         size_t i;
@@ -145,7 +150,8 @@ json_t *result_variants(const json_t *result)
         {
             char key[300];
             cell_label(cell, key, sizeof key);
-            if (json_object_get(seen, key) || (label && strcmp(label, text_of(cell, "label")) != 0)) continue;
+            if (json_object_get(seen, key) || (label && strcmp(label, text_of(cell, "label")) != 0))
+                continue;
             json_object_set_new(seen, key, json_true());
             json_array_append(variants, cell);
         }
@@ -163,7 +169,8 @@ json_t *result_builds(const json_t *result)
     {
         char build[300];
         build_label(cell, build, sizeof build);
-        if (json_object_get(seen, build)) continue;
+        if (json_object_get(seen, build))
+            continue;
         json_object_set_new(seen, build, json_true());
         json_array_append(builds, cell);
     }

@@ -1,4 +1,5 @@
-/* metric.h - what is known of each metric name of a summary: how it is called on an axis, and its scale. */
+/* metric.h - what is known of each metric name of a summary: how it is called on an axis, and its
+ * scale. */
 #ifndef DRIFTLINE_METRIC_H
 #define DRIFTLINE_METRIC_H
 
@@ -9,7 +10,7 @@ struct metric_info {
     const char *name;  /* without /TAG; "recall@" stands for any k */
     const char *title; /* on an axis, with its unit */
     bool logarithmic;
-    int better;        /* +1: more is better, -1: less, 0: neither */
+    int better; /* +1: more is better, -1: less, 0: neither */
     enum { UNIT_NONE, UNIT_SECONDS, UNIT_NS, UNIT_BYTES } unit;
 };
 
@@ -28,13 +29,16 @@ void summary_index_init(struct summary_index *, const json_t *result);
 void summary_index_free(struct summary_index *);
 /* The summary's entry, or NULL. */
 const json_t *summary_find(const struct summary_index *, const char *label, const char *metric);
-double summary_median(const struct summary_index *, const char *label, const char *metric); /* NAN: absent */
+double summary_median(const struct summary_index *, const char *label,
+                      const char *metric); /* NAN: absent */
 
 /* LABEL[point] or LABEL of a cell. */
 void cell_label(const json_t *cell, char *text, size_t bytes);
-/* The label and what of the point is not a knob: what was built, whatever it was then asked with. */
+/* The label and what of the point is not a knob: what was built, whatever it was then asked with.
+ */
 void build_label(const json_t *cell, char *text, size_t bytes);
-/* First cell of each LABEL[point], in the config's order of methods. Borrowed references in a new array. */
+/* First cell of each LABEL[point], in the config's order of methods. Borrowed references in a new
+ * array. */
 json_t *result_variants(const json_t *result);
 /* First cell of each build. */
 json_t *result_builds(const json_t *result);

@@ -1,4 +1,5 @@
-/* options.c - the command line's options: one table for parsing, for --help and for "did you mean". */
+/* options.c - the command line's options: one table for parsing, for --help and for "did you mean".
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static int take_count(const char *text, size_t *out)
     char *end;
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
-    if (errno || end == text || *end || strchr(text, '-') || v == 0) return -1;
+    if (errno || end == text || *end || strchr(text, '-') || v == 0)
+        return -1;
     *out = (size_t)v;
     return 0;
 }
@@ -44,11 +46,15 @@ static int take_bytes(const char *text, uint64_t *out)
     static const char units[] = "KMGT";
     char *end;
     double v = strtod(text, &end);
-    if (end == text || !(v > 0)) return -1;
+    if (end == text || !(v > 0))
+        return -1;
     const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
-    if (*end && (!unit || end[1])) return -1;
-    for (const char *u = units; unit && u <= unit; u++) v *= 1024;
-    if (v > 1e18) return -1;
+    if (*end && (!unit || end[1]))
+        return -1;
+    for (const char *u = units; unit && u <= unit; u++)
+        v *= 1024;
+    if (v > 1e18)
+        return -1;
     *out = (uint64_t)v;
     return 0;
 }
@@ -56,12 +62,14 @@ static int take_bytes(const char *text, uint64_t *out)
 static int take_set(struct app *app, const char *text)
 {
     const char *equals = strchr(text, '=');
-    if (!equals || equals == text) return -1;
+    if (!equals || equals == text)
+        return -1;
     struct run_options *o = &app->options;
     o->sets = grown(o->sets, o->n_sets, sizeof *o->sets);
     char *key = strndup(text, (size_t)(equals - text));
     char *value = strdup(equals + 1);
-    if (!key || !value) return -1;
+    if (!key || !value)
+        return -1;
     o->sets[o->n_sets++] = (struct override){ key, value, false };
     return 0;
 }
@@ -151,20 +159,24 @@ static int take_fail_on_regression(struct app *app, const char *text)
 }
 
 static const struct flag flags[] = {
-    { "set", "KEY=VALUE", "change an experiment's field, an option() of the config, or METHOD.param", take_set },
+    { "set", "KEY=VALUE",
+      "change an experiment's field, an option() of the config, or METHOD.param", take_set },
     { "repeats", "N", "measure every method N times (config: repeats)", take_repeats },
-    { "quick", NULL, "one repeat, one seed, and what else the config does when `quick` is true", take_quick },
+    { "quick", NULL, "one repeat, one seed, and what else the config does when `quick` is true",
+      take_quick },
     { "only", "LABEL", "run only this label; may be given again", take_only },
     { "threads", "N", "threads a method may use (config: threads)", take_threads },
     { "seed", "N", "the experiment's seed (config: seed)", take_seed },
     { "out", "DIR", "write DIR/NAME/ instead of results/NAME/", take_out },
-    { "resume", NULL, "keep the finished cells of an interrupted run and go on from there", take_resume },
+    { "resume", NULL, "keep the finished cells of an interrupted run and go on from there",
+      take_resume },
     { "timeout", "S", "seconds a cell may take (config: timeout)", take_timeout },
     { "memory-limit", "B", "bytes a cell may hold, as 4G or 512M", take_memory },
     { "plugin", "SO", "load a method from a shared object; may be given again", take_plugin },
     { "no-plots", NULL, "write result.json, no figures and no report", take_no_plots },
     { "quiet", NULL, "no progress on stderr", take_quiet },
-    { "fail-on-regression", NULL, "compare: exit 1 when B is worse than A anywhere", take_fail_on_regression },
+    { "fail-on-regression", NULL, "compare: exit 1 when B is worse than A anywhere",
+      take_fail_on_regression },
 };
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 
@@ -181,20 +193,22 @@ void options_help(void)
 static const struct flag *flag_named(const char *name, size_t length)
 {
     for (size_t i = 0; i < N_FLAGS; i++)
-        if (strlen(flags[i].name) == length && !memcmp(flags[i].name, name, length)) return &flags[i];
+        if (strlen(flags[i].name) == length && !memcmp(flags[i].name, name, length))
+            return &flags[i];
     return NULL;
 }
 
 static int unknown_option(const struct app *app, const char *given, size_t length)
 {
     const char *names[N_FLAGS];
-    for (size_t i = 0; i < N_FLAGS; i++) names[i] = flags[i].name;
+    for (size_t i = 0; i < N_FLAGS; i++)
+        names[i] = flags[i].name;
     char name[64];
     snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), given);
     const char *near = error_near(name, names, N_FLAGS);
     struct error error = { 0 };
-    fail(&error, ERR_CONFIG, "there is no option --%s%s%s%s  (./harness help)", name, near ? "; did you mean --" : "",
-         near ? near : "", near ? "?" : "");
+    fail(&error, ERR_CONFIG, "there is no option --%s%s%s%s  (./harness help)", name,
+         near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
     app_error(app, &error);
     return EXIT_USAGE;
 }
@@ -206,7 +220,8 @@ static int parse_one(struct app *app, char **argv, int left, int *used)
     const char *equals = strchr(name, '=');
     size_t length = equals ? (size_t)(equals - name) : strlen(name);
     const struct flag *flag = flag_named(name, length);
-    if (!flag) return unknown_option(app, name, length);
+    if (!flag)
+        return unknown_option(app, name, length);
     const char *value = equals ? equals + 1 : NULL;
     *used = 1;
     if (flag->value && !value && left > 1) {
@@ -215,11 +230,13 @@ static int parse_one(struct app *app, char **argv, int left, int *used)
     }
     struct error error = { 0 };
     if (flag->value && !value)
-        fail(&error, ERR_CONFIG, "--%s needs a value: --%s %s", flag->name, flag->name, flag->value);
+        fail(&error, ERR_CONFIG, "--%s needs a value: --%s %s", flag->name, flag->name,
+             flag->value);
     else if (!flag->value && value)
         fail(&error, ERR_CONFIG, "--%s takes no value", flag->name);
     else if (flag->take(app, value))
-        fail(&error, ERR_CONFIG, "--%s %s: expected %s (%s)", flag->name, value, flag->value, flag->help);
+        fail(&error, ERR_CONFIG, "--%s %s: expected %s (%s)", flag->name, value, flag->value,
+             flag->help);
     else
         return EXIT_OK;
     app_error(app, &error);
@@ -239,7 +256,8 @@ int options_parse(struct app *app, int argc, char **argv)
             append(&app->arguments, &app->n_arguments, "version");
         } else if (!plain && !strncmp(argv[i], "--", 2)) {
             int status = parse_one(app, argv + i, argc - i, &used);
-            if (status) return status;
+            if (status)
+                return status;
         } else if (!plain && argv[i][0] == '-' && argv[i][1]) {
             return unknown_option(app, argv[i] + 1, strlen(argv[i] + 1));
         } else {

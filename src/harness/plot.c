@@ -1,4 +1,5 @@
-/* plot.c - draws figures: a CSV, a small gnuplot script that loads a template of plots/, and gnuplot. */
+/* plot.c - draws figures: a CSV, a small gnuplot script that loads a template of plots/, and
+ * gnuplot. */
 #define _GNU_SOURCE /* posix_spawn_file_actions_addchdir_np */
 #include "harness/plot.h"
 
@@ -31,7 +32,8 @@ static int text_begin(struct text *t, struct error *error)
     return t->out ? OK : fail(error, ERR_NO_MEMORY, "out of memory writing a figure");
 }
 
-static int text_write(struct text *t, const char *dir, const char *file, const char *extension, struct error *error)
+static int text_write(struct text *t, const char *dir, const char *file, const char *extension,
+                      struct error *error)
 {
     char path[4096];
     fclose(t->out);
@@ -49,7 +51,8 @@ static void csv_text(FILE *out, const char *text)
         return;
     }
     fputc('"', out);
-    for (; *text; text++) fprintf(out, *text == '"' ? "\"\"" : "%c", *text);
+    for (; *text; text++)
+        fprintf(out, *text == '"' ? "\"\"" : "%c", *text);
     fputc('"', out);
 }
 
@@ -62,15 +65,18 @@ static void csv_number(FILE *out, double value)
         fprintf(out, "%.9g", value);
 }
 
-/* In a Pareto figure: some other point of the panel is at least as good on both axes and better on one. */
+/* In a Pareto figure: some other point of the panel is at least as good on both axes and better on
+ * one. */
 static bool dominated(const struct figure *f, size_t i)
 {
     int x_better = metric_info(f->x_name)->better, y_better = metric_info(f->y_name)->better;
     const struct plot_point *p = &f->points[i];
     for (size_t j = 0; j < f->n; j++) {
         const struct plot_point *q = &f->points[j];
-        double dx = (q->x - p->x) * (x_better ? x_better : 1), dy = (q->y - p->y) * (y_better ? y_better : 1);
-        if (!strcmp(p->panel, q->panel) && dx >= 0 && dy >= 0 && dx + dy > 0) return true;
+        double dx = (q->x - p->x) * (x_better ? x_better : 1),
+               dy = (q->y - p->y) * (y_better ? y_better : 1);
+        if (!strcmp(p->panel, q->panel) && dx >= 0 && dy >= 0 && dx + dy > 0)
+            return true;
     }
     return false;
 }
@@ -81,7 +87,8 @@ static json_t *distinct(const struct figure *f, size_t column_offset)
     json_t *seen = json_object(), *list = json_array();
     for (size_t i = 0; i < f->n; i++) {
         const char *value = *(char *const *)((const char *)&f->points[i] + column_offset);
-        if (json_object_get(seen, value)) continue;
+        if (json_object_get(seen, value))
+            continue;
         json_object_set_new(seen, value, json_true());
         json_array_append_new(list, json_string(value));
     }
@@ -92,7 +99,8 @@ static json_t *distinct(const struct figure *f, size_t column_offset)
 static size_t place_in(const json_t *list, const char *value)
 {
     for (size_t i = 0; i < json_array_size(list); i++)
-        if (!strcmp(json_string_value(json_array_get(list, i)), value)) return i + 1;
+        if (!strcmp(json_string_value(json_array_get(list, i)), value))
+            return i + 1;
     return 0;
 }
 
@@ -101,11 +109,13 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
 {
     struct text t;
     int rc = text_begin(&t, error);
-    if (rc) return rc;
+    if (rc)
+        return rc;
     bool heat = !strcmp(f->kind, "heatmap"), pareto = !strcmp(f->kind, "pareto");
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
-    fprintf(t.out, "panel_number,series_number,x,y,%s,y_high,dominated,panel,series,x_label,point\n",
+    fprintf(t.out,
+            "panel_number,series_number,x,y,%s,y_high,dominated,panel,series,x_label,point\n",
             heat ? "value" : "y_low");
     for (size_t i = 0; i < f->n; i++) {
         const struct plot_point *p = &f->points[i];
@@ -126,12 +136,14 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     return text_write(&t, dir, f->file, "csv", error);
 }
 
-/* A gnuplot string in double quotes; enhanced text is off, so only the quotes and backslashes matter. */
+/* A gnuplot string in double quotes; enhanced text is off, so only the quotes and backslashes
+ * matter. */
 static void gp_text(FILE *out, const char *text)
 {
     fputc('"', out);
     for (; *text; text++) {
-        if (*text == '"' || *text == '\\') fputc('\\', out);
+        if (*text == '"' || *text == '\\')
+            fputc('\\', out);
         fputc(*text == '\n' ? ' ' : *text, out);
     }
     fputc('"', out);
@@ -141,7 +153,8 @@ static void gp_array(FILE *out, const char *name, const json_t *texts)
 {
     size_t n = json_array_size(texts);
     fprintf(out, "array %s[%zu]\n", name, n ? n : 1);
-    if (!n) fprintf(out, "%s[1] = \"\"\n", name);
+    if (!n)
+        fprintf(out, "%s[1] = \"\"\n", name);
     for (size_t i = 0; i < n; i++) {
         fprintf(out, "%s[%zu] = ", name, i + 1);
         gp_text(out, json_string_value(json_array_get(texts, i)));
@@ -149,7 +162,8 @@ static void gp_array(FILE *out, const char *name, const json_t *texts)
     }
 }
 
-/* Colours and marks belong to a label for all figures of a result: its place among the config's methods. */
+/* Colours and marks belong to a label for all figures of a result: its place among the config's
+ * methods. */
 static size_t style_of(const json_t *result, const char *series, size_t otherwise)
 {
     json_t *labels = json_object_get(json_object_get(result, "experiment"), "labels");
@@ -158,8 +172,10 @@ static size_t style_of(const json_t *result, const char *series, size_t otherwis
     json_array_foreach(labels, i, label)
     {
         size_t length = json_string_length(label);
-        if (length <= longest || strncmp(series, json_string_value(label), length) != 0) continue;
-        if (series[length] != '\0' && !strchr("[ ,", series[length])) continue;
+        if (length <= longest || strncmp(series, json_string_value(label), length) != 0)
+            continue;
+        if (series[length] != '\0' && !strchr("[ ,", series[length]))
+            continue;
         best = i;
         longest = length;
     }
@@ -178,16 +194,18 @@ static void gp_styles(FILE *out, const json_t *result, const json_t *series)
 static const char *axis_title(const char *name)
 {
     const struct metric_info *info = metric_info(name);
-    if (!strncmp(name, "recall@", 7) || !*info->title) return name;
+    if (!strncmp(name, "recall@", 7) || !*info->title)
+        return name;
     return info->title;
 }
 
-static int write_script(const struct figure *f, const json_t *result, const char *dir, const char *root,
-                        struct error *error)
+static int write_script(const struct figure *f, const json_t *result, const char *dir,
+                        const char *root, struct error *error)
 {
     struct text t;
     int rc = text_begin(&t, error);
-    if (rc) return rc;
+    if (rc)
+        return rc;
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
@@ -227,7 +245,8 @@ static int run_gnuplot(const char *dir, const char *file, struct error *error)
     char *const arguments[] = { (char[]){ "gnuplot" }, script, NULL };
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC,
+                                     0666);
     posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
     posix_spawn_file_actions_addchdir_np(&actions, dir);
     pid_t pid;
@@ -235,10 +254,12 @@ static int run_gnuplot(const char *dir, const char *file, struct error *error)
     posix_spawn_file_actions_destroy(&actions);
     if (rc) {
         unlink(log);
-        return fail(error, ERR_NOT_FOUND, "cannot run gnuplot: %s; `make deps` installs it, --no-plots goes without",
+        return fail(error, ERR_NOT_FOUND,
+                    "cannot run gnuplot: %s; `make deps` installs it, --no-plots goes without",
                     strerror(rc));
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         unlink(log);
         return OK;
@@ -246,8 +267,8 @@ static int run_gnuplot(const char *dir, const char *file, struct error *error)
     return fail(error, ERR_IO, "gnuplot failed on %s/%s.gp; what it said is in %s", dir, file, log);
 }
 
-static int draw(const json_t *result, const json_t *spec, size_t number, const char *dir, const char *root,
-                json_t *files, struct error *error)
+static int draw(const json_t *result, const json_t *spec, size_t number, const char *dir,
+                const char *root, json_t *files, struct error *error)
 {
     struct figure f;
     int rc = figure_gather(&f, result, spec, error);
@@ -258,10 +279,13 @@ static int draw(const json_t *result, const json_t *spec, size_t number, const c
     f.file = strdup(file);
     if (!rc && f.n) {
         rc = write_csv(&f, dir, error);
-        if (!rc) rc = write_script(&f, result, dir, root, error);
-        if (!rc) rc = run_gnuplot(dir, file, error);
+        if (!rc)
+            rc = write_script(&f, result, dir, root, error);
+        if (!rc)
+            rc = run_gnuplot(dir, file, error);
         snprintf(svg, sizeof svg, "%s.svg", file);
-        if (!rc) json_array_append_new(files, json_string(svg));
+        if (!rc)
+            json_array_append_new(files, json_string(svg));
     }
     figure_free(&f);
     return rc;
@@ -273,12 +297,14 @@ int plot_result(const char *dir, const char *root, struct error *error)
     json_t *result = NULL;
     snprintf(path, sizeof path, "%s/result.json", dir);
     int rc = result_load(path, &result, error);
-    if (rc) return rc;
+    if (rc)
+        return rc;
     json_t *specs = figure_specs(result), *files = json_array();
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(result, json_array_get(specs, i), i + 1, dir, root, files, error);
     json_object_set_new(result, "figures", files);
-    if (!rc) rc = result_save(result, dir, error);
+    if (!rc)
+        rc = result_save(result, dir, error);
     json_decref(specs);
     json_decref(result);
     return rc;

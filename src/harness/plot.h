@@ -1,7 +1,7 @@
 /* plot.h - result.json -> figures. Reads the file, so that old results redraw.
  *
- * Each figure is a CSV with every data point, and a drawing of it by gnuplot in SVG, PNG and PDF from one template of
- * plots/. Columns of the CSV: see plot.c, write_csv().
+ * Each figure is a CSV with every data point, and a drawing of it by gnuplot in SVG, PNG and PDF
+ * from one template of plots/. Columns of the CSV: see plot.c, write_csv().
  */
 #ifndef DRIFTLINE_PLOT_H
 #define DRIFTLINE_PLOT_H
@@ -10,7 +10,8 @@
 
 #include "core/error.h"
 
-/* Draws all figures of dir/result.json into dir and records their names in its "figures". root: for plots/. */
+/* Draws all figures of dir/result.json into dir and records their names in its "figures". root: for
+ * plots/. */
 int plot_result(const char *dir, const char *root, struct error *);
 
 /* One drawn point of a figure; NAN where a column does not apply. */
@@ -26,7 +27,8 @@ struct figure {
 
 /* The points a figure specification { kind, x, y, group, where, title } asks of a result. */
 int figure_gather(struct figure *, const json_t *result, const json_t *spec, struct error *);
-/* The specifications of a result: its config's, or sensible ones for the operations present. New reference. */
+/* The specifications of a result: its config's, or sensible ones for the operations present. New
+ * reference. */
 json_t *figure_specs(const json_t *result);
 void figure_free(struct figure *);
 int figure_add(struct figure *, const char *panel, const char *series, const char *point, double x,

@@ -15,7 +15,8 @@ static double now_s(void)
 
 static void clear_line(const struct progress *p)
 {
-    if (p->terminal && !p->quiet) fputs("\r\033[K", stderr);
+    if (p->terminal && !p->quiet)
+        fputs("\r\033[K", stderr);
 }
 
 static void bar(const struct progress *p, double share, const char *text)
@@ -23,11 +24,13 @@ static void bar(const struct progress *p, double share, const char *text)
     enum { WIDTH = 24 };
     char cells[WIDTH + 1];
     int full = (int)(share * WIDTH + 0.5);
-    for (int i = 0; i < WIDTH; i++) cells[i] = i < full ? '#' : '.';
+    for (int i = 0; i < WIDTH; i++)
+        cells[i] = i < full ? '#' : '.';
     cells[WIDTH] = '\0';
     double gone = now_s() - p->phase_s;
     char eta[32] = "";
-    if (share > 0.02 && share < 1) snprintf(eta, sizeof eta, "  %.0f s left", gone / share - gone);
+    if (share > 0.02 && share < 1)
+        snprintf(eta, sizeof eta, "  %.0f s left", gone / share - gone);
     fprintf(stderr, "\r\033[K[%s] %3.0f %%%s  %.90s", cells, 100 * share, eta, text);
     fflush(stderr);
 }
@@ -40,7 +43,8 @@ void progress_begin(struct progress *p, bool quiet, bool terminal, size_t cells)
 
 void progress_note(struct progress *p, const char *format, ...)
 {
-    if (p->quiet) return;
+    if (p->quiet)
+        return;
     clear_line(p);
     va_list arguments;
     va_start(arguments, format);
@@ -51,7 +55,8 @@ void progress_note(struct progress *p, const char *format, ...)
 
 void progress_share(struct progress *p, const char *what, double share)
 {
-    if (p->quiet) return;
+    if (p->quiet)
+        return;
     if (strncmp(p->what, what, sizeof p->what - 1) != 0) {
         snprintf(p->what, sizeof p->what, "%s", what);
         p->phase_s = now_s();
@@ -67,25 +72,30 @@ void progress_share(struct progress *p, const char *what, double share)
 
 void progress_cell(struct progress *p, const char *label, size_t repeat, const char *step)
 {
-    if (p->quiet || !p->terminal) return;
+    if (p->quiet || !p->terminal)
+        return;
     if (p->finished == 0 && strcmp(p->what, "cells") != 0) {
         snprintf(p->what, sizeof p->what, "cells");
         p->phase_s = now_s();
     }
     char text[200];
-    snprintf(text, sizeof text, "%zu/%zu  %s, repeat %zu: %s", p->finished + 1, p->cells, label, repeat + 1, step);
+    snprintf(text, sizeof text, "%zu/%zu  %s, repeat %zu: %s", p->finished + 1, p->cells, label,
+             repeat + 1, step);
     bar(p, (double)p->finished / (double)p->cells, text);
 }
 
-void progress_cell_done(struct progress *p, const char *label, size_t repeat, const char *status, double seconds)
+void progress_cell_done(struct progress *p, const char *label, size_t repeat, const char *status,
+                        double seconds)
 {
     p->finished++;
-    if (p->quiet) return;
+    if (p->quiet)
+        return;
     bool bad = strcmp(status, "ok") != 0 && strcmp(status, "kept") != 0;
-    if (p->terminal && !bad) return;
+    if (p->terminal && !bad)
+        return;
     clear_line(p);
-    fprintf(stderr, "%zu/%zu  %s, repeat %zu: %s  (%.1f s)\n", p->finished, p->cells, label, repeat + 1, status,
-            seconds);
+    fprintf(stderr, "%zu/%zu  %s, repeat %zu: %s  (%.1f s)\n", p->finished, p->cells, label,
+            repeat + 1, status, seconds);
 }
 
 void progress_end(struct progress *p)

@@ -1,4 +1,5 @@
-/* progress.h - what a person sees on stderr while cells run: a bar with an ETA on a terminal, plain lines otherwise. */
+/* progress.h - what a person sees on stderr while cells run: a bar with an ETA on a terminal, plain
+ * lines otherwise. */
 #ifndef DRIFTLINE_PROGRESS_H
 #define DRIFTLINE_PROGRESS_H
 
@@ -8,18 +9,20 @@
 struct progress {
     bool quiet, terminal;
     size_t cells, finished;
-    double began_s, phase_s;  /* monotonic seconds */
-    double said;              /* share last printed on a plain line */
+    double began_s, phase_s; /* monotonic seconds */
+    double said;             /* share last printed on a plain line */
     char what[160];
 };
 
 void progress_begin(struct progress *, bool quiet, bool terminal, size_t cells);
 /* One line of its own: "truth: exact neighbours of 1 000 queries". */
-void progress_note(struct progress *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void progress_note(struct progress *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Inside a phase before the cells: share 0 .. 1. */
 void progress_share(struct progress *, const char *what, double share);
 void progress_cell(struct progress *, const char *label, size_t repeat, const char *step);
-void progress_cell_done(struct progress *, const char *label, size_t repeat, const char *status, double seconds);
+void progress_cell_done(struct progress *, const char *label, size_t repeat, const char *status,
+                        double seconds);
 void progress_end(struct progress *);
 
 #endif

@@ -14,18 +14,25 @@
 static const char head[] =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<style>\n"
-    ":root{--ink:#1a1a1a;--soft:#5c5c5c;--line:#d8d8d8;--page:#fdfdfc;--card:#fff;--good:#00704a;--bad:#b03a00}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e8e6e3;--soft:#a5a19b;--line:#3b3b3b;--page:#161616;"
+    ":root{--ink:#1a1a1a;--soft:#5c5c5c;--line:#d8d8d8;--page:#fdfdfc;--card:#fff;--good:#00704a;--"
+    "bad:#b03a00}\n"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e8e6e3;--soft:#a5a19b;--line:#3b3b3b;--page:#"
+    "161616;"
     "--card:#1f1f1f;--good:#4fc08d;--bad:#ff9b66}}\n"
-    "body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:72rem;"
+    "body{font:15px/1.5 "
+    "system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:72rem;"
     "margin:2rem auto;padding:0 1rem}\n"
     "h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem}\n"
     ".soft{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.87rem}\n"
-    "th,td{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\n"
-    "th:first-child,td:first-child,td.text,th.text{text-align:left}td.wrap{white-space:normal;text-align:left}\n"
+    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-"
+    "size:.87rem}\n"
+    "th,td{padding:.25rem .7rem;border-bottom:1px solid "
+    "var(--line);text-align:right;white-space:nowrap}\n"
+    "th:first-child,td:first-child,td.text,th.text{text-align:left}td.wrap{white-space:normal;text-"
+    "align:left}\n"
     "thead th{cursor:pointer;position:sticky;top:0;background:var(--page)}\n"
-    "figure{margin:1.2rem 0;padding:.6rem;background:#fff;border:1px solid var(--line);border-radius:6px;"
+    "figure{margin:1.2rem 0;padding:.6rem;background:#fff;border:1px solid "
+    "var(--line);border-radius:6px;"
     "overflow-x:auto}figure svg{max-width:100%;height:auto}\n"
     "code{font-size:.9em}details{margin-top:1rem}td small{color:var(--soft)}\n"
     "</style>\n";
@@ -33,9 +40,13 @@ static const char head[] =
 static const char tail[] =
     "<script>\n"
     "for(const th of document.querySelectorAll('thead th'))th.addEventListener('click',()=>{\n"
-    " const body=th.closest('table').tBodies[0],i=[...th.parentNode.children].indexOf(th),up=th.dataset.up!=='1';\n"
-    " th.dataset.up=up?'1':'0';const key=r=>{const c=r.cells[i],v=c.dataset.v;return v===undefined?c.textContent:+v};\n"
-    " [...body.rows].sort((a,b)=>{const x=key(a),y=key(b);const d=typeof x==='number'&&typeof y==='number'?x-y:"
+    " const "
+    "body=th.closest('table').tBodies[0],i=[...th.parentNode.children].indexOf(th),up=th.dataset."
+    "up!=='1';\n"
+    " th.dataset.up=up?'1':'0';const key=r=>{const c=r.cells[i],v=c.dataset.v;return "
+    "v===undefined?c.textContent:+v};\n"
+    " [...body.rows].sort((a,b)=>{const x=key(a),y=key(b);const d=typeof x==='number'&&typeof "
+    "y==='number'?x-y:"
     "String(x).localeCompare(String(y));return up?d:-d}).forEach(r=>body.append(r))});\n"
     "</script></body></html>\n";
 
@@ -47,12 +58,13 @@ static const char *text_of(const json_t *object, const char *name)
 
 static void escape(FILE *out, const char *text)
 {
-    for (; *text; text++) switch (*text) {
-        case '<': fputs("&lt;", out); break;
-        case '>': fputs("&gt;", out); break;
-        case '&': fputs("&amp;", out); break;
-        case '"': fputs("&quot;", out); break;
-        default: fputc(*text, out);
+    for (; *text; text++)
+        switch (*text) {
+            case '<': fputs("&lt;", out); break;
+            case '>': fputs("&gt;", out); break;
+            case '&': fputs("&amp;", out); break;
+            case '"': fputs("&quot;", out); break;
+            default: fputc(*text, out);
         }
 }
 
@@ -76,12 +88,13 @@ static void cell_value(FILE *out, const struct metric_info *info, const json_t *
     metric_text(info, json_number_value(json_object_get(entry, "low")), low, sizeof low);
     metric_text(info, json_number_value(json_object_get(entry, "high")), high, sizeof high);
     fprintf(out, "<td data-v=\"%.9g\">%s", json_number_value(median), value);
-    if (strcmp(low, high) != 0) fprintf(out, " <small>%s … %s</small>", low, high);
+    if (strcmp(low, high) != 0)
+        fprintf(out, " <small>%s … %s</small>", low, high);
     fputs("</td>", out);
 }
 
-static void value_table(FILE *out, const json_t *result, const struct summary_index *index, enum column_group group,
-                        const char *title)
+static void value_table(FILE *out, const json_t *result, const struct summary_index *index,
+                        enum column_group group, const char *title)
 {
     bool by_build = group == COLUMNS_ALL_UPDATES;
     json_t *columns = report_columns(result, group);
@@ -101,7 +114,8 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
         {
             char label[300], name[64], tag[128];
             cell_label(cell, label, sizeof label);
-            if (!report_has_any(index, label, columns)) continue;
+            if (!report_has_any(index, label, columns))
+                continue;
             fputs("<tr>", out);
             char shown[300];
             (by_build ? build_label : cell_label)(cell, shown, sizeof shown);
@@ -109,7 +123,8 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
             json_array_foreach(columns, c, column)
             {
                 metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
-                cell_value(out, metric_info(name), summary_find(index, label, json_string_value(column)));
+                cell_value(out, metric_info(name),
+                           summary_find(index, label, json_string_value(column)));
             }
             fputs("</tr>\n", out);
         }
@@ -122,9 +137,12 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
 static void claims_section(FILE *out, const json_t *result)
 {
     const json_t *claims = json_object_get(result, "claims");
-    if (!json_array_size(claims)) return;
-    fputs("<h2>The source's claims</h2><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
-          "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n", out);
+    if (!json_array_size(claims))
+        return;
+    fputs("<h2>The source's claims</h2><div class=\"wide\"><table><thead><tr><th "
+          "class=\"text\">claim</th>"
+          "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n",
+          out);
     size_t i;
     json_t *claim, *value;
     json_array_foreach(claims, i, claim)
@@ -143,7 +161,8 @@ static void claims_section(FILE *out, const json_t *result)
         json_object_foreach(json_object_get(claim, "values"), key, value)
         {
             char number[64];
-            number_text(json_is_number(value) ? json_number_value(value) : NAN, number, sizeof number);
+            number_text(json_is_number(value) ? json_number_value(value) : NAN, number,
+                        sizeof number);
             escape(out, key);
             fprintf(out, " = %s<br>", number);
         }
@@ -156,10 +175,14 @@ static void claims_section(FILE *out, const json_t *result)
 static void paper_section(FILE *out, const json_t *result)
 {
     const json_t *paper = json_object_get(result, "paper");
-    if (!json_array_size(paper)) return;
-    fputs("<h2>Published and measured</h2><p class=\"soft\">Recalls compare across machines; times do not, their ratios "
-          "do.</p><div class=\"wide\"><table><thead><tr><th>method</th><th class=\"text\">metric</th><th>published</th>"
-          "<th>measured</th><th>measured / published</th></tr></thead><tbody>\n", out);
+    if (!json_array_size(paper))
+        return;
+    fputs("<h2>Published and measured</h2><p class=\"soft\">Recalls compare across machines; times "
+          "do not, their ratios "
+          "do.</p><div class=\"wide\"><table><thead><tr><th>method</th><th "
+          "class=\"text\">metric</th><th>published</th>"
+          "<th>measured</th><th>measured / published</th></tr></thead><tbody>\n",
+          out);
     size_t i;
     json_t *row;
     json_array_foreach(paper, i, row)
@@ -174,8 +197,8 @@ static void paper_section(FILE *out, const json_t *result)
         fputs("<tr>", out);
         cell_text(out, text_of(row, "label"), "text");
         cell_text(out, text_of(row, "metric"), "text");
-        fprintf(out, "<td data-v=\"%.9g\">%s</td><td data-v=\"%.9g\">%s</td><td>", p, published, isnan(m) ? 0 : m,
-                measured);
+        fprintf(out, "<td data-v=\"%.9g\">%s</td><td data-v=\"%.9g\">%s</td><td>", p, published,
+                isnan(m) ? 0 : m, measured);
         if (isnan(m) || p == 0)
             fputs("-", out);
         else
@@ -189,13 +212,15 @@ static void paper_section(FILE *out, const json_t *result)
 static void inline_svg(FILE *out, const char *path)
 {
     FILE *in = fopen(path, "rb");
-    if (!in) return;
+    if (!in)
+        return;
     char line[65536];
     bool inside = false;
     fputs("<figure>", out);
     while (fgets(line, sizeof line, in)) {
         const char *from = inside ? line : strstr(line, "<svg");
-        if (!from) continue;
+        if (!from)
+            continue;
         inside = true;
         fputs(from, out);
     }
@@ -206,8 +231,11 @@ static void inline_svg(FILE *out, const char *path)
 static void figures_section(FILE *out, const json_t *result, const char *dir)
 {
     const json_t *figures = json_object_get(result, "figures");
-    if (!json_array_size(figures)) return;
-    fputs("<h2>Figures</h2><p class=\"soft\">Each also as PNG and PDF, its points as CSV, beside this file.</p>\n", out);
+    if (!json_array_size(figures))
+        return;
+    fputs("<h2>Figures</h2><p class=\"soft\">Each also as PNG and PDF, its points as CSV, beside "
+          "this file.</p>\n",
+          out);
     size_t i;
     json_t *name;
     json_array_foreach(figures, i, name)
@@ -225,19 +253,23 @@ static void failures_section(FILE *out, const json_t *result)
     json_t *cell;
     json_array_foreach(json_object_get(result, "cells"), i, cell)
     {
-        if (!strcmp(text_of(cell, "status"), "ok")) continue;
-        if (!any) fputs("<h2>Cells that did not finish</h2><ul>\n", out);
+        if (!strcmp(text_of(cell, "status"), "ok"))
+            continue;
+        if (!any)
+            fputs("<h2>Cells that did not finish</h2><ul>\n", out);
         any = true;
         char label[300];
         cell_label(cell, label, sizeof label);
         fputs("<li>", out);
         escape(out, label);
         fprintf(out, ", repeat %d: <b class=\"bad\">%s</b> ",
-                (int)json_integer_value(json_object_get(cell, "repeat")) + 1, text_of(cell, "status"));
+                (int)json_integer_value(json_object_get(cell, "repeat")) + 1,
+                text_of(cell, "status"));
         escape(out, text_of(cell, "error"));
         fputs("</li>\n", out);
     }
-    if (any) fputs("</ul>\n", out);
+    if (any)
+        fputs("</ul>\n", out);
 }
 
 static void json_rows(FILE *out, const json_t *object, const char *prefix)
@@ -252,7 +284,8 @@ static void json_rows(FILE *out, const json_t *object, const char *prefix)
             json_rows(out, value, name);
             continue;
         }
-        char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *text =
+            json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         fputs("<tr>", out);
         cell_text(out, name, "text");
         cell_text(out, text ? text : json_string_value(value), "wrap");
@@ -272,7 +305,9 @@ static void conditions_section(FILE *out, const json_t *result)
         escape(out, json_string_value(warning));
         fputs("</p>\n", out);
     }
-    fputs("<details><summary>Experiment, data, machine and build</summary><div class=\"wide\"><table><tbody>\n", out);
+    fputs("<details><summary>Experiment, data, machine and build</summary><div "
+          "class=\"wide\"><table><tbody>\n",
+          out);
     json_rows(out, json_object_get(result, "experiment"), "experiment");
     json_t *dataset;
     json_array_foreach(json_object_get(result, "datasets"), i, dataset)
@@ -289,10 +324,12 @@ static void one_result(FILE *out, const json_t *result, const char *dir)
 {
     const json_t *experiment = json_object_get(result, "experiment");
     fputs("<h1>", out);
-    escape(out, *text_of(experiment, "title") ? text_of(experiment, "title") : text_of(experiment, "name"));
+    escape(out, *text_of(experiment, "title") ? text_of(experiment, "title")
+                                              : text_of(experiment, "name"));
     fputs("</h1><p class=\"soft\">", out);
     escape(out, text_of(experiment, "config"));
-    fprintf(out, " · seed %d · %d repeats · k = %d</p>\n", (int)json_integer_value(json_object_get(experiment, "seed")),
+    fprintf(out, " · seed %d · %d repeats · k = %d</p>\n",
+            (int)json_integer_value(json_object_get(experiment, "seed")),
             (int)json_integer_value(json_object_get(experiment, "repeats")),
             (int)json_integer_value(json_object_get(experiment, "k")));
     struct summary_index index;
@@ -307,12 +344,14 @@ static void one_result(FILE *out, const json_t *result, const char *dir)
     summary_index_free(&index);
 }
 
-int report_write_many(const char *const *dirs, size_t n, const char *title, const char *path, struct error *error)
+int report_write_many(const char *const *dirs, size_t n, const char *title, const char *path,
+                      struct error *error)
 {
     char *page = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&page, &bytes);
-    if (!out) return fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
+    if (!out)
+        return fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
     fputs(head, out);
     fputs("<title>", out);
     escape(out, title);
@@ -323,12 +362,14 @@ int report_write_many(const char *const *dirs, size_t n, const char *title, cons
         json_t *result = NULL;
         snprintf(file, sizeof file, "%s/result.json", dirs[i]);
         rc = result_load(file, &result, error);
-        if (!rc) one_result(out, result, dirs[i]);
+        if (!rc)
+            one_result(out, result, dirs[i]);
         json_decref(result);
     }
     fputs(tail, out);
     fclose(out);
-    if (!rc) rc = result_write_file(path, page, bytes, error);
+    if (!rc)
+        rc = result_write_file(path, page, bytes, error);
     free(page);
     return rc;
 }

@@ -7,11 +7,13 @@
 
 #include "core/error.h"
 
-/* The tables printed after a run: a row a label, the search metrics, then updates; claims; published beside measured. */
+/* The tables printed after a run: a row a label, the search metrics, then updates; claims;
+ * published beside measured. */
 void report_summary(const json_t *result, FILE *out);
 /* dir/report.html out of dir/result.json and the SVGs beside it: one file, no network. */
 int report_write(const char *dir, struct error *);
 /* One page for several results, as `reproduce` makes. */
-int report_write_many(const char *const *dirs, size_t n, const char *title, const char *path, struct error *);
+int report_write_many(const char *const *dirs, size_t n, const char *title, const char *path,
+                      struct error *);
 
 #endif

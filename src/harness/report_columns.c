@@ -10,11 +10,14 @@ enum { MOST_TAGS_ON_SCREEN = 4 };
 
 static const char *const queries[] = { "recall@", "qps", "distances", "range_recall", NULL };
 static const char *const updates[] = { "seconds", "index_bytes", NULL };
-static const char *const all_queries[] = { "recall@",   "qps",       "single_qps",  "p50_ns", "p99_ns", "p999_ns",
-                                           "distances", "estimates", "bytes_read",  "range_recall",
-                                           "range_precision", "wrong_ids", NULL };
-static const char *const all_updates[] = { "seconds", "per_second", "ns_each",    "p50_ns", "p99_ns",
-                                           "index_bytes", "rss_bytes", "disk_bytes", NULL };
+static const char *const all_queries[] = {
+    "recall@",         "qps",       "single_qps", "p50_ns",     "p99_ns",
+    "p999_ns",         "distances", "estimates",  "bytes_read", "range_recall",
+    "range_precision", "wrong_ids", NULL
+};
+static const char *const all_updates[] = { "seconds",   "per_second", "ns_each",
+                                           "p50_ns",    "p99_ns",     "index_bytes",
+                                           "rss_bytes", "disk_bytes", NULL };
 
 static const struct {
     const char *const *metrics;
@@ -38,13 +41,17 @@ static json_t *tags_of(const json_t *result, bool is_query)
         {
             const char *op = json_string_value(json_object_get(step, "op"));
             const char *tag = json_string_value(json_object_get(step, "tag"));
-            if (!op || (!strcmp(op, "search") || !strcmp(op, "range")) != is_query) continue;
-            if (!tag) tag = op;
-            if (json_object_get(seen, tag)) continue;
+            if (!op || (!strcmp(op, "search") || !strcmp(op, "range")) != is_query)
+                continue;
+            if (!tag)
+                tag = op;
+            if (json_object_get(seen, tag))
+                continue;
             json_object_set_new(seen, tag, json_true());
             json_array_append_new(tags, json_string(tag));
         }
-        if (json_array_size(tags)) break; /* every cell runs the same operations */
+        if (json_array_size(tags))
+            break; /* every cell runs the same operations */
     }
     json_decref(seen);
     return tags;
@@ -55,20 +62,23 @@ json_t *report_columns(const json_t *result, enum column_group group)
     json_t *columns = json_array(), *present = json_object();
     size_t i, t;
     json_t *entry, *tag;
-    json_array_foreach(json_object_get(result, "summary"), i, entry)
-        json_object_set_new(present, json_string_value(json_object_get(entry, "metric")), json_true());
+    json_array_foreach(json_object_get(result, "summary"), i, entry) json_object_set_new(
+        present, json_string_value(json_object_get(entry, "metric")), json_true());
     json_t *tags = tags_of(result, groups[group].is_query);
     json_array_foreach(tags, t, tag)
     {
-        if (groups[group].on_screen && t == MOST_TAGS_ON_SCREEN) break;
+        if (groups[group].on_screen && t == MOST_TAGS_ON_SCREEN)
+            break;
         for (const char *const *m = groups[group].metrics; *m; m++) {
             char metric[200];
-            int k = (int)json_integer_value(json_object_get(json_object_get(result, "experiment"), "k"));
+            int k = (int)json_integer_value(
+                json_object_get(json_object_get(result, "experiment"), "k"));
             if (!strcmp(*m, "recall@"))
                 snprintf(metric, sizeof metric, "recall@%d/%s", k, json_string_value(tag));
             else
                 snprintf(metric, sizeof metric, "%s/%s", *m, json_string_value(tag));
-            if (json_object_get(present, metric)) json_array_append_new(columns, json_string(metric));
+            if (json_object_get(present, metric))
+                json_array_append_new(columns, json_string(metric));
         }
     }
     json_decref(tags);
@@ -80,7 +90,8 @@ bool report_has_any(const struct summary_index *index, const char *label, const 
 {
     size_t c;
     json_t *column;
-    json_array_foreach(columns, c, column)
-        if (!isnan(summary_median(index, label, json_string_value(column)))) return true;
+    json_array_foreach(
+        columns, c,
+        column) if (!isnan(summary_median(index, label, json_string_value(column)))) return true;
     return false;
 }

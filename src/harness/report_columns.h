@@ -8,13 +8,14 @@
 #include "harness/metric.h"
 
 enum column_group {
-    COLUMNS_QUERIES, /* recall, throughput, work of each query set */
-    COLUMNS_UPDATES, /* time and memory of each change */
+    COLUMNS_QUERIES,     /* recall, throughput, work of each query set */
+    COLUMNS_UPDATES,     /* time and memory of each change */
     COLUMNS_ALL_QUERIES, /* with latencies, for the page */
     COLUMNS_ALL_UPDATES,
 };
 
-/* "recall@10/mnist", "qps/mnist" ... of the metrics the result has, tag by tag. New array of strings. */
+/* "recall@10/mnist", "qps/mnist" ... of the metrics the result has, tag by tag. New array of
+ * strings. */
 json_t *report_columns(const json_t *result, enum column_group);
 bool report_has_any(const struct summary_index *, const char *label, const json_t *columns);
 

@@ -14,10 +14,11 @@ static const char *text_of(const json_t *object, const char *name)
     return text ? text : "";
 }
 
-static void print_values(const json_t *result, const struct summary_index *index, const json_t *columns, bool by_build,
-                         FILE *out)
+static void print_values(const json_t *result, const struct summary_index *index,
+                         const json_t *columns, bool by_build, FILE *out)
 {
-    if (!json_array_size(columns)) return;
+    if (!json_array_size(columns))
+        return;
     json_t *variants = by_build ? result_builds(result) : result_variants(result);
     struct table table;
     table_init(&table, json_array_size(columns) + 1);
@@ -29,7 +30,8 @@ static void print_values(const json_t *result, const struct summary_index *index
     {
         char label[300];
         cell_label(cell, label, sizeof label);
-        if (!report_has_any(index, label, columns)) continue;
+        if (!report_has_any(index, label, columns))
+            continue;
         char shown[300];
         (by_build ? build_label : cell_label)(cell, shown, sizeof shown);
         table_add(&table, "%s", shown);
@@ -37,7 +39,8 @@ static void print_values(const json_t *result, const struct summary_index *index
         {
             char text[64], name[64], tag[128];
             metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
-            metric_text(metric_info(name), summary_median(index, label, json_string_value(column)), text, sizeof text);
+            metric_text(metric_info(name), summary_median(index, label, json_string_value(column)),
+                        text, sizeof text);
             table_add(&table, "%s", text);
         }
     }
@@ -57,11 +60,13 @@ static void print_failures(const json_t *result, FILE *out)
     json_array_foreach(json_object_get(result, "cells"), i, cell)
     {
         const char *status = text_of(cell, "status");
-        if (!strcmp(status, "ok")) continue;
+        if (!strcmp(status, "ok"))
+            continue;
         char label[300];
         cell_label(cell, label, sizeof label);
         fprintf(out, "%s%s, repeat %d: %s: %s\n", any ? "" : "\n", label,
-                (int)json_integer_value(json_object_get(cell, "repeat")) + 1, status, text_of(cell, "error"));
+                (int)json_integer_value(json_object_get(cell, "repeat")) + 1, status,
+                text_of(cell, "error"));
         any = true;
     }
 }
@@ -84,7 +89,8 @@ static void print_claims(const json_t *result, FILE *out)
         json_object_foreach(json_object_get(claim, "values"), key, value)
         {
             char number[32];
-            number_text(json_is_number(value) ? json_number_value(value) : NAN, number, sizeof number);
+            number_text(json_is_number(value) ? json_number_value(value) : NAN, number,
+                        sizeof number);
             fprintf(out, "%s%s = %s", before, key, number);
             before = "; ";
         }
@@ -95,7 +101,8 @@ static void print_claims(const json_t *result, FILE *out)
 static void print_paper(const json_t *result, FILE *out)
 {
     const json_t *paper = json_object_get(result, "paper");
-    if (!json_array_size(paper)) return;
+    if (!json_array_size(paper))
+        return;
     struct table table;
     table_init(&table, 4);
     table_add(&table, "published figure");
@@ -109,8 +116,10 @@ static void print_paper(const json_t *result, FILE *out)
         char name[64], tag[128], published[64], measured[64];
         metric_split(text_of(row, "metric"), name, sizeof name, tag, sizeof tag);
         const json_t *m = json_object_get(row, "measured");
-        metric_text(metric_info(name), json_number_value(json_object_get(row, "published")), published, sizeof published);
-        metric_text(metric_info(name), json_is_number(m) ? json_number_value(m) : NAN, measured, sizeof measured);
+        metric_text(metric_info(name), json_number_value(json_object_get(row, "published")),
+                    published, sizeof published);
+        metric_text(metric_info(name), json_is_number(m) ? json_number_value(m) : NAN, measured,
+                    sizeof measured);
         table_add(&table, "%s", text_of(row, "label"));
         table_add(&table, "%s", text_of(row, "metric"));
         table_add(&table, "%s", published);
@@ -124,10 +133,13 @@ static void print_paper(const json_t *result, FILE *out)
 void report_summary(const json_t *result, FILE *out)
 {
     const json_t *experiment = json_object_get(result, "experiment");
-    fprintf(out, "\n%s\n", *text_of(experiment, "title") ? text_of(experiment, "title") : text_of(experiment, "name"));
+    fprintf(out, "\n%s\n",
+            *text_of(experiment, "title") ? text_of(experiment, "title")
+                                          : text_of(experiment, "name"));
     struct summary_index index;
     summary_index_init(&index, result);
-    json_t *queries = report_columns(result, COLUMNS_QUERIES), *updates = report_columns(result, COLUMNS_UPDATES);
+    json_t *queries = report_columns(result, COLUMNS_QUERIES),
+           *updates = report_columns(result, COLUMNS_UPDATES);
     print_values(result, &index, queries, false, out);
     print_values(result, &index, updates, true, out);
     print_paper(result, out);

@@ -14,7 +14,8 @@ void table_init(struct table *t, size_t columns)
 
 void table_free(struct table *t)
 {
-    for (size_t i = 0; i < t->n; i++) free(t->cells[i]);
+    for (size_t i = 0; i < t->n; i++)
+        free(t->cells[i]);
     free(t->cells);
     *t = (struct table){ 0 };
 }
@@ -29,25 +30,29 @@ void table_add(struct table *t, const char *format, ...)
     if (t->n == t->capacity) {
         t->capacity = t->capacity ? 2 * t->capacity : 64;
         char **more = realloc(t->cells, t->capacity * sizeof *more);
-        if (!more) abort();
+        if (!more)
+            abort();
         t->cells = more;
     }
     t->cells[t->n] = strdup(text);
-    if (!t->cells[t->n++]) abort();
+    if (!t->cells[t->n++])
+        abort();
 }
 
 /* Columns on the screen: UTF-8 continuation bytes take none. */
 static size_t width_of(const char *text)
 {
     size_t width = 0;
-    for (; *text; text++) width += ((unsigned char)*text & 0xc0) != 0x80;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
     return width;
 }
 
 static bool numeric_column(const struct table *t, size_t column)
 {
     for (size_t i = t->columns + column; i < t->n; i += t->columns)
-        if (t->cells[i][0] && !strchr("0123456789.-+<", t->cells[i][0])) return false;
+        if (t->cells[i][0] && !strchr("0123456789.-+<", t->cells[i][0]))
+            return false;
     return t->n > t->columns;
 }
 
@@ -56,7 +61,8 @@ void table_print(const struct table *t, FILE *out)
     for (size_t i = 0; i < t->n; i++) {
         size_t column = i % t->columns, widest = 0;
         for (size_t j = column; j < t->n; j += t->columns)
-            if (width_of(t->cells[j]) > widest) widest = width_of(t->cells[j]);
+            if (width_of(t->cells[j]) > widest)
+                widest = width_of(t->cells[j]);
         bool last = column + 1 == t->columns;
         int pad = (int)(widest - width_of(t->cells[i]));
         if (numeric_column(t, column))

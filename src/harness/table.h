@@ -12,7 +12,8 @@ struct table {
 
 void table_init(struct table *, size_t columns);
 void table_free(struct table *);
-/* Adds the next cell, left to right, row after row; text is copied. Out of memory ends the program: command line only. */
+/* Adds the next cell, left to right, row after row; text is copied. Out of memory ends the program:
+ * command line only. */
 void table_add(struct table *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Columns that hold only numbers are right-aligned. */
 void table_print(const struct table *, FILE *);

@@ -1,0 +1,239 @@
+/* cmd_info.c - `list`, `describe`, `version`, `bench`: what there is and how it was built. */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/app.h"
+#include "harness/bench_kernels.h"
+#include "harness/catalog.h"
+#include "harness/table.h"
+#include "kernels/kernels.h"
+
+#include "build_info.h"
+
+static void list_methods(const struct app *app)
+{
+    struct table table;
+    table_init(&table, 3);
+    table_add(&table, "method");
+    table_add(&table, "source");
+    table_add(&table, "summary");
+    for (size_t i = 0; i < app->registry.n; i++) {
+        const struct index_ops *ops = app->registry.ops[i];
+        table_add(&table, "%s", ops->name);
+        table_add(&table, "%s", ops->source);
+        table_add(&table, "%s", ops->summary);
+    }
+    table_print(&table, stdout);
+    table_free(&table);
+#define MISSING(name, why) printf("not in this build: %s: %s\n", name, why);
+    BUILD_MISSING(MISSING)
+#undef MISSING
+}
+
+static int list_datasets(const struct app *app)
+{
+    struct catalog *catalog;
+    struct error error = { 0 };
+    if (catalog_open(&catalog, &app->options, &error)) {
+        app_error(app, &error);
+        return EXIT_USAGE;
+    }
+    struct table table;
+    table_init(&table, 5);
+    static const char *const header[] = { "dataset", "rows", "dim", "metric", "about" };
+    for (size_t i = 0; i < 5; i++)
+        table_add(&table, "%s", header[i]);
+    for (size_t i = 0; i < catalog_size(catalog); i++) {
+        const struct dataset_entry *entry = catalog_entry(catalog, i);
+        table_add(&table, "%s", entry->name);
+        table_add(&table, "%zu", entry->rows);
+        table_add(&table, "%zu", entry->dim);
+        table_add(&table, "%s", metric_name(entry->metric));
+        table_add(&table, "%s", entry->about ? entry->about : "");
+    }
+    table_print(&table, stdout);
+    table_free(&table);
+    catalog_close(catalog);
+    return EXIT_OK;
+}
+
+static int lua_files(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > 4 && !strcmp(entry->d_name + length - 4, ".lua");
+}
+
+static void list_configs_in(const char *root, const char *folder)
+{
+    char *dir = app_path(root, folder);
+    struct dirent **entries;
+    int n = scandir(dir, &entries, lua_files, alphasort);
+    for (int i = 0; i < n; i++) {
+        printf("%s/%s\n", folder, entries[i]->d_name);
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    free(dir);
+}
+
+static void list_kernels(const struct app *app)
+{
+    for (int isa = ISA_SCALAR; isa <= ISA_AVX512; isa++) {
+        const struct kernels *k = kernels_select((enum isa)isa);
+        if ((int)k->isa != isa)
+            continue;
+        printf("%s%s\n", k->name, k == app->kernels ? "  (chosen)" : "");
+    }
+}
+
+int command_list(struct app *app)
+{
+    const char *what = app->n_arguments ? app->arguments[0] : NULL;
+    static const char *const kinds[] = { "methods", "datasets", "configs", "kernels" };
+    int status = EXIT_OK;
+    bool known = !what;
+    for (size_t i = 0; i < 4; i++) {
+        if (what && strcmp(what, kinds[i]) != 0)
+            continue;
+        known = true;
+        if (!what)
+            printf("%s%s\n", i ? "\n" : "", kinds[i]);
+        switch (i) {
+            case 0: list_methods(app); break;
+            case 1: status = list_datasets(app); break;
+            case 2:
+                list_configs_in(app->options.root, "configs");
+                list_configs_in(app->options.root, "configs/examples");
+                break;
+            default: list_kernels(app);
+        }
+    }
+    if (known)
+        return status;
+    const char *near = error_near(what, kinds, 4);
+    struct error error = { 0 };
+    fail(&error, ERR_CONFIG,
+         "list: expected methods, datasets, configs or kernels, not \"%s\"%s%s%s", what,
+         near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    app_error(app, &error);
+    return EXIT_USAGE;
+}
+
+static void describe_table(const char *title, const struct param *table)
+{
+    if (!param_count(table))
+        return;
+    printf("\n%s\n", title);
+    for (const struct param *p = table; p->name; p++) {
+        char line[400];
+        param_describe(p, line, sizeof line);
+        printf("  %s\n", line);
+    }
+}
+
+static void describe_capabilities(const struct index_ops *ops)
+{
+    const struct {
+        const char *name;
+        bool has;
+    } all[] = {
+        { "train", ops->train },
+        { "insert", ops->insert },
+        { "delete", ops->remove },
+        { "search", ops->search },
+        { "range", ops->range },
+        { "maintain", ops->maintain },
+        { "save", ops->save },
+        { "reload", ops->load },
+        { "stats", ops->stats },
+        { "memory", ops->memory },
+        { "check", ops->check },
+        { "clusters", ops->clusters },
+        { "transactions", ops->txn },
+        { "exact", ops->flags & INDEX_EXACT },
+        { "concurrent search", ops->flags & INDEX_CONCURRENT_SEARCH },
+        { "concurrent update", ops->flags & INDEX_CONCURRENT_UPDATE },
+    };
+    printf("can:    ");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].has)
+            printf(" %s%s", all[i].name, i + 1 < sizeof all / sizeof *all ? "," : "");
+    printf("\nspaces: ");
+    for (const struct index_space *s = ops->spaces; (int)s->element >= 0; s++)
+        printf(" %s %s;", element_name(s->element), metric_name(s->metric));
+    putchar('\n');
+}
+
+static void describe_method(const struct index_ops *ops)
+{
+    printf("%s - %s\nsource:  %s\n", ops->name, ops->summary, ops->source);
+    describe_capabilities(ops);
+    describe_table("params (fixed when built)", ops->params);
+    describe_table("knobs (may change per search)", ops->knobs);
+}
+
+static void describe_dataset(const struct dataset_entry *entry)
+{
+    printf("%s - %s\n", entry->name, entry->about ? entry->about : "");
+    printf("rows %zu, dim %zu, element %s, metric %s\nlicence: %s\n", entry->rows, entry->dim,
+           element_name(entry->element), metric_name(entry->metric),
+           entry->licence ? entry->licence : "not stated");
+    for (size_t p = 0; p < entry->n_parts; p++) {
+        const struct dataset_part *part = &entry->parts[p];
+        printf("\n%s  %s  sha256 %s\n", part->name, part->format ? part->format : "",
+               part->sha256 ? part->sha256 : "not pinned; recorded on first download");
+        for (size_t s = 0; s < part->n_sources; s++) {
+            char line[600];
+            dataset_source_text(&part->sources[s], line, sizeof line);
+            printf("  %s\n", line);
+        }
+    }
+}
+
+int command_describe(struct app *app)
+{
+    const char *name = app->arguments[0];
+    struct error error = { 0 };
+    const struct index_ops *ops = registry_find(&app->registry, name, &error);
+    if (ops) {
+        describe_method(ops);
+        return EXIT_OK;
+    }
+    struct catalog *catalog;
+    struct error catalog_error = { 0 };
+    if (!catalog_open(&catalog, &app->options, &catalog_error)) {
+        const struct dataset_entry *entry = catalog_find(catalog, name, &catalog_error);
+        if (entry)
+            describe_dataset(entry);
+        catalog_close(catalog);
+        if (entry)
+            return EXIT_OK;
+    }
+    app_error(app, &error);
+    app_error(app, &catalog_error);
+    return EXIT_USAGE;
+}
+
+int command_version(struct app *app)
+{
+    printf("Driftline %.12s%s\nbuilt by %s, %s, %s\nkernels %s\n", BUILD_GIT_COMMIT,
+           BUILD_GIT_DIRTY ? " (changed)" : "", BUILD_COMPILER,
+           BUILD_PORTABLE ? "portable" : "for this processor", BUILD_CFLAGS, app->kernels->name);
+#define PEER(name, version, compiler, peer_flags, simd) \
+    printf("peer %s %s: %s\n", name, version, *(simd) ? simd : "-");
+    BUILD_PEERS(PEER)
+#undef PEER
+    return EXIT_OK;
+}
+
+int command_bench(struct app *app)
+{
+    if (!strcmp(app->arguments[0], "kernels"))
+        return bench_kernels(stdout) ? EXIT_SOME_FAILED : EXIT_OK;
+    struct error error = { 0 };
+    fail(&error, ERR_CONFIG, "bench: expected kernels, not \"%s\"", app->arguments[0]);
+    app_error(app, &error);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,42 @@
+/* cmd_new.c - `new NAME`: a shell script copies the skeleton, lists it, builds and tests it; here
+ * only the name is checked. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/app.h"
+
+/* NAME becomes a folder, a file and the start of C names. */
+static bool is_name(const char *name)
+{
+    if (!islower((unsigned char)*name) || strlen(name) > 30)
+        return false;
+    for (; *name; name++)
+        if (!islower((unsigned char)*name) && !isdigit((unsigned char)*name) && *name != '_')
+            return false;
+    return true;
+}
+
+int command_new(struct app *app)
+{
+    const char *name = app->arguments[0];
+    struct error error = { 0 }, none = { 0 };
+    if (!is_name(name))
+        fail(&error, ERR_CONFIG,
+             "new: \"%s\" is no name for a method: lower-case letters, digits and _, at most 30, a "
+             "letter first",
+             name);
+    else if (registry_find(&app->registry, name, &none))
+        fail(&error, ERR_CONFIG, "new: there is a method \"%s\" already  (./harness describe %s)",
+             name, name);
+    if (!error.code) {
+        char *script = app_path(app->options.root, "src/build/new-method.sh");
+        execl("/bin/sh", "sh", script, name, (char *)NULL);
+        fail_errno(&error, ERR_IO, "cannot run %s", script);
+        free(script);
+    }
+    app_error(app, &error);
+    return EXIT_USAGE;
+}

@@ -1,4 +1,5 @@
-/* experiment.h - one experiment as its Lua config states it, all names resolved and all values checked.
+/* experiment.h - one experiment as its Lua config states it, all names resolved and all values
+ * checked.
  *
  * Made by config.c and the lua_*.c files, const in every later room.
  */
@@ -17,7 +18,8 @@
 /* What to do for a method that has no remove, or whose own is to be compared with. */
 enum deletes_policy {
     DELETES_NATIVE,  /* its remove operation */
-    DELETES_FILTER,  /* keep the rows, pass the live set as a filter (or over-fetch and drop, where it has no filter) */
+    DELETES_FILTER,  /* keep the rows, pass the live set as a filter (or over-fetch and drop, where
+                        it has no filter) */
     DELETES_REBUILD, /* retrain and reload all live rows, timed */
     DELETES_REPLACE, /* its remove, with its `deletes` param set to "replace" */
 };
@@ -26,11 +28,12 @@ struct method_spec {
     char *name, *label; /* label: the config's, or the name; unique in the experiment */
     const struct index_ops *ops;
     json_t *params, *knobs; /* objects: what the config set, checked against ops' tables */
-    json_t *sweep, *grid;   /* objects name -> array, in the config's order; empty objects if none */
-    json_t *ablations;      /* object: point name -> object of params and knobs */
-    char *rebuild;          /* tag of the step where it retrains and reloads all live rows; NULL: never */
+    json_t *sweep, *grid; /* objects name -> array, in the config's order; empty objects if none */
+    json_t *ablations;    /* object: point name -> object of params and knobs */
+    char *rebuild; /* tag of the step where it retrains and reloads all live rows; NULL: never */
     enum deletes_policy deletes;
-    double calibrate_recall; /* calibrate = { recall = .95 }: find the first sweep knob on tuning queries; 0: no */
+    double calibrate_recall; /* calibrate = { recall = .95 }: find the first sweep knob on tuning
+                                queries; 0: no */
     int line;
 };
 
@@ -52,28 +55,31 @@ struct experiment {
     size_t seeds, repeats, k, threads; /* each >= 1 */
     double timeout_s;                  /* a cell's; default 1800 */
     uint64_t memory_limit;             /* bytes; 0: 80 % of the machine's */
-    bool warmup;                       /* one untimed pass over the queries before a search is timed; default true */
-    json_t *overrides;                 /* object: what --set and other options changed */
+    bool warmup; /* one untimed pass over the queries before a search is timed; default true */
+    json_t *overrides; /* object: what --set and other options changed */
     struct method_spec *methods;
     size_t n_methods;
     struct paper_value *paper;
     size_t n_paper;
     struct claim *claims;
     size_t n_claims;
-    json_t *figures;         /* array of { kind, x, y, group, where, title }; empty: sensible ones */
-    struct script *script;   /* the Lua state, for the workload and the claims; opaque outside lua_*.c */
-    struct op_list *ops;     /* the recorded workload, see record.h */
+    json_t *figures; /* array of { kind, x, y, group, where, title }; empty: sensible ones */
+    struct script
+        *script; /* the Lua state, for the workload and the claims; opaque outside lua_*.c */
+    struct op_list *ops; /* the recorded workload, see record.h */
 };
 
-/* Runs the config's Lua, records its workload. The caller frees with experiment_free(). Errors are ERR_CONFIG with
-   FILE:LINE first, or whatever reading a dataset gave. Unused --set keys are an error here. */
-int experiment_load(struct experiment **, const char *path, struct run_options *, const struct registry *,
-                    struct error *);
+/* Runs the config's Lua, records its workload. The caller frees with experiment_free(). Errors are
+   ERR_CONFIG with FILE:LINE first, or whatever reading a dataset gave. Unused --set keys are an
+   error here. */
+int experiment_load(struct experiment **, const char *path, struct run_options *,
+                    const struct registry *, struct error *);
 void experiment_free(struct experiment *);
 
 /* Asks each claim's function, which gets r(label, metric) -> number or raises "no such result".
    out: array of { text, holds: true|false|null, values: {"LABEL metric": number}, error }. */
-int experiment_claims(struct experiment *, double (*lookup)(void *from, const char *label, const char *metric),
+int experiment_claims(struct experiment *,
+                      double (*lookup)(void *from, const char *label, const char *metric),
                       void *from, json_t **out, struct error *);
 
 #endif

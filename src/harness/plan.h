@@ -1,8 +1,9 @@
 /* plan.h - operations x methods -> cells, in the order they will run. `./harness check` ends here.
  *
- * A cell is one process: one method with one set of build params, one repeat, one seed. A sweep varies knobs without
- * rebuilding, so a cell has one or more points; every search operation is run at every point.
- * `repeats` x `seeds`: cell.repeat counts 0 .. repeats * seeds - 1, seed number = repeat % seeds.
+ * A cell is one process: one method with one set of build params, one repeat, one seed. A sweep
+ * varies knobs without rebuilding, so a cell has one or more points; every search operation is run
+ * at every point. `repeats` x `seeds`: cell.repeat counts 0 .. repeats * seeds - 1, seed number =
+ * repeat % seeds.
  */
 #ifndef DRIFTLINE_PLAN_H
 #define DRIFTLINE_PLAN_H
@@ -11,8 +12,9 @@
 #include "record.h"
 
 struct point {
-    char *name;    /* what stands in LABEL[name]: "nprobe=4", "soft_k=2,nprobe=4", "no CAPRG"; "" for none */
-    void *knobs;   /* ops->knobs_bytes, filled; NULL if the method has none */
+    char *name;  /* what stands in LABEL[name]: "nprobe=4", "soft_k=2,nprobe=4", "no CAPRG"; "" for
+                    none */
+    void *knobs; /* ops->knobs_bytes, filled; NULL if the method has none */
     json_t *knobs_json; /* every knob's value, defaults included */
 };
 
@@ -24,15 +26,17 @@ struct cell {
     struct point *points;
     size_t n_points;
     size_t repeat;
-    uint64_t seed;         /* env.seed: experiment.seed + seed number */
-    enum element element;  /* what the method gets: the data's, or F32 when widened */
-    bool widened;          /* recorded in the result */
+    uint64_t seed;           /* env.seed: experiment.seed + seed number */
+    enum element element;    /* what the method gets: the data's, or F32 when widened */
+    bool widened;            /* recorded in the result */
     const char *unsupported; /* not NULL: why this method cannot run on these data at all */
-    char key[65];          /* sha256 of all that decides this cell's outcome: config, data, params; for --resume */
+    char key[65]; /* sha256 of all that decides this cell's outcome: config, data, params; for
+                     --resume */
 };
 
 struct plan {
-    struct cell *cells; /* in running order: repeats outermost, methods shuffled by the seed within each */
+    struct cell
+        *cells; /* in running order: repeats outermost, methods shuffled by the seed within each */
     size_t n;
     double estimated_distances; /* rough, for `check` */
 };

@@ -1,4 +1,5 @@
-/* sysinfo.h - the environment that goes into every result: machine, build, libraries, load, chosen kernels. */
+/* sysinfo.h - the environment that goes into every result: machine, build, libraries, load, chosen
+ * kernels. */
 #ifndef DRIFTLINE_SYSINFO_H
 #define DRIFTLINE_SYSINFO_H
 
@@ -7,7 +8,8 @@
 
 struct kernels;
 
-/* A new object; warnings (OpenBLAS below the CPU, a busy machine, a powersave governor) are under "warnings". */
+/* A new object; warnings (OpenBLAS below the CPU, a busy machine, a powersave governor) are under
+ * "warnings". */
 json_t *sysinfo_environment(const struct kernels *, const char *root, size_t threads);
 uint64_t sysinfo_memory_bytes(void);
 

@@ -189,6 +189,9 @@ CHOSEN_FUZZ := $(call chosen,$(FUZZ_TARGETS))
 CHOSEN_SCRIPTS := $(call chosen,$(TEST_SCRIPTS))
 SANITIZED_TESTS := $(filter tests/unit/% tests/contract/%,$(CHOSEN_TESTS)) $(CHOSEN_FUZZ)
 
+# cmocka's macros convert as they please.
+$(OUT)/obj/tests/% build/lint/tests/%: private WARN_C += -Wno-conversion -Wno-sign-conversion
+
 $(addprefix $(OUT)/,$(TEST_PROGRAMS)): $(OUT)/%: $(OUT)/obj/%.c.o $(OUT)/libtesting.a $(OUT)/libdriftline.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -o $@ $^ $(OUT)/libdriftline.a -lcmocka $(LIBS)

@@ -1,0 +1,156 @@
+/* flat.c - the exact scan: every row is compared with every query, so its answers are the truth.
+ *
+ * Here: its table, creation, insertion, deletion, reports. search.c scans, store.c saves and loads.
+ */
+#include "flat.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "src/core/mem.h"
+
+int flat_create(struct index **index, const struct index_env *env, const void *params)
+{
+    (void)params;
+    struct flat *f = mem_zalloc(env->mem, sizeof *f);
+    if (!f)
+        return fail(env->error, ERR_NO_MEMORY, "flat: no memory for an index");
+    f->base.ops = &flat_ops;
+    f->base.env = *env;
+    f->row_bytes = element_row_bytes(env->element, env->dim);
+    idmap_init(&f->slot_of, env->mem);
+    *index = &f->base;
+    return OK;
+}
+
+void flat_destroy(struct index *index)
+{
+    struct flat *f = (struct flat *)index;
+    struct mem *mem = index->env.mem;
+    mem_free(mem, f->rows);
+    mem_free(mem, f->ids);
+    idmap_free(&f->slot_of);
+    mem_free(mem, f);
+}
+
+static bool reserve_exactly(struct flat *f, size_t n)
+{
+    struct mem *mem = f->base.env.mem;
+    return mem_grow(mem, &f->rows, &f->rows_capacity, n, f->row_bytes) &&
+           mem_grow(mem, &f->ids, &f->ids_capacity, n, sizeof *f->ids) &&
+           idmap_reserve(&f->slot_of, n);
+}
+
+bool flat_reserve(struct flat *f, size_t n)
+{
+    /* The hint saves the spare half of doubling; where it is more than memory holds, growing as
+     * needed may still do. */
+    const size_t expected = f->base.env.expected_n;
+    return (n <= expected && f->rows_capacity < n && reserve_exactly(f, expected)) ||
+           reserve_exactly(f, n);
+}
+
+static int flat_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct flat *f = (struct flat *)index;
+    *done = 0;
+    if (v.n > SIZE_MAX - f->n || !flat_reserve(f, f->n + v.n))
+        return fail(index->env.error, ERR_NO_MEMORY, "flat: no memory for %zu more rows", v.n);
+    memcpy(f->rows + f->n * f->row_bytes, v.rows, v.n * f->row_bytes);
+    memcpy(f->ids + f->n, ids, v.n * sizeof *ids);
+    for (size_t i = 0; i < v.n; i++)
+        (void)idmap_put(&f->slot_of, ids[i], f->n + i); /* reserved */
+    f->n += v.n;
+    *done = v.n;
+    return OK;
+}
+
+#define PREFETCH_AHEAD 8
+
+static int flat_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct flat *f = (struct flat *)index;
+    for (*done = 0; *done < n; ++*done) {
+        if (*done + PREFETCH_AHEAD < n)
+            idmap_prefetch(&f->slot_of, ids[*done + PREFETCH_AHEAD]);
+        uint64_t slot;
+        if (!idmap_remove(&f->slot_of, ids[*done], &slot))
+            return fail(index->env.error, ERR_UNKNOWN_ID, "flat: id %" PRIu64 " is not stored",
+                        ids[*done]);
+        const size_t last = --f->n;
+        if (slot == last)
+            continue;
+        memcpy(f->rows + slot * f->row_bytes, f->rows + last * f->row_bytes, f->row_bytes);
+        f->ids[slot] = f->ids[last];
+        (void)idmap_put(&f->slot_of, f->ids[slot], slot); /* replaces */
+    }
+    return OK;
+}
+
+static int flat_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct flat *f = (const struct flat *)index;
+    sink->value(sink->to, "rows", (double)f->n);
+    sink->value(sink->to, "capacity_rows", (double)f->rows_capacity);
+    return OK;
+}
+
+static int flat_memory(const struct index *index, struct memory_use *use)
+{
+    const struct flat *f = (const struct flat *)index;
+    *use = (struct memory_use){ .vectors = f->rows_capacity * f->row_bytes,
+                                .ids = f->ids_capacity * sizeof *f->ids + idmap_bytes(&f->slot_of),
+                                .other = sizeof *f };
+    return OK;
+}
+
+static int flat_check(const struct index *index, struct stat_sink *sink)
+{
+    const struct flat *f = (const struct flat *)index;
+    struct error *err = index->env.error;
+    (void)sink;
+    if (f->n > f->rows_capacity || f->n > f->ids_capacity)
+        return fail(err, ERR_INVARIANT, "flat: %zu rows in room for %zu rows and %zu ids", f->n,
+                    f->rows_capacity, f->ids_capacity);
+    if (f->slot_of.n != f->n)
+        return fail(err, ERR_INVARIANT, "flat: %zu rows, but the map has %zu ids", f->n,
+                    f->slot_of.n);
+    for (size_t i = 0; i < f->n; i++) {
+        uint64_t slot = UINT64_MAX;
+        if (!idmap_get(&f->slot_of, f->ids[i], &slot) || slot != i)
+            return fail(err, ERR_INVARIANT,
+                        "flat: position %zu holds id %" PRIu64 ", which the map has at %" PRIu64, i,
+                        f->ids[i], slot);
+    }
+    return OK;
+}
+
+static const struct index_space spaces[] = {
+    { ELEMENT_F32, METRIC_L2SQ },    { ELEMENT_F32, METRIC_IP }, { ELEMENT_F32, METRIC_COS },
+    { ELEMENT_U8, METRIC_L2SQ },     { ELEMENT_U8, METRIC_IP },  { ELEMENT_U8, METRIC_COS },
+    { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END,
+};
+
+static const struct param no_options[] = { PARAM_END };
+
+const struct index_ops flat_ops = {
+    .abi = INDEX_ABI,
+    .name = "flat",
+    .summary = "exact scan of every row; the truth the others are held to",
+    .source = "Driftline",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = no_options,
+    .knobs = no_options,
+    .create = flat_create,
+    .destroy = flat_destroy,
+    .insert = flat_insert,
+    .remove = flat_remove,
+    .search = flat_search,
+    .range = flat_range,
+    .save = flat_save,
+    .load = flat_load,
+    .stats = flat_stats,
+    .memory = flat_memory,
+    .check = flat_check,
+};

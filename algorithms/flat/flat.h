@@ -1,0 +1,36 @@
+/* flat.h - state of the exact scan, and what its files call of each other.
+ *
+ * Invariant: slot_of maps each of ids[0 .. n-1] to its position and holds nothing else. A deleted
+ * row's place is taken by the last row, so positions say nothing about age.
+ */
+#ifndef DRIFTLINE_FLAT_H
+#define DRIFTLINE_FLAT_H
+
+#include "kernels/kernels.h"
+#include "src/core/idmap.h"
+#include "src/core/index.h"
+
+struct flat {
+    struct index base;
+    size_t row_bytes;
+    size_t n;
+    unsigned char *rows; /* n of rows_capacity rows */
+    size_t rows_capacity;
+    uint64_t *ids; /* n of ids_capacity */
+    size_t ids_capacity;
+    struct idmap slot_of;
+};
+
+extern const struct index_ops flat_ops;
+
+int flat_create(struct index **, const struct index_env *, const void *params);
+void flat_destroy(struct index *);
+/* Room for n rows in all; false: out of memory, the index unchanged. */
+bool flat_reserve(struct flat *, size_t n);
+
+int flat_search(struct index *, const struct search_request *, struct search_result *);
+int flat_range(struct index *, const struct range_request *, struct range_result *);
+int flat_save(struct index *, const char *dir);
+int flat_load(struct index **, const struct index_env *, const char *dir);
+
+#endif

@@ -1,0 +1,69 @@
+/* store.c - one file "flat.index": the ids and the rows, in the order of their positions. */
+#include "flat.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "algorithms/common/store_file.h"
+
+#define FILE_NAME "flat.index"
+#define VERSION   1
+
+int flat_save(struct index *index, const char *dir)
+{
+    const struct flat *f = (const struct flat *)index;
+    const struct store_identity identity = store_identity_of(&index->env, "flat", VERSION);
+    struct store_writer w;
+    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
+    store_section(&w, "ids");
+    store_write(&w, f->ids, f->n * sizeof *f->ids);
+    store_section(&w, "rows");
+    store_write(&w, f->rows, f->n * f->row_bytes);
+    return store_commit(&w);
+}
+
+static int take_sections(struct flat *f, const struct store_reader *r)
+{
+    struct error *err = f->base.env.error;
+    const void *ids, *rows;
+    size_t ids_bytes;
+    int rc = store_need(r, "ids", SIZE_MAX, &ids, &ids_bytes);
+    if (rc != OK)
+        return rc;
+    const size_t n = ids_bytes / sizeof *f->ids;
+    if (ids_bytes % sizeof *f->ids != 0)
+        return fail(err, ERR_CORRUPT, "%s: section \"ids\" has %zu bytes, expected a multiple of 8",
+                    r->path, ids_bytes);
+    rc = store_need(r, "rows", n * f->row_bytes, &rows, NULL);
+    if (rc != OK || n == 0)
+        return rc;
+    if (!flat_reserve(f, n))
+        return fail(err, ERR_NO_MEMORY, "flat: no memory to load %zu rows", n);
+    memcpy(f->ids, ids, ids_bytes);
+    memcpy(f->rows, rows, n * f->row_bytes);
+    for (size_t i = 0; i < n; i++) {
+        if (f->ids[i] == ID_NONE || idmap_get(&f->slot_of, f->ids[i], NULL))
+            return fail(err, ERR_CORRUPT, "%s: id %" PRIu64 " at %zu is reserved or stands twice",
+                        r->path, f->ids[i], i);
+        (void)idmap_put(&f->slot_of, f->ids[i], i); /* reserved */
+    }
+    f->n = n;
+    return OK;
+}
+
+int flat_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    const struct store_identity identity = store_identity_of(env, "flat", VERSION);
+    struct store_reader r;
+    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
+    if (rc != OK)
+        return rc;
+    rc = flat_create(index, env, NULL);
+    if (rc == OK) {
+        rc = take_sections((struct flat *)*index, &r);
+        if (rc != OK)
+            flat_destroy(*index);
+    }
+    store_close(&r);
+    return rc;
+}

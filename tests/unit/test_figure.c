@@ -1,0 +1,200 @@
+/* test_figure.c - which points each kind of figure takes out of a result, and how numbers are
+ * shown. */
+#include <jansson.h>
+
+#include "../testing.h"
+#include "harness/metric.h"
+#include "harness/plot.h"
+#include "harness/table.h"
+
+/* Two builds of "ivf" at two nprobes each, one query set, a series of inserts, range searches,
+ * cluster sizes. */
+static json_t *small_result(void)
+{
+    json_t *cells = json_array(), *summary = json_array();
+    for (int soft = 1; soft <= 2; soft++)
+        for (int nprobe = 1; nprobe <= 4; nprobe *= 4) {
+            char point[64], label[80];
+            snprintf(point, sizeof point, "nprobe=%d,soft_k=%d", nprobe, soft);
+            snprintf(label, sizeof label, "ivf[%s]", point);
+            json_t *steps = json_pack(
+                "[{s:i,s:s,s:s,s:i,s:{s:f}},{s:i,s:s,s:s,s:i,s:{s:{s:[i,i,i]}}},"
+                "{s:i,s:s,s:s},{s:i,s:s,s:s,s:{s:f}},{s:i,s:s,s:s,s:{s:f}}]",
+                "index", 0, "op", "insert", "tag", "in", "live", 100, "memory", "index_bytes",
+                1048576.0 * soft, "index", 1, "op", "insert", "tag", "in", "live", 10000, "stats",
+                "clusters", "live", 5, 9, 1, "index", 2, "op", "search", "tag", "q", "index", 3,
+                "op", "range", "tag", "r", "range", "radius", 1.0, "index", 4, "op", "range", "tag",
+                "r", "range", "radius", 2.0);
+            assert_non_null(steps);
+            json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{s:i},s:{s:i},s:s,s:o}", "label",
+                                                   "ivf", "point", point, "method", "ivf", "params",
+                                                   "soft_k", soft, "knobs", "nprobe", nprobe,
+                                                   "status", "ok", "steps", steps));
+            const struct {
+                const char *metric;
+                double value;
+            } values[] = { { "recall@10/q", 0.5 + 0.1 * soft + 0.05 * nprobe },
+                           { "qps/q", 1000.0 / nprobe / soft },
+                           { "p50_ns/q", 1000 },
+                           { "p99_ns/q", 5000 },
+                           { "seconds/in", soft },
+                           { "seconds/in#1", 1 },
+                           { "seconds/in#2", 10 },
+                           { "ns_each/in", 500 },
+                           { "ns_each/in#1", 100 },
+                           { "ns_each/in#2", 1000 },
+                           { "ns_each/r", 70 },
+                           { "ns_each/r#1", 60 },
+                           { "ns_each/r#2", 80 } };
+            for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+                json_array_append_new(summary,
+                                      json_pack("{s:s,s:s,s:f,s:f,s:f,s:i}", "label", label,
+                                                "metric", values[i].metric, "median",
+                                                values[i].value, "low", values[i].value * 0.9,
+                                                "high", values[i].value, "repeats", 3));
+        }
+    return json_pack("{s:{s:i,s:s,s:[s]},s:o,s:o}", "experiment", "k", 10, "title", "T", "labels",
+                     "ivf", "cells", cells, "summary", summary);
+}
+
+static struct figure gathered(const char *spec_text)
+{
+    json_t *result = small_result(), *spec = json_loads(spec_text, 0, NULL);
+    struct figure f;
+    struct error error = { 0 };
+    assert_non_null(spec);
+    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    json_decref(spec);
+    json_decref(result);
+    return f;
+}
+
+static void test_pareto_has_a_curve_for_each_build(void **state)
+{
+    (void)state;
+    struct figure f = gathered("{\"kind\":\"pareto\"}");
+    assert_int_equal(f.n, 4);
+    assert_string_equal(f.y_name, "recall@10");
+    assert_string_equal(f.points[0].panel, "q");
+    assert_string_equal(f.points[0].series, "ivf[soft_k=1]");
+    assert_string_equal(f.points[3].series, "ivf[soft_k=2]");
+    assert_true(fabs(f.points[1].x - 250) < 1e-9 && fabs(f.points[1].y - 0.8) < 1e-9);
+    assert_true(fabs(f.points[1].y_low - 0.72) < 1e-9);
+    figure_free(&f);
+}
+
+static void test_where_keeps_only_what_it_names(void **state)
+{
+    (void)state;
+    struct figure f =
+        gathered("{\"kind\":\"bars\",\"where\":{\"point\":[\"nprobe=1,soft_k=1\",\"x\"]}}");
+    assert_int_equal(f.n, 1);
+    figure_free(&f);
+    f = gathered("{\"kind\":\"bars\",\"where\":{\"tag\":\"nobody\"}}");
+    assert_int_equal(f.n, 0);
+    figure_free(&f);
+}
+
+static void test_times_of_builds_are_drawn_once(void **state)
+{
+    (void)state;
+    struct figure f = gathered("{\"kind\":\"bars\",\"y\":\"seconds\"}");
+    assert_int_equal(f.n, 2);
+    assert_string_equal(f.points[1].x_label, "ivf[soft_k=2]");
+    figure_free(&f);
+    f = gathered("{\"kind\":\"memory\"}");
+    assert_int_equal(f.n, 2);
+    assert_true(fabs(f.points[1].y - 2) < 1e-9);
+    figure_free(&f);
+}
+
+static void test_scaling_names_the_slope(void **state)
+{
+    (void)state;
+    /* From 100 to 10 000 live rows, 100 to 1000 ns: slope 1/2. */
+    struct figure f = gathered("{\"kind\":\"scaling\",\"where\":{\"tag\":\"in\"}}");
+    assert_int_equal(f.n, 8);
+    assert_non_null(strstr(f.points[0].series, "(slope 0.50)"));
+    figure_free(&f);
+}
+
+static void test_radius_and_timeline_follow_the_steps(void **state)
+{
+    (void)state;
+    struct figure f = gathered("{\"kind\":\"radius\"}");
+    assert_int_equal(f.n, 8);
+    assert_true(fabs(f.points[1].x - 2) < 1e-9 && fabs(f.points[1].y - 80) < 1e-9);
+    figure_free(&f);
+    f = gathered("{\"kind\":\"timeline\",\"y\":\"seconds\"}");
+    assert_int_equal(f.n, 8);
+    assert_string_equal(f.points[0].panel, "seconds");
+    figure_free(&f);
+}
+
+static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
+{
+    (void)state;
+    struct figure f = gathered("{\"kind\":\"sizes\"}");
+    assert_int_equal(f.n, 6);
+    assert_true(f.points[0].y > f.points[1].y && f.points[1].y > f.points[2].y);
+    figure_free(&f);
+    f = gathered("{\"kind\":\"heatmap\",\"x\":\"nprobe\",\"y\":\"soft_k\"}");
+    assert_int_equal(f.n, 4);
+    assert_true(fabs(f.points[3].y_low - 0.9) < 1e-9);
+    figure_free(&f);
+}
+
+static void test_unknown_kind_is_refused(void **state)
+{
+    (void)state;
+    json_t *result = small_result(), *spec = json_pack("{s:s}", "kind", "pie");
+    struct figure f;
+    struct error error = { 0 };
+    assert_int_equal(figure_gather(&f, result, spec, &error), ERR_CORRUPT);
+    assert_non_null(strstr(error.text, "pie"));
+    figure_free(&f);
+    json_decref(spec);
+    json_decref(result);
+}
+
+static void test_numbers_are_readable(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        const char *number, *bytes, *seconds;
+    } table[] = {
+        { 0.98765, "0.9877", "0.99 B", "988 ms" },
+        { 12, "12", "12.0 B", "12.0 s" },
+        { 12345, "12.3k", "12.1 KiB", "12345 s" },
+        { 1048576, "1.05M", "1.00 MiB", "1048576 s" },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char text[64];
+        number_text(table[i].value, text, sizeof text);
+        assert_string_equal(text, table[i].number);
+        bytes_text(table[i].value, text, sizeof text);
+        assert_string_equal(text, table[i].bytes);
+        seconds_text(table[i].value, text, sizeof text);
+        assert_string_equal(text, table[i].seconds);
+    }
+    char name[16], tag[16];
+    metric_split("recall@10/a#2", name, sizeof name, tag, sizeof tag);
+    assert_string_equal(name, "recall@10");
+    assert_string_equal(tag, "a#2");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pareto_has_a_curve_for_each_build),
+        cmocka_unit_test(test_where_keeps_only_what_it_names),
+        cmocka_unit_test(test_times_of_builds_are_drawn_once),
+        cmocka_unit_test(test_scaling_names_the_slope),
+        cmocka_unit_test(test_radius_and_timeline_follow_the_steps),
+        cmocka_unit_test(test_sizes_are_sorted_and_heatmap_has_values),
+        cmocka_unit_test(test_unknown_kind_is_refused),
+        cmocka_unit_test(test_numbers_are_readable),
+    };
+    return test_run("figure", tests);
+}

@@ -134,11 +134,6 @@ static void score(const struct flat *f, struct tile *t, const void *queries, siz
     }
 }
 
-static bool allows(const struct id_filter *filter, uint64_t id)
-{
-    return id < filter->n_ids && (filter->bits[id / 64] >> (id % 64) & 1);
-}
-
 /* What the filter forbids becomes NaN, which is never selected. */
 static void mask_forbidden(struct tile *t)
 {
@@ -160,7 +155,7 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
     if (filter) {
         t->n_allowed = 0;
         for (size_t i = 0; i < t->n; i++)
-            if (allows(filter, f->ids[t->first + i]))
+            if (id_filter_allows(filter, f->ids[t->first + i]))
                 t->allowed[t->n_allowed++] = (uint32_t)i;
     }
     const bool sparse = t->n_allowed * SPARSE < t->n;

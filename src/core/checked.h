@@ -1,9 +1,11 @@
-/* checked.h - calls to a method with the caller's arguments validated once, so that methods need not.
+/* checked.h - calls to a method with the caller's arguments validated once, so that methods need
+ * not.
  *
- * A struct checked is a method plus the set of its live ids. It refuses NaN and infinity, zero vectors under cosine,
- * k = 0, duplicate and unknown ids, a wrong dimension or element, ids equal to ID_NONE, and missing capabilities
- * (ERR_UNSUPPORTED). The validation is a call of its own (index_admit_*), so that the replay room can validate
- * before it reads the clock and then call the method's operation directly.
+ * A struct checked is a method plus the set of its live ids. It refuses NaN and infinity, zero
+ * vectors under cosine, k = 0, duplicate and unknown ids, a wrong dimension or element, ids equal
+ * to ID_NONE, and missing capabilities (ERR_UNSUPPORTED). The validation is a call of its own
+ * (index_admit_*), so that the replay room can validate before it reads the clock and then call the
+ * method's operation directly.
  */
 #ifndef DRIFTLINE_CHECKED_H
 #define DRIFTLINE_CHECKED_H
@@ -15,15 +17,18 @@ struct checked {
     struct index *index;
     const struct index_ops *ops;
     struct error *error; /* env's */
-    struct idmap live;   /* id -> 1; on an account of its own, so it is no part of the index's memory */
-    size_t k_max;        /* 0: no bound */
+    struct idmap
+        live;     /* id -> 1; on an account of its own, so it is no part of the index's memory */
+    size_t k_max; /* 0: no bound */
 };
 
-/* Checks the table (ABI, mandatory operations by name, space) and creates. Release with index_close(). */
-int index_open(struct checked *, const struct index_ops *, const struct index_env *, const void *params);
+/* Checks the table (ABI, mandatory operations by name, space) and creates. Release with
+ * index_close(). */
+int index_open(struct checked *, const struct index_ops *, const struct index_env *,
+               const void *params);
 /* Takes the live ids over from `from`, when a saved index of it is loaded. */
-int index_open_saved(struct checked *, const struct index_ops *, const struct index_env *, const char *dir,
-                     const struct checked *from);
+int index_open_saved(struct checked *, const struct index_ops *, const struct index_env *,
+                     const char *dir, const struct checked *from);
 void index_close(struct checked *);
 
 int index_train(struct checked *, struct vectors sample);
@@ -33,10 +38,11 @@ int index_search(struct checked *, const struct search_request *, struct search_
 int index_range(struct checked *, const struct range_request *, struct range_result *);
 int index_maintain(struct checked *, uint64_t budget, bool *more);
 int index_save(struct checked *, const char *dir);
-int index_check(struct checked *, struct stat_sink *); /* sink may be NULL; OK where the method has no check */
+int index_check(struct checked *,
+                struct stat_sink *); /* sink may be NULL; OK where the method has no check */
 
-/* Validation alone. After index_admit_insert / _remove and the operation itself call index_note_*, with how many
-   rows the operation did, to keep the live set. */
+/* Validation alone. After index_admit_insert / _remove and the operation itself call index_note_*,
+   with how many rows the operation did, to keep the live set. */
 int index_admit_vectors(struct checked *, struct vectors, const char *what);
 int index_admit_insert(struct checked *, struct vectors, const uint64_t *ids);
 int index_admit_remove(struct checked *, const uint64_t *ids, size_t n);

@@ -1,6 +1,7 @@
 /* idmap.h - 64-bit id -> 64-bit value: open addressing, linear probing, deletion by backward shift.
  *
- * Eight consecutive ids share a cache line or two, so that ids inserted or deleted in order cost one miss for several.
+ * Eight consecutive ids share a cache line or two, so that ids inserted or deleted in order cost
+ * one miss for several.
  */
 #ifndef DRIFTLINE_IDMAP_H
 #define DRIFTLINE_IDMAP_H
@@ -24,10 +25,13 @@ struct idmap {
 
 void idmap_init(struct idmap *, struct mem *); /* allocates nothing */
 void idmap_free(struct idmap *);
-bool idmap_reserve(struct idmap *, size_t n); /* so that n ids in all fit without growing; false: out of memory */
-bool idmap_put(struct idmap *, uint64_t id, uint64_t value); /* adds or replaces; false: out of memory, unchanged */
+bool idmap_reserve(struct idmap *,
+                   size_t n); /* so that n ids in all fit without growing; false: out of memory */
+bool idmap_put(struct idmap *, uint64_t id,
+               uint64_t value); /* adds or replaces; false: out of memory, unchanged */
 bool idmap_get(const struct idmap *, uint64_t id, uint64_t *value); /* value may be NULL */
-bool idmap_remove(struct idmap *, uint64_t id, uint64_t *value);    /* false: was not there; value may be NULL */
+bool idmap_remove(struct idmap *, uint64_t id,
+                  uint64_t *value); /* false: was not there; value may be NULL */
 void idmap_prefetch(const struct idmap *, uint64_t id);
 /* The entries in table order: start with *at = 0; false at the end. */
 bool idmap_next(const struct idmap *, size_t *at, uint64_t *id, uint64_t *value);

@@ -5,7 +5,8 @@
 #include "index.h"
 
 struct registry {
-    const struct index_ops **ops; /* n of them, built-in first, in the order of algorithms/registry.def */
+    const struct index_ops *
+        *ops; /* n of them, built-in first, in the order of algorithms/registry.def */
     size_t n, capacity;
     void **handles; /* of dlopen, n_handles */
     size_t n_handles;

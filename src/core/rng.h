@@ -1,6 +1,8 @@
-/* rng.h - the one source of randomness: xoshiro256++ seeded by splitmix64 (Blackman and Vigna, 2019).
+/* rng.h - the one source of randomness: xoshiro256++ seeded by splitmix64 (Blackman and Vigna,
+ * 2019).
  *
- * Streams: rng_at(seed, stream) gives independent generators for parts that must not disturb each other.
+ * Streams: rng_at(seed, stream) gives independent generators for parts that must not disturb each
+ * other.
  */
 #ifndef DRIFTLINE_RNG_H
 #define DRIFTLINE_RNG_H
@@ -16,7 +18,7 @@ struct rng rng_at(uint64_t seed, uint64_t stream);
 uint64_t rng_u64(struct rng *);
 uint64_t rng_below(struct rng *, uint64_t n); /* uniform in 0 .. n-1, without bias; n >= 1 */
 double rng_unit(struct rng *);                /* uniform in [0, 1) */
-double rng_normal(struct rng *);              /* mean 0, variance 1 (polar method, one value a call) */
+double rng_normal(struct rng *); /* mean 0, variance 1 (polar method, one value a call) */
 void rng_shuffle_u32(struct rng *, uint32_t *values, size_t n);
 void rng_shuffle_u64(struct rng *, uint64_t *values, size_t n);
 /* m distinct numbers of 0 .. n-1 in random order, m <= n; needs no memory. */

@@ -1,6 +1,8 @@
-/* topk.h - the k nearest of a stream: a bounded max-heap on (distance, id). Ties go to the smaller id.
+/* topk.h - the k nearest of a stream: a bounded max-heap on (distance, id). Ties go to the smaller
+ * id.
  *
- * The arrays are the caller's, k long; topk_sort() leaves them nearest first, padded with ID_NONE and INFINITY.
+ * The arrays are the caller's, k long; topk_sort() leaves them nearest first, padded with ID_NONE
+ * and INFINITY.
  */
 #ifndef DRIFTLINE_TOPK_H
 #define DRIFTLINE_TOPK_H
@@ -31,8 +33,8 @@ static inline float topk_limit(const struct topk *t)
 void topk_push(struct topk *, float distance, uint64_t id);
 
 /* Offers n candidates. ids NULL: id of candidate i is first_id + i. scratch: n positions. */
-void topk_offer(struct topk *, const struct kernels *, const float *distances, const uint64_t *ids, uint64_t first_id,
-                size_t n, uint32_t *scratch);
+void topk_offer(struct topk *, const struct kernels *, const float *distances, const uint64_t *ids,
+                uint64_t first_id, size_t n, uint32_t *scratch);
 
 void topk_sort(struct topk *);
 

@@ -21,6 +21,11 @@
 
 enum { CODES = 8, ROUND = 64 };
 
+INLINE __mmask8 first_codes(size_t n)
+{
+    return (__mmask8)(n >= CODES ? 0xffu : (1u << n) - 1);
+}
+
 INLINE __m512i distances(__m512i query, const uint64_t *codes)
 {
     return _mm512_popcnt_epi64(_mm512_xor_si512(query, _mm512_loadu_si512(codes)));
@@ -58,7 +63,7 @@ void avx512_hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint
         _mm512_storeu_si512(out + i, distances_64(q, codes + i, transpose));
     }
     for (; i < n; i += CODES) {
-        __mmask8 mask = n - i >= CODES ? 0xff : (__mmask8)((1u << (n - i)) - 1);
+        __mmask8 mask = first_codes(n - i);
         __m512i x = _mm512_xor_si512(q, _mm512_maskz_loadu_epi64(mask, codes + i));
         _mm512_mask_cvtepi64_storeu_epi8(out + i, mask, _mm512_popcnt_epi64(x));
     }
@@ -101,7 +106,7 @@ size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
         }
     }
     for (; i < n; i += CODES) {
-        __mmask8 mask = n - i >= CODES ? 0xff : (__mmask8)((1u << (n - i)) - 1);
+        __mmask8 mask = first_codes(n - i);
         __m512i x = _mm512_xor_si512(q, _mm512_maskz_loadu_epi64(mask, codes + i));
         __mmask8 near = _mm512_mask_cmple_epu64_mask(mask, _mm512_popcnt_epi64(x), limit);
         found += append(out + found, n - found, near, i);
@@ -135,7 +140,7 @@ void avx512_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size
 
 INLINE __mmask16 first_lanes(size_t n)
 {
-    return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
+    return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1);
 }
 
 size_t avx512_at_most_f32(const float *value, size_t n, float limit, uint32_t *out)

@@ -41,7 +41,11 @@ INLINE __mmask64 first_lanes(size_t n)
 
 INLINE uint32_t sum_1(__m512i v)
 {
-    return (uint32_t)_mm512_reduce_add_epi32(v);
+    /* Not _mm512_reduce_add_epi32: gcc spells it as signed addition, and these sums wrap. */
+    __m256i y = _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+    __m128i x = _mm_add_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1));
+    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
 }
 
 /* Four vectors to their four sums. */

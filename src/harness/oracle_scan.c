@@ -12,8 +12,8 @@
 #include "kernels/kernels.h"
 
 enum {
-    TILE_ROWS = 1024,   /* 256 x 1024 floats of results stay in L2 between the product and the selection */
-    CHUNK_QUERIES = 256,
+    TILE_ROWS = 1024,       /* a tile of results is read again from the caches, and is large enough ... */
+    CHUNK_QUERIES = 512,    /* ... for the product to spend under 5 % on packing its arguments */
     BLOCK_BYTES = 16 << 20, /* of rows, shared by all queries while they are in the outer cache */
     EXTRA = 2,              /* the columns that carry norms and the error bound */
     LOAD_ROWS = 256,        /* a worker reads at once */
@@ -236,16 +236,12 @@ static int chase_products(void *arg, size_t first, size_t end, size_t worker)
 /* A vector followed by its extra columns; returns its length. */
 static double widen(const struct op_list *list, const void *from, float *to)
 {
-    double sum = 0;
-
     if (list->element == ELEMENT_U8)
         for (size_t j = 0; j < list->dim; j++)
             to[j] = (float)((const uint8_t *)from)[j];
     else if (from != to)
         memcpy(to, from, list->dim * sizeof *to);
-    for (size_t j = 0; j < list->dim; j++)
-        sum += (double)to[j] * (double)to[j];
-    return sqrt(sum);
+    return sqrt(-exact_distance(METRIC_IP, ELEMENT_F32, to, to, list->dim));
 }
 
 static void scale(float *v, size_t dim, double by)

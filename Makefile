@@ -7,7 +7,8 @@
 MODE ?= release
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
-export CC CXX
+# The peers are built with these in every mode, the fuzzers too.
+CONFIGURE := CC="$(CC)" CXX="$(CXX)" src/build/configure.sh
 
 ifeq ($(MODE),fuzz)
 CC := clang
@@ -34,7 +35,7 @@ include build/config.mk
 endif
 
 build/config.mk: FORCE
-	@src/build/configure.sh $(GROUPS)
+	@$(CONFIGURE) $(GROUPS)
 
 ## help: this list
 help:
@@ -292,7 +293,7 @@ deps-test deps-lint:
 ## peers: builds FAISS and fetches hnswlib, and says how they were built
 peers:
 	@rm -f build/config.mk
-	@src/build/configure.sh build
+	@$(CONFIGURE) build
 	@sed -n 's/^PEERS_INFO := *//p; s/^MISSING_PARTS := *//p' build/config.mk | sed 's/) /)\n/g'
 
 ## clean: removes build/; the cache of peers and data stays

@@ -1,0 +1,523 @@
+/* peers.h - what the tests of the peers share: an index beside the rows it holds, and brute force
+ * to hold it to. */
+#ifndef DRIFTLINE_TESTS_PEERS_H
+#define DRIFTLINE_TESTS_PEERS_H
+
+#include <dirent.h>
+
+#include "src/core/param.h"
+#include "tests/testing.h"
+
+#define PEER_OPTIONS_BYTES 1024
+
+struct peer_test {
+    struct test_bench bench;
+    struct index *index;
+    size_t n, dim;
+    float *f32;
+    uint64_t *b64, *ids;
+    bool *live;
+    uint64_t *filter_bits;
+    struct rng rng;
+};
+
+/* "a=1;b=x" into the struct that `table` describes. */
+static inline void peer_options(const struct param *table, const char *text, void *out)
+{
+    char copy[256], *rest = NULL;
+    struct error err = { 0 };
+    param_defaults(table, out);
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok_r(copy, ";", &rest); word; word = strtok_r(NULL, ";", &rest)) {
+        char *value = strchr(word, '=');
+        assert_non_null(value);
+        *value = '\0';
+        struct param_value given = { .kind = VALUE_TEXT, .text = value + 1 };
+        assert_ok(param_set(table, out, word, given, "the test", &err), &err);
+    }
+}
+
+static inline struct index *peer_create(struct peer_test *t, const char *params)
+{
+    const struct index_ops *ops = t->index->ops;
+    _Alignas(16) char options[PEER_OPTIONS_BYTES];
+    struct index *made = NULL;
+    assert_true(ops->params_bytes <= sizeof options);
+    peer_options(ops->params, params, options);
+    assert_ok(ops->create(&made, &t->bench.env, options), &t->bench.error);
+    return made;
+}
+
+/* n rows, none of them stored yet; row i's id is i. */
+static inline void peer_begin(struct peer_test *t, const struct index_ops *ops, const char *params,
+                              enum element element, enum metric metric, size_t dim, size_t n)
+{
+    struct index none = { .ops = ops };
+    memset(t, 0, sizeof *t);
+    test_bench_begin(&t->bench, element, metric, dim, 1);
+    t->rng = rng_at(test_seed(), n + dim);
+    t->n = n;
+    t->dim = dim;
+    t->f32 = calloc(n * dim, sizeof *t->f32);
+    t->b64 = calloc(n, sizeof *t->b64);
+    t->ids = calloc(n, sizeof *t->ids);
+    t->live = calloc(n, sizeof *t->live);
+    assert_true(t->f32 && t->b64 && t->ids && t->live);
+    test_fill_f32(&t->rng, t->f32, n, dim, 12, .4);
+    test_fill_b64(&t->rng, t->b64, n, 12);
+    if (metric == METRIC_COS)
+        test_normalise_f32(t->f32, n, dim);
+    for (size_t i = 0; i < n; i++)
+        t->ids[i] = i;
+    t->index = &none;
+    t->index = peer_create(t, params);
+}
+
+static inline void peer_end(struct peer_test *t)
+{
+    t->index->ops->destroy(t->index);
+    assert_int_equal(mem_live(&t->bench.mem), 0);
+    test_bench_end(&t->bench);
+    free(t->f32);
+    free(t->b64);
+    free(t->ids);
+    free(t->live);
+    free(t->filter_bits);
+}
+
+static inline const void *peer_row(const struct peer_test *t, size_t i)
+{
+    return t->bench.env.element == ELEMENT_B64 ? (const void *)(t->b64 + i)
+                                               : (const void *)(t->f32 + i * t->dim);
+}
+
+static inline struct vectors peer_rows(const struct peer_test *t, size_t first, size_t end)
+{
+    return (struct vectors){ peer_row(t, first), end - first, t->dim, t->bench.env.element };
+}
+
+static inline void peer_insert(struct peer_test *t, size_t first, size_t end)
+{
+    size_t done = 0;
+    assert_ok(t->index->ops->insert(t->index, peer_rows(t, first, end), t->ids + first, &done),
+              &t->bench.error);
+    assert_int_equal(done, end - first);
+    for (size_t i = first; i < end; i++)
+        t->live[i] = true;
+    assert_ok(t->index->ops->check(t->index, NULL), &t->bench.error);
+}
+
+static inline void peer_remove(struct peer_test *t, size_t first, size_t end)
+{
+    size_t done = 0;
+    assert_ok(t->index->ops->remove(t->index, t->ids + first, end - first, &done), &t->bench.error);
+    assert_int_equal(done, end - first);
+    for (size_t i = first; i < end; i++)
+        t->live[i] = false;
+    assert_ok(t->index->ops->check(t->index, NULL), &t->bench.error);
+}
+
+/* Ids over all 64 bits instead; to be called before a row is stored. Filters do not reach them. */
+static inline void peer_spread_ids(struct peer_test *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        t->ids[i] = UINT64_MAX - 1 - i * (UINT64_MAX / t->n);
+}
+
+static inline bool peer_allows(const struct id_filter *filter, uint64_t id)
+{
+    return !filter || (id < filter->n_ids && (filter->bits[id / 64] >> (id % 64) & 1));
+}
+
+/* Lets every step-th row through. */
+static inline struct id_filter peer_filter(struct peer_test *t, size_t step)
+{
+    free(t->filter_bits);
+    t->filter_bits = calloc(t->n / 64 + 1, sizeof *t->filter_bits);
+    assert_non_null(t->filter_bits);
+    for (size_t i = 0; i < t->n; i += step)
+        t->filter_bits[i / 64] |= UINT64_C(1) << (i % 64);
+    return (struct id_filter){ t->filter_bits, t->n };
+}
+
+static inline size_t peer_row_of(const struct peer_test *t, uint64_t id)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->ids[i] == id)
+            return i;
+    return SIZE_MAX;
+}
+
+/* ------------------------------------------------------------------------------- brute force */
+
+static inline double peer_distance(const struct peer_test *t, const void *query, size_t row)
+{
+    if (t->bench.env.element == ELEMENT_B64)
+        return __builtin_popcountll(*(const uint64_t *)query ^ t->b64[row]);
+    const float *a = query, *b = t->f32 + row * t->dim;
+    double dot = 0, squares = 0;
+    for (size_t j = 0; j < t->dim; j++) {
+        dot += (double)a[j] * b[j];
+        squares += ((double)a[j] - b[j]) * ((double)a[j] - b[j]);
+    }
+    const enum metric metric = t->bench.env.metric;
+    return metric == METRIC_IP ? -dot : metric == METRIC_COS ? 2 - 2 * dot : squares;
+}
+
+static inline int peer_by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Distances of all live rows that pass, nearest first; how many. To be freed. */
+static inline double *peer_truth(const struct peer_test *t, const void *query,
+                                 const struct id_filter *filter, size_t *n)
+{
+    double *truth = calloc(t->n + 1, sizeof *truth);
+    assert_non_null(truth);
+    *n = 0;
+    for (size_t i = 0; i < t->n; i++)
+        if (t->live[i] && peer_allows(filter, t->ids[i]))
+            truth[(*n)++] = peer_distance(t, query, i);
+    qsort(truth, *n, sizeof *truth, peer_by_value);
+    return truth;
+}
+
+static inline double peer_slack(double distance)
+{
+    return 1e-4 * (1 + fabs(distance));
+}
+
+/* ---------------------------------------------------------------------------------- searching */
+
+static inline int peer_try_search(struct peer_test *t, const void *queries, size_t n, size_t k,
+                                  const char *knobs, const struct id_filter *filter, uint64_t *ids,
+                                  float *distances, struct work *work)
+{
+    _Alignas(16) char options[PEER_OPTIONS_BYTES];
+    peer_options(t->index->ops->knobs, knobs, options);
+    struct search_request request = { .queries = { queries, n, t->dim, t->bench.env.element },
+                                      .k = k,
+                                      .knobs = options,
+                                      .filter = filter,
+                                      .threads = 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    int rc = t->index->ops->search(t->index, &request, &result);
+    if (work)
+        *work = result.work;
+    return rc;
+}
+
+static inline struct work peer_search(struct peer_test *t, const void *queries, size_t n, size_t k,
+                                      const char *knobs, const struct id_filter *filter,
+                                      uint64_t *ids, float *distances)
+{
+    struct work work;
+    assert_ok(peer_try_search(t, queries, n, k, knobs, filter, ids, distances, &work),
+              &t->bench.error);
+    return work;
+}
+
+/* Share of the 10 nearest found, over some rows searched for themselves. Whatever is answered must
+ * be live. */
+static inline double peer_recall(struct peer_test *t, const char *knobs)
+{
+    enum { K = 10 };
+    double found = 0, wanted = 0;
+    for (size_t q = 0; q < t->n; q += t->n / 40) {
+        uint64_t ids[K];
+        float distances[K];
+        size_t n;
+        double *truth = peer_truth(t, peer_row(t, q), NULL, &n);
+        peer_search(t, peer_row(t, q), 1, K, knobs, NULL, ids, distances);
+        for (size_t i = 0; i < K && i < n; i++) {
+            wanted++;
+            if (ids[i] == ID_NONE)
+                continue;
+            const size_t row = peer_row_of(t, ids[i]);
+            assert_true(row != SIZE_MAX && t->live[row]);
+            const double last = truth[(n < K ? n : K) - 1];
+            found += peer_distance(t, peer_row(t, q), row) <= last + peer_slack(last);
+        }
+        free(truth);
+    }
+    return found / wanted;
+}
+
+/* Every search answers as brute force does, one query at a time and many at once. */
+static inline void peer_expect_exact(struct peer_test *t, const char *knobs,
+                                     const struct id_filter *filter)
+{
+    enum { K = 13, NQ = 40 };
+    uint64_t ids[NQ * K];
+    float distances[NQ * K];
+    for (int batch = 0; batch < 2; batch++) {
+        const size_t step = batch ? NQ : 1;
+        for (size_t q = 0; q < NQ; q += step)
+            peer_search(t, peer_row(t, q), step, K, knobs, filter, ids + q * K, distances + q * K);
+        for (size_t q = 0; q < NQ; q++) {
+            size_t n;
+            double *truth = peer_truth(t, peer_row(t, q), filter, &n);
+            for (size_t i = 0; i < K; i++) {
+                const uint64_t id = ids[q * K + i];
+                const double distance = distances[q * K + i];
+                if (i >= n) {
+                    assert_true(id == ID_NONE && isinf(distance));
+                    continue;
+                }
+                const size_t row = peer_row_of(t, id);
+                assert_true(row != SIZE_MAX && t->live[row] && peer_allows(filter, id));
+                assert_true(fabs(distance - truth[i]) <= peer_slack(truth[i]));
+                assert_true(fabs(distance - peer_distance(t, peer_row(t, q), row)) <=
+                            peer_slack(truth[i]));
+            }
+            free(truth);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------- ranges */
+
+struct peer_found {
+    struct peer_test *t;
+    const struct id_filter *filter;
+    const void *query;
+    bool *seen;
+    size_t n;
+};
+
+static inline int peer_found_one(void *to, size_t query, uint64_t id, float distance)
+{
+    struct peer_found *f = to;
+    const size_t row = peer_row_of(f->t, id);
+    assert_int_equal(query, 0);
+    assert_true(row != SIZE_MAX && f->t->live[row] && peer_allows(f->filter, id) && !f->seen[row]);
+    assert_true(distance <= INFINITY); /* and no NAN */
+    f->seen[row] = true;
+    f->n++;
+    return OK;
+}
+
+static inline int peer_range_into(struct peer_test *t, struct peer_found *f, double radius,
+                                  const char *knobs)
+{
+    _Alignas(16) char options[PEER_OPTIONS_BYTES];
+    peer_options(t->index->ops->knobs, knobs, options);
+    struct range_request request = { .queries = { f->query, 1, t->dim, t->bench.env.element },
+                                     .radius = radius,
+                                     .knobs = options,
+                                     .filter = f->filter,
+                                     .threads = 1 };
+    struct range_result result = { .found = peer_found_one, .to = f };
+    f->seen = calloc(t->n, sizeof *f->seen);
+    assert_non_null(f->seen);
+    int rc = t->index->ops->range(t->index, &request, &result);
+    return rc;
+}
+
+static inline int peer_try_range(struct peer_test *t, const void *query, double radius,
+                                 const char *knobs)
+{
+    struct peer_found f = { .t = t, .query = query };
+    int rc = peer_range_into(t, &f, radius, knobs);
+    free(f.seen);
+    return rc;
+}
+
+static inline size_t peer_range_count(struct peer_test *t, const void *query, double radius,
+                                      const char *knobs)
+{
+    struct peer_found f = { .t = t, .query = query };
+    assert_ok(peer_range_into(t, &f, radius, knobs), &t->bench.error);
+    free(f.seen);
+    return f.n;
+}
+
+/* All rows within, and no other, but for those within rounding of the radius. */
+static inline void peer_expect_range(struct peer_test *t, const char *knobs,
+                                     const struct id_filter *filter)
+{
+    for (size_t q = 0; q < 10; q++) {
+        size_t n;
+        double *truth = peer_truth(t, peer_row(t, q), filter, &n);
+        const double radius = truth[n / 8];
+        const bool is_exact = t->bench.env.element == ELEMENT_B64;
+        const double slack = is_exact ? 0 : peer_slack(radius);
+        struct peer_found f = { .t = t, .query = peer_row(t, q), .filter = filter };
+        assert_ok(peer_range_into(t, &f, radius, knobs), &t->bench.error);
+        for (size_t i = 0; i < t->n; i++) {
+            const double distance = peer_distance(t, f.query, i);
+            if (t->live[i] && peer_allows(filter, t->ids[i]) &&
+                (is_exact ? distance <= radius : distance < radius - slack))
+                assert_true(f.seen[i]);
+            if (f.seen[i])
+                assert_true(distance <= radius + slack);
+        }
+        free(f.seen);
+        free(truth);
+    }
+}
+
+/* ----------------------------------------------------------------------- stats, files, churn */
+
+struct peer_stat_wanted {
+    const char *name;
+    double value;
+};
+
+static inline void peer_stat_value(void *to, const char *name, double value)
+{
+    struct peer_stat_wanted *w = to;
+    if (strcmp(name, w->name) == 0)
+        w->value = value;
+}
+
+static inline void peer_stat_cell(void *to, const char *table, size_t row, const char *column,
+                                  double value)
+{
+    (void)to, (void)table, (void)row, (void)column, (void)value;
+}
+
+/* A value of stats(); NAN if there is none of that name. */
+static inline double peer_stat(struct peer_test *t, const char *name)
+{
+    struct peer_stat_wanted wanted = { name, NAN };
+    struct stat_sink sink = { peer_stat_value, peer_stat_cell, &wanted };
+    assert_ok(t->index->ops->stats(t->index, &sink), &t->bench.error);
+    return wanted.value;
+}
+
+enum { PEER_PROBES = 20, PEER_K = 10 };
+
+static inline void peer_probe(struct peer_test *t, const char *knobs, uint64_t *ids,
+                              float *distances)
+{
+    peer_search(t, peer_row(t, 0), PEER_PROBES, PEER_K, knobs, NULL, ids, distances);
+}
+
+/* Saved and loaded, an index answers as before, holds its invariants and can be saved again. */
+static inline void peer_expect_same_after_reload(struct peer_test *t, const char *knobs)
+{
+    uint64_t ids[2][PEER_PROBES * PEER_K];
+    float distances[2][PEER_PROBES * PEER_K];
+    char dir[PATH_MAX];
+    const struct index_ops *ops = t->index->ops;
+    test_dir_make(dir);
+    peer_probe(t, knobs, ids[0], distances[0]);
+    for (int again = 0; again < 2; again++) {
+        assert_ok(ops->save(t->index, dir), &t->bench.error);
+        ops->destroy(t->index);
+        assert_ok(ops->load(&t->index, &t->bench.env, dir), &t->bench.error);
+    }
+    assert_ok(ops->check(t->index, NULL), &t->bench.error);
+    peer_probe(t, knobs, ids[1], distances[1]);
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+    test_dir_remove(dir);
+}
+
+static inline void peer_flip_byte(const char *path, double where)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    const long at = (long)(where * (double)ftell(file));
+    fseek(file, at, SEEK_SET);
+    const int byte = fgetc(file);
+    fseek(file, at, SEEK_SET);
+    fputc(byte ^ 0x10, file);
+    fclose(file);
+}
+
+/* A flipped byte anywhere, a cut file, another dimension, another method and no file are errors of
+   load(); undone, the index loads. */
+static inline void peer_try_files(const struct index_ops *ops, const char *params,
+                                  const char *knobs)
+{
+    struct peer_test t;
+    struct index *loaded = NULL;
+    char dir[PATH_MAX], path[2 * PATH_MAX];
+    test_dir_make(dir);
+    peer_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 12, 300);
+    struct error *err = &t.bench.error;
+    struct index_env *env = &t.bench.env;
+    assert_code(ops->load(&loaded, env, dir), ERR_NOT_FOUND, err);
+    if (ops->train)
+        assert_ok(ops->train(t.index, peer_rows(&t, 0, 300)), err);
+    peer_insert(&t, 0, 300);
+    peer_expect_same_after_reload(&t, knobs);
+    assert_ok(ops->save(t.index, dir), err);
+
+    DIR *folder = opendir(dir);
+    size_t files = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        files++;
+        (void)snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        for (size_t i = 0; i < 12; i++) {
+            const double where = rng_unit(&t.rng);
+            peer_flip_byte(path, where);
+            const int rc = ops->load(&loaded, env, dir);
+            if (rc == OK)
+                print_error("a flipped byte of %s at %.4f was not noticed\n", path, where);
+            assert_true(rc == ERR_CORRUPT || rc == ERR_VERSION);
+            error_clear(err);
+            peer_flip_byte(path, where);
+        }
+    }
+    closedir(folder);
+    assert_true(files >= 1);
+    env->dim = 13;
+    assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
+    env->dim = 12;
+    env->metric = METRIC_IP;
+    assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
+    env->metric = METRIC_L2SQ;
+    assert_ok(ops->load(&loaded, env, dir), err);
+    ops->destroy(loaded);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_code(ops->load(&loaded, env, dir), ERR_CORRUPT, err);
+    peer_end(&t);
+    test_dir_remove(dir);
+}
+
+static inline void peer_try_no_memory(const struct index_ops *ops)
+{
+    struct peer_test t;
+    _Alignas(16) char options[PEER_OPTIONS_BYTES];
+    struct index *made = NULL;
+    peer_begin(&t, ops, "", ELEMENT_F32, METRIC_L2SQ, 8, 10);
+    peer_options(ops->params, "", options);
+    t.bench.mem.fail_at = atomic_load(&t.bench.mem.calls) + 1;
+    assert_code(ops->create(&made, &t.bench.env, options), ERR_NO_MEMORY, &t.bench.error);
+    assert_null(made);
+    peer_end(&t);
+}
+
+/* Rows come and go at random; check() after each step, and answers at the given recall. */
+static inline void peer_churn(const struct index_ops *ops, const char *params, const char *knobs,
+                              double recall)
+{
+    struct peer_test t;
+    peer_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 16, 800);
+    if (ops->train)
+        assert_ok(ops->train(t.index, peer_rows(&t, 0, 400)), &t.bench.error);
+    for (size_t step = 0; step < 60; step++) {
+        const size_t first = rng_below(&t.rng, t.n), most = 1 + rng_below(&t.rng, 60);
+        const bool adding = !t.live[first];
+        size_t end = first;
+        while (end < t.n && end - first < most && t.live[end] != adding)
+            end++;
+        if (adding)
+            peer_insert(&t, first, end);
+        else
+            peer_remove(&t, first, end);
+        if (step % 6 == 5)
+            assert_true(peer_recall(&t, knobs) >= recall);
+    }
+    peer_end(&t);
+}
+
+#endif

@@ -1,12 +1,14 @@
 #!/bin/bash
-# run-tests.sh - runs tests one after the other, shows what they print, and ends with the count.
+# run-tests.sh - runs tests, shows what they print in the order given, and ends with the count.
 #
 #   run-tests.sh OUT METHOD TEST...
 #
 # OUT is the folder of the build, METHOD the one method the contract suite is to look at (or ""), a TEST is
 # tests/KIND/NAME, built to OUT/tests/KIND/NAME, or a script tests/cli/NAME.sh. A test counts as many
 # cases as its cmocka or TAP output tells of, else as one. It runs in the repository's root with a
-# TMPDIR of its own, removed when it passes. Exit status: 0 all passed, 1 some failed.
+# TMPDIR of its own, removed when it passes. Programs run side by side, DRIFTLINE_TEST_JOBS (the number of
+# processors) at a time; scripts, some of which look at the clock, after them and alone.
+# Exit status: 0 all passed, 1 some failed.
 set -u
 
 out=$1 method=$2
@@ -21,9 +23,6 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
 limit_s=${DRIFTLINE_TEST_TIMEOUT:-300}
-
-passed=0 failed=0
-failures=()
 
 # Prints "PASSED FAILED" from the log of a test that ended with the given status.
 count() {
@@ -42,26 +41,42 @@ count() {
         }' "$1"
 }
 
-for test; do
+log_of() { printf '%s\n' "$out/$1.log"; }
+
+# Runs one test; beside its log go "STATUS SECONDS WORK-FOLDER" as LOG.done, whole or not at all.
+run_test() {
+    local test=$1 log work start status command
+    log=$(log_of "$test")
+    work=$(mktemp -d "${TMPDIR:-/tmp}/driftline-test.XXXXXX") || exit 1
     case $test in
         *.sh) command=(bash "$test") ;;
         tests/fuzz/*) command=("$out/$test" "tests/fuzz/corpus/${test##*/fuzz_}") ;;
         *) command=("$out/$test") ;;
     esac
-    work=$(mktemp -d "${TMPDIR:-/tmp}/driftline-test.XXXXXX") || exit 1
-    log=$out/$test.log
-    mkdir -p "${log%/*}"
-    echo "== $test"
-    start=$(date +%s.%N)
-    TMPDIR=$work timeout -k 5 "$limit_s" "${command[@]}" </dev/null 2>&1 | tee "$log"
-    status=${PIPESTATUS[0]}
-    seconds=$(echo "$(date +%s.%N) $start" | awk '{ printf "%.1f", $1 - $2 }')
+    start=$(date +%s%N)
+    TMPDIR=$work timeout -k 5 "$limit_s" "${command[@]}" </dev/null >"$log" 2>&1 &
+    # shellcheck disable=SC2064  # the process as it is now; timeout passes the signal on
+    trap "kill $!; exit" TERM
+    wait $!
+    status=$?
+    echo "$status $((($(date +%s%N) - start) / 100000000)) $work" >"$log.part"
+    mv "$log.part" "$log.done"
+}
 
+passed=0 failed=0
+failures=()
+report_test() {
+    local test=$1 log status tenths work ok bad why name
+    log=$(log_of "$test")
+    read -r status tenths work <"$log.done"
+    rm "$log.done"
+    echo "== $test ($((tenths / 10)).$((tenths % 10)) s)"
+    cat "$log"
     read -r ok bad < <(count "$log" "$status")
     passed=$((passed + ok)) failed=$((failed + bad))
     if [ "$status" = 0 ] && [ "$bad" = 0 ]; then
         rm -rf "$work"
-        continue
+        return
     fi
     case $status in
         124 | 137) why="no end within $limit_s s" ;;
@@ -69,9 +84,41 @@ for test; do
     esac
     name=${test#tests/}
     name=${name%.sh}
-    failures+=("$test: $bad failed ($why, $seconds s; log $log, files $work)"
-        "    again: make ${out#build/} T=${method:-$name}")
+    # A fault in the contract of one method is looked for again in that one only.
+    case $name in contract/*) name=${method:-$name} ;; esac
+    failures+=("$test: $bad failed ($why; log $log, files $work)" "    again: make ${out#build/} T=$name")
+}
+
+# Runs the tests given, $1 at a time, and reports each as soon as those before it are reported.
+run_all() {
+    local jobs=$1 next=0 test
+    shift
+    local tests=("$@")
+    for test; do
+        mkdir -p "$(dirname "$(log_of "$test")")"
+        rm -f "$(log_of "$test").done"
+    done
+    for test; do
+        while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+        while [ -e "$(log_of "${tests[next]}").done" ]; do report_test "${tests[next]}"; next=$((next + 1)); done
+        run_test "$test" &
+    done
+    wait
+    for test in "${tests[@]:next}"; do report_test "$test"; done
+}
+
+if [ $# = 0 ]; then
+    echo "no test to run: T must be a part of a test's path, or a method's name" >&2
+    exit 2
+fi
+# shellcheck disable=SC2046  # one process a word
+trap 'kill $(jobs -rp) 2>/dev/null; exit 130' INT TERM
+programs=() scripts=()
+for test; do
+    case $test in *.sh) scripts+=("$test") ;; *) programs+=("$test") ;; esac
 done
+run_all "${DRIFTLINE_TEST_JOBS:-$(nproc)}" "${programs[@]}"
+run_all 1 "${scripts[@]}"
 
 if [ ${#failures[@]} -gt 0 ]; then
     echo

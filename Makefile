@@ -215,7 +215,7 @@ build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
 
 ## test: every test, a few minutes; T=divf for a part
 test: $(if $(CHOSEN_SCRIPTS),all) build-tests
-	@src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
+	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
 
 ## asan: unit and contract tests under the address and undefined-behaviour sanitizers
 ## tsan: the same under the thread sanitizer
@@ -223,7 +223,7 @@ asan tsan:
 	@$(MAKE) MODE=$@ test-sanitized
 
 test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS)
-	@src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
+	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
 
 FUZZ_SECONDS ?= 60
 ## fuzz: every fuzz target with clang's libFuzzer; T=idx for one, FUZZ_SECONDS=60 for each

@@ -1,0 +1,113 @@
+/* cache.c - see cache.h. */
+#define _GNU_SOURCE
+#include "cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "formats.h"
+#include "write.h"
+
+enum { META_BYTES = 2048 };
+
+static const char META_FORMAT[] =
+    "driftline-cache 1\nhash %016" PRIx64 "\nbytes %zu\nmetric %s\nkey %s\n";
+
+static void meta_path(const char *npy, char out[PATH_MAX + 8])
+{
+    snprintf(out, PATH_MAX + 8, "%s.meta", npy);
+}
+
+/* Reads the meta file; false unless it is whole and of this key. */
+static bool read_meta(const char *npy, const char *key, uint64_t *hash, size_t *bytes,
+                      char metric[16])
+{
+    char path[PATH_MAX + 8], text[META_BYTES], again[META_BYTES];
+    meta_path(npy, path);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false;
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    metric[0] = 0;
+    if (sscanf(text, "driftline-cache 1\nhash %" SCNx64 "\nbytes %zu", hash, bytes) != 2)
+        return false;
+    const char *line = strstr(text, "\nmetric ");
+    if (line)
+        snprintf(metric, 16, "%.*s", (int)strcspn(line + 8, "\n"), line + 8);
+    int length = snprintf(again, sizeof again, META_FORMAT, *hash, *bytes, metric, key);
+    return length == (int)n && !memcmp(text, again, n);
+}
+
+int cache_open(const char *npy, const char *key, const char *name, struct source **out,
+               struct error *err)
+{
+    uint64_t hash = 0;
+    size_t bytes = 0;
+    char metric[16];
+    struct stat st;
+    *out = NULL;
+    if (!read_meta(npy, key, &hash, &bytes, metric) || stat(npy, &st) ||
+        (size_t)st.st_size != bytes)
+        return OK;
+    int rc = file_open_trusted(npy, hash, out, err);
+    if (rc)
+        return rc;
+    snprintf((*out)->name, sizeof(*out)->name, "%s", name);
+    memcpy((*out)->metric, metric, sizeof metric);
+    return OK;
+}
+
+int cache_store(const struct source *s, const char *npy, const char *key,
+                const struct data_progress *progress, struct error *err)
+{
+    char path[PATH_MAX + 8], text[META_BYTES];
+    struct whole_file meta;
+    struct stat st;
+    meta_path(npy, path);
+    unlink(path);
+    int rc = data_write(s, npy, NULL, progress, err);
+    if (rc)
+        return rc;
+    if (stat(npy, &st))
+        return fail_errno(err, ERR_IO, "%s: cannot ask for its size", npy);
+    int n = snprintf(text, sizeof text, META_FORMAT, s->hash, (size_t)st.st_size, s->metric, key);
+    if (n >= (int)sizeof text)
+        return fail(err, ERR_ARGUMENT, "%s: the key of the cache is too long", npy);
+    rc = whole_file_begin(&meta, path, err);
+    if (rc)
+        return rc;
+    rc = whole_file_put(&meta, text, (size_t)n, err);
+    if (!rc)
+        rc = whole_file_commit(&meta, err);
+    whole_file_abandon(&meta);
+    return rc;
+}
+
+int cache_lock(const char *path, int *lock, struct error *err)
+{
+    *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (*lock < 0)
+        return fail_errno(err, ERR_IO, "%s: cannot create the lock", path);
+    while (flock(*lock, LOCK_EX)) {
+        if (errno == EINTR)
+            continue;
+        int rc = fail_errno(err, ERR_IO, "%s: cannot lock", path);
+        cache_unlock(*lock);
+        return rc;
+    }
+    return OK;
+}
+
+void cache_unlock(int lock)
+{
+    if (lock >= 0)
+        close(lock);
+}

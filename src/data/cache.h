@@ -1,0 +1,27 @@
+/* cache.h - converted data: an npy that is mapped, and beside it NAME.npy.meta, which vouches for
+ * it.
+ *
+ * The meta file holds the content hash, so that opening costs no pass over the data, and a key:
+ * what the data were made from and how. Another key, a missing meta file or an npy of another size
+ * is a miss, never an error. The npy is renamed into place first and the meta file after it, so a
+ * crash leaves a miss.
+ */
+#ifndef DRIFTLINE_CACHE_H
+#define DRIFTLINE_CACHE_H
+
+#include "file.h"
+
+/* *out is NULL on a miss. ERR_IO, ERR_NO_MEMORY. */
+int cache_open(const char *npy, const char *key, const char *name, struct source **out,
+               struct error *);
+
+/* Writes s to npy under the key. key: one line. Call with the lock held. */
+int cache_store(const struct source *s, const char *npy, const char *key,
+                const struct data_progress *, struct error *);
+
+/* Waits for the one lock on `path` (created if need be) that all processes share; cache_unlock()
+ * lets the next in. */
+int cache_lock(const char *path, int *lock, struct error *);
+void cache_unlock(int lock);
+
+#endif

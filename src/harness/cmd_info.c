@@ -5,7 +5,7 @@
 
 #include "harness/app.h"
 #include "harness/bench_kernels.h"
-#include "harness/catalog.h"
+#include "harness/lua_catalog.h"
 #include "harness/table.h"
 #include "kernels/kernels.h"
 
@@ -39,18 +39,18 @@ static int list_datasets(const struct app *app)
         app_error(app, &error);
         return EXIT_USAGE;
     }
+    size_t n;
+    const char *const *names = catalog_names(catalog, &n);
     struct table table;
-    table_init(&table, 5);
-    static const char *const header[] = { "dataset", "rows", "dim", "metric", "about" };
-    for (size_t i = 0; i < 5; i++)
-        table_add(&table, "%s", header[i]);
-    for (size_t i = 0; i < catalog_size(catalog); i++) {
-        const struct dataset_entry *entry = catalog_entry(catalog, i);
-        table_add(&table, "%s", entry->name);
-        table_add(&table, "%zu", entry->rows);
-        table_add(&table, "%zu", entry->dim);
-        table_add(&table, "%s", metric_name(entry->metric));
-        table_add(&table, "%s", entry->about ? entry->about : "");
+    table_init(&table, 3);
+    table_add(&table, "dataset");
+    table_add(&table, "metric");
+    table_add(&table, "about");
+    for (size_t i = 0; i < n; i++) {
+        struct catalog_entry *entry = catalog_find(catalog, names[i]);
+        table_add(&table, "%s", names[i]);
+        table_add(&table, "%s", metric_name(catalog_metric(entry)));
+        table_add(&table, "%s", catalog_summary(entry));
     }
     table_print(&table, stdout);
     table_free(&table);
@@ -174,22 +174,21 @@ static void describe_method(const struct index_ops *ops)
     describe_table("knobs (may change per search)", ops->knobs);
 }
 
-static void describe_dataset(const struct dataset_entry *entry)
+/* Neither a method nor a dataset: one error with the nearest of both. */
+static void describe_nothing(const struct app *app, const struct catalog *catalog, const char *name)
 {
-    printf("%s - %s\n", entry->name, entry->about ? entry->about : "");
-    printf("rows %zu, dim %zu, element %s, metric %s\nlicence: %s\n", entry->rows, entry->dim,
-           element_name(entry->element), metric_name(entry->metric),
-           entry->licence ? entry->licence : "not stated");
-    for (size_t p = 0; p < entry->n_parts; p++) {
-        const struct dataset_part *part = &entry->parts[p];
-        printf("\n%s  %s  sha256 %s\n", part->name, part->format ? part->format : "",
-               part->sha256 ? part->sha256 : "not pinned; recorded on first download");
-        for (size_t s = 0; s < part->n_sources; s++) {
-            char line[600];
-            dataset_source_text(&part->sources[s], line, sizeof line);
-            printf("  %s\n", line);
-        }
-    }
+    const char *all[256];
+    size_t n = 0, n_datasets;
+    const char *const *datasets = catalog_names(catalog, &n_datasets);
+    for (size_t i = 0; i < app->registry.n && n < 256; i++)
+        all[n++] = app->registry.ops[i]->name;
+    for (size_t i = 0; i < n_datasets && n < 256; i++)
+        all[n++] = datasets[i];
+    const char *near = error_near(name, all, n);
+    struct error error = { 0 };
+    fail(&error, ERR_CONFIG, "there is no method and no dataset \"%s\"%s%s%s  (./harness list)", name,
+         near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    app_error(app, &error);
 }
 
 int command_describe(struct app *app)
@@ -202,18 +201,18 @@ int command_describe(struct app *app)
         return EXIT_OK;
     }
     struct catalog *catalog;
-    struct error catalog_error = { 0 };
-    if (!catalog_open(&catalog, &app->options, &catalog_error)) {
-        const struct dataset_entry *entry = catalog_find(catalog, name, &catalog_error);
-        if (entry)
-            describe_dataset(entry);
-        catalog_close(catalog);
-        if (entry)
-            return EXIT_OK;
+    error_clear(&error);
+    if (catalog_open(&catalog, &app->options, &error)) {
+        app_error(app, &error);
+        return EXIT_USAGE;
     }
-    app_error(app, &error);
-    app_error(app, &catalog_error);
-    return EXIT_USAGE;
+    struct catalog_entry *entry = catalog_find(catalog, name);
+    if (entry)
+        catalog_describe(entry, stdout);
+    else
+        describe_nothing(app, catalog, name);
+    catalog_close(catalog);
+    return entry ? EXIT_OK : EXIT_USAGE;
 }
 
 int command_version(struct app *app)

@@ -1,0 +1,83 @@
+/* cmd_data.c - `fetch` and `convert`. */
+#include <stdio.h>
+#include <string.h>
+
+#include "data/file.h"
+#include "harness/app.h"
+#include "harness/lua_catalog.h"
+
+static int say_line(void *app_of, const char *line)
+{
+    const struct app *app = app_of;
+    if (!app->options.quiet)
+        fprintf(stderr, "%s\n", line);
+    return *app->interrupted;
+}
+
+static int fetch_one(struct app *app, struct catalog *catalog, const char *name,
+                     struct error *error)
+{
+    struct catalog_entry *entry = catalog_find(catalog, name);
+    size_t n;
+    const char *const *names = catalog_names(catalog, &n);
+    if (!entry) {
+        const char *near = error_near(name, names, n);
+        return fail(error, ERR_CONFIG, "there is no dataset \"%s\"%s%s%s  (./harness list datasets)",
+                    name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    }
+    const char *parts[32];
+    size_t n_parts = catalog_parts(entry, parts, 32);
+    for (size_t i = 0; i < n_parts; i++) {
+        struct source *source = NULL;
+        char sha256[65];
+        if (catalog_open_part(entry, parts[i], &app->options, &source, sha256, error))
+            return error->code;
+        printf("%s %s: %zu x %zu %s, sha256 %.16s...\n", name, parts[i], source->n, source->dim,
+               element_name(source->element), sha256);
+        source_close(source);
+    }
+    return OK;
+}
+
+int command_fetch(struct app *app)
+{
+    struct catalog *catalog;
+    struct error error = { 0 };
+    app->options.say = say_line;
+    app->options.say_to = app;
+    if (catalog_open(&catalog, &app->options, &error)) {
+        app_error(app, &error);
+        return EXIT_USAGE;
+    }
+    int status = EXIT_OK;
+    for (size_t i = 0; i < app->n_arguments; i++) {
+        struct error one = { 0 };
+        if (!fetch_one(app, catalog, app->arguments[i], &one))
+            continue;
+        app_error(app, &one);
+        status = one.code == ERR_CONFIG ? EXIT_USAGE : EXIT_SOME_FAILED;
+    }
+    catalog_close(catalog);
+    return status;
+}
+
+static int stop_when_interrupted(void *app_of, const char *what, size_t done, size_t total)
+{
+    (void)what;
+    (void)done;
+    (void)total;
+    return *((const struct app *)app_of)->interrupted;
+}
+
+int command_convert(struct app *app)
+{
+    const struct data_progress progress = { stop_when_interrupted, app };
+    const struct file_options by_name = { 0 };
+    struct error error = { 0 };
+    if (!data_convert(app->arguments[0], &by_name, app->arguments[1], &by_name, &progress, &error)) {
+        printf("%s\n", app->arguments[1]);
+        return EXIT_OK;
+    }
+    app_error(app, &error);
+    return EXIT_USAGE;
+}

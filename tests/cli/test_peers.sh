@@ -1,0 +1,84 @@
+#!/bin/bash
+# test_peers.sh - the cache of peers: whole or not at all, once at a time, nothing unchecked. Needs no network.
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
+set -u
+
+build=$PWD/src/build
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+mkdir bin
+export DRIFTLINE_CACHE=$work/cache
+unset FAISS_PREFIX DRIFTLINE_PORTABLE
+
+failed=0
+check() { # NAME CONDITION
+    if eval "$2"; then
+        echo "ok - $1"
+    else
+        echo "not ok - $1: not so: $2"
+        sed 's/^/#   /' out err
+        failed=1
+    fi
+}
+run() {
+    "$@" >out 2>err
+    status=$?
+}
+says() { grep -qF -- "$1" out err; }
+left_over() { find cache/peers -mindepth 1 ! -name '*.lock' ! -name '*.log' | wc -l; }
+
+# A peer that takes a moment, and fails while the file `broken` is there.
+cat >peer.sh <<SH
+set -eu
+. "$build/peer-cache.sh"
+build_peer() {
+    echo built >>$work/builds
+    echo half >"\$1/half"
+    sleep 0.3
+    [ ! -e $work/broken ] || fail "broken on purpose"
+    echo '{}' >"\$1/build.json"
+}
+publish "\$peers/toy-1"
+SH
+touch broken
+run bash peer.sh
+check "a failed build leaves nothing behind" '[ $status != 0 ] && [ "$(left_over)" = 0 ] && says "broken on purpose"'
+rm broken builds
+bash peer.sh 2>first &
+run bash peer.sh
+wait
+check "two at once: built once, both are served" \
+    '[ $status = 0 ] && [ "$(wc -l <builds)" = 1 ] && [ -e cache/peers/toy-1/build.json ]'
+check "the one that waits says so" 'cat first err | grep -q "waiting for another build"'
+run bash peer.sh
+check "a third finds it made" '[ $status = 0 ] && [ "$(wc -l <builds)" = 1 ] && [ ! -s err ]'
+
+rm -r cache/peers/toy-1/build.json
+run bash peer.sh
+check "a folder without build.json is not trusted" '[ $status = 0 ] && [ "$(wc -l <builds)" = 2 ]'
+
+# An npm that delivers something else.
+cat >bin/npm <<'SH'
+#!/bin/sh
+echo junk >hnswlib-node-3.0.0.tgz
+SH
+chmod +x bin/npm
+rm -r cache
+PATH=$work/bin:$PATH run "$build/peer-hnswlib.sh"
+check "a package with another sha256 is refused" '[ $status = 1 ] && says "sha256 is" && [ "$(left_over)" = 0 ]'
+echo 'exit 1' >bin/npm
+PATH=$work/bin:$PATH run "$build/peer-hnswlib.sh"
+check "a package that cannot be fetched names the log" '[ $status = 1 ] && says "could not fetch" && says ".log"'
+
+FAISS_PREFIX=$work/nowhere run "$build/peer-faiss.sh"
+check "a FAISS_PREFIX without the C API says what is missing" \
+    '[ $status = 1 ] && says "libfaiss_c.so" && says "FAISS_ENABLE_C_API"'
+run "$build/peer-faiss.sh" --prefix
+native=$(cat out)
+DRIFTLINE_PORTABLE=1 run "$build/peer-faiss.sh" --prefix
+check "a portable build has a place of its own" '[ $status = 0 ] && [ "$(cat out)" != "$native" ]'
+DRIFTLINE_CACHE="$work/a b" run "$build/peer-faiss.sh" --prefix
+check "a cache folder with a space is refused" '[ $status = 1 ] && says "no spaces"'
+
+exit $failed

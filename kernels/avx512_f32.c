@@ -178,16 +178,11 @@ INLINE __m256 cosine_8(__m256 ip, __m256 norm_sq, double inverse_query)
     return _mm256_max_ps(_mm256_setzero_ps(), distance);
 }
 
-INLINE void store_8(enum metric metric, const __m512 *total, const float *rows, size_t dim,
+INLINE void store_8(enum metric metric, const __m512 *total, const __m512 *norms,
                     double inverse_query, float *out)
 {
     __m256 sums = sum_8(total);
-    if (metric == COS) {
-        __m512 norms[ROWS];
-        row_norms(rows, ROWS, dim, norms);
-        sums = cosine_8(sums, sum_8(norms), inverse_query);
-    }
-    _mm256_storeu_ps(out, sums);
+    _mm256_storeu_ps(out, metric == COS ? cosine_8(sums, sum_8(norms), inverse_query) : sums);
 }
 
 INLINE float query_to_row(enum metric metric, const float *query, const float *row, size_t dim,
@@ -205,9 +200,11 @@ INLINE void short_to_many(enum metric metric, const float *query, const float *r
     __mmask16 mask = first_lanes(dim - (chunks - 1) * LANES);
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
-        __m512 total[ROWS];
+        __m512 total[ROWS], norms[ROWS];
         short_rows(metric, query, rows + i * dim, ROWS, dim, chunks, mask, total);
-        store_8(metric, total, rows + i * dim, dim, inverse_query, out + i);
+        if (metric == COS)
+            row_norms(rows + i * dim, ROWS, dim, norms);
+        store_8(metric, total, norms, inverse_query, out + i);
     }
     for (; i < n; i++) {
         out[i] = query_to_row(metric, query, rows + i * dim, dim, inverse_query);
@@ -220,11 +217,14 @@ INLINE void long_to_many(enum metric metric, const float *query, const float *ro
 {
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
-        __m512 total[ROWS];
+        __m512 total[ROWS], norms[ROWS];
         for (size_t r = 0; r < ROWS; r += together) {
-            accumulate(metric, query, 1, rows + (i + r) * dim, together, dim, total + r);
+            const float *row = rows + (i + r) * dim;
+            accumulate(metric, query, 1, row, together, dim, total + r);
+            if (metric == COS)
+                row_norms(row, together, dim, norms + r);
         }
-        store_8(metric, total, rows + i * dim, dim, inverse_query, out + i);
+        store_8(metric, total, norms, inverse_query, out + i);
     }
     for (; i < n; i++) {
         out[i] = query_to_row(metric, query, rows + i * dim, dim, inverse_query);

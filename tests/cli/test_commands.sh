@@ -1,0 +1,179 @@
+#!/bin/bash
+# test_commands.sh - the command line as its users meet it: what it prints, what it refuses, how it exits.
+# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+set -u
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+program=$PWD/build/driftline
+export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
+unset DRIFTLINE_DATA DRIFTLINE_KERNELS
+cd "$work" || exit 1
+
+failed=0
+check() { # NAME CONDITION
+    if eval "$2"; then
+        echo "ok - $1"
+    else
+        echo "not ok - $1: not so: $2"
+        sed 's/^/#   /' out err | head -n 30
+        failed=1
+    fi
+}
+run() {
+    "$program" "$@" >out 2>err
+    status=$?
+}
+config() { # NAME <LUA
+    cat >"$1.lua"
+}
+
+# ---- what there is
+run help
+check "help lists every command" '[ $status = 0 ] && [ "$(grep -c "^  ./harness" out)" -ge 14 ] && grep -q -- --resume out'
+run
+check "no argument: usage, exit 2" '[ $status = 2 ] && grep -q usage out'
+run list methods
+check "list methods" '[ $status = 0 ] && grep -q "^divf" out && grep -q "^flat" out'
+run list datasets
+check "list datasets" '[ $status = 0 ] && grep -q "^mnist" out && grep -q "^photo-sift" out'
+run list configs
+check "list configs" '[ $status = 0 ] && grep -q "^configs/drift_mnist_fashion.lua" out'
+run list kernels
+check "list kernels" '[ $status = 0 ] && grep -q "^scalar" out && grep -q chosen out'
+run describe divf
+check "describe a method prints its rows" '[ $status = 0 ] && grep -q soft_k out && grep -q nprobe out'
+run describe fashion-mnist
+check "describe a dataset" '[ $status = 0 ] && grep -q licence out'
+run version
+check "version" '[ $status = 0 ] && grep -q kernels out'
+
+# ---- misspelt, everywhere with a hint
+run lits
+check "misspelt command" '[ $status = 2 ] && grep -q "did you mean \"list\"" err'
+run list methodz
+check "misspelt list" '[ $status = 2 ] && grep -q "did you mean \"methods\"" err'
+run describe divff
+check "misspelt method" '[ $status = 2 ] && grep -q "did you mean \"divf\"" err'
+run run --repeat 3 x.lua
+check "misspelt option" '[ $status = 2 ] && grep -q "did you mean --repeats" err'
+run run --repeats none x.lua
+check "option value" '[ $status = 2 ] && grep -q -- "--repeats none: expected N" err'
+run run --repeats
+check "option without value" '[ $status = 2 ] && grep -q "needs a value" err'
+run fetch minst
+check "misspelt dataset" '[ $status = 2 ] && grep -q "did you mean \"mnist\"" err'
+run compare one
+check "too few arguments" '[ $status = 2 ] && grep -q "usage: ./harness compare A B" err'
+run nothere.lua
+check "a config that is not there" '[ $status = 2 ] && grep -q nothere.lua err'
+run plot nothere
+check "a result that is not there" '[ $status = 2 ] && grep -q nothere err'
+DRIFTLINE_KERNELS=avx9 run list kernels
+check "unknown kernels" '[ $status = 2 ] && grep -q "expected scalar, avx2 or avx512" err'
+run new Bad-Name
+check "a bad name for a method" '[ $status = 2 ] && grep -q "lower-case" err'
+run new divf
+check "a method that is there" '[ $status = 2 ] && grep -q "already" err'
+
+# ---- a small experiment from start to end
+config small <<'LUA'
+local s = synthetic { kind = "mixture", rows = 3000, dim = 16 }
+experiment {
+  name = "small", k = 5, repeats = 2,
+  workload = function(w)
+    w:train { s:rows(1, 1000) }
+    w:insert { s:rows(1, 2000), tag = "load" }
+    w:delete { s:rows(1, 500), tag = "leave" }
+    w:search { s:queries(50), tag = "q" }
+  end,
+  methods = {
+    method { "flat", label = "exact" },
+    method { "divf", label = "ivf", params = { clusters = 16 }, sweep = { nprobe = { 1, 16 } } },
+  },
+  claims = {
+    { "all lists are exact", function(r) return r("ivf[nprobe=16]", "recall@5/q") == 1 end },
+    { "one list is exact", function(r) return r("ivf[nprobe=1]", "recall@5/q") == 1 end },
+  },
+  paper = { exact = { ["recall@5/q"] = 1 } },
+}
+LUA
+run check small.lua
+check "check prints the plan and runs nothing" '[ $status = 0 ] && grep -q insert out && [ ! -e results ]'
+run --out results small.lua
+check "a config runs" '[ $status = 0 ] && [ -s results/small/result.json ] && [ -s results/small/report.html ]'
+check "the exhaustive setting is exact" 'grep -q "^reproduced *all lists are exact" out'
+check "a claim that does not hold is said so" 'grep -q "^not reproduced *one list is exact" out'
+check "figures in three forms with their points" \
+    'for e in svg png pdf csv gp; do ls results/small/*recall*.$e >/dev/null || exit 1; done'
+check "the report needs no network" '! grep -qE "(src|href)=.http" results/small/report.html'
+check "nothing is left in the scratch folder" '[ ! -e results/small/scratch ]'
+if python3 -c 'import jsonschema' 2>/dev/null; then
+    python3 - "$DRIFTLINE_ROOT/results/schema.json" results/small/result.json >out 2>err <<'PY'
+import json, sys, jsonschema
+jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
+PY
+    status=$?
+    check "the result keeps to the schema" '[ $status = 0 ]'
+fi
+run plot results/small
+check "figures redraw" '[ $status = 0 ]'
+run report results/small/result.json
+check "the report is written again" '[ $status = 0 ]'
+cp -r results/small again
+run compare results/small again
+check "a result compared with itself shows no difference" '[ $status = 0 ] && grep -q "0 better, 0 worse" out'
+run --out results --no-plots --set divf.clusters=4 --only ivf small.lua
+check "--set changes a parameter, --only keeps one label" \
+    '[ $status = 0 ] && grep -q "\"clusters\": 4" results/small/result.json && ! grep -q "\"label\": \"exact\"" results/small/result.json'
+run compare --fail-on-regression again results/small
+check "compare finds what changed" '[ $status = 1 ] || grep -q better out'
+run --set divf.clustres=4 small.lua
+check "--set of what is not there" '[ $status = 2 ] && grep -q clust err'
+run --only exakt small.lua
+check "--only of what is not there" '[ $status = 2 ] && grep -q exact err'
+
+# ---- errors of configs name the line
+config bad <<'LUA'
+experiment {
+  name = "bad",
+  workload = function(w) w:insert { synthetic { kind = "gaussian", rows = 10, dim = 4 } } end,
+  methods = { method { "divf", params = { softk = 2 } } },
+}
+LUA
+run bad.lua
+check "an unknown parameter: file, line, hint" '[ $status = 2 ] && grep -q "bad.lua:4:.*did you mean \"soft_k\"" err'
+printf 'experiment {\n name = = 1 }' >syntax.lua
+run check syntax.lua
+check "a syntax error" '[ $status = 2 ] && grep -q "syntax.lua:2:" err'
+echo 'while true do end' >endless.lua
+run check endless.lua
+check "an endless loop ends" '[ $status = 2 ] && grep -q "endless.lua:1:" err'
+echo 'local t = {} for i = 1, 1e9 do t[i] = ("x"):rep(1e6) .. i end' >bomb.lua
+run check bomb.lua
+check "a memory bomb is defused" '[ $status = 2 ] && grep -qi memory err'
+echo 'os.execute("touch owned")' >os.lua
+run check os.lua
+check "no os" '[ $status = 2 ] && grep -q "os.lua:1:" err && [ ! -e owned ]'
+
+# ---- results that cannot be written
+mkdir readonly && chmod a-w readonly
+if [ "$(id -u)" != 0 ]; then
+    run --out readonly small.lua
+    check "a folder that cannot be written is said before any work" '[ $status != 0 ] && grep -q readonly err'
+fi
+touch notafolder
+run --out notafolder small.lua
+check "a file where the results folder should be" '[ $status != 0 ] && grep -q notafolder err'
+
+# ---- other formats in and out
+printf '1,2,3\n4,5,6\n' >v.csv
+run convert v.csv v.fvecs
+check "convert" '[ $status = 0 ] && [ "$(stat -c %s v.fvecs)" = 32 ]'
+run convert v.csv v.nothing
+check "convert to what is no format" '[ $status = 2 ] && grep -q v.nothing err'
+head -c 20 v.fvecs >short.fvecs
+run convert short.fvecs w.npy
+check "a truncated file" '[ $status = 2 ] && grep -q short.fvecs err && [ ! -e w.npy ]'
+
+exit $failed

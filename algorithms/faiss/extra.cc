@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
 #include <typeinfo>
+#include <vector>
 
 #include <faiss/Index2Layer.h>
 #include <faiss/IndexFastScan.h>
@@ -28,10 +28,10 @@
 #include <faiss/IndexScalarQuantizer.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/IDSelector.h>
+#include <faiss/impl/ProductQuantizer.h>
 #include <faiss/invlists/BlockInvertedLists.h>
 #include <faiss/invlists/DirectMap.h>
 #include <faiss/invlists/InvertedLists.h>
-#include <faiss/utils/distances.h>
 
 // libgomp's own header is the compiler's, and not every compiler we are read by has one.
 extern "C" void omp_set_num_threads(int);
@@ -197,6 +197,9 @@ void faissx_set_seed(FaissIndex *index, int seed)
         if (auto ivfpq = dynamic_cast<faiss::IndexIVFPQ *>(layer)) {
             seed_clustering(ivfpq->pq.cp, seed);
         }
+        if (auto ivfpqr = dynamic_cast<faiss::IndexIVFPQR *>(layer)) {
+            seed_clustering(ivfpqr->refine_pq.cp, seed);
+        }
         if (auto fast = dynamic_cast<faiss::IndexIVFPQFastScan *>(layer)) {
             seed_clustering(fast->pq.cp, seed);
         }
@@ -206,6 +209,42 @@ void faissx_set_seed(FaissIndex *index, int seed)
         if (auto fast = dynamic_cast<faiss::IndexPQFastScan *>(layer)) {
             seed_clustering(fast->pq.cp, seed);
         }
+    });
+}
+
+int faissx_train(FaissIndex *index, size_t n, const float *rows, int seed, struct error *err)
+{
+    return guarded(err, "train", [&] {
+        // OPQ trains product quantisers of its own making; lent one, it can be seeded and silenced
+        // as well.
+        std::vector<std::unique_ptr<faiss::ProductQuantizer>> lent;
+        std::vector<faiss::OPQMatrix *> borrowers;
+        for_each_layer(of(index), [&](Index *layer) {
+            auto transform = dynamic_cast<faiss::IndexPreTransform *>(layer);
+            for (size_t i = 0; transform && i < transform->chain.size(); i++) {
+                if (auto opq = dynamic_cast<faiss::OPQMatrix *>(transform->chain[i])) {
+                    const size_t bits = 8; // as OPQMatrix::train has it
+                    lent.push_back(std::make_unique<faiss::ProductQuantizer>(size_t(opq->d_out),
+                                                                             size_t(opq->M), bits));
+                    seed_clustering(lent.back()->cp, seed);
+                    opq->pq = lent.back().get();
+                    borrowers.push_back(opq);
+                }
+            }
+        });
+        const auto give_back = [&] {
+            for (faiss::OPQMatrix *opq : borrowers) {
+                opq->pq = nullptr;
+            }
+        };
+        try {
+            of(index)->train(idx(n), rows);
+        } catch (...) {
+            give_back();
+            throw;
+        }
+        give_back();
+        return OK;
     });
 }
 
@@ -249,8 +288,9 @@ size_t faissx_list_size(const FaissIndex *index, size_t list)
 void faissx_list_ids(const FaissIndex *index, size_t list, uint64_t *ids)
 {
     const faiss::InvertedLists *lists = dissect(of(index)).ivf->invlists;
+    const size_t n = lists->list_size(list);
     faiss::InvertedLists::ScopedIds held(lists, list);
-    std::memcpy(ids, held.get(), lists->list_size(list) * sizeof *ids);
+    std::copy_n(reinterpret_cast<const uint64_t *>(held.get()), n, ids);
 }
 
 const uint64_t *faissx_id_map(const FaissIndex *index, size_t *n)
@@ -478,114 +518,4 @@ void faissx_memory(const FaissIndex *index, struct memory_use *use)
             quantizer = ivf->quantizer;
         }
     });
-}
-
-// -------------------------------------------------------------------------------- HNSW that counts
-
-namespace
-{
-
-// An IndexFlat that knows how many distances searches asked of it. The computers are FAISS's
-// FlatL2Dis and FlatIPDis to the letter, which FAISS keeps to itself together with their count.
-struct counting_flat : faiss::IndexFlat {
-    mutable std::atomic<uint64_t> distances{ 0 };
-
-    using faiss::IndexFlat::IndexFlat;
-    faiss::FlatCodesDistanceComputer *get_FlatCodesDistanceComputer() const override;
-};
-
-template <float (*distance)(const float *, const float *, size_t)>
-struct counting_computer final : faiss::FlatCodesDistanceComputer {
-    const counting_flat &storage;
-    const float *query = nullptr;
-    uint64_t counted = 0;
-
-    explicit counting_computer(const counting_flat &s)
-        : faiss::FlatCodesDistanceComputer(s.codes.data(), s.code_size), storage(s)
-    {
-    }
-    ~counting_computer() override
-    {
-        storage.distances.fetch_add(counted, std::memory_order_relaxed);
-    }
-    void set_query(const float *x) override
-    {
-        query = x;
-    }
-    float distance_to_code(const uint8_t *code) override
-    {
-        counted++;
-        return distance(query, reinterpret_cast<const float *>(code), size_t(storage.d));
-    }
-    float symmetric_dis(idx i, idx j) override
-    {
-        const float *rows = storage.get_xb();
-        return distance(rows + j * storage.d, rows + i * storage.d, size_t(storage.d));
-    }
-};
-
-faiss::FlatCodesDistanceComputer *counting_flat::get_FlatCodesDistanceComputer() const
-{
-    if (metric_type == faiss::METRIC_INNER_PRODUCT) {
-        return new counting_computer<faiss::fvec_inner_product>(*this);
-    }
-    return new counting_computer<faiss::fvec_L2sqr>(*this);
-}
-
-const faiss::IndexHNSW *hnsw_of(const FaissIndex *index)
-{
-    return dynamic_cast<const faiss::IndexHNSW *>(dissect(of(index)).core);
-}
-
-} // namespace
-
-int faissx_hnsw_new(FaissIndex **out, size_t dim, FaissMetricType metric, int M,
-                    int ef_construction, uint64_t seed, struct error *err)
-{
-    return guarded(err, "create", [&] {
-        const auto kind =
-            metric == METRIC_INNER_PRODUCT ? faiss::METRIC_INNER_PRODUCT : faiss::METRIC_L2;
-        auto made = std::make_unique<faiss::IndexHNSWFlat>(int(dim), M, kind);
-        auto storage = std::make_unique<counting_flat>(idx(dim), kind);
-        delete made->storage;
-        made->storage = storage.release();
-        made->hnsw.efConstruction = ef_construction;
-        made->hnsw.rng = faiss::RandomGenerator(int64_t(seed));
-        *out = reinterpret_cast<FaissIndex *>(static_cast<Index *>(made.release()));
-        return OK;
-    });
-}
-
-int faissx_hnsw_adopt(FaissIndex *index, uint64_t seed, struct error *err)
-{
-    return guarded(err, "load", [&] {
-        auto hnsw = const_cast<faiss::IndexHNSW *>(hnsw_of(index));
-        auto flat = hnsw ? dynamic_cast<faiss::IndexFlat *>(hnsw->storage) : nullptr;
-        if (!flat) {
-            return fail(err, ERR_CORRUPT,
-                        "load: the file holds no FAISS HNSW index with full vectors");
-        }
-        auto storage = std::make_unique<counting_flat>(flat->d, flat->metric_type);
-        storage->codes.swap(flat->codes);
-        storage->ntotal = flat->ntotal;
-        delete flat;
-        hnsw->storage = storage.release();
-        hnsw->own_fields = true;
-        hnsw->hnsw.rng = faiss::RandomGenerator(int64_t(seed));
-        return int(OK);
-    });
-}
-
-uint64_t faissx_hnsw_take_distances(const FaissIndex *index)
-{
-    auto storage = dynamic_cast<const counting_flat *>(hnsw_of(index)->storage);
-    return storage ? storage->distances.exchange(0) : 0;
-}
-
-void faissx_hnsw_graph(const FaissIndex *index, size_t *links, int *max_level)
-{
-    const faiss::HNSW &hnsw = hnsw_of(index)->hnsw;
-    *links = size_t(std::count_if(hnsw.neighbors.begin(), hnsw.neighbors.end(),
-                                  [](int to) { return to >= 0; }));
-    *max_level = hnsw.max_level;
 }

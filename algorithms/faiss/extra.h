@@ -28,6 +28,8 @@ void faissx_set_threads(size_t threads);
    advice on stderr about small training sets, which changes no result. */
 void faissx_set_seed(FaissIndex *, int seed);
 void faissx_binary_set_seed(FaissIndexBinary *, int seed);
+/* train(), with the product quantisers inside OPQ seeded and silenced as the others are. */
+int faissx_train(FaissIndex *, size_t n, const float *rows, int seed, struct error *err);
 
 /* 2. What an index is made of */
 

@@ -2,7 +2,7 @@
 // extra.h.
 #include "algorithms/faiss/extra.h"
 
-#include <cstring>
+#include <algorithm>
 #include <exception>
 #include <memory>
 
@@ -118,7 +118,7 @@ void faissx_binary_list_ids(const FaissIndexBinary *index, size_t list, uint64_t
 {
     const faiss::InvertedLists *lists = core<faiss::IndexBinaryIVF>(index)->invlists;
     faiss::InvertedLists::ScopedIds in_list(lists, list);
-    std::memcpy(ids, in_list.get(), lists->list_size(list) * sizeof *ids);
+    std::copy_n(reinterpret_cast<const uint64_t *>(in_list.get()), lists->list_size(list), ids);
 }
 
 const uint64_t *faissx_binary_id_map(const FaissIndexBinary *index, size_t *n)

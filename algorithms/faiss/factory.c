@@ -155,11 +155,10 @@ static int factory_train(struct index *index, struct vectors sample)
         self->trained_by_us = code == OK;
         return code;
     }
-    if (faiss_Index_train(self->method.peer, (idx_t)sample.n, sample.rows) != 0) {
-        return faiss_fail(env, "train");
-    }
-    self->trained_by_us = true;
-    return OK;
+    const int seed = faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED);
+    int code = faissx_train(self->method.peer, sample.n, sample.rows, seed, env->error);
+    self->trained_by_us = code == OK;
+    return code;
 }
 
 static int factory_insert(struct index *index, struct vectors rows, const uint64_t *ids,

@@ -1,16 +1,39 @@
 // shim.cc - hnswlib behind C functions: the contract is shim.h.
 #include "algorithms/hnswlib/shim.h"
 
-#include <cinttypes>
+#include <algorithm>
+#include <atomic>
+#include <cassert>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
 #include <exception>
 #include <fstream>
+#include <iostream>
+#include <list>
 #include <memory>
+#include <mutex>
 #include <new>
+#include <queue>
+#include <random>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
 
+#include <x86intrin.h> // with all of the above, before malloc is renamed for hnswlib's headers
+
+// hnswlib reads one link past a full list, to prefetch what it would lead to. On level 0 the row follows; the lists of
+// upper levels end their block, so there blocks are made a link longer.
+static void *malloc_with_a_link_more(size_t bytes)
+{
+    return std::malloc(bytes + sizeof(unsigned));
+}
+#define malloc malloc_with_a_link_more
 // gcc 12 sees an uninitialised register in its own AVX-512 header wherever that is inlined.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <hnswlib/hnswlib.h>
+#undef malloc
 
 namespace
 {

@@ -12,6 +12,7 @@
 
 struct peer_test {
     struct test_bench bench;
+    const struct index_ops *ops;
     struct index *index;
     size_t n, dim;
     float *f32;
@@ -39,7 +40,7 @@ static inline void peer_options(const struct param *table, const char *text, voi
 
 static inline struct index *peer_create(struct peer_test *t, const char *params)
 {
-    const struct index_ops *ops = t->index->ops;
+    const struct index_ops *ops = t->ops;
     _Alignas(16) char options[PEER_OPTIONS_BYTES];
     struct index *made = NULL;
     assert_true(ops->params_bytes <= sizeof options);
@@ -52,7 +53,6 @@ static inline struct index *peer_create(struct peer_test *t, const char *params)
 static inline void peer_begin(struct peer_test *t, const struct index_ops *ops, const char *params,
                               enum element element, enum metric metric, size_t dim, size_t n)
 {
-    struct index none = { .ops = ops };
     memset(t, 0, sizeof *t);
     test_bench_begin(&t->bench, element, metric, dim, 1);
     t->rng = rng_at(test_seed(), n + dim);
@@ -69,7 +69,7 @@ static inline void peer_begin(struct peer_test *t, const struct index_ops *ops, 
         test_normalise_f32(t->f32, n, dim);
     for (size_t i = 0; i < n; i++)
         t->ids[i] = i;
-    t->index = &none;
+    t->ops = ops;
     t->index = peer_create(t, params);
 }
 

@@ -17,8 +17,8 @@ package=faiss=1.7.3-2
 tarball=faiss_1.7.3.orig.tar.gz
 tarball_sha256=3e4fac26d8c9e9008ecea4ae5fc414c658998fce4ba75835058b1a71d3516002
 CXX=${CXX:-g++}
-native=-march=native portable=0
-case ${DRIFTLINE_PORTABLE:-0} in 0 | "") ;; *) native=-march=x86-64-v2 portable=1 ;; esac
+native=-march=native portable=0 for="for this processor"
+case ${DRIFTLINE_PORTABLE:-0} in 0 | "") ;; *) native=-march=x86-64-v2 portable=1 for="portable, without AVX" ;; esac
 flags="-O3 -DNDEBUG $native"
 
 prefix_here() {
@@ -98,7 +98,7 @@ build_peer() { # FOLDER
     work=$(mktemp -d "${TMPDIR:-/tmp}/driftline-faiss.XXXXXX")
     # shellcheck disable=SC2064  # the names as they are now
     trap "rm -rf '$work' '$1'" EXIT
-    say "building FAISS $version for this processor, once, about 90 s on 2 cores (log: $log)"
+    say "building FAISS $version $for, once, about 90 s on 2 cores (log: $log)"
     : >"$log"
     if ! (fetch "$work") >>"$log" 2>&1; then
         tail -n 3 "$log" >&2

@@ -1,0 +1,144 @@
+/* assign.cu - the soft_k nearest centroids of every row, without a matrix of distances.
+ *
+ * A block takes 64 rows through all centroids, 64 at a time; after each tile one thread a row moves what
+ * is near enough into the row's list of at most eight, which stays in that thread's registers or local memory.
+ * The n x k distances exist only as tiles in shared memory; n x soft_k numbers travel back.
+ */
+#include "kernels/cuda/assign.h"
+
+#include <new>
+
+#include "kernels/cuda/message.h"
+#include "kernels/cuda/tiles.h"
+
+static constexpr size_t BATCH_BYTES =
+    64 << 20; /* rows in flight: past this size a transfer gains nothing */
+
+struct device_centroids {
+    device_array<float> centroids, rows, distances_sq;
+    device_array<uint32_t> nearest;
+    size_t k = 0, dim = 0;
+};
+
+struct near_list {
+    float distance_sq[DEVICE_MAX_SOFT_K];
+    uint32_t centroid[DEVICE_MAX_SOFT_K];
+};
+
+/* Centroids come in ascending order, so only a strictly nearer one goes before an equal. */
+__device__ static void near_insert(near_list &list, int soft_k, float distance_sq,
+                                   uint32_t centroid)
+{
+    if (!(distance_sq < list.distance_sq[soft_k - 1]))
+        return;
+    int at = soft_k - 1;
+    for (; at > 0 && distance_sq < list.distance_sq[at - 1]; at--) {
+        list.distance_sq[at] = list.distance_sq[at - 1];
+        list.centroid[at] = list.centroid[at - 1];
+    }
+    list.distance_sq[at] = distance_sq;
+    list.centroid[at] = centroid;
+}
+
+__global__ static void __launch_bounds__(TILE_THREADS)
+    assign_rows(const float *rows, size_t n, const float *centroids, size_t k, size_t dim,
+                int soft_k, uint32_t *nearest, float *distances_sq)
+{
+    __shared__ tile_rows shared;
+    __shared__ float tile[TILE][TILE + 1];
+    const unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
+    const size_t first = static_cast<size_t>(blockIdx.x) * TILE;
+    near_list list;
+    for (int i = 0; i < DEVICE_MAX_SOFT_K; i++) {
+        list.distance_sq[i] = INFINITY;
+        list.centroid[i] = UINT32_MAX;
+    }
+    for (size_t c = 0; c < k; c += TILE) {
+        float sum[EACH][EACH];
+        tile_distances(rows, first, n, centroids, c, k, dim, shared, sum);
+        for (int i = 0; i < EACH; i++)
+            for (int j = 0; j < EACH; j++)
+                tile[y * EACH + i][x + j * SIDE] = sum[i][j];
+        __syncthreads();
+        if (threadIdx.x < TILE && first + threadIdx.x < n)
+            for (size_t j = 0; j < TILE && c + j < k; j++)
+                near_insert(list, soft_k, tile[threadIdx.x][j], static_cast<uint32_t>(c + j));
+        __syncthreads();
+    }
+    if (threadIdx.x >= TILE || first + threadIdx.x >= n)
+        return;
+    for (int i = 0; i < soft_k; i++) {
+        const size_t to = (first + threadIdx.x) * soft_k + i;
+        nearest[to] = list.centroid[i];
+        if (distances_sq)
+            distances_sq[to] = list.distance_sq[i];
+    }
+}
+
+int centroids_create(const float *centroids, size_t k, size_t dim, device_centroids **out,
+                     char *why, size_t why_bytes)
+{
+    const message m = { why, why_bytes };
+    *out = nullptr;
+    if (k == 0 || dim == 0 || k >= UINT32_MAX)
+        return m.say("CUDA: %zu centroids of %zu components: expected at least one of each", k,
+                     dim);
+    device_centroids *made = new (std::nothrow) device_centroids;
+    if (!made)
+        return m.say("CUDA: no memory for the centroids' handle");
+    made->k = k;
+    made->dim = dim;
+    if (m.check(made->centroids.fill(centroids, k * dim), "copying the centroids to the device")) {
+        delete made;
+        return -1;
+    }
+    *out = made;
+    return 0;
+}
+
+void centroids_destroy(device_centroids *centroids)
+{
+    delete centroids;
+}
+
+static int assign_batch(device_centroids *to, const float *rows, size_t n, size_t soft_k,
+                        uint32_t *nearest, float *distances_sq, const message &m)
+{
+    if (m.check(to->rows.fill(rows, n * to->dim), "copying rows to the device") ||
+        m.check(to->nearest.reserve(n * soft_k), "room for the nearest centroids") ||
+        (distances_sq && m.check(to->distances_sq.reserve(n * soft_k), "room for the distances")))
+        return -1;
+    const unsigned blocks = static_cast<unsigned>((n + TILE - 1) / TILE);
+    assign_rows<<<blocks, TILE_THREADS>>>(to->rows.data, n, to->centroids.data, to->k, to->dim,
+                                          static_cast<int>(soft_k), to->nearest.data,
+                                          distances_sq ? to->distances_sq.data : nullptr);
+    if (m.check(cudaGetLastError(), "starting the assignment") ||
+        m.check(cudaMemcpy(nearest, to->nearest.data, n * soft_k * sizeof *nearest,
+                           cudaMemcpyDeviceToHost),
+                "assigning rows to centroids"))
+        return -1;
+    return distances_sq
+               ? m.check(cudaMemcpy(distances_sq, to->distances_sq.data,
+                                    n * soft_k * sizeof *distances_sq, cudaMemcpyDeviceToHost),
+                         "copying the distances back")
+               : 0;
+}
+
+int centroids_assign(device_centroids *to, const float *rows, size_t n, size_t soft_k,
+                     uint32_t *nearest, float *distances_sq, char *why, size_t why_bytes)
+{
+    const message m = { why, why_bytes };
+    if (soft_k == 0 || soft_k > DEVICE_MAX_SOFT_K || soft_k > to->k)
+        return m.say("CUDA: soft_k is %zu: expected 1 to %zu", soft_k,
+                     to->k < DEVICE_MAX_SOFT_K ? to->k : static_cast<size_t>(DEVICE_MAX_SOFT_K));
+    size_t batch = BATCH_BYTES / (to->dim * sizeof *rows);
+    if (batch < TILE)
+        batch = TILE;
+    for (size_t first = 0; first < n; first += batch) {
+        const size_t rows_now = n - first < batch ? n - first : batch;
+        if (assign_batch(to, rows + first * to->dim, rows_now, soft_k, nearest + first * soft_k,
+                         distances_sq ? distances_sq + first * soft_k : nullptr, m))
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,54 @@
+/* loader.c - opens the CUDA library, or says why there is no device to be had. */
+#include "kernels/cuda/device.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SAY(...) (void)(why_bytes && snprintf(why, why_bytes, __VA_ARGS__))
+
+static int refuse(struct device_library *library)
+{
+    device_unload(library);
+    return -1;
+}
+
+int device_load(const char *path, struct device_library *library, char *why, size_t why_bytes)
+{
+    *library = (struct device_library){ .handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) };
+    if (!library->handle) {
+        SAY("CUDA kernels: cannot load them: %s (make builds them where nvcc is installed)",
+            dlerror());
+        return -1;
+    }
+    library->ops = dlsym(library->handle, "driftline_device_ops");
+    if (!library->ops) {
+        SAY("CUDA kernels: %s is another library: it has no driftline_device_ops", path);
+        return refuse(library);
+    }
+    if (library->ops->abi != DEVICE_ABI) {
+        SAY("CUDA kernels: %s has version %u, this program needs %d: run make again", path,
+            (unsigned)library->ops->abi, (int)DEVICE_ABI);
+        return refuse(library);
+    }
+    int devices = 0;
+    if (library->ops->count(&devices, why, why_bytes))
+        return refuse(library);
+    return 0;
+}
+
+void device_unload(struct device_library *library)
+{
+    if (library->handle)
+        dlclose(library->handle);
+    *library = (struct device_library){ 0 };
+}
+
+int device_available(const char *path, char *why, size_t why_bytes)
+{
+    struct device_library library;
+    if (device_load(path, &library, why, why_bytes))
+        return 0;
+    device_unload(&library);
+    return 1;
+}

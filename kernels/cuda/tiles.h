@@ -1,0 +1,63 @@
+/* tiles.h - the distance tile that assignment and many-to-many share.
+ *
+ * A block of 16 x 16 threads computes 64 x 64 squared distances, 4 x 4 a thread, reading both sides through
+ * shared memory 16 components at a time: each component loaded is used 64 times. Differences are squared,
+ * as on the CPU: |a|^2 + |b|^2 - 2ab would cancel where a row is near its centroid, which is the answer.
+ */
+#ifndef DRIFTLINE_TILES_H
+#define DRIFTLINE_TILES_H
+
+#include <cstddef>
+#include <cstdint>
+
+enum { TILE = 64, DEPTH = 16, SIDE = 16, EACH = TILE / SIDE, TILE_THREADS = SIDE * SIDE };
+
+/* One column more than needed: rows then start in different banks. */
+struct tile_rows {
+    float a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
+};
+
+/* Rows and components past the end read as 0 on both sides; results past the end are the caller's to skip. */
+__device__ inline void tile_load(float to[DEPTH][TILE + 1], const float *rows, size_t first,
+                                 size_t n, size_t dim, size_t at)
+{
+    for (unsigned i = threadIdx.x; i < TILE * DEPTH; i += TILE_THREADS) {
+        const size_t row = first + i / DEPTH, component = at + i % DEPTH;
+        to[i % DEPTH][i / DEPTH] = row < n && component < dim ? rows[row * dim + component] : 0.0f;
+    }
+}
+
+/* sum[i][j] = |a's row first_a + y * EACH + i - b's row first_b + x + j * SIDE|^2 */
+__device__ inline void tile_distances(const float *a, size_t first_a, size_t na, const float *b,
+                                      size_t first_b, size_t nb, size_t dim, tile_rows &shared,
+                                      float sum[EACH][EACH])
+{
+    const unsigned x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
+    for (int i = 0; i < EACH; i++)
+        for (int j = 0; j < EACH; j++)
+            sum[i][j] = 0.0f;
+    for (size_t at = 0; at < dim; at += DEPTH) {
+        tile_load(shared.a, a, first_a, na, dim, at);
+        tile_load(shared.b, b, first_b, nb, dim, at);
+        __syncthreads();
+#pragma unroll
+        for (int d = 0; d < DEPTH; d++) {
+            float left[EACH], right[EACH];
+#pragma unroll
+            for (int i = 0; i < EACH; i++) {
+                left[i] = shared.a[d][y * EACH + i];
+                right[i] = shared.b[d][x + i * SIDE];
+            }
+#pragma unroll
+            for (int i = 0; i < EACH; i++)
+#pragma unroll
+                for (int j = 0; j < EACH; j++) {
+                    const float difference = left[i] - right[j];
+                    sum[i][j] = fmaf(difference, difference, sum[i][j]);
+                }
+        }
+        __syncthreads();
+    }
+}
+
+#endif

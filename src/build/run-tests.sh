@@ -24,10 +24,12 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
 limit_s=${DRIFTLINE_TEST_TIMEOUT:-300}
 
-# Prints "PASSED FAILED" from the log of a test that ended with the given status.
+# Prints "PASSED FAILED SKIPPED" from the log of a test that ended with the given status.
 count() {
     awk -v status="$2" '
         /^\[  PASSED  \] [0-9]+ test/ { passed += $4; next }
+        /^\[  SKIPPED \] [0-9]+ test/ { skipped += $4; next }
+        /^ok .*# [Ss][Kk][Ii][Pp]/ { skipped++; next }
         /^\[  FAILED  \] .*[0-9]+ test\(s\), listed below/ {
             for (i = 4; i <= NF; i++) if ($i ~ /^[0-9]+$/) failed += $i
             next
@@ -36,8 +38,8 @@ count() {
         /^not ok( |$)/ { failed++ }
         END {
             if (status != 0 && !failed) failed = 1
-            if (status == 0 && !passed && !failed) passed = 1
-            print passed + 0, failed + 0
+            if (status == 0 && !passed && !failed && !skipped) passed = 1
+            print passed + 0, failed + 0, skipped + 0
         }' "$1"
 }
 
@@ -63,17 +65,17 @@ run_test() {
     mv "$log.part" "$log.done"
 }
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 failures=()
 report_test() {
-    local test=$1 log status tenths work ok bad why name
+    local test=$1 log status tenths work ok bad left why name
     log=$(log_of "$test")
     read -r status tenths work <"$log.done"
     rm "$log.done"
     echo "== $test ($((tenths / 10)).$((tenths % 10)) s)"
     cat "$log"
-    read -r ok bad < <(count "$log" "$status")
-    passed=$((passed + ok)) failed=$((failed + bad))
+    read -r ok bad left < <(count "$log" "$status")
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
     if [ "$status" = 0 ] && [ "$bad" = 0 ]; then
         rm -rf "$work"
         return
@@ -125,5 +127,6 @@ if [ ${#failures[@]} -gt 0 ]; then
     echo "Failed:"
     printf '  %s\n' "${failures[@]}" | sed 's/make release /make test /'
 fi
+[ "$skipped" = 0 ] || echo "$skipped skipped, each says why above"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

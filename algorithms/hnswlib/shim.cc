@@ -129,7 +129,7 @@ struct allowed_ids : hnswlib::BaseFilterFunctor {
     explicit allowed_ids(const id_filter *f) : filter(f) {}
     bool operator()(hnswlib::labeltype id) override
     {
-        return id < filter->n_ids && (filter->bits[id / 64] >> (id % 64) & 1);
+        return id_filter_allows(filter, id);
     }
 };
 

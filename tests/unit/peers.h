@@ -124,11 +124,6 @@ static inline void peer_spread_ids(struct peer_test *t)
         t->ids[i] = UINT64_MAX - 1 - i * (UINT64_MAX / t->n);
 }
 
-static inline bool peer_allows(const struct id_filter *filter, uint64_t id)
-{
-    return !filter || (id < filter->n_ids && (filter->bits[id / 64] >> (id % 64) & 1));
-}
-
 /* Lets every step-th row through. */
 static inline struct id_filter peer_filter(struct peer_test *t, size_t step)
 {
@@ -178,7 +173,7 @@ static inline double *peer_truth(const struct peer_test *t, const void *query,
     assert_non_null(truth);
     *n = 0;
     for (size_t i = 0; i < t->n; i++)
-        if (t->live[i] && peer_allows(filter, t->ids[i]))
+        if (t->live[i] && id_filter_allows(filter, t->ids[i]))
             truth[(*n)++] = peer_distance(t, query, i);
     qsort(truth, *n, sizeof *truth, peer_by_value);
     return truth;
@@ -267,7 +262,7 @@ static inline void peer_expect_exact(struct peer_test *t, const char *knobs,
                     continue;
                 }
                 const size_t row = peer_row_of(t, id);
-                assert_true(row != SIZE_MAX && t->live[row] && peer_allows(filter, id));
+                assert_true(row != SIZE_MAX && t->live[row] && id_filter_allows(filter, id));
                 assert_true(fabs(distance - truth[i]) <= peer_slack(truth[i]));
                 assert_true(fabs(distance - peer_distance(t, peer_row(t, q), row)) <=
                             peer_slack(truth[i]));
@@ -292,7 +287,8 @@ static inline int peer_found_one(void *to, size_t query, uint64_t id, float dist
     struct peer_found *f = to;
     const size_t row = peer_row_of(f->t, id);
     assert_int_equal(query, 0);
-    assert_true(row != SIZE_MAX && f->t->live[row] && peer_allows(f->filter, id) && !f->seen[row]);
+    assert_true(row != SIZE_MAX && f->t->live[row] && id_filter_allows(f->filter, id) &&
+                !f->seen[row]);
     assert_true(distance <= INFINITY); /* and no NAN */
     f->seen[row] = true;
     f->n++;
@@ -348,7 +344,7 @@ static inline void peer_expect_range(struct peer_test *t, const char *knobs,
         assert_ok(peer_range_into(t, &f, radius, knobs), &t->bench.error);
         for (size_t i = 0; i < t->n; i++) {
             const double distance = peer_distance(t, f.query, i);
-            if (t->live[i] && peer_allows(filter, t->ids[i]) &&
+            if (t->live[i] && id_filter_allows(filter, t->ids[i]) &&
                 (is_exact ? distance <= radius : distance < radius - slack))
                 assert_true(f.seen[i]);
             if (f.seen[i])

@@ -254,7 +254,7 @@ static void try_trap(const struct trap *trap)
     int rc = peer_try_search(&t, t.f32, 1, 10, knobs, &filter, ids, distances, NULL);
     assert_int_equal(rc, trap->filter ? OK : ERR_UNSUPPORTED);
     for (size_t i = 0; i < 10 && rc == OK; i++)
-        assert_true(ids[i] == ID_NONE || peer_allows(&filter, ids[i]));
+        assert_true(ids[i] == ID_NONE || id_filter_allows(&filter, ids[i]));
     error_clear(err);
     rc = peer_try_range(&t, t.f32, 30, knobs);
     assert_int_equal(rc, trap->range ? OK : ERR_UNSUPPORTED);

@@ -40,6 +40,7 @@ struct method_spec {
 struct paper_value {
     char *label, *metric; /* "dynamic IVF soft_k=2[nprobe=4]", "recall@10/fashion" */
     double published;
+    int line;
 };
 
 struct claim {

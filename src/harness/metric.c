@@ -46,6 +46,11 @@ const struct metric_info *metric_info(const char *name)
     return &unknown;
 }
 
+const struct metric_info *metric_at(size_t i)
+{
+    return i < sizeof known / sizeof *known ? &known[i] : NULL;
+}
+
 void metric_text(const struct metric_info *info, double value, char *text, size_t bytes)
 {
     if (isnan(value))

@@ -16,6 +16,8 @@ struct metric_info {
 
 /* Never NULL: an unknown name gets a neutral description. */
 const struct metric_info *metric_info(const char *name);
+/* The i-th of those that are known, NULL past the end. */
+const struct metric_info *metric_at(size_t i);
 /* As people read it in a table. */
 void metric_text(const struct metric_info *, double value, char *text, size_t bytes);
 /* Splits "recall@10/fashion#2" at its slash; tag may be empty. */

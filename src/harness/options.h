@@ -32,6 +32,14 @@ struct run_options {
     const char *data;  /* DRIFTLINE_DATA, folders separated by ':'; may be NULL */
     bool offline, no_install;
     bool colour, terminal; /* of stderr */
+
+    /* Bounds of a config's Lua; 0: 2e9 instructions, 256 MiB. */
+    uint64_t script_instructions;
+    size_t script_bytes;
+    /* A line for the user while a config loads: a download's progress, what print() says. NULL: nobody listens.
+       Not 0 stops what goes on with ERR_INTERRUPTED. */
+    int (*say)(void *say_to, const char *line);
+    void *say_to;
 };
 
 #endif

@@ -13,7 +13,7 @@
 
 /* 1. State */
 
-int recorder_new(struct recorder **out, uint64_t seed, struct error *err)
+int recorder_new(struct recorder **out, struct error *err)
 {
     struct recorder *r = *out = calloc(1, sizeof *r);
     if (r)
@@ -23,8 +23,12 @@ int recorder_new(struct recorder **out, uint64_t seed, struct error *err)
         *out = NULL;
         return fail(err, ERR_NO_MEMORY, "out of memory");
     }
-    r->seed = seed;
     return OK;
+}
+
+void recorder_set_seed(struct recorder *r, uint64_t seed)
+{
+    r->seed = seed;
 }
 
 void recorder_free(struct recorder *r)

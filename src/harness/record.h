@@ -145,8 +145,9 @@ struct concurrent_request {
     double seconds, rate;
 };
 
-/* seed: of what `random` and `fraction` choose. */
-int recorder_new(struct recorder **, uint64_t seed, struct error *);
+int recorder_new(struct recorder **, struct error *);
+/* Of what `random` and `fraction` choose. Before the first operation. */
+void recorder_set_seed(struct recorder *, uint64_t seed);
 void recorder_free(struct recorder *);
 /* The workload's metric where the config states it; else the first view's. Before the first
  * operation. */

@@ -1,0 +1,138 @@
+/* config.c - a Lua file -> struct experiment: runs the file, then its workload, and checks what only both together tell. */
+#include <lua.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/sha256.h"
+#include "harness/lua_script.h"
+
+static void data_sets_free(struct data_set *set)
+{
+    while (set) {
+        struct data_set *next = set->next;
+        for (size_t i = 0; i < set->n_parts; i++)
+            free(set->parts[i].name);
+        for (size_t i = 0; i < 3; i++)
+            free(set->paths[i]);
+        free(set->parts);
+        free(set->name);
+        free(set);
+        set = next;
+    }
+}
+
+void script_free(struct script *s)
+{
+    if (!s)
+        return;
+    if (s->L)
+        lua_close(s->L); /* drops the views, which need the sources no more */
+    recorder_free(s->recorder);
+    catalog_close(s->catalog);
+    data_sets_free(s->sets);
+    for (size_t i = 0; i < s->n_files; i++) {
+        free(s->files[i].path);
+        free(s->files[i].text);
+    }
+    for (size_t i = 0; i < s->n_options; i++)
+        free(s->option_names[i]);
+    free(s->files);
+    free(s->option_names);
+    json_decref(s->overrides);
+    free(s);
+}
+
+static void methods_free(struct experiment *ex)
+{
+    for (size_t i = 0; i < ex->n_methods; i++) {
+        struct method_spec *copy = malloc(sizeof *copy);
+        if (!copy)
+            continue;
+        *copy = ex->methods[i];
+        method_spec_free(copy);
+    }
+    free(ex->methods);
+}
+
+void experiment_free(struct experiment *ex)
+{
+    if (!ex)
+        return;
+    script_free(ex->script);
+    op_list_free(ex->ops);
+    methods_free(ex);
+    for (size_t i = 0; i < ex->n_paper; i++) {
+        free(ex->paper[i].label);
+        free(ex->paper[i].metric);
+    }
+    for (size_t i = 0; i < ex->n_claims; i++)
+        free(ex->claims[i].text);
+    free(ex->paper);
+    free(ex->claims);
+    free(ex->name);
+    free(ex->title);
+    free(ex->config_path);
+    json_decref(ex->overrides);
+    json_decref(ex->figures);
+    free(ex);
+}
+
+static int run_workload(struct script *s, struct error *err)
+{
+    s->phase = PHASE_WORKLOAD;
+    lua_rawgeti(s->L, LUA_REGISTRYINDEX, s->workload_ref);
+    lua_workload_push(s->L);
+    int rc = script_call(s, 1, 0, err);
+    s->phase = PHASE_DONE;
+    if (rc)
+        return rc;
+    struct recorder *recorder = s->recorder;
+    s->recorder = NULL;
+    rc = recorder_finish(recorder, &s->experiment->ops, err);
+    if (rc)
+        fail_within(err, "%s:%d", s->experiment->config_path, s->experiment_line);
+    return rc;
+}
+
+static int load(struct experiment *ex, struct run_options *options, const struct registry *registry,
+                struct error *err)
+{
+    int rc = script_new(&ex->script, options, registry, err);
+    if (rc)
+        return rc;
+    struct script *s = ex->script;
+    s->experiment = ex;
+    s->overrides = json_incref(ex->overrides);
+    rc = recorder_new(&s->recorder, err);
+    if (!rc)
+        rc = script_run_file(s, ex->config_path, err);
+    if (!rc)
+        rc = sha256_block(s->files[0].text, s->files[0].bytes, ex->config_sha256, err);
+    if (!rc && !s->experiment_line)
+        rc = fail(err, ERR_CONFIG, "%s:1: the config never calls experiment { ... }", ex->config_path);
+    if (!rc)
+        rc = run_workload(s, err);
+    if (!rc)
+        rc = script_check_names(s, err);
+    return rc ? rc : script_check_sets(s, err);
+}
+
+int experiment_load(struct experiment **out, const char *path, struct run_options *options,
+                    const struct registry *registry, struct error *err)
+{
+    struct experiment *ex = calloc(1, sizeof *ex);
+    *out = NULL;
+    if (!ex)
+        return fail(err, ERR_NO_MEMORY, "out of memory");
+    ex->config_path = strdup(path);
+    ex->overrides = json_object();
+    ex->figures = json_array();
+    int rc = ex->config_path && ex->overrides && ex->figures ? load(ex, options, registry, err)
+                                                            : fail(err, ERR_NO_MEMORY, "out of memory");
+    if (rc) {
+        experiment_free(ex);
+        return rc;
+    }
+    *out = ex;
+    return OK;
+}

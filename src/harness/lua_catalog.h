@@ -1,0 +1,34 @@
+/* lua_catalog.h - datasets/catalog.lua as C structs, and the parts of its data sets as sources.
+ *
+ * The one part of reading data that needs Lua; src/data/fetch.h fetches, and knows nothing of it.
+ */
+#ifndef DRIFTLINE_LUA_CATALOG_H
+#define DRIFTLINE_LUA_CATALOG_H
+
+#include "core/index.h"
+#include "data/source.h"
+#include "harness/options.h"
+
+struct catalog;
+struct catalog_entry;
+
+/* Reads ROOT/datasets/catalog.lua. ERR_NOT_FOUND, or ERR_CONFIG with FILE:LINE. Freed by the caller. */
+int catalog_open(struct catalog **, const struct run_options *, struct error *);
+void catalog_close(struct catalog *);
+
+/* The names there are; the array is the catalog's. */
+const char *const *catalog_names(const struct catalog *, size_t *n);
+/* NULL: no such data set. Lives as long as the catalog. */
+struct catalog_entry *catalog_find(struct catalog *, const char *name);
+const char *catalog_name(const struct catalog_entry *);
+enum metric catalog_metric(const struct catalog_entry *);
+const char *catalog_summary(const struct catalog_entry *); /* one line for people */
+
+/* The names of an entry's parts: "base", "query", "time" ... */
+size_t catalog_parts(const struct catalog_entry *, const char **names, size_t room);
+/* Fetches, verifies, converts and maps a part, telling options->say how it goes. sha256: of the delivered file.
+   ERR_FETCH says each source tried and why it failed. */
+int catalog_open_part(const struct catalog_entry *, const char *part, const struct run_options *,
+                      struct source **, char sha256[65], struct error *);
+
+#endif

@@ -1,0 +1,405 @@
+/* lua_data.c - where rows come from: dataset "name", file "path", synthetic { kind = ... }. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/file.h"
+#include "data/synthetic.h"
+#include "harness/lua_script.h"
+
+static const char *const metric_names[] = { "l2", "ip", "cosine", "hamming", NULL };
+
+enum { SETS_MAX = 1000, PATH_QUERIES = 0, PATH_TIME, PATH_LABEL };
+static const char *const path_parts[3] = { "query", "time", "label" };
+
+/* A set of its own name, kept by the script. */
+static struct data_set *new_set(lua_State *L, const char *name)
+{
+    struct script *s = script_of(L);
+    if (s->n_sets == SETS_MAX)
+        script_fail(L, ERR_CONFIG, "a config that opens more than %d data sets", SETS_MAX);
+    struct data_set *set = calloc(1, sizeof *set);
+    if (!set || !(set->name = strdup(name))) {
+        free(set);
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    }
+    set->next = s->sets;
+    s->sets = set;
+    s->n_sets++;
+    return set;
+}
+
+/* Hands the source to the recorder. */
+static void keep_source(lua_State *L, struct source *take, const char *name, const char *part,
+                        const char *sha256)
+{
+    struct script *s = script_of(L);
+    char full[600];
+    struct error err = { 0 };
+    (void)snprintf(full, sizeof full, "%s%s%s", name, *part ? " " : "", part);
+    if (!s->recorder) {
+        source_close(take);
+        script_fail(L, ERR_CONFIG, "%s: the workload is over, it is too late to open data", name);
+    }
+    if (recorder_source_take(s->recorder, take, full, sha256, &err))
+        script_raise(L, script_place(L), NULL, &err);
+}
+
+static void add_part(lua_State *L, struct data_set *set, const char *part, struct source *source)
+{
+    struct named_part *more = realloc(set->parts, (set->n_parts + 1) * sizeof *more);
+    if (!more || !(set->parts = more, set->parts[set->n_parts].name = strdup(part)))
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    set->parts[set->n_parts++].source = source;
+}
+
+static bool vectors(enum element e)
+{
+    return e == ELEMENT_F32 || e == ELEMENT_U8 || e == ELEMENT_B64;
+}
+
+static void push_set(lua_State *L, struct data_set *set)
+{
+    const struct source *s = set->base;
+    if (!vectors(s->element))
+        script_fail(L, ERR_DIMENSION, "%s holds %s, not vectors; if it does, say element = \"f32\"",
+                    set->name, data_element_name(s->element));
+    if ((s->element == ELEMENT_B64) != (set->metric == METRIC_HAMMING))
+        script_fail(L, ERR_DIMENSION, "%s holds %s, which metric \"%s\" does not measure",
+                    set->name, data_element_name(s->element), metric_name(set->metric));
+    lua_view_room(L, 200);
+    lua_view_push(L, view_range(s, set->metric, 0, s->n), set);
+}
+
+/* dataset "name" */
+
+static void open_catalog(lua_State *L)
+{
+    struct script *s = script_of(L);
+    struct error err = { 0 };
+    if (!s->catalog && catalog_open(&s->catalog, s->options, &err))
+        script_raise(L, script_place(L), "dataset", &err);
+}
+
+static struct source *open_catalog_part(lua_State *L, struct data_set *set, const char *part)
+{
+    struct source *source = NULL;
+    char sha256[65] = "";
+    struct error err = { 0 };
+    if (catalog_open_part(set->entry, part, script_of(L)->options, &source, sha256, &err)) {
+        char what[400];
+        (void)snprintf(what, sizeof what, "dataset \"%s\"", set->name);
+        script_raise(L, script_place(L), what, &err);
+    }
+    keep_source(L, source, catalog_name(set->entry), strcmp(part, "base") ? part : "", sha256);
+    return source;
+}
+
+/* The part must be one the catalog tells of. */
+static void check_part(lua_State *L, const struct data_set *set, const char *part)
+{
+    const char *names[32];
+    const size_t n = catalog_parts(set->entry, names, 32);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], part) == 0)
+            return;
+    script_fail(L, ERR_CONFIG, "dataset \"%s\" has no part \"%.60s\"%s", set->name, part,
+                script_hint(L, part, names, n));
+}
+
+static int lua_dataset(lua_State *L)
+{
+    static const char *const keys[] = { "metric", "part", NULL };
+    struct script *s = script_of(L);
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        lua_settop(L, 1);
+        lua_createtable(L, 1, 0);
+        lua_insert(L, 1);
+        lua_rawseti(L, 1, 1);
+    }
+    const struct fields f = fields_open(L, 1, "dataset");
+    fields_only(&f, keys, 1);
+    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG, "dataset: a name, as in dataset \"mnist\", not %s",
+                    value_shown(L, -1));
+    const char *name = lua_tostring(L, -1);
+    open_catalog(L);
+    struct catalog_entry *entry = catalog_find(s->catalog, name);
+    if (!entry) {
+        size_t n;
+        const char *const *names = catalog_names(s->catalog, &n);
+        script_fail(L, ERR_NOT_FOUND, "unknown dataset \"%.80s\"%s  (./harness list datasets)",
+                    name, script_hint(L, name, names, n));
+    }
+    const char *part = fields_text(&f, "part", "base");
+    const int metric = fields_choice(&f, "metric", (int)catalog_metric(entry), metric_names);
+    char full[300];
+    (void)snprintf(full, sizeof full, "%s%s%s", name, strcmp(part, "base") ? " " : "",
+                   strcmp(part, "base") ? part : "");
+    for (struct data_set *old = s->sets; old; old = old->next) {
+        if (old->entry == entry && old->metric == (enum metric)metric && old->base &&
+            !strcmp(old->name, full)) {
+            push_set(L, old);
+            return 1;
+        }
+    }
+    struct data_set *set = new_set(L, full);
+    set->entry = entry;
+    set->metric = (enum metric)metric;
+    check_part(L, set, part);
+    set->base = open_catalog_part(L, set, part);
+    push_set(L, set);
+    return 1;
+}
+
+/* file "path" */
+
+const char *lua_data_path(lua_State *L, const char *path)
+{
+    const char *config = script_of(L)->files[0].path, *slash = strrchr(config, '/');
+    if (*path == '/' || !slash)
+        return lua_pushstring(L, path);
+    lua_pushlstring(L, config, (size_t)(slash - config) + 1);
+    lua_pushstring(L, path);
+    lua_concat(L, 2);
+    return lua_tostring(L, -1);
+}
+
+static enum metric own_metric(const struct source *s)
+{
+    if (s->element == ELEMENT_B64)
+        return METRIC_HAMMING;
+    if (strcmp(s->metric, "angular") == 0 || strcmp(s->metric, "cosine") == 0)
+        return METRIC_COS;
+    if (strcmp(s->metric, "ip") == 0 || strcmp(s->metric, "dot") == 0)
+        return METRIC_IP;
+    return METRIC_L2SQ;
+}
+
+static struct source *open_path(lua_State *L, struct place at, const char *path,
+                                const struct file_options *options, const char *part,
+                                const char *name)
+{
+    struct source *source = NULL;
+    struct error err = { 0 };
+    if (file_open(path, options, &source, &err))
+        script_raise(L, at, "file", &err);
+    keep_source(L, source, name, part, "");
+    return source;
+}
+
+static int lua_file(lua_State *L)
+{
+    static const char *const keys[] = { "dataset", "dim",     "element", "format", "label",
+                                        "metric",  "queries", "time",    NULL };
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        lua_settop(L, 1);
+        lua_createtable(L, 1, 0);
+        lua_insert(L, 1);
+        lua_rawseti(L, 1, 1);
+    }
+    const struct fields f = fields_open(L, 1, "file");
+    fields_only(&f, keys, 1);
+    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG, "file: a path, as in file \"base.fvecs\", not %s",
+                    value_shown(L, -1));
+    const char *name = lua_tostring(L, -1), *path = lua_data_path(L, name);
+    const struct file_options options = {
+        .format = fields_text(&f, "format", NULL),
+        .dataset = fields_text(&f, "dataset", NULL),
+        .element = fields_text(&f, "element", NULL),
+        .dim = (size_t)fields_count(&f, "dim", 0, 1, 1 << 20),
+    };
+    const int metric = fields_choice(&f, "metric", -1, metric_names);
+    struct data_set *set = new_set(L, name);
+    set->base = open_path(L, f.call, path, &options, "", name);
+    set->metric = metric < 0 ? own_metric(set->base) : (enum metric)metric;
+    static const char *const path_keys[3] = { "queries", "time", "label" };
+    for (int i = 0; i < 3; i++) {
+        const char *given = fields_text(&f, path_keys[i], NULL);
+        if (given && !(set->paths[i] = strdup(lua_data_path(L, given))))
+            script_fail(L, ERR_NO_MEMORY, "out of memory");
+    }
+    const char *dot = strrchr(path, '.');
+    const bool hdf5 = dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5"));
+    if (hdf5 && !set->paths[PATH_QUERIES] && !options.dataset)
+        set->paths[PATH_QUERIES] = strdup(path);
+    push_set(L, set);
+    return 1;
+}
+
+/* synthetic { kind = ... } */
+
+static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
+                          struct synthetic_params *params)
+{
+    lua_State *L = f->L;
+    const struct param *table = synthetic_table(kind);
+    size_t n;
+    const char **names = fields_names(f, &n);
+    char owner[80];
+    (void)snprintf(owner, sizeof owner, "kind \"%s\"", synthetic_name(kind));
+    for (size_t i = 0; i < n; i++) {
+        if (!strcmp(names[i], "kind") || !strcmp(names[i], "seed") || !strcmp(names[i], "metric"))
+            continue;
+        const int type = fields_push(f, names[i]);
+        struct error err = { 0 };
+        const struct param_value value = { .kind = VALUE_NUMBER, .number = lua_tonumber(L, -1) };
+        if (!param_find(table, names[i]))
+            (void)param_set(table, params, names[i], value, owner, &err);
+        else if (type != LUA_TNUMBER)
+            fail(&err, ERR_CONFIG, "\"%s\" must be a number, not %s", names[i], value_shown(L, -1));
+        else
+            (void)param_set(table, params, names[i], value, owner, &err);
+        if (err.code)
+            fields_fail(f, names[i], err.code, "%s", err.text);
+        lua_pop(L, 1);
+    }
+}
+
+/* "synthetic mixture rows=1000 dim=16 seed=1" */
+static void synthetic_title(enum synthetic_kind kind, const struct synthetic_params *params,
+                            uint64_t seed, char *text, size_t bytes)
+{
+    size_t at = (size_t)snprintf(text, bytes, "synthetic %s", synthetic_name(kind));
+    const struct param *p = synthetic_table(kind);
+    for (; p->name && at < bytes; p++) {
+        char scratch[PARAM_TEXT_BYTES];
+        const struct param_value v = param_get(p, params, scratch);
+        if (v.number != p->def || !strcmp(p->name, "rows") || !strcmp(p->name, "dim"))
+            at += (size_t)snprintf(text + at, bytes - at, " %s=%.10g", p->name, v.number);
+    }
+    if (at < bytes)
+        (void)snprintf(text + at, bytes - at, " seed=%llu", (unsigned long long)seed);
+}
+
+static int lua_synthetic(lua_State *L)
+{
+    const struct fields f = fields_open(L, 1, "synthetic");
+    const char *names[SYNTHETIC_KINDS + 1] = { NULL };
+    for (int i = 0; i < SYNTHETIC_KINDS; i++)
+        names[i] = synthetic_name((enum synthetic_kind)i);
+    const int chosen = fields_choice(&f, "kind", -1, names);
+    if (chosen < 0)
+        fields_fail(&f, NULL, ERR_CONFIG, "kind = ... is missing%s",
+                    script_hint(L, "", names, SYNTHETIC_KINDS));
+    const enum synthetic_kind kind = (enum synthetic_kind)chosen;
+    struct synthetic_params params = { 0 };
+    param_defaults(synthetic_table(kind), &params);
+    set_synthetic(&f, kind, &params);
+    const uint64_t seed = fields_count(&f, "seed", 1, 0, INT64_MAX);
+    const bool codes = kind == SYNTHETIC_UNIFORM || kind == SYNTHETIC_CODES;
+    const int metric = fields_choice(&f, "metric",
+                                     codes                      ? METRIC_HAMMING
+                                     : kind == SYNTHETIC_SPHERE ? METRIC_COS
+                                                                : METRIC_L2SQ,
+                                     metric_names);
+    char title[300];
+    synthetic_title(kind, &params, seed, title, sizeof title);
+    struct error err = { 0 };
+    struct source *source = NULL;
+    if (synthetic_open(kind, &params, seed, &source, &err))
+        fields_fail(&f, NULL, err.code, "%s", err.text);
+    keep_source(L, source, title, "", "");
+    struct data_set *set = new_set(L, title);
+    set->base = source;
+    set->metric = (enum metric)metric;
+    set->synthetic = true;
+    set->seed = seed;
+    push_set(L, set);
+    return 1;
+}
+
+/* Queries and other parts */
+
+/* Fresh points. A second call asks for the same ones, as it would with a file. */
+static struct source *fresh_points(lua_State *L, struct data_set *set, size_t n, double at)
+{
+    char part[80];
+    (void)snprintf(part, sizeof part, "query %zu %.17g", n, at);
+    for (size_t i = 0; i < set->n_parts; i++)
+        if (strcmp(set->parts[i].name, part) == 0)
+            return set->parts[i].source;
+    struct source *source = NULL;
+    struct error err = { 0 };
+    if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, &err))
+        script_raise(L, script_place(L), "queries", &err);
+    keep_source(L, source, set->name, "query", "");
+    add_part(L, set, part, source);
+    return source;
+}
+
+static struct source *stored_part(lua_State *L, struct data_set *set, const char *part)
+{
+    for (size_t i = 0; i < set->n_parts; i++)
+        if (strcmp(set->parts[i].name, part) == 0)
+            return set->parts[i].source;
+    struct source *source = NULL;
+    if (set->entry) {
+        const char *names[32];
+        const size_t n = catalog_parts(set->entry, names, 32);
+        bool known = false;
+        for (size_t i = 0; i < n; i++)
+            known |= strcmp(names[i], part) == 0;
+        source = known ? open_catalog_part(L, set, part) : NULL;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (!set->paths[i] || strcmp(path_parts[i], part) != 0)
+            continue;
+        const char *dot = strrchr(set->paths[i], '.');
+        const bool hdf5 = dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5"));
+        const struct file_options options = {
+            .dataset = hdf5 && i == PATH_QUERIES ? "test" : NULL,
+            /* Queries come as what the rows are: a file of bytes beside one of floats would not fit. */
+            .element = i == PATH_QUERIES ? data_element_name(set->base->element) : NULL,
+        };
+        source = open_path(L, script_place(L), set->paths[i], &options, part, set->name);
+    }
+    if (source)
+        add_part(L, set, part, source);
+    return source;
+}
+
+struct view *lua_data_queries(lua_State *L, struct data_set *set, size_t n, double at)
+{
+    if (set->synthetic && !n)
+        script_fail(L, ERR_CONFIG, "queries(n): say how many; %s makes as many as are asked for",
+                    set->name);
+    if (!set->synthetic && at >= 0)
+        script_fail(L, ERR_CONFIG, "queries: only synthetic data has points of a time `at`");
+    const struct source *source =
+        set->synthetic ? fresh_points(L, set, n, at) : stored_part(L, set, "query");
+    if (!source)
+        script_fail(L, ERR_CONFIG,
+                    "%s has no queries of its own; hold some of its rows back from inserting, "
+                    "and search with those",
+                    set->name);
+    if (source->dim != set->base->dim)
+        script_fail(L, ERR_DIMENSION, "%s: its queries have dimension %zu, its rows %zu", set->name,
+                    source->dim, set->base->dim);
+    if (n > source->n)
+        script_fail(L, ERR_CONFIG, "queries(%zu): %s has %zu", n, set->name, source->n);
+    struct view *v = view_range(source, set->metric, 0, n ? n : source->n);
+    if (v)
+        v->is_query = true;
+    return v;
+}
+
+const struct source *lua_data_part(lua_State *L, struct data_set *set, const char *name)
+{
+    const struct source *part = strcmp(name, "query") ? stored_part(L, set, name) : NULL;
+    if (!part)
+        script_fail(L, ERR_CONFIG, "%s has no part \"%.60s\" to sort by", set->name, name);
+    if (part->dim != 1 || part->n != set->base->n || part->element == ELEMENT_B64)
+        script_fail(L, ERR_DIMENSION,
+                    "%s: part \"%s\" has %zu x %zu numbers, one for each of %zu rows is needed",
+                    set->name, name, part->n, part->dim, set->base->n);
+    return part;
+}
+
+void lua_data_register(struct script *s)
+{
+    script_global(s, "dataset", lua_dataset);
+    script_global(s, "file", lua_file);
+    script_global(s, "synthetic", lua_synthetic);
+}

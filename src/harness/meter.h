@@ -1,0 +1,23 @@
+/* meter.h - what the process and a folder hold: the harness's own view of a method's memory. */
+#ifndef DRIFTLINE_METER_H
+#define DRIFTLINE_METER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes of /proc/PID/status; all 0 and false where it cannot be read. */
+struct resident {
+    uint64_t anonymous; /* RssAnon: heap, stacks, private pages */
+    uint64_t mapped;    /* RssFile + RssShmem */
+    uint64_t peak;      /* VmHWM: the most resident at any time, mapped pages included */
+};
+bool resident_read(long pid, struct resident *); /* pid 0: this process */
+/* Makes the peak start again from now, where the kernel lets it. */
+void resident_reset_peak(void);
+
+/* Bytes of the regular files under a folder, links not followed. */
+uint64_t folder_bytes(const char *path);
+/* Removes a folder and all in it. */
+void folder_remove(const char *path);
+
+#endif

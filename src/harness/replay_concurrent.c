@@ -1,0 +1,331 @@
+/* replay_concurrent.c - readers and writers at once, as threads; throughput and latency of each.
+ *
+ * With a rate, every operation has an intended start, and its latency counts from there: a method that stalls is
+ * charged for all the requests it made wait. Without one the loop is closed, and the step says so.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "replay_state.h"
+
+struct together {
+    struct replay *replay;
+    const struct op *op;
+    struct asking *asking;
+    struct vectors rows; /* of the writers, all of them */
+    atomic_bool go, stop;
+    atomic_int code; /* of the first failure */
+    atomic_size_t writers_left;
+    pthread_mutex_t one_writer; /* the contract lets updates run beside searches, not beside each other */
+    uint64_t start_ns, end_ns;  /* end_ns 0: until the writers are done */
+};
+
+struct worker {
+    struct together *all;
+    pthread_t thread;
+    size_t first, n;         /* a writer's rows; a reader's first query */
+    size_t done;
+    uint64_t finished_ns;
+    struct histogram latency;
+};
+
+static void give_up(struct together *t, int rc)
+{
+    int none = OK;
+
+    (void)atomic_compare_exchange_strong(&t->code, &none, rc);
+    atomic_store(&t->stop, true);
+}
+
+/* When operation i of this worker should start; waits for it where there is a rate. */
+static uint64_t intended_start(const struct together *t, size_t i)
+{
+    if (t->op->rate <= 0)
+        return clock_ns();
+    const uint64_t at = t->start_ns + (uint64_t)((double)i / t->op->rate * 1e9);
+    clock_wait_until(at);
+    return at;
+}
+
+static bool is_over(const struct together *t, uint64_t now)
+{
+    return atomic_load_explicit(&t->stop, memory_order_relaxed) || (t->end_ns && now >= t->end_ns);
+}
+
+static int one_search(const struct together *t, size_t query, uint64_t *ids, float *distances)
+{
+    const struct asking *a = t->asking;
+    const size_t row_bytes = element_row_bytes(a->queries.element, a->queries.dim);
+    const struct search_request request = {
+        { (const char *)a->queries.rows + query * row_bytes, 1, a->queries.dim, a->queries.element },
+        a->k, a->knobs, a->filter, 1
+    };
+    struct search_result result = { .ids = ids, .distances = distances };
+
+    return t->replay->ops->search(t->replay->checked.index, &request, &result);
+}
+
+static void *read_loop(void *arg)
+{
+    struct worker *w = arg;
+    struct together *t = w->all;
+    const size_t n = t->asking->queries.n, k = t->asking->k;
+    uint64_t *ids = mem_array(NULL, k, sizeof *ids);
+    float *distances = mem_array(NULL, k, sizeof *distances);
+
+    while (!atomic_load(&t->go)) {
+    }
+    if (!ids || !distances)
+        give_up(t, ERR_NO_MEMORY);
+    for (size_t i = 0; !is_over(t, clock_ns()); i++) {
+        const uint64_t start = intended_start(t, i);
+        const int rc = one_search(t, (w->first + i) % n, ids, distances);
+
+        if (rc != OK)
+            give_up(t, rc);
+        histogram_add(&w->latency, interval_ns(t->replay, start, clock_ns()));
+        w->done++;
+    }
+    w->finished_ns = clock_ns();
+    mem_free(NULL, ids);
+    mem_free(NULL, distances);
+    return NULL;
+}
+
+static int write_one(struct together *t, size_t i)
+{
+    const struct vectors all = t->rows;
+    const struct vectors row = {
+        (const char *)all.rows + i * element_row_bytes(all.element, all.dim), 1, all.dim, all.element
+    };
+    size_t done = 0;
+
+    pthread_mutex_lock(&t->one_writer);
+    const int rc = t->replay->ops->insert(t->replay->checked.index, row, t->op->ids + i, &done);
+    pthread_mutex_unlock(&t->one_writer);
+    return rc;
+}
+
+static void *write_loop(void *arg)
+{
+    struct worker *w = arg;
+    struct together *t = w->all;
+
+    while (!atomic_load(&t->go)) {
+    }
+    while (w->done < w->n && !is_over(t, clock_ns())) {
+        const uint64_t start = intended_start(t, w->done);
+        const int rc = write_one(t, w->first + w->done);
+
+        if (rc != OK) {
+            give_up(t, rc);
+            break;
+        }
+        histogram_add(&w->latency, interval_ns(t->replay, start, clock_ns()));
+        w->done++;
+    }
+    w->finished_ns = clock_ns();
+    if (atomic_fetch_sub(&t->writers_left, 1) == 1 && t->end_ns == 0)
+        atomic_store(&t->stop, true);
+    return NULL;
+}
+
+/* Rows the time did not suffice for, and the ids of those that went in. */
+static int finish_writes(struct together *t, const struct worker *writers, size_t n_writers)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < n_writers; i++)
+        for (size_t j = writers[i].first + writers[i].done; rc == OK && j < writers[i].first + writers[i].n; j++)
+            rc = write_one(t, j);
+    const int noted = index_note_inserted(&t->replay->checked, t->op->ids, t->rows.n);
+    return rc != OK ? rc : noted;
+}
+
+static json_t *latency_of(const struct histogram *h)
+{
+    if (h->n == 0)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "p50", json_number(histogram_quantile(h, .5)), "p90",
+                     json_number(histogram_quantile(h, .9)), "p99", json_number(histogram_quantile(h, .99)),
+                     "p999", json_number(histogram_quantile(h, .999)), "max", json_number((double)h->max),
+                     "mean", json_number(histogram_mean(h)));
+}
+
+/* Totals of a kind of worker; returns operations a second up to the last one's end. */
+static double add_up(const struct together *t, const struct worker *workers, size_t n, struct histogram *latency,
+                     size_t *done)
+{
+    uint64_t last = t->start_ns;
+
+    *done = 0;
+    for (size_t i = 0; i < n; i++) {
+        histogram_merge(latency, &workers[i].latency);
+        *done += workers[i].done;
+        last = workers[i].finished_ns > last ? workers[i].finished_ns : last;
+    }
+    return last > t->start_ns ? (double)*done / clock_seconds(last - t->start_ns) : NAN;
+}
+
+static int report(struct together *t, struct step *s, const struct worker *workers)
+{
+    const struct op *op = t->op;
+    struct replay *r = t->replay;
+    struct histogram *writes = mem_zalloc(NULL, sizeof *writes);
+    size_t read, written;
+
+    if (!writes)
+        return fail(r->err, ERR_NO_MEMORY, "concurrent: no memory for a histogram");
+    const double reads_s = add_up(t, workers, op->readers, &r->latency, &read);
+    const double writes_s = add_up(t, workers + op->readers, op->writers, writes, &written);
+    s->count = (double)read;
+    s->per_second = op->readers ? reads_s : NAN;
+    step_stat(s, "reads", (double)read);
+    step_stat(s, "reads_per_second", op->readers ? reads_s : NAN);
+    step_stat(s, "writes_in_time", (double)written);
+    step_stat(s, "writes_after", (double)(t->rows.n - written));
+    step_stat(s, "writes_per_second", op->writers ? writes_s : NAN);
+    step_stat(s, "rate", op->rate > 0 ? op->rate : NAN);
+    (void)json_object_set_new(s->stats, "loop", json_string(op->rate > 0 ? "paced" : "closed"));
+    (void)json_object_set_new(s->stats, "write_latency_ns", latency_of(writes));
+    mem_free(NULL, writes);
+    return OK;
+}
+
+static int run_threads(struct together *t, struct worker *workers)
+{
+    const struct op *op = t->op;
+    const size_t n = op->readers + op->writers;
+    const double seconds = op->seconds > 0 || op->writers > 0 ? op->seconds : 1;
+    pthread_attr_t attributes;
+    cpu_set_t all_cpus;
+    size_t started = 0;
+    int rc = OK;
+
+    /* The cell is held to as many processors as it has threads; these are more. */
+    memset(&all_cpus, 0xff, sizeof all_cpus);
+    pthread_attr_init(&attributes);
+    (void)pthread_attr_setaffinity_np(&attributes, sizeof all_cpus, &all_cpus);
+    for (; started < n; started++) {
+        struct worker *w = &workers[started];
+        const size_t i = started - op->readers;
+        const bool reads = started < op->readers;
+
+        w->all = t;
+        w->first = reads ? started * t->asking->queries.n / op->readers : t->rows.n * i / op->writers;
+        w->n = reads ? 0 : t->rows.n * (i + 1) / op->writers - w->first;
+        if (pthread_create(&w->thread, &attributes, reads ? read_loop : write_loop, w) != 0) {
+            rc = fail(t->replay->err, ERR_NO_MEMORY, "concurrent: %zu threads cannot be started", n);
+            give_up(t, rc);
+            break;
+        }
+    }
+    t->start_ns = clock_ns();
+    t->end_ns = seconds > 0 ? t->start_ns + (uint64_t)(seconds * 1e9) : 0;
+    pthread_attr_destroy(&attributes);
+    atomic_store(&t->go, true);
+    for (size_t i = 0; i < started; i++)
+        (void)pthread_join(workers[i].thread, NULL);
+    return rc != OK ? rc : atomic_load(&t->code);
+}
+
+/* Recall of the state that is left, over the same queries. */
+static int sample_recall(struct together *t, struct step *s)
+{
+    struct asking *a = t->asking;
+    int rc;
+
+    if (a->k == 0 || a->queries.n == 0)
+        return OK;
+    rc = asking_search(a, 0, a->queries.n);
+    return rc == OK ? asking_score(a, NULL, s) : rc;
+}
+
+static int run_together(struct together *t, struct step *s)
+{
+    const struct op *op = t->op;
+    struct worker *workers = mem_zalloc(NULL, (op->readers + op->writers + 1) * sizeof *workers);
+    int rc = workers ? OK : fail(t->replay->err, ERR_NO_MEMORY, "concurrent: no memory for threads");
+
+    atomic_store(&t->writers_left, op->writers);
+    pthread_mutex_init(&t->one_writer, NULL);
+    if (rc == OK)
+        rc = run_threads(t, workers);
+    if (rc == OK) {
+        s->seconds = clock_seconds(clock_ns() - t->start_ns);
+        rc = report(t, s, workers);
+    }
+    if (rc == OK && t->rows.n > 0)
+        rc = finish_writes(t, workers + op->readers, op->writers);
+    if (rc == OK)
+        rc = sample_recall(t, s);
+    pthread_mutex_destroy(&t->one_writer);
+    mem_free(NULL, workers);
+    return rc;
+}
+
+/* What the method cannot do at once is done one after another, untimed, so that the steps after it stand. */
+static int write_alone(struct together *t, struct step *s)
+{
+    size_t done = 0;
+
+    if (t->rows.n == 0)
+        return OK;
+    step_note(s, "the writers' rows were inserted alone");
+    const int rc = t->replay->ops->insert(t->replay->checked.index, t->rows, t->op->ids, &done);
+    const int noted = index_note_inserted(&t->replay->checked, t->op->ids, rc == OK ? t->rows.n : done);
+    return rc != OK ? rc : noted;
+}
+
+static const char *what_is_missing(const struct replay *r, const struct op *op)
+{
+    if (!r->ops->search)
+        return "this method has no search";
+    if (op->readers > 1 && !(r->ops->flags & INDEX_CONCURRENT_SEARCH))
+        return "this method answers one search at a time";
+    if (op->readers > 0 && op->writers > 0 && !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
+        return "this method does not let updates run beside searches";
+    return NULL;
+}
+
+static int concurrent_step(struct replay *r, struct step *s)
+{
+    const struct op *op = s->op;
+    struct buffer rows = { 0 };
+    struct asking a = { 0 };
+    struct together t = { .replay = r, .op = op, .asking = &a };
+    const char *missing = what_is_missing(r, op);
+    int rc = OK;
+
+    if (missing)
+        step_unsupported(s, missing);
+    else
+        rc = asking_begin(&a, r, op, NULL, op->rows->n, r->cell->points[0].knobs, s);
+    if (rc == OK && op->writes)
+        rc = gather_view(op->writes, 0, op->writes->n, r->cell->element, unit_rows(r), &rows, &t.rows, r->err);
+    if (rc == OK && op->writes)
+        rc = index_admit_insert(&r->checked, t.rows, op->ids);
+    if (rc == OK)
+        rc = missing ? write_alone(&t, s) : run_together(&t, s);
+    asking_end(&a);
+    buffer_free(&rows);
+    return rc;
+}
+
+int replay_concurrent(struct replay *r)
+{
+    struct step s;
+    int rc;
+
+    /* Writes happen once, so only the first point's knobs are asked with. */
+    step_begin(&s, r, &r->list->ops[r->at], REPLAY_ALL_POINTS);
+    if (r->cell->n_points > 1)
+        step_note(&s, "searched with the knobs of the first point");
+    rc = concurrent_step(r, &s);
+    if (rc == OK)
+        rc = step_observe(&s, r, false);
+    return step_finish(&s, r, rc);
+}

@@ -1,0 +1,282 @@
+/* sysinfo.c - the machine and the build, read from where the system tells it. */
+#define _GNU_SOURCE
+#include "sysinfo.h"
+
+#include <cblas.h>
+#include <dlfcn.h>
+#include <gnu/libc-version.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernels/kernels.h"
+
+#if __has_include("build_info.h")
+#include "build_info.h"
+#endif
+
+/* ---- small files */
+
+/* The first line of a file, trimmed; false if there is none. */
+static bool first_line(const char *path, char *text, size_t bytes)
+{
+    FILE *file = fopen(path, "r");
+    const bool got = file && fgets(text, (int)bytes, file);
+
+    if (file)
+        (void)fclose(file);
+    if (got)
+        text[strcspn(text, "\n")] = '\0';
+    return got && text[0];
+}
+
+/* What follows "name :" on the first line that begins with it; NULL or a new string. */
+static json_t *field_of(const char *path, const char *name)
+{
+    FILE *file = fopen(path, "r");
+    char line[8192];
+    json_t *value = NULL;
+
+    while (file && !value && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+
+        if (!colon || strncmp(line, name, strlen(name)) != 0)
+            continue;
+        for (colon++; *colon == ' ' || *colon == '\t';)
+            colon++;
+        colon[strcspn(colon, "\n")] = '\0';
+        value = json_string(colon);
+    }
+    if (file)
+        (void)fclose(file);
+    return value;
+}
+
+static json_t *or_null(json_t *value_taken)
+{
+    return value_taken ? value_taken : json_null();
+}
+
+static json_t *line_json(const char *path)
+{
+    char text[512];
+
+    return first_line(path, text, sizeof text) ? json_string(text) : json_null();
+}
+
+uint64_t sysinfo_memory_bytes(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
+}
+
+/* ---- the processor */
+
+static json_t *caches_json(void)
+{
+    json_t *caches = json_array();
+
+    for (int i = 0; i < 8; i++) {
+        char path[128], level[16], type[32], size[32];
+
+        (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/level", i);
+        if (!first_line(path, level, sizeof level))
+            break;
+        (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/type", i);
+        if (!first_line(path, type, sizeof type))
+            break;
+        (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        if (!first_line(path, size, sizeof size))
+            break;
+        (void)json_array_append_new(
+            caches, json_pack("{s:i, s:s, s:s}", "level", atoi(level), "type", type, "size", size));
+    }
+    return caches;
+}
+
+static json_t *cpu_json(const char *governor)
+{
+    return json_pack("{s:o, s:o, s:o, s:i, s:s, s:o, s:o}", "model",
+                     or_null(field_of("/proc/cpuinfo", "model name")), "flags",
+                     or_null(field_of("/proc/cpuinfo", "flags")), "microcode",
+                     or_null(field_of("/proc/cpuinfo", "microcode")), "online",
+                     (int)sysconf(_SC_NPROCESSORS_ONLN), "governor", governor, "caches", caches_json(),
+                     "transparent_hugepages", line_json("/sys/kernel/mm/transparent_hugepage/enabled"));
+}
+
+static json_t *kernel_json(void)
+{
+    struct utsname u;
+
+    if (uname(&u) != 0)
+        return json_null();
+    return json_pack("{s:s, s:s, s:s}", "release", u.release, "version", u.version, "machine", u.machine);
+}
+
+/* ---- the build */
+
+static json_t *build_json(void)
+{
+    json_t *peers = json_array(), *missing = json_array();
+
+#ifdef BUILD_PEERS
+#define ADD_PEER(name, version, compiler, flags, simd)                                             \
+    (void)json_array_append_new(peers,                                                             \
+                                json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", name, "version",    \
+                                          version, "compiler", compiler, "flags", flags, "simd",   \
+                                          simd));
+    BUILD_PEERS(ADD_PEER)
+#undef ADD_PEER
+#endif
+#ifdef BUILD_MISSING
+#define ADD_MISSING(name, why)                                                                     \
+    (void)json_array_append_new(missing, json_pack("{s:s, s:s}", "name", name, "why", why));
+    BUILD_MISSING(ADD_MISSING)
+#undef ADD_MISSING
+#endif
+#ifdef BUILD_COMPILER
+    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:b, s:o, s:o}", "compiler", BUILD_COMPILER, "cflags",
+                     BUILD_CFLAGS, "mode", BUILD_MODE, "portable", BUILD_PORTABLE, "git_commit",
+                     BUILD_GIT_COMMIT, "git_dirty", BUILD_GIT_DIRTY, "peers", peers, "missing", missing);
+#else
+    return json_pack("{s:s, s:n, s:n, s:n, s:n, s:n, s:o, s:o}", "compiler", __VERSION__, "cflags", "mode",
+                     "portable", "git_commit", "git_dirty", "peers", peers, "missing", missing);
+#endif
+}
+
+/* ---- libraries */
+
+/* The output's first line of a program that says its version, or null. */
+static json_t *program_version(const char *command)
+{
+    FILE *out = popen(command, "r");
+    char text[256] = "";
+    const bool got = out && fgets(text, sizeof text, out);
+
+    if (out)
+        (void)pclose(out);
+    text[strcspn(text, "\n")] = '\0';
+    return got ? json_string(text) : json_null();
+}
+
+/* Looked up by name: the program need not be built with HDF5 or Lua to be asked. */
+static json_t *hdf5_version(void)
+{
+    int (*version)(unsigned *, unsigned *, unsigned *) = NULL;
+    unsigned major, minor, release;
+    char text[64];
+
+    *(void **)&version = dlsym(RTLD_DEFAULT, "H5get_libversion");
+    if (!version || version(&major, &minor, &release) < 0)
+        return json_null();
+    (void)snprintf(text, sizeof text, "%u.%u.%u", major, minor, release);
+    return json_string(text);
+}
+
+static json_t *lua_version(void)
+{
+    const char *ident = dlsym(RTLD_DEFAULT, "lua_ident");
+    char text[64];
+
+    if (!ident || !(ident = strstr(ident, "Lua ")))
+        return json_null();
+    (void)snprintf(text, sizeof text, "%.*s", (int)strcspn(ident + 4, " $"), ident + 4);
+    return json_string(text);
+}
+
+static json_t *libraries_json(void)
+{
+    return json_pack("{s:{s:s, s:s, s:i}, s:s, s:s, s:o, s:o, s:o}", "openblas", "core",
+                     openblas_get_corename(), "config", openblas_get_config(), "threads",
+                     openblas_get_num_threads(), "jansson", JANSSON_VERSION, "libc",
+                     gnu_get_libc_version(), "hdf5", hdf5_version(), "lua", lua_version(), "gnuplot",
+                     program_version("gnuplot --version 2>/dev/null"));
+}
+
+/* ---- what a reader should be warned of */
+
+static void warn(json_t *warnings, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void warn(json_t *warnings, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    (void)json_array_append_new(warnings, json_string(text));
+}
+
+/* Kernels of OpenBLAS that use AVX-512. */
+static bool core_is_wide(const char *core)
+{
+    static const char *const wide[] = { "SkylakeX", "Cooperlake", "Sapphirerapids", "Zen4" };
+
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (strcasecmp(core, wide[i]) == 0)
+            return true;
+    return false;
+}
+
+static void warn_blas(json_t *warnings)
+{
+    const char *core = openblas_get_corename(), *asked = getenv("OPENBLAS_CORETYPE");
+
+    if (kernels_best_isa() == ISA_AVX512 && !core_is_wide(core))
+        warn(warnings,
+             "OpenBLAS uses its %s kernels, although this processor has AVX-512%s%s%s: truth, training and "
+             "methods that lean on it are slower than they could be",
+             core, asked ? " (OPENBLAS_CORETYPE=" : "", asked ? asked : "", asked ? "; unset it)" : "");
+}
+
+static json_t *warnings_json(const struct kernels *kernels, const char *governor, const double load[3], long cpus)
+{
+    json_t *warnings = json_array();
+
+    warn_blas(warnings);
+    if (cpus > 0 && load[0] > .5 * (double)cpus)
+        warn(warnings, "the machine is busy: a load of %.2f on %ld processors; times will be noisy", load[0], cpus);
+    if (governor[0] && strcmp(governor, "performance") != 0)
+        warn(warnings, "the processor's governor is \"%s\", not \"performance\": times may drift", governor);
+    if (kernels && kernels->isa < kernels_best_isa())
+        warn(warnings, "kernels are held to \"%s\" (DRIFTLINE_KERNELS), below what this processor has",
+             kernels->name);
+    return warnings;
+}
+
+static json_t *now_json(void)
+{
+    const time_t now = time(NULL);
+    struct tm tm;
+    char text[40];
+
+    if (!gmtime_r(&now, &tm) || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        return json_null();
+    return json_string(text);
+}
+
+json_t *sysinfo_environment(const struct kernels *kernels, const char *root, size_t threads)
+{
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    char governor[64] = "", host[256] = "";
+    double load[3] = { 0 };
+
+    (void)root; /* the commit is the build's: the checkout may have moved on since */
+    (void)first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor, sizeof governor);
+    (void)gethostname(host, sizeof host - 1);
+    (void)getloadavg(load, 3);
+    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o}", "started", now_json(),
+                     "host", host, "cpu", cpu_json(governor), "kernel", kernel_json(), "memory_bytes",
+                     (json_int_t)sysinfo_memory_bytes(), "load", load[0], load[1], load[2], "build",
+                     build_json(), "libraries", libraries_json(), "kernels", kernels ? kernels->name : "",
+                     "threads", (json_int_t)threads, "warnings",
+                     warnings_json(kernels, governor, load, cpus));
+}

@@ -20,9 +20,9 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
     for (size_t c = 0; c < l->n_chunks; c++) {
         if (l->chunks[c] >= chunks->n_used || owned[l->chunks[c]]++)
             return BROKEN(d, "chunk %u of list %zu is not its own", l->chunks[c], i);
-        if (*chunk_list(chunks, l->chunks[c]) != i)
+        if (chunk_state(chunks, l->chunks[c])->list != i)
             return BROKEN(d, "chunk %u of list %zu says list %u", l->chunks[c], i,
-                          *chunk_list(chunks, l->chunks[c]));
+                          chunk_state(chunks, l->chunks[c])->list);
     }
     for (size_t at = 0; at < (size_t)l->n_chunks << chunks->row_shift; at++) {
         uint32_t row = divf_list_row(&d->lists, l, at), slot = *row_slot(chunks, row);
@@ -33,7 +33,7 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
         if (slot >= d->slots.n || d->slots.id[slot] == ID_NONE)
             return BROKEN(d, "list %zu, row %zu: slot %u is free", i, at, slot);
         size_t j = 0;
-        while (j < stride && d->slots.rows[slot * stride + j] != row)
+        while (j < stride && divf_slot_rows(&d->lists, slot)[j] != row)
             j++;
         if (j == stride)
             return BROKEN(d, "list %zu, row %zu: slot %u does not know it", i, at, slot);
@@ -51,9 +51,31 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
     return OK;
 }
 
-static int check_chunks(const struct divf *d, uint8_t *owned)
+static int check_free_chunks(const struct divf *d, uint8_t *owned)
 {
     const struct chunks *chunks = &d->lists.chunks;
+    size_t free = 0;
+    for (unsigned class = 0; class <= chunks->class_max; class ++) {
+        for (uint32_t at = chunks->free[class]; at != CHUNK_NONE;
+             at = chunk_state(chunks, at)->next) {
+            uint32_t n = 1u << 2 * class;
+            if (at % n != 0 || at + n > chunks->n_used || chunk_state(chunks, at)->class != class)
+                return BROKEN(d, "chunk %u is no free extent of class %u", at, class);
+            for (uint32_t c = at; c < at + n; c++, free++)
+                if (owned[c]++)
+                    return BROKEN(d, "chunk %u is free and owned", c);
+        }
+    }
+    for (uint32_t c = 0; c < chunks->n_used; c++)
+        if (!owned[c])
+            return BROKEN(d, "chunk %u is lost", c);
+    if (free != chunks->n_free)
+        return BROKEN(d, "%zu chunks are free, %u counted", free, chunks->n_free);
+    return OK;
+}
+
+static int check_chunks(const struct divf *d, uint8_t *owned)
+{
     uint64_t rows = 0, live = 0;
     for (size_t i = 0; i < d->lists.n; i++) {
         int rc = check_list(d, i, owned);
@@ -66,20 +88,14 @@ static int check_chunks(const struct divf *d, uint8_t *owned)
         return BROKEN(
             d, "lists have %" PRIu64 " rows, %" PRIu64 " live; counted %" PRIu64 ", %" PRIu64, rows,
             live, d->lists.rows, d->lists.live);
-    for (size_t i = 0; i < chunks->n_free; i++)
-        if (chunks->free[i] >= chunks->n_used || owned[chunks->free[i]]++)
-            return BROKEN(d, "chunk %u is free and owned", chunks->free[i]);
-    for (uint32_t c = 0; c < chunks->n_used; c++)
-        if (!owned[c])
-            return BROKEN(d, "chunk %u is lost", c);
-    return OK;
+    return check_free_chunks(d, owned);
 }
 
 static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
 {
     const struct chunks *chunks = &d->lists.chunks;
     size_t stride = (size_t)d->params.soft_k, n = 0;
-    const uint32_t *rows = d->slots.rows + slot * stride;
+    const uint32_t *rows = divf_slot_rows(&d->lists, slot);
     uint64_t value;
     if (!idmap_get(&d->slots.ids, d->slots.id[slot], &value) || value != slot)
         return BROKEN(d, "id %" PRIu64 " is in slot %u but the map does not say so",
@@ -98,8 +114,8 @@ static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
                    chunks->dim * sizeof(float)) != 0)
             return BROKEN(d, "slot %u: its copies differ", slot);
         for (size_t m = 0; m < j; m++)
-            if (*chunk_list(chunks, rows[j] >> chunks->row_shift) ==
-                *chunk_list(chunks, rows[m] >> chunks->row_shift))
+            if (chunk_state(chunks, rows[j] >> chunks->row_shift)->list ==
+                chunk_state(chunks, rows[m] >> chunks->row_shift)->list)
                 return BROKEN(d, "slot %u is twice in one list", slot);
     }
     *copies += n;
@@ -123,7 +139,7 @@ static int check_slots(const struct divf *d)
     for (; at != SLOT_NONE && free <= s->n; free++) {
         if (at >= s->n || s->id[at] != ID_NONE)
             return BROKEN(d, "slot %u is on the free list and used", at);
-        at = s->rows[at * (size_t)d->params.soft_k];
+        at = *divf_slot_rows(&d->lists, at);
     }
     if (live != s->ids.n || live + free != s->n || copies != d->lists.live)
         return BROKEN(d, "%zu slots: %zu live, %zu free; %zu ids; %" PRIu64 " copies of %" PRIu64,

@@ -108,7 +108,6 @@ void divf_destroy(struct index *index)
     divf_lists_close(&d->lists, &index->env);
     idmap_free(&d->slots.ids);
     mem_free(mem, d->slots.id);
-    mem_free(mem, d->slots.rows);
     mem_free(mem, d);
 }
 

@@ -7,16 +7,13 @@
  * SLOT_NONE), until their list is compacted.
  *
  * Invariants (check.c walks them):
- *  - ids maps each live id to its slot s; id[s] is that id; rows[s * soft_k ..] are its rows,
- * ROW_NONE after the last.
- *  - the slots of all other vectors are on the free list: id[s] = ID_NONE, rows[s * soft_k] = next
- * free.
- *  - row_slot() of each of these rows is s; they are in distinct lists and hold the same
- * components.
- *  - a list's rows are the first `rows` of its chunks; `live` of them have a slot. A chunk has one
- * owner or is free.
- *  - an index without a codebook of its own (provisional, see train.c) has at least one list all
- * the same.
+ *  - ids maps each live id to its slot s, and slots.id[s] is that id. The vector's rows are
+ *    lists.slot_rows[s * soft_k ..], ROW_NONE after the last.
+ *  - slots of other vectors have id ID_NONE and are chained through their slot_rows[s * soft_k].
+ *  - row_slot() of a live vector's rows is s; they are in distinct lists, with equal components.
+ *  - A list's rows are the first `rows` of its chunks; `live` of them have a slot. A chunk has one
+ *    owner or is free.
+ *  - There is always a list, in an index without a codebook (provisional, see train.c) too.
  *
  * Searches change nothing but their scratch and the lists' `probed` marks, so they may run beside
  * one another.
@@ -69,12 +66,13 @@ struct divf_lists {
     float *centroids, *norm_sq; /* capacity x dim, capacity */
     float norm_sq_max;
     uint64_t rows, live; /* over all lists */
+    size_t soft_k;
+    uint32_t *slot_rows; /* soft_k a slot; slots.capacity slots */
 };
 
 struct divf_slots {
     struct idmap ids;
     uint64_t *id;
-    uint32_t *rows; /* soft_k a slot */
     size_t n, capacity;
     uint32_t first_free; /* SLOT_NONE: none */
 };
@@ -122,6 +120,11 @@ struct divf {
     struct nearest *nearest;      /* insert's, made when first needed */
 };
 
+static inline uint32_t *divf_slot_rows(const struct divf_lists *lists, size_t slot)
+{
+    return lists->slot_rows + slot * lists->soft_k;
+}
+
 static inline struct divf *divf_of(struct index *index)
 {
     return (struct divf *)index;
@@ -155,7 +158,7 @@ bool divf_same_vector(const float *a, const float *b, size_t dim);
 int divf_slots_reserve(struct divf *, size_t more); /* so that `more` slot_takes succeed */
 uint32_t divf_slot_take(struct divf *, uint64_t id);
 void divf_slot_give(struct divf *, uint32_t slot);
-void divf_slot_moved(struct divf *, uint32_t slot, uint32_t from, uint32_t to);
+void divf_slot_moved(struct divf_lists *, uint32_t slot, uint32_t from, uint32_t to);
 
 /* The operations, a file each. */
 int divf_train(struct index *, struct vectors sample);

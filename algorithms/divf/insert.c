@@ -62,8 +62,7 @@ static int file_row(struct divf *d, const float *row, uint64_t id, const uint32_
     }
     uint32_t slot = divf_slot_take(d, id);
     for (size_t j = 0; j < s; j++) {
-        d->slots.rows[slot * (size_t)d->params.soft_k + j] =
-            divf_list_append(&d->lists, lists[j], row, slot);
+        divf_slot_rows(&d->lists, slot)[j] = divf_list_append(&d->lists, lists[j], row, slot);
         uint32_t live = d->lists.list[lists[j]].live;
         if (live > d->largest_list)
             d->largest_list = live;

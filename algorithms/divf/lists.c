@@ -10,15 +10,17 @@
 int divf_lists_open(struct divf_lists *lists, const struct divf *d, uint64_t generation)
 {
     char path[4096];
-    *lists = (struct divf_lists){ 0 };
+    /* A twentieth more, for what lists leave empty at their ends. */
+    uint64_t expected = (uint64_t)d->base.env.expected_n * (uint64_t)d->params.soft_k / 20 * 21;
+    *lists = (struct divf_lists){ .soft_k = (size_t)d->params.soft_k };
     if (d->params.storage == DIVF_RAM)
-        return chunks_open(&lists->chunks, &d->base.env, NULL);
+        return chunks_open(&lists->chunks, &d->base.env, NULL, expected);
     int length = snprintf(path, sizeof path, "%s/divf-%llu.rows", d->base.env.dir,
                           (unsigned long long)generation);
     if (length < 0 || (size_t)length >= sizeof path)
         return fail(d->base.env.error, ERR_ARGUMENT,
                     "divf: the path of the index's folder is too long: %s", d->base.env.dir);
-    return chunks_open(&lists->chunks, &d->base.env, path);
+    return chunks_open(&lists->chunks, &d->base.env, path, expected);
 }
 
 void divf_lists_close(struct divf_lists *lists, const struct index_env *env)
@@ -28,6 +30,7 @@ void divf_lists_close(struct divf_lists *lists, const struct index_env *env)
     mem_free(env->mem, lists->list);
     mem_free(env->mem, lists->centroids);
     mem_free(env->mem, lists->norm_sq);
+    mem_free(env->mem, lists->slot_rows);
     chunks_close(&lists->chunks);
     *lists = (struct divf_lists){ 0 };
 }
@@ -76,24 +79,96 @@ int divf_list_add(struct divf_lists *lists, const struct index_env *env, const f
     return OK;
 }
 
+/* Moves the last rows of a full list into one extent, so that the list as a whole lies in few. */
+static void move_rows(struct divf_lists *lists, struct divf_list *l, uint32_t first, uint32_t n,
+                      uint32_t extent)
+{
+    struct chunks *chunks = &lists->chunks;
+    uint32_t per_chunk = (uint32_t)1 << chunks->row_shift;
+    for (uint32_t c = 0; c < n; c++) {
+        uint32_t from = l->chunks[first + c] << chunks->row_shift, to = (extent + c)
+                                                                        << chunks->row_shift;
+        memcpy(row_vector(chunks, to), row_vector(chunks, from),
+               per_chunk * chunks->dim * sizeof(float));
+        memcpy(row_slot(chunks, to), row_slot(chunks, from), per_chunk * sizeof(uint32_t));
+        for (uint32_t r = 0; r < per_chunk; r++) {
+            uint32_t slot = *row_slot(chunks, to + r);
+            if (slot != SLOT_NONE)
+                divf_slot_moved(lists, slot, from + r, to + r);
+        }
+        chunk_give(chunks, l->chunks[first + c]);
+        l->chunks[first + c] = extent + c;
+    }
+}
+
+static bool in_one_run(const struct chunks *chunks, const struct divf_list *l, uint32_t first,
+                       uint32_t n)
+{
+    for (uint32_t c = 1; c < n; c++)
+        if (!chunk_follows(chunks, l->chunks[first + c - 1], l->chunks[first + c]))
+            return false;
+    return true;
+}
+
+/* The largest class whose extents the list's chunks make up, so far. */
+static unsigned class_at(const struct chunks *chunks, uint32_t n_chunks)
+{
+    unsigned class = 0;
+    while (class < chunks->class_max && n_chunks % (4u << 2 * class) == 0)
+        class ++;
+    return class;
+}
+
+/* Every four full extents of a class become one of the next: a row is moved class_max times at most in its list's
+   growth, and no list is ever moved whole. */
+static int join_extents(struct divf_lists *lists, size_t list)
+{
+    struct divf_list *l = &lists->list[list];
+    unsigned class = class_at(&lists->chunks, l->n_chunks);
+    uint32_t n = 1u << 2 * class, extent;
+    if (l->n_chunks == 0 || in_one_run(&lists->chunks, l, l->n_chunks - n, n))
+        return OK;
+    int rc = chunk_take(&lists->chunks, (uint32_t)list, class, &extent);
+    if (!rc)
+        move_rows(lists, l, l->n_chunks - n, n, extent);
+    return rc;
+}
+
+static bool grow_chunk_array(const struct index_env *env, struct divf_list *l, uint32_t more)
+{
+    if (l->n_chunks + more <= l->chunks_capacity)
+        return true;
+    uint32_t capacity = l->chunks_capacity + l->chunks_capacity / 4 + 4;
+    if (capacity < l->n_chunks + more)
+        capacity = l->n_chunks + more;
+    uint32_t *chunks = mem_resize(env->mem, l->chunks, capacity * sizeof *chunks);
+    if (!chunks)
+        return false;
+    l->chunks = chunks;
+    l->chunks_capacity = capacity;
+    return true;
+}
+
 int divf_list_reserve(struct divf_lists *lists, const struct index_env *env, size_t list, size_t n)
 {
     struct divf_list *l = &lists->list[list];
     unsigned shift = lists->chunks.row_shift;
     while (((size_t)l->n_chunks << shift) < l->rows + n) {
-        if (l->n_chunks == l->chunks_capacity) {
-            uint32_t capacity = l->chunks_capacity + l->chunks_capacity / 4 + 4;
-            uint32_t *chunks = mem_resize(env->mem, l->chunks, capacity * sizeof *chunks);
-            if (!chunks)
-                return fail(env->error, ERR_NO_MEMORY, "divf: out of memory growing list %zu",
-                            list);
-            l->chunks = chunks;
-            l->chunks_capacity = capacity;
-        }
-        int rc = chunk_take(&lists->chunks, (uint32_t)list, &l->chunks[l->n_chunks]);
+        int rc = join_extents(lists, list);
         if (rc)
             return rc;
-        l->n_chunks++;
+        size_t missing = l->rows + n - ((size_t)l->n_chunks << shift);
+        unsigned class = class_at(&lists->chunks, l->n_chunks);
+        while (class > 0 && missing < (size_t)1 << (shift + 2 * class))
+            class --;
+        uint32_t extent, chunks = 1u << 2 * class;
+        if (!grow_chunk_array(env, l, chunks))
+            return fail(env->error, ERR_NO_MEMORY, "divf: out of memory growing list %zu", list);
+        rc = chunk_take(&lists->chunks, (uint32_t)list, class, &extent);
+        if (rc)
+            return rc;
+        for (uint32_t c = 0; c < chunks; c++)
+            l->chunks[l->n_chunks++] = extent + c;
     }
     return OK;
 }
@@ -155,7 +230,7 @@ size_t divf_list_compact(struct divf *d, size_t list)
         memcpy(row_vector(chunks, gap), row_vector(chunks, from), chunks->dim * sizeof(float));
         *row_slot(chunks, gap) = slot;
         *row_slot(chunks, from) = SLOT_NONE;
-        divf_slot_moved(d, slot, from, gap);
+        divf_slot_moved(lists, slot, from, gap);
         drop_last_row(lists, l);
         moved++;
     }

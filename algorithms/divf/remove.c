@@ -11,15 +11,14 @@ enum { BLOCK = 64 };
 static void bury_row(struct divf_lists *lists, uint32_t row)
 {
     *row_slot(&lists->chunks, row) = SLOT_NONE;
-    lists->list[*chunk_list(&lists->chunks, row >> lists->chunks.row_shift)].live--;
+    lists->list[chunk_state(&lists->chunks, row >> lists->chunks.row_shift)->list].live--;
     lists->live--;
 }
 
 static void bury(struct divf *d, uint32_t slot)
 {
-    size_t stride = (size_t)d->params.soft_k;
-    const uint32_t *rows = d->slots.rows + slot * stride;
-    for (size_t j = 0; j < stride && rows[j] != ROW_NONE; j++)
+    const uint32_t *rows = divf_slot_rows(&d->lists, slot);
+    for (size_t j = 0; j < d->lists.soft_k && rows[j] != ROW_NONE; j++)
         bury_row(&d->lists, rows[j]);
     divf_slot_give(d, slot);
 }
@@ -27,16 +26,16 @@ static void bury(struct divf *d, uint32_t slot)
 /* Returns how many of n ids were stored, from the first on, up to the first that was not. */
 static size_t remove_block(struct divf *d, const uint64_t *ids, size_t n)
 {
-    size_t stride = (size_t)d->params.soft_k, found = 0;
+    size_t found = 0;
     uint64_t slots[BLOCK];
     for (size_t i = 0; i < n; i++)
         idmap_prefetch(&d->slots.ids, ids[i]);
     for (; found < n && idmap_remove(&d->slots.ids, ids[found], &slots[found]); found++) {
-        __builtin_prefetch(d->slots.rows + slots[found] * stride, 1);
+        __builtin_prefetch(divf_slot_rows(&d->lists, slots[found]), 1);
         __builtin_prefetch(d->slots.id + slots[found], 1);
     }
     for (size_t i = 0; i < found; i++)
-        __builtin_prefetch(row_slot(&d->lists.chunks, d->slots.rows[slots[i] * stride]), 1);
+        __builtin_prefetch(row_slot(&d->lists.chunks, *divf_slot_rows(&d->lists, slots[i])), 1);
     for (size_t i = 0; i < found; i++)
         bury(d, (uint32_t)slots[i]);
     return found;

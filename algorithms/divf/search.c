@@ -59,23 +59,32 @@ static void choose_lists(const struct job *job, struct divf_scratch *s, const fl
 static void prefetch_chunk(const struct chunks *chunks, uint32_t chunk)
 {
     const char *at = (const char *)chunk_rows(chunks, chunk);
-    for (size_t line = 0; line < 16; line++)
+    for (size_t line = 0; line < 64; line++)
         __builtin_prefetch(at + 64 * line, 0, 2);
 }
 
-/* Distances of up to PIECE_ROWS rows from position `first` on (a multiple of PIECE_ROWS) to
- * s->distances. */
+/* How many rows from a chunk of the list's on lie in one run, `most` at most. */
+static size_t run_rows(const struct chunks *chunks, const struct divf_list *l, size_t chunk,
+                       size_t most)
+{
+    size_t rows = (size_t)1 << chunks->row_shift;
+    for (; rows < most && chunk_follows(chunks, l->chunks[chunk], l->chunks[chunk + 1]); chunk++)
+        rows += (size_t)1 << chunks->row_shift;
+    return rows < most ? rows : most;
+}
+
+/* Distances of up to PIECE_ROWS rows from position `first` on (a multiple of PIECE_ROWS) to s->distances. */
 static size_t piece_distances(const struct divf *d, const struct divf_list *l, size_t first,
                               const float *query, struct divf_scratch *s)
 {
     const struct chunks *chunks = &d->lists.chunks;
-    size_t per_chunk = (size_t)1 << chunks->row_shift;
-    size_t n = l->rows - first < PIECE_ROWS ? l->rows - first : PIECE_ROWS;
-    for (size_t at = 0; at < n; at += per_chunk) {
-        size_t chunk = (first + at) >> chunks->row_shift,
-               count = n - at < per_chunk ? n - at : per_chunk;
-        if (chunk + 1 < l->n_chunks)
-            prefetch_chunk(chunks, l->chunks[chunk + 1]);
+    size_t n = l->rows - first < PIECE_ROWS ? l->rows - first : PIECE_ROWS, count;
+    for (size_t at = 0; at < n; at += count) {
+        size_t chunk = (first + at) >> chunks->row_shift;
+        count = run_rows(chunks, l, chunk, n - at);
+        size_t next = chunk + (count >> chunks->row_shift);
+        if (next < l->n_chunks)
+            prefetch_chunk(chunks, l->chunks[next]);
         d->base.env.kernels->l2sq_f32_1n(query, chunk_rows(chunks, l->chunks[chunk]), count,
                                          chunks->dim, s->distances + at);
     }

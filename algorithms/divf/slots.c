@@ -6,16 +6,17 @@
 static bool slots_grow(struct divf *d, size_t need)
 {
     struct divf_slots *s = &d->slots;
+    struct divf_lists *lists = &d->lists;
     struct mem *mem = d->base.env.mem;
-    size_t stride = (size_t)d->params.soft_k, capacity = s->capacity + s->capacity / 8 + 64;
+    size_t capacity = s->capacity + s->capacity / 8 + 64;
     if (capacity < need)
         capacity = need;
     uint64_t *id = mem_resize(mem, s->id, capacity * sizeof *id);
     if (id)
         s->id = id;
-    uint32_t *rows = mem_resize(mem, s->rows, capacity * stride * sizeof *rows);
+    uint32_t *rows = mem_resize(mem, lists->slot_rows, capacity * lists->soft_k * sizeof *rows);
     if (rows)
-        s->rows = rows;
+        lists->slot_rows = rows;
     if (!id || !rows)
         return false;
     s->capacity = capacity;
@@ -39,30 +40,29 @@ int divf_slots_reserve(struct divf *d, size_t more)
 uint32_t divf_slot_take(struct divf *d, uint64_t id)
 {
     struct divf_slots *s = &d->slots;
-    size_t stride = (size_t)d->params.soft_k;
-    uint32_t slot = s->first_free;
-    if (slot == SLOT_NONE)
-        slot = (uint32_t)s->n++;
+    uint32_t slot = s->first_free == SLOT_NONE ? (uint32_t)s->n : s->first_free;
+    uint32_t *rows = divf_slot_rows(&d->lists, slot);
+    if (s->first_free == SLOT_NONE)
+        s->n++;
     else
-        s->first_free = s->rows[slot * stride];
+        s->first_free = *rows;
     s->id[slot] = id;
-    for (size_t j = 0; j < stride; j++)
-        s->rows[slot * stride + j] = ROW_NONE;
+    for (size_t j = 0; j < d->lists.soft_k; j++)
+        rows[j] = ROW_NONE;
     idmap_put(&s->ids, id, slot); /* room is reserved */
     return slot;
 }
 
 void divf_slot_give(struct divf *d, uint32_t slot)
 {
-    struct divf_slots *s = &d->slots;
-    s->id[slot] = ID_NONE;
-    s->rows[slot * (size_t)d->params.soft_k] = s->first_free;
-    s->first_free = slot;
+    d->slots.id[slot] = ID_NONE;
+    *divf_slot_rows(&d->lists, slot) = d->slots.first_free;
+    d->slots.first_free = slot;
 }
 
-void divf_slot_moved(struct divf *d, uint32_t slot, uint32_t from, uint32_t to)
+void divf_slot_moved(struct divf_lists *lists, uint32_t slot, uint32_t from, uint32_t to)
 {
-    uint32_t *row = d->slots.rows + slot * (size_t)d->params.soft_k;
+    uint32_t *row = divf_slot_rows(lists, slot);
     while (*row != from)
         row++;
     *row = to;

@@ -122,7 +122,7 @@ static int divide(struct divf *d, size_t list, const struct halves *h)
         if (h->side[i] == 0)
             continue;
         uint32_t from = divf_list_row(lists, l, i), slot = *row_slot(&lists->chunks, from);
-        divf_slot_moved(d, slot, from,
+        divf_slot_moved(lists, slot, from,
                         divf_list_append(lists, new, row_vector(&lists->chunks, from), slot));
         *row_slot(&lists->chunks, from) = SLOT_NONE;
         l->live--;

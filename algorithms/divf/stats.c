@@ -56,20 +56,23 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
 int divf_memory(const struct index *index, struct memory_use *use)
 {
     const struct divf *d = divf_of_const(index);
-    const struct chunks *chunks = &d->lists.chunks;
-    uint64_t segments = chunks->n_segments, rows = segments * chunks_segment_bytes(chunks);
-    uint64_t n_chunks = segments << chunks->segment_shift;
-    uint64_t stride = (uint64_t)d->params.soft_k;
+    const struct divf_lists *lists = &d->lists;
+    const struct chunks *chunks = &lists->chunks;
+    uint64_t n_chunks = chunks->n_segments << chunks->segment_shift;
     *use = (struct memory_use){ 0 };
-    *(chunks->fd < 0 ? &use->vectors : &use->disk) = rows;
-    use->graph = d->lists.capacity * (d->base.env.dim + 1) * sizeof(float);
-    use->ids = idmap_bytes(&d->slots.ids) +
-               d->slots.capacity * (sizeof *d->slots.id + stride * sizeof *d->slots.rows) +
+    if (chunks->fd < 0)
+        use->vectors = chunks_row_bytes(chunks); /* the rest of the last slab is not touched yet */
+    else
+        use->disk = chunks->n_segments * chunks_segment_bytes(chunks);
+    use->ids = idmap_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
+               d->slots.capacity * lists->soft_k * sizeof *lists->slot_rows +
                (n_chunks << chunks->row_shift) * sizeof(uint32_t);
-    use->other = sizeof *d + d->lists.capacity * sizeof *d->lists.list +
-                 2 * n_chunks * sizeof(uint32_t) + chunks->capacity * sizeof *chunks->segments +
-                 divf_scratch_bytes(d) + (d->nearest ? nearest_bytes(d->nearest) : 0);
-    for (size_t i = 0; i < d->lists.n; i++)
-        use->other += d->lists.list[i].chunks_capacity * sizeof(uint32_t);
+    use->other = sizeof *d + lists->capacity * (sizeof *lists->list + sizeof(float)) +
+                 lists->capacity * index->env.dim * sizeof(float) +
+                 n_chunks * sizeof(struct chunk_state) +
+                 chunks->capacity * sizeof *chunks->segments + divf_scratch_bytes(d) +
+                 (d->nearest ? nearest_bytes(d->nearest) : 0);
+    for (size_t i = 0; i < lists->n; i++)
+        use->other += lists->list[i].chunks_capacity * sizeof(uint32_t);
     return OK;
 }

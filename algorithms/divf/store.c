@@ -69,7 +69,7 @@ static void save_vector(void *to, uint32_t slot, bool first)
 {
     struct saving *s = to;
     const struct divf *d = s->d;
-    uint32_t row = d->slots.rows[slot * (size_t)d->params.soft_k];
+    uint32_t row = *divf_slot_rows(&d->lists, slot);
     if (first)
         store_write(s->writer, row_vector(&d->lists.chunks, row), d->base.env.dim * sizeof(float));
 }
@@ -182,7 +182,7 @@ static int find_sections(struct loading *l, size_t dim)
 static int load_row(struct divf *d, const struct loading *l, size_t list, uint32_t ordinal,
                     uint32_t *next)
 {
-    size_t stride = (size_t)d->params.soft_k;
+    size_t stride = d->lists.soft_k;
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
         return corrupt(l, "a list names a vector out of turn");
     if (ordinal == *next) {
@@ -191,10 +191,10 @@ static int load_row(struct divf *d, const struct loading *l, size_t list, uint32
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
     }
-    uint32_t *rows = d->slots.rows + ordinal * stride; /* slots are taken in order, from 0 */
+    uint32_t *rows = divf_slot_rows(&d->lists, ordinal); /* slots are taken in order, from 0 */
     size_t at = 0;
     while (at < stride && rows[at] != ROW_NONE) {
-        if (*chunk_list(&d->lists.chunks, rows[at] >> d->lists.chunks.row_shift) == list)
+        if (chunk_state(&d->lists.chunks, rows[at] >> d->lists.chunks.row_shift)->list == list)
             return corrupt(l, "a vector is in one list twice");
         at++;
     }

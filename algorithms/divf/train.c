@@ -27,58 +27,70 @@ static size_t clusters_wanted(const struct divf *d, size_t n)
     return wanted > 0 ? wanted : 1;
 }
 
-/* Files one block of slots, whose vectors lie in `rows`, under `to`. */
-static int refile_block(struct divf *d, struct divf_lists *to, uint32_t *to_rows,
-                        const uint32_t *slots, size_t n, const float *rows, struct nearest *nearest,
-                        uint32_t *lists)
-{
-    const struct index_env *env = &d->base.env;
-    size_t stride = (size_t)d->params.soft_k, s = stride < to->n ? stride : to->n;
-    struct centroids centroids = { to->centroids, to->norm_sq, to->norm_sq_max, to->n, env->dim };
-    nearest_rows(nearest, env->kernels, &centroids, rows, n, s, lists);
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < s; j++) {
-            size_t list = lists[i * s + j];
-            int rc = divf_list_reserve(to, env, list, 1);
-            if (rc)
-                return rc;
-            to_rows[slots[i] * stride + j] =
-                divf_list_append(to, list, rows + i * env->dim, slots[i]);
-        }
-    }
-    return OK;
-}
-
-struct refile_buffers {
-    uint32_t *to_rows; /* as slots.rows */
-    float *rows;       /* NEAREST_ROWS x dim */
-    uint32_t *lists;   /* NEAREST_ROWS x soft_k */
+struct refile {
+    struct divf_lists to;
+    float *rows;     /* NEAREST_ROWS x dim: a block of vectors ... */
+    uint32_t *slots; /* ... their slots ... */
+    uint32_t *lists; /* ... and their lists, NEAREST_ROWS x soft_k */
+    size_t n;
     struct nearest *nearest;
 };
 
-static int refile_all(struct divf *d, struct divf_lists *to, struct refile_buffers *b)
+static int refile_block(struct divf *d, struct refile *r)
 {
-    size_t stride = (size_t)d->params.soft_k, dim = d->base.env.dim, n = 0;
-    uint32_t slots[NEAREST_ROWS];
-    for (size_t s = 0; s < d->slots.n; s++) {
-        if (d->slots.id[s] != ID_NONE) {
-            for (size_t j = 0; j < stride; j++)
-                b->to_rows[s * stride + j] = ROW_NONE;
-            memcpy(b->rows + n * dim, row_vector(&d->lists.chunks, d->slots.rows[s * stride]),
-                   dim * sizeof(float));
-            slots[n++] = (uint32_t)s;
-        } else {
-            b->to_rows[s * stride] =
-                d->slots.rows[s * stride]; /* the free list goes through here */
+    const struct index_env *env = &d->base.env;
+    struct divf_lists *to = &r->to;
+    size_t s = to->soft_k < to->n ? to->soft_k : to->n;
+    struct centroids centroids = { to->centroids, to->norm_sq, to->norm_sq_max, to->n, env->dim };
+    nearest_rows(r->nearest, env->kernels, &centroids, r->rows, r->n, s, r->lists);
+    for (size_t i = 0; i < r->n; i++) {
+        for (size_t j = 0; j < s; j++) {
+            size_t list = r->lists[i * s + j];
+            int rc = divf_list_reserve(to, env, list, 1);
+            if (rc)
+                return rc;
+            divf_slot_rows(to, r->slots[i])[j] =
+                divf_list_append(to, list, r->rows + i * env->dim, r->slots[i]);
         }
-        if (n < NEAREST_ROWS && (s + 1 < d->slots.n || n == 0))
+    }
+    r->n = 0;
+    return OK;
+}
+
+static int refile_all(struct divf *d, struct refile *r)
+{
+    const struct divf_lists *from = &d->lists;
+    size_t row_bytes = d->base.env.dim * sizeof(float);
+    for (size_t s = 0; s < d->slots.n; s++) {
+        uint32_t *rows = divf_slot_rows(&r->to, s);
+        memset(rows, 0xff, from->soft_k * sizeof *rows);
+        if (d->slots.id[s] == ID_NONE) {
+            *rows = *divf_slot_rows(from, s); /* the chain of free slots */
             continue;
-        int rc = refile_block(d, to, b->to_rows, slots, n, b->rows, b->nearest, b->lists);
+        }
+        memcpy(r->rows + r->n * d->base.env.dim,
+               row_vector(&from->chunks, *divf_slot_rows(from, s)), row_bytes);
+        r->slots[r->n++] = (uint32_t)s;
+        int rc = r->n == NEAREST_ROWS ? refile_block(d, r) : OK;
         if (rc)
             return rc;
-        n = 0;
     }
-    return OK;
+    return refile_block(d, r);
+}
+
+static int refile_open(struct divf *d, struct refile *r)
+{
+    struct mem *mem = d->base.env.mem;
+    size_t soft_k = d->lists.soft_k;
+    r->to.slot_rows = mem_array(mem, d->slots.capacity * soft_k, sizeof *r->to.slot_rows);
+    r->rows = mem_array(mem, NEAREST_ROWS * d->base.env.dim, sizeof *r->rows);
+    r->slots = mem_array(mem, NEAREST_ROWS, sizeof *r->slots);
+    r->lists = mem_array(mem, NEAREST_ROWS * soft_k, sizeof *r->lists);
+    r->nearest = nearest_create(mem, soft_k);
+    if (r->to.slot_rows && r->rows && r->slots && r->lists && r->nearest)
+        return OK;
+    return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory filing %zu vectors anew",
+                d->slots.ids.n);
 }
 
 /* A second set of lists is filled and then takes the place of the first, so a failure changes
@@ -86,39 +98,30 @@ static int refile_all(struct divf *d, struct divf_lists *to, struct refile_buffe
 static int adopt_codebook(struct divf *d, const float *centroids, size_t n)
 {
     const struct index_env *env = &d->base.env;
-    size_t stride = (size_t)d->params.soft_k;
-    struct divf_lists to;
-    struct refile_buffers b = { 0 };
-    int rc = divf_lists_open(&to, d, d->generation + 1);
+    struct refile r = { 0 };
+    int rc = divf_lists_open(&r.to, d, d->generation + 1);
     for (size_t i = 0; !rc && i < n; i++)
-        rc = divf_list_add(&to, env, centroids + i * env->dim, -1);
-    if (!rc && d->slots.ids.n > 0) {
-        b.to_rows = mem_array(env->mem, d->slots.capacity * stride, sizeof *b.to_rows);
-        b.rows = mem_array(env->mem, NEAREST_ROWS * env->dim, sizeof *b.rows);
-        b.lists = mem_array(env->mem, NEAREST_ROWS * stride, sizeof *b.lists);
-        b.nearest = nearest_create(env->mem, stride);
-        if (b.to_rows && b.rows && b.lists && b.nearest)
-            rc = refile_all(d, &to, &b);
-        else
-            rc = fail(env->error, ERR_NO_MEMORY, "divf: out of memory filing %zu vectors anew",
-                      d->slots.ids.n);
-    }
+        rc = divf_list_add(&r.to, env, centroids + i * env->dim, -1);
+    if (!rc && d->slots.n > 0)
+        rc = refile_open(d, &r);
+    if (!rc && d->slots.n > 0)
+        rc = refile_all(d, &r);
     if (rc) {
-        divf_lists_close(&to, env);
-        mem_free(env->mem, b.to_rows);
+        divf_lists_close(&r.to, env);
     } else {
+        if (!r.to.slot_rows) { /* no slot is in use; the array only has its size */
+            r.to.slot_rows = d->lists.slot_rows;
+            d->lists.slot_rows = NULL;
+        }
         divf_lists_close(&d->lists, env);
-        d->lists = to;
+        d->lists = r.to;
         d->largest_list = UINT32_MAX; /* not known: the next insert looks */
         d->generation++;
-        if (b.to_rows) {
-            mem_free(env->mem, d->slots.rows);
-            d->slots.rows = b.to_rows;
-        }
     }
-    mem_free(env->mem, b.rows);
-    mem_free(env->mem, b.lists);
-    nearest_destroy(env->mem, b.nearest);
+    mem_free(env->mem, r.rows);
+    mem_free(env->mem, r.slots);
+    mem_free(env->mem, r.lists);
+    nearest_destroy(env->mem, r.nearest);
     return rc;
 }
 
@@ -212,7 +215,7 @@ int divf_train_if_due(struct divf *d, const float *rows, size_t n)
     for (size_t s = 0; s < d->slots.n; s++) {
         if (d->slots.id[s] == ID_NONE)
             continue;
-        memcpy(to, row_vector(&d->lists.chunks, d->slots.rows[s * (size_t)d->params.soft_k]),
+        memcpy(to, row_vector(&d->lists.chunks, *divf_slot_rows(&d->lists, s)),
                env->dim * sizeof *to);
         to += env->dim;
     }

@@ -1,0 +1,497 @@
+/* test_divf.c - divf: random histories against a plain list, deletion, compaction, filters, ranges, threads. */
+#include "tests/unit/test_divf.h"
+
+static void history_insert(struct world *w, size_t *next)
+{
+    size_t n = rng_below(&w->rng, 4) == 0 ? 1 + rng_below(&w->rng, 3) : rng_below(&w->rng, 600);
+    if (*next + n > w->capacity)
+        n = w->capacity - *next;
+    /* Some batches are all over, some in one place, some repeat a vector. */
+    uint64_t kind = rng_below(&w->rng, 4);
+    test_fill_f32(&w->rng, w->rows + *next * w->dim, n, w->dim, kind == 0 ? 1 : 20,
+                  kind == 3 ? 0 : 0.2);
+    assert_ok(world_insert(w, *next, n), &w->bench.error);
+    *next += n;
+}
+
+static void history_remove(struct world *w, size_t next)
+{
+    uint64_t ids[400];
+    size_t n = 0, most = rng_below(&w->rng, 400);
+    for (size_t tries = 0; n < most && tries < 2000 && next > 0; tries++) {
+        uint64_t id = rng_below(&w->rng, next);
+        if (!w->stored[id])
+            continue;
+        w->stored[id] = false; /* so that it is not drawn twice */
+        ids[n++] = id;
+    }
+    assert_ok(world_remove(w, ids, n), &w->bench.error);
+}
+
+/* Ids that were deleted come back with other vectors. */
+static void history_return(struct world *w, size_t next)
+{
+    for (size_t i = 0; i < 40 && next > 0; i++) {
+        uint64_t id = rng_below(&w->rng, next);
+        if (w->stored[id])
+            continue;
+        test_fill_f32(&w->rng, w->rows + id * w->dim, 1, w->dim, 1, 0.5);
+        assert_ok(world_insert(w, id, 1), &w->bench.error);
+    }
+}
+
+static void history_search(struct world *w)
+{
+    float *query = calloc(w->dim, sizeof *query);
+    uint64_t bits[64];
+    for (size_t i = 0; i < 64; i++)
+        bits[i] = rng_u64(&w->rng);
+    struct id_filter filter = { bits, rng_below(&w->rng, 64 * 64) };
+    test_fill_f32(&w->rng, query, 1, w->dim, 1, 0.2);
+    world_expect_exact(w, query, 1 + rng_below(&w->rng, 30), NULL);
+    world_expect_exact(w, query, 1 + rng_below(&w->rng, 30), &filter);
+    uint64_t ids[5];
+    float distances[5];
+    world_search(w, query, 1, 5, 1 + (int64_t)rng_below(&w->rng, 6), NULL, 1, ids, distances);
+    for (size_t i = 0; i < 5 && ids[i] != ID_NONE; i++) {
+        assert_true(w->stored[ids[i]]);
+        for (size_t j = 0; j < i; j++)
+            assert_true(ids[j] != ids[i]);
+    }
+    free(query);
+}
+
+static void history_train(struct world *w)
+{
+    size_t n = 1 + rng_below(&w->rng, 300);
+    float *sample = calloc(n * w->dim, sizeof *sample);
+    test_fill_f32(&w->rng, sample, n, w->dim, 20, 0.2);
+    assert_ok(divf_ops.train(w->index, (struct vectors){ sample, n, w->dim, ELEMENT_F32 }),
+              &w->bench.error);
+    free(sample);
+}
+
+static void run_history(struct divf_params params, size_t dim, uint64_t stream, const char *dir)
+{
+    struct world w;
+    bool more;
+    size_t next = 0;
+    memset(&w, 0, sizeof w);
+    world_open(&w, divf_defaults(), dim, 4000, 1);
+    divf_ops.destroy(w.index);
+    w.bench.env.dir = dir;
+    w.params = params;
+    assert_ok(divf_ops.create(&w.index, &w.bench.env, &w.params), &w.bench.error);
+    w.rng = rng_at(test_seed(), stream);
+    for (int step = 0; step < 50; step++) {
+        switch (rng_below(&w.rng, 8)) {
+            case 0:
+            case 1:
+            case 2: history_insert(&w, &next); break;
+            case 3: history_remove(&w, next); break;
+            case 4: history_return(&w, next); break;
+            case 5: history_search(&w); break;
+            case 6:
+                assert_ok(divf_ops.maintain(w.index, rng_below(&w.rng, 50), &more), &w.bench.error);
+                break;
+            default:
+                if (rng_below(&w.rng, 4) == 0)
+                    history_train(&w);
+        }
+        world_check(&w);
+        assert_true(world_stat(&w, "n_vectors") == (double)w.n);
+    }
+    history_search(&w);
+    world_close(&w);
+}
+
+static void test_histories(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    test_dir_make(dir);
+    for (uint64_t run = 0; run < 16; run++) {
+        struct rng rng = rng_at(test_seed(), 100 + run);
+        struct divf_params params = divf_defaults();
+        const double compact_at[] = { 0, 0.1, 0.5, 1 }, threshold[] = { 0, 1.2, 2, 3 };
+        params.soft_k = 1 + (int64_t)rng_below(&rng, 3);
+        params.clusters = run % 3 == 0 ? 0 : 1 + (int64_t)rng_below(&rng, 40);
+        params.compact_at = compact_at[rng_below(&rng, 4)];
+        params.split_threshold = threshold[rng_below(&rng, 4)];
+        params.storage = run % 4 == 3 ? DIVF_MMAP : DIVF_RAM;
+        params.init = (int64_t)(run % 2);
+        params.train_sample = run % 5 == 0 ? 100 : 0;
+        run_history(params, 1 + (size_t)rng_below(&rng, 40), 200 + run, dir);
+    }
+    test_dir_remove(dir);
+}
+
+/* The source corrupts its counts here. */
+static void test_delete_twice_after_compaction(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t id = 17;
+    bool more;
+    size_t done = 9;
+    world_open(&w, divf_defaults(), 8, 2000, 1);
+    test_fill_f32(&w.rng, w.rows, 2000, 8, 10, 0.3);
+    assert_ok(world_insert(&w, 0, 2000), &w.bench.error);
+    assert_ok(world_remove(&w, &id, 1), &w.bench.error);
+    assert_true(world_stat(&w, "deleted_count") == 1);
+    assert_ok(divf_ops.maintain(w.index, 0, &more), &w.bench.error);
+    assert_true(world_stat(&w, "deleted_count") == 0);
+    assert_code(divf_ops.remove(w.index, &id, 1, &done), ERR_UNKNOWN_ID, &w.bench.error);
+    assert_int_equal(done, 0);
+    assert_true(world_stat(&w, "n_vectors") == 1999);
+    world_check(&w);
+    assert_ok(world_insert(&w, 17, 1), &w.bench.error);
+    world_check(&w);
+    world_expect_exact(&w, w.rows + 17 * 8, 3, NULL);
+    world_close(&w);
+}
+
+/* In the source an index whose first batch is one vector has random centroids for ever. */
+static void test_first_batch_of_one(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 16;
+    params.split_threshold = 0;
+    struct world w;
+    world_open(&w, params, 12, 3000, 1);
+    test_fill_f32(&w.rng, w.rows, 3000, 12, 16, 0.05);
+    assert_ok(world_insert(&w, 0, 1), &w.bench.error);
+    assert_true(world_stat(&w, "n_clusters") == 1);
+    world_expect_exact(&w, w.rows + 12, 3, NULL);
+    assert_ok(world_insert(&w, 1, 2999), &w.bench.error);
+    world_check(&w);
+    assert_true(world_stat(&w, "n_clusters") == 16);
+    assert_true(world_stat(&w, "provisional") == 0);
+    /* The data are 16 tight groups: with a true codebook no list is far from its share. */
+    assert_true(world_stat(&w, "imbalance") < 3);
+    assert_true(world_stat(&w, "empty_clusters") == 0);
+    world_close(&w);
+}
+
+static void test_training_on_too_little(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 32;
+    struct world w;
+    world_open(&w, params, 6, 2000, 1);
+    test_fill_f32(&w.rng, w.rows, 2000, 6, 40, 0.1);
+    assert_ok(divf_ops.train(w.index, world_vectors(&w, 0, 1)), &w.bench.error);
+    assert_true(world_stat(&w, "n_clusters") == 1);
+    assert_ok(divf_ops.train(w.index, world_vectors(&w, 0, 20)), &w.bench.error);
+    assert_true(world_stat(&w, "n_clusters") == 20);
+    assert_ok(world_insert(&w, 0, 200), &w.bench.error);
+    assert_true(world_stat(&w, "n_clusters") == 20);
+    assert_ok(world_insert(&w, 200, 1800), &w.bench.error);
+    assert_true(world_stat(&w, "n_clusters") >= 32);
+    assert_code(divf_ops.train(w.index, world_vectors(&w, 0, 0)), ERR_ARGUMENT, &w.bench.error);
+    world_check(&w);
+    world_close(&w);
+}
+
+/* Centroids stay as trained: only splits add to them. */
+static void test_codebook_is_frozen(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 8;
+    params.split_threshold = 0;
+    struct world w;
+    world_open(&w, params, 5, 2000, 1);
+    test_fill_f32(&w.rng, w.rows, 2000, 5, 8, 0.2);
+    assert_ok(divf_ops.train(w.index, world_vectors(&w, 0, 100)), &w.bench.error);
+    float before[40];
+    memcpy(before, divf_of(w.index)->lists.centroids, sizeof before);
+    for (size_t first = 0; first < 2000; first += 250)
+        assert_ok(world_insert(&w, first, 250), &w.bench.error);
+    assert_memory_equal(before, divf_of(w.index)->lists.centroids, sizeof before);
+    assert_true(world_stat(&w, "trainings") == 1);
+    world_close(&w);
+}
+
+/* The source makes 194 empty lists of them. */
+static void test_identical_vectors_are_not_split(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 8;
+    struct world w;
+    world_open(&w, params, 4, 6000, 1);
+    test_fill_f32(&w.rng, w.rows, 500, 4, 8, 0.3);
+    for (size_t i = 500; i < 5000; i++)
+        for (size_t j = 0; j < 4; j++)
+            w.rows[i * 4 + j] = 0.25f;
+    test_fill_f32(&w.rng, w.rows + 5000 * 4, 1000, 4, 1, 0.01);
+    for (size_t i = 5000; i < 6000; i++)
+        for (size_t j = 0; j < 4; j++)
+            w.rows[i * 4 + j] = 0.25f + (float)(i - 4999) * 1e-4f;
+    assert_ok(divf_ops.train(w.index, world_vectors(&w, 0, 500)), &w.bench.error);
+    assert_ok(world_insert(&w, 0, 500), &w.bench.error);
+    for (size_t first = 500; first < 5000; first += 500) {
+        assert_ok(world_insert(&w, first, 500), &w.bench.error);
+        world_check(&w);
+    }
+    double lists = world_stat(&w, "n_clusters"), refused = world_stat(&w, "refused_splits");
+    assert_true(lists <= 16);
+    assert_true(refused >= 1 && refused <= 3);
+    assert_true(world_stat(&w, "empty_clusters") == 0);
+    /* Others come to the same list: now it can be split, and is. */
+    assert_ok(world_insert(&w, 5000, 1000), &w.bench.error);
+    world_check(&w);
+    assert_true(world_stat(&w, "n_clusters") > lists);
+    world_close(&w);
+
+    /* Nothing but one vector, and no training either. */
+    world_open(&w, params, 4, 2000, 1);
+    for (size_t first = 0; first < 2000; first += 100)
+        assert_ok(world_insert(&w, first, 100), &w.bench.error);
+    assert_true(world_stat(&w, "n_clusters") == 1);
+    assert_true(world_stat(&w, "trainings") < 6); /* each doubling, not each batch */
+    world_check(&w);
+    world_close(&w);
+}
+
+static void count_rounds(void *to, const char *table, size_t row, const char *column, double value)
+{
+    double *seen = to; /* rows, live, physical, split rounds that are -1, 2, else */
+    assert_string_equal(table, "clusters");
+    if (row >= seen[0])
+        seen[0] = (double)row + 1;
+    if (strcmp(column, "live") == 0)
+        seen[1] += value;
+    if (strcmp(column, "physical") == 0)
+        seen[2] += value;
+    if (strcmp(column, "last_split_round") == 0)
+        seen[value == -1 ? 3 : value == 2 ? 4 : 5]++;
+}
+
+static void skip_value(void *to, const char *name, double value)
+{
+    (void)to, (void)name, (void)value;
+}
+
+/* The source advertises these rows and does not have them. */
+static void test_splits_and_cluster_rows(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 10;
+    params.soft_k = 2;
+    struct world w;
+    world_open(&w, params, 8, 4000, 1);
+    test_fill_f32(&w.rng, w.rows, 1000, 8, 10, 0.2);
+    assert_ok(divf_ops.train(w.index, world_vectors(&w, 0, 1000)), &w.bench.error);
+    assert_ok(world_insert(&w, 0, 1000), &w.bench.error);
+    double splits = world_stat(&w, "splits");
+    test_fill_f32(&w.rng, w.rows + 1000 * 8, 3000, 8, 1, 0.5); /* drift: all to a list or two */
+    assert_ok(world_insert(&w, 1000, 3000), &w.bench.error);
+    world_check(&w);
+    splits = world_stat(&w, "splits") - splits;
+    assert_true(splits >= 1 && splits <= 3); /* no list is split twice in a batch */
+    uint64_t gone[] = { 5, 6, 7 };
+    assert_ok(world_remove(&w, gone, 3), &w.bench.error);
+
+    double seen[6] = { 0 };
+    struct stat_sink sink = { skip_value, count_rounds, seen };
+    assert_int_equal(divf_ops.stats(w.index, &sink), OK);
+    assert_true(seen[0] == world_stat(&w, "n_clusters"));
+    assert_true(seen[1] == 2 * 3997 && seen[2] == 2 * 4000);
+    assert_true(seen[4] == 2 * splits);
+    world_expect_exact(&w, w.rows + 1500 * 8, 20, NULL);
+    world_close(&w);
+}
+
+static void test_forced_and_lazy_compaction(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 10;
+    struct world w;
+    uint64_t ids[600], found[10];
+    float distances[10];
+    world_open(&w, params, 8, 2001, 1);
+    test_fill_f32(&w.rng, w.rows, 2001, 8, 10, 0.2);
+    assert_ok(world_insert(&w, 0, 2000), &w.bench.error);
+    for (size_t i = 0; i < 600; i++)
+        ids[i] = 3 * i;
+    assert_ok(world_remove(&w, ids, 100), &w.bench.error);
+    assert_true(world_stat(&w, "deleted_count") == 100);
+    assert_true(world_stat(&w, "forced_compactions") == 0);
+    /* A search marks what it read; the next insert compacts just that. */
+    world_search(&w, w.rows, 1, 10, 1, NULL, 1, found, distances);
+    assert_true(world_stat(&w, "deleted_count") == 100);
+    assert_ok(world_insert(&w, 2000, 1), &w.bench.error);
+    assert_true(world_stat(&w, "compactions") == 1);
+    assert_true(world_stat(&w, "deleted_count") < 100 && world_stat(&w, "deleted_count") > 0);
+    assert_ok(world_remove(&w, ids + 100, 500), &w.bench.error);
+    assert_true(world_stat(&w, "forced_compactions") >= 1);
+    assert_true(world_stat(&w, "deleted_count") <= 0.1 * 1401 + 1);
+    world_check(&w);
+    world_expect_exact(&w, w.rows, 50, NULL);
+    world_close(&w);
+}
+
+struct found_in_range {
+    uint8_t *seen;
+    size_t n;
+};
+
+static int note_found(void *to, size_t query, uint64_t id, float distance)
+{
+    struct found_in_range *f = to;
+    (void)distance;
+    assert_int_equal(f->seen[query * 4000 + id]++, 0);
+    f->n++;
+    return OK;
+}
+
+static int refuse_found(void *to, size_t query, uint64_t id, float distance)
+{
+    (void)to, (void)query, (void)id, (void)distance;
+    return ERR_INTERRUPTED;
+}
+
+static void test_range(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 20;
+    params.soft_k = 2;
+    struct world w;
+    world_open(&w, params, 6, 4000, 3);
+    test_fill_f32(&w.rng, w.rows, 4000, 6, 10, 0.4);
+    assert_ok(world_insert(&w, 0, 4000), &w.bench.error);
+    for (size_t threads = 1; threads <= 3; threads += 2) {
+        struct found_in_range found = { calloc(7 * 4000, 1), 0 };
+        struct divf_knobs knobs = { 1 << 20 };
+        struct range_request request = { world_vectors(&w, 0, 7), 0.8, &knobs, NULL, threads };
+        struct range_result result = { note_found, &found, { 0, 0, 0 } };
+        assert_ok(divf_ops.range(w.index, &request, &result), &w.bench.error);
+        size_t expected = 0;
+        for (size_t q = 0; q < 7; q++) {
+            size_t n;
+            struct truth *t = world_truth(&w, w.rows + q * 6, NULL, &n);
+            for (size_t i = 0; i < n && (double)t[i].distance <= 0.8; i++, expected++)
+                assert_int_equal(found.seen[q * 4000 + t[i].id], 1);
+            free(t);
+        }
+        assert_true(expected > 100);
+        assert_int_equal(found.n, expected);
+        free(found.seen);
+        result.found = refuse_found;
+        assert_int_equal(divf_ops.range(w.index, &request, &result), ERR_INTERRUPTED);
+    }
+    world_close(&w);
+}
+
+/* Threads and the size of a batch change nothing, in training, filing or answers. */
+static void test_same_answers(void **state)
+{
+    (void)state;
+    uint64_t ids[3][200 * 10];
+    float distances[200 * 10];
+    struct divf_params params = divf_defaults();
+    params.clusters = 40;
+    params.soft_k = 2;
+    params.split_threshold = 0;
+    for (size_t run = 0; run < 3; run++) {
+        struct world w;
+        world_open(&w, params, 24, 3000, run == 1 ? 4 : 1);
+        test_fill_f32(&w.rng, w.rows, 3000, 24, 60, 0.5);
+        assert_ok(divf_ops.train(w.index, world_vectors(&w, 0, 1500)), &w.bench.error);
+        size_t batch = run == 2 ? 1 : 3000;
+        for (size_t first = 0; first < 3000; first += batch)
+            assert_ok(world_insert(&w, first, batch), &w.bench.error);
+        world_search(&w, w.rows, 200, 10, 3, NULL, 4, ids[run], distances);
+        world_check(&w);
+        world_close(&w);
+    }
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    assert_memory_equal(ids[0], ids[2], sizeof ids[0]);
+}
+
+static void test_work(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 9;
+    params.split_threshold = 0;
+    struct world w;
+    uint64_t ids[20];
+    float distances[20];
+    world_open(&w, params, 10, 900, 1);
+    test_fill_f32(&w.rng, w.rows, 900, 10, 9, 0.2);
+    assert_ok(world_insert(&w, 0, 900), &w.bench.error);
+    struct work work = world_search(&w, w.rows, 2, 10, 9, NULL, 1, ids, distances);
+    assert_true(work.distances == 2 * (9 + 900));
+    assert_true(work.bytes_read == 2 * 909 * 40.0);
+    work = world_search(&w, w.rows, 1, 10, 1, NULL, 1, ids, distances);
+    assert_true(work.distances > 9 && work.distances < 900);
+    world_close(&w);
+}
+
+static void test_bad_parameters(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct index *index = NULL;
+    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, 4, 1);
+    struct divf_params params = divf_defaults();
+    params.split_threshold = 0.5;
+    assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
+    params = divf_defaults();
+    params.storage = DIVF_MMAP;
+    assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
+    b.env.dir = "/nonexistent/folder";
+    assert_code(divf_ops.create(&index, &b.env, &params), ERR_IO, &b.error);
+    assert_null(index);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+}
+
+/* Rows beside the vectors cost at most 15 % at soft_k = 1. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 64;
+    struct world w;
+    enum { N = 20000, DIM = 128 };
+    world_open(&w, params, DIM, N, 1);
+    test_fill_f32(&w.rng, w.rows, N, DIM, 100, 0.5);
+    for (size_t first = 0; first < N; first += 1000)
+        assert_ok(world_insert(&w, first, 1000), &w.bench.error);
+    struct memory_use use;
+    assert_int_equal(divf_ops.memory(w.index, &use), OK);
+    uint64_t sum = use.vectors + use.codes + use.graph + use.ids + use.other;
+    assert_in_range(sum, mem_live(&w.bench.mem) * 85 / 100, mem_live(&w.bench.mem));
+    assert_true((double)sum < 1.2 * N * DIM * sizeof(float));
+    assert_int_equal(use.disk, 0);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_delete_twice_after_compaction),
+        cmocka_unit_test(test_first_batch_of_one),
+        cmocka_unit_test(test_training_on_too_little),
+        cmocka_unit_test(test_codebook_is_frozen),
+        cmocka_unit_test(test_identical_vectors_are_not_split),
+        cmocka_unit_test(test_splits_and_cluster_rows),
+        cmocka_unit_test(test_forced_and_lazy_compaction),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_same_answers),
+        cmocka_unit_test(test_work),
+        cmocka_unit_test(test_bad_parameters),
+        cmocka_unit_test(test_memory),
+    };
+    return test_run("divf", tests);
+}

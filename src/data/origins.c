@@ -21,6 +21,12 @@ static bool exists(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+static size_t size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) ? 0 : (size_t)st.st_size;
+}
+
 struct watch {
     const struct delivery *d;
     const char *path; /* that grows while the program runs, or NULL */
@@ -30,12 +36,9 @@ static int watch_tick(void *context)
 {
     const struct watch *w = context;
     const struct data_progress *progress = &w->d->env->progress;
-    struct stat st = { .st_size = 0 };
     if (!progress->step)
         return 0;
-    if (w->path && stat(w->path, &st))
-        st.st_size = 0;
-    return progress->step(progress->context, w->d->what, (size_t)st.st_size,
+    return progress->step(progress->context, w->d->what, w->path ? size_of(w->path) : 0,
                           w->path ? w->d->part->bytes : 0);
 }
 
@@ -105,15 +108,16 @@ static int get_url(struct delivery *d, const struct dataset_origin *o, struct er
     char partial[PATH_MAX + 8];
     struct process p;
     snprintf(partial, sizeof partial, "%s.part", d->target);
-    bool resume = exists(partial);
-    int rc = run_curl(d, o->address, partial, resume, &p, err);
+    const size_t had = size_of(partial);
+    int rc = run_curl(d, o->address, partial, had > 0, &p, err);
     if (rc == ERR_NOT_FOUND) {
         error_clear(err);
         return fail(err, ERR_FETCH, "curl is not installed (apt-get install curl)");
     }
-    /* A server that cannot resume, or a part that is longer than the file now is: from the
-     * beginning. */
-    if (!rc && resume && (p.status == CURL_CANNOT_RESUME || p.status == CURL_BAD_RANGE)) {
+    /* A server that cannot resume, or a part as long as the file or longer, which curl calls a
+       success: from the beginning. */
+    const bool refused = p.status == CURL_CANNOT_RESUME || p.status == CURL_BAD_RANGE;
+    if (!rc && had && (refused || (!p.status && size_of(partial) == had))) {
         unlink(partial);
         rc = run_curl(d, o->address, partial, false, &p, err);
     }

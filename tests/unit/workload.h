@@ -58,7 +58,8 @@ static inline void workload_begin(struct workload *w, struct rng *r, enum elemen
         memcpy((char *)w->queries->state + i * row_bytes,
                (char *)w->rows->state + rng_below(r, n) * row_bytes, row_bytes);
     assert_ok(source_scan(w->queries, &w->err), &w->err);
-    assert_ok(recorder_new(&w->recorder, 1, &w->err), &w->err);
+    assert_ok(recorder_new(&w->recorder, &w->err), &w->err);
+    recorder_set_seed(w->recorder, test_seed());
     recorder_set_metric(w->recorder, metric);
     assert_ok(recorder_source_take(w->recorder, w->rows, "rows", "", &w->err), &w->err);
     assert_ok(recorder_source_take(w->recorder, w->queries, "queries", "", &w->err), &w->err);

@@ -1,0 +1,621 @@
+/* test_replay.c - a whole workload on an exact method written here: every step's numbers, the policies for methods
+ * that lack an operation, and what the replay itself costs, by a method that does nothing.
+ */
+#include "core/idmap.h"
+#include "core/topk.h"
+#include "harness/exact.h"
+#include "harness/clock.h"
+#include "harness/replay.h"
+#include "workload.h"
+
+/* ---- a small exact method, whose table a test may take operations from */
+
+struct plain {
+    struct index base;
+    float *rows;
+    uint64_t *ids;
+    size_t n, capacity, searches;
+};
+
+struct plain_knobs {
+    int64_t part; /* looks at every part-th row: recall falls as it grows */
+};
+
+static const struct param plain_knob_table[] = {
+    PARAM_INT(struct plain_knobs, part, 1, 1, 100, "looks at every part-th row only"), PARAM_END
+};
+
+static int plain_create(struct index **out, const struct index_env *env, const void *params)
+{
+    struct plain *p = mem_zalloc(env->mem, sizeof *p);
+
+    (void)params;
+    if (!p)
+        return fail(env->error, ERR_NO_MEMORY, "plain: no memory");
+    p->base.env = *env;
+    *out = &p->base;
+    return OK;
+}
+
+static void plain_destroy(struct index *index)
+{
+    struct plain *p = (struct plain *)index;
+
+    mem_free(p->base.env.mem, p->rows);
+    mem_free(p->base.env.mem, p->ids);
+    mem_free(p->base.env.mem, p);
+}
+
+static int plain_train(struct index *index, struct vectors sample)
+{
+    (void)index;
+    (void)sample;
+    return OK;
+}
+
+static int plain_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct plain *p = (struct plain *)index;
+    struct mem *mem = p->base.env.mem;
+    size_t old = p->capacity;
+
+    if (!mem_grow(mem, &p->ids, &old, p->n + v.n, sizeof *p->ids) ||
+        !mem_grow(mem, &p->rows, &p->capacity, p->n + v.n, v.dim * sizeof *p->rows))
+        return fail(p->base.env.error, ERR_NO_MEMORY, "plain: no memory for %zu rows", p->n + v.n);
+    memcpy(p->rows + p->n * v.dim, v.rows, v.n * v.dim * sizeof *p->rows);
+    memcpy(p->ids + p->n, ids, v.n * sizeof *ids);
+    p->n += v.n;
+    *done = v.n;
+    return OK;
+}
+
+static int plain_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct plain *p = (struct plain *)index;
+    const size_t dim = p->base.env.dim;
+
+    for (*done = 0; *done < n; ++*done)
+        for (size_t i = 0; i < p->n; i++)
+            if (p->ids[i] == ids[*done]) {
+                p->n--;
+                p->ids[i] = p->ids[p->n];
+                memmove(p->rows + i * dim, p->rows + p->n * dim, dim * sizeof *p->rows);
+                break;
+            }
+    return OK;
+}
+
+static bool lets_through(const struct id_filter *f, uint64_t id)
+{
+    return !f || (id < f->n_ids && (f->bits[id / 64] >> id % 64 & 1));
+}
+
+static int plain_search(struct index *index, const struct search_request *q, struct search_result *out)
+{
+    struct plain *p = (struct plain *)index;
+    const size_t part = (size_t)((const struct plain_knobs *)q->knobs)->part;
+
+    for (size_t i = 0; i < q->queries.n; i++) {
+        struct topk top = topk_begin(q->k, out->distances + i * q->k, out->ids + i * q->k);
+
+        for (size_t j = 0; j < p->n; j += part)
+            if (lets_through(q->filter, p->ids[j]))
+                topk_push(&top,
+                          (float)exact_distance(p->base.env.metric, ELEMENT_F32,
+                                                (const float *)q->queries.rows + i * q->queries.dim,
+                                                p->rows + j * q->queries.dim, q->queries.dim),
+                          p->ids[j]);
+        topk_sort(&top);
+        out->work.distances += (double)(p->n / part);
+    }
+    out->work.estimates = NAN;
+    p->searches += q->queries.n;
+    return OK;
+}
+
+static int search_unfiltered(struct index *index, const struct search_request *q, struct search_result *out)
+{
+    if (q->filter)
+        return fail(index->env.error, ERR_UNSUPPORTED, "plain: takes no filter");
+    return plain_search(index, q, out);
+}
+
+/* Answers each query with its first neighbour, k times over. */
+static int search_repeating(struct index *index, const struct search_request *q, struct search_result *out)
+{
+    const int rc = plain_search(index, q, out);
+
+    for (size_t i = 0; i < q->queries.n * q->k; i++)
+        out->ids[i] = out->ids[i / q->k * q->k];
+    return rc;
+}
+
+static int plain_range(struct index *index, const struct range_request *q, struct range_result *out)
+{
+    struct plain *p = (struct plain *)index;
+
+    for (size_t i = 0; i < q->queries.n; i++)
+        for (size_t j = 0; j < p->n; j++) {
+            const float d = (float)exact_distance(p->base.env.metric, ELEMENT_F32,
+                                                  (const float *)q->queries.rows + i * q->queries.dim,
+                                                  p->rows + j * q->queries.dim, q->queries.dim);
+            if ((double)d <= q->radius && lets_through(q->filter, p->ids[j]))
+                out->found(out->to, i, p->ids[j], d);
+        }
+    return OK;
+}
+
+static int plain_memory(const struct index *index, struct memory_use *use)
+{
+    const struct plain *p = (const struct plain *)index;
+
+    use->vectors = p->n * p->base.env.dim * sizeof *p->rows;
+    use->ids = p->n * sizeof *p->ids;
+    return OK;
+}
+
+static int plain_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct plain *p = (const struct plain *)index;
+
+    sink->value(sink->to, "searches", (double)p->searches);
+    for (size_t i = 0; i < 3; i++)
+        sink->cell(sink->to, "clusters", i, "live", (double)(p->n + i));
+    return OK;
+}
+
+static int plain_save(struct index *index, const char *dir)
+{
+    struct plain *p = (struct plain *)index;
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/plain", dir);
+    FILE *f = fopen(path, "wb");
+    if (!f)
+        return fail_errno(p->base.env.error, ERR_IO, "%s", path);
+    fwrite(&p->n, sizeof p->n, 1, f);
+    fwrite(p->ids, sizeof *p->ids, p->n, f);
+    fwrite(p->rows, sizeof *p->rows * p->base.env.dim, p->n, f);
+    return fclose(f) == 0 ? OK : fail_errno(p->base.env.error, ERR_IO, "%s", path);
+}
+
+static int plain_load(struct index **out, const struct index_env *env, const char *dir)
+{
+    char path[PATH_MAX];
+    size_t n = 0, done;
+    int rc;
+
+    snprintf(path, sizeof path, "%s/plain", dir);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fread(&n, sizeof n, 1, f), 1);
+    uint64_t *ids = malloc(n * sizeof *ids);
+    float *rows = malloc(n * env->dim * sizeof *rows);
+    assert_int_equal(fread(ids, sizeof *ids, n, f), n);
+    assert_int_equal(fread(rows, sizeof *rows * env->dim, n, f), n);
+    fclose(f);
+    rc = plain_create(out, env, NULL);
+    if (rc == OK)
+        rc = plain_insert(*out, (struct vectors){ rows, n, env->dim, ELEMENT_F32 }, ids, &done);
+    free(ids);
+    free(rows);
+    return rc;
+}
+
+static const struct index_space plain_spaces[] = {
+    { ELEMENT_F32, METRIC_L2SQ }, { ELEMENT_F32, METRIC_COS }, INDEX_SPACES_END
+};
+
+static const struct index_ops plain_ops = {
+    .abi = INDEX_ABI, .name = "plain", .summary = "exact scan", .source = "this test",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH, .spaces = plain_spaces,
+    .knobs = plain_knob_table, .knobs_bytes = sizeof(struct plain_knobs),
+    .create = plain_create, .destroy = plain_destroy, .train = plain_train, .insert = plain_insert,
+    .remove = plain_remove, .search = plain_search, .range = plain_range, .save = plain_save,
+    .load = plain_load, .stats = plain_stats, .memory = plain_memory,
+};
+
+/* ---- one replay, its steps kept */
+
+struct stage {
+    struct index_ops ops;
+    struct method_spec method;
+    struct experiment experiment;
+    struct plain_knobs knobs[3];
+    struct point points[3];
+    struct cell cell;
+    struct oracle oracle;
+    struct pool *pool;
+    json_t *steps; /* [{ point, step }] */
+    char dir[PATH_MAX];
+    struct error err;
+};
+
+static int keep_step(void *to, size_t point, json_t *step, struct error *err)
+{
+    struct stage *s = to;
+
+    (void)err;
+    json_array_append_new(s->steps, json_pack("{s:o, s:o}", "point",
+                                              point == REPLAY_ALL_POINTS ? json_null()
+                                                                         : json_integer((json_int_t)point),
+                                              "step", step));
+    return OK;
+}
+
+static void stage_begin(struct stage *s, struct op_list *list)
+{
+    static const char *const names[] = { "part=1", "part=2", "part=9" };
+    static const int64_t parts[] = { 1, 2, 9 };
+
+    memset(s, 0, sizeof *s);
+    s->ops = plain_ops;
+    s->method = (struct method_spec){ .name = (char *)(uintptr_t)"plain", .label = (char *)(uintptr_t)"plain",
+                                      .ops = &s->ops };
+    s->experiment = (struct experiment){ .seed = 1, .threads = 1, .warmup = true, .ops = list };
+    for (size_t i = 0; i < 3; i++) {
+        s->knobs[i].part = parts[i];
+        s->points[i] = (struct point){ (char *)(uintptr_t)names[i], &s->knobs[i],
+                                       json_pack("{s:I}", "part", (json_int_t)parts[i]) };
+    }
+    s->cell = (struct cell){ .method = &s->method, .points = s->points, .n_points = 1, .element = ELEMENT_F32 };
+    s->pool = pool_create(1);
+    s->steps = json_array();
+    test_dir_make(s->dir);
+    assert_ok(oracle_make(&s->oracle, list, kernels_select(ISA_AVX512), s->pool, NULL, NULL, NULL, &s->err),
+              &s->err);
+}
+
+static int stage_run(struct stage *s)
+{
+    const struct replay_env env = { .experiment = &s->experiment, .list = s->experiment.ops, .cell = &s->cell,
+                                    .oracle = &s->oracle, .kernels = kernels_select(ISA_AVX512), .threads = 1,
+                                    .dir = s->dir, .step_take = keep_step, .to = s };
+    return replay_run(&env, &s->err);
+}
+
+static void stage_end(struct stage *s)
+{
+    for (size_t i = 0; i < 3; i++)
+        json_decref(s->points[i].knobs_json);
+    json_decref(s->steps);
+    oracle_free(&s->oracle);
+    pool_destroy(s->pool);
+    test_dir_remove(s->dir);
+}
+
+static json_t *step_at(const struct stage *s, size_t i)
+{
+    return json_object_get(json_array_get(s->steps, i), "step");
+}
+
+static double number_at(const json_t *json, const char *outer, const char *inner)
+{
+    const json_t *at = json_object_get(json, outer);
+
+    if (inner)
+        at = json_object_get(at, inner);
+    return json_is_number(at) ? json_number_value(at) : NAN;
+}
+
+static const char *text_at(const json_t *json, const char *name)
+{
+    const char *text = json_string_value(json_object_get(json, name));
+
+    return text ? text : "";
+}
+
+static struct op_list *small_list(enum metric metric)
+{
+    struct rng r = rng_at(test_seed(), 7);
+    struct workload w;
+
+    workload_begin(&w, &r, ELEMENT_F32, metric, 400, 30, 12);
+    workload_train(&w, 0, 100);                   /* 0 */
+    workload_insert(&w, 0, 300, 0, 20, "load");   /* 1 */
+    workload_search(&w, 10, 1, "q");              /* 2 */
+    workload_delete(&w, 50, 0);                   /* 3 */
+    workload_search(&w, 10, 1, "q");              /* 4 */
+    workload_insert(&w, 300, 100, 1, 0, "more");  /* 5 */
+    workload_range(&w, 5);                        /* 6 */
+    workload_search(&w, 10, .2, "filtered");      /* 7 */
+    workload_update(&w, 10, 20);                  /* 8 */
+    workload_mark(&w, OP_SAVE, NULL);             /* 9 */
+    workload_mark(&w, OP_RELOAD, NULL);           /* 10 */
+    workload_search(&w, 10, 1, "after");          /* 11 */
+    workload_mark(&w, OP_CHECKPOINT, "point");    /* 12 */
+    return workload_finish(&w);                   /* 13: the end */
+}
+
+static void test_an_exact_method_is_exact(void **state)
+{
+    (void)state;
+    for (enum metric metric = METRIC_L2SQ; metric <= METRIC_COS; metric++) {
+        if (metric == METRIC_IP)
+            continue;
+        struct op_list *list = small_list(metric);
+        struct stage s;
+
+        stage_begin(&s, list);
+        assert_ok(stage_run(&s), &s.err);
+        assert_int_equal(json_array_size(s.steps), 14);
+        for (size_t i = 0; i < 14; i++) {
+            const json_t *step = step_at(&s, i);
+            const bool search = strcmp(text_at(step, "op"), "search") == 0;
+
+            assert_string_equal(text_at(step, "status"), "ok");
+            if (!search)
+                continue;
+            assert_true(number_at(step, "recall", "mean") == 1);
+            assert_true(number_at(step, "wrong_ids", NULL) == 0);
+            assert_true(number_at(step, "latency_ns", "p50") > 0);
+            assert_true(number_at(step, "per_second", NULL) > 0);
+            assert_true(number_at(step, "distances", NULL) == number_at(step, "live", NULL));
+            assert_true(json_is_null(json_object_get(step, "estimates")));
+            assert_int_equal(json_array_size(json_object_get(json_object_get(step, "queries"), "hits")), 30);
+            assert_int_equal(json_array_size(json_object_get(json_object_get(step, "queries"), "ns")), 30);
+        }
+        assert_true(number_at(step_at(&s, 1), "count", NULL) == 300);
+        assert_true(number_at(step_at(&s, 1), "stats", "calls") == 21);
+        assert_true(number_at(step_at(&s, 3), "live", NULL) == 250);
+        assert_true(number_at(step_at(&s, 5), "stats", "calls") == 100);
+        assert_true(number_at(step_at(&s, 5), "latency_ns", "max") > 0);
+        assert_true(number_at(step_at(&s, 6), "range", "recall") == 1);
+        assert_true(number_at(step_at(&s, 6), "range", "precision") == 1);
+        assert_true(number_at(step_at(&s, 12), "memory", "index_bytes") == 350 * (12 * 4 + 8));
+        const json_t *live = json_object_get(
+            json_object_get(json_object_get(step_at(&s, 12), "stats"), "clusters"), "live");
+        assert_int_equal(json_array_size(live), 3);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+static void test_points_are_swept_and_calibrated(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.cell.n_points = 3;
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 3), "recall", "mean") < 1);
+    assert_true(number_at(step_at(&s, 4), "recall", "mean") < number_at(step_at(&s, 3), "recall", "mean"));
+    stage_end(&s);
+
+    stage_begin(&s, list);
+    s.cell.n_points = 3;
+    s.knobs[0].part = 9; /* the first to reach the recall is the last */
+    s.knobs[2].part = 1;
+    s.method.calibrate_recall = .9;
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 2);
+    assert_true(number_at(step, "count", NULL) == 15);
+    assert_true(number_at(step, "recall", "mean") == 1);
+    assert_true(number_at(step, "calibrated", "points_tried") == 3);
+    assert_string_equal(text_at(json_object_get(step, "calibrated"), "point"), "part=9");
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static void test_missing_operations_are_recorded(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.train = NULL;
+    s.ops.remove = NULL;
+    s.ops.range = NULL;
+    s.ops.save = NULL;
+    s.ops.memory = NULL;
+    assert_ok(stage_run(&s), &s.err);
+    for (size_t i = 0; i < 14; i++) {
+        const bool missing = i == 0 || i == 3 || i == 6 || i == 8 || i == 9 || i == 10;
+        assert_string_equal(text_at(step_at(&s, i), "status"), missing ? "unsupported" : "ok");
+    }
+    assert_true(json_is_null(json_object_get(step_at(&s, 3), "seconds")));
+    assert_true(json_is_null(json_object_get(json_object_get(step_at(&s, 1), "memory"), "index_bytes")));
+    /* Rows that should be gone are answers still: counted, never as right ones. */
+    assert_true(number_at(step_at(&s, 4), "wrong_ids", NULL) > 0);
+    assert_true(number_at(step_at(&s, 4), "recall", "mean") < 1);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static void test_policies_make_up_for_deletes(void **state)
+{
+    const struct {
+        enum deletes_policy policy;
+        bool filters;
+    } cases[] = { { DELETES_FILTER, true }, { DELETES_FILTER, false }, { DELETES_REBUILD, false } };
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct rng r = rng_at(test_seed(), 9);
+        struct workload w;
+        struct stage s;
+
+        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 30, 12);
+        workload_insert(&w, 0, 200, 0, 0, NULL);
+        workload_delete(&w, 60, 0);
+        workload_search(&w, 10, 1, NULL);
+        workload_insert(&w, 200, 100, 0, 0, NULL);
+        struct op_list *list = workload_finish(&w);
+        stage_begin(&s, list);
+        s.ops.remove = NULL;
+        s.ops.search = cases[i].filters ? plain_search : search_unfiltered;
+        s.method.deletes = cases[i].policy;
+        const int rc = stage_run(&s);
+        assert_ok(rc, &s.err);
+        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+        assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+        if (cases[i].policy == DELETES_REBUILD)
+            assert_true(number_at(step_at(&s, 1), "stats", "rebuilt_rows") == 140);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+static void test_a_rebuild_at_a_tag(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.method.rebuild = (char *)(uintptr_t)"more";
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(number_at(step_at(&s, 5), "stats", "rebuilt_rows") == 350);
+    assert_true(number_at(step_at(&s, 5), "seconds", NULL) > 0);
+    assert_true(number_at(step_at(&s, 11), "recall", "mean") == 1);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static void test_repeated_answers_do_not_count(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.search = search_repeating;
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(fabs(number_at(step_at(&s, 2), "recall", "mean") - .1) < 1e-9);
+    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 30 * 9);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static void test_a_concurrent_step(void **state)
+{
+    struct rng r = rng_at(test_seed(), 11);
+    struct workload w;
+    struct stage s;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_insert(&w, 0, 300, 0, 0, NULL);
+    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    const struct concurrent_request paced = { .queries = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200 };
+    assert_ok(record_concurrent(w.recorder, &(struct step_note){ .tag = "paced" }, &paced, &w.err), &w.err);
+    struct view *writes = workload_rows(&w, 300, 100);
+    const struct concurrent_request both = { .queries = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5 };
+    assert_ok(record_concurrent(w.recorder, &(struct step_note){ .tag = "both" }, &both, &w.err), &w.err);
+    view_drop(queries);
+    view_drop(writes);
+    struct op_list *list = workload_finish(&w);
+    stage_begin(&s, list);
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1);
+    assert_string_equal(text_at(step, "status"), "ok");
+    const double reads = number_at(step, "stats", "reads");
+    assert_true(reads > 10 && reads <= 44); /* 2 readers x 200 a second x .1 s, and one each for the start */
+    assert_true(number_at(step, "recall", "mean") == 1);
+    /* The method does not promise updates beside searches: refused, and the rows are there all the same. */
+    assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
+    assert_true(number_at(step_at(&s, 3), "memory", "index_bytes") == 400 * (12 * 4 + 8));
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static int failing_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    (void)v;
+    (void)ids;
+    *done = 0;
+    return fail(index->env.error, ERR_NO_MEMORY, "plain: on purpose");
+}
+
+static void test_a_failure_is_handed_on(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.insert = failing_insert;
+    assert_code(stage_run(&s), ERR_NO_MEMORY, &s.err);
+    assert_int_equal(json_array_size(s.steps), 2);
+    assert_string_equal(text_at(step_at(&s, 1), "status"), "failed");
+    assert_non_null(strstr(text_at(step_at(&s, 1), "note"), "on purpose"));
+    stage_end(&s);
+    op_list_free(list);
+}
+
+/* ---- what the replay costs */
+
+static int null_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    (void)index;
+    (void)ids;
+    *done = v.n;
+    return OK;
+}
+
+static int null_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    (void)index;
+    (void)ids;
+    *done = n;
+    return OK;
+}
+
+static int null_search(struct index *index, const struct search_request *q, struct search_result *out)
+{
+    (void)index;
+    (void)q;
+    (void)out;
+    return OK;
+}
+
+static void test_overhead(void **state)
+{
+    enum { ROWS = 20000, QUERIES = 20000 };
+    struct rng r = rng_at(test_seed(), 12);
+    struct workload w;
+    struct stage s;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, 4);
+    workload_insert(&w, 0, ROWS, 1, 0, NULL);
+    workload_search(&w, 1, 1, NULL);
+    workload_delete(&w, ROWS - 1, 1);
+    struct op_list *list = workload_finish(&w);
+    stage_begin(&s, list);
+    s.ops.insert = null_insert;
+    s.ops.remove = null_remove;
+    s.ops.search = null_search;
+    s.ops.memory = NULL;
+    s.ops.stats = NULL;
+    assert_ok(stage_run(&s), &s.err);
+    const double insert = number_at(step_at(&s, 0), "ns_each", NULL);
+    const double search = 1e9 / number_at(step_at(&s, 1), "single_per_second", NULL);
+    const double delete = number_at(step_at(&s, 2), "ns_each", NULL);
+    print_message("replay overhead, ns an operation: insert %.1f, search %.1f, delete %.1f (clock %d)\n", insert,
+                  search, delete, (int)clock_cost_ns());
+    /* Speeds are for benchmarks; this only says that nothing was added by mistake. */
+    assert_true(insert < 5000 && search < 5000 && delete < 5000);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_exact_method_is_exact),
+        cmocka_unit_test(test_points_are_swept_and_calibrated),
+        cmocka_unit_test(test_missing_operations_are_recorded),
+        cmocka_unit_test(test_policies_make_up_for_deletes),
+        cmocka_unit_test(test_a_rebuild_at_a_tag),
+        cmocka_unit_test(test_repeated_answers_do_not_count),
+        cmocka_unit_test(test_a_concurrent_step),
+        cmocka_unit_test(test_a_failure_is_handed_on),
+        cmocka_unit_test(test_overhead),
+    };
+    return test_run("replay", tests);
+}

@@ -131,7 +131,7 @@ $(OUT)/obj/%.cc.o: %.cc $(OUT)/flags | $(OUT)/include/build_info.h
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 # For every GPU of the last ten years nvcc knows, so that a build outlives the card it was made beside.
-build/libdriftline_cuda.so: $(CUDA_SOURCES) $(wildcard kernels/cuda/*.h kernels/*.h) $(OUT)/flags
+build/libdriftline_cuda.so: $(CUDA_SOURCES) $(wildcard kernels/cuda/*.h kernels/*.h) build/config.mk
 	$(call say,NVCC,$@)
 	$(Q)$(NVCC) -O3 -std=c++17 -arch=all-major -I. -Xcompiler -fPIC,-Wall,-Wextra -shared -o $@ $(CUDA_SOURCES)
 
@@ -184,7 +184,7 @@ TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c))
 
 # T=name: the tests with that in their path and, where it names a method, the contract for that one alone.
 METHOD := $(if $(T),$(shell grep -rqsF '.name = "$(T)"' algorithms && echo $(T)))
-chosen = $(if $(T),$(foreach test,$(1),$(if $(findstring $(T),$(test)),$(test))),$(1))
+chosen = $(strip $(if $(T),$(foreach test,$(1),$(if $(findstring $(T),$(test)),$(test))),$(1)))
 CHOSEN_TESTS := $(sort $(call chosen,$(TEST_PROGRAMS)) $(if $(METHOD),$(filter tests/contract/%,$(TEST_PROGRAMS))))
 CHOSEN_FUZZ := $(call chosen,$(FUZZ_TARGETS))
 CHOSEN_SCRIPTS := $(call chosen,$(TEST_SCRIPTS))

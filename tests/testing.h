@@ -21,6 +21,8 @@
 #include <cmocka.h>
 #undef fail /* is ours, of error.h; cmocka's remains as fail_msg() */
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <math.h>
@@ -193,6 +195,16 @@ static inline void test_dir_remove(const char *path)
     (void)snprintf(command, sizeof command, "rm -rf '%s'", path);
     if (system(command) != 0)
         fprintf(stderr, "could not remove %s\n", path);
+}
+
+/* Removes the files in it, not folders. */
+static inline void test_dir_clear(const char *path)
+{
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e; e = readdir(dir))
+        (void)unlinkat(dirfd(dir), e->d_name, 0);
+    (void)closedir(dir);
 }
 
 #endif

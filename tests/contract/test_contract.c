@@ -1,0 +1,348 @@
+/* test_contract.c - every method through random histories, filters, radii, repeats and reports. */
+#include <sys/stat.h>
+
+#include "world.h"
+
+/* Every live id's bit with chance 1 in `one_in`; bits for the ids below next_id. */
+static uint64_t *random_filter(struct world *w, size_t one_in, struct id_filter *filter)
+{
+    const uint64_t n = w->next_id;
+    uint64_t *bits = calloc(n / 64 + 1, sizeof *bits);
+    world_expect(w, bits, "no memory");
+    for (uint64_t id = 0; id < n; id++)
+        if (rng_below(&w->rng, one_in) == 0)
+            bits[id / 64] |= UINT64_C(1) << (id % 64);
+    *filter = (struct id_filter){ bits, n };
+    return bits;
+}
+
+static void random_step(struct world *w)
+{
+    struct id_filter filter;
+    bool more;
+    switch (rng_below(&w->rng, 12)) {
+        case 0:
+        case 1: world_insert(w, 1 + rng_below(&w->rng, 120)); break;
+        case 2: world_insert(w, 1); break;
+        case 3:
+            if (w->ops->remove)
+                world_remove(w, 1 + rng_below(&w->rng, 60));
+            break;
+        case 4:
+            if (w->ops->remove)
+                world_remove(w, rng_below(&w->rng, 10) ? 1 : w->n);
+            break;
+        case 5:
+            if (w->ops->maintain)
+                world_ok(w, index_maintain(&w->index, rng_below(&w->rng, 2) ? 0 : 5000, &more));
+            break;
+        case 6: (void)(rng_below(&w->rng, 3) == 0 && world_reload(w)); break;
+        case 7: world_search(w, 1, w->n + 3, NULL, 1); break; /* k beyond what is there */
+        case 8: world_search(w, 40, 10, NULL, 3); break;
+        case 9: world_range(w, 1 + rng_below(&w->rng, 5), NULL); break;
+        default: {
+            uint64_t *bits = random_filter(w, 1 + rng_below(&w->rng, 12), &filter);
+            world_search(w, 1 + rng_below(&w->rng, 3), 10, &filter, 1 + rng_below(&w->rng, 3));
+            world_range(w, 2, &filter);
+            free(bits);
+        }
+    }
+}
+
+static void test_history(struct world *w)
+{
+    world_ok(w, world_open(w));
+    world_search(w, (w->ops->flags & INDEX_NEEDS_TRAIN) ? 0 : 2, 5, NULL, 1);
+    world_train(w);
+    world_search(w, 2, 5, NULL, 1);
+    for (w->step = 1; w->step <= 40; w->step++) {
+        random_step(w);
+        world_check(w);
+        world_search(w, 1, 1 + rng_below(&w->rng, 12), NULL, 1);
+    }
+}
+
+/* One long insert, so that what grows by batches grows past a few thousand rows once. */
+static void test_many_rows(struct world *w)
+{
+    if (w->dim != 7 && w->dim != 64)
+        return;
+    world_ok(w, world_open(w));
+    world_train(w);
+    world_insert(w, 1500);
+    world_insert(w, 500);
+    world_check(w);
+    world_search(w, 40, 10, NULL, 3);
+    world_search(w, 1, 100, NULL, 3);
+    world_range(w, 3, NULL);
+    if (w->ops->remove)
+        world_remove(w, 1900);
+    world_check(w);
+    world_search(w, 3, 200, NULL, 1);
+}
+
+static void expect_same(struct world *w, const uint64_t *ids_a, const float *a,
+                        const uint64_t *ids_b, const float *b, size_t n, const char *what)
+{
+    for (size_t i = 0; i < n; i++)
+        world_expect(w, ids_a[i] == ids_b[i] && memcmp(&a[i], &b[i], sizeof a[i]) == 0,
+                     "%s: answer %zu is id %" PRIu64 " at %.9g, was %" PRIu64 " at %.9g", what, i,
+                     ids_b[i], (double)b[i], ids_a[i], (double)a[i]);
+}
+
+#define QUERIES 25
+#define K       8
+
+static void history_with_answers(struct world *w, uint64_t ids[QUERIES * K],
+                                 float distances[QUERIES * K])
+{
+    w->rng = rng_at(test_seed(), 99);
+    world_ok(w, world_open(w));
+    world_train(w);
+    world_insert(w, 150);
+    if (w->ops->remove)
+        world_remove(w, 40);
+    world_insert(w, 90);
+    void *queries = world_rows(w, QUERIES);
+    world_answers(w, queries, QUERIES, K, NULL, 1, ids, distances);
+    free(queries);
+}
+
+static void forget(struct world *w)
+{
+    index_close(&w->index);
+    w->n = w->n_retired = 0;
+    w->next_id = 0;
+}
+
+static void test_determinism(struct world *w)
+{
+    uint64_t ids[2][QUERIES * K];
+    float distances[2][QUERIES * K];
+    struct pool *one_thread = pool_create(1);
+    world_expect(w, one_thread, "no thread");
+    w->bench.env.pool = one_thread;
+    history_with_answers(w, ids[0], distances[0]);
+    forget(w);
+    char fresh[PATH_MAX];
+    world_expect(w, snprintf(fresh, sizeof fresh, "%.4000s/again", w->dir) > 0, "path");
+    test_dir_remove(w->state);
+    strcpy(w->state, fresh);
+    world_expect(w, mkdir(fresh, 0777) == 0, "mkdir");
+    history_with_answers(w, ids[1], distances[1]);
+    expect_same(w, ids[0], distances[0], ids[1], distances[1], QUERIES * K,
+                "the same history again");
+    index_close(&w->index);
+    pool_destroy(one_thread);
+}
+
+static void test_save_load(struct world *w)
+{
+    uint64_t ids[2][QUERIES * K];
+    float distances[2][QUERIES * K];
+    if (!w->ops->save || !w->ops->load) {
+        print_message("           %s cannot save and load: skipped\n", w->ops->name);
+        return;
+    }
+    history_with_answers(w, ids[0], distances[0]);
+    void *queries = world_rows(w, QUERIES);
+    world_answers(w, queries, QUERIES, K, NULL, 1, ids[0], distances[0]);
+    world_expect(w, world_reload(w), "reload");
+    world_check(w);
+    world_answers(w, queries, QUERIES, K, NULL, 1, ids[1], distances[1]);
+    expect_same(w, ids[0], distances[0], ids[1], distances[1], QUERIES * K, "after loading");
+    free(queries);
+    world_insert(w, 30);
+    if (w->ops->remove)
+        world_remove(w, 20);
+    world_check(w);
+    world_search(w, 5, 10, NULL, 1);
+    /* Over what is there already, and of nothing. */
+    w->step = 1;
+    if (w->ops->remove) {
+        world_remove(w, w->n);
+        world_expect(w, world_reload(w), "reload");
+        world_check(w);
+        world_search(w, 2, 3, NULL, 1);
+        w->step = 2;
+        world_insert(w, 20);
+    }
+    world_expect(w, world_reload(w), "reload");
+    world_search(w, 2, 30, NULL, 1);
+}
+
+static void test_filters(struct world *w)
+{
+    world_ok(w, world_open(w));
+    world_train(w);
+    world_insert(w, 300);
+    struct id_filter filter;
+    uint64_t *bits = random_filter(w, 1, &filter); /* all */
+    world_search(w, 3, 10, &filter, 1);
+    memset(bits, 0, (w->next_id / 64 + 1) * sizeof *bits);
+    world_search(w, 3, 10, &filter, 1); /* none */
+    world_range(w, 2, &filter);
+    const uint64_t one = w->ids[17] < w->next_id ? w->ids[17] : 0;
+    bits[one / 64] |= UINT64_C(1) << (one % 64);
+    world_search(w, 3, 10, &filter, 1); /* one */
+    filter = (struct id_filter){ NULL, 0 };
+    world_search(w, 3, 10, &filter, 1);
+    free(bits);
+}
+
+/* Identical rows in bulk, then more of them: no method may lose or multiply them. */
+static void test_equal_rows(struct world *w)
+{
+    world_ok(w, world_open(w));
+    world_train(w);
+    const size_t n = 200;
+    unsigned char *rows = world_rows(w, n);
+    uint64_t ids[200];
+    for (size_t i = 0; i < n; i++) {
+        memcpy(rows + i * w->row_bytes, rows, w->row_bytes);
+        ids[i] = w->next_id++;
+    }
+    size_t done;
+    world_ok(w, index_insert(&w->index, world_vectors(w, rows, n), ids, &done));
+    world_note_inserted(w, rows, ids, n);
+    world_check(w);
+    uint64_t found[50];
+    float distances[50];
+    world_answers(w, rows, 1, 50, NULL, 1, found, distances);
+    if (w->ops->remove)
+        world_remove(w, 120);
+    world_check(w);
+    world_answers(w, rows, 1, 50, NULL, 1, found, distances);
+    free(rows);
+}
+
+/* A value within a knob's range may still not go with the parameters, which must be said. */
+static void search_or_refusal(struct world *w)
+{
+    uint64_t ids[4];
+    float distances[4];
+    void *query = world_rows(w, 1);
+    const struct search_request request = { world_vectors(w, query, 1), 4, w->knobs, NULL, 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    const int rc = index_search(&w->index, &request, &result);
+    if (rc == OK)
+        world_answers(w, query, 1, 4, NULL, 1, ids, distances);
+    else
+        world_refuses(w, ERR_ARGUMENT, rc);
+    free(query);
+}
+
+static void test_knobs(struct world *w)
+{
+    char before[512];
+    world_ok(w, world_open(w));
+    world_train(w);
+    world_insert(w, 250);
+    world_expect(w, w->ops->knobs_bytes <= sizeof before, "knobs of %zu bytes",
+                 w->ops->knobs_bytes);
+    memcpy(before, w->knobs, w->ops->knobs_bytes);
+    const unsigned flags = w->flags;
+    /* Each numeric knob at its bounds, then everything as it was: answers may only change in between. */
+    if (!(w->ops->flags & INDEX_EXACT))
+        w->flags &= ~(unsigned)EXHAUSTIVE;
+    for (const struct param *p = w->ops->knobs; p && p->name; p++) {
+        const double bounds[] = { p->min, p->max < 1e6 ? p->max : 1e6 };
+        for (size_t i = 0; i < 2 && p->type == PARAM_TYPE_INT; i++) {
+            world_ok(w, param_set(w->ops->knobs, w->knobs, p->name,
+                                  (struct param_value){ .kind = VALUE_NUMBER, .number = bounds[i] },
+                                  w->ops->name, &w->bench.error));
+            search_or_refusal(w);
+        }
+    }
+    w->flags = flags;
+    memcpy(w->knobs, before, w->ops->knobs_bytes);
+    world_search(w, 3, 10, NULL, 1);
+    world_check(w);
+}
+
+/* ------------------------------------------------------------------------------- reports */
+
+static void finite_value(void *to, const char *name, double value)
+{
+    struct world *w = to;
+    world_expect(w, name && *name && isfinite(value), "stat \"%s\" is %g", name ? name : "NULL",
+                 value);
+}
+
+static void finite_cell(void *to, const char *table, size_t row, const char *column, double value)
+{
+    struct world *w = to;
+    world_expect(w, table && *table && column && *column && isfinite(value),
+                 "stat %s[%zu].%s is %g", table ? table : "NULL", row, column ? column : "NULL",
+                 value);
+}
+
+static void expect_reports(struct world *w)
+{
+    const struct stat_sink sink = { finite_value, finite_cell, w };
+    struct stat_sink copy = sink;
+    if (w->ops->stats)
+        world_ok(w, w->ops->stats(w->index.index, &copy));
+    world_ok(w, index_check(&w->index, &copy));
+    if (!w->ops->memory)
+        return;
+    struct memory_use use = { 0 };
+    world_ok(w, w->ops->memory(w->index.index, &use));
+    const uint64_t sum = use.vectors + use.codes + use.graph + use.ids + use.other;
+    const size_t live = mem_live(&w->bench.mem);
+    world_expect(w, sum + use.disk >= w->n * w->row_bytes,
+                 "memory(): %" PRIu64 " bytes for %zu rows of %zu", sum, w->n, w->row_bytes);
+    /* The account counts block heads and rounding too. */
+    world_expect(w, (w->flags & PEER) || (sum <= live + live / 20 && live <= sum + sum / 5 + 65536),
+                 "memory() says %" PRIu64 " bytes, the account %zu", sum, live);
+}
+
+static void test_reports(struct world *w)
+{
+    world_ok(w, world_open(w));
+    expect_reports(w);
+    world_train(w);
+    expect_reports(w);
+    world_insert(w, 700);
+    expect_reports(w);
+    if (w->ops->remove)
+        world_remove(w, 500);
+    expect_reports(w);
+    world_search(w, 5, 10, NULL, 1);
+    expect_reports(w);
+}
+
+static void test_work(struct world *w)
+{
+    world_ok(w, world_open(w));
+    world_train(w);
+    world_insert(w, 333);
+    void *queries = world_rows(w, 3);
+    uint64_t ids[30];
+    float distances[30];
+    const struct search_request request = { world_vectors(w, queries, 3), 10, w->knobs, NULL, 2 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    world_ok(w, index_search(&w->index, &request, &result));
+    /* Our exact scans look at each row once for each query. */
+    if ((w->ops->flags & INDEX_EXACT) && !(w->flags & PEER)) {
+        world_expect(w, result.work.distances == 999, "%g distances, expected 999",
+                     result.work.distances);
+        world_expect(w, result.work.bytes_read == 999.0 * (double)w->row_bytes, "%g bytes read",
+                     result.work.bytes_read);
+    } else if (!isnan(result.work.distances)) {
+        world_expect(w, result.work.distances + result.work.estimates > 0,
+                     "a search without any work");
+    }
+    free(queries);
+}
+
+int main(void)
+{
+    static const char *const names[] = { "history",       "many rows", "determinism",
+                                         "save and load", "filters",   "equal rows",
+                                         "knobs",         "reports",   "work" };
+    static world_test *const tests[] = { test_history,   test_many_rows, test_determinism,
+                                         test_save_load, test_filters,   test_equal_rows,
+                                         test_knobs,     test_reports,   test_work };
+    return world_run("contract", names, tests, sizeof tests / sizeof *tests);
+}

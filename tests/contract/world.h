@@ -1,0 +1,109 @@
+/* world.h - a method under test beside the truth about it: a plain array of its live rows.
+ *
+ * The programs of this folder put every registered method, or the one of DRIFTLINE_TEST_METHOD, through the same
+ * operations; DRIFTLINE_TEST_PLUGIN adds one from a shared object. Whatever fails is named with method, space,
+ * dimension and step.
+ */
+#ifndef DRIFTLINE_CONTRACT_WORLD_H
+#define DRIFTLINE_CONTRACT_WORLD_H
+
+#include "tests/testing.h"
+
+#include "src/core/checked.h"
+#include "src/core/registry.h"
+
+enum setting_flags {
+    EXHAUSTIVE = 1, /* at these knobs every answer must be the truth */
+    PEER = 2,       /* a library's code: allocates on its own account, orders ties as it likes */
+};
+
+struct setting {
+    const char *method, *params, *knobs; /* "clusters=8,soft_k=2" */
+    unsigned flags;
+};
+
+struct subject {
+    const struct index_ops *ops;
+    struct setting setting;
+    char name[160];
+};
+
+struct world {
+    const struct subject *subject;
+    const struct index_ops *ops;
+    unsigned flags;
+    struct index_space space;
+    size_t dim, row_bytes;
+    struct test_bench bench;
+    struct checked index;
+    void *params, *knobs;
+    struct rng rng;
+    char dir[PATH_MAX]; /* holds "state" for env.dir and "saved" */
+    char state[PATH_MAX], saved[PATH_MAX];
+    size_t step;
+
+    unsigned char *rows; /* the truth: n live rows and their ids */
+    uint64_t *ids;
+    size_t n, capacity;
+    uint64_t next_id;
+    uint64_t retired[64]; /* deleted ids that may come back */
+    size_t n_retired;
+};
+
+/* What one contract test does for one space and dimension of a method. */
+typedef void world_test(struct world *);
+
+/* Runs each test for each method and its settings; returns main()'s status. */
+int world_run(const char *group, const char *const *names, world_test *const *tests, size_t n);
+
+void world_begin(struct world *, const struct subject *, struct index_space, size_t dim);
+void world_end(struct world *); /* closes; the account must be empty then */
+/* Leaves the test unless `holds`, saying where it was. */
+#define world_expect(w, holds, ...)                           \
+    do {                                                      \
+        if (!(holds))                                         \
+            world_fail((w), __FILE__, __LINE__, __VA_ARGS__); \
+    } while (0)
+void world_fail(const struct world *, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5), noreturn));
+/* As above, with the error's sentence. */
+#define world_ok(w, rc) \
+    world_expect(w, (rc) == OK, "%s: %s", error_name((w)->bench.error.code), (w)->bench.error.text)
+/* The call must give this code and a sentence; clears the error. */
+#define world_refuses(w, code, call) world_refused((w), (code), (call), #call, __FILE__, __LINE__)
+void world_refused(struct world *, int code, int rc, const char *call, const char *file, int line);
+
+/* Opens the index on the bench's env; trains it where the method can. */
+int world_open(struct world *);
+void world_train(struct world *);
+struct vectors world_vectors(const struct world *, const void *rows, size_t n);
+/* n random rows of the space, near one another, some equal to live ones. The caller frees. */
+void *world_rows(struct world *, size_t n);
+/* An id that was never used, or now and then one that was deleted. */
+uint64_t world_new_id(struct world *);
+
+/* Keeping the truth. */
+void world_note_inserted(struct world *, const void *rows, const uint64_t *ids, size_t n);
+void world_note_removed(struct world *, uint64_t id);
+
+/* Random rows in, random rows out, by the checked calls; they must succeed. */
+void world_insert(struct world *, size_t n);
+void world_remove(struct world *, size_t n);
+/* check(), and the live set is as large as the truth. */
+void world_check(struct world *);
+
+/* Searches for nq random queries and holds the answers to the truth. */
+void world_search(struct world *, size_t nq, size_t k, const struct id_filter *, size_t threads);
+/* Answers for given queries, which must be right; arrays of nq * k. */
+void world_answers(struct world *, const void *queries, size_t nq, size_t k,
+                   const struct id_filter *, size_t threads, uint64_t *ids, float *distances);
+void world_range(struct world *, size_t nq, const struct id_filter *);
+/* Saves, closes, loads, and goes on with what was loaded; false where the method cannot. */
+bool world_reload(struct world *);
+
+/* Distance of two rows in double precision, as index.h defines it. */
+double world_distance(const struct world *, const void *a, const void *b);
+/* How far a method's distance may be from it. */
+double world_tolerance(const struct world *, const void *a, const void *b);
+
+#endif

@@ -4,11 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "recall.h"
+#include "summary.h"
+
+#define RESULT_SCHEMA "driftline-result/1"
+#define RESULT_CELL_SCHEMA "driftline-cell/1"
 
 /* ---- 1. files */
 
@@ -73,5 +80,271 @@ int result_write_file(const char *path, const char *text, size_t bytes, struct e
         return ERR_IO;
     }
     sync_folder_of(path);
+    return OK;
+}
+
+/* ---- 2. cells, one file each */
+
+static int cell_path(const char *dir, const struct cell *cell, char *path, size_t bytes, struct error *err)
+{
+    if (snprintf(path, bytes, "%s/cells", dir) >= (int)bytes)
+        return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return fail_errno(err, ERR_IO, "%s: cannot be made", path);
+    if (snprintf(path, bytes, "%s/cells/%zu.json", dir, cell->number) >= (int)bytes)
+        return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
+    return OK;
+}
+
+static int write_json(const char *path, const json_t *json, struct error *err)
+{
+    char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+
+    if (!text)
+        return fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
+    const size_t n = strlen(text);
+    text[n] = '\n'; /* over the terminator: the length is known */
+    const int rc = result_write_file(path, text, n + 1, err);
+    free(text);
+    return rc;
+}
+
+int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, struct error *err)
+{
+    char path[PATH_MAX];
+    int rc = cell_path(dir, cell, path, sizeof path, err);
+
+    if (rc != OK)
+        return rc;
+    json_t *file = json_pack("{s:s, s:s, s:O}", "schema", RESULT_CELL_SCHEMA, "key", cell->key, "cells", cells);
+    rc = file ? write_json(path, file, err) : fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
+    json_decref(file);
+    return rc;
+}
+
+/* A cell that failed is tried again; one that was cut short or belongs to another config is as if it were not there. */
+int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells, struct error *err)
+{
+    char path[PATH_MAX];
+    json_error_t why;
+    int rc = cell_path(dir, cell, path, sizeof path, err);
+
+    *cells = NULL;
+    if (rc != OK || access(path, F_OK) != 0)
+        return rc;
+    json_t *file = json_load_file(path, 0, &why), *stored = json_object_get(file, "cells");
+    const char *key = json_string_value(json_object_get(file, "key"));
+    const char *status = json_string_value(json_object_get(json_array_get(stored, 0), "status"));
+
+    if (key && strcmp(key, cell->key) == 0 && status &&
+        (strcmp(status, "ok") == 0 || strcmp(status, "unsupported") == 0))
+        *cells = json_incref(stored);
+    json_decref(file);
+    return OK;
+}
+
+/* ---- 3. the document */
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *experiment_json(const struct experiment *x)
+{
+    json_t *labels = json_array();
+
+    for (size_t i = 0; i < x->n_methods; i++)
+        (void)json_array_append_new(labels, json_string(x->methods[i].label));
+    return json_pack("{s:s, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:b, s:s}", "name", x->name,
+                     "title", text_or_null(x->title), "config", text_or_null(x->config_path), "config_sha256",
+                     x->config_sha256, "seed", (json_int_t)x->seed, "seeds", (json_int_t)x->seeds, "repeats",
+                     (json_int_t)x->repeats, "k", (json_int_t)x->k, "threads", (json_int_t)x->threads,
+                     "overrides", x->overrides, "figure_specs", x->figures, "labels", labels, "warmup",
+                     x->warmup, "recall_definition", RECALL_DEFINITION);
+}
+
+static json_t *datasets_json(const struct op_list *list)
+{
+    json_t *datasets = json_array();
+
+    for (size_t i = 0; i < list->n_datasets; i++) {
+        const struct dataset_use *d = &list->datasets[i];
+        (void)json_array_append_new(
+            datasets, json_pack("{s:s, s:I, s:I, s:s, s:s}", "name", d->name, "rows",
+                                (json_int_t)d->source->n, "dim", (json_int_t)d->source->dim, "sha256",
+                                d->sha256, "element", data_element_name(d->source->element)));
+    }
+    return datasets;
+}
+
+/* The cells without their per-query data, which stay in cells/NUMBER.json. */
+static json_t *lean_cells(const json_t *cells)
+{
+    json_t *lean = json_array(), *cell, *step;
+    size_t i, j;
+
+    json_array_foreach(cells, i, cell)
+    {
+        json_t *copy = json_copy(cell), *steps = json_array();
+
+        json_array_foreach(json_object_get(cell, "steps"), j, step)
+        {
+            json_t *slim = json_copy(step);
+            (void)json_object_del(slim, "queries");
+            (void)json_array_append_new(steps, slim);
+        }
+        (void)json_object_set_new(copy, "steps", steps);
+        (void)json_array_append_new(lean, copy);
+    }
+    return lean;
+}
+
+double result_lookup(const json_t *result, const char *label, const char *metric)
+{
+    const json_t *entry;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "summary"), i, entry)
+    {
+        const json_t *median = json_object_get(entry, "median");
+
+        if (strcmp(json_string_value(json_object_get(entry, "label")), label) == 0 &&
+            strcmp(json_string_value(json_object_get(entry, "metric")), metric) == 0)
+            return json_is_number(median) ? json_number_value(median) : NAN;
+    }
+    return NAN;
+}
+
+static double lookup(void *from, const char *label, const char *metric)
+{
+    return result_lookup(from, label, metric);
+}
+
+static json_t *paper_json(const struct experiment *x, const json_t *result)
+{
+    json_t *paper = json_array();
+
+    for (size_t i = 0; i < x->n_paper; i++) {
+        const struct paper_value *p = &x->paper[i];
+        const double measured = result_lookup(result, p->label, p->metric);
+
+        (void)json_array_append_new(
+            paper, json_pack("{s:s, s:s, s:f, s:o}", "label", p->label, "metric", p->metric, "published",
+                             p->published, "measured", isfinite(measured) ? json_real(measured) : json_null()));
+    }
+    return paper;
+}
+
+static json_t *oracle_json(const struct oracle *oracle)
+{
+    json_t *notes = json_array();
+
+    for (size_t i = 0; i < oracle->n_notes; i++)
+        (void)json_array_append_new(notes, json_string(oracle->notes[i]));
+    return json_pack("{s:f, s:f, s:o}", "seconds", oracle->seconds, "gflops", oracle->gflops, "notes", notes);
+}
+
+int result_make(struct experiment *x, const struct oracle *oracle, json_t *environment, json_t *cells,
+                json_t **result, struct error *err)
+{
+    json_t *claims = NULL;
+    int rc;
+
+    *result = json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA, "experiment",
+                        experiment_json(x), "environment", environment, "datasets", datasets_json(x->ops),
+                        "cells", lean_cells(cells), "summary", summary_make(cells, x->seed), "truth",
+                        oracle_json(oracle));
+    if (!*result)
+        return fail(err, ERR_NO_MEMORY, "no memory for the result of \"%s\"", x->name);
+    rc = experiment_claims(x, lookup, *result, &claims, err);
+    (void)json_object_set_new(*result, "claims", claims ? claims : json_array());
+    (void)json_object_set_new(*result, "paper", paper_json(x, *result));
+    (void)json_object_set_new(*result, "figures", json_array());
+    if (rc != OK) {
+        json_decref(*result);
+        *result = NULL;
+    }
+    return rc;
+}
+
+int result_save(const json_t *result, const char *dir, struct error *err)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/result.json", dir) >= (int)sizeof path)
+        return fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
+    return write_json(path, result, err);
+}
+
+/* ---- 4. reading back */
+
+static const struct part {
+    const char *name;
+    json_type type;
+    const char *type_name;
+} parts[] = {
+    { "experiment", JSON_OBJECT, "an object" }, { "environment", JSON_OBJECT, "an object" },
+    { "datasets", JSON_ARRAY, "an array" },     { "cells", JSON_ARRAY, "an array" },
+    { "summary", JSON_ARRAY, "an array" },      { "claims", JSON_ARRAY, "an array" },
+    { "paper", JSON_ARRAY, "an array" },        { "figures", JSON_ARRAY, "an array" },
+};
+
+static int check_texts(const char *path, const json_t *list, const char *what, const char *const *names, size_t n,
+                       struct error *err)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(list, i, item)
+        for (size_t j = 0; j < n; j++)
+            if (!json_is_string(json_object_get(item, names[j])))
+                return fail(err, ERR_CORRUPT, "%s: %s[%zu].%s is missing or no string", path, what, i, names[j]);
+    return OK;
+}
+
+static int check_shape(const char *path, const json_t *result, struct error *err)
+{
+    static const char *const of_cell[] = { "label", "point", "method", "status" };
+    static const char *const of_entry[] = { "label", "metric" };
+    const char *schema = json_string_value(json_object_get(result, "schema"));
+    const json_t *cell;
+    size_t i;
+    int rc;
+
+    if (!schema || strcmp(schema, RESULT_SCHEMA) != 0)
+        return fail(err, schema ? ERR_VERSION : ERR_CORRUPT, "%s: its schema is \"%s\"; expected \"%s\"", path,
+                    schema ? schema : "", RESULT_SCHEMA);
+    for (i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *part = json_object_get(result, parts[i].name);
+        if (!part || json_typeof(part) != parts[i].type)
+            return fail(err, ERR_CORRUPT, "%s: \"%s\" is missing or not %s", path, parts[i].name,
+                        parts[i].type_name);
+    }
+    rc = check_texts(path, json_object_get(result, "cells"), "cells", of_cell, 4, err);
+    if (rc == OK)
+        rc = check_texts(path, json_object_get(result, "summary"), "summary", of_entry, 2, err);
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+        if (rc == OK && !json_is_array(json_object_get(cell, "steps")))
+            rc = fail(err, ERR_CORRUPT, "%s: cells[%zu].steps is missing or not an array", path, i);
+    return rc;
+}
+
+int result_load(const char *path, json_t **result, struct error *err)
+{
+    json_error_t why;
+    int rc;
+
+    *result = NULL;
+    if (access(path, R_OK) != 0)
+        return fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read", path);
+    json_t *json = json_load_file(path, 0, &why);
+    if (!json)
+        return fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column, why.text);
+    if ((rc = check_shape(path, json, err)) != OK) {
+        json_decref(json);
+        return rc;
+    }
+    *result = json;
     return OK;
 }

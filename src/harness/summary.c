@@ -1,0 +1,341 @@
+/* summary.c - see summary.h. */
+#include "summary.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/rng.h"
+#include "metric.h"
+
+enum { NAME_BYTES = 400, RESAMPLES = 1000 };
+
+static double number_of(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text ? text : "";
+}
+
+static const char *tag_of(const json_t *step)
+{
+    const char *tag = json_string_value(json_object_get(step, "tag"));
+
+    return tag ? tag : text_of(step, "op");
+}
+
+/* ---- 1. the metrics of one cell: name -> { sum, n } */
+
+static void add_value(json_t *metrics, const char *name, double value)
+{
+    json_t *entry = json_object_get(metrics, name);
+
+    if (!isfinite(value))
+        return;
+    if (!entry) {
+        entry = json_pack("[f, i]", 0.0, 0);
+        (void)json_object_set_new(metrics, name, entry);
+    }
+    (void)json_array_set_new(entry, 0, json_real(json_number_value(json_array_get(entry, 0)) + value));
+    (void)json_array_set_new(entry, 1, json_integer(json_integer_value(json_array_get(entry, 1)) + 1));
+}
+
+/* METRIC/TAG, and METRIC/TAG#i where the tag repeats (number > 0). */
+static void add_metric(json_t *metrics, const char *metric, const char *tag, size_t number, double value)
+{
+    char name[NAME_BYTES];
+
+    (void)snprintf(name, sizeof name, "%s/%s", metric, tag);
+    add_value(metrics, name, value);
+    if (number > 0) {
+        (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, tag, number);
+        add_value(metrics, name, value);
+    }
+}
+
+/* Where in a step a metric stands: an object of its own, or the step itself. */
+static const struct place {
+    const char *metric, *object, *field;
+} places[] = {
+    { "seconds", NULL, "seconds" },
+    { "per_second", NULL, "per_second" },
+    { "ns_each", NULL, "ns_each" },
+    { "single_qps", NULL, "single_per_second" },
+    { "distances", NULL, "distances" },
+    { "estimates", NULL, "estimates" },
+    { "bytes_read", NULL, "bytes_read" },
+    { "wrong_ids", NULL, "wrong_ids" },
+    { "live", NULL, "live" },
+    { "p50_ns", "latency_ns", "p50" },
+    { "p90_ns", "latency_ns", "p90" },
+    { "p99_ns", "latency_ns", "p99" },
+    { "p999_ns", "latency_ns", "p999" },
+    { "max_ns", "latency_ns", "max" },
+    { "mean_ns", "latency_ns", "mean" },
+    { "index_bytes", "memory", "index_bytes" },
+    { "disk_bytes", "memory", "disk_bytes" },
+    { "rss_bytes", "memory", "rss_bytes" },
+    { "mapped_bytes", "memory", "mapped_bytes" },
+    { "peak_bytes", "memory", "peak_bytes" },
+    { "range_recall", "range", "recall" },
+    { "range_precision", "range", "precision" },
+    { "range_results", "range", "results" },
+};
+
+static void add_step(json_t *metrics, const json_t *step, size_t number)
+{
+    const char *op = text_of(step, "op"), *tag = tag_of(step);
+    const json_t *recall = json_object_get(step, "recall");
+    const bool asks = strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
+    char name[64];
+
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const json_t *object = places[i].object ? json_object_get(step, places[i].object) : step;
+        add_metric(metrics, places[i].metric, tag, number, number_of(object, places[i].field));
+    }
+    if (asks)
+        add_metric(metrics, "qps", tag, number, number_of(step, "per_second"));
+    if (recall) {
+        (void)snprintf(name, sizeof name, "recall@%d", (int)number_of(recall, "k"));
+        add_metric(metrics, name, tag, number, number_of(recall, "mean"));
+    }
+}
+
+/* The number of step i among those of the same operation and tag; 0 if it is the only one. */
+static size_t number_of_step(const json_t *steps, size_t i)
+{
+    const json_t *step = json_array_get(steps, i), *other;
+    size_t j, number = 0, total = 0;
+
+    json_array_foreach(steps, j, other)
+    {
+        if (strcmp(text_of(other, "op"), text_of(step, "op")) != 0 || strcmp(tag_of(other), tag_of(step)) != 0)
+            continue;
+        total++;
+        number += j <= i;
+    }
+    return total > 1 ? number : 0;
+}
+
+/* New object: metric -> mean over the steps that have it. */
+static json_t *cell_metrics(const json_t *cell)
+{
+    const json_t *steps = json_object_get(cell, "steps");
+    json_t *sums = json_object(), *means = json_object(), *step, *entry;
+    const char *name;
+    size_t i;
+
+    json_array_foreach(steps, i, step)
+        add_step(sums, step, number_of_step(steps, i));
+    json_object_foreach(sums, name, entry)
+        (void)json_object_set_new(means, name,
+                                  json_real(json_number_value(json_array_get(entry, 0)) /
+                                            json_number_value(json_array_get(entry, 1))));
+    json_decref(sums);
+    return means;
+}
+
+/* ---- 2. samples: (label, metric) -> { label, metric, values: one a repeat } */
+
+static void add_sample(json_t *samples, const char *label, const char *metric, double value)
+{
+    char key[2 * NAME_BYTES];
+    json_t *entry;
+
+    (void)snprintf(key, sizeof key, "%s\n%s", label, metric);
+    if (!(entry = json_object_get(samples, key))) {
+        entry = json_pack("{s:s, s:s, s:[]}", "label", label, "metric", metric, "values");
+        (void)json_object_set_new(samples, key, entry);
+    }
+    (void)json_array_append_new(json_object_get(entry, "values"), json_real(value));
+}
+
+static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics)
+{
+    char label[NAME_BYTES];
+    const char *name;
+    json_t *value;
+
+    cell_label(cell, label, sizeof label);
+    json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
+        add_sample(samples, label, name, json_number_value(value));
+}
+
+/* ---- 3. curves: the points of one build in one repeat, for qps@recall=R */
+
+struct curve_point {
+    double recall, qps;
+};
+
+/* Adds the cell's point of each tag to curves: "build\nrepeat\ntag" -> { label, tag, points: [[recall, qps]] }. */
+static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
+{
+    char label[NAME_BYTES], key[2 * NAME_BYTES], qps_name[NAME_BYTES];
+    const char *name;
+    json_t *value, *curve;
+
+    build_label(cell, label, sizeof label);
+    json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
+    {
+        const char *tag = strchr(name, '/');
+
+        if (strncmp(name, "recall@", 7) != 0 || !tag)
+            continue;
+        (void)snprintf(qps_name, sizeof qps_name, "qps%s", tag);
+        const double qps = number_of(metrics, qps_name);
+        if (!isfinite(qps))
+            continue;
+        (void)snprintf(key, sizeof key, "%s\n%d\n%s", label, (int)number_of(cell, "repeat"), tag);
+        if (!(curve = json_object_get(curves, key))) {
+            curve = json_pack("{s:s, s:s, s:[]}", "label", label, "tag", tag + 1, "points");
+            (void)json_object_set_new(curves, key, curve);
+        }
+        (void)json_array_append_new(json_object_get(curve, "points"),
+                                    json_pack("[f, f]", json_number_value(value), qps));
+    }
+}
+
+static int by_recall(const void *a, const void *b)
+{
+    const struct curve_point *x = a, *y = b;
+
+    if (x->recall != y->recall)
+        return x->recall < y->recall ? -1 : 1;
+    return (x->qps > y->qps) - (x->qps < y->qps);
+}
+
+/* Keeps the points no other beats in both, ascending in recall; returns how many. */
+static size_t frontier(struct curve_point *p, size_t n)
+{
+    size_t kept = n;
+    double best = -INFINITY;
+
+    qsort(p, n, sizeof *p, by_recall);
+    for (size_t i = n; i-- > 0;)
+        if (p[i].qps > best) {
+            best = p[i].qps;
+            p[--kept] = p[i];
+        }
+    memmove(p, p + kept, (n - kept) * sizeof *p);
+    return n - kept;
+}
+
+static double qps_at(const struct curve_point *p, size_t n, double recall)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (p[i].recall == recall)
+            return p[i].qps;
+        if (i > 0 && p[i - 1].recall < recall && p[i].recall > recall) {
+            const double share = (recall - p[i - 1].recall) / (p[i].recall - p[i - 1].recall);
+            return p[i - 1].qps + share * (p[i].qps - p[i - 1].qps);
+        }
+    }
+    return NAN;
+}
+
+static void add_curve(json_t *samples, const json_t *curve)
+{
+    static const char *const recalls[] = { "0.9", "0.95", "0.99" };
+    const json_t *points = json_object_get(curve, "points");
+    struct curve_point *p = mem_array(NULL, json_array_size(points) + 1, sizeof *p);
+    char metric[NAME_BYTES];
+    json_t *point;
+    size_t i;
+
+    if (!p)
+        return;
+    json_array_foreach(points, i, point)
+        p[i] = (struct curve_point){ json_number_value(json_array_get(point, 0)),
+                                     json_number_value(json_array_get(point, 1)) };
+    const size_t n = json_array_size(points) > 1 ? frontier(p, json_array_size(points)) : 0;
+    for (i = 0; i < sizeof recalls / sizeof *recalls; i++) {
+        const double qps = qps_at(p, n, strtod(recalls[i], NULL));
+
+        (void)snprintf(metric, sizeof metric, "qps@recall=%s/%s", recalls[i], text_of(curve, "tag"));
+        if (isfinite(qps))
+            add_sample(samples, text_of(curve, "label"), metric, qps);
+    }
+    mem_free(NULL, p);
+}
+
+/* ---- 4. medians */
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median_of(double *values, size_t n)
+{
+    qsort(values, n, sizeof *values, compare_doubles);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static json_t *number_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* { label, metric, median, low, high, repeats } of one sample; scratch has room for RESAMPLES + 2 n. */
+static json_t *median_json(const json_t *sample, uint64_t seed, double *scratch)
+{
+    const json_t *list = json_object_get(sample, "values");
+    const size_t n = json_array_size(list);
+    double *medians = scratch, *values = scratch + RESAMPLES, *drawn = values + n;
+    struct rng r = rng_at(seed, n);
+    double low = NAN, high = NAN;
+
+    for (size_t i = 0; i < n; i++)
+        values[i] = json_number_value(json_array_get(list, i));
+    for (size_t i = 0; n > 1 && i < RESAMPLES; i++) {
+        for (size_t j = 0; j < n; j++)
+            drawn[j] = values[rng_below(&r, n)];
+        medians[i] = median_of(drawn, n);
+    }
+    if (n > 1) {
+        qsort(medians, RESAMPLES, sizeof *medians, compare_doubles);
+        low = medians[RESAMPLES / 40];
+        high = medians[RESAMPLES - 1 - RESAMPLES / 40];
+    }
+    return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"), "metric",
+                     json_object_get(sample, "metric"), "median", number_json(median_of(values, n)), "low",
+                     number_json(low), "high", number_json(high), "repeats", (json_int_t)n);
+}
+
+json_t *summary_make(const json_t *cells, uint64_t seed)
+{
+    json_t *samples = json_object(), *curves = json_object(), *summary = json_array(), *cell, *entry;
+    double *scratch = mem_array(NULL, RESAMPLES + 2 * json_array_size(cells) + 2, sizeof *scratch);
+    const char *key;
+    size_t i;
+
+    json_array_foreach(cells, i, cell)
+    {
+        if (strcmp(text_of(cell, "status"), "ok") != 0)
+            continue;
+        json_t *metrics = cell_metrics(cell);
+        add_cell(samples, cell, metrics);
+        add_to_curves(curves, cell, metrics);
+        json_decref(metrics);
+    }
+    json_object_foreach(curves, key, entry)
+        add_curve(samples, entry);
+    if (scratch)
+        json_object_foreach(samples, key, entry)
+            (void)json_array_append_new(summary, median_json(entry, seed, scratch));
+    mem_free(NULL, scratch);
+    json_decref(samples);
+    json_decref(curves);
+    return summary;
+}

@@ -339,6 +339,7 @@ static int convert(struct delivery *d, const struct cached *c, struct error *err
                                     .dataset = part->dataset,
                                     .element = part->element,
                                     .dim = part->dim,
+                                    .first_rows = part->first_only ? part->rows : 0,
                                     .scratch_dir = d->folder,
                                     .limit_bytes = (size_t)1 << 42 };
     snprintf(folder, sizeof folder, "%s", c->npy);

@@ -17,7 +17,7 @@
 /* 1. What the catalog says */
 
 enum origin_kind {
-    ORIGIN_URL,    /* address: https, http or ftp */
+    ORIGIN_URL, /* address: https, http or ftp; member: the path inside, if it is a tar archive */
     ORIGIN_DEBIAN, /* address: a package; member: the path inside, "usr/share/..." */
     ORIGIN_NPM, /* address: a package; version; member: the path inside the tarball, "package/..."
                  */
@@ -40,8 +40,9 @@ struct dataset_part {
     const char *format, *dataset, *element; /* as in struct file_options; NULL: by itself */
     size_t rows, dim;                       /* what it must hold; 0: anything. dim of b64 is 64 */
     size_t bytes;                           /* of the file, for progress; 0: unknown */
-    bool plain;                             /* not rows (words, runbooks): fetch_file() only */
-    const struct dataset_origin *origins;   /* tried in this order, after DRIFTLINE_DATA */
+    bool first_only; /* fbin, u8bin: the file is longer; its first `rows` rows, `bytes` in all */
+    bool plain;      /* not rows (words, runbooks): fetch_file() only */
+    const struct dataset_origin *origins; /* tried in this order, after DRIFTLINE_DATA */
     size_t n_origins;
 };
 

@@ -21,43 +21,12 @@ static bool exists(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static size_t size_of(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) ? 0 : (size_t)st.st_size;
-}
-
-struct watch {
-    const struct delivery *d;
-    const char *path; /* that grows while the program runs, or NULL */
-};
-
-static int watch_tick(void *context)
-{
-    const struct watch *w = context;
-    const struct data_progress *progress = &w->d->env->progress;
-    if (!progress->step)
-        return 0;
-    return progress->step(progress->context, w->d->what, w->path ? size_of(w->path) : 0,
-                          w->path ? w->d->part->bytes : 0);
-}
-
-static int run(const struct delivery *d, struct process *p, const char *grows, struct error *err)
-{
-    struct watch w = { d, grows };
-    p->tick = watch_tick;
-    p->context = &w;
-    if (!p->directory)
-        p->directory = d->folder;
-    return process_run(p, err);
-}
-
 /* Runs and turns a status other than 0 into the program's own last words. */
 static int run_or_fail(const struct delivery *d, const char *const *argv, const char *directory,
                        struct error *err)
 {
     struct process p = { .argv = argv, .directory = directory };
-    int rc = run(d, &p, NULL, err);
+    int rc = delivery_run(d, &p, NULL, err);
     if (rc || !p.status)
         return rc;
     return fail(err, ERR_FETCH, "%s failed (%d): %.160s", argv[0], p.status, process_last_line(&p));
@@ -70,69 +39,7 @@ static int join(char out[PATH_MAX], const char *folder, const char *name, struct
     return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", folder);
 }
 
-/* 2. http, https, ftp: by curl, which knows proxies, certificates and resuming */
-
-enum { CURL_CANNOT_RESUME = 33, CURL_BAD_RANGE = 22 };
-
-static int run_curl(const struct delivery *d, const char *address, const char *partial, bool resume,
-                    struct process *p, struct error *err)
-{
-    const char *argv[] = { "curl",
-                           "--fail",
-                           "--location",
-                           "--silent",
-                           "--show-error",
-                           "--proto",
-                           "=https,http,ftp",
-                           "--connect-timeout",
-                           "5",
-                           "--speed-limit",
-                           "100",
-                           "--speed-time",
-                           "60",
-                           "--retry",
-                           "2",
-                           "--output",
-                           partial,
-                           "--url",
-                           address,
-                           resume ? "--continue-at" : NULL,
-                           "-",
-                           NULL };
-    *p = (struct process){ .argv = argv };
-    return run(d, p, partial, err);
-}
-
-static int get_url(struct delivery *d, const struct dataset_origin *o, struct error *err)
-{
-    char partial[PATH_MAX + 8];
-    struct process p;
-    snprintf(partial, sizeof partial, "%s.part", d->target);
-    const size_t had = size_of(partial);
-    int rc = run_curl(d, o->address, partial, had > 0, &p, err);
-    if (rc == ERR_NOT_FOUND) {
-        error_clear(err);
-        return fail(err, ERR_FETCH, "curl is not installed (apt-get install curl)");
-    }
-    /* A server that cannot resume, or a part as long as the file or longer, which curl calls a
-       success: from the beginning. */
-    const bool refused = p.status == CURL_CANNOT_RESUME || p.status == CURL_BAD_RANGE;
-    if (!rc && had && (refused || (!p.status && size_of(partial) == had))) {
-        unlink(partial);
-        rc = run_curl(d, o->address, partial, false, &p, err);
-    }
-    if (rc)
-        return rc;
-    if (p.status)
-        return fail(err, ERR_FETCH, "%.200s", p.output[0] ? process_last_line(&p) : "curl failed");
-    if (rename(partial, d->target))
-        return fail_errno(err, ERR_IO, "%s: cannot rename into place", partial);
-    memcpy(d->found, d->target, sizeof d->found);
-    return OK;
-}
-
-/* 3. A Debian package: as installed, else downloaded and unpacked in the cache, which needs no
- * rights */
+/* 2. An address: the file itself, or a tar archive with the file as a member */
 
 static int take_member(struct delivery *d, const char *folder, const char *member,
                        struct error *err)
@@ -148,6 +55,37 @@ static int take_member(struct delivery *d, const char *folder, const char *membe
     memcpy(d->found, d->target, sizeof d->found);
     return OK;
 }
+
+static int get_url(struct delivery *d, const struct dataset_origin *o, struct error *err)
+{
+    if (d->env->offline)
+        return fail(err, ERR_FETCH, "offline was asked for");
+    if (!o->member) {
+        memcpy(d->found, d->target, sizeof d->found);
+        return download(d, o->address, d->target, err);
+    }
+    char archive[PATH_MAX], tree[PATH_MAX];
+    const char *slash = strrchr(o->address, '/');
+    int rc = join(archive, d->folder, slash ? slash + 1 : o->address, err);
+    if (!rc)
+        rc = join(tree, d->folder, "unpacked", err);
+    if (!rc)
+        rc = make_directories(tree, err);
+    if (!rc && !exists(archive))
+        rc = download(d, o->address, archive, err);
+    if (rc)
+        return rc;
+    const char *unpack[] = {
+        "tar", "-xf", archive, "-C", tree, "--no-same-owner", o->member, NULL
+    };
+    rc = run_or_fail(d, unpack, NULL, err);
+    if (rc)
+        unlink(archive);
+    return rc ? rc : take_member(d, tree, o->member, err);
+}
+
+/* 3. A Debian package: as installed, else downloaded and unpacked in the cache, which needs no
+ * rights */
 
 /* The one file in folder that matches; false for none. */
 static bool match(const char *folder, const char *pattern, char out[PATH_MAX])
@@ -326,9 +264,7 @@ static int get_recipe(struct delivery *d, const struct dataset_origin *o, struct
 int origin_get(struct delivery *d, const struct dataset_origin *o, struct error *err)
 {
     switch (o->kind) {
-        case ORIGIN_URL:
-            return d->env->offline ? fail(err, ERR_FETCH, "offline was asked for")
-                                   : get_url(d, o, err);
+        case ORIGIN_URL: return get_url(d, o, err);
         case ORIGIN_DEBIAN: return get_debian(d, o, err);
         case ORIGIN_NPM: return get_npm(d, o, err);
         case ORIGIN_RECIPE: return get_recipe(d, o, err);

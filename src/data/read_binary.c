@@ -121,6 +121,11 @@ int read_bin(const struct bytes *b, const struct file_options *options, struct l
     l->dim = little_u32(b->at + 4);
     l->offset = 8;
     l->stride_bytes = data_row_bytes(l->stored, l->dim);
+    if (options->first_rows > l->n)
+        return fail(err, ERR_CORRUPT, "%s: the header says %zu rows, at least %zu were expected",
+                    b->name, l->n, options->first_rows);
+    if (options->first_rows)
+        l->n = options->first_rows;
     return layout_check_size(b, l, l->stride_bytes, err);
 }
 

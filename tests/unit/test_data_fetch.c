@@ -331,7 +331,8 @@ static const char server[] = "import http.server, os, sys\n"
                              "            self.send_response(206)\n"
                              "            self.send_header('Content-Range', 'bytes %d-%d/%d' % "
                              "(at, len(body) - 1, len(body)))\n"
-                             "            body = body[at:]\n"
+                             "            end = r[6:].split('-')[1]\n"
+                             "            body = body[at:int(end) + 1] if end else body[at:]\n"
                              "        else:\n"
                              "            self.send_response(200)\n"
                              "        self.send_header('Content-Length', str(len(body))); "
@@ -434,6 +435,69 @@ static void downloads_resume(void **state)
     }
 }
 
+/* The first row of a file that goes on, in two tries. */
+static void the_beginning_of_a_long_file_can_be_fetched(void **state)
+{
+    struct world *w = *state;
+    char log[PATH_MAX + 32], part[PATH_MAX + 160];
+    int port = 0;
+    snprintf(log, sizeof log, "%s/log", w->scratch.dir);
+    snprintf(part, sizeof part, "%s/downloads/tiny/base.u8bin.part", w->cache);
+    pid_t pid = start_server(w, log, "1", &port);
+    if (!pid)
+        skip(); /* no python3 */
+    snprintf(w->address, sizeof w->address, "http://127.0.0.1:%d/base.u8bin", port);
+    w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, NULL };
+    w->part = (struct dataset_part){ .part = "base",
+                                     .file = "base.u8bin",
+                                     .rows = 1,
+                                     .dim = 3,
+                                     .bytes = 11,
+                                     .first_only = true,
+                                     .origins = &w->origin,
+                                     .n_origins = 1 };
+    w->env.data_path = NULL;
+    struct source *s = NULL;
+    assert_ok(fetch_part(&w->entry, "base", &w->env, &s, &w->err), &w->err);
+    assert_int_equal(s->n, 1);
+    assert_memory_equal(s->rows, two_rows + 8, 3);
+    source_close(s);
+    expect_log(log, "range bytes=0-10\n");
+    char file[PATH_MAX];
+    assert_ok(fetch_file(&w->entry, "base", &w->env, file, &w->err), &w->err);
+    assert_int_equal(rename(file, part), 0);
+    assert_int_equal(truncate(part, 9), 0);
+    assert_ok(fetch_file(&w->entry, "base", &w->env, file, &w->err), &w->err);
+    expect_log(log, "range bytes=9-10\n");
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static void a_member_of_an_archive_is_unpacked(void **state)
+{
+    struct world *w = *state;
+    char tarball[PATH_MAX + 64], log[PATH_MAX + 32];
+    int port = 0;
+    snprintf(tarball, sizeof tarball, "%s/t.tar.gz", w->data);
+    const char *pack[] = { "tar", "-czf", tarball, "-C", w->data, "tiny", NULL };
+    struct process p = { .argv = pack };
+    assert_ok(process_run(&p, &w->err), &w->err);
+    assert_int_equal(p.status, 0);
+    snprintf(w->file, sizeof w->file, "%s", tarball);
+    snprintf(log, sizeof log, "%s/log", w->scratch.dir);
+    pid_t pid = start_server(w, log, "1", &port);
+    if (!pid)
+        skip(); /* no python3 */
+    snprintf(w->address, sizeof w->address, "http://127.0.0.1:%d/t.tar.gz", port);
+    w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, "tiny/base.u8bin" };
+    w->part.origins = &w->origin;
+    w->part.n_origins = 1;
+    w->env.data_path = NULL;
+    expect_tiny(w);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 #define IN_A_WORLD(test) cmocka_unit_test_setup_teardown(test, make_world, end_world)
@@ -450,6 +514,8 @@ int main(void)
         IN_A_WORLD(progress_can_stop_it),
         IN_A_WORLD(programs_are_run_without_a_shell),
         IN_A_WORLD(downloads_resume),
+        IN_A_WORLD(the_beginning_of_a_long_file_can_be_fetched),
+        IN_A_WORLD(a_member_of_an_archive_is_unpacked),
     };
     return test_run("data_fetch", tests);
 }

@@ -1,0 +1,164 @@
+/* download.c - http, https and ftp by curl, which knows proxies, certificates and resuming. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "origins.h"
+#include "process.h"
+
+/* curl's exit statuses: the server cannot resume; with --fail, an http error such as 416 for a range past the end. */
+enum { CURL_CANNOT_RESUME = 33, CURL_HTTP_ERROR = 22 };
+
+static size_t size_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) ? 0 : (size_t)st.st_size;
+}
+
+struct watch {
+    const struct delivery *d;
+    const char *path; /* that grows while the program runs, or NULL */
+};
+
+static int watch_tick(void *context)
+{
+    const struct watch *w = context;
+    const struct data_progress *progress = &w->d->env->progress;
+    if (!progress->step)
+        return 0;
+    return progress->step(progress->context, w->d->what, w->path ? size_of(w->path) : 0,
+                          w->path ? w->d->part->bytes : 0);
+}
+
+int delivery_run(const struct delivery *d, struct process *p, const char *grows, struct error *err)
+{
+    struct watch w = { d, grows };
+    p->tick = watch_tick;
+    p->context = &w;
+    if (!p->directory)
+        p->directory = d->folder;
+    return process_run(p, err);
+}
+
+static int run_curl(const struct delivery *d, const char *address, const char *to,
+                    const char *option, const char *value, struct process *p, struct error *err)
+{
+    char most[32];
+    snprintf(most, sizeof most, "%zu", d->part->first_only ? d->part->bytes : (size_t)INT64_MAX);
+    const char *argv[] = { "curl",
+                           "--fail",
+                           "--location",
+                           "--silent",
+                           "--show-error",
+                           "--proto",
+                           "=https,http,ftp",
+                           "--connect-timeout",
+                           "5",
+                           "--speed-limit",
+                           "100",
+                           "--speed-time",
+                           "60",
+                           "--retry",
+                           "2",
+                           "--max-filesize",
+                           most,
+                           "--output",
+                           to,
+                           "--url",
+                           address,
+                           option,
+                           value,
+                           NULL };
+    *p = (struct process){ .argv = argv };
+    int rc = delivery_run(d, p, to, err);
+    if (rc == ERR_NOT_FOUND) {
+        error_clear(err);
+        return fail(err, ERR_FETCH, "curl is not installed (apt-get install curl)");
+    }
+    return rc;
+}
+
+static int said_by_curl(const struct process *p, struct error *err)
+{
+    if (!p->status)
+        return OK;
+    return fail(err, ERR_FETCH, "%.200s", p->output[0] ? process_last_line(p) : "curl failed");
+}
+
+static int download_whole(const struct delivery *d, const char *address, const char *partial,
+                          struct error *err)
+{
+    const size_t had = size_of(partial);
+    struct process p;
+    int rc = run_curl(d, address, partial, had ? "--continue-at" : NULL, "-", &p, err);
+    /* A server that cannot resume, or a part as long as the file or longer, which curl calls a success: from the
+       beginning. */
+    const bool refused = p.status == CURL_CANNOT_RESUME || p.status == CURL_HTTP_ERROR;
+    if (!rc && had && (refused || (!p.status && size_of(partial) == had))) {
+        unlink(partial);
+        rc = run_curl(d, address, partial, NULL, NULL, &p, err);
+    }
+    return rc ? rc : said_by_curl(&p, err);
+}
+
+static int append(const char *to, const char *from, struct error *err)
+{
+    char bytes[65536];
+    FILE *in = fopen(from, "re"), *out = fopen(to, "ae");
+    size_t n;
+    int rc = in && out ? OK : fail_errno(err, ERR_IO, "%s: cannot open", to);
+    while (!rc && (n = fread(bytes, 1, sizeof bytes, in)))
+        if (fwrite(bytes, 1, n, out) != n)
+            rc = fail_errno(err, ERR_IO, "%s: cannot write", to);
+    if (in)
+        fclose(in);
+    if (out && fclose(out) && !rc)
+        rc = fail_errno(err, ERR_IO, "%s: cannot write", to);
+    return rc;
+}
+
+/* The first part->bytes bytes of a longer file. curl resumes whole files only, so each try asks for the range that is
+   missing and what came of it is put behind what there was. A server that ignores ranges would send more than
+   --max-filesize, and is refused. */
+static int download_first(const struct delivery *d, const char *address, const char *partial,
+                          struct error *err)
+{
+    char more[PATH_MAX + 16], range[64];
+    struct process p = { .status = 0 };
+    const size_t had = size_of(partial);
+    if (had == d->part->bytes)
+        return OK;
+    if (had > d->part->bytes)
+        return unlink(partial),
+               fail(err, ERR_FETCH, "%s was too long and is removed; fetch again", partial);
+    snprintf(more, sizeof more, "%s.more", partial);
+    unlink(more);
+    snprintf(range, sizeof range, "%zu-%zu", had, d->part->bytes - 1);
+    int rc = run_curl(d, address, more, "--range", range, &p, err);
+    struct error late = { 0 };
+    if (size_of(more) && append(partial, more, &late) && !rc)
+        rc = fail(err, late.code, "%s", late.text);
+    unlink(more);
+    if (!rc)
+        rc = said_by_curl(&p, err);
+    if (!rc && size_of(partial) != d->part->bytes)
+        rc =
+            fail(err, ERR_FETCH, "asked for %zu bytes, have %zu", d->part->bytes, size_of(partial));
+    return rc;
+}
+
+int download(const struct delivery *d, const char *address, const char *to, struct error *err)
+{
+    char partial[PATH_MAX + 8];
+    snprintf(partial, sizeof partial, "%s.part", to);
+    int rc = d->part->first_only ? download_first(d, address, partial, err)
+                                 : download_whole(d, address, partial, err);
+    if (rc)
+        return rc;
+    return rename(partial, to) ? fail_errno(err, ERR_IO, "%s: cannot rename into place", partial)
+                               : OK;
+}

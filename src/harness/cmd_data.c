@@ -22,8 +22,9 @@ static int fetch_one(struct app *app, struct catalog *catalog, const char *name,
     const char *const *names = catalog_names(catalog, &n);
     if (!entry) {
         const char *near = error_near(name, names, n);
-        return fail(error, ERR_CONFIG, "there is no dataset \"%s\"%s%s%s  (./harness list datasets)",
-                    name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        return fail(error, ERR_CONFIG,
+                    "there is no dataset \"%s\"%s%s%s  (./harness list datasets)", name,
+                    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
     const char *parts[32];
     size_t n_parts = catalog_parts(entry, parts, 32);
@@ -74,7 +75,8 @@ int command_convert(struct app *app)
     const struct data_progress progress = { stop_when_interrupted, app };
     const struct file_options by_name = { 0 };
     struct error error = { 0 };
-    if (!data_convert(app->arguments[0], &by_name, app->arguments[1], &by_name, &progress, &error)) {
+    if (!data_convert(app->arguments[0], &by_name, app->arguments[1], &by_name, &progress,
+                      &error)) {
         printf("%s\n", app->arguments[1]);
         return EXIT_OK;
     }

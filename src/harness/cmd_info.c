@@ -186,8 +186,8 @@ static void describe_nothing(const struct app *app, const struct catalog *catalo
         all[n++] = datasets[i];
     const char *near = error_near(name, all, n);
     struct error error = { 0 };
-    fail(&error, ERR_CONFIG, "there is no method and no dataset \"%s\"%s%s%s  (./harness list)", name,
-         near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    fail(&error, ERR_CONFIG, "there is no method and no dataset \"%s\"%s%s%s  (./harness list)",
+         name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     app_error(app, &error);
 }
 

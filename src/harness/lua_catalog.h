@@ -1,9 +1,14 @@
-/* lua_catalog.h - datasets/catalog.lua as C structs, and the parts of its data sets as sources.
+/* lua_catalog.h - datasets/catalog.lua as the structs of src/data/fetch.h, and the parts of its
+ * data sets as sources.
  *
- * The one part of reading data that needs Lua; src/data/fetch.h fetches, and knows nothing of it.
+ * The file returns a list of tables with the fields of struct dataset_entry; `parts` is a list of
+ * tables with those of struct dataset_part; `origins` one of struct dataset_origin's, its kind and
+ * address written as url = "...", debian = "...", npm = "..." or recipe = "...".
  */
 #ifndef DRIFTLINE_LUA_CATALOG_H
 #define DRIFTLINE_LUA_CATALOG_H
+
+#include <stdio.h>
 
 #include "core/index.h"
 #include "data/source.h"
@@ -24,11 +29,18 @@ const char *catalog_name(const struct catalog_entry *);
 enum metric catalog_metric(const struct catalog_entry *);
 const char *catalog_summary(const struct catalog_entry *); /* one line for people */
 
-/* The names of an entry's parts: "base", "query", "time" ... */
+/* What ./harness describe prints. */
+void catalog_describe(const struct catalog_entry *, FILE *);
+
+/* The names of an entry's parts that are rows: "base", "query", "time" ... */
 size_t catalog_parts(const struct catalog_entry *, const char **names, size_t room);
 /* Fetches, verifies, converts and maps a part, telling options->say how it goes. sha256: of the delivered file.
    ERR_FETCH says each source tried and why it failed. */
 int catalog_open_part(const struct catalog_entry *, const char *part, const struct run_options *,
                       struct source **, char sha256[65], struct error *);
+
+/* Fetches and verifies a part that is no rows, a runbook or a list of words; path has room for PATH_MAX. */
+int catalog_file(const struct catalog_entry *, const char *part, const struct run_options *, char *path,
+                 struct error *);
 
 #endif

@@ -1,0 +1,131 @@
+/* plan_print.c - what `./harness check` prints: operations, cells, and what they may cost. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/plan.h"
+#include "harness/table.h"
+
+/* A longer list shows its beginning and its end. */
+enum { OPS_SHOWN = 120, OPS_TAIL = 20 };
+
+static void describe_op(const struct op *op, char *text, size_t bytes)
+{
+    text[0] = '\0';
+    switch (op->kind) {
+        case OP_SEARCH: (void)snprintf(text, bytes, "k %zu%s", op->k, op->filter_bits ? ", filtered" : ""); break;
+        case OP_RANGE:
+            (void)snprintf(text, bytes, "radius %g%s", op->radius, op->filter_bits ? ", filtered" : "");
+            break;
+        case OP_INSERT:
+        case OP_DELETE:
+        case OP_UPDATE:
+            if (op->batch)
+                (void)snprintf(text, bytes, "batches of %zu", op->batch);
+            break;
+        case OP_MAINTAIN:
+            if (op->budget)
+                (void)snprintf(text, bytes, "budget %llu", (unsigned long long)op->budget);
+            break;
+        case OP_CONCURRENT:
+            (void)snprintf(text, bytes, "%zu writers, %zu readers, %g s", op->writers, op->readers, op->seconds);
+            break;
+        default: break;
+    }
+}
+
+static void print_operations(const struct op_list *list, FILE *out)
+{
+    struct table t;
+    table_init(&t, 6);
+    static const char *const header[] = { "#", "operation", "tag", "rows", "live", "" };
+    for (size_t i = 0; i < 6; i++)
+        table_add(&t, "%s", header[i]);
+    for (size_t i = 0; i < list->n; i++) {
+        const struct op *op = &list->ops[i];
+        if (list->n > OPS_SHOWN && i == OPS_SHOWN - OPS_TAIL) {
+            const size_t left_out = list->n - OPS_SHOWN;
+            table_add(&t, "...");
+            table_add(&t, "%zu more", left_out);
+            for (size_t c = 0; c < 4; c++)
+                table_add(&t, "%s", "");
+            i += left_out - 1;
+            continue;
+        }
+        char text[80];
+        describe_op(op, text, sizeof text);
+        table_add(&t, "%zu", i);
+        table_add(&t, "%s", op_name(op->kind));
+        table_add(&t, "%s", op->tag ? op->tag : "");
+        if (op->n)
+            table_add(&t, "%zu", op->n);
+        else
+            table_add(&t, "%s", "");
+        table_add(&t, "%zu", op->live_after);
+        table_add(&t, "%s", text);
+    }
+    table_print(&t, out);
+    table_free(&t);
+}
+
+/* Each build once, in the config's order: the cells of the first repeat, by number. */
+static void print_cells(const struct plan *plan, FILE *out)
+{
+    struct table t;
+    table_init(&t, 4);
+    static const char *const header[] = { "method", "gets", "points", "" };
+    for (size_t i = 0; i < 4; i++)
+        table_add(&t, "%s", header[i]);
+    for (size_t number = 0; number < plan->n; number++) {
+        const struct cell *c = NULL;
+        for (size_t i = 0; i < plan->n && !c; i++)
+            c = plan->cells[i].number == number ? &plan->cells[i] : NULL;
+        if (!c || c->repeat)
+            break;
+        char first[400], last[400];
+        plan_label(c, 0, first, sizeof first);
+        plan_label(c, c->n_points - 1, last, sizeof last);
+        table_add(&t, c->n_points > 1 ? "%s .. %s" : "%s", first, last + strlen(c->method->label));
+        table_add(&t, c->widened ? "%s (widened)" : "%s", element_name(c->element));
+        table_add(&t, "%zu", c->n_points);
+        table_add(&t, "%s", c->unsupported ? c->unsupported : "");
+    }
+    table_print(&t, out);
+    table_free(&t);
+}
+
+static void print_data(const struct op_list *list, FILE *out)
+{
+    fprintf(out, "data       %zu x %s, metric %s\n", list->dim, element_name(list->element),
+            metric_name(list->metric));
+    for (size_t i = 0; i < list->n_datasets; i++)
+        fprintf(out, "           %s (%zu rows)\n", list->datasets[i].name, list->datasets[i].source->n);
+}
+
+static void print_cost(const struct plan *plan, const struct experiment *ex, FILE *out)
+{
+    const struct op_list *list = ex->ops;
+    char distances[40], raw[40], truth[40];
+    size_t points = 0, answers = 0;
+    for (size_t i = 0; i < plan->n; i++)
+        points += plan->cells[i].n_points;
+    for (size_t i = 0; i < list->n; i++)
+        answers += list->ops[i].kind == OP_SEARCH ? list->ops[i].n * list->ops[i].k : 0;
+    number_text(plan->estimated_distances, distances, sizeof distances);
+    bytes_text((double)list->max_live * (double)element_row_bytes(list->element, list->dim), raw, sizeof raw);
+    bytes_text((double)answers * 12, truth, sizeof truth);
+    fprintf(out, "cells      %zu, with %zu points (%zu repeats x %zu seeds)\n", plan->n, points, ex->repeats,
+            ex->seeds);
+    fprintf(out, "distances  at most %s, the exact truth and a full scan at every point\n", distances);
+    fprintf(out, "memory     %s of vectors at the most live rows (%zu), %s of truth\n", raw, list->max_live, truth);
+}
+
+void plan_print(const struct plan *plan, const struct experiment *ex, FILE *out)
+{
+    fprintf(out, "%s: %s\n\n", ex->name, ex->title);
+    print_operations(ex->ops, out);
+    fputc('\n', out);
+    print_cells(plan, out);
+    fputc('\n', out);
+    print_data(ex->ops, out);
+    print_cost(plan, ex, out);
+}

@@ -158,6 +158,13 @@ static void check_limits(struct watch *w)
     }
 }
 
+static bool has_ended(const struct watch *w)
+{
+    siginfo_t info = { .si_pid = 0 };
+
+    return waitid(P_PID, (id_t)w->child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
 static void watch_child(struct watch *w)
 {
     while (w->lines >= 0 || w->errors >= 0) {
@@ -170,7 +177,7 @@ static void watch_child(struct watch *w)
             drain(w, &w->errors, take_tail);
         check_limits(w);
         /* A grandchild may hold the pipes open: the child's own end is what counts. */
-        if (n == 0 && waitpid(w->child, NULL, WNOHANG | WNOWAIT) > 0)
+        if (n == 0 && has_ended(w))
             break;
     }
 }

@@ -1,0 +1,197 @@
+/* plain.h - a small exact method for tests of the harness, whose table a test copies and takes operations from. */
+#ifndef DRIFTLINE_TEST_PLAIN_H
+#define DRIFTLINE_TEST_PLAIN_H
+
+#include "core/topk.h"
+#include "harness/exact.h"
+#include "tests/testing.h"
+
+struct plain {
+    struct index base;
+    float *rows;
+    uint64_t *ids;
+    size_t n, capacity, searches;
+};
+
+struct plain_knobs {
+    int64_t part; /* looks at every part-th row: recall falls as it grows */
+};
+
+static const struct param plain_knob_table[] = {
+    PARAM_INT(struct plain_knobs, part, 1, 1, 100, "looks at every part-th row only"), PARAM_END
+};
+
+static inline int plain_create(struct index **out, const struct index_env *env, const void *params)
+{
+    struct plain *p = mem_zalloc(env->mem, sizeof *p);
+
+    (void)params;
+    if (!p)
+        return fail(env->error, ERR_NO_MEMORY, "plain: no memory");
+    p->base.env = *env;
+    *out = &p->base;
+    return OK;
+}
+
+static inline void plain_destroy(struct index *index)
+{
+    struct plain *p = (struct plain *)index;
+
+    mem_free(p->base.env.mem, p->rows);
+    mem_free(p->base.env.mem, p->ids);
+    mem_free(p->base.env.mem, p);
+}
+
+static inline int plain_train(struct index *index, struct vectors sample)
+{
+    (void)index;
+    (void)sample;
+    return OK;
+}
+
+static inline int plain_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct plain *p = (struct plain *)index;
+    struct mem *mem = p->base.env.mem;
+    size_t old = p->capacity;
+
+    if (!mem_grow(mem, &p->ids, &old, p->n + v.n, sizeof *p->ids) ||
+        !mem_grow(mem, &p->rows, &p->capacity, p->n + v.n, v.dim * sizeof *p->rows))
+        return fail(p->base.env.error, ERR_NO_MEMORY, "plain: no memory for %zu rows", p->n + v.n);
+    memcpy(p->rows + p->n * v.dim, v.rows, v.n * v.dim * sizeof *p->rows);
+    memcpy(p->ids + p->n, ids, v.n * sizeof *ids);
+    p->n += v.n;
+    *done = v.n;
+    return OK;
+}
+
+static inline int plain_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct plain *p = (struct plain *)index;
+    const size_t dim = p->base.env.dim;
+
+    for (*done = 0; *done < n; ++*done)
+        for (size_t i = 0; i < p->n; i++)
+            if (p->ids[i] == ids[*done]) {
+                p->n--;
+                p->ids[i] = p->ids[p->n];
+                memmove(p->rows + i * dim, p->rows + p->n * dim, dim * sizeof *p->rows);
+                break;
+            }
+    return OK;
+}
+
+static inline bool lets_through(const struct id_filter *f, uint64_t id)
+{
+    return !f || (id < f->n_ids && (f->bits[id / 64] >> id % 64 & 1));
+}
+
+static inline int plain_search(struct index *index, const struct search_request *q, struct search_result *out)
+{
+    struct plain *p = (struct plain *)index;
+    const size_t part = (size_t)((const struct plain_knobs *)q->knobs)->part;
+
+    for (size_t i = 0; i < q->queries.n; i++) {
+        struct topk top = topk_begin(q->k, out->distances + i * q->k, out->ids + i * q->k);
+
+        for (size_t j = 0; j < p->n; j += part)
+            if (lets_through(q->filter, p->ids[j]))
+                topk_push(&top,
+                          (float)exact_distance(p->base.env.metric, ELEMENT_F32,
+                                                (const float *)q->queries.rows + i * q->queries.dim,
+                                                p->rows + j * q->queries.dim, q->queries.dim),
+                          p->ids[j]);
+        topk_sort(&top);
+        out->work.distances += (double)(p->n / part);
+    }
+    out->work.estimates = NAN;
+    p->searches += q->queries.n;
+    return OK;
+}
+
+static inline int plain_range(struct index *index, const struct range_request *q, struct range_result *out)
+{
+    struct plain *p = (struct plain *)index;
+
+    for (size_t i = 0; i < q->queries.n; i++)
+        for (size_t j = 0; j < p->n; j++) {
+            const float d = (float)exact_distance(p->base.env.metric, ELEMENT_F32,
+                                                  (const float *)q->queries.rows + i * q->queries.dim,
+                                                  p->rows + j * q->queries.dim, q->queries.dim);
+            if ((double)d <= q->radius && lets_through(q->filter, p->ids[j]))
+                out->found(out->to, i, p->ids[j], d);
+        }
+    return OK;
+}
+
+static inline int plain_memory(const struct index *index, struct memory_use *use)
+{
+    const struct plain *p = (const struct plain *)index;
+
+    use->vectors = p->n * p->base.env.dim * sizeof *p->rows;
+    use->ids = p->n * sizeof *p->ids;
+    return OK;
+}
+
+static inline int plain_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct plain *p = (const struct plain *)index;
+
+    sink->value(sink->to, "searches", (double)p->searches);
+    for (size_t i = 0; i < 3; i++)
+        sink->cell(sink->to, "clusters", i, "live", (double)(p->n + i));
+    return OK;
+}
+
+static inline int plain_save(struct index *index, const char *dir)
+{
+    struct plain *p = (struct plain *)index;
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof path, "%s/plain", dir);
+    FILE *f = fopen(path, "wb");
+    if (!f)
+        return fail_errno(p->base.env.error, ERR_IO, "%s", path);
+    fwrite(&p->n, sizeof p->n, 1, f);
+    fwrite(p->ids, sizeof *p->ids, p->n, f);
+    fwrite(p->rows, sizeof *p->rows * p->base.env.dim, p->n, f);
+    return fclose(f) == 0 ? OK : fail_errno(p->base.env.error, ERR_IO, "%s", path);
+}
+
+static inline int plain_load(struct index **out, const struct index_env *env, const char *dir)
+{
+    char path[PATH_MAX];
+    size_t n = 0, done;
+    int rc;
+
+    snprintf(path, sizeof path, "%s/plain", dir);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fread(&n, sizeof n, 1, f), 1);
+    uint64_t *ids = malloc(n * sizeof *ids);
+    float *rows = malloc(n * env->dim * sizeof *rows);
+    assert_int_equal(fread(ids, sizeof *ids, n, f), n);
+    assert_int_equal(fread(rows, sizeof *rows * env->dim, n, f), n);
+    fclose(f);
+    rc = plain_create(out, env, NULL);
+    if (rc == OK)
+        rc = plain_insert(*out, (struct vectors){ rows, n, env->dim, ELEMENT_F32 }, ids, &done);
+    free(ids);
+    free(rows);
+    return rc;
+}
+
+static const struct index_space plain_spaces[] = {
+    { ELEMENT_F32, METRIC_L2SQ }, { ELEMENT_F32, METRIC_COS }, INDEX_SPACES_END
+};
+
+static const struct index_ops plain_ops = {
+    .abi = INDEX_ABI, .name = "plain", .summary = "exact scan", .source = "this test",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH, .spaces = plain_spaces,
+    .knobs = plain_knob_table, .knobs_bytes = sizeof(struct plain_knobs),
+    .create = plain_create, .destroy = plain_destroy, .train = plain_train, .insert = plain_insert,
+    .remove = plain_remove, .search = plain_search, .range = plain_range, .save = plain_save,
+    .load = plain_load, .stats = plain_stats, .memory = plain_memory,
+};
+
+#endif

@@ -85,17 +85,20 @@ struct divf_hit { /* an answer of a range search */
 /* What one thread of a search needs. */
 struct divf_scratch {
     struct divf_scratch *next;
-    float *list_distances; /* lists_capacity */
-    float *probe_distances;
+    float *distances; /* of a piece of a list */
+    /* One query: room for lists_capacity lists. */
+    float *list_distances, *probe_distances;
     uint64_t *probes;
     uint32_t *positions;
+    uint8_t *probed; /* a range search's lists are 1 */
     size_t lists_capacity;
-    float *distances; /* of a piece */
-    uint32_t *seen;   /* soft_k > 1: slot -> epoch of the query that took it */
-    size_t seen_capacity;
-    uint32_t epoch;
-    struct divf_hit *hits; /* range answers of one query */
+    struct divf_hit *hits; /* its answers */
     size_t n_hits, hits_capacity;
+    /* A group of queries (many.c). */
+    uint32_t *group_probes, *group_queries; /* nprobe a query, group_capacity in all */
+    uint32_t *group_start;                  /* one a list */
+    size_t group_capacity, group_lists;
+    struct nearest *nearest;
 };
 
 struct divf_counters {

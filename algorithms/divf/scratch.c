@@ -1,19 +1,26 @@
 /* scratch.c - a list of idle search scratch, so that a search allocates nothing once warm. */
 #include "algorithms/divf/scratch.h"
 
-#include <string.h>
-
 #include "src/core/mem.h"
 
-static void scratch_destroy(struct mem *mem, struct divf_scratch *s)
+static void free_lists(struct mem *mem, struct divf_scratch *s)
 {
     mem_free(mem, s->list_distances);
     mem_free(mem, s->probe_distances);
     mem_free(mem, s->probes);
     mem_free(mem, s->positions);
+    mem_free(mem, s->probed);
+}
+
+static void scratch_destroy(struct mem *mem, struct divf_scratch *s)
+{
+    free_lists(mem, s);
     mem_free(mem, s->distances);
-    mem_free(mem, s->seen);
     mem_free(mem, s->hits);
+    mem_free(mem, s->group_probes);
+    mem_free(mem, s->group_queries);
+    mem_free(mem, s->group_start);
+    nearest_destroy(mem, s->nearest);
     mem_free(mem, s);
 }
 
@@ -22,43 +29,56 @@ static bool fit_lists(struct mem *mem, struct divf_scratch *s, size_t lists)
     if (lists <= s->lists_capacity)
         return true;
     lists += lists / 8;
-    size_t positions = lists < PIECE_ROWS ? PIECE_ROWS : lists;
-    float *list_distances = mem_array(mem, lists, sizeof *list_distances);
-    float *probe_distances = mem_array(mem, lists, sizeof *probe_distances);
-    uint64_t *probes = mem_array(mem, lists, sizeof *probes);
-    uint32_t *places = mem_array(mem, positions, sizeof *places);
-    if (!list_distances || !probe_distances || !probes || !places) {
-        mem_free(mem, list_distances);
-        mem_free(mem, probe_distances);
-        mem_free(mem, probes);
-        mem_free(mem, places);
+    struct divf_scratch t = { .lists_capacity = lists };
+    t.list_distances = mem_array(mem, lists, sizeof *t.list_distances);
+    t.probe_distances = mem_array(mem, lists, sizeof *t.probe_distances);
+    t.probes = mem_array(mem, lists, sizeof *t.probes);
+    t.positions = mem_array(mem, lists < PIECE_ROWS ? PIECE_ROWS : lists, sizeof *t.positions);
+    t.probed = mem_zalloc(mem, lists * sizeof *t.probed);
+    if (!t.list_distances || !t.probe_distances || !t.probes || !t.positions || !t.probed) {
+        free_lists(mem, &t);
         return false;
     }
-    mem_free(mem, s->list_distances);
-    mem_free(mem, s->probe_distances);
-    mem_free(mem, s->probes);
-    mem_free(mem, s->positions);
-    s->list_distances = list_distances;
-    s->probe_distances = probe_distances;
-    s->probes = probes;
-    s->positions = places;
+    free_lists(mem, s);
+    s->list_distances = t.list_distances;
+    s->probe_distances = t.probe_distances;
+    s->probes = t.probes;
+    s->positions = t.positions;
+    s->probed = t.probed;
     s->lists_capacity = lists;
     return true;
 }
 
-static bool fit_seen(struct mem *mem, struct divf_scratch *s, size_t slots)
+static bool fit_array(struct mem *mem, uint32_t **array, size_t n)
 {
-    if (slots <= s->seen_capacity)
-        return true;
-    slots += slots / 8;
-    uint32_t *seen = mem_zalloc(mem, slots * sizeof *seen);
-    if (!seen)
+    uint32_t *more = mem_array(mem, n, sizeof *more);
+    if (!more)
         return false;
-    mem_free(mem, s->seen);
-    s->seen = seen;
-    s->seen_capacity = slots;
-    s->epoch = 0;
+    mem_free(mem, *array);
+    *array = more;
     return true;
+}
+
+bool divf_scratch_fit_group(struct divf *d, struct divf_scratch *s, size_t n, size_t nprobe,
+                            size_t product)
+{
+    struct mem *mem = d->base.env.mem;
+    size_t pairs = n * nprobe, lists = d->lists.n + 2;
+    if (pairs > s->group_capacity) {
+        s->group_capacity = 0;
+        if (!fit_array(mem, &s->group_probes, pairs) || !fit_array(mem, &s->group_queries, pairs))
+            return false;
+        s->group_capacity = pairs;
+    }
+    if (lists > s->group_lists) {
+        s->group_lists = 0;
+        if (!fit_array(mem, &s->group_start, lists + lists / 8))
+            return false;
+        s->group_lists = lists + lists / 8;
+    }
+    if (product > 0 && !s->nearest)
+        s->nearest = nearest_create(mem, product);
+    return product == 0 || s->nearest;
 }
 
 struct divf_scratch *divf_scratch_take(struct divf *d)
@@ -76,8 +96,7 @@ struct divf_scratch *divf_scratch_take(struct divf *d)
         return NULL;
     if (!s->distances)
         s->distances = mem_array(mem, PIECE_ROWS, sizeof *s->distances);
-    if (s->distances && fit_lists(mem, s, d->lists.n) &&
-        (d->params.soft_k == 1 || fit_seen(mem, s, d->slots.n)))
+    if (s->distances && fit_lists(mem, s, d->lists.n))
         return s;
     scratch_destroy(mem, s);
     return NULL;
@@ -104,20 +123,11 @@ uint64_t divf_scratch_bytes(const struct divf *d)
 {
     uint64_t bytes = 0;
     for (const struct divf_scratch *s = d->scratch; s; s = s->next)
-        bytes += sizeof *s +
-                 s->lists_capacity * (2 * sizeof(float) + sizeof(uint64_t) + sizeof(uint32_t)) +
-                 PIECE_ROWS * sizeof(float) + s->seen_capacity * sizeof(uint32_t) +
-                 s->hits_capacity * sizeof(struct divf_hit);
+        bytes += sizeof *s + PIECE_ROWS * sizeof *s->distances +
+                 s->lists_capacity * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions +
+                                      sizeof *s->probed) +
+                 s->hits_capacity * sizeof *s->hits +
+                 (2 * s->group_capacity + s->group_lists) * sizeof *s->group_probes +
+                 (s->nearest ? nearest_bytes(s->nearest) : 0);
     return bytes;
-}
-
-void divf_scratch_next_query(struct divf_scratch *s)
-{
-    s->n_hits = 0;
-    if (++s->epoch != 0)
-        return;
-    /* 2^32 queries on: old epochs would look new. */
-    if (s->seen)
-        memset(s->seen, 0, s->seen_capacity * sizeof *s->seen);
-    s->epoch = 1;
 }

@@ -306,7 +306,7 @@ static bool from_cache(struct inquiry *w, struct question *q, const struct op *o
 
     if (!w->cache_dir || question_begin(w, &read, op) != OK)
         return false;
-    const bool found = cache_load(w->cache_dir, key, w->ids, w->n_ids, read.known, read.n_queries,
+    const bool found = truth_load(w->cache_dir, key, w->ids, w->n_ids, read.known, read.n_queries,
                                   range ? SIZE_MAX : op->k, &note);
     add_note(w->oracle, &note);
     if (!found) {
@@ -345,7 +345,7 @@ static int compute(struct inquiry *w, struct question *q, const struct op *op, X
     if (rc == OK && w->cache_dir) {
         struct error note = { 0 };
 
-        cache_store(w->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
+        truth_store(w->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
                     op->kind == OP_RANGE ? SIZE_MAX : op->k, &note);
         add_note(w->oracle, &note);
     }

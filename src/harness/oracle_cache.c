@@ -94,7 +94,7 @@ static bool take_entries(const uint64_t *words, const uint64_t *ids, struct neig
     return true;
 }
 
-bool cache_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
+bool truth_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
                 struct neighbours *known, size_t n_queries, size_t most, struct error *note)
 {
     char path[PATH_MAX];
@@ -137,7 +137,7 @@ static size_t first_of(size_t n, size_t most)
     return n < most ? n : most;
 }
 
-void cache_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
+void truth_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
                  const struct neighbours *known, size_t n_queries, size_t most, struct error *note)
 {
     char path[PATH_MAX];

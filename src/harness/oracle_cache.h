@@ -17,11 +17,11 @@
 
 /* Reads the truth of n_queries queries into known[] (horizons untouched): items by id of ids[0 .. n-1], the live ids.
    false: not there, or damaged, in which case a sentence is in `note` (else it is empty). */
-bool cache_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
+bool truth_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
                 struct neighbours *known, size_t n_queries, size_t most, struct error *note);
 /* Writes the first `most` of each query, through a temporary file and a rename. A cache that cannot be written
    is no failure: the reason is in `note`. */
-void cache_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
+void truth_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
                  const struct neighbours *known, size_t n_queries, size_t most, struct error *note);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -140,6 +141,25 @@ int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells,
         (strcmp(status, "ok") == 0 || strcmp(status, "unsupported") == 0))
         *cells = json_incref(stored);
     json_decref(file);
+    return OK;
+}
+
+int result_all_stored(const char *dir, json_t **cells, struct error *err)
+{
+    glob_t found;
+    char pattern[PATH_MAX];
+
+    if (snprintf(pattern, sizeof pattern, "%s/cells/*.json", dir) >= (int)sizeof pattern)
+        return fail(err, ERR_ARGUMENT, "the path %s is too long", dir);
+    *cells = json_array();
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return OK;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        json_t *file = json_load_file(found.gl_pathv[i], 0, NULL);
+        json_array_extend(*cells, json_object_get(file, "cells"));
+        json_decref(file);
+    }
+    globfree(&found);
     return OK;
 }
 

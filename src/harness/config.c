@@ -109,7 +109,8 @@ static int load(struct experiment *ex, struct run_options *options, const struct
     if (!rc)
         rc = sha256_block(s->files[0].text, s->files[0].bytes, ex->config_sha256, err);
     if (!rc && !s->experiment_line)
-        rc = fail(err, ERR_CONFIG, "%s:1: the config never calls experiment { ... }", ex->config_path);
+        rc = fail(err, ERR_CONFIG, "%s:1: the config never calls experiment { ... }",
+                  ex->config_path);
     if (!rc)
         rc = run_workload(s, err);
     if (!rc)
@@ -127,8 +128,9 @@ int experiment_load(struct experiment **out, const char *path, struct run_option
     ex->config_path = strdup(path);
     ex->overrides = json_object();
     ex->figures = json_array();
-    int rc = ex->config_path && ex->overrides && ex->figures ? load(ex, options, registry, err)
-                                                            : fail(err, ERR_NO_MEMORY, "out of memory");
+    int rc = ex->config_path && ex->overrides && ex->figures
+                 ? load(ex, options, registry, err)
+                 : fail(err, ERR_NO_MEMORY, "out of memory");
     if (rc) {
         experiment_free(ex);
         return rc;

@@ -36,7 +36,8 @@ struct catalog {
 
 /* 1. Reading fields: raw, of the table on top of the stack */
 
-static _Noreturn void refuse(lua_State *L, const struct catalog *c, const char *key, const char *why)
+static _Noreturn void refuse(lua_State *L, const struct catalog *c, const char *key,
+                             const char *why)
 {
     luaL_error(L, "data set \"%s\": \"%s\" %s", c->where, key, why);
     abort(); /* luaL_error() does not return, but is not declared so */
@@ -79,7 +80,8 @@ static void only_fields(lua_State *L, const struct catalog *c, const char *const
         if (!known) {
             const char *near = error_near(lua_tostring(L, -2), keys, n);
             refuse(L, c, lua_tostring(L, -2),
-                   lua_pushfstring(L, "is no field of a catalog%s%s", near ? "; did you mean " : "", near ? near : ""));
+                   lua_pushfstring(L, "is no field of a catalog%s%s", near ? "; did you mean " : "",
+                                   near ? near : ""));
         }
     }
 }
@@ -110,8 +112,11 @@ static void push_item(lua_State *L, const struct catalog *c, const char *key, si
 
 static void read_origin(lua_State *L, const struct catalog *c, struct dataset_origin *o)
 {
-    static const char *const kinds[] = { "url", "debian", "npm", "recipe" }; /* as enum origin_kind */
-    static const char *const keys[] = { "url", "debian", "npm", "recipe", "version", "member", NULL };
+    static const char *const kinds[] = { "url", "debian", "npm",
+                                         "recipe" }; /* as enum origin_kind */
+    static const char *const keys[] = {
+        "url", "debian", "npm", "recipe", "version", "member", NULL
+    };
     only_fields(L, c, keys);
     int given = 0;
     for (int i = 0; i < 4; i++) {
@@ -230,7 +235,8 @@ static int load_catalog(lua_State *L)
 int catalog_open(struct catalog **out, const struct run_options *options, struct error *err)
 {
     char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%s/datasets/catalog.lua", options->root ? options->root : ".");
+    (void)snprintf(path, sizeof path, "%s/datasets/catalog.lua",
+                   options->root ? options->root : ".");
     struct catalog *c = *out = calloc(1, sizeof *c);
     if (c)
         c->L = luaL_newstate();
@@ -320,15 +326,16 @@ static void describe_part(const struct dataset_part *p, FILE *out)
     fputc('\n', out);
     for (size_t i = 0; i < p->n_origins; i++)
         fprintf(out, "           from %s%s%s%s\n", kinds[p->origins[i].kind], p->origins[i].address,
-                p->origins[i].version ? "@" : "", p->origins[i].version ? p->origins[i].version : "");
+                p->origins[i].version ? "@" : "",
+                p->origins[i].version ? p->origins[i].version : "");
 }
 
 void catalog_describe(const struct catalog_entry *e, FILE *out)
 {
     const struct dataset_entry *d = &e->entry;
     fprintf(out, "%s: %s\n", d->name, d->about);
-    fprintf(out, "  %zu rows x %zu %s, metric %s\n  licence: %s\n", d->rows, d->dim, d->element ? d->element : "",
-            d->metric, d->licence);
+    fprintf(out, "  %zu rows x %zu %s, metric %s\n  licence: %s\n", d->rows, d->dim,
+            d->element ? d->element : "", d->metric, d->licence);
     if (d->note)
         fprintf(out, "  note: %s\n", d->note);
     fprintf(out, "parts, each looked for under DRIFTLINE_DATA first:\n");
@@ -345,7 +352,8 @@ static int say_progress(void *context, const char *what, size_t done, size_t tot
     if (!o->say)
         return 0;
     if (total)
-        (void)snprintf(line, sizeof line, "%s: %.1f of %.1f MB", what, 1e-6 * (double)done, 1e-6 * (double)total);
+        (void)snprintf(line, sizeof line, "%s: %.1f of %.1f MB", what, 1e-6 * (double)done,
+                       1e-6 * (double)total);
     else
         (void)snprintf(line, sizeof line, "%s: %.1f MB", what, 1e-6 * (double)done);
     return o->say(o->say_to, line);
@@ -373,8 +381,8 @@ int catalog_open_part(const struct catalog_entry *e, const char *part, const str
     return fetch_part(&e->entry, part, &env, source, err);
 }
 
-int catalog_file(const struct catalog_entry *e, const char *part, const struct run_options *o, char *path,
-                 struct error *err)
+int catalog_file(const struct catalog_entry *e, const char *part, const struct run_options *o,
+                 char *path, struct error *err)
 {
     char recipe_dir[PATH_MAX];
     const struct fetch_env env = env_of(o, recipe_dir);

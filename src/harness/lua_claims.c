@@ -106,20 +106,24 @@ void lua_paper_read(lua_State *L, const struct fields *experiment)
         return;
     }
     if (!lua_istable(L, -1))
-        fields_fail(experiment, "paper", ERR_CONFIG, "\"paper\" must be { [\"LABEL\"] = { [\"METRIC/TAG\"] = number } }");
-    const struct fields labels = { L, lua_gettop(L), "paper", experiment->call, experiment->depth + 1 };
+        fields_fail(experiment, "paper", ERR_CONFIG,
+                    "\"paper\" must be { [\"LABEL\"] = { [\"METRIC/TAG\"] = number } }");
+    const struct fields labels = { L, lua_gettop(L), "paper", experiment->call,
+                                   experiment->depth + 1 };
     size_t n_labels, n_metrics;
     const char **names = fields_names(&labels, &n_labels);
     for (size_t i = 0; i < n_labels; i++) {
         const struct place at = script_key_place(L, labels.call, labels.depth, names[i]);
         check_label(L, at, "paper", names[i]);
         if (fields_push(&labels, names[i]) != LUA_TTABLE)
-            script_fail_at(L, at, ERR_CONFIG, "paper: \"%.60s\" must be { [\"METRIC/TAG\"] = number }", names[i]);
+            script_fail_at(L, at, ERR_CONFIG,
+                           "paper: \"%.60s\" must be { [\"METRIC/TAG\"] = number }", names[i]);
         const struct fields metrics = { L, lua_gettop(L), "paper", at, 0 };
         const char **keys = fields_names(&metrics, &n_metrics);
         for (size_t j = 0; j < n_metrics; j++) {
             check_metric(L, at, "paper", keys[j]);
-            add_paper(L, names[i], keys[j], fields_real(&metrics, keys[j], 0, -1e300, 1e300), at.line);
+            add_paper(L, names[i], keys[j], fields_real(&metrics, keys[j], 0, -1e300, 1e300),
+                      at.line);
         }
         lua_pop(L, 2);
     }
@@ -138,17 +142,21 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
     }
     const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
     static const char *const no_keys[] = { NULL };
-    const struct fields list = { L, lua_gettop(L), "claims", experiment->call, experiment->depth + 1 };
+    const struct fields list = { L, lua_gettop(L), "claims", experiment->call,
+                                 experiment->depth + 1 };
     if (!n)
-        fields_fail(experiment, "claims", ERR_CONFIG, "\"claims\" must be a list of { \"text\", function(r) ... end }");
+        fields_fail(experiment, "claims", ERR_CONFIG,
+                    "\"claims\" must be a list of { \"text\", function(r) ... end }");
     fields_only(&list, no_keys, n);
     ex->claims = calloc(n, sizeof *ex->claims);
     if (!ex->claims)
         script_fail(L, ERR_NO_MEMORY, "out of memory");
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, list.at, (lua_Integer)i);
-        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING || lua_rawgeti(L, -2, 2) != LUA_TFUNCTION)
-            fields_fail(experiment, "claims", ERR_CONFIG, "claim %zu must be { \"text\", function(r) ... end }", i);
+        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING ||
+            lua_rawgeti(L, -2, 2) != LUA_TFUNCTION)
+            fields_fail(experiment, "claims", ERR_CONFIG,
+                        "claim %zu must be { \"text\", function(r) ... end }", i);
         lua_Debug ar;
         lua_pushvalue(L, -1);
         lua_getinfo(L, ">S", &ar);
@@ -177,14 +185,17 @@ static int ask_result(lua_State *L)
 {
     const struct asking *a = lua_touserdata(L, lua_upvalueindex(1));
     if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
-        script_fail(L, ERR_CONFIG, "r(label, metric) takes two texts, as in r(\"flat\", \"recall@10/search\")");
+        script_fail(L, ERR_CONFIG,
+                    "r(label, metric) takes two texts, as in r(\"flat\", \"recall@10/search\")");
     const char *label = lua_tostring(L, 1), *metric = lua_tostring(L, 2);
     const double value = a->lookup(a->from, label, metric);
     if (isnan(value)) {
         check_label(L, script_place(L), "r", label);
         check_metric(L, script_place(L), "r", metric);
-        script_fail(L, ERR_NOT_FOUND, "r: no such result: \"%s\" of \"%s\" (not measured, failed, or another point or tag)",
-                    metric, label);
+        script_fail(
+            L, ERR_NOT_FOUND,
+            "r: no such result: \"%s\" of \"%s\" (not measured, failed, or another point or tag)",
+            metric, label);
     }
     char key[600];
     (void)snprintf(key, sizeof key, "%s %s", label, metric);
@@ -206,19 +217,20 @@ static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct as
         if (lua_isboolean(s->L, -1))
             holds = json_boolean(lua_toboolean(s->L, -1));
         else
-            fail(&err, ERR_CONFIG, "%s:%d: a claim's function must return true or false, not %s", ex->config_path,
-                 c->line, luaL_typename(s->L, -1));
+            fail(&err, ERR_CONFIG, "%s:%d: a claim's function must return true or false, not %s",
+                 ex->config_path, c->line, luaL_typename(s->L, -1));
         lua_pop(s->L, 1);
     }
-    json_t *claim = json_pack("{s:s, s:o, s:o}", "text", c->text, "holds", holds, "values", a->values);
+    json_t *claim =
+        json_pack("{s:s, s:o, s:o}", "text", c->text, "holds", holds, "values", a->values);
     if (claim && err.code)
         json_object_set_new(claim, "error", json_string(err.text));
     return claim;
 }
 
 int experiment_claims(struct experiment *ex,
-                      double (*lookup)(void *from, const char *label, const char *metric), void *from,
-                      json_t **out, struct error *err)
+                      double (*lookup)(void *from, const char *label, const char *metric),
+                      void *from, json_t **out, struct error *err)
 {
     struct asking a = { lookup, from, NULL };
     *out = json_array();
@@ -233,7 +245,8 @@ int experiment_claims(struct experiment *ex,
 /* An axis is a metric, an option of a method, or one of what every step has. */
 static void check_axis(const struct fields *f, const char *key, const char *name)
 {
-    static const char *const own[] = { "label", "tag", "point", "method", "index", "live", "radius", "repeat" };
+    static const char *const own[] = { "label", "tag",  "point",  "method",
+                                       "index", "live", "radius", "repeat" };
     const struct experiment *ex = script_of(f->L)->experiment;
     const char *names[NAMES_MAX];
     size_t n = metric_names(names);
@@ -265,7 +278,8 @@ static void read_texts(const struct fields *f, const char *key, json_t *to, bool
             lua_rawgeti(L, -1, (lua_Integer)i + 1);
         json_t *text = lua_type(L, -1) == LUA_TSTRING ? json_string(lua_tostring(L, -1)) : NULL;
         if (!text)
-            fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a text or a list of texts, not %s", key, value_shown(L, -1));
+            fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a text or a list of texts, not %s", key,
+                        value_shown(L, -1));
         json_array_append_new(list, text);
         if (axis)
             check_axis(f, key, json_string_value(text));
@@ -282,7 +296,8 @@ static void read_where(const struct fields *f, json_t *figure)
     static const char *const keys[] = { "label", "method", "point", "tag", NULL };
     lua_State *L = f->L;
     if (fields_push(f, "where") != LUA_TTABLE)
-        fields_fail(f, "where", ERR_CONFIG, "\"where\" must be a table, as in where = { tag = \"drift\" }, not %s",
+        fields_fail(f, "where", ERR_CONFIG,
+                    "\"where\" must be a table, as in where = { tag = \"drift\" }, not %s",
                     value_shown(L, -1));
     const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
     fields_only(&sub, keys, 0);
@@ -323,16 +338,19 @@ void lua_figures_read(lua_State *L, const struct fields *experiment)
     struct experiment *ex = script_of(L)->experiment;
     const int top = lua_gettop(L);
     if (fields_push(experiment, "figures") != LUA_TNIL && !lua_istable(L, -1))
-        fields_fail(experiment, "figures", ERR_CONFIG, "\"figures\" must be a list of { KIND, x = ..., y = ... }, not %s",
+        fields_fail(experiment, "figures", ERR_CONFIG,
+                    "\"figures\" must be a list of { KIND, x = ..., y = ... }, not %s",
                     value_shown(L, -1));
     const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
     static const char *const no_keys[] = { NULL };
-    const struct fields list = { L, lua_gettop(L), "figures", experiment->call, experiment->depth + 1 };
+    const struct fields list = { L, lua_gettop(L), "figures", experiment->call,
+                                 experiment->depth + 1 };
     if (n)
         fields_only(&list, no_keys, n);
     for (size_t i = 1; i <= n; i++) {
         if (lua_rawgeti(L, list.at, (lua_Integer)i) != LUA_TTABLE)
-            fields_fail(experiment, "figures", ERR_CONFIG, "figure %zu must be { KIND, x = ..., y = ... }, not %s", i,
+            fields_fail(experiment, "figures", ERR_CONFIG,
+                        "figure %zu must be { KIND, x = ..., y = ... }, not %s", i,
                         value_shown(L, -1));
         char what[40];
         (void)snprintf(what, sizeof what, "figure %zu", i);
@@ -347,15 +365,17 @@ void lua_figures_read(lua_State *L, const struct fields *experiment)
 
 /* 5. Names that only the recorded workload can confirm */
 
-static int unknown_tag(const struct experiment *ex, int line, const char *what, const char *tag, struct error *err)
+static int unknown_tag(const struct experiment *ex, int line, const char *what, const char *tag,
+                       struct error *err)
 {
     const char *names[NAMES_MAX];
     const size_t n = workload_tags(ex, names);
     if (one_of(tag, names, n))
         return OK;
     const char *near = error_near(tag, names, n);
-    return fail(err, ERR_CONFIG, "%s:%d: %s: no operation of the workload has the tag \"%s\"%s%s%s", ex->config_path,
-                line, what, tag, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return fail(err, ERR_CONFIG, "%s:%d: %s: no operation of the workload has the tag \"%s\"%s%s%s",
+                ex->config_path, line, what, tag, near ? "; did you mean \"" : "", near ? near : "",
+                near ? "\"?" : "");
 }
 
 static int check_where_tags(struct script *s, struct error *err)
@@ -367,9 +387,8 @@ static int check_where_tags(struct script *s, struct error *err)
         json_t *tags = json_object_get(json_object_get(figure, "where"), "tag");
         json_t *list = json_is_array(tags) ? json_incref(tags) : json_pack("[O*]", tags);
         int rc = OK;
-        json_array_foreach(list, j, tag)
-            if (!rc)
-                rc = unknown_tag(s->experiment, s->experiment_line, "figures", json_string_value(tag), err);
+        json_array_foreach(list, j, tag) if (!rc) rc =
+            unknown_tag(s->experiment, s->experiment_line, "figures", json_string_value(tag), err);
         json_decref(list);
         if (rc)
             return rc;

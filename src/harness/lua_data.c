@@ -287,6 +287,8 @@ static int lua_synthetic(lua_State *L)
     struct synthetic_params params = { 0 };
     param_defaults(synthetic_table(kind), &params);
     set_synthetic(&f, kind, &params);
+    if (!fields_has(&f, "latent") && params.latent > params.dim)
+        params.latent = params.dim; /* its default is for wider data */
     const uint64_t seed = fields_count(&f, "seed", 1, 0, INT64_MAX);
     const bool codes = kind == SYNTHETIC_UNIFORM || kind == SYNTHETIC_CODES;
     const int metric = fields_choice(&f, "metric",
@@ -324,7 +326,10 @@ static struct source *fresh_points(lua_State *L, struct data_set *set, size_t n,
     struct error err = { 0 };
     if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, &err))
         script_raise(L, script_place(L), "queries", &err);
-    keep_source(L, source, set->name, "query", "");
+    char label[80] = "query";
+    if (at >= 0)
+        (void)snprintf(label, sizeof label, "query at %.6g", at);
+    keep_source(L, source, set->name, label, "");
     add_part(L, set, part, source);
     return source;
 }

@@ -9,8 +9,9 @@
 
 enum { METHODS_MAX = 1000, NAME_BYTES_MAX = 100 };
 
-static const char *const scalar_keys[] = { "k",      "memory_limit", "metric",  "name",  "repeats", "seed",
-                                           "seeds",  "threads",      "timeout", "title", "warmup",  NULL };
+static const char *const scalar_keys[] = { "k",       "memory_limit", "metric", "name",
+                                           "repeats", "seed",         "seeds",  "threads",
+                                           "timeout", "title",        "warmup", NULL };
 
 /* --set */
 
@@ -65,10 +66,13 @@ static int lua_option(lua_State *L)
     const char *name = lua_tostring(L, 1);
     const int type = lua_type(L, 2);
     if (type != LUA_TNUMBER && type != LUA_TSTRING && type != LUA_TBOOLEAN)
-        script_fail(L, ERR_CONFIG, "option \"%s\": its default must be a number, a text, true or false, not %s", name,
-                    value_shown(L, 2));
+        script_fail(L, ERR_CONFIG,
+                    "option \"%s\": its default must be a number, a text, true or false, not %s",
+                    name, value_shown(L, 2));
     if (is_scalar(name) || strchr(name, '.'))
-        script_fail(L, ERR_CONFIG, "option \"%s\": that name is taken by --set %s=... of every experiment", name, name);
+        script_fail(L, ERR_CONFIG,
+                    "option \"%s\": that name is taken by --set %s=... of every experiment", name,
+                    name);
     char **more = realloc(s->option_names, (s->n_options + 1) * sizeof *more);
     if (!more || !(s->option_names = more, more[s->n_options] = strdup(name)))
         script_fail(L, ERR_NO_MEMORY, "out of memory");
@@ -84,8 +88,8 @@ static int lua_option(lua_State *L)
         else
             push_typed(L, set->value);
         if (lua_type(L, -1) != type)
-            script_fail(L, ERR_CONFIG, "--set %s=%s: option \"%s\" is a %s, such as %s", name, set->value, name,
-                        lua_typename(L, type), value_shown(L, 2));
+            script_fail(L, ERR_CONFIG, "--set %s=%s: option \"%s\" is a %s, such as %s", name,
+                        set->value, name, lua_typename(L, type), value_shown(L, 2));
         note_override(s, set);
     }
     return 1;
@@ -116,7 +120,8 @@ int script_check_sets(struct script *s, struct error *err)
         }
         const char *near = error_near(set->key, names, n);
         return fail(err, ERR_CONFIG,
-                    "%s:%d: --set %s=%s: no experiment key, option() or METHOD.parameter of this config is called so%s%s%s",
+                    "%s:%d: --set %s=%s: no experiment key, option() or METHOD.parameter of this "
+                    "config is called so%s%s%s",
                     s->experiment->config_path, s->experiment_line, set->key, set->value,
                     near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
     }
@@ -145,9 +150,11 @@ static void read_name(const struct fields *f, struct experiment *ex)
     char own[NAME_BYTES_MAX + 1];
     (void)snprintf(own, sizeof own, "%.*s", (int)strcspn(base, "."), base);
     const char *name = fields_text(f, "name", own);
-    const size_t letters = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
+    const size_t letters =
+        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
     if (!*name || *name == '.' || name[letters] || letters > NAME_BYTES_MAX)
-        fields_fail(f, "name", ERR_CONFIG, "\"name\" becomes a folder: letters, digits, _ - and . only, not \"%.60s\"",
+        fields_fail(f, "name", ERR_CONFIG,
+                    "\"name\" becomes a folder: letters, digits, _ - and . only, not \"%.60s\"",
                     name);
     ex->name = copy_text(f->L, name);
     const char *title = fields_text(f, "title", name);
@@ -169,7 +176,8 @@ static uint64_t read_bytes(const struct fields *f, const char *key)
         for (const char *u = units; unit && u <= unit; u++)
             bytes *= 1024;
         if (!(bytes >= 1 && bytes < 1e18) || (*end && (!unit || end[1])))
-            fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a number of bytes or a text such as \"4G\", not %s", key,
+            fields_fail(f, key, ERR_CONFIG,
+                        "\"%s\" must be a number of bytes or a text such as \"4G\", not %s", key,
                         value_shown(f->L, -1));
         lua_pop(f->L, 1);
         return (uint64_t)bytes;
@@ -210,14 +218,17 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
         recorder_set_metric(s->recorder, (enum metric)metric);
 }
 
-static void check_label(const struct fields *f, const struct experiment *ex, const struct method_spec *m)
+static void check_label(const struct fields *f, const struct experiment *ex,
+                        const struct method_spec *m)
 {
     for (size_t i = 0; i < ex->n_methods; i++)
         if (&ex->methods[i] != m && strcmp(ex->methods[i].label, m->label) == 0) {
             struct place at = f->call;
             at.line = m->line;
-            script_fail_at(f->L, at, ERR_CONFIG, "method \"%s\": line %d has the label \"%s\" already; give each a label "
-                           "of its own", m->name, ex->methods[i].line, m->label);
+            script_fail_at(f->L, at, ERR_CONFIG,
+                           "method \"%s\": line %d has the label \"%s\" already; give each a label "
+                           "of its own",
+                           m->name, ex->methods[i].line, m->label);
         }
 }
 
@@ -225,8 +236,10 @@ static void read_methods(const struct fields *f, struct experiment *ex)
 {
     lua_State *L = f->L;
     if (fields_push(f, "methods") != LUA_TTABLE)
-        fields_fail(f, "methods", ERR_CONFIG, "\"methods\" must be a list, as in methods = { method { \"flat\" } }, "
-                    "not %s", value_shown(L, -1));
+        fields_fail(f, "methods", ERR_CONFIG,
+                    "\"methods\" must be a list, as in methods = { method { \"flat\" } }, "
+                    "not %s",
+                    value_shown(L, -1));
     const struct fields list = { L, lua_gettop(L), "methods", f->call, f->depth + 1 };
     static const char *const no_keys[] = { NULL };
     fields_only(&list, no_keys, METHODS_MAX);
@@ -240,7 +253,8 @@ static void read_methods(const struct fields *f, struct experiment *ex)
         lua_rawgeti(L, list.at, (lua_Integer)i);
         struct method_spec *spec = lua_method_take(L, -1);
         if (!spec)
-            fields_fail(f, "methods", ERR_CONFIG, "\"methods\"[%zu] must be a method { ... } of its own, not %s", i,
+            fields_fail(f, "methods", ERR_CONFIG,
+                        "\"methods\"[%zu] must be a method { ... } of its own, not %s", i,
                         value_shown(L, -1));
         /* From here on the experiment owns what the spec holds. */
         ex->methods[ex->n_methods] = *spec;
@@ -257,20 +271,24 @@ static void read_methods(const struct fields *f, struct experiment *ex)
 static void read_workload(const struct fields *f, struct script *s)
 {
     if (fields_push(f, "workload") != LUA_TFUNCTION)
-        fields_fail(f, "workload", ERR_CONFIG, "\"workload\" must be a function, as in workload = function(w) ... end, "
-                    "not %s", value_shown(f->L, -1));
+        fields_fail(f, "workload", ERR_CONFIG,
+                    "\"workload\" must be a function, as in workload = function(w) ... end, "
+                    "not %s",
+                    value_shown(f->L, -1));
     s->workload_ref = luaL_ref(f->L, LUA_REGISTRYINDEX);
 }
 
 static int lua_experiment(lua_State *L)
 {
-    static const char *const keys[] = { "claims",  "figures", "k",       "memory_limit", "methods", "metric",
-                                        "name",    "paper",   "repeats", "seed",         "seeds",   "threads",
-                                        "timeout", "title",   "warmup",  "workload",     NULL };
+    static const char *const keys[] = { "claims",   "figures", "k",       "memory_limit", "methods",
+                                        "metric",   "name",    "paper",   "repeats",      "seed",
+                                        "seeds",    "threads", "timeout", "title",        "warmup",
+                                        "workload", NULL };
     struct script *s = script_of(L);
     const struct fields f = fields_open(L, 1, "experiment");
     if (s->experiment_line)
-        script_fail(L, ERR_CONFIG, "a config has one experiment; line %d has it already", s->experiment_line);
+        script_fail(L, ERR_CONFIG, "a config has one experiment; line %d has it already",
+                    s->experiment_line);
     if (s->phase != PHASE_CONFIG)
         script_fail(L, ERR_CONFIG, "experiment belongs outside the workload");
     s->experiment_line = f.call.line ? f.call.line : 1;

@@ -200,9 +200,9 @@ static struct scan scan_from_line(const struct script_file *file, int line)
     return s;
 }
 
-static int find_key_line(const struct script_file *file, int line, int depth, const char *key)
+/* The line of `key =` that stands `depth` braces deep in the one that s is before; 0: there is none. */
+static int find_key(struct scan s, int depth, const char *key)
 {
-    struct scan s = scan_from_line(file, line);
     const size_t length = strlen(key);
     int braces = 0;
     for (char c; (c = next_token(&s)) != 0;) {
@@ -222,6 +222,22 @@ static int find_key_line(const struct script_file *file, int line, int depth, co
             return found;
     }
     return 0;
+}
+
+/* The call's table may open after others on its line: each brace there is tried in turn. */
+static int find_key_line(const struct script_file *file, int line, int depth, const char *key)
+{
+    struct scan s = scan_from_line(file, line);
+    int found = 0;
+    while (!found) {
+        const struct scan before = s;
+        const char c = next_token(&s);
+        if (!c || s.line > line)
+            return 0;
+        if (c == '{')
+            found = find_key(before, depth, key);
+    }
+    return found;
 }
 
 struct place script_key_place(lua_State *L, struct place call, int depth, const char *key)

@@ -62,7 +62,8 @@ static struct view *slice(const struct replay *r, uint64_t start, uint64_t end, 
 }
 
 /* As many rows as `old` has, from number `start` on: scaling may make two equal ranges differ by one. */
-static struct view *replacement(const struct replay *r, uint64_t start, const struct view *old, struct error *err)
+static struct view *replacement(const struct replay *r, uint64_t start, const struct view *old,
+                                struct error *err)
 {
     size_t first = row_of(r, start);
     if (first + old->n > r->rows->n)
@@ -73,7 +74,8 @@ static struct view *replacement(const struct replay *r, uint64_t start, const st
     return v;
 }
 
-static int play_step(lua_State *L, const struct replay *r, const struct runbook_step *step, struct error *err)
+static int play_step(lua_State *L, const struct replay *r, const struct runbook_step *step,
+                     struct error *err)
 {
     static const char *const tags[] = { "insert", "delete", "search", "replace" };
     struct recorder *recorder = script_of(L)->recorder;
@@ -102,11 +104,13 @@ static void play(const struct fields *f, const char *path, const struct replay *
     for (size_t i = 0; i < r->book->n; i++) {
         const struct runbook_step *step = &r->book->steps[i];
         if (step->operation == RUNBOOK_SEARCH && !r->queries)
-            fields_fail(f, NULL, ERR_CONFIG, "%s searches, but the data has no queries of its own: say queries = view",
+            fields_fail(f, NULL, ERR_CONFIG,
+                        "%s searches, but the data has no queries of its own: say queries = view",
                         path);
         struct error err = { 0 };
         if (play_step(f->L, r, step, &err)) {
-            fail_within(&err, "%s:%zu: step %llu", path, step->line, (unsigned long long)step->number);
+            fail_within(&err, "%s:%zu: step %llu", path, step->line,
+                        (unsigned long long)step->number);
             lua_step_fail(f, &err);
         }
     }
@@ -117,8 +121,11 @@ static void push_only_set(lua_State *L)
 {
     const struct script *s = script_of(L);
     if (s->n_sets != 1)
-        script_fail(L, ERR_CONFIG, "w:runbook \"file\" needs exactly one data set opened before; with %zu, say which: "
-                    "w:runbook { \"file\", view }", s->n_sets);
+        script_fail(
+            L, ERR_CONFIG,
+            "w:runbook \"file\" needs exactly one data set opened before; with %zu, say which: "
+            "w:runbook { \"file\", view }",
+            s->n_sets);
     lua_view_push(L, view_range(s->sets->base, s->sets->metric, 0, s->sets->base->n), s->sets);
 }
 
@@ -136,20 +143,23 @@ void lua_runbook(lua_State *L)
     const struct fields f = fields_open(L, 2, "w:runbook");
     fields_only(&f, keys, 2);
     if (lua_rawgeti(L, 2, 1) != LUA_TSTRING)
-        fields_fail(&f, NULL, ERR_CONFIG, "a path comes first, as in w:runbook { \"file.yaml\", view }, not %s",
+        fields_fail(&f, NULL, ERR_CONFIG,
+                    "a path comes first, as in w:runbook { \"file.yaml\", view }, not %s",
                     value_shown(L, -1));
     const char *path = lua_data_path(L, lua_tostring(L, -1));
     lua_rawgeti(L, 2, 2);
     struct lua_view *v = lua_view_at(L, -1);
     if (!v)
-        fields_fail(&f, NULL, ERR_CONFIG, "a view comes second, as in w:runbook { \"file.yaml\", view }, not %s",
+        fields_fail(&f, NULL, ERR_CONFIG,
+                    "a view comes second, as in w:runbook { \"file.yaml\", view }, not %s",
                     value_shown(L, -1));
     struct replay r = { .rows = v->view, .note = lua_step_note(&f) };
     r.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     if (fields_push(&f, "queries") != LUA_TNIL) {
         const struct lua_view *q = lua_view_at(L, -1);
         if (!q)
-            fields_fail(&f, "queries", ERR_CONFIG, "\"queries\" must be a view, not %s", value_shown(L, -1));
+            fields_fail(&f, "queries", ERR_CONFIG, "\"queries\" must be a view, not %s",
+                        value_shown(L, -1));
         r.queries = q->view;
     } else if (v->set && !v->set->synthetic && (v->set->entry || v->set->paths[0])) {
         lua_view_push(L, lua_data_queries(L, v->set, 0, -1), v->set);

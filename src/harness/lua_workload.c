@@ -5,7 +5,7 @@
 #include "harness/lua_script.h"
 
 #define WORKLOAD_NAME "driftline.workload"
-#define RNG_NAME "driftline.rng"
+#define RNG_NAME      "driftline.rng"
 
 enum { TAG_BYTES_MAX = 60 };
 
@@ -13,7 +13,8 @@ static struct recorder *recorder_of(lua_State *L)
 {
     const struct script *s = script_of(L);
     if (s->phase != PHASE_WORKLOAD)
-        script_fail(L, ERR_CONFIG, "the workload is recorded once, by workload = function(w) ... end; it is over");
+        script_fail(L, ERR_CONFIG,
+                    "the workload is recorded once, by workload = function(w) ... end; it is over");
     return s->recorder;
 }
 
@@ -23,7 +24,8 @@ void lua_step_fail(const struct fields *f, const struct error *err)
 }
 
 /* Opens the operation's table: the second argument, after w itself. */
-static struct fields open_step(lua_State *L, const char *what, const char *const *keys, size_t positions)
+static struct fields open_step(lua_State *L, const char *what, const char *const *keys,
+                               size_t positions)
 {
     (void)recorder_of(L);
     if (!luaL_testudata(L, 1, WORKLOAD_NAME))
@@ -39,10 +41,12 @@ struct step_note lua_step_note(const struct fields *f)
 {
     const char *tag = fields_text(f, "tag", NULL);
     json_t *utf8 = tag ? json_string(tag) : NULL;
-    const bool fine = !tag || (utf8 && *tag && strlen(tag) <= TAG_BYTES_MAX && !strpbrk(tag, "/#\n\r\t"));
+    const bool fine =
+        !tag || (utf8 && *tag && strlen(tag) <= TAG_BYTES_MAX && !strpbrk(tag, "/#\n\r\t"));
     json_decref(utf8);
     if (!fine)
-        fields_fail(f, "tag", ERR_CONFIG, "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / and #", tag,
+        fields_fail(f, "tag", ERR_CONFIG,
+                    "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / and #", tag,
                     TAG_BYTES_MAX);
     return (struct step_note){
         .tag = tag,
@@ -63,10 +67,11 @@ static struct view *step_view(const struct fields *f, const char *key)
         lua_rawgeti(L, f->at, 1);
     const struct lua_view *v = lua_view_at(L, -1);
     if (!v && key)
-        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a view, as in mnist:rows(1, 1000), not %s", key,
-                    value_shown(L, -1));
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a view, as in mnist:rows(1, 1000), not %s",
+                    key, value_shown(L, -1));
     if (!v)
-        fields_fail(f, NULL, ERR_CONFIG, "a view comes first, as in %s { mnist:rows(1, 1000) }, not %s", f->what,
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "a view comes first, as in %s { mnist:rows(1, 1000) }, not %s", f->what,
                     value_shown(L, -1));
     lua_pop(L, 1);
     return v->view; /* the table keeps it alive */
@@ -77,8 +82,8 @@ static const uint64_t *step_ids(const struct fields *f, size_t *n)
 {
     lua_State *L = f->L;
     if (fields_push(f, "ids") != LUA_TTABLE)
-        fields_fail(f, "ids", ERR_CONFIG, "\"ids\" must be a list of ids, as in { 0, 5, 7 }, not %s",
-                    value_shown(L, -1));
+        fields_fail(f, "ids", ERR_CONFIG,
+                    "\"ids\" must be a list of ids, as in { 0, 5, 7 }, not %s", value_shown(L, -1));
     const int list = lua_gettop(L);
     *n = (size_t)lua_rawlen(L, list);
     if (!*n)
@@ -89,8 +94,8 @@ static const uint64_t *step_ids(const struct fields *f, size_t *n)
         lua_rawgeti(L, list, (lua_Integer)i + 1);
         const lua_Integer id = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
         if (!whole || id < 0)
-            fields_fail(f, "ids", ERR_CONFIG, "\"ids\"[%zu] must be a whole number from 0, not %s", i + 1,
-                        value_shown(L, -1));
+            fields_fail(f, "ids", ERR_CONFIG, "\"ids\"[%zu] must be a whole number from 0, not %s",
+                        i + 1, value_shown(L, -1));
         ids[i] = (uint64_t)id;
         lua_pop(L, 1);
     }
@@ -103,10 +108,13 @@ static struct choice step_choice(const struct fields *f)
     lua_State *L = f->L;
     const bool view = lua_rawgeti(L, f->at, 1) != LUA_TNIL;
     lua_pop(L, 1);
-    const int given = view + fields_has(f, "random") + fields_has(f, "oldest") + fields_has(f, "ids");
+    const int given =
+        view + fields_has(f, "random") + fields_has(f, "oldest") + fields_has(f, "ids");
     if (given != 1)
-        fields_fail(f, NULL, ERR_CONFIG, "exactly one of a view, random = n, oldest = n and ids = { ... } says which "
-                    "rows; %d are given", given);
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "exactly one of a view, random = n, oldest = n and ids = { ... } says which "
+                    "rows; %d are given",
+                    given);
     struct choice c = { 0 };
     if (view)
         c.rows = step_view(f, NULL);
@@ -126,8 +134,10 @@ static bool step_filter(const struct fields *f, struct allow *a)
     if (type == LUA_TNIL)
         return false;
     if (type != LUA_TTABLE)
-        fields_fail(f, "filter", ERR_CONFIG, "\"filter\" must be { tag = ... }, { fraction = ... } or { ids = ... }, "
-                    "not %s", value_shown(L, -1));
+        fields_fail(f, "filter", ERR_CONFIG,
+                    "\"filter\" must be { tag = ... }, { fraction = ... } or { ids = ... }, "
+                    "not %s",
+                    value_shown(L, -1));
     const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
     fields_only(&sub, keys, 0);
     if (fields_has(&sub, "fraction") + fields_has(&sub, "ids") + fields_has(&sub, "tag") != 1)
@@ -163,7 +173,9 @@ static int w_insert(lua_State *L)
 
 static int w_delete(lua_State *L)
 {
-    static const char *const keys[] = { "batch", "ids", "oldest", "random", "singles", "tag", NULL };
+    static const char *const keys[] = {
+        "batch", "ids", "oldest", "random", "singles", "tag", NULL
+    };
     const struct fields f = open_step(L, "w:delete", keys, 1);
     const struct step_note note = lua_step_note(&f);
     const struct choice choice = step_choice(&f);
@@ -175,8 +187,8 @@ static int w_delete(lua_State *L)
 
 static int w_update(lua_State *L)
 {
-    static const char *const keys[] = { "allow_queries", "batch",   "ids", "oldest",
-                                        "random",        "singles", "tag", "with", NULL };
+    static const char *const keys[] = { "allow_queries", "batch", "ids",  "oldest", "random",
+                                        "singles",       "tag",   "with", NULL };
     const struct fields f = open_step(L, "w:update", keys, 1);
     const struct step_note note = lua_step_note(&f);
     const struct choice choice = step_choice(&f);
@@ -254,7 +266,8 @@ static int w_reload(lua_State *L)
 static int w_checkpoint(lua_State *L)
 {
     if (lua_type(L, 2) != LUA_TSTRING)
-        script_fail(L, ERR_CONFIG, "w:checkpoint: a name, as in w:checkpoint \"day 1\", not %s", value_shown(L, 2));
+        script_fail(L, ERR_CONFIG, "w:checkpoint: a name, as in w:checkpoint \"day 1\", not %s",
+                    value_shown(L, 2));
     lua_settop(L, 2);
     lua_createtable(L, 0, 1);
     lua_insert(L, 2);
@@ -264,7 +277,7 @@ static int w_checkpoint(lua_State *L)
 
 static int w_concurrent(lua_State *L)
 {
-    static const char *const keys[] = { "k",   "rate",   "readers", "seconds",
+    static const char *const keys[] = { "k",   "rate",    "readers", "seconds",
                                         "tag", "writers", "writes",  NULL };
     const struct fields f = open_step(L, "w:concurrent", keys, 1);
     const struct step_note note = lua_step_note(&f);
@@ -280,7 +293,8 @@ static int w_concurrent(lua_State *L)
     };
     if (writes != (request.writers > 0))
         fields_fail(&f, "writers", ERR_CONFIG, "%zu writers%s", request.writers,
-                    writes ? ", but there are rows to write" : ", but no rows to write: writes = view is missing");
+                    writes ? ", but there are rows to write"
+                           : ", but no rows to write: writes = view is missing");
     if (request.writers + request.readers == 0)
         fields_fail(&f, NULL, ERR_CONFIG, "neither readers nor writers");
     struct error err = { 0 };
@@ -301,7 +315,8 @@ static int w_runbook(lua_State *L)
 static struct rng *check_rng(lua_State *L)
 {
     if (!luaL_testudata(L, 1, RNG_NAME))
-        script_fail(L, ERR_CONFIG, "the functions of w.rng are called with a colon: w.rng:int(1, 10)");
+        script_fail(L, ERR_CONFIG,
+                    "the functions of w.rng are called with a colon: w.rng:int(1, 10)");
     return &script_of(L)->rng;
 }
 
@@ -309,10 +324,11 @@ static int rng_int(lua_State *L)
 {
     struct rng *rng = check_rng(L);
     int whole_low = 0, whole_high = 0;
-    const lua_Integer low = lua_tointegerx(L, 2, &whole_low), high = lua_tointegerx(L, 3, &whole_high);
+    const lua_Integer low = lua_tointegerx(L, 2, &whole_low),
+                      high = lua_tointegerx(L, 3, &whole_high);
     if (!whole_low || !whole_high || low > high)
-        script_fail(L, ERR_CONFIG, "w.rng:int(a, b) takes two whole numbers, a <= b, not %s and %s", value_shown(L, 2),
-                    value_shown(L, 3));
+        script_fail(L, ERR_CONFIG, "w.rng:int(a, b) takes two whole numbers, a <= b, not %s and %s",
+                    value_shown(L, 2), value_shown(L, 3));
     const uint64_t span = (uint64_t)high - (uint64_t)low;
     const uint64_t drawn = span == UINT64_MAX ? rng_u64(rng) : rng_below(rng, span + 1);
     lua_pushinteger(L, (lua_Integer)((uint64_t)low + drawn));
@@ -354,7 +370,8 @@ static int find_function(lua_State *L, const luaL_Reg *functions, const char *ow
         }
         names[n++] = f->name;
     }
-    script_fail(L, ERR_CONFIG, "%s has no operation %s%s", owner, value_shown(L, 2), script_hint(L, key, names, n));
+    script_fail(L, ERR_CONFIG, "%s has no operation %s%s", owner, value_shown(L, 2),
+                script_hint(L, key, names, n));
 }
 
 static int rng_index(lua_State *L)
@@ -368,10 +385,18 @@ static int rng_index(lua_State *L)
 static int w_index(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "checkpoint", w_checkpoint }, { "concurrent", w_concurrent }, { "delete", w_delete },
-        { "insert", w_insert },         { "maintain", w_maintain },     { "range", w_range },
-        { "reload", w_reload },         { "runbook", w_runbook },       { "save", w_save },
-        { "search", w_search },         { "train", w_train },           { "update", w_update },
+        { "checkpoint", w_checkpoint },
+        { "concurrent", w_concurrent },
+        { "delete", w_delete },
+        { "insert", w_insert },
+        { "maintain", w_maintain },
+        { "range", w_range },
+        { "reload", w_reload },
+        { "runbook", w_runbook },
+        { "save", w_save },
+        { "search", w_search },
+        { "train", w_train },
+        { "update", w_update },
         { NULL, NULL },
     };
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";

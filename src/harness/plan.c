@@ -63,7 +63,8 @@ static char *name_values(const json_t *values)
     {
         char shown[256];
         value_text(value, shown, sizeof shown);
-        const int n = snprintf(text + used, sizeof text - used, "%s%s=%s", used ? "," : "", key, shown);
+        const int n =
+            snprintf(text + used, sizeof text - used, "%s%s=%s", used ? "," : "", key, shown);
         used += n > 0 && (size_t)n < sizeof text - used ? (size_t)n : 0;
     }
     return strdup(text);
@@ -120,9 +121,8 @@ static int set_values(const struct param *table, void *out, const json_t *values
     const char *key;
     json_t *value;
     int rc = OK;
-    json_object_foreach((json_t *)(uintptr_t)values, key, value)
-        if (!rc && param_find(table, key))
-            rc = param_set(table, out, key, value_of(value), owner, err);
+    json_object_foreach((json_t *)(uintptr_t)values, key, value) if (!rc && param_find(table, key))
+        rc = param_set(table, out, key, value_of(value), owner, err);
     return rc;
 }
 
@@ -150,10 +150,10 @@ static json_t *values_json(const struct param *table, const void *values)
         char scratch[PARAM_TEXT_BYTES];
         const struct param_value v = param_get(p, values, scratch);
         json_object_set_new(json, p->name,
-                            v.kind == VALUE_BOOL          ? json_boolean(v.truth)
-                            : v.kind == VALUE_TEXT        ? json_string(v.text)
-                            : p->type == PARAM_TYPE_INT   ? json_integer((json_int_t)v.number)
-                                                          : json_real(v.number));
+                            v.kind == VALUE_BOOL        ? json_boolean(v.truth)
+                            : v.kind == VALUE_TEXT      ? json_string(v.text)
+                            : p->type == PARAM_TYPE_INT ? json_integer((json_int_t)v.number)
+                                                        : json_real(v.number));
     }
     return json;
 }
@@ -199,7 +199,8 @@ static char *point_name(const struct build *b, const struct setting *sweep)
     return strdup(text);
 }
 
-static int make_points(struct cell *c, const struct build *b, const struct settings *sweep, struct error *err)
+static int make_points(struct cell *c, const struct build *b, const struct settings *sweep,
+                       struct error *err)
 {
     const struct index_ops *ops = b->method->ops;
     char owner[100];
@@ -211,7 +212,8 @@ static int make_points(struct cell *c, const struct build *b, const struct setti
         const struct setting *s = &sweep->at[c->n_points];
         struct point *p = &c->points[c->n_points++];
         const json_t *sets[3] = { b->method->knobs, s->values, b->changes };
-        int rc = fill(ops->knobs, ops->knobs_bytes, sets, b->changes ? 3 : 2, owner, &p->knobs, err);
+        int rc =
+            fill(ops->knobs, ops->knobs_bytes, sets, b->changes ? 3 : 2, owner, &p->knobs, err);
         if (rc)
             return rc;
         p->knobs_json = values_json(ops->knobs, p->knobs);
@@ -235,8 +237,8 @@ static void choose_element(struct cell *c, const struct op_list *list)
         return;
     }
     char why[200];
-    (void)snprintf(why, sizeof why, "method \"%s\" does not take %s rows under metric \"%s\"", ops->name,
-                   element_name(list->element), metric_name(list->metric));
+    (void)snprintf(why, sizeof why, "method \"%s\" does not take %s rows under metric \"%s\"",
+                   ops->name, element_name(list->element), metric_name(list->metric));
     c->unsupported = strdup(why);
 }
 
@@ -301,8 +303,9 @@ static void hash_view(EVP_MD_CTX *hash, const struct view *v)
 
 static void hash_op(EVP_MD_CTX *hash, const struct op *op)
 {
-    const uint64_t numbers[] = { (uint64_t)op->kind, op->n,          op->batch,   op->singles, op->k,
-                                 op->budget,         op->filter_ids, op->writers, op->readers };
+    const uint64_t numbers[] = { (uint64_t)op->kind, op->n,       op->batch,
+                                 op->singles,        op->k,       op->budget,
+                                 op->filter_ids,     op->writers, op->readers };
     const double reals[] = { op->radius, op->seconds, op->rate };
     EVP_DigestUpdate(hash, numbers, sizeof numbers);
     EVP_DigestUpdate(hash, reals, sizeof reals);
@@ -333,8 +336,10 @@ static EVP_MD_CTX *hash_common(const struct experiment *ex)
         return NULL;
     }
     const struct op_list *list = ex->ops;
-    const uint64_t numbers[] = { ex->threads, ex->warmup, ex->memory_limit, (uint64_t)list->metric,
-                                 (uint64_t)list->element, list->dim, list->n };
+    const uint64_t numbers[] = {
+        ex->threads, ex->warmup, ex->memory_limit, (uint64_t)list->metric, (uint64_t)list->element,
+        list->dim,   list->n
+    };
     hash_text(hash, ex->config_sha256);
     EVP_DigestUpdate(hash, numbers, sizeof numbers);
     EVP_DigestUpdate(hash, &ex->timeout_s, sizeof ex->timeout_s);
@@ -355,7 +360,8 @@ static int make_key(struct cell *c, const EVP_MD_CTX *common, struct error *err)
     bool done = hash && EVP_MD_CTX_copy_ex(hash, common) == 1;
     if (done) {
         const struct method_spec *m = c->method;
-        const uint64_t numbers[] = { c->repeat, c->seed, (uint64_t)m->deletes, (uint64_t)c->element };
+        const uint64_t numbers[] = { c->repeat, c->seed, (uint64_t)m->deletes,
+                                     (uint64_t)c->element };
         hash_text(hash, m->name);
         hash_text(hash, m->label);
         hash_text(hash, m->rebuild);
@@ -398,8 +404,9 @@ static int check_only(const struct experiment *ex, const struct run_options *o, 
         }
         const char *near = error_near(o->only[i], names, n);
         if (!found)
-            return fail(err, ERR_CONFIG, "%s: --only \"%s\": no method has that label%s%s%s", ex->config_path,
-                        o->only[i], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+            return fail(err, ERR_CONFIG, "%s: --only \"%s\": no method has that label%s%s%s",
+                        ex->config_path, o->only[i], near ? "; did you mean \"" : "",
+                        near ? near : "", near ? "\"?" : "");
     }
     return OK;
 }
@@ -467,8 +474,8 @@ static void shuffle(struct plan *plan, uint64_t seed)
 }
 
 /* 5. What the paper names must be one of the points; where --set changed the axes, or --only left some out, it may miss. */
-static int check_paper(const struct plan *plan, const struct experiment *ex, const struct run_options *o,
-                       struct error *err)
+static int check_paper(const struct plan *plan, const struct experiment *ex,
+                       const struct run_options *o, struct error *err)
 {
     if (o->n_sets || o->n_only)
         return OK;
@@ -486,9 +493,9 @@ static int check_paper(const struct plan *plan, const struct experiment *ex, con
                     memcpy(nearest, label, sizeof nearest);
             }
         if (!found)
-            return fail(err, ERR_CONFIG, "%s:%d: paper: no cell has a point \"%s\"%s%s%s", ex->config_path,
-                        ex->paper[i].line, wanted_label, *nearest ? "; did you mean \"" : "", nearest,
-                        *nearest ? "\"?" : "");
+            return fail(err, ERR_CONFIG, "%s:%d: paper: no cell has a point \"%s\"%s%s%s",
+                        ex->config_path, ex->paper[i].line, wanted_label,
+                        *nearest ? "; did you mean \"" : "", nearest, *nearest ? "\"?" : "");
     }
     return OK;
 }
@@ -508,7 +515,8 @@ static double estimate(const struct plan *plan, const struct op_list *list)
     return scans * points;
 }
 
-static int fill_plan(struct plan *plan, const struct experiment *ex, const struct run_options *o, struct error *err)
+static int fill_plan(struct plan *plan, const struct experiment *ex, const struct run_options *o,
+                     struct error *err)
 {
     int rc = check_only(ex, o, err);
     for (size_t repeat = 0; !rc && repeat < ex->repeats * ex->seeds; repeat++)
@@ -526,7 +534,8 @@ static int fill_plan(struct plan *plan, const struct experiment *ex, const struc
     return rc;
 }
 
-int plan_make(struct plan *plan, const struct experiment *ex, const struct run_options *o, struct error *err)
+int plan_make(struct plan *plan, const struct experiment *ex, const struct run_options *o,
+              struct error *err)
 {
     *plan = (struct plan){ 0 };
     const int rc = fill_plan(plan, ex, o, err);
@@ -542,5 +551,6 @@ int plan_make(struct plan *plan, const struct experiment *ex, const struct run_o
 void plan_label(const struct cell *c, size_t point, char *text, size_t text_bytes)
 {
     const char *name = c->points[point].name;
-    (void)snprintf(text, text_bytes, "%s%s%s%s", c->method->label, *name ? "[" : "", name, *name ? "]" : "");
+    (void)snprintf(text, text_bytes, "%s%s%s%s", c->method->label, *name ? "[" : "", name,
+                   *name ? "]" : "");
 }

@@ -12,9 +12,12 @@ static void describe_op(const struct op *op, char *text, size_t bytes)
 {
     text[0] = '\0';
     switch (op->kind) {
-        case OP_SEARCH: (void)snprintf(text, bytes, "k %zu%s", op->k, op->filter_bits ? ", filtered" : ""); break;
+        case OP_SEARCH:
+            (void)snprintf(text, bytes, "k %zu%s", op->k, op->filter_bits ? ", filtered" : "");
+            break;
         case OP_RANGE:
-            (void)snprintf(text, bytes, "radius %g%s", op->radius, op->filter_bits ? ", filtered" : "");
+            (void)snprintf(text, bytes, "radius %g%s", op->radius,
+                           op->filter_bits ? ", filtered" : "");
             break;
         case OP_INSERT:
         case OP_DELETE:
@@ -27,7 +30,8 @@ static void describe_op(const struct op *op, char *text, size_t bytes)
                 (void)snprintf(text, bytes, "budget %llu", (unsigned long long)op->budget);
             break;
         case OP_CONCURRENT:
-            (void)snprintf(text, bytes, "%zu writers, %zu readers, %g s", op->writers, op->readers, op->seconds);
+            (void)snprintf(text, bytes, "%zu writers, %zu readers, %g s", op->writers, op->readers,
+                           op->seconds);
             break;
         default: break;
     }
@@ -98,7 +102,8 @@ static void print_data(const struct op_list *list, FILE *out)
     fprintf(out, "data       %zu x %s, metric %s\n", list->dim, element_name(list->element),
             metric_name(list->metric));
     for (size_t i = 0; i < list->n_datasets; i++)
-        fprintf(out, "           %s (%zu rows)\n", list->datasets[i].name, list->datasets[i].source->n);
+        fprintf(out, "           %s (%zu rows)\n", list->datasets[i].name,
+                list->datasets[i].source->n);
 }
 
 static void print_cost(const struct plan *plan, const struct experiment *ex, FILE *out)
@@ -111,12 +116,15 @@ static void print_cost(const struct plan *plan, const struct experiment *ex, FIL
     for (size_t i = 0; i < list->n; i++)
         answers += list->ops[i].kind == OP_SEARCH ? list->ops[i].n * list->ops[i].k : 0;
     number_text(plan->estimated_distances, distances, sizeof distances);
-    bytes_text((double)list->max_live * (double)element_row_bytes(list->element, list->dim), raw, sizeof raw);
+    bytes_text((double)list->max_live * (double)element_row_bytes(list->element, list->dim), raw,
+               sizeof raw);
     bytes_text((double)answers * 12, truth, sizeof truth);
-    fprintf(out, "cells      %zu, with %zu points (%zu repeats x %zu seeds)\n", plan->n, points, ex->repeats,
-            ex->seeds);
-    fprintf(out, "distances  at most %s, the exact truth and a full scan at every point\n", distances);
-    fprintf(out, "memory     %s of vectors at the most live rows (%zu), %s of truth\n", raw, list->max_live, truth);
+    fprintf(out, "cells      %zu, with %zu points (%zu repeats x %zu seeds)\n", plan->n, points,
+            ex->repeats, ex->seeds);
+    fprintf(out, "distances  at most %s, the exact truth and a full scan at every point\n",
+            distances);
+    fprintf(out, "memory     %s of vectors at the most live rows (%zu), %s of truth\n", raw,
+            list->max_live, truth);
 }
 
 void plan_print(const struct plan *plan, const struct experiment *ex, FILE *out)

@@ -1,9 +1,9 @@
 /* result.c - files written whole or not at all; cells stored for --resume; the document read back. */
 #include "result.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/mem.h"
 #include "recall.h"
 #include "summary.h"
 
@@ -144,23 +145,93 @@ int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells,
     return OK;
 }
 
+/* What a stored cell and its copy in result.json have in common, and no other cell has. */
+static json_t *cell_identity(const json_t *cell)
+{
+    char text[1000];
+
+    (void)snprintf(text, sizeof text, "%s\n%s\n%lld\n%.9g", json_string_value(json_object_get(cell, "label")),
+                   json_string_value(json_object_get(cell, "point")),
+                   (long long)json_integer_value(json_object_get(cell, "repeat")),
+                   json_number_value(json_object_get(cell, "cell_seconds")));
+    return json_string(text);
+}
+
+/* Appends a file's cells that `wanted` (identity -> true) has: files of earlier runs may lie beside. */
+static void append_stored(const char *path, const json_t *wanted, json_t *to)
+{
+    json_t *file = json_load_file(path, 0, NULL), *cell;
+    size_t i;
+
+    json_array_foreach(json_object_get(file, "cells"), i, cell)
+    {
+        json_t *identity = cell_identity(cell);
+
+        if (identity && json_object_get(wanted, json_string_value(identity)))
+            (void)json_array_append(to, cell);
+        json_decref(identity);
+    }
+    json_decref(file);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The numbers of the files in dir/cells, ascending; *n of them, freed by the caller. */
+static unsigned long *stored_numbers(const char *dir, size_t *n)
+{
+    char path[PATH_MAX];
+    unsigned long *numbers = NULL;
+    size_t capacity = 0;
+    DIR *folder = snprintf(path, sizeof path, "%s/cells", dir) < (int)sizeof path ? opendir(path) : NULL;
+
+    *n = 0;
+    for (struct dirent *e; folder && (e = readdir(folder));) {
+        char *end;
+        const unsigned long number = strtoul(e->d_name, &end, 10);
+
+        if (end != e->d_name && strcmp(end, ".json") == 0 &&
+            mem_grow(NULL, &numbers, &capacity, *n + 1, sizeof *numbers))
+            numbers[(*n)++] = number;
+    }
+    if (folder)
+        (void)closedir(folder);
+    if (numbers)
+        qsort(numbers, *n, sizeof *numbers, compare_numbers);
+    return numbers;
+}
+
 int result_all_stored(const char *dir, json_t **cells, struct error *err)
 {
-    glob_t found;
-    char pattern[PATH_MAX];
+    char path[PATH_MAX];
+    json_t *result = NULL, *wanted = json_object(), *cell;
+    size_t n = 0, i;
+    int rc = OK;
 
-    if (snprintf(pattern, sizeof pattern, "%s/cells/*.json", dir) >= (int)sizeof pattern)
-        return fail(err, ERR_ARGUMENT, "the path %s is too long", dir);
     *cells = json_array();
-    if (glob(pattern, 0, NULL, &found) != 0)
-        return OK;
-    for (size_t i = 0; i < found.gl_pathc; i++) {
-        json_t *file = json_load_file(found.gl_pathv[i], 0, NULL);
-        json_array_extend(*cells, json_object_get(file, "cells"));
-        json_decref(file);
+    if (snprintf(path, sizeof path, "%s/result.json", dir) >= (int)sizeof path)
+        rc = fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
+    else
+        rc = result_load(path, &result, err);
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+    {
+        json_t *identity = cell_identity(cell);
+
+        (void)json_object_set_new(wanted, json_string_value(identity), json_true());
+        json_decref(identity);
     }
-    globfree(&found);
-    return OK;
+    unsigned long *numbers = rc == OK ? stored_numbers(dir, &n) : NULL;
+    for (i = 0; i < n; i++)
+        if (snprintf(path, sizeof path, "%s/cells/%lu.json", dir, numbers[i]) < (int)sizeof path)
+            append_stored(path, wanted, *cells);
+    mem_free(NULL, numbers);
+    json_decref(wanted);
+    json_decref(result);
+    return rc;
 }
 
 /* ---- 3. the document */

@@ -20,6 +20,13 @@
 
 #include <cmocka.h>
 #undef fail /* is ours, of error.h; cmocka's remains as fail_msg() */
+#undef fail_msg
+#define fail_msg(...)                                 \
+    do {                                              \
+        print_error("[  ERROR   ] --- " __VA_ARGS__); \
+        print_error("\n");                            \
+        _fail(__FILE__, __LINE__);                    \
+    } while (0)
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,0 +1,273 @@
+/* test_core_checked.c - the validation itself, with a method that records what reaches it. Which calls are refused
+   for every method is tests/contract/'s; here are the corners and the bookkeeping. */
+#include "tests/testing.h"
+
+#include "src/core/checked.h"
+
+/* Takes what it is told to take. */
+struct fake {
+    struct index base;
+    size_t calls, take; /* rows an insert or remove does before it fails */
+    int code;
+    bool lie; /* says OK all the same */
+};
+
+static struct fake fake;
+
+static int fake_create(struct index **index, const struct index_env *env, const void *params)
+{
+    (void)params;
+    fake.base.env = *env;
+    *index = &fake.base;
+    return OK;
+}
+
+static void fake_destroy(struct index *index)
+{
+    (void)index;
+}
+
+static int change(size_t n, size_t *done)
+{
+    fake.calls++;
+    *done = n < fake.take ? n : fake.take;
+    if (*done == n || fake.lie)
+        return OK;
+    return fail(fake.base.env.error, fake.code, "the fake had enough");
+}
+
+static int fake_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    (void)index;
+    (void)ids;
+    return change(v.n, done);
+}
+
+static int fake_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    (void)index;
+    (void)ids;
+    return change(n, done);
+}
+
+static int fake_search(struct index *index, const struct search_request *request,
+                       struct search_result *result)
+{
+    (void)index;
+    (void)request;
+    assert_true(result->work.distances == 0);
+    fake.calls++;
+    return OK;
+}
+
+static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_COS },
+                                             { ELEMENT_U8, METRIC_COS },
+                                             { ELEMENT_U8, METRIC_L2SQ },
+                                             { ELEMENT_B64, METRIC_HAMMING },
+                                             INDEX_SPACES_END };
+static const struct index_ops fake_ops = { .abi = INDEX_ABI,
+                                           .name = "fake",
+                                           .summary = "s",
+                                           .source = "s",
+                                           .spaces = spaces,
+                                           .create = fake_create,
+                                           .destroy = fake_destroy,
+                                           .insert = fake_insert,
+                                           .remove = fake_remove,
+                                           .search = fake_search };
+
+static void begin(struct test_bench *b, struct checked *c, enum element element, enum metric metric,
+                  size_t dim)
+{
+    test_bench_begin(b, element, metric, dim, 1);
+    fake = (struct fake){ .take = SIZE_MAX, .code = ERR_IO };
+    assert_ok(index_open(c, &fake_ops, &b->env, NULL), &b->error);
+}
+
+static void end(struct test_bench *b, struct checked *c)
+{
+    index_close(c);
+    test_bench_end(b);
+}
+
+/* Each component of each row is looked at, at any length and address. */
+static void test_finite(void **state)
+{
+    (void)state;
+    struct rng r = rng_at(test_seed(), 1);
+    for (size_t dim = 1; dim < 70; dim++) {
+        struct test_bench b;
+        struct checked c;
+        begin(&b, &c, ELEMENT_F32, METRIC_COS, dim);
+        unsigned char *rows = malloc(3 * dim * sizeof(float) + 1);
+        assert_non_null(rows);
+        float row[70 * 3];
+        test_fill_f32(&r, row, 3, dim, 0, 1);
+        row[0] = 3.4e38F; /* large and finite */
+        memcpy(rows + 1, row, 3 * dim * sizeof(float));
+        const struct vectors v = { rows + 1, 3, dim, ELEMENT_F32 };
+        assert_ok(index_admit_vectors(&c, v, "test"), &b.error);
+        for (size_t j = 0; j < 3 * dim; j++) {
+            static const float bad[] = { NAN, INFINITY, -INFINITY };
+            const float x = bad[rng_below(&r, 3)];
+            memcpy(rows + 1, row, 3 * dim * sizeof(float));
+            memcpy(rows + 1 + j * sizeof x, &x, sizeof x);
+            assert_int_equal(index_admit_vectors(&c, v, "test"), ERR_NOT_FINITE);
+            char place[64];
+            (void)snprintf(place, sizeof place, "row %zu: component %zu is", j / dim, j % dim);
+            if (!strstr(b.error.text, place))
+                fail_msg("expected \"%s\" in \"%s\"", place, b.error.text);
+            error_clear(&b.error);
+        }
+        memset(row + dim, 0, dim * sizeof *row);
+        row[dim] = -0.0F;
+        memcpy(rows + 1, row, 3 * dim * sizeof(float));
+        assert_code(index_admit_vectors(&c, v, "test"), ERR_ZERO_VECTOR, &b.error);
+        row[dim + rng_below(&r, dim)] = 1e-45F; /* the smallest there is */
+        memcpy(rows + 1, row, 3 * dim * sizeof(float));
+        assert_ok(index_admit_vectors(&c, v, "test"), &b.error);
+        free(rows);
+        end(&b, &c);
+    }
+}
+
+static void test_other_elements(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    uint8_t bytes[6] = { 0, 0, 1, 0, 0, 0 };
+    begin(&b, &c, ELEMENT_U8, METRIC_COS, 3);
+    assert_code(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, ELEMENT_U8 }, "x"),
+                ERR_ZERO_VECTOR, &b.error);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 1, 3, ELEMENT_U8 }, "x"), &b.error);
+    end(&b, &c);
+    begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 3);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, ELEMENT_U8 }, "x"), &b.error);
+    end(&b, &c);
+    begin(&b, &c, ELEMENT_B64, METRIC_HAMMING, 64);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 0, 64, ELEMENT_B64 }, "x"),
+              &b.error);
+    end(&b, &c);
+}
+
+static void test_refused_spaces(void **state)
+{
+    (void)state;
+    static const struct {
+        enum element element;
+        enum metric metric;
+        size_t dim;
+    } rows[] = {
+        { ELEMENT_F32, METRIC_L2SQ, 3 },     { ELEMENT_F32, METRIC_COS, 0 },
+        { ELEMENT_U8, METRIC_COS, 65536 },   { ELEMENT_B64, METRIC_COS, 64 },
+        { ELEMENT_B64, METRIC_HAMMING, 32 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct test_bench b;
+        struct checked c;
+        test_bench_begin(&b, rows[i].element, rows[i].metric, rows[i].dim, 1);
+        assert_code(index_open(&c, &fake_ops, &b.env, NULL), ERR_DIMENSION, &b.error);
+        end(&b, &c);
+    }
+}
+
+/* The live set follows what was done, not what was asked. */
+static void test_live_set(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    const uint8_t rows[40] = { 0 };
+    const uint64_t ids[] = { 30, 10, 20, 5, 40 };
+    size_t done = 9;
+    begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
+    const struct vectors v = { rows, 5, 8, ELEMENT_U8 };
+    fake.take = 3;
+    assert_code(index_insert(&c, v, ids, &done), ERR_IO, &b.error);
+    assert_int_equal(done, 3);
+    assert_int_equal(c.live.n, 3);
+    assert_true(idmap_get(&c.live, 20, NULL) && !idmap_get(&c.live, 5, NULL));
+    /* The rest may come again, the whole may not. */
+    fake.take = SIZE_MAX;
+    assert_code(index_insert(&c, v, ids, NULL), ERR_DUPLICATE_ID, &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, ids + 3, NULL),
+              &b.error);
+    assert_int_equal(c.live.n, 5);
+    fake.take = 1;
+    assert_code(index_remove(&c, ids, 5, &done), ERR_IO, &b.error);
+    assert_int_equal(done, 1);
+    assert_int_equal(c.live.n, 4);
+    fake.take = SIZE_MAX;
+    assert_code(index_remove(&c, ids, 5, &done), ERR_UNKNOWN_ID, &b.error);
+    assert_ok(index_remove(&c, ids + 1, 4, &done), &b.error);
+    assert_int_equal(c.live.n, 0);
+    /* A method that miscounts is found out. */
+    fake.take = 2;
+    fake.lie = true;
+    assert_code(index_insert(&c, v, ids, &done), ERR_INVARIANT, &b.error);
+    assert_int_equal(c.live.n, 2);
+    /* What is refused does not reach the method; nor does nothing. */
+    const size_t calls = fake.calls;
+    assert_code(index_insert(&c, v, ids, &done), ERR_DUPLICATE_ID, &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ NULL, 0, 8, ELEMENT_U8 }, NULL, &done), &b.error);
+    assert_int_equal(fake.calls, calls);
+    end(&b, &c);
+}
+
+/* Admission and notes apart from the operation, as the replay does it. */
+static void test_admit_and_note(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    const uint8_t rows[40] = { 0 };
+    const uint64_t ids[] = { 1, 2, 3, 2 };
+    begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
+    const struct vectors v = { rows, 3, 8, ELEMENT_U8 };
+    assert_ok(index_admit_insert(&c, v, ids), &b.error);
+    assert_int_equal(c.live.n, 0);
+    assert_ok(index_note_inserted(&c, ids, 2), &b.error);
+    assert_code(index_admit_insert(&c, v, ids), ERR_DUPLICATE_ID, &b.error);
+    assert_code(index_admit_remove(&c, ids, 3), ERR_UNKNOWN_ID, &b.error);
+    assert_code(index_admit_remove(&c, ids + 1, 3), ERR_DUPLICATE_ID, &b.error);
+    assert_ok(index_admit_remove(&c, ids, 2), &b.error);
+    index_note_removed(&c, ids, 1);
+    assert_int_equal(c.live.n, 1);
+    assert_int_equal(fake.calls, 0);
+    end(&b, &c);
+}
+
+/* What a method does not have is said with the same code for all. */
+static void test_missing_capabilities(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c, loaded;
+    begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
+    struct index_ops bare = fake_ops;
+    bare.remove = NULL;
+    c.ops = &bare;
+    const uint64_t id = 1;
+    struct range_result found = { .found = NULL };
+    const struct range_request request = { .radius = 1 };
+    assert_code(index_remove(&c, &id, 1, NULL), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_train(&c, (struct vectors){ NULL, 0, 8, ELEMENT_U8 }), ERR_UNSUPPORTED,
+                &b.error);
+    assert_code(index_range(&c, &request, &found), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_maintain(&c, 0, NULL), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_save(&c, "."), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_open_saved(&loaded, &bare, &b.env, ".", &c), ERR_UNSUPPORTED, &b.error);
+    assert_ok(index_check(&c, NULL), &b.error);
+    end(&b, &c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_finite),         cmocka_unit_test(test_other_elements),
+        cmocka_unit_test(test_refused_spaces), cmocka_unit_test(test_live_set),
+        cmocka_unit_test(test_admit_and_note), cmocka_unit_test(test_missing_capabilities),
+    };
+    return test_run("core_checked", tests);
+}

@@ -1,0 +1,250 @@
+/* test_store_file.c - what is written is read; every damaged byte and every failing system call is noticed. */
+#include "tests/testing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "algorithms/common/store_file.h"
+
+#define NAME "some.index"
+static const struct store_identity identity = { "tester", 3, 7, ELEMENT_F32, METRIC_COS };
+
+/* Sections of all sizes around the alignment and the buffer, in pieces; `version` makes the contents differ. */
+static int write_one(const char *dir, const struct store_fault *fault, unsigned version,
+                     struct error *err)
+{
+    static struct store_writer w;
+    static unsigned char big[200001];
+    struct rng r = rng_at(version, 1);
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (unsigned char)rng_u64(&r);
+    (void)store_begin(&w, dir, NAME, &identity, fault, err);
+    store_section(&w, "empty");
+    store_section(&w, "one");
+    store_write(&w, &version, 1);
+    store_section(&w, "sixty-four");
+    store_write(&w, big, 64);
+    store_section(&w, "pieces");
+    for (size_t at = 0; at < 1000; at += 10)
+        store_write(&w, big + at, 10);
+    store_section(&w, "big");
+    store_write(&w, big, sizeof big);
+    return store_commit(&w);
+}
+
+static int read_one(const char *dir, unsigned version, struct error *err)
+{
+    struct store_reader r;
+    int rc = store_open(&r, dir, NAME, &identity, err);
+    if (rc != OK)
+        return rc;
+    const void *bytes;
+    size_t n = 99;
+    assert_ok(store_need(&r, "empty", 0, &bytes, &n), err);
+    assert_int_equal(n, 0);
+    assert_ok(store_need(&r, "one", 1, &bytes, NULL), err);
+    assert_int_equal(*(const unsigned char *)bytes, version);
+    struct rng random = rng_at(version, 1);
+    const unsigned char *big;
+    assert_ok(store_need(&r, "big", SIZE_MAX, &bytes, &n), err);
+    big = bytes;
+    assert_int_equal(n, 200001);
+    assert_int_equal((uintptr_t)bytes % 64, 0);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(big[i], (unsigned char)rng_u64(&random));
+    assert_ok(store_need(&r, "pieces", 1000, &bytes, NULL), err);
+    assert_memory_equal(bytes, big, 1000);
+    assert_null(store_find(&r, "other", &n));
+    assert_code(store_need(&r, "other", SIZE_MAX, &bytes, NULL), ERR_CORRUPT, err);
+    assert_code(store_need(&r, "pieces", 999, &bytes, NULL), ERR_CORRUPT, err);
+    store_close(&r);
+    store_close(&r);
+    return OK;
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_code(read_one(dir, 1, &e), ERR_NOT_FOUND, &e);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    assert_ok(read_one(dir, 1, &e), &e);
+    assert_ok(write_one(dir, NULL, 2, &e), &e);
+    assert_ok(read_one(dir, 2, &e), &e);
+    test_dir_remove(dir);
+}
+
+static void test_identity(void **state)
+{
+    (void)state;
+    static const struct {
+        struct store_identity identity;
+        int code;
+        const char *says;
+    } rows[] = {
+        { { "other", 3, 7, ELEMENT_F32, METRIC_COS },
+          ERR_VERSION,
+          "saved by method \"tester\", expected \"other\"" },
+        { { "tester", 4, 7, ELEMENT_F32, METRIC_COS },
+          ERR_VERSION,
+          "version 3 of method \"tester\"" },
+        { { "tester", 3, 8, ELEMENT_F32, METRIC_COS }, ERR_DIMENSION, "dimension 7, expected 8" },
+        { { "tester", 3, 7, ELEMENT_U8, METRIC_COS },
+          ERR_DIMENSION,
+          "f32 vectors under cosine, expected u8" },
+        { { "tester", 3, 7, ELEMENT_F32, METRIC_IP }, ERR_DIMENSION, "expected f32 under ip" },
+    };
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct store_reader r;
+        assert_int_equal(store_open(&r, dir, NAME, &rows[i].identity, &e), rows[i].code);
+        if (!strstr(e.text, rows[i].says) || !strstr(e.text, NAME))
+            fail_msg("row %zu: \"%s\"", i, e.text);
+        error_clear(&e);
+    }
+    test_dir_remove(dir);
+}
+
+struct whole_file {
+    char path[PATH_MAX];
+    unsigned char *bytes;
+    size_t n;
+};
+
+static void write_damaged(const struct whole_file *f, size_t n)
+{
+    const int fd = open(f->path, O_WRONLY | O_TRUNC);
+    assert_true(fd >= 0 && write(fd, f->bytes, n) == (ssize_t)n);
+    close(fd);
+}
+
+static void test_damage(void **state)
+{
+    (void)state;
+    struct whole_file f;
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    struct rng r = rng_at(test_seed(), 1);
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    (void)snprintf(f.path, sizeof f.path, "%.4000s/" NAME, dir);
+    const int fd = open(f.path, O_RDONLY);
+    struct stat st;
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    f.n = (size_t)st.st_size;
+    f.bytes = malloc(f.n + 1);
+    assert_int_equal(read(fd, f.bytes, f.n), f.n);
+    close(fd);
+    /* Every byte of head and table, gaps between sections, and some of the contents. */
+    for (size_t i = 0; i < f.n; i += i < 1400 || i > f.n - 300 ? 1 : 977) {
+        const unsigned char was = f.bytes[i];
+        f.bytes[i] ^= (unsigned char)(1U << rng_below(&r, 8));
+        write_damaged(&f, f.n);
+        const int rc = read_one(dir, 1, &e);
+        if (rc != ERR_CORRUPT || !strstr(e.text, NAME))
+            fail_msg("byte %zu of %zu: %s: %s", i, f.n, error_name(rc), e.text);
+        error_clear(&e);
+        f.bytes[i] = was;
+        write_damaged(&f, i);
+        assert_code(read_one(dir, 1, &e), ERR_CORRUPT, &e);
+    }
+    write_damaged(&f, f.n);
+    assert_ok(read_one(dir, 1, &e), &e);
+    f.bytes[f.n] = 0;
+    write_damaged(&f, f.n + 1);
+    assert_code(read_one(dir, 1, &e), ERR_CORRUPT, &e);
+    free(f.bytes);
+    test_dir_remove(dir);
+}
+
+struct faults {
+    size_t calls, fail_at;
+    char last[32];
+};
+
+static int fail_nth(void *to, const char *call)
+{
+    struct faults *f = to;
+    if (++f->calls != f->fail_at)
+        return 0;
+    (void)snprintf(f->last, sizeof f->last, "%s", call);
+    return ENOSPC;
+}
+
+static bool exists(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%.4000s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Whatever call fails: an error with its words, the old contents or the new, and no litter. */
+static void test_failing_calls(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    size_t i = 1;
+    for (bool done = false; !done; i++) {
+        struct faults faults = { .fail_at = i };
+        const struct store_fault fault = { fail_nth, &faults };
+        const int rc = write_one(dir, &fault, 2, &e);
+        done = faults.calls < i;
+        assert_int_equal(rc, done ? OK : ERR_IO);
+        if (!done && !strstr(e.text, "No space left"))
+            fail_msg("%s: \"%s\"", faults.last, e.text);
+        error_clear(&e);
+        assert_false(exists(dir, NAME ".new"));
+        /* Only when the folder's fsync failed the new file is in place already. */
+        const bool placed = done || strcmp(faults.last, "fsync-dir") == 0;
+        assert_ok(read_one(dir, placed ? 2 : 1, &e), &e);
+        assert_ok(write_one(dir, NULL, 1, &e), &e);
+    }
+    assert_true(i > 8);
+    test_dir_remove(dir);
+}
+
+static void test_abort_and_bad_folders(void **state)
+{
+    (void)state;
+    static struct store_writer w;
+    static const unsigned char bytes[100000];
+    char dir[PATH_MAX], missing[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    assert_ok(store_begin(&w, dir, NAME, &identity, NULL, &e), &e);
+    store_section(&w, "x");
+    store_write(&w, bytes, sizeof bytes);
+    store_abort(&w);
+    assert_false(exists(dir, NAME ".new"));
+    assert_ok(read_one(dir, 1, &e), &e);
+    (void)snprintf(missing, sizeof missing, "%.4000s/none", dir);
+    assert_code(write_one(missing, NULL, 1, &e), ERR_IO, &e);
+    assert_code(read_one(missing, 1, &e), ERR_NOT_FOUND, &e);
+    (void)snprintf(missing, sizeof missing, "%.3000s/" NAME, dir);
+    assert_int_equal(unlink(missing), 0);
+    assert_int_equal(mkdir(missing, 0777), 0);
+    assert_code(read_one(dir, 1, &e), ERR_IO, &e);
+    assert_code(write_one(dir, NULL, 1, &e), ERR_IO, &e);
+    assert_false(exists(dir, NAME ".new"));
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_round_trip),
+                                        cmocka_unit_test(test_identity),
+                                        cmocka_unit_test(test_damage),
+                                        cmocka_unit_test(test_failing_calls),
+                                        cmocka_unit_test(test_abort_and_bad_folders) };
+    return test_run("store_file", tests);
+}

@@ -104,9 +104,8 @@ static int write_page(struct app *app, const char *wanted, char **dirs, size_t n
     char file[128], title[128];
     snprintf(file, sizeof file, "reproduce-%s.html", wanted ? wanted : "all");
     snprintf(title, sizeof title, "%s: measured beside published", wanted ? wanted : "all papers");
-    char *results =
-        app->options.out ? app_path(app->options.out, "") : app_path(app->options.root, "results");
-    char *page = app_path(results, file);
+    char *results = app_path(app->options.root, "results");
+    char *page = app_path(app->options.out ? app->options.out : results, file);
     int rc = report_write_many((const char *const *)dirs, n, title, page, &error);
     if (rc)
         app_error(app, &error);

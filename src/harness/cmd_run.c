@@ -52,8 +52,8 @@ static void run_free(struct run *run)
 static int make_results_dir(struct run *run, struct error *error)
 {
     const struct run_options *o = &run->app->options;
-    char *base = o->out ? app_path(o->out, "") : app_path(o->root, "results");
-    run->dir = app_path(base, run->experiment->name);
+    char *base = app_path(o->root, "results");
+    run->dir = app_path(o->out ? o->out : base, run->experiment->name);
     free(base);
     run->scratch = app_path(run->dir, "scratch");
     char *probe = app_path(run->dir, ".writable");

@@ -66,6 +66,17 @@ static size_t count_field(lua_State *L, const struct catalog *c, const char *key
     return (size_t)value;
 }
 
+static bool bool_field(lua_State *L, const struct catalog *c, const char *key)
+{
+    lua_pushstring(L, key);
+    const int type = lua_rawget(L, -2);
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+        refuse(L, c, key, "must be true or false");
+    const bool value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
 static void only_fields(lua_State *L, const struct catalog *c, const char *const *keys)
 {
     size_t n = 0;
@@ -78,8 +89,8 @@ static void only_fields(lua_State *L, const struct catalog *c, const char *const
         for (size_t i = 0; i < n && !known; i++)
             known = strcmp(keys[i], lua_tostring(L, -2)) == 0;
         if (!known) {
-            const char *near = error_near(lua_tostring(L, -2), keys, n);
-            refuse(L, c, lua_tostring(L, -2),
+            const char *key = lua_tostring(L, -2), *near = error_near(key, keys, n);
+            refuse(L, c, key,
                    lua_pushfstring(L, "is no field of a catalog%s%s", near ? "; did you mean " : "",
                                    near ? near : ""));
         }
@@ -90,8 +101,8 @@ static void only_fields(lua_State *L, const struct catalog *c, const char *const
 static void *list_field(lua_State *L, struct catalog *c, const char *key, size_t bytes, size_t *n)
 {
     lua_pushstring(L, key);
-    if (lua_rawget(L, -2) != LUA_TTABLE || !lua_rawlen(L, -1))
-        refuse(L, c, key, "must be a list with something in it");
+    if (lua_rawget(L, -2) != LUA_TTABLE)
+        refuse(L, c, key, "must be a list");
     *n = (size_t)lua_rawlen(L, -1);
     struct block *block = *n > ENTRIES_MAX ? NULL : calloc(1, sizeof *block + *n * bytes);
     if (!block)
@@ -114,9 +125,7 @@ static void read_origin(lua_State *L, const struct catalog *c, struct dataset_or
 {
     static const char *const kinds[] = { "url", "debian", "npm",
                                          "recipe" }; /* as enum origin_kind */
-    static const char *const keys[] = {
-        "url", "debian", "npm", "recipe", "version", "member", NULL
-    };
+    static const char *const keys[] = { "url", "debian", "npm", "recipe", "version", "path", NULL };
     only_fields(L, c, keys);
     int given = 0;
     for (int i = 0; i < 4; i++) {
@@ -128,15 +137,16 @@ static void read_origin(lua_State *L, const struct catalog *c, struct dataset_or
         o->address = address;
     }
     if (given != 1)
-        refuse(L, c, "origins", "need exactly one of url, debian, npm and recipe each");
+        refuse(L, c, "sources", "need exactly one of url, debian, npm and recipe each");
     o->version = text_field(L, c, "version", o->kind == ORIGIN_NPM);
-    o->member = text_field(L, c, "member", o->kind == ORIGIN_DEBIAN || o->kind == ORIGIN_NPM);
+    o->member = text_field(L, c, "path", o->kind == ORIGIN_DEBIAN || o->kind == ORIGIN_NPM);
 }
 
 static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
 {
-    static const char *const keys[] = { "part", "file", "sha256", "format", "dataset", "element",
-                                        "rows", "dim",  "bytes",  "plain",  "origins", NULL };
+    static const char *const keys[] = { "part",       "file",    "sha256", "format", "rows",
+                                        "dataset",    "element", "dim",    "bytes",  "plain",
+                                        "first_only", "sources", NULL };
     only_fields(L, c, keys);
     p->part = text_field(L, c, "part", true);
     p->file = text_field(L, c, "file", true);
@@ -147,15 +157,11 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
     p->rows = count_field(L, c, "rows");
     p->dim = count_field(L, c, "dim");
     p->bytes = count_field(L, c, "bytes");
-    lua_getfield(L, -1, "plain");
-    p->plain = lua_toboolean(L, -1);
-    const bool local = (lua_pop(L, 1), lua_getfield(L, -1, "origins") == LUA_TNIL);
-    lua_pop(L, 1);
-    if (local) /* only under DRIFTLINE_DATA */
-        return;
-    struct dataset_origin *origins = list_field(L, c, "origins", sizeof *origins, &p->n_origins);
+    p->plain = bool_field(L, c, "plain");
+    p->first_only = bool_field(L, c, "first_only");
+    struct dataset_origin *origins = list_field(L, c, "sources", sizeof *origins, &p->n_origins);
     for (size_t i = 0; i < p->n_origins; i++) {
-        push_item(L, c, "origins", i);
+        push_item(L, c, "sources", i);
         read_origin(L, c, &origins[i]);
         lua_pop(L, 1);
     }
@@ -163,41 +169,70 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
     lua_pop(L, 1);
 }
 
+static enum metric read_metric(lua_State *L, const struct catalog *c, const struct dataset_entry *e)
+{
+    static const char *const metrics[] = { "l2", "ip", "cosine", "hamming" }; /* as enum metric */
+    for (size_t i = 0; e->metric && i < 4; i++)
+        if (strcmp(metrics[i], e->metric) == 0)
+            return (enum metric)i;
+    for (size_t i = 0; i < e->n_parts; i++)
+        if (e->metric || !e->parts[i].plain)
+            refuse(L, c, "metric", "must be \"l2\", \"ip\", \"cosine\" or \"hamming\"");
+    return METRIC_L2SQ; /* nothing to measure: runbooks */
+}
+
 static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *out)
 {
-    static const char *const keys[] = { "name", "about", "metric",  "licence", "note",
-                                        "rows", "dim",   "element", "parts",   NULL };
-    static const char *const metrics[] = { "l2", "ip", "cosine", "hamming" };
+    static const char *const keys[] = { "about", "metric",  "licence", "note", "rows",
+                                        "dim",   "element", "files",   NULL };
     struct dataset_entry *e = &out->entry;
-    e->name = text_field(L, c, "name", true);
-    c->where = e->name;
+    e->name = c->where;
     only_fields(L, c, keys);
     e->about = text_field(L, c, "about", true);
-    e->metric = text_field(L, c, "metric", true);
+    e->metric = text_field(L, c, "metric", false);
     e->licence = text_field(L, c, "licence", true);
     e->note = text_field(L, c, "note", false);
     e->element = text_field(L, c, "element", false);
     e->rows = count_field(L, c, "rows");
     e->dim = count_field(L, c, "dim");
-    int metric = 0;
-    while (metric < 4 && strcmp(metrics[metric], e->metric) != 0)
-        metric++;
-    if (metric == 4)
-        refuse(L, c, "metric", "must be \"l2\", \"ip\", \"cosine\" or \"hamming\"");
-    out->metric = (enum metric)metric;
-    struct dataset_part *parts = list_field(L, c, "parts", sizeof *parts, &e->n_parts);
+    struct dataset_part *parts = list_field(L, c, "files", sizeof *parts, &e->n_parts);
     for (size_t i = 0; i < e->n_parts; i++) {
-        push_item(L, c, "parts", i);
+        push_item(L, c, "files", i);
         read_part(L, c, &parts[i]);
         lua_pop(L, 1);
     }
     e->parts = parts;
     lua_pop(L, 1);
+    out->metric = read_metric(L, c, e);
 }
 
 /* 3. Loading */
 
-/* Runs the file and fills the catalog; the list it returned stays in the registry. */
+static int compare_names(const void *a, const void *b)
+{
+    const char *x, *y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return strcmp(x, y);
+}
+
+/* Fills names, sorted, from the keys of the table on top of the stack; returns how many. */
+static size_t name_entries(lua_State *L, struct catalog *c)
+{
+    size_t n = 0;
+    c->names = calloc(ENTRIES_MAX, sizeof *c->names);
+    if (!c->names)
+        luaL_error(L, "out of memory");
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || n == ENTRIES_MAX)
+            luaL_error(L, "it must return a table of at most %d data sets by name", ENTRIES_MAX);
+        c->names[n++] = lua_tostring(L, -2);
+    }
+    qsort(c->names, n, sizeof *c->names, compare_names);
+    return n;
+}
+
+/* Runs the file and fills the catalog; the table it returned stays in the registry. */
 static int load_catalog(lua_State *L)
 {
     struct catalog *c = lua_touserdata(L, 1);
@@ -210,24 +245,20 @@ static int load_catalog(lua_State *L)
         return lua_error(L);
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
-        return luaL_error(L, "it must return a list of data sets");
-    const size_t n = (size_t)lua_rawlen(L, -1);
-    if (!n || n > ENTRIES_MAX)
-        return luaL_error(L, "a list of 1 to %d data sets, not of %d", ENTRIES_MAX, (int)n);
-    c->entries = calloc(n, sizeof *c->entries);
-    c->names = calloc(n, sizeof *c->names);
-    if (!c->entries || !c->names)
+        return luaL_error(L, "it must return a table of data sets by name");
+    const size_t n = name_entries(L, c);
+    c->entries = calloc(n + 1, sizeof *c->entries);
+    if (!c->entries)
         return luaL_error(L, "out of memory");
-    for (; c->n < n; c->n++) {
-        c->where = "?";
-        push_item(L, c, "data sets", c->n);
-        read_entry(L, c, &c->entries[c->n]);
+    for (size_t i = 0; i < n; i++) {
+        c->where = c->names[i];
+        lua_getfield(L, -1, c->names[i]);
+        if (!lua_istable(L, -1))
+            refuse(L, c, c->names[i], "must be a table");
+        read_entry(L, c, &c->entries[i]);
         lua_pop(L, 1);
-        c->names[c->n] = c->entries[c->n].entry.name;
-        for (size_t i = 0; i < c->n; i++)
-            if (strcmp(c->names[i], c->names[c->n]) == 0)
-                refuse(L, c, "name", "occurs twice");
     }
+    c->n = n;
     lua_setfield(L, LUA_REGISTRYINDEX, "driftline.catalog");
     return 0;
 }
@@ -334,8 +365,10 @@ void catalog_describe(const struct catalog_entry *e, FILE *out)
 {
     const struct dataset_entry *d = &e->entry;
     fprintf(out, "%s: %s\n", d->name, d->about);
-    fprintf(out, "  %zu rows x %zu %s, metric %s\n  licence: %s\n", d->rows, d->dim,
-            d->element ? d->element : "", d->metric, d->licence);
+    if (d->metric && d->dim)
+        fprintf(out, "  %zu rows x %zu %s, metric %s\n", d->rows, d->dim,
+                d->element ? d->element : "", d->metric);
+    fprintf(out, "  licence: %s\n", d->licence);
     if (d->note)
         fprintf(out, "  note: %s\n", d->note);
     fprintf(out, "parts, each looked for under DRIFTLINE_DATA first:\n");
@@ -345,37 +378,58 @@ void catalog_describe(const struct catalog_entry *e, FILE *out)
 
 /* 5. Opening */
 
+/* One call's progress: a line when it begins and at each tenth, not at each block. */
+struct telling {
+    const struct run_options *options;
+    char what[200];
+    size_t tenth; /* told so far, + 1; 0: nothing of this `what` yet */
+    char recipe_dir[PATH_MAX];
+};
+
+enum { UNKNOWN_TOTAL_STEP = 16 << 20, QUIET_BELOW = 8 << 20 };
+
 static int say_progress(void *context, const char *what, size_t done, size_t total)
 {
-    const struct run_options *o = context;
+    struct telling *t = context;
+    const struct run_options *o = t->options;
     char line[400];
-    if (!o->say)
+    if (strcmp(t->what, what) != 0) {
+        (void)snprintf(t->what, sizeof t->what, "%s", what);
+        t->tenth = 0;
+    }
+    const size_t tenth = total ? done / (total / 10 + 1) : done / UNKNOWN_TOTAL_STEP;
+    const bool worth = strncmp(what, "fetch ", 6) == 0 ? !total || total >= QUIET_BELOW || !t->tenth
+                                                       : total >= QUIET_BELOW;
+    if (!o->say || !worth || tenth + 1 <= t->tenth)
         return 0;
-    if (total)
-        (void)snprintf(line, sizeof line, "%s: %.1f of %.1f MB", what, 1e-6 * (double)done,
-                       1e-6 * (double)total);
+    t->tenth = tenth + 1;
+    if (!done)
+        (void)snprintf(line, sizeof line, "%s", what);
+    else if (total)
+        (void)snprintf(line, sizeof line, "%s: %zu %%", what, 10 * tenth);
     else
-        (void)snprintf(line, sizeof line, "%s: %.1f MB", what, 1e-6 * (double)done);
+        (void)snprintf(line, sizeof line, "%s: %.0f MB", what, 1e-6 * (double)done);
     return o->say(o->say_to, line);
 }
 
-/* The recipes' folder is written into recipe_dir, which must outlive the env. */
-static struct fetch_env env_of(const struct run_options *o, char recipe_dir[PATH_MAX])
+static struct fetch_env env_of(const struct run_options *o, struct telling *t)
 {
-    (void)snprintf(recipe_dir, PATH_MAX, "%s/datasets/recipes", o->root ? o->root : ".");
+    *t = (struct telling){ .options = o };
+    (void)snprintf(t->recipe_dir, sizeof t->recipe_dir, "%s/datasets/recipes",
+                   o->root ? o->root : ".");
     return (struct fetch_env){ .cache_dir = o->cache,
                                .data_path = o->data,
-                               .recipe_dir = recipe_dir,
+                               .recipe_dir = t->recipe_dir,
                                .offline = o->offline,
                                .no_install = o->no_install,
-                               .progress = { say_progress, (void *)(uintptr_t)o } };
+                               .progress = { say_progress, t } };
 }
 
 int catalog_open_part(const struct catalog_entry *e, const char *part, const struct run_options *o,
                       struct source **source, char sha256[65], struct error *err)
 {
-    char recipe_dir[PATH_MAX];
-    const struct fetch_env env = env_of(o, recipe_dir);
+    struct telling telling;
+    const struct fetch_env env = env_of(o, &telling);
     const struct dataset_part *p = dataset_find_part(&e->entry, part);
     (void)snprintf(sha256, 65, "%s", p && p->sha256 ? p->sha256 : "");
     return fetch_part(&e->entry, part, &env, source, err);
@@ -384,7 +438,7 @@ int catalog_open_part(const struct catalog_entry *e, const char *part, const str
 int catalog_file(const struct catalog_entry *e, const char *part, const struct run_options *o,
                  char *path, struct error *err)
 {
-    char recipe_dir[PATH_MAX];
-    const struct fetch_env env = env_of(o, recipe_dir);
+    struct telling telling;
+    const struct fetch_env env = env_of(o, &telling);
     return fetch_file(&e->entry, part, &env, path, err);
 }

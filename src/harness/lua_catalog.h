@@ -1,9 +1,7 @@
 /* lua_catalog.h - datasets/catalog.lua as the structs of src/data/fetch.h, and the parts of its
  * data sets as sources.
  *
- * The file returns a list of tables with the fields of struct dataset_entry; `parts` is a list of
- * tables with those of struct dataset_part; `origins` one of struct dataset_origin's, its kind and
- * address written as url = "...", debian = "...", npm = "..." or recipe = "...".
+ * The file says at its head what it may hold; an unknown field is an error that names the data set.
  */
 #ifndef DRIFTLINE_LUA_CATALOG_H
 #define DRIFTLINE_LUA_CATALOG_H
@@ -40,7 +38,7 @@ int catalog_open_part(const struct catalog_entry *, const char *part, const stru
                       struct source **, char sha256[65], struct error *);
 
 /* Fetches and verifies a part that is no rows, a runbook or a list of words; path has room for PATH_MAX. */
-int catalog_file(const struct catalog_entry *, const char *part, const struct run_options *, char *path,
-                 struct error *);
+int catalog_file(const struct catalog_entry *, const char *part, const struct run_options *,
+                 char *path, struct error *);
 
 #endif

@@ -3,6 +3,7 @@
  * A runbook numbers the rows of data of its own. Where the view has fewer, number p means row p * n / (rows the
  * runbook needs), so that ranges which adjoin or contain each other still do.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,32 @@ static void play(const struct fields *f, const char *path, const struct replay *
     }
 }
 
+/* "book.yaml" beside the config, or "SET/PART", a runbook of the catalog; pushes the path. */
+static const char *find_runbook(const struct fields *f, const char *name)
+{
+    lua_State *L = f->L;
+    struct script *s = script_of(L);
+    const char *slash = strchr(name, '/');
+    if (!slash || strstr(name, ".yaml") || strstr(name, ".yml"))
+        return lua_data_path(L, name);
+    const char *set = lua_pushlstring(L, name, (size_t)(slash - name));
+    struct error err = { 0 };
+    if (!s->catalog && catalog_open(&s->catalog, s->options, &err))
+        lua_step_fail(f, &err);
+    struct catalog_entry *entry = catalog_find(s->catalog, set);
+    if (!entry) {
+        size_t n;
+        const char *const *names = catalog_names(s->catalog, &n);
+        fields_fail(f, NULL, ERR_NOT_FOUND,
+                    "\"%.100s\" is neither a .yaml file nor SET/RUNBOOK of the catalog%s", name,
+                    script_hint(L, set, names, n));
+    }
+    char *path = lua_newuserdatauv(L, PATH_MAX, 0);
+    if (catalog_file(entry, slash + 1, s->options, path, &err))
+        lua_step_fail(f, &err);
+    return lua_pushstring(L, path);
+}
+
 /* The rows of w:runbook "file.yaml": all of the only data set there is. */
 static void push_only_set(lua_State *L)
 {
@@ -146,7 +173,7 @@ void lua_runbook(lua_State *L)
         fields_fail(&f, NULL, ERR_CONFIG,
                     "a path comes first, as in w:runbook { \"file.yaml\", view }, not %s",
                     value_shown(L, -1));
-    const char *path = lua_data_path(L, lua_tostring(L, -1));
+    const char *path = find_runbook(&f, lua_tostring(L, -1));
     lua_rawgeti(L, 2, 2);
     struct lua_view *v = lua_view_at(L, -1);
     if (!v)

@@ -6,8 +6,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,8 @@ static void take_begin(struct watch *w, const json_t *begin)
                        op->tag ? op->tag : "");
     }
     if (w->env->progress)
-        w->env->progress(w->env->to, w->cell, w->step < list->n ? w->step : list->n - 1, list->n, what);
+        w->env->progress(w->env->to, w->cell, w->step < list->n ? w->step : list->n - 1, list->n,
+                         what);
 }
 
 static void take_line(struct watch *w, const char *text, size_t n)
@@ -154,7 +155,8 @@ static void check_limits(struct watch *w)
     } else if (clock_ns() >= w->deadline_ns) {
         end_as(w, "timeout", "took longer than %.6g s (--timeout)", cell_timeout_s(w->env));
     } else if (resident_read(w->child, &now) && now.anonymous > w->anonymous_before + w->limit) {
-        end_as(w, "out-of-memory", "grew past %.6g MiB (--memory-limit)", (double)w->limit / 1048576);
+        end_as(w, "out-of-memory", "grew past %.6g MiB (--memory-limit)",
+               (double)w->limit / 1048576);
     }
 }
 
@@ -162,7 +164,8 @@ static bool has_ended(const struct watch *w)
 {
     siginfo_t info = { .si_pid = 0 };
 
-    return waitid(P_PID, (id_t)w->child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+    return waitid(P_PID, (id_t)w->child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
 }
 
 static void watch_child(struct watch *w)
@@ -260,7 +263,10 @@ static void where_text(const struct watch *w, char *text, size_t bytes)
 
 static const char *status_of_code(int code)
 {
-    return code == OK ? "ok" : code == ERR_NO_MEMORY ? "out-of-memory" : code == ERR_UNSUPPORTED ? "unsupported" : "failed";
+    return code == OK                ? "ok"
+           : code == ERR_NO_MEMORY   ? "out-of-memory"
+           : code == ERR_UNSUPPORTED ? "unsupported"
+                                     : "failed";
 }
 
 /* Status and error of a child that has ended; error is empty where all went well. */
@@ -283,7 +289,8 @@ static const char *outcome(const struct watch *w, int state, char *error, size_t
     } else {
         status = "failed";
         if (WIFSIGNALED(state))
-            (void)snprintf(error, bytes, "%skilled by %s", where, crash_signal_name(WTERMSIG(state)));
+            (void)snprintf(error, bytes, "%skilled by %s", where,
+                           crash_signal_name(WTERMSIG(state)));
         else
             (void)snprintf(error, bytes, "%sthe process ended with status %d without a word", where,
                            WIFEXITED(state) ? WEXITSTATUS(state) : -1);
@@ -364,12 +371,12 @@ static json_t *cell_json(const struct cell *cell, size_t p, bool calibrated, con
         build_part(cell, name, sizeof name);
     else
         (void)snprintf(name, sizeof name, "%s", point && point->name ? point->name : "");
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:s, s:b, s:b, s:f, s:o, s:o}", "label",
-                     cell->method->label, "point", name, "method", cell->method->name, "params",
-                     object_or_empty(cell->params_json), "knobs",
-                     calibrated || !point ? json_object() : object_or_empty(point->knobs_json), "repeat",
-                     (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status", status, "error",
-                     error[0] ? text_json(error) : json_null(), "element",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:s, s:b, s:b, s:f, s:o, s:o}",
+                     "label", cell->method->label, "point", name, "method", cell->method->name,
+                     "params", object_or_empty(cell->params_json), "knobs",
+                     calibrated || !point ? json_object() : object_or_empty(point->knobs_json),
+                     "repeat", (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status",
+                     status, "error", error[0] ? text_json(error) : json_null(), "element",
                      element_name(cell->element), "widened", cell->widened, "no_simd",
                      (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds,
                      "process", facts ? json_incref(facts) : json_null(), "steps", steps_taken);
@@ -383,8 +390,8 @@ static json_t *all_points(const struct watch *w, const char *status, const char 
     json_t *cells = json_array();
 
     for (size_t p = 0; p < n; p++)
-        (void)json_array_append_new(cells, cell_json(w->cell, p, calibrated, status, error, w->facts,
-                                                     steps_of_point(w, p), seconds));
+        (void)json_array_append_new(cells, cell_json(w->cell, p, calibrated, status, error,
+                                                     w->facts, steps_of_point(w, p), seconds));
     return cells;
 }
 
@@ -422,7 +429,8 @@ int cell_run(const struct cell *cell, const struct cell_env *env, json_t **out, 
         *out = all_points(w, "unsupported", cell->unsupported);
     } else if (snprintf(dir, sizeof dir, "%s/cell-XXXXXX", env->scratch_dir) >= (int)sizeof dir ||
                !mkdtemp(dir)) {
-        rc = fail_errno(err, ERR_IO, "%s: no folder for a cell can be made in it", env->scratch_dir);
+        rc =
+            fail_errno(err, ERR_IO, "%s: no folder for a cell can be made in it", env->scratch_dir);
     } else {
         rc = run_watched(w, dir, out);
         folder_remove(dir);

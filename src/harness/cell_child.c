@@ -61,13 +61,14 @@ static json_t *point_json(size_t point)
 
 static void on_begin(void *to, size_t op, size_t point)
 {
-    (void)send_line(*(int *)to, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op, "point",
-                                          point_json(point)));
+    (void)send_line(*(int *)to, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
+                                          "point", point_json(point)));
 }
 
 static int on_step(void *to, size_t point, json_t *step, struct error *err)
 {
-    if (send_line(*(int *)to, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) != 0)
+    if (send_line(*(int *)to, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
+        0)
         return fail_errno(err, ERR_IO, "a step could not be handed to the parent process");
     return OK;
 }
@@ -94,14 +95,22 @@ static void settle_process(int errors, long parent)
     crash_handlers_install();
 }
 
-void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir, int lines, int errors,
-                long parent)
+void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir, int lines,
+                int errors, long parent)
 {
     const struct experiment *x = env->experiment;
     const struct replay_env replay = {
-        .experiment = x, .list = x->ops, .cell = cell, .oracle = env->oracle, .kernels = env->kernels,
-        .threads = x->threads, .memory_limit = cell_memory_limit(env), .dir = dir,
-        .begin = on_begin, .step_take = on_step, .to = &lines,
+        .experiment = x,
+        .list = x->ops,
+        .cell = cell,
+        .oracle = env->oracle,
+        .kernels = env->kernels,
+        .threads = x->threads,
+        .memory_limit = cell_memory_limit(env),
+        .dir = dir,
+        .begin = on_begin,
+        .step_take = on_step,
+        .to = &lines,
     };
     struct error err = { 0 };
 

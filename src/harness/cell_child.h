@@ -9,8 +9,8 @@
 #include "cell.h"
 
 /* Never returns. dir: the cell's own, empty. Output of the method's libraries goes to errors. */
-_Noreturn void cell_child(const struct cell *, const struct cell_env *, const char *dir, int lines, int errors,
-                          long parent);
+_Noreturn void cell_child(const struct cell *, const struct cell_env *, const char *dir, int lines,
+                          int errors, long parent);
 /* The limit that holds: of the command line, of the config, or 80 % of the machine. */
 uint64_t cell_memory_limit(const struct cell_env *);
 double cell_timeout_s(const struct cell_env *);

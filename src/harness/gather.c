@@ -205,8 +205,8 @@ bool holding_mapped(const struct holding *h)
     return true;
 }
 
-int holding_read(const struct holding *h, const uint64_t *ids, size_t n, enum element want, void *out,
-                 struct error *err)
+int holding_read(const struct holding *h, const uint64_t *ids, size_t n, enum element want,
+                 void *out, struct error *err)
 {
     const size_t row_bytes = element_row_bytes(want, h->list->dim);
 
@@ -220,9 +220,10 @@ int holding_read(const struct holding *h, const uint64_t *ids, size_t n, enum el
             if (next.dataset != first.dataset || next.row != first.row + run)
                 break;
         }
-        const int rc = source->element == want
-                           ? source_read(source, (size_t)first.row, run, to, err)
-                           : source_read_f32(source, (size_t)first.row, run, (float *)(void *)to, err);
+        const int rc =
+            source->element == want
+                ? source_read(source, (size_t)first.row, run, to, err)
+                : source_read_f32(source, (size_t)first.row, run, (float *)(void *)to, err);
         if (rc != OK)
             return rc;
     }

@@ -15,7 +15,8 @@ struct buffer {
     void *bytes; /* page-aligned */
     size_t capacity;
 };
-int buffer_reserve(struct buffer *, size_t bytes, struct error *); /* contents are lost when it grows */
+int buffer_reserve(struct buffer *, size_t bytes,
+                   struct error *); /* contents are lost when it grows */
 void buffer_free(struct buffer *);
 
 /* 2. Positions [first, first + n) of a view as `want`; scaled to unit length if `unit` (F32 only). Points into
@@ -51,7 +52,7 @@ const void *holding_row(const struct holding *, uint64_t id, void *scratch, stru
 /* Whether holding_row() never needs its scratch: every dataset lies in memory in the list's element. */
 bool holding_mapped(const struct holding *);
 /* The rows of n ids as `want`, contiguous in out. */
-int holding_read(const struct holding *, const uint64_t *ids, size_t n, enum element want, void *out,
-                 struct error *);
+int holding_read(const struct holding *, const uint64_t *ids, size_t n, enum element want,
+                 void *out, struct error *);
 
 #endif

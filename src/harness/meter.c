@@ -48,13 +48,15 @@ void resident_reset_peak(void)
 
     if (fd < 0)
         return;
-    const ssize_t n = write(fd, "5", 1); /* refused in some containers: then the peak is since the start */
+    const ssize_t n =
+        write(fd, "5", 1); /* refused in some containers: then the peak is since the start */
     (void)n;
     (void)close(fd);
 }
 
 /* Calls act on every entry below path, folders after what is in them. */
-static void walk(const char *path, void (*act)(const char *path, const struct stat *, void *to), void *to)
+static void walk(const char *path, void (*act)(const char *path, const struct stat *, void *to),
+                 void *to)
 {
     DIR *folder = opendir(path);
 

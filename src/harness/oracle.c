@@ -13,9 +13,9 @@
 /* A question: queries, k or radius, filter. Asked again later, its answer starts from what is known here. */
 struct question {
     XXH128_hash_t key;
-    size_t left;     /* times it is still to be asked */
+    size_t left; /* times it is still to be asked */
     bool begun;
-    size_t at;       /* the operation it was last asked at, plus one */
+    size_t at; /* the operation it was last asked at, plus one */
     struct neighbours *known;
     size_t n_queries;
 };
@@ -95,9 +95,9 @@ static void hash_view(XXH3_state_t *state, const struct view *v)
 static XXH128_hash_t question_key(const struct op_list *list, const struct op *op)
 {
     XXH3_state_t *state = XXH3_createState();
-    const uint64_t head[] = { 1,         (uint64_t)list->metric, (uint64_t)list->element, list->dim,
-                              op->kind == OP_RANGE, op->k,        op->rows->n,
-                              op->filter_bits != NULL, op->filter_ids };
+    const uint64_t head[] = { 1,           (uint64_t)list->metric,  (uint64_t)list->element,
+                              list->dim,   op->kind == OP_RANGE,    op->k,
+                              op->rows->n, op->filter_bits != NULL, op->filter_ids };
     const double radius = op->kind == OP_RANGE ? op->radius : 0;
     XXH128_hash_t key = { 0, 0 };
 
@@ -181,9 +181,8 @@ static int question_begin(struct inquiry *w, struct question *q, const struct op
     if (!q->known)
         return fail(w->err, ERR_NO_MEMORY, "truth: no memory for %zu queries", q->n_queries);
     for (size_t i = 0; i < q->n_queries; i++)
-        q->known[i].horizon = op->kind == OP_RANGE
-                                  ? (struct neighbour){ op->radius, UINT64_MAX }
-                                  : HORIZON_NONE;
+        q->known[i].horizon =
+            op->kind == OP_RANGE ? (struct neighbour){ op->radius, UINT64_MAX } : HORIZON_NONE;
     q->begun = true;
     return OK;
 }
@@ -231,7 +230,8 @@ static size_t find_fresh(struct inquiry *w, size_t since)
 }
 
 /* Brings the question up to the present: new rows only, where enough is known. */
-static int question_update(struct inquiry *w, struct question *q, const struct op *op, uint32_t *which)
+static int question_update(struct inquiry *w, struct question *q, const struct op *op,
+                           uint32_t *which)
 {
     const bool range = op->kind == OP_RANGE;
     /* Spare neighbours, so that deletes seldom leave too few: only where the question comes again. */
@@ -298,7 +298,8 @@ static int fill_range(struct truth *t, const struct question *q, struct error *e
 }
 
 /* What the cache has becomes what is known: its last entry is the horizon, unless it holds everything. */
-static bool from_cache(struct inquiry *w, struct question *q, const struct op *op, XXH128_hash_t key)
+static bool from_cache(struct inquiry *w, struct question *q, const struct op *op,
+                       XXH128_hash_t key)
 {
     const bool range = op->kind == OP_RANGE;
     struct error note = { 0 };
@@ -334,7 +335,8 @@ static int compute(struct inquiry *w, struct question *q, const struct op *op, X
     int rc = which ? OK : fail(w->err, ERR_NO_MEMORY, "truth: no memory for queries");
 
     if (rc == OK)
-        rc = gather_view(op->rows, 0, op->rows->n, w->list->element, false, &rows, &queries, w->err);
+        rc =
+            gather_view(op->rows, 0, op->rows->n, w->list->element, false, &rows, &queries, w->err);
     if (rc == OK) {
         w->scan.queries = queries.rows;
         rc = question_update(w, q, op, which);
@@ -361,7 +363,8 @@ static int answer(struct inquiry *w, size_t i)
 
     w->n_ids = holding_ids(&w->now, op->filter_bits, op->filter_ids, w->ids);
     q->left--;
-    *t = (struct truth){ .n_queries = op->rows->n, .k = op->kind == OP_RANGE ? 0 : op->k,
+    *t = (struct truth){ .n_queries = op->rows->n,
+                         .k = op->kind == OP_RANGE ? 0 : op->k,
                          .available = w->n_ids };
     const XXH128_hash_t key = truth_key(w, op);
     if (!from_cache(w, q, op, key))

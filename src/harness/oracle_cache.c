@@ -18,8 +18,8 @@ enum { HEADER_WORDS = 5 };
 
 static bool cache_path(const char *dir, XXH128_hash_t key, char *path, size_t bytes)
 {
-    const int n = snprintf(path, bytes, "%s/%016" PRIx64 "%016" PRIx64 ".truth", dir, key.high64,
-                           key.low64);
+    const int n =
+        snprintf(path, bytes, "%s/%016" PRIx64 "%016" PRIx64 ".truth", dir, key.high64, key.low64);
 
     return n > 0 && (size_t)n < bytes;
 }
@@ -33,7 +33,8 @@ static uint64_t *read_words(const char *path, size_t *n)
 
     if (!file)
         return NULL;
-    if (fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0 && fseek(file, 0, SEEK_SET) == 0) {
+    if (fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0 &&
+        fseek(file, 0, SEEK_SET) == 0) {
         *n = (size_t)size / sizeof *words;
         words = mem_array(NULL, *n + 1, sizeof *words);
         if (words && fread(words, sizeof *words, *n, file) != *n) {
@@ -80,8 +81,8 @@ static bool take_entries(const uint64_t *words, const uint64_t *ids, struct neig
     for (size_t q = 0; q < n_queries; q++) {
         const size_t n = (size_t)(starts[q + 1] - starts[q]);
 
-        if (n > most || !mem_grow(NULL, &known[q].items, &known[q].capacity, n + 1,
-                                  sizeof *known[q].items))
+        if (n > most ||
+            !mem_grow(NULL, &known[q].items, &known[q].capacity, n + 1, sizeof *known[q].items))
             return false;
         for (size_t i = 0; i < n; i++) {
             const uint64_t *entry = entries + 2 * (starts[q] + i);

@@ -12,12 +12,12 @@
 #include "kernels/kernels.h"
 
 enum {
-    TILE_ROWS = 1024,       /* a tile of results is read again from the caches, and is large enough ... */
+    TILE_ROWS = 1024, /* a tile of results is read again from the caches, and is large enough ... */
     CHUNK_QUERIES = 512,    /* ... for the product to spend under 5 % on packing its arguments */
     BLOCK_BYTES = 16 << 20, /* of rows, shared by all queries while they are in the outer cache */
     EXTRA = 2,              /* the columns that carry norms and the error bound */
     LOAD_ROWS = 256,        /* a worker reads at once */
-    SETTLE_AT = 4096,       /* so many candidates that bounds cannot tell apart are measured at once */
+    SETTLE_AT = 4096, /* so many candidates that bounds cannot tell apart are measured at once */
 };
 
 struct pick {
@@ -37,12 +37,12 @@ struct chase {
 
 /* What one worker needs for itself. */
 struct bench {
-    float *tile;       /* CHUNK_QUERIES x TILE_ROWS */
-    uint32_t *chosen;  /* TILE_ROWS */
-    double *bounds;    /* grows */
+    float *tile;      /* CHUNK_QUERIES x TILE_ROWS */
+    uint32_t *chosen; /* TILE_ROWS */
+    double *bounds;   /* grows */
     size_t bounds_capacity;
-    void *row;         /* one, aligned */
-    void *run;         /* LOAD_ROWS of them, where rows must be read */
+    void *row; /* one, aligned */
+    void *run; /* LOAD_ROWS of them, where rows must be read */
     struct error error;
 };
 
@@ -55,14 +55,14 @@ struct run {
     struct chase *chases;
     size_t n_chases;
     struct bench *benches;
-    double c;       /* the relative error bound; 0 where low is the distance itself */
-    size_t columns; /* dim + EXTRA */
-    float *queries; /* n_chases x columns */
-    float *rows;    /* block x columns */
-    float *lengths; /* n, rounded up */
+    double c;                   /* the relative error bound; 0 where low is the distance itself */
+    size_t columns;             /* dim + EXTRA */
+    float *queries;             /* n_chases x columns */
+    float *rows;                /* block x columns */
+    float *lengths;             /* n, rounded up */
     size_t block, first, count; /* rows a block; the present one */
-    bool long_query; /* one is too long for single precision */
-    bool mapped;     /* every row lies in memory */
+    bool long_query;            /* one is too long for single precision */
+    bool mapped;                /* every row lies in memory */
 };
 
 bool neighbour_before(struct neighbour a, struct neighbour b)
@@ -133,7 +133,8 @@ static double upper_bound(const struct run *r, const struct chase *c, struct pic
     const double own = r->list->metric == METRIC_L2SQ ? length * length : 0;
     const double cross = (r->list->metric == METRIC_IP ? 1 : 2) * c->length * length;
 
-    return (double)p.low + 2 * r->c * (own + cross) + 2 * ((double)r->list->dim + 16) * (double)FLT_MIN;
+    return (double)p.low + 2 * r->c * (own + cross) +
+           2 * ((double)r->list->dim + 16) * (double)FLT_MIN;
 }
 
 /* The k-th smallest (0-based) of n values, which are reordered: Hoare's, the middle of three as pivot. */
@@ -493,11 +494,12 @@ static int worker_error(const struct run *r, int rc, struct error *err)
     return fail(err, rc, "truth: a worker stopped");
 }
 
-int scan_rows(struct scan *scan, const uint64_t *ids, size_t n, const uint32_t *which, size_t n_which,
-              struct neighbours *known, size_t keep, struct error *err)
+int scan_rows(struct scan *scan, const uint64_t *ids, size_t n, const uint32_t *which,
+              size_t n_which, struct neighbours *known, size_t keep, struct error *err)
 {
-    struct run r = { .scan = scan, .list = scan->at->list, .ids = ids, .n = n, .keep = keep,
-                     .known = known };
+    struct run r = {
+        .scan = scan, .list = scan->at->list, .ids = ids, .n = n, .keep = keep, .known = known
+    };
     int rc;
 
     if (n == 0 || n_which == 0)

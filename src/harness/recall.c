@@ -142,7 +142,9 @@ static int bench_make(struct bench *b, const struct judge *j, size_t answers, st
 
     b->row = mem_alloc(NULL, element_row_bytes(list->element, list->dim));
     b->sorted = mem_array(NULL, answers + 1, sizeof *b->sorted);
-    return b->row && b->sorted ? OK : fail(err, ERR_NO_MEMORY, "scores: no memory for %zu answers", answers);
+    return b->row && b->sorted
+               ? OK
+               : fail(err, ERR_NO_MEMORY, "scores: no memory for %zu answers", answers);
 }
 
 static void bench_free(struct bench *b)
@@ -181,8 +183,11 @@ int score_search(struct score *s, const struct judge *j, const uint64_t *positio
     struct bench b;
     int rc = bench_make(&b, j, t->k, err);
 
-    *s = (struct score){ .n = n, .most = t->k < t->available ? t->k : t->available,
-                         .recall = NAN, .precision = NAN, .results = NAN };
+    *s = (struct score){ .n = n,
+                         .most = t->k < t->available ? t->k : t->available,
+                         .recall = NAN,
+                         .precision = NAN,
+                         .results = NAN };
     s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
     if (!s->hits)
         rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", n);
@@ -223,14 +228,20 @@ int score_range(struct score *s, const struct judge *j, const uint64_t *starts, 
     size_t found = 0, right = 0;
     int rc = bench_make(&b, j, (size_t)starts[t->n_queries], err);
 
-    *s = (struct score){ .n = t->n_queries, .mean = NAN, .min = NAN, .low = NAN, .high = NAN,
-                         .recall = NAN, .precision = NAN, .results = NAN };
+    *s = (struct score){ .n = t->n_queries,
+                         .mean = NAN,
+                         .min = NAN,
+                         .low = NAN,
+                         .high = NAN,
+                         .recall = NAN,
+                         .precision = NAN,
+                         .results = NAN };
     s->hits = mem_array(NULL, s->n + 1, sizeof *s->hits);
     if (!s->hits)
         rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", s->n);
     for (size_t q = 0; rc == OK && q < s->n; q++) {
-        const size_t n =
-            valid_answers(j, &b, ids + starts[q], (size_t)(starts[q + 1] - starts[q]), &s->wrong_ids);
+        const size_t n = valid_answers(j, &b, ids + starts[q], (size_t)(starts[q + 1] - starts[q]),
+                                       &s->wrong_ids);
 
         rc = range_of_query(j, &b, q, n, &s->hits[q], &found, err);
         right += rc == OK ? s->hits[q] : 0;
@@ -240,7 +251,8 @@ int score_range(struct score *s, const struct judge *j, const uint64_t *starts, 
         score_free(s);
         return rc;
     }
-    const double answers = (double)starts[t->n_queries], true_answers = (double)t->starts[t->n_queries];
+    const double answers = (double)starts[t->n_queries],
+                 true_answers = (double)t->starts[t->n_queries];
     s->recall = true_answers > 0 ? (double)found / true_answers : NAN;
     s->precision = answers > 0 ? (double)right / answers : NAN;
     s->results = s->n > 0 ? answers / (double)s->n : NAN;

@@ -12,8 +12,10 @@
 #define RECALL_DEFINITION                                                                          \
     "recall@k: of each query's answers, at most k count; an answer counts if its id is live, "     \
     "passes the filter, is not repeated, and its exact distance, computed again from the data in " \
-    "double precision, is at most the true k-th distance (relative slack 1e-6 for f32 and cosine, " \
-    "none for integers and codes); divided by min(k, rows there were to find), then averaged over " \
+    "double precision, is at most the true k-th distance (relative slack 1e-6 for f32 and "        \
+    "cosine, "                                                                                     \
+    "none for integers and codes); divided by min(k, rows there were to find), then averaged "     \
+    "over "                                                                                        \
     "queries. Deleted, unknown, repeated and filtered-out ids are counted in wrong_ids. Range: "   \
     "recall is the share of all true answers found, precision the share of all answers that are "  \
     "right, over the queries together."
@@ -21,9 +23,11 @@
 struct score {
     uint32_t *hits; /* a query's right answers, n of them; freed by score_free() */
     size_t n;
-    size_t most;    /* hits a query could have: min(k, available); search only */
-    double mean, min, low, high; /* search: recall, with a 95 % bootstrap interval; NAN without queries */
-    double recall, precision, results; /* range; results: answers a query; NAN where nothing was to find / found */
+    size_t most; /* hits a query could have: min(k, available); search only */
+    double mean, min, low,
+        high; /* search: recall, with a 95 % bootstrap interval; NAN without queries */
+    double recall, precision,
+        results; /* range; results: answers a query; NAN where nothing was to find / found */
     double wrong_ids;
 };
 

@@ -43,9 +43,19 @@ static json_t *or_null(json_t *taken)
 
 void step_begin(struct step *s, struct replay *r, const struct op *op, size_t point)
 {
-    *s = (struct step){ .op = op, .index = r->at, .point = point, .status = "ok", .count = NAN,
-                        .seconds = NAN, .per_second = NAN, .single_per_second = NAN, .ns_each = NAN,
-                        .distances = NAN, .estimates = NAN, .bytes_read = NAN, .wrong_ids = NAN,
+    *s = (struct step){ .op = op,
+                        .index = r->at,
+                        .point = point,
+                        .status = "ok",
+                        .count = NAN,
+                        .seconds = NAN,
+                        .per_second = NAN,
+                        .single_per_second = NAN,
+                        .ns_each = NAN,
+                        .distances = NAN,
+                        .estimates = NAN,
+                        .bytes_read = NAN,
+                        .wrong_ids = NAN,
                         .latency = &r->latency };
     histogram_clear(&r->latency);
     if (r->env->begin)
@@ -83,11 +93,11 @@ static json_t *latency_json(const struct histogram *h)
 {
     if (h->n == 0)
         return NULL;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "p50", json_number(histogram_quantile(h, .5)),
-                     "p90", json_number(histogram_quantile(h, .9)), "p99",
-                     json_number(histogram_quantile(h, .99)), "p999",
-                     json_number(histogram_quantile(h, .999)), "max", json_number((double)h->max),
-                     "mean", json_number(histogram_mean(h)));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "p50", json_number(histogram_quantile(h, .5)), "p90",
+        json_number(histogram_quantile(h, .9)), "p99", json_number(histogram_quantile(h, .99)),
+        "p999", json_number(histogram_quantile(h, .999)), "max", json_number((double)h->max),
+        "mean", json_number(histogram_mean(h)));
 }
 
 /* [[ns, count], ...] ascending: what a complementary distribution is drawn from. */
@@ -97,8 +107,8 @@ static json_t *counts_json(const struct histogram *h)
     uint64_t value, count;
 
     for (size_t at = 0; counts && (count = histogram_next(h, &at, &value)) > 0;)
-        (void)json_array_append_new(
-            counts, json_pack("[I, I]", (json_int_t)value, (json_int_t)count));
+        (void)json_array_append_new(counts,
+                                    json_pack("[I, I]", (json_int_t)value, (json_int_t)count));
     return counts;
 }
 
@@ -225,8 +235,8 @@ static int observe_memory(struct step *s, struct replay *r)
     const bool accounted = mem_peak(&r->account) > 0; /* a peer allocates for itself */
 
     s->memory = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "index_bytes", json_number(index_bytes), "disk_bytes",
-        json_number((double)folder_bytes(r->state_dir)), "rss_bytes",
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "index_bytes", json_number(index_bytes),
+        "disk_bytes", json_number((double)folder_bytes(r->state_dir)), "rss_bytes",
         json_number(seen ? grown(now.anonymous, r->before.anonymous) : NAN), "mapped_bytes",
         json_number(seen ? grown(now.mapped, r->before.mapped) : NAN), "peak_bytes",
         json_number(seen ? grown(now.peak, r->before.anonymous + r->before.mapped) : NAN),
@@ -299,8 +309,8 @@ static int take_params(struct replay *r)
         param_defaults(r->ops->params, r->params);
     if (r->cell->method->deletes == DELETES_REPLACE && param_find(r->ops->params, "deletes"))
         return param_set(r->ops->params, r->params, "deletes",
-                         (struct param_value){ .kind = VALUE_TEXT, .text = "replace" }, r->ops->name,
-                         r->err);
+                         (struct param_value){ .kind = VALUE_TEXT, .text = "replace" },
+                         r->ops->name, r->err);
     return OK;
 }
 
@@ -318,8 +328,11 @@ static int replay_begin(struct replay *r, const struct replay_env *env, struct e
     const struct op_list *list = env->list;
     int rc;
 
-    *r = (struct replay){ .env = env, .list = list, .cell = env->cell,
-                          .ops = env->cell->method->ops, .err = err,
+    *r = (struct replay){ .env = env,
+                          .list = list,
+                          .cell = env->cell,
+                          .ops = env->cell->method->ops,
+                          .err = err,
                           .clock_cost_ns = clock_cost_ns() };
     r->account.limit_bytes = (size_t)env->memory_limit;
     if ((rc = make_dir(env->dir, "state", r->state_dir, err)) != OK ||
@@ -330,10 +343,18 @@ static int replay_begin(struct replay *r, const struct replay_env *env, struct e
     if (!r->pool)
         return fail(err, ERR_NO_MEMORY, "%zu threads cannot be started", env->threads);
     r->index_env = (struct index_env){
-        .dim = list->dim, .element = env->cell->element, .metric = list->metric,
-        .expected_n = list->max_live, .seed = env->cell->seed, .k_hint = list->max_k,
-        .mem = &r->account, .pool = r->pool, .kernels = env->kernels, .error = err,
-        .dir = r->state_dir, .device = "cpu",
+        .dim = list->dim,
+        .element = env->cell->element,
+        .metric = list->metric,
+        .expected_n = list->max_live,
+        .seed = env->cell->seed,
+        .k_hint = list->max_k,
+        .mem = &r->account,
+        .pool = r->pool,
+        .kernels = env->kernels,
+        .error = err,
+        .dir = r->state_dir,
+        .device = "cpu",
     };
     return open_first(r);
 }

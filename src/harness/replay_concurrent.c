@@ -19,14 +19,15 @@ struct together {
     atomic_bool go, stop;
     atomic_int code; /* of the first failure */
     atomic_size_t writers_left;
-    pthread_mutex_t one_writer; /* the contract lets updates run beside searches, not beside each other */
-    uint64_t start_ns, end_ns;  /* end_ns 0: until the writers are done */
+    pthread_mutex_t
+        one_writer; /* the contract lets updates run beside searches, not beside each other */
+    uint64_t start_ns, end_ns; /* end_ns 0: until the writers are done */
 };
 
 struct worker {
     struct together *all;
     pthread_t thread;
-    size_t first, n;         /* a writer's rows; a reader's first query */
+    size_t first, n; /* a writer's rows; a reader's first query */
     size_t done;
     uint64_t finished_ns;
     struct histogram latency;
@@ -59,10 +60,12 @@ static int one_search(const struct together *t, size_t query, uint64_t *ids, flo
 {
     const struct asking *a = t->asking;
     const size_t row_bytes = element_row_bytes(a->queries.element, a->queries.dim);
-    const struct search_request request = {
-        { (const char *)a->queries.rows + query * row_bytes, 1, a->queries.dim, a->queries.element },
-        a->k, a->knobs, a->filter, 1
-    };
+    const struct search_request request = { { (const char *)a->queries.rows + query * row_bytes, 1,
+                                              a->queries.dim, a->queries.element },
+                                            a->k,
+                                            a->knobs,
+                                            a->filter,
+                                            1 };
     struct search_result result = { .ids = ids, .distances = distances };
 
     return t->replay->ops->search(t->replay->checked.index, &request, &result);
@@ -98,9 +101,9 @@ static void *read_loop(void *arg)
 static int write_one(struct together *t, size_t i)
 {
     const struct vectors all = t->rows;
-    const struct vectors row = {
-        (const char *)all.rows + i * element_row_bytes(all.element, all.dim), 1, all.dim, all.element
-    };
+    const struct vectors row = { (const char *)all.rows +
+                                     i * element_row_bytes(all.element, all.dim),
+                                 1, all.dim, all.element };
     size_t done = 0;
 
     pthread_mutex_lock(&t->one_writer);
@@ -139,7 +142,8 @@ static int finish_writes(struct together *t, const struct worker *writers, size_
     int rc = OK;
 
     for (size_t i = 0; i < n_writers; i++)
-        for (size_t j = writers[i].first + writers[i].done; rc == OK && j < writers[i].first + writers[i].n; j++)
+        for (size_t j = writers[i].first + writers[i].done;
+             rc == OK && j < writers[i].first + writers[i].n; j++)
             rc = write_one(t, j);
     const int noted = index_note_inserted(&t->replay->checked, t->op->ids, t->rows.n);
     return rc != OK ? rc : noted;
@@ -149,15 +153,16 @@ static json_t *latency_of(const struct histogram *h)
 {
     if (h->n == 0)
         return json_null();
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "p50", json_number(histogram_quantile(h, .5)), "p90",
-                     json_number(histogram_quantile(h, .9)), "p99", json_number(histogram_quantile(h, .99)),
-                     "p999", json_number(histogram_quantile(h, .999)), "max", json_number((double)h->max),
-                     "mean", json_number(histogram_mean(h)));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "p50", json_number(histogram_quantile(h, .5)), "p90",
+        json_number(histogram_quantile(h, .9)), "p99", json_number(histogram_quantile(h, .99)),
+        "p999", json_number(histogram_quantile(h, .999)), "max", json_number((double)h->max),
+        "mean", json_number(histogram_mean(h)));
 }
 
 /* Totals of a kind of worker; returns operations a second up to the last one's end. */
-static double add_up(const struct together *t, const struct worker *workers, size_t n, struct histogram *latency,
-                     size_t *done)
+static double add_up(const struct together *t, const struct worker *workers, size_t n,
+                     struct histogram *latency, size_t *done)
 {
     uint64_t last = t->start_ns;
 
@@ -215,10 +220,12 @@ static int run_threads(struct together *t, struct worker *workers)
         const bool reads = started < op->readers;
 
         w->all = t;
-        w->first = reads ? started * t->asking->queries.n / op->readers : t->rows.n * i / op->writers;
+        w->first =
+            reads ? started * t->asking->queries.n / op->readers : t->rows.n * i / op->writers;
         w->n = reads ? 0 : t->rows.n * (i + 1) / op->writers - w->first;
         if (pthread_create(&w->thread, &attributes, reads ? read_loop : write_loop, w) != 0) {
-            rc = fail(t->replay->err, ERR_NO_MEMORY, "concurrent: %zu threads cannot be started", n);
+            rc =
+                fail(t->replay->err, ERR_NO_MEMORY, "concurrent: %zu threads cannot be started", n);
             give_up(t, rc);
             break;
         }
@@ -248,7 +255,8 @@ static int run_together(struct together *t, struct step *s)
 {
     const struct op *op = t->op;
     struct worker *workers = mem_zalloc(NULL, (op->readers + op->writers + 1) * sizeof *workers);
-    int rc = workers ? OK : fail(t->replay->err, ERR_NO_MEMORY, "concurrent: no memory for threads");
+    int rc =
+        workers ? OK : fail(t->replay->err, ERR_NO_MEMORY, "concurrent: no memory for threads");
 
     atomic_store(&t->writers_left, op->writers);
     pthread_mutex_init(&t->one_writer, NULL);
@@ -276,7 +284,8 @@ static int write_alone(struct together *t, struct step *s)
         return OK;
     step_note(s, "the writers' rows were inserted alone");
     const int rc = t->replay->ops->insert(t->replay->checked.index, t->rows, t->op->ids, &done);
-    const int noted = index_note_inserted(&t->replay->checked, t->op->ids, rc == OK ? t->rows.n : done);
+    const int noted =
+        index_note_inserted(&t->replay->checked, t->op->ids, rc == OK ? t->rows.n : done);
     return rc != OK ? rc : noted;
 }
 
@@ -305,7 +314,8 @@ static int concurrent_step(struct replay *r, struct step *s)
     else
         rc = asking_begin(&a, r, op, NULL, op->rows->n, r->cell->points[0].knobs, s);
     if (rc == OK && op->writes)
-        rc = gather_view(op->writes, 0, op->writes->n, r->cell->element, unit_rows(r), &rows, &t.rows, r->err);
+        rc = gather_view(op->writes, 0, op->writes->n, r->cell->element, unit_rows(r), &rows,
+                         &t.rows, r->err);
     if (rc == OK && op->writes)
         rc = index_admit_insert(&r->checked, t.rows, op->ids);
     if (rc == OK)

@@ -9,11 +9,13 @@ struct found {
 };
 
 /* Where a method delivers to. */
-struct catch {
+struct catch
+{
     struct found *found;
     size_t n, capacity;
     size_t first_query; /* of the call in progress */
-    const struct live_set *live; /* not NULL: dead answers are dropped, the method having no filter */
+    const struct live_set
+        *live; /* not NULL: dead answers are dropped, the method having no filter */
     struct error *err;
 };
 
@@ -34,10 +36,12 @@ static int take_found(void *to, size_t query, uint64_t id, float distance)
 static int ask_range(struct asking *a, struct catch *c, size_t first, size_t n)
 {
     const size_t row_bytes = element_row_bytes(a->queries.element, a->queries.dim);
-    const struct range_request request = {
-        { (const char *)a->queries.rows + first * row_bytes, n, a->queries.dim, a->queries.element },
-        a->op->radius, a->knobs, a->filter, a->threads
-    };
+    const struct range_request request = { { (const char *)a->queries.rows + first * row_bytes, n,
+                                             a->queries.dim, a->queries.element },
+                                           a->op->radius,
+                                           a->knobs,
+                                           a->filter,
+                                           a->threads };
     struct range_result result = { take_found, c, a->work };
 
     c->first_query = first;
@@ -72,7 +76,8 @@ static int pass_singles(struct asking *a, struct catch *c, struct step *s)
 }
 
 /* The answers of query q at ids[starts[q]] onwards. */
-static int by_query(const struct catch *c, size_t n, struct buffer *room, uint64_t **starts, uint64_t **ids)
+static int by_query(const struct catch *c, size_t n, struct buffer *room, uint64_t **starts,
+                    uint64_t **ids)
 {
     const int rc = buffer_reserve(room, (n + 2 + c->n) * sizeof(uint64_t), c->err);
 
@@ -103,8 +108,8 @@ static int score_found(struct asking *a, const struct catch *c, struct step *s)
     if (rc == OK && (rc = judge_begin(&judge, r, a->op, &queries)) == OK &&
         (rc = score_range(&score, &judge, starts, ids, r->err)) == OK) {
         s->range = json_pack("{s:f, s:o, s:o, s:o}", "radius", a->op->radius, "recall",
-                             json_number(score.recall), "precision", json_number(score.precision), "results",
-                             json_number(score.results));
+                             json_number(score.recall), "precision", json_number(score.precision),
+                             "results", json_number(score.results));
         s->wrong_ids = score.wrong_ids;
         step_set_queries(s, "hits", score_hits_json(&score));
         score_free(&score);

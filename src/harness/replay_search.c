@@ -12,7 +12,8 @@ static int make_filter(struct asking *a, struct error *err)
 {
     const struct replay *r = a->replay;
     const struct op *op = a->op;
-    const bool dead = r->cell->method->deletes == DELETES_FILTER && r->checked.live.n > r->now.live.n;
+    const bool dead =
+        r->cell->method->deletes == DELETES_FILTER && r->checked.live.n > r->now.live.n;
     const size_t words = r->list->n_ids / 64 + 1;
 
     if (!op->filter_bits && !dead)
@@ -44,7 +45,8 @@ static int make_room(struct asking *a, struct error *err)
         return rc;
     a->ids = a->room.bytes;
     a->distances = (float *)(void *)(a->ids + n);
-    memset(a->room.bytes, 0xff, n * (sizeof *a->ids + sizeof *a->distances)); /* touched: no page faults later */
+    memset(a->room.bytes, 0xff,
+           n * (sizeof *a->ids + sizeof *a->distances)); /* touched: no page faults later */
     if (a->k_fetched == a->k)
         return OK;
     rc = buffer_reserve(&a->more, more * (sizeof *a->ids + sizeof *a->distances), err);
@@ -71,7 +73,8 @@ static int settle_filter(struct asking *a, struct step *s)
     error_clear(r->err);
     a->filter = NULL;
     a->k_fetched = a->k + (dead < MOST_EXTRA ? dead : MOST_EXTRA);
-    step_note(s, "no filter in this method: %zu answers were fetched for k = %zu and the dead dropped",
+    step_note(s,
+              "no filter in this method: %zu answers were fetched for k = %zu and the dead dropped",
               a->k_fetched, a->k);
     return make_room(a, r->err);
 }
@@ -81,12 +84,16 @@ int asking_open(struct asking *a, struct replay *r, const struct op *op, const u
 {
     int rc;
 
-    *a = (struct asking){ .replay = r, .op = op, .knobs = knobs, .k = op->k, .k_fetched = op->k,
+    *a = (struct asking){ .replay = r,
+                          .op = op,
+                          .knobs = knobs,
+                          .k = op->k,
+                          .k_fetched = op->k,
                           .threads = r->env->threads };
-    rc = positions ? gather_positions(op->rows, positions, n, r->cell->element, unit_rows(r), &a->rows,
-                                      &a->queries, r->err)
-                   : gather_view(op->rows, 0, n, r->cell->element, unit_rows(r), &a->rows, &a->queries,
-                                 r->err);
+    rc = positions ? gather_positions(op->rows, positions, n, r->cell->element, unit_rows(r),
+                                      &a->rows, &a->queries, r->err)
+                   : gather_view(op->rows, 0, n, r->cell->element, unit_rows(r), &a->rows,
+                                 &a->queries, r->err);
     return rc == OK ? make_filter(a, r->err) : rc;
 }
 
@@ -96,8 +103,8 @@ int asking_begin(struct asking *a, struct replay *r, const struct op *op, const 
     int rc = asking_open(a, r, op, positions, n, knobs);
 
     if (rc == OK)
-        rc = index_admit_search(&r->checked, &(struct search_request){ a->queries, a->k, knobs, a->filter,
-                                                                       a->threads });
+        rc = index_admit_search(&r->checked, &(struct search_request){ a->queries, a->k, knobs,
+                                                                       a->filter, a->threads });
     if (rc == OK)
         rc = make_room(a, r->err);
     return rc == OK ? settle_filter(a, s) : rc;
@@ -137,14 +144,16 @@ int asking_search(struct asking *a, size_t first, size_t n)
 {
     const size_t row_bytes = element_row_bytes(a->queries.element, a->queries.dim);
     const bool more = a->k_fetched > a->k;
-    const struct search_request request = {
-        { (const char *)a->queries.rows + first * row_bytes, n, a->queries.dim, a->queries.element },
-        a->k_fetched, a->knobs, a->filter, a->threads
-    };
-    struct search_result result = {
-        (more ? a->more_ids : a->ids) + first * a->k_fetched,
-        (more ? a->more_distances : a->distances) + first * a->k_fetched, a->work
-    };
+    const struct search_request request = { { (const char *)a->queries.rows + first * row_bytes, n,
+                                              a->queries.dim, a->queries.element },
+                                            a->k_fetched,
+                                            a->knobs,
+                                            a->filter,
+                                            a->threads };
+    struct search_result result = { (more ? a->more_ids : a->ids) + first * a->k_fetched,
+                                    (more ? a->more_distances : a->distances) +
+                                        first * a->k_fetched,
+                                    a->work };
     const int rc = a->replay->ops->search(a->replay->checked.index, &request, &result);
 
     a->work = result.work;
@@ -157,8 +166,9 @@ int asking_search(struct asking *a, size_t first, size_t n)
 
 static json_t *score_json(const struct score *s, size_t k)
 {
-    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "k", (json_int_t)k, "mean", json_number(s->mean), "min",
-                     json_number(s->min), "low", json_number(s->low), "high", json_number(s->high));
+    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "k", (json_int_t)k, "mean", json_number(s->mean),
+                     "min", json_number(s->min), "low", json_number(s->low), "high",
+                     json_number(s->high));
 }
 
 json_t *score_hits_json(const struct score *s)
@@ -181,7 +191,8 @@ void step_set_queries(struct step *s, const char *name, json_t *take)
 int judge_begin(struct judge *j, struct replay *r, const struct op *op, struct buffer *room)
 {
     struct vectors queries;
-    const int rc = gather_view(op->rows, 0, op->rows->n, r->list->element, false, room, &queries, r->err);
+    const int rc =
+        gather_view(op->rows, 0, op->rows->n, r->list->element, false, room, &queries, r->err);
 
     *j = (struct judge){ &r->now, op, &r->env->oracle->truths[r->at], queries.rows };
     return rc;
@@ -195,7 +206,8 @@ static int score_answers(struct asking *a, const uint64_t *positions, struct sco
     int rc = judge_begin(&judge, r, a->op, &room);
 
     if (rc == OK)
-        rc = score_search(score, &judge, positions, a->queries.n, a->ids, r->env->experiment->seed, r->err);
+        rc = score_search(score, &judge, positions, a->queries.n, a->ids, r->env->experiment->seed,
+                          r->err);
     buffer_free(&room);
     return rc;
 }
@@ -337,8 +349,8 @@ static int search_point(struct replay *r, struct step *s, const uint64_t *positi
 
 /* ---- 4. calibration: the first point that reaches a recall on the queries at even positions */
 
-static int tuning_recall(struct replay *r, struct step *s, const uint64_t *even, size_t n, const void *knobs,
-                         double *recall)
+static int tuning_recall(struct replay *r, struct step *s, const uint64_t *even, size_t n,
+                         const void *knobs, double *recall)
 {
     struct asking a = { 0 };
     struct score score;
@@ -354,7 +366,8 @@ static int tuning_recall(struct replay *r, struct step *s, const uint64_t *even,
     return rc;
 }
 
-static int calibrate(struct replay *r, struct step *s, const uint64_t *even, size_t n, size_t *chosen)
+static int calibrate(struct replay *r, struct step *s, const uint64_t *even, size_t n,
+                     size_t *chosen)
 {
     const double want = r->cell->method->calibrate_recall;
     double best = -1, recall = NAN;
@@ -371,9 +384,9 @@ static int calibrate(struct replay *r, struct step *s, const uint64_t *even, siz
     }
     const struct point *point = &r->cell->points[*chosen];
     s->calibrated = json_pack("{s:f, s:s, s:O?, s:o, s:b, s:I, s:I}", "recall", want, "point",
-                              point->name ? point->name : "", "knobs", point->knobs_json, "tuning_recall",
-                              json_number(best), "reached", best >= want, "tuning_queries", (json_int_t)n,
-                              "points_tried", (json_int_t)tried);
+                              point->name ? point->name : "", "knobs", point->knobs_json,
+                              "tuning_recall", json_number(best), "reached", best >= want,
+                              "tuning_queries", (json_int_t)n, "points_tried", (json_int_t)tried);
     return rc;
 }
 

@@ -36,7 +36,8 @@ struct replay {
     struct mem account;
     struct pool *pool;
     struct index_env index_env;
-    struct checked checked; /* checked.live: the ids the index holds, which a policy may keep past their deletion */
+    struct checked
+        checked; /* checked.live: the ids the index holds, which a policy may keep past their deletion */
     bool open;
     struct holding now; /* as after operation `at` */
     size_t at;
@@ -64,7 +65,8 @@ int step_observe(struct step *, struct replay *, bool tables);
 json_t *json_number(double); /* null for NAN and infinity; an integer where it is one */
 /* stats.name = value in an object made on demand. */
 void step_stat(struct step *, const char *name, double value);
-uint64_t interval_ns(const struct replay *, uint64_t start, uint64_t end); /* less the clock's own cost */
+uint64_t interval_ns(const struct replay *, uint64_t start,
+                     uint64_t end); /* less the clock's own cost */
 static inline bool unit_rows(const struct replay *r)
 {
     return r->list->metric == METRIC_COS && r->cell->element == ELEMENT_F32;
@@ -98,10 +100,10 @@ struct asking {
     struct vectors queries; /* what the method gets */
     const void *knobs;
     const struct id_filter *filter; /* NULL: none */
-    size_t k, k_fetched;    /* k_fetched > k: dead answers are dropped */
+    size_t k, k_fetched;            /* k_fetched > k: dead answers are dropped */
     size_t threads;
-    uint64_t *ids;    /* queries.n x k */
-    float *distances; /* queries.n x k */
+    uint64_t *ids;      /* queries.n x k */
+    float *distances;   /* queries.n x k */
     uint64_t *more_ids; /* queries.n x k_fetched, where more are fetched */
     float *more_distances;
     struct work work;
@@ -110,11 +112,11 @@ struct asking {
 };
 /* Gathers and validates the queries (positions NULL: all of the operation's), settles on a filter or over-fetching.
    ERR_UNSUPPORTED where the method can do neither. */
-int asking_begin(struct asking *, struct replay *, const struct op *, const uint64_t *positions, size_t n,
-                 const void *knobs, struct step *);
+int asking_begin(struct asking *, struct replay *, const struct op *, const uint64_t *positions,
+                 size_t n, const void *knobs, struct step *);
 /* The part of it that a range search shares: queries and filter, no room for answers, nothing validated. */
-int asking_open(struct asking *, struct replay *, const struct op *, const uint64_t *positions, size_t n,
-                const void *knobs);
+int asking_open(struct asking *, struct replay *, const struct op *, const uint64_t *positions,
+                size_t n, const void *knobs);
 void asking_end(struct asking *);
 /* Queries [first, first + n), answers to their places. Nothing else: the clock is running. */
 int asking_search(struct asking *, size_t first, size_t n);

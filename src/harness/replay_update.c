@@ -22,8 +22,8 @@ static struct vectors slice(struct vectors v, size_t first, size_t n)
 
 static int call_insert(struct change *c, size_t first, size_t n, size_t *done)
 {
-    return c->replay->ops->insert(c->replay->checked.index, slice(c->rows, first, n), c->ids + first,
-                                  done);
+    return c->replay->ops->insert(c->replay->checked.index, slice(c->rows, first, n),
+                                  c->ids + first, done);
 }
 
 static int call_remove(struct change *c, size_t first, size_t n, size_t *done)
@@ -139,9 +139,10 @@ static int run_part(struct change *c, const struct op *op, const uint64_t *posit
     if (positions && (rc = ids_at(op, positions, n, &ids, r->err)) == OK)
         c->ids = ids.bytes;
     if (rc == OK && c->call != call_remove)
-        rc = positions ? gather_positions(op->rows, positions, n, element, unit_rows(r), &rows,
-                                          &c->rows, r->err)
-                       : gather_view(op->rows, 0, n, element, unit_rows(r), &rows, &c->rows, r->err);
+        rc = positions
+                 ? gather_positions(op->rows, positions, n, element, unit_rows(r), &rows, &c->rows,
+                                    r->err)
+                 : gather_view(op->rows, 0, n, element, unit_rows(r), &rows, &c->rows, r->err);
     if (rc == OK && c->call == call_insert)
         rc = index_admit_insert(&r->checked, c->rows, c->ids);
     if (rc == OK && c->call == call_update)
@@ -156,8 +157,8 @@ static int run_part(struct change *c, const struct op *op, const uint64_t *posit
 }
 
 /* Positions whose id the index holds, or does not. */
-static int positions_held(const struct replay *r, const struct op *op, bool held, struct buffer *room,
-                          size_t *n)
+static int positions_held(const struct replay *r, const struct op *op, bool held,
+                          struct buffer *room, size_t *n)
 {
     const int rc = buffer_reserve(room, op->n * sizeof(uint64_t), r->err);
 
@@ -277,7 +278,8 @@ static bool is_trained(const struct replay *r)
 }
 
 /* All live rows and their ids, contiguous. */
-static int gather_live(struct replay *r, struct buffer *rows, struct buffer *ids, struct vectors *out)
+static int gather_live(struct replay *r, struct buffer *rows, struct buffer *ids,
+                       struct vectors *out)
 {
     const size_t n = r->now.live.n, dim = r->list->dim;
     const enum element element = r->cell->element;

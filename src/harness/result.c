@@ -16,7 +16,7 @@
 #include "recall.h"
 #include "summary.h"
 
-#define RESULT_SCHEMA "driftline-result/1"
+#define RESULT_SCHEMA      "driftline-result/1"
 #define RESULT_CELL_SCHEMA "driftline-cell/1"
 
 /* ---- 1. files */
@@ -42,8 +42,8 @@ static void sync_folder_of(const char *path)
     char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
 
-    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".") >=
-        (int)sizeof folder)
+    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1,
+                 slash ? path : ".") >= (int)sizeof folder)
         return;
     const int fd = open(slash == path ? "/" : folder, O_RDONLY | O_DIRECTORY);
     if (fd >= 0) {
@@ -87,7 +87,8 @@ int result_write_file(const char *path, const char *text, size_t bytes, struct e
 
 /* ---- 2. cells, one file each */
 
-static int cell_path(const char *dir, const struct cell *cell, char *path, size_t bytes, struct error *err)
+static int cell_path(const char *dir, const struct cell *cell, char *path, size_t bytes,
+                     struct error *err)
 {
     if (snprintf(path, bytes, "%s/cells", dir) >= (int)bytes)
         return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
@@ -118,8 +119,10 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, s
 
     if (rc != OK)
         return rc;
-    json_t *file = json_pack("{s:s, s:s, s:O}", "schema", RESULT_CELL_SCHEMA, "key", cell->key, "cells", cells);
-    rc = file ? write_json(path, file, err) : fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
+    json_t *file = json_pack("{s:s, s:s, s:O}", "schema", RESULT_CELL_SCHEMA, "key", cell->key,
+                             "cells", cells);
+    rc = file ? write_json(path, file, err)
+              : fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
     json_decref(file);
     return rc;
 }
@@ -150,7 +153,8 @@ static json_t *cell_identity(const json_t *cell)
 {
     char text[1000];
 
-    (void)snprintf(text, sizeof text, "%s\n%s\n%lld\n%.9g", json_string_value(json_object_get(cell, "label")),
+    (void)snprintf(text, sizeof text, "%s\n%s\n%lld\n%.9g",
+                   json_string_value(json_object_get(cell, "label")),
                    json_string_value(json_object_get(cell, "point")),
                    (long long)json_integer_value(json_object_get(cell, "repeat")),
                    json_number_value(json_object_get(cell, "cell_seconds")));
@@ -187,7 +191,8 @@ static unsigned long *stored_numbers(const char *dir, size_t *n)
     char path[PATH_MAX];
     unsigned long *numbers = NULL;
     size_t capacity = 0;
-    DIR *folder = snprintf(path, sizeof path, "%s/cells", dir) < (int)sizeof path ? opendir(path) : NULL;
+    DIR *folder =
+        snprintf(path, sizeof path, "%s/cells", dir) < (int)sizeof path ? opendir(path) : NULL;
 
     *n = 0;
     for (struct dirent *e; folder && (e = readdir(folder));) {
@@ -247,12 +252,13 @@ static json_t *experiment_json(const struct experiment *x)
 
     for (size_t i = 0; i < x->n_methods; i++)
         (void)json_array_append_new(labels, json_string(x->methods[i].label));
-    return json_pack("{s:s, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:b, s:s}", "name", x->name,
-                     "title", text_or_null(x->title), "config", text_or_null(x->config_path), "config_sha256",
-                     x->config_sha256, "seed", (json_int_t)x->seed, "seeds", (json_int_t)x->seeds, "repeats",
-                     (json_int_t)x->repeats, "k", (json_int_t)x->k, "threads", (json_int_t)x->threads,
-                     "overrides", x->overrides, "figure_specs", x->figures, "labels", labels, "warmup",
-                     x->warmup, "recall_definition", RECALL_DEFINITION);
+    return json_pack("{s:s, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:b, s:s}",
+                     "name", x->name, "title", text_or_null(x->title), "config",
+                     text_or_null(x->config_path), "config_sha256", x->config_sha256, "seed",
+                     (json_int_t)x->seed, "seeds", (json_int_t)x->seeds, "repeats",
+                     (json_int_t)x->repeats, "k", (json_int_t)x->k, "threads",
+                     (json_int_t)x->threads, "overrides", x->overrides, "figure_specs", x->figures,
+                     "labels", labels, "warmup", x->warmup, "recall_definition", RECALL_DEFINITION);
 }
 
 static json_t *datasets_json(const struct op_list *list)
@@ -261,10 +267,11 @@ static json_t *datasets_json(const struct op_list *list)
 
     for (size_t i = 0; i < list->n_datasets; i++) {
         const struct dataset_use *d = &list->datasets[i];
-        (void)json_array_append_new(
-            datasets, json_pack("{s:s, s:I, s:I, s:s, s:s}", "name", d->name, "rows",
-                                (json_int_t)d->source->n, "dim", (json_int_t)d->source->dim, "sha256",
-                                d->sha256, "element", data_element_name(d->source->element)));
+        (void)json_array_append_new(datasets,
+                                    json_pack("{s:s, s:I, s:I, s:s, s:s}", "name", d->name, "rows",
+                                              (json_int_t)d->source->n, "dim",
+                                              (json_int_t)d->source->dim, "sha256", d->sha256,
+                                              "element", data_element_name(d->source->element)));
     }
     return datasets;
 }
@@ -321,8 +328,9 @@ static json_t *paper_json(const struct experiment *x, const json_t *result)
         const double measured = result_lookup(result, p->label, p->metric);
 
         (void)json_array_append_new(
-            paper, json_pack("{s:s, s:s, s:f, s:o}", "label", p->label, "metric", p->metric, "published",
-                             p->published, "measured", isfinite(measured) ? json_real(measured) : json_null()));
+            paper, json_pack("{s:s, s:s, s:f, s:o}", "label", p->label, "metric", p->metric,
+                             "published", p->published, "measured",
+                             isfinite(measured) ? json_real(measured) : json_null()));
     }
     return paper;
 }
@@ -333,19 +341,20 @@ static json_t *oracle_json(const struct oracle *oracle)
 
     for (size_t i = 0; i < oracle->n_notes; i++)
         (void)json_array_append_new(notes, json_string(oracle->notes[i]));
-    return json_pack("{s:f, s:f, s:o}", "seconds", oracle->seconds, "gflops", oracle->gflops, "notes", notes);
+    return json_pack("{s:f, s:f, s:o}", "seconds", oracle->seconds, "gflops", oracle->gflops,
+                     "notes", notes);
 }
 
-int result_make(struct experiment *x, const struct oracle *oracle, json_t *environment, json_t *cells,
-                json_t **result, struct error *err)
+int result_make(struct experiment *x, const struct oracle *oracle, json_t *environment,
+                json_t *cells, json_t **result, struct error *err)
 {
     json_t *claims = NULL;
     int rc;
 
-    *result = json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA, "experiment",
-                        experiment_json(x), "environment", environment, "datasets", datasets_json(x->ops),
-                        "cells", lean_cells(cells), "summary", summary_make(cells, x->seed), "truth",
-                        oracle_json(oracle));
+    *result = json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA,
+                        "experiment", experiment_json(x), "environment", environment, "datasets",
+                        datasets_json(x->ops), "cells", lean_cells(cells), "summary",
+                        summary_make(cells, x->seed), "truth", oracle_json(oracle));
     if (!*result)
         return fail(err, ERR_NO_MEMORY, "no memory for the result of \"%s\"", x->name);
     rc = experiment_claims(x, lookup, *result, &claims, err);
@@ -381,16 +390,17 @@ static const struct part {
     { "paper", JSON_ARRAY, "an array" },        { "figures", JSON_ARRAY, "an array" },
 };
 
-static int check_texts(const char *path, const json_t *list, const char *what, const char *const *names, size_t n,
-                       struct error *err)
+static int check_texts(const char *path, const json_t *list, const char *what,
+                       const char *const *names, size_t n, struct error *err)
 {
     const json_t *item;
     size_t i;
 
-    json_array_foreach(list, i, item)
-        for (size_t j = 0; j < n; j++)
-            if (!json_is_string(json_object_get(item, names[j])))
-                return fail(err, ERR_CORRUPT, "%s: %s[%zu].%s is missing or no string", path, what, i, names[j]);
+    json_array_foreach(list, i, item) for (size_t j = 0; j < n; j++) if (
+        !json_is_string(
+            json_object_get(item, names[j]))) return fail(err, ERR_CORRUPT,
+                                                          "%s: %s[%zu].%s is missing or no string",
+                                                          path, what, i, names[j]);
     return OK;
 }
 
@@ -404,8 +414,9 @@ static int check_shape(const char *path, const json_t *result, struct error *err
     int rc;
 
     if (!schema || strcmp(schema, RESULT_SCHEMA) != 0)
-        return fail(err, schema ? ERR_VERSION : ERR_CORRUPT, "%s: its schema is \"%s\"; expected \"%s\"", path,
-                    schema ? schema : "", RESULT_SCHEMA);
+        return fail(err, schema ? ERR_VERSION : ERR_CORRUPT,
+                    "%s: its schema is \"%s\"; expected \"%s\"", path, schema ? schema : "",
+                    RESULT_SCHEMA);
     for (i = 0; i < sizeof parts / sizeof *parts; i++) {
         const json_t *part = json_object_get(result, parts[i].name);
         if (!part || json_typeof(part) != parts[i].type)
@@ -415,9 +426,9 @@ static int check_shape(const char *path, const json_t *result, struct error *err
     rc = check_texts(path, json_object_get(result, "cells"), "cells", of_cell, 4, err);
     if (rc == OK)
         rc = check_texts(path, json_object_get(result, "summary"), "summary", of_entry, 2, err);
-    json_array_foreach(json_object_get(result, "cells"), i, cell)
-        if (rc == OK && !json_is_array(json_object_get(cell, "steps")))
-            rc = fail(err, ERR_CORRUPT, "%s: cells[%zu].steps is missing or not an array", path, i);
+    json_array_foreach(json_object_get(result, "cells"), i,
+                       cell) if (rc == OK && !json_is_array(json_object_get(cell, "steps"))) rc =
+        fail(err, ERR_CORRUPT, "%s: cells[%zu].steps is missing or not an array", path, i);
     return rc;
 }
 
@@ -428,10 +439,12 @@ int result_load(const char *path, json_t **result, struct error *err)
 
     *result = NULL;
     if (access(path, R_OK) != 0)
-        return fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read", path);
+        return fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read",
+                          path);
     json_t *json = json_load_file(path, 0, &why);
     if (!json)
-        return fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column, why.text);
+        return fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
+                    why.text);
     if ((rc = check_shape(path, json, err)) != OK) {
         json_decref(json);
         return rc;

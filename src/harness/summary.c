@@ -45,12 +45,15 @@ static void add_value(json_t *metrics, const char *name, double value)
         entry = json_pack("[f, i]", 0.0, 0);
         (void)json_object_set_new(metrics, name, entry);
     }
-    (void)json_array_set_new(entry, 0, json_real(json_number_value(json_array_get(entry, 0)) + value));
-    (void)json_array_set_new(entry, 1, json_integer(json_integer_value(json_array_get(entry, 1)) + 1));
+    (void)json_array_set_new(entry, 0,
+                             json_real(json_number_value(json_array_get(entry, 0)) + value));
+    (void)json_array_set_new(entry, 1,
+                             json_integer(json_integer_value(json_array_get(entry, 1)) + 1));
 }
 
 /* METRIC/TAG, and METRIC/TAG#i where the tag repeats (number > 0). */
-static void add_metric(json_t *metrics, const char *metric, const char *tag, size_t number, double value)
+static void add_metric(json_t *metrics, const char *metric, const char *tag, size_t number,
+                       double value)
 {
     char name[NAME_BYTES];
 
@@ -95,7 +98,8 @@ static void add_step(json_t *metrics, const json_t *step, size_t number)
 {
     const char *op = text_of(step, "op"), *tag = tag_of(step);
     const json_t *recall = json_object_get(step, "recall");
-    const bool asks = strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
+    const bool asks =
+        strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
     char name[64];
 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -118,7 +122,8 @@ static size_t number_of_step(const json_t *steps, size_t i)
 
     json_array_foreach(steps, j, other)
     {
-        if (strcmp(text_of(other, "op"), text_of(step, "op")) != 0 || strcmp(tag_of(other), tag_of(step)) != 0)
+        if (strcmp(text_of(other, "op"), text_of(step, "op")) != 0 ||
+            strcmp(tag_of(other), tag_of(step)) != 0)
             continue;
         total++;
         number += j <= i;
@@ -134,12 +139,11 @@ static json_t *cell_metrics(const json_t *cell)
     const char *name;
     size_t i;
 
-    json_array_foreach(steps, i, step)
-        add_step(sums, step, number_of_step(steps, i));
-    json_object_foreach(sums, name, entry)
-        (void)json_object_set_new(means, name,
-                                  json_real(json_number_value(json_array_get(entry, 0)) /
-                                            json_number_value(json_array_get(entry, 1))));
+    json_array_foreach(steps, i, step) add_step(sums, step, number_of_step(steps, i));
+    json_object_foreach(sums, name, entry)(void)
+        json_object_set_new(means, name,
+                            json_real(json_number_value(json_array_get(entry, 0)) /
+                                      json_number_value(json_array_get(entry, 1))));
     json_decref(sums);
     return means;
 }
@@ -253,14 +257,15 @@ static void add_curve(json_t *samples, const json_t *curve)
 
     if (!p)
         return;
-    json_array_foreach(points, i, point)
-        p[i] = (struct curve_point){ json_number_value(json_array_get(point, 0)),
-                                     json_number_value(json_array_get(point, 1)) };
+    json_array_foreach(points, i, point) p[i] =
+        (struct curve_point){ json_number_value(json_array_get(point, 0)),
+                              json_number_value(json_array_get(point, 1)) };
     const size_t n = json_array_size(points) > 1 ? frontier(p, json_array_size(points)) : 0;
     for (i = 0; i < sizeof recalls / sizeof *recalls; i++) {
         const double qps = qps_at(p, n, strtod(recalls[i], NULL));
 
-        (void)snprintf(metric, sizeof metric, "qps@recall=%s/%s", recalls[i], text_of(curve, "tag"));
+        (void)snprintf(metric, sizeof metric, "qps@recall=%s/%s", recalls[i],
+                       text_of(curve, "tag"));
         if (isfinite(qps))
             add_sample(samples, text_of(curve, "label"), metric, qps);
     }
@@ -308,14 +313,16 @@ static json_t *median_json(const json_t *sample, uint64_t seed, double *scratch)
         low = medians[RESAMPLES / 40];
         high = medians[RESAMPLES - 1 - RESAMPLES / 40];
     }
-    return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"), "metric",
-                     json_object_get(sample, "metric"), "median", number_json(median_of(values, n)), "low",
-                     number_json(low), "high", number_json(high), "repeats", (json_int_t)n);
+    return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"),
+                     "metric", json_object_get(sample, "metric"), "median",
+                     number_json(median_of(values, n)), "low", number_json(low), "high",
+                     number_json(high), "repeats", (json_int_t)n);
 }
 
 json_t *summary_make(const json_t *cells, uint64_t seed)
 {
-    json_t *samples = json_object(), *curves = json_object(), *summary = json_array(), *cell, *entry;
+    json_t *samples = json_object(), *curves = json_object(), *summary = json_array(), *cell,
+           *entry;
     double *scratch = mem_array(NULL, RESAMPLES + 2 * json_array_size(cells) + 2, sizeof *scratch);
     const char *key;
     size_t i;
@@ -329,11 +336,10 @@ json_t *summary_make(const json_t *cells, uint64_t seed)
         add_to_curves(curves, cell, metrics);
         json_decref(metrics);
     }
-    json_object_foreach(curves, key, entry)
-        add_curve(samples, entry);
+    json_object_foreach(curves, key, entry) add_curve(samples, entry);
     if (scratch)
-        json_object_foreach(samples, key, entry)
-            (void)json_array_append_new(summary, median_json(entry, seed, scratch));
+        json_object_foreach(samples, key, entry)(void)
+            json_array_append_new(summary, median_json(entry, seed, scratch));
     mem_free(NULL, scratch);
     json_decref(samples);
     json_decref(curves);

@@ -107,8 +107,9 @@ static json_t *cpu_json(const char *governor)
                      or_null(field_of("/proc/cpuinfo", "model name")), "flags",
                      or_null(field_of("/proc/cpuinfo", "flags")), "microcode",
                      or_null(field_of("/proc/cpuinfo", "microcode")), "online",
-                     (int)sysconf(_SC_NPROCESSORS_ONLN), "governor", governor, "caches", caches_json(),
-                     "transparent_hugepages", line_json("/sys/kernel/mm/transparent_hugepage/enabled"));
+                     (int)sysconf(_SC_NPROCESSORS_ONLN), "governor", governor, "caches",
+                     caches_json(), "transparent_hugepages",
+                     line_json("/sys/kernel/mm/transparent_hugepage/enabled"));
 }
 
 static json_t *kernel_json(void)
@@ -117,7 +118,8 @@ static json_t *kernel_json(void)
 
     if (uname(&u) != 0)
         return json_null();
-    return json_pack("{s:s, s:s, s:s}", "release", u.release, "version", u.version, "machine", u.machine);
+    return json_pack("{s:s, s:s, s:s}", "release", u.release, "version", u.version, "machine",
+                     u.machine);
 }
 
 /* ---- the build */
@@ -127,27 +129,28 @@ static json_t *build_json(void)
     json_t *peers = json_array(), *missing = json_array();
 
 #ifdef BUILD_PEERS
-#define ADD_PEER(name, version, compiler, flags, simd)                                             \
-    (void)json_array_append_new(peers,                                                             \
-                                json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", name, "version",    \
-                                          version, "compiler", compiler, "flags", flags, "simd",   \
-                                          simd));
+#define ADD_PEER(name, version, compiler, flags, simd)                                      \
+    (void)json_array_append_new(peers, json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", name, \
+                                                 "version", version, "compiler", compiler,  \
+                                                 "flags", flags, "simd", simd));
     BUILD_PEERS(ADD_PEER)
 #undef ADD_PEER
 #endif
 #ifdef BUILD_MISSING
-#define ADD_MISSING(name, why)                                                                     \
+#define ADD_MISSING(name, why) \
     (void)json_array_append_new(missing, json_pack("{s:s, s:s}", "name", name, "why", why));
     BUILD_MISSING(ADD_MISSING)
 #undef ADD_MISSING
 #endif
 #ifdef BUILD_COMPILER
-    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:b, s:o, s:o}", "compiler", BUILD_COMPILER, "cflags",
-                     BUILD_CFLAGS, "mode", BUILD_MODE, "portable", BUILD_PORTABLE, "git_commit",
-                     BUILD_GIT_COMMIT, "git_dirty", BUILD_GIT_DIRTY, "peers", peers, "missing", missing);
+    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:b, s:o, s:o}", "compiler", BUILD_COMPILER,
+                     "cflags", BUILD_CFLAGS, "mode", BUILD_MODE, "portable", BUILD_PORTABLE,
+                     "git_commit", BUILD_GIT_COMMIT, "git_dirty", BUILD_GIT_DIRTY, "peers", peers,
+                     "missing", missing);
 #else
-    return json_pack("{s:s, s:n, s:n, s:n, s:n, s:n, s:o, s:o}", "compiler", __VERSION__, "cflags", "mode",
-                     "portable", "git_commit", "git_dirty", "peers", peers, "missing", missing);
+    return json_pack("{s:s, s:n, s:n, s:n, s:n, s:n, s:o, s:o}", "compiler", __VERSION__, "cflags",
+                     "mode", "portable", "git_commit", "git_dirty", "peers", peers, "missing",
+                     missing);
 #endif
 }
 
@@ -196,8 +199,8 @@ static json_t *libraries_json(void)
     return json_pack("{s:{s:s, s:s, s:i}, s:s, s:s, s:o, s:o, s:o}", "openblas", "core",
                      openblas_get_corename(), "config", openblas_get_config(), "threads",
                      openblas_get_num_threads(), "jansson", JANSSON_VERSION, "libc",
-                     gnu_get_libc_version(), "hdf5", hdf5_version(), "lua", lua_version(), "gnuplot",
-                     program_version("gnuplot --version 2>/dev/null"));
+                     gnu_get_libc_version(), "hdf5", hdf5_version(), "lua", lua_version(),
+                     "gnuplot", program_version("gnuplot --version 2>/dev/null"));
 }
 
 /* ---- what a reader should be warned of */
@@ -232,22 +235,28 @@ static void warn_blas(json_t *warnings)
 
     if (kernels_best_isa() == ISA_AVX512 && !core_is_wide(core))
         warn(warnings,
-             "OpenBLAS uses its %s kernels, although this processor has AVX-512%s%s%s: truth, training and "
+             "OpenBLAS uses its %s kernels, although this processor has AVX-512%s%s%s: truth, "
+             "training and "
              "methods that lean on it are slower than they could be",
-             core, asked ? " (OPENBLAS_CORETYPE=" : "", asked ? asked : "", asked ? "; unset it)" : "");
+             core, asked ? " (OPENBLAS_CORETYPE=" : "", asked ? asked : "",
+             asked ? "; unset it)" : "");
 }
 
-static json_t *warnings_json(const struct kernels *kernels, const char *governor, const double load[3], long cpus)
+static json_t *warnings_json(const struct kernels *kernels, const char *governor,
+                             const double load[3], long cpus)
 {
     json_t *warnings = json_array();
 
     warn_blas(warnings);
     if (cpus > 0 && load[0] > .5 * (double)cpus)
-        warn(warnings, "the machine is busy: a load of %.2f on %ld processors; times will be noisy", load[0], cpus);
+        warn(warnings, "the machine is busy: a load of %.2f on %ld processors; times will be noisy",
+             load[0], cpus);
     if (governor[0] && strcmp(governor, "performance") != 0)
-        warn(warnings, "the processor's governor is \"%s\", not \"performance\": times may drift", governor);
+        warn(warnings, "the processor's governor is \"%s\", not \"performance\": times may drift",
+             governor);
     if (kernels && kernels->isa < kernels_best_isa())
-        warn(warnings, "kernels are held to \"%s\" (DRIFTLINE_KERNELS), below what this processor has",
+        warn(warnings,
+             "kernels are held to \"%s\" (DRIFTLINE_KERNELS), below what this processor has",
              kernels->name);
     return warnings;
 }
@@ -270,13 +279,14 @@ json_t *sysinfo_environment(const struct kernels *kernels, const char *root, siz
     double load[3] = { 0 };
 
     (void)root; /* the commit is the build's: the checkout may have moved on since */
-    (void)first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor, sizeof governor);
+    (void)first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor,
+                     sizeof governor);
     (void)gethostname(host, sizeof host - 1);
     (void)getloadavg(load, 3);
-    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o}", "started", now_json(),
-                     "host", host, "cpu", cpu_json(governor), "kernel", kernel_json(), "memory_bytes",
-                     (json_int_t)sysinfo_memory_bytes(), "load", load[0], load[1], load[2], "build",
-                     build_json(), "libraries", libraries_json(), "kernels", kernels ? kernels->name : "",
-                     "threads", (json_int_t)threads, "warnings",
+    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o}", "started",
+                     now_json(), "host", host, "cpu", cpu_json(governor), "kernel", kernel_json(),
+                     "memory_bytes", (json_int_t)sysinfo_memory_bytes(), "load", load[0], load[1],
+                     load[2], "build", build_json(), "libraries", libraries_json(), "kernels",
+                     kernels ? kernels->name : "", "threads", (json_int_t)threads, "warnings",
                      warnings_json(kernels, governor, load, cpus));
 }

@@ -49,7 +49,8 @@ static inline int plain_train(struct index *index, struct vectors sample)
     return OK;
 }
 
-static inline int plain_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+static inline int plain_insert(struct index *index, struct vectors v, const uint64_t *ids,
+                               size_t *done)
 {
     struct plain *p = (struct plain *)index;
     struct mem *mem = p->base.env.mem;
@@ -86,7 +87,8 @@ static inline bool lets_through(const struct id_filter *f, uint64_t id)
     return !f || (id < f->n_ids && (f->bits[id / 64] >> id % 64 & 1));
 }
 
-static inline int plain_search(struct index *index, const struct search_request *q, struct search_result *out)
+static inline int plain_search(struct index *index, const struct search_request *q,
+                               struct search_result *out)
 {
     struct plain *p = (struct plain *)index;
     const size_t part = (size_t)((const struct plain_knobs *)q->knobs)->part;
@@ -109,15 +111,17 @@ static inline int plain_search(struct index *index, const struct search_request 
     return OK;
 }
 
-static inline int plain_range(struct index *index, const struct range_request *q, struct range_result *out)
+static inline int plain_range(struct index *index, const struct range_request *q,
+                              struct range_result *out)
 {
     struct plain *p = (struct plain *)index;
 
     for (size_t i = 0; i < q->queries.n; i++)
         for (size_t j = 0; j < p->n; j++) {
-            const float d = (float)exact_distance(p->base.env.metric, ELEMENT_F32,
-                                                  (const float *)q->queries.rows + i * q->queries.dim,
-                                                  p->rows + j * q->queries.dim, q->queries.dim);
+            const float d =
+                (float)exact_distance(p->base.env.metric, ELEMENT_F32,
+                                      (const float *)q->queries.rows + i * q->queries.dim,
+                                      p->rows + j * q->queries.dim, q->queries.dim);
             if ((double)d <= q->radius && lets_through(q->filter, p->ids[j]))
                 out->found(out->to, i, p->ids[j], d);
         }
@@ -181,17 +185,30 @@ static inline int plain_load(struct index **out, const struct index_env *env, co
     return rc;
 }
 
-static const struct index_space plain_spaces[] = {
-    { ELEMENT_F32, METRIC_L2SQ }, { ELEMENT_F32, METRIC_COS }, INDEX_SPACES_END
-};
+static const struct index_space plain_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                                   { ELEMENT_F32, METRIC_COS },
+                                                   INDEX_SPACES_END };
 
 static const struct index_ops plain_ops = {
-    .abi = INDEX_ABI, .name = "plain", .summary = "exact scan", .source = "this test",
-    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH, .spaces = plain_spaces,
-    .knobs = plain_knob_table, .knobs_bytes = sizeof(struct plain_knobs),
-    .create = plain_create, .destroy = plain_destroy, .train = plain_train, .insert = plain_insert,
-    .remove = plain_remove, .search = plain_search, .range = plain_range, .save = plain_save,
-    .load = plain_load, .stats = plain_stats, .memory = plain_memory,
+    .abi = INDEX_ABI,
+    .name = "plain",
+    .summary = "exact scan",
+    .source = "this test",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .spaces = plain_spaces,
+    .knobs = plain_knob_table,
+    .knobs_bytes = sizeof(struct plain_knobs),
+    .create = plain_create,
+    .destroy = plain_destroy,
+    .train = plain_train,
+    .insert = plain_insert,
+    .remove = plain_remove,
+    .search = plain_search,
+    .range = plain_range,
+    .save = plain_save,
+    .load = plain_load,
+    .stats = plain_stats,
+    .memory = plain_memory,
 };
 
 #endif

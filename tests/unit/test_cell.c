@@ -41,28 +41,37 @@ static void stage_begin(struct stage *s, size_t threads)
 {
     memset(s, 0, sizeof *s);
     s->ops = plain_ops;
-    s->method = (struct method_spec){ .name = (char *)(uintptr_t)"plain", .label = (char *)(uintptr_t)"plain",
+    s->method = (struct method_spec){ .name = (char *)(uintptr_t) "plain",
+                                      .label = (char *)(uintptr_t) "plain",
                                       .ops = &s->ops };
-    s->experiment = (struct experiment){ .seed = 1, .threads = threads, .warmup = true, .ops = small_list(),
-                                         .timeout_s = 60 };
+    s->experiment = (struct experiment){
+        .seed = 1, .threads = threads, .warmup = true, .ops = small_list(), .timeout_s = 60
+    };
     for (int i = 0; i < 2; i++) {
         s->knobs[i].part = 1 + i;
         s->points[i] = (struct point){ (char *)(uintptr_t)(i ? "part=2" : "part=1"), &s->knobs[i],
                                        json_pack("{s:i}", "part", 1 + i) };
     }
-    s->cell = (struct cell){ .method = &s->method, .points = s->points, .n_points = 2, .element = ELEMENT_F32,
-                             .repeat = 3, .seed = 4 };
+    s->cell = (struct cell){ .method = &s->method,
+                             .points = s->points,
+                             .n_points = 2,
+                             .element = ELEMENT_F32,
+                             .repeat = 3,
+                             .seed = 4 };
     s->pool = pool_create(2);
     test_dir_make(s->dir);
-    assert_ok(oracle_make(&s->oracle, s->experiment.ops, kernels_select(ISA_AVX512), s->pool, NULL, NULL, NULL,
-                          &s->err),
+    assert_ok(oracle_make(&s->oracle, s->experiment.ops, kernels_select(ISA_AVX512), s->pool, NULL,
+                          NULL, NULL, &s->err),
               &s->err);
 }
 
 static int stage_run(struct stage *s, json_t **cells)
 {
-    const struct cell_env env = { .experiment = &s->experiment, .options = &s->options, .oracle = &s->oracle,
-                                  .kernels = kernels_select(ISA_AVX512), .scratch_dir = s->dir,
+    const struct cell_env env = { .experiment = &s->experiment,
+                                  .options = &s->options,
+                                  .oracle = &s->oracle,
+                                  .kernels = kernels_select(ISA_AVX512),
+                                  .scratch_dir = s->dir,
                                   .interrupted = &s->interrupted };
     return cell_run(&s->cell, &env, cells, &s->err);
 }
@@ -141,7 +150,8 @@ static void test_a_cell_that_ends_well(void **state)
     stage_end(&s);
 }
 
-static int crash_search(struct index *index, const struct search_request *q, struct search_result *out)
+static int crash_search(struct index *index, const struct search_request *q,
+                        struct search_result *out)
 {
     volatile int *nowhere = (volatile int *)(uintptr_t)(q->k - 2); /* k = 10: address 8 */
 
@@ -162,11 +172,14 @@ static void test_a_crash(void **state)
     expect(&s, "failed", (const char *const[]){ "operation 3 (search q", NULL }, 2);
 #else
     expect(&s, "failed",
-           (const char *const[]){ "operation 3 (search q", "SIGSEGV", "about to crash", "crashed:", NULL }, 2);
+           (const char *const[]){ "operation 3 (search q", "SIGSEGV", "about to crash",
+                                  "crashed:", NULL },
+           2);
 #endif
 }
 
-static int abort_search(struct index *index, const struct search_request *q, struct search_result *out)
+static int abort_search(struct index *index, const struct search_request *q,
+                        struct search_result *out)
 {
     (void)index;
     (void)q;
@@ -184,7 +197,8 @@ static void test_a_silent_exit(void **state)
     expect(&s, "failed", (const char *const[]){ "status 7", NULL }, 2);
 }
 
-static int hang_search(struct index *index, const struct search_request *q, struct search_result *out)
+static int hang_search(struct index *index, const struct search_request *q,
+                       struct search_result *out)
 {
     (void)index;
     (void)q;
@@ -205,7 +219,8 @@ static void test_a_hang(void **state)
     expect(&s, "timeout", (const char *const[]){ "search q", "0.4 s", NULL }, 2);
 }
 
-static int leak_search(struct index *index, const struct search_request *q, struct search_result *out)
+static int leak_search(struct index *index, const struct search_request *q,
+                       struct search_result *out)
 {
     (void)index;
     (void)q;
@@ -334,11 +349,16 @@ static void test_a_grandchild(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_cell_that_ends_well),  cmocka_unit_test(test_a_crash),
-        cmocka_unit_test(test_a_silent_exit),          cmocka_unit_test(test_a_hang),
-        cmocka_unit_test(test_a_leak),                 cmocka_unit_test(test_an_account_that_is_full),
-        cmocka_unit_test(test_an_interruption),        cmocka_unit_test(test_a_method_that_cannot_run),
-        cmocka_unit_test(test_openblas_after_a_fork),  cmocka_unit_test(test_a_grandchild),
+        cmocka_unit_test(test_a_cell_that_ends_well),
+        cmocka_unit_test(test_a_crash),
+        cmocka_unit_test(test_a_silent_exit),
+        cmocka_unit_test(test_a_hang),
+        cmocka_unit_test(test_a_leak),
+        cmocka_unit_test(test_an_account_that_is_full),
+        cmocka_unit_test(test_an_interruption),
+        cmocka_unit_test(test_a_method_that_cannot_run),
+        cmocka_unit_test(test_openblas_after_a_fork),
+        cmocka_unit_test(test_a_grandchild),
     };
     return test_run("cell", tests);
 }

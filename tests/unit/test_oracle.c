@@ -17,9 +17,12 @@ static const struct space {
     size_t dim;
     double radius;
 } spaces[] = {
-    { "f32 l2", ELEMENT_F32, METRIC_L2SQ, 19, 6 },   { "f32 ip", ELEMENT_F32, METRIC_IP, 33, -20 },
-    { "f32 cosine", ELEMENT_F32, METRIC_COS, 8, .2 }, { "u8 l2", ELEMENT_U8, METRIC_L2SQ, 21, 9000 },
-    { "u8 ip", ELEMENT_U8, METRIC_IP, 5, -90000 },   { "u8 cosine", ELEMENT_U8, METRIC_COS, 16, .01 },
+    { "f32 l2", ELEMENT_F32, METRIC_L2SQ, 19, 6 },
+    { "f32 ip", ELEMENT_F32, METRIC_IP, 33, -20 },
+    { "f32 cosine", ELEMENT_F32, METRIC_COS, 8, .2 },
+    { "u8 l2", ELEMENT_U8, METRIC_L2SQ, 21, 9000 },
+    { "u8 ip", ELEMENT_U8, METRIC_IP, 5, -90000 },
+    { "u8 cosine", ELEMENT_U8, METRIC_COS, 16, .01 },
     { "b64 hamming", ELEMENT_B64, METRIC_HAMMING, 64, 9 },
 };
 
@@ -35,7 +38,8 @@ static size_t naive(const struct op_list *list, const struct live_set *live, siz
     assert_ok(view_read(op->rows, q, 1, list->element, query, &err), &err);
     for (uint64_t id = 0; id < list->n_ids; id++) {
         if (!live_has(live, id) ||
-            (op->filter_bits && (id >= op->filter_ids || !(op->filter_bits[id / 64] >> id % 64 & 1))))
+            (op->filter_bits &&
+             (id >= op->filter_ids || !(op->filter_bits[id / 64] >> id % 64 & 1))))
             continue;
         assert_ok(op_list_vector(list, id, at, list->element, row, &err), &err);
         const struct neighbour found = {
@@ -52,7 +56,8 @@ static size_t naive(const struct op_list *list, const struct live_set *live, siz
 }
 
 /* The first difference between truths and the naive answers, or "". */
-static const char *difference(const struct op_list *list, const struct oracle *oracle, char text[200])
+static const char *difference(const struct op_list *list, const struct oracle *oracle,
+                              char text[200])
 {
     struct neighbour *want = malloc((list->n_ids + 1) * sizeof *want);
     struct live_set live;
@@ -73,13 +78,16 @@ static const char *difference(const struct op_list *list, const struct oracle *o
             const size_t count = op->kind == OP_RANGE ? t->starts[q + 1] - first : t->k;
 
             if (op->kind == OP_RANGE && count != n)
-                snprintf(text, 200, "operation %zu, query %zu: %zu answers, not %zu", at, q, count, n);
+                snprintf(text, 200, "operation %zu, query %zu: %zu answers, not %zu", at, q, count,
+                         n);
             for (size_t i = 0; i < count && !text[0]; i++) {
                 const uint64_t id = i < n ? want[i].id : ID_NONE;
                 const float distance = i < n ? (float)want[i].distance : INFINITY;
 
                 if (t->ids[first + i] != id || t->distances[first + i] != distance)
-                    snprintf(text, 200, "operation %zu, query %zu, rank %zu: id %" PRIu64 " at %g, not %" PRIu64 " at %g",
+                    snprintf(text, 200,
+                             "operation %zu, query %zu, rank %zu: id %" PRIu64
+                             " at %g, not %" PRIu64 " at %g",
                              at, q, i, t->ids[first + i], (double)t->distances[first + i], id,
                              (double)distance);
             }
@@ -90,13 +98,15 @@ static const char *difference(const struct op_list *list, const struct oracle *o
     return text;
 }
 
-static void make(struct oracle *oracle, const struct op_list *list, size_t threads, const char *cache)
+static void make(struct oracle *oracle, const struct op_list *list, size_t threads,
+                 const char *cache)
 {
     struct error err = { 0 };
     struct pool *pool = pool_create(threads);
 
     assert_non_null(pool);
-    assert_ok(oracle_make(oracle, list, kernels_select(ISA_AVX512), pool, cache, NULL, NULL, &err), &err);
+    assert_ok(oracle_make(oracle, list, kernels_select(ISA_AVX512), pool, cache, NULL, NULL, &err),
+              &err);
     pool_destroy(pool);
 }
 
@@ -265,8 +275,10 @@ static void test_cache(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),        cmocka_unit_test(test_a_planted_error_is_seen),
-        cmocka_unit_test(test_nothing_but_ties), cmocka_unit_test(test_extreme_scales),
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_a_planted_error_is_seen),
+        cmocka_unit_test(test_nothing_but_ties),
+        cmocka_unit_test(test_extreme_scales),
         cmocka_unit_test(test_cache),
     };
     return test_run("oracle", tests);

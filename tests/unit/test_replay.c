@@ -8,7 +8,8 @@
 
 /* ---- searches with a fault or a lack */
 
-static int search_unfiltered(struct index *index, const struct search_request *q, struct search_result *out)
+static int search_unfiltered(struct index *index, const struct search_request *q,
+                             struct search_result *out)
 {
     if (q->filter)
         return fail(index->env.error, ERR_UNSUPPORTED, "plain: takes no filter");
@@ -16,7 +17,8 @@ static int search_unfiltered(struct index *index, const struct search_request *q
 }
 
 /* Answers each query with its first neighbour, k times over. */
-static int search_repeating(struct index *index, const struct search_request *q, struct search_result *out)
+static int search_repeating(struct index *index, const struct search_request *q,
+                            struct search_result *out)
 {
     const int rc = plain_search(index, q, out);
 
@@ -46,10 +48,11 @@ static int keep_step(void *to, size_t point, json_t *step, struct error *err)
     struct stage *s = to;
 
     (void)err;
-    json_array_append_new(s->steps, json_pack("{s:o, s:o}", "point",
-                                              point == REPLAY_ALL_POINTS ? json_null()
-                                                                         : json_integer((json_int_t)point),
-                                              "step", step));
+    json_array_append_new(
+        s->steps,
+        json_pack("{s:o, s:o}", "point",
+                  point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point),
+                  "step", step));
     return OK;
 }
 
@@ -60,7 +63,8 @@ static void stage_begin(struct stage *s, struct op_list *list)
 
     memset(s, 0, sizeof *s);
     s->ops = plain_ops;
-    s->method = (struct method_spec){ .name = (char *)(uintptr_t)"plain", .label = (char *)(uintptr_t)"plain",
+    s->method = (struct method_spec){ .name = (char *)(uintptr_t) "plain",
+                                      .label = (char *)(uintptr_t) "plain",
                                       .ops = &s->ops };
     s->experiment = (struct experiment){ .seed = 1, .threads = 1, .warmup = true, .ops = list };
     for (size_t i = 0; i < 3; i++) {
@@ -68,19 +72,28 @@ static void stage_begin(struct stage *s, struct op_list *list)
         s->points[i] = (struct point){ (char *)(uintptr_t)names[i], &s->knobs[i],
                                        json_pack("{s:I}", "part", (json_int_t)parts[i]) };
     }
-    s->cell = (struct cell){ .method = &s->method, .points = s->points, .n_points = 1, .element = ELEMENT_F32 };
+    s->cell = (struct cell){
+        .method = &s->method, .points = s->points, .n_points = 1, .element = ELEMENT_F32
+    };
     s->pool = pool_create(1);
     s->steps = json_array();
     test_dir_make(s->dir);
-    assert_ok(oracle_make(&s->oracle, list, kernels_select(ISA_AVX512), s->pool, NULL, NULL, NULL, &s->err),
+    assert_ok(oracle_make(&s->oracle, list, kernels_select(ISA_AVX512), s->pool, NULL, NULL, NULL,
+                          &s->err),
               &s->err);
 }
 
 static int stage_run(struct stage *s)
 {
-    const struct replay_env env = { .experiment = &s->experiment, .list = s->experiment.ops, .cell = &s->cell,
-                                    .oracle = &s->oracle, .kernels = kernels_select(ISA_AVX512), .threads = 1,
-                                    .dir = s->dir, .step_take = keep_step, .to = s };
+    const struct replay_env env = { .experiment = &s->experiment,
+                                    .list = s->experiment.ops,
+                                    .cell = &s->cell,
+                                    .oracle = &s->oracle,
+                                    .kernels = kernels_select(ISA_AVX512),
+                                    .threads = 1,
+                                    .dir = s->dir,
+                                    .step_take = keep_step,
+                                    .to = s };
     return replay_run(&env, &s->err);
 }
 
@@ -121,20 +134,20 @@ static struct op_list *small_list(enum metric metric)
     struct workload w;
 
     workload_begin(&w, &r, ELEMENT_F32, metric, 400, 30, 12);
-    workload_train(&w, 0, 100);                   /* 0 */
-    workload_insert(&w, 0, 300, 0, 20, "load");   /* 1 */
-    workload_search(&w, 10, 1, "q");              /* 2 */
-    workload_delete(&w, 50, 0);                   /* 3 */
-    workload_search(&w, 10, 1, "q");              /* 4 */
-    workload_insert(&w, 300, 100, 1, 0, "more");  /* 5 */
-    workload_range(&w, 5);                        /* 6 */
-    workload_search(&w, 10, .2, "filtered");      /* 7 */
-    workload_update(&w, 10, 20);                  /* 8 */
-    workload_mark(&w, OP_SAVE, NULL);             /* 9 */
-    workload_mark(&w, OP_RELOAD, NULL);           /* 10 */
-    workload_search(&w, 10, 1, "after");          /* 11 */
-    workload_mark(&w, OP_CHECKPOINT, "point");    /* 12 */
-    return workload_finish(&w);                   /* 13: the end */
+    workload_train(&w, 0, 100);                  /* 0 */
+    workload_insert(&w, 0, 300, 0, 20, "load");  /* 1 */
+    workload_search(&w, 10, 1, "q");             /* 2 */
+    workload_delete(&w, 50, 0);                  /* 3 */
+    workload_search(&w, 10, 1, "q");             /* 4 */
+    workload_insert(&w, 300, 100, 1, 0, "more"); /* 5 */
+    workload_range(&w, 5);                       /* 6 */
+    workload_search(&w, 10, .2, "filtered");     /* 7 */
+    workload_update(&w, 10, 20);                 /* 8 */
+    workload_mark(&w, OP_SAVE, NULL);            /* 9 */
+    workload_mark(&w, OP_RELOAD, NULL);          /* 10 */
+    workload_search(&w, 10, 1, "after");         /* 11 */
+    workload_mark(&w, OP_CHECKPOINT, "point");   /* 12 */
+    return workload_finish(&w);                  /* 13: the end */
 }
 
 static void test_an_exact_method_is_exact(void **state)
@@ -162,8 +175,10 @@ static void test_an_exact_method_is_exact(void **state)
             assert_true(number_at(step, "per_second", NULL) > 0);
             assert_true(number_at(step, "distances", NULL) == number_at(step, "live", NULL));
             assert_true(json_is_null(json_object_get(step, "estimates")));
-            assert_int_equal(json_array_size(json_object_get(json_object_get(step, "queries"), "hits")), 30);
-            assert_int_equal(json_array_size(json_object_get(json_object_get(step, "queries"), "ns")), 30);
+            assert_int_equal(
+                json_array_size(json_object_get(json_object_get(step, "queries"), "hits")), 30);
+            assert_int_equal(
+                json_array_size(json_object_get(json_object_get(step, "queries"), "ns")), 30);
         }
         assert_true(number_at(step_at(&s, 1), "count", NULL) == 300);
         assert_true(number_at(step_at(&s, 1), "stats", "calls") == 21);
@@ -192,7 +207,8 @@ static void test_points_are_swept_and_calibrated(void **state)
     assert_ok(stage_run(&s), &s.err);
     assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
     assert_true(number_at(step_at(&s, 3), "recall", "mean") < 1);
-    assert_true(number_at(step_at(&s, 4), "recall", "mean") < number_at(step_at(&s, 3), "recall", "mean"));
+    assert_true(number_at(step_at(&s, 4), "recall", "mean") <
+                number_at(step_at(&s, 3), "recall", "mean"));
     stage_end(&s);
 
     stage_begin(&s, list);
@@ -228,7 +244,8 @@ static void test_missing_operations_are_recorded(void **state)
         assert_string_equal(text_at(step_at(&s, i), "status"), missing ? "unsupported" : "ok");
     }
     assert_true(json_is_null(json_object_get(step_at(&s, 3), "seconds")));
-    assert_true(json_is_null(json_object_get(json_object_get(step_at(&s, 1), "memory"), "index_bytes")));
+    assert_true(
+        json_is_null(json_object_get(json_object_get(step_at(&s, 1), "memory"), "index_bytes")));
     /* Rows that should be gone are answers still: counted, never as right ones. */
     assert_true(number_at(step_at(&s, 4), "wrong_ids", NULL) > 0);
     assert_true(number_at(step_at(&s, 4), "recall", "mean") < 1);
@@ -277,7 +294,7 @@ static void test_a_rebuild_at_a_tag(void **state)
 
     (void)state;
     stage_begin(&s, list);
-    s.method.rebuild = (char *)(uintptr_t)"more";
+    s.method.rebuild = (char *)(uintptr_t) "more";
     assert_ok(stage_run(&s), &s.err);
     assert_true(number_at(step_at(&s, 5), "stats", "rebuilt_rows") == 350);
     assert_true(number_at(step_at(&s, 5), "seconds", NULL) > 0);
@@ -311,11 +328,17 @@ static void test_a_concurrent_step(void **state)
     workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
     workload_insert(&w, 0, 300, 0, 0, NULL);
     struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 20);
-    const struct concurrent_request paced = { .queries = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200 };
-    assert_ok(record_concurrent(w.recorder, &(struct step_note){ .tag = "paced" }, &paced, &w.err), &w.err);
+    const struct concurrent_request paced = {
+        .queries = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200
+    };
+    assert_ok(record_concurrent(w.recorder, &(struct step_note){ .tag = "paced" }, &paced, &w.err),
+              &w.err);
     struct view *writes = workload_rows(&w, 300, 100);
-    const struct concurrent_request both = { .queries = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5 };
-    assert_ok(record_concurrent(w.recorder, &(struct step_note){ .tag = "both" }, &both, &w.err), &w.err);
+    const struct concurrent_request both = {
+        .queries = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5
+    };
+    assert_ok(record_concurrent(w.recorder, &(struct step_note){ .tag = "both" }, &both, &w.err),
+              &w.err);
     view_drop(queries);
     view_drop(writes);
     struct op_list *list = workload_finish(&w);
@@ -324,7 +347,8 @@ static void test_a_concurrent_step(void **state)
     const json_t *step = step_at(&s, 1);
     assert_string_equal(text_at(step, "status"), "ok");
     const double reads = number_at(step, "stats", "reads");
-    assert_true(reads > 10 && reads <= 44); /* 2 readers x 200 a second x .1 s, and one each for the start */
+    assert_true(reads > 10 &&
+                reads <= 44); /* 2 readers x 200 a second x .1 s, and one each for the start */
     assert_true(number_at(step, "recall", "mean") == 1);
     /* The method does not promise updates beside searches: refused, and the rows are there all the same. */
     assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
@@ -375,7 +399,8 @@ static int null_remove(struct index *index, const uint64_t *ids, size_t n, size_
     return OK;
 }
 
-static int null_search(struct index *index, const struct search_request *q, struct search_result *out)
+static int null_search(struct index *index, const struct search_request *q,
+                       struct search_result *out)
 {
     (void)index;
     (void)q;
@@ -406,8 +431,9 @@ static void test_overhead(void **state)
     const double insert = number_at(step_at(&s, 0), "ns_each", NULL);
     const double search = 1e9 / number_at(step_at(&s, 1), "single_per_second", NULL);
     const double delete = number_at(step_at(&s, 2), "ns_each", NULL);
-    print_message("replay overhead, ns an operation: insert %.1f, search %.1f, delete %.1f (clock %d)\n", insert,
-                  search, delete, (int)clock_cost_ns());
+    print_message(
+        "replay overhead, ns an operation: insert %.1f, search %.1f, delete %.1f (clock %d)\n",
+        insert, search, delete, (int)clock_cost_ns());
     /* Speeds are for benchmarks; this only says that nothing was added by mistake. */
     assert_true(insert < 5000 && search < 5000 && delete < 5000);
     stage_end(&s);

@@ -11,8 +11,8 @@ static inline void workload_close(struct source *s)
 }
 
 /* n random rows, a share of them copies of others: ties are the rule, not the exception. */
-static inline struct source *workload_source(struct rng *r, enum element element, size_t n, size_t dim,
-                                             double copies)
+static inline struct source *workload_source(struct rng *r, enum element element, size_t n,
+                                             size_t dim, double copies)
 {
     struct error err = { 0 };
     struct source *s = source_new("rows", &err);
@@ -120,7 +120,8 @@ static inline void workload_range(struct workload *w, double radius)
 {
     struct view *v = view_range(w->queries, w->metric, 0, w->queries->n);
 
-    assert_ok(record_range(w->recorder, &(struct step_note){ 0 }, v, radius, NULL, &w->err), &w->err);
+    assert_ok(record_range(w->recorder, &(struct step_note){ 0 }, v, radius, NULL, &w->err),
+              &w->err);
     view_drop(v);
 }
 

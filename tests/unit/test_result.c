@@ -1,0 +1,282 @@
+/* test_result.c - files whole or not at all, cells stored and resumed, medians, series, curves, and reading back. */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "harness/result.h"
+#include "harness/summary.h"
+#include "tests/testing.h"
+
+/* ---- files */
+
+static void read_file(const char *path, char *text, size_t bytes)
+{
+    FILE *f = fopen(path, "rb");
+
+    assert_non_null(f);
+    text[fread(text, 1, bytes - 1, f)] = '\0';
+    fclose(f);
+}
+
+/* A file size limit stands in for a full disk: the old text stays, and nothing else. */
+static void expect_kept_when_full(const char *dir)
+{
+    char path[PATH_MAX + 32], text[64], long_text[5000], command[2 * PATH_MAX];
+    struct error err = { 0 };
+    struct rlimit before, small;
+
+    snprintf(path, sizeof path, "%s/file", dir);
+    memset(long_text, 'x', sizeof long_text);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 1000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const int rc = result_write_file(path, long_text, sizeof long_text, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_code(rc, ERR_IO, &err);
+    read_file(path, text, sizeof text);
+    assert_string_equal(text, "two!");
+    snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = file", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_writing(void **state)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 32], text[64];
+    struct error err = { 0 };
+
+    (void)state;
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/file", dir);
+    assert_ok(result_write_file(path, "one", 3, &err), &err);
+    assert_ok(result_write_file(path, "two!", 4, &err), &err);
+    read_file(path, text, sizeof text);
+    assert_string_equal(text, "two!");
+
+    snprintf(path, sizeof path, "%s/nowhere/file", dir);
+    assert_code(result_write_file(path, "x", 1, &err), ERR_IO, &err);
+    expect_kept_when_full(dir);
+    test_dir_remove(dir);
+}
+
+/* A folder in the file's place: the rename fails, and neither it nor a temporary file is left changed. */
+static void test_a_write_that_fails(void **state)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 32], command[2 * PATH_MAX];
+    struct error err = { 0 };
+
+    (void)state;
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/file", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_code(result_write_file(path, "x", 1, &err), ERR_IO, &err);
+    snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = file", dir);
+    assert_int_equal(system(command), 0);
+    test_dir_remove(dir);
+}
+
+/* ---- cells */
+
+static json_t *cell_of(const char *label, const char *point, int repeat, json_t *steps)
+{
+    return json_pack("{s:s, s:s, s:s, s:{}, s:{s:i}, s:i, s:s, s:f, s:o}", "label", label, "point",
+                     point, "method", "m", "params", "knobs", "nprobe", 1, "repeat", repeat,
+                     "status", "ok", "cell_seconds", 1.0 + repeat, "steps", steps);
+}
+
+static json_t *search_step(const char *tag, double recall, double qps)
+{
+    return json_pack("{s:s, s:s?, s:f, s:n, s:{s:i, s:f}}", "op", "search", "tag", tag,
+                     "per_second", qps, "seconds", "recall", "k", 10, "mean", recall);
+}
+
+static void test_storing_cells(void **state)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 32];
+    struct error err = { 0 };
+    struct cell cell = { .number = 4, .key = "abc" };
+    json_t *cells = json_pack("[o]", cell_of("a", "", 0, json_array())), *back = NULL;
+
+    (void)state;
+    test_dir_make(dir);
+    assert_ok(result_stored_cell(dir, &cell, &back, &err), &err);
+    assert_null(back);
+    assert_ok(result_store_cell(dir, &cell, cells, &err), &err);
+    assert_ok(result_stored_cell(dir, &cell, &back, &err), &err);
+    assert_true(json_equal(cells, back));
+    json_decref(back);
+
+    cell.key[0] = 'x'; /* another config's cell */
+    assert_ok(result_stored_cell(dir, &cell, &back, &err), &err);
+    assert_null(back);
+    cell.key[0] = 'a';
+    snprintf(path, sizeof path, "%s/cells/4.json", dir);
+    assert_int_equal(truncate(path, 40), 0); /* a disk that was pulled out */
+    assert_ok(result_stored_cell(dir, &cell, &back, &err), &err);
+    assert_null(back);
+
+    json_object_set_new(json_array_get(cells, 0), "status", json_string("timeout"));
+    assert_ok(result_store_cell(dir, &cell, cells, &err), &err);
+    assert_ok(result_stored_cell(dir, &cell, &back, &err), &err);
+    assert_null(back); /* what failed is tried again */
+    json_decref(cells);
+    test_dir_remove(dir);
+}
+
+/* ---- summary */
+
+static double value_at(const json_t *summary, const char *label, const char *metric,
+                       const char *field)
+{
+    size_t i;
+    json_t *entry;
+
+    json_array_foreach(summary, i, entry)
+    {
+        if (strcmp(json_string_value(json_object_get(entry, "label")), label) == 0 &&
+            strcmp(json_string_value(json_object_get(entry, "metric")), metric) == 0)
+            return json_is_number(json_object_get(entry, field))
+                       ? json_number_value(json_object_get(entry, field))
+                       : NAN;
+    }
+    return NAN;
+}
+
+static void test_medians(void **state)
+{
+    static const double qps[] = { 100, 400, 200 };
+    json_t *cells = json_array();
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        json_array_append_new(
+            cells, cell_of("a", "nprobe=1", i, json_pack("[o]", search_step("q", .5, qps[i]))));
+    json_t *bad = cell_of("a", "nprobe=1", 3, json_pack("[o]", search_step("q", 0, 1)));
+    json_object_set_new(bad, "status", json_string("timeout"));
+    json_array_append_new(cells, bad);
+    json_t *summary = summary_make(cells, 1), *again = summary_make(cells, 1);
+
+    assert_true(json_equal(summary, again));
+    assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "median") == 200);
+    assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "low") == 100);
+    assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "high") == 400);
+    assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "repeats") == 3);
+    assert_true(value_at(summary, "a[nprobe=1]", "recall@10/q", "median") == .5);
+    assert_true(isnan(
+        value_at(summary, "a[nprobe=1]", "seconds/q", "median"))); /* null is absent, never 0 */
+    json_decref(summary);
+    json_decref(again);
+    json_decref(cells);
+}
+
+static void test_series_and_tagless_steps(void **state)
+{
+    json_t *steps = json_pack("[o, o, o, o]", search_step("now", .2, 10), search_step(NULL, .9, 5),
+                              search_step("now", .4, 30), search_step("once", .7, 1));
+    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary = summary_make(cells, 1);
+
+    (void)state;
+    assert_true(value_at(summary, "a", "recall@10/now#1", "median") == .2);
+    assert_true(value_at(summary, "a", "recall@10/now#2", "median") == .4);
+    assert_true(fabs(value_at(summary, "a", "recall@10/now", "median") - .3) < 1e-12);
+    assert_true(value_at(summary, "a", "recall@10/search", "median") == .9);
+    assert_true(value_at(summary, "a", "recall@10/once", "median") == .7);
+    assert_true(isnan(value_at(summary, "a", "recall@10/once#1", "median")));
+    assert_true(isnan(value_at(summary, "a", "qps/now", "low"))); /* one repeat has no interval */
+    json_decref(summary);
+    json_decref(cells);
+}
+
+static void test_qps_at_a_recall(void **state)
+{
+    json_t *cells = json_array();
+    /* nprobe=3 is beaten in both by nprobe=4, and must not bend the curve. */
+    const struct {
+        const char *point;
+        double recall, qps;
+    } curve[] = { { "soft_k=2,nprobe=1", .8, 1000 },
+                  { "soft_k=2,nprobe=3", .85, 100 },
+                  { "soft_k=2,nprobe=4", .92, 700 },
+                  { "soft_k=2,nprobe=8", .96, 300 } };
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        json_array_append_new(
+            cells, cell_of("a", curve[i].point, 0,
+                           json_pack("[o]", search_step("q", curve[i].recall, curve[i].qps))));
+    json_t *summary = summary_make(cells, 1);
+    assert_true(fabs(value_at(summary, "a[soft_k=2]", "qps@recall=0.9/q", "median") - 750) < 1e-6);
+    assert_true(fabs(value_at(summary, "a[soft_k=2]", "qps@recall=0.95/q", "median") - 400) < 1e-6);
+    assert_true(isnan(
+        value_at(summary, "a[soft_k=2]", "qps@recall=0.99/q", "median"))); /* never extrapolated */
+    json_decref(summary);
+    json_decref(cells);
+}
+
+/* ---- reading back */
+
+static void test_loading(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        int code;
+        const char *says;
+    } cases[] = {
+        { "empty", "", ERR_CORRUPT, "not JSON" },
+        { "cut short", "{\"schema\": \"driftline-res", ERR_CORRUPT, "not JSON" },
+        { "something else", "{\"schema\": \"other/9\"}", ERR_VERSION, "other/9" },
+        { "no schema", "{}", ERR_CORRUPT, "driftline-result/1" },
+        { "no cells",
+          "{\"schema\": \"driftline-result/1\", \"experiment\": {}, \"environment\": {}, "
+          "\"datasets\": []}",
+          ERR_CORRUPT, "\"cells\"" },
+        { "a cell without steps",
+          "{\"schema\": \"driftline-result/1\", \"experiment\": {}, \"environment\": {}, "
+          "\"datasets\": [], \"cells\":"
+          " [{\"label\": \"a\", \"point\": \"\", \"method\": \"m\", \"status\": \"ok\"}], "
+          "\"summary\": [], \"claims\":"
+          " [], \"paper\": [], \"figures\": []}",
+          ERR_CORRUPT, "cells[0].steps" },
+        { "the least",
+          "{\"schema\": \"driftline-result/1\", \"experiment\": {}, \"environment\": {}, "
+          "\"datasets\": [], \"cells\": [],"
+          " \"summary\": [], \"claims\": [], \"paper\": [], \"figures\": []}",
+          OK, "" },
+    };
+    char dir[PATH_MAX], path[PATH_MAX + 32];
+    struct error err = { 0 };
+    json_t *result;
+
+    (void)state;
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/result.json", dir);
+    assert_code(result_load(path, &result, &err), ERR_NOT_FOUND, &err);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(result_write_file(path, cases[i].text, strlen(cases[i].text), &err), &err);
+        const int rc = result_load(path, &result, &err);
+        if (rc != cases[i].code || !strstr(err.text, cases[i].says)) {
+            print_error("%s: %s: %s\n", cases[i].name, error_name(rc), err.text);
+            _fail(__FILE__, __LINE__);
+        }
+        assert_int_equal(rc == OK, result != NULL);
+        json_decref(result);
+        error_clear(&err);
+        err.text[0] = '\0';
+    }
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_writing),
+        cmocka_unit_test(test_a_write_that_fails),
+        cmocka_unit_test(test_storing_cells),
+        cmocka_unit_test(test_medians),
+        cmocka_unit_test(test_series_and_tagless_steps),
+        cmocka_unit_test(test_qps_at_a_recall),
+        cmocka_unit_test(test_loading),
+    };
+    return test_run("result", tests);
+}

@@ -294,13 +294,23 @@ static void print_rows(const struct rows *rows)
 
 static void warn_about_machines(const struct app *app, const struct side *a, const struct side *b)
 {
-    static const char *const keys[] = { "cpu", "kernels", "compiler", "openblas" };
-    const json_t *x = json_object_get(a->result, "environment"),
-                 *y = json_object_get(b->result, "environment");
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (!json_equal(json_object_get(x, keys[i]), json_object_get(y, keys[i])))
-            app_warn(app, "the two results differ in environment.%s: times do not compare",
-                     keys[i]);
+    static const struct {
+        const char *group, *key;
+    } keys[] = { { "cpu", "model" },
+                 { "build", "compiler" },
+                 { "build", "cflags" },
+                 { "libraries", "openblas" } };
+    const json_t *x = json_object_get(a->result, "environment");
+    const json_t *y = json_object_get(b->result, "environment");
+    if (!json_equal(json_object_get(x, "kernels"), json_object_get(y, "kernels")))
+        app_warn(app, "the two results were made with different kernels: times do not compare");
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *left = json_object_get(json_object_get(x, keys[i].group), keys[i].key);
+        const json_t *right = json_object_get(json_object_get(y, keys[i].group), keys[i].key);
+        if (left && right && !json_equal(left, right))
+            app_warn(app, "the two results differ in environment.%s.%s: times do not compare",
+                     keys[i].group, keys[i].key);
+    }
 }
 
 int command_compare(struct app *app)

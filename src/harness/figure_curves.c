@@ -1,0 +1,229 @@
+/* figure_curves.c - figures of one metric over another: Pareto, bars, and curves over the workload's steps. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/figure_gather.h"
+
+/* One panel a query set, one curve a build, one point a knob setting. */
+int gather_pareto(struct gather *g)
+{
+    struct figure *f = g->figure;
+    json_t *tags = tags_with(g, f->y_name);
+    int rc = OK;
+    for (size_t t = 0; !rc && t < json_array_size(tags); t++) {
+        const char *tag = json_string_value(json_array_get(tags, t));
+        size_t i;
+        json_t *cell;
+        json_array_foreach(g->variants, i, cell)
+        {
+            double x = value_of(g, cell, f->x_name, tag);
+            if (rc || isnan(x) || !where_allows_cell(g, cell))
+                continue;
+            char series[300];
+            build_label(cell, series, sizeof series);
+            rc = add_variant(g, cell, tag, series, x, "", f->y_name, tag);
+        }
+    }
+    json_decref(tags);
+    return rc;
+}
+
+/* Whether every point of a build has the same value: what was measured before any knob mattered. */
+static bool shared_by_points(const char *metric)
+{
+    return !strcmp(metric, "seconds") || !strcmp(metric, "index_bytes") ||
+           !strcmp(metric, "rss_bytes");
+}
+
+/* One cluster of bars a label, one colour a tag. */
+int gather_bars(struct gather *g)
+{
+    struct figure *f = g->figure;
+    json_t *tags = tags_with(g, f->y_name);
+    bool shared = shared_by_points(f->y_name);
+    json_t *cells = shared ? result_builds(g->result) : json_incref(g->variants);
+    int rc = OK;
+    for (size_t t = 0; !rc && t < json_array_size(tags); t++) {
+        const char *tag = json_string_value(json_array_get(tags, t));
+        size_t i, position = 0;
+        json_t *cell;
+        json_array_foreach(cells, i, cell)
+        {
+            if (rc || !where_allows_cell(g, cell))
+                continue;
+            char label[300];
+            (shared ? build_label : cell_label)(cell, label, sizeof label);
+            rc = add_variant(g, cell, "", tag, (double)position++, label, f->y_name, tag);
+        }
+    }
+    json_decref(cells);
+    json_decref(tags);
+    return rc;
+}
+
+/* Values over the steps of the workload: x is what `x_of` says of a step. */
+static int gather_steps(struct gather *g, const char *op, const char *metric, const char *panel,
+                        bool all_tags, double (*x_of)(const json_t *step))
+{
+    int rc = OK;
+    size_t i;
+    json_t *cell;
+    json_array_foreach(g->variants, i, cell)
+    {
+        char label[300], series[400], tag[160], plain[160];
+        cell_label(cell, label, sizeof label);
+        if (!where_allows_cell(g, cell))
+            continue;
+        for (size_t s = 0; !rc && s < json_array_size(steps_of(cell)); s++) {
+            const json_t *step = json_array_get(steps_of(cell), s);
+            double x = x_of(step);
+            tag_of_step(steps_of(cell), s, false, plain, sizeof plain);
+            if (isnan(x) || !where_allows(g->spec, "tag", plain))
+                continue;
+            if (op && strcmp(text_of(step, "op", ""), op) != 0)
+                continue;
+            tag_of_step(steps_of(cell), s, true, tag, sizeof tag);
+            snprintf(series, sizeof series, all_tags ? "%s, %s" : "%s", label, plain);
+            rc = add_variant(g, cell, panel, series, x, tag, metric, tag);
+        }
+    }
+    return rc;
+}
+
+static double x_index(const json_t *step)
+{
+    return number_of(step, "index");
+}
+
+static double x_live(const json_t *step)
+{
+    return number_of(step, "live");
+}
+
+static double x_radius(const json_t *step)
+{
+    return number_of(json_object_get(step, "range"), "radius");
+}
+
+/* How many distinct tags have this metric: with several, a curve's name says which it is. */
+static size_t tag_count(const struct gather *g, const char *metric)
+{
+    json_t *tags = tags_with(g, metric);
+    size_t n = json_array_size(tags);
+    json_decref(tags);
+    return n;
+}
+
+/* Runs `one` for each metric the specification names, or for the given defaults that the result
+ * has. */
+static int for_each_metric(struct gather *g, const char *const *defaults, size_t n_defaults,
+                           const char *op, double (*x_of)(const json_t *))
+{
+    const json_t *y = json_object_get(g->spec, "y");
+    size_t n = json_is_array(y) ? json_array_size(y) : json_is_string(y) ? 1 : n_defaults;
+    int rc = OK;
+    for (size_t i = 0; !rc && i < n; i++) {
+        const char *metric = json_is_array(y)    ? json_string_value(json_array_get(y, i))
+                             : json_is_string(y) ? json_string_value(y)
+                                                 : defaults[i];
+        size_t tags = metric ? tag_count(g, metric) : 0;
+        if (tags)
+            rc = gather_steps(g, op, metric, metric, tags > 1, x_of);
+    }
+    return rc;
+}
+
+int gather_timeline(struct gather *g)
+{
+    const char *const defaults[] = { g->recall, "single_qps", "p99_ns", "index_bytes" };
+    return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, NULL, x_index);
+}
+
+int gather_radius(struct gather *g)
+{
+    const char *const defaults[] = { "ns_each", "range_recall", "distances" };
+    return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, "range", x_radius);
+}
+
+/* Least-squares slope of log y over log x of one series; NAN below two points. */
+static double fitted_slope(const struct figure *f, const char *series)
+{
+    double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->points[i].series, series) != 0 || !(f->points[i].x > 0) ||
+            !(f->points[i].y > 0))
+            continue;
+        double x = log(f->points[i].x), y = log(f->points[i].y);
+        n++;
+        sx += x;
+        sy += y;
+        sxx += x * x;
+        sxy += x * y;
+    }
+    double spread = n * sxx - sx * sx;
+    return n >= 2 && spread > 1e-9 ? (n * sxy - sx * sy) / spread : NAN;
+}
+
+/* Names each curve with its slope: "divf (slope 0.02)". */
+static void name_slopes(struct figure *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (strstr(f->points[i].series, " (slope "))
+            continue;
+        char old[400], named[440];
+        snprintf(old, sizeof old, "%s", f->points[i].series);
+        double slope = fitted_slope(f, old);
+        if (isnan(slope))
+            continue;
+        snprintf(named, sizeof named, "%s (slope %.2f)", old, slope);
+        for (size_t j = i; j < f->n; j++) {
+            if (strcmp(f->points[j].series, old) != 0)
+                continue;
+            free(f->points[j].series);
+            f->points[j].series = strdup(named);
+        }
+    }
+}
+
+/* x is the live count at the step, or a parameter the grid varies. */
+int gather_scaling(struct gather *g)
+{
+    struct figure *f = g->figure;
+    int rc;
+    if (!strcmp(f->x_name, "live")) {
+        rc = gather_steps(g, NULL, f->y_name, "", tag_count(g, f->y_name) > 1, x_live);
+    } else {
+        rc = gather_pareto(g);
+        /* One build a point here: the curve is the label. */
+        for (size_t i = 0; i < f->n; i++)
+            f->points[i].series[strcspn(f->points[i].series, "[")] = '\0';
+    }
+    name_slopes(f);
+    return rc;
+}
+
+/* x and y are parameters, the colour is the metric named by `group`: the value goes to y_low. */
+int gather_heatmap(struct gather *g)
+{
+    struct figure *f = g->figure;
+    const char *metric = text_of(g->spec, "group", g->recall);
+    json_t *tags = tags_with(g, metric);
+    int rc = OK;
+    for (size_t t = 0; t < json_array_size(tags); t++) {
+        const char *tag = json_string_value(json_array_get(tags, t));
+        size_t i;
+        json_t *cell;
+        json_array_foreach(g->variants, i, cell)
+        {
+            double x = value_of(g, cell, f->x_name, tag), y = value_of(g, cell, f->y_name, tag);
+            double value = value_of(g, cell, metric, tag);
+            if (rc || isnan(x) || isnan(y) || isnan(value) || !where_allows_cell(g, cell))
+                continue;
+            rc = figure_add(f, tag, metric, text_of(cell, "point", ""), x, "", y, value, NAN);
+        }
+    }
+    json_decref(tags);
+    return rc;
+}

@@ -1,0 +1,185 @@
+/* figure_distributions.c - figures of how values spread: latencies, cluster sizes, memory by kind. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/figure_gather.h"
+
+/* Adds one step's latency buckets [[ns, count], ...] to a list. */
+struct bucket {
+    double ns, count;
+};
+struct buckets {
+    struct bucket *at;
+    size_t n;
+};
+
+static int add_buckets(struct buckets *all, const json_t *counts)
+{
+    size_t n = json_array_size(counts);
+    struct bucket *more = realloc(all->at, (all->n + n + 1) * sizeof *more);
+    if (!more)
+        return ERR_NO_MEMORY;
+    all->at = more;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *pair = json_array_get(counts, i);
+        all->at[all->n++] = (struct bucket){ json_number_value(json_array_get(pair, 0)),
+                                             json_number_value(json_array_get(pair, 1)) };
+    }
+    return OK;
+}
+
+static int by_ns(const void *a, const void *b)
+{
+    double x = ((const struct bucket *)a)->ns, y = ((const struct bucket *)b)->ns;
+    return (x > y) - (x < y);
+}
+
+/* The share that took longer than each bucket; a point where it has fallen by a twentieth, and the last. */
+static int add_ccdf(struct gather *g, const char *tag, const char *label, struct buckets *all)
+{
+    double total = 0, gone = 0, drawn = 2;
+    qsort(all->at, all->n, sizeof *all->at, by_ns);
+    for (size_t i = 0; i < all->n; i++)
+        total += all->at[i].count;
+    int rc = OK;
+    for (size_t i = 0; !rc && i < all->n; i++) {
+        gone += all->at[i].count;
+        double longer = (total - gone) / total;
+        if (longer > 0 && longer < 0.95 * drawn) {
+            rc = figure_add(g->figure, tag, label, "", all->at[i].ns, "", longer, NAN, NAN);
+            drawn = longer;
+        }
+    }
+    return rc;
+}
+
+/* Every repeat's queries of one LABEL[point] and tag together. */
+static int gather_latencies(struct gather *g, const char *label, const char *tag)
+{
+    struct buckets all = { 0 };
+    size_t c, s;
+    json_t *cell, *step;
+    int rc = OK;
+    json_array_foreach(json_object_get(g->result, "cells"), c, cell)
+    {
+        char other[300];
+        cell_label(cell, other, sizeof other);
+        if (strcmp(other, label) != 0)
+            continue;
+        json_array_foreach(steps_of(cell), s, step)
+        {
+            const char *op = text_of(step, "op", "");
+            if (!rc && !strcmp(text_of(step, "tag", op), tag))
+                rc = add_buckets(&all, json_object_get(step, "latency_counts"));
+        }
+    }
+    if (!rc && all.n)
+        rc = add_ccdf(g, tag, label, &all);
+    free(all.at);
+    return rc;
+}
+
+int gather_ccdf(struct gather *g)
+{
+    json_t *tags = tags_with(g, "p50_ns");
+    int rc = OK;
+    for (size_t t = 0; t < json_array_size(tags); t++) {
+        size_t i;
+        json_t *cell;
+        json_array_foreach(g->variants, i, cell)
+        {
+            char label[300];
+            cell_label(cell, label, sizeof label);
+            if (!rc && where_allows_cell(g, cell))
+                rc = gather_latencies(g, label, json_string_value(json_array_get(tags, t)));
+        }
+    }
+    json_decref(tags);
+    return rc;
+}
+
+static int descending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+/* Cluster or posting sizes of the last step that has them, largest first, over the share of
+ * clusters. */
+static int add_sizes(struct gather *g, const char *label, const json_t *sizes)
+{
+    size_t n = json_array_size(sizes);
+    double *sorted = malloc((n ? n : 1) * sizeof *sorted);
+    if (!sorted)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = json_number_value(json_array_get(sizes, i));
+    qsort(sorted, n, sizeof *sorted, descending);
+    int rc = OK;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = figure_add(g->figure, "", label, "", 100 * ((double)i + 0.5) / (double)n, "",
+                        sorted[i], NAN, NAN);
+    free(sorted);
+    return rc;
+}
+
+int gather_sizes(struct gather *g)
+{
+    int rc = OK;
+    size_t i;
+    json_t *cell;
+    json_t *builds = result_builds(g->result); /* knobs do not change the clusters */
+    json_array_foreach(builds, i, cell)
+    {
+        char label[300];
+        build_label(cell, label, sizeof label);
+        if (rc || !where_allows_cell(g, cell))
+            continue;
+        const json_t *sizes = NULL;
+        for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
+            const json_t *stats = json_object_get(json_array_get(steps_of(cell), s), "stats");
+            const json_t *live = json_object_get(json_object_get(stats, "clusters"), "live");
+            if (json_is_array(live))
+                sizes = live;
+        }
+        if (sizes)
+            rc = add_sizes(g, label, sizes);
+    }
+    json_decref(builds);
+    return rc;
+}
+
+/* Bytes after the last update, three ways. */
+int gather_memory(struct gather *g)
+{
+    static const char *const parts[] = { "index_bytes", "rss_bytes", "disk_bytes" };
+    static const char *const names[] = { "index", "resident growth", "on disk" };
+    json_t *builds = result_builds(g->result);
+    int rc = OK;
+    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+        size_t i, position = 0;
+        json_t *cell;
+        json_array_foreach(builds, i, cell)
+        {
+            char build[300];
+            build_label(cell, build, sizeof build);
+            if (rc || !where_allows_cell(g, cell))
+                continue;
+            double bytes = NAN;
+            for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
+                double now = number_of(json_object_get(json_array_get(steps_of(cell), s), "memory"),
+                                       parts[p]);
+                if (!isnan(now))
+                    bytes = now;
+            }
+            if (!isnan(bytes))
+                rc = figure_add(g->figure, "", names[p], "", (double)position, build,
+                                bytes / 1048576, NAN, NAN);
+            position++;
+        }
+    }
+    json_decref(builds);
+    return rc;
+}

@@ -1,0 +1,48 @@
+/* figure_gather.h - what the kinds of figures share while they pick their points; private to figure*.c. */
+#ifndef DRIFTLINE_FIGURE_GATHER_H
+#define DRIFTLINE_FIGURE_GATHER_H
+
+#include <stdbool.h>
+
+#include "harness/metric.h"
+#include "harness/plot.h"
+
+/* What every kind of figure reads while it gathers. */
+struct gather {
+    struct figure *figure;
+    const json_t *result, *spec;
+    struct summary_index index;
+    json_t *variants; /* first cell of each LABEL[point] */
+    char recall[32];  /* "recall@10" */
+};
+
+/* Of a JSON object: a text or `otherwise`; a number or NAN. */
+const char *text_of(const json_t *object, const char *name, const char *otherwise);
+double number_of(const json_t *object, const char *name);
+json_t *steps_of(const json_t *cell);
+
+/* Whether the specification's `where` lets a value, or a cell's label, point and method, through. */
+bool where_allows(const json_t *spec, const char *key, const char *value);
+bool where_allows_cell(const struct gather *, const json_t *cell);
+/* The tag a step's metrics carry in the summary: "mnist", or numbered "mnist#2" where it is one of several. */
+void tag_of_step(const json_t *steps, size_t i, bool numbered, char *text, size_t bytes);
+/* Tags for which any label has `metric`, in order of first appearance. New array of strings. */
+json_t *tags_with(const struct gather *, const char *metric);
+/* A value of one variant: a summary metric, or a parameter or knob by name; NAN. */
+double value_of(const struct gather *, const json_t *cell, const char *name, const char *tag);
+/* Adds one variant's y, with its interval, over x. Nothing where it has none. */
+int add_variant(struct gather *, const json_t *cell, const char *panel, const char *series,
+                double x, const char *x_label, const char *y_name, const char *tag);
+
+/* The kinds: ERR_NO_MEMORY is all that can go wrong. */
+int gather_pareto(struct gather *);
+int gather_bars(struct gather *);
+int gather_timeline(struct gather *);
+int gather_radius(struct gather *);
+int gather_scaling(struct gather *);
+int gather_heatmap(struct gather *);
+int gather_ccdf(struct gather *);
+int gather_sizes(struct gather *);
+int gather_memory(struct gather *);
+
+#endif

@@ -151,6 +151,8 @@ static bool word2vec_header(struct text *t, const struct line *header, struct la
     if (text[strspn(text, "0123456789 \t")] ||
         sscanf(text, "%llu %llu %c", &rows, &columns, &extra) != 2)
         return false;
+    if (!rows || !columns)
+        return false;
     struct text peek = *t;
     struct line second;
     struct shape s;

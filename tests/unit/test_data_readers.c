@@ -277,6 +277,7 @@ static void names_damage_in_text(void **state)
           "line 1: expected numbers" },
         { "blank.txt", "\n\n  \n", ERR_CORRUPT, "no line with numbers" },
         { "short.vec", "3 2\na 1 2\nb 3 4\n", ERR_CORRUPT, "says 3 rows, the file has 2" },
+        { "no columns.vec", "5 0\nthe\n", ERR_CORRUPT, "line 2, column 1: \"the\" is not a number" },
         { "empty.txt", "", ERR_CORRUPT, "empty.txt: the file is empty" },
         { "a.fbin", "1234", ERR_CORRUPT,
           "a.fbin: truncated: the rows, columns header needs 8 bytes, the file has 4" },

@@ -1,0 +1,8 @@
+/* fuzz_reader_idx.c - idx files of arbitrary bytes. */
+#include "reader.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    fuzz_open("fuzz.idx", data, bytes);
+    return 0;
+}

@@ -1,0 +1,8 @@
+/* fuzz_reader_nameless.c - arbitrary bytes whose name says nothing: gzip and the formats known by content. HDF5 is refused in memory. */
+#include "reader.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    fuzz_open("fuzz", data, bytes);
+    return 0;
+}

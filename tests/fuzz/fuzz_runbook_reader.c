@@ -1,0 +1,23 @@
+/* fuzz_runbook_reader.c - runbooks of arbitrary text: what is accepted must keep what runbook.h promises. */
+#include "reader.h"
+#include "src/data/runbook.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    struct runbook r;
+    struct error err = { 0 };
+    int rc = runbook_parse("fuzz", (const char *)data, bytes, NULL, 0, &r, &err);
+    fuzz_expect(rc == err.code && (rc == OK || err.text[0]), "an error without a sentence");
+    fuzz_expect((rc == OK) == (r.n > 0), "steps with an error, or neither");
+    for (size_t i = 0; i < r.n; i++) {
+        const struct runbook_step *s = &r.steps[i];
+        fuzz_expect(s->number == r.steps[0].number + i, "a gap");
+        if (s->operation != RUNBOOK_SEARCH)
+            fuzz_expect(s->start < s->end, "an empty range");
+        if (s->operation == RUNBOOK_INSERT)
+            fuzz_expect(s->end <= r.rows_needed && s->end - s->start <= r.max_pts,
+                        "an insert too large");
+    }
+    runbook_close(&r);
+    return 0;
+}

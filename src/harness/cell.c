@@ -1,4 +1,5 @@
-/* cell.c - the half of a cell that watches: starts the child, keeps what it sends, ends it at its limits. */
+/* cell.c - the half of a cell that watches: starts the child, keeps what it sends, ends it at
+   its limits. */
 #define _GNU_SOURCE
 #include "cell.h"
 

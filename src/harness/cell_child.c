@@ -79,7 +79,8 @@ static void settle_process(int errors, long parent)
     const int nothing = open("/dev/null", O_RDWR);
 
     (void)setpgid(0, 0);
-    /* The child must not outlive a parent that was killed, nor one that was killed before this line. */
+    /* The child must not outlive a parent that was killed, nor one that was killed before this
+       line. */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);

@@ -17,8 +17,8 @@ static inline double clock_seconds(uint64_t ns)
     return (double)ns * 1e-9;
 }
 
-/* What an interval between two readings contains of the clock itself: the least of many back to back.
-   Takes about 50 microseconds. */
+/* What an interval between two readings contains of the clock itself: the least of many back to
+   back. Takes about 50 microseconds. */
 uint64_t clock_cost_ns(void);
 
 /* Sleeps, then spins through the last 100 microseconds, until clock_ns() >= at_ns. */

@@ -1,4 +1,5 @@
-/* exact.c - see exact.h. Eight running sums let the compiler use vectors without being allowed to reorder. */
+/* exact.c - see exact.h. Eight running sums let the compiler use vectors without being allowed
+   to reorder. */
 #include "exact.h"
 
 #include <math.h>

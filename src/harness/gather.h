@@ -1,16 +1,18 @@
-/* gather.h - rows as methods want them: contiguous, of the right element, of unit length under cosine.
+/* gather.h - rows as methods want them: contiguous, of the right element, of unit length under
+ * cosine.
  *
  *   1 buffers   2 the rows of a view   3 the rows that ids stand for at an operation
  *
- * All of it runs outside the clock. Where the data lie in memory as they are wanted, nothing is copied.
+ * All of it runs outside the clock. Where the data lie in memory as they are wanted, nothing is
+ * copied.
  */
 #ifndef DRIFTLINE_GATHER_H
 #define DRIFTLINE_GATHER_H
 
 #include "record.h"
 
-/* 1. Buffers: pages of their own, so that freeing them gives the memory back and the measured growth of the
-   process is the method's. Zero-initialised is empty. */
+/* 1. Buffers: pages of their own, so that freeing them gives the memory back and the measured
+   growth of the process is the method's. Zero-initialised is empty. */
 struct buffer {
     void *bytes; /* page-aligned */
     size_t capacity;
@@ -19,8 +21,8 @@ int buffer_reserve(struct buffer *, size_t bytes,
                    struct error *); /* contents are lost when it grows */
 void buffer_free(struct buffer *);
 
-/* 2. Positions [first, first + n) of a view as `want`; scaled to unit length if `unit` (F32 only). Points into
-   the data where it can, else into the buffer: valid while both are. */
+/* 2. Positions [first, first + n) of a view as `want`; scaled to unit length if `unit` (F32
+   only). Points into the data where it can, else into the buffer: valid while both are. */
 int gather_view(const struct view *, size_t first, size_t n, enum element want, bool unit,
                 struct buffer *, struct vectors *out, struct error *);
 /* The same for positions[0 .. n-1]; always copies. */
@@ -44,12 +46,15 @@ int holding_init(struct holding *, const struct op_list *, struct error *);
 void holding_free(struct holding *);
 /* Operations must be taken in order, each once. */
 int holding_step(struct holding *, size_t op, struct error *);
-/* Live ids in ascending order, those allowed by the filter (bits NULL: all); out has room for live.n. */
+/* Live ids in ascending order, those allowed by the filter (bits NULL: all); out has room for
+   live.n. */
 size_t holding_ids(const struct holding *, const uint64_t *filter_bits, uint64_t filter_ids,
                    uint64_t *out);
-/* One row in the list's own element: where it lies, or read into scratch (room for a row). NULL having failed. */
+/* One row in the list's own element: where it lies, or read into scratch (room for a row). NULL
+   having failed. */
 const void *holding_row(const struct holding *, uint64_t id, void *scratch, struct error *);
-/* Whether holding_row() never needs its scratch: every dataset lies in memory in the list's element. */
+/* Whether holding_row() never needs its scratch: every dataset lies in memory in the list's
+   element. */
 bool holding_mapped(const struct holding *);
 /* The rows of n ids as `want`, contiguous in out. */
 int holding_read(const struct holding *, const uint64_t *ids, size_t n, enum element want,

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Below 2 * 128 a value is its own bucket; above, the octave and the 7 bits after the leading one. */
+/* Below 2 * 128 a value is its own bucket; above, the octave and the 7 bits after the leading
+   one. */
 static size_t bucket_of(uint64_t value)
 {
     const int leading = 63 - __builtin_clzll(value | 1);

@@ -1,4 +1,5 @@
-/* oracle.c - the truth of every search of a list: what is already known of a query set is carried forward. */
+/* oracle.c - the truth of every search of a list: what is already known of a query set is
+   carried forward. */
 #include "oracle.h"
 
 #include <cblas.h>
@@ -10,7 +11,8 @@
 #include "oracle_cache.h"
 #include "oracle_scan.h"
 
-/* A question: queries, k or radius, filter. Asked again later, its answer starts from what is known here. */
+/* A question: queries, k or radius, filter. Asked again later, its answer starts from what is
+   known here. */
 struct question {
     XXH128_hash_t key;
     size_t left; /* times it is still to be asked */
@@ -114,8 +116,8 @@ static XXH128_hash_t question_key(const struct op_list *list, const struct op *o
     return key;
 }
 
-/* The question's key and the rows it is asked of, in rank order. The filter is in the second by what it lets
-   through, and its bits, which depend on ids, need not be: hence a key of its own. */
+/* The question's key and the rows it is asked of, in rank order. The filter is in the second by
+   what it lets through, and its bits, which depend on ids, need not be: hence a key of its own. */
 static XXH128_hash_t truth_key(const struct inquiry *w, const struct op *op)
 {
     struct op unfiltered = *op;
@@ -202,7 +204,8 @@ static void drop_stale(const struct inquiry *w, struct question *q)
     }
 }
 
-/* Queries of which fewer than `least` are known although there are more rows: their horizon is of no use. */
+/* Queries of which fewer than `least` are known although there are more rows: their horizon is
+   of no use. */
 static size_t find_short(struct question *q, size_t least, uint32_t *which)
 {
     size_t n = 0;
@@ -234,7 +237,8 @@ static int question_update(struct inquiry *w, struct question *q, const struct o
                            uint32_t *which)
 {
     const bool range = op->kind == OP_RANGE;
-    /* Spare neighbours, so that deletes seldom leave too few: only where the question comes again. */
+    /* Spare neighbours, so that deletes seldom leave too few: only where the question comes
+       again. */
     const size_t keep = range ? SIZE_MAX : q->left > 0 && w->shrinks ? 2 * op->k + 32 : op->k;
     int rc = OK;
 
@@ -297,7 +301,8 @@ static int fill_range(struct truth *t, const struct question *q, struct error *e
     return OK;
 }
 
-/* What the cache has becomes what is known: its last entry is the horizon, unless it holds everything. */
+/* What the cache has becomes what is known: its last entry is the horizon, unless it holds
+   everything. */
 static bool from_cache(struct inquiry *w, struct question *q, const struct op *op,
                        XXH128_hash_t key)
 {

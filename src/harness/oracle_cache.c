@@ -1,4 +1,5 @@
-/* oracle_cache.c - see oracle_cache.h. Nothing read is believed before the checksum and the shape are. */
+/* oracle_cache.c - see oracle_cache.h. Nothing read is believed before the checksum and the
+   shape are. */
 #include "oracle_cache.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* oracle_scan.c - see oracle_scan.h. Rows go by in blocks; each worker takes a few queries through a block. */
+/* oracle_scan.c - see oracle_scan.h. Rows go by in blocks; each worker takes a few queries
+   through a block. */
 #include "oracle_scan.h"
 
 #include <cblas.h>
@@ -86,7 +87,8 @@ static const void *query_row(const struct run *r, uint32_t query)
 
 /* ---- candidates of one query */
 
-/* Rounding in the difference, and underflow in the product, must not drop a row that is at the horizon. */
+/* Rounding in the difference, and underflow in the product, must not drop a row that is at the
+   horizon. */
 static double limit_at(const struct run *r, const struct chase *c, struct neighbour horizon)
 {
     const double dim = (double)r->list->dim + 16;
@@ -95,7 +97,8 @@ static double limit_at(const struct run *r, const struct chase *c, struct neighb
            (r->c == 0 ? 0 : dim * (double)FLT_MIN);
 }
 
-/* The picks measured exactly and merged into what is known; then none are left and the limit is exact. */
+/* The picks measured exactly and merged into what is known; then none are left and the limit is
+   exact. */
 static int settle(struct run *r, struct chase *c, struct bench *bench)
 {
     struct neighbours *known = &r->known[c->query];
@@ -137,7 +140,8 @@ static double upper_bound(const struct run *r, const struct chase *c, struct pic
            2 * ((double)r->list->dim + 16) * (double)FLT_MIN;
 }
 
-/* The k-th smallest (0-based) of n values, which are reordered: Hoare's, the middle of three as pivot. */
+/* The k-th smallest (0-based) of n values, which are reordered: Hoare's, the middle of three as
+   pivot. */
 static double select_kth(double *v, size_t n, size_t k)
 {
     size_t low = 0, high = n - 1;

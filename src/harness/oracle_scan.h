@@ -1,15 +1,16 @@
 /* oracle_scan.h - the heavy part of the truth: a set of queries against a set of rows, exactly.
  *
- * Floats: one SGEMM a tile gives a certified lower bound of every distance. The rounding error of a dot product
- * is at most g (sum of the terms' magnitudes), so two columns added to the vectors subtract that bound inside the
- * same product: with len = |x| and c >= g,
+ * Floats: one SGEMM a tile gives a certified lower bound of every distance. The rounding error of a
+ * dot product is at most g (sum of the terms' magnitudes), so two columns added to the vectors
+ * subtract that bound inside the same product: with len = |x| and c >= g,
  *
  *     L2   [-2q, 1, -2c|q|] . [x, (1 - c) len^2, len]   <=  |q - x|^2 - |q|^2
  *     IP   [-q,  0,  -c|q|] . [x, 0, len]               <=  -<q, x>
  *     COS  as IP of unit rows, doubled                  <=  -2 cos
  *
- * A row whose lower bound is above the m-th smallest upper bound cannot be among the m nearest; what is left, a
- * handful a query, is measured again in double precision (exact.h) and ordered by (distance, id).
+ * A row whose lower bound is above the m-th smallest upper bound cannot be among the m nearest;
+ * what is left, a handful a query, is measured again in double precision (exact.h) and ordered by
+ * (distance, id).
  */
 #ifndef DRIFTLINE_ORACLE_SCAN_H
 #define DRIFTLINE_ORACLE_SCAN_H
@@ -24,8 +25,9 @@ struct neighbour {
     uint64_t id;
 };
 
-/* What is known of one query: every live row at or before the horizon, in the order of (distance, id), is in
-   items, which is sorted. Inserts beyond the horizon need not be known; deletes leave it where it is. */
+/* What is known of one query: every live row at or before the horizon, in the order of
+   (distance, id), is in items, which is sorted. Inserts beyond the horizon need not be known;
+   deletes leave it where it is. */
 struct neighbours {
     struct neighbour *items;
     size_t n, capacity;
@@ -43,8 +45,9 @@ struct scan {
     double flops;        /* of the products done so far; the caller zeroes it */
 };
 
-/* Merges rows ids[0 .. n-1], ascending and not yet known, into known[which[i]] of queries which[0 .. n_which-1].
-   At most `keep` are kept a query, and the horizon drawn in to the last of them; SIZE_MAX keeps all within it. */
+/* Merges rows ids[0 .. n-1], ascending and not yet known, into known[which[i]] of queries
+   which[0 .. n_which-1]. At most `keep` are kept a query, and the horizon drawn in to the last
+   of them; SIZE_MAX keeps all within it. */
 int scan_rows(struct scan *, const uint64_t *ids, size_t n, const uint32_t *which, size_t n_which,
               struct neighbours *known, size_t keep, struct error *);
 

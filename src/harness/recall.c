@@ -202,7 +202,8 @@ int score_search(struct score *s, const struct judge *j, const uint64_t *positio
     return rc;
 }
 
-/* Of the valid answers in b->sorted: how many are within the radius, and how many of the truth are among them. */
+/* Of the valid answers in b->sorted: how many are within the radius, and how many of the truth
+   are among them. */
 static int range_of_query(const struct judge *j, const struct bench *b, size_t q, size_t n,
                           uint32_t *within, size_t *found, struct error *err)
 {

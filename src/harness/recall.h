@@ -1,7 +1,7 @@
 /* recall.h - how right the answers are, by the data and never by the method's word.
  *
- * RECALL_DEFINITION goes into every result. Wrong ids (deleted, unknown, repeated within a query, or not let through
- * by the filter) never count as found, and are counted themselves.
+ * RECALL_DEFINITION goes into every result. Wrong ids (deleted, unknown, repeated within a query,
+ * or not let through by the filter) never count as found, and are counted themselves.
  */
 #ifndef DRIFTLINE_RECALL_H
 #define DRIFTLINE_RECALL_H
@@ -31,7 +31,8 @@ struct score {
     double wrong_ids;
 };
 
-/* What answers are judged by: the live set and rows as they are now, and the operation's queries. */
+/* What answers are judged by: the live set and rows as they are now, and the operation's
+   queries. */
 struct judge {
     const struct holding *now;
     const struct op *op;
@@ -39,7 +40,8 @@ struct judge {
     const void *queries; /* the operation's, contiguous, in the list's element */
 };
 
-/* ids: n x k answers to queries positions[0 .. n-1] (NULL: all of them, in order), ID_NONE for no answer. */
+/* ids: n x k answers to queries positions[0 .. n-1] (NULL: all of them, in order), ID_NONE for
+   no answer. */
 int score_search(struct score *, const struct judge *, const uint64_t *positions, size_t n,
                  const uint64_t *ids, uint64_t seed, struct error *);
 /* starts: n_queries + 1 offsets into ids, of all the operation's queries. */

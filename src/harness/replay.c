@@ -222,7 +222,8 @@ static double grown(uint64_t now, uint64_t before)
     return now > before ? (double)(now - before) : 0;
 }
 
-/* The four views: the method's own count, anonymous growth, mapped pages, the peak; and its files. */
+/* The four views: the method's own count, anonymous growth, mapped pages, the peak; and its
+   files. */
 static int observe_memory(struct step *s, struct replay *r)
 {
     struct memory_use use = { 0 };
@@ -295,7 +296,8 @@ static int open_first(struct replay *r)
     return rc;
 }
 
-/* The cell's params; "replace" is how a method with that choice is told to reuse what is deleted. */
+/* The cell's params; "replace" is how a method with that choice is told to reuse what is
+   deleted. */
 static int take_params(struct replay *r)
 {
     if (r->ops->params_bytes == 0)

@@ -1,7 +1,8 @@
 /* replay.h - runs the recorded operations on one method and times them: the only room that does.
  *
- * Rows are gathered and checked before the clock is read, ids and answers dealt with after; between two readings
- * there is the method's own operation and nothing else. Runs in the cell's process (cell.h).
+ * Rows are gathered and checked before the clock is read, ids and answers dealt with after; between
+ * two readings there is the method's own operation and nothing else. Runs in the cell's process
+ * (cell.h).
  */
 #ifndef DRIFTLINE_REPLAY_H
 #define DRIFTLINE_REPLAY_H
@@ -23,18 +24,20 @@ struct replay_env {
     uint64_t memory_limit; /* of the method's account; 0: none */
     const char *dir;       /* an existing empty folder of the cell's own */
 
-    /* All may be NULL. An operation is about to run, and at which point (REPLAY_ALL_POINTS: it builds). */
+    /* All may be NULL. An operation is about to run, and at which point (REPLAY_ALL_POINTS: it
+       builds). */
     void (*begin)(void *to, size_t op, size_t point);
     /* A finished step, as result.json has it, with "queries". Called outside every measurement. */
     int (*step_take)(void *to, size_t point, json_t *step, struct error *);
     void *to;
 };
 
-/* OK, or why the method failed: the steps before it have been handed on, and the failed one with its error. */
+/* OK, or why the method failed: the steps before it have been handed on, and the failed one with
+   its error. */
 int replay_run(const struct replay_env *, struct error *);
 
-/* How a process prepares itself for measuring: threads of OpenBLAS and OpenMP, processors it may run on. New object
-   of facts: { threads, cpus, blas_threads, omp_threads, clock_ns }. */
+/* How a process prepares itself for measuring: threads of OpenBLAS and OpenMP, processors it may
+   run on. New object of facts: { threads, cpus, blas_threads, omp_threads, clock_ns }. */
 json_t *replay_settle_threads(size_t threads);
 
 #endif

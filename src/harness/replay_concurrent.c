@@ -1,7 +1,8 @@
 /* replay_concurrent.c - readers and writers at once, as threads; throughput and latency of each.
  *
- * With a rate, every operation has an intended start, and its latency counts from there: a method that stalls is
- * charged for all the requests it made wait. Without one the loop is closed, and the step says so.
+ * With a rate, every operation has an intended start, and its latency counts from there: a method
+ * that stalls is charged for all the requests it made wait. Without one the loop is closed, and the
+ * step says so.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -275,7 +276,8 @@ static int run_together(struct together *t, struct step *s)
     return rc;
 }
 
-/* What the method cannot do at once is done one after another, untimed, so that the steps after it stand. */
+/* What the method cannot do at once is done one after another, untimed, so that the steps after
+   it stand. */
 static int write_alone(struct together *t, struct step *s)
 {
     size_t done = 0;

@@ -1,4 +1,5 @@
-/* replay_search.c - searches: answers one query at a time for latency, then as a batch for throughput. */
+/* replay_search.c - searches: answers one query at a time for latency, then as a batch for
+   throughput. */
 #include <string.h>
 
 #include "replay_state.h"
@@ -57,8 +58,8 @@ static int make_room(struct asking *a, struct error *err)
     return rc;
 }
 
-/* One query, to learn whether the method takes the filter; where it does not, more answers are fetched and the
-   dead dropped. */
+/* One query, to learn whether the method takes the filter; where it does not, more answers are
+   fetched and the dead dropped. */
 static int settle_filter(struct asking *a, struct step *s)
 {
     struct replay *r = a->replay;
@@ -289,8 +290,8 @@ static int single_pass(struct asking *a, struct step *s)
     return rc;
 }
 
-/* Answers of a batch may differ from those of single queries, with threads or with a peer's shortcuts: then their
-   recall is told too. */
+/* Answers of a batch may differ from those of single queries, with threads or with a peer's
+   shortcuts: then their recall is told too. */
 static int batch_pass(struct asking *a, struct step *s, const uint64_t *positions)
 {
     const size_t bytes = a->queries.n * a->k * sizeof *a->ids;

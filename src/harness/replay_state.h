@@ -1,4 +1,5 @@
-/* replay_state.h - what the files of the replay room share: one method in the middle of a list of operations. */
+/* replay_state.h - what the files of the replay room share: one method in the middle of a list
+   of operations. */
 #ifndef DRIFTLINE_REPLAY_STATE_H
 #define DRIFTLINE_REPLAY_STATE_H
 
@@ -36,8 +37,8 @@ struct replay {
     struct mem account;
     struct pool *pool;
     struct index_env index_env;
-    struct checked
-        checked; /* checked.live: the ids the index holds, which a policy may keep past their deletion */
+    /* checked.live: the ids the index holds, which a policy may keep past their deletion. */
+    struct checked checked;
     bool open;
     struct holding now; /* as after operation `at` */
     size_t at;
@@ -54,13 +55,15 @@ struct replay {
 void step_begin(struct step *, struct replay *, const struct op *, size_t point);
 /* Hands the step on and releases it. */
 int step_end(struct step *, struct replay *);
-/* The same, marked failed with the recorded sentence unless rc is OK; rc, or why it could not be handed on. */
+/* The same, marked failed with the recorded sentence unless rc is OK; rc, or why it could not be
+   handed on. */
 int step_finish(struct step *, struct replay *, int rc);
 void step_note(struct step *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int step_unsupported(struct step *, const char *what); /* OK, having said so in the step */
 /* Opens the index afresh: index_open() with the cell's env and params. */
 int replay_open(struct replay *);
-/* Memory, named counters, invariants. tables: rows of tables too, and the invariants however long they take. */
+/* Memory, named counters, invariants. tables: rows of tables too, and the invariants however
+   long they take. */
 int step_observe(struct step *, struct replay *, bool tables);
 json_t *json_number(double); /* null for NAN and infinity; an integer where it is one */
 /* stats.name = value in an object made on demand. */
@@ -110,11 +113,12 @@ struct asking {
     struct buffer rows, room, more, bits;
     struct id_filter own_filter;
 };
-/* Gathers and validates the queries (positions NULL: all of the operation's), settles on a filter or over-fetching.
-   ERR_UNSUPPORTED where the method can do neither. */
+/* Gathers and validates the queries (positions NULL: all of the operation's), settles on a
+   filter or over-fetching. ERR_UNSUPPORTED where the method can do neither. */
 int asking_begin(struct asking *, struct replay *, const struct op *, const uint64_t *positions,
                  size_t n, const void *knobs, struct step *);
-/* The part of it that a range search shares: queries and filter, no room for answers, nothing validated. */
+/* The part of it that a range search shares: queries and filter, no room for answers, nothing
+   validated. */
 int asking_open(struct asking *, struct replay *, const struct op *, const uint64_t *positions,
                 size_t n, const void *knobs);
 void asking_end(struct asking *);

@@ -1,4 +1,5 @@
-/* replay_update.c - training, inserts, deletes, updates, and rebuilding for methods that can do no better. */
+/* replay_update.c - training, inserts, deletes, updates, and rebuilding for methods that can do
+   no better. */
 #include <string.h>
 
 #include "replay_state.h"
@@ -123,7 +124,8 @@ static int ids_at(const struct op *op, const uint64_t *positions, size_t n, stru
     return rc;
 }
 
-/* Gathers, validates and runs positions [0, n) of the operation; NULL: all, without copying where it can be. */
+/* Gathers, validates and runs positions [0, n) of the operation; NULL: all, without copying
+   where it can be. */
 static int run_part(struct change *c, const struct op *op, const uint64_t *positions, size_t n,
                     size_t batch, bool singles)
 {

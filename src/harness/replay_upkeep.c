@@ -47,8 +47,8 @@ int replay_reload(struct replay *r, struct step *s)
 
     if (!r->ops->save || !r->ops->load)
         return step_unsupported(s, "this method cannot be loaded from what it saved");
-    /* The ids stay behind for index_open_saved() to take over; the index itself must be gone before, as it
-       would be after a restart. */
+    /* The ids stay behind for index_open_saved() to take over; the index itself must be gone
+       before, as it would be after a restart. */
     r->open = false;
     const uint64_t start = clock_ns();
     r->ops->destroy(old.index);

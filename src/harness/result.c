@@ -1,4 +1,5 @@
-/* result.c - files written whole or not at all; cells stored for --resume; the document read back. */
+/* result.c - files written whole or not at all; cells stored for --resume; the document read
+   back. */
 #include "result.h"
 
 #include <dirent.h>
@@ -127,7 +128,8 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, s
     return rc;
 }
 
-/* A cell that failed is tried again; one that was cut short or belongs to another config is as if it were not there. */
+/* A cell that failed is tried again; one that was cut short or belongs to another config is as
+   if it were not there. */
 int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells, struct error *err)
 {
     char path[PATH_MAX];
@@ -161,7 +163,8 @@ static json_t *cell_identity(const json_t *cell)
     return json_string(text);
 }
 
-/* Appends a file's cells that `wanted` (identity -> true) has: files of earlier runs may lie beside. */
+/* Appends a file's cells that `wanted` (identity -> true) has: files of earlier runs may lie
+   beside. */
 static void append_stored(const char *path, const json_t *wanted, json_t *to)
 {
     json_t *file = json_load_file(path, 0, NULL), *cell;

@@ -180,7 +180,8 @@ struct curve_point {
     double recall, qps;
 };
 
-/* Adds the cell's point of each tag to curves: "build\nrepeat\ntag" -> { label, tag, points: [[recall, qps]] }. */
+/* Adds the cell's point of each tag to curves: "build\nrepeat\ntag" -> { label, tag, points:
+   [[recall, qps]] }. */
 static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
 {
     char label[NAME_BYTES], key[2 * NAME_BYTES], qps_name[NAME_BYTES];
@@ -292,7 +293,8 @@ static json_t *number_json(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* { label, metric, median, low, high, repeats } of one sample; scratch has room for RESAMPLES + 2 n. */
+/* { label, metric, median, low, high, repeats } of one sample; scratch has room for RESAMPLES +
+   2 n. */
 static json_t *median_json(const json_t *sample, uint64_t seed, double *scratch)
 {
     const json_t *list = json_object_get(sample, "values");

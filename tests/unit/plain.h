@@ -1,4 +1,5 @@
-/* plain.h - a small exact method for tests of the harness, whose table a test copies and takes operations from. */
+/* plain.h - a small exact method for tests of the harness, whose table a test copies and takes
+   operations from. */
 #ifndef DRIFTLINE_TEST_PLAIN_H
 #define DRIFTLINE_TEST_PLAIN_H
 

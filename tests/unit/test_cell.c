@@ -1,4 +1,5 @@
-/* test_cell.c - a cell ends well, crashes, hangs, leaks, is interrupted: each is a recorded status with its cause. */
+/* test_cell.c - a cell ends well, crashes, hangs, leaks, is interrupted: each is a recorded
+   status with its cause. */
 #include <dirent.h>
 #include <sys/types.h>
 

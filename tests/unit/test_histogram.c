@@ -1,4 +1,5 @@
-/* test_histogram.c - quantiles against sorted arrays, over every magnitude; merging; the clock they are fed from. */
+/* test_histogram.c - quantiles against sorted arrays, over every magnitude; merging; the clock
+   they are fed from. */
 #include "harness/clock.h"
 #include "harness/histogram.h"
 #include "tests/testing.h"

@@ -1,5 +1,5 @@
-/* test_oracle.c - the truth against a naive double loop, over random histories with ties, updates and filters;
- * the cache, and what it does with a damaged file.
+/* test_oracle.c - the truth against a naive double loop, over random histories with ties, updates
+ * and filters; the cache, and what it does with a damaged file.
  */
 #include <dirent.h>
 #include <sys/stat.h>

@@ -1,8 +1,10 @@
-/* test_recall.c - what counts as found and what is a wrong id, case by case, and intervals that cover the mean. */
+/* test_recall.c - what counts as found and what is a wrong id, case by case, and intervals that
+   cover the mean. */
 #include "harness/recall.h"
 #include "workload.h"
 
-/* Eight points on a line at 0 1 2 2 3 4 5 6 (ids 0 .. 7; 2 and 3 are alike), id 6 deleted; one query at 0. */
+/* Eight points on a line at 0 1 2 2 3 4 5 6 (ids 0 .. 7; 2 and 3 are alike), id 6 deleted; one
+   query at 0. */
 struct line {
     struct op_list *list;
     struct holding now;

@@ -1,5 +1,6 @@
-/* test_replay.c - a whole workload on an exact method (plain.h): every step's numbers, the policies for methods
- * that lack an operation, and what the replay itself costs, by a method that does nothing.
+/* test_replay.c - a whole workload on an exact method (plain.h): every step's numbers, the policies
+ * for methods that lack an operation, and what the replay itself costs, by a method that does
+ * nothing.
  */
 #include "harness/clock.h"
 #include "harness/replay.h"
@@ -350,7 +351,8 @@ static void test_a_concurrent_step(void **state)
     assert_true(reads > 10 &&
                 reads <= 44); /* 2 readers x 200 a second x .1 s, and one each for the start */
     assert_true(number_at(step, "recall", "mean") == 1);
-    /* The method does not promise updates beside searches: refused, and the rows are there all the same. */
+    /* The method does not promise updates beside searches: refused, and the rows are there all
+       the same. */
     assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
     assert_true(number_at(step_at(&s, 3), "memory", "index_bytes") == 400 * (12 * 4 + 8));
     stage_end(&s);

@@ -1,4 +1,5 @@
-/* test_result.c - files whole or not at all, cells stored and resumed, medians, series, curves, and reading back. */
+/* test_result.c - files whole or not at all, cells stored and resumed, medians, series, curves,
+   and reading back. */
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -60,7 +61,8 @@ static void test_writing(void **state)
     test_dir_remove(dir);
 }
 
-/* A folder in the file's place: the rename fails, and neither it nor a temporary file is left changed. */
+/* A folder in the file's place: the rename fails, and neither it nor a temporary file is left
+   changed. */
 static void test_a_write_that_fails(void **state)
 {
     char dir[PATH_MAX], path[PATH_MAX + 32], command[2 * PATH_MAX];

@@ -1,4 +1,5 @@
-/* workload.h - small recorded workloads for the tests of the harness: rows in memory, and random histories. */
+/* workload.h - small recorded workloads for the tests of the harness: rows in memory, and random
+   histories. */
 #ifndef DRIFTLINE_TEST_WORKLOAD_H
 #define DRIFTLINE_TEST_WORKLOAD_H
 
@@ -39,7 +40,8 @@ static inline struct source *workload_source(struct rng *r, enum element element
     return s;
 }
 
-/* A recorder with two sources of its own: rows to insert, and queries, of which a share are rows. */
+/* A recorder with two sources of its own: rows to insert, and queries, of which a share are
+   rows. */
 struct workload {
     struct recorder *recorder;
     struct source *rows, *queries;
@@ -138,7 +140,8 @@ static inline struct op_list *workload_finish(struct workload *w)
     return list;
 }
 
-/* Inserts, deletes and updates at random, the same queries asked after each. Rows 0 .. n-1 of the source. */
+/* Inserts, deletes and updates at random, the same queries asked after each. Rows 0 .. n-1 of
+   the source. */
 static inline struct op_list *workload_history(struct workload *w, struct rng *r, size_t steps,
                                                size_t k, double radius)
 {

@@ -386,7 +386,7 @@ struct telling {
     char recipe_dir[PATH_MAX];
 };
 
-enum { UNKNOWN_TOTAL_STEP = 16 << 20, QUIET_BELOW = 8 << 20 };
+enum { UNKNOWN_TOTAL_STEP = 16 << 20, QUIET_BELOW = 256 << 20 };
 
 static int say_progress(void *context, const char *what, size_t done, size_t total)
 {

@@ -86,6 +86,9 @@ int script_run_file(struct script *, const char *path, struct error *);
 int script_call(struct script *, int arguments, int results, struct error *);
 /* Reads a text file whole, for script_run_file() and require. The script owns it. */
 const struct script_file *script_read_file(struct script *, const char *path, struct error *);
+/* Pushes a file's chunk, or an error, as lua_load. */
+int script_load_chunk(struct script *, const struct script_file *);
+int script_require(lua_State *); /* the global require */
 
 /* Names a new function for the config: a global. */
 void script_global(struct script *, const char *name, lua_CFunction);

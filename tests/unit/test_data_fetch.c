@@ -250,6 +250,45 @@ static void the_cache_tells_a_miss_from_a_hit(void **state)
     source_close(s);
 }
 
+/* The npy is new and its meta file could not be written, as when the machine stops in between: the old
+   meta file must not vouch for the new rows. */
+static void a_store_cut_in_two_is_a_miss(void **state)
+{
+    struct world *w = *state;
+    char npy[PATH_MAX + 128], key[3000];
+    struct source *s = NULL, *back = NULL;
+    snprintf(npy, sizeof npy, "%s/x.npy", w->data);
+    assert_ok(file_open(w->file, NULL, &s, &w->err), &w->err);
+    assert_ok(cache_store(s, npy, "key", NULL, &w->err), &w->err);
+    memset(key, 'k', sizeof key - 1);
+    key[sizeof key - 1] = 0;
+    assert_code(cache_store(s, npy, key, NULL, &w->err), ERR_ARGUMENT, &w->err);
+    assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
+    assert_null(back);
+    source_close(s);
+}
+
+static void a_lock_holds_other_processes_off(void **state)
+{
+    struct world *w = *state;
+    char path[PATH_MAX + 64];
+    int lock = -1, status = -1;
+    snprintf(path, sizeof path, "%s/lock", w->data);
+    assert_ok(cache_lock(path, &lock, &w->err), &w->err);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        int own = -1;
+        close(lock); /* else the child would hold its parent's lock too */
+        _exit(cache_lock(path, &own, NULL) != OK);
+    }
+    usleep(150000);
+    assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    cache_unlock(lock);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* Processes that fetch the same thing at once all get it, and leave no half-written file. */
 static void processes_may_fetch_at_once(void **state)
 {
@@ -510,6 +549,8 @@ int main(void)
         IN_A_WORLD(missing_everywhere_lists_every_source),
         IN_A_WORLD(a_recipe_makes_the_file),
         IN_A_WORLD(the_cache_tells_a_miss_from_a_hit),
+        IN_A_WORLD(a_store_cut_in_two_is_a_miss),
+        IN_A_WORLD(a_lock_holds_other_processes_off),
         IN_A_WORLD(processes_may_fetch_at_once),
         IN_A_WORLD(progress_can_stop_it),
         IN_A_WORLD(programs_are_run_without_a_shell),

@@ -57,6 +57,14 @@ static inline int plain_insert(struct index *index, struct vectors v, const uint
     struct mem *mem = p->base.env.mem;
     size_t old = p->capacity;
 
+    for (size_t i = 0; p->base.env.metric == METRIC_COS && i < v.n; i++) {
+        const float *row = (const float *)v.rows + i * v.dim;
+        const double length = -exact_distance(METRIC_IP, ELEMENT_F32, row, row, v.dim);
+
+        if (fabs(length - 1) > 1e-5)
+            return fail(p->base.env.error, ERR_ARGUMENT, "plain: row %zu is not of unit length", i);
+    }
+
     if (!mem_grow(mem, &p->ids, &old, p->n + v.n, sizeof *p->ids) ||
         !mem_grow(mem, &p->rows, &p->capacity, p->n + v.n, v.dim * sizeof *p->rows))
         return fail(p->base.env.error, ERR_NO_MEMORY, "plain: no memory for %zu rows", p->n + v.n);

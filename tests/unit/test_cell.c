@@ -326,13 +326,33 @@ static void test_openblas_after_a_fork(void **state)
 /* What a method leaves running dies with the cell, and does not keep it waiting. */
 static int forking_train(struct index *index, struct vectors v)
 {
+    FILE *note = fopen(getenv("TEST_CELL_NOTE"), "w");
+
     (void)index;
     (void)v;
-    if (fork() == 0) {
+    assert_non_null(note);
+    const pid_t left = fork();
+    if (left == 0) {
         sleep(30);
         _exit(0);
     }
+    fprintf(note, "%ld", (long)left);
+    fclose(note);
     return OK;
+}
+
+/* Gone, or a corpse that nobody has buried yet. */
+static bool is_dead(long pid)
+{
+    char path[64], text[256] = "";
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return true;
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    return strstr(text, ") Z ") != NULL || strstr(text, ") X ") != NULL;
 }
 
 static void test_a_grandchild(void **state)
@@ -341,10 +361,24 @@ static void test_a_grandchild(void **state)
     const uint64_t start = clock_ns();
 
     (void)state;
+    char dir[PATH_MAX], note[PATH_MAX + 8];
+    long pid = 0;
+
+    test_dir_make(dir);
+    snprintf(note, sizeof note, "%s/note", dir);
+    setenv("TEST_CELL_NOTE", note, 1);
     stage_begin(&s, 1);
     s.ops.train = forking_train;
     expect(&s, "ok", (const char *const[]){ NULL }, 4);
     assert_true(clock_seconds(clock_ns() - start) < 10);
+    FILE *f = fopen(note, "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld", &pid), 1);
+    fclose(f);
+    for (int i = 0; i < 100 && !is_dead(pid); i++)
+        clock_wait_until(clock_ns() + 10000000);
+    assert_true(is_dead(pid));
+    test_dir_remove(dir);
 }
 
 int main(void)

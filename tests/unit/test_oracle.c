@@ -181,31 +181,37 @@ static void test_nothing_but_ties(void **state)
     op_list_free(list);
 }
 
-/* Numbers whose squares leave single precision behind, at either end. */
+/* Numbers whose squares leave single precision behind at either end, or whose differences drown
+   in it. */
 static void test_extreme_scales(void **state)
 {
-    const float scales[] = { 1e-22f, 1e-3f, 1e16f, 1e18f };
+    static const struct {
+        float scale, offset;
+    } cases[] = { { 1e-22f, 0 }, { 3e-22f, 0 }, { 1e-21f, 0 }, { 1e-3f, 0 }, { 1e16f, 0 },
+                  { 1e19f, 0 },  { 1e20f, 0 },  { 1, 300 },    { 1, 20000 }, { .01f, -5000 } };
 
     (void)state;
-    for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct rng r = rng_at(test_seed(), 3);
         struct workload w;
         struct oracle oracle;
         struct error err = { 0 };
         char text[200];
 
-        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 10, 6);
-        for (size_t i = 0; i < 300 * 6; i++)
-            ((float *)w.rows->state)[i] *= scales[s];
-        for (size_t i = 0; i < 10 * 6; i++)
-            ((float *)w.queries->state)[i] *= scales[s];
+        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 3000, 10, 16);
+        for (size_t i = 0; i < 3000 * 16; i++)
+            ((float *)w.rows->state)[i] =
+                ((float *)w.rows->state)[i] * cases[c].scale + cases[c].offset;
+        for (size_t i = 0; i < 10 * 16; i++)
+            ((float *)w.queries->state)[i] =
+                ((float *)w.queries->state)[i] * cases[c].scale + cases[c].offset;
         assert_ok(source_scan(w.rows, &err), &err);
-        workload_insert(&w, 0, 300, 0, 0, NULL);
+        workload_insert(&w, 0, 3000, 0, 0, NULL);
         workload_search(&w, 9, 1, NULL);
         struct op_list *list = workload_finish(&w);
         make(&oracle, list, 1, NULL);
         if (*difference(list, &oracle, text))
-            failed_in("scale", s, text);
+            failed_in("extreme case", c, text);
         oracle_free(&oracle);
         op_list_free(list);
     }

@@ -197,6 +197,34 @@ static void test_an_exact_method_is_exact(void **state)
     }
 }
 
+/* After calibration on the even positions, the step's hits are those of the odd ones. */
+static void expect_odd_queries(struct op_list *list)
+{
+    struct stage all, odd;
+
+    stage_begin(&all, list);
+    all.knobs[0].part = 2;
+    assert_ok(stage_run(&all), &all.err);
+    stage_begin(&odd, list);
+    odd.knobs[0].part = 2;
+    odd.method.calibrate_recall = .01;
+    assert_ok(stage_run(&odd), &odd.err);
+    const json_t *hits = json_object_get(json_object_get(step_at(&all, 2), "queries"), "hits");
+    const json_t *odd_hits = json_object_get(json_object_get(step_at(&odd, 2), "queries"), "hits");
+    assert_int_equal(json_array_size(odd_hits), 15);
+    double even_sum = 0;
+    for (size_t i = 0; i < 30; i++) {
+        if (i % 2)
+            assert_true(json_equal(json_array_get(hits, i), json_array_get(odd_hits, i / 2)));
+        else
+            even_sum += json_number_value(json_array_get(hits, i));
+    }
+    assert_true(fabs(number_at(step_at(&odd, 2), "calibrated", "tuning_recall") - even_sum / 150) <
+                1e-9);
+    stage_end(&all);
+    stage_end(&odd);
+}
+
 static void test_points_are_swept_and_calibrated(void **state)
 {
     struct op_list *list = small_list(METRIC_L2SQ);
@@ -224,6 +252,7 @@ static void test_points_are_swept_and_calibrated(void **state)
     assert_true(number_at(step, "calibrated", "points_tried") == 3);
     assert_string_equal(text_at(json_object_get(step, "calibrated"), "point"), "part=9");
     stage_end(&s);
+    expect_odd_queries(list);
     op_list_free(list);
 }
 
@@ -286,6 +315,74 @@ static void test_policies_make_up_for_deletes(void **state)
         stage_end(&s);
         op_list_free(list);
     }
+}
+
+/* Rows that come back get their old ids, under every policy; and under cosine every row is of
+   unit length. */
+static void test_rows_that_come_back(void **state)
+{
+    (void)state;
+    for (enum deletes_policy policy = DELETES_NATIVE; policy <= DELETES_REBUILD; policy++) {
+        struct rng r = rng_at(test_seed(), 13);
+        struct workload w;
+        struct stage s;
+        uint64_t ids[20];
+
+        for (size_t i = 0; i < 20; i++)
+            ids[i] = i;
+        const struct choice choice = { .ids = ids, .n_ids = 20 };
+        workload_begin(&w, &r, ELEMENT_F32, METRIC_COS, 100, 10, 12);
+        workload_insert(&w, 0, 100, 0, 0, NULL);
+        assert_ok(record_delete(w.recorder, &(struct step_note){ 0 }, &choice, &w.err), &w.err);
+        workload_search(&w, 10, 1, NULL);
+        workload_insert(&w, 0, 20, 0, 0, NULL);
+        workload_search(&w, 10, 1, NULL);
+        struct op_list *list = workload_finish(&w);
+        stage_begin(&s, list);
+        s.method.deletes = policy;
+        assert_ok(stage_run(&s), &s.err);
+        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+        assert_true(number_at(step_at(&s, 4), "recall", "mean") == 1);
+        assert_true(number_at(step_at(&s, 3), "count", NULL) ==
+                    (policy == DELETES_FILTER ? 0 : 20));
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+/* ---- which rows go in calls of their own */
+
+static uint64_t seen_singles[100];
+static size_t n_seen_singles;
+
+static int noting_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    if (v.n == 1)
+        seen_singles[n_seen_singles++] = ids[0];
+    return plain_insert(index, v, ids, done);
+}
+
+static void test_singles_are_evenly_spaced(void **state)
+{
+    struct rng r = rng_at(test_seed(), 14);
+    struct workload w;
+    struct stage s;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 103, 10, 4);
+    workload_insert(&w, 0, 103, 0, 10, NULL);
+    workload_search(&w, 10, 1, NULL);
+    struct op_list *list = workload_finish(&w);
+    stage_begin(&s, list);
+    s.ops.insert = noting_insert;
+    n_seen_singles = 0;
+    assert_ok(stage_run(&s), &s.err);
+    assert_int_equal(n_seen_singles, 10);
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(seen_singles[i], i * 103 / 10);
+    assert_true(number_at(step_at(&s, 1), "recall", "mean") == 1);
+    stage_end(&s);
+    op_list_free(list);
 }
 
 static void test_a_rebuild_at_a_tag(void **state)
@@ -449,6 +546,8 @@ int main(void)
         cmocka_unit_test(test_points_are_swept_and_calibrated),
         cmocka_unit_test(test_missing_operations_are_recorded),
         cmocka_unit_test(test_policies_make_up_for_deletes),
+        cmocka_unit_test(test_rows_that_come_back),
+        cmocka_unit_test(test_singles_are_evenly_spaced),
         cmocka_unit_test(test_a_rebuild_at_a_tag),
         cmocka_unit_test(test_repeated_answers_do_not_count),
         cmocka_unit_test(test_a_concurrent_step),

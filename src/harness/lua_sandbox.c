@@ -15,7 +15,7 @@
 
 #include "harness/lua_script.h"
 
-enum { HOOK_STEP = 1000, BYTES_A_STEP = 16 };
+enum { HOOK_STEP = 1000, BYTES_A_STEP = 8 };
 
 #define WORK_LIMIT   UINT64_C(2000000000)
 #define MEMORY_LIMIT ((size_t)256 << 20)

@@ -486,10 +486,10 @@ static int check_paper(const struct plan *plan, const struct experiment *ex,
         for (size_t c = 0; c < plan->n && !found; c++)
             for (size_t p = 0; p < plan->cells[c].n_points && !found; p++) {
                 char label[NAME_BYTES * 2];
-                const char *one = label;
+                const char *const both[2] = { nearest, label };
                 plan_label(&plan->cells[c], p, label, sizeof label);
                 found = strcmp(label, wanted_label) == 0;
-                if (!*nearest && error_near(wanted_label, &one, 1))
+                if (error_near(wanted_label, both, 2) == label)
                     memcpy(nearest, label, sizeof nearest);
             }
         if (!found)

@@ -1,0 +1,1 @@
+experiment { titel = [[ long ]], --[==[ comment ]==] k = 'x', methods = { method { 'divf', params = { softk = 1 } } } }

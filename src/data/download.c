@@ -10,7 +10,8 @@
 #include "origins.h"
 #include "process.h"
 
-/* curl's exit statuses: the server cannot resume; with --fail, an http error such as 416 for a range past the end. */
+/* curl's exit statuses: the server cannot resume; with --fail, an http error,
+   as 416 for a range past the end. */
 enum { CURL_CANNOT_RESUME = 33, CURL_HTTP_ERROR = 22 };
 
 static size_t size_of(const char *path)
@@ -95,8 +96,8 @@ static int download_whole(const struct delivery *d, const char *address, const c
     const size_t had = size_of(partial);
     struct process p;
     int rc = run_curl(d, address, partial, had ? "--continue-at" : NULL, "-", &p, err);
-    /* A server that cannot resume, or a part as long as the file or longer, which curl calls a success: from the
-       beginning. */
+    /* A server that cannot resume, or a part as long as the file or longer, which curl calls a
+       success: from the beginning. */
     const bool refused = p.status == CURL_CANNOT_RESUME || p.status == CURL_HTTP_ERROR;
     if (!rc && had && (refused || (!p.status && size_of(partial) == had))) {
         unlink(partial);
@@ -121,9 +122,9 @@ static int append(const char *to, const char *from, struct error *err)
     return rc;
 }
 
-/* The first part->bytes bytes of a longer file. curl resumes whole files only, so each try asks for the range that is
-   missing and what came of it is put behind what there was. A server that ignores ranges would send more than
-   --max-filesize, and is refused. */
+/* The first part->bytes bytes of a longer file. curl resumes whole files only, so each try asks
+   for the range that is missing and what came of it is put behind what there was. A server that
+   ignores ranges would send more than --max-filesize, and is refused. */
 static int download_first(const struct delivery *d, const char *address, const char *partial,
                           struct error *err)
 {

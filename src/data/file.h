@@ -27,8 +27,9 @@ struct file_options {
     const char
         *element; /* what rows are to become: "f32" from any number, "b64" from 8 columns of u8 */
     size_t dim;   /* raw: columns (default 1). Else, if not 0, what the file must have */
-    size_t
-        first_rows; /* fbin, u8bin, i8bin, ibin: the file is the beginning of one with more rows; 0: it is whole */
+    /* fbin, u8bin, i8bin, ibin: the file is only the beginning of one with more rows; 0: it is
+       whole. */
+    size_t first_rows;
     const char *scratch_dir; /* where gzip inflates to; NULL: memory */
     size_t limit_bytes;      /* the most a gzip may inflate to; 0: 16 GiB */
 };

@@ -22,7 +22,8 @@ int origin_get(struct delivery *d, const struct dataset_origin *, struct error *
 /* Downloads to `to`, by way of to.part, which a later call goes on from. */
 int download(const struct delivery *, const char *address, const char *to, struct error *);
 
-/* process_run() in the delivery's folder, showing the growth of the file `grows` (or NULL) as progress. */
+/* process_run() in the delivery's folder, showing the growth of the file `grows` (or NULL) as
+   progress. */
 int delivery_run(const struct delivery *, struct process *, const char *grows, struct error *);
 
 /* "https://..." or "Debian package x" or "npm package x@1": for messages. */

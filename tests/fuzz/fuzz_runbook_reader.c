@@ -1,4 +1,5 @@
-/* fuzz_runbook_reader.c - runbooks of arbitrary text: what is accepted must keep what runbook.h promises. */
+/* fuzz_runbook_reader.c - runbooks of arbitrary text: what is accepted keeps what
+ * runbook.h promises. */
 #include "reader.h"
 #include "src/data/runbook.h"
 

@@ -1,4 +1,5 @@
-/* reader.h - what the fuzz targets of src/data share: open the bytes under a name, then read every row of what opened. */
+/* reader.h - what the fuzz targets of src/data share: open the bytes under a
+ * name, read every row. */
 #ifndef DRIFTLINE_FUZZ_READER_H
 #define DRIFTLINE_FUZZ_READER_H
 

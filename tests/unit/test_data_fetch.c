@@ -1,4 +1,5 @@
-/* test_data_fetch.c - fetching from folders and a local server, with good, bad and missing files; the cache. */
+/* test_data_fetch.c - fetching from folders and a local server, with good, bad and
+ * missing files; the cache. */
 #define _GNU_SOURCE
 #include "data_files.h"
 
@@ -14,7 +15,8 @@
 #include "src/data/process.h"
 #include "src/data/sha256.h"
 
-/* What every test here starts from: a file of two rows in data/, an entry that pins it, an empty cache/. */
+/* What every test here starts from: a file of two rows in data/, an entry that pins it, an
+   empty cache/. */
 struct world {
     struct scratch scratch;
     char data[PATH_MAX + 32], cache[PATH_MAX + 32], file[PATH_MAX + 128];
@@ -98,8 +100,8 @@ static void a_local_file_is_converted_once(void **state)
     assert_true(fetch_is_cached(&w->entry, "base", &w->env));
     assert_int_equal(unlink(w->file), 0); /* from here on the cache alone serves it */
     expect_tiny(w);
-    w->part.sha256 =
-        "0000000000000000000000000000000000000000000000000000000000000000"; /* another version is another key */
+    /* another version is another key */
+    w->part.sha256 = "0000000000000000000000000000000000000000000000000000000000000000";
     assert_false(fetch_is_cached(&w->entry, "base", &w->env));
 }
 
@@ -250,8 +252,8 @@ static void the_cache_tells_a_miss_from_a_hit(void **state)
     source_close(s);
 }
 
-/* The npy is new and its meta file could not be written, as when the machine stops in between: the old
-   meta file must not vouch for the new rows. */
+/* The npy is new and its meta file could not be written, as when the machine stops in
+   between: the old meta file must not vouch for the new rows. */
 static void a_store_cut_in_two_is_a_miss(void **state)
 {
     struct world *w = *state;

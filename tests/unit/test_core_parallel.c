@@ -24,7 +24,8 @@ static int mark(void *arg, size_t first, size_t end, size_t worker)
         return 73;
     for (size_t i = first; i < end; i++)
         atomic_fetch_add(&j->seen[i], 1);
-    j->last = j->in_order ? end : 0;
+    if (j->in_order)
+        j->last = end;
     atomic_store(&j->busy[worker], false);
     return first >= j->fail_at ? 74 : OK;
 }

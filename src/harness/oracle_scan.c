@@ -14,10 +14,11 @@
 
 enum {
     TILE_ROWS = 1024, /* a tile of results is read again from the caches, and is large enough ... */
-    CHUNK_QUERIES = 512,    /* ... for the product to spend under 5 % on packing its arguments */
-    BLOCK_BYTES = 16 << 20, /* of rows, shared by all queries while they are in the outer cache */
-    EXTRA = 2,              /* the columns that carry norms and the error bound */
-    LOAD_ROWS = 256,        /* a worker reads at once */
+    CHUNK_QUERIES = 512,   /* ... for the product to spend under 5 % on packing its arguments */
+    BLOCK_BYTES = 4 << 20, /* of rows, shared by all queries while they are in the outer cache */
+    EXTRA = 2,             /* the columns that carry norms and the error bound */
+    LOAD_ROWS = 256,       /* a worker reads at once */
+    AHEAD = 6,             /* rows fetched before they are measured */
     SETTLE_AT = 4096, /* so many candidates that bounds cannot tell apart are measured at once */
 };
 
@@ -104,10 +105,16 @@ static int settle(struct run *r, struct chase *c, struct bench *bench)
     struct neighbours *known = &r->known[c->query];
     const void *query = query_row(r, c->query);
 
+    if (c->n == 0)
+        return OK;
     if (!mem_grow(NULL, &known->items, &known->capacity, known->n + c->n, sizeof *known->items))
         return fail(&bench->error, ERR_NO_MEMORY, "truth: no memory for %zu candidates", c->n);
     for (size_t i = 0; i < c->n; i++) {
         const uint64_t id = r->ids[c->picks[i].row];
+
+        if (r->mapped && i + AHEAD < c->n)
+            __builtin_prefetch(
+                holding_row(r->scan->at, r->ids[c->picks[i + AHEAD].row], NULL, &bench->error));
         const void *row = holding_row(r->scan->at, id, bench->row, &bench->error);
 
         if (!row)
@@ -211,6 +218,26 @@ static float above(double x)
 
 /* ---- floats: products */
 
+/* Lower bounds of one query and a tile of rows. Without a limit everything passes: the first few
+   rows give one, and the others then are few. */
+static int take_tile_row(struct run *r, struct chase *c, struct bench *bench, const float *low,
+                         size_t rows, size_t first)
+{
+    const size_t most = r->keep < TILE_ROWS / 8 ? 4 * r->keep + 32 : TILE_ROWS;
+
+    for (size_t at = 0; at < rows;) {
+        const size_t part = isinf(c->limit) && rows - at > most ? most : rows - at;
+        const size_t n =
+            r->scan->kernels->at_most_f32(low + at, part, above(c->limit), bench->chosen);
+        const int rc = take_picks(r, c, bench, bench->chosen, n, low + at, first + at);
+
+        if (rc != OK)
+            return rc;
+        at += part;
+    }
+    return OK;
+}
+
 /* Queries [first, end) of the chases against the present block of rows. */
 static int chase_products(void *arg, size_t first, size_t end, size_t worker)
 {
@@ -225,12 +252,9 @@ static int chase_products(void *arg, size_t first, size_t end, size_t worker)
                     1.0f, r->queries + first * r->columns, columns, r->rows + row * r->columns,
                     columns, 0.0f, bench->tile, TILE_ROWS);
         for (size_t i = first; i < end; i++) {
-            struct chase *c = &r->chases[i];
-            const float *low = bench->tile + (i - first) * TILE_ROWS;
-            const size_t n =
-                r->scan->kernels->at_most_f32(low, rows, above(c->limit), bench->chosen);
-            const int rc = take_picks(r, c, bench, bench->chosen, n, low, r->first + row);
-
+            const int rc =
+                take_tile_row(r, &r->chases[i], bench, bench->tile + (i - first) * TILE_ROWS, rows,
+                              r->first + row);
             if (rc != OK)
                 return rc;
         }
@@ -384,8 +408,11 @@ static int settle_all(void *arg, size_t first, size_t end, size_t worker)
     struct run *r = arg;
     int rc = OK;
 
-    for (size_t i = first; rc == OK && i < end; i++)
-        rc = settle(r, &r->chases[i], &r->benches[worker]);
+    for (size_t i = first; rc == OK && i < end; i++) {
+        rc = narrow(r, &r->chases[i], &r->benches[worker]);
+        if (rc == OK)
+            rc = settle(r, &r->chases[i], &r->benches[worker]);
+    }
     return rc;
 }
 

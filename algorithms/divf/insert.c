@@ -1,5 +1,7 @@
 /* insert.c - filing vectors: the nearest centroids of a block of rows, then one copy into each
  * list. */
+#include <string.h>
+
 #include "algorithms/divf/divf.h"
 #include "algorithms/divf/scratch.h"
 #include "src/core/mem.h"
@@ -7,9 +9,9 @@
 
 /* Fewer rows than this cost less by one pass over the centroids each than as a matrix product. */
 enum { BATCH_ROWS_MIN = 4 };
-/* With threads, rows are assigned so many at a time: enough for all threads, few enough for the
- * array of results. */
-enum { THREADED_ROWS = 16384 };
+/* Rows of a large batch are assigned so many at a time, and then all filed: enough to keep threads
+   busy and to know how far each list will grow. */
+enum { ASSIGNED_ROWS = 16384 };
 
 struct assignment {
     uint32_t *lists; /* rows x s */
@@ -42,13 +44,17 @@ static int assign(struct divf *d, const float *rows, size_t n, struct assignment
     }
     if (n < BATCH_ROWS_MIN)
         return assign_few(d, rows, n, a);
-    if (n > NEAREST_ROWS)
+    if (n > NEAREST_ROWS && pool_threads(env->pool) > 1)
         return nearest_all(env, &centroids, rows, n, a->s, a->lists);
     if (!d->nearest)
         d->nearest = nearest_create(env->mem, (size_t)d->params.soft_k);
     if (!d->nearest)
         return fail(env->error, ERR_NO_MEMORY, "insert: out of memory");
-    nearest_rows(d->nearest, env->kernels, &centroids, rows, n, a->s, a->lists);
+    for (size_t first = 0; first < n; first += NEAREST_ROWS) {
+        size_t count = n - first < NEAREST_ROWS ? n - first : NEAREST_ROWS;
+        nearest_rows(d->nearest, env->kernels, &centroids, rows + first * env->dim, count, a->s,
+                     a->lists + first * a->s);
+    }
     return OK;
 }
 
@@ -70,12 +76,33 @@ static int file_row(struct divf *d, const float *row, uint64_t id, const uint32_
     return OK;
 }
 
+/* A list that is to grow by many rows takes long extents at once, in place of joining short ones. */
+static int reserve_all(struct divf *d, const struct assignment *a, size_t n)
+{
+    const struct index_env *env = &d->base.env;
+    struct divf_scratch *scratch = divf_scratch_take(d);
+    if (!scratch)
+        return fail(env->error, ERR_NO_MEMORY, "insert: out of memory");
+    uint32_t *more = scratch->positions;
+    int rc = OK;
+    memset(more, 0, d->lists.n * sizeof *more);
+    for (size_t i = 0; i < n * a->s; i++)
+        more[a->lists[i]]++;
+    for (size_t l = 0; !rc && l < d->lists.n; l++)
+        if (more[l] > 0)
+            rc = divf_list_reserve(&d->lists, env, l, more[l]);
+    divf_scratch_give(d, scratch);
+    return rc;
+}
+
 static int file_all(struct divf *d, const float *rows, const uint64_t *ids, size_t n,
                     struct assignment *a, size_t *done)
 {
     for (size_t first = 0; first < n; first += a->room) {
         size_t count = n - first < a->room ? n - first : a->room;
         int rc = assign(d, rows + first * d->base.env.dim, count, a);
+        if (!rc && count >= NEAREST_ROWS)
+            rc = reserve_all(d, a, count);
         for (size_t i = 0; !rc && i < count; i++) {
             rc = file_row(d, rows + (first + i) * d->base.env.dim, ids[first + i],
                           a->lists + i * a->s, a->s);
@@ -102,12 +129,11 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     if (rc)
         return rc;
 
-    size_t soft_k = (size_t)d->params.soft_k;
-    uint32_t few[NEAREST_ROWS * DIVF_SOFT_K_MAX];
+    uint32_t few[NEAREST_ROWS * DIVF_SOFT_K_MAX], *many = NULL;
+    size_t soft_k = d->lists.soft_k;
     struct assignment a = { few, NEAREST_ROWS, soft_k < d->lists.n ? soft_k : d->lists.n };
-    uint32_t *many = NULL;
-    if (pool_threads(env->pool) > 1 && v.n > NEAREST_ROWS) {
-        a.room = v.n < THREADED_ROWS ? v.n : THREADED_ROWS;
+    if (v.n > NEAREST_ROWS) {
+        a.room = v.n < ASSIGNED_ROWS ? v.n : ASSIGNED_ROWS;
         a.lists = many = mem_array(env->mem, a.room * a.s, sizeof *many);
         if (!many)
             return fail(env->error, ERR_NO_MEMORY, "insert: out of memory");

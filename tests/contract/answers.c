@@ -224,21 +224,15 @@ static void expect_complete(struct world *w, const struct found *f, size_t nq)
     }
 }
 
-void world_range(struct world *w, size_t nq, const struct id_filter *filter)
+void world_range_at(struct world *w, const void *queries, size_t nq, const struct id_filter *filter,
+                    double radius)
 {
     if (!w->ops->range)
         return;
-    struct found f = {
-        .w = w, .queries = world_rows(w, nq), .filter = filter, .stop_at = SIZE_MAX
-    };
+    struct found f = { .w = w, .queries = queries, .filter = filter, .stop_at = SIZE_MAX };
+    f.radius = radius;
     f.seen = calloc(nq * w->n + 1, 1);
-    double *truth = calloc(w->n + 1, sizeof *truth);
-    world_expect(w, f.seen && truth, "no memory");
-    const size_t allowed = true_distances(w, f.queries, filter, truth);
-    /* At the distance of a row itself, where "at most" shows; at 0, and beyond all. */
-    f.radius = allowed && nq ? truth[rng_below(&w->rng, allowed)] : 1;
-    if (rng_below(&w->rng, 8) == 0)
-        f.radius = rng_below(&w->rng, 2) ? 0 : 1e30;
+    world_expect(w, f.seen, "no memory");
     const struct range_request request = { world_vectors(w, f.queries, nq), f.radius, w->knobs,
                                            filter, 2 };
     struct range_result result = { .found = take, .to = &f };
@@ -258,7 +252,19 @@ void world_range(struct world *w, size_t nq, const struct id_filter *filter)
         world_expect(w, rc == STOP && f.n == f.stop_at + 1,
                      "range went on after its taker said %d: %d", STOP, rc);
     }
-    free((void *)(uintptr_t)f.queries);
     free(f.seen);
+}
+
+void world_range(struct world *w, size_t nq, const struct id_filter *filter)
+{
+    static const double odd[] = { 0, -1, -1e30, 1e30 };
+    void *queries = world_rows(w, nq);
+    double *truth = calloc(w->n + 1, sizeof *truth);
+    world_expect(w, truth, "no memory");
+    const size_t allowed = true_distances(w, queries, filter, truth);
+    /* At the distance of a row itself, where "at most" shows. */
+    world_range_at(w, queries, nq, filter, allowed ? truth[rng_below(&w->rng, allowed)] : 1);
+    world_range_at(w, queries, nq, filter, odd[rng_below(&w->rng, 4)]);
+    free(queries);
     free(truth);
 }

@@ -74,7 +74,11 @@ static void test_many_rows(struct world *w)
     world_check(w);
     world_search(w, 40, 10, NULL, 3);
     world_search(w, 1, 100, NULL, 3);
-    world_range(w, 3, NULL);
+    static const double radii[] = { -1e30, -1, -0.5, 0, 0.5, 1e30 };
+    void *queries = world_rows(w, 3);
+    for (size_t i = 0; i < sizeof radii / sizeof *radii; i++)
+        world_range_at(w, queries, 3, NULL, radii[i]);
+    free(queries);
     if (w->ops->remove)
         world_remove(w, 1900);
     world_check(w);

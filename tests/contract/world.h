@@ -98,6 +98,8 @@ void world_search(struct world *, size_t nq, size_t k, const struct id_filter *,
 void world_answers(struct world *, const void *queries, size_t nq, size_t k,
                    const struct id_filter *, size_t threads, uint64_t *ids, float *distances);
 void world_range(struct world *, size_t nq, const struct id_filter *);
+void world_range_at(struct world *, const void *queries, size_t nq, const struct id_filter *,
+                    double radius);
 /* Saves, closes, loads, and goes on with what was loaded; false where the method cannot. */
 bool world_reload(struct world *);
 

@@ -31,6 +31,8 @@ static int change(size_t n, size_t *done)
 {
     fake.calls++;
     *done = n < fake.take ? n : fake.take;
+    if (fake.take == SIZE_MAX - 1)
+        *done = n + 1;
     if (*done == n || fake.lie)
         return OK;
     return fail(fake.base.env.error, fake.code, "the fake had enough");
@@ -206,6 +208,11 @@ static void test_live_set(void **state)
     fake.take = 2;
     fake.lie = true;
     assert_code(index_insert(&c, v, ids, &done), ERR_INVARIANT, &b.error);
+    assert_int_equal(c.live.n, 2);
+    fake.take = SIZE_MAX - 1;
+    const uint64_t more[] = { 70, 71, 72 };
+    assert_code(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, more, &done),
+                ERR_INVARIANT, &b.error);
     assert_int_equal(c.live.n, 2);
     /* What is refused does not reach the method; nor does nothing. */
     const size_t calls = fake.calls;

@@ -2,6 +2,7 @@
 #include "tests/testing.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 struct job {
@@ -88,6 +89,7 @@ static int add_one(void *arg, size_t first, size_t end, size_t worker)
 {
     struct nest *n = arg;
     (void)worker;
+    (void)sched_yield(); /* so that others come in between, on one processor too */
     atomic_fetch_add(&n->sum, (unsigned)(end - first));
     return OK;
 }

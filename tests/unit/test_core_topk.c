@@ -82,6 +82,8 @@ static void test_limit(void **state)
     uint64_t ids[2];
     struct topk t = topk_begin(2, distances, ids);
     assert_true(isinf(topk_limit(&t)));
+    topk_push(&t, NAN, 3);
+    assert_int_equal(t.n, 0);
     topk_push(&t, 5, 1);
     assert_true(isinf(topk_limit(&t)));
     topk_push(&t, 3, 2);

@@ -3,8 +3,7 @@
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. tests/cli/checks.sh
 mkdir -p "$work/src/core" "$work/src/harness" "$work/kernels"
 cp -r Makefile "$work/"
 cp -r src/build "$work/src/"
@@ -43,16 +42,6 @@ void add(float *restrict a, const float *restrict b, int n)
 C
 sed 's/add/add_avx2/' kernels/scalar.c >kernels/avx2.c
 
-failed=0
-check() { # NAME CONDITION
-    if eval "$2"; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1: not so: $2"
-        sed 's/^/#   /' out
-        failed=1
-    fi
-}
 run() {
     "$@" >out 2>&1
     status=$?

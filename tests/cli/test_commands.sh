@@ -3,23 +3,14 @@
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-program=$PWD/build/driftline
+. tests/cli/checks.sh
+# Its own copy: others may be linking the program meanwhile.
+program=$work/driftline
+cp -L build/driftline "$program"
 export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
 unset DRIFTLINE_DATA DRIFTLINE_KERNELS
 cd "$work" || exit 1
 
-failed=0
-check() { # NAME CONDITION
-    if eval "$2"; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1: not so: $2"
-        sed 's/^/#   /' out err | head -n 30
-        failed=1
-    fi
-}
 run() {
     "$program" "$@" >out 2>err
     status=$?

@@ -4,8 +4,7 @@
 set -u
 
 deps=$PWD/src/build/deps.sh
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. tests/cli/checks.sh
 mkdir "$work/bin"
 cd "$work" || exit 1
 
@@ -61,16 +60,6 @@ system() { # UID SUDO APT-FAILURES WITHOUT...
 run() { # VARIABLE=VALUE... [GROUP]
     env -i PATH="$work/bin" HOME="$work" "$@" >out 2>err
     status=$?
-}
-failed=0
-check() { # NAME CONDITION
-    if eval "$2"; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1: not so: $2"
-        sed 's/^/#   /' out err calls
-        failed=1
-    fi
 }
 says() { grep -qF -- "$1" out err; }
 

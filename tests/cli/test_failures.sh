@@ -3,24 +3,16 @@
 # shellcheck disable=SC2012,SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
-work=$(mktemp -d)
+. tests/cli/checks.sh
 trap 'umount "$work/full" 2>/dev/null; rm -rf "$work"' EXIT
 root=$PWD
-program=$PWD/build/driftline
+# Its own copy: others may be linking the program meanwhile.
+program=$work/driftline
+cp -L build/driftline "$program"
 export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
 unset DRIFTLINE_DATA DRIFTLINE_KERNELS
 cd "$work" || exit 1
 
-failed=0
-check() { # NAME CONDITION
-    if eval "$2"; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1: not so: $2"
-        sed 's/^/#   /' out err | head -n 30
-        failed=1
-    fi
-}
 run() {
     "$program" "$@" >out 2>err
     status=$?

@@ -3,8 +3,7 @@
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. tests/cli/checks.sh
 root="$work/a project"
 mkdir -p "$root/src" "$root/algorithms" "$root/kernels" "$work/elsewhere"
 cp harness "$root/"
@@ -25,16 +24,6 @@ build/driftline: src/program
 	@cp src/program $@ && chmod +x $@
 MAKE
 
-failed=0
-check() { # NAME CONDITION
-    if eval "$2"; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1: not so: $2"
-        sed 's/^/#   /' out err
-        failed=1
-    fi
-}
 builds() { wc -l <"$root/builds"; }
 cd "$work/elsewhere" || exit 1
 run() {

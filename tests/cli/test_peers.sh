@@ -4,23 +4,12 @@
 set -u
 
 build=$PWD/src/build
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+. tests/cli/checks.sh
 cd "$work" || exit 1
 mkdir bin
 export DRIFTLINE_CACHE=$work/cache
 unset FAISS_PREFIX DRIFTLINE_PORTABLE
 
-failed=0
-check() { # NAME CONDITION
-    if eval "$2"; then
-        echo "ok - $1"
-    else
-        echo "not ok - $1: not so: $2"
-        sed 's/^/#   /' out err
-        failed=1
-    fi
-}
 run() {
     "$@" >out 2>err
     status=$?

@@ -13,6 +13,7 @@
 #include "harness/report.h"
 #include "harness/result.h"
 #include "harness/sysinfo.h"
+#include "harness/whole_file.h"
 
 /* Everything one run holds; run_free() releases it whatever was reached. */
 struct run {
@@ -59,7 +60,7 @@ static int make_results_dir(struct run *run, struct error *error)
     char *probe = app_path(run->dir, ".writable");
     int rc = app_make_dir(run->scratch, error);
     if (!rc)
-        rc = result_write_file(probe, "", 0, error);
+        rc = write_whole_file(probe, "", 0, error);
     if (rc)
         fail_within(error, "the results folder cannot be written; choose another with --out");
     unlink(probe);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "result.h"
+#include "whole_file.h"
 
 #define CACHE_MAGIC UINT64_C(0x3148545254464c44) /* "DLFTRTH1" */
 
@@ -165,6 +165,6 @@ void truth_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t
             memcpy(&words[at++], &known[q].items[i].distance, sizeof *words);
         }
     words[at] = XXH3_64bits(words, at * sizeof *words);
-    (void)result_write_file(path, (const char *)words, n_words * sizeof *words, note);
+    (void)write_whole_file(path, (const char *)words, n_words * sizeof *words, note);
     mem_free(NULL, words);
 }

@@ -15,6 +15,7 @@
 
 #include "harness/metric.h"
 #include "harness/result.h"
+#include "harness/whole_file.h"
 
 extern char **environ;
 
@@ -38,7 +39,7 @@ static int text_write(struct text *t, const char *dir, const char *file, const c
     char path[4096];
     fclose(t->out);
     snprintf(path, sizeof path, "%s/%s.%s", dir, file, extension);
-    int rc = result_write_file(path, t->data, t->bytes, error);
+    int rc = write_whole_file(path, t->data, t->bytes, error);
     free(t->data);
     return rc;
 }

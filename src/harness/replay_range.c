@@ -143,7 +143,7 @@ static int range_passes(struct asking *a, struct catch *c, struct step *s)
 
     /* The pass before the clock also makes the room that answers are caught in. */
     if (rc == OK && r->env->experiment->warmup && n > 0) {
-        rc = ask_range(a, c, 0, n);
+        rc = ask_range(a, c, 0, n < WARMUP_QUERIES ? n : WARMUP_QUERIES);
         s->warmup = true;
     }
     if (rc == OK)

@@ -330,7 +330,7 @@ static int search_point(struct replay *r, struct step *s, const uint64_t *positi
         return step_unsupported(s, "this method has no search");
     rc = asking_begin(&a, r, op, positions, n, knobs, s);
     if (rc == OK && r->env->experiment->warmup && n > 0) {
-        rc = asking_search(&a, 0, n);
+        rc = asking_search(&a, 0, n < WARMUP_QUERIES ? n : WARMUP_QUERIES);
         s->warmup = true;
     }
     if (rc == OK)

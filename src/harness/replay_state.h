@@ -15,6 +15,10 @@
 #include "recall.h"
 #include "replay.h"
 
+/* Queries asked untimed before a search is timed: enough to wake caches and code, few beside any
+   query set worth timing. */
+enum { WARMUP_QUERIES = 100 };
+
 /* One step's measurements; NAN and NULL: cannot be told, null in the result. */
 struct step {
     const struct op *op; /* NULL: the end of the workload */

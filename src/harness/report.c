@@ -10,6 +10,7 @@
 #include "harness/report_columns.h"
 #include "harness/result.h"
 #include "harness/table.h"
+#include "harness/whole_file.h"
 
 static const char head[] =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -369,7 +370,7 @@ int report_write_many(const char *const *dirs, size_t n, const char *title, cons
     fputs(tail, out);
     fclose(out);
     if (!rc)
-        rc = result_write_file(path, page, bytes, error);
+        rc = write_whole_file(path, page, bytes, error);
     free(page);
     return rc;
 }

@@ -1,10 +1,8 @@
-/* result.c - files written whole or not at all; cells stored for --resume; the document read
-   back. */
+/* result.c - cells stored for --resume; the document made, written and read back. */
 #include "result.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,77 +14,12 @@
 #include "core/mem.h"
 #include "recall.h"
 #include "summary.h"
+#include "whole_file.h"
 
 #define RESULT_SCHEMA      "driftline-result/1"
 #define RESULT_CELL_SCHEMA "driftline-cell/1"
 
-/* ---- 1. files */
-
-static int write_all(int fd, const char *text, size_t bytes)
-{
-    while (bytes > 0) {
-        const ssize_t n = write(fd, text, bytes);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        text += n;
-        bytes -= (size_t)n;
-    }
-    return 0;
-}
-
-/* The folder's own entry must reach the disk too, or a crash may bring the old name back. */
-static void sync_folder_of(const char *path)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-
-    if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1,
-                 slash ? path : ".") >= (int)sizeof folder)
-        return;
-    const int fd = open(slash == path ? "/" : folder, O_RDONLY | O_DIRECTORY);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        (void)close(fd);
-    }
-}
-
-static int write_failed(struct error *err, const char *path)
-{
-    const char *advice = errno == ENOSPC || errno == EDQUOT
-                             ? " (the disk is full: free some space; what was there before is kept)"
-                         : errno == EROFS || errno == EACCES || errno == EPERM
-                             ? " (the folder cannot be written: choose another with --out)"
-                             : "";
-
-    return fail(err, ERR_IO, "%s: cannot be written: %s%s", path, strerror(errno), advice);
-}
-
-int result_write_file(const char *path, const char *text, size_t bytes, struct error *err)
-{
-    char temporary[PATH_MAX];
-
-    if (snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid()) >=
-        (int)sizeof temporary)
-        return fail(err, ERR_IO, "%s: the path is too long", path);
-    const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0)
-        return write_failed(err, path);
-    const bool written = write_all(fd, text, bytes) == 0 && fsync(fd) == 0;
-    const int why = errno;
-    if ((close(fd) != 0 && written) || !written || rename(temporary, path) != 0) {
-        errno = written ? errno : why;
-        (void)write_failed(err, path);
-        (void)unlink(temporary);
-        return ERR_IO;
-    }
-    sync_folder_of(path);
-    return OK;
-}
-
-/* ---- 2. cells, one file each */
+/* ---- 1. cells, one file each */
 
 static int cell_path(const char *dir, const struct cell *cell, char *path, size_t bytes,
                      struct error *err)
@@ -108,7 +41,7 @@ static int write_json(const char *path, const json_t *json, struct error *err)
         return fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
     const size_t n = strlen(text);
     text[n] = '\n'; /* over the terminator: the length is known */
-    const int rc = result_write_file(path, text, n + 1, err);
+    const int rc = write_whole_file(path, text, n + 1, err);
     free(text);
     return rc;
 }
@@ -242,7 +175,7 @@ int result_all_stored(const char *dir, json_t **cells, struct error *err)
     return rc;
 }
 
-/* ---- 3. the document */
+/* ---- 2. the document */
 
 static json_t *text_or_null(const char *text)
 {
@@ -380,7 +313,7 @@ int result_save(const json_t *result, const char *dir, struct error *err)
     return write_json(path, result, err);
 }
 
-/* ---- 4. reading back */
+/* ---- 3. reading back */
 
 static const struct part {
     const char *name;

@@ -8,9 +8,6 @@
 
 #include "cell.h"
 
-/* Writes text to path through a temporary file, fsync and rename. */
-int result_write_file(const char *path, const char *text, size_t bytes, struct error *);
-
 /* Stores one cell's JSON (cell_run's array) under dir/cells; reads it back if key matches, else
  * *cells = NULL. */
 int result_store_cell(const char *dir, const struct cell *, json_t *cells, struct error *);

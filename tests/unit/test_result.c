@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "harness/result.h"
+#include "harness/whole_file.h"
 #include "harness/summary.h"
 #include "tests/testing.h"
 
@@ -33,7 +34,7 @@ static void expect_kept_when_full(const char *dir)
     small.rlim_cur = 1000;
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    const int rc = result_write_file(path, long_text, sizeof long_text, &err);
+    const int rc = write_whole_file(path, long_text, sizeof long_text, &err);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_code(rc, ERR_IO, &err);
     read_file(path, text, sizeof text);
@@ -50,13 +51,13 @@ static void test_writing(void **state)
     (void)state;
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
-    assert_ok(result_write_file(path, "one", 3, &err), &err);
-    assert_ok(result_write_file(path, "two!", 4, &err), &err);
+    assert_ok(write_whole_file(path, "one", 3, &err), &err);
+    assert_ok(write_whole_file(path, "two!", 4, &err), &err);
     read_file(path, text, sizeof text);
     assert_string_equal(text, "two!");
 
     snprintf(path, sizeof path, "%s/nowhere/file", dir);
-    assert_code(result_write_file(path, "x", 1, &err), ERR_IO, &err);
+    assert_code(write_whole_file(path, "x", 1, &err), ERR_IO, &err);
     expect_kept_when_full(dir);
     test_dir_remove(dir);
 }
@@ -72,7 +73,7 @@ static void test_a_write_that_fails(void **state)
     test_dir_make(dir);
     snprintf(path, sizeof path, "%s/file", dir);
     assert_int_equal(mkdir(path, 0700), 0);
-    assert_code(result_write_file(path, "x", 1, &err), ERR_IO, &err);
+    assert_code(write_whole_file(path, "x", 1, &err), ERR_IO, &err);
     snprintf(command, sizeof command, "test \"$(ls -A '%s')\" = file", dir);
     assert_int_equal(system(command), 0);
     test_dir_remove(dir);
@@ -255,7 +256,7 @@ static void test_loading(void **state)
     snprintf(path, sizeof path, "%s/result.json", dir);
     assert_code(result_load(path, &result, &err), ERR_NOT_FOUND, &err);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_ok(result_write_file(path, cases[i].text, strlen(cases[i].text), &err), &err);
+        assert_ok(write_whole_file(path, cases[i].text, strlen(cases[i].text), &err), &err);
         const int rc = result_load(path, &result, &err);
         if (rc != cases[i].code || !strstr(err.text, cases[i].says)) {
             print_error("%s: %s: %s\n", cases[i].name, error_name(rc), err.text);

@@ -46,25 +46,25 @@ static bool faulted(struct store_writer *w, const char *call)
     return injected != 0;
 }
 
-int store_begin(struct store_writer *w, const char *dir, const char *name,
-                const struct store_identity *identity, const struct store_fault *fault,
-                struct error *err)
+static void release(struct store_writer *w)
 {
-    w->error = err;
-    w->fault = fault;
+    if (w->fd >= 0)
+        (void)close(w->fd);
     w->fd = -1;
-    w->code = OK;
-    w->identity = *identity;
-    w->at = 0;
-    w->n_entries = w->buffered = 0;
+    XXH3_freeState(w->hash);
+    w->hash = NULL;
+}
+
+static int begin(struct store_writer *w, const char *dir, const char *name)
+{
     w->hash = XXH3_createState();
-    assert(strlen(identity->method) < sizeof((struct head){ 0 }).method);
     if (!w->hash)
-        return w->code = fail(err, ERR_NO_MEMORY, "save: no memory for a checksum");
+        return w->code = fail(w->error, ERR_NO_MEMORY, "save: no memory for a checksum");
     /* The temporary name is the longest. */
     const int n = snprintf(w->temporary, sizeof w->temporary, "%s/%s.new", dir, name);
     if (n < 0 || (size_t)n >= sizeof w->temporary)
-        return w->code = fail(err, ERR_ARGUMENT, "save: the path %s/%s is too long", dir, name);
+        return w->code =
+                   fail(w->error, ERR_ARGUMENT, "save: the path %s/%s is too long", dir, name);
     (void)snprintf(w->path, sizeof w->path, "%s/%s", dir, name);
     (void)snprintf(w->dir, sizeof w->dir, "%s", dir);
     if (!faulted(w, "open"))
@@ -73,6 +73,25 @@ int store_begin(struct store_writer *w, const char *dir, const char *name,
         return trouble(w, "cannot create", w->temporary);
     static const struct head nothing_yet;
     store_write(w, &nothing_yet, sizeof nothing_yet);
+    return w->code;
+}
+
+int store_begin(struct store_writer *w, const char *dir, const char *name,
+                const struct store_identity *identity, const struct store_fault *fault,
+                struct error *err)
+{
+    assert(strlen(identity->method) < sizeof((struct head){ 0 }).method);
+    w->error = err;
+    w->fault = fault;
+    w->fd = -1;
+    w->code = OK;
+    w->identity = *identity;
+    w->at = 0;
+    w->n_entries = w->buffered = 0;
+    w->hash = NULL;
+    /* Who gives up here need not abort. */
+    if (begin(w, dir, name) != OK)
+        store_abort(w);
     return w->code;
 }
 
@@ -179,15 +198,6 @@ static void sync_dir(struct store_writer *w)
         (void)trouble(w, "cannot make durable the folder", w->dir);
     if (fd >= 0)
         (void)close(fd);
-}
-
-static void release(struct store_writer *w)
-{
-    if (w->fd >= 0)
-        (void)close(w->fd);
-    w->fd = -1;
-    XXH3_freeState(w->hash);
-    w->hash = NULL;
 }
 
 int store_commit(struct store_writer *w)

@@ -297,7 +297,7 @@ static void expect_reports(struct world *w)
     world_expect(w, sum + use.disk >= w->n * w->row_bytes,
                  "memory(): %" PRIu64 " bytes for %zu rows of %zu", sum, w->n, w->row_bytes);
     /* The account counts block heads, rounding and what is reserved but not touched yet too. */
-    world_expect(w, (w->flags & PEER) || (sum <= live + live / 20 && live <= 2 * sum + 65536),
+    world_expect(w, (w->flags & PEER) || (sum <= live + live / 20 && live <= 2 * sum + (1U << 20)),
                  "memory() says %" PRIu64 " bytes, the account %zu", sum, live);
 }
 

@@ -235,6 +235,7 @@ static void test_abort_and_bad_folders(void **state)
     assert_ok(read_one(dir, 1, &e), &e);
     (void)snprintf(missing, sizeof missing, "%.4000s/none", dir);
     assert_code(write_one(missing, NULL, 1, &e), ERR_IO, &e);
+    assert_code(store_begin(&w, missing, NAME, &identity, NULL, &e), ERR_IO, &e); /* and no more */
     assert_code(read_one(missing, 1, &e), ERR_NOT_FOUND, &e);
     (void)snprintf(missing, sizeof missing, "%.3000s/" NAME, dir);
     assert_int_equal(unlink(missing), 0);

@@ -167,4 +167,36 @@ head -c 20 v.fvecs >short.fvecs
 run convert short.fvecs w.npy
 check "a truncated file" '[ $status = 2 ] && grep -q short.fvecs err && [ ! -e w.npy ]'
 
+
+# ---- data of one's own
+cat >own.lua <<'LUA'
+local f = file(option("path", "own.csv", "what to read"))
+experiment {
+  name = "own", k = 2,
+  workload = function(w) w:insert { f:rows(1, 4) }; w:search { f:rows(5, 6), tag = "q" } end,
+  methods = { method { "flat" } },
+}
+LUA
+printf '1,2\n3,4\n5,6\n7,8\n1,2.5\n7,9\n' >own.csv
+for format in csv fvecs fbin npy hdf5 csv.gz; do
+    [ $format = csv ] || run convert own.csv own.$format
+    run --no-plots --out r --set path=own.$format own.lua
+    check "a config over one's own $format" '[ $status = 0 ] && grep -q "^flat *1.0000" out'
+done
+printf '1,2\n3,nan\n5,6\n7,8\n1,2\n7,9\n' >nan.csv
+run --no-plots --out r --set path=nan.csv own.lua
+check "NaN in a file: file, row and column" '[ $status = 2 ] && grep -q "nan.csv.*row 2.*column 2" err'
+printf '1,2\n3\n' >ragged.csv
+run --no-plots --out r --set path=ragged.csv own.lua
+check "rows of different lengths" '[ $status = 2 ] && grep -q "ragged.csv" err'
+: >empty.csv
+run --no-plots --out r --set path=empty.csv own.lua
+check "an empty file" '[ $status = 2 ] && grep -q "empty.csv" err'
+head -c 60 own.hdf5 >torn.hdf5
+run --no-plots --out r --set path=torn.hdf5 own.lua
+check "a torn HDF5 file" '[ $status = 2 ] && grep -q "torn.hdf5" err'
+DRIFTLINE_OFFLINE=1 run fetch sift-128-euclidean
+check "a dataset that cannot be fetched names each source and why" \
+    '[ $status = 1 ] && grep -q "DRIFTLINE_DATA" err && grep -qi "offline" err && grep -q "ann-benchmarks" err'
+
 exit $failed

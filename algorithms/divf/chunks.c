@@ -17,7 +17,7 @@
 enum {
     CHUNK_BYTES = 8192,
     EXTENT_BYTES = 131072,
-    SEGMENT_BYTES = 1 << 20,
+    SEGMENT_BYTES = 1 << 18,
     FILE_SEGMENT_BYTES = 1 << 23
 };
 enum { ROWS_MIN_SHIFT = 3, ROWS_MAX_SHIFT = 6 };
@@ -260,7 +260,8 @@ void chunk_give(struct chunks *c, uint32_t chunk)
 
 uint64_t chunks_row_bytes(const struct chunks *c)
 {
-    return ((uint64_t)c->n_used << c->row_shift) * c->dim * sizeof(float);
+    return c->fd < 0 ? ((uint64_t)c->n_used << c->row_shift) * c->dim * sizeof(float)
+                     : (uint64_t)c->n_segments * chunks_segment_bytes(c);
 }
 
 int chunks_sync(const struct chunks *c)

@@ -71,7 +71,7 @@ void chunk_give(struct chunks *, uint32_t chunk);
 int chunks_sync(const struct chunks *); /* the file, if any, to the disk. ERR_IO */
 
 size_t chunks_segment_bytes(const struct chunks *); /* of rows, in one segment */
-uint64_t chunks_row_bytes(const struct chunks *);   /* of rows, used so far */
+uint64_t chunks_row_bytes(const struct chunks *);   /* resident, or of the file */
 
 static inline struct segment *chunk_segment(const struct chunks *c, uint32_t chunk)
 {

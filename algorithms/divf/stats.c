@@ -60,10 +60,8 @@ int divf_memory(const struct index *index, struct memory_use *use)
     const struct chunks *chunks = &lists->chunks;
     uint64_t n_chunks = chunks->n_segments << chunks->segment_shift;
     *use = (struct memory_use){ 0 };
-    if (chunks->fd < 0)
-        use->vectors = chunks_row_bytes(chunks); /* the rest of the last slab is not touched yet */
-    else
-        use->disk = chunks->n_segments * chunks_segment_bytes(chunks);
+    /* What is left of the last slab is in the account, but no page of it has been touched. */
+    *(chunks->fd < 0 ? &use->vectors : &use->disk) = chunks_row_bytes(chunks);
     use->ids = idmap_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
                d->slots.capacity * lists->soft_k * sizeof *lists->slot_rows +
                (n_chunks << chunks->row_shift) * sizeof(uint32_t);

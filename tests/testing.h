@@ -196,7 +196,8 @@ static inline void test_dir_make(char path[PATH_MAX])
     assert_non_null(mkdtemp(path));
 }
 
-/* Removes what is in the folder. Not by a shell: some tests use a folder for each of hundreds of cases. */
+/* Removes what is in the folder. Not by a shell: some tests use a folder for each of hundreds of
+   cases. */
 static inline void test_dir_clear(const char *path)
 {
     char inner[PATH_MAX];

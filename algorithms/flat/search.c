@@ -21,7 +21,7 @@
 #define SCORES_A_TILE  ((size_t)8192)
 #define TILE_BYTES     ((size_t)256 << 10)
 #define SELECT_BLOCK   ((size_t)256)
-#define SPARSE         4 /* with fewer than 1 in 4 rows allowed, the others are not worth computing */
+#define SPARSE         4 /* fewer than 1 row in 4 allowed: the others are not computed */
 
 /* Distances of nq queries to n rows; [q * n + i]. One worker's, on its stack. */
 struct tile {

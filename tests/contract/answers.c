@@ -37,8 +37,9 @@ static double square_length(const struct world *w, const void *a)
     return sum;
 }
 
-/* Integers are exact up to their rounding to float. For floats |a|^2 + |b|^2 - 2ab is a fair way to compute, so the
-   bound is of that formula: dim roundings of terms as large as the squared lengths. */
+/* Integers are exact up to their rounding to float. For floats |a|^2 + |b|^2 - 2ab is a fair way to
+   compute, so the bound is of that formula: dim roundings of terms as large as the squared lengths.
+   */
 double world_tolerance(const struct world *w, const void *a, const void *b)
 {
     if (w->space.element == ELEMENT_B64)
@@ -78,7 +79,8 @@ static size_t true_distances(const struct world *w, const void *query,
     return n;
 }
 
-/* An answer is live, allowed, new to the list, at the distance it says, and after the one before it. */
+/* An answer is live, allowed, new to the list, at the distance it says, and after the one before
+   it. */
 static void expect_answer(struct world *w, const void *query, const struct id_filter *filter,
                           const uint64_t *ids, const float *distances, size_t i)
 {

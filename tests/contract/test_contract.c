@@ -246,7 +246,8 @@ static void test_knobs(struct world *w)
                  w->ops->knobs_bytes);
     memcpy(before, w->knobs, w->ops->knobs_bytes);
     const unsigned flags = w->flags;
-    /* Each numeric knob at its bounds, then everything as it was: answers may only change in between. */
+    /* Each numeric knob at its bounds, then everything as it was: answers may only change in
+       between. */
     if (!(w->ops->flags & INDEX_EXACT))
         w->flags &= ~(unsigned)EXHAUSTIVE;
     for (const struct param *p = w->ops->knobs; p && p->name; p++) {

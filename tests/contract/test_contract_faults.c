@@ -1,4 +1,5 @@
-/* test_contract_faults.c - every method with an allocator that fails and with saved files that are damaged. */
+/* test_contract_faults.c - every method with an allocator that fails and with saved files that are
+ * damaged. */
 #include "world.h"
 
 #include <dirent.h>
@@ -7,7 +8,8 @@
 
 /* ------------------------------------------------------------------------------ allocator */
 
-/* After a failure: the right code and a sentence, a sound index; then the fault is lifted, so that a retry must work. */
+/* After a failure: the right code and a sentence, a sound index; then the fault is lifted, so that
+   a retry must work. */
 static void recover(struct world *w, int rc, const char *doing)
 {
     struct mem *mem = &w->bench.mem;

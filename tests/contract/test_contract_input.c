@@ -1,4 +1,5 @@
-/* test_contract_input.c - arguments no method should get, and small or odd ones that every method must take. */
+/* test_contract_input.c - arguments no method should get, and small or odd ones that every method
+ * must take. */
 #include "world.h"
 
 static struct search_request request_of(const struct world *w, const void *queries, size_t n,

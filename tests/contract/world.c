@@ -92,8 +92,9 @@ static int run_registry(const struct registry *registry, const char *group,
     return status;
 }
 
-/* FAISS's OpenMP threads spin while they wait, which on few processors makes the suite several times slower. The
-   library reads its settings before main(), so the program starts itself once more. */
+/* FAISS's OpenMP threads spin while they wait, which on few processors makes the suite several
+   times slower. The library reads its settings before main(), so the program starts itself once
+   more. */
 static void let_openmp_sleep(void)
 {
     if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
@@ -327,7 +328,8 @@ bool world_reload(struct world *w)
         return false;
     world_ok(w, index_save(&w->index, w->saved));
     struct checked loaded;
-    /* The old one lives on until the new one is there, as when the harness compares them; so does its folder. */
+    /* The old one lives on until the new one is there, as when the harness compares them; so does
+       its folder. */
     char fresh[PATH_MAX];
     world_expect(w, snprintf(fresh, sizeof fresh, "%.4000s/state-%zu", w->dir, w->step) > 0,
                  "path");

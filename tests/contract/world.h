@@ -1,8 +1,8 @@
 /* world.h - a method under test beside the truth about it: a plain array of its live rows.
  *
- * The programs of this folder put every registered method, or the one of DRIFTLINE_TEST_METHOD, through the same
- * operations; DRIFTLINE_TEST_PLUGIN adds one from a shared object. Whatever fails is named with method, space,
- * dimension and step.
+ * The programs of this folder put every registered method, or the one of DRIFTLINE_TEST_METHOD,
+ * through the same operations; DRIFTLINE_TEST_PLUGIN adds one from a shared object. Whatever fails
+ * is named with method, space, dimension and step.
  */
 #ifndef DRIFTLINE_CONTRACT_WORLD_H
 #define DRIFTLINE_CONTRACT_WORLD_H

@@ -4,7 +4,8 @@
  *   0 insert (count, ids, components)   1 remove (position)   2 search (k, components)   3 maintain
  *   4 range (radius, components)   5 remove an id by its number, live or not
  *
- * Components are small integers, so distances are exact in every kernel and answers must be equal, ties and all.
+ * Components are small integers, so distances are exact in every kernel and answers must be equal,
+ * ties and all.
  */
 #include <inttypes.h>
 #include <math.h>

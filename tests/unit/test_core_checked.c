@@ -1,5 +1,6 @@
-/* test_core_checked.c - the validation itself, with a method that records what reaches it. Which calls are refused
-   for every method is tests/contract/'s; here are the corners and the bookkeeping. */
+/* test_core_checked.c - the validation itself, with a method that records what reaches it. Which
+ * calls are refused for every method is tests/contract/'s; here are the corners and the
+ * bookkeeping. */
 #include "tests/testing.h"
 
 #include "src/core/checked.h"

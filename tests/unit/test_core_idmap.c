@@ -1,4 +1,5 @@
-/* test_core_idmap.c - the map against a sorted list, on ids of every pattern that has hurt hash tables. */
+/* test_core_idmap.c - the map against a sorted list, on ids of every pattern that has hurt hash
+ * tables. */
 #include "tests/testing.h"
 
 #include "src/core/idmap.h"

@@ -1,4 +1,5 @@
-/* test_core_parallel.c - every chunk once, workers apart, errors returned, callers beside one another. */
+/* test_core_parallel.c - every chunk once, workers apart, errors returned, callers beside one
+ * another. */
 #include "tests/testing.h"
 
 #include <pthread.h>

@@ -1,4 +1,5 @@
-/* test_core_param.c - option tables: defaults, values of each type, refusals with their sentences. */
+/* test_core_param.c - option tables: defaults, values of each type, refusals with their sentences.
+ * */
 #include "tests/testing.h"
 
 #include "src/core/param.h"

@@ -1,4 +1,5 @@
-/* test_core_registry.c - the list of methods, tables that are refused, names that are nearly right. */
+/* test_core_registry.c - the list of methods, tables that are refused, names that are nearly right.
+ * */
 #include "tests/testing.h"
 
 #include "src/core/checked.h"

@@ -1,4 +1,5 @@
-/* test_core_rng.c - known values, ranges, and distributions within bounds that chance does not pass. */
+/* test_core_rng.c - known values, ranges, and distributions within bounds that chance does not
+ * pass. */
 #include "tests/testing.h"
 
 /* The reference implementation's first numbers from the state 1, 2, 3, 4 (Blackman and Vigna). */
@@ -38,7 +39,8 @@ static void test_below(void **state)
     for (size_t i = 0; i < 1000; i++) {
         assert_int_equal(rng_below(&r, 1), 0);
     }
-    /* Without rejection every third number below 3/4 of all would come twice as often as the others. */
+    /* Without rejection every third number below 3/4 of all would come twice as often as the
+       others. */
     size_t thirds[3] = { 0 };
     for (size_t i = 0; i < 30000; i++) {
         const uint64_t x = rng_below(&r, UINT64_C(3) << 62);

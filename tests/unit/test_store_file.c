@@ -1,4 +1,5 @@
-/* test_store_file.c - what is written is read; every damaged byte and every failing system call is noticed. */
+/* test_store_file.c - what is written is read; every damaged byte and every failing system call is
+ * noticed. */
 #include "tests/testing.h"
 
 #include <errno.h>
@@ -10,7 +11,8 @@
 #define NAME "some.index"
 static const struct store_identity identity = { "tester", 3, 7, ELEMENT_F32, METRIC_COS };
 
-/* Sections of all sizes around the alignment and the buffer, in pieces; `version` makes the contents differ. */
+/* Sections of all sizes around the alignment and the buffer, in pieces; `version` makes the
+   contents differ. */
 static int write_one(const char *dir, const struct store_fault *fault, unsigned version,
                      struct error *err)
 {

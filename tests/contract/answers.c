@@ -38,8 +38,7 @@ static double square_length(const struct world *w, const void *a)
 }
 
 /* Integers are exact up to their rounding to float. For floats |a|^2 + |b|^2 - 2ab is a fair way to
-   compute, so the bound is of that formula: dim roundings of terms as large as the squared lengths.
-   */
+   compute, so the bound is of that formula: dim roundings of terms as large as squared lengths. */
 double world_tolerance(const struct world *w, const void *a, const void *b)
 {
     if (w->space.element == ELEMENT_B64)

@@ -12,7 +12,7 @@
 #include "record.h"
 
 struct point {
-    char *name;  /* what stands in LABEL[name]: "nprobe=4", "soft_k=2,nprobe=4", "no CAPRG"; "" for
+    char *name;  /* what stands in LABEL[name]: "nprobe=4", "nprobe=4,soft_k=2", "no CAPRG"; "" for
                     none */
     void *knobs; /* ops->knobs_bytes, filled; NULL if the method has none */
     json_t *knobs_json; /* every knob's value, defaults included */

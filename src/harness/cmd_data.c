@@ -6,14 +6,6 @@
 #include "harness/app.h"
 #include "harness/lua_catalog.h"
 
-static int say_line(void *app_of, const char *line)
-{
-    const struct app *app = app_of;
-    if (!app->options.quiet)
-        fprintf(stderr, "%s\n", line);
-    return *app->interrupted;
-}
-
 static int fetch_one(struct app *app, struct catalog *catalog, const char *name,
                      struct error *error)
 {
@@ -44,7 +36,7 @@ int command_fetch(struct app *app)
 {
     struct catalog *catalog;
     struct error error = { 0 };
-    app->options.say = say_line;
+    app->options.say = app_say;
     app->options.say_to = app;
     if (catalog_open(&catalog, &app->options, &error)) {
         app_error(app, &error);

@@ -186,6 +186,8 @@ static int finish(struct run *run, struct error *error)
 static int load(struct run *run, const char *path, struct error *error)
 {
     struct run_options *o = &run->app->options;
+    o->say = app_say;
+    o->say_to = run->app;
     int rc = experiment_load(&run->experiment, path, o, &run->app->registry, error);
     return rc ? rc : plan_make(&run->plan, run->experiment, o, error);
 }

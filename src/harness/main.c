@@ -58,6 +58,14 @@ void app_warn(const struct app *app, const char *format, ...)
     fputc('\n', stderr);
 }
 
+int app_say(void *app_of, const char *line)
+{
+    const struct app *app = app_of;
+    if (!app->options.quiet)
+        fprintf(stderr, "%s\n", line);
+    return *app->interrupted;
+}
+
 char *app_path(const char *first, const char *second)
 {
     size_t bytes = strlen(first) + strlen(second) + 2;

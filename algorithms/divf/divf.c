@@ -47,9 +47,6 @@ static int check_params(const struct index_env *env, const struct divf_params *p
     if (p->storage == DIVF_MMAP && !env->dir)
         return fail(env->error, ERR_ARGUMENT,
                     "divf: storage = mmap needs a folder for the index, and there is none");
-    if (p->device == DIVF_CUDA)
-        return fail(env->error, ERR_UNSUPPORTED,
-                    "divf: device = cuda: this build has no CUDA kernels; use device = cpu");
     return OK;
 }
 
@@ -69,6 +66,8 @@ int divf_open(struct index **out, const struct index_env *env, const struct divf
     atomic_init(&d->probed_dirty, false);
     pthread_mutex_init(&d->scratch_lock, NULL);
     rc = divf_lists_open(&d->lists, d, 0);
+    if (!rc)
+        rc = divf_device_open(d);
     if (rc) {
         divf_destroy(&d->base);
         return rc;
@@ -102,6 +101,7 @@ void divf_destroy(struct index *index)
         return;
     struct divf *d = divf_of(index);
     struct mem *mem = index->env.mem;
+    divf_device_close(d);
     divf_scratch_free(d);
     nearest_destroy(mem, d->nearest);
     pthread_mutex_destroy(&d->scratch_lock);

@@ -26,6 +26,7 @@
 
 #include "algorithms/common/kmeans.h"
 #include "algorithms/divf/chunks.h"
+#include "kernels/cuda/device.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 
@@ -65,9 +66,17 @@ struct divf_lists {
     size_t n, capacity;
     float *centroids, *norm_sq; /* capacity x dim, capacity */
     float norm_sq_max;
+    uint64_t codebook;   /* another number whenever a centroid has changed */
     uint64_t rows, live; /* over all lists */
     size_t soft_k;
     uint32_t *slot_rows; /* soft_k a slot; slots.capacity slots */
+};
+
+/* device = cuda: the library, and the centroids as they were at `codebook`. */
+struct divf_gpu {
+    struct device_library library;
+    struct device_centroids *centroids;
+    uint64_t codebook;
 };
 
 struct divf_slots {
@@ -120,7 +129,8 @@ struct divf {
     atomic_bool probed_dirty; /* some probed list has dead rows */
     pthread_mutex_t scratch_lock;
     struct divf_scratch *scratch; /* idle ones */
-    struct nearest *nearest;      /* insert's, made when first needed */
+    struct divf_gpu device;
+    struct nearest *nearest; /* insert's, made when first needed */
 };
 
 static inline uint32_t *divf_slot_rows(const struct divf_lists *lists, size_t slot)
@@ -162,6 +172,11 @@ int divf_slots_reserve(struct divf *, size_t more); /* so that `more` slot_takes
 uint32_t divf_slot_take(struct divf *, uint64_t id);
 void divf_slot_give(struct divf *, uint32_t slot);
 void divf_slot_moved(struct divf_lists *, uint32_t slot, uint32_t from, uint32_t to);
+
+/* device.c. assign: the s lists nearest to each of n rows. ERR_UNSUPPORTED, ERR_PEER. */
+int divf_device_open(struct divf *);
+void divf_device_close(struct divf *);
+int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
 
 /* The operations, a file each. */
 int divf_train(struct index *, struct vectors sample);

@@ -42,6 +42,8 @@ static int assign(struct divf *d, const float *rows, size_t n, struct assignment
             a->lists[i] = 0;
         return OK;
     }
+    if (n >= BATCH_ROWS_MIN && d->device.library.ops)
+        return divf_device_assign(d, rows, n, a->s, a->lists);
     if (n < BATCH_ROWS_MIN)
         return assign_few(d, rows, n, a);
     if (n > NEAREST_ROWS && pool_threads(env->pool) > 1)

@@ -59,6 +59,7 @@ void divf_centroid_set(struct divf_lists *lists, const struct index_env *env, si
 {
     float *to = lists->centroids + list * env->dim;
     memcpy(to, centroid, env->dim * sizeof *to);
+    lists->codebook++;
     lists->norm_sq_max = fmaxf(
         lists->norm_sq_max, centroid_norms(env->kernels, to, 1, env->dim, lists->norm_sq + list));
 }

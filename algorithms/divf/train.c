@@ -100,6 +100,7 @@ static int adopt_codebook(struct divf *d, const float *centroids, size_t n)
     const struct index_env *env = &d->base.env;
     struct refile r = { 0 };
     int rc = divf_lists_open(&r.to, d, d->generation + 1);
+    r.to.codebook = d->lists.codebook;
     for (size_t i = 0; !rc && i < n; i++)
         rc = divf_list_add(&r.to, env, centroids + i * env->dim, -1);
     if (!rc && d->slots.n > 0)

@@ -416,6 +416,127 @@ static void test_same_answers(void **state)
     assert_memory_equal(ids[0], ids[2], sizeof ids[0]);
 }
 
+/* A group of queries, and each by itself: same answers, same work; filtered, with copies and with dead rows. */
+static void test_many_are_as_few(void **state)
+{
+    (void)state;
+    enum { QUERIES = 300, K = 10 };
+    static uint64_t ids[2][QUERIES * K], bits[64];
+    static float distances[2][QUERIES * K];
+    for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
+        struct divf_params params = divf_defaults();
+        params.clusters = 80;
+        params.soft_k = soft_k;
+        struct world w;
+        world_open(&w, params, 30, 4000, 1);
+        test_fill_f32(&w.rng, w.rows, 4000, 30, 50, 0.6);
+        assert_ok(world_insert(&w, 0, 4000), &w.bench.error);
+        for (uint64_t id = 0; id < 300; id += 2)
+            assert_ok(world_remove(&w, &id, 1), &w.bench.error);
+        for (size_t i = 0; i < 64; i++)
+            bits[i] = rng_u64(&w.rng);
+        struct id_filter some = { bits, 4000 };
+        const int64_t nprobe[] = { 1, 2, 7, 16, 33, 1000 };
+        for (size_t i = 0; i < 12; i++) {
+            const struct id_filter *filter = i % 2 ? &some : NULL;
+            struct work many = world_search(&w, w.rows, QUERIES, K, nprobe[i / 2], filter, 1,
+                                            ids[0], distances[0]);
+            struct work few = { 0, 0, 0 };
+            for (size_t q = 0; q < QUERIES; q++) {
+                struct work one = world_search(&w, w.rows + q * 30, 1, K, nprobe[i / 2], filter, 1,
+                                               ids[1] + q * K, distances[1] + q * K);
+                few.distances += one.distances;
+                few.bytes_read += one.bytes_read;
+            }
+            assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+            assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+            assert_true(many.distances == few.distances && many.bytes_read == few.bytes_read);
+        }
+        world_close(&w);
+    }
+}
+
+/* A device that computes on the host: what divf asks of it, and when it sends centroids. */
+struct device_centroids {
+    float rows[64 * 5];
+    size_t k;
+};
+static size_t sent, asked;
+static struct device_centroids on_device;
+
+static int fake_create(const float *centroids, size_t k, size_t dim, struct device_centroids **out,
+                       char *why, size_t why_bytes)
+{
+    (void)why, (void)why_bytes;
+    assert_true(k <= 64 && dim == 5);
+    memcpy(on_device.rows, centroids, k * dim * sizeof(float));
+    on_device.k = k;
+    *out = &on_device;
+    sent++;
+    return 0;
+}
+
+static void fake_destroy(struct device_centroids *c)
+{
+    assert_ptr_equal(c, &on_device);
+}
+
+static int fake_assign(struct device_centroids *c, const float *rows, size_t n, size_t soft_k,
+                       uint32_t *nearest, float *distances_sq, char *why, size_t why_bytes)
+{
+    const struct kernels *kernels = kernels_select(ISA_AVX512);
+    struct centroids centroids = { c->rows, NULL, 0, c->k, 5 };
+    float distances[64];
+    assert_null(distances_sq);
+    if (asked++ == 3) {
+        (void)snprintf(why, why_bytes, "the device is on fire");
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        nearest_one(kernels, &centroids, rows + i * 5, soft_k, distances, nearest + i * soft_k);
+    return 0;
+}
+
+static void test_device(void **state)
+{
+    (void)state;
+    static const struct device_ops ops = { .abi = DEVICE_ABI,
+                                           .centroids_create = fake_create,
+                                           .centroids_destroy = fake_destroy,
+                                           .centroids_assign = fake_assign };
+    struct divf_params params = divf_defaults();
+    params.clusters = 12;
+    params.soft_k = 2;
+    params.split_threshold = 2;
+    uint64_t ids[2][50 * 10];
+    float distances[50 * 10];
+    for (size_t run = 0; run < 2; run++) {
+        struct world w;
+        world_open(&w, params, 5, 3000, 1);
+        test_fill_f32(&w.rng, w.rows, 1000, 5, 12, 0.3);
+        test_fill_f32(&w.rng, w.rows + 1000 * 5, 2000, 5, 1, 0.4);
+        if (run)
+            divf_of(w.index)->device.library.ops = &ops;
+        assert_ok(divf_ops.train(w.index, world_vectors(&w, 0, 1000)), &w.bench.error);
+        assert_ok(world_insert(&w, 0, 600), &w.bench.error);
+        if (run)
+            assert_true(sent == 1 && asked == 1);
+        assert_ok(world_insert(&w, 600, 400), &w.bench.error);
+        assert_ok(world_insert(&w, 1000, 1000), &w.bench.error);
+        assert_true(world_stat(&w, "splits") > 0);
+        if (run) {
+            assert_code(world_insert(&w, 2000, 1000), ERR_PEER, &w.bench.error);
+            assert_int_equal(w.n, 2000);
+        }
+        assert_ok(world_insert(&w, 2000, 1000), &w.bench.error);
+        world_check(&w);
+        world_search(&w, w.rows, 50, 10, 3, NULL, 1, ids[run], distances);
+        world_close(&w);
+    }
+    assert_true(sent >= 2); /* again after a split */
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+}
+
 static void test_work(void **state)
 {
     (void)state;
@@ -445,6 +566,16 @@ static void test_bad_parameters(void **state)
     struct divf_params params = divf_defaults();
     params.split_threshold = 0.5;
     assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
+    params = divf_defaults();
+    params.device = DIVF_CUDA;
+    if (divf_ops.create(&index, &b.env, &params) == OK) { /* a machine with one */
+        divf_ops.destroy(index);
+        index = NULL;
+    } else {
+        assert_int_equal(b.error.code, ERR_UNSUPPORTED);
+        assert_non_null(strstr(b.error.text, "device = cpu"));
+        error_clear(&b.error);
+    }
     params = divf_defaults();
     params.storage = DIVF_MMAP;
     assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
@@ -489,6 +620,8 @@ int main(void)
         cmocka_unit_test(test_forced_and_lazy_compaction),
         cmocka_unit_test(test_range),
         cmocka_unit_test(test_same_answers),
+        cmocka_unit_test(test_many_are_as_few),
+        cmocka_unit_test(test_device),
         cmocka_unit_test(test_work),
         cmocka_unit_test(test_bad_parameters),
         cmocka_unit_test(test_memory),

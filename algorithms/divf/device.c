@@ -1,0 +1,76 @@
+/* device.c - device = cuda: which lists a batch of rows belongs to is found on a GPU, as in the source; all else stays
+ * on the CPU. Centroids are copied to the device when they have changed, and only list numbers come back.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/divf/divf.h"
+
+static const char LIBRARY[] = "libdriftline_cuda.so";
+
+/* The library lies beside the program or in a folder above it: build/ for build/release/driftline. */
+static bool find_library(char path[PATH_MAX])
+{
+    char folder[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    if (n < 0)
+        return false;
+    folder[n] = '\0';
+    for (char *slash = strrchr(folder, '/'); slash; slash = strrchr(folder, '/')) {
+        *slash = '\0';
+        int length = snprintf(path, PATH_MAX, "%s/%s", folder, LIBRARY);
+        if (length > 0 && length < PATH_MAX && access(path, R_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+int divf_device_open(struct divf *d)
+{
+    char path[PATH_MAX], why[512] = "";
+    if (d->params.device == DIVF_CPU)
+        return OK;
+    if (!find_library(path))
+        return fail(d->base.env.error, ERR_UNSUPPORTED,
+                    "divf: device = cuda: there is no %s beside the program or above it; make "
+                    "builds it where nvcc is "
+                    "installed; or use device = cpu",
+                    LIBRARY);
+    if (device_load(path, &d->device.library, why, sizeof why))
+        return fail(d->base.env.error, ERR_UNSUPPORTED,
+                    "divf: device = cuda: %s; or use device = cpu", why);
+    return OK;
+}
+
+static void drop_centroids(struct divf_gpu *device)
+{
+    if (device->centroids)
+        device->library.ops->centroids_destroy(device->centroids);
+    device->centroids = NULL;
+}
+
+void divf_device_close(struct divf *d)
+{
+    drop_centroids(&d->device);
+    device_unload(&d->device.library);
+}
+
+int divf_device_assign(struct divf *d, const float *rows, size_t n, size_t s, uint32_t *lists)
+{
+    struct divf_gpu *device = &d->device;
+    const struct device_ops *ops = device->library.ops;
+    char why[512] = "";
+    int refused = 0;
+    if (device->centroids && device->codebook != d->lists.codebook)
+        drop_centroids(device);
+    if (!device->centroids)
+        refused = ops->centroids_create(d->lists.centroids, d->lists.n, d->base.env.dim,
+                                        &device->centroids, why, sizeof why);
+    device->codebook = d->lists.codebook;
+    if (!refused)
+        refused =
+            ops->centroids_assign(device->centroids, rows, n, s, lists, NULL, why, sizeof why);
+    return refused ? fail(d->base.env.error, ERR_PEER, "insert: device = cuda: %s", why) : OK;
+}

@@ -114,6 +114,15 @@ static void test_nearest_of_near_ties(void **state)
     for (size_t i = 0; i < 700; i++)
         memcpy(centroids + i * 24, p.rows, 24 * sizeof(float));
     expect_nearest(&p, centroids, 700, 3);
+    /* Few candidates, too near for the product to tell: pairs and triples of centroids, far from one another. */
+    test_fill_f32(&p.rng, centroids, 120, 24, 0, 1e-3);
+    test_fill_f32(&p.rng, p.rows, p.n, 24, 0, 1e-3);
+    for (size_t i = 0; i < 120 * 24; i++)
+        centroids[i] += (float)(100 * (i / 24 / 3) + 500);
+    for (size_t i = 0; i < p.n * 24; i++)
+        p.rows[i] += (float)(100 * (i / 24 % 40) + 500);
+    expect_nearest(&p, centroids, 120, 1);
+    expect_nearest(&p, centroids, 120, 2);
     free(centroids);
     points_close(&p);
 }

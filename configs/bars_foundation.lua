@@ -24,9 +24,9 @@ experiment {
 
   workload = function(w)
     w:train  { sift:rows(1, rows) }
-    w:insert { sift:rows(1, rows), tag = "load" }
+    w:insert { sift:rows(1, rows), tag = "load", singles = 1000 }
     w:search { sift:queries(1000), tag = "full" }
-    w:delete { random = rows // 10, tag = "leave" }
+    w:delete { random = rows // 10, tag = "leave", singles = 1000 }
     w:search { sift:queries(1000), tag = "after" }
   end,
 

@@ -3,6 +3,7 @@
 #define DRIFTLINE_METER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Bytes of /proc/PID/status; all 0 and false where it cannot be read. */
@@ -14,6 +15,11 @@ struct resident {
 bool resident_read(long pid, struct resident *); /* pid 0: this process */
 /* Makes the peak start again from now, where the kernel lets it. */
 void resident_reset_peak(void);
+
+/* Has a short-lived process touch so many bytes (at most a quarter of what is free) and give them
+   back. On a virtual machine whose host takes free memory away, the first touch of a page costs
+   many times what later ones do, and would be charged to whichever method comes first. */
+void memory_warm(size_t bytes);
 
 /* Bytes of the regular files under a folder, links not followed. */
 uint64_t folder_bytes(const char *path);

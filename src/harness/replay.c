@@ -373,6 +373,18 @@ static void replay_finish(struct replay *r)
 
 /* ---- 5. the operations */
 
+/* Where many rows come in: memory for them four times over, for copies and growth, so that no
+   method pays for waking it. */
+static void warm_for(const struct replay *r, const struct op *op, bool rebuild)
+{
+    enum { WORTH_BYTES = 4 << 20, TIMES = 4 };
+    const size_t rows = rebuild ? op->live_after : op->kind == OP_INSERT ? op->n : 0;
+    const size_t bytes = rows * element_row_bytes(r->cell->element, r->list->dim);
+
+    if (bytes >= WORTH_BYTES)
+        memory_warm(TIMES * bytes);
+}
+
 /* One that changes the index, or looks at it, once for all points. */
 static int run_building(struct replay *r, const struct op *op)
 {
@@ -382,11 +394,13 @@ static int run_building(struct replay *r, const struct op *op)
         [OP_MAINTAIN] = replay_maintain,
     };
     const char *rebuild_at = r->cell->method->rebuild;
+    const bool rebuild = rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0;
     struct step s;
     int rc = OK;
 
     step_begin(&s, r, op, REPLAY_ALL_POINTS);
-    if (rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0)
+    warm_for(r, op, rebuild);
+    if (rebuild)
         rc = replay_rebuild(r, &s);
     else if (operations[op->kind])
         rc = operations[op->kind](r, &s);

@@ -1,0 +1,60 @@
+/* test_meter.c - what the process and a folder hold, and that warming memory leaves nothing behind. */
+#include <sys/stat.h>
+
+#include "../testing.h"
+#include "harness/meter.h"
+
+static void test_resident_memory_follows_what_is_touched(void **state)
+{
+    (void)state;
+    const size_t bytes = 64 << 20;
+    struct resident before, during;
+    assert_true(resident_read(0, &before));
+    char *room = malloc(bytes);
+    assert_non_null(room);
+    memset(room, 1, bytes);
+    assert_true(resident_read(0, &during));
+    assert_true(during.anonymous >= before.anonymous + bytes);
+    assert_true(room[bytes / 2] == 1);
+    free(room);
+    assert_false(resident_read(1L << 30, &during));
+}
+
+static void test_warming_is_not_charged_to_this_process(void **state)
+{
+    (void)state;
+    struct resident before, after;
+    resident_reset_peak();
+    assert_true(resident_read(0, &before));
+    memory_warm((size_t)128 << 20);
+    assert_true(resident_read(0, &after));
+    assert_true(after.anonymous < before.anonymous + (16 << 20));
+    assert_true(after.peak < before.peak + (16 << 20));
+}
+
+static void test_folders_are_summed_and_removed(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/driftline-meter-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/inner", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/inner/file", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("12345", f);
+    fclose(f);
+    assert_int_equal(folder_bytes(dir), 5);
+    folder_remove(dir);
+    assert_int_equal(access(dir, F_OK), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resident_memory_follows_what_is_touched),
+        cmocka_unit_test(test_warming_is_not_charged_to_this_process),
+        cmocka_unit_test(test_folders_are_summed_and_removed),
+    };
+    return test_run("meter", tests);
+}

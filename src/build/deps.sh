@@ -28,6 +28,7 @@ build|optional|curl|downloads datasets
 build|optional|ca-certificates|downloads datasets over TLS
 build|optional|dataset-fashion-mnist|the Fashion-MNIST images
 test|needed|libcmocka-dev|the unit tests are cmocka programs
+test|needed|python3-jsonschema|a written result is held to results/schema.json
 lint|needed|clang|a second compiler's warnings; the fuzzers
 lint|needed|clang-format|holds the sources to .clang-format
 lint|needed|shellcheck|reads the shell scripts

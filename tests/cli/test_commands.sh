@@ -99,14 +99,12 @@ check "figures in three forms with their points" \
     'for e in svg png pdf csv gp; do ls results/small/*recall*.$e >/dev/null || exit 1; done'
 check "the report needs no network" '! grep -qE "(src|href)=.http" results/small/report.html'
 check "nothing is left in the scratch folder" '[ ! -e results/small/scratch ]'
-if python3 -c 'import jsonschema' 2>/dev/null; then
-    python3 - "$DRIFTLINE_ROOT/results/schema.json" results/small/result.json >out 2>err <<'PY'
+python3 - "$DRIFTLINE_ROOT/results/schema.json" results/small/result.json >out 2>err <<'PY'
 import json, sys, jsonschema
 jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
 PY
-    status=$?
-    check "the result keeps to the schema" '[ $status = 0 ]'
-fi
+status=$?
+check "the result keeps to the schema" '[ $status = 0 ]'
 run plot results/small
 check "figures redraw" '[ $status = 0 ]'
 run report results/small/result.json

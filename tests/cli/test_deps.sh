@@ -111,7 +111,7 @@ check "a package that does not exist costs only itself" \
 
 system 0 1 0
 run "$deps" test
-check "groups are apart" '[ $status = 0 ] && grep -q " libcmocka-dev$" calls && ! grep -q jansson calls'
+check "groups are apart" '[ $status = 0 ] && grep -q " libcmocka-dev" calls && ! grep -q jansson calls'
 
 run "$deps" tests
 check "an unknown group is refused" '[ $status = 2 ] && says "unknown group"'

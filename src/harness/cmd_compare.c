@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "harness/app.h"
+#include "harness/json_field.h"
 #include "harness/metric.h"
 #include "harness/paired.h"
 #include "harness/result.h"
@@ -151,12 +152,6 @@ static struct row *new_row(struct rows *rows, const char *label, const char *met
     return row;
 }
 
-static double number_of(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 static int better_of(const char *metric)
 {
     char name[64], tag[128];
@@ -237,15 +232,15 @@ static void add_summaries(struct rows *rows, const struct side *a, const struct 
         int better = metric ? better_of(metric) : 0;
         if (!right || !better || strchr(metric, '#') || has_paired(rows, n_paired, label, metric))
             continue;
-        double x = number_of(left, "median"), y = number_of(right, "median");
+        double x = field_number(left, "median"), y = field_number(right, "median");
         if (isnan(x) || isnan(y))
             continue;
         struct row *row = new_row(rows, label, metric);
         row->a = x;
         row->b = y;
-        row->low = number_of(right, "low") / number_of(left, "high") - 1;
-        row->high = number_of(right, "high") / number_of(left, "low") - 1;
-        bool repeated = number_of(left, "repeats") > 1 && number_of(right, "repeats") > 1;
+        row->low = field_number(right, "low") / field_number(left, "high") - 1;
+        row->high = field_number(right, "high") / field_number(left, "low") - 1;
+        bool repeated = field_number(left, "repeats") > 1 && field_number(right, "repeats") > 1;
         if (repeated && row->low > 0)
             row->verdict = better;
         if (repeated && row->high < 0)

@@ -7,18 +7,6 @@
 
 #include "harness/figure_gather.h"
 
-const char *text_of(const json_t *object, const char *name, const char *otherwise)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : otherwise;
-}
-
-double number_of(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 json_t *steps_of(const json_t *cell)
 {
     return json_object_get(cell, "steps");
@@ -80,21 +68,21 @@ bool where_allows(const json_t *spec, const char *key, const char *value)
 
 bool where_allows_cell(const struct gather *g, const json_t *cell)
 {
-    return where_allows(g->spec, "label", text_of(cell, "label", "")) &&
-           where_allows(g->spec, "point", text_of(cell, "point", "")) &&
-           where_allows(g->spec, "method", text_of(cell, "method", ""));
+    return where_allows(g->spec, "label", field_text(cell, "label", "")) &&
+           where_allows(g->spec, "point", field_text(cell, "point", "")) &&
+           where_allows(g->spec, "method", field_text(cell, "method", ""));
 }
 
 /* The tag a step's metrics carry in the summary: "mnist", or "mnist#2" for one of several. */
 void tag_of_step(const json_t *steps, size_t i, bool numbered, char *text, size_t bytes)
 {
     const json_t *step = json_array_get(steps, i);
-    const char *op = text_of(step, "op", ""), *tag = text_of(step, "tag", op);
+    const char *op = field_text(step, "op", ""), *tag = field_text(step, "tag", op);
     size_t number = 0, total = 0;
     for (size_t j = 0; j < json_array_size(steps); j++) {
         const json_t *other = json_array_get(steps, j);
-        const char *other_op = text_of(other, "op", "");
-        if (strcmp(other_op, op) != 0 || strcmp(text_of(other, "tag", other_op), tag) != 0)
+        const char *other_op = field_text(other, "op", "");
+        if (strcmp(other_op, op) != 0 || strcmp(field_text(other, "tag", other_op), tag) != 0)
             continue;
         total++;
         if (j <= i)
@@ -116,7 +104,7 @@ json_t *tags_with(const struct gather *g, const char *metric)
     json_t *entry;
     json_array_foreach(json_object_get(g->result, "summary"), i, entry)
     {
-        metric_split(text_of(entry, "metric", ""), name, sizeof name, tag, sizeof tag);
+        metric_split(field_text(entry, "metric", ""), name, sizeof name, tag, sizeof tag);
         if (strcmp(name, metric) != 0 || strchr(tag, '#') || !where_allows(g->spec, "tag", tag))
             continue;
         bool known = false;
@@ -137,8 +125,8 @@ double value_of(const struct gather *g, const json_t *cell, const char *name, co
     double value = summary_median(&g->index, label, metric);
     if (!isnan(value))
         return value;
-    value = number_of(json_object_get(cell, "params"), name);
-    return isnan(value) ? number_of(json_object_get(cell, "knobs"), name) : value;
+    value = field_number(json_object_get(cell, "params"), name);
+    return isnan(value) ? field_number(json_object_get(cell, "knobs"), name) : value;
 }
 
 /* Adds one variant's y (with its interval) over x. */
@@ -149,11 +137,11 @@ int add_variant(struct gather *g, const json_t *cell, const char *panel, const c
     cell_label(cell, label, sizeof label);
     snprintf(metric, sizeof metric, "%s/%s", y_name, tag);
     const json_t *entry = summary_find(&g->index, label, metric);
-    double y = number_of(entry, "median");
+    double y = field_number(entry, "median");
     if (isnan(y))
         return OK;
-    return figure_add(g->figure, panel, series, text_of(cell, "point", ""), x, x_label, y,
-                      number_of(entry, "low"), number_of(entry, "high"));
+    return figure_add(g->figure, panel, series, field_text(cell, "point", ""), x, x_label, y,
+                      field_number(entry, "low"), field_number(entry, "high"));
 }
 
 static const struct kind {
@@ -198,7 +186,7 @@ static char *file_name(const struct figure *f, const json_t *spec)
 int figure_gather(struct figure *f, const json_t *result, const json_t *spec, struct error *error)
 {
     *f = (struct figure){ 0 };
-    const char *name = text_of(spec, "kind", "");
+    const char *name = field_text(spec, "kind", "");
     const struct kind *kind = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (!strcmp(kinds[i].name, name))
@@ -208,12 +196,12 @@ int figure_gather(struct figure *f, const json_t *result, const json_t *spec, st
                     "the result asks for a figure of kind \"%s\", which there is not", name);
     const json_t *experiment = json_object_get(result, "experiment");
     struct gather g = { .figure = f, .result = result, .spec = spec };
-    snprintf(g.recall, sizeof g.recall, "recall@%d", (int)number_of(experiment, "k"));
-    const char *y = text_of(spec, "y", kind->y);
+    snprintf(g.recall, sizeof g.recall, "recall@%d", (int)field_number(experiment, "k"));
+    const char *y = field_text(spec, "y", kind->y);
     f->kind = strdup(kind->name);
-    f->x_name = strdup(text_of(spec, "x", kind->x));
+    f->x_name = strdup(field_text(spec, "x", kind->x));
     f->y_name = strdup(!strcmp(y, "recall") ? g.recall : y);
-    f->title = strdup(text_of(spec, "title", text_of(experiment, "title", "")));
+    f->title = strdup(field_text(spec, "title", field_text(experiment, "title", "")));
     f->file = file_name(f, spec);
     summary_index_init(&g.index, result);
     g.variants = result_variants(result);
@@ -242,7 +230,7 @@ json_t *figure_specs(const json_t *result)
     bool search = false, range = false, insert = false, series = false;
     const json_t *steps = steps_of(json_array_get(json_object_get(result, "cells"), 0));
     for (size_t i = 0; i < json_array_size(steps); i++) {
-        const char *op = text_of(json_array_get(steps, i), "op", "");
+        const char *op = field_text(json_array_get(steps, i), "op", "");
         char tag[160];
         search |= !strcmp(op, "search");
         range |= !strcmp(op, "range");

@@ -82,7 +82,7 @@ static int gather_steps(struct gather *g, const char *op, const char *metric, co
             tag_of_step(steps_of(cell), s, false, plain, sizeof plain);
             if (isnan(x) || !where_allows(g->spec, "tag", plain))
                 continue;
-            if (op && strcmp(text_of(step, "op", ""), op) != 0)
+            if (op && strcmp(field_text(step, "op", ""), op) != 0)
                 continue;
             tag_of_step(steps_of(cell), s, true, tag, sizeof tag);
             snprintf(series, sizeof series, all_tags ? "%s, %s" : "%s", label, plain);
@@ -94,17 +94,17 @@ static int gather_steps(struct gather *g, const char *op, const char *metric, co
 
 static double x_index(const json_t *step)
 {
-    return number_of(step, "index");
+    return field_number(step, "index");
 }
 
 static double x_live(const json_t *step)
 {
-    return number_of(step, "live");
+    return field_number(step, "live");
 }
 
 static double x_radius(const json_t *step)
 {
-    return number_of(json_object_get(step, "range"), "radius");
+    return field_number(json_object_get(step, "range"), "radius");
 }
 
 /* How many distinct tags have this metric: with several, a curve's name says which it is. */
@@ -208,7 +208,7 @@ int gather_scaling(struct gather *g)
 int gather_heatmap(struct gather *g)
 {
     struct figure *f = g->figure;
-    const char *metric = text_of(g->spec, "group", g->recall);
+    const char *metric = field_text(g->spec, "group", g->recall);
     json_t *tags = tags_with(g, metric);
     int rc = OK;
     for (size_t t = 0; t < json_array_size(tags); t++) {
@@ -221,7 +221,7 @@ int gather_heatmap(struct gather *g)
             double value = value_of(g, cell, metric, tag);
             if (rc || isnan(x) || isnan(y) || isnan(value) || !where_allows_cell(g, cell))
                 continue;
-            rc = figure_add(f, tag, metric, text_of(cell, "point", ""), x, "", y, value, NAN);
+            rc = figure_add(f, tag, metric, field_text(cell, "point", ""), x, "", y, value, NAN);
         }
     }
     json_decref(tags);

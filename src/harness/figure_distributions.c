@@ -70,8 +70,8 @@ static int gather_latencies(struct gather *g, const char *label, const char *tag
             continue;
         json_array_foreach(steps_of(cell), s, step)
         {
-            const char *op = text_of(step, "op", "");
-            if (!rc && !strcmp(text_of(step, "tag", op), tag))
+            const char *op = field_text(step, "op", "");
+            if (!rc && !strcmp(field_text(step, "tag", op), tag))
                 rc = add_buckets(&all, json_object_get(step, "latency_counts"));
         }
     }
@@ -169,8 +169,8 @@ int gather_memory(struct gather *g)
                 continue;
             double bytes = NAN;
             for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
-                double now = number_of(json_object_get(json_array_get(steps_of(cell), s), "memory"),
-                                       parts[p]);
+                double now = field_number(
+                    json_object_get(json_array_get(steps_of(cell), s), "memory"), parts[p]);
                 if (!isnan(now))
                     bytes = now;
             }

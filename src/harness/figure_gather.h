@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "harness/json_field.h"
 #include "harness/metric.h"
 #include "harness/plot.h"
 
@@ -16,9 +17,6 @@ struct gather {
     char recall[32];  /* "recall@10" */
 };
 
-/* Of a JSON object: a text or `otherwise`; a number or NAN. */
-const char *text_of(const json_t *object, const char *name, const char *otherwise);
-double number_of(const json_t *object, const char *name);
 json_t *steps_of(const json_t *cell);
 
 /* Whether the specification's `where` lets a value, or a cell's label, point and method, through. */

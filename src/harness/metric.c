@@ -1,5 +1,6 @@
 /* metric.c - names, axis titles and units of metrics; looking values up in a summary. */
 #include "harness/metric.h"
+#include "harness/json_field.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -80,12 +81,6 @@ static void key_of(const char *label, const char *metric, char *key, size_t byte
     snprintf(key, bytes, "%s\n%s", label, metric);
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
-
 void summary_index_init(struct summary_index *index, const json_t *result)
 {
     index->by_key = json_object();
@@ -94,7 +89,7 @@ void summary_index_init(struct summary_index *index, const json_t *result)
     json_array_foreach(json_object_get(result, "summary"), i, entry)
     {
         char key[512];
-        key_of(text_of(entry, "label"), text_of(entry, "metric"), key, sizeof key);
+        key_of(field_text(entry, "label", ""), field_text(entry, "metric", ""), key, sizeof key);
         json_object_set(index->by_key, key, entry);
     }
 }
@@ -120,14 +115,14 @@ double summary_median(const struct summary_index *index, const char *label, cons
 
 void cell_label(const json_t *cell, char *text, size_t bytes)
 {
-    const char *point = text_of(cell, "point");
-    snprintf(text, bytes, *point ? "%s[%s]" : "%s", text_of(cell, "label"), point);
+    const char *point = field_text(cell, "point", "");
+    snprintf(text, bytes, *point ? "%s[%s]" : "%s", field_text(cell, "label", ""), point);
 }
 
 void build_label(const json_t *cell, char *text, size_t bytes)
 {
     char point[256], kept[256] = "";
-    snprintf(point, sizeof point, "%s", text_of(cell, "point"));
+    snprintf(point, sizeof point, "%s", field_text(cell, "point", ""));
     char *rest = NULL;
     for (char *part = strtok_r(point, ",", &rest); part; part = strtok_r(NULL, ",", &rest)) {
         char name[128];
@@ -137,7 +132,7 @@ void build_label(const json_t *cell, char *text, size_t bytes)
         size_t used = strlen(kept);
         snprintf(kept + used, sizeof kept - used, "%s%s", used ? "," : "", part);
     }
-    snprintf(text, bytes, *kept ? "%s[%s]" : "%s", text_of(cell, "label"), kept);
+    snprintf(text, bytes, *kept ? "%s[%s]" : "%s", field_text(cell, "label", ""), kept);
 }
 
 json_t *result_variants(const json_t *result)
@@ -155,7 +150,8 @@ json_t *result_variants(const json_t *result)
         {
             char key[300];
             cell_label(cell, key, sizeof key);
-            if (json_object_get(seen, key) || (label && strcmp(label, text_of(cell, "label")) != 0))
+            if (json_object_get(seen, key) ||
+                (label && strcmp(label, field_text(cell, "label", "")) != 0))
                 continue;
             json_object_set_new(seen, key, json_true());
             json_array_append(variants, cell);

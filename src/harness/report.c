@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/json_field.h"
 #include "harness/metric.h"
 #include "harness/report_columns.h"
 #include "harness/result.h"
@@ -50,12 +51,6 @@ static const char tail[] =
     "y==='number'?x-y:"
     "String(x).localeCompare(String(y));return up?d:-d}).forEach(r=>body.append(r))});\n"
     "</script></body></html>\n";
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
 
 static void escape(FILE *out, const char *text)
 {
@@ -150,7 +145,7 @@ static void claims_section(FILE *out, const json_t *result)
     {
         const json_t *holds = json_object_get(claim, "holds");
         fputs("<tr>", out);
-        cell_text(out, text_of(claim, "text"), "wrap");
+        cell_text(out, field_text(claim, "text", ""), "wrap");
         if (json_is_true(holds))
             fputs("<td class=\"text good\">reproduced</td>", out);
         else if (json_is_false(holds))
@@ -167,7 +162,7 @@ static void claims_section(FILE *out, const json_t *result)
             escape(out, key);
             fprintf(out, " = %s<br>", number);
         }
-        escape(out, text_of(claim, "error"));
+        escape(out, field_text(claim, "error", ""));
         fputs("</td></tr>\n", out);
     }
     fputs("</tbody></table></div>\n", out);
@@ -192,12 +187,12 @@ static void paper_section(FILE *out, const json_t *result)
         double p = json_number_value(json_object_get(row, "published"));
         const json_t *value = json_object_get(row, "measured");
         double m = json_is_number(value) ? json_number_value(value) : NAN;
-        metric_split(text_of(row, "metric"), name, sizeof name, tag, sizeof tag);
+        metric_split(field_text(row, "metric", ""), name, sizeof name, tag, sizeof tag);
         metric_text(metric_info(name), p, published, sizeof published);
         metric_text(metric_info(name), m, measured, sizeof measured);
         fputs("<tr>", out);
-        cell_text(out, text_of(row, "label"), "text");
-        cell_text(out, text_of(row, "metric"), "text");
+        cell_text(out, field_text(row, "label", ""), "text");
+        cell_text(out, field_text(row, "metric", ""), "text");
         fprintf(out, "<td data-v=\"%.9g\">%s</td><td data-v=\"%.9g\">%s</td><td>", p, published,
                 isnan(m) ? 0 : m, measured);
         if (isnan(m) || p == 0)
@@ -254,7 +249,7 @@ static void failures_section(FILE *out, const json_t *result)
     json_t *cell;
     json_array_foreach(json_object_get(result, "cells"), i, cell)
     {
-        if (!strcmp(text_of(cell, "status"), "ok"))
+        if (!strcmp(field_text(cell, "status", ""), "ok"))
             continue;
         if (!any)
             fputs("<h2>Cells that did not finish</h2><ul>\n", out);
@@ -265,8 +260,8 @@ static void failures_section(FILE *out, const json_t *result)
         escape(out, label);
         fprintf(out, ", repeat %d: <b class=\"bad\">%s</b> ",
                 (int)json_integer_value(json_object_get(cell, "repeat")) + 1,
-                text_of(cell, "status"));
-        escape(out, text_of(cell, "error"));
+                field_text(cell, "status", ""));
+        escape(out, field_text(cell, "error", ""));
         fputs("</li>\n", out);
     }
     if (any)
@@ -325,10 +320,10 @@ static void one_result(FILE *out, const json_t *result, const char *dir)
 {
     const json_t *experiment = json_object_get(result, "experiment");
     fputs("<h1>", out);
-    escape(out, *text_of(experiment, "title") ? text_of(experiment, "title")
-                                              : text_of(experiment, "name"));
+    escape(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
+                                                     : field_text(experiment, "name", ""));
     fputs("</h1><p class=\"soft\">", out);
-    escape(out, text_of(experiment, "config"));
+    escape(out, field_text(experiment, "config", ""));
     fprintf(out, " · seed %d · %d repeats · k = %d</p>\n",
             (int)json_integer_value(json_object_get(experiment, "seed")),
             (int)json_integer_value(json_object_get(experiment, "repeats")),

@@ -3,16 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/json_field.h"
 #include "harness/metric.h"
 #include "harness/report.h"
 #include "harness/report_columns.h"
 #include "harness/table.h"
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
 
 static void print_values(const json_t *result, const struct summary_index *index,
                          const json_t *columns, bool by_build, FILE *out)
@@ -59,14 +54,14 @@ static void print_failures(const json_t *result, FILE *out)
     bool any = false;
     json_array_foreach(json_object_get(result, "cells"), i, cell)
     {
-        const char *status = text_of(cell, "status");
+        const char *status = field_text(cell, "status", "");
         if (!strcmp(status, "ok"))
             continue;
         char label[300];
         cell_label(cell, label, sizeof label);
         fprintf(out, "%s%s, repeat %d: %s: %s\n", any ? "" : "\n", label,
                 (int)json_integer_value(json_object_get(cell, "repeat")) + 1, status,
-                text_of(cell, "error"));
+                field_text(cell, "error", ""));
         any = true;
     }
 }
@@ -82,7 +77,7 @@ static void print_claims(const json_t *result, FILE *out)
                 json_is_true(holds)    ? "reproduced"
                 : json_is_false(holds) ? "not reproduced"
                                        : "not measured",
-                text_of(claim, "text"));
+                field_text(claim, "text", ""));
         const char *key;
         json_t *value;
         const char *before = "  (";
@@ -114,14 +109,14 @@ static void print_paper(const json_t *result, FILE *out)
     json_array_foreach(paper, i, row)
     {
         char name[64], tag[128], published[64], measured[64];
-        metric_split(text_of(row, "metric"), name, sizeof name, tag, sizeof tag);
+        metric_split(field_text(row, "metric", ""), name, sizeof name, tag, sizeof tag);
         const json_t *m = json_object_get(row, "measured");
         metric_text(metric_info(name), json_number_value(json_object_get(row, "published")),
                     published, sizeof published);
         metric_text(metric_info(name), json_is_number(m) ? json_number_value(m) : NAN, measured,
                     sizeof measured);
-        table_add(&table, "%s", text_of(row, "label"));
-        table_add(&table, "%s", text_of(row, "metric"));
+        table_add(&table, "%s", field_text(row, "label", ""));
+        table_add(&table, "%s", field_text(row, "metric", ""));
         table_add(&table, "%s", published);
         table_add(&table, "%s", measured);
     }
@@ -134,8 +129,8 @@ void report_summary(const json_t *result, FILE *out)
 {
     const json_t *experiment = json_object_get(result, "experiment");
     fprintf(out, "\n%s\n",
-            *text_of(experiment, "title") ? text_of(experiment, "title")
-                                          : text_of(experiment, "name"));
+            *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
+                                                 : field_text(experiment, "name", ""));
     struct summary_index index;
     summary_index_init(&index, result);
     json_t *queries = report_columns(result, COLUMNS_QUERIES),

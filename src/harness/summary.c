@@ -1,6 +1,8 @@
 /* summary.c - see summary.h. */
 #include "summary.h"
 
+#include "json_field.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,18 +21,11 @@ static double number_of(const json_t *object, const char *name)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text ? text : "";
-}
-
 static const char *tag_of(const json_t *step)
 {
     const char *tag = json_string_value(json_object_get(step, "tag"));
 
-    return tag ? tag : text_of(step, "op");
+    return tag ? tag : field_text(step, "op", "");
 }
 
 /* ---- 1. the metrics of one cell: name -> { sum, n } */
@@ -96,7 +91,7 @@ static const struct place {
 
 static void add_step(json_t *metrics, const json_t *step, size_t number)
 {
-    const char *op = text_of(step, "op"), *tag = tag_of(step);
+    const char *op = field_text(step, "op", ""), *tag = tag_of(step);
     const json_t *recall = json_object_get(step, "recall");
     const bool asks =
         strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
@@ -122,7 +117,7 @@ static size_t number_of_step(const json_t *steps, size_t i)
 
     json_array_foreach(steps, j, other)
     {
-        if (strcmp(text_of(other, "op"), text_of(step, "op")) != 0 ||
+        if (strcmp(field_text(other, "op", ""), field_text(step, "op", "")) != 0 ||
             strcmp(tag_of(other), tag_of(step)) != 0)
             continue;
         total++;
@@ -266,9 +261,9 @@ static void add_curve(json_t *samples, const json_t *curve)
         const double qps = qps_at(p, n, strtod(recalls[i], NULL));
 
         (void)snprintf(metric, sizeof metric, "qps@recall=%s/%s", recalls[i],
-                       text_of(curve, "tag"));
+                       field_text(curve, "tag", ""));
         if (isfinite(qps))
-            add_sample(samples, text_of(curve, "label"), metric, qps);
+            add_sample(samples, field_text(curve, "label", ""), metric, qps);
     }
     mem_free(NULL, p);
 }
@@ -331,7 +326,7 @@ json_t *summary_make(const json_t *cells, uint64_t seed)
 
     json_array_foreach(cells, i, cell)
     {
-        if (strcmp(text_of(cell, "status"), "ok") != 0)
+        if (strcmp(field_text(cell, "status", ""), "ok") != 0)
             continue;
         json_t *metrics = cell_metrics(cell);
         add_cell(samples, cell, metrics);

@@ -1,0 +1,22 @@
+/* json_field.h - reading one field of a JSON object that may not have it. */
+#ifndef DRIFTLINE_JSON_FIELD_H
+#define DRIFTLINE_JSON_FIELD_H
+
+#include <jansson.h>
+#include <math.h>
+
+/* The text of a field, or `otherwise` where there is none. Borrowed from the object. */
+static inline const char *field_text(const json_t *object, const char *name, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : otherwise;
+}
+
+/* The number of a field, or NAN. */
+static inline double field_number(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+#endif

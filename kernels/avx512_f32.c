@@ -10,8 +10,8 @@
  * quarters, (0 + 2) + (1 + 3). One to many reads row after row, never eight rows in step: from
  * memory that took 50 ns a row of 128 components where reading in order takes 17. In cache its cost
  * is loads, so up to 256 components the query stays in registers; eight rows' sums are then folded
- * together. Differences are formed, not |a|^2 + |b|^2 - 2ab: subtraction has a pipe of its own, so
- * it is free, and it does not cancel. Tail: masked loads. They touch no byte past the row, and a
+ * together, late: see short_to_many(). Differences are formed, not |a|^2 + |b|^2 - 2ab: subtraction
+ * has pipes of its own, so it costs little, and it does not cancel. Tail: masked loads. They touch no byte past the row, and a
  * zero adds nothing to a sum.
  */
 #if defined(__x86_64__)
@@ -19,6 +19,7 @@
 #include "avx512.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 
 #include "blocking.h"
 
@@ -27,6 +28,9 @@ enum { LANES = 16, ROWS = 8, SHORT_CHUNKS = 16, FAR_APART = 2048, BLOCK_A = 3, B
 /* Keeps the compiler from mixing the loads of neighbouring rows, which costs half the memory
  * bandwidth. */
 #define IN_ORDER __asm__ volatile("" ::: "memory")
+
+/* Keeps the compiler from loading v anew wherever it is used, after every IN_ORDER. */
+#define IN_REGISTER(v) __asm__("" : "+v"(v))
 
 INLINE __m512 step(enum metric metric, __m512 a, __m512 b, __m512 sum)
 {
@@ -56,13 +60,28 @@ INLINE __m128 sum_4(__m512 a, __m512 b, __m512 c, __m512 d)
     return _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, x));
 }
 
-INLINE __m256 sum_8(const __m512 v[8])
+/* What is left of one, two and eight rows' sums in 256 bits: these ask half as much of the pipes as
+ * the same folds in 512. */
+INLINE __m256 sum_halves(__m512 v)
 {
-    __m512 x = fold_to_lanes(v[0], v[1], v[2], v[3]), y = fold_to_lanes(v[4], v[5], v[6], v[7]);
-    x = _mm512_add_ps(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y));
-    x = _mm512_add_ps(x, _mm512_permute_ps(x, 0x4e));
-    const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
-    return _mm512_castps512_ps256(_mm512_permutexvar_ps(firsts, x));
+    return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+}
+
+INLINE __m256 sum_quarters(__m256 a, __m256 b)
+{
+    return _mm256_add_ps(_mm256_blend_ps(a, b, 0xf0), _mm256_permute2f128_ps(a, b, 0x21));
+}
+
+INLINE __m256 sum_8(const __m256 half[ROWS])
+{
+    __m256 v[ROWS / 2];
+    UNROLL
+    for (size_t r = 0; r < ROWS / 2; r++) {
+        v[r] = sum_quarters(half[r], half[r + ROWS / 2]);
+    }
+    __m256 x = _mm256_add_ps(_mm256_unpacklo_ps(v[0], v[1]), _mm256_unpackhi_ps(v[0], v[1]));
+    __m256 y = _mm256_add_ps(_mm256_unpacklo_ps(v[2], v[3]), _mm256_unpackhi_ps(v[2], v[3]));
+    return _mm256_add_ps(_mm256_shuffle_ps(x, y, 0x44), _mm256_shuffle_ps(x, y, 0xee));
 }
 
 INLINE float sum_1(__m512 v)
@@ -133,36 +152,39 @@ static float norm(const float *row, size_t dim)
     return one_to_one(IP, row, row, dim);
 }
 
-/* The whole query in registers: `chunks` is a constant, `mask` says how much of the last is used.
- */
-INLINE void short_rows(enum metric metric, const float *query, const float *rows, size_t n,
-                       size_t dim, size_t chunks, __mmask16 mask, __m512 *total)
+static __attribute__((noinline)) __m512 norm_vector(const float *row, size_t dim)
 {
-    __m512 q[SHORT_CHUNKS];
-    UNROLL
-    for (size_t c = 0; c < chunks; c++) {
-        q[c] = _mm512_maskz_loadu_ps(c + 1 < chunks ? 0xffff : mask, query + c * LANES);
-    }
-    UNROLL
-    for (size_t r = 0; r < n; r++) {
-        __m512 sum[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
-        UNROLL
-        for (size_t c = 0; c < chunks; c++) {
-            const float *at = rows + r * dim + c * LANES;
-            __m512 x = c + 1 < chunks ? _mm512_loadu_ps(at) : _mm512_maskz_loadu_ps(mask, at);
-            sum[c % 2] = step(metric, q[c], x, sum[c % 2]);
-        }
-        total[r] = _mm512_add_ps(sum[0], sum[1]);
-        IN_ORDER;
-    }
+    __m512 total;
+    accumulate(IP, row, 1, row, 1, dim, &total);
+    return total;
 }
 
-static __attribute__((noinline)) void row_norms(const float *rows, size_t n, size_t dim,
-                                                __m512 *total)
+/* Even + odd, then halves. Multiplying by one rounds nothing and makes it the multipliers' work,
+ * which have less to do than the adders. */
+INLINE __m256 sum_chunks(__m512 even, __m512 odd)
 {
-    for (size_t r = 0; r < n; r++) {
-        accumulate(IP, rows + r * dim, 1, rows + r * dim, 1, dim, &total[r]);
+    return sum_halves(_mm512_fmadd_ps(even, _mm512_set1_ps(1.0f), odd));
+}
+
+/* One row against a query in registers. `chunks` and `whole` are constants; where the last chunk is
+ * not whole, `mask` says how much of it is used. */
+INLINE void short_row(enum metric metric, const __m512 *query, const float *row, size_t chunks,
+                      bool whole, __mmask16 mask, __m256 *half, __m256 *norm_half)
+{
+    __m512 sum[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
+    __m512 norm_sq[2] = { _mm512_setzero_ps(), _mm512_setzero_ps() };
+    UNROLL
+    for (size_t c = 0; c < chunks; c++) {
+        const float *at = row + c * LANES;
+        bool full = whole || c + 1 < chunks;
+        __m512 x = full ? _mm512_loadu_ps(at) : _mm512_maskz_loadu_ps(mask, at);
+        sum[c % 2] = step(metric, query[c], x, sum[c % 2]);
+        if (metric == COS)
+            norm_sq[c % 2] = step(IP, x, x, norm_sq[c % 2]);
     }
+    *half = sum_chunks(sum[0], sum[1]);
+    if (metric == COS)
+        *norm_half = sum_chunks(norm_sq[0], norm_sq[1]);
 }
 
 /* cosine_distance() and inverse_norm() of blocking.h for eight rows, in the same order of
@@ -178,11 +200,11 @@ INLINE __m256 cosine_8(__m256 ip, __m256 norm_sq, double inverse_query)
     return _mm256_max_ps(_mm256_setzero_ps(), distance);
 }
 
-INLINE void store_8(enum metric metric, const __m512 *total, const __m512 *norms,
+INLINE void store_8(enum metric metric, const __m256 *half, const __m256 *norm_half,
                     double inverse_query, float *out)
 {
-    __m256 sums = sum_8(total);
-    _mm256_storeu_ps(out, metric == COS ? cosine_8(sums, sum_8(norms), inverse_query) : sums);
+    __m256 sums = sum_8(half);
+    _mm256_storeu_ps(out, metric == COS ? cosine_8(sums, sum_8(norm_half), inverse_query) : sums);
 }
 
 INLINE float query_to_row(enum metric metric, const float *query, const float *row, size_t dim,
@@ -194,20 +216,52 @@ INLINE float query_to_row(enum metric metric, const float *query, const float *r
     return cosine_distance((double)sum, inverse_query, inverse_norm((double)norm(row, dim)));
 }
 
+/* Eight rows are folded in the midst of the next eight, whose loads and products fill the pipes
+ * while one fold waits for another. */
 INLINE void short_to_many(enum metric metric, const float *query, const float *rows, size_t n,
-                          size_t dim, size_t chunks, double inverse_query, float *out)
+                          size_t dim, size_t chunks, bool whole, double inverse_query, float *out)
 {
     __mmask16 mask = first_lanes(dim - (chunks - 1) * LANES);
+    __m512 q[SHORT_CHUNKS];
+    UNROLL
+    for (size_t c = 0; c < chunks; c++) {
+        q[c] = _mm512_maskz_loadu_ps(c + 1 < chunks ? 0xffff : mask, query + c * LANES);
+        IN_REGISTER(q[c]);
+    }
+    __m256 half[ROWS] = { 0 }, norms[ROWS] = { 0 }, next[ROWS], next_norms[ROWS];
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
-        __m512 total[ROWS], norms[ROWS];
-        short_rows(metric, query, rows + i * dim, ROWS, dim, chunks, mask, total);
-        if (metric == COS)
-            row_norms(rows + i * dim, ROWS, dim, norms);
-        store_8(metric, total, norms, inverse_query, out + i);
+        UNROLL
+        for (size_t r = 0; r < ROWS; r++) {
+            if (r == ROWS / 2 && i > 0)
+                store_8(metric, half, norms, inverse_query, out + i - ROWS);
+            short_row(metric, q, rows + (i + r) * dim, chunks, whole, mask, &next[r],
+                      &next_norms[r]);
+            IN_ORDER;
+        }
+        UNROLL
+        for (size_t r = 0; r < ROWS; r++) {
+            half[r] = next[r];
+            if (metric == COS)
+                norms[r] = next_norms[r];
+        }
     }
+    if (i > 0)
+        store_8(metric, half, norms, inverse_query, out + i - ROWS);
     for (; i < n; i++) {
         out[i] = query_to_row(metric, query, rows + i * dim, dim, inverse_query);
+    }
+}
+
+/* A masked load is an operation of its own, a whole one part of the subtraction: the common
+ * dimensions get code without masks. COS is long enough not to notice. */
+INLINE void chunks_to_many(enum metric metric, const float *query, const float *rows, size_t n,
+                           size_t dim, size_t chunks, double inverse_query, float *out)
+{
+    if (metric != COS && dim == chunks * LANES) {
+        short_to_many(metric, query, rows, n, dim, chunks, true, inverse_query, out);
+    } else {
+        short_to_many(metric, query, rows, n, dim, chunks, false, inverse_query, out);
     }
 }
 
@@ -217,14 +271,18 @@ INLINE void long_to_many(enum metric metric, const float *query, const float *ro
 {
     size_t i = 0;
     for (; i + ROWS <= n; i += ROWS) {
-        __m512 total[ROWS], norms[ROWS];
+        __m256 half[ROWS], norms[ROWS];
         for (size_t r = 0; r < ROWS; r += together) {
             const float *row = rows + (i + r) * dim;
-            accumulate(metric, query, 1, row, together, dim, total + r);
-            if (metric == COS)
-                row_norms(row, together, dim, norms + r);
+            __m512 total[ROWS];
+            accumulate(metric, query, 1, row, together, dim, total);
+            for (size_t j = 0; j < together; j++) {
+                half[r + j] = sum_halves(total[j]);
+                if (metric == COS)
+                    norms[r + j] = sum_halves(norm_vector(row + j * dim, dim));
+            }
         }
-        store_8(metric, total, norms, inverse_query, out + i);
+        store_8(metric, half, norms, inverse_query, out + i);
     }
     for (; i < n; i++) {
         out[i] = query_to_row(metric, query, rows + i * dim, dim, inverse_query);
@@ -232,7 +290,7 @@ INLINE void long_to_many(enum metric metric, const float *query, const float *ro
 }
 
 #define SHORT(chunks) \
-    case chunks: short_to_many(metric, query, rows, n, dim, chunks, inverse_query, out); return
+    case chunks: chunks_to_many(metric, query, rows, n, dim, chunks, inverse_query, out); return
 
 INLINE void one_to_many(enum metric metric, const float *query, const float *rows, size_t n,
                         size_t dim, float *out)

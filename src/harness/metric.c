@@ -1,11 +1,11 @@
 /* metric.c - names, axis titles and units of metrics; looking values up in a summary. */
 #include "harness/metric.h"
-#include "harness/json_field.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/json_field.h"
 #include "harness/table.h"
 
 static const struct metric_info known[] = {

@@ -1,8 +1,6 @@
 /* summary.c - see summary.h. */
 #include "summary.h"
 
-#include "json_field.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,16 +8,10 @@
 
 #include "core/mem.h"
 #include "core/rng.h"
+#include "json_field.h"
 #include "metric.h"
 
 enum { NAME_BYTES = 400, RESAMPLES = 1000 };
-
-static double number_of(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
 
 static const char *tag_of(const json_t *step)
 {
@@ -99,13 +91,13 @@ static void add_step(json_t *metrics, const json_t *step, size_t number)
 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         const json_t *object = places[i].object ? json_object_get(step, places[i].object) : step;
-        add_metric(metrics, places[i].metric, tag, number, number_of(object, places[i].field));
+        add_metric(metrics, places[i].metric, tag, number, field_number(object, places[i].field));
     }
     if (asks)
-        add_metric(metrics, "qps", tag, number, number_of(step, "per_second"));
+        add_metric(metrics, "qps", tag, number, field_number(step, "per_second"));
     if (recall) {
-        (void)snprintf(name, sizeof name, "recall@%d", (int)number_of(recall, "k"));
-        add_metric(metrics, name, tag, number, number_of(recall, "mean"));
+        (void)snprintf(name, sizeof name, "recall@%d", (int)field_number(recall, "k"));
+        add_metric(metrics, name, tag, number, field_number(recall, "mean"));
     }
 }
 
@@ -191,10 +183,11 @@ static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metr
         if (strncmp(name, "recall@", 7) != 0 || !tag)
             continue;
         (void)snprintf(qps_name, sizeof qps_name, "qps%s", tag);
-        const double qps = number_of(metrics, qps_name);
+        const double qps = field_number(metrics, qps_name);
         if (!isfinite(qps))
             continue;
-        (void)snprintf(key, sizeof key, "%s\n%d\n%s", label, (int)number_of(cell, "repeat"), tag);
+        (void)snprintf(key, sizeof key, "%s\n%d\n%s", label, (int)field_number(cell, "repeat"),
+                       tag);
         if (!(curve = json_object_get(curves, key))) {
             curve = json_pack("{s:s, s:s, s:[]}", "label", label, "tag", tag + 1, "points");
             (void)json_object_set_new(curves, key, curve);

@@ -8,11 +8,12 @@
  * row's); two are what still fits a 3 x 4 block into 32 registers, and twice as fast as one where a
  * single pair is asked for. Order of summation, in all three forms: even + odd, then halves,
  * quarters, (0 + 2) + (1 + 3). One to many reads row after row, never eight rows in step: from
- * memory that took 50 ns a row of 128 components where reading in order takes 17. In cache its cost
- * is loads, so up to 256 components the query stays in registers; eight rows' sums are then folded
- * together, late: see short_to_many(). Differences are formed, not |a|^2 + |b|^2 - 2ab: subtraction
- * has pipes of its own, so it costs little, and it does not cancel. Tail: masked loads. They touch no byte past the row, and a
- * zero adds nothing to a sum.
+ * memory that took 50 ns a row of 128 components where reading in order takes 17. In cache up to
+ * 256 components the query stays in registers, and a row's cost is its loads for IP and the
+ * arithmetic for L2SQ: 16 operations for 128 components, half of them on the adders, and the fold
+ * of the sums on top, which is therefore done eight rows at once. Differences are formed, not
+ * |a|^2 + |b|^2 - 2ab: subtraction has pipes of its own, and it does not cancel. Tail: masked
+ * loads. They touch no byte past the row, and a zero adds nothing to a sum.
  */
 #if defined(__x86_64__)
 
@@ -23,7 +24,8 @@
 
 #include "blocking.h"
 
-enum { LANES = 16, ROWS = 8, SHORT_CHUNKS = 16, FAR_APART = 2048, BLOCK_A = 3, BLOCK_B = 4 };
+enum { LANES = 16, ROWS = 8, FOLD_AT = 6, SHORT_CHUNKS = 16, FAR_APART = 2048 };
+enum { BLOCK_A = 3, BLOCK_B = 4 };
 
 /* Keeps the compiler from mixing the loads of neighbouring rows, which costs half the memory
  * bandwidth. */
@@ -216,8 +218,8 @@ INLINE float query_to_row(enum metric metric, const float *query, const float *r
     return cosine_distance((double)sum, inverse_query, inverse_norm((double)norm(row, dim)));
 }
 
-/* Eight rows are folded in the midst of the next eight, whose loads and products fill the pipes
- * while one fold waits for another. */
+/* Eight rows are folded before row FOLD_AT of the next eight: by then their sums are there, and the
+ * loads and products around it fill the pipes while one fold waits for another. */
 INLINE void short_to_many(enum metric metric, const float *query, const float *rows, size_t n,
                           size_t dim, size_t chunks, bool whole, double inverse_query, float *out)
 {
@@ -233,7 +235,7 @@ INLINE void short_to_many(enum metric metric, const float *query, const float *r
     for (; i + ROWS <= n; i += ROWS) {
         UNROLL
         for (size_t r = 0; r < ROWS; r++) {
-            if (r == ROWS / 2 && i > 0)
+            if (r == FOLD_AT && i > 0)
                 store_8(metric, half, norms, inverse_query, out + i - ROWS);
             short_row(metric, q, rows + (i + r) * dim, chunks, whole, mask, &next[r],
                       &next_norms[r]);

@@ -32,6 +32,9 @@ static void *malloc_with_a_link_more(size_t bytes)
 #define malloc malloc_with_a_link_more
 // gcc 12 sees an uninitialised register in its own AVX-512 header wherever that is inlined.
 #pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <hnswlib/hnswlib.h>
 #undef malloc
 

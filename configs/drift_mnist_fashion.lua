@@ -37,9 +37,9 @@ experiment {
   end,
 
   methods = {
-    ivf("faiss-ivf-flat", addonly, {}),
-    ivf("faiss-ivf-flat", rebuilt, {}, { rebuild = "drift" }),
-    method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = { 10, 16, 32, 64 } } },
+    ivf("faiss-ivf-flat", addonly, {}, { probes = { 1, 2, 4, 6 } }),
+    ivf("faiss-ivf-flat", rebuilt, {}, { probes = { 1, 2, 4, 6 }, rebuild = "drift" }),
+    method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = { 16, 32, 64 } } },
     ivf("divf", soft1, { soft_k = 1, split_threshold = 0 }),
     ivf("divf", soft2, { soft_k = 2, split_threshold = 0 }, { probes = { 1, 2, 4 } }),
     -- No list passes three times the mean here, so that its curve is that of soft_k=2: one point is enough.

@@ -57,7 +57,7 @@ struct experiment {
     double timeout_s;                  /* a cell's; default 1800 */
     uint64_t memory_limit;             /* bytes; 0: 80 % of the machine's */
     bool
-        warmup; /* the first 100 queries are asked untimed before a search is timed; default true */
+        warmup; /* the first 32 queries are asked untimed before a search is timed; default true */
     json_t *overrides; /* object: what --set and other options changed */
     struct method_spec *methods;
     size_t n_methods;

@@ -373,11 +373,11 @@ static void replay_finish(struct replay *r)
 
 /* ---- 5. the operations */
 
-/* Where many rows come in: memory for them four times over, for copies and growth, so that no
+/* Where many rows come in: memory for them three times over, for the batch, copies and growth, so that no
    method pays for waking it. */
 static void warm_for(const struct replay *r, const struct op *op, bool rebuild)
 {
-    enum { WORTH_BYTES = 4 << 20, TIMES = 4 };
+    enum { WORTH_BYTES = 4 << 20, TIMES = 3 };
     const size_t rows = rebuild ? op->live_after : op->kind == OP_INSERT ? op->n : 0;
     const size_t bytes = rows * element_row_bytes(r->cell->element, r->list->dim);
 

@@ -17,7 +17,7 @@
 
 /* Queries asked untimed before a search is timed: enough to wake caches and code, few beside any
    query set worth timing. */
-enum { WARMUP_QUERIES = 100 };
+enum { WARMUP_QUERIES = 32 };
 
 /* One step's measurements; NAN and NULL: cannot be told, null in the result. */
 struct step {

@@ -10,9 +10,9 @@ local lists = option("lists", 316, "clusters of both inverted files")
 local ours, faiss = "dynamic IVF", "FAISS IVF"
 local probes = { 4, 8, 16, 32, 64 }
 
-local function bar(name, tag, recall)
-  return { ("%s at recall %s is no lower than FAISS's"):format(name, recall), function(r)
-    local metric = ("qps@recall=%s/%s"):format(recall, tag)
+local function bar(rate, tag, recall)
+  return { ("%s at recall %s, %s, is no lower than FAISS's"):format(rate, recall, tag), function(r)
+    local metric = ("%s@recall=%s/%s"):format(rate, recall, tag)
     return r(ours, metric) >= r(faiss, metric)
   end }
 end
@@ -40,8 +40,9 @@ experiment {
       return r(ours .. "[nprobe=4]", "ns_each/load") <= r(faiss .. "[nprobe=4]", "ns_each/load")
     end },
     { "a delete takes at most 150 ns", function(r) return r(ours .. "[nprobe=4]", "ns_each/leave") <= 150 end },
-    bar("throughput", "full", "0.9"), bar("throughput", "full", "0.95"), bar("throughput", "full", "0.99"),
-    bar("throughput", "after", "0.95"),
+    bar("qps", "full", "0.9"), bar("qps", "full", "0.95"), bar("qps", "full", "0.99"),
+    bar("single_qps", "full", "0.9"), bar("single_qps", "full", "0.95"), bar("single_qps", "full", "0.99"),
+    bar("qps", "after", "0.95"), bar("single_qps", "after", "0.95"),
   },
 
   figures = {

@@ -39,6 +39,8 @@ const struct metric_info *metric_info(const char *name)
 {
     if (!strncmp(name, "recall@", 7))
         return &known[0];
+    if (!strncmp(name, "single_qps@", 11))
+        return &known[2];
     if (!strncmp(name, "qps@", 4))
         return &known[1];
     for (size_t i = 1; i < sizeof known / sizeof *known; i++)

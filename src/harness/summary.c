@@ -161,39 +161,51 @@ static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics)
         add_sample(samples, label, name, json_number_value(value));
 }
 
-/* ---- 3. curves: the points of one build in one repeat, for qps@recall=R */
+/* ---- 3. curves: the points of one build in one repeat, for qps@recall=R and single_qps@recall=R */
 
 struct curve_point {
     double recall, qps;
 };
 
-/* Adds the cell's point of each tag to curves: "build\nrepeat\ntag" -> { label, tag, points:
-   [[recall, qps]] }. */
-static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
+/* Adds one point to its curve: "build\nrepeat\ntag\nrate" -> { label, tag, rate, points: [[recall,
+   qps]] }. */
+static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, const char *rate,
+                         double recall, double qps)
 {
-    char label[NAME_BYTES], key[2 * NAME_BYTES], qps_name[NAME_BYTES];
-    const char *name;
-    json_t *value, *curve;
+    char label[NAME_BYTES], key[2 * NAME_BYTES];
+    json_t *curve;
 
     build_label(cell, label, sizeof label);
+    (void)snprintf(key, sizeof key, "%s\n%d\n%s\n%s", label, (int)field_number(cell, "repeat"), tag,
+                   rate);
+    if (!(curve = json_object_get(curves, key))) {
+        curve =
+            json_pack("{s:s, s:s, s:s, s:[]}", "label", label, "tag", tag, "rate", rate, "points");
+        (void)json_object_set_new(curves, key, curve);
+    }
+    (void)json_array_append_new(json_object_get(curve, "points"), json_pack("[f, f]", recall, qps));
+}
+
+/* The cell's point of each tag, as a batch and one query at a time. */
+static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
+{
+    static const char *const rates[] = { "qps", "single_qps" };
+    char rate[NAME_BYTES];
+    const char *name;
+    json_t *value;
+
     json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
     {
         const char *tag = strchr(name, '/');
 
         if (strncmp(name, "recall@", 7) != 0 || !tag)
             continue;
-        (void)snprintf(qps_name, sizeof qps_name, "qps%s", tag);
-        const double qps = field_number(metrics, qps_name);
-        if (!isfinite(qps))
-            continue;
-        (void)snprintf(key, sizeof key, "%s\n%d\n%s", label, (int)field_number(cell, "repeat"),
-                       tag);
-        if (!(curve = json_object_get(curves, key))) {
-            curve = json_pack("{s:s, s:s, s:[]}", "label", label, "tag", tag + 1, "points");
-            (void)json_object_set_new(curves, key, curve);
+        for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+            (void)snprintf(rate, sizeof rate, "%s%s", rates[i], tag);
+            const double qps = field_number(metrics, rate);
+            if (isfinite(qps))
+                add_to_curve(curves, cell, tag + 1, rates[i], json_number_value(value), qps);
         }
-        (void)json_array_append_new(json_object_get(curve, "points"),
-                                    json_pack("[f, f]", json_number_value(value), qps));
     }
 }
 
@@ -253,8 +265,8 @@ static void add_curve(json_t *samples, const json_t *curve)
     for (i = 0; i < sizeof recalls / sizeof *recalls; i++) {
         const double qps = qps_at(p, n, strtod(recalls[i], NULL));
 
-        (void)snprintf(metric, sizeof metric, "qps@recall=%s/%s", recalls[i],
-                       field_text(curve, "tag", ""));
+        (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", field_text(curve, "rate", ""),
+                       recalls[i], field_text(curve, "tag", ""));
         if (isfinite(qps))
             add_sample(samples, field_text(curve, "label", ""), metric, qps);
     }

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 
 #include "harness/result.h"
-#include "harness/whole_file.h"
 #include "harness/summary.h"
+#include "harness/whole_file.h"
 #include "tests/testing.h"
 
 /* ---- files */
@@ -90,8 +90,9 @@ static json_t *cell_of(const char *label, const char *point, int repeat, json_t 
 
 static json_t *search_step(const char *tag, double recall, double qps)
 {
-    return json_pack("{s:s, s:s?, s:f, s:n, s:{s:i, s:f}}", "op", "search", "tag", tag,
-                     "per_second", qps, "seconds", "recall", "k", 10, "mean", recall);
+    return json_pack("{s:s, s:s?, s:f, s:f, s:n, s:{s:i, s:f}}", "op", "search", "tag", tag,
+                     "per_second", qps, "single_per_second", qps / 2, "seconds", "recall", "k", 10,
+                     "mean", recall);
 }
 
 static void test_storing_cells(void **state)
@@ -210,6 +211,8 @@ static void test_qps_at_a_recall(void **state)
                            json_pack("[o]", search_step("q", curve[i].recall, curve[i].qps))));
     json_t *summary = summary_make(cells, 1);
     assert_true(fabs(value_at(summary, "a[soft_k=2]", "qps@recall=0.9/q", "median") - 750) < 1e-6);
+    assert_true(fabs(value_at(summary, "a[soft_k=2]", "single_qps@recall=0.9/q", "median") - 375) <
+                1e-6);
     assert_true(fabs(value_at(summary, "a[soft_k=2]", "qps@recall=0.95/q", "median") - 400) < 1e-6);
     assert_true(isnan(
         value_at(summary, "a[soft_k=2]", "qps@recall=0.99/q", "median"))); /* never extrapolated */

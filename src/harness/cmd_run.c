@@ -23,7 +23,8 @@ struct run {
     struct oracle oracle;
     struct pool *pool;
     struct progress progress;
-    json_t *environment, *cells, *result;
+    json_t *environment, *result;
+    json_t **finished; /* each cell's JSON by its number, NULL until it has run */
     char *dir, *scratch;
     size_t failed;
 };
@@ -38,7 +39,9 @@ static double now_s(void)
 static void run_free(struct run *run)
 {
     json_decref(run->result);
-    json_decref(run->cells);
+    for (size_t i = 0; run->finished && i < run->plan.n; i++)
+        json_decref(run->finished[i]);
+    free(run->finished);
     json_decref(run->environment);
     oracle_free(&run->oracle);
     if (run->pool)
@@ -100,13 +103,17 @@ static void show_cell_progress(void *to, const struct cell *cell, size_t step, s
 }
 
 /* The result so far replaces the file after every cell, so that nothing measured is lost to what
- * comes later. */
+   comes later. Cells stand in the plan's order, not in the shuffled one they ran in. */
 static int write_result(struct run *run, struct error *error)
 {
+    json_t *cells = json_array();
+    for (size_t i = 0; i < run->plan.n; i++)
+        json_array_extend(cells, run->finished[i]);
     json_decref(run->result);
     run->result = NULL;
-    int rc = result_make(run->experiment, &run->oracle, run->environment, run->cells, &run->result,
-                         error);
+    int rc =
+        result_make(run->experiment, &run->oracle, run->environment, cells, &run->result, error);
+    json_decref(cells);
     return rc ? rc : result_save(run->result, run->dir, error);
 }
 
@@ -150,7 +157,7 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
         run->failed += !fine;
         progress_cell_done(&run->progress, cell->method->label, cell->repeat,
                            kept && fine ? "kept" : status, now_s() - began);
-        json_array_extend(run->cells, cells);
+        run->finished[cell->number] = json_incref(cells);
         rc = write_result(run, error);
     }
     json_decref(cells);
@@ -159,7 +166,9 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
 
 static int run_cells(struct run *run, struct error *error)
 {
-    run->cells = json_array();
+    run->finished = calloc(run->plan.n + 1, sizeof *run->finished);
+    if (!run->finished)
+        return fail(error, ERR_NO_MEMORY, "out of memory for %zu cells", run->plan.n);
     for (size_t i = 0; i < run->plan.n; i++) {
         if (*run->app->interrupted)
             return fail(error, ERR_INTERRUPTED, "interrupted");
@@ -174,7 +183,7 @@ static int finish(struct run *run, struct error *error)
 {
     const struct run_options *o = &run->app->options;
     int rc = OK;
-    if (!o->no_plots && json_array_size(run->cells)) {
+    if (!o->no_plots && run->result) {
         rc = plot_result(run->dir, o->root, error);
         if (!rc)
             rc = report_write(run->dir, error);

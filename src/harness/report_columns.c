@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/json_field.h"
+
 /* A query set or change beyond these goes to the page only: a line of text has a width. */
 enum { MOST_TAGS_ON_SCREEN = 4 };
 
@@ -29,29 +31,37 @@ static const struct {
     [COLUMNS_ALL_UPDATES] = { all_updates, false, false },
 };
 
+/* The steps of the cell that got furthest: every cell runs the same operations. */
+static const json_t *longest_steps(const json_t *result)
+{
+    const json_t *longest = NULL;
+    size_t c;
+    json_t *cell;
+    json_array_foreach(json_object_get(result, "cells"), c, cell)
+    {
+        const json_t *steps = json_object_get(cell, "steps");
+        if (json_array_size(steps) > json_array_size(longest))
+            longest = steps;
+    }
+    return longest;
+}
+
 /* Tags of the operations of a group, in the workload's order. */
 static json_t *tags_of(const json_t *result, bool is_query)
 {
     json_t *tags = json_array(), *seen = json_object();
-    size_t c, s;
-    json_t *cell, *step;
-    json_array_foreach(json_object_get(result, "cells"), c, cell)
+    const json_t *steps = longest_steps(result);
+    size_t s;
+    json_t *step;
+    json_array_foreach(steps, s, step)
     {
-        json_array_foreach(json_object_get(cell, "steps"), s, step)
-        {
-            const char *op = json_string_value(json_object_get(step, "op"));
-            const char *tag = json_string_value(json_object_get(step, "tag"));
-            if (!op || (!strcmp(op, "search") || !strcmp(op, "range")) != is_query)
-                continue;
-            if (!tag)
-                tag = op;
-            if (json_object_get(seen, tag))
-                continue;
-            json_object_set_new(seen, tag, json_true());
-            json_array_append_new(tags, json_string(tag));
-        }
-        if (json_array_size(tags))
-            break; /* every cell runs the same operations */
+        const char *op = field_text(step, "op", "");
+        const char *tag = field_text(step, "tag", op);
+        if ((!strcmp(op, "search") || !strcmp(op, "range")) != is_query ||
+            json_object_get(seen, tag))
+            continue;
+        json_object_set_new(seen, tag, json_true());
+        json_array_append_new(tags, json_string(tag));
     }
     json_decref(seen);
     return tags;

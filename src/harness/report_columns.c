@@ -67,6 +67,20 @@ static json_t *tags_of(const json_t *result, bool is_query)
     return tags;
 }
 
+/* "recall@K/TAG" with the k the tag's searches asked for; "" where it has none. */
+static void recall_metric(json_t *present, const char *tag, char *metric, size_t bytes)
+{
+    const char *key;
+    json_t *value;
+    *metric = '\0';
+    json_object_foreach(present, key, value)
+    {
+        const char *slash = strchr(key, '/');
+        if (!strncmp(key, "recall@", 7) && slash && !strcmp(slash + 1, tag))
+            snprintf(metric, bytes, "%s", key);
+    }
+}
+
 json_t *report_columns(const json_t *result, enum column_group group)
 {
     json_t *columns = json_array(), *present = json_object();
@@ -81,10 +95,8 @@ json_t *report_columns(const json_t *result, enum column_group group)
             break;
         for (const char *const *m = groups[group].metrics; *m; m++) {
             char metric[200];
-            int k = (int)json_integer_value(
-                json_object_get(json_object_get(result, "experiment"), "k"));
             if (!strcmp(*m, "recall@"))
-                snprintf(metric, sizeof metric, "recall@%d/%s", k, json_string_value(tag));
+                recall_metric(present, json_string_value(tag), metric, sizeof metric);
             else
                 snprintf(metric, sizeof metric, "%s/%s", *m, json_string_value(tag));
             if (json_object_get(present, metric))

@@ -56,8 +56,7 @@ struct experiment {
     size_t seeds, repeats, k, threads; /* each >= 1 */
     double timeout_s;                  /* a cell's; default 1800 */
     uint64_t memory_limit;             /* bytes; 0: 80 % of the machine's */
-    bool
-        warmup; /* the first 32 queries are asked untimed before a search is timed; default true */
+    bool warmup; /* the first 32 queries are asked untimed before a search is timed; default true */
     json_t *overrides; /* object: what --set and other options changed */
     struct method_spec *methods;
     size_t n_methods;

@@ -3,6 +3,8 @@
 #ifndef DRIFTLINE_TEST_PLAIN_H
 #define DRIFTLINE_TEST_PLAIN_H
 
+#include <stdatomic.h>
+
 #include "core/topk.h"
 #include "harness/exact.h"
 #include "tests/testing.h"
@@ -11,7 +13,8 @@ struct plain {
     struct index base;
     float *rows;
     uint64_t *ids;
-    size_t n, capacity, searches;
+    size_t n, capacity;
+    atomic_size_t searches; /* they may run side by side */
 };
 
 struct plain_knobs {
@@ -116,7 +119,7 @@ static inline int plain_search(struct index *index, const struct search_request 
         out->work.distances += (double)(p->n / part);
     }
     out->work.estimates = NAN;
-    p->searches += q->queries.n;
+    atomic_fetch_add(&p->searches, q->queries.n);
     return OK;
 }
 
@@ -150,7 +153,7 @@ static inline int plain_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct plain *p = (const struct plain *)index;
 
-    sink->value(sink->to, "searches", (double)p->searches);
+    sink->value(sink->to, "searches", (double)atomic_load(&p->searches));
     for (size_t i = 0; i < 3; i++)
         sink->cell(sink->to, "clusters", i, "live", (double)(p->n + i));
     return OK;

@@ -222,6 +222,10 @@ test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 
 ## asan: unit and contract tests under the address and undefined-behaviour sanitizers
 ## tsan: the same under the thread sanitizer
+# OpenBLAS and OpenMP, which FAISS works with, are built without the thread sanitizer: it does not see how
+# their threads wait for each other. Our own threads are started as ever.
+tsan: export OMP_THREAD_LIMIT := 1
+tsan: export OPENBLAS_NUM_THREADS := 1
 asan tsan:
 	@$(MAKE) MODE=$@ test-sanitized
 

@@ -3,6 +3,8 @@
 
 #include <sys/stat.h>
 
+#include "tests/tsan.h"
+
 /* Settings beyond the defaults; a method without a row is tested at its defaults. */
 static const struct setting settings[] = {
     { "divf", "clusters=8", "nprobe=4194304", EXHAUSTIVE },

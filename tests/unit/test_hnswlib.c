@@ -9,6 +9,7 @@ int main(void)
 }
 #else
 
+#include "tests/tsan.h"
 #include "tests/unit/peers.h"
 
 extern const struct index_ops hnswlib_ops;

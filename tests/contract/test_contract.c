@@ -1,4 +1,5 @@
 /* test_contract.c - every method through random histories, filters, radii, repeats and reports. */
+#include <pthread.h>
 #include <sys/stat.h>
 
 #include "world.h"
@@ -341,13 +342,64 @@ static void test_work(struct world *w)
     free(queries);
 }
 
+/* ---- searches from several threads at once */
+
+struct searcher {
+    const struct world *w;
+    pthread_t thread;
+    struct search_request request;
+    int rc;
+    uint64_t ids[QUERIES * K];
+    float distances[QUERIES * K];
+};
+
+static void *search_often(void *arg)
+{
+    struct searcher *s = arg;
+    for (size_t i = 0; i < 3 && s->rc == OK; i++) {
+        struct search_result result = { .ids = s->ids, .distances = s->distances };
+        s->rc = s->w->ops->search(s->w->index.index, &s->request, &result);
+    }
+    return NULL;
+}
+
+static void test_side_by_side(struct world *w)
+{
+    enum { SEARCHERS = 4 };
+    static struct searcher all[SEARCHERS];
+    uint64_t ids[QUERIES * K];
+    float distances[QUERIES * K];
+    if (!(w->ops->flags & INDEX_CONCURRENT_SEARCH))
+        return;
+    history_with_answers(w, ids, distances);
+    void *queries = world_rows(w, QUERIES);
+    world_answers(w, queries, QUERIES, K, NULL, 1, ids, distances);
+    for (size_t i = 0; i < SEARCHERS; i++) {
+        /* Half of them want the pool, which only one can have. */
+        all[i] = (struct searcher){
+            .w = w, .request = { world_vectors(w, queries, QUERIES), K, w->knobs, NULL, 1 + i % 2 }
+        };
+        world_expect(w, pthread_create(&all[i].thread, NULL, search_often, &all[i]) == 0,
+                     "no thread");
+    }
+    for (size_t i = 0; i < SEARCHERS; i++)
+        (void)pthread_join(all[i].thread, NULL);
+    for (size_t i = 0; i < SEARCHERS; i++) {
+        world_ok(w, all[i].rc);
+        expect_same(w, ids, distances, all[i].ids, all[i].distances, QUERIES * K,
+                    "beside other searches");
+    }
+    free(queries);
+}
+
 int main(void)
 {
-    static const char *const names[] = { "history",       "many rows", "determinism",
-                                         "save and load", "filters",   "equal rows",
-                                         "knobs",         "reports",   "work" };
-    static world_test *const tests[] = { test_history,   test_many_rows, test_determinism,
-                                         test_save_load, test_filters,   test_equal_rows,
-                                         test_knobs,     test_reports,   test_work };
+    static const char *const names[] = { "history", "many rows",   "determinism", "save and load",
+                                         "filters", "equal rows",  "knobs",       "reports",
+                                         "work",    "side by side" };
+    static world_test *const tests[] = { test_history,     test_many_rows, test_determinism,
+                                         test_save_load,   test_filters,   test_equal_rows,
+                                         test_knobs,       test_reports,   test_work,
+                                         test_side_by_side };
     return world_run("contract", names, tests, sizeof tests / sizeof *tests);
 }

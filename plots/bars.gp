@@ -22,8 +22,11 @@ unset ytics
 set ytics () nomirror
 set for [j = 1:n_labels] ytics add (XLABEL[j] -(j - 1)) noenhanced
 set yrange [-(n_labels - 0.4):0.6]
-if (y_recall) { set xrange [floor((STATS_min - 0.02) * 20) / 20.0:1.0 + (1.0 - STATS_min) * 0.02 + 0.002] } else { set xrange [0:*] }
-low_edge = y_recall ? floor((STATS_min - 0.02) * 20) / 20.0 : 0
+# Where bars differ thirtyfold and more, a plain axis shows only the longest: then it is logarithmic.
+wide = !y_recall && STATS_min > 0 && STATS_max > 30 * STATS_min
+low_edge = y_recall ? floor((STATS_min - 0.02) * 20) / 20.0 : wide ? 10.0 ** floor(log10(STATS_min)) : 0
+if (y_recall) { set xrange [low_edge:1.0 + (1.0 - STATS_min) * 0.02 + 0.002] } else { set xrange [low_edge:*] }
+if (wide) { set logscale x }
 place(i, x) = -x + 0.4 - bar * (i - 0.5)
 plot for [i = 1:n_series] csv using (low_edge):($2 == i ? place(i, $3) : NaN):(low_edge):4:(place(i, $3) - bar * 0.45):(place(i, $3) + bar * 0.45) \
          with boxxyerror linecolor rgb HUE[(i - 1) % 8 + 1] fillstyle solid 0.85 noborder notitle, \

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <math.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -292,6 +293,22 @@ static int draw(const json_t *result, const json_t *spec, size_t number, const c
     return rc;
 }
 
+/* Earlier figures, which a changed config may number otherwise. */
+static void remove_old(const char *dir)
+{
+    static const char *const extensions[] = { "svg", "png", "pdf", "csv", "gp", "log" };
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) {
+        char pattern[4096];
+        glob_t found;
+        snprintf(pattern, sizeof pattern, "%s/[0-9][0-9]-*.%s", dir, extensions[i]);
+        if (glob(pattern, 0, NULL, &found))
+            continue;
+        for (size_t f = 0; f < found.gl_pathc; f++)
+            unlink(found.gl_pathv[f]);
+        globfree(&found);
+    }
+}
+
 int plot_result(const char *dir, const char *root, struct error *error)
 {
     char path[4096];
@@ -301,6 +318,7 @@ int plot_result(const char *dir, const char *root, struct error *error)
     if (rc)
         return rc;
     json_t *specs = figure_specs(result), *files = json_array();
+    remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(result, json_array_get(specs, i), i + 1, dir, root, files, error);
     json_object_set_new(result, "figures", files);

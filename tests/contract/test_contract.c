@@ -351,7 +351,26 @@ struct searcher {
     int rc;
     uint64_t ids[QUERIES * K];
     float distances[QUERIES * K];
+    size_t found; /* in range */
 };
+
+static int count_found(void *to, size_t query, uint64_t id, float distance)
+{
+    (void)query;
+    (void)id;
+    (void)distance;
+    ++*(size_t *)to;
+    return OK;
+}
+
+/* As far as the first query's answers reach: of each query some. */
+static int range_once(const struct world *w, struct searcher *s)
+{
+    const struct range_request request = { s->request.queries, (double)s->distances[K - 1],
+                                           w->knobs, NULL, s->request.threads };
+    struct range_result result = { .found = count_found, .to = &s->found };
+    return w->ops->range ? w->ops->range(w->index.index, &request, &result) : OK;
+}
 
 static void *search_often(void *arg)
 {
@@ -359,6 +378,9 @@ static void *search_often(void *arg)
     for (size_t i = 0; i < 3 && s->rc == OK; i++) {
         struct search_result result = { .ids = s->ids, .distances = s->distances };
         s->rc = s->w->ops->search(s->w->index.index, &s->request, &result);
+        s->found = 0;
+        if (s->rc == OK)
+            s->rc = range_once(s->w, s);
     }
     return NULL;
 }
@@ -388,6 +410,8 @@ static void test_side_by_side(struct world *w)
         world_ok(w, all[i].rc);
         expect_same(w, ids, distances, all[i].ids, all[i].distances, QUERIES * K,
                     "beside other searches");
+        world_expect(w, all[i].found == all[0].found, "%zu and %zu in range", all[i].found,
+                     all[0].found);
     }
     free(queries);
 }

@@ -89,6 +89,8 @@ static int make_truth(struct run *run, struct error *error)
         rc = oracle_make(&run->oracle, run->experiment->ops, run->app->kernels, run->pool, cache,
                          show_truth_progress, &run->progress, error);
     free(cache);
+    for (size_t i = 0; i < run->oracle.n_notes; i++)
+        app_warn(run->app, "%s", run->oracle.notes[i]);
     if (!rc && run->oracle.seconds > 0.5)
         progress_note(&run->progress, "exact truth computed in %.1f s", run->oracle.seconds);
     return rc;

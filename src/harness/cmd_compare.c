@@ -2,8 +2,9 @@
  * verdict.
  *
  * Where both results hold per-query data (recall, latency) the test is paired: Wilcoxon's signed
- * ranks over queries, corrected by Holm over all such tests. Elsewhere (seconds, bytes, throughput)
- * a difference counts when the intervals over repeats do not meet.
+ * ranks over queries, corrected by Holm over all such tests; a time must also differ from repeat to
+ * repeat. Elsewhere (seconds, bytes, throughput) a difference counts when the intervals over
+ * repeats do not meet.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -191,6 +192,38 @@ static void add_paired(struct rows *rows, const struct side *a, const struct sid
     }
 }
 
+/* The machine's pace is one thing all queries of a run share, so times that differ query by query prove
+   nothing unless they also differ from repeat to repeat: +1 the intervals over repeats do not meet, 0
+   they do, -1 one side has one repeat only. */
+static int repeats_differ(const struct summary_index *a, const struct summary_index *b,
+                          const struct row *row)
+{
+    char metric[240];
+    snprintf(metric, sizeof metric, "mean_ns%s", strchr(row->metric, '/'));
+    const json_t *x = summary_find(a, row->label, metric), *y = summary_find(b, row->label, metric);
+    double a_low = field_number(x, "low"), b_low = field_number(y, "low");
+    if (isnan(a_low) || isnan(b_low))
+        return -1;
+    return a_low > field_number(y, "high") || b_low > field_number(x, "high");
+}
+
+static void judge_times(struct rows *rows, const struct side *a, const struct side *b)
+{
+    struct summary_index left, right;
+    summary_index_init(&left, a->result);
+    summary_index_init(&right, b->result);
+    for (size_t i = 0; i < rows->n; i++) {
+        struct row *row = &rows->row[i];
+        if (strncmp(row->metric, "latency_ns/", 11) != 0)
+            continue;
+        int differ = repeats_differ(&left, &right, row);
+        if (differ <= 0)
+            row->verdict = differ < 0 ? 2 : 0;
+    }
+    summary_index_free(&left);
+    summary_index_free(&right);
+}
+
 static void judge_paired(struct rows *rows)
 {
     double *p = malloc((rows->n + 1) * sizeof *p);
@@ -279,6 +312,8 @@ static void print_rows(const struct rows *rows)
         table_add(&table, row->a != 0 ? "%+.2f %%" : "-", 100 * (row->b / row->a - 1));
         if (paired)
             table_add(&table, "%+.4g .. %+.4g, p = %.2g", row->low, row->high, row->p);
+        else if (isnan(row->low) || isnan(row->high))
+            table_add(&table, "-");
         else
             table_add(&table, "%+.1f .. %+.1f %%", 100 * row->low, 100 * row->high);
         table_add(&table, "%s", verdict_text(row));
@@ -321,6 +356,7 @@ int command_compare(struct app *app)
         warn_about_machines(app, &a, &b);
         add_paired(&rows, &a, &b);
         judge_paired(&rows);
+        judge_times(&rows, &a, &b);
         add_summaries(&rows, &a, &b);
         if (rows.n)
             print_rows(&rows);

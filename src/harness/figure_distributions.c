@@ -6,7 +6,6 @@
 
 #include "harness/figure_gather.h"
 
-/* Adds one step's latency buckets [[ns, count], ...] to a list. */
 struct bucket {
     double ns, count;
 };
@@ -15,6 +14,7 @@ struct buckets {
     size_t n;
 };
 
+/* Adds one step's latency buckets [[ns, count], ...] to a list. */
 static int add_buckets(struct buckets *all, const json_t *counts)
 {
     size_t n = json_array_size(counts);

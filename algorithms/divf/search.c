@@ -142,21 +142,30 @@ static size_t probes_of(const struct divf *d, const void *knobs)
     return nprobe < d->lists.n ? nprobe : d->lists.n;
 }
 
+/* What a search and a range search have in common; the arrays are the caller's, THREADS_MAX long. */
+static struct divf_job job_for(struct divf *d, struct vectors queries,
+                               const struct id_filter *filter, const void *knobs,
+                               struct divf_scratch **scratch, struct work *work)
+{
+    return (struct divf_job){ .d = d,
+                              .queries = queries.rows,
+                              .filter = filter,
+                              .nprobe = probes_of(d, knobs),
+                              .scratch = scratch,
+                              .work = work };
+}
+
 int divf_search(struct index *index, const struct search_request *request,
                 struct search_result *result)
 {
     struct divf *d = divf_of(index);
     struct divf_scratch *scratch[THREADS_MAX];
     struct work work[THREADS_MAX];
-    struct divf_job job = { .d = d,
-                            .queries = request->queries.rows,
-                            .filter = request->filter,
-                            .nprobe = probes_of(d, request->knobs),
-                            .scratch = scratch,
-                            .work = work,
-                            .k = request->k,
-                            .ids = result->ids,
-                            .distances = result->distances };
+    struct divf_job job =
+        job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    job.k = request->k;
+    job.ids = result->ids;
+    job.distances = result->distances;
     size_t threads = threads_of(d, request->threads);
     if (threads > request->queries.n)
         threads = request->queries.n;
@@ -185,13 +194,9 @@ int divf_range(struct index *index, const struct range_request *request,
     struct divf *d = divf_of(index);
     struct divf_scratch *scratch[THREADS_MAX];
     struct work work[THREADS_MAX];
-    struct divf_job job = { .d = d,
-                            .queries = request->queries.rows,
-                            .filter = request->filter,
-                            .nprobe = probes_of(d, request->knobs),
-                            .scratch = scratch,
-                            .work = work,
-                            .radius = request->radius };
+    struct divf_job job =
+        job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    job.radius = request->radius;
     size_t threads = threads_of(d, request->threads), n = request->queries.n;
     int rc = job_open(&job, &threads);
     if (rc)

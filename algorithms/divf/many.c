@@ -82,6 +82,7 @@ static void scan_for_all(struct group *g, struct divf_list *l, const uint32_t *q
         }
     }
     divf_count_distances(d, g->work, n * l->rows);
+    g->work->scanned += (double)(n * l->rows);
     divf_mark_probed(g->job->d, l);
 }
 

@@ -23,6 +23,7 @@ int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
                 divf_offer_piece(job, s, l, at, n, &nearest);
             }
             divf_count_distances(job->d, work, l->rows);
+            work->scanned += (double)l->rows;
             divf_mark_probed(job->d, l);
         }
         topk_sort(&nearest);
@@ -93,6 +94,7 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
             struct divf_list *l = &job->d->lists.list[s->probes[p]];
             rc = range_list(job, s, l, query);
             divf_count_distances(job->d, &job->work[i], l->rows);
+            job->work[i].scanned += (double)l->rows;
             divf_mark_probed(job->d, l);
         }
         for (size_t p = 0; p < job->nprobe; p++)
@@ -133,6 +135,7 @@ static void job_close(struct divf_job *job, size_t threads, struct work *work)
         divf_scratch_give(job->d, job->scratch[threads]);
         work->distances += job->work[threads].distances;
         work->bytes_read += job->work[threads].bytes_read;
+        work->scanned += job->work[threads].scanned;
     }
 }
 

@@ -39,6 +39,7 @@ static void count(struct faiss_method *self, struct work *work, size_t nq, bool 
 {
     const double rows = filtered ? passed : (double)self->live * (double)nq;
     work->distances += rows;
+    work->scanned += rows;
     work->bytes_read += rows * (double)self->base.env.dim * sizeof(float);
 }
 

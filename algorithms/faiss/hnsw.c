@@ -112,6 +112,7 @@ static int hnsw_search(struct index *index, const struct search_request *request
     if (code == OK) {
         double counted = (double)faissx_hnsw_take_distances(self->method.peer);
         result->work.distances += counted;
+        result->work.scanned += counted;
         result->work.bytes_read += counted * (double)index->env.dim * sizeof(float);
     }
     return code;

@@ -245,7 +245,7 @@ void faiss_add_work(struct work *work, const struct faissx_shape *shape, size_t 
                     double refined, size_t full_row_bytes)
 {
     if (shape->scan == FAISSX_SCAN_UNKNOWN) {
-        work->distances = work->estimates = work->bytes_read = NAN;
+        work->distances = work->estimates = work->bytes_read = work->scanned = NAN;
         return;
     }
     const double centroids = (double)nq * (double)shape->nlist;
@@ -253,6 +253,7 @@ void faiss_add_work(struct work *work, const struct faissx_shape *shape, size_t 
     work->estimates += shape->scan == FAISSX_SCAN_CODES ? rows : 0;
     work->bytes_read += centroids * (double)shape->centroid_bytes +
                         rows * (double)shape->code_bytes + refined * (double)full_row_bytes;
+    work->scanned += rows;
 }
 
 double faiss_take_ivf_distances(void)

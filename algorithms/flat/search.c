@@ -171,6 +171,7 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
     const double computed = (double)t->nq * (double)(sparse ? t->n_allowed : t->n);
     work->distances += computed;
     work->bytes_read += computed * (double)f->row_bytes;
+    work->scanned += computed;
 }
 
 /* Columns at + selected[], of n from `at` on, with a distance of at most `limit` from query q;
@@ -317,6 +318,7 @@ int flat_search(struct index *index, const struct search_request *request,
         mem_free(mem, s.distances);
     }
     result->work.distances += atomic_load(&s.work_distances);
+    result->work.scanned += atomic_load(&s.work_distances);
     result->work.bytes_read += atomic_load(&s.work_bytes);
     return rc;
 }

@@ -220,6 +220,7 @@ static int hnswlib_search(struct index *index, const struct search_request *requ
     if (code == OK) {
         const double computed = (double)atomic_load(&job.computed);
         result->work.distances += computed;
+        result->work.scanned += computed;
         result->work.bytes_read += computed * (double)index->env.dim * sizeof(float);
     }
     return code;

@@ -95,6 +95,7 @@ static int skeleton_search(struct index *index, const struct search_request *req
             const float *row = s->rows + i * dim;
             topk_push(&nearest, index->env.kernels->l2sq_f32(query, row, dim), s->ids[i]);
             result->work.distances += 1;
+            result->work.scanned += 1;
             result->work.bytes_read += (double)(dim * sizeof *row);
         }
         topk_sort(&nearest);

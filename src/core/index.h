@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define INDEX_ABI 1
+#define INDEX_ABI 2
 
 /* 1. Vectors, ids, spaces */
 
@@ -87,6 +87,9 @@ struct work {
                           share read */
     double estimates;  /* quantised ones */
     double bytes_read; /* bytes of vectors and codes that scans touched */
+    double scanned;    /* stored copies looked at, by a distance or by a code, each once however
+                          often; a row in two lists is two, centroids are none. 0 beside other work:
+                          this method does not tell */
 };
 
 /* Row q's answers at ids[q * k .. q * k + k - 1], nearest first, ties to the smaller id; fewer than

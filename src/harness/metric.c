@@ -29,6 +29,7 @@ static const struct metric_info known[] = {
     { "distances", "distance computations a query", true, -1, UNIT_NONE },
     { "estimates", "estimated distances a query", true, -1, UNIT_NONE },
     { "bytes_read", "bytes read a query", true, -1, UNIT_BYTES },
+    { "scanned", "stored copies scanned a query", true, -1, UNIT_NONE },
     { "wrong_ids", "wrong ids", false, -1, UNIT_NONE },
     { "live", "live vectors", true, 0, UNIT_NONE },
     { "radius", "radius", false, 0, UNIT_NONE },
@@ -39,12 +40,10 @@ const struct metric_info *metric_info(const char *name)
 {
     if (!strncmp(name, "recall@", 7))
         return &known[0];
-    if (!strncmp(name, "single_qps@", 11))
-        return &known[2];
-    if (!strncmp(name, "qps@", 4))
-        return &known[1];
+    const char *at = strstr(name, "@recall="); /* of a rate at a recall: as of the rate */
+    const size_t length = at ? (size_t)(at - name) : strlen(name);
     for (size_t i = 1; i < sizeof known / sizeof *known; i++)
-        if (!strcmp(known[i].name, name))
+        if (strlen(known[i].name) == length && !strncmp(known[i].name, name, length))
             return &known[i];
     return &unknown;
 }

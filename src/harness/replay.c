@@ -55,6 +55,7 @@ void step_begin(struct step *s, struct replay *r, const struct op *op, size_t po
                         .distances = NAN,
                         .estimates = NAN,
                         .bytes_read = NAN,
+                        .scanned = NAN,
                         .wrong_ids = NAN,
                         .latency = &r->latency };
     histogram_clear(&r->latency);
@@ -138,6 +139,7 @@ static json_t *step_json(struct step *s, const struct replay *r)
         { "distances", json_number(s->distances) },
         { "estimates", json_number(s->estimates) },
         { "bytes_read", json_number(s->bytes_read) },
+        { "scanned", json_number(s->scanned) },
         { "wrong_ids", json_number(s->wrong_ids) },
         { "memory", or_null(s->memory) },
         { "warmup", json_boolean(s->warmup) },

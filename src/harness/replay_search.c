@@ -253,6 +253,8 @@ void step_take_work(struct step *s, struct work work, size_t n)
     s->distances = work.distances / (double)n;
     s->estimates = work.estimates / (double)n;
     s->bytes_read = work.bytes_read / (double)n;
+    s->scanned =
+        work.scanned > 0 || work.distances + work.estimates == 0 ? work.scanned / (double)n : NAN;
 }
 
 void step_take_batch(struct replay *r, struct step *s, uint64_t start, uint64_t end, size_t n)

@@ -26,7 +26,7 @@ struct step {
     const char *status; /* "ok" "unsupported" "failed" */
     char note[400];     /* what a reader must know of how it was done, or "" */
     double count, seconds, per_second, single_per_second, ns_each;
-    double distances, estimates, bytes_read, wrong_ids;
+    double distances, estimates, bytes_read, scanned, wrong_ids;
     bool warmup;
     struct histogram *latency; /* borrowed from the replay */
     json_t *recall, *range, *memory, *stats, *queries, *calibrated;

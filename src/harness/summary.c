@@ -63,6 +63,7 @@ static const struct place {
     { "distances", NULL, "distances" },
     { "estimates", NULL, "estimates" },
     { "bytes_read", NULL, "bytes_read" },
+    { "scanned", NULL, "scanned" },
     { "wrong_ids", NULL, "wrong_ids" },
     { "live", NULL, "live" },
     { "p50_ns", "latency_ns", "p50" },
@@ -80,6 +81,22 @@ static const struct place {
     { "range_precision", "range", "precision" },
     { "range_results", "range", "results" },
 };
+
+/* What the method says of itself after the step: stats.NAME. Tables and texts stay in the cell. */
+static void add_stats(json_t *metrics, const json_t *step, const char *tag, size_t number)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(json_object_get(step, "stats"), key, value)
+    {
+        char name[100];
+
+        (void)snprintf(name, sizeof name, "stats.%s", key);
+        if (json_is_number(value))
+            add_metric(metrics, name, tag, number, json_number_value(value));
+    }
+}
 
 static void add_step(json_t *metrics, const json_t *step, size_t number)
 {
@@ -99,6 +116,7 @@ static void add_step(json_t *metrics, const json_t *step, size_t number)
         (void)snprintf(name, sizeof name, "recall@%d", (int)field_number(recall, "k"));
         add_metric(metrics, name, tag, number, field_number(recall, "mean"));
     }
+    add_stats(metrics, step, tag, number);
 }
 
 /* The number of step i among those of the same operation and tag; 0 if it is the only one. */
@@ -161,35 +179,43 @@ static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics)
         add_sample(samples, label, name, json_number_value(value));
 }
 
-/* ---- 3. curves: the points of one build in one repeat, for qps@recall=R and single_qps@recall=R */
+/* ---- 3. curves: the points of one build in one repeat, for RATE@recall=R */
 
 struct curve_point {
-    double recall, qps;
+    double recall, value; /* more is better: a cost stands here negated */
 };
 
+/* What is told at a recall. */
+static const struct rate {
+    const char *name;
+    int better; /* +1: more is, -1: less is */
+} rates[] = { { "qps", +1 },       { "single_qps", +1 }, { "distances", -1 },
+              { "estimates", -1 }, { "scanned", -1 },    { "bytes_read", -1 } };
+enum { RATES = sizeof rates / sizeof *rates };
+
 /* Adds one point to its curve: "build\nrepeat\ntag\nrate" -> { label, tag, rate, points: [[recall,
-   qps]] }. */
-static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, const char *rate,
-                         double recall, double qps)
+   value]] }. */
+static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, size_t rate,
+                         double recall, double value)
 {
     char label[NAME_BYTES], key[2 * NAME_BYTES];
     json_t *curve;
 
     build_label(cell, label, sizeof label);
-    (void)snprintf(key, sizeof key, "%s\n%d\n%s\n%s", label, (int)field_number(cell, "repeat"), tag,
-                   rate);
+    (void)snprintf(key, sizeof key, "%s\n%d\n%s\n%zu", label, (int)field_number(cell, "repeat"),
+                   tag, rate);
     if (!(curve = json_object_get(curves, key))) {
-        curve =
-            json_pack("{s:s, s:s, s:s, s:[]}", "label", label, "tag", tag, "rate", rate, "points");
+        curve = json_pack("{s:s, s:s, s:i, s:[]}", "label", label, "tag", tag, "rate", (int)rate,
+                          "points");
         (void)json_object_set_new(curves, key, curve);
     }
-    (void)json_array_append_new(json_object_get(curve, "points"), json_pack("[f, f]", recall, qps));
+    (void)json_array_append_new(json_object_get(curve, "points"),
+                                json_pack("[f, f]", recall, rates[rate].better * value));
 }
 
-/* The cell's point of each tag, as a batch and one query at a time. */
+/* The cell's point of each tag, for every rate it has. */
 static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
 {
-    static const char *const rates[] = { "qps", "single_qps" };
     char rate[NAME_BYTES];
     const char *name;
     json_t *value;
@@ -200,11 +226,11 @@ static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metr
 
         if (strncmp(name, "recall@", 7) != 0 || !tag)
             continue;
-        for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
-            (void)snprintf(rate, sizeof rate, "%s%s", rates[i], tag);
-            const double qps = field_number(metrics, rate);
-            if (isfinite(qps))
-                add_to_curve(curves, cell, tag + 1, rates[i], json_number_value(value), qps);
+        for (size_t i = 0; i < RATES; i++) {
+            (void)snprintf(rate, sizeof rate, "%s%s", rates[i].name, tag);
+            const double of_rate = field_number(metrics, rate);
+            if (isfinite(of_rate))
+                add_to_curve(curves, cell, tag + 1, i, json_number_value(value), of_rate);
         }
     }
 }
@@ -215,7 +241,7 @@ static int by_recall(const void *a, const void *b)
 
     if (x->recall != y->recall)
         return x->recall < y->recall ? -1 : 1;
-    return (x->qps > y->qps) - (x->qps < y->qps);
+    return (x->value > y->value) - (x->value < y->value);
 }
 
 /* Keeps the points no other beats in both, ascending in recall; returns how many. */
@@ -226,22 +252,22 @@ static size_t frontier(struct curve_point *p, size_t n)
 
     qsort(p, n, sizeof *p, by_recall);
     for (size_t i = n; i-- > 0;)
-        if (p[i].qps > best) {
-            best = p[i].qps;
+        if (p[i].value > best) {
+            best = p[i].value;
             p[--kept] = p[i];
         }
     memmove(p, p + kept, (n - kept) * sizeof *p);
     return n - kept;
 }
 
-static double qps_at(const struct curve_point *p, size_t n, double recall)
+static double value_at(const struct curve_point *p, size_t n, double recall)
 {
     for (size_t i = 0; i < n; i++) {
         if (p[i].recall == recall)
-            return p[i].qps;
+            return p[i].value;
         if (i > 0 && p[i - 1].recall < recall && p[i].recall > recall) {
             const double share = (recall - p[i - 1].recall) / (p[i].recall - p[i - 1].recall);
-            return p[i - 1].qps + share * (p[i].qps - p[i - 1].qps);
+            return p[i - 1].value + share * (p[i].value - p[i - 1].value);
         }
     }
     return NAN;
@@ -249,7 +275,8 @@ static double qps_at(const struct curve_point *p, size_t n, double recall)
 
 static void add_curve(json_t *samples, const json_t *curve)
 {
-    static const char *const recalls[] = { "0.9", "0.95", "0.99" };
+    static const char *const recalls[] = { "0.9", "0.95", "0.98", "0.99" };
+    const struct rate *rate = &rates[(size_t)field_number(curve, "rate")];
     const json_t *points = json_object_get(curve, "points");
     struct curve_point *p = mem_array(NULL, json_array_size(points) + 1, sizeof *p);
     char metric[NAME_BYTES];
@@ -263,12 +290,12 @@ static void add_curve(json_t *samples, const json_t *curve)
                               json_number_value(json_array_get(point, 1)) };
     const size_t n = json_array_size(points) > 1 ? frontier(p, json_array_size(points)) : 0;
     for (i = 0; i < sizeof recalls / sizeof *recalls; i++) {
-        const double qps = qps_at(p, n, strtod(recalls[i], NULL));
+        const double value = value_at(p, n, strtod(recalls[i], NULL));
 
-        (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", field_text(curve, "rate", ""),
-                       recalls[i], field_text(curve, "tag", ""));
-        if (isfinite(qps))
-            add_sample(samples, field_text(curve, "label", ""), metric, qps);
+        (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", rate->name, recalls[i],
+                       field_text(curve, "tag", ""));
+        if (isfinite(value))
+            add_sample(samples, field_text(curve, "label", ""), metric, rate->better * value);
     }
     mem_free(NULL, p);
 }

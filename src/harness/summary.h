@@ -2,8 +2,9 @@
  *
  * A step's metrics carry its tag, or its operation's name. Where an operation's tag repeats,
  * METRIC/TAG#i is the i-th and METRIC/TAG the mean over all of them in one repeat. Only cells that
- * ended well count. Of a sweep, qps@recall=R/TAG interpolates between the two measured points
- * around R; past the measured ends there is none.
+ * ended well count. A step's own statistics are stats.NAME/TAG. Of a sweep, RATE@recall=R/TAG
+ * interpolates between the two measured points around R, for the rates of queries and their work;
+ * past the measured ends there is none.
  */
 #ifndef DRIFTLINE_SUMMARY_H
 #define DRIFTLINE_SUMMARY_H

@@ -133,8 +133,8 @@ static void expect_answers(struct world *w, const void *query, size_t k,
 
 static void expect_work(struct world *w, const struct work *work)
 {
-    const double all[] = { work->distances, work->estimates, work->bytes_read };
-    for (size_t i = 0; i < 3; i++)
+    const double all[] = { work->distances, work->estimates, work->bytes_read, work->scanned };
+    for (size_t i = 0; i < 4; i++)
         world_expect(w, isnan(all[i]) || (all[i] >= 0 && all[i] < 1e15), "work %zu is %g", i,
                      all[i]);
 }

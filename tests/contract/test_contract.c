@@ -335,7 +335,11 @@ static void test_work(struct world *w)
                      result.work.distances);
         world_expect(w, result.work.bytes_read == 999.0 * (double)w->row_bytes, "%g bytes read",
                      result.work.bytes_read);
+        world_expect(w, result.work.scanned == 999, "%g rows scanned", result.work.scanned);
     } else if (!isnan(result.work.distances)) {
+        if ((w->flags & EXHAUSTIVE) && result.work.scanned > 0)
+            world_expect(w, result.work.scanned >= 999, "%g copies scanned of 333, by 3 queries",
+                         result.work.scanned);
         world_expect(w, result.work.distances + result.work.estimates > 0,
                      "a search without any work");
     }

@@ -133,6 +133,7 @@ static void test_work_is_counted(void **state)
     peer_insert(&t, 0, 500);
     w = peer_search(&t, t.f32, 3, 10, "nprobe=10", NULL, ids, distances);
     assert_float_equal(w.distances, 3 * (500 + 10), 0);
+    assert_float_equal(w.scanned, 3 * 500, 0);
     w = peer_search(&t, t.f32, 3, 10, "nprobe=1", NULL, ids, distances);
     assert_true(w.distances > 30 && w.distances < 3 * 500);
     peer_end(&t);
@@ -151,6 +152,7 @@ static void test_work_is_counted(void **state)
     w = peer_search(&t, t.f32, 1, 10, "nprobe=10;k_factor_rf=4", NULL, ids, distances);
     assert_float_equal(w.estimates, 500, 0);
     assert_float_equal(w.distances, 10 + 40, 0);
+    assert_float_equal(w.scanned, 500, 0);
     peer_end(&t);
 }
 

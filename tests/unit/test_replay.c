@@ -176,6 +176,7 @@ static void test_an_exact_method_is_exact(void **state)
             assert_true(number_at(step, "per_second", NULL) > 0);
             assert_true(number_at(step, "distances", NULL) == number_at(step, "live", NULL));
             assert_true(json_is_null(json_object_get(step, "estimates")));
+            assert_true(json_is_null(json_object_get(step, "scanned"))); /* it does not tell */
             assert_int_equal(
                 json_array_size(json_object_get(json_object_get(step, "queries"), "hits")), 30);
             assert_int_equal(

@@ -178,9 +178,16 @@ static void test_series_and_tagless_steps(void **state)
 {
     json_t *steps = json_pack("[o, o, o, o]", search_step("now", .2, 10), search_step(NULL, .9, 5),
                               search_step("now", .4, 30), search_step("once", .7, 1));
-    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary = summary_make(cells, 1);
+    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary;
 
     (void)state;
+    json_object_set_new(json_array_get(steps, 2), "stats",
+                        json_pack("{s:i, s:s, s:{}}", "splits", 7, "loop", "closed", "clusters"));
+    summary = summary_make(cells, 1);
+    assert_true(value_at(summary, "a", "stats.splits/now#2", "median") == 7);
+    assert_true(value_at(summary, "a", "stats.splits/now", "median") == 7);
+    assert_true(isnan(value_at(summary, "a", "stats.splits/now#1", "median")));
+    assert_true(isnan(value_at(summary, "a", "stats.loop/now", "median")));
     assert_true(value_at(summary, "a", "recall@10/now#1", "median") == .2);
     assert_true(value_at(summary, "a", "recall@10/now#2", "median") == .4);
     assert_true(fabs(value_at(summary, "a", "recall@10/now", "median") - .3) < 1e-12);
@@ -209,7 +216,16 @@ static void test_qps_at_a_recall(void **state)
         json_array_append_new(
             cells, cell_of("a", curve[i].point, 0,
                            json_pack("[o]", search_step("q", curve[i].recall, curve[i].qps))));
+    /* Work at a recall: less is better, and nprobe=3 must not bend this curve either. */
+    for (size_t i = 0; i < 4; i++) {
+        json_t *steps = json_object_get(json_array_get(cells, i), "steps");
+        json_object_set_new(json_array_get(steps, 0), "scanned",
+                            json_real(i == 1 ? 9000 : 1000 * curve[i].recall));
+    }
     json_t *summary = summary_make(cells, 1);
+    assert_true(fabs(value_at(summary, "a[soft_k=2]", "scanned@recall=0.9/q", "median") - 900) <
+                1e-6);
+    assert_true(isnan(value_at(summary, "a[soft_k=2]", "distances@recall=0.9/q", "median")));
     assert_true(fabs(value_at(summary, "a[soft_k=2]", "qps@recall=0.9/q", "median") - 750) < 1e-6);
     assert_true(fabs(value_at(summary, "a[soft_k=2]", "single_qps@recall=0.9/q", "median") - 375) <
                 1e-6);

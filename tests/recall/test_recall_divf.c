@@ -18,7 +18,7 @@ static double recall(const struct drift *d, struct index *index, size_t set, int
     struct search_request request = {
         { d->queries[set], QUERIES, DIM, ELEMENT_F32 }, K, &knobs, NULL, 1
     };
-    struct search_result result = { ids, distances, { 0, 0, 0 } };
+    struct search_result result = { ids, distances, { 0 } };
     size_t hits = 0;
     assert_ok(divf_ops.search(index, &request, &result), index->env.error);
     for (size_t i = 0; i < QUERIES * K; i++)

@@ -123,7 +123,7 @@ static inline struct work world_search(struct world *w, const float *queries, si
     struct search_request request = {
         { queries, n, w->dim, ELEMENT_F32 }, k, &knobs, filter, threads
     };
-    struct search_result result = { ids, distances, { 0, 0, 0 } };
+    struct search_result result = { ids, distances, { 0 } };
     assert_ok(divf_ops.search(w->index, &request, &result), &w->bench.error);
     return result.work;
 }

@@ -35,7 +35,7 @@ static void test_range(void **state)
         struct found_in_range found = { calloc(7 * 4000, 1), 0 };
         struct divf_knobs knobs = { 1 << 20 };
         struct range_request request = { world_vectors(&w, 0, 7), 0.8, &knobs, NULL, threads };
-        struct range_result result = { note_found, &found, { 0, 0, 0 } };
+        struct range_result result = { note_found, &found, { 0 } };
         assert_ok(divf_ops.range(w.index, &request, &result), &w.bench.error);
         size_t expected = 0;
         for (size_t q = 0; q < 7; q++) {
@@ -105,7 +105,7 @@ static void test_many_are_as_few(void **state)
             const struct id_filter *filter = i % 2 ? &some : NULL;
             struct work many = world_search(&w, w.rows, QUERIES, K, nprobe[i / 2], filter, 1,
                                             ids[0], distances[0]);
-            struct work few = { 0, 0, 0 };
+            struct work few = { 0 };
             for (size_t q = 0; q < QUERIES; q++) {
                 struct work one = world_search(&w, w.rows + q * 30, 1, K, nprobe[i / 2], filter, 1,
                                                ids[1] + q * K, distances[1] + q * K);

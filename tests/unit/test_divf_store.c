@@ -230,7 +230,7 @@ static int script(struct world *w, const char *dir, size_t *at)
     float distances[30];
     struct divf_knobs knobs = { 4 };
     struct search_request request = { world_vectors(w, 0, 3), 10, &knobs, NULL, 2 };
-    struct search_result result = { found, distances, { 0, 0, 0 } };
+    struct search_result result = { found, distances, { 0 } };
     int rc = OK;
     if (*at == 0 && (rc = world_insert(w, w->n, 40 - w->n)) == OK)
         ++*at;

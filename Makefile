@@ -95,6 +95,10 @@ ifndef HAVE_HNSWLIB
 SOURCES := $(filter-out algorithms/hnswlib/%,$(SOURCES))
 CXX_SOURCES := $(filter-out algorithms/hnswlib/%,$(CXX_SOURCES))
 endif
+ifndef HAVE_USEARCH
+SOURCES := $(filter-out algorithms/usearch/%,$(SOURCES))
+CXX_SOURCES := $(filter-out algorithms/usearch/%,$(CXX_SOURCES))
+endif
 
 objects = $(patsubst %,$(OUT)/obj/%.o,$(1))
 MAIN := $(call objects,$(wildcard src/harness/main.c))
@@ -297,7 +301,7 @@ deps:
 deps-test deps-lint:
 	@src/build/deps.sh $(@:deps-%=%)
 
-## peers: builds FAISS and fetches hnswlib, and says how they were built
+## peers: builds FAISS, fetches hnswlib and usearch, and says how they were built
 peers:
 	@rm -f build/config.mk
 	@$(CONFIGURE) build

@@ -1,4 +1,4 @@
-/* avx2.c - the AVX2 table; the kernels are in avx2_f32.c, avx2_u8.c and avx2_b64.c. */
+/* avx2.c - the AVX2 table; the kernels are in avx2_f32.c, avx2_u8.c, avx2_bf16.c and avx2_b64.c. */
 #if defined(__x86_64__)
 
 #include "avx2.h"
@@ -14,6 +14,8 @@ const struct kernels kernels_avx2 = {
     .l2sq_u8 = avx2_l2sq_u8,
     .ip_u8 = avx2_ip_u8,
     .cos_u8 = avx2_cos_u8,
+    .l2sq_bf16 = avx2_l2sq_bf16,
+    .ip_bf16 = avx2_ip_bf16,
     .l2sq_f32_1n = avx2_l2sq_f32_1n,
     .ip_f32_1n = avx2_ip_f32_1n,
     .cos_f32_1n = avx2_cos_f32_1n,

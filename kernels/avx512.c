@@ -1,4 +1,4 @@
-/* avx512.c - the AVX-512 table; the kernels are in avx512_f32.c, avx512_u8.c and avx512_b64.c. */
+/* avx512.c - the AVX-512 table; the kernels are in avx512_f32.c, avx512_u8.c, avx512_bf16.c and avx512_b64.c. */
 #if defined(__x86_64__)
 
 #include "avx512.h"
@@ -14,6 +14,8 @@ const struct kernels kernels_avx512 = {
     .l2sq_u8 = avx512_l2sq_u8,
     .ip_u8 = avx512_ip_u8,
     .cos_u8 = avx512_cos_u8,
+    .l2sq_bf16 = avx512_l2sq_bf16,
+    .ip_bf16 = avx512_ip_bf16,
     .l2sq_f32_1n = avx512_l2sq_f32_1n,
     .ip_f32_1n = avx512_ip_f32_1n,
     .cos_f32_1n = avx512_cos_f32_1n,

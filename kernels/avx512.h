@@ -33,6 +33,9 @@ void avx512_ip_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, s
 void avx512_cos_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
                       float *out, size_t ld);
 
+float avx512_l2sq_bf16(const uint16_t *a, const uint16_t *b, size_t dim);
+float avx512_ip_bf16(const uint16_t *a, const uint16_t *b, size_t dim);
+
 void avx512_hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint8_t *out);
 size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, unsigned radius,
                                  uint32_t *out);

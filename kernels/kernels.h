@@ -42,6 +42,9 @@ struct kernels {
     uint32_t (*l2sq_u8)(const uint8_t *a, const uint8_t *b, size_t dim);
     uint32_t (*ip_u8)(const uint8_t *a, const uint8_t *b, size_t dim);
     float (*cos_u8)(const uint8_t *a, const uint8_t *b, size_t dim);
+    /* bf16: the upper 16 bits of a float; summed as floats */
+    float (*l2sq_bf16)(const uint16_t *a, const uint16_t *b, size_t dim);
+    float (*ip_bf16)(const uint16_t *a, const uint16_t *b, size_t dim);
 
     /* 3. One to many: out[i] = distance of query to row i, i < n */
     void (*l2sq_f32_1n)(const float *query, const float *rows, size_t n, size_t dim, float *out);

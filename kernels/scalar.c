@@ -10,6 +10,8 @@
  */
 #include "kernels.h"
 
+#include <string.h>
+
 #include "blocking.h"
 
 static float l2sq_f32(const float *a, const float *b, size_t dim)
@@ -60,6 +62,33 @@ static float cos_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
     return cosine_of_sums((double)ip_u8(a, b, dim), (double)ip_u8(a, a, dim),
                           (double)ip_u8(b, b, dim));
+}
+
+static float widened(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float l2sq_bf16(const uint16_t *a, const uint16_t *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        float difference = widened(a[d]) - widened(b[d]);
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+static float ip_bf16(const uint16_t *a, const uint16_t *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        sum += widened(a[d]) * widened(b[d]);
+    }
+    return sum;
 }
 
 /* The one-to-many and many-to-many forms of a pair's function. */
@@ -156,6 +185,8 @@ const struct kernels kernels_scalar = {
     .l2sq_u8 = l2sq_u8,
     .ip_u8 = ip_u8,
     .cos_u8 = cos_u8,
+    .l2sq_bf16 = l2sq_bf16,
+    .ip_bf16 = ip_bf16,
     .l2sq_f32_1n = l2sq_f32_1n,
     .ip_f32_1n = ip_f32_1n,
     .cos_f32_1n = cos_f32_1n,

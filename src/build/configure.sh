@@ -5,7 +5,7 @@
 #
 # Runs at every make, so it ends at once while nothing it depends on has changed. A missing optional part
 # leaves out a method or a format and is named once, when the choice is made.
-# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib hdf5 cuda),
+# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib usearch hdf5 cuda),
 # FAISS_PREFIX (a native FAISS with its C API).
 set -u
 
@@ -110,6 +110,7 @@ use_peer() { # NAME WHAT-IT-COSTS SCRIPT
 }
 have_faiss=
 have_hnswlib=
+have_usearch=
 if use_peer faiss "no faiss-* methods" peer-faiss.sh; then
     have_faiss=1
     defines="$defines -DHAVE_FAISS"
@@ -120,6 +121,11 @@ if use_peer hnswlib "no hnswlib method" peer-hnswlib.sh; then
     have_hnswlib=1
     defines="$defines -DHAVE_HNSWLIB"
 fi
+if use_peer usearch "no usearch method" peer-usearch.sh; then
+    have_usearch=1
+    # Its own SIMD kernels are another package, its OpenMP and half-precision libraries are not needed.
+    defines="$defines -DHAVE_USEARCH -DUSEARCH_USE_NUMKONG=0 -DUSEARCH_USE_OPENMP=0 -DUSEARCH_USE_FP16LIB=0"
+fi
 
 {
     printf '# Written by src/build/configure.sh; do not edit.\n'
@@ -129,6 +135,7 @@ fi
     printf 'HAVE_CXX := %s\n' "$have_cxx"
     printf 'HAVE_FAISS := %s\n' "$have_faiss"
     printf 'HAVE_HNSWLIB := %s\n' "$have_hnswlib"
+    printf 'HAVE_USEARCH := %s\n' "$have_usearch"
     printf 'PEER_PREFIXES := %s\n' "$prefixes"
     printf 'PEERS_INFO := %s\n' "$peers_info"
     printf 'NVCC := %s\n' "$nvcc"

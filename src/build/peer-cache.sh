@@ -27,6 +27,20 @@ check_sha256() { # FILE EXPECTED
     [ "$got" = "$2" ] || fail "${1##*/}: sha256 is $got, expected $2; refused"
 }
 
+# Unpacks an npm package of this very content to FOLDER/package, by npm's own client; runs nothing of it.
+fetch_npm() { # NAME VERSION SHA256 FOLDER
+    # shellcheck disable=SC2154  # the script that sources this names its folder
+    local log=$prefix.log
+    command -v npm >/dev/null || fail "$1: no npm on PATH to fetch it with"
+    if ! (cd "$4" && npm pack --silent --ignore-scripts "$1@$2") >"$log" 2>&1; then
+        tail -n 3 "$log" >&2
+        fail "$1: npm could not fetch $1@$2; see $log"
+    fi
+    check_sha256 "$4/$1-$2.tgz" "$3"
+    tar -xzf "$4/$1-$2.tgz" -C "$4"
+    rm "$4/$1-$2.tgz"
+}
+
 # The widest vector registers that a library's machine code uses: avx512, avx2 or none. A few stray
 # instructions, of functions chosen at run time, do not count.
 simd_of() { # FILE

@@ -10,21 +10,14 @@ set -euo pipefail
 . "$(dirname "$0")/peer-cache.sh"
 
 version=3.0.0
-package=hnswlib-node@$version
 tarball_sha256=4a8074485e5abe659d23e9998d97a00226db056ca466ada6eedbc512a4c4df01
 
 build_peer() { # FOLDER
-    local log=$prefix.log
-    command -v npm >/dev/null || fail "hnswlib: no npm on PATH to fetch it with"
-    say "fetching hnswlib's headers ($package)"
-    if ! (cd "$1" && npm pack --silent --ignore-scripts "$package") >"$log" 2>&1; then
-        tail -n 3 "$log" >&2
-        fail "hnswlib: npm could not fetch $package; see $log"
-    fi
-    check_sha256 "$1/hnswlib-node-$version.tgz" "$tarball_sha256"
+    say "fetching hnswlib's headers (hnswlib-node@$version)"
+    fetch_npm hnswlib-node "$version" "$tarball_sha256" "$1"
     mkdir "$1/include"
-    tar -xzf "$1/hnswlib-node-$version.tgz" -C "$1/include" --strip-components=2 package/src/hnswlib
-    rm "$1/hnswlib-node-$version.tgz"
+    mv "$1/package/src/hnswlib" "$1/include/"
+    rm -r "$1/package"
     printf '{"name": "hnswlib", "version": "headers of hnswlib-node %s", "compiler": "", "flags": "", "simd": ""}\n' \
         "$version" >"$1/build.json"
 }

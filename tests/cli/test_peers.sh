@@ -60,6 +60,13 @@ echo 'exit 1' >bin/npm
 PATH=$work/bin:$PATH run "$build/peer-hnswlib.sh"
 check "a package that cannot be fetched names the log" '[ $status = 1 ] && says "could not fetch" && says ".log"'
 
+cat >bin/npm <<'SH'
+#!/bin/sh
+echo junk >usearch-2.25.3.tgz
+SH
+PATH=$work/bin:$PATH run "$build/peer-usearch.sh"
+check "usearch with another sha256 is refused" '[ $status = 1 ] && says "sha256 is" && [ "$(left_over)" = 0 ]'
+
 FAISS_PREFIX=$work/nowhere run "$build/peer-faiss.sh"
 check "a FAISS_PREFIX without the C API says what is missing" \
     '[ $status = 1 ] && says "libfaiss_c.so" && says "FAISS_ENABLE_C_API"'

@@ -18,6 +18,8 @@ static const struct setting settings[] = {
     { "faiss-factory", "", "", PEER },
     { "hnswlib", "", "ef_search=64", PEER },
     { "hnswlib", "deletes=replace", "ef_search=64", PEER },
+    { "usearch", "", "expansion_search=64", PEER },
+    { "usearch", "metric_impl=usearch", "expansion_search=64", PEER },
 };
 
 static const size_t dims[] = { 1, 7, 32, 100 };

@@ -1,0 +1,461 @@
+/* slot_table.c - many small hash tables, chosen by a hash, of buckets of one cache line each.
+ *
+ * Parts. Linear hashing (Litwin, 1980) decides which part an id belongs to, so their number grows
+ * by one at a time, when the mean passes PART_MEAN ids: one part's ids are divided between it and
+ * the new one. A part's own capacity grows by a third, so the load is between .6 and .8. The 64
+ * ids that differ in their last six bits only share a part: ids inserted or deleted in order work
+ * in one part's few kilobytes for a while.
+ *
+ * Buckets. An id stands anywhere in its home bucket, or where that is full in the next that is not;
+ * all sixteen entries are looked at in one step, so the usual call has no branch that is hard to
+ * foresee. Where an id leaves a full bucket, one of those that had to go on comes back.
+ *
+ * Entries. From the top: some bits of the id's hash, how many buckets from home the entry stands,
+ * and the slot, with as many bits as the part's slots need. So another id's ids[slot], which would
+ * be a cache miss, is seldom looked at. A distance that does not fit (DISTANCE_BITS, none where
+ * slots need all 32) is taken from the id's hash instead.
+ */
+#include "slot_table.h"
+
+#include <assert.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "mem.h"
+
+#define EMPTY         UINT32_MAX
+#define BUCKET        16 /* entries: a cache line */
+#define DISTANCE_BITS 2
+#define PART_MEAN     2048
+#define SLOT_BITS_MIN 8
+#define WALK_BLOCK    64
+
+struct hash {
+    size_t part;
+    uint32_t home, tag; /* home: as a fraction of the part, of 2^32 */
+};
+
+/* How an entry of a part is cut. */
+struct layout {
+    uint32_t slot_bits, far; /* far: this distance or any longer one */
+    uint32_t slot_mask, tag_mask;
+};
+
+static struct layout layout_of(uint32_t slot_bits)
+{
+    const uint32_t spare = 32 - slot_bits;
+    const uint32_t bits = spare < DISTANCE_BITS ? spare : DISTANCE_BITS;
+    const uint64_t low = slot_bits + bits;
+    return (struct layout){ slot_bits, (1U << bits) - 1, (uint32_t)((UINT64_C(1) << slot_bits) - 1),
+                            (uint32_t) ~((UINT64_C(1) << low) - 1) };
+}
+
+static uint32_t slot_bits_for(uint32_t slot)
+{
+    const uint32_t bits = slot + 1 == 0 ? 32 : 32 - (uint32_t)__builtin_clz(slot + 1);
+    return bits < SLOT_BITS_MIN ? SLOT_BITS_MIN : bits;
+}
+
+static size_t part_of(size_t n_parts, uint64_t group)
+{
+    const size_t mask = SIZE_MAX >> (n_parts > 1 ? __builtin_clzll(n_parts - 1) : 63);
+    const size_t part = (size_t)group & mask;
+    return part < n_parts ? part : part & mask >> 1;
+}
+
+/* The ids of a group are spread over the part by a multiplication alone, more evenly than chance
+ * would. */
+static struct hash hash_of(size_t n_parts, uint64_t id)
+{
+    uint64_t group = id >> 6;
+    group = (group ^ group >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    group = (group ^ group >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    group ^= group >> 32;
+    const uint64_t spot = (id ^ group) * UINT64_C(0x9e3779b97f4a7c15);
+    return (struct hash){ part_of(n_parts, group), (uint32_t)(spot >> 32), (uint32_t)spot };
+}
+
+static uint32_t home(const struct slot_part *part, struct hash h)
+{
+    return (uint32_t)((uint64_t)h.home * (part->capacity / BUCKET) >> 32) * BUCKET;
+}
+
+static uint32_t after(const struct slot_part *part, uint32_t bucket)
+{
+    return bucket + BUCKET < part->capacity ? bucket + BUCKET : 0;
+}
+
+/* A bit for each of a bucket's entries that agrees with `like` in the bits of `mask`. */
+#if defined(__SSE2__)
+static __m128i alike_4(const uint32_t *entries, __m128i like, __m128i mask)
+{
+    const __m128i e = _mm_load_si128((const __m128i *)entries);
+    return _mm_cmpeq_epi32(_mm_and_si128(_mm_xor_si128(e, like), mask), _mm_setzero_si128());
+}
+
+static uint32_t alike(const uint32_t *bucket, uint32_t like, uint32_t mask)
+{
+    const __m128i l = _mm_set1_epi32((int)like), m = _mm_set1_epi32((int)mask);
+    const __m128i low = _mm_packs_epi32(alike_4(bucket, l, m), alike_4(bucket + 4, l, m));
+    const __m128i high = _mm_packs_epi32(alike_4(bucket + 8, l, m), alike_4(bucket + 12, l, m));
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
+}
+#else
+static uint32_t alike(const uint32_t *bucket, uint32_t like, uint32_t mask)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < BUCKET; i++)
+        bits |= (uint32_t)(((bucket[i] ^ like) & mask) == 0) << i;
+    return bits;
+}
+#endif
+
+static uint32_t empties(const uint32_t *bucket)
+{
+    return alike(bucket, EMPTY, UINT32_MAX);
+}
+
+static uint32_t entry_of(struct layout l, struct hash h, uint32_t distance, uint32_t slot)
+{
+    const uint32_t d = distance < l.far ? distance : l.far;
+    return (uint32_t)((h.tag & l.tag_mask) | (uint64_t)d << l.slot_bits | slot);
+}
+
+static uint32_t slots_room(uint32_t capacity)
+{
+    return capacity / BUCKET * (BUCKET * 13 / 16);
+}
+
+/* Where the id, or with ids = NULL whoever looks like it, stands. EMPTY: nowhere. */
+static uint32_t find(const struct slot_part *part, struct hash h, const uint64_t *ids, uint64_t id)
+{
+    if (part->n == 0)
+        return EMPTY;
+    const struct layout l = layout_of(part->slot_bits);
+    uint32_t at = home(part, h);
+    for (uint32_t distance = 0;; distance++, at = after(part, at)) {
+        const uint32_t *bucket = part->entries + at, empty = empties(bucket);
+        uint32_t like = alike(bucket, entry_of(l, h, distance, 0), ~l.slot_mask) & ~empty;
+        for (; like; like &= like - 1) {
+            const uint32_t i = (uint32_t)__builtin_ctz(like);
+            if (!ids || ids[bucket[i] & l.slot_mask] == id)
+                return at + i;
+        }
+        if (empty)
+            return EMPTY;
+    }
+}
+
+static void place(struct slot_part *part, struct hash h, uint32_t slot)
+{
+    const struct layout l = layout_of(part->slot_bits);
+    uint32_t at = home(part, h), distance = 0, empty;
+    for (; (empty = empties(part->entries + at)) == 0; distance++)
+        at = after(part, at);
+    part->entries[at + (uint32_t)__builtin_ctz(empty)] = entry_of(l, h, distance, slot);
+    part->n++;
+}
+
+/* An empty part with room for n ids. */
+static bool part_open(struct slot_table *t, struct slot_part *part, size_t n, size_t at_least)
+{
+    size_t capacity = n / slots_room(BUCKET) * BUCKET + BUCKET;
+    capacity = capacity < at_least ? at_least : capacity;
+    capacity = (capacity + BUCKET - 1) / BUCKET * BUCKET;
+    if (capacity >= UINT32_MAX)
+        return false;
+    *part = (struct slot_part){ .capacity = (uint32_t)capacity, .slot_bits = t->slot_bits };
+    part->entries = mem_array(t->mem, capacity, sizeof *part->entries);
+    if (!part->entries)
+        return false;
+    memset(part->entries, 0xff, capacity * sizeof *part->entries);
+    t->entries += capacity;
+    return true;
+}
+
+static void part_close(struct slot_table *t, struct slot_part *part)
+{
+    t->entries -= part->capacity;
+    mem_free(t->mem, part->entries);
+}
+
+/* Calls each(to, hash, slot) for the ids of a part as n_parts have them. Growing costs what this
+ * costs: it has no branch an entry, fetches a block of ids at once, and goes from bucket to bucket,
+ * for to look at a bucket just written to, as its neighbour in the old one would, is slow. */
+static void part_walk(const struct slot_part *part, const uint64_t *ids, size_t n_parts,
+                      void (*each)(void *to, struct hash, uint32_t slot), void *to)
+{
+    const uint32_t mask = layout_of(part->slot_bits).slot_mask;
+    uint32_t slots[WALK_BLOCK], n = 0, at = 0;
+    for (uint32_t i = 0; i < part->capacity; i++) {
+        const uint32_t e = part->entries[at];
+        slots[n] = e & mask;
+        n += e != EMPTY;
+        at += BUCKET;
+        if (at >= part->capacity)
+            at -= part->capacity - 1;
+        if (n < WALK_BLOCK && i + 1 < part->capacity)
+            continue;
+        for (uint32_t j = 0; j < n; j++)
+            __builtin_prefetch(ids + slots[j]);
+        for (uint32_t j = 0; j < n; j++)
+            each(to, hash_of(n_parts, ids[slots[j]]), slots[j]);
+        n = 0;
+    }
+}
+
+static void place_in(void *to, struct hash h, uint32_t slot)
+{
+    place(to, h, slot);
+}
+
+static bool part_reserve(struct slot_table *t, struct slot_part *part, const uint64_t *ids,
+                         size_t n)
+{
+    if (n <= slots_room(part->capacity))
+        return true;
+    struct slot_part grown;
+    if (!part_open(t, &grown, n, part->capacity + part->capacity / 3))
+        return false;
+    part_walk(part, ids, t->n_parts, place_in, &grown);
+    part_close(t, part);
+    grown.wanted = part->wanted;
+    *part = grown;
+    return true;
+}
+
+/* A part's ids divided between it and the part `new`. */
+struct division {
+    size_t new, n[2];
+    struct slot_part parts[2];
+};
+
+static void count_in(void *to, struct hash h, uint32_t slot)
+{
+    struct division *d = to;
+    (void)slot;
+    d->n[h.part == d->new]++;
+}
+
+static void divide_in(void *to, struct hash h, uint32_t slot)
+{
+    struct division *d = to;
+    place(&d->parts[h.part == d->new], h, slot);
+}
+
+static bool part_divide(struct slot_table *t, struct slot_part *old, const uint64_t *ids,
+                        struct division *d)
+{
+    part_walk(old, ids, d->new + 1, count_in, d);
+    if (!part_open(t, &d->parts[0], d->n[0], 0))
+        return false;
+    if (!part_open(t, &d->parts[1], d->n[1], 0)) {
+        part_close(t, &d->parts[0]);
+        return false;
+    }
+    part_walk(old, ids, d->new + 1, divide_in, d);
+    part_close(t, old);
+    *old = d->parts[0];
+    return true;
+}
+
+/* Adds a part, for which the part whose turn it is is divided. */
+static bool add_part(struct slot_table *t, const uint64_t *ids)
+{
+    if (!mem_grow(t->mem, &t->parts, &t->parts_capacity, t->n_parts + 1, sizeof *t->parts))
+        return false;
+    struct division d = { .new = t->n_parts };
+    const size_t turn = d.new > 0 ? d.new ^ (size_t)1 << (63 - __builtin_clzll(d.new)) : 0;
+    if (d.new > 0 && t->parts[turn].n > 0 && !part_divide(t, &t->parts[turn], ids, &d))
+        return false;
+    t->parts[d.new] = d.parts[1];
+    t->n_parts++;
+    return true;
+}
+
+/* The part has slots that need more bits than its entries gave them. */
+static void widen(struct slot_part *part, uint32_t slot_bits)
+{
+    const struct layout old = layout_of(part->slot_bits), new = layout_of(slot_bits);
+    for (uint32_t i = 0; i < part->capacity; i++) {
+        const uint32_t e = part->entries[i];
+        if (e == EMPTY)
+            continue;
+        const uint32_t distance = (e & ~old.tag_mask) >> old.slot_bits;
+        part->entries[i] = entry_of(new, (struct hash){ .tag = e }, distance, e & old.slot_mask);
+    }
+    part->slot_bits = slot_bits;
+}
+
+void slot_table_init(struct slot_table *t, struct mem *mem)
+{
+    *t = (struct slot_table){ .mem = mem, .slot_bits = SLOT_BITS_MIN };
+}
+
+void slot_table_free(struct slot_table *t)
+{
+    for (size_t i = 0; i < t->n_parts; i++)
+        mem_free(t->mem, t->parts[i].entries);
+    mem_free(t->mem, t->parts);
+    slot_table_init(t, t->mem);
+}
+
+bool slot_table_reserve(struct slot_table *t, const uint64_t *ids, const uint64_t *more, size_t n)
+{
+    if (n > SIZE_MAX / 4 - t->n)
+        return false;
+    while (t->n_parts < (t->n + n + PART_MEAN - 1) / PART_MEAN)
+        if (!add_part(t, ids))
+            return false;
+    bool room = true;
+    for (size_t i = 0; i < n; i++)
+        t->parts[hash_of(t->n_parts, more[i]).part].wanted++;
+    for (size_t i = 0; i < n; i++) {
+        struct slot_part *part = &t->parts[hash_of(t->n_parts, more[i]).part];
+        if (room && part->wanted > 0)
+            room = part_reserve(t, part, ids, (size_t)part->n + part->wanted);
+        part->wanted = 0;
+    }
+    return room;
+}
+
+void slot_table_put(struct slot_table *t, uint64_t id, uint32_t slot)
+{
+    const struct hash h = hash_of(t->n_parts, id);
+    struct slot_part *part = &t->parts[h.part];
+    const uint32_t bits = slot_bits_for(slot);
+    assert(part->n < slots_room(part->capacity) && slot != UINT32_MAX);
+    if (bits > t->slot_bits)
+        t->slot_bits = bits;
+    if (bits > part->slot_bits)
+        widen(part, t->slot_bits);
+    place(part, h, slot);
+    t->n++;
+}
+
+bool slot_table_get(const struct slot_table *t, const uint64_t *ids, uint64_t id, uint32_t *slot)
+{
+    if (t->n == 0)
+        return false;
+    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_part *part = &t->parts[h.part];
+    const uint32_t at = find(part, h, ids, id);
+    if (at != EMPTY && slot)
+        *slot = part->entries[at] & layout_of(part->slot_bits).slot_mask;
+    return at != EMPTY;
+}
+
+/* How many buckets from home the entry `at` in `bucket` stands. */
+static uint32_t distance_of(const struct slot_part *part, struct layout l, size_t n_parts,
+                            const uint64_t *ids, uint32_t bucket, uint32_t at)
+{
+    const uint32_t e = part->entries[at];
+    const uint64_t distance = (uint64_t)(e & ~l.tag_mask) >> l.slot_bits;
+    if (distance < l.far)
+        return (uint32_t)distance;
+    const uint32_t from = home(part, hash_of(n_parts, ids[e & l.slot_mask]));
+    return (bucket >= from ? bucket - from : bucket + part->capacity - from) / BUCKET;
+}
+
+/* Fills the hole in what was a full bucket with one that stands behind it only because it was.
+   That one's own bucket may have been full too. */
+static void close_hole(struct slot_part *part, size_t n_parts, const uint64_t *ids, uint32_t bucket,
+                       uint32_t hole)
+{
+    const struct layout l = layout_of(part->slot_bits);
+    bool full = true;
+    uint32_t from_hole = 1;
+    for (uint32_t next = after(part, bucket); full && next != bucket; from_hole++) {
+        const uint32_t *entries = part->entries + next;
+        const uint32_t empty = empties(entries);
+        /* Those at home cannot; they are told by their distance, unless none is kept. */
+        uint32_t away = ~empty & 0xffff;
+        if (l.far > 0)
+            away &= ~alike(entries, 0, ~l.tag_mask & ~l.slot_mask);
+        full = empty == 0;
+        for (; away; away &= away - 1) {
+            const uint32_t at = next + (uint32_t)__builtin_ctz(away);
+            const uint32_t distance = distance_of(part, l, n_parts, ids, next, at);
+            if (distance < from_hole)
+                continue;
+            const uint32_t e = part->entries[at];
+            part->entries[hole] =
+                entry_of(l, (struct hash){ .tag = e }, distance - from_hole, e & l.slot_mask);
+            part->entries[at] = EMPTY;
+            bucket = next;
+            hole = at;
+            from_hole = 0;
+            break;
+        }
+        next = after(part, next);
+    }
+}
+
+bool slot_table_remove(struct slot_table *t, const uint64_t *ids, uint64_t id, uint32_t *slot)
+{
+    if (t->n == 0)
+        return false;
+    const struct hash h = hash_of(t->n_parts, id);
+    struct slot_part *part = &t->parts[h.part];
+    const uint32_t at = find(part, h, ids, id);
+    if (at == EMPTY)
+        return false;
+    *slot = part->entries[at] & layout_of(part->slot_bits).slot_mask;
+    const uint32_t bucket = at / BUCKET * BUCKET;
+    const bool full = empties(part->entries + bucket) == 0;
+    part->entries[at] = EMPTY;
+    if (full)
+        close_hole(part, t->n_parts, ids, bucket, at);
+    part->n--;
+    t->n--;
+    return true;
+}
+
+void slot_table_move(struct slot_table *t, uint64_t id, uint32_t from, uint32_t to)
+{
+    const struct hash h = hash_of(t->n_parts, id);
+    struct slot_part *part = &t->parts[h.part];
+    const uint32_t bits = slot_bits_for(to);
+    assert(to != UINT32_MAX);
+    if (bits > t->slot_bits)
+        t->slot_bits = bits;
+    if (bits > part->slot_bits)
+        widen(part, t->slot_bits);
+    const uint32_t mask = layout_of(part->slot_bits).slot_mask;
+    for (uint32_t bucket = home(part, h);; bucket = after(part, bucket)) {
+        const uint32_t same = alike(part->entries + bucket, from, mask);
+        if (same) {
+            uint32_t *e = part->entries + bucket + __builtin_ctz(same);
+            *e = (*e & ~mask) | to;
+            return;
+        }
+        assert(empties(part->entries + bucket) == 0);
+    }
+}
+
+void slot_table_prefetch(const struct slot_table *t, uint64_t id)
+{
+    if (t->n == 0)
+        return;
+    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_part *part = &t->parts[h.part];
+    if (part->n > 0)
+        __builtin_prefetch(part->entries + home(part, h));
+}
+
+uint32_t slot_table_guess(const struct slot_table *t, uint64_t id)
+{
+    if (t->n == 0)
+        return UINT32_MAX;
+    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_part *part = &t->parts[h.part];
+    const uint32_t at = find(part, h, NULL, id);
+    return at == EMPTY ? UINT32_MAX : part->entries[at] & layout_of(part->slot_bits).slot_mask;
+}
+
+size_t slot_table_bytes(const struct slot_table *t)
+{
+    return t->entries * sizeof(uint32_t) + t->parts_capacity * sizeof *t->parts;
+}

@@ -4,73 +4,87 @@
 #include <string.h>
 
 #include "algorithms/divf/divf.h"
+#include "kernels/kernels.h"
 #include "src/core/mem.h"
 
 #define BROKEN(d, ...) fail((d)->base.env.error, ERR_INVARIANT, "divf: " __VA_ARGS__)
 
-/* Live rows name a slot that names them; the rest of the list is dead; chunks say whose they are.
- */
+/* -------------------------------------------------------------------------- lists and chunks */
+
+/* Live places name a slot that names them, and are all below the list's end. */
+static int check_places(const struct divf *d, size_t i, size_t *live)
+{
+    const struct divf_list *l = &d->lists.list[i];
+    size_t stride = d->lists.soft_k;
+    for (size_t at = 0; at < (size_t)l->n_chunks << CHUNK_SHIFT; at++) {
+        uint32_t place = divf_place(l, at);
+        const struct chunk *chunk = place_chunk(&d->lists.chunks, place);
+        if (!chunk_live(chunk, place_in_chunk(place)))
+            continue;
+        uint32_t slot = chunk->slots[place_in_chunk(place)];
+        if (at >= l->rows)
+            return BROKEN(d, "list %zu: a place past its end is live", i);
+        if (slot >= d->slots.n || d->slots.id[slot] == ID_NONE)
+            return BROKEN(d, "list %zu, place %zu: slot %u is free", i, at, slot);
+        size_t j = 0;
+        while (j < stride && divf_slot_places(&d->lists, slot)[j] != place)
+            j++;
+        if (j == stride)
+            return BROKEN(d, "list %zu, place %zu: slot %u does not know it", i, at, slot);
+        ++*live;
+    }
+    return OK;
+}
+
+static int check_centroid(const struct divf *d, size_t i)
+{
+    size_t dim = d->base.env.dim;
+    for (size_t j = 0; j < dim; j++)
+        if (!isfinite(d->lists.centroids[i * dim + j]))
+            return BROKEN(d, "centroid %zu is not finite", i);
+    if (!(d->lists.norm_sq[i] <= d->lists.norm_sq_max))
+        return BROKEN(d, "centroid %zu is longer than the longest", i);
+    return OK;
+}
+
 static int check_list(const struct divf *d, size_t i, uint8_t *owned)
 {
     const struct divf_list *l = &d->lists.list[i];
     const struct chunks *chunks = &d->lists.chunks;
-    size_t stride = (size_t)d->params.soft_k, live = 0;
-    if (l->rows > (size_t)l->n_chunks << chunks->row_shift)
-        return BROKEN(d, "list %zu has %u rows in %u chunks", i, l->rows, l->n_chunks);
+    size_t live = 0;
+    if (l->rows > (size_t)l->n_chunks << CHUNK_SHIFT)
+        return BROKEN(d, "list %zu has %u places in %u chunks", i, l->rows, l->n_chunks);
     for (size_t c = 0; c < l->n_chunks; c++) {
         if (l->chunks[c] >= chunks->n_used || owned[l->chunks[c]]++)
             return BROKEN(d, "chunk %u of list %zu is not its own", l->chunks[c], i);
-        if (chunk_state(chunks, l->chunks[c])->list != i)
+        if (chunk_at(chunks, l->chunks[c])->list != i)
             return BROKEN(d, "chunk %u of list %zu says list %u", l->chunks[c], i,
-                          chunk_state(chunks, l->chunks[c])->list);
+                          chunk_at(chunks, l->chunks[c])->list);
     }
-    for (size_t at = 0; at < (size_t)l->n_chunks << chunks->row_shift; at++) {
-        uint32_t row = divf_list_row(&d->lists, l, at), slot = *row_slot(chunks, row);
-        if (slot == SLOT_NONE)
-            continue;
-        if (at >= l->rows)
-            return BROKEN(d, "list %zu: a row past its end is live", i);
-        if (slot >= d->slots.n || d->slots.id[slot] == ID_NONE)
-            return BROKEN(d, "list %zu, row %zu: slot %u is free", i, at, slot);
-        size_t j = 0;
-        while (j < stride && divf_slot_rows(&d->lists, slot)[j] != row)
-            j++;
-        if (j == stride)
-            return BROKEN(d, "list %zu, row %zu: slot %u does not know it", i, at, slot);
-        live++;
-    }
-    if (live != l->live)
-        return BROKEN(d, "list %zu counts %u live rows and has %zu", i, l->live, live);
-    for (size_t j = 0; j < chunks->dim; j++)
-        if (!isfinite(d->lists.centroids[i * chunks->dim + j]))
-            return BROKEN(d, "centroid %zu is not finite", i);
-    if (!(d->lists.norm_sq[i] <= d->lists.norm_sq_max))
-        return BROKEN(d, "centroid %zu is longer than the longest", i);
-    if (!l->uniform && l->live > d->largest_list && !d->provisional)
-        return BROKEN(d, "list %zu is longer than the longest", i);
-    return OK;
+    int rc = check_places(d, i, &live);
+    if (!rc)
+        rc = check_centroid(d, i);
+    if (!rc && live != l->live)
+        rc = BROKEN(d, "list %zu counts %u live places and has %zu", i, l->live, live);
+    if (!rc && !l->uniform && l->live > d->largest_list && !d->provisional)
+        rc = BROKEN(d, "list %zu is longer than the longest", i);
+    return rc;
 }
 
 static int check_free_chunks(const struct divf *d, uint8_t *owned)
 {
     const struct chunks *chunks = &d->lists.chunks;
-    size_t free = 0;
-    for (unsigned class = 0; class <= chunks->class_max; class ++) {
-        for (uint32_t at = chunks->free[class]; at != CHUNK_NONE;
-             at = chunk_state(chunks, at)->next) {
-            uint32_t n = 1u << 2 * class;
-            if (at % n != 0 || at + n > chunks->n_used || chunk_state(chunks, at)->class != class)
-                return BROKEN(d, "chunk %u is no free extent of class %u", at, class);
-            for (uint32_t c = at; c < at + n; c++, free++)
-                if (owned[c]++)
-                    return BROKEN(d, "chunk %u is free and owned", c);
-        }
+    uint32_t free = 0;
+    for (uint32_t at = chunks->first_free; at != CHUNK_NONE; at = chunk_at(chunks, at)->next_free) {
+        if (at >= chunks->n_used || owned[at]++ || chunk_at(chunks, at)->list != CHUNK_NONE)
+            return BROKEN(d, "chunk %u is free and owned", at);
+        free++;
     }
     for (uint32_t c = 0; c < chunks->n_used; c++)
         if (!owned[c])
             return BROKEN(d, "chunk %u is lost", c);
     if (free != chunks->n_free)
-        return BROKEN(d, "%zu chunks are free, %u counted", free, chunks->n_free);
+        return BROKEN(d, "%u chunks are free, %u counted", free, chunks->n_free);
     return OK;
 }
 
@@ -86,36 +100,37 @@ static int check_chunks(const struct divf *d, uint8_t *owned)
     }
     if (rows != d->lists.rows || live != d->lists.live)
         return BROKEN(
-            d, "lists have %" PRIu64 " rows, %" PRIu64 " live; counted %" PRIu64 ", %" PRIu64, rows,
-            live, d->lists.rows, d->lists.live);
+            d, "lists have %" PRIu64 " places, %" PRIu64 " live; counted %" PRIu64 ", %" PRIu64,
+            rows, live, d->lists.rows, d->lists.live);
     return check_free_chunks(d, owned);
 }
+
+/* ------------------------------------------------------------------------------------- slots */
 
 static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
 {
     const struct chunks *chunks = &d->lists.chunks;
-    size_t stride = (size_t)d->params.soft_k, n = 0;
-    const uint32_t *rows = divf_slot_rows(&d->lists, slot);
+    size_t stride = d->lists.soft_k, n = 0;
+    const uint32_t *places = divf_slot_places(&d->lists, slot);
     uint64_t value;
     if (!idmap_get(&d->slots.ids, d->slots.id[slot], &value) || value != slot)
         return BROKEN(d, "id %" PRIu64 " is in slot %u but the map does not say so",
                       d->slots.id[slot], slot);
-    while (n < stride && rows[n] != ROW_NONE)
+    while (n < stride && places[n] != PLACE_NONE)
         n++;
     for (size_t j = n; j < stride; j++)
-        if (rows[j] != ROW_NONE)
-            return BROKEN(d, "slot %u has a gap between its rows", slot);
+        if (places[j] != PLACE_NONE)
+            return BROKEN(d, "slot %u has a gap between its places", slot);
     if (n == 0)
-        return BROKEN(d, "slot %u has no row", slot);
+        return BROKEN(d, "slot %u has no place", slot);
     for (size_t j = 0; j < n; j++) {
-        if (rows[j] >> chunks->row_shift >= chunks->n_used || *row_slot(chunks, rows[j]) != slot)
-            return BROKEN(d, "slot %u: row %u is another's", slot, rows[j]);
-        if (memcmp(row_vector(chunks, rows[j]), row_vector(chunks, rows[0]),
-                   chunks->dim * sizeof(float)) != 0)
-            return BROKEN(d, "slot %u: its copies differ", slot);
+        const struct chunk *chunk = place_chunk(chunks, places[j]);
+        if (places[j] >> CHUNK_SHIFT >= chunks->n_used ||
+            !chunk_live(chunk, place_in_chunk(places[j])) ||
+            chunk->slots[place_in_chunk(places[j])] != slot)
+            return BROKEN(d, "slot %u: place %u is another's", slot, places[j]);
         for (size_t m = 0; m < j; m++)
-            if (chunk_state(chunks, rows[j] >> chunks->row_shift)->list ==
-                chunk_state(chunks, rows[m] >> chunks->row_shift)->list)
+            if (chunk->list == place_chunk(chunks, places[m])->list)
                 return BROKEN(d, "slot %u is twice in one list", slot);
     }
     *copies += n;
@@ -127,6 +142,9 @@ static int check_slots(const struct divf *d)
     const struct divf_slots *s = &d->slots;
     size_t live = 0, free = 0;
     uint64_t copies = 0;
+    if (segments_room(&d->vectors) < s->n)
+        return BROKEN(d, "%zu slots have room for %" PRIu64 " vectors", s->n,
+                      segments_room(&d->vectors));
     for (size_t slot = 0; slot < s->n; slot++) {
         if (s->id[slot] == ID_NONE)
             continue;
@@ -139,7 +157,7 @@ static int check_slots(const struct divf *d)
     for (; at != SLOT_NONE && free <= s->n; free++) {
         if (at >= s->n || s->id[at] != ID_NONE)
             return BROKEN(d, "slot %u is on the free list and used", at);
-        at = *divf_slot_rows(&d->lists, at);
+        at = *divf_slot_places(&d->lists, at);
     }
     if (live != s->ids.n || live + free != s->n || copies != d->lists.live)
         return BROKEN(d, "%zu slots: %zu live, %zu free; %zu ids; %" PRIu64 " copies of %" PRIu64,
@@ -148,6 +166,86 @@ static int check_slots(const struct divf *d)
         return BROKEN(d, "%" PRIu64 " inserted and %" PRIu64 " removed leave not %zu",
                       d->counters.inserted, d->counters.removed, live);
     return OK;
+}
+
+/* ------------------------------------------------------------------------------------- codes */
+
+/* What checking codes needs: a query, and a block to make a vector's code anew in. */
+struct codes {
+    const struct divf *d;
+    const struct quantizer *q;
+    float *work;
+    void *query;
+    unsigned char *block;
+};
+
+/* A vector's code excludes it from no search: asked for from anywhere, here from the list's first
+   vector, it passes its own distance as the limit. And a code made now says the same. */
+static int check_code(const struct codes *c, size_t list, const struct chunk *chunk, unsigned i,
+                      const float *from)
+{
+    const struct divf_lists *lists = &c->d->lists;
+    const float *vector = divf_vector(lists, chunk->slots[i]);
+    float estimate[QUANTIZER_BLOCK], again[QUANTIZER_BLOCK];
+    float distance = lists->env->kernels->l2sq_f32(from, vector, lists->env->dim);
+    uint64_t near = quantizer_scan(c->q, c->query, chunk->block, distance, estimate);
+    if (c->q->certain && !(near >> i & 1))
+        return BROKEN(c->d, "list %zu: the code of slot %u excludes it at its own distance", list,
+                      chunk->slots[i]);
+    quantizer_transform(c->q, vector, 1, c->work);
+    float error = quantizer_put(c->q, c->work, divf_work_centroid(lists, list), c->block, i);
+    (void)quantizer_scan(c->q, c->query, c->block, distance, again);
+    if (error > lists->list[list].error || again[i] < estimate[i] || again[i] > estimate[i])
+        return BROKEN(c->d, "list %zu: the code of slot %u is not its vector's", list,
+                      chunk->slots[i]);
+    return OK;
+}
+
+/* Some of a list's codes, at least one a chunk. */
+static int check_list_codes(const struct codes *c, size_t list)
+{
+    const struct divf_lists *lists = &c->d->lists;
+    const struct divf_list *l = &lists->list[list];
+    const float *from = NULL;
+    int rc = OK;
+    for (uint32_t at = 0; !rc && at < l->n_chunks; at++) {
+        const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[at]);
+        if (!chunk->live)
+            continue;
+        if (!from) {
+            from = divf_vector(lists, chunk->slots[__builtin_ctzll(chunk->live)]);
+            quantizer_transform(c->q, from, 1, c->work);
+            quantizer_query(c->q, c->work, c->query);
+            quantizer_query_list(
+                c->q, c->query, divf_work_centroid(lists, list),
+                lists->env->kernels->l2sq_f32(from, lists->centroids + list * lists->env->dim,
+                                              lists->env->dim),
+                l->error);
+        }
+        uint64_t some = chunk->live & (UINT64_C(0x0101010101010101) << at % 8);
+        for (some = some ? some : chunk->live & -chunk->live; !rc && some; some &= some - 1)
+            rc = check_code(c, list, chunk, (unsigned)__builtin_ctzll(some), from);
+    }
+    return rc;
+}
+
+static int check_codes(const struct divf *d)
+{
+    const struct quantizer *q = d->lists.quantizer;
+    struct mem *mem = d->base.env.mem;
+    if (!q)
+        return OK;
+    struct codes c = { d, q, mem_array(mem, q->work_dim, sizeof(float)),
+                       mem_alloc(mem, q->query_bytes), mem_zalloc(mem, q->block_bytes) };
+    int rc = OK;
+    if (!c.work || !c.query || !c.block)
+        rc = fail(d->base.env.error, ERR_NO_MEMORY, "check: out of memory");
+    for (size_t i = 0; !rc && i < d->lists.n; i++)
+        rc = check_list_codes(&c, i);
+    mem_free(mem, c.work);
+    mem_free(mem, c.query);
+    mem_free(mem, c.block);
+    return rc;
 }
 
 int divf_check(const struct index *index, struct stat_sink *sink)
@@ -162,6 +260,8 @@ int divf_check(const struct index *index, struct stat_sink *sink)
     mem_free(index->env.mem, owned);
     if (!rc)
         rc = check_slots(d);
+    if (!rc)
+        rc = check_codes(d);
     if (!rc && sink)
         sink->value(sink->to, "checked_vectors", (double)d->slots.ids.n);
     return rc;

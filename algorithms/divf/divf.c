@@ -2,6 +2,8 @@
  * invariants. */
 #include "algorithms/divf/divf.h"
 
+#include <stdio.h>
+
 #include "src/core/mem.h"
 
 static const struct param params[] = {
@@ -29,13 +31,31 @@ static const struct param params[] = {
     PARAM_CHOICE(struct divf_params, init, KMEANS_RANDOM, "random|kmeans++",
                  "how k-means starts: random vectors, as the source, or spread ones (a pass over "
                  "the data a cluster)"),
+    PARAM_CHOICE(struct divf_params, quantizer, DIVF_SKETCH, "none|pq|sq8|rabitq",
+                 "codes that a scan reads in place of vectors; none: a sketch, see there"),
+    PARAM_INT(struct divf_params, sketch, 0, -1, 1 << 16,
+              "numbers of a vector's sketch, a byte each: a scan reads these, and the vectors that "
+              "they do not exclude; 0: none, every vector is read; -1: as many as pay"),
+    PARAM_INT(struct divf_params, bits, 5, 1, 9, "quantizer = rabitq: bits a dimension"),
+    PARAM_INT(struct divf_params, pq_groups, 0, 0, 1 << 16,
+              "quantizer = pq: groups of dimensions, 4 bits each; 0: half as many as dimensions"),
+    PARAM_REAL(
+        struct divf_params, eps0, 1.9, 0.1, 100,
+        "quantizer = rabitq: how sure its bound is; more: fewer misses, more exact distances"),
     PARAM_END
 };
 
-static const struct param knobs[] = { PARAM_INT(
-                                          struct divf_knobs, nprobe, 1, 1, 1 << 22,
-                                          "lists scanned a query; recall and time grow with it"),
-                                      PARAM_END };
+static const struct param knobs[] = {
+    PARAM_INT(struct divf_knobs, nprobe, 1, 1, 1 << 22,
+              "lists scanned a query; recall and time grow with it"),
+    PARAM_INT(
+        struct divf_knobs, rerank, 0, 0, 1 << 20,
+        "vectors that get their exact distance, those with the best estimates; 0: all that the "
+        "quantizer's bound cannot exclude"),
+    PARAM_INT(struct divf_knobs, scan_budget, 0, 0, 1e15,
+              "codes after which a query opens no further list; 0: nprobe alone decides"),
+    PARAM_END
+};
 
 static int check_params(const struct index_env *env, const struct divf_params *p)
 {
@@ -47,7 +67,29 @@ static int check_params(const struct index_env *env, const struct divf_params *p
     if (p->storage == DIVF_MMAP && !env->dir)
         return fail(env->error, ERR_ARGUMENT,
                     "divf: storage = mmap needs a folder for the index, and there is none");
+    if (p->sketch > (int64_t)env->dim)
+        return fail(env->error, ERR_ARGUMENT,
+                    "divf: sketch is %lld, more than the vectors' %zu dimensions",
+                    (long long)p->sketch, env->dim);
+    if (p->pq_groups > (int64_t)env->dim)
+        return fail(env->error, ERR_ARGUMENT,
+                    "divf: pq_groups is %lld, more than the vectors' %zu dimensions",
+                    (long long)p->pq_groups, env->dim);
     return OK;
+}
+
+static int open_vectors(struct divf *d)
+{
+    const struct index_env *env = &d->base.env;
+    char path[4096];
+    size_t bytes = env->dim * sizeof(float);
+    if (d->params.storage == DIVF_RAM)
+        return segments_open(&d->vectors, env, bytes, NULL, env->expected_n);
+    int length = snprintf(path, sizeof path, "%s/divf.vectors", env->dir);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return fail(env->error, ERR_ARGUMENT,
+                    "divf: the path of the index's folder is too long: %s", env->dir);
+    return segments_open(&d->vectors, env, bytes, path, 0);
 }
 
 int divf_open(struct index **out, const struct index_env *env, const struct divf_params *p)
@@ -65,7 +107,9 @@ int divf_open(struct index **out, const struct index_env *env, const struct divf
     idmap_init(&d->slots.ids, env->mem);
     atomic_init(&d->probed_dirty, false);
     pthread_mutex_init(&d->scratch_lock, NULL);
-    rc = divf_lists_open(&d->lists, d, 0);
+    rc = open_vectors(d);
+    if (!rc)
+        rc = divf_lists_open(&d->lists, d, NULL, NULL);
     if (!rc)
         rc = divf_device_open(d);
     if (rc) {
@@ -84,7 +128,7 @@ int divf_create(struct index **out, const struct index_env *env, const void *p)
     if (rc)
         return rc;
     float *zero = mem_zalloc(env->mem, env->dim * sizeof *zero);
-    rc = zero ? divf_list_add(&divf_of(index)->lists, &index->env, zero, -1)
+    rc = zero ? divf_list_add(&divf_of(index)->lists, zero, -1)
               : fail(env->error, ERR_NO_MEMORY, "divf: out of memory creating the index");
     mem_free(env->mem, zero);
     if (rc) {
@@ -103,9 +147,9 @@ void divf_destroy(struct index *index)
     struct mem *mem = index->env.mem;
     divf_device_close(d);
     divf_scratch_free(d);
-    nearest_destroy(mem, d->nearest);
     pthread_mutex_destroy(&d->scratch_lock);
-    divf_lists_close(&d->lists, &index->env);
+    divf_lists_close(&d->lists);
+    segments_close(&d->vectors);
     idmap_free(&d->slots.ids);
     mem_free(mem, d->slots.id);
     mem_free(mem, d);

@@ -1,22 +1,24 @@
-/* divf.h - dynamic inverted file ("Copenhagen"): state, invariants, and what its files offer one
- * another.
+/* divf.h - dynamic inverted file: state, invariants, and what its files offer one another.
  *
- * Words. A *vector* is what the caller inserted; it has a *slot*, a number reused after deletion.
- * It is filed in up to soft_k *lists*, one a centroid, as a *row* each: a copy of its components.
- * Rows are numbered by where they lie (chunks.h). A deleted vector's rows stay, *dead* (slot
- * SLOT_NONE), until their list is compacted.
+ * Words. A *vector* is what the caller inserted; it has a *slot*, a number reused after deletion, and
+ * lies once in `vectors`, at its slot. It is filed in up to soft_k *lists*, one a centroid, as a
+ * *copy* each: a code of the quantizer, if there is one, and its slot, at a *place* (chunks.h). A
+ * deleted vector's places stay, *dead*, until their list is compacted.
  *
  * Invariants (check.c walks them):
- *  - ids maps each live id to its slot s, and slots.id[s] is that id. The vector's rows are
- *    lists.slot_rows[s * soft_k ..], ROW_NONE after the last.
- *  - slots of other vectors have id ID_NONE and are chained through their slot_rows[s * soft_k].
- *  - row_slot() of a live vector's rows is s; they are in distinct lists, with equal components.
- *  - A list's rows are the first `rows` of its chunks; `live` of them have a slot. A chunk has one
+ *  - ids maps each live id to its slot s, and slots.id[s] is that id. The vector's places are
+ *    lists.places[s * soft_k ..], PLACE_NONE after the last.
+ *  - slots of no vector have id ID_NONE and are chained through their places[s * soft_k].
+ *  - A live place names a slot that names it. A vector's places are in distinct lists.
+ *  - A list's places are the first `rows` of its chunks; `live` of them are live. A chunk has one
  *    owner or is free.
+ *  - The code at a live place is that of its vector in its list, with an error of at most the list's.
  *  - There is always a list, in an index without a codebook (provisional, see train.c) too.
  *
  * Searches change nothing but their scratch and the lists' `probed` marks, so they may run beside
  * one another.
+ *
+ *   1 parameters   2 state   3 lists   4 slots   5 what maintenance builds on   6 operations
  */
 #ifndef DRIFTLINE_DIVF_H
 #define DRIFTLINE_DIVF_H
@@ -25,14 +27,19 @@
 #include <stdatomic.h>
 
 #include "algorithms/common/kmeans.h"
+#include "algorithms/common/quantizer.h"
 #include "algorithms/divf/chunks.h"
+#include "algorithms/divf/segments.h"
 #include "kernels/cuda/device.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 
+/* 1. Parameters */
+
 enum divf_storage { DIVF_RAM, DIVF_MMAP };
 enum divf_device { DIVF_CPU, DIVF_CUDA };
 enum divf_maintenance { DIVF_NONE, DIVF_COPENHAGEN };
+enum divf_quantizer { DIVF_SKETCH, DIVF_PQ, DIVF_SQ8, DIVF_RABITQ };
 
 struct divf_params {
     int64_t clusters, soft_k;
@@ -41,13 +48,18 @@ struct divf_params {
     double compact_at;
     int64_t maintenance, storage, device;
     int64_t train_iters, train_sample, init;
+    int64_t quantizer, sketch, bits, pq_groups;
+    double eps0;
 };
 
 struct divf_knobs {
-    int64_t nprobe;
+    int64_t nprobe, rerank, scan_budget;
 };
 
 #define DIVF_SOFT_K_MAX 8
+#define SLOT_NONE       UINT32_MAX
+
+/* 2. State */
 
 struct divf_list {
     uint32_t *chunks;
@@ -55,21 +67,32 @@ struct divf_list {
     uint32_t rows, live;
     int64_t last_split_round; /* -1: from training; else the insert batch, counted from 1, that
                                  split it */
+    float error;              /* of its codes, the largest since they were last made anew */
     bool uniform; /* its vectors are all equal, so it cannot be split; cleared when one differs */
     atomic_bool probed; /* a search has read it since it was compacted */
 };
 
-/* One codebook and the rows filed under it. Retraining builds a second one and swaps. */
+/* One codebook, its quantizers, and the codes filed under it. Retraining builds a second one and
+   swaps. */
 struct divf_lists {
+    const struct index_env *env;
+    const struct segments *vectors;
+    struct quantizer
+        *quantizer;           /* of codes. NULL: every vector of a list gets its exact distance */
+    struct quantizer *sketch; /* of centroids, may be the same. NULL: none */
     struct chunks chunks;
     struct divf_list *list;
     size_t n, capacity;
     float *centroids, *norm_sq; /* capacity x dim, capacity */
     float norm_sq_max;
+    float *work_centroids;         /* transformed, if quantizer->per_list: capacity x work_dim */
+    unsigned char *centroid_codes; /* of `sketch`: blocks of 64 centroids */
+    float centroid_error;
+    float *work;         /* maintenance's: CHUNK_VECTORS vectors, and as many transformed */
     uint64_t codebook;   /* another number whenever a centroid has changed */
     uint64_t rows, live; /* over all lists */
     size_t soft_k;
-    uint32_t *slot_rows; /* soft_k a slot; slots.capacity slots */
+    uint32_t *places; /* soft_k a slot; slots.capacity slots */
 };
 
 /* device = cuda: the library, and the centroids as they were at `codebook`. */
@@ -86,30 +109,6 @@ struct divf_slots {
     uint32_t first_free; /* SLOT_NONE: none */
 };
 
-struct divf_hit { /* an answer of a range search */
-    uint64_t id;
-    float distance;
-};
-
-/* What one thread of a search needs. */
-struct divf_scratch {
-    struct divf_scratch *next;
-    float *distances; /* of a piece of a list */
-    /* One query: room for lists_capacity lists. */
-    float *list_distances, *probe_distances;
-    uint64_t *probes;
-    uint32_t *positions;
-    uint8_t *probed; /* a range search's lists are 1 */
-    size_t lists_capacity;
-    struct divf_hit *hits; /* its answers */
-    size_t n_hits, hits_capacity;
-    /* A group of queries (many.c). */
-    uint32_t *group_probes, *group_queries; /* nprobe a query, group_capacity in all */
-    uint32_t *group_start;                  /* one a list */
-    size_t group_capacity, group_lists;
-    struct nearest *nearest;
-};
-
 struct divf_counters {
     uint64_t insert_batches, inserted, removed;
     uint64_t compactions, forced_compactions; /* lists compacted; times all were, past compact_at */
@@ -119,24 +118,18 @@ struct divf_counters {
 struct divf {
     struct index base;
     struct divf_params params;
+    struct segments vectors; /* dim floats each, by slot */
     struct divf_lists lists;
     struct divf_slots slots;
     bool provisional;      /* the codebook had too few vectors; see train.c */
     uint64_t retrain_at;   /* provisional: not before so many vectors are there */
-    uint64_t generation;   /* of lists, for the name of a mapped file */
     uint32_t largest_list; /* at least the live rows of any list that is not uniform */
     struct divf_counters counters;
     atomic_bool probed_dirty; /* some probed list has dead rows */
     pthread_mutex_t scratch_lock;
     struct divf_scratch *scratch; /* idle ones */
     struct divf_gpu device;
-    struct nearest *nearest; /* insert's, made when first needed */
 };
-
-static inline uint32_t *divf_slot_rows(const struct divf_lists *lists, size_t slot)
-{
-    return lists->slot_rows + slot * lists->soft_k;
-}
 
 static inline struct divf *divf_of(struct index *index)
 {
@@ -148,37 +141,86 @@ static inline const struct divf *divf_of_const(const struct index *index)
     return (const struct divf *)index;
 }
 
-/* lists.c: rows of lists. Those that return nothing cannot fail. */
-int divf_lists_open(struct divf_lists *, const struct divf *, uint64_t generation);
-void divf_lists_close(struct divf_lists *, const struct index_env *);
+static inline uint32_t *divf_slot_places(const struct divf_lists *lists, size_t slot)
+{
+    return lists->places + slot * lists->soft_k;
+}
+
+/* dim floats; they stay where they are as long as the slot is the vector's. */
+static inline float *divf_vector(const struct divf_lists *lists, uint32_t slot)
+{
+    return (float *)segments_at(lists->vectors, slot);
+}
+
+/* The place of a list's `position`, position < rows. */
+static inline uint32_t divf_place(const struct divf_list *l, size_t position)
+{
+    return l->chunks[position >> CHUNK_SHIFT] << CHUNK_SHIFT |
+           (uint32_t)(position & (CHUNK_VECTORS - 1));
+}
+
+/* Transformed as the quantizer of codes has it; NULL where it does not need one. */
+static inline const float *divf_work_centroid(const struct divf_lists *lists, size_t list)
+{
+    return lists->work_centroids ? lists->work_centroids + list * lists->quantizer->work_dim : NULL;
+}
+
+/* 3. Lists (lists.c). Those that return nothing cannot fail. */
+
+/* Without any list. Takes both quantizers over, whatever it returns. ERR_NO_MEMORY. */
+int divf_lists_open(struct divf_lists *, const struct divf *, struct quantizer *quantizer,
+                    struct quantizer *sketch);
+void divf_lists_close(struct divf_lists *);
 /* Appends an empty list with this centroid. ERR_NO_MEMORY, nothing changed. */
-int divf_list_add(struct divf_lists *, const struct index_env *, const float *centroid,
-                  int64_t split_round);
-void divf_centroid_set(struct divf_lists *, const struct index_env *, size_t list,
-                       const float *centroid);
-/* Makes room for one more row, or n. */
-int divf_list_reserve(struct divf_lists *, const struct index_env *, size_t list, size_t n);
-/* Files a copy; room must be reserved. Returns the row's number. */
-uint32_t divf_list_append(struct divf_lists *, size_t list, const float *vector, uint32_t slot);
-/* Fills dead rows with the last live ones; `slots` follow. Returns the rows moved. */
+int divf_list_add(struct divf_lists *, const float *centroid, int64_t split_round);
+/* Makes room for n more copies. ERR_NO_MEMORY. */
+int divf_list_reserve(struct divf_lists *, size_t list, size_t n);
+/* Files a copy of the slot's vector, which is at its slot; room must be reserved. Returns its place,
+   whose code is still to be put. The slot's places are the caller's to set. */
+uint32_t divf_list_append(struct divf_lists *, size_t list, uint32_t slot);
+void divf_code_put(struct divf_lists *, size_t list, uint32_t place, const float *transformed);
+/* Fills dead places with the last live copies. Returns the copies moved. */
 size_t divf_list_compact(struct divf *, size_t list);
 void divf_compact_probed(struct divf *);
-uint32_t divf_list_row(const struct divf_lists *, const struct divf_list *, size_t position);
-struct centroids divf_centroids(const struct divf *);
+struct centroids divf_centroids(const struct divf_lists *);
 bool divf_same_vector(const float *a, const float *b, size_t dim);
 
-/* slots.c: numbers of vectors. */
-int divf_slots_reserve(struct divf *, size_t more); /* so that `more` slot_takes succeed */
+/* 4. Slots (slots.c): numbers of vectors. */
+
+/* So that `more` slot_takes succeed and have room for a vector each. ERR_NO_MEMORY, ERR_IO,
+   ERR_ARGUMENT. */
+int divf_slots_reserve(struct divf *, size_t more);
 uint32_t divf_slot_take(struct divf *, uint64_t id);
 void divf_slot_give(struct divf *, uint32_t slot);
-void divf_slot_moved(struct divf_lists *, uint32_t slot, uint32_t from, uint32_t to);
+
+/* 5. What maintenance builds on (lists.c). They keep every invariant, and use lists->work: one
+   thread, and no search beside them. Nothing but what says so can fail. */
+
+/* The slots of a list's live vectors, in the order of their places; room for list->live. Their
+   vectors: divf_vector(). Returns how many. */
+size_t divf_list_slots(const struct divf_lists *, size_t list, uint32_t *slots);
+/* Whether the vector has a copy in the list. */
+bool divf_slot_in_list(const struct divf_lists *, uint32_t slot, size_t list);
+/* Moves the copies of n vectors from one list to another: their codes go along, or are made anew if
+   per_list. Every one has a copy in `from` and none in `to`, where room for n is reserved. The
+   places they leave are dead. */
+void divf_list_move(struct divf_lists *, size_t from, size_t to, const uint32_t *slots, size_t n);
+/* Drops copies: of each vector at least another is left. The places they leave are dead. */
+void divf_list_drop(struct divf_lists *, size_t list, const uint32_t *slots, size_t n);
+/* Makes all codes of a list anew. */
+void divf_list_encode(struct divf_lists *, size_t list);
+/* Gives a list another centroid; codes that depend on it are made anew. No vector moves. */
+void divf_centroid_set(struct divf_lists *, size_t list, const float *centroid);
+/* Removes a list that has no live copy, giving its chunks back; the last list takes its number. */
+void divf_list_remove(struct divf_lists *, size_t list);
+
+/* 6. The operations, a file each. */
 
 /* device.c. assign: the s lists nearest to each of n rows. ERR_UNSUPPORTED, ERR_PEER. */
 int divf_device_open(struct divf *);
 void divf_device_close(struct divf *);
 int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
 
-/* The operations, a file each. */
 int divf_train(struct index *, struct vectors sample);
 int divf_train_if_due(struct divf *, const float *rows, size_t n);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
@@ -193,7 +235,7 @@ int divf_stats(const struct index *, struct stat_sink *);
 int divf_memory(const struct index *, struct memory_use *);
 int divf_check(const struct index *, struct stat_sink *);
 
-/* Without any list, which create and load then add. */
+/* With no list, which create and load then add. */
 int divf_open(struct index **, const struct index_env *, const struct divf_params *);
 int divf_create(struct index **, const struct index_env *, const void *params);
 void divf_destroy(struct index *);

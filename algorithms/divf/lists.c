@@ -1,148 +1,139 @@
-/* lists.c - the inverted lists: growing, filing a row, and closing the gaps deletions leave. */
+/* lists.c - the inverted lists: growing, filing a copy, and closing the gaps deletions leave. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "algorithms/divf/divf.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-int divf_lists_open(struct divf_lists *lists, const struct divf *d, uint64_t generation)
+int divf_lists_open(struct divf_lists *lists, const struct divf *d, struct quantizer *quantizer,
+                    struct quantizer *sketch)
 {
-    char path[4096];
-    /* A twentieth more, for what lists leave empty at their ends. */
-    uint64_t expected = (uint64_t)d->base.env.expected_n * (uint64_t)d->params.soft_k / 20 * 21;
-    *lists = (struct divf_lists){ .soft_k = (size_t)d->params.soft_k };
-    if (d->params.storage == DIVF_RAM)
-        return chunks_open(&lists->chunks, &d->base.env, NULL, expected);
-    int length = snprintf(path, sizeof path, "%s/divf-%llu.rows", d->base.env.dir,
-                          (unsigned long long)generation);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return fail(d->base.env.error, ERR_ARGUMENT,
-                    "divf: the path of the index's folder is too long: %s", d->base.env.dir);
-    return chunks_open(&lists->chunks, &d->base.env, path, expected);
+    const struct index_env *env = &d->base.env;
+    *lists = (struct divf_lists){ .env = env,
+                                  .vectors = &d->vectors,
+                                  .quantizer = quantizer,
+                                  .sketch = sketch,
+                                  .soft_k = (size_t)d->params.soft_k };
+    int rc = chunks_open(&lists->chunks, env, quantizer ? quantizer->block_bytes : 0,
+                         (uint64_t)env->expected_n * lists->soft_k / CHUNK_VECTORS);
+    size_t work_dim = quantizer ? quantizer->work_dim : 0;
+    if (sketch && sketch->work_dim > work_dim)
+        work_dim = sketch->work_dim;
+    if (rc || work_dim == 0)
+        return rc;
+    lists->work = mem_array(env->mem, CHUNK_VECTORS * (env->dim + work_dim), sizeof *lists->work);
+    return lists->work ? OK : fail(env->error, ERR_NO_MEMORY, "divf: out of memory for a codebook");
 }
 
-void divf_lists_close(struct divf_lists *lists, const struct index_env *env)
+void divf_lists_close(struct divf_lists *lists)
 {
+    const struct index_env *env = lists->env;
+    if (!env)
+        return;
     for (size_t i = 0; i < lists->n; i++)
         mem_free(env->mem, lists->list[i].chunks);
     mem_free(env->mem, lists->list);
     mem_free(env->mem, lists->centroids);
     mem_free(env->mem, lists->norm_sq);
-    mem_free(env->mem, lists->slot_rows);
+    mem_free(env->mem, lists->work_centroids);
+    mem_free(env->mem, lists->centroid_codes);
+    mem_free(env->mem, lists->work);
+    mem_free(env->mem, lists->places);
     chunks_close(&lists->chunks);
+    if (lists->sketch != lists->quantizer)
+        quantizer_destroy(env, lists->sketch);
+    quantizer_destroy(env, lists->quantizer);
     *lists = (struct divf_lists){ 0 };
 }
 
-static int lists_grow(struct divf_lists *lists, const struct index_env *env)
+/* ------------------------------------------------------------------------------ centroids */
+
+static bool resize(struct mem *mem, void *array_ptr, size_t n, size_t each)
 {
+    void **array = array_ptr, *more = mem_resize(mem, *array, n * each);
+    if (more)
+        *array = more;
+    return more;
+}
+
+static int lists_grow(struct divf_lists *lists)
+{
+    const struct index_env *env = lists->env;
     size_t capacity = lists->capacity + lists->capacity / 8 + 8;
-    struct divf_list *list = mem_resize(env->mem, lists->list, capacity * sizeof *list);
-    if (list)
-        lists->list = list;
-    float *centroids =
-        mem_resize(env->mem, lists->centroids, capacity * env->dim * sizeof *centroids);
-    if (centroids)
-        lists->centroids = centroids;
-    float *norm_sq = mem_resize(env->mem, lists->norm_sq, capacity * sizeof *norm_sq);
-    if (norm_sq)
-        lists->norm_sq = norm_sq;
-    if (!list || !centroids || !norm_sq)
+    bool grown = resize(env->mem, &lists->list, capacity, sizeof *lists->list) &&
+                 resize(env->mem, &lists->centroids, capacity, env->dim * sizeof(float)) &&
+                 resize(env->mem, &lists->norm_sq, capacity, sizeof(float));
+    if (grown && lists->quantizer && lists->quantizer->per_list)
+        grown = resize(env->mem, &lists->work_centroids, capacity,
+                       lists->quantizer->work_dim * sizeof(float));
+    if (grown && lists->sketch) {
+        size_t blocks = (capacity + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+        size_t old = (lists->capacity + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+        size_t each = lists->sketch->block_bytes;
+        grown = resize(env->mem, &lists->centroid_codes, blocks, each);
+        if (grown) /* so that a scan of the unused part reads what was written */
+            memset(lists->centroid_codes + old * each, 0, (blocks - old) * each);
+    }
+    if (!grown)
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory for %zu lists", capacity);
     lists->capacity = capacity;
     return OK;
 }
 
-void divf_centroid_set(struct divf_lists *lists, const struct index_env *env, size_t list,
-                       const float *centroid)
+/* Codes of centroids and what codes of vectors need of one. The centroid is at its place. */
+static void centroid_changed(struct divf_lists *lists, size_t list)
 {
-    float *to = lists->centroids + list * env->dim;
-    memcpy(to, centroid, env->dim * sizeof *to);
+    const struct quantizer *sketch = lists->sketch;
+    const float *centroid = lists->centroids + list * lists->env->dim;
     lists->codebook++;
-    lists->norm_sq_max = fmaxf(
-        lists->norm_sq_max, centroid_norms(env->kernels, to, 1, env->dim, lists->norm_sq + list));
+    lists->norm_sq_max =
+        fmaxf(lists->norm_sq_max, centroid_norms(lists->env->kernels, centroid, 1, lists->env->dim,
+                                                 lists->norm_sq + list));
+    if (lists->work_centroids)
+        quantizer_transform(lists->quantizer, centroid, 1,
+                            lists->work_centroids + list * lists->quantizer->work_dim);
+    if (sketch) {
+        quantizer_transform(sketch, centroid, 1, lists->work);
+        float error =
+            quantizer_put(sketch, lists->work, NULL,
+                          lists->centroid_codes + list / QUANTIZER_BLOCK * sketch->block_bytes,
+                          (unsigned)(list % QUANTIZER_BLOCK));
+        lists->centroid_error = fmaxf(lists->centroid_error, error);
+    }
 }
 
-int divf_list_add(struct divf_lists *lists, const struct index_env *env, const float *centroid,
-                  int64_t split_round)
+int divf_list_add(struct divf_lists *lists, const float *centroid, int64_t split_round)
 {
-    if (lists->n == lists->capacity) {
-        int rc = lists_grow(lists, env);
+    size_t list = lists->n, dim = lists->env->dim;
+    if (list == lists->capacity) {
+        int rc = lists_grow(lists);
         if (rc)
             return rc;
     }
-    struct divf_list *l = &lists->list[lists->n];
+    struct divf_list *l = &lists->list[list];
     memset(l, 0, sizeof *l);
     atomic_init(&l->probed, false);
     l->last_split_round = split_round;
-    divf_centroid_set(lists, env, lists->n++, centroid);
+    memcpy(lists->centroids + list * dim, centroid, dim * sizeof *centroid);
+    lists->n++;
+    centroid_changed(lists, list);
     return OK;
 }
 
-/* Moves the last rows of a full list into one extent, so that the list as a whole lies in few. */
-static void move_rows(struct divf_lists *lists, struct divf_list *l, uint32_t first, uint32_t n,
-                      uint32_t extent)
+struct centroids divf_centroids(const struct divf_lists *l)
 {
-    struct chunks *chunks = &lists->chunks;
-    uint32_t per_chunk = (uint32_t)1 << chunks->row_shift;
-    for (uint32_t c = 0; c < n; c++) {
-        uint32_t from = l->chunks[first + c] << chunks->row_shift, to = (extent + c)
-                                                                        << chunks->row_shift;
-        memcpy(row_vector(chunks, to), row_vector(chunks, from),
-               per_chunk * chunks->dim * sizeof(float));
-        memcpy(row_slot(chunks, to), row_slot(chunks, from), per_chunk * sizeof(uint32_t));
-        for (uint32_t r = 0; r < per_chunk; r++) {
-            uint32_t slot = *row_slot(chunks, to + r);
-            if (slot != SLOT_NONE)
-                divf_slot_moved(lists, slot, from + r, to + r);
-        }
-        chunk_give(chunks, l->chunks[first + c]);
-        l->chunks[first + c] = extent + c;
-    }
+    return (struct centroids){ l->centroids, l->norm_sq, l->norm_sq_max, l->n, l->env->dim };
 }
 
-static bool in_one_run(const struct chunks *chunks, const struct divf_list *l, uint32_t first,
-                       uint32_t n)
-{
-    for (uint32_t c = 1; c < n; c++)
-        if (!chunk_follows(chunks, l->chunks[first + c - 1], l->chunks[first + c]))
-            return false;
-    return true;
-}
+/* --------------------------------------------------------------------------------- filing */
 
-/* The largest class whose extents the list's chunks make up, so far. */
-static unsigned class_at(const struct chunks *chunks, uint32_t n_chunks)
+static bool grow_chunk_array(struct mem *mem, struct divf_list *l)
 {
-    unsigned class = 0;
-    while (class < chunks->class_max && n_chunks % (4u << 2 * class) == 0)
-        class ++;
-    return class;
-}
-
-/* Every four full extents of a class become one of the next: a row is moved class_max times at most in its list's
-   growth, and no list is ever moved whole. */
-static int join_extents(struct divf_lists *lists, size_t list)
-{
-    struct divf_list *l = &lists->list[list];
-    unsigned class = class_at(&lists->chunks, l->n_chunks);
-    uint32_t n = 1u << 2 * class, extent;
-    if (l->n_chunks == 0 || in_one_run(&lists->chunks, l, l->n_chunks - n, n))
-        return OK;
-    int rc = chunk_take(&lists->chunks, (uint32_t)list, class, &extent);
-    if (!rc)
-        move_rows(lists, l, l->n_chunks - n, n, extent);
-    return rc;
-}
-
-static bool grow_chunk_array(const struct index_env *env, struct divf_list *l, uint32_t more)
-{
-    if (l->n_chunks + more <= l->chunks_capacity)
+    if (l->n_chunks < l->chunks_capacity)
         return true;
-    uint32_t capacity = l->chunks_capacity + l->chunks_capacity / 4 + 4;
-    if (capacity < l->n_chunks + more)
-        capacity = l->n_chunks + more;
-    uint32_t *chunks = mem_resize(env->mem, l->chunks, capacity * sizeof *chunks);
+    uint32_t capacity = l->chunks_capacity + l->chunks_capacity / 4 + 2;
+    uint32_t *chunks = mem_resize(mem, l->chunks, capacity * sizeof *chunks);
     if (!chunks)
         return false;
     l->chunks = chunks;
@@ -150,35 +141,19 @@ static bool grow_chunk_array(const struct index_env *env, struct divf_list *l, u
     return true;
 }
 
-int divf_list_reserve(struct divf_lists *lists, const struct index_env *env, size_t list, size_t n)
+int divf_list_reserve(struct divf_lists *lists, size_t list, size_t n)
 {
     struct divf_list *l = &lists->list[list];
-    unsigned shift = lists->chunks.row_shift;
-    while (((size_t)l->n_chunks << shift) < l->rows + n) {
-        int rc = join_extents(lists, list);
+    while (((size_t)l->n_chunks << CHUNK_SHIFT) < l->rows + n) {
+        if (!grow_chunk_array(lists->env->mem, l))
+            return fail(lists->env->error, ERR_NO_MEMORY, "divf: out of memory growing list %zu",
+                        list);
+        int rc = chunk_take(&lists->chunks, (uint32_t)list, &l->chunks[l->n_chunks]);
         if (rc)
             return rc;
-        size_t missing = l->rows + n - ((size_t)l->n_chunks << shift);
-        unsigned class = class_at(&lists->chunks, l->n_chunks);
-        while (class > 0 && missing < (size_t)1 << (shift + 2 * class))
-            class --;
-        uint32_t extent, chunks = 1u << 2 * class;
-        if (!grow_chunk_array(env, l, chunks))
-            return fail(env->error, ERR_NO_MEMORY, "divf: out of memory growing list %zu", list);
-        rc = chunk_take(&lists->chunks, (uint32_t)list, class, &extent);
-        if (rc)
-            return rc;
-        for (uint32_t c = 0; c < chunks; c++)
-            l->chunks[l->n_chunks++] = extent + c;
+        l->n_chunks++;
     }
     return OK;
-}
-
-uint32_t divf_list_row(const struct divf_lists *lists, const struct divf_list *l, size_t position)
-{
-    unsigned shift = lists->chunks.row_shift;
-    return l->chunks[position >> shift] << shift |
-           (uint32_t)(position & (((size_t)1 << shift) - 1));
 }
 
 /* By components, so that 0 and -0 are the same, as they are to a distance. */
@@ -190,21 +165,71 @@ bool divf_same_vector(const float *a, const float *b, size_t dim)
     return true;
 }
 
-uint32_t divf_list_append(struct divf_lists *lists, size_t list, const float *vector, uint32_t slot)
+/* Whether the slot's vector equals those of a uniform list. */
+static bool same_as_list(const struct divf_lists *lists, const struct divf_list *l, uint32_t slot)
+{
+    for (uint32_t c = 0; c < l->n_chunks; c++) {
+        const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
+        if (chunk->live)
+            return divf_same_vector(divf_vector(lists, slot),
+                                    divf_vector(lists, chunk->slots[__builtin_ctzll(chunk->live)]),
+                                    lists->env->dim);
+    }
+    return false;
+}
+
+uint32_t divf_list_append(struct divf_lists *lists, size_t list, uint32_t slot)
 {
     struct divf_list *l = &lists->list[list];
-    struct chunks *chunks = &lists->chunks;
-    if (l->uniform &&
-        (l->rows == 0 ||
-         !divf_same_vector(vector, row_vector(chunks, divf_list_row(lists, l, 0)), chunks->dim)))
+    if (l->uniform && !same_as_list(lists, l, slot))
         l->uniform = false;
-    uint32_t row = divf_list_row(lists, l, l->rows++);
-    memcpy(row_vector(chunks, row), vector, chunks->dim * sizeof *vector);
-    *row_slot(chunks, row) = slot;
+    uint32_t place = divf_place(l, l->rows++);
+    struct chunk *chunk = place_chunk(&lists->chunks, place);
+    chunk->slots[place_in_chunk(place)] = slot;
+    chunk->live |= UINT64_C(1) << place_in_chunk(place);
     l->live++;
     lists->rows++;
     lists->live++;
-    return row;
+    return place;
+}
+
+void divf_code_put(struct divf_lists *lists, size_t list, uint32_t place, const float *transformed)
+{
+    struct divf_list *l = &lists->list[list];
+    float error = quantizer_put(lists->quantizer, transformed, divf_work_centroid(lists, list),
+                                place_chunk(&lists->chunks, place)->block, place_in_chunk(place));
+    l->error = fmaxf(l->error, error);
+}
+
+/* ----------------------------------------------------------------------------- compaction */
+
+static void place_moved(struct divf_lists *lists, uint32_t slot, uint32_t from, uint32_t to)
+{
+    uint32_t *place = divf_slot_places(lists, slot);
+    while (*place != from)
+        place++;
+    *place = to;
+}
+
+static void code_copy(struct divf_lists *lists, uint32_t from, uint32_t to)
+{
+    if (lists->quantizer)
+        quantizer_copy(lists->quantizer, place_chunk(&lists->chunks, from)->block,
+                       place_in_chunk(from), place_chunk(&lists->chunks, to)->block,
+                       place_in_chunk(to));
+}
+
+static void set_live(struct divf_lists *lists, uint32_t place, bool live)
+{
+    uint64_t bit = UINT64_C(1) << place_in_chunk(place);
+    struct chunk *chunk = place_chunk(&lists->chunks, place);
+    chunk->live = live ? chunk->live | bit : chunk->live & ~bit;
+}
+
+static bool is_live(const struct divf_lists *lists, const struct divf_list *l, size_t position)
+{
+    return chunk_live(chunk_at(&lists->chunks, l->chunks[position >> CHUNK_SHIFT]),
+                      position & (CHUNK_VECTORS - 1));
 }
 
 static void drop_last_row(struct divf_lists *lists, struct divf_list *l)
@@ -213,31 +238,37 @@ static void drop_last_row(struct divf_lists *lists, struct divf_list *l)
     lists->rows--;
 }
 
-/* Order is not kept: a row is moved for each gap at most, and the answers do not depend on it. */
+static void give_unused_chunks(struct divf_lists *lists, struct divf_list *l)
+{
+    size_t needed = ((size_t)l->rows + CHUNK_VECTORS - 1) >> CHUNK_SHIFT;
+    while (l->n_chunks > needed)
+        chunk_give(&lists->chunks, l->chunks[--l->n_chunks]);
+}
+
+/* Order is not kept: a copy is moved for each gap at most, and the answers do not depend on it. */
 size_t divf_list_compact(struct divf *d, size_t list)
 {
     struct divf_lists *lists = &d->lists;
-    struct chunks *chunks = &lists->chunks;
     struct divf_list *l = &lists->list[list];
     size_t moved = 0;
     for (uint32_t at = 0; l->rows > l->live; at++) {
-        while (l->rows > l->live &&
-               *row_slot(chunks, divf_list_row(lists, l, l->rows - 1)) == SLOT_NONE)
+        while (l->rows > l->live && !is_live(lists, l, l->rows - 1))
             drop_last_row(lists, l);
-        uint32_t gap = divf_list_row(lists, l, at);
-        if (l->rows == l->live || *row_slot(chunks, gap) != SLOT_NONE)
+        if (l->rows == l->live || is_live(lists, l, at))
             continue;
-        uint32_t from = divf_list_row(lists, l, l->rows - 1), slot = *row_slot(chunks, from);
-        memcpy(row_vector(chunks, gap), row_vector(chunks, from), chunks->dim * sizeof(float));
-        *row_slot(chunks, gap) = slot;
-        *row_slot(chunks, from) = SLOT_NONE;
-        divf_slot_moved(lists, slot, from, gap);
+        uint32_t to = divf_place(l, at), from = divf_place(l, l->rows - 1);
+        uint32_t slot = place_chunk(&lists->chunks, from)->slots[place_in_chunk(from)];
+        code_copy(lists, from, to);
+        place_chunk(&lists->chunks, to)->slots[place_in_chunk(to)] = slot;
+        set_live(lists, to, true);
+        set_live(lists, from, false);
+        place_moved(lists, slot, from, to);
         drop_last_row(lists, l);
         moved++;
     }
-    size_t needed = (l->rows + ((size_t)1 << chunks->row_shift) - 1) >> chunks->row_shift;
-    while (l->n_chunks > needed)
-        chunk_give(chunks, l->chunks[--l->n_chunks]);
+    give_unused_chunks(lists, l);
+    if (l->live == 0)
+        l->error = 0;
     atomic_store_explicit(&l->probed, false, memory_order_relaxed);
     d->counters.compactions++;
     return moved;
@@ -257,8 +288,132 @@ void divf_compact_probed(struct divf *d)
     }
 }
 
-struct centroids divf_centroids(const struct divf *d)
+/* ---------------------------------------------------------------------------- maintenance */
+
+size_t divf_list_slots(const struct divf_lists *lists, size_t list, uint32_t *slots)
 {
-    const struct divf_lists *l = &d->lists;
-    return (struct centroids){ l->centroids, l->norm_sq, l->norm_sq_max, l->n, d->base.env.dim };
+    const struct divf_list *l = &lists->list[list];
+    size_t n = 0;
+    for (uint32_t c = 0; c < l->n_chunks; c++) {
+        const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
+        for (uint64_t live = chunk->live; live; live &= live - 1)
+            slots[n++] = chunk->slots[__builtin_ctzll(live)];
+    }
+    return n;
+}
+
+/* Where the place is among the slot's; SIZE_MAX: it has none in the list. */
+static size_t copy_in_list(const struct divf_lists *lists, uint32_t slot, size_t list)
+{
+    const uint32_t *places = divf_slot_places(lists, slot);
+    for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++)
+        if (place_chunk(&lists->chunks, places[j])->list == list)
+            return j;
+    return SIZE_MAX;
+}
+
+bool divf_slot_in_list(const struct divf_lists *lists, uint32_t slot, size_t list)
+{
+    return copy_in_list(lists, slot, list) != SIZE_MAX;
+}
+
+static void bury(struct divf_lists *lists, size_t list, uint32_t place)
+{
+    set_live(lists, place, false);
+    lists->list[list].live--;
+    lists->live--;
+}
+
+/* Codes of n <= CHUNK_VECTORS vectors of a list, made anew. */
+static void encode_again(struct divf_lists *lists, size_t list, const uint32_t *slots,
+                         const uint32_t *places, size_t n)
+{
+    const struct quantizer *q = lists->quantizer;
+    size_t dim = lists->env->dim;
+    float *transformed = lists->work + CHUNK_VECTORS * dim;
+    for (size_t i = 0; i < n; i++)
+        memcpy(lists->work + i * dim, divf_vector(lists, slots[i]), dim * sizeof(float));
+    quantizer_transform(q, lists->work, n, transformed);
+    for (size_t i = 0; i < n; i++)
+        divf_code_put(lists, list, places[i], transformed + i * q->work_dim);
+}
+
+void divf_list_move(struct divf_lists *lists, size_t from, size_t to, const uint32_t *slots,
+                    size_t n)
+{
+    const struct quantizer *q = lists->quantizer;
+    uint32_t places[CHUNK_VECTORS];
+    if (q && !q->per_list) /* the codes keep their errors, and which has the largest is not known */
+        lists->list[to].error = fmaxf(lists->list[to].error, lists->list[from].error);
+    for (size_t first = 0; first < n; first += CHUNK_VECTORS) {
+        size_t count = n - first < CHUNK_VECTORS ? n - first : CHUNK_VECTORS;
+        for (size_t i = 0; i < count; i++) {
+            uint32_t slot = slots[first + i];
+            uint32_t *place = divf_slot_places(lists, slot) + copy_in_list(lists, slot, from);
+            places[i] = divf_list_append(lists, to, slot);
+            if (q && !q->per_list)
+                code_copy(lists, *place, places[i]);
+            bury(lists, from, *place);
+            *place = places[i];
+        }
+        if (q && q->per_list)
+            encode_again(lists, to, slots + first, places, count);
+    }
+}
+
+void divf_list_drop(struct divf_lists *lists, size_t list, const uint32_t *slots, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t *places = divf_slot_places(lists, slots[i]);
+        size_t at = copy_in_list(lists, slots[i], list);
+        bury(lists, list, places[at]);
+        for (; at + 1 < lists->soft_k; at++)
+            places[at] = places[at + 1];
+        places[at] = PLACE_NONE;
+    }
+}
+
+void divf_list_encode(struct divf_lists *lists, size_t list)
+{
+    struct divf_list *l = &lists->list[list];
+    l->error = 0;
+    for (uint32_t c = 0; lists->quantizer && c < l->n_chunks; c++) {
+        const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
+        uint32_t slots[CHUNK_VECTORS], places[CHUNK_VECTORS];
+        size_t n = 0;
+        for (uint64_t live = chunk->live; live; live &= live - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(live);
+            slots[n] = chunk->slots[i];
+            places[n++] = l->chunks[c] << CHUNK_SHIFT | i;
+        }
+        encode_again(lists, list, slots, places, n);
+    }
+}
+
+void divf_centroid_set(struct divf_lists *lists, size_t list, const float *centroid)
+{
+    size_t dim = lists->env->dim;
+    memcpy(lists->centroids + list * dim, centroid, dim * sizeof *centroid);
+    centroid_changed(lists, list);
+    if (lists->quantizer && lists->quantizer->per_list)
+        divf_list_encode(lists, list);
+}
+
+void divf_list_remove(struct divf_lists *lists, size_t list)
+{
+    struct divf_list *l = &lists->list[list];
+    size_t last = --lists->n, dim = lists->env->dim;
+    lists->rows -= l->rows;
+    while (l->n_chunks > 0)
+        chunk_give(&lists->chunks, l->chunks[--l->n_chunks]);
+    mem_free(lists->env->mem, l->chunks);
+    if (list == last) {
+        lists->codebook++;
+        return;
+    }
+    memcpy(l, &lists->list[last], sizeof *l);
+    for (uint32_t c = 0; c < l->n_chunks; c++)
+        chunk_at(&lists->chunks, l->chunks[c])->list = (uint32_t)list;
+    memcpy(lists->centroids + list * dim, lists->centroids + last * dim, dim * sizeof(float));
+    centroid_changed(lists, list);
 }

@@ -1,5 +1,5 @@
-/* remove.c - deletion: a vector's rows lose their slot, nothing moves until their lists are
- * compacted. */
+/* remove.c - deletion: the live bits of a vector's copies are cleared, nothing moves until their
+ * lists are compacted. */
 #include <inttypes.h>
 
 #include "algorithms/divf/divf.h"
@@ -8,18 +8,16 @@
    step by step, each step fetching ahead for the next. */
 enum { BLOCK = 64 };
 
-static void bury_row(struct divf_lists *lists, uint32_t row)
-{
-    *row_slot(&lists->chunks, row) = SLOT_NONE;
-    lists->list[chunk_state(&lists->chunks, row >> lists->chunks.row_shift)->list].live--;
-    lists->live--;
-}
-
 static void bury(struct divf *d, uint32_t slot)
 {
-    const uint32_t *rows = divf_slot_rows(&d->lists, slot);
-    for (size_t j = 0; j < d->lists.soft_k && rows[j] != ROW_NONE; j++)
-        bury_row(&d->lists, rows[j]);
+    struct divf_lists *lists = &d->lists;
+    const uint32_t *places = divf_slot_places(lists, slot);
+    for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++) {
+        struct chunk *chunk = place_chunk(&lists->chunks, places[j]);
+        chunk->live &= ~(UINT64_C(1) << place_in_chunk(places[j]));
+        lists->list[chunk->list].live--;
+        lists->live--;
+    }
     divf_slot_give(d, slot);
 }
 
@@ -31,18 +29,19 @@ static size_t remove_block(struct divf *d, const uint64_t *ids, size_t n)
     for (size_t i = 0; i < n; i++)
         idmap_prefetch(&d->slots.ids, ids[i]);
     for (; found < n && idmap_remove(&d->slots.ids, ids[found], &slots[found]); found++) {
-        __builtin_prefetch(divf_slot_rows(&d->lists, slots[found]), 1);
+        __builtin_prefetch(divf_slot_places(&d->lists, slots[found]), 1);
         __builtin_prefetch(d->slots.id + slots[found], 1);
     }
     for (size_t i = 0; i < found; i++)
-        __builtin_prefetch(row_slot(&d->lists.chunks, *divf_slot_rows(&d->lists, slots[i])), 1);
+        __builtin_prefetch(place_chunk(&d->lists.chunks, *divf_slot_places(&d->lists, slots[i])),
+                           1);
     for (size_t i = 0; i < found; i++)
         bury(d, (uint32_t)slots[i]);
     return found;
 }
 
 /* The source counts dead vectors against all ever inserted, so under churn its gaps grow without
-   bound; here they are counted against the rows that are held. */
+   bound; here they are counted against the places that are held. */
 static void compact_if_due(struct divf *d)
 {
     uint64_t dead = d->lists.rows - d->lists.live;
@@ -82,7 +81,8 @@ int divf_maintain(struct index *index, uint64_t budget, bool *more)
             *more = true;
             return OK;
         }
-        spent += 1 + divf_list_compact(d, i); /* moving a row costs about what its distance would */
+        spent +=
+            1 + divf_list_compact(d, i); /* moving a copy costs about what its distance would */
     }
     return OK;
 }

@@ -1,69 +1,56 @@
-/* scan.c - the distances of a list's rows, run by run, and which of them are answers. */
+/* scan.c - a list's chunks: the quantizer says which vectors may be answers, these get their exact
+ * distance.
+ *
+ * The exact vectors lie by slot, at random: a candidate's is fetched from memory and waits in a queue
+ * of PENDING until the fetch is done. Its limit may be out of date by then, which costs a distance
+ * and no answer.
+ */
 #include "algorithms/divf/scan.h"
 
-#include "kernels/kernels.h"
+#include <string.h>
 
-void divf_count_distances(const struct divf *d, struct work *work, size_t n)
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { LINE = 64, ROW_LINES_MAX = 16 }; /* the processor fetches on from there by itself */
+
+void divf_count_scanned(const struct divf *d, struct work *work, size_t n)
 {
-    work->distances += (double)n;
-    work->bytes_read += (double)n * (double)(d->base.env.dim * sizeof(float));
+    work->scanned += (double)n;
+    if (!d->lists.quantizer)
+        return;
+    work->estimates += (double)n;
+    work->bytes_read += (double)n * d->lists.quantizer->code_bytes;
 }
 
-void divf_choose_lists(const struct divf_job *job, struct divf_scratch *s, const float *query,
-                       struct work *work)
+void divf_query_begin(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                      const float *vector)
+{
+    const struct quantizer *quantizer = job->d->lists.quantizer;
+    q->vector = vector;
+    q->n_pending = q->first_pending = 0;
+    q->best.n = 0;
+    if (job->d->lists.soft_k > 1)
+        memset(q->seen, 0xff, sizeof q->seen);
+    if (quantizer) {
+        quantizer_transform(quantizer, vector, 1, s->work);
+        quantizer_query(quantizer, s->work, q->prepared);
+    }
+}
+
+void divf_query_list(const struct divf_job *job, struct divf_query *q, size_t list, float distance)
 {
     const struct divf_lists *lists = &job->d->lists;
-    const struct kernels *kernels = job->d->base.env.kernels;
-    kernels->l2sq_f32_1n(query, lists->centroids, lists->n, job->d->base.env.dim,
-                         s->list_distances);
-    divf_count_distances(job->d, work, lists->n);
-    if (job->nprobe == 1) {
-        s->probes[0] = kernels->argmin_f32(s->list_distances, lists->n);
-        return;
-    }
-    struct topk nearest = topk_begin(job->nprobe, s->probe_distances, s->probes);
-    topk_offer(&nearest, kernels, s->list_distances, NULL, 0, lists->n, s->positions);
-    topk_sort(&nearest);
+    if (lists->quantizer)
+        quantizer_query_list(lists->quantizer, q->prepared, divf_work_centroid(lists, list),
+                             distance, lists->list[list].error);
 }
 
-/* The first lines of a chunk, so that going on to it does not wait for memory. */
-static void prefetch_chunk(const struct chunks *chunks, uint32_t chunk)
+static float limit_of(const struct divf_job *job, const struct divf_query *q)
 {
-    const char *at = (const char *)chunk_rows(chunks, chunk);
-    for (size_t line = 0; line < 64; line++)
-        __builtin_prefetch(at + 64 * line, 0, 2);
+    return job->range ? job->limit : job->rerank ? topk_limit(&q->best) : topk_limit(&q->nearest);
 }
 
-/* How many rows from a chunk of the list's on lie in one run, `most` at most. */
-static size_t run_rows(const struct chunks *chunks, const struct divf_list *l, size_t chunk,
-                       size_t most)
-{
-    size_t rows = (size_t)1 << chunks->row_shift;
-    for (; rows < most && chunk_follows(chunks, l->chunks[chunk], l->chunks[chunk + 1]); chunk++)
-        rows += (size_t)1 << chunks->row_shift;
-    return rows < most ? rows : most;
-}
-
-/* Distances of up to PIECE_ROWS rows from position `first` on (a multiple of PIECE_ROWS) to s->distances. */
-size_t divf_piece_distances(const struct divf *d, const struct divf_list *l, size_t first,
-                            size_t most, const float *query, struct divf_scratch *s)
-{
-    const struct chunks *chunks = &d->lists.chunks;
-    size_t n = l->rows - first < most ? l->rows - first : most, count;
-    for (size_t at = 0; at < n; at += count) {
-        size_t chunk = (first + at) >> chunks->row_shift;
-        count = run_rows(chunks, l, chunk, n - at);
-        size_t next = chunk + (count >> chunks->row_shift);
-        if (next < l->n_chunks)
-            prefetch_chunk(chunks, l->chunks[next]);
-        d->base.env.kernels->l2sq_f32_1n(query, chunk_rows(chunks, l->chunks[chunk]), count,
-                                         chunks->dim, s->distances + at);
-    }
-    return n;
-}
-
-/* A vector's copies are at the same distance, so a second one comes while the first is still held, or is no nearer
-   than what is. */
 static bool held(const struct topk *t, uint64_t id)
 {
     bool found = false;
@@ -72,23 +59,165 @@ static bool held(const struct topk *t, uint64_t id)
     return found;
 }
 
-void divf_offer_piece(const struct divf_job *job, struct divf_scratch *s, const struct divf_list *l,
-                      size_t first, size_t n, struct topk *nearest)
+static void keep_hit(struct divf *d, struct divf_scratch *s, uint64_t id, float distance)
+{
+    if (s->n_hits == s->hits_capacity &&
+        !mem_grow(d->base.env.mem, &s->hits, &s->hits_capacity, s->n_hits + 1, sizeof *s->hits)) {
+        s->failure = fail(d->base.env.error, ERR_NO_MEMORY,
+                          "range: out of memory after %zu answers", s->n_hits);
+        return;
+    }
+    s->hits[s->n_hits++] = (struct divf_hit){ id, distance };
+}
+
+/* A vector's copies are at the same distance, so a second one comes while the first is still held,
+   or is no nearer than what is. */
+static void settle(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                   uint32_t slot, struct work *work)
+{
+    struct divf *d = job->d;
+    size_t dim = d->base.env.dim;
+    float distance = d->base.env.kernels->l2sq_f32(q->vector, divf_vector(&d->lists, slot), dim);
+    work->distances += 1;
+    work->bytes_read += (double)(dim * sizeof(float));
+    uint64_t id = d->slots.id[slot];
+    if (job->range) {
+        if ((double)distance <= job->radius && !s->failure)
+            keep_hit(d, s, id, distance);
+    } else if (distance <= topk_limit(&q->nearest) &&
+               (d->lists.soft_k == 1 || !held(&q->nearest, id))) {
+        topk_push(&q->nearest, distance, id);
+    }
+}
+
+/* Whether an earlier copy of the vector is in a list that is probed too, and so the one to report.
+ */
+static bool copy_before(const struct divf_lists *lists, const struct divf_scratch *s, uint32_t slot,
+                        const struct chunk *chunk)
+{
+    for (const uint32_t *copy = divf_slot_places(lists, slot);; copy++) {
+        const struct chunk *other = place_chunk(&lists->chunks, *copy);
+        if (other == chunk)
+            return false;
+        if (s->probed[other->list])
+            return true;
+    }
+}
+
+/* Whether a vector's distance may still be wanted. Of copies one is enough: `seen` forgets, but what
+   it knows has been offered. */
+static bool wanted(const struct divf_job *job, const struct divf_scratch *s, struct divf_query *q,
+                   const struct chunk *chunk, uint32_t slot)
 {
     const struct divf *d = job->d;
-    size_t found =
-        d->base.env.kernels->at_most_f32(s->distances, n, topk_limit(nearest), s->positions);
-    for (size_t i = 0; i < found; i++) {
-        float distance = s->distances[s->positions[i]];
-        if (distance > topk_limit(nearest))
+    if (!id_filter_allows(job->filter, job->filter ? d->slots.id[slot] : 0))
+        return false;
+    if (d->lists.soft_k == 1)
+        return true;
+    if (job->range)
+        return !copy_before(&d->lists, s, slot, chunk);
+    if (q->seen[slot & (SEEN - 1)] == slot)
+        return false;
+    q->seen[slot & (SEEN - 1)] = slot;
+    return true;
+}
+
+static void prefetch_vector(const struct divf *d, uint32_t slot)
+{
+    const char *at = (const char *)divf_vector(&d->lists, slot);
+    size_t bytes = d->base.env.dim * sizeof(float);
+    for (size_t i = 0; i < bytes && i < ROW_LINES_MAX * LINE; i += LINE)
+        __builtin_prefetch(at + i);
+    __builtin_prefetch(&d->slots.id[slot]);
+}
+
+static uint32_t take_pending(struct divf_query *q)
+{
+    uint32_t slot = q->pending[q->first_pending];
+    q->first_pending = (q->first_pending + 1) & (PENDING - 1);
+    q->n_pending--;
+    return slot;
+}
+
+static void pend(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                 uint32_t slot, struct work *work)
+{
+    if (q->n_pending == PENDING)
+        settle(job, s, q, take_pending(q), work);
+    q->pending[(q->first_pending + q->n_pending++) & (PENDING - 1)] = slot;
+    prefetch_vector(job->d, slot);
+}
+
+void divf_query_flush(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                      struct work *work)
+{
+    while (q->n_pending > 0)
+        settle(job, s, q, take_pending(q), work);
+}
+
+/* rerank > 0: copies have estimates of their own; the first that is good enough stands for all. */
+static void keep_estimate(const struct divf_job *job, struct divf_query *q, uint32_t slot,
+                          float estimate)
+{
+    if (estimate <= topk_limit(&q->best) && (job->d->lists.soft_k == 1 || !held(&q->best, slot)))
+        topk_push(&q->best, estimate, slot);
+}
+
+void divf_scan_chunk(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                     const struct chunk *chunk, struct work *work)
+{
+    const struct quantizer *quantizer = job->d->lists.quantizer;
+    float estimate[QUANTIZER_BLOCK];
+    uint64_t near = chunk->live;
+    if (near && quantizer)
+        near &= quantizer_scan(quantizer, q->prepared, chunk->block, limit_of(job, q), estimate);
+    for (; near; near &= near - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(near);
+        uint32_t slot = chunk->slots[i];
+        if (quantizer && quantizer->refines &&
+            !quantizer_refine(quantizer, q->prepared, chunk->block, i, limit_of(job, q),
+                              &estimate[i]))
             continue;
-        uint32_t slot =
-            *row_slot(&d->lists.chunks, divf_list_row(&d->lists, l, first + s->positions[i]));
-        if (slot == SLOT_NONE || !divf_allowed(job->filter, d->slots.id[slot]))
-            continue;
-        if (d->lists.soft_k == 1 || !held(nearest, d->slots.id[slot]))
-            topk_push(nearest, distance, d->slots.id[slot]);
+        if (job->rerank) {
+            if (id_filter_allows(job->filter, job->filter ? job->d->slots.id[slot] : 0))
+                keep_estimate(job, q, slot, estimate[i]);
+        } else if (wanted(job, s, q, chunk, slot)) {
+            pend(job, s, q, slot, work);
+        }
     }
+}
+
+void divf_prefetch_chunk(const struct divf_lists *lists, const struct divf_list *l, uint32_t c)
+{
+    if (c >= l->n_chunks)
+        return;
+    const char *at = (const char *)chunk_at(&lists->chunks, l->chunks[c]);
+    for (size_t i = 0; i < sizeof(struct chunk) + lists->chunks.block_bytes; i += LINE)
+        __builtin_prefetch(at + i, 0, 2);
+}
+
+void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                    size_t list, float distance, struct work *work)
+{
+    struct divf_lists *lists = &job->d->lists;
+    struct divf_list *l = &lists->list[list];
+    divf_query_list(job, q, list, distance);
+    for (uint32_t c = 0; c < l->n_chunks; c++) {
+        divf_prefetch_chunk(lists, l, c + 1);
+        divf_scan_chunk(job, s, q, chunk_at(&lists->chunks, l->chunks[c]), work);
+    }
+    divf_query_flush(job, s, q, work);
+    divf_count_scanned(job->d, work, l->rows);
+    divf_mark_probed(job->d, l);
+}
+
+void divf_query_end(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
+                    struct work *work)
+{
+    for (size_t i = 0; i < q->best.n; i++)
+        pend(job, s, q, (uint32_t)q->best.ids[i], work);
+    divf_query_flush(job, s, q, work);
+    topk_sort(&q->nearest);
 }
 
 void divf_mark_probed(struct divf *d, struct divf_list *l)

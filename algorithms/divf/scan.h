@@ -1,10 +1,10 @@
-/* scan.h - what searching is made of: which lists, the distances of a piece of one, who may answer. */
+/* scan.h - what searching is made of: which lists, which of a chunk may be answers, their exact
+ * distances. */
 #ifndef DRIFTLINE_DIVF_SCAN_H
 #define DRIFTLINE_DIVF_SCAN_H
 
 #include "algorithms/divf/divf.h"
 #include "algorithms/divf/scratch.h"
-#include "src/core/topk.h"
 
 /* One search or range over the queries of a request, shared by its threads. */
 struct divf_job {
@@ -12,36 +12,53 @@ struct divf_job {
     const float *queries;
     const struct id_filter *filter;
     size_t nprobe, threads;
+    uint64_t scan_budget;          /* copies; 0: no bound */
     struct divf_scratch **scratch; /* one a thread */
     struct work *work;             /* one a thread */
     /* search */
-    size_t k;
+    size_t k, rerank; /* rerank > 0: so many of the best estimates, k at least, get a distance */
     uint64_t *ids;
     float *distances;
     /* range: query first_query + i leaves its answers in scratch[i] */
+    bool range;
     double radius;
+    float limit; /* a float not below the radius */
     size_t first_query;
 };
 
-static inline bool divf_allowed(const struct id_filter *filter, uint64_t id)
-{
-    return !filter || (id < filter->n_ids && (filter->bits[id / 64] >> (id % 64) & 1));
-}
+/* choose.c. The s nearest lists of a row to scratch's probes and probe_distances, nearest first,
+   ties to the smaller, by exact distances. The scratch has room for a query. */
+void divf_nearest_lists(const struct divf *, struct divf_scratch *, const float *row, size_t s,
+                        struct work *);
+/* The lists a query probes, likewise: nprobe, or as many as it takes to spend the budget. */
+size_t divf_choose_lists(const struct divf_job *, struct divf_scratch *, const float *query,
+                         struct work *);
+/* How many of the first n of a query's lists are within the budget. */
+size_t divf_affordable(const struct divf_job *, const uint64_t *lists, size_t n);
 
 void divf_count_distances(const struct divf *, struct work *, size_t n);
 
-/* The nprobe lists nearest to the query go to s->probes, nearest first, ties to the smaller. */
-void divf_choose_lists(const struct divf_job *, struct divf_scratch *s, const float *query,
-                       struct work *);
+/* Makes queries[i] ready for a search of `vector`. Its arrays for answers are set. */
+void divf_query_begin(const struct divf_job *, struct divf_scratch *, struct divf_query *,
+                      const float *vector);
+/* Turns it to a list; `distance` is the vector's from the list's centroid. */
+void divf_query_list(const struct divf_job *, struct divf_query *, size_t list, float distance);
+/* One chunk of that list. */
+void divf_scan_chunk(const struct divf_job *, struct divf_scratch *, struct divf_query *,
+                     const struct chunk *, struct work *);
+/* Looks at what is still pending. */
+void divf_query_flush(const struct divf_job *, struct divf_scratch *, struct divf_query *,
+                      struct work *);
+/* The answers, in order. */
+void divf_query_end(const struct divf_job *, struct divf_scratch *, struct divf_query *,
+                    struct work *);
 
-/* Distances of up to `most` rows from position `first` on go to s->distances; returns how many.
-   Both are multiples of a chunk's rows, `most` at most PIECE_ROWS. */
-size_t divf_piece_distances(const struct divf *, const struct divf_list *, size_t first,
-                            size_t most, const float *query, struct divf_scratch *s);
-
-/* Offers the n distances of the piece at `first` to a query's heap. */
-void divf_offer_piece(const struct divf_job *, struct divf_scratch *s, const struct divf_list *,
-                      size_t first, size_t n, struct topk *nearest);
+/* All of a list: divf_query_list() to divf_query_flush(). */
+void divf_scan_list(const struct divf_job *, struct divf_scratch *, struct divf_query *,
+                    size_t list, float distance, struct work *);
+/* What a scan of n copies counts; their distances are counted one by one. */
+void divf_count_scanned(const struct divf *, struct work *, size_t n);
+void divf_prefetch_chunk(const struct divf_lists *, const struct divf_list *, uint32_t c);
 
 /* Notes that a list with dead rows has been read. */
 void divf_mark_probed(struct divf *, struct divf_list *);
@@ -49,8 +66,8 @@ void divf_mark_probed(struct divf *, struct divf_list *);
 /* search.c for few queries, many.c for groups of them: a parallel_for() step each. */
 int divf_search_few(void *job, size_t first, size_t end, size_t worker);
 int divf_search_many(void *job, size_t first, size_t end, size_t worker);
-
 /* Queries of a group, at least and at most. */
 enum { MANY_QUERIES_MIN = 8, MANY_QUERIES = 256 };
+size_t divf_group_size(const struct divf *); /* at most, for the caches */
 
 #endif

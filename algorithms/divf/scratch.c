@@ -15,25 +15,37 @@ static void free_lists(struct mem *mem, struct divf_scratch *s)
 static void scratch_destroy(struct mem *mem, struct divf_scratch *s)
 {
     free_lists(mem, s);
-    mem_free(mem, s->distances);
     mem_free(mem, s->hits);
+    mem_free(mem, s->work);
+    mem_free(mem, s->queries);
+    mem_free(mem, s->prepared);
+    mem_free(mem, s->best_distances);
+    mem_free(mem, s->best_slots);
     mem_free(mem, s->group_probes);
     mem_free(mem, s->group_queries);
+    mem_free(mem, s->group_distances);
     mem_free(mem, s->group_start);
+    mem_free(mem, s->group_counts);
     nearest_destroy(mem, s->nearest);
     mem_free(mem, s);
+}
+
+/* Whole blocks of centroids are scanned. */
+static size_t whole_blocks(size_t lists)
+{
+    return (lists + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK * QUANTIZER_BLOCK;
 }
 
 static bool fit_lists(struct mem *mem, struct divf_scratch *s, size_t lists)
 {
     if (lists <= s->lists_capacity)
         return true;
-    lists += lists / 8;
+    lists = whole_blocks(lists + lists / 8);
     struct divf_scratch t = { .lists_capacity = lists };
     t.list_distances = mem_array(mem, lists, sizeof *t.list_distances);
     t.probe_distances = mem_array(mem, lists, sizeof *t.probe_distances);
     t.probes = mem_array(mem, lists, sizeof *t.probes);
-    t.positions = mem_array(mem, lists < PIECE_ROWS ? PIECE_ROWS : lists, sizeof *t.positions);
+    t.positions = mem_array(mem, lists, sizeof *t.positions);
     t.probed = mem_zalloc(mem, lists * sizeof *t.probed);
     if (!t.list_distances || !t.probe_distances || !t.probes || !t.positions || !t.probed) {
         free_lists(mem, &t);
@@ -49,9 +61,10 @@ static bool fit_lists(struct mem *mem, struct divf_scratch *s, size_t lists)
     return true;
 }
 
-static bool fit_array(struct mem *mem, uint32_t **array, size_t n)
+/* Another array, whose contents are of no interest. */
+static bool fit_array(struct mem *mem, void *array_ptr, size_t n, size_t each)
 {
-    uint32_t *more = mem_array(mem, n, sizeof *more);
+    void **array = array_ptr, *more = mem_array(mem, n, each);
     if (!more)
         return false;
     mem_free(mem, *array);
@@ -59,26 +72,91 @@ static bool fit_array(struct mem *mem, uint32_t **array, size_t n)
     return true;
 }
 
-bool divf_scratch_fit_group(struct divf *d, struct divf_scratch *s, size_t n, size_t nprobe,
-                            size_t product)
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+bool divf_scratch_fit_work(struct divf *d, struct divf_scratch *s, size_t n)
+{
+    const struct divf_lists *lists = &d->lists;
+    size_t work_dim = larger(lists->quantizer ? lists->quantizer->work_dim : 0,
+                             lists->sketch ? lists->sketch->work_dim : 0);
+    size_t bytes = n * work_dim * sizeof *s->work;
+    if (bytes <= s->work_bytes)
+        return true;
+    s->work_bytes = 0;
+    if (!fit_array(d->base.env.mem, &s->work, bytes, 1))
+        return false;
+    s->work_bytes = bytes;
+    return true;
+}
+
+bool divf_scratch_fit_queries(struct divf *d, struct divf_scratch *s, size_t n, size_t rerank)
+{
+    struct mem *mem = d->base.env.mem;
+    const struct divf_lists *lists = &d->lists;
+    size_t each = lists->quantizer ? lists->quantizer->query_bytes : 0;
+    size_t prepared = n * each + (lists->sketch ? lists->sketch->query_bytes : 0);
+    if (n > s->n_queries) {
+        s->n_queries = 0;
+        if (!fit_array(mem, &s->queries, n, sizeof *s->queries))
+            return false;
+        s->n_queries = n;
+    }
+    if (prepared > s->prepared_bytes) {
+        s->prepared_bytes = 0;
+        if (!fit_array(mem, &s->prepared, prepared, 1))
+            return false;
+        s->prepared_bytes = prepared;
+    }
+    if (n * rerank > s->best_capacity) {
+        s->best_capacity = 0;
+        if (!fit_array(mem, &s->best_distances, n * rerank, sizeof *s->best_distances) ||
+            !fit_array(mem, &s->best_slots, n * rerank, sizeof *s->best_slots))
+            return false;
+        s->best_capacity = n * rerank;
+    }
+    for (size_t q = 0; q < n; q++) {
+        s->queries[q].prepared = s->prepared + q * each;
+        s->queries[q].best =
+            topk_begin(rerank, s->best_distances + q * rerank, s->best_slots + q * rerank);
+    }
+    return divf_scratch_fit_work(d, s, n);
+}
+
+bool divf_scratch_fit_group(struct divf *d, struct divf_scratch *s, size_t n, size_t nprobe)
 {
     struct mem *mem = d->base.env.mem;
     size_t pairs = n * nprobe, lists = d->lists.n + 2;
     if (pairs > s->group_capacity) {
         s->group_capacity = 0;
-        if (!fit_array(mem, &s->group_probes, pairs) || !fit_array(mem, &s->group_queries, pairs))
+        if (!fit_array(mem, &s->group_probes, pairs, sizeof *s->group_probes) ||
+            !fit_array(mem, &s->group_queries, pairs, sizeof *s->group_queries) ||
+            !fit_array(mem, &s->group_distances, pairs, sizeof *s->group_distances))
             return false;
         s->group_capacity = pairs;
     }
     if (lists > s->group_lists) {
         s->group_lists = 0;
-        if (!fit_array(mem, &s->group_start, lists + lists / 8))
+        if (!fit_array(mem, &s->group_start, lists + lists / 8, sizeof *s->group_start))
             return false;
         s->group_lists = lists + lists / 8;
     }
-    if (product > 0 && !s->nearest)
-        s->nearest = nearest_create(mem, product);
-    return product == 0 || s->nearest;
+    if (n > s->group_size) {
+        s->group_size = 0;
+        if (!fit_array(mem, &s->group_counts, n, sizeof *s->group_counts))
+            return false;
+        s->group_size = n;
+    }
+    return true;
+}
+
+bool divf_scratch_fit_nearest(struct divf *d, struct divf_scratch *s)
+{
+    if (!s->nearest)
+        s->nearest = nearest_create(d->base.env.mem, NEAREST_MOST);
+    return s->nearest;
 }
 
 struct divf_scratch *divf_scratch_take(struct divf *d)
@@ -94,9 +172,7 @@ struct divf_scratch *divf_scratch_take(struct divf *d)
         s = mem_zalloc(mem, sizeof *s);
     if (!s)
         return NULL;
-    if (!s->distances)
-        s->distances = mem_array(mem, PIECE_ROWS, sizeof *s->distances);
-    if (s->distances && fit_lists(mem, s, d->lists.n))
+    if (fit_lists(mem, s, d->lists.n))
         return s;
     scratch_destroy(mem, s);
     return NULL;
@@ -123,11 +199,13 @@ uint64_t divf_scratch_bytes(const struct divf *d)
 {
     uint64_t bytes = 0;
     for (const struct divf_scratch *s = d->scratch; s; s = s->next)
-        bytes += sizeof *s + PIECE_ROWS * sizeof *s->distances +
+        bytes += sizeof *s +
                  s->lists_capacity * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions +
                                       sizeof *s->probed) +
-                 s->hits_capacity * sizeof *s->hits +
-                 (2 * s->group_capacity + s->group_lists) * sizeof *s->group_probes +
+                 s->hits_capacity * sizeof *s->hits + s->work_bytes + s->prepared_bytes +
+                 s->n_queries * sizeof *s->queries +
+                 s->best_capacity * (sizeof *s->best_slots + sizeof *s->best_distances) +
+                 (3 * s->group_capacity + s->group_lists + s->group_size) * sizeof(uint32_t) +
                  (s->nearest ? nearest_bytes(s->nearest) : 0);
     return bytes;
 }

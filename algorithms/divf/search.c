@@ -1,9 +1,8 @@
-/* search.c - the nearest lists, then every row of theirs; k nearest or all within a radius. */
+/* search.c - the nearest lists, then what of theirs may be near; k nearest or all within a radius. */
 #include <math.h>
 
 #include "algorithms/divf/scan.h"
 #include "kernels/kernels.h"
-#include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
@@ -11,98 +10,50 @@ int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
     const struct divf_job *job = arg;
     struct divf_scratch *s = job->scratch[worker];
     struct work *work = &job->work[worker];
+    if (!divf_scratch_fit_queries(job->d, s, 1, job->rerank))
+        return fail(job->d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+    struct divf_query *query = s->queries;
     for (size_t q = first; q < end; q++) {
-        const float *query = job->queries + q * job->d->base.env.dim;
-        struct topk nearest =
-            topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
-        divf_choose_lists(job, s, query, work);
-        for (size_t p = 0; p < job->nprobe; p++) {
-            struct divf_list *l = &job->d->lists.list[s->probes[p]];
-            for (size_t at = 0; at < l->rows; at += PIECE_ROWS) {
-                size_t n = divf_piece_distances(job->d, l, at, PIECE_ROWS, query, s);
-                divf_offer_piece(job, s, l, at, n, &nearest);
-            }
-            divf_count_distances(job->d, work, l->rows);
-            work->scanned += (double)l->rows;
-            divf_mark_probed(job->d, l);
-        }
-        topk_sort(&nearest);
+        const float *vector = job->queries + q * job->d->base.env.dim;
+        size_t probes = divf_choose_lists(job, s, vector, work);
+        query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
+        divf_query_begin(job, s, query, vector);
+        for (size_t p = 0; p < probes; p++)
+            divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
+        divf_query_end(job, s, query, work);
     }
     return OK;
 }
 
-/* Whether an earlier copy of the vector is in a list that is probed too, and so the one to report. */
-static bool copy_before(const struct divf *d, const struct divf_scratch *s, uint32_t slot,
-                        uint32_t row)
+static int range_query(const struct divf_job *job, struct divf_scratch *s, const float *vector,
+                       struct work *work)
 {
-    const struct chunks *chunks = &d->lists.chunks;
-    for (const uint32_t *copy = divf_slot_rows(&d->lists, slot); *copy != row; copy++)
-        if (s->probed[chunk_state(chunks, *copy >> chunks->row_shift)->list])
-            return true;
-    return false;
-}
-
-static int keep_hit(const struct divf *d, struct divf_scratch *s, uint64_t id, float distance)
-{
-    if (s->n_hits == s->hits_capacity &&
-        !mem_grow(d->base.env.mem, &s->hits, &s->hits_capacity, s->n_hits + 1, sizeof *s->hits))
-        return fail(d->base.env.error, ERR_NO_MEMORY, "range: out of memory after %zu answers",
-                    s->n_hits);
-    s->hits[s->n_hits++] = (struct divf_hit){ id, distance };
-    return OK;
-}
-
-static int range_list(const struct divf_job *job, struct divf_scratch *s, const struct divf_list *l,
-                      const float *query)
-{
-    const struct divf *d = job->d;
-    float limit =
-        nextafterf((float)job->radius, INFINITY); /* the nearest float may be below the radius */
-    for (size_t first = 0; first < l->rows; first += PIECE_ROWS) {
-        size_t n = divf_piece_distances(d, l, first, PIECE_ROWS, query, s);
-        size_t found = d->base.env.kernels->at_most_f32(s->distances, n, limit, s->positions);
-        for (size_t i = 0; i < found; i++) {
-            float distance = s->distances[s->positions[i]];
-            if ((double)distance > job->radius)
-                continue;
-            uint32_t row = divf_list_row(&d->lists, l, first + s->positions[i]);
-            uint32_t slot = *row_slot(&d->lists.chunks, row);
-            if (slot == SLOT_NONE || !divf_allowed(job->filter, d->slots.id[slot]) ||
-                copy_before(d, s, slot, row))
-                continue;
-            int rc = keep_hit(d, s, d->slots.id[slot], distance);
-            if (rc)
-                return rc;
-        }
-    }
-    return OK;
+    if (!divf_scratch_fit_queries(job->d, s, 1, 0))
+        return fail(job->d->base.env.error, ERR_NO_MEMORY, "range: out of memory");
+    size_t probes = divf_choose_lists(job, s, vector, work);
+    struct divf_query *query = s->queries;
+    divf_query_begin(job, s, query, vector);
+    s->n_hits = 0;
+    s->failure = OK;
+    for (size_t p = 0; p < probes; p++)
+        s->probed[s->probes[p]] = 1;
+    for (size_t p = 0; !s->failure && p < probes; p++)
+        divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
+    for (size_t p = 0; p < probes; p++)
+        s->probed[s->probes[p]] = 0;
+    return s->failure;
 }
 
 static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct divf_job *job = arg;
+    int rc = OK;
     (void)worker;
-    for (size_t i = first; i < end; i++) {
-        struct divf_scratch *s = job->scratch[i];
-        const float *query = job->queries + (job->first_query + i) * job->d->base.env.dim;
-        int rc = OK;
-        s->n_hits = 0;
-        divf_choose_lists(job, s, query, &job->work[i]);
-        for (size_t p = 0; p < job->nprobe; p++)
-            s->probed[s->probes[p]] = 1;
-        for (size_t p = 0; !rc && p < job->nprobe; p++) {
-            struct divf_list *l = &job->d->lists.list[s->probes[p]];
-            rc = range_list(job, s, l, query);
-            divf_count_distances(job->d, &job->work[i], l->rows);
-            job->work[i].scanned += (double)l->rows;
-            divf_mark_probed(job->d, l);
-        }
-        for (size_t p = 0; p < job->nprobe; p++)
-            s->probed[s->probes[p]] = 0;
-        if (rc)
-            return rc;
-    }
-    return OK;
+    for (size_t i = first; !rc && i < end; i++)
+        rc = range_query(job, job->scratch[i],
+                         job->queries + (job->first_query + i) * job->d->base.env.dim,
+                         &job->work[i]);
+    return rc;
 }
 
 static size_t threads_of(const struct divf *d, size_t asked)
@@ -134,26 +85,25 @@ static void job_close(struct divf_job *job, size_t threads, struct work *work)
     while (threads-- > 0) {
         divf_scratch_give(job->d, job->scratch[threads]);
         work->distances += job->work[threads].distances;
+        work->estimates += job->work[threads].estimates;
         work->bytes_read += job->work[threads].bytes_read;
         work->scanned += job->work[threads].scanned;
     }
 }
 
-static size_t probes_of(const struct divf *d, const void *knobs)
-{
-    size_t nprobe = (size_t)((const struct divf_knobs *)knobs)->nprobe;
-    return nprobe < d->lists.n ? nprobe : d->lists.n;
-}
-
 /* What a search and a range search have in common; the arrays are the caller's, THREADS_MAX long. */
 static struct divf_job job_for(struct divf *d, struct vectors queries,
-                               const struct id_filter *filter, const void *knobs,
+                               const struct id_filter *filter, const void *knobs_of_request,
                                struct divf_scratch **scratch, struct work *work)
 {
+    const struct divf_knobs *knobs = knobs_of_request;
+    size_t nprobe = (size_t)knobs->nprobe;
     return (struct divf_job){ .d = d,
                               .queries = queries.rows,
                               .filter = filter,
-                              .nprobe = probes_of(d, knobs),
+                              .nprobe = nprobe < d->lists.n ? nprobe : d->lists.n,
+                              .scan_budget = (uint64_t)knobs->scan_budget,
+                              .rerank = d->lists.quantizer ? (size_t)knobs->rerank : 0,
                               .scratch = scratch,
                               .work = work };
 }
@@ -167,6 +117,8 @@ int divf_search(struct index *index, const struct search_request *request,
     struct divf_job job =
         job_for(d, request->queries, request->filter, request->knobs, scratch, work);
     job.k = request->k;
+    if (job.rerank > 0 && job.rerank < job.k)
+        job.rerank = job.k;
     job.ids = result->ids;
     job.distances = result->distances;
     size_t threads = threads_of(d, request->threads);
@@ -178,12 +130,12 @@ int divf_search(struct index *index, const struct search_request *request,
     if (rc)
         return rc;
     /* Groups as large as leave each thread one; what is in a group changes no answer. */
-    size_t n = request->queries.n, group = (n + threads - 1) / threads;
+    size_t n = request->queries.n, group = (n + threads - 1) / threads, most = divf_group_size(d);
     job.threads = threads;
     if (group < MANY_QUERIES_MIN)
         rc = parallel_for(index->env.pool, threads, n, 1, divf_search_few, &job);
     else
-        rc = parallel_for(index->env.pool, threads, n, group < MANY_QUERIES ? group : MANY_QUERIES,
+        rc = parallel_for(index->env.pool, threads, n, group < most ? group : most,
                           divf_search_many, &job);
     job_close(&job, threads, &result->work);
     return rc;
@@ -199,7 +151,10 @@ int divf_range(struct index *index, const struct range_request *request,
     struct work work[THREADS_MAX];
     struct divf_job job =
         job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    job.range = true;
+    job.rerank = 0;
     job.radius = request->radius;
+    job.limit = nextafterf((float)job.radius, INFINITY); /* the nearest float may be below it */
     size_t threads = threads_of(d, request->threads), n = request->queries.n;
     int rc = job_open(&job, &threads);
     if (rc)

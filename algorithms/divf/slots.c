@@ -1,4 +1,4 @@
-/* slots.c - from a caller's id to the rows that hold its vector, and back. */
+/* slots.c - from a caller's id to its vector and the places of its copies, and back. */
 #include "algorithms/divf/divf.h"
 #include "src/core/mem.h"
 
@@ -14,10 +14,10 @@ static bool slots_grow(struct divf *d, size_t need)
     uint64_t *id = mem_resize(mem, s->id, capacity * sizeof *id);
     if (id)
         s->id = id;
-    uint32_t *rows = mem_resize(mem, lists->slot_rows, capacity * lists->soft_k * sizeof *rows);
-    if (rows)
-        lists->slot_rows = rows;
-    if (!id || !rows)
+    uint32_t *places = mem_resize(mem, lists->places, capacity * lists->soft_k * sizeof *places);
+    if (places)
+        lists->places = places;
+    if (!id || !places)
         return false;
     s->capacity = capacity;
     return true;
@@ -34,21 +34,21 @@ int divf_slots_reserve(struct divf *d, size_t more)
     if (!idmap_reserve(&s->ids, live + more) || (need > s->capacity && !slots_grow(d, need)))
         return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory for %zu more vectors",
                     more);
-    return OK;
+    return segments_reserve(&d->vectors, need);
 }
 
 uint32_t divf_slot_take(struct divf *d, uint64_t id)
 {
     struct divf_slots *s = &d->slots;
     uint32_t slot = s->first_free == SLOT_NONE ? (uint32_t)s->n : s->first_free;
-    uint32_t *rows = divf_slot_rows(&d->lists, slot);
+    uint32_t *places = divf_slot_places(&d->lists, slot);
     if (s->first_free == SLOT_NONE)
         s->n++;
     else
-        s->first_free = *rows;
+        s->first_free = *places;
     s->id[slot] = id;
     for (size_t j = 0; j < d->lists.soft_k; j++)
-        rows[j] = ROW_NONE;
+        places[j] = PLACE_NONE;
     idmap_put(&s->ids, id, slot); /* room is reserved */
     return slot;
 }
@@ -56,14 +56,6 @@ uint32_t divf_slot_take(struct divf *d, uint64_t id)
 void divf_slot_give(struct divf *d, uint32_t slot)
 {
     d->slots.id[slot] = ID_NONE;
-    *divf_slot_rows(&d->lists, slot) = d->slots.first_free;
+    *divf_slot_places(&d->lists, slot) = d->slots.first_free;
     d->slots.first_free = slot;
-}
-
-void divf_slot_moved(struct divf_lists *lists, uint32_t slot, uint32_t from, uint32_t to)
-{
-    uint32_t *row = divf_slot_rows(lists, slot);
-    while (*row != from)
-        row++;
-    *row = to;
 }

@@ -14,6 +14,15 @@ static double imbalance(const struct divf *d)
     return live > 0 ? squares * (double)d->lists.n / (live * live) : 1;
 }
 
+/* Mean over copies of their list's bound; 0 without codes. */
+static double code_error(const struct divf *d)
+{
+    double sum = 0;
+    for (size_t i = 0; i < d->lists.n; i++)
+        sum += (double)d->lists.list[i].live * (double)d->lists.list[i].error;
+    return d->lists.live > 0 ? sum / (double)d->lists.live : 0;
+}
+
 int divf_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct divf *d = divf_of_const(index);
@@ -40,6 +49,8 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         { "forced_compactions", (double)c->forced_compactions },
         { "splits", (double)c->splits },
         { "refused_splits", (double)c->refused_splits },
+        { "code_bytes", d->lists.quantizer ? d->lists.quantizer->code_bytes : 0 },
+        { "code_error", code_error(d) },
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);
@@ -53,23 +64,38 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
     return OK;
 }
 
+static uint64_t quantizers_bytes(const struct divf_lists *l)
+{
+    uint64_t bytes = l->quantizer ? quantizer_bytes(l->quantizer) : 0;
+    if (l->sketch && l->sketch != l->quantizer)
+        bytes += quantizer_bytes(l->sketch);
+    return bytes;
+}
+
+/* Of what stands for centroids. */
+static uint64_t centroids_bytes(const struct divf_lists *l)
+{
+    uint64_t blocks = (l->capacity + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+    return l->capacity * (l->env->dim + 1) * sizeof(float) +
+           (l->work_centroids ? l->capacity * l->quantizer->work_dim * sizeof(float) : 0) +
+           (l->sketch ? blocks * l->sketch->block_bytes : 0);
+}
+
+/* What is left of the last slabs is in the account, but no page of it has been touched. */
 int divf_memory(const struct index *index, struct memory_use *use)
 {
     const struct divf *d = divf_of_const(index);
     const struct divf_lists *lists = &d->lists;
     const struct chunks *chunks = &lists->chunks;
-    uint64_t n_chunks = chunks->n_segments << chunks->segment_shift;
     *use = (struct memory_use){ 0 };
-    /* What is left of the last slab is in the account, but no page of it has been touched. */
-    *(chunks->fd < 0 ? &use->vectors : &use->disk) = chunks_row_bytes(chunks);
+    *(d->vectors.fd < 0 ? &use->vectors : &use->disk) = segments_bytes(&d->vectors, d->slots.n);
+    use->codes = chunks->n_used * chunks->block_bytes + quantizers_bytes(lists);
     use->ids = idmap_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
-               d->slots.capacity * lists->soft_k * sizeof *lists->slot_rows +
-               (n_chunks << chunks->row_shift) * sizeof(uint32_t);
-    use->other = sizeof *d + lists->capacity * (sizeof *lists->list + sizeof(float)) +
-                 lists->capacity * index->env.dim * sizeof(float) +
-                 n_chunks * sizeof(struct chunk_state) +
-                 chunks->capacity * sizeof *chunks->segments + divf_scratch_bytes(d) +
-                 (d->nearest ? nearest_bytes(d->nearest) : 0);
+               d->slots.capacity * lists->soft_k * sizeof *lists->places +
+               chunks->n_used * sizeof(struct chunk);
+    use->other = sizeof *d + lists->capacity * sizeof *lists->list + centroids_bytes(lists) +
+                 (chunks->store.capacity + d->vectors.capacity) * sizeof(void *) +
+                 divf_scratch_bytes(d);
     for (size_t i = 0; i < lists->n; i++)
         use->other += lists->list[i].chunks_capacity * sizeof(uint32_t);
     return OK;

@@ -1,9 +1,10 @@
 /* store.c - save and load, one file: each vector once, whatever soft_k, so about the size of the
  * raw data.
  *
- * Sections: "meta"; "centroids", lists x dim; "lists"; "filed", the vectors of each list in turn,
- * as ordinals; "ids" and "rows" by ordinal. Ordinals count vectors in the order in which "filed"
- * first names them.
+ * Sections: "meta"; "centroids", lists x dim; "lists"; "quantizer" and "sketch", where there are
+ * such; "filed", the vectors of each list in turn, as ordinals; "ids" and "rows" by ordinal. Ordinals
+ * count vectors in the order in which "filed" first names them. Codes are not stored: loading makes
+ * them again, bit for bit.
  */
 #include <string.h>
 
@@ -11,13 +12,14 @@
 #include "algorithms/divf/divf.h"
 #include "src/core/mem.h"
 
-enum { STORE_VERSION = 1 };
+enum { STORE_VERSION = 2 };
 static const char STORE_NAME[] = "divf.index";
 
 struct stored_meta {
     struct divf_params params;
     uint64_t n_lists, n_vectors, n_filed;
     uint64_t provisional, retrain_at;
+    uint64_t shared_sketch; /* of centroids: the quantizer of codes itself */
     struct divf_counters counters;
 };
 
@@ -27,7 +29,7 @@ struct stored_list {
     uint64_t uniform;
 };
 
-/* Calls each(to, slot, first time it is met) for every row of every list, all of them live. */
+/* Calls each(to, slot, first time it is met) for every copy of every list, all of them live. */
 static void each_row(const struct divf *d, uint32_t *ordinals,
                      void (*each)(void *to, uint32_t slot, bool first), void *to)
 {
@@ -36,7 +38,8 @@ static void each_row(const struct divf *d, uint32_t *ordinals,
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = &d->lists.list[i];
         for (size_t at = 0; at < l->rows; at++) {
-            uint32_t slot = *row_slot(&d->lists.chunks, divf_list_row(&d->lists, l, at));
+            uint32_t place = divf_place(l, at);
+            uint32_t slot = place_chunk(&d->lists.chunks, place)->slots[place_in_chunk(place)];
             bool first = ordinals[slot] == SLOT_NONE;
             if (first)
                 ordinals[slot] = next++;
@@ -69,9 +72,8 @@ static void save_vector(void *to, uint32_t slot, bool first)
 {
     struct saving *s = to;
     const struct divf *d = s->d;
-    uint32_t row = *divf_slot_rows(&d->lists, slot);
     if (first)
-        store_write(s->writer, row_vector(&d->lists.chunks, row), d->base.env.dim * sizeof(float));
+        store_write(s->writer, divf_vector(&d->lists, slot), d->base.env.dim * sizeof(float));
 }
 
 static void save_meta(const struct divf *d, struct store_writer *w)
@@ -82,6 +84,7 @@ static void save_meta(const struct divf *d, struct store_writer *w)
                                 .n_filed = d->lists.live,
                                 .provisional = d->provisional,
                                 .retrain_at = d->retrain_at,
+                                .shared_sketch = d->lists.sketch == d->lists.quantizer,
                                 .counters = d->counters };
     store_section(w, "meta");
     store_write(w, &meta, sizeof meta);
@@ -95,6 +98,30 @@ static void save_meta(const struct divf *d, struct store_writer *w)
     }
 }
 
+/* ERR_NO_MEMORY, nothing written. */
+static int save_quantizer(const struct divf *d, struct store_writer *w, const char *tag,
+                          const struct quantizer *q)
+{
+    size_t n = quantizer_save(q, NULL);
+    void *bytes = mem_zalloc(d->base.env.mem, n);
+    if (!bytes)
+        return fail(d->base.env.error, ERR_NO_MEMORY, "save: out of memory for a quantizer");
+    (void)quantizer_save(q, bytes);
+    store_section(w, tag);
+    store_write(w, bytes, n);
+    mem_free(d->base.env.mem, bytes);
+    return OK;
+}
+
+static int save_quantizers(const struct divf *d, struct store_writer *w)
+{
+    const struct divf_lists *l = &d->lists;
+    int rc = l->quantizer ? save_quantizer(d, w, "quantizer", l->quantizer) : OK;
+    if (!rc && l->sketch && l->sketch != l->quantizer)
+        rc = save_quantizer(d, w, "sketch", l->sketch);
+    return rc;
+}
+
 /* The lists are compacted first, so that the index goes on as one loaded from the file would. */
 int divf_save(struct index *index, const char *dir)
 {
@@ -103,7 +130,7 @@ int divf_save(struct index *index, const char *dir)
     bool more;
     int rc = divf_maintain(index, 0, &more);
     if (!rc)
-        rc = chunks_sync(&d->lists.chunks);
+        rc = segments_sync(&d->vectors);
     if (rc)
         return rc;
     struct store_writer *w = mem_alloc(env->mem, sizeof *w);
@@ -114,13 +141,17 @@ int divf_save(struct index *index, const char *dir)
         rc = store_begin(w, dir, STORE_NAME, &identity, NULL, env->error);
         if (!rc) {
             save_meta(d, w);
+            rc = save_quantizers(d, w);
             store_section(w, "filed");
             each_row(d, ordinals, save_filed, &s);
             store_section(w, "ids");
             each_row(d, ordinals, save_id, &s);
             store_section(w, "rows");
             each_row(d, ordinals, save_vector, &s);
-            rc = store_commit(w);
+            if (rc)
+                store_abort(w);
+            else
+                rc = store_commit(w);
         }
     } else {
         rc = fail(env->error, ERR_NO_MEMORY, "save: out of memory for the numbers of %zu vectors",
@@ -178,50 +209,80 @@ static int find_sections(struct loading *l, size_t dim)
     return OK;
 }
 
-/* Files the next row of list `list`; *next is how many vectors have been met. */
-static int load_row(struct divf *d, const struct loading *l, size_t list, uint32_t ordinal,
-                    uint32_t *next)
+static int load_quantizer(const struct loading *l, const struct index_env *env, const char *tag,
+                          struct quantizer **out)
 {
-    size_t stride = d->lists.soft_k;
+    size_t n = 0;
+    const void *bytes = store_find(&l->reader, tag, &n);
+    *out = NULL;
+    return bytes ? quantizer_load(out, env, bytes, n) : OK;
+}
+
+/* Lists without copies, in place of the index's own. */
+static int load_codebook(struct divf *d, const struct loading *l)
+{
+    const struct index_env *env = &d->base.env;
+    struct quantizer *quantizer = NULL, *sketch = NULL;
+    int rc = load_quantizer(l, env, "quantizer", &quantizer);
+    if (!rc && l->meta->shared_sketch)
+        sketch = quantizer;
+    else if (!rc)
+        rc = load_quantizer(l, env, "sketch", &sketch);
+    if (rc) {
+        quantizer_destroy(env, quantizer);
+        return rc;
+    }
+    divf_lists_close(&d->lists);
+    rc = divf_lists_open(&d->lists, d, quantizer, sketch);
+    for (size_t i = 0; !rc && i < l->meta->n_lists; i++)
+        rc = divf_list_add(&d->lists, l->centroids + i * env->dim, l->lists[i].last_split_round);
+    return rc;
+}
+
+/* Files the next copy of list `list`; *next is how many vectors have been met. */
+static int load_copy(struct divf *d, const struct loading *l, size_t list, uint32_t ordinal,
+                     uint32_t *next)
+{
+    size_t stride = d->lists.soft_k, dim = d->base.env.dim;
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
         return corrupt(l, "a list names a vector out of turn");
-    if (ordinal == *next) {
+    if (ordinal == *next) { /* slots are taken in order, from 0 */
         if (l->ids[ordinal] == ID_NONE || idmap_get(&d->slots.ids, l->ids[ordinal], NULL))
             return corrupt(l, "an id is there twice, or is none");
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
+        memcpy(divf_vector(&d->lists, ordinal), l->rows + ordinal * dim, dim * sizeof *l->rows);
     }
-    uint32_t *rows = divf_slot_rows(&d->lists, ordinal); /* slots are taken in order, from 0 */
+    if (divf_slot_in_list(&d->lists, ordinal, list))
+        return corrupt(l, "a vector is in one list twice");
+    uint32_t *places = divf_slot_places(&d->lists, ordinal);
     size_t at = 0;
-    while (at < stride && rows[at] != ROW_NONE) {
-        if (chunk_state(&d->lists.chunks, rows[at] >> d->lists.chunks.row_shift)->list == list)
-            return corrupt(l, "a vector is in one list twice");
+    while (at < stride && places[at] != PLACE_NONE)
         at++;
-    }
     if (at == stride)
         return corrupt(l, "a vector is in more lists than soft_k allows");
-    rows[at] = divf_list_append(&d->lists, list, l->rows + ordinal * d->base.env.dim, ordinal);
+    places[at] = divf_list_append(&d->lists, list, ordinal);
     return OK;
 }
 
 static int load_lists(struct divf *d, const struct loading *l)
 {
-    const struct index_env *env = &d->base.env;
     const uint32_t *filed = l->filed;
     uint32_t next = 0;
-    int rc = divf_slots_reserve(d, l->meta->n_vectors);
+    int rc = load_codebook(d, l);
+    if (!rc)
+        rc = divf_slots_reserve(d, l->meta->n_vectors);
     for (size_t i = 0; !rc && i < l->meta->n_lists; i++) {
-        rc = divf_list_add(&d->lists, env, l->centroids + i * env->dim,
-                           l->lists[i].last_split_round);
-        if (!rc)
-            rc = divf_list_reserve(&d->lists, env, i, l->lists[i].rows);
+        rc = divf_list_reserve(&d->lists, i, l->lists[i].rows);
         for (uint64_t r = 0; !rc && r < l->lists[i].rows; r++)
-            rc = load_row(d, l, i, *filed++, &next);
+            rc = load_copy(d, l, i, *filed++, &next);
         if (!rc)
             d->lists.list[i].uniform = l->lists[i].uniform != 0;
     }
     if (!rc && next != l->meta->n_vectors)
         rc = corrupt(l, "a vector is in no list");
+    for (size_t i = 0; !rc && i < l->meta->n_lists; i++)
+        divf_list_encode(&d->lists, i);
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* train.c - the codebook: k-means, and filing anew what is already stored.
+/* train.c - the codebook: quantizers, k-means, and filing anew what is already stored.
  *
  * The source trains on its first insert batch, whatever its size: after a batch of one vector its
  * other centroids are random for ever. Here an index that has had no train(), or one with too few
@@ -27,104 +27,151 @@ static size_t clusters_wanted(const struct divf *d, size_t n)
     return wanted > 0 ? wanted : 1;
 }
 
+/* ------------------------------------------------------------------------------ quantizers */
+
+static int train_sketch(const struct divf *d, const float *rows, size_t n, struct quantizer **out)
+{
+    const struct index_env *env = &d->base.env;
+    struct quantizer_options options = { .kind = QUANTIZER_SKETCH,
+                                         .seed = env->seed,
+                                         .sketch_dims =
+                                             d->params.sketch > 0 ? (size_t)d->params.sketch : 0 };
+    *out = NULL;
+    return d->params.sketch == 0 ? OK : quantizer_train(out, env, &options, rows, n);
+}
+
+/* The quantizer of codes, and that of centroids, which may be the same. */
+static int train_quantizers(const struct divf *d, const float *rows, size_t n,
+                            struct quantizer **quantizer, struct quantizer **sketch)
+{
+    const struct index_env *env = &d->base.env;
+    static const enum quantizer_kind kinds[] = {
+        [DIVF_PQ] = QUANTIZER_PQ, [DIVF_SQ8] = QUANTIZER_SQ8, [DIVF_RABITQ] = QUANTIZER_RABITQ
+    };
+    *quantizer = NULL;
+    int rc = train_sketch(d, rows, n, sketch);
+    if (d->params.quantizer == DIVF_SKETCH) {
+        *quantizer = *sketch;
+        return rc;
+    }
+    struct quantizer_options options = { .kind = kinds[d->params.quantizer],
+                                         .seed = env->seed,
+                                         .bits = (size_t)d->params.bits,
+                                         .pq_groups = (size_t)d->params.pq_groups,
+                                         .eps0 = d->params.eps0 };
+    if (!rc)
+        rc = quantizer_train(quantizer, env, &options, rows, n);
+    if (rc) {
+        quantizer_destroy(env, *sketch);
+        *sketch = NULL;
+    }
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------ filing anew */
+
+/* Files every stored vector in `to`, which has its centroids. NEAREST_ROWS at a time. */
 struct refile {
-    struct divf_lists to;
-    float *rows;     /* NEAREST_ROWS x dim: a block of vectors ... */
-    uint32_t *slots; /* ... their slots ... */
-    uint32_t *lists; /* ... and their lists, NEAREST_ROWS x soft_k */
-    size_t n;
+    struct divf_lists *to;
+    uint32_t *slots;
+    float *rows;        /* the vectors, side by side */
+    uint32_t *lists;    /* x s */
+    float *transformed; /* x work_dim */
+    size_t n, s;
     struct nearest *nearest;
 };
 
-static int refile_block(struct divf *d, struct refile *r)
+static int refile_block(struct refile *r)
 {
-    const struct index_env *env = &d->base.env;
-    struct divf_lists *to = &r->to;
-    size_t s = to->soft_k < to->n ? to->soft_k : to->n;
-    struct centroids centroids = { to->centroids, to->norm_sq, to->norm_sq_max, to->n, env->dim };
-    nearest_rows(r->nearest, env->kernels, &centroids, r->rows, r->n, s, r->lists);
+    struct divf_lists *to = r->to;
+    const struct quantizer *q = to->quantizer;
+    struct centroids centroids = divf_centroids(to);
+    nearest_rows(r->nearest, to->env->kernels, &centroids, r->rows, r->n, r->s, r->lists);
+    if (q)
+        quantizer_transform(q, r->rows, r->n, r->transformed);
     for (size_t i = 0; i < r->n; i++) {
-        for (size_t j = 0; j < s; j++) {
-            size_t list = r->lists[i * s + j];
-            int rc = divf_list_reserve(to, env, list, 1);
+        uint32_t *places = divf_slot_places(to, r->slots[i]);
+        for (size_t j = 0; j < r->s; j++) {
+            size_t list = r->lists[i * r->s + j];
+            int rc = divf_list_reserve(to, list, 1);
             if (rc)
                 return rc;
-            divf_slot_rows(to, r->slots[i])[j] =
-                divf_list_append(to, list, r->rows + i * env->dim, r->slots[i]);
+            places[j] = divf_list_append(to, list, r->slots[i]);
+            if (q)
+                divf_code_put(to, list, places[j], r->transformed + i * q->work_dim);
         }
     }
     r->n = 0;
     return OK;
 }
 
-static int refile_all(struct divf *d, struct refile *r)
+static int refile_all(const struct divf *d, struct refile *r)
 {
-    const struct divf_lists *from = &d->lists;
-    size_t row_bytes = d->base.env.dim * sizeof(float);
-    for (size_t s = 0; s < d->slots.n; s++) {
-        uint32_t *rows = divf_slot_rows(&r->to, s);
-        memset(rows, 0xff, from->soft_k * sizeof *rows);
-        if (d->slots.id[s] == ID_NONE) {
-            *rows = *divf_slot_rows(from, s); /* the chain of free slots */
+    size_t dim = d->base.env.dim;
+    for (uint32_t slot = 0; slot < d->slots.n; slot++) {
+        uint32_t *places = divf_slot_places(r->to, slot);
+        memset(places, 0xff, r->to->soft_k * sizeof *places);
+        if (d->slots.id[slot] == ID_NONE) {
+            *places = *divf_slot_places(&d->lists, slot); /* the chain of free slots */
             continue;
         }
-        memcpy(r->rows + r->n * d->base.env.dim,
-               row_vector(&from->chunks, *divf_slot_rows(from, s)), row_bytes);
-        r->slots[r->n++] = (uint32_t)s;
-        int rc = r->n == NEAREST_ROWS ? refile_block(d, r) : OK;
+        memcpy(r->rows + r->n * dim, divf_vector(r->to, slot), dim * sizeof(float));
+        r->slots[r->n++] = slot;
+        int rc = r->n == NEAREST_ROWS ? refile_block(r) : OK;
         if (rc)
             return rc;
     }
-    return refile_block(d, r);
+    return refile_block(r);
 }
 
-static int refile_open(struct divf *d, struct refile *r)
+static int refile(const struct divf *d, struct divf_lists *to)
 {
-    struct mem *mem = d->base.env.mem;
-    size_t soft_k = d->lists.soft_k;
-    r->to.slot_rows = mem_array(mem, d->slots.capacity * soft_k, sizeof *r->to.slot_rows);
-    r->rows = mem_array(mem, NEAREST_ROWS * d->base.env.dim, sizeof *r->rows);
-    r->slots = mem_array(mem, NEAREST_ROWS, sizeof *r->slots);
-    r->lists = mem_array(mem, NEAREST_ROWS * soft_k, sizeof *r->lists);
-    r->nearest = nearest_create(mem, soft_k);
-    if (r->to.slot_rows && r->rows && r->slots && r->lists && r->nearest)
-        return OK;
-    return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory filing %zu vectors anew",
-                d->slots.ids.n);
+    struct mem *mem = to->env->mem;
+    size_t work_dim = to->quantizer ? to->quantizer->work_dim : 0;
+    struct refile r = { .to = to, .s = to->soft_k < to->n ? to->soft_k : to->n };
+    to->places = mem_array(mem, d->slots.capacity * to->soft_k, sizeof *to->places);
+    r.rows = mem_array(mem, NEAREST_ROWS * to->env->dim, sizeof *r.rows);
+    r.slots = mem_array(mem, NEAREST_ROWS, sizeof *r.slots);
+    r.lists = mem_array(mem, NEAREST_ROWS * to->soft_k, sizeof *r.lists);
+    r.transformed = mem_array(mem, NEAREST_ROWS * work_dim, sizeof *r.transformed);
+    r.nearest = nearest_create(mem, to->soft_k);
+    int rc = OK;
+    if (to->places && r.rows && r.slots && r.lists && r.transformed && r.nearest)
+        rc = refile_all(d, &r);
+    else
+        rc = fail(to->env->error, ERR_NO_MEMORY, "divf: out of memory filing %zu vectors anew",
+                  d->slots.ids.n);
+    mem_free(mem, r.rows);
+    mem_free(mem, r.slots);
+    mem_free(mem, r.lists);
+    mem_free(mem, r.transformed);
+    nearest_destroy(mem, r.nearest);
+    return rc;
 }
 
 /* A second set of lists is filled and then takes the place of the first, so a failure changes
-   nothing; at the price of both in memory for a moment. */
-static int adopt_codebook(struct divf *d, const float *centroids, size_t n)
+   nothing; at the price of both sets of codes in memory for a moment. Takes the quantizers over. */
+static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct quantizer *sketch,
+                          const float *centroids, size_t n)
 {
-    const struct index_env *env = &d->base.env;
-    struct refile r = { 0 };
-    int rc = divf_lists_open(&r.to, d, d->generation + 1);
-    r.to.codebook = d->lists.codebook;
+    struct divf_lists to;
+    int rc = divf_lists_open(&to, d, quantizer, sketch);
+    to.codebook = d->lists.codebook;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = divf_list_add(&r.to, env, centroids + i * env->dim, -1);
-    if (!rc && d->slots.n > 0)
-        rc = refile_open(d, &r);
-    if (!rc && d->slots.n > 0)
-        rc = refile_all(d, &r);
+        rc = divf_list_add(&to, centroids + i * d->base.env.dim, -1);
+    if (!rc && d->slots.capacity > 0)
+        rc = refile(d, &to);
     if (rc) {
-        divf_lists_close(&r.to, env);
-    } else {
-        if (!r.to.slot_rows) { /* no slot is in use; the array only has its size */
-            r.to.slot_rows = d->lists.slot_rows;
-            d->lists.slot_rows = NULL;
-        }
-        divf_lists_close(&d->lists, env);
-        d->lists = r.to;
-        d->largest_list = UINT32_MAX; /* not known: the next insert looks */
-        d->generation++;
+        divf_lists_close(&to);
+        return rc;
     }
-    mem_free(env->mem, r.rows);
-    mem_free(env->mem, r.slots);
-    mem_free(env->mem, r.lists);
-    nearest_destroy(env->mem, r.nearest);
-    return rc;
+    divf_lists_close(&d->lists);
+    d->lists = to;
+    d->largest_list = UINT32_MAX; /* not known: the next insert looks */
+    return OK;
 }
+
+/* --------------------------------------------------------------------------------- training */
 
 static int ascending(const void *a, const void *b)
 {
@@ -178,8 +225,11 @@ static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
                                                   STREAM_TRAIN + 2 * d->counters.trainings + 1) };
         rc = kmeans_train(env, &options, rows, n, centroids, &made);
     }
+    struct quantizer *quantizer = NULL, *sketch = NULL;
     if (!rc)
-        rc = adopt_codebook(d, centroids, made);
+        rc = train_quantizers(d, rows, n, &quantizer, &sketch);
+    if (!rc)
+        rc = adopt_codebook(d, quantizer, sketch, centroids, made);
     if (!rc) {
         d->provisional = made < wanted;
         d->retrain_at = 2 * (uint64_t)n_total;
@@ -213,11 +263,10 @@ int divf_train_if_due(struct divf *d, const float *rows, size_t n)
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory training on %zu vectors",
                     total);
     float *to = all;
-    for (size_t s = 0; s < d->slots.n; s++) {
-        if (d->slots.id[s] == ID_NONE)
+    for (uint32_t slot = 0; slot < d->slots.n; slot++) {
+        if (d->slots.id[slot] == ID_NONE)
             continue;
-        memcpy(to, row_vector(&d->lists.chunks, *divf_slot_rows(&d->lists, s)),
-               env->dim * sizeof *to);
+        memcpy(to, divf_vector(&d->lists, slot), env->dim * sizeof *to);
         to += env->dim;
     }
     memcpy(to, rows, n * env->dim * sizeof *to);

@@ -14,11 +14,11 @@ static double recall(const struct drift *d, struct index *index, size_t set, int
 {
     static uint64_t ids[QUERIES * K];
     static float distances[QUERIES * K];
-    struct divf_knobs knobs = { nprobe };
+    struct divf_knobs knobs = { .nprobe = nprobe };
     struct search_request request = {
         { d->queries[set], QUERIES, DIM, ELEMENT_F32 }, K, &knobs, NULL, 1
     };
-    struct search_result result = { ids, distances, { 0 } };
+    struct search_result result = { .ids = ids, .distances = distances };
     size_t hits = 0;
     assert_ok(divf_ops.search(index, &request, &result), index->env.error);
     for (size_t i = 0; i < QUERIES * K; i++)

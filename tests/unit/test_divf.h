@@ -119,11 +119,11 @@ static inline struct work world_search(struct world *w, const float *queries, si
                                        int64_t nprobe, const struct id_filter *filter,
                                        size_t threads, uint64_t *ids, float *distances)
 {
-    struct divf_knobs knobs = { nprobe };
+    struct divf_knobs knobs = { .nprobe = nprobe };
     struct search_request request = {
         { queries, n, w->dim, ELEMENT_F32 }, k, &knobs, filter, threads
     };
-    struct search_result result = { ids, distances, { 0 } };
+    struct search_result result = { .ids = ids, .distances = distances };
     assert_ok(divf_ops.search(w->index, &request, &result), &w->bench.error);
     return result.work;
 }

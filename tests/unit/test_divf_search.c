@@ -33,9 +33,9 @@ static void test_range(void **state)
     assert_ok(world_insert(&w, 0, 4000), &w.bench.error);
     for (size_t threads = 1; threads <= 3; threads += 2) {
         struct found_in_range found = { calloc(7 * 4000, 1), 0 };
-        struct divf_knobs knobs = { 1 << 20 };
+        struct divf_knobs knobs = { .nprobe = 1 << 20 };
         struct range_request request = { world_vectors(&w, 0, 7), 0.8, &knobs, NULL, threads };
-        struct range_result result = { note_found, &found, { 0 } };
+        struct range_result result = { .found = note_found, .to = &found };
         assert_ok(divf_ops.range(w.index, &request, &result), &w.bench.error);
         size_t expected = 0;
         for (size_t q = 0; q < 7; q++) {
@@ -110,11 +110,14 @@ static void test_many_are_as_few(void **state)
                 struct work one = world_search(&w, w.rows + q * 30, 1, K, nprobe[i / 2], filter, 1,
                                                ids[1] + q * K, distances[1] + q * K);
                 few.distances += one.distances;
+                few.scanned += one.scanned;
                 few.bytes_read += one.bytes_read;
             }
             assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
             assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
-            assert_true(many.distances == few.distances && many.bytes_read == few.bytes_read);
+            assert_true(many.scanned == few.scanned);
+            if (soft_k == 1) /* of copies, which is met first depends on the order */
+                assert_true(many.distances == few.distances && many.bytes_read == few.bytes_read);
         }
         world_close(&w);
     }

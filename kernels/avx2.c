@@ -1,4 +1,4 @@
-/* avx2.c - the AVX2 table; the kernels are in avx2_f32.c, avx2_u8.c, avx2_bf16.c and avx2_b64.c. */
+/* avx2.c - the AVX2 table; the kernels are in the other files that begin with avx2_. */
 #if defined(__x86_64__)
 
 #include "avx2.h"
@@ -35,6 +35,7 @@ const struct kernels kernels_avx2 = {
     .at_most_u32 = avx2_at_most_u32,
     .at_most_u8 = avx2_at_most_u8,
     .argmin_f32 = avx2_argmin_f32,
+    .scan_u8 = avx2_scan_u8,
 };
 
 #endif

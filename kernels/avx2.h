@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels.h"
+
 float avx2_l2sq_f32(const float *a, const float *b, size_t dim);
 float avx2_ip_f32(const float *a, const float *b, size_t dim);
 float avx2_cos_f32(const float *a, const float *b, size_t dim);
@@ -44,5 +46,8 @@ size_t avx2_at_most_f32(const float *value, size_t n, float limit, uint32_t *out
 size_t avx2_at_most_u32(const uint32_t *value, size_t n, uint32_t limit, uint32_t *out);
 size_t avx2_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t *out);
 size_t avx2_argmin_f32(const float *value, size_t n);
+
+uint64_t avx2_scan_u8(const uint8_t *block, size_t groups, const struct code_weights *weights,
+                      struct code_estimate form, float limit, float *estimate);
 
 #endif

@@ -1,4 +1,4 @@
-/* avx512.c - the AVX-512 table; the kernels are in avx512_f32.c, avx512_u8.c, avx512_bf16.c and avx512_b64.c. */
+/* avx512.c - the AVX-512 table; the kernels are in the other files that begin with avx512_. */
 #if defined(__x86_64__)
 
 #include "avx512.h"
@@ -35,6 +35,7 @@ const struct kernels kernels_avx512 = {
     .at_most_u32 = avx512_at_most_u32,
     .at_most_u8 = avx512_at_most_u8,
     .argmin_f32 = avx512_argmin_f32,
+    .scan_u8 = avx512_scan_u8,
 };
 
 #endif

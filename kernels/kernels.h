@@ -6,7 +6,7 @@
  * many, many to many) computed them; float results differ in the last digits between tables because
  * the order of summation differs. Integer results are the same in all.
  *
- *   1 choosing a table   2 one to one   3 one to many   4 many to many   5 selection
+ *   1 choosing a table   2 one to one   3 one to many   4 many to many   5 selection   6 codes
  *
  * Shapes: `dim` components a row, rows contiguous (row i starts at rows + i * dim), no alignment
  * needed, dim >= 1, n may be 0. Distances: squared L2; `ip` is the plain dot product, not negated;
@@ -29,6 +29,21 @@ enum isa {
     ISA_SCALAR = 0, /* plain C, never auto-vectorised: the oracle */
     ISA_AVX2 = 1,   /* AVX2, FMA, F16C, POPCNT */
     ISA_AVX512 = 2, /* F, BW, DQ, VL, VBMI, VNNI, VPOPCNTDQ: Ice Lake, Zen 4 and later */
+};
+
+/* 6. Codes of a byte a dimension, 64 vectors a block: four dimensions (a group) of vector i are bytes
+   256 group + 4 i .., and after the groups come 64 floats, one a vector. */
+
+/* A query's integer weights k of a group, -32512 .. 32512, in the forms the tables want. */
+struct code_weights {
+    int8_t high[4], low[4];  /* k = 256 high + low */
+    int16_t even[2], odd[2]; /* k of dimensions 0 and 2, 1 and 3 */
+};
+
+/* What makes an estimate of a vector's float a and sum = sum k code, modulo 2^32 and read as
+   signed: (a + constant) - scale (float)sum, each operation rounded. */
+struct code_estimate {
+    float scale, constant;
 };
 
 struct kernels {
@@ -88,6 +103,12 @@ struct kernels {
     /* Position of the smallest value, the first of equals; NaN is larger than all. 0 if all are
      * NaN; n >= 1. */
     size_t (*argmin_f32)(const float *value, size_t n);
+
+    /* 6. Codes. Estimates of the 64 vectors of a block go to `estimate`; returns a bit for each that
+       is not above the limit (NaN is not). Block, weights and estimates at multiples of 64, 16
+       and 4. The same in all tables, bit for bit. */
+    uint64_t (*scan_u8)(const uint8_t *block, size_t groups, const struct code_weights *weights,
+                        struct code_estimate form, float limit, float *estimate);
 };
 
 /* The widest set this processor has. */

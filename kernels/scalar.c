@@ -176,6 +176,28 @@ static size_t argmin_f32(const float *value, size_t n)
     return best;
 }
 
+static uint64_t scan_u8(const uint8_t *block, size_t groups, const struct code_weights *weights,
+                        struct code_estimate form, float limit, float *estimate)
+{
+    const float *norm = (const float *)(const void *)(block + groups * 256);
+    uint64_t within = 0;
+    for (size_t i = 0; i < 64; i++) {
+        int32_t sum = 0;
+        for (size_t g = 0; g < groups; g++) {
+            const uint8_t *code = block + g * 256 + i * 4;
+            for (size_t j = 0; j < 4; j++) {
+                int k = weights[g].high[j] * 256 + weights[g].low[j];
+                sum = (int32_t)((uint32_t)sum + (uint32_t)(k * code[j]));
+            }
+        }
+        float known = norm[i] + form.constant;
+        float product = form.scale * (float)sum;
+        estimate[i] = known - product;
+        within |= (uint64_t) !(estimate[i] > limit) << i;
+    }
+    return within;
+}
+
 const struct kernels kernels_scalar = {
     .isa = ISA_SCALAR,
     .name = "scalar",
@@ -206,4 +228,5 @@ const struct kernels kernels_scalar = {
     .at_most_u32 = at_most_u32,
     .at_most_u8 = at_most_u8,
     .argmin_f32 = argmin_f32,
+    .scan_u8 = scan_u8,
 };

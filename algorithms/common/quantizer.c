@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "algorithms/common/quantizer_ops.h"
+#include "algorithms/common/sketch.h"
 
 /* The functions of a kind are in the file of its name; NULL: not in this build. */
 static const struct quantizer_ops *const kinds[] = {
-    [QUANTIZER_SKETCH] = NULL,
-    [QUANTIZER_SQ8] = NULL,
+    [QUANTIZER_SKETCH] = &quantizer_sketch_ops,
+    [QUANTIZER_SQ8] = &quantizer_sq8_ops,
     [QUANTIZER_PQ] = NULL,
     [QUANTIZER_RABITQ] = NULL,
 };

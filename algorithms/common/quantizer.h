@@ -65,8 +65,8 @@ int quantizer_train(struct quantizer **out, const struct index_env *,
 void quantizer_destroy(const struct index_env *, struct quantizer *);
 uint64_t quantizer_bytes(const struct quantizer *);
 
-/* As one flat array, for a file: NULL: only its length is wanted. load: ERR_CORRUPT where the bytes
-   are not such an array. */
+/* As one flat array, for a file, at a multiple of 8: NULL: only its length is wanted. load:
+   ERR_CORRUPT where the bytes are not such an array. */
 size_t quantizer_save(const struct quantizer *, void *bytes);
 int quantizer_load(struct quantizer **out, const struct index_env *, const void *bytes, size_t n);
 

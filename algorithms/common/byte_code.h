@@ -1,0 +1,64 @@
+/* byte_code.h - vectors in a byte a coordinate, and scans of them with a certain bound.
+ *
+ * A *work vector* s has m coordinates, padded with zeros to a multiple of 4. It stands for a point
+ * s* that is known but for a *rounding*: |s - s*| <= rounding.
+ *
+ * The code is of the nearest point of a box [low, low + 255 step] a coordinate. Clipping to a box
+ * moves no two points apart, so where the query is clipped too, nothing is lost but sharpness:
+ *
+ *     |clip x* - clip q*| <= |x* - q*|,
+ *     |code(x) - clip q'| <= |x* - q*| + error(x) + error(q)
+ *
+ * error(x) is the code's distance from clip s plus the rounding. The query's weights, k, are
+ * integers: q' is the point that they stand for exactly, and its distance from clip s is in
+ * error(q). With codes u, z = step (u - 127.5) and c = q' counted from the middle of the box, the
+ * estimate |z - c|^2 is |z|^2 + |c|^2 - 2 z.c with step c = unit k: what a block adds up is sum k u.
+ *
+ * Vectors whose error would be far above the usual one (rounding of coordinates far outside the
+ * box) get -INFINITY for |z|^2 and the error 0: their estimate is -INFINITY, so they are always
+ * looked at.
+ */
+#ifndef DRIFTLINE_BYTE_CODE_H
+#define DRIFTLINE_BYTE_CODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/core/index.h"
+
+struct byte_code {
+    const struct kernels *kernels;
+    size_t m, groups;             /* groups of 4 coordinates */
+    float *low, *step, *per_step; /* 4 groups each; per_step = 1 / step, or 0 where step is 0 */
+    double norm_max;              /* of |z|^2 */
+    double error_most;            /* of a code within the box, rounding apart */
+    double limit_slack;           /* relative: exact distances are rounded too */
+};
+
+static inline size_t byte_code_width(size_t m) /* floats of a work vector */
+{
+    return (m + 3) / 4 * 4;
+}
+
+/* Room for the arrays, all zero. dim: of the vectors whose exact distances limits are. */
+int byte_code_open(struct byte_code *, const struct index_env *, size_t m);
+void byte_code_close(struct byte_code *, const struct index_env *);
+uint64_t byte_code_bytes(const struct byte_code *);
+/* The box about n work vectors, a little wider. */
+void byte_code_fit(struct byte_code *, const float *work, size_t n);
+/* After low and step have been set. false: they are not finite or step is negative. */
+bool byte_code_settle(struct byte_code *);
+
+size_t byte_code_block_bytes(const struct byte_code *);
+size_t byte_code_query_bytes(const struct byte_code *);
+
+/* As quantizer.h's of these names. */
+float byte_code_put(const struct byte_code *, const float *work, double rounding, void *block,
+                    unsigned i);
+void byte_code_copy(const struct byte_code *, const void *from, unsigned i, void *to, unsigned j);
+void byte_code_query(const struct byte_code *, const float *work, double rounding, void *query);
+void byte_code_query_list(void *query, float error);
+uint64_t byte_code_scan(const struct byte_code *, const void *query, const void *block, float limit,
+                        float *estimate);
+
+#endif

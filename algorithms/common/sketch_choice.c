@@ -1,0 +1,197 @@
+/* sketch_choice.c - how many coordinates of a sketch pay, found by scanning a sample.
+ *
+ * Some rows of the sample play queries. The rows nearest to a query stand for the lists that it
+ * would probe, the distance at the rank that k has in the whole data, thinned as the sample is, for
+ * the limit it would scan them with. A sketch of m coordinates then costs, in bytes a row scanned,
+ *
+ *     (m + 4) + 3/2 (share that its bound lets through) 4 dim
+ *
+ * against 4 dim without: the rows let through lie anywhere, hence half as much again.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/common/sketch.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { CANDIDATES = 7, DIMS_MOST = 128, QUERIES = 64, ROWS_LEAST = 256, ROWS_MOST = 4096 };
+
+/* Of a query's rows, those that stand for its lists. */
+enum { NEAR_SHARE = 16, NEAR_LEAST = 64 };
+
+/* Codes miss their sketches by so much of the most they can: the root of 1/3 in the mean, more for
+   the worst of a list, and the query's own. */
+static const double usual_error = 0.75;
+
+/* Ascending; at most a tenth of a row's bytes with the float that a code has beside it. */
+static size_t candidates(size_t dim, size_t dims[CANDIDATES])
+{
+    static const size_t usual[] = { 16, 32, 48, 64, 96, DIMS_MOST };
+    size_t most = dim * 4 / 10 < 20 ? 0 : (dim * 4 / 10 - 4) / 4 * 4, n = 0;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual && usual[i] <= most; i++)
+        dims[n++] = usual[i];
+    if (n > 0 && most < DIMS_MOST && dims[n - 1] < most)
+        dims[n++] = most;
+    return n;
+}
+
+size_t sketch_most_dims(size_t dim)
+{
+    size_t dims[CANDIDATES], n = candidates(dim, dims);
+    return n ? dims[n - 1] : 0;
+}
+
+/* The value of rank r of n, 0 the smallest; orders values about it. */
+static float ranked(float *values, size_t n, size_t r)
+{
+    size_t first = 0, end = n;
+    while (end - first > 1) {
+        float pivot = values[first + (end - first) / 2];
+        size_t i = first, less = first, more = end;
+        while (i < more) { /* less, equal, more */
+            float v = values[i];
+            if (v < pivot) {
+                values[i++] = values[less];
+                values[less++] = v;
+            } else if (v > pivot) {
+                values[i] = values[--more];
+                values[more] = v;
+            } else {
+                i++;
+            }
+        }
+        if (r < less)
+            end = less;
+        else if (r >= more)
+            first = more;
+        else
+            return pivot;
+    }
+    return values[first];
+}
+
+struct trial {
+    const struct sketch *fine;
+    const float *rows;
+    size_t n, dim, width;
+    size_t dims[CANDIDATES], n_dims;
+    float *work;              /* n x width */
+    float *rest;              /* n x n_dims: what is left after dims[c] - 1 axes */
+    float *distances, *order; /* n */
+    double error[CANDIDATES];
+    uint64_t near, passed[CANDIDATES];
+};
+
+static void find_rests(struct trial *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const float *work = t->work + i * t->width;
+        size_t a = t->fine->n_axes;
+        double sum = (double)work[a] * (double)work[a];
+        for (size_t c = t->n_dims; c-- > 0;) {
+            for (; a > t->dims[c] - 1; a--)
+                sum += (double)work[a - 1] * (double)work[a - 1];
+            t->rest[i * t->n_dims + c] = (float)sqrt(sum);
+        }
+    }
+}
+
+static double step_of(const float *first, size_t n, size_t stride)
+{
+    float least = *first, most = *first;
+    for (size_t i = 1; i < n; i++) {
+        float v = first[i * stride];
+        least = v < least ? v : least;
+        most = v > most ? v : most;
+    }
+    return (double)(most - least) * 1.125 / 255;
+}
+
+static void find_errors(struct trial *t)
+{
+    double sum = 0;
+    for (size_t c = 0, a = 0; c < t->n_dims; c++) {
+        for (; a < t->dims[c] - 1; a++) {
+            double step = step_of(t->work + a, t->n, t->width);
+            sum += step * step / 4;
+        }
+        double step = step_of(t->rest + c, t->n, t->n_dims);
+        t->error[c] = usual_error * sqrt(sum + step * step / 4);
+    }
+}
+
+/* Which sketches let row i through, for query q and a limit's root. */
+static void try_pair(struct trial *t, size_t q, size_t i, double root)
+{
+    const float *x = t->work + q * t->width, *y = t->work + i * t->width;
+    const float *rest_x = t->rest + q * t->n_dims, *rest_y = t->rest + i * t->n_dims;
+    float sum = 0;
+    t->near++;
+    for (size_t c = 0, a = 0; c < t->n_dims; c++) {
+        for (; a < t->dims[c] - 1; a++)
+            sum += (x[a] - y[a]) * (x[a] - y[a]);
+        double left = (double)(rest_x[c] - rest_y[c]), reach = root + t->error[c];
+        t->passed[c] += (double)sum + left * left <= reach * reach;
+    }
+}
+
+static void try_query(struct trial *t, size_t q, size_t rank, size_t near)
+{
+    t->fine->code.kernels->l2sq_f32_1n(t->rows + q * t->dim, t->rows, t->n, t->dim, t->distances);
+    t->distances[q] = INFINITY; /* not its own neighbour */
+    memcpy(t->order, t->distances, t->n * sizeof *t->order);
+    float within = ranked(t->order, t->n, near - 1);
+    double root = sqrt((double)ranked(t->order, t->n, rank));
+    for (size_t i = 0; i < t->n; i++)
+        if (t->distances[i] <= within)
+            try_pair(t, q, i, root);
+}
+
+static size_t least_cost(const struct trial *t)
+{
+    double row = 4 * (double)t->dim, best = 0.8 * row; /* less than a fifth saved is none */
+    size_t dims = 0;
+    for (size_t c = 0; c < t->n_dims && t->near; c++) {
+        double share = (double)t->passed[c] / (double)t->near;
+        double cost = (double)t->dims[c] + 4 + 1.5 * share * row;
+        if (cost < best) {
+            best = cost;
+            dims = t->dims[c];
+        }
+    }
+    return dims;
+}
+
+int sketch_choose(const struct index_env *env, const struct sketch *fine, const float *sample,
+                  size_t sampled, size_t n, size_t *dims)
+{
+    size_t k = env->k_hint ? env->k_hint : 10, most = 2400000 / env->dim;
+    struct trial t = { .fine = fine, .rows = sample, .dim = env->dim };
+    *dims = 0;
+    most = most > ROWS_MOST ? ROWS_MOST : most < ROWS_LEAST ? ROWS_LEAST : most;
+    t.n = sampled < most ? sampled : most;
+    if (t.n < ROWS_LEAST)
+        return OK;
+    t.width = fine->base.work_dim;
+    t.n_dims = candidates(env->dim, t.dims);
+    size_t rank = k * t.n / n, near = t.n / NEAR_SHARE;
+    near = near < NEAR_LEAST ? NEAR_LEAST : near;
+    rank = rank < 1 ? 0 : rank - 1;
+    near = near < rank + 1 ? rank + 1 : near;
+
+    t.work = mem_array(env->mem, t.n * (t.width + t.n_dims + 2), sizeof *t.work);
+    if (!t.work)
+        return fail(env->error, ERR_NO_MEMORY, "sketch: out of memory");
+    t.rest = t.work + t.n * t.width;
+    t.distances = t.rest + t.n * t.n_dims;
+    t.order = t.distances + t.n;
+    sketch_transform(&fine->base, sample, t.n, t.work);
+    find_rests(&t);
+    find_errors(&t);
+    for (size_t q = 0; q < QUERIES; q++)
+        try_query(&t, q * t.n / QUERIES, rank, near < t.n ? near : t.n - 1);
+    *dims = least_cost(&t);
+    mem_free(env->mem, t.work);
+    return OK;
+}

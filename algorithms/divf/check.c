@@ -112,8 +112,8 @@ static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
     const struct chunks *chunks = &d->lists.chunks;
     size_t stride = d->lists.soft_k, n = 0;
     const uint32_t *places = divf_slot_places(&d->lists, slot);
-    uint64_t value;
-    if (!idmap_get(&d->slots.ids, d->slots.id[slot], &value) || value != slot)
+    uint32_t found;
+    if (!slot_table_get(&d->slots.ids, d->slots.id, d->slots.id[slot], &found) || found != slot)
         return BROKEN(d, "id %" PRIu64 " is in slot %u but the map does not say so",
                       d->slots.id[slot], slot);
     while (n < stride && places[n] != PLACE_NONE)

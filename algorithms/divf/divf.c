@@ -104,7 +104,7 @@ int divf_open(struct index **out, const struct index_env *env, const struct divf
     d->params = *p;
     d->provisional = true;
     d->slots.first_free = SLOT_NONE;
-    idmap_init(&d->slots.ids, env->mem);
+    slot_table_init(&d->slots.ids, env->mem);
     atomic_init(&d->probed_dirty, false);
     pthread_mutex_init(&d->scratch_lock, NULL);
     rc = open_vectors(d);
@@ -150,7 +150,7 @@ void divf_destroy(struct index *index)
     pthread_mutex_destroy(&d->scratch_lock);
     divf_lists_close(&d->lists);
     segments_close(&d->vectors);
-    idmap_free(&d->slots.ids);
+    slot_table_free(&d->slots.ids);
     mem_free(mem, d->slots.id);
     mem_free(mem, d);
 }

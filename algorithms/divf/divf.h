@@ -31,8 +31,8 @@
 #include "algorithms/divf/chunks.h"
 #include "algorithms/divf/segments.h"
 #include "kernels/cuda/device.h"
-#include "src/core/idmap.h"
 #include "src/core/index.h"
+#include "src/core/slot_table.h"
 
 /* 1. Parameters */
 
@@ -103,7 +103,7 @@ struct divf_gpu {
 };
 
 struct divf_slots {
-    struct idmap ids;
+    struct slot_table ids;
     uint64_t *id;
     size_t n, capacity;
     uint32_t first_free; /* SLOT_NONE: none */
@@ -187,9 +187,9 @@ bool divf_same_vector(const float *a, const float *b, size_t dim);
 
 /* 4. Slots (slots.c): numbers of vectors. */
 
-/* So that `more` slot_takes succeed and have room for a vector each. ERR_NO_MEMORY, ERR_IO,
-   ERR_ARGUMENT. */
-int divf_slots_reserve(struct divf *, size_t more);
+/* So that slot_takes of these n new ids succeed and have room for a vector each. ERR_NO_MEMORY,
+   ERR_IO, ERR_ARGUMENT. */
+int divf_slots_reserve(struct divf *, const uint64_t *ids, size_t n);
 uint32_t divf_slot_take(struct divf *, uint64_t id);
 void divf_slot_give(struct divf *, uint32_t slot);
 

@@ -168,10 +168,10 @@ static void take_slots(struct filing *f)
 {
     struct divf *d = f->d;
     for (size_t i = 0; i < f->n && i < IDS_AHEAD; i++)
-        idmap_prefetch(&d->slots.ids, f->ids[i]);
+        slot_table_prefetch(&d->slots.ids, f->ids[i]);
     for (size_t i = 0; i < f->n; i++) {
         if (i + IDS_AHEAD < f->n)
-            idmap_prefetch(&d->slots.ids, f->ids[i + IDS_AHEAD]);
+            slot_table_prefetch(&d->slots.ids, f->ids[i + IDS_AHEAD]);
         f->slots[i] = divf_slot_take(d, f->ids[i]);
     }
 }
@@ -314,7 +314,7 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     divf_compact_probed(d);
     int rc = divf_train_if_due(d, v.rows, v.n);
     if (!rc)
-        rc = divf_slots_reserve(d, v.n);
+        rc = divf_slots_reserve(d, ids, v.n);
     if (!rc)
         rc = (v.n <= FEW_ROWS ? file_few : file_all)(d, v.rows, ids, v.n, done);
     d->counters.inserted += *done;

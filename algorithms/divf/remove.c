@@ -4,7 +4,7 @@
 
 #include "algorithms/divf/divf.h"
 
-/* The three memory accesses of a deletion depend on each other, so a block of ids goes through them
+/* The memory accesses of a deletion depend on each other, so a block of ids goes through them
    step by step, each step fetching ahead for the next. */
 enum { BLOCK = 64 };
 
@@ -24,19 +24,23 @@ static void bury(struct divf *d, uint32_t slot)
 /* Returns how many of n ids were stored, from the first on, up to the first that was not. */
 static size_t remove_block(struct divf *d, const uint64_t *ids, size_t n)
 {
+    const struct divf_slots *s = &d->slots;
     size_t found = 0;
-    uint64_t slots[BLOCK];
+    uint32_t slots[BLOCK];
     for (size_t i = 0; i < n; i++)
-        idmap_prefetch(&d->slots.ids, ids[i]);
-    for (; found < n && idmap_remove(&d->slots.ids, ids[found], &slots[found]); found++) {
-        __builtin_prefetch(divf_slot_places(&d->lists, slots[found]), 1);
-        __builtin_prefetch(d->slots.id + slots[found], 1);
+        slot_table_prefetch(&s->ids, ids[i]);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t likely = slot_table_guess(&s->ids, ids[i]);
+        if (likely == UINT32_MAX)
+            break;
+        __builtin_prefetch(s->id + likely, 1);
+        __builtin_prefetch(divf_slot_places(&d->lists, likely), 1);
     }
+    for (; found < n && slot_table_remove(&d->slots.ids, s->id, ids[found], &slots[found]); found++)
+        __builtin_prefetch(
+            place_chunk(&d->lists.chunks, *divf_slot_places(&d->lists, slots[found])), 1);
     for (size_t i = 0; i < found; i++)
-        __builtin_prefetch(place_chunk(&d->lists.chunks, *divf_slot_places(&d->lists, slots[i])),
-                           1);
-    for (size_t i = 0; i < found; i++)
-        bury(d, (uint32_t)slots[i]);
+        bury(d, slots[i]);
     return found;
 }
 

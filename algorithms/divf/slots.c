@@ -23,7 +23,7 @@ static bool slots_grow(struct divf *d, size_t need)
     return true;
 }
 
-int divf_slots_reserve(struct divf *d, size_t more)
+int divf_slots_reserve(struct divf *d, const uint64_t *ids, size_t more)
 {
     struct divf_slots *s = &d->slots;
     size_t live = s->ids.n, reusable = s->n - live;
@@ -31,7 +31,8 @@ int divf_slots_reserve(struct divf *d, size_t more)
     if (need >= SLOT_NONE)
         return fail(d->base.env.error, ERR_ARGUMENT,
                     "divf: %zu vectors are stored; %zu more are too many", live, more);
-    if (!idmap_reserve(&s->ids, live + more) || (need > s->capacity && !slots_grow(d, need)))
+    if ((need > s->capacity && !slots_grow(d, need)) ||
+        !slot_table_reserve(&s->ids, s->id, ids, more))
         return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory for %zu more vectors",
                     more);
     return segments_reserve(&d->vectors, need);
@@ -49,7 +50,7 @@ uint32_t divf_slot_take(struct divf *d, uint64_t id)
     s->id[slot] = id;
     for (size_t j = 0; j < d->lists.soft_k; j++)
         places[j] = PLACE_NONE;
-    idmap_put(&s->ids, id, slot); /* room is reserved */
+    slot_table_put(&s->ids, id, slot);
     return slot;
 }
 

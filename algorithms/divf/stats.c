@@ -90,7 +90,7 @@ int divf_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){ 0 };
     *(d->vectors.fd < 0 ? &use->vectors : &use->disk) = segments_bytes(&d->vectors, d->slots.n);
     use->codes = chunks->n_used * chunks->block_bytes + quantizers_bytes(lists);
-    use->ids = idmap_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
+    use->ids = slot_table_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
                d->slots.capacity * lists->soft_k * sizeof *lists->places +
                chunks->n_used * sizeof(struct chunk);
     use->other = sizeof *d + lists->capacity * sizeof *lists->list + centroids_bytes(lists) +

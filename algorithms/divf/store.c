@@ -247,7 +247,8 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
         return corrupt(l, "a list names a vector out of turn");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
-        if (l->ids[ordinal] == ID_NONE || idmap_get(&d->slots.ids, l->ids[ordinal], NULL))
+        if (l->ids[ordinal] == ID_NONE ||
+            slot_table_get(&d->slots.ids, d->slots.id, l->ids[ordinal], NULL))
             return corrupt(l, "an id is there twice, or is none");
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
@@ -271,7 +272,7 @@ static int load_lists(struct divf *d, const struct loading *l)
     uint32_t next = 0;
     int rc = load_codebook(d, l);
     if (!rc)
-        rc = divf_slots_reserve(d, l->meta->n_vectors);
+        rc = divf_slots_reserve(d, l->ids, l->meta->n_vectors);
     for (size_t i = 0; !rc && i < l->meta->n_lists; i++) {
         rc = divf_list_reserve(&d->lists, i, l->lists[i].rows);
         for (uint64_t r = 0; !rc && r < l->lists[i].rows; r++)

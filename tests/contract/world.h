@@ -14,6 +14,7 @@
 
 enum setting_flags {
     EXHAUSTIVE = 1, /* at these knobs every answer must be the truth */
+    PRUNES = 4,     /* exhaustive by a certain bound: it need not look at every copy */
     PEER = 2,       /* a library's code: allocates on its own account, orders ties as it likes */
 };
 

@@ -193,9 +193,10 @@ static void set(const struct param *table, void *out, const char *name, double v
 /* Parameters small enough that splits, compactions and several lists happen within an input. */
 static void open_one(struct fuzz *f, const struct registry *registry, struct pool *pool)
 {
-    static const char *const methods[] = { "flat", "divf", "divf", "skeleton" };
+    static const char *const methods[] = { "flat", "divf", "divf", "skeleton",
+                                           "ampi", "divf", "divf", "ampi" };
     const uint8_t choice = next(f);
-    const struct index_ops *ops = registry_find(registry, methods[choice % 4], NULL);
+    const struct index_ops *ops = registry_find(registry, methods[choice % 8], NULL);
     f->dim = 1 + next(f) % DIM_MAX;
     if (!ops)
         abort();
@@ -220,7 +221,13 @@ static void open_one(struct fuzz *f, const struct registry *registry, struct poo
     set(ops->params, f->params, "soft_k", 1 + (choice >> 4) % 3);
     set(ops->params, f->params, "split_threshold", choice & 32 ? 1.2 : 3);
     set(ops->params, f->params, "compact_at", choice & 128 ? 0.05 : 0.5);
+    set(ops->params, f->params, "fans", 1 + (choice >> 4) % 5);
+    set(ops->params, f->params, "cones", 1 + (choice >> 5) % 3);
+    set(ops->params, f->params, "refresh_at", choice & 128 ? 0.05 : 0.5);
     set(ops->knobs, f->knobs, "nprobe", 1 << 22);
+    set(ops->knobs, f->knobs, "probes", 1 << 22);
+    set(ops->knobs, f->knobs, "fan_probes", 1 << 22);
+    set(ops->knobs, f->knobs, "window", 1 << 30);
     EXPECT(f, index_open(&f->index, ops, &env, f->params) == OK);
 }
 

@@ -1,0 +1,120 @@
+/* scratch.c - a list of idle search scratch, so that a search allocates nothing once warm. */
+#include "algorithms/ampi/ampi.h"
+#include "src/core/mem.h"
+
+static void scratch_destroy(struct mem *mem, struct ampi_scratch *s)
+{
+    mem_free(mem, s->stamp);
+    mem_free(mem, s->list_distances);
+    mem_free(mem, s->probe_distances);
+    mem_free(mem, s->probes);
+    mem_free(mem, s->positions);
+    mem_free(mem, s->projections);
+    mem_free(mem, s->views);
+    mem_free(mem, s->ranks);
+    mem_free(mem, s->hits);
+    mem_free(mem, s);
+}
+
+/* The old contents are of no use; *array is NULL where there is no memory. */
+static bool renew(struct mem *mem, void *array_ptr, size_t n, size_t each)
+{
+    void **array = array_ptr;
+    mem_free(mem, *array);
+    *array = mem_array(mem, n, each);
+    return *array;
+}
+
+static bool fit_stamps(struct mem *mem, struct ampi_scratch *s, size_t slots)
+{
+    if (slots <= s->stamps_capacity)
+        return true;
+    mem_free(mem, s->stamp);
+    s->stamp = mem_zalloc(mem, slots * sizeof *s->stamp);
+    s->stamps_capacity = s->stamp ? slots : 0;
+    s->epoch = 0;
+    return s->stamp;
+}
+
+static bool fit_clusters(struct mem *mem, struct ampi_scratch *s, size_t n)
+{
+    if (n <= s->clusters_capacity)
+        return true;
+    s->clusters_capacity = 0;
+    if (!renew(mem, &s->list_distances, n, sizeof *s->list_distances) ||
+        !renew(mem, &s->probe_distances, n, sizeof *s->probe_distances) ||
+        !renew(mem, &s->probes, n, sizeof *s->probes) ||
+        !renew(mem, &s->positions, n, sizeof *s->positions))
+        return false;
+    s->clusters_capacity = n;
+    return true;
+}
+
+static bool fit_views(struct mem *mem, struct ampi_scratch *s, size_t fans, size_t probes,
+                      size_t views)
+{
+    if (probes > s->probes_capacity) {
+        s->probes_capacity = 0;
+        if (!renew(mem, &s->projections, (probes + 1) * fans, sizeof *s->projections))
+            return false;
+        s->probes_capacity = probes;
+    }
+    if (views > s->views_capacity) {
+        s->views_capacity = 0;
+        if (!renew(mem, &s->views, views, sizeof *s->views) ||
+            !renew(mem, &s->ranks, views * fans, sizeof *s->ranks))
+            return false;
+        s->views_capacity = views;
+    }
+    return true;
+}
+
+struct ampi_scratch *ampi_scratch_take(struct ampi *a, size_t probes, size_t views)
+{
+    struct mem *mem = a->base.env.mem;
+    pthread_mutex_lock(&a->scratch_lock);
+    struct ampi_scratch *s = a->scratch;
+    if (s)
+        a->scratch = s->next;
+    pthread_mutex_unlock(&a->scratch_lock);
+
+    if (!s)
+        s = mem_zalloc(mem, sizeof *s);
+    if (!s)
+        return NULL;
+    if (fit_stamps(mem, s, a->slots.capacity) && fit_clusters(mem, s, a->part.n) &&
+        fit_views(mem, s, a->fans, probes, views))
+        return s;
+    scratch_destroy(mem, s);
+    return NULL;
+}
+
+void ampi_scratch_give(struct ampi *a, struct ampi_scratch *s)
+{
+    pthread_mutex_lock(&a->scratch_lock);
+    s->next = a->scratch;
+    a->scratch = s;
+    pthread_mutex_unlock(&a->scratch_lock);
+}
+
+void ampi_scratch_free(struct ampi *a)
+{
+    while (a->scratch) {
+        struct ampi_scratch *s = a->scratch;
+        a->scratch = s->next;
+        scratch_destroy(a->base.env.mem, s);
+    }
+}
+
+uint64_t ampi_scratch_bytes(const struct ampi *a)
+{
+    uint64_t bytes = 0;
+    for (const struct ampi_scratch *s = a->scratch; s; s = s->next)
+        bytes +=
+            sizeof *s + s->stamps_capacity * sizeof *s->stamp +
+            s->clusters_capacity * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions) +
+            (s->probes_capacity + 1) * a->fans * sizeof *s->projections +
+            s->views_capacity * (sizeof *s->views + a->fans * sizeof *s->ranks) +
+            s->hits_capacity * sizeof *s->hits;
+    return bytes;
+}

@@ -1,0 +1,228 @@
+/* train.c - the codebook: k-means, and filing anew what is already stored.
+ *
+ * An index that has had no train(), or one with too few distinct vectors for its clusters, is
+ * provisional: it works with the clusters it has (one, to begin with) and trains by itself, on
+ * everything stored, in the insert that brings it to VECTORS_PER_CLUSTER vectors a cluster. Where
+ * that fails for want of distinct vectors, it tries again each time the number has doubled.
+ *
+ * What is there when a codebook is made is *built* into it: each vector in its nearest cluster only,
+ * and the centroids stay k-means'. So is the first batch after a train() of an empty index. What
+ * comes later goes to its `cones` nearest clusters and moves their centroids. Both as in the source.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/ampi/ampi.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+enum { VECTORS_PER_CLUSTER = 8 };
+enum { STREAM_TRAIN = 1 << 20 };
+
+static size_t clusters_wanted(const struct ampi *a, size_t n)
+{
+    if (a->params.clusters > 0)
+        return (size_t)a->params.clusters;
+    size_t wanted = (size_t)(1.5 * sqrt((double)n));
+    return wanted > 0 ? wanted : 1;
+}
+
+/* Live slots by cluster: those of c are at [start[c], start[c + 1]) of by_cluster. */
+struct refile {
+    uint32_t *slots, *nearest, *start, *by_cluster;
+    float *rows; /* NEAREST_ROWS x dim */
+};
+
+static bool refile_open(const struct ampi *a, struct refile *r, size_t clusters)
+{
+    struct mem *mem = a->base.env.mem;
+    size_t n = a->slots.ids.n;
+    r->slots = mem_array(mem, n, sizeof *r->slots);
+    r->nearest = mem_array(mem, n, sizeof *r->nearest);
+    r->start = mem_zalloc(mem, (clusters + 1) * sizeof *r->start);
+    r->by_cluster = mem_array(mem, n, sizeof *r->by_cluster);
+    r->rows = mem_array(mem, NEAREST_ROWS * a->base.env.dim, sizeof *r->rows);
+    return r->slots && r->nearest && r->start && r->by_cluster && r->rows;
+}
+
+static void refile_close(const struct ampi *a, struct refile *r)
+{
+    struct mem *mem = a->base.env.mem;
+    mem_free(mem, r->slots);
+    mem_free(mem, r->nearest);
+    mem_free(mem, r->start);
+    mem_free(mem, r->by_cluster);
+    mem_free(mem, r->rows);
+}
+
+static void refile_deal(const struct ampi *a, struct refile *r, const struct ampi_partition *to)
+{
+    const struct index_env *env = &a->base.env;
+    struct centroids centroids = { to->centroids, to->norm_sq, to->norm_sq_max, to->n, env->dim };
+    size_t n = 0;
+    for (size_t s = 0; s < a->slots.n; s++)
+        if (a->slots.id[s] != ID_NONE)
+            r->slots[n++] = (uint32_t)s;
+    for (size_t first = 0; first < n; first += NEAREST_ROWS) {
+        size_t count = n - first < NEAREST_ROWS ? n - first : NEAREST_ROWS;
+        for (size_t i = 0; i < count; i++)
+            memcpy(r->rows + i * env->dim, ampi_row(a, r->slots[first + i]),
+                   env->dim * sizeof *r->rows);
+        nearest_rows(a->nearest, env->kernels, &centroids, r->rows, count, 1, r->nearest + first);
+    }
+    for (size_t i = 0; i < n; i++)
+        r->start[r->nearest[i] + 1]++;
+    for (size_t c = 0; c < to->n; c++)
+        r->start[c + 1] += r->start[c];
+    for (size_t i = 0; i < n; i++)
+        r->by_cluster[r->start[r->nearest[i]]++] = r->slots[i];
+    for (size_t c = to->n; c > 0; c--) /* dealing moved each start to the next one's */
+        r->start[c] = r->start[c - 1];
+    r->start[0] = 0;
+}
+
+static int refile_all(struct ampi *a, struct ampi_partition *to)
+{
+    const struct index_env *env = &a->base.env;
+    struct refile r = { 0 };
+    int rc = OK;
+    if (!a->nearest)
+        a->nearest = nearest_create(env->mem, AMPI_CONES_MAX);
+    if (!a->nearest || !refile_open(a, &r, to->n)) {
+        rc = fail(env->error, ERR_NO_MEMORY, "ampi: out of memory filing %zu vectors anew",
+                  a->slots.ids.n);
+    } else {
+        refile_deal(a, &r, to);
+    }
+    for (size_t c = 0; !rc && c < to->n; c++) {
+        const uint32_t *slots = r.by_cluster + r.start[c];
+        size_t n = r.start[c + 1] - r.start[c];
+        rc = ampi_cluster_build(a, to, c, slots, n, NULL);
+        to->cluster[c].weight = n;
+        for (size_t i = 0; !rc && i < n; i++)
+            *ampi_filed(a, to, slots[i]) = (uint32_t)c;
+    }
+    refile_close(a, &r);
+    return rc;
+}
+
+/* A second partition is filled and then takes the place of the first, so a failure changes nothing.
+   Dead slots are in no cluster of it, and so free. */
+static int adopt_codebook(struct ampi *a, const float *centroids, size_t n)
+{
+    struct ampi_partition to;
+    int rc = ampi_partition_open(a, &to, centroids, n);
+    if (!rc && a->slots.ids.n > 0)
+        rc = refile_all(a, &to);
+    if (rc) {
+        ampi_partition_close(a, &to);
+        return rc;
+    }
+    ampi_partition_close(a, &a->part);
+    a->part = to;
+    a->slots.n_free = 0;
+    for (size_t s = a->slots.n; s-- > 0;)
+        if (a->slots.id[s] == ID_NONE)
+            a->slots.free[a->slots.n_free++] = (uint32_t)s;
+    return OK;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* m of n rows, in their order. NULL: out of memory. */
+static float *sample_rows(const struct ampi *a, const float *rows, size_t n, size_t m)
+{
+    const struct index_env *env = &a->base.env;
+    uint64_t *picks = mem_array(env->mem, m, sizeof *picks);
+    float *sample = mem_array(env->mem, m * env->dim, sizeof *sample);
+    if (picks && sample) {
+        struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * a->counters.trainings);
+        rng_sample(&rng, n, m, picks);
+        qsort(picks, m, sizeof *picks, ascending);
+        for (size_t i = 0; i < m; i++)
+            memcpy(sample + i * env->dim, rows + picks[i] * env->dim, env->dim * sizeof *sample);
+    } else {
+        mem_free(env->mem, sample);
+        sample = NULL;
+    }
+    mem_free(env->mem, picks);
+    return sample;
+}
+
+static int train_on(struct ampi *a, const float *rows, size_t n)
+{
+    const struct index_env *env = &a->base.env;
+    size_t wanted = clusters_wanted(a, n), most = (size_t)a->params.train_sample, made = 0;
+    uint64_t retrain_at = 2 * (uint64_t)n;
+    if (most > 0 && most < wanted)
+        most = wanted;
+    float *sample = NULL;
+    float *centroids = mem_array(env->mem, (wanted < n ? wanted : n) * env->dim, sizeof *centroids);
+    int rc = centroids ? OK : ERR_NO_MEMORY;
+    if (!rc && most > 0 && most < n) {
+        sample = sample_rows(a, rows, n, most);
+        if (!sample)
+            rc = ERR_NO_MEMORY;
+        rows = sample;
+        n = most;
+    }
+    if (rc) {
+        (void)fail(env->error, rc, "ampi: out of memory training %zu clusters", wanted);
+    } else {
+        struct kmeans_options options = { wanted, (size_t)a->params.train_iters, KMEANS_RANDOM,
+                                          rng_mix(env->seed,
+                                                  STREAM_TRAIN + 2 * a->counters.trainings + 1) };
+        rc = kmeans_train(env, &options, rows, n, centroids, &made);
+    }
+    if (!rc)
+        rc = adopt_codebook(a, centroids, made);
+    if (!rc) {
+        a->provisional = made < wanted;
+        a->retrain_at = retrain_at;
+        a->built = a->slots.ids.n > 0;
+        a->counters.trainings++;
+    }
+    mem_free(env->mem, sample);
+    mem_free(env->mem, centroids);
+    return rc;
+}
+
+int ampi_train(struct index *index, struct vectors sample)
+{
+    if (sample.n == 0)
+        return fail(index->env.error, ERR_ARGUMENT,
+                    "train: the sample is empty; ampi needs a vector");
+    return train_on(ampi_of(index), sample.rows, sample.n);
+}
+
+int ampi_train_if_due(struct ampi *a, const float *rows, size_t n)
+{
+    const struct index_env *env = &a->base.env;
+    size_t stored = a->slots.ids.n, total = stored + n;
+    if (!a->provisional || total < a->retrain_at ||
+        total / VECTORS_PER_CLUSTER < clusters_wanted(a, total))
+        return OK;
+    if (stored == 0)
+        return train_on(a, rows, n);
+
+    float *all = mem_array(env->mem, total * env->dim, sizeof *all);
+    if (!all)
+        return fail(env->error, ERR_NO_MEMORY, "ampi: out of memory training on %zu vectors",
+                    total);
+    float *to = all;
+    for (size_t s = 0; s < a->slots.n; s++) {
+        if (a->slots.id[s] == ID_NONE)
+            continue;
+        memcpy(to, ampi_row(a, s), env->dim * sizeof *to);
+        to += env->dim;
+    }
+    memcpy(to, rows, n * env->dim * sizeof *to);
+    int rc = train_on(a, all, total);
+    mem_free(env->mem, all);
+    return rc;
+}

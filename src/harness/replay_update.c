@@ -1,5 +1,6 @@
 /* replay_update.c - training, inserts, deletes, updates, and rebuilding for methods that can do
    no better. */
+#include <math.h>
 #include <string.h>
 
 #include "replay_state.h"
@@ -241,6 +242,22 @@ int replay_insert(struct replay *r, struct step *s)
     return run_change(r, s, false, call_insert);
 }
 
+/* A change that begins with a removal. Where other indexes of the method can remove and this one
+   cannot (some of FAISS's), it is a missing operation, in the method's words. */
+static int run_removal(struct replay *r, struct step *s,
+                       int (*call)(struct change *, size_t, size_t, size_t *))
+{
+    const size_t held = r->checked.live.n;
+    const int rc = run_change(r, s, true, call);
+
+    if (rc != ERR_UNSUPPORTED || r->checked.live.n < held)
+        return rc;
+    s->seconds = s->per_second = s->ns_each = NAN;
+    step_unsupported(s, r->err->text);
+    error_clear(r->err);
+    return OK;
+}
+
 int replay_delete(struct replay *r, struct step *s)
 {
     const enum deletes_policy policy = r->cell->method->deletes;
@@ -255,7 +272,7 @@ int replay_delete(struct replay *r, struct step *s)
     if (!r->ops->remove)
         return step_unsupported(s, "this method cannot delete; its dead rows count in wrong_ids "
                                    "(deletes = \"filter\" or \"rebuild\" give it a way)");
-    return run_change(r, s, true, call_remove);
+    return run_removal(r, s, call_remove);
 }
 
 int replay_update(struct replay *r, struct step *s)
@@ -265,7 +282,7 @@ int replay_update(struct replay *r, struct step *s)
         return replay_rebuild(r, s);
     if (!r->ops->remove || r->cell->method->deletes == DELETES_FILTER)
         return step_unsupported(s, "an update needs a delete of the method's own");
-    return run_change(r, s, true, call_update);
+    return run_removal(r, s, call_update);
 }
 
 /* ---- rebuilding */

@@ -457,6 +457,36 @@ static void test_a_concurrent_step(void **state)
     op_list_free(list);
 }
 
+static int refusing_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    (void)ids;
+    (void)n;
+    *done = 0;
+    return fail(index->env.error, ERR_UNSUPPORTED, "plain: not from such lists");
+}
+
+/* A method that can remove, but not from this index of its: as one that cannot. */
+static void test_a_refused_removal_is_recorded(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.remove = refusing_remove;
+    assert_ok(stage_run(&s), &s.err);
+    for (size_t i = 0; i < 14; i++) {
+        const bool refused = i == 3 || i == 8;
+        assert_string_equal(text_at(step_at(&s, i), "status"), refused ? "unsupported" : "ok");
+        if (refused)
+            assert_non_null(strstr(text_at(step_at(&s, i), "note"), "not from such lists"));
+    }
+    assert_true(json_is_null(json_object_get(step_at(&s, 3), "seconds")));
+    assert_true(number_at(step_at(&s, 4), "wrong_ids", NULL) > 0);
+    stage_end(&s);
+    op_list_free(list);
+}
+
 static int failing_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     (void)v;
@@ -552,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_a_rebuild_at_a_tag),
         cmocka_unit_test(test_repeated_answers_do_not_count),
         cmocka_unit_test(test_a_concurrent_step),
+        cmocka_unit_test(test_a_refused_removal_is_recorded),
         cmocka_unit_test(test_a_failure_is_handed_on),
         cmocka_unit_test(test_overhead),
     };

@@ -32,6 +32,9 @@ struct method_spec {
     json_t *ablations;    /* object: point name -> object of params and knobs */
     char *rebuild; /* tag of the step where it retrains and reloads all live rows; NULL: never */
     enum deletes_policy deletes;
+    size_t overfetch; /* DELETES_FILTER: once rows are dead fetch so many times k answers and drop
+                         the dead, whether or not the method takes filters; 0: only if it takes
+                         none, then as many more as are dead */
     double calibrate_recall; /* calibrate = { recall = .95 }: find the first sweep knob on tuning
                                 queries; 0: no */
     int line;

@@ -229,6 +229,10 @@ static void read_policies(const struct fields *f, struct method_spec *m)
     const char *rebuild = fields_text(f, "rebuild", NULL);
     m->rebuild = rebuild ? strdup(rebuild) : NULL;
     m->deletes = (enum deletes_policy)fields_choice(f, "deletes", DELETES_NATIVE, policies);
+    m->overfetch = (size_t)fields_count(f, "overfetch", 0, 2, 1000);
+    if (m->overfetch > 0 && m->deletes != DELETES_FILTER)
+        fields_fail(f, "overfetch", ERR_CONFIG,
+                    "it says how many answers deletes = \"filter\" fetches; give that too");
     if (m->deletes == DELETES_NATIVE || m->deletes == DELETES_FILTER ||
         m->deletes == DELETES_REBUILD)
         return;
@@ -272,8 +276,9 @@ static void read_spec(const struct fields *f, struct method_spec *m)
 
 static int lua_method(lua_State *L)
 {
-    static const char *const keys[] = { "ablations", "calibrate", "deletes", "grid",  "knobs",
-                                        "label",     "params",    "rebuild", "sweep", NULL };
+    static const char *const keys[] = { "ablations", "calibrate", "deletes",   "grid",
+                                        "knobs",     "label",     "overfetch", "params",
+                                        "rebuild",   "sweep",     NULL };
     const struct script *s = script_of(L);
     struct fields f = fields_open(L, 1, "method");
     if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)

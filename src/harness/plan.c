@@ -360,7 +360,7 @@ static int make_key(struct cell *c, const EVP_MD_CTX *common, struct error *err)
     bool done = hash && EVP_MD_CTX_copy_ex(hash, common) == 1;
     if (done) {
         const struct method_spec *m = c->method;
-        const uint64_t numbers[] = { c->repeat, c->seed, (uint64_t)m->deletes,
+        const uint64_t numbers[] = { c->repeat, c->seed, (uint64_t)m->deletes, m->overfetch,
                                      (uint64_t)c->element };
         hash_text(hash, m->name);
         hash_text(hash, m->label);

@@ -58,26 +58,38 @@ static int make_room(struct asking *a, struct error *err)
     return rc;
 }
 
-/* One query, to learn whether the method takes the filter; where it does not, more answers are
-   fetched and the dead dropped. */
+/* More answers in place of a filter; the dead among them will be dropped. */
+static int fetch_more(struct asking *a, size_t k_fetched)
+{
+    a->filter = NULL;
+    a->k_fetched = k_fetched;
+    return make_room(a, a->replay->err);
+}
+
+/* One query, to learn whether the method takes the filter; where it does not, or shall not, more
+   answers are fetched. */
 static int settle_filter(struct asking *a, struct step *s)
 {
     struct replay *r = a->replay;
-    const size_t dead = r->checked.live.n - r->now.live.n;
+    const size_t dead = r->checked.live.n - r->now.live.n, times = r->cell->method->overfetch;
 
     if (!a->filter || a->queries.n == 0)
         return OK;
+    if (times > 0 && dead > 0 && !a->op->filter_bits) {
+        step_note(s, "overfetch: %zu answers were fetched for k = %zu and the dead dropped",
+                  times * a->k, a->k);
+        return fetch_more(a, times * a->k);
+    }
     const int rc = asking_search(a, 0, 1);
     a->work = (struct work){ 0 };
     if (rc != ERR_UNSUPPORTED || a->op->filter_bits)
         return rc;
     error_clear(r->err);
-    a->filter = NULL;
-    a->k_fetched = a->k + (dead < MOST_EXTRA ? dead : MOST_EXTRA);
+    const size_t k_fetched = a->k + (dead < MOST_EXTRA ? dead : MOST_EXTRA);
     step_note(s,
               "no filter in this method: %zu answers were fetched for k = %zu and the dead dropped",
-              a->k_fetched, a->k);
-    return make_room(a, r->err);
+              k_fetched, a->k);
+    return fetch_more(a, k_fetched);
 }
 
 int asking_open(struct asking *a, struct replay *r, const struct op *op, const uint64_t *positions,

@@ -150,6 +150,8 @@ static const struct wrong wrongs[] = {
     { "label", METHOD("label = 'a[b]'"), "without [ ] and /" },
     { "deletes", METHOD("deletes = 'filtre'"),
       "unknown deletes \"filtre\"; did you mean \"filter\"?" },
+    { "overfetch", METHOD("overfetch = 10"), "give that too" },
+    { "overfetch of none", METHOD("deletes = 'filter', overfetch = 1"), "overfetch" },
     { "rebuild", METHOD("rebuild = 'lod'"),
       ":3: rebuild: no operation of the workload has the tag \"lod\"" },
     { "calibrate", METHOD("calibrate = { recall = 0.9 }"), "give it one" },

@@ -318,6 +318,40 @@ static void test_policies_make_up_for_deletes(void **state)
     }
 }
 
+/* So many answers and no filter, even of a method that takes one: what the dead displaced is missing. */
+static void test_overfetch(void **state)
+{
+    const size_t times[] = { 0, 1, 2, 12 };
+    double recall[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct rng r = rng_at(test_seed(), 9);
+        struct workload w;
+        struct stage s;
+
+        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 200, 30, 12);
+        workload_insert(&w, 0, 200, 0, 0, NULL);
+        workload_search(&w, 10, 1, NULL);
+        workload_delete(&w, 120, 0);
+        workload_search(&w, 10, 1, NULL);
+        struct op_list *list = workload_finish(&w);
+        stage_begin(&s, list);
+        s.method.deletes = DELETES_FILTER;
+        s.method.overfetch = times[i];
+        assert_ok(stage_run(&s), &s.err);
+        assert_true(number_at(step_at(&s, 1), "recall", "mean") == 1); /* nothing is dead yet */
+        assert_true(number_at(step_at(&s, 3), "wrong_ids", NULL) == 0);
+        recall[i] = number_at(step_at(&s, 3), "recall", "mean");
+        stage_end(&s);
+        op_list_free(list);
+    }
+    assert_true(recall[0] == 1);                     /* a filter */
+    assert_true(recall[1] > 0.2 && recall[1] < 0.6); /* two in five live */
+    assert_true(recall[2] > recall[1] && recall[2] < 1);
+    assert_true(recall[3] > recall[2] && recall[3] > 0.99);
+}
+
 /* Rows that come back get their old ids, under every policy; and under cosine every row is of
    unit length. */
 static void test_rows_that_come_back(void **state)
@@ -577,6 +611,7 @@ int main(void)
         cmocka_unit_test(test_points_are_swept_and_calibrated),
         cmocka_unit_test(test_missing_operations_are_recorded),
         cmocka_unit_test(test_policies_make_up_for_deletes),
+        cmocka_unit_test(test_overfetch),
         cmocka_unit_test(test_rows_that_come_back),
         cmocka_unit_test(test_singles_are_evenly_spaced),
         cmocka_unit_test(test_a_rebuild_at_a_tag),

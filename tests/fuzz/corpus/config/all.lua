@@ -12,7 +12,7 @@ experiment { name = 'all', seed = 2, seeds = 2, repeats = 2, k = 3, threads = 2,
     w:concurrent { data:queries(4), writes = data:rows(101, 120), readers = 2, seconds = 1, rate = 10 }
     for i = 1, 3 do w:delete { random = w.rng:int(1, 3) } end
   end,
-  methods = { method { 'flat', deletes = 'filter' }, method { 'divf', label = 'A', params = { soft_k = 2 }, knobs = { budget = 0.5 },
+  methods = { method { 'flat', deletes = 'filter', overfetch = 3 }, method { 'divf', label = 'A', params = { soft_k = 2 }, knobs = { budget = 0.5 },
     sweep = { nprobe = { 1, 4 } }, grid = { storage = { 'ram', 'mmap' } }, ablations = { ['no X'] = { caprg = false } },
     rebuild = 'load', calibrate = { recall = 0.9 } } },
   paper = { flat = { ['recall@2/q'] = 1 } },

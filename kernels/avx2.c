@@ -36,6 +36,13 @@ const struct kernels kernels_avx2 = {
     .at_most_u8 = avx2_at_most_u8,
     .argmin_f32 = avx2_argmin_f32,
     .scan_u8 = avx2_scan_u8,
+    .fastscan_64 = avx2_fastscan_64,
+    .bound_64 = avx2_bound_64,
+    .ip_f32_u1 = avx2_ip_f32_u1,
+    .ip_f32_u4 = avx2_ip_f32_u4,
+    .ip_f32_u8 = avx2_ip_f32_u8,
+    .grid_f32 = avx2_grid_f32,
+    .residual_f32 = avx2_residual_f32,
 };
 
 #endif

@@ -50,4 +50,16 @@ size_t avx2_argmin_f32(const float *value, size_t n);
 uint64_t avx2_scan_u8(const uint8_t *block, size_t groups, const struct code_weights *weights,
                       struct code_estimate form, float limit, float *estimate);
 
+struct code_terms;
+struct residual;
+void avx2_fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, uint32_t *sums);
+uint64_t avx2_bound_64(const struct code_terms *terms, const uint32_t *sums, float limit,
+                       float *estimate);
+float avx2_ip_f32_u1(const float *query, const uint8_t *code, size_t dim);
+float avx2_ip_f32_u4(const float *query, const uint8_t *code, size_t dim);
+float avx2_ip_f32_u8(const float *query, const uint8_t *code, size_t dim);
+float avx2_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq);
+struct residual avx2_residual_f32(const float *row, const float *centroid, size_t dim,
+                                  float *magnitudes, uint8_t *signs);
+
 #endif

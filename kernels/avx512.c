@@ -36,6 +36,13 @@ const struct kernels kernels_avx512 = {
     .at_most_u8 = avx512_at_most_u8,
     .argmin_f32 = avx512_argmin_f32,
     .scan_u8 = avx512_scan_u8,
+    .fastscan_64 = avx512_fastscan_64,
+    .bound_64 = avx512_bound_64,
+    .ip_f32_u1 = avx512_ip_f32_u1,
+    .ip_f32_u4 = avx512_ip_f32_u4,
+    .ip_f32_u8 = avx512_ip_f32_u8,
+    .grid_f32 = avx512_grid_f32,
+    .residual_f32 = avx512_residual_f32,
 };
 
 #endif

@@ -6,7 +6,8 @@
  * many, many to many) computed them; float results differ in the last digits between tables because
  * the order of summation differs. Integer results are the same in all.
  *
- *   1 choosing a table   2 one to one   3 one to many   4 many to many   5 selection   6 codes
+ *   1 choosing a table   2 one to one   3 one to many   4 many to many   5 selection
+ *   6 codes of bytes   7 codes of nibbles and bits
  *
  * Shapes: `dim` components a row, rows contiguous (row i starts at rows + i * dim), no alignment
  * needed, dim >= 1, n may be 0. Distances: squared L2; `ip` is the plain dot product, not negated;
@@ -44,6 +45,22 @@ struct code_weights {
    signed: (a + constant) - scale (float)sum, each operation rounded. */
 struct code_estimate {
     float scale, constant;
+};
+
+/* 7. Codes of nibbles and bits */
+
+/* What bound_64() makes of a block's sums. Vector v:
+ *   estimate  add[v] + base + scale[v] * (slope * sums[v] + offset)
+ *   lower     estimate + scale[v] * slack - error[v] * (linear + square * error[v])
+ * scale NULL: 1. */
+struct code_terms {
+    const float *add, *scale, *error;
+    float base, slope, offset, slack, linear, square;
+};
+
+/* sum r_i^2, sum |r_i|, sum +-c_i with r_i's sign, 0 counting as negative. */
+struct residual {
+    float norm_sq, size, along;
 };
 
 struct kernels {
@@ -109,6 +126,29 @@ struct kernels {
        and 4. The same in all tables, bit for bit. */
     uint64_t (*scan_u8)(const uint8_t *block, size_t groups, const struct code_weights *weights,
                         struct code_estimate form, float limit, float *estimate);
+
+    /* 7. Short codes (algorithms/common/quantizer.h). 64 vectors a block: of a line of 64 bytes,
+       byte 4 (v % 16) + v / 16 is vector v's, so that sums come out in the vectors' order. Lines,
+       and arrays of 64, begin at multiples of 64.
+       sums[v] = sum over lines j of lut[32 j + low nibble] + lut[32 j + 16 + high nibble]. */
+    void (*fastscan_64)(const uint8_t *codes, const uint8_t *lut, size_t lines, uint32_t *sums);
+    /* Writes the estimates from such sums; returns a bit for each vector that may be within the
+       limit, NaN included. The same in all tables. */
+    uint64_t (*bound_64)(const struct code_terms *, const uint32_t *sums, float limit,
+                         float *estimate);
+    /* Dot product of a query with dim numbers of 1, 4, 8 bits; dim a multiple of 32. Number i of
+       one bit is bit i % 8 of byte i / 8; of 32 numbers of four bits in 16 bytes, i < 16 is the low
+       half of byte i, i >= 16 the high half of byte i - 16. */
+    float (*ip_f32_u1)(const float *query, const uint8_t *code, size_t dim);
+    float (*ip_f32_u4)(const float *query, const uint8_t *code, size_t dim);
+    float (*ip_f32_u8)(const float *query, const uint8_t *code, size_t dim);
+    /* Of v_i = floor(min(t a_i, most)) + 1/2: returns sum a_i v_i, and sum v_i^2. a_i >= 0, dim a
+       multiple of 32. */
+    float (*grid_f32)(const float *a, size_t dim, float t, float most, float *norm_sq);
+    /* r = row - centroid, dim a multiple of 8: |r_i| to `magnitudes`, [r_i > 0] to `signs` as
+       ip_f32_u1 reads them. */
+    struct residual (*residual_f32)(const float *row, const float *centroid, size_t dim,
+                                    float *magnitudes, uint8_t *signs);
 };
 
 /* The widest set this processor has. */

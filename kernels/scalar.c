@@ -198,6 +198,89 @@ static uint64_t scan_u8(const uint8_t *block, size_t groups, const struct code_w
     return within;
 }
 
+static void fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, uint32_t *sums)
+{
+    for (size_t v = 0; v < 64; v++) {
+        const uint8_t *code = codes + 4 * (v % 16) + v / 16;
+        uint32_t sum = 0;
+        for (size_t j = 0; j < lines; j++) {
+            sum += (uint32_t)lut[32 * j + (code[64 * j] & 15)];
+            sum += (uint32_t)lut[32 * j + 16 + (code[64 * j] >> 4)];
+        }
+        sums[v] = sum;
+    }
+}
+
+static uint64_t bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
+                         float *estimate)
+{
+    uint64_t within = 0;
+    for (size_t v = 0; v < 64; v++) {
+        float scale = t->scale ? t->scale[v] : 1.0f, error = t->error[v];
+        estimate[v] = (t->add[v] + t->base) + scale * (t->slope * (float)sums[v] + t->offset);
+        float margin = error * (t->linear + t->square * error);
+        float lower = (estimate[v] + scale * t->slack) - margin;
+        within |= (uint64_t) !(lower > limit) << v;
+    }
+    return within;
+}
+
+static float ip_f32_u1(const float *query, const uint8_t *code, size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        sum += code[d / 8] >> d % 8 & 1 ? query[d] : 0.0f;
+    }
+    return sum;
+}
+
+static float ip_f32_u4(const float *query, const uint8_t *code, size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        unsigned both = code[d / 32 * 16 + d % 16];
+        sum += query[d] * (float)(d % 32 < 16 ? both & 15 : both >> 4);
+    }
+    return sum;
+}
+
+static float ip_f32_u8(const float *query, const uint8_t *code, size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        sum += query[d] * (float)code[d];
+    }
+    return sum;
+}
+
+static float grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
+{
+    float product = 0, sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        float v = t * a[d] < most ? t * a[d] : most;
+        v = (float)(int)v + 0.5f;
+        product += a[d] * v;
+        sum += v * v;
+    }
+    *norm_sq = sum;
+    return product;
+}
+
+static struct residual residual_f32(const float *row, const float *centroid, size_t dim,
+                                    float *magnitudes, uint8_t *signs)
+{
+    struct residual sums = { 0, 0, 0 };
+    for (size_t d = 0; d < dim; d++) {
+        float r = row[d] - centroid[d];
+        magnitudes[d] = fabsf(r);
+        sums.norm_sq += r * r;
+        sums.size += fabsf(r);
+        sums.along += r > 0 ? centroid[d] : -centroid[d];
+        signs[d / 8] = (uint8_t)((d % 8 ? signs[d / 8] : 0) | (r > 0) << d % 8);
+    }
+    return sums;
+}
+
 const struct kernels kernels_scalar = {
     .isa = ISA_SCALAR,
     .name = "scalar",
@@ -229,4 +312,11 @@ const struct kernels kernels_scalar = {
     .at_most_u8 = at_most_u8,
     .argmin_f32 = argmin_f32,
     .scan_u8 = scan_u8,
+    .fastscan_64 = fastscan_64,
+    .bound_64 = bound_64,
+    .ip_f32_u1 = ip_f32_u1,
+    .ip_f32_u4 = ip_f32_u4,
+    .ip_f32_u8 = ip_f32_u8,
+    .grid_f32 = grid_f32,
+    .residual_f32 = residual_f32,
 };

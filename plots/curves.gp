@@ -18,10 +18,12 @@ do for [p = 1:n_panels] {
     set format x (x_log ? "%.0s%c" : "%g")
     set format y (kind eq "ccdf" ? "%g" : y_log ? "%.0s%c" : "%g")
     set autoscale
+    if (!x_log) { set autoscale xfix }
+    if (kind eq "timeline" && substr(PANEL[p], 1, 7) eq "recall@") { set yrange [*:1.0005] }
     set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (y_log ? 0 : 0.04), graph (y_log ? 0 : 0.04)
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel x_title noenhanced offset 0, 0.4
-    set ylabel (panel_titles ? "" : y_title) noenhanced offset 1.3, 0
+    set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.4, 0
     plot for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4 \
              with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
          for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:5:6 \

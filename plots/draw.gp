@@ -11,21 +11,23 @@ set datafile missing NaN
 n_panels = |PANEL|
 n_series = |SERIES|
 columns = n_panels < 3 ? n_panels : n_panels == 4 ? 2 : 3
+if (kind eq "timeline") { columns = 1 }
 rows = int(ceil(1.0 * n_panels / columns))
 
-# Key lines below the panels; names are long, so two a row and one under a single panel.
-key_columns = columns > 1 ? 3 : 2
-longest = 0
-do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
-if (longest > 34 && key_columns > 1) { key_columns = key_columns - 1 }
-key_rows = ceil(1.0 * n_series / key_columns)
 longest_label = 0
 do for [i = 1:|XLABEL|] { longest_label = strlen(XLABEL[i]) > longest_label ? strlen(XLABEL[i]) : longest_label }
 
 panel_width = columns == 1 ? 760 : 480
+panel_height = kind eq "timeline" && rows > 1 ? 280 : 400
 width = kind eq "bars" || kind eq "memory" ? 560 + longest_label * 9 : panel_width * columns
 bar_rows = |XLABEL| * (n_series * 15 + 9)
-height = (kind eq "bars" || kind eq "memory" ? bar_rows + 96 : 400 * rows) + 34 + 22 * key_rows + 16
+# Key lines below the panels: as many a row as their names leave room for.
+longest = 0
+do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
+key_columns = int((width - 40) / (longest * 9.5 + 60))
+key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
+key_rows = ceil(1.0 * n_series / key_columns)
+height = (kind eq "bars" || kind eq "memory" ? bar_rows + 96 : panel_height * rows) + 34 + 22 * key_rows + 16
 
 key_share = (22.0 * key_rows + 16) / height
 title_share = 34.0 / height

@@ -1,7 +1,5 @@
 # timeline.gp - metrics over the steps of the workload, one panel a metric, stacked.
 
-columns = 1
-rows = n_panels
 x_title = "operation of the workload"
 panel_titles = 1
 y_log = 0

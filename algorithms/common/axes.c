@@ -78,42 +78,56 @@ static int eigenvectors(const struct index_env *env, float *matrix, size_t dim, 
     return rc;
 }
 
-/* Takes from `axis` its parts along the axes before it, and what is left to unit length. */
-static bool orthonormalise(double *axis, const float *axes, size_t before, size_t dim)
+/* <a, b> in double; 16 sums, so that compilers may use wide registers. */
+static double dot(const float *a, const float *b, size_t dim)
 {
-    for (int pass = 0; pass < 2; pass++) {
-        double norm_sq = 0;
-        for (size_t a = 0; a < before; a++) {
-            double along = 0;
+    double sum[16] = { 0 }, total = 0;
+    size_t j = 0;
+    for (; j + 16 <= dim; j += 16)
+        for (size_t l = 0; l < 16; l++)
+            sum[l] += (double)a[j + l] * (double)b[j + l];
+    for (; j < dim; j++)
+        total += (double)a[j] * (double)b[j];
+    for (size_t l = 0; l < 16; l++)
+        total += sum[l];
+    return total;
+}
+
+/* Takes from axes[at] its parts along the axes before it, and what is left to unit length. false:
+   too little is left. */
+static bool orthonormalise(float *axes, size_t at, size_t dim)
+{
+    float *axis = axes + at * dim;
+    for (int pass = 0; pass < 3;
+         pass++) { /* rounding leaves a second pass little, a third nothing */
+        double lost = 0;
+        for (size_t a = 0; a < at; a++) {
+            double along = dot(axis, axes + a * dim, dim);
+            lost += along * along;
             for (size_t j = 0; j < dim; j++)
-                along += axis[j] * (double)axes[a * dim + j];
-            for (size_t j = 0; j < dim; j++)
-                axis[j] -= along * (double)axes[a * dim + j];
+                axis[j] = (float)((double)axis[j] - along * (double)axes[a * dim + j]);
         }
-        for (size_t j = 0; j < dim; j++)
-            norm_sq += axis[j] * axis[j];
+        double norm_sq = dot(axis, axis, dim);
         if (!(norm_sq > 1e-6) || !(norm_sq < 1e6))
             return false;
+        double scale = 1 / sqrt(norm_sq);
         for (size_t j = 0; j < dim; j++)
-            axis[j] /= sqrt(norm_sq);
+            axis[j] = (float)((double)axis[j] * scale);
+        if (lost < 1e-9)
+            break;
     }
     return true;
 }
 
 /* An axis that LAPACK left zero or too near the others becomes a coordinate axis made orthogonal. */
-static void settle_axes(float *axes, size_t k, size_t dim, double *axis)
+static void settle_axes(float *axes, size_t k, size_t dim)
 {
     size_t coordinate = 0;
-    for (size_t a = 0; a < k; a++) {
-        for (size_t j = 0; j < dim; j++)
-            axis[j] = (double)axes[a * dim + j];
-        while (!orthonormalise(axis, axes, a, dim) && coordinate < dim) {
-            memset(axis, 0, dim * sizeof *axis);
-            axis[coordinate++] = 1;
+    for (size_t a = 0; a < k; a++)
+        while (!orthonormalise(axes, a, dim) && coordinate < dim) {
+            memset(axes + a * dim, 0, dim * sizeof *axes);
+            axes[a * dim + coordinate++] = 1;
         }
-        for (size_t j = 0; j < dim; j++)
-            axes[a * dim + j] = (float)axis[j];
-    }
 }
 
 static void reverse_rows(float *rows, size_t n, size_t dim)
@@ -131,10 +145,9 @@ int axes_find(const struct index_env *env, const float *rows, size_t n, size_t k
 {
     size_t dim = env->dim;
     int rc = OK, threads = openblas_get_num_threads();
-    double *axis = mem_array(env->mem, dim, sizeof *axis);
     float *tile = mem_array(env->mem, TILE_ROWS * dim, sizeof *tile);
     float *scatter = mem_array(env->mem, dim * dim, sizeof *scatter);
-    if (!axis || !tile || !scatter) {
+    if (!tile || !scatter) {
         rc = fail(env->error, ERR_NO_MEMORY, "axes of dimension %zu: out of memory", dim);
     } else {
         if (threads > 1) /* sums must not depend on how many there are */
@@ -147,9 +160,8 @@ int axes_find(const struct index_env *env, const float *rows, size_t n, size_t k
     }
     if (rc == OK) {
         reverse_rows(axes, k, dim);
-        settle_axes(axes, k, dim, axis);
+        settle_axes(axes, k, dim);
     }
-    mem_free(env->mem, axis);
     mem_free(env->mem, tile);
     mem_free(env->mem, scatter);
     return rc;
@@ -160,9 +172,7 @@ double axes_defect(const float *axes, size_t k, size_t dim)
     double sum = 0; /* of squares: the Frobenius norm */
     for (size_t a = 0; a < k; a++)
         for (size_t b = 0; b <= a; b++) {
-            double product = 0;
-            for (size_t j = 0; j < dim; j++)
-                product += (double)axes[a * dim + j] * (double)axes[b * dim + j];
+            double product = dot(axes + a * dim, axes + b * dim, dim);
             product -= a == b ? 1 : 0;
             sum += (a == b ? 1 : 2) * product * product;
         }

@@ -9,7 +9,7 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-enum { GROUP_BYTES = 4 * QUANTIZER_BLOCK, WEIGHT_MOST = 32512 };
+enum { LANES = BYTE_CODE_LANES, GROUP_BYTES = 4 * QUANTIZER_BLOCK, WEIGHT_MOST = 32512 };
 
 /* Before the weights of a prepared query. */
 struct prepared {
@@ -29,7 +29,8 @@ int byte_code_open(struct byte_code *c, const struct index_env *env, size_t m)
     size_t width = byte_code_width(m);
     *c = (struct byte_code){ .kernels = env->kernels,
                              .m = m,
-                             .groups = width / 4,
+                             .groups = (m + 3) / 4,
+                             .width = width,
                              .limit_slack = ((double)env->dim + 8) * 0x1p-23 };
     c->low = mem_zalloc(env->mem, 3 * width * sizeof *c->low);
     if (!c->low)
@@ -46,13 +47,13 @@ void byte_code_close(struct byte_code *c, const struct index_env *env)
 
 uint64_t byte_code_bytes(const struct byte_code *c)
 {
-    return 12 * c->groups * sizeof *c->low;
+    return 3 * c->width * sizeof *c->low;
 }
 
 bool byte_code_settle(struct byte_code *c)
 {
     double norm = 0, error = 0;
-    for (size_t j = 0; j < 4 * c->groups; j++) {
+    for (size_t j = 0; j < c->width; j++) {
         double step = (double)c->step[j];
         if (!isfinite(c->low[j]) || !isfinite(step) || step < 0 || (j >= c->m && step > 0))
             return false;
@@ -70,7 +71,7 @@ bool byte_code_settle(struct byte_code *c)
 /* An eighth of the range of the sample on each side. */
 void byte_code_fit(struct byte_code *c, const float *work, size_t n)
 {
-    size_t width = 4 * c->groups;
+    size_t width = c->width;
     for (size_t j = 0; j < c->m; j++) {
         double least = INFINITY, most = -INFINITY;
         for (size_t i = 0; i < n; i++) {
@@ -94,38 +95,52 @@ size_t byte_code_query_bytes(const struct byte_code *c)
     return (bytes + 63) / 64 * 64;
 }
 
-/* In double: floats' products and sums of a few of them are exact there but for 2^-53, and errors
-   are rounded up at the end. */
+static double sum_of(const float lanes[LANES])
+{
+    double sum = 0;
+    for (size_t l = 0; l < LANES; l++)
+        sum += (double)lanes[l];
+    return sum;
+}
+
+/* 16 coordinates: their codes, and what they add to |z|^2 and to the square of the code's distance
+   from clip s. */
+static void put_lanes(const struct byte_code *c, const float *work, size_t j, uint8_t code[LANES],
+                      float norm[LANES], float missed[LANES])
+{
+    const float *low = c->low + j, *step = c->step + j, *per_step = c->per_step + j;
+    for (size_t l = 0; l < LANES; l++) {
+        float at = (work[j + l] - low[l]) * per_step[l];
+        at = at > 0 ? at : 0; /* NaN becomes 0, and is found out by its rounding */
+        at = at < 255 ? at : 255;
+        int u = (int)(at + 0.5f);
+        float off = at - (float)u, centred = (float)u - 127.5f, square = step[l] * step[l];
+        code[l] = (uint8_t)u;
+        norm[l] += square * (centred * centred);
+        missed[l] += square * (off * off);
+    }
+}
+
+/* Where a coordinate is between codes is known to 3 roundings, each 2^-24 of at most 255 steps:
+   together less than 2^-12 of error_most. */
 float byte_code_put(const struct byte_code *c, const float *work, double rounding, void *block,
                     unsigned i)
 {
-    uint8_t *codes = (uint8_t *)block + (size_t)i * 4;
-    double norm[4] = { 0 }, missed[4] = { 0 };
-    for (size_t g = 0; g < c->groups; g++)
-        for (size_t l = 0; l < 4; l++) {
-            size_t j = 4 * g + l;
-            float at = (work[j] - c->low[j]) * c->per_step[j];
-            at = at > 0 ? at : 0; /* NaN becomes 0, and is found out by its rounding */
-            at = at < 255 ? at : 255;
-            int code = (int)(at + 0.5f);
-            double step = (double)c->step[j], low = (double)c->low[j], u = (double)code;
-            double s = (double)work[j] - low;
-            s = s > 0 ? s : 0;
-            s = s < 255 * step ? s : 255 * step;
-            s -= step * u;
-            missed[l] += s * s;
-            u = step * (u - 127.5);
-            norm[l] += u * u;
-            codes[g * GROUP_BYTES + l] = (uint8_t)code;
-        }
-    double error = sqrt((missed[0] + missed[1]) + (missed[2] + missed[3])) + rounding;
-    float norm_sq = (float)((norm[0] + norm[1]) + (norm[2] + norm[3]));
+    uint8_t *codes = (uint8_t *)block + (size_t)i * 4, code[LANES];
+    float norm[LANES] = { 0 }, missed[LANES] = { 0 };
+    for (size_t g = 0; g < c->groups; g += LANES / 4) {
+        put_lanes(c, work, 4 * g, code, norm, missed);
+        size_t groups = c->groups - g < LANES / 4 ? c->groups - g : LANES / 4;
+        for (size_t a = 0; a < groups; a++)
+            memcpy(codes + (g + a) * GROUP_BYTES, code + 4 * a, 4);
+    }
+    double error = sqrt(sum_of(missed)) * (1 + 0x1p-16) + 0x1p-12 * c->error_most + rounding;
+    float norm_sq = (float)sum_of(norm);
     if (!(error <= 2 * c->error_most)) {
         error = 0;
         norm_sq = -INFINITY;
     }
-    memcpy((uint8_t *)block + c->groups * GROUP_BYTES + i * sizeof norm_sq, &norm_sq,
-           sizeof norm_sq);
+    memcpy(codes + c->groups * GROUP_BYTES, &norm_sq, sizeof norm_sq);
     return (float)(error * (1 + 0x1p-20));
 }
 
@@ -149,14 +164,19 @@ static double centred(const struct byte_code *c, const float *work, size_t j)
 /* What one weight stands for: as small as 16 bits and exact sums in 32 allow. 0: all weights are. */
 static float weight_unit(const struct byte_code *c, const float *work)
 {
-    double most = 0, sum = 0;
-    for (size_t j = 0; j < c->m; j++) {
-        double w = fabs(centred(c, work, j)) * (double)c->step[j];
-        most = fmax(most, w);
-        sum += w;
+    double most[LANES] = { 0 }, sum[LANES] = { 0 };
+    for (size_t j = 0; j < c->width; j += LANES)
+        for (size_t l = 0; l < LANES; l++) {
+            double w = fabs(centred(c, work, j + l) * (double)c->step[j + l]);
+            most[l] = most[l] > w ? most[l] : w;
+            sum[l] += w;
+        }
+    for (size_t l = 1; l < LANES; l++) {
+        most[0] = fmax(most[0], most[l]);
+        sum[0] += sum[l];
     }
     double room = 0x1p31 - 1 - 255.0 * (double)c->m;
-    double unit = fmax(most / WEIGHT_MOST, room > 0 ? 255 * sum / room : INFINITY);
+    double unit = fmax(most[0] / WEIGHT_MOST, room > 0 ? 255 * sum[0] / room : INFINITY);
     unit *= 1 + 0x1p-22;
     return unit >= (double)FLT_MIN && unit <= (double)FLT_MAX / 4 ? (float)unit : 0;
 }
@@ -169,29 +189,55 @@ static void set_weight(struct code_weights *w, size_t lane, int k)
     *(lane % 2 ? &w->odd[lane / 2] : &w->even[lane / 2]) = (int16_t)k;
 }
 
+/* Sums over a query's coordinates. */
+struct query_sums {
+    double missed[LANES], norm[LANES]; /* |q' - clip s|^2, |c|^2 */
+    double weights[LANES], sizes[LANES];
+};
+
+static void query_lanes(const struct byte_code *c, const float *work, size_t j, double unit,
+                        int k[LANES], struct query_sums *sums)
+{
+    double per_unit = unit > 0 ? 1 / unit : 0;
+    for (size_t l = 0; l < LANES; l++) {
+        double step = (double)c->step[j + l], at = centred(c, work, j + l);
+        double weight = step * at * per_unit;
+        k[l] = (int)(weight + (weight > 0 ? 0.5 : -0.5));
+        double off = (step > 0 ? unit * (double)k[l] / step : 0);
+        sums->norm[l] += off * off;
+        sums->missed[l] += (off - at) * (off - at);
+        sums->weights[l] += (double)k[l];
+        sums->sizes[l] += fabs((double)k[l]);
+    }
+}
+
 void byte_code_query(const struct byte_code *c, const float *work, double rounding, void *query)
 {
     struct prepared *p = query;
     struct code_weights *weights = weights_of(query);
-    const float unit = weight_unit(c, work);
+    const double unit = (double)weight_unit(c, work);
     double missed = 0, norm = 0, sum = 0, size = 0;
-    for (size_t j = 0; j < 4 * c->groups; j++) {
-        double step = (double)c->step[j], at = centred(c, work, j);
-        long k = unit > 0 ? lrint(step * at / (double)unit) : 0;
-        double stands_for = step > 0 ? (double)unit * (double)k / step : 0;
-        missed += (stands_for - at) * (stands_for - at);
-        norm += stands_for * stands_for;
-        sum += (double)k;
-        size += fabs((double)k);
-        set_weight(&weights[j / 4], j % 4, (int)k);
+    struct query_sums sums = { .missed = { 0 } };
+    int k[LANES];
+    for (size_t g = 0; g < c->groups; g += LANES / 4) {
+        query_lanes(c, work, 4 * g, unit, k, &sums);
+        for (size_t l = 0; l < LANES && g + l / 4 < c->groups; l++)
+            set_weight(&weights[g + l / 4], l % 4, k[l]);
     }
-    double constant = norm + 255 * (double)unit * sum;
-    p->form = (struct code_estimate){ 2 * unit, (float)constant };
+    for (size_t l = 0; l < LANES; l++) {
+        missed += sums.missed[l];
+        norm += sums.norm[l];
+        sum += sums.weights[l];
+        size += sums.sizes[l];
+    }
+    double constant = norm + 255 * unit * sum;
+    p->form = (struct code_estimate){ (float)(2 * unit), (float)constant };
     p->own_error = (sqrt(missed) + rounding) * (1 + 0x1p-20);
     p->list_error = p->own_error;
-    /* Each of the four operations rounds by at most 2^-24 of one of these. */
-    p->slack =
-        0x1p-21 * (c->norm_max + fabs(constant) + 510 * (double)unit * size) + (double)FLT_MIN;
+    /* Each of the four operations rounds by at most 2^-24 of one of these; |z|^2 is a sum of
+       c->width / 16 + 2 rounded ones before. */
+    p->slack = 0x1p-21 * (c->norm_max + fabs(constant) + 510 * unit * size) +
+               0x1p-24 * ((double)c->width / 16 + 4) * c->norm_max + (double)FLT_MIN;
 }
 
 void byte_code_query_list(void *query, float error)

@@ -1,6 +1,6 @@
 /* byte_code.h - vectors in a byte a coordinate, and scans of them with a certain bound.
  *
- * A *work vector* s has m coordinates, padded with zeros to a multiple of 4. It stands for a point
+ * A *work vector* s has m coordinates, padded with zeros to a multiple of 16. It stands for a point
  * s* that is known but for a *rounding*: |s - s*| <= rounding.
  *
  * The code is of the nearest point of a box [low, low + 255 step] a coordinate. Clipping to a box
@@ -28,16 +28,19 @@
 
 struct byte_code {
     const struct kernels *kernels;
-    size_t m, groups;             /* groups of 4 coordinates */
-    float *low, *step, *per_step; /* 4 groups each; per_step = 1 / step, or 0 where step is 0 */
+    size_t m, groups, width;      /* groups of 4 coordinates; floats of a work vector */
+    float *low, *step, *per_step; /* width each; per_step = 1 / step, or 0 where step is 0 */
     double norm_max;              /* of |z|^2 */
     double error_most;            /* of a code within the box, rounding apart */
     double limit_slack;           /* relative: exact distances are rounded too */
 };
 
+/* Loops over coordinates keep so many sums, so that compilers may use wide registers. */
+enum { BYTE_CODE_LANES = 16 };
+
 static inline size_t byte_code_width(size_t m) /* floats of a work vector */
 {
-    return (m + 3) / 4 * 4;
+    return (m + BYTE_CODE_LANES - 1) / BYTE_CODE_LANES * BYTE_CODE_LANES;
 }
 
 /* Room for the arrays, all zero. dim: of the vectors whose exact distances limits are. */

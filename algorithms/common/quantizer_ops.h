@@ -36,4 +36,6 @@ struct quantizer_ops {
                    float limit, float *estimate); /* NULL unless `refines` */
 };
 
+extern const struct quantizer_ops rabitq_ops;
+
 #endif

@@ -1,6 +1,7 @@
 /* sketch.c - codes of the first principal axes and the length that is left; see sketch.h. */
 #include "algorithms/common/sketch.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -165,11 +166,14 @@ void sketch_transform(const struct quantizer *q, const float *rows, size_t n, fl
 /* How far a work vector may be from the sketch that it stands for. */
 static double rounding_of(const struct sketch *s, const float *work)
 {
-    double sum[4] = { 0 };
-    for (size_t j = 0; j < s->base.work_dim; j += 4)
-        for (size_t l = 0; l < 4; l++)
-            sum[l] += (double)work[j + l] * (double)work[j + l];
-    double norm_sq = ((sum[0] + sum[1]) + (sum[2] + sum[3])) * (1 + 4 * s->loss + 0x1p-20);
+    float lanes[BYTE_CODE_LANES] = { 0 };
+    double norm_sq = 0;
+    for (size_t j = 0; j < s->base.work_dim; j += BYTE_CODE_LANES)
+        for (size_t l = 0; l < BYTE_CODE_LANES; l++)
+            lanes[l] += work[j + l] * work[j + l];
+    for (size_t l = 0; l < BYTE_CODE_LANES; l++)
+        norm_sq += (double)lanes[l];
+    norm_sq = norm_sq * (1 + 4 * s->loss + 0x1p-10) + (double)FLT_MIN;
     double along_sq = s->along * s->along * norm_sq, rest_sq = s->loss * norm_sq;
     if (s->n_axes == 0 || s->code.step[s->n_axes] <= 0) /* the rest counts for nothing */
         return sqrt(along_sq);

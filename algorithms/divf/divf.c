@@ -33,7 +33,7 @@ static const struct param params[] = {
                  "the data a cluster)"),
     PARAM_CHOICE(struct divf_params, quantizer, DIVF_SKETCH, "none|pq|sq8|rabitq",
                  "codes that a scan reads in place of vectors; none: a sketch, see there"),
-    PARAM_INT(struct divf_params, sketch, 0, -1, 1 << 16,
+    PARAM_INT(struct divf_params, sketch, -1, -1, 1 << 16,
               "numbers of a vector's sketch, a byte each: a scan reads these, and the vectors that "
               "they do not exclude; 0: none, every vector is read; -1: as many as pay"),
     PARAM_INT(struct divf_params, bits, 5, 1, 9, "quantizer = rabitq: bits a dimension"),

@@ -71,6 +71,7 @@ void experiment_free(struct experiment *ex)
     free(ex->claims);
     free(ex->name);
     free(ex->title);
+    free(ex->about);
     free(ex->config_path);
     json_decref(ex->overrides);
     json_decref(ex->figures);
@@ -94,6 +95,27 @@ static int run_workload(struct script *s, struct error *err)
     return rc;
 }
 
+/* The comment a config opens with, without its dashes: what it is for, in its author's words. New
+   text, NULL out of memory. */
+static char *head_comment(const char *text, size_t bytes)
+{
+    char *comment = malloc(bytes + 1), *to = comment;
+    const char *end = text + bytes;
+    while (comment && end - text >= 2 && text[0] == '-' && text[1] == '-') {
+        const char *line = text + 2;
+        const char *stop = memchr(line, '\n', (size_t)(end - line));
+        stop = stop ? stop : end;
+        line += line < stop && *line == ' ';
+        memcpy(to, line, (size_t)(stop - line));
+        to += stop - line;
+        *to++ = '\n';
+        text = stop < end ? stop + 1 : end;
+    }
+    if (comment)
+        to[to > comment ? -1 : 0] = '\0';
+    return comment;
+}
+
 static int load(struct experiment *ex, struct run_options *options, const struct registry *registry,
                 struct error *err)
 {
@@ -108,6 +130,8 @@ static int load(struct experiment *ex, struct run_options *options, const struct
         rc = script_run_file(s, ex->config_path, err);
     if (!rc)
         rc = sha256_block(s->files[0].text, s->files[0].bytes, ex->config_sha256, err);
+    if (!rc && !(ex->about = head_comment(s->files[0].text, s->files[0].bytes)))
+        rc = fail(err, ERR_NO_MEMORY, "out of memory");
     if (!rc && !s->experiment_line)
         rc = fail(err, ERR_CONFIG, "%s:1: the config never calls experiment { ... }",
                   ex->config_path);

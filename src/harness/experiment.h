@@ -54,6 +54,7 @@ struct claim {
 
 struct experiment {
     char *name, *title, *config_path; /* path as given */
+    char *about;                      /* the comment that the config opens with; may be empty */
     char config_sha256[65];
     uint64_t seed;
     size_t seeds, repeats, k, threads; /* each >= 1 */

@@ -116,11 +116,40 @@ json_t *tags_with(const struct gather *g, const char *metric)
     return tags;
 }
 
+/* Whose metric it is in the summary: LABEL[point], or of a whole sweep its build's. */
+static void label_of(const json_t *cell, const char *metric, char *text, size_t bytes)
+{
+    (metric_is_at_recall(metric) ? build_label : cell_label)(cell, text, bytes);
+}
+
+json_t *cells_drawn(const struct gather *g, bool by_build)
+{
+    json_t *drawn = json_array(), *seen = json_object(), *cell;
+    size_t i;
+    json_array_foreach(g->variants, i, cell)
+    {
+        char build[300];
+        build_label(cell, build, sizeof build);
+        if (!where_allows_cell(g, cell) || (by_build && json_object_get(seen, build)))
+            continue;
+        json_object_set_new(seen, build, json_true());
+        json_array_append(drawn, cell);
+    }
+    json_decref(seen);
+    return drawn;
+}
+
+bool is_of_build(const char *metric)
+{
+    return metric_is_at_recall(metric) || !strcmp(metric, "seconds") ||
+           !strcmp(metric, "index_bytes") || !strcmp(metric, "rss_bytes");
+}
+
 /* A value of one variant: a summary metric, or a parameter or knob by name. */
 double value_of(const struct gather *g, const json_t *cell, const char *name, const char *tag)
 {
     char label[300], metric[200];
-    cell_label(cell, label, sizeof label);
+    label_of(cell, name, label, sizeof label);
     snprintf(metric, sizeof metric, "%s/%s", name, tag);
     double value = summary_median(&g->index, label, metric);
     if (!isnan(value))
@@ -134,7 +163,7 @@ int add_variant(struct gather *g, const json_t *cell, const char *panel, const c
                 double x, const char *x_label, const char *y_name, const char *tag)
 {
     char label[300], metric[200];
-    cell_label(cell, label, sizeof label);
+    label_of(cell, y_name, label, sizeof label);
     snprintf(metric, sizeof metric, "%s/%s", y_name, tag);
     const json_t *entry = summary_find(&g->index, label, metric);
     double y = field_number(entry, "median");

@@ -30,20 +30,13 @@ int gather_pareto(struct gather *g)
     return rc;
 }
 
-/* Whether every point of a build has the same value: what was measured before any knob mattered. */
-static bool shared_by_points(const char *metric)
-{
-    return !strcmp(metric, "seconds") || !strcmp(metric, "index_bytes") ||
-           !strcmp(metric, "rss_bytes");
-}
-
 /* One cluster of bars a label, one colour a tag. */
 int gather_bars(struct gather *g)
 {
     struct figure *f = g->figure;
     json_t *tags = tags_with(g, f->y_name);
-    bool shared = shared_by_points(f->y_name);
-    json_t *cells = shared ? result_builds(g->result) : json_incref(g->variants);
+    const bool shared = is_of_build(f->y_name);
+    json_t *cells = cells_drawn(g, shared);
     int rc = OK;
     for (size_t t = 0; !rc && t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
@@ -51,8 +44,8 @@ int gather_bars(struct gather *g)
         json_t *cell;
         json_array_foreach(cells, i, cell)
         {
-            if (rc || !where_allows_cell(g, cell))
-                continue;
+            if (rc)
+                break;
             char label[300];
             (shared ? build_label : cell_label)(cell, label, sizeof label);
             rc = add_variant(g, cell, "", tag, (double)position++, label, f->y_name, tag);
@@ -63,31 +56,56 @@ int gather_bars(struct gather *g)
     return rc;
 }
 
-/* Values over the steps of the workload: x is what `x_of` says of a step. */
-static int gather_steps(struct gather *g, const char *op, const char *metric, const char *panel,
-                        bool all_tags, double (*x_of)(const json_t *step))
+static bool asks(const json_t *step)
+{
+    const char *op = field_text(step, "op", "");
+    return !strcmp(op, "search") || !strcmp(op, "range") || !strcmp(op, "concurrent");
+}
+
+/* What one curve of gather_steps() is made of. */
+struct over_steps {
+    const char *op, *metric, *panel;    /* op NULL: any */
+    bool all_tags;                      /* a curve's name tells its tag */
+    double (*x_of)(const json_t *step); /* NAN: not a point */
+};
+
+/* The steps of one cell: of queries, or of what a build did before any. */
+static int add_steps(struct gather *g, const json_t *cell, const struct over_steps *o, bool queries,
+                     const char *label)
 {
     int rc = OK;
-    size_t i;
-    json_t *cell;
-    json_array_foreach(g->variants, i, cell)
-    {
-        char label[300], series[400], tag[160], plain[160];
-        cell_label(cell, label, sizeof label);
-        if (!where_allows_cell(g, cell))
+    for (size_t s = 0; !rc && s < json_array_size(steps_of(cell)); s++) {
+        const json_t *step = json_array_get(steps_of(cell), s);
+        const double x = o->x_of(step);
+        char series[400], tag[160], plain[160];
+        tag_of_step(steps_of(cell), s, false, plain, sizeof plain);
+        if (isnan(x) || asks(step) != queries || !where_allows(g->spec, "tag", plain))
             continue;
-        for (size_t s = 0; !rc && s < json_array_size(steps_of(cell)); s++) {
-            const json_t *step = json_array_get(steps_of(cell), s);
-            double x = x_of(step);
-            tag_of_step(steps_of(cell), s, false, plain, sizeof plain);
-            if (isnan(x) || !where_allows(g->spec, "tag", plain))
-                continue;
-            if (op && strcmp(field_text(step, "op", ""), op) != 0)
-                continue;
-            tag_of_step(steps_of(cell), s, true, tag, sizeof tag);
-            snprintf(series, sizeof series, all_tags ? "%s, %s" : "%s", label, plain);
-            rc = add_variant(g, cell, panel, series, x, tag, metric, tag);
+        if (o->op && strcmp(field_text(step, "op", ""), o->op) != 0)
+            continue;
+        tag_of_step(steps_of(cell), s, true, tag, sizeof tag);
+        snprintf(series, sizeof series, o->all_tags ? "%s, %s" : "%s", label, plain);
+        rc = add_variant(g, cell, o->panel, series, x, tag, o->metric, tag);
+    }
+    return rc;
+}
+
+/* Values over the steps of the workload. Updates are a build's, one curve for all its points. */
+static int gather_steps(struct gather *g, const struct over_steps *o)
+{
+    int rc = OK;
+    for (int queries = 0; !rc && queries < 2; queries++) {
+        const bool by_build = !queries || metric_is_at_recall(o->metric);
+        json_t *cells = cells_drawn(g, by_build), *cell;
+        size_t i;
+        json_array_foreach(cells, i, cell)
+        {
+            char label[300];
+            (by_build ? build_label : cell_label)(cell, label, sizeof label);
+            if (!rc)
+                rc = add_steps(g, cell, o, queries, label);
         }
+        json_decref(cells);
     }
     return rc;
 }
@@ -130,7 +148,7 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
                                                  : defaults[i];
         size_t tags = metric ? tag_count(g, metric) : 0;
         if (tags)
-            rc = gather_steps(g, op, metric, metric, tags > 1, x_of);
+            rc = gather_steps(g, &(struct over_steps){ op, metric, metric, tags > 1, x_of });
     }
     return rc;
 }
@@ -193,7 +211,8 @@ int gather_scaling(struct gather *g)
     struct figure *f = g->figure;
     int rc;
     if (!strcmp(f->x_name, "live")) {
-        rc = gather_steps(g, NULL, f->y_name, "", tag_count(g, f->y_name) > 1, x_live);
+        rc = gather_steps(
+            g, &(struct over_steps){ NULL, f->y_name, "", tag_count(g, f->y_name) > 1, x_live });
     } else {
         rc = gather_pareto(g);
         /* One build a point here: the curve is the label. */
@@ -210,20 +229,22 @@ int gather_heatmap(struct gather *g)
     struct figure *f = g->figure;
     const char *metric = field_text(g->spec, "group", g->recall);
     json_t *tags = tags_with(g, metric);
+    json_t *cells = cells_drawn(g, is_of_build(metric));
     int rc = OK;
     for (size_t t = 0; t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
         size_t i;
         json_t *cell;
-        json_array_foreach(g->variants, i, cell)
+        json_array_foreach(cells, i, cell)
         {
             double x = value_of(g, cell, f->x_name, tag), y = value_of(g, cell, f->y_name, tag);
             double value = value_of(g, cell, metric, tag);
-            if (rc || isnan(x) || isnan(y) || isnan(value) || !where_allows_cell(g, cell))
+            if (rc || isnan(x) || isnan(y) || isnan(value))
                 continue;
             rc = figure_add(f, tag, metric, field_text(cell, "point", ""), x, "", y, value, NAN);
         }
     }
+    json_decref(cells);
     json_decref(tags);
     return rc;
 }

@@ -26,6 +26,11 @@ bool where_allows_cell(const struct gather *, const json_t *cell);
 void tag_of_step(const json_t *steps, size_t i, bool numbered, char *text, size_t bytes);
 /* Tags for which any label has `metric`, in order of first appearance. New array of strings. */
 json_t *tags_with(const struct gather *, const char *metric);
+/* The cells `where` lets through, a new array: one a point, or by_build the first of each build,
+ * which stands for all its points. */
+json_t *cells_drawn(const struct gather *, bool by_build);
+/* A metric that all points of a build share: measured before any knob mattered, or over a sweep. */
+bool is_of_build(const char *metric);
 /* A value of one variant: a summary metric, or a parameter or knob by name; NAN. */
 double value_of(const struct gather *, const json_t *cell, const char *name, const char *tag);
 /* Adds one variant's y, with its interval, over x. Nothing where it has none. */

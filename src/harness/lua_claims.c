@@ -2,6 +2,7 @@
  *
  * 1 metrics and labels   2 paper   3 claims   4 figures   5 names that only the recorded workload can confirm
  */
+#define _GNU_SOURCE /* qsort_r, strverscmp */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,28 @@ static void add_paper(lua_State *L, const char *label, const char *metric, doubl
         script_fail(L, ERR_NO_MEMORY, "out of memory");
 }
 
+/* Which of the config's methods a label is a point of. */
+static size_t method_of(const struct experiment *ex, const char *label)
+{
+    const size_t length = strcspn(label, "[");
+    size_t m = 0;
+    while (m < ex->n_methods && (strncmp(ex->methods[m].label, label, length) != 0 ||
+                                 ex->methods[m].label[length] != '\0'))
+        m++;
+    return m;
+}
+
+/* As the config lists its methods; a series by number, not #1, #10, #2. */
+static int by_method(const void *a, const void *b, void *experiment)
+{
+    const struct paper_value *x = a, *y = b;
+    const size_t of_x = method_of(experiment, x->label), of_y = method_of(experiment, y->label);
+    if (of_x != of_y)
+        return of_x < of_y ? -1 : 1;
+    const int label = strverscmp(x->label, y->label);
+    return label ? label : strverscmp(x->metric, y->metric);
+}
+
 void lua_paper_read(lua_State *L, const struct fields *experiment)
 {
     const int top = lua_gettop(L);
@@ -129,6 +152,9 @@ void lua_paper_read(lua_State *L, const struct fields *experiment)
         }
         lua_pop(L, 2);
     }
+    struct experiment *ex = script_of(L)->experiment;
+    if (ex->n_paper)
+        qsort_r(ex->paper, ex->n_paper, sizeof *ex->paper, by_method, ex);
     lua_settop(L, top);
 }
 

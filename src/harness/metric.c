@@ -36,11 +36,18 @@ static const struct metric_info known[] = {
 };
 static const struct metric_info unknown = { "", "", false, 0, UNIT_NONE };
 
+static const char at_recall[] = "@recall=";
+
+bool metric_is_at_recall(const char *name)
+{
+    return strstr(name, at_recall) != NULL;
+}
+
 const struct metric_info *metric_info(const char *name)
 {
     if (!strncmp(name, "recall@", 7))
         return &known[0];
-    const char *at = strstr(name, "@recall="); /* of a rate at a recall: as of the rate */
+    const char *at = strstr(name, at_recall); /* described as the rate itself is */
     const size_t length = at ? (size_t)(at - name) : strlen(name);
     for (size_t i = 1; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i].name) == length && !strncmp(known[i].name, name, length))

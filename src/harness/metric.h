@@ -18,6 +18,8 @@ struct metric_info {
 const struct metric_info *metric_info(const char *name);
 /* The i-th of those that are known, NULL past the end. */
 const struct metric_info *metric_at(size_t i);
+/* RATE@recall=R: of a whole sweep, so that a build has it and its points do not. */
+bool metric_is_at_recall(const char *name);
 /* As people read it in a table. */
 void metric_text(const struct metric_info *, double value, char *text, size_t bytes);
 /* Splits "recall@10/fashion#2" at its slash; tag may be empty. */

@@ -9,6 +9,7 @@
 #include "harness/json_field.h"
 #include "harness/metric.h"
 #include "harness/report_columns.h"
+#include "harness/report_html.h"
 #include "harness/result.h"
 #include "harness/table.h"
 #include "harness/whole_file.h"
@@ -24,14 +25,17 @@ static const char head[] =
     "body{font:15px/1.5 "
     "system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:72rem;"
     "margin:2rem auto;padding:0 1rem}\n"
-    "h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin-top:2.2rem}\n"
+    "h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.3rem;margin:3rem 0 "
+    ".2rem;border-top:1px "
+    "solid var(--line);padding-top:1.2rem}h3{font-size:1.05rem;margin-top:1.8rem}\n"
+    ".about{max-width:60rem}a{color:inherit}.numbers{font-size:.8rem;color:var(--soft)}\n"
     ".soft{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}\n"
     ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-"
     "size:.87rem}\n"
     "th,td{padding:.25rem .7rem;border-bottom:1px solid "
     "var(--line);text-align:right;white-space:nowrap}\n"
     "th:first-child,td:first-child,td.text,th.text{text-align:left}td.wrap{white-space:normal;text-"
-    "align:left}\n"
+    "align:left;min-width:16rem}\n"
     "thead th{cursor:pointer;position:sticky;top:0;background:var(--page)}\n"
     "figure{margin:1.2rem 0;padding:.6rem;background:#fff;border:1px solid "
     "var(--line);border-radius:6px;"
@@ -52,7 +56,7 @@ static const char tail[] =
     "String(x).localeCompare(String(y));return up?d:-d}).forEach(r=>body.append(r))});\n"
     "</script></body></html>\n";
 
-static void escape(FILE *out, const char *text)
+void html_escape(FILE *out, const char *text)
 {
     for (; *text; text++)
         switch (*text) {
@@ -64,10 +68,10 @@ static void escape(FILE *out, const char *text)
         }
 }
 
-static void cell_text(FILE *out, const char *text, const char *class)
+void html_cell(FILE *out, const char *text, const char *class)
 {
     fprintf(out, "<td class=\"%s\">", class);
-    escape(out, text);
+    html_escape(out, text);
     fputs("</td>", out);
 }
 
@@ -92,30 +96,31 @@ static void cell_value(FILE *out, const struct metric_info *info, const json_t *
 static void value_table(FILE *out, const json_t *result, const struct summary_index *index,
                         enum column_group group, const char *title)
 {
-    bool by_build = group == COLUMNS_ALL_UPDATES;
+    const bool of_sweep = group == COLUMNS_AT_RECALL; /* stands under its build's name */
+    const bool by_build = group == COLUMNS_ALL_UPDATES || of_sweep;
     json_t *columns = report_columns(result, group);
     json_t *variants = by_build ? result_builds(result) : result_variants(result);
     size_t c, v;
     json_t *column, *cell;
     if (json_array_size(columns)) {
-        fprintf(out, "<h2>%s</h2><div class=\"wide\"><table><thead><tr><th>method</th>", title);
+        fprintf(out, "<h3>%s</h3><div class=\"wide\"><table><thead><tr><th>method</th>", title);
         json_array_foreach(columns, c, column)
         {
             fputs("<th>", out);
-            escape(out, json_string_value(column));
+            html_escape(out, json_string_value(column));
             fputs("</th>", out);
         }
         fputs("</tr></thead><tbody>\n", out);
         json_array_foreach(variants, v, cell)
         {
             char label[300], name[64], tag[128];
-            cell_label(cell, label, sizeof label);
+            (of_sweep ? build_label : cell_label)(cell, label, sizeof label);
             if (!report_has_any(index, label, columns))
                 continue;
             fputs("<tr>", out);
             char shown[300];
             (by_build ? build_label : cell_label)(cell, shown, sizeof shown);
-            cell_text(out, shown, "text");
+            html_cell(out, shown, "text");
             json_array_foreach(columns, c, column)
             {
                 metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
@@ -128,80 +133,6 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
     }
     json_decref(columns);
     json_decref(variants);
-}
-
-static void claims_section(FILE *out, const json_t *result)
-{
-    const json_t *claims = json_object_get(result, "claims");
-    if (!json_array_size(claims))
-        return;
-    fputs("<h2>The source's claims</h2><div class=\"wide\"><table><thead><tr><th "
-          "class=\"text\">claim</th>"
-          "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n",
-          out);
-    size_t i;
-    json_t *claim, *value;
-    json_array_foreach(claims, i, claim)
-    {
-        const json_t *holds = json_object_get(claim, "holds");
-        fputs("<tr>", out);
-        cell_text(out, field_text(claim, "text", ""), "wrap");
-        if (json_is_true(holds))
-            fputs("<td class=\"text good\">reproduced</td>", out);
-        else if (json_is_false(holds))
-            fputs("<td class=\"text bad\">not reproduced</td>", out);
-        else
-            cell_text(out, "not measured", "text soft");
-        fputs("<td class=\"wrap\">", out);
-        const char *key;
-        json_object_foreach(json_object_get(claim, "values"), key, value)
-        {
-            char number[64];
-            number_text(json_is_number(value) ? json_number_value(value) : NAN, number,
-                        sizeof number);
-            escape(out, key);
-            fprintf(out, " = %s<br>", number);
-        }
-        escape(out, field_text(claim, "error", ""));
-        fputs("</td></tr>\n", out);
-    }
-    fputs("</tbody></table></div>\n", out);
-}
-
-static void paper_section(FILE *out, const json_t *result)
-{
-    const json_t *paper = json_object_get(result, "paper");
-    if (!json_array_size(paper))
-        return;
-    fputs("<h2>Published and measured</h2><p class=\"soft\">Recalls compare across machines; times "
-          "do not, their ratios "
-          "do.</p><div class=\"wide\"><table><thead><tr><th>method</th><th "
-          "class=\"text\">metric</th><th>published</th>"
-          "<th>measured</th><th>measured / published</th></tr></thead><tbody>\n",
-          out);
-    size_t i;
-    json_t *row;
-    json_array_foreach(paper, i, row)
-    {
-        char name[64], tag[128], published[64], measured[64];
-        double p = json_number_value(json_object_get(row, "published"));
-        const json_t *value = json_object_get(row, "measured");
-        double m = json_is_number(value) ? json_number_value(value) : NAN;
-        metric_split(field_text(row, "metric", ""), name, sizeof name, tag, sizeof tag);
-        metric_text(metric_info(name), p, published, sizeof published);
-        metric_text(metric_info(name), m, measured, sizeof measured);
-        fputs("<tr>", out);
-        cell_text(out, field_text(row, "label", ""), "text");
-        cell_text(out, field_text(row, "metric", ""), "text");
-        fprintf(out, "<td data-v=\"%.9g\">%s</td><td data-v=\"%.9g\">%s</td><td>", p, published,
-                isnan(m) ? 0 : m, measured);
-        if (isnan(m) || p == 0)
-            fputs("-", out);
-        else
-            fprintf(out, "%.3f", m / p);
-        fputs("</td></tr>\n", out);
-    }
-    fputs("</tbody></table></div>\n", out);
 }
 
 /* Puts an SVG into the page, without its XML prologue. */
@@ -229,7 +160,7 @@ static void figures_section(FILE *out, const json_t *result, const char *dir)
     const json_t *figures = json_object_get(result, "figures");
     if (!json_array_size(figures))
         return;
-    fputs("<h2>Figures</h2><p class=\"soft\">Each also as PNG and PDF, its points as CSV, beside "
+    fputs("<h3>Figures</h3><p class=\"soft\">Each also as PNG and PDF, its points as CSV, beside "
           "this file.</p>\n",
           out);
     size_t i;
@@ -252,16 +183,16 @@ static void failures_section(FILE *out, const json_t *result)
         if (!strcmp(field_text(cell, "status", ""), "ok"))
             continue;
         if (!any)
-            fputs("<h2>Cells that did not finish</h2><ul>\n", out);
+            fputs("<h3>Cells that did not finish</h3><ul>\n", out);
         any = true;
         char label[300];
         cell_label(cell, label, sizeof label);
         fputs("<li>", out);
-        escape(out, label);
+        html_escape(out, label);
         fprintf(out, ", repeat %d: <b class=\"bad\">%s</b> ",
                 (int)json_integer_value(json_object_get(cell, "repeat")) + 1,
                 field_text(cell, "status", ""));
-        escape(out, field_text(cell, "error", ""));
+        html_escape(out, field_text(cell, "error", ""));
         fputs("</li>\n", out);
     }
     if (any)
@@ -283,8 +214,8 @@ static void json_rows(FILE *out, const json_t *object, const char *prefix)
         char *text =
             json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         fputs("<tr>", out);
-        cell_text(out, name, "text");
-        cell_text(out, text ? text : json_string_value(value), "wrap");
+        html_cell(out, name, "text");
+        html_cell(out, text ? text : json_string_value(value), "wrap");
         fputs("</tr>\n", out);
         free(text);
     }
@@ -298,13 +229,16 @@ static void conditions_section(FILE *out, const json_t *result)
     json_array_foreach(json_object_get(environment, "warnings"), i, warning)
     {
         fputs("<p class=\"bad\">Warning: ", out);
-        escape(out, json_string_value(warning));
+        html_escape(out, json_string_value(warning));
         fputs("</p>\n", out);
     }
     fputs("<details><summary>Experiment, data, machine and build</summary><div "
           "class=\"wide\"><table><tbody>\n",
           out);
-    json_rows(out, json_object_get(result, "experiment"), "experiment");
+    json_t *experiment = json_copy(json_object_get(result, "experiment"));
+    json_object_del(experiment, "about"); /* which stands above */
+    json_rows(out, experiment, "experiment");
+    json_decref(experiment);
     json_t *dataset;
     json_array_foreach(json_object_get(result, "datasets"), i, dataset)
     {
@@ -316,63 +250,102 @@ static void conditions_section(FILE *out, const json_t *result)
     fputs("</tbody></table></div></details>\n", out);
 }
 
-static void one_result(FILE *out, const json_t *result, const char *dir)
+/* number: of its section on a page of several, 0 on its own. */
+static void one_result(FILE *out, const json_t *result, const char *dir, size_t number)
 {
     const json_t *experiment = json_object_get(result, "experiment");
-    fputs("<h1>", out);
-    escape(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
-                                                     : field_text(experiment, "name", ""));
-    fputs("</h1><p class=\"soft\">", out);
-    escape(out, field_text(experiment, "config", ""));
-    fprintf(out, " · seed %d · %d repeats · k = %d</p>\n",
-            (int)json_integer_value(json_object_get(experiment, "seed")),
-            (int)json_integer_value(json_object_get(experiment, "repeats")),
-            (int)json_integer_value(json_object_get(experiment, "k")));
+    fprintf(out, number ? "<section id=\"result-%zu\"><h2>" : "<h1>", number);
+    html_escape(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
+                                                          : field_text(experiment, "name", ""));
+    fprintf(out, "</h%d><p class=\"soft\">", number ? 2 : 1);
+    html_escape(out, field_text(experiment, "config", ""));
+    const int repeats = (int)field_number(experiment, "repeats");
+    fprintf(out, " · seed %d · %d repeat%s · k = %d", (int)field_number(experiment, "seed"),
+            repeats, repeats == 1 ? "" : "s", (int)field_number(experiment, "k"));
+    if (json_is_true(json_object_get(json_object_get(experiment, "overrides"), "quick")))
+        fputs(" · <b class=\"bad\">--quick: once, and on less than was published</b>", out);
+    fputs("</p>\n", out);
     struct summary_index index;
     summary_index_init(&index, result);
-    claims_section(out, result);
+    html_about(out, result);
+    html_claims(out, result);
+    html_published(out, result);
     figures_section(out, result, dir);
-    paper_section(out, result);
+    if (number)
+        fputs("<details><summary>Every value</summary>\n", out);
     value_table(out, result, &index, COLUMNS_ALL_QUERIES, "Queries");
+    value_table(out, result, &index, COLUMNS_AT_RECALL,
+                "At a recall, between two points of a sweep");
     value_table(out, result, &index, COLUMNS_ALL_UPDATES, "Updates");
+    if (number)
+        fputs("</details>\n", out);
     failures_section(out, result);
     conditions_section(out, result);
+    fputs(number ? "</section>\n" : "", out);
     summary_index_free(&index);
+}
+
+static int load_all(const char *const *dirs, size_t n, json_t **results, struct error *error)
+{
+    int rc = OK;
+    for (size_t i = 0; !rc && i < n; i++) {
+        char file[4096];
+        snprintf(file, sizeof file, "%s/result.json", dirs[i]);
+        rc = result_load(file, &results[i], error);
+    }
+    return rc;
+}
+
+/* The whole page into out. */
+static void write_page(FILE *out, json_t *const *results, const char *const *dirs, size_t n,
+                       const char *title, bool overview)
+{
+    fputs(head, out);
+    fputs("<title>", out);
+    html_escape(out, title);
+    fputs("</title></head><body>\n", out);
+    if (overview) {
+        fputs("<h1>", out);
+        html_escape(out, title);
+        fputs("</h1>\n", out);
+        html_overview(out, results, n);
+    }
+    for (size_t i = 0; i < n; i++)
+        one_result(out, results[i], dirs[i], overview ? i + 1 : 0);
+    fputs(tail, out);
+}
+
+static int make_page(const char *const *dirs, size_t n, const char *title, bool overview,
+                     const char *path, struct error *error)
+{
+    json_t **results = calloc(n ? n : 1, sizeof *results);
+    char *page = NULL;
+    size_t bytes = 0;
+    FILE *out = results ? open_memstream(&page, &bytes) : NULL;
+    int rc = out ? load_all(dirs, n, results, error)
+                 : fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
+    if (!rc)
+        write_page(out, results, dirs, n, title, overview);
+    if (out)
+        fclose(out);
+    if (!rc)
+        rc = write_whole_file(path, page, bytes, error);
+    for (size_t i = 0; results && i < n; i++)
+        json_decref(results[i]);
+    free(results);
+    free(page);
+    return rc;
 }
 
 int report_write_many(const char *const *dirs, size_t n, const char *title, const char *path,
                       struct error *error)
 {
-    char *page = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&page, &bytes);
-    if (!out)
-        return fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
-    fputs(head, out);
-    fputs("<title>", out);
-    escape(out, title);
-    fputs("</title></head><body>\n", out);
-    int rc = OK;
-    for (size_t i = 0; !rc && i < n; i++) {
-        char file[4096];
-        json_t *result = NULL;
-        snprintf(file, sizeof file, "%s/result.json", dirs[i]);
-        rc = result_load(file, &result, error);
-        if (!rc)
-            one_result(out, result, dirs[i]);
-        json_decref(result);
-    }
-    fputs(tail, out);
-    fclose(out);
-    if (!rc)
-        rc = write_whole_file(path, page, bytes, error);
-    free(page);
-    return rc;
+    return make_page(dirs, n, title, true, path, error);
 }
 
 int report_write(const char *dir, struct error *error)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/report.html", dir);
-    return report_write_many(&dir, 1, "Driftline", path, error);
+    return make_page(&dir, 1, "Driftline", false, path, error);
 }

@@ -21,6 +21,12 @@ static const char *const all_updates[] = { "seconds",   "per_second", "ns_each",
                                            "p50_ns",    "p99_ns",     "index_bytes",
                                            "rss_bytes", "disk_bytes", NULL };
 
+static const char *const at_recall[] = {
+    "single_qps@recall=0.9",  "single_qps@recall=0.95", "single_qps@recall=0.98",
+    "single_qps@recall=0.99", "scanned@recall=0.9",     "scanned@recall=0.95",
+    "scanned@recall=0.98",    "scanned@recall=0.99",    NULL
+};
+
 static const struct {
     const char *const *metrics;
     bool is_query, on_screen;
@@ -29,6 +35,7 @@ static const struct {
     [COLUMNS_UPDATES] = { updates, false, true },
     [COLUMNS_ALL_QUERIES] = { all_queries, true, false },
     [COLUMNS_ALL_UPDATES] = { all_updates, false, false },
+    [COLUMNS_AT_RECALL] = { at_recall, true, false },
 };
 
 /* The steps of the cell that got furthest: every cell runs the same operations. */

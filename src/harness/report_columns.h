@@ -12,6 +12,7 @@ enum column_group {
     COLUMNS_UPDATES,     /* time and memory of each change */
     COLUMNS_ALL_QUERIES, /* with latencies, for the page */
     COLUMNS_ALL_UPDATES,
+    COLUMNS_AT_RECALL, /* throughput and work of a build's sweep at a recall, for the page */
 };
 
 /* "recall@10/mnist", "qps/mnist" ... of the metrics the result has, tag by tag. New array of

@@ -6,6 +6,7 @@
 #include "harness/json_field.h"
 #include "harness/metric.h"
 #include "harness/report.h"
+#include "harness/report_claims.h"
 #include "harness/report_columns.h"
 #include "harness/table.h"
 
@@ -68,28 +69,17 @@ static void print_failures(const json_t *result, FILE *out)
 
 static void print_claims(const json_t *result, FILE *out)
 {
-    size_t i;
-    json_t *claim;
+    size_t i, l;
+    json_t *claim, *line;
     json_array_foreach(json_object_get(result, "claims"), i, claim)
     {
-        const json_t *holds = json_object_get(claim, "holds");
-        fprintf(out, "%s%-15s %s", i ? "" : "\nclaims\n",
-                json_is_true(holds)    ? "reproduced"
-                : json_is_false(holds) ? "not reproduced"
-                                       : "not measured",
+        fprintf(out, "%s%-15s %s\n", i ? "" : "\nclaims\n", claim_verdict(claim),
                 field_text(claim, "text", ""));
-        const char *key;
-        json_t *value;
-        const char *before = "  (";
-        json_object_foreach(json_object_get(claim, "values"), key, value)
-        {
-            char number[32];
-            number_text(json_is_number(value) ? json_number_value(value) : NAN, number,
-                        sizeof number);
-            fprintf(out, "%s%s = %s", before, key, number);
-            before = "; ";
-        }
-        fprintf(out, "%s\n", *before == ';' ? ")" : "");
+        json_t *lines = claim_lines(result, claim);
+        json_array_foreach(lines, l, line) fprintf(out, "%-18s%s\n", "", json_string_value(line));
+        if (*field_text(claim, "error", ""))
+            fprintf(out, "%-18s%s\n", "", field_text(claim, "error", ""));
+        json_decref(lines);
     }
 }
 

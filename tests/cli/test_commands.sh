@@ -69,6 +69,7 @@ check "a method that is there" '[ $status = 2 ] && grep -q "already" err'
 
 # ---- a small experiment from start to end
 config small <<'LUA'
+-- A small thing, & what it <shows>.
 local s = synthetic { kind = "mixture", rows = 3000, dim = 16 }
 experiment {
   name = "small", k = 5, repeats = 2,
@@ -85,6 +86,8 @@ experiment {
   claims = {
     { "all lists are exact", function(r) return r("ivf[nprobe=16]", "recall@5/q") == 1 end },
     { "one list is exact", function(r) return r("ivf[nprobe=1]", "recall@5/q") == 1 end },
+    { "(ours) lists were made", function(r) return r("ivf[nprobe=1]", "stats.n_clusters/load") == 16 end },
+    { "(ours) nothing was measured for it", function(r) return r("ivf[nprobe=1]", "recall@5/load") == 1 end },
   },
   paper = { exact = { ["recall@5/q"] = 1 } },
 }
@@ -95,6 +98,9 @@ run --out results small.lua
 check "a config runs" '[ $status = 0 ] && [ -s results/small/result.json ] && [ -s results/small/report.html ]'
 check "the exhaustive setting is exact" 'grep -q "^reproduced *all lists are exact" out'
 check "a claim that does not hold is said so" 'grep -q "^not reproduced *one list is exact" out'
+check "with the numbers it asked for, by label" 'grep -A1 "one list is exact" out | grep -q "^  *ivf\[nprobe=1\]: recall@5/q = 0\.[0-9]*$"'
+check "statistics of a method are metrics" 'grep -A1 "^reproduced .*lists were made" out | grep -q "stats.n_clusters/load = 16$"'
+check "a claim without its result says why" 'grep -A2 "^not measured .*nothing was measured" out | grep -q "no such result"'
 check "figures in three forms with their points" \
     'for e in svg png pdf csv gp; do ls results/small/*recall*.$e >/dev/null || exit 1; done'
 check "the report needs no network" '! grep -qE "(src|href)=.http" results/small/report.html'
@@ -125,6 +131,26 @@ run --set divf.clustres=4 small.lua
 check "--set of what is not there" '[ $status = 2 ] && grep -q clust err'
 run --only exakt small.lua
 check "--only of what is not there" '[ $status = 2 ] && grep -q exact err'
+
+# ---- a paper: its configs, then one page
+mkdir -p paper/configs
+ln -s "$DRIFTLINE_ROOT"/plots "$DRIFTLINE_ROOT"/datasets paper/
+cp small.lua paper/configs/
+sed 's/name = "small"/name = "second"/' small.lua >paper/configs/second.lua
+printf 'toy configs/small.lua\ntoy configs/second.lua\nother configs/nothere.lua\n' >paper/configs/papers.txt
+root=$DRIFTLINE_ROOT
+DRIFTLINE_ROOT=$work/paper
+run reproduce tyo
+check "a misspelt paper" '[ $status = 2 ] && grep -q "did you mean \"toy\"" err'
+run reproduce --quick toy
+page=paper/results/reproduce-toy.html
+check "a paper is reproduced on one page" '[ $status = 0 ] && [ -s $page ] && grep -q "$page" out'
+check "which counts what holds, the source's and ours" \
+    'grep -q "Of the source.s 4 statements 2 are reproduced here; of the 4 we add, 2 hold" $page'
+check "has every config, with what its author says of it" \
+    '[ "$(grep -c "A small thing, &amp; what it &lt;shows&gt;" $page)" = 2 ] && grep -q "id=\"result-2\"" $page'
+check "and says that it was quick" 'grep -q "quick: once" $page'
+DRIFTLINE_ROOT=$root
 
 # ---- errors of configs name the line
 config bad <<'LUA'

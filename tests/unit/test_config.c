@@ -384,22 +384,24 @@ static void test_settings(void **state)
     struct desk d;
     desk_open(&d);
     const char *text =
-        DATA "local n = option('n', 10, 'rows') local mode = option('mode', 'fast')\n"
-             "print('mode', mode, n)\n"
-             "experiment { seed = 4, seeds = 2, repeats = 3, threads = 2, timeout = 60, "
-             "memory_limit = '2G', warmup = false,\n"
-             "workload = function(w) w:insert { data:rows(1, n) } w:search { data:queries(2), k = "
-             "2 } end,\n"
-             "methods = { method { 'divf', label = 'A', params = { soft_k = 2, caprg = false, "
-             "factory = 'IVF4,Flat' },\n"
-             "  sweep = { rerank = { 1, 2 }, nprobe = { 1, 4 } }, ablations = { { 'z', { soft_k = "
-             "1 } }, { 'a', { caprg = true } } },\n"
-             "  calibrate = { recall = 0.9 }, deletes = 'replace', rebuild = 'insert' } },\n"
-             "paper = { ['A[nprobe=4,rerank=1]'] = { ['recall@2/search'] = 0.5 } },\n"
-             "figures = { { 'pareto', x = 'distances', y = { 'recall@2' }, where = { label = 'A', "
-             "tag = { 'search' } }, title = 'T' } } }";
+        "-- what it is,\n--\n--and why\n" DATA "-- no more of it\n"
+        "local n = option('n', 10, 'rows') local mode = option('mode', 'fast')\n"
+        "print('mode', mode, n)\n"
+        "experiment { seed = 4, seeds = 2, repeats = 3, threads = 2, timeout = 60, "
+        "memory_limit = '2G', warmup = false,\n"
+        "workload = function(w) w:insert { data:rows(1, n) } w:search { data:queries(2), k = "
+        "2 } end,\n"
+        "methods = { method { 'divf', label = 'A', params = { soft_k = 2, caprg = false, "
+        "factory = 'IVF4,Flat' },\n"
+        "  sweep = { rerank = { 1, 2 }, nprobe = { 1, 4 } }, ablations = { { 'z', { soft_k = "
+        "1 } }, { 'a', { caprg = true } } },\n"
+        "  calibrate = { recall = 0.9 }, deletes = 'replace', rebuild = 'insert' } },\n"
+        "paper = { ['A[nprobe=4,rerank=1]'] = { ['recall@2/search'] = 0.5 } },\n"
+        "figures = { { 'pareto', x = 'distances', y = { 'recall@2' }, where = { label = 'A', "
+        "tag = { 'search' } }, title = 'T' } } }";
     assert_ok(desk_load(&d, text), &d.error);
     const struct experiment *x = d.experiment;
+    assert_string_equal(x->about, "what it is,\n\nand why");
     assert_string_equal(d.said, "mode fast 10");
     assert_string_equal(x->name, "test");
     assert_int_equal(x->seed, 4);

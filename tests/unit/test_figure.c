@@ -53,6 +53,11 @@ static json_t *small_result(void)
                                                 values[i].value, "low", values[i].value * 0.9,
                                                 "high", values[i].value, "repeats", 3));
         }
+    for (int soft = 1; soft <= 2; soft++) /* of a whole sweep */
+        json_array_append_new(summary, json_pack("{s:o,s:s,s:i,s:n,s:n,s:i}", "label",
+                                                 json_sprintf("ivf[soft_k=%d]", soft), "metric",
+                                                 "scanned@recall=0.95/q", "median", 70 * soft,
+                                                 "low", "high", "repeats", 1));
     return json_pack("{s:{s:i,s:s,s:[s]},s:o,s:o}", "experiment", "k", 10, "title", "T", "labels",
                      "ivf", "cells", cells, "summary", summary);
 }
@@ -113,8 +118,8 @@ static void test_scaling_names_the_slope(void **state)
     (void)state;
     /* From 100 to 10 000 live rows, 100 to 1000 ns: slope 1/2. */
     struct figure f = gathered("{\"kind\":\"scaling\",\"where\":{\"tag\":\"in\"}}");
-    assert_int_equal(f.n, 8);
-    assert_non_null(strstr(f.points[0].series, "(slope 0.50)"));
+    assert_int_equal(f.n, 4); /* what was inserted before any knob mattered is one curve a build */
+    assert_string_equal(f.points[0].series, "ivf[soft_k=1] (slope 0.50)");
     figure_free(&f);
 }
 
@@ -126,7 +131,7 @@ static void test_radius_and_timeline_follow_the_steps(void **state)
     assert_true(fabs(f.points[1].x - 2) < 1e-9 && fabs(f.points[1].y - 80) < 1e-9);
     figure_free(&f);
     f = gathered("{\"kind\":\"timeline\",\"y\":\"seconds\"}");
-    assert_int_equal(f.n, 8);
+    assert_int_equal(f.n, 4);
     assert_string_equal(f.points[0].panel, "seconds");
     figure_free(&f);
 }
@@ -141,6 +146,26 @@ static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
     f = gathered("{\"kind\":\"heatmap\",\"x\":\"nprobe\",\"y\":\"soft_k\"}");
     assert_int_equal(f.n, 4);
     assert_true(fabs(f.points[3].y_low - 0.9) < 1e-9);
+    figure_free(&f);
+}
+
+static void test_work_at_a_recall_is_of_a_build(void **state)
+{
+    (void)state;
+    struct figure f = gathered("{\"kind\":\"timeline\",\"y\":\"scanned@recall=0.95\"}");
+    assert_int_equal(f.n, 2);
+    assert_string_equal(f.points[1].series, "ivf[soft_k=2]");
+    assert_true(f.points[1].y == 140);
+    figure_free(&f);
+    f = gathered("{\"kind\":\"bars\",\"y\":\"scanned@recall=0.95\",\"where\":{\"point\":"
+                 "\"nprobe=4,soft_k=2\"}}");
+    assert_int_equal(f.n, 1); /* its build's, whichever point is let through */
+    assert_string_equal(f.points[0].x_label, "ivf[soft_k=2]");
+    figure_free(&f);
+    f = gathered("{\"kind\":\"heatmap\",\"x\":\"soft_k\",\"y\":\"soft_k\",\"group\":"
+                 "\"scanned@recall=0.95\"}");
+    assert_int_equal(f.n, 2);
+    assert_true(f.points[0].y_low == 70);
     figure_free(&f);
 }
 
@@ -193,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_scaling_names_the_slope),
         cmocka_unit_test(test_radius_and_timeline_follow_the_steps),
         cmocka_unit_test(test_sizes_are_sorted_and_heatmap_has_values),
+        cmocka_unit_test(test_work_at_a_recall_is_of_a_build),
         cmocka_unit_test(test_unknown_kind_is_refused),
         cmocka_unit_test(test_numbers_are_readable),
     };

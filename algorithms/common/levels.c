@@ -1,0 +1,46 @@
+/* levels.c - the grid point of nearest direction. */
+#include "algorithms/common/levels.h"
+
+#include <math.h>
+
+#include "kernels/kernels.h"
+
+/* t = (most + 2 - i / 4) / max a, and two steps. For 128 normal components the error is then
+   0 to 0.3 % above the sweep's up to six bits, 2 to 3 % at seven and eight. */
+enum { TRIALS = 12, STEPS = 2 };
+
+struct levels levels_at(const struct kernels *kernels, const float *a, size_t n, unsigned bits,
+                        float t)
+{
+    struct levels l = { .t = t, .most = (float)((1u << bits) - 1) };
+    const size_t padded = (n + 31) / 32 * 32;
+    l.product = kernels->grid_f32(a, padded, t, l.most, &l.norm_sq);
+    l.norm_sq -= 0.25f * (float)(padded - n);
+    return l;
+}
+
+/* Their cosines with a, compared. */
+static int is_better(const struct levels *a, const struct levels *b)
+{
+    return a->product * a->product * b->norm_sq > b->product * b->product * a->norm_sq;
+}
+
+struct levels levels_fit(const struct kernels *kernels, const float *a, size_t n, unsigned bits)
+{
+    float max = 0;
+    for (size_t i = 0; i < n; i++)
+        max = a[i] > max ? a[i] : max;
+    const float most = (float)((1u << bits) - 1);
+    struct levels best = levels_at(kernels, a, n, bits, (most + 2) / max);
+    for (size_t i = 1; i < TRIALS; i++) {
+        const struct levels l = levels_at(kernels, a, n, bits, (most + 2 - 0.25f * (float)i) / max);
+        best = is_better(&l, &best) ? l : best;
+    }
+    for (size_t i = 0; i < STEPS; i++) {
+        const struct levels l = levels_at(kernels, a, n, bits, best.norm_sq / best.product);
+        if (!is_better(&l, &best))
+            break;
+        best = l;
+    }
+    return best;
+}

@@ -1,0 +1,237 @@
+/* rabitq.c - the RaBitQ quantizer: making one, and scanning signs. */
+#include "algorithms/common/rabitq.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* 1. Making one */
+
+/* In a file: this, then the mean. */
+struct saved {
+    uint64_t bits, seed;
+    double eps0;
+};
+
+static const struct rabitq *of(const struct quantizer *q)
+{
+    return (const struct rabitq *)(const void *)q;
+}
+
+/* Sizes that follow from dimension and bits. */
+static void lay_out(struct rabitq *q)
+{
+    struct quantizer *base = &q->base;
+    base->work_dim = q->rotation.out_dim;
+    q->lines = base->work_dim / 8;
+    q->padded_dim = (base->work_dim + 31) / 32 * 32;
+    q->terms_at = 64 * q->lines;
+    q->rows_at = q->terms_at + 3 * QUANTIZER_BLOCK * sizeof(float);
+    if (q->bits > 1)
+        q->row_bytes = sizeof(struct rabitq_terms) + q->padded_dim / (q->bits > 5 ? 1 : 2);
+    base->block_bytes = q->rows_at + QUANTIZER_BLOCK * q->row_bytes;
+    base->query_bytes = sizeof(struct rabitq_query) + 32 * q->lines;
+    if (q->bits > 1)
+        base->query_bytes += q->padded_dim * sizeof(float);
+    base->query_bytes = (base->query_bytes + 63) / 64 * 64;
+    base->code_bytes = (double)q->rows_at / QUANTIZER_BLOCK;
+    q->rounding = ldexpf(sqrtf((float)base->work_dim), (int)q->bits - 22);
+    base->per_list = true;
+    base->certain = false;
+    base->refines = q->bits > 1;
+}
+
+static void rabitq_destroy(const struct index_env *env, struct quantizer *base)
+{
+    struct rabitq *q = (struct rabitq *)(void *)base;
+    rotation_free(&q->rotation, env->mem);
+    mem_free(env->mem, q);
+}
+
+static int make(struct quantizer **out, const struct index_env *env, const struct saved *options,
+                const float *mean)
+{
+    struct rabitq *q = mem_zalloc(env->mem, sizeof *q);
+    if (!q || !rotation_init(&q->rotation, env->mem, mean, env->dim, options->seed)) {
+        mem_free(env->mem, q);
+        return fail(env->error, ERR_NO_MEMORY, "rabitq: dimension %zu: out of memory", env->dim);
+    }
+    q->kernels = env->kernels;
+    q->bits = (unsigned)options->bits;
+    q->eps0 = (float)options->eps0;
+    lay_out(q);
+    *out = &q->base;
+    return OK;
+}
+
+static int rabitq_train(struct quantizer **out, const struct index_env *env,
+                        const struct quantizer_options *options, const float *rows, size_t n)
+{
+    if (options->bits < 1 || options->bits > 9)
+        return fail(env->error, ERR_ARGUMENT, "rabitq: %zu bits; 1 to 9 are possible",
+                    options->bits);
+    if (!(options->eps0 > 0) || !isfinite(options->eps0))
+        return fail(env->error, ERR_ARGUMENT, "rabitq: eps0 is %g; it must be above 0",
+                    options->eps0);
+    if (env->dim > ROTATION_DIM_MAX)
+        return fail(env->error, ERR_ARGUMENT, "rabitq: dimension %zu; at most %d are possible",
+                    env->dim, ROTATION_DIM_MAX);
+    double *sum = mem_zalloc(env->mem, env->dim * sizeof *sum);
+    float *mean = mem_array(env->mem, env->dim, sizeof *mean);
+    int rc = sum && mean ? OK : fail(env->error, ERR_NO_MEMORY, "rabitq: out of memory");
+    for (size_t i = 0; !rc && i < n; i++)
+        for (size_t d = 0; d < env->dim; d++)
+            sum[d] += (double)rows[i * env->dim + d];
+    for (size_t d = 0; !rc && d < env->dim; d++)
+        mean[d] = (float)(sum[d] / (double)n);
+    const struct saved made = { options->bits, options->seed, options->eps0 };
+    if (!rc)
+        rc = make(out, env, &made, mean);
+    mem_free(env->mem, sum);
+    mem_free(env->mem, mean);
+    return rc;
+}
+
+static uint64_t rabitq_bytes(const struct quantizer *base)
+{
+    return sizeof(struct rabitq) + rotation_bytes(&of(base)->rotation);
+}
+
+static size_t rabitq_save(const struct quantizer *base, void *bytes)
+{
+    const struct rabitq *q = of(base);
+    const struct saved saved = { q->bits, q->rotation.seed, (double)q->eps0 };
+    const size_t mean_bytes = q->rotation.dim * sizeof *q->rotation.mean;
+    if (bytes) {
+        memcpy(bytes, &saved, sizeof saved);
+        memcpy((uint8_t *)bytes + sizeof saved, q->rotation.mean, mean_bytes);
+    }
+    return sizeof saved + mean_bytes;
+}
+
+static int rabitq_load(struct quantizer **out, const struct index_env *env, const void *bytes,
+                       size_t n)
+{
+    struct saved saved;
+    if (n != sizeof saved + env->dim * sizeof(float) || env->dim > ROTATION_DIM_MAX)
+        return fail(env->error, ERR_CORRUPT, "rabitq: %zu bytes do not fit dimension %zu", n,
+                    env->dim);
+    memcpy(&saved, bytes, sizeof saved);
+    const float *mean = (const float *)(const void *)((const uint8_t *)bytes + sizeof saved);
+    bool sound = saved.bits >= 1 && saved.bits <= 9 && saved.eps0 > 0 && isfinite(saved.eps0);
+    for (size_t d = 0; d < env->dim; d++)
+        sound = sound && isfinite(mean[d]);
+    if (!sound)
+        return fail(env->error, ERR_CORRUPT, "rabitq: bits, eps0 or mean are impossible");
+    return make(out, env, &saved, mean);
+}
+
+static void rabitq_transform(const struct quantizer *base, const float *rows, size_t n, float *out)
+{
+    const struct rotation *rotation = &of(base)->rotation;
+    for (size_t i = 0; i < n; i++)
+        rotation_apply(rotation, rows + i * rotation->dim, out + i * rotation->out_dim);
+}
+
+/* 2. Scanning */
+
+static float group_size(const float *x)
+{
+    return fabsf(x[0]) + fabsf(x[1]) + fabsf(x[2]) + fabsf(x[3]);
+}
+
+/* Entry b is the sum of the x_i whose bit is set in b, less the smallest such sum, in `slope`s. */
+static void fill_table(uint8_t *table, const float *x, float slopes)
+{
+    float entry[16], up[4], down[4];
+    for (size_t j = 0; j < 4; j++) {
+        up[j] = slopes * fmaxf(x[j], 0);
+        down[j] = slopes * fmaxf(-x[j], 0);
+    }
+    for (unsigned b = 0; b < 16; b++)
+        entry[b] = (b & 1 ? up[0] : down[0]) + (b & 2 ? up[1] : down[1]) +
+                   (b & 4 ? up[2] : down[2]) + (b & 8 ? up[3] : down[3]);
+    for (unsigned b = 0; b < 16; b++)
+        table[b] = (uint8_t)(int)(entry[b] + 0.5f);
+}
+
+static void rabitq_query_prepare(const struct quantizer *base, const float *row, void *query)
+{
+    const struct rabitq *q = of(base);
+    struct rabitq_query *to = query;
+    uint8_t *table = (uint8_t *)(to + 1);
+    const size_t n = base->work_dim;
+    float widest = 0, sum = 0, lowest = 0;
+    for (size_t d = 0; d < n; d += 4)
+        widest = fmaxf(widest, group_size(row + d));
+    for (size_t d = 0; d < n; d++) {
+        sum += row[d];
+        lowest += row[d] < 0 ? row[d] : 0;
+    }
+    const float slope = widest / 255, slopes = widest > 0 ? 255 / widest : 0;
+    for (size_t d = 0; d < n; d += 4)
+        fill_table(table + 4 * d, row + d, slopes);
+    /* A lookup is off by up to half a slope, evenly: a sum's standard deviation. */
+    const float rounding = q->eps0 * slope * sqrtf((float)n / 48);
+    *to = (struct rabitq_query){ .slope = slope,
+                                 .offset = lowest - sum / 2,
+                                 .rounding = rounding,
+                                 .sum = sum,
+                                 .norm = sqrtf(q->kernels->ip_f32(row, row, n)) };
+    if (q->bits > 1) {
+        float *x = (float *)(void *)(table + 32 * q->lines);
+        memcpy(x, row, n * sizeof *x);
+        memset(x + n, 0, (q->padded_dim - n) * sizeof *x);
+    }
+}
+
+static void rabitq_query_list(const struct quantizer *base, void *query, const float *centroid,
+                              float distance, float error)
+{
+    struct rabitq_query *to = query;
+    (void)centroid;
+    (void)error;
+    to->distance = distance;
+    to->root = sqrtf(distance);
+    /* Float arithmetic on <xb, c>, as |c| <= |q| + |q - c|; that on |q| is far below `rounding`. */
+    to->slack = to->rounding + of(base)->rounding * to->root;
+}
+
+static uint64_t rabitq_scan(const struct quantizer *base, const void *query, const void *block,
+                            float limit, float *estimate)
+{
+    const struct rabitq *q = of(base);
+    const struct rabitq_query *at = query;
+    const uint8_t *lines = block;
+    const float *terms = (const float *)(const void *)(lines + q->terms_at);
+    const struct code_terms code = { .add = terms,
+                                     .scale = terms + 64,
+                                     .error = terms + 128,
+                                     .base = at->distance,
+                                     .slope = at->slope,
+                                     .offset = at->offset,
+                                     .slack = at->slack,
+                                     .linear = at->root,
+                                     .square = 0 };
+    _Alignas(64) uint32_t sums[QUANTIZER_BLOCK];
+    q->kernels->fastscan_64(lines, (const uint8_t *)(at + 1), q->lines, sums);
+    return q->kernels->bound_64(&code, sums, rabitq_limit(at, limit), estimate);
+}
+
+const struct quantizer_ops rabitq_ops = {
+    .train = rabitq_train,
+    .destroy = rabitq_destroy,
+    .bytes = rabitq_bytes,
+    .save = rabitq_save,
+    .load = rabitq_load,
+    .transform = rabitq_transform,
+    .put = rabitq_put,
+    .copy = rabitq_copy,
+    .query = rabitq_query_prepare,
+    .query_list = rabitq_query_list,
+    .scan = rabitq_scan,
+    .refine = rabitq_refine,
+};

@@ -1,0 +1,68 @@
+/* rabitq.h - the parts of the RaBitQ quantizer. Private to rabitq*.c.
+ *
+ * Gao and Long 2024 (1 bit), Gao et al. 2025 (more). Vectors are rotated at random; of a list's
+ * vector x, r = x - c is its residual, l its length. Its code stands for the direction of xb: the
+ * signs, xb_i = +-1/2, or with B bits the odd multiples of 1/2 up to (2^B - 1)/2. With s = <r, xb>,
+ *
+ *     d(q, x) ~ F_add + |q - c|^2 + F_resc <xb, q>,   F_resc = -2 l^2 / s,
+ *                                                     F_add = l^2 + 2 l^2 <c, xb> / s
+ *
+ * is without bias over rotations, and off by more than F_err |q - c|,
+ *
+ *     F_err = 2 l eps0 sqrt((l^2 |xb|^2 / s^2 - 1) / (d - 1)),
+ *
+ * as seldom as a normal variable leaves +-eps0: less seldom the nearer x is to q, see
+ * docs/quantizers.md. r = 0: F_resc = F_err = 0. r_i = 0 has bit 0, a minus, wherever it is asked for.
+ *
+ * A block:  lines     work_dim / 8 x 64 bytes: the signs of 8 dimensions in vector v's byte
+ *           add, scale, error  64 floats each: F of the signs alone
+ *           rows      B > 1: 64 x row_bytes: F of the whole code, then its bits below the sign,
+ *                     as ip_f32_u4 (B <= 5) or ip_f32_u8 wants them; complemented where negative,
+ *                     so that sign * 2^(B-1) + rest - (2^B - 1)/2 = xb_i
+ */
+#ifndef DRIFTLINE_RABITQ_H
+#define DRIFTLINE_RABITQ_H
+
+#include "algorithms/common/quantizer_ops.h"
+#include "algorithms/common/rotation.h"
+
+struct kernels;
+
+struct rabitq {
+    struct quantizer base;
+    const struct kernels *kernels;
+    struct rotation rotation;
+    unsigned bits;
+    float eps0;
+    float rounding;           /* of <xb, x> in float arithmetic, for |x| = 1 */
+    size_t lines, padded_dim; /* work_dim, up to a multiple of 32 */
+    size_t terms_at, rows_at, row_bytes;
+};
+
+/* F of one code. */
+struct rabitq_terms {
+    float add, scale, error;
+};
+
+/* What the code keeps of q, and of q and a list: `slope`, `offset` make <xb, q> of a sum of lookups,
+   `slack` is what that may be off. Then the lookup tables, 32 bytes a line; B > 1: q, padded. */
+struct rabitq_query {
+    _Alignas(64) float slope;
+    float offset, rounding, slack;
+    float distance, root; /* |q - c|^2, |q - c| */
+    float sum, norm;      /* of q's components; |q| */
+};
+
+/* The limit, and what rounding may do to distances of its and |q - c|^2's size. */
+static inline float rabitq_limit(const struct rabitq_query *at, float limit)
+{
+    return limit + 0x1p-20f * (limit + at->distance);
+}
+
+float rabitq_put(const struct quantizer *, const float *row, const float *centroid, void *block,
+                 unsigned i);
+void rabitq_copy(const struct quantizer *, const void *from, unsigned i, void *to, unsigned j);
+bool rabitq_refine(const struct quantizer *, const void *query, const void *block, unsigned i,
+                   float limit, float *estimate);
+
+#endif

@@ -1,0 +1,106 @@
+-- Gradual drift: MNIST is trained on and loaded, then Fashion-MNIST comes in ten batches. The streaming table of the
+-- dynamic IVF source (Copenhagen 0.1.0), with its setup: 10,000 + 10 x 500 vectors, 32 lists of which 4 are searched,
+-- 200 Fashion-MNIST queries after every batch.
+--
+-- What the table hides: at nprobe 4 soft_k = 2 scans twice the vectors, so its lead is one of work; and every recall in
+-- the table rises, FAISS's too. The sweeps compare at equal work, a rebuild at every batch shows what new lists are worth.
+local mnist   = dataset "mnist"
+local fashion = dataset "fashion-mnist"
+
+local lists   = option("lists", 32, "clusters of every inverted file")
+local batches = 10
+
+local addonly, rebuilt = "FAISS IVF add-only", "FAISS IVF rebuild"
+local soft1, best = "dynamic IVF", "dynamic IVF soft_k=2 + splits"
+local soft2 = "dynamic IVF soft_k=2"
+
+-- 4 is the published nprobe; the claims ask 9 of soft_k = 1 too.
+local wide, narrow = quick and { 4, 9 } or { 2, 4, 6, 9, 12 }, quick and { 4 } or { 1, 2, 4, 6 }
+
+local function ivf(method_name, label, params, probes, rebuild)
+  params.clusters = lists
+  return method { method_name, label = label, params = params, sweep = { nprobe = probes }, rebuild = rebuild }
+end
+
+local function at4(label) return label .. "[nprobe=4]" end
+local function after(metric, batch) return metric .. "/fashion#" .. batch end
+
+-- As published: after the first batch, in the middle and at the end.
+local function recalls(first, mid, final)
+  return { ["recall@10/fashion#1"] = first, ["recall@10/fashion#5"] = mid, ["recall@10/fashion#10"] = final }
+end
+
+local function lead(r, batch) return r(at4(best), after("recall@10", batch)) - r(at4(addonly), after("recall@10", batch)) end
+
+experiment {
+  name = "drift_streaming",
+  title = "MNIST, then Fashion-MNIST in ten batches",
+  seed = 1, seeds = 1, repeats = quick and 1 or 3, k = 10, threads = 1,
+
+  workload = function(w)
+    w:train  { mnist:rows(1, 10000) }
+    w:insert { mnist:rows(1, 10000), tag = "load" }
+    for batch = 1, batches do
+      w:insert { fashion:rows(500 * batch - 499, 500 * batch), tag = "drift" }
+      w:search { fashion:queries(200), tag = "fashion" }
+    end
+    w:search { mnist:queries(200), tag = "mnist" }
+  end,
+
+  methods = {
+    ivf("faiss-ivf-flat", addonly, {}, wide),
+    ivf("faiss-ivf-flat", rebuilt, {}, narrow, "drift"),
+    method { "hnswlib", params = { M = 16, ef_construction = 128 }, sweep = { ef_search = quick and { 64 } or { 16, 64 } } },
+    ivf("divf", soft1, { soft_k = 1, split_threshold = 0 }, wide),
+    ivf("divf", soft2, { soft_k = 2, split_threshold = 0 }, narrow),
+    ivf("divf", best, { soft_k = 2, split_threshold = 3 }, narrow),
+  },
+
+  paper = {
+    [at4(addonly)] = recalls(0.946, 0.977, 0.980),
+    [at4(soft1)]   = recalls(0.916, 0.959, 0.969),
+    [at4(best)]    = recalls(0.972, 0.986, 0.987),
+  },
+
+  claims = {
+    { "soft_k=2 with splits leads FAISS from the first batch", function(r) return lead(r, 1) > 0 end },
+    { "... by 2.6 points (within 1)", function(r) return math.abs(lead(r, 1) - 0.026) <= 0.01 end },
+    { "... and finishes .7 points ahead (within .5)", function(r) return math.abs(lead(r, 10) - 0.007) <= 0.005 end },
+    { "FAISS degrades monotonically", function(r)
+      for batch = 2, batches do
+        if r(at4(addonly), after("recall@10", batch)) > r(at4(addonly), after("recall@10", batch - 1)) then return false end
+      end
+      return true
+    end },
+    { "recall of soft_k=2 with splits stays stable (within 2 points over all batches)", function(r)
+      local low, high = 1, 0
+      for batch = 1, batches do
+        local recall = r(at4(best), after("recall@10", batch))
+        low, high = math.min(low, recall), math.max(high, recall)
+      end
+      return high - low <= 0.02
+    end },
+    { "(ours) FAISS's recall after the last batch is above that after the first, as it is in the published table", function(r)
+      return r(at4(addonly), after("recall@10", batches)) > r(at4(addonly), after("recall@10", 1))
+    end },
+    { "(ours) that lead is work: soft_k=2 at nprobe 4 scans 1.6 times what FAISS scans, or more", function(r)
+      return r(at4(best), after("scanned", batches)) >= 1.6 * r(at4(addonly), after("scanned", batches))
+    end },
+    { "(ours) for no more scanned, FAISS at nprobe 9 finds as much as soft_k=2 at nprobe 4, on average (within .005)", function(r)
+      return r(addonly .. "[nprobe=9]", "scanned/fashion") <= 1.1 * r(at4(best), "scanned/fashion")
+        and r(addonly .. "[nprobe=9]", "recall@10/fashion") >= r(at4(best), "recall@10/fashion") - 0.005
+    end },
+    { "(ours) for no more scanned, soft_k=1 at nprobe 9 finds as much as soft_k=2 at nprobe 4, on average (within .005)", function(r)
+      return r(soft1 .. "[nprobe=9]", "scanned/fashion") <= 1.1 * r(at4(best), "scanned/fashion")
+        and r(soft1 .. "[nprobe=9]", "recall@10/fashion") >= r(at4(best), "recall@10/fashion") - 0.005
+    end },
+  },
+
+  figures = {
+    { "timeline", y = { "recall@10", "scanned" }, where = { tag = "fashion", point = "nprobe=4" },
+      title = "At equal nprobe: recall, and what it costs" },
+    { "pareto", x = "scanned", y = "recall@10", title = "At equal work, over all batches" },
+    { "timeline", y = "scanned@recall=0.95", where = { tag = "fashion" }, title = "Vectors scanned for recall .95" },
+    { "bars", y = "seconds", where = { tag = "drift" }, title = "Inserting a batch of 500" },
+  },
+}

@@ -1,0 +1,134 @@
+/* report_claims.c - see report_claims.h. */
+#include "harness/report_claims.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/json_field.h"
+#include "harness/metric.h"
+
+enum { SERIES_SHOWN = 6 }; /* a longer series is shown by its range */
+
+const char *claim_verdict(const json_t *claim)
+{
+    const json_t *holds = json_object_get(claim, "holds");
+    return json_is_true(holds)    ? "reproduced"
+           : json_is_false(holds) ? "not reproduced"
+                                  : "not measured";
+}
+
+/* The labels of a result, as keys of a new object. */
+static json_t *labels_of(const json_t *result)
+{
+    json_t *labels = json_object(), *entry;
+    size_t i;
+    json_array_foreach(json_object_get(result, "summary"), i, entry)
+        json_object_set_new(labels, field_text(entry, "label", ""), json_true());
+    return labels;
+}
+
+/* Where in "LABEL METRIC" the metric starts: both may have spaces, so the longest label decides. */
+static const char *metric_in(const json_t *labels, const char *key)
+{
+    char label[600];
+    for (const char *at = key + strlen(key); at > key; at--) {
+        if (*at != ' ' || (size_t)(at - key) >= sizeof label)
+            continue;
+        snprintf(label, sizeof label, "%.*s", (int)(at - key), key);
+        if (json_object_get(labels, label))
+            return at + 1;
+    }
+    return strchr(key, ' ') ? strchr(key, ' ') + 1 : key;
+}
+
+/* label -> { metric -> value }, in the order asked. New object. */
+static json_t *by_label(const json_t *result, const json_t *claim)
+{
+    json_t *labels = labels_of(result), *groups = json_object(), *value;
+    const char *key;
+    json_object_foreach(json_object_get(claim, "values"), key, value)
+    {
+        const char *metric = metric_in(labels, key);
+        char label[600];
+        snprintf(label, sizeof label, "%.*s", metric > key ? (int)(metric - key - 1) : 0, key);
+        if (!json_object_get(groups, label))
+            json_object_set_new(groups, label, json_object());
+        json_object_set(json_object_get(groups, label), metric, value);
+    }
+    json_decref(labels);
+    return groups;
+}
+
+static void value_text(const char *metric, double value, char *text, size_t bytes)
+{
+    char name[64], tag[128];
+    metric_split(metric, name, sizeof name, tag, sizeof tag);
+    metric_text(metric_info(name), value, text, bytes);
+}
+
+/* How many entries from `iter` on are of the same series METRIC/TAG#i, and their range. */
+static size_t series_at(json_t *values, void *iter, double *low, double *high)
+{
+    const char *first = json_object_iter_key(iter);
+    const size_t length = strcspn(first, "#");
+    size_t n = 0;
+    *low = INFINITY, *high = -INFINITY;
+    for (; iter; iter = json_object_iter_next(values, iter), n++) {
+        const char *key = json_object_iter_key(iter);
+        if (strcspn(key, "#") != length || strncmp(key, first, length) != 0)
+            break;
+        const double value = json_number_value(json_object_iter_value(iter));
+        *low = fmin(*low, value);
+        *high = fmax(*high, value);
+    }
+    return n;
+}
+
+/* One label's numbers. */
+static void write_values(FILE *out, json_t *values)
+{
+    const char *before = "";
+    for (void *iter = json_object_iter(values); iter;) {
+        const char *first = json_object_iter_key(iter);
+        double low, high;
+        char text[64], top[64];
+        const size_t n = series_at(values, iter, &low, &high), length = strcspn(first, "#");
+        fprintf(out, "%s%.*s", before, (int)length, first);
+        before = ", ";
+        if (n > SERIES_SHOWN) {
+            value_text(first, low, text, sizeof text);
+            value_text(first, high, top, sizeof top);
+            fprintf(out, " = %s to %s (%zu values)", text, top, n);
+        }
+        for (size_t i = 0; i < n; i++, iter = json_object_iter_next(values, iter)) {
+            if (n > SERIES_SHOWN)
+                continue;
+            const char *key = json_object_iter_key(iter);
+            value_text(key, json_number_value(json_object_iter_value(iter)), text, sizeof text);
+            fprintf(out, "%s%s = %s", i ? ", " : "", key + length, text);
+        }
+    }
+}
+
+json_t *claim_lines(const json_t *result, const json_t *claim)
+{
+    json_t *groups = by_label(result, claim), *lines = json_array(), *values;
+    const char *label;
+    json_object_foreach(groups, label, values)
+    {
+        char *line = NULL;
+        size_t bytes;
+        FILE *out = open_memstream(&line, &bytes);
+        if (!out)
+            break;
+        fprintf(out, "%s: ", label);
+        write_values(out, values);
+        fclose(out);
+        json_array_append_new(lines, json_string(line));
+        free(line);
+    }
+    json_decref(groups);
+    return lines;
+}

@@ -1,0 +1,15 @@
+/* report_claims.h - the numbers that a claim asked for, as people read them. */
+#ifndef DRIFTLINE_REPORT_CLAIMS_H
+#define DRIFTLINE_REPORT_CLAIMS_H
+
+#include <jansson.h>
+
+/* One line a label: "FAISS IVF[nprobe=4]: recall@10/drift#1 = 0.9455, #2 = 0.9585, scanned/drift =
+ * 1.30k"; of a long series its number and range. In the order the claim asked. New array of
+ * strings. */
+json_t *claim_lines(const json_t *result, const json_t *claim);
+
+/* "reproduced", "not reproduced" or "not measured". */
+const char *claim_verdict(const json_t *claim);
+
+#endif

@@ -1,0 +1,23 @@
+/* report_html.h - pieces that every part of the page is made of. */
+#ifndef DRIFTLINE_REPORT_HTML_H
+#define DRIFTLINE_REPORT_HTML_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Text with what HTML would take for its own escaped. */
+void html_escape(FILE *, const char *text);
+/* <td class="...">text</td> */
+void html_cell(FILE *, const char *text, const char *class);
+
+/* report_statements.c: what was published and claimed, beside what was measured.
+ *
+ * The comment that the config opens with, in paragraphs. */
+void html_about(FILE *, const json_t *result);
+/* The source's claims, then ours (whose text begins "(ours)"), each with its numbers. */
+void html_claims(FILE *, const json_t *result);
+void html_published(FILE *, const json_t *result);
+/* One table of every claim of n results, with links to their sections (#result-1 ..). */
+void html_overview(FILE *, json_t *const *results, size_t n);
+
+#endif

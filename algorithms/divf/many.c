@@ -113,7 +113,7 @@ static void scan_for_all(struct group *g, size_t list, const uint32_t *places, s
     struct divf_query *queries = g->s->queries;
     for (size_t i = 0; i < n; i++)
         divf_query_list(job, &queries[places[i] / job->nprobe], list,
-                        g->s->group_distances[places[i]]);
+                        g->s->group_distances[places[i]], g->work);
     for (uint32_t c = 0; c < l->n_chunks; c++) {
         divf_prefetch_chunk(lists, l, c + 1);
         const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);

@@ -28,6 +28,7 @@ void divf_query_begin(const struct divf_job *job, struct divf_scratch *s, struct
 {
     const struct quantizer *quantizer = job->d->lists.quantizer;
     q->vector = vector;
+    q->cap = INFINITY;
     q->n_pending = q->first_pending = 0;
     q->best.n = 0;
     if (job->d->lists.soft_k > 1)
@@ -38,17 +39,11 @@ void divf_query_begin(const struct divf_job *job, struct divf_scratch *s, struct
     }
 }
 
-void divf_query_list(const struct divf_job *job, struct divf_query *q, size_t list, float distance)
-{
-    const struct divf_lists *lists = &job->d->lists;
-    if (lists->quantizer)
-        quantizer_query_list(lists->quantizer, q->prepared, divf_work_centroid(lists, list),
-                             distance, lists->list[list].error);
-}
-
 static float limit_of(const struct divf_job *job, const struct divf_query *q)
 {
-    return job->range ? job->limit : job->rerank ? topk_limit(&q->best) : topk_limit(&q->nearest);
+    return job->range    ? job->limit
+           : job->rerank ? topk_limit(&q->best)
+                         : fminf(topk_limit(&q->nearest), q->cap);
 }
 
 static bool held(const struct topk *t, uint64_t id)
@@ -196,12 +191,81 @@ void divf_prefetch_chunk(const struct divf_lists *lists, const struct divf_list 
         __builtin_prefetch(at + i, 0, 2);
 }
 
+/* ------------------------------------------------------------------------- the first limit */
+
+/* Codes looked at for it at most, and the largest k it is worth while for. */
+enum { FIRST_CHUNKS = 16, FIRST_K_MAX = 64 };
+
+/* Estimates of the first chunks' vectors, INFINITY where there is none that may be an answer.
+   Returns how many. */
+static size_t first_estimates(const struct divf_job *job, const struct divf_query *q,
+                              const struct divf_list *l, float *estimates)
+{
+    const struct divf_lists *lists = &job->d->lists;
+    uint32_t n = l->n_chunks < FIRST_CHUNKS ? l->n_chunks : FIRST_CHUNKS;
+    for (uint32_t c = 0; c < n; c++) {
+        const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
+        divf_prefetch_chunk(lists, l, c + 1);
+        (void)quantizer_scan(lists->quantizer, q->prepared, chunk->block, INFINITY,
+                             estimates + c * CHUNK_VECTORS);
+        for (uint64_t dead = ~chunk->live; dead; dead &= dead - 1)
+            estimates[c * CHUNK_VECTORS + (size_t)__builtin_ctzll(dead)] = INFINITY;
+        for (unsigned i = 0; job->filter && i < CHUNK_VECTORS; i++)
+            if (chunk_live(chunk, i) &&
+                !id_filter_allows(job->filter, job->d->slots.id[chunk->slots[i]]))
+                estimates[c * CHUNK_VECTORS + i] = INFINITY;
+    }
+    return (size_t)n * CHUNK_VECTORS;
+}
+
+/* As long as nothing is held no vector could be excluded, and a scan would fetch them all. So first
+   the k best estimates of the list: whatever else is an answer is no farther than the farthest of
+   these. */
+static void find_cap(const struct divf_job *job, struct divf_query *q, size_t list,
+                     struct work *work)
+{
+    struct divf *d = job->d;
+    const struct divf_list *l = &d->lists.list[list];
+    float estimates[FIRST_CHUNKS * CHUNK_VECTORS], best[FIRST_K_MAX], cap = 0;
+    uint64_t positions[FIRST_K_MAX];
+    uint32_t scratch[FIRST_CHUNKS * CHUNK_VECTORS], slots[FIRST_K_MAX];
+    size_t n = first_estimates(job, q, l, estimates), dim = d->base.env.dim;
+    struct topk t = topk_begin(job->k, best, positions);
+    topk_offer(&t, d->base.env.kernels, estimates, NULL, 0, n, scratch);
+    if (t.n < job->k || isinf(topk_limit(&t)))
+        return;
+    for (size_t i = 0; i < t.n; i++) {
+        uint32_t place = divf_place(l, positions[i]);
+        slots[i] = place_chunk(&d->lists.chunks, place)->slots[place_in_chunk(place)];
+        prefetch_vector(d, slots[i]);
+    }
+    for (size_t i = 0; i < t.n; i++)
+        cap = fmaxf(
+            cap, d->base.env.kernels->l2sq_f32(q->vector, divf_vector(&d->lists, slots[i]), dim));
+    divf_count_distances(d, work, t.n);
+    q->cap = cap;
+}
+
+void divf_query_list(const struct divf_job *job, struct divf_query *q, size_t list, float distance,
+                     struct work *work)
+{
+    const struct divf_lists *lists = &job->d->lists;
+    if (!lists->quantizer)
+        return;
+    quantizer_query_list(lists->quantizer, q->prepared, divf_work_centroid(lists, list), distance,
+                         lists->list[list].error);
+    if (!job->rerank && job->k <= FIRST_K_MAX && isinf(limit_of(job, q)))
+        find_cap(job, q, list, work);
+}
+
+/* -------------------------------------------------------------------------------- scanning */
+
 void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
                     size_t list, float distance, struct work *work)
 {
     struct divf_lists *lists = &job->d->lists;
     struct divf_list *l = &lists->list[list];
-    divf_query_list(job, q, list, distance);
+    divf_query_list(job, q, list, distance, work);
     for (uint32_t c = 0; c < l->n_chunks; c++) {
         divf_prefetch_chunk(lists, l, c + 1);
         divf_scan_chunk(job, s, q, chunk_at(&lists->chunks, l->chunks[c]), work);

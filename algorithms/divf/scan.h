@@ -42,7 +42,8 @@ void divf_count_distances(const struct divf *, struct work *, size_t n);
 void divf_query_begin(const struct divf_job *, struct divf_scratch *, struct divf_query *,
                       const float *vector);
 /* Turns it to a list; `distance` is the vector's from the list's centroid. */
-void divf_query_list(const struct divf_job *, struct divf_query *, size_t list, float distance);
+void divf_query_list(const struct divf_job *, struct divf_query *, size_t list, float distance,
+                     struct work *);
 /* One chunk of that list. */
 void divf_scan_chunk(const struct divf_job *, struct divf_scratch *, struct divf_query *,
                      const struct chunk *, struct work *);

@@ -21,6 +21,7 @@ struct divf_query {
     const float *vector;
     void *prepared;      /* the quantizer's */
     struct topk nearest; /* exact */
+    float cap;           /* k vectors are known to be within this distance */
     struct topk best;    /* rerank > 0: the slots with the best estimates */
     uint32_t pending[PENDING];
     uint32_t n_pending, first_pending;

@@ -69,16 +69,18 @@ int usearchx_search(usearch_index_t index, const void *query, usearch_scalar_kin
     return guarded(err, "search", [&] {
         auto handle = reinterpret_cast<index_dense_t *>(index);
         const scalar_kind_t scalar = scalar_kind_to_cpp(kind);
-        search_result_t result = filter ? search_(handle, query, scalar, k,
-                                                  [filter](usearch_key_t id) noexcept {
-                                                      return id_filter_allows(filter, id);
-                                                  })
-                                        : search_(handle, query, scalar, k);
+        search_result_t result =
+            filter ? search_(handle, query, scalar, k,
+                             [filter](usearch_key_t key) noexcept {
+                                 return id_filter_allows(filter, usearchx_id_of(key));
+                             })
+                   : search_(handle, query, scalar, k);
         if (!result) {
             return fail(err, ERR_PEER, "search: usearch: %s", result.error.release());
         }
         const size_t found = result.dump_to(ids, distances, k);
         *computed += result.computed_distances;
+        std::transform(ids, ids + found, ids, usearchx_id_of);
         std::fill(ids + found, ids + k, ID_NONE);
         std::fill(distances + found, distances + k, INFINITY);
         order_ties(ids, distances, found);
@@ -114,11 +116,11 @@ void usearchx_memory(usearch_index_t index, struct memory_use *use)
 namespace
 {
 
-int check_links(const index_dense_t &dense, uint64_t id, size_t slot, size_t level,
+int check_links(const index_dense_t &dense, uint64_t key, size_t slot, size_t level,
                 struct error *err)
 {
     const size_t places = places_of(dense);
-    for (const auto to : dense.neighbors(id, level)) {
+    for (const auto to : dense.neighbors(key, level)) {
         if (size_t(to.slot) >= places || size_t(to.slot) == slot) {
             return fail(err, ERR_INVARIANT, "row %zu has a link to %zu on level %zu, of %zu rows",
                         slot, size_t(to.slot), level, places);
@@ -140,17 +142,17 @@ int usearchx_check(usearch_index_t index, struct error *err)
     const index_dense_t &dense = of(index);
     size_t live = 0, slot = 0;
     for (auto at = dense.cbegin(); slot < places_of(dense); ++at, slot++) {
-        const uint64_t id = get_key(at);
-        if (id == dense.free_key()) {
+        const uint64_t key = get_key(at);
+        if (key == dense.free_key()) {
             continue;
         }
         live++;
-        if (dense.count(id) != 1) {
-            return fail(err, ERR_INVARIANT, "row %zu's id %zu leads to %zu rows", slot, size_t(id),
-                        dense.count(id));
+        if (dense.count(key) != 1) {
+            return fail(err, ERR_INVARIANT, "row %zu's id %zu leads to %zu rows", slot,
+                        size_t(usearchx_id_of(key)), dense.count(key));
         }
-        for (size_t level = 0; level <= dense.level_of(id); level++) {
-            const int code = check_links(dense, id, slot, level, err);
+        for (size_t level = 0; level <= dense.level_of(key); level++) {
+            const int code = check_links(dense, key, slot, level, err);
             if (code != OK) {
                 return code;
             }

@@ -15,6 +15,31 @@
 extern "C" {
 #endif
 
+/* usearch's table from keys to places takes a key for its hash, and its removal looks at all
+   neighbours there up to an empty slot: with ids in order, at every row. So its keys are ids in
+   disorder, one to one. Its mark for a place without a row, UINT64_MAX, is no id and stays no key.
+ */
+static inline uint64_t usearchx_mix(uint64_t x, uint64_t odd)
+{
+    x ^= x >> 32;
+    x *= odd;
+    return x ^ x >> 32;
+}
+
+static inline uint64_t usearchx_key_of(uint64_t id)
+{
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    const uint64_t key = usearchx_mix(id, odd);
+    return key == UINT64_MAX ? usearchx_mix(key, odd) : key;
+}
+
+static inline uint64_t usearchx_id_of(uint64_t key)
+{
+    const uint64_t inverse = UINT64_C(0xf1de83e19937733d); /* odd * inverse = 1 */
+    const uint64_t id = usearchx_mix(key, inverse);
+    return id == UINT64_MAX ? usearchx_mix(id, inverse) : id;
+}
+
 struct usearchx_facts {
     size_t places, deleted, capacity; /* places in use, deleted ones included */
     size_t links;                     /* on all levels */

@@ -296,7 +296,7 @@ static int insert_chunk(void *arg, size_t first, size_t end, size_t worker)
         if (!row) {
             return not_bytes(env, "insert", i);
         }
-        usearch_add(job->self->graph, job->ids[i], row, kind, &words);
+        usearch_add(job->self->graph, usearchx_key_of(job->ids[i]), row, kind, &words);
         if (words) {
             return peer_failed(env, "insert", words);
         }
@@ -357,7 +357,7 @@ static int usearch_method_remove(struct index *index, const uint64_t *ids, size_
     struct usearch *self = (struct usearch *)index;
     for (*done = 0; *done < n; ++*done) {
         usearch_error_t words = NULL;
-        const size_t removed = usearch_remove(self->graph, ids[*done], &words);
+        const size_t removed = usearch_remove(self->graph, usearchx_key_of(ids[*done]), &words);
         if (words) {
             return peer_failed(&index->env, "remove", words);
         }

@@ -9,6 +9,9 @@ int main(void)
 }
 #else
 
+#include <time.h>
+
+#include "algorithms/usearch/extra.h"
 #include "tests/tsan.h"
 #include "tests/unit/peers.h"
 
@@ -63,6 +66,39 @@ static void test_ids_have_64_bits(void **state)
     peer_insert(&t, 0, 300);
     peer_remove(&t, 3, 60);
     peer_expect_exact(&t, "expansion_search=600", NULL);
+    peer_end(&t);
+}
+
+/* One to one, over the id whose key would have been usearch's mark for nothing, too. */
+static void test_keys(void **state)
+{
+    (void)state;
+    struct rng r = rng_at(test_seed(), 3);
+    const uint64_t no_key = UINT64_MAX;
+    for (size_t i = 0; i < 10000; i++) {
+        const uint64_t id = i < 100 ? i : i < 200 ? UINT64_MAX - 1 - i : rng_u64(&r);
+        assert_true(usearchx_key_of(id) != no_key);
+        assert_true(usearchx_id_of(usearchx_key_of(id)) == id);
+    }
+    const uint64_t unlucky = usearchx_mix(no_key, UINT64_C(0xf1de83e19937733d));
+    assert_true(usearchx_mix(unlucky, UINT64_C(0x9e3779b97f4a7c15)) == no_key);
+    assert_true(usearchx_key_of(unlucky) != no_key);
+    assert_true(usearchx_id_of(usearchx_key_of(unlucky)) == unlucky);
+}
+
+/* Ids in order, as a workload has them: removing one must not look at all. */
+static void test_removal_does_not_scan(void **state)
+{
+    (void)state;
+    struct peer_test t;
+    size_t done = 0;
+    peer_begin(&t, &usearch_ops, "connectivity=2;expansion_add=1", ELEMENT_F32, METRIC_L2SQ, 2,
+               60000);
+    assert_ok(usearch_ops.insert(t.index, peer_rows(&t, 0, 60000), t.ids, &done), &t.bench.error);
+    const clock_t start = clock();
+    assert_ok(usearch_ops.remove(t.index, t.ids, 30000, &done), &t.bench.error);
+    const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    assert_true(seconds < .5); /* some ms; with ids for keys, many seconds */
     peer_end(&t);
 }
 
@@ -319,6 +355,8 @@ int main(void)
         cmocka_unit_test(test_finds_neighbours),
         cmocka_unit_test(test_exhaustive_is_exact),
         cmocka_unit_test(test_ids_have_64_bits),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_removal_does_not_scan),
         cmocka_unit_test(test_half_floats),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_rounded_unit_vectors),

@@ -104,11 +104,11 @@ void usearchx_get_facts(usearch_index_t index, struct usearchx_facts *facts)
 void usearchx_memory(usearch_index_t index, struct memory_use *use)
 {
     const index_dense_t &dense = of(index);
-    const uint64_t places = places_of(dense), capacity = dense.capacity();
-    const uint64_t rows = places * dense.bytes_per_vector(), all = dense.memory_usage();
-    use->vectors += rows;
-    // Its own count: nodes, what its two arenas hold, contexts. A node begins with the id.
-    use->graph += all > rows ? all - rows : 0;
+    const uint64_t capacity = dense.capacity();
+    use->vectors += places_of(dense) * dense.bytes_per_vector();
+    // Not its own memory_usage(): that has what its arenas map ahead, which is not resident.
+    use->graph +=
+        capacity * sizeof(void *) + (places_of(dense) ? dense.stats().allocated_bytes : 0);
     // Buckets of 64 (id, place) pairs under two masks, and the pointers from places to rows.
     use->ids += capacity * (16 + sizeof(void *)) + capacity / 64 * 16;
 }

@@ -1,21 +1,39 @@
-# heatmap.gp - a metric over two parameters: the colour and the number in each field.
+# heatmap.gp - a metric over two parameters: the colour and the number in each field. Parameters are seldom evenly
+# spaced, so fields stand by rank; XVALUE and YVALUE have the parameters' values in order.
 
-set multiplot title title_text." (".SERIES[1].")" noenhanced font ",15"
+rank_x(v) = sum [i = 1:|XVALUE|] (XVALUE[i] < v)
+rank_y(v) = sum [i = 1:|YVALUE|] (YVALUE[i] < v)
+set autoscale
+stats csv using 5 nooutput
+middle = (STATS_min + STATS_max) / 2
+
+set multiplot title title_text noenhanced font ",15"
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
-    set rmargin at screen right(p) - 70.0 / width
+    set rmargin at screen right(p) - 90.0 / width
     set tmargin at screen top(p)
     set bmargin at screen bottom(p)
     unset key
     unset grid
-    set title PANEL[p] noenhanced offset 0, -0.6
+    set border 3 linewidth 0.8 linecolor rgb "#444444"
+    set title PANEL[p].": ".value_title noenhanced offset 0, -0.6
     set xlabel x_title noenhanced
     set ylabel y_title noenhanced
-    set autoscale
-    set offsets graph 0.12, 0.12, 0.12, 0.12
+    set format cb "%g"
+    set xrange [-0.5:|XVALUE| - 0.5]
+    set yrange [-0.5:|YVALUE| - 0.5]
+    set xtics () nomirror out scale 0
+    set ytics () nomirror out scale 0
+    set for [i = 1:|XVALUE|] xtics add (sprintf("%g", XVALUE[i]) i - 1)
+    set for [i = 1:|YVALUE|] ytics add (sprintf("%g", YVALUE[i]) i - 1)
     set palette defined (0 "#F7FBFF", 0.5 "#6BAED6", 1 "#08306B")
-    plot csv using ($1 == p ? $3 : NaN):4:5 with points pointtype 5 pointsize 7 linecolor palette notitle, \
-         csv using ($1 == p ? $3 : NaN):4:(sprintf("%.4g", $5)) with labels font ",10" textcolor rgb "#D55E00" notitle
+    plot csv using ($1 == p ? rank_x($3) : NaN):(rank_y($4)):(rank_x($3) - 0.49):(rank_x($3) + 0.49):(rank_y($4) - 0.49):(rank_y($4) + 0.49):5 \
+             with boxxyerror linecolor palette fillstyle solid 1 noborder notitle, \
+         csv using ($1 == p && $5 <= middle ? rank_x($3) : NaN):(rank_y($4)):(sprintf("%.4g", $5)) \
+             with labels font ",12" textcolor rgb "#202020" notitle, \
+         csv using ($1 == p && $5 > middle ? rank_x($3) : NaN):(rank_y($4)):(sprintf("%.4g", $5)) \
+             with labels font ",12" textcolor rgb "#FFFFFF" notitle
 }
-set offsets 0, 0, 0, 0
 unset multiplot
+set xtics auto
+set ytics auto

@@ -196,9 +196,42 @@ static void gp_styles(FILE *out, const json_t *result, const json_t *series)
 static const char *axis_title(const char *name)
 {
     const struct metric_info *info = metric_info(name);
-    if (!strncmp(name, "recall@", 7) || !*info->title)
+    if (!strncmp(name, "recall@", 7) || metric_is_at_recall(name) || !*info->title)
         return name;
     return info->title;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The distinct numbers of a column, ascending: where a heat map's fields stand. */
+static void gp_values(FILE *out, const char *name, const struct figure *f, size_t column_offset)
+{
+    double *values = malloc((f->n ? f->n : 1) * sizeof *values);
+    size_t n = 0;
+    for (size_t i = 0; values && i < f->n; i++)
+        values[i] = *(const double *)(const void *)((const char *)&f->points[i] + column_offset);
+    if (values)
+        qsort(values, f->n, sizeof *values, by_value);
+    for (size_t i = 0; values && i < f->n; i++)
+        if (n == 0 || values[i] > values[n - 1])
+            values[n++] = values[i];
+    fprintf(out, "array %s[%zu]\n", name, n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "%s[%zu] = %.9g\n", name, i + 1, values[i]);
+    free(values);
+}
+
+static void gp_heat(FILE *out, const struct figure *f)
+{
+    gp_values(out, "XVALUE", f, offsetof(struct plot_point, x));
+    gp_values(out, "YVALUE", f, offsetof(struct plot_point, y));
+    fputs("value_title = ", out);
+    gp_text(out, f->n ? axis_title(f->points[0].series) : "");
+    fputc('\n', out);
 }
 
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
@@ -231,6 +264,8 @@ static int write_script(const struct figure *f, const json_t *result, const char
     gp_array(t.out, "SERIES", series);
     gp_array(t.out, "XLABEL", x_labels);
     gp_styles(t.out, result, series);
+    if (!strcmp(f->kind, "heatmap"))
+        gp_heat(t.out, f);
     fputs("load plots.\"/draw.gp\"\n", t.out);
     json_decref(panels);
     json_decref(series);

@@ -10,7 +10,7 @@
 static const struct quantizer_ops *const kinds[] = {
     [QUANTIZER_SKETCH] = &quantizer_sketch_ops,
     [QUANTIZER_SQ8] = &quantizer_sq8_ops,
-    [QUANTIZER_PQ] = NULL,
+    [QUANTIZER_PQ] = &pq_ops,
     [QUANTIZER_RABITQ] = &rabitq_ops,
 };
 

@@ -36,6 +36,6 @@ struct quantizer_ops {
                    float limit, float *estimate); /* NULL unless `refines` */
 };
 
-extern const struct quantizer_ops rabitq_ops;
+extern const struct quantizer_ops pq_ops, rabitq_ops;
 
 #endif

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -14,7 +15,29 @@
 
 enum { SEGMENT_BYTES = 1 << 18, FILE_SEGMENT_BYTES = 1 << 23 };
 enum { SLAB_BYTES_MAX = 1 << 26, HUGE_PAGE_BYTES = 1 << 21 };
+enum { FILES_MAX = 1000 };               /* whose names are tried */
 enum { ALIGN = 64, FILE_ALIGN = 65536 }; /* the latter at least any page size */
+
+/* Another index may work in the same folder: one that is loaded while its predecessor lives. */
+static int create_file(struct segments *s, const char *path)
+{
+    size_t bytes = strlen(path) + 16;
+    s->path = mem_alloc(s->env->mem, bytes);
+    if (!s->path)
+        return fail(s->env->error, ERR_NO_MEMORY, "opening %s: out of memory", path);
+    for (unsigned i = 0; i < FILES_MAX; i++) {
+        (void)snprintf(s->path, bytes, i ? "%s-%u" : "%s", path, i);
+        s->fd = open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (s->fd >= 0)
+            return OK;
+        if (errno != EEXIST)
+            break;
+    }
+    int rc = fail_errno(s->env->error, ERR_IO, "creating %s", s->path);
+    mem_free(s->env->mem, s->path);
+    s->path = NULL;
+    return rc;
+}
 
 int segments_open(struct segments *s, const struct index_env *env, size_t element_bytes,
                   const char *path, uint64_t expected)
@@ -25,19 +48,7 @@ int segments_open(struct segments *s, const struct index_env *env, size_t elemen
     size_t target = path ? FILE_SEGMENT_BYTES : SEGMENT_BYTES;
     while (element_bytes << (s->shift + 1) <= target)
         s->shift++;
-    if (!path)
-        return OK;
-
-    s->path = mem_strdup(env->mem, path);
-    if (!s->path)
-        return fail(env->error, ERR_NO_MEMORY, "opening %s: out of memory", path);
-    s->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (s->fd >= 0)
-        return OK;
-    int rc = fail_errno(env->error, ERR_IO, "creating %s", path);
-    mem_free(env->mem, s->path);
-    s->path = NULL;
-    return rc;
+    return path ? create_file(s, path) : OK;
 }
 
 static size_t segment_bytes(const struct segments *s)

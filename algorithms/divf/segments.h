@@ -29,7 +29,8 @@ struct segments {
     char *path;
 };
 
-/* path NULL: in memory; else the file to create, removed again by segments_close(). `expected`
+/* path NULL: in memory; else the file to create (with a number behind it where there is one of that
+   name already), removed again by segments_close(). `expected`
    elements are a hint, 0: none. ERR_NO_MEMORY, ERR_IO. */
 int segments_open(struct segments *, const struct index_env *, size_t element_bytes,
                   const char *path, uint64_t expected);

@@ -43,6 +43,8 @@ const struct kernels kernels_avx2 = {
     .ip_f32_u8 = avx2_ip_f32_u8,
     .grid_f32 = avx2_grid_f32,
     .residual_f32 = avx2_residual_f32,
+    .code_s8 = avx2_code_s8,
+    .bounds_s8 = avx2_bounds_s8,
 };
 
 #endif

@@ -61,5 +61,10 @@ float avx2_ip_f32_u8(const float *query, const uint8_t *code, size_t dim);
 float avx2_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq);
 struct residual avx2_residual_f32(const float *row, const float *centroid, size_t dim,
                                   float *magnitudes, uint8_t *signs);
+void avx2_code_s8(const float *row, const float *middle, size_t dim, int8_t *codes,
+                  struct code_row *to);
+void avx2_bounds_s8(const int8_t *codes, const struct code_row *rows, size_t n, size_t dim,
+                    const uint8_t *panels, const float *columns, size_t n_panels, float *out,
+                    size_t ld);
 
 #endif

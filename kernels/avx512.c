@@ -43,6 +43,8 @@ const struct kernels kernels_avx512 = {
     .ip_f32_u8 = avx512_ip_f32_u8,
     .grid_f32 = avx512_grid_f32,
     .residual_f32 = avx512_residual_f32,
+    .code_s8 = avx512_code_s8,
+    .bounds_s8 = avx512_bounds_s8,
 };
 
 #endif

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels.h"
+
 /* Callbacks passed to these loops are constants; only inlining turns them into direct code. */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -179,6 +181,27 @@ INLINE void many_u8(enum metric metric, const uint8_t *a, size_t na, const uint8
             }
         }
     }
+}
+
+/* Codes of bytes: what is done once a row, the same in all tables. Component x has the code x inverse,
+ * rounded: at most 127, for the largest comes to less than 127.5. A row too small or too large to
+ * divide by keeps codes of 0, and all of it is error. */
+INLINE void code_row_begin(struct code_row *to, float most, float norm_sq)
+{
+    to->scale = most > 0x1p-100f && most < 0x1p100f ? most / 127.0f : 0;
+    to->norm_sq = norm_sq;
+    to->norm = sqrtf(norm_sq) * 1.0001f;
+}
+
+INLINE float code_inverse(const struct code_row *row)
+{
+    return row->scale > 0 ? 1.0f / row->scale : 0;
+}
+
+INLINE void code_row_end(struct code_row *to, int32_t sum, float error_sq)
+{
+    to->error = sqrtf(error_sq) * 1.0001f;
+    to->start = -128 * sum;
 }
 
 #endif

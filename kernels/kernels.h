@@ -7,7 +7,7 @@
  * the order of summation differs. Integer results are the same in all.
  *
  *   1 choosing a table   2 one to one   3 one to many   4 many to many   5 selection
- *   6 codes of bytes   7 codes of nibbles and bits
+ *   6 codes of bytes   7 codes of nibbles and bits   8 bounds
  *
  * Shapes: `dim` components a row, rows contiguous (row i starts at rows + i * dim), no alignment
  * needed, dim >= 1, n may be 0. Distances: squared L2; `ip` is the plain dot product, not negated;
@@ -61,6 +61,14 @@ struct code_terms {
 /* sum r_i^2, sum |r_i|, sum +-c_i with r_i's sign, 0 counting as negative. */
 struct residual {
     float norm_sq, size, along;
+};
+
+/* 8. Bounds. A row, less a point in the middle, as bytes: component d is about scale * codes[d].
+   Rounded up: error, the length of what the codes leave out, and norm, the row's own. */
+struct code_row {
+    float scale, error, norm;
+    float norm_sq; /* |row - middle|^2, not rounded up */
+    int32_t start; /* -128 times the sum of the codes */
 };
 
 struct kernels {
@@ -149,6 +157,17 @@ struct kernels {
        ip_f32_u1 reads them. */
     struct residual (*residual_f32)(const float *row, const float *centroid, size_t dim,
                                     float *magnitudes, uint8_t *signs);
+    /* 8. Bounds. code_s8: writes dim rounded up to 4 codes, the last ones 0. The lengths are right
+       where squares of components are neither too small nor too large for a float. */
+    void (*code_s8)(const float *row, const float *middle, size_t dim, int8_t *codes,
+                    struct code_row *);
+    /* n rows of dim codes, dim a multiple of 4, against panels of 16 columns: bytes [dim / 4][16][4]
+       with 128 added, and four times 16 floats: b, s, e and l. For row i and column j
+       out[i * ld + j] = b + scale s (start + sum codes bytes) - error e - norm l,
+       in this order with fused multiply-adds. dim at most 32768. */
+    void (*bounds_s8)(const int8_t *codes, const struct code_row *rows, size_t n, size_t dim,
+                      const uint8_t *panels, const float *columns, size_t n_panels, float *out,
+                      size_t ld);
 };
 
 /* The widest set this processor has. */

@@ -281,6 +281,48 @@ static struct residual residual_f32(const float *row, const float *centroid, siz
     return sums;
 }
 
+static void code_s8(const float *row, const float *middle, size_t dim, int8_t *codes,
+                    struct code_row *to)
+{
+    float most = 0, norm = 0, error = 0;
+    for (size_t d = 0; d < dim; d++) {
+        float x = row[d] - middle[d];
+        most = fmaxf(most, fabsf(x));
+        norm += x * x;
+    }
+    code_row_begin(to, most, norm);
+    int32_t sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        float x = row[d] - middle[d];
+        float code = rintf(x * code_inverse(to));
+        codes[d] = (int8_t)code;
+        sum += codes[d];
+        x = fmaf(-code, to->scale, x);
+        error += x * x;
+    }
+    for (size_t d = dim; d % 4 != 0; d++)
+        codes[d] = 0;
+    code_row_end(to, sum, error);
+}
+
+static void bounds_s8(const int8_t *codes, const struct code_row *rows, size_t n, size_t dim,
+                      const uint8_t *panels, const float *columns, size_t n_panels, float *out,
+                      size_t ld)
+{
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n_panels * 16; j++) {
+            const uint8_t *bytes = panels + j / 16 * 16 * dim + j % 16 * 4;
+            const float *column = columns + j / 16 * 64 + j % 16;
+            int32_t sum = rows[i].start;
+            for (size_t d = 0; d < dim; d++)
+                sum += codes[i * dim + d] * bytes[d / 4 * 64 + d % 4];
+            float b = fmaf((float)sum * rows[i].scale, column[16], column[0]);
+            b = fmaf(-rows[i].error, column[32], b);
+            out[i * ld + j] = fmaf(-rows[i].norm, column[48], b);
+        }
+    }
+}
+
 const struct kernels kernels_scalar = {
     .isa = ISA_SCALAR,
     .name = "scalar",
@@ -319,4 +361,6 @@ const struct kernels kernels_scalar = {
     .ip_f32_u8 = ip_f32_u8,
     .grid_f32 = grid_f32,
     .residual_f32 = residual_f32,
+    .code_s8 = code_s8,
+    .bounds_s8 = bounds_s8,
 };

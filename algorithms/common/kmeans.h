@@ -1,7 +1,7 @@
 /* kmeans.h - Lloyd's k-means, and the s nearest of many centroids for blocks of rows.
  *
- * Both compute by blocked SGEMM and decide near ties by exact distances, so an answer does not
- * depend on how rows were batched. Ties go to the smaller index. Same seed, same rows: same
+ * Both leave out centroids by bounds and decide between the rest by exact distances, so an answer
+ * does not depend on how rows were batched. Ties go to the smaller index. Same seed, same rows: same
  * centroids, at any thread count.
  *
  *   1 nearest centroids   2 k-means
@@ -22,6 +22,8 @@ struct centroids {
     const float *rows, *norm_sq;
     float norm_sq_max;
     size_t n, dim;
+    uint64_t version; /* another number whenever they have changed: what a struct nearest has worked
+                         out of them then serves again. 0: nothing is known of them */
 };
 
 /* Writes |row|^2 of each row and returns the largest (0 for no rows). */
@@ -39,7 +41,8 @@ size_t nearest_bytes(const struct nearest *);
 
 /* out[i * s ..]: the s centroids nearest to row i, n <= NEAREST_ROWS, 1 <= s <= min(s_max,
    centroids). The set is exact up to the rounding of one l2sq_f32_1n; inside it the order may swap
-   pairs that differ by rounding only. */
+   pairs that differ by rounding only. For few rows cheap only where the centroids' version is that
+   of the last call with this scratch. */
 void nearest_rows(struct nearest *, const struct kernels *, const struct centroids *,
                   const float *rows, size_t n, size_t s, uint32_t *out);
 

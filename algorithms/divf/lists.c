@@ -123,7 +123,8 @@ int divf_list_add(struct divf_lists *lists, const float *centroid, int64_t split
 
 struct centroids divf_centroids(const struct divf_lists *l)
 {
-    return (struct centroids){ l->centroids, l->norm_sq, l->norm_sq_max, l->n, l->env->dim };
+    return (struct centroids){ l->centroids, l->norm_sq,  l->norm_sq_max,
+                               l->n,         l->env->dim, l->codebook };
 }
 
 /* --------------------------------------------------------------------------------- filing */

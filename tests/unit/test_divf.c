@@ -367,7 +367,7 @@ static int fake_assign(struct device_centroids *c, const float *rows, size_t n, 
                        uint32_t *nearest, float *distances_sq, char *why, size_t why_bytes)
 {
     const struct kernels *kernels = kernels_select(ISA_AVX512);
-    struct centroids centroids = { c->rows, NULL, 0, c->k, 5 };
+    struct centroids centroids = { c->rows, NULL, 0, c->k, 5, 0 };
     float distances[64];
     assert_null(distances_sq);
     if (asked++ == 3) {

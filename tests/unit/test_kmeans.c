@@ -48,8 +48,8 @@ static void expect_nearest(struct points *p, const float *centroids, size_t k, s
     float *norms = calloc(k, sizeof *norms), *distances = calloc(k, sizeof *distances);
     struct near *all = calloc(k, sizeof *all);
     uint32_t *out = calloc(p->n * s, sizeof *out), one[16];
-    struct centroids c = { centroids, norms, centroid_norms(kernels, centroids, k, p->dim, norms),
-                           k, p->dim };
+    struct centroids c = { centroids, norms,  centroid_norms(kernels, centroids, k, p->dim, norms),
+                           k,         p->dim, 0 };
     assert_ok(nearest_all(&p->bench.env, &c, p->rows, p->n, s, out), &p->bench.error);
     for (size_t i = 0; i < p->n; i++) {
         kernels->l2sq_f32_1n(p->rows + i * p->dim, centroids, k, p->dim, distances);
@@ -83,7 +83,7 @@ static void test_nearest(void **state)
     } cases[] = {
         { 1, 1, 1, 1, 1 },        { 5, 3, 7, 7, 1 },     { 300, 17, 255, 1, 1 },
         { 257, 16, 257, 2, 0.1 }, { 100, 8, 600, 8, 1 }, { 513, 33, 1000, 3, 1 },
-        { 64, 784, 40, 2, 0.01 },
+        { 64, 784, 40, 2, 0.01 }, { 90, 7, 50, 9, 1 },   { 200, 130, 316, 1, 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct points p;
@@ -124,6 +124,100 @@ static void test_nearest_of_near_ties(void **state)
     expect_nearest(&p, centroids, 120, 1);
     expect_nearest(&p, centroids, 120, 2);
     free(centroids);
+    points_close(&p);
+}
+
+/* Far off, and of sizes at which bounds in float would no longer hold. */
+static void test_nearest_at_any_scale(void **state)
+{
+    (void)state;
+    static const struct {
+        double scale, offset;
+    } cases[] = {
+        { 1e-3, 1e4 }, { 1e-17, 0 }, { 1e-25, 0 }, { 1e12, 0 }, { 1e15, 1e17 }, { 0, 3 }
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct points p;
+        points_open(&p, 200, 19, 8, 1, 1);
+        float *centroids = calloc(70 * 19, sizeof *centroids);
+        test_fill_f32(&p.rng, centroids, 70, 19, 8, 1);
+        for (size_t j = 0; j < 200 * 19; j++)
+            p.rows[j] = (float)(p.rows[j] * cases[i].scale + cases[i].offset);
+        for (size_t j = 0; j < 70 * 19; j++)
+            centroids[j] = (float)(centroids[j] * cases[i].scale + cases[i].offset);
+        expect_nearest(&p, centroids, 70, 1);
+        expect_nearest(&p, centroids, 70, 3);
+        free(centroids);
+        points_close(&p);
+    }
+}
+
+/* What decides is lost in a byte's step: of the centroids, whose second component is large, or of
+ * the rows, while the others are bytes exactly. Centroids come in pairs, so that their middle is 0. */
+static void test_nearest_by_what_bytes_leave_out(void **state)
+{
+    (void)state;
+    struct points p;
+    points_open(&p, 300, 40, 0, 1, 1);
+    float *centroids = calloc(80 * 40, sizeof *centroids);
+    for (size_t i = 0; i < 300 * 40; i++)
+        p.rows[i] = i % 40 == 0 ? 1000 : 0;
+    for (size_t i = 0; i < 80; i++) {
+        centroids[i * 40] = (float)rng_unit(&p.rng);
+        centroids[i * 40 + 1] = i % 2 ? 1000 : -1000;
+        if (i % 2)
+            centroids[i * 40] = -centroids[(i - 1) * 40];
+    }
+    expect_nearest(&p, centroids, 80, 1);
+    expect_nearest(&p, centroids, 80, 3);
+    test_fill_f32(&p.rng, p.rows, 300, 40, 0, 1);
+    memset(centroids, 0, 80 * 40 * sizeof *centroids);
+    for (size_t i = 0; i < 300; i++)
+        p.rows[i * 40] = i % 2 ? 1000 : -1000;
+    for (size_t i = 0; i < 80; i++)
+        centroids[i * 40 + i / 2] = i / 2 == 0 ? 0 : i % 2 ? 1000 : -1000;
+    expect_nearest(&p, centroids, 80, 1);
+    expect_nearest(&p, centroids, 80, 3);
+    free(centroids);
+    points_close(&p);
+}
+
+/* A scratch used for one set of centroids after another, rows one at a time and many, and without
+ * memory for what makes it fast. */
+static void test_nearest_scratch_is_used_again(void **state)
+{
+    (void)state;
+    struct points p;
+    points_open(&p, 120, 31, 5, 1, 1);
+    const struct kernels *kernels = p.bench.env.kernels;
+    for (size_t fail_at = 0; fail_at < 6; fail_at++) {
+        p.bench.mem.fail_at = 0;
+        struct nearest *t = nearest_create(&p.bench.mem, 2);
+        assert_non_null(t);
+        atomic_store(&p.bench.mem.calls, 0);
+        p.bench.mem.fail_at = fail_at;
+        for (uint64_t version = 1; version <= 8; version++) {
+            const size_t k = 300 - 30 * version;
+            float *rows = calloc(k * 31, sizeof *rows), *norms = calloc(k, sizeof *norms);
+            float *distances = calloc(k, sizeof *distances);
+            uint32_t out[120], one;
+            test_fill_f32(&p.rng, rows, k, 31, 5, 1);
+            struct centroids c = { rows, norms, centroid_norms(kernels, rows, k, 31, norms),
+                                   k,    31,    version % 4 };
+            nearest_rows(t, kernels, &c, p.rows, version % 2 ? 1 : p.n, 1, out);
+            nearest_rows(t, kernels, &c, p.rows, p.n, 1, out);
+            for (size_t i = 0; i < p.n; i++) {
+                nearest_one(kernels, &c, p.rows + i * 31, 1, distances, &one);
+                assert_int_equal(out[i], one);
+            }
+            free(rows);
+            free(norms);
+            free(distances);
+        }
+        assert_true(nearest_bytes(t) <= mem_live(&p.bench.mem));
+        nearest_destroy(&p.bench.mem, t);
+    }
+    p.bench.mem.fail_at = 0;
     points_close(&p);
 }
 
@@ -257,6 +351,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nearest),
         cmocka_unit_test(test_nearest_of_near_ties),
+        cmocka_unit_test(test_nearest_at_any_scale),
+        cmocka_unit_test(test_nearest_by_what_bytes_leave_out),
+        cmocka_unit_test(test_nearest_scratch_is_used_again),
         cmocka_unit_test(test_more_passes_cost_less),
         cmocka_unit_test(test_same_at_any_thread_count),
         cmocka_unit_test(test_too_few_vectors),

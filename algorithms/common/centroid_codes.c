@@ -1,0 +1,191 @@
+/* centroid_codes.c - making codes of centroids, and the nearest by them. */
+#include "algorithms/common/centroid_codes.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { PANEL = 16, PANEL_FLOATS = 4 * PANEL };
+/* Bounds looked through at once. */
+enum { PIECE = 512 };
+
+static bool fit(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, size_t each)
+{
+    void **array = array_ptr;
+    if (need <= *capacity)
+        return true;
+    mem_free(mem, *array);
+    *array = mem_array(mem, need, each);
+    *capacity = *array ? need : 0;
+    return *array;
+}
+
+static void find_middle(struct centroid_codes *codes, const struct centroids *c)
+{
+    for (size_t d = 0; d < c->dim; d++)
+        codes->middle[d] = 0;
+    for (size_t i = 0; i < c->n; i++)
+        for (size_t d = 0; d < c->dim; d++)
+            codes->middle[d] += c->rows[i * c->dim + d] / (float)c->n;
+}
+
+/* The length of what the codes stand for, rounded up. */
+static float coded_length(const int8_t *bytes, size_t dim, float scale)
+{
+    int64_t sum = 0;
+    for (size_t d = 0; d < dim; d++)
+        sum += bytes[d] * bytes[d];
+    return scale * sqrtf((float)sum) * 1.0001f;
+}
+
+static void put_column(struct centroid_codes *codes, size_t i, const int8_t *bytes,
+                       const struct code_row *row)
+{
+    uint8_t *panel = codes->panels + i / PANEL * PANEL * codes->code_dim + i % PANEL * 4;
+    float *column = codes->columns + i / PANEL * PANEL_FLOATS + i % PANEL;
+    for (size_t d = 0; d < codes->code_dim; d++)
+        panel[d / 4 * 4 * PANEL + d % 4] = (uint8_t)(bytes[d] + 128);
+    column[0] = row->norm_sq;
+    column[PANEL] = -2 * row->scale;
+    column[2 * PANEL] = 2 * coded_length(bytes, codes->code_dim, row->scale);
+    column[3 * PANEL] = 2 * row->error;
+}
+
+bool centroid_codes_make(struct centroid_codes *codes, struct mem *mem,
+                         const struct kernels *kernels, const struct centroids *c)
+{
+    const size_t panels = (c->n + PANEL - 1) / PANEL, code_dim = (c->dim + 3) / 4 * 4;
+    int8_t *bytes = mem_alloc(mem, code_dim);
+    codes->version = 0;
+    if (!bytes ||
+        !fit(mem, &codes->panels, &codes->panels_capacity, panels * PANEL * code_dim, 1) ||
+        !fit(mem, &codes->columns, &codes->columns_capacity, panels * PANEL_FLOATS,
+             sizeof(float)) ||
+        !fit(mem, &codes->middle, &codes->middle_capacity, c->dim, sizeof(float))) {
+        mem_free(mem, bytes);
+        return false;
+    }
+    codes->n = c->n;
+    codes->dim = c->dim;
+    codes->code_dim = code_dim;
+    codes->norm_sq_max = 0;
+    find_middle(codes, c);
+    struct code_row row = { 0 };
+    for (size_t i = 0; i < c->n; i++) {
+        kernels->code_s8(c->rows + i * c->dim, codes->middle, c->dim, bytes, &row);
+        put_column(codes, i, bytes, &row);
+        codes->norm_sq_max = fmaxf(codes->norm_sq_max, row.norm_sq);
+    }
+    for (size_t i = c->n; i < panels * PANEL; i++) /* computed and not looked at */
+        put_column(codes, i, bytes, &row);
+    mem_free(mem, bytes);
+    codes->version = c->version;
+    return true;
+}
+
+void centroid_codes_free(struct centroid_codes *codes, struct mem *mem)
+{
+    mem_free(mem, codes->panels);
+    mem_free(mem, codes->columns);
+    mem_free(mem, codes->middle);
+    *codes = (struct centroid_codes){ 0 };
+}
+
+size_t centroid_codes_bytes(const struct centroid_codes *codes)
+{
+    return codes->panels_capacity +
+           (codes->columns_capacity + codes->middle_capacity) * sizeof(float);
+}
+
+struct candidate {
+    float distance;
+    uint32_t centroid;
+};
+
+/* The s best so far, in order. */
+struct best {
+    struct candidate list[CODE_NEAREST_MAX];
+    size_t n, s;
+};
+
+static void offer(struct best *best, struct candidate c)
+{
+    if (best->n == best->s) {
+        const struct candidate *last = &best->list[best->s - 1];
+        if (c.distance > last->distance ||
+            (c.distance == last->distance && c.centroid > last->centroid))
+            return;
+        best->n--;
+    }
+    size_t at = best->n++;
+    for (; at > 0 && (best->list[at - 1].distance > c.distance ||
+                      (best->list[at - 1].distance == c.distance &&
+                       best->list[at - 1].centroid > c.centroid));
+         at--)
+        best->list[at] = best->list[at - 1];
+    best->list[at] = c;
+}
+
+static void measure(struct best *best, const struct kernels *kernels, const struct centroids *c,
+                    const float *row, size_t centroid)
+{
+    float distance;
+    kernels->l2sq_f32_1n(row, c->rows + centroid * c->dim, 1, c->dim, &distance);
+    offer(best, (struct candidate){ distance, (uint32_t)centroid });
+}
+
+/* Takes the s smallest bounds' centroids for a start, and then all that are not above the limit
+   these give. */
+static void settle(struct best *best, const struct kernels *kernels, const struct centroids *c,
+                   const float *row, float *bounds, float from_distance)
+{
+    uint32_t positions[PIECE];
+    for (size_t j = 0; j < best->s; j++) {
+        const size_t at = kernels->argmin_f32(bounds, c->n);
+        bounds[at] = INFINITY;
+        measure(best, kernels, c, row, at);
+    }
+    const float limit = best->list[best->s - 1].distance + from_distance;
+    for (size_t first = 0; first < c->n; first += PIECE) {
+        const size_t n = c->n - first < PIECE ? c->n - first : PIECE;
+        const size_t found = kernels->at_most_f32(bounds + first, n, limit, positions);
+        for (size_t i = 0; i < found; i++)
+            measure(best, kernels, c, row, first + positions[i]);
+    }
+}
+
+/* Every distance: where the numbers are too large or too small for bounds. */
+static void settle_by_all(struct best *best, const struct kernels *kernels,
+                          const struct centroids *c, const float *row)
+{
+    for (size_t i = 0; i < c->n; i++)
+        measure(best, kernels, c, row, i);
+}
+
+void centroid_codes_nearest(const struct centroid_codes *codes, const struct kernels *kernels,
+                            const struct centroids *c, const float *rows, size_t n, size_t s,
+                            int8_t *bytes, float *bounds, uint32_t *out)
+{
+    const size_t panels = (c->n + PANEL - 1) / PANEL, ld = panels * PANEL;
+    /* As score_slack() of nearest.c: for sums in float, here of numbers less the middle. */
+    const float rounding = 0x1p-23f * (8 + 2 * sqrtf((float)c->dim));
+    struct code_row row[CODE_ROWS] = { { 0 } };
+    for (size_t i = 0; i < n; i++)
+        kernels->code_s8(rows + i * c->dim, codes->middle, c->dim, bytes + i * codes->code_dim,
+                         &row[i]);
+    kernels->bounds_s8(bytes, row, n, codes->code_dim, codes->panels, codes->columns, panels,
+                       bounds, ld);
+    for (size_t i = 0; i < n; i++) {
+        struct best best = { .s = s };
+        const float size = row[i].norm_sq + codes->norm_sq_max;
+        if (size > 0x1p-100f && size < 0x1p100f)
+            settle(&best, kernels, c, rows + i * c->dim, bounds + i * ld,
+                   rounding * size - row[i].norm_sq);
+        else
+            settle_by_all(&best, kernels, c, rows + i * c->dim);
+        for (size_t j = 0; j < s; j++)
+            out[i * s + j] = best.list[j].centroid;
+    }
+}

@@ -64,7 +64,7 @@ static int assign(struct ampi *a, struct filing *f)
 {
     const struct index_env *env = &a->base.env;
     const struct ampi_partition *p = &a->part;
-    struct centroids centroids = { p->centroids, p->norm_sq, p->norm_sq_max, p->n, env->dim };
+    struct centroids centroids = { p->centroids, p->norm_sq, p->norm_sq_max, p->n, env->dim, 0 };
     if (!a->nearest)
         a->nearest = nearest_create(env->mem, AMPI_CONES_MAX);
     if (!a->nearest)

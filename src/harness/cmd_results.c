@@ -98,7 +98,13 @@ static void unknown_paper(struct app *app, FILE *list, const char *given)
     app_error(app, &error);
 }
 
-static int write_page(struct app *app, const char *wanted, char **dirs, size_t n)
+/* What the configs of a paper gave. */
+struct reproduced {
+    char *dirs[256], *failed[257]; /* owned; failed ends in NULL */
+    size_t n, n_failed;
+};
+
+static int write_page(struct app *app, const char *wanted, const struct reproduced *of)
 {
     struct error error = { 0 };
     char file[128], title[128];
@@ -106,7 +112,8 @@ static int write_page(struct app *app, const char *wanted, char **dirs, size_t n
     snprintf(title, sizeof title, "%s: measured beside published", wanted ? wanted : "all papers");
     char *results = app_path(app->options.root, "results");
     char *page = app_path(app->options.out ? app->options.out : results, file);
-    int rc = report_write_many((const char *const *)dirs, n, title, page, &error);
+    int rc = report_write_many((const char *const *)of->dirs, of->n,
+                               (const char *const *)of->failed, title, page, &error);
     if (rc)
         app_error(app, &error);
     else
@@ -114,6 +121,19 @@ static int write_page(struct app *app, const char *wanted, char **dirs, size_t n
     free(results);
     free(page);
     return rc ? EXIT_SOME_FAILED : EXIT_OK;
+}
+
+/* Runs one config; its folder goes to those that have a result, else its path to those that failed. */
+static int reproduce_one(struct app *app, const char *config, struct reproduced *to)
+{
+    char *path = app_path(app->options.root, config), *dir = NULL;
+    int status = run_config(app, path, &dir);
+    free(path);
+    if (dir)
+        to->dirs[to->n++] = dir;
+    else if (!(to->failed[to->n_failed++] = strdup(config)))
+        abort();
+    return status;
 }
 
 int command_reproduce(struct app *app)
@@ -125,31 +145,28 @@ int command_reproduce(struct app *app)
         app_error(app, &error);
         return EXIT_USAGE;
     }
-    char paper[64], config[200], *dirs[256];
-    size_t n = 0;
+    char paper[64], config[200];
+    struct reproduced all = { 0 };
     int worst = EXIT_OK;
-    while (n < 256 && !*app->interrupted && next_line(list, paper, config)) {
+    while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, paper, config)) {
         if (wanted && strcmp(wanted, paper) != 0)
             continue;
-        char *path = app_path(app->options.root, config);
-        dirs[n] = NULL;
-        int status = run_config(app, path, &dirs[n]);
-        free(path);
+        int status = reproduce_one(app, config, &all);
         if (status > worst)
             worst = status;
-        if (dirs[n])
-            n++;
     }
-    if (!n && worst == EXIT_OK) {
+    if (!all.n && worst == EXIT_OK) {
         unknown_paper(app, list, wanted ? wanted : "");
         worst = EXIT_USAGE;
-    } else if (n) {
-        int status = write_page(app, wanted, dirs, n);
+    } else if (all.n) {
+        int status = write_page(app, wanted, &all);
         if (status > worst)
             worst = status;
     }
-    for (size_t i = 0; i < n; i++)
-        free(dirs[i]);
+    for (size_t i = 0; i < all.n; i++)
+        free(all.dirs[i]);
+    for (size_t i = 0; i < all.n_failed; i++)
+        free(all.failed[i]);
     fclose(list);
     return worst;
 }

@@ -296,27 +296,32 @@ static int load_all(const char *const *dirs, size_t n, json_t **results, struct 
     return rc;
 }
 
-/* The whole page into out. */
+/* The whole page into out. failed: NULL on the page of one result, which has no overview. */
 static void write_page(FILE *out, json_t *const *results, const char *const *dirs, size_t n,
-                       const char *title, bool overview)
+                       const char *const *failed, const char *title)
 {
     fputs(head, out);
     fputs("<title>", out);
     html_escape(out, title);
     fputs("</title></head><body>\n", out);
-    if (overview) {
+    if (failed) {
         fputs("<h1>", out);
         html_escape(out, title);
         fputs("</h1>\n", out);
         html_overview(out, results, n);
     }
+    for (size_t i = 0; failed && failed[i]; i++) {
+        fputs("<p class=\"bad\">No result: ", out);
+        html_escape(out, failed[i]);
+        fputs("</p>\n", out);
+    }
     for (size_t i = 0; i < n; i++)
-        one_result(out, results[i], dirs[i], overview ? i + 1 : 0);
+        one_result(out, results[i], dirs[i], failed ? i + 1 : 0);
     fputs(tail, out);
 }
 
-static int make_page(const char *const *dirs, size_t n, const char *title, bool overview,
-                     const char *path, struct error *error)
+static int make_page(const char *const *dirs, size_t n, const char *const *failed,
+                     const char *title, const char *path, struct error *error)
 {
     json_t **results = calloc(n ? n : 1, sizeof *results);
     char *page = NULL;
@@ -325,7 +330,7 @@ static int make_page(const char *const *dirs, size_t n, const char *title, bool 
     int rc = out ? load_all(dirs, n, results, error)
                  : fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
     if (!rc)
-        write_page(out, results, dirs, n, title, overview);
+        write_page(out, results, dirs, n, failed, title);
     if (out)
         fclose(out);
     if (!rc)
@@ -337,15 +342,15 @@ static int make_page(const char *const *dirs, size_t n, const char *title, bool 
     return rc;
 }
 
-int report_write_many(const char *const *dirs, size_t n, const char *title, const char *path,
-                      struct error *error)
+int report_write_many(const char *const *dirs, size_t n, const char *const *failed,
+                      const char *title, const char *path, struct error *error)
 {
-    return make_page(dirs, n, title, true, path, error);
+    return make_page(dirs, n, failed, title, path, error);
 }
 
 int report_write(const char *dir, struct error *error)
 {
     char path[4096];
     snprintf(path, sizeof path, "%s/report.html", dir);
-    return make_page(&dir, 1, "Driftline", false, path, error);
+    return make_page(&dir, 1, NULL, "Driftline", path, error);
 }

@@ -12,8 +12,9 @@
 void report_summary(const json_t *result, FILE *out);
 /* dir/report.html out of dir/result.json and the SVGs beside it: one file, no network. */
 int report_write(const char *dir, struct error *);
-/* One page for several results, as `reproduce` makes. */
-int report_write_many(const char *const *dirs, size_t n, const char *title, const char *path,
-                      struct error *);
+/* One page for several results, as `reproduce` makes. failed: configs that gave no result, named on
+ * the page; NULL after the last. */
+int report_write_many(const char *const *dirs, size_t n, const char *const *failed,
+                      const char *title, const char *path, struct error *);
 
 #endif

@@ -11,7 +11,9 @@
 #include "json_field.h"
 #include "metric.h"
 
-enum { NAME_BYTES = 400, RESAMPLES = 1000 };
+/* A series past LONG_SERIES steps (a runbook has hundreds) keeps its own metrics step by step; statistics and
+   what a sweep has at a recall only on the whole, or a result would be ten times its cells. */
+enum { NAME_BYTES = 400, RESAMPLES = 1000, LONG_SERIES = 100 };
 
 static const char *tag_of(const json_t *step)
 {
@@ -98,7 +100,7 @@ static void add_stats(json_t *metrics, const json_t *step, const char *tag, size
     }
 }
 
-static void add_step(json_t *metrics, const json_t *step, size_t number)
+static void add_step(json_t *metrics, const json_t *step, size_t number, bool long_series)
 {
     const char *op = field_text(step, "op", ""), *tag = tag_of(step);
     const json_t *recall = json_object_get(step, "recall");
@@ -116,11 +118,11 @@ static void add_step(json_t *metrics, const json_t *step, size_t number)
         (void)snprintf(name, sizeof name, "recall@%d", (int)field_number(recall, "k"));
         add_metric(metrics, name, tag, number, field_number(recall, "mean"));
     }
-    add_stats(metrics, step, tag, number);
+    add_stats(metrics, step, tag, long_series ? 0 : number);
 }
 
-/* The number of step i among those of the same operation and tag; 0 if it is the only one. */
-static size_t number_of_step(const json_t *steps, size_t i)
+/* The number of step i among those of the same operation and tag; 0 if it is the only one. *of: how many. */
+static size_t number_of_step(const json_t *steps, size_t i, size_t *of)
 {
     const json_t *step = json_array_get(steps, i), *other;
     size_t j, number = 0, total = 0;
@@ -133,6 +135,7 @@ static size_t number_of_step(const json_t *steps, size_t i)
         total++;
         number += j <= i;
     }
+    *of = total;
     return total > 1 ? number : 0;
 }
 
@@ -144,7 +147,12 @@ static json_t *cell_metrics(const json_t *cell)
     const char *name;
     size_t i;
 
-    json_array_foreach(steps, i, step) add_step(sums, step, number_of_step(steps, i));
+    json_array_foreach(steps, i, step)
+    {
+        size_t total;
+        const size_t number = number_of_step(steps, i, &total);
+        add_step(sums, step, number, total > LONG_SERIES);
+    }
     json_object_foreach(sums, name, entry)(void)
         json_object_set_new(means, name,
                             json_real(json_number_value(json_array_get(entry, 0)) /
@@ -213,6 +221,15 @@ static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, si
                                 json_pack("[f, f]", recall, rates[rate].better * value));
 }
 
+/* TAG#i of a series that goes on past LONG_SERIES. */
+static bool of_long_series(const json_t *metrics, const char *name)
+{
+    char past[NAME_BYTES];
+
+    (void)snprintf(past, sizeof past, "%.*s#%d", (int)strcspn(name, "#"), name, LONG_SERIES + 1);
+    return strchr(name, '#') && json_object_get(metrics, past);
+}
+
 /* The cell's point of each tag, for every rate it has. */
 static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
 {
@@ -224,7 +241,7 @@ static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metr
     {
         const char *tag = strchr(name, '/');
 
-        if (strncmp(name, "recall@", 7) != 0 || !tag)
+        if (strncmp(name, "recall@", 7) != 0 || !tag || of_long_series(metrics, name))
             continue;
         for (size_t i = 0; i < RATES; i++) {
             (void)snprintf(rate, sizeof rate, "%s%s", rates[i].name, tag);

@@ -150,6 +150,9 @@ check "which counts what holds, the source's and ours" \
 check "has every config, with what its author says of it" \
     '[ "$(grep -c "A small thing, &amp; what it &lt;shows&gt;" $page)" = 2 ] && grep -q "id=\"result-2\"" $page'
 check "and says that it was quick" 'grep -q "quick: once" $page'
+echo 'toy configs/nothere.lua' >>paper/configs/papers.txt
+run reproduce --quick toy
+check "a config without a result is named on the page" '[ $status = 2 ] && grep -q "No result: configs/nothere.lua" $page && grep -q "id=\"result-2\"" $page'
 DRIFTLINE_ROOT=$root
 
 # ---- errors of configs name the line

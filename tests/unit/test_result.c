@@ -236,6 +236,31 @@ static void test_qps_at_a_recall(void **state)
     json_decref(cells);
 }
 
+/* Of a runbook's hundreds of steps each keeps its recall, not its statistics and curves. */
+static void test_a_long_series(void **state)
+{
+    json_t *cells = json_array();
+
+    (void)state;
+    for (int point = 0; point < 2; point++) {
+        json_t *steps = json_array();
+        for (int i = 0; i < 101; i++) {
+            json_t *step = search_step("now", .8 + .1 * point, 100 - 50 * point);
+            json_object_set_new(step, "stats", json_pack("{s:i}", "splits", 1));
+            json_array_append_new(steps, step);
+        }
+        json_array_append_new(cells, cell_of("a", point ? "nprobe=2" : "nprobe=1", 0, steps));
+    }
+    json_t *summary = summary_make(cells, 1);
+    assert_true(value_at(summary, "a[nprobe=1]", "recall@10/now#101", "median") == .8);
+    assert_true(value_at(summary, "a[nprobe=1]", "stats.splits/now", "median") == 1);
+    assert_true(isnan(value_at(summary, "a[nprobe=1]", "stats.splits/now#7", "median")));
+    assert_true(fabs(value_at(summary, "a", "qps@recall=0.9/now", "median") - 50) < 1e-6);
+    assert_true(isnan(value_at(summary, "a", "qps@recall=0.9/now#7", "median")));
+    json_decref(summary);
+    json_decref(cells);
+}
+
 /* ---- reading back */
 
 static void test_loading(void **state)
@@ -298,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_medians),
         cmocka_unit_test(test_series_and_tagless_steps),
         cmocka_unit_test(test_qps_at_a_recall),
+        cmocka_unit_test(test_a_long_series),
         cmocka_unit_test(test_loading),
     };
     return test_run("result", tests);

@@ -64,18 +64,49 @@ static int lua_files(const struct dirent *entry)
     return length > 4 && !strcmp(entry->d_name + length - 4, ".lua");
 }
 
-static void list_configs_in(const char *root, const char *folder)
+/* The first title = "..." of a config, read as text: listing runs none of them. */
+static void config_title(const char *dir, const char *file, char *title, size_t bytes)
+{
+    char path[4096], line[600];
+    snprintf(path, sizeof path, "%s/%s", dir, file);
+    FILE *in = fopen(path, "r");
+    *title = '\0';
+    while (in && !*title && fgets(line, sizeof line, in)) {
+        const char *from = strstr(line, "title = \"");
+        from = from ? from + strlen("title = \"") : "";
+        snprintf(title, bytes, "%.*s", (int)strcspn(from, "\"\n"), from);
+    }
+    if (in)
+        fclose(in);
+}
+
+static void list_configs_in(const char *root, const char *folder, struct table *table)
 {
     char *dir = app_path(root, folder);
     struct dirent **entries;
     int n = scandir(dir, &entries, lua_files, alphasort);
     for (int i = 0; i < n; i++) {
-        printf("%s/%s\n", folder, entries[i]->d_name);
+        char title[200];
+        config_title(dir, entries[i]->d_name, title, sizeof title);
+        table_add(table, "%s/%s", folder, entries[i]->d_name);
+        table_add(table, "%s", title);
         free(entries[i]);
     }
     if (n >= 0)
         free(entries);
     free(dir);
+}
+
+static void list_configs(const struct app *app)
+{
+    struct table table;
+    table_init(&table, 2);
+    table_add(&table, "config");
+    table_add(&table, "title");
+    list_configs_in(app->options.root, "configs", &table);
+    list_configs_in(app->options.root, "configs/examples", &table);
+    table_print(&table, stdout);
+    table_free(&table);
 }
 
 static void list_kernels(const struct app *app)
@@ -103,10 +134,7 @@ int command_list(struct app *app)
         switch (i) {
             case 0: list_methods(app); break;
             case 1: status = list_datasets(app); break;
-            case 2:
-                list_configs_in(app->options.root, "configs");
-                list_configs_in(app->options.root, "configs/examples");
-                break;
+            case 2: list_configs(app); break;
             default: list_kernels(app);
         }
     }

@@ -29,7 +29,7 @@ check "list methods" '[ $status = 0 ] && grep -q "^divf" out && grep -q "^flat" 
 run list datasets
 check "list datasets" '[ $status = 0 ] && grep -q "^mnist" out && grep -q "^photo-sift" out'
 run list configs
-check "list configs" '[ $status = 0 ] && grep -q "^configs/drift_mnist_fashion.lua" out'
+check "list configs" '[ $status = 0 ] && grep -q "^configs/drift_mnist_fashion.lua  *Train on MNIST" out'
 run list kernels
 check "list kernels" '[ $status = 0 ] && grep -q "^scalar" out && grep -q chosen out'
 run describe divf

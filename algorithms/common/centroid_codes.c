@@ -11,6 +11,11 @@ enum { PANEL = 16, PANEL_FLOATS = 4 * PANEL };
 /* Bounds looked through at once. */
 enum { PIECE = 512 };
 
+bool centroid_codes_serve(const struct kernels *kernels, const struct centroids *c, size_t s)
+{
+    return kernels->isa != ISA_SCALAR && s <= CODE_NEAREST_MAX && c->dim <= CODE_DIM_MAX;
+}
+
 static bool fit(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, size_t each)
 {
     void **array = array_ptr;
@@ -131,19 +136,18 @@ static void offer(struct best *best, struct candidate c)
 static void measure(struct best *best, const struct kernels *kernels, const struct centroids *c,
                     const float *row, size_t centroid)
 {
-    float distance;
-    kernels->l2sq_f32_1n(row, c->rows + centroid * c->dim, 1, c->dim, &distance);
+    const float distance = kernels->l2sq_f32(row, c->rows + centroid * c->dim, c->dim);
     offer(best, (struct candidate){ distance, (uint32_t)centroid });
 }
 
-/* Takes the s smallest bounds' centroids for a start, and then all that are not above the limit
-   these give. */
+/* Takes the guess, or the s smallest bounds' centroids, for a start, and then all that are not above
+   the limit these give. */
 static void settle(struct best *best, const struct kernels *kernels, const struct centroids *c,
-                   const float *row, float *bounds, float from_distance)
+                   const float *row, float *bounds, float from_distance, const uint32_t *guess)
 {
     uint32_t positions[PIECE];
     for (size_t j = 0; j < best->s; j++) {
-        const size_t at = kernels->argmin_f32(bounds, c->n);
+        const size_t at = guess ? *guess : kernels->argmin_f32(bounds, c->n);
         bounds[at] = INFINITY;
         measure(best, kernels, c, row, at);
     }
@@ -166,23 +170,23 @@ static void settle_by_all(struct best *best, const struct kernels *kernels,
 
 void centroid_codes_nearest(const struct centroid_codes *codes, const struct kernels *kernels,
                             const struct centroids *c, const float *rows, size_t n, size_t s,
-                            int8_t *bytes, float *bounds, uint32_t *out)
+                            bool guessed, const struct code_scratch *scratch, uint32_t *out)
 {
     const size_t panels = (c->n + PANEL - 1) / PANEL, ld = panels * PANEL;
     /* As score_slack() of nearest.c: for sums in float, here of numbers less the middle. */
     const float rounding = 0x1p-23f * (8 + 2 * sqrtf((float)c->dim));
     struct code_row row[CODE_ROWS] = { { 0 } };
     for (size_t i = 0; i < n; i++)
-        kernels->code_s8(rows + i * c->dim, codes->middle, c->dim, bytes + i * codes->code_dim,
-                         &row[i]);
-    kernels->bounds_s8(bytes, row, n, codes->code_dim, codes->panels, codes->columns, panels,
-                       bounds, ld);
+        kernels->code_s8(rows + i * c->dim, codes->middle, c->dim,
+                         scratch->codes + i * codes->code_dim, &row[i]);
+    kernels->bounds_s8(scratch->codes, row, n, codes->code_dim, codes->panels, codes->columns,
+                       panels, scratch->bounds, ld);
     for (size_t i = 0; i < n; i++) {
         struct best best = { .s = s };
         const float size = row[i].norm_sq + codes->norm_sq_max;
         if (size > 0x1p-100f && size < 0x1p100f)
-            settle(&best, kernels, c, rows + i * c->dim, bounds + i * ld,
-                   rounding * size - row[i].norm_sq);
+            settle(&best, kernels, c, rows + i * c->dim, scratch->bounds + i * ld,
+                   rounding * size - row[i].norm_sq, guessed ? out + i : NULL);
         else
             settle_by_all(&best, kernels, c, rows + i * c->dim);
         for (size_t j = 0; j < s; j++)

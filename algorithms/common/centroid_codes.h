@@ -22,22 +22,27 @@ struct centroid_codes {
     uint64_t version;        /* of the centroids they were made from; 0: none */
 };
 
-/* Rows that centroid_codes_nearest() takes at most; for so many rows its codes want CODE_ROWS x
-   code_dim bytes, and its bounds as many floats for each of CODE_ROWS rows as there are centroids,
-   rounded up to 16. */
-enum { CODE_ROWS = 96 };
-/* Beyond so many nearest, or components, codes do not serve. */
-enum { CODE_NEAREST_MAX = 8, CODE_DIM_MAX = 32768 };
+/* Rows a call at most, and beyond how many nearest, or components, codes do not serve. */
+enum { CODE_ROWS = 96, CODE_NEAREST_MAX = 8, CODE_DIM_MAX = 32768 };
 
+/* Scratch of one thread: the codes of a block of rows, and their bounds. */
+struct code_scratch {
+    int8_t *codes; /* CODE_ROWS x code_dim */
+    float *bounds; /* CODE_ROWS x centroids, rounded up to 16 */
+};
+
+/* Whether codes serve for the s nearest. Those of scalar kernels are there to be tested against. */
+bool centroid_codes_serve(const struct kernels *, const struct centroids *, size_t s);
 /* false: out of memory; they are then of nothing. */
 bool centroid_codes_make(struct centroid_codes *, struct mem *, const struct kernels *,
                          const struct centroids *);
 void centroid_codes_free(struct centroid_codes *, struct mem *);
 size_t centroid_codes_bytes(const struct centroid_codes *);
 
-/* As nearest_rows(), sorted by distance, ties by index. */
+/* As nearest_rows() for n <= CODE_ROWS, sorted by distance, ties by index. With `guessed`, s = 1 and
+   out holds for each row a centroid that is likely its nearest. */
 void centroid_codes_nearest(const struct centroid_codes *, const struct kernels *,
                             const struct centroids *, const float *rows, size_t n, size_t s,
-                            int8_t *codes, float *bounds, uint32_t *out);
+                            bool guessed, const struct code_scratch *, uint32_t *out);
 
 #endif

@@ -54,6 +54,9 @@ void nearest_one(const struct kernels *, const struct centroids *, const float *
 /* Any n, over env's pool; calls nearest_rows() block by block. ERR_NO_MEMORY. */
 int nearest_all(const struct index_env *, const struct centroids *, const float *rows, size_t n,
                 size_t s, uint32_t *out);
+/* The same for s = 1, faster where out holds for each row a centroid that is likely its nearest. */
+int nearest_again(const struct index_env *, const struct centroids *, const float *rows, size_t n,
+                  uint32_t *out);
 
 /* 2. k-means */
 

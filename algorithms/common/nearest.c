@@ -211,13 +211,6 @@ static size_t code_rows(size_t n)
     return rows < CODE_ROWS ? rows : CODE_ROWS;
 }
 
-/* Whether codes serve for the s nearest. Those of scalar kernels are there to be tested against. */
-static bool codes_serve(const struct kernels *kernels, const struct centroids *centroids, size_t s)
-{
-    return kernels->isa != ISA_SCALAR && s <= CODE_NEAREST_MAX && centroids->dim <= CODE_DIM_MAX &&
-           code_rows(centroids->n) > 0;
-}
-
 static bool fit_row_codes(struct nearest *t, size_t dim)
 {
     const size_t need = CODE_ROWS * ((dim + 3) / 4 * 4);
@@ -232,14 +225,15 @@ static bool fit_row_codes(struct nearest *t, size_t dim)
 /* false: no memory for its scratch, nothing done. */
 static bool nearest_by_codes(struct nearest *t, const struct centroid_codes *codes,
                              const struct kernels *kernels, const struct centroids *centroids,
-                             const float *rows, size_t n, size_t s, uint32_t *out)
+                             const float *rows, size_t n, size_t s, bool guessed, uint32_t *out)
 {
     const size_t block = code_rows(centroids->n);
     if (!fit_row_codes(t, centroids->dim))
         return false;
+    const struct code_scratch scratch = { t->row_codes, t->scores };
     for (size_t first = 0; first < n; first += block)
         centroid_codes_nearest(codes, kernels, centroids, rows + first * centroids->dim,
-                               n - first < block ? n - first : block, s, t->row_codes, t->scores,
+                               n - first < block ? n - first : block, s, guessed, &scratch,
                                out + first * s);
     return true;
 }
@@ -251,11 +245,11 @@ void nearest_rows(struct nearest *t, const struct kernels *kernels,
                   const struct centroids *centroids, const float *rows, size_t n, size_t s,
                   uint32_t *out)
 {
-    bool ready = codes_serve(kernels, centroids, s);
+    bool ready = centroid_codes_serve(kernels, centroids, s) && code_rows(centroids->n) > 0;
     if (ready && (centroids->version == 0 || t->codes.version != centroids->version))
         ready = (n >= CODES_PAY_ROWS || centroids->version != 0) &&
                 centroid_codes_make(&t->codes, t->mem, kernels, centroids);
-    if (!ready || !nearest_by_codes(t, &t->codes, kernels, centroids, rows, n, s, out))
+    if (!ready || !nearest_by_codes(t, &t->codes, kernels, centroids, rows, n, s, false, out))
         nearest_by_product(t, kernels, centroids, rows, n, s, out);
 }
 
@@ -291,6 +285,7 @@ struct nearest_job {
     const struct centroids *centroids;
     const float *rows;
     size_t s;
+    bool guessed;
     uint32_t *out;
     const struct centroid_codes *codes; /* NULL: none */
     struct nearest **scratch;           /* one a worker */
@@ -303,14 +298,14 @@ static int nearest_chunk(void *arg, size_t first, size_t end, size_t worker)
     struct nearest *t = job->scratch[worker];
     const float *rows = job->rows + first * job->centroids->dim;
     uint32_t *out = job->out + first * job->s;
-    if (!job->codes ||
-        !nearest_by_codes(t, job->codes, kernels, job->centroids, rows, end - first, job->s, out))
+    if (!job->codes || !nearest_by_codes(t, job->codes, kernels, job->centroids, rows, end - first,
+                                         job->s, job->guessed, out))
         nearest_by_product(t, kernels, job->centroids, rows, end - first, job->s, out);
     return OK;
 }
 
-int nearest_all(const struct index_env *env, const struct centroids *centroids, const float *rows,
-                size_t n, size_t s, uint32_t *out)
+static int run_nearest(const struct index_env *env, const struct centroids *centroids,
+                       const float *rows, size_t n, size_t s, bool guessed, uint32_t *out)
 {
     size_t threads = pool_threads(env->pool), ready = 0;
     int rc = OK;
@@ -322,8 +317,9 @@ int nearest_all(const struct index_env *env, const struct centroids *centroids, 
         if (!scratch[ready])
             break;
     }
-    struct nearest_job job = { env, centroids, rows, s, out, NULL, scratch };
-    if (ready > 0 && n >= CODES_PAY_ROWS && codes_serve(env->kernels, centroids, s) &&
+    struct nearest_job job = { env, centroids, rows, s, guessed, out, NULL, scratch };
+    if (ready > 0 && n >= CODES_PAY_ROWS && centroid_codes_serve(env->kernels, centroids, s) &&
+        code_rows(centroids->n) > 0 &&
         centroid_codes_make(&scratch[0]->codes, env->mem, env->kernels, centroids))
         job.codes = &scratch[0]->codes;
     if (ready == 0) {
@@ -337,4 +333,16 @@ int nearest_all(const struct index_env *env, const struct centroids *centroids, 
         nearest_destroy(env->mem, scratch[i]);
     mem_free(env->mem, scratch);
     return rc;
+}
+
+int nearest_all(const struct index_env *env, const struct centroids *centroids, const float *rows,
+                size_t n, size_t s, uint32_t *out)
+{
+    return run_nearest(env, centroids, rows, n, s, false, out);
+}
+
+int nearest_again(const struct index_env *env, const struct centroids *centroids, const float *rows,
+                  size_t n, uint32_t *out)
+{
+    return run_nearest(env, centroids, rows, n, 1, true, out);
 }

@@ -200,6 +200,17 @@ static void rabitq_query_list(const struct quantizer *base, void *query, const f
     to->slack = to->rounding + of(base)->rounding * to->root;
 }
 
+/* A second look will ask for these. */
+static void fetch_rows(const struct rabitq *q, const uint8_t *block, uint64_t within)
+{
+    for (; within; within &= within - 1) {
+        const uint8_t *row = block + q->rows_at + (size_t)__builtin_ctzll(within) * q->row_bytes;
+        for (size_t i = 0; i < q->row_bytes; i += 64)
+            __builtin_prefetch(row + i);
+        __builtin_prefetch(row + q->row_bytes - 1);
+    }
+}
+
 static uint64_t rabitq_scan(const struct quantizer *base, const void *query, const void *block,
                             float limit, float *estimate)
 {
@@ -218,7 +229,10 @@ static uint64_t rabitq_scan(const struct quantizer *base, const void *query, con
                                      .square = 0 };
     _Alignas(64) uint32_t sums[QUANTIZER_BLOCK];
     q->kernels->fastscan_64(lines, (const uint8_t *)(at + 1), q->lines, sums);
-    return q->kernels->bound_64(&code, sums, rabitq_limit(at, limit), estimate);
+    const uint64_t within = q->kernels->bound_64(&code, sums, rabitq_limit(at, limit), estimate);
+    if (q->bits > 1 && limit < INFINITY)
+        fetch_rows(q, lines, within);
+    return within;
 }
 
 const struct quantizer_ops rabitq_ops = {

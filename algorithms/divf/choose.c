@@ -1,5 +1,6 @@
 /* choose.c - the lists nearest to a row, in few centroid distances where a sketch of the centroids
  * says which can be among them. */
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/divf/scan.h"
@@ -8,6 +9,8 @@
 /* From so many centroids on, and up to one in so many of them, a scan of their codes costs less than
    their distances. */
 enum { SKETCHED_LISTS = 128, SKETCHED_SHARE = 8 };
+/* Centroids fetched before they are used, and of each at most. */
+enum { CENTROIDS_AHEAD = 4, CENTROID_BYTES = 1024 };
 
 void divf_count_distances(const struct divf *d, struct work *work, size_t n)
 {
@@ -49,60 +52,169 @@ static void *sketch_query(const struct divf *d, struct divf_scratch *s, const fl
     return query;
 }
 
+/* A distance and its list as one number, which is ordered as the pair: distances are not negative. */
+static uint64_t key_of(float distance, size_t list)
+{
+    uint32_t bits;
+    distance = fmaxf(distance, 0); /* an estimate may be */
+    memcpy(&bits, &distance, sizeof bits);
+    return (uint64_t)bits << 32 | list;
+}
+
+static void swap_keys(uint64_t *a, uint64_t *b)
+{
+    uint64_t key = *a;
+    *a = *b;
+    *b = key;
+}
+
+static void insertion_sort(uint64_t *key, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        uint64_t moving = key[i];
+        size_t at = i;
+        for (; at > 0 && key[at - 1] > moving; at--)
+            key[at] = key[at - 1];
+        key[at] = moving;
+    }
+}
+
+/* Quicksort of n distinct keys, but of the `wanted` smallest only. */
+static void sort_smallest(uint64_t *key, size_t n, size_t wanted)
+{
+    while (n > 24 && wanted > 0) {
+        uint64_t *middle = key + n / 2, *last = key + n - 1;
+        if (*middle < *key)
+            swap_keys(middle, key);
+        if (*last < *middle)
+            swap_keys(last, middle);
+        if (*middle < *key)
+            swap_keys(middle, key);
+        uint64_t pivot = *middle;
+        size_t below = 0, above = n - 1; /* key[0] <= pivot <= key[n - 1] */
+        for (;;) {
+            while (key[++below] < pivot)
+                ;
+            while (key[--above] > pivot)
+                ;
+            if (below >= above)
+                break;
+            swap_keys(key + below, key + above);
+        }
+        if (wanted > below) {
+            sort_smallest(key, below, below);
+            key += below;
+            n -= below;
+            wanted -= below;
+        } else {
+            n = below;
+        }
+    }
+    insertion_sort(key, n);
+}
+
+static void prefetch_centroid(const struct divf *d, size_t list)
+{
+    size_t bytes = d->base.env.dim * sizeof(float);
+    const char *at = (const char *)(d->lists.centroids + list * d->base.env.dim);
+    for (size_t i = 0; i < bytes && i < CENTROID_BYTES; i += 64)
+        __builtin_prefetch(at + i);
+}
+
+/* Every list's estimate to s->list_distances. */
+static void estimate_all(const struct divf *d, struct divf_scratch *s, const void *query)
+{
+    const struct divf_lists *lists = &d->lists;
+    const struct quantizer *sketch = lists->sketch;
+    for (size_t first = 0; first < lists->n; first += QUANTIZER_BLOCK)
+        (void)quantizer_scan(sketch, query,
+                             lists->centroid_codes + first / QUANTIZER_BLOCK * sketch->block_bytes,
+                             INFINITY, s->list_distances + first);
+}
+
+/* A limit that n estimates at least are within: of n parts, the largest of their smallest. */
+static float limit_of_parts(const struct divf *d, const float *estimates, size_t n)
+{
+    float limit = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t first = i * d->lists.n / n, end = (i + 1) * d->lists.n / n;
+        limit = fmaxf(
+            limit,
+            estimates[first + d->base.env.kernels->argmin_f32(estimates + first, end - first)]);
+    }
+    return limit;
+}
+
 /* First the distances of the n best estimates: the largest is a limit that only few others can be
    within. Those marked in s->probed have theirs in s->list_distances. */
 static float limit_by_estimate(const struct divf *d, struct divf_scratch *s, const void *query,
                                const float *row, size_t n)
 {
-    const struct divf_lists *lists = &d->lists;
-    const struct quantizer *sketch = lists->sketch;
-    float limit = 0;
-    for (size_t first = 0; first < lists->n; first += QUANTIZER_BLOCK)
-        (void)quantizer_scan(sketch, query,
-                             lists->centroid_codes + first / QUANTIZER_BLOCK * sketch->block_bytes,
-                             INFINITY, s->list_distances + first);
-    struct topk best = topk_begin(n, s->probe_distances, s->probes);
-    topk_offer(&best, d->base.env.kernels, s->list_distances, NULL, 0, lists->n, s->positions);
+    float *estimates = s->list_distances, limit = 0;
+    uint64_t *best = s->probes;
+    estimate_all(d, s, query);
+    size_t m = d->base.env.kernels->at_most_f32(estimates, d->lists.n,
+                                                limit_of_parts(d, estimates, n), s->positions);
+    for (size_t i = 0; i < m; i++)
+        best[i] = key_of(estimates[s->positions[i]], s->positions[i]);
+    sort_smallest(best, m, n);
     for (size_t i = 0; i < n; i++) {
-        float distance = centroid_distance(d, row, s->probes[i]);
-        s->list_distances[s->probes[i]] = distance;
-        s->probed[s->probes[i]] = 1;
-        limit = fmaxf(limit, distance);
+        size_t list = (uint32_t)best[i];
+        if (i + CENTROIDS_AHEAD < n)
+            prefetch_centroid(d, (uint32_t)best[i + CENTROIDS_AHEAD]);
+        s->list_distances[list] = centroid_distance(d, row, list);
+        s->probed[list] = 1;
+        limit = fmaxf(limit, s->list_distances[list]);
     }
     return limit;
 }
 
-static void nearest_by_sketch(const struct divf *d, struct divf_scratch *s, const float *row,
-                              size_t n, struct work *work)
+/* The lists that may be within the limit to s->positions; returns how many. */
+static size_t lists_within(const struct divf *d, struct divf_scratch *s, const void *query,
+                           float limit)
 {
     const struct divf_lists *lists = &d->lists;
     const struct quantizer *sketch = lists->sketch;
-    const void *query = sketch_query(d, s, row);
-    float estimates[QUANTIZER_BLOCK], limit = limit_by_estimate(d, s, query, row, n);
-    size_t distances = n;
-    struct topk nearest = topk_begin(n, s->probe_distances, s->probes);
+    float estimates[QUANTIZER_BLOCK];
+    size_t n = 0;
     for (size_t first = 0; first < lists->n; first += QUANTIZER_BLOCK) {
         uint64_t near = quantizer_scan(
             sketch, query, lists->centroid_codes + first / QUANTIZER_BLOCK * sketch->block_bytes,
             limit, estimates);
         if (lists->n - first < QUANTIZER_BLOCK)
             near &= (UINT64_C(1) << (lists->n - first)) - 1;
-        for (; near; near &= near - 1) {
-            size_t list = first + (size_t)__builtin_ctzll(near);
-            float distance = s->list_distances[list];
-            if (!s->probed[list]) {
-                distance = centroid_distance(d, row, list);
-                distances++;
-            }
-            s->probed[list] = 0;
-            if (distance <= topk_limit(&nearest))
-                topk_push(&nearest, distance, list);
-        }
+        for (; near; near &= near - 1)
+            s->positions[n++] = (uint32_t)(first + (size_t)__builtin_ctzll(near));
     }
-    topk_sort(&nearest);
+    return n;
+}
+
+static void nearest_by_sketch(const struct divf *d, struct divf_scratch *s, const float *row,
+                              size_t n, struct work *work)
+{
+    const struct divf_lists *lists = &d->lists;
+    const void *query = sketch_query(d, s, row);
+    float limit = limit_by_estimate(d, s, query, row, n);
+    size_t m = lists_within(d, s, query, limit), distances = n;
+    for (size_t i = 0; i < m; i++) {
+        size_t list = s->positions[i];
+        if (i + CENTROIDS_AHEAD < m && !s->probed[s->positions[i + CENTROIDS_AHEAD]])
+            prefetch_centroid(d, s->positions[i + CENTROIDS_AHEAD]);
+        if (!s->probed[list]) {
+            s->list_distances[list] = centroid_distance(d, row, list);
+            distances++;
+        }
+        s->probed[list] = 0;
+        s->probes[i] = key_of(s->list_distances[list], list);
+    }
+    sort_smallest(s->probes, m, n);
+    for (size_t i = 0; i < n; i++) {
+        s->probes[i] = (uint32_t)s->probes[i];
+        s->probe_distances[i] = s->list_distances[s->probes[i]];
+    }
     divf_count_distances(d, work, distances);
     work->estimates += (double)lists->n;
-    work->bytes_read += (double)lists->n * sketch->code_bytes;
+    work->bytes_read += (double)lists->n * lists->sketch->code_bytes;
 }
 
 void divf_nearest_lists(const struct divf *d, struct divf_scratch *s, const float *row, size_t n,

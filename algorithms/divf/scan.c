@@ -187,8 +187,19 @@ void divf_prefetch_chunk(const struct divf_lists *lists, const struct divf_list 
     if (c >= l->n_chunks)
         return;
     const char *at = (const char *)chunk_at(&lists->chunks, l->chunks[c]);
-    for (size_t i = 0; i < sizeof(struct chunk) + lists->chunks.block_bytes; i += LINE)
+    size_t bytes = sizeof(struct chunk);
+    if (lists->quantizer) /* what a scan reads of every vector; more of few is for a second look */
+        bytes += (size_t)(lists->quantizer->code_bytes * QUANTIZER_BLOCK);
+    for (size_t i = 0; i < bytes; i += LINE)
         __builtin_prefetch(at + i, 0, 2);
+}
+
+void divf_prefetch_lists(const struct divf_lists *lists, const uint64_t *next, size_t n)
+{
+    if (n > 0)
+        divf_prefetch_chunk(lists, &lists->list[next[0]], 0);
+    if (n > 1)
+        __builtin_prefetch(lists->list[next[1]].chunks);
 }
 
 /* ------------------------------------------------------------------------- the first limit */
@@ -270,7 +281,6 @@ void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct d
         divf_prefetch_chunk(lists, l, c + 1);
         divf_scan_chunk(job, s, q, chunk_at(&lists->chunks, l->chunks[c]), work);
     }
-    divf_query_flush(job, s, q, work);
     divf_count_scanned(job->d, work, l->rows);
     divf_mark_probed(job->d, l);
 }

@@ -54,12 +54,14 @@ void divf_query_flush(const struct divf_job *, struct divf_scratch *, struct div
 void divf_query_end(const struct divf_job *, struct divf_scratch *, struct divf_query *,
                     struct work *);
 
-/* All of a list: divf_query_list() to divf_query_flush(). */
+/* All of a list, but for a flush: what is pending may wait for the next list. */
 void divf_scan_list(const struct divf_job *, struct divf_scratch *, struct divf_query *,
                     size_t list, float distance, struct work *);
 /* What a scan of n copies counts; their distances are counted one by one. */
 void divf_count_scanned(const struct divf *, struct work *, size_t n);
 void divf_prefetch_chunk(const struct divf_lists *, const struct divf_list *, uint32_t c);
+/* While a list is scanned: what a scan of the n after it reads first. */
+void divf_prefetch_lists(const struct divf_lists *, const uint64_t *next, size_t n);
 
 /* Notes that a list with dead rows has been read. */
 void divf_mark_probed(struct divf *, struct divf_list *);

@@ -12,7 +12,7 @@ struct divf_hit { /* an answer of a range search */
 };
 
 /* Rows fetched from memory before the first of them is used; a power of two. */
-enum { PENDING = 8 };
+enum { PENDING = 16 };
 /* Slots whose distance is known, by their low bits; a power of two. */
 enum { SEEN = 64 };
 

@@ -18,8 +18,10 @@ int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
         size_t probes = divf_choose_lists(job, s, vector, work);
         query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
         divf_query_begin(job, s, query, vector);
-        for (size_t p = 0; p < probes; p++)
+        for (size_t p = 0; p < probes; p++) {
+            divf_prefetch_lists(&job->d->lists, s->probes + p + 1, probes - p - 1);
             divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
+        }
         divf_query_end(job, s, query, work);
     }
     return OK;
@@ -39,6 +41,7 @@ static int range_query(const struct divf_job *job, struct divf_scratch *s, const
         s->probed[s->probes[p]] = 1;
     for (size_t p = 0; !s->failure && p < probes; p++)
         divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
+    divf_query_flush(job, s, query, work);
     for (size_t p = 0; p < probes; p++)
         s->probed[s->probes[p]] = 0;
     return s->failure;

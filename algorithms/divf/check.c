@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/upkeep.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -262,6 +262,8 @@ int divf_check(const struct index *index, struct stat_sink *sink)
         rc = check_slots(d);
     if (!rc)
         rc = check_codes(d);
+    if (!rc)
+        rc = divf_upkeep_check(d);
     if (!rc && sink)
         sink->value(sink->to, "checked_vectors", (double)d->slots.ids.n);
     return rc;

@@ -1,6 +1,6 @@
 /* divf.c - dynamic inverted file: options, creation, and the table. divf.h has the state and its
  * invariants. */
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/upkeep.h"
 
 #include <stdio.h>
 
@@ -19,8 +19,35 @@ static const struct param params[] = {
               "passes of the 2-means that splits a list"),
     PARAM_REAL(struct divf_params, compact_at, 0.10, 0, 1,
                "share of rows that may be dead before a deletion compacts every list"),
-    PARAM_CHOICE(struct divf_params, maintenance, DIVF_COPENHAGEN, "none|copenhagen",
-                 "what keeps lists in shape: copenhagen splits overfull ones as its source does"),
+    PARAM_CHOICE(
+        struct divf_params, maintenance, DIVF_COPENHAGEN, "none|copenhagen|lire|dedrift|cost-model",
+        "what keeps lists in shape: copenhagen splits overfull ones as its source does; lire "
+        "also moves vectors of the lists around, and dissolves starved ones; dedrift moves "
+        "centroids; cost-model splits and dissolves where queries gain"),
+    PARAM_REAL(
+        struct divf_params, list_limit, 1.25, 0.5, 1e9,
+        "lire: a list longer than this times the fair length (copies over the lists training "
+        "would make) is split. Less: more lists, faster scans, dearer inserts"),
+    PARAM_REAL(struct divf_params, merge_threshold, 0.1, 0, 0.4,
+               "lire: a list shorter than this times the fair length is dissolved, and no split "
+               "leaves one"),
+    PARAM_INT(struct divf_params, reassign_lists, 64, 0, 4096,
+              "lire, cost-model: lists around a split whose vectors may move; 0: none do"),
+    PARAM_INT(
+        struct divf_params, refine_passes, 1, 0, 100,
+        "lire, cost-model: passes of k-means over a sample around splits, before vectors move"),
+    PARAM_INT(struct divf_params, upkeep_budget, 100, 0, 1e9,
+              "lire, dedrift, cost-model: distances an inserted vector pays for upkeep; 0: only "
+              "maintain() does any"),
+    PARAM_REAL(struct divf_params, dedrift_every, 0.1, 1e-6, 1e9,
+               "dedrift: a cycle begins when so many of the vectors, as a share, have changed"),
+    PARAM_INT(
+        struct divf_params, dedrift_lists, 8, 0, 1 << 22,
+        "dedrift: lists that a cycle splits and dissolves at most; 0: it moves centroids only"),
+    PARAM_REAL(struct divf_params, cost_tau, 0.5, 0, 1e9,
+               "cost-model: distances a query must gain by a change"),
+    PARAM_REAL(struct divf_params, cost_probe, 64, 0, 1e9,
+               "cost-model: what opening a list costs a query, in distances"),
     PARAM_CHOICE(struct divf_params, storage, DIVF_RAM, "ram|mmap",
                  "where vectors lie: in memory, or in a mapped file that may outgrow it"),
     PARAM_CHOICE(struct divf_params, device, DIVF_CPU, "cpu|cuda",
@@ -145,6 +172,7 @@ void divf_destroy(struct index *index)
         return;
     struct divf *d = divf_of(index);
     struct mem *mem = index->env.mem;
+    divf_upkeep_free(d);
     divf_device_close(d);
     divf_scratch_free(d);
     pthread_mutex_destroy(&d->scratch_lock);

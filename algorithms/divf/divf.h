@@ -38,13 +38,18 @@
 
 enum divf_storage { DIVF_RAM, DIVF_MMAP };
 enum divf_device { DIVF_CPU, DIVF_CUDA };
-enum divf_maintenance { DIVF_NONE, DIVF_COPENHAGEN };
+enum divf_maintenance { DIVF_NONE, DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT, DIVF_COST_MODEL };
 enum divf_quantizer { DIVF_SKETCH, DIVF_PQ, DIVF_SQ8, DIVF_RABITQ };
 
 struct divf_params {
     int64_t clusters, soft_k;
     double split_threshold;
     int64_t max_split_iters;
+    double list_limit, merge_threshold;
+    int64_t reassign_lists, refine_passes, upkeep_budget;
+    double dedrift_every;
+    int64_t dedrift_lists;
+    double cost_tau, cost_probe;
     double compact_at;
     int64_t maintenance, storage, device;
     int64_t train_iters, train_sample, init;
@@ -70,6 +75,7 @@ struct divf_list {
     float error;              /* of its codes, the largest since they were last made anew */
     bool uniform; /* its vectors are all equal, so it cannot be split; cleared when one differs */
     atomic_bool probed; /* a search has read it since it was compacted */
+    atomic_uint probes; /* recent queries that read it; counted for maintenance = cost-model only */
 };
 
 /* One codebook, its quantizers, and the codes filed under it. Retraining builds a second one and
@@ -109,10 +115,24 @@ struct divf_slots {
     uint32_t first_free; /* SLOT_NONE: none */
 };
 
+/* Maintenance: see upkeep.h. */
+struct divf_upkeep_counters {
+    uint64_t steps, distances;           /* steps taken, what they cost */
+    uint64_t merges;                     /* lists dissolved */
+    uint64_t scanned, candidates, moved; /* copies: looked through, meeting a condition, moved */
+    uint64_t refreshed;                  /* centroids set to a mean of their vectors */
+    uint64_t rolled_back;                /* changes worked out and found not to pay */
+    uint64_t random;                     /* streams of random numbers used */
+    uint64_t changes;  /* vectors inserted and removed since lists were looked at */
+    uint64_t cycle_at; /* vectors inserted and removed, as dedrift's last cycle began */
+    int64_t credit;    /* distances that upkeep may spend; negative: owes */
+};
+
 struct divf_counters {
     uint64_t insert_batches, inserted, removed;
     uint64_t compactions, forced_compactions; /* lists compacted; times all were, past compact_at */
     uint64_t splits, refused_splits, trainings;
+    struct divf_upkeep_counters upkeep;
 };
 
 struct divf {
@@ -125,7 +145,9 @@ struct divf {
     uint64_t retrain_at;   /* provisional: not before so many vectors are there */
     uint32_t largest_list; /* at least the live rows of any list that is not uniform */
     struct divf_counters counters;
-    atomic_bool probed_dirty; /* some probed list has dead rows */
+    struct upkeep *upkeep;        /* upkeep.h; NULL: not needed so far */
+    atomic_uint_fast64_t queries; /* recent ones, as `probes` counts them */
+    atomic_bool probed_dirty;     /* some probed list has dead rows */
     pthread_mutex_t scratch_lock;
     struct divf_scratch *scratch; /* idle ones */
     struct divf_gpu device;
@@ -163,6 +185,11 @@ static inline uint32_t divf_place(const struct divf_list *l, size_t position)
 static inline const float *divf_work_centroid(const struct divf_lists *lists, size_t list)
 {
     return lists->work_centroids ? lists->work_centroids + list * lists->quantizer->work_dim : NULL;
+}
+
+static inline bool divf_codes_per_list(const struct divf *d)
+{
+    return d->lists.quantizer && d->lists.quantizer->per_list;
 }
 
 /* 3. Lists (lists.c). Those that return nothing cannot fail. */
@@ -222,13 +249,14 @@ void divf_device_close(struct divf *);
 int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
 
 int divf_train(struct index *, struct vectors sample);
+/* Lists that training on n vectors would make. */
+size_t divf_clusters_wanted(const struct divf *, size_t n);
 int divf_train_if_due(struct divf *, const float *rows, size_t n);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);
 int divf_range(struct index *, const struct range_request *, struct range_result *);
 int divf_maintain(struct index *, uint64_t budget, bool *more);
-int divf_split_overfull(struct divf *);
 int divf_save(struct index *, const char *dir);
 int divf_load(struct index **, const struct index_env *, const char *dir);
 int divf_stats(const struct index *, struct stat_sink *);

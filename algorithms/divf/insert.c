@@ -7,9 +7,9 @@
  */
 #include <string.h>
 
-#include "algorithms/divf/divf.h"
 #include "algorithms/divf/scan.h"
 #include "algorithms/divf/scratch.h"
+#include "algorithms/divf/upkeep.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -321,5 +321,5 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     if (rc)
         return rc;
     d->counters.insert_batches++;
-    return divf_split_overfull(d);
+    return divf_upkeep_inserted(d, v.n);
 }

@@ -123,7 +123,7 @@ static void scan_for_all(struct group *g, size_t list, const uint32_t *places, s
     for (size_t i = 0; i < n; i++)
         divf_query_flush(job, g->s, &queries[places[i] / job->nprobe], g->work);
     divf_count_scanned(job->d, g->work, n * l->rows);
-    divf_mark_probed(job->d, l);
+    divf_mark_probed(job->d, l, n);
 }
 
 static void scan_places(struct group *g, size_t first, size_t end)

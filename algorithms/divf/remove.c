@@ -2,7 +2,7 @@
  * lists are compacted. */
 #include <inttypes.h>
 
-#include "algorithms/divf/divf.h"
+#include "algorithms/divf/upkeep.h"
 
 /* The memory accesses of a deletion depend on each other, so a block of ids goes through them
    step by step, each step fetching ahead for the next. */
@@ -65,28 +65,11 @@ int divf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done
         size_t removed = remove_block(d, ids + *done, block);
         *done += removed;
         d->counters.removed += removed;
+        divf_upkeep_removed(d, removed);
         if (removed < block)
             return fail(index->env.error, ERR_UNKNOWN_ID,
                         "remove: row %zu: id %" PRIu64 " is not stored", *done, ids[*done]);
         compact_if_due(d);
-    }
-    return OK;
-}
-
-int divf_maintain(struct index *index, uint64_t budget, bool *more)
-{
-    struct divf *d = divf_of(index);
-    uint64_t spent = 0;
-    *more = false;
-    for (size_t i = 0; i < d->lists.n; i++) {
-        if (d->lists.list[i].rows == d->lists.list[i].live)
-            continue;
-        if (budget > 0 && spent >= budget) {
-            *more = true;
-            return OK;
-        }
-        spent +=
-            1 + divf_list_compact(d, i); /* moving a copy costs about what its distance would */
     }
     return OK;
 }

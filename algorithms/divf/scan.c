@@ -282,7 +282,7 @@ void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct d
         divf_scan_chunk(job, s, q, chunk_at(&lists->chunks, l->chunks[c]), work);
     }
     divf_count_scanned(job->d, work, l->rows);
-    divf_mark_probed(job->d, l);
+    divf_mark_probed(job->d, l, 1);
 }
 
 void divf_query_end(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
@@ -294,8 +294,10 @@ void divf_query_end(const struct divf_job *job, struct divf_scratch *s, struct d
     topk_sort(&q->nearest);
 }
 
-void divf_mark_probed(struct divf *d, struct divf_list *l)
+void divf_mark_probed(struct divf *d, struct divf_list *l, size_t queries)
 {
+    if (d->params.maintenance == DIVF_COST_MODEL)
+        atomic_fetch_add_explicit(&l->probes, (unsigned)queries, memory_order_relaxed);
     if (l->rows == l->live || atomic_load_explicit(&l->probed, memory_order_relaxed))
         return;
     atomic_store_explicit(&l->probed, true, memory_order_relaxed);

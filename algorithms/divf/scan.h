@@ -64,7 +64,7 @@ void divf_prefetch_chunk(const struct divf_lists *, const struct divf_list *, ui
 void divf_prefetch_lists(const struct divf_lists *, const uint64_t *next, size_t n);
 
 /* Notes that a list with dead rows has been read. */
-void divf_mark_probed(struct divf *, struct divf_list *);
+void divf_mark_probed(struct divf *, struct divf_list *, size_t queries);
 
 /* search.c for few queries, many.c for groups of them: a parallel_for() step each. */
 int divf_search_few(void *job, size_t first, size_t end, size_t worker);

@@ -111,6 +111,13 @@ static struct divf_job job_for(struct divf *d, struct vectors queries,
                               .work = work };
 }
 
+/* For maintenance = cost-model: what the lists' `probes` are shares of. */
+static void note_queries(struct divf *d, size_t n)
+{
+    if (d->params.maintenance == DIVF_COST_MODEL)
+        atomic_fetch_add_explicit(&d->queries, n, memory_order_relaxed);
+}
+
 int divf_search(struct index *index, const struct search_request *request,
                 struct search_result *result)
 {
@@ -141,6 +148,7 @@ int divf_search(struct index *index, const struct search_request *request,
         rc = parallel_for(index->env.pool, threads, n, group < most ? group : most,
                           divf_search_many, &job);
     job_close(&job, threads, &result->work);
+    note_queries(d, request->queries.n);
     return rc;
 }
 
@@ -171,5 +179,6 @@ int divf_range(struct index *index, const struct range_request *request,
                                    scratch[i]->hits[h].distance);
     }
     job_close(&job, threads, &result->work);
+    note_queries(d, request->queries.n);
     return rc;
 }

@@ -11,8 +11,7 @@
  */
 #include <string.h>
 
-#include "algorithms/divf/divf.h"
-#include "algorithms/divf/scratch.h"
+#include "algorithms/divf/upkeep.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
@@ -150,10 +149,9 @@ static bool overfull(const struct divf *d, uint32_t live, double mean)
     return live >= 2 && (double)live > d->params.split_threshold * mean;
 }
 
-/* The vectors of the batch are all stored whatever this returns. */
-int divf_split_overfull(struct divf *d)
+static int split_overfull(struct divf *d)
 {
-    if (d->params.maintenance == DIVF_NONE || !(d->params.split_threshold > 0) || d->provisional)
+    if (!(d->params.split_threshold > 0))
         return OK;
     size_t n = d->lists.n;
     double mean = (double)d->lists.live / (double)n;
@@ -171,3 +169,5 @@ int divf_split_overfull(struct divf *d)
     }
     return rc;
 }
+
+const struct upkeep_policy upkeep_copenhagen = { .after_insert = split_overfull };

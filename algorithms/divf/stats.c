@@ -3,6 +3,7 @@
 
 #include "algorithms/divf/divf.h"
 #include "algorithms/divf/scratch.h"
+#include "algorithms/divf/upkeep.h"
 
 /* 1 where all lists are equally long; the cost of a scan of random lists against that (FAISS's
  * imbalance factor). */
@@ -49,6 +50,14 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         { "forced_compactions", (double)c->forced_compactions },
         { "splits", (double)c->splits },
         { "refused_splits", (double)c->refused_splits },
+        { "merges", (double)c->upkeep.merges },
+        { "reassign_scanned", (double)c->upkeep.scanned },
+        { "reassign_candidates", (double)c->upkeep.candidates },
+        { "reassign_moved", (double)c->upkeep.moved },
+        { "centroids_refreshed", (double)c->upkeep.refreshed },
+        { "rolled_back", (double)c->upkeep.rolled_back },
+        { "upkeep_steps", (double)c->upkeep.steps },
+        { "upkeep_distances", (double)c->upkeep.distances },
         { "code_bytes", d->lists.quantizer ? d->lists.quantizer->code_bytes : 0 },
         { "code_error", code_error(d) },
     };
@@ -95,7 +104,7 @@ int divf_memory(const struct index *index, struct memory_use *use)
                chunks->n_used * sizeof(struct chunk);
     use->other = sizeof *d + lists->capacity * sizeof *lists->list + centroids_bytes(lists) +
                  (chunks->store.capacity + d->vectors.capacity) * sizeof(void *) +
-                 divf_scratch_bytes(d);
+                 divf_scratch_bytes(d) + divf_upkeep_bytes(d);
     for (size_t i = 0; i < lists->n; i++)
         use->other += lists->list[i].chunks_capacity * sizeof(uint32_t);
     return OK;

@@ -19,6 +19,7 @@ struct stored_meta {
     struct divf_params params;
     uint64_t n_lists, n_vectors, n_filed;
     uint64_t provisional, retrain_at;
+    uint64_t queries;
     uint64_t shared_sketch; /* of centroids: the quantizer of codes itself */
     struct divf_counters counters;
 };
@@ -27,6 +28,7 @@ struct stored_list {
     uint64_t rows;
     int64_t last_split_round;
     uint64_t uniform;
+    uint64_t probes;
 };
 
 /* Calls each(to, slot, first time it is met) for every copy of every list, all of them live. */
@@ -84,6 +86,7 @@ static void save_meta(const struct divf *d, struct store_writer *w)
                                 .n_filed = d->lists.live,
                                 .provisional = d->provisional,
                                 .retrain_at = d->retrain_at,
+                                .queries = atomic_load(&d->queries),
                                 .shared_sketch = d->lists.sketch == d->lists.quantizer,
                                 .counters = d->counters };
     store_section(w, "meta");
@@ -93,7 +96,8 @@ static void save_meta(const struct divf *d, struct store_writer *w)
     store_section(w, "lists");
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = &d->lists.list[i];
-        struct stored_list stored = { l->rows, l->last_split_round, l->uniform };
+        struct stored_list stored = { l->rows, l->last_split_round, l->uniform,
+                                      atomic_load_explicit(&l->probes, memory_order_relaxed) };
         store_write(w, &stored, sizeof stored);
     }
 }
@@ -277,8 +281,10 @@ static int load_lists(struct divf *d, const struct loading *l)
         rc = divf_list_reserve(&d->lists, i, l->lists[i].rows);
         for (uint64_t r = 0; !rc && r < l->lists[i].rows; r++)
             rc = load_copy(d, l, i, *filed++, &next);
-        if (!rc)
+        if (!rc) {
             d->lists.list[i].uniform = l->lists[i].uniform != 0;
+            atomic_store(&d->lists.list[i].probes, (unsigned)l->lists[i].probes);
+        }
     }
     if (!rc && next != l->meta->n_vectors)
         rc = corrupt(l, "a vector is in no list");
@@ -307,6 +313,7 @@ int divf_load(struct index **out, const struct index_env *env, const char *dir)
         rc = load_lists(d, l);
         d->provisional = l->meta->provisional != 0;
         d->retrain_at = l->meta->retrain_at;
+        atomic_store(&d->queries, l->meta->queries);
         d->counters = l->meta->counters;
         d->largest_list = UINT32_MAX;
     }

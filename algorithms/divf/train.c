@@ -19,7 +19,7 @@
 enum { VECTORS_PER_LIST = 8 };
 enum { STREAM_TRAIN = 1 << 20 }; /* apart from the streams of splits, which count from 2^32 */
 
-static size_t clusters_wanted(const struct divf *d, size_t n)
+size_t divf_clusters_wanted(const struct divf *d, size_t n)
 {
     if (d->params.clusters > 0)
         return (size_t)d->params.clusters;
@@ -203,7 +203,8 @@ static float *sample_rows(const struct divf *d, const float *rows, size_t n, siz
 static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
 {
     const struct index_env *env = &d->base.env;
-    size_t wanted = clusters_wanted(d, n_total), most = (size_t)d->params.train_sample, made = 0;
+    size_t wanted = divf_clusters_wanted(d, n_total), most = (size_t)d->params.train_sample,
+           made = 0;
     if (most > 0 && most < wanted)
         most = wanted;
     float *sample = NULL;
@@ -253,7 +254,7 @@ int divf_train_if_due(struct divf *d, const float *rows, size_t n)
     const struct index_env *env = &d->base.env;
     size_t stored = d->slots.ids.n, total = stored + n;
     if (!d->provisional || total < d->retrain_at ||
-        total / VECTORS_PER_LIST < clusters_wanted(d, total))
+        total / VECTORS_PER_LIST < divf_clusters_wanted(d, total))
         return OK;
     if (stored == 0)
         return train_on(d, rows, n, n);

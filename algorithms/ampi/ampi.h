@@ -76,6 +76,7 @@ struct ampi_partition {
     float *centre;           /* n x F: <centroid, axis> */
     float *norm_sq;          /* n: |centroid|^2 */
     float norm_sq_max;
+    uint64_t version; /* of the centroids, see kmeans.h */
     size_t n;
     uint32_t *filed; /* K a slot: its clusters, CLUSTER_NONE after the last */
 };
@@ -135,6 +136,7 @@ struct ampi {
     size_t rank;             /* of a sketch: min(F, dim) */
     float *residual;         /* dim: drift.c's */
     double longest;          /* at least the length of any stored vector */
+    uint64_t versions;       /* of centroids so far */
     bool provisional, built; /* no full codebook, see train.c; a batch has been built into it */
     uint64_t retrain_at;     /* provisional: not before so many vectors are there */
     struct ampi_counters counters;

@@ -64,7 +64,8 @@ static int assign(struct ampi *a, struct filing *f)
 {
     const struct index_env *env = &a->base.env;
     const struct ampi_partition *p = &a->part;
-    struct centroids centroids = { p->centroids, p->norm_sq, p->norm_sq_max, p->n, env->dim, 0 };
+    struct centroids centroids = { p->centroids, p->norm_sq, p->norm_sq_max,
+                                   p->n,         env->dim,   p->version };
     if (!a->nearest)
         a->nearest = nearest_create(env->mem, AMPI_CONES_MAX);
     if (!a->nearest)
@@ -198,6 +199,8 @@ static void commit(struct ampi *a, struct filing *f, const uint64_t *ids)
         merge_cone(a, f, first, end);
     }
     a->counters.inserted += f->n;
+    if (!f->build)
+        a->part.version = ++a->versions;
 }
 
 static int file_block(struct ampi *a, struct filing *f, const uint64_t *ids, size_t *done)

@@ -11,7 +11,7 @@ int ampi_partition_open(struct ampi *a, struct ampi_partition *p, const float *c
 {
     const struct index_env *env = &a->base.env;
     size_t coordinates = n * env->dim, filed = a->slots.capacity * a->copies;
-    *p = (struct ampi_partition){ .n = n };
+    *p = (struct ampi_partition){ .n = n, .version = ++a->versions };
     p->cluster = mem_zalloc(env->mem, n * sizeof *p->cluster);
     p->cones = mem_zalloc(env->mem, n * a->fans * sizeof *p->cones);
     p->centroids = mem_array(env->mem, coordinates, sizeof *p->centroids);

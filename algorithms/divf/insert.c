@@ -7,15 +7,14 @@
  */
 #include <string.h>
 
-#include "algorithms/divf/scan.h"
 #include "algorithms/divf/scratch.h"
 #include "algorithms/divf/upkeep.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-/* Fewer rows than this cost less by one pass over the centroids each than as a matrix product. */
-enum { BATCH_ROWS_MIN = 4 };
+/* Fewer rows than this are not worth sending to a device. */
+enum { DEVICE_ROWS_MIN = 4 };
 /* Up to so many are filed one by one: sorting them by list would not pay. */
 enum { FEW_ROWS = 64 };
 /* Rows of a block at most: enough to keep threads busy and lists' codes together; and bytes of their
@@ -31,20 +30,6 @@ static int out_of_memory(const struct divf *d)
     return fail(d->base.env.error, ERR_NO_MEMORY, "insert: out of memory");
 }
 
-static int assign_few(struct divf *d, struct divf_scratch *s, const float *rows, size_t n,
-                      size_t n_lists, uint32_t *lists)
-{
-    struct work unused = { 0, 0, 0, 0 };
-    if (!divf_scratch_fit_queries(d, s, 1, 0))
-        return out_of_memory(d);
-    for (size_t i = 0; i < n; i++) {
-        divf_nearest_lists(d, s, rows + i * d->base.env.dim, n_lists, &unused);
-        for (size_t j = 0; j < n_lists; j++)
-            lists[i * n_lists + j] = (uint32_t)s->probes[j];
-    }
-    return OK;
-}
-
 /* The n_lists nearest of each of n rows. */
 static int assign(struct divf *d, struct divf_scratch *s, const float *rows, size_t n,
                   size_t n_lists, uint32_t *lists)
@@ -55,9 +40,7 @@ static int assign(struct divf *d, struct divf_scratch *s, const float *rows, siz
         memset(lists, 0, n * sizeof *lists);
         return OK;
     }
-    if (n < BATCH_ROWS_MIN)
-        return assign_few(d, s, rows, n, n_lists, lists);
-    if (d->device.library.ops)
+    if (n >= DEVICE_ROWS_MIN && d->device.library.ops)
         return divf_device_assign(d, rows, n, n_lists, lists);
     if (n > NEAREST_ROWS && pool_threads(env->pool) > 1)
         return nearest_all(env, &centroids, rows, n, n_lists, lists);

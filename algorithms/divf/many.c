@@ -11,8 +11,8 @@
 #include "algorithms/divf/scan.h"
 #include "kernels/kernels.h"
 
-/* Up to NEAREST_MOST probes, and from so many lists on, a matrix product finds the lists sooner than
-   a pass each. */
+/* Up to NEAREST_MOST probes, and from so many lists on, nearest_rows() finds the lists sooner than a
+   pass each. */
 enum { PRODUCT_LISTS = 64 };
 /* What a group keeps of its queries: then it stays in L2. */
 enum { GROUP_BYTES = 1 << 18 };

@@ -69,7 +69,7 @@ bool divf_scratch_fit_queries(struct divf *, struct divf_scratch *, size_t n, si
 /* For a group of n queries that probe up to nprobe lists each. */
 bool divf_scratch_fit_group(struct divf *, struct divf_scratch *, size_t n, size_t nprobe);
 /* For nearest_rows() of up to NEAREST_MOST lists a row. */
-enum { NEAREST_MOST = 16 };
+enum { NEAREST_MOST = DIVF_SOFT_K_MAX };
 bool divf_scratch_fit_nearest(struct divf *, struct divf_scratch *);
 
 #endif

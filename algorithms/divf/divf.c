@@ -81,6 +81,9 @@ static const struct param knobs[] = {
         "quantizer's bound cannot exclude"),
     PARAM_INT(struct divf_knobs, scan_budget, 0, 0, 1e15,
               "codes after which a query opens no further list; 0: nprobe alone decides"),
+    PARAM_REAL(struct divf_knobs, target_recall, 0, 0, 0.9999,
+               "a query stops at the list after which its recall is estimated to be so high, in "
+               "the mean over queries; nprobe is the most it scans. 0: nprobe alone decides"),
     PARAM_END
 };
 
@@ -130,6 +133,7 @@ int divf_open(struct index **out, const struct index_env *env, const struct divf
     d->base = (struct index){ &divf_ops, *env };
     d->params = *p;
     d->provisional = true;
+    stop_rule_default(&d->stop);
     d->slots.first_free = SLOT_NONE;
     slot_table_init(&d->slots.ids, env->mem);
     atomic_init(&d->probed_dirty, false);

@@ -28,6 +28,7 @@
 
 #include "algorithms/common/kmeans.h"
 #include "algorithms/common/quantizer.h"
+#include "algorithms/common/stop_rule.h"
 #include "algorithms/divf/chunks.h"
 #include "algorithms/divf/segments.h"
 #include "kernels/cuda/device.h"
@@ -59,6 +60,7 @@ struct divf_params {
 
 struct divf_knobs {
     int64_t nprobe, rerank, scan_budget;
+    double target_recall;
 };
 
 #define DIVF_SOFT_K_MAX 8
@@ -135,6 +137,11 @@ struct divf_counters {
     struct divf_upkeep_counters upkeep;
 };
 
+/* Sums over the queries searched with target_recall since the index was made or loaded. */
+struct divf_stops {
+    double queries, lists, recall; /* lists scanned; recall estimated */
+};
+
 struct divf {
     struct index base;
     struct divf_params params;
@@ -148,6 +155,8 @@ struct divf {
     struct upkeep *upkeep;        /* upkeep.h; NULL: not needed so far */
     atomic_uint_fast64_t queries; /* recent ones, as `probes` counts them */
     atomic_bool probed_dirty;     /* some probed list has dead rows */
+    struct stop_rule stop;        /* of target_recall, learnt with the codebook */
+    struct divf_stops stops;      /* under scratch_lock */
     pthread_mutex_t scratch_lock;
     struct divf_scratch *scratch; /* idle ones */
     struct divf_gpu device;

@@ -1,9 +1,39 @@
 /* search.c - the nearest lists, then what of theirs may be near; k nearest or all within a radius. */
 #include <math.h>
+#include <string.h>
 
 #include "algorithms/divf/scan.h"
 #include "kernels/kernels.h"
 #include "src/core/parallel.h"
+
+/* Whether the query has found enough in its first n lists. The next list's centroid is as far as
+   the last at least, where it is not known. */
+static bool found_enough(const struct divf_job *job, const struct divf_scratch *s,
+                         const struct divf_query *query, struct stop_state *stop, size_t n,
+                         size_t probes)
+{
+    const struct topk *nearest = job->rerank ? &query->best : &query->nearest;
+    float next = s->probe_distances[n < probes ? n : n - 1];
+    return stop_after(&job->d->stop, stop, topk_limit(nearest), next) >= job->stop_score;
+}
+
+static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
+                              struct divf_query *query, size_t probes, size_t worker)
+{
+    struct stop_state stop = stop_begin(s->probe_distances[0]);
+    bool enough = false;
+    size_t p = 0;
+    while (p < probes && !enough) {
+        divf_prefetch_lists(&job->d->lists, s->probes + p + 1, probes - p - 1);
+        divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], &job->work[worker]);
+        p++;
+        enough = found_enough(job, s, query, &stop, p, probes);
+    }
+    struct divf_stops *sum = &job->stops[worker];
+    sum->queries += 1;
+    sum->lists += (double)p;
+    sum->recall += p == job->d->lists.n ? 1 : stop_rule_recall(&job->d->stop, stop.score);
+}
 
 int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
 {
@@ -18,7 +48,9 @@ int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
         size_t probes = divf_choose_lists(job, s, vector, work);
         query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
         divf_query_begin(job, s, query, vector);
-        for (size_t p = 0; p < probes; p++) {
+        if (job->stops)
+            scan_until_enough(job, s, query, probes, worker);
+        for (size_t p = 0; !job->stops && p < probes; p++) {
             divf_prefetch_lists(&job->d->lists, s->probes + p + 1, probes - p - 1);
             divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
         }
@@ -94,6 +126,17 @@ static void job_close(struct divf_job *job, size_t threads, struct work *work)
     }
 }
 
+static void count_stops(struct divf *d, const struct divf_stops *stops, size_t threads)
+{
+    pthread_mutex_lock(&d->scratch_lock);
+    for (size_t t = 0; t < threads; t++) {
+        d->stops.queries += stops[t].queries;
+        d->stops.lists += stops[t].lists;
+        d->stops.recall += stops[t].recall;
+    }
+    pthread_mutex_unlock(&d->scratch_lock);
+}
+
 /* What a search and a range search have in common; the arrays are the caller's, THREADS_MAX long. */
 static struct divf_job job_for(struct divf *d, struct vectors queries,
                                const struct id_filter *filter, const void *knobs_of_request,
@@ -124,8 +167,10 @@ int divf_search(struct index *index, const struct search_request *request,
     struct divf *d = divf_of(index);
     struct divf_scratch *scratch[THREADS_MAX];
     struct work work[THREADS_MAX];
+    struct divf_stops stops[THREADS_MAX];
     struct divf_job job =
         job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    const double target = ((const struct divf_knobs *)request->knobs)->target_recall;
     job.k = request->k;
     if (job.rerank > 0 && job.rerank < job.k)
         job.rerank = job.k;
@@ -142,11 +187,18 @@ int divf_search(struct index *index, const struct search_request *request,
     /* Groups as large as leave each thread one; what is in a group changes no answer. */
     size_t n = request->queries.n, group = (n + threads - 1) / threads, most = divf_group_size(d);
     job.threads = threads;
-    if (group < MANY_QUERIES_MIN)
+    if (target > 0) {
+        memset(stops, 0, threads * sizeof *stops);
+        job.stops = stops;
+        job.stop_score = stop_rule_score(&d->stop, target);
+    }
+    if (job.stops || group < MANY_QUERIES_MIN)
         rc = parallel_for(index->env.pool, threads, n, 1, divf_search_few, &job);
     else
         rc = parallel_for(index->env.pool, threads, n, group < most ? group : most,
                           divf_search_many, &job);
+    if (job.stops)
+        count_stops(d, stops, threads);
     job_close(&job, threads, &result->work);
     note_queries(d, request->queries.n);
     return rc;

@@ -24,10 +24,21 @@ static double code_error(const struct divf *d)
     return d->lists.live > 0 ? sum / (double)d->lists.live : 0;
 }
 
+/* Searches may be adding to them. */
+static struct divf_stops stops_of(const struct divf *d)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)&d->scratch_lock;
+    pthread_mutex_lock(lock);
+    struct divf_stops stops = d->stops;
+    pthread_mutex_unlock(lock);
+    return stops;
+}
+
 int divf_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct divf *d = divf_of_const(index);
     const struct divf_counters *c = &d->counters;
+    const struct divf_stops stops = stops_of(d);
     size_t empty = 0;
     for (size_t i = 0; i < d->lists.n; i++)
         empty += d->lists.list[i].live == 0;
@@ -60,6 +71,9 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         { "upkeep_distances", (double)c->upkeep.distances },
         { "code_bytes", d->lists.quantizer ? d->lists.quantizer->code_bytes : 0 },
         { "code_error", code_error(d) },
+        { "stopped_queries", stops.queries },
+        { "recall_estimate", stops.queries > 0 ? stops.recall / stops.queries : 0 },
+        { "lists_a_query", stops.queries > 0 ? stops.lists / stops.queries : 0 },
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);

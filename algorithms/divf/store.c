@@ -12,7 +12,7 @@
 #include "algorithms/divf/divf.h"
 #include "src/core/mem.h"
 
-enum { STORE_VERSION = 2 };
+enum { STORE_VERSION = 3 };
 static const char STORE_NAME[] = "divf.index";
 
 struct stored_meta {
@@ -22,6 +22,7 @@ struct stored_meta {
     uint64_t queries;
     uint64_t shared_sketch; /* of centroids: the quantizer of codes itself */
     struct divf_counters counters;
+    struct stop_rule stop;
 };
 
 struct stored_list {
@@ -88,7 +89,8 @@ static void save_meta(const struct divf *d, struct store_writer *w)
                                 .retrain_at = d->retrain_at,
                                 .queries = atomic_load(&d->queries),
                                 .shared_sketch = d->lists.sketch == d->lists.quantizer,
-                                .counters = d->counters };
+                                .counters = d->counters,
+                                .stop = d->stop };
     store_section(w, "meta");
     store_write(w, &meta, sizeof meta);
     store_section(w, "centroids");
@@ -208,6 +210,8 @@ static int find_sections(struct loading *l, size_t dim)
     uint64_t filed = 0;
     for (uint64_t i = 0; i < m->n_lists; i++)
         filed += l->lists[i].rows;
+    if (!stop_rule_valid(&m->stop))
+        return corrupt(l, "the rule of target_recall is none");
     if (filed != m->n_filed || m->n_lists == 0)
         return corrupt(l, "the lists and their rows do not add up");
     return OK;
@@ -315,6 +319,7 @@ int divf_load(struct index **out, const struct index_env *env, const char *dir)
         d->retrain_at = l->meta->retrain_at;
         atomic_store(&d->queries, l->meta->queries);
         d->counters = l->meta->counters;
+        d->stop = l->meta->stop;
         d->largest_list = UINT32_MAX;
     }
     store_close(&l->reader);

@@ -25,11 +25,21 @@ static int is_better(const struct levels *a, const struct levels *b)
     return a->product * a->product * b->norm_sq > b->product * b->product * a->norm_sq;
 }
 
+/* In eight chains, for one would wait for each comparison. */
+static float largest(const float *a, size_t n)
+{
+    float max[8] = { 0 };
+    for (size_t i = 0; i < n; i += 8) /* zeros follow */
+        for (size_t j = 0; j < 8; j++)
+            max[j] = a[i + j] > max[j] ? a[i + j] : max[j];
+    for (size_t j = 1; j < 8; j++)
+        max[0] = max[j] > max[0] ? max[j] : max[0];
+    return max[0];
+}
+
 struct levels levels_fit(const struct kernels *kernels, const float *a, size_t n, unsigned bits)
 {
-    float max = 0;
-    for (size_t i = 0; i < n; i++)
-        max = a[i] > max ? a[i] : max;
+    const float max = largest(a, n);
     const float most = (float)((1u << bits) - 1);
     struct levels best = levels_at(kernels, a, n, bits, (most + 2) / max);
     for (size_t i = 1; i < TRIALS; i++) {

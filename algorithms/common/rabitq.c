@@ -138,54 +138,62 @@ static void rabitq_transform(const struct quantizer *base, const float *rows, si
 
 /* 2. Scanning */
 
-static float group_size(const float *x)
+/* Entry b is the sum of the x_i whose bit is set in b, less the smallest such sum, in `slope`s. */
+static void fill_table(uint8_t *table, const float *x, float lowest, float slopes)
 {
-    return fabsf(x[0]) + fabsf(x[1]) + fabsf(x[2]) + fabsf(x[3]);
+    static const float bit[4][16] = { { 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1 },
+                                      { 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1 },
+                                      { 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1 },
+                                      { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1 } };
+    const float x0 = slopes * x[0], x1 = slopes * x[1], x2 = slopes * x[2], x3 = slopes * x[3];
+    const float first = 0.5f - slopes * lowest;
+    for (unsigned b = 0; b < 16; b++) {
+        const float entry =
+            first + x0 * bit[0][b] + x1 * bit[1][b] + x2 * bit[2][b] + x3 * bit[3][b];
+        table[b] = (uint8_t)(int)entry; /* below 256: widest * slopes is 255 but for rounding */
+    }
 }
 
-/* Entry b is the sum of the x_i whose bit is set in b, less the smallest such sum, in `slope`s. */
-static void fill_table(uint8_t *table, const float *x, float slopes)
+/* Tables of all groups of four; returns `slope`. magnitudes: of row. */
+static float fill_tables(const struct rabitq *q, const float *row, const float *magnitudes,
+                         uint8_t *tables)
 {
-    float entry[16], up[4], down[4];
-    for (size_t j = 0; j < 4; j++) {
-        up[j] = slopes * fmaxf(x[j], 0);
-        down[j] = slopes * fmaxf(-x[j], 0);
+    const size_t n = q->base.work_dim;
+    float width[ROTATION_DIM_MAX / 4], widest = 0;
+    for (size_t g = 0; g < n / 4; g++) {
+        const float *m = magnitudes + 4 * g;
+        width[g] = m[0] + m[1] + m[2] + m[3];
+        widest = width[g] > widest ? width[g] : widest;
     }
-    for (unsigned b = 0; b < 16; b++)
-        entry[b] = (b & 1 ? up[0] : down[0]) + (b & 2 ? up[1] : down[1]) +
-                   (b & 4 ? up[2] : down[2]) + (b & 8 ? up[3] : down[3]);
-    for (unsigned b = 0; b < 16; b++)
-        table[b] = (uint8_t)(int)(entry[b] + 0.5f);
+    const float slopes = widest > 0 ? 255 / widest : 0;
+    for (size_t g = 0; g < n / 4; g++) {
+        const float *x = row + 4 * g; /* the negative ones' sum: (sum x - sum |x|) / 2 */
+        fill_table(tables + 16 * g, x, 0.5f * (x[0] + x[1] + x[2] + x[3] - width[g]), slopes);
+    }
+    return widest / 255;
 }
 
 static void rabitq_query_prepare(const struct quantizer *base, const float *row, void *query)
 {
     const struct rabitq *q = of(base);
     struct rabitq_query *to = query;
-    uint8_t *table = (uint8_t *)(to + 1);
+    uint8_t *tables = (uint8_t *)(to + 1), signs[ROTATION_DIM_MAX / 8];
     const size_t n = base->work_dim;
-    float widest = 0, sum = 0, lowest = 0;
-    for (size_t d = 0; d < n; d += 4)
-        widest = fmaxf(widest, group_size(row + d));
-    for (size_t d = 0; d < n; d++) {
-        sum += row[d];
-        lowest += row[d] < 0 ? row[d] : 0;
-    }
-    const float slope = widest / 255, slopes = widest > 0 ? 255 / widest : 0;
-    for (size_t d = 0; d < n; d += 4)
-        fill_table(table + 4 * d, row + d, slopes);
+    float x[ROTATION_DIM_MAX], magnitudes[ROTATION_DIM_MAX];
+    memset(x, 0, n * sizeof *x);
+    const struct residual r = q->kernels->residual_f32(row, x, n, magnitudes, signs);
+    memcpy(x, row, n * sizeof *x);
+    memset(x + n, 0, (q->padded_dim - n) * sizeof *x);
+    const float sum = rabitq_sum(q, x), slope = fill_tables(q, row, magnitudes, tables);
     /* A lookup is off by up to half a slope, evenly: a sum's standard deviation. */
     const float rounding = q->eps0 * slope * sqrtf((float)n / 48);
     *to = (struct rabitq_query){ .slope = slope,
-                                 .offset = lowest - sum / 2,
+                                 .offset = -r.size / 2, /* (sum x - sum |x|) / 2 - sum x / 2 */
                                  .rounding = rounding,
                                  .sum = sum,
-                                 .norm = sqrtf(q->kernels->ip_f32(row, row, n)) };
-    if (q->bits > 1) {
-        float *x = (float *)(void *)(table + 32 * q->lines);
-        memcpy(x, row, n * sizeof *x);
-        memset(x + n, 0, (q->padded_dim - n) * sizeof *x);
-    }
+                                 .norm = sqrtf(r.norm_sq) };
+    if (q->bits > 1)
+        memcpy(tables + 32 * q->lines, x, q->padded_dim * sizeof *x);
 }
 
 static void rabitq_query_list(const struct quantizer *base, void *query, const float *centroid,

@@ -59,6 +59,9 @@ static inline float rabitq_limit(const struct rabitq_query *at, float limit)
     return limit + 0x1p-20f * (limit + at->distance);
 }
 
+/* Of x's padded_dim components. */
+float rabitq_sum(const struct rabitq *, const float *x);
+
 float rabitq_put(const struct quantizer *, const float *row, const float *centroid, void *block,
                  unsigned i);
 void rabitq_copy(const struct quantizer *, const void *from, unsigned i, void *to, unsigned j);

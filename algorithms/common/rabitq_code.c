@@ -52,10 +52,13 @@ static void write_levels(const struct rabitq *q, const struct parts *p, const st
     uint8_t level[ROTATION_DIM_MAX];
     const int most = (int)l->most;
     const size_t n = q->base.work_dim;
-    for (size_t d = 0; d < n; d++) {
-        const float x = l->t * p->magnitudes[d];
-        const int up = (int)(x < l->most ? x : l->most);
-        level[d] = (uint8_t)(p->signs[d / 8] >> d % 8 & 1 ? up : most - up);
+    for (size_t d = 0; d < n; d += 8) {
+        const unsigned signs = p->signs[d / 8];
+        for (unsigned j = 0; j < 8; j++) {
+            const float x = l->t * p->magnitudes[d + j];
+            const int up = (int)(x < l->most ? x : l->most);
+            level[d + j] = (uint8_t)(signs >> j & 1 ? up : most - up);
+        }
     }
     memset(level + n, 0, q->padded_dim - n);
     if (q->bits > 5) {
@@ -65,6 +68,13 @@ static void write_levels(const struct rabitq *q, const struct parts *p, const st
     for (size_t d = 0; d < q->padded_dim; d += 32)
         for (size_t j = 0; j < 16; j++)
             code[d / 2 + j] = (uint8_t)(level[d + j] | level[d + 16 + j] << 4);
+}
+
+float rabitq_sum(const struct rabitq *q, const float *x)
+{
+    uint8_t all[ROTATION_DIM_MAX / 8];
+    memset(all, 0xff, q->padded_dim / 8);
+    return q->kernels->ip_f32_u1(x, all, q->padded_dim);
 }
 
 /* <x, xb> from the code, of an x with padding; x_sum of its components. */
@@ -84,9 +94,7 @@ static void put_row(const struct rabitq *q, const struct parts *p, uint8_t *row)
     const struct levels l = levels_fit(q->kernels, p->magnitudes, q->base.work_dim, q->bits - 1);
     uint8_t *code = row + sizeof(struct rabitq_terms);
     write_levels(q, p, &l, code);
-    float sum = 0;
-    for (size_t d = 0; d < q->base.work_dim; d++)
-        sum += p->centroid[d];
+    const float sum = rabitq_sum(q, p->centroid);
     const float along = product(q, p->centroid, sum, p->signs, code);
     const struct rabitq_terms t = terms_of(q, p->norm_sq, l.product, along, l.norm_sq);
     memcpy(row, &t, sizeof t);

@@ -128,6 +128,26 @@ static void run_hamming_b64_mn(const struct kernels *k, const struct load *l)
     k->hamming_b64_mn(codes, MANY_A, codes + MANY_A, MANY_B, l->out, MANY_B);
 }
 
+/* 64 codes of 128 bits at a time; what becomes of the last block's sums is in the second. */
+enum { FASTSCAN_BYTES = 16 };
+
+static void run_fastscan_64(const struct kernels *k, const struct load *l)
+{
+    const uint8_t *codes = l->rows;
+    for (size_t i = 0; i + 64 <= l->n; i += 64)
+        k->fastscan_64(codes + i * FASTSCAN_BYTES, l->query, FASTSCAN_BYTES, l->out);
+}
+
+static void run_bound_64(const struct kernels *k, const struct load *l)
+{
+    const float *add = (const float *)l->query;
+    const struct code_terms terms = { .add = add, .scale = add, .error = add, .slope = 1 };
+    uint64_t *within = l->out;
+    float *estimate = (float *)l->out + 64;
+    for (size_t i = 0; i + 64 <= l->n; i += 64)
+        *within ^= k->bound_64(&terms, (const uint32_t *)l->rows + i, 1, estimate);
+}
+
 static void run_argmin_f32(const struct kernels *k, const struct load *l)
 {
     *(size_t *)l->out = k->argmin_f32(l->rows, l->n);
@@ -160,6 +180,8 @@ static const struct item code_items[] = {
     { "hamming_b64_within 8", SCAN, 8, 0, run_within_8 },
     { "hamming_b64_within 20", SCAN, 8, 0, run_within_20 },
     { "hamming_b64_mn", MANY_TO_MANY, 8, 0, run_hamming_b64_mn },
+    { "fastscan_64, 128 bits", SCAN, FASTSCAN_BYTES, 0, run_fastscan_64 },
+    { "bound_64", SCAN, 4, 0, run_bound_64 },
 };
 static const struct item float_scans[] = {
     { "at_most_f32", SCAN, 4, 0, run_at_most_f32 },
@@ -436,8 +458,10 @@ static void print_all(struct bench *b)
     print_items(b, "selection among floats", "value", float_scans, COUNT(float_scans), false);
     fill_bytes(b);
     print_items(b, "byte vectors", "pair", byte_items, COUNT(byte_items), true);
-    print_items(b, "64-bit codes (within R: positions at a distance of at most R)", "code",
-                code_items, COUNT(code_items), false);
+    print_items(b,
+                "codes, of 64 bits but where more are named (within R: positions at a distance of "
+                "at most R)",
+                "code", code_items, COUNT(code_items), false);
     print_items(b, "selection among integers", "value", byte_scans, COUNT(byte_scans), false);
 }
 

@@ -40,7 +40,8 @@ static bool is_ours(const json_t *claim)
 static void claim_text(FILE *out, const json_t *claim)
 {
     const char *text = field_text(claim, "text", "");
-    if (is_ours(claim))
+    if (!strncmp(text, ours,
+                 sizeof ours - 1)) /* not is_ours(): gcc's bounds check needs to see it */
         text += sizeof ours - 1 + strspn(text + sizeof ours - 1, " ");
     html_cell(out, text, "wrap");
 }

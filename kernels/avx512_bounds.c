@@ -122,35 +122,52 @@ INLINE __mmask16 first_lanes(size_t n)
     return (__mmask16)(n < LANES ? (1u << n) - 1 : 0xffff);
 }
 
-/* 16 components less the middle; 0 past the end. */
-INLINE __m512 component(const float *row, const float *middle, size_t dim, size_t at)
+/* 16 components less the middle; 0 where the mask is not. */
+INLINE __m512 component(const float *row, const float *middle, __mmask16 mask)
 {
-    __mmask16 mask = first_lanes(dim - at);
-    return _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, row + at),
-                         _mm512_maskz_loadu_ps(mask, middle + at));
+    return _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, row), _mm512_maskz_loadu_ps(mask, middle));
+}
+
+struct sums {
+    __m512 most, norm, error;
+    __m512i codes;
+};
+
+INLINE void size_up(__m512 x, struct sums *s)
+{
+    s->most = _mm512_max_ps(s->most, _mm512_abs_ps(x));
+    s->norm = _mm512_fmadd_ps(x, x, s->norm);
+}
+
+INLINE void encode(__m512 x, __m512 scale, __m512 inverse, __mmask16 mask, int8_t *to,
+                   struct sums *s)
+{
+    __m512i code = _mm512_cvtps_epi32(_mm512_mul_ps(x, inverse));
+    x = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(code), scale, x);
+    s->error = _mm512_fmadd_ps(x, x, s->error);
+    s->codes = _mm512_add_epi32(s->codes, code);
+    _mm512_mask_cvtepi32_storeu_epi8(to, mask, code);
 }
 
 void avx512_code_s8(const float *row, const float *middle, size_t dim, int8_t *codes,
                     struct code_row *to)
 {
-    __m512 most = _mm512_setzero_ps(), norm = _mm512_setzero_ps(), error = _mm512_setzero_ps();
-    for (size_t at = 0; at < dim; at += LANES) {
-        __m512 x = component(row, middle, dim, at);
-        most = _mm512_max_ps(most, _mm512_abs_ps(x));
-        norm = _mm512_fmadd_ps(x, x, norm);
+    struct sums s = { _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                      _mm512_setzero_si512() };
+    const size_t whole = dim - dim % LANES;
+    const __mmask16 left = first_lanes(dim - whole);
+    for (size_t at = 0; at < whole; at += LANES) {
+        size_up(component(row + at, middle + at, 0xffff), &s);
     }
-    code_row_begin(to, _mm512_reduce_max_ps(most), _mm512_reduce_add_ps(norm));
+    size_up(component(row + whole, middle + whole, left), &s);
+    code_row_begin(to, _mm512_reduce_max_ps(s.most), _mm512_reduce_add_ps(s.norm));
     const __m512 scale = _mm512_set1_ps(to->scale), inverse = _mm512_set1_ps(code_inverse(to));
-    __m512i sum = _mm512_setzero_si512();
-    for (size_t at = 0; at < dim; at += LANES) {
-        __m512 x = component(row, middle, dim, at);
-        __m512i code = _mm512_cvtps_epi32(_mm512_mul_ps(x, inverse));
-        x = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(code), scale, x);
-        error = _mm512_fmadd_ps(x, x, error);
-        sum = _mm512_add_epi32(sum, code);
-        _mm512_mask_cvtepi32_storeu_epi8(codes + at, first_lanes((dim + 3) / 4 * 4 - at), code);
+    for (size_t at = 0; at < whole; at += LANES) {
+        encode(component(row + at, middle + at, 0xffff), scale, inverse, 0xffff, codes + at, &s);
     }
-    code_row_end(to, _mm512_reduce_add_epi32(sum), _mm512_reduce_add_ps(error));
+    encode(component(row + whole, middle + whole, left), scale, inverse,
+           first_lanes((dim + 3) / 4 * 4 - whole), codes + whole, &s);
+    code_row_end(to, _mm512_reduce_add_epi32(s.codes), _mm512_reduce_add_ps(s.error));
 }
 
 #endif

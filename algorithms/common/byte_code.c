@@ -95,30 +95,47 @@ size_t byte_code_query_bytes(const struct byte_code *c)
     return (bytes + 63) / 64 * 64;
 }
 
+/* Four chains of additions, which do not wait for one another. */
 static double sum_of(const float lanes[LANES])
 {
-    double sum = 0;
-    for (size_t l = 0; l < LANES; l++)
-        sum += (double)lanes[l];
-    return sum;
+    double sum[4] = { 0 };
+    for (size_t l = 0; l < LANES; l += 4)
+        for (size_t c = 0; c < 4; c++)
+            sum[c] += (double)lanes[l + c];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* To 0 .. 255, as integers: floats are in their order, and of float comparisons gcc makes jumps
+   where it could use wide registers. NaN becomes either end, and is found out by its rounding. */
+static inline float clip(float at)
+{
+    const int32_t most = 0x437f0000; /* 255 */
+    int32_t bits;
+    memcpy(&bits, &at, sizeof bits);
+    bits = bits > 0 ? bits : 0;
+    bits = bits < most ? bits : most;
+    memcpy(&at, &bits, sizeof at);
+    return at;
 }
 
 /* 16 coordinates: their codes, and what they add to |z|^2 and to the square of the code's distance
    from clip s. */
-static void put_lanes(const struct byte_code *c, const float *work, size_t j, uint8_t code[LANES],
-                      float norm[LANES], float missed[LANES])
+static void put_lanes(const struct byte_code *c, const float *restrict work, size_t j,
+                      uint8_t *restrict code, float *restrict norm, float *restrict missed)
 {
-    const float *low = c->low + j, *step = c->step + j, *per_step = c->per_step + j;
+    const float *restrict low = c->low + j, *restrict step = c->step + j;
+    const float *restrict per_step = c->per_step + j;
+    int32_t whole[LANES];
     for (size_t l = 0; l < LANES; l++) {
-        float at = (work[j + l] - low[l]) * per_step[l];
-        at = at > 0 ? at : 0; /* NaN becomes 0, and is found out by its rounding */
-        at = at < 255 ? at : 255;
-        int u = (int)(at + 0.5f);
-        float off = at - (float)u, centred = (float)u - 127.5f, square = step[l] * step[l];
-        code[l] = (uint8_t)u;
+        float at = clip((work[j + l] - low[l]) * per_step[l]);
+        whole[l] = (int32_t)(at + 0.5f);
+        float off = at - (float)whole[l], centred = (float)whole[l] - 127.5f;
+        float square = step[l] * step[l];
         norm[l] += square * (centred * centred);
         missed[l] += square * (off * off);
     }
+    for (size_t l = 0; l < LANES; l++) /* apart: bytes written may be anyone's */
+        code[l] = (uint8_t)whole[l];
 }
 
 /* Where a coordinate is between codes is known to 3 roundings, each 2^-24 of at most 255 steps:

@@ -121,12 +121,18 @@ static void project(const struct sketch *s, const float *tile, size_t n, size_t 
 
 static void finish_row(const struct sketch *s, float norm_sq, float *out)
 {
-    double along = 0;
-    for (size_t a = 0; a < s->n_axes; a++)
-        along += (double)out[a] * (double)out[a];
+    double lanes[8] = { 0 }; /* one chain of additions would be all that is waited for */
+    size_t a = 0;
+    for (; a + 8 <= s->n_axes; a += 8)
+        for (size_t l = 0; l < 8; l++)
+            lanes[l] += (double)out[a + l] * (double)out[a + l];
+    for (; a < s->n_axes; a++)
+        lanes[a % 8] += (double)out[a] * (double)out[a];
+    double along = ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
+                   ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
     double rest = (double)norm_sq - along;
     out[s->n_axes] = rest <= 0 ? 0 : (float)sqrt(rest); /* NaN stays */
-    for (size_t a = s->n_axes + 1; a < s->base.work_dim; a++)
+    for (a = s->n_axes + 1; a < s->base.work_dim; a++)
         out[a] = 0;
 }
 
@@ -167,12 +173,13 @@ void sketch_transform(const struct quantizer *q, const float *rows, size_t n, fl
 static double rounding_of(const struct sketch *s, const float *work)
 {
     float lanes[BYTE_CODE_LANES] = { 0 };
-    double norm_sq = 0;
+    double sums[4] = { 0 };
     for (size_t j = 0; j < s->base.work_dim; j += BYTE_CODE_LANES)
         for (size_t l = 0; l < BYTE_CODE_LANES; l++)
             lanes[l] += work[j + l] * work[j + l];
     for (size_t l = 0; l < BYTE_CODE_LANES; l++)
-        norm_sq += (double)lanes[l];
+        sums[l % 4] += (double)lanes[l];
+    double norm_sq = (sums[0] + sums[1]) + (sums[2] + sums[3]);
     norm_sq = norm_sq * (1 + 4 * s->loss + 0x1p-10) + (double)FLT_MIN;
     double along_sq = s->along * s->along * norm_sq, rest_sq = s->loss * norm_sq;
     if (s->n_axes == 0 || s->code.step[s->n_axes] <= 0) /* the rest counts for nothing */

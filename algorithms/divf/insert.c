@@ -22,6 +22,8 @@ enum { FEW_ROWS = 64 };
 enum { BLOCK_ROWS = 16384, BLOCK_BYTES = 1 << 22 };
 /* Ids whose entries of the map are fetched ahead. */
 enum { IDS_AHEAD = 8 };
+/* Codes are put list by list, from transformed rows that lie anywhere in the block. */
+enum { CODES_AHEAD = 8 };
 
 /* ------------------------------------------------------------------------ the nearest lists */
 
@@ -196,15 +198,25 @@ static void take_places(struct filing *f)
                f->s * sizeof *f->places);
 }
 
+static void fetch_ahead(const float *floats, size_t n)
+{
+    for (size_t at = 0; at < n; at += 16)
+        __builtin_prefetch(floats + at);
+}
+
 static int put_codes(void *arg, size_t first, size_t end, size_t worker)
 {
     struct filing *f = arg;
     struct divf_lists *lists = &f->d->lists;
     (void)worker;
+    const size_t floats = lists->quantizer->work_dim, last = f->start[end];
     for (size_t l = first; l < end; l++)
-        for (uint32_t i = f->start[l]; i < f->start[l + 1]; i++)
+        for (uint32_t i = f->start[l]; i < f->start[l + 1]; i++) {
+            if (i + CODES_AHEAD < last)
+                fetch_ahead(f->transformed + f->order[i + CODES_AHEAD] / f->s * floats, floats);
             divf_code_put(lists, l, f->places[f->order[i]],
-                          f->transformed + f->order[i] / f->s * lists->quantizer->work_dim);
+                          f->transformed + f->order[i] / f->s * floats);
+        }
     return OK;
 }
 

@@ -73,27 +73,6 @@ bool where_allows_cell(const struct gather *g, const json_t *cell)
            where_allows(g->spec, "method", field_text(cell, "method", ""));
 }
 
-/* The tag a step's metrics carry in the summary: "mnist", or "mnist#2" for one of several. */
-void tag_of_step(const json_t *steps, size_t i, bool numbered, char *text, size_t bytes)
-{
-    const json_t *step = json_array_get(steps, i);
-    const char *op = field_text(step, "op", ""), *tag = field_text(step, "tag", op);
-    size_t number = 0, total = 0;
-    for (size_t j = 0; j < json_array_size(steps); j++) {
-        const json_t *other = json_array_get(steps, j);
-        const char *other_op = field_text(other, "op", "");
-        if (strcmp(other_op, op) != 0 || strcmp(field_text(other, "tag", other_op), tag) != 0)
-            continue;
-        total++;
-        if (j <= i)
-            number++;
-    }
-    if (numbered && total > 1)
-        snprintf(text, bytes, "%s#%zu", tag, number);
-    else
-        snprintf(text, bytes, "%s", tag);
-}
-
 /* Tags of a result, in order of first appearance, for which any label has `metric`. New array of
  * strings. */
 json_t *tags_with(const struct gather *g, const char *metric)
@@ -258,15 +237,15 @@ json_t *figure_specs(const json_t *result)
     json_t *specs = json_array();
     bool search = false, range = false, insert = false, series = false;
     const json_t *steps = steps_of(json_array_get(json_object_get(result, "cells"), 0));
+    struct place_in_series *places = series_places(steps);
     for (size_t i = 0; i < json_array_size(steps); i++) {
         const char *op = field_text(json_array_get(steps, i), "op", "");
-        char tag[160];
         search |= !strcmp(op, "search");
         range |= !strcmp(op, "range");
         insert |= !strcmp(op, "insert");
-        tag_of_step(steps, i, true, tag, sizeof tag);
-        series |= strchr(tag, '#') != NULL;
+        series |= places && places[i].of > 1;
     }
+    free(places);
     if (search)
         want(specs, "bars", NULL, NULL);
     if (search)

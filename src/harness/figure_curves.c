@@ -73,20 +73,22 @@ struct over_steps {
 static int add_steps(struct gather *g, const json_t *cell, const struct over_steps *o, bool queries,
                      const char *label)
 {
-    int rc = OK;
+    struct place_in_series *places = series_places(steps_of(cell));
+    int rc = places ? OK : ERR_NO_MEMORY;
     for (size_t s = 0; !rc && s < json_array_size(steps_of(cell)); s++) {
         const json_t *step = json_array_get(steps_of(cell), s);
         const double x = o->x_of(step);
-        char series[400], tag[160], plain[160];
-        tag_of_step(steps_of(cell), s, false, plain, sizeof plain);
+        const char *plain = step_tag(step);
+        char series[400], tag[160];
         if (isnan(x) || asks(step) != queries || !where_allows(g->spec, "tag", plain))
             continue;
         if (o->op && strcmp(field_text(step, "op", ""), o->op) != 0)
             continue;
-        tag_of_step(steps_of(cell), s, true, tag, sizeof tag);
+        snprintf(tag, sizeof tag, places[s].of > 1 ? "%s#%zu" : "%s", plain, places[s].number);
         snprintf(series, sizeof series, o->all_tags ? "%s, %s" : "%s", label, plain);
         rc = add_variant(g, cell, o->panel, series, x, tag, o->metric, tag);
     }
+    free(places);
     return rc;
 }
 

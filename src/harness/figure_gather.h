@@ -7,6 +7,7 @@
 #include "harness/json_field.h"
 #include "harness/metric.h"
 #include "harness/plot.h"
+#include "harness/series.h"
 
 /* What every kind of figure reads while it gathers. */
 struct gather {
@@ -22,8 +23,6 @@ json_t *steps_of(const json_t *cell);
 /* Whether the specification's `where` lets a value, or a cell's label, point and method, through. */
 bool where_allows(const json_t *spec, const char *key, const char *value);
 bool where_allows_cell(const struct gather *, const json_t *cell);
-/* The tag a step's metrics carry in the summary: "mnist", or numbered "mnist#2" where it is one of several. */
-void tag_of_step(const json_t *steps, size_t i, bool numbered, char *text, size_t bytes);
 /* Tags for which any label has `metric`, in order of first appearance. New array of strings. */
 json_t *tags_with(const struct gather *, const char *metric);
 /* The cells `where` lets through, a new array: one a point, or by_build the first of each build,

@@ -10,17 +10,11 @@
 #include "core/rng.h"
 #include "json_field.h"
 #include "metric.h"
+#include "series.h"
 
 /* A series past LONG_SERIES steps (a runbook has hundreds) keeps its own metrics step by step; statistics and
    what a sweep has at a recall only on the whole, or a result would be ten times its cells. */
 enum { NAME_BYTES = 400, RESAMPLES = 1000, LONG_SERIES = 100 };
-
-static const char *tag_of(const json_t *step)
-{
-    const char *tag = json_string_value(json_object_get(step, "tag"));
-
-    return tag ? tag : field_text(step, "op", "");
-}
 
 /* ---- 1. the metrics of one cell: name -> { sum, n } */
 
@@ -102,7 +96,7 @@ static void add_stats(json_t *metrics, const json_t *step, const char *tag, size
 
 static void add_step(json_t *metrics, const json_t *step, size_t number, bool long_series)
 {
-    const char *op = field_text(step, "op", ""), *tag = tag_of(step);
+    const char *op = field_text(step, "op", ""), *tag = step_tag(step);
     const json_t *recall = json_object_get(step, "recall");
     const bool asks =
         strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
@@ -121,43 +115,28 @@ static void add_step(json_t *metrics, const json_t *step, size_t number, bool lo
     add_stats(metrics, step, tag, long_series ? 0 : number);
 }
 
-/* The number of step i among those of the same operation and tag; 0 if it is the only one. *of: how many. */
-static size_t number_of_step(const json_t *steps, size_t i, size_t *of)
-{
-    const json_t *step = json_array_get(steps, i), *other;
-    size_t j, number = 0, total = 0;
-
-    json_array_foreach(steps, j, other)
-    {
-        if (strcmp(field_text(other, "op", ""), field_text(step, "op", "")) != 0 ||
-            strcmp(tag_of(other), tag_of(step)) != 0)
-            continue;
-        total++;
-        number += j <= i;
-    }
-    *of = total;
-    return total > 1 ? number : 0;
-}
-
 /* New object: metric -> mean over the steps that have it. */
 static json_t *cell_metrics(const json_t *cell)
 {
     const json_t *steps = json_object_get(cell, "steps");
+    struct place_in_series *series = series_places(steps);
     json_t *sums = json_object(), *means = json_object(), *step, *entry;
     const char *name;
     size_t i;
 
+    if (!series)
+        abort(); /* as json_object() would be NULL: a summary cannot be half of one */
     json_array_foreach(steps, i, step)
     {
-        size_t total;
-        const size_t number = number_of_step(steps, i, &total);
-        add_step(sums, step, number, total > LONG_SERIES);
+        const struct place_in_series at = series[i];
+        add_step(sums, step, at.of > 1 ? at.number : 0, at.of > LONG_SERIES);
     }
     json_object_foreach(sums, name, entry)(void)
         json_object_set_new(means, name,
                             json_real(json_number_value(json_array_get(entry, 0)) /
                                       json_number_value(json_array_get(entry, 1))));
     json_decref(sums);
+    free(series);
     return means;
 }
 

@@ -1,5 +1,10 @@
 # curves.gp - one panel a tag, one curve a series; shared by every figure made of lines over numbers.
 
+set autoscale
+unset logscale
+stats csv using 3 nooutput
+mark_size = STATS_records > 500 ? 0.3 : 0.8 # of hundreds of steps the marks would hide each other
+
 set multiplot title title_text noenhanced font ",15"
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
@@ -19,6 +24,7 @@ do for [p = 1:n_panels] {
     set format y (kind eq "ccdf" ? "%g" : y_log ? "%.0s%c" : "%g")
     set autoscale
     if (!x_log) { set autoscale xfix }
+    if (kind eq "timeline") { set autoscale yfix }
     if (kind eq "timeline" && substr(PANEL[p], 1, 7) eq "recall@") { set yrange [*:1.0005] }
     set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (y_log ? 0 : 0.04), graph (y_log ? 0 : 0.04)
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
@@ -29,7 +35,7 @@ do for [p = 1:n_panels] {
          for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:5:6 \
              with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb faded(colour(i)) notitle, \
          for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
-             with points pointtype mark(i) pointsize 0.8 linecolor rgb variable notitle
+             with points pointtype mark(i) pointsize mark_size linecolor rgb variable notitle
 }
 set offsets 0, 0, 0, 0
 unset nonlinear y

@@ -24,7 +24,7 @@ bar_rows = |XLABEL| * (n_series * 15 + 9)
 # Key lines below the panels: as many a row as their names leave room for.
 longest = 0
 do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
-key_columns = int((width - 40) / (longest * 9.5 + 60))
+key_columns = int((width - 40) / (longest * 10.5 + 80))
 key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
 key_rows = ceil(1.0 * n_series / key_columns)
 height = (kind eq "bars" || kind eq "memory" ? bar_rows + 96 : panel_height * rows) + 34 + 22 * key_rows + 16

@@ -55,23 +55,23 @@ experiment {
       end
       return true
     end },
-    { "(ours) sq8's is too", function(r)
+    { "(ours) sq8's recall is the full scan's too", function(r)
       return math.abs(r(at("sq8"), "recall@10/sift") - r(at("no sketch"), "recall@10/sift")) < 1e-9
     end },
     { "(ours) the sketch leaves at most a fifth of the exact distances", function(r)
       return r(at("sketch"), "distances/sift") <= 0.2 * r(at("no sketch"), "distances/sift")
     end },
-    { "(ours) it reads at most 60 % of the bytes", function(r)
+    { "(ours) the sketch reads at most 60 % of the bytes", function(r)
       return r(at("sketch"), "bytes_read/sift") <= 0.6 * r(at("no sketch"), "bytes_read/sift")
     end },
-    { "(ours) it is at least 1.5 times as fast, one query at a time", function(r)
+    { "(ours) the sketch is at least 1.5 times as fast, one query at a time", function(r)
       return r(at("sketch"), "single_qps/sift") >= 1.5 * r(at("no sketch"), "single_qps/sift")
     end },
     { "(ours) rabitq's bound loses at most .002 of recall", function(r)
       return r(at("rabitq, 5 bits"), "recall@10/sift") >= r(at("no sketch"), "recall@10/sift") - 0.002
         and r(at("rabitq, 1 bit"), "recall@10/sift") >= r(at("no sketch"), "recall@10/sift") - 0.002
     end },
-    { "(ours) it costs memory: the sketch adds at most 25 % to an index without", function(r)
+    { "(ours) it costs little memory: the sketch adds at most 25 % to an index without", function(r)
       return r(at("sketch"), "index_bytes/load") <= 1.25 * r(at("no sketch"), "index_bytes/load")
     end },
   },

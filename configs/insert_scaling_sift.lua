@@ -77,8 +77,8 @@ experiment {
       return growth(r, faiss) <= 1.25 and growth(r, faiss) >= 0.75
     end },
     { "HNSW's insertion grows 30 times from 5,000 to 100,000 (20 times at least)", function(r) return growth(r, hnsw) >= 20 end },
-    { "HNSW costs 240 times as much at 5,000 (120 at least)", function(r) return ns(r, hnsw, 1) >= 120 * ns(r, ours, 1) end },
-    { "... and 7,800 times as much at 100,000 (3,900 at least)", function(r) return ns(r, hnsw, last) >= 3900 * ns(r, ours, last) end },
+    { "HNSW costs 240 times as much as soft_k=2 at 5,000 (120 at least)", function(r) return ns(r, hnsw, 1) >= 120 * ns(r, ours, 1) end },
+    { "HNSW costs 7,800 times as much at 100,000 (3,900 at least)", function(r) return ns(r, hnsw, last) >= 3900 * ns(r, ours, last) end },
     { "soft_k=2's recall is above FAISS IVF's at the same nprobe, at every size", function(r)
       for step = 1, last do
         if r(ours, "recall@10/search#" .. step) <= r(faiss, "recall@10/search#" .. step) then return false end

@@ -258,7 +258,8 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
     html_escape(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
                                                           : field_text(experiment, "name", ""));
     fprintf(out, "</h%d><p class=\"soft\">", number ? 2 : 1);
-    html_escape(out, field_text(experiment, "config", ""));
+    const char *config = field_text(experiment, "config", ""), *ours = strstr(config, "/configs/");
+    html_escape(out, ours ? ours + 1 : config); /* wherever the repository lies */
     const int repeats = (int)field_number(experiment, "repeats");
     fprintf(out, " · seed %d · %d repeat%s · k = %d", (int)field_number(experiment, "seed"),
             repeats, repeats == 1 ? "" : "s", (int)field_number(experiment, "k"));

@@ -2,15 +2,11 @@
 #include "algorithms/divf/divf.h"
 #include "src/core/mem.h"
 
-/* An eighth at a time: these arrays are a small part of the memory, and copying them is cheap. */
-static bool slots_grow(struct divf *d, size_t need)
+static bool slots_fit(struct divf *d, size_t capacity)
 {
     struct divf_slots *s = &d->slots;
     struct divf_lists *lists = &d->lists;
     struct mem *mem = d->base.env.mem;
-    size_t capacity = s->capacity + s->capacity / 8 + 64;
-    if (capacity < need)
-        capacity = need;
     uint64_t *id = mem_resize(mem, s->id, capacity * sizeof *id);
     if (id)
         s->id = id;
@@ -21,6 +17,18 @@ static bool slots_grow(struct divf *d, size_t need)
         return false;
     s->capacity = capacity;
     return true;
+}
+
+/* At once to what is expected, for to copy these arrays of a million vectors takes milliseconds;
+   where that is not known, or too much, an eighth at a time. */
+static bool slots_grow(struct divf *d, size_t need)
+{
+    const size_t expected = d->base.env.expected_n;
+    size_t capacity = d->slots.capacity + d->slots.capacity / 8 + 64;
+    if (capacity < need)
+        capacity = need;
+    return (expected > capacity && expected < SLOT_NONE && slots_fit(d, expected)) ||
+           slots_fit(d, capacity);
 }
 
 int divf_slots_reserve(struct divf *d, const uint64_t *ids, size_t more)

@@ -36,8 +36,8 @@ static const struct param params[] = {
     PARAM_INT(
         struct divf_params, refine_passes, 1, 0, 100,
         "lire, cost-model: passes of k-means over a sample around splits, before vectors move"),
-    PARAM_INT(struct divf_params, upkeep_budget, 100, 0, 1e9,
-              "lire, dedrift, cost-model: distances an inserted vector pays for upkeep; 0: only "
+    PARAM_INT(struct divf_params, upkeep_budget, 300, 0, 1e9,
+              "lire, dedrift, cost-model: distances an inserted copy pays for upkeep; 0: only "
               "maintain() does any"),
     PARAM_REAL(struct divf_params, dedrift_every, 0.1, 1e-6, 1e9,
                "dedrift: a cycle begins when so many of the vectors, as a share, have changed"),

@@ -53,7 +53,7 @@ int divf_upkeep_inserted(struct divf *d, size_t n)
     if (p->after_insert)
         return p->after_insert(d);
     note_changes(d, p, n);
-    *credit += (int64_t)n * d->params.upkeep_budget;
+    *credit += (int64_t)(n * d->lists.soft_k) * d->params.upkeep_budget;
     if (*credit <= 0)
         return OK;
     int rc = run(d, p, (uint64_t)*credit, &spent, &idle);

@@ -4,7 +4,7 @@
  * A policy is asked after insertions, and by maintain(), for one *step* after the other. A step is
  * small, leaves every invariant of divf.h standing, and says what it cost in distance computations
  * (a pass over a vector to sum or encode it counts as one). Inserts earn credit, upkeep_budget
- * distances a vector, and steps are taken while there is some: a step may overdraw it, so the next
+ * distances a copy, and steps are taken while there is some: a step may overdraw it, so the next
  * waits for as many inserts as that takes. So no insert pays for more than a step beyond its credit.
  *
  * Sizes are against the *fair* length: stored copies over the lists training would make now

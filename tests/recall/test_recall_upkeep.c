@@ -229,10 +229,60 @@ static void test_policies(void **state)
     free(truth);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Drift one vector at a time: upkeep is spread, so that single insertions stay short. */
+static void test_single_insertions(void **state)
+{
+    enum { SINGLES = 5000 };
+    const struct drift *d = *state;
+    static double took[SINGLES];
+    struct test_bench bench;
+    struct divf_params params;
+    struct index *index = NULL;
+    size_t done;
+    if (!d->is_there)
+        skip();
+    for (int64_t maintenance = DIVF_NONE; maintenance <= DIVF_COST_MODEL; maintenance++) {
+        test_bench_begin(&bench, ELEMENT_F32, METRIC_L2SQ, DIM, 1);
+        param_defaults(divf_ops.params, &params);
+        params.clusters = 32;
+        params.maintenance = maintenance;
+        set_params(&params, &bench.error);
+        assert_ok(divf_ops.create(&index, &bench.env, &params), &bench.error);
+        struct vectors mnist = { d->rows, 10000, DIM, ELEMENT_F32 };
+        assert_ok(divf_ops.train(index, mnist), &bench.error);
+        assert_ok(divf_ops.insert(index, mnist, d->ids, &done), &bench.error);
+        for (size_t i = 0; i < SINGLES; i++) {
+            struct vectors one = { d->rows + (MNIST_ROWS + i) * DIM, 1, DIM, ELEMENT_F32 };
+            double start = seconds();
+            assert_ok(divf_ops.insert(index, one, d->ids + MNIST_ROWS + i, &done), &bench.error);
+            took[i] = 1e6 * (seconds() - start);
+        }
+        assert_ok(divf_ops.check(index, NULL), &bench.error);
+        qsort(took, SINGLES, sizeof *took, ascending);
+        double sum = 0;
+        for (size_t i = 0; i < SINGLES; i++)
+            sum += took[i] / SINGLES;
+        print_message(
+            "policy %d, insertions one by one, us: median %.1f  mean %.1f  p99 %.1f  p99.9 "
+            "%.1f  most %.1f; %d splits\n",
+            (int)maintenance, took[SINGLES / 2], sum, took[SINGLES * 99 / 100],
+            took[SINGLES * 999 / 1000], took[SINGLES - 1], (int)divf_of(index)->counters.splits);
+        divf_ops.destroy(index);
+        test_bench_end(&bench);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_single_insertions),
     };
     test_filter();
     return test_verdict(

@@ -1,5 +1,5 @@
 /* stop_rule.h - when a search of an inverted file has probably found enough: an estimate of recall
- * after each list, learnt from searches of the training rows.
+ * after each list, learnt from searches of a sample.
  *
  * After s lists, nearest first, with rho the distance of the k-th nearest so far, d_0 that of the
  * nearest centroid and d_s that of the next, a query's score is
@@ -41,11 +41,13 @@ struct stop_rule {
    from. */
 void stop_rule_default(struct stop_rule *);
 
-/* From n rows and what would be found of them in lists about the centroids, `copies` lists a row.
-   Some of the rows play queries, half of the others, at most, are searched. Too few rows: the default. Same
-   rows, same seed: same rule. ERR_NO_MEMORY. */
-int stop_rule_train(struct stop_rule *, const struct index_env *, uint64_t seed,
-                    const struct centroids *, size_t copies, const float *rows, size_t n);
+/* How many of n rows a rule is learnt from. */
+size_t stop_rule_rows(size_t dim, size_t n);
+/* From so many rows, drawn at random and in random order, and what would be found of them in lists
+   about the centroids, `copies` lists a row: the first play queries, the others are searched. Too
+   few rows: the default. Same rows, same rule. ERR_NO_MEMORY. */
+int stop_rule_train(struct stop_rule *, const struct index_env *, const struct centroids *,
+                    size_t copies, const float *rows, size_t n);
 
 /* Whether it is one: finite, ascending. For what comes from a file. */
 bool stop_rule_valid(const struct stop_rule *);

@@ -133,11 +133,12 @@ int divf_open(struct index **out, const struct index_env *env, const struct divf
     d->base = (struct index){ &divf_ops, *env };
     d->params = *p;
     d->provisional = true;
-    stop_rule_default(&d->stop);
+    stop_rule_default(&d->stop.rule);
     d->slots.first_free = SLOT_NONE;
     slot_table_init(&d->slots.ids, env->mem);
     atomic_init(&d->probed_dirty, false);
     pthread_mutex_init(&d->scratch_lock, NULL);
+    pthread_mutex_init(&d->stop_lock, NULL);
     rc = open_vectors(d);
     if (!rc)
         rc = divf_lists_open(&d->lists, d, NULL, NULL);
@@ -180,6 +181,7 @@ void divf_destroy(struct index *index)
     divf_device_close(d);
     divf_scratch_free(d);
     pthread_mutex_destroy(&d->scratch_lock);
+    pthread_mutex_destroy(&d->stop_lock);
     divf_lists_close(&d->lists);
     segments_close(&d->vectors);
     slot_table_free(&d->slots.ids);

@@ -137,6 +137,13 @@ struct divf_counters {
     struct divf_upkeep_counters upkeep;
 };
 
+/* The rule of target_recall, learnt by the first search that asks for it (stop.c) from the `live`
+   vectors and `lists` of that moment; live 0: not yet. Saved. */
+struct divf_stop {
+    struct stop_rule rule;
+    uint64_t live, lists;
+};
+
 /* Sums over the queries searched with target_recall since the index was made or loaded. */
 struct divf_stops {
     double queries, lists, recall; /* lists scanned; recall estimated */
@@ -155,8 +162,9 @@ struct divf {
     struct upkeep *upkeep;        /* upkeep.h; NULL: not needed so far */
     atomic_uint_fast64_t queries; /* recent ones, as `probes` counts them */
     atomic_bool probed_dirty;     /* some probed list has dead rows */
-    struct stop_rule stop;        /* of target_recall, learnt with the codebook */
-    struct divf_stops stops;      /* under scratch_lock */
+    struct divf_stop stop;        /* under stop_lock */
+    pthread_mutex_t stop_lock;
+    struct divf_stops stops; /* under scratch_lock */
     pthread_mutex_t scratch_lock;
     struct divf_scratch *scratch; /* idle ones */
     struct divf_gpu device;
@@ -251,6 +259,9 @@ void divf_centroid_set(struct divf_lists *, size_t list, const float *centroid);
 void divf_list_remove(struct divf_lists *, size_t list);
 
 /* 6. The operations, a file each. */
+
+/* stop.c. A rule that fits what is stored now. Thread-safe. ERR_NO_MEMORY. */
+int divf_stop_rule(struct divf *, struct stop_rule *);
 
 /* device.c. assign: the s lists nearest to each of n rows. ERR_UNSUPPORTED, ERR_PEER. */
 int divf_device_open(struct divf *);

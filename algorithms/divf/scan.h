@@ -13,7 +13,8 @@ struct divf_job {
     const struct id_filter *filter;
     size_t nprobe, threads;
     uint64_t scan_budget;          /* copies; 0: no bound */
-    double stop_score;             /* target_recall: of a query that has found enough */
+    struct stop_rule stop;         /* target_recall, and the score of a query that has found */
+    double stop_score;             /* enough */
     struct divf_stops *stops;      /* one a thread; NULL: without target_recall */
     struct divf_scratch **scratch; /* one a thread */
     struct work *work;             /* one a thread */

@@ -14,7 +14,7 @@ static bool found_enough(const struct divf_job *job, const struct divf_scratch *
 {
     const struct topk *nearest = job->rerank ? &query->best : &query->nearest;
     float next = s->probe_distances[n < probes ? n : n - 1];
-    return stop_after(&job->d->stop, stop, topk_limit(nearest), next) >= job->stop_score;
+    return stop_after(&job->stop, stop, topk_limit(nearest), next) >= job->stop_score;
 }
 
 static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
@@ -32,7 +32,7 @@ static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s
     struct divf_stops *sum = &job->stops[worker];
     sum->queries += 1;
     sum->lists += (double)p;
-    sum->recall += p == job->d->lists.n ? 1 : stop_rule_recall(&job->d->stop, stop.score);
+    sum->recall += p == job->d->lists.n ? 1 : stop_rule_recall(&job->stop, stop.score);
 }
 
 int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
@@ -181,7 +181,9 @@ int divf_search(struct index *index, const struct search_request *request,
         threads = request->queries.n;
     if (threads == 0)
         return OK;
-    int rc = job_open(&job, &threads);
+    int rc = target > 0 ? divf_stop_rule(d, &job.stop) : OK;
+    if (!rc)
+        rc = job_open(&job, &threads);
     if (rc)
         return rc;
     /* Groups as large as leave each thread one; what is in a group changes no answer. */
@@ -190,7 +192,7 @@ int divf_search(struct index *index, const struct search_request *request,
     if (target > 0) {
         memset(stops, 0, threads * sizeof *stops);
         job.stops = stops;
-        job.stop_score = stop_rule_score(&d->stop, target);
+        job.stop_score = stop_rule_score(&job.stop, target);
     }
     if (job.stops || group < MANY_QUERIES_MIN)
         rc = parallel_for(index->env.pool, threads, n, 1, divf_search_few, &job);

@@ -12,7 +12,7 @@
 #include "algorithms/divf/divf.h"
 #include "src/core/mem.h"
 
-enum { STORE_VERSION = 3 };
+enum { STORE_VERSION = 4 };
 static const char STORE_NAME[] = "divf.index";
 
 struct stored_meta {
@@ -22,7 +22,7 @@ struct stored_meta {
     uint64_t queries;
     uint64_t shared_sketch; /* of centroids: the quantizer of codes itself */
     struct divf_counters counters;
-    struct stop_rule stop;
+    struct divf_stop stop;
 };
 
 struct stored_list {
@@ -210,7 +210,7 @@ static int find_sections(struct loading *l, size_t dim)
     uint64_t filed = 0;
     for (uint64_t i = 0; i < m->n_lists; i++)
         filed += l->lists[i].rows;
-    if (!stop_rule_valid(&m->stop))
+    if (!stop_rule_valid(&m->stop.rule))
         return corrupt(l, "the rule of target_recall is none");
     if (filed != m->n_filed || m->n_lists == 0)
         return corrupt(l, "the lists and their rows do not add up");

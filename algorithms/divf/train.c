@@ -199,21 +199,6 @@ static float *sample_rows(const struct divf *d, const float *rows, size_t n, siz
     return sample;
 }
 
-/* The rule of target_recall for lists about these centroids. */
-static int train_stop(const struct divf *d, const float *rows, size_t n, const float *centroids,
-                      size_t lists, struct stop_rule *rule)
-{
-    const struct index_env *env = &d->base.env;
-    float *norm_sq = mem_array(env->mem, lists, sizeof *norm_sq);
-    if (!norm_sq)
-        return fail(env->error, ERR_NO_MEMORY, "divf: out of memory training %zu clusters", lists);
-    struct centroids c = { .rows = centroids, .norm_sq = norm_sq, .n = lists, .dim = env->dim };
-    c.norm_sq_max = centroid_norms(env->kernels, centroids, lists, env->dim, norm_sq);
-    int rc = stop_rule_train(rule, env, env->seed, &c, (size_t)d->params.soft_k, rows, n);
-    mem_free(env->mem, norm_sq);
-    return rc;
-}
-
 /* Trains on `rows`, which stand for n_total vectors, and adopts the codebook. */
 static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
 {
@@ -242,15 +227,12 @@ static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
         rc = kmeans_train(env, &options, rows, n, centroids, &made);
     }
     struct quantizer *quantizer = NULL, *sketch = NULL;
-    struct stop_rule stop;
-    if (!rc)
-        rc = train_stop(d, rows, n, centroids, made, &stop);
     if (!rc)
         rc = train_quantizers(d, rows, n, &quantizer, &sketch);
     if (!rc)
         rc = adopt_codebook(d, quantizer, sketch, centroids, made);
     if (!rc) {
-        d->stop = stop;
+        d->stop.live = 0; /* to be learnt anew */
         d->provisional = made < wanted;
         d->retrain_at = 2 * (uint64_t)n_total;
         d->counters.trainings++;

@@ -26,7 +26,8 @@ static void world_open(struct world *w, size_t threads)
     assert_ok(kmeans_train(&w->bench.env, &options, w->rows, N, w->centroids, &made),
               &w->bench.error);
     assert_int_equal(made, LISTS);
-    w->lists = (struct centroids){ w->centroids, w->norm_sq, 0, LISTS, DIM };
+    w->lists =
+        (struct centroids){ .rows = w->centroids, .norm_sq = w->norm_sq, .n = LISTS, .dim = DIM };
     w->lists.norm_sq_max =
         centroid_norms(w->bench.env.kernels, w->centroids, LISTS, DIM, w->norm_sq);
 }
@@ -144,7 +145,7 @@ static void test_learnt(void **state)
     struct world w;
     struct stop_rule r, again;
     world_open(&w, 1);
-    assert_ok(stop_rule_train(&r, &w.bench.env, 7, &w.lists, 1, w.rows, N), &w.bench.error);
+    assert_ok(stop_rule_train(&r, &w.bench.env, &w.lists, 1, w.rows, N), &w.bench.error);
     expect_monotone(&r);
     double last = 0, lists;
     for (double target = .8; target < .995; target += .05) {
@@ -154,11 +155,11 @@ static void test_learnt(void **state)
         assert_true(lists > last && lists < LISTS);
         last = lists;
     }
-    assert_ok(stop_rule_train(&again, &w.bench.env, 7, &w.lists, 1, w.rows, N), &w.bench.error);
+    assert_ok(stop_rule_train(&again, &w.bench.env, &w.lists, 1, w.rows, N), &w.bench.error);
     assert_memory_equal(&r, &again, sizeof r);
     world_close(&w);
     world_open(&w, 3);
-    assert_ok(stop_rule_train(&again, &w.bench.env, 7, &w.lists, 1, w.rows, N), &w.bench.error);
+    assert_ok(stop_rule_train(&again, &w.bench.env, &w.lists, 1, w.rows, N), &w.bench.error);
     assert_memory_equal(&r, &again, sizeof r);
     world_close(&w);
 }
@@ -171,19 +172,27 @@ static void test_little_to_learn_from(void **state)
     world_open(&w, 1);
     stop_rule_default(&usual);
     for (size_t n = 1; n < 500; n += 83) {
-        assert_ok(stop_rule_train(&r, &w.bench.env, 7, &w.lists, 1, w.rows, n), &w.bench.error);
+        assert_ok(stop_rule_train(&r, &w.bench.env, &w.lists, 1, w.rows, n), &w.bench.error);
         assert_memory_equal(&r, &usual, sizeof r);
     }
-    const struct centroids one = { w.centroids, w.norm_sq, w.lists.norm_sq_max, 1, DIM };
-    assert_ok(stop_rule_train(&r, &w.bench.env, 7, &one, 1, w.rows, N), &w.bench.error);
+    const struct centroids one = { .rows = w.centroids,
+                                   .norm_sq = w.norm_sq,
+                                   .norm_sq_max = w.lists.norm_sq_max,
+                                   .n = 1,
+                                   .dim = DIM };
+    assert_ok(stop_rule_train(&r, &w.bench.env, &one, 1, w.rows, N), &w.bench.error);
     assert_memory_equal(&r, &usual, sizeof r);
     /* Two lists, every row in both; rows that are all alike. */
-    const struct centroids two = { w.centroids, w.norm_sq, w.lists.norm_sq_max, 2, DIM };
-    assert_ok(stop_rule_train(&r, &w.bench.env, 7, &two, 5, w.rows, N), &w.bench.error);
+    const struct centroids two = { .rows = w.centroids,
+                                   .norm_sq = w.norm_sq,
+                                   .norm_sq_max = w.lists.norm_sq_max,
+                                   .n = 2,
+                                   .dim = DIM };
+    assert_ok(stop_rule_train(&r, &w.bench.env, &two, 5, w.rows, N), &w.bench.error);
     expect_monotone(&r);
     for (size_t i = DIM; i < (size_t)N * DIM; i++)
         w.rows[i] = w.rows[i - DIM];
-    assert_ok(stop_rule_train(&r, &w.bench.env, 7, &w.lists, 2, w.rows, N), &w.bench.error);
+    assert_ok(stop_rule_train(&r, &w.bench.env, &w.lists, 2, w.rows, N), &w.bench.error);
     expect_monotone(&r);
     world_close(&w);
 }
@@ -199,10 +208,11 @@ static void test_out_of_memory(void **state)
     for (bool done = false; !done;) {
         w.bench.mem.fail_at = atomic_load(&w.bench.mem.calls) + ++at;
         atomic_store(&w.bench.mem.failed, false);
-        int rc = stop_rule_train(&r, &w.bench.env, 7, &w.lists, 2, w.rows, 1000);
+        int rc = stop_rule_train(&r, &w.bench.env, &w.lists, 2, w.rows, 1000);
         done = !atomic_load(&w.bench.mem.failed);
         w.bench.mem.fail_at = 0;
-        if (!done)
+        /* Finding nearest centroids does without some of what it asks for. */
+        if (!done && rc != OK)
             assert_code(rc, ERR_NO_MEMORY, &w.bench.error);
         assert_int_equal(mem_live(&w.bench.mem), live);
     }

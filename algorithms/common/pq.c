@@ -8,7 +8,7 @@
  *
  * so the tables of -2 <q, codeword> are made once a query, not once a list. x is no farther from
  * c + r^ than e = |r - r^|, so it is within sqrt(limit) of q only if that distance is at most
- * sqrt(limit) + e. e is kept for each vector: a list's largest would let in half as many again.
+ * sqrt(limit) + e. e is kept for each vector: a list's largest would let in twice as many.
  *
  * There are no lists yet when codewords are trained: residuals are then those from a k-means of the
  * sample itself, with as many centroids as leave 16 rows to each.

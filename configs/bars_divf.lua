@@ -13,7 +13,7 @@ local rounds = option("rounds", quick and 1 or 3, "times the queries are asked")
 local lists = option("lists", 316, "clusters of the float indexes")
 local code_lists = option("code_lists", quick and 128 or 512, "clusters under our codes")
 local bits = option("bits", 1, "of our codes, a dimension")
-local faiss_lists = option("faiss_lists", quick and 128 or 1024, "clusters under FAISS's codes")
+local faiss_lists = option("faiss_lists", quick and 128 or 512, "clusters under FAISS's codes")
 
 local every = 1 << 20 -- more lists than there are
 local ours, twice, kept = "dynamic IVF", "dynamic IVF, soft_k 2", "dynamic IVF, splits"
@@ -57,8 +57,8 @@ experiment {
     ours_with(coded, { quantizer = "rabitq", bits = bits, clusters = code_lists, train_sample = 256 * code_lists },
               { nprobe = { 4, 8, 12, 16, 24, 32, 48, 64, 96, 128 } }),
     method { "faiss-factory", label = "FAISS fast-scan",
-             params = { factory = ("IVF%d,PQ32x4fs,RFlat"):format(faiss_lists) },
-             sweep = { nprobe = { 8, 16, 24, 32, 48, 64, 96, 128 }, k_factor_rf = { 8, 16, 32 } } },
+             params = { factory = ("IVF%d,PQ64x4fs,RFlat"):format(faiss_lists) },
+             sweep = { nprobe = { 8, 12, 16, 24, 32, 48, 64, 96 }, k_factor_rf = { 4, 8, 16 } } },
     method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = ef } },
     method { "usearch", params = { connectivity = 16, expansion_add = 128, scalar = "bf16" },
              sweep = { expansion_search = ef } },

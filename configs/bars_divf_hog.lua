@@ -7,8 +7,8 @@ local bars = require "bars_divf"
 local hog = dataset "photo-hog"
 local rows = option("rows", quick and 10000 or #hog, "descriptors inserted")
 local rounds = option("rounds", quick and 1 or 3, "times the queries are asked")
-local lists = option("lists", quick and 128 or 1024, "clusters of ours and of FAISS's")
-local bits = option("bits", 4, "of our codes, a dimension")
+local lists = option("lists", quick and 128 or 512, "clusters of ours and of FAISS's")
+local bits = option("bits", 1, "of our codes, a dimension")
 
 local coded = "dynamic IVF, RaBitQ"
 local peers = { "hnswlib", "usearch", "FAISS fast-scan" }
@@ -28,11 +28,11 @@ experiment {
 
   methods = {
     method { "divf", label = coded,
-             params = { quantizer = "rabitq", bits = bits, clusters = lists, train_sample = 64 * lists, split_threshold = 0 },
+             params = { quantizer = "rabitq", bits = bits, clusters = lists, train_sample = 128 * lists, split_threshold = 0 },
              sweep = { nprobe = { 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96 } } },
     method { "faiss-factory", label = "FAISS fast-scan",
-             params = { factory = ("IVF%d,PQ81x4fs,RFlat"):format(lists) },
-             sweep = { nprobe = { 2, 4, 6, 8, 12, 16, 24, 32, 48, 64 }, k_factor_rf = { 4, 8, 16, 32 } } },
+             params = { factory = ("IVF%d,PQ162x4fs,RFlat"):format(lists) },
+             sweep = { nprobe = { 2, 4, 6, 8, 12, 16, 24, 32, 48, 64 }, k_factor_rf = { 4, 8, 16 } } },
     method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = ef } },
     method { "usearch", params = { connectivity = 16, expansion_add = 128, scalar = "bf16" },
              sweep = { expansion_search = ef } },

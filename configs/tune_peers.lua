@@ -16,7 +16,7 @@ local probes = { 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128 }
 -- Fast-scan codes of half a byte for every `step` dimensions, exact distances to k * k_factor candidates.
 local function fast_scan(label, factory)
   return method { "faiss-factory", label = label, params = { factory = factory },
-                  sweep = { nprobe = probes, k_factor_rf = { 2, 4, 8, 16, 32 } } }
+                  sweep = { nprobe = probes, k_factor_rf = { 4, 8, 16, 32, 64 } } }
 end
 
 -- photo-sift's components are whole numbers, so that its rows fit into bytes; unit vectors do not.
@@ -40,6 +40,7 @@ experiment {
     fast_scan("fs 512 lists, 4 dims", ("IVF512,PQ%dx4fs,RFlat"):format(data.dim // 4)),
     fast_scan("fs 1024 lists, 4 dims", ("IVF1024,PQ%dx4fs,RFlat"):format(data.dim // 4)),
     fast_scan("fs 2048 lists, 4 dims", ("IVF2048,PQ%dx4fs,RFlat"):format(data.dim // 4)),
+    fast_scan("fs 512 lists, 2 dims", ("IVF512,PQ%dx4fs,RFlat"):format(data.dim // 2)),
     fast_scan("fs 1024 lists, 2 dims", ("IVF1024,PQ%dx4fs,RFlat"):format(data.dim // 2)),
     fast_scan("fs 1024 lists, OPQ", data.dim % 64 == 0 and ("OPQ32,IVF1024,PQ32x4fs,RFlat")
                                     or ("OPQ64_256,IVF1024,PQ64x4fs,RFlat")),

@@ -16,7 +16,7 @@ local base  = sift:rows(1, rows)
 local book, part = "neurips23/final_runbook", "msturing-30M-clustered"
 if quick then book, part = "neurips23/delete_runbook", "msturing-10M-clustered" end
 
-local probes = quick and { 8, 32 } or { 8, 32, 96 }
+local probes = quick and { 2, 8, 32 } or { 8, 32, 96 }
 local addonly, hnsw = "FAISS IVF add-only", "hnswlib"
 local fixed, source, lire = "dynamic IVF, no upkeep", "dynamic IVF, source's splits", "dynamic IVF, lire"
 

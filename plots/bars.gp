@@ -15,7 +15,7 @@ unset logscale
 set border 3 linewidth 0.8 linecolor rgb "#444444"
 set grid noytics xtics linewidth 0.5 linecolor rgb "#DDDDDD"
 set xtics auto nomirror out scale 0.6
-set format x "%g"
+set format x (STATS_max >= 10000 ? "%.0s%c" : "%g")
 set xlabel y_title noenhanced offset 0, 0.4
 unset ylabel
 unset ytics
@@ -27,12 +27,17 @@ wide = !y_recall && STATS_min > 0 && STATS_max > 30 * STATS_min
 low_edge = y_recall ? floor((STATS_min - 0.02) * 20) / 20.0 : wide ? 10.0 ** floor(log10(STATS_min)) : 0
 if (y_recall) { set xrange [low_edge:1.0 + (1.0 - STATS_min) * 0.02 + 0.002] } else { set xrange [low_edge:*] }
 if (wide) { set logscale x }
+# Some five marks: numbers of five digits leave no room for more.
+raw = STATS_max > 0 ? STATS_max / 5 : 1
+scale = 10.0 ** floor(log10(raw))
+step = scale * (raw / scale < 1.5 ? 1 : raw / scale < 3.5 ? 2 : raw / scale < 7.5 ? 5 : 10)
+if (!wide && !y_recall) { set xtics step nomirror out scale 0.6 }
 place(i, x) = -x + 0.4 - bar * (i - 0.5)
 plot for [i = 1:n_series] csv using (low_edge):($2 == i ? place(i, $3) : NaN):(low_edge):4:(place(i, $3) - bar * 0.45):(place(i, $3) + bar * 0.45) \
          with boxxyerror linecolor rgb HUE[(i - 1) % 8 + 1] fillstyle solid 0.85 noborder notitle, \
      for [i = 1:n_series] csv using 4:($2 == i ? place(i, $3) : NaN):5:6 \
          with xerrorbars pointtype 0 linewidth 1 linecolor rgb "#333333" notitle, \
-     for [i = 1:n_series] csv using 6:($2 == i ? place(i, $3) : NaN):(sprintf(y_recall ? " %.4f" : " %.3g", $4)) \
+     for [i = 1:n_series] csv using 6:($2 == i ? place(i, $3) : NaN):(y_recall ? sprintf(" %.4f", $4) : abs($4) < 1000 ? sprintf(" %.3g", $4) : gprintf(" %.2s%c", $4)) \
          with labels left font ",10" textcolor rgb "#333333" notitle
 @draw_key
 set style fill solid 0.85 noborder

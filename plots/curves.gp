@@ -29,7 +29,7 @@ do for [p = 1:n_panels] {
     set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (y_log ? 0 : 0.04), graph (y_log ? 0 : 0.04)
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel x_title noenhanced offset 0, 0.4
-    set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.4, 0
+    set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.6, 0
     plot for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4 \
              with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
          for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:5:6 \

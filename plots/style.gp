@@ -19,7 +19,7 @@ set key noenhanced Left reverse
 panel_column(p) = (p - 1) % columns
 panel_row(p) = (p - 1) / columns
 cell_height = (1 - key_share - title_share) / rows
-left(p) = (panel_column(p) + 0.0) / columns + 88.0 / width
+left(p) = (panel_column(p) + 0.0) / columns + 104.0 / width
 right(p) = (panel_column(p) + 1.0) / columns - 30.0 / width
 top(p) = 1 - title_share - panel_row(p) * cell_height - 26.0 / height
 bottom(p) = 1 - title_share - (panel_row(p) + 1) * cell_height + 66.0 / height

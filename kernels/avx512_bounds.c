@@ -159,14 +159,16 @@ void avx512_code_s8(const float *row, const float *middle, size_t dim, int8_t *c
     for (size_t at = 0; at < whole; at += LANES) {
         size_up(component(row + at, middle + at, 0xffff), &s);
     }
-    size_up(component(row + whole, middle + whole, left), &s);
+    if (left)
+        size_up(component(row + whole, middle + whole, left), &s);
     code_row_begin(to, _mm512_reduce_max_ps(s.most), _mm512_reduce_add_ps(s.norm));
     const __m512 scale = _mm512_set1_ps(to->scale), inverse = _mm512_set1_ps(code_inverse(to));
     for (size_t at = 0; at < whole; at += LANES) {
         encode(component(row + at, middle + at, 0xffff), scale, inverse, 0xffff, codes + at, &s);
     }
-    encode(component(row + whole, middle + whole, left), scale, inverse,
-           first_lanes((dim + 3) / 4 * 4 - whole), codes + whole, &s);
+    if (left)
+        encode(component(row + whole, middle + whole, left), scale, inverse,
+               first_lanes((dim + 3) / 4 * 4 - whole), codes + whole, &s);
     code_row_end(to, _mm512_reduce_add_epi32(s.codes), _mm512_reduce_add_ps(s.error));
 }
 

@@ -64,12 +64,21 @@ static int lloyd_assign(struct lloyd *l, bool again)
     return OK;
 }
 
+/* Rows of a cluster lie anywhere, which no processor foresees. */
+static void fetch_ahead(const float *row, size_t dim)
+{
+    for (size_t j = 0; j < dim; j += 16)
+        __builtin_prefetch(row + j);
+}
+
 /* Adds rows four at a time: the sums, in double, are loaded and stored once for four. */
 static void add_rows(double *restrict sums, const float *rows, const uint32_t *order, size_t n,
                      size_t dim)
 {
     size_t m = 0;
     for (; m + 4 <= n; m += 4) {
+        for (size_t next = m + 4; next < m + 8 && next < n; next++)
+            fetch_ahead(rows + order[next] * dim, dim);
         const float *a = rows + order[m] * dim, *b = rows + order[m + 1] * dim;
         const float *c = rows + order[m + 2] * dim, *d = rows + order[m + 3] * dim;
         for (size_t j = 0; j < dim; j++)

@@ -18,7 +18,7 @@ int flat_create(struct index **index, const struct index_env *env, const void *p
     f->base.ops = &flat_ops;
     f->base.env = *env;
     f->row_bytes = element_row_bytes(env->element, env->dim);
-    idmap_init(&f->slot_of, env->mem);
+    slot_table_init(&f->slot_of, env->mem);
     *index = &f->base;
     return OK;
 }
@@ -29,7 +29,7 @@ void flat_destroy(struct index *index)
     struct mem *mem = index->env.mem;
     mem_free(mem, f->rows);
     mem_free(mem, f->ids);
-    idmap_free(&f->slot_of);
+    slot_table_free(&f->slot_of);
     mem_free(mem, f);
 }
 
@@ -37,29 +37,32 @@ static bool reserve_exactly(struct flat *f, size_t n)
 {
     struct mem *mem = f->base.env.mem;
     return mem_grow(mem, &f->rows, &f->rows_capacity, n, f->row_bytes) &&
-           mem_grow(mem, &f->ids, &f->ids_capacity, n, sizeof *f->ids) &&
-           idmap_reserve(&f->slot_of, n);
+           mem_grow(mem, &f->ids, &f->ids_capacity, n, sizeof *f->ids);
 }
 
-bool flat_reserve(struct flat *f, size_t n)
+bool flat_reserve(struct flat *f, const uint64_t *ids, size_t n)
 {
     /* The hint saves the spare half of doubling; where it is more than memory holds, growing as
      * needed may still do. */
     const size_t expected = f->base.env.expected_n;
-    return (n <= expected && f->rows_capacity < n && reserve_exactly(f, expected)) ||
-           reserve_exactly(f, n);
+    if (n >= UINT32_MAX - f->n)
+        return false;
+    const size_t need = f->n + n;
+    return ((need <= expected && f->rows_capacity < need && reserve_exactly(f, expected)) ||
+            reserve_exactly(f, need)) &&
+           slot_table_reserve(&f->slot_of, f->ids, ids, n);
 }
 
 static int flat_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     struct flat *f = (struct flat *)index;
     *done = 0;
-    if (v.n > SIZE_MAX - f->n || !flat_reserve(f, f->n + v.n))
+    if (!flat_reserve(f, ids, v.n))
         return fail(index->env.error, ERR_NO_MEMORY, "flat: no memory for %zu more rows", v.n);
     memcpy(f->rows + f->n * f->row_bytes, v.rows, v.n * f->row_bytes);
     memcpy(f->ids + f->n, ids, v.n * sizeof *ids);
     for (size_t i = 0; i < v.n; i++)
-        (void)idmap_put(&f->slot_of, ids[i], f->n + i); /* reserved */
+        slot_table_put(&f->slot_of, ids[i], (uint32_t)(f->n + i));
     f->n += v.n;
     *done = v.n;
     return OK;
@@ -72,9 +75,9 @@ static int flat_remove(struct index *index, const uint64_t *ids, size_t n, size_
     struct flat *f = (struct flat *)index;
     for (*done = 0; *done < n; ++*done) {
         if (*done + PREFETCH_AHEAD < n)
-            idmap_prefetch(&f->slot_of, ids[*done + PREFETCH_AHEAD]);
-        uint64_t slot;
-        if (!idmap_remove(&f->slot_of, ids[*done], &slot))
+            slot_table_prefetch(&f->slot_of, ids[*done + PREFETCH_AHEAD]);
+        uint32_t slot;
+        if (!slot_table_remove(&f->slot_of, f->ids, ids[*done], &slot))
             return fail(index->env.error, ERR_UNKNOWN_ID, "flat: id %" PRIu64 " is not stored",
                         ids[*done]);
         const size_t last = --f->n;
@@ -82,7 +85,7 @@ static int flat_remove(struct index *index, const uint64_t *ids, size_t n, size_
             continue;
         memcpy(f->rows + slot * f->row_bytes, f->rows + last * f->row_bytes, f->row_bytes);
         f->ids[slot] = f->ids[last];
-        (void)idmap_put(&f->slot_of, f->ids[slot], slot); /* replaces */
+        slot_table_move(&f->slot_of, f->ids[slot], (uint32_t)last, slot);
     }
     return OK;
 }
@@ -99,7 +102,8 @@ static int flat_memory(const struct index *index, struct memory_use *use)
 {
     const struct flat *f = (const struct flat *)index;
     *use = (struct memory_use){ .vectors = f->rows_capacity * f->row_bytes,
-                                .ids = f->ids_capacity * sizeof *f->ids + idmap_bytes(&f->slot_of),
+                                .ids = f->ids_capacity * sizeof *f->ids +
+                                       slot_table_bytes(&f->slot_of),
                                 .other = sizeof *f };
     return OK;
 }
@@ -116,10 +120,10 @@ static int flat_check(const struct index *index, struct stat_sink *sink)
         return fail(err, ERR_INVARIANT, "flat: %zu rows, but the map has %zu ids", f->n,
                     f->slot_of.n);
     for (size_t i = 0; i < f->n; i++) {
-        uint64_t slot = UINT64_MAX;
-        if (!idmap_get(&f->slot_of, f->ids[i], &slot) || slot != i)
+        uint32_t slot = UINT32_MAX;
+        if (!slot_table_get(&f->slot_of, f->ids, f->ids[i], &slot) || slot != i)
             return fail(err, ERR_INVARIANT,
-                        "flat: position %zu holds id %" PRIu64 ", which the map has at %" PRIu64, i,
+                        "flat: position %zu holds id %" PRIu64 ", which the map has at %" PRIu32, i,
                         f->ids[i], slot);
     }
     return OK;

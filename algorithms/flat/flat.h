@@ -7,8 +7,8 @@
 #define DRIFTLINE_FLAT_H
 
 #include "kernels/kernels.h"
-#include "src/core/idmap.h"
 #include "src/core/index.h"
+#include "src/core/slot_table.h"
 
 struct flat {
     struct index base;
@@ -18,15 +18,15 @@ struct flat {
     size_t rows_capacity;
     uint64_t *ids; /* n of ids_capacity */
     size_t ids_capacity;
-    struct idmap slot_of;
+    struct slot_table slot_of;
 };
 
 extern const struct index_ops flat_ops;
 
 int flat_create(struct index **, const struct index_env *, const void *params);
 void flat_destroy(struct index *);
-/* Room for n rows in all; false: out of memory, the index unchanged. */
-bool flat_reserve(struct flat *, size_t n);
+/* Room for n more rows, with these ids; false: out of memory, or too many; the index unchanged. */
+bool flat_reserve(struct flat *, const uint64_t *ids, size_t n);
 
 int flat_search(struct index *, const struct search_request *, struct search_result *);
 int flat_range(struct index *, const struct range_request *, struct range_result *);

@@ -37,15 +37,15 @@ static int take_sections(struct flat *f, const struct store_reader *r)
     rc = store_need(r, "rows", n * f->row_bytes, &rows, NULL);
     if (rc != OK || n == 0)
         return rc;
-    if (!flat_reserve(f, n))
+    if (!flat_reserve(f, ids, n))
         return fail(err, ERR_NO_MEMORY, "flat: no memory to load %zu rows", n);
     memcpy(f->ids, ids, ids_bytes);
     memcpy(f->rows, rows, n * f->row_bytes);
     for (size_t i = 0; i < n; i++) {
-        if (f->ids[i] == ID_NONE || idmap_get(&f->slot_of, f->ids[i], NULL))
+        if (f->ids[i] == ID_NONE || slot_table_get(&f->slot_of, f->ids, f->ids[i], NULL))
             return fail(err, ERR_CORRUPT, "%s: id %" PRIu64 " at %zu is reserved or stands twice",
                         r->path, f->ids[i], i);
-        (void)idmap_put(&f->slot_of, f->ids[i], i); /* reserved */
+        slot_table_put(&f->slot_of, f->ids[i], (uint32_t)i);
     }
     f->n = n;
     return OK;

@@ -26,6 +26,7 @@ static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s
     while (p < probes && !enough) {
         divf_prefetch_lists(&job->d->lists, s->probes + p + 1, probes - p - 1);
         divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], &job->work[worker]);
+        divf_query_flush(job, s, query, &job->work[worker]); /* the k-th as it is now */
         p++;
         enough = found_enough(job, s, query, &stop, p, probes);
     }

@@ -1,6 +1,6 @@
 /* fuzz_index_ops.c - bytes as a stream of operations on an index, held to an array of its rows.
  *
- *   byte 0: method and parameters   byte 1: dimension 1 .. 8   then operations:
+ *   byte 0: method and parameters   byte 1: dimension 1 .. 8, codes   then operations:
  *   0 insert (count, ids, components)   1 remove (position)   2 search (k, components)   3 maintain
  *   4 range (radius, components)   5 remove an id by its number, live or not
  *
@@ -190,6 +190,18 @@ static void set(const struct param *table, void *out, const char *name, double v
                         NULL);
 }
 
+/* divf: codes of each kind, with bounds that do not fail. */
+static void set_codes(struct fuzz *f, const struct index_ops *ops, unsigned kind)
+{
+    static const char *const kinds[] = { "none", "none", "sq8", "pq", "rabitq" };
+    if (!param_find(ops->params, "quantizer") || kind >= sizeof kinds / sizeof *kinds)
+        return;
+    (void)param_set(ops->params, f->params, "quantizer",
+                    (struct param_value){ .kind = VALUE_TEXT, .text = kinds[kind] }, "fuzz", NULL);
+    set(ops->params, f->params, "sketch", kind == 1 ? 1 : kind == 0 ? 0 : -1);
+    set(ops->params, f->params, "eps0", 12);
+}
+
 /* Parameters small enough that splits, compactions and several lists happen within an input. */
 static void open_one(struct fuzz *f, const struct registry *registry, struct pool *pool)
 {
@@ -197,7 +209,8 @@ static void open_one(struct fuzz *f, const struct registry *registry, struct poo
                                            "ampi", "divf", "divf", "ampi" };
     const uint8_t choice = next(f);
     const struct index_ops *ops = registry_find(registry, methods[choice % 8], NULL);
-    f->dim = 1 + next(f) % DIM_MAX;
+    const uint8_t size = next(f);
+    f->dim = 1 + size % DIM_MAX;
     if (!ops)
         abort();
     const bool ip = choice & 64 && index_takes(ops, ELEMENT_F32, METRIC_IP);
@@ -221,6 +234,7 @@ static void open_one(struct fuzz *f, const struct registry *registry, struct poo
     set(ops->params, f->params, "soft_k", 1 + (choice >> 4) % 3);
     set(ops->params, f->params, "split_threshold", choice & 32 ? 1.2 : 3);
     set(ops->params, f->params, "compact_at", choice & 128 ? 0.05 : 0.5);
+    set_codes(f, ops, size / DIM_MAX % 8);
     set(ops->params, f->params, "fans", 1 + (choice >> 4) % 5);
     set(ops->params, f->params, "cones", 1 + (choice >> 5) % 3);
     set(ops->params, f->params, "refresh_at", choice & 128 ? 0.05 : 0.5);

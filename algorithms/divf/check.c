@@ -18,10 +18,9 @@ static int check_places(const struct divf *d, size_t i, size_t *live)
     size_t stride = d->lists.soft_k;
     for (size_t at = 0; at < (size_t)l->n_chunks << CHUNK_SHIFT; at++) {
         uint32_t place = divf_place(l, at);
-        const struct chunk *chunk = place_chunk(&d->lists.chunks, place);
-        if (!chunk_live(chunk, place_in_chunk(place)))
+        if (!place_live(&d->lists.chunks, place))
             continue;
-        uint32_t slot = chunk->slots[place_in_chunk(place)];
+        uint32_t slot = place_slot(&d->lists.chunks, place);
         if (at >= l->rows)
             return BROKEN(d, "list %zu: a place past its end is live", i);
         if (slot >= d->slots.n || d->slots.id[slot] == ID_NONE)
@@ -57,9 +56,9 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
     for (size_t c = 0; c < l->n_chunks; c++) {
         if (l->chunks[c] >= chunks->n_used || owned[l->chunks[c]]++)
             return BROKEN(d, "chunk %u of list %zu is not its own", l->chunks[c], i);
-        if (chunk_at(chunks, l->chunks[c])->list != i)
+        if (chunk_head(chunks, l->chunks[c])->list != i)
             return BROKEN(d, "chunk %u of list %zu says list %u", l->chunks[c], i,
-                          chunk_at(chunks, l->chunks[c])->list);
+                          chunk_head(chunks, l->chunks[c])->list);
     }
     int rc = check_places(d, i, &live);
     if (!rc)
@@ -75,8 +74,9 @@ static int check_free_chunks(const struct divf *d, uint8_t *owned)
 {
     const struct chunks *chunks = &d->lists.chunks;
     uint32_t free = 0;
-    for (uint32_t at = chunks->first_free; at != CHUNK_NONE; at = chunk_at(chunks, at)->next_free) {
-        if (at >= chunks->n_used || owned[at]++ || chunk_at(chunks, at)->list != CHUNK_NONE)
+    for (uint32_t at = chunks->first_free; at != CHUNK_NONE;
+         at = chunk_head(chunks, at)->next_free) {
+        if (at >= chunks->n_used || owned[at]++ || chunk_head(chunks, at)->list != CHUNK_NONE)
             return BROKEN(d, "chunk %u is free and owned", at);
         free++;
     }
@@ -124,13 +124,11 @@ static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
     if (n == 0)
         return BROKEN(d, "slot %u has no place", slot);
     for (size_t j = 0; j < n; j++) {
-        const struct chunk *chunk = place_chunk(chunks, places[j]);
-        if (places[j] >> CHUNK_SHIFT >= chunks->n_used ||
-            !chunk_live(chunk, place_in_chunk(places[j])) ||
-            chunk->slots[place_in_chunk(places[j])] != slot)
+        if (places[j] >> CHUNK_SHIFT >= chunks->n_used || !place_live(chunks, places[j]) ||
+            place_slot(chunks, places[j]) != slot)
             return BROKEN(d, "slot %u: place %u is another's", slot, places[j]);
         for (size_t m = 0; m < j; m++)
-            if (chunk->list == place_chunk(chunks, places[m])->list)
+            if (place_head(chunks, places[j])->list == place_head(chunks, places[m])->list)
                 return BROKEN(d, "slot %u is twice in one list", slot);
     }
     *copies += n;
@@ -210,10 +208,11 @@ static int check_list_codes(const struct codes *c, size_t list)
     int rc = OK;
     for (uint32_t at = 0; !rc && at < l->n_chunks; at++) {
         const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[at]);
-        if (!chunk->live)
+        uint64_t live = chunk_head(&lists->chunks, l->chunks[at])->live;
+        if (!live)
             continue;
         if (!from) {
-            from = divf_vector(lists, chunk->slots[__builtin_ctzll(chunk->live)]);
+            from = divf_vector(lists, chunk->slots[__builtin_ctzll(live)]);
             quantizer_transform(c->q, from, 1, c->work);
             quantizer_query(c->q, c->work, c->query);
             quantizer_query_list(
@@ -222,8 +221,8 @@ static int check_list_codes(const struct codes *c, size_t list)
                                               lists->env->dim),
                 l->error);
         }
-        uint64_t some = chunk->live & (UINT64_C(0x0101010101010101) << at % 8);
-        for (some = some ? some : chunk->live & -chunk->live; !rc && some; some &= some - 1)
+        uint64_t some = live & (UINT64_C(0x0101010101010101) << at % 8);
+        for (some = some ? some : live & -live; !rc && some; some &= some - 1)
             rc = check_code(c, list, chunk, (unsigned)__builtin_ctzll(some), from);
     }
     return rc;

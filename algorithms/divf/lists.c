@@ -171,9 +171,10 @@ static bool same_as_list(const struct divf_lists *lists, const struct divf_list 
 {
     for (uint32_t c = 0; c < l->n_chunks; c++) {
         const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
-        if (chunk->live)
+        uint64_t live = chunk_head(&lists->chunks, l->chunks[c])->live;
+        if (live)
             return divf_same_vector(divf_vector(lists, slot),
-                                    divf_vector(lists, chunk->slots[__builtin_ctzll(chunk->live)]),
+                                    divf_vector(lists, chunk->slots[__builtin_ctzll(live)]),
                                     lists->env->dim);
     }
     return false;
@@ -185,9 +186,8 @@ uint32_t divf_list_append(struct divf_lists *lists, size_t list, uint32_t slot)
     if (l->uniform && !same_as_list(lists, l, slot))
         l->uniform = false;
     uint32_t place = divf_place(l, l->rows++);
-    struct chunk *chunk = place_chunk(&lists->chunks, place);
-    chunk->slots[place_in_chunk(place)] = slot;
-    chunk->live |= UINT64_C(1) << place_in_chunk(place);
+    place_chunk(&lists->chunks, place)->slots[place_in_chunk(place)] = slot;
+    place_set_live(&lists->chunks, place, true);
     l->live++;
     lists->rows++;
     lists->live++;
@@ -220,17 +220,9 @@ static void code_copy(struct divf_lists *lists, uint32_t from, uint32_t to)
                        place_in_chunk(to));
 }
 
-static void set_live(struct divf_lists *lists, uint32_t place, bool live)
-{
-    uint64_t bit = UINT64_C(1) << place_in_chunk(place);
-    struct chunk *chunk = place_chunk(&lists->chunks, place);
-    chunk->live = live ? chunk->live | bit : chunk->live & ~bit;
-}
-
 static bool is_live(const struct divf_lists *lists, const struct divf_list *l, size_t position)
 {
-    return chunk_live(chunk_at(&lists->chunks, l->chunks[position >> CHUNK_SHIFT]),
-                      position & (CHUNK_VECTORS - 1));
+    return place_live(&lists->chunks, divf_place(l, position));
 }
 
 static void drop_last_row(struct divf_lists *lists, struct divf_list *l)
@@ -258,11 +250,11 @@ size_t divf_list_compact(struct divf *d, size_t list)
         if (l->rows == l->live || is_live(lists, l, at))
             continue;
         uint32_t to = divf_place(l, at), from = divf_place(l, l->rows - 1);
-        uint32_t slot = place_chunk(&lists->chunks, from)->slots[place_in_chunk(from)];
+        uint32_t slot = place_slot(&lists->chunks, from);
         code_copy(lists, from, to);
         place_chunk(&lists->chunks, to)->slots[place_in_chunk(to)] = slot;
-        set_live(lists, to, true);
-        set_live(lists, from, false);
+        place_set_live(&lists->chunks, to, true);
+        place_set_live(&lists->chunks, from, false);
         place_moved(lists, slot, from, to);
         drop_last_row(lists, l);
         moved++;
@@ -297,7 +289,7 @@ size_t divf_list_slots(const struct divf_lists *lists, size_t list, uint32_t *sl
     size_t n = 0;
     for (uint32_t c = 0; c < l->n_chunks; c++) {
         const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
-        for (uint64_t live = chunk->live; live; live &= live - 1)
+        for (uint64_t live = chunk_head(&lists->chunks, l->chunks[c])->live; live; live &= live - 1)
             slots[n++] = chunk->slots[__builtin_ctzll(live)];
     }
     return n;
@@ -308,7 +300,7 @@ static size_t copy_in_list(const struct divf_lists *lists, uint32_t slot, size_t
 {
     const uint32_t *places = divf_slot_places(lists, slot);
     for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++)
-        if (place_chunk(&lists->chunks, places[j])->list == list)
+        if (place_head(&lists->chunks, places[j])->list == list)
             return j;
     return SIZE_MAX;
 }
@@ -320,7 +312,7 @@ bool divf_slot_in_list(const struct divf_lists *lists, uint32_t slot, size_t lis
 
 static void bury(struct divf_lists *lists, size_t list, uint32_t place)
 {
-    set_live(lists, place, false);
+    place_set_live(&lists->chunks, place, false);
     lists->list[list].live--;
     lists->live--;
 }
@@ -382,7 +374,8 @@ void divf_list_encode(struct divf_lists *lists, size_t list)
         const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
         uint32_t slots[CHUNK_VECTORS], places[CHUNK_VECTORS];
         size_t n = 0;
-        for (uint64_t live = chunk->live; live; live &= live - 1) {
+        for (uint64_t live = chunk_head(&lists->chunks, l->chunks[c])->live; live;
+             live &= live - 1) {
             uint32_t i = (uint32_t)__builtin_ctzll(live);
             slots[n] = chunk->slots[i];
             places[n++] = l->chunks[c] << CHUNK_SHIFT | i;
@@ -414,7 +407,7 @@ void divf_list_remove(struct divf_lists *lists, size_t list)
     }
     memcpy(l, &lists->list[last], sizeof *l);
     for (uint32_t c = 0; c < l->n_chunks; c++)
-        chunk_at(&lists->chunks, l->chunks[c])->list = (uint32_t)list;
+        chunk_head(&lists->chunks, l->chunks[c])->list = (uint32_t)list;
     memcpy(lists->centroids + list * dim, lists->centroids + last * dim, dim * sizeof(float));
     centroid_changed(lists, list);
 }

@@ -116,9 +116,8 @@ static void scan_for_all(struct group *g, size_t list, const uint32_t *places, s
                         g->s->group_distances[places[i]], g->work);
     for (uint32_t c = 0; c < l->n_chunks; c++) {
         divf_prefetch_chunk(lists, l, c + 1);
-        const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[c]);
         for (size_t i = 0; i < n; i++)
-            divf_scan_chunk(job, g->s, &queries[places[i] / job->nprobe], chunk, g->work);
+            divf_scan_chunk(job, g->s, &queries[places[i] / job->nprobe], l->chunks[c], g->work);
     }
     for (size_t i = 0; i < n; i++)
         divf_query_flush(job, g->s, &queries[places[i] / job->nprobe], g->work);

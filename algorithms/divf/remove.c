@@ -13,9 +13,8 @@ static void bury(struct divf *d, uint32_t slot)
     struct divf_lists *lists = &d->lists;
     const uint32_t *places = divf_slot_places(lists, slot);
     for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++) {
-        struct chunk *chunk = place_chunk(&lists->chunks, places[j]);
-        chunk->live &= ~(UINT64_C(1) << place_in_chunk(places[j]));
-        lists->list[chunk->list].live--;
+        place_set_live(&lists->chunks, places[j], false);
+        lists->list[place_head(&lists->chunks, places[j])->list].live--;
         lists->live--;
     }
     divf_slot_give(d, slot);
@@ -37,8 +36,8 @@ static size_t remove_block(struct divf *d, const uint64_t *ids, size_t n)
         __builtin_prefetch(divf_slot_places(&d->lists, likely), 1);
     }
     for (; found < n && slot_table_remove(&d->slots.ids, s->id, ids[found], &slots[found]); found++)
-        __builtin_prefetch(
-            place_chunk(&d->lists.chunks, *divf_slot_places(&d->lists, slots[found])), 1);
+        __builtin_prefetch(place_head(&d->lists.chunks, *divf_slot_places(&d->lists, slots[found])),
+                           1);
     for (size_t i = 0; i < found; i++)
         bury(d, slots[i]);
     return found;

@@ -88,13 +88,12 @@ static void settle(const struct divf_job *job, struct divf_scratch *s, struct di
 /* Whether an earlier copy of the vector is in a list that is probed too, and so the one to report.
  */
 static bool copy_before(const struct divf_lists *lists, const struct divf_scratch *s, uint32_t slot,
-                        const struct chunk *chunk)
+                        uint32_t chunk)
 {
     for (const uint32_t *copy = divf_slot_places(lists, slot);; copy++) {
-        const struct chunk *other = place_chunk(&lists->chunks, *copy);
-        if (other == chunk)
+        if (*copy >> CHUNK_SHIFT == chunk)
             return false;
-        if (s->probed[other->list])
+        if (s->probed[place_head(&lists->chunks, *copy)->list])
             return true;
     }
 }
@@ -102,7 +101,7 @@ static bool copy_before(const struct divf_lists *lists, const struct divf_scratc
 /* Whether a vector's distance may still be wanted. Of copies one is enough: `seen` forgets, but what
    it knows has been offered. */
 static bool wanted(const struct divf_job *job, const struct divf_scratch *s, struct divf_query *q,
-                   const struct chunk *chunk, uint32_t slot)
+                   uint32_t chunk, uint32_t slot)
 {
     const struct divf *d = job->d;
     if (!id_filter_allows(job->filter, job->filter ? d->slots.id[slot] : 0))
@@ -159,11 +158,13 @@ static void keep_estimate(const struct divf_job *job, struct divf_query *q, uint
 }
 
 void divf_scan_chunk(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
-                     const struct chunk *chunk, struct work *work)
+                     uint32_t number, struct work *work)
 {
+    const struct chunks *chunks = &job->d->lists.chunks;
+    const struct chunk *chunk = chunk_at(chunks, number);
     const struct quantizer *quantizer = job->d->lists.quantizer;
     float estimate[QUANTIZER_BLOCK];
-    uint64_t near = chunk->live;
+    uint64_t near = chunk_head(chunks, number)->live;
     if (near && quantizer)
         near &= quantizer_scan(quantizer, q->prepared, chunk->block, limit_of(job, q), estimate);
     for (; near; near &= near - 1) {
@@ -176,7 +177,7 @@ void divf_scan_chunk(const struct divf_job *job, struct divf_scratch *s, struct 
         if (job->rerank) {
             if (id_filter_allows(job->filter, job->filter ? job->d->slots.id[slot] : 0))
                 keep_estimate(job, q, slot, estimate[i]);
-        } else if (wanted(job, s, q, chunk, slot)) {
+        } else if (wanted(job, s, q, number, slot)) {
             pend(job, s, q, slot, work);
         }
     }
@@ -219,10 +220,11 @@ static size_t first_estimates(const struct divf_job *job, const struct divf_quer
         divf_prefetch_chunk(lists, l, c + 1);
         (void)quantizer_scan(lists->quantizer, q->prepared, chunk->block, INFINITY,
                              estimates + c * CHUNK_VECTORS);
-        for (uint64_t dead = ~chunk->live; dead; dead &= dead - 1)
+        uint64_t live = chunk_head(&lists->chunks, l->chunks[c])->live;
+        for (uint64_t dead = ~live; dead; dead &= dead - 1)
             estimates[c * CHUNK_VECTORS + (size_t)__builtin_ctzll(dead)] = INFINITY;
         for (unsigned i = 0; job->filter && i < CHUNK_VECTORS; i++)
-            if (chunk_live(chunk, i) &&
+            if ((live >> i & 1) &&
                 !id_filter_allows(job->filter, job->d->slots.id[chunk->slots[i]]))
                 estimates[c * CHUNK_VECTORS + i] = INFINITY;
     }
@@ -279,7 +281,7 @@ void divf_scan_list(const struct divf_job *job, struct divf_scratch *s, struct d
     divf_query_list(job, q, list, distance, work);
     for (uint32_t c = 0; c < l->n_chunks; c++) {
         divf_prefetch_chunk(lists, l, c + 1);
-        divf_scan_chunk(job, s, q, chunk_at(&lists->chunks, l->chunks[c]), work);
+        divf_scan_chunk(job, s, q, l->chunks[c], work);
     }
     divf_count_scanned(job->d, work, l->rows);
     divf_mark_probed(job->d, l, 1);

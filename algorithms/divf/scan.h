@@ -49,7 +49,7 @@ void divf_query_list(const struct divf_job *, struct divf_query *, size_t list, 
                      struct work *);
 /* One chunk of that list. */
 void divf_scan_chunk(const struct divf_job *, struct divf_scratch *, struct divf_query *,
-                     const struct chunk *, struct work *);
+                     uint32_t chunk, struct work *);
 /* Looks at what is still pending. */
 void divf_query_flush(const struct divf_job *, struct divf_scratch *, struct divf_query *,
                       struct work *);

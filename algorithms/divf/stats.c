@@ -114,11 +114,10 @@ int divf_memory(const struct index *index, struct memory_use *use)
     *(d->vectors.fd < 0 ? &use->vectors : &use->disk) = segments_bytes(&d->vectors, d->slots.n);
     use->codes = chunks->n_used * chunks->block_bytes + quantizers_bytes(lists);
     use->ids = slot_table_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
-               d->slots.capacity * lists->soft_k * sizeof *lists->places +
-               chunks->n_used * sizeof(struct chunk);
+               d->slots.capacity * lists->soft_k * sizeof *lists->places + chunks_bytes(chunks);
     use->other = sizeof *d + lists->capacity * sizeof *lists->list + centroids_bytes(lists) +
-                 (chunks->store.capacity + d->vectors.capacity) * sizeof(void *) +
-                 divf_scratch_bytes(d) + divf_upkeep_bytes(d);
+                 d->vectors.capacity * sizeof(void *) + divf_scratch_bytes(d) +
+                 divf_upkeep_bytes(d);
     for (size_t i = 0; i < lists->n; i++)
         use->other += lists->list[i].chunks_capacity * sizeof(uint32_t);
     return OK;

@@ -42,7 +42,7 @@ static void each_row(const struct divf *d, uint32_t *ordinals,
         const struct divf_list *l = &d->lists.list[i];
         for (size_t at = 0; at < l->rows; at++) {
             uint32_t place = divf_place(l, at);
-            uint32_t slot = place_chunk(&d->lists.chunks, place)->slots[place_in_chunk(place)];
+            uint32_t slot = place_slot(&d->lists.chunks, place);
             bool first = ordinals[slot] == SLOT_NONE;
             if (first)
                 ordinals[slot] = next++;

@@ -18,6 +18,11 @@ static const struct setting settings[] = {
     /* A bound so wide that it does not fail. */
     { "divf", "clusters=8,soft_k=2,quantizer=rabitq,eps0=12", "nprobe=4194304", EXHAUSTIVE },
     { "divf", "clusters=140,quantizer=rabitq,storage=mmap", "nprobe=2,rerank=20", 0 },
+    { "divf", "clusters=12,soft_k=2,maintenance=lire", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=12,maintenance=dedrift,quantizer=rabitq,eps0=12", "nprobe=4194304",
+      EXHAUSTIVE },
+    { "divf", "clusters=6,maintenance=cost-model,cost_probe=1,cost_tau=0", "nprobe=4194304",
+      EXHAUSTIVE },
     { "ampi", "clusters=8,fans=4", "probes=4194304,fan_probes=4194304,window=1073741824",
       EXHAUSTIVE | PRUNES },
     { "ampi", "clusters=0,fans=3,cones=1,drift_theta=2,refresh_at=0.5",

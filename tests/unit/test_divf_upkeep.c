@@ -303,6 +303,28 @@ static void test_merges(void **state)
     world_close(&w);
 }
 
+/* What upkeep knows of the last list follows it to the number of a removed one. */
+static void test_state_follows(void **state)
+{
+    (void)state;
+    struct world w;
+    struct divf_params params = policy_params(DIVF_LIRE);
+    params.upkeep_budget = 0;
+    drifted(&w, params, 4);
+    struct divf *d = divf_of(w.index);
+    assert_ok(upkeep_ready(d), &w.bench.error);
+    size_t last = d->lists.n - 1;
+    uint64_t spent = 0;
+    d->upkeep->list[last].refused = 77;
+    upkeep_mark(d, last);
+    upkeep_mark(d, 2);
+    assert_ok(upkeep_dissolve(d, 2, &spent), &w.bench.error);
+    assert_int_equal(d->upkeep->list[2].refused, 77);
+    assert_true(d->upkeep->list[2].pending);
+    world_check(&w);
+    world_close(&w);
+}
+
 /* maintain(budget) stops within a step of it; insertions spend what they earn. */
 static void test_budget(void **state)
 {
@@ -447,15 +469,11 @@ static void test_dedrift(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_lire_property),
-        cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_identical_vectors),
-        cmocka_unit_test(test_merges),
-        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_determinism),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_cost_follows_queries),
+        cmocka_unit_test(test_histories),  cmocka_unit_test(test_lire_property),
+        cmocka_unit_test(test_conditions), cmocka_unit_test(test_identical_vectors),
+        cmocka_unit_test(test_merges),     cmocka_unit_test(test_state_follows),
+        cmocka_unit_test(test_budget),     cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_cost_follows_queries),
         cmocka_unit_test(test_dedrift),
     };
     return test_run("divf_upkeep", tests);

@@ -18,6 +18,7 @@ static void recover(struct world *w, int rc, const char *doing)
                  mem->fail_after ? "+" : "", error_name(rc), w->bench.error.text);
     error_clear(&w->bench.error);
     mem->fail_at = 0;
+    mem->limit_bytes = 0; /* check() needs memory of its own */
     if (w->index.index)
         world_check(w);
 }
@@ -218,7 +219,7 @@ static void test_memory_limit(struct world *w)
     /* Rows in a mapped file may go on for ever. */
     if (rc != OK)
         recover(w, rc, "insert at the limit");
-    w->bench.mem.limit_bytes = 0; /* check() may need memory too */
+    w->bench.mem.limit_bytes = 0;
     world_check(w);
     world_search(w, 3, 10, NULL, 1);
     world_insert(w, 50);

@@ -92,7 +92,8 @@ void quantizer_query_list(const struct quantizer *, void *query, const float *ce
                           float distance, float error);
 
 /* Estimates the distances of all 64 vectors of a block, used or not, to estimate[64], and returns a
-   bit for each whose distance may be at most `limit` (INFINITY: all bits). */
+   bit for each whose distance may be at most `limit` (INFINITY: all bits). A sketch's estimate is
+   too small in the mean, and -INFINITY for a vector that no bound excludes. */
 uint64_t quantizer_scan(const struct quantizer *, const void *query, const void *block, float limit,
                         float *estimate);
 /* A second look at vector i with all bits of its code: *estimate, and whether its distance may be

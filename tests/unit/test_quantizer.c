@@ -2,6 +2,7 @@
  * codes, files and scans are the same whichever way they came about. */
 #include "algorithms/common/quantizer.h"
 
+#include "algorithms/common/sketch.h"
 #include "tests/testing.h"
 
 enum { BLOCK = QUANTIZER_BLOCK };
@@ -308,6 +309,56 @@ static void test_bound_excludes(void **state)
     }
 }
 
+/* What the bounds take for the rounding of a sketch, against a sketch in double. Codes miss by so much
+   more that a wrong rounding would hardly ever lose a vector above. */
+static void check_rounding(const struct filed *f, const char *what)
+{
+    const struct sketch *s = (const struct sketch *)f->q;
+    for (size_t i = 0; i < f->n; i++) {
+        const float *work = f->work + i * f->q->work_dim;
+        double norm_sq = 0, along_sq = 0, off_sq = 0;
+        for (size_t j = 0; j < f->dim; j++)
+            norm_sq += pow((double)f->rows[i * f->dim + j] - (double)s->mean[j], 2);
+        for (size_t a = 0; a < s->n_axes; a++) {
+            double along = 0;
+            for (size_t j = 0; j < f->dim; j++)
+                along += ((double)f->rows[i * f->dim + j] - (double)s->mean[j]) *
+                         (double)s->axes[a * f->dim + j];
+            along_sq += along * along;
+            off_sq += pow(along - (double)work[a], 2);
+        }
+        const double rest = sqrt(fmax(norm_sq - along_sq, 0)), got = (double)work[s->n_axes];
+        const double loss = s->loss * norm_sq;
+        const double rest_off = fmin(sqrt(loss), got > 0 ? loss / got : INFINITY);
+        if (sqrt(off_sq) > s->along * sqrt(norm_sq) || fabs(rest - got) > rest_off)
+            fail_msg("%s %s: row %zu of length %g: axes off by %g, bound %g; rest %g, is %g",
+                     s->code.kernels->name, what, i, sqrt(norm_sq), sqrt(off_sq),
+                     s->along * sqrt(norm_sq), got, rest);
+    }
+}
+
+static void test_rounding(void **state)
+{
+    (void)state;
+    const struct kernels *table[3];
+    const size_t n_tables = tables(table);
+    struct rng r = rng_at(test_seed(), 11);
+    for (enum family family = 0; family < N_FAMILIES; family++)
+        for (size_t t = 0; t < n_tables; t++) {
+            struct filed f;
+            if (family == DENORMAL) /* whose squares are not even doubles' */
+                continue;
+            filed_open(&f, table[t], 300, 200);
+            fill_family(&r, family, f.rows, f.n, f.dim, true);
+            const struct quantizer_options options = { .kind = QUANTIZER_SKETCH,
+                                                       .sketch_dims = 20 };
+            assert_ok(quantizer_train(&f.q, &f.bench.env, &options, f.rows, f.n), &f.bench.error);
+            filed_put(&f);
+            check_rounding(&f, family_names[family]);
+            filed_close(&f);
+        }
+}
+
 /* --------------------------------------------------------------- one way or another the same */
 
 static void test_rows_one_by_one(void **state)
@@ -502,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_bound_never_fails),
         cmocka_unit_test(test_bound_in_many_dimensions),
         cmocka_unit_test(test_bound_excludes),
+        cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_rows_one_by_one),
         cmocka_unit_test(test_copy),
         cmocka_unit_test(test_saved_and_loaded),

@@ -13,7 +13,7 @@ local bits = option("bits", 1, "of our codes, a dimension")
 local coded = "dynamic IVF, RaBitQ"
 local peers = { "hnswlib", "usearch", "FAISS fast-scan" }
 local all_peers = "the best of hnswlib, usearch and FAISS fast-scan"
-local ef = { 16, 24, 32, 48, 64, 96, 128, 192, 256, 384 }
+local ef = { 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512 }
 
 experiment {
   name = "bars_divf_hog",
@@ -34,7 +34,8 @@ experiment {
              params = { factory = ("IVF%d,PQ162x4fs,RFlat"):format(lists) },
              sweep = { nprobe = { 2, 4, 6, 8, 12, 16, 24, 32, 48, 64 }, k_factor_rf = { 4, 8, 16 } } },
     method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = ef } },
-    method { "usearch", params = { connectivity = 16, expansion_add = 128, scalar = "bf16" },
+    -- Not bf16: of unit vectors it does not find .99 at any ef.
+    method { "usearch", params = { connectivity = 16, expansion_add = 128 },
              sweep = { expansion_search = ef } },
   },
 

@@ -121,7 +121,7 @@ static void prefetch_vector(const struct divf *d, uint32_t slot)
     const char *at = (const char *)divf_vector(&d->lists, slot);
     size_t bytes = d->base.env.dim * sizeof(float);
     for (size_t i = 0; i < bytes && i < ROW_LINES_MAX * LINE; i += LINE)
-        __builtin_prefetch(at + i);
+        __builtin_prefetch(at + i, 0, 2); /* into L2: nearer, queues of them push each other out */
     __builtin_prefetch(&d->slots.id[slot]);
 }
 

@@ -17,6 +17,8 @@
 #include "blocking.h"
 
 enum { LANES = 16, PANEL_FLOATS = 4 * LANES, ROWS = 6, PANELS = 4 };
+/* Rows mostly come one after the other, and the processor by itself does not fetch past a page. */
+enum { AHEAD_BYTES = 4096 };
 
 INLINE __m512i four_bytes(const int8_t *bytes)
 {
@@ -157,6 +159,7 @@ void avx512_code_s8(const float *row, const float *middle, size_t dim, int8_t *c
     const size_t whole = dim - dim % LANES;
     const __mmask16 left = first_lanes(dim - whole);
     for (size_t at = 0; at < whole; at += LANES) {
+        _mm_prefetch((const char *)(row + at) + AHEAD_BYTES, _MM_HINT_T0);
         size_up(component(row + at, middle + at, 0xffff), &s);
     }
     if (left)

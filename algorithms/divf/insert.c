@@ -220,12 +220,32 @@ static int put_codes(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
+/* One thread does both with a tile of rows while it is in the cache; more share one after the
+   other. */
+static int assign_and_transform(struct filing *f)
+{
+    struct divf *d = f->d;
+    const size_t tile = f->threads == 1 ? NEAREST_ROWS : f->n;
+    for (size_t first = 0; first < f->n; first += tile) {
+        size_t n = f->n - first < tile ? f->n - first : tile;
+        int rc = assign(d, f->scratch, f->rows + first * d->base.env.dim, n, f->s,
+                        f->lists + first * f->s);
+        if (rc)
+            return rc;
+        if (d->lists.quantizer && f->threads == 1)
+            (void)transform_rows(f, first, first + n, 0);
+    }
+    if (d->lists.quantizer && f->threads > 1)
+        (void)parallel_for(d->base.env.pool, f->threads, f->n, NEAREST_ROWS, transform_rows, f);
+    return OK;
+}
+
 /* All room first; what follows cannot fail, so the block is stored whole or not at all. */
 static int file_block(struct filing *f)
 {
     struct divf *d = f->d;
     struct pool *pool = d->base.env.pool;
-    int rc = assign(d, f->scratch, f->rows, f->n, f->s, f->lists);
+    int rc = assign_and_transform(f);
     if (rc)
         return rc;
     sort_by_list(f);
@@ -235,10 +255,8 @@ static int file_block(struct filing *f)
     take_slots(f);
     (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, store_rows, f);
     take_places(f);
-    if (d->lists.quantizer) {
-        (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, transform_rows, f);
+    if (d->lists.quantizer)
         (void)parallel_for(pool, f->threads, d->lists.n, 16, put_codes, f);
-    }
     return OK;
 }
 

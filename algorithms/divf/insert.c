@@ -220,22 +220,23 @@ static int put_codes(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-/* One thread does both with a tile of rows while it is in the cache; more share one after the
-   other. */
+/* One thread does both with a tile of rows while it is in the cache; more threads, or a device, do
+   one after the other. */
 static int assign_and_transform(struct filing *f)
 {
     struct divf *d = f->d;
-    const size_t tile = f->threads == 1 ? NEAREST_ROWS : f->n;
+    const bool tiled = f->threads == 1 && !d->device.library.ops;
+    const size_t tile = tiled ? NEAREST_ROWS : f->n;
     for (size_t first = 0; first < f->n; first += tile) {
         size_t n = f->n - first < tile ? f->n - first : tile;
         int rc = assign(d, f->scratch, f->rows + first * d->base.env.dim, n, f->s,
                         f->lists + first * f->s);
         if (rc)
             return rc;
-        if (d->lists.quantizer && f->threads == 1)
+        if (d->lists.quantizer && tiled)
             (void)transform_rows(f, first, first + n, 0);
     }
-    if (d->lists.quantizer && f->threads > 1)
+    if (d->lists.quantizer && !tiled)
         (void)parallel_for(d->base.env.pool, f->threads, f->n, NEAREST_ROWS, transform_rows, f);
     return OK;
 }

@@ -32,18 +32,24 @@ void html_about(FILE *out, const json_t *result)
     fputs("</p></div>\n", out);
 }
 
+/* The text behind the mark of our own claims; NULL: it is the source's. */
+static const char *behind_mark(const char *text)
+{
+    for (const char *mark = ours; *mark; mark++, text++)
+        if (*text != *mark)
+            return NULL;
+    return text + strspn(text, " ");
+}
+
 static bool is_ours(const json_t *claim)
 {
-    return !strncmp(field_text(claim, "text", ""), ours, sizeof ours - 1);
+    return behind_mark(field_text(claim, "text", "")) != NULL;
 }
 
 static void claim_text(FILE *out, const json_t *claim)
 {
-    const char *text = field_text(claim, "text", "");
-    if (!strncmp(text, ours,
-                 sizeof ours - 1)) /* not is_ours(): gcc's bounds check needs to see it */
-        text += sizeof ours - 1 + strspn(text + sizeof ours - 1, " ");
-    html_cell(out, text, "wrap");
+    const char *text = field_text(claim, "text", ""), *own = behind_mark(text);
+    html_cell(out, own ? own : text, "wrap");
 }
 
 /* The source's are reproduced or not, ours hold or do not. */

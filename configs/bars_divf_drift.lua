@@ -2,9 +2,9 @@
 --
 -- 20 000 MNIST digits, then 10 000 pictures of clothing in one batch, 32 lists trained on the digits only. The share of
 -- all vectors that a search looks at to find .98 of the neighbours, as drift_mnist_fashion.lua has it at fixed nprobe. A
--- rebuild looks at 9.6 % for the clothes and 16.0 % for the digits, an index left alone at 23.8 % for the clothes
--- (systems/divf.md of the source's measurements). The bar: 11 % and 16 % without any retraining, and load and drift
--- together in less than half of the time that FAISS takes to rebuild.
+-- rebuild looks at 9.6 % for the clothes and 16.0 % for the digits, an index left alone at 23.8 % for the clothes (the
+-- source's own code, measured). The bar: 11 % and 16 % without any retraining, and load and drift together in less than
+-- half of the time that FAISS takes to rebuild.
 
 local mnist, fashion = dataset "mnist", dataset "fashion-mnist"
 local half = quick and 4 or 1 -- quick: a quarter of the rows

@@ -1,4 +1,5 @@
-# curves.gp - one panel a tag, one curve a series; shared by every figure made of lines over numbers.
+# curves.gp - one panel a tag, one curve a series; shared by every figure made of lines over numbers. Points beaten by
+# others are faded; those beaten by their own series are no part of its curve.
 
 set autoscale
 unset logscale
@@ -30,7 +31,7 @@ do for [p = 1:n_panels] {
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel x_title noenhanced offset 0, 0.4
     set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.6, 0
-    plot for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4 \
+    plot for [i = 1:n_series] csv using (($1 == p && $2 == i && $7 < 2) ? $3 : NaN):4 \
              with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
          for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:5:6 \
              with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb faded(colour(i)) notitle, \

@@ -1,7 +1,7 @@
 # draw.gp - draws one figure three times: SVG for pages, PNG for READMEs, PDF for papers.
 #
 # A result's own script sets: plots file kind title_text x_title y_title x_log y_log y_recall
-# and the arrays PANEL SERIES XLABEL STYLE, then loads this. The template is plots/KIND.gp.
+# and the arrays PANEL SERIES XLABEL STYLE VARIANT, then loads this. The template is plots/KIND.gp.
 
 csv = file.".csv"
 set datafile separator comma

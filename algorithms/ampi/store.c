@@ -133,28 +133,16 @@ struct loading {
     const uint64_t *ids;
 };
 
-static int corrupt(const struct loading *l, const char *what)
-{
-    return fail(l->reader.error, ERR_CORRUPT, "%s: %s", l->reader.path, what);
-}
-
-static int need(struct loading *l, const char *tag, uint64_t n, size_t each, const void *out)
-{
-    if (n > SIZE_MAX / each)
-        return corrupt(l, "a count is larger than memory");
-    return store_need(&l->reader, tag, (size_t)n * each, (const void **)out, NULL);
-}
-
 static int find_sections(struct loading *l, size_t dim)
 {
-    int rc = need(l, "meta", 1, sizeof *l->meta, &l->meta);
+    int rc = store_need_array(&l->reader, "meta", 1, sizeof *l->meta, &l->meta);
     if (rc)
         return rc;
     const struct stored_meta *m = l->meta;
     if (m->params.fans < 1 || m->params.fans > AMPI_FANS_MAX || m->params.cones < 1 ||
         m->params.cones > AMPI_CONES_MAX || m->n_clusters < 1 || m->n_clusters > UINT32_MAX / 128 ||
         m->n_slots >= SLOT_NONE)
-        return corrupt(l, "its parameters are out of range");
+        return store_corrupt(&l->reader, "its parameters are out of range");
     size_t fans = (size_t)m->params.fans, rank = fans < dim ? fans : dim;
     const struct {
         const char *tag;
@@ -175,7 +163,8 @@ static int find_sections(struct loading *l, size_t dim)
         { "rows", m->n_vectors, dim * sizeof(float), &l->rows },
     };
     for (size_t i = 0; i < sizeof sections / sizeof *sections && !rc; i++)
-        rc = need(l, sections[i].tag, sections[i].n, sections[i].each, sections[i].out);
+        rc = store_need_array(&l->reader, sections[i].tag, sections[i].n, sections[i].each,
+                              sections[i].out);
     uint64_t members = 0, own_axes = 0, sketches = 0, live = 0;
     for (size_t i = 0; i < m->n_clusters * fans && !rc; i++)
         members += l->cones[i];
@@ -187,7 +176,7 @@ static int find_sections(struct loading *l, size_t dim)
         live += l->ids[i] != ID_NONE;
     if (!rc && (members != m->n_members || own_axes != m->n_own_axes || sketches != m->n_sketches ||
                 live != m->n_vectors))
-        return corrupt(l, "its counts do not add up");
+        return store_corrupt(&l->reader, "its counts do not add up");
     return rc;
 }
 
@@ -204,7 +193,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
             continue;
         }
         if (idmap_get(&a->slots.ids, l->ids[s], NULL))
-            return corrupt(l, "an id is there twice");
+            return store_corrupt(&l->reader, "an id is there twice");
         (void)ampi_slot_take(a, l->ids[s], row);
         row += dim;
     }
@@ -218,7 +207,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
 static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, size_t cluster)
 {
     if (slot >= a->slots.n || a->slots.id[slot] == ID_NONE)
-        return corrupt(l, "a cone names a slot that is not in use");
+        return store_corrupt(&l->reader, "a cone names a slot that is not in use");
     uint32_t *filed = ampi_filed(a, &a->part, slot);
     for (size_t j = 0; j < a->copies; j++) {
         if (filed[j] == cluster)
@@ -228,7 +217,7 @@ static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, s
             return OK;
         }
     }
-    return corrupt(l, "a vector is in more clusters than it may");
+    return store_corrupt(&l->reader, "a vector is in more clusters than it may");
 }
 
 static int load_cone(struct ampi *a, const struct loading *l, size_t cluster, size_t fan,
@@ -325,7 +314,7 @@ static int load_all(struct ampi *a, const struct loading *l)
     if (rc != ERR_INVARIANT)
         return rc;
     error_clear(env->error);
-    return corrupt(l, "what it holds is not an index");
+    return store_corrupt(&l->reader, "what it holds is not an index");
 }
 
 int ampi_load(struct index **out, const struct index_env *env, const char *dir)

@@ -10,7 +10,6 @@
  * comes later goes to its `cones` nearest clusters and moves their centroids. Both as in the source.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "algorithms/ampi/ampi.h"
@@ -129,32 +128,6 @@ static int adopt_codebook(struct ampi *a, const float *centroids, size_t n)
     return OK;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* m of n rows, in their order. NULL: out of memory. */
-static float *sample_rows(const struct ampi *a, const float *rows, size_t n, size_t m)
-{
-    const struct index_env *env = &a->base.env;
-    uint64_t *picks = mem_array(env->mem, m, sizeof *picks);
-    float *sample = mem_array(env->mem, m * env->dim, sizeof *sample);
-    if (picks && sample) {
-        struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * a->counters.trainings);
-        rng_sample(&rng, n, m, picks);
-        qsort(picks, m, sizeof *picks, ascending);
-        for (size_t i = 0; i < m; i++)
-            memcpy(sample + i * env->dim, rows + picks[i] * env->dim, env->dim * sizeof *sample);
-    } else {
-        mem_free(env->mem, sample);
-        sample = NULL;
-    }
-    mem_free(env->mem, picks);
-    return sample;
-}
-
 static int train_on(struct ampi *a, const float *rows, size_t n)
 {
     const struct index_env *env = &a->base.env;
@@ -166,7 +139,8 @@ static int train_on(struct ampi *a, const float *rows, size_t n)
     float *centroids = mem_array(env->mem, (wanted < n ? wanted : n) * env->dim, sizeof *centroids);
     int rc = centroids ? OK : ERR_NO_MEMORY;
     if (!rc && most > 0 && most < n) {
-        sample = sample_rows(a, rows, n, most);
+        struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * a->counters.trainings);
+        sample = kmeans_sample(env, &rng, rows, n, most);
         if (!sample)
             rc = ERR_NO_MEMORY;
         rows = sample;

@@ -250,6 +250,30 @@ static int lloyd_run(struct lloyd *l, const struct kmeans_options *options, size
     return rc;
 }
 
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+float *kmeans_sample(const struct index_env *env, struct rng *rng, const float *rows, size_t n,
+                     size_t m)
+{
+    uint64_t *picks = mem_array(env->mem, m, sizeof *picks);
+    float *sample = mem_array(env->mem, m * env->dim, sizeof *sample);
+    if (picks && sample) {
+        rng_sample(rng, n, m, picks);
+        qsort(picks, m, sizeof *picks, ascending);
+        for (size_t i = 0; i < m; i++)
+            memcpy(sample + i * env->dim, rows + picks[i] * env->dim, env->dim * sizeof *sample);
+    } else {
+        mem_free(env->mem, sample);
+        sample = NULL;
+    }
+    mem_free(env->mem, picks);
+    return sample;
+}
+
 int kmeans_train(const struct index_env *env, const struct kmeans_options *options,
                  const float *rows, size_t n, float *centroids, size_t *made)
 {

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "src/core/index.h"
+#include "src/core/rng.h"
 
 /* 1. Nearest centroids */
 
@@ -68,6 +69,10 @@ struct kmeans_options {
     enum kmeans_init init;
     uint64_t seed;
 };
+
+/* m of n rows, drawn without repetition, in their order, m <= n: an array to be freed with mem_free().
+   NULL: out of memory. */
+float *kmeans_sample(const struct index_env *, struct rng *, const float *rows, size_t n, size_t m);
 
 /* Centroids of n x env->dim rows, n >= 1, at most 2^32 - 1. `centroids` has room for k; *made of
    them are written: fewer than k only where the rows have fewer distinct vectors (or, rarely, where

@@ -407,6 +407,19 @@ int store_need(const struct store_reader *r, const char *tag, size_t expected_by
     return OK;
 }
 
+int store_need_array(const struct store_reader *r, const char *tag, uint64_t n, size_t each,
+                     const void *out)
+{
+    if (n > SIZE_MAX / each)
+        return store_corrupt(r, "a count is larger than memory");
+    return store_need(r, tag, (size_t)n * each, (const void **)out, NULL);
+}
+
+int store_corrupt(const struct store_reader *r, const char *what)
+{
+    return fail(r->error, ERR_CORRUPT, "%s: %s", r->path, what);
+}
+
 void store_close(struct store_reader *r)
 {
     if (r->base)

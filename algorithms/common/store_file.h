@@ -97,6 +97,11 @@ const void *store_find(const struct store_reader *, const char *tag, size_t *n_b
    may be NULL). 64-byte aligned. */
 int store_need(const struct store_reader *, const char *tag, size_t expected_bytes,
                const void **bytes, size_t *n_bytes);
+/* The same of n elements of `each` bytes; `out` points to a pointer to them. */
+int store_need_array(const struct store_reader *, const char *tag, uint64_t n, size_t each,
+                     const void *out);
+/* ERR_CORRUPT, naming the file, for what the method finds wrong in its sections. */
+int store_corrupt(const struct store_reader *, const char *what);
 void store_close(struct store_reader *);
 
 #endif

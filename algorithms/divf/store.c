@@ -177,43 +177,32 @@ struct loading {
     const uint64_t *ids;
 };
 
-static int corrupt(const struct loading *l, const char *what)
-{
-    return fail(l->reader.error, ERR_CORRUPT, "%s: %s", l->reader.path, what);
-}
-
-static int need(struct loading *l, const char *tag, uint64_t n, size_t each, const void *out)
-{
-    if (n > SIZE_MAX / each)
-        return corrupt(l, "a count is larger than memory");
-    return store_need(&l->reader, tag, (size_t)n * each, (const void **)out, NULL);
-}
-
 static int find_sections(struct loading *l, size_t dim)
 {
-    int rc = need(l, "meta", 1, sizeof *l->meta, &l->meta);
+    int rc = store_need_array(&l->reader, "meta", 1, sizeof *l->meta, &l->meta);
     if (rc)
         return rc;
     const struct stored_meta *m = l->meta;
     if (!rc)
-        rc = need(l, "centroids", m->n_lists, dim * sizeof *l->centroids, &l->centroids);
+        rc = store_need_array(&l->reader, "centroids", m->n_lists, dim * sizeof *l->centroids,
+                              &l->centroids);
     if (!rc)
-        rc = need(l, "lists", m->n_lists, sizeof *l->lists, &l->lists);
+        rc = store_need_array(&l->reader, "lists", m->n_lists, sizeof *l->lists, &l->lists);
     if (!rc)
-        rc = need(l, "filed", m->n_filed, sizeof *l->filed, &l->filed);
+        rc = store_need_array(&l->reader, "filed", m->n_filed, sizeof *l->filed, &l->filed);
     if (!rc)
-        rc = need(l, "ids", m->n_vectors, sizeof *l->ids, &l->ids);
+        rc = store_need_array(&l->reader, "ids", m->n_vectors, sizeof *l->ids, &l->ids);
     if (!rc)
-        rc = need(l, "rows", m->n_vectors, dim * sizeof *l->rows, &l->rows);
+        rc = store_need_array(&l->reader, "rows", m->n_vectors, dim * sizeof *l->rows, &l->rows);
     if (rc)
         return rc;
     uint64_t filed = 0;
     for (uint64_t i = 0; i < m->n_lists; i++)
         filed += l->lists[i].rows;
     if (!stop_rule_valid(&m->stop.rule))
-        return corrupt(l, "the rule of target_recall is none");
+        return store_corrupt(&l->reader, "the rule of target_recall is none");
     if (filed != m->n_filed || m->n_lists == 0)
-        return corrupt(l, "the lists and their rows do not add up");
+        return store_corrupt(&l->reader, "the lists and their rows do not add up");
     return OK;
 }
 
@@ -253,23 +242,23 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
 {
     size_t stride = d->lists.soft_k, dim = d->base.env.dim;
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
-        return corrupt(l, "a list names a vector out of turn");
+        return store_corrupt(&l->reader, "a list names a vector out of turn");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
         if (l->ids[ordinal] == ID_NONE ||
             slot_table_get(&d->slots.ids, d->slots.id, l->ids[ordinal], NULL))
-            return corrupt(l, "an id is there twice, or is none");
+            return store_corrupt(&l->reader, "an id is there twice, or is none");
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
         memcpy(divf_vector(&d->lists, ordinal), l->rows + ordinal * dim, dim * sizeof *l->rows);
     }
     if (divf_slot_in_list(&d->lists, ordinal, list))
-        return corrupt(l, "a vector is in one list twice");
+        return store_corrupt(&l->reader, "a vector is in one list twice");
     uint32_t *places = divf_slot_places(&d->lists, ordinal);
     size_t at = 0;
     while (at < stride && places[at] != PLACE_NONE)
         at++;
     if (at == stride)
-        return corrupt(l, "a vector is in more lists than soft_k allows");
+        return store_corrupt(&l->reader, "a vector is in more lists than soft_k allows");
     places[at] = divf_list_append(&d->lists, list, ordinal);
     return OK;
 }
@@ -291,7 +280,7 @@ static int load_lists(struct divf *d, const struct loading *l)
         }
     }
     if (!rc && next != l->meta->n_vectors)
-        rc = corrupt(l, "a vector is in no list");
+        rc = store_corrupt(&l->reader, "a vector is in no list");
     for (size_t i = 0; !rc && i < l->meta->n_lists; i++)
         divf_list_encode(&d->lists, i);
     return rc;

@@ -10,23 +10,22 @@ function bars.at(r, label, rate, recall, tag)
   return r(label, ("%s@recall=%s/%s"):format(rate, recall, tag))
 end
 
--- The same for a peer. One whose sweep begins above this recall is taken at the next; one that is measured and does not
--- reach it at any knob has no rate there, 0.
-local function at_or_above(r, label, rate, recall, tag)
-  local measured = false
-  for _, other in ipairs { "0.9", "0.95", "0.98", "0.99" } do
-    local there, value = pcall(bars.at, r, label, rate, other, tag)
-    if there and tonumber(other) >= tonumber(recall) then return value end
-    measured = measured or there
+-- The same for a peer. One that was measured and does not get to this recall at any knob has no rate there, 0; one whose
+-- sweep begins above it was not asked for it, and that is an error: its rate at a higher recall would flatter ours.
+local function at_if_reached(r, label, rate, recall, tag)
+  local there, value = pcall(bars.at, r, label, rate, recall, tag)
+  if there then return value end
+  for _, lower in ipairs { "0.9", "0.95", "0.98" } do
+    if tonumber(lower) < tonumber(recall) and pcall(bars.at, r, label, rate, lower, tag) then return 0 end
   end
-  return measured and 0 or bars.at(r, label, rate, recall, tag)
+  return bars.at(r, label, rate, recall, tag)
 end
 
 -- "ours answers at least `times` as fast as each of `others`, one query at a time, at this recall".
 function bars.beats(ours, others, times, rate, recall, tag, what)
   return { ("%s at recall %s: at least %g times %s"):format(rate, recall, times, what), function(r)
     local best = 0
-    for _, label in ipairs(others) do best = math.max(best, at_or_above(r, label, rate, recall, tag)) end
+    for _, label in ipairs(others) do best = math.max(best, at_if_reached(r, label, rate, recall, tag)) end
     return bars.at(r, ours, rate, recall, tag) >= times * best
   end }
 end

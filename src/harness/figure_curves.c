@@ -6,6 +6,23 @@
 
 #include "harness/figure_gather.h"
 
+static bool same_curve(const struct plot_point *a, const struct plot_point *b)
+{
+    return !strcmp(a->panel, b->panel) && !strcmp(a->series, b->series);
+}
+
+/* A sweep of two knobs does not go along x, and its curve would run back and forth. */
+static void order_curves(struct figure *f)
+{
+    for (size_t i = 1; i < f->n; i++) {
+        struct plot_point p = f->points[i];
+        size_t at = i;
+        for (; at > 0 && same_curve(&f->points[at - 1], &p) && f->points[at - 1].x > p.x; at--)
+            f->points[at] = f->points[at - 1];
+        f->points[at] = p;
+    }
+}
+
 /* One panel a query set, one curve a build, one point a knob setting. */
 int gather_pareto(struct gather *g)
 {
@@ -27,6 +44,7 @@ int gather_pareto(struct gather *g)
         }
     }
     json_decref(tags);
+    order_curves(f);
     return rc;
 }
 

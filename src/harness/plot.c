@@ -67,20 +67,26 @@ static void csv_number(FILE *out, double value)
         fprintf(out, "%.9g", value);
 }
 
-/* In a Pareto figure: some other point of the panel is at least as good on both axes and better on
- * one. */
-static bool dominated(const struct figure *f, size_t i)
+/* In a Pareto figure: whether some other point of the panel is at least as good on both axes and
+   better on one. */
+enum standing { ON_FRONTIER, DOMINATED, DOMINATED_BY_OWN /* series: no part of its curve */ };
+
+static enum standing standing_of(const struct figure *f, size_t i)
 {
     int x_better = metric_info(f->x_name)->better, y_better = metric_info(f->y_name)->better;
     const struct plot_point *p = &f->points[i];
+    enum standing standing = ON_FRONTIER;
     for (size_t j = 0; j < f->n; j++) {
         const struct plot_point *q = &f->points[j];
         double dx = (q->x - p->x) * (x_better ? x_better : 1),
                dy = (q->y - p->y) * (y_better ? y_better : 1);
-        if (!strcmp(p->panel, q->panel) && dx >= 0 && dy >= 0 && dx + dy > 0)
-            return true;
+        if (strcmp(p->panel, q->panel) != 0 || dx < 0 || dy < 0 || dx + dy <= 0)
+            continue;
+        if (!strcmp(p->series, q->series))
+            return DOMINATED_BY_OWN;
+        standing = DOMINATED;
     }
-    return false;
+    return standing;
 }
 
 /* Distinct values of a column, in order of appearance. New array. */
@@ -126,7 +132,7 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         csv_number(t.out, p->y);
         csv_number(t.out, heat || !isnan(p->y_low) ? p->y_low : p->y);
         csv_number(t.out, isnan(p->y_high) ? p->y : p->y_high);
-        fprintf(t.out, ",%d", pareto && dominated(f, i));
+        fprintf(t.out, ",%d", pareto ? standing_of(f, i) : ON_FRONTIER);
         csv_text(t.out, p->panel);
         csv_text(t.out, p->series);
         csv_text(t.out, p->x_label);
@@ -184,13 +190,21 @@ static size_t style_of(const json_t *result, const char *series, size_t otherwis
     return best;
 }
 
+/* VARIANT tells apart the series of one label, a point of a sweep each: they share its colour. */
 static void gp_styles(FILE *out, const json_t *result, const json_t *series)
 {
-    fprintf(out, "array STYLE[%zu]\n", json_array_size(series) ? json_array_size(series) : 1);
-    fprintf(out, "STYLE[1] = 1\n");
-    for (size_t i = 0; i < json_array_size(series); i++)
-        fprintf(out, "STYLE[%zu] = %zu\n", i + 1,
-                style_of(result, json_string_value(json_array_get(series, i)), i) + 1);
+    size_t n = json_array_size(series), room = n ? n : 1;
+    size_t *styles = calloc(room, sizeof *styles);
+    fprintf(out, "array STYLE[%zu]\narray VARIANT[%zu]\nSTYLE[1] = 1\nVARIANT[1] = 0\n", room,
+            room);
+    for (size_t i = 0; styles && i < n; i++) {
+        size_t variant = 0;
+        styles[i] = style_of(result, json_string_value(json_array_get(series, i)), i) + 1;
+        for (size_t j = 0; j < i; j++)
+            variant += styles[j] == styles[i];
+        fprintf(out, "STYLE[%zu] = %zu\nVARIANT[%zu] = %zu\n", i + 1, styles[i], i + 1, variant);
+    }
+    free(styles);
 }
 
 static const char *axis_title(const char *name)

@@ -83,8 +83,10 @@ static void test_pareto_has_a_curve_for_each_build(void **state)
     assert_string_equal(f.points[0].panel, "q");
     assert_string_equal(f.points[0].series, "ivf[soft_k=1]");
     assert_string_equal(f.points[3].series, "ivf[soft_k=2]");
-    assert_true(fabs(f.points[1].x - 250) < 1e-9 && fabs(f.points[1].y - 0.8) < 1e-9);
-    assert_true(fabs(f.points[1].y_low - 0.72) < 1e-9);
+    /* Along x, though the sweep goes the other way. */
+    assert_true(fabs(f.points[0].x - 250) < 1e-9 && fabs(f.points[0].y - 0.8) < 1e-9);
+    assert_true(fabs(f.points[0].y_low - 0.72) < 1e-9);
+    assert_true(fabs(f.points[1].x - 1000) < 1e-9 && f.points[2].x < f.points[3].x);
     figure_free(&f);
 }
 

@@ -1,0 +1,48 @@
+/* hftrie.h - 64-bit codes in a trie of bit chunks (standard and fast search, as its source has it),
+ * or in several tables over blocks of bits (multi), exact at every radius.
+ *
+ * hftrie.c reads the options and has the table of operations; each goes to the body that `mode`
+ * chose: trie.h (standard, fast) or multi.h. The bodies know nothing of each other.
+ */
+#ifndef DRIFTLINE_HFTRIE_H
+#define DRIFTLINE_HFTRIE_H
+
+#include "algorithms/common/code_queries.h"
+#include "src/core/index.h"
+
+enum hftrie_mode { HFTRIE_STANDARD, HFTRIE_FAST, HFTRIE_MULTI };
+
+struct hftrie_params {
+    int mode;                          /* enum hftrie_mode */
+    int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes a leaf holds before it splits */
+};
+
+struct hftrie;
+
+/* What a body does; arguments as in index.h, checked. */
+struct hftrie_body {
+    int (*create)(struct hftrie *);   /* fills h->state; undoes itself where it fails */
+    void (*destroy)(struct hftrie *); /* of what create() made */
+    int (*insert)(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,
+                  size_t *done);
+    int (*remove)(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
+    /* All rows, for save(): copies up to n from number `first` on; returns how many. */
+    size_t (*rows)(const struct hftrie *, size_t first, size_t n, uint64_t *codes, uint64_t *ids);
+    void (*stats)(const struct hftrie *, struct stat_sink *);
+    void (*memory)(const struct hftrie *, struct memory_use *);
+    int (*check)(const struct hftrie *);
+    int (*maintain)(struct hftrie *, uint64_t budget, bool *more); /* may be NULL */
+    struct code_ops search;
+};
+
+extern const struct hftrie_body hftrie_trie;  /* trie.c */
+extern const struct hftrie_body hftrie_multi; /* multi.c */
+
+struct hftrie {
+    struct index base;
+    struct hftrie_params params;
+    const struct hftrie_body *body;
+    void *state; /* the body's: struct trie or struct multi */
+};
+
+#endif

@@ -55,8 +55,8 @@ struct code_ops {
        once, in any order, to answers[query]. */
     int (*range)(const struct index *, struct code_group *, unsigned radius,
                  struct code_answers *answers);
-    /* Offers to nearest[query] at least what belongs to its k nearest. NULL: by ranges of growing
-       radius, each four times as dear as the one before (range() must then be exact). */
+    /* Offers to nearest[query] at least what belongs to its k nearest. NULL: by ranges of radius 2, 5,
+       8, ... until one holds k (range() must then be exact). */
     int (*nearest)(const struct index *, struct code_group *, struct topk *nearest);
     size_t scratch_bytes;
     void (*scratch_free)(struct mem *, void *scratch); /* what scratch points to; may be NULL */

@@ -13,6 +13,7 @@
 
 #include "src/core/slot_table.h"
 
+struct error;
 struct mem;
 struct store_reader;
 struct store_writer;
@@ -21,6 +22,7 @@ struct code_store {
     struct mem *mem;
     uint64_t *codes, *ids;
     size_t n, codes_capacity, ids_capacity;
+    size_t most; /* rows there were at most since memory was given back */
     struct slot_table slot_of;
 };
 
@@ -34,11 +36,10 @@ bool code_store_reserve(struct code_store *, const uint64_t *ids, size_t n, size
 uint32_t code_store_add(struct code_store *, uint64_t code, uint64_t id);
 bool code_store_find(const struct code_store *, uint64_t id, uint32_t *row);
 /* The last row, number n after the call, moves to `row` (which may be that very one). Gives memory
-   back once three quarters of it are unused. */
+   back once three quarters of the rows are gone. */
 void code_store_remove(struct code_store *, uint32_t row);
 
-size_t code_store_bytes(const struct code_store *);
-/* Of these, the codes, and the ids with their table. */
+/* Bytes held by the codes, and by the ids with their table. */
 size_t code_store_codes_bytes(const struct code_store *);
 size_t code_store_ids_bytes(const struct code_store *);
 /* ERR_INVARIANT where ids and their table disagree. `method` begins the sentence. */

@@ -321,6 +321,55 @@ bool slot_table_reserve(struct slot_table *t, const uint64_t *ids, const uint64_
     return room;
 }
 
+static void want_in(void *to, struct hash h, uint32_t slot)
+{
+    struct slot_table *t = to;
+    (void)slot;
+    t->parts[h.part].wanted++;
+}
+
+static void put_in(void *to, struct hash h, uint32_t slot)
+{
+    struct slot_table *t = to;
+    place(&t->parts[h.part], h, slot);
+}
+
+/* Parts of a table that holds what `t` holds, without its entries. */
+static bool open_packed(const struct slot_table *t, const uint64_t *ids, struct slot_table *packed)
+{
+    const size_t n_parts = (t->n + PART_MEAN - 1) / PART_MEAN;
+    slot_table_init(packed, t->mem);
+    packed->slot_bits = t->slot_bits;
+    if (!mem_grow(t->mem, &packed->parts, &packed->parts_capacity, n_parts, sizeof *packed->parts))
+        return false;
+    memset(packed->parts, 0, n_parts * sizeof *packed->parts);
+    packed->n_parts = n_parts;
+    for (size_t i = 0; i < t->n_parts; i++)
+        if (t->parts[i].n > 0)
+            part_walk(&t->parts[i], ids, n_parts, want_in, packed);
+    for (size_t i = 0; i < n_parts; i++)
+        if (!part_open(packed, &packed->parts[i], packed->parts[i].wanted, 0))
+            return false;
+    return true;
+}
+
+bool slot_table_pack(struct slot_table *t, const uint64_t *ids)
+{
+    struct slot_table packed;
+    slot_table_init(&packed, t->mem);
+    if (t->n > 0 && !open_packed(t, ids, &packed)) {
+        slot_table_free(&packed);
+        return false;
+    }
+    for (size_t i = 0; i < t->n_parts; i++)
+        if (t->parts[i].n > 0)
+            part_walk(&t->parts[i], ids, packed.n_parts, put_in, &packed);
+    packed.n = t->n;
+    slot_table_free(t);
+    *t = packed;
+    return true;
+}
+
 void slot_table_put(struct slot_table *t, uint64_t id, uint32_t slot)
 {
     const struct hash h = hash_of(t->n_parts, id);

@@ -48,6 +48,10 @@ bool slot_table_remove(struct slot_table *, const uint64_t *ids, uint64_t id, ui
 /* Gives an id that is there another slot. Reads no ids. */
 void slot_table_move(struct slot_table *, uint64_t id, uint32_t from, uint32_t to);
 
+/* Gives back what removed ids have left unused; as dear as putting all ids again. false: out of
+   memory, unchanged. */
+bool slot_table_pack(struct slot_table *, const uint64_t *ids);
+
 /* For blocks of ids: prefetch() brings the entries, and when they have come guess() says from them
    alone which slot an id most likely has, so that ids[slot] and what else belongs to the slot can
    be fetched ahead. UINT32_MAX: the id is not there. */

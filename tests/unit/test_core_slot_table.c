@@ -125,6 +125,8 @@ static void test_against_a_list(void **state)
                 w.ids[to] = id_of(pattern, i);
                 w.slot[i] = to;
             }
+            if (step % 7000 == 0)
+                assert_true(slot_table_pack(&w.table, w.ids));
             if (step % 5000 == 0)
                 expect_equal(&w);
         }
@@ -132,6 +134,10 @@ static void test_against_a_list(void **state)
         for (size_t i = 0; i < IDS; i++)
             if (w.slot[i] != UINT32_MAX)
                 take(&w, i);
+        expect_equal(&w);
+        assert_true(slot_table_pack(&w.table, w.ids));
+        assert_int_equal(slot_table_bytes(&w.table), 0);
+        put(&w, 0, 0);
         expect_equal(&w);
         world_close(&w);
     }

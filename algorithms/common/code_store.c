@@ -94,7 +94,7 @@ void code_store_remove(struct code_store *s, uint32_t row)
         s->ids[row] = s->ids[last];
         slot_table_move(&s->slot_of, s->ids[row], (uint32_t)last, row);
     }
-    if (s->most >= SHRINK_FROM && s->n < s->most / 4)
+    if (s->n == 0 || (s->most >= SHRINK_FROM && s->n < s->most / 4))
         shrink(s);
 }
 

@@ -136,7 +136,7 @@ void code_store_save(const struct code_store *s, struct store_writer *w)
 
 int code_store_load(struct code_store *s, const struct store_reader *r)
 {
-    const uint64_t *ids, *codes;
+    const uint64_t *ids = NULL, *codes = NULL;
     size_t bytes = 0;
     int rc = store_need(r, "ids", SIZE_MAX, (const void **)&ids, &bytes);
     const size_t n = bytes / sizeof *ids;

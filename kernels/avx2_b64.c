@@ -49,6 +49,51 @@ size_t avx2_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, 
     return found;
 }
 
+/* Of eight 32-bit numbers: nibbles by a table, then their sums. */
+INLINE __m256i bits_32(__m256i x)
+{
+    const __m256i low = _mm256_set1_epi8(15),
+                  table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1,
+                                           2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    __m256i bytes =
+        _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
+                        _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
+    __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+INLINE unsigned half_line(__m256i query, const uint32_t *codes, __m256i limit)
+{
+    __m256i count =
+        bits_32(_mm256_xor_si256(query, _mm256_load_si256((const __m256i *)(const void *)codes)));
+    __m256i over = _mm256_cmpgt_epi32(count, limit);
+    return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(over)) & 0xffu;
+}
+
+void avx2_hamming_b32_lines(const uint32_t *queries, const uint32_t *const *lines,
+                            const uint32_t *limits, size_t n, uint16_t *masks)
+{
+    for (size_t l = 0; l < n; l++) {
+        __m256i query = _mm256_set1_epi32((int)queries[l]),
+                limit = _mm256_set1_epi32((int)(limits[l] < 32 ? limits[l] : 32));
+        masks[l] = (uint16_t)(half_line(query, lines[l], limit) |
+                              half_line(query, lines[l] + 8, limit) << 8);
+    }
+}
+
+void avx2_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n, unsigned limit,
+                            uint8_t *masks)
+{
+    for (size_t l = 0; l < n; l++) {
+        unsigned mask = 0;
+        UNROLL
+        for (unsigned i = 0; i < 8; i++) {
+            mask |= (unsigned)(distance(query, lines[l][i]) <= limit) << i;
+        }
+        masks[l] = (uint8_t)mask;
+    }
+}
+
 void avx2_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
                          size_t ld)
 {

@@ -114,6 +114,26 @@ size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
     return found;
 }
 
+void avx512_hamming_b32_lines(const uint32_t *queries, const uint32_t *const *lines,
+                              const uint32_t *limits, size_t n, uint16_t *masks)
+{
+    for (size_t l = 0; l < n; l++) {
+        __m512i x =
+            _mm512_xor_si512(_mm512_load_si512(lines[l]), _mm512_set1_epi32((int)queries[l]));
+        masks[l] =
+            _mm512_cmple_epu32_mask(_mm512_popcnt_epi32(x), _mm512_set1_epi32((int)limits[l]));
+    }
+}
+
+void avx512_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n,
+                              unsigned limit, uint8_t *masks)
+{
+    __m512i q = _mm512_set1_epi64((long long)query), most = _mm512_set1_epi64(limit);
+    for (size_t l = 0; l < n; l++) {
+        masks[l] = _mm512_cmple_epu64_mask(distances(q, lines[l]), most);
+    }
+}
+
 /* Two queries a reading of b: the loads are then no longer the limit, the counting is. */
 void avx512_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
                            size_t ld)

@@ -102,6 +102,13 @@ struct kernels {
     size_t (*hamming_b64_within)(uint64_t query, const uint64_t *codes, size_t n, unsigned radius,
                                  uint32_t *out);
 
+    /* Lines of 64 bytes, at multiples of 64, that lie anywhere. Bit i of masks[l]: code i of line l
+     * has at most limits[l], or limit, bits unlike queries[l], or query. */
+    void (*hamming_b32_lines)(const uint32_t *queries, const uint32_t *const *lines,
+                              const uint32_t *limits, size_t n, uint16_t *masks);
+    void (*hamming_b64_lines)(uint64_t query, const uint64_t *const *lines, size_t n,
+                              unsigned limit, uint8_t *masks);
+
     /* 4. Many to many, blocked for the caches: out[i * ld + j] = distance of a's row i to b's row j
      */
     void (*l2sq_f32_mn)(const float *a, size_t na, const float *b, size_t nb, size_t dim,

@@ -143,6 +143,30 @@ static size_t hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
     return found;
 }
 
+static void hamming_b32_lines(const uint32_t *queries, const uint32_t *const *lines,
+                              const uint32_t *limits, size_t n, uint16_t *masks)
+{
+    for (size_t l = 0; l < n; l++) {
+        unsigned mask = 0;
+        for (unsigned i = 0; i < 16; i++) {
+            mask |= (unsigned)(count_bits(queries[l] ^ lines[l][i]) <= limits[l]) << i;
+        }
+        masks[l] = (uint16_t)mask;
+    }
+}
+
+static void hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n,
+                              unsigned limit, uint8_t *masks)
+{
+    for (size_t l = 0; l < n; l++) {
+        unsigned mask = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            mask |= (unsigned)(count_bits(query ^ lines[l][i]) <= limit) << i;
+        }
+        masks[l] = (uint8_t)mask;
+    }
+}
+
 static void hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
                            size_t ld)
 {
@@ -342,6 +366,8 @@ const struct kernels kernels_scalar = {
     .cos_u8_1n = cos_u8_1n,
     .hamming_b64_1n = hamming_b64_1n,
     .hamming_b64_within = hamming_b64_within,
+    .hamming_b32_lines = hamming_b32_lines,
+    .hamming_b64_lines = hamming_b64_lines,
     .l2sq_f32_mn = l2sq_f32_mn,
     .ip_f32_mn = ip_f32_mn,
     .cos_f32_mn = cos_f32_mn,

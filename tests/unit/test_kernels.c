@@ -438,6 +438,50 @@ static void test_hamming(void **state)
     }
 }
 
+enum { LINES = 40, LINE_BYTES = 64 };
+
+static void check_lines(const struct kernels *k, struct rng *r, const unsigned char *base, size_t n)
+{
+    const uint32_t *lines32[LINES];
+    const uint64_t *lines64[LINES];
+    uint32_t queries[LINES], limits[LINES];
+    struct guarded out32 = guarded_new(n * sizeof(uint16_t)), out64 = guarded_new(n);
+    const unsigned limit = rng_below(r, 8) ? (unsigned)rng_below(r, 66) : UINT_MAX;
+    for (size_t l = 0; l < n; l++) {
+        const unsigned char *line = base + LINE_BYTES * rng_below(r, LINES);
+        lines32[l] = (const uint32_t *)(const void *)line;
+        lines64[l] = (const uint64_t *)(const void *)line;
+        queries[l] = rng_below(r, 2) ? lines32[l][rng_below(r, 16)] : (uint32_t)rng_u64(r);
+        limits[l] = rng_below(r, 8) ? (uint32_t)rng_below(r, 34) : UINT32_MAX;
+    }
+    const uint64_t query = n ? lines64[0][rng_below(r, 8)] : 0;
+    k->hamming_b32_lines(queries, lines32, limits, n, out32.data);
+    k->hamming_b64_lines(query, lines64, n, limit, out64.data);
+    for (size_t l = 0; l < n; l++) {
+        for (unsigned i = 0; i < 16; i++)
+            assert_int_equal(((uint16_t *)out32.data)[l] >> i & 1,
+                             bits_of(queries[l] ^ lines32[l][i]) <= limits[l]);
+        for (unsigned i = 0; i < 8; i++)
+            assert_int_equal(((uint8_t *)out64.data)[l] >> i & 1,
+                             bits_of(query ^ lines64[l][i]) <= limit);
+    }
+    guarded_free(&out32);
+    guarded_free(&out64);
+}
+
+static void test_hamming_lines(void **state)
+{
+    (void)state;
+    const struct kernels *table[3];
+    const size_t n_tables = tables(table);
+    struct rng r = rng_at(test_seed(), 14);
+    struct guarded g = random_codes(&r, (size_t)LINES * LINE_BYTES / sizeof(uint64_t));
+    for (size_t i = 0; i < 300; i++)
+        for (size_t t = 0; t < n_tables; t++)
+            check_lines(table[t], &r, g.data, i % (LINES + 1));
+    guarded_free(&g);
+}
+
 static void test_hamming_many(void **state)
 {
     (void)state;
@@ -592,7 +636,7 @@ int main(void)
         cmocka_unit_test(test_cosine_corners),  cmocka_unit_test(test_u8),
         cmocka_unit_test(test_u8_extremes),     cmocka_unit_test(test_hamming),
         cmocka_unit_test(test_hamming_many),    cmocka_unit_test(test_at_most),
-        cmocka_unit_test(test_argmin),
+        cmocka_unit_test(test_argmin),          cmocka_unit_test(test_hamming_lines),
     };
     return test_run("kernels", tests);
 }

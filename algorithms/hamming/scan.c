@@ -1,0 +1,176 @@
+/* scan.c - hamming-scan: every code is compared with every query, by the widest instructions there
+ * are. What an index over codes has to beat.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "algorithms/common/code_queries.h"
+#include "algorithms/common/code_scan.h"
+#include "algorithms/common/code_store.h"
+#include "algorithms/common/store_file.h"
+#include "src/core/index.h"
+#include "src/core/mem.h"
+
+#define FILE_NAME "hamming-scan.index"
+#define VERSION   1
+
+extern const struct index_ops hamming_scan_ops;
+
+struct scan {
+    struct index base;
+    struct code_store store;
+};
+
+static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct param no_options[] = { PARAM_END };
+
+static int scan_create(struct index **index, const struct index_env *env, const void *params)
+{
+    (void)params;
+    struct scan *s = mem_zalloc(env->mem, sizeof *s);
+    if (!s)
+        return fail(env->error, ERR_NO_MEMORY, "hamming-scan: no memory for an index");
+    s->base.ops = &hamming_scan_ops;
+    s->base.env = *env;
+    code_store_init(&s->store, env->mem);
+    *index = &s->base;
+    return OK;
+}
+
+static void scan_destroy(struct index *index)
+{
+    struct scan *s = (struct scan *)index;
+    code_store_free(&s->store);
+    mem_free(index->env.mem, s);
+}
+
+static int scan_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct scan *s = (struct scan *)index;
+    *done = 0;
+    if (!code_store_reserve(&s->store, ids, v.n, index->env.expected_n))
+        return fail(index->env.error, ERR_NO_MEMORY, "hamming-scan: no memory for %zu more codes",
+                    v.n);
+    for (; *done < v.n; ++*done) {
+        uint64_t code; /* the caller's may be unaligned */
+        memcpy(&code, (const unsigned char *)v.rows + *done * sizeof code, sizeof code);
+        (void)code_store_add(&s->store, code, ids[*done]);
+    }
+    return OK;
+}
+
+#define PREFETCH_AHEAD 8
+
+static int scan_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct scan *s = (struct scan *)index;
+    for (*done = 0; *done < n; ++*done) {
+        uint32_t row;
+        if (*done + PREFETCH_AHEAD < n)
+            slot_table_prefetch(&s->store.slot_of, ids[*done + PREFETCH_AHEAD]);
+        if (!code_store_find(&s->store, ids[*done], &row))
+            return fail(index->env.error, ERR_UNKNOWN_ID,
+                        "hamming-scan: id %" PRIu64 " is not stored", ids[*done]);
+        code_store_remove(&s->store, row);
+    }
+    return OK;
+}
+
+static int range_group(const struct index *index, struct code_group *group, unsigned radius,
+                       struct code_answers *answers)
+{
+    const struct scan *s = (const struct scan *)index;
+    return code_scan_range(&s->store, index->env.kernels, group, radius, answers);
+}
+
+static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
+{
+    const struct scan *s = (const struct scan *)index;
+    return code_scan_nearest(&s->store, index->env.kernels, group, nearest);
+}
+
+static const struct code_ops queries = { .range = range_group, .nearest = nearest_group };
+
+static int scan_search(struct index *index, const struct search_request *request,
+                       struct search_result *result)
+{
+    return code_search(index, request, result, &queries);
+}
+
+static int scan_range(struct index *index, const struct range_request *request,
+                      struct range_result *result)
+{
+    return code_range(index, request, result, &queries);
+}
+
+static int scan_save(struct index *index, const char *dir)
+{
+    const struct scan *s = (const struct scan *)index;
+    const struct store_identity identity = store_identity_of(&index->env, "hamming-scan", VERSION);
+    struct store_writer w;
+    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
+    code_store_save(&s->store, &w);
+    return store_commit(&w);
+}
+
+static int scan_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    const struct store_identity identity = store_identity_of(env, "hamming-scan", VERSION);
+    struct store_reader r;
+    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
+    if (rc != OK)
+        return rc;
+    rc = scan_create(index, env, NULL);
+    if (rc == OK) {
+        rc = code_store_load(&((struct scan *)*index)->store, &r);
+        if (rc != OK)
+            scan_destroy(*index);
+    }
+    store_close(&r);
+    return rc;
+}
+
+static int scan_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct scan *s = (const struct scan *)index;
+    sink->value(sink->to, "rows", (double)s->store.n);
+    sink->value(sink->to, "capacity_rows", (double)s->store.codes_capacity);
+    return OK;
+}
+
+static int scan_memory(const struct index *index, struct memory_use *use)
+{
+    const struct scan *s = (const struct scan *)index;
+    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&s->store),
+                                .ids = code_store_ids_bytes(&s->store),
+                                .other = sizeof *s };
+    return OK;
+}
+
+static int scan_check(const struct index *index, struct stat_sink *sink)
+{
+    (void)sink;
+    return code_store_check(&((const struct scan *)index)->store, "hamming-scan", index->env.error);
+}
+
+const struct index_ops hamming_scan_ops = {
+    .abi = INDEX_ABI,
+    .name = "hamming-scan",
+    .summary = "exact scan of 64-bit codes, several queries a tile",
+    .source = "Driftline",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = no_options,
+    .knobs = no_options,
+    .create = scan_create,
+    .destroy = scan_destroy,
+    .insert = scan_insert,
+    .remove = scan_remove,
+    .search = scan_search,
+    .range = scan_range,
+    .save = scan_save,
+    .load = scan_load,
+    .stats = scan_stats,
+    .memory = scan_memory,
+    .check = scan_check,
+};

@@ -1,5 +1,5 @@
 # curves.gp - one panel a tag, one curve a series; shared by every figure made of lines over numbers. Points beaten by
-# others are faded; those beaten by their own series are no part of its curve.
+# others are faded; those beaten by their own series are no part of its curve. A ring marks where a series meets the baseline.
 
 set autoscale
 unset logscale
@@ -20,23 +20,28 @@ do for [p = 1:n_panels] {
     unset logscale
     @recall_axis
     if (x_log) { set logscale x }
-    if (y_log) { set logscale y }
+    panel_log = kind eq "radius" ? PANEL_LOG[p] : y_log
+    if (panel_log) { set logscale y }
     set format x (x_log ? "%.0s%c" : "%g")
-    set format y (kind eq "ccdf" ? "%g" : y_log ? "%.0s%c" : "%g")
+    set format y (kind eq "ccdf" ? "%g" : panel_log ? "%.0s%c" : "%g")
     set autoscale
     if (!x_log) { set autoscale xfix }
     if (kind eq "timeline") { set autoscale yfix }
     if (kind eq "timeline" && substr(PANEL[p], 1, 7) eq "recall@") { set yrange [*:1.0005] }
-    set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (y_log ? 0 : 0.04), graph (y_log ? 0 : 0.04)
+    set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (panel_log ? 0 : 0.04), graph (panel_log ? 0 : 0.04)
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel x_title noenhanced offset 0, 0.4
     set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.6, 0
-    plot for [i = 1:n_series] csv using (($1 == p && $2 == i && $7 < 2) ? $3 : NaN):4 \
+    plot for [i = 1:n_series] csv using (($1 == p && $2 == i && $7 < 2 && !$12) ? $3 : NaN):4 \
              with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:5:6 \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i && !$12) ? $3 : NaN):4:5:6 \
              with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb faded(colour(i)) notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
-             with points pointtype mark(i) pointsize mark_size linecolor rgb variable notitle
+         for [i = 1:n_series] csv using (($1 == p && $2 == i && !$12) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
+             with points pointtype mark(i) pointsize mark_size linecolor rgb variable notitle, \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i && $12) ? $3 : NaN):4 \
+             with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) notitle, \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i && $12) ? $3 : NaN):4:(sprintf("%.1f", $3)) \
+             with labels offset 0, 1.1 textcolor rgb colour(i) notitle
 }
 set offsets 0, 0, 0, 0
 unset nonlinear y

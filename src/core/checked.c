@@ -342,12 +342,25 @@ int index_search(struct checked *c, const struct search_request *request,
     return c->ops->search(c->index, request, result);
 }
 
+const char *index_radius_fault(enum metric metric, double radius)
+{
+    if (isnan(radius))
+        return "is not a number";
+    if (metric == METRIC_HAMMING && !(radius >= 0 && radius <= 64 && radius == floor(radius)))
+        return "is no number of differing bits: expected a whole number 0 .. 64";
+    if (metric != METRIC_IP && radius < 0)
+        return "is below 0, as no distance of this metric is";
+    return NULL;
+}
+
 int index_range(struct checked *c, const struct range_request *request, struct range_result *result)
 {
     if (!c->ops->range)
         return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has no range search", c->ops->name);
-    if (isnan(request->radius))
-        return fail(c->error, ERR_ARGUMENT, "range: the radius is NaN");
+    const char *fault = index_radius_fault(c->index->env.metric, (double)request->radius);
+    if (fault)
+        return fail(c->error, ERR_ARGUMENT, "range: radius = %g %s", (double)request->radius,
+                    fault);
     const int rc = admit_queries(c, request->queries, request->knobs, request->filter, "range");
     if (rc != OK)
         return rc;

@@ -47,6 +47,9 @@ int index_admit_vectors(struct checked *, struct vectors, const char *what);
 int index_admit_insert(struct checked *, struct vectors, const uint64_t *ids);
 int index_admit_remove(struct checked *, const uint64_t *ids, size_t n);
 int index_admit_search(struct checked *, const struct search_request *);
+/* What is wrong with a radius under this metric, to follow "radius = X"; NULL: nothing. Under HAMMING
+   it is a whole number 0 .. 64, under L2SQ and COS at least 0, and never NaN. */
+const char *index_radius_fault(enum metric, double radius);
 int index_note_inserted(struct checked *, const uint64_t *ids, size_t done);
 void index_note_removed(struct checked *, const uint64_t *ids, size_t done);
 

@@ -68,7 +68,8 @@ struct experiment {
     size_t n_paper;
     struct claim *claims;
     size_t n_claims;
-    json_t *figures; /* array of { kind, x, y, group, where, title }; empty: sensible ones */
+    json_t
+        *figures; /* array of { kind, x, y, group, where, title, baseline }; empty: sensible ones */
     struct script
         *script; /* the Lua state, for the workload and the claims; opaque outside lua_*.c */
     struct op_list *ops; /* the recorded workload, see record.h */

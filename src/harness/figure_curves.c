@@ -179,10 +179,76 @@ int gather_timeline(struct gather *g)
     return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, NULL, x_index);
 }
 
+/* The baseline's y in a panel at x; NAN where it has no such point. */
+static double baseline_at(const struct figure *f, const char *panel, const char *baseline, double x)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (!strcmp(f->points[i].panel, panel) && !strcmp(f->points[i].series, baseline) &&
+            f->points[i].x == x)
+            return f->points[i].y;
+    return NAN;
+}
+
+/* A line that ends within this of the baseline has not crossed it: a method that falls back to the
+   baseline's own way is told from it by noise alone. */
+static const double CROSSING_MARGIN = 1.1;
+
+/* Points [first, end) are one curve, ascending in x. Past the last one at or below the baseline it lies
+   above: the crossing is where straight lines on a logarithmic axis meet. */
+static int mark_crossing(struct figure *f, size_t first, size_t end, const char *baseline)
+{
+    size_t last = end;
+    double most = 0, before = 0, after = 0;
+    for (size_t i = first; i < end; i++) {
+        const struct plot_point *p = &f->points[i];
+        const double over = log(p->y / baseline_at(f, p->panel, baseline, p->x));
+        if (!isfinite(over))
+            return OK;
+        if (over <= 0) {
+            last = i;
+            most = 0;
+            before = over;
+        } else if (last + 1 == i) {
+            after = over;
+        }
+        most = over > most ? over : most;
+    }
+    if (last >= end || most < log(CROSSING_MARGIN))
+        return OK;
+    const struct plot_point low = f->points[last], high = f->points[last + 1];
+    const double share = before / (before - after), x = low.x + share * (high.x - low.x);
+    char at[32];
+    snprintf(at, sizeof at, "%.1f", x);
+    const int rc = figure_add(f, low.panel, low.series, low.point, x, at,
+                              low.y * pow(high.y / low.y, share), NAN, NAN);
+    if (rc == OK)
+        f->points[f->n - 1].crossing = true;
+    return rc;
+}
+
+/* Where the lines of times leave that of the baseline: only times are worth the choice. */
+static int mark_crossings(struct figure *f, const char *baseline)
+{
+    const size_t n = f->n;
+    int rc = OK;
+    for (size_t first = 0, end; rc == OK && first < n; first = end) {
+        const struct plot_point *p = &f->points[first];
+        for (end = first + 1; end < n && same_curve(p, &f->points[end]);)
+            end++;
+        if (metric_info(p->panel)->unit == UNIT_NS && strcmp(p->series, baseline) != 0)
+            rc = mark_crossing(f, first, end, baseline);
+    }
+    return rc;
+}
+
 int gather_radius(struct gather *g)
 {
     const char *const defaults[] = { "ns_each", "range_recall", "distances" };
-    return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, "range", x_radius);
+    const char *baseline = field_text(g->spec, "baseline", NULL);
+    const int rc =
+        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, "range", x_radius);
+    order_curves(g->figure);
+    return rc == OK && baseline ? mark_crossings(g->figure, baseline) : rc;
 }
 
 /* Least-squares slope of log y over log x of one series; NAN below two points. */

@@ -337,11 +337,23 @@ static void read_where(const struct fields *f, json_t *figure)
     lua_pop(L, 1);
 }
 
+/* The label that the others' crossings are marked with. */
+static void read_baseline(const struct fields *f, const char *kind, json_t *figure)
+{
+    const char *label = fields_text(f, "baseline", "");
+    if (strcmp(kind, "radius") != 0)
+        fields_fail(f, "baseline", ERR_CONFIG, "\"baseline\" is for figures of kind radius, not %s",
+                    kind);
+    check_label(f->L, script_key_place(f->L, f->call, f->depth, "baseline"), "figures: baseline",
+                label);
+    json_object_set_new(figure, "baseline", json_string(label));
+}
+
 static void read_figure(const struct fields *f, json_t *figure)
 {
     static const char *const kinds[] = { "pareto", "bars",    "timeline", "scaling", "ccdf",
                                          "radius", "heatmap", "sizes",    "memory" };
-    static const char *const keys[] = { "group", "title", "where", "x", "y", NULL };
+    static const char *const keys[] = { "baseline", "group", "title", "where", "x", "y", NULL };
     enum { KINDS = sizeof kinds / sizeof *kinds };
     lua_State *L = f->L;
     fields_only(f, keys, 1);
@@ -356,6 +368,8 @@ static void read_figure(const struct fields *f, json_t *figure)
             continue;
         if (strcmp(keys[i], "where") == 0)
             read_where(f, figure);
+        else if (strcmp(keys[i], "baseline") == 0)
+            read_baseline(f, kind, figure);
         else
             read_texts(f, keys[i], figure, strcmp(keys[i], "title") != 0);
     }

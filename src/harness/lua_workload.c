@@ -216,9 +216,10 @@ static int w_search(lua_State *L)
 
 static int w_range(lua_State *L)
 {
-    static const char *const keys[] = { "filter", "radius", "tag", NULL };
+    static const char *const keys[] = { "filter", "planted", "radius", "tag", NULL };
     const struct fields f = open_step(L, "w:range", keys, 1);
-    const struct step_note note = lua_step_note(&f);
+    struct step_note note = lua_step_note(&f);
+    note.planted = (size_t)fields_count(&f, "planted", 0, 1, UINT32_MAX);
     if (!fields_has(&f, "radius"))
         fields_fail(&f, NULL, ERR_CONFIG, "radius = ... is missing");
     const double radius = fields_real(&f, "radius", 0, -1e30, 1e30);

@@ -5,6 +5,7 @@
 #include <cblas.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "core/mem.h"
@@ -35,8 +36,20 @@ struct inquiry {
     uint64_t *fresh;     /* those of them that came since the question was last asked */
     size_t n_ids;
     bool shrinks; /* the list deletes or updates */
+    size_t room;  /* bytes that the truths of ranges may still take */
     struct error *err;
 };
+
+/* A larger truth is computed again as soon as it is read: the file would be its size twice. */
+static const size_t MOST_CACHED = (size_t)64 << 20; /* answers */
+
+/* What truths of ranges may take: half of the machine's memory; the cells come after them. */
+static size_t memory_for_ranges(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : SIZE_MAX;
+}
 
 static bool has_truth(const struct op *op)
 {
@@ -278,12 +291,24 @@ static int fill_search(struct truth *t, const struct question *q, struct error *
     return OK;
 }
 
-static int fill_range(struct truth *t, const struct question *q, struct error *err)
+static size_t answers_of(const struct question *q)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < t->n_queries; i++)
+    for (size_t i = 0; i < q->n_queries; i++)
         n += q->known[i].n;
+    return n;
+}
+
+/* `room` is what all ranges together may still take. */
+static int fill_range(struct truth *t, const struct question *q, size_t *room, struct error *err)
+{
+    size_t n = answers_of(q);
+    const size_t bytes = n * (sizeof *t->ids + sizeof *t->distances);
+
+    if (bytes > *room)
+        return fail(err, ERR_NO_MEMORY, "%zu answers are more than the rest of half the memory", n);
+    *room -= bytes;
     t->starts = mem_array(NULL, t->n_queries + 1, sizeof *t->starts);
     t->ids = mem_array(NULL, n + 1, sizeof *t->ids);
     t->distances = mem_array(NULL, n + 1, sizeof *t->distances);
@@ -344,12 +369,13 @@ static int compute(struct inquiry *w, struct question *q, const struct op *op, X
             gather_view(op->rows, 0, op->rows->n, w->list->element, false, &rows, &queries, w->err);
     if (rc == OK) {
         w->scan.queries = queries.rows;
+        w->scan.most = w->room / RANGE_ANSWER_BYTES + 1;
         rc = question_update(w, q, op, which);
     }
     mem_free(NULL, which);
     buffer_free(&rows);
     w->oracle->seconds += clock_seconds(clock_ns() - start);
-    if (rc == OK && w->cache_dir) {
+    if (rc == OK && w->cache_dir && answers_of(q) <= MOST_CACHED) {
         struct error note = { 0 };
 
         truth_store(w->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
@@ -375,7 +401,12 @@ static int answer(struct inquiry *w, size_t i)
     if (!from_cache(w, q, op, key))
         rc = compute(w, q, op, key);
     if (rc == OK)
-        rc = op->kind == OP_RANGE ? fill_range(t, q, w->err) : fill_search(t, q, w->err);
+        rc = op->kind == OP_RANGE ? fill_range(t, q, &w->room, w->err) : fill_search(t, q, w->err);
+    if (rc == ERR_NO_MEMORY && op->kind == OP_RANGE)
+        fail_within(w->err,
+                    "truth of the range search on line %d, radius %g, %zu queries, %zu rows live "
+                    "(fewer queries, or a smaller radius, find less)",
+                    op->line, op->radius, op->rows->n, w->n_ids);
     q->at = i + 1;
     if (q->left == 0)
         question_free(q);
@@ -416,7 +447,11 @@ int oracle_make(struct oracle *oracle, const struct op_list *list, const struct 
                 struct pool *pool, const char *cache_dir, void (*progress)(void *to, double share),
                 void *to, struct error *err)
 {
-    struct inquiry w = { .oracle = oracle, .list = list, .cache_dir = cache_dir, .err = err };
+    struct inquiry w = { .oracle = oracle,
+                         .list = list,
+                         .cache_dir = cache_dir,
+                         .room = memory_for_ranges(),
+                         .err = err };
     int rc;
 
     *oracle = (struct oracle){ 0 };

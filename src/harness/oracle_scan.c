@@ -5,6 +5,7 @@
 #include <cblas.h>
 #include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -63,6 +64,7 @@ struct run {
     float *rows;                /* block x columns */
     float *lengths;             /* n, rounded up */
     size_t block, first, count; /* rows a block; the present one */
+    _Atomic size_t found;       /* of a range, by all workers */
     bool long_query;            /* one is too long for single precision */
     bool mapped;                /* every row lies in memory */
 };
@@ -203,6 +205,8 @@ static int take_picks(struct run *r, struct chase *c, struct bench *bench, const
 {
     if (n == 0)
         return OK;
+    if (r->keep == SIZE_MAX && r->scan->most && atomic_fetch_add(&r->found, n) + n > r->scan->most)
+        return fail(&bench->error, ERR_NO_MEMORY, "more than %zu answers", r->scan->most);
     if (!mem_grow(NULL, &c->picks, &c->capacity, c->n + n, sizeof *c->picks))
         return fail(&bench->error, ERR_NO_MEMORY, "truth: no memory for %zu candidates", c->n + n);
     for (size_t i = 0; i < n; i++)

@@ -43,11 +43,17 @@ struct scan {
     struct pool *pool;
     const void *queries; /* in the list's element, contiguous */
     double flops;        /* of the products done so far; the caller zeroes it */
+    size_t most;         /* candidates of all queries that a range may come to; 0: no limit */
 };
+
+/* What a candidate of a range takes while the scan runs: its pick and its entry in `known`, both of
+   growing arrays, and the sort's copy. */
+enum { RANGE_ANSWER_BYTES = 64 };
 
 /* Merges rows ids[0 .. n-1], ascending and not yet known, into known[which[i]] of queries
    which[0 .. n_which-1]. At most `keep` are kept a query, and the horizon drawn in to the last
-   of them; SIZE_MAX keeps all within it. */
+   of them; SIZE_MAX keeps all within it, and more than scan->most
+   of those is ERR_NO_MEMORY. */
 int scan_rows(struct scan *, const uint64_t *ids, size_t n, const uint32_t *which, size_t n_which,
               struct neighbours *known, size_t keep, struct error *);
 

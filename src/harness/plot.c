@@ -123,7 +123,8 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     fprintf(t.out,
-            "panel_number,series_number,x,y,%s,y_high,dominated,panel,series,x_label,point\n",
+            "panel_number,series_number,x,y,%s,y_high,dominated,panel,series,x_label,point,"
+            "crossing\n",
             heat ? "value" : "y_low");
     for (size_t i = 0; i < f->n; i++) {
         const struct plot_point *p = &f->points[i];
@@ -137,7 +138,7 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         csv_text(t.out, p->series);
         csv_text(t.out, p->x_label);
         csv_text(t.out, p->point);
-        fputc('\n', t.out);
+        fprintf(t.out, ",%d\n", p->crossing);
     }
     json_decref(panels);
     json_decref(series);
@@ -215,6 +216,16 @@ static const char *axis_title(const char *name)
     return info->title;
 }
 
+/* Of panels that are metrics: which want a logarithmic axis. */
+static void gp_panel_axes(FILE *out, const json_t *panels)
+{
+    const size_t n = json_array_size(panels);
+    fprintf(out, "array PANEL_LOG[%zu]\nPANEL_LOG[1] = 0\n", n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "PANEL_LOG[%zu] = %d\n", i + 1,
+                metric_info(json_string_value(json_array_get(panels, i)))->logarithmic);
+}
+
 static int by_value(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -275,6 +286,7 @@ static int write_script(const struct figure *f, const json_t *result, const char
             metric_info(f->y_name)->logarithmic);
     fprintf(t.out, "y_recall = %d\n", !strncmp(f->y_name, "recall@", 7));
     gp_array(t.out, "PANEL", panels);
+    gp_panel_axes(t.out, panels);
     gp_array(t.out, "SERIES", series);
     gp_array(t.out, "XLABEL", x_labels);
     gp_styles(t.out, result, series);

@@ -7,6 +7,7 @@
 #define DRIFTLINE_PLOT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "core/error.h"
 
@@ -18,6 +19,7 @@ int plot_result(const char *dir, const char *root, struct error *);
 struct plot_point {
     char *panel, *series, *x_label, *point; /* owned */
     double x, y, y_low, y_high;
+    bool crossing; /* no measurement: where its series meets the figure's baseline */
 };
 struct figure {
     char *kind, *file, *title, *x_name, *y_name; /* owned; file without extension */
@@ -25,7 +27,7 @@ struct figure {
     size_t n, capacity;
 };
 
-/* The points a figure specification { kind, x, y, group, where, title } asks of a result. */
+/* The points a figure specification { kind, x, y, group, where, title, baseline } asks of a result. */
 int figure_gather(struct figure *, const json_t *result, const json_t *spec, struct error *);
 /* The specifications of a result: its config's, or sensible ones for the operations present. New
  * reference. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/checked.h"
 #include "harness/record_state.h"
 
 /* A longer workload is a runaway loop. */
@@ -327,11 +328,14 @@ int record_range(struct recorder *r, const struct step_note *note, struct view *
                  double radius, const struct allow *allow, struct error *err)
 {
     struct op *op = begin(r, OP_RANGE, note, err);
-    if (op)
+    if (op) {
         op->radius = radius;
+        op->planted = note->planted;
+    }
     int rc = op ? ask(r, op, queries, allow, err) : err->code;
-    if (!rc && radius < 0 && r->list->metric != METRIC_IP)
-        rc = fail(err, ERR_CONFIG, "radius = %g, but metric \"%s\" has no distance below 0", radius,
+    const char *fault = rc ? NULL : index_radius_fault(r->list->metric, radius);
+    if (fault)
+        rc = fail(err, ERR_CONFIG, "radius = %g %s (metric \"%s\")", radius, fault,
                   metric_name(r->list->metric));
     return end(r, op, rc, err);
 }

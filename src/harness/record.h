@@ -41,6 +41,7 @@ struct op {
                               latency; 0: none */
     size_t k;              /* search */
     double radius;         /* range */
+    size_t planted;        /* range: so many rows were planted about each query; 0: unknown */
     uint64_t *filter_bits; /* search range: allowed ids, as struct id_filter; NULL: all */
     uint64_t filter_ids;
     uint64_t budget;         /* maintain */
@@ -121,6 +122,7 @@ struct step_note {
     int line;
     size_t batch, singles; /* insert delete update; see struct op */
     bool allow_queries;    /* rows of a query set may be inserted or trained on */
+    size_t planted;        /* range; see struct op */
 };
 
 /* Which live ids an operation is about: exactly one of these. */

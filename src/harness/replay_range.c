@@ -107,9 +107,12 @@ static int score_found(struct asking *a, const struct catch *c, struct step *s)
 
     if (rc == OK && (rc = judge_begin(&judge, r, a->op, &queries)) == OK &&
         (rc = score_range(&score, &judge, starts, ids, r->err)) == OK) {
-        s->range = json_pack("{s:f, s:o, s:o, s:o}", "radius", a->op->radius, "recall",
+        const double planted = (double)a->op->planted;
+
+        s->range = json_pack("{s:f, s:o, s:o, s:o, s:o}", "radius", a->op->radius, "recall",
                              json_number(score.recall), "precision", json_number(score.precision),
-                             "results", json_number(score.results));
+                             "results", json_number(score.results), "planted_recall",
+                             json_number(planted > 0 ? score.results / planted : NAN));
         s->wrong_ids = score.wrong_ids;
         step_set_queries(s, "hits", score_hits_json(&score));
         score_free(&score);

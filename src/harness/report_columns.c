@@ -13,9 +13,10 @@ enum { MOST_TAGS_ON_SCREEN = 4 };
 static const char *const queries[] = { "recall@", "qps", "distances", "range_recall", NULL };
 static const char *const updates[] = { "seconds", "index_bytes", NULL };
 static const char *const all_queries[] = {
-    "recall@",   "qps",       "single_qps", "p50_ns",  "p99_ns",       "p999_ns",
-    "distances", "estimates", "bytes_read", "scanned", "range_recall", "range_precision",
-    "wrong_ids", NULL
+    "recall@", "qps",          "single_qps",        "p50_ns",         "p99_ns",
+    "p999_ns", "distances",    "distances_percent", "estimates",      "bytes_read",
+    "scanned", "range_recall", "range_precision",   "planted_recall", "wrong_ids",
+    NULL
 };
 static const char *const all_updates[] = { "seconds",   "per_second", "ns_each",
                                            "p50_ns",    "p99_ns",     "index_bytes",

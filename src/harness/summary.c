@@ -76,6 +76,7 @@ static const struct place {
     { "range_recall", "range", "recall" },
     { "range_precision", "range", "precision" },
     { "range_results", "range", "results" },
+    { "planted_recall", "range", "planted_recall" },
 };
 
 /* What the method says of itself after the step: stats.NAME. Tables and texts stay in the cell. */
@@ -106,8 +107,12 @@ static void add_step(json_t *metrics, const json_t *step, size_t number, bool lo
         const json_t *object = places[i].object ? json_object_get(step, places[i].object) : step;
         add_metric(metrics, places[i].metric, tag, number, field_number(object, places[i].field));
     }
-    if (asks)
+    if (asks) {
+        const double of = field_number(step, "distances") / field_number(step, "live");
+
         add_metric(metrics, "qps", tag, number, field_number(step, "per_second"));
+        add_metric(metrics, "distances_percent", tag, number, 100 * of);
+    }
     if (recall) {
         (void)snprintf(name, sizeof name, "recall@%d", (int)field_number(recall, "k"));
         add_metric(metrics, name, tag, number, field_number(recall, "mean"));

@@ -225,11 +225,30 @@ static void expect_complete(struct world *w, const struct found *f, size_t nq)
     }
 }
 
+double world_radius(const struct world *w, double radius)
+{
+    if (!index_radius_fault(w->bench.env.metric, radius))
+        return radius;
+    return w->bench.env.metric == METRIC_HAMMING && radius > 64 ? 64 : 0;
+}
+
+/* A radius that the metric has no distance at: refused. */
+static void expect_refused(struct world *w, const void *queries, size_t nq, double radius)
+{
+    const struct range_request request = { world_vectors(w, queries, nq), radius, w->knobs, NULL,
+                                           1 };
+    struct range_result result = { .found = take };
+    world_refuses(w, ERR_ARGUMENT, index_range(&w->index, &request, &result));
+}
+
 void world_range_at(struct world *w, const void *queries, size_t nq, const struct id_filter *filter,
                     double radius)
 {
     if (!w->ops->range)
         return;
+    if (index_radius_fault(w->bench.env.metric, radius))
+        expect_refused(w, queries, nq, radius);
+    radius = world_radius(w, radius);
     struct found f = { .w = w, .queries = queries, .filter = filter, .stop_at = SIZE_MAX };
     f.radius = radius;
     f.seen = calloc(nq * w->n + 1, 1);

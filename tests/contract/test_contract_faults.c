@@ -93,7 +93,8 @@ static void range_through(struct world *w)
 {
     size_t n = 0;
     void *query = world_rows(w, 1);
-    const struct range_request request = { world_vectors(w, query, 1), 1e30, w->knobs, NULL, 2 };
+    const struct range_request request = { world_vectors(w, query, 1), world_radius(w, 1e30),
+                                           w->knobs, NULL, 2 };
     struct range_result result = { .found = count_found, .to = &n };
     const int rc = w->ops->range ? index_range(&w->index, &request, &result) : OK;
     if (rc != OK) {

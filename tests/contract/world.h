@@ -99,6 +99,9 @@ void world_search(struct world *, size_t nq, size_t k, const struct id_filter *,
 void world_answers(struct world *, const void *queries, size_t nq, size_t k,
                    const struct id_filter *, size_t threads, uint64_t *ids, float *distances);
 void world_range(struct world *, size_t nq, const struct id_filter *);
+/* The radius, or the nearest that the metric has. */
+double world_radius(const struct world *, double radius);
+/* A radius that the metric has not must be refused; then the nearest that it has is asked for. */
 void world_range_at(struct world *, const void *queries, size_t nq, const struct id_filter *,
                     double radius);
 /* Saves, closes, loads, and goes on with what was loaded; false where the method cannot. */

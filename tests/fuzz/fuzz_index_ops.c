@@ -176,7 +176,8 @@ static void range(struct fuzz *f)
     };
     struct range_result result = { .found = take, .to = &found };
     const int rc = index_range(&f->index, &request, &result);
-    EXPECT(f, rc == (f->index.ops->range ? OK : ERR_UNSUPPORTED));
+    const bool refused = index_radius_fault(f->index.index->env.metric, found.radius) != NULL;
+    EXPECT(f, rc == (!f->index.ops->range ? ERR_UNSUPPORTED : refused ? ERR_ARGUMENT : OK));
     error_clear(&f->error);
     for (size_t i = 0; rc == OK && i < f->n; i++)
         EXPECT(f, found.seen[i] == (distance_of(f, query, i) <= found.radius));

@@ -72,6 +72,9 @@ static void desk_close(struct desk *d)
 /* Lines 1 and 2, then the operations from line 3. */
 #define RUN(steps)    DATA "experiment { " FLAT "workload = function(w)\n" steps "\nend }"
 #define LOADED(steps) RUN("w:insert { data:rows(1, 100), tag = 'load' }\n" steps)
+#define CODES(steps)                                                           \
+    "local codes = synthetic { kind = 'uniform', rows = 100, clusters = 9 }\n" \
+    "experiment { " FLAT "workload = function(w)\n w:insert { codes }\n" steps "\nend }"
 #define WITH(entries)                                                                             \
     DATA "experiment { workload = function(w) w:insert { data } w:search { data:queries(5), tag " \
          "= 'q' } end,\n" entries " }"
@@ -211,7 +214,22 @@ static const struct wrong wrongs[] = {
     { "k above live", LOADED("w:search { data:queries(5), k = 101 }"),
       ":4: w:search: k = 101, but only 100 rows are live" },
     { "range", LOADED("w:range { data:queries(5) }"), "radius = ... is missing" },
-    { "radius", LOADED("w:range { data:queries(5), radius = -1 }"), "has no distance below 0" },
+    { "radius", LOADED("w:range { data:queries(5), radius = -1 }"), "radius = -1 is below 0" },
+    { "radius of text", LOADED("w:range { data:queries(5), radius = 0/0 }"),
+      ":4: w:range: \"radius\" must be a number" },
+    { "radius past 64", CODES("w:range { codes:queries(5), radius = 65 }"),
+      ":4: w:range: radius = 65 is no number of differing bits: expected a whole number 0 .. 64" },
+    { "radius below 0", CODES("w:range { codes:queries(5), radius = -1 }"), "radius = -1 is no" },
+    { "radius of a half", CODES("w:range { codes:queries(5), radius = 2.5 }"),
+      "radius = 2.5 is no number of differing bits" },
+    { "planted", CODES("w:range { codes:queries(5), radius = 5, planted = 0 }"),
+      ":4: w:range: \"planted\" must be a whole number 1 .." },
+    { "planted of a search", CODES("w:search { codes:queries(5), planted = 10 }"),
+      "w:search: unknown key \"planted\"" },
+    { "baseline", WITH(FLAT "\n\nfigures = { { 'radius', baseline = 'flta' } }"),
+      ":5: figures: baseline: no method has the label \"flta\"; did you mean \"flat\"?" },
+    { "baseline of bars", WITH(FLAT "figures = { { 'bars', baseline = 'flat' } }"),
+      "\"baseline\" is for figures of kind radius" },
     { "filter", LOADED("w:search { data:queries(5), filter = { tag = 'laod' } }"),
       "did you mean \"load\"?" },
     { "filter of two",
@@ -333,24 +351,25 @@ static void test_operations(void **state)
     struct desk d;
     desk_open(&d);
     assert_ok(
-        desk_load(&d, DATA
-                  "local other = synthetic { kind = 'mixture', rows = 50, dim = 8, seed = 2 }\n"
-                  "experiment { name = 'ops', k = 3, " FLAT "workload = function(w)\n"
-                  "  w:train { data:rows(1, 10) }\n"
-                  "  w:insert { data:rows(11, 20), tag = 'a', batch = 4, singles = 2 }\n"
-                  "  assert(w.live == 10)\n"
-                  "  w:insert { other .. data:rows(1, 10), tag = 'b' }\n"
-                  "  w:delete { data:rows(12, 13) }\n"
-                  "  w:insert { data:rows(12, 12) }\n"
-                  "  w:update { data:rows(11, 12), with = data:rows(500, 501) }\n"
-                  "  w:search { data:queries(7), k = 5, tag = 'q' }\n"
-                  "  w:range { data:queries(7), radius = 2.5, filter = { tag = 'a' } }\n"
-                  "  w:save {} w:reload {} w:maintain { budget = 99 }\n"
-                  "  w:checkpoint 'end'\n"
-                  "  w:concurrent { data:queries(4), writes = data:rows(101, 110), readers = 2, "
-                  "seconds = 0.5 }\n"
-                  "  w:delete { oldest = 1 }\n"
-                  "end }"),
+        desk_load(
+            &d, DATA
+            "local other = synthetic { kind = 'mixture', rows = 50, dim = 8, seed = 2 }\n"
+            "experiment { name = 'ops', k = 3, " FLAT "workload = function(w)\n"
+            "  w:train { data:rows(1, 10) }\n"
+            "  w:insert { data:rows(11, 20), tag = 'a', batch = 4, singles = 2 }\n"
+            "  assert(w.live == 10)\n"
+            "  w:insert { other .. data:rows(1, 10), tag = 'b' }\n"
+            "  w:delete { data:rows(12, 13) }\n"
+            "  w:insert { data:rows(12, 12) }\n"
+            "  w:update { data:rows(11, 12), with = data:rows(500, 501) }\n"
+            "  w:search { data:queries(7), k = 5, tag = 'q' }\n"
+            "  w:range { data:queries(7), radius = 2.5, planted = 10, filter = { tag = 'a' } }\n"
+            "  w:save {} w:reload {} w:maintain { budget = 99 }\n"
+            "  w:checkpoint 'end'\n"
+            "  w:concurrent { data:queries(4), writes = data:rows(101, 110), readers = 2, "
+            "seconds = 0.5 }\n"
+            "  w:delete { oldest = 1 }\n"
+            "end }"),
         &d.error);
     const struct op_list *list = d.experiment->ops;
     assert_int_equal(list->n, 14);
@@ -368,6 +387,7 @@ static void test_operations(void **state)
     assert_int_equal(op_at(&d, 6)->line, 11);
     /* Of the ten of tag a, the one that was deleted is not allowed. */
     assert_int_equal(op_at(&d, 7)->filter_bits[0], 0x3ff & ~(1 << 2));
+    assert_int_equal(op_at(&d, 7)->planted, 10);
     assert_int_equal(op_at(&d, 10)->budget, 99);
     assert_int_equal(op_at(&d, 12)->n, 10);
     assert_int_equal(op_at(&d, 12)->live_after, 79);

@@ -63,11 +63,10 @@ static int fake_search(struct index *index, const struct search_request *request
     return OK;
 }
 
-static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_COS },
-                                             { ELEMENT_U8, METRIC_COS },
-                                             { ELEMENT_U8, METRIC_L2SQ },
-                                             { ELEMENT_B64, METRIC_HAMMING },
-                                             INDEX_SPACES_END };
+static const struct index_space spaces[] = {
+    { ELEMENT_F32, METRIC_COS }, { ELEMENT_U8, METRIC_COS },      { ELEMENT_U8, METRIC_L2SQ },
+    { ELEMENT_U8, METRIC_IP },   { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END
+};
 static const struct index_ops fake_ops = { .abi = INDEX_ABI,
                                            .name = "fake",
                                            .summary = "s",
@@ -270,12 +269,78 @@ static void test_missing_capabilities(void **state)
     end(&b, &c);
 }
 
+static int fake_range(struct index *index, const struct range_request *request,
+                      struct range_result *result)
+{
+    (void)index;
+    (void)request;
+    (void)result;
+    fake.calls++;
+    return OK;
+}
+
+static int take_nothing(void *to, size_t query, uint64_t id, float distance)
+{
+    (void)to;
+    (void)query;
+    (void)id;
+    (void)distance;
+    return OK;
+}
+
+/* A radius the metric has no distance at is refused before the method sees it. */
+static void test_radius(void **state)
+{
+    (void)state;
+    static const struct {
+        enum element element;
+        enum metric metric;
+        double radius;
+        bool fine;
+    } cases[] = {
+        { ELEMENT_B64, METRIC_HAMMING, 0, true },
+        { ELEMENT_B64, METRIC_HAMMING, 64, true },
+        { ELEMENT_B64, METRIC_HAMMING, -1, false },
+        { ELEMENT_B64, METRIC_HAMMING, 65, false },
+        { ELEMENT_B64, METRIC_HAMMING, 1.5, false },
+        { ELEMENT_B64, METRIC_HAMMING, NAN, false },
+        { ELEMENT_B64, METRIC_HAMMING, HUGE_VAL, false },
+        { ELEMENT_U8, METRIC_L2SQ, 0, true },
+        { ELEMENT_U8, METRIC_L2SQ, 2.5, true },
+        { ELEMENT_U8, METRIC_L2SQ, HUGE_VAL, true },
+        { ELEMENT_U8, METRIC_L2SQ, -0.5, false },
+        { ELEMENT_U8, METRIC_L2SQ, NAN, false },
+        { ELEMENT_U8, METRIC_COS, -1, false },
+        { ELEMENT_U8, METRIC_IP, -1, true },
+        { ELEMENT_U8, METRIC_IP, NAN, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const bool codes = cases[i].element == ELEMENT_B64;
+        const uint64_t query = UINT64_C(0x0102030405060708);
+        struct test_bench b;
+        struct checked c;
+        begin(&b, &c, cases[i].element, cases[i].metric, codes ? 64 : 8);
+        struct index_ops ops = fake_ops;
+        ops.range = fake_range;
+        c.ops = &ops;
+        struct range_result found = { .found = take_nothing };
+        const struct range_request request = {
+            .queries = { &query, 1, codes ? 64 : 8, cases[i].element }, .radius = cases[i].radius
+        };
+        const int rc = index_range(&c, &request, &found);
+        if (rc != (cases[i].fine ? OK : ERR_ARGUMENT) || fake.calls != cases[i].fine)
+            fail_msg("case %zu: %s: %s", i, error_name(rc), b.error.text);
+        end(&b, &c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finite),         cmocka_unit_test(test_other_elements),
         cmocka_unit_test(test_refused_spaces), cmocka_unit_test(test_live_set),
         cmocka_unit_test(test_admit_and_note), cmocka_unit_test(test_missing_capabilities),
+        cmocka_unit_test(test_radius),
     };
     return test_run("core_checked", tests);
 }

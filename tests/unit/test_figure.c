@@ -138,6 +138,64 @@ static void test_radius_and_timeline_follow_the_steps(void **state)
     figure_free(&f);
 }
 
+/* Range times over radii 0, 2, 4, 6: the scan's, one that leaves it half way (on a logarithmic axis)
+ * from 2 to 4, one that only trembles around it, and one that is never faster. */
+static json_t *radius_result(void)
+{
+    static const struct {
+        const char *label;
+        double ns[4];
+    } lines[] = { { "scan", { 100, 100, 100, 100 } },
+                  { "trie", { 1, 10, 1000, 2000 } },
+                  { "same", { 99, 101, 99, 102 } },
+                  { "slow", { 300, 300, 300, 300 } } };
+    json_t *cells = json_array(), *summary = json_array();
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        json_t *steps = json_array();
+        for (int s = 3; s >= 0; s--) { /* the config may list radii in any order */
+            json_array_append_new(steps, json_pack("{s:s,s:s,s:{s:f}}", "op", "range", "tag", "r",
+                                                   "range", "radius", 2.0 * s));
+            json_array_append_new(summary,
+                                  json_pack("{s:s,s:o,s:f,s:n,s:n,s:i}", "label", lines[i].label,
+                                            "metric", json_sprintf("mean_ns/r#%d", 4 - s), "median",
+                                            lines[i].ns[s], "low", "high", "repeats", 1));
+        }
+        json_array_append_new(summary, json_pack("{s:s,s:s,s:f,s:n,s:n,s:i}", "label",
+                                                 lines[i].label, "metric", "mean_ns/r", "median",
+                                                 1.0, "low", "high", "repeats", 1));
+        json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{},s:{},s:s,s:o}", "label",
+                                               lines[i].label, "point", "", "method", "m", "params",
+                                               "knobs", "status", "ok", "steps", steps));
+    }
+    return json_pack("{s:{s:i,s:s,s:[s]},s:o,s:o}", "experiment", "k", 10, "title", "T", "labels",
+                     "scan", "cells", cells, "summary", summary);
+}
+
+static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
+{
+    (void)state;
+    json_t *result = radius_result();
+    json_t *spec =
+        json_loads("{\"kind\":\"radius\",\"y\":\"mean_ns\",\"baseline\":\"scan\"}", 0, NULL);
+    struct figure f;
+    struct error error = { 0 };
+    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    assert_int_equal(f.n, 4 * 4 + 1);
+    assert_true(f.points[0].x == 0 && f.points[3].x == 6);
+    for (size_t i = 0; i < f.n; i++)
+        assert_int_equal(f.points[i].crossing, i == 16);
+    assert_string_equal(f.points[16].series, "trie");
+    assert_string_equal(f.points[16].x_label, "3.0");
+    assert_true(fabs(f.points[16].x - 3) < 1e-9 && fabs(f.points[16].y - 100) < 1e-6);
+    figure_free(&f);
+    json_object_del(spec, "baseline");
+    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    assert_int_equal(f.n, 4 * 4);
+    figure_free(&f);
+    json_decref(spec);
+    json_decref(result);
+}
+
 static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
 {
     (void)state;
@@ -219,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_times_of_builds_are_drawn_once),
         cmocka_unit_test(test_scaling_names_the_slope),
         cmocka_unit_test(test_radius_and_timeline_follow_the_steps),
+        cmocka_unit_test(test_a_radius_figure_marks_where_the_baseline_is_met),
         cmocka_unit_test(test_sizes_are_sorted_and_heatmap_has_values),
         cmocka_unit_test(test_work_at_a_recall_is_of_a_build),
         cmocka_unit_test(test_unknown_kind_is_refused),

@@ -278,14 +278,58 @@ static void test_cache(void **state)
     test_dir_remove(dir);
 }
 
+/* A range that finds more than there is room for stops with a sentence, and one that just fits does
+   not. */
+static void test_a_range_has_a_limit(void **state)
+{
+    (void)state;
+    enum { ROWS = 3000, QUERIES = 4 };
+    struct rng r = rng_at(test_seed(), 5);
+    struct workload w;
+    struct holding now;
+    struct error err = { 0 };
+    uint64_t ids[ROWS];
+    uint32_t which[QUERIES];
+
+    workload_begin(&w, &r, ELEMENT_B64, METRIC_HAMMING, ROWS, QUERIES, 64);
+    workload_insert(&w, 0, ROWS, 0, 0, NULL);
+    struct op_list *list = workload_finish(&w);
+    assert_ok(holding_init(&now, list, &err), &err);
+    assert_ok(holding_step(&now, 0, &err), &err);
+    assert_int_equal(holding_ids(&now, NULL, 0, ids), ROWS);
+    for (uint32_t i = 0; i < QUERIES; i++)
+        which[i] = i;
+    for (size_t less = 0; less < 2; less++) {
+        struct pool *pool = pool_create(2);
+        struct neighbours known[QUERIES] = { { 0 } };
+        struct scan scan = { .at = &now,
+                             .kernels = kernels_select(ISA_AVX512),
+                             .pool = pool,
+                             .queries = w.queries->rows,
+                             .most = ROWS * QUERIES - less };
+        for (size_t i = 0; i < QUERIES; i++)
+            known[i].horizon = (struct neighbour){ 64, UINT64_MAX };
+        const int rc = scan_rows(&scan, ids, ROWS, which, QUERIES, known, SIZE_MAX, &err);
+        assert_int_equal(rc, less ? ERR_NO_MEMORY : OK);
+        if (!less)
+            assert_int_equal(known[3].n, ROWS);
+        else
+            assert_string_equal(err.text, "more than 11999 answers");
+        for (size_t i = 0; i < QUERIES; i++)
+            mem_free(NULL, known[i].items);
+        pool_destroy(pool);
+        error_clear(&err);
+    }
+    holding_free(&now);
+    op_list_free(list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),
-        cmocka_unit_test(test_a_planted_error_is_seen),
-        cmocka_unit_test(test_nothing_but_ties),
-        cmocka_unit_test(test_extreme_scales),
-        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_a_range_has_a_limit),     cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_a_planted_error_is_seen), cmocka_unit_test(test_nothing_but_ties),
+        cmocka_unit_test(test_extreme_scales),          cmocka_unit_test(test_cache),
     };
     return test_run("oracle", tests);
 }

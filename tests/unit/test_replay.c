@@ -189,6 +189,8 @@ static void test_an_exact_method_is_exact(void **state)
         assert_true(number_at(step_at(&s, 5), "latency_ns", "max") > 0);
         assert_true(number_at(step_at(&s, 6), "range", "recall") == 1);
         assert_true(number_at(step_at(&s, 6), "range", "precision") == 1);
+        assert_true(number_at(step_at(&s, 6), "range", "planted_recall") ==
+                    number_at(step_at(&s, 6), "range", "results") / 3);
         assert_true(number_at(step_at(&s, 12), "memory", "index_bytes") == 350 * (12 * 4 + 8));
         const json_t *live = json_object_get(
             json_object_get(json_object_get(step_at(&s, 12), "stats"), "clusters"), "live");

@@ -314,9 +314,35 @@ static void test_loading(void **state)
     test_dir_remove(dir);
 }
 
+/* Work as a share of the live rows is of steps that ask, and the author's count of a range is no recall. */
+static void test_range_metrics(void **state)
+{
+    (void)state;
+    json_t *steps =
+        json_pack("[{s:s, s:s, s:f, s:i}, {s:s, s:s, s:f, s:i, s:{s:f, s:f, s:f}},"
+                  " {s:s, s:s, s:n, s:i, s:{s:f, s:f, s:n}}, {s:s, s:s, s:f, s:i}]",
+                  "op", "insert", "tag", "in", "distances", 5.0, "live", 400, "op", "range", "tag",
+                  "r", "distances", 3.0, "live", 400, "range", "recall", .9, "results", 11.0,
+                  "planted_recall", 1.1, "op", "range", "tag", "unknown", "distances", "live", 400,
+                  "range", "recall", .8, "results", 7.0, "planted_recall", "op", "search", "tag",
+                  "q", "distances", 0.0, "live", 400);
+    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary = summary_make(cells, 1);
+
+    assert_true(fabs(value_at(summary, "a", "distances_percent/r", "median") - .75) < 1e-12);
+    assert_true(value_at(summary, "a", "distances_percent/q", "median") == 0);
+    assert_true(isnan(value_at(summary, "a", "distances_percent/unknown", "median")));
+    assert_true(isnan(value_at(summary, "a", "distances_percent/in", "median")));
+    assert_true(value_at(summary, "a", "planted_recall/r", "median") == 1.1);
+    assert_true(value_at(summary, "a", "range_recall/r", "median") == .9);
+    assert_true(isnan(value_at(summary, "a", "planted_recall/unknown", "median")));
+    json_decref(summary);
+    json_decref(cells);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_range_metrics),
         cmocka_unit_test(test_writing),
         cmocka_unit_test(test_a_write_that_fails),
         cmocka_unit_test(test_storing_cells),

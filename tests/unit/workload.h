@@ -122,8 +122,9 @@ static inline void workload_range(struct workload *w, double radius)
 {
     struct view *v = view_range(w->queries, w->metric, 0, w->queries->n);
 
-    assert_ok(record_range(w->recorder, &(struct step_note){ 0 }, v, radius, NULL, &w->err),
-              &w->err);
+    assert_ok(
+        record_range(w->recorder, &(struct step_note){ .planted = 3 }, v, radius, NULL, &w->err),
+        &w->err);
     view_drop(v);
 }
 

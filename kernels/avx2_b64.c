@@ -62,22 +62,23 @@ INLINE __m256i bits_32(__m256i x)
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-INLINE unsigned half_line(__m256i query, const uint32_t *codes, __m256i limit)
+INLINE unsigned half_line(__m256i query, __m256i care, const uint32_t *codes, __m256i limit)
 {
-    __m256i count =
-        bits_32(_mm256_xor_si256(query, _mm256_load_si256((const __m256i *)(const void *)codes)));
+    __m256i x = _mm256_xor_si256(query, _mm256_load_si256((const __m256i *)(const void *)codes));
+    __m256i count = bits_32(_mm256_and_si256(x, care));
     __m256i over = _mm256_cmpgt_epi32(count, limit);
     return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(over)) & 0xffu;
 }
 
-void avx2_hamming_b32_lines(const uint32_t *queries, const uint32_t *const *lines,
-                            const uint32_t *limits, size_t n, uint16_t *masks)
+void avx2_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
+                            const uint32_t *const *lines, const uint32_t *limits, size_t n,
+                            uint16_t *masks)
 {
     for (size_t l = 0; l < n; l++) {
-        __m256i query = _mm256_set1_epi32((int)queries[l]),
+        __m256i query = _mm256_set1_epi32((int)queries[l]), care = _mm256_set1_epi32((int)cares[l]),
                 limit = _mm256_set1_epi32((int)(limits[l] < 32 ? limits[l] : 32));
-        masks[l] = (uint16_t)(half_line(query, lines[l], limit) |
-                              half_line(query, lines[l] + 8, limit) << 8);
+        masks[l] = (uint16_t)(half_line(query, care, lines[l], limit) |
+                              half_line(query, care, lines[l] + 8, limit) << 8);
     }
 }
 

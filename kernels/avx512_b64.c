@@ -115,12 +115,14 @@ size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
     return found;
 }
 
-void avx512_hamming_b32_lines(const uint32_t *queries, const uint32_t *const *lines,
-                              const uint32_t *limits, size_t n, uint16_t *masks)
+void avx512_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
+                              const uint32_t *const *lines, const uint32_t *limits, size_t n,
+                              uint16_t *masks)
 {
     for (size_t l = 0; l < n; l++) {
         __m512i x =
             _mm512_xor_si512(_mm512_load_si512(lines[l]), _mm512_set1_epi32((int)queries[l]));
+        x = _mm512_and_si512(x, _mm512_set1_epi32((int)cares[l]));
         masks[l] =
             _mm512_cmple_epu32_mask(_mm512_popcnt_epi32(x), _mm512_set1_epi32((int)limits[l]));
     }

@@ -103,9 +103,11 @@ struct kernels {
                                  uint32_t *out);
 
     /* Lines of 64 bytes, at multiples of 64, that lie anywhere. Bit i of masks[l]: code i of line l
-     * has at most limits[l], or limit, bits unlike queries[l], or query. */
-    void (*hamming_b32_lines)(const uint32_t *queries, const uint32_t *const *lines,
-                              const uint32_t *limits, size_t n, uint16_t *masks);
+     * has at most limits[l], or limit, bits unlike queries[l], or query; of the bits set in
+     * cares[l]. */
+    void (*hamming_b32_lines)(const uint32_t *queries, const uint32_t *cares,
+                              const uint32_t *const *lines, const uint32_t *limits, size_t n,
+                              uint16_t *masks);
     void (*hamming_b64_lines)(uint64_t query, const uint64_t *const *lines, size_t n,
                               unsigned limit, uint8_t *masks);
 

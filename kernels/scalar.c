@@ -143,13 +143,14 @@ static size_t hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
     return found;
 }
 
-static void hamming_b32_lines(const uint32_t *queries, const uint32_t *const *lines,
-                              const uint32_t *limits, size_t n, uint16_t *masks)
+static void hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
+                              const uint32_t *const *lines, const uint32_t *limits, size_t n,
+                              uint16_t *masks)
 {
     for (size_t l = 0; l < n; l++) {
         unsigned mask = 0;
         for (unsigned i = 0; i < 16; i++) {
-            mask |= (unsigned)(count_bits(queries[l] ^ lines[l][i]) <= limits[l]) << i;
+            mask |= (unsigned)(count_bits((queries[l] ^ lines[l][i]) & cares[l]) <= limits[l]) << i;
         }
         masks[l] = (uint16_t)mask;
     }

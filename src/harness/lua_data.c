@@ -71,6 +71,15 @@ static void push_set(lua_State *L, struct data_set *set)
     lua_view_push(L, view_range(s, set->metric, 0, s->n), set);
 }
 
+void lua_data_push(lua_State *L, struct source *take, const char *name)
+{
+    keep_source(L, take, name, "", "");
+    struct data_set *set = new_set(L, name);
+    set->base = take;
+    set->metric = take->element == ELEMENT_B64 ? METRIC_HAMMING : METRIC_L2SQ;
+    push_set(L, set);
+}
+
 /* dataset "name" */
 
 static void open_catalog(lua_State *L)

@@ -409,6 +409,7 @@ static int register_all(lua_State *L)
     open_libraries(L);
     lua_view_register(s);
     lua_data_register(s);
+    lua_hashes_register(s);
     lua_method_register(s);
     lua_workload_register(s);
     lua_experiment_register(s);

@@ -166,6 +166,9 @@ void lua_view_room(lua_State *, size_t bytes);
 struct lua_view *lua_view_at(lua_State *, int index);
 
 void lua_data_register(struct script *); /* dataset, file, synthetic */
+void lua_hashes_register(struct script *); /* hashes */
+/* Hands a source to the recorder and pushes a view of its rows: a set under its own name, without queries. */
+void lua_data_push(lua_State *, struct source *take, const char *name);
 /* The set's queries: n of them (0: all it has). `at`: the time of a drift set's. */
 struct view *lua_data_queries(lua_State *, struct data_set *, size_t n, double at);
 /* A path of the config, relative to it. Pushes the text. */

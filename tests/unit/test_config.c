@@ -283,6 +283,14 @@ static const struct wrong wrongs[] = {
     { "random", "\nmath.random()", ":2: math.random is not seeded" },
     { "gc", "setmetatable({}, { __gc = function() end })", "__gc is not for configs" },
 
+    /* hashes of images */
+    { "hashes of nothing", "hashes { kind = 'dhash' }",
+      ":1: hashes: a view of images comes first" },
+    { "hashes of floats", DATA "hashes { data, kind = 'dhash' }",
+      ":2: hashes: images are rows of u8, not f32" },
+    { "hashes of a kind", DATA "hashes { data, kind = 'dhahs' }", "did you mean \"dhash\"?" },
+    { "hashes without", DATA "hashes { data }", "kind = ... is missing" },
+
     /* the bounds */
     { "endless", "\nwhile true do end",
       ":2: config ran more than 20000000 instructions; an endless loop?" },

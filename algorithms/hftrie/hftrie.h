@@ -13,23 +13,27 @@
 enum hftrie_mode { HFTRIE_STANDARD, HFTRIE_FAST, HFTRIE_MULTI };
 
 struct hftrie_params {
-    int mode;                          /* enum hftrie_mode */
+    int64_t mode;                      /* enum hftrie_mode */
     int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes a leaf holds before it splits */
 };
 
 struct hftrie;
+struct store_reader;
+struct store_writer;
 
-/* What a body does; arguments as in index.h, checked. */
+/* What a body does; arguments as in index.h, checked, codes aligned. */
 struct hftrie_body {
     int (*create)(struct hftrie *);   /* fills h->state; undoes itself where it fails */
     void (*destroy)(struct hftrie *); /* of what create() made */
     int (*insert)(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,
                   size_t *done);
     int (*remove)(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
-    /* All rows, for save(): copies up to n from number `first` on; returns how many. */
-    size_t (*rows)(const struct hftrie *, size_t first, size_t n, uint64_t *codes, uint64_t *ids);
+    /* Sections of the body's own, none called "params"; load() fills an empty body, and answers are
+       then the same. */
+    void (*save)(const struct hftrie *, struct store_writer *);
+    int (*load)(struct hftrie *, const struct store_reader *);
     void (*stats)(const struct hftrie *, struct stat_sink *);
-    void (*memory)(const struct hftrie *, struct memory_use *);
+    void (*memory)(const struct hftrie *, struct memory_use *); /* adds to it */
     int (*check)(const struct hftrie *);
     int (*maintain)(struct hftrie *, uint64_t budget, bool *more); /* may be NULL */
     struct code_ops search;
@@ -44,5 +48,12 @@ struct hftrie {
     const struct hftrie_body *body;
     void *state; /* the body's: struct trie or struct multi */
 };
+
+extern const struct index_ops hftrie_ops;
+
+int hftrie_create(struct index **, const struct index_env *, const void *params);
+void hftrie_destroy(struct index *);
+int hftrie_save(struct index *, const char *dir);
+int hftrie_load(struct index **, const struct index_env *, const char *dir);
 
 #endif

@@ -1,0 +1,67 @@
+/* store.c - one file "hftrie.index": section "params", then those of the body that `mode` chose. */
+#include "algorithms/common/store_file.h"
+#include "algorithms/hftrie/hftrie.h"
+#include "src/core/mem.h"
+
+#define FILE_NAME "hftrie.index"
+#define VERSION   1
+
+int hftrie_save(struct index *index, const char *dir)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    const struct index_env *env = &index->env;
+    struct store_writer *w = mem_alloc(env->mem, sizeof *w);
+    if (!w)
+        return fail(env->error, ERR_NO_MEMORY, "hftrie: no memory to save with");
+    const struct store_identity identity = store_identity_of(env, "hftrie", VERSION);
+    (void)store_begin(w, dir, FILE_NAME, &identity, NULL, env->error);
+    store_section(w, "params");
+    store_write(w, &h->params, sizeof h->params);
+    h->body->save(h, w);
+    const int rc = store_commit(w);
+    mem_free(env->mem, w);
+    return rc;
+}
+
+/* The file's parameters count, for they say what its sections are. */
+static int params_within(const struct store_reader *r, const struct hftrie_params *given)
+{
+    for (const struct param *p = hftrie_ops.params; p->name; p++) {
+        if (p->type != PARAM_TYPE_INT && p->type != PARAM_TYPE_REAL)
+            continue; /* create() looks at the mode */
+        char scratch[PARAM_TEXT_BYTES];
+        const struct param_value value = param_get(p, given, scratch);
+        if (!(value.number >= p->min && value.number <= p->max))
+            return store_corrupt(r, "its parameters are out of range");
+    }
+    return OK;
+}
+
+int hftrie_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    const struct store_identity identity = store_identity_of(env, "hftrie", VERSION);
+    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
+    if (!r)
+        return fail(env->error, ERR_NO_MEMORY, "hftrie: no memory to load with");
+    int rc = store_open(r, dir, FILE_NAME, &identity, env->error);
+    if (rc != OK) {
+        mem_free(env->mem, r);
+        return rc;
+    }
+    const struct hftrie_params *given = NULL;
+    rc = store_need_array(r, "params", 1, sizeof *given, &given);
+    if (rc == OK)
+        rc = params_within(r, given);
+    struct index *loaded = NULL;
+    if (rc == OK)
+        rc = hftrie_create(&loaded, env, given);
+    if (rc == OK)
+        rc = ((struct hftrie *)loaded)->body->load((struct hftrie *)loaded, r);
+    if (rc == OK)
+        *index = loaded;
+    else if (loaded)
+        hftrie_destroy(loaded);
+    store_close(r);
+    mem_free(env->mem, r);
+    return rc;
+}

@@ -1,0 +1,78 @@
+/* trie.c - the trie as a body of hftrie: creation and its table. */
+#include "algorithms/hftrie/trie.h"
+
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+static void order_children(struct trie *t, bool fast)
+{
+    struct trie_reach *r = &t->reach;
+    uint16_t n = 0;
+    for (unsigned d = 0; d <= t->bits; d++) {
+        r->start[d] = n;
+        for (uint32_t x = 0; x < t->fan; x++)
+            if ((unsigned)__builtin_popcount(x) == d)
+                r->order[n++] = (uint8_t)x;
+    }
+    r->start[t->bits + 1] = n;
+    r->furthest = fast ? 1 : t->bits;
+}
+
+static int trie_create(struct hftrie *h)
+{
+    const struct index_env *env = &h->base.env;
+    struct trie *t = mem_zalloc(env->mem, sizeof *t);
+    if (!t)
+        return fail(env->error, ERR_NO_MEMORY, "hftrie: no memory for a trie");
+    t->mem = env->mem;
+    t->error = env->error;
+    t->kernels = env->kernels;
+    t->bits = (unsigned)h->params.chunk_bits;
+    t->levels = 64 / t->bits;
+    t->fan = 1U << t->bits;
+    t->capacity = (uint32_t)h->params.leaf_capacity;
+    /* Half of what makes a leaf split, so that it takes many changes to make it split and merge in
+       turn. */
+    t->merge_at = (t->capacity + 1) / 2;
+    t->root = t->spare = TRIE_NONE;
+    order_children(t, h->params.mode == HFTRIE_FAST);
+    slot_table_init(&t->slot_of, env->mem);
+    h->state = t;
+    return OK;
+}
+
+static void trie_destroy(struct hftrie *h)
+{
+    struct trie *t = trie_of(h);
+    mem_free(t->mem, t->codes);
+    mem_free(t->mem, t->ids);
+    mem_free(t->mem, t->links);
+    mem_free(t->mem, t->refs);
+    mem_free(t->mem, t->nodes);
+    slot_table_free(&t->slot_of);
+    mem_free(t->mem, t);
+}
+
+static void trie_memory(const struct hftrie *h, struct memory_use *use)
+{
+    const struct trie *t = trie_of(h);
+    use->codes += t->codes_capacity * TRIE_SLOTS * sizeof *t->codes;
+    use->ids += t->ids_capacity * TRIE_SLOTS * sizeof *t->ids + slot_table_bytes(&t->slot_of);
+    use->graph += t->links_capacity * sizeof *t->links +
+                  t->refs_capacity * t->fan * sizeof *t->refs +
+                  t->nodes_capacity * sizeof *t->nodes;
+    use->other += sizeof *t;
+}
+
+const struct hftrie_body hftrie_trie = {
+    .create = trie_create,
+    .destroy = trie_destroy,
+    .insert = trie_insert,
+    .remove = trie_remove,
+    .save = trie_save,
+    .load = trie_load,
+    .stats = trie_stats,
+    .memory = trie_memory,
+    .check = trie_check,
+    .search = { .range = trie_range, .nearest = trie_nearest },
+};

@@ -1,0 +1,230 @@
+/* trie_arena.c - granules and nodes: taking, giving back, moving the last into a hole. */
+#include <assert.h>
+#include <string.h>
+
+#include "algorithms/hftrie/trie.h"
+#include "src/core/mem.h"
+
+#define GRANULES_MAX (UINT32_MAX / TRIE_SLOTS - 1) /* a slot has 32 bits */
+#define NODES_MAX    (TRIE_NODE - 1)
+#define SHRINK_FROM  ((size_t)1024) /* granules or ids: less is not worth giving back */
+
+/* ------------------------------------------------------------------------ room */
+
+/* By an eighth, for large arrays grow in place and spare room counts as memory. */
+static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, size_t each)
+{
+    if (need <= *capacity)
+        return true;
+    const size_t roomy = *capacity + *capacity / 8 + 4;
+    void *old, *fresh;
+    memcpy(&old, array, sizeof old);
+    const size_t want = roomy > need ? roomy : need;
+    fresh = mem_resize(mem, old, want * each);
+    if (!fresh)
+        return false;
+    memcpy(array, &fresh, sizeof fresh);
+    *capacity = want;
+    return true;
+}
+
+bool trie_reserve(struct trie *t, size_t granules, size_t nodes)
+{
+    const size_t g = t->n_granules + granules, n = t->n_nodes + nodes;
+    const size_t line = TRIE_SLOTS * sizeof *t->codes;
+    return g <= GRANULES_MAX && n <= NODES_MAX &&
+           grow(t->mem, &t->codes, &t->codes_capacity, g, line) &&
+           grow(t->mem, &t->ids, &t->ids_capacity, g, line) &&
+           grow(t->mem, &t->links, &t->links_capacity, g, sizeof *t->links) &&
+           grow(t->mem, &t->refs, &t->refs_capacity, n, t->fan * sizeof *t->refs) &&
+           grow(t->mem, &t->nodes, &t->nodes_capacity, n, sizeof *t->nodes);
+}
+
+/* An array of which little is used is cut; where that fails it stays as it is. */
+static void cut(struct mem *mem, void *array, size_t *capacity, size_t n, size_t each)
+{
+    void *old, *less;
+    const size_t want = n + n / 8;
+    if (n >= *capacity / 2)
+        return;
+    memcpy(&old, array, sizeof old);
+    less = mem_resize(mem, old, want * each);
+    if (!less)
+        return;
+    memcpy(array, &less, sizeof less);
+    *capacity = want;
+}
+
+void trie_give_back(struct trie *t)
+{
+    const size_t line = TRIE_SLOTS * sizeof *t->codes;
+    if (t->codes_capacity >= SHRINK_FROM || t->n == 0) {
+        cut(t->mem, &t->codes, &t->codes_capacity, t->n_granules, line);
+        cut(t->mem, &t->ids, &t->ids_capacity, t->n_granules, line);
+        cut(t->mem, &t->links, &t->links_capacity, t->n_granules, sizeof *t->links);
+    }
+    if (t->nodes_capacity * t->fan >= SHRINK_FROM || t->n == 0) {
+        cut(t->mem, &t->refs, &t->refs_capacity, t->n_nodes, t->fan * sizeof *t->refs);
+        cut(t->mem, &t->nodes, &t->nodes_capacity, t->n_nodes, sizeof *t->nodes);
+    }
+    if (t->n == 0) {
+        slot_table_free(&t->slot_of);
+        t->most = 0;
+    } else if (t->most >= SHRINK_FROM && t->n < t->most / 4) {
+        (void)slot_table_pack(&t->slot_of, t->ids);
+        t->most = t->n;
+    }
+}
+
+/* ------------------------------------------------------------------------ the way down */
+
+uint32_t *trie_find(const struct trie *t, uint64_t code, struct trie_path *path)
+{
+    const uint32_t *at = &t->root;
+    unsigned level = 0;
+    for (; trie_is_node(*at); level++) {
+        if (path)
+            path->nodes[level] = *at;
+        at = trie_children(t, *at) + trie_chunk(t, code, level);
+    }
+    if (path)
+        path->depth = level;
+    return (uint32_t *)at;
+}
+
+/* ------------------------------------------------------------------------ nodes */
+
+uint32_t trie_take_node(struct trie *t)
+{
+    const uint32_t node = t->n_nodes++;
+    assert(t->n_nodes <= t->nodes_capacity && t->n_nodes <= t->refs_capacity);
+    memset(t->refs + (size_t)node * t->fan, 0xff, t->fan * sizeof *t->refs);
+    t->nodes[node] = (struct trie_node){ 0 };
+    return TRIE_NODE | node;
+}
+
+/* Any code below a node, which has one. */
+static uint64_t code_below(const struct trie *t, uint32_t ref)
+{
+    while (trie_is_node(ref)) {
+        const uint32_t *child = trie_children(t, ref);
+        while (*child == TRIE_NONE)
+            child++;
+        ref = *child;
+    }
+    return t->codes[(size_t)ref * TRIE_SLOTS];
+}
+
+void trie_free_node(struct trie *t, uint32_t node_ref, struct trie_path *path)
+{
+    const uint32_t last = TRIE_NODE | (t->n_nodes - 1);
+    if (node_ref != last) {
+        const uint64_t code = code_below(t, last);
+        uint32_t *at = &t->root;
+        for (unsigned level = 0; *at != last; level++)
+            at = trie_children(t, *at) + trie_chunk(t, code, level);
+        *at = node_ref;
+        memcpy(trie_children(t, node_ref), trie_children(t, last), t->fan * sizeof *t->refs);
+        *trie_node(t, node_ref) = *trie_node(t, last);
+        for (unsigned level = 0; level < path->depth; level++)
+            if (path->nodes[level] == last)
+                path->nodes[level] = node_ref;
+    }
+    t->n_nodes--;
+}
+
+/* ------------------------------------------------------------------------ granules */
+
+static uint32_t take_granule(struct trie *t)
+{
+    if (t->spare == TRIE_NONE) {
+        assert(t->n_granules < t->links_capacity && t->n_granules < t->codes_capacity &&
+               t->n_granules < t->ids_capacity);
+        return t->n_granules++;
+    }
+    const uint32_t granule = t->spare;
+    t->spare = t->links[granule].next;
+    return granule;
+}
+
+uint32_t trie_append(struct trie *t, uint32_t *leaf, uint64_t code, uint64_t id)
+{
+    const uint32_t n = *leaf == TRIE_NONE ? 0 : trie_leaf_size(t, *leaf);
+    if (n % TRIE_SLOTS == 0) {
+        const uint32_t head = take_granule(t);
+        t->links[head].next = *leaf;
+        if (*leaf != TRIE_NONE)
+            t->links[*leaf].before = head;
+        *leaf = head;
+    }
+    t->links[*leaf].before = TRIE_HEAD | (n + 1);
+    const uint32_t slot = *leaf * TRIE_SLOTS + n % TRIE_SLOTS;
+    t->codes[slot] = code;
+    t->ids[slot] = id;
+    return slot;
+}
+
+static void drop_spare_tail(struct trie *t)
+{
+    while (t->n_granules > 0 && t->links[t->n_granules - 1].before == TRIE_SPARE)
+        t->n_granules--;
+}
+
+/* The last granule goes to `hole`, and whoever referred to it is told. */
+static void move_last(struct trie *t, uint32_t hole)
+{
+    const uint32_t last = t->n_granules - 1, filled = trie_filled(t, last);
+    const struct trie_link link = t->links[last];
+    const size_t from = (size_t)last * TRIE_SLOTS, to = (size_t)hole * TRIE_SLOTS;
+    if (link.before & TRIE_HEAD)
+        *trie_find(t, t->codes[from], NULL) = hole;
+    else
+        t->links[link.before].next = hole;
+    if (link.next != TRIE_NONE)
+        t->links[link.next].before = hole;
+    t->links[hole] = link;
+    memcpy(t->codes + to, t->codes + from, filled * sizeof *t->codes);
+    memcpy(t->ids + to, t->ids + from, filled * sizeof *t->ids);
+    for (uint32_t i = 0; i < filled; i++)
+        slot_table_move(&t->slot_of, t->ids[to + i], (uint32_t)from + i, (uint32_t)to + i);
+    t->n_granules--;
+}
+
+void trie_free_granule(struct trie *t, uint32_t granule)
+{
+    if (granule == t->n_granules - 1)
+        t->n_granules--;
+    else
+        move_last(t, granule);
+}
+
+void trie_free_spares(struct trie *t)
+{
+    while (t->spare != TRIE_NONE) {
+        const uint32_t granule = t->spare;
+        t->spare = t->links[granule].next;
+        drop_spare_tail(t);
+        if (granule < t->n_granules)
+            move_last(t, granule);
+    }
+}
+
+uint32_t trie_scatter(struct trie *t, uint32_t granule, unsigned level, bool spread, uint32_t *to)
+{
+    const uint32_t filled = trie_filled(t, granule), next = t->links[granule].next;
+    const size_t first = (size_t)granule * TRIE_SLOTS;
+    uint64_t codes[TRIE_SLOTS], ids[TRIE_SLOTS];
+    memcpy(codes, t->codes + first, filled * sizeof *codes);
+    memcpy(ids, t->ids + first, filled * sizeof *ids);
+    /* Its places may be taken again at once: by entries that come here in order, so never one whose
+       owner has not moved yet. */
+    t->links[granule] = (struct trie_link){ t->spare, TRIE_SPARE };
+    t->spare = granule;
+    for (uint32_t i = 0; i < filled; i++) {
+        uint32_t *leaf = to + (spread ? trie_chunk(t, codes[i], level) : 0);
+        const uint32_t slot = trie_append(t, leaf, codes[i], ids[i]);
+        if (slot != first + i)
+            slot_table_move(&t->slot_of, ids[i], (uint32_t)first + i, slot);
+    }
+    return next;
+}

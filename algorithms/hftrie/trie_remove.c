@@ -1,0 +1,152 @@
+/* trie_remove.c - deletion by id: the leaf's last entry takes the place, and nodes with too little
+ * below them become leaves again.
+ */
+#include <assert.h>
+#include <inttypes.h>
+
+#include "algorithms/hftrie/trie.h"
+
+#define BLOCK ((size_t)32)
+
+/* ------------------------------------------------------------------------ merging */
+
+/* The entries of all the node's leaves in one; of those the largest takes the others in. */
+static uint32_t merge_leaves(struct trie *t, uint32_t node)
+{
+    uint32_t *children = trie_children(t, node), *most = NULL;
+    for (uint32_t i = 0; i < t->fan; i++) {
+        const uint32_t child = children[i];
+        if (child == TRIE_NONE)
+            continue;
+        if (!most || trie_leaf_size(t, child) > trie_leaf_size(t, *most))
+            most = &children[i];
+        for (uint32_t g = child; g != TRIE_NONE; g = t->links[g].next)
+            for (uint32_t s = 0; s < trie_filled(t, g); s++)
+                slot_table_prefetch(&t->slot_of, t->ids[(size_t)g * TRIE_SLOTS + s]);
+    }
+    for (uint32_t i = 0; i < t->fan; i++)
+        for (uint32_t g = children[i]; &children[i] != most && g != TRIE_NONE;)
+            g = trie_scatter(t, g, 0, false, most);
+    t->merges++;
+    return *most;
+}
+
+/* The one leaf that may stand for the node, or TRIE_NONE. */
+static uint32_t as_leaf(struct trie *t, uint32_t node)
+{
+    const struct trie_node *is = trie_node(t, node);
+    if (is->inner > 0 || (is->children > 1 && is->codes > t->merge_at))
+        return TRIE_NONE;
+    assert(is->children > 0);
+    if (is->children > 1)
+        return merge_leaves(t, node);
+    const uint32_t *child = trie_children(t, node);
+    while (*child == TRIE_NONE)
+        child++;
+    return *child;
+}
+
+static void collapse(struct trie *t, uint64_t code, struct trie_path *path)
+{
+    while (path->depth > 0) {
+        const unsigned level = --path->depth;
+        const uint32_t node = path->nodes[level], leaf = as_leaf(t, node);
+        if (leaf == TRIE_NONE)
+            return;
+        const uint32_t parent = level > 0 ? path->nodes[level - 1] : TRIE_NONE;
+        *(level > 0 ? trie_children(t, parent) + trie_chunk(t, code, level - 1) : &t->root) = leaf;
+        if (level > 0) {
+            trie_node(t, parent)->inner--;
+            trie_node(t, parent)->codes += trie_leaf_size(t, leaf);
+        }
+        trie_free_node(t, node, path);
+        trie_free_spares(t);
+    }
+}
+
+/* ------------------------------------------------------------------------ removing */
+
+/* Takes the last entry off a leaf, which is not empty before. */
+static void shorten(struct trie *t, uint32_t *leaf, uint32_t parent)
+{
+    const uint32_t head = *leaf, n = trie_leaf_size(t, head) - 1, next = t->links[head].next;
+    if (n % TRIE_SLOTS != 0) {
+        t->links[head].before = TRIE_HEAD | n;
+        return;
+    }
+    *leaf = next;
+    if (next != TRIE_NONE)
+        t->links[next].before = TRIE_HEAD | n;
+    else if (parent != TRIE_NONE)
+        trie_node(t, parent)->children--;
+    trie_free_granule(t, head);
+}
+
+static void remove_slot(struct trie *t, uint32_t slot)
+{
+    struct trie_path path;
+    const uint64_t code = t->codes[slot];
+    uint32_t *leaf = trie_find(t, code, &path);
+    const uint32_t last = *leaf * TRIE_SLOTS + (trie_leaf_size(t, *leaf) - 1) % TRIE_SLOTS;
+    const uint32_t parent = path.depth > 0 ? path.nodes[path.depth - 1] : TRIE_NONE;
+    if (slot != last) {
+        t->codes[slot] = t->codes[last];
+        t->ids[slot] = t->ids[last];
+        slot_table_move(&t->slot_of, t->ids[slot], last, slot);
+    }
+    if (parent != TRIE_NONE)
+        trie_node(t, parent)->codes--;
+    shorten(t, leaf, parent);
+    t->n--;
+    collapse(t, code, &path);
+}
+
+/* What deleting the ids will touch, in three steps that each need the one before. */
+static void prefetch(const struct trie *t, const uint64_t *ids, size_t n)
+{
+    uint32_t slots[BLOCK];
+    for (size_t i = 0; i < n; i++)
+        slot_table_prefetch(&t->slot_of, ids[i]);
+    for (size_t i = 0; i < n; i++) {
+        slots[i] = slot_table_guess(&t->slot_of, ids[i]);
+        if (slots[i] / TRIE_SLOTS >= t->n_granules)
+            slots[i] = TRIE_NONE;
+        if (slots[i] == TRIE_NONE)
+            continue;
+        __builtin_prefetch(t->codes + slots[i], 1);
+        __builtin_prefetch(t->ids + slots[i], 1);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (slots[i] == TRIE_NONE)
+            continue;
+        slots[i] = *trie_find(t, t->codes[slots[i]], NULL);
+        if (slots[i] == TRIE_NONE)
+            continue;
+        __builtin_prefetch(t->links + slots[i], 1);
+        __builtin_prefetch(t->codes + (size_t)slots[i] * TRIE_SLOTS, 1);
+        __builtin_prefetch(t->ids + (size_t)slots[i] * TRIE_SLOTS, 1);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (slots[i] != TRIE_NONE) {
+            const uint32_t last = trie_filled(t, slots[i]) - 1;
+            slot_table_prefetch(&t->slot_of, t->ids[(size_t)slots[i] * TRIE_SLOTS + last]);
+        }
+}
+
+int trie_remove(struct hftrie *h, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct trie *t = trie_of(h);
+    int rc = OK;
+    for (*done = 0; rc == OK && *done < n; ++*done) {
+        uint32_t slot;
+        if (*done % BLOCK == 0 && n > 1)
+            prefetch(t, ids + *done, n - *done < BLOCK ? n - *done : BLOCK);
+        if (slot_table_remove(&t->slot_of, t->ids, ids[*done], &slot))
+            remove_slot(t, slot);
+        else
+            rc = fail(t->error, ERR_UNKNOWN_ID, "hftrie: id %" PRIu64 " is not stored", ids[*done]);
+    }
+    *done -= rc != OK;
+    trie_give_back(t);
+    return rc;
+}

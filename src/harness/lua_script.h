@@ -165,7 +165,7 @@ void lua_view_room(lua_State *, size_t bytes);
 /* NULL if the value is no view. */
 struct lua_view *lua_view_at(lua_State *, int index);
 
-void lua_data_register(struct script *); /* dataset, file, synthetic */
+void lua_data_register(struct script *);   /* dataset, file, synthetic */
 void lua_hashes_register(struct script *); /* hashes */
 /* Hands a source to the recorder and pushes a view of its rows: a set under its own name, without queries. */
 void lua_data_push(lua_State *, struct source *take, const char *name);

@@ -24,7 +24,7 @@ static const struct param uniform_table[] = {
               "uniform codes, the background; the planted ones come after them"),
     PARAM_INT(P, clusters, 10, 0, 1e9, "planted clusters; their centres are the queries"),
     PARAM_INT(P, members, 10, 1, 1e6, "codes in a planted cluster, the centre included"),
-    PARAM_INT(P, radius, 10, 1, 64, "most bits flipped in a copy of a centre"), PARAM_END
+    PARAM_INT(P, radius, 10, 0, 64, "most bits flipped in a copy of a centre; 0: none"), PARAM_END
 };
 static const struct param codes_table[] = {
     ROWS,

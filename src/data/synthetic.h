@@ -12,7 +12,7 @@
  * formulas with other random numbers, so none is a row.
  *
  *   uniform   rows uniform 64-bit codes, then clusters x members: a centre, then copies of it with
- * U(1..radius) bits flipped, positions drawn with replacement (the HFTrie experiment). n = rows +
+ * U(1..radius) bits flipped (radius 0: none), positions drawn with replacement (the HFTrie experiment). n = rows +
  * clusters * members. Queries: the centres, in order, at most `clusters` of them; they are rows, as
  * the experiment has it. codes     64-bit codes, bit b set with probability 1/2 + skew * c_b / 2,
  * c_b uniform in [-1,1] fixed by the seed (probabilities are rounded to 1/65536); skew 0: uniform.

@@ -217,7 +217,8 @@ static uint64_t uniform_code(const struct synthetic *y, size_t i)
     if ((i - background) % members == 0)
         return code;
     struct rng r = rng_at(seed_for(y, USE_ROWS), i);
-    for (uint64_t flips = 1 + rng_below(&r, (uint64_t)y->params.radius); flips > 0; flips--)
+    const uint64_t most = (uint64_t)y->params.radius;
+    for (uint64_t flips = most ? 1 + rng_below(&r, most) : 0; flips > 0; flips--)
         code ^= UINT64_C(1) << rng_below(&r, 64);
     return code;
 }

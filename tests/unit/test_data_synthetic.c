@@ -180,6 +180,13 @@ static void uniform_plants_clusters(void **state)
     free(codes), free(centres);
     source_close(s);
     source_close(q);
+    s = open_kind("uniform",
+                  OPTIONS({ "rows", 1 }, { "clusters", 2 }, { "members", 3 }, { "radius", 0 }), 9);
+    codes = read_all(s);
+    for (size_t i = 1; i < 7; i++)
+        assert_true(codes[i] == codes[i < 4 ? 1 : 4]); /* radius 0: equal codes */
+    free(codes);
+    source_close(s);
 }
 
 static void codes_have_their_bit_probabilities(void **state)

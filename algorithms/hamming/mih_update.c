@@ -1,0 +1,300 @@
+/* mih_update.c - insertion and deletion: buckets that grow and shrink, and rows that change their
+ * number.
+ *
+ * Each touches a few places of every table that are in no cache, so batches fetch ahead, in stages:
+ * what a stage reads, the one before it fetched.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "mih.h"
+#include "src/core/mem.h"
+
+/* Rows ahead, by stage. */
+#define AHEAD_IDS     24
+#define AHEAD_CODES   18
+#define AHEAD_BUCKETS 12
+#define AHEAD_ENTRIES 6
+#define LINE          ((size_t)64)
+#define LINES_AHEAD   8 /* of a bucket's rows */
+
+static uint64_t code_at(struct vectors v, size_t i) /* the caller's may be unaligned */
+{
+    uint64_t code;
+    memcpy(&code, (const unsigned char *)v.rows + i * sizeof code, sizeof code);
+    return code;
+}
+
+static bool is_long(const struct mih_run *run)
+{
+    return run->capacity >= MIH_LONG;
+}
+
+/* ------------------------------------------------------------------------- buckets */
+
+/* Room for all rows there are, and one more. */
+static bool grow_positions(struct mih *m, struct mih_table *t)
+{
+    return mem_grow(m->base.env.mem, &t->position, &t->position_capacity, m->store.n + 1,
+                    sizeof *t->position);
+}
+
+static void drop_positions(struct mih *m, struct mih_table *t)
+{
+    mem_free(m->base.env.mem, t->position);
+    t->position = NULL;
+    t->position_capacity = 0;
+}
+
+static void leave_long(struct mih *m, struct mih_table *t)
+{
+    if (--t->n_long == 0)
+        drop_positions(m, t);
+}
+
+static void copy_entries(const struct mih_run *from, struct mih_run *to)
+{
+    if (from->codes)
+        memcpy(to->codes, from->codes, from->n * sizeof *to->codes);
+    memcpy(to->rows, from->rows, from->n * sizeof *to->rows);
+}
+
+/* Puts the bucket's entries into a block for at least n. false: out of memory, nothing changed. */
+static bool move_bucket(struct mih *m, struct mih_table *t, struct bucket *b, uint32_t n)
+{
+    struct bucket moved = { 0, b->n };
+    const bool long_then = blocks_capacity_for(&m->blocks, n) >= MIH_LONG;
+    const bool long_now = b->n > 0 && blocks_slab(&m->blocks, b->block)->capacity >= MIH_LONG;
+    if ((long_then && !grow_positions(m, t)) || !blocks_take(&m->blocks, n, &moved.block)) {
+        if (t->n_long == 0)
+            drop_positions(m, t);
+        return false;
+    }
+    struct mih_run to = mih_run(m, moved);
+    if (b->n > 0) {
+        const struct mih_run from = mih_run(m, *b);
+        copy_entries(&from, &to);
+        blocks_give_back(&m->blocks, b->block);
+    }
+    *b = moved;
+    for (uint32_t i = 0; long_then && !long_now && i < to.n; i++)
+        t->position[to.rows[i]] = i;
+    if (long_then && !long_now)
+        t->n_long++;
+    if (long_now && !long_then)
+        leave_long(m, t);
+    return true;
+}
+
+/* Room for one more in its bucket, and a place for its position. */
+static bool make_room(struct mih *m, struct mih_table *t, struct bucket *b)
+{
+    return (t->n_long == 0 || grow_positions(m, t)) &&
+           ((b->n > 0 && b->n < blocks_slab(&m->blocks, b->block)->capacity) ||
+            move_bucket(m, t, b, b->n + 1));
+}
+
+/* There is room. */
+static void append(struct mih *m, struct mih_table *t, uint64_t code, uint32_t row)
+{
+    struct bucket *b = &t->buckets[mih_key(t, code)];
+    b->n++;
+    const struct mih_run run = mih_run(m, *b);
+    if (run.codes)
+        run.codes[b->n - 1] = code;
+    run.rows[b->n - 1] = row;
+    if (is_long(&run))
+        t->position[row] = b->n - 1;
+}
+
+/* Of a row that is there. Reads to the end: a loop without a way out is vectorised. */
+static uint32_t position_of(const struct mih_table *t, const struct mih_run *run, uint32_t row)
+{
+    if (is_long(run))
+        return t->position[row];
+    const uint32_t *rows = run->rows;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < run->n; i++)
+        at |= rows[i] == row ? i : 0;
+    return at;
+}
+
+static void shrink(struct mih *m, struct mih_table *t, struct bucket *b)
+{
+    const uint32_t capacity = blocks_slab(&m->blocks, b->block)->capacity;
+    const uint32_t n = b->n + b->n / 4;
+    if (b->n <= capacity / 2 && blocks_capacity_for(&m->blocks, n) < capacity)
+        (void)move_bucket(m, t, b, n); /* where it cannot, it stays where it is */
+}
+
+static void take_out(struct mih *m, struct mih_table *t, uint64_t code, uint32_t row)
+{
+    struct bucket *b = &t->buckets[mih_key(t, code)];
+    const struct mih_run run = mih_run(m, *b);
+    const uint32_t at = position_of(t, &run, row), last = run.n - 1;
+    if (run.codes)
+        run.codes[at] = run.codes[last];
+    run.rows[at] = run.rows[last];
+    if (is_long(&run))
+        t->position[run.rows[at]] = at;
+    b->n--;
+    if (b->n > 0) {
+        shrink(m, t, b);
+        return;
+    }
+    blocks_give_back(&m->blocks, b->block);
+    if (is_long(&run))
+        leave_long(m, t);
+}
+
+static void rename_row(struct mih *m, struct mih_table *t, uint64_t code, uint32_t from,
+                       uint32_t to)
+{
+    const struct mih_run run = mih_run(m, t->buckets[mih_key(t, code)]);
+    const uint32_t at = position_of(t, &run, from);
+    run.rows[at] = to;
+    if (is_long(&run))
+        t->position[to] = at;
+}
+
+/* ------------------------------------------------------------------------- fetching ahead */
+
+static void fetch_buckets(const struct mih *m, uint64_t code)
+{
+    for (size_t i = 0; i < m->n_tables; i++)
+        __builtin_prefetch(&m->tables[i].buckets[mih_key(&m->tables[i], code)], 1);
+}
+
+/* Where the next entry goes. */
+static void fetch_ends(const struct mih *m, uint64_t code)
+{
+    for (size_t i = 0; i < m->n_tables; i++) {
+        const struct bucket b = m->tables[i].buckets[mih_key(&m->tables[i], code)];
+        if (b.n == 0)
+            continue;
+        const struct mih_run run = mih_run(m, b);
+        if (run.codes)
+            __builtin_prefetch(run.codes + b.n, 1);
+        __builtin_prefetch(run.rows + b.n, 1);
+    }
+}
+
+/* What finding a row and taking it out reads. */
+static void fetch_rows(const struct mih *m, uint64_t code)
+{
+    for (size_t i = 0; i < m->n_tables; i++) {
+        const struct bucket b = m->tables[i].buckets[mih_key(&m->tables[i], code)];
+        if (b.n == 0)
+            continue;
+        const struct mih_run run = mih_run(m, b);
+        if (run.codes)
+            __builtin_prefetch(run.codes + b.n - 1, 1);
+        if (is_long(&run))
+            continue;
+        const unsigned char *rows = (const unsigned char *)run.rows;
+        for (size_t at = 0; at < b.n * sizeof *run.rows && at < LINES_AHEAD * LINE; at += LINE)
+            __builtin_prefetch(rows + at, 1);
+    }
+}
+
+static void fetch_for_insert(const struct mih *m, struct vectors v, const uint64_t *ids, size_t i)
+{
+    if (i + AHEAD_BUCKETS < v.n) {
+        slot_table_prefetch(&m->store.slot_of, ids[i + AHEAD_BUCKETS]);
+        fetch_buckets(m, code_at(v, i + AHEAD_BUCKETS));
+    }
+    if (i + AHEAD_ENTRIES < v.n)
+        fetch_ends(m, code_at(v, i + AHEAD_ENTRIES));
+}
+
+/* The row that an id of the batch probably has. */
+static bool guess(const struct mih *m, const uint64_t *ids, size_t i, size_t n, uint32_t *row)
+{
+    *row = i < n ? slot_table_guess(&m->store.slot_of, ids[i]) : UINT32_MAX;
+    return *row < m->store.n;
+}
+
+/* Also of the rows that will be last by then, and move. */
+static void fetch_for_remove(const struct mih *m, const uint64_t *ids, size_t i, size_t n)
+{
+    const uint64_t *codes = m->store.codes;
+    uint32_t row;
+    if (i + AHEAD_IDS < n)
+        slot_table_prefetch(&m->store.slot_of, ids[i + AHEAD_IDS]);
+    if (guess(m, ids, i + AHEAD_CODES, n, &row)) {
+        __builtin_prefetch(codes + row, 1);
+        __builtin_prefetch(m->store.ids + row, 1);
+    }
+    if (guess(m, ids, i + AHEAD_BUCKETS, n, &row)) {
+        fetch_buckets(m, codes[row]);
+        if (m->store.n > AHEAD_BUCKETS) {
+            fetch_buckets(m, codes[m->store.n - 1 - AHEAD_BUCKETS]);
+            slot_table_prefetch(&m->store.slot_of, m->store.ids[m->store.n - 1 - AHEAD_BUCKETS]);
+        }
+    }
+    if (guess(m, ids, i + AHEAD_ENTRIES, n, &row)) {
+        fetch_rows(m, codes[row]);
+        if (m->store.n > AHEAD_ENTRIES)
+            fetch_rows(m, codes[m->store.n - 1 - AHEAD_ENTRIES]);
+    }
+}
+
+/* ------------------------------------------------------------------------- operations */
+
+bool mih_file(struct mih *m, uint64_t code, uint32_t row)
+{
+    unsigned begun = 0; /* tables whose bucket has a block and nothing in it yet */
+    for (size_t i = 0; i < m->n_tables; i++) {
+        struct mih_table *t = &m->tables[i];
+        struct bucket *b = &t->buckets[mih_key(t, code)];
+        if (make_room(m, t, b)) {
+            begun |= (unsigned)(b->n == 0) << i;
+            continue;
+        }
+        for (; begun; begun &= begun - 1) {
+            const struct mih_table *other = &m->tables[__builtin_ctz(begun)];
+            blocks_give_back(&m->blocks, other->buckets[mih_key(other, code)].block);
+        }
+        return false;
+    }
+    for (size_t i = 0; i < m->n_tables; i++)
+        append(m, &m->tables[i], code, row);
+    return true;
+}
+
+int mih_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct mih *m = (struct mih *)index;
+    *done = 0;
+    if (!code_store_reserve(&m->store, ids, v.n, index->env.expected_n))
+        return fail(index->env.error, ERR_NO_MEMORY, "mih: no memory for %zu more codes", v.n);
+    for (; *done < v.n; ++*done) {
+        const uint64_t code = code_at(v, *done);
+        fetch_for_insert(m, v, ids, *done);
+        if (!mih_file(m, code, (uint32_t)m->store.n))
+            return fail(index->env.error, ERR_NO_MEMORY, "mih: no memory for code %zu of %zu",
+                        *done, v.n);
+        (void)code_store_add(&m->store, code, ids[*done]);
+    }
+    return OK;
+}
+
+int mih_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct mih *m = (struct mih *)index;
+    for (*done = 0; *done < n; ++*done) {
+        uint32_t row;
+        fetch_for_remove(m, ids, *done, n);
+        if (!code_store_find(&m->store, ids[*done], &row))
+            return fail(index->env.error, ERR_UNKNOWN_ID, "mih: id %" PRIu64 " is not stored",
+                        ids[*done]);
+        const uint32_t last = (uint32_t)m->store.n - 1;
+        for (size_t i = 0; i < m->n_tables; i++) {
+            take_out(m, &m->tables[i], m->store.codes[row], row);
+            if (row != last)
+                rename_row(m, &m->tables[i], m->store.codes[last], last, row);
+        }
+        code_store_remove(&m->store, row);
+    }
+    return OK;
+}

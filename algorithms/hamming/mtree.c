@@ -1,0 +1,299 @@
+/* mtree.c - M-tree over 64-bit codes under Hamming distance (Ciaccia, Patella, Zezula, VLDB 1997): a
+ * balanced tree of balls, each node's entries with their distance to the ball's centre.
+ *
+ * Here: options, creation, insertion and removal of rows, reports, saving, the table. The rows
+ * themselves are saved; load() builds the tree from them anew.
+ */
+#include "mtree.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "algorithms/common/store_file.h"
+#include "src/core/mem.h"
+
+#define FILE_NAME "mtree.index"
+#define VERSION   1
+
+#define SHRINK_FROM 1024 /* rows: less than that is not worth giving back */
+
+static const struct param param_table[] = {
+    PARAM_INT(struct mtree_params, node_capacity, 1024, 4, MTREE_CAPACITY,
+              "entries a node holds; more: fewer nodes to visit, wider balls"),
+    PARAM_CHOICE(struct mtree_params, promotion, MTREE_MM_RAD, "random|mM_RAD",
+                 "which two entries a split makes routing objects: any, or the pair of a sample "
+                 "with the least larger radius"),
+    PARAM_INT(struct mtree_params, promotion_sample, 30, 2, MTREE_SAMPLE,
+              "candidates of mM_RAD; a split weighs every pair of them"),
+    PARAM_END,
+};
+
+/* ----------------------------------------------------------------------- create, destroy */
+
+static bool split_create(struct mtree *t)
+{
+    struct mem *mem = t->base.env.mem;
+    struct mtree_split *s = &t->split;
+    s->stride = (size_t)t->params.node_capacity + 1;
+    const size_t candidates = (size_t)t->params.promotion_sample;
+    s->codes = mem_array(mem, s->stride, sizeof *s->codes);
+    s->refs = mem_array(mem, s->stride, sizeof *s->refs);
+    s->order = mem_array(mem, s->stride, sizeof *s->order);
+    s->radius = mem_alloc(mem, s->stride);
+    s->distances = mem_array(mem, candidates, s->stride);
+    t->split_bytes = s->stride * (8 + 4 + 4 + 1 + candidates);
+    return s->codes && s->refs && s->order && s->radius && s->distances;
+}
+
+static void mtree_destroy(struct index *index)
+{
+    struct mtree *t = (struct mtree *)index;
+    struct mem *mem = index->env.mem;
+    mtree_free_all(t);
+    code_store_free(&t->rows);
+    mem_free(mem, t->leaf_of);
+    mem_free(mem, t->split.codes);
+    mem_free(mem, t->split.refs);
+    mem_free(mem, t->split.order);
+    mem_free(mem, t->split.radius);
+    mem_free(mem, t->split.distances);
+    mem_free(mem, t);
+}
+
+static int mtree_create(struct index **index, const struct index_env *env, const void *params)
+{
+    struct mtree *t = mem_zalloc(env->mem, sizeof *t);
+    if (!t)
+        return fail(env->error, ERR_NO_MEMORY, "mtree: no memory for an index");
+    t->base.ops = &mtree_ops;
+    t->base.env = *env;
+    t->params = *(const struct mtree_params *)params;
+    t->rng = rng_at(env->seed, 0);
+    t->root = MTREE_NONE;
+    t->first_free = UINT64_MAX;
+    code_store_init(&t->rows, env->mem);
+    if (!split_create(t)) {
+        mtree_destroy(&t->base);
+        return fail(env->error, ERR_NO_MEMORY, "mtree: no memory for an index");
+    }
+    *index = &t->base;
+    return OK;
+}
+
+/* ------------------------------------------------------------------------ insert, remove */
+
+static int reserve(struct mtree *t, const uint64_t *ids, size_t n)
+{
+    const size_t expected = t->base.env.expected_n;
+    if (!code_store_reserve(&t->rows, ids, n, expected) ||
+        !mem_grow(t->base.env.mem, &t->leaf_of, &t->leaf_of_capacity, t->rows.n + n,
+                  sizeof *t->leaf_of))
+        return fail(t->base.env.error, ERR_NO_MEMORY, "mtree: no memory for %zu more rows", n);
+    return OK;
+}
+
+static int mtree_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct mtree *t = (struct mtree *)index;
+    *done = 0;
+    int rc = reserve(t, ids, v.n);
+    while (rc == OK && *done < v.n) {
+        uint64_t code; /* the caller's may be unaligned */
+        memcpy(&code, (const char *)v.rows + *done * sizeof code, sizeof code);
+        rc = mtree_put(t, (uint32_t)t->rows.n, code);
+        if (rc == OK)
+            (void)code_store_add(&t->rows, code, ids[(*done)++]);
+    }
+    return rc;
+}
+
+/* The last row gets the number that has become free. */
+static void rename_last(struct mtree *t, uint32_t row)
+{
+    const uint32_t last = (uint32_t)t->rows.n; /* rows as they were, less one */
+    if (row == last)
+        return;
+    struct mtree_node *leaf = mtree_at(t, t->leaf_of[last]);
+    leaf->refs[mtree_find(leaf, last)] = row;
+    t->leaf_of[row] = t->leaf_of[last];
+}
+
+static void shrink(struct mtree *t)
+{
+    struct mem *mem = t->base.env.mem;
+    const size_t n = t->rows.n, room = n + n / 4;
+    if (n == 0) {
+        mem_free(mem, t->leaf_of);
+        t->leaf_of = NULL;
+        t->leaf_of_capacity = 0;
+    } else if (t->leaf_of_capacity >= SHRINK_FROM && n < t->leaf_of_capacity / 4) {
+        uint32_t *less = mem_resize(mem, t->leaf_of, room * sizeof *less);
+        t->leaf_of = less ? less : t->leaf_of;
+        t->leaf_of_capacity = less ? room : t->leaf_of_capacity;
+    }
+}
+
+static int mtree_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct mtree *t = (struct mtree *)index;
+    for (*done = 0; *done < n; ++*done) {
+        uint32_t row;
+        if (!code_store_find(&t->rows, ids[*done], &row))
+            return fail(index->env.error, ERR_UNKNOWN_ID, "mtree: id %" PRIu64 " is not stored",
+                        ids[*done]);
+        mtree_take(t, row);
+        code_store_remove(&t->rows, row);
+        rename_last(t, row);
+        shrink(t);
+    }
+    return OK;
+}
+
+/* ------------------------------------------------------------------------- search, reports */
+
+static int mtree_search(struct index *index, const struct search_request *request,
+                        struct search_result *result)
+{
+    return code_search(index, request, result, &mtree_code_ops);
+}
+
+static int mtree_range(struct index *index, const struct range_request *request,
+                       struct range_result *result)
+{
+    return code_range(index, request, result, &mtree_code_ops);
+}
+
+struct sums {
+    double entries, radii, widest;
+};
+
+static void sum_leaves(const struct mtree *t, uint32_t number, struct sums *sums)
+{
+    const struct mtree_node *node = mtree_at(t, number);
+    for (size_t i = 0; i < node->n; i++) {
+        if (node->level > 1) {
+            sum_leaves(t, node->refs[i], sums);
+            continue;
+        }
+        sums->radii += node->radius[i];
+        sums->widest = node->radius[i] > sums->widest ? node->radius[i] : sums->widest;
+    }
+}
+
+static int mtree_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct mtree *t = (const struct mtree *)index;
+    const bool any = t->root != MTREE_NONE;
+    const double leaves = t->n_leaves > 0 ? (double)t->n_leaves : 1;
+    struct sums sums = { 0 };
+    if (any && mtree_at(t, t->root)->level > 0)
+        sum_leaves(t, t->root, &sums);
+    sink->value(sink->to, "rows", (double)t->rows.n);
+    sink->value(sink->to, "nodes", (double)t->n_nodes);
+    sink->value(sink->to, "leaves", (double)t->n_leaves);
+    sink->value(sink->to, "depth", any ? mtree_at(t, t->root)->level + 1.0 : 0);
+    sink->value(sink->to, "leaf_rows_mean", (double)t->rows.n / leaves);
+    sink->value(sink->to, "leaf_radius_mean", sums.radii / leaves);
+    sink->value(sink->to, "leaf_radius_max", sums.widest);
+    return OK;
+}
+
+static int mtree_memory(const struct index *index, struct memory_use *use)
+{
+    const struct mtree *t = (const struct mtree *)index;
+    *use = (struct memory_use){
+        .codes = code_store_codes_bytes(&t->rows),
+        .ids = code_store_ids_bytes(&t->rows),
+        .graph = t->nodes_bytes + t->slots_capacity * sizeof *t->nodes +
+                 t->leaf_of_capacity * sizeof *t->leaf_of,
+        .other = sizeof *t + t->split_bytes,
+    };
+    return OK;
+}
+
+/* -------------------------------------------------------------------------------- save, load */
+
+static int mtree_save(struct index *index, const char *dir)
+{
+    const struct mtree *t = (const struct mtree *)index;
+    const struct store_identity identity = store_identity_of(&index->env, "mtree", VERSION);
+    struct store_writer w;
+    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
+    store_section(&w, "params");
+    store_write(&w, &t->params, sizeof t->params);
+    code_store_save(&t->rows, &w);
+    return store_commit(&w);
+}
+
+static bool params_possible(const struct mtree_params *p)
+{
+    return p->node_capacity >= 4 && p->node_capacity <= MTREE_CAPACITY && p->promotion >= 0 &&
+           p->promotion <= MTREE_MM_RAD && p->promotion_sample >= 2 &&
+           p->promotion_sample <= MTREE_SAMPLE;
+}
+
+static int fill_from(struct mtree *t, const struct store_reader *r)
+{
+    int rc = code_store_load(&t->rows, r);
+    if (rc != OK || t->rows.n == 0)
+        return rc;
+    if (!mem_grow(t->base.env.mem, &t->leaf_of, &t->leaf_of_capacity, t->rows.n,
+                  sizeof *t->leaf_of))
+        return fail(t->base.env.error, ERR_NO_MEMORY, "mtree: no memory to load %zu rows",
+                    t->rows.n);
+    for (size_t row = 0; row < t->rows.n && rc == OK; row++)
+        rc = mtree_put(t, (uint32_t)row, t->rows.codes[row]);
+    return rc;
+}
+
+static int mtree_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    const struct store_identity identity = store_identity_of(env, "mtree", VERSION);
+    struct mtree_params params;
+    struct store_reader r;
+    const void *saved;
+    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
+    if (rc != OK)
+        return rc;
+    rc = store_need(&r, "params", sizeof params, &saved, NULL);
+    if (rc == OK) {
+        memcpy(&params, saved, sizeof params);
+        rc = params_possible(&params) ? mtree_create(index, env, &params)
+                                      : store_corrupt(&r, "impossible parameters");
+    }
+    if (rc == OK) {
+        rc = fill_from((struct mtree *)*index, &r);
+        if (rc != OK)
+            mtree_destroy(*index);
+    }
+    store_close(&r);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------------- table */
+
+static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct param no_knobs[] = { PARAM_END };
+
+const struct index_ops mtree_ops = {
+    .abi = INDEX_ABI,
+    .name = "mtree",
+    .summary = "M-tree: a balanced tree of balls of codes, exact; a baseline",
+    .source = "Ciaccia, Patella, Zezula, VLDB 1997",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = param_table,
+    .params_bytes = sizeof(struct mtree_params),
+    .knobs = no_knobs,
+    .create = mtree_create,
+    .destroy = mtree_destroy,
+    .insert = mtree_insert,
+    .remove = mtree_remove,
+    .search = mtree_search,
+    .range = mtree_range,
+    .save = mtree_save,
+    .load = mtree_load,
+    .stats = mtree_stats,
+    .memory = mtree_memory,
+    .check = mtree_check,
+};

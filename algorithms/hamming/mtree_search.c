@@ -1,0 +1,84 @@
+/* mtree_search.c - range and k nearest in the M-tree.
+ *
+ * Two bounds from the triangle inequality. Before a distance is computed: an entry whose distance to
+ * the node's routing object differs from the query's by more than limit + radius is out. After: one
+ * whose distance is more than limit + radius is out (the source, section 3.1). Leaves ascend by
+ * to_parent, so there the first bound leaves a slice, which is scanned at one go.
+ */
+#include "kernels/kernels.h"
+#include "mtree.h"
+#include "tree_query.h"
+
+/* away: the query's distance to the leaf's routing object. */
+static int visit_leaf(struct tree_query *q, const struct mtree_node *leaf, unsigned away)
+{
+    size_t first = 0, end = leaf->n;
+    if (leaf->parent != MTREE_NONE) {
+        first = away > q->limit ? mtree_below(leaf->to_parent, leaf->n, away - q->limit) : 0;
+        end = first + mtree_below(leaf->to_parent + first, leaf->n - first, away + q->limit + 1);
+    }
+    q->work->scanned += (double)(end - first);
+    return tree_query_scan(q, leaf->codes + first, leaf->refs + first, end - first);
+}
+
+static int visit_inner(struct tree_query *q, const struct mtree *t, const struct mtree_node *node,
+                       const struct tree_todo *from)
+{
+    uint8_t far[MTREE_CAPACITY];
+    uint32_t near[MTREE_CAPACITY];
+    const uint8_t away = from->path[0], limit = (uint8_t)q->limit;
+    const bool root = node->parent == MTREE_NONE;
+    for (size_t i = 0; i < node->n; i++) {
+        const uint8_t d = node->to_parent[i], reach = (uint8_t)(limit + node->radius[i]);
+        const uint8_t apart = (uint8_t)(d > away ? d - away : away - d);
+        far[i] = !root && apart > reach;
+    }
+    const size_t n = t->base.env.kernels->at_most_u8(far, node->n, 0, near);
+    q->work->distances += (double)n;
+    q->work->bytes_read += (double)(n * sizeof *node->codes);
+    for (size_t i = 0; i < n; i++) {
+        const size_t e = near[i];
+        const unsigned distance = tree_distance(q->code, node->codes[e]);
+        unsigned bound = distance > node->radius[e] ? distance - node->radius[e] : 0;
+        bound = bound > from->bound ? bound : from->bound;
+        if (bound > q->limit)
+            continue;
+        uint8_t *path;
+        const struct mtree_node *child = mtree_at(t, node->refs[e]);
+        const int rc = tree_query_push(q, child, bound, &path);
+        if (rc != OK)
+            return rc;
+        path[0] = (uint8_t)distance;
+    }
+    return OK;
+}
+
+static int visit(struct tree_query *q)
+{
+    const struct mtree *t = (const struct mtree *)q->index;
+    struct tree_todo todo = { .node = mtree_at(t, t->root) };
+    int rc;
+    do {
+        const struct mtree_node *node = todo.node;
+        rc = node->level ? visit_inner(q, t, node, &todo) : visit_leaf(q, node, todo.path[0]);
+    } while (rc == OK && tree_query_pop(q, &todo));
+    return rc;
+}
+
+static int range_group(const struct index *index, struct code_group *group, unsigned radius,
+                       struct code_answers *answers)
+{
+    const struct mtree *t = (const struct mtree *)index;
+    return tree_range_group(index, &t->rows, group, radius, answers, visit);
+}
+
+static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
+{
+    const struct mtree *t = (const struct mtree *)index;
+    return tree_nearest_group(index, &t->rows, group, nearest, visit);
+}
+
+const struct code_ops mtree_code_ops = { .range = range_group,
+                                         .nearest = nearest_group,
+                                         .scratch_bytes = sizeof(struct tree_frontier),
+                                         .scratch_free = tree_frontier_free };

@@ -1,0 +1,147 @@
+/* tree_query.c - see tree_query.h. */
+#include "tree_query.h"
+
+#include <string.h>
+
+#include "src/core/mem.h"
+
+#define PREFETCH_LINES 4
+#define SCAN_BLOCK     ((size_t)256) /* codes whose selected positions fit on the stack */
+
+/* ------------------------------------------------------------------------------ frontier */
+
+static void frontier_clear(struct tree_frontier *f)
+{
+    f->n = 1;
+    f->free = 0;
+    f->lowest = 0;
+    memset(f->first, 0, sizeof f->first);
+}
+
+void tree_frontier_free(struct mem *mem, void *frontier)
+{
+    struct tree_frontier *f = frontier;
+    mem_free(mem, f->all);
+}
+
+int tree_query_push(struct tree_query *q, const void *node, unsigned bound, uint8_t **path)
+{
+    struct tree_frontier *f = q->frontier;
+    uint32_t at = f->free;
+    if (at) {
+        f->free = f->all[at].next;
+    } else {
+        if (f->n >= f->capacity &&
+            !mem_grow(q->index->env.mem, &f->all, &f->capacity, f->n + 1, sizeof *f->all))
+            return fail(q->index->env.error, ERR_NO_MEMORY, "%s: no memory for %zu nodes to visit",
+                        q->index->ops->name, f->n);
+        at = (uint32_t)f->n++;
+    }
+    struct tree_todo *todo = &f->all[at];
+    const unsigned bucket = q->nearest ? bound : 0;
+    todo->node = node;
+    todo->bound = (uint8_t)bound;
+    todo->next = f->first[bucket];
+    f->first[bucket] = at;
+    *path = todo->path;
+    return OK;
+}
+
+/* A node's first lines, while the one before it is looked at. */
+static void prefetch(const void *node)
+{
+    for (size_t line = 0; line < PREFETCH_LINES; line++)
+        __builtin_prefetch((const char *)node + 64 * line);
+}
+
+bool tree_query_pop(struct tree_query *q, struct tree_todo *todo)
+{
+    struct tree_frontier *f = q->frontier;
+    while (f->lowest <= q->limit && !f->first[f->lowest])
+        f->lowest++;
+    if (f->lowest > q->limit)
+        return false;
+    const uint32_t at = f->first[f->lowest];
+    *todo = f->all[at];
+    f->first[f->lowest] = todo->next;
+    if (todo->next)
+        prefetch(f->all[todo->next].node);
+    f->all[at].next = f->free;
+    f->free = at;
+    return true;
+}
+
+/* ------------------------------------------------------------------------------- answers */
+
+int tree_query_offer(struct tree_query *q, uint32_t row, unsigned distance)
+{
+    const uint64_t id = q->rows->ids[row];
+    if (distance > q->limit || !id_filter_allows(q->filter, id))
+        return OK;
+    if (q->answers)
+        return code_answer(q->answers, id, distance);
+    topk_push(q->nearest, (float)distance, id);
+    const float limit = topk_limit(q->nearest);
+    q->limit = limit < (float)CODE_BITS ? (unsigned)limit : CODE_BITS;
+    return OK;
+}
+
+int tree_query_scan(struct tree_query *q, const uint64_t *codes, const uint32_t *rows, size_t n)
+{
+    const struct kernels *k = q->index->env.kernels;
+    uint32_t near[SCAN_BLOCK];
+    q->work->distances += (double)n;
+    q->work->bytes_read += (double)(n * sizeof *codes);
+    for (size_t at = 0; at < n; at += SCAN_BLOCK) {
+        const size_t block = n - at < SCAN_BLOCK ? n - at : SCAN_BLOCK;
+        const size_t found = k->hamming_b64_within(q->code, codes + at, block, q->limit, near);
+        for (size_t i = 0; i < found; i++) {
+            const size_t j = at + near[i];
+            const int rc = tree_query_offer(q, rows[j], tree_distance(q->code, codes[j]));
+            if (rc != OK)
+                return rc;
+        }
+    }
+    return OK;
+}
+
+/* -------------------------------------------------------------------------------- groups */
+
+int tree_range_group(const struct index *index, const struct code_store *rows,
+                     struct code_group *group, unsigned radius, struct code_answers *answers,
+                     tree_visit *visit)
+{
+    int rc = OK;
+    for (size_t i = 0; i < group->n && rows->n > 0 && rc == OK; i++) {
+        struct tree_query q = { .index = index,
+                                .rows = rows,
+                                .filter = group->filter,
+                                .code = group->queries[i],
+                                .limit = radius,
+                                .answers = &answers[i],
+                                .frontier = group->scratch,
+                                .work = &group->work };
+        frontier_clear(q.frontier);
+        rc = visit(&q);
+    }
+    return rc;
+}
+
+int tree_nearest_group(const struct index *index, const struct code_store *rows,
+                       struct code_group *group, struct topk *nearest, tree_visit *visit)
+{
+    int rc = OK;
+    for (size_t i = 0; i < group->n && rows->n > 0 && rc == OK; i++) {
+        struct tree_query q = { .index = index,
+                                .rows = rows,
+                                .filter = group->filter,
+                                .code = group->queries[i],
+                                .limit = CODE_BITS,
+                                .nearest = &nearest[i],
+                                .frontier = group->scratch,
+                                .work = &group->work };
+        frontier_clear(q.frontier);
+        rc = visit(&q);
+    }
+    return rc;
+}

@@ -31,9 +31,9 @@ static int trie_create(struct hftrie *h)
     t->levels = 64 / t->bits;
     t->fan = 1U << t->bits;
     t->capacity = (uint32_t)h->params.leaf_capacity;
-    /* Half of what makes a leaf split, so that it takes many changes to make it split and merge in
+    /* Less than what makes a leaf split, so that it takes many changes to make it split and merge in
        turn. */
-    t->merge_at = (t->capacity + 1) / 2;
+    t->merge_at = t->capacity - t->capacity / 4;
     t->root = t->spare = TRIE_NONE;
     order_children(t, h->params.mode == HFTRIE_FAST);
     slot_table_init(&t->slot_of, env->mem);
@@ -44,12 +44,7 @@ static int trie_create(struct hftrie *h)
 static void trie_destroy(struct hftrie *h)
 {
     struct trie *t = trie_of(h);
-    mem_free(t->mem, t->codes);
-    mem_free(t->mem, t->ids);
-    mem_free(t->mem, t->links);
-    mem_free(t->mem, t->refs);
-    mem_free(t->mem, t->nodes);
-    slot_table_free(&t->slot_of);
+    trie_free_all(t);
     mem_free(t->mem, t);
 }
 

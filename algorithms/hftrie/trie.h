@@ -123,6 +123,7 @@ struct trie_path {
 /* trie_arena.c */
 /* Room for that many granules and nodes more. false: out of memory or of numbers. */
 bool trie_reserve(struct trie *, size_t granules, size_t nodes);
+void trie_free_all(struct trie *);      /* the arrays of a trie that is empty, or about to go */
 void trie_give_back(struct trie *);     /* what deletions have left unused, once it is much */
 uint32_t trie_take_node(struct trie *); /* reference of a node without children; reserved */
 /* Takes the last node's number from it, gives it that of `node`, which nothing refers to any more.

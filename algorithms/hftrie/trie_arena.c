@@ -5,18 +5,20 @@
 #include "algorithms/hftrie/trie.h"
 #include "src/core/mem.h"
 
-#define GRANULES_MAX (UINT32_MAX / TRIE_SLOTS - 1) /* a slot has 32 bits */
-#define NODES_MAX    (TRIE_NODE - 1)
-#define SHRINK_FROM  ((size_t)1024) /* granules or ids: less is not worth giving back */
+#define GRANULES_MAX  (UINT32_MAX / TRIE_SLOTS - 1) /* a slot has 32 bits */
+#define NODES_MAX     (TRIE_NODE - 1)
+#define IN_PLACE_FROM ((size_t)8 << 20) /* bytes; mem.c */
+#define SHRINK_FROM   ((size_t)1024)    /* granules or ids: less is not worth giving back */
 
 /* ------------------------------------------------------------------------ room */
 
-/* By an eighth, for large arrays grow in place and spare room counts as memory. */
+/* A small array is copied when it grows, a large one is not: it grows by less, for spare room counts
+ * as memory. */
 static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, size_t each)
 {
     if (need <= *capacity)
         return true;
-    const size_t roomy = *capacity + *capacity / 8 + 4;
+    const size_t roomy = *capacity + *capacity / (*capacity * each < IN_PLACE_FROM ? 2 : 8) + 4;
     void *old, *fresh;
     memcpy(&old, array, sizeof old);
     const size_t want = roomy > need ? roomy : need;
@@ -55,22 +57,39 @@ static void cut(struct mem *mem, void *array, size_t *capacity, size_t n, size_t
     *capacity = want;
 }
 
+void trie_free_all(struct trie *t)
+{
+    mem_free(t->mem, t->codes);
+    mem_free(t->mem, t->ids);
+    mem_free(t->mem, t->links);
+    mem_free(t->mem, t->refs);
+    mem_free(t->mem, t->nodes);
+    slot_table_free(&t->slot_of);
+    t->codes = t->ids = NULL;
+    t->links = NULL;
+    t->refs = NULL;
+    t->nodes = NULL;
+    t->codes_capacity = t->ids_capacity = t->links_capacity = 0;
+    t->refs_capacity = t->nodes_capacity = t->most = 0;
+}
+
 void trie_give_back(struct trie *t)
 {
     const size_t line = TRIE_SLOTS * sizeof *t->codes;
-    if (t->codes_capacity >= SHRINK_FROM || t->n == 0) {
+    if (t->n == 0) {
+        trie_free_all(t);
+        return;
+    }
+    if (t->codes_capacity >= SHRINK_FROM) {
         cut(t->mem, &t->codes, &t->codes_capacity, t->n_granules, line);
         cut(t->mem, &t->ids, &t->ids_capacity, t->n_granules, line);
         cut(t->mem, &t->links, &t->links_capacity, t->n_granules, sizeof *t->links);
     }
-    if (t->nodes_capacity * t->fan >= SHRINK_FROM || t->n == 0) {
+    if (t->nodes_capacity * t->fan >= SHRINK_FROM) {
         cut(t->mem, &t->refs, &t->refs_capacity, t->n_nodes, t->fan * sizeof *t->refs);
         cut(t->mem, &t->nodes, &t->nodes_capacity, t->n_nodes, sizeof *t->nodes);
     }
-    if (t->n == 0) {
-        slot_table_free(&t->slot_of);
-        t->most = 0;
-    } else if (t->most >= SHRINK_FROM && t->n < t->most / 4) {
+    if (t->most >= SHRINK_FROM && t->n < t->most / 4) {
         (void)slot_table_pack(&t->slot_of, t->ids);
         t->most = t->n;
     }

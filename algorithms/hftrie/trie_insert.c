@@ -45,10 +45,12 @@ static void distribute(struct trie *t, uint32_t leaf, uint32_t node, unsigned le
     for (uint32_t i = 0; i < t->fan; i++)
         if (children[i] != TRIE_NONE)
             trie_node(t, node)->children++;
+    trie_free_spares(
+        t); /* of the last granules read, for none was spare when the first were needed */
 }
 
 /* Puts nodes in the place of a leaf of level `level`, down to where its codes or the new one part.
- * There is room: as many granules come free as are filled anew, but for one a child. */
+ * Each granule read comes free, so that of new ones it takes at most one a child. */
 static void split(struct trie *t, uint32_t *at, unsigned level, uint64_t code, uint64_t among)
 {
     const uint32_t leaf = *at, n = trie_leaf_size(t, leaf);

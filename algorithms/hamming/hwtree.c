@@ -147,7 +147,7 @@ static int hwtree_memory(const struct index *index, struct memory_use *use)
 static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
 
 static const struct param params[] = {
-    PARAM_INT(struct hwtree_params, leaf_capacity, 4096, 1, 1 << 30,
+    PARAM_INT(struct hwtree_params, leaf_capacity, 16384, 1, 1 << 30,
               "codes a leaf holds before it splits; fewer: fewer distances, more nodes to visit"),
     PARAM_INT(struct hwtree_params, max_depth, 6, 0, HWTREE_LEVELS - 1,
               "level below which nothing splits: parts of 64 >> level bits"),

@@ -12,6 +12,7 @@
 #define CODES_A_SCAN   1024
 #define NAMES_A_SCAN   256
 #define PREFETCH_AHEAD 4
+#define FETCH_BYTES    512
 
 struct hw_query {
     const struct hwtree *tree;
@@ -32,11 +33,14 @@ static uint64_t name_at(struct hw_query *q, unsigned level)
     return q->names[level];
 }
 
+/* The head and as many codes or names as the processor's own prefetching would be late for. */
 static void fetch(const struct hwtree *t, uint32_t ref)
 {
-    const struct hw_block *block = hw_view(&t->blocks, ref).block;
-    __builtin_prefetch(block);
-    __builtin_prefetch((const char *)block + 64);
+    const struct hw_view v = hw_view(&t->blocks, ref);
+    const size_t bytes = sizeof *v.block + v.capacity * sizeof *v.words;
+    /* A block may begin anywhere in a line, so that one line more is its end's. */
+    for (size_t at = 0; at < bytes + 64 && at < FETCH_BYTES; at += 64)
+        __builtin_prefetch((const char *)v.block + at);
 }
 
 static void count_leaf(struct hw_query *q, uint32_t n)
@@ -239,6 +243,8 @@ static int nearest_of(struct hw_query *q, struct frontier *f, struct topk *neare
     for (unsigned bound = 0; rc == OK && bound <= limit_of(nearest); bound++) {
         while (rc == OK && f->first[bound] != HW_NONE && bound <= limit_of(nearest)) {
             const struct pending at = frontier_pop(f, bound);
+            if (f->first[bound] != HW_NONE)
+                fetch(t, f->pending[f->first[bound]].node);
             const struct hw_view v = hw_view(&t->blocks, at.node);
             if (at.node & HW_INNER)
                 rc = push_children(q, &v, at.level + 1, f, nearest);

@@ -357,6 +357,22 @@ static void test_memory_is_given_back(void **state)
     free(codes);
 }
 
+static void test_nodes_merge(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 64, 6, 16);
+    for (int i = 0; i < 12; i++)
+        insert_random(&w, UNIFORM, 256);
+    assert_true(stat(&w, "depth") >= 2);
+    /* No root has more than half of 64 left, so each is a leaf again. */
+    remove_some(&w, w.n - 32);
+    check(&w);
+    assert_int_equal(stat(&w, "depth"), 0);
+    assert_int_equal(stat(&w, "inner_nodes"), 0);
+    end(&w);
+}
+
 /* What is short of memory goes on without: only insertion may fail, and changes nothing then. */
 static void test_removal_needs_no_memory(void **state)
 {
@@ -472,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_one_code_under_many_ids),
         cmocka_unit_test(test_memory_is_given_back),
+        cmocka_unit_test(test_nodes_merge),
         cmocka_unit_test(test_removal_needs_no_memory),
         cmocka_unit_test(test_files_keep_options),
     };

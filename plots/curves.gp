@@ -23,9 +23,10 @@ do for [p = 1:n_panels] {
     panel_log = kind eq "radius" ? PANEL_LOG[p] : y_log
     if (panel_log) { set logscale y }
     set format x (x_log ? "%.0s%c" : "%g")
-    set format y (kind eq "ccdf" ? "%g" : panel_log ? "%.0s%c" : "%g")
+    set format y (kind eq "ccdf" ? "%g" : panel_log && !strstrt(PANEL[p].y_title, "%") && !strstrt(PANEL[p], "percent") ? "%.0s%c" : "%g")
     set autoscale
     if (!x_log) { set autoscale xfix }
+    if (kind eq "scaling") { set xrange [STATS_min / 1.25 : STATS_max * 1.25] }
     if (kind eq "timeline") { set autoscale yfix }
     if (kind eq "timeline" && substr(PANEL[p], 1, 7) eq "recall@") { set yrange [*:1.0005] }
     set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (panel_log ? 0 : 0.04), graph (panel_log ? 0 : 0.04)
@@ -39,9 +40,7 @@ do for [p = 1:n_panels] {
          for [i = 1:n_series] csv using (($1 == p && $2 == i && $12 == 0) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
              with points pointtype mark(i) pointsize mark_size linecolor rgb variable notitle, \
          for [i = 1:n_series] csv using (($1 == p && $2 == i && $12 == 1) ? $3 : NaN):4 \
-             with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i && $12 == 1) ? $3 : NaN):4:(sprintf("%.1f", $3)) \
-             with labels offset 0, 1.1 textcolor rgb colour(i) notitle
+             with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) notitle
 }
 set offsets 0, 0, 0, 0
 unset nonlinear y

@@ -179,6 +179,16 @@ int gather_timeline(struct gather *g)
     return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, NULL, x_index);
 }
 
+static void rename_series(struct figure *f, const char *old, const char *named)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->points[i].series, old) != 0)
+            continue;
+        free(f->points[i].series);
+        f->points[i].series = strdup(named);
+    }
+}
+
 /* The baseline's y in a panel at x; NAN where it has no such point. */
 static double baseline_at(const struct figure *f, const char *panel, const char *baseline, double x)
 {
@@ -226,6 +236,19 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
     return rc;
 }
 
+/* "HFTrie-std (scan at 2.7)": rings near each other have no room for their numbers. */
+static void name_crossings(struct figure *f, const char *baseline)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (!f->points[i].crossing || strstr(f->points[i].series, " at "))
+            continue;
+        char old[400], named[480];
+        snprintf(old, sizeof old, "%s", f->points[i].series);
+        snprintf(named, sizeof named, "%s (%s at %s)", old, baseline, f->points[i].x_label);
+        rename_series(f, old, named);
+    }
+}
+
 /* Where the lines of times leave that of the baseline: only times are worth the choice. */
 static int mark_crossings(struct figure *f, const char *baseline)
 {
@@ -238,6 +261,7 @@ static int mark_crossings(struct figure *f, const char *baseline)
         if (metric_info(p->panel)->unit == UNIT_NS && strcmp(p->series, baseline) != 0)
             rc = mark_crossing(f, first, end, baseline);
     }
+    name_crossings(f, baseline);
     return rc;
 }
 
@@ -282,12 +306,7 @@ static void name_slopes(struct figure *f)
         if (isnan(slope))
             continue;
         snprintf(named, sizeof named, "%s (slope %.2f)", old, slope);
-        for (size_t j = i; j < f->n; j++) {
-            if (strcmp(f->points[j].series, old) != 0)
-                continue;
-            free(f->points[j].series);
-            f->points[j].series = strdup(named);
-        }
+        rename_series(f, old, named);
     }
 }
 
@@ -305,7 +324,8 @@ int gather_scaling(struct gather *g)
         for (size_t i = 0; i < f->n; i++)
             f->points[i].series[strcspn(f->points[i].series, "[")] = '\0';
     }
-    name_slopes(f);
+    if (!strstr(f->y_name, "recall")) /* a share does not scale */
+        name_slopes(f);
     return rc;
 }
 

@@ -123,6 +123,9 @@ static void test_scaling_names_the_slope(void **state)
     assert_int_equal(f.n, 4); /* what was inserted before any knob mattered is one curve a build */
     assert_string_equal(f.points[0].series, "ivf[soft_k=1] (slope 0.50)");
     figure_free(&f);
+    f = gathered("{\"kind\":\"scaling\",\"y\":\"recall\",\"x\":\"soft_k\"}");
+    assert_string_equal(f.points[0].series, "ivf");
+    figure_free(&f);
 }
 
 static void test_radius_and_timeline_follow_the_steps(void **state)
@@ -184,7 +187,8 @@ static void test_a_radius_figure_marks_where_the_baseline_is_met(void **state)
     assert_true(f.points[0].x == 0 && f.points[3].x == 6);
     for (size_t i = 0; i < f.n; i++)
         assert_int_equal(f.points[i].crossing, i == 16);
-    assert_string_equal(f.points[16].series, "trie");
+    assert_string_equal(f.points[16].series, "trie (scan at 3.0)");
+    assert_string_equal(f.points[4].series, "trie (scan at 3.0)");
     assert_string_equal(f.points[16].x_label, "3.0");
     assert_true(fabs(f.points[16].x - 3) < 1e-9 && fabs(f.points[16].y - 100) < 1e-6);
     figure_free(&f);

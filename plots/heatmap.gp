@@ -3,9 +3,8 @@
 
 rank_x(v) = sum [i = 1:|XVALUE|] (XVALUE[i] < v)
 rank_y(v) = sum [i = 1:|YVALUE|] (YVALUE[i] < v)
+heat_text(v) = abs(v) >= 10000 ? gprintf("%.1s%c", v) : sprintf("%.4g", v)
 set autoscale
-stats csv using 5 nooutput
-middle = (STATS_min + STATS_max) / 2
 
 set multiplot title title_text noenhanced font ",15"
 do for [p = 1:n_panels] {
@@ -15,11 +14,18 @@ do for [p = 1:n_panels] {
     set bmargin at screen bottom(p)
     unset key
     unset grid
+    # Each panel has its own colours; a value is dark from the middle on, on a logarithmic scale where values lie far apart.
+    unset logscale
+    set autoscale
+    stats csv using ($1 == p ? $5 : NaN) nooutput
+    far = STATS_min > 0 && STATS_max / STATS_min > 50
+    middle = far ? sqrt(STATS_min * STATS_max) : (STATS_min + STATS_max) / 2
+    if (far) { set logscale cb }
     set border 3 linewidth 0.8 linecolor rgb "#444444"
     set title PANEL[p].": ".value_title noenhanced offset 0, -0.6
     set xlabel x_title noenhanced
     set ylabel y_title noenhanced
-    set format cb "%g"
+    set format cb (STATS_max >= 10000 ? "%.0s%c" : "%g")
     set xrange [-0.5:|XVALUE| - 0.5]
     set yrange [-0.5:|YVALUE| - 0.5]
     set xtics () nomirror out scale 0
@@ -29,11 +35,12 @@ do for [p = 1:n_panels] {
     set palette defined (0 "#F7FBFF", 0.5 "#6BAED6", 1 "#08306B")
     plot csv using ($1 == p ? rank_x($3) : NaN):(rank_y($4)):(rank_x($3) - 0.49):(rank_x($3) + 0.49):(rank_y($4) - 0.49):(rank_y($4) + 0.49):5 \
              with boxxyerror linecolor palette fillstyle solid 1 noborder notitle, \
-         csv using ($1 == p && $5 <= middle ? rank_x($3) : NaN):(rank_y($4)):(sprintf("%.4g", $5)) \
+         csv using ($1 == p && $5 <= middle ? rank_x($3) : NaN):(rank_y($4)):(heat_text($5)) \
              with labels font ",12" textcolor rgb "#202020" notitle, \
-         csv using ($1 == p && $5 > middle ? rank_x($3) : NaN):(rank_y($4)):(sprintf("%.4g", $5)) \
+         csv using ($1 == p && $5 > middle ? rank_x($3) : NaN):(rank_y($4)):(heat_text($5)) \
              with labels font ",12" textcolor rgb "#FFFFFF" notitle
 }
 unset multiplot
+unset logscale
 set xtics auto
 set ytics auto

@@ -171,9 +171,8 @@ static const struct kind {
 static char *file_name(const struct figure *f, const json_t *spec)
 {
     char text[200];
-    const char *y = json_is_string(json_object_get(spec, "y")) || !strncmp(f->y_name, "recall@", 7)
-                        ? f->y_name
-                        : "";
+    const char *y =
+        json_object_get(spec, "y") || !strncmp(f->y_name, "recall@", 7) ? f->y_name : "";
     const char *x = json_is_string(json_object_get(spec, "x")) ? f->x_name : "";
     snprintf(text, sizeof text, "%s-%s-%s", f->kind, y, x);
     char *out = text;
@@ -205,7 +204,8 @@ int figure_gather(struct figure *f, const json_t *result, const json_t *spec, st
     const json_t *experiment = json_object_get(result, "experiment");
     struct gather g = { .figure = f, .result = result, .spec = spec };
     snprintf(g.recall, sizeof g.recall, "recall@%d", (int)field_number(experiment, "k"));
-    const char *y = field_text(spec, "y", kind->y);
+    const json_t *listed = json_array_get(json_object_get(spec, "y"), 0); /* of several the first */
+    const char *y = listed ? json_string_value(listed) : field_text(spec, "y", kind->y);
     f->kind = strdup(kind->name);
     f->x_name = strdup(field_text(spec, "x", kind->x));
     f->y_name = strdup(!strcmp(y, "recall") ? g.recall : y);

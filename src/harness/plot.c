@@ -216,14 +216,33 @@ static const char *axis_title(const char *name)
     return info->title;
 }
 
-/* Of panels that are metrics: which want a logarithmic axis. */
-static void gp_panel_axes(FILE *out, const json_t *panels)
+/* How far apart the panel's values lie, the largest over the smallest; INFINITY from 0 up. */
+static double spread_of(const struct figure *f, const char *panel)
 {
+    double least = INFINITY, most = -INFINITY;
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->points[i].panel, panel) != 0)
+            continue;
+        least = fmin(least, f->points[i].y);
+        most = fmax(most, f->points[i].y);
+    }
+    return least > 0 ? most / least : INFINITY;
+}
+
+/* Of panels that are metrics: which want a logarithmic axis. Over time it is only for values that a
+   plain one would press together: small changes are what a timeline is for. */
+static void gp_panel_axes(FILE *out, const struct figure *f, const json_t *panels)
+{
+    enum { PRESSED = 50 };
+    const bool timeline = !strcmp(f->kind, "timeline");
     const size_t n = json_array_size(panels);
     fprintf(out, "array PANEL_LOG[%zu]\nPANEL_LOG[1] = 0\n", n ? n : 1);
-    for (size_t i = 0; i < n; i++)
-        fprintf(out, "PANEL_LOG[%zu] = %d\n", i + 1,
-                metric_info(json_string_value(json_array_get(panels, i)))->logarithmic);
+    for (size_t i = 0; i < n; i++) {
+        const char *panel = json_string_value(json_array_get(panels, i));
+        const double spread = timeline ? spread_of(f, panel) : INFINITY;
+        const bool far = !timeline || (spread >= PRESSED && isfinite(spread));
+        fprintf(out, "PANEL_LOG[%zu] = %d\n", i + 1, metric_info(panel)->logarithmic && far);
+    }
 }
 
 static int by_value(const void *a, const void *b)
@@ -286,7 +305,7 @@ static int write_script(const struct figure *f, const json_t *result, const char
             metric_info(f->y_name)->logarithmic);
     fprintf(t.out, "y_recall = %d\n", !strncmp(f->y_name, "recall@", 7));
     gp_array(t.out, "PANEL", panels);
-    gp_panel_axes(t.out, panels);
+    gp_panel_axes(t.out, f, panels);
     gp_array(t.out, "SERIES", series);
     gp_array(t.out, "XLABEL", x_labels);
     gp_styles(t.out, result, series);

@@ -35,6 +35,9 @@ static int trie_create(struct hftrie *h)
        turn. */
     t->merge_at = t->capacity - t->capacity / 4;
     t->root = t->spare = TRIE_NONE;
+    /* Leaves of the usual size leave a place in sixteen empty. */
+    const size_t full = env->expected_n / TRIE_SLOTS;
+    t->expected_granules = full < TRIE_HEAD / TRIE_SLOTS ? (uint32_t)(full + full / 16) : 0;
     order_children(t, h->params.mode == HFTRIE_FAST);
     slot_table_init(&t->slot_of, env->mem);
     h->state = t;

@@ -63,7 +63,7 @@ struct trie {
     uint32_t root;
     uint64_t *codes, *ids;
     struct trie_link *links;
-    uint32_t n_granules;
+    uint32_t n_granules, expected_granules; /* expected: for the rows env expects, or 0 */
     size_t codes_capacity, ids_capacity, links_capacity; /* granules */
     uint32_t spare;                                      /* chain of them; TRIE_NONE */
 

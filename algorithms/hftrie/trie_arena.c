@@ -12,17 +12,22 @@
 
 /* ------------------------------------------------------------------------ room */
 
-/* A small array is copied when it grows, a large one is not: it grows by less, for spare room counts
- * as memory. */
-static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, size_t each)
+/* To `expected` where that is enough, for then it is the last time; else by an eighth, or a quarter
+ * where the array is copied: spare room counts as memory. */
+static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, size_t expected,
+                 size_t each)
 {
     if (need <= *capacity)
         return true;
-    const size_t roomy = *capacity + *capacity / (*capacity * each < IN_PLACE_FROM ? 2 : 8) + 4;
+    const size_t roomy = *capacity + *capacity / (*capacity * each < IN_PLACE_FROM ? 4 : 8) + 4;
+    size_t want = need > expected ? roomy > need ? roomy : need : expected;
     void *old, *fresh;
     memcpy(&old, array, sizeof old);
-    const size_t want = roomy > need ? roomy : need;
     fresh = mem_resize(mem, old, want * each);
+    if (!fresh && want > need) {
+        want = need;
+        fresh = mem_resize(mem, old, want * each);
+    }
     if (!fresh)
         return false;
     memcpy(array, &fresh, sizeof fresh);
@@ -33,13 +38,13 @@ static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, si
 bool trie_reserve(struct trie *t, size_t granules, size_t nodes)
 {
     const size_t g = t->n_granules + granules, n = t->n_nodes + nodes;
-    const size_t line = TRIE_SLOTS * sizeof *t->codes;
+    const size_t line = TRIE_SLOTS * sizeof *t->codes, expected = t->expected_granules;
     return g <= GRANULES_MAX && n <= NODES_MAX &&
-           grow(t->mem, &t->codes, &t->codes_capacity, g, line) &&
-           grow(t->mem, &t->ids, &t->ids_capacity, g, line) &&
-           grow(t->mem, &t->links, &t->links_capacity, g, sizeof *t->links) &&
-           grow(t->mem, &t->refs, &t->refs_capacity, n, t->fan * sizeof *t->refs) &&
-           grow(t->mem, &t->nodes, &t->nodes_capacity, n, sizeof *t->nodes);
+           grow(t->mem, &t->codes, &t->codes_capacity, g, expected, line) &&
+           grow(t->mem, &t->ids, &t->ids_capacity, g, expected, line) &&
+           grow(t->mem, &t->links, &t->links_capacity, g, expected, sizeof *t->links) &&
+           grow(t->mem, &t->refs, &t->refs_capacity, n, 0, t->fan * sizeof *t->refs) &&
+           grow(t->mem, &t->nodes, &t->nodes_capacity, n, 0, sizeof *t->nodes);
 }
 
 /* An array of which little is used is cut; where that fails it stays as it is. */

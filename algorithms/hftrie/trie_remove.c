@@ -101,10 +101,33 @@ static void remove_slot(struct trie *t, uint32_t slot)
     collapse(t, code, &path);
 }
 
+/* The granules that move into the holes n deletions leave, if each fills its own. */
+static uint32_t first_to_move(const struct trie *t, size_t n)
+{
+    const uint32_t some = (uint32_t)n / TRIE_SLOTS + 1;
+    return t->n_granules > some ? t->n_granules - some : 0;
+}
+
+static void prefetch_moves(const struct trie *t, size_t n)
+{
+    for (uint32_t g = first_to_move(t, n); g < t->n_granules; g++) {
+        const struct trie_link link = t->links[g];
+        const uint32_t filled = trie_filled(t, g);
+        if (link.next != TRIE_NONE)
+            __builtin_prefetch(t->links + link.next, 1);
+        if (!(link.before & TRIE_HEAD))
+            __builtin_prefetch(t->links + link.before, 1);
+        for (uint32_t i = 0; i < filled; i++)
+            slot_table_prefetch(&t->slot_of, t->ids[(size_t)g * TRIE_SLOTS + i]);
+    }
+}
+
 /* What deleting the ids will touch, in three steps that each need the one before. */
 static void prefetch(const struct trie *t, const uint64_t *ids, size_t n)
 {
     uint32_t slots[BLOCK];
+    for (uint32_t g = first_to_move(t, n); g < t->n_granules; g++)
+        __builtin_prefetch(t->ids + (size_t)g * TRIE_SLOTS);
     for (size_t i = 0; i < n; i++)
         slot_table_prefetch(&t->slot_of, ids[i]);
     for (size_t i = 0; i < n; i++) {
@@ -126,6 +149,7 @@ static void prefetch(const struct trie *t, const uint64_t *ids, size_t n)
         __builtin_prefetch(t->codes + (size_t)slots[i] * TRIE_SLOTS, 1);
         __builtin_prefetch(t->ids + (size_t)slots[i] * TRIE_SLOTS, 1);
     }
+    prefetch_moves(t, n);
     for (size_t i = 0; i < n; i++)
         if (slots[i] != TRIE_NONE) {
             const uint32_t last = trie_filled(t, slots[i]) - 1;

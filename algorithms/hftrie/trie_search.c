@@ -175,6 +175,7 @@ static void walk_begin(struct walk *w, const struct hftrie *h, const struct code
     w->room = PENDING / w->t->levels;
     w->filter = group->filter;
     w->work = (struct work){ 0 };
+    w->beyond = false;
     w->rc = OK;
     w->n_leaves = 0;
     for (unsigned l = 0; l < w->t->levels; l++)

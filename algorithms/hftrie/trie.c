@@ -54,11 +54,10 @@ static void trie_destroy(struct hftrie *h)
 static void trie_memory(const struct hftrie *h, struct memory_use *use)
 {
     const struct trie *t = trie_of(h);
-    use->codes += t->codes_capacity * TRIE_SLOTS * sizeof *t->codes;
+    use->codes += t->granules_capacity * sizeof *t->granules;
     use->ids += t->ids_capacity * TRIE_SLOTS * sizeof *t->ids + slot_table_bytes(&t->slot_of);
-    use->graph += t->links_capacity * sizeof *t->links +
-                  t->refs_capacity * t->fan * sizeof *t->refs +
-                  t->nodes_capacity * sizeof *t->nodes;
+    use->graph +=
+        t->refs_capacity * t->fan * sizeof *t->refs + t->nodes_capacity * sizeof *t->nodes;
     use->other += sizeof *t;
 }
 

@@ -3,12 +3,12 @@
  *
  * A node of level l tells codes apart by their l-th chunk, counted from the most significant bits;
  * its 2^chunk_bits children are nodes, leaves or nothing. A leaf is where the codes themselves are:
- * a chain of granules, each a cache line of codes and one of ids. Child references have 32 bits, so
- * a leaf is named by its first granule, and there is no record of it elsewhere.
+ * a chain of granules. Child references have 32 bits, so a leaf is named by its first granule, and
+ * there is no record of it elsewhere.
  *
- *     codes  granule 0: eight codes | granule 1: eight codes | ...     slot = 8 granule + place
- *     ids    the same slots
- *     links  of each granule: next in its leaf; before it, or for a leaf's first, the leaf's size
+ * A granule is a cache line: seven codes, which granule is next in its leaf, and which is before it
+ * or, for a leaf's first, how many codes the leaf holds. One line read is all a search needs of it.
+ * Codes have slots, 7 granule + place; their ids are in an array of their own, by slot.
  *
  * Invariants
  * - Granules 0 .. n_granules-1 are each in one leaf. A freed one's place is taken by the last, so
@@ -26,17 +26,19 @@
 #include "algorithms/hftrie/hftrie.h"
 #include "src/core/slot_table.h"
 
-#define TRIE_SLOTS      8U /* of a granule */
+#define TRIE_SLOTS      7U /* of a granule */
 #define TRIE_LEVELS_MAX 64U
 #define TRIE_FAN_MAX    256U
 #define TRIE_NONE       UINT32_MAX
 #define TRIE_NODE       0x80000000U /* in a reference: a node's number; else a granule's */
-#define TRIE_HEAD       0x80000000U /* in link.before: a leaf's first granule, and the leaf's size */
-#define TRIE_SPARE      UINT32_MAX  /* in link.before: in no leaf, while leaves are rearranged */
+#define TRIE_HEAD       0x80000000U /* in before: a leaf's first granule, and the leaf's size */
+#define TRIE_SPARE      UINT32_MAX  /* in before: in no leaf, while leaves are rearranged */
 
-struct trie_link {
+struct trie_granule {
     uint32_t next, before;
+    uint64_t codes[TRIE_SLOTS];
 };
+_Static_assert(sizeof(struct trie_granule) == 64, "hamming_b64_lines() reads lines of 64 bytes");
 
 struct trie_node {
     uint32_t codes;
@@ -61,11 +63,11 @@ struct trie {
 
     size_t n; /* codes */
     uint32_t root;
-    uint64_t *codes, *ids;
-    struct trie_link *links;
+    struct trie_granule *granules;
+    uint64_t *ids;                          /* by slot */
     uint32_t n_granules, expected_granules; /* expected: for the rows env expects, or 0 */
-    size_t codes_capacity, ids_capacity, links_capacity; /* granules */
-    uint32_t spare;                                      /* chain of them; TRIE_NONE */
+    size_t granules_capacity, ids_capacity; /* granules */
+    uint32_t spare;                         /* chain of them; TRIE_NONE */
 
     uint32_t *refs; /* node i's children: refs[i * fan + chunk] */
     struct trie_node *nodes;
@@ -104,14 +106,19 @@ static inline struct trie_node *trie_node(const struct trie *t, uint32_t node_re
 
 static inline uint32_t trie_leaf_size(const struct trie *t, uint32_t leaf)
 {
-    return t->links[leaf].before & ~TRIE_HEAD;
+    return t->granules[leaf].before & ~TRIE_HEAD;
 }
 
 /* Places filled in a granule. */
 static inline uint32_t trie_filled(const struct trie *t, uint32_t granule)
 {
-    const uint32_t before = t->links[granule].before;
+    const uint32_t before = t->granules[granule].before;
     return before & TRIE_HEAD ? ((before & ~TRIE_HEAD) - 1) % TRIE_SLOTS + 1 : TRIE_SLOTS;
+}
+
+static inline uint64_t *trie_code(const struct trie *t, size_t slot)
+{
+    return &t->granules[slot / TRIE_SLOTS].codes[slot % TRIE_SLOTS];
 }
 
 /* The nodes on the way from the root to a leaf, or to where one would be. */

@@ -38,11 +38,10 @@ static bool grow(struct mem *mem, void *array, size_t *capacity, size_t need, si
 bool trie_reserve(struct trie *t, size_t granules, size_t nodes)
 {
     const size_t g = t->n_granules + granules, n = t->n_nodes + nodes;
-    const size_t line = TRIE_SLOTS * sizeof *t->codes, expected = t->expected_granules;
+    const size_t expected = t->expected_granules;
     return g <= GRANULES_MAX && n <= NODES_MAX &&
-           grow(t->mem, &t->codes, &t->codes_capacity, g, expected, line) &&
-           grow(t->mem, &t->ids, &t->ids_capacity, g, expected, line) &&
-           grow(t->mem, &t->links, &t->links_capacity, g, expected, sizeof *t->links) &&
+           grow(t->mem, &t->granules, &t->granules_capacity, g, expected, sizeof *t->granules) &&
+           grow(t->mem, &t->ids, &t->ids_capacity, g, expected, TRIE_SLOTS * sizeof *t->ids) &&
            grow(t->mem, &t->refs, &t->refs_capacity, n, 0, t->fan * sizeof *t->refs) &&
            grow(t->mem, &t->nodes, &t->nodes_capacity, n, 0, sizeof *t->nodes);
 }
@@ -64,31 +63,28 @@ static void cut(struct mem *mem, void *array, size_t *capacity, size_t n, size_t
 
 void trie_free_all(struct trie *t)
 {
-    mem_free(t->mem, t->codes);
+    mem_free(t->mem, t->granules);
     mem_free(t->mem, t->ids);
-    mem_free(t->mem, t->links);
     mem_free(t->mem, t->refs);
     mem_free(t->mem, t->nodes);
     slot_table_free(&t->slot_of);
-    t->codes = t->ids = NULL;
-    t->links = NULL;
+    t->granules = NULL;
+    t->ids = NULL;
     t->refs = NULL;
     t->nodes = NULL;
-    t->codes_capacity = t->ids_capacity = t->links_capacity = 0;
+    t->granules_capacity = t->ids_capacity = 0;
     t->refs_capacity = t->nodes_capacity = t->most = 0;
 }
 
 void trie_give_back(struct trie *t)
 {
-    const size_t line = TRIE_SLOTS * sizeof *t->codes;
     if (t->n == 0) {
         trie_free_all(t);
         return;
     }
-    if (t->codes_capacity >= SHRINK_FROM) {
-        cut(t->mem, &t->codes, &t->codes_capacity, t->n_granules, line);
-        cut(t->mem, &t->ids, &t->ids_capacity, t->n_granules, line);
-        cut(t->mem, &t->links, &t->links_capacity, t->n_granules, sizeof *t->links);
+    if (t->granules_capacity >= SHRINK_FROM) {
+        cut(t->mem, &t->granules, &t->granules_capacity, t->n_granules, sizeof *t->granules);
+        cut(t->mem, &t->ids, &t->ids_capacity, t->n_granules, TRIE_SLOTS * sizeof *t->ids);
     }
     if (t->nodes_capacity * t->fan >= SHRINK_FROM) {
         cut(t->mem, &t->refs, &t->refs_capacity, t->n_nodes, t->fan * sizeof *t->refs);
@@ -136,7 +132,7 @@ static uint64_t code_below(const struct trie *t, uint32_t ref)
             child++;
         ref = *child;
     }
-    return t->codes[(size_t)ref * TRIE_SLOTS];
+    return t->granules[ref].codes[0];
 }
 
 void trie_free_node(struct trie *t, uint32_t node_ref, struct trie_path *path)
@@ -162,12 +158,11 @@ void trie_free_node(struct trie *t, uint32_t node_ref, struct trie_path *path)
 static uint32_t take_granule(struct trie *t)
 {
     if (t->spare == TRIE_NONE) {
-        assert(t->n_granules < t->links_capacity && t->n_granules < t->codes_capacity &&
-               t->n_granules < t->ids_capacity);
+        assert(t->n_granules < t->granules_capacity && t->n_granules < t->ids_capacity);
         return t->n_granules++;
     }
     const uint32_t granule = t->spare;
-    t->spare = t->links[granule].next;
+    t->spare = t->granules[granule].next;
     return granule;
 }
 
@@ -176,21 +171,21 @@ uint32_t trie_append(struct trie *t, uint32_t *leaf, uint64_t code, uint64_t id)
     const uint32_t n = *leaf == TRIE_NONE ? 0 : trie_leaf_size(t, *leaf);
     if (n % TRIE_SLOTS == 0) {
         const uint32_t head = take_granule(t);
-        t->links[head].next = *leaf;
+        t->granules[head].next = *leaf;
         if (*leaf != TRIE_NONE)
-            t->links[*leaf].before = head;
+            t->granules[*leaf].before = head;
         *leaf = head;
     }
-    t->links[*leaf].before = TRIE_HEAD | (n + 1);
+    t->granules[*leaf].before = TRIE_HEAD | (n + 1);
     const uint32_t slot = *leaf * TRIE_SLOTS + n % TRIE_SLOTS;
-    t->codes[slot] = code;
+    t->granules[*leaf].codes[n % TRIE_SLOTS] = code;
     t->ids[slot] = id;
     return slot;
 }
 
 static void drop_spare_tail(struct trie *t)
 {
-    while (t->n_granules > 0 && t->links[t->n_granules - 1].before == TRIE_SPARE)
+    while (t->n_granules > 0 && t->granules[t->n_granules - 1].before == TRIE_SPARE)
         t->n_granules--;
 }
 
@@ -198,16 +193,15 @@ static void drop_spare_tail(struct trie *t)
 static void move_last(struct trie *t, uint32_t hole)
 {
     const uint32_t last = t->n_granules - 1, filled = trie_filled(t, last);
-    const struct trie_link link = t->links[last];
+    const struct trie_granule moved = t->granules[last];
     const size_t from = (size_t)last * TRIE_SLOTS, to = (size_t)hole * TRIE_SLOTS;
-    if (link.before & TRIE_HEAD)
-        *trie_find(t, t->codes[from], NULL) = hole;
+    if (moved.before & TRIE_HEAD)
+        *trie_find(t, moved.codes[0], NULL) = hole;
     else
-        t->links[link.before].next = hole;
-    if (link.next != TRIE_NONE)
-        t->links[link.next].before = hole;
-    t->links[hole] = link;
-    memcpy(t->codes + to, t->codes + from, filled * sizeof *t->codes);
+        t->granules[moved.before].next = hole;
+    if (moved.next != TRIE_NONE)
+        t->granules[moved.next].before = hole;
+    t->granules[hole] = moved;
     memcpy(t->ids + to, t->ids + from, filled * sizeof *t->ids);
     for (uint32_t i = 0; i < filled; i++)
         slot_table_move(&t->slot_of, t->ids[to + i], (uint32_t)from + i, (uint32_t)to + i);
@@ -226,7 +220,7 @@ void trie_free_spares(struct trie *t)
 {
     while (t->spare != TRIE_NONE) {
         const uint32_t granule = t->spare;
-        t->spare = t->links[granule].next;
+        t->spare = t->granules[granule].next;
         drop_spare_tail(t);
         if (granule < t->n_granules)
             move_last(t, granule);
@@ -235,14 +229,15 @@ void trie_free_spares(struct trie *t)
 
 uint32_t trie_scatter(struct trie *t, uint32_t granule, unsigned level, bool spread, uint32_t *to)
 {
-    const uint32_t filled = trie_filled(t, granule), next = t->links[granule].next;
+    const uint32_t filled = trie_filled(t, granule), next = t->granules[granule].next;
     const size_t first = (size_t)granule * TRIE_SLOTS;
     uint64_t codes[TRIE_SLOTS], ids[TRIE_SLOTS];
-    memcpy(codes, t->codes + first, filled * sizeof *codes);
+    memcpy(codes, t->granules[granule].codes, sizeof codes);
     memcpy(ids, t->ids + first, filled * sizeof *ids);
     /* Its places may be taken again at once: by entries that come here in order, so never one whose
        owner has not moved yet. */
-    t->links[granule] = (struct trie_link){ t->spare, TRIE_SPARE };
+    t->granules[granule].next = t->spare;
+    t->granules[granule].before = TRIE_SPARE;
     t->spare = granule;
     for (uint32_t i = 0; i < filled; i++) {
         uint32_t *leaf = to + (spread ? trie_chunk(t, codes[i], level) : 0);

@@ -57,10 +57,10 @@ static int check_granule(const struct trie *t, struct place p, uint32_t granule)
     for (uint32_t i = 0; i < filled; i++) {
         const uint32_t slot = granule * TRIE_SLOTS + i;
         uint32_t at = UINT32_MAX;
-        if (!belongs(t, p, t->codes[slot]))
+        if (!belongs(t, p, *trie_code(t, slot)))
             return BROKEN(t, "code %016" PRIx64 " is in the leaf of %016" PRIx64 ", level %u",
-                          t->codes[slot], p.prefix, p.level);
-        if (n > t->capacity && t->codes[slot] != t->codes[(size_t)p.ref * TRIE_SLOTS])
+                          *trie_code(t, slot), p.prefix, p.level);
+        if (n > t->capacity && *trie_code(t, slot) != t->granules[p.ref].codes[0])
             return BROKEN(t, "a leaf holds %" PRIu32 " codes, which are not all equal", n);
         if (!slot_table_get(&t->slot_of, t->ids, t->ids[slot], &at) || at != slot)
             return BROKEN(t,
@@ -74,12 +74,12 @@ static int check_leaf(const struct trie *t, struct place p, struct census *c)
 {
     uint32_t before = TRIE_NONE;
     size_t n = 0;
-    if (p.ref >= t->n_granules || !(t->links[p.ref].before & TRIE_HEAD) ||
+    if (p.ref >= t->n_granules || !(t->granules[p.ref].before & TRIE_HEAD) ||
         trie_leaf_size(t, p.ref) == 0)
         return BROKEN(t, "granule %" PRIu32 " of %" PRIu32 " does not begin a leaf", p.ref,
                       t->n_granules);
-    for (uint32_t g = p.ref; g != TRIE_NONE; before = g, g = t->links[g].next) {
-        if (g >= t->n_granules || (before != TRIE_NONE && t->links[g].before != before))
+    for (uint32_t g = p.ref; g != TRIE_NONE; before = g, g = t->granules[g].next) {
+        if (g >= t->n_granules || (before != TRIE_NONE && t->granules[g].before != before))
             return BROKEN(t, "granule %" PRIu32 " does not know who is before it", g);
         const int rc = check_granule(t, p, g);
         if (rc != OK)
@@ -127,9 +127,8 @@ int trie_check(const struct hftrie *h)
 {
     const struct trie *t = trie_of(h);
     struct census c = { 0 };
-    if (t->n_granules > t->codes_capacity || t->n_granules > t->ids_capacity ||
-        t->n_granules > t->links_capacity || t->n_nodes > t->refs_capacity ||
-        t->n_nodes > t->nodes_capacity)
+    if (t->n_granules > t->granules_capacity || t->n_granules > t->ids_capacity ||
+        t->n_nodes > t->refs_capacity || t->n_nodes > t->nodes_capacity)
         return BROKEN(t, "%" PRIu32 " granules and %" PRIu32 " nodes do not fit", t->n_granules,
                       t->n_nodes);
     const int rc = for_each(t, root_of(t), check_place, &c);
@@ -221,11 +220,11 @@ static int print_place(const struct trie *t, struct place p, void *to)
     (void)snprintf(text, sizeof text, "%*s%s. leaf at granule %" PRIu32 ": %" PRIu32 " codes",
                    indent, "", prefix, p.ref, trie_leaf_size(t, p.ref));
     out->line(out->to, text);
-    for (uint32_t g = p.ref; g != TRIE_NONE; g = t->links[g].next)
+    for (uint32_t g = p.ref; g != TRIE_NONE; g = t->granules[g].next)
         for (uint32_t i = 0; i < trie_filled(t, g); i++) {
             const size_t slot = (size_t)g * TRIE_SLOTS + i;
             (void)snprintf(text, sizeof text, "%*s%016" PRIx64 " id %" PRIu64, indent + 2, "",
-                           t->codes[slot], t->ids[slot]);
+                           *trie_code(t, slot), t->ids[slot]);
             out->line(out->to, text);
         }
     return OK;

@@ -11,12 +11,12 @@
  * do not. */
 static uint64_t differing(const struct trie *t, uint32_t leaf)
 {
-    const uint64_t first = t->codes[(size_t)leaf * TRIE_SLOTS];
+    const uint64_t first = t->granules[leaf].codes[0];
     uint64_t bits = 0;
     if (trie_leaf_size(t, leaf) > t->capacity)
         return 0;
-    for (uint32_t g = leaf; g != TRIE_NONE; g = t->links[g].next) {
-        const uint64_t *codes = t->codes + (size_t)g * TRIE_SLOTS;
+    for (uint32_t g = leaf; g != TRIE_NONE; g = t->granules[g].next) {
+        const uint64_t *codes = t->granules[g].codes;
         const uint32_t filled = trie_filled(t, g);
         __builtin_prefetch(t->ids + (size_t)g * TRIE_SLOTS); /* a split needs them */
         for (uint32_t i = 0; i < filled; i++)
@@ -38,8 +38,8 @@ static void distribute(struct trie *t, uint32_t leaf, uint32_t node, unsigned le
     uint32_t *children = trie_children(t, node);
     prefetch_entries(t, leaf);
     for (uint32_t g = leaf; g != TRIE_NONE;) {
-        if (t->links[g].next != TRIE_NONE)
-            prefetch_entries(t, t->links[g].next);
+        if (t->granules[g].next != TRIE_NONE)
+            prefetch_entries(t, t->granules[g].next);
         g = trie_scatter(t, g, level, true, children);
     }
     for (uint32_t i = 0; i < t->fan; i++)
@@ -54,7 +54,7 @@ static void distribute(struct trie *t, uint32_t leaf, uint32_t node, unsigned le
 static void split(struct trie *t, uint32_t *at, unsigned level, uint64_t code, uint64_t among)
 {
     const uint32_t leaf = *at, n = trie_leaf_size(t, leaf);
-    const uint64_t first = t->codes[(size_t)leaf * TRIE_SLOTS];
+    const uint64_t first = t->granules[leaf].codes[0];
     const unsigned parting = (unsigned)__builtin_clzll(among | (code ^ first)) / t->bits;
     for (;; level++) {
         const uint32_t node = trie_take_node(t);
@@ -80,7 +80,7 @@ static bool takes(const struct trie *t, uint32_t leaf, uint64_t code, uint64_t *
     if (leaf == TRIE_NONE || trie_leaf_size(t, leaf) < t->capacity)
         return true;
     *among = differing(t, leaf);
-    return *among == 0 && code == t->codes[(size_t)leaf * TRIE_SLOTS];
+    return *among == 0 && code == t->granules[leaf].codes[0];
 }
 
 /* ------------------------------------------------------------------------ inserting */
@@ -116,8 +116,7 @@ static void prefetch_leaf(const struct trie *t, uint32_t leaf)
 {
     if (leaf == TRIE_NONE)
         return;
-    __builtin_prefetch(t->links + leaf, 1);
-    __builtin_prefetch(t->codes + (size_t)leaf * TRIE_SLOTS, 1);
+    __builtin_prefetch(t->granules + leaf, 1);
     __builtin_prefetch(t->ids + (size_t)leaf * TRIE_SLOTS, 1);
 }
 

@@ -20,7 +20,7 @@ static uint32_t merge_leaves(struct trie *t, uint32_t node)
             continue;
         if (!most || trie_leaf_size(t, child) > trie_leaf_size(t, *most))
             most = &children[i];
-        for (uint32_t g = child; g != TRIE_NONE; g = t->links[g].next)
+        for (uint32_t g = child; g != TRIE_NONE; g = t->granules[g].next)
             for (uint32_t s = 0; s < trie_filled(t, g); s++)
                 slot_table_prefetch(&t->slot_of, t->ids[(size_t)g * TRIE_SLOTS + s]);
     }
@@ -69,14 +69,14 @@ static void collapse(struct trie *t, uint64_t code, struct trie_path *path)
 /* Takes the last entry off a leaf, which is not empty before. */
 static void shorten(struct trie *t, uint32_t *leaf, uint32_t parent)
 {
-    const uint32_t head = *leaf, n = trie_leaf_size(t, head) - 1, next = t->links[head].next;
+    const uint32_t head = *leaf, n = trie_leaf_size(t, head) - 1, next = t->granules[head].next;
     if (n % TRIE_SLOTS != 0) {
-        t->links[head].before = TRIE_HEAD | n;
+        t->granules[head].before = TRIE_HEAD | n;
         return;
     }
     *leaf = next;
     if (next != TRIE_NONE)
-        t->links[next].before = TRIE_HEAD | n;
+        t->granules[next].before = TRIE_HEAD | n;
     else if (parent != TRIE_NONE)
         trie_node(t, parent)->children--;
     trie_free_granule(t, head);
@@ -85,12 +85,12 @@ static void shorten(struct trie *t, uint32_t *leaf, uint32_t parent)
 static void remove_slot(struct trie *t, uint32_t slot)
 {
     struct trie_path path;
-    const uint64_t code = t->codes[slot];
+    const uint64_t code = *trie_code(t, slot);
     uint32_t *leaf = trie_find(t, code, &path);
     const uint32_t last = *leaf * TRIE_SLOTS + (trie_leaf_size(t, *leaf) - 1) % TRIE_SLOTS;
     const uint32_t parent = path.depth > 0 ? path.nodes[path.depth - 1] : TRIE_NONE;
     if (slot != last) {
-        t->codes[slot] = t->codes[last];
+        *trie_code(t, slot) = *trie_code(t, last);
         t->ids[slot] = t->ids[last];
         slot_table_move(&t->slot_of, t->ids[slot], last, slot);
     }
@@ -111,12 +111,12 @@ static uint32_t first_to_move(const struct trie *t, size_t n)
 static void prefetch_moves(const struct trie *t, size_t n)
 {
     for (uint32_t g = first_to_move(t, n); g < t->n_granules; g++) {
-        const struct trie_link link = t->links[g];
+        const struct trie_granule *granule = t->granules + g;
         const uint32_t filled = trie_filled(t, g);
-        if (link.next != TRIE_NONE)
-            __builtin_prefetch(t->links + link.next, 1);
-        if (!(link.before & TRIE_HEAD))
-            __builtin_prefetch(t->links + link.before, 1);
+        if (granule->next != TRIE_NONE)
+            __builtin_prefetch(t->granules + granule->next, 1);
+        if (!(granule->before & TRIE_HEAD))
+            __builtin_prefetch(t->granules + granule->before, 1);
         for (uint32_t i = 0; i < filled; i++)
             slot_table_prefetch(&t->slot_of, t->ids[(size_t)g * TRIE_SLOTS + i]);
     }
@@ -136,17 +136,16 @@ static void prefetch(const struct trie *t, const uint64_t *ids, size_t n)
             slots[i] = TRIE_NONE;
         if (slots[i] == TRIE_NONE)
             continue;
-        __builtin_prefetch(t->codes + slots[i], 1);
+        __builtin_prefetch(t->granules + slots[i] / TRIE_SLOTS, 1);
         __builtin_prefetch(t->ids + slots[i], 1);
     }
     for (size_t i = 0; i < n; i++) {
         if (slots[i] == TRIE_NONE)
             continue;
-        slots[i] = *trie_find(t, t->codes[slots[i]], NULL);
+        slots[i] = *trie_find(t, *trie_code(t, slots[i]), NULL);
         if (slots[i] == TRIE_NONE)
             continue;
-        __builtin_prefetch(t->links + slots[i], 1);
-        __builtin_prefetch(t->codes + (size_t)slots[i] * TRIE_SLOTS, 1);
+        __builtin_prefetch(t->granules + slots[i], 1);
         __builtin_prefetch(t->ids + (size_t)slots[i] * TRIE_SLOTS, 1);
     }
     prefetch_moves(t, n);

@@ -40,18 +40,12 @@ struct walk {
 
 /* ------------------------------------------------------------------------ leaves */
 
-static void fetch_granule(const struct trie *t, uint32_t granule)
-{
-    __builtin_prefetch(t->codes + (size_t)granule * TRIE_SLOTS);
-    __builtin_prefetch(t->links + granule);
-}
-
 static void found(struct walk *w, size_t slot)
 {
     const uint64_t id = w->t->ids[slot];
     if (!id_filter_allows(w->filter, id))
         return;
-    const unsigned distance = (unsigned)__builtin_popcountll(w->t->codes[slot] ^ w->query);
+    const unsigned distance = (unsigned)__builtin_popcountll(*trie_code(w->t, slot) ^ w->query);
     if (w->nearest) {
         topk_push(w->nearest, (float)distance, id);
         if (topk_limit(w->nearest) < (float)w->radius)
@@ -79,12 +73,13 @@ static void read_leaves(struct walk *w)
     size_t read = 0;
     for (unsigned n = w->n_leaves, left; n > 0; n = left) {
         for (unsigned i = 0; i < n; i++)
-            w->lines[i] = t->codes + (size_t)w->leaves[i] * TRIE_SLOTS;
+            w->lines[i] = (const uint64_t *)(const void *)(t->granules + w->leaves[i]);
         t->kernels->hamming_b64_lines(w->query, w->lines, n, w->radius, w->masks);
         bool any = false;
         for (unsigned i = 0; i < n; i++) {
             const uint32_t filled = trie_filled(t, w->leaves[i]);
-            w->masks[i] &= (uint8_t)((1U << filled) - 1);
+            w->masks[i] =
+                (uint8_t)(w->masks[i] >> 1 & ((1U << filled) - 1)); /* the first is no code */
             any |= w->masks[i] != 0;
             read += filled;
         }
@@ -92,17 +87,17 @@ static void read_leaves(struct walk *w)
             report(w, n);
         left = 0;
         for (unsigned i = 0; i < n; i++) {
-            const uint32_t next = t->links[w->leaves[i]].next;
+            const uint32_t next = t->granules[w->leaves[i]].next;
             if (next == TRIE_NONE)
                 continue;
-            fetch_granule(t, next);
+            __builtin_prefetch(t->granules + next);
             w->leaves[left++] = next;
         }
     }
     w->n_leaves = 0;
     w->work.distances += (double)read;
     w->work.scanned += (double)read;
-    w->work.bytes_read += (double)(read * sizeof *t->codes);
+    w->work.bytes_read += (double)(read * sizeof *w->lines[0]);
 }
 
 /* ------------------------------------------------------------------------ nodes */
@@ -130,7 +125,7 @@ static void expand(struct walk *w, struct pending p, unsigned level)
                 w->pending[(level + 1) * w->room + w->n_pending[level + 1]++] =
                     (struct pending){ child, p.spent + d };
             } else if (p.spent + d >= w->first) {
-                fetch_granule(t, child);
+                __builtin_prefetch(t->granules + child);
                 w->leaves[w->n_leaves++] = child;
             }
         }

@@ -38,15 +38,15 @@ static void save_leaf(const struct trie *t, uint32_t leaf, unsigned level, struc
 static void save_ids(const struct trie *t, uint32_t leaf, unsigned level, struct store_writer *w)
 {
     (void)level;
-    for (uint32_t g = leaf; g != TRIE_NONE; g = t->links[g].next)
+    for (uint32_t g = leaf; g != TRIE_NONE; g = t->granules[g].next)
         store_write(w, t->ids + (size_t)g * TRIE_SLOTS, trie_filled(t, g) * sizeof *t->ids);
 }
 
 static void save_codes(const struct trie *t, uint32_t leaf, unsigned level, struct store_writer *w)
 {
     (void)level;
-    for (uint32_t g = leaf; g != TRIE_NONE; g = t->links[g].next)
-        store_write(w, t->codes + (size_t)g * TRIE_SLOTS, trie_filled(t, g) * sizeof *t->codes);
+    for (uint32_t g = leaf; g != TRIE_NONE; g = t->granules[g].next)
+        store_write(w, t->granules[g].codes, trie_filled(t, g) * sizeof(uint64_t));
 }
 
 void trie_save(const struct hftrie *h, struct store_writer *w)

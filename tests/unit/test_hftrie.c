@@ -307,7 +307,7 @@ static void test_check_finds(void **state)
     const uint32_t leaf = *trie_find(t, w.codes[0], NULL);
     uint32_t long_leaf = leaf;
     for (uint32_t g = 0; g < t->n_granules; g++)
-        if (t->links[g].before & TRIE_HEAD && trie_leaf_size(t, g) > TRIE_SLOTS)
+        if (t->granules[g].before & TRIE_HEAD && trie_leaf_size(t, g) > TRIE_SLOTS)
             long_leaf = g;
 #define BREAK(thing, value)                                                          \
     do {                                                                             \
@@ -317,11 +317,11 @@ static void test_check_finds(void **state)
         (thing) = was;                                                               \
         hf_check(&w);                                                                \
     } while (0)
-    BREAK(t->codes[leaf * TRIE_SLOTS], ~was);
+    BREAK(t->granules[leaf].codes[0], ~was);
     BREAK(t->ids[leaf * TRIE_SLOTS], was + 100000);
-    BREAK(t->links[leaf].before, was + 1);
-    BREAK(t->links[long_leaf].next, TRIE_NONE);
-    BREAK(t->links[t->links[long_leaf].next].before, was + 1);
+    BREAK(t->granules[leaf].before, was + 1);
+    BREAK(t->granules[long_leaf].next, TRIE_NONE);
+    BREAK(t->granules[t->granules[long_leaf].next].before, was + 1);
     BREAK(t->nodes[0].inner, was + 1);
     BREAK(t->nodes[1].codes, was - 1);
     BREAK(t->nodes[1].children, was + 1);

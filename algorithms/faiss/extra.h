@@ -45,6 +45,7 @@ struct faissx_shape {
     bool own_ids;    /* keeps the caller's ids itself; else it wants an IDMap in front */
     bool is_refined; /* RFlat or Refine(): exact distances to k * k_factor candidates */
     bool is_hash;    /* a binary hash: its distances are counted apart */
+    bool reads_past; /* up to 7 bytes past the last code it is given */
     const char *no_remove, *no_range, *no_filter; /* why FAISS cannot; NULL: it can */
     bool has_nprobe, has_ef_search, has_quantizer_ef_search, has_k_factor_rf, has_nflip;
     enum faissx_scan scan;
@@ -106,8 +107,20 @@ int faissx_binary_factory(FaissIndexBinary **, int bits, const char *description
 int faissx_binary_add_id_map(FaissIndexBinary **index, struct error *err);
 void faissx_binary_set_nprobe(FaissIndexBinary *, size_t nprobe);
 void faissx_binary_set_ef_search(FaissIndexBinary *, int ef_search);
+/* More flips than a hash has bits are as many as it has: FAISS would enumerate for ever. */
 void faissx_binary_set_nflip(FaissIndexBinary *, int nflip);
 uint64_t faissx_binary_take_hash_distances(void); /* since the last call */
+
+/* Of a BHash, or all tables of a MultiHash; zeros for other indexes. */
+struct faissx_buckets {
+    size_t tables, buckets, entries, largest;
+};
+void faissx_binary_buckets(const FaissIndexBinary *, struct faissx_buckets *);
+void faissx_binary_hash_ids(const FaissIndexBinary *, uint64_t *ids); /* of a BHash: all */
+
+int faissx_binary_write(const FaissIndexBinary *, const char *path, struct error *err);
+/* On failure *index is NULL. */
+int faissx_binary_read(FaissIndexBinary **index, const char *path, struct error *err);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 #include <faiss/IndexBinaryIVF.h>
 #include <faiss/IndexIDMap.h>
 #include <faiss/index_factory.h>
+#include <faiss/index_io.h>
 #include <faiss/invlists/InvertedLists.h>
 
 using faiss::IndexBinary;
@@ -48,6 +49,38 @@ template <class T> uint64_t held(const std::vector<T> &v)
     return v.capacity() * sizeof(T);
 }
 
+// What a small block costs: glibc's malloc puts 8 bytes in front and rounds to 16, from 32 on.
+uint64_t block(uint64_t bytes)
+{
+    return bytes == 0 ? 0 : std::max<uint64_t>(32, (bytes + 8 + 15) / 16 * 16);
+}
+
+// Of a hash table without its values' own blocks: the array of buckets, and a node for each key,
+// which is a link and the pair.
+template <class Map> uint64_t table_bytes(const Map &map)
+{
+    return map.bucket_count() * sizeof(void *) +
+           map.size() * block(sizeof(void *) + sizeof(typename Map::value_type));
+}
+
+// Why FAISS would not do with such an index what its description says, or crash; NULL: it would.
+const char *fault_of(const FaissIndexBinary *index)
+{
+    if (auto hash = core<faiss::IndexBinaryHash>(index)) {
+        // Its mask is (1 << b) - 1: of 64 bits that is 0, and all codes share a bucket.
+        return hash->b < 1 || hash->b > 63 ? "a hash has 1 to 63 bits" : nullptr;
+    }
+    if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
+        return multi->b < 1 || multi->b > 63 || multi->nhash < 1
+                   ? "there is at least one hash, and a hash has 1 to 63 bits"
+                   : nullptr;
+    }
+    if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
+        return ivf->nlist < 1 ? "there is at least one list" : nullptr;
+    }
+    return nullptr;
+}
+
 } // namespace
 
 int faissx_binary_factory(FaissIndexBinary **out, int bits, const char *description,
@@ -55,7 +88,12 @@ int faissx_binary_factory(FaissIndexBinary **out, int bits, const char *descript
 {
     try {
         *out = handle(faiss::index_binary_factory(bits, description));
-        return OK;
+        const char *fault = fault_of(*out);
+        if (!fault) {
+            return OK;
+        }
+        delete of(*out);
+        return fail(err, ERR_CONFIG, "FAISS's binary index \"%s\": %s", description, fault);
     } catch (const std::exception &e) {
         return fail(err, ERR_CONFIG, "FAISS does not know the binary index \"%s\": %s", description,
                     e.what());
@@ -99,7 +137,7 @@ void faissx_get_binary_shape(const FaissIndexBinary *index, struct faissx_shape 
         shape->is_hash = shape->has_nflip = true;
         shape->no_remove = "FAISS's binary hashes have no remove";
     } else if (core<faiss::IndexBinaryMultiHash>(index)) {
-        shape->is_hash = shape->has_nflip = true;
+        shape->is_hash = shape->has_nflip = shape->reads_past = true;
         shape->no_remove = "FAISS's binary hashes have no remove";
     } else if (core<faiss::IndexBinaryHNSW>(index)) {
         shape->has_ef_search = true;
@@ -148,9 +186,9 @@ void faissx_binary_set_ef_search(FaissIndexBinary *index, int ef_search)
 void faissx_binary_set_nflip(FaissIndexBinary *index, int nflip)
 {
     if (auto hash = core<faiss::IndexBinaryHash>(index)) {
-        hash->nflip = nflip;
+        hash->nflip = std::min(nflip, hash->b);
     } else if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
-        multi->nflip = nflip;
+        multi->nflip = std::min(nflip, multi->b);
     }
 }
 
@@ -175,23 +213,107 @@ void faissx_binary_memory(const FaissIndexBinary *index, struct memory_use *use)
         }
         use->other += uint64_t(ivf->quantizer->ntotal) * uint64_t(ivf->code_size);
     } else if (auto hash = core<faiss::IndexBinaryHash>(index)) {
+        use->other += table_bytes(hash->invlists);
         for (const auto &entry : hash->invlists) {
-            use->vectors += held(entry.second.vecs);
-            use->ids += held(entry.second.ids);
-            use->other += sizeof entry + 2 * sizeof(void *);
+            use->vectors += block(held(entry.second.vecs));
+            use->ids += block(held(entry.second.ids));
         }
     } else if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
         use->vectors += held(multi->storage->xb);
         for (const auto &map : multi->maps) {
+            use->other += table_bytes(map);
             for (const auto &entry : map) {
-                use->other += sizeof entry + 2 * sizeof(void *) + held(entry.second);
+                use->other += block(held(entry.second));
             }
         }
     } else if (auto hnsw = core<faiss::IndexBinaryHNSW>(index)) {
         use->graph +=
             held(hnsw->hnsw.neighbors) + held(hnsw->hnsw.levels) + held(hnsw->hnsw.offsets);
-        use->vectors += uint64_t(hnsw->ntotal) * uint64_t(hnsw->code_size);
+        if (auto storage = dynamic_cast<const faiss::IndexBinaryFlat *>(hnsw->storage)) {
+            use->vectors += held(storage->xb);
+        }
     } else if (auto flat = core<faiss::IndexBinaryFlat>(index)) {
         use->vectors += held(flat->xb);
     }
+}
+
+void faissx_binary_buckets(const FaissIndexBinary *index, struct faissx_buckets *to)
+{
+    *to = {};
+    if (auto hash = core<faiss::IndexBinaryHash>(index)) {
+        to->tables = 1;
+        to->buckets = hash->invlists.size();
+        for (const auto &entry : hash->invlists) {
+            to->entries += entry.second.ids.size();
+            to->largest = std::max(to->largest, entry.second.ids.size());
+        }
+    } else if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
+        to->tables = multi->maps.size();
+        for (const auto &map : multi->maps) {
+            to->buckets += map.size();
+            for (const auto &entry : map) {
+                to->entries += entry.second.size();
+                to->largest = std::max(to->largest, entry.second.size());
+            }
+        }
+    }
+}
+
+void faissx_binary_hash_ids(const FaissIndexBinary *index, uint64_t *ids)
+{
+    for (const auto &entry : core<faiss::IndexBinaryHash>(index)->invlists) {
+        ids = std::copy(entry.second.ids.begin(), entry.second.ids.end(), ids);
+    }
+}
+
+// FAISS writes the sizes of a MultiHash's buckets with as many bits as row numbers take: of 2^k rows
+// in one bucket that is a bit too few, and the file is of no use. One row more, which no bucket
+// has, makes it a bit more.
+static bool is_unwritable(const FaissIndexBinary *index)
+{
+    const auto multi = core<faiss::IndexBinaryMultiHash>(index);
+    struct faissx_buckets buckets;
+    faissx_binary_buckets(index, &buckets);
+    const auto n = multi ? size_t(multi->ntotal) : 0;
+    return n > 0 && (n & (n - 1)) == 0 && buckets.largest == n;
+}
+
+static void set_rows(faiss::IndexBinaryMultiHash *multi, size_t n)
+{
+    multi->storage->xb.resize(n * size_t(multi->code_size));
+    multi->storage->ntotal = multi->ntotal = int64_t(n);
+}
+
+int faissx_binary_write(const FaissIndexBinary *index, const char *path, struct error *err)
+{
+    const bool one_more = is_unwritable(index);
+    auto multi = core<faiss::IndexBinaryMultiHash>(const_cast<FaissIndexBinary *>(index));
+    int code = OK;
+    try {
+        if (one_more) {
+            set_rows(multi, size_t(multi->ntotal) + 1);
+        }
+        faiss::write_index_binary(of(index), path);
+    } catch (const std::exception &e) {
+        code = fail(err, ERR_PEER, "save: FAISS: %s", e.what());
+    }
+    if (one_more && multi->ntotal > of(index)->ntotal) {
+        set_rows(multi, size_t(of(index)->ntotal));
+    }
+    return code;
+}
+
+int faissx_binary_read(FaissIndexBinary **index, const char *path, struct error *err)
+{
+    *index = nullptr;
+    try {
+        *index = handle(faiss::read_index_binary(path));
+    } catch (const std::exception &e) {
+        return fail(err, ERR_PEER, "load: FAISS: %s", e.what());
+    }
+    auto multi = core<faiss::IndexBinaryMultiHash>(*index);
+    if (multi && multi->ntotal == of(*index)->ntotal + 1) {
+        set_rows(multi, size_t(of(*index)->ntotal));
+    }
+    return OK;
 }

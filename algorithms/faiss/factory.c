@@ -23,9 +23,10 @@ static const struct index_space factory_spaces[] = { { ELEMENT_F32, METRIC_L2SQ 
                                                      INDEX_SPACES_END };
 
 static const struct param factory_params[] = {
-    PARAM_TEXT(struct factory_params, factory, "",
-               "FAISS's description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat or BIVF64; empty: "
-               "Flat or BFlat"),
+    PARAM_TEXT(
+        struct factory_params, factory, "",
+        "FAISS's description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat; of 64-bit codes BFlat, "
+        "BIVF64, BHash20, BHash4x16 (hashes x bits), BHNSW16; empty: Flat or BFlat"),
     PARAM_INT(struct factory_params, seed, 0, 0, INT32_MAX,
               "of every k-means; 0: FAISS's own (1234) at the experiment's seed 1, drawn from the "
               "seed at others"),
@@ -44,7 +45,8 @@ static const struct param factory_knobs[] = {
     PARAM_INT(struct factory_knobs, quantizer_ef_search, 0, 0, 1 << 24,
               "IVF with an HNSW quantiser: candidates kept there; 0: FAISS's own, 16"),
     PARAM_INT(struct factory_knobs, nflip, 0, 0, 64,
-              "BHash: bits flipped around the query's bucket"),
+              "BHash: bits flipped around the query's buckets; BHash<m>x<b> is exact at radius r "
+              "from r / m, rounded down; look-ups grow as binomials of b"),
     PARAM_END
 };
 

@@ -1,7 +1,11 @@
-/* factory_binary.c - faiss-factory over 64-bit codes: FAISS's BFlat, BIVF, BHash and BHNSW. */
+/* factory_binary.c - faiss-factory over 64-bit codes: FAISS's BFlat, BIVF, BHash and BHNSW.
+ *
+ * A MultiHash reads hash h as 8 bytes from the byte where it begins, so of the last code it is given
+ * up to 7 bytes beyond: it gets copies with room behind them, for the caller's may end where a page
+ * does.
+ */
 #include <faiss/c_api/IndexBinary_c.h>
 #include <faiss/c_api/impl/AuxIndexStructures_c.h>
-#include <faiss/c_api/index_io_c.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -42,6 +46,31 @@ int factory_binary_train(struct faiss_factory *self, struct vectors sample)
                : faiss_fail(&self->method.base.env, "train");
 }
 
+#define ROOM_BEHIND 8
+
+/* The codes, or a copy with room behind it, which *copy then holds; NULL: out of memory. */
+static const uint8_t *readable(const struct faiss_factory *self, struct vectors rows, void **copy)
+{
+    *copy = NULL;
+    if (!self->shape.reads_past) {
+        return rows.rows;
+    }
+    const size_t bytes = rows.n * element_row_bytes(rows.element, rows.dim);
+    *copy = mem_alloc(self->method.base.env.mem, bytes + ROOM_BEHIND);
+    if (!*copy) {
+        return NULL;
+    }
+    memcpy(*copy, rows.rows, bytes);
+    memset((uint8_t *)*copy + bytes, 0, ROOM_BEHIND);
+    return *copy;
+}
+
+static int no_copy(const struct faiss_factory *self, const char *what, size_t n)
+{
+    return fail(self->method.base.env.error, ERR_NO_MEMORY, "%s: no memory for a copy of %zu codes",
+                what, n);
+}
+
 int factory_binary_insert(struct faiss_factory *self, struct vectors rows, const uint64_t *ids)
 {
     const struct index_env *env = &self->method.base.env;
@@ -49,10 +78,18 @@ int factory_binary_insert(struct faiss_factory *self, struct vectors rows, const
         return fail(env->error, ERR_UNTRAINED, "insert: faiss-factory \"%s\" needs train() first",
                     self->params.factory);
     }
-    return faiss_IndexBinary_add_with_ids(self->binary, (idx_t)rows.n, rows.rows,
-                                          (const idx_t *)ids) == 0
-               ? OK
-               : faiss_fail(env, "insert");
+    if (rows.n == 0) {
+        return OK;
+    }
+    void *copy;
+    const uint8_t *codes = readable(self, rows, &copy);
+    if (!codes) {
+        return no_copy(self, "insert", rows.n);
+    }
+    const int rc =
+        faiss_IndexBinary_add_with_ids(self->binary, (idx_t)rows.n, codes, (const idx_t *)ids);
+    mem_free(env->mem, copy);
+    return rc == 0 ? OK : faiss_fail(env, "insert");
 }
 
 int factory_binary_remove(struct faiss_factory *self, const uint64_t *ids, size_t n,
@@ -93,9 +130,20 @@ int factory_binary_search(struct faiss_factory *self, const struct search_reques
         faiss_no_answers(request, result);
         return OK;
     }
+    if (nq == 0) {
+        return OK;
+    }
+    void *copy;
+    const uint8_t *queries = readable(self, request->queries, &copy);
+    if (!queries) {
+        return no_copy(self, "search", nq);
+    }
     faissx_set_threads(request->threads);
-    if (faiss_IndexBinary_search(self->binary, (idx_t)nq, request->queries.rows, (idx_t)request->k,
-                                 (int32_t *)(void *)result->distances, (idx_t *)result->ids) != 0) {
+    const int rc =
+        faiss_IndexBinary_search(self->binary, (idx_t)nq, queries, (idx_t)request->k,
+                                 (int32_t *)(void *)result->distances, (idx_t *)result->ids);
+    mem_free(self->method.base.env.mem, copy);
+    if (rc != 0) {
         return faiss_fail(&self->method.base.env, "search");
     }
     distances_to_float(result, nq * request->k);
@@ -107,38 +155,45 @@ int factory_binary_range(struct faiss_factory *self, const struct range_request 
                          struct range_result *result)
 {
     const struct index_env *env = &self->method.base.env;
+    const size_t nq = request->queries.n;
     FaissRangeSearchResult *found = NULL;
-    if (self->method.live == 0 || request->radius < 0) {
+    if (self->method.live == 0 || request->radius < 0 || nq == 0) {
         return OK;
     }
     /* FAISS compares with <. */
     const int radius = (int)fmin(floor(request->radius), (double)env->dim) + 1;
-    if (faiss_RangeSearchResult_new(&found, (idx_t)request->queries.n) != 0) {
-        return faiss_fail(env, "range");
+    void *copy;
+    const uint8_t *queries = readable(self, request->queries, &copy);
+    if (!queries) {
+        return no_copy(self, "range", nq);
+    }
+    int code = OK;
+    if (faiss_RangeSearchResult_new(&found, (idx_t)nq) != 0) {
+        code = faiss_fail(env, "range");
     }
     faissx_set_threads(request->threads);
-    int code = faiss_IndexBinary_range_search(self->binary, (idx_t)request->queries.n,
-                                              request->queries.rows, radius, found) == 0
-                   ? faiss_deliver(found, request->queries.n, 1, result)
+    if (code == OK) {
+        code = faiss_IndexBinary_range_search(self->binary, (idx_t)nq, queries, radius, found) == 0
+                   ? faiss_deliver(found, nq, 1, result)
                    : faiss_fail(env, "range");
-    faiss_RangeSearchResult_free(found);
+        faiss_RangeSearchResult_free(found);
+    }
+    mem_free(env->mem, copy);
     return code;
 }
 
 int factory_binary_write(const struct index *index, const char *path)
 {
     const struct faiss_factory *self = (const struct faiss_factory *)index;
-    return faiss_write_index_binary_fname(self->binary, path) == 0
-               ? OK
-               : faiss_fail(&index->env, "save");
+    return faissx_binary_write(self->binary, path, index->env.error);
 }
 
 int factory_binary_read(struct faiss_factory *self, const char *path, uint64_t rows)
 {
     const struct index_env *env = &self->method.base.env;
-    if (faiss_read_index_binary_fname(path, 0, &self->binary) != 0) {
-        self->binary = NULL;
-        return faiss_fail(env, "load");
+    const int code = faissx_binary_read(&self->binary, path, env->error);
+    if (code != OK) {
+        return code;
     }
     if ((size_t)faiss_IndexBinary_d(self->binary) != env->dim ||
         (uint64_t)faiss_IndexBinary_ntotal(self->binary) != rows) {
@@ -167,28 +222,74 @@ int factory_binary_stats(const struct faiss_factory *self, struct stat_sink *sin
         faiss_list_stats(sink, sizes, nlist);
         mem_free(env->mem, sizes);
     }
+    if (self->shape.is_hash) {
+        struct faissx_buckets buckets;
+        faissx_binary_buckets(self->binary, &buckets);
+        sink->value(sink->to, "tables", (double)buckets.tables);
+        sink->value(sink->to, "buckets", (double)buckets.buckets);
+        sink->value(sink->to, "largest_bucket", (double)buckets.largest);
+    }
     return OK;
+}
+
+/* The ids that lists or buckets hold: each once, and all of them. */
+static int check_held_ids(const struct faiss_factory *self)
+{
+    const struct index_env *env = &self->method.base.env;
+    const size_t live = self->method.live;
+    uint64_t *ids = mem_array(env->mem, live, sizeof *ids);
+    if (!ids) {
+        return fail(env->error, ERR_NO_MEMORY, "check: no memory for %zu ids", live);
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < self->shape.nlist; i++) {
+        faissx_binary_list_ids(self->binary, i, ids + at);
+        at += faissx_binary_list_size(self->binary, i);
+    }
+    if (self->shape.nlist == 0) {
+        faissx_binary_hash_ids(self->binary, ids);
+    }
+    const int code = faiss_check_ids(env, ids, live, live);
+    mem_free(env->mem, ids);
+    return code;
+}
+
+/* Rows that lists or tables hold, each as often as there are tables. */
+static size_t held_rows(const struct faiss_factory *self, size_t *tables)
+{
+    struct faissx_buckets buckets;
+    size_t total = 0;
+    faissx_binary_buckets(self->binary, &buckets);
+    for (size_t i = 0; i < self->shape.nlist; i++) {
+        total += faissx_binary_list_size(self->binary, i);
+    }
+    *tables = self->shape.is_hash ? buckets.tables : 1;
+    return self->shape.is_hash ? buckets.entries : total;
 }
 
 int factory_binary_check(const struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
-    if ((size_t)faiss_IndexBinary_ntotal(self->binary) != self->method.live) {
+    const size_t live = self->method.live;
+    if ((size_t)faiss_IndexBinary_ntotal(self->binary) != live) {
         return fail(env->error, ERR_INVARIANT, "FAISS holds %lld codes, %zu were stored",
-                    (long long)faiss_IndexBinary_ntotal(self->binary), self->method.live);
+                    (long long)faiss_IndexBinary_ntotal(self->binary), live);
+    }
+    if (self->shape.nlist > 0 || self->shape.is_hash) {
+        size_t tables;
+        const size_t held = held_rows(self, &tables);
+        if (held != live * tables) {
+            return fail(env->error, ERR_INVARIANT,
+                        "%zu tables hold %zu codes together, %zu were stored", tables, held, live);
+        }
+    }
+    if (live == 0) {
+        return OK;
     }
     size_t n = 0;
     const uint64_t *map = faissx_binary_id_map(self->binary, &n);
     if (map) {
-        return faiss_check_ids(env, map, n, self->method.live);
+        return faiss_check_ids(env, map, n, live);
     }
-    size_t total = 0;
-    for (size_t i = 0; i < self->shape.nlist; i++) {
-        total += faissx_binary_list_size(self->binary, i);
-    }
-    if (self->shape.nlist > 0 && total != self->method.live) {
-        return fail(env->error, ERR_INVARIANT, "the lists hold %zu codes, %zu were stored", total,
-                    self->method.live);
-    }
-    return OK;
+    return self->shape.nlist > 0 || self->shape.is_hash ? check_held_ids(self) : OK;
 }

@@ -47,6 +47,13 @@ static const struct setting settings[] = {
     { "faiss-ivf-flat", "clusters=8,direct_map=hashtable", "nprobe=2", PEER },
     { "faiss-hnsw", "", "ef_search=64", PEER },
     { "faiss-factory", "", "", PEER },
+    { "faiss-factory", "factory=BFlat", "", EXHAUSTIVE | PEER | CODES },
+    { "faiss-factory", "factory=BIVF6", "nprobe=6", EXHAUSTIVE | PEER | CODES | UNTRAINED },
+    { "faiss-factory", "factory=BIVF6", "nprobe=2", PEER | CODES | UNTRAINED },
+    { "faiss-factory", "factory=BHash10", "nflip=10", EXHAUSTIVE | PEER | CODES | NO_REMOVE },
+    { "faiss-factory", "factory=BHash8x8", "nflip=8", EXHAUSTIVE | PEER | CODES | NO_REMOVE },
+    { "faiss-factory", "factory=BHash16x4", "nflip=1", PEER | CODES | NO_REMOVE },
+    { "faiss-factory", "factory=BHNSW8", "ef_search=64", PEER | CODES | NO_REMOVE | NO_RANGE },
     { "hnswlib", "", "ef_search=64", PEER },
     { "hnswlib", "deletes=replace", "ef_search=64", PEER },
     { "usearch", "", "expansion_search=64", PEER },
@@ -69,6 +76,8 @@ static void run_case(void **state)
     const struct case_state *c = *state;
     for (const struct index_space *s = c->subject.ops->spaces; (int)s->element != -1; s++) {
         const bool codes = s->element == ELEMENT_B64;
+        if (!codes && (c->subject.setting.flags & CODES))
+            continue;
         for (size_t i = 0; i < (codes ? 1 : sizeof dims / sizeof *dims); i++) {
             struct world w;
             world_begin(&w, &c->subject, *s, codes ? 64 : dims[i]);
@@ -200,6 +209,13 @@ void world_begin(struct world *w, const struct subject *subject, struct index_sp
     w->subject = subject;
     w->ops = subject->ops;
     w->flags = subject->setting.flags;
+    if (w->flags & (NO_REMOVE | NO_RANGE | UNTRAINED)) {
+        w->limited = *subject->ops;
+        w->limited.remove = w->flags & NO_REMOVE ? NULL : w->limited.remove;
+        w->limited.range = w->flags & NO_RANGE ? NULL : w->limited.range;
+        w->limited.flags |= w->flags & UNTRAINED ? INDEX_NEEDS_TRAIN : 0;
+        w->ops = &w->limited;
+    }
     w->space = space;
     w->dim = dim;
     w->row_bytes = element_row_bytes(space.element, dim);

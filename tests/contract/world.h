@@ -16,6 +16,10 @@ enum setting_flags {
     EXHAUSTIVE = 1, /* at these knobs every answer must be the truth */
     PRUNES = 4,     /* exhaustive by a certain bound: it need not look at every copy */
     PEER = 2,       /* a library's code: allocates on its own account, orders ties as it likes */
+    CODES = 8,      /* the setting is for 64-bit codes alone */
+    NO_REMOVE = 16, /* with this setting the method refuses to delete, */
+    NO_RANGE = 32,  /* to search by radius: as if it had no such operation */
+    UNTRAINED = 64, /* with this setting it needs training, which its flags do not say */
 };
 
 struct setting {
@@ -32,6 +36,7 @@ struct subject {
 struct world {
     const struct subject *subject;
     const struct index_ops *ops;
+    struct index_ops limited; /* the ops where a flag says that they are others */
     unsigned flags;
     struct index_space space;
     size_t dim, row_bytes;

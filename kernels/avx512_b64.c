@@ -110,7 +110,8 @@ size_t avx512_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n
         __mmask8 mask = first_codes(n - i);
         __m512i x = _mm512_xor_si512(q, _mm512_maskz_loadu_epi64(mask, codes + i));
         __mmask8 near = _mm512_mask_cmple_epu64_mask(mask, _mm512_popcnt_epi64(x), limit);
-        found += append(out + found, n - found, near, i);
+        if (near)
+            found += append(out + found, n - found, near, i);
     }
     return found;
 }

@@ -84,6 +84,8 @@ int mih_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done
 int mih_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 /* Files a row of the store that is in no table yet in all of them; false: out of memory, in none. */
 bool mih_file(struct mih *, uint64_t code, uint32_t row);
+/* Once the store has the row, or has it no more: moves blocks together that lie far apart. */
+void mih_tidy(struct mih *);
 
 int mih_search(struct index *, const struct search_request *, struct search_result *);
 int mih_range(struct index *, const struct range_request *, struct range_result *);

@@ -6,8 +6,9 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-#define NONE       UINT32_MAX
-#define SLAB_BYTES ((size_t)BLOCK_UNIT << BLOCK_SLAB_SHIFT)
+#define NONE UINT32_MAX
+/* Less than malloc() maps one by one. */
+#define SLAB_BYTES (((size_t)BLOCK_UNIT << BLOCK_SLAB_SHIFT) - 1024)
 #define SLABS_MAX  ((size_t)1 << (32 - BLOCK_SLAB_SHIFT))
 
 /* Steps of at most a quarter from 64 on; a line of codes from 16 on, so that blocks are of whole
@@ -19,7 +20,9 @@ static const uint32_t capacities[BLOCK_CLASSES] = { 1,   2,   4,   8,   16,  32,
 
 void blocks_init(struct blocks *b, struct mem *mem, size_t entry_bytes)
 {
-    *b = (struct blocks){ .mem = mem, .entry_bytes = entry_bytes, .free_slab = NONE };
+    *b = (struct blocks){
+        .mem = mem, .entry_bytes = entry_bytes, .free_slab = NONE, .sparse = NONE
+    };
     for (size_t c = 0; c < BLOCK_CLASSES; c++)
         b->partial[c] = NONE;
 }
@@ -129,18 +132,20 @@ static bool take_own_slab(struct blocks *b, uint32_t n, uint32_t *block)
     return true;
 }
 
-bool blocks_take(struct blocks *b, uint32_t n, uint32_t *block)
+static bool slab_for(struct blocks *b, size_t kind)
 {
-    if (n > LARGEST)
-        return take_own_slab(b, n, block);
-    const size_t kind = class_of(b, n);
-    uint32_t number = b->partial[kind];
-    if (number == NONE) {
-        number = slab_new(b, capacities[kind], SLAB_BYTES);
-        if (number == NONE)
-            return false;
-        chain(b, &b->partial[kind], number);
-    }
+    const uint32_t number = slab_new(b, capacities[kind], SLAB_BYTES);
+    if (number == NONE)
+        return false;
+    b->total_of[kind] += b->slabs[number].total;
+    chain(b, &b->partial[kind], number);
+    return true;
+}
+
+/* There is a free one. */
+static uint32_t take_of(struct blocks *b, size_t kind)
+{
+    const uint32_t number = b->partial[kind];
     struct slab *s = &b->slabs[number];
     uint32_t at = s->free_block;
     if (at != NONE)
@@ -149,9 +154,34 @@ bool blocks_take(struct blocks *b, uint32_t n, uint32_t *block)
         at = (uint32_t)(s->fresh++ * units_of(b, s->capacity));
     if (++s->used == s->total)
         unchain(b, &b->partial[kind], number);
+    b->used_of[kind]++;
     b->n_used++;
-    *block = number << BLOCK_SLAB_SHIFT | at;
+    return number << BLOCK_SLAB_SHIFT | at;
+}
+
+bool blocks_take(struct blocks *b, uint32_t n, uint32_t *block)
+{
+    if (n > LARGEST)
+        return take_own_slab(b, n, block);
+    const size_t kind = class_of(b, n);
+    if (b->partial[kind] == NONE && !slab_for(b, kind))
+        return false;
+    *block = take_of(b, kind);
     return true;
+}
+
+/* A quarter is in use, so that a block is moved for three that were given back, and the others of the
+   class have room for it. */
+static bool is_sparse(const struct blocks *b, size_t kind, const struct slab *s)
+{
+    return s->used <= s->total / 4 && b->total_of[kind] - b->used_of[kind] >= s->total;
+}
+
+/* None of its blocks is in use, and it is in no list. */
+static void drop_of(struct blocks *b, size_t kind, uint32_t number)
+{
+    b->total_of[kind] -= b->slabs[number].total;
+    slab_drop(b, number);
 }
 
 void blocks_give_back(struct blocks *b, uint32_t block)
@@ -164,16 +194,50 @@ void blocks_give_back(struct blocks *b, uint32_t block)
         slab_drop(b, number);
         return;
     }
-    uint32_t *list = &b->partial[class_of(b, s->capacity)];
+    const size_t kind = class_of(b, s->capacity);
+    b->used_of[kind]--;
     if (s->used + 1 == s->total)
-        chain(b, list, number);
+        chain(b, &b->partial[kind], number);
     if (s->used == 0) {
-        unchain(b, list, number);
-        slab_drop(b, number);
+        unchain(b, &b->partial[kind], number);
+        drop_of(b, kind, number);
         return;
     }
     memcpy(blocks_at(s, block), &s->free_block, sizeof s->free_block);
     s->free_block = block & ((UINT32_C(1) << BLOCK_SLAB_SHIFT) - 1);
+    if (is_sparse(b, kind, s))
+        b->sparse = number;
+}
+
+void blocks_compact(struct blocks *b, void (*moved)(void *owner, uint32_t from, uint32_t to),
+                    void *owner)
+{
+    uint8_t is_free[(size_t)1 << BLOCK_SLAB_SHIFT];
+    const uint32_t number = b->sparse;
+    b->sparse = NONE;
+    if (number == NONE || number >= b->n_slabs || !b->slabs[number].memory ||
+        b->slabs[number].capacity > LARGEST)
+        return;
+    struct slab *s = &b->slabs[number];
+    const size_t kind = class_of(b, s->capacity), units = units_of(b, s->capacity);
+    if (!is_sparse(b, kind, s))
+        return;
+    unchain(b, &b->partial[kind], number);
+    memset(is_free, 0, s->fresh * units);
+    for (uint32_t at = s->free_block; at != NONE;) {
+        is_free[at] = 1;
+        memcpy(&at, blocks_at(s, at), sizeof at);
+    }
+    for (uint32_t i = 0, at = 0; i < s->fresh; i++, at += (uint32_t)units) {
+        if (is_free[at])
+            continue;
+        const uint32_t to = take_of(b, kind);
+        memcpy(blocks_at(blocks_slab(b, to), to), blocks_at(s, at), units * BLOCK_UNIT);
+        b->used_of[kind]--;
+        b->n_used--;
+        moved(owner, number << BLOCK_SLAB_SHIFT | at, to);
+    }
+    drop_of(b, kind, number);
 }
 
 size_t blocks_bytes(const struct blocks *b)
@@ -217,6 +281,18 @@ int blocks_check(const struct blocks *b, struct error *err)
     }
     for (size_t c = 0; c < BLOCK_CLASSES; c++)
         in_lists += chained(b, c);
+    for (size_t c = 0; c < BLOCK_CLASSES; c++) {
+        size_t used_of = 0, total_of = 0;
+        for (size_t i = 0; i < b->n_slabs; i++)
+            if (b->slabs[i].memory && b->slabs[i].capacity == capacities[c]) {
+                used_of += b->slabs[i].used;
+                total_of += b->slabs[i].total;
+            }
+        if (used_of != b->used_of[c] || total_of != b->total_of[c])
+            return fail(err, ERR_INVARIANT,
+                        "mih: %zu of %zu blocks of size %u in use; expected %zu of %zu", used_of,
+                        total_of, capacities[c], b->used_of[c], b->total_of[c]);
+    }
     if (used != b->n_used || bytes != b->bytes || partial != in_lists)
         return fail(err, ERR_INVARIANT,
                     "mih: slabs of %zu bytes with %zu blocks, %zu with free ones; expected %zu, "

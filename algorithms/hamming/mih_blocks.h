@@ -1,9 +1,10 @@
 /* mih_blocks.h - blocks of entries for buckets that grow and shrink: a few bytes of slack each, all
  * of it given back.
  *
- * Blocks of one size lie in slabs; a slab none of whose blocks is in use is freed. A block is named
- * by 32 bits (its slab and where in it), so that what refers to it is small, and its slab knows how
- * many entries it holds. More than a slab's worth gets a slab of its own.
+ * Blocks of one size lie in slabs; a slab none of whose blocks is in use is freed. As buckets grow
+ * out of a size, those that do not would each hold a slab: blocks_compact() moves them together. A
+ * block is named by 32 bits (its slab and where in it), so that what refers to it is small, and its
+ * slab knows how many entries it holds. More than a slab's worth gets a slab of its own.
  */
 #ifndef DRIFTLINE_MIH_BLOCKS_H
 #define DRIFTLINE_MIH_BLOCKS_H
@@ -17,7 +18,7 @@ struct error;
 
 #define BLOCK_CLASSES    24
 #define BLOCK_UNIT       16U /* bytes; blocks begin at multiples of it */
-#define BLOCK_SLAB_SHIFT 13U /* units of a slab, as a power of two */
+#define BLOCK_SLAB_SHIFT 13U /* units of a slab, at most, as a power of two */
 
 struct slab {
     unsigned char *memory; /* NULL: this number is free */
@@ -36,8 +37,10 @@ struct blocks {
     size_t n_slabs, slabs_capacity;
     uint32_t free_slab;
     uint32_t partial[BLOCK_CLASSES];
-    size_t n_used; /* blocks */
-    size_t bytes;  /* of slabs */
+    size_t total_of[BLOCK_CLASSES], used_of[BLOCK_CLASSES]; /* blocks, by class */
+    uint32_t sparse; /* a slab to empty, if it is still sparse then */
+    size_t n_used;   /* blocks */
+    size_t bytes;    /* of slabs */
 };
 
 void blocks_init(struct blocks *, struct mem *, size_t entry_bytes); /* allocates nothing */
@@ -48,6 +51,11 @@ uint32_t blocks_capacity_for(const struct blocks *, uint32_t n);
 /* A block for at least n >= 1 entries. false: out of memory. */
 bool blocks_take(struct blocks *, uint32_t n, uint32_t *block);
 void blocks_give_back(struct blocks *, uint32_t block);
+
+/* Empties a slab of which a quarter is in use: moved() is told of each block that has
+   another name now, and has been copied there. Allocates nothing. To be called now and then. */
+void blocks_compact(struct blocks *, void (*moved)(void *owner, uint32_t from, uint32_t to),
+                    void *owner);
 
 static inline const struct slab *blocks_slab(const struct blocks *b, uint32_t block)
 {

@@ -236,9 +236,16 @@ static int range_query(struct visit *v)
     return rc;
 }
 
-static struct visit visit_of(const struct index *index, struct code_group *g, size_t q)
+/* Not set as a whole: there is a page of row numbers in it. */
+static void begin(struct visit *v, const struct index *index, struct code_group *g, size_t q)
 {
-    return (struct visit){ .m = (const struct mih *)index, .query = g->queries[q], .group = g };
+    v->m = (const struct mih *)index;
+    v->query = g->queries[q];
+    v->group = g;
+    v->radius = CODE_BITS;
+    v->answers = NULL;
+    v->nearest = NULL;
+    v->n_rows = 0;
 }
 
 static void count_work(const struct index *index, struct code_group *g)
@@ -255,7 +262,8 @@ static int range_group(const struct index *index, struct code_group *g, unsigned
 {
     int rc = OK;
     for (size_t q = 0; rc == OK && q < g->n; q++) {
-        struct visit v = visit_of(index, g, q);
+        struct visit v;
+        begin(&v, index, g, q);
         v.radius = radius;
         v.answers = &answers[q];
         rc = range_query(&v);
@@ -294,7 +302,8 @@ static int nearest_group(const struct index *index, struct code_group *g, struct
 {
     int rc = OK;
     for (size_t q = 0; rc == OK && q < g->n; q++) {
-        struct visit v = visit_of(index, g, q);
+        struct visit v;
+        begin(&v, index, g, q);
         v.nearest = &nearest[q];
         rc = nearest_query(&v);
     }

@@ -24,10 +24,12 @@ int mih_save(struct index *index, const char *dir)
 static int take_rows(struct mih *m, const struct store_reader *r)
 {
     const int rc = code_store_load(&m->store, r);
-    for (size_t row = 0; rc == OK && row < m->store.n; row++)
+    for (size_t row = 0; rc == OK && row < m->store.n; row++) {
         if (!mih_file(m, m->store.codes[row], (uint32_t)row))
             return fail(m->base.env.error, ERR_NO_MEMORY, "mih: no memory to load %zu codes",
                         m->store.n);
+        mih_tidy(m);
+    }
     return rc;
 }
 

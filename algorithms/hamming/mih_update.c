@@ -4,6 +4,7 @@
  * Each touches a few places of every table that are in no cache, so batches fetch ahead, in stages:
  * what a stage reads, the one before it fetched.
  */
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -11,10 +12,10 @@
 #include "src/core/mem.h"
 
 /* Rows ahead, by stage. */
-#define AHEAD_IDS     24
-#define AHEAD_CODES   18
-#define AHEAD_BUCKETS 12
-#define AHEAD_ENTRIES 6
+#define AHEAD_IDS     32
+#define AHEAD_CODES   24
+#define AHEAD_BUCKETS 16
+#define AHEAD_ENTRIES 8
 #define LINE          ((size_t)64)
 #define LINES_AHEAD   8 /* of a bucket's rows */
 
@@ -107,15 +108,22 @@ static void append(struct mih *m, struct mih_table *t, uint64_t code, uint32_t r
         t->position[row] = b->n - 1;
 }
 
-/* Of a row that is there. Reads to the end: a loop without a way out is vectorised. */
+/* Of a row that is there. Goes on to a multiple of 16, or to the block's end: a loop without a way
+   out and without a remainder is vectorised and does not branch on what it finds. */
 static uint32_t position_of(const struct mih_table *t, const struct mih_run *run, uint32_t row)
 {
     if (is_long(run))
         return t->position[row];
-    const uint32_t *rows = run->rows;
+    const uint32_t *rows = run->rows, n = run->n;
     uint32_t at = 0;
-    for (uint32_t i = 0; i < run->n; i++)
-        at |= rows[i] == row ? i : 0;
+    if (run->capacity < 16) {
+        for (uint32_t i = 0; i < n; i++)
+            at = rows[i] == row ? i : at;
+        return at;
+    }
+    for (uint32_t i = 0; i < n; i += 16)
+        for (uint32_t j = i; j < i + 16; j++)
+            at |= rows[j] == row && j < n ? j : 0;
     return at;
 }
 
@@ -147,11 +155,13 @@ static void take_out(struct mih *m, struct mih_table *t, uint64_t code, uint32_t
         leave_long(m, t);
 }
 
+/* The store's last row, which mostly came last to its buckets too. */
 static void rename_row(struct mih *m, struct mih_table *t, uint64_t code, uint32_t from,
                        uint32_t to)
 {
     const struct mih_run run = mih_run(m, t->buckets[mih_key(t, code)]);
-    const uint32_t at = position_of(t, &run, from);
+    const uint32_t end = run.n - 1;
+    const uint32_t at = run.rows[end] == from ? end : position_of(t, &run, from);
     run.rows[at] = to;
     if (is_long(&run))
         t->position[to] = at;
@@ -165,7 +175,7 @@ static void fetch_buckets(const struct mih *m, uint64_t code)
         __builtin_prefetch(&m->tables[i].buckets[mih_key(&m->tables[i], code)], 1);
 }
 
-/* Where the next entry goes. */
+/* Where the next entry goes, and the last one is. */
 static void fetch_ends(const struct mih *m, uint64_t code)
 {
     for (size_t i = 0; i < m->n_tables; i++) {
@@ -235,11 +245,32 @@ static void fetch_for_remove(const struct mih *m, const uint64_t *ids, size_t i,
     if (guess(m, ids, i + AHEAD_ENTRIES, n, &row)) {
         fetch_rows(m, codes[row]);
         if (m->store.n > AHEAD_ENTRIES)
-            fetch_rows(m, codes[m->store.n - 1 - AHEAD_ENTRIES]);
+            fetch_ends(m, codes[m->store.n - 1 - AHEAD_ENTRIES]);
     }
 }
 
 /* ------------------------------------------------------------------------- operations */
+
+/* The bucket of a block's first row is the one whose block it was. */
+static void block_moved(void *owner, uint32_t from, uint32_t to)
+{
+    struct mih *m = owner;
+    const struct mih_run run = mih_run(m, (struct bucket){ to, 1 });
+    const uint64_t code = m->store.codes[run.rows[0]];
+    size_t i = 0;
+    struct bucket *b = &m->tables[0].buckets[mih_key(&m->tables[0], code)];
+    while (b->n == 0 || b->block != from) {
+        i++;
+        assert(i < m->n_tables);
+        b = &m->tables[i].buckets[mih_key(&m->tables[i], code)];
+    }
+    b->block = to;
+}
+
+void mih_tidy(struct mih *m)
+{
+    blocks_compact(&m->blocks, block_moved, m);
+}
 
 bool mih_file(struct mih *m, uint64_t code, uint32_t row)
 {
@@ -275,6 +306,7 @@ int mih_insert(struct index *index, struct vectors v, const uint64_t *ids, size_
             return fail(index->env.error, ERR_NO_MEMORY, "mih: no memory for code %zu of %zu",
                         *done, v.n);
         (void)code_store_add(&m->store, code, ids[*done]);
+        mih_tidy(m);
     }
     return OK;
 }
@@ -295,6 +327,7 @@ int mih_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
                 rename_row(m, &m->tables[i], m->store.codes[last], last, row);
         }
         code_store_remove(&m->store, row);
+        mih_tidy(m);
     }
     return OK;
 }

@@ -330,47 +330,104 @@ static void test_no_memory(void **state)
     }
 }
 
-/* Blocks of all sizes taken and given back at random: none overlap, and nothing is left. */
+struct block_set {
+    struct blocks blocks;
+    uint32_t block[2000], size[2000];
+    unsigned char mark[2000]; /* what its bytes are */
+    size_t n, moves;
+};
+
+static void note_move(void *owner, uint32_t from, uint32_t to)
+{
+    struct block_set *set = owner;
+    size_t i = 0;
+    while (i < set->n && set->block[i] != from)
+        i++;
+    assert_true(i < set->n);
+    set->block[i] = to;
+    set->moves++;
+}
+
+static void take_block(struct block_set *set, struct rng *r, uint32_t size)
+{
+    const size_t i = set->n;
+    set->size[i] = size;
+    assert_true(blocks_take(&set->blocks, set->size[i], &set->block[i]));
+    const struct slab *slab = blocks_slab(&set->blocks, set->block[i]);
+    assert_int_equal(slab->capacity, blocks_capacity_for(&set->blocks, set->size[i]));
+    assert_true(slab->capacity >= set->size[i]);
+    set->mark[i] = (unsigned char)rng_below(r, 256);
+    memset(blocks_at(slab, set->block[i]), set->mark[i], slab->capacity * set->blocks.entry_bytes);
+    set->n++;
+}
+
+static void give_block(struct block_set *set, size_t i)
+{
+    const struct slab *slab = blocks_slab(&set->blocks, set->block[i]);
+    const unsigned char *bytes = blocks_at(slab, set->block[i]);
+    for (size_t j = 0; j < slab->capacity * set->blocks.entry_bytes; j++)
+        assert_int_equal(bytes[j], set->mark[i]);
+    blocks_give_back(&set->blocks, set->block[i]);
+    set->n--;
+    set->block[i] = set->block[set->n];
+    set->size[i] = set->size[set->n];
+    set->mark[i] = set->mark[set->n];
+}
+
+/* Blocks of all sizes taken and given back at random, and moved: none overlap, nothing is left. */
 static void test_blocks(void **state)
 {
     (void)state;
     static const size_t entry_bytes[] = { 4, 12 };
     for (size_t e = 0; e < 2; e++) {
+        struct block_set *set = calloc(1, sizeof *set);
+        assert_non_null(set);
         struct mem mem = { 0 };
         struct error err = { 0 };
-        struct blocks b;
-        uint32_t block[300], size[300];
-        size_t n = 0;
         struct rng r = rng_at(test_seed(), 90 + e);
-        blocks_init(&b, &mem, entry_bytes[e]);
-        for (size_t step = 0; step < 6000; step++) {
-            const bool more =
-                n == 0 || (n < 300 && rng_below(&r, 1000) < (step < 3000 ? 600 : 400));
-            if (more) {
-                size[n] = 1 + (uint32_t)rng_below(&r, rng_below(&r, 20) ? 90 : 3000);
-                assert_true(blocks_take(&b, size[n], &block[n]));
-                const struct slab *slab = blocks_slab(&b, block[n]);
-                assert_int_equal(slab->capacity, blocks_capacity_for(&b, size[n]));
-                memset(blocks_at(slab, block[n]), (int)(block[n] % 251),
-                       slab->capacity * entry_bytes[e]);
-                n++;
-                continue;
-            }
-            const size_t at = rng_below(&r, n);
-            const struct slab *slab = blocks_slab(&b, block[at]);
-            const unsigned char *bytes = blocks_at(slab, block[at]);
-            for (size_t i = 0; i < slab->capacity * entry_bytes[e]; i++)
-                assert_int_equal(bytes[i], block[at] % 251);
-            blocks_give_back(&b, block[at]);
-            block[at] = block[--n];
+        blocks_init(&set->blocks, &mem, entry_bytes[e]);
+        for (size_t step = 0; step < 8000; step++) {
+            const uint64_t more = step < 3000 ? 800 : step < 6000 ? 500 : 150;
+            if (set->n == 0 || (set->n < 2000 && rng_below(&r, 1000) < more))
+                take_block(set, &r, 1 + (uint32_t)rng_below(&r, rng_below(&r, 20) ? 90 : 3000));
+            else
+                give_block(set, rng_below(&r, set->n));
+            if (rng_below(&r, 3) == 0)
+                blocks_compact(&set->blocks, note_move, set);
             if (step % 50 == 0)
-                assert_ok(blocks_check(&b, &err), &err);
+                assert_ok(blocks_check(&set->blocks, &err), &err);
         }
-        while (n > 0)
-            blocks_give_back(&b, block[--n]);
+        while (set->n > 0)
+            give_block(set, set->n - 1);
         assert_int_equal(mem_live(&mem), 0);
-        blocks_free(&b);
+        assert_true(e == 0 || set->moves > 0);
+        blocks_free(&set->blocks);
+        free(set);
     }
+}
+
+/* One in twenty of many blocks stays, anywhere: the others' memory goes back. */
+static void test_blocks_that_stay(void **state)
+{
+    (void)state;
+    struct block_set *set = calloc(1, sizeof *set);
+    assert_non_null(set);
+    struct mem mem = { 0 };
+    struct rng r = rng_at(test_seed(), 95);
+    blocks_init(&set->blocks, &mem, 12);
+    while (set->n < 2000)
+        take_block(set, &r, 48);
+    const size_t full = blocks_bytes(&set->blocks);
+    while (set->n > 100) {
+        give_block(set, rng_below(&r, set->n));
+        blocks_compact(&set->blocks, note_move, set);
+    }
+    assert_true(blocks_bytes(&set->blocks) < full / 4);
+    while (set->n > 0)
+        give_block(set, set->n - 1);
+    assert_int_equal(mem_live(&mem), 0);
+    blocks_free(&set->blocks);
+    free(set);
 }
 
 int main(void)
@@ -379,7 +436,7 @@ int main(void)
         cmocka_unit_test(test_histories),    cmocka_unit_test(test_every_radius),
         cmocka_unit_test(test_reads_little), cmocka_unit_test(test_duplicates),
         cmocka_unit_test(test_one_code),     cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_blocks),       cmocka_unit_test(test_blocks_that_stay),
     };
     return test_run("mih", tests);
 }

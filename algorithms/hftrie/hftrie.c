@@ -13,7 +13,7 @@ static const struct param params[] = {
     PARAM_INT(struct hftrie_params, chunk_bits, 4, 1, 8,
               "bits a level of the trie is about: 1, 2, 4 or 8; more make it shallower and its "
               "nodes larger"),
-    PARAM_INT(struct hftrie_params, leaf_capacity, 256, 1, 65536,
+    PARAM_INT(struct hftrie_params, leaf_capacity, 128, 1, 65536,
               "codes a leaf of the trie holds before it splits; larger leaves take less memory and "
               "have a search compare more codes, in fewer places"),
     PARAM_END

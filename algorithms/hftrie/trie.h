@@ -153,6 +153,10 @@ int trie_insert(struct hftrie *, const uint64_t *codes, const uint64_t *ids, siz
 int trie_remove(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
 int trie_range(const struct index *, struct code_group *, unsigned radius,
                struct code_answers *answers);
+/* trie_many.c: range search of a group together, and whether its queries share enough leaves. */
+bool trie_crowded(const struct trie *, const struct code_group *, unsigned radius);
+int trie_range_many(const struct trie *, struct code_group *, unsigned radius,
+                    struct code_answers *answers);
 int trie_nearest(const struct index *, struct code_group *, struct topk *nearest);
 void trie_save(const struct hftrie *, struct store_writer *);
 int trie_load(struct hftrie *, const struct store_reader *);

@@ -191,8 +191,11 @@ static void walk_end(const struct walk *w, struct code_group *group)
 int trie_range(const struct index *index, struct code_group *group, unsigned radius,
                struct code_answers *answers)
 {
+    const struct hftrie *h = (const struct hftrie *)index;
     struct walk w;
-    walk_begin(&w, (const struct hftrie *)index, group);
+    if (trie_crowded(trie_of(h), group, radius))
+        return trie_range_many(trie_of(h), group, radius, answers);
+    walk_begin(&w, h, group);
     w.first = 0;
     w.last = w.radius = radius;
     for (size_t q = 0; w.rc == OK && q < group->n; q++) {

@@ -247,6 +247,64 @@ static struct work range_work(struct hf_world *w, uint64_t query, unsigned radiu
     return result.work;
 }
 
+struct team {
+    uint64_t *ids;
+    size_t n[40];
+};
+
+static int note_sum(void *to, size_t query, uint64_t id, float distance)
+{
+    struct team *t = to;
+    t->n[query]++;
+    t->ids[query] += rng_mix(id, (uint64_t)distance);
+    return OK;
+}
+
+/* Queries asked together find what each finds alone, and compare as many codes. */
+static void test_together(void **state)
+{
+    (void)state;
+    enum { NQ = 40 };
+    for (enum hftrie_mode mode = HFTRIE_STANDARD; mode <= HFTRIE_FAST; mode++)
+        for (size_t b = 0; b < 4; b++) {
+            struct hf_world w;
+            hf_open(&w, hf_params(mode, all_bits[b], 10), 260 + b);
+            for (enum hf_pattern p = 0; p < HF_PATTERNS; p++)
+                hf_insert(&w, p, 2000);
+            hf_shuffle(&w);
+            hf_remove_last(&w, 1000);
+            uint64_t queries[NQ], sums[2][NQ], some[128];
+            for (size_t i = 0; i < NQ; i++)
+                queries[i] = hf_code(&w, (enum hf_pattern)(i % HF_PATTERNS));
+            for (size_t i = 0; i < 128; i++)
+                some[i] = rng_u64(&w.rng);
+            const struct id_filter filter = { some, 128 * 64 };
+            for (unsigned radius = 0; radius <= 64; radius += radius < 24 ? 3 : 8)
+                for (size_t nq = NQ; nq > 0; nq /= 3) {
+                    struct team all = { .ids = sums[0] }, alone = { .ids = sums[1] };
+                    const bool filtered = rng_below(&w.rng, 2) == 0;
+                    memset(sums, 0, sizeof sums);
+                    struct range_request request = {
+                        { queries, nq, 64, ELEMENT_B64 }, radius, "", filtered ? &filter : NULL, 1
+                    };
+                    struct range_result result = { .found = note_sum, .to = &all };
+                    assert_ok(hftrie_ops.range(w.index, &request, &result), &w.bench.error);
+                    const double together = result.work.distances;
+                    result = (struct range_result){ .found = note_sum, .to = &alone };
+                    for (size_t q = 0; q < nq; q++) {
+                        request.queries = (struct vectors){ queries + q, 1, 64, ELEMENT_B64 };
+                        alone.ids = &sums[1][q];
+                        alone.n[0] = 0;
+                        assert_ok(hftrie_ops.range(w.index, &request, &result), &w.bench.error);
+                        assert_int_equal(alone.n[0], all.n[q]);
+                    }
+                    assert_memory_equal(sums[0], sums[1], nq * sizeof sums[0][0]);
+                    assert_true(together == result.work.distances);
+                }
+            hf_close(&w);
+        }
+}
+
 /* The codes compared are those of the leaves within reach: counted here from the codes alone. */
 static void test_work(void **state)
 {
@@ -272,9 +330,13 @@ static void test_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fast_is_its_rule), cmocka_unit_test(test_fast_after_deletions),
-        cmocka_unit_test(test_fast_loses),       cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_threads),          cmocka_unit_test(test_work),
+        cmocka_unit_test(test_fast_is_its_rule),
+        cmocka_unit_test(test_fast_after_deletions),
+        cmocka_unit_test(test_fast_loses),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_work),
     };
     return test_run("hftrie search", tests);
 }

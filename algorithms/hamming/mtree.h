@@ -15,6 +15,7 @@
 #include "algorithms/common/code_store.h"
 #include "src/core/index.h"
 #include "src/core/rng.h"
+#include "tree_query.h"
 
 #define MTREE_NONE     UINT32_MAX
 #define MTREE_CAPACITY 1024 /* the most a node may hold */
@@ -30,6 +31,7 @@ struct mtree_params {
 
 /* One block: this head, then the arrays of `capacity` elements. */
 struct mtree_node {
+    struct tree_head head;
     uint32_t parent; /* number of the node above; MTREE_NONE: the root. Spare nodes: the next */
     uint32_t level;  /* 0: a leaf */
     uint32_t n, capacity;

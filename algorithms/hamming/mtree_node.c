@@ -11,7 +11,7 @@
 
 /* -------------------------------------------------------------------------------- blocks */
 
-/* Head, to_parent, codes, refs, radius: what a search reads first comes first. */
+/* Head, to_parent, codes, refs, radius: what a search of a leaf reads comes first. */
 static size_t block_bytes(uint32_t level, size_t capacity)
 {
     const size_t bytes = (capacity + 7) / 8 * 8; /* so that codes are aligned */
@@ -35,6 +35,8 @@ static struct mtree_node *block_new(struct mtree *t, uint32_t level, size_t capa
     node->codes = (uint64_t *)(node->to_parent + (capacity + 7) / 8 * 8);
     node->refs = (uint32_t *)(node->codes + capacity);
     node->radius = level ? (uint8_t *)(node->refs + capacity) : NULL;
+    node->head.visit_bytes =
+        (uint32_t)((const char *)(level ? node->refs + capacity : node->refs) - (const char *)node);
     t->nodes_bytes += block_bytes(level, capacity);
     return node;
 }

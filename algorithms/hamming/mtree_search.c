@@ -45,7 +45,7 @@ static int visit_inner(struct tree_query *q, const struct mtree *t, const struct
             continue;
         uint8_t *path;
         const struct mtree_node *child = mtree_at(t, node->refs[e]);
-        const int rc = tree_query_push(q, child, bound, &path);
+        const int rc = tree_query_push(q, &child->head, bound, &path);
         if (rc != OK)
             return rc;
         path[0] = (uint8_t)distance;
@@ -56,10 +56,10 @@ static int visit_inner(struct tree_query *q, const struct mtree *t, const struct
 static int visit(struct tree_query *q)
 {
     const struct mtree *t = (const struct mtree *)q->index;
-    struct tree_todo todo = { .node = mtree_at(t, t->root) };
+    struct tree_todo todo = { .node = &mtree_at(t, t->root)->head };
     int rc;
     do {
-        const struct mtree_node *node = todo.node;
+        const struct mtree_node *node = (const struct mtree_node *)todo.node;
         rc = node->level ? visit_inner(q, t, node, &todo) : visit_leaf(q, node, todo.path[0]);
     } while (rc == OK && tree_query_pop(q, &todo));
     return rc;

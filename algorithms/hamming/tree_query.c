@@ -5,8 +5,7 @@
 
 #include "src/core/mem.h"
 
-#define PREFETCH_LINES 4
-#define SCAN_BLOCK     ((size_t)256) /* codes whose selected positions fit on the stack */
+#define SCAN_BLOCK ((size_t)256) /* codes whose selected positions fit on the stack */
 
 /* ------------------------------------------------------------------------------ frontier */
 
@@ -24,7 +23,8 @@ void tree_frontier_free(struct mem *mem, void *frontier)
     mem_free(mem, f->all);
 }
 
-int tree_query_push(struct tree_query *q, const void *node, unsigned bound, uint8_t **path)
+int tree_query_push(struct tree_query *q, const struct tree_head *node, unsigned bound,
+                    uint8_t **path)
 {
     struct tree_frontier *f = q->frontier;
     uint32_t at = f->free;
@@ -47,11 +47,17 @@ int tree_query_push(struct tree_query *q, const void *node, unsigned bound, uint
     return OK;
 }
 
-/* A node's first lines, while the one before it is looked at. */
-static void prefetch(const void *node)
+/* The next node wholly, whose head has come by now, and the head of the one after it. */
+static void prefetch(const struct tree_frontier *f, uint32_t next)
 {
-    for (size_t line = 0; line < PREFETCH_LINES; line++)
-        __builtin_prefetch((const char *)node + 64 * line);
+    if (!next)
+        return;
+    const struct tree_head *node = f->all[next].node;
+    const uint32_t after = f->all[next].next;
+    if (after)
+        __builtin_prefetch(f->all[after].node);
+    for (size_t at = 64; at < node->visit_bytes; at += 64)
+        __builtin_prefetch((const char *)node + at);
 }
 
 bool tree_query_pop(struct tree_query *q, struct tree_todo *todo)
@@ -64,8 +70,7 @@ bool tree_query_pop(struct tree_query *q, struct tree_todo *todo)
     const uint32_t at = f->first[f->lowest];
     *todo = f->all[at];
     f->first[f->lowest] = todo->next;
-    if (todo->next)
-        prefetch(f->all[todo->next].node);
+    prefetch(f, todo->next);
     f->all[at].next = f->free;
     f->free = at;
     return true;
@@ -101,6 +106,26 @@ int tree_query_scan(struct tree_query *q, const uint64_t *codes, const uint32_t 
             if (rc != OK)
                 return rc;
         }
+    }
+    return OK;
+}
+
+int tree_query_pick(struct tree_query *q, const uint64_t *codes, const uint32_t *rows,
+                    const uint32_t *positions, size_t n)
+{
+    const uint64_t code = q->code;
+    unsigned limit = q->limit;
+    q->work->distances += (double)n;
+    q->work->bytes_read += (double)(n * sizeof *codes);
+    for (size_t i = 0; i < n; i++) {
+        const size_t j = positions[i];
+        const unsigned distance = tree_distance(code, codes[j]);
+        if (distance > limit)
+            continue;
+        const int rc = tree_query_offer(q, rows[j], distance);
+        if (rc != OK)
+            return rc;
+        limit = q->limit;
     }
     return OK;
 }

@@ -14,9 +14,15 @@
 
 #define TREE_PATH 32 /* distances a waiting node may bring along */
 
+/* What a node of either tree begins with: so many of its first bytes are what a visit reads, and are
+   fetched while the node before it is looked at. */
+struct tree_head {
+    uint32_t visit_bytes;
+};
+
 /* A subtree to visit, and what the query is known to be from on the way there. */
 struct tree_todo {
-    const void *node;
+    const struct tree_head *node;
     uint32_t next; /* in its bucket; 0: none */
     uint8_t bound;
     uint8_t path[TREE_PATH];
@@ -50,7 +56,8 @@ static inline unsigned tree_distance(uint64_t a, uint64_t b)
 /* Queues a subtree all of whose rows are at least `bound` away, which is not less than what the one
    popped last had; *out is where its path goes. OK or
    ERR_NO_MEMORY. */
-int tree_query_push(struct tree_query *, const void *node, unsigned bound, uint8_t **path);
+int tree_query_push(struct tree_query *, const struct tree_head *node, unsigned bound,
+                    uint8_t **path);
 /* Takes the next one that may hold an answer. false: there is none. */
 bool tree_query_pop(struct tree_query *, struct tree_todo *);
 
@@ -59,6 +66,10 @@ bool tree_query_pop(struct tree_query *, struct tree_todo *);
 int tree_query_offer(struct tree_query *, uint32_t row, unsigned distance);
 /* Computes, and counts, n codes that stand side by side; code i is of row rows[i]. */
 int tree_query_scan(struct tree_query *, const uint64_t *codes, const uint32_t *rows, size_t n);
+
+/* The same of those at n positions. */
+int tree_query_pick(struct tree_query *, const uint64_t *codes, const uint32_t *rows,
+                    const uint32_t *positions, size_t n);
 
 /* Answers a group one query after the other; visit() starts at the root. For struct code_ops. */
 typedef int tree_visit(struct tree_query *);

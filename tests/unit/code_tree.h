@@ -15,6 +15,7 @@ struct code_tree {
     size_t n, capacity;
     uint64_t next_id;
     double computed; /* of the last range */
+    bool starved;    /* without memory to tidy with, so a range may compute more than it should */
 };
 
 static inline void tree_begin(struct code_tree *t, const struct index_ops *ops, const char *options)
@@ -130,7 +131,7 @@ static inline void tree_compare(struct code_tree *t, uint64_t query, unsigned fi
         struct range_result result = { .found = tree_note, .to = &found };
         assert_ok(index_range(&t->index, &request, &result), &t->bench.error);
         assert_int_equal(found.n, expected);
-        assert_true(result.work.distances <= (double)t->n * 3 + 64);
+        assert_true(t->starved || result.work.distances <= (double)t->n * 3 + 64);
         t->computed = result.work.distances;
     }
     free(seen);
@@ -271,6 +272,7 @@ static inline void tree_remove_without_memory(const struct index_ops *ops, const
     tree_begin(&t, ops, options);
     test_fill_b64(&t.rng, codes, 3000, 0);
     tree_insert(&t, codes, 3000);
+    t.starved = true;
     for (size_t round = 0; round < 29; round++) {
         t.bench.mem.fail_at = 1;
         t.bench.mem.fail_after = true;
@@ -280,6 +282,7 @@ static inline void tree_remove_without_memory(const struct index_ops *ops, const
         tree_compare(&t, tree_a_query(&t), 20, 22);
     }
     tree_insert(&t, codes, 1000);
+    tree_remove(&t, 1);
     tree_check(&t);
     tree_compare(&t, codes[7], 0, 64);
     tree_end(&t);

@@ -15,6 +15,19 @@ enum hftrie_mode { HFTRIE_STANDARD, HFTRIE_FAST, HFTRIE_MULTI };
 struct hftrie_params {
     int64_t mode;                      /* enum hftrie_mode */
     int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes a leaf holds before it splits */
+    bool permute;                      /* multi: blocks of bits as learnt from the codes */
+};
+
+/* Of multi: whether it may scan, and what its cost model reckons with, in ns. */
+struct hftrie_knobs {
+    bool fallback;
+    double query_ns;           /* a query, whatever it asks for */
+    double header_ns;          /* reading how many entries a bucket has */
+    double lookup_ns;          /* a bucket that is not empty */
+    double line_ns;            /* a line of it */
+    double candidate_ns;       /* an entry that is to be verified */
+    double compare_ns;         /* scan: a code with a query */
+    double read_ns, cached_ns; /* scan: reading a code; where all stay in the last cache */
 };
 
 struct hftrie;

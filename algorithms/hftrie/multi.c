@@ -1,0 +1,120 @@
+/* multi.c - the body of hftrie's multi mode: creation, reports, upkeep. */
+#include "multi.h"
+
+#include <string.h>
+
+#include "src/core/mem.h"
+
+#define LOOSE_SHARE 8 /* lines put in front since chains were laid out, of all: then anew */
+
+static int multi_create(struct hftrie *h)
+{
+    struct multi *m = mem_zalloc(h->base.env.mem, sizeof *m);
+    if (!m)
+        return fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: no memory for an index");
+    m->kernels = h->base.env.kernels;
+    code_store_init(&m->store, h->base.env.mem);
+    h->state = m;
+    return OK;
+}
+
+static void multi_destroy(struct hftrie *h)
+{
+    struct multi *m = h->state;
+    multi_empty(m);
+    code_store_free(&m->store);
+    mem_free(h->base.env.mem, m);
+}
+
+static size_t multi_rows(const struct hftrie *h, size_t first, size_t n, uint64_t *codes,
+                         uint64_t *ids)
+{
+    const struct code_store *s = &multi_of(h)->store;
+    const size_t left = first < s->n ? s->n - first : 0, count = n < left ? n : left;
+    if (count == 0)
+        return 0;
+    memcpy(codes, s->codes + first, count * sizeof *codes);
+    memcpy(ids, s->ids + first, count * sizeof *ids);
+    return count;
+}
+
+/* Mean entries of the bucket that an entry of the table is in. */
+static double crowding(const struct multi *m, unsigned table)
+{
+    double squares = 0;
+    for (size_t i = 0; m->shape.bits && i < (size_t)1 << m->shape.bits; i++)
+        squares += (double)m->table[table].buckets[i].n * (double)m->table[table].buckets[i].n;
+    return m->n_codes ? squares / (double)m->n_codes : 0;
+}
+
+static void multi_stats(const struct hftrie *h, struct stat_sink *sink)
+{
+    struct multi *m = h->state;
+    static const char *const names[] = { "crowding_0", "crowding_1", "crowding_2", "crowding_3" };
+    double lines = 0, spare = 0;
+    for (unsigned j = 0; j < MULTI_TABLES; j++) {
+        lines += m->table[j].used - m->table[j].n_free;
+        spare += m->table[j].n_free;
+        sink->value(sink->to, names[j], crowding(m, j));
+    }
+    sink->value(sink->to, "rows", (double)m->store.n);
+    sink->value(sink->to, "distinct_codes", (double)m->n_codes);
+    sink->value(sink->to, "key_bits", m->shape.bits);
+    sink->value(sink->to, "permuted", m->shape.permuted);
+    sink->value(sink->to, "lines", lines);
+    sink->value(sink->to, "free_lines", spare);
+    sink->value(sink->to, "queries", (double)atomic_load(&m->queries));
+    sink->value(sink->to, "scans", (double)atomic_load(&m->scans));
+    sink->value(sink->to, "lookups", (double)atomic_load(&m->lookups));
+    sink->value(sink->to, "lines_read", (double)atomic_load(&m->lines));
+    sink->value(sink->to, "candidates", (double)atomic_load(&m->candidates));
+    sink->value(sink->to, "verified", (double)atomic_load(&m->verified));
+}
+
+static void multi_memory(const struct hftrie *h, struct memory_use *use)
+{
+    const struct multi *m = h->state;
+    const size_t buckets = m->shape.bits ? (size_t)1 << m->shape.bits : 0;
+    size_t lines = m->table[0].capacity; /* of rows */
+    for (unsigned j = 0; j < MULTI_TABLES; j++)
+        lines += m->table[j].capacity;
+    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&m->store),
+                                .ids = code_store_ids_bytes(&m->store),
+                                .codes = lines * sizeof(struct multi_line) +
+                                         MULTI_TABLES * buckets * sizeof(struct multi_bucket),
+                                .other = sizeof *h + sizeof *m + 2 * m->links * sizeof *m->next +
+                                         buckets * sizeof *m->shape.masks +
+                                         (m->shape.spread ? 8 * sizeof *m->shape.spread : 0) };
+}
+
+/* One table a call is laid out anew, if enough of its lines lie loose. */
+static int multi_maintain(struct hftrie *h, uint64_t budget, bool *more)
+{
+    struct multi *m = h->state;
+    unsigned loose = 0;
+    for (unsigned j = 0; j < MULTI_TABLES; j++) {
+        struct multi_table *t = &m->table[j];
+        if (t->loose == 0 || t->loose < t->used / LOOSE_SHARE)
+            continue;
+        if (budget > 0 && loose++ > 0)
+            break;
+        if (!multi_lines_lay(m, t))
+            return fail(h->base.env.error, ERR_NO_MEMORY,
+                        "hftrie: no memory to lay out %u lines anew", t->used);
+    }
+    *more = loose > 1;
+    return OK;
+}
+
+const struct hftrie_body hftrie_multi = {
+    .create = multi_create,
+    .destroy = multi_destroy,
+    .insert = multi_insert,
+    .remove = multi_remove,
+    .rows = multi_rows,
+    .stats = multi_stats,
+    .memory = multi_memory,
+    .check = multi_check,
+    .maintain = multi_maintain,
+    .search = { .range = multi_range, .nearest = multi_nearest },
+};

@@ -1,0 +1,140 @@
+/* multi_insert.c - rows into all tables, a block of them at a time: memory answers for one while it
+ * is asked for the others.
+ */
+#include <string.h>
+
+#include "multi.h"
+
+#define BLOCK ((size_t)64)
+
+static int no_memory(struct hftrie *h, size_t n)
+{
+    return fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: no memory for %zu more codes", n);
+}
+
+/* The first rows: all tables are made for them, or for as many as are expected. */
+static int begin(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, size_t n,
+                 size_t *done)
+{
+    struct multi *m = h->state;
+    const size_t expected = h->base.env.expected_n;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t code;
+        memcpy(&code, codes + i, sizeof code);
+        (void)code_store_add(&m->store, code, ids[i]);
+    }
+    if (multi_build(h, expected > n ? expected : n, true)) {
+        *done = n;
+        return OK;
+    }
+    while (m->store.n > 0)
+        code_store_remove(&m->store, (uint32_t)m->store.n - 1);
+    return no_memory(h, n);
+}
+
+/* Longer keys where there will be many codes, other blocks where they are more even. Where there is
+   no memory for that, it is as it was. */
+static void adapt(struct hftrie *h, size_t n)
+{
+    struct multi *m = h->state;
+    uint8_t order[64];
+    if (m->n_codes + n > m->grow_at) {
+        if (!multi_build(h, m->store.n + n, false))
+            m->grow_at = 2 * (m->n_codes + n);
+        return;
+    }
+    if (m->store.n < m->learn_at)
+        return;
+    m->learn_at = 4 * m->store.n;
+    if (h->params.permute && multi_learn(m, h->base.env.seed, order))
+        (void)multi_build(h, m->store.n + n, false);
+    else
+        multi_measure(m, h->base.env.seed);
+}
+
+static void fetch_lines(const struct multi *m, uint64_t p)
+{
+    for (unsigned j = 1; j < MULTI_TABLES; j++) {
+        const struct multi_table *t = &m->table[j];
+        const struct multi_bucket *b = &t->buckets[multi_key(m, j, p)];
+        if (b->n % MULTI_ENTRIES)
+            __builtin_prefetch(t->lines + (b->first & ~MULTI_RUN), 1);
+    }
+}
+
+static void prepare(const struct multi *m, const uint64_t *codes, const uint64_t *ids, size_t n,
+                    struct multi_probe *probes, uint64_t *permuted)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t code;
+        memcpy(&code, codes + i, sizeof code);
+        permuted[i] = multi_permute(m, code);
+        probes[i] = (struct multi_probe){ .key = multi_key(m, 0, permuted[i]),
+                                          .entry = multi_entry(0, permuted[i]),
+                                          .row = MULTI_NONE,
+                                          .code = code };
+        slot_table_prefetch(&m->store.slot_of, ids[i]);
+        for (unsigned j = 0; j < MULTI_TABLES; j++)
+            __builtin_prefetch(&m->table[j].buckets[multi_key(m, j, permuted[i])], 1);
+    }
+    for (size_t i = 0; i < n; i++)
+        fetch_lines(m, permuted[i]);
+    multi_lines_probe(m, probes, n);
+}
+
+static bool reserve(struct multi *m, size_t n)
+{
+    bool room = true;
+    for (unsigned j = 0; room && j < MULTI_TABLES; j++)
+        room = multi_lines_reserve(m, &m->table[j], n);
+    return room;
+}
+
+/* false: no memory for links. */
+static bool add(struct multi *m, const struct multi_probe *probe, uint64_t p, uint64_t id)
+{
+    uint32_t head = probe->found ? m->table[0].rows[probe->place.line].entry[probe->place.at] : 0;
+    bool found = probe->found;
+    /* One of the same block may have come in between. */
+    if (!found && m->table[0].buckets[probe->key].n != probe->n)
+        found = multi_find_code(m, probe->code, p, &head);
+    if (found && !multi_links_begin(m))
+        return false;
+    const uint32_t row = code_store_add(&m->store, probe->code, id);
+    if (found) {
+        multi_link(m, head, row);
+        return true;
+    }
+    for (unsigned j = 0; j < MULTI_TABLES; j++)
+        multi_lines_add(m, &m->table[j], multi_key(m, j, p), multi_entry(j, p), row);
+    m->n_codes++;
+    return true;
+}
+
+int multi_insert(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, size_t n,
+                 size_t *done)
+{
+    struct multi *m = h->state;
+    struct multi_probe probes[BLOCK];
+    uint64_t permuted[BLOCK];
+    *done = 0;
+    if (n == 0)
+        return OK;
+    if (!code_store_reserve(&m->store, ids, n, h->base.env.expected_n) ||
+        !multi_links_reserve(m, m->store.n + n))
+        return no_memory(h, n);
+    if (m->shape.bits == 0)
+        return begin(h, codes, ids, n, done);
+    adapt(h, n);
+    while (*done < n) {
+        const size_t count = n - *done < BLOCK ? n - *done : BLOCK;
+        if (!reserve(m, count))
+            return no_memory(h, n - *done);
+        prepare(m, codes + *done, ids + *done, count, probes, permuted);
+        for (size_t i = 0; i < count; i++, ++*done)
+            if (!add(m, &probes[i], permuted[i], ids[*done]))
+                return no_memory(h, n - *done);
+        m->most_codes = m->n_codes > m->most_codes ? m->n_codes : m->most_codes;
+    }
+    return OK;
+}

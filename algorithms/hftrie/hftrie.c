@@ -7,22 +7,42 @@
 
 static const struct param params[] = {
     PARAM_CHOICE(
-        struct hftrie_params, mode, HFTRIE_STANDARD, "standard|fast",
+        struct hftrie_params, mode, HFTRIE_MULTI, "standard|fast|multi",
         "standard: one trie, exact; fast: one trie, but at most one flipped bit a chunk is "
-        "followed: quicker, and misses some"),
+        "followed: quicker, and misses some; multi: four tables, exact, the scan where cheaper"),
     PARAM_INT(struct hftrie_params, chunk_bits, 4, 1, 8,
               "bits a level of the trie is about: 1, 2, 4 or 8; more make it shallower and its "
               "nodes larger"),
     PARAM_INT(struct hftrie_params, leaf_capacity, 128, 1, 65536,
               "codes a leaf of the trie holds before it splits; larger leaves take less memory and "
               "have a search compare more codes, in fewer places"),
+    PARAM_BOOL(
+        struct hftrie_params, permute, true,
+        "multi: blocks of bits chosen so that buckets come out even; off, bits stay in order"),
     PARAM_END
 };
 
-static const struct param knobs[] = { PARAM_END };
+/* The costs: docs/methods/hftrie.md says how they were measured. */
+static const struct param knobs[] = {
+    PARAM_BOOL(struct hftrie_knobs, fallback, true,
+               "multi: scan where the cost model expects it to be cheaper; off, tables answer all"),
+    PARAM_REAL(struct hftrie_knobs, query_ns, 250, 0, 1e9, "cost model: a query, whatever it asks"),
+    PARAM_REAL(struct hftrie_knobs, header_ns, 1.2, 0, 1e9,
+               "cost model: reading how many codes a bucket has"),
+    PARAM_REAL(struct hftrie_knobs, lookup_ns, 8, 0, 1e9, "cost model: a bucket that has some"),
+    PARAM_REAL(struct hftrie_knobs, line_ns, 6, 0, 1e9, "cost model: a line of 15 of them"),
+    PARAM_REAL(struct hftrie_knobs, candidate_ns, 40, 0, 1e9,
+               "cost model: verifying one that is near enough"),
+    PARAM_REAL(struct hftrie_knobs, compare_ns, .06, 0, 1e9, "cost model: scanning a code"),
+    PARAM_REAL(struct hftrie_knobs, read_ns, .1, 0, 1e9,
+               "cost model: reading a code from memory, once for a batch"),
+    PARAM_REAL(struct hftrie_knobs, cached_ns, .035, 0, 1e9,
+               "cost model: the same where all codes stay in the last cache"),
+    PARAM_END
+};
 
 /* By enum hftrie_mode. */
-static const struct hftrie_body *const bodies[] = { &hftrie_trie, &hftrie_trie };
+static const struct hftrie_body *const bodies[] = { &hftrie_trie, &hftrie_trie, &hftrie_multi };
 
 static struct hftrie *hftrie_of(struct index *index)
 {
@@ -153,6 +173,7 @@ const struct index_ops hftrie_ops = {
     .params = params,
     .params_bytes = sizeof(struct hftrie_params),
     .knobs = knobs,
+    .knobs_bytes = sizeof(struct hftrie_knobs),
     .create = hftrie_create,
     .destroy = hftrie_destroy,
     .insert = hftrie_insert,

@@ -1,8 +1,6 @@
 /* multi.c - the body of hftrie's multi mode: creation, reports, upkeep. */
 #include "multi.h"
 
-#include <string.h>
-
 #include "src/core/mem.h"
 
 #define LOOSE_SHARE 8 /* lines put in front since chains were laid out, of all: then anew */
@@ -26,16 +24,22 @@ static void multi_destroy(struct hftrie *h)
     mem_free(h->base.env.mem, m);
 }
 
-static size_t multi_rows(const struct hftrie *h, size_t first, size_t n, uint64_t *codes,
-                         uint64_t *ids)
+static void multi_save(const struct hftrie *h, struct store_writer *w)
 {
-    const struct code_store *s = &multi_of(h)->store;
-    const size_t left = first < s->n ? s->n - first : 0, count = n < left ? n : left;
-    if (count == 0)
-        return 0;
-    memcpy(codes, s->codes + first, count * sizeof *codes);
-    memcpy(ids, s->ids + first, count * sizeof *ids);
-    return count;
+    code_store_save(&multi_of(h)->store, w);
+}
+
+/* The tables are made anew; which shape they have makes no difference to answers. */
+static int multi_load(struct hftrie *h, const struct store_reader *r)
+{
+    struct multi *m = h->state;
+    const int rc = code_store_load(&m->store, r);
+    if (rc != OK || m->store.n == 0)
+        return rc;
+    const size_t n = m->store.n, expected = h->base.env.expected_n;
+    return multi_build(h, expected > n ? expected : n, true)
+               ? OK
+               : fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: no memory for %zu codes", n);
 }
 
 /* Mean entries of the bucket that an entry of the table is in. */
@@ -78,13 +82,12 @@ static void multi_memory(const struct hftrie *h, struct memory_use *use)
     size_t lines = m->table[0].capacity; /* of rows */
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         lines += m->table[j].capacity;
-    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&m->store),
-                                .ids = code_store_ids_bytes(&m->store),
-                                .codes = lines * sizeof(struct multi_line) +
-                                         MULTI_TABLES * buckets * sizeof(struct multi_bucket),
-                                .other = sizeof *h + sizeof *m + 2 * m->links * sizeof *m->next +
-                                         buckets * sizeof *m->shape.masks +
-                                         (m->shape.spread ? 8 * sizeof *m->shape.spread : 0) };
+    use->vectors += code_store_codes_bytes(&m->store);
+    use->ids += code_store_ids_bytes(&m->store);
+    use->codes +=
+        lines * sizeof(struct multi_line) + MULTI_TABLES * buckets * sizeof(struct multi_bucket);
+    use->other += sizeof *m + 2 * m->links * sizeof *m->next + buckets * sizeof *m->shape.masks +
+                  (m->shape.spread ? 8 * sizeof *m->shape.spread : 0);
 }
 
 /* One table a call is laid out anew, if enough of its lines lie loose. */
@@ -111,7 +114,8 @@ const struct hftrie_body hftrie_multi = {
     .destroy = multi_destroy,
     .insert = multi_insert,
     .remove = multi_remove,
-    .rows = multi_rows,
+    .save = multi_save,
+    .load = multi_load,
     .stats = multi_stats,
     .memory = multi_memory,
     .check = multi_check,

@@ -34,9 +34,9 @@ struct candidate {
     uint32_t query, table;
 };
 
-/* An entry of table 0. */
+/* An entry of table 0; `of` is the candidate that led to it, or MULTI_NONE. */
 struct hit {
-    uint32_t line;
+    uint32_t line, of;
     uint16_t at, query;
 };
 
@@ -162,12 +162,12 @@ static int prefix_distance(const struct walk *w, uint64_t x, unsigned table)
     return __builtin_popcount((uint32_t)(x >> MULTI_BLOCK * table) & w->key_mask);
 }
 
-static void add_hit(struct walk *w, uint32_t line, uint32_t at, uint32_t query)
+static void add_hit(struct walk *w, uint32_t line, uint32_t at, uint32_t query, uint32_t of)
 {
     if (w->hits.n == w->hits.capacity && !grow(w, &w->hits))
         return;
     struct hit *hits = w->hits.at;
-    hits[w->hits.n++] = (struct hit){ line, (uint16_t)at, (uint16_t)query };
+    hits[w->hits.n++] = (struct hit){ line, of, (uint16_t)at, (uint16_t)query };
     __builtin_prefetch(w->m->table[0].rows + line);
 }
 
@@ -249,8 +249,9 @@ static void ask_candidates(struct walk *w)
 }
 
 /* An entry of table 0 that agrees with candidate c: it may still be too far, or found before. */
-static void add_resolved(struct walk *w, const struct candidate *c, uint32_t line, uint32_t at)
+static void add_resolved(struct walk *w, uint32_t of, uint32_t line, uint32_t at)
 {
+    const struct candidate *c = (const struct candidate *)w->candidates.at + of;
     const struct multi_asked *a = &w->asked[c->query];
     const uint64_t entry = w->m->table[0].lines[line].entry[at];
     const uint64_t x = (c->part | entry << 16) ^ a->p;
@@ -259,7 +260,7 @@ static void add_resolved(struct walk *w, const struct candidate *c, uint32_t lin
     if (c->table > 2 && prefix_distance(w, x, 2) <= a->plan.threshold[2])
         return;
     if ((unsigned)__builtin_popcountll(x & 0xffffffffffffU) <= w->radius)
-        add_hit(w, line, at, c->query);
+        add_hit(w, line, at, c->query, of);
 }
 
 /* ------------------------------------------------------------------------ lines */
@@ -314,7 +315,7 @@ static void probe(struct walk *w)
             for (unsigned mask = masks[i]; mask && w->rc == OK; mask &= mask - 1) {
                 const uint32_t at = (uint32_t)__builtin_ctz(mask);
                 if (items[i].table == 0)
-                    add_hit(w, items[i].line, at, items[i].query);
+                    add_hit(w, items[i].line, at, items[i].query, MULTI_NONE);
                 else
                     add_candidate(w, &items[i],
                                   w->m->table[items[i].table].lines[items[i].line].entry[at]);
@@ -336,8 +337,7 @@ static void resolve(struct walk *w)
             return;
         for (size_t i = 0; i < n; i++)
             for (unsigned mask = masks[i]; mask && w->rc == OK; mask &= mask - 1)
-                add_resolved(w, (const struct candidate *)w->candidates.at + items[i].of,
-                             items[i].line, (uint32_t)__builtin_ctz(mask));
+                add_resolved(w, items[i].of, items[i].line, (uint32_t)__builtin_ctz(mask));
     }
 }
 
@@ -350,6 +350,17 @@ static void report(struct walk *w, uint32_t row, uint32_t query, unsigned distan
     for (; row != MULTI_NONE && w->rc == OK; row = m->next ? m->next[row] : MULTI_NONE)
         if (id_filter_allows(w->filter, m->store.ids[row]))
             w->rc = code_answer(w->asked[query].answers, m->store.ids[row], distance);
+}
+
+/* Table 0 does not tell all that a candidate knows, so that what it led to may be another's. */
+static bool led_by(const struct walk *w, const struct hit *hit)
+{
+    const struct multi *m = w->m;
+    if (hit->of == MULTI_NONE)
+        return true;
+    const struct candidate *c = (const struct candidate *)w->candidates.at + hit->of;
+    const uint64_t p = multi_permute(m, m->store.codes[hit->line]);
+    return multi_part(c->table, multi_key(m, c->table, p), multi_entry(c->table, p)) == c->part;
 }
 
 /* Rows in place of lines first, so that codes are asked for side by side. */
@@ -369,7 +380,7 @@ static void verify(struct walk *w)
         const struct hit *hit = &hits[i - AHEAD];
         const unsigned distance =
             (unsigned)__builtin_popcountll(m->store.codes[hit->line] ^ w->asked[hit->query].query);
-        if (distance <= w->radius)
+        if (distance <= w->radius && led_by(w, hit))
             report(w, hit->line, hit->query, distance);
     }
     w->verified += n;

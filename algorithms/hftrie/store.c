@@ -27,6 +27,8 @@ int hftrie_save(struct index *index, const char *dir)
 static int params_within(const struct store_reader *r, const struct hftrie_params *given)
 {
     for (const struct param *p = hftrie_ops.params; p->name; p++) {
+        if (p->type == PARAM_TYPE_BOOL && ((const unsigned char *)given)[p->offset] > 1)
+            return store_corrupt(r, "its parameters are out of range");
         if (p->type != PARAM_TYPE_INT && p->type != PARAM_TYPE_REAL)
             continue; /* create() looks at the mode */
         char scratch[PARAM_TEXT_BYTES];

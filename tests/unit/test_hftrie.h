@@ -11,6 +11,7 @@ enum hf_pattern { HF_UNIFORM, HF_CLUSTERED, HF_LAST_BITS, HF_FEW_VALUES, HF_PATT
 struct hf_world {
     struct test_bench bench;
     struct hftrie_params params;
+    struct hftrie_knobs knobs;
     struct index *index;
     struct rng rng;
     uint64_t *codes, *ids; /* the truth */
@@ -33,6 +34,7 @@ static inline void hf_open(struct hf_world *w, struct hftrie_params params, uint
     memset(w, 0, sizeof *w);
     test_bench_begin(&w->bench, ELEMENT_B64, METRIC_HAMMING, 64, 2);
     w->params = params;
+    param_defaults(hftrie_ops.knobs, &w->knobs);
     w->rng = rng_at(test_seed(), stream);
     assert_ok(hftrie_ops.create(&w->index, &w->bench.env, &w->params), &w->bench.error);
 }
@@ -140,7 +142,9 @@ static inline struct hf_found hf_range(struct hf_world *w, uint64_t query, unsig
     struct hf_found found = { .distance = malloc(w->next_id + 1) };
     assert_non_null(found.distance);
     memset(found.distance, 255, w->next_id + 1);
-    const struct range_request request = { { &query, 1, 64, ELEMENT_B64 }, radius, "", NULL, 1 };
+    const struct range_request request = {
+        { &query, 1, 64, ELEMENT_B64 }, radius, &w->knobs, NULL, 1
+    };
     struct range_result result = { .found = hf_note, .to = &found };
     assert_ok(hftrie_ops.range(w->index, &request, &result), &w->bench.error);
     assert_false(found.twice);

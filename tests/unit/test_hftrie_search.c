@@ -213,6 +213,26 @@ static void test_nearest(void **state)
         }
 }
 
+/* As near as the k-th, with a smaller id, and in a leaf that cannot hold any nearer. */
+static void test_nearest_ties(void **state)
+{
+    (void)state;
+    for (enum hftrie_mode mode = HFTRIE_STANDARD; mode <= HFTRIE_FAST; mode++)
+        for (size_t b = 0; b < 4; b++) {
+            struct hf_world w;
+            hf_open(&w, hf_params(mode, all_bits[b], 2), 255);
+            const uint64_t query = rng_u64(&w.rng), far = query ^ UINT64_C(1) << 63;
+            const uint64_t codes[] = { far, far ^ 1, far ^ 2, query ^ 1, query ^ 2, query ^ 3 };
+            hf_insert_codes(&w, codes, 6);
+            uint64_t id;
+            float distance;
+            (void)search(&w, &query, 1, 1, NULL, 1, &id, &distance);
+            assert_int_equal(id, 0);
+            assert_true(distance == 1);
+            hf_close(&w);
+        }
+}
+
 /* ------------------------------------------------------------------------ threads, work */
 
 static void test_threads(void **state)
@@ -330,13 +350,10 @@ static void test_work(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fast_is_its_rule),
-        cmocka_unit_test(test_fast_after_deletions),
-        cmocka_unit_test(test_fast_loses),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_together),
-        cmocka_unit_test(test_work),
+        cmocka_unit_test(test_fast_is_its_rule), cmocka_unit_test(test_fast_after_deletions),
+        cmocka_unit_test(test_fast_loses),       cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_nearest_ties),     cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_together),         cmocka_unit_test(test_work),
     };
     return test_run("hftrie search", tests);
 }

@@ -128,6 +128,7 @@ static bool take_own_slab(struct blocks *b, uint32_t n, uint32_t *block)
         return false;
     b->slabs[number].used = b->slabs[number].fresh = 1;
     b->n_used++;
+    b->used_bytes += slab_bytes(b, &b->slabs[number]);
     *block = number << BLOCK_SLAB_SHIFT;
     return true;
 }
@@ -156,6 +157,7 @@ static uint32_t take_of(struct blocks *b, size_t kind)
         unchain(b, &b->partial[kind], number);
     b->used_of[kind]++;
     b->n_used++;
+    b->used_bytes += units_of(b, s->capacity) * BLOCK_UNIT;
     return number << BLOCK_SLAB_SHIFT | at;
 }
 
@@ -170,11 +172,12 @@ bool blocks_take(struct blocks *b, uint32_t n, uint32_t *block)
     return true;
 }
 
-/* A quarter is in use, so that a block is moved for three that were given back, and the others of the
-   class have room for it. */
+/* A quarter is in use, so that a block is moved for three that were given back; the others of the
+   class have room for it; and there is much to gain: as all buckets grow, slabs empty by themselves. */
 static bool is_sparse(const struct blocks *b, size_t kind, const struct slab *s)
 {
-    return s->used <= s->total / 4 && b->total_of[kind] - b->used_of[kind] >= s->total;
+    return s->used <= s->total / 4 && b->total_of[kind] - b->used_of[kind] >= s->total &&
+           b->bytes - b->used_bytes > b->bytes / 8;
 }
 
 /* None of its blocks is in use, and it is in no list. */
@@ -189,6 +192,7 @@ void blocks_give_back(struct blocks *b, uint32_t block)
     const uint32_t number = block >> BLOCK_SLAB_SHIFT;
     struct slab *s = &b->slabs[number];
     b->n_used--;
+    b->used_bytes -= units_of(b, s->capacity) * BLOCK_UNIT;
     s->used--;
     if (s->capacity > LARGEST) {
         slab_drop(b, number);
@@ -235,6 +239,7 @@ void blocks_compact(struct blocks *b, void (*moved)(void *owner, uint32_t from, 
         memcpy(blocks_at(blocks_slab(b, to), to), blocks_at(s, at), units * BLOCK_UNIT);
         b->used_of[kind]--;
         b->n_used--;
+        b->used_bytes -= units * BLOCK_UNIT;
         moved(owner, number << BLOCK_SLAB_SHIFT | at, to);
     }
     drop_of(b, kind, number);
@@ -266,7 +271,7 @@ static bool free_blocks_right(const struct slab *s)
 
 int blocks_check(const struct blocks *b, struct error *err)
 {
-    size_t used = 0, bytes = 0, partial = 0, in_lists = 0;
+    size_t used = 0, bytes = 0, used_bytes = 0, partial = 0, in_lists = 0;
     for (size_t i = 0; i < b->n_slabs; i++) {
         const struct slab *s = &b->slabs[i];
         if (!s->memory)
@@ -276,6 +281,7 @@ int blocks_check(const struct blocks *b, struct error *err)
                         "mih: slab %zu has %u of %u blocks in use, or a wrong list of free ones", i,
                         s->used, s->total);
         used += s->used;
+        used_bytes += s->used * units_of(b, s->capacity) * BLOCK_UNIT;
         bytes += slab_bytes(b, s);
         partial += s->used < s->total;
     }
@@ -293,7 +299,8 @@ int blocks_check(const struct blocks *b, struct error *err)
                         "mih: %zu of %zu blocks of size %u in use; expected %zu of %zu", used_of,
                         total_of, capacities[c], b->used_of[c], b->total_of[c]);
     }
-    if (used != b->n_used || bytes != b->bytes || partial != in_lists)
+    if (used != b->n_used || bytes != b->bytes || used_bytes != b->used_bytes ||
+        partial != in_lists)
         return fail(err, ERR_INVARIANT,
                     "mih: slabs of %zu bytes with %zu blocks, %zu with free ones; expected %zu, "
                     "%zu, %zu",

@@ -38,9 +38,9 @@ struct blocks {
     uint32_t free_slab;
     uint32_t partial[BLOCK_CLASSES];
     size_t total_of[BLOCK_CLASSES], used_of[BLOCK_CLASSES]; /* blocks, by class */
-    uint32_t sparse; /* a slab to empty, if it is still sparse then */
-    size_t n_used;   /* blocks */
-    size_t bytes;    /* of slabs */
+    uint32_t sparse;          /* a slab to empty, if it is still sparse then */
+    size_t n_used;            /* blocks */
+    size_t bytes, used_bytes; /* of slabs, and of blocks in use */
 };
 
 void blocks_init(struct blocks *, struct mem *, size_t entry_bytes); /* allocates nothing */

@@ -175,7 +175,7 @@ static void fetch_buckets(const struct mih *m, uint64_t code)
         __builtin_prefetch(&m->tables[i].buckets[mih_key(&m->tables[i], code)], 1);
 }
 
-/* Where the next entry goes, and the last one is. */
+/* Where the next entry goes. */
 static void fetch_ends(const struct mih *m, uint64_t code)
 {
     for (size_t i = 0; i < m->n_tables; i++) {
@@ -186,6 +186,16 @@ static void fetch_ends(const struct mih *m, uint64_t code)
         if (run.codes)
             __builtin_prefetch(run.codes + b.n, 1);
         __builtin_prefetch(run.rows + b.n, 1);
+    }
+}
+
+/* Where rename_row() looks first. */
+static void fetch_last_rows(const struct mih *m, uint64_t code)
+{
+    for (size_t i = 0; i < m->n_tables; i++) {
+        const struct bucket b = m->tables[i].buckets[mih_key(&m->tables[i], code)];
+        if (b.n > 0)
+            __builtin_prefetch(mih_run(m, b).rows + b.n - 1, 1);
     }
 }
 
@@ -245,7 +255,7 @@ static void fetch_for_remove(const struct mih *m, const uint64_t *ids, size_t i,
     if (guess(m, ids, i + AHEAD_ENTRIES, n, &row)) {
         fetch_rows(m, codes[row]);
         if (m->store.n > AHEAD_ENTRIES)
-            fetch_ends(m, codes[m->store.n - 1 - AHEAD_ENTRIES]);
+            fetch_last_rows(m, codes[m->store.n - 1 - AHEAD_ENTRIES]);
     }
 }
 

@@ -36,7 +36,7 @@ end
 
 experiment {
   name = "hamming_churn",
-  title = ("64-bit codes coming and going at constant size, %.3g million"):format(n / 1e6),
+  title = "64-bit codes coming and going at constant size",
   seed = 1, repeats = 1, threads = 1,
 
   workload = function(w)

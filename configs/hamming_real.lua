@@ -7,4 +7,7 @@
 -- thousands of codes and a search by tables costs more than a scan from some radius on; what falls back in time never does.
 -- hamming_real_dhash.lua does the same with difference hashes, which repeat heavily.
 
-require("hamming_real").run("hamming_real", "phash64", "phash")
+require("hamming_real").run {
+  name = "hamming_real", set = "phash64", kind = "phash",
+  title = "Range search in perceptual hashes of images",
+}

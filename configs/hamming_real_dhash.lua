@@ -7,4 +7,7 @@
 -- What it shows beside hamming_real.lua: the background of a digit is one colour, so that most of its bits are 0, and the same codes come
 -- again and again. It is the hardest case for whatever files codes by some of their bits.
 
-require("hamming_real").run("hamming_real_dhash", "dhash64", "dhash")
+require("hamming_real").run {
+  name = "hamming_real_dhash", set = "dhash64", kind = "dhash",
+  title = "Range search in difference hashes of images",
+}

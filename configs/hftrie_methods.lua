@@ -36,7 +36,7 @@ local function faiss(label, factory) return method { "faiss-factory", label = la
 
 experiment {
   name = "hftrie_methods",
-  title = ("Methods for 64-bit codes, %.3g million, radius %d"):format(n / 1e6, radius),
+  title = "Methods for range search in 64-bit codes, compared",
   seed = 1, repeats = 1, threads = 1, timeout = 3600,
 
   workload = function(w)

@@ -48,7 +48,7 @@ end
 
 experiment {
   name = "hftrie_radius",
-  title = ("Range search by radius, %.3g million codes"):format(n / 1e6),
+  title = "Range search in 64-bit codes, by radius",
   seed = 1, repeats = 1, threads = 1,
 
   workload = function(w)

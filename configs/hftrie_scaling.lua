@@ -53,7 +53,7 @@ local function times(n) return sizes[last] / sizes[1] * n end
 
 experiment {
   name = "hftrie_scaling",
-  title = "HFTrie as it grows: 64-bit codes, radius " .. radius,
+  title = "HFTrie as it grows",
   seed = 1, repeats = 1, threads = 1, timeout = 7200,
 
   workload = function(w)

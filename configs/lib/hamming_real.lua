@@ -21,8 +21,9 @@ local function queries_at(radius, most)
   return math.min(most, radius <= 8 and most or radius <= 20 and 100 or 20)
 end
 
-function real.run(experiment_name, set_name, kind)
-  local all, name = real.codes(set_name, kind)
+-- of: { name, title, set, kind }
+function real.run(of)
+  local all, name = real.codes(of.set, of.kind)
   local most = option("queries", 500, "hashes held back from the index, and asked for; fewer past radius 8")
   local n    = math.min(#all - most, option("rows", quick and 20000 or #all - most, "hashes in the index"))
   local base, queries = all:rows(1, n), all:rows(#all - most + 1, #all)
@@ -32,8 +33,7 @@ function real.run(experiment_name, set_name, kind)
   local function at(r, label, metric, i) return r(label, ("%s/range#%d"):format(metric, i)) end
 
   experiment {
-    name = experiment_name,
-    title = ("Range search in %d image hashes: %s"):format(n, name),
+    name = of.name, title = of.title,
     seed = 1, repeats = quick and 1 or 3, threads = 1,
 
     workload = function(w)
@@ -47,7 +47,7 @@ function real.run(experiment_name, set_name, kind)
     end,
 
     methods = {
-      hftrie.multi(), hftrie.standard(), hftrie.mih "copied", hftrie.mih "slots",
+      hftrie.multi(nil, { ablations = { { "no permutation", { permute = false } } } }), hftrie.standard(), hftrie.mih "copied", hftrie.mih "slots",
       method { "faiss-factory", label = "FAISS flat", params = { factory = "BFlat" } },
       method { "faiss-factory", label = "FAISS multi-hash", params = { factory = "BHash4x16" } },
       hftrie.scan(),

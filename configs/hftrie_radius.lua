@@ -15,13 +15,13 @@ local n        = option("n", quick and 100000 or 4000000, "uniform codes")
 local clusters = option("clusters", quick and 10 or 100, "planted clusters of each radius, and so queries")
 
 local published = { 0, 2, 4, 6, 8, 10, 12 }
-local beyond    = { 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 40, 48, 64 }
+local beyond    = { 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 40, 64 }
 
 local background = synthetic { kind = "uniform", rows = n, clusters = 0 }
 
 -- So many queries: what they find, and the time of searches that look at everything, is bounded.
 local function queries_at(radius)
-  return math.min(clusters, radius <= 12 and clusters or radius <= 18 and 20 or radius <= 24 and 6 or 3)
+  return math.min(clusters, radius <= 12 and clusters or radius <= 18 and 20 or radius <= 24 and 6 or radius <= 28 and 3 or 2)
 end
 
 -- The source's table: query operations % | query time | recall %.

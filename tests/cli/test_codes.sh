@@ -1,0 +1,111 @@
+#!/bin/bash
+# test_codes.sh - 64-bit codes from a config: range search, what was planted, figures by radius, hashes of images; and that
+# the configs of the HFTrie source can be read.
+# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+program=$work/driftline
+cp -L build/driftline "$program"
+export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
+unset DRIFTLINE_DATA DRIFTLINE_KERNELS
+cd "$work" || exit 1
+
+run() {
+    "$program" "$@" >out 2>err
+    status=$?
+}
+metric() { # LABEL METRIC: its median, or nothing
+    python3 -c 'import json, sys
+for s in json.load(open("results/codes/result.json"))["summary"]:
+    if s["label"] == sys.argv[1] and s["metric"] == sys.argv[2]: print(s["median"])' "$1" "$2"
+}
+
+cat >codes.lua <<'LUA'
+local codes = synthetic { kind = "uniform", rows = 3000, clusters = 5, members = 10, radius = 4 }
+experiment {
+  name = "codes",
+  workload = function(w)
+    w:insert { codes, tag = "load" }
+    for _, radius in ipairs { 0, 4, 24, 64 } do
+      w:range { codes:queries(5), radius = radius, planted = 10, tag = "range" }
+    end
+  end,
+  methods = { method { "hamming-scan", label = "scan" }, method { "hftrie", label = "fast", params = { mode = "fast", leaf_capacity = 10 } },
+              method { "flat" } },
+  paper = { fast = { ["planted_recall/range#2"] = 0.97, ["distances_percent/range#2"] = 0.02 } },
+  claims = { { "the scan is exact", function(r) return r("scan", "range_recall/range") == 1 end } },
+  figures = {
+    { "radius", y = { "mean_ns", "range_recall" }, baseline = "scan", title = "by radius" },
+    { "bars", y = "distances_percent", where = { tag = "range" } },
+    { "scaling", y = "mean_ns", where = { tag = "range" } },
+    { "scaling", y = "range_recall", where = { tag = "range" } },
+    { "timeline", y = { "planted_recall", "mean_ns" }, where = { tag = "range" } },
+    { "heatmap", x = "leaf_capacity", y = "chunk_bits", group = "mean_ns", where = { label = "fast" } },
+  },
+}
+LUA
+run --out results codes.lua
+check "a config of codes runs, and its figures are drawn" '[ $status = 0 ] && [ "$(ls results/codes/*.png | wc -l)" = 6 ]'
+check "its claim holds" 'grep -q "^reproduced *the scan is exact" out'
+check "what was planted is what radius 4 finds" '[ "$(metric scan planted_recall/range#2)" = 1.0 ]'
+check "and at radius 64 everything counts: 305 for each planted code" '[ "$(metric scan planted_recall/range#4)" = 305.0 ]'
+check "a scan computes all distances" '[ "$(metric flat distances_percent/range#2)" = 100.0 ]'
+check "published beside measured" 'grep -q "planted_recall/range#2  *0.9700 " out'
+check "a radius figure's points say which is a crossing" 'head -1 results/codes/01-*.csv | grep -q ",crossing$"'
+check "with a logarithmic axis for times alone" \
+    'grep -q "^PANEL_LOG.1. = 1" results/codes/01-*.gp && grep -q "^PANEL_LOG.2. = 0" results/codes/01-*.gp'
+python3 - "$DRIFTLINE_ROOT/results/schema.json" results/codes/result.json >out 2>err <<'PY'
+import json, sys, jsonschema
+jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
+PY
+status=$?
+check "the result keeps to the schema" '[ $status = 0 ]'
+
+sed 's/rows = 3000, clusters = 5/rows = 100000000, clusters = 5000/; s/queries(5)/queries(5000)/; s/{ 0, 4, 24, 64 }/{ 65 }/' codes.lua >wrong.lua
+run --out results wrong.lua
+check "a radius past 64 is refused in its line" '[ $status = 2 ] && grep -q "wrong.lua:7: w:range: radius = 65 is no number of differing bits" err'
+
+python3 - <<'PY'
+import random, struct
+random.seed(1)
+def write(name, columns):
+    with open(name, "wb") as f:
+        f.write(struct.pack("<II", 60, columns))
+        f.write(bytes(random.randrange(256) for _ in range(60 * columns)))
+write("images.u8bin", 784)
+write("four.u8bin", 4)
+PY
+cat >images.lua <<'LUA'
+local images = file "images.u8bin"
+local codes = hashes { images:rows(1, 50), kind = option("kind", "dhash") }
+experiment {
+  name = "images",
+  workload = function(w)
+    w:insert { codes }
+    w:range { hashes { images:rows(41, 60), kind = "dhash" }, radius = 0, tag = "again" }
+  end,
+  methods = { method { "hamming-scan" } },
+}
+LUA
+run --out results --no-plots images.lua
+check "images become codes, and ten of them are found again" \
+    '[ $status = 0 ] && grep -q "dhash of images.u8bin" results/images/result.json && grep -q "\"results\": 0.5" results/images/result.json'
+run --out results --no-plots --set kind=phash images.lua
+check "other hashes are other codes" '[ $status = 0 ] && grep -q "\"results\": 0[,.]*0*,*$" results/images/result.json'
+echo 'local codes = file { "four.u8bin", element = "b64" }' >four.lua
+run four.lua
+check "codes of the wrong width" '[ $status = 2 ] && grep -q "4 columns of u8 cannot become b64; 64-bit codes are 8 columns" err'
+
+# ---- the configs that ship
+"$program" list methods >out
+for name in hftrie_scaling hamming_churn ablation_hftrie bars_hftrie hftrie_radius hftrie_methods; do
+    if [ ${name#hftrie_r} != "$name" ] || [ $name = hftrie_methods ]; then
+        grep -q "^faiss-factory " out || continue # a program without peers
+    fi
+    "$program" check --quick "$DRIFTLINE_ROOT/configs/$name.lua" >plan 2>err
+    status=$?
+    check "$name.lua can be read" '[ $status = 0 ] && grep -q "^distances" plan'
+done
+
+exit $failed

@@ -70,7 +70,8 @@ experiment {
 
   methods = {
     hftrie.std(), hftrie.fast(), hftrie.standard(), hftrie.multi(), hftrie.mih "copied", hftrie.mih "slots",
-    method { "faiss-factory", label = "FAISS multi-hash", params = { factory = "BHash4x16" } },
+    -- 3 flips in a block: exact up to radius 15.
+    method { "faiss-factory", label = "FAISS multi-hash", params = { factory = "BHash4x16" }, knobs = { nflip = 3 } },
     hftrie.scan(),
   },
 

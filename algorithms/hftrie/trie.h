@@ -26,7 +26,8 @@
 #include "algorithms/hftrie/hftrie.h"
 #include "src/core/slot_table.h"
 
-#define TRIE_SLOTS      7U /* of a granule */
+#define TRIE_SLOTS      7U              /* of a granule */
+#define TRIE_CODES_MAX  (TRIE_HEAD - 2) /* in all, for all may be in one leaf */
 #define TRIE_LEVELS_MAX 64U
 #define TRIE_FAN_MAX    256U
 #define TRIE_NONE       UINT32_MAX

@@ -132,7 +132,7 @@ int trie_insert(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, si
 {
     struct trie *t = trie_of(h);
     *done = 0;
-    if (n >= UINT32_MAX - t->n || !slot_table_reserve(&t->slot_of, t->ids, ids, n))
+    if (n >= TRIE_CODES_MAX - t->n || !slot_table_reserve(&t->slot_of, t->ids, ids, n))
         return fail(t->error, ERR_NO_MEMORY, "hftrie: no memory for %zu more ids", n);
     while (*done < n) {
         const size_t first = *done, end = n - first < BLOCK ? n : first + BLOCK;

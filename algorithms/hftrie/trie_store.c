@@ -117,7 +117,7 @@ static int load_leaves(struct trie *t, const struct store_reader *r,
     int rc = store_need_array(r, "ids", n, sizeof *ids, &ids);
     if (rc == OK)
         rc = store_need_array(r, "codes", n, sizeof *codes, &codes);
-    if (rc == OK && (n >= UINT32_MAX || !slot_table_reserve(&t->slot_of, t->ids, ids, n)))
+    if (rc == OK && (n >= TRIE_CODES_MAX || !slot_table_reserve(&t->slot_of, t->ids, ids, n)))
         rc = fail(t->error, ERR_NO_MEMORY, "hftrie: no memory to load %zu ids", n);
     for (size_t i = 0; rc == OK && i < n_leaves; at += leaves[i++].n)
         rc = load_leaf(t, r, leaves[i], codes + at, ids + at);

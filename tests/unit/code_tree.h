@@ -88,6 +88,18 @@ static inline void tree_remove(struct code_tree *t, size_t n)
     assert_int_equal(done, n);
 }
 
+/* The row with this id. */
+static inline void tree_remove_id(struct code_tree *t, uint64_t id)
+{
+    size_t at = 0, done;
+    while (t->ids[at] != id)
+        at++;
+    assert_ok(index_remove(&t->index, &id, 1, &done), &t->bench.error);
+    t->n--;
+    t->codes[at] = t->codes[t->n];
+    t->ids[at] = t->ids[t->n];
+}
+
 /* Order does not matter, so sums: each answer must be within the radius, at its right distance by
    the id, once. */
 struct tree_found {

@@ -115,6 +115,42 @@ static void test_dead_points(void **state)
     tree_end(&t);
 }
 
+/* The id of a row that is a vantage point, ID_NONE where all are dead; no node may have more dead
+   points than live rows, nor few of these. */
+static uint64_t a_vantage_point(const struct mvptree *m)
+{
+    uint64_t id = ID_NONE;
+    for (struct mvp_node *node = m->root; node; node = mvp_next(m, node, NULL)) {
+        const struct mvp_inner *inner = (const struct mvp_inner *)node;
+        if (node->leaf)
+            continue;
+        assert_true(inner->dead <= inner->live);
+        assert_true(inner->live > (size_t)m->params.leaf_capacity / 2);
+        for (size_t i = 0; i < m->v; i++)
+            id = inner->rows[i] == MVP_DEAD ? id : m->rows.ids[inner->rows[i]];
+    }
+    return id;
+}
+
+/* Vantage points go before anything else does: the most dead there can be. */
+static void test_dead_first(void **state)
+{
+    (void)state;
+    struct code_tree t;
+    uint64_t codes[1500];
+    tree_begin(&t, &mvptree_ops, "leaf_capacity=8,branch_factor=2,vantage_points=4");
+    for (size_t i = 0; i < 1500; i++)
+        codes[i] = i * i;
+    tree_insert(&t, codes, 1500);
+    while (t.n > 0) {
+        const uint64_t id = a_vantage_point((const struct mvptree *)t.index.index);
+        tree_remove_id(&t, id == ID_NONE ? t.ids[rng_below(&t.rng, t.n)] : id);
+        if (t.n % 16 == 0)
+            tree_check(&t);
+    }
+    tree_end(&t);
+}
+
 static void test_refuses_fan_out(void **state)
 {
     (void)state;
@@ -171,11 +207,11 @@ static void test_check_notices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),     cmocka_unit_test(test_adversaries),
-        cmocka_unit_test(test_no_memory),     cmocka_unit_test(test_prunes),
-        cmocka_unit_test(test_repeats),       cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_dead_points),   cmocka_unit_test(test_refuses_fan_out),
-        cmocka_unit_test(test_check_notices),
+        cmocka_unit_test(test_histories),       cmocka_unit_test(test_adversaries),
+        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_prunes),
+        cmocka_unit_test(test_repeats),         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_dead_points),     cmocka_unit_test(test_dead_first),
+        cmocka_unit_test(test_refuses_fan_out), cmocka_unit_test(test_check_notices),
     };
     return test_run("mvptree", tests);
 }

@@ -25,7 +25,7 @@ struct walk {
     unsigned radius;      /* entries within it are found */
     bool beyond;          /* whether there may be leaves that differ in more */
     int rc;
-    struct work work;
+    size_t read; /* codes compared */
     const struct id_filter *filter;
     struct code_answers *answers; /* of a range search, or else */
     struct topk *nearest;
@@ -33,7 +33,8 @@ struct walk {
     unsigned room, n_leaves; /* room: of a level's list */
     unsigned n_pending[TRIE_LEVELS_MAX];
     struct pending pending[PENDING]; /* [level * room + i] */
-    uint32_t leaves[LEAVES];         /* granules that are next */
+    uint32_t leaves[LEAVES];         /* first granules of those to read */
+    uint32_t after[LEAVES];          /* granules that are next */
     const uint64_t *lines[LEAVES];
     uint8_t masks[LEAVES];
 };
@@ -56,48 +57,56 @@ static void found(struct walk *w, size_t slot)
 }
 
 /* What the granules' places marked in masks[] hold. Two passes: ids come from afar. */
-static void report(struct walk *w, unsigned n)
+static void report(struct walk *w, const uint32_t *granules, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
         if (w->masks[i])
-            __builtin_prefetch(w->t->ids + (size_t)w->leaves[i] * TRIE_SLOTS);
+            __builtin_prefetch(w->t->ids + (size_t)granules[i] * TRIE_SLOTS);
     for (unsigned i = 0; i < n; i++)
         for (unsigned m = w->masks[i]; m; m &= m - 1)
-            found(w, (size_t)w->leaves[i] * TRIE_SLOTS + (unsigned)__builtin_ctz(m));
+            found(w, (size_t)granules[i] * TRIE_SLOTS + (unsigned)__builtin_ctz(m));
+}
+
+/* Compares n granules with the query; those next in their leaves go to `next`. Returns how many.
+ * Without a branch a granule that is hard to foresee: only the first of a leaf may have places
+ * empty. */
+static unsigned read_granules(struct walk *w, const uint32_t *granules, unsigned n, bool first,
+                              uint32_t *next)
+{
+    const struct trie *t = w->t;
+    unsigned left = 0, any = 0, read = 0;
+    for (unsigned i = 0; i < n; i++)
+        w->lines[i] = (const uint64_t *)(const void *)(t->granules + granules[i]);
+    t->kernels->hamming_b64_lines(w->query, w->lines, n, w->radius, w->masks);
+    for (unsigned i = 0; i < n; i++) {
+        const struct trie_granule *g = t->granules + granules[i];
+        const unsigned filled = first ? trie_filled(t, granules[i]) : TRIE_SLOTS;
+        const unsigned mask = w->masks[i] >> 1 & ((1U << filled) - 1); /* the first is no code */
+        w->masks[i] = (uint8_t)mask;
+        any |= mask;
+        read += filled;
+        next[left] = g->next;
+        __builtin_prefetch(g->next == TRIE_NONE ? g : t->granules + g->next);
+        left += g->next != TRIE_NONE;
+    }
+    if (any)
+        report(w, granules, n);
+    w->read += read;
+    return left;
 }
 
 /* Reads one granule of each leaf in the list, until all are read whole. */
 static void read_leaves(struct walk *w)
 {
-    const struct trie *t = w->t;
-    size_t read = 0;
-    for (unsigned n = w->n_leaves, left; n > 0; n = left) {
-        for (unsigned i = 0; i < n; i++)
-            w->lines[i] = (const uint64_t *)(const void *)(t->granules + w->leaves[i]);
-        t->kernels->hamming_b64_lines(w->query, w->lines, n, w->radius, w->masks);
-        bool any = false;
-        for (unsigned i = 0; i < n; i++) {
-            const uint32_t filled = trie_filled(t, w->leaves[i]);
-            w->masks[i] =
-                (uint8_t)(w->masks[i] >> 1 & ((1U << filled) - 1)); /* the first is no code */
-            any |= w->masks[i] != 0;
-            read += filled;
-        }
-        if (any)
-            report(w, n);
-        left = 0;
-        for (unsigned i = 0; i < n; i++) {
-            const uint32_t next = t->granules[w->leaves[i]].next;
-            if (next == TRIE_NONE)
-                continue;
-            __builtin_prefetch(t->granules + next);
-            w->leaves[left++] = next;
-        }
+    uint32_t *granules = w->leaves, *next = w->after;
+    bool first = true;
+    for (unsigned n = w->n_leaves; n > 0; first = false) {
+        n = read_granules(w, granules, n, first, next);
+        uint32_t *swap = granules;
+        granules = next;
+        next = swap;
     }
     w->n_leaves = 0;
-    w->work.distances += (double)read;
-    w->work.scanned += (double)read;
-    w->work.bytes_read += (double)(read * sizeof *w->lines[0]);
 }
 
 /* ------------------------------------------------------------------------ nodes */
@@ -169,7 +178,7 @@ static void walk_begin(struct walk *w, const struct hftrie *h, const struct code
     w->t = trie_of(h);
     w->room = PENDING / w->t->levels;
     w->filter = group->filter;
-    w->work = (struct work){ 0 };
+    w->read = 0;
     w->beyond = false;
     w->rc = OK;
     w->n_leaves = 0;
@@ -181,9 +190,9 @@ static void walk_begin(struct walk *w, const struct hftrie *h, const struct code
 
 static void walk_end(const struct walk *w, struct code_group *group)
 {
-    group->work.distances += w->work.distances;
-    group->work.scanned += w->work.scanned;
-    group->work.bytes_read += w->work.bytes_read;
+    group->work.distances += (double)w->read;
+    group->work.scanned += (double)w->read;
+    group->work.bytes_read += (double)(w->read * sizeof(uint64_t));
 }
 
 /* ------------------------------------------------------------------------ searches */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # test_codes.sh - 64-bit codes from a config: range search, what was planted, figures by radius, hashes of images; and that
 # the configs of the HFTrie source can be read.
-# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh

@@ -34,7 +34,7 @@ function real.run(of)
 
   experiment {
     name = of.name, title = of.title,
-    seed = 1, repeats = quick and 1 or 3, threads = 1,
+    seed = 1, repeats = 1, threads = 1,
 
     workload = function(w)
       w:train { base:rows(1, math.min(n, 50000)) }

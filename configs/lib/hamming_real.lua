@@ -49,7 +49,7 @@ function real.run(of)
     methods = {
       hftrie.multi(nil, { ablations = { { "no permutation", { permute = false } } } }), hftrie.standard(), hftrie.mih "copied", hftrie.mih "slots",
       method { "faiss-factory", label = "FAISS flat", params = { factory = "BFlat" } },
-      method { "faiss-factory", label = "FAISS multi-hash", params = { factory = "BHash4x16" } },
+      method { "faiss-factory", label = "FAISS multi-hash, 2 flips", params = { factory = "BHash4x16" }, knobs = { nflip = 2 } },
       hftrie.scan(),
     },
 

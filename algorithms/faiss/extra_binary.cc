@@ -3,6 +3,7 @@
 #include "algorithms/faiss/extra.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <memory>
 
@@ -63,22 +64,24 @@ template <class Map> uint64_t table_bytes(const Map &map)
            map.size() * block(sizeof(void *) + sizeof(typename Map::value_type));
 }
 
-// Why FAISS would not do with such an index what its description says, or crash; NULL: it would.
-const char *fault_of(const FaissIndexBinary *index)
+// Why FAISS would crash, leak, or do another thing than the description says; nullptr: it would not.
+// Read as index_binary_factory() reads it.
+const char *fault_of(const char *description, int bits)
 {
-    if (auto hash = core<faiss::IndexBinaryHash>(index)) {
-        // Its mask is (1 << b) - 1: of 64 bits that is 0, and all codes share a bucket.
-        return hash->b < 1 || hash->b > 63 ? "a hash has 1 to 63 bits" : nullptr;
+    int tables = 1, width = 1, lists = 1;
+    if (std::sscanf(description, "BHash%dx%d", &tables, &width) < 2) {
+        tables = 1;
+        (void)std::sscanf(description, "BHash%d", &width);
     }
-    if (auto multi = core<faiss::IndexBinaryMultiHash>(index)) {
-        return multi->b < 1 || multi->b > 63 || multi->nhash < 1
-                   ? "there is at least one hash, and a hash has 1 to 63 bits"
-                   : nullptr;
+    (void)std::sscanf(description, "BIVF%d", &lists);
+    // Its mask is (1 << width) - 1: of 64 bits that is 0, and all codes share a bucket.
+    if (width < 1 || width > 63) {
+        return "a hash has 1 to 63 bits";
     }
-    if (auto ivf = core<faiss::IndexBinaryIVF>(index)) {
-        return ivf->nlist < 1 ? "there is at least one list" : nullptr;
+    if (tables < 1 || tables > bits / width) {
+        return "there are at least one hash, and no more bits hashed than a code has";
     }
-    return nullptr;
+    return lists < 1 ? "there is at least one list" : nullptr;
 }
 
 } // namespace
@@ -86,14 +89,12 @@ const char *fault_of(const FaissIndexBinary *index)
 int faissx_binary_factory(FaissIndexBinary **out, int bits, const char *description,
                           struct error *err)
 {
+    if (const char *fault = fault_of(description, bits)) {
+        return fail(err, ERR_CONFIG, "FAISS's binary index \"%s\": %s", description, fault);
+    }
     try {
         *out = handle(faiss::index_binary_factory(bits, description));
-        const char *fault = fault_of(*out);
-        if (!fault) {
-            return OK;
-        }
-        delete of(*out);
-        return fail(err, ERR_CONFIG, "FAISS's binary index \"%s\": %s", description, fault);
+        return OK;
     } catch (const std::exception &e) {
         return fail(err, ERR_CONFIG, "FAISS does not know the binary index \"%s\": %s", description,
                     e.what());

@@ -16,7 +16,8 @@
 #include "kernels/kernels.h"
 #include "mih.h"
 
-#define TILE ((size_t)512)
+/* Codes put aside take half of the first cache, a line each; 512 took 15 % longer. */
+#define TILE ((size_t)256)
 /* Keys between fetching a bucket's head, its entries, and reading them. */
 #define RING        32U
 #define AHEAD_HEADS 16U

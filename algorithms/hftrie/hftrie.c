@@ -27,7 +27,7 @@ static const struct param knobs[] = {
     PARAM_BOOL(struct hftrie_knobs, fallback, true,
                "multi: scan where the cost model expects it to be cheaper; off, tables answer all"),
     PARAM_REAL(struct hftrie_knobs, query_ns, 250, 0, 1e9, "cost model: a query, whatever it asks"),
-    PARAM_REAL(struct hftrie_knobs, header_ns, 1.2, 0, 1e9,
+    PARAM_REAL(struct hftrie_knobs, header_ns, 2.5, 0, 1e9,
                "cost model: reading how many codes a bucket has"),
     PARAM_REAL(struct hftrie_knobs, lookup_ns, 8, 0, 1e9, "cost model: a bucket that has some"),
     PARAM_REAL(struct hftrie_knobs, line_ns, 6, 0, 1e9, "cost model: a line of 15 of them"),

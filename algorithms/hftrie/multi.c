@@ -42,15 +42,6 @@ static int multi_load(struct hftrie *h, const struct store_reader *r)
                : fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: no memory for %zu codes", n);
 }
 
-/* Mean entries of the bucket that an entry of the table is in. */
-static double crowding(const struct multi *m, unsigned table)
-{
-    double squares = 0;
-    for (size_t i = 0; m->shape.bits && i < (size_t)1 << m->shape.bits; i++)
-        squares += (double)m->table[table].buckets[i].n * (double)m->table[table].buckets[i].n;
-    return m->n_codes ? squares / (double)m->n_codes : 0;
-}
-
 static void multi_stats(const struct hftrie *h, struct stat_sink *sink)
 {
     struct multi *m = h->state;
@@ -59,7 +50,7 @@ static void multi_stats(const struct hftrie *h, struct stat_sink *sink)
     for (unsigned j = 0; j < MULTI_TABLES; j++) {
         lines += m->table[j].used - m->table[j].n_free;
         spare += m->table[j].n_free;
-        sink->value(sink->to, names[j], crowding(m, j));
+        sink->value(sink->to, names[j], multi_crowding(m, j));
     }
     sink->value(sink->to, "rows", (double)m->store.n);
     sink->value(sink->to, "distinct_codes", (double)m->n_codes);

@@ -76,6 +76,7 @@ struct multi {
 
     /* Share of entries within l bits of a query's, l < 32, as measured on pairs of rows. */
     float within[MULTI_TABLES][33];
+    double evenness;   /* 1: buckets are as even as chance makes them; near 0: a few have most */
     double walk_lines; /* lines of table 0 that verifying an entry of the others takes */
 
     atomic_ullong queries, scans, lookups, lines, candidates, verified;
@@ -189,7 +190,9 @@ void multi_link(struct multi *, uint32_t head, uint32_t row);
    the permuted code. false: those as they stand are about as even. */
 bool multi_learn(const struct multi *, uint64_t seed, uint8_t order[64]);
 void multi_spread(const uint8_t order[64], uint64_t spread[8][256]);
-/* Fills within and walk_lines. */
+/* Mean entries of the bucket that an entry of the table is in. */
+double multi_crowding(const struct multi *, unsigned table);
+/* Fills within, evenness and walk_lines. */
 void multi_measure(struct multi *, uint64_t seed);
 
 int multi_insert(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,

@@ -106,28 +106,63 @@ bool multi_learn(const struct multi *m, uint64_t seed, uint8_t order[64])
     return (double)then < WORTH * (double)now;
 }
 
-/* Entries share nothing with the query but that their keys are near; pairs of all rows stand for
-   these, and never for less than what uniform codes would give. */
+/* An entry of the row's bucket, drawn at random, less the row's own: where its bits differ from the
+   row's. 0: drew its own. */
+static uint64_t neighbour(const struct multi *m, unsigned table, uint64_t p, struct rng *r)
+{
+    const struct multi_table *t = &m->table[table];
+    const uint32_t key = multi_key(m, table, p);
+    const struct multi_bucket *b = &t->buckets[key];
+    uint32_t at = (uint32_t)rng_below(r, b->n), link = b->first, left = b->n;
+    for (; at >= multi_fill(left); left -= multi_fill(left)) {
+        at -= multi_fill(left);
+        link = t->lines[link & ~MULTI_RUN].entry[MULTI_ENTRIES];
+    }
+    return (uint64_t)t->lines[link & ~MULTI_RUN].entry[at] ^ multi_entry(table, p);
+}
+
+/* Queries are taken to be like rows: what is near to one in a bucket is what is near to a row in its
+   own, and never less than uniform codes would give. Of tables 1 .. 3, entries that agree in block 0
+   are left out, for table 0 finds them. */
+static void measure_table(struct multi *m, unsigned table, struct rng *r)
+{
+    const size_t pairs = m->store.n < PAIRS ? m->store.n : PAIRS;
+    uint32_t counts[33] = { 0 }, drawn = 0;
+    for (size_t i = 0; i < pairs; i++) {
+        const uint64_t p = multi_permute(m, m->store.codes[rng_below(r, m->store.n)]);
+        const uint64_t x = neighbour(m, table, p, r);
+        drawn += x != 0;
+        if (x != 0 && (table == 0 || (x & 0xffff) != 0))
+            counts[__builtin_popcountll(x)]++;
+    }
+    double binomial = 1.0 / 4294967296.0, uniform = 0, seen = 0;
+    for (unsigned l = 0; l <= 32; l++) {
+        uniform += binomial;
+        binomial *= (double)(32 - l) / (double)(l + 1);
+        seen += drawn ? (double)counts[l] / drawn : 0;
+        m->within[table][l] = (float)(seen > uniform ? seen : uniform);
+    }
+}
+
 void multi_measure(struct multi *m, uint64_t seed)
 {
     struct rng r = rng_at(seed, STREAM_MEASURE);
-    uint32_t counts[MULTI_TABLES][33] = { { 0 } };
-    for (size_t i = 0; i < PAIRS; i++) {
-        const uint64_t p = multi_permute(m, pair(m, &r));
-        for (unsigned j = 0; j < MULTI_TABLES; j++)
-            counts[j][__builtin_popcount(multi_entry(j, p))]++;
-    }
+    for (unsigned j = 0; j < MULTI_TABLES; j++)
+        measure_table(m, j, &r);
+    const double mean = (double)m->n_codes / (double)((size_t)1 << m->shape.bits);
+    m->walk_lines = multi_crowding(m, 0) / MULTI_ENTRIES + 1;
+    m->evenness = 1;
     for (unsigned j = 0; j < MULTI_TABLES; j++) {
-        double binomial = 1.0 / 4294967296.0, uniform = 0, seen = 0;
-        for (unsigned l = 0; l <= 32; l++) {
-            uniform += binomial;
-            binomial *= (double)(32 - l) / (double)(l + 1);
-            seen += (double)counts[j][l] / PAIRS;
-            m->within[j][l] = (float)(seen > uniform ? seen : uniform);
-        }
+        /* By chance the bucket of an entry has the mean and itself. */
+        const double even = mean / (multi_crowding(m, j) - 1);
+        m->evenness = even > 0 && even < m->evenness ? even : m->evenness;
     }
+}
+
+double multi_crowding(const struct multi *m, unsigned table)
+{
     double squares = 0;
-    for (size_t i = 0; i < (size_t)1 << m->shape.bits; i++)
-        squares += (double)m->table[0].buckets[i].n * (double)m->table[0].buckets[i].n;
-    m->walk_lines = m->n_codes ? squares / (double)m->n_codes / MULTI_ENTRIES + 1 : 1;
+    for (size_t i = 0; m->shape.bits && i < (size_t)1 << m->shape.bits; i++)
+        squares += (double)m->table[table].buckets[i].n * (double)m->table[table].buckets[i].n;
+    return m->n_codes ? squares / (double)m->n_codes : 0;
 }

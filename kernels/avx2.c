@@ -25,6 +25,7 @@ const struct kernels kernels_avx2 = {
     .hamming_b64_1n = avx2_hamming_b64_1n,
     .hamming_b64_within = avx2_hamming_b64_within,
     .hamming_b32_lines = avx2_hamming_b32_lines,
+    .hamming_b32_runs = avx2_hamming_b32_runs,
     .hamming_b64_lines = avx2_hamming_b64_lines,
     .l2sq_f32_mn = avx2_l2sq_f32_mn,
     .ip_f32_mn = avx2_ip_f32_mn,

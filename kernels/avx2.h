@@ -45,6 +45,9 @@ void avx2_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t
 void avx2_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
                             const uint32_t *const *lines, const uint32_t *limits, size_t n,
                             uint16_t *masks);
+struct line_run;
+struct line_hit;
+size_t avx2_hamming_b32_runs(const struct line_run *runs, size_t n, struct line_hit *hits);
 void avx2_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n, unsigned limit,
                             uint8_t *masks);
 size_t avx2_at_most_f32(const float *value, size_t n, float limit, uint32_t *out);

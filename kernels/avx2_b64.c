@@ -82,6 +82,24 @@ void avx2_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
     }
 }
 
+size_t avx2_hamming_b32_runs(const struct line_run *runs, size_t n, struct line_hit *hits)
+{
+    size_t found = 0;
+    for (size_t r = 0; r < n; r++) {
+        __m256i query = _mm256_set1_epi32((int)runs[r].query),
+                care = _mm256_set1_epi32((int)runs[r].care),
+                limit = _mm256_set1_epi32((int)(runs[r].limit < 32 ? runs[r].limit : 32));
+        const uint32_t *line = runs[r].codes;
+        for (uint32_t l = 0; l < runs[r].lines; l++, line += 16) {
+            unsigned mask =
+                half_line(query, care, line, limit) | half_line(query, care, line + 8, limit) << 8;
+            if (mask)
+                hits[found++] = (struct line_hit){ (uint16_t)r, (uint16_t)mask, l };
+        }
+    }
+    return found;
+}
+
 void avx2_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n, unsigned limit,
                             uint8_t *masks)
 {

@@ -129,6 +129,24 @@ void avx512_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
     }
 }
 
+size_t avx512_hamming_b32_runs(const struct line_run *runs, size_t n, struct line_hit *hits)
+{
+    size_t found = 0;
+    for (size_t r = 0; r < n; r++) {
+        __m512i query = _mm512_set1_epi32((int)runs[r].query),
+                care = _mm512_set1_epi32((int)runs[r].care),
+                limit = _mm512_set1_epi32((int)runs[r].limit);
+        const uint32_t *line = runs[r].codes;
+        for (uint32_t l = 0; l < runs[r].lines; l++, line += 16) {
+            __m512i x = _mm512_and_si512(_mm512_xor_si512(_mm512_load_si512(line), query), care);
+            __mmask16 mask = _mm512_cmple_epu32_mask(_mm512_popcnt_epi32(x), limit);
+            if (__builtin_expect(mask != 0, 0))
+                hits[found++] = (struct line_hit){ (uint16_t)r, mask, l };
+        }
+    }
+    return found;
+}
+
 void avx512_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n,
                               unsigned limit, uint8_t *masks)
 {

@@ -71,6 +71,19 @@ struct code_row {
     int32_t start; /* -128 times the sum of the codes */
 };
 
+/* Lines of sixteen 32-bit codes, side by side from a multiple of 64 on, and what is asked of them. */
+struct line_run {
+    const uint32_t *codes;
+    uint32_t lines;
+    uint32_t query, care, limit; /* at most `limit` bits unlike query's, of those set in care */
+};
+
+/* Bit i of `codes`: code i of a run's line is near enough. */
+struct line_hit {
+    uint16_t run, codes;
+    uint32_t line;
+};
+
 struct kernels {
     enum isa isa;
     const char *name; /* "scalar", "avx2", "avx512": goes into every result */
@@ -110,6 +123,10 @@ struct kernels {
                               uint16_t *masks);
     void (*hamming_b64_lines)(uint64_t query, const uint64_t *const *lines, size_t n,
                               unsigned limit, uint8_t *masks);
+
+    /* The lines of n runs, n < 65536, in which a code is near enough go to `hits`, in order, which
+     * has room for all lines; returns how many. */
+    size_t (*hamming_b32_runs)(const struct line_run *runs, size_t n, struct line_hit *hits);
 
     /* 4. Many to many, blocked for the caches: out[i * ld + j] = distance of a's row i to b's row j
      */

@@ -156,6 +156,21 @@ static void hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
     }
 }
 
+static size_t hamming_b32_runs(const struct line_run *runs, size_t n, struct line_hit *hits)
+{
+    size_t found = 0;
+    for (size_t r = 0; r < n; r++) {
+        for (uint32_t l = 0; l < runs[r].lines; l++) {
+            const uint32_t *line = runs[r].codes + (size_t)16 * l;
+            uint16_t mask;
+            hamming_b32_lines(&runs[r].query, &runs[r].care, &line, &runs[r].limit, 1, &mask);
+            if (mask)
+                hits[found++] = (struct line_hit){ (uint16_t)r, mask, l };
+        }
+    }
+    return found;
+}
+
 static void hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n,
                               unsigned limit, uint8_t *masks)
 {
@@ -368,6 +383,7 @@ const struct kernels kernels_scalar = {
     .hamming_b64_1n = hamming_b64_1n,
     .hamming_b64_within = hamming_b64_within,
     .hamming_b32_lines = hamming_b32_lines,
+    .hamming_b32_runs = hamming_b32_runs,
     .hamming_b64_lines = hamming_b64_lines,
     .l2sq_f32_mn = l2sq_f32_mn,
     .ip_f32_mn = ip_f32_mn,

@@ -1,35 +1,41 @@
 /* multi_insert.c - rows into all tables, a block of them at a time: memory answers for one while it
  * is asked for the others.
  */
-#include <string.h>
-
 #include "multi.h"
+#include "src/core/mem.h"
 
-#define BLOCK ((size_t)64)
+#define BLOCK      ((size_t)64)
+#define BUILD_FROM 1024 /* fewer rows than that go one by one */
 
 static int no_memory(struct hftrie *h, size_t n)
 {
     return fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: no memory for %zu more codes", n);
 }
 
-/* The first rows: all tables are made for them, or for as many as are expected. */
-static int begin(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, size_t n,
-                 size_t *done)
+/* At least as many rows as there are: all tables are made anew, for them or for as many as are
+   expected; chains are then side by side. false: no memory for that, and nothing has changed but what
+   the store has reserved. */
+static bool insert_by_building(struct hftrie *h, const uint64_t *codes, const uint64_t *ids,
+                               size_t n)
 {
     struct multi *m = h->state;
-    const size_t expected = h->base.env.expected_n;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t code;
-        memcpy(&code, codes + i, sizeof code);
-        (void)code_store_add(&m->store, code, ids[i]);
+    const size_t before = m->store.n, expected = h->base.env.expected_n, links = m->links;
+    uint32_t *next = m->next, *prev = m->prev;
+    for (size_t i = 0; i < n; i++)
+        (void)code_store_add(&m->store, codes[i], ids[i]);
+    m->next = m->prev = NULL; /* rows are linked anew */
+    m->links = 0;
+    if (multi_build(h, expected > m->store.n ? expected : m->store.n, true)) {
+        mem_free(m->store.mem, next);
+        mem_free(m->store.mem, prev);
+        return true;
     }
-    if (multi_build(h, expected > n ? expected : n, true)) {
-        *done = n;
-        return OK;
-    }
-    while (m->store.n > 0)
+    m->next = next;
+    m->prev = prev;
+    m->links = links;
+    while (m->store.n > before)
         code_store_remove(&m->store, (uint32_t)m->store.n - 1);
-    return no_memory(h, n);
+    return false;
 }
 
 /* Longer keys where there will be many codes, other blocks where they are more even. Where there is
@@ -66,8 +72,7 @@ static void prepare(const struct multi *m, const uint64_t *codes, const uint64_t
                     struct multi_probe *probes, uint64_t *permuted)
 {
     for (size_t i = 0; i < n; i++) {
-        uint64_t code;
-        memcpy(&code, codes + i, sizeof code);
+        const uint64_t code = codes[i];
         permuted[i] = multi_permute(m, code);
         probes[i] = (struct multi_probe){ .key = multi_key(m, 0, permuted[i]),
                                           .entry = multi_entry(0, permuted[i]),
@@ -111,6 +116,13 @@ static bool add(struct multi *m, const struct multi_probe *probe, uint64_t p, ui
     return true;
 }
 
+static bool reserve_rows(struct hftrie *h, const uint64_t *ids, size_t n)
+{
+    struct multi *m = h->state;
+    return code_store_reserve(&m->store, ids, n, h->base.env.expected_n) &&
+           multi_links_reserve(m, m->store.n + n);
+}
+
 int multi_insert(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, size_t n,
                  size_t *done)
 {
@@ -120,11 +132,16 @@ int multi_insert(struct hftrie *h, const uint64_t *codes, const uint64_t *ids, s
     *done = 0;
     if (n == 0)
         return OK;
-    if (!code_store_reserve(&m->store, ids, n, h->base.env.expected_n) ||
-        !multi_links_reserve(m, m->store.n + n))
+    if (!reserve_rows(h, ids, n))
         return no_memory(h, n);
-    if (m->shape.bits == 0)
-        return begin(h, codes, ids, n, done);
+    if (m->shape.bits == 0 || (n >= BUILD_FROM && n >= m->store.n)) {
+        if (insert_by_building(h, codes, ids, n)) {
+            *done = n;
+            return OK;
+        }
+        if (m->shape.bits == 0 || !reserve_rows(h, ids, n))
+            return no_memory(h, n);
+    }
     adapt(h, n);
     while (*done < n) {
         const size_t count = n - *done < BLOCK ? n - *done : BLOCK;

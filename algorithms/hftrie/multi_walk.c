@@ -14,18 +14,18 @@
 #include "multi.h"
 #include "src/core/mem.h"
 
-#define BATCH  16U  /* lines compared by one call */
-#define FLIGHT 48U  /* lines asked for, when there are buckets enough */
-#define STRIDE 8U   /* lines of a run asked for at once */
-#define QUEUE  512U /* a power of 2, and more than a stride of each chain under way */
+#define BATCH  8U  /* runs of lines compared by one call */
+#define FLIGHT 20U /* chains asked for, when there are enough */
+#define QUEUE  32U /* a power of 2 above FLIGHT */
+#define STRIDE 16U /* lines of a run at once */
 #define AHEAD  16U
 #define ROOM   512U /* what a query mostly needs is on the stack */
 
-struct line_item {
-    uint32_t line, left; /* entries from this line to the chain's end */
-    uint32_t of;         /* key; or the candidate */
+/* Lines side by side, asked for; a loose line is one. */
+struct piece {
+    uint32_t line, lines, left; /* entries from it to the chain's end */
+    uint32_t of;                /* key; or the candidate */
     uint8_t query, table, limit;
-    bool follow; /* the lines after it are not in the queue yet */
 };
 
 /* What an entry of tables 1 .. 3 tells of its code. */
@@ -56,7 +56,7 @@ struct walk {
     const struct id_filter *filter;
     uint32_t key_mask;
     struct list candidates, hits;
-    struct line_item queue[QUEUE];
+    struct piece queue[QUEUE];
     uint32_t head, tail; /* of the queue: taken from head */
     int rc;
     uint64_t lookups, lines, scanned, n_candidates, verified;
@@ -87,23 +87,21 @@ static void *grow(struct walk *w, struct list *l)
 
 /* ------------------------------------------------------------------------ the queue */
 
-/* Puts a chain's next lines into the queue, and asks for them. */
-static inline void ask(struct walk *w, const struct multi_table *t, struct line_item item,
+/* Puts the next lines of a chain into the queue, and asks for them. */
+static inline void ask(struct walk *w, const struct multi_table *t, struct piece piece,
                        uint32_t link)
 {
-    uint32_t n = link & MULTI_RUN ? (uint32_t)multi_lines_of(item.left) : 1;
-    n = n < STRIDE ? n : STRIDE;
-    item.line = link & ~MULTI_RUN;
-    item.follow = false;
-    for (; n > 1; n--) {
-        __builtin_prefetch(t->lines + item.line);
-        w->queue[w->tail++ % QUEUE] = item;
-        item.left -= multi_fill(item.left);
-        item.line++;
+    piece.line = link & ~MULTI_RUN;
+    piece.lines = 1;
+    const struct multi_line *line = t->lines + piece.line;
+    __builtin_prefetch(line);
+    if (link & MULTI_RUN) {
+        const uint32_t lines = (uint32_t)multi_lines_of(piece.left);
+        piece.lines = lines < STRIDE ? lines : STRIDE;
+        for (uint32_t i = 1; i < piece.lines; i++)
+            __builtin_prefetch(line + i);
     }
-    __builtin_prefetch(t->lines + item.line);
-    item.follow = true;
-    w->queue[w->tail++ % QUEUE] = item;
+    w->queue[w->tail++ % QUEUE] = piece;
 }
 
 /* ------------------------------------------------------------------------ probe */
@@ -141,9 +139,9 @@ static void ask_buckets(struct walk *w)
         const uint32_t j = w->at.table;
         const struct multi_table *t = &m->table[j];
         const uint32_t own = multi_key(m, j, w->asked[w->at.query].p);
-        struct line_item item = { .query = (uint8_t)w->at.query,
-                                  .table = (uint8_t)j,
-                                  .limit = (uint8_t)(w->radius - (unsigned)w->at.d) };
+        struct piece item = { .query = (uint8_t)w->at.query,
+                              .table = (uint8_t)j,
+                              .limit = (uint8_t)(w->radius - (unsigned)w->at.d) };
         uint32_t i = w->at.i;
         for (; i < w->at.end && w->tail - w->head < FLIGHT; i++) {
             item.of = own ^ m->shape.masks[i];
@@ -164,21 +162,21 @@ static int prefix_distance(const struct walk *w, uint64_t x, unsigned table)
 
 static void add_hit(struct walk *w, uint32_t line, uint32_t at, uint32_t query, uint32_t of)
 {
-    if (w->hits.n == w->hits.capacity && !grow(w, &w->hits))
+    if (w->rc != OK || (w->hits.n == w->hits.capacity && !grow(w, &w->hits)))
         return;
     struct hit *hits = w->hits.at;
     hits[w->hits.n++] = (struct hit){ line, of, (uint16_t)at, (uint16_t)query };
     __builtin_prefetch(w->m->table[0].rows + line);
 }
 
-static void add_candidate(struct walk *w, const struct line_item *item, uint32_t entry)
+static void add_candidate(struct walk *w, const struct piece *item, uint32_t entry)
 {
     const struct multi_asked *a = &w->asked[item->query];
     const uint64_t part = multi_part(item->table, item->of, entry), x = part ^ a->p;
     if (prefix_distance(w, x, 0) <= a->plan.threshold[0] ||
         (item->table == 3 && prefix_distance(w, x, 1) <= a->plan.threshold[1]))
         return;
-    if (w->candidates.n == w->candidates.capacity && !grow(w, &w->candidates))
+    if (w->rc != OK || (w->candidates.n == w->candidates.capacity && !grow(w, &w->candidates)))
         return;
     struct candidate *c = w->candidates.at;
     c[w->candidates.n++] = (struct candidate){ part, item->query, item->table };
@@ -244,7 +242,7 @@ static void ask_candidates(struct walk *w)
             __builtin_prefetch(&t->buckets[multi_key(m, 0, c[w->at.i + AHEAD].part)]);
         const struct multi_bucket *b = &t->buckets[multi_key(m, 0, c[w->at.i].part)];
         if (b->n > 0)
-            ask(w, t, (struct line_item){ .of = w->at.i, .left = b->n }, b->first);
+            ask(w, t, (struct piece){ .of = w->at.i, .left = b->n }, b->first);
     }
 }
 
@@ -265,80 +263,90 @@ static void add_resolved(struct walk *w, uint32_t of, uint32_t line, uint32_t at
 
 /* ------------------------------------------------------------------------ lines */
 
-/* Takes a batch of lines and compares them; masks have only entries that are there. */
-static inline size_t compare(struct walk *w, bool resolving, struct line_item *items,
-                             uint16_t *masks)
+/* Lines that are compared at once. */
+struct batch {
+    struct piece pieces[BATCH];
+    struct line_run runs[BATCH];
+    struct line_hit hits[BATCH * STRIDE];
+    uint32_t n;
+    size_t n_hits;
+};
+
+static inline struct line_run question(const struct walk *w, const struct piece *p, bool resolving)
 {
-    const struct candidate *c = w->candidates.at;
-    const uint32_t *lines[BATCH];
-    uint32_t queries[BATCH], cares[BATCH], limits[BATCH];
-    const uint32_t under_way = w->tail - w->head, n = under_way < BATCH ? under_way : BATCH;
-    for (uint32_t i = 0; i < n; i++) {
-        items[i] = w->queue[w->head++ % QUEUE];
-        lines[i] = w->m->table[items[i].table].lines[items[i].line].entry;
-        if (resolving) {
-            queries[i] = (uint32_t)(c[items[i].of].part >> MULTI_BLOCK);
-            cares[i] = care_of(w, c[items[i].of].table);
-            limits[i] = 0;
-        } else {
-            queries[i] = w->entry[items[i].query][items[i].table];
-            cares[i] = UINT32_MAX;
-            limits[i] = items[i].limit;
-        }
+    const struct candidate *c = (const struct candidate *)w->candidates.at + p->of;
+    const uint32_t *codes = w->m->table[p->table].lines[p->line].entry;
+    if (resolving)
+        return (struct line_run){ codes, p->lines, (uint32_t)(c->part >> MULTI_BLOCK),
+                                  care_of(w, c->table), 0 };
+    return (struct line_run){ codes, p->lines, w->entry[p->query][p->table], UINT32_MAX, p->limit };
+}
+
+/* Takes pieces from the queue, compares their lines, and asks for what comes after them. false:
+   there are none. */
+static inline bool compare(struct walk *w, bool resolving, struct batch *b)
+{
+    const uint32_t under_way = w->tail - w->head;
+    b->n = under_way < BATCH ? under_way : BATCH;
+    for (uint32_t i = 0; i < b->n; i++) {
+        b->pieces[i] = w->queue[w->head++ % QUEUE];
+        b->runs[i] = question(w, &b->pieces[i], resolving);
     }
-    w->h->base.env.kernels->hamming_b32_lines(queries, cares, lines, limits, n, masks);
-    w->lines += n;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint32_t there = multi_fill(items[i].left);
-        masks[i] &= (uint16_t)((1U << there) - 1);
+    b->n_hits = w->m->kernels->hamming_b32_runs(b->runs, b->n, b->hits);
+    for (uint32_t i = 0; i < b->n; i++) {
+        const struct piece *p = &b->pieces[i];
+        const uint32_t there = multi_fill(p->left) + (p->lines - 1) * MULTI_ENTRIES;
+        w->lines += p->lines;
         w->scanned += there;
-        if (!items[i].follow || items[i].left == there)
+        if (p->left == there)
             continue;
-        struct line_item rest = items[i];
+        struct piece rest = *p;
+        const struct multi_table *t = &w->m->table[p->table];
         rest.left -= there;
-        ask(w, &w->m->table[rest.table], rest, lines[i][MULTI_ENTRIES]);
+        ask(w, t, rest, t->lines[p->line + p->lines - 1].entry[MULTI_ENTRIES]);
     }
-    return n;
+    return b->n > 0;
+}
+
+/* Entries of a hit that are there: of a chain's first line the rest may be old. */
+static unsigned entries_of(const struct batch *b, const struct line_hit *hit)
+{
+    const uint32_t there = hit->line == 0 ? multi_fill(b->pieces[hit->run].left) : MULTI_ENTRIES;
+    return hit->codes & ((1U << there) - 1);
 }
 
 static void probe(struct walk *w)
 {
-    struct line_item items[BATCH];
-    uint16_t masks[BATCH];
+    struct batch b;
     w->at.d = -1;
-    for (;;) {
-        ask_buckets(w);
-        const size_t n = compare(w, false, items, masks);
-        if (n == 0 || w->rc != OK)
-            return;
-        for (size_t i = 0; i < n; i++)
-            for (unsigned mask = masks[i]; mask && w->rc == OK; mask &= mask - 1) {
+    for (ask_buckets(w); compare(w, false, &b) && w->rc == OK; ask_buckets(w))
+        for (size_t i = 0; i < b.n_hits; i++) {
+            const struct piece *p = &b.pieces[b.hits[i].run];
+            const uint32_t line = p->line + b.hits[i].line;
+            for (unsigned mask = entries_of(&b, &b.hits[i]); mask; mask &= mask - 1) {
                 const uint32_t at = (uint32_t)__builtin_ctz(mask);
-                if (items[i].table == 0)
-                    add_hit(w, items[i].line, at, items[i].query, MULTI_NONE);
+                if (p->table == 0)
+                    add_hit(w, line, at, p->query, MULTI_NONE);
                 else
-                    add_candidate(w, &items[i],
-                                  w->m->table[items[i].table].lines[items[i].line].entry[at]);
+                    add_candidate(w, p, w->m->table[p->table].lines[line].entry[at]);
             }
-    }
+        }
 }
 
 static void resolve(struct walk *w)
 {
-    struct line_item items[BATCH];
-    uint16_t masks[BATCH];
+    struct batch b;
     unique(w);
     w->n_candidates += w->candidates.n;
+    if (w->rc != OK)
+        return;
     w->at.i = 0;
-    while (w->rc == OK) {
-        ask_candidates(w);
-        const size_t n = compare(w, true, items, masks);
-        if (n == 0)
-            return;
-        for (size_t i = 0; i < n; i++)
-            for (unsigned mask = masks[i]; mask && w->rc == OK; mask &= mask - 1)
-                add_resolved(w, items[i].of, items[i].line, (uint32_t)__builtin_ctz(mask));
-    }
+    for (ask_candidates(w); compare(w, true, &b) && w->rc == OK; ask_candidates(w))
+        for (size_t i = 0; i < b.n_hits; i++) {
+            const struct piece *p = &b.pieces[b.hits[i].run];
+            for (unsigned mask = entries_of(&b, &b.hits[i]); mask; mask &= mask - 1)
+                add_resolved(w, p->of, p->line + b.hits[i].line, (uint32_t)__builtin_ctz(mask));
+        }
 }
 
 /* ------------------------------------------------------------------------ report */

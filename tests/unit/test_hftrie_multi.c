@@ -452,12 +452,13 @@ static void test_damage(void **state)
             key++;
         const uint32_t line = t->buckets[key].first & ~MULTI_RUN;
         const struct multi_bucket bucket = t->buckets[key];
-        const struct multi_line kept = t->lines[line], rows = m->table[0].rows[0];
+        const struct multi_line kept = t->lines[line],
+                                rows = multi(&w)->table[0].rows[line % m->table[0].capacity];
         const uint32_t n_free = t->n_free;
         const size_t n_codes = m->n_codes;
         switch (i) {
             case 0: t->lines[line].entry[0] ^= 4; break;
-            case 1: m->table[0].rows[0].entry[0] = 1U << 30; break;
+            case 1: t->rows[line].entry[0] = 1U << 30; break;
             case 2: t->lines[line].entry[MULTI_ENTRIES] = line; break;
             case 3: t->buckets[key].n--; break;
             case 4: t->n_free++; break;
@@ -469,7 +470,7 @@ static void test_damage(void **state)
         error_clear(&w.bench.error);
         t->buckets[key] = bucket;
         t->lines[line] = kept;
-        m->table[0].rows[0] = rows;
+        multi(&w)->table[0].rows[line % m->table[0].capacity] = rows;
         t->n_free = n_free;
         m->n_codes = n_codes;
         hf_check(&w);

@@ -470,6 +470,38 @@ static void check_lines(const struct kernels *k, struct rng *r, const unsigned c
     guarded_free(&out64);
 }
 
+static void check_runs(const struct kernels *k, struct rng *r, const unsigned char *base, size_t n)
+{
+    struct line_run runs[LINES] = { { 0 } };
+    struct line_hit hits[LINES * LINES];
+    size_t at = 0;
+    for (size_t i = 0; i < n; i++) {
+        const size_t first = (size_t)rng_below(r, LINES);
+        const unsigned char *line = base + LINE_BYTES * first;
+        runs[i] = (struct line_run){ .codes = (const uint32_t *)(const void *)line,
+                                     .lines = (uint32_t)rng_below(r, LINES - first + 1),
+                                     .care = rng_below(r, 2) ? (uint32_t)rng_u64(r) : UINT32_MAX,
+                                     .limit = (uint32_t)rng_below(r, 34) };
+        runs[i].query = rng_below(r, 2) ? runs[i].codes[rng_below(r, 16)] : (uint32_t)rng_u64(r);
+    }
+    const size_t found = k->hamming_b32_runs(runs, n, hits);
+    for (size_t i = 0; i < n; i++)
+        for (uint32_t l = 0; l < runs[i].lines; l++) {
+            unsigned mask = 0;
+            for (unsigned c = 0; c < 16; c++)
+                mask |= (unsigned)(bits_of((runs[i].query ^ runs[i].codes[16 * l + c]) &
+                                           runs[i].care) <= runs[i].limit)
+                        << c;
+            if (mask == 0)
+                continue;
+            assert_true(at < found);
+            assert_int_equal(hits[at].run, i);
+            assert_int_equal(hits[at].line, l);
+            assert_int_equal(hits[at++].codes, mask);
+        }
+    assert_int_equal(at, found);
+}
+
 static void test_hamming_lines(void **state)
 {
     (void)state;
@@ -478,8 +510,10 @@ static void test_hamming_lines(void **state)
     struct rng r = rng_at(test_seed(), 14);
     struct guarded g = random_codes(&r, (size_t)LINES * LINE_BYTES / sizeof(uint64_t));
     for (size_t i = 0; i < 300; i++)
-        for (size_t t = 0; t < n_tables; t++)
+        for (size_t t = 0; t < n_tables; t++) {
             check_lines(table[t], &r, g.data, i % (LINES + 1));
+            check_runs(table[t], &r, g.data, i % (LINES + 1));
+        }
     guarded_free(&g);
 }
 

@@ -117,6 +117,12 @@ static inline uint32_t trie_filled(const struct trie *t, uint32_t granule)
     return before & TRIE_HEAD ? ((before & ~TRIE_HEAD) - 1) % TRIE_SLOTS + 1 : TRIE_SLOTS;
 }
 
+/* Whether it is because they are equal that a leaf holds so many codes: then one speaks for all. */
+static inline bool trie_equal(const struct trie *t, uint32_t leaf)
+{
+    return trie_leaf_size(t, leaf) > t->capacity;
+}
+
 static inline uint64_t *trie_code(const struct trie *t, size_t slot)
 {
     return &t->granules[slot / TRIE_SLOTS].codes[slot % TRIE_SLOTS];

@@ -40,6 +40,7 @@ struct crowd {
     unsigned n_leaves;
     uint32_t leaves[LEAVES]; /* granules that are next; TRIE_NONE: it is read */
     uint8_t filled[LEAVES];
+    bool equal[LEAVES], hit[LEAVES]; /* hit: some query found something */
     unsigned n_wanted[CODE_GROUP];
     uint8_t wanted[CODE_GROUP][LEAVES]; /* each query's, as places in leaves[] */
     const uint64_t *lines[LEAVES];
@@ -67,7 +68,8 @@ static void read_wanted(struct crowd *c, size_t q)
 {
     const struct trie *t = c->t;
     const unsigned n = c->n_wanted[q];
-    const uint8_t *wanted = c->wanted[q];
+    uint8_t *wanted = c->wanted[q];
+    unsigned left = 0;
     for (unsigned i = 0; i < n; i++)
         c->lines[i] = (const uint64_t *)(const void *)(t->granules + c->leaves[wanted[i]]);
     t->kernels->hamming_b64_lines(c->group->queries[q], c->lines, n, c->radius, c->masks);
@@ -75,9 +77,14 @@ static void read_wanted(struct crowd *c, size_t q)
         const uint8_t filled = c->filled[wanted[i]];
         const unsigned mask = c->masks[i] >> 1 & ((1U << filled) - 1); /* the first is no code */
         c->read += filled;
-        if (mask)
+        if (mask) {
             answer(c, q, c->leaves[wanted[i]], mask);
+            c->hit[wanted[i]] = true;
+        }
+        wanted[left] = wanted[i];
+        left += mask || !c->equal[wanted[i]];
     }
+    c->n_wanted[q] = left;
 }
 
 /* Goes on to the next granule of each leaf; returns how many are at their end. */
@@ -87,7 +94,8 @@ static unsigned advance(struct crowd *c)
     for (unsigned i = 0; i < c->n_leaves; i++) {
         if (c->leaves[i] == TRIE_NONE)
             continue;
-        c->leaves[i] = c->t->granules[c->leaves[i]].next;
+        const bool read = c->equal[i] && !c->hit[i];
+        c->leaves[i] = read ? TRIE_NONE : c->t->granules[c->leaves[i]].next;
         if (c->leaves[i] == TRIE_NONE)
             ended++;
         else
@@ -110,6 +118,8 @@ static void drop_ended(struct crowd *c)
 
 static void read_leaves(struct crowd *c)
 {
+    for (unsigned i = 0; i < c->n_leaves; i++)
+        c->equal[i] = trie_equal(c->t, c->leaves[i]);
     for (unsigned left = c->n_leaves; left > 0;) {
         for (unsigned i = 0; i < c->n_leaves; i++)
             if (c->leaves[i] != TRIE_NONE)
@@ -132,6 +142,7 @@ static void want(struct crowd *c, uint32_t leaf, const uint8_t *spent)
         c->wanted[q][c->n_wanted[q]] = (uint8_t)c->n_leaves;
         c->n_wanted[q] += spent[q] <= c->radius;
     }
+    c->hit[c->n_leaves] = false;
     c->leaves[c->n_leaves++] = leaf;
 }
 

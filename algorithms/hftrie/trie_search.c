@@ -85,9 +85,10 @@ static unsigned read_granules(struct walk *w, const uint32_t *granules, unsigned
         w->masks[i] = (uint8_t)mask;
         any |= mask;
         read += filled;
+        const bool last = g->next == TRIE_NONE || (first && !mask && trie_equal(t, granules[i]));
         next[left] = g->next;
-        __builtin_prefetch(g->next == TRIE_NONE ? g : t->granules + g->next);
-        left += g->next != TRIE_NONE;
+        __builtin_prefetch(last ? g : t->granules + g->next);
+        left += !last;
     }
     if (any)
         report(w, granules, n);

@@ -347,13 +347,34 @@ static void test_work(void **state)
     hf_close(&w);
 }
 
+/* Of a leaf of equal codes that is not wanted a granule is read, not the chain. */
+static void test_equal_codes_are_one(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    static uint64_t codes[1000];
+    hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 10), 256);
+    for (size_t i = 0; i < 1000; i++)
+        codes[i] = 7;
+    hf_insert_codes(&w, codes, 1000);
+    assert_true(range_work(&w, 0, 2).distances <= TRIE_SLOTS);
+    assert_true(range_work(&w, 0, 3).distances == 1000);
+    hf_expect_exact(&w, 0, 3);
+    hf_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fast_is_its_rule), cmocka_unit_test(test_fast_after_deletions),
-        cmocka_unit_test(test_fast_loses),       cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_nearest_ties),     cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_together),         cmocka_unit_test(test_work),
+        cmocka_unit_test(test_fast_is_its_rule),
+        cmocka_unit_test(test_fast_after_deletions),
+        cmocka_unit_test(test_fast_loses),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_nearest_ties),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_work),
+        cmocka_unit_test(test_equal_codes_are_one),
     };
     return test_run("hftrie search", tests);
 }

@@ -5,7 +5,8 @@
  * a covering radius. Invariants, walked by mtree_check.c:
  *  - every row below an entry is within `radius` of its code;
  *  - to_parent is the distance of the entry's code to the routing object of its node, 0 in the root;
- *  - a leaf's entries ascend by to_parent, so those that a search cannot exclude by it lie together;
+ *  - a leaf's first `sorted` entries ascend by to_parent, so those that a search cannot exclude by it
+ *    lie together; the few after them came since and are merged in at one go;
  *  - leaf_of[row] is the leaf with the row's entry, so a removal needs no search.
  */
 #ifndef DRIFTLINE_MTREE_H
@@ -19,6 +20,7 @@
 
 #define MTREE_NONE     UINT32_MAX
 #define MTREE_CAPACITY 1024 /* the most a node may hold */
+#define MTREE_UNSORTED 32   /* the most entries of a leaf that are not sorted */
 #define MTREE_SAMPLE   64   /* the most candidates of a promotion */
 
 enum mtree_promotion { MTREE_RANDOM, MTREE_MM_RAD };
@@ -35,6 +37,7 @@ struct mtree_node {
     uint32_t parent; /* number of the node above; MTREE_NONE: the root. Spare nodes: the next */
     uint32_t level;  /* 0: a leaf */
     uint32_t n, capacity;
+    uint32_t sorted; /* in a leaf */
     uint64_t *codes;
     uint32_t *refs; /* rows in a leaf, numbers of nodes elsewhere */
     uint8_t *to_parent;
@@ -96,6 +99,10 @@ void mtree_free_all(struct mtree *); /* every node, and the table of them */
 size_t mtree_below(const uint8_t *values, size_t n, unsigned value);
 /* Position of the entry that refers to `ref`. */
 size_t mtree_find(const struct mtree_node *, uint32_t ref);
+/* Merges n entries into a leaf with room for them, all of whose own are sorted. */
+void mtree_leaf_merge(struct mtree_node *leaf, const uint64_t *codes, const uint32_t *rows,
+                      const uint8_t *distances, size_t n);
+void mtree_leaf_sort(struct mtree_node *leaf); /* what came since */
 /* Takes an entry out; the others keep their order. */
 void mtree_entry_drop(struct mtree_node *, size_t at);
 /* The greatest distance of `code` to a row below the node, or at_least where that is more. */

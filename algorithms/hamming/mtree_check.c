@@ -35,13 +35,15 @@ static int check_covered(const struct mtree *t, uint32_t number, uint64_t code)
 static int check_leaf(struct walk *w, uint32_t number, const struct mtree_node *leaf)
 {
     const struct mtree *t = w->t;
+    if (leaf->sorted > leaf->n || leaf->n - leaf->sorted > MTREE_UNSORTED)
+        return broken(t, number, "too many entries are not sorted");
     for (size_t i = 0; i < leaf->n; i++) {
         const uint32_t row = leaf->refs[i];
         if (row >= t->rows.n || t->rows.codes[row] != leaf->codes[i])
             return broken(t, number, "an entry's code is not that of its row");
         if (t->leaf_of[row] != number)
             return broken(t, number, "a row of it is filed elsewhere");
-        if (i > 0 && leaf->to_parent[i - 1] > leaf->to_parent[i])
+        if (i > 0 && i < leaf->sorted && leaf->to_parent[i - 1] > leaf->to_parent[i])
             return broken(t, number, "entries do not ascend by their distance to the parent");
         const int rc = check_covered(t, number, leaf->codes[i]);
         if (rc != OK)

@@ -26,17 +26,14 @@ static size_t choose(const struct mtree *t, const struct mtree_node *node, uint6
     return (size_t)((const uint8_t *)memchr(keys, least, node->n) - keys);
 }
 
-/* Before the entry that is further: positions ascend by to_parent, the newest of equals is last. */
 static void leaf_put(struct mtree_node *leaf, uint64_t code, uint32_t row, uint8_t distance)
 {
-    const size_t at = mtree_below(leaf->to_parent, leaf->n, distance + 1U);
-    const size_t after = leaf->n++ - at;
-    memmove(leaf->codes + at + 1, leaf->codes + at, after * sizeof *leaf->codes);
-    memmove(leaf->refs + at + 1, leaf->refs + at, after * sizeof *leaf->refs);
-    memmove(leaf->to_parent + at + 1, leaf->to_parent + at, after);
-    leaf->codes[at] = code;
-    leaf->refs[at] = row;
-    leaf->to_parent[at] = distance;
+    const size_t few = leaf->capacity / 16 + 1; /* they are all scanned */
+    if (leaf->n - leaf->sorted >= (few < MTREE_UNSORTED ? few : MTREE_UNSORTED))
+        mtree_leaf_sort(leaf);
+    leaf->codes[leaf->n] = code;
+    leaf->refs[leaf->n] = row;
+    leaf->to_parent[leaf->n++] = distance;
 }
 
 static void free_spare(struct mtree *t, uint32_t spare)

@@ -93,6 +93,7 @@ bool mtree_node_fit(struct mtree *t, uint32_t number, size_t capacity)
         return false;
     node->parent = old->parent;
     node->n = old->n;
+    node->sorted = old->sorted;
     memcpy(node->codes, old->codes, old->n * sizeof *old->codes);
     memcpy(node->refs, old->refs, old->n * sizeof *old->refs);
     memcpy(node->to_parent, old->to_parent, old->n);
@@ -156,11 +157,49 @@ size_t mtree_find(const struct mtree_node *node, uint32_t ref)
 void mtree_entry_drop(struct mtree_node *node, size_t at)
 {
     const size_t after = --node->n - at;
+    node->sorted -= at < node->sorted;
     memmove(node->codes + at, node->codes + at + 1, after * sizeof *node->codes);
     memmove(node->refs + at, node->refs + at + 1, after * sizeof *node->refs);
     memmove(node->to_parent + at, node->to_parent + at + 1, after);
     if (node->radius)
         memmove(node->radius + at, node->radius + at + 1, after);
+}
+
+void mtree_leaf_merge(struct mtree_node *leaf, const uint64_t *codes, const uint32_t *rows,
+                      const uint8_t *distances, size_t n)
+{
+    uint32_t order[MTREE_CAPACITY], start[CODE_BITS + 2] = { 0 };
+    for (size_t i = 0; i < n; i++)
+        start[distances[i] + 1]++;
+    for (size_t d = 1; d < CODE_BITS + 2; d++)
+        start[d] += start[d - 1];
+    for (size_t i = 0; i < n; i++)
+        order[start[distances[i]]++] = (uint32_t)i;
+    size_t left = leaf->n;
+    leaf->n += (uint32_t)n;
+    leaf->sorted = leaf->n;
+    for (size_t at = leaf->n; n > 0; at--) { /* from the far end, where there is room */
+        const uint32_t i = order[n - 1];
+        const bool own = left > 0 && leaf->to_parent[left - 1] > distances[i];
+        leaf->codes[at - 1] = own ? leaf->codes[left - 1] : codes[i];
+        leaf->refs[at - 1] = own ? leaf->refs[left - 1] : rows[i];
+        leaf->to_parent[at - 1] = own ? leaf->to_parent[left - 1] : distances[i];
+        left -= own;
+        n -= !own;
+    }
+}
+
+void mtree_leaf_sort(struct mtree_node *leaf)
+{
+    uint64_t codes[MTREE_UNSORTED];
+    uint32_t rows[MTREE_UNSORTED];
+    uint8_t distances[MTREE_UNSORTED];
+    const size_t n = leaf->n - leaf->sorted;
+    memcpy(codes, leaf->codes + leaf->sorted, n * sizeof *codes);
+    memcpy(rows, leaf->refs + leaf->sorted, n * sizeof *rows);
+    memcpy(distances, leaf->to_parent + leaf->sorted, n);
+    leaf->n = leaf->sorted;
+    mtree_leaf_merge(leaf, codes, rows, distances, n);
 }
 
 static unsigned greatest(const uint8_t *of, size_t n)

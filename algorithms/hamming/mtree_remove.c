@@ -20,31 +20,14 @@ static void unlink_node(struct mtree *t, uint32_t number)
     mtree_node_free(t, number);
 }
 
-/* One list of both leaves' entries, ascending by the distance to the sibling's routing object. */
 static void merge_leaf(struct mtree *t, uint32_t from, uint32_t to, const uint8_t *distances)
 {
     const struct mtree_node *a = mtree_at(t, from);
     struct mtree_node *b = mtree_at(t, to);
-    uint32_t order[MTREE_CAPACITY], start[CODE_BITS + 2] = { 0 };
+    mtree_leaf_sort(b);
+    mtree_leaf_merge(b, a->codes, a->refs, distances, a->n);
     for (size_t i = 0; i < a->n; i++)
-        start[distances[i] + 1]++;
-    for (size_t d = 1; d < CODE_BITS + 2; d++)
-        start[d] += start[d - 1];
-    for (size_t i = 0; i < a->n; i++)
-        order[start[distances[i]]++] = (uint32_t)i;
-    size_t left = b->n, more = a->n;
-    b->n += a->n;
-    for (size_t at = b->n; more > 0; at--) {
-        const uint32_t i = order[more - 1];
-        const bool own = left > 0 && b->to_parent[left - 1] > distances[i];
-        b->codes[at - 1] = own ? b->codes[left - 1] : a->codes[i];
-        b->refs[at - 1] = own ? b->refs[left - 1] : a->refs[i];
-        b->to_parent[at - 1] = own ? b->to_parent[left - 1] : distances[i];
-        if (!own)
-            t->leaf_of[a->refs[i]] = to;
-        left -= own;
-        more -= !own;
-    }
+        t->leaf_of[a->refs[i]] = to;
 }
 
 static void merge_inner(struct mtree *t, uint32_t from, uint32_t to, const uint8_t *distances)

@@ -9,16 +9,25 @@
 #include "mtree.h"
 #include "tree_query.h"
 
+static int scan(struct tree_query *q, const struct mtree_node *leaf, size_t first, size_t end)
+{
+    q->work->scanned += (double)(end - first);
+    return tree_query_scan(q, leaf->codes + first, leaf->refs + first, end - first);
+}
+
 /* away: the query's distance to the leaf's routing object. */
 static int visit_leaf(struct tree_query *q, const struct mtree_node *leaf, unsigned away)
 {
-    size_t first = 0, end = leaf->n;
-    if (leaf->parent != MTREE_NONE) {
-        first = away > q->limit ? mtree_below(leaf->to_parent, leaf->n, away - q->limit) : 0;
-        end = first + mtree_below(leaf->to_parent + first, leaf->n - first, away + q->limit + 1);
-    }
-    q->work->scanned += (double)(end - first);
-    return tree_query_scan(q, leaf->codes + first, leaf->refs + first, end - first);
+    if (leaf->parent == MTREE_NONE)
+        return scan(q, leaf, 0, leaf->n);
+    const uint8_t *known = leaf->to_parent;
+    const size_t first = away > q->limit ? mtree_below(known, leaf->sorted, away - q->limit) : 0;
+    const size_t end =
+        first + mtree_below(known + first, leaf->sorted - first, away + q->limit + 1);
+    if (end == leaf->sorted)
+        return scan(q, leaf, first, leaf->n);
+    const int rc = scan(q, leaf, first, end);
+    return rc == OK ? scan(q, leaf, leaf->sorted, leaf->n) : rc;
 }
 
 static int visit_inner(struct tree_query *q, const struct mtree *t, const struct mtree_node *node,

@@ -119,6 +119,7 @@ static uint8_t fill(struct mtree *t, uint32_t number, size_t first, size_t end, 
     uint32_t sorted[MTREE_CAPACITY + 1];
     sort_by_distance(&t->split, first, end, by, sorted);
     node->n = (uint32_t)(end - first);
+    node->sorted = node->level ? 0 : node->n;
     for (size_t i = 0; i < node->n; i++) {
         const uint32_t e = sorted[i];
         node->codes[i] = s->codes[e];

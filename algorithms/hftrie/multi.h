@@ -206,6 +206,9 @@ struct multi_plan {
 };
 /* What a scan takes for each query of a group of n. */
 double multi_scan_ns(const struct multi *, const struct hftrie_knobs *, size_t n);
+/* Whether it is worth while to plan: false where any query is likely to be better scanned for. */
+bool multi_promising(const struct multi *, const struct hftrie_knobs *, unsigned radius,
+                     double limit_ns);
 /* A plan for p and a radius that takes less than limit_ns; false: none was found. */
 bool multi_plan(const struct multi *, const struct hftrie_knobs *, uint64_t p, unsigned radius,
                 double limit_ns, struct multi_plan *);

@@ -97,35 +97,43 @@ static unsigned cheapest(struct choosing *c, const int8_t *threshold)
     return best;
 }
 
-/* Whether it is worth while to choose: rings raised in turn would be cheap enough, and those of all
-   tables that far are counted soon enough. */
-static bool is_promising(const struct choosing *c, double limit_ns)
+static struct choosing choosing_for(const struct multi *m, const struct hftrie_knobs *k,
+                                    unsigned radius, double limit_ns)
 {
-    const struct multi *m = c->m;
-    double ns = c->k->query_ns, counting = 0;
-    for (unsigned i = 0; i <= c->radius && i / MULTI_TABLES <= m->shape.bits; i++) {
-        ns += least_cost(c, i % MULTI_TABLES, i / MULTI_TABLES);
+    return (struct choosing){ .m = m,
+                              .k = k,
+                              .radius = radius,
+                              .mean = (double)m->n_codes / (double)((size_t)1 << m->shape.bits),
+                              .walk_lines = m->walk_lines,
+                              .counting_ns = limit_ns * COUNTING_SHARE,
+                              .next = { -1, -1, -1, -1 } };
+}
+
+/* Rings raised in turn would be cheap enough, and those of all tables that far are counted soon
+   enough. */
+bool multi_promising(const struct multi *m, const struct hftrie_knobs *k, unsigned radius,
+                     double limit_ns)
+{
+    if (limit_ns <= k->query_ns)
+        return false;
+    const struct choosing c = choosing_for(m, k, radius, limit_ns);
+    double ns = k->query_ns, counting = 0;
+    for (unsigned i = 0; i <= radius && ns <= limit_ns && i / MULTI_TABLES <= m->shape.bits; i++) {
+        ns += least_cost(&c, i % MULTI_TABLES, i / MULTI_TABLES);
         if (i % MULTI_TABLES == 0)
-            counting += MULTI_TABLES * (double)ring_size(m, i / MULTI_TABLES) * c->k->header_ns;
+            counting += MULTI_TABLES * (double)ring_size(m, i / MULTI_TABLES) * k->header_ns;
     }
-    return ns <= limit_ns && (m->evenness >= EVEN || counting <= c->counting_ns);
+    return ns <= limit_ns && (m->evenness >= EVEN || counting <= c.counting_ns);
 }
 
 bool multi_plan(const struct multi *m, const struct hftrie_knobs *k, uint64_t p, unsigned radius,
                 double limit_ns, struct multi_plan *plan)
 {
-    struct choosing c = { .m = m,
-                          .k = k,
-                          .p = p,
-                          .radius = radius,
-                          .counting_ns = limit_ns * COUNTING_SHARE,
-                          .next = { -1, -1, -1, -1 } };
+    struct choosing c = choosing_for(m, k, radius, limit_ns);
     const double own = (double)m->table[0].buckets[multi_key(m, 0, p)].n / MULTI_ENTRIES + 1;
-    c.walk_lines = own > m->walk_lines ? own : m->walk_lines;
-    c.mean = (double)m->n_codes / (double)((size_t)1 << m->shape.bits);
+    c.p = p;
+    c.walk_lines = own > c.walk_lines ? own : c.walk_lines;
     *plan = (struct multi_plan){ .threshold = { -1, -1, -1, -1 }, .ns = k->query_ns };
-    if (!is_promising(&c, limit_ns))
-        return false;
     for (unsigned i = 0; i <= radius; i++) {
         const unsigned j = cheapest(&c, plan->threshold);
         if (j == MULTI_TABLES || (plan->ns += c.next[j]) > limit_ns)

@@ -8,7 +8,7 @@
 #include "multi.h"
 #include "src/core/mem.h"
 
-#define MARGIN         .9 /* of the scan: what the model must see in the tables */
+#define MARGIN         .8 /* of the scan: what the model must see in the tables */
 #define NEAREST_SHARE  .1 /* of the scan: what may be spent on radii that prove too short */
 #define FIRST_RADIUS   3U
 #define RADIUS_STEP    4U  /* one threshold each more */
@@ -43,6 +43,13 @@ static bool to_tables(const struct hftrie *h, const struct code_group *g, uint64
     if (!k->fallback)
         return multi_plan(m, k, p, radius, INFINITY, plan);
     return multi_plan(m, k, p, radius, limit_ns, plan) && !few_allowed(m, g->filter, plan->ns);
+}
+
+static bool is_hopeless(const struct multi *m, const struct code_group *g, unsigned radius,
+                        double limit_ns)
+{
+    const struct hftrie_knobs *k = g->knobs;
+    return k->fallback && !multi_promising(m, k, radius, limit_ns);
 }
 
 /* Queries of a group that are scanned for, brought together. */
@@ -108,6 +115,10 @@ int multi_range(const struct index *index, struct code_group *g, unsigned radius
     if (m->store.n == 0)
         return OK;
     const double limit_ns = MARGIN * multi_scan_ns(m, g->knobs, g->n);
+    if (is_hopeless(m, g, radius, limit_ns)) {
+        count_queries(m, g->n, g->n);
+        return code_scan_range(&m->store, m->kernels, g, radius, answers);
+    }
     for (size_t i = 0; i < g->n; i++) {
         struct multi_asked *a = &asked[n];
         a->query = g->queries[i];
@@ -163,7 +174,8 @@ static int seek(const struct hftrie *h, struct code_group *g, unsigned radius,
         a->p = multi_permute(h->state, a->query);
         a->answers = &found[q];
         found[q].n = 0;
-        if (!to_tables(h, g, a->p, radius, seeking[i].budget_ns, &a->plan)) {
+        if (is_hopeless(h->state, g, radius, seeking[i].budget_ns) ||
+            !to_tables(h, g, a->p, radius, seeking[i].budget_ns, &a->plan)) {
             scan_for(scanned, g, q);
             continue;
         }

@@ -160,7 +160,7 @@ return {
   ["phash64"] = {
     about = "perceptual hashes of MNIST, Fashion-MNIST and CIFAR-10 images: real, skewed codes, 196404 of them distinct",
     metric = "hamming", element = "b64", rows = 200000, dim = 64, licence = "derived; as the images' sets",
-    note = "only under DRIFTLINE_DATA; has no queries of its own",
+    note = "only under DRIFTLINE_DATA; has no queries of its own; hashes { view, kind } makes such codes of images at hand",
     files = {
       { part = "base", file = "imghash64/phash64.u8bin.gz", bytes = 1398738, rows = 200000, dim = 64, element = "b64",
         sha256 = "1947a70944aa967dfaf9aeca243828e75718afa0e729bca396b08706c2aebb54",
@@ -174,7 +174,7 @@ return {
   ["dhash64"] = {
     about = "difference hashes of MNIST, Fashion-MNIST and CIFAR-10 images: real, skewed codes, 180152 of them distinct",
     metric = "hamming", element = "b64", rows = 200000, dim = 64, licence = "derived; as the images' sets",
-    note = "only under DRIFTLINE_DATA; has no queries of its own",
+    note = "only under DRIFTLINE_DATA; has no queries of its own; hashes { view, kind } makes such codes of images at hand",
     files = {
       { part = "base", file = "imghash64/dhash64.u8bin.gz", bytes = 1149273, rows = 200000, dim = 64, element = "b64",
         sha256 = "5d492d45dcff5a2f8f14cb14bae049189410c50771091ee150c1db3dfbfec126",

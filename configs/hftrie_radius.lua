@@ -116,6 +116,6 @@ experiment {
     { "radius", y = "mean_ns", baseline = scan, where = { tag = "range" }, title = "One range search: rings are where a method meets the scan" },
     { "radius", y = "range_recall", where = { tag = "range" }, title = "True recall" },
     { "radius", y = { "distances_percent", "range_results" }, where = { tag = "range" }, title = "Work, and what is found" },
-    { "memory", title = "Memory" },
+    { "bars", y = "index_bytes", x = "label", where = { tag = "load" }, title = "Memory" },
   },
 }

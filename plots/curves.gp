@@ -22,8 +22,9 @@ do for [p = 1:n_panels] {
     if (x_log) { set logscale x }
     panel_log = kind eq "radius" || kind eq "timeline" ? PANEL_LOG[p] : y_log
     if (panel_log) { set logscale y }
+    percent = panel_titles ? strstrt(PANEL[p], "percent") : strstrt(y_title, "%")
     set format x (x_log ? "%.0s%c" : "%g")
-    set format y (kind eq "ccdf" ? "%g" : panel_log && !strstrt(PANEL[p].y_title, "%") && !strstrt(PANEL[p], "percent") ? "%.0s%c" : "%g")
+    set format y (kind eq "ccdf" ? "%g" : panel_log && !percent ? "%.0s%c" : "%g")
     set autoscale
     if (!x_log) { set autoscale xfix }
     if (kind eq "scaling") { set xrange [STATS_min / 1.25 : STATS_max * 1.25] }

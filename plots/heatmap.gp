@@ -25,7 +25,7 @@ do for [p = 1:n_panels] {
     set title PANEL[p].": ".value_title noenhanced offset 0, -0.6
     set xlabel x_title noenhanced
     set ylabel y_title noenhanced
-    set format cb (STATS_max >= 10000 ? "%.0s%c" : "%g")
+    set format cb (STATS_max >= 10000 ? "%.1s%c" : "%g")
     set xrange [-0.5:|XVALUE| - 0.5]
     set yrange [-0.5:|YVALUE| - 0.5]
     set xtics () nomirror out scale 0

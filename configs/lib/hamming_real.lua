@@ -96,7 +96,7 @@ function real.run(of)
       { "radius", y = { "distances_percent", "range_results" }, where = { tag = "range" }, title = name .. ": work, and what is found" },
       { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" } }, title = name .. ": ns an insertion and a deletion" },
       { "bars", y = "stats.crowding_0", x = "label", where = { tag = "load" }, title = name .. ": codes in the bucket of a code, first table" },
-      { "memory", title = name .. ": memory" },
+      { "bars", y = "index_bytes", x = "label", where = { tag = "load" }, title = name .. ": memory" },
     },
   }
 end

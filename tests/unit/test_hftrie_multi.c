@@ -330,7 +330,8 @@ static void expect_ranges(struct hf_world *w, const uint64_t *queries, size_t n,
     assert_int_equal(two.n, expected);
     for (size_t i = 0; i < expected; i++) {
         assert_int_equal(by_query_and_id(&one.at[i], &two.at[i]), 0);
-        assert_true(one.at[i].distance == two.at[i].distance && one.at[i].distance <= radius);
+        assert_true(one.at[i].distance == two.at[i].distance &&
+                    one.at[i].distance <= (float)radius);
         assert_true(id_filter_allows(filter, one.at[i].id));
         assert_true(i == 0 || by_query_and_id(&one.at[i - 1], &one.at[i]) < 0);
     }

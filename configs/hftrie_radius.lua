@@ -70,7 +70,7 @@ experiment {
 
   methods = {
     hftrie.std(), hftrie.fast(), hftrie.standard(), hftrie.multi(), hftrie.mih "copied", hftrie.mih "slots",
-    -- Exact up to radius 11. With 3 flips, up to 15, a query takes a good part of a second.
+    -- Exact up to radius 11. With 3 flips, up to 15, a query takes 130 ms or more.
     method { "faiss-factory", label = "FAISS multi-hash, 2 flips", params = { factory = "BHash4x16" }, knobs = { nflip = 2 } },
     hftrie.scan(),
   },

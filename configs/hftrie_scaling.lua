@@ -55,6 +55,7 @@ experiment {
   name = "hftrie_scaling",
   title = "HFTrie as it grows",
   seed = 1, repeats = 1, threads = 1, timeout = 7200,
+  tell_size = false, -- else all make room for the last size at the first
 
   workload = function(w)
     w:insert { hftrie.planted(codes, clusters), tag = "planted" }

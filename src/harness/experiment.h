@@ -61,6 +61,7 @@ struct experiment {
     double timeout_s;                  /* a cell's; default 1800 */
     uint64_t memory_limit;             /* bytes; 0: 80 % of the machine's */
     bool warmup; /* the first 32 queries are asked untimed before a search is timed; default true */
+    bool size_untold;  /* tell_size = false: methods are not told how many rows there will be */
     json_t *overrides; /* object: what --set and other options changed */
     struct method_spec *methods;
     size_t n_methods;

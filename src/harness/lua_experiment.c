@@ -197,6 +197,7 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     ex->timeout_s = fields_real(f, "timeout", 1800, 0.001, 1e9);
     ex->memory_limit = read_bytes(f, "memory_limit");
     ex->warmup = fields_bool(f, "warmup", true);
+    ex->size_untold = !fields_bool(f, "tell_size", true);
     if (o->has_seed)
         note_number(s, "seed", (double)o->seed);
     if (o->quick) {
@@ -280,10 +281,11 @@ static void read_workload(const struct fields *f, struct script *s)
 
 static int lua_experiment(lua_State *L)
 {
-    static const char *const keys[] = { "claims",   "figures", "k",       "memory_limit", "methods",
-                                        "metric",   "name",    "paper",   "repeats",      "seed",
-                                        "seeds",    "threads", "timeout", "title",        "warmup",
-                                        "workload", NULL };
+    static const char *const keys[] = { "claims",    "figures", "k",      "memory_limit",
+                                        "methods",   "metric",  "name",   "paper",
+                                        "repeats",   "seed",    "seeds",  "threads",
+                                        "timeout",   "title",   "warmup", "workload",
+                                        "tell_size", NULL };
     struct script *s = script_of(L);
     const struct fields f = fields_open(L, 1, "experiment");
     if (s->experiment_line)

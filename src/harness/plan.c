@@ -337,10 +337,13 @@ static EVP_MD_CTX *hash_common(const struct experiment *ex)
         return NULL;
     }
     const struct op_list *list = ex->ops;
-    const uint64_t numbers[] = {
-        ex->threads, ex->warmup, ex->memory_limit, (uint64_t)list->metric, (uint64_t)list->element,
-        list->dim,   list->n
-    };
+    const uint64_t numbers[] = { ex->threads,
+                                 ex->warmup + 2 * (uint64_t)ex->size_untold,
+                                 ex->memory_limit,
+                                 (uint64_t)list->metric,
+                                 (uint64_t)list->element,
+                                 list->dim,
+                                 list->n };
     hash_text(hash, ex->config_sha256);
     EVP_DigestUpdate(hash, numbers, sizeof numbers);
     EVP_DigestUpdate(hash, &ex->timeout_s, sizeof ex->timeout_s);

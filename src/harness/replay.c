@@ -350,7 +350,7 @@ static int replay_begin(struct replay *r, const struct replay_env *env, struct e
         .dim = list->dim,
         .element = env->cell->element,
         .metric = list->metric,
-        .expected_n = list->max_live,
+        .expected_n = env->experiment->size_untold ? 0 : list->max_live,
         .seed = env->cell->seed,
         .k_hint = list->max_k,
         .mem = &r->account,

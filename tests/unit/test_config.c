@@ -108,6 +108,7 @@ static const struct wrong wrongs[] = {
     { "seeds", WITH(FLAT "seeds = -1"), "\"seeds\" must be" },
     { "timeout", WITH(FLAT "timeout = 0"),
       "\"timeout\" must be a number 0.001 .. 1000000000, not 0" },
+    { "tell_size", WITH(FLAT "tell_size = 1"), "\"tell_size\" must be true or false, not 1" },
     { "warmup", WITH(FLAT "warmup = 1"), "\"warmup\" must be true or false, not 1" },
     { "name", WITH(FLAT "name = '../x'"), "\"name\" becomes a folder" },
     { "memory", WITH(FLAT "memory_limit = '4Q'"),
@@ -416,7 +417,7 @@ static void test_settings(void **state)
         "local n = option('n', 10, 'rows') local mode = option('mode', 'fast')\n"
         "print('mode', mode, n)\n"
         "experiment { seed = 4, seeds = 2, repeats = 3, threads = 2, timeout = 60, "
-        "memory_limit = '2G', warmup = false,\n"
+        "memory_limit = '2G', warmup = false, tell_size = false,\n"
         "workload = function(w) w:insert { data:rows(1, n) } w:search { data:queries(2), k = "
         "2 } end,\n"
         "methods = { method { 'divf', label = 'A', params = { soft_k = 2, caprg = false, "
@@ -436,6 +437,7 @@ static void test_settings(void **state)
     assert_int_equal(x->seeds * x->repeats, 6);
     assert_int_equal(x->memory_limit, (uint64_t)2 << 30);
     assert_false(x->warmup);
+    assert_true(x->size_untold);
     assert_int_equal(strlen(x->config_sha256), 64);
     const struct method_spec *m = &x->methods[0];
     assert_string_equal(json_string_value(json_object_get(m->params, "factory")), "IVF4,Flat");

@@ -14,18 +14,19 @@
 #include "multi.h"
 #include "src/core/mem.h"
 
-#define BATCH  8U  /* runs of lines compared by one call */
-#define FLIGHT 20U /* chains asked for, when there are enough */
-#define QUEUE  32U /* a power of 2 above FLIGHT */
-#define STRIDE 16U /* lines of a run at once */
-#define AHEAD  16U
-#define ROOM   512U /* what a query mostly needs is on the stack */
+#define BATCH   8U  /* runs of lines compared by one call */
+#define FLIGHT  24U /* runs asked for, when there are enough */
+#define QUEUE   32U /* a power of 2, at least FLIGHT + BATCH */
+#define HEADERS 32U  /* of buckets, fetched before they are asked for */
+#define STRIDE  16U  /* lines of a run at once */
+#define AHEAD   16U
+#define ROOM    512U /* what a query mostly needs is on the stack */
 
-/* Lines side by side, asked for; a loose line is one. */
+/* What a run of lines in the queue is of. */
 struct piece {
-    uint32_t line, lines, left; /* entries from it to the chain's end */
+    uint32_t line, there, left; /* entries of the run, and from it to the chain's end */
     uint32_t of;                /* key; or the candidate */
-    uint8_t query, table, limit;
+    uint8_t query, table;
 };
 
 /* What an entry of tables 1 .. 3 tells of its code. */
@@ -47,6 +48,12 @@ struct list {
     void *taken; /* from the account, or NULL */
 };
 
+/* Goes over the buckets within the thresholds, of one query after the other. */
+struct cursor {
+    uint32_t query, table, own; /* own: the query's key */
+    uint32_t i, end;            /* masks of this table */
+};
+
 struct walk {
     const struct hftrie *h;
     const struct multi *m;
@@ -56,15 +63,16 @@ struct walk {
     const struct id_filter *filter;
     uint32_t key_mask;
     struct list candidates, hits;
-    struct piece queue[QUEUE];
-    uint32_t head, tail; /* of the queue: taken from head */
+    struct piece pieces[QUEUE]; /* [i % QUEUE] for head <= i < tail */
+    struct line_run runs[QUEUE];
+    uint32_t head, tail;
+    struct line_hit near[BATCH * STRIDE]; /* of the runs compared last */
     int rc;
     uint64_t lookups, lines, scanned, n_candidates, verified;
 
-    struct {
-        uint32_t query, table, i, end; /* probe: next mask */
-        int d;
-    } at;
+    struct cursor at, ahead;                  /* probe: of buckets asked for, of their headers */
+    uint32_t n_ahead;                         /* headers between the two */
+    uint32_t next_candidate;                  /* resolve */
     uint32_t entry[CODE_GROUP][MULTI_TABLES]; /* of the queries */
     struct candidate candidate_room[ROOM];
     struct hit hit_room[ROOM];
@@ -87,71 +95,117 @@ static void *grow(struct walk *w, struct list *l)
 
 /* ------------------------------------------------------------------------ the queue */
 
-/* Puts the next lines of a chain into the queue, and asks for them. */
-static inline void ask(struct walk *w, const struct multi_table *t, struct piece piece,
-                       uint32_t link)
+/* Puts the next lines of a chain at the queue's tail, whose piece and run the caller has filled but for
+   where they are, and asks for them. */
+static inline void ask(struct walk *w, uint32_t link)
 {
-    piece.line = link & ~MULTI_RUN;
-    piece.lines = 1;
-    const struct multi_line *line = t->lines + piece.line;
+    struct piece *piece = &w->pieces[w->tail % QUEUE];
+    struct line_run *run = &w->runs[w->tail++ % QUEUE];
+    const struct multi_line *line = w->m->table[piece->table].lines + (link & ~MULTI_RUN);
+    uint32_t lines = 1;
     __builtin_prefetch(line);
     if (link & MULTI_RUN) {
-        const uint32_t lines = (uint32_t)multi_lines_of(piece.left);
-        piece.lines = lines < STRIDE ? lines : STRIDE;
-        for (uint32_t i = 1; i < piece.lines; i++)
+        lines = (uint32_t)multi_lines_of(piece->left);
+        lines = lines < STRIDE ? lines : STRIDE;
+        for (uint32_t i = 1; i < lines; i++)
             __builtin_prefetch(line + i);
     }
-    w->queue[w->tail++ % QUEUE] = piece;
+    piece->line = link & ~MULTI_RUN;
+    piece->there = multi_fill(piece->left) + (lines - 1) * MULTI_ENTRIES;
+    run->codes = line->entry;
+    run->lines = lines;
+}
+
+/* Compares runs from the head of the queue on, and asks for what comes after them; near[] has their
+   hits. Returns how many runs; they stay in the queue until the head moves on. */
+static inline uint32_t compare(struct walk *w, size_t *n_near)
+{
+    const uint32_t first = w->head % QUEUE, to_end = QUEUE - first;
+    uint32_t n = w->tail - w->head;
+    n = n < BATCH ? n : BATCH;
+    n = n < to_end ? n : to_end;
+    *n_near = w->m->kernels->hamming_b32_runs(&w->runs[first], n, w->near);
+    for (uint32_t i = first; i < first + n; i++) {
+        const struct piece *piece = &w->pieces[i];
+        w->lines += w->runs[i].lines;
+        w->scanned += piece->there;
+        if (piece->left == piece->there)
+            continue;
+        w->pieces[w->tail % QUEUE] = *piece;
+        w->pieces[w->tail % QUEUE].left = piece->left - piece->there;
+        w->runs[w->tail % QUEUE] = w->runs[i];
+        ask(w, w->runs[i].codes[16 * w->runs[i].lines - 1]);
+    }
+    return n;
+}
+
+/* Entries of a hit that are there: of a chain's first line the rest may be old. */
+static inline unsigned entries_of(const struct piece *piece, const struct line_hit *hit)
+{
+    const uint32_t there = hit->line == 0 ? multi_fill(piece->left) : MULTI_ENTRIES;
+    return hit->codes & ((1U << there) - 1);
 }
 
 /* ------------------------------------------------------------------------ probe */
 
-static bool next_ring(struct walk *w)
+static void enter_table(const struct walk *w, struct cursor *c)
 {
-    for (;;) {
-        const struct multi_asked *a = &w->asked[w->at.query];
-        if (w->at.d < a->plan.threshold[w->at.table]) {
-            w->at.d++;
-        } else {
-            do {
-                if (++w->at.table == MULTI_TABLES) {
-                    w->at.table = 0;
-                    if (++w->at.query == w->n)
-                        return false;
-                }
-            } while (w->asked[w->at.query].plan.threshold[w->at.table] < 0);
-            w->at.d = 0;
+    const struct multi_asked *a = &w->asked[c->query];
+    c->own = multi_key(w->m, c->table, a->p);
+    c->i = 0;
+    c->end = w->m->shape.ring[a->plan.threshold[c->table] + 1];
+}
+
+/* What the next bucket's key differs in from the query's. */
+static bool next_mask(const struct walk *w, struct cursor *c, uint32_t *mask)
+{
+    if (c->query == w->n)
+        return false;
+    while (c->i == c->end) {
+        if (++c->table == MULTI_TABLES) {
+            c->table = 0;
+            if (++c->query == w->n)
+                return false;
         }
-        w->at.i = w->m->shape.ring[w->at.d];
-        w->at.end = w->m->shape.ring[w->at.d + 1];
-        if (w->at.i < w->at.end)
-            return true;
+        enter_table(w, c);
+    }
+    *mask = w->m->shape.masks[c->i++];
+    return true;
+}
+
+static void fetch_headers(struct walk *w)
+{
+    uint32_t mask;
+    while (w->n_ahead < HEADERS && next_mask(w, &w->ahead, &mask)) {
+        __builtin_prefetch(&w->m->table[w->ahead.table].buckets[w->ahead.own ^ mask]);
+        w->n_ahead++;
     }
 }
 
 /* Asks for buckets until enough are under way. */
 static void ask_buckets(struct walk *w)
 {
-    const struct multi *m = w->m;
-    while (w->tail - w->head < FLIGHT && w->at.query < w->n) {
-        if (w->at.i == w->at.end && !next_ring(w))
+    uint32_t mask;
+    while (w->tail - w->head < FLIGHT) {
+        fetch_headers(w);
+        if (!next_mask(w, &w->at, &mask))
             return;
-        const uint32_t j = w->at.table;
-        const struct multi_table *t = &m->table[j];
-        const uint32_t own = multi_key(m, j, w->asked[w->at.query].p);
-        struct piece item = { .query = (uint8_t)w->at.query,
-                              .table = (uint8_t)j,
-                              .limit = (uint8_t)(w->radius - (unsigned)w->at.d) };
-        uint32_t i = w->at.i;
-        for (; i < w->at.end && w->tail - w->head < FLIGHT; i++) {
-            item.of = own ^ m->shape.masks[i];
-            item.left = t->buckets[item.of].n;
-            if (item.left == 0)
-                continue;
-            w->lookups++;
-            ask(w, t, item, t->buckets[item.of].first);
-        }
-        w->at.i = i;
+        w->n_ahead--;
+        const uint32_t j = w->at.table, query = w->at.query, key = w->at.own ^ mask;
+        const struct multi_bucket b = w->m->table[j].buckets[key];
+        if (b.n == 0)
+            continue;
+        w->lookups++;
+        struct piece *piece = &w->pieces[w->tail % QUEUE];
+        struct line_run *run = &w->runs[w->tail % QUEUE];
+        piece->left = b.n;
+        piece->of = key;
+        piece->query = (uint8_t)query;
+        piece->table = (uint8_t)j;
+        run->query = w->entry[query][j];
+        run->care = UINT32_MAX;
+        run->limit = w->radius - (unsigned)__builtin_popcount(mask);
+        ask(w, b.first);
     }
 }
 
@@ -237,12 +291,22 @@ static void ask_candidates(struct walk *w)
     const struct multi *m = w->m;
     const struct candidate *c = w->candidates.at;
     const struct multi_table *t = &m->table[0];
-    for (; w->at.i < w->candidates.n && w->tail - w->head < FLIGHT; w->at.i++) {
-        if (w->at.i + AHEAD < w->candidates.n)
-            __builtin_prefetch(&t->buckets[multi_key(m, 0, c[w->at.i + AHEAD].part)]);
-        const struct multi_bucket *b = &t->buckets[multi_key(m, 0, c[w->at.i].part)];
-        if (b->n > 0)
-            ask(w, t, (struct piece){ .of = w->at.i, .left = b->n }, b->first);
+    for (; w->next_candidate < w->candidates.n && w->tail - w->head < FLIGHT; w->next_candidate++) {
+        if (w->next_candidate + AHEAD < w->candidates.n)
+            __builtin_prefetch(&t->buckets[multi_key(m, 0, c[w->next_candidate + AHEAD].part)]);
+        const struct candidate *next = &c[w->next_candidate];
+        const struct multi_bucket b = t->buckets[multi_key(m, 0, next->part)];
+        if (b.n == 0)
+            continue;
+        struct piece *piece = &w->pieces[w->tail % QUEUE];
+        struct line_run *run = &w->runs[w->tail % QUEUE];
+        piece->left = b.n;
+        piece->of = w->next_candidate;
+        piece->query = piece->table = 0;
+        run->query = (uint32_t)(next->part >> MULTI_BLOCK);
+        run->care = care_of(w, next->table);
+        run->limit = 0;
+        ask(w, b.first);
     }
 }
 
@@ -261,92 +325,46 @@ static void add_resolved(struct walk *w, uint32_t of, uint32_t line, uint32_t at
         add_hit(w, line, at, c->query, of);
 }
 
-/* ------------------------------------------------------------------------ lines */
-
-/* Lines that are compared at once. */
-struct batch {
-    struct piece pieces[BATCH];
-    struct line_run runs[BATCH];
-    struct line_hit hits[BATCH * STRIDE];
-    uint32_t n;
-    size_t n_hits;
-};
-
-static inline struct line_run question(const struct walk *w, const struct piece *p, bool resolving)
+static void add_near(struct walk *w, const struct piece *p, const struct line_hit *hit)
 {
-    const struct candidate *c = (const struct candidate *)w->candidates.at + p->of;
-    const uint32_t *codes = w->m->table[p->table].lines[p->line].entry;
-    if (resolving)
-        return (struct line_run){ codes, p->lines, (uint32_t)(c->part >> MULTI_BLOCK),
-                                  care_of(w, c->table), 0 };
-    return (struct line_run){ codes, p->lines, w->entry[p->query][p->table], UINT32_MAX, p->limit };
-}
-
-/* Takes pieces from the queue, compares their lines, and asks for what comes after them. false:
-   there are none. */
-static inline bool compare(struct walk *w, bool resolving, struct batch *b)
-{
-    const uint32_t under_way = w->tail - w->head;
-    b->n = under_way < BATCH ? under_way : BATCH;
-    for (uint32_t i = 0; i < b->n; i++) {
-        b->pieces[i] = w->queue[w->head++ % QUEUE];
-        b->runs[i] = question(w, &b->pieces[i], resolving);
+    const uint32_t line = p->line + hit->line;
+    for (unsigned mask = entries_of(p, hit); mask; mask &= mask - 1) {
+        const uint32_t at = (uint32_t)__builtin_ctz(mask);
+        if (p->table == 0)
+            add_hit(w, line, at, p->query, MULTI_NONE);
+        else
+            add_candidate(w, p, w->m->table[p->table].lines[line].entry[at]);
     }
-    b->n_hits = w->m->kernels->hamming_b32_runs(b->runs, b->n, b->hits);
-    for (uint32_t i = 0; i < b->n; i++) {
-        const struct piece *p = &b->pieces[i];
-        const uint32_t there = multi_fill(p->left) + (p->lines - 1) * MULTI_ENTRIES;
-        w->lines += p->lines;
-        w->scanned += there;
-        if (p->left == there)
-            continue;
-        struct piece rest = *p;
-        const struct multi_table *t = &w->m->table[p->table];
-        rest.left -= there;
-        ask(w, t, rest, t->lines[p->line + p->lines - 1].entry[MULTI_ENTRIES]);
-    }
-    return b->n > 0;
-}
-
-/* Entries of a hit that are there: of a chain's first line the rest may be old. */
-static unsigned entries_of(const struct batch *b, const struct line_hit *hit)
-{
-    const uint32_t there = hit->line == 0 ? multi_fill(b->pieces[hit->run].left) : MULTI_ENTRIES;
-    return hit->codes & ((1U << there) - 1);
 }
 
 static void probe(struct walk *w)
 {
-    struct batch b;
-    w->at.d = -1;
-    for (ask_buckets(w); compare(w, false, &b) && w->rc == OK; ask_buckets(w))
-        for (size_t i = 0; i < b.n_hits; i++) {
-            const struct piece *p = &b.pieces[b.hits[i].run];
-            const uint32_t line = p->line + b.hits[i].line;
-            for (unsigned mask = entries_of(&b, &b.hits[i]); mask; mask &= mask - 1) {
-                const uint32_t at = (uint32_t)__builtin_ctz(mask);
-                if (p->table == 0)
-                    add_hit(w, line, at, p->query, MULTI_NONE);
-                else
-                    add_candidate(w, p, w->m->table[p->table].lines[line].entry[at]);
-            }
-        }
+    size_t n_near;
+    uint32_t n;
+    enter_table(w, &w->at);
+    w->ahead = w->at;
+    for (ask_buckets(w); w->rc == OK && (n = compare(w, &n_near)) > 0; ask_buckets(w)) {
+        for (size_t i = 0; i < n_near; i++)
+            add_near(w, &w->pieces[(w->head + w->near[i].run) % QUEUE], &w->near[i]);
+        w->head += n;
+    }
 }
 
 static void resolve(struct walk *w)
 {
-    struct batch b;
+    size_t n_near;
+    uint32_t n;
     unique(w);
     w->n_candidates += w->candidates.n;
-    if (w->rc != OK)
-        return;
-    w->at.i = 0;
-    for (ask_candidates(w); compare(w, true, &b) && w->rc == OK; ask_candidates(w))
-        for (size_t i = 0; i < b.n_hits; i++) {
-            const struct piece *p = &b.pieces[b.hits[i].run];
-            for (unsigned mask = entries_of(&b, &b.hits[i]); mask; mask &= mask - 1)
-                add_resolved(w, p->of, p->line + b.hits[i].line, (uint32_t)__builtin_ctz(mask));
+    w->next_candidate = 0;
+    for (ask_candidates(w); w->rc == OK && (n = compare(w, &n_near)) > 0; ask_candidates(w)) {
+        for (size_t i = 0; i < n_near; i++) {
+            const struct piece *p = &w->pieces[(w->head + w->near[i].run) % QUEUE];
+            for (unsigned mask = entries_of(p, &w->near[i]); mask; mask &= mask - 1)
+                add_resolved(w, p->of, p->line + w->near[i].line, (uint32_t)__builtin_ctz(mask));
         }
+        w->head += n;
+    }
 }
 
 /* ------------------------------------------------------------------------ report */
@@ -394,6 +412,7 @@ static void verify(struct walk *w)
     w->verified += n;
 }
 
+unsigned long long TT[3];
 int multi_walk(const struct hftrie *h, const struct multi_asked *asked, size_t n, unsigned radius,
                const struct id_filter *filter, struct work *work)
 {
@@ -414,15 +433,21 @@ int multi_walk(const struct hftrie *h, const struct multi_asked *asked, size_t n
     w.rc = OK;
     w.lookups = w.lines = w.scanned = w.n_candidates = w.verified = 0;
     memset(&w.at, 0, sizeof w.at);
+    w.n_ahead = 0;
     for (size_t q = 0; q < n; q++)
         for (unsigned j = 0; j < MULTI_TABLES; j++)
             w.entry[q][j] = multi_entry(j, asked[q].p);
+    unsigned long long t0=__builtin_ia32_rdtsc();
     if (n > 0)
         probe(&w);
+    unsigned long long t1=__builtin_ia32_rdtsc();
     if (w.rc == OK && w.candidates.n > 0)
         resolve(&w);
+    unsigned long long t2=__builtin_ia32_rdtsc();
     if (w.rc == OK)
         verify(&w);
+    unsigned long long t3=__builtin_ia32_rdtsc();
+    TT[0]+=t1-t0;TT[1]+=t2-t1;TT[2]+=t3-t2;
     mem_free(h->base.env.mem, w.candidates.taken);
     mem_free(h->base.env.mem, w.hits.taken);
     atomic_fetch_add_explicit(&m->lookups, w.lookups, memory_order_relaxed);

@@ -95,6 +95,8 @@ static void *allocate(struct mem *mem, size_t bytes, bool zero)
         h = mmap(NULL, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (h == MAP_FAILED)
             h = NULL;
+        else /* a wish: without it all works. The launcher has malloc() ask for the same. */
+            (void)madvise(h, taken, MADV_HUGEPAGE);
     } else {
         h = aligned_alloc(ALIGN, taken);
         if (h && zero)

@@ -242,12 +242,26 @@ static void warn_blas(json_t *warnings)
              asked ? "; unset it)" : "");
 }
 
+/* Blocks of our own ask for large pages (src/core/mem.c), and the launcher has malloc() ask too. */
+static void warn_pages(json_t *warnings)
+{
+    const char *tunables = getenv("GLIBC_TUNABLES");
+    char pages[64] = "";
+
+    (void)first_line("/sys/kernel/mm/transparent_hugepage/enabled", pages, sizeof pages);
+    if (strstr(pages, "[madvise]") && !(tunables && strstr(tunables, "malloc.hugetlb=1")))
+        warn(warnings,
+             "malloc() does not ask for large pages, our own blocks do: peers are slower than they "
+             "could be (start through ./harness, or GLIBC_TUNABLES=glibc.malloc.hugetlb=1)");
+}
+
 static json_t *warnings_json(const struct kernels *kernels, const char *governor,
                              const double load[3], long cpus)
 {
     json_t *warnings = json_array();
 
     warn_blas(warnings);
+    warn_pages(warnings);
     if (cpus > 0 && load[0] > .5 * (double)cpus)
         warn(warnings, "the machine is busy: a load of %.2f on %ld processors; times will be noisy",
              load[0], cpus);
@@ -283,10 +297,11 @@ json_t *sysinfo_environment(const struct kernels *kernels, const char *root, siz
                      sizeof governor);
     (void)gethostname(host, sizeof host - 1);
     (void)getloadavg(load, 3);
-    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o}", "started",
-                     now_json(), "host", host, "cpu", cpu_json(governor), "kernel", kernel_json(),
-                     "memory_bytes", (json_int_t)sysinfo_memory_bytes(), "load", load[0], load[1],
-                     load[2], "build", build_json(), "libraries", libraries_json(), "kernels",
-                     kernels ? kernels->name : "", "threads", (json_int_t)threads, "warnings",
+    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:s?, s:o}",
+                     "started", now_json(), "host", host, "cpu", cpu_json(governor), "kernel",
+                     kernel_json(), "memory_bytes", (json_int_t)sysinfo_memory_bytes(), "load",
+                     load[0], load[1], load[2], "build", build_json(), "libraries",
+                     libraries_json(), "kernels", kernels ? kernels->name : "", "threads",
+                     (json_int_t)threads, "glibc_tunables", getenv("GLIBC_TUNABLES"), "warnings",
                      warnings_json(kernels, governor, load, cpus));
 }

@@ -1,67 +1,42 @@
 /* mih_store.c - one file "mih.index": options and rows; tables are made again. And the check. */
 #include <inttypes.h>
 
-#include "algorithms/common/store_file.h"
+#include "algorithms/common/code_file.h"
 #include "mih.h"
 #include "src/core/mem.h"
 
-#define FILE_NAME "mih.index"
-#define VERSION   1
-
-int mih_save(struct index *index, const char *dir)
+static const void *params_of(const struct index *index)
 {
-    const struct mih *m = (const struct mih *)index;
-    const struct store_identity identity = store_identity_of(&index->env, "mih", VERSION);
-    const int64_t options[] = { m->params.tables, m->params.layout, m->params.key_bits };
-    struct store_writer w;
-    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
-    store_section(&w, "options");
-    store_write(&w, options, sizeof options);
-    code_store_save(&m->store, &w);
-    return store_commit(&w);
+    return &((const struct mih *)index)->params;
 }
 
-static int take_rows(struct mih *m, const struct store_reader *r)
+static struct code_store *store_of(struct index *index)
 {
-    const int rc = code_store_load(&m->store, r);
-    for (size_t row = 0; rc == OK && row < m->store.n; row++) {
+    return &((struct mih *)index)->store;
+}
+
+static int fill(struct index *index)
+{
+    struct mih *m = (struct mih *)index;
+    for (size_t row = 0; row < m->store.n; row++) {
         if (!mih_file(m, m->store.codes[row], (uint32_t)row))
             return fail(m->base.env.error, ERR_NO_MEMORY, "mih: no memory to load %zu codes",
                         m->store.n);
         mih_tidy(m);
     }
-    return rc;
+    return OK;
 }
 
-static int take_all(struct index **index, const struct index_env *env, const struct store_reader *r)
+static const struct code_file file = { &mih_ops, params_of, store_of, fill };
+
+int mih_save(struct index *index, const char *dir)
 {
-    const int64_t *o = NULL;
-    int rc = store_need_array(r, "options", 3, sizeof *o, &o);
-    if (rc != OK)
-        return rc;
-    const struct mih_params params = { .tables = o[0], .layout = o[1], .key_bits = o[2] };
-    if (params.tables < 1 || params.tables > MIH_TABLES_MAX || params.layout < MIH_COPIED ||
-        params.layout > MIH_SLOTS || params.key_bits < 1 || params.key_bits > MIH_KEY_MAX)
-        return store_corrupt(r, "options out of range");
-    rc = mih_create(index, env, &params);
-    if (rc == OK) {
-        rc = take_rows((struct mih *)*index, r);
-        if (rc != OK)
-            mih_destroy(*index);
-    }
-    return rc;
+    return code_file_save(&file, index, dir);
 }
 
 int mih_load(struct index **index, const struct index_env *env, const char *dir)
 {
-    const struct store_identity identity = store_identity_of(env, "mih", VERSION);
-    struct store_reader r;
-    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
-    if (rc != OK)
-        return rc;
-    rc = take_all(index, env, &r);
-    store_close(&r);
-    return rc;
+    return code_file_load(&file, index, env, dir);
 }
 
 /* ------------------------------------------------------------------------- check */

@@ -9,11 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "algorithms/common/store_file.h"
+#include "algorithms/common/code_file.h"
 #include "src/core/mem.h"
-
-#define FILE_NAME "mtree.index"
-#define VERSION   1
 
 #define SHRINK_FROM 1024 /* rows: less than that is not worth giving back */
 
@@ -213,30 +210,22 @@ static int mtree_memory(const struct index *index, struct memory_use *use)
 
 /* -------------------------------------------------------------------------------- save, load */
 
-static int mtree_save(struct index *index, const char *dir)
+static const void *params_of(const struct index *index)
 {
-    const struct mtree *t = (const struct mtree *)index;
-    const struct store_identity identity = store_identity_of(&index->env, "mtree", VERSION);
-    struct store_writer w;
-    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
-    store_section(&w, "params");
-    store_write(&w, &t->params, sizeof t->params);
-    code_store_save(&t->rows, &w);
-    return store_commit(&w);
+    return &((const struct mtree *)index)->params;
 }
 
-static bool params_possible(const struct mtree_params *p)
+static struct code_store *rows_of(struct index *index)
 {
-    return p->node_capacity >= 4 && p->node_capacity <= MTREE_CAPACITY && p->promotion >= 0 &&
-           p->promotion <= MTREE_MM_RAD && p->promotion_sample >= 2 &&
-           p->promotion_sample <= MTREE_SAMPLE;
+    return &((struct mtree *)index)->rows;
 }
 
-static int fill_from(struct mtree *t, const struct store_reader *r)
+static int fill(struct index *index)
 {
-    int rc = code_store_load(&t->rows, r);
-    if (rc != OK || t->rows.n == 0)
-        return rc;
+    struct mtree *t = (struct mtree *)index;
+    int rc = OK;
+    if (t->rows.n == 0)
+        return OK;
     if (!mem_grow(t->base.env.mem, &t->leaf_of, &t->leaf_of_capacity, t->rows.n,
                   sizeof *t->leaf_of))
         return fail(t->base.env.error, ERR_NO_MEMORY, "mtree: no memory to load %zu rows",
@@ -246,28 +235,16 @@ static int fill_from(struct mtree *t, const struct store_reader *r)
     return rc;
 }
 
+static const struct code_file file = { &mtree_ops, params_of, rows_of, fill };
+
+static int mtree_save(struct index *index, const char *dir)
+{
+    return code_file_save(&file, index, dir);
+}
+
 static int mtree_load(struct index **index, const struct index_env *env, const char *dir)
 {
-    const struct store_identity identity = store_identity_of(env, "mtree", VERSION);
-    struct mtree_params params;
-    struct store_reader r;
-    const void *saved;
-    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
-    if (rc != OK)
-        return rc;
-    rc = store_need(&r, "params", sizeof params, &saved, NULL);
-    if (rc == OK) {
-        memcpy(&params, saved, sizeof params);
-        rc = params_possible(&params) ? mtree_create(index, env, &params)
-                                      : store_corrupt(&r, "impossible parameters");
-    }
-    if (rc == OK) {
-        rc = fill_from((struct mtree *)*index, &r);
-        if (rc != OK)
-            mtree_destroy(*index);
-    }
-    store_close(&r);
-    return rc;
+    return code_file_load(&file, index, env, dir);
 }
 
 /* ----------------------------------------------------------------------------------- table */

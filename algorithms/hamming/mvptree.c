@@ -9,11 +9,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "algorithms/common/store_file.h"
+#include "algorithms/common/code_file.h"
 #include "src/core/mem.h"
-
-#define FILE_NAME "mvptree.index"
-#define VERSION   1
 
 #define SHRINK_FROM 1024 /* rows: less than that is not worth giving back */
 
@@ -185,32 +182,23 @@ static int mvptree_memory(const struct index *index, struct memory_use *use)
 
 /* -------------------------------------------------------------------------------- save, load */
 
-static int mvptree_save(struct index *index, const char *dir)
+static const void *params_of(const struct index *index)
 {
-    const struct mvptree *t = (const struct mvptree *)index;
-    const struct store_identity identity = store_identity_of(&index->env, "mvptree", VERSION);
-    struct store_writer w;
-    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
-    store_section(&w, "params");
-    store_write(&w, &t->params, sizeof t->params);
-    code_store_save(&t->rows, &w);
-    return store_commit(&w);
+    return &((const struct mvptree *)index)->params;
 }
 
-static bool params_possible(const struct mvp_params *p)
+static struct code_store *rows_of(struct index *index)
 {
-    return p->branch_factor >= 2 && p->branch_factor <= 16 && p->vantage_points >= 1 &&
-           p->vantage_points <= MVP_POINTS && p->path_length >= 0 && p->path_length <= TREE_PATH &&
-           p->leaf_capacity >= 8 && p->leaf_capacity <= MVP_LEAF && fan_out_of(p) > 0;
+    return &((struct mvptree *)index)->rows;
 }
 
 /* One leaf of all rows, which is then divided: the source's construction. */
-static int fill_from(struct mvptree *t, const struct store_reader *r)
+static int fill(struct index *index)
 {
-    int rc = code_store_load(&t->rows, r);
+    struct mvptree *t = (struct mvptree *)index;
     const size_t n = t->rows.n;
-    if (rc != OK || n == 0)
-        return rc;
+    if (n == 0)
+        return OK;
     struct mvp_leaf *leaf = NULL;
     if (mem_grow(t->base.env.mem, &t->place, &t->place_capacity, n, sizeof *t->place))
         leaf = mvp_leaf_new(t, 0, mvp_leaf_room(n));
@@ -223,28 +211,16 @@ static int fill_from(struct mvptree *t, const struct store_reader *r)
     return OK;
 }
 
+static const struct code_file file = { &mvptree_ops, params_of, rows_of, fill };
+
+static int mvptree_save(struct index *index, const char *dir)
+{
+    return code_file_save(&file, index, dir);
+}
+
 static int mvptree_load(struct index **index, const struct index_env *env, const char *dir)
 {
-    const struct store_identity identity = store_identity_of(env, "mvptree", VERSION);
-    struct mvp_params params;
-    struct store_reader r;
-    const void *saved;
-    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
-    if (rc != OK)
-        return rc;
-    rc = store_need(&r, "params", sizeof params, &saved, NULL);
-    if (rc == OK) {
-        memcpy(&params, saved, sizeof params);
-        rc = params_possible(&params) ? mvptree_create(index, env, &params)
-                                      : store_corrupt(&r, "impossible parameters");
-    }
-    if (rc == OK) {
-        rc = fill_from((struct mvptree *)*index, &r);
-        if (rc != OK)
-            mvptree_destroy(*index);
-    }
-    store_close(&r);
-    return rc;
+    return code_file_load(&file, index, env, dir);
 }
 
 /* ----------------------------------------------------------------------------------- table */

@@ -4,15 +4,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "algorithms/common/code_file.h"
 #include "algorithms/common/code_queries.h"
 #include "algorithms/common/code_scan.h"
 #include "algorithms/common/code_store.h"
-#include "algorithms/common/store_file.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
-
-#define FILE_NAME "hamming-scan.index"
-#define VERSION   1
 
 extern const struct index_ops hamming_scan_ops;
 
@@ -103,31 +100,21 @@ static int scan_range(struct index *index, const struct range_request *request,
     return code_range(index, request, result, &queries);
 }
 
+static struct code_store *scan_store(struct index *index)
+{
+    return &((struct scan *)index)->store;
+}
+
+static const struct code_file file = { .method = &hamming_scan_ops, .store = scan_store };
+
 static int scan_save(struct index *index, const char *dir)
 {
-    const struct scan *s = (const struct scan *)index;
-    const struct store_identity identity = store_identity_of(&index->env, "hamming-scan", VERSION);
-    struct store_writer w;
-    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
-    code_store_save(&s->store, &w);
-    return store_commit(&w);
+    return code_file_save(&file, index, dir);
 }
 
 static int scan_load(struct index **index, const struct index_env *env, const char *dir)
 {
-    const struct store_identity identity = store_identity_of(env, "hamming-scan", VERSION);
-    struct store_reader r;
-    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
-    if (rc != OK)
-        return rc;
-    rc = scan_create(index, env, NULL);
-    if (rc == OK) {
-        rc = code_store_load(&((struct scan *)*index)->store, &r);
-        if (rc != OK)
-            scan_destroy(*index);
-    }
-    store_close(&r);
-    return rc;
+    return code_file_load(&file, index, env, dir);
 }
 
 static int scan_stats(const struct index *index, struct stat_sink *sink)

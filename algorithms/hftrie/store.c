@@ -23,22 +23,6 @@ int hftrie_save(struct index *index, const char *dir)
     return rc;
 }
 
-/* The file's parameters count, for they say what its sections are. */
-static int params_within(const struct store_reader *r, const struct hftrie_params *given)
-{
-    for (const struct param *p = hftrie_ops.params; p->name; p++) {
-        if (p->type == PARAM_TYPE_BOOL && ((const unsigned char *)given)[p->offset] > 1)
-            return store_corrupt(r, "its parameters are out of range");
-        if (p->type != PARAM_TYPE_INT && p->type != PARAM_TYPE_REAL)
-            continue; /* create() looks at the mode */
-        char scratch[PARAM_TEXT_BYTES];
-        const struct param_value value = param_get(p, given, scratch);
-        if (!(value.number >= p->min && value.number <= p->max))
-            return store_corrupt(r, "its parameters are out of range");
-    }
-    return OK;
-}
-
 int hftrie_load(struct index **index, const struct index_env *env, const char *dir)
 {
     const struct store_identity identity = store_identity_of(env, "hftrie", VERSION);
@@ -52,8 +36,8 @@ int hftrie_load(struct index **index, const struct index_env *env, const char *d
     }
     const struct hftrie_params *given = NULL;
     rc = store_need_array(r, "params", 1, sizeof *given, &given);
-    if (rc == OK)
-        rc = params_within(r, given);
+    if (rc == OK && !param_possible(hftrie_ops.params, given)) /* they say what its sections are */
+        rc = store_corrupt(r, "its parameters are out of range");
     struct index *loaded = NULL;
     if (rc == OK)
         rc = hftrie_create(&loaded, env, given);

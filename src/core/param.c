@@ -292,3 +292,33 @@ void param_describe(const struct param *p, char *line, size_t bytes)
             break;
     }
 }
+
+static bool field_possible(const struct param *p, const void *out)
+{
+    const char *at = (const char *)out + p->offset;
+    char name[PARAM_TEXT_BYTES];
+    int64_t whole = 0;
+    double real = 0;
+    switch (p->type) {
+        case PARAM_TYPE_INT:
+            memcpy(&whole, at, sizeof whole);
+            return (double)whole >= p->min && (double)whole <= p->max;
+        case PARAM_TYPE_REAL:
+            memcpy(&real, at, sizeof real);
+            return real >= p->min && real <= p->max; /* NaN is not */
+        case PARAM_TYPE_BOOL: return *(const unsigned char *)at <= 1;
+        case PARAM_TYPE_CHOICE:
+            memcpy(&whole, at, sizeof whole);
+            return whole >= 0 && choice_at(p->choices, (size_t)whole, name);
+        case PARAM_TYPE_TEXT: return memchr(at, 0, PARAM_TEXT_BYTES) != NULL;
+    }
+    return false;
+}
+
+bool param_possible(const struct param *table, const void *out)
+{
+    for (const struct param *p = table; p && p->name; p++)
+        if (!field_possible(p, out))
+            return false;
+    return true;
+}

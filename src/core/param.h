@@ -84,6 +84,8 @@ int param_set(const struct param *table, void *out, const char *name, struct par
 /* Reads one field back, the choice as its name; text points into out or into choices' static copy
  * in `scratch`. */
 struct param_value param_get(const struct param *, const void *out, char scratch[PARAM_TEXT_BYTES]);
+/* Whether every field is one that param_set() would take: for options that come from a file. */
+bool param_possible(const struct param *table, const void *out);
 /* One line for people: "soft_k  int  1  1 .. 8  lists a vector ...". */
 void param_describe(const struct param *, char *line, size_t line_bytes);
 

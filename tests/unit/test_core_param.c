@@ -160,10 +160,37 @@ static void test_describe(void **state)
     assert_string_equal(line, "lists  ");
 }
 
+/* What a file may hold that param_set() would never have let in. */
+static void test_possible(void **state)
+{
+    (void)state;
+    struct options o;
+    param_defaults(table, &o);
+    assert_true(param_possible(table, &o));
+    assert_true(param_possible(NULL, NULL));
+    const struct options good = o;
+    o.lists = 0;
+    assert_false(param_possible(table, &o));
+    o = good;
+    o.share = NAN;
+    assert_false(param_possible(table, &o));
+    o = good;
+    o.storage = 3;
+    assert_false(param_possible(table, &o));
+    o.storage = -1;
+    assert_false(param_possible(table, &o));
+    o = good;
+    memset(&o.fast, 2, sizeof o.fast);
+    assert_false(param_possible(table, &o));
+    o = good;
+    memset(o.path, 'x', sizeof o.path);
+    assert_false(param_possible(table, &o));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_defaults), cmocka_unit_test(test_set),
-                                        cmocka_unit_test(test_get),
-                                        cmocka_unit_test(test_describe) };
+                                        cmocka_unit_test(test_get), cmocka_unit_test(test_describe),
+                                        cmocka_unit_test(test_possible) };
     return test_run("core_param", tests);
 }

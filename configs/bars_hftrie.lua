@@ -14,6 +14,7 @@ local rounds   = option("rounds", quick and 1 or 3, "times radius 10 is asked")
 
 local multi, standard, fast, scan = "hftrie multi", "hftrie standard", "hftrie fast", "scan"
 local copied, slots = "MIH, copied", "MIH, slots"
+local shown = { multi, standard, fast, "HFTrie-std", "HFTrie-fast", copied, slots, scan }
 
 local function time(r, label) return r(label, "mean_ns/range") end
 local function batch_gain(r, label) return r(label, "qps/range") / r(label, "single_qps/range") end
@@ -40,6 +41,7 @@ experiment {
 
   methods = {
     hftrie.multi(), hftrie.standard(), hftrie.quick(), hftrie.std(), hftrie.fast(), hftrie.mih "copied", hftrie.mih "slots", hftrie.scan(),
+    hftrie.one_index(),
   },
 
   claims = {
@@ -66,10 +68,7 @@ experiment {
       return batch_gain(r, multi) >= 2
     end },
     { "(ours) never slower than the scan by more than 10 %, radius 0 to 64", function(r)
-      return hftrie.all(#radii, function(i)
-        local metric = ("p50_ns/radii#%d"):format(i)
-        return r(multi, metric) <= 1.1 * r(scan, metric)
-      end)
+      return hftrie.all(#radii, function(i) return hftrie.never_slower(r, ("p50_ns/radii#%d"):format(i)) end)
     end },
     { "(ours) no exact method differs from the scan, before and after deletions", function(r)
       for _, label in ipairs { multi, standard, "HFTrie-std", copied, slots, scan } do
@@ -89,10 +88,10 @@ experiment {
     end },
   },
 
-  figures = {
-    { "bars", y = "mean_ns", x = "label", where = { tag = "range" }, title = "One range search, radius 10, ns" },
-    { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" } }, title = "ns an insertion, and a deletion" },
-    { "radius", y = "p50_ns", baseline = scan, where = { tag = "radii" }, title = "One range search; rings are where a method meets the scan" },
-    { "bars", y = "index_bytes", x = "label", group = "tag", where = { tag = { "load", "clear" } }, title = "Memory, full and cleared" },
+  figures = { -- without the index that is asked twice
+    { "bars", y = "mean_ns", x = "label", where = { tag = "range", label = shown }, title = "One range search, radius 10, ns" },
+    { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" }, label = shown }, title = "ns an insertion, and a deletion" },
+    { "radius", y = "p50_ns", baseline = scan, where = { tag = "radii", label = shown }, title = "One range search; rings are where a method meets the scan" },
+    { "bars", y = "index_bytes", x = "label", group = "tag", where = { tag = { "load", "clear" }, label = shown }, title = "Memory, full and cleared" },
   },
 }

@@ -24,8 +24,8 @@ static const struct param params[] = {
 
 /* The costs: docs/methods/hftrie.md says how they were measured. */
 static const struct param knobs[] = {
-    PARAM_BOOL(struct hftrie_knobs, fallback, true,
-               "multi: scan where the cost model expects it to be cheaper; off, tables answer all"),
+    PARAM_CHOICE(struct hftrie_knobs, plan, HFTRIE_AUTO, "auto|tables|scan",
+                 "multi: what answers; auto is what the cost model expects to be cheaper"),
     PARAM_REAL(struct hftrie_knobs, query_ns, 250, 0, 1e9, "cost model: a query, whatever it asks"),
     PARAM_REAL(struct hftrie_knobs, header_ns, 2.5, 0, 1e9,
                "cost model: reading how many codes a bucket has"),

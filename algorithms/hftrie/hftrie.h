@@ -18,9 +18,12 @@ struct hftrie_params {
     bool permute;                      /* multi: blocks of bits as learnt from the codes */
 };
 
+/* What answers a query of multi: what the cost model thinks cheaper, or always the same. */
+enum hftrie_plan { HFTRIE_AUTO, HFTRIE_TABLES, HFTRIE_SCAN };
+
 /* Of multi: whether it may scan, and what its cost model reckons with, in ns. */
 struct hftrie_knobs {
-    bool fallback;
+    int64_t plan;              /* enum hftrie_plan */
     double query_ns;           /* a query, whatever it asks for */
     double header_ns;          /* reading how many entries a bucket has */
     double lookup_ns;          /* a bucket that is not empty */

@@ -40,7 +40,7 @@ static bool to_tables(const struct hftrie *h, const struct code_group *g, uint64
 {
     const struct multi *m = h->state;
     const struct hftrie_knobs *k = g->knobs;
-    if (!k->fallback)
+    if (k->plan == HFTRIE_TABLES)
         return multi_plan(m, k, p, radius, INFINITY, plan);
     return multi_plan(m, k, p, radius, limit_ns, plan) && !few_allowed(m, g->filter, plan->ns);
 }
@@ -49,7 +49,8 @@ static bool is_hopeless(const struct multi *m, const struct code_group *g, unsig
                         double limit_ns)
 {
     const struct hftrie_knobs *k = g->knobs;
-    return k->fallback && !multi_promising(m, k, radius, limit_ns);
+    return k->plan == HFTRIE_SCAN ||
+           (k->plan == HFTRIE_AUTO && !multi_promising(m, k, radius, limit_ns));
 }
 
 /* Queries of a group that are scanned for, brought together. */
@@ -202,6 +203,10 @@ int multi_nearest(const struct index *index, struct code_group *g, struct topk *
         found[i] = (struct code_answers){ .mem = index->env.mem, .error = index->env.error };
     }
     const size_t asked = n;
+    if (k->plan == HFTRIE_SCAN && n > 0) {
+        count_queries(m, n, n);
+        return code_scan_nearest(&m->store, m->kernels, g, nearest);
+    }
     for (unsigned radius = FIRST_RADIUS; rc == OK && n > 0; radius += RADIUS_STEP)
         rc = seek(h, g, radius < CODE_BITS ? radius : CODE_BITS, seeking, &n, &scanned, found,
                   nearest);

@@ -31,6 +31,7 @@ function real.run(of)
   local exact = { multi, "hftrie standard", "MIH, copied", "MIH, slots", "FAISS flat", scan }
 
   local plain = multi .. "[no permutation]"
+  local shown = { multi, "hftrie standard", "MIH, copied", "MIH, slots", "FAISS flat", "FAISS multi-hash, 2 flips", scan }
 
   -- Mean codes in the bucket that a code is in, of the table where that is most.
   local function crowd(r, label)
@@ -58,12 +59,12 @@ function real.run(of)
       hftrie.multi(nil, { ablations = { { "no permutation", { permute = false } } } }), hftrie.standard(), hftrie.mih "copied", hftrie.mih "slots",
       method { "faiss-factory", label = "FAISS flat", params = { factory = "BFlat" } },
       method { "faiss-factory", label = "FAISS multi-hash, 2 flips", params = { factory = "BHash4x16" }, knobs = { nflip = 2 } },
-      hftrie.scan(),
+      hftrie.scan(), hftrie.one_index(),
     },
 
     claims = {
       { "(ours) hftrie multi is never slower than the scan by more than 10 %, at any radius 0 to 64", function(r)
-        return hftrie.all(#radii, function(i) return at(r, multi, "mean_ns", i) <= 1.1 * at(r, scan, "mean_ns", i) end)
+        return hftrie.all(#radii, function(i) return hftrie.never_slower(r, ("p50_ns/range#%d"):format(i)) end)
       end },
       { "(ours) it is exact at every radius, and so are hftrie standard, MIH and both scans", function(r)
         for _, label in ipairs(exact) do -- means over all radii
@@ -92,11 +93,11 @@ function real.run(of)
     },
 
     figures = {
-      { "radius", y = "mean_ns", baseline = scan, where = { tag = "range" }, title = name .. ": one range search; rings are where a method meets the scan" },
-      { "radius", y = { "distances_percent", "range_results" }, where = { tag = "range" }, title = name .. ": work, and what is found" },
-      { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" } }, title = name .. ": ns an insertion and a deletion" },
-      { "bars", y = "stats.crowding_0", x = "label", where = { tag = "load" }, title = name .. ": codes in the bucket of a code, first table" },
-      { "bars", y = "index_bytes", x = "label", where = { tag = "load" }, title = name .. ": memory" },
+      { "radius", y = "mean_ns", baseline = scan, where = { tag = "range", label = shown }, title = name .. ": one range search; rings are where a method meets the scan" },
+      { "radius", y = { "distances_percent", "range_results" }, where = { tag = "range", label = shown }, title = name .. ": work, and what is found" },
+      { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "leave" }, label = shown }, title = name .. ": ns an insertion and a deletion" },
+      { "bars", y = "stats.crowding_0", x = "label", where = { tag = "load", label = shown }, title = name .. ": codes in the bucket of a code, first table" },
+      { "bars", y = "index_bytes", x = "label", where = { tag = "load", label = shown }, title = name .. ": memory" },
     },
   }
 end

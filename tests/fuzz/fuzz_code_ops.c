@@ -217,7 +217,7 @@ static void set_params(struct fuzz *f, const struct index_ops *ops, const char *
     set(ops->params, f->params, "tables", 1 + (how >> 1) % 6);
     set(ops->params, f->params, "key_bits", 1 + (how >> 4) % 8);
     set(ops->params, f->params, "node_capacity", 4 + (how >> 3) % 8);
-    choose(ops->knobs, f->knobs, "fallback", how % 8 == 7 ? "true" : "false");
+    choose(ops->knobs, f->knobs, "plan", how % 8 == 7 ? "auto" : "tables");
 }
 
 static void open_one(struct fuzz *f, const struct registry *registry, struct pool *pool)

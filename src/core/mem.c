@@ -177,7 +177,9 @@ bool mem_grow(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, s
 {
     if (need <= *capacity)
         return true;
-    size_t want = *capacity < SIZE_MAX / 2 && need < *capacity * 2 ? *capacity * 2 : need;
+    const bool moves = *capacity >= MAP_FROM_BYTES / element_bytes;
+    const size_t more = moves ? *capacity / 8 : *capacity;
+    size_t want = *capacity < SIZE_MAX - more && need < *capacity + more ? *capacity + more : need;
     size_t bytes;
     if (__builtin_mul_overflow(want, element_bytes, &bytes))
         return false;

@@ -31,8 +31,9 @@ void *mem_array(struct mem *, size_t n, size_t size);
 /* As realloc: keeps min(old, new) bytes; on failure returns NULL and the old block stays. p may be
  * NULL. */
 void *mem_resize(struct mem *, void *p, size_t bytes);
-/* Makes *array hold at least need elements, at least doubling; *capacity is in elements. false: out
- * of memory, unchanged. */
+/* Makes *array hold at least need elements; *capacity is in elements. Grows at least twofold, or, where
+ * it is so large that its pages move and nothing is copied, by an eighth. false: out of memory,
+ * unchanged. */
 bool mem_grow(struct mem *, void *array_ptr, size_t *capacity, size_t need, size_t element_bytes);
 void mem_free(struct mem *, void *p); /* p may be NULL */
 char *mem_strdup(struct mem *, const char *text);

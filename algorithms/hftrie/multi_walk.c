@@ -412,7 +412,6 @@ static void verify(struct walk *w)
     w->verified += n;
 }
 
-unsigned long long TT[3];
 int multi_walk(const struct hftrie *h, const struct multi_asked *asked, size_t n, unsigned radius,
                const struct id_filter *filter, struct work *work)
 {
@@ -437,19 +436,12 @@ int multi_walk(const struct hftrie *h, const struct multi_asked *asked, size_t n
     for (size_t q = 0; q < n; q++)
         for (unsigned j = 0; j < MULTI_TABLES; j++)
             w.entry[q][j] = multi_entry(j, asked[q].p);
-    unsigned long long t0 = __builtin_ia32_rdtsc();
     if (n > 0)
         probe(&w);
-    unsigned long long t1 = __builtin_ia32_rdtsc();
     if (w.rc == OK && w.candidates.n > 0)
         resolve(&w);
-    unsigned long long t2 = __builtin_ia32_rdtsc();
     if (w.rc == OK)
         verify(&w);
-    unsigned long long t3 = __builtin_ia32_rdtsc();
-    TT[0] += t1 - t0;
-    TT[1] += t2 - t1;
-    TT[2] += t3 - t2;
     mem_free(h->base.env.mem, w.candidates.taken);
     mem_free(h->base.env.mem, w.hits.taken);
     atomic_fetch_add_explicit(&m->lookups, w.lookups, memory_order_relaxed);

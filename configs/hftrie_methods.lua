@@ -7,8 +7,8 @@
 -- Units as in hftrie_scaling.lua: distances_percent is its "query operations", planted_recall its "recall"; range_recall is the true one.
 -- Its memory of the sequential search is that of (id, code) pairs.
 --
--- What the table hides: its sequential search counts bits one code at a time. With wide registers it is as fast as its fast search, and
--- exact; and an exact index is ten times faster than both.
+-- What the table hides: its sequential search counts bits one code at a time; wide registers make it several times faster. And
+-- indexes that it left out, hashing by blocks of bits, are exact in about the time of the fast search.
 
 local hftrie = require "hftrie"
 local n        = option("n", quick and 20000 or 4000000, "uniform codes")
@@ -74,7 +74,12 @@ experiment {
       end
       return true
     end },
-    { "only the fast search outperforms the sequential search", function(r) return time(r, fast) < time(r, sequential) end },
+    { "only the fast search outperforms the sequential search", function(r)
+      for _, label in ipairs(indexes) do
+        if time(r, label) < time(r, sequential) then return false end
+      end
+      return time(r, fast) < time(r, sequential)
+    end },
     { "at 85 % recall of all cluster objects (within 5 points)", function(r)
       return math.abs(r(fast, "planted_recall/range") - 0.856) <= 0.05
     end },

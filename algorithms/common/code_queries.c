@@ -49,6 +49,15 @@ int code_answers_more(struct code_answers *to, size_t n)
     return OK;
 }
 
+bool code_filter_few(const struct id_filter *filter, size_t most)
+{
+    const size_t words = (size_t)(filter->n_ids / 64) + (filter->n_ids % 64 != 0);
+    size_t allowed = 0;
+    for (size_t w = 0; w < words && allowed <= most; w++)
+        allowed += (size_t)__builtin_popcountll(filter->bits[w]);
+    return allowed <= most;
+}
+
 /* ------------------------------------------------------------------------ workers */
 
 static void add_work(struct work *to, const struct work *more)

@@ -62,6 +62,9 @@ struct code_ops {
     void (*scratch_free)(struct mem *, void *scratch); /* what scratch points to; may be NULL */
 };
 
+/* Whether the filter allows at most `most` ids; looks at no more of it than it takes to know. */
+bool code_filter_few(const struct id_filter *, size_t most);
+
 int code_range(struct index *, const struct range_request *, struct range_result *,
                const struct code_ops *);
 int code_search(struct index *, const struct search_request *, struct search_result *,

@@ -37,13 +37,7 @@ static bool few_allowed(const struct code_store *s, const struct id_filter *filt
     if (!filter)
         return false;
     const size_t words = (size_t)(filter->n_ids / 64) + (filter->n_ids % 64 != 0);
-    const size_t most = s->n * (READ + n) / LOOKUP;
-    if (words > s->n / 16)
-        return false;
-    size_t allowed = 0;
-    for (size_t w = 0; w < words && allowed <= most; w++)
-        allowed += (size_t)__builtin_popcountll(filter->bits[w]);
-    return allowed <= most;
+    return words <= s->n / 16 && code_filter_few(filter, s->n * (READ + n) / LOOKUP);
 }
 
 static void cursor_begin(struct cursor *c, const struct code_store *s, const struct code_group *g)

@@ -132,9 +132,10 @@ int tree_query_pick(struct tree_query *q, const uint64_t *codes, const uint32_t 
 
 /* -------------------------------------------------------------------------------- groups */
 
-int tree_range_group(const struct index *index, const struct code_store *rows,
-                     struct code_group *group, unsigned radius, struct code_answers *answers,
-                     tree_visit *visit)
+/* One query after the other: answers, or nearest, has one a query, and the other is NULL. */
+static int visit_group(const struct index *index, const struct code_store *rows,
+                       struct code_group *group, unsigned limit, struct code_answers *answers,
+                       struct topk *nearest, tree_visit *visit)
 {
     int rc = OK;
     for (size_t i = 0; i < group->n && rows->n > 0 && rc == OK; i++) {
@@ -142,8 +143,9 @@ int tree_range_group(const struct index *index, const struct code_store *rows,
                                 .rows = rows,
                                 .filter = group->filter,
                                 .code = group->queries[i],
-                                .limit = radius,
-                                .answers = &answers[i],
+                                .limit = limit,
+                                .answers = answers ? &answers[i] : NULL,
+                                .nearest = nearest ? &nearest[i] : NULL,
                                 .frontier = group->scratch,
                                 .work = &group->work };
         frontier_clear(q.frontier);
@@ -152,21 +154,15 @@ int tree_range_group(const struct index *index, const struct code_store *rows,
     return rc;
 }
 
+int tree_range_group(const struct index *index, const struct code_store *rows,
+                     struct code_group *group, unsigned radius, struct code_answers *answers,
+                     tree_visit *visit)
+{
+    return visit_group(index, rows, group, radius, answers, NULL, visit);
+}
+
 int tree_nearest_group(const struct index *index, const struct code_store *rows,
                        struct code_group *group, struct topk *nearest, tree_visit *visit)
 {
-    int rc = OK;
-    for (size_t i = 0; i < group->n && rows->n > 0 && rc == OK; i++) {
-        struct tree_query q = { .index = index,
-                                .rows = rows,
-                                .filter = group->filter,
-                                .code = group->queries[i],
-                                .limit = CODE_BITS,
-                                .nearest = &nearest[i],
-                                .frontier = group->scratch,
-                                .work = &group->work };
-        frontier_clear(q.frontier);
-        rc = visit(&q);
-    }
-    return rc;
+    return visit_group(index, rows, group, CODE_BITS, NULL, nearest, visit);
 }

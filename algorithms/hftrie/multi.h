@@ -27,6 +27,7 @@
 #define MULTI_BLOCK         16U /* bits */
 #define MULTI_BITS_AT_LEAST 2U
 #define MULTI_ENTRIES       15U /* of a line */
+#define MULTI_LEARN_AGAIN   4   /* times as many rows: other blocks may be more even */
 #define MULTI_NONE          UINT32_MAX
 /* In a link: the lines from there to the chain's end follow one another. */
 #define MULTI_RUN ((uint32_t)1 << 31)

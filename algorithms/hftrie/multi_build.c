@@ -11,7 +11,6 @@
 #define CODES_A_BUCKET 32 /* at least so many, as long as a key has 16 bits at most */
 #define GROW_FROM      96 /* codes a bucket */
 #define LEARN_FROM     1024
-#define LEARN_AGAIN    4 /* as many rows: look again for better blocks */
 #define AHEAD          32
 #define LINES_AHEAD    8 /* of a chain that are fetched */
 
@@ -310,7 +309,7 @@ bool multi_build(struct hftrie *h, size_t wanted, bool fresh)
     }
     m->n_codes = m->most_codes = entries(m);
     m->grow_at = shape.bits < MULTI_BLOCK ? (size_t)GROW_FROM << shape.bits : SIZE_MAX;
-    m->learn_at = m->store.n < LEARN_FROM ? LEARN_FROM : m->store.n * LEARN_AGAIN;
+    m->learn_at = m->store.n < LEARN_FROM ? LEARN_FROM : m->store.n * MULTI_LEARN_AGAIN;
     tidy_links(m);
     if (wanted > m->store.n)
         expect(m, wanted);

@@ -51,7 +51,7 @@ static void adapt(struct hftrie *h, size_t n)
     }
     if (m->store.n < m->learn_at)
         return;
-    m->learn_at = 4 * m->store.n;
+    m->learn_at = MULTI_LEARN_AGAIN * m->store.n;
     if (h->params.permute && multi_learn(m, h->base.env.seed, order))
         (void)multi_build(h, m->store.n + n, false);
     else

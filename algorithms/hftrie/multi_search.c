@@ -26,13 +26,9 @@ static bool few_allowed(const struct multi *m, const struct id_filter *filter, d
     if (!filter)
         return false;
     const double words = (double)filter->n_ids / 64;
-    const uint64_t most = (uint64_t)(ns / BY_ID_NS);
-    uint64_t allowed = 0;
     if (words * FILTER_WORD_NS * 4 > ns || words > (double)m->store.n / 16)
         return false;
-    for (uint64_t i = 0; i < filter->n_ids / 64 && allowed <= most; i++)
-        allowed += (uint64_t)__builtin_popcountll(filter->bits[i]);
-    return allowed <= most;
+    return code_filter_few(filter, (size_t)(ns / BY_ID_NS));
 }
 
 static bool to_tables(const struct hftrie *h, const struct code_group *g, uint64_t p,

@@ -13,7 +13,7 @@
  * Invariants
  * - Granules 0 .. n_granules-1 are each in one leaf. A freed one's place is taken by the last, so
  *   memory is dense whatever was deleted; the last one's own leaf is found by one of its codes.
- * - Only a leaf's first granule may be partly filled: its first (n-1) % 8 + 1 places.
+ * - Only a leaf's first granule may be partly filled: its first (n-1) % 7 + 1 places.
  * - A leaf holds at most `capacity` codes, or codes that are all equal, however many.
  * - slot_of maps each id to its slot.
  * - A node's `codes` counts those in leaves that are its children, `inner` its children that are

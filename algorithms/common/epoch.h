@@ -1,0 +1,39 @@
+/* epoch.h - readers without locks: what a writer has taken out of use is given back when no reader
+ * that may have seen it is left.
+ *
+ * A reader enters, follows pointers and numbers that writers publish with release stores, and
+ * leaves. A writer unlinks, retires, and some time later epoch_collect() calls the retired thing's
+ * function. Nothing is ever freed while a reader who entered before its retirement is still inside
+ * (epoch-based reclamation, Fraser 2004).
+ */
+#ifndef DRIFTLINE_EPOCH_H
+#define DRIFTLINE_EPOCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct mem;
+struct epoch;
+
+/* NULL: out of memory. */
+struct epoch *epoch_create(struct mem *);
+/* Calls what is still retired. No reader is inside. NULL is allowed. */
+void epoch_destroy(struct epoch *);
+
+/* A ticket to be handed to epoch_leave(). Waits only where more than 128 readers are inside. A
+   thread may be inside twice. */
+unsigned epoch_enter(struct epoch *);
+void epoch_leave(struct epoch *, unsigned ticket);
+
+/* Never fails: out of memory, it waits for the readers and calls at once, so a thread that is inside
+   must not retire. Calls nothing else, so it may be called under any lock that `call` does not
+   take. */
+void epoch_retire(struct epoch *, void (*call)(void *owner, uint64_t what), void *owner,
+                  uint64_t what);
+/* Calls what no reader can hold any more, in the order of retirement; to be called under no lock that
+   such a call takes. Cheap where there is nothing. */
+void epoch_collect(struct epoch *);
+/* The same, having waited for the readers of now. Not from inside. */
+void epoch_drain(struct epoch *);
+
+#endif

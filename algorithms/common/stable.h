@@ -1,0 +1,43 @@
+/* stable.h - an array that grows without moving, so that readers need no lock.
+ *
+ * Elements lie in chunks of 1024; the table of chunks is replaced by a longer one when it is full
+ * and the old one retired. What is in an element is the owner's: plain where readers cannot meet its
+ * writer, atomic otherwise.
+ */
+#ifndef DRIFTLINE_STABLE_H
+#define DRIFTLINE_STABLE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/common/epoch.h"
+
+enum { STABLE_CHUNK = 1024 };
+
+struct stable {
+    _Atomic(unsigned char **) table;
+    size_t element_bytes;
+    size_t capacity, table_size; /* elements; chunks the table has room for: the writer's */
+    struct mem *mem;
+    struct epoch *epoch;
+};
+
+void stable_init(struct stable *, struct mem *, struct epoch *, size_t element_bytes);
+void stable_free(struct stable *);
+/* So that elements 0 .. n-1 are there, new ones zero. One thread at a time. false: out of memory,
+   unchanged. */
+bool stable_grow(struct stable *, size_t n);
+size_t stable_bytes(const struct stable *);
+
+/* i < capacity. From outside the epoch only where nobody grows it meanwhile. */
+static inline void *stable_at(const struct stable *s, size_t i)
+{
+    unsigned char *const *table =
+        atomic_load_explicit(&((struct stable *)(uintptr_t)s)->table, memory_order_acquire);
+
+    return table[i / STABLE_CHUNK] + i % STABLE_CHUNK * s->element_bytes;
+}
+
+#endif

@@ -1,0 +1,347 @@
+/* spfresh.h - SPANN, and SPFresh that keeps it fresh: an inverted file of many small postings on disk,
+ * their heads (centroids) in memory under a proximity graph, vectors near a border filed in several
+ * postings. Inserts append, deletes leave tombstones, and what grows or starves is split, merged and
+ * its vectors reassigned on the spot, so that there is never a rebuild.
+ *
+ * Sources: SPANN (arXiv 2111.08566), SPFresh (arXiv 2410.14452), Microsoft's SPTAG; what we changed is
+ * in docs/methods/spfresh.md.
+ *
+ *   1 options   2 vectors: slots and versions   3 heads and postings   4 the index   5 members
+ *   6 choosing heads   7 updates   8 jobs   9 one file an operation
+ *
+ * Words. A *slot* is a vector's number in here (u32), used again after a delete. A *head* is a
+ * node of the graph, and the number of its posting. An *entry* is a copy of a vector in a posting: slot,
+ * version, and the vector or its code. An entry is *current* if its version is the slot's, *coming* if
+ * it is one ahead (a move under way), else *stale*; a deleted slot's entries are stale.
+ *
+ * What stays true
+ *   - a live slot has a current entry in the posting of a live head, at any moment a search may look
+ *   - a version only goes up: a move adds 1, reuse of a slot adds 2 (a move that failed half-way may
+ *     have left entries one ahead). A slot whose version cannot go up any more is not used again
+ *     before a sweep has rewritten every posting; a live vector there gets a new slot.
+ *   - whoever appends to a posting, rewrites it or removes its head holds the posting's lock, and
+ *     looks after taking it whether the head is still alive
+ *
+ * Locks, in this order: `gate` (shared by updates and jobs, exclusive for snapshots and sweeps), a
+ * slot's, postings' by ascending stripe, then those inside graph, store, queue. Searches take none: they
+ * are inside the epoch.
+ */
+#ifndef DRIFTLINE_SPFRESH_H
+#define DRIFTLINE_SPFRESH_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/common/epoch.h"
+#include "algorithms/common/graph.h"
+#include "algorithms/common/journal.h"
+#include "algorithms/common/posting_store.h"
+#include "algorithms/common/stable.h"
+#include "algorithms/spfresh/codec.h"
+#include "src/core/index.h"
+#include "src/core/slot_table.h"
+
+/* 1. Options */
+
+enum { SPFRESH_REPLICAS_MAX = 8, SPFRESH_STRIPES = 1024 };
+
+enum spfresh_maintenance { SPFRESH_INLINE, SPFRESH_EXPLICIT, SPFRESH_BACKGROUND };
+enum spfresh_durability { SPFRESH_NO_JOURNAL, SPFRESH_WRITTEN, SPFRESH_SYNCED };
+
+struct spfresh_params {
+    /* heads */
+    double ratio;                                            /* heads per vector of the build */
+    int64_t fanout, leaf, samples;                           /* of the balanced tree */
+    double balance;                                          /* 0: none; < 0: tried by decades */
+    int64_t select_threshold, split_threshold, split_factor; /* 0: found */
+    int64_t head_index;                                      /* enum graph_kind */
+    int64_t degree, build_ef, insert_ef;
+    /* filing */
+    int64_t assign_heads; /* heads looked at for a vector (InternalResultNum) */
+    int64_t replicas;
+    double rng_factor, closure_eps;
+    int64_t page_limit;      /* pages of a posting; 0: 3 for bytes, 12 for floats */
+    int64_t posting_entries; /* the same in entries; 0: by page_limit */
+    int64_t buffer_pages;    /* past the limit, before an update must split by itself */
+    /* what a posting holds */
+    int64_t postings; /* enum codec_kind */
+    int64_t bits, pq_groups;
+    double eps0;
+    int64_t code_centre;  /* enum codec_centre */
+    int64_t version_bits; /* choice: 7, 15 */
+    /* where it lies */
+    int64_t store, io; /* enum posting_kind, posting_io */
+    bool direct, verify;
+    int64_t journal; /* enum spfresh_durability */
+    int64_t checkpoint_mb;
+    /* upkeep: spfresh only */
+    int64_t maintenance; /* enum spfresh_maintenance */
+    int64_t background_threads;
+    int64_t reassign_heads; /* postings looked at after a split (ReassignK); 0: none */
+    bool split, condition1, condition2, merge;
+    int64_t merge_entries; /* a posting of at most so many live entries is merged; 0: a tenth of the
+                              limit, at least 10 */
+    double
+        same_head; /* a half whose centre is within this share of the mean distance of its members
+                         from the old head keeps that head */
+};
+
+struct spfresh_knobs {
+    int64_t nprobe;        /* heads searched at most (SearchInternalResultNum) */
+    int64_t ef, max_check; /* of the head search; 0: by nprobe, none */
+    double max_dist_ratio; /* a head farther than this times the nearest one's squared distance is
+                               left out (MaxDistRatio); 0: none is */
+    int64_t page_budget;   /* pages of a posting that are read at most; 0: all */
+    int64_t rerank; /* codes: exact distances at most; 0: all that the bound cannot exclude */
+    double latency_limit_ms; /* postings not there by then are left out; 0: all are waited for */
+};
+
+/* 2. Vectors */
+
+#define SLOT_NONE       UINT32_MAX
+#define VERSION_DELETED 0x8000u /* of what spfresh_version() returns */
+
+struct spfresh_slots {
+    struct stable versions;  /* uint8_t or uint16_t by version_bits, top bit: deleted */
+    _Atomic(uint64_t *) ids; /* ids[slot]; replaced by a longer copy, the old one retired */
+    size_t ids_capacity;
+    struct slot_table table; /* id -> slot of live ones */
+    uint32_t *free;          /* a stack */
+    size_t n_free, free_capacity;
+    size_t n; /* slots ever used */
+    atomic_size_t live;
+    size_t exhausted;                    /* dead ones that wait for a sweep */
+    pthread_mutex_t lock;                /* of all but versions */
+    pthread_mutex_t of[SPFRESH_STRIPES]; /* a slot's own, by slot % SPFRESH_STRIPES */
+};
+
+/* 3. Heads */
+
+enum { HEAD_SPLIT_QUEUED = 1, HEAD_MERGE_QUEUED = 2, HEAD_UNSPLITTABLE = 4 };
+
+struct spfresh_head {
+    _Atomic(uint32_t) size; /* entries, stale ones included */
+    _Atomic(uint32_t) flags;
+    _Atomic(float) error; /* codec: the largest error of the posting's codes */
+};
+
+/* 4. The index */
+
+struct spfresh_counters { /* all of them in stats(), by these names */
+    atomic_uint_fast64_t appends, splits, same_head, collections, merges, reassign_scanned,
+        reassign_submitted, reassign_aborted, reassign_done, head_misses, even_splits, sweeps,
+        inline_splits, job_errors, checkpoints;
+    atomic_uint_fast64_t cascade[8]; /* jobs by depth: a job that a job queued is one deeper */
+};
+
+struct spfresh_jobs;
+struct spfresh_search;
+
+struct spfresh {
+    struct index base;
+    struct spfresh_params params;
+    bool live; /* spfresh; else spann: postings grow, nothing is split */
+    struct epoch *epoch;
+    struct spfresh_slots slots;
+    struct graph *graph; /* of heads; NULL before the build */
+    struct stable heads; /* struct spfresh_head, by node */
+    struct posting_store *store;
+    struct codec *codec;
+    size_t limit, hard_limit, merge_limit; /* entries of a posting */
+    pthread_rwlock_t gate;
+    pthread_mutex_t posting[SPFRESH_STRIPES]; /* by head % SPFRESH_STRIPES */
+    struct spfresh_jobs *jobs;                /* NULL for spann */
+    struct journal *journal;                  /* NULL: none */
+    uint64_t snapshot_lsn, next_snapshot;
+    int claim; /* of env.dir, -1: none */
+    struct spfresh_counters counters;
+    pthread_mutex_t scratch_lock;
+    struct spfresh_scratch *scratch; /* a list of unused ones */
+    struct spfresh_search *totals;   /* what searches have read, see search.c */
+};
+
+static inline struct spfresh *spfresh_of(const struct index *index)
+{
+    return (struct spfresh *)(uintptr_t)index;
+}
+
+static inline struct spfresh_head *spfresh_head(const struct spfresh *s, uint32_t head)
+{
+    return stable_at(&s->heads, head);
+}
+
+static inline size_t spfresh_row_bytes(const struct spfresh *s)
+{
+    return element_row_bytes(s->base.env.element, s->base.env.dim);
+}
+
+/* Versions as 0 .. 2^bits - 1, with VERSION_DELETED. */
+unsigned spfresh_version(const struct spfresh *, uint32_t slot);
+void spfresh_set_version(struct spfresh *, uint32_t slot, unsigned version);
+static inline unsigned spfresh_version_max(const struct spfresh *s)
+{
+    return s->params.version_bits ? 0x7fff : 0x7f;
+}
+/* Whether an upkeep must keep an entry: current, or coming. */
+static inline bool spfresh_keeps(const struct spfresh *s, uint32_t slot, unsigned version)
+{
+    const unsigned now = spfresh_version(s, slot);
+
+    return !(now & VERSION_DELETED) && (version == now || version == now + 1);
+}
+
+void spfresh_lock_slot(struct spfresh *, uint32_t slot);
+void spfresh_unlock_slot(struct spfresh *, uint32_t slot);
+void spfresh_lock_posting(struct spfresh *, uint32_t head);
+void spfresh_unlock_posting(struct spfresh *, uint32_t head);
+/* Several heads' stripes, each once, in order. n <= 3. */
+void spfresh_lock_postings(struct spfresh *, const uint32_t *heads, size_t n);
+void spfresh_unlock_postings(struct spfresh *, const uint32_t *heads, size_t n);
+
+/* 5. Members: a posting in memory, one thread's to work on */
+
+struct members {
+    uint32_t *slots;
+    uint16_t *versions;
+    unsigned char *rows; /* n x row_bytes, exact vectors */
+    size_t n, capacity;
+    size_t row_bytes;
+    struct mem *mem;
+};
+
+void members_init(struct members *, const struct spfresh *);
+void members_free(struct members *);
+bool members_reserve(struct members *, size_t n);
+/* Adds a copy; room was reserved. */
+void members_add(struct members *, uint32_t slot, unsigned version, const void *row);
+
+/* All with the posting's lock held. */
+/* What is in the posting, stale entries left out (and a slot's second entry) if `kept`. */
+int spfresh_load(struct spfresh *, uint32_t head, bool kept, struct members *);
+/* The posting holds these and nothing else; sets its size. */
+int spfresh_put(struct spfresh *, uint32_t head, const struct members *);
+/* Adds n of them; sets its size. The head is alive. */
+int spfresh_append(struct spfresh *, uint32_t head, const struct members *, size_t first, size_t n);
+/* The posting and its node are no more: off the graph, its pages back. */
+int spfresh_remove_head(struct spfresh *, uint32_t head);
+/* A node, and a posting that holds `members`, before any search can find it. centre: an element row. */
+int spfresh_add_head(struct spfresh *, const void *centre, const struct members *, uint32_t *head);
+
+/* 6. Choosing heads */
+
+/* One thread's. From spfresh_scratch_take(), back with spfresh_scratch_give(). */
+struct spfresh_scratch {
+    struct spfresh_scratch *next;
+    struct graph_scratch *graph;
+    struct posting_reader *reader;
+    struct codec_scratch *codec;
+    uint32_t *heads; /* candidates, head_capacity */
+    float *distances;
+    size_t head_capacity, n_heads;
+    struct members members[4]; /* work space of upkeep */
+};
+int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **);
+void spfresh_scratch_give(struct spfresh *, struct spfresh_scratch *);
+
+struct choice {
+    uint32_t heads[SPFRESH_REPLICAS_MAX];
+    float distances[SPFRESH_REPLICAS_MAX];
+    size_t n;
+};
+/* The heads a vector is filed under: of the assign_heads nearest, ascending, one is taken unless a
+   taken one c_j has rng_factor d(c_i, c_j) <= d(c_i, x), or d(x, c_i) > (1 + closure_eps)^2 d(x, c_1)
+   (SPANN's closure; squared distances). Enters the epoch itself; *checked: distances computed. */
+int spfresh_choose(struct spfresh *, struct spfresh_scratch *, const void *row, struct choice *,
+                   double *checked);
+/* The same from candidates at hand, ascending. */
+void spfresh_choose_of(const struct spfresh *, const void *row, const uint32_t *heads,
+                       const float *distances, size_t n, struct choice *);
+
+/* 7. Updates: shared by insert, recovery and upkeep. The caller holds `gate` shared. */
+
+/* Appends to every head of the choice; a head that has died meanwhile is left out and counted as a
+   miss. *done: to how many. Queues splits. */
+int spfresh_file(struct spfresh *, const struct choice *, uint32_t slot, unsigned version,
+                 const void *row, uint32_t depth, size_t *done);
+
+/* 8. Jobs (jobs.c, maintain.c, background.c) */
+
+enum job_kind { JOB_SPLIT, JOB_MERGE, JOB_REASSIGN };
+
+struct job {
+    enum job_kind kind;
+    uint32_t what;    /* head; reassign: slot */
+    uint32_t version; /* reassign: the slot's when it was queued */
+    uint32_t depth;   /* jobs that led to this one */
+};
+
+int spfresh_jobs_open(struct spfresh *);
+void spfresh_jobs_close(struct spfresh *); /* background threads end after their job */
+/* Queues unless it is queued already. Out of memory: forgotten, and found again by the next append or
+   sweep. No lock but slots' and postings' held. */
+void spfresh_queue(struct spfresh *, struct job);
+/* Works jobs off until the queue is empty or about `budget` distances were computed (0: no bound). */
+int spfresh_work(struct spfresh *, uint64_t budget, bool *more);
+/* What an update does before it returns: inline, all jobs; background, wakes the threads, and splits
+   by itself what is past the hard limit. */
+int spfresh_after_update(struct spfresh *);
+size_t spfresh_queued(const struct spfresh *);
+
+/* One job each: split.c, merge.c, reassign.c. `gate` is held shared by who calls. *cost: distances. */
+int spfresh_split(struct spfresh *, struct spfresh_scratch *, const struct job *, double *cost);
+int spfresh_merge(struct spfresh *, struct spfresh_scratch *, const struct job *, double *cost);
+int spfresh_reassign(struct spfresh *, struct spfresh_scratch *, uint32_t slot, unsigned version,
+                     uint32_t depth, double *cost);
+/* sweep.c: rewrites every posting without stale entries; takes `gate` exclusively. */
+int spfresh_sweep(struct spfresh *);
+
+/* 9. One file an operation */
+
+int spfresh_open(struct spfresh **, const struct index_env *, const struct spfresh_params *,
+                 bool live); /* an index without heads, and without store and journal */
+int spfresh_open_store(struct spfresh *,
+                       const struct store_reader *resume); /* NULL: an empty one */
+int spfresh_start(struct spfresh *, uint64_t last_lsn);    /* journal, background threads */
+void spfresh_destroy(struct index *);
+int spfresh_train(struct index *, struct vectors);
+int spfresh_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int spfresh_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+int spfresh_search_op(struct index *, const struct search_request *, struct search_result *);
+int spfresh_range(struct index *, const struct range_request *, struct range_result *);
+int spfresh_maintain(struct index *, uint64_t budget, bool *more);
+int spfresh_save(struct index *, const char *dir);
+int spfresh_load_index(struct index **, const struct index_env *, const char *dir);
+int spann_load_index(struct index **, const struct index_env *, const char *dir);
+int spfresh_stats(const struct index *, struct stat_sink *);
+int spfresh_memory(const struct index *, struct memory_use *);
+int spfresh_check(const struct index *, struct stat_sink *);
+
+/* build.c: heads from rows (train, or the first insert), and filing many rows at once. */
+int spfresh_build_heads(struct spfresh *, struct vectors rows);
+int spfresh_fill(struct spfresh *, struct vectors rows, const uint64_t *ids);
+
+/* slots.c. Each takes slots.lock itself. */
+/* Slots for n new ids, versions raised, deleted bit still set; ids filed. ERR_NO_MEMORY: none. */
+int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t *slots);
+bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
+/* The id is gone and its slot deleted; the slot is used again when no reader may hold it. */
+void spfresh_slot_drop(struct spfresh *, uint64_t id, uint32_t slot);
+/* Gives the live vector of an exhausted slot a new one. */
+int spfresh_slot_renew(struct spfresh *, uint32_t slot, uint32_t *fresh);
+/* After a sweep: exhausted dead slots start anew. */
+void spfresh_slots_swept(struct spfresh *);
+
+/* snapshot.c, recover.c. Ops of the journal: */
+enum { SPFRESH_LOG_INSERT = 1, SPFRESH_LOG_REMOVE = 2 }; /* u64 id [+ row]; u64 id */
+/* Writes env.dir's snapshot anew and forgets the journal before it. Takes `gate`. */
+int spfresh_checkpoint(struct spfresh *);
+/* Whether there is enough journal for one. */
+bool spfresh_checkpoint_due(const struct spfresh *);
+
+extern const struct index_ops spann_ops, spfresh_ops;
+extern const struct param spann_params[], spfresh_param_table[];
+
+#endif

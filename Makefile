@@ -99,6 +99,10 @@ ifndef HAVE_USEARCH
 SOURCES := $(filter-out algorithms/usearch/%,$(SOURCES))
 CXX_SOURCES := $(filter-out algorithms/usearch/%,$(CXX_SOURCES))
 endif
+# A posting store whose library is not there.
+ifndef HAVE_ROCKSDB
+SOURCES := $(filter-out algorithms/common/posting_rocksdb%,$(SOURCES))
+endif
 
 objects = $(patsubst %,$(OUT)/obj/%.o,$(1))
 MAIN := $(call objects,$(wildcard src/harness/main.c))

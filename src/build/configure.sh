@@ -5,7 +5,7 @@
 #
 # Runs at every make, so it ends at once while nothing it depends on has changed. A missing optional part
 # leaves out a method or a format and is named once, when the choice is made.
-# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib usearch hdf5 cuda),
+# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib usearch hdf5 rocksdb cuda),
 # FAISS_PREFIX (a native FAISS with its C API).
 set -u
 
@@ -77,6 +77,18 @@ else
     leave_out hdf5 "no HDF5 files" "apt-get install libhdf5-dev brings it"
 fi
 
+have_rocksdb=
+if without rocksdb; then
+    leave_out rocksdb "no postings in RocksDB" "DRIFTLINE_WITHOUT names it"
+elif pkg-config --exists rocksdb; then
+    have_rocksdb=1
+    defines="$defines -DHAVE_ROCKSDB"
+    cflags="$cflags $(pkg-config --cflags rocksdb | sed 's/-I/-isystem /g')"
+    libs="$libs $(pkg-config --libs rocksdb)"
+else
+    leave_out rocksdb "no postings in RocksDB" "apt-get install librocksdb-dev brings it"
+fi
+
 nvcc=
 if without cuda; then
     leave_out cuda "no GPU kernels" "DRIFTLINE_WITHOUT names it"
@@ -136,6 +148,7 @@ fi
     printf 'HAVE_FAISS := %s\n' "$have_faiss"
     printf 'HAVE_HNSWLIB := %s\n' "$have_hnswlib"
     printf 'HAVE_USEARCH := %s\n' "$have_usearch"
+    printf 'HAVE_ROCKSDB := %s\n' "$have_rocksdb"
     printf 'PEER_PREFIXES := %s\n' "$prefixes"
     printf 'PEERS_INFO := %s\n' "$peers_info"
     printf 'NVCC := %s\n' "$nvcc"

@@ -10,7 +10,7 @@ cp -r src/build "$work/src/"
 cd "$work" || exit 1
 # The parts left out keep this quick; a make of the tests must not hand its own settings on.
 unset MAKEFLAGS MAKELEVEL MFLAGS CFLAGS DRIFTLINE_PORTABLE
-export DRIFTLINE_WITHOUT="faiss hnswlib usearch hdf5 cuda"
+export DRIFTLINE_WITHOUT="faiss hnswlib usearch hdf5 rocksdb cuda"
 
 cat >src/core/one.h <<'C'
 int one(void);

@@ -10,7 +10,7 @@ cp -L build/driftline "$program"
 cd "$work" || exit 1
 # Unoptimised and without the peers: what is looked at is the way, not the speed.
 unset MAKEFLAGS MAKELEVEL MFLAGS
-export DRIFTLINE_ROOT=$work CFLAGS=-O0 DRIFTLINE_WITHOUT="faiss hnswlib usearch hdf5 cuda"
+export DRIFTLINE_ROOT=$work CFLAGS=-O0 DRIFTLINE_WITHOUT="faiss hnswlib usearch hdf5 rocksdb cuda"
 
 "$program" new tiny >out 2>err
 status=$?

@@ -151,31 +151,51 @@ int gather_sizes(struct gather *g)
     return rc;
 }
 
-/* Bytes after the last update, three ways. */
+/* What was last seen of a cell's memory, by the name of a count or of a part. */
+static double last_bytes(const json_t *cell, bool of_parts, const char *name)
+{
+    double bytes = NAN;
+
+    for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
+        const json_t *memory = json_object_get(json_array_get(steps_of(cell), s), "memory");
+        const double now = field_number(of_parts ? json_object_get(memory, "parts") : memory, name);
+
+        if (!isnan(now))
+            bytes = now;
+    }
+    return bytes;
+}
+
+/* Bytes after the last update, three ways; with y = "parts", what the index's own count is made
+   of. */
 int gather_memory(struct gather *g)
 {
-    static const char *const parts[] = { "index_bytes", "rss_bytes", "disk_bytes" };
-    static const char *const names[] = { "index", "resident growth", "on disk" };
-    json_t *builds = result_builds(g->result);
+    static const char *const counts[][2] = { { "index_bytes", "index" },
+                                             { "rss_bytes", "resident growth" },
+                                             { "disk_bytes", "on disk" },
+                                             { NULL, NULL } };
+    static const char *const parts[][2] = { { "vectors", "vectors" }, { "codes", "codes" },
+                                            { "graph", "graph" },     { "ids", "ids" },
+                                            { "other", "other" },     { NULL, NULL } };
+    const bool of_parts = !strcmp(g->figure->y_name, "parts");
+    json_t *builds = result_builds(g->result), *cell;
     int rc = OK;
-    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+
+    if (of_parts) { /* the axis has their unit */
+        free(g->figure->y_name);
+        g->figure->y_name = strdup("MiB");
+    }
+    for (const char *const(*p)[2] = of_parts ? parts : counts; (*p)[0]; p++) {
         size_t i, position = 0;
-        json_t *cell;
         json_array_foreach(builds, i, cell)
         {
             char build[300];
             build_label(cell, build, sizeof build);
             if (rc || !where_allows_cell(g, cell))
                 continue;
-            double bytes = NAN;
-            for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
-                double now = field_number(
-                    json_object_get(json_array_get(steps_of(cell), s), "memory"), parts[p]);
-                if (!isnan(now))
-                    bytes = now;
-            }
+            const double bytes = last_bytes(cell, of_parts, (*p)[0]);
             if (!isnan(bytes))
-                rc = figure_add(g->figure, "", names[p], "", (double)position, build,
+                rc = figure_add(g->figure, "", (*p)[1], "", (double)position, build,
                                 bytes / 1048576, NAN, NAN);
             position++;
         }

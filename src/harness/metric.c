@@ -23,6 +23,7 @@ static const struct metric_info known[] = {
     { "ns_each", "ns each", true, -1, UNIT_NS },
     { "index_bytes", "index, bytes", false, -1, UNIT_BYTES },
     { "disk_bytes", "on disk, bytes", false, -1, UNIT_BYTES },
+    { "parts.", "a part of the index, bytes", false, -1, UNIT_BYTES },
     { "rss_bytes", "resident growth, bytes", false, -1, UNIT_BYTES },
     { "range_recall", "recall of range search", false, +1, UNIT_NONE },
     { "range_precision", "precision of range search", false, +1, UNIT_NONE },
@@ -51,7 +52,7 @@ const struct metric_info *metric_info(const char *name)
     if (!strncmp(name, "recall@", 7))
         return &known[0];
     const char *at = strstr(name, at_recall); /* described as the rate itself is */
-    const size_t length = at ? (size_t)(at - name) : strlen(name);
+    const size_t length = !strncmp(name, "parts.", 6) ? 6 : at ? (size_t)(at - name) : strlen(name);
     for (size_t i = 1; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i].name) == length && !strncmp(known[i].name, name, length))
             return &known[i];

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 struct metric_info {
-    const char *name;  /* without /TAG; "recall@" stands for any k */
+    const char *name;  /* without /TAG; "recall@" stands for any k, "parts." for any part */
     const char *title; /* on an axis, with its unit */
     bool logarithmic;
     int better; /* +1: more is better, -1: less, 0: neither */

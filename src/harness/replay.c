@@ -268,7 +268,7 @@ int step_observe(struct step *s, struct replay *r, bool tables)
     if (rc == OK && (tables || r->check_seconds < cheap_s)) {
         const uint64_t start = clock_ns();
 
-        rc = index_check(&r->checked, NULL);
+        rc = index_check(&r->checked, tables ? &sink : NULL);
         r->check_seconds = clock_seconds(clock_ns() - start);
         if (rc != OK)
             fail_within(r->err, "check() after operation %zu", r->at + 1);

@@ -79,19 +79,37 @@ static const struct place {
     { "planted_recall", "range", "planted_recall" },
 };
 
-/* What the method says of itself after the step: stats.NAME. Tables and texts stay in the cell. */
-static void add_stats(json_t *metrics, const json_t *step, const char *tag, size_t number)
+/* The numbers of an object, as PREFIX.NAME. */
+static void add_numbers(json_t *metrics, const char *prefix, json_t *object, const char *tag,
+                        size_t number)
 {
     const char *key;
     json_t *value;
 
-    json_object_foreach(json_object_get(step, "stats"), key, value)
+    json_object_foreach(object, key, value)
     {
-        char name[100];
+        char name[200];
 
-        (void)snprintf(name, sizeof name, "stats.%s", key);
+        (void)snprintf(name, sizeof name, "%s.%s", prefix, key);
         if (json_is_number(value))
             add_metric(metrics, name, tag, number, json_number_value(value));
+    }
+}
+
+/* What the method says of itself after the step: stats.NAME, and stats.GROUP.NAME (the latency of
+   writers). Tables and texts stay in the cell. */
+static void add_stats(json_t *metrics, const json_t *step, const char *tag, size_t number)
+{
+    json_t *stats = json_object_get(step, "stats"), *value;
+    const char *key;
+
+    add_numbers(metrics, "stats", stats, tag, number);
+    json_object_foreach(stats, key, value)
+    {
+        char group[100];
+
+        (void)snprintf(group, sizeof group, "stats.%s", key);
+        add_numbers(metrics, group, value, tag, number);
     }
 }
 
@@ -118,6 +136,8 @@ static void add_step(json_t *metrics, const json_t *step, size_t number, bool lo
         add_metric(metrics, name, tag, number, field_number(recall, "mean"));
     }
     add_stats(metrics, step, tag, long_series ? 0 : number);
+    add_numbers(metrics, "parts", json_object_get(json_object_get(step, "memory"), "parts"), tag,
+                long_series ? 0 : number);
 }
 
 /* New object: metric -> mean over the steps that have it. */

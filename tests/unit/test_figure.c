@@ -18,13 +18,14 @@ static json_t *small_result(void)
             snprintf(point, sizeof point, "nprobe=%d,soft_k=%d", nprobe, soft);
             snprintf(label, sizeof label, "ivf[%s]", point);
             json_t *steps = json_pack(
-                "[{s:i,s:s,s:s,s:i,s:{s:f}},{s:i,s:s,s:s,s:i,s:{s:{s:[i,i,i]}}},"
+                "[{s:i,s:s,s:s,s:i,s:{s:f,s:{s:f,s:f}}},{s:i,s:s,s:s,s:i,s:{s:{s:[i,i,i]}}},"
                 "{s:i,s:s,s:s},{s:i,s:s,s:s,s:{s:f}},{s:i,s:s,s:s,s:{s:f}}]",
                 "index", 0, "op", "insert", "tag", "in", "live", 100, "memory", "index_bytes",
-                1048576.0 * soft, "index", 1, "op", "insert", "tag", "in", "live", 10000, "stats",
-                "clusters", "live", 5, 9, 1, "index", 2, "op", "search", "tag", "q", "index", 3,
-                "op", "range", "tag", "r", "range", "radius", 1.0, "index", 4, "op", "range", "tag",
-                "r", "range", "radius", 2.0);
+                1048576.0 * soft, "parts", "graph", 1048576.0, "ids", 3145728.0 * soft, "index", 1,
+                "op", "insert", "tag", "in", "live", 10000, "stats", "clusters", "live", 5, 9, 1,
+                "index", 2, "op", "search", "tag", "q", "index", 3, "op", "range", "tag", "r",
+                "range", "radius", 1.0, "index", 4, "op", "range", "tag", "r", "range", "radius",
+                2.0);
             assert_non_null(steps);
             json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{s:i},s:{s:i},s:s,s:o}", "label",
                                                    "ivf", "point", point, "method", "ivf", "params",
@@ -112,6 +113,20 @@ static void test_times_of_builds_are_drawn_once(void **state)
     f = gathered("{\"kind\":\"memory\"}");
     assert_int_equal(f.n, 2);
     assert_true(fabs(f.points[1].y - 2) < 1e-9);
+    assert_string_equal(f.y_name, "MiB");
+    figure_free(&f);
+}
+
+static void test_memory_by_part(void **state)
+{
+    (void)state;
+    struct figure f = gathered("{\"kind\":\"memory\",\"y\":\"parts\"}");
+    assert_int_equal(f.n, 4); /* two parts are told, of two builds */
+    assert_string_equal(f.points[0].series, "graph");
+    assert_string_equal(f.points[3].series, "ids");
+    assert_string_equal(f.points[3].x_label, "ivf[soft_k=2]");
+    assert_true(fabs(f.points[3].y - 6) < 1e-9);
+    assert_string_equal(f.y_name, "MiB");
     figure_free(&f);
 }
 
@@ -279,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_pareto_has_a_curve_for_each_build),
         cmocka_unit_test(test_where_keeps_only_what_it_names),
         cmocka_unit_test(test_times_of_builds_are_drawn_once),
+        cmocka_unit_test(test_memory_by_part),
         cmocka_unit_test(test_scaling_names_the_slope),
         cmocka_unit_test(test_radius_and_timeline_follow_the_steps),
         cmocka_unit_test(test_a_radius_figure_marks_where_the_baseline_is_met),

@@ -200,6 +200,30 @@ static void test_an_exact_method_is_exact(void **state)
     }
 }
 
+static int telling_check(const struct index *index, struct stat_sink *sink)
+{
+    (void)index;
+    if (sink)
+        sink->value(sink->to, "looked_at", 7);
+    return OK;
+}
+
+static void test_checks_tell_at_named_moments(void **state)
+{
+    (void)state;
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    stage_begin(&s, list);
+    s.ops.check = telling_check;
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(number_at(step_at(&s, 12), "stats", "looked_at") == 7);
+    assert_true(number_at(step_at(&s, 13), "stats", "looked_at") == 7);
+    assert_null(json_object_get(json_object_get(step_at(&s, 1), "stats"), "looked_at"));
+    stage_end(&s);
+    op_list_free(list);
+}
+
 /* After calibration on the even positions, the step's hits are those of the odd ones. */
 static void expect_odd_queries(struct op_list *list)
 {
@@ -610,6 +634,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_exact_method_is_exact),
+        cmocka_unit_test(test_checks_tell_at_named_moments),
         cmocka_unit_test(test_points_are_swept_and_calibrated),
         cmocka_unit_test(test_missing_operations_are_recorded),
         cmocka_unit_test(test_policies_make_up_for_deletes),

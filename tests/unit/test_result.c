@@ -182,8 +182,16 @@ static void test_series_and_tagless_steps(void **state)
 
     (void)state;
     json_object_set_new(json_array_get(steps, 2), "stats",
-                        json_pack("{s:i, s:s, s:{}}", "splits", 7, "loop", "closed", "clusters"));
+                        json_pack("{s:i, s:s, s:{s:[i]}, s:{s:i}}", "splits", 7, "loop", "closed",
+                                  "clusters", "live", 3, "write_latency_ns", "p99", 900));
+    json_object_set_new(
+        json_array_get(steps, 2), "memory",
+        json_pack("{s:i, s:{s:i, s:i}}", "index_bytes", 50, "parts", "graph", 20, "disk", 4096));
     summary = summary_make(cells, 1);
+    assert_true(value_at(summary, "a", "stats.write_latency_ns.p99/now#2", "median") == 900);
+    assert_true(isnan(value_at(summary, "a", "stats.clusters.live/now", "median")));
+    assert_true(value_at(summary, "a", "parts.graph/now", "median") == 20);
+    assert_true(value_at(summary, "a", "parts.disk/now#2", "median") == 4096);
     assert_true(value_at(summary, "a", "stats.splits/now#2", "median") == 7);
     assert_true(value_at(summary, "a", "stats.splits/now", "median") == 7);
     assert_true(isnan(value_at(summary, "a", "stats.splits/now#1", "median")));

@@ -1,0 +1,66 @@
+/* test_posting_memory.c - postings in memory, held to a plain model. */
+#include "posting_histories.h"
+
+#include <pthread.h>
+
+static const struct posting_options in_memory = { .kind = POSTING_MEMORY };
+
+static void test_histories(void **state)
+{
+    (void)state;
+    for (uint64_t round = 0; round < 5; round++) {
+        struct postings_bench b;
+        struct rng r = rng_at(test_seed(), round);
+
+        postings_begin(&b);
+        postings_open(&b, &in_memory);
+        if (round % 2)
+            assert_ok(fill_some(&b, &r), &b.bench.error);
+        run_history(&b, &r, 300);
+        postings_end(&b);
+    }
+}
+
+static void test_failing_memory(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+
+    postings_begin(&b);
+    run_failing_memory(&b, &in_memory, false);
+    run_failing_memory(&b, &in_memory, true);
+    postings_end(&b);
+}
+
+static void test_bad_calls(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+    unsigned char out[8];
+    struct posting_store *other;
+
+    postings_begin(&b);
+    postings_open(&b, &in_memory);
+    assert_ok(posting_splice(b.store, 3, 0, "abcdef", 6), &b.bench.error);
+    assert_code(posting_splice(b.store, 3, 7, "x", 1), ERR_ARGUMENT, &b.bench.error);
+    assert_code(posting_splice(b.store, 4, 1, "x", 1), ERR_ARGUMENT, &b.bench.error);
+    assert_code(posting_fetch(b.store, 3, 5, 2, out), ERR_ARGUMENT, &b.bench.error);
+    assert_code(posting_fetch(b.store, 9, 0, 1, out), ERR_ARGUMENT, &b.bench.error);
+    assert_ok(posting_fetch(b.store, 3, 2, 4, out), &b.bench.error);
+    assert_memory_equal(out, "cdef", 4);
+    posting_drop(b.store, 1000000);
+    assert_int_equal(posting_length(b.store, 1000000), 0);
+    assert_code(posting_store_freeze(b.store, NULL), ERR_UNSUPPORTED, &b.bench.error);
+    const struct posting_options none = { .kind = (enum posting_kind)9 };
+    assert_code(posting_store_open(&other, &b.bench.env, b.epoch, &none), ERR_UNSUPPORTED,
+                &b.bench.error);
+    postings_end(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_histories),
+                                        cmocka_unit_test(test_failing_memory),
+                                        cmocka_unit_test(test_bad_calls) };
+    return test_run("posting_memory", tests);
+}

@@ -23,16 +23,28 @@ static size_t metric_names(const char **names)
     return n;
 }
 
+static bool one_of(const char *name, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static const char *const memory_parts[] = { "vectors", "codes", "graph", "ids", "other", "disk" };
+
 static bool known_metric(const char *name)
 {
     if (strncmp(name, "recall@", 7) == 0)
         return name[7] && strspn(name + 7, "0123456789") == strlen(name + 7);
     if (strncmp(name, "stats.", 6) == 0) /* each method has its own */
         return name[6] != '\0';
+    if (strncmp(name, "parts.", 6) == 0)
+        return one_of(name + 6, memory_parts, sizeof memory_parts / sizeof *memory_parts);
     return *metric_info(name)->name != '\0';
 }
 
-/* Tags the workload has, an untagged operation's being its name. */
+/* Tags the workload has, an untagged operation's being its name, and that of what it leaves. */
 static size_t workload_tags(const struct experiment *ex, const char **names)
 {
     size_t n = 0;
@@ -44,15 +56,9 @@ static size_t workload_tags(const struct experiment *ex, const char **names)
         if (!again)
             names[n++] = tag;
     }
+    if (n < NAMES_MAX)
+        names[n++] = "end";
     return n;
-}
-
-static bool one_of(const char *name, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(names[i], name) == 0)
-            return true;
-    return false;
 }
 
 static size_t method_labels(const struct experiment *ex, const char **names)
@@ -273,8 +279,8 @@ int experiment_claims(struct experiment *ex,
 /* An axis is a metric, an option of a method, or one of what every step has. */
 static void check_axis(const struct fields *f, const char *key, const char *name)
 {
-    static const char *const own[] = { "label", "tag",  "point",  "method",
-                                       "index", "live", "radius", "repeat" };
+    static const char *const own[] = { "label", "tag",    "point",  "method", "index",
+                                       "live",  "radius", "repeat", "parts" };
     const struct experiment *ex = script_of(f->L)->experiment;
     const char *names[NAMES_MAX];
     size_t n = metric_names(names);

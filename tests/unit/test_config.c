@@ -264,6 +264,8 @@ static const struct wrong wrongs[] = {
     { "figure key", WITH(FLAT "figures = { { 'bars', z = 'qps' } }"),
       "figure 1: unknown key \"z\"" },
     { "figure metric", WITH(FLAT "figures = { { 'bars', y = 'qpss' } }"), "did you mean \"qps\"?" },
+    { "figure part", WITH(FLAT "figures = { { 'bars', y = 'parts.grahp' } }"),
+      "unknown metric or option \"parts.grahp\"" },
     { "figure tag", WITH(FLAT "figures = { { 'bars', where = { tag = 'qq' } } }"),
       "has the tag \"qq\"" },
 
@@ -427,7 +429,8 @@ static void test_settings(void **state)
         "  calibrate = { recall = 0.9 }, deletes = 'replace', rebuild = 'insert' } },\n"
         "paper = { ['A[nprobe=4,rerank=1]'] = { ['recall@2/search'] = 0.5 } },\n"
         "figures = { { 'pareto', x = 'distances', y = { 'recall@2' }, where = { label = 'A', "
-        "tag = { 'search' } }, title = 'T' } } }";
+        "tag = { 'search' } }, title = 'T' },\n"
+        "  { 'memory', y = 'parts' }, { 'bars', y = 'parts.graph', where = { tag = 'end' } } } }";
     assert_ok(desk_load(&d, text), &d.error);
     const struct experiment *x = d.experiment;
     assert_string_equal(x->about, "what it is,\n\nand why");

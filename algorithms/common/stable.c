@@ -18,13 +18,10 @@ void stable_free(struct stable *s)
     for (size_t i = 0; i < s->capacity / STABLE_CHUNK; i++)
         mem_free(s->mem, table[i]);
     mem_free(s->mem, table);
+    for (size_t i = 0; i < s->n_outgrown; i++)
+        mem_free(s->mem, s->outgrown[i]);
     atomic_store(&s->table, NULL);
-    s->capacity = s->table_size = 0;
-}
-
-static void free_table(void *mem, uint64_t table)
-{
-    mem_free(mem, (void *)(uintptr_t)table);
+    s->capacity = s->table_size = s->n_outgrown = 0;
 }
 
 static bool lengthen_table(struct stable *s, size_t chunks)
@@ -44,7 +41,7 @@ static bool lengthen_table(struct stable *s, size_t chunks)
     atomic_store_explicit(&s->table, table, memory_order_release);
     s->table_size = more;
     if (old)
-        epoch_retire(s->epoch, free_table, s->mem, (uintptr_t)old);
+        s->outgrown[s->n_outgrown++] = old;
     return true;
 }
 
@@ -67,5 +64,5 @@ bool stable_grow(struct stable *s, size_t n)
 
 size_t stable_bytes(const struct stable *s)
 {
-    return s->capacity * s->element_bytes + s->table_size * sizeof(void *);
+    return s->capacity * s->element_bytes + 2 * s->table_size * sizeof(void *);
 }

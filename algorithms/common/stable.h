@@ -1,8 +1,9 @@
 /* stable.h - an array that grows without moving, so that readers need no lock.
  *
- * Elements lie in chunks of 1024; the table of chunks is replaced by a longer one when it is full
- * and the old one retired. What is in an element is the owner's: plain where readers cannot meet its
- * writer, atomic otherwise.
+ * Elements lie in chunks of 1024; the table of chunks is replaced by a longer one when it is full.
+ * Outgrown tables stay to the end (all of them are shorter than the last one), so that who holds a
+ * lock of the owner's need not be inside the epoch. What is in an element is the owner's: plain where
+ * readers cannot meet its writer, atomic otherwise.
  */
 #ifndef DRIFTLINE_STABLE_H
 #define DRIFTLINE_STABLE_H
@@ -14,12 +15,14 @@
 
 #include "algorithms/common/epoch.h"
 
-enum { STABLE_CHUNK = 1024 };
+enum { STABLE_CHUNK = 1024, STABLE_TABLES = 48 };
 
 struct stable {
     _Atomic(unsigned char **) table;
     size_t element_bytes;
     size_t capacity, table_size; /* elements; chunks the table has room for: the writer's */
+    unsigned char **outgrown[STABLE_TABLES];
+    size_t n_outgrown;
     struct mem *mem;
     struct epoch *epoch;
 };
@@ -31,7 +34,7 @@ void stable_free(struct stable *);
 bool stable_grow(struct stable *, size_t n);
 size_t stable_bytes(const struct stable *);
 
-/* i < capacity. From outside the epoch only where nobody grows it meanwhile. */
+/* i < capacity, known through the owner's own release store. */
 static inline void *stable_at(const struct stable *s, size_t i)
 {
     unsigned char *const *table =

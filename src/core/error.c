@@ -9,6 +9,16 @@
 #include <stdio.h>
 #include <string.h>
 
+static _Thread_local struct error *diverted;
+
+struct error *error_divert(struct error *to)
+{
+    struct error *before = diverted;
+
+    diverted = to;
+    return before;
+}
+
 /* Of several threads that fail at once the one that turns `code` from OK writes the text; readers
    look only after the threads have met again. */
 static bool claim(struct error *err, int code)
@@ -21,6 +31,7 @@ static bool claim(struct error *err, int code)
 int fail(struct error *err, int code, const char *format, ...)
 {
     assert(code != OK);
+    err = diverted ? diverted : err;
     if (claim(err, code)) {
         va_list args;
         va_start(args, format);
@@ -34,6 +45,7 @@ int fail_errno(struct error *err, int code, const char *format, ...)
 {
     const int cause = errno;
     assert(code != OK);
+    err = diverted ? diverted : err;
     if (claim(err, code)) {
         va_list args;
         va_start(args, format);
@@ -53,6 +65,7 @@ int fail_within(struct error *err, const char *format, ...)
 {
     char prefixed[sizeof err->text];
     va_list args;
+    err = diverted ? diverted : err;
     va_start(args, format);
     const int n = vsnprintf(prefixed, sizeof prefixed, format, args);
     va_end(args);

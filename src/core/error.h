@@ -60,6 +60,11 @@ int fail_errno(struct error *err, int code, const char *format, ...)
 
 void error_clear(struct error *err);
 
+/* From now on all that this thread fails at is recorded in `to` instead, whatever err is given; NULL ends
+   it. For work that is not the caller's own: upkeep of an index, in a thread or behind an update. Returns
+   what was set before. */
+struct error *error_divert(struct error *to);
+
 /* "ERR_IO"-style name of a code, for logs and tests; "ERR_?" for an unknown one. */
 const char *error_name(int code);
 

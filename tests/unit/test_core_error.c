@@ -76,6 +76,21 @@ static void test_threads(void **state)
     pool_destroy(pool);
 }
 
+static void test_diverted(void **state)
+{
+    struct error callers = { 0 }, own = { 0 };
+
+    (void)state;
+    assert_null(error_divert(&own));
+    assert_int_equal(fail(&callers, ERR_IO, "row %d", 7), ERR_IO);
+    assert_int_equal(fail_within(&callers, "upkeep"), ERR_IO);
+    assert_ptr_equal(error_divert(NULL), &own);
+    assert_string_equal(own.text, "upkeep: row 7");
+    assert_int_equal(callers.code, OK);
+    assert_int_equal(fail(&callers, ERR_ARGUMENT, "then"), ERR_ARGUMENT);
+    assert_int_equal(own.code, ERR_IO);
+}
+
 static void test_near(void **state)
 {
     (void)state;
@@ -127,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_errno),
         cmocka_unit_test(test_long_sentences_are_cut),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_diverted),
         cmocka_unit_test(test_near),
         cmocka_unit_test(test_names),
     };

@@ -82,7 +82,7 @@ struct scan {
     double entries, distances, estimates, duplicates, bytes, row_pages; /* work, added to */
     /* range search: every current entry within radius goes to `found` instead of top, a slot once. */
     float radius;
-    int (*found)(void *to, uint32_t slot, float distance);
+    int (*found)(void *to, uint64_t id, float distance);
     void *to;
 };
 /* top is begun by the caller. */
@@ -91,7 +91,7 @@ int codec_scan_begin(struct scan *);
    once. */
 int codec_scan(struct scan *, uint32_t head, float distance, const unsigned char *bytes,
                size_t n_bytes);
-/* Codes: exact distances of what is left. Afterwards top holds (distance, slot), unsorted. */
+/* Codes: exact distances of what is left. Afterwards top holds the answer, unsorted. */
 int codec_scan_end(struct scan *);
 
 /* 4. Rows by slot, where codec_has_rows() */

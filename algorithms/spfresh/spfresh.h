@@ -46,7 +46,8 @@
 
 /* 1. Options */
 
-enum { SPFRESH_REPLICAS_MAX = 8, SPFRESH_STRIPES = 1024 };
+/* ADDERS: threads that may make a head at once. */
+enum { SPFRESH_REPLICAS_MAX = 8, SPFRESH_STRIPES = 1024, SPFRESH_ADDERS = 128 };
 
 enum spfresh_maintenance { SPFRESH_INLINE, SPFRESH_EXPLICIT, SPFRESH_BACKGROUND };
 enum spfresh_durability { SPFRESH_NO_JOURNAL, SPFRESH_WRITTEN, SPFRESH_SYNCED };
@@ -104,23 +105,25 @@ struct spfresh_knobs {
 #define SLOT_NONE       UINT32_MAX
 #define VERSION_DELETED 0x8000u /* of what spfresh_version() returns */
 
+/* Free slots form a list through ids[]: nobody looks at a dead slot's id. */
 struct spfresh_slots {
-    struct stable versions;  /* uint8_t or uint16_t by version_bits, top bit: deleted */
-    _Atomic(uint64_t *) ids; /* ids[slot]; replaced by a longer copy, the old one retired */
+    struct stable versions;  /* _Atomic uint8_t or uint16_t by version_bits, top bit: deleted */
+    _Atomic(uint64_t *) ids; /* ids[slot]; replaced by a longer copy, the old one retired. Load it
+                                after the version that makes the slot of interest */
     size_t ids_capacity;
-    struct slot_table table; /* id -> slot of live ones */
-    uint32_t *free;          /* a stack */
-    size_t n_free, free_capacity;
-    size_t n; /* slots ever used */
+    struct slot_table table;              /* id -> slot of live ones */
+    uint32_t first_free, first_exhausted; /* SLOT_NONE: none */
+    atomic_size_t n;                      /* slots ever used */
+    size_t exhausted;                     /* dead ones that wait for a sweep */
     atomic_size_t live;
-    size_t exhausted;                    /* dead ones that wait for a sweep */
     pthread_mutex_t lock;                /* of all but versions */
     pthread_mutex_t of[SPFRESH_STRIPES]; /* a slot's own, by slot % SPFRESH_STRIPES */
 };
 
 /* 3. Heads */
 
-enum { HEAD_SPLIT_QUEUED = 1, HEAD_MERGE_QUEUED = 2, HEAD_UNSPLITTABLE = 4 };
+/* A head is alive while it is OPEN, which is looked at with its posting's lock held. */
+enum { HEAD_OPEN = 1, HEAD_SPLIT_QUEUED = 2, HEAD_MERGE_QUEUED = 4, HEAD_UNSPLITTABLE = 8 };
 
 struct spfresh_head {
     _Atomic(uint32_t) size; /* entries, stale ones included */
@@ -135,10 +138,17 @@ struct spfresh_counters { /* all of them in stats(), by these names */
         reassign_submitted, reassign_aborted, reassign_done, head_misses, even_splits, sweeps,
         inline_splits, job_errors, checkpoints;
     atomic_uint_fast64_t cascade[8]; /* jobs by depth: a job that a job queued is one deeper */
+    /* of searches */
+    atomic_uint_fast64_t queries, head_distances, postings_read, postings_pruned, postings_late,
+        entries_scanned, duplicates, row_pages;
 };
 
+static inline void spfresh_count(atomic_uint_fast64_t *counter, uint64_t by)
+{
+    (void)atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
 struct spfresh_jobs;
-struct spfresh_search;
 
 struct spfresh {
     struct index base;
@@ -146,21 +156,24 @@ struct spfresh {
     bool live; /* spfresh; else spann: postings grow, nothing is split */
     struct epoch *epoch;
     struct spfresh_slots slots;
-    struct graph *graph; /* of heads; NULL before the build */
-    struct stable heads; /* struct spfresh_head, by node */
+    struct graph *graph;        /* of heads; empty before the build */
+    atomic_bool built;          /* there are heads */
+    struct stable heads;        /* struct spfresh_head, by node */
+    pthread_mutex_t heads_lock; /* of its growth */
     struct posting_store *store;
     struct codec *codec;
     size_t limit, hard_limit, merge_limit; /* entries of a posting */
+    atomic_bool repeats; /* a move has failed half-way: some entry may be there twice */
     pthread_rwlock_t gate;
     pthread_mutex_t posting[SPFRESH_STRIPES]; /* by head % SPFRESH_STRIPES */
     struct spfresh_jobs *jobs;                /* NULL for spann */
     struct journal *journal;                  /* NULL: none */
     uint64_t snapshot_lsn, next_snapshot;
-    int claim; /* of env.dir, -1: none */
+    int claim;                       /* of env.dir, -1: none */
+    const struct store_fault *fault; /* tests: before each system call on files; NULL */
     struct spfresh_counters counters;
     pthread_mutex_t scratch_lock;
     struct spfresh_scratch *scratch; /* a list of unused ones */
-    struct spfresh_search *totals;   /* what searches have read, see search.c */
 };
 
 static inline struct spfresh *spfresh_of(const struct index *index)
@@ -225,9 +238,14 @@ int spfresh_load(struct spfresh *, uint32_t head, bool kept, struct members *);
 int spfresh_put(struct spfresh *, uint32_t head, const struct members *);
 /* Adds n of them; sets its size. The head is alive. */
 int spfresh_append(struct spfresh *, uint32_t head, const struct members *, size_t first, size_t n);
-/* The posting and its node are no more: off the graph, its pages back. */
+/* No longer OPEN, off the graph, its pages back. On failure as before. */
 int spfresh_remove_head(struct spfresh *, uint32_t head);
-/* A node, and a posting that holds `members`, before any search can find it. centre: an element row. */
+static inline bool spfresh_is_open(const struct spfresh *s, uint32_t head)
+{
+    return atomic_load_explicit(&spfresh_head(s, head)->flags, memory_order_acquire) & HEAD_OPEN;
+}
+/* A node, its posting, then OPEN, so that nobody else appends before `members` are in. Searches may find
+   it empty meanwhile. centre: an element row. Needs no lock. */
 int spfresh_add_head(struct spfresh *, const void *centre, const struct members *, uint32_t *head);
 
 /* 6. Choosing heads */
@@ -245,6 +263,8 @@ struct spfresh_scratch {
 };
 int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **);
 void spfresh_scratch_give(struct spfresh *, struct spfresh_scratch *);
+void spfresh_scratch_free(struct spfresh *); /* the unused ones */
+uint64_t spfresh_scratch_bytes(struct spfresh *);
 
 struct choice {
     uint32_t heads[SPFRESH_REPLICAS_MAX];
@@ -257,8 +277,12 @@ struct choice {
 int spfresh_choose(struct spfresh *, struct spfresh_scratch *, const void *row, struct choice *,
                    double *checked);
 /* The same from candidates at hand, ascending. */
-void spfresh_choose_of(const struct spfresh *, const void *row, const uint32_t *heads,
-                       const float *distances, size_t n, struct choice *);
+void spfresh_choose_of(const struct spfresh *, const uint32_t *heads, const float *distances,
+                       size_t n, struct choice *);
+/* The k nearest heads to x->heads, x->distances, x->n_heads; inside the epoch. ef, max_check: graph.h. */
+int spfresh_nearest(struct spfresh *, struct spfresh_scratch *x, const void *row, size_t k,
+                    size_t ef, size_t max_check, double *checked);
+bool spfresh_scratch_fit(struct spfresh *, struct spfresh_scratch *, size_t heads);
 
 /* 7. Updates: shared by insert, recovery and upkeep. The caller holds `gate` shared. */
 
@@ -266,6 +290,9 @@ void spfresh_choose_of(const struct spfresh *, const void *row, const uint32_t *
    miss. *done: to how many. Queues splits. */
 int spfresh_file(struct spfresh *, const struct choice *, uint32_t slot, unsigned version,
                  const void *row, uint32_t depth, size_t *done);
+
+/* Adds a record to the journal's batch, if there is a journal. row NULL: none. */
+int spfresh_log(struct spfresh *, uint8_t op, const uint64_t *id, const void *row);
 
 /* 8. Jobs (jobs.c, maintain.c, background.c) */
 
@@ -302,9 +329,11 @@ int spfresh_sweep(struct spfresh *);
 
 int spfresh_open(struct spfresh **, const struct index_env *, const struct spfresh_params *,
                  bool live); /* an index without heads, and without store and journal */
+void spfresh_set_limits(struct spfresh *); /* once the codec knows how large entries are */
 int spfresh_open_store(struct spfresh *,
                        const struct store_reader *resume); /* NULL: an empty one */
 int spfresh_start(struct spfresh *, uint64_t last_lsn);    /* journal, background threads */
+void spfresh_stop(struct spfresh *);                       /* ends threads, closes the journal */
 void spfresh_destroy(struct index *);
 int spfresh_train(struct index *, struct vectors);
 int spfresh_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
@@ -319,18 +348,29 @@ int spfresh_stats(const struct index *, struct stat_sink *);
 int spfresh_memory(const struct index *, struct memory_use *);
 int spfresh_check(const struct index *, struct stat_sink *);
 
+/* misfiled.c: the value "npa_violations", the share of (a sample of) live vectors that are in no posting
+   of a head as near as the nearest. Nothing changes meanwhile. m: to work with. */
+int spfresh_misfiled(struct spfresh *, struct members *m, struct stat_sink *);
+
 /* build.c: heads from rows (train, or the first insert), and filing many rows at once. */
 int spfresh_build_heads(struct spfresh *, struct vectors rows);
 int spfresh_fill(struct spfresh *, struct vectors rows, const uint64_t *ids);
+/* Takes that back. */
+void spfresh_unfill(struct spfresh *, const uint64_t *ids, size_t n);
+bool spfresh_is_empty(const struct spfresh *); /* no vector, no entry */
 
 /* slots.c. Each takes slots.lock itself. */
-/* Slots for n new ids, versions raised, deleted bit still set; ids filed. ERR_NO_MEMORY: none. */
+/* Slots for n new ids, versions raised, deleted bit still set (the caller publishes them under the
+   slot's lock, before it files the vector); ids filed. ERR_NO_MEMORY: none. */
 int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t *slots);
 bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
-/* The id is gone and its slot deleted; the slot is used again when no reader may hold it. */
-void spfresh_slot_drop(struct spfresh *, uint64_t id, uint32_t slot);
-/* Gives the live vector of an exhausted slot a new one. */
+/* The id is gone and its slot deleted; the slot is used again when no reader may hold it. Cannot fail. */
+void spfresh_slot_drop(struct spfresh *, uint64_t id);
+/* A second slot for the live vector of an exhausted one, whose lock the caller holds: still deleted. The
+   caller files the vector under it and publishes it, then tells whether that went well: the old slot
+   dies, or the fresh one does. Meanwhile an answer may find both: one id, one distance. */
 int spfresh_slot_renew(struct spfresh *, uint32_t slot, uint32_t *fresh);
+void spfresh_slot_renewed(struct spfresh *, uint32_t slot, uint32_t fresh, bool done);
 /* After a sweep: exhausted dead slots start anew. */
 void spfresh_slots_swept(struct spfresh *);
 

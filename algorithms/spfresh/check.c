@@ -1,0 +1,231 @@
+/* check.c - every invariant of spfresh.h, by a walk over heads, postings and slots.
+ *
+ * (a) a live slot has a current entry, in the posting of an open head; (b) at most `replicas` of them, in
+ * distinct postings; (c) a posting's size is its number of entries; (d) once nothing is queued, no
+ * posting has more live entries than the limit, unless it cannot be split; (e) open heads are the
+ * graph's nodes, and each is found by its own vector; (f) the store's own; (g) copies of one vector
+ * are the same, byte for byte; (h) the share of vectors not filed under their nearest head is told, not
+ * judged.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "algorithms/spfresh/spfresh.h"
+#include "src/core/mem.h"
+
+struct walk {
+    struct spfresh *s;
+    uint8_t *copies; /* current entries of each slot */
+    uint32_t *last;  /* head that held a slot's last one */
+    uint64_t *hash;  /* of its vector */
+    size_t slots, stale, coming, over;
+    struct members members;
+};
+
+static int broken(const struct walk *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static int broken(const struct walk *w, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return fail(w->s->base.env.error, ERR_INVARIANT, "%s: %s", w->s->base.ops->name, text);
+}
+
+/* FNV-1a: a debug hash, of rows of some hundred bytes. */
+static uint64_t hash_row(const unsigned char *row, size_t n)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ row[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static int check_entry(struct walk *w, uint32_t head, size_t i)
+{
+    struct spfresh *s = w->s;
+    const uint32_t slot = w->members.slots[i];
+
+    if (slot >= w->slots)
+        return broken(w, "posting %u, entry %zu: slot %u, but there are %zu", head, i, slot,
+                      w->slots);
+    const unsigned version = spfresh_version(s, slot);
+    if (version != w->members.versions[i]) {
+        w->stale += !spfresh_keeps(s, slot, w->members.versions[i]);
+        return OK;
+    }
+    const uint64_t hash =
+        hash_row(w->members.rows + i * w->members.row_bytes, w->members.row_bytes);
+    if (w->copies[slot] > 0 && w->hash[slot] != hash)
+        return broken(w, "slot %u: posting %u holds another vector of it than posting %u", slot,
+                      head, w->last[slot]);
+    if (w->copies[slot] > 0 && w->last[slot] == head && !atomic_load(&s->repeats))
+        return broken(w, "slot %u is twice in posting %u", slot, head);
+    if (w->copies[slot] == UINT8_MAX)
+        return broken(w, "slot %u has more than 255 copies", slot);
+    w->copies[slot]++;
+    w->last[slot] = head;
+    w->hash[slot] = hash;
+    return OK;
+}
+
+static size_t live_entries(struct walk *w)
+{
+    size_t live = 0;
+
+    for (size_t i = 0; i < w->members.n; i++)
+        live += spfresh_keeps(w->s, w->members.slots[i], w->members.versions[i]);
+    return live;
+}
+
+static int check_posting(struct walk *w, uint32_t head)
+{
+    struct spfresh *s = w->s;
+    struct spfresh_head *h = spfresh_head(s, head);
+    const size_t size = atomic_load(&h->size);
+    int rc = OK;
+
+    if (codec_bytes(s->codec, size) != posting_length(s->store, head))
+        return broken(w, "posting %u: %zu entries take %zu bytes, but it has %zu", head, size,
+                      codec_bytes(s->codec, size), posting_length(s->store, head));
+    rc = spfresh_load(s, head, false, &w->members);
+    for (size_t i = 0; rc == OK && i < w->members.n; i++)
+        rc = check_entry(w, head, i);
+    if (rc == OK && live_entries(w) > s->limit) {
+        w->over++;
+        if (s->live && s->params.split && spfresh_queued(s) == 0 &&
+            s->params.maintenance != SPFRESH_BACKGROUND &&
+            !(atomic_load(&h->flags) & HEAD_UNSPLITTABLE))
+            rc =
+                broken(w, "posting %u: %zu live entries past the limit of %zu, and no split queued",
+                       head, live_entries(w), s->limit);
+    }
+    return rc;
+}
+
+static int check_head(struct walk *w, struct spfresh_scratch *x, uint32_t head)
+{
+    struct spfresh *s = w->s;
+    const bool open = spfresh_is_open(s, head);
+    double checked = 0;
+    int rc;
+
+    if (open != graph_is_live(s->graph, head))
+        return broken(w, "head %u is %s, but the graph %s it", head, open ? "open" : "closed",
+                      open ? "does not have" : "has");
+    if (!open)
+        return atomic_load(&spfresh_head(s, head)->size) == 0
+                   ? OK
+                   : broken(w, "head %u is closed and its posting not empty", head);
+    rc = spfresh_nearest(s, x, graph_row(s->graph, head), 1, 0, 0, &checked);
+    if (rc == OK && (x->n_heads != 1 || x->distances[0] != 0))
+        rc = broken(w, "head %u is not found by its own vector", head);
+    return rc == OK ? check_posting(w, head) : rc;
+}
+
+static int check_slots(struct walk *w)
+{
+    struct spfresh *s = w->s;
+    size_t live = 0;
+
+    for (uint32_t slot = 0; slot < w->slots; slot++) {
+        uint32_t filed = SLOT_NONE;
+
+        if (spfresh_version(s, slot) & VERSION_DELETED)
+            continue;
+        live++;
+        const uint64_t id = atomic_load(&s->slots.ids)[slot];
+        if (!spfresh_slot_of(s, id, &filed) || filed != slot)
+            return broken(w, "slot %u has id %" PRIu64 ", which is filed under %u", slot, id,
+                          filed);
+        if (w->copies[slot] == 0)
+            return broken(w, "slot %u (id %" PRIu64 ") is live and in no posting", slot, id);
+        if (w->copies[slot] > s->params.replicas && !atomic_load(&s->repeats))
+            return broken(w, "slot %u has %u copies, more than replicas = %lld", slot,
+                          (unsigned)w->copies[slot], (long long)s->params.replicas);
+    }
+    if (live != atomic_load(&s->slots.live) || live != s->slots.table.n)
+        return broken(w, "%zu live slots, but %zu are counted and %zu filed", live,
+                      atomic_load(&s->slots.live), s->slots.table.n);
+    return OK;
+}
+
+static int walk_heads(struct walk *w)
+{
+    struct spfresh *s = w->s;
+    const size_t n = graph_capacity(s->graph);
+    struct spfresh_scratch *x = NULL;
+    size_t open = 0;
+    int rc = spfresh_scratch_take(s, &x);
+
+    for (uint32_t head = 0; rc == OK && head < n; head++) {
+        open += spfresh_is_open(s, head);
+        rc = check_head(w, x, head);
+    }
+    spfresh_scratch_give(s, x);
+    if (rc == OK && open != graph_live(s->graph))
+        rc = broken(w, "%zu open heads, but %zu nodes", open, graph_live(s->graph));
+    return rc;
+}
+
+static void tell_copies(const struct walk *w, struct stat_sink *sink)
+{
+    size_t histogram[SPFRESH_REPLICAS_MAX + 1] = { 0 };
+
+    for (uint32_t slot = 0; slot < w->slots; slot++)
+        if (!(spfresh_version(w->s, slot) & VERSION_DELETED))
+            histogram[w->copies[slot] <= SPFRESH_REPLICAS_MAX ? w->copies[slot]
+                                                              : SPFRESH_REPLICAS_MAX]++;
+    for (size_t i = 1; i <= SPFRESH_REPLICAS_MAX; i++)
+        sink->cell(sink->to, "replicas", i - 1, "vectors", (double)histogram[i]);
+    sink->value(sink->to, "stale_entries", (double)w->stale);
+    sink->value(sink->to, "postings_over_limit", (double)w->over);
+}
+
+static bool walk_init(struct walk *w)
+{
+    struct mem *mem = w->s->base.env.mem;
+
+    w->slots = atomic_load(&w->s->slots.n);
+    w->copies = mem_zalloc(mem, w->slots);
+    w->last = mem_array(mem, w->slots, sizeof *w->last);
+    w->hash = mem_array(mem, w->slots, sizeof *w->hash);
+    members_init(&w->members, w->s);
+    return w->copies && w->last && w->hash;
+}
+
+/* Nothing changes meanwhile: the gate is shut. */
+int spfresh_check(const struct index *index, struct stat_sink *sink)
+{
+    struct spfresh *s = spfresh_of(index);
+    struct walk w = { .s = s };
+    int rc = OK;
+
+    pthread_rwlock_wrlock(&s->gate);
+    if (!walk_init(&w))
+        rc = fail(index->env.error, ERR_NO_MEMORY, "%s: no memory to check", index->ops->name);
+    if (rc == OK)
+        rc = graph_check(s->graph);
+    if (rc == OK)
+        rc = posting_store_check(s->store);
+    if (rc == OK)
+        rc = walk_heads(&w);
+    if (rc == OK)
+        rc = check_slots(&w);
+    if (rc == OK && sink)
+        tell_copies(&w, sink);
+    if (rc == OK && sink)
+        rc = spfresh_misfiled(s, &w.members, sink);
+    pthread_rwlock_unlock(&s->gate);
+    mem_free(index->env.mem, w.copies);
+    mem_free(index->env.mem, w.last);
+    mem_free(index->env.mem, w.hash);
+    members_free(&w.members);
+    return rc;
+}

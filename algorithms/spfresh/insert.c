@@ -1,0 +1,238 @@
+/* insert.c - new vectors: chosen for, filed, logged, acknowledged; training before the first.
+ *
+ * A chunk of rows is filed first and logged after: what the log does not take is undone by deleting
+ * its slots, which always succeeds, and no log record stands for what could not be filed.
+ */
+#include <string.h>
+
+#include "algorithms/spfresh/spfresh.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum { CHUNK = 256, GRAIN = 8 };
+/* Fewer rows than this are filed one by one even into an empty index. */
+enum { FILL_LEAST = 64 };
+
+struct chunk {
+    struct spfresh *s;
+    const unsigned char *rows;
+    const uint64_t *ids;
+    size_t n;
+    uint32_t slots[CHUNK];
+    struct choice choices[CHUNK];
+};
+
+static const unsigned char *row_of(const struct chunk *c, size_t i)
+{
+    return c->rows + i * spfresh_row_bytes(c->s);
+}
+
+static int choose_some(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct chunk *c = arg;
+    struct spfresh_scratch *x = NULL;
+    double checked = 0;
+    int rc = spfresh_scratch_take(c->s, &x);
+
+    (void)worker;
+    for (size_t i = first; rc == OK && i < end; i++)
+        rc = spfresh_choose(c->s, x, row_of(c, i), &c->choices[i], &checked);
+    spfresh_scratch_give(c->s, x);
+    return rc;
+}
+
+static int choose_all(struct chunk *c)
+{
+    struct pool *pool = c->s->base.env.pool;
+
+    return c->n == 1 ? choose_some(c, 0, 1, 0)
+                     : parallel_for(pool, pool_threads(pool), c->n, GRAIN, choose_some, c);
+}
+
+/* Every head may have died since it was chosen: then others are. */
+static int file_somewhere(struct chunk *c, size_t i, unsigned version)
+{
+    struct spfresh *s = c->s;
+    size_t done = 0;
+    int rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), 0, &done);
+
+    while (rc == OK && done == 0) {
+        rc = choose_some(c, i, i + 1, 0);
+        if (rc == OK)
+            rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), 0, &done);
+    }
+    if (rc == OK && done < c->choices[i].n)
+        spfresh_queue(s, (struct job){ JOB_REASSIGN, c->slots[i], version, 0 });
+    return rc;
+}
+
+/* Seen by searches as soon as its first copy is there, and by upkeep as one to keep. */
+static int file_row(struct chunk *c, size_t i)
+{
+    struct spfresh *s = c->s;
+    const uint32_t slot = c->slots[i];
+    const void *row = row_of(c, i);
+    int rc = codec_has_rows(s->codec) ? codec_rows_put(s->codec, &slot, &row, 1) : OK;
+
+    spfresh_lock_slot(s, slot);
+    const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;
+    if (rc == OK) {
+        spfresh_set_version(s, slot, version);
+        rc = file_somewhere(c, i, version);
+    }
+    spfresh_unlock_slot(s, slot);
+    return rc;
+}
+
+int spfresh_log(struct spfresh *s, uint8_t op, const uint64_t *id, const void *row)
+{
+    const struct journal_part parts[] = { { id, sizeof *id },
+                                          { row, row ? spfresh_row_bytes(s) : 0 } };
+
+    return s->journal ? journal_append(s->journal, op, parts, row ? 2 : 1) : OK;
+}
+
+static int log_rows(struct chunk *c, size_t n)
+{
+    int rc = OK;
+
+    if (!c->s->journal || n == 0)
+        return OK;
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = spfresh_log(c->s, SPFRESH_LOG_INSERT, &c->ids[i], row_of(c, i));
+    return rc == OK ? journal_commit(c->s->journal) : rc;
+}
+
+/* Rows before the failing one stay, if they can be logged. */
+static int insert_chunk(struct chunk *c, size_t *done)
+{
+    struct spfresh *s = c->s;
+    size_t filed = 0;
+    int rc = choose_all(c);
+
+    *done = 0;
+    if (rc == OK)
+        rc = spfresh_slots_take(s, c->ids, c->n, c->slots);
+    if (rc != OK)
+        return rc;
+    while (filed < c->n && (rc = file_row(c, filed)) == OK)
+        filed++;
+    const int logged = log_rows(c, filed);
+    *done = logged == OK ? filed : 0;
+    for (size_t i = *done; i < c->n; i++)
+        spfresh_slot_drop(s, c->ids[i]);
+    return rc != OK ? rc : logged;
+}
+
+static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct chunk *c = mem_alloc(s->base.env.mem, sizeof *c);
+    const unsigned char *rows = v.rows;
+    int rc =
+        c ? OK
+          : fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory to insert", s->base.ops->name);
+
+    while (rc == OK && *done < v.n) {
+        const size_t left = v.n - *done;
+        size_t went = 0;
+
+        c->s = s;
+        c->rows = rows + *done * spfresh_row_bytes(s);
+        c->ids = ids + *done;
+        c->n = left < CHUNK ? left : CHUNK;
+        epoch_collect(s->epoch);
+        pthread_rwlock_rdlock(&s->gate);
+        rc = insert_chunk(c, &went);
+        pthread_rwlock_unlock(&s->gate);
+        *done += went;
+        if (went > 0) {
+            const int after = spfresh_after_update(s);
+            rc = rc == OK ? after : rc;
+        }
+    }
+    mem_free(s->base.env.mem, c);
+    return rc;
+}
+
+/* Many rows into an empty index: the build. Not logged row by row, but durable, and so acknowledged, by
+   a snapshot. */
+static int fill(struct spfresh *s, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    pthread_rwlock_wrlock(&s->gate);
+    int rc = spfresh_fill(s, v, ids);
+    pthread_rwlock_unlock(&s->gate);
+    if (rc == OK && s->journal) {
+        rc = spfresh_checkpoint(s);
+        if (rc != OK)
+            spfresh_unfill(s, ids, v.n);
+    }
+    *done = rc == OK ? v.n : 0;
+    return rc == OK ? spfresh_after_update(s) : rc;
+}
+
+/* Heads are durable before anything is filed under them, for the log does not tell of them. */
+static int make_heads(struct spfresh *s, struct vectors v)
+{
+    pthread_rwlock_wrlock(&s->gate);
+    const int rc = spfresh_build_heads(s, v);
+    pthread_rwlock_unlock(&s->gate);
+    return rc == OK && s->journal ? spfresh_checkpoint(s) : rc;
+}
+
+int spfresh_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct spfresh *s = spfresh_of(index);
+    const bool many = v.n >= FILL_LEAST;
+    int rc = OK;
+
+    *done = 0;
+    if (v.n == 0)
+        return OK;
+    if (!atomic_load(&s->built)) {
+        /* What is filled at once is made durable with its heads. */
+        rc = many ? spfresh_build_heads(s, v) : make_heads(s, v);
+        if (rc != OK)
+            return rc;
+    }
+    epoch_collect(s->epoch);
+    return many && spfresh_is_empty(s) ? fill(s, v, ids, done) : insert_chunks(s, v, ids, done);
+}
+
+int spfresh_train(struct index *index, struct vectors sample)
+{
+    struct spfresh *s = spfresh_of(index);
+
+    if (!spfresh_is_empty(s))
+        return fail(index->env.error, ERR_ARGUMENT,
+                    "%s: train: the index holds %zu vectors already; make a new one",
+                    index->ops->name, atomic_load(&s->slots.live));
+    return sample.n == 0 ? OK : make_heads(s, sample);
+}
+
+int spfresh_file(struct spfresh *s, const struct choice *c, uint32_t slot, unsigned version,
+                 const void *row, uint32_t depth, size_t *done)
+{
+    uint32_t slots[1] = { slot };
+    uint16_t versions[1] = { (uint16_t)version };
+    const struct members one = { slots, versions, (unsigned char *)(uintptr_t)row,
+                                 1,     1,        spfresh_row_bytes(s),
+                                 NULL };
+    int rc = OK;
+
+    *done = 0;
+    for (size_t i = 0; rc == OK && i < c->n; i++) {
+        const uint32_t head = c->heads[i];
+
+        spfresh_lock_posting(s, head);
+        const bool open = spfresh_is_open(s, head);
+        if (open)
+            rc = spfresh_append(s, head, &one, 0, 1);
+        const size_t size = atomic_load(&spfresh_head(s, head)->size);
+        spfresh_unlock_posting(s, head);
+        *done += open && rc == OK;
+        spfresh_count(&s->counters.head_misses, !open);
+        if (open && rc == OK && size > s->limit)
+            spfresh_queue(s, (struct job){ JOB_SPLIT, head, 0, depth });
+    }
+    return rc;
+}

@@ -1,0 +1,42 @@
+/* remove.c - a deletion is a log record and a tombstone. Space comes back as postings are rewritten. */
+#include <inttypes.h>
+
+#include "algorithms/spfresh/spfresh.h"
+#include "src/core/mem.h"
+
+enum { CHUNK = 256 };
+
+/* Logged first: dropping cannot fail, and could not be taken back. */
+static int remove_chunk(struct spfresh *s, const uint64_t *ids, size_t n)
+{
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        if (!spfresh_slot_of(s, ids[i], NULL))
+            return fail(s->base.env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
+                        s->base.ops->name, ids[i]);
+        rc = spfresh_log(s, SPFRESH_LOG_REMOVE, &ids[i], NULL);
+    }
+    if (rc == OK && s->journal)
+        rc = journal_commit(s->journal);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        spfresh_slot_drop(s, ids[i]);
+    return rc;
+}
+
+int spfresh_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct spfresh *s = spfresh_of(index);
+    int rc = OK;
+
+    for (*done = 0; rc == OK && *done < n;) {
+        const size_t left = n - *done, some = left < CHUNK ? left : CHUNK;
+
+        epoch_collect(s->epoch);
+        pthread_rwlock_rdlock(&s->gate);
+        rc = remove_chunk(s, ids + *done, some);
+        pthread_rwlock_unlock(&s->gate);
+        *done += rc == OK ? some : 0;
+    }
+    return rc;
+}

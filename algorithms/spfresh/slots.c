@@ -1,0 +1,244 @@
+/* slots.c - vectors' numbers in here: taken, published, dropped, and used again. */
+#include <string.h>
+
+#include "algorithms/spfresh/spfresh.h"
+#include "src/core/mem.h"
+
+/* ------------------------------------------------------------------------------- versions */
+
+enum { BYTE_DELETED = 0x80 };
+
+unsigned spfresh_version(const struct spfresh *s, uint32_t slot)
+{
+    void *at = stable_at(&s->slots.versions, slot);
+
+    if (s->params.version_bits)
+        return atomic_load_explicit((_Atomic(uint16_t) *)at, memory_order_acquire);
+    const unsigned byte = atomic_load_explicit((_Atomic(uint8_t) *)at, memory_order_acquire);
+    return (byte & ~(unsigned)BYTE_DELETED) | (byte & BYTE_DELETED ? VERSION_DELETED : 0);
+}
+
+void spfresh_set_version(struct spfresh *s, uint32_t slot, unsigned version)
+{
+    void *at = stable_at(&s->slots.versions, slot);
+
+    if (s->params.version_bits)
+        atomic_store_explicit((_Atomic(uint16_t) *)at, (uint16_t)version, memory_order_release);
+    else
+        atomic_store_explicit((_Atomic(uint8_t) *)at,
+                              (uint8_t)((version & (BYTE_DELETED - 1)) |
+                                        (version & VERSION_DELETED ? BYTE_DELETED : 0)),
+                              memory_order_release);
+}
+
+void spfresh_lock_slot(struct spfresh *s, uint32_t slot)
+{
+    pthread_mutex_lock(&s->slots.of[slot % SPFRESH_STRIPES]);
+}
+
+void spfresh_unlock_slot(struct spfresh *s, uint32_t slot)
+{
+    pthread_mutex_unlock(&s->slots.of[slot % SPFRESH_STRIPES]);
+}
+
+/* --------------------------------------------------------------------------------- taking */
+
+static uint64_t *ids_of(const struct spfresh_slots *slots)
+{
+    return atomic_load_explicit(&((struct spfresh_slots *)(uintptr_t)slots)->ids,
+                                memory_order_relaxed);
+}
+
+static void free_ids(void *mem, uint64_t ids)
+{
+    mem_free(mem, (void *)(uintptr_t)ids);
+}
+
+/* By an eighth: twice as much would be the largest thing in memory. */
+static bool grow_ids(struct spfresh *s, size_t need)
+{
+    struct spfresh_slots *slots = &s->slots;
+    struct mem *mem = s->base.env.mem;
+    uint64_t *old = ids_of(slots);
+
+    if (need <= slots->ids_capacity)
+        return true;
+    size_t more = slots->ids_capacity + slots->ids_capacity / 8 + 64;
+    more = more < need ? need : more;
+    uint64_t *ids = mem_array(mem, more, sizeof *ids);
+    if (!ids)
+        return false;
+    if (old)
+        memcpy(ids, old, slots->n * sizeof *ids);
+    atomic_store_explicit(&slots->ids, ids, memory_order_release);
+    slots->ids_capacity = more;
+    if (old)
+        epoch_retire(s->epoch, free_ids, mem, (uintptr_t)old);
+    return true;
+}
+
+/* With no more than a walk over the free list, whether n slots can be had. */
+static bool reserve(struct spfresh *s, const uint64_t *ids, size_t n)
+{
+    struct spfresh_slots *slots = &s->slots;
+    size_t left = n;
+
+    for (uint32_t at = slots->first_free; at != SLOT_NONE && left > 0; left--)
+        at = (uint32_t)ids_of(slots)[at];
+    if (left >= SLOT_NONE - slots->n)
+        return false;
+    return grow_ids(s, slots->n + left) && stable_grow(&slots->versions, slots->n + left) &&
+           slot_table_reserve(&slots->table, ids_of(slots), ids, n);
+}
+
+/* Its version is above those of whatever entries the slot may have left. */
+static uint32_t take_one(struct spfresh *s)
+{
+    struct spfresh_slots *slots = &s->slots;
+    const uint32_t slot = slots->first_free;
+
+    if (slot == SLOT_NONE) {
+        spfresh_set_version(s, (uint32_t)slots->n, VERSION_DELETED);
+        return (uint32_t)slots->n++;
+    }
+    slots->first_free = (uint32_t)ids_of(slots)[slot];
+    spfresh_set_version(s, slot,
+                        (spfresh_version(s, slot) & ~VERSION_DELETED) + 2U + VERSION_DELETED);
+    return slot;
+}
+
+int spfresh_slots_take(struct spfresh *s, const uint64_t *ids, size_t n, uint32_t *out)
+{
+    struct spfresh_slots *slots = &s->slots;
+
+    pthread_mutex_lock(&slots->lock);
+    const bool room = reserve(s, ids, n);
+    for (size_t i = 0; room && i < n; i++) {
+        out[i] = take_one(s);
+        ids_of(slots)[out[i]] = ids[i];
+        slot_table_put(&slots->table, ids[i], out[i]);
+    }
+    pthread_mutex_unlock(&slots->lock);
+    if (room)
+        atomic_fetch_add(&slots->live, n);
+    return room ? OK
+                : fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for %zu more ids",
+                       s->base.ops->name, n);
+}
+
+bool spfresh_slot_of(struct spfresh *s, uint64_t id, uint32_t *slot)
+{
+    pthread_mutex_lock(&s->slots.lock);
+    const bool there = slot_table_get(&s->slots.table, ids_of(&s->slots), id, slot);
+    pthread_mutex_unlock(&s->slots.lock);
+    return there;
+}
+
+/* ------------------------------------------------------------------------------- dropping */
+
+/* No reader holds it any more. */
+static void release(void *index, uint64_t slot)
+{
+    struct spfresh *s = index;
+    struct spfresh_slots *slots = &s->slots;
+    const unsigned version = spfresh_version(s, (uint32_t)slot) & ~VERSION_DELETED;
+    const bool exhausted = version + 2 > spfresh_version_max(s);
+
+    pthread_mutex_lock(&slots->lock);
+    uint32_t *list = exhausted ? &slots->first_exhausted : &slots->first_free;
+    ids_of(slots)[slot] = *list;
+    *list = (uint32_t)slot;
+    slots->exhausted += exhausted;
+    pthread_mutex_unlock(&slots->lock);
+}
+
+static void kill(struct spfresh *s, uint32_t slot)
+{
+    spfresh_set_version(s, slot, spfresh_version(s, slot) | VERSION_DELETED);
+}
+
+/* Upkeep may give the vector another slot up to the moment its lock is held. */
+static uint32_t lock_slot_of(struct spfresh *s, uint64_t id)
+{
+    uint32_t slot = SLOT_NONE, now = SLOT_NONE;
+
+    for (bool there = spfresh_slot_of(s, id, &slot); there; slot = now) {
+        spfresh_lock_slot(s, slot);
+        there = spfresh_slot_of(s, id, &now);
+        if (there && now == slot)
+            return slot;
+        spfresh_unlock_slot(s, slot);
+    }
+    return SLOT_NONE;
+}
+
+void spfresh_slot_drop(struct spfresh *s, uint64_t id)
+{
+    const uint32_t slot = lock_slot_of(s, id);
+
+    if (slot == SLOT_NONE)
+        return;
+    kill(s, slot);
+    pthread_mutex_lock(&s->slots.lock);
+    (void)slot_table_remove(&s->slots.table, ids_of(&s->slots), id, NULL);
+    pthread_mutex_unlock(&s->slots.lock);
+    spfresh_unlock_slot(s, slot);
+    atomic_fetch_sub(&s->slots.live, 1);
+    epoch_retire(s->epoch, release, s, slot);
+}
+
+int spfresh_slot_renew(struct spfresh *s, uint32_t slot, uint32_t *fresh)
+{
+    struct spfresh_slots *slots = &s->slots;
+
+    pthread_mutex_lock(&slots->lock);
+    const bool room = reserve(s, NULL, 0) &&
+                      (slots->first_free != SLOT_NONE ||
+                       (grow_ids(s, slots->n + 1) && stable_grow(&slots->versions, slots->n + 1)));
+    if (room) {
+        *fresh = take_one(s);
+        ids_of(slots)[*fresh] = ids_of(slots)[slot];
+    }
+    pthread_mutex_unlock(&slots->lock);
+    return room ? OK
+                : fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for one more slot",
+                       s->base.ops->name);
+}
+
+void spfresh_slot_renewed(struct spfresh *s, uint32_t slot, uint32_t fresh, bool done)
+{
+    struct spfresh_slots *slots = &s->slots;
+
+    if (done) {
+        pthread_mutex_lock(&slots->lock);
+        slot_table_move(&slots->table, ids_of(slots)[slot], slot, fresh);
+        pthread_mutex_unlock(&slots->lock);
+        kill(s, slot);
+    }
+    epoch_retire(s->epoch, release, s, done ? slot : fresh);
+}
+
+static void begin_anew(void *index, uint64_t slot)
+{
+    spfresh_set_version(index, (uint32_t)slot, VERSION_DELETED);
+    release(index, slot);
+}
+
+/* A reader may still be at a posting's old pages. */
+void spfresh_slots_swept(struct spfresh *s)
+{
+    struct spfresh_slots *slots = &s->slots;
+
+    pthread_mutex_lock(&slots->lock);
+    uint32_t at = slots->first_exhausted;
+    const uint64_t *ids = ids_of(slots); /* nobody lengthens it: the gate is shut */
+    slots->first_exhausted = SLOT_NONE;
+    slots->exhausted = 0;
+    pthread_mutex_unlock(&slots->lock);
+    while (at != SLOT_NONE) {
+        const uint32_t next = (uint32_t)ids[at];
+
+        epoch_retire(s->epoch, begin_anew, s, at);
+        at = next;
+    }
+}

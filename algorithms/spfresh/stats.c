@@ -1,0 +1,134 @@
+/* stats.c - what a posting index tells of itself: counters, sizes, memory. */
+#include "algorithms/spfresh/spfresh.h"
+
+static uint64_t count_of(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit((atomic_uint_fast64_t *)(uintptr_t)counter, memory_order_relaxed);
+}
+
+static void upkeep_values(const struct spfresh *s, struct stat_sink *sink)
+{
+    const struct spfresh_counters *c = &s->counters;
+    const struct {
+        const char *name;
+        const atomic_uint_fast64_t *counter;
+    } all[] = {
+        { "appends", &c->appends },
+        { "splits", &c->splits },
+        { "same_head", &c->same_head },
+        { "even_splits", &c->even_splits },
+        { "inline_splits", &c->inline_splits },
+        { "collections", &c->collections },
+        { "merges", &c->merges },
+        { "reassign_scanned", &c->reassign_scanned },
+        { "reassign_submitted", &c->reassign_submitted },
+        { "reassign_aborted", &c->reassign_aborted },
+        { "reassign_done", &c->reassign_done },
+        { "head_misses", &c->head_misses },
+        { "sweeps", &c->sweeps },
+        { "job_errors", &c->job_errors },
+        { "checkpoints", &c->checkpoints },
+    };
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        sink->value(sink->to, all[i].name, (double)count_of(all[i].counter));
+    for (size_t i = 0; i < sizeof c->cascade / sizeof *c->cascade; i++)
+        sink->cell(sink->to, "cascade", i, "jobs", (double)count_of(&c->cascade[i]));
+    sink->value(sink->to, "queued", (double)spfresh_queued(s));
+}
+
+/* Means a query, over all there have been. */
+static void search_values(const struct spfresh *s, struct stat_sink *sink)
+{
+    const struct spfresh_counters *c = &s->counters;
+    const double queries = (double)count_of(&c->queries);
+    const double n = queries > 0 ? queries : 1;
+
+    sink->value(sink->to, "queries", queries);
+    sink->value(sink->to, "head_distances", (double)count_of(&c->head_distances) / n);
+    sink->value(sink->to, "postings_read", (double)count_of(&c->postings_read) / n);
+    sink->value(sink->to, "postings_pruned", (double)count_of(&c->postings_pruned) / n);
+    sink->value(sink->to, "postings_late", (double)count_of(&c->postings_late) / n);
+    sink->value(sink->to, "entries_scanned", (double)count_of(&c->entries_scanned) / n);
+    sink->value(sink->to, "duplicates", (double)count_of(&c->duplicates) / n);
+    sink->value(sink->to, "row_pages", (double)count_of(&c->row_pages) / n);
+}
+
+static void store_values(const struct spfresh *s, struct stat_sink *sink)
+{
+    const struct spfresh_counters *c = &s->counters;
+    const double queries = (double)count_of(&c->queries);
+    struct posting_counts p = { 0 };
+
+    posting_store_counts(s->store, &p);
+    sink->value(sink->to, "pages_read", (double)p.pages_read);
+    sink->value(sink->to, "pages_a_query", (double)p.pages_read / (queries > 0 ? queries : 1));
+    sink->value(sink->to, "pages_written", (double)p.pages_written);
+    sink->value(sink->to, "pages_used", (double)p.pages_used);
+    sink->value(sink->to, "pages_free", (double)p.pages_free);
+    sink->value(sink->to, "pages_parked", (double)p.pages_parked);
+    sink->value(sink->to, "write_amplification",
+                p.bytes_given > 0 ? (double)p.bytes_written / (double)p.bytes_given : 0);
+    sink->value(sink->to, "late", (double)p.late);
+    sink->value(sink->to, "direct", p.direct);
+    sink->value(sink->to, "io_uring", p.uring);
+    sink->value(sink->to, "journal_bytes", s->journal ? (double)journal_bytes(s->journal) : 0);
+    sink->value(sink->to, "journal_syncs", s->journal ? (double)journal_syncs(s->journal) : 0);
+}
+
+/* A table of posting sizes, for figures of kind "sizes"; entries, stale ones included. */
+static size_t head_values(const struct spfresh *s, struct stat_sink *sink)
+{
+    const size_t n = graph_capacity(s->graph);
+    size_t entries = 0, row = 0;
+
+    for (uint32_t h = 0; h < n; h++) {
+        const struct spfresh_head *head = spfresh_head(s, h);
+
+        if (!spfresh_is_open(s, h))
+            continue;
+        const size_t size = atomic_load((_Atomic(uint32_t) *)(uintptr_t)&head->size);
+        sink->cell(sink->to, "postings", row++, "entries", (double)size);
+        entries += size;
+    }
+    return entries;
+}
+
+int spfresh_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct spfresh *s = spfresh_of(index);
+    const double live = (double)atomic_load(&spfresh_of(index)->slots.live);
+    const double heads = (double)graph_live(s->graph);
+    const double entries = (double)head_values(s, sink);
+
+    sink->value(sink->to, "heads", heads);
+    sink->value(sink->to, "entries", entries);
+    sink->value(sink->to, "limit", (double)s->limit);
+    sink->value(sink->to, "entries_a_posting", heads > 0 ? entries / heads : 0);
+    sink->value(sink->to, "copies", live > 0 ? entries / live : 0);
+    sink->value(sink->to, "slots", (double)atomic_load(&spfresh_of(index)->slots.n));
+    sink->value(sink->to, "exhausted_slots", (double)s->slots.exhausted);
+    upkeep_values(s, sink);
+    search_values(s, sink);
+    store_values(s, sink);
+    return OK;
+}
+
+int spfresh_memory(const struct index *index, struct memory_use *use)
+{
+    struct spfresh *s = spfresh_of(index);
+
+    *use = (struct memory_use){
+        .vectors = graph_row_bytes(s->graph) +
+                   (s->params.store == POSTING_MEMORY ? posting_store_resident(s->store) : 0),
+        .codes = codec_resident(s->codec),
+        .graph = graph_edge_bytes(s->graph),
+        .ids = stable_bytes(&s->slots.versions) + s->slots.ids_capacity * sizeof(uint64_t) +
+               slot_table_bytes(&s->slots.table),
+        .other = sizeof *s + stable_bytes(&s->heads) + spfresh_scratch_bytes(s) +
+                 (s->params.store == POSTING_MEMORY ? 0 : posting_store_resident(s->store)),
+        .disk = posting_store_disk(s->store) + codec_disk(s->codec) +
+                (s->journal ? journal_bytes(s->journal) : 0),
+    };
+    return OK;
+}

@@ -334,6 +334,9 @@ int spfresh_open_store(struct spfresh *,
                        const struct store_reader *resume); /* NULL: an empty one */
 int spfresh_start(struct spfresh *, uint64_t last_lsn);    /* journal, background threads */
 void spfresh_stop(struct spfresh *);                       /* ends threads, closes the journal */
+bool spfresh_has_files(const struct spfresh *);
+int spfresh_claim(struct spfresh *); /* of env.dir, before any file in it is opened */
+void spfresh_release(struct spfresh *);
 void spfresh_destroy(struct index *);
 int spfresh_train(struct index *, struct vectors);
 int spfresh_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);

@@ -106,6 +106,9 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+/* Of more, every so-manieth is drawn. */
+enum { SIZES_DRAWN = 1000 };
+
 /* Cluster or posting sizes of the last step that has them, largest first, over the share of
  * clusters. */
 static int add_sizes(struct gather *g, const char *label, const json_t *sizes)
@@ -118,11 +121,23 @@ static int add_sizes(struct gather *g, const char *label, const json_t *sizes)
         sorted[i] = json_number_value(json_array_get(sizes, i));
     qsort(sorted, n, sizeof *sorted, descending);
     int rc = OK;
-    for (size_t i = 0; !rc && i < n; i++)
+    for (size_t i = 0; !rc && i < n; i += n / SIZES_DRAWN + 1)
         rc = figure_add(g->figure, "", label, "", 100 * ((double)i + 0.5) / (double)n, "",
                         sorted[i], NAN, NAN);
     free(sorted);
     return rc;
+}
+
+/* The column of a step's statistics that `name` says as TABLE.COLUMN; of clusters without a table. */
+static const json_t *column_of(const json_t *step, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    char table[64];
+
+    (void)snprintf(table, sizeof table, "%.*s", dot ? (int)(dot - name) : 0, name);
+    return json_object_get(
+        json_object_get(json_object_get(step, "stats"), dot ? table : "clusters"),
+        dot ? dot + 1 : name);
 }
 
 int gather_sizes(struct gather *g)
@@ -139,10 +154,9 @@ int gather_sizes(struct gather *g)
             continue;
         const json_t *sizes = NULL;
         for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
-            const json_t *stats = json_object_get(json_array_get(steps_of(cell), s), "stats");
-            const json_t *live = json_object_get(json_object_get(stats, "clusters"), "live");
-            if (json_is_array(live))
-                sizes = live;
+            const json_t *column = column_of(json_array_get(steps_of(cell), s), g->figure->y_name);
+            if (json_is_array(column))
+                sizes = column;
         }
         if (sizes)
             rc = add_sizes(g, label, sizes);

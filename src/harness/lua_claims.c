@@ -355,6 +355,12 @@ static void read_baseline(const struct fields *f, const char *kind, json_t *figu
     json_object_set_new(figure, "baseline", json_string(label));
 }
 
+/* A figure of sizes has a column of a method's own table for its y. */
+static bool is_axis(const char *kind, const char *key)
+{
+    return strcmp(key, "title") != 0 && !(strcmp(kind, "sizes") == 0 && strcmp(key, "y") == 0);
+}
+
 static void read_figure(const struct fields *f, json_t *figure)
 {
     static const char *const kinds[] = { "pareto", "bars",    "timeline", "scaling", "ccdf",
@@ -377,7 +383,7 @@ static void read_figure(const struct fields *f, json_t *figure)
         else if (strcmp(keys[i], "baseline") == 0)
             read_baseline(f, kind, figure);
         else
-            read_texts(f, keys[i], figure, strcmp(keys[i], "title") != 0);
+            read_texts(f, keys[i], figure, is_axis(kind, keys[i]));
     }
 }
 

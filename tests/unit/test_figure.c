@@ -18,14 +18,15 @@ static json_t *small_result(void)
             snprintf(point, sizeof point, "nprobe=%d,soft_k=%d", nprobe, soft);
             snprintf(label, sizeof label, "ivf[%s]", point);
             json_t *steps = json_pack(
-                "[{s:i,s:s,s:s,s:i,s:{s:f,s:{s:f,s:f}}},{s:i,s:s,s:s,s:i,s:{s:{s:[i,i,i]}}},"
+                "[{s:i,s:s,s:s,s:i,s:{s:f,s:{s:f,s:f}}},{s:i,s:s,s:s,s:i,s:{s:{s:[i,i,i]},s:{s:[i,"
+                "i]}}},"
                 "{s:i,s:s,s:s},{s:i,s:s,s:s,s:{s:f}},{s:i,s:s,s:s,s:{s:f}}]",
                 "index", 0, "op", "insert", "tag", "in", "live", 100, "memory", "index_bytes",
                 1048576.0 * soft, "parts", "graph", 1048576.0, "ids", 3145728.0 * soft, "index", 1,
                 "op", "insert", "tag", "in", "live", 10000, "stats", "clusters", "live", 5, 9, 1,
-                "index", 2, "op", "search", "tag", "q", "index", 3, "op", "range", "tag", "r",
-                "range", "radius", 1.0, "index", 4, "op", "range", "tag", "r", "range", "radius",
-                2.0);
+                "postings", "entries", 30, 40, "index", 2, "op", "search", "tag", "q", "index", 3,
+                "op", "range", "tag", "r", "range", "radius", 1.0, "index", 4, "op", "range", "tag",
+                "r", "range", "radius", 2.0);
             assert_non_null(steps);
             json_array_append_new(cells, json_pack("{s:s,s:s,s:s,s:{s:i},s:{s:i},s:s,s:o}", "label",
                                                    "ivf", "point", point, "method", "ivf", "params",
@@ -221,6 +222,10 @@ static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
     struct figure f = gathered("{\"kind\":\"sizes\"}");
     assert_int_equal(f.n, 6);
     assert_true(f.points[0].y > f.points[1].y && f.points[1].y > f.points[2].y);
+    figure_free(&f);
+    f = gathered("{\"kind\":\"sizes\",\"y\":\"postings.entries\"}");
+    assert_int_equal(f.n, 4);
+    assert_true(f.points[0].y == 40 && f.points[1].y == 30);
     figure_free(&f);
     f = gathered("{\"kind\":\"heatmap\",\"x\":\"nprobe\",\"y\":\"soft_k\"}");
     assert_int_equal(f.n, 4);

@@ -174,13 +174,13 @@ static uint32_t lock_slot_of(struct spfresh *s, uint64_t id)
 
 void spfresh_slot_drop(struct spfresh *s, uint64_t id)
 {
-    const uint32_t slot = lock_slot_of(s, id);
+    uint32_t slot = lock_slot_of(s, id);
 
     if (slot == SLOT_NONE)
         return;
     kill(s, slot);
     pthread_mutex_lock(&s->slots.lock);
-    (void)slot_table_remove(&s->slots.table, ids_of(&s->slots), id, NULL);
+    (void)slot_table_remove(&s->slots.table, ids_of(&s->slots), id, &slot);
     pthread_mutex_unlock(&s->slots.lock);
     spfresh_unlock_slot(s, slot);
     atomic_fetch_sub(&s->slots.live, 1);

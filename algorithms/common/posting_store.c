@@ -8,6 +8,9 @@
 
 static const struct posting_ops *const kinds[] = {
     [POSTING_MEMORY] = &posting_memory_ops,
+#ifdef HAVE_ROCKSDB
+    [POSTING_ROCKSDB] = &posting_rocksdb_ops,
+#endif
 };
 
 static int open_kind(struct posting_store **store, const struct index_env *env, struct epoch *epoch,

@@ -101,8 +101,10 @@ int posting_store_resume(struct posting_store **, const struct index_env *, stru
 /* 5. Reports */
 
 struct posting_counts {
-    uint64_t splices, drops, reads;        /* postings */
-    uint64_t pages_read, bytes_read;       /* bytes: of pages, from the store */
+    uint64_t splices, drops, reads; /* postings */
+    uint64_t pages_read,
+        bytes_read; /* bytes: of pages, from the store; of RocksDB: of postings, and
+                                        the pages these fill */
     uint64_t pages_written, bytes_written; /* to files; of RocksDB as it tells */
     uint64_t bytes_given;                  /* by splices: write amplification is the quotient */
     uint64_t late;                         /* postings given up at a deadline */

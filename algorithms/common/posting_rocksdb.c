@@ -1,0 +1,371 @@
+/* posting_rocksdb.c - postings kept in RocksDB: opening, updates, reports. */
+#include "algorithms/common/posting_rocksdb.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/core/mem.h"
+
+int rocks_trouble(const struct rocks *r, struct error *error, const char *doing,
+                  const uint32_t *posting, char *words)
+{
+    const bool corrupt = strstr(words, "Corruption") != NULL;
+    const bool full = strstr(words, "No space left") != NULL;
+    char which[32] = "";
+
+    if (posting)
+        (void)snprintf(which, sizeof which, " posting %" PRIu32, *posting);
+    const int code =
+        fail(error, corrupt ? ERR_CORRUPT : ERR_IO, "%s%s in RocksDB's folder %s: %s%s", doing,
+             which, r->dir, full ? "the disk is full: " : "", words);
+    rocksdb_free(words);
+    return code;
+}
+
+int rocks_fault(const struct rocks *r, struct error *error, const char *call, const char *path)
+{
+    const struct store_fault *fault = r->store.options.fault;
+    const int injected = fault ? fault->before(fault->to, call) : 0;
+
+    if (!injected)
+        return OK;
+    errno = injected;
+    return fail_errno(error, ERR_IO, "%s%s %s", injected == ENOSPC ? "the disk is full: " : "",
+                      call, path);
+}
+
+/* ---- entries */
+
+int rocks_make_room(struct rocks *r, uint32_t posting)
+{
+    bool there = true;
+
+    if (posting < atomic_load(&r->known))
+        return OK;
+    pthread_mutex_lock(&r->growth);
+    if (posting >= atomic_load(&r->known)) {
+        there = stable_grow(&r->entries, (size_t)posting + 1);
+        if (there)
+            atomic_store(&r->known, (size_t)posting + 1);
+    }
+    pthread_mutex_unlock(&r->growth);
+    return there ? OK
+                 : fail(r->store.env.error, ERR_NO_MEMORY,
+                        "posting store: no memory for the length of posting %" PRIu32, posting);
+}
+
+/* For updaters, who are outside the epoch: the entry stays where it is. */
+static struct rocks_entry *find_entry(const struct rocks *r, uint32_t posting)
+{
+    const unsigned ticket = epoch_enter(r->store.epoch);
+    struct rocks_entry *e = rocks_entry(r, posting);
+
+    epoch_leave(r->store.epoch, ticket);
+    return e;
+}
+
+/* ---- updates */
+
+/* A value of two parts, put or merged. */
+static int write_parts(struct rocks *r, uint32_t posting, bool merge, const char *first,
+                       size_t first_n, const void *second, size_t second_n)
+{
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    const char *const values[] = { first, second };
+    const size_t sizes[] = { first_n, second_n };
+    const size_t key_n = ROCKS_KEY_BYTES;
+    char key[ROCKS_KEY_BYTES];
+    const char *const keys[] = { key };
+    char *words = NULL;
+
+    rocks_key(posting, key);
+    if (merge)
+        rocksdb_writebatch_mergev(batch, 1, keys, &key_n, 2, values, sizes);
+    else
+        rocksdb_writebatch_putv(batch, 1, keys, &key_n, 2, values, sizes);
+    rocksdb_write(r->db, r->writing, batch, &words);
+    rocksdb_writebatch_destroy(batch);
+    return words ? rocks_trouble(r, r->store.env.error, "cannot write", &posting, words) : OK;
+}
+
+int rocks_erase(struct rocks *r, struct error *error, uint32_t posting)
+{
+    char key[ROCKS_KEY_BYTES], *words = NULL;
+    const int rc = rocks_fault(r, error, "write", r->dir);
+
+    if (rc != OK)
+        return rc;
+    rocks_key(posting, key);
+    rocksdb_delete(r->db, r->writing, key, sizeof key, &words);
+    return words ? rocks_trouble(r, error, "cannot delete", &posting, words) : OK;
+}
+
+/* What is in the database now, at least `need` bytes; destroyed by the caller. */
+static int get(struct rocks *r, uint32_t posting, size_t need, rocksdb_pinnableslice_t **value,
+               const char **bytes)
+{
+    char key[ROCKS_KEY_BYTES], *words = NULL;
+    size_t n = 0;
+
+    rocks_key(posting, key);
+    *value = rocksdb_get_pinned(r->db, r->reading, key, sizeof key, &words);
+    if (words)
+        return rocks_trouble(r, r->store.env.error, "cannot read", &posting, words);
+    *bytes = *value ? rocksdb_pinnableslice_value(*value, &n) : NULL;
+    if (n >= need)
+        return OK;
+    rocksdb_pinnableslice_destroy(*value);
+    *value = NULL;
+    return fail(r->store.env.error, ERR_CORRUPT,
+                "posting %" PRIu32 " in RocksDB's folder %s has %zu bytes, %zu were written",
+                posting, r->dir, n, need);
+}
+
+static int put_whole(struct rocks *r, uint32_t posting, size_t keep, const void *bytes, size_t n)
+{
+    rocksdb_pinnableslice_t *old = NULL;
+    const char *kept = NULL;
+    int rc = keep ? get(r, posting, keep, &old, &kept) : OK;
+
+    if (rc == OK)
+        rc = write_parts(r, posting, false, kept, keep, bytes, n);
+    if (old)
+        rocksdb_pinnableslice_destroy(old);
+    return rc;
+}
+
+static int rocks_splice(struct posting_store *store, uint32_t posting, size_t keep,
+                        const void *bytes, size_t n)
+{
+    struct rocks *r = rocks_of(store);
+    int rc = rocks_make_room(r, posting);
+    if (rc != OK)
+        return rc;
+    struct rocks_entry *e = find_entry(r, posting);
+    const uint32_t length = atomic_load(&e->length), chain = atomic_load(&e->chain);
+    const uint64_t kept = keep;
+    const bool merge = kept > 0 && chain < ROCKS_CHAIN;
+
+    if (keep > length || n > UINT32_MAX - keep)
+        return fail(store->env.error, ERR_ARGUMENT,
+                    "posting %" PRIu32 ": %zu bytes and %zu more do not fit: it has %" PRIu32
+                    " and may have %" PRIu32,
+                    posting, keep, n, length, UINT32_MAX);
+    if (kept == length && n == 0)
+        return OK;
+    if (kept + n == 0)
+        rc = rocks_erase(r, store->env.error, posting);
+    else if ((rc = rocks_fault(r, r->store.env.error, "write", r->dir)) != OK)
+        return rc;
+    else if (merge)
+        rc = write_parts(r, posting, true, (const char *)&kept, sizeof kept, bytes, n);
+    else
+        rc = put_whole(r, posting, kept, bytes, n);
+    if (rc != OK)
+        return rc;
+    atomic_store(&e->chain, merge ? chain + 1 : 0);
+    atomic_store(&e->length, (uint32_t)(kept + n));
+    atomic_fetch_add(&r->counters.splices, 1);
+    atomic_fetch_add(&r->counters.bytes_given, n);
+    return OK;
+}
+
+/* If the deletion fails, the length says nevertheless that it is empty, and freeze() deletes again. */
+static void rocks_drop(struct posting_store *store, uint32_t posting)
+{
+    struct rocks *r = rocks_of(store);
+    struct rocks_entry *e = find_entry(r, posting);
+
+    if (!e || atomic_load(&e->length) == 0)
+        return;
+    atomic_store(&e->length, 0);
+    atomic_store(&e->chain, rocks_erase(r, NULL, posting) == OK ? 0 : ROCKS_STALE);
+    atomic_fetch_add(&r->counters.drops, 1);
+}
+
+static size_t rocks_length(const struct posting_store *store, uint32_t posting)
+{
+    const struct rocks_entry *e = find_entry(rocks_of(store), posting);
+
+    return e ? atomic_load(&e->length) : 0;
+}
+
+static int rocks_fetch(struct posting_store *store, uint32_t posting, size_t from, size_t n,
+                       void *out)
+{
+    struct rocks *r = rocks_of(store);
+    rocksdb_pinnableslice_t *value;
+    const char *bytes;
+    const size_t length = rocks_length(store, posting);
+    int rc;
+
+    if (from > length || n > length - from)
+        return fail(store->env.error, ERR_ARGUMENT,
+                    "posting %" PRIu32 ": bytes %zu to %zu of %zu were asked for", posting, from,
+                    from + n, length);
+    if (n == 0)
+        return OK;
+    if ((rc = rocks_fault(r, r->store.env.error, "read", r->dir)) != OK ||
+        (rc = get(r, posting, length, &value, &bytes)) != OK)
+        return rc;
+    memcpy(out, bytes + from, n);
+    rocksdb_pinnableslice_destroy(value);
+    return OK;
+}
+
+/* ---- reports */
+
+static void rocks_counts(const struct posting_store *store, struct posting_counts *out)
+{
+    const struct rocks *r = rocks_of(store);
+    const struct rocks_counters *c = &r->counters;
+
+    *out = (struct posting_counts){
+        .splices = atomic_load(&c->splices),
+        .drops = atomic_load(&c->drops),
+        .reads = atomic_load(&c->reads),
+        .pages_read = atomic_load(&c->pages_read),
+        .bytes_read = atomic_load(&c->bytes_read),
+        .bytes_written = rocks_ticker(r, "rocksdb.flush.write.bytes") +
+                         rocks_ticker(r, "rocksdb.compact.write.bytes"),
+        .bytes_given = atomic_load(&c->bytes_given),
+        .late = atomic_load(&c->late),
+        .direct = r->direct,
+    };
+    out->pages_written = out->bytes_written / POSTING_PAGE;
+}
+
+static uint64_t property(const struct rocks *r, const char *name)
+{
+    uint64_t value = 0;
+
+    return rocksdb_property_int(r->db, name, &value) == 0 ? value : 0;
+}
+
+static uint64_t rocks_resident(const struct posting_store *store)
+{
+    const struct rocks *r = rocks_of(store);
+
+    return sizeof *r + stable_bytes(&r->entries) + atomic_load(&r->reader_bytes) +
+           property(r, "rocksdb.size-all-mem-tables") +
+           property(r, "rocksdb.estimate-table-readers-mem") + rocksdb_cache_get_usage(r->cache);
+}
+
+/* One key and its value against the length we know; *filled counts what is there. */
+static int check_pair(const struct rocks *r, rocksdb_iterator_t *at, size_t *filled)
+{
+    size_t key_n, n;
+    const unsigned char *key = (const unsigned char *)rocksdb_iter_key(at, &key_n);
+    uint32_t posting = 0;
+
+    if (key_n != ROCKS_KEY_BYTES)
+        return fail(r->store.env.error, ERR_INVARIANT, "a key of %zu bytes in %s", key_n, r->dir);
+    for (int i = 0; i < ROCKS_KEY_BYTES; i++)
+        posting = posting << 8 | key[i];
+    const struct rocks_entry *e = rocks_entry(r, posting);
+    (void)rocksdb_iter_value(at, &n);
+    if (!e || (atomic_load(&e->length) != n && atomic_load(&e->chain) != ROCKS_STALE))
+        return fail(r->store.env.error, ERR_INVARIANT,
+                    "posting %" PRIu32 " has %zu bytes in %s and should have %" PRIu32, posting, n,
+                    r->dir, e ? atomic_load(&e->length) : 0);
+    *filled += atomic_load(&e->length) > 0;
+    return OK;
+}
+
+/* Reads the whole database, so every checksum is verified. */
+static int rocks_check(const struct posting_store *store)
+{
+    const struct rocks *r = rocks_of(store);
+    rocksdb_iterator_t *at = rocksdb_create_iterator(r->db, r->reading);
+    const unsigned ticket = epoch_enter(store->epoch);
+    size_t filled = 0, expected = 0;
+    char *words = NULL;
+    int rc = OK;
+
+    for (rocksdb_iter_seek_to_first(at); rc == OK && rocksdb_iter_valid(at); rocksdb_iter_next(at))
+        rc = check_pair(r, at, &filled);
+    rocksdb_iter_get_error(at, &words);
+    rocksdb_iter_destroy(at);
+    if (words)
+        rc = rocks_trouble(r, r->store.env.error, "cannot read through", NULL, words);
+    for (size_t i = 0; i < atomic_load(&r->known); i++)
+        expected += atomic_load(&rocks_entry(r, (uint32_t)i)->length) > 0;
+    epoch_leave(store->epoch, ticket);
+    if (rc == OK && filled != expected)
+        rc = fail(store->env.error, ERR_INVARIANT, "%zu postings in %s, %zu were written", filled,
+                  r->dir, expected);
+    return rc;
+}
+
+/* ---- opening */
+
+static void rocks_close(struct posting_store *store)
+{
+    struct rocks *r = rocks_of(store);
+
+    if (!store)
+        return;
+    rocks_close_database(r);
+    stable_free(&r->entries);
+    pthread_mutex_destroy(&r->growth);
+    mem_free(store->env.mem, r);
+}
+
+static int open_in(struct rocks *r, const struct store_reader *resume)
+{
+    const struct index_env *env = &r->store.env;
+    const int n =
+        env->dir ? snprintf(r->dir, sizeof r->dir - NAME_MAX, "%s/rocks", env->dir) : INT_MAX;
+    int rc;
+
+    if (n < 0 || (size_t)n >= sizeof r->dir - NAME_MAX)
+        return fail(env->error, ERR_ARGUMENT, "postings in RocksDB need a folder%s%s",
+                    env->dir ? ", with a shorter path than " : "", env->dir ? env->dir : "");
+    if ((rc = rocks_clear(r)) != OK || (resume && (rc = rocks_resume(r, resume)) != OK) ||
+        (rc = rocks_configure(r)) != OK)
+        return rc;
+    return rocks_open_database(r, !resume);
+}
+
+static int rocks_open(struct posting_store **out, const struct index_env *env, struct epoch *epoch,
+                      const struct posting_options *options, const struct store_reader *resume)
+{
+    struct rocks *r = mem_zalloc(env->mem, sizeof *r);
+
+    *out = NULL;
+    if (!r)
+        return fail(env->error, ERR_NO_MEMORY, "no memory for a posting store in RocksDB");
+    r->store = (struct posting_store){ &posting_rocksdb_ops, *env, epoch, *options };
+    stable_init(&r->entries, env->mem, epoch, sizeof(struct rocks_entry));
+    pthread_mutex_init(&r->growth, NULL);
+    const int rc = open_in(r, resume);
+    if (rc != OK)
+        rocks_close(&r->store);
+    else
+        *out = &r->store;
+    return rc;
+}
+
+const struct posting_ops posting_rocksdb_ops = {
+    .name = "rocksdb",
+    .open = rocks_open,
+    .close = rocks_close,
+    .splice = rocks_splice,
+    .drop = rocks_drop,
+    .length = rocks_length,
+    .fetch = rocks_fetch,
+    .reader_create = rocks_reader_create,
+    .reader_destroy = rocks_reader_destroy,
+    .read = rocks_read,
+    .next = rocks_next,
+    .freeze = rocks_freeze,
+    .sync = rocks_sync,
+    .durable = rocks_durable,
+    .unfreeze = rocks_unfreeze,
+    .counts = rocks_counts,
+    .resident = rocks_resident,
+    .disk = rocks_disk,
+    .check = rocks_check,
+};

@@ -1,0 +1,244 @@
+/* posting_rocksdb_read.c - reading postings from RocksDB, a group at a time.
+ *
+ * RocksDB cannot be told to give up within a call, so a deadline is looked at between groups: larger
+ * ones would make it late, smaller ones lose what batching saves.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "algorithms/common/posting_rocksdb.h"
+#include "src/core/mem.h"
+
+enum { GROUP = 16 };
+
+struct slot {
+    unsigned char *bytes; /* aligned, ours; kept from read to read */
+    size_t capacity, n;
+};
+
+struct rocks_reader {
+    struct posting_reader reader;
+    uint32_t *postings;
+    struct slot *slots; /* one each */
+    size_t n, postings_capacity, slots_capacity;
+    size_t at, fetched; /* delivered; in slots */
+    size_t bytes_at_most;
+    int timer; /* -1 until a deadline is asked for */
+    bool timed, late;
+};
+
+static struct rocks_reader *reader_of(struct posting_reader *reader)
+{
+    return (struct rocks_reader *)reader;
+}
+
+int rocks_reader_create(struct posting_reader **out, struct posting_store *store)
+{
+    struct rocks_reader *d = mem_zalloc(store->env.mem, sizeof *d);
+
+    *out = NULL;
+    if (!d)
+        return fail(store->env.error, ERR_NO_MEMORY, "no memory for a reader of postings");
+    d->reader.store = store;
+    d->timer = -1;
+    atomic_fetch_add(&rocks_of(store)->reader_bytes, sizeof *d);
+    *out = &d->reader;
+    return OK;
+}
+
+static size_t bytes_of(const struct rocks_reader *d)
+{
+    size_t bytes = sizeof *d + d->postings_capacity * sizeof(uint32_t) +
+                   d->slots_capacity * sizeof(struct slot);
+
+    for (size_t i = 0; i < d->slots_capacity; i++)
+        bytes += d->slots[i].capacity;
+    return bytes;
+}
+
+void rocks_reader_destroy(struct posting_reader *reader)
+{
+    struct rocks_reader *d = reader_of(reader);
+
+    if (!reader)
+        return;
+    struct mem *mem = reader->store->env.mem;
+    atomic_fetch_sub(&rocks_of(reader->store)->reader_bytes, bytes_of(d));
+    for (size_t i = 0; i < d->slots_capacity; i++)
+        mem_free(mem, d->slots[i].bytes);
+    if (d->timer >= 0)
+        (void)close(d->timer);
+    mem_free(mem, d->slots);
+    mem_free(mem, d->postings);
+    mem_free(mem, d);
+}
+
+/* ---- the deadline, kept by the kernel */
+
+static int arm(struct rocks_reader *d, uint64_t us)
+{
+    const struct itimerspec when = { .it_value = { (time_t)(us / 1000000),
+                                                   (long)(us % 1000000) * 1000 } };
+
+    if (d->timer < 0)
+        d->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (d->timer < 0 || timerfd_settime(d->timer, 0, &when, NULL) != 0)
+        return fail_errno(d->reader.store->env.error, ERR_IO, "no timer for a read's deadline");
+    return OK;
+}
+
+static bool has_passed(struct rocks_reader *d)
+{
+    uint64_t times;
+
+    if (d->timed && !d->late && read(d->timer, &times, sizeof times) == sizeof times)
+        d->late = true;
+    return d->late;
+}
+
+/* ---- reading */
+
+static bool make_room(struct rocks_reader *d, size_t n)
+{
+    struct posting_store *store = d->reader.store;
+    const size_t before = bytes_of(d), slots = d->slots_capacity;
+    const bool there =
+        mem_grow(store->env.mem, &d->postings, &d->postings_capacity, n, sizeof *d->postings) &&
+        mem_grow(store->env.mem, &d->slots, &d->slots_capacity, n, sizeof *d->slots);
+
+    if (d->slots_capacity > slots)
+        memset(d->slots + slots, 0, (d->slots_capacity - slots) * sizeof *d->slots);
+    atomic_fetch_add(&rocks_of(store)->reader_bytes, bytes_of(d) - before);
+    return there;
+}
+
+int rocks_read(struct posting_reader *reader, const uint32_t *postings, size_t n,
+               const struct posting_read_options *options)
+{
+    struct rocks_reader *d = reader_of(reader);
+
+    d->n = d->at = d->fetched = 0;
+    d->timed = d->late = false;
+    if (!make_room(d, n))
+        return fail(reader->store->env.error, ERR_NO_MEMORY,
+                    "no memory to read %zu postings at once", n);
+    if (options->deadline_us > 0) {
+        const int rc = arm(d, options->deadline_us);
+        if (rc != OK)
+            return rc;
+        d->timed = true;
+    }
+    if (n)
+        memcpy(d->postings, postings, n * sizeof *postings);
+    d->n = n;
+    d->bytes_at_most = options->bytes_at_most;
+    return OK;
+}
+
+static bool fill(struct rocks_reader *d, struct slot *slot, const char *bytes, size_t n)
+{
+    struct posting_store *store = d->reader.store;
+
+    if (n > slot->capacity) {
+        const size_t room = (n + n / 4 + 63) / 64 * 64;
+        unsigned char *more = mem_alloc(store->env.mem, room);
+
+        if (!more)
+            return false;
+        mem_free(store->env.mem, slot->bytes);
+        atomic_fetch_add(&rocks_of(store)->reader_bytes, room - slot->capacity);
+        slot->bytes = more;
+        slot->capacity = room;
+    }
+    if (n)
+        memcpy(slot->bytes, bytes, n);
+    slot->n = n;
+    return true;
+}
+
+/* One posting's answer into its slot; value NULL: not in the database. */
+static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t *value)
+{
+    struct rocks *r = rocks_of(d->reader.store);
+    size_t whole = 0;
+    const char *bytes = value ? rocksdb_pinnableslice_value(value, &whole) : NULL;
+    const size_t n = d->bytes_at_most && d->bytes_at_most < whole ? d->bytes_at_most : whole;
+
+    if (!fill(d, &d->slots[i], bytes, n))
+        return fail(r->store.env.error, ERR_NO_MEMORY, "no memory to read posting %" PRIu32,
+                    d->postings[i]);
+    atomic_fetch_add(&r->counters.reads, 1);
+    atomic_fetch_add(&r->counters.bytes_read, whole);
+    atomic_fetch_add(&r->counters.pages_read, (whole + POSTING_PAGE - 1) / POSTING_PAGE);
+    return OK;
+}
+
+/* The next postings that are not empty, at most a group of them; those between are. */
+static int fetch_group(struct rocks_reader *d)
+{
+    struct rocks *r = rocks_of(d->reader.store);
+    char bytes[GROUP][ROCKS_KEY_BYTES], *errors[GROUP] = { NULL };
+    const char *keys[GROUP];
+    size_t sizes[GROUP], of[GROUP], m = 0, end = d->fetched;
+    rocksdb_pinnableslice_t *values[GROUP] = { NULL };
+    int rc = rocks_fault(r, r->store.env.error, "read", r->dir);
+
+    if (rc != OK)
+        return rc;
+    for (; end < d->n && m < GROUP; end++) {
+        const struct rocks_entry *e = rocks_entry(r, d->postings[end]);
+
+        d->slots[end].n = 0;
+        if (!e || atomic_load(&e->length) == 0)
+            continue;
+        rocks_key(d->postings[end], bytes[m]);
+        keys[m] = bytes[m];
+        sizes[m] = ROCKS_KEY_BYTES;
+        of[m++] = end;
+    }
+    if (m > 0)
+        rocksdb_batched_multi_get_cf(r->db, r->reading, r->family, m, keys, sizes, values, errors,
+                                     false);
+    for (size_t i = 0; i < m; i++) {
+        if (errors[i] && rc == OK)
+            rc =
+                rocks_trouble(r, r->store.env.error, "cannot read", &d->postings[of[i]], errors[i]);
+        else if (errors[i])
+            rocksdb_free(errors[i]);
+        else if (rc == OK)
+            rc = take(d, of[i], values[i]);
+        if (values[i])
+            rocksdb_pinnableslice_destroy(values[i]);
+    }
+    if (rc == OK)
+        d->fetched = end;
+    return rc;
+}
+
+int rocks_next(struct posting_reader *reader, const unsigned char **bytes, size_t *n)
+{
+    static const _Alignas(64) unsigned char nothing[64];
+    struct rocks_reader *d = reader_of(reader);
+
+    *bytes = NULL;
+    *n = 0;
+    if (d->at >= d->n)
+        return fail(reader->store->env.error, ERR_ARGUMENT,
+                    "all %zu postings that were asked for have been read", d->n);
+    if (d->at >= d->fetched) {
+        if (has_passed(d)) {
+            atomic_fetch_add(&rocks_of(reader->store)->counters.late, 1);
+            d->at++;
+            return OK;
+        }
+        const int rc = fetch_group(d);
+        if (rc != OK)
+            return rc;
+    }
+    const struct slot *slot = &d->slots[d->at++];
+    *bytes = slot->n ? slot->bytes : nothing;
+    *n = slot->n;
+    return OK;
+}

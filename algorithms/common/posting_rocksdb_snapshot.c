@@ -1,0 +1,338 @@
+/* posting_rocksdb_snapshot.c - checkpoints: a folder of hard links each, which a snapshot refers to.
+ *
+ * A checkpoint flushes the memtable, so with RocksDB's log off its files hold everything. They are
+ * never written again: RocksDB replaces tables and blobs, and on resuming, what it does write to is
+ * copied. Folders other than the frozen one go when the snapshot is durable.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "algorithms/common/posting_rocksdb.h"
+#include "src/core/mem.h"
+
+struct header {
+    uint64_t number, entries;
+};
+
+/* ---- folders */
+
+/* Whose folders, and who hears of failures: nobody where what is left undone is done next time. */
+struct at {
+    const struct rocks *r;
+    struct error *error;
+};
+
+static struct at heard(const struct rocks *r)
+{
+    return (struct at){ r, r->store.env.error };
+}
+
+static struct at unheard(const struct rocks *r)
+{
+    return (struct at){ r, NULL };
+}
+
+static int trouble(struct at at, const char *doing, const char *path)
+{
+    return fail_errno(at.error, ERR_IO, "%s%s %s", errno == ENOSPC ? "the disk is full: " : "",
+                      doing, path);
+}
+
+static int checkpoint_path(const struct rocks *r, uint64_t number, char path[PATH_MAX])
+{
+    const int n = snprintf(path, PATH_MAX, "%s.%" PRIu64, r->dir, number);
+
+    return n > 0 && n < PATH_MAX
+               ? OK
+               : fail(r->store.env.error, ERR_ARGUMENT, "the path %s is too long", r->dir);
+}
+
+/* Calls with each name in the folder but . and .., until a call does not return OK. A folder that is
+   not there is empty. */
+static int each_name(struct at at, const char *dir,
+                     int (*call)(struct at, int folder, const char *name, void *to), void *to)
+{
+    DIR *d = opendir(dir);
+    int rc = OK;
+
+    if (!d)
+        return errno == ENOENT ? OK : trouble(at, "cannot list", dir);
+    for (struct dirent *e = readdir(d); e && rc == OK; e = readdir(d))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            rc = call(at, dirfd(d), e->d_name, to);
+    (void)closedir(d);
+    return rc;
+}
+
+static int remove_file(struct at at, int folder, const char *name, void *to)
+{
+    (void)to;
+    return unlinkat(folder, name, 0) == 0 || errno == ENOENT ? OK
+                                                             : trouble(at, "cannot remove", name);
+}
+
+static int remove_folder(struct at at, const char *path)
+{
+    int rc = rocks_fault(at.r, at.error, "remove", path);
+
+    if (rc == OK)
+        rc = each_name(at, path, remove_file, NULL);
+    if (rc == OK && rmdir(path) != 0 && errno != ENOENT)
+        rc = trouble(at, "cannot remove", path);
+    return rc;
+}
+
+int rocks_clear(struct rocks *r)
+{
+    const int rc = remove_folder(heard(r), r->dir);
+
+    if (rc != OK)
+        return rc;
+    return mkdir(r->dir, 0777) == 0 ? OK : trouble(heard(r), "cannot create", r->dir);
+}
+
+/* ---- freezing */
+
+/* Deletions that failed are made now, or a checkpoint would bring dropped postings back. */
+static int delete_again(struct rocks *r)
+{
+    int rc = OK;
+
+    for (size_t i = 0; i < atomic_load(&r->known) && rc == OK; i++) {
+        struct rocks_entry *e = rocks_entry(r, (uint32_t)i);
+
+        if (atomic_load(&e->chain) != ROCKS_STALE)
+            continue;
+        rc = rocks_erase(r, r->store.env.error, (uint32_t)i);
+        if (rc == OK)
+            atomic_store(&e->chain, 0);
+    }
+    return rc;
+}
+
+static int checkpoint(struct rocks *r, const char *path)
+{
+    char *words = NULL;
+    const int rc = rocks_fault(r, r->store.env.error, "link", path);
+
+    if (rc != OK)
+        return rc;
+    rocksdb_checkpoint_t *maker = rocksdb_checkpoint_object_create(r->db, &words);
+    if (!words) {
+        rocksdb_checkpoint_create(maker, path, 0, &words);
+        rocksdb_checkpoint_object_destroy(maker);
+    }
+    return words ? rocks_trouble(r, r->store.env.error, "no checkpoint", NULL, words) : OK;
+}
+
+/* A number that no folder has; one without a snapshot may be left from before a crash. */
+static int free_number(const struct rocks *r, uint64_t *number, char path[PATH_MAX])
+{
+    struct stat there;
+    int rc;
+
+    for (*number = r->frozen + 1;; (*number)++)
+        if ((rc = checkpoint_path(r, *number, path)) != OK || lstat(path, &there) != 0)
+            return rc;
+}
+
+static void write_lengths(const struct rocks *r, struct store_writer *w)
+{
+    const struct header h = { r->frozen, atomic_load(&r->known) };
+
+    store_section(w, "store.rocks");
+    store_write(w, &h, sizeof h);
+    store_section(w, "store.lengths");
+    for (size_t i = 0; i < h.entries; i++) {
+        const uint32_t length = atomic_load(&rocks_entry(r, (uint32_t)i)->length);
+
+        store_write(w, &length, sizeof length);
+    }
+}
+
+int rocks_freeze(struct posting_store *store, struct store_writer *w)
+{
+    struct rocks *r = rocks_of(store);
+    char path[PATH_MAX];
+    uint64_t number;
+    int rc;
+
+    if ((rc = delete_again(r)) != OK || (rc = free_number(r, &number, path)) != OK ||
+        (rc = checkpoint(r, path)) != OK)
+        return rc;
+    r->frozen = number;
+    write_lengths(r, w);
+    return OK;
+}
+
+/* RocksDB has synced the files and the folder they are in; that folder's name is left. */
+int rocks_sync(struct posting_store *store)
+{
+    const struct rocks *r = rocks_of(store);
+    int rc = rocks_fault(r, store->env.error, "fsync-dir", store->env.dir);
+
+    if (rc != OK)
+        return rc;
+    const int fd = open(store->env.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        rc = trouble(heard(r), "cannot sync", store->env.dir);
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+/* What cannot be removed now is tried again next time. */
+static int remove_other(struct at at, int folder, const char *name, void *to)
+{
+    const char *kept = strrchr(to, '/') + 1;
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/%s", at.r->store.env.dir, name);
+
+    (void)folder;
+    if (strncmp(name, "rocks.", 6) == 0 && strcmp(name, kept) != 0 && n > 0 &&
+        (size_t)n < sizeof path)
+        (void)remove_folder(at, path);
+    return OK;
+}
+
+void rocks_durable(struct posting_store *store)
+{
+    const struct rocks *r = rocks_of(store);
+    char kept[PATH_MAX];
+
+    if (checkpoint_path(r, r->frozen, kept) == OK)
+        (void)each_name(unheard(r), store->env.dir, remove_other, kept);
+}
+
+void rocks_unfreeze(struct posting_store *store)
+{
+    const struct rocks *r = rocks_of(store);
+    char path[PATH_MAX];
+
+    if (r->frozen > 0 && checkpoint_path(r, r->frozen, path) == OK)
+        (void)remove_folder(unheard(r), path);
+}
+
+/* ---- resuming */
+
+static bool copy_bytes(int from, int to)
+{
+    char buffer[1 << 16];
+    ssize_t n;
+
+    while ((n = read(from, buffer, sizeof buffer)) > 0)
+        if (write(to, buffer, (size_t)n) != n)
+            return false;
+    return n == 0;
+}
+
+static int copy_file(struct at at, int folder, const char *name, const char *path)
+{
+    const int from = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    const int to = from < 0 ? -1 : open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const bool copied = to >= 0 && copy_bytes(from, to);
+    const int rc = copied ? OK : trouble(at, "cannot copy to", path);
+
+    if (from >= 0)
+        (void)close(from);
+    if (to >= 0)
+        (void)close(to);
+    return rc;
+}
+
+static bool is_immutable(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    return dot && (strcmp(dot, ".sst") == 0 || strcmp(dot, ".blob") == 0);
+}
+
+/* Hard links where the file system has them. */
+static int take_file(struct at at, int folder, const char *name, void *to)
+{
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/%s", at.r->dir, name);
+    const int rc = rocks_fault(at.r, at.error, "link", at.r->dir);
+
+    (void)to;
+    if (rc != OK)
+        return rc;
+    if (n < 0 || (size_t)n >= sizeof path)
+        return fail(at.error, ERR_ARGUMENT, "the path %s is too long", at.r->dir);
+    if (is_immutable(name) && linkat(folder, name, AT_FDCWD, path, 0) == 0)
+        return OK;
+    return copy_file(at, folder, name, path);
+}
+
+static int read_lengths(struct rocks *r, const struct store_reader *in, const struct header *h)
+{
+    const uint32_t *lengths = NULL;
+    int rc = store_need_array(in, "store.lengths", h->entries, sizeof *lengths, &lengths);
+
+    if (rc == OK && h->entries > 0)
+        rc = rocks_make_room(r, (uint32_t)(h->entries - 1));
+    for (size_t i = 0; i < h->entries && rc == OK; i++)
+        atomic_store(&rocks_entry(r, (uint32_t)i)->length, lengths[i]);
+    return rc;
+}
+
+int rocks_resume(struct rocks *r, const struct store_reader *in)
+{
+    const struct header *h = NULL;
+    struct stat there;
+    char path[PATH_MAX];
+    int rc = store_need_array(in, "store.rocks", 1, sizeof *h, &h);
+
+    if (rc != OK)
+        return rc;
+    if (h->entries > UINT32_MAX)
+        return store_corrupt(in, "more postings than there are numbers");
+    r->frozen = h->number;
+    if ((rc = checkpoint_path(r, h->number, path)) != OK)
+        return rc;
+    if (stat(path, &there) != 0 || !S_ISDIR(there.st_mode))
+        return fail(r->store.env.error, ERR_CORRUPT, "%s refers to %s, which is not there",
+                    in->path, path);
+    if ((rc = read_lengths(r, in, h)) != OK)
+        return rc;
+    return each_name(heard(r), path, take_file, NULL);
+}
+
+/* ---- size */
+
+/* A file with several names in our folders counts once. */
+static int add_file(struct at at, int folder, const char *name, void *to)
+{
+    struct stat is;
+
+    (void)at;
+    if (fstatat(folder, name, &is, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(is.st_mode))
+        *(double *)to += (double)is.st_size / (double)is.st_nlink;
+    return OK;
+}
+
+static int add_folder(struct at at, int folder, const char *name, void *to)
+{
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/%s", at.r->store.env.dir, name);
+
+    (void)folder;
+    if (strncmp(name, "rocks", 5) == 0 && (name[5] == '.' || name[5] == '\0') && n > 0 &&
+        (size_t)n < sizeof path)
+        (void)each_name(at, path, add_file, to);
+    return OK;
+}
+
+uint64_t rocks_disk(const struct posting_store *store)
+{
+    double bytes = 0;
+
+    (void)each_name(unheard(rocks_of(store)), store->env.dir, add_folder, &bytes);
+    return (uint64_t)(bytes + .5);
+}

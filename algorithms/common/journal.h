@@ -1,12 +1,17 @@
 /* journal.h - a write-ahead log: what was acknowledged is there after a crash.
  *
- * Records are appended to the newest of a row of files, "journal.N"; each is
+ * Records are appended to the newest of a row of files, "journal.N", each beginning with its number
+ * and the lsn of its first record (journal_files.h). A record is
  *
  *     u32 length of the payload   u32 crc32c of all that follows   u64 lsn   u8 op   payload
  *
- * with lsns counting up from 1. Replay ends at the first record that is torn or does not match at
- * the very end of the newest file (a torn tail, cut off); one elsewhere is damage: ERR_CORRUPT naming
- * file, offset and lsn.
+ * with lsns counting up from 1. Replay ends at a record of the newest file that is torn or does not
+ * match and has no sound one behind it (a torn tail, cut off); any other is damage: ERR_CORRUPT
+ * naming file, offset and lsn. What an older file holds past the first lsn of the next one was never
+ * acknowledged, and is not looked at.
+ *
+ * System calls that tests can make fail or die at: "open" "write" "fsync" "fsync-dir" "ftruncate"
+ * "unlink".
  */
 #ifndef DRIFTLINE_JOURNAL_H
 #define DRIFTLINE_JOURNAL_H
@@ -32,38 +37,48 @@ struct journal_record {
 
 struct journal;
 
-/* Opens env->dir's journal for appending after `last_lsn`, in a new file; removes none. */
+/* Opens env->dir's journal for appending after `last_lsn`, in a new file; removes none. The fault hook,
+   like env->dir, stays the caller's while the journal is open. */
 int journal_open(struct journal **, const struct index_env *, enum journal_sync, uint64_t last_lsn,
                  const struct store_fault *);
-void journal_close(struct journal *); /* NULL is allowed; syncs nothing */
+void journal_close(
+    struct journal *); /* NULL is allowed; syncs nothing, drops what was not committed */
 
-/* Adds a record to the batch of the calling updater; buffers belong to the journal. `parts` are
-   joined. Updaters serialise append..commit among themselves or hold one batch each. */
+/* Adds a record to the batch of the calling thread; buffers belong to the journal. `parts` are joined.
+   On failure (ERR_NO_MEMORY) the thread's batch is empty again. */
 struct journal_part {
     const void *bytes;
     size_t n;
 };
 int journal_append(struct journal *, uint8_t op, const struct journal_part *, size_t n_parts);
-/* All that was appended is acknowledged once it returns OK. On failure none of the batch is in the
-   journal (the file is cut back), and the next batch may succeed. */
+/* Empties the calling thread's batch: who has appended commits or abandons. */
+void journal_abandon(struct journal *);
+/* All that this thread has appended is acknowledged once it returns OK; its records have consecutive
+   lsns. On failure none of the batch is in the journal (the file is cut back) and the next batch may
+   succeed; only if cutting back fails too is every batch refused, until a later attempt to cut
+   succeeds or the journal is rotated. The batch is empty afterwards either way. */
 int journal_commit(struct journal *);
 
-/* Later records go to a new file; *last_lsn: of the last record before. */
+/* Makes the next file ready, so that rotating needs but one small write. May be left out. */
+int journal_prepare(struct journal *);
+/* Later records go to a new file; *last_lsn: of the last record before. On failure they go where they
+   went. */
 int journal_rotate(struct journal *, uint64_t *last_lsn);
 /* Removes files all of whose records are at most lsn. */
 void journal_forget(struct journal *, uint64_t lsn);
 
-uint64_t journal_last(const struct journal *);
-uint64_t journal_bytes(const struct journal *); /* of its files */
-uint64_t journal_syncs(const struct journal *);
+uint64_t journal_last(struct journal *);
+uint64_t journal_bytes(struct journal *); /* of its files */
+uint64_t journal_syncs(struct journal *);
 
-/* Calls `apply` for every record of dir with lsn > after, in order. *last: the last one's lsn, or
-   after. A torn tail is cut off in the file. *torn_bytes: what was cut. */
+/* Calls `apply` for every record of dir with lsn > after, in order, and returns its code if it is not
+   OK. *last: the last one's lsn, or after. A torn tail is cut off in the file, files never written to
+   are removed. *torn_bytes: what was cut. */
 int journal_replay(const struct index_env *, const char *dir, uint64_t after,
                    int (*apply)(void *to, const struct journal_record *), void *to, uint64_t *last,
-                   uint64_t *torn_bytes);
+                   uint64_t *torn_bytes, const struct store_fault *);
 
-/* An exclusive claim on a folder, held until closed or until the process ends. ERR_IO naming the folder
+/* An exclusive claim on a folder, held until *fd is closed or the process ends. ERR_IO naming the folder
    and who holds it. */
 int folder_claim(const char *dir, int *fd, struct error *);
 

@@ -1,0 +1,52 @@
+/* folder_claim.c - one index to a folder. */
+#include "journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+static int refuse(int fd, const char *path, const char *dir, struct error *err)
+{
+    char text[32] = { 0 };
+
+    if (errno != EWOULDBLOCK)
+        return fail_errno(err, ERR_IO, "cannot lock %s", path);
+    const ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    const long holder = n > 0 ? strtol(text, NULL, 10) : 0;
+    if (holder > 0)
+        return fail(err, ERR_IO,
+                    "the folder %s is in use by %s %ld (%s is locked); close the index there first",
+                    dir, holder == (long)getpid() ? "this process," : "process", holder, path);
+    return fail(err, ERR_IO, "the folder %s is in use by another process (%s is locked)", dir,
+                path);
+}
+
+/* The lock goes with the open file, so two claims within a process exclude one another too, and the
+   system gives it up whatever way the process ends. */
+int folder_claim(const char *dir, int *fd, struct error *err)
+{
+    char path[PATH_MAX], text[32];
+    const int n = snprintf(path, sizeof path, "%s/LOCK", dir);
+
+    *fd = -1;
+    if (n < 0 || (size_t)n >= sizeof path)
+        return fail(err, ERR_ARGUMENT, "the path of the folder %s is too long", dir);
+    const int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock < 0)
+        return fail_errno(err, ERR_IO, "cannot open %s", path);
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        const int rc = refuse(lock, path, dir, err);
+        (void)close(lock);
+        return rc;
+    }
+    /* Only for the sentence above, so it may fail. */
+    const int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(lock, 0) == 0 && pwrite(lock, text, (size_t)length, 0) < 0)
+        (void)ftruncate(lock, 0);
+    *fd = lock;
+    return OK;
+}

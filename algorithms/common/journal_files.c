@@ -1,0 +1,146 @@
+/* journal_files.c - the journal's files: names, heads, which there are. */
+#include "journal_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/core/mem.h"
+
+#define PREFIX "journal."
+
+_Static_assert(sizeof(struct journal_head) == 32, "the head's place in the file is fixed");
+
+bool journal_faulted(const struct store_fault *fault, const char *call)
+{
+    const int injected = fault ? fault->before(fault->to, call) : 0;
+
+    if (injected)
+        errno = injected;
+    return injected != 0;
+}
+
+int journal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct error *err)
+{
+    const int n = snprintf(path, PATH_MAX, "%s/" PREFIX "%06" PRIu64, dir, number);
+
+    if (n < 0 || n >= PATH_MAX)
+        return fail(err, ERR_ARGUMENT, "journal: the path of the folder %s is too long", dir);
+    return OK;
+}
+
+int journal_sync_dir(const char *dir, const struct store_fault *fault, struct error *err)
+{
+    const int fd =
+        journal_faulted(fault, "fsync-dir") ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int rc = fd < 0 || fsync(fd) != 0
+                       ? fail_errno(err, ERR_IO, "cannot make durable the folder %s", dir)
+                       : OK;
+
+    if (fd >= 0)
+        (void)close(fd);
+    return rc;
+}
+
+struct journal_head journal_head_of(uint64_t number, uint64_t first_lsn)
+{
+    struct journal_head h = { JOURNAL_MAGIC, number, first_lsn, 0, 0 };
+
+    h.crc = crc32c(0, &h, offsetof(struct journal_head, crc));
+    return h;
+}
+
+void journal_files_free(struct journal_files *files)
+{
+    mem_free(files->mem, files->list);
+    *files = (struct journal_files){ .mem = files->mem };
+}
+
+bool journal_files_add(struct journal_files *files, struct journal_file file)
+{
+    if (!mem_grow(files->mem, &files->list, &files->capacity, files->n + 1, sizeof *files->list))
+        return false;
+    files->list[files->n++] = file;
+    return true;
+}
+
+/* A head that is not whole is of a file that was made ready and not yet written to, unless
+   something comes after it: records are written only once the head is. */
+static int read_head(struct journal_file *file, const char *path, struct error *err)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    struct journal_head h = { 0 };
+
+    if (fd < 0)
+        return fail_errno(err, ERR_IO, "cannot open %s", path);
+    const bool known = fstat(fd, &st) == 0;
+    const ssize_t got = known ? pread(fd, &h, sizeof h, 0) : -1;
+    const int rc = got < 0 ? fail_errno(err, ERR_IO, "cannot read %s", path) : OK;
+    (void)close(fd);
+    if (rc)
+        return rc;
+    const struct journal_head want = journal_head_of(file->number, h.first_lsn);
+    file->bytes = (uint64_t)st.st_size;
+    file->first_lsn = h.first_lsn;
+    file->headless = (size_t)got < sizeof h || memcmp(&h, &want, sizeof h) != 0;
+    if (file->headless && file->bytes > sizeof h)
+        return fail(err, ERR_CORRUPT,
+                    "%s: the head is damaged, or of another file or version; the journal's records "
+                    "from it on are lost",
+                    path);
+    return OK;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct journal_file *)a)->number;
+    const uint64_t y = ((const struct journal_file *)b)->number;
+
+    return (x > y) - (x < y);
+}
+
+/* "journal." and digits only. */
+static bool parse_name(const char *name, uint64_t *number)
+{
+    const size_t prefix = sizeof PREFIX - 1;
+
+    if (strncmp(name, PREFIX, prefix) != 0 || !name[prefix] || strlen(name + prefix) > 19 ||
+        strspn(name + prefix, "0123456789") != strlen(name + prefix))
+        return false;
+    *number = strtoull(name + prefix, NULL, 10);
+    return true;
+}
+
+int journal_files_list(struct journal_files *files, const struct index_env *env, const char *dir)
+{
+    DIR *d = opendir(dir);
+    int rc = OK;
+
+    *files = (struct journal_files){ .mem = env->mem };
+    if (!d)
+        return fail_errno(env->error, ERR_IO, "cannot read the folder %s", dir);
+    for (const struct dirent *e = readdir(d); !rc && e; e = readdir(d)) {
+        struct journal_file file = { 0 };
+        char path[PATH_MAX];
+        if (!parse_name(e->d_name, &file.number))
+            continue;
+        rc = journal_path(path, dir, file.number, env->error);
+        if (!rc)
+            rc = read_head(&file, path, env->error);
+        if (!rc && !journal_files_add(files, file))
+            rc = fail(env->error, ERR_NO_MEMORY, "journal: out of memory for a list of files");
+    }
+    (void)closedir(d);
+    if (!rc && files->n > 1)
+        qsort(files->list, files->n, sizeof *files->list, by_number);
+    if (rc)
+        journal_files_free(files);
+    return rc;
+}

@@ -42,6 +42,7 @@ static int scan_some(struct spfresh *s, struct spfresh_scratch *x, struct scan *
         late += rc == OK && !bytes;
         if (rc == OK && n_bytes > 0)
             rc = codec_scan(scan, x->heads[i], x->distances[i], bytes, n_bytes);
+        scan->bytes += (double)(-n_bytes % POSTING_PAGE); /* pages are read whole */
     }
     spfresh_count(&s->counters.postings_late, late);
     return rc;
@@ -69,7 +70,7 @@ static void add_work(struct spfresh *s, const struct scan *scan, double checked,
 {
     work->distances += checked + scan->distances;
     work->estimates += scan->estimates;
-    work->bytes_read += scan->bytes;
+    work->bytes_read += scan->bytes + scan->row_pages * POSTING_PAGE;
     work->scanned += scan->entries;
     spfresh_count(&s->counters.queries, 1);
     spfresh_count(&s->counters.head_distances, (uint64_t)checked);

@@ -1,0 +1,268 @@
+/* jobs.c - the queue of splits, merges and moves. */
+#include "algorithms/spfresh/jobs.h"
+
+#include <math.h>
+
+#include "src/core/mem.h"
+
+/* ---------------------------------------------------------------------------------- the ring */
+
+static bool make_room(struct spfresh *s)
+{
+    struct spfresh_jobs *q = s->jobs;
+    const size_t more = q->capacity ? 2 * q->capacity : 64;
+
+    if (q->n < q->capacity)
+        return true;
+    struct job *ring = mem_array(s->base.env.mem, more, sizeof *ring);
+    if (!ring)
+        return false;
+    for (size_t i = 0; i < q->n; i++)
+        ring[i] = q->ring[(q->first + i) % q->capacity];
+    mem_free(s->base.env.mem, q->ring);
+    q->ring = ring;
+    q->first = 0;
+    q->capacity = more;
+    return true;
+}
+
+bool jobs_push(struct spfresh *s, const struct job *job)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    pthread_mutex_lock(&q->lock);
+    const bool room = make_room(s);
+    if (room)
+        q->ring[(q->first + q->n++) % q->capacity] = *job;
+    if (room && q->n_threads > 0)
+        pthread_cond_signal(&q->wake);
+    pthread_mutex_unlock(&q->lock);
+    return room;
+}
+
+/* ---------------------------------------------------------------------------------- queueing */
+
+static void mark_urgent(struct spfresh *s, uint32_t head)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    pthread_mutex_lock(&q->lock);
+    if (mem_grow(s->base.env.mem, &q->urgent, &q->urgent_capacity, q->n_urgent + 1,
+                 sizeof *q->urgent))
+        q->urgent[q->n_urgent++] = head;
+    else
+        (void)atomic_fetch_and(&spfresh_head(s, head)->flags, ~(uint32_t)HEAD_SPLIT_URGENT);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void queue_split(struct spfresh *s, const struct job *job)
+{
+    struct spfresh_head *h = spfresh_head(s, job->what);
+    const uint32_t size = atomic_load(&h->size), flags = atomic_load(&h->flags);
+
+    if (flags & HEAD_UNSPLITTABLE && size / 2 < atomic_load(&h->refused))
+        return;
+    if (!(flags & HEAD_SPLIT_QUEUED) &&
+        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_QUEUED) & HEAD_SPLIT_QUEUED) && !jobs_push(s, job))
+        (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);
+    if (size > s->hard_limit && s->params.maintenance != SPFRESH_INLINE &&
+        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT))
+        mark_urgent(s, job->what);
+}
+
+static void queue_merge(struct spfresh *s, const struct job *job)
+{
+    struct spfresh_head *h = spfresh_head(s, job->what);
+
+    if (!(atomic_fetch_or(&h->flags, HEAD_MERGE_QUEUED) & HEAD_MERGE_QUEUED) && !jobs_push(s, job))
+        (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_MERGE_QUEUED);
+}
+
+void spfresh_queue(struct spfresh *s, struct job job)
+{
+    if (!s->jobs)
+        return;
+    if (job.kind == JOB_SPLIT && s->params.split)
+        queue_split(s, &job);
+    else if (job.kind == JOB_MERGE && s->params.merge)
+        queue_merge(s, &job);
+    else if (job.kind == JOB_REASSIGN)
+        (void)jobs_push(s, &job);
+}
+
+size_t spfresh_queued(const struct spfresh *s)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    if (!q)
+        return 0;
+    pthread_mutex_lock(&q->lock);
+    const size_t n = q->n + q->at_work + q->walk.on;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
+/* ------------------------------------------------------------------------------------ walks */
+
+/* A merger may have made another possible, so one walk follows the other while there are any. */
+static void end_walk(struct spfresh *s)
+{
+    struct walk *w = &s->jobs->walk;
+    const uint64_t merges = atomic_load(&s->counters.merges);
+
+    w->on = merges > w->merges;
+    w->light = true;
+    w->at = 0;
+    w->merges = merges;
+}
+
+static bool next_of_walk(struct spfresh *s, struct job *job)
+{
+    struct walk *w = &s->jobs->walk;
+
+    while (w->on) {
+        const size_t n = graph_capacity(s->graph);
+
+        for (; w->at < n; w->at++) {
+            if (!spfresh_is_open(s, w->at) ||
+                (w->light && atomic_load(&spfresh_head(s, w->at)->size) > s->merge_limit))
+                continue;
+            *job = (struct job){ .kind = JOB_MERGE, .what = w->at++ };
+            return true;
+        }
+        end_walk(s);
+    }
+    return false;
+}
+
+void jobs_walk_if_due(struct spfresh *s, bool anything)
+{
+    struct walk *w = &s->jobs->walk;
+    const uint64_t removed = atomic_load(&s->counters.removes);
+    const uint64_t since = removed - w->removed;
+
+    if (w->on || since == 0 || (!anything && since <= 256 + atomic_load(&s->slots.live) / 8))
+        return;
+    *w = (struct walk){ true, false, 0, atomic_load(&s->counters.merges), removed };
+}
+
+/* ------------------------------------------------------------------------------- one at a time */
+
+bool jobs_take(struct spfresh *s, struct job *job)
+{
+    struct spfresh_jobs *q = s->jobs;
+    bool there = true;
+
+    pthread_mutex_lock(&q->lock);
+    if (q->n > 0) {
+        *job = q->ring[q->first];
+        q->first = (q->first + 1) % q->capacity;
+        q->n--;
+    } else {
+        there = next_of_walk(s, job);
+    }
+    q->at_work += there;
+    pthread_mutex_unlock(&q->lock);
+    if (there && job->kind == JOB_SPLIT)
+        (void)atomic_fetch_and(&spfresh_head(s, job->what)->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);
+    if (there && job->kind == JOB_MERGE)
+        (void)atomic_fetch_and(&spfresh_head(s, job->what)->flags, ~(uint32_t)HEAD_MERGE_QUEUED);
+    return there;
+}
+
+void jobs_end(struct spfresh *s, const struct job *job, int rc, const struct error *error)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    if (rc != OK) {
+        spfresh_count(&s->counters.job_errors, 1);
+        spfresh_queue(s, *job);
+    }
+    pthread_mutex_lock(&q->lock);
+    if (rc != OK) {
+        q->held = true;
+        if (q->failed.code == OK)
+            q->failed = *error;
+    }
+    q->at_work--;
+    pthread_cond_broadcast(&q->done);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void count_depth(struct spfresh *s, const struct job *job)
+{
+    const size_t last = sizeof s->counters.cascade / sizeof *s->counters.cascade - 1;
+
+    if (job->kind != JOB_REASSIGN)
+        spfresh_count(&s->counters.cascade[job->depth < last ? job->depth : last], 1);
+}
+
+int jobs_run(struct spfresh *s, struct spfresh_scratch *x, const struct job *job, double budget,
+             double *spent, struct error *error)
+{
+    struct job_cost cost = { 0, budget > 0 ? budget : INFINITY };
+    struct error *before = error_divert(error);
+    int rc;
+
+    pthread_rwlock_rdlock(&s->gate);
+    count_depth(s, job);
+    rc = job->kind == JOB_SPLIT   ? spfresh_split(s, x, job, &cost)
+         : job->kind == JOB_MERGE ? spfresh_merge(s, x, job, &cost)
+                                  : spfresh_reassign(s, x, job, &cost);
+    pthread_rwlock_unlock(&s->gate);
+    (void)error_divert(before);
+    epoch_collect(s->epoch);
+    *spent += cost.distances;
+    return rc;
+}
+
+void jobs_lock_merge(struct spfresh *s)
+{
+    pthread_mutex_lock(&s->jobs->merge);
+}
+
+void jobs_unlock_merge(struct spfresh *s)
+{
+    pthread_mutex_unlock(&s->jobs->merge);
+}
+
+/* ------------------------------------------------------------------------- opening, closing */
+
+int spfresh_jobs_open(struct spfresh *s)
+{
+    struct spfresh_jobs *q = mem_zalloc(s->base.env.mem, sizeof *q);
+    int rc = OK;
+
+    if (!q)
+        return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for upkeep",
+                    s->base.ops->name);
+    pthread_mutex_init(&q->lock, NULL);
+    pthread_mutex_init(&q->merge, NULL);
+    pthread_mutex_init(&q->chores, NULL);
+    pthread_cond_init(&q->wake, NULL);
+    pthread_cond_init(&q->done, NULL);
+    s->jobs = q;
+    if (s->params.maintenance == SPFRESH_BACKGROUND)
+        rc = jobs_start_threads(s, (size_t)s->params.background_threads);
+    if (rc != OK)
+        spfresh_jobs_close(s);
+    return rc;
+}
+
+void spfresh_jobs_close(struct spfresh *s)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    if (!q)
+        return;
+    jobs_stop_threads(s);
+    pthread_mutex_destroy(&q->lock);
+    pthread_mutex_destroy(&q->merge);
+    pthread_mutex_destroy(&q->chores);
+    pthread_cond_destroy(&q->wake);
+    pthread_cond_destroy(&q->done);
+    mem_free(s->base.env.mem, q->ring);
+    mem_free(s->base.env.mem, q->urgent);
+    mem_free(s->base.env.mem, q);
+    s->jobs = NULL;
+}

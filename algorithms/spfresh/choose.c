@@ -15,6 +15,7 @@ static void scratch_destroy(struct spfresh *s, struct spfresh_scratch *x)
     mem_free(mem, x->distances);
     for (size_t i = 0; i < sizeof x->members / sizeof *x->members; i++)
         members_free(&x->members[i]);
+    spfresh_upkeep_free(x->upkeep);
     mem_free(mem, x);
 }
 

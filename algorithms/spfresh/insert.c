@@ -49,6 +49,15 @@ static int choose_all(struct chunk *c)
                      : parallel_for(pool, pool_threads(pool), c->n, GRAIN, choose_some, c);
 }
 
+static uint32_t first_open(const struct spfresh *s, const struct choice *c)
+{
+    size_t i = 0;
+
+    while (i + 1 < c->n && !spfresh_is_open(s, c->heads[i]))
+        i++;
+    return c->heads[i];
+}
+
 /* Every head may have died since it was chosen: then others are. */
 static int file_somewhere(struct chunk *c, size_t i, unsigned version)
 {
@@ -62,7 +71,10 @@ static int file_somewhere(struct chunk *c, size_t i, unsigned version)
             rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), 0, &done);
     }
     if (rc == OK && done < c->choices[i].n)
-        spfresh_queue(s, (struct job){ JOB_REASSIGN, c->slots[i], version, 0 });
+        spfresh_queue(s, (struct job){ .kind = JOB_REASSIGN,
+                                       .what = c->slots[i],
+                                       .version = version,
+                                       .from = first_open(s, &c->choices[i]) });
     return rc;
 }
 
@@ -232,7 +244,7 @@ int spfresh_file(struct spfresh *s, const struct choice *c, uint32_t slot, unsig
         *done += open && rc == OK;
         spfresh_count(&s->counters.head_misses, !open);
         if (open && rc == OK && size > s->limit)
-            spfresh_queue(s, (struct job){ JOB_SPLIT, head, 0, depth });
+            spfresh_queue(s, (struct job){ .kind = JOB_SPLIT, .what = head, .depth = depth });
     }
     return rc;
 }

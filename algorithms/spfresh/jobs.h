@@ -17,8 +17,8 @@
 #include "src/core/error.h"
 
 struct walk {
-    bool on, light; /* light: only short postings are looked at */
-    uint32_t at;    /* next head */
+    bool on, light;           /* light: only short postings are looked at */
+    uint32_t at;              /* next head */
     uint64_t merges, removed; /* counters when it began; removed: when the last whole one did */
 };
 

@@ -1,4 +1,5 @@
 /* members.c - a posting read, written, appended to; heads made and removed; the locks of both. */
+#include <sched.h>
 #include <string.h>
 
 #include "algorithms/spfresh/spfresh.h"
@@ -238,6 +239,24 @@ static bool grow_heads(struct spfresh *s)
     return grown;
 }
 
+/* Searches that found the head before it was removed still read its posting. */
+static void drop_posting(void *index, uint64_t head)
+{
+    struct spfresh *s = index;
+
+    posting_drop(s->store, (uint32_t)head);
+    (void)atomic_fetch_and(&spfresh_head(s, (uint32_t)head)->flags, ~(uint32_t)HEAD_DROPPING);
+}
+
+/* The graph may give a number out again a moment before its old posting is gone. */
+static void wait_for_drop(struct spfresh *s, struct spfresh_head *h)
+{
+    while (atomic_load(&h->flags) & HEAD_DROPPING) {
+        epoch_collect(s->epoch);
+        (void)sched_yield();
+    }
+}
+
 int spfresh_add_head(struct spfresh *s, const void *centre, const struct members *m, uint32_t *head)
 {
     if (!grow_heads(s))
@@ -246,6 +265,7 @@ int spfresh_add_head(struct spfresh *s, const void *centre, const struct members
     if (rc != OK)
         return rc;
     struct spfresh_head *h = spfresh_head(s, *head);
+    wait_for_drop(s, h);
     atomic_store(&h->size, 0);
     atomic_store(&h->error, 0);
     atomic_store(&h->flags, 0);
@@ -262,14 +282,14 @@ int spfresh_add_head(struct spfresh *s, const void *centre, const struct members
 int spfresh_remove_head(struct spfresh *s, uint32_t head)
 {
     struct spfresh_head *h = spfresh_head(s, head);
-    const uint32_t flags = atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_OPEN);
+    const uint32_t flags = atomic_exchange(&h->flags, HEAD_DROPPING);
     const int rc = graph_remove(s->graph, head);
 
     if (rc != OK) {
         atomic_store(&h->flags, flags);
         return rc;
     }
-    posting_drop(s->store, head);
     atomic_store(&h->size, 0);
+    epoch_retire(s->epoch, drop_posting, s, head);
     return OK;
 }

@@ -71,8 +71,7 @@ static int find_partner(struct merger *m, bool *found)
     struct spfresh *s = m->s;
     struct spfresh_scratch *x = m->x;
     const unsigned ticket = epoch_enter(s->epoch);
-    const int rc =
-        spfresh_nearest(s, x, x->upkeep->rows, PARTNERS + 1, 0, 0, &m->cost->distances);
+    const int rc = spfresh_nearest(s, x, x->upkeep->rows, PARTNERS + 1, 0, 0, &m->cost->distances);
 
     *found = false;
     for (size_t i = 0; rc == OK && i < x->n_heads && !*found; i++)
@@ -112,8 +111,8 @@ static int unite(struct merger *m, const struct members *stays, const struct mem
         const unsigned char *row = goes->rows + i * goes->row_bytes;
         size_t same = marks_get(&u->marks, goes->slots[i]) == UNMARKED ? stays->n : 0;
 
-        while (same < stays->n && (stays->slots[same] != goes->slots[i] ||
-                                   stays->versions[same] != goes->versions[i]))
+        while (same < stays->n &&
+               (stays->slots[same] != goes->slots[i] || stays->versions[same] != goes->versions[i]))
             same++;
         if (same < stays->n)
             continue;

@@ -18,8 +18,7 @@ enum { CANDIDATE = 2 }; /* marks: 0 and 1 are o's members, by half */
 static int no_memory(const struct division *d)
 {
     return fail(d->s->base.env.error, ERR_NO_MEMORY,
-                "%s: no memory to reassign the vectors near a split posting",
-                d->s->base.ops->name);
+                "%s: no memory to reassign the vectors near a split posting", d->s->base.ops->name);
 }
 
 /* Only what is current: another move of a vector is under way else. */

@@ -21,6 +21,7 @@ static int remove_chunk(struct spfresh *s, const uint64_t *ids, size_t n)
         rc = journal_commit(s->journal);
     for (size_t i = 0; rc == OK && i < n; i++)
         spfresh_slot_drop(s, ids[i]);
+    spfresh_count(&s->counters.removes, rc == OK ? n : 0);
     return rc;
 }
 
@@ -37,6 +38,8 @@ int spfresh_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
         rc = remove_chunk(s, ids + *done, some);
         pthread_rwlock_unlock(&s->gate);
         *done += rc == OK ? some : 0;
+        if (rc == OK)
+            rc = spfresh_after_update(s);
     }
     return rc;
 }

@@ -123,12 +123,20 @@ struct spfresh_slots {
 /* 3. Heads */
 
 /* A head is alive while it is OPEN, which is looked at with its posting's lock held. */
-enum { HEAD_OPEN = 1, HEAD_SPLIT_QUEUED = 2, HEAD_MERGE_QUEUED = 4, HEAD_UNSPLITTABLE = 8 };
+enum {
+    HEAD_OPEN = 1,
+    HEAD_SPLIT_QUEUED = 2,
+    HEAD_MERGE_QUEUED = 4,
+    HEAD_UNSPLITTABLE = 8,
+    HEAD_SPLIT_URGENT = 16,
+    HEAD_DROPPING = 32
+};
 
 struct spfresh_head {
     _Atomic(uint32_t) size; /* entries, stale ones included */
     _Atomic(uint32_t) flags;
-    _Atomic(float) error; /* codec: the largest error of the posting's codes */
+    _Atomic(float) error;      /* codec: the largest error of the posting's codes */
+    _Atomic(uint32_t) refused; /* unsplittable: live entries when it was tried */
 };
 
 /* 4. The index */
@@ -136,8 +144,8 @@ struct spfresh_head {
 struct spfresh_counters { /* all of them in stats(), by these names */
     atomic_uint_fast64_t appends, splits, same_head, collections, merges, reassign_scanned,
         reassign_submitted, reassign_aborted, reassign_done, head_misses, even_splits, sweeps,
-        inline_splits, job_errors, checkpoints;
-    atomic_uint_fast64_t cascade[8]; /* jobs by depth: a job that a job queued is one deeper */
+        inline_splits, job_errors, checkpoints, removes;
+    atomic_uint_fast64_t cascade[8]; /* splits and merges by the splits that led to them */
     /* of searches */
     atomic_uint_fast64_t queries, head_distances, postings_read, postings_pruned, postings_late,
         entries_scanned, duplicates, row_pages;
@@ -238,7 +246,8 @@ int spfresh_load(struct spfresh *, uint32_t head, bool kept, struct members *);
 int spfresh_put(struct spfresh *, uint32_t head, const struct members *);
 /* Adds n of them; sets its size. The head is alive. */
 int spfresh_append(struct spfresh *, uint32_t head, const struct members *, size_t first, size_t n);
-/* No longer OPEN, off the graph, its pages back. On failure as before. */
+/* No longer OPEN, off the graph; its posting goes when no search may be reading it. On failure as
+   before. */
 int spfresh_remove_head(struct spfresh *, uint32_t head);
 static inline bool spfresh_is_open(const struct spfresh *s, uint32_t head)
 {
@@ -260,7 +269,9 @@ struct spfresh_scratch {
     float *distances;
     size_t head_capacity, n_heads;
     struct members members[4]; /* work space of upkeep */
+    struct upkeep *upkeep;     /* more of it, upkeep.h; NULL until needed */
 };
+void spfresh_upkeep_free(struct upkeep *); /* NULL is allowed */
 int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **);
 void spfresh_scratch_give(struct spfresh *, struct spfresh_scratch *);
 void spfresh_scratch_free(struct spfresh *); /* the unused ones */
@@ -302,7 +313,13 @@ struct job {
     enum job_kind kind;
     uint32_t what;    /* head; reassign: slot */
     uint32_t version; /* reassign: the slot's when it was queued */
-    uint32_t depth;   /* jobs that led to this one */
+    uint32_t depth;   /* splits that led to this one */
+    uint32_t from;    /* reassign: a head whose posting holds the vector */
+};
+
+/* Distances a job has computed; from `limit` on it queues moves instead of doing them. */
+struct job_cost {
+    double distances, limit;
 };
 
 int spfresh_jobs_open(struct spfresh *);
@@ -317,11 +334,16 @@ int spfresh_work(struct spfresh *, uint64_t budget, bool *more);
 int spfresh_after_update(struct spfresh *);
 size_t spfresh_queued(const struct spfresh *);
 
-/* One job each: split.c, merge.c, reassign.c. `gate` is held shared by who calls. *cost: distances. */
-int spfresh_split(struct spfresh *, struct spfresh_scratch *, const struct job *, double *cost);
-int spfresh_merge(struct spfresh *, struct spfresh_scratch *, const struct job *, double *cost);
-int spfresh_reassign(struct spfresh *, struct spfresh_scratch *, uint32_t slot, unsigned version,
-                     uint32_t depth, double *cost);
+/* OK, or the failure of a job that has not gone well since. */
+int spfresh_upkeep_error(const struct spfresh *);
+
+/* One job each: split.c, merge.c, reassign.c. `gate` is held shared by who calls. */
+int spfresh_split(struct spfresh *, struct spfresh_scratch *, const struct job *,
+                  struct job_cost *);
+int spfresh_merge(struct spfresh *, struct spfresh_scratch *, const struct job *,
+                  struct job_cost *);
+int spfresh_reassign(struct spfresh *, struct spfresh_scratch *, const struct job *,
+                     struct job_cost *);
 /* sweep.c: rewrites every posting without stale entries; takes `gate` exclusively. */
 int spfresh_sweep(struct spfresh *);
 

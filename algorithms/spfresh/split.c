@@ -287,8 +287,7 @@ int spfresh_split(struct spfresh *s, struct spfresh_scratch *x, const struct job
     spfresh_count(&s->counters.splits, d.n == 2);
     for (size_t h = 0; h < d.n; h++)
         if (x->members[1 + h].n > s->limit)
-            spfresh_queue(s, (struct job){ .kind = JOB_SPLIT,
-                                           .what = d.heads[h],
-                                           .depth = d.depth + 1 });
+            spfresh_queue(
+                s, (struct job){ .kind = JOB_SPLIT, .what = d.heads[h], .depth = d.depth + 1 });
     return division_settle(&d);
 }

@@ -25,6 +25,7 @@ static void upkeep_values(const struct spfresh *s, struct stat_sink *sink)
         { "reassign_aborted", &c->reassign_aborted },
         { "reassign_done", &c->reassign_done },
         { "head_misses", &c->head_misses },
+        { "removes", &c->removes },
         { "sweeps", &c->sweeps },
         { "job_errors", &c->job_errors },
         { "checkpoints", &c->checkpoints },

@@ -59,8 +59,7 @@ static bool fit(struct upkeep *u, size_t n)
     for (size_t i = 0; i < WORK_DISTANCES; i++)
         if (!lengthen(u->mem, &u->distances[i], more * sizeof(float)))
             return false;
-    if (!lengthen(u->mem, &u->whole, more * sizeof(uint32_t)) ||
-        !lengthen(u->mem, &u->sides, more))
+    if (!lengthen(u->mem, &u->whole, more * sizeof(uint32_t)) || !lengthen(u->mem, &u->sides, more))
         return false;
     u->capacity = more;
     return true;

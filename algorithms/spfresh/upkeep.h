@@ -67,7 +67,8 @@ struct division {
     struct job_cost *cost;
 };
 
-static inline unsigned char *division_row(const struct division *d, size_t i) /* 2: the old head's */
+static inline unsigned char *division_row(const struct division *d,
+                                          size_t i) /* 2: the old head's */
 {
     return d->u->rows + i * spfresh_row_bytes(d->s);
 }

@@ -273,3 +273,11 @@ uint64_t byte_code_scan(const struct byte_code *c, const void *query, const void
     double most = (reach * reach + p->slack) * (1 + 0x1p-22);
     return c->kernels->scan_u8(block, c->groups, weights, p->form, (float)most, estimate);
 }
+
+float byte_code_lower(const struct byte_code *c, const void *query, float estimate)
+{
+    const struct prepared *p = query;
+    const double left = (double)estimate * (1 - 0x1p-21) - p->slack;
+    const double near = left > 0 ? sqrt(left) - p->list_error : 0;
+    return near > 0 ? (float)(near * near * (1 - c->limit_slack) * (1 - 0x1p-22)) : 0;
+}

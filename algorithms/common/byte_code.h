@@ -64,4 +64,7 @@ void byte_code_query_list(void *query, float error);
 uint64_t byte_code_scan(const struct byte_code *, const void *query, const void *block, float limit,
                         float *estimate);
 
+/* No vector with this estimate is nearer. */
+float byte_code_lower(const struct byte_code *, const void *query, float estimate);
+
 #endif

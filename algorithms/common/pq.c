@@ -457,6 +457,18 @@ static uint64_t pq_scan(const struct quantizer *base, const void *query, const v
     return q->kernels->bound_64(&terms, sums, farther, estimate);
 }
 
+static struct quantizer_bounds pq_bounds(const struct quantizer *base, const void *query,
+                                         const void *block, unsigned i, float estimate)
+{
+    const struct pq_query *at = query;
+    const float *error = (const float *)(const void *)((const uint8_t *)block + of(base)->add_at);
+    const float e = error[QUANTIZER_BLOCK + i], rounding = 4 * float_error(base);
+    const float near = sqrtf(fmaxf(estimate - at->slack, 0)) - e;
+    const float far = sqrtf(fmaxf(estimate + at->slack, 0)) + e;
+    return (struct quantizer_bounds){ near > 0 ? near * near * (1 - rounding) : 0,
+                                      far * far * (1 + rounding) };
+}
+
 const struct quantizer_ops pq_ops = {
     .train = pq_train,
     .destroy = pq_destroy,
@@ -469,4 +481,5 @@ const struct quantizer_ops pq_ops = {
     .query = pq_query,
     .query_list = pq_query_list,
     .scan = pq_scan,
+    .bounds = pq_bounds,
 };

@@ -12,6 +12,7 @@ static const struct quantizer_ops *const kinds[] = {
     [QUANTIZER_SQ8] = &quantizer_sq8_ops,
     [QUANTIZER_PQ] = &pq_ops,
     [QUANTIZER_RABITQ] = &rabitq_ops,
+    [QUANTIZER_PLANES] = &rabitq_planes_ops,
 };
 
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
@@ -122,4 +123,10 @@ bool quantizer_refine(const struct quantizer *q, const void *query, const void *
                       float limit, float *estimate)
 {
     return q->ops->refine(q, query, block, i, limit, estimate);
+}
+
+struct quantizer_bounds quantizer_bounds(const struct quantizer *q, const void *query,
+                                         const void *block, unsigned i, float estimate)
+{
+    return q->ops->bounds(q, query, block, i, estimate);
 }

@@ -10,6 +10,7 @@
  *     sq8       every dimension in a byte                                                certain
  *     pq        product quantisation, 4 bits a group of dimensions, of the residual      certain
  *     rabitq    rotated residual, 1 to 9 bits a dimension                         with probability
+ *     planes    the same code, 1 to 4 bits, all of them scanned: least bytes      with probability
  *
  * "Certain" is by the triangle inequality on the code's own error, kept per list as `error`. An
  * immutable quantizer may be used by many threads; queries and blocks are one thread's.
@@ -29,7 +30,13 @@
 
 /* 1. Making one */
 
-enum quantizer_kind { QUANTIZER_SKETCH, QUANTIZER_SQ8, QUANTIZER_PQ, QUANTIZER_RABITQ };
+enum quantizer_kind {
+    QUANTIZER_SKETCH,
+    QUANTIZER_SQ8,
+    QUANTIZER_PQ,
+    QUANTIZER_RABITQ,
+    QUANTIZER_PLANES
+};
 
 struct quantizer_options {
     enum quantizer_kind kind;
@@ -37,7 +44,7 @@ struct quantizer_options {
     size_t sketch_dims; /* sketch: numbers kept a vector, the length left over counted; 0: what a
                            sample of the training rows shows to be fastest within a tenth of a
                            vector's bytes, which may be none (then *out is NULL) */
-    size_t bits;        /* rabitq: a dimension, 1 .. 9 */
+    size_t bits;        /* rabitq: a dimension, 1 .. 9; planes: 1 .. 4 */
     size_t pq_groups;   /* pq: groups of dimensions; 0: dim / 2, rounded up */
     double eps0;        /* rabitq: the bound holds but with a probability that falls with it; 1.9 */
 };
@@ -100,5 +107,13 @@ uint64_t quantizer_scan(const struct quantizer *, const void *query, const void 
    at most `limit`. Only where `refines`. */
 bool quantizer_refine(const struct quantizer *, const void *query, const void *block, unsigned i,
                       float limit, float *estimate);
+
+/* Between what vector i's distance is, as surely as the kind's bound; `estimate` is what a scan, or
+   where it refines a second look, gave. A sketch and sq8 have no upper one: INFINITY. */
+struct quantizer_bounds {
+    float lower, upper;
+};
+struct quantizer_bounds quantizer_bounds(const struct quantizer *, const void *query,
+                                         const void *block, unsigned i, float estimate);
 
 #endif

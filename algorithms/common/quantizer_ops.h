@@ -34,8 +34,10 @@ struct quantizer_ops {
                      float *estimate);
     bool (*refine)(const struct quantizer *, const void *query, const void *block, unsigned i,
                    float limit, float *estimate); /* NULL unless `refines` */
+    struct quantizer_bounds (*bounds)(const struct quantizer *, const void *query,
+                                      const void *block, unsigned i, float estimate);
 };
 
-extern const struct quantizer_ops pq_ops, rabitq_ops;
+extern const struct quantizer_ops pq_ops, rabitq_ops, rabitq_planes_ops;
 
 #endif

@@ -21,6 +21,17 @@ static const struct rabitq *of(const struct quantizer *q)
     return (const struct rabitq *)(const void *)q;
 }
 
+static void lay_out_planes(struct rabitq *q)
+{
+    struct quantizer *base = &q->base;
+    q->terms_at = 64 * q->lines * q->bits;
+    base->block_bytes = q->terms_at + QUANTIZER_BLOCK * (sizeof(float) + 2 * sizeof(uint16_t));
+    base->query_bytes = (sizeof(struct rabitq_query) + 32 * q->lines + 63) / 64 * 64;
+    base->code_bytes = (double)base->block_bytes / QUANTIZER_BLOCK;
+    q->rounding = ldexpf(sqrtf((float)base->work_dim), (int)q->bits - 22);
+    base->per_list = true;
+}
+
 /* Sizes that follow from dimension and bits. */
 static void lay_out(struct rabitq *q)
 {
@@ -28,6 +39,10 @@ static void lay_out(struct rabitq *q)
     base->work_dim = q->rotation.out_dim;
     q->lines = base->work_dim / 8;
     q->padded_dim = (base->work_dim + 31) / 32 * 32;
+    if (q->planes) {
+        lay_out_planes(q);
+        return;
+    }
     q->terms_at = 64 * q->lines;
     q->rows_at = q->terms_at + 3 * QUANTIZER_BLOCK * sizeof(float);
     if (q->bits > 1)
@@ -44,15 +59,15 @@ static void lay_out(struct rabitq *q)
     base->refines = q->bits > 1;
 }
 
-static void rabitq_destroy(const struct index_env *env, struct quantizer *base)
+void rabitq_destroy(const struct index_env *env, struct quantizer *base)
 {
     struct rabitq *q = (struct rabitq *)(void *)base;
     rotation_free(&q->rotation, env->mem);
     mem_free(env->mem, q);
 }
 
-static int make(struct quantizer **out, const struct index_env *env, const struct saved *options,
-                const float *mean)
+static int make(bool planes, struct quantizer **out, const struct index_env *env,
+                const struct saved *options, const float *mean)
 {
     struct rabitq *q = mem_zalloc(env->mem, sizeof *q);
     if (!q || !rotation_init(&q->rotation, env->mem, mean, env->dim, options->seed)) {
@@ -60,6 +75,7 @@ static int make(struct quantizer **out, const struct index_env *env, const struc
         return fail(env->error, ERR_NO_MEMORY, "rabitq: dimension %zu: out of memory", env->dim);
     }
     q->kernels = env->kernels;
+    q->planes = planes;
     q->bits = (unsigned)options->bits;
     q->eps0 = (float)options->eps0;
     lay_out(q);
@@ -67,12 +83,17 @@ static int make(struct quantizer **out, const struct index_env *env, const struc
     return OK;
 }
 
-static int rabitq_train(struct quantizer **out, const struct index_env *env,
-                        const struct quantizer_options *options, const float *rows, size_t n)
+static size_t bits_most(bool planes)
 {
-    if (options->bits < 1 || options->bits > 9)
-        return fail(env->error, ERR_ARGUMENT, "rabitq: %zu bits; 1 to 9 are possible",
-                    options->bits);
+    return planes ? RABITQ_PLANES_MAX : 9;
+}
+
+int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env *env,
+                    const struct quantizer_options *options, const float *rows, size_t n)
+{
+    if (options->bits < 1 || options->bits > bits_most(planes))
+        return fail(env->error, ERR_ARGUMENT, "rabitq: %zu bits; 1 to %zu are possible",
+                    options->bits, bits_most(planes));
     if (!(options->eps0 > 0) || !isfinite(options->eps0))
         return fail(env->error, ERR_ARGUMENT, "rabitq: eps0 is %g; it must be above 0",
                     options->eps0);
@@ -89,18 +110,24 @@ static int rabitq_train(struct quantizer **out, const struct index_env *env,
         mean[d] = (float)(sum[d] / (double)n);
     const struct saved made = { options->bits, options->seed, options->eps0 };
     if (!rc)
-        rc = make(out, env, &made, mean);
+        rc = make(planes, out, env, &made, mean);
     mem_free(env->mem, sum);
     mem_free(env->mem, mean);
     return rc;
 }
 
-static uint64_t rabitq_bytes(const struct quantizer *base)
+static int rabitq_train(struct quantizer **out, const struct index_env *env,
+                        const struct quantizer_options *options, const float *rows, size_t n)
+{
+    return rabitq_train_as(false, out, env, options, rows, n);
+}
+
+uint64_t rabitq_bytes(const struct quantizer *base)
 {
     return sizeof(struct rabitq) + rotation_bytes(&of(base)->rotation);
 }
 
-static size_t rabitq_save(const struct quantizer *base, void *bytes)
+size_t rabitq_save(const struct quantizer *base, void *bytes)
 {
     const struct rabitq *q = of(base);
     const struct saved saved = { q->bits, q->rotation.seed, (double)q->eps0 };
@@ -112,8 +139,8 @@ static size_t rabitq_save(const struct quantizer *base, void *bytes)
     return sizeof saved + mean_bytes;
 }
 
-static int rabitq_load(struct quantizer **out, const struct index_env *env, const void *bytes,
-                       size_t n)
+int rabitq_load_as(bool planes, struct quantizer **out, const struct index_env *env,
+                   const void *bytes, size_t n)
 {
     struct saved saved;
     if (n != sizeof saved + env->dim * sizeof(float) || env->dim > ROTATION_DIM_MAX)
@@ -121,15 +148,22 @@ static int rabitq_load(struct quantizer **out, const struct index_env *env, cons
                     env->dim);
     memcpy(&saved, bytes, sizeof saved);
     const float *mean = (const float *)(const void *)((const uint8_t *)bytes + sizeof saved);
-    bool sound = saved.bits >= 1 && saved.bits <= 9 && saved.eps0 > 0 && isfinite(saved.eps0);
+    bool sound = saved.bits >= 1 && saved.bits <= bits_most(planes) && saved.eps0 > 0 &&
+                 isfinite(saved.eps0);
     for (size_t d = 0; d < env->dim; d++)
         sound = sound && isfinite(mean[d]);
     if (!sound)
         return fail(env->error, ERR_CORRUPT, "rabitq: bits, eps0 or mean are impossible");
-    return make(out, env, &saved, mean);
+    return make(planes, out, env, &saved, mean);
 }
 
-static void rabitq_transform(const struct quantizer *base, const float *rows, size_t n, float *out)
+static int rabitq_load(struct quantizer **out, const struct index_env *env, const void *bytes,
+                       size_t n)
+{
+    return rabitq_load_as(false, out, env, bytes, n);
+}
+
+void rabitq_transform(const struct quantizer *base, const float *rows, size_t n, float *out)
 {
     const struct rotation *rotation = &of(base)->rotation;
     for (size_t i = 0; i < n; i++)
@@ -173,7 +207,7 @@ static float fill_tables(const struct rabitq *q, const float *row, const float *
     return widest / 255;
 }
 
-static void rabitq_query_prepare(const struct quantizer *base, const float *row, void *query)
+void rabitq_query_prepare(const struct quantizer *base, const float *row, void *query)
 {
     const struct rabitq *q = of(base);
     struct rabitq_query *to = query;
@@ -186,18 +220,23 @@ static void rabitq_query_prepare(const struct quantizer *base, const float *row,
     memset(x + n, 0, (q->padded_dim - n) * sizeof *x);
     const float sum = rabitq_sum(q, x), slope = fill_tables(q, row, magnitudes, tables);
     /* A lookup is off by up to half a slope, evenly: a sum's standard deviation. */
-    const float rounding = q->eps0 * slope * sqrtf((float)n / 48);
+    float rounding = q->eps0 * slope * sqrtf((float)n / 48), most = 1;
+    if (q->planes) { /* sums of planes count 1, 2, 4, .. times: so do deviations, squared */
+        const float numbers = (float)(1u << q->bits);
+        most = numbers - 1;
+        rounding *= sqrtf((numbers * numbers - 1) / 3);
+    }
     *to = (struct rabitq_query){ .slope = slope,
-                                 .offset = -r.size / 2, /* (sum x - sum |x|) / 2 - sum x / 2 */
+                                 .offset = most * -r.size / 2, /* (sum x - sum |x| - sum x) / 2 */
                                  .rounding = rounding,
                                  .sum = sum,
                                  .norm = sqrtf(r.norm_sq) };
-    if (q->bits > 1)
+    if (q->base.refines)
         memcpy(tables + 32 * q->lines, x, q->padded_dim * sizeof *x);
 }
 
-static void rabitq_query_list(const struct quantizer *base, void *query, const float *centroid,
-                              float distance, float error)
+void rabitq_query_list(const struct quantizer *base, void *query, const float *centroid,
+                       float distance, float error)
 {
     struct rabitq_query *to = query;
     (void)centroid;
@@ -243,6 +282,21 @@ static uint64_t rabitq_scan(const struct quantizer *base, const void *query, con
     return within;
 }
 
+static struct quantizer_bounds rabitq_bounds(const struct quantizer *base, const void *query,
+                                             const void *block, unsigned i, float estimate)
+{
+    const struct rabitq *q = of(base);
+    const struct rabitq_query *at = query;
+    const float *terms = (const float *)(const void *)((const uint8_t *)block + q->terms_at);
+    struct rabitq_terms t = { 0, terms[64 + i], terms[128 + i] };
+    float slack = at->slack;
+    if (base->refines) {
+        memcpy(&t, (const uint8_t *)block + q->rows_at + i * q->row_bytes, sizeof t);
+        slack = q->rounding * (2 * at->norm + at->root);
+    }
+    return rabitq_between(at, &t, slack, estimate);
+}
+
 const struct quantizer_ops rabitq_ops = {
     .train = rabitq_train,
     .destroy = rabitq_destroy,
@@ -256,4 +310,5 @@ const struct quantizer_ops rabitq_ops = {
     .query_list = rabitq_query_list,
     .scan = rabitq_scan,
     .refine = rabitq_refine,
+    .bounds = rabitq_bounds,
 };

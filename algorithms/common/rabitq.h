@@ -19,6 +19,14 @@
  *           rows      B > 1: 64 x row_bytes: F of the whole code, then its bits below the sign,
  *                     as ip_f32_u4 (B <= 5) or ip_f32_u8 wants them; complemented where negative,
  *                     so that sign * 2^(B-1) + rest - (2^B - 1)/2 = xb_i
+ *
+ * With `planes` (kind planes, B <= 4) all bits are scanned at once, and a code is that much shorter:
+ *           planes    B x work_dim / 8 x 64 bytes: the lines of bit B - 1, the sign, first; xb_i is the
+ *                     number that they make, less (2^B - 1)/2
+ *           add       64 floats: F of the whole code
+ *           scale, error  64 x u16 each: the upper half of a float's bits below its sign, of -F_resc
+ *                     and F_err; F_add goes with the F_resc that is kept, and F_err has what that one
+ *                     is off
  */
 #ifndef DRIFTLINE_RABITQ_H
 #define DRIFTLINE_RABITQ_H
@@ -28,11 +36,14 @@
 
 struct kernels;
 
+enum { RABITQ_PLANES_MAX = 4 };
+
 struct rabitq {
     struct quantizer base;
     const struct kernels *kernels;
     struct rotation rotation;
     unsigned bits;
+    bool planes;
     float eps0;
     float rounding;           /* of <xb, x> in float arithmetic, for |x| = 1 */
     size_t lines, padded_dim; /* work_dim, up to a multiple of 32 */
@@ -58,6 +69,33 @@ static inline float rabitq_limit(const struct rabitq_query *at, float limit)
 {
     return limit + 0x1p-20f * (limit + at->distance);
 }
+
+/* What the bounds of vector i are, its estimate and terms known. */
+static inline struct quantizer_bounds rabitq_between(const struct rabitq_query *at,
+                                                     const struct rabitq_terms *t, float slack,
+                                                     float estimate)
+{
+    const float off = t->error * at->root - t->scale * slack;
+    const float rounding = 0x1p-19f * (estimate + off + at->distance);
+    return (struct quantizer_bounds){ estimate - off - rounding, estimate + off + rounding };
+}
+
+/* rabitq.c, of both kinds. */
+int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env *,
+                    const struct quantizer_options *, const float *rows, size_t n);
+int rabitq_load_as(bool planes, struct quantizer **out, const struct index_env *, const void *bytes,
+                   size_t n);
+void rabitq_destroy(const struct index_env *, struct quantizer *);
+uint64_t rabitq_bytes(const struct quantizer *);
+size_t rabitq_save(const struct quantizer *, void *bytes);
+void rabitq_transform(const struct quantizer *, const float *rows, size_t n, float *out);
+void rabitq_query_prepare(const struct quantizer *, const float *row, void *query);
+void rabitq_query_list(const struct quantizer *, void *query, const float *centroid, float distance,
+                       float error);
+
+/* along = <c, xb>, s = <r, xb>, code_sq = |xb|^2. */
+struct rabitq_terms rabitq_terms_of(const struct rabitq *, float norm_sq, float s, float along,
+                                    float code_sq);
 
 /* Of x's padded_dim components. */
 float rabitq_sum(const struct rabitq *, const float *x);

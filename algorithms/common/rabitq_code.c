@@ -14,8 +14,7 @@ struct parts {
     float norm_sq; /* of the residual */
 };
 
-/* along = <c, xb>, s = <r, xb>, code_sq = |xb|^2. */
-static struct rabitq_terms terms_of(const struct rabitq *q, float norm_sq, float s, float along,
+struct rabitq_terms rabitq_terms_of(const struct rabitq *q, float norm_sq, float s, float along,
                                     float code_sq)
 {
     struct rabitq_terms t = { .add = norm_sq };
@@ -96,7 +95,7 @@ static void put_row(const struct rabitq *q, const struct parts *p, uint8_t *row)
     write_levels(q, p, &l, code);
     const float sum = rabitq_sum(q, p->centroid);
     const float along = product(q, p->centroid, sum, p->signs, code);
-    const struct rabitq_terms t = terms_of(q, p->norm_sq, l.product, along, l.norm_sq);
+    const struct rabitq_terms t = rabitq_terms_of(q, p->norm_sq, l.product, along, l.norm_sq);
     memcpy(row, &t, sizeof t);
 }
 
@@ -107,7 +106,8 @@ float rabitq_put(const struct quantizer *quantizer, const float *row, const floa
     const size_t n = quantizer->work_dim;
     struct parts p;
     const struct residual r = q->kernels->residual_f32(row, centroid, n, p.magnitudes, p.signs);
-    const struct rabitq_terms t = terms_of(q, r.norm_sq, r.size / 2, r.along / 2, (float)n / 4);
+    const struct rabitq_terms t =
+        rabitq_terms_of(q, r.norm_sq, r.size / 2, r.along / 2, (float)n / 4);
     put_signs(q, p.signs, block, i);
     put_terms(q, &t, block, i);
     if (q->bits == 1)

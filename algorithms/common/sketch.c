@@ -221,6 +221,14 @@ uint64_t sketch_scan(const struct quantizer *q, const void *query, const void *b
     return byte_code_scan(&((const struct sketch *)q)->code, query, block, limit, estimate);
 }
 
+struct quantizer_bounds sketch_bounds(const struct quantizer *q, const void *query,
+                                      const void *block, unsigned i, float estimate)
+{
+    (void)block, (void)i;
+    const struct sketch *s = (const struct sketch *)q;
+    return (struct quantizer_bounds){ byte_code_lower(&s->code, query, estimate), INFINITY };
+}
+
 /* 3. Training */
 
 const float *sketch_sample(const struct index_env *env, uint64_t seed, const float *rows, size_t n,
@@ -401,4 +409,5 @@ const struct quantizer_ops quantizer_sketch_ops = {
     .query = sketch_query,
     .query_list = sketch_query_list,
     .scan = sketch_scan,
+    .bounds = sketch_bounds,
 };

@@ -60,5 +60,7 @@ void sketch_query_list(const struct quantizer *, void *query, const float *centr
                        float error);
 uint64_t sketch_scan(const struct quantizer *, const void *query, const void *block, float limit,
                      float *estimate);
+struct quantizer_bounds sketch_bounds(const struct quantizer *, const void *query,
+                                      const void *block, unsigned i, float estimate);
 
 #endif

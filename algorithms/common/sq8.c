@@ -40,4 +40,5 @@ const struct quantizer_ops quantizer_sq8_ops = {
     .query = sketch_query,
     .query_list = sketch_query_list,
     .scan = sketch_scan,
+    .bounds = sketch_bounds,
 };

@@ -1,7 +1,7 @@
 /* balanced.h - balanced hierarchical k-means: clusters of nearly equal size, by a penalty on full ones.
  *
- * A row goes to the centre with the least  d(x, c_k) + lambda n_k,  n_k the size of cluster k in the
- * pass before. SPTAG takes lambda from a constant that means nothing for floats of any scale; here
+ * A row goes to the centre with the least  d(x, c_k) + lambda n_k,  n_k the size of cluster k at that
+ * moment (SPTAG: in the pass before, which swings to and fro). SPTAG takes lambda from a constant that means nothing for floats of any scale; here
  * lambda = balance * (mean squared distance to the nearest centre) / (n / K)  (systems/spfresh.md).
  * Best of 3 starts on samples; passes end when the centres move by less than 1e-3 of their spread or
  * 5 passes in a row gain nothing.
@@ -37,8 +37,8 @@ struct balanced_node {
     uint32_t size;     /* rows below, the centre included */
 };
 struct balanced_tree {
-    struct balanced_node *nodes;
-    size_t n;
+    struct balanced_node *nodes; /* n, one a row; a node's descendants come after it */
+    size_t n, leaf, fanout;      /* a node of more children than both holds identical rows */
 };
 
 /* rows: F32 or U8, at most 2^32 - 2. Same seed, same rows: same tree at any thread count. Identical rows
@@ -50,19 +50,23 @@ void balanced_tree_free(struct balanced_tree *, struct mem *);
 /* 2. Heads from a tree (SPANN) */
 
 struct head_selection {
-    double ratio;                                           /* heads wanted over rows */
-    size_t select_threshold, split_threshold, split_factor; /* 0: found so that ratio is met */
+    double ratio; /* heads wanted over rows */
+    size_t select_threshold, split_threshold,
+        split_factor; /* 0: found so that ratio is met; a select_threshold
+                                                               below 2 counts as 2 */
 };
 /* The rows chosen, in the tree's order (neighbours near one another): an array to be freed with
-   mem_free(). At least one where there is a row. ERR_NO_MEMORY. */
+   mem_free(). At least one where there is a row, and of a node of identical rows one at most, so that
+   the ratio may not be met. ERR_NO_MEMORY. */
 int balanced_select(const struct balanced_tree *, const struct index_env *,
                     const struct head_selection *, uint32_t **rows, size_t *n);
 
 /* 3. Two halves of a posting */
 
 /* sides[i] 0 or 1 for each of n >= 2 rows (F32 or U8), centres: 2 x dim floats, the means of the two
-   sides. *even: the rows cannot be told apart by distance (all the same), and were halved in their
-   order. No side is empty. One thread; does not use env's pool. ERR_NO_MEMORY. */
+   sides. Each has at least a quarter of the rows, or, with balance = 0, at least one; balance < 0
+   counts as 1. *even: the rows cannot be told apart by distance (all the same), and were halved in their
+   order. One thread; does not use env's pool. ERR_NO_MEMORY. */
 int balanced_halves(const struct index_env *, const struct balanced_options *, struct vectors rows,
                     uint8_t *sides, float *centres, bool *even);
 

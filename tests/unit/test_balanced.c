@@ -1,0 +1,431 @@
+/* test_balanced.c - trees of clusters: every row once, sizes even; heads chosen from them. */
+#include "algorithms/common/balanced.h"
+#include "tests/testing.h"
+
+struct points {
+    struct test_bench bench;
+    struct vectors rows;
+    void *data;
+};
+
+static void points_open(struct points *p, enum element element, size_t n, size_t dim,
+                        size_t clusters, double spread, size_t threads)
+{
+    struct rng rng = rng_at(test_seed(), 7);
+
+    test_bench_begin(&p->bench, element, METRIC_L2SQ, dim, threads);
+    p->data = calloc(n * dim + 1, sizeof(float));
+    assert_non_null(p->data);
+    if (element == ELEMENT_F32)
+        test_fill_f32(&rng, p->data, n, dim, clusters, spread);
+    else
+        test_fill_u8(&rng, p->data, n, dim, clusters, spread);
+    p->rows = (struct vectors){ p->data, n, dim, element };
+}
+
+static void points_close(struct points *p)
+{
+    free(p->data);
+    assert_int_equal(mem_live(&p->bench.mem), 0);
+    test_bench_end(&p->bench);
+}
+
+static struct balanced_options usual(double balance)
+{
+    return (struct balanced_options){ 32, 8, 1000, 100, balance, test_seed() };
+}
+
+/* Every row is the centre of one node; children are below one parent; sizes add up. */
+static void expect_tree(const struct balanced_tree *t, size_t n)
+{
+    bool *seen = calloc(n + 1, 1), *child = calloc(n + 1, 1);
+
+    assert_int_equal(t->n, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct balanced_node *node = &t->nodes[i];
+        size_t size = 1;
+        assert_true(node->centre < n);
+        assert_false(seen[node->centre]);
+        seen[node->centre] = true;
+        for (uint32_t c = 0; c < node->n; c++) {
+            assert_true(node->first > i && node->first + c < n);
+            assert_false(child[node->first + c]);
+            child[node->first + c] = true;
+            size += t->nodes[node->first + c].size;
+        }
+        assert_int_equal(node->size, size);
+    }
+    for (size_t i = 1; i < n; i++)
+        assert_true(child[i]);
+    if (n > 0)
+        assert_int_equal(t->nodes[0].size, n);
+    free(seen);
+    free(child);
+}
+
+static void build(struct points *p, struct balanced_tree *t, const struct balanced_options *o)
+{
+    assert_ok(balanced_tree_build(t, &p->bench.env, o, p->rows), &p->bench.error);
+    expect_tree(t, p->rows.n);
+}
+
+static void test_every_row_is_in_one_node(void **state)
+{
+    (void)state;
+    static const struct {
+        enum element element;
+        size_t n, dim, clusters;
+        struct balanced_options o;
+    } cases[] = {
+        { ELEMENT_F32, 0, 4, 0, { 32, 8, 1000, 100, 1, 1 } },
+        { ELEMENT_F32, 1, 4, 0, { 32, 8, 1000, 100, 1, 1 } },
+        { ELEMENT_U8, 2, 1, 0, { 32, 8, 1000, 100, 1, 1 } },
+        { ELEMENT_F32, 2, 3, 0, { 2, 1, 2, 1, 0, 1 } },
+        { ELEMENT_F32, 9, 1, 0, { 32, 8, 1000, 100, -1, 1 } },
+        { ELEMENT_U8, 10, 2, 0, { 32, 8, 1000, 100, -1, 1 } },
+        { ELEMENT_F32, 3000, 1, 4, { 32, 8, 1000, 100, 1, 1 } },
+        { ELEMENT_F32, 5000, 20, 40, { 32, 8, 1000, 100, 1, 1 } },
+        { ELEMENT_U8, 5000, 17, 40, { 4, 3, 100, 10, 0, 1 } },
+        { ELEMENT_U8, 20000, 3, 5, { 2, 1, 16, 3, 1, 1 } },
+        { ELEMENT_F32, 40000, 6, 9, { 300, 5, 200, 5, 10, 1 } },
+        { ELEMENT_F32, 500, 5, 3, { 0, 0, 0, 0, 1, 1 } }, /* made sound, not refused */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct points p;
+        struct balanced_tree t;
+        struct balanced_options o = cases[i].o;
+        o.seed = test_seed() + i;
+        points_open(&p, cases[i].element, cases[i].n, cases[i].dim, cases[i].clusters, 0.3, 2);
+        build(&p, &t, &o);
+        for (size_t a = 0; a < t.n; a++)
+            assert_true(t.nodes[a].n == 0 || t.nodes[a].n <= t.fanout || t.nodes[a].n <= t.leaf ||
+                        t.nodes[a].n + 1 == t.nodes[a].size);
+        balanced_tree_free(&t, &p.bench.mem);
+        points_close(&p);
+    }
+}
+
+/* Deviation over mean of the sizes of the root's children, and of nodes' of some hundreds. */
+static double unevenness(const struct balanced_tree *t)
+{
+    double total = 0, nodes = 0;
+
+    for (size_t i = 0; i < t->n; i++) {
+        const struct balanced_node *node = &t->nodes[i];
+        double sum = 0, squares = 0;
+        if (node->size < 300)
+            continue;
+        for (uint32_t c = node->first; c < node->first + node->n; c++) {
+            sum += t->nodes[c].size;
+            squares += (double)t->nodes[c].size * t->nodes[c].size;
+        }
+        const double mean = sum / node->n;
+        total += sqrt(squares / node->n - mean * mean) / mean;
+        nodes++;
+    }
+    return total / nodes;
+}
+
+/* Dense in one corner, thin elsewhere: plain k-means makes clusters of very unlike sizes. */
+static void skew(struct points *p)
+{
+    float *x = p->data;
+
+    for (size_t i = 0; i < p->rows.n * p->rows.dim; i++)
+        x[i] = x[i] * x[i] * x[i];
+}
+
+static void test_balance_evens_sizes(void **state)
+{
+    (void)state;
+    double plain = 0, even = 0, found = 0;
+
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct points p;
+        points_open(&p, ELEMENT_F32, 20000, 8, 0, 1, 2);
+        skew(&p);
+        const double balances[] = { 0, 1, -1 };
+        double *to[] = { &plain, &even, &found };
+        for (size_t i = 0; i < 3; i++) {
+            struct balanced_options o = usual(balances[i]);
+            struct balanced_tree t;
+            o.seed += seed;
+            build(&p, &t, &o);
+            *to[i] += unevenness(&t) / 3;
+            balanced_tree_free(&t, &p.bench.mem);
+        }
+        points_close(&p);
+    }
+    if (even > 0.7 * plain || found > 0.8 * plain)
+        print_error("std(size) / mean: plain %.3f, balance 1 %.3f, found %.3f\n", plain, even,
+                    found);
+    assert_true(even < 0.7 * plain);
+    assert_true(found < 0.8 * plain);
+}
+
+/* Balanced or not, what is in a cluster is near: rows are nearer to their parent's centre than to that of a
+   cousin elsewhere. */
+static void test_clusters_are_of_near_rows(void **state)
+{
+    (void)state;
+    for (int balanced = 0; balanced < 2; balanced++) {
+        struct points p;
+        struct balanced_tree t;
+        struct balanced_options o = usual(balanced);
+        double own = 0, any = 0;
+        points_open(&p, ELEMENT_F32, 8000, 12, 100, 0.2, 1);
+        build(&p, &t, &o);
+        const float *x = p.data;
+        for (size_t i = 0; i < t.n; i++) {
+            for (uint32_t c = t.nodes[i].first; c < t.nodes[i].first + t.nodes[i].n; c++) {
+                const float *row = x + t.nodes[c].centre * 12;
+                const size_t other = (size_t)t.nodes[i].centre * 7919 % t.n;
+                if (t.nodes[c].n > 0)
+                    continue;
+                own += (double)p.bench.env.kernels->l2sq_f32(row, x + t.nodes[i].centre * 12, 12);
+                any += (double)p.bench.env.kernels->l2sq_f32(row, x + other * 12, 12);
+            }
+        }
+        assert_true(own < 0.1 * any);
+        balanced_tree_free(&t, &p.bench.mem);
+        points_close(&p);
+    }
+}
+
+static void test_same_at_any_thread_count(void **state)
+{
+    (void)state;
+    struct balanced_tree first = { 0 };
+    struct test_bench keep;
+
+    test_bench_begin(&keep, ELEMENT_U8, METRIC_L2SQ, 9, 1);
+    for (size_t threads = 1; threads <= 4; threads++) {
+        struct points p;
+        struct balanced_tree t;
+        struct balanced_options o = usual(1);
+        points_open(&p, ELEMENT_U8, 40000, 9, 12, 0.4, threads);
+        p.bench.env.mem = NULL; /* no account is an account too */
+        build(&p, &t, &o);
+        if (threads == 1)
+            first = t;
+        else
+            assert_memory_equal(first.nodes, t.nodes, t.n * sizeof *t.nodes);
+        if (threads > 1)
+            balanced_tree_free(&t, NULL);
+        points_close(&p);
+    }
+    balanced_tree_free(&first, NULL);
+    test_bench_end(&keep);
+}
+
+static size_t heads_of(struct points *p, const struct balanced_tree *t, struct head_selection h)
+{
+    uint32_t *rows;
+    size_t n;
+    bool *seen = calloc(t->n + 1, 1);
+
+    assert_ok(balanced_select(t, &p->bench.env, &h, &rows, &n), &p->bench.error);
+    assert_true(n > 0 || t->n == 0);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(rows[i] < t->n);
+        assert_false(seen[rows[i]]);
+        seen[rows[i]] = true;
+    }
+    mem_free(&p->bench.mem, rows);
+    free(seen);
+    return n;
+}
+
+/* All the same, and all but a few: one leaf holds them, and one head. */
+static void test_identical_rows(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 4; kind++) {
+        struct points p;
+        struct balanced_tree t;
+        struct balanced_options o = usual(1);
+        size_t most = 0;
+        points_open(&p, kind % 2 ? ELEMENT_U8 : ELEMENT_F32, 10000, 10, 0, 1, 2);
+        const size_t others = kind < 2 ? 0 : 40, bytes = element_row_bytes(p.rows.element, 10);
+        for (size_t i = 1; i < 10000 - others; i++)
+            memcpy((char *)p.data + i * bytes, p.data, bytes);
+        build(&p, &t, &o);
+        for (size_t i = 0; i < t.n; i++)
+            most = t.nodes[i].n > most ? t.nodes[i].n : most;
+        assert_true(most >= 10000 - others - 60);
+        const size_t heads = heads_of(&p, &t, (struct head_selection){ 0.1, 0, 0, 0 });
+        assert_true(heads <= 1 + others + 60);
+        balanced_tree_free(&t, &p.bench.mem);
+        points_close(&p);
+    }
+}
+
+/* Each row twice as far out as the one before, in every dimension by turns, with a crowd at the origin:
+   what k-means peels off a few rows at a time. */
+static void test_chains_end(void **state)
+{
+    (void)state;
+    struct points p;
+    struct balanced_tree t;
+    struct balanced_options o = { 2, 1, 50, 20, 0, test_seed() };
+
+    points_open(&p, ELEMENT_F32, 3000, 16, 0, 0, 1);
+    float *x = p.data;
+    for (size_t i = 0; i < 1600; i++)
+        x[i * 16 + i % 16] = ldexpf(i % 2 ? 1 : -1, (int)(i / 16) - 50);
+    build(&p, &t, &o);
+    size_t depth = 0, *depths = calloc(t.n, sizeof *depths);
+    for (size_t i = 0; i < t.n; i++) {
+        for (uint32_t c = 0; c < t.nodes[i].n; c++)
+            depths[t.nodes[i].first + c] = depths[i] + 1;
+        depth = depths[i] > depth ? depths[i] : depth;
+    }
+    assert_true(depth < 48 + 16);
+    free(depths);
+    balanced_tree_free(&t, &p.bench.mem);
+    /* Distances that overflow. */
+    for (size_t i = 0; i < 3000 * 16; i++)
+        x[i] = i % 3 ? 3e38F : -3e38F;
+    build(&p, &t, &o);
+    balanced_tree_free(&t, &p.bench.mem);
+    points_close(&p);
+}
+
+static void test_as_many_heads_as_wanted(void **state)
+{
+    (void)state;
+    static const double ratios[] = { 0.01, 0.03, 0.08, 0.12, 0.16, 0.2, 0.3 };
+    struct points p;
+
+    points_open(&p, ELEMENT_U8, 30000, 16, 200, 0.3, 2);
+    for (int balanced = 0; balanced < 2; balanced++) {
+        struct balanced_options o = usual(balanced);
+        struct balanced_tree t;
+        build(&p, &t, &o);
+        for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
+            const size_t n = heads_of(&p, &t, (struct head_selection){ ratios[i], 0, 0, 0 });
+            const double ratio = (double)n / 30000;
+            if (fabs(ratio / ratios[i] - 1) > 0.02)
+                print_error("wanted %.3f of 30000 rows, got %.4f\n", ratios[i], ratio);
+            assert_true(fabs(ratio / ratios[i] - 1) <= 0.02);
+        }
+        const struct head_selection given[] = {
+            { 0.1, 6, 25, 5 }, { 0.1, 12, 18, 9 }, { 0.1, 0, 20, 0 }, { 0.1, 5, 0, 0 },
+            { 0, 0, 0, 0 },    { 1, 0, 0, 0 },     { 0.1, 1, 1, 1 },  { 0.1, 40000, 1, 1 },
+        };
+        for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+            const size_t n = heads_of(&p, &t, given[i]);
+            if (given[i].select_threshold == 40000)
+                assert_int_equal(n, 1);
+        }
+        balanced_tree_free(&t, &p.bench.mem);
+    }
+    points_close(&p);
+}
+
+static void test_heads_of_few_rows(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n <= 12; n++) {
+        struct points p;
+        struct balanced_tree t;
+        struct balanced_options o = usual(1);
+        points_open(&p, ELEMENT_F32, n, 3, 0, 1, 1);
+        build(&p, &t, &o);
+        const size_t heads = heads_of(&p, &t, (struct head_selection){ 0.1, 0, 0, 0 });
+        assert_true(heads <= 2 && (heads == 1 || n != 1));
+        balanced_tree_free(&t, &p.bench.mem);
+        points_close(&p);
+    }
+}
+
+/* Heads of thresholds by hand: a root of 3 clusters of 4, 9 and 2 rows. */
+static void test_thresholds(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = { 4, 9, 2 };
+    struct points p;
+    struct balanced_node nodes[16] = { { 0, 1, 3, 16 } };
+    uint32_t at = 4;
+    static const struct {
+        struct head_selection h;
+        size_t heads;
+    } cases[] = {
+        { { 0, 2, 100, 1 }, 3 },  /* the three clusters; the root weighs 1 */
+        { { 0, 3, 100, 1 }, 3 },  /* 4 and 9; the root weighs 1 + 2 */
+        { { 0, 4, 100, 1 }, 2 },  /* 4 and 9; the root only 3 */
+        { { 0, 5, 100, 1 }, 2 },  /* 9; the root 1 + 4 + 2 */
+        { { 0, 10, 100, 1 }, 1 }, /* the root, 16 */
+        { { 0, 10, 15, 8 }, 3 },  /* and its two heaviest */
+        { { 0, 10, 16, 8 }, 1 },  /* 16 is not more */
+        { { 0, 9, 8, 4 }, 4 },    /* 9, three rows of it; the root has 7 left */
+        { { 0, 17, 1, 1 }, 1 },   /* none, so the root */
+    };
+
+    points_open(&p, ELEMENT_F32, 16, 1, 0, 1, 1);
+    for (uint32_t c = 0; c < 3; c++) {
+        nodes[1 + c] = (struct balanced_node){ 1 + c, at, sizes[c] - 1, sizes[c] };
+        for (uint32_t i = 1; i < sizes[c]; i++, at++)
+            nodes[at] = (struct balanced_node){ at, 0, 0, 1 };
+    }
+    assert_int_equal(at, 16);
+    const struct balanced_tree t = { nodes, 16, 8, 32 };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const size_t heads = heads_of(&p, &t, cases[i].h);
+        if (heads != cases[i].heads)
+            print_error("case %zu: %zu heads\n", i, heads);
+        assert_int_equal(heads, cases[i].heads);
+    }
+    points_close(&p);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    bool done = false;
+
+    for (size_t at = 1; !done; at++) {
+        struct points p;
+        struct balanced_tree t;
+        struct balanced_options o = usual(1);
+        uint32_t *rows = NULL;
+        size_t n;
+        points_open(&p, ELEMENT_U8, 17000, 4, 0, 1, 2);
+        p.bench.mem.fail_at = at;
+        p.bench.mem.fail_after = at % 2;
+        int rc = balanced_tree_build(&t, &p.bench.env, &o, p.rows);
+        if (rc) {
+            assert_code(rc, ERR_NO_MEMORY, &p.bench.error);
+            assert_int_equal(t.n, 0);
+            assert_int_equal(mem_live(&p.bench.mem), 0);
+        } else {
+            const struct head_selection h = { 0.1, 0, 0, 0 };
+            rc = balanced_select(&t, &p.bench.env, &h, &rows, &n);
+            if (rc)
+                assert_code(rc, ERR_NO_MEMORY, &p.bench.error);
+            mem_free(&p.bench.mem, rows);
+        }
+        done = !p.bench.mem.failed;
+        if (!rc && p.bench.mem.failed)
+            fail_msg("allocation %zu failed and nobody said so", at);
+        balanced_tree_free(&t, &p.bench.mem);
+        points_close(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_row_is_in_one_node),
+        cmocka_unit_test(test_balance_evens_sizes),
+        cmocka_unit_test(test_clusters_are_of_near_rows),
+        cmocka_unit_test(test_same_at_any_thread_count),
+        cmocka_unit_test(test_identical_rows),
+        cmocka_unit_test(test_chains_end),
+        cmocka_unit_test(test_as_many_heads_as_wanted),
+        cmocka_unit_test(test_heads_of_few_rows),
+        cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return test_run("balanced", tests);
+}

@@ -14,6 +14,9 @@
 #include "algorithms/spfresh/spfresh.h"
 #include "src/core/mem.h"
 
+/* The graph is approximate: a beam so wide that one who is not found by it is lost. */
+enum { CHECK_EF = 400 };
+
 struct walk {
     struct spfresh *s;
     uint8_t *copies; /* current entries of each slot */
@@ -123,7 +126,7 @@ static int check_head(struct walk *w, struct spfresh_scratch *x, uint32_t head)
         return atomic_load(&spfresh_head(s, head)->size) == 0
                    ? OK
                    : broken(w, "head %u is closed and its posting not empty", head);
-    rc = spfresh_nearest(s, x, graph_row(s->graph, head), 1, 0, 0, &checked);
+    rc = spfresh_nearest(s, x, graph_row(s->graph, head), 1, CHECK_EF, 0, &checked);
     if (rc == OK && (x->n_heads != 1 || x->distances[0] != 0))
         rc = broken(w, "head %u is not found by its own vector", head);
     return rc == OK ? check_posting(w, head) : rc;

@@ -107,6 +107,12 @@ void quantizer_query(const struct quantizer *q, const float *transformed, void *
     q->ops->query(q, transformed, query);
 }
 
+void quantizer_query_certain(const struct quantizer *q, void *query)
+{
+    if (q->ops->query_certain)
+        q->ops->query_certain(q, query);
+}
+
 void quantizer_query_list(const struct quantizer *q, void *query, const float *centroid,
                           float distance, float error)
 {

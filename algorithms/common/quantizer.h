@@ -93,8 +93,11 @@ void quantizer_copy(const struct quantizer *, const void *from, unsigned i, void
 
 /* Prepares a query; `query` has room for query_bytes, at a multiple of 64. */
 void quantizer_query(const struct quantizer *, const float *transformed, void *query);
+/* From now on the query's bounds never fail, whatever the kind: wider ones, for who must miss nothing. */
+void quantizer_query_certain(const struct quantizer *, void *query);
 /* Turns to another list: its transformed centroid and the exact squared distance of the query's
-   vector from its centroid (used if per_list), and the list's largest error. */
+   vector from its centroid (used if per_list), and the list's largest error. Codes say enough of
+   centroids for all kinds that there are: NULL will do for one. */
 void quantizer_query_list(const struct quantizer *, void *query, const float *centroid,
                           float distance, float error);
 

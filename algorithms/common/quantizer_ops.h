@@ -28,6 +28,7 @@ struct quantizer_ops {
     void (*copy)(const struct quantizer *, const void *from, unsigned i, void *to, unsigned j);
 
     void (*query)(const struct quantizer *, const float *transformed, void *query);
+    void (*query_certain)(const struct quantizer *, void *query); /* NULL: it is already */
     void (*query_list)(const struct quantizer *, void *query, const float *centroid, float distance,
                        float error);
     uint64_t (*scan)(const struct quantizer *, const void *query, const void *block, float limit,

@@ -229,10 +229,23 @@ void rabitq_query_prepare(const struct quantizer *base, const float *row, void *
     *to = (struct rabitq_query){ .slope = slope,
                                  .offset = most * -r.size / 2, /* (sum x - sum |x| - sum x) / 2 */
                                  .rounding = rounding,
+                                 .sure = 1,
                                  .sum = sum,
                                  .norm = sqrtf(r.norm_sq) };
     if (q->base.refines)
         memcpy(tables + 32 * q->lines, x, q->padded_dim * sizeof *x);
+}
+
+/* By Cauchy and Schwarz the error is at most 2 l |q - c| sqrt(l^2 |xb|^2 / s^2 - 1). A lookup is off
+   by half a slope at most. */
+void rabitq_query_certain(const struct quantizer *base, void *query)
+{
+    const struct rabitq *q = of(base);
+    struct rabitq_query *to = query;
+    const float most = q->planes ? (float)((1u << q->bits) - 1) : 1;
+    to->sure = 1.001f * sqrtf((float)base->work_dim) / q->eps0;
+    to->sure = to->sure > 1 ? to->sure : 1;
+    to->rounding = most * to->slope * (float)base->work_dim / 8;
 }
 
 void rabitq_query_list(const struct quantizer *base, void *query, const float *centroid,
@@ -242,7 +255,7 @@ void rabitq_query_list(const struct quantizer *base, void *query, const float *c
     (void)centroid;
     (void)error;
     to->distance = distance;
-    to->root = sqrtf(distance);
+    to->root = to->sure * sqrtf(distance);
     /* Float arithmetic on <xb, c>, as |c| <= |q| + |q - c|; that on |q| is far below `rounding`. */
     to->slack = to->rounding + of(base)->rounding * to->root;
 }
@@ -307,6 +320,7 @@ const struct quantizer_ops rabitq_ops = {
     .put = rabitq_put,
     .copy = rabitq_copy,
     .query = rabitq_query_prepare,
+    .query_certain = rabitq_query_certain,
     .query_list = rabitq_query_list,
     .scan = rabitq_scan,
     .refine = rabitq_refine,

@@ -60,7 +60,8 @@ struct rabitq_terms {
 struct rabitq_query {
     _Alignas(64) float slope;
     float offset, rounding, slack;
-    float distance, root; /* |q - c|^2, |q - c| */
+    float distance, root; /* |q - c|^2, |q - c|, the latter `sure` times */
+    float sure;           /* 1, or what makes F_err a bound that never fails */
     float sum, norm;      /* of q's components; |q| */
 };
 
@@ -90,6 +91,7 @@ uint64_t rabitq_bytes(const struct quantizer *);
 size_t rabitq_save(const struct quantizer *, void *bytes);
 void rabitq_transform(const struct quantizer *, const float *rows, size_t n, float *out);
 void rabitq_query_prepare(const struct quantizer *, const float *row, void *query);
+void rabitq_query_certain(const struct quantizer *, void *query);
 void rabitq_query_list(const struct quantizer *, void *query, const float *centroid, float distance,
                        float error);
 

@@ -205,6 +205,7 @@ const struct quantizer_ops rabitq_planes_ops = {
     .put = planes_put,
     .copy = planes_copy,
     .query = rabitq_query_prepare,
+    .query_certain = rabitq_query_certain,
     .query_list = rabitq_query_list,
     .scan = planes_scan,
     .bounds = planes_bounds,

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "algorithms/spfresh/codec_state.h"
-#include "kernels/kernels.h"
 #include "src/core/mem.h"
 
 int codec_raw_encode(const struct codec *c, const struct members *m, size_t first, size_t n,
@@ -26,16 +25,6 @@ int codec_raw_decode(const struct codec *c, const void *bytes, size_t n, struct 
         members_add(to, codec_slot_at(at + c->row_bytes),
                     codec_version_at(c, at + c->row_bytes + sizeof(uint32_t)), at);
     return OK;
-}
-
-/* Distances ahead of their use are fetched by the hardware: entries lie in a row. */
-static float distance_of(const struct scan *x, const struct codec *c, const unsigned char *entry)
-{
-    const struct kernels *k = c->env.kernels;
-
-    if (c->env.element == ELEMENT_U8)
-        return (float)k->l2sq_u8(x->query, entry, c->env.dim);
-    return k->l2sq_f32(x->query, (const float *)(const void *)entry, c->env.dim);
 }
 
 /* First which entries are new, from their slots alone; a copy's vector is then not touched. */
@@ -66,7 +55,8 @@ int codec_raw_scan(struct scan *x, const struct codec *c, const unsigned char *b
     const size_t fresh = find_new(x, c, bytes, n);
     for (size_t i = 0; i < fresh; i++) {
         const unsigned char *entry = bytes + scratch->places[i] * c->stride;
-        const float distance = distance_of(x, c, entry);
+        /* What is ahead is fetched by the hardware: entries lie in a row. */
+        const float distance = codec_distance(c, x->query, entry);
         const float limit = x->found ? x->radius : topk_limit(&x->top);
         int rc;
 

@@ -74,22 +74,24 @@ static void list_end(struct list *l)
     test_bench_end(&l->bench);
 }
 
-static void turn_to(struct list *l, const float *query)
+static void turn_to(struct list *l, const float *query, bool certain)
 {
     float *turned = room(l->q->work_dim * sizeof(float));
     quantizer_transform(l->q, query, 1, turned);
     quantizer_query(l->q, turned, l->prepared);
+    if (certain)
+        quantizer_query_certain(l->q, l->prepared);
     quantizer_query_list(l->q, l->prepared, l->turned_centroid,
                          (float)distance(query, l->centroid, l->dim), l->error);
     free(turned);
 }
 
 /* Counts vectors outside their bounds, and the width of all. */
-static size_t outside(struct list *l, const float *query, double *width)
+static size_t outside(struct list *l, const float *query, bool certain, double *width)
 {
     float estimate[64];
     size_t wrong = 0;
-    turn_to(l, query);
+    turn_to(l, query, certain);
     for (unsigned i = 0; i < ROWS; i++) {
         const unsigned char *block = l->codes + i / 64 * l->q->block_bytes;
         if (i % 64 == 0)
@@ -142,7 +144,8 @@ static void test_bounds(void **state)
                 for (size_t j = 0; j < dims[d]; j++)
                     query[j] =
                         l.rows[rng_below(&r, ROWS) * dims[d] + j] + (float)(0.2 * rng_normal(&r));
-                wrong += outside(&l, query, &width);
+                wrong += outside(&l, query, false, &width);
+                assert_int_equal(outside(&l, query, true, &width), 0);
             }
             /* Of a normal variable 6 % are beyond 1.9 deviations, and 15 % has room for chance:
                vectors near one another are not independent. */
@@ -168,7 +171,7 @@ static double mean_error(size_t bits, enum quantizer_kind kind, size_t dim)
     for (size_t t = 0; t < QUERIES; t++) {
         for (size_t j = 0; j < dim; j++)
             query[j] = l.centroid[j] + (float)rng_normal(&r);
-        turn_to(&l, query);
+        turn_to(&l, query, false);
         for (unsigned i = 0; i < ROWS; i++) {
             const unsigned char *block = l.codes + i / 64 * l.q->block_bytes;
             if (i % 64 == 0)
@@ -219,7 +222,7 @@ static void test_planes_copied(void **state)
             assert_int_equal(loaded->block_bytes, l.q->block_bytes);
             for (unsigned i = 0; i < 64; i++)
                 quantizer_copy(loaded, l.codes, i, copy, 63 - i);
-            turn_to(&l, l.rows + 9 * dims[c]);
+            turn_to(&l, l.rows + 9 * dims[c], false);
             (void)quantizer_scan(l.q, l.prepared, l.codes, INFINITY, estimate[0]);
             (void)quantizer_scan(loaded, l.prepared, copy, INFINITY, estimate[1]);
             for (unsigned i = 0; i < 64; i++)
@@ -228,7 +231,7 @@ static void test_planes_copied(void **state)
             for (enum isa isa = ISA_SCALAR; isa < ISA_AVX512; isa++) {
                 struct list other;
                 list_begin(&other, &options, dims[c], isa, 3);
-                turn_to(&other, other.rows + 9 * dims[c]);
+                turn_to(&other, other.rows + 9 * dims[c], false);
                 (void)quantizer_scan(other.q, other.prepared, l.codes, INFINITY, estimate[1]);
                 for (unsigned i = 0; i < 64; i++)
                     assert_true(fabs((double)(estimate[0][i] - estimate[1][i])) <=

@@ -1,0 +1,177 @@
+/* codec_groups.c - postings of codes: groups of 64, a quantizer's block, then slots, then versions. */
+#include <string.h>
+
+#include "algorithms/spfresh/codec_state.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+enum { GROUP = QUANTIZER_BLOCK };
+
+/* 1. The quantizer */
+
+void codec_groups_lay_out(struct codec *c)
+{
+    c->slots_at = c->quantizer->block_bytes;
+    c->versions_at = c->slots_at + GROUP * sizeof(uint32_t);
+    c->group_bytes = c->versions_at + GROUP * c->version_bytes;
+}
+
+/* A row as floats. */
+static void widen(const struct codec *c, const void *row, float *out)
+{
+    if (c->env.element == ELEMENT_F32)
+        memcpy(out, row, c->row_bytes);
+    else
+        for (size_t d = 0; d < c->env.dim; d++)
+            out[d] = (float)((const uint8_t *)row)[d];
+}
+
+/* Few bits are scanned all at once; with many the signs alone exclude most. */
+static struct quantizer_options options_of(const struct codec *c)
+{
+    const struct spfresh_params *p = &c->s->params;
+    struct quantizer_options o = { .seed = rng_mix(c->env.seed, 0x636f646563),
+                                   .bits = (size_t)p->bits,
+                                   .pq_groups = (size_t)p->pq_groups,
+                                   .eps0 = p->eps0 };
+
+    o.kind = c->kind == CODEC_SQ8  ? QUANTIZER_SQ8
+             : c->kind == CODEC_PQ ? QUANTIZER_PQ
+             : p->bits <= 4        ? QUANTIZER_PLANES
+                                   : QUANTIZER_RABITQ;
+    return o;
+}
+
+int codec_groups_train(struct codec *c, struct vectors sample)
+{
+    enum { SAMPLE_MAX = 1 << 16 };
+    const size_t n = sample.n < SAMPLE_MAX ? sample.n : SAMPLE_MAX;
+    const struct quantizer_options options = options_of(c);
+    float *rows = mem_array(c->env.mem, n, c->env.dim * sizeof *rows);
+    struct quantizer *made = NULL;
+
+    if (!rows)
+        return fail(c->env.error, ERR_NO_MEMORY, "%s: out of memory training its codes",
+                    c->s->base.ops->name);
+    for (size_t i = 0; i < n; i++)
+        widen(c, (const char *)sample.rows + i * sample.n / n * c->row_bytes,
+              rows + i * c->env.dim);
+    const int rc = quantizer_train(&made, &c->env, &options, rows, n);
+    mem_free(c->env.mem, rows);
+    if (rc != OK)
+        return rc;
+    quantizer_destroy(&c->env, c->quantizer);
+    c->quantizer = made;
+    codec_groups_lay_out(c);
+    return OK;
+}
+
+/* 2. Writing */
+
+static void put_entry(const struct codec *c, unsigned char *group, size_t at, uint32_t slot,
+                      uint16_t version)
+{
+    memcpy(group + c->slots_at + at * sizeof slot, &slot, sizeof slot);
+    memcpy(group + c->versions_at + at * c->version_bytes, &version, c->version_bytes);
+}
+
+/* Groups from the `from`-th place on, free ones of the first included. */
+static void clear_groups(const struct codec *c, unsigned char *out, size_t from, size_t n_bytes)
+{
+    unsigned char *end = out + n_bytes;
+
+    if (from > 0)
+        out += c->group_bytes;
+    for (; out < end; out += c->group_bytes) {
+        memset(out, 0, c->group_bytes);
+        memset(out + c->slots_at, 0xff, GROUP * sizeof(uint32_t)); /* SLOT_NONE */
+    }
+}
+
+/* Members to places `at` on of the groups at `out`. */
+static int put_members(const struct codec *c, const void *head_row, const struct members *m,
+                       size_t first, size_t n, unsigned char *out, size_t at, float *error)
+{
+    const struct quantizer *q = c->quantizer;
+    const size_t width = (q->work_dim + 15) / 16 * 16;
+    float *room = mem_array(c->env.mem, 2 * width + c->env.dim, sizeof *room);
+    float *centre = room, *turned = room + width, *row = room + 2 * width;
+
+    if (!room)
+        return fail(c->env.error, ERR_NO_MEMORY, "%s: out of memory coding a posting",
+                    c->s->base.ops->name);
+    memset(centre, 0, width * sizeof *centre);
+    if (q->per_list && !c->global) {
+        widen(c, head_row, row);
+        quantizer_transform(q, row, 1, centre);
+    }
+    for (size_t i = first; i < first + n; i++, at++) {
+        unsigned char *group = out + at / GROUP * c->group_bytes;
+
+        widen(c, m->rows + i * c->row_bytes, row);
+        quantizer_transform(q, row, 1, turned);
+        const float off = quantizer_put(q, turned, centre, group, at % GROUP);
+        *error = off > *error ? off : *error;
+        put_entry(c, group, at % GROUP, m->slots[i], m->versions[i]);
+    }
+    mem_free(c->env.mem, room);
+    return OK;
+}
+
+int codec_groups_encode(const struct codec *c, const void *head_row, const struct members *m,
+                        size_t first, size_t n, void *out, float *error)
+{
+    clear_groups(c, out, 0, codec_bytes(c, n));
+    return put_members(c, head_row, m, first, n, out, 0, error);
+}
+
+int codec_groups_extend(const struct codec *c, const void *head_row, size_t size, const void *tail,
+                        const struct members *m, size_t first, size_t n, void *out, float *error)
+{
+    const size_t at = size % GROUP;
+
+    if (at > 0)
+        memcpy(out, tail, c->group_bytes);
+    clear_groups(c, out, at, codec_bytes(c, size + n) - codec_kept(c, size));
+    return put_members(c, head_row, m, first, n, out, at, error);
+}
+
+/* 3. Reading */
+
+static uint32_t slot_of(const struct codec *c, const unsigned char *bytes, size_t i)
+{
+    return codec_slot_at(bytes + i / GROUP * c->group_bytes + c->slots_at +
+                         i % GROUP * sizeof(uint32_t));
+}
+
+static unsigned version_of(const struct codec *c, const unsigned char *bytes, size_t i)
+{
+    return codec_version_at(c, bytes + i / GROUP * c->group_bytes + c->versions_at +
+                                   i % GROUP * c->version_bytes);
+}
+
+/* Only the last group has free places, after those taken. What is not whole, as where a page budget
+   cuts, is not counted. */
+size_t codec_groups_count(const struct codec *c, const void *bytes, size_t n_bytes)
+{
+    const size_t groups = n_bytes / c->group_bytes;
+    size_t n = groups > 0 ? (groups - 1) * GROUP : 0;
+
+    while (n < groups * GROUP && slot_of(c, bytes, n) != SLOT_NONE)
+        n++;
+    return n;
+}
+
+int codec_groups_decode(const struct codec *c, const void *bytes, size_t n, struct members *to)
+{
+    if (codec_groups_count(c, bytes, codec_bytes(c, n)) != n)
+        return fail(c->env.error, ERR_CORRUPT, "its bytes are not those of %zu entries", n);
+    for (size_t i = 0; i < n; i++) {
+        to->slots[to->n] = slot_of(c, bytes, i);
+        to->versions[to->n] = (uint16_t)version_of(c, bytes, i);
+        if (to->slots[to->n] == SLOT_NONE)
+            return fail(c->env.error, ERR_CORRUPT, "entry %zu of %zu is of no slot", i, n);
+        to->n++;
+    }
+    return OK;
+}

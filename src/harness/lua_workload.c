@@ -78,24 +78,24 @@ static struct view *step_view(const struct fields *f, const char *key)
 }
 
 /* A list of ids; the array is a userdata left on the stack. */
-static const uint64_t *step_ids(const struct fields *f, size_t *n)
+static const uint64_t *step_ids(const struct fields *f, const char *key, size_t *n)
 {
     lua_State *L = f->L;
-    if (fields_push(f, "ids") != LUA_TTABLE)
-        fields_fail(f, "ids", ERR_CONFIG,
-                    "\"ids\" must be a list of ids, as in { 0, 5, 7 }, not %s", value_shown(L, -1));
+    if (fields_push(f, key) != LUA_TTABLE)
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a list of ids, as in { 0, 5, 7 }, not %s",
+                    key, value_shown(L, -1));
     const int list = lua_gettop(L);
     *n = (size_t)lua_rawlen(L, list);
     if (!*n)
-        fields_fail(f, "ids", ERR_CONFIG, "\"ids\" is an empty list");
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" is an empty list", key);
     uint64_t *ids = lua_newuserdatauv(L, *n * sizeof *ids, 0);
     for (size_t i = 0; i < *n; i++) {
         int whole = 0;
         lua_rawgeti(L, list, (lua_Integer)i + 1);
         const lua_Integer id = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
         if (!whole || id < 0)
-            fields_fail(f, "ids", ERR_CONFIG, "\"ids\"[%zu] must be a whole number from 0, not %s",
-                        i + 1, value_shown(L, -1));
+            fields_fail(f, key, ERR_CONFIG, "\"%s\"[%zu] must be a whole number from 0, not %s",
+                        key, i + 1, value_shown(L, -1));
         ids[i] = (uint64_t)id;
         lua_pop(L, 1);
     }
@@ -119,7 +119,7 @@ static struct choice step_choice(const struct fields *f)
     if (view)
         c.rows = step_view(f, NULL);
     else if (fields_has(f, "ids"))
-        c.ids = step_ids(f, &c.n_ids);
+        c.ids = step_ids(f, "ids", &c.n_ids);
     c.random = (size_t)fields_count(f, "random", 0, 1, UINT32_MAX);
     c.oldest = (size_t)fields_count(f, "oldest", 0, 1, UINT32_MAX);
     return c;
@@ -145,7 +145,7 @@ static bool step_filter(const struct fields *f, struct allow *a)
     *a = (struct allow){ .tag = fields_text(&sub, "tag", NULL),
                          .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
     if (fields_has(&sub, "ids"))
-        a->ids = step_ids(&sub, &a->n_ids);
+        a->ids = step_ids(&sub, "ids", &a->n_ids);
     return true;
 }
 
@@ -201,9 +201,10 @@ static int w_update(lua_State *L)
 
 static int w_search(lua_State *L)
 {
-    static const char *const keys[] = { "filter", "k", "tag", NULL };
+    static const char *const keys[] = { "cold", "filter", "k", "tag", NULL };
     const struct fields f = open_step(L, "w:search", keys, 1);
-    const struct step_note note = lua_step_note(&f);
+    struct step_note note = lua_step_note(&f);
+    note.cold = fields_bool(&f, "cold", false);
     const size_t k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     struct view *queries = step_view(&f, NULL);
     struct allow allow;
@@ -264,6 +265,11 @@ static int w_reload(lua_State *L)
     return mark(L, "w:reload", OP_RELOAD);
 }
 
+static int w_recover(lua_State *L)
+{
+    return mark(L, "w:recover", OP_RECOVER);
+}
+
 static int w_checkpoint(lua_State *L)
 {
     if (lua_type(L, 2) != LUA_TSTRING)
@@ -276,26 +282,59 @@ static int w_checkpoint(lua_State *L)
     return mark(L, "w:checkpoint", OP_CHECKPOINT);
 }
 
+/* removes = "oldest" | "random" | view | { ids }: one for each row written. */
+static struct choice step_removes(const struct fields *f, size_t n)
+{
+    lua_State *L = f->L;
+    struct choice c = { 0 };
+    const int type = fields_push(f, "removes");
+    const char *how = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (strcmp(how, "oldest") == 0)
+        c.oldest = n;
+    else if (strcmp(how, "random") == 0)
+        c.random = n;
+    else if (type == LUA_TTABLE)
+        c.ids = step_ids(f, "removes", &c.n_ids);
+    else if (lua_view_at(L, -1))
+        c.rows = step_view(f, "removes");
+    else
+        fields_fail(f, "removes", ERR_CONFIG,
+                    "\"removes\" must be \"oldest\", \"random\", a view or a list of ids, not %s",
+                    value_shown(L, -1));
+    return c;
+}
+
 static int w_concurrent(lua_State *L)
 {
-    static const char *const keys[] = { "k",   "rate",    "readers", "seconds",
+    static const char *const keys[] = { "k",   "rate",    "readers", "removes", "seconds",
                                         "tag", "writers", "writes",  NULL };
     const struct fields f = open_step(L, "w:concurrent", keys, 1);
     const struct step_note note = lua_step_note(&f);
     const bool writes = fields_has(&f, "writes");
+    struct view *rows = writes ? step_view(&f, "writes") : NULL;
+    const bool replaces = fields_has(&f, "removes");
+    const struct choice removes =
+        replaces ? step_removes(&f, rows ? rows->n : 0) : (struct choice){ 0 };
     const struct concurrent_request request = {
         .queries = step_view(&f, NULL),
-        .writes = writes ? step_view(&f, "writes") : NULL,
+        .writes = rows,
+        .removes = replaces ? &removes : NULL,
         .writers = (size_t)fields_count(&f, "writers", writes, 0, 256),
         .readers = (size_t)fields_count(&f, "readers", 1, 0, 256),
         .k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20),
-        .seconds = fields_real(&f, "seconds", 5, 0.001, 86400),
+        .seconds = fields_real(&f, "seconds", 5, 0, 86400),
         .rate = fields_real(&f, "rate", 0, 0, 1e9),
     };
     if (writes != (request.writers > 0))
         fields_fail(&f, "writers", ERR_CONFIG, "%zu writers%s", request.writers,
                     writes ? ", but there are rows to write"
                            : ", but no rows to write: writes = view is missing");
+    if (request.seconds == 0 && !writes)
+        fields_fail(&f, "seconds", ERR_CONFIG,
+                    "seconds = 0 is until the writers are done, and there are none");
+    if (replaces && !writes)
+        fields_fail(&f, "removes", ERR_CONFIG,
+                    "removes: one row for each that is written, and writes = view is missing");
     if (request.writers + request.readers == 0)
         fields_fail(&f, NULL, ERR_CONFIG, "neither readers nor writers");
     struct error err = { 0 };
@@ -386,19 +425,13 @@ static int rng_index(lua_State *L)
 static int w_index(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "checkpoint", w_checkpoint },
-        { "concurrent", w_concurrent },
-        { "delete", w_delete },
-        { "insert", w_insert },
-        { "maintain", w_maintain },
-        { "range", w_range },
-        { "reload", w_reload },
-        { "runbook", w_runbook },
-        { "save", w_save },
-        { "search", w_search },
-        { "train", w_train },
-        { "update", w_update },
-        { NULL, NULL },
+        { "checkpoint", w_checkpoint }, { "concurrent", w_concurrent },
+        { "delete", w_delete },         { "insert", w_insert },
+        { "maintain", w_maintain },     { "range", w_range },
+        { "recover", w_recover },       { "reload", w_reload },
+        { "runbook", w_runbook },       { "save", w_save },
+        { "search", w_search },         { "train", w_train },
+        { "update", w_update },         { NULL, NULL },
     };
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, "live") == 0) {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,57 @@ uint64_t folder_bytes(const char *path)
 
     walk(path, add_size, &bytes);
     return bytes;
+}
+
+static void uncache_one(const char *path, const struct stat *st, void *to)
+{
+    const int fd = S_ISREG(st->st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+    (void)to;
+    if (fd < 0)
+        return;
+    (void)fdatasync(fd); /* unwritten pages are not forgotten */
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    (void)close(fd);
+}
+
+void folder_uncache(const char *path)
+{
+    walk(path, uncache_one, NULL);
+}
+
+struct pages {
+    size_t cached, n;
+};
+
+static void count_cached(const char *path, const struct stat *st, void *to)
+{
+    struct pages *all = to;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t bytes = (size_t)st->st_size, n = (bytes + page - 1) / page;
+    const int fd = S_ISREG(st->st_mode) && bytes > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+    if (fd < 0)
+        return;
+    unsigned char *in = malloc(n);
+    void *mapped = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (in && mapped != MAP_FAILED && mincore(mapped, bytes, in) == 0) {
+        for (size_t i = 0; i < n; i++)
+            all->cached += in[i] & 1;
+        all->n += n;
+    }
+    if (mapped != MAP_FAILED)
+        (void)munmap(mapped, bytes);
+    free(in);
+    (void)close(fd);
+}
+
+double folder_cached(const char *path)
+{
+    struct pages all = { 0 };
+
+    walk(path, count_cached, &all);
+    return all.n > 0 ? (double)all.cached / (double)all.n : NAN;
 }
 
 static void remove_one(const char *path, const struct stat *st, void *to)

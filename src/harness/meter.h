@@ -23,6 +23,11 @@ void memory_warm(size_t bytes);
 
 /* Bytes of the regular files under a folder, links not followed. */
 uint64_t folder_bytes(const char *path);
+/* Writes what is unwritten of the regular files under a folder, and has the system forget their pages.
+   Pages that are mapped stay, as do those of a file system in memory: folder_cached() tells. */
+void folder_uncache(const char *path);
+/* The share of these files' pages that the page cache holds, 0 .. 1; NAN where there are none. */
+double folder_cached(const char *path);
 /* Removes a folder and all in it. */
 void folder_remove(const char *path);
 

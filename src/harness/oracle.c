@@ -428,7 +428,8 @@ static int begin(struct inquiry *w, const struct kernels *kernels, struct pool *
         return fail(w->err, ERR_NO_MEMORY, "truth: no memory for %zu ids", list->n_ids);
     w->scan = (struct scan){ .at = &w->now, .kernels = kernels, .pool = pool };
     for (size_t i = 0; i < list->n; i++)
-        w->shrinks |= list->ops[i].kind == OP_DELETE || list->ops[i].kind == OP_UPDATE;
+        w->shrinks |= list->ops[i].kind == OP_DELETE || list->ops[i].kind == OP_UPDATE ||
+                      list->ops[i].removes;
     return find_questions(w);
 }
 

@@ -13,7 +13,8 @@ static void describe_op(const struct op *op, char *text, size_t bytes)
     text[0] = '\0';
     switch (op->kind) {
         case OP_SEARCH:
-            (void)snprintf(text, bytes, "k %zu%s", op->k, op->filter_bits ? ", filtered" : "");
+            (void)snprintf(text, bytes, "k %zu%s%s", op->k, op->filter_bits ? ", filtered" : "",
+                           op->cold ? ", cold" : "");
             break;
         case OP_RANGE:
             (void)snprintf(text, bytes, "radius %g%s", op->radius,
@@ -30,8 +31,8 @@ static void describe_op(const struct op *op, char *text, size_t bytes)
                 (void)snprintf(text, bytes, "budget %llu", (unsigned long long)op->budget);
             break;
         case OP_CONCURRENT:
-            (void)snprintf(text, bytes, "%zu writers, %zu readers, %g s", op->writers, op->readers,
-                           op->seconds);
+            (void)snprintf(text, bytes, "%zu writers%s, %zu readers, %g s", op->writers,
+                           op->removes ? " that replace" : "", op->readers, op->seconds);
             break;
         default: break;
     }

@@ -205,6 +205,7 @@ static int end(struct recorder *r, struct op *op, int rc, const struct error *er
         if (op) {
             free(op->tag);
             free(op->ids);
+            free(op->removes);
             free(op->filter_bits);
             view_drop(op->rows);
             view_drop(op->writes);
@@ -318,8 +319,10 @@ int record_search(struct recorder *r, const struct step_note *note, struct view 
                   const struct allow *allow, struct error *err)
 {
     struct op *op = begin(r, OP_SEARCH, note, err);
-    if (op)
+    if (op) {
         op->k = k;
+        op->cold = note->cold;
+    }
     int rc = op ? ask(r, op, queries, allow, err) : err->code;
     return end(r, op, rc, err);
 }
@@ -367,6 +370,33 @@ int record_mark(struct recorder *r, const struct step_note *note, enum op_kind k
     return end(r, op, rc, err);
 }
 
+/* What the writers remove: of what is live before they write, and nothing that they write. */
+static int choose_removes(struct recorder *r, struct op *op, const struct concurrent_request *c,
+                          struct error *err)
+{
+    const size_t n = record_choice_n(c->removes), written = c->writes ? c->writes->n : 0;
+
+    if (n != written)
+        return fail(err, ERR_CONFIG,
+                    "each row that is written removes one, but there are %zu to write and %zu to "
+                    "remove",
+                    written, n);
+    int rc = c->removes->rows ? check_space(r, c->removes->rows, err) : OK;
+    if (rc)
+        return rc;
+    op->removes = record_new_ids(r, n, err);
+    return op->removes ? record_choose(r, c->removes, true, op->removes, err) : err->code;
+}
+
+static int check_removes_apart(const struct recorder *r, const struct op *op, struct error *err)
+{
+    for (size_t i = 0; op->removes && i < op->n; i++)
+        if (record_is_live(r, op->removes[i]))
+            return fail(err, ERR_CONFIG, "id %" PRIu64 " is to be removed and written at once",
+                        op->removes[i]);
+    return OK;
+}
+
 int record_concurrent(struct recorder *r, const struct step_note *note,
                       const struct concurrent_request *c, struct error *err)
 {
@@ -377,12 +407,16 @@ int record_concurrent(struct recorder *r, const struct step_note *note,
         rc = ask(r, op, c->queries, NULL, err);
         op->n = 0;
     }
+    if (!rc && c->removes)
+        rc = choose_removes(r, op, c, err);
     if (!rc && c->writes) {
         rc = check_stored(r, c->writes, note, err);
         op->n = c->writes->n;
         op->ids = rc ? NULL : record_new_ids(r, op->n, err);
         rc = op->ids ? record_make_live(r, c->writes, op->ids, err) : err->code;
     }
+    if (!rc)
+        rc = check_removes_apart(r, op, err);
     if (!rc) {
         op->writes = c->writes ? view_keep(c->writes) : NULL;
         op->writers = c->writers;

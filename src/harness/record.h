@@ -25,23 +25,25 @@ enum op_kind {
     OP_RELOAD,
     OP_CONCURRENT,
     OP_CHECKPOINT,
+    OP_RECOVER,
     OP_KINDS
 };
 const char *op_name(enum op_kind); /* "train" "insert" ... as in Lua and in result.json */
 
 struct op {
     enum op_kind kind;
-    char *tag;             /* NULL: none */
-    int line;              /* in the config */
-    struct view *rows;     /* train insert update search range concurrent(queries); else NULL */
-    uint64_t *ids;         /* insert delete update: n of them; insert: ids[i] is row i's */
-    size_t n;              /* rows or ids the operation is about */
-    size_t batch;          /* insert delete update: ids a call; 0: all in one call */
-    size_t singles;        /* insert delete: so many evenly spaced ids go in calls of their own, for
+    char *tag;         /* NULL: none */
+    int line;          /* in the config */
+    struct view *rows; /* train insert update search range concurrent(queries); else NULL */
+    uint64_t *ids;     /* insert delete update: n of them; insert: ids[i] is row i's */
+    size_t n;          /* rows or ids the operation is about */
+    size_t batch;      /* insert delete update: ids a call; 0: all in one call */
+    size_t singles;    /* insert delete: so many evenly spaced ids go in calls of their own, for
                               latency; 0: none */
-    size_t k;              /* search */
-    double radius;         /* range */
-    size_t planted;        /* range: so many rows were planted about each query; 0: unknown */
+    size_t k;          /* search */
+    bool cold;         /* search: the page cache of the index's files is dropped before each call */
+    double radius;     /* range */
+    size_t planted;    /* range: so many rows were planted about each query; 0: unknown */
     uint64_t *filter_bits; /* search range: allowed ids, as struct id_filter; NULL: all */
     uint64_t filter_ids;
     uint64_t budget;         /* maintain */
@@ -51,6 +53,9 @@ struct op {
     struct view
         *writes; /* concurrent: rows the writers insert; ids has theirs. What they did not reach in
                     time is inserted after it, so that the live set is the same for every method */
+    uint64_t
+        *removes; /* concurrent: n ids; writing row i is to remove removes[i], then to insert it.
+                          NULL: nothing is removed */
     size_t live_after; /* ids live when it is done */
 };
 
@@ -123,6 +128,7 @@ struct step_note {
     size_t batch, singles; /* insert delete update; see struct op */
     bool allow_queries;    /* rows of a query set may be inserted or trained on */
     size_t planted;        /* range; see struct op */
+    bool cold;             /* search; see struct op */
 };
 
 /* Which live ids an operation is about: exactly one of these. */
@@ -143,8 +149,9 @@ struct allow {
 
 struct concurrent_request {
     struct view *queries, *writes; /* writes: NULL if writers = 0 */
+    const struct choice *removes; /* as many as there are writes, of what is live before; or NULL */
     size_t writers, readers, k;
-    double seconds, rate;
+    double seconds, rate; /* seconds 0: until the writers are done */
 };
 
 int recorder_new(struct recorder **, struct error *);
@@ -171,8 +178,8 @@ int record_search(struct recorder *, const struct step_note *, struct view *quer
 int record_range(struct recorder *, const struct step_note *, struct view *queries, double radius,
                  const struct allow *, struct error *);
 int record_maintain(struct recorder *, const struct step_note *, uint64_t budget, struct error *);
-/* OP_SAVE, OP_RELOAD (of what the last save saved: an error if rows changed since) or
- * OP_CHECKPOINT. */
+/* OP_SAVE, OP_RELOAD (of what the last save saved: an error if rows changed since), OP_RECOVER (from
+ * the index's own files, as after a crash) or OP_CHECKPOINT. */
 int record_mark(struct recorder *, const struct step_note *, enum op_kind, struct error *);
 int record_concurrent(struct recorder *, const struct step_note *,
                       const struct concurrent_request *, struct error *);

@@ -6,9 +6,9 @@
 
 const char *op_name(enum op_kind kind)
 {
-    static const char *const names[OP_KINDS] = { "train",  "insert",     "delete",    "update",
-                                                 "search", "range",      "maintain",  "save",
-                                                 "reload", "concurrent", "checkpoint" };
+    static const char *const names[OP_KINDS] = { "train",  "insert",     "delete",     "update",
+                                                 "search", "range",      "maintain",   "save",
+                                                 "reload", "concurrent", "checkpoint", "recover" };
     return (unsigned)kind < OP_KINDS ? names[kind] : "?";
 }
 
@@ -26,6 +26,8 @@ void live_step(struct live_set *live, const struct op *op)
     const bool adds = op->kind == OP_INSERT || op->kind == OP_CONCURRENT;
     if (!adds && op->kind != OP_DELETE)
         return;
+    for (size_t i = 0; op->removes && i < op->n; i++)
+        live->bits[op->removes[i] >> 6] &= ~((uint64_t)1 << (op->removes[i] & 63));
     for (size_t i = 0; i < op->n; i++) {
         const uint64_t id = op->ids[i], bit = (uint64_t)1 << (id & 63);
         if (adds)
@@ -78,6 +80,7 @@ void op_list_free(struct op_list *list)
         struct op *op = &list->ops[i];
         free(op->tag);
         free(op->ids);
+        free(op->removes);
         free(op->filter_bits);
         view_drop(op->rows);
         view_drop(op->writes);

@@ -36,7 +36,7 @@ int record_no_memory(struct error *err)
 
 /* 1. Ids and the live set */
 
-static bool is_live(const struct recorder *r, uint64_t id)
+bool record_is_live(const struct recorder *r, uint64_t id)
 {
     return id < r->list->n_ids && (r->bits[id >> 6] >> (id & 63) & 1);
 }
@@ -140,7 +140,7 @@ int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, st
         !record_grow(&r->log, &r->log_capacity, r->log_n + v->n, sizeof *r->log))
         return record_no_memory(err);
     for (size_t i = 0; i < v->n; i++) {
-        if (is_live(r, ids[i]))
+        if (record_is_live(r, ids[i]))
             return fail_row(r, v, i, ids[i], "is live already; delete it first, or use w:update",
                             err);
         set_live(r, ids[i], true);
@@ -188,7 +188,7 @@ static void oldest_live(struct recorder *r, size_t n, uint64_t *ids)
     bool front = true;
     for (size_t at = r->log_head, i = 0; i < n; at++) {
         const uint64_t id = r->log[at];
-        const bool valid = is_live(r, id) && r->born[id] == at;
+        const bool valid = record_is_live(r, id) && r->born[id] == at;
         /* What is no longer an id's latest insertion never becomes it again. */
         front = front && !valid;
         if (front)
@@ -221,7 +221,7 @@ int record_choose(struct recorder *r, const struct choice *c, bool remove, uint6
     else
         oldest_live(r, n, ids);
     for (size_t i = 0; i < n; i++) {
-        if (is_live(r, ids[i])) {
+        if (record_is_live(r, ids[i])) {
             set_live(r, ids[i], false);
             continue;
         }

@@ -38,6 +38,7 @@ uint64_t *record_new_ids(struct recorder *, size_t n, struct error *);
 /* Names a view's rows into ids (v->n of them) and makes them live; an error where one is already.
  */
 int record_make_live(struct recorder *, const struct view *, uint64_t *ids, struct error *);
+bool record_is_live(const struct recorder *, uint64_t id);
 size_t record_choice_n(const struct choice *);
 /* The chosen ids, each live and none twice; with `remove` they are live no longer. */
 int record_choose(struct recorder *, const struct choice *, bool remove, uint64_t *ids,

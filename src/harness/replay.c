@@ -143,6 +143,7 @@ static json_t *step_json(struct step *s, const struct replay *r)
         { "wrong_ids", json_number(s->wrong_ids) },
         { "memory", or_null(s->memory) },
         { "warmup", json_boolean(s->warmup) },
+        { "cold", json_boolean(s->cold) },
         { "calibrated", or_null(s->calibrated) },
         { "stats", s->stats ? s->stats : json_object() },
         { "queries", or_null(s->queries) },
@@ -391,9 +392,9 @@ static void warm_for(const struct replay *r, const struct op *op, bool rebuild)
 static int run_building(struct replay *r, const struct op *op)
 {
     static int (*const operations[OP_KINDS])(struct replay *, struct step *) = {
-        [OP_TRAIN] = replay_train,       [OP_INSERT] = replay_insert, [OP_DELETE] = replay_delete,
-        [OP_UPDATE] = replay_update,     [OP_SAVE] = replay_save,     [OP_RELOAD] = replay_reload,
-        [OP_MAINTAIN] = replay_maintain,
+        [OP_TRAIN] = replay_train,       [OP_INSERT] = replay_insert,   [OP_DELETE] = replay_delete,
+        [OP_UPDATE] = replay_update,     [OP_SAVE] = replay_save,       [OP_RELOAD] = replay_reload,
+        [OP_MAINTAIN] = replay_maintain, [OP_RECOVER] = replay_recover,
     };
     const char *rebuild_at = r->cell->method->rebuild;
     const bool rebuild = rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0;

@@ -1,4 +1,5 @@
-/* replay_concurrent.c - readers and writers at once, as threads; throughput and latency of each.
+/* replay_concurrent.c - readers and writers at once, as threads; throughput and latency of each. A
+ * writer's operation is an insertion or, with `removes`, a replacement: a removal, then the insertion.
  *
  * With a rate, every operation has an intended start, and its latency counts from there: a method
  * that stalls is charged for all the requests it made wait. Without one the loop is closed, and the
@@ -19,7 +20,7 @@ struct together {
     struct vectors rows; /* of the writers, all of them */
     atomic_bool go, stop;
     atomic_int code; /* of the first failure */
-    atomic_size_t writers_left;
+    atomic_size_t writers_left, written;
     pthread_mutex_t
         one_writer; /* the contract lets updates run beside searches, not beside each other */
     uint64_t start_ns, end_ns; /* end_ns 0: until the writers are done */
@@ -31,7 +32,7 @@ struct worker {
     size_t first, n; /* a writer's rows; a reader's first query */
     size_t done;
     uint64_t finished_ns;
-    struct histogram latency;
+    struct histogram latency, insert; /* insert: a replacement's own part, a writer's only */
 };
 
 static void give_up(struct together *t, int rc)
@@ -99,16 +100,26 @@ static void *read_loop(void *arg)
     return NULL;
 }
 
-static int write_one(struct together *t, size_t i)
+/* Removes and inserts, or only inserts, row i. *insert_ns: of the insertion alone. */
+static int write_one(struct together *t, size_t i, uint64_t *insert_ns)
 {
+    const struct index_ops *ops = t->replay->ops;
+    struct index *index = t->replay->checked.index;
     const struct vectors all = t->rows;
     const struct vectors row = { (const char *)all.rows +
                                      i * element_row_bytes(all.element, all.dim),
                                  1, all.dim, all.element };
     size_t done = 0;
+    int rc = OK;
 
     pthread_mutex_lock(&t->one_writer);
-    const int rc = t->replay->ops->insert(t->replay->checked.index, row, t->op->ids + i, &done);
+    if (t->op->removes)
+        rc = ops->remove(index, t->op->removes + i, 1, &done);
+    const uint64_t start = clock_ns();
+    if (rc == OK)
+        rc = ops->insert(index, row, t->op->ids + i, &done);
+    *insert_ns = interval_ns(t->replay, start, clock_ns());
+    atomic_fetch_add(&t->written, rc == OK);
     pthread_mutex_unlock(&t->one_writer);
     return rc;
 }
@@ -122,13 +133,15 @@ static void *write_loop(void *arg)
     }
     while (w->done < w->n && !is_over(t, clock_ns())) {
         const uint64_t start = intended_start(t, w->done);
-        const int rc = write_one(t, w->first + w->done);
+        uint64_t insert_ns;
+        const int rc = write_one(t, w->first + w->done, &insert_ns);
 
         if (rc != OK) {
             give_up(t, rc);
             break;
         }
         histogram_add(&w->latency, interval_ns(t->replay, start, clock_ns()));
+        histogram_add(&w->insert, insert_ns);
         w->done++;
     }
     w->finished_ns = clock_ns();
@@ -140,12 +153,15 @@ static void *write_loop(void *arg)
 /* Rows the time did not suffice for, and the ids of those that went in. */
 static int finish_writes(struct together *t, const struct worker *writers, size_t n_writers)
 {
+    uint64_t untimed;
     int rc = OK;
 
     for (size_t i = 0; i < n_writers; i++)
         for (size_t j = writers[i].first + writers[i].done;
              rc == OK && j < writers[i].first + writers[i].n; j++)
-            rc = write_one(t, j);
+            rc = write_one(t, j, &untimed);
+    if (t->op->removes)
+        index_note_removed(&t->replay->checked, t->op->removes, t->rows.n);
     const int noted = index_note_inserted(&t->replay->checked, t->op->ids, t->rows.n);
     return rc != OK ? rc : noted;
 }
@@ -197,6 +213,12 @@ static int report(struct together *t, struct step *s, const struct worker *worke
     step_stat(s, "rate", op->rate > 0 ? op->rate : NAN);
     (void)json_object_set_new(s->stats, "loop", json_string(op->rate > 0 ? "paced" : "closed"));
     (void)json_object_set_new(s->stats, "write_latency_ns", latency_of(writes));
+    if (op->removes) {
+        histogram_clear(writes);
+        for (size_t i = 0; i < op->writers; i++)
+            histogram_merge(writes, &workers[op->readers + i].insert);
+        (void)json_object_set_new(s->stats, "insert_latency_ns", latency_of(writes));
+    }
     mem_free(NULL, writes);
     return OK;
 }
@@ -276,15 +298,35 @@ static int run_together(struct together *t, struct step *s)
     return rc;
 }
 
+/* By an operation of its own, one id at a time. */
+static bool removes_itself(const struct replay *r)
+{
+    const enum deletes_policy policy = r->cell->method->deletes;
+
+    return r->ops->remove && policy != DELETES_FILTER && policy != DELETES_REBUILD;
+}
+
 /* What the method cannot do at once is done one after another, untimed, so that the steps after
    it stand. */
-static int write_alone(struct together *t, struct step *s)
+static int write_alone(struct together *t, struct step *s, bool remove)
 {
+    struct replay *r = t->replay;
     size_t done = 0;
 
     if (t->rows.n == 0)
         return OK;
-    step_note(s, "the writers' rows were inserted alone");
+    if (t->op->removes && r->cell->method->deletes == DELETES_REBUILD)
+        return replay_rebuild(r, s);
+    if (t->op->removes && remove) {
+        const int rc = r->ops->remove(r->checked.index, t->op->removes, t->rows.n, &done);
+
+        index_note_removed(&r->checked, t->op->removes, rc == OK ? t->rows.n : done);
+        if (rc != OK)
+            return rc;
+    }
+    step_note(s, "the writers' rows were %s alone",
+              t->op->removes && remove ? "replaced" : "inserted");
+    done = 0;
     const int rc = t->replay->ops->insert(t->replay->checked.index, t->rows, t->op->ids, &done);
     const int noted =
         index_note_inserted(&t->replay->checked, t->op->ids, rc == OK ? t->rows.n : done);
@@ -295,6 +337,8 @@ static const char *what_is_missing(const struct replay *r, const struct op *op)
 {
     if (!r->ops->search)
         return "this method has no search";
+    if (op->removes && !removes_itself(r))
+        return "a replacement needs a delete of the method's own";
     if (op->readers > 1 && !(r->ops->flags & INDEX_CONCURRENT_SEARCH))
         return "this method answers one search at a time";
     if (op->readers > 0 && op->writers > 0 && !(r->ops->flags & INDEX_CONCURRENT_UPDATE))
@@ -318,10 +362,18 @@ static int concurrent_step(struct replay *r, struct step *s)
     if (rc == OK && op->writes)
         rc = gather_view(op->writes, 0, op->writes->n, r->cell->element, unit_rows(r), &rows,
                          &t.rows, r->err);
+    if (rc == OK && op->removes && removes_itself(r))
+        rc = index_admit_remove(&r->checked, op->removes, op->n);
     if (rc == OK && op->writes)
         rc = index_admit_insert(&r->checked, t.rows, op->ids);
     if (rc == OK)
-        rc = missing ? write_alone(&t, s) : run_together(&t, s);
+        rc = missing ? write_alone(&t, s, removes_itself(r)) : run_together(&t, s);
+    /* A method that can remove, but not from this index of its. */
+    if (!missing && rc == ERR_UNSUPPORTED && op->removes && atomic_load(&t.written) == 0) {
+        step_unsupported(s, r->err->text);
+        error_clear(r->err);
+        rc = write_alone(&t, s, false);
+    }
     asking_end(&a);
     buffer_free(&rows);
     return rc;

@@ -291,6 +291,8 @@ static int single_pass(struct asking *a, struct step *s)
         memset(ns, 0, n * sizeof *ns); /* touched before the clock */
     a->work = (struct work){ 0 };
     for (size_t q = 0; rc == OK && q < n; q++) {
+        if (s->cold)
+            folder_uncache(a->replay->state_dir);
         const uint64_t start = clock_ns();
 
         rc = asking_search(a, q, 1);
@@ -316,6 +318,8 @@ static int batch_pass(struct asking *a, struct step *s, const uint64_t *position
     if (rc != OK)
         return rc;
     memcpy(before.bytes, a->ids, bytes);
+    if (s->cold)
+        folder_uncache(a->replay->state_dir);
     const uint64_t start = clock_ns();
     rc = asking_search(a, 0, a->queries.n);
     step_take_batch(a->replay, s, start, clock_ns(), a->queries.n);
@@ -329,6 +333,24 @@ static int batch_pass(struct asking *a, struct step *s, const uint64_t *position
     }
     buffer_free(&before);
     return rc;
+}
+
+/* How much of an index on disk the page cache holds when the clock starts, having been emptied for a
+   cold search. */
+static void look_at_cache(struct replay *r, struct step *s)
+{
+    if (!(r->ops->flags & INDEX_ON_DISK)) {
+        if (s->op->cold)
+            step_note(s, "cold: this method keeps nothing on disk");
+        return;
+    }
+    s->cold = s->op->cold;
+    if (s->cold)
+        folder_uncache(r->state_dir);
+    const double share = folder_cached(r->state_dir);
+    step_stat(s, "cached_share", share);
+    if (s->cold && share > .05)
+        step_note(s, "cold: the page cache keeps %.0f %% of the files all the same", 100 * share);
 }
 
 /* All passes of one point over the queries at positions (NULL: all). */
@@ -347,8 +369,10 @@ static int search_point(struct replay *r, struct step *s, const uint64_t *positi
         rc = asking_search(&a, 0, n < WARMUP_QUERIES ? n : WARMUP_QUERIES);
         s->warmup = true;
     }
-    if (rc == OK)
+    if (rc == OK) {
+        look_at_cache(r, s);
         rc = single_pass(&a, s);
+    }
     if (rc == OK)
         rc = batch_pass(&a, s, positions);
     if (rc == OK)

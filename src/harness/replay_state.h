@@ -27,7 +27,7 @@ struct step {
     char note[400];     /* what a reader must know of how it was done, or "" */
     double count, seconds, per_second, single_per_second, ns_each;
     double distances, estimates, bytes_read, scanned, wrong_ids;
-    bool warmup;
+    bool warmup, cold;
     struct histogram *latency; /* borrowed from the replay */
     json_t *recall, *range, *memory, *stats, *queries, *calibrated;
 };
@@ -96,6 +96,7 @@ int replay_fresh_dir(const char *path, struct error *); /* an empty folder, what
 int replay_maintain(struct replay *, struct step *);
 int replay_save(struct replay *, struct step *);
 int replay_reload(struct replay *, struct step *);
+int replay_recover(struct replay *, struct step *);
 
 /* ---- replay_concurrent.c */
 int replay_concurrent(struct replay *);

@@ -236,6 +236,19 @@ static const struct wrong wrongs[] = {
     { "filter of two",
       LOADED("w:search { data:queries(5), filter = { tag = 'load', fraction = 1 } }"),
       "exactly one of" },
+    { "replacing nothing", LOADED("w:concurrent { data:queries(5), removes = 'oldest' }"),
+      "removes: one row for each that is written" },
+    { "replacing too few",
+      LOADED("w:concurrent { data:queries(5), writes = data:rows(500, 502), removes = { 1, 2 } }"),
+      "there are 3 to write and 2 to remove" },
+    { "replacing the dead",
+      LOADED("w:concurrent { data:queries(5), writes = data:rows(500, 500), removes = { 999 } }"),
+      "id 999 was never inserted" },
+    { "replacing how",
+      LOADED("w:concurrent { data:queries(5), writes = data:rows(500, 500), removes = 'newest' }"),
+      "\"removes\" must be \"oldest\", \"random\", a view or a list of ids" },
+    { "until when", LOADED("w:concurrent { data:queries(5), seconds = 0 }"),
+      "until the writers are done, and there are none" },
     { "reload", LOADED("w:reload {}"), "nothing was saved yet" },
     { "reload changed", LOADED("w:save {}\nw:delete { oldest = 1 }\nw:reload {}"),
       ":6: w:reload: rows changed" },
@@ -380,10 +393,16 @@ static void test_operations(void **state)
             "  w:concurrent { data:queries(4), writes = data:rows(101, 110), readers = 2, "
             "seconds = 0.5 }\n"
             "  w:delete { oldest = 1 }\n"
+            "  w:concurrent { data:queries(4), writes = data:rows(111, 114), removes = 'oldest', "
+            "readers = 0, seconds = 0 }\n"
+            "  w:concurrent { data:queries(4), writes = data:rows(115, 116), removes = { 78, 77 } "
+            "}\n"
+            "  w:recover {}\n"
+            "  w:search { data:queries(7), cold = true }\n"
             "end }"),
         &d.error);
     const struct op_list *list = d.experiment->ops;
-    assert_int_equal(list->n, 14);
+    assert_int_equal(list->n, 18);
     assert_int_equal(op_at(&d, 0)->kind, OP_TRAIN);
     assert_int_equal(op_at(&d, 1)->batch, 4);
     assert_int_equal(op_at(&d, 1)->singles, 2);
@@ -403,6 +422,13 @@ static void test_operations(void **state)
     assert_int_equal(op_at(&d, 12)->n, 10);
     assert_int_equal(op_at(&d, 12)->live_after, 79);
     assert_int_equal(op_at(&d, 13)->ids[0], 0);
+    assert_int_equal(op_at(&d, 14)->live_after, 78);
+    assert_int_equal(op_at(&d, 14)->writers, 1);
+    assert_int_equal(op_at(&d, 14)->removes[3], 6); /* 0 and 2 are gone, 1 came back later */
+    assert_int_equal(op_at(&d, 15)->removes[0], 78);
+    assert_int_equal(op_at(&d, 16)->kind, OP_RECOVER);
+    assert_true(op_at(&d, 17)->cold);
+    assert_false(op_at(&d, 7)->cold);
     assert_int_equal(list->max_k, 10 > list->max_k ? list->max_k : 10);
     assert_int_equal(list->max_live, 79);
     assert_int_equal(list->n_datasets, 4);

@@ -45,7 +45,11 @@ static void test_folders_are_summed_and_removed(void **state)
     fputs("12345", f);
     fclose(f);
     assert_int_equal(folder_bytes(dir), 5);
+    assert_true(folder_cached(dir) == 1);
+    folder_uncache(dir);
+    assert_true(folder_cached(dir) <= 1); /* 1 still where the folder lies in memory */
     folder_remove(dir);
+    assert_true(isnan(folder_cached(dir)));
     assert_int_equal(access(dir, F_OK), -1);
 }
 

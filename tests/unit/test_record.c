@@ -442,12 +442,74 @@ static void test_elements_mix(void **state)
     view_drop(c);
 }
 
+/* Writers that replace: which ids go is fixed, one for each row, all of them live before. */
+static void test_replacements(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    struct recorder *r;
+    struct op_list *list;
+    struct live_set live;
+    struct source *s = make_source(0, 40, ELEMENT_F32);
+    const struct step_note note = { 0 };
+
+    assert_ok(recorder_new(&r, &err), &err);
+    assert_ok(recorder_source_take(r, s, "set", "", &err), &err);
+    struct view *first = view_range(s, METRIC_L2SQ, 0, 20),
+                *more = view_range(s, METRIC_L2SQ, 20, 5),
+                *again = view_range(s, METRIC_L2SQ, 0, 5);
+    assert_ok(record_insert(r, &note, first, &err), &err);
+    const struct choice oldest = { .oldest = 5 }, too_few = { .oldest = 4 };
+    struct concurrent_request c = {
+        .queries = first, .writes = more, .removes = &oldest, .writers = 1, .k = 3, .seconds = 0
+    };
+    assert_ok(record_concurrent(r, &note, &c, &err), &err);
+    assert_int_equal(recorder_live(r), 20);
+    assert_ok(recorder_finish(r, &list, &err), &err);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(list->ops[1].removes[i], i);
+        assert_int_equal(list->ops[1].ids[i], 20 + i);
+    }
+    assert_int_equal(list->max_live, 20);
+    assert_ok(live_init(&live, list, &err), &err);
+    live_step(&live, &list->ops[0]);
+    live_step(&live, &list->ops[1]);
+    assert_int_equal(live.n, 20);
+    for (uint64_t id = 0; id < 25; id++)
+        assert_int_equal(live_has(&live, id), id >= 5);
+    live_free(&live);
+    op_list_free(list);
+
+    /* A row cannot be removed and written at once; nor fewer be removed than are written. */
+    for (int i = 0; i < 2; i++) {
+        assert_ok(recorder_new(&r, &err), &err);
+        s = make_source(0, 40, ELEMENT_F32);
+        assert_ok(recorder_source_take(r, s, "set", "", &err), &err);
+        view_drop(first);
+        view_drop(again);
+        view_drop(more);
+        first = view_range(s, METRIC_L2SQ, 0, 20);
+        again = view_range(s, METRIC_L2SQ, 0, 5);
+        more = view_range(s, METRIC_L2SQ, 20, 5);
+        assert_ok(record_insert(r, &note, first, &err), &err);
+        c.queries = first;
+        c.writes = i ? more : again;
+        c.removes = i ? &too_few : &oldest;
+        assert_code(record_concurrent(r, &note, &c, &err), ERR_CONFIG, &err);
+        recorder_free(r);
+    }
+    view_drop(first);
+    view_drop(again);
+    view_drop(more);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_views),    cmocka_unit_test(test_adjoining),
-        cmocka_unit_test(test_recorder), cmocka_unit_test(test_ids_return),
-        cmocka_unit_test(test_updates),  cmocka_unit_test(test_elements_mix),
+        cmocka_unit_test(test_views),        cmocka_unit_test(test_adjoining),
+        cmocka_unit_test(test_recorder),     cmocka_unit_test(test_ids_return),
+        cmocka_unit_test(test_updates),      cmocka_unit_test(test_elements_mix),
+        cmocka_unit_test(test_replacements),
     };
     return test_run("record", tests);
 }

@@ -2,6 +2,8 @@
  * for methods that lack an operation, and what the replay itself costs, by a method that does
  * nothing.
  */
+#include <pthread.h>
+
 #include "harness/clock.h"
 #include "harness/replay.h"
 #include "plain.h"
@@ -477,6 +479,35 @@ static void test_repeated_answers_do_not_count(void **state)
     op_list_free(list);
 }
 
+/* ---- updates beside searches, by a lock around each call */
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+static int locked_search(struct index *index, const struct search_request *q,
+                         struct search_result *out)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    const int rc = plain_search(index, q, out);
+    pthread_mutex_unlock(&one_at_a_time);
+    return rc;
+}
+
+static int locked_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    const int rc = plain_insert(index, v, ids, done);
+    pthread_mutex_unlock(&one_at_a_time);
+    return rc;
+}
+
+static int locked_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    const int rc = plain_remove(index, ids, n, done);
+    pthread_mutex_unlock(&one_at_a_time);
+    return rc;
+}
+
 static void test_a_concurrent_step(void **state)
 {
     struct rng r = rng_at(test_seed(), 11);
@@ -513,6 +544,185 @@ static void test_a_concurrent_step(void **state)
        the same. */
     assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
     assert_true(number_at(step_at(&s, 3), "memory", "index_bytes") == 400 * (12 * 4 + 8));
+    stage_end(&s);
+    op_list_free(list);
+}
+
+/* ---- writers that replace */
+
+static struct op_list *replacing_list(size_t readers)
+{
+    struct rng r = rng_at(test_seed(), 13);
+    struct workload w;
+
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_insert(&w, 0, 300, 0, 0, NULL);
+    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    struct view *writes = workload_rows(&w, 300, 100);
+    const struct choice oldest = { .oldest = 100 };
+    const struct concurrent_request request = { .queries = queries,
+                                                .writes = writes,
+                                                .removes = &oldest,
+                                                .readers = readers,
+                                                .writers = 2,
+                                                .k = 5 };
+    assert_ok(
+        record_concurrent(w.recorder, &(struct step_note){ .tag = "churn" }, &request, &w.err),
+        &w.err);
+    view_drop(queries);
+    view_drop(writes);
+    workload_search(&w, 10, 1, "after");
+    return workload_finish(&w);
+}
+
+static void test_writers_replace(void **state)
+{
+    struct op_list *list = replacing_list(1);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.flags |= INDEX_CONCURRENT_UPDATE;
+    s.ops.search = locked_search;
+    s.ops.insert = locked_insert;
+    s.ops.remove = locked_remove;
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
+    assert_string_equal(text_at(step, "status"), "ok");
+    assert_true(number_at(step, "stats", "writes_in_time") == 100);
+    assert_true(number_at(step, "stats", "writes_per_second") > 0);
+    assert_true(number_at(step, "live", NULL) == 300);
+    assert_true(number_at(stats, "insert_latency_ns", "p50") > 0);
+    assert_true(number_at(stats, "insert_latency_ns", "p50") <=
+                number_at(stats, "write_latency_ns", "max"));
+    assert_true(number_at(step, "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+    assert_true(number_at(step_at(&s, 2), "distances", NULL) == 300);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+/* What the time does not suffice for is replaced after it. */
+static void test_replacing_is_finished(void **state)
+{
+    struct op_list *list = replacing_list(0);
+    struct stage s;
+
+    (void)state;
+    list->ops[1].seconds = .01;
+    list->ops[1].rate = 500; /* some 5 of 50 a writer */
+    stage_begin(&s, list);
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1);
+    assert_string_equal(text_at(step, "status"), "ok");
+    assert_true(number_at(step, "stats", "writes_after") > 0);
+    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static int refusing_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done);
+
+/* Without a removal of its own the rows come in all the same, and the dead count as wrong; a rebuild
+   makes the live set right. */
+static void test_replacing_without_removal(void **state)
+{
+    struct op_list *list = replacing_list(0);
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct stage s;
+
+        stage_begin(&s, list);
+        s.ops.remove = i == 0 ? NULL : i == 1 ? refusing_remove : plain_remove;
+        s.method.deletes = i == 2 ? DELETES_REBUILD : i == 3 ? DELETES_FILTER : s.method.deletes;
+        assert_ok(stage_run(&s), &s.err);
+        assert_string_equal(text_at(step_at(&s, 1), "status"), "unsupported");
+        assert_true(number_at(step_at(&s, 2), "distances", NULL) == (i == 2 ? 300 : 400));
+        const double wrong = number_at(step_at(&s, 2), "wrong_ids", NULL);
+        assert_true(i < 2 ? wrong > 0 : wrong == 0);
+        stage_end(&s);
+    }
+    op_list_free(list);
+}
+
+/* ---- an index on disk */
+
+static int written_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    const int rc = plain_insert(index, v, ids, done);
+    return rc == OK ? plain_save(index, index->env.dir) : rc;
+}
+
+static int written_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    const int rc = plain_remove(index, ids, n, done);
+    return rc == OK ? plain_save(index, index->env.dir) : rc;
+}
+
+static struct op_list *disk_list(void)
+{
+    struct rng r = rng_at(test_seed(), 14);
+    struct workload w;
+
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_insert(&w, 0, 400, 0, 0, NULL);
+    workload_delete(&w, 100, 0);
+    workload_mark(&w, OP_RECOVER, "back");
+    workload_search(&w, 10, 1, "warm");
+    struct view *v = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    assert_ok(record_search(w.recorder, &(struct step_note){ .tag = "cold", .cold = true }, v, 10,
+                            NULL, &w.err),
+              &w.err);
+    view_drop(v);
+    return workload_finish(&w);
+}
+
+static void test_recovering_and_cold_searches(void **state)
+{
+    struct op_list *list = disk_list();
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.flags |= INDEX_ON_DISK;
+    s.ops.insert = written_insert;
+    s.ops.remove = written_remove;
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *back = step_at(&s, 2), *warm = step_at(&s, 3), *cold = step_at(&s, 4);
+    assert_string_equal(text_at(back, "op"), "recover");
+    assert_string_equal(text_at(back, "status"), "ok");
+    assert_true(number_at(back, "count", NULL) == 300);
+    assert_true(number_at(back, "seconds", NULL) >= number_at(back, "stats", "load_seconds"));
+    assert_true(number_at(back, "stats", "own_found") == 1);
+    assert_true(number_at(back, "wrong_ids", NULL) == 0);
+    assert_true(number_at(warm, "recall", "mean") == 1);
+    assert_true(number_at(cold, "recall", "mean") == 1);
+    assert_true(json_is_false(json_object_get(warm, "cold")));
+    assert_true(json_is_true(json_object_get(cold, "cold")));
+    assert_true(number_at(warm, "stats", "cached_share") > .9);
+    /* Where the files lie in memory they cannot be forgotten, and the step says so. */
+    assert_true(number_at(cold, "stats", "cached_share") <= .05 ||
+                strstr(text_at(cold, "note"), "page cache keeps") != NULL);
+    stage_end(&s);
+
+    /* An index that comes back without its last removals: their ids are wrong. */
+    stage_begin(&s, list);
+    s.ops.flags |= INDEX_ON_DISK;
+    s.ops.insert = written_insert;
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) > 0);
+    stage_end(&s);
+
+    /* In memory: nothing to come back from, nothing to forget. */
+    stage_begin(&s, list);
+    assert_ok(stage_run(&s), &s.err);
+    assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
+    assert_string_equal(text_at(step_at(&s, 4), "status"), "ok");
+    assert_true(json_is_false(json_object_get(step_at(&s, 4), "cold")));
+    assert_non_null(strstr(text_at(step_at(&s, 4), "note"), "nothing on disk"));
     stage_end(&s);
     op_list_free(list);
 }
@@ -636,6 +846,10 @@ int main(void)
         cmocka_unit_test(test_an_exact_method_is_exact),
         cmocka_unit_test(test_checks_tell_at_named_moments),
         cmocka_unit_test(test_points_are_swept_and_calibrated),
+        cmocka_unit_test(test_writers_replace),
+        cmocka_unit_test(test_replacing_is_finished),
+        cmocka_unit_test(test_replacing_without_removal),
+        cmocka_unit_test(test_recovering_and_cold_searches),
         cmocka_unit_test(test_missing_operations_are_recorded),
         cmocka_unit_test(test_policies_make_up_for_deletes),
         cmocka_unit_test(test_overfetch),

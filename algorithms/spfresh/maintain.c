@@ -150,7 +150,7 @@ int spfresh_after_update(struct spfresh *s)
     struct error error = { 0 };
 
     if (!q)
-        return OK;
+        return spfresh_checkpoint_due(s) ? spfresh_checkpoint(s) : OK;
     pthread_mutex_lock(&q->lock);
     q->held = false;
     if (s->params.maintenance != SPFRESH_EXPLICIT)

@@ -12,9 +12,12 @@ static int remove_chunk(struct spfresh *s, const uint64_t *ids, size_t n)
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++) {
-        if (!spfresh_slot_of(s, ids[i], NULL))
+        if (!spfresh_slot_of(s, ids[i], NULL)) {
+            if (s->journal)
+                journal_abandon(s->journal);
             return fail(s->base.env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
                         s->base.ops->name, ids[i]);
+        }
         rc = spfresh_log(s, SPFRESH_LOG_REMOVE, &ids[i], NULL);
     }
     if (rc == OK && s->journal)

@@ -218,10 +218,57 @@ void spfresh_slot_renewed(struct spfresh *s, uint32_t slot, uint32_t fresh, bool
     epoch_retire(s->epoch, release, s, done ? slot : fresh);
 }
 
+/* Where rows lie by slot, the last snapshot may still need this one's. */
+static bool is_parked(const struct spfresh *s)
+{
+    return s->journal && codec_has_rows(s->codec);
+}
+
 static void begin_anew(void *index, uint64_t slot)
 {
-    spfresh_set_version(index, (uint32_t)slot, VERSION_DELETED);
-    release(index, slot);
+    struct spfresh *s = index;
+    struct spfresh_slots *slots = &s->slots;
+
+    spfresh_set_version(s, (uint32_t)slot, VERSION_DELETED);
+    if (!is_parked(s)) {
+        release(index, slot);
+        return;
+    }
+    pthread_mutex_lock(&slots->lock);
+    ids_of(slots)[slot] = slots->first_parked;
+    slots->first_parked = (uint32_t)slot;
+    pthread_mutex_unlock(&slots->lock);
+}
+
+/* Puts the list `from` before `to`. */
+static void join(struct spfresh_slots *slots, uint32_t *from, uint32_t *to)
+{
+    uint64_t *ids = ids_of(slots);
+    uint32_t last = *from;
+
+    if (last == SLOT_NONE)
+        return;
+    while ((uint32_t)ids[last] != SLOT_NONE)
+        last = (uint32_t)ids[last];
+    ids[last] = *to;
+    *to = *from;
+    *from = SLOT_NONE;
+}
+
+void spfresh_slots_frozen(struct spfresh *s)
+{
+    pthread_mutex_lock(&s->slots.lock);
+    join(&s->slots, &s->slots.first_parked, &s->slots.first_frozen);
+    pthread_mutex_unlock(&s->slots.lock);
+}
+
+void spfresh_slots_thawed(struct spfresh *s, bool durable)
+{
+    struct spfresh_slots *slots = &s->slots;
+
+    pthread_mutex_lock(&slots->lock);
+    join(slots, &slots->first_frozen, durable ? &slots->first_free : &slots->first_parked);
+    pthread_mutex_unlock(&slots->lock);
 }
 
 /* A reader may still be at a posting's old pages. */

@@ -196,10 +196,29 @@ static int open_parts(struct spfresh *s)
     return OK;
 }
 
-int spfresh_open(struct spfresh **out, const struct index_env *env, const struct spfresh_params *p,
-                 bool live)
+/* Before any file of it is opened. */
+static int take_folder(struct spfresh *s, const struct spfresh_opening *opening)
 {
-    const struct index_ops *ops = live ? &spfresh_ops : &spann_ops;
+    const struct index_env *env = &s->base.env;
+
+    if (!env->dir)
+        return OK;
+    s->dir = mem_strdup(env->mem, env->dir);
+    if (!s->dir)
+        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory creating the index",
+                    s->base.ops->name);
+    s->base.env.dir = s->dir;
+    if (opening->claim && *opening->claim >= 0) {
+        s->claim = *opening->claim;
+        *opening->claim = -1;
+    }
+    return spfresh_claim(s);
+}
+
+int spfresh_open(struct spfresh **out, const struct index_env *env, const struct spfresh_params *p,
+                 const struct spfresh_opening *opening)
+{
+    const struct index_ops *ops = opening->live ? &spfresh_ops : &spann_ops;
     int rc = check_params(env, p, ops->name);
 
     if (rc != OK)
@@ -209,10 +228,14 @@ int spfresh_open(struct spfresh **out, const struct index_env *env, const struct
         return fail(env->error, ERR_NO_MEMORY, "%s: out of memory creating the index", ops->name);
     s->base = (struct index){ ops, *env };
     s->params = *p;
-    s->live = live;
+    s->live = opening->live;
+    s->fault = opening->fault;
     s->claim = -1;
+    atomic_init(&s->due_at, (uint64_t)p->checkpoint_mb << 20);
     s->slots.first_free = s->slots.first_exhausted = SLOT_NONE;
+    s->slots.first_parked = s->slots.first_frozen = SLOT_NONE;
     pthread_rwlock_init(&s->gate, NULL);
+    pthread_mutex_init(&s->checkpointing, NULL);
     pthread_mutex_init(&s->heads_lock, NULL);
     pthread_mutex_init(&s->scratch_lock, NULL);
     pthread_mutex_init(&s->slots.lock, NULL);
@@ -220,7 +243,9 @@ int spfresh_open(struct spfresh **out, const struct index_env *env, const struct
         pthread_mutex_init(&s->slots.of[i], NULL);
         pthread_mutex_init(&s->posting[i], NULL);
     }
-    rc = open_parts(s);
+    rc = take_folder(s, opening);
+    if (rc == OK)
+        rc = open_parts(s);
     if (rc != OK) {
         spfresh_destroy(&s->base);
         return rc;
@@ -239,30 +264,40 @@ int spfresh_open_store(struct spfresh *s, const struct store_reader *resume)
                                              .typical_bytes = codec_bytes(s->codec, s->limit / 2),
                                              .fault = s->fault };
 
-    const int rc = spfresh_claim(s);
-
-    if (rc != OK)
-        return rc;
     return resume ? posting_store_resume(&s->store, &s->base.env, s->epoch, &options, resume)
                   : posting_store_open(&s->store, &s->base.env, s->epoch, &options);
 }
 
-static int create(struct index **out, const struct index_env *env, const void *params, bool live)
+int spfresh_create(struct spfresh **out, const struct index_env *env,
+                   const struct spfresh_params *params, const struct spfresh_opening *opening)
 {
     struct spfresh *s = NULL;
-    int rc = spfresh_open(&s, env, params, live);
+    int rc = spfresh_open(&s, env, params, opening);
 
     if (rc != OK)
         return rc;
-    rc = spfresh_open_store(s, NULL);
+    rc = spfresh_claim_empty(s);
     if (rc == OK)
-        rc = spfresh_start(s, 0);
+        rc = spfresh_open_store(s, NULL);
+    if (rc == OK)
+        rc = spfresh_start(s);
     if (rc != OK) {
         spfresh_destroy(&s->base);
         return rc;
     }
-    *out = &s->base;
+    *out = s;
     return OK;
+}
+
+static int create(struct index **out, const struct index_env *env, const void *params, bool live)
+{
+    const struct spfresh_opening opening = { .live = live };
+    struct spfresh *s = NULL;
+    const int rc = spfresh_create(&s, env, params, &opening);
+
+    if (rc == OK)
+        *out = &s->base;
+    return rc;
 }
 
 static int create_spann(struct index **out, const struct index_env *env, const void *params)
@@ -304,8 +339,10 @@ void spfresh_destroy(struct index *index)
     pthread_mutex_destroy(&s->slots.lock);
     pthread_mutex_destroy(&s->scratch_lock);
     pthread_mutex_destroy(&s->heads_lock);
+    pthread_mutex_destroy(&s->checkpointing);
     pthread_rwlock_destroy(&s->gate);
     spfresh_release(s);
+    mem_free(mem, s->dir);
     mem_free(mem, s);
 }
 

@@ -113,6 +113,7 @@ struct spfresh_slots {
     size_t ids_capacity;
     struct slot_table table;              /* id -> slot of live ones */
     uint32_t first_free, first_exhausted; /* SLOT_NONE: none */
+    uint32_t first_parked, first_frozen;  /* free after the next snapshot, the one being written */
     atomic_size_t n;                      /* slots ever used */
     size_t exhausted;                     /* dead ones that wait for a sweep */
     atomic_size_t live;
@@ -176,8 +177,11 @@ struct spfresh {
     pthread_mutex_t posting[SPFRESH_STRIPES]; /* by head % SPFRESH_STRIPES */
     struct spfresh_jobs *jobs;                /* NULL for spann */
     struct journal *journal;                  /* NULL: none */
-    uint64_t snapshot_lsn, next_snapshot;
+    pthread_mutex_t checkpointing;            /* one checkpoint at a time */
+    uint64_t snapshot, snapshot_lsn; /* number of the newest, 0: none; the last record in it */
+    atomic_uint_fast64_t due_at;     /* bytes of journal that make the next checkpoint due */
     int claim;                       /* of env.dir, -1: none */
+    char *dir;                       /* base.env.dir: the caller's text may change */
     const struct store_fault *fault; /* tests: before each system call on files; NULL */
     struct spfresh_counters counters;
     pthread_mutex_t scratch_lock;
@@ -349,15 +353,29 @@ int spfresh_sweep(struct spfresh *);
 
 /* 9. One file an operation */
 
+struct spfresh_opening {
+    bool live;
+    int *claim; /* of env.dir: becomes the index's, then -1. NULL: there is none yet */
+    const struct store_fault *fault;
+};
+/* An index without heads, and without store and journal. */
 int spfresh_open(struct spfresh **, const struct index_env *, const struct spfresh_params *,
-                 bool live); /* an index without heads, and without store and journal */
+                 const struct spfresh_opening *);
+/* The whole of create() and load(). */
+int spfresh_create(struct spfresh **, const struct index_env *, const struct spfresh_params *,
+                   const struct spfresh_opening *);
+int spfresh_load_from(struct spfresh **, const struct index_env *, const char *dir,
+                      const struct spfresh_opening *);
 void spfresh_set_limits(struct spfresh *); /* once the codec knows how large entries are */
 int spfresh_open_store(struct spfresh *,
-                       const struct store_reader *resume); /* NULL: an empty one */
-int spfresh_start(struct spfresh *, uint64_t last_lsn);    /* journal, background threads */
-void spfresh_stop(struct spfresh *);                       /* ends threads, closes the journal */
+                       const struct store_reader *resume);     /* NULL: an empty one */
+int spfresh_open_journal(struct spfresh *, uint64_t last_lsn); /* if its options want one */
+/* Journal, the first snapshot, background threads. */
+int spfresh_start(struct spfresh *);
+void spfresh_stop(struct spfresh *); /* ends threads, closes the journal */
 bool spfresh_has_files(const struct spfresh *);
-int spfresh_claim(struct spfresh *); /* of env.dir, before any file in it is opened */
+int spfresh_claim(struct spfresh *);       /* of env.dir, before any file in it is opened */
+int spfresh_claim_empty(struct spfresh *); /* no index has been in the folder. ERR_ARGUMENT */
 void spfresh_release(struct spfresh *);
 void spfresh_destroy(struct index *);
 int spfresh_train(struct index *, struct vectors);
@@ -399,10 +417,18 @@ void spfresh_slot_renewed(struct spfresh *, uint32_t slot, uint32_t fresh, bool 
 /* After a sweep: exhausted dead slots start anew. */
 void spfresh_slots_swept(struct spfresh *);
 
-/* snapshot.c, recover.c. Ops of the journal: */
+/* A live vector's old slot is among them, whose row the last snapshot still needs (snapshot.h): so those that
+   began anew before a snapshot are used again once it is durable. The gate is shut; it is not. */
+void spfresh_slots_frozen(struct spfresh *);
+void spfresh_slots_thawed(struct spfresh *, bool durable);
+
+/* snapshot.c, recover.c, save.c. Ops of the journal: */
 enum { SPFRESH_LOG_INSERT = 1, SPFRESH_LOG_REMOVE = 2 }; /* u64 id [+ row]; u64 id */
-/* Writes env.dir's snapshot anew and forgets the journal before it. Takes `gate`. */
+/* Writes env.dir's snapshot anew and forgets the journal before it. Takes `gate`. Nothing without a
+   journal. */
 int spfresh_checkpoint(struct spfresh *);
+int spfresh_load_saved(struct spfresh **, const struct index_env *, const char *dir,
+                       const struct spfresh_opening *);
 /* Whether there is enough journal for one. */
 bool spfresh_checkpoint_due(const struct spfresh *);
 

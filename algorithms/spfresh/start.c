@@ -1,7 +1,7 @@
 /* start.c - what runs beside an index: the claim on its folder, its journal, its upkeep. */
 #include <unistd.h>
 
-#include "algorithms/spfresh/spfresh.h"
+#include "algorithms/spfresh/snapshot.h"
 
 bool spfresh_has_files(const struct spfresh *s)
 {
@@ -15,15 +15,39 @@ int spfresh_claim(struct spfresh *s)
     return folder_claim(s->base.env.dir, &s->claim, s->base.env.error);
 }
 
-int spfresh_start(struct spfresh *s, uint64_t last_lsn)
+/* Postings and snapshots of another index would be written over. */
+int spfresh_claim_empty(struct spfresh *s)
 {
-    const bool logs = spfresh_has_files(s) && s->params.journal != SPFRESH_NO_JOURNAL;
+    const struct index_env *env = &s->base.env;
+    uint64_t number = 0;
+    const int rc = spfresh_has_files(s) ? snapshot_newest(env, env->dir, &number) : OK;
+
+    if (rc != OK || number == 0)
+        return rc;
+    return fail(
+        env->error, ERR_ARGUMENT,
+        "%s: the folder %s holds an index already (snapshot.%llu); load it, or give the new "
+        "one an empty folder",
+        s->base.ops->name, env->dir, (unsigned long long)number);
+}
+
+int spfresh_open_journal(struct spfresh *s, uint64_t last_lsn)
+{
     const enum journal_sync sync =
         s->params.journal == SPFRESH_SYNCED ? JOURNAL_SYNCED : JOURNAL_WRITTEN;
-    int rc = OK;
 
-    if (logs)
-        rc = journal_open(&s->journal, &s->base.env, sync, last_lsn, s->fault);
+    if (!spfresh_has_files(s) || s->params.journal == SPFRESH_NO_JOURNAL)
+        return OK;
+    return journal_open(&s->journal, &s->base.env, sync, last_lsn, s->fault);
+}
+
+/* With a snapshot from the start, a folder that has a journal also tells the index's options. */
+int spfresh_start(struct spfresh *s)
+{
+    int rc = spfresh_open_journal(s, 0);
+
+    if (rc == OK)
+        rc = spfresh_checkpoint(s);
     if (rc == OK && s->live)
         rc = spfresh_jobs_open(s);
     return rc;

@@ -1,0 +1,247 @@
+/* snapshot.c - writing an index's state, and the checkpoint that makes it what a crash returns to. */
+#include "algorithms/spfresh/snapshot.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/core/mem.h"
+
+#define PREFIX "snapshot."
+
+/* ------------------------------------------------------------------------------- names */
+
+void snapshot_name(char name[SNAPSHOT_NAME_BYTES], uint64_t number)
+{
+    (void)snprintf(name, SNAPSHOT_NAME_BYTES, PREFIX "%" PRIu64, number);
+}
+
+/* 0: not a snapshot's name. */
+static uint64_t number_of(const char *name)
+{
+    const size_t prefix = sizeof PREFIX - 1;
+    char *end = NULL;
+
+    if (strncmp(name, PREFIX, prefix) != 0 || strspn(name + prefix, "0123456789") == 0)
+        return 0;
+    const uint64_t number = strtoull(name + prefix, &end, 10);
+    return *end ? 0 : number;
+}
+
+int snapshot_newest(const struct index_env *env, const char *dir, uint64_t *number)
+{
+    DIR *d = opendir(dir);
+
+    *number = 0;
+    if (!d)
+        return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                          "cannot read the folder %s", dir);
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const uint64_t n = number_of(e->d_name);
+        *number = n > *number ? n : *number;
+    }
+    (void)closedir(d);
+    return OK;
+}
+
+static bool faulted(const struct spfresh *s, const char *call)
+{
+    const int injected = s->fault ? s->fault->before(s->fault->to, call) : 0;
+
+    if (injected)
+        errno = injected;
+    return injected != 0;
+}
+
+static bool remove_snapshot(const struct spfresh *s, uint64_t number)
+{
+    char name[SNAPSHOT_NAME_BYTES], path[PATH_MAX];
+
+    snapshot_name(name, number);
+    const int n = snprintf(path, sizeof path, "%s/%s", s->base.env.dir, name);
+    return n > 0 && (size_t)n < sizeof path && !faulted(s, "unlink") &&
+           (unlink(path) == 0 || errno == ENOENT);
+}
+
+/* What cannot be removed now is tried again next time. */
+static void remove_older(const struct spfresh *s, uint64_t than)
+{
+    DIR *d = opendir(s->base.env.dir);
+
+    if (!d)
+        return;
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const uint64_t n = number_of(e->d_name);
+        if (n > 0 && n < than)
+            (void)remove_snapshot(s, n);
+    }
+    (void)closedir(d);
+}
+
+struct store_identity snapshot_identity(const struct index_env *env, bool live)
+{
+    return store_identity_of(env, live ? spfresh_ops.name : spann_ops.name, SNAPSHOT_VERSION);
+}
+
+/* ------------------------------------------------------------------------------ sections */
+
+static void write_slots(const struct spfresh *s, struct store_writer *w, size_t n)
+{
+    const uint64_t *ids = atomic_load(&((struct spfresh *)(uintptr_t)s)->slots.ids);
+
+    store_section(w, "versions");
+    for (uint32_t i = 0; i < n; i++) {
+        const uint16_t version = (uint16_t)spfresh_version(s, i);
+        store_write(w, &version, sizeof version);
+    }
+    store_section(w, "ids"); /* of live ones */
+    for (uint32_t i = 0; i < n; i++)
+        if (!(spfresh_version(s, i) & VERSION_DELETED))
+            store_write(w, &ids[i], sizeof *ids);
+}
+
+static void write_heads(const struct spfresh *s, struct store_writer *w, size_t n)
+{
+    store_section(w, "heads");
+    for (uint32_t i = 0; i < n; i++) {
+        struct spfresh_head *h = spfresh_head(s, i);
+        struct snapshot_head out = { 0 };
+        if (spfresh_is_open(s, i))
+            out = (struct snapshot_head){ .size = atomic_load(&h->size),
+                                          .flags = atomic_load(&h->flags) &
+                                                   (HEAD_OPEN | HEAD_UNSPLITTABLE),
+                                          .refused = atomic_load(&h->refused),
+                                          .error = atomic_load(&h->error) };
+        store_write(w, &out, sizeof out);
+    }
+}
+
+/* Slots that are dropped and not yet free count as dead: nobody will read them after a crash. */
+int snapshot_write(struct spfresh *s, struct store_writer *w, uint64_t lsn)
+{
+    struct snapshot_meta meta;
+
+    memset(&meta, 0, sizeof meta);
+    meta.params = s->params;
+    meta.lsn = lsn;
+    meta.slots = atomic_load(&s->slots.n);
+    meta.heads = graph_capacity(s->graph);
+    meta.built = atomic_load(&s->built);
+    meta.repeats = atomic_load(&s->repeats);
+    for (uint32_t i = 0; i < meta.slots; i++)
+        meta.live += !(spfresh_version(s, i) & VERSION_DELETED);
+    store_section(w, "meta");
+    store_write(w, &meta, sizeof meta);
+    write_slots(s, w, (size_t)meta.slots);
+    write_heads(s, w, (size_t)meta.heads);
+    const int rc = graph_save(s->graph, w);
+    return rc ? rc : codec_save(s->codec, w);
+}
+
+/* ---------------------------------------------------------------------------- checkpoint */
+
+bool spfresh_checkpoint_due(const struct spfresh *s)
+{
+    return s->journal &&
+           journal_bytes(s->journal) >= atomic_load((atomic_uint_fast64_t *)(uintptr_t)&s->due_at);
+}
+
+/* After a failure not at once again. */
+static void set_due(struct spfresh *s, bool failed)
+{
+    const uint64_t step = (uint64_t)s->params.checkpoint_mb << 20;
+
+    atomic_store(&s->due_at, (failed ? journal_bytes(s->journal) : 0) + step);
+}
+
+/* The state of one moment. *frozen: the store has to be told what came of it. */
+static int capture(struct spfresh *s, struct store_writer *w, uint64_t *lsn, bool *frozen)
+{
+    pthread_rwlock_wrlock(&s->gate);
+    epoch_drain(s->epoch);
+    int rc = journal_rotate(s->journal, lsn);
+    if (!rc)
+        rc = snapshot_write(s, w, *lsn);
+    if (!rc) {
+        rc = posting_store_freeze(s->store, w);
+        *frozen = rc == OK;
+    }
+    if (!rc)
+        spfresh_slots_frozen(s);
+    pthread_rwlock_unlock(&s->gate);
+    return rc;
+}
+
+/* A commit that failed may have put the snapshot in its place, in a folder that is not durable. Then it
+   must go, or a crash may return to pages that are written again. *placed: it stays. */
+static int make_durable(struct spfresh *s, struct store_writer *w, bool *placed)
+{
+    int rc = posting_store_sync(s->store);
+
+    if (!rc && codec_has_rows(s->codec))
+        rc = codec_rows_sync(s->codec);
+    *placed = false;
+    if (rc) {
+        store_abort(w);
+        return rc;
+    }
+    rc = store_commit(w);
+    *placed = rc == OK || (access(w->path, F_OK) == 0 && !remove_snapshot(s, s->snapshot + 1));
+    return rc;
+}
+
+static int write_snapshot(struct spfresh *s, struct store_writer *w)
+{
+    const struct index_env *env = &s->base.env;
+    const struct store_identity identity = snapshot_identity(env, s->live);
+    char name[SNAPSHOT_NAME_BYTES];
+    bool frozen = false, placed = false;
+    uint64_t lsn = 0;
+
+    snapshot_name(name, s->snapshot + 1);
+    int rc = journal_prepare(s->journal);
+    if (!rc)
+        rc = store_begin(w, env->dir, name, &identity, s->fault, env->error);
+    if (rc)
+        return rc;
+    rc = capture(s, w, &lsn, &frozen);
+    if (rc)
+        store_abort(w);
+    else
+        rc = make_durable(s, w, &placed);
+    spfresh_slots_thawed(s, placed);
+    if (!placed) {
+        if (frozen)
+            posting_store_unfreeze(s->store);
+        return rc;
+    }
+    s->snapshot++;
+    s->snapshot_lsn = lsn;
+    posting_store_durable(s->store);
+    if (rc)
+        return rc;
+    journal_forget(s->journal, lsn);
+    remove_older(s, s->snapshot);
+    spfresh_count(&s->counters.checkpoints, 1);
+    return OK;
+}
+
+int spfresh_checkpoint(struct spfresh *s)
+{
+    if (!s->journal)
+        return OK;
+    struct store_writer *w = mem_alloc(s->base.env.mem, sizeof *w);
+    if (!w)
+        return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for a checkpoint",
+                    s->base.ops->name);
+    pthread_mutex_lock(&s->checkpointing);
+    const int rc = write_snapshot(s, w);
+    set_due(s, rc != OK);
+    pthread_mutex_unlock(&s->checkpointing);
+    mem_free(s->base.env.mem, w);
+    return rc;
+}

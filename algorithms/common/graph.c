@@ -1,0 +1,95 @@
+/* graph.c - making and freeing a graph, its nodes, what it holds; see graph.h. */
+#include "algorithms/common/graph_layer.h"
+
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+int graph_create(struct graph **out, const struct index_env *env, struct epoch *epoch,
+                 const struct graph_options *options)
+{
+    const size_t degree = options->degree;
+
+    if (degree < GRAPH_DEGREE_MIN || degree > GRAPH_DEGREE_MAX)
+        return fail(env->error, ERR_ARGUMENT, "a graph: degree %zu is not in %d .. %d", degree,
+                    GRAPH_DEGREE_MIN, GRAPH_DEGREE_MAX);
+    if (env->element != ELEMENT_F32 && env->element != ELEMENT_U8)
+        return fail(env->error, ERR_DIMENSION, "a graph: rows are f32 or u8, not %s",
+                    element_name(env->element));
+    struct graph *g = mem_zalloc(env->mem, sizeof *g);
+    struct graph_scratch *scratch = graph_scratch_create(env->mem);
+    if (!g || !scratch) {
+        mem_free(env->mem, g);
+        graph_scratch_destroy(scratch);
+        return fail(env->error, ERR_NO_MEMORY, "a graph: out of memory");
+    }
+    g->env = *env;
+    g->epoch = epoch;
+    g->options = *options;
+    g->options.build_ef = options->build_ef ? options->build_ef : 1;
+    g->options.insert_ef = options->insert_ef ? options->insert_ef : 1;
+    g->row_bytes = element_row_bytes(env->element, env->dim);
+    g->scratch = scratch;
+    for (size_t i = 0; i < GRAPH_LAYERS; i++)
+        layer_init(&g->layers[i], g, i == 0 || degree < 8 ? degree : degree / 2, i == 0);
+    pthread_mutex_init(&g->lock, NULL);
+    atomic_init(&g->tree, NULL);
+    *out = g;
+    return OK;
+}
+
+void graph_destroy(struct graph *g)
+{
+    if (!g)
+        return;
+    epoch_drain(g->epoch); /* it may hold numbers of ours */
+    struct mem *mem = g->env.mem;
+    for (size_t i = 0; i < GRAPH_LAYERS; i++)
+        layer_free(&g->layers[i], mem);
+    graph_scratch_destroy(g->scratch);
+    pthread_mutex_destroy(&g->lock);
+    mem_free(mem, g);
+}
+
+size_t graph_live(const struct graph *g)
+{
+    return layer_live(&g->layers[0]);
+}
+
+size_t graph_capacity(const struct graph *g)
+{
+    return layer_count(&g->layers[0]);
+}
+
+bool graph_is_live(const struct graph *g, uint32_t node)
+{
+    return node < graph_capacity(g) && layer_is_live(&g->layers[0], node);
+}
+
+const void *graph_row(const struct graph *g, uint32_t node)
+{
+    return layer_row(&g->layers[0], node);
+}
+
+float graph_distance(const struct graph *g, const void *a, const void *b)
+{
+    return row_distance(g, a, b);
+}
+
+uint64_t graph_row_bytes(const struct graph *g)
+{
+    uint64_t rows;
+
+    (void)layer_bytes(&g->layers[0], &rows);
+    return rows;
+}
+
+uint64_t graph_edge_bytes(const struct graph *g)
+{
+    uint64_t rows, sum = layer_bytes(&g->layers[0], &rows);
+
+    for (size_t i = 1; i < GRAPH_LAYERS; i++) {
+        sum += layer_bytes(&g->layers[i], &rows);
+        sum += rows;
+    }
+    return sum + sizeof *g;
+}

@@ -1,0 +1,114 @@
+/* graph_layer.c - the numbers of a layer, their memory and their ring; see graph_layer.h. */
+#include "algorithms/common/graph_layer.h"
+
+#include "src/core/mem.h"
+
+void layer_init(struct layer *l, struct graph *g, size_t degree, bool lowest)
+{
+    struct mem *mem = g->env.mem;
+
+    l->degree = degree;
+    stable_init(&l->rows, mem, g->epoch, g->row_bytes);
+    stable_init(&l->links, mem, g->epoch, degree * sizeof(uint32_t));
+    stable_init(&l->states, mem, g->epoch, sizeof(uint8_t));
+    stable_init(&l->below, mem, g->epoch, lowest ? 0 : sizeof(uint32_t));
+    atomic_init(&l->entry, GRAPH_NONE);
+    atomic_init(&l->n, 0);
+    atomic_init(&l->live, 0);
+    l->removed = l->leaving = l->free = GRAPH_NONE;
+    l->cursor = 0;
+    pthread_mutex_init(&l->free_lock, NULL);
+    l->chain = NULL;
+    l->chain_capacity = 0;
+}
+
+void layer_free(struct layer *l, struct mem *mem)
+{
+    stable_free(&l->rows);
+    stable_free(&l->links);
+    stable_free(&l->states);
+    stable_free(&l->below);
+    mem_free(mem, l->chain);
+    pthread_mutex_destroy(&l->free_lock);
+}
+
+bool layer_grow(struct layer *l, struct mem *mem, size_t n)
+{
+    /* The epoch's calls write to the chain. */
+    pthread_mutex_lock(&l->free_lock);
+    bool done = mem_grow(mem, &l->chain, &l->chain_capacity, n, sizeof *l->chain);
+    pthread_mutex_unlock(&l->free_lock);
+    done = done && stable_grow(&l->rows, n) && stable_grow(&l->links, n) &&
+           stable_grow(&l->states, n);
+    return done && (l->below.element_bytes == 0 || stable_grow(&l->below, n));
+}
+
+bool layer_reserve(struct layer *l, struct mem *mem)
+{
+    pthread_mutex_lock(&l->free_lock);
+    const bool free = l->free != GRAPH_NONE;
+    pthread_mutex_unlock(&l->free_lock);
+    return free || layer_grow(l, mem, layer_count(l) + 1);
+}
+
+uint32_t layer_take(struct layer *l, const struct graph *g, const void *row)
+{
+    pthread_mutex_lock(&l->free_lock);
+    uint32_t i = l->free;
+    if (i != GRAPH_NONE)
+        l->free = l->chain[i];
+    pthread_mutex_unlock(&l->free_lock);
+
+    const bool fresh = i == GRAPH_NONE;
+    if (fresh)
+        i = (uint32_t)layer_count(l);
+    memcpy(stable_at(&l->rows, i), row, g->row_bytes);
+    link_set(layer_links(l, i), 0, GRAPH_NONE);
+    edges_set(l, i, NULL, 0);
+    if (fresh)
+        atomic_store_explicit(&l->n, (size_t)i + 1, memory_order_release);
+    return i;
+}
+
+void layer_reclaim(void *layer, uint64_t number)
+{
+    struct layer *l = layer;
+
+    pthread_mutex_lock(&l->free_lock);
+    l->chain[number] = l->free;
+    l->free = (uint32_t)number;
+    pthread_mutex_unlock(&l->free_lock);
+}
+
+void ring_join(struct layer *l, uint32_t i, uint32_t near)
+{
+    if (near == GRAPH_NONE) {
+        l->chain[i] = i;
+        link_set(layer_links(l, i), 0, GRAPH_NONE);
+        return;
+    }
+    uint32_t next = link_at(layer_links(l, near), 0);
+    next = next == GRAPH_NONE ? near : next;
+    l->chain[i] = near;
+    l->chain[next] = i;
+    link_set(layer_links(l, i), 0, next);
+    link_set(layer_links(l, near), 0, i);
+}
+
+/* i's own link stays, for who is there. */
+void ring_leave(struct layer *l, uint32_t i)
+{
+    const uint32_t before = l->chain[i], next = link_at(layer_links(l, i), 0);
+
+    if (next == GRAPH_NONE)
+        return;
+    l->chain[next] = before;
+    link_set(layer_links(l, before), 0, before == next ? GRAPH_NONE : next);
+}
+
+uint64_t layer_bytes(const struct layer *l, uint64_t *rows)
+{
+    *rows = stable_bytes(&l->rows);
+    return stable_bytes(&l->links) + stable_bytes(&l->states) + stable_bytes(&l->below) +
+           l->chain_capacity * sizeof *l->chain;
+}

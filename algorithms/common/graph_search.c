@@ -1,0 +1,271 @@
+/* graph_search.c - beam search: the candidates, nearest first, in one array; the nearest that was not
+ * yet expanded is next, until none of the best `ef` is left. For the beams in use, some hundreds, an
+ * array in order is faster than two heaps.
+ */
+#include "algorithms/common/graph_layer.h"
+
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* A beam of ef = 0: twice what is asked for, at least this. */
+enum { EF_LEAST = 48 };
+
+struct graph_scratch *graph_scratch_create(struct mem *mem)
+{
+    struct graph_scratch *s = mem_zalloc(mem, sizeof *s);
+
+    if (s)
+        s->mem = mem;
+    return s;
+}
+
+void graph_scratch_destroy(struct graph_scratch *s)
+{
+    if (!s)
+        return;
+    mem_free(s->mem, s->keys);
+    mem_free(s->mem, s->seen);
+    mem_free(s->mem, s);
+}
+
+bool scratch_fit(struct graph_scratch *s, size_t n, size_t ef)
+{
+    if (!mem_grow(s->mem, &s->keys, &s->keys_capacity, ef, sizeof *s->keys))
+        return false;
+    if (n <= s->seen_capacity)
+        return true;
+    const size_t room = n + n / 4 + 1024;
+    uint8_t *seen = mem_zalloc(s->mem, room);
+    if (!seen)
+        return false;
+    mem_free(s->mem, s->seen);
+    s->seen = seen;
+    s->seen_capacity = room;
+    s->stamp = 0;
+    return true;
+}
+
+void search_begin(struct graph_scratch *s, size_t ef)
+{
+    s->ef = ef;
+    s->n = s->cursor = s->zeros = 0;
+    s->zeros_max = SIZE_MAX;
+    if (++s->stamp == 0) {
+        memset(s->seen, 0, s->seen_capacity);
+        s->stamp = 1;
+    }
+}
+
+static void put_key(struct graph_scratch *s, uint64_t key)
+{
+    size_t low = 0, high = s->n;
+
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+
+        if (s->keys[middle] < key)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == s->ef)
+        return;
+    s->n -= s->n == s->ef;
+    memmove(s->keys + low + 1, s->keys + low, (s->n - low) * sizeof *s->keys);
+    s->keys[low] = key;
+    s->n++;
+    s->cursor = low < s->cursor ? low : s->cursor;
+}
+
+void search_offer(struct graph_scratch *s, uint32_t i, float distance)
+{
+    if (distance == 0 && s->zeros++ >= s->zeros_max)
+        return;
+    put_key(s, key_of(distance, i));
+}
+
+/* Removed or not: it is where the search begins. */
+void search_start_known(struct graph_scratch *s, uint32_t i, float distance)
+{
+    if (i >= s->seen_capacity || s->seen[i] == s->stamp)
+        return;
+    s->seen[i] = s->stamp;
+    search_offer(s, i, distance);
+}
+
+void search_start(const struct graph *g, const struct layer *l, struct graph_scratch *s,
+                  const void *query, uint32_t i)
+{
+    s->checked++;
+    search_start_known(s, i, row_distance(g, query, layer_row(l, i)));
+}
+
+/* The neighbours of i that were not seen before, as s->fresh. A number from after the search began has no
+   place in `seen`, and may be missed. */
+static size_t fresh_neighbours(const struct graph *g, const struct layer *l,
+                               struct graph_scratch *s, uint32_t i)
+{
+    _Atomic(uint32_t) *links = layer_links(l, i);
+    size_t n = 0;
+
+    for (size_t j = 0; j < l->degree; j++) {
+        const uint32_t to = link_at(links, j);
+
+        if (to >= s->seen_capacity) {
+            if (to == GRAPH_NONE && j > 0)
+                break;
+            continue;
+        }
+        if (s->seen[to] == s->stamp)
+            continue;
+        s->seen[to] = s->stamp;
+        s->fresh[n++] = to;
+        prefetch_row(g, l, to);
+    }
+    return n;
+}
+
+static void measure(const struct graph *g, const struct layer *l, struct graph_scratch *s,
+                    const void *query, size_t n)
+{
+    const struct kernels *kernels = g->env.kernels;
+    const size_t dim = g->env.dim;
+
+    if (g->env.element == ELEMENT_U8) {
+        for (size_t i = 0; i < n; i++)
+            s->distances[i] = (float)kernels->l2sq_u8(query, layer_row(l, s->fresh[i]), dim);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            s->distances[i] = kernels->l2sq_f32(query, layer_row(l, s->fresh[i]), dim);
+    }
+}
+
+static void expand(const struct graph *g, const struct layer *l, struct graph_scratch *s,
+                   const void *query, uint32_t at)
+{
+    size_t n = fresh_neighbours(g, l, s, at);
+
+    if (s->max_check && n > s->max_check - s->checked)
+        n = s->max_check - s->checked;
+    s->checked += n;
+    measure(g, l, s, query, n);
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t key = key_of(s->distances[i], s->fresh[i]);
+
+        if (s->n == s->ef && key > s->keys[s->n - 1])
+            continue;
+        if (!layer_is_live(l, s->fresh[i]))
+            continue;
+        search_offer(s, s->fresh[i], s->distances[i]);
+    }
+}
+
+void search_run(const struct graph *g, const struct layer *l, struct graph_scratch *s,
+                const void *query)
+{
+    while (s->cursor < s->n && !(s->max_check && s->checked >= s->max_check)) {
+        const uint64_t key = s->keys[s->cursor];
+
+        if (key & 1) {
+            s->cursor++;
+            continue;
+        }
+        s->keys[s->cursor++] = key | 1;
+        if (s->cursor < s->n)
+            __builtin_prefetch((const void *)layer_links(l, key_node(s->keys[s->cursor])));
+        expand(g, l, s, query, key_node(key));
+    }
+}
+
+void search_keep_live(const struct layer *l, struct graph_scratch *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        if (layer_is_live(l, key_node(s->keys[i])))
+            s->keys[n++] = s->keys[i];
+    }
+    s->n = n;
+}
+
+static void sift_down(uint64_t *heap, size_t n, size_t at)
+{
+    const uint64_t key = heap[at];
+
+    for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
+        child += child + 1 < n && heap[child + 1] < heap[child];
+        if (key <= heap[child])
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = key;
+}
+
+/* Every live node; the k nearest end up in the last places, the nearest last. */
+static size_t scan_all(const struct graph *g, struct graph_scratch *s, const void *query, size_t n,
+                       size_t k)
+{
+    const struct layer *l = &g->layers[0];
+
+    s->n = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (layer_is_live(l, i))
+            s->keys[s->n++] = key_of(row_distance(g, query, layer_row(l, i)), i);
+    }
+    s->checked += s->n;
+    for (size_t i = s->n / 2; i-- > 0;)
+        sift_down(s->keys, s->n, i);
+    k = k < s->n ? k : s->n;
+    for (size_t i = 0; i < k; i++) {
+        const uint64_t least = s->keys[0];
+
+        s->keys[0] = s->keys[s->n - 1 - i];
+        sift_down(s->keys, s->n - 1 - i, 0);
+        s->keys[s->n - 1 - i] = least;
+    }
+    return k;
+}
+
+static size_t put_answer(struct graph_scratch *s, bool reversed, size_t k, uint32_t *nodes,
+                         float *distances)
+{
+    for (size_t i = 0; i < k; i++) {
+        const uint64_t key = s->keys[reversed ? s->n - 1 - i : i];
+
+        nodes[i] = key_node(key);
+        distances[i] = key_distance(key);
+    }
+    return k;
+}
+
+int graph_search(const struct graph *g, struct graph_scratch *s, const void *query,
+                 const struct graph_query *q, uint32_t *nodes, float *distances, size_t *n,
+                 double *checked)
+{
+    const struct layer *l = &g->layers[0];
+    const size_t count = layer_count(l), live = layer_live(l);
+    size_t ef = q->ef ? q->ef : 2 * q->k > EF_LEAST ? 2 * q->k : EF_LEAST;
+
+    ef = ef < q->k ? q->k : ef;
+    const bool all = ef >= live && !(q->max_check && q->max_check < live);
+    *n = 0;
+    if (live == 0 || q->k == 0)
+        return OK;
+    ef = ef > live ? live : ef;
+    if (!scratch_fit(s, count, all ? count : ef))
+        return fail(g->env.error, ERR_NO_MEMORY,
+                    "searching a graph of %zu nodes: out of memory for %zu candidates", live, ef);
+    s->checked = 0;
+    s->max_check = q->max_check;
+    if (all) {
+        *n = put_answer(s, true, scan_all(g, s, query, count, q->k), nodes, distances);
+    } else {
+        entry_begin(g, 0, s, query, ef);
+        search_run(g, l, s, query);
+        search_keep_live(l, s);
+        *n = put_answer(s, false, q->k < s->n ? q->k : s->n, nodes, distances);
+    }
+    *checked += (double)s->checked;
+    return OK;
+}

@@ -16,7 +16,7 @@ static size_t choose_edges(struct graph *g, size_t level, const void *row, uint3
         return 0;
     s->max_check = s->checked = 0;
     entry_begin(g, level, s, row, g->options.insert_ef);
-    s->zeros_max = l->degree / 4;
+    s->ties_max = l->degree / 4;
     search_run(g, l, s, row);
     search_keep_live(l, s);
     if (s->n > 0)
@@ -44,17 +44,22 @@ uint32_t layer_add(struct graph *g, size_t level, const void *row, uint32_t belo
     return i;
 }
 
-static bool reserve(struct graph *g, size_t levels)
+bool graph_fit(struct graph *g)
 {
     size_t most = 0;
 
+    for (size_t level = 0; level < GRAPH_LAYERS; level++)
+        most = layer_count(&g->layers[level]) > most ? layer_count(&g->layers[level]) : most;
+    return scratch_fit(g->scratch, most + 1, g->options.insert_ef);
+}
+
+static bool reserve(struct graph *g, size_t levels)
+{
     for (size_t level = 0; level <= levels; level++) {
         if (!layer_reserve(&g->layers[level], g->env.mem))
             return false;
     }
-    for (size_t level = 0; level < GRAPH_LAYERS; level++)
-        most = layer_count(&g->layers[level]) > most ? layer_count(&g->layers[level]) : most;
-    return scratch_fit(g->scratch, most + 1, g->options.insert_ef);
+    return graph_fit(g);
 }
 
 static int add(struct graph *g, const void *row, uint32_t *node)

@@ -134,7 +134,7 @@ static int find_edges(void *arg, size_t first, size_t end, size_t worker)
 
         w->scratch->checked = 0;
         entry_begin(g, b->level, w->scratch, row, g->options.build_ef);
-        w->scratch->zeros_max = l->degree / 4;
+        w->scratch->ties_max = l->degree / 4;
         search_run(g, l, w->scratch, row);
         offer_batch(b, w, i, w->block + (i - first) * b->n);
         b->counts[i] = edges_select(g, l, w->scratch->keys, w->scratch->n, l->degree - 1,

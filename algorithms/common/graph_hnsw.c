@@ -44,6 +44,8 @@ static uint32_t descend(const struct graph *g, size_t level, struct graph_scratc
     const size_t max_check = s->max_check;
     uint32_t at = GRAPH_NONE;
 
+    if (max_check == 1)
+        return GRAPH_NONE;
     s->max_check /= 2; /* the rest is for the layer asked of */
     for (size_t above = GRAPH_LAYERS - 1; above > level; above--) {
         const struct layer *l = &g->layers[above];

@@ -38,8 +38,8 @@ bool layer_grow(struct layer *l, struct mem *mem, size_t n)
     pthread_mutex_lock(&l->free_lock);
     bool done = mem_grow(mem, &l->chain, &l->chain_capacity, n, sizeof *l->chain);
     pthread_mutex_unlock(&l->free_lock);
-    done = done && stable_grow(&l->rows, n) && stable_grow(&l->links, n) &&
-           stable_grow(&l->states, n);
+    done =
+        done && stable_grow(&l->rows, n) && stable_grow(&l->links, n) && stable_grow(&l->states, n);
     return done && (l->below.element_bytes == 0 || stable_grow(&l->below, n));
 }
 

@@ -49,7 +49,8 @@ struct layer {
     size_t cursor;             /* of the sweep: the next to be looked at */
     pthread_mutex_t free_lock; /* of what follows */
     uint32_t free;             /* a list */
-    uint32_t *chain;           /* of a live number: the one before it on the ring; else the next of its list */
+    uint32_t
+        *chain; /* of a live number: the one before it on the ring; else the next of its list */
     size_t chain_capacity;
 };
 
@@ -58,7 +59,8 @@ struct graph_scratch {
     struct mem *mem;
     uint64_t *keys; /* key_of(); the lowest bit: expanded */
     size_t n, ef, cursor, keys_capacity;
-    size_t zeros, zeros_max; /* candidates at distance 0, and how many may be */
+    size_t ties_max; /* candidates of one distance at most, so that equal rows do not crowd out all
+                        others; 0: any number */
     size_t checked, max_check;
     uint8_t *seen; /* seen[i] == stamp */
     size_t seen_capacity;
@@ -193,13 +195,14 @@ uint64_t layer_bytes(const struct layer *, uint64_t *rows);
 
 /* Room for `ef` candidates of `n` numbers. false: out of memory. */
 bool scratch_fit(struct graph_scratch *, size_t n, size_t ef);
+/* The same for the changer: any layer, one number more. */
+bool graph_fit(struct graph *);
 /* An empty search, then one number or more to begin with: by its row, or of a distance that is known. */
 void search_begin(struct graph_scratch *, size_t ef);
 void search_start(const struct graph *, const struct layer *, struct graph_scratch *,
                   const void *query, uint32_t i);
 void search_start_known(struct graph_scratch *, uint32_t i, float distance);
-/* Adds a candidate that is nearer than the worst, or where there is room, and not one of too many at
-   distance 0. */
+/* Adds a candidate that is nearer than the worst, or where there is room. */
 void search_offer(struct graph_scratch *, uint32_t i, float distance);
 /* Until no candidate is left to be expanded. */
 void search_run(const struct graph *, const struct layer *, struct graph_scratch *,

@@ -130,6 +130,9 @@ int graph_remove(struct graph *g, uint32_t node)
     pthread_mutex_lock(&g->lock);
     if (!graph_is_live(g, node)) {
         rc = fail(g->env.error, ERR_ARGUMENT, "removing node %" PRIu32 ": not a live node", node);
+    } else if (!graph_fit(g)) {
+        rc = fail(g->env.error, ERR_NO_MEMORY,
+                  "removing node %" PRIu32 " of a graph: out of memory", node);
     } else {
         remove_everywhere(g, node);
         for (size_t level = 0; level < GRAPH_LAYERS; level++)

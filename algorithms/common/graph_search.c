@@ -48,16 +48,28 @@ bool scratch_fit(struct graph_scratch *s, size_t n, size_t ef)
 void search_begin(struct graph_scratch *s, size_t ef)
 {
     s->ef = ef;
-    s->n = s->cursor = s->zeros = 0;
-    s->zeros_max = SIZE_MAX;
+    s->n = s->cursor = s->ties_max = 0;
     if (++s->stamp == 0) {
         memset(s->seen, 0, s->seen_capacity);
         s->stamp = 1;
     }
 }
 
-static void put_key(struct graph_scratch *s, uint64_t key)
+/* Whether as many candidates as may be have the distance of `key`, which would go to `at`. */
+static bool too_many_ties(const struct graph_scratch *s, uint64_t key, size_t at)
 {
+    size_t first = at, end = at;
+
+    while (first > 0 && s->keys[first - 1] >> 33 == key >> 33 && end - first < s->ties_max)
+        first--;
+    while (end < s->n && s->keys[end] >> 33 == key >> 33 && end - first < s->ties_max)
+        end++;
+    return end - first >= s->ties_max;
+}
+
+void search_offer(struct graph_scratch *s, uint32_t i, float distance)
+{
+    const uint64_t key = key_of(distance, i);
     size_t low = 0, high = s->n;
 
     while (low < high) {
@@ -68,20 +80,13 @@ static void put_key(struct graph_scratch *s, uint64_t key)
         else
             high = middle;
     }
-    if (low == s->ef)
+    if (low == s->ef || (s->ties_max && too_many_ties(s, key, low)))
         return;
     s->n -= s->n == s->ef;
     memmove(s->keys + low + 1, s->keys + low, (s->n - low) * sizeof *s->keys);
     s->keys[low] = key;
     s->n++;
     s->cursor = low < s->cursor ? low : s->cursor;
-}
-
-void search_offer(struct graph_scratch *s, uint32_t i, float distance)
-{
-    if (distance == 0 && s->zeros++ >= s->zeros_max)
-        return;
-    put_key(s, key_of(distance, i));
 }
 
 /* Removed or not: it is where the search begins. */

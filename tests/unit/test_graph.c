@@ -1,0 +1,460 @@
+/* test_graph.c - proximity graphs against the exact neighbours: built, changed, and changed while searched. */
+#include "algorithms/common/graph.h"
+#include "tests/testing.h"
+
+#include <pthread.h>
+
+struct bed {
+    struct test_bench bench;
+    struct rng rng;
+    struct epoch *epoch;
+    struct graph *graph;
+    struct graph_scratch *scratch;
+    struct graph_options options;
+    size_t n, dim, row_bytes;
+    unsigned char *rows; /* those to be drawn from */
+};
+
+static const struct graph_options usual = { GRAPH_HNSW, 32, 200, 200, 1, 5 };
+
+static void bed_open(struct bed *b, enum graph_kind kind, enum element element, size_t n,
+                     size_t dim, size_t clusters, size_t threads)
+{
+    memset(b, 0, sizeof *b);
+    test_bench_begin(&b->bench, element, METRIC_L2SQ, dim, threads);
+    b->rng = rng_at(test_seed(), 31);
+    b->options = usual;
+    b->options.kind = kind;
+    b->n = n;
+    b->dim = dim;
+    b->row_bytes = element_row_bytes(element, dim);
+    b->rows = calloc(n, b->row_bytes);
+    assert_non_null(b->rows);
+    if (element == ELEMENT_F32)
+        test_fill_f32(&b->rng, (float *)(void *)b->rows, n, dim, clusters, 0.5);
+    else
+        test_fill_u8(&b->rng, b->rows, n, dim, clusters, 0.5);
+    b->epoch = epoch_create(&b->bench.mem);
+    assert_non_null(b->epoch);
+    assert_ok(graph_create(&b->graph, &b->bench.env, b->epoch, &b->options), &b->bench.error);
+    b->scratch = graph_scratch_create(&b->bench.mem);
+    assert_non_null(b->scratch);
+}
+
+static void bed_close(struct bed *b)
+{
+    graph_scratch_destroy(b->scratch);
+    graph_destroy(b->graph);
+    epoch_destroy(b->epoch);
+    free(b->rows);
+    assert_int_equal(mem_live(&b->bench.mem), 0);
+    test_bench_end(&b->bench);
+}
+
+static const unsigned char *bed_row(const struct bed *b, size_t i)
+{
+    return b->rows + i * b->row_bytes;
+}
+
+static void bed_build(struct bed *b, size_t n)
+{
+    const struct vectors rows = { b->rows, n, b->dim, b->bench.env.element };
+
+    assert_ok(graph_build(b->graph, rows), &b->bench.error);
+    assert_ok(graph_check(b->graph), &b->bench.error);
+    assert_int_equal(graph_live(b->graph), n);
+}
+
+static size_t bed_search(struct bed *b, const void *query, size_t k, size_t ef, uint32_t *nodes,
+                         float *distances, double *checked)
+{
+    const struct graph_query q = { k, ef, 0 };
+    size_t n = 0;
+    const unsigned ticket = epoch_enter(b->epoch);
+
+    assert_ok(graph_search(b->graph, b->scratch, query, &q, nodes, distances, &n, checked),
+              &b->bench.error);
+    epoch_leave(b->epoch, ticket);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(graph_is_live(b->graph, nodes[i]));
+        assert_true(distances[i] == graph_distance(b->graph, query, graph_row(b->graph, nodes[i])));
+        assert_true(i == 0 || distances[i - 1] < distances[i] ||
+                    (distances[i - 1] == distances[i] && nodes[i - 1] < nodes[i]));
+    }
+    return n;
+}
+
+/* Of the k nearest, the share found; queries are drawn rows, moved a little by their neighbours. */
+static double bed_recall(struct bed *b, size_t k, size_t ef, size_t queries)
+{
+    uint32_t nodes[64], exact[64];
+    float distances[64], truth[64];
+    double hits = 0, wanted = 0, checked = 0;
+    struct rng rng = rng_at(test_seed(), 77);
+
+    for (size_t i = 0; i < queries; i++) {
+        const unsigned char *query = bed_row(b, rng_below(&rng, b->n));
+        const size_t all = graph_live(b->graph);
+        const size_t m = bed_search(b, query, k, all + k, exact, truth, &checked);
+        const size_t n = bed_search(b, query, k, ef, nodes, distances, &checked);
+
+        assert_int_equal(m, all < k ? all : k);
+        assert_int_equal(n, m);
+        for (size_t j = 0; j < n; j++)
+            hits += distances[j] <= truth[m - 1];
+        wanted += (double)m;
+    }
+    return hits / wanted;
+}
+
+static void test_recall(void **state)
+{
+    (void)state;
+    static const struct {
+        enum element element;
+        size_t n, dim, clusters;
+    } cases[] = {
+        { ELEMENT_F32, 1, 3, 1 },       { ELEMENT_F32, 2, 1, 1 },      { ELEMENT_U8, 40, 7, 1 },
+        { ELEMENT_F32, 900, 1, 3 },     { ELEMENT_U8, 3000, 2, 5 },    { ELEMENT_F32, 3000, 16, 0 },
+        { ELEMENT_U8, 3000, 31, 20 },   { ELEMENT_F32, 2000, 130, 9 }, { ELEMENT_U8, 4000, 128, 0 },
+        { ELEMENT_F32, 4000, 24, 100 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+            struct bed b;
+
+            bed_open(&b, kind, cases[i].element, cases[i].n, cases[i].dim, cases[i].clusters, 2);
+            bed_build(&b, b.n);
+            const double recall = bed_recall(&b, 10, 100, 100);
+            if (recall < 0.97)
+                print_error("case %zu, kind %d: recall %.4f\n", i, kind, recall);
+            assert_true(recall >= 0.97);
+            bed_close(&b);
+        }
+    }
+}
+
+/* Distances computed: all for a scan; never more than the bound; fewer for a narrow beam. */
+static void test_distances_are_counted(void **state)
+{
+    (void)state;
+    struct bed b;
+    uint32_t nodes[32];
+    float distances[32];
+    double narrow = 0, wide = 0, all = 0;
+
+    bed_open(&b, GRAPH_HNSW, ELEMENT_U8, 3000, 20, 8, 1);
+    bed_build(&b, b.n);
+    for (size_t i = 0; i < 50; i++) {
+        (void)bed_search(&b, bed_row(&b, i), 10, 10, nodes, distances, &narrow);
+        (void)bed_search(&b, bed_row(&b, i), 10, 200, nodes, distances, &wide);
+        (void)bed_search(&b, bed_row(&b, i), 10, 3000, nodes, distances, &all);
+    }
+    assert_true(narrow < wide && wide < all);
+    assert_true(all == 50 * 3000);
+    for (size_t bound = 1; bound < 700; bound = bound * 3 / 2 + 1) {
+        const struct graph_query q = { 10, 400, bound };
+        double checked = 0;
+        size_t n = 0;
+
+        assert_ok(graph_search(b.graph, b.scratch, bed_row(&b, bound), &q, nodes, distances, &n,
+                               &checked),
+                  &b.bench.error);
+        assert_true(checked <= (double)bound && checked > 0 && n > 0);
+    }
+    bed_close(&b);
+}
+
+/* A history of adds and removes, checked after each; every live row is found by itself in the end. */
+static void run_history(struct bed *b, size_t steps, bool check_each)
+{
+    uint32_t *nodes = calloc(b->n, sizeof *nodes);
+    size_t live = 0;
+
+    for (size_t i = 0; i < b->n; i++)
+        nodes[i] = GRAPH_NONE;
+    for (size_t step = 0; step < steps; step++) {
+        const size_t i = rng_below(&b->rng, b->n);
+
+        if (nodes[i] == GRAPH_NONE) {
+            assert_ok(graph_add(b->graph, bed_row(b, i), &nodes[i]), &b->bench.error);
+            live++;
+        } else {
+            assert_ok(graph_remove(b->graph, nodes[i]), &b->bench.error);
+            assert_false(graph_is_live(b->graph, nodes[i]));
+            nodes[i] = GRAPH_NONE;
+            live--;
+        }
+        assert_int_equal(graph_live(b->graph), live);
+        if (check_each)
+            assert_ok(graph_check(b->graph), &b->bench.error);
+    }
+    assert_ok(graph_check(b->graph), &b->bench.error);
+    size_t missed = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        uint32_t found[1];
+        float distance[1];
+        double checked = 0;
+
+        if (nodes[i] == GRAPH_NONE)
+            continue;
+        assert_memory_equal(graph_row(b->graph, nodes[i]), bed_row(b, i), b->row_bytes);
+        assert_int_equal(bed_search(b, bed_row(b, i), 1, 64, found, distance, &checked), 1);
+        missed += distance[0] != 0;
+    }
+    if (missed > live / 500 + 1)
+        print_error("%zu of %zu rows are not found\n", missed, live);
+    assert_true(missed <= live / 500 + 1);
+    free(nodes);
+}
+
+static void test_histories(void **state)
+{
+    (void)state;
+    static const struct {
+        enum element element;
+        size_t n, dim, clusters, steps;
+        size_t degree;
+    } cases[] = {
+        { ELEMENT_F32, 3, 2, 1, 300, 32 },      { ELEMENT_U8, 60, 4, 2, 1500, 8 },
+        { ELEMENT_F32, 700, 12, 10, 3000, 16 }, { ELEMENT_U8, 1500, 64, 0, 4000, 32 },
+        { ELEMENT_F32, 30, 1, 1, 800, 4 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+            struct bed b;
+
+            bed_open(&b, kind, cases[i].element, cases[i].n, cases[i].dim, cases[i].clusters, 1);
+            graph_destroy(b.graph);
+            b.options.degree = cases[i].degree;
+            b.options.insert_ef = 100;
+            assert_ok(graph_create(&b.graph, &b.bench.env, b.epoch, &b.options), &b.bench.error);
+            run_history(&b, cases[i].steps, cases[i].n < 100);
+            bed_close(&b);
+        }
+    }
+}
+
+/* All nodes replaced by others: as good as a graph built of these. */
+static void test_turnover(void **state)
+{
+    (void)state;
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+        struct bed b;
+        struct graph *fresh;
+        const size_t half = 4000;
+
+        bed_open(&b, kind, ELEMENT_U8, 2 * half, 48, 60, 2);
+        bed_build(&b, half);
+        for (size_t i = 0; i < half; i++) {
+            uint32_t node;
+
+            assert_ok(graph_remove(b.graph, (uint32_t)i), &b.bench.error);
+            assert_ok(graph_add(b.graph, bed_row(&b, half + i), &node), &b.bench.error);
+        }
+        assert_ok(graph_check(b.graph), &b.bench.error);
+        assert_true(graph_capacity(b.graph) < half + half / 10);
+        const double churned = bed_recall(&b, 10, 24, 500);
+
+        assert_ok(graph_create(&fresh, &b.bench.env, b.epoch, &b.options), &b.bench.error);
+        graph_destroy(b.graph);
+        b.graph = fresh;
+        const struct vectors rows = { bed_row(&b, half), half, b.dim, ELEMENT_U8 };
+        assert_ok(graph_build(b.graph, rows), &b.bench.error);
+        const double built = bed_recall(&b, 10, 24, 500);
+        if (churned < built - 0.015)
+            print_error("kind %d: recall %.4f after turnover, %.4f of a fresh build\n", kind,
+                        churned, built);
+        assert_true(churned >= built - 0.015);
+        bed_close(&b);
+    }
+}
+
+/* Most rows are one and the same; the others are found all the same, and nothing takes long. */
+static void test_identical_rows(void **state)
+{
+    (void)state;
+    enum { SAME = 10000, OTHERS = 300 };
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+        struct bed b;
+        uint32_t nodes[20];
+        float distances[20];
+        double checked = 0;
+        size_t missed = 0;
+
+        bed_open(&b, kind, ELEMENT_U8, SAME + OTHERS, 16, 0, 2);
+        for (size_t i = 0; i < SAME; i++)
+            memcpy(b.rows + i * b.row_bytes, b.rows + SAME * b.row_bytes, b.row_bytes);
+        bed_build(&b, b.n);
+        for (size_t i = SAME; i < b.n; i++) {
+            assert_int_equal(bed_search(&b, bed_row(&b, i), 1, 64, nodes, distances, &checked), 1);
+            missed += distances[0] != 0;
+        }
+        if (missed > 0)
+            print_error("kind %d: %zu of %d rows among equal ones are not found\n", kind, missed,
+                        OTHERS);
+        assert_true(missed <= 2);
+        assert_int_equal(bed_search(&b, bed_row(&b, 0), 20, 64, nodes, distances, &checked), 20);
+        assert_true(distances[19] == 0);
+        for (size_t i = 0; i < 500; i++) {
+            assert_ok(graph_remove(b.graph, (uint32_t)i * 7), &b.bench.error);
+            assert_ok(graph_add(b.graph, bed_row(&b, i), nodes), &b.bench.error);
+        }
+        assert_ok(graph_check(b.graph), &b.bench.error);
+        bed_close(&b);
+    }
+}
+
+static void test_same_at_any_thread_count(void **state)
+{
+    (void)state;
+    uint32_t first[200], nodes[200];
+    float distances[200];
+
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+        for (size_t threads = 1; threads <= 3; threads++) {
+            struct bed b;
+            double checked = 0;
+
+            bed_open(&b, kind, ELEMENT_F32, 3500, 9, 10, threads);
+            bed_build(&b, b.n);
+            memset(nodes, 0, sizeof nodes);
+            for (size_t i = 0; i < 20; i++)
+                (void)bed_search(&b, bed_row(&b, i * 100), 10, 12, nodes + i * 10, distances,
+                                 &checked);
+            nodes[199] = (uint32_t)checked; /* the same edges were walked */
+            if (threads == 1)
+                memcpy(first, nodes, sizeof first);
+            assert_memory_equal(first, nodes, sizeof first);
+            bed_close(&b);
+        }
+    }
+}
+
+/* The i-th allocation fails, once and from then on: the graph is as before, and a retry works. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    for (int persistent = 0; persistent < 2; persistent++) {
+        for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+            bool done = false;
+
+            for (size_t at = 1; !done; at++) {
+                struct bed b;
+                uint32_t node;
+
+                bed_open(&b, kind, ELEMENT_F32, 1100, 5, 4, 2);
+                atomic_store(&b.bench.mem.calls, 0);
+                b.bench.mem.fail_at = at;
+                b.bench.mem.fail_after = persistent;
+                const struct vectors rows = { b.rows, 1000, b.dim, ELEMENT_F32 };
+                int rc = graph_build(b.graph, rows);
+                if (rc != OK) {
+                    assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+                    assert_int_equal(graph_live(b.graph), 0);
+                    assert_ok(graph_check(b.graph), &b.bench.error);
+                    b.bench.mem.fail_at = 0;
+                    assert_ok(graph_build(b.graph, rows), &b.bench.error);
+                    b.bench.mem.fail_at = at;
+                }
+                for (size_t i = 0; i < 100; i++) {
+                    const size_t live = graph_live(b.graph);
+
+                    rc = i % 3 ? graph_add(b.graph, bed_row(&b, 1000 + i), &node)
+                               : graph_remove(b.graph, (uint32_t)i);
+                    if (rc == OK)
+                        continue;
+                    assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+                    assert_int_equal(graph_live(b.graph), live);
+                    assert_ok(graph_check(b.graph), &b.bench.error);
+                    b.bench.mem.fail_at = 0;
+                    i--;
+                }
+                assert_ok(graph_check(b.graph), &b.bench.error);
+                done = !b.bench.mem.failed;
+                b.bench.mem.fail_at = 0;
+                bed_close(&b);
+            }
+        }
+    }
+}
+
+/* One changer beside three searchers. */
+struct traffic {
+    struct bed *b;
+    atomic_bool stop;
+    atomic_size_t searches;
+};
+
+static void *search_on(void *arg)
+{
+    struct traffic *t = arg;
+    struct bed *b = t->b;
+    struct graph_scratch *scratch = graph_scratch_create(&b->bench.mem);
+    struct rng rng = rng_at(test_seed(), (uintptr_t)&scratch);
+    uint32_t nodes[10];
+    float distances[10];
+    double checked = 0;
+
+    assert_non_null(scratch);
+    while (!atomic_load(&t->stop)) {
+        const struct graph_query q = { 10, rng_below(&rng, 50) == 0 ? 5000 : 20, 0 };
+        const unsigned char *query = bed_row(b, rng_below(&rng, b->n));
+        size_t n = 0;
+        const unsigned ticket = epoch_enter(b->epoch);
+
+        assert_int_equal(graph_search(b->graph, scratch, query, &q, nodes, distances, &n, &checked),
+                         OK);
+        assert_true(n > 0);
+        for (size_t i = 0; i < n;
+             i++) /* removed by now or not, the row is the one that was found */
+            assert_true(distances[i] ==
+                        graph_distance(b->graph, query, graph_row(b->graph, nodes[i])));
+        epoch_leave(b->epoch, ticket);
+        atomic_fetch_add(&t->searches, 1);
+    }
+    graph_scratch_destroy(scratch);
+    return NULL;
+}
+
+static void test_changes_beside_searches(void **state)
+{
+    (void)state;
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+        struct bed b;
+        struct traffic t = { .b = &b };
+        pthread_t threads[3];
+        uint32_t nodes[1500];
+
+        bed_open(&b, kind, ELEMENT_U8, 3000, 24, 12, 1);
+        bed_build(&b, 800);
+        for (uint32_t i = 0; i < 800; i++)
+            nodes[i] = i;
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, search_on, &t), 0);
+        for (size_t i = 800; i < 1500; i++)
+            assert_ok(graph_add(b.graph, bed_row(&b, i), &nodes[i]), &b.bench.error);
+        for (size_t i = 0; i < 1500 || atomic_load(&t.searches) < 100; i++) {
+            assert_ok(graph_remove(b.graph, nodes[i % 1500]), &b.bench.error);
+            assert_ok(graph_add(b.graph, bed_row(&b, (1500 + i) % 3000), &nodes[i % 1500]),
+                      &b.bench.error);
+        }
+        atomic_store(&t.stop, true);
+        for (size_t i = 0; i < 3; i++)
+            (void)pthread_join(threads[i], NULL);
+        assert_ok(graph_check(b.graph), &b.bench.error);
+        assert_true(graph_capacity(b.graph) > 1500); /* numbers did wait for their readers */
+        bed_close(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recall),         cmocka_unit_test(test_distances_are_counted),
+        cmocka_unit_test(test_histories),      cmocka_unit_test(test_turnover),
+        cmocka_unit_test(test_identical_rows), cmocka_unit_test(test_same_at_any_thread_count),
+        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_changes_beside_searches),
+    };
+    return test_run("graph", tests);
+}

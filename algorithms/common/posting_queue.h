@@ -69,7 +69,9 @@ static inline int queue_fd(const struct file_store *s)
 {
     return s->direct_fd >= 0 ? s->direct_fd : s->fd;
 }
-/* Reads what is left of it; the error stays in it. */
+/* A test may have it fail; asked by the thread that begins it. */
+void op_fault(const struct file_store *, struct read_op *);
+/* Reads what is left of it, unless it has failed; the error stays in it. */
 void op_read(const struct file_store *, struct read_op *);
 /* One operation of the posting is done. */
 static inline void op_done(struct file_reader *r, const struct read_op *op)

@@ -67,8 +67,8 @@ static void pump(struct file_reader *r)
     struct uring *q = r->queue;
 
     for (; q->next < r->n_ops && q->in_flight < DEPTH; q->next++) {
-        if (file_faulted(file_of(r->base.store), "read")) {
-            r->ops[q->next].error = errno;
+        op_fault(file_of(r->base.store), r->ops + q->next);
+        if (r->ops[q->next].error) {
             op_done(r, r->ops + q->next);
             continue;
         }

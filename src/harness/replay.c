@@ -388,6 +388,13 @@ static void warm_for(const struct replay *r, const struct op *op, bool rebuild)
         memory_warm(TIMES * bytes);
 }
 
+static bool rebuilds(const struct replay *r, const struct op *op)
+{
+    const char *rebuild_at = r->cell->method->rebuild;
+
+    return rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0;
+}
+
 /* One that changes the index, or looks at it, once for all points. */
 static int run_building(struct replay *r, const struct op *op)
 {
@@ -396,8 +403,7 @@ static int run_building(struct replay *r, const struct op *op)
         [OP_UPDATE] = replay_update,     [OP_SAVE] = replay_save,       [OP_RELOAD] = replay_reload,
         [OP_MAINTAIN] = replay_maintain, [OP_RECOVER] = replay_recover,
     };
-    const char *rebuild_at = r->cell->method->rebuild;
-    const bool rebuild = rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0;
+    const bool rebuild = rebuilds(r, op);
     struct step s;
     int rc = OK;
 
@@ -423,7 +429,7 @@ static int run_operation(struct replay *r, size_t at)
     switch (op->kind) {
         case OP_SEARCH: return replay_search(r);
         case OP_RANGE: return replay_range(r);
-        case OP_CONCURRENT: return replay_concurrent(r);
+        case OP_CONCURRENT: return rebuilds(r, op) ? run_building(r, op) : replay_concurrent(r);
         default: return run_building(r, op);
     }
 }

@@ -14,7 +14,10 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-enum { FILL_BYTES = 1 << 18, STACK_BYTES = 4 * POSTING_PAGE };
+/* A fill writes 16 kB at once. The page cache keeps what was written together as one folio, and ext4 walks
+   a whole folio at every small write into it later: an append cost 10.7 us after writes of 256 kB, 2.0
+   after these. */
+enum { FILL_BYTES = 4 * POSTING_PAGE, STACK_BYTES = 4 * POSTING_PAGE };
 
 /* ---- opening */
 

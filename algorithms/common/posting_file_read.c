@@ -10,7 +10,10 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-enum { ARENA_KEPT = 4 << 20 }; /* a buffer of this or less is not given up */
+enum {
+    ARENA_KEPT = 4 << 20, /* a buffer of this or less is not given up */
+    PREFETCHED_LINES = 4  /* of a page */
+};
 
 static struct file_reader *reader_of(struct posting_reader *reader)
 {
@@ -81,6 +84,15 @@ static bool arena_reserve(struct file_reader *r, size_t n)
     return true;
 }
 
+/* A mapped posting's first lines: the translation of its addresses, and what the checksum or the scan
+   begins with, arrive while the postings before it are worked on. */
+static void prefetch(const unsigned char *bytes, size_t n_pages)
+{
+    for (size_t i = 0; i < n_pages; i++)
+        for (size_t k = 0; k < PREFETCHED_LINES; k++)
+            __builtin_prefetch(bytes + i * POSTING_PAGE + k * 64);
+}
+
 /* Resolves the numbers. *pages: to be read or gathered; *runs: of them. */
 static void resolve(struct file_reader *r, const uint32_t *postings, size_t n, size_t at_most,
                     size_t *pages, size_t *runs)
@@ -104,8 +116,10 @@ static void resolve(struct file_reader *r, const uint32_t *postings, size_t n, s
         n_pages = pages_of(w->n);
         if (!s->queue && run_length(w->placement, 0, n_pages) == n_pages) {
             w->bytes = file_mapped(s, w->placement->pages[0].page, n_pages);
-            if (w->bytes)
+            if (w->bytes) {
+                prefetch(w->bytes, n_pages);
                 continue;
+            }
         }
         w->bytes = NULL;
         *pages += n_pages;

@@ -163,8 +163,8 @@ static int resume_posting(struct file_store *s, const struct store_reader *r, ui
 static int resume_postings(struct file_store *s, const struct store_reader *r,
                            const struct snapshot_head *head, uint64_t file_bytes)
 {
-    const uint32_t *lengths;
-    const struct page_ref *refs;
+    const uint32_t *lengths = NULL;
+    const struct page_ref *refs = NULL;
     uint64_t at = 0;
     int rc = store_need_array(r, "store.lengths", head->n_postings, sizeof *lengths, &lengths);
 

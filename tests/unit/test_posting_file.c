@@ -370,7 +370,7 @@ static void test_resume_nonsense(void **state)
 static void flip(struct postings_bench *b, off_t at)
 {
     char path[PATH_MAX];
-    unsigned char byte;
+    unsigned char byte = 0;
 
     (void)snprintf(path, sizeof path, "%.4000s/postings", b->dir);
     const int fd = open(path, O_RDWR);

@@ -95,8 +95,6 @@ ifndef HAVE_HNSWLIB
 SOURCES := $(filter-out algorithms/hnswlib/%,$(SOURCES))
 CXX_SOURCES := $(filter-out algorithms/hnswlib/%,$(CXX_SOURCES))
 endif
-# Until all its parts have landed.
-SOURCES := $(filter-out algorithms/spfresh/%,$(SOURCES))
 ifndef HAVE_USEARCH
 SOURCES := $(filter-out algorithms/usearch/%,$(SOURCES))
 CXX_SOURCES := $(filter-out algorithms/usearch/%,$(CXX_SOURCES))

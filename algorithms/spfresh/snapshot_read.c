@@ -133,7 +133,7 @@ int snapshot_read(struct spfresh **out, const struct index_env *env,
                   const struct spfresh_opening *opening, const struct store_reader *r,
                   uint64_t *lsn)
 {
-    struct sections x;
+    struct sections x = { 0 };
     struct spfresh *s = NULL;
     int rc = find(&x, r, opening->live);
 

@@ -18,7 +18,7 @@ static const struct upkeep_policy *policy_of(const struct divf *d)
 static int run(struct divf *d, const struct upkeep_policy *p, uint64_t budget, uint64_t *spent,
                bool *idle)
 {
-    int rc = upkeep_ready(d);
+    int rc = divf_upkeep_ready(d);
     *idle = false;
     while (!rc && !*idle && *spent < budget) {
         struct upkeep_step step = { 0, false };
@@ -35,7 +35,7 @@ static int run(struct divf *d, const struct upkeep_policy *p, uint64_t budget, u
 static void note_changes(struct divf *d, const struct upkeep_policy *p, size_t n)
 {
     d->counters.upkeep.changes += n;
-    if (!p->look || d->counters.upkeep.changes < d->lists.n || upkeep_ready(d))
+    if (!p->look || d->counters.upkeep.changes < d->lists.n || divf_upkeep_ready(d))
         return;
     d->counters.upkeep.changes = 0;
     p->look(d);
@@ -91,7 +91,7 @@ int divf_maintain(struct index *index, uint64_t budget, bool *more)
     *more = !compact_some(d, most, &spent);
     if (*more || !p || !p->step)
         return OK;
-    int rc = upkeep_ready(d);
+    int rc = divf_upkeep_ready(d);
     if (!rc && p->look)
         p->look(d);
     if (!rc) {

@@ -69,7 +69,7 @@ static int fit(struct divf *d, size_t n)
     return OK;
 }
 
-int upkeep_ready(struct divf *d)
+int divf_upkeep_ready(struct divf *d)
 {
     if (!d->upkeep)
         d->upkeep = mem_zalloc(d->base.env.mem, sizeof *d->upkeep);

@@ -98,10 +98,10 @@ void divf_upkeep_free(struct divf *);
 uint64_t divf_upkeep_bytes(const struct divf *);
 int divf_upkeep_check(const struct divf *);
 
-/* 3. Lists that come, go and move (upkeep.c). upkeep_ready() comes before all else. */
+/* 3. Lists that come, go and move (upkeep.c). divf_upkeep_ready() comes before all else. */
 
 /* State for the lists there are, empty after a training. ERR_NO_MEMORY. */
-int upkeep_ready(struct divf *);
+int divf_upkeep_ready(struct divf *);
 double upkeep_fair(const struct divf *); /* copies of a list, if all were equally long; see above */
 /* A new stream of random numbers. */
 struct rng upkeep_random(struct divf *);

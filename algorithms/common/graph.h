@@ -43,11 +43,13 @@ struct graph_scratch;
 
 int graph_create(struct graph **, const struct index_env *, struct epoch *,
                  const struct graph_options *);
-void graph_destroy(struct graph *); /* NULL is allowed */
+/* NULL is allowed. No reader is inside the epoch. */
+void graph_destroy(struct graph *);
 /* Fills an empty graph: row i is node i. On all of env's pool; the same graph at any thread count. */
 int graph_build(struct graph *, struct vectors rows);
 
-/* 2. Changes. On failure (ERR_NO_MEMORY) the graph is as before. */
+/* 2. Changes. On failure (ERR_NO_MEMORY) the graph is as before. Not from inside the epoch: numbers are
+   retired. */
 
 int graph_add(struct graph *, const void *row, uint32_t *node);
 /* A live node. Searches no longer return it; its row stays readable to who is in the epoch. */

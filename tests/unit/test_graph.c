@@ -1,88 +1,5 @@
-/* test_graph.c - proximity graphs against the exact neighbours: built, changed, and changed while searched. */
-#include "algorithms/common/graph.h"
-#include "tests/testing.h"
-
-#include <pthread.h>
-
-struct bed {
-    struct test_bench bench;
-    struct rng rng;
-    struct epoch *epoch;
-    struct graph *graph;
-    struct graph_scratch *scratch;
-    struct graph_options options;
-    size_t n, dim, row_bytes;
-    unsigned char *rows; /* those to be drawn from */
-};
-
-static const struct graph_options usual = { GRAPH_HNSW, 32, 200, 200, 1, 5 };
-
-static void bed_open(struct bed *b, enum graph_kind kind, enum element element, size_t n,
-                     size_t dim, size_t clusters, size_t threads)
-{
-    memset(b, 0, sizeof *b);
-    test_bench_begin(&b->bench, element, METRIC_L2SQ, dim, threads);
-    b->rng = rng_at(test_seed(), 31);
-    b->options = usual;
-    b->options.kind = kind;
-    b->n = n;
-    b->dim = dim;
-    b->row_bytes = element_row_bytes(element, dim);
-    b->rows = calloc(n, b->row_bytes);
-    assert_non_null(b->rows);
-    if (element == ELEMENT_F32)
-        test_fill_f32(&b->rng, (float *)(void *)b->rows, n, dim, clusters, 0.5);
-    else
-        test_fill_u8(&b->rng, b->rows, n, dim, clusters, 0.5);
-    b->epoch = epoch_create(&b->bench.mem);
-    assert_non_null(b->epoch);
-    assert_ok(graph_create(&b->graph, &b->bench.env, b->epoch, &b->options), &b->bench.error);
-    b->scratch = graph_scratch_create(&b->bench.mem);
-    assert_non_null(b->scratch);
-}
-
-static void bed_close(struct bed *b)
-{
-    graph_scratch_destroy(b->scratch);
-    graph_destroy(b->graph);
-    epoch_destroy(b->epoch);
-    free(b->rows);
-    assert_int_equal(mem_live(&b->bench.mem), 0);
-    test_bench_end(&b->bench);
-}
-
-static const unsigned char *bed_row(const struct bed *b, size_t i)
-{
-    return b->rows + i * b->row_bytes;
-}
-
-static void bed_build(struct bed *b, size_t n)
-{
-    const struct vectors rows = { b->rows, n, b->dim, b->bench.env.element };
-
-    assert_ok(graph_build(b->graph, rows), &b->bench.error);
-    assert_ok(graph_check(b->graph), &b->bench.error);
-    assert_int_equal(graph_live(b->graph), n);
-}
-
-static size_t bed_search(struct bed *b, const void *query, size_t k, size_t ef, uint32_t *nodes,
-                         float *distances, double *checked)
-{
-    const struct graph_query q = { k, ef, 0 };
-    size_t n = 0;
-    const unsigned ticket = epoch_enter(b->epoch);
-
-    assert_ok(graph_search(b->graph, b->scratch, query, &q, nodes, distances, &n, checked),
-              &b->bench.error);
-    epoch_leave(b->epoch, ticket);
-    for (size_t i = 0; i < n; i++) {
-        assert_true(graph_is_live(b->graph, nodes[i]));
-        assert_true(distances[i] == graph_distance(b->graph, query, graph_row(b->graph, nodes[i])));
-        assert_true(i == 0 || distances[i - 1] < distances[i] ||
-                    (distances[i - 1] == distances[i] && nodes[i - 1] < nodes[i]));
-    }
-    return n;
-}
+/* test_graph.c - proximity graphs against the exact neighbours: built, changed, saved. */
+#include "tests/unit/test_graph.h"
 
 /* Of the k nearest, the share found; queries are drawn rows, moved a little by their neighbours. */
 static double bed_recall(struct bed *b, size_t k, size_t ef, size_t queries)
@@ -123,7 +40,8 @@ static void test_recall(void **state)
         for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
             struct bed b;
 
-            bed_open(&b, kind, cases[i].element, cases[i].n, cases[i].dim, cases[i].clusters, 2);
+            bed_open(&b, kind, cases[i].element, 1 + (cases[i].n - 1) / TEST_SCALE, cases[i].dim,
+                     cases[i].clusters, 2);
             bed_build(&b, b.n);
             const double recall = bed_recall(&b, 10, 100, 100);
             if (recall < 0.97)
@@ -229,7 +147,7 @@ static void test_histories(void **state)
             b.options.degree = cases[i].degree;
             b.options.insert_ef = 100;
             assert_ok(graph_create(&b.graph, &b.bench.env, b.epoch, &b.options), &b.bench.error);
-            run_history(&b, cases[i].steps, cases[i].n < 100);
+            run_history(&b, cases[i].steps / TEST_SCALE, cases[i].n < 100);
             bed_close(&b);
         }
     }
@@ -242,7 +160,7 @@ static void test_turnover(void **state)
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
         struct graph *fresh;
-        const size_t half = 4000;
+        const size_t half = 4000 / TEST_SCALE;
 
         bed_open(&b, kind, ELEMENT_U8, 2 * half, 48, 60, 2);
         bed_build(&b, half);
@@ -274,7 +192,7 @@ static void test_turnover(void **state)
 static void test_identical_rows(void **state)
 {
     (void)state;
-    enum { SAME = 10000, OTHERS = 300 };
+    enum { SAME = 10000 / TEST_SCALE, OTHERS = 300 / TEST_SCALE };
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
         uint32_t nodes[20];
@@ -296,7 +214,7 @@ static void test_identical_rows(void **state)
         assert_true(missed <= 2);
         assert_int_equal(bed_search(&b, bed_row(&b, 0), 20, 64, nodes, distances, &checked), 20);
         assert_true(distances[19] == 0);
-        for (size_t i = 0; i < 500; i++) {
+        for (size_t i = 0; i < 500 / TEST_SCALE; i++) {
             assert_ok(graph_remove(b.graph, (uint32_t)i * 7), &b.bench.error);
             assert_ok(graph_add(b.graph, bed_row(&b, i), nodes), &b.bench.error);
         }
@@ -379,73 +297,149 @@ static void test_out_of_memory(void **state)
     }
 }
 
-/* One changer beside three searchers. */
-struct traffic {
-    struct bed *b;
-    atomic_bool stop;
-    atomic_size_t searches;
-};
-
-static void *search_on(void *arg)
+/* Saved and loaded: the same answers by the same walks, and changes go on. */
+static void expect_same_walks(struct bed *b, struct graph *loaded)
 {
-    struct traffic *t = arg;
-    struct bed *b = t->b;
-    struct graph_scratch *scratch = graph_scratch_create(&b->bench.mem);
-    struct rng rng = rng_at(test_seed(), (uintptr_t)&scratch);
-    uint32_t nodes[10];
-    float distances[10];
-    double checked = 0;
+    struct graph *saved = b->graph;
 
-    assert_non_null(scratch);
-    while (!atomic_load(&t->stop)) {
-        const struct graph_query q = { 10, rng_below(&rng, 50) == 0 ? 5000 : 20, 0 };
-        const unsigned char *query = bed_row(b, rng_below(&rng, b->n));
-        size_t n = 0;
-        const unsigned ticket = epoch_enter(b->epoch);
+    for (size_t i = 0; i < 100; i++) {
+        uint32_t nodes[2][10];
+        float distances[2][10];
+        double checked[2] = { 0, 0 };
 
-        assert_int_equal(graph_search(b->graph, scratch, query, &q, nodes, distances, &n, &checked),
-                         OK);
-        assert_true(n > 0);
-        for (size_t i = 0; i < n;
-             i++) /* removed by now or not, the row is the one that was found */
-            assert_true(distances[i] ==
-                        graph_distance(b->graph, query, graph_row(b->graph, nodes[i])));
-        epoch_leave(b->epoch, ticket);
-        atomic_fetch_add(&t->searches, 1);
+        for (size_t j = 0; j < 2; j++) {
+            b->graph = j ? loaded : saved;
+            assert_int_equal(
+                bed_search(b, bed_row(b, i), 10, 20, nodes[j], distances[j], &checked[j]), 10);
+        }
+        assert_memory_equal(nodes[0], nodes[1], sizeof nodes[0]);
+        assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+        assert_true(checked[0] == checked[1]);
     }
-    graph_scratch_destroy(scratch);
-    return NULL;
+    b->graph = saved;
 }
 
-static void test_changes_beside_searches(void **state)
+static void save_to(struct bed *b, const char *dir)
+{
+    const struct store_identity identity = store_identity_of(&b->bench.env, "graph", 1);
+    struct store_writer w;
+
+    assert_ok(store_begin(&w, dir, "graph", &identity, NULL, &b->bench.error), &b->bench.error);
+    (void)graph_save(b->graph, &w);
+    assert_ok(store_commit(&w), &b->bench.error);
+}
+
+static int load_from(struct bed *b, const struct store_reader *r, struct graph **out)
+{
+    return graph_load(out, &b->bench.env, b->epoch, &b->options, r);
+}
+
+static void test_save_and_load(void **state)
 {
     (void)state;
+    char dir[PATH_MAX];
+
+    test_dir_make(dir);
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
-        struct traffic t = { .b = &b };
-        pthread_t threads[3];
-        uint32_t nodes[1500];
+        struct store_reader r;
+        struct graph *loaded;
+        uint32_t node;
 
-        bed_open(&b, kind, ELEMENT_U8, 3000, 24, 12, 1);
-        bed_build(&b, 800);
-        for (uint32_t i = 0; i < 800; i++)
-            nodes[i] = i;
-        for (size_t i = 0; i < 3; i++)
-            assert_int_equal(pthread_create(&threads[i], NULL, search_on, &t), 0);
-        for (size_t i = 800; i < 1500; i++)
-            assert_ok(graph_add(b.graph, bed_row(&b, i), &nodes[i]), &b.bench.error);
-        for (size_t i = 0; i < 1500 || atomic_load(&t.searches) < 100; i++) {
-            assert_ok(graph_remove(b.graph, nodes[i % 1500]), &b.bench.error);
-            assert_ok(graph_add(b.graph, bed_row(&b, (1500 + i) % 3000), &nodes[i % 1500]),
+        bed_open(&b, kind, ELEMENT_U8, 2000, 20, 10, 1);
+        const struct store_identity identity = store_identity_of(&b.bench.env, "graph", 1);
+        save_to(&b, dir); /* an empty one */
+        assert_ok(store_open(&r, dir, "graph", &identity, &b.bench.error), &b.bench.error);
+        assert_ok(load_from(&b, &r, &loaded), &b.bench.error);
+        store_close(&r);
+        graph_destroy(loaded);
+
+        bed_build(&b, 1500);
+        for (size_t i = 0; i < 100; i++) {
+            assert_ok(graph_remove(b.graph, (uint32_t)i * 3), &b.bench.error);
+            assert_ok(i % 2 ? graph_add(b.graph, bed_row(&b, 1500 + i), &node) : OK,
                       &b.bench.error);
         }
-        atomic_store(&t.stop, true);
-        for (size_t i = 0; i < 3; i++)
-            (void)pthread_join(threads[i], NULL);
-        assert_ok(graph_check(b.graph), &b.bench.error);
-        assert_true(graph_capacity(b.graph) > 1500); /* numbers did wait for their readers */
+        save_to(&b, dir);
+        assert_ok(store_open(&r, dir, "graph", &identity, &b.bench.error), &b.bench.error);
+        for (size_t at = 1;; at++) {
+            atomic_store(&b.bench.mem.calls, 0);
+            b.bench.mem.fail_at = at;
+            const int rc = load_from(&b, &r, &loaded);
+            b.bench.mem.fail_at = 0;
+            if (rc == OK)
+                break;
+            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+        }
+        store_close(&r);
+        assert_int_equal(graph_live(loaded), graph_live(b.graph));
+        expect_same_walks(&b, loaded);
+        graph_destroy(b.graph);
+        b.graph = loaded;
+        for (size_t i = 0; i < 200; i++) {
+            assert_ok(graph_remove(b.graph, (uint32_t)i * 3 + 1), &b.bench.error);
+            assert_ok(graph_add(b.graph, bed_row(&b, 1700 + i), &node), &b.bench.error);
+            assert_ok(graph_check(b.graph), &b.bench.error);
+        }
         bed_close(&b);
     }
+    test_dir_remove(dir);
+}
+
+/* Sections with damage that no checksum tells: refused, or a graph that holds together. */
+static void test_damaged_files(void **state)
+{
+    (void)state;
+    static const char *const tags[] = { "graph.head",  "graph.rows",  "graph.links", "graph.states",
+                                        "graph.below", "graph.seeds", "graph.tree" };
+    char dir[PATH_MAX];
+
+    test_dir_make(dir);
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+        struct bed b;
+        struct store_reader r;
+        size_t refused = 0;
+
+        bed_open(&b, kind, ELEMENT_U8, 700, 4, 10, 1);
+        const struct store_identity identity = store_identity_of(&b.bench.env, "graph", 1);
+        bed_build(&b, 700);
+        for (uint32_t i = 0; i < 30; i++)
+            assert_ok(graph_remove(b.graph, i * 9), &b.bench.error);
+        save_to(&b, dir);
+        for (size_t step = 0; step < 600 / TEST_SCALE; step++) {
+            struct graph *loaded;
+            size_t bytes;
+
+            assert_ok(store_open(&r, dir, "graph", &identity, &b.bench.error), &b.bench.error);
+            const char *tag = tags[rng_below(&b.rng, sizeof tags / sizeof *tags)];
+            const unsigned char *section = store_find(&r, tag, &bytes);
+            if (section && bytes > 0) {
+                /* A private copy of the mapping, damaged. */
+                unsigned char *copy = malloc(r.bytes);
+                const unsigned char *base = r.base;
+                const size_t at = (size_t)(section - base) + rng_below(&b.rng, bytes);
+                struct store_reader damaged = r;
+
+                assert_non_null(copy);
+                memcpy(copy, base, r.bytes);
+                copy[at] ^= (unsigned char)(1 + rng_below(&b.rng, 255));
+                damaged.base = copy;
+                const int rc = load_from(&b, &damaged, &loaded);
+                if (rc == OK) {
+                    assert_ok(graph_check(loaded), &b.bench.error);
+                    graph_destroy(loaded);
+                } else {
+                    assert_code(rc, ERR_CORRUPT, &b.bench.error);
+                    refused++;
+                }
+                free(copy);
+            }
+            store_close(&r);
+        }
+        assert_true(refused > 100 / TEST_SCALE);
+        bed_close(&b);
+    }
+    test_dir_remove(dir);
 }
 
 int main(void)
@@ -454,7 +448,8 @@ int main(void)
         cmocka_unit_test(test_recall),         cmocka_unit_test(test_distances_are_counted),
         cmocka_unit_test(test_histories),      cmocka_unit_test(test_turnover),
         cmocka_unit_test(test_identical_rows), cmocka_unit_test(test_same_at_any_thread_count),
-        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_changes_beside_searches),
+        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_save_and_load),
+        cmocka_unit_test(test_damaged_files),
     };
     return test_run("graph", tests);
 }

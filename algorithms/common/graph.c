@@ -45,6 +45,7 @@ void graph_destroy(struct graph *g)
     struct mem *mem = g->env.mem;
     for (size_t i = 0; i < GRAPH_LAYERS; i++)
         layer_free(&g->layers[i], mem);
+    tree_free(g);
     graph_scratch_destroy(g->scratch);
     pthread_mutex_destroy(&g->lock);
     mem_free(mem, g);
@@ -91,5 +92,7 @@ uint64_t graph_edge_bytes(const struct graph *g)
         sum += layer_bytes(&g->layers[i], &rows);
         sum += rows;
     }
-    return sum + sizeof *g;
+    size_t tree;
+    (void)tree_bytes(g, &tree);
+    return sum + tree + sizeof *g;
 }

@@ -80,6 +80,7 @@ static int add(struct graph *g, const void *row, uint32_t *node)
     }
     for (size_t level = 0; level < GRAPH_LAYERS; level++)
         layer_sweep(g, &g->layers[level]);
+    tree_changed(g);
     return OK;
 }
 

@@ -304,6 +304,8 @@ int graph_build(struct graph *g, struct vectors rows)
     else if (rows.n > 0 && (rows.n >= GRAPH_NONE - 1 || !build_all(g, rows)))
         rc = fail(g->env.error, ERR_NO_MEMORY, "building a graph of %zu nodes: out of memory",
                   rows.n);
+    else if (rows.n > 0 && g->options.kind == GRAPH_BKT)
+        (void)tree_make(g); /* without it, searches begin at the entry */
     pthread_mutex_unlock(&g->lock);
     return rc;
 }

@@ -1,5 +1,5 @@
 /* graph_file.c - a graph as sections of a file: "graph.head", and "graph.rows", "graph.links",
- * "graph.states", "graph.below", the layers one after the other. What follows from these is made anew.
+ * "graph.states", "graph.below", the layers one after the other; "graph.tree", where there is one. What follows from these is made anew.
  */
 #include "algorithms/common/graph_layer.h"
 
@@ -7,7 +7,7 @@
 
 struct graph_head {
     uint32_t kind, degree;
-    uint64_t drawn;
+    uint64_t drawn, tree_changes;
     struct {
         uint64_t n;
         uint32_t entry, zero;
@@ -33,7 +33,10 @@ int graph_save(const struct graph *g, struct store_writer *w)
 {
     struct graph_head head = { .kind = g->options.kind,
                                .degree = (uint32_t)g->options.degree,
-                               .drawn = g->drawn };
+                               .drawn = g->drawn,
+                               .tree_changes = g->tree_changes };
+    size_t bytes;
+    const void *tree = tree_bytes(g, &bytes);
 
     for (size_t level = 0; level < GRAPH_LAYERS; level++) {
         head.layers[level].n = layer_count(&g->layers[level]);
@@ -45,6 +48,10 @@ int graph_save(const struct graph *g, struct store_writer *w)
     save_array(g, w, "graph.links", 0, offsetof(struct layer, links));
     save_array(g, w, "graph.states", 0, offsetof(struct layer, states));
     save_array(g, w, "graph.below", 1, offsetof(struct layer, below));
+    if (tree) {
+        store_section(w, "graph.tree");
+        store_write(w, tree, bytes);
+    }
     return w->code;
 }
 
@@ -166,7 +173,9 @@ int graph_load(struct graph **out, const struct index_env *env, struct epoch *ep
     if (rc != OK)
         return rc;
     g->drawn = head.drawn;
+    g->tree_changes = head.tree_changes;
     rc = load_layers(g, r, &head);
+    rc = rc == OK ? tree_load(g, r) : rc;
     if (rc == OK)
         *out = g;
     else

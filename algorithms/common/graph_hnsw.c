@@ -73,6 +73,9 @@ void entry_begin(const struct graph *g, size_t level, struct graph_scratch *s, c
 {
     const struct layer *l = &g->layers[level];
     float distance = 0;
+
+    if (level == 0 && g->options.kind == GRAPH_BKT && tree_start(g, s, query, ef))
+        return;
     const uint32_t at = descend(g, level, s, query, &distance);
     const uint32_t entry = layer_entry(l);
 

@@ -238,6 +238,16 @@ void layer_sweep(struct graph *, struct layer *);
 /* Begins a search of layer `level` where the layers above, or the tree, lead to. */
 void entry_begin(const struct graph *, size_t level, struct graph_scratch *, const void *query,
                  size_t ef);
+/* The same by the tree. false: there is none, or none of its seeds is left. */
+bool tree_start(const struct graph *, struct graph_scratch *, const void *query, size_t ef);
+/* A tree of what is live. false: out of memory, the old one stays. */
+bool tree_make(struct graph *);
+/* After each change: makes it anew when there were many. */
+void tree_changed(struct graph *);
+void tree_free(struct graph *);
+/* For a file; NULL: none. */
+const void *tree_bytes(const struct graph *, size_t *bytes);
+int tree_load(struct graph *, const struct store_reader *);
 /* Layers beside the lowest that the draw-th node is in, when there are `live`. */
 size_t level_drawn(const struct graph *, uint64_t draw, size_t live);
 /* The number in layer `level` of number i of the layer below it. */

@@ -137,6 +137,7 @@ int graph_remove(struct graph *g, uint32_t node)
         remove_everywhere(g, node);
         for (size_t level = 0; level < GRAPH_LAYERS; level++)
             layer_sweep(g, &g->layers[level]);
+        tree_changed(g);
     }
     pthread_mutex_unlock(&g->lock);
     return rc;

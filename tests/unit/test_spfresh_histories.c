@@ -1,0 +1,437 @@
+/* test_spfresh_histories.c - spfresh over random histories in all three ways of upkeep, without memory, with
+ * versions used up, after mass deletions, and where all vectors are one. */
+#include "tests/unit/test_spfresh_lire.h"
+
+/* ------------------------------------------------------------------------------ histories */
+
+static void insert_some(struct book *b, size_t *next)
+{
+    const size_t left = b->capacity - *next, n = 1 + rng_below(&b->rng, 60);
+
+    assert_ok(book_insert(b, *next, n < left ? n : left), &b->bench.error);
+    *next += n < left ? n : left;
+}
+
+static void remove_some(struct book *b)
+{
+    for (size_t n = rng_below(&b->rng, 40); n > 0 && b->n > 5; n--)
+        assert_ok(book_remove(b, book_any(b)), &b->bench.error);
+}
+
+/* The ten nearest of a stored vector and of a point between two, at all probes. */
+static void expect_exact(struct book *b)
+{
+    const size_t k = b->n < 10 ? b->n : 10;
+
+    assert_true(book_recall(b, book_row(b, book_any(b)), k, 1 << 22) == 1);
+}
+
+static void history(struct spfresh_params params, enum element element, size_t capacity)
+{
+    struct book b;
+    size_t next = 0;
+    bool more;
+
+    book_open(&b, &spfresh_ops, params, element, 7, capacity, 1);
+    book_fill(&b, 0, capacity, 9, .5);
+    /* A good part of them are the same few vectors. */
+    for (size_t i = 0; i < capacity; i += 5)
+        memcpy(book_row(&b, i), book_row(&b, i % 3), b.row_bytes);
+    while (next < capacity) {
+        insert_some(&b, &next);
+        remove_some(&b);
+        if (rng_below(&b.rng, 4) == 0)
+            assert_ok(spfresh_ops.maintain(b.index, rng_below(&b.rng, 3) * 700, &more),
+                      &b.bench.error);
+        book_check(&b);
+        expect_exact(&b);
+    }
+    lire_maintain(&b, 0);
+    book_check(&b);
+    assert_int_equal(spfresh_queued(book_index(&b)), 0);
+    book_all_found(&b);
+    assert_true(COUNT(&b, splits) > 0);
+    book_close(&b);
+}
+
+static void histories(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        struct spfresh_params params = book_defaults(&spfresh_ops);
+
+        params.maintenance = i % 3;
+        params.replicas = i % 2 ? 8 : 1;
+        params.version_bits = i / 3 % 2;
+        params.posting_entries = 10 + 3 * i;
+        params.same_head = i % 4 ? .05 : .4;
+        params.background_threads = 2;
+        history(params, i / 6 ? ELEMENT_U8 : ELEMENT_F32, 1500);
+    }
+}
+
+/* The same calls, the same state: one thread, two runs. */
+static void the_same_again(void **state)
+{
+    double counts[2][4];
+
+    (void)state;
+    for (int run = 0; run < 2; run++) {
+        struct book b;
+        struct spfresh_params params = book_defaults(&spfresh_ops);
+
+        params.posting_entries = 20;
+        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, 1500, 1);
+        book_fill(&b, 0, 1500, 5, .6);
+        for (size_t i = 0; i < 1500; i += 30)
+            assert_ok(book_insert(&b, i, 30), &b.bench.error);
+        counts[run][0] = COUNT(&b, appends);
+        counts[run][1] = COUNT(&b, splits);
+        counts[run][2] = COUNT(&b, reassign_scanned);
+        counts[run][3] = COUNT(&b, reassign_done);
+        book_close(&b);
+    }
+    assert_memory_equal(counts[0], counts[1], sizeof counts[0]);
+}
+
+/* ---------------------------------------------------------------------------------- budgets */
+
+/* A split by itself, its moves in later calls: each call does a little, and all of it is done. */
+static void little_by_little(void **state)
+{
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+    bool more = true;
+    size_t calls = 0;
+
+    (void)state;
+    params.maintenance = SPFRESH_EXPLICIT;
+    params.posting_entries = 16;
+    params.buffer_pages = 4096;
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 8, 2000, 1);
+    book_fill(&b, 0, 2000, 10, .5);
+    assert_ok(book_insert(&b, 0, 500), &b.bench.error);
+    assert_ok(book_insert(&b, 500, 1500), &b.bench.error);
+    assert_true(spfresh_queued(book_index(&b)) > 10);
+    assert_true(COUNT(&b, splits) == 0 && COUNT(&b, inline_splits) == 0);
+    for (; more; calls++) {
+        const double moved = COUNT(&b, reassign_done);
+
+        assert_ok(spfresh_ops.maintain(b.index, 2000, &more), &b.bench.error);
+        assert_true(COUNT(&b, reassign_done) - moved < 60);
+        if (calls % 16 == 0)
+            book_check(&b);
+    }
+    assert_true(calls > 50);
+    assert_true(lire_misfiled(&b) <= .02);
+    book_all_found(&b);
+    book_close(&b);
+}
+
+/* Past the hard limit an update splits by itself. */
+static void not_past_the_hard_limit(void **state)
+{
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+
+    (void)state;
+    params.maintenance = SPFRESH_EXPLICIT;
+    params.posting_entries = 16;
+    params.buffer_pages = 0;
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 128, 1500, 1);
+    book_fill(&b, 0, 1500, 3, .5);
+    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+    for (size_t i = 100; i < 1500; i++)
+        assert_ok(book_insert(&b, i, 1), &b.bench.error);
+    assert_true(COUNT(&b, inline_splits) > 0);
+    for (uint32_t h = 0; h < graph_capacity(book_index(&b)->graph); h++)
+        assert_true(!spfresh_is_open(book_index(&b), h) ||
+                    atomic_load(&spfresh_head(book_index(&b), h)->size) <=
+                        book_index(&b)->hard_limit + 8);
+    book_check(&b);
+    book_close(&b);
+}
+
+/* ------------------------------------------------------------------------- all vectors are one */
+
+static void expect_all(struct book *b)
+{
+    const struct spfresh_knobs knobs = book_knobs(b, 1 << 22);
+    uint64_t *ids = calloc(b->n + 1, sizeof *ids);
+    float *distances = calloc(b->n + 1, sizeof *distances);
+    const struct search_request request = {
+        { book_row(b, 0), 1, b->dim, ELEMENT_U8 }, b->n, &knobs, NULL, 1
+    };
+    struct search_result result = { .ids = ids, .distances = distances };
+    size_t at = 0;
+
+    assert_ok(b->ops->search(b->index, &request, &result), &b->bench.error);
+    for (uint64_t id = 0; id < b->capacity; id++)
+        if (b->stored[id])
+            assert_true(ids[at] == id && distances[at++] == 0);
+    assert_int_equal(at, b->n);
+    free(ids);
+    free(distances);
+}
+
+static void identical_vectors(void **state)
+{
+    enum { ONE = 10000 };
+
+    (void)state;
+    for (int64_t replicas = 1; replicas <= 8; replicas += 7) {
+        struct book b;
+        struct spfresh_params params = book_defaults(&spfresh_ops);
+
+        params.replicas = replicas;
+        params.posting_entries = 30;
+        book_open(&b, &spfresh_ops, params, ELEMENT_U8, 16, ONE, 1);
+        memset(b.rows, 7, ONE * b.row_bytes);
+        /* The first heads are elsewhere. */
+        book_fill(&b, 0, 100, 5, .5);
+        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        for (size_t i = 0; i < 100; i++)
+            assert_ok(book_remove(&b, i), &b.bench.error);
+        memset(b.rows, 7, 100 * b.row_bytes);
+        for (size_t i = 0; i < ONE; i += 100)
+            assert_ok(book_insert(&b, i, 100), &b.bench.error);
+        expect_all(&b);
+        for (size_t i = 0; i < ONE; i += 2)
+            assert_ok(book_remove(&b, i), &b.bench.error);
+        lire_maintain(&b, 0);
+        expect_all(&b);
+        book_check(&b);
+        assert_true(COUNT(&b, even_splits) > 0 && COUNT(&b, even_splits) < 50);
+        book_close(&b);
+    }
+}
+
+/* --------------------------------------------------------------------------- mass deletions */
+
+static uint64_t posting_bytes(const struct book *b)
+{
+    uint64_t bytes = 0;
+
+    for (uint32_t h = 0; h < graph_capacity(book_index(b)->graph); h++)
+        bytes += posting_length(book_index(b)->store, h);
+    return bytes;
+}
+
+static void starved_postings_merge(void **state)
+{
+    (void)state;
+    for (int64_t mode = SPFRESH_INLINE; mode <= SPFRESH_BACKGROUND; mode++) {
+        struct book b;
+        struct spfresh_params params = book_defaults(&spfresh_ops);
+
+        params.maintenance = mode;
+        params.posting_entries = 40;
+        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 8, 3000, 1);
+        book_fill(&b, 0, 3000, 10, .5);
+        assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+        lire_maintain(&b, 0);
+        const size_t heads = graph_live(book_index(&b)->graph);
+        const uint64_t bytes = posting_bytes(&b);
+        for (size_t i = 0; i < 3000; i++)
+            if (i % 20)
+                assert_ok(book_remove(&b, i), &b.bench.error);
+        lire_maintain(&b, 0);
+        assert_true(graph_live(book_index(&b)->graph) < heads / 4);
+        assert_true(posting_bytes(&b) < bytes / 4);
+        assert_true(COUNT(&b, merges) > 0);
+        assert_true(lire_misfiled(&b) <= .02);
+        book_all_found(&b);
+        for (size_t i = 0; i < 3000; i += 20) /* down to nothing */
+            assert_ok(book_remove(&b, i), &b.bench.error);
+        lire_maintain(&b, 0);
+        assert_int_equal(graph_live(book_index(&b)->graph), 1);
+        book_check(&b);
+        assert_ok(book_insert(&b, 0, 200), &b.bench.error);
+        book_check(&b);
+        book_all_found(&b);
+        book_close(&b);
+    }
+}
+
+/* --------------------------------------------------------------------------- on and off */
+
+static void each_part_is_optional(void **state)
+{
+    (void)state;
+    for (int off = 0; off < 4; off++) {
+        struct book b;
+        struct spfresh_params params = book_defaults(&spfresh_ops);
+
+        params.posting_entries = 20;
+        params.replicas = 2;
+        params.split = off != 1;
+        params.merge = off != 2;
+        params.condition1 = params.condition2 = off != 3;
+        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, 2500, 1);
+        book_fill(&b, 0, 2500, 10, .5);
+        for (size_t i = 0; i < 2500; i += 250)
+            assert_ok(book_insert(&b, i, 250), &b.bench.error);
+        const double moved = COUNT(&b, reassign_done); /* mergers move as well */
+        for (size_t i = 0; i < 2400; i++)
+            assert_ok(book_remove(&b, i), &b.bench.error);
+        lire_maintain(&b, 0);
+        assert_true((COUNT(&b, splits) > 0) == (off != 1));
+        assert_true((COUNT(&b, merges) > 0) == (off != 2));
+        assert_true((moved > 0) == (off != 1 && off != 3));
+        assert_true((COUNT(&b, reassign_scanned) > 0) == (off != 1 && off != 3));
+        book_check(&b);
+        book_all_found(&b);
+        book_close(&b);
+    }
+}
+
+/* --------------------------------------------------------------------------------- versions */
+
+/* Heads come ever nearer to one vector, which follows each. */
+static void moved_again_and_again(void **state)
+{
+    enum { MOVES = 200 };
+
+    (void)state;
+    for (int64_t bits = 0; bits < 2; bits++) {
+        const float far[] = { 100, 0 };
+        struct spfresh_params params = book_defaults(&spfresh_ops);
+        struct book b;
+        bool more;
+
+        params.replicas = 1;
+        params.version_bits = bits;
+        params.merge = false;
+        book_open(&b, &spfresh_ops, params, ELEMENT_F32, 2, 4, 1);
+        lire_heads(&b, far, 1);
+        assert_ok(book_insert(&b, 0, 1), &b.bench.error);
+        const uint32_t first = lire_slot(&b, 0);
+        for (uint32_t i = 1; i <= MOVES; i++) {
+            const float nearer[] = { (float)(100 - .3 * i), 0 };
+            const uint32_t slot = lire_slot(&b, 0);
+            struct members none;
+            uint32_t head;
+
+            members_init(&none, book_index(&b));
+            assert_ok(spfresh_add_head(book_index(&b), nearer, &none, &head), &b.bench.error);
+            assert_int_equal(head, i);
+            spfresh_queue(book_index(&b),
+                          (struct job){ .kind = JOB_REASSIGN,
+                                        .what = slot,
+                                        .version = spfresh_version(book_index(&b), slot),
+                                        .from = i - 1 });
+            assert_ok(spfresh_work(book_index(&b), 0, &more), &b.bench.error);
+            assert_true(lire_is_in(&b, i, 0) && !lire_is_in(&b, i - 1, 0));
+            book_check(&b);
+            book_all_found(&b);
+        }
+        assert_true(COUNT(&b, reassign_done) == MOVES);
+        assert_int_equal(lire_slot(&b, 0) != first, bits == 0);
+        epoch_drain(book_index(&b)->epoch);
+        assert_int_equal(book_index(&b)->slots.exhausted, bits == 0);
+        assert_ok(spfresh_sweep(book_index(&b)), &b.bench.error);
+        epoch_drain(book_index(&b)->epoch);
+        assert_int_equal(book_index(&b)->slots.exhausted, 0);
+        book_check(&b);
+        if (bits == 0) { /* its first slot is there for another, from version 0 on */
+            assert_ok(book_insert(&b, 1, 1), &b.bench.error);
+            assert_int_equal(lire_slot(&b, 1), first);
+            book_check(&b);
+        }
+        book_close(&b);
+    }
+}
+
+/* Slots used up by deletions are swept of themselves. */
+static void sweeps(void **state)
+{
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+
+    (void)state;
+    params.version_bits = 0;
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 4, 20000, 1);
+    book_fill(&b, 0, 20000, 5, .5);
+    assert_ok(book_insert(&b, 0, 40), &b.bench.error);
+    for (size_t i = 40; i < 20000; i += 40) {
+        for (size_t j = 0; j < 40; j++)
+            assert_ok(book_remove(&b, i - 40 + j), &b.bench.error);
+        assert_ok(book_insert(&b, i, 40), &b.bench.error);
+        if (i % 2000 == 0) {
+            book_check(&b);
+            expect_exact(&b);
+        }
+    }
+    assert_true(COUNT(&b, sweeps) > 0);
+    assert_true(book_index(&b)->slots.n < 400);
+    book_close(&b);
+}
+
+/* ---------------------------------------------------------------------------- without memory */
+
+/* Inserts, deletions and upkeep while the `at`-th allocation fails; returns whether one did. */
+static bool without_memory(size_t at, bool after, struct spfresh_params params)
+{
+    struct book b;
+    size_t next = 150;
+    bool more;
+
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 4, 400, 1);
+    book_fill(&b, 0, 400, 4, .5);
+    assert_ok(book_insert(&b, 0, next), &b.bench.error);
+    b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + at;
+    b.bench.mem.fail_after = after;
+    for (int i = 0; i < 5; i++) {
+        const size_t before = b.n;
+
+        (void)book_insert(&b, next, 20);
+        next += b.n - before;
+        for (int j = 0; j < 25; j++)
+            (void)book_remove(&b, book_any(&b));
+        (void)spfresh_ops.maintain(b.index, 0, &more);
+    }
+    const bool hit = atomic_load(&b.bench.mem.failed);
+    b.bench.mem.fail_at = 0;
+    b.bench.mem.fail_after = false;
+    error_clear(&b.bench.error);
+    lire_maintain(&b, 0);
+    book_check(&b);
+    book_all_found(&b);
+    assert_ok(book_insert(&b, next, 20), &b.bench.error);
+    book_check(&b);
+    book_close(&b);
+    return hit;
+}
+
+static void allocations_fail(void **state)
+{
+    (void)state;
+    for (int after = 0; after < 2; after++) {
+        struct spfresh_params params = book_defaults(&spfresh_ops);
+        bool hit = true;
+
+        params.posting_entries = 14;
+        params.replicas = after ? 3 : 1;
+        params.maintenance = after ? SPFRESH_EXPLICIT : SPFRESH_INLINE;
+        for (size_t at = 1; hit; at += 1 + at / 40)
+            hit = without_memory(at, after, params);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(histories),
+        cmocka_unit_test(the_same_again),
+        cmocka_unit_test(little_by_little),
+        cmocka_unit_test(not_past_the_hard_limit),
+        cmocka_unit_test(identical_vectors),
+        cmocka_unit_test(starved_postings_merge),
+        cmocka_unit_test(each_part_is_optional),
+        cmocka_unit_test(moved_again_and_again),
+        cmocka_unit_test(sweeps),
+        cmocka_unit_test(allocations_fail),
+    };
+
+    return test_run("spfresh_histories", tests);
+}

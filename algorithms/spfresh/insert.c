@@ -179,6 +179,8 @@ static int fill(struct spfresh *s, struct vectors v, const uint64_t *ids, size_t
             spfresh_unfill(s, ids, v.n);
     }
     *done = rc == OK ? v.n : 0;
+    if (rc == OK)
+        spfresh_queue_overfull(s);
     return rc == OK ? spfresh_after_update(s) : rc;
 }
 

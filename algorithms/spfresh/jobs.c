@@ -90,6 +90,15 @@ void spfresh_queue(struct spfresh *s, struct job job)
         (void)jobs_push(s, &job);
 }
 
+void spfresh_queue_overfull(struct spfresh *s)
+{
+    const size_t n = graph_capacity(s->graph);
+
+    for (uint32_t head = 0; s->jobs && head < n; head++)
+        if (spfresh_is_open(s, head) && atomic_load(&spfresh_head(s, head)->size) > s->limit)
+            spfresh_queue(s, (struct job){ .kind = JOB_SPLIT, .what = head });
+}
+
 size_t spfresh_queued(const struct spfresh *s)
 {
     struct spfresh_jobs *q = s->jobs;
@@ -104,16 +113,17 @@ size_t spfresh_queued(const struct spfresh *s)
 
 /* ------------------------------------------------------------------------------------ walks */
 
-/* A merger may have made another possible, so one walk follows the other while there are any. */
+/* A merger may have made another possible, so one walk follows the other; but only while heads become
+   fewer, for what is merged may be split again. */
 static void end_walk(struct spfresh *s)
 {
     struct walk *w = &s->jobs->walk;
-    const uint64_t merges = atomic_load(&s->counters.merges);
+    const size_t heads = graph_live(s->graph);
 
-    w->on = merges > w->merges;
+    w->on = heads < w->heads;
     w->light = true;
     w->at = 0;
-    w->merges = merges;
+    w->heads = heads;
 }
 
 static bool next_of_walk(struct spfresh *s, struct job *job)
@@ -143,7 +153,7 @@ void jobs_walk_if_due(struct spfresh *s, bool anything)
 
     if (w->on || since == 0 || (!anything && since <= 256 + atomic_load(&s->slots.live) / 8))
         return;
-    *w = (struct walk){ true, false, 0, atomic_load(&s->counters.merges), removed };
+    *w = (struct walk){ true, false, 0, graph_live(s->graph), removed };
 }
 
 /* ------------------------------------------------------------------------------- one at a time */
@@ -242,6 +252,7 @@ int spfresh_jobs_open(struct spfresh *s)
     pthread_cond_init(&q->wake, NULL);
     pthread_cond_init(&q->done, NULL);
     s->jobs = q;
+    spfresh_queue_overfull(s);
     if (s->params.maintenance == SPFRESH_BACKGROUND)
         rc = jobs_start_threads(s, (size_t)s->params.background_threads);
     if (rc != OK)

@@ -17,9 +17,10 @@
 #include "src/core/error.h"
 
 struct walk {
-    bool on, light;           /* light: only short postings are looked at */
-    uint32_t at;              /* next head */
-    uint64_t merges, removed; /* counters when it began; removed: when the last whole one did */
+    bool on, light;   /* light: only short postings are looked at */
+    uint32_t at;      /* next head */
+    size_t heads;     /* when it began */
+    uint64_t removed; /* when the last whole one did */
 };
 
 struct spfresh_jobs {

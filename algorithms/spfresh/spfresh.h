@@ -331,6 +331,8 @@ void spfresh_jobs_close(struct spfresh *); /* background threads end after their
 /* Queues unless it is queued already. Out of memory: forgotten, and found again by the next append or
    sweep. No lock but slots' and postings' held. */
 void spfresh_queue(struct spfresh *, struct job);
+/* Every posting past the limit: after a build, or when an index comes from a file. */
+void spfresh_queue_overfull(struct spfresh *);
 /* Works jobs off until the queue is empty or about `budget` distances were computed (0: no bound). */
 int spfresh_work(struct spfresh *, uint64_t budget, bool *more);
 /* What an update does before it returns: inline, all jobs; background, wakes the threads, and splits

@@ -10,10 +10,7 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-enum {
-    ARENA_KEPT = 4 << 20, /* a buffer of this or less is not given up */
-    PREFETCHED_LINES = 4  /* of a page */
-};
+enum { ARENA_KEPT = 4 << 20 }; /* a buffer of this or less is not given up */
 
 static struct file_reader *reader_of(struct posting_reader *reader)
 {
@@ -84,13 +81,11 @@ static bool arena_reserve(struct file_reader *r, size_t n)
     return true;
 }
 
-/* A mapped posting's first lines: the translation of its addresses, and what the checksum or the scan
-   begins with, arrive while the postings before it are worked on. */
-static void prefetch(const unsigned char *bytes, size_t n_pages)
+/* The translation of a mapped page's address arrives while the postings before it are worked on. */
+static void touch(const unsigned char *bytes, size_t n_pages)
 {
     for (size_t i = 0; i < n_pages; i++)
-        for (size_t k = 0; k < PREFETCHED_LINES; k++)
-            __builtin_prefetch(bytes + i * POSTING_PAGE + k * 64);
+        __builtin_prefetch(bytes + i * POSTING_PAGE);
 }
 
 /* Resolves the numbers. *pages: to be read or gathered; *runs: of them. */
@@ -117,7 +112,7 @@ static void resolve(struct file_reader *r, const uint32_t *postings, size_t n, s
         if (!s->queue && run_length(w->placement, 0, n_pages) == n_pages) {
             w->bytes = file_mapped(s, w->placement->pages[0].page, n_pages);
             if (w->bytes) {
-                prefetch(w->bytes, n_pages);
+                touch(w->bytes, n_pages);
                 continue;
             }
         }
@@ -274,6 +269,8 @@ int file_next(struct posting_reader *reader, const unsigned char **bytes, size_t
     if (r->at == r->n)
         return fail(s->base.env.error, ERR_ARGUMENT, "postings: all %zu have been read", r->n);
     r->at++;
+    if (!s->queue && r->at < r->n)
+        directory_prefetch(w[1].bytes, w[1].n);
     n_pages = pages_of(w->n);
     *bytes = NULL;
     *n = 0;

@@ -226,7 +226,9 @@ static int memory_next(struct posting_reader *reader, const unsigned char **byte
         return fail(s->base.env.error, ERR_ARGUMENT, "postings: all %zu have been read", r->n);
     b = r->blocks[r->at++];
     if (r->at < r->n && r->blocks[r->at])
-        __builtin_prefetch(r->blocks[r->at]->bytes);
+        directory_prefetch(r->blocks[r->at]->bytes,
+                           atomic_load_explicit((_Atomic(size_t) *)&r->blocks[r->at]->length,
+                                                memory_order_relaxed));
     *bytes = r->nothing;
     *n = 0;
     if (b) {

@@ -3,8 +3,9 @@
  *
  * What the bytes mean is the owner's. An update splices: the posting keeps its first bytes and gets
  * others after them, which is an append where it keeps all and a rewrite where it keeps none. A
- * reader sees a posting as it was or as it is, never a mix, and needs no lock: in the files, pages
- * are written once and not again before no reader and no snapshot refers to them (copy on write).
+ * reader sees a posting as it was or as it is, never a mix, and needs no lock: in the files, bytes
+ * are written once and not again before no reader and no snapshot refers to them. An append goes past
+ * the end of the last page, which nobody refers to; all else to fresh pages (copy on write).
  * Each page's checksum lies with its address, apart from the page, so a flipped byte, a torn page
  * and a page of another posting are all found; a read of one is ERR_CORRUPT naming file, page and
  * posting.
@@ -33,9 +34,10 @@ enum posting_io { POSTING_IO_AUTO, POSTING_IO_URING, POSTING_IO_PREAD };
 
 struct posting_options {
     enum posting_kind kind;
-    enum posting_io io;   /* file: auto takes io_uring where the kernel lets it, else preads */
-    bool direct;          /* file, rocksdb: past the page cache where the file system allows */
-    bool verify;          /* hold every page read to its checksum */
+    enum posting_io io; /* file: auto is io_uring for direct reads where the kernel lets it, else
+                             preads; io_uring asked for and refused is ERR_UNSUPPORTED */
+    bool direct;        /* file, rocksdb: reads past the page cache where the file system allows */
+    bool verify;        /* hold every page read to its checksum */
     size_t typical_bytes; /* of a posting; a hint */
     const struct store_fault
         *fault; /* tests: before each "open" "write" "fsync" ... of its files */
@@ -43,13 +45,16 @@ struct posting_options {
 
 struct posting_store;
 
-/* An empty store; its files go to env->dir (not used by memory), which must not hold another's. */
+/* An empty store; its files go to env->dir (not used by memory), which must not hold another's: files of
+   the same names are emptied. */
 int posting_store_open(struct posting_store **, const struct index_env *, struct epoch *,
                        const struct posting_options *);
 /* Leaves its files as they are: nothing is made durable. NULL is allowed. */
 void posting_store_close(struct posting_store *);
 
-/* 2. Updates. On failure (ERR_IO with "disk full" said, ERR_NO_MEMORY) the posting is as before. */
+/* 2. Updates. On failure (ERR_IO with "disk full" said, ERR_NO_MEMORY) the posting is as before; so it is
+   where the page that an append would go to is damaged (ERR_CORRUPT). What an update replaces is used
+   again after epoch_collect(), which the store leaves to its owner. Not from inside the epoch. */
 
 /* The posting's bytes become its first `keep` bytes (at most what it has), then the n given. A posting
    not there before is empty. */

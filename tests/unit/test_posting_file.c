@@ -155,7 +155,7 @@ static void test_failing_calls(void **state)
     struct postings_bench b;
 
     FOR_EACH_MODE(&b, mode)
-    for (size_t i = 1, hit = 1; hit; i++) {
+    for (size_t i = 1, hit = mode->options.verify; hit; i++) {
         struct faults faults = { .fail_at = i };
         const struct store_fault fault = { fail_nth, &faults };
         struct posting_options options = mode->options;

@@ -1,8 +1,8 @@
 /* split.c - a posting past its limit: collected if that is enough, else divided in two.
  *
- * The halves of balanced 2-means give the new heads; then each member goes to the nearer one, as it
- * would if it were inserted now. The balanced halves themselves stand only where the nearer heads
- * would leave one of them next to nothing.
+ * The members nearest to the means of balanced 2-means are the new heads; then each member goes to
+ * the nearer one, as it would if it were inserted now. The balanced halves themselves stand only
+ * where the nearer heads would leave one of them next to nothing.
  *
  * The new heads can be found before the old one is gone, and what the old one held stays readable
  * to searches that have found it: none misses both. Members that are all alike cannot be divided;
@@ -36,6 +36,24 @@ static void to_row(const struct spfresh *s, const float *centre, unsigned char *
     }
 }
 
+/* A side's head is the member nearest to its mean, as at the build. The mean itself is nearer to everything
+   around than any member: beside heads that are members it would draw their vectors in, starve
+   them, and leave whoever is filed anew with few copies (the RNG rule finds means alike). */
+static void to_member(const struct division *d, const struct members *m, size_t side)
+{
+    const size_t row_bytes = spfresh_row_bytes(d->s);
+    unsigned char *head = division_row(d, side);
+    float *from_mean = d->u->distances[side];
+    size_t nearest = m->n;
+
+    to_row(d->s, d->u->centres + side * d->s->base.env.dim, head);
+    upkeep_distances(d->s, d->u, head, m->rows, m->n, from_mean);
+    for (size_t i = 0; i < m->n; i++)
+        if (d->u->sides[i] == side && (nearest == m->n || from_mean[i] < from_mean[nearest]))
+            nearest = i;
+    memcpy(head, m->rows + nearest * row_bytes, row_bytes);
+}
+
 /* The mean distance of a side's members from the old head; not squared. */
 static double mean_distance(const struct upkeep *u, size_t n, uint8_t side)
 {
@@ -58,14 +76,15 @@ static size_t half_of_old(const struct division *d, size_t n)
 
     upkeep_distances(d->s, d->u, division_row(d, 2), d->u->rows, 2, moved);
     const size_t nearer = moved[1] < moved[0];
-    if (sqrt((double)moved[nearer]) >
-        d->s->params.same_head * mean_distance(d->u, n, (uint8_t)nearer))
+    if (d->s->params.same_head == 0 ||
+        sqrt((double)moved[nearer]) >
+            d->s->params.same_head * mean_distance(d->u, n, (uint8_t)nearer))
         return 2;
     memcpy(division_row(d, nearer), division_row(d, 2), row_bytes);
     return nearer;
 }
 
-/* Where rounding has made one point of both, the member farthest from it is the other. */
+/* Where both are the same point, the member farthest from it is the other. */
 static void tell_apart(const struct division *d, const struct members *m, size_t kept)
 {
     const size_t row_bytes = spfresh_row_bytes(d->s);
@@ -223,11 +242,11 @@ static int divide(struct division *d, const struct members *m, uint32_t *undo)
     if (rc != OK)
         return rc;
     /* 2-means takes some passes over both centres. */
-    d->cost->distances += 16 * (double)m->n;
+    d->cost->distances += 18 * (double)m->n;
     if (even)
         return give_own_head(d, m, undo);
     for (size_t h = 0; h < 2; h++)
-        to_row(s, d->u->centres + h * env->dim, division_row(d, h));
+        to_member(d, m, h);
     upkeep_distances(s, d->u, division_row(d, 2), m->rows, m->n, d->u->distances[2]);
     const size_t kept = half_of_old(d, m->n);
     tell_apart(d, m, kept);

@@ -143,6 +143,7 @@ static void life(struct world *w)
             world_ok(w, index_save(&w->index, w->saved));
         }
         struct checked loaded;
+        world_other_folder(w);
         rc = index_open_saved(&loaded, w->ops, &w->bench.env, w->saved, &w->index);
         if (rc != OK) {
             recover(w, rc, "load");

@@ -28,7 +28,8 @@ static const struct setting settings[] = {
     { "spfresh", "store=memory,posting_entries=6", "nprobe=4194304", EXHAUSTIVE },
     { "spfresh", "store=mmap,posting_entries=12,replicas=3", "nprobe=4194304", EXHAUSTIVE },
     { "spfresh", "store=file,head_index=bkt,posting_entries=9", "nprobe=4194304", EXHAUSTIVE },
-    { "spfresh", "store=memory,posting_entries=8,maintenance=explicit,version_bits=15", "nprobe=2", 0 },
+    { "spfresh", "store=memory,posting_entries=8,maintenance=explicit,version_bits=15", "nprobe=2",
+      0 },
     { "ampi", "clusters=8,fans=4", "probes=4194304,fan_probes=4194304,window=1073741824",
       EXHAUSTIVE | PRUNES },
     { "ampi", "clusters=0,fans=3,cones=1,drift_theta=2,refresh_at=0.5",
@@ -388,19 +389,22 @@ void world_check(struct world *w)
     world_expect(w, w->index.live.n == w->n, "%zu live ids, expected %zu", w->index.live.n, w->n);
 }
 
+void world_other_folder(struct world *w)
+{
+    char fresh[PATH_MAX];
+    world_expect(w, snprintf(fresh, sizeof fresh, "%.4000s/state-%zu", w->dir, w->folders++) > 0,
+                 "path");
+    world_expect(w, mkdir(fresh, 0777) == 0, "mkdir %s", fresh);
+    strcpy(w->state, fresh);
+}
+
 bool world_reload(struct world *w)
 {
     if (!w->ops->save || !w->ops->load)
         return false;
     world_ok(w, index_save(&w->index, w->saved));
     struct checked loaded;
-    /* The old one lives on until the new one is there, as when the harness compares them; so does
-       its folder. */
-    char fresh[PATH_MAX];
-    world_expect(w, snprintf(fresh, sizeof fresh, "%.4000s/state-%zu", w->dir, w->step) > 0,
-                 "path");
-    world_expect(w, mkdir(fresh, 0777) == 0, "mkdir %s", fresh);
-    strcpy(w->state, fresh);
+    world_other_folder(w);
     world_ok(w, index_open_saved(&loaded, w->ops, &w->bench.env, w->saved, &w->index));
     index_close(&w->index);
     w->index = loaded;

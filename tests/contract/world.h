@@ -46,7 +46,7 @@ struct world {
     struct rng rng;
     char dir[PATH_MAX]; /* holds "state" for env.dir and "saved" */
     char state[PATH_MAX], saved[PATH_MAX];
-    size_t step;
+    size_t step, folders;
 
     unsigned char *rows; /* the truth: n live rows and their ids */
     uint64_t *ids;
@@ -109,6 +109,9 @@ double world_radius(const struct world *, double radius);
 /* A radius that the metric has not must be refused; then the nearest that it has is asked for. */
 void world_range_at(struct world *, const void *queries, size_t nq, const struct id_filter *,
                     double radius);
+/* The next index that is made or loaded lives in a folder of its own, beside the one there is, as when
+   the harness compares them. */
+void world_other_folder(struct world *);
 /* Saves, closes, loads, and goes on with what was loaded; false where the method cannot. */
 bool world_reload(struct world *);
 

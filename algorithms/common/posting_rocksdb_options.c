@@ -72,9 +72,14 @@ static char *full_merge(void *state, const char *key, size_t key_n, const char *
                         unsigned char *success, size_t *n)
 {
     struct value v = { 0 };
-    bool good = splice(&v, 0, base, base ? base_n : 0);
+    size_t most = base ? base_n : 0;
 
     (void)state, (void)key, (void)key_n;
+    for (int i = 0; i < count; i++)
+        most += sizes[i];
+    v.bytes = malloc(most ? most : 1); /* at once; if there is none, splice() says so */
+    v.capacity = v.bytes ? most : 0;
+    bool good = splice(&v, 0, base, base ? base_n : 0);
     for (int i = 0; i < count && good; i++)
         good = sizes[i] >= KEEP_BYTES &&
                splice(&v, keep_of(operands[i]), operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);

@@ -129,8 +129,28 @@ static void uncache_one(const char *path, const struct stat *st, void *to)
     (void)close(fd);
 }
 
+/* Pages in use by a mapping are not forgotten. A shared one is let go without losing anything: what was
+   written to it is the file's. */
+static void unmap_pages(const char *path)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[PATH_MAX + 128], permissions[8];
+    const size_t n = strlen(path);
+    uintptr_t from, to;
+    int at = 0;
+
+    while (maps && fgets(line, sizeof line, maps))
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s %*s %*s %*s %n", &from, &to, permissions,
+                   &at) == 3 &&
+            permissions[3] == 's' && strncmp(line + at, path, n) == 0 && line[at + (int)n] == '/')
+            (void)madvise((void *)from, to - from, MADV_DONTNEED);
+    if (maps)
+        (void)fclose(maps);
+}
+
 void folder_uncache(const char *path)
 {
+    unmap_pages(path);
     walk(path, uncache_one, NULL);
 }
 

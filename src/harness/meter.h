@@ -23,8 +23,8 @@ void memory_warm(size_t bytes);
 
 /* Bytes of the regular files under a folder, links not followed. */
 uint64_t folder_bytes(const char *path);
-/* Writes what is unwritten of the regular files under a folder, and has the system forget their pages.
-   Pages that are mapped stay, as do those of a file system in memory: folder_cached() tells. */
+/* Writes what is unwritten of the regular files under a folder (an absolute path), and has the system
+   forget their pages, mapped ones too. Those of a file system in memory stay: folder_cached() tells. */
 void folder_uncache(const char *path);
 /* The share of these files' pages that the page cache holds, 0 .. 1; NAN where there are none. */
 double folder_cached(const char *path);

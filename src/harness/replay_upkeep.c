@@ -119,6 +119,9 @@ int replay_recover(struct replay *r, struct step *s)
 {
     if (!(r->ops->flags & INDEX_ON_DISK) || !r->ops->load)
         return step_unsupported(s, "this method keeps no files of its own to come back from");
+    if (folder_bytes(r->state_dir) == 0)
+        return step_unsupported(s,
+                                "its folder is empty: with these params it keeps nothing on disk");
     int rc = reopen(r, s, r->state_dir);
     if (rc == OK)
         rc = index_check(&r->checked, NULL);

@@ -1,4 +1,5 @@
 /* test_meter.c - what the process and a folder hold, and that warming memory leaves nothing behind. */
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "../testing.h"
@@ -53,12 +54,38 @@ static void test_folders_are_summed_and_removed(void **state)
     assert_int_equal(access(dir, F_OK), -1);
 }
 
+/* A mapped file is forgotten as well, and what was written through the mapping is still there. */
+static void test_mapped_files_are_forgotten(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 * 4096 };
+    char dir[PATH_MAX], path[PATH_MAX + 8];
+
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/file", dir);
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_true(fd >= 0 && ftruncate(fd, BYTES) == 0);
+    unsigned char *at = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(at != MAP_FAILED);
+    memset(at, 7, BYTES);
+    assert_true(folder_cached(dir) == 1);
+    folder_uncache(dir);
+    /* 1 still where the folder lies in memory. */
+    assert_true(folder_cached(dir) < .05 || folder_cached(dir) == 1);
+    for (size_t i = 0; i < BYTES; i++)
+        assert_int_equal(at[i], 7);
+    assert_int_equal(munmap(at, BYTES), 0);
+    (void)close(fd);
+    test_dir_remove(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resident_memory_follows_what_is_touched),
         cmocka_unit_test(test_warming_is_not_charged_to_this_process),
         cmocka_unit_test(test_folders_are_summed_and_removed),
+        cmocka_unit_test(test_mapped_files_are_forgotten),
     };
     return test_run("meter", tests);
 }

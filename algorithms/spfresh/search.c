@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "algorithms/spfresh/spfresh.h"
+#include "algorithms/spfresh/search_parts.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
@@ -17,13 +17,10 @@ enum { READ_SOME = 128 };
 /* --------------------------------------------------------------------------- one query */
 
 /* SPANN's query-aware pruning: heads are in order, so a prefix stays. */
-static size_t worth_opening(const struct spfresh_scratch *x, const struct spfresh_knobs *knobs)
+size_t spfresh_worth_opening(const struct spfresh_knobs *knobs, const float *distances, size_t n)
 {
-    size_t n = x->n_heads;
-
     if (knobs->max_dist_ratio > 0)
-        while (n > 1 &&
-               (double)x->distances[n - 1] > knobs->max_dist_ratio * (double)x->distances[0])
+        while (n > 1 && (double)distances[n - 1] > knobs->max_dist_ratio * (double)distances[0])
             n--;
     return n;
 }
@@ -55,7 +52,7 @@ static int scan_postings(struct spfresh *s, struct spfresh_scratch *x, struct sc
         .bytes_at_most = (size_t)knobs->page_budget * POSTING_PAGE,
         .deadline_us = (uint64_t)ceil(knobs->latency_limit_ms * 1000),
     };
-    const size_t n = worth_opening(x, knobs);
+    const size_t n = spfresh_worth_opening(knobs, x->distances, x->n_heads);
     const size_t some = options.deadline_us > 0 ? n : READ_SOME;
     int rc = codec_scan_begin(scan);
 
@@ -66,7 +63,8 @@ static int scan_postings(struct spfresh *s, struct spfresh_scratch *x, struct sc
     return rc == OK ? codec_scan_end(scan) : rc;
 }
 
-static void add_work(struct spfresh *s, const struct scan *scan, double checked, struct work *work)
+void spfresh_count_query(struct spfresh *s, const struct scan *scan, double checked,
+                         struct work *work)
 {
     work->distances += checked + scan->distances;
     work->estimates += scan->estimates;
@@ -97,17 +95,17 @@ static int run_query(struct spfresh *s, struct spfresh_scratch *x, struct scan *
     if (rc == OK)
         rc = scan_postings(s, x, scan, knobs);
     epoch_leave(s->epoch, ticket);
-    add_work(s, scan, checked, work);
+    spfresh_count_query(s, scan, checked, work);
     return rc;
 }
 
 /* -------------------------------------------------------------------------------- search */
 
-/* While upkeep gives a vector another slot an answer may find it under both. */
-static void drop_repeated(struct topk *top)
+void spfresh_finish_top(struct topk *top)
 {
     size_t to = 0;
 
+    topk_sort(top);
     for (size_t i = 0; i < top->n; i++) {
         bool again = false;
 
@@ -123,6 +121,14 @@ static void drop_repeated(struct topk *top)
         top->distances[i] = INFINITY;
     }
     top->n = to;
+}
+
+void spfresh_add_work(struct work *to, const struct work *work)
+{
+    to->distances += work->distances;
+    to->estimates += work->estimates;
+    to->bytes_read += work->bytes_read;
+    to->scanned += work->scanned;
 }
 
 struct asking {
@@ -150,15 +156,11 @@ static int search_some(void *arg, size_t first, size_t end, size_t worker)
                                                a->result->ids + i * k) };
 
         rc = run_query(s, x, &scan, r->knobs, &work);
-        topk_sort(&scan.top);
-        drop_repeated(&scan.top);
+        spfresh_finish_top(&scan.top);
     }
     spfresh_scratch_give(s, x);
     pthread_mutex_lock(&a->lock);
-    a->result->work.distances += work.distances;
-    a->result->work.estimates += work.estimates;
-    a->result->work.bytes_read += work.bytes_read;
-    a->result->work.scanned += work.scanned;
+    spfresh_add_work(&a->result->work, &work);
     pthread_mutex_unlock(&a->lock);
     return rc;
 }
@@ -170,6 +172,8 @@ int spfresh_search_op(struct index *index, const struct search_request *request,
     struct asking a = { .s = spfresh_of(index), .request = request, .result = result };
     int rc;
 
+    if (spfresh_batch_pays(a.s, request))
+        return spfresh_search_batch(a.s, request, result);
     pthread_mutex_init(&a.lock, NULL);
     rc = request->queries.n == 1 ? search_some(&a, 0, 1, 0)
                                  : parallel_for(index->env.pool, request->threads,

@@ -380,7 +380,7 @@ static int fill_flush(struct filling *f)
         p->pages[i].page = f->page + (uint32_t)i;
     f->buffered = 0;
     f->page += (uint32_t)n_pages;
-    return file_write(f->s, UINT32_MAX, p, 0, f->buffer, n);
+    return file_write(f->s, POSTINGS_MANY, p, 0, f->buffer, n);
 }
 
 static int fill_put(struct filling *f, const unsigned char *bytes, size_t n)

@@ -137,7 +137,9 @@ bool file_faulted(const struct file_store *, const char *call);
 /* ---- posting_file_access.c */
 
 uint32_t page_checksum(const void *bytes, size_t n);
-/* A range of a posting's bytes to and from its pages; the range lies within n_pages. */
+/* A range of a posting's bytes to and from its pages; the range lies within n_pages. `posting` is for
+   the sentences of errors. */
+#define POSTINGS_MANY UINT32_MAX
 int file_write(struct file_store *, uint32_t posting, const struct placement *, size_t from,
                const void *bytes, size_t n);
 int file_read(struct file_store *, uint32_t posting, const struct placement *, size_t from,

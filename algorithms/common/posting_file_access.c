@@ -1,6 +1,7 @@
 /* posting_file_access.c - a posting's bytes to and from the file's pages, and their checksums. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -29,6 +30,23 @@ uint32_t page_checksum(const void *bytes, size_t n)
 
 /* ---- ranges */
 
+/* errno says why; the update is given up. */
+static int cannot_write(const struct file_store *s, uint32_t posting, uint64_t at, size_t n)
+{
+    const int why = errno;
+    char whose[40];
+
+    (void)snprintf(whose, sizeof whose, "posting %" PRIu32 " is as before", posting);
+    if (posting == POSTINGS_MANY)
+        (void)snprintf(whose, sizeof whose, "all postings are as before");
+    errno = why;
+    if (why == ENOSPC || why == EDQUOT)
+        return fail_errno(s->base.env.error, ERR_IO,
+                          "%s: the disk is full: %s; make room and try again", s->path, whose);
+    return fail_errno(s->base.env.error, ERR_IO, "%s: cannot write %zu bytes at %" PRIu64 ": %s",
+                      s->path, n, at, whose);
+}
+
 static int write_at(struct file_store *s, uint32_t posting, uint64_t at, const unsigned char *bytes,
                     size_t n)
 {
@@ -37,16 +55,8 @@ static int write_at(struct file_store *s, uint32_t posting, uint64_t at, const u
 
         if (did < 0 && errno == EINTR)
             continue;
-        if (did < 0 && (errno == ENOSPC || errno == EDQUOT))
-            return fail_errno(s->base.env.error, ERR_IO,
-                              "%s: the disk is full: posting %" PRIu32
-                              " is as before; make room and try again",
-                              s->path, posting);
         if (did < 0)
-            return fail_errno(s->base.env.error, ERR_IO,
-                              "%s: cannot write %zu bytes at %" PRIu64 ": posting %" PRIu32
-                              " is as before",
-                              s->path, n, at, posting);
+            return cannot_write(s, posting, at, n);
         bytes += did;
         at += (uint64_t)did;
         n -= (size_t)did;

@@ -449,6 +449,72 @@ static void test_damage(void **state)
     }
 }
 
+/* ---- what a reader has asked for stays as it was */
+
+static void test_old_postings_stay(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+
+    FOR_EACH_MODE(&b, mode)
+    {
+        struct rng r = rng_at(test_seed(), 13);
+        struct model old = { 0 };
+        uint32_t all[MODEL_POSTINGS];
+
+        postings_open(&b, &mode->options);
+        fill_even(&b, 2 * POSTING_PAGE + 1000);
+        model_copy(&old, &b.model);
+        for (uint32_t p = 0; p < MODEL_POSTINGS; p++)
+            all[p] = p;
+        const unsigned ticket = epoch_enter(b.epoch);
+        assert_ok(posting_read(b.reader, all, MODEL_POSTINGS, NULL), &b.bench.error);
+        for (int i = 0; i < 300; i++) {
+            assert_ok(random_update(&b, &r), &b.bench.error);
+            epoch_collect(b.epoch);
+        }
+        for (uint32_t p = 0; p < MODEL_POSTINGS; p++) {
+            const unsigned char *bytes;
+            size_t n;
+
+            assert_ok(posting_next(b.reader, &bytes, &n), &b.bench.error);
+            assert_int_equal(n, old.length[p]);
+            assert_memory_equal(bytes, old.bytes[p], n);
+        }
+        epoch_leave(b.epoch, ticket);
+        expect_all(&b, &b.model);
+        model_clear(&old);
+    }
+}
+
+/* After a failed sync all pages are written once more: the system may hold lost ones for clean. */
+static void test_sync_after_failure(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+    struct faults faults = { 0 };
+    const struct store_fault fault = { fail_nth, &faults };
+    struct posting_options options = modes[2].options;
+    struct posting_counts before, after;
+
+    postings_begin(&b);
+    options.fault = &fault;
+    postings_open(&b, &options);
+    fill_even(&b, 2 * POSTING_PAGE + 1000);
+    posting_store_counts(b.store, &before);
+    faults.fail_at = faults.calls + 1;
+    assert_code(posting_store_sync(b.store), ERR_IO, &b.bench.error);
+    assert_string_equal(faults.last, "fsync");
+    assert_ok(posting_store_sync(b.store), &b.bench.error);
+    posting_store_counts(b.store, &after);
+    assert_int_equal(after.pages_written - before.pages_written, 3 * MODEL_POSTINGS);
+    assert_ok(posting_store_sync(b.store), &b.bench.error);
+    posting_store_counts(b.store, &before);
+    assert_int_equal(after.pages_written, before.pages_written);
+    expect_all(&b, &b.model);
+    postings_end(&b);
+}
+
 /* ---- deadlines, long postings, fragmentation */
 
 static void test_deadline(void **state)
@@ -670,6 +736,8 @@ int main(void)
         cmocka_unit_test(test_resume_damaged),
         cmocka_unit_test(test_resume_nonsense),
         cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_old_postings_stay),
+        cmocka_unit_test(test_sync_after_failure),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_long_postings),
         cmocka_unit_test(test_fragmentation),

@@ -4,6 +4,9 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
+/* A beam that should do to find a node by its own row. */
+enum { FIND_EF = 32, PATROL_STEPS = 1 };
+
 /* The edges of a row that is not in the layer yet; *near: its nearest. */
 static size_t choose_edges(struct graph *g, size_t level, const void *row, uint32_t *out,
                            uint32_t *near)
@@ -50,7 +53,8 @@ bool graph_fit(struct graph *g)
 
     for (size_t level = 0; level < GRAPH_LAYERS; level++)
         most = layer_count(&g->layers[level]) > most ? layer_count(&g->layers[level]) : most;
-    return scratch_fit(g->scratch, most + 1, g->options.insert_ef);
+    return scratch_fit(g->scratch, most + 1,
+                       g->options.insert_ef > FIND_EF ? g->options.insert_ef : FIND_EF);
 }
 
 static bool reserve(struct graph *g, size_t levels)
@@ -60,6 +64,40 @@ static bool reserve(struct graph *g, size_t levels)
             return false;
     }
     return graph_fit(g);
+}
+
+/* Where a search for i's row does not find it, the nearest it finds gets an edge to it. */
+static void make_findable(struct graph *g, uint32_t i)
+{
+    struct layer *l = &g->layers[0];
+    struct graph_scratch *s = g->scratch;
+    uint32_t list[GRAPH_DEGREE_MAX];
+    const void *row = layer_row(l, i);
+
+    s->max_check = s->checked = 0;
+    entry_begin(g, 0, s, row, FIND_EF);
+    search_run(g, l, s, row);
+    search_keep_live(l, s);
+    if (s->n == 0 || key_distance(s->keys[0]) == 0 || links_to(l, key_node(s->keys[0]), i))
+        return;
+    const uint32_t near = key_node(s->keys[0]);
+    size_t n = edges_get(l, near, list);
+    n -= n == l->degree - 1; /* its last, the farthest or the latest */
+    list[n++] = i;
+    edges_set(l, near, list, n);
+}
+
+void graph_patrol(struct graph *g)
+{
+    struct layer *l = &g->layers[0];
+
+    for (size_t step = 0; step < PATROL_STEPS; step++) {
+        if (g->patrol >= layer_count(l))
+            g->patrol = 0;
+        if (g->patrol < layer_count(l) && layer_is_live(l, (uint32_t)g->patrol))
+            make_findable(g, (uint32_t)g->patrol);
+        g->patrol++;
+    }
 }
 
 static int add(struct graph *g, const void *row, uint32_t *node)
@@ -80,6 +118,8 @@ static int add(struct graph *g, const void *row, uint32_t *node)
     }
     for (size_t level = 0; level < GRAPH_LAYERS; level++)
         layer_sweep(g, &g->layers[level]);
+    make_findable(g, *node);
+    graph_patrol(g);
     tree_changed(g);
     return OK;
 }

@@ -138,3 +138,14 @@ void edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, uint32_
     }
     edges_set(l, i, list, held);
 }
+
+bool links_to(const struct layer *l, uint32_t i, uint32_t to)
+{
+    _Atomic(uint32_t) *links = layer_links(l, i);
+
+    for (size_t j = 1; j < l->degree; j++) {
+        if (link_at(links, j) == to)
+            return true;
+    }
+    return false;
+}

@@ -82,6 +82,7 @@ struct graph {
     uint64_t drawn;                    /* levels drawn so far */
     _Atomic(struct graph_tree *) tree; /* GRAPH_BKT; NULL: none yet */
     size_t tree_changes;               /* since it was made */
+    size_t patrol;                     /* the node to be looked at next */
 };
 
 /* 2. Links and rows */
@@ -222,6 +223,7 @@ void edges_set(struct layer *, uint32_t i, const uint32_t *to, size_t n);
 size_t edges_get(const struct layer *, uint32_t i, uint32_t *out);
 /* Adds edges from i to those of `more` that it has not; where there is no room the RNG rule chooses. */
 void edges_add(const struct graph *, struct layer *, uint32_t i, const uint32_t *more, size_t n);
+bool links_to(const struct layer *, uint32_t i, uint32_t to); /* an edge; the ring is none */
 /* Takes the removed number out of i's edges and gives i some of its neighbours instead. */
 void edges_reconnect(const struct graph *, struct layer *, uint32_t i, uint32_t removed);
 
@@ -232,6 +234,9 @@ uint32_t layer_add(struct graph *, size_t level, const void *row, uint32_t below
 void layer_remove(struct graph *, struct layer *, uint32_t i);
 /* Some steps of the sweep for links to removed numbers. */
 void layer_sweep(struct graph *, struct layer *);
+
+/* Looks at some nodes in turn: who is not found by its own row, which is rare, gets an edge that leads to it. */
+void graph_patrol(struct graph *);
 
 /* 7. Entries */
 

@@ -9,17 +9,6 @@
    thirtieth. */
 enum { SWEEP_STEPS = 64 };
 
-static bool links_to(const struct layer *l, uint32_t i, uint32_t to)
-{
-    _Atomic(uint32_t) *links = layer_links(l, i);
-
-    for (size_t j = 1; j < l->degree; j++) {
-        if (link_at(links, j) == to)
-            return true;
-    }
-    return false;
-}
-
 static void reconnect_once(struct graph *g, struct layer *l, uint32_t i, uint32_t removed)
 {
     struct graph_scratch *s = g->scratch;
@@ -137,6 +126,7 @@ int graph_remove(struct graph *g, uint32_t node)
         remove_everywhere(g, node);
         for (size_t level = 0; level < GRAPH_LAYERS; level++)
             layer_sweep(g, &g->layers[level]);
+        graph_patrol(g);
         tree_changed(g);
     }
     pthread_mutex_unlock(&g->lock);

@@ -208,7 +208,7 @@ static void test_identical_rows(void **state)
             assert_int_equal(bed_search(&b, bed_row(&b, i), 1, 64, nodes, distances, &checked), 1);
             missed += distances[0] != 0;
         }
-        if (missed > 0)
+        if (missed > 2)
             print_error("kind %d: %zu of %d rows among equal ones are not found\n", kind, missed,
                         OTHERS);
         assert_true(missed <= 2);

@@ -27,10 +27,11 @@ struct retired {
 
 struct epoch {
     struct mark marks[READERS];
-    _Atomic(uint64_t) now; /* from 1 */
-    atomic_size_t waiting; /* items.n, for a look without the lock */
-    pthread_mutex_t lock;  /* of what follows */
-    struct retired *items; /* a ring, oldest first */
+    _Atomic(uint64_t) now;   /* from 1 */
+    atomic_size_t waiting;   /* items.n, for a look without the lock */
+    atomic_size_t under_way; /* calls that were taken and have not all returned */
+    pthread_mutex_t lock;    /* of what follows */
+    struct retired *items;   /* a ring, oldest first */
     size_t first, n, capacity;
     struct mem *mem;
 };
@@ -149,6 +150,7 @@ static size_t take_ripe(struct epoch *e, struct retired *out)
         e->n--;
     }
     atomic_store(&e->waiting, e->n);
+    atomic_fetch_add(&e->under_way, n);
     pthread_mutex_unlock(&e->lock);
     return n;
 }
@@ -162,6 +164,7 @@ void epoch_collect(struct epoch *e)
         n = take_ripe(e, ripe);
         for (size_t i = 0; i < n; i++)
             ripe[i].call(ripe[i].owner, ripe[i].what);
+        atomic_fetch_sub(&e->under_way, n);
     }
 }
 
@@ -169,4 +172,6 @@ void epoch_drain(struct epoch *e)
 {
     wait_for_readers(e, atomic_fetch_add(&e->now, 1));
     epoch_collect(e);
+    while (atomic_load(&e->under_way) > 0) /* another thread collects */
+        (void)sched_yield();
 }

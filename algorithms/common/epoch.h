@@ -33,7 +33,8 @@ void epoch_retire(struct epoch *, void (*call)(void *owner, uint64_t what), void
 /* Calls what no reader can hold any more, in the order of retirement; to be called under no lock that
    such a call takes. Cheap where there is nothing. */
 void epoch_collect(struct epoch *);
-/* The same, having waited for the readers of now. Not from inside. */
+/* The same, having waited for the readers of now: whatever was retired before has been called when it
+   returns, by other threads too. Not from inside, nor from a retired thing's function. */
 void epoch_drain(struct epoch *);
 
 #endif

@@ -1,0 +1,332 @@
+/* test_spfresh_crash.h - a seeded stream of updates beside what it acknowledged, for tests that kill the
+ * process, fail its system calls, or damage its files.
+ *
+ * What was begun and what was acknowledged lies in memory that parent and child share, so it outlives
+ * a child that was killed at any instruction.
+ */
+#ifndef TEST_SPFRESH_CRASH_H
+#define TEST_SPFRESH_CRASH_H
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "algorithms/spfresh/snapshot.h"
+#include "src/core/param.h"
+#include "tests/testing.h"
+
+enum { CRASH_IDS = 400, CRASH_DIM = 16, CRASH_OPS = 512 };
+
+enum crash_kind { CRASH_INSERT, CRASH_REMOVE };
+struct crash_op { /* ids first .. first + n - 1 */
+    int kind;
+    uint64_t first, n;
+};
+
+/* Shared with children. An op is in flight from `begun` to `done`. */
+struct crash_log {
+    atomic_size_t begun, done, calls;
+    struct crash_op ops[CRASH_OPS];
+};
+
+struct crash {
+    struct test_bench bench;
+    struct spfresh_params params;
+    bool live, stored[CRASH_IDS], doubtful[CRASH_IDS];
+    uint8_t rows[CRASH_IDS][CRASH_DIM];
+    char dir[PATH_MAX];
+    struct crash_log *log;
+    uint64_t seed;
+    size_t kill_at;  /* call of the fault hook at which the process kills itself; 0: none */
+    size_t fail_at;  /* ... that fails ... */
+    bool fail_on;    /* ... and every later one too */
+    int code;        /* errno it fails with */
+    char failed[32]; /* the last call that failed */
+    struct store_fault fault;
+    struct spfresh *s;
+};
+
+static inline int crash_before(void *to, const char *call)
+{
+    struct crash *c = to;
+    const size_t n = atomic_fetch_add(&c->log->calls, 1) + 1;
+
+    if (n == c->kill_at)
+        (void)kill(getpid(), SIGKILL);
+    if (c->fail_at == 0 || (n != c->fail_at && !(c->fail_on && n > c->fail_at)))
+        return 0;
+    (void)snprintf(c->failed, sizeof c->failed, "%s", call);
+    return c->code;
+}
+
+static inline struct spfresh_params crash_params(bool live)
+{
+    struct spfresh_params p;
+
+    memset(&p, 0, sizeof p);
+    param_defaults(live ? spfresh_ops.params : spann_ops.params, &p);
+    p.store = POSTING_MMAP;
+    p.posting_entries = 20;
+    p.replicas = 2;
+    p.assign_heads = 16;
+    p.reassign_heads = live ? 8 : 0;
+    return p;
+}
+
+/* In memory where there is a file system for it: many folders, many syncs. */
+static inline void crash_dir(char path[PATH_MAX])
+{
+    (void)snprintf(path, PATH_MAX, "/dev/shm/driftline-test-XXXXXX");
+    if (!mkdtemp(path))
+        test_dir_make(path);
+}
+
+static inline void crash_begin(struct crash *c, bool live, struct spfresh_params p)
+{
+    struct rng r = rng_at(test_seed(), 3);
+
+    memset(c, 0, sizeof *c);
+    c->params = p;
+    c->live = live;
+    c->seed = test_seed();
+    c->code = EIO;
+    c->fault = (struct store_fault){ crash_before, c };
+    test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
+    c->log = mmap(NULL, sizeof *c->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(c->log != MAP_FAILED);
+    crash_dir(c->dir);
+}
+
+static inline void crash_end(struct crash *c)
+{
+    munmap(c->log, sizeof *c->log);
+    test_dir_remove(c->dir);
+}
+
+/* A bench of its own, so that a child has threads and a parent none. */
+static inline void crash_bench(struct crash *c)
+{
+    test_bench_begin(&c->bench, ELEMENT_U8, METRIC_L2SQ, CRASH_DIM, 1);
+    c->bench.env.dir = c->dir;
+}
+
+static inline int crash_create(struct crash *c)
+{
+    const struct spfresh_opening o = { .live = c->live, .fault = &c->fault };
+
+    return spfresh_create(&c->s, &c->bench.env, &c->params, &o);
+}
+
+static inline int crash_load(struct crash *c)
+{
+    const struct spfresh_opening o = { .live = c->live, .fault = &c->fault };
+
+    return spfresh_load_from(&c->s, &c->bench.env, c->dir, &o);
+}
+
+static inline void crash_close(struct crash *c)
+{
+    if (c->s)
+        spfresh_destroy(&c->s->base);
+    c->s = NULL;
+    assert_int_equal(mem_live(&c->bench.mem), 0);
+    test_bench_end(&c->bench);
+}
+
+/* ------------------------------------------------------------------------------- updates */
+
+static inline int crash_apply(struct crash *c, struct crash_op op, size_t *done)
+{
+    uint64_t ids[CRASH_IDS];
+    const struct vectors v = { c->rows[op.first], (size_t)op.n, CRASH_DIM, ELEMENT_U8 };
+
+    for (uint64_t i = 0; i < op.n; i++)
+        ids[i] = op.first + i;
+    return op.kind == CRASH_INSERT ? spfresh_insert(&c->s->base, v, ids, done)
+                                   : spfresh_remove(&c->s->base, ids, (size_t)op.n, done);
+}
+
+static inline void crash_note(struct crash *c, struct crash_op op, size_t done)
+{
+    for (uint64_t i = 0; i < done; i++)
+        c->stored[op.first + i] = op.kind == CRASH_INSERT;
+}
+
+/* A run of ids, from a random one on, that are all stored or all not. */
+static inline struct crash_op crash_pick(const struct crash *c, struct rng *r, size_t n)
+{
+    const size_t first = rng_below(r, CRASH_IDS);
+    struct crash_op op = { c->stored[first] ? CRASH_REMOVE : CRASH_INSERT, first, 0 };
+
+    while (op.n < n && first + op.n < CRASH_IDS && c->stored[first + op.n] == c->stored[first])
+        op.n++;
+    return op;
+}
+
+/* One op of the stream, noted before and after. */
+static inline int crash_step(struct crash *c, struct crash_op op)
+{
+    struct crash_log *log = c->log;
+    const size_t at = atomic_load(&log->begun);
+    size_t done = 0;
+
+    assert_true(at < CRASH_OPS);
+    log->ops[at] = op;
+    atomic_store(&log->begun, at + 1);
+    const int rc = crash_apply(c, op, &done);
+    if (rc == OK) {
+        crash_note(c, op, done);
+        atomic_store(&log->done, at + 1);
+    }
+    return rc;
+}
+
+/* The child's life: build, updates, upkeep, checkpoints. */
+static inline int crash_stream(struct crash *c, size_t steps, bool fresh)
+{
+    struct rng r = rng_at(c->seed, 5);
+    bool more;
+    int rc = fresh ? crash_create(c) : crash_load(c);
+
+    if (!rc && fresh)
+        rc = crash_step(c, (struct crash_op){ CRASH_INSERT, 0, 100 });
+    for (size_t i = 0; !rc && i < steps; i++) {
+        const uint64_t dice = rng_below(&r, 12);
+        if (dice == 0)
+            rc = spfresh_checkpoint(c->s);
+        else if (dice == 1)
+            rc = spfresh_maintain(&c->s->base, 0, &more);
+        else
+            rc = crash_step(c, crash_pick(c, &r, 1 + rng_below(&r, dice == 2 ? 60 : 8)));
+    }
+    return rc;
+}
+
+/* Runs the stream in a child. true: it came to its end; false: it was killed. delay_us: kill it then. */
+static inline bool crash_child(struct crash *c, size_t steps, bool fresh, useconds_t delay_us)
+{
+    int status = 0;
+
+    memset(c->log, 0, sizeof *c->log);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        crash_bench(c);
+        const int rc = crash_stream(c, steps, fresh);
+        if (rc)
+            fprintf(stderr, "child: %s: %s\n", error_name(rc), c->bench.error.text);
+        /* Not destroyed: that must not be needed. */
+        _exit(rc ? 3 : 0);
+    }
+    if (delay_us) {
+        usleep(delay_us);
+        (void)kill(child, SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        fail_msg("the child failed with %d (kill_at %zu, seed %" PRIu64 ")", WEXITSTATUS(status),
+                 c->kill_at, c->seed);
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+        fail_msg("the child died of signal %d", WTERMSIG(status));
+    return WIFEXITED(status);
+}
+
+/* What the child has acknowledged; ids of the op in flight may be in or out. */
+static inline void crash_learn(struct crash *c)
+{
+    const size_t done = atomic_load(&c->log->done), begun = atomic_load(&c->log->begun);
+
+    memset(c->doubtful, 0, sizeof c->doubtful);
+    for (size_t i = 0; i < begun; i++)
+        for (uint64_t j = 0; j < c->log->ops[i].n; j++) {
+            const size_t id = (size_t)(c->log->ops[i].first + j);
+            if (i < done)
+                c->stored[id] = c->log->ops[i].kind == CRASH_INSERT;
+            else
+                c->doubtful[id] = true;
+        }
+}
+
+/* ------------------------------------------------------------------------------ verdicts */
+
+static inline int crash_nearest(struct crash *c, size_t row, uint64_t *id, float *distance)
+{
+    struct spfresh_knobs knobs;
+    const struct search_request request = {
+        { c->rows[row], 1, CRASH_DIM, ELEMENT_U8 }, 1, &knobs, NULL, 1
+    };
+    struct search_result result = { .ids = id, .distances = distance };
+
+    param_defaults(spfresh_ops.knobs, &knobs);
+    knobs.nprobe = 1 << 22;
+    return spfresh_search_op(&c->s->base, &request, &result);
+}
+
+/* check(), the ids, and each vector found by itself. */
+static inline void crash_expect(struct crash *c, const char *when)
+{
+    assert_ok(spfresh_check(&c->s->base, NULL), &c->bench.error);
+    for (size_t id = 0; id < CRASH_IDS; id++) {
+        const bool there = spfresh_slot_of(c->s, id, NULL);
+        if (c->doubtful[id])
+            c->stored[id] = there;
+        else if (there != c->stored[id])
+            fail_msg("%s: id %zu is %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, id,
+                     there ? "back" : "lost", c->kill_at, c->fail_at, c->seed);
+    }
+    memset(c->doubtful, 0, sizeof c->doubtful);
+    for (size_t id = 0; id < CRASH_IDS; id++) {
+        uint64_t found = ID_NONE;
+        float distance = INFINITY;
+        if (!c->stored[id])
+            continue;
+        assert_ok(crash_nearest(c, id, &found, &distance), &c->bench.error);
+        if (found >= CRASH_IDS || !c->stored[found] || distance != 0 ||
+            memcmp(c->rows[found], c->rows[id], CRASH_DIM) != 0)
+            fail_msg("%s: id %zu is not found by its vector", when, id);
+    }
+}
+
+/* Reopened, it is what was acknowledged; it goes on working; reopened again, so it is. */
+static inline void crash_recover(struct crash *c)
+{
+    struct rng r = rng_at(c->seed, 6);
+    const size_t kill_at = c->kill_at;
+    uint64_t number = 0;
+    bool more;
+
+    c->kill_at = 0;
+    crash_bench(c);
+    assert_ok(snapshot_newest(&c->bench.env, c->dir, &number), &c->bench.error);
+    if (number == 0) { /* killed before there was an index */
+        assert_int_equal(atomic_load(&c->log->begun), 0);
+        assert_code(crash_load(c), ERR_NOT_FOUND, &c->bench.error);
+        crash_close(c);
+        return;
+    }
+    assert_ok(crash_load(c), &c->bench.error);
+    c->kill_at = kill_at;
+    crash_expect(c, "recovered");
+    c->kill_at = 0;
+    for (size_t i = 0; i < 6; i++) {
+        const struct crash_op op = crash_pick(c, &r, 9);
+        size_t done = 0;
+        assert_ok(crash_apply(c, op, &done), &c->bench.error);
+        crash_note(c, op, done);
+        if (i == 3)
+            assert_ok(spfresh_checkpoint(c->s), &c->bench.error);
+    }
+    assert_ok(spfresh_maintain(&c->s->base, 0, &more), &c->bench.error);
+    crash_expect(c, "updated");
+    crash_close(c);
+    crash_bench(c);
+    assert_ok(crash_load(c), &c->bench.error);
+    crash_expect(c, "opened again");
+    crash_close(c);
+    c->kill_at = kill_at;
+}
+
+#endif

@@ -214,8 +214,6 @@ int spfresh_check(const struct index *index, struct stat_sink *sink)
     if (!walk_init(&w))
         rc = fail(index->env.error, ERR_NO_MEMORY, "%s: no memory to check", index->ops->name);
     if (rc == OK)
-        rc = spfresh_upkeep_error(s);
-    if (rc == OK)
         rc = graph_check(s->graph);
     if (rc == OK)
         rc = posting_store_check(s->store);

@@ -46,11 +46,10 @@ int spfresh_start(struct spfresh *s)
 {
     int rc = spfresh_open_journal(s, 0);
 
-    if (rc == OK)
-        rc = spfresh_checkpoint(s);
     if (rc == OK && s->live)
         rc = spfresh_jobs_open(s);
-    return rc;
+    /* Last: a folder that has one is an index, and is not taken for another. */
+    return rc == OK ? spfresh_checkpoint(s) : rc;
 }
 
 void spfresh_stop(struct spfresh *s)

@@ -1,0 +1,41 @@
+#!/bin/bash
+# test_spfresh_configs.sh - the configs of SPANN and SPFresh can be read without any data at hand, and a small churn and
+# recovery run as they say.
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+program=$work/driftline
+cp -L build/driftline "$program"
+export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
+unset DRIFTLINE_DATA DRIFTLINE_KERNELS
+cd "$work" || exit 1
+
+"$program" list methods >peers
+for name in spann_static spann_static_1m spfresh_churn spfresh_churn_shift spfresh_live spfresh_recovery spfresh_ablation \
+    bars_spfresh bars_spfresh_1m; do
+    if [ ${name#spann} != "$name" ]; then
+        grep -q "^hnswlib " peers && grep -q "^faiss-ivf-flat " peers || continue # a program without peers
+    fi
+    "$program" check --quick "$DRIFTLINE_ROOT/configs/$name.lua" >out 2>err
+    status=$?
+    check "$name.lua can be read" '[ $status = 0 ] && grep -q "^distances" out'
+done
+
+held() { # NAME TEXT: the claim of that config that has this text is true
+    python3 -c 'import json, sys
+claims = json.load(open("results/%s/result.json" % sys.argv[1]))["claims"]
+sys.exit(0 if [c["holds"] for c in claims if sys.argv[2] in c["text"]] == [True] else 1)' "$1" "$2"
+}
+
+"$program" run --quick --no-plots --out results --set rows=2000 --set steps=10 --set queries=50 \
+    "$DRIFTLINE_ROOT/configs/spfresh_churn.lua" >out 2>err
+status=$?
+check "a small churn" '[ $status = 0 ] && held spfresh_churn "no deleted vector is ever answered"'
+
+"$program" run --quick --no-plots --out results --set rows=1000 --set rounds=2 --set first=200 --set queries=50 \
+    "$DRIFTLINE_ROOT/configs/spfresh_recovery.lua" >out 2>err
+status=$?
+check "a small recovery" '[ $status = 0 ] && held spfresh_recovery "nothing acknowledged is lost"'
+
+exit $failed

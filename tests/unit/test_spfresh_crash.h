@@ -268,7 +268,10 @@ static inline int crash_nearest(struct crash *c, size_t row, uint64_t *id, float
 /* check(), the ids, and each vector found by itself. */
 static inline void crash_expect(struct crash *c, const char *when)
 {
-    assert_ok(spfresh_check(&c->s->base, NULL), &c->bench.error);
+    const int rc = spfresh_check(&c->s->base, NULL);
+    if (rc)
+        fail_msg("%s: %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, c->bench.error.text,
+                 c->kill_at, c->fail_at, c->seed);
     for (size_t id = 0; id < CRASH_IDS; id++) {
         const bool there = spfresh_slot_of(c->s, id, NULL);
         if (c->doubtful[id])

@@ -1,0 +1,375 @@
+/* test_spfresh_faults.c - system calls that fail, files that were damaged, folders that are another's: said,
+ * survived, and never an answer.
+ */
+#include "tests/unit/test_spfresh_crash.h"
+
+static struct spfresh_params params_of(int64_t store, int64_t postings, int64_t journal)
+{
+    struct spfresh_params p = crash_params(true);
+
+    p.store = store;
+    p.postings = postings;
+    p.journal = journal;
+    return p;
+}
+
+/* Updates, upkeep and checkpoints; what is refused is refused with a sentence. */
+static void struggle(struct crash *c, size_t steps)
+{
+    struct rng r = rng_at(c->seed, 5);
+    bool more;
+
+    for (size_t i = 0; i < steps; i++) {
+        const struct crash_op op = i == 0 && !memchr(c->stored, true, 100)
+                                       ? (struct crash_op){ CRASH_INSERT, 0, 100 }
+                                       : crash_pick(c, &r, 1 + rng_below(&r, 9));
+        size_t done = 0;
+        int rc = crash_apply(c, op, &done);
+        crash_note(c, op, done);
+        if (!rc)
+            assert_int_equal(done, op.n);
+        if (!rc && i % 4 == 3)
+            rc = spfresh_checkpoint(c->s);
+        if (!rc && i % 4 == 2)
+            rc = spfresh_maintain(&c->s->base, 0, &more);
+        if (rc && (rc != ERR_IO || c->bench.error.code != ERR_IO || !c->bench.error.text[0]))
+            fail_msg("call %zu (%s) failed, step %zu: %s: %s", c->fail_at, c->failed, i,
+                     error_name(rc), c->bench.error.text);
+        error_clear(&c->bench.error);
+    }
+}
+
+static void fail_at_every_call(const char *name, struct spfresh_params p, bool on)
+{
+    static struct crash c;
+    bool finished = false;
+    size_t i = 1;
+
+    for (; !finished; i++) {
+        bool more;
+        crash_begin(&c, true, p);
+        crash_bench(&c);
+        c.fail_at = i;
+        c.fail_on = on;
+        c.code = i % 2 ? ENOSPC : EIO;
+        const int rc = crash_create(&c);
+        if (rc) {
+            assert_code(rc, ERR_IO, &c.bench.error);
+            assert_null(c.s);
+            c.fail_at = 0;
+            /* In the same folder; the first snapshot may be there, its name's durability all that
+               failed, and its removal. */
+            int again = crash_create(&c);
+            if (again == ERR_ARGUMENT) {
+                error_clear(&c.bench.error);
+                again = crash_load(&c);
+            }
+            assert_ok(again, &c.bench.error);
+        }
+        struggle(&c, 9);
+        finished = c.fail_at > 0 && atomic_load(&c.log->calls) < i;
+        c.fail_at = 0;
+        (void)spfresh_maintain(&c.s->base, 0, &more); /* tells what failed, and tries again */
+        error_clear(&c.bench.error);
+        crash_expect(&c, c.failed);
+        struggle(&c, 5);
+        assert_ok(spfresh_maintain(&c.s->base, 0, &more), &c.bench.error);
+        crash_expect(&c, "retried");
+        crash_close(&c);
+        crash_bench(&c);
+        assert_ok(crash_load(&c), &c.bench.error);
+        crash_expect(&c, "opened again");
+        crash_close(&c);
+        crash_end(&c);
+    }
+    print_message("           %s: each of %zu calls failed%s\n", name, i - 2,
+                  on ? ", and all after it" : "");
+}
+
+static void test_failing_calls(void **state)
+{
+    (void)state;
+    for (int on = 0; on < 2; on++) {
+        fail_at_every_call("mapped", params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN), on);
+        fail_at_every_call("file, rabitq, synced",
+                           params_of(POSTING_FILE, CODEC_RABITQ, SPFRESH_SYNCED), on);
+    }
+}
+
+/* ------------------------------------------------------------------------------- damage */
+
+struct image { /* of a folder's files */
+    struct image_file {
+        char name[64];
+        unsigned char *bytes;
+        size_t n;
+    } files[16];
+    size_t n;
+};
+
+static void image_take(struct image *m, const char *dir)
+{
+    DIR *d = opendir(dir);
+
+    assert_non_null(d);
+    m->n = 0;
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        struct image_file *f = &m->files[m->n];
+        char path[PATH_MAX];
+        struct stat st;
+        if (e->d_name[0] == '.')
+            continue;
+        assert_true(m->n < 16 && strlen(e->d_name) < sizeof f->name);
+        (void)snprintf(f->name, sizeof f->name, "%.60s", e->d_name);
+        (void)snprintf(path, sizeof path, "%.3000s/%.60s", dir, e->d_name);
+        const int fd = open(path, O_RDONLY);
+        assert_true(fd >= 0 && fstat(fd, &st) == 0);
+        f->n = (size_t)st.st_size;
+        f->bytes = malloc(f->n + 1);
+        assert_int_equal(read(fd, f->bytes, f->n), f->n);
+        close(fd);
+        m->n++;
+    }
+    closedir(d);
+}
+
+static size_t last_byte(const struct image_file *f)
+{
+    size_t n = f->n;
+
+    while (n > 0 && f->bytes[n - 1] == 0)
+        n--;
+    return n;
+}
+
+/* Zeros at the end are a hole. */
+static void image_put(const struct image *m, const char *dir)
+{
+    test_dir_clear(dir);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct image_file *f = &m->files[i];
+        const size_t n = last_byte(f);
+        char path[PATH_MAX];
+        (void)snprintf(path, sizeof path, "%.3000s/%.60s", dir, f->name);
+        const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+        assert_true(fd >= 0 && write(fd, f->bytes, n) == (ssize_t)n);
+        assert_int_equal(ftruncate(fd, (off_t)f->n), 0);
+        close(fd);
+    }
+}
+
+/* Right, or refused with the file's name. true: refused. */
+static bool refused(struct crash *c, int rc, const char *file)
+{
+    if (rc == OK)
+        return false;
+    if (rc != ERR_CORRUPT || !strstr(c->bench.error.text, file))
+        fail_msg("%s: %s: %s", file, error_name(rc), c->bench.error.text);
+    error_clear(&c->bench.error);
+    return true;
+}
+
+static bool is_found_out(struct crash *c, const char *file)
+{
+    bool found = false;
+
+    if (refused(c, crash_load(c), file))
+        return true;
+    found = refused(c, spfresh_check(&c->s->base, NULL), file);
+    for (size_t id = 0; id < CRASH_IDS; id++) {
+        uint64_t answer = ID_NONE;
+        float distance = INFINITY;
+        const bool there = spfresh_slot_of(c->s, id, NULL);
+        if (!c->doubtful[id] && there != c->stored[id])
+            fail_msg("%s: id %zu is %s", file, id, there ? "back" : "lost");
+        if (!there || id % 3)
+            continue;
+        if (refused(c, crash_nearest(c, id, &answer, &distance), file))
+            found = true;
+        else if (answer >= CRASH_IDS || distance != 0 ||
+                 memcmp(c->rows[answer], c->rows[id], CRASH_DIM) != 0)
+            fail_msg("%s: a wrong answer", file);
+    }
+    return found;
+}
+
+static void flip_all(struct spfresh_params p)
+{
+    static struct crash c;
+    static struct image m;
+    struct rng r = rng_at(test_seed(), 9);
+    size_t done = 0;
+
+    crash_begin(&c, true, p);
+    crash_bench(&c);
+    assert_ok(crash_stream(&c, 14, true), &c.bench.error);
+    assert_ok(spfresh_checkpoint(c.s), &c.bench.error);
+    /* Three more: the last alone may go with a torn tail. */
+    for (size_t i = 0; i < 3; i++) {
+        const struct crash_op op = { CRASH_REMOVE, 0, 1 };
+        struct crash_op one = op;
+        while (!c.stored[one.first])
+            one.first++;
+        assert_ok(crash_apply(&c, one, &done), &c.bench.error);
+        crash_note(&c, one, done);
+        c.doubtful[one.first] = i == 2;
+    }
+    crash_close(&c);
+    image_take(&m, c.dir);
+    for (size_t i = 0; i < m.n; i++) {
+        struct image_file *f = &m.files[i];
+        const size_t n = last_byte(f), step = n / 60 + 1;
+        size_t found = 0, tried = 0;
+        if (strcmp(f->name, "LOCK") == 0)
+            continue;
+        for (size_t at = rng_below(&r, step); at < n; at += step, tried++) {
+            const unsigned char bit = (unsigned char)(1U << rng_below(&r, 8));
+            /* Most of a page of so small an index is empty. */
+            while (strcmp(f->name, "postings") == 0 && at + 1 < n && f->bytes[at] == 0)
+                at++;
+            f->bytes[at] ^= bit;
+            image_put(&m, c.dir);
+            crash_bench(&c);
+            found += is_found_out(&c, f->name);
+            crash_close(&c);
+            f->bytes[at] ^= bit;
+        }
+        print_message("           %s: %zu of %zu flips said\n", f->name, found, tried);
+        if (strncmp(f->name, "snapshot", 8) == 0)
+            assert_int_equal(found, tried);
+        assert_true(found > 0 || n == 0);
+    }
+    image_put(&m, c.dir);
+    crash_bench(&c);
+    assert_ok(crash_load(&c), &c.bench.error);
+    memset(c.doubtful, 0, sizeof c.doubtful);
+    crash_expect(&c, "undamaged");
+    crash_close(&c);
+    for (size_t i = 0; i < m.n; i++)
+        free(m.files[i].bytes);
+    crash_end(&c);
+}
+
+static void test_flipped(void **state)
+{
+    (void)state;
+    flip_all(params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN));
+    flip_all(params_of(POSTING_FILE, CODEC_SQ8, SPFRESH_WRITTEN));
+}
+
+/* ------------------------------------------------------------------------------- folders */
+
+static void test_folders(void **state)
+{
+    (void)state;
+    static struct crash c;
+    const struct spfresh_opening live = { .live = true }, still = { .live = false };
+    struct spfresh *other = NULL;
+    char says[32], copy[PATH_MAX];
+    int ready[2];
+
+    crash_begin(&c, true, crash_params(true));
+    crash_bench(&c);
+    assert_ok(crash_stream(&c, 4, true), &c.bench.error);
+    /* Open here already. */
+    assert_int_equal(spfresh_load_from(&other, &c.bench.env, c.dir, &live), ERR_IO);
+    assert_non_null(strstr(c.bench.error.text, "in use by this process"));
+    error_clear(&c.bench.error);
+    assert_code(spfresh_create(&other, &c.bench.env, &c.params, &live), ERR_IO, &c.bench.error);
+    crash_dir(copy);
+    assert_ok(spfresh_save(&c.s->base, copy), &c.bench.error);
+    crash_close(&c);
+    /* Open in another process. */
+    assert_int_equal(pipe(ready), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        crash_bench(&c);
+        const char done = crash_load(&c) == OK ? 'y' : 'n';
+        (void)!write(ready[1], &done, 1);
+        pause();
+        _exit(0);
+    }
+    char done = 0;
+    assert_true(read(ready[0], &done, 1) == 1 && done == 'y');
+    crash_bench(&c);
+    assert_int_equal(crash_load(&c), ERR_IO);
+    (void)snprintf(says, sizeof says, "process %ld ", (long)child);
+    assert_non_null(strstr(c.bench.error.text, says));
+    error_clear(&c.bench.error);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(ready[0]);
+    close(ready[1]);
+    /* Another method's, another dimension's, another's. */
+    assert_code(spfresh_load_from(&other, &c.bench.env, c.dir, &still), ERR_VERSION,
+                &c.bench.error);
+    assert_code(spfresh_load_from(&other, &c.bench.env, copy, &still), ERR_VERSION, &c.bench.error);
+    c.bench.env.dim++;
+    assert_code(crash_load(&c), ERR_DIMENSION, &c.bench.error);
+    c.bench.env.dim--;
+    assert_code(crash_create(&c), ERR_ARGUMENT, &c.bench.error);
+    assert_code(spfresh_load_from(&other, &c.bench.env, copy, &live), ERR_ARGUMENT, &c.bench.error);
+    assert_ok(crash_load(&c), &c.bench.error);
+    crash_expect(&c, "opened");
+    crash_close(&c);
+    test_dir_remove(copy);
+    crash_end(&c);
+}
+
+/* ---------------------------------------------------------------------------------- reads */
+
+static uint64_t bytes_the_system_read(void)
+{
+    unsigned long long bytes = 0;
+    FILE *f = fopen("/proc/self/io", "r");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "rchar: %llu", &bytes), 1);
+    fclose(f);
+    return bytes;
+}
+
+/* What stats() says was read is what the system read. */
+static void test_reads_are_counted(void **state)
+{
+    (void)state;
+    static struct crash c;
+    struct spfresh_params p = params_of(POSTING_FILE, CODEC_RAW, SPFRESH_WRITTEN);
+    struct posting_counts before, after;
+
+    p.io = POSTING_IO_PREAD;
+    crash_begin(&c, true, p);
+    crash_bench(&c);
+    assert_ok(crash_stream(&c, 6, true), &c.bench.error);
+    const uint64_t first = bytes_the_system_read();
+    const uint64_t look = bytes_the_system_read() - first;
+    posting_store_counts(c.s->store, &before);
+    const uint64_t start = bytes_the_system_read();
+    for (size_t id = 0; id < 50; id++) {
+        uint64_t found;
+        float distance;
+        assert_ok(crash_nearest(&c, id, &found, &distance), &c.bench.error);
+    }
+    const uint64_t read = bytes_the_system_read() - start - look;
+    posting_store_counts(c.s->store, &after);
+    assert_true(after.pages_read > before.pages_read);
+    print_message("           %" PRIu64 " bytes read, %" PRIu64 " counted in %" PRIu64 " pages\n",
+                  read, after.bytes_read - before.bytes_read, after.pages_read - before.pages_read);
+    /* A posting's last page is read as far as it is used. */
+    assert_true(read <= after.bytes_read - before.bytes_read);
+    assert_true(after.bytes_read - before.bytes_read ==
+                (after.pages_read - before.pages_read) * POSTING_PAGE);
+    crash_close(&c);
+    crash_end(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_reads_are_counted),
+        cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_failing_calls),
+    };
+    return test_run("spfresh_faults", tests);
+}

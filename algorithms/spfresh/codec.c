@@ -188,11 +188,15 @@ int codec_scan_begin(struct scan *x)
                : fail(x->s->base.env.error, ERR_NO_MEMORY, "no memory for a search");
 }
 
-/* The version first: it is what makes the slot's id the one of this entry. */
+/* The version first: it is what makes the slot's id the one of this entry. An entry one behind counts
+   too: its vector is the same, for reuse of a slot adds two, and a search that came before a move to a
+   posting it will not read, or has read already, would miss the vector. */
 bool codec_is_current(const struct scan *x, uint32_t slot, unsigned version, uint64_t *id)
 {
-    if (slot >= atomic_load_explicit(&x->s->slots.n, memory_order_acquire) ||
-        spfresh_version(x->s, slot) != version)
+    if (slot >= atomic_load_explicit(&x->s->slots.n, memory_order_acquire))
+        return false;
+    const unsigned now = spfresh_version(x->s, slot);
+    if (now & VERSION_DELETED || (version != now && version + 1 != now))
         return false;
     const uint64_t *ids =
         atomic_load_explicit(&((struct spfresh *)(uintptr_t)x->s)->slots.ids, memory_order_acquire);
@@ -204,7 +208,8 @@ int codec_offer(struct scan *x, uint32_t slot, unsigned version, float distance)
 {
     uint64_t id;
 
-    if (!codec_is_current(x, slot, version, &id))
+    if (!codec_is_current(x, slot, version, &id) ||
+        !seen_add(&x->scratch->seen, slot, VERSION_DELETED)) /* under the version before */
         return OK;
     if (x->found)
         return x->found(x->to, id, distance);

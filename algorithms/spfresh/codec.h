@@ -88,7 +88,7 @@ struct scan {
 /* top is begun by the caller. */
 int codec_scan_begin(struct scan *);
 /* A posting's bytes: distance is the query's from its head. Only current entries count, each slot
-   once. */
+   once; so do those one version behind, see codec_is_current(). */
 int codec_scan(struct scan *, uint32_t head, float distance, const unsigned char *bytes,
                size_t n_bytes);
 /* Codes: exact distances of what is left. Afterwards top holds the answer, unsorted. */

@@ -50,7 +50,7 @@ int codec_raw_scan(struct scan *x, const struct codec *c, const unsigned char *b
     struct codec_scratch *scratch = x->scratch;
 
     if (!mem_grow(scratch->mem, &scratch->places, &scratch->n_places, n, sizeof *scratch->places) ||
-        !seen_reserve(&scratch->seen, n))
+        !seen_reserve(&scratch->seen, 2 * n)) /* of a slot and version, and of a slot */
         return fail(c->env.error, ERR_NO_MEMORY, "no memory to scan a posting of %zu", n);
     const size_t fresh = find_new(x, c, bytes, n);
     for (size_t i = 0; i < fresh; i++) {

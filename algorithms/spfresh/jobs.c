@@ -26,14 +26,17 @@ static bool make_room(struct spfresh *s)
     return true;
 }
 
-bool jobs_push(struct spfresh *s, const struct job *job)
+bool jobs_push(struct spfresh *s, const struct job *job, bool first)
 {
     struct spfresh_jobs *q = s->jobs;
 
     pthread_mutex_lock(&q->lock);
     const bool room = make_room(s);
+    if (room && first)
+        q->first = (q->first + q->capacity - 1) % q->capacity;
     if (room)
-        q->ring[(q->first + q->n++) % q->capacity] = *job;
+        q->ring[(q->first + (first ? 0 : q->n)) % q->capacity] = *job;
+    q->n += room;
     if (room && q->n_threads > 0)
         pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->lock);
@@ -63,7 +66,8 @@ static void queue_split(struct spfresh *s, const struct job *job)
     if (flags & HEAD_UNSPLITTABLE && size / 2 < atomic_load(&h->refused))
         return;
     if (!(flags & HEAD_SPLIT_QUEUED) &&
-        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_QUEUED) & HEAD_SPLIT_QUEUED) && !jobs_push(s, job))
+        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_QUEUED) & HEAD_SPLIT_QUEUED) &&
+        !jobs_push(s, job, false))
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);
     if (size > s->hard_limit && s->params.maintenance != SPFRESH_INLINE &&
         !(atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT))
@@ -74,7 +78,8 @@ static void queue_merge(struct spfresh *s, const struct job *job)
 {
     struct spfresh_head *h = spfresh_head(s, job->what);
 
-    if (!(atomic_fetch_or(&h->flags, HEAD_MERGE_QUEUED) & HEAD_MERGE_QUEUED) && !jobs_push(s, job))
+    if (!(atomic_fetch_or(&h->flags, HEAD_MERGE_QUEUED) & HEAD_MERGE_QUEUED) &&
+        !jobs_push(s, job, false))
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_MERGE_QUEUED);
 }
 
@@ -87,7 +92,7 @@ void spfresh_queue(struct spfresh *s, struct job job)
     else if (job.kind == JOB_MERGE && s->params.merge)
         queue_merge(s, &job);
     else if (job.kind == JOB_REASSIGN)
-        (void)jobs_push(s, &job);
+        (void)jobs_push(s, &job, false);
 }
 
 void spfresh_queue_overfull(struct spfresh *s)

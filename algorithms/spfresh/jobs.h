@@ -1,6 +1,6 @@
 /* jobs.h - the queue of upkeep, and who works it off.
  *
- * First in, first out. A head is queued for a split, and for a merge, once at a time: its flags say
+ * First in, first out, but for moves. A head is queued for a split, and for a merge, once at a time: its flags say
  * so; they are cleared before the job begins, so what is appended meanwhile queues it again. Besides
  * the queue there is a *walk* over all heads, which looks for starved postings and for stale entries
  * when a good part of the vectors has been removed: tombstones do not say which postings they are in.
@@ -42,8 +42,9 @@ struct spfresh_jobs {
     pthread_mutex_t chores; /* a sweep or checkpoint at a time */
 };
 
-/* false: out of memory. */
-bool jobs_push(struct spfresh *, const struct job *);
+/* At the end, or first of all: moves that a split has left are done before another split takes the
+   vectors elsewhere. false: out of memory. */
+bool jobs_push(struct spfresh *, const struct job *, bool first);
 /* The next, from the queue or the walk. After it jobs_end(). */
 bool jobs_take(struct spfresh *, struct job *);
 /* rc, and its sentence, where it failed. */

@@ -181,7 +181,9 @@ int spfresh_upkeep_error(const struct spfresh *s)
     pthread_mutex_lock(&q->lock);
     const struct error failed = q->failed;
     pthread_mutex_unlock(&q->lock);
-    return failed.code == OK ? OK : fail(s->base.env.error, failed.code, "upkeep: %s", failed.text);
+    if (failed.code == OK)
+        return OK;
+    return fail(s->base.env.error, failed.code, "upkeep: %s", failed.text);
 }
 
 /* What failed before is tried again, and forgotten if it goes well. */

@@ -169,7 +169,7 @@ int upkeep_reassign_all(struct spfresh *s, struct spfresh_scratch *x, uint32_t d
                                    .depth = depth,
                                    .from = x->upkeep->from[i] };
 
-        if ((rc != OK || cost->distances >= cost->limit) && jobs_push(s, &later))
+        if ((rc != OK || cost->distances >= cost->limit) && jobs_push(s, &later, true))
             continue;
         if (rc == OK)
             rc = upkeep_move(s, x, later.what, later.version, later.from,

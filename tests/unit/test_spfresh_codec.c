@@ -299,7 +299,10 @@ static void look_at_all(const struct table *t, const struct posting *p, const vo
     for (size_t h = 0; h < POSTINGS; h++)
         for (size_t i = 0; i < p[h].n; i++) {
             const uint32_t slot = p[h].slots[i];
-            if (seen[slot] || spfresh_version(t->s, slot) != p[h].versions[i] ||
+            const unsigned now = spfresh_version(t->s, slot);
+            /* One behind counts, too: a move under way. */
+            if (seen[slot] || now & VERSION_DELETED ||
+                (p[h].versions[i] != now && p[h].versions[i] + 1U != now) ||
                 !id_filter_allows(filter, t->ids[slot]))
                 continue;
             seen[slot] = true;

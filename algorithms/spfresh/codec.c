@@ -105,22 +105,6 @@ bool codec_has_rows(const struct codec *c)
 
 /* 2. Writing postings */
 
-uint32_t codec_slot_at(const unsigned char *bytes)
-{
-    uint32_t slot;
-
-    memcpy(&slot, bytes, sizeof slot);
-    return slot;
-}
-
-unsigned codec_version_at(const struct codec *c, const unsigned char *bytes)
-{
-    uint16_t version = 0;
-
-    memcpy(&version, bytes, c->version_bytes);
-    return version;
-}
-
 int codec_encode(const struct codec *c, const void *head_row, const struct members *m, size_t first,
                  size_t n, void *out, float *error)
 {

@@ -150,16 +150,22 @@ static unsigned version_of(const struct codec *c, const unsigned char *bytes, si
                                    i % GROUP * c->version_bytes);
 }
 
-/* Only the last group has free places, after those taken. What is not whole, as where a page budget
-   cuts, is not counted. */
+/* Only the last group has free places, after those taken: bisected. What is not whole, as where a page
+   budget cuts, is not counted. */
 size_t codec_groups_count(const struct codec *c, const void *bytes, size_t n_bytes)
 {
     const size_t groups = n_bytes / c->group_bytes;
-    size_t n = groups > 0 ? (groups - 1) * GROUP : 0;
+    size_t first = groups > 0 ? (groups - 1) * GROUP : 0, end = groups * GROUP;
 
-    while (n < groups * GROUP && slot_of(c, bytes, n) != SLOT_NONE)
-        n++;
-    return n;
+    while (first < end) {
+        const size_t middle = (first + end) / 2;
+
+        if (slot_of(c, bytes, middle) == SLOT_NONE)
+            end = middle;
+        else
+            first = middle + 1;
+    }
+    return first;
 }
 
 int codec_groups_decode(const struct codec *c, const void *bytes, size_t n, struct members *to)

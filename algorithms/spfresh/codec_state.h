@@ -2,6 +2,8 @@
 #ifndef DRIFTLINE_SPFRESH_CODEC_STATE_H
 #define DRIFTLINE_SPFRESH_CODEC_STATE_H
 
+#include <string.h>
+
 #include "algorithms/spfresh/codec.h"
 #include "algorithms/spfresh/codec_rows.h"
 #include "algorithms/spfresh/ordinals.h"
@@ -56,8 +58,18 @@ struct codec_scratch {
 };
 
 /* An unaligned slot, a version of 1 or 2 bytes. */
-uint32_t codec_slot_at(const unsigned char *);
-unsigned codec_version_at(const struct codec *, const unsigned char *);
+static inline uint32_t codec_slot_at(const unsigned char *bytes)
+{
+    uint32_t slot;
+
+    memcpy(&slot, bytes, sizeof slot);
+    return slot;
+}
+
+static inline unsigned codec_version_at(const struct codec *c, const unsigned char *bytes)
+{
+    return c->version_bytes == 1 ? bytes[0] : bytes[0] | (unsigned)bytes[1] << 8;
+}
 
 /* Whether an entry counts, and its id. */
 bool codec_is_current(const struct scan *, uint32_t slot, unsigned version, uint64_t *id);

@@ -14,7 +14,7 @@ cd "$work" || exit 1
 "$program" list methods >peers
 for name in spann_static spann_static_1m spfresh_churn spfresh_churn_shift spfresh_live spfresh_recovery spfresh_ablation \
     bars_spfresh bars_spfresh_1m; do
-    if [ ${name#spann} != "$name" ]; then
+    if [ "${name#spann}" != "$name" ]; then
         grep -q "^hnswlib " peers && grep -q "^faiss-ivf-flat " peers || continue # a program without peers
     fi
     "$program" check --quick "$DRIFTLINE_ROOT/configs/$name.lua" >out 2>err

@@ -6,7 +6,7 @@
  * Best of 3 starts on samples; passes end when the centres move by less than 1e-3 of their spread or
  * 5 passes in a row gain nothing.
  *
- *   1 a tree of clusters   2 heads from a tree   3 two halves of a posting
+ *   1 a tree of clusters   2 heads from a tree   3 two halves of a posting   4 centres moved to means
  */
 #ifndef DRIFTLINE_BALANCED_H
 #define DRIFTLINE_BALANCED_H
@@ -69,5 +69,12 @@ int balanced_select(const struct balanced_tree *, const struct index_env *,
    order. One thread; does not use env's pool. ERR_NO_MEMORY. */
 int balanced_halves(const struct index_env *, const struct balanced_options *, struct vectors rows,
                     uint8_t *sides, float *centres, bool *even);
+
+/* 4. Centres moved to means */
+
+/* Moves each of n centres (rows of the element of `rows`, env's dim) to the mean of the rows nearest to
+   it, bytes rounded; one without rows stays. The same at any thread count. Needs beside the rows 8
+   bytes a row and the centres as floats. ERR_NO_MEMORY: the centres are as before. */
+int balanced_refine(const struct index_env *, struct vectors rows, void *centres, size_t n);
 
 #endif

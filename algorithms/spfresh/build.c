@@ -30,6 +30,8 @@ static int gather_heads(struct spfresh *s, struct vectors rows, const uint32_t *
 
     for (size_t i = 0; heads && i < n; i++)
         memcpy(heads + i * row_bytes, (const char *)rows.rows + picked[i] * row_bytes, row_bytes);
+    for (int64_t i = 0; rc == OK && i < s->params.refine; i++)
+        rc = balanced_refine(&s->base.env, rows, heads, n);
     if (rc == OK)
         rc = graph_build(s->graph, (struct vectors){ heads, n, rows.dim, rows.element });
     mem_free(s->base.env.mem, heads);

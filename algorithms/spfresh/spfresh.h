@@ -58,6 +58,7 @@ struct spfresh_params {
     int64_t fanout, leaf, samples;                           /* of the balanced tree */
     double balance;                                          /* 0: none; < 0: tried by decades */
     int64_t select_threshold, split_threshold, split_factor; /* 0: found */
+    int64_t refine;                                          /* passes of Lloyd's over the heads */
     int64_t head_index;                                      /* enum graph_kind */
     int64_t degree, build_ef, insert_ef;
     /* filing */

@@ -379,6 +379,82 @@ static void test_thresholds(void **state)
     points_close(&p);
 }
 
+static double cost_of(const struct points *p, const float *centres, size_t k)
+{
+    float *distances = calloc(k, sizeof *distances);
+    double sum = 0;
+
+    for (size_t i = 0; i < p->rows.n; i++) {
+        p->bench.env.kernels->l2sq_f32_1n((const float *)p->data + i * p->rows.dim, centres, k,
+                                          p->rows.dim, distances);
+        sum += (double)distances[p->bench.env.kernels->argmin_f32(distances, k)];
+    }
+    free(distances);
+    return sum;
+}
+
+static void test_refined_centres_are_nearer(void **state)
+{
+    (void)state;
+    enum { K = 600, DIM = 10 };
+    float *first = calloc(K * DIM, sizeof *first), *again = calloc(K * DIM, sizeof *again);
+
+    for (size_t threads = 1; threads <= 3; threads++) {
+        struct points p;
+        points_open(&p, ELEMENT_F32, 9000, DIM, 50, 0.5, threads);
+        memcpy(again, p.data, K * DIM * sizeof *again);
+        again[DIM - 1] = 1e4F; /* far from all: it stays */
+        const double before = cost_of(&p, again, K);
+        assert_ok(balanced_refine(&p.bench.env, p.rows, again, K), &p.bench.error);
+        assert_true(again[DIM - 1] == 1e4F);
+        assert_true(cost_of(&p, again, K) < 0.85 * before);
+        if (threads == 1)
+            memcpy(first, again, K * DIM * sizeof *again);
+        assert_memory_equal(first, again, K * DIM * sizeof *again);
+        for (size_t at = 1; at < 30; at += 3) { /* told, and nothing moved */
+            atomic_store(&p.bench.mem.calls, 0);
+            p.bench.mem.failed = false;
+            p.bench.mem.fail_at = at;
+            const int rc = balanced_refine(&p.bench.env, p.rows, again, K);
+            if (rc) {
+                assert_code(rc, ERR_NO_MEMORY, &p.bench.error);
+                assert_memory_equal(first, again, K * DIM * sizeof *again);
+            } else {
+                memcpy(again, first, K * DIM * sizeof *again);
+            }
+        }
+        p.bench.mem.fail_at = 0;
+        points_close(&p);
+    }
+    free(first);
+    free(again);
+}
+
+/* Of bytes, few rows, and identical ones. */
+static void test_refining_bytes(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 40; n += 13) {
+        struct points p;
+        uint8_t centres[40 * 3];
+        points_open(&p, ELEMENT_U8, n, 3, 0, 1, 1);
+        if (n == 27)
+            memset(p.data, 9, n * 3);
+        memcpy(centres, p.data, n * 3);
+        assert_ok(balanced_refine(&p.bench.env, p.rows, centres, n), &p.bench.error);
+        for (size_t i = 0; n == 27 && i < n * 3; i++)
+            assert_int_equal(centres[i], 9);
+        assert_ok(balanced_refine(&p.bench.env, p.rows, centres, 1), &p.bench.error);
+        for (size_t j = 0; j < 3; j++) {
+            double sum = 0;
+            for (size_t i = 0; i < n; i++)
+                sum += ((const uint8_t *)p.data)[i * 3 + j];
+            assert_int_equal(centres[j], (int)(sum / (double)n + .5));
+        }
+        points_close(&p);
+    }
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -425,6 +501,8 @@ int main(void)
         cmocka_unit_test(test_as_many_heads_as_wanted),
         cmocka_unit_test(test_heads_of_few_rows),
         cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_refined_centres_are_nearer),
+        cmocka_unit_test(test_refining_bytes),
         cmocka_unit_test(test_out_of_memory),
     };
     return test_run("balanced", tests);

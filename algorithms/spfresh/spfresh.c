@@ -40,7 +40,7 @@
                   "... that make heads of its largest children too (SplitThreshold); 0: found"),   \
         PARAM_INT(struct spfresh_params, split_factor, 0, 0, 1 << 24,                              \
                   "... one of so many vectors (SplitFactor); 0: 1 / ratio"),                       \
-        PARAM_INT(struct spfresh_params, refine, 1, 0, 100,                                        \
+        PARAM_INT(struct spfresh_params, refine, 0, 0, 100,                                        \
                   "times that each head is moved to the mean of the vectors nearest to it; 0: "    \
                   "heads are vectors, as in SPTAG"),                                               \
         PARAM_CHOICE(                                                                              \

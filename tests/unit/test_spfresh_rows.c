@@ -180,7 +180,7 @@ static void test_pages(void **state)
 static void flip(const struct table *t, uint64_t at)
 {
     char path[PATH_MAX + 8];
-    unsigned char byte;
+    unsigned char byte = 0;
     (void)snprintf(path, sizeof path, "%s/rows", t->dir);
     const int fd = open(path, O_RDWR);
     assert_true(fd >= 0 && pread(fd, &byte, 1, (off_t)at) == 1);

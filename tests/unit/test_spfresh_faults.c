@@ -86,6 +86,41 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
                   on ? ", and all after it" : "");
 }
 
+/* A checkpoint that fails leaves the one before: updates after it must not write over its pages, nor may
+   the failed one be what is opened. No checkpoint comes after it here. */
+static void test_failing_checkpoint(void **state)
+{
+    (void)state;
+    static struct crash c;
+    bool finished = false;
+
+    for (size_t i = 1; !finished; i++) {
+        struct rng r = rng_at(test_seed(), 4);
+        crash_begin(&c, true, params_of(POSTING_MMAP, CODEC_SQ8, SPFRESH_WRITTEN));
+        crash_bench(&c);
+        assert_ok(crash_create(&c), &c.bench.error);
+        struggle(&c, 3);
+        c.fail_at = atomic_load(&c.log->calls) + i;
+        const int rc = spfresh_checkpoint(c.s);
+        finished = atomic_load(&c.log->calls) < c.fail_at;
+        assert_true(rc == OK || rc == ERR_IO);
+        error_clear(&c.bench.error);
+        c.fail_at = 0;
+        for (size_t k = 0; k < 12; k++) {
+            const struct crash_op op = crash_pick(&c, &r, 9);
+            size_t done = 0;
+            assert_ok(crash_apply(&c, op, &done), &c.bench.error);
+            crash_note(&c, op, done);
+        }
+        crash_close(&c);
+        crash_bench(&c);
+        assert_ok(crash_load(&c), &c.bench.error);
+        crash_expect(&c, c.failed);
+        crash_close(&c);
+        crash_end(&c);
+    }
+}
+
 static void test_failing_calls(void **state)
 {
     (void)state;
@@ -366,9 +401,8 @@ static void test_reads_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_reads_are_counted),
-        cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_folders),       cmocka_unit_test(test_reads_are_counted),
+        cmocka_unit_test(test_flipped),       cmocka_unit_test(test_failing_checkpoint),
         cmocka_unit_test(test_failing_calls),
     };
     return test_run("spfresh_faults", tests);

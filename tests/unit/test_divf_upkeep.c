@@ -220,7 +220,7 @@ static void test_conditions(void **state)
               &w.bench.error);
     size_t zero = d->lists.centroids[0] < 5 ? 0 : 1;
     assert_int_equal(world_insert(&w, 0, 64), OK);
-    assert_ok(upkeep_ready(d), &w.bench.error);
+    assert_ok(divf_upkeep_ready(d), &w.bench.error);
     /* ... and a third list, below, was farther from it than that old one, but not than its half's. */
     assert_ok(upkeep_list_add(d, centroids + 4), &w.bench.error);
     uint64_t spent = 0;
@@ -312,7 +312,7 @@ static void test_state_follows(void **state)
     params.upkeep_budget = 0;
     drifted(&w, params, 4);
     struct divf *d = divf_of(w.index);
-    assert_ok(upkeep_ready(d), &w.bench.error);
+    assert_ok(divf_upkeep_ready(d), &w.bench.error);
     size_t last = d->lists.n - 1;
     uint64_t spent = 0;
     d->upkeep->list[last].refused = 77;

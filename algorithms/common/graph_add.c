@@ -87,6 +87,14 @@ static void make_findable(struct graph *g, uint32_t i)
     edges_set(l, near, list, n);
 }
 
+void graph_make_findable(struct graph *g)
+{
+    if (!graph_fit(g))
+        return; /* the patrol comes by */
+    for (uint32_t i = 0; i < layer_count(&g->layers[0]); i++)
+        make_findable(g, i);
+}
+
 void graph_patrol(struct graph *g)
 {
     struct layer *l = &g->layers[0];

@@ -306,6 +306,8 @@ int graph_build(struct graph *g, struct vectors rows)
                   rows.n);
     else if (rows.n > 0 && g->options.kind == GRAPH_BKT)
         (void)tree_make(g); /* without it, searches begin at the entry */
+    if (rc == OK)
+        graph_make_findable(g);
     pthread_mutex_unlock(&g->lock);
     return rc;
 }

@@ -237,6 +237,7 @@ void layer_sweep(struct graph *, struct layer *);
 
 /* Looks at some nodes in turn: who is not found by its own row, which is rare, gets an edge that leads to it. */
 void graph_patrol(struct graph *);
+void graph_make_findable(struct graph *); /* all of them, after a build */
 
 /* 7. Entries */
 

@@ -6,7 +6,7 @@
 static bool wait_for_work(struct spfresh_jobs *q)
 {
     pthread_mutex_lock(&q->lock);
-    while (!q->closing && (q->held || (q->n == 0 && !q->walk.on)))
+    while (!q->closing && (q->held || (q->n == 0 && !q->walk.on && q->strayed == 0)))
         pthread_cond_wait(&q->wake, &q->lock);
     const bool go_on = !q->closing;
     pthread_mutex_unlock(&q->lock);

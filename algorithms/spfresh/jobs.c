@@ -83,6 +83,19 @@ static void queue_merge(struct spfresh *s, const struct job *job)
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_MERGE_QUEUED);
 }
 
+/* No place in the ring: its flag is found when all else is done. */
+static void note_strayed(struct spfresh *s, uint32_t head)
+{
+    struct spfresh_jobs *q = s->jobs;
+    const bool known = atomic_fetch_or(&spfresh_head(s, head)->flags, HEAD_STRAYED) & HEAD_STRAYED;
+
+    pthread_mutex_lock(&q->lock);
+    q->strayed += !known;
+    if (!known && q->n_threads > 0)
+        pthread_cond_signal(&q->wake);
+    pthread_mutex_unlock(&q->lock);
+}
+
 void spfresh_queue(struct spfresh *s, struct job job)
 {
     if (!s->jobs)
@@ -93,6 +106,8 @@ void spfresh_queue(struct spfresh *s, struct job job)
         queue_merge(s, &job);
     else if (job.kind == JOB_REASSIGN)
         (void)jobs_push(s, &job, false);
+    else if (job.kind == JOB_RECENTRE && s->params.recentre)
+        note_strayed(s, job.what);
 }
 
 void spfresh_queue_overfull(struct spfresh *s)
@@ -111,7 +126,7 @@ size_t spfresh_queued(const struct spfresh *s)
     if (!q)
         return 0;
     pthread_mutex_lock(&q->lock);
-    const size_t n = q->n + q->at_work + q->walk.on;
+    const size_t n = q->n + q->at_work + q->walk.on + q->strayed;
     pthread_mutex_unlock(&q->lock);
     return n;
 }
@@ -161,6 +176,25 @@ void jobs_walk_if_due(struct spfresh *s, bool anything)
     *w = (struct walk){ true, false, 0, graph_live(s->graph), removed };
 }
 
+/* Round all heads. Some that were flagged are no more, so the count may be too high. */
+static bool next_strayed(struct spfresh *s, struct job *job)
+{
+    struct spfresh_jobs *q = s->jobs;
+    const size_t n = graph_capacity(s->graph);
+
+    for (size_t i = 0; q->strayed > 0 && i < n; i++) {
+        q->seek = q->seek + 1 < n ? q->seek + 1 : 0;
+        if (!(atomic_load(&spfresh_head(s, q->seek)->flags) & HEAD_STRAYED))
+            continue;
+        (void)atomic_fetch_and(&spfresh_head(s, q->seek)->flags, ~(uint32_t)HEAD_STRAYED);
+        q->strayed--;
+        *job = (struct job){ .kind = JOB_RECENTRE, .what = q->seek };
+        return true;
+    }
+    q->strayed = 0;
+    return false;
+}
+
 /* ------------------------------------------------------------------------------- one at a time */
 
 bool jobs_take(struct spfresh *s, struct job *job)
@@ -174,7 +208,7 @@ bool jobs_take(struct spfresh *s, struct job *job)
         q->first = (q->first + 1) % q->capacity;
         q->n--;
     } else {
-        there = next_of_walk(s, job);
+        there = next_of_walk(s, job) || next_strayed(s, job);
     }
     q->at_work += there;
     pthread_mutex_unlock(&q->lock);
@@ -208,7 +242,7 @@ static void count_depth(struct spfresh *s, const struct job *job)
 {
     const size_t last = sizeof s->counters.cascade / sizeof *s->counters.cascade - 1;
 
-    if (job->kind != JOB_REASSIGN)
+    if (job->kind == JOB_SPLIT || job->kind == JOB_MERGE)
         spfresh_count(&s->counters.cascade[job->depth < last ? job->depth : last], 1);
 }
 
@@ -221,9 +255,10 @@ int jobs_run(struct spfresh *s, struct spfresh_scratch *x, const struct job *job
 
     pthread_rwlock_rdlock(&s->gate);
     count_depth(s, job);
-    rc = job->kind == JOB_SPLIT   ? spfresh_split(s, x, job, &cost)
-         : job->kind == JOB_MERGE ? spfresh_merge(s, x, job, &cost)
-                                  : spfresh_reassign(s, x, job, &cost);
+    rc = job->kind == JOB_SPLIT      ? spfresh_split(s, x, job, &cost)
+         : job->kind == JOB_MERGE    ? spfresh_merge(s, x, job, &cost)
+         : job->kind == JOB_REASSIGN ? spfresh_reassign(s, x, job, &cost)
+                                     : spfresh_recentre(s, x, job, &cost);
     pthread_rwlock_unlock(&s->gate);
     (void)error_divert(before);
     epoch_collect(s->epoch);

@@ -5,7 +5,7 @@
  * the queue there is a *walk* over all heads, which looks for starved postings and for stale entries
  * when a good part of the vectors has been removed: tombstones do not say which postings they are in.
  *
- * A job that fails goes to the end of the queue, its error is kept for the next maintain() or check(),
+ * A job that fails goes to the end of the queue, its error is kept for the next maintain(),
  * and nobody works before the next update or maintain(): a full disk is not tried without pause.
  */
 #ifndef DRIFTLINE_SPFRESH_JOBS_H
@@ -32,6 +32,8 @@ struct spfresh_jobs {
     uint32_t *urgent; /* heads past the hard limit */
     size_t n_urgent, urgent_capacity;
     struct walk walk;
+    size_t strayed;      /* heads flagged so, at least: done when there is nothing else to do */
+    uint32_t seek;       /* where the last of them was found */
     size_t at_work;      /* jobs taken and not done */
     bool held;           /* a job has failed */
     struct error failed; /* the first since it was told */

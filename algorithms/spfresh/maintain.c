@@ -9,9 +9,9 @@ static bool wait_for_others(struct spfresh *s)
     struct spfresh_jobs *q = s->jobs;
 
     pthread_mutex_lock(&q->lock);
-    while (q->at_work > 0 && q->n == 0 && !q->walk.on)
+    while (q->at_work > 0 && q->n == 0 && !q->walk.on && q->strayed == 0)
         pthread_cond_wait(&q->done, &q->lock);
-    const bool more = q->n > 0 || q->walk.on;
+    const bool more = q->n > 0 || q->walk.on || q->strayed > 0;
     pthread_mutex_unlock(&q->lock);
     return more;
 }
@@ -155,7 +155,7 @@ int spfresh_after_update(struct spfresh *s)
     q->held = false;
     if (s->params.maintenance != SPFRESH_EXPLICIT)
         jobs_walk_if_due(s, false);
-    if (q->n_threads > 0 && (q->n > 0 || q->walk.on))
+    if (q->n_threads > 0 && (q->n > 0 || q->walk.on || q->strayed > 0))
         pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->lock);
     struct error *before = error_divert(&error);
@@ -190,6 +190,7 @@ int spfresh_upkeep_error(const struct spfresh *s)
 static int maintain(struct spfresh *s, uint64_t budget, bool *more)
 {
     struct spfresh_jobs *q = s->jobs;
+    const uint64_t moved = atomic_load(&s->counters.reassign_done);
     int rc;
 
     pthread_mutex_lock(&q->lock);
@@ -200,6 +201,14 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
         pthread_cond_broadcast(&q->wake);
     pthread_mutex_unlock(&q->lock);
     rc = spfresh_work(s, budget, more);
+    /* Moves leave stale entries, as removals do. Once: the second round's are few. */
+    if (rc == OK && budget == 0 &&
+        atomic_load(&s->counters.reassign_done) - moved > atomic_load(&s->slots.live) / 8) {
+        pthread_mutex_lock(&q->lock);
+        q->walk = (struct walk){ true, false, 0, graph_live(s->graph), q->walk.removed };
+        pthread_mutex_unlock(&q->lock);
+        rc = spfresh_work(s, budget, more);
+    }
     return rc == OK ? spfresh_upkeep_error(s) : rc;
 }
 

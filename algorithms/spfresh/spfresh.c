@@ -17,8 +17,8 @@
         PARAM_REAL(struct spfresh_params, closure_eps, 10, 0, 1e6,                                 \
                    "a copy goes to heads within (1 + this) times the nearest one's distance; "     \
                    "less: fewer copies"),                                                          \
-        PARAM_INT(struct spfresh_params, assign_heads, 64, 1, 4096,                                \
-                  "heads looked at to file a vector (InternalResultNum)"),                         \
+        PARAM_INT(struct spfresh_params, assign_heads, 32, 1, 4096,                                \
+                  "heads looked at to file a vector (InternalResultNum, 64 in SPTAG)"),            \
         PARAM_INT(struct spfresh_params, page_limit, 0, 0, 4096,                                   \
                   "pages of 4096 bytes a posting may fill (PostingPageLimit); 0: 3 for bytes, 12 " \
                   "for floats"),                                                                   \
@@ -103,6 +103,10 @@ static const struct param spfresh_options[] = {
                "reassign vectors of a split posting that were nearer to the old head"),
     PARAM_BOOL(struct spfresh_params, condition2, true,
                "reassign vectors of neighbouring postings that are nearer to a new head"),
+    PARAM_BOOL(
+        struct spfresh_params, recentre, true,
+        "a posting that is rewritten gets one of its members for a head, if its head is none "
+        "any more"),
     PARAM_BOOL(struct spfresh_params, merge, true, "merge postings that have run low"),
     PARAM_INT(struct spfresh_params, merge_entries, 0, 0, 1 << 24,
               "live entries of a posting that is merged; 0: a tenth of the limit, at least 10"),

@@ -83,7 +83,7 @@ struct spfresh_params {
     int64_t maintenance; /* enum spfresh_maintenance */
     int64_t background_threads;
     int64_t reassign_heads; /* postings looked at after a split (ReassignK); 0: none */
-    bool split, condition1, condition2, merge;
+    bool split, condition1, condition2, merge, recentre;
     int64_t merge_entries; /* a posting of at most so many live entries is merged; 0: a tenth of the
                               limit, at least 10 */
     double
@@ -131,7 +131,8 @@ enum {
     HEAD_MERGE_QUEUED = 4,
     HEAD_UNSPLITTABLE = 8,
     HEAD_SPLIT_URGENT = 16,
-    HEAD_DROPPING = 32
+    HEAD_DROPPING = 32,
+    HEAD_STRAYED = 64 /* it is none of its members' vectors: recentre.c */
 };
 
 struct spfresh_head {
@@ -144,9 +145,9 @@ struct spfresh_head {
 /* 4. The index */
 
 struct spfresh_counters { /* all of them in stats(), by these names */
-    atomic_uint_fast64_t appends, splits, same_head, collections, merges, reassign_scanned,
-        reassign_submitted, reassign_aborted, reassign_done, head_misses, even_splits, sweeps,
-        inline_splits, job_errors, checkpoints, removes;
+    atomic_uint_fast64_t appends, splits, same_head, collections, merges, recentres,
+        reassign_scanned, reassign_submitted, reassign_aborted, reassign_done, head_misses,
+        even_splits, sweeps, inline_splits, job_errors, checkpoints, removes;
     atomic_uint_fast64_t cascade[8]; /* splits and merges by the splits that led to them */
     /* of searches */
     atomic_uint_fast64_t queries, head_distances, postings_read, postings_pruned, postings_late,
@@ -312,7 +313,7 @@ int spfresh_log(struct spfresh *, uint8_t op, const uint64_t *id, const void *ro
 
 /* 8. Jobs (jobs.c, maintain.c, background.c) */
 
-enum job_kind { JOB_SPLIT, JOB_MERGE, JOB_REASSIGN };
+enum job_kind { JOB_SPLIT, JOB_MERGE, JOB_REASSIGN, JOB_RECENTRE };
 
 struct job {
     enum job_kind kind;
@@ -347,6 +348,8 @@ int spfresh_upkeep_error(const struct spfresh *);
 /* One job each: split.c, merge.c, reassign.c. `gate` is held shared by who calls. */
 int spfresh_split(struct spfresh *, struct spfresh_scratch *, const struct job *,
                   struct job_cost *);
+int spfresh_recentre(struct spfresh *, struct spfresh_scratch *, const struct job *,
+                     struct job_cost *);
 int spfresh_merge(struct spfresh *, struct spfresh_scratch *, const struct job *,
                   struct job_cost *);
 int spfresh_reassign(struct spfresh *, struct spfresh_scratch *, const struct job *,

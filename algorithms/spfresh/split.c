@@ -22,20 +22,6 @@ enum { SHARE_LEAST = 8 };
 
 /* ---------------------------------------------------------------------------- new centres */
 
-static void to_row(const struct spfresh *s, const float *centre, unsigned char *row)
-{
-    const size_t dim = s->base.env.dim;
-
-    if (s->base.env.element == ELEMENT_F32) {
-        memcpy(row, centre, dim * sizeof *centre);
-        return;
-    }
-    for (size_t j = 0; j < dim; j++) {
-        const float x = centre[j] + .5F;
-        row[j] = (unsigned char)(x < 0 ? 0 : x > 255 ? 255 : x);
-    }
-}
-
 /* A side's head is the member nearest to its mean, as at the build. The mean itself is nearer to everything
    around than any member: beside heads that are members it would draw their vectors in, starve
    them, and leave whoever is filed anew with few copies (the RNG rule finds means alike). */
@@ -46,7 +32,7 @@ static void to_member(const struct division *d, const struct members *m, size_t 
     float *from_mean = d->u->distances[side];
     size_t nearest = m->n;
 
-    to_row(d->s, d->u->centres + side * d->s->base.env.dim, head);
+    upkeep_mean_row(d->s, d->u->centres + side * d->s->base.env.dim, head);
     upkeep_distances(d->s, d->u, head, m->rows, m->n, from_mean);
     for (size_t i = 0; i < m->n; i++)
         if (d->u->sides[i] == side && (nearest == m->n || from_mean[i] < from_mean[nearest]))
@@ -269,6 +255,25 @@ static bool is_enough(struct spfresh *s, uint32_t head, const struct members *m)
     return atomic_load(&h->flags) & HEAD_UNSPLITTABLE && m->n / 2 < atomic_load(&h->refused);
 }
 
+/* Stale entries go. A head that is none of its members any more is noted: recentre.c. */
+static int collect(struct division *d, const struct members *m)
+{
+    struct spfresh *s = d->s;
+    int rc = s->params.recentre ? upkeep_ready(s, d->x, m->n) : OK;
+
+    if (rc == OK && s->params.recentre && m->n <= s->limit) {
+        float *distances = d->x->upkeep->distances[0];
+        bool strayed = true;
+
+        upkeep_distances(s, d->x->upkeep, graph_row(s->graph, d->old), m->rows, m->n, distances);
+        for (size_t i = 0; i < m->n; i++)
+            strayed &= distances[i] > 0;
+        if (strayed)
+            spfresh_queue(s, (struct job){ .kind = JOB_RECENTRE, .what = d->old });
+    }
+    return rc == OK ? upkeep_collect(s, d->old, m) : rc;
+}
+
 static int split_locked(struct division *d, uint32_t *undo)
 {
     struct spfresh *s = d->s;
@@ -282,31 +287,72 @@ static int split_locked(struct division *d, uint32_t *undo)
         return rc;
     d->cost->distances += (double)m->n;
     if (is_enough(s, d->old, m))
-        return upkeep_collect(s, d->old, m);
+        return collect(d, m);
     rc = divide(d, m, undo);
     if (rc != OK)
         d->n = 0;
     return rc;
 }
 
+/* All members stay together, under another head. */
+static int recentre_locked(struct division *d, uint32_t *undo)
+{
+    struct spfresh *s = d->s;
+    struct members *m = &d->x->members[0];
+    bool found = false;
+    int rc;
+
+    if (!spfresh_is_open(s, d->old))
+        return OK;
+    rc = spfresh_load(s, d->old, true, m);
+    if (rc == OK)
+        rc = division_recentre(d, m, &found);
+    if (rc != OK || !found)
+        return rc;
+    memset(d->u->sides, 0, m->n);
+    d->n = 1;
+    rc = take_sides(d, m);
+    if (rc == OK)
+        rc = replace_old(d, undo);
+    d->n = rc == OK;
+    spfresh_count(&s->counters.recentres, rc == OK);
+    return rc;
+}
+
+static int run_division(struct division *d, int (*locked)(struct division *, uint32_t *undo))
+{
+    struct spfresh *s = d->s;
+    const struct members *halves = d->x->members + 1;
+    uint32_t undo[2] = { GRAPH_NONE, GRAPH_NONE };
+
+    spfresh_lock_posting(s, d->old);
+    const int rc = locked(d, undo);
+    spfresh_unlock_posting(s, d->old);
+    for (size_t h = 0; rc != OK && h < 2; h++)
+        if (undo[h] != GRAPH_NONE)
+            undo_head(s, undo[h], halves[h].n);
+    if (d->n == 0)
+        return rc;
+    spfresh_count(&s->counters.splits, d->n == 2);
+    for (size_t h = 0; h < d->n; h++)
+        if (halves[h].n > s->limit)
+            spfresh_queue(
+                s, (struct job){ .kind = JOB_SPLIT, .what = d->heads[h], .depth = d->depth + 1 });
+    return division_settle(d);
+}
+
 int spfresh_split(struct spfresh *s, struct spfresh_scratch *x, const struct job *job,
                   struct job_cost *cost)
 {
     struct division d = { .s = s, .x = x, .old = job->what, .depth = job->depth, .cost = cost };
-    uint32_t undo[2] = { GRAPH_NONE, GRAPH_NONE };
 
-    spfresh_lock_posting(s, d.old);
-    int rc = split_locked(&d, undo);
-    spfresh_unlock_posting(s, d.old);
-    for (size_t h = 0; rc != OK && h < 2; h++)
-        if (undo[h] != GRAPH_NONE)
-            undo_head(s, undo[h], x->members[1 + h].n);
-    if (d.n == 0)
-        return rc;
-    spfresh_count(&s->counters.splits, d.n == 2);
-    for (size_t h = 0; h < d.n; h++)
-        if (x->members[1 + h].n > s->limit)
-            spfresh_queue(
-                s, (struct job){ .kind = JOB_SPLIT, .what = d.heads[h], .depth = d.depth + 1 });
-    return division_settle(&d);
+    return run_division(&d, split_locked);
+}
+
+int spfresh_recentre(struct spfresh *s, struct spfresh_scratch *x, const struct job *job,
+                     struct job_cost *cost)
+{
+    struct division d = { .s = s, .x = x, .old = job->what, .depth = job->depth, .cost = cost };
+
+    return run_division(&d, recentre_locked);
 }

@@ -19,6 +19,7 @@ static void upkeep_values(const struct spfresh *s, struct stat_sink *sink)
         { "even_splits", &c->even_splits },
         { "inline_splits", &c->inline_splits },
         { "collections", &c->collections },
+        { "recentres", &c->recentres },
         { "merges", &c->merges },
         { "reassign_scanned", &c->reassign_scanned },
         { "reassign_submitted", &c->reassign_submitted },

@@ -87,6 +87,20 @@ void upkeep_distances(const struct spfresh *s, struct upkeep *u, const void *row
         out[i] = (float)u->whole[i];
 }
 
+void upkeep_mean_row(const struct spfresh *s, const float *centre, unsigned char *row)
+{
+    const size_t dim = s->base.env.dim;
+
+    if (s->base.env.element == ELEMENT_F32) {
+        memcpy(row, centre, dim * sizeof *centre);
+        return;
+    }
+    for (size_t j = 0; j < dim; j++) {
+        const float x = centre[j] + .5F;
+        row[j] = (unsigned char)(x < 0 ? 0 : x > 255 ? 255 : x);
+    }
+}
+
 bool upkeep_candidate(struct spfresh_scratch *x, uint32_t slot, unsigned version, const void *row,
                       uint32_t from)
 {

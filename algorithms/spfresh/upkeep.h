@@ -40,6 +40,9 @@ int upkeep_ready(struct spfresh *, struct spfresh_scratch *, size_t n);
 void upkeep_distances(const struct spfresh *, struct upkeep *, const void *row,
                       const unsigned char *rows, size_t n, float *out);
 
+/* dim floats as an element row: for bytes the nearest ones. */
+void upkeep_mean_row(const struct spfresh *, const float *mean, unsigned char *row);
+
 /* A candidate: a vector, where it lies now, and room for more of them. false: out of memory. */
 bool upkeep_candidate(struct spfresh_scratch *, uint32_t slot, unsigned version, const void *row,
                       uint32_t from);
@@ -72,6 +75,10 @@ static inline unsigned char *division_row(const struct division *d,
 {
     return d->u->rows + i * spfresh_row_bytes(d->s);
 }
+
+/* recentre.c: whether the posting of d->old, whose kept members are m, wants another head: then row 0 is
+   its vector. */
+int division_recentre(struct division *d, const struct members *m, bool *found);
 
 /* neighbours.c: SPFresh's two necessary conditions (its section 3.3), then moves. */
 int division_settle(struct division *);

@@ -9,13 +9,17 @@ local sift    = spfresh.sift()
 local rows    = option("rows", quick and 20000 or #sift, "descriptors")
 local queries = option("queries", quick and 500 or 10000, "asked")
 
-local probes = { 16, 24, 32, 36, 40, 44, 48, 56, 64 }
--- More heads than the release had (.12): fewer pages and vectors for the same recall, more memory for heads and disk for pages half empty.
-local bars = spfresh.with(spfresh.as_released, { ratio = 0.2 })
+local probes = { 16, 24, 32, 36, 40, 44, 48, 56, 60, 64, 68, 72, 80 }
+-- Heads at the means of the vectors about them, more than the release had (.12), each with a posting of one page, and for codes more
+-- copies: found by a sweep on these data (docs/results.md).
+local bars  = { ratio = 0.16, refine = 1, rng_factor = 1.15, page_limit = 1 }
+local codes = { ratio = 0.14, refine = 1, rng_factor = 1.5, assign_heads = 64, postings = "rabitq", bits = 3, posting_entries = 64,
+                eps0 = 0.8 }
 local main, direct, coded = "SPANN", "SPANN, direct", "SPANN, RaBitQ"
+local direct_probes = { 64, 68, 72 }
 
-local function spann(label, params)
-  return method { "spann", label = label, params = spfresh.with(bars, params), sweep = { nprobe = probes } }
+local function spann(label, params, points)
+  return method { "spann", label = label, params = params, knobs = { ef = 80 }, sweep = { nprobe = points or probes } }
 end
 local function at_95(r, label, metric) return r(spfresh.reaching(r, label, probes, 0.95, "full"), metric .. "/full") end
 local function built(r, label, metric) return r(spfresh.point(label, 32), metric) end
@@ -32,9 +36,9 @@ experiment {
   end,
 
   methods = {
-    spann(main, {}),
-    spann(direct, { store = "file", direct = true }),
-    spann(coded, { postings = "rabitq" }),
+    spann(main, bars),
+    spann(direct, spfresh.with(bars, { store = "file", direct = true }), direct_probes),
+    spann(coded, codes),
   },
 
   claims = {
@@ -48,7 +52,12 @@ experiment {
     { "(ours) recall .95 at a p50 of at most .13 ms", function(r) return at_95(r, main, "p50_ns") <= 0.13e6 end },
     { "(ours) recall .95 at a p99.9 of at most .5 ms", function(r) return at_95(r, main, "p999_ns") <= 0.5e6 end },
     { "(ours) recall .95 at 6 000 queries a second or more, one at a time", function(r) return at_95(r, main, "single_qps") >= 6000 end },
-    { "(ours) recall .95 past the page cache at a p50 of at most .6 ms", function(r) return at_95(r, direct, "p50_ns") <= 0.6e6 end },
+    { "(ours) recall .95 past the page cache at a p50 of at most .6 ms", function(r)
+      return r(spfresh.reaching(r, direct, direct_probes, 0.95, "full"), "p50_ns/full") <= 0.6e6
+    end },
+    { "(ours) RaBitQ codes reach .95 with at most 1 973 distances, those of heads included", function(r)
+      return at_95(r, coded, "distances") <= 1973
+    end },
     { "(ours) at most 242 MB on disk", function(r) return built(r, main, "disk_bytes/load") <= 242e6 end },
     { "(ours) at most 26 MB of memory by its own count", function(r) return built(r, main, "index_bytes/load") <= 26e6 end },
     { "(ours) at most 26 MB of anonymous memory resident", function(r) return built(r, main, "rss_bytes/load") <= 26e6 end },

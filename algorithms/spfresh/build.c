@@ -453,6 +453,7 @@ int spfresh_fill(struct spfresh *s, struct vectors rows, const uint64_t *ids)
     else if (taken)
         spfresh_unfill(s, ids, rows.n);
     filing_free(&f);
+    mem_trim();
     return rc;
 }
 

@@ -4,6 +4,7 @@
 #include "mem.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -220,4 +221,9 @@ size_t mem_live(const struct mem *mem)
 size_t mem_peak(const struct mem *mem)
 {
     return mem ? atomic_load(&mem->peak_bytes) : 0;
+}
+
+void mem_trim(void)
+{
+    (void)malloc_trim(0);
 }

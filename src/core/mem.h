@@ -38,6 +38,9 @@ bool mem_grow(struct mem *, void *array_ptr, size_t *capacity, size_t need, size
 void mem_free(struct mem *, void *p); /* p may be NULL */
 char *mem_strdup(struct mem *, const char *text);
 
+/* Gives the system back what is free: after a build, whose work space was many times what is kept. */
+void mem_trim(void);
+
 size_t mem_live(const struct mem *);
 size_t mem_peak(const struct mem *);
 

@@ -151,6 +151,7 @@ void spfresh_choose_of(const struct spfresh *s, const uint32_t *heads, const flo
         if (is_covered(s, c, heads[i], distances[i]))
             continue;
         c->heads[c->n] = heads[i];
+        c->lives[c->n] = atomic_load(&spfresh_head(s, heads[i])->lives);
         c->distances[c->n++] = distances[i];
     }
 }

@@ -238,7 +238,8 @@ int spfresh_file(struct spfresh *s, const struct choice *c, uint32_t slot, unsig
         const uint32_t head = c->heads[i];
 
         spfresh_lock_posting(s, head);
-        const bool open = spfresh_is_open(s, head);
+        const bool open =
+            spfresh_is_open(s, head) && atomic_load(&spfresh_head(s, head)->lives) == c->lives[i];
         if (open)
             rc = spfresh_append(s, head, &one, 0, 1);
         const size_t size = atomic_load(&spfresh_head(s, head)->size);

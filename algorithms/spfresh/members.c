@@ -269,6 +269,7 @@ int spfresh_add_head(struct spfresh *s, const void *centre, const struct members
     atomic_store(&h->size, 0);
     atomic_store(&h->error, 0);
     atomic_store(&h->flags, 0);
+    (void)atomic_fetch_add(&h->lives, 1);
     rc = spfresh_put(s, *head, m);
     if (rc != OK) {
         /* Should even this fail, the head stays closed and empty. */

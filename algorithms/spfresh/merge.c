@@ -61,7 +61,7 @@ static int look_at(struct merger *m, bool *low)
             memcpy(m->x->upkeep->rows, graph_row(s->graph, m->head), spfresh_row_bytes(s));
     }
     if (rc == OK && 4 * (size - kept->n) >= size)
-        rc = upkeep_collect(s, m->head, kept);
+        rc = upkeep_collect(s, m->x, m->head, kept);
     return rc;
 }
 

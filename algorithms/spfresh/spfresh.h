@@ -138,6 +138,7 @@ enum {
 struct spfresh_head {
     _Atomic(uint32_t) size; /* entries, stale ones included */
     _Atomic(uint32_t) flags;
+    _Atomic(uint32_t) lives;   /* heads that have had this number */
     _Atomic(float) error;      /* codec: the largest error of the posting's codes */
     _Atomic(uint32_t) refused; /* unsplittable: live entries when it was tried */
 };
@@ -286,6 +287,7 @@ uint64_t spfresh_scratch_bytes(struct spfresh *);
 struct choice {
     uint32_t heads[SPFRESH_REPLICAS_MAX];
     float distances[SPFRESH_REPLICAS_MAX];
+    uint32_t lives[SPFRESH_REPLICAS_MAX]; /* of the heads: another may get the number meanwhile */
     size_t n;
 };
 /* The heads a vector is filed under: of the assign_heads nearest, ascending, one is taken unless a

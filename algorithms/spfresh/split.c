@@ -189,7 +189,7 @@ static int give_own_head(struct division *d, const struct members *m, uint32_t *
     if (memcmp(m->rows, division_row(d, 2), row_bytes) == 0) {
         d->n = 0;
         set_refused(s, d->old, m->n);
-        return upkeep_collect(s, d->old, m);
+        return upkeep_collect(s, d->x, d->old, m);
     }
     memcpy(division_row(d, 0), m->rows, row_bytes);
     memset(d->u->sides, 0, m->n);
@@ -255,25 +255,6 @@ static bool is_enough(struct spfresh *s, uint32_t head, const struct members *m)
     return atomic_load(&h->flags) & HEAD_UNSPLITTABLE && m->n / 2 < atomic_load(&h->refused);
 }
 
-/* Stale entries go. A head that is none of its members any more is noted: recentre.c. */
-static int collect(struct division *d, const struct members *m)
-{
-    struct spfresh *s = d->s;
-    int rc = s->params.recentre ? upkeep_ready(s, d->x, m->n) : OK;
-
-    if (rc == OK && s->params.recentre && m->n <= s->limit) {
-        float *distances = d->x->upkeep->distances[0];
-        bool strayed = true;
-
-        upkeep_distances(s, d->x->upkeep, graph_row(s->graph, d->old), m->rows, m->n, distances);
-        for (size_t i = 0; i < m->n; i++)
-            strayed &= distances[i] > 0;
-        if (strayed)
-            spfresh_queue(s, (struct job){ .kind = JOB_RECENTRE, .what = d->old });
-    }
-    return rc == OK ? upkeep_collect(s, d->old, m) : rc;
-}
-
 static int split_locked(struct division *d, uint32_t *undo)
 {
     struct spfresh *s = d->s;
@@ -287,7 +268,7 @@ static int split_locked(struct division *d, uint32_t *undo)
         return rc;
     d->cost->distances += (double)m->n;
     if (is_enough(s, d->old, m))
-        return collect(d, m);
+        return upkeep_collect(s, d->x, d->old, m);
     rc = divide(d, m, undo);
     if (rc != OK)
         d->n = 0;

@@ -2,8 +2,9 @@
 #include "algorithms/spfresh/jobs.h"
 #include "algorithms/spfresh/upkeep.h"
 
-static int sweep_postings(struct spfresh *s, struct members *m)
+static int sweep_postings(struct spfresh *s, struct spfresh_scratch *x)
 {
+    struct members *m = &x->members[0];
     const size_t n = graph_capacity(s->graph);
     int rc = OK;
 
@@ -13,7 +14,7 @@ static int sweep_postings(struct spfresh *s, struct members *m)
         spfresh_lock_posting(s, head);
         rc = spfresh_load(s, head, true, m);
         if (rc == OK)
-            rc = upkeep_collect(s, head, m);
+            rc = upkeep_collect(s, x, head, m);
         spfresh_unlock_posting(s, head);
     }
     return rc;
@@ -28,7 +29,7 @@ int spfresh_sweep(struct spfresh *s)
         return rc;
     pthread_rwlock_wrlock(&s->gate);
     epoch_drain(s->epoch); /* slots dropped before it are among the exhausted ones */
-    rc = sweep_postings(s, &x->members[0]);
+    rc = sweep_postings(s, x);
     if (rc == OK) {
         spfresh_slots_swept(s);
         spfresh_count(&s->counters.sweeps, 1);

@@ -115,11 +115,29 @@ bool upkeep_candidate(struct spfresh_scratch *x, uint32_t slot, unsigned version
     return true;
 }
 
-int upkeep_collect(struct spfresh *s, uint32_t head, const struct members *m)
+static bool has_strayed(const struct spfresh *s, struct upkeep *u, uint32_t head,
+                        const struct members *m)
 {
+    upkeep_distances(s, u, graph_row(s->graph, head), m->rows, m->n, u->distances[0]);
+    for (size_t i = 0; i < m->n; i++)
+        if (u->distances[0][i] <= 0)
+            return false;
+    return true;
+}
+
+int upkeep_collect(struct spfresh *s, struct spfresh_scratch *x, uint32_t head,
+                   const struct members *m)
+{
+    int rc = OK;
+
     if (m->n == atomic_load(&spfresh_head(s, head)->size))
         return OK;
-    const int rc = spfresh_put(s, head, m);
+    if (s->params.recentre)
+        rc = upkeep_ready(s, x, m->n);
+    if (rc == OK && s->params.recentre && has_strayed(s, x->upkeep, head, m))
+        spfresh_queue(s, (struct job){ .kind = JOB_RECENTRE, .what = head });
+    if (rc == OK)
+        rc = spfresh_put(s, head, m);
     if (rc == OK)
         spfresh_count(&s->counters.collections, 1);
     return rc;

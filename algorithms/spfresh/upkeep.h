@@ -87,7 +87,9 @@ int division_settle(struct division *);
 int upkeep_move(struct spfresh *, struct spfresh_scratch *, uint32_t slot, unsigned version,
                 uint32_t from, const void *row, uint32_t depth, struct job_cost *);
 
-/* A posting rewritten without what is stale; its lock is held, m is what is kept. */
-int upkeep_collect(struct spfresh *, uint32_t head, const struct members *);
+/* A posting rewritten without what is stale; its lock is held, m is what is kept. A head that is none of
+   its members any more is queued for recentre.c. */
+int upkeep_collect(struct spfresh *, struct spfresh_scratch *, uint32_t head,
+                   const struct members *);
 
 #endif

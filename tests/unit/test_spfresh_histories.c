@@ -267,6 +267,7 @@ static void each_part_is_optional(void **state)
         params.split = off != 1;
         params.merge = off != 2;
         params.condition1 = params.condition2 = off != 3;
+        params.recentre = false;
         book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, 2500, 1);
         book_fill(&b, 0, 2500, 10, .5);
         for (size_t i = 0; i < 2500; i += 250)

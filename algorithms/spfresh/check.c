@@ -102,7 +102,7 @@ static int check_posting(struct walk *w, uint32_t head)
         rc = check_entry(w, head, i);
     if (rc == OK && live_entries(w) > s->limit) {
         w->over++;
-        if (s->live && s->params.split && spfresh_queued(s) == 0 &&
+        if (s->live && s->params.split && spfresh_queued(s) == 0 && !atomic_load(&s->forgotten) &&
             s->params.maintenance != SPFRESH_BACKGROUND &&
             !(atomic_load(&h->flags) & HEAD_UNSPLITTABLE))
             rc =

@@ -67,8 +67,10 @@ static void queue_split(struct spfresh *s, const struct job *job)
         return;
     if (!(flags & HEAD_SPLIT_QUEUED) &&
         !(atomic_fetch_or(&h->flags, HEAD_SPLIT_QUEUED) & HEAD_SPLIT_QUEUED) &&
-        !jobs_push(s, job, false))
+        !jobs_push(s, job, false)) {
         (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);
+        atomic_store(&s->forgotten, true);
+    }
     if (size > s->hard_limit && s->params.maintenance != SPFRESH_INLINE &&
         !(atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT))
         mark_urgent(s, job->what);

@@ -142,6 +142,13 @@ static int upkeep_now(struct spfresh *s)
     return rc;
 }
 
+/* Splits that could not be queued. */
+static void remember(struct spfresh *s)
+{
+    if (atomic_exchange(&s->forgotten, false))
+        spfresh_queue_overfull(s);
+}
+
 /* The update itself is done, whatever becomes of its upkeep: that is tried again, and told by the next
    maintain(). */
 int spfresh_after_update(struct spfresh *s)
@@ -151,6 +158,7 @@ int spfresh_after_update(struct spfresh *s)
 
     if (!q)
         return spfresh_checkpoint_due(s) ? spfresh_checkpoint(s) : OK;
+    remember(s);
     pthread_mutex_lock(&q->lock);
     q->held = false;
     if (s->params.maintenance != SPFRESH_EXPLICIT)
@@ -193,6 +201,7 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
     const uint64_t moved = atomic_load(&s->counters.reassign_done);
     int rc;
 
+    remember(s);
     pthread_mutex_lock(&q->lock);
     error_clear(&q->failed);
     q->held = false;

@@ -175,6 +175,7 @@ struct spfresh {
     struct posting_store *store;
     struct codec *codec;
     size_t limit, hard_limit, merge_limit; /* entries of a posting */
+    atomic_bool forgotten;                 /* a split found no memory to be queued */
     atomic_bool repeats; /* a move has failed half-way: some entry may be there twice */
     pthread_rwlock_t gate;
     pthread_mutex_t posting[SPFRESH_STRIPES]; /* by head % SPFRESH_STRIPES */

@@ -198,7 +198,6 @@ int spfresh_upkeep_error(const struct spfresh *s)
 static int maintain(struct spfresh *s, uint64_t budget, bool *more)
 {
     struct spfresh_jobs *q = s->jobs;
-    const uint64_t moved = atomic_load(&s->counters.reassign_done);
     int rc;
 
     remember(s);
@@ -210,14 +209,6 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
         pthread_cond_broadcast(&q->wake);
     pthread_mutex_unlock(&q->lock);
     rc = spfresh_work(s, budget, more);
-    /* Moves leave stale entries, as removals do. Once: the second round's are few. */
-    if (rc == OK && budget == 0 &&
-        atomic_load(&s->counters.reassign_done) - moved > atomic_load(&s->slots.live) / 8) {
-        pthread_mutex_lock(&q->lock);
-        q->walk = (struct walk){ true, false, 0, graph_live(s->graph), q->walk.removed };
-        pthread_mutex_unlock(&q->lock);
-        rc = spfresh_work(s, budget, more);
-    }
     return rc == OK ? spfresh_upkeep_error(s) : rc;
 }
 

@@ -104,7 +104,7 @@ static const struct param spfresh_options[] = {
     PARAM_BOOL(struct spfresh_params, condition2, true,
                "reassign vectors of neighbouring postings that are nearer to a new head"),
     PARAM_BOOL(
-        struct spfresh_params, recentre, true,
+        struct spfresh_params, recentre, false,
         "a posting that is rewritten gets one of its members for a head, if its head is none "
         "any more"),
     PARAM_BOOL(struct spfresh_params, merge, true, "merge postings that have run low"),

@@ -213,6 +213,8 @@ bool jobs_take(struct spfresh *s, struct job *job)
         there = next_of_walk(s, job) || next_strayed(s, job);
     }
     q->at_work += there;
+    if (!there)
+        pthread_cond_broadcast(&q->done);
     pthread_mutex_unlock(&q->lock);
     if (there && job->kind == JOB_SPLIT)
         (void)atomic_fetch_and(&spfresh_head(s, job->what)->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);

@@ -36,6 +36,16 @@ static int work_off(struct spfresh *s, struct spfresh_scratch *x, uint64_t budge
     return rc == OK ? OK : fail(s->base.env.error, rc, "%s", error.text);
 }
 
+/* Where there are threads they do it: one more worker beside them is one more to race with. */
+static void wait_for_threads(struct spfresh_jobs *q)
+{
+    pthread_mutex_lock(&q->lock);
+    pthread_cond_broadcast(&q->wake);
+    while (!q->held && (q->n > 0 || q->walk.on || q->strayed > 0 || q->at_work > 0))
+        pthread_cond_wait(&q->done, &q->lock);
+    pthread_mutex_unlock(&q->lock);
+}
+
 int spfresh_work(struct spfresh *s, uint64_t budget, bool *more)
 {
     struct spfresh_scratch *x = NULL;
@@ -44,6 +54,11 @@ int spfresh_work(struct spfresh *s, uint64_t budget, bool *more)
     *more = false;
     if (!s->jobs || spfresh_queued(s) == 0)
         return OK;
+    if (s->jobs->n_threads > 0) {
+        wait_for_threads(s->jobs);
+        *more = spfresh_queued(s) > 0;
+        return OK;
+    }
     rc = spfresh_scratch_take(s, &x);
     if (rc == OK)
         rc = work_off(s, x, budget);

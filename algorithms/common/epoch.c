@@ -168,9 +168,19 @@ void epoch_collect(struct epoch *e)
     }
 }
 
+uint64_t epoch_mark(struct epoch *e)
+{
+    return atomic_fetch_add(&e->now, 1);
+}
+
+void epoch_wait(struct epoch *e, uint64_t mark)
+{
+    wait_for_readers(e, mark);
+}
+
 void epoch_drain(struct epoch *e)
 {
-    wait_for_readers(e, atomic_fetch_add(&e->now, 1));
+    epoch_wait(e, epoch_mark(e));
     epoch_collect(e);
     while (atomic_load(&e->under_way) > 0) /* another thread collects */
         (void)sched_yield();

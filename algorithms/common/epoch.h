@@ -33,6 +33,10 @@ void epoch_retire(struct epoch *, void (*call)(void *owner, uint64_t what), void
 /* Calls what no reader can hold any more, in the order of retirement; to be called under no lock that
    such a call takes. Cheap where there is nothing. */
 void epoch_collect(struct epoch *);
+/* A moment, and a wait until no reader is inside who entered before it. Not from inside; cheap where
+   there is none. */
+uint64_t epoch_mark(struct epoch *);
+void epoch_wait(struct epoch *, uint64_t mark);
 /* The same, having waited for the readers of now: whatever was retired before has been called when it
    returns, by other threads too. Not from inside, nor from a retired thing's function. */
 void epoch_drain(struct epoch *);

@@ -173,14 +173,15 @@ int codec_scan_begin(struct scan *x)
 }
 
 /* The version first: it is what makes the slot's id the one of this entry. An entry one behind counts
-   too: its vector is the same, for reuse of a slot adds two, and a search that came before a move to a
-   posting it will not read, or has read already, would miss the vector. */
+   too: its vector is the same, for reuse of a slot adds three, and a search that came before a move to a
+   posting it will not read, or has read already, would miss the vector. So does one that is coming: it
+   may not find the old ones any more when it gets there. */
 bool codec_is_current(const struct scan *x, uint32_t slot, unsigned version, uint64_t *id)
 {
     if (slot >= atomic_load_explicit(&x->s->slots.n, memory_order_acquire))
         return false;
     const unsigned now = spfresh_version(x->s, slot);
-    if (now & VERSION_DELETED || (version != now && version + 1 != now))
+    if (now & VERSION_DELETED || version + 1 - now > 2)
         return false;
     const uint64_t *ids =
         atomic_load_explicit(&((struct spfresh *)(uintptr_t)x->s)->slots.ids, memory_order_acquire);

@@ -231,6 +231,7 @@ int spfresh_file(struct spfresh *s, const struct choice *c, uint32_t slot, unsig
     const struct members one = { slots, versions, (unsigned char *)(uintptr_t)row,
                                  1,     1,        spfresh_row_bytes(s),
                                  NULL };
+    const uint64_t merges = atomic_load(&s->counters.merges);
     int rc = OK;
 
     *done = 0;
@@ -240,7 +241,11 @@ int spfresh_file(struct spfresh *s, const struct choice *c, uint32_t slot, unsig
         spfresh_lock_posting(s, head);
         const bool open =
             spfresh_is_open(s, head) && atomic_load(&spfresh_head(s, head)->lives) == c->lives[i];
-        if (open)
+        bool held = false;
+        /* A posting that got the vector already may have been merged into this one. */
+        if (open && *done > 0 && atomic_load(&s->counters.merges) != merges)
+            rc = spfresh_holds(s, head, slot, version, &held);
+        if (open && rc == OK && !held)
             rc = spfresh_append(s, head, &one, 0, 1);
         const size_t size = atomic_load(&spfresh_head(s, head)->size);
         spfresh_unlock_posting(s, head);

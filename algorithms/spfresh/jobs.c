@@ -135,6 +135,13 @@ size_t spfresh_queued(const struct spfresh *s)
 
 /* ------------------------------------------------------------------------------------ walks */
 
+static void begin_walk(struct spfresh *s)
+{
+    s->jobs->walk = (struct walk){ .on = true,
+                                   .heads = graph_live(s->graph),
+                                   .removed = atomic_load(&s->counters.removes) };
+}
+
 /* A merger may have made another possible, so one walk follows the other; but only while heads become
    fewer, for what is merged may be split again. */
 static void end_walk(struct spfresh *s)
@@ -142,6 +149,10 @@ static void end_walk(struct spfresh *s)
     struct walk *w = &s->jobs->walk;
     const size_t heads = graph_live(s->graph);
 
+    if (w->again) {
+        begin_walk(s);
+        return;
+    }
     w->on = heads < w->heads;
     w->light = true;
     w->at = 0;
@@ -170,12 +181,14 @@ static bool next_of_walk(struct spfresh *s, struct job *job)
 void jobs_walk_if_due(struct spfresh *s, bool anything)
 {
     struct walk *w = &s->jobs->walk;
-    const uint64_t removed = atomic_load(&s->counters.removes);
-    const uint64_t since = removed - w->removed;
+    const uint64_t since = atomic_load(&s->counters.removes) - w->removed;
 
-    if (w->on || since == 0 || (!anything && since <= 256 + atomic_load(&s->slots.live) / 8))
+    if (since == 0 || (!anything && since <= 256 + atomic_load(&s->slots.live) / 8))
         return;
-    *w = (struct walk){ true, false, 0, graph_live(s->graph), removed };
+    if (w->on)
+        w->again |= anything;
+    else
+        begin_walk(s);
 }
 
 /* Round all heads. Some that were flagged are no more, so the count may be too high. */

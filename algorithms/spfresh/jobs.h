@@ -18,6 +18,7 @@
 
 struct walk {
     bool on, light;   /* light: only short postings are looked at */
+    bool again;       /* more was removed behind its back, and maintain() waits */
     uint32_t at;      /* next head */
     size_t heads;     /* when it began */
     uint64_t removed; /* when the last whole one did */

@@ -228,6 +228,19 @@ int spfresh_append(struct spfresh *s, uint32_t head, const struct members *m, si
     return rc;
 }
 
+int spfresh_holds(struct spfresh *s, uint32_t head, uint32_t slot, unsigned version, bool *held)
+{
+    struct members m;
+
+    members_init(&m, s);
+    const int rc = spfresh_load(s, head, true, &m);
+    *held = false;
+    for (size_t i = 0; rc == OK && i < m.n; i++)
+        *held |= m.slots[i] == slot && m.versions[i] == version;
+    members_free(&m);
+    return rc;
+}
+
 /* --------------------------------------------------------------------------------- heads */
 
 /* Room for the head that the graph will number next, whichever that is. */

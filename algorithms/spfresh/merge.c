@@ -145,6 +145,7 @@ static int join(struct merger *m)
     if (rc != OK)
         return fail(s->base.env.error, rc, "%s: no memory to merge two postings",
                     s->base.ops->name);
+    epoch_wait(s->epoch, atomic_load(&s->last_move)); /* as upkeep_collect() */
     rc = spfresh_put(s, survivor, &m->x->members[2]);
     if (rc != OK)
         return rc;

@@ -58,14 +58,27 @@ static int may_stay(const struct move *m, const struct choice *c, bool *stay)
 
 /* ---------------------------------------------------------------------------------- moving */
 
+/* A search that begins after the mark finds the new entries; before what must wait for the others comes. */
+static void note_move(struct spfresh *s, uint32_t slot)
+{
+    const uint64_t mark = epoch_mark(s->epoch);
+    uint64_t last = atomic_load(&s->last_move);
+
+    atomic_store(&s->moved[slot % SPFRESH_STRIPES], mark);
+    while (last < mark && !atomic_compare_exchange_weak(&s->last_move, &last, mark))
+        ;
+}
+
 /* Under the next version. A failure after the first entry is no reason to take it back: that is the
    nearest head's, so the move is done with fewer copies. */
 static int move_up(const struct move *m, const struct choice *c, size_t *done)
 {
     const int rc = spfresh_file(m->s, c, m->slot, m->version + 1, m->row, m->depth + 1, done);
 
-    if (*done > 0)
+    if (*done > 0) {
+        note_move(m->s, m->slot);
         spfresh_set_version(m->s, m->slot, m->version + 1);
+    }
     return rc;
 }
 
@@ -88,6 +101,8 @@ static int move_over(const struct move *m, const struct choice *c, size_t *done)
     }
     if (*done == 0)
         spfresh_set_version(s, fresh, version | VERSION_DELETED);
+    if (*done > 0) /* a search that has passed the new entries may still come to the old */
+        epoch_wait(s->epoch, epoch_mark(s->epoch));
     spfresh_slot_renewed(s, m->slot, fresh, *done > 0);
     return rc;
 }
@@ -102,6 +117,8 @@ static int move_locked(const struct move *m, struct job_cost *cost)
     bool stay = spfresh_version(s, m->slot) != m->version;
     int rc = OK;
 
+    if (!stay) /* a search that began before the last move would be two behind after this one */
+        epoch_wait(s->epoch, atomic_load(&s->moved[m->slot % SPFRESH_STRIPES]));
     for (int attempt = 0; rc == OK && !stay && done == 0 && attempt < ATTEMPTS; attempt++) {
         rc = spfresh_choose(s, m->x, m->row, &c, &cost->distances);
         if (rc == OK)

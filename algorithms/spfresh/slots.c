@@ -6,7 +6,7 @@
 
 /* ------------------------------------------------------------------------------- versions */
 
-enum { BYTE_DELETED = 0x80 };
+enum { BYTE_DELETED = 0x80, REUSE = 3 };
 
 unsigned spfresh_version(const struct spfresh *s, uint32_t slot)
 {
@@ -103,7 +103,7 @@ static uint32_t take_one(struct spfresh *s)
     }
     slots->first_free = (uint32_t)ids_of(slots)[slot];
     spfresh_set_version(s, slot,
-                        (spfresh_version(s, slot) & ~VERSION_DELETED) + 2U + VERSION_DELETED);
+                        (spfresh_version(s, slot) & ~VERSION_DELETED) + REUSE + VERSION_DELETED);
     return slot;
 }
 
@@ -142,7 +142,7 @@ static void release(void *index, uint64_t slot)
     struct spfresh *s = index;
     struct spfresh_slots *slots = &s->slots;
     const unsigned version = spfresh_version(s, (uint32_t)slot) & ~VERSION_DELETED;
-    const bool exhausted = version + 2 > spfresh_version_max(s);
+    const bool exhausted = version + REUSE > spfresh_version_max(s);
 
     pthread_mutex_lock(&slots->lock);
     uint32_t *list = exhausted ? &slots->first_exhausted : &slots->first_free;

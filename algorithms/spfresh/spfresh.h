@@ -16,9 +16,11 @@
  *
  * What stays true
  *   - a live slot has a current entry in the posting of a live head, at any moment a search may look
- *   - a version only goes up: a move adds 1, reuse of a slot adds 2 (a move that failed half-way may
- *     have left entries one ahead). A slot whose version cannot go up any more is not used again
+ *   - a version only goes up: a move adds 1, reuse of a slot adds 3 (a move that failed half-way may
+ *     have left entries one ahead, and a search accepts those one behind). A slot whose version cannot go up any more is not used again
  *     before a sweep has rewritten every posting; a live vector there gets a new slot.
+ *   - while one search is inside the epoch a vector moves once at most, and no entry that was current
+ *     when the search began leaves its posting: it finds the vector before the move or after
  *   - whoever appends to a posting, rewrites it or removes its head holds the posting's lock, and
  *     looks after taking it whether the head is still alive
  *
@@ -179,6 +181,8 @@ struct spfresh {
     atomic_bool repeats; /* a move has failed half-way: some entry may be there twice */
     pthread_rwlock_t gate;
     pthread_mutex_t posting[SPFRESH_STRIPES]; /* by head % SPFRESH_STRIPES */
+    /* Marks of the epoch: of the last move of a slot of each stripe, of any. */
+    _Atomic(uint64_t) moved[SPFRESH_STRIPES], last_move;
     struct spfresh_jobs *jobs;                /* NULL for spann */
     struct journal *journal;                  /* NULL: none */
     pthread_mutex_t checkpointing;            /* one checkpoint at a time */
@@ -254,6 +258,8 @@ int spfresh_load(struct spfresh *, uint32_t head, bool kept, struct members *);
 int spfresh_put(struct spfresh *, uint32_t head, const struct members *);
 /* Adds n of them; sets its size. The head is alive. */
 int spfresh_append(struct spfresh *, uint32_t head, const struct members *, size_t first, size_t n);
+/* Whether the posting has this very entry. */
+int spfresh_holds(struct spfresh *, uint32_t head, uint32_t slot, unsigned version, bool *held);
 /* No longer OPEN, off the graph; its posting goes when no search may be reading it. On failure as
    before. */
 int spfresh_remove_head(struct spfresh *, uint32_t head);

@@ -136,6 +136,8 @@ int upkeep_collect(struct spfresh *s, struct spfresh_scratch *x, uint32_t head,
         rc = upkeep_ready(s, x, m->n);
     if (rc == OK && s->params.recentre && has_strayed(s, x->upkeep, head, m))
         spfresh_queue(s, (struct job){ .kind = JOB_RECENTRE, .what = head });
+    /* A search may have passed where a vector has moved to, and not yet come here. */
+    epoch_wait(s->epoch, atomic_load(&s->last_move));
     if (rc == OK)
         rc = spfresh_put(s, head, m);
     if (rc == OK)

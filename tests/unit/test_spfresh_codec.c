@@ -300,10 +300,9 @@ static void look_at_all(const struct table *t, const struct posting *p, const vo
         for (size_t i = 0; i < p[h].n; i++) {
             const uint32_t slot = p[h].slots[i];
             const unsigned now = spfresh_version(t->s, slot);
-            /* One behind counts, too: a move under way. */
-            if (seen[slot] || now & VERSION_DELETED ||
-                (p[h].versions[i] != now && p[h].versions[i] + 1U != now) ||
-                !id_filter_allows(filter, t->ids[slot]))
+            /* One behind or ahead counts, too: a move under way. */
+            if (seen[slot] || now & VERSION_DELETED || p[h].versions[i] + 1U < now ||
+                p[h].versions[i] > now + 1U || !id_filter_allows(filter, t->ids[slot]))
                 continue;
             seen[slot] = true;
             const double distance = exact(t, query, row_of(t, slot));

@@ -393,6 +393,33 @@ static void moved_again_and_again(void **state)
     }
 }
 
+/* What a move that failed half-way has left of a vector is never an answer for the slot's next one. */
+static void half_a_move(void **state)
+{
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+    const float heads[] = { 0, 0, 9, 0 };
+
+    (void)state;
+    params.replicas = 1;
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 2, 2, 1);
+    lire_heads(&b, heads, 2);
+    ((float *)(void *)book_row(&b, 0))[0] = 1;
+    ((float *)(void *)book_row(&b, 1))[0] = 8;
+    assert_ok(book_insert(&b, 0, 1), &b.bench.error);
+    uint32_t slot = lire_slot(&b, 0);
+    uint16_t version = (uint16_t)(lire_version(&b, 0) + 1);
+    const struct members coming = { &slot, &version, book_row(&b, 0), 1, 1, b.row_bytes, NULL };
+    assert_ok(spfresh_append(book_index(&b), 0, &coming, 0, 1), &b.bench.error);
+    assert_ok(book_remove(&b, 0), &b.bench.error);
+    epoch_drain(book_index(&b)->epoch);
+    assert_ok(book_insert(&b, 1, 1), &b.bench.error);
+    assert_int_equal(lire_slot(&b, 1), slot);
+    assert_true(book_recall(&b, book_row(&b, 0), 1, 2) == 1);
+    book_check(&b);
+    book_close(&b);
+}
+
 /* Slots used up by deletions are swept of themselves. */
 static void sweeps(void **state)
 {
@@ -481,6 +508,7 @@ int main(void)
         cmocka_unit_test(each_part_is_optional),
         cmocka_unit_test(heads_follow),
         cmocka_unit_test(moved_again_and_again),
+        cmocka_unit_test(half_a_move),
         cmocka_unit_test(sweeps),
         cmocka_unit_test(allocations_fail),
     };

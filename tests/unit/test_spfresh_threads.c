@@ -2,6 +2,7 @@
  * sanitizer. A search never misses a vector that is there throughout, whatever is split meanwhile. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "tests/unit/test_spfresh_lire.h"
 
@@ -107,9 +108,118 @@ static void beside_one_another(void **state)
     }
 }
 
+/* ------------------------------------------------------------------- what waits for a search */
+
+/* A job beside a search that does not end: whether it ends before the search. */
+struct job_beside {
+    struct book *book;
+    int (*run)(struct spfresh *, struct spfresh_scratch *, const struct job *, struct job_cost *);
+    struct job job;
+    int rc;
+    atomic_bool ended;
+};
+
+static void *run_job(void *arg)
+{
+    struct job_beside *me = arg;
+    struct spfresh *s = book_index(me->book);
+    struct spfresh_scratch *x = NULL;
+    struct job_cost cost = { 0, INFINITY };
+
+    me->rc = spfresh_scratch_take(s, &x);
+    if (me->rc == OK)
+        me->rc = me->run(s, x, &me->job, &cost);
+    spfresh_scratch_give(s, x);
+    atomic_store(&me->ended, true);
+    return NULL;
+}
+
+static void expect_wait(struct job_beside *job, unsigned ticket)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, run_job, job), 0);
+    (void)usleep(20000);
+    assert_false(atomic_load(&job->ended));
+    epoch_leave(book_index(job->book)->epoch, ticket);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(job->rc, OK);
+}
+
+/* The vector's head is the last of n; there is a nearer one now: it moves. */
+static struct job nearer_head(struct book *b, uint32_t n)
+{
+    const float nearer[] = { 100 - (float)n, 0 };
+    struct members none;
+    uint32_t head;
+
+    members_init(&none, book_index(b));
+    assert_ok(spfresh_add_head(book_index(b), nearer, &none, &head), &b->bench.error);
+    assert_int_equal(head, n);
+    return (struct job){
+        .kind = JOB_REASSIGN, .what = lire_slot(b, 0), .version = lire_version(b, 0), .from = n - 1
+    };
+}
+
+static void open_far(struct book *b)
+{
+    const float far[] = { 100, 0 };
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+
+    params.replicas = 1;
+    params.merge = false;
+    book_open(b, &spfresh_ops, params, ELEMENT_F32, 2, 4, 1);
+    lire_heads(b, far, 1);
+    assert_ok(book_insert(b, 0, 1), &b->bench.error);
+}
+
+/* The first move does not wait, the second does. */
+static void one_move_a_search(void **state)
+{
+    struct book b;
+    struct job_beside move = { .book = &b, .run = spfresh_reassign };
+
+    (void)state;
+    open_far(&b);
+    const unsigned ticket = epoch_enter(book_index(&b)->epoch);
+    move.job = nearer_head(&b, 1);
+    (void)run_job(&move);
+    assert_int_equal(move.rc, OK);
+    assert_true(lire_is_in(&b, 1, 0));
+    move.job = nearer_head(&b, 2);
+    atomic_store(&move.ended, false);
+    expect_wait(&move, ticket);
+    assert_true(lire_is_in(&b, 2, 0));
+    book_check(&b);
+    book_close(&b);
+}
+
+/* What a move has left behind is not taken from under a search that has been where it went. */
+static void collection_waits(void **state)
+{
+    struct book b;
+    struct job_beside move = { .book = &b, .run = spfresh_reassign };
+    struct job_beside merge = { .book = &b, .run = spfresh_merge, .job = { JOB_MERGE } };
+
+    (void)state;
+    open_far(&b);
+    const unsigned ticket = epoch_enter(book_index(&b)->epoch);
+    move.job = nearer_head(&b, 1);
+    (void)run_job(&move);
+    assert_int_equal(atomic_load(&spfresh_head(book_index(&b), 0)->size), 1);
+    expect_wait(&merge, ticket);
+    assert_int_equal(atomic_load(&spfresh_head(book_index(&b), 0)->size), 0);
+    book_check(&b);
+    book_close(&b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(beside_one_another) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(beside_one_another),
+        cmocka_unit_test(one_move_a_search),
+        cmocka_unit_test(collection_waits),
+    };
 
     return test_run("spfresh_threads", tests);
 }

@@ -135,11 +135,14 @@ size_t spfresh_queued(const struct spfresh *s)
 
 /* ------------------------------------------------------------------------------------ walks */
 
+static uint64_t left(const struct spfresh *s)
+{
+    return atomic_load(&s->counters.removes) + atomic_load(&s->counters.reassign_done);
+}
+
 static void begin_walk(struct spfresh *s)
 {
-    s->jobs->walk = (struct walk){ .on = true,
-                                   .heads = graph_live(s->graph),
-                                   .removed = atomic_load(&s->counters.removes) };
+    s->jobs->walk = (struct walk){ .on = true, .heads = graph_live(s->graph), .left = left(s) };
 }
 
 /* A merger may have made another possible, so one walk follows the other; but only while heads become
@@ -181,7 +184,7 @@ static bool next_of_walk(struct spfresh *s, struct job *job)
 void jobs_walk_if_due(struct spfresh *s, bool anything)
 {
     struct walk *w = &s->jobs->walk;
-    const uint64_t since = atomic_load(&s->counters.removes) - w->removed;
+    const uint64_t since = left(s) - w->left;
 
     if (since == 0 || (!anything && since <= 256 + atomic_load(&s->slots.live) / 8))
         return;

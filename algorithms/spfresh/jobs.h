@@ -3,7 +3,7 @@
  * First in, first out, but for moves. A head is queued for a split, and for a merge, once at a time: its flags say
  * so; they are cleared before the job begins, so what is appended meanwhile queues it again. Besides
  * the queue there is a *walk* over all heads, which looks for starved postings and for stale entries
- * when a good part of the vectors has been removed: tombstones do not say which postings they are in.
+ * when a good part of the vectors has been removed or moved: nothing says which postings they were in.
  *
  * A job that fails goes to the end of the queue, its error is kept for the next maintain(),
  * and nobody works before the next update or maintain(): a full disk is not tried without pause.
@@ -17,11 +17,11 @@
 #include "src/core/error.h"
 
 struct walk {
-    bool on, light;   /* light: only short postings are looked at */
-    bool again;       /* more was removed behind its back, and maintain() waits */
-    uint32_t at;      /* next head */
-    size_t heads;     /* when it began */
-    uint64_t removed; /* when the last whole one did */
+    bool on, light; /* light: only short postings are looked at */
+    bool again;     /* more left behind its back, and maintain() waits */
+    uint32_t at;    /* next head */
+    size_t heads;   /* when it began */
+    uint64_t left;  /* vectors removed or moved away, when the last whole one did */
 };
 
 struct spfresh_jobs {
@@ -60,8 +60,8 @@ void jobs_unlock_merge(struct spfresh *);
 
 /* maintain.c: sweeps and checkpoints that are due. */
 int jobs_chores(struct spfresh *);
-/* Begins a walk if enough was removed since the last: an eighth of what lives, or anything. Under the
-   lock. */
+/* Begins a walk if enough has left its postings since the last: an eighth of what lives, or anything.
+   Under the lock. */
 void jobs_walk_if_due(struct spfresh *, bool anything);
 
 /* background.c */

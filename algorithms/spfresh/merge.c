@@ -34,8 +34,19 @@ static int take_away(struct merger *m)
     return rc;
 }
 
+static size_t pages_of(const struct spfresh *s, size_t entries)
+{
+    return (codec_bytes(s->codec, entries) + POSTING_PAGE - 1) / POSTING_PAGE;
+}
+
+/* Searches read pages whole. */
+static bool is_worth_it(const struct spfresh *s, size_t entries, size_t kept)
+{
+    return 4 * (entries - kept) >= entries || pages_of(s, kept) < pages_of(s, entries);
+}
+
 /* *low: it has to be merged, and its head's row is at u->rows. Else it is rewritten where a quarter is
-   stale. */
+   stale, or a page can be saved. */
 static int look_at(struct merger *m, bool *low)
 {
     struct spfresh *s = m->s;
@@ -60,7 +71,7 @@ static int look_at(struct merger *m, bool *low)
         if (rc == OK)
             memcpy(m->x->upkeep->rows, graph_row(s->graph, m->head), spfresh_row_bytes(s));
     }
-    if (rc == OK && 4 * (size - kept->n) >= size)
+    if (rc == OK && is_worth_it(s, size, kept->n))
         rc = upkeep_collect(s, m->x, m->head, kept);
     return rc;
 }

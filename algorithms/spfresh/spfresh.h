@@ -183,9 +183,9 @@ struct spfresh {
     pthread_mutex_t posting[SPFRESH_STRIPES]; /* by head % SPFRESH_STRIPES */
     /* Marks of the epoch: of the last move of a slot of each stripe, of any. */
     _Atomic(uint64_t) moved[SPFRESH_STRIPES], last_move;
-    struct spfresh_jobs *jobs;                /* NULL for spann */
-    struct journal *journal;                  /* NULL: none */
-    pthread_mutex_t checkpointing;            /* one checkpoint at a time */
+    struct spfresh_jobs *jobs;       /* NULL for spann */
+    struct journal *journal;         /* NULL: none */
+    pthread_mutex_t checkpointing;   /* one checkpoint at a time */
     uint64_t snapshot, snapshot_lsn; /* number of the newest, 0: none; the last record in it */
     atomic_uint_fast64_t due_at;     /* bytes of journal that make the next checkpoint due */
     int claim;                       /* of env.dir, -1: none */

@@ -265,4 +265,28 @@ static inline void run_failing_memory(struct postings_bench *b,
     }
 }
 
+static inline void run_failing_memories(const struct posting_options *options)
+{
+    struct postings_bench b;
+
+    postings_begin(&b);
+    run_failing_memory(&b, options, false);
+    run_failing_memory(&b, options, true);
+    postings_end(&b);
+}
+
+/* A store of its own; in odd rounds not empty at first. */
+static inline void run_round(const struct posting_options *options, uint64_t round)
+{
+    struct postings_bench b;
+    struct rng r = rng_at(test_seed(), round);
+
+    postings_begin(&b);
+    postings_open(&b, options);
+    if (round % 2)
+        assert_ok(fill_some(&b, &r), &b.bench.error);
+    run_history(&b, &r, 300);
+    postings_end(&b);
+}
+
 #endif

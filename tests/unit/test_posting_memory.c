@@ -8,28 +8,14 @@ static const struct posting_options in_memory = { .kind = POSTING_MEMORY };
 static void test_histories(void **state)
 {
     (void)state;
-    for (uint64_t round = 0; round < 5; round++) {
-        struct postings_bench b;
-        struct rng r = rng_at(test_seed(), round);
-
-        postings_begin(&b);
-        postings_open(&b, &in_memory);
-        if (round % 2)
-            assert_ok(fill_some(&b, &r), &b.bench.error);
-        run_history(&b, &r, 300);
-        postings_end(&b);
-    }
+    for (uint64_t round = 0; round < 5; round++)
+        run_round(&in_memory, round);
 }
 
 static void test_failing_memory(void **state)
 {
     (void)state;
-    struct postings_bench b;
-
-    postings_begin(&b);
-    run_failing_memory(&b, &in_memory, false);
-    run_failing_memory(&b, &in_memory, true);
-    postings_end(&b);
+    run_failing_memories(&in_memory);
 }
 
 static void test_bad_calls(void **state)

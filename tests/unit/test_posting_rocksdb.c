@@ -79,28 +79,16 @@ static void test_histories(void **state)
     (void)state;
     for (uint64_t round = 0; round < 4; round++) {
         struct posting_options options = in_rocksdb;
-        struct postings_bench b;
-        struct rng r = rng_at(test_seed(), round);
 
         options.direct = round == 3;
-        postings_begin(&b);
-        postings_open(&b, &options);
-        if (round % 2)
-            assert_ok(fill_some(&b, &r), &b.bench.error);
-        run_history(&b, &r, 300);
-        postings_end(&b);
+        run_round(&options, round);
     }
 }
 
 static void test_failing_memory(void **state)
 {
     (void)state;
-    struct postings_bench b;
-
-    postings_begin(&b);
-    run_failing_memory(&b, &in_rocksdb, false);
-    run_failing_memory(&b, &in_rocksdb, true);
-    postings_end(&b);
+    run_failing_memories(&in_rocksdb);
 }
 
 /* Appends past what a chain may be, in the memtable, over a flush, and cut back in between. */

@@ -60,6 +60,7 @@ int graph_remove(struct graph *, uint32_t node);
 /* One thread's; grows with use. NULL: out of memory. */
 struct graph_scratch *graph_scratch_create(struct mem *);
 void graph_scratch_destroy(struct graph_scratch *);
+uint64_t graph_scratch_bytes(const struct graph_scratch *);
 
 struct graph_query {
     size_t k;

@@ -28,6 +28,11 @@ void graph_scratch_destroy(struct graph_scratch *s)
     mem_free(s->mem, s);
 }
 
+uint64_t graph_scratch_bytes(const struct graph_scratch *s)
+{
+    return sizeof *s + s->keys_capacity * sizeof *s->keys + s->seen_capacity;
+}
+
 bool scratch_fit(struct graph_scratch *s, size_t n, size_t ef)
 {
     if (!mem_grow(s->mem, &s->keys, &s->keys_capacity, ef, sizeof *s->keys))

@@ -23,6 +23,8 @@ static const struct setting settings[] = {
       EXHAUSTIVE },
     { "divf", "clusters=6,maintenance=cost-model,cost_probe=1,cost_tau=0", "nprobe=4194304",
       EXHAUSTIVE },
+    { "hnsw", "", "ef_search=4194304", EXHAUSTIVE },
+    { "hnsw", "M=4,ef_construction=20", "ef_search=12", 0 },
     { "spann", "store=memory", "nprobe=4194304", EXHAUSTIVE },
     { "spann", "store=mmap,replicas=2", "nprobe=4194304", EXHAUSTIVE },
     { "spfresh", "store=memory,posting_entries=6", "nprobe=4194304", EXHAUSTIVE },

@@ -20,6 +20,8 @@ struct replay {
     unsigned char *rows; /* of a batch */
     uint64_t ids[BATCH];
     size_t n;
+    uint64_t
+        dropped; /* the first time; told at the end, or what is to be filled again would be merged */
 };
 
 static int misfit(const struct spfresh *s, const struct journal_record *r)
@@ -47,7 +49,7 @@ static int drop_first(void *to, const struct journal_record *r)
 
     if (!rc && r->op == SPFRESH_LOG_REMOVE && spfresh_slot_of(p->s, id, NULL)) {
         spfresh_slot_drop(p->s, id);
-        spfresh_count(&p->s->counters.removes, 1);
+        p->dropped++;
     }
     return rc;
 }
@@ -131,6 +133,8 @@ static int replay(struct spfresh *s, uint64_t *last)
         rc = journal_replay(env, env->dir, s->snapshot_lsn, redo, p, last, &torn, s->fault);
     if (!rc)
         rc = insert_batch(p);
+    if (!rc)
+        spfresh_count(&s->counters.removes, p->dropped);
     if (p)
         mem_free(env->mem, p->rows);
     mem_free(env->mem, p);

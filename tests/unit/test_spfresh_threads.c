@@ -199,7 +199,7 @@ static void collection_waits(void **state)
 {
     struct book b;
     struct job_beside move = { .book = &b, .run = spfresh_reassign };
-    struct job_beside merge = { .book = &b, .run = spfresh_merge, .job = { JOB_MERGE } };
+    struct job_beside merge = { .book = &b, .run = spfresh_merge, .job = { .kind = JOB_MERGE } };
 
     (void)state;
     open_far(&b);

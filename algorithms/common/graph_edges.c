@@ -6,12 +6,17 @@
 /* Of a list's length, the share that may be at distance 0. */
 enum { ZERO_SHARE = 4 };
 
+/* Of the RNG rule where a removed node leaves a gap, times the graph's own: with 1, rows that are
+   replaced or removed cost a point of recall and more (docs/methods/hnsw.md), with 1.2 a removal takes
+   twice as long. */
+#define RECONNECT_FACTOR 1.1F
+
 /* Relative neighbourhood rule (Toussaint 1980) with a factor, on squared distances as SPTAG has it. */
 static bool is_shadowed(const struct graph *g, const struct layer *l, uint64_t key,
-                        const uint32_t *kept, size_t n)
+                        const uint32_t *kept, size_t n, float factor)
 {
     const void *row = layer_row(l, key_node(key));
-    const float distance = key_distance(key), factor = (float)g->options.rng_factor;
+    const float distance = key_distance(key);
 
     for (size_t i = 0; i < n; i++) {
         if (factor * row_distance(g, layer_row(l, kept[i]), row) < distance)
@@ -32,7 +37,7 @@ size_t edges_select(const struct graph *g, const struct layer *l, const uint64_t
             prefetch_row(g, l, key_node(keys[i + 2]));
         if (zero && zeros >= l->degree / ZERO_SHARE)
             continue;
-        if (is_shadowed(g, l, keys[i], out, taken))
+        if (is_shadowed(g, l, keys[i], out, taken, (float)g->options.rng_factor))
             continue;
         zeros += zero;
         out[taken++] = key_node(keys[i]);
@@ -133,7 +138,8 @@ void edges_reconnect(const struct graph *g, struct layer *l, uint32_t i, uint32_
     }
     keys_from(g, l, i, offered, n, keys);
     for (size_t j = 0; j < n && held < room; j++) {
-        if (!is_shadowed(g, l, keys[j], list, held))
+        if (!is_shadowed(g, l, keys[j], list, held,
+                         RECONNECT_FACTOR * (float)g->options.rng_factor))
             list[held++] = key_node(keys[j]);
     }
     edges_set(l, i, list, held);

@@ -35,6 +35,7 @@ struct method_spec {
     size_t overfetch; /* DELETES_FILTER: once rows are dead fetch so many times k answers and drop
                          the dead, whether or not the method takes filters; 0: only if it takes
                          none, then as many more as are dead */
+    bool floats;      /* element = "f32": bytes are widened though it takes them */
     double calibrate_recall; /* calibrate = { recall = .95 }: find the first sweep knob on tuning
                                 queries; 0: no */
     int line;

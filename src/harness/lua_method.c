@@ -226,7 +226,9 @@ static void read_calibrate(const struct fields *f, struct method_spec *m)
 static void read_policies(const struct fields *f, struct method_spec *m)
 {
     static const char *const policies[] = { "native", "filter", "rebuild", "replace", NULL };
+    static const char *const elements[] = { "f32", NULL };
     const char *rebuild = fields_text(f, "rebuild", NULL);
+    m->floats = fields_choice(f, "element", -1, elements) == 0;
     m->rebuild = rebuild ? strdup(rebuild) : NULL;
     m->deletes = (enum deletes_policy)fields_choice(f, "deletes", DELETES_NATIVE, policies);
     m->overfetch = (size_t)fields_count(f, "overfetch", 0, 2, 1000);
@@ -276,9 +278,9 @@ static void read_spec(const struct fields *f, struct method_spec *m)
 
 static int lua_method(lua_State *L)
 {
-    static const char *const keys[] = { "ablations", "calibrate", "deletes",   "grid",
-                                        "knobs",     "label",     "overfetch", "params",
-                                        "rebuild",   "sweep",     NULL };
+    static const char *const keys[] = { "ablations", "calibrate", "deletes", "element",
+                                        "grid",      "knobs",     "label",   "overfetch",
+                                        "params",    "rebuild",   "sweep",   NULL };
     const struct script *s = script_of(L);
     struct fields f = fields_open(L, 1, "method");
     if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)

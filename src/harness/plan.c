@@ -224,21 +224,24 @@ static int make_points(struct cell *c, const struct build *b, const struct setti
     return OK;
 }
 
-/* What the method gets: the data's own element, or bytes widened to floats; cosine on floats by unit rows. */
+/* What the method gets: the data's own element, or bytes widened to floats, where it does not take them or the
+   config says so; cosine on floats by unit rows. */
 static void choose_element(struct cell *c, const struct op_list *list)
 {
     const struct index_ops *ops = c->method->ops;
+    const bool bytes = list->element == ELEMENT_U8;
     c->element = list->element;
-    if (index_takes(ops, list->element, list->metric))
+    if (!(bytes && c->method->floats) && index_takes(ops, list->element, list->metric))
         return;
-    if (list->element == ELEMENT_U8 && index_takes(ops, ELEMENT_F32, list->metric)) {
+    if (bytes && index_takes(ops, ELEMENT_F32, list->metric)) {
         c->element = ELEMENT_F32;
         c->widened = true;
         return;
     }
     char why[200];
     (void)snprintf(why, sizeof why, "method \"%s\" does not take %s rows under metric \"%s\"",
-                   ops->name, element_name(list->element), metric_name(list->metric));
+                   ops->name, bytes && c->method->floats ? "f32" : element_name(list->element),
+                   metric_name(list->metric));
     c->unsupported = strdup(why);
 }
 

@@ -154,6 +154,7 @@ static const struct wrong wrongs[] = {
     { "label", METHOD("label = 'a[b]'"), "without [ ] and /" },
     { "deletes", METHOD("deletes = 'filtre'"),
       "unknown deletes \"filtre\"; did you mean \"filter\"?" },
+    { "element", METHOD("element = 'f23'"), "unknown element \"f23\"; did you mean \"f32\"?" },
     { "overfetch", METHOD("overfetch = 10"), "give that too" },
     { "overfetch of none", METHOD("deletes = 'filter', overfetch = 1"), "overfetch" },
     { "rebuild", METHOD("rebuild = 'lod'"),

@@ -61,10 +61,13 @@ static void *work(void *index)
     return NULL;
 }
 
-int jobs_start_threads(struct spfresh *s, size_t n)
+int spfresh_jobs_start(struct spfresh *s)
 {
     struct spfresh_jobs *q = s->jobs;
+    const size_t n = (size_t)s->params.background_threads;
 
+    if (!q || s->params.maintenance != SPFRESH_BACKGROUND)
+        return OK;
     q->threads = mem_array(s->base.env.mem, n, sizeof *q->threads);
     if (!q->threads)
         return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for %zu threads",

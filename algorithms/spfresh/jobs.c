@@ -301,7 +301,6 @@ void jobs_unlock_merge(struct spfresh *s)
 int spfresh_jobs_open(struct spfresh *s)
 {
     struct spfresh_jobs *q = mem_zalloc(s->base.env.mem, sizeof *q);
-    int rc = OK;
 
     if (!q)
         return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for upkeep",
@@ -313,11 +312,7 @@ int spfresh_jobs_open(struct spfresh *s)
     pthread_cond_init(&q->done, NULL);
     s->jobs = q;
     spfresh_queue_overfull(s);
-    if (s->params.maintenance == SPFRESH_BACKGROUND)
-        rc = jobs_start_threads(s, (size_t)s->params.background_threads);
-    if (rc != OK)
-        spfresh_jobs_close(s);
-    return rc;
+    return OK;
 }
 
 void spfresh_jobs_close(struct spfresh *s)

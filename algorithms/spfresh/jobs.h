@@ -65,7 +65,6 @@ int jobs_chores(struct spfresh *);
 void jobs_walk_if_due(struct spfresh *, bool anything);
 
 /* background.c */
-int jobs_start_threads(struct spfresh *, size_t n);
 void jobs_stop_threads(struct spfresh *);
 
 #endif

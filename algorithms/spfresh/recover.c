@@ -160,7 +160,8 @@ static int go_on(struct spfresh *s, const struct store_reader *r)
         return rc;
     journal_forget(s->journal, s->snapshot_lsn);
     snapshot_queue(s);
-    return spfresh_after_update(s);
+    rc = spfresh_jobs_start(s);
+    return rc ? rc : spfresh_after_update(s);
 }
 
 /* The newest snapshot, not the newest that is sound: it was durable before it had its name, and pages

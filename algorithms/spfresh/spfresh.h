@@ -338,6 +338,8 @@ struct job_cost {
 };
 
 int spfresh_jobs_open(struct spfresh *);
+/* The background's threads, if it has any: when all else is open. */
+int spfresh_jobs_start(struct spfresh *);
 void spfresh_jobs_close(struct spfresh *); /* background threads end after their job */
 /* Queues unless it is queued already. Out of memory: forgotten, and found again by the next append or
    sweep. No lock but slots' and postings' held. */

@@ -48,6 +48,8 @@ int spfresh_start(struct spfresh *s)
 
     if (rc == OK && s->live)
         rc = spfresh_jobs_open(s);
+    if (rc == OK)
+        rc = spfresh_jobs_start(s);
     /* Last: a folder that has one is an index, and is not taken for another. */
     return rc == OK ? spfresh_checkpoint(s) : rc;
 }

@@ -40,11 +40,11 @@ struct crash {
     char dir[PATH_MAX];
     struct crash_log *log;
     uint64_t seed;
-    size_t kill_at;  /* call of the fault hook at which the process kills itself; 0: none */
-    size_t fail_at;  /* ... that fails ... */
-    bool fail_on;    /* ... and every later one too */
-    int code;        /* errno it fails with */
-    char failed[32]; /* the last call that failed */
+    atomic_size_t kill_at; /* call of the fault hook at which the process kills itself; 0: none */
+    size_t fail_at;        /* ... that fails ... */
+    bool fail_on;          /* ... and every later one too */
+    int code;              /* errno it fails with */
+    char failed[32];       /* the last call that failed */
     struct store_fault fault;
     struct spfresh *s;
 };

@@ -8,10 +8,10 @@ void layer_init(struct layer *l, struct graph *g, size_t degree, bool lowest)
     struct mem *mem = g->env.mem;
 
     l->degree = degree;
-    stable_init(&l->rows, mem, g->epoch, g->row_bytes);
-    stable_init(&l->links, mem, g->epoch, degree * sizeof(uint32_t));
-    stable_init(&l->states, mem, g->epoch, sizeof(uint8_t));
-    stable_init(&l->below, mem, g->epoch, lowest ? 0 : sizeof(uint32_t));
+    stable_init(&l->rows, mem, g->row_bytes);
+    stable_init(&l->links, mem, degree * sizeof(uint32_t));
+    stable_init(&l->states, mem, sizeof(uint8_t));
+    stable_init(&l->below, mem, lowest ? 0 : sizeof(uint32_t));
     atomic_init(&l->entry, GRAPH_NONE);
     atomic_init(&l->n, 0);
     atomic_init(&l->live, 0);

@@ -18,9 +18,9 @@ struct directory {
     pthread_mutex_t growing;
 };
 
-static inline void directory_init(struct directory *d, struct mem *mem, struct epoch *epoch)
+static inline void directory_init(struct directory *d, struct mem *mem)
 {
-    stable_init(&d->entries, mem, epoch, sizeof(_Atomic(void *)));
+    stable_init(&d->entries, mem, sizeof(_Atomic(void *)));
     atomic_init(&d->n, 0);
     (void)pthread_mutex_init(&d->growing, NULL);
 }

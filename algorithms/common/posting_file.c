@@ -101,8 +101,8 @@ static int file_open(struct posting_store **store, const struct index_env *env, 
     };
     s->fd = s->direct_fd = -1;
     (void)pthread_mutex_init(&s->lock, NULL);
-    directory_init(&s->directory, env->mem, epoch);
-    stable_init(&s->segments, env->mem, epoch, sizeof(void *));
+    directory_init(&s->directory, env->mem);
+    stable_init(&s->segments, env->mem, sizeof(void *));
     space_init(&s->space, env->mem);
     placement_pool_init(&s->pool, env->mem);
     rc = open_files(s, resume != NULL);

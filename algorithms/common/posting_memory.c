@@ -100,7 +100,7 @@ static int memory_open(struct posting_store **store, const struct index_env *env
     s->base = (struct posting_store){
         .ops = &posting_memory_ops, .env = *env, .epoch = epoch, .options = *options
     };
-    directory_init(&s->directory, env->mem, epoch);
+    directory_init(&s->directory, env->mem);
     *store = &s->base;
     return OK;
 }

@@ -338,7 +338,7 @@ static int rocks_open(struct posting_store **out, const struct index_env *env, s
     if (!r)
         return fail(env->error, ERR_NO_MEMORY, "no memory for a posting store in RocksDB");
     r->store = (struct posting_store){ &posting_rocksdb_ops, *env, epoch, *options };
-    stable_init(&r->entries, env->mem, epoch, sizeof(struct rocks_entry));
+    stable_init(&r->entries, env->mem, sizeof(struct rocks_entry));
     pthread_mutex_init(&r->growth, NULL);
     const int rc = open_in(r, resume);
     if (rc != OK)

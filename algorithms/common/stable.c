@@ -5,9 +5,9 @@
 
 #include "src/core/mem.h"
 
-void stable_init(struct stable *s, struct mem *mem, struct epoch *epoch, size_t element_bytes)
+void stable_init(struct stable *s, struct mem *mem, size_t element_bytes)
 {
-    *s = (struct stable){ .element_bytes = element_bytes, .mem = mem, .epoch = epoch };
+    *s = (struct stable){ .element_bytes = element_bytes, .mem = mem };
     atomic_init(&s->table, NULL);
 }
 

@@ -13,9 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "algorithms/common/epoch.h"
-
 enum { STABLE_CHUNK = 1024, STABLE_TABLES = 48 };
+
+struct mem;
 
 struct stable {
     _Atomic(unsigned char **) table;
@@ -24,10 +24,9 @@ struct stable {
     unsigned char **outgrown[STABLE_TABLES];
     size_t n_outgrown;
     struct mem *mem;
-    struct epoch *epoch;
 };
 
-void stable_init(struct stable *, struct mem *, struct epoch *, size_t element_bytes);
+void stable_init(struct stable *, struct mem *, size_t element_bytes);
 void stable_free(struct stable *);
 /* So that elements 0 .. n-1 are there, new ones zero. One thread at a time. false: out of memory,
    unchanged. */

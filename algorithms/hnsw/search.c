@@ -11,7 +11,7 @@ enum {
     QUERIES_A_CHUNK = 8,
     WIDEN = 4, /* the next beam, by this */
     SCAN_SHARE =
-        8, /* a beam of more than 1 row in this many: measuring what is allowed is cheaper */
+        8, /* a beam of more than 1 row in this many: it is cheaper to measure all allowed */
     RANGE_FIRST = 64 /* neighbours asked for first, when all in a radius are wanted */
 };
 

@@ -113,7 +113,7 @@ int rows_open(struct rows **out, const struct index_env *env, struct epoch *epoc
     r->write_fd = r->read_fd = -1;
     lay_out(r);
     (void)pthread_mutex_init(&r->lock, NULL);
-    stable_init(&r->memory, env->mem, epoch, memory ? r->row_bytes : sizeof(struct rows_window));
+    stable_init(&r->memory, env->mem, memory ? r->row_bytes : sizeof(struct rows_window));
     (void)snprintf(r->path, sizeof r->path, "rows in memory");
     int rc = memory ? OK : open_file(r);
     if (rc)

@@ -20,8 +20,7 @@ struct replay {
     unsigned char *rows; /* of a batch */
     uint64_t ids[BATCH];
     size_t n;
-    uint64_t
-        dropped; /* the first time; told at the end, or what is to be filled again would be merged */
+    uint64_t dropped; /* told at the end: else what is about to be filled again would be merged */
 };
 
 static int misfit(const struct spfresh *s, const struct journal_record *r)

@@ -193,8 +193,8 @@ static int open_parts(struct spfresh *s)
     if (!s->epoch)
         return fail(env->error, ERR_NO_MEMORY, "%s: out of memory creating the index",
                     s->base.ops->name);
-    stable_init(&s->slots.versions, env->mem, s->epoch, p->version_bits ? 2 : 1);
-    stable_init(&s->heads, env->mem, s->epoch, sizeof(struct spfresh_head));
+    stable_init(&s->slots.versions, env->mem, p->version_bits ? 2 : 1);
+    stable_init(&s->heads, env->mem, sizeof(struct spfresh_head));
     slot_table_init(&s->slots.table, env->mem);
     if ((rc = graph_create(&s->graph, env, s->epoch, &graph)) != OK ||
         (rc = codec_create(&s->codec, s)) != OK)

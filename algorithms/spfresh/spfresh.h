@@ -17,8 +17,9 @@
  * What stays true
  *   - a live slot has a current entry in the posting of a live head, at any moment a search may look
  *   - a version only goes up: a move adds 1, reuse of a slot adds 3 (a move that failed half-way may
- *     have left entries one ahead, and a search accepts those one behind). A slot whose version cannot go up any more is not used again
- *     before a sweep has rewritten every posting; a live vector there gets a new slot.
+ *     have left entries one ahead, and a search accepts those one behind). A slot whose version cannot
+ *     go up any more is not used again before a sweep has rewritten every posting; a live vector there
+ *     gets a new slot.
  *   - while one search is inside the epoch a vector moves once at most, and no entry that was current
  *     when the search began leaves its posting: it finds the vector before the move or after
  *   - whoever appends to a posting, rewrites it or removes its head holds the posting's lock, and

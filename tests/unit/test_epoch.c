@@ -97,7 +97,7 @@ static void readers_beside_a_writer(void **state)
 
     *p = 1;
     atomic_store(&b.now, p);
-    stable_init(&b.array, NULL, b.epoch, sizeof(uint64_t));
+    stable_init(&b.array, NULL, sizeof(uint64_t));
     for (int i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&readers[i], NULL, look, &b), 0);
     for (uint64_t i = 1; i <= 20000; i++) {

@@ -58,8 +58,8 @@ static void table_begin(struct table *t, const struct kind *kind, enum element e
                                          .store = POSTING_MEMORY };
     s->epoch = epoch_create(&t->bench.mem);
     assert_non_null(s->epoch);
-    stable_init(&s->slots.versions, &t->bench.mem, s->epoch, s->params.version_bits ? 2 : 1);
-    stable_init(&s->heads, &t->bench.mem, s->epoch, sizeof(struct spfresh_head));
+    stable_init(&s->slots.versions, &t->bench.mem, s->params.version_bits ? 2 : 1);
+    stable_init(&s->heads, &t->bench.mem, sizeof(struct spfresh_head));
     assert_true(stable_grow(&s->slots.versions, SLOTS) && stable_grow(&s->heads, POSTINGS));
     if (element == ELEMENT_U8)
         test_fill_u8(&t->rng, t->rows, SLOTS, dim, 20, 0.5);

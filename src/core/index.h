@@ -1,7 +1,7 @@
 /* index.h - what a method promises the harness. A minimal method needs sections 1-3 only.
  *
  *   1 vectors, ids, spaces   2 create insert search   3 env: all a method may depend on
- *   4 train remove range maintain   5 save load stats memory check   6 clusters, transactions
+ *   4 train remove range maintain   5 save load stats memory check   6 clusters, transactions, attributes
  *   7 the table   8 checked calls (checked.h)   9 the registry and plugins (registry.h)
  *
  * Every operation returns OK or a code of error.h, having said why with fail(index->env.error,
@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define INDEX_ABI 2
+#define INDEX_ABI 3
 
 /* 1. Vectors, ids, spaces */
 
@@ -171,6 +171,8 @@ struct index_cluster_ops {
     int (*medoids)(const struct index *, size_t level, uint64_t *ids);
 };
 
+/* insert() and remove() between begin() and commit() happen at commit, all or none; searches see the last
+   commit meanwhile. Outside of them each call is a transaction of its own. One is open at a time. */
 struct index_txn_ops {
     int (*begin)(struct index *);
     int (*commit)(struct index *, uint64_t *version);
@@ -179,6 +181,22 @@ struct index_txn_ops {
     int (*release)(struct index *, uint64_t version);
     int (*search_as_of)(struct index *, uint64_t version, const struct search_request *,
                         struct search_result *);
+};
+
+/* Rows may carry a number each, and searches ask for those whose number is in a range: what a filter by ids
+   says from outside, known to the method. */
+#define ATTRIBUTE_NONE UINT32_MAX /* in no range; what insert() gives */
+
+struct attribute_range {
+    uint32_t low, high; /* both in it; high < ATTRIBUTE_NONE */
+};
+
+struct index_attribute_ops {
+    int (*insert)(struct index *, struct vectors, const uint64_t *ids, const uint32_t *attributes,
+                  size_t *done);
+    /* The request has no filter. */
+    int (*search)(struct index *, const struct search_request *, struct attribute_range,
+                  struct search_result *);
 };
 
 /* 7. The table */
@@ -229,6 +247,7 @@ struct index_ops {
 
     const struct index_cluster_ops *clusters;
     const struct index_txn_ops *txn;
+    const struct index_attribute_ops *attributes;
 };
 
 /* The one symbol of a plugin. The program itself does not define it. */

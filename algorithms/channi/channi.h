@@ -186,6 +186,8 @@ struct cluster {
 
 void cluster_ref(struct cluster *);
 void cluster_unref(struct channi *, struct cluster *);
+/* manifest.c. The last: it leaves the cache and is freed, and its file goes unless it is in_manifest. */
+void base_unref(struct channi *, struct base *);
 /* Version the row died in, 0: alive. */
 static inline uint64_t cluster_base_dead(const struct cluster *cl, const struct image *image,
                                          uint32_t row)
@@ -288,6 +290,8 @@ struct channi {
     struct channi_jobs *jobs;
     struct journal *journal; /* NULL: CHANNI_VOLATILE */
     uint64_t manifest, manifest_lsn;
+    struct base **kept; /* files of the newest durable manifest, referred to: in_manifest */
+    size_t n_kept, kept_capacity;
     atomic_uint_fast64_t parked_bytes; /* files that only the manifest still refers to */
     pthread_mutex_t checkpointing;
     int claim;
@@ -553,6 +557,10 @@ int channi_medoids(const struct index *, size_t level, uint64_t *ids);
    referred to. Nothing without a journal. Takes `write` for as long as it copies, not while it writes. */
 int channi_checkpoint(struct channi *);
 bool channi_checkpoint_due(const struct channi *);
+/* destroy()'s, before the cache goes: the manifest's files are let go of, and stay. */
+void channi_manifest_close(struct channi *);
+/* Whether a folder holds an index that ran there: create() refuses it. ERR_IO. */
+int channi_holds_index(const struct index_env *, const char *dir, bool *holds);
 
 /* search.c: one thread's */
 struct channi_scratch {

@@ -39,9 +39,13 @@ struct graph_image {
     } layers[GRAPH_IMAGE_LAYERS];
 };
 
-/* ERR_CORRUPT with `what` (a file's name) where the bytes are not an image: every number is looked at. */
+/* ERR_CORRUPT with `what` (a file's name) where the bytes are not an image: every number is looked at, so
+   that no search of it leaves the block, whatever is in it. */
 int graph_image_open(struct graph_image *, const void *bytes, size_t n_bytes, const char *what,
                      struct error *);
+/* The same of bytes that were just written, or held to a hash: the head alone is looked at. */
+int graph_image_trust(struct graph_image *, const void *bytes, size_t n_bytes, const char *what,
+                      struct error *);
 
 /* 3. Searching */
 

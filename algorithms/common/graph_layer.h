@@ -175,6 +175,13 @@ static inline void prefetch_row(const struct graph *g, const struct layer *l, ui
         __builtin_prefetch(row + at);
 }
 
+/* The beam for k answers; one of 0 is chosen: twice k, at least 48. */
+static inline size_t search_ef(size_t k, size_t ef)
+{
+    ef = ef ? ef : 2 * k > 48 ? 2 * k : 48;
+    return ef < k ? k : ef;
+}
+
 /* 3. Numbers (graph_layer.c) */
 
 void layer_init(struct layer *, struct graph *, size_t degree, bool lowest);
@@ -210,6 +217,11 @@ void search_run(const struct graph *, const struct layer *, struct graph_scratch
                 const void *query);
 /* The candidates that are live go to the front. */
 void search_keep_live(const struct layer *, struct graph_scratch *);
+/* Of keys in no order, at most k of the nearest go to the last places, the nearest last; how many. */
+size_t search_sort_last(struct graph_scratch *, size_t k);
+/* The first k candidates; reversed: the last, from the end. */
+size_t search_answer(const struct graph_scratch *, bool reversed, size_t k, uint32_t *nodes,
+                     float *distances);
 
 /* 5. Edges (graph_edges.c) */
 

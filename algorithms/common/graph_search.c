@@ -7,9 +7,6 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-/* A beam of ef = 0: twice what is asked for, at least this. */
-enum { EF_LEAST = 48 };
-
 struct graph_scratch *graph_scratch_create(struct mem *mem)
 {
     struct graph_scratch *s = mem_zalloc(mem, sizeof *s);
@@ -212,18 +209,8 @@ static void sift_down(uint64_t *heap, size_t n, size_t at)
     heap[at] = key;
 }
 
-/* Every live node; the k nearest end up in the last places, the nearest last. */
-static size_t scan_all(const struct graph *g, struct graph_scratch *s, const void *query, size_t n,
-                       size_t k)
+size_t search_sort_last(struct graph_scratch *s, size_t k)
 {
-    const struct layer *l = &g->layers[0];
-
-    s->n = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        if (layer_is_live(l, i))
-            s->keys[s->n++] = key_of(row_distance(g, query, layer_row(l, i)), i);
-    }
-    s->checked += s->n;
     for (size_t i = s->n / 2; i-- > 0;)
         sift_down(s->keys, s->n, i);
     k = k < s->n ? k : s->n;
@@ -237,8 +224,23 @@ static size_t scan_all(const struct graph *g, struct graph_scratch *s, const voi
     return k;
 }
 
-static size_t put_answer(struct graph_scratch *s, bool reversed, size_t k, uint32_t *nodes,
-                         float *distances)
+/* Every live node; the k nearest end up in the last places, the nearest last. */
+static size_t scan_all(const struct graph *g, struct graph_scratch *s, const void *query, size_t n,
+                       size_t k)
+{
+    const struct layer *l = &g->layers[0];
+
+    s->n = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (layer_is_live(l, i))
+            s->keys[s->n++] = key_of(row_distance(g, query, layer_row(l, i)), i);
+    }
+    s->checked += s->n;
+    return search_sort_last(s, k);
+}
+
+size_t search_answer(const struct graph_scratch *s, bool reversed, size_t k, uint32_t *nodes,
+                     float *distances)
 {
     for (size_t i = 0; i < k; i++) {
         const uint64_t key = s->keys[reversed ? s->n - 1 - i : i];
@@ -255,9 +257,8 @@ int graph_search(const struct graph *g, struct graph_scratch *s, const void *que
 {
     const struct layer *l = &g->layers[0];
     const size_t count = layer_count(l), live = layer_live(l);
-    size_t ef = q->ef ? q->ef : 2 * q->k > EF_LEAST ? 2 * q->k : EF_LEAST;
+    size_t ef = search_ef(q->k, q->ef);
 
-    ef = ef < q->k ? q->k : ef;
     const bool all = ef >= live && !(q->max_check && q->max_check < live);
     *n = 0;
     if (live == 0 || q->k == 0)
@@ -269,12 +270,12 @@ int graph_search(const struct graph *g, struct graph_scratch *s, const void *que
     s->checked = 0;
     s->max_check = q->max_check;
     if (all) {
-        *n = put_answer(s, true, scan_all(g, s, query, count, q->k), nodes, distances);
+        *n = search_answer(s, true, scan_all(g, s, query, count, q->k), nodes, distances);
     } else {
         entry_begin(g, 0, s, query, ef);
         search_run(g, l, s, query);
         search_keep_live(l, s);
-        *n = put_answer(s, false, q->k < s->n ? q->k : s->n, nodes, distances);
+        *n = search_answer(s, false, q->k < s->n ? q->k : s->n, nodes, distances);
     }
     *checked += (double)s->checked;
     return OK;

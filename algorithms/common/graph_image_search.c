@@ -1,0 +1,221 @@
+/* graph_image_search.c - graph_search.c's beam in an image: the same walk and the same answers, with plain
+ * loads, rows that lie side by side, and nobody who was removed.
+ */
+#include "algorithms/common/graph_image.h"
+
+#include "algorithms/common/graph_layer.h"
+#include "src/core/error.h"
+
+enum {
+    PREFETCH_BYTES = 512,
+    RUN = GRAPH_DEGREE_MAX, /* rows measured at once in a scan; no run is in two chunks */
+    BEAM_MAX = 256          /* a scan for more than this sorts once at the end */
+};
+
+_Static_assert(STABLE_CHUNK % RUN == 0, "a run is in one chunk");
+
+/* A search under way. */
+struct walk {
+    const struct graph_image *image;
+    const struct graph_image_rows *rows;
+    struct graph_scratch *scratch;
+    const void *query;
+};
+
+static inline const unsigned char *row_at(const struct graph_image_rows *rows, uint32_t i)
+{
+    if (rows->base)
+        return rows->base + i * rows->row_bytes;
+    return rows->chunks[i / STABLE_CHUNK] + i % STABLE_CHUNK * rows->row_bytes;
+}
+
+static inline float measure(const struct graph_image_rows *rows, const void *query, uint32_t i)
+{
+    return rows->element == ELEMENT_U8
+               ? (float)rows->kernels->l2sq_u8(query, row_at(rows, i), rows->dim)
+               : rows->kernels->l2sq_f32(query, (const float *)(const void *)row_at(rows, i),
+                                         rows->dim);
+}
+
+/* The node that number i of a layer is. */
+static inline uint32_t node_of(const struct graph_image *image, size_t level, uint32_t i)
+{
+    for (; level > 0; level--)
+        i = image->layers[level].below[i];
+    return i;
+}
+
+static inline const void *links_at(const struct graph_image *image, size_t level, uint32_t i,
+                                   bool narrow)
+{
+    const size_t at = (size_t)i * image->layers[level].degree;
+
+    return narrow ? (const void *)((const uint16_t *)image->layers[level].links + at)
+                  : (const void *)((const uint32_t *)image->layers[level].links + at);
+}
+
+static inline uint32_t link_of(const void *links, size_t j, bool narrow)
+{
+    if (!narrow)
+        return ((const uint32_t *)links)[j];
+    const uint16_t link = ((const uint16_t *)links)[j];
+    return link == UINT16_MAX ? GRAPH_NONE : link;
+}
+
+/* The links of number i that were not followed yet, as scratch->fresh. */
+static inline size_t fresh_links(const struct walk *w, size_t level, uint32_t i, bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+    const void *links = links_at(w->image, level, i, narrow);
+    const size_t degree = w->image->layers[level].degree;
+    const size_t row_bytes =
+        w->rows->row_bytes < PREFETCH_BYTES ? w->rows->row_bytes : PREFETCH_BYTES;
+    size_t n = 0;
+
+    for (size_t j = 0; j < degree; j++) {
+        const uint32_t to = link_of(links, j, narrow);
+
+        if (to == GRAPH_NONE) {
+            if (j > 0)
+                break;
+            continue; /* the ring of one */
+        }
+        if (s->seen[to] == s->stamp)
+            continue;
+        s->seen[to] = s->stamp;
+        s->fresh[n++] = to;
+        const unsigned char *row = row_at(w->rows, node_of(w->image, level, to));
+        for (size_t at = 0; at < row_bytes; at += 64)
+            __builtin_prefetch(row + at);
+    }
+    return n;
+}
+
+static inline void expand(const struct walk *w, size_t level, uint32_t i, bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+    const size_t n = fresh_links(w, level, i, narrow);
+
+    s->checked += n;
+    for (size_t j = 0; j < n; j++) {
+        const float distance = measure(w->rows, w->query, node_of(w->image, level, s->fresh[j]));
+
+        if (s->n == s->ef && key_of(distance, s->fresh[j]) > s->keys[s->n - 1])
+            continue;
+        search_offer(s, s->fresh[j], distance);
+    }
+}
+
+/* Until no candidate is left to be expanded. */
+static inline void run(const struct walk *w, size_t level, bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+
+    while (s->cursor < s->n) {
+        const uint64_t key = s->keys[s->cursor];
+
+        if (key & 1) {
+            s->cursor++;
+            continue;
+        }
+        s->keys[s->cursor++] = key | 1;
+        if (s->cursor < s->n)
+            __builtin_prefetch(links_at(w->image, level, key_node(s->keys[s->cursor]), narrow));
+        expand(w, level, key_node(key), narrow);
+    }
+}
+
+/* From the topmost layer's entry down, one candidate at a time, then with a beam. */
+static inline void descend(const struct walk *w, size_t ef, bool narrow)
+{
+    const struct graph_image *image = w->image;
+    struct graph_scratch *s = w->scratch;
+    size_t level = image->n_layers - 1;
+    uint32_t at = image->entry;
+    float distance = measure(w->rows, w->query, node_of(image, level, at));
+
+    s->checked++;
+    for (; level > 0; level--) {
+        search_begin(s, 1);
+        search_start_known(s, at, distance);
+        run(w, level, narrow);
+        distance = key_distance(s->keys[0]);
+        at = image->layers[level].below[key_node(s->keys[0])];
+    }
+    search_begin(s, ef);
+    search_start_known(s, at, distance);
+    run(w, 0, narrow);
+}
+
+static void measure_run(const struct graph_image_rows *rows, const void *query, uint32_t first,
+                        size_t n, float *out)
+{
+    const unsigned char *row = row_at(rows, first);
+    uint32_t whole[RUN];
+
+    if (rows->element == ELEMENT_F32) {
+        rows->kernels->l2sq_f32_1n(query, (const float *)(const void *)row, n, rows->dim, out);
+        return;
+    }
+    rows->kernels->l2sq_u8_1n(query, row, n, rows->dim, whole);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)whole[i];
+}
+
+/* All nodes; few that are wanted are kept in order at once. */
+static size_t scan(const struct walk *w, size_t k, uint32_t *nodes, float *distances)
+{
+    struct graph_scratch *s = w->scratch;
+    const uint32_t n = w->image->n;
+    const bool beam = k <= BEAM_MAX;
+
+    search_begin(s, k);
+    for (uint32_t first = 0; first < n; first += RUN) {
+        const size_t m = n - first < RUN ? n - first : RUN;
+
+        measure_run(w->rows, w->query, first, m, s->distances);
+        for (size_t i = 0; i < m; i++) {
+            const uint64_t key = key_of(s->distances[i], first + (uint32_t)i);
+
+            if (!beam)
+                s->keys[s->n++] = key;
+            else if (s->n < s->ef || key < s->keys[s->n - 1])
+                search_offer(s, first + (uint32_t)i, s->distances[i]);
+        }
+    }
+    s->checked += n;
+    if (!beam)
+        k = search_sort_last(s, k);
+    return search_answer(s, !beam, k < s->n ? k : s->n, nodes, distances);
+}
+
+int graph_image_search(const struct graph_image *image, const struct graph_image_rows *rows,
+                       struct graph_scratch *scratch, const void *query, size_t k, size_t ef,
+                       uint32_t *nodes, float *distances, size_t *n, double *checked,
+                       struct error *err)
+{
+    const struct walk w = { image, rows, scratch, query };
+
+    *n = 0;
+    k = k < image->n ? k : image->n;
+    if (k == 0)
+        return OK;
+    ef = search_ef(k, ef);
+    ef = ef < image->n ? ef : image->n;
+    if (!scratch_fit(scratch, image->n, ef))
+        return fail(err, ERR_NO_MEMORY,
+                    "searching a graph of %u nodes: out of memory for %zu candidates", image->n,
+                    ef);
+    scratch->checked = scratch->max_check = 0;
+    if (ef == image->n) {
+        *n = scan(&w, k, nodes, distances);
+    } else {
+        if (image->narrow)
+            descend(&w, ef, true);
+        else
+            descend(&w, ef, false);
+        *n = search_answer(scratch, false, k < scratch->n ? k : scratch->n, nodes, distances);
+    }
+    *checked += (double)scratch->checked;
+    return OK;
+}

@@ -1,0 +1,417 @@
+/* test_graph_image.c - images answer as the graphs they were made of do, go on as these would, and lead
+ * nowhere when damaged.
+ */
+#include "algorithms/common/graph_image.h"
+
+#include "algorithms/common/graph_layer.h"
+#include "tests/unit/test_graph.h"
+
+/* A graph's image and its rows, contiguous or in chunks. */
+struct frozen {
+    unsigned char *block;
+    size_t bytes;
+    struct graph_image image;
+    struct graph_image_rows rows;
+    unsigned char **chunks;
+    size_t n_chunks;
+};
+
+static void freeze(struct bed *b, struct frozen *f, bool chunked)
+{
+    const size_t n = graph_capacity(b->graph);
+
+    memset(f, 0, sizeof *f);
+    f->bytes = graph_image_bytes(b->graph);
+    f->block = aligned_alloc(64, (f->bytes + 63) / 64 * 64);
+    assert_non_null(f->block);
+    memset(f->block, 0xA5, f->bytes);
+    graph_image_write(b->graph, f->block);
+    assert_ok(graph_image_open(&f->image, f->block, f->bytes, "test", &b->bench.error),
+              &b->bench.error);
+    f->rows = (struct graph_image_rows){ .row_bytes = b->row_bytes,
+                                         .dim = b->dim,
+                                         .element = b->bench.env.element,
+                                         .kernels = b->bench.env.kernels };
+    f->n_chunks = (n + STABLE_CHUNK - 1) / STABLE_CHUNK;
+    f->chunks = calloc(f->n_chunks + 1, sizeof *f->chunks);
+    assert_non_null(f->chunks);
+    const size_t room = chunked ? STABLE_CHUNK : n + 1;
+    for (size_t i = 0; i < (chunked ? f->n_chunks : 1); i++) {
+        f->chunks[i] = calloc(room, b->row_bytes);
+        assert_non_null(f->chunks[i]);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        memcpy(f->chunks[i / room] + i % room * b->row_bytes, graph_row(b->graph, i), b->row_bytes);
+    f->rows.base = chunked ? NULL : f->chunks[0];
+    f->rows.chunks = f->chunks;
+}
+
+static void frozen_free(struct frozen *f)
+{
+    for (size_t i = 0; i <= f->n_chunks; i++)
+        free(f->chunks[i]);
+    free(f->chunks);
+    free(f->block);
+}
+
+/* The same nodes, distances and number of distances as the graph's, for queries from the rows and beside
+   them. */
+static void expect_same(struct bed *b, const struct frozen *f, size_t k, size_t ef, size_t queries)
+{
+    uint32_t *nodes = calloc(2 * (k + 1), sizeof *nodes);
+    float *distances = calloc(2 * (k + 1), sizeof *distances);
+
+    for (size_t i = 0; i < queries; i++) {
+        const unsigned char *query = bed_row(b, rng_below(&b->rng, b->n));
+        double checked[2] = { 0, 0 };
+        size_t n;
+
+        const size_t m = bed_search(b, query, k, ef, nodes, distances, &checked[0]);
+        assert_ok(graph_image_search(&f->image, &f->rows, b->scratch, query, k, ef, nodes + k,
+                                     distances + k, &n, &checked[1], &b->bench.error),
+                  &b->bench.error);
+        assert_int_equal(n, m);
+        assert_memory_equal(nodes, nodes + k, n * sizeof *nodes);
+        assert_memory_equal(distances, distances + k, n * sizeof *distances);
+        assert_true(checked[0] == checked[1]);
+    }
+    free(nodes);
+    free(distances);
+}
+
+static void expect_all_same(struct bed *b, const struct frozen *f, size_t queries)
+{
+    size_t reached;
+
+    expect_same(b, f, 1, 1, queries);
+    expect_same(b, f, 10, 16, queries);
+    expect_same(b, f, 10, 0, queries);
+    expect_same(b, f, 40, 20, queries);
+    expect_same(b, f, 10, f->image.n + 5, queries); /* a scan, in a beam */
+    expect_same(b, f, f->image.n / 2 + 300, f->image.n + 5, queries / 4 + 1); /* sorted */
+    assert_ok(
+        graph_image_reach(&f->image, &b->bench.mem, f->image.n / 2, &reached, &b->bench.error),
+        &b->bench.error);
+    assert_int_equal(reached, f->image.n);
+}
+
+static const struct {
+    enum element element;
+    size_t n, dim, degree;
+} cases[] = {
+    { ELEMENT_F32, 0, 5, 32 },    { ELEMENT_U8, 0, 5, 4 },      { ELEMENT_F32, 1, 3, 32 },
+    { ELEMENT_U8, 1, 3, 4 },      { ELEMENT_F32, 2, 7, 8 },     { ELEMENT_U8, 2, 7, 32 },
+    { ELEMENT_F32, 100, 16, 24 }, { ELEMENT_U8, 100, 128, 24 }, { ELEMENT_F32, 3000, 20, 7 },
+    { ELEMENT_U8, 3000, 33, 24 }, { ELEMENT_F32, 2000, 3, 4 },
+};
+
+/* With degree's options, made of `built` rows at once, the others added. */
+static void make_bed(struct bed *b, size_t i, size_t built)
+{
+    const size_t n = cases[i].n;
+
+    bed_open(b, GRAPH_HNSW, cases[i].element, n + 1, cases[i].dim, 4, 1);
+    graph_destroy(b->graph);
+    b->options.degree = cases[i].degree;
+    b->options.build_ef = b->options.insert_ef = 60;
+    assert_ok(graph_create(&b->graph, &b->bench.env, b->epoch, &b->options), &b->bench.error);
+    bed_build(b, built < n ? built : n);
+    for (size_t j = built; j < n; j++) {
+        uint32_t node;
+
+        assert_ok(graph_add(b->graph, bed_row(b, j), &node), &b->bench.error);
+        assert_int_equal(node, j);
+    }
+}
+
+static void test_same_answers(void **state)
+{
+    (void)state;
+    size_t layers = 0;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int chunked = 0; chunked < 2; chunked++) {
+            struct bed b;
+            struct frozen f;
+
+            make_bed(&b, i, chunked ? 1500 : SIZE_MAX);
+            freeze(&b, &f, chunked);
+            assert_int_equal(f.image.n, cases[i].n);
+            assert_true(f.image.narrow);
+            layers = f.image.n_layers > layers ? f.image.n_layers : layers;
+            expect_all_same(&b, &f, 60 / TEST_SCALE);
+            frozen_free(&f);
+            bed_close(&b);
+        }
+    }
+    assert_true(layers >= 2);
+}
+
+/* More nodes than 2 bytes number; and as many as they just do. */
+static void test_wide_links(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        struct bed b;
+        struct frozen f;
+
+        bed_open(&b, GRAPH_HNSW, ELEMENT_U8, UINT16_MAX + more, 4, 50, 2);
+        graph_destroy(b.graph);
+        b.options.degree = 8;
+        b.options.build_ef = 12;
+        assert_ok(graph_create(&b.graph, &b.bench.env, b.epoch, &b.options), &b.bench.error);
+        const struct vectors rows = { b.rows, b.n, b.dim, ELEMENT_U8 };
+        assert_ok(graph_build(b.graph, rows), &b.bench.error);
+        freeze(&b, &f, true);
+        assert_int_equal(f.image.narrow, more == 0);
+        assert_true(f.image.n_layers >= 3);
+        expect_all_same(&b, &f, 8);
+        frozen_free(&f);
+        bed_close(&b);
+    }
+}
+
+/* The links, layer by layer. */
+static void expect_same_links(const struct graph *a, const struct graph *b)
+{
+    for (size_t level = 0; level < GRAPH_LAYERS; level++) {
+        const struct layer *l = &a->layers[level], *m = &b->layers[level];
+
+        assert_int_equal(layer_count(l), layer_count(m));
+        for (uint32_t i = 0; i < layer_count(l); i++) {
+            assert_memory_equal(layer_links(l, i), layer_links(m, i), l->degree * 4);
+            assert_memory_equal(layer_row(l, i), layer_row(m, i), a->row_bytes);
+            assert_int_equal(layer_state(l, i), layer_state(m, i));
+        }
+    }
+}
+
+/* Thawed, the graph is the one that was frozen; it goes on as that one does, and can be frozen again. */
+static void test_going_on(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bed b;
+        struct frozen f, again;
+        struct graph *thawed, *original;
+
+        make_bed(&b, i, i % 2 ? SIZE_MAX : 50);
+        freeze(&b, &f, i % 3 == 0);
+        for (size_t at = 1;; at++) {
+            assert_ok(graph_create(&thawed, &b.bench.env, b.epoch, &b.options), &b.bench.error);
+            atomic_store(&b.bench.mem.calls, 0);
+            b.bench.mem.fail_at = at;
+            const int rc = graph_image_thaw(&f.image, &f.rows, thawed);
+            b.bench.mem.fail_at = 0;
+            if (rc == OK)
+                break;
+            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+            assert_int_equal(graph_capacity(thawed), 0);
+            assert_ok(graph_check(thawed), &b.bench.error);
+            graph_destroy(thawed);
+        }
+        assert_ok(graph_check(thawed), &b.bench.error);
+        assert_int_equal(graph_live(thawed), cases[i].n);
+        expect_same_links(b.graph, thawed);
+        original = b.graph;
+        b.graph = thawed;
+        freeze(&b, &again, false);
+        assert_int_equal(again.bytes, f.bytes);
+        assert_memory_equal(again.block, f.block, f.bytes);
+        frozen_free(&again);
+        for (size_t j = 0; j < 200; j++) {
+            const unsigned char *row = bed_row(&b, rng_below(&b.rng, b.n));
+            uint32_t nodes[2];
+
+            assert_ok(graph_add(original, row, &nodes[0]), &b.bench.error);
+            assert_ok(graph_add(thawed, row, &nodes[1]), &b.bench.error);
+            assert_int_equal(nodes[0], nodes[1]);
+            if (cases[i].n < 200)
+                assert_ok(graph_check(thawed), &b.bench.error);
+        }
+        assert_ok(graph_check(thawed), &b.bench.error);
+        freeze(&b, &again, true);
+        expect_all_same(&b, &again, 20);
+        frozen_free(&again);
+        graph_destroy(original);
+        frozen_free(&f);
+        bed_close(&b);
+    }
+}
+
+static void test_what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct frozen f;
+    struct graph *other;
+
+    make_bed(&b, 6, SIZE_MAX);
+    freeze(&b, &f, false);
+    assert_code(graph_image_thaw(&f.image, &f.rows, b.graph), ERR_ARGUMENT, &b.bench.error);
+    b.options.degree = 16;
+    assert_ok(graph_create(&other, &b.bench.env, b.epoch, &b.options), &b.bench.error);
+    assert_code(graph_image_thaw(&f.image, &f.rows, other), ERR_ARGUMENT, &b.bench.error);
+    f.rows.row_bytes++;
+    assert_code(graph_image_thaw(&f.image, &f.rows, other), ERR_DIMENSION, &b.bench.error);
+    assert_int_equal(graph_capacity(other), 0);
+    graph_destroy(other);
+    for (size_t bytes = 0; bytes < f.bytes; bytes += bytes < 200 ? 1 : 64)
+        assert_code(graph_image_open(&f.image, f.block, bytes, "short", &b.bench.error),
+                    ERR_CORRUPT, &b.bench.error);
+    frozen_free(&f);
+    bed_close(&b);
+}
+
+/* Opened all the same, an image that was damaged is searched, walked and gone on with inside its bytes: what
+   the sanitizers watch. */
+static void use_damaged(struct bed *b, const struct frozen *f, struct graph_image *image)
+{
+    uint32_t nodes[10];
+    float distances[10];
+    double checked = 0;
+    size_t n, reached;
+    struct graph *thawed;
+
+    for (size_t i = 0; i < 5; i++) {
+        assert_ok(graph_image_search(image, &f->rows, b->scratch, bed_row(b, i), 10, 20, nodes,
+                                     distances, &n, &checked, &b->bench.error),
+                  &b->bench.error);
+        for (size_t j = 0; j < n; j++)
+            assert_true(nodes[j] < image->n);
+    }
+    assert_ok(graph_image_reach(image, &b->bench.mem, 0, &reached, &b->bench.error),
+              &b->bench.error);
+    assert_int_equal(reached, image->n); /* by the ring */
+    assert_ok(graph_create(&thawed, &b->bench.env, b->epoch, &b->options), &b->bench.error);
+    assert_ok(graph_image_thaw(image, &f->rows, thawed), &b->bench.error);
+    assert_ok(graph_add(thawed, bed_row(b, 0), nodes), &b->bench.error);
+    graph_destroy(thawed);
+}
+
+static bool opens(struct bed *b, const struct frozen *f)
+{
+    struct graph_image image;
+    const int rc = graph_image_open(&image, f->block, f->bytes, "damaged", &b->bench.error);
+
+    if (rc == OK) {
+        use_damaged(b, f, &image);
+        return true;
+    }
+    assert_code(rc, ERR_CORRUPT, &b->bench.error);
+    return false;
+}
+
+static size_t offset_of(const struct frozen *f, const void *what)
+{
+    return (size_t)((const unsigned char *)what - f->block);
+}
+
+/* Every byte of the head, and numbers of each kind. */
+static void test_damage_is_refused(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct frozen f;
+    size_t opened = 0;
+
+    make_bed(&b, 9, SIZE_MAX);
+    freeze(&b, &f, false);
+    assert_true(f.image.n_layers > 1);
+    for (size_t at = 0; at < 128; at++) {
+        const unsigned char was = f.block[at];
+
+        f.block[at] ^= (unsigned char)(1 + rng_below(&b.rng, 255));
+        opened += opens(&b, &f);
+        f.block[at] = was;
+    }
+    assert_true(opened <= 2); /* another entry of the topmost layer does no harm */
+
+    uint32_t *below = (uint32_t *)(void *)(f.block + offset_of(&f, f.image.layers[1].below));
+    uint16_t *links = (uint16_t *)(void *)(f.block + offset_of(&f, f.image.layers[0].links));
+    uint16_t *upper = (uint16_t *)(void *)(f.block + offset_of(&f, f.image.layers[1].links));
+    const size_t degree = f.image.layers[0].degree;
+    const uint16_t n = (uint16_t)f.image.n;
+    const struct {
+        uint16_t *at, to;
+    } damage[] = {
+        { &links[5 * degree], n },                 /* off the ring, outside */
+        { &links[5 * degree], UINT16_MAX },        /* the ring ends */
+        { &links[5 * degree], 5 },                 /* it turns around */
+        { &links[5 * degree], links[9 * degree] }, /* two lead to one */
+        { &links[7 * degree + 1], n },
+        { &links[7 * degree + 2], 7 },
+        { &links[7 * degree + 1], UINT16_MAX }, /* a link behind the list's end */
+        { &upper[3], (uint16_t)f.image.layers[1].n },
+        { &upper[0], UINT16_MAX },
+    };
+    assert_true(links[7 * degree + 2] != UINT16_MAX);
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+        const uint16_t was = *damage[i].at;
+
+        *damage[i].at = damage[i].to;
+        if (opens(&b, &f))
+            fail_msg("damage %zu was not seen", i);
+        *damage[i].at = was;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        const uint32_t was = below[2], wrong[] = { n, below[3], below[1] };
+
+        below[2] = wrong[i];
+        assert_false(opens(&b, &f));
+        below[2] = was;
+    }
+    assert_true(opens(&b, &f));
+    for (size_t step = 0; step < 2000 / TEST_SCALE; step++) {
+        const size_t at = rng_below(&b.rng, f.bytes);
+        const unsigned char was = f.block[at];
+
+        f.block[at] ^= (unsigned char)(1 + rng_below(&b.rng, 255));
+        (void)opens(&b, &f);
+        f.block[at] = was;
+    }
+    frozen_free(&f);
+    bed_close(&b);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct frozen f;
+    uint32_t nodes[10];
+    float distances[10];
+    double checked = 0;
+    size_t n;
+
+    make_bed(&b, 8, SIZE_MAX);
+    freeze(&b, &f, false);
+    for (size_t at = 1; at < 3; at++) {
+        graph_scratch_destroy(b.scratch);
+        b.scratch = graph_scratch_create(&b.bench.mem);
+        atomic_store(&b.bench.mem.calls, 0);
+        b.bench.mem.fail_at = at;
+        assert_code(graph_image_search(&f.image, &f.rows, b.scratch, b.rows, 10, 20, nodes,
+                                       distances, &n, &checked, &b.bench.error),
+                    ERR_NO_MEMORY, &b.bench.error);
+        atomic_store(&b.bench.mem.calls, 0);
+        assert_code(graph_image_reach(&f.image, &b.bench.mem, 0, &n, &b.bench.error), ERR_NO_MEMORY,
+                    &b.bench.error);
+        b.bench.mem.fail_at = 0;
+    }
+    frozen_free(&f);
+    bed_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_answers),
+        cmocka_unit_test(test_wide_links),
+        cmocka_unit_test(test_going_on),
+        cmocka_unit_test(test_what_does_not_fit_is_refused),
+        cmocka_unit_test(test_damage_is_refused),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return test_run("graph images", tests);
+}

@@ -275,7 +275,7 @@ struct channi {
     uint64_t *ids;
     struct place *places;
     size_t ids_capacity, places_capacity, n_slots;
-    uint32_t first_free; /* a list through places[].row */
+    uint32_t first_free; /* a list through places[].row; a free slot's id is ID_NONE */
     /* routes */
     struct graph *top;       /* what `now`'s routes were frozen from; NULL before the build */
     struct epoch *top_epoch; /* its own: nobody is ever inside */
@@ -326,6 +326,7 @@ void view_unref(struct channi *, struct view *); /* at the last: retired */
    out of memory. */
 struct layout *layout_copy(const struct channi *, const struct layout *);
 void layout_unref(struct channi *, struct layout *);
+/* Room for cids below n_clusters, and their seats; `write` is held, or nobody else is there. */
 bool layout_reserve(struct channi *, struct layout *, uint32_t n_clusters);
 /* Takes a reference to `cl` over (NULL: the cid is retired) and drops that to the one it replaces. */
 void layout_set(struct channi *, struct layout *, uint32_t cid, struct cluster *cl);
@@ -333,6 +334,9 @@ bool layout_find_ood(const struct channi *, struct layout *); /* sets ood, n_ood
 /* `write` is held. A view {version, layout} becomes `now`; takes the layout's reference over. NULL layout: the
    present one. ERR_NO_MEMORY: nothing has changed (the layout is still the caller's). */
 int channi_publish(struct channi *, uint64_t version, struct layout *);
+/* The same in two steps, of which only the first can fail: ERR_NO_MEMORY said, NULL. Not shown: mem_free(). */
+struct view *channi_view_make(struct channi *);
+void channi_show(struct channi *, struct view *, uint64_t version, struct layout *);
 
 /* Snapshots (pins.c) */
 int channi_snapshot(struct index *, uint64_t *version);
@@ -356,7 +360,8 @@ uint64_t channi_places_bytes(const struct channi *);
 
 enum change_op { CHANGE_PUT = 1, CHANGE_DEL = 2, CHANGE_COMMIT = 3 }; /* also the journal's */
 
-/* What one commit does, in order: puts are n rows with ids (and attributes or NULL), dels ids. */
+/* What one commit does, in order: puts are n rows with ids (and attributes or NULL), dels ids. An id may be put,
+   deleted and put again in one commit. */
 struct change {
     enum change_op op;
     size_t n;
@@ -368,6 +373,32 @@ struct change {
    journals, publishes; queues upkeep and does what is due at commit. ids as the contract says. *version may
    be NULL. */
 int channi_apply(struct channi *, const struct change *, size_t n, uint64_t *version);
+
+/* Changes gathered to be applied together, copied (changes.c): what an open transaction holds, and what replay
+   has read up to a CHANGE_COMMIT. */
+struct changes {
+    struct change *list;
+    size_t n, capacity;
+    size_t bytes; /* of what was copied */
+    struct mem *mem;
+};
+void changes_init(struct changes *, struct mem *);
+void changes_free(struct changes *); /* empty again */
+/* From any alignment; attributes NULL: none. ERR_NO_MEMORY: as before. */
+int changes_put(struct changes *, struct error *, const void *rows, size_t row_bytes,
+                const void *ids, const void *attributes, size_t n);
+int changes_del(struct changes *, struct error *, const void *ids, size_t n);
+
+/* The journal's records, whose op is the change's, all numbers little-endian:
+     PUT     u32 n, u32 has_attributes, u64 ids[n], u32 attributes[n] if so, rows
+     DEL     u64 ids[n]
+     COMMIT  u64 version
+   One commit is a run of PUT and DEL, of at most 1 MB each, and a COMMIT. Appends and commits that to the journal: a
+   commit's last step that can fail. */
+int channi_log_commit(struct channi *, const struct change *, size_t n, uint64_t version);
+/* Adds a PUT or DEL record to `to`, or sets *version for a COMMIT (else 0). ERR_CORRUPT naming the record. */
+int channi_log_read(const struct channi *, const struct journal_record *, struct changes *to,
+                    uint64_t *version);
 
 /* route.c: the cluster for a row: of the nearest ASSIGN_CLUSTERS clusters that routes lead to, that whose
    root is nearest, a route that is its root's own counting as its root. Inside the epoch. */
@@ -518,7 +549,9 @@ int channi_create_with(struct channi **, const struct index_env *, const struct 
                        const struct channi_opening *);
 int channi_load_from(struct channi **, const struct index_env *, const char *dir,
                      const struct channi_opening *);
-int channi_start(struct channi *); /* journal, first manifest, threads */
+/* Nothing where durability is CHANNI_VOLATILE. */
+int channi_open_journal(struct channi *, uint64_t last_lsn);
+int channi_start(struct channi *); /* journal unless it is open, threads, a manifest */
 void channi_stop(struct channi *);
 void channi_destroy(struct index *);
 
@@ -536,6 +569,7 @@ int channi_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int channi_begin(struct index *);
 int channi_commit(struct index *, uint64_t *version);
 int channi_rollback(struct index *);
+void channi_txn_drop(struct channi *); /* the open one, if any */
 int channi_search(struct index *, const struct search_request *, struct search_result *);
 int channi_search_as_of(struct index *, uint64_t version, const struct search_request *,
                         struct search_result *);

@@ -1,30 +1,117 @@
-/* delta.c - not written yet. */
+/* delta.c - rows since a cluster's file was written: chunks that double, so that none ever moves. One writer
+ * (under `write`) appends; readers see what the count says, which is published last. */
+#include <string.h>
+
 #include "algorithms/channi/channi.h"
+#include "src/core/mem.h"
 
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
-void delta_init(struct delta *a0, struct mem *a1, size_t row_bytes) {}
-
-void delta_free(struct delta *a0) {}
-
-bool delta_reserve(struct delta *a0, size_t more)
+static unsigned chunk_of(uint32_t i)
 {
-    return 0;
+    return 31U - (unsigned)__builtin_clz(i / DELTA_FIRST + 1);
 }
 
-uint32_t delta_append(struct delta *a0, const void *row, uint64_t id, uint32_t attribute,
+static uint32_t first_of(unsigned chunk)
+{
+    return DELTA_FIRST * ((1U << chunk) - 1);
+}
+
+static struct delta_chunk *chunk_at(const struct delta *d, unsigned c)
+{
+    return atomic_load_explicit(&((struct delta *)(uintptr_t)d)->chunks[c], memory_order_acquire);
+}
+
+void delta_init(struct delta *d, struct mem *mem, size_t row_bytes)
+{
+    memset(d, 0, sizeof *d);
+    d->mem = mem;
+    d->row_bytes = row_bytes;
+}
+
+void delta_free(struct delta *d)
+{
+    for (unsigned c = 0; c < DELTA_CHUNKS; c++) {
+        mem_free(d->mem, chunk_at(d, c));
+        atomic_store_explicit(&d->chunks[c], NULL, memory_order_relaxed);
+    }
+    atomic_store_explicit(&d->n, 0, memory_order_relaxed);
+    atomic_store_explicit(&d->bytes, 0, memory_order_relaxed);
+}
+
+/* One block: the struct, then the arrays, the rows last, each from a multiple of 64. */
+static bool open_chunk(struct delta *d, unsigned c)
+{
+    const size_t n = (size_t)DELTA_FIRST << c, head = (sizeof(struct delta_chunk) + 63) / 64 * 64;
+    const size_t per_row = 3 * sizeof(uint64_t) + sizeof(uint32_t);
+
+    if (n > (SIZE_MAX - head) / (per_row + d->row_bytes))
+        return false;
+    const size_t bytes = head + n * (per_row + d->row_bytes);
+    unsigned char *block = mem_alloc(d->mem, bytes);
+    if (!block)
+        return false;
+    struct delta_chunk *chunk = (struct delta_chunk *)block;
+    chunk->born = (_Atomic(uint64_t) *)(block + head);
+    chunk->dead = chunk->born + n;
+    chunk->ids = (uint64_t *)(chunk->dead + n);
+    chunk->attributes = (uint32_t *)(chunk->ids + n);
+    chunk->rows = (unsigned char *)(chunk->attributes + n);
+    atomic_store_explicit(&d->chunks[c], chunk, memory_order_release);
+    (void)atomic_fetch_add_explicit(&d->bytes, bytes, memory_order_relaxed);
+    return true;
+}
+
+bool delta_reserve(struct delta *d, size_t more)
+{
+    const uint32_t n = delta_count(d);
+
+    if (more == 0)
+        return true;
+    if (more > first_of(DELTA_CHUNKS - 1) - (size_t)n)
+        return false;
+    const unsigned last = chunk_of(n + (uint32_t)more - 1);
+    for (unsigned c = chunk_of(n); c <= last; c++)
+        if (!chunk_at(d, c) && !open_chunk(d, c))
+            return false;
+    return true;
+}
+
+uint32_t delta_append(struct delta *d, const void *row, uint64_t id, uint32_t attribute,
                       uint64_t born, uint64_t dead)
 {
-    return 0;
+    const uint32_t i = delta_count(d);
+    const unsigned c = chunk_of(i);
+    const uint32_t at = i - first_of(c);
+    struct delta_chunk *chunk = chunk_at(d, c);
+
+    atomic_init(&chunk->born[at], born);
+    atomic_init(&chunk->dead[at], dead);
+    chunk->ids[at] = id;
+    chunk->attributes[at] = attribute;
+    memcpy(chunk->rows + at * d->row_bytes, row, d->row_bytes);
+    atomic_store_explicit(&d->n, i + 1, memory_order_release);
+    return i;
 }
 
-struct delta_row delta_at(const struct delta *a0, uint32_t i)
+struct delta_row delta_at(const struct delta *d, uint32_t i)
 {
-    return (struct delta_row){ 0 };
+    const unsigned c = chunk_of(i);
+    const uint32_t at = i - first_of(c);
+    const struct delta_chunk *chunk = chunk_at(d, c);
+
+    return (struct delta_row){ .row = chunk->rows + at * d->row_bytes,
+                               .id = chunk->ids[at],
+                               .attribute = chunk->attributes[at],
+                               .born = &chunk->born[at],
+                               .dead = &chunk->dead[at] };
 }
 
-const struct delta_chunk *delta_run(const struct delta *a0, uint32_t i, uint32_t *offset,
+const struct delta_chunk *delta_run(const struct delta *d, uint32_t i, uint32_t *offset,
                                     uint32_t *n)
 {
-    return NULL;
+    const unsigned c = chunk_of(i);
+    const uint32_t end = first_of(c + 1), there = delta_count(d);
+
+    *offset = i - first_of(c);
+    *n = (there < end ? there : end) - i;
+    return chunk_at(d, c);
 }

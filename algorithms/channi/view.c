@@ -1,37 +1,177 @@
-/* view.c - not written yet. */
+/* view.c - what readers see: a version in a layout. The present view is `now`; a reader inside the epoch needs
+ * no reference to it, for the one that `now` had is given up only when all who may have read it have left. */
+#include <string.h>
+
 #include "algorithms/channi/channi.h"
+#include "src/core/mem.h"
 
-#pragma GCC diagnostic ignored "-Wunused-parameter"
+/* ------------------------------------------------------------------------------- readers */
 
-const struct view *channi_enter(struct channi *a0, unsigned *ticket)
+const struct view *channi_enter(struct channi *s, unsigned *ticket)
 {
-    return NULL;
+    *ticket = epoch_enter(s->epoch);
+    return atomic_load_explicit(&s->now, memory_order_acquire);
 }
 
-void channi_leave(struct channi *a0, unsigned ticket) {}
-
-void view_unref(struct channi *a0, struct view *a1) {}
-
-struct layout *layout_copy(const struct channi *a0, const struct layout *a1)
+void channi_leave(struct channi *s, unsigned ticket)
 {
-    return NULL;
+    epoch_leave(s->epoch, ticket);
 }
 
-void layout_unref(struct channi *a0, struct layout *a1) {}
+/* ------------------------------------------------------------------------------- layouts */
 
-bool layout_reserve(struct channi *a0, struct layout *a1, uint32_t n_clusters)
+static void *copy_of(struct mem *mem, const void *from, size_t n, size_t room, size_t bytes)
 {
-    return 0;
+    void *to = mem_array(mem, room, bytes);
+
+    if (to && n > 0)
+        memcpy(to, from, n * bytes);
+    return to;
 }
 
-void layout_set(struct channi *a0, struct layout *a1, uint32_t cid, struct cluster *cl) {}
-
-bool layout_find_ood(const struct channi *a0, struct layout *a1)
+struct layout *layout_copy(const struct channi *s, const struct layout *old)
 {
-    return 0;
+    struct mem *mem = s->base.env.mem;
+    struct layout *l = mem_zalloc(mem, sizeof *l);
+
+    if (!l)
+        return NULL;
+    l->clusters =
+        copy_of(mem, old->clusters, old->n_clusters, old->n_clusters, sizeof *l->clusters);
+    l->ood = copy_of(mem, old->ood, old->n_ood, old->n_ood, sizeof *l->ood);
+    if (!l->clusters || !l->ood) {
+        mem_free(mem, l->clusters);
+        mem_free(mem, l->ood);
+        mem_free(mem, l);
+        return NULL;
+    }
+    l->n_clusters = l->capacity = old->n_clusters;
+    l->n_ood = old->n_ood;
+    l->routes = old->routes;
+    if (l->routes)
+        routes_ref(l->routes);
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        if (l->clusters[c])
+            cluster_ref(l->clusters[c]);
+    atomic_init(&l->refs, 1);
+    return l;
 }
 
-int channi_publish(struct channi *a0, uint64_t version, struct layout *a2)
+void layout_unref(struct channi *s, struct layout *l)
 {
-    return ERR_UNSUPPORTED;
+    struct mem *mem = s->base.env.mem;
+
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        cluster_unref(s, l->clusters[c]);
+    if (l->routes)
+        routes_unref(s, l->routes);
+    mem_free(mem, l->clusters);
+    mem_free(mem, l->ood);
+    mem_free(mem, l);
+}
+
+bool layout_reserve(struct channi *s, struct layout *l, uint32_t n_clusters)
+{
+    const uint32_t eighth = l->capacity / 8;
+
+    if (!stable_grow(&s->seats, n_clusters))
+        return false;
+    if (n_clusters <= l->capacity)
+        return true;
+    if (n_clusters < l->capacity + eighth)
+        n_clusters = l->capacity + eighth;
+    struct cluster **clusters =
+        mem_resize(s->base.env.mem, l->clusters, n_clusters * sizeof(struct cluster *));
+    if (!clusters)
+        return false;
+    l->clusters = clusters;
+    l->capacity = n_clusters;
+    return true;
+}
+
+void layout_set(struct channi *s, struct layout *l, uint32_t cid, struct cluster *cl)
+{
+    while (l->n_clusters <= cid)
+        l->clusters[l->n_clusters++] = NULL;
+    struct cluster *old = l->clusters[cid];
+
+    l->clusters[cid] = cl;
+    cluster_unref(s, old);
+}
+
+bool layout_find_ood(const struct channi *s, struct layout *l)
+{
+    struct mem *mem = s->base.env.mem;
+    uint32_t n = 0;
+
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        n += l->clusters[c] && l->clusters[c]->kind == CLUSTER_OOD;
+    uint32_t *ood = mem_array(mem, n, sizeof *ood);
+    if (!ood)
+        return false;
+    mem_free(mem, l->ood);
+    l->ood = ood;
+    l->n_ood = 0;
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        if (l->clusters[c] && l->clusters[c]->kind == CLUSTER_OOD)
+            ood[l->n_ood++] = c;
+    return true;
+}
+
+/* --------------------------------------------------------------------------------- views */
+
+static void view_free(struct channi *s, struct view *view)
+{
+    layout_unref(s, view->layout);
+    mem_free(s->base.env.mem, view);
+}
+
+void view_unref(struct channi *s, struct view *view)
+{
+    if (view && atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) == 1)
+        view_free(s, view);
+}
+
+static void unref_retired(void *index, uint64_t view)
+{
+    view_unref(index, (struct view *)(uintptr_t)view);
+}
+
+struct view *channi_view_make(struct channi *s)
+{
+    struct view *view = mem_zalloc(s->base.env.mem, sizeof *view);
+
+    if (!view)
+        (void)fail(s->base.env.error, ERR_NO_MEMORY, "channi: no memory for a version");
+    return view;
+}
+
+void channi_show(struct channi *s, struct view *view, uint64_t version, struct layout *layout)
+{
+    struct view *old = atomic_load_explicit(&s->now, memory_order_relaxed);
+
+    if (layout) {
+        layout->number = ++s->layouts;
+    } else {
+        layout = old->layout;
+        (void)atomic_fetch_add_explicit(&layout->refs, 1, memory_order_relaxed);
+    }
+    view->version = version;
+    view->layout = layout;
+    atomic_init(&view->refs, 1);
+    atomic_store_explicit(&s->now, view, memory_order_release);
+    if (old)
+        epoch_retire(s->epoch, unref_retired, s, (uintptr_t)old);
+}
+
+int channi_publish(struct channi *s, uint64_t version, struct layout *layout)
+{
+    struct view *view = channi_view_make(s);
+
+    if (!view)
+        return ERR_NO_MEMORY;
+    channi_show(s, view, version, layout);
+    return OK;
 }

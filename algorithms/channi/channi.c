@@ -402,6 +402,7 @@ void channi_destroy(struct index *index)
     channi_txn_drop(s);
     channi_scratch_free(s);
     drop_views(s);
+    channi_manifest_close(s);
     graph_destroy(s->top);
     epoch_destroy(s->top_epoch);
     cache_destroy(s->cache);

@@ -308,7 +308,15 @@ struct channi_seat {
     atomic_bool busy;        /* upkeep has it */
     atomic_uint queued;      /* bits by job kind */
     _Atomic(uint32_t) tried; /* live rows when a split was refused; 0: never */
+    _Atomic(uint32_t) kept;  /* dead rows the last fold left, for versions that still see them */
+    _Atomic(uint64_t) alone; /* channi_stamp() when no partner was found; 0: never */
 };
+
+/* Another one whenever rows or clusters have changed; never 0. */
+static inline uint64_t channi_stamp(const struct view *view)
+{
+    return view->version + view->layout->number + 1;
+}
 
 static inline struct channi *channi_of(const struct index *index)
 {

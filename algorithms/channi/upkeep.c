@@ -1,0 +1,171 @@
+/* upkeep.c - what folds, splits and merges share. */
+#include "algorithms/channi/upkeep.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+bool upkeep_is_due(struct channi *c, uint32_t cid, enum job_kind kind)
+{
+    unsigned ticket;
+    const struct layout *layout = channi_enter(c, &ticket)->layout;
+    const bool due = cid < layout->n_clusters && layout->clusters[cid] &&
+                     channi_needs(c, layout->clusters[cid]) == kind;
+
+    channi_leave(c, ticket);
+    return due;
+}
+
+/* ------------------------------------------------------------------------------------ clouds */
+
+void upkeep_row(const struct channi *c, const void *row, float *out)
+{
+    const size_t dim = c->base.env.dim;
+    const uint8_t *bytes = row;
+
+    if (c->base.env.element == ELEMENT_F32)
+        memcpy(out, row, dim * sizeof *out);
+    else
+        for (size_t j = 0; j < dim; j++)
+            out[j] = (float)bytes[j];
+}
+
+int cloud_make(struct cloud *x, const struct channi *c, const struct members *m)
+{
+    struct mem *mem = c->base.env.mem;
+    const size_t dim = c->base.env.dim;
+
+    *x = (struct cloud){ .dim = dim };
+    x->rows = mem_array(mem, m->n_live, dim * sizeof *x->rows);
+    x->member = mem_array(mem, m->n_live, sizeof *x->member);
+    x->scratch = mem_array(mem, m->n_live, sizeof *x->scratch);
+    if (!x->rows || !x->member || !x->scratch) {
+        cloud_free(x, c);
+        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: no memory to look at %zu rows",
+                    c->base.ops->name, m->n_live);
+    }
+    for (size_t i = 0; i < m->n && x->n < m->n_live; i++)
+        if (m->dead[i] == 0) {
+            upkeep_row(c, m->rows[i], x->rows + x->n * dim);
+            x->member[x->n++] = (uint32_t)i;
+        }
+    return OK;
+}
+
+void cloud_free(struct cloud *x, const struct channi *c)
+{
+    mem_free(c->base.env.mem, x->rows);
+    mem_free(c->base.env.mem, x->member);
+    mem_free(c->base.env.mem, x->scratch);
+    *x = (struct cloud){ 0 };
+}
+
+/* Chunks of dimensions keep the sums in double on the stack. */
+void upkeep_mean(const struct cloud *x, const uint32_t *rows, size_t n, float *mean)
+{
+    double sum[256];
+
+    for (size_t first = 0; first < x->dim; first += 256) {
+        const size_t len = x->dim - first < 256 ? x->dim - first : 256;
+
+        memset(sum, 0, sizeof sum);
+        for (size_t i = 0; i < n; i++) {
+            const float *row = x->rows + (rows ? rows[i] : i) * x->dim + first;
+            for (size_t j = 0; j < len; j++)
+                sum[j] += (double)row[j];
+        }
+        for (size_t j = 0; j < len; j++)
+            mean[first + j] = (float)(sum[j] / (double)(n ? n : 1));
+    }
+}
+
+uint32_t upkeep_nearest(const struct channi *c, const struct cloud *x, const uint32_t *rows,
+                        size_t n, const float *point)
+{
+    const struct kernels *k = c->base.env.kernels;
+    uint32_t best = rows ? rows[0] : 0;
+    float least = INFINITY;
+
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t at = rows ? rows[i] : (uint32_t)i;
+        const float d = k->l2sq_f32(x->rows + at * x->dim, point, x->dim);
+        if (d < least) {
+            least = d;
+            best = at;
+        }
+    }
+    return best;
+}
+
+/* ------------------------------------------------------------------------------------ routes */
+
+float upkeep_distance(const struct channi *c, const void *a, const void *b)
+{
+    const struct index_env *env = &c->base.env;
+
+    return env->element == ELEMENT_F32 ? env->kernels->l2sq_f32(a, b, env->dim)
+                                       : (float)env->kernels->l2sq_u8(a, b, env->dim);
+}
+
+const void *upkeep_route_row(const struct channi *c, uint32_t route)
+{
+    return stable_at(&c->route_rows, route);
+}
+
+uint32_t upkeep_nearest_route(const struct channi *c, const uint32_t *routes, size_t n,
+                              const void *row, float *distance)
+{
+    uint32_t best = routes[0];
+
+    *distance = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const float d = upkeep_distance(c, upkeep_route_row(c, routes[i]), row);
+        if (d < *distance) {
+            *distance = d;
+            best = routes[i];
+        }
+    }
+    return best;
+}
+
+bool upkeep_wants_route(const struct channi *c, const struct members *m, const uint32_t *rows,
+                        size_t n, uint32_t root, const uint32_t *routes, size_t n_routes)
+{
+    size_t nearer = 0, live = 0;
+    float drift;
+
+    if (!c->params.reroute || n_routes == 0)
+        return n_routes == 0;
+    (void)upkeep_nearest_route(c, routes, n_routes, m->rows[root], &drift);
+    for (size_t i = 0; drift > 0 && i < n; i++)
+        if (m->dead[rows[i]] == 0) {
+            live++;
+            nearer += upkeep_distance(c, m->rows[rows[i]], m->rows[root]) < drift;
+        }
+    return live > 0 && (double)nearer >= 0.9 * (double)live;
+}
+
+size_t upkeep_surplus(const struct channi *c, uint32_t *routes, size_t n, size_t more,
+                      const void *root, uint32_t *dropped)
+{
+    const size_t most = (size_t)c->params.alias_max + 1;
+    size_t n_dropped = 0;
+
+    while (n > 0 && n + more > most && n + more > 1) {
+        size_t worst = 0;
+        float farthest = -1;
+
+        for (size_t i = 0; i < n; i++) {
+            const float d = upkeep_distance(c, upkeep_route_row(c, routes[i]), root);
+            if (d > farthest) {
+                farthest = d;
+                worst = i;
+            }
+        }
+        dropped[n_dropped++] = routes[worst];
+        routes[worst] = routes[--n];
+    }
+    return n_dropped;
+}

@@ -1,0 +1,45 @@
+/* upkeep.h - what folds, splits and merges share: members as floats, their mean, who is nearest to it, and
+ * which routes a cluster is to have. Private to fold.c, split.c, ood.c, merge.c, upkeep.c.
+ */
+#ifndef DRIFTLINE_CHANNI_UPKEEP_H
+#define DRIFTLINE_CHANNI_UPKEEP_H
+
+#include "algorithms/channi/channi.h"
+
+/* Whether the cluster is there and needs this. */
+bool upkeep_is_due(struct channi *, uint32_t cid, enum job_kind);
+
+/* Live members as floats, one block. */
+struct cloud {
+    float *rows;      /* n x dim */
+    uint32_t *member; /* n: number among the members, ascending */
+    float *scratch;   /* n */
+    size_t n, dim;
+};
+int cloud_make(struct cloud *, const struct channi *, const struct members *);
+void cloud_free(struct cloud *, const struct channi *);
+
+void upkeep_row(const struct channi *, const void *row, float *out);
+/* Of rows[0 .. n-1] (NULL: all) of the cloud. dim floats. */
+void upkeep_mean(const struct cloud *, const uint32_t *rows, size_t n, float *mean);
+/* Of the same rows that which is nearest to the point, the first of equals; n >= 1. */
+uint32_t upkeep_nearest(const struct channi *, const struct cloud *, const uint32_t *rows, size_t n,
+                        const float *point);
+/* Squared distance of two rows of env's element. */
+float upkeep_distance(const struct channi *, const void *a, const void *b);
+/* The row of a route. */
+const void *upkeep_route_row(const struct channi *, uint32_t route);
+/* The route nearest to `row`, at *distance, squared. n >= 1. */
+uint32_t upkeep_nearest_route(const struct channi *, const uint32_t *routes, size_t n,
+                              const void *row, float *distance);
+
+/* Whether a root of these members, to be entered by these routes, wants a route of its own (params.reroute):
+   the nearest of them is farther from it than nine in ten of the members are. */
+bool upkeep_wants_route(const struct channi *, const struct members *, const uint32_t *rows,
+                        size_t n, uint32_t root, const uint32_t *routes, size_t n_routes);
+/* Of n routes to a cluster, `more` of its own besides, those that are too many (params.alias_max), farthest
+   from the root first, to `dropped` (room for n); returns how many. Never all, unless more > 0. */
+size_t upkeep_surplus(const struct channi *, uint32_t *routes, size_t n, size_t more,
+                      const void *root, uint32_t *dropped);
+
+#endif

@@ -8,7 +8,7 @@
 static bool wait_for_work(struct channi_jobs *q)
 {
     pthread_mutex_lock(&q->lock);
-    while (!q->closing && !q->chore && !jobs_ready(q))
+    while (!q->closing && !q->chore && !channi_jobs_ready(q))
         pthread_cond_wait(&q->wake, &q->lock);
     q->chore = false;
     const bool go_on = !q->closing;
@@ -23,10 +23,10 @@ static void do_one(struct channi *c)
     double cost = 0;
     bool busy;
 
-    if (!jobs_take(c, &w))
+    if (!channi_jobs_take(c, &w))
         return;
-    const int rc = jobs_run(c, &w.job, &cost, &busy, &error);
-    jobs_end(c, &w, busy, rc, &error);
+    const int rc = channi_jobs_run(c, &w.job, &cost, &busy, &error);
+    channi_jobs_end(c, &w, busy, rc, &error);
     if (busy) /* its clusters may be in the hands of one who is none of us, and wakes nobody */
         (void)sched_yield();
 }
@@ -36,11 +36,11 @@ static void do_chores(struct channi *c)
 {
     struct error error = { 0 };
     struct error *before = error_divert(&error);
-    const int rc = jobs_chores(c);
+    const int rc = channi_jobs_chores(c);
 
     (void)error_divert(before);
     if (rc != OK)
-        jobs_keep_error(c, &error);
+        channi_jobs_keep_error(c, &error);
 }
 
 static void *work(void *index)
@@ -74,11 +74,11 @@ int channi_jobs_start(struct channi *c)
         q->n_threads = i + 1;
         pthread_mutex_unlock(&q->lock);
     }
-    jobs_queue_all(c);
+    channi_jobs_queue_all(c);
     return OK;
 }
 
-void jobs_stop_threads(struct channi *c)
+void channi_jobs_stop_threads(struct channi *c)
 {
     struct channi_jobs *q = c->jobs;
 

@@ -147,7 +147,7 @@ void channi_queue(struct channi *c, uint32_t cid)
     channi_leave(c, ticket);
 }
 
-void jobs_queue_all(struct channi *c)
+void channi_jobs_queue_all(struct channi *c)
 {
     unsigned ticket;
     const struct layout *layout = channi_enter(c, &ticket)->layout;
@@ -160,7 +160,7 @@ void jobs_queue_all(struct channi *c)
     channi_leave(c, ticket);
 }
 
-void jobs_tell(struct channi_jobs *q)
+void channi_jobs_tell(struct channi_jobs *q)
 {
     for (size_t i = 0; q->aside > 0 && i < q->n; i++) {
         struct waiting *w = &q->ring[(q->first + i) % q->capacity];
@@ -190,7 +190,7 @@ static bool may_begin(const struct channi_jobs *q, const struct waiting *w)
     return w->after != WAIT_TOLD && (w->after <= q->ended || q->at_work == 0);
 }
 
-bool jobs_ready(const struct channi_jobs *q)
+bool channi_jobs_ready(const struct channi_jobs *q)
 {
     bool ready = false;
 
@@ -199,7 +199,7 @@ bool jobs_ready(const struct channi_jobs *q)
     return ready;
 }
 
-bool jobs_take(struct channi *c, struct waiting *w)
+bool channi_jobs_take(struct channi *c, struct waiting *w)
 {
     struct channi_jobs *q = c->jobs;
     bool there = false;
@@ -220,7 +220,7 @@ bool jobs_take(struct channi *c, struct waiting *w)
     return there;
 }
 
-void jobs_keep_error(struct channi *c, const struct error *error)
+void channi_jobs_keep_error(struct channi *c, const struct error *error)
 {
     channi_count(&c->counters.job_errors, 1);
     pthread_mutex_lock(&c->jobs->lock);
@@ -229,13 +229,13 @@ void jobs_keep_error(struct channi *c, const struct error *error)
     pthread_mutex_unlock(&c->jobs->lock);
 }
 
-void jobs_end(struct channi *c, const struct waiting *w, bool busy, int rc,
-              const struct error *error)
+void channi_jobs_end(struct channi *c, const struct waiting *w, bool busy, int rc,
+                     const struct error *error)
 {
     struct channi_jobs *q = c->jobs;
 
     if (rc != OK)
-        jobs_keep_error(c, error);
+        channi_jobs_keep_error(c, error);
     pthread_mutex_lock(&q->lock);
     const uint64_t ended = ++q->ended;
     pthread_mutex_unlock(&q->lock);
@@ -249,12 +249,13 @@ void jobs_end(struct channi *c, const struct waiting *w, bool busy, int rc,
     pthread_mutex_lock(&q->lock);
     q->at_work--;
     pthread_cond_broadcast(&q->done);
-    if (q->n_threads > 0 && jobs_any(q))
+    if (q->n_threads > 0 && channi_jobs_any(q))
         pthread_cond_broadcast(&q->wake);
     pthread_mutex_unlock(&q->lock);
 }
 
-int jobs_run(struct channi *c, const struct job *job, double *cost, bool *busy, struct error *error)
+int channi_jobs_run(struct channi *c, const struct job *job, double *cost, bool *busy,
+                    struct error *error)
 {
     struct error *before = error_divert(error);
     int rc;
@@ -292,7 +293,7 @@ void channi_jobs_close(struct channi *c)
 
     if (!q)
         return;
-    jobs_stop_threads(c);
+    channi_jobs_stop_threads(c);
     pthread_mutex_destroy(&q->lock);
     pthread_mutex_destroy(&q->chores);
     pthread_cond_destroy(&q->wake);

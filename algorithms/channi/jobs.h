@@ -38,30 +38,32 @@ struct channi_jobs {
     pthread_mutex_t chores; /* a checkpoint at a time */
 };
 
-/* The next that may begin. After it jobs_end(). */
-bool jobs_take(struct channi *, struct waiting *);
+/* The next that may begin. After it channi_jobs_end(). */
+bool channi_jobs_take(struct channi *, struct waiting *);
 /* busy: it comes again; rc and its sentence, where it failed. */
-void jobs_end(struct channi *, const struct waiting *, bool busy, int rc, const struct error *);
+void channi_jobs_end(struct channi *, const struct waiting *, bool busy, int rc,
+                     const struct error *);
 /* Does it; errors go to *error, not to env's. */
-int jobs_run(struct channi *, const struct job *, double *cost, bool *busy, struct error *error);
+int channi_jobs_run(struct channi *, const struct job *, double *cost, bool *busy,
+                    struct error *error);
 /* All that was put aside may be tried again. Under the lock. */
-void jobs_tell(struct channi_jobs *);
+void channi_jobs_tell(struct channi_jobs *);
 /* Something can be taken now. Under the lock. */
-bool jobs_ready(const struct channi_jobs *);
+bool channi_jobs_ready(const struct channi_jobs *);
 /* Something can be taken, now or when a job at work has ended. Under the lock. */
-static inline bool jobs_any(const struct channi_jobs *q)
+static inline bool channi_jobs_any(const struct channi_jobs *q)
 {
     return q->n > q->aside;
 }
 /* Every cluster is looked at. */
-void jobs_queue_all(struct channi *);
+void channi_jobs_queue_all(struct channi *);
 /* Keeps the first failure for the next maintain(). */
-void jobs_keep_error(struct channi *, const struct error *);
+void channi_jobs_keep_error(struct channi *, const struct error *);
 
 /* maintain.c: a checkpoint that is due. */
-int jobs_chores(struct channi *);
+int channi_jobs_chores(struct channi *);
 
 /* background.c */
-void jobs_stop_threads(struct channi *);
+void channi_jobs_stop_threads(struct channi *);
 
 #endif

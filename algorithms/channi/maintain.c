@@ -46,9 +46,9 @@ static bool crew_count(struct crew *crew, double cost, bool busy)
 static bool wait_for_others(struct channi_jobs *q)
 {
     pthread_mutex_lock(&q->lock);
-    while (q->at_work > 0 && !jobs_ready(q))
+    while (q->at_work > 0 && !channi_jobs_ready(q))
         pthread_cond_wait(&q->done, &q->lock);
-    const bool more = jobs_ready(q);
+    const bool more = channi_jobs_ready(q);
     pthread_mutex_unlock(&q->lock);
     return more;
 }
@@ -65,12 +65,12 @@ static int work_off(void *arg, size_t first, size_t end, size_t worker)
         double cost = 0;
         bool busy;
 
-        if (!jobs_take(crew->c, &w)) {
+        if (!channi_jobs_take(crew->c, &w)) {
             go_on = wait_for_others(crew->c->jobs);
             continue;
         }
-        const int rc = jobs_run(crew->c, &w.job, &cost, &busy, &error);
-        jobs_end(crew->c, &w, busy, rc, &error);
+        const int rc = channi_jobs_run(crew->c, &w.job, &cost, &busy, &error);
+        channi_jobs_end(crew->c, &w, busy, rc, &error);
         go_on = crew_count(crew, cost, busy);
     }
     return OK;
@@ -81,7 +81,7 @@ static void wait_for_threads(struct channi_jobs *q)
 {
     pthread_mutex_lock(&q->lock);
     pthread_cond_broadcast(&q->wake);
-    while (jobs_any(q) || q->at_work > 0)
+    while (channi_jobs_any(q) || q->at_work > 0)
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
 }
@@ -109,12 +109,12 @@ int channi_work(struct channi *c, uint64_t budget, bool *more)
         pthread_mutex_destroy(&crew.lock);
     }
     pthread_mutex_lock(&q->lock);
-    *more = jobs_any(q);
+    *more = channi_jobs_any(q);
     pthread_mutex_unlock(&q->lock);
     return OK;
 }
 
-int jobs_chores(struct channi *c)
+int channi_jobs_chores(struct channi *c)
 {
     int rc = OK;
 
@@ -151,14 +151,14 @@ static void tell(struct channi *c, bool all)
     const bool due = channi_checkpoint_due(c);
 
     pthread_mutex_lock(&q->lock);
-    jobs_tell(q);
+    channi_jobs_tell(q);
     const bool look = all || q->forgotten;
     q->chore = due;
     if (q->n_threads > 0)
         pthread_cond_broadcast(&q->wake);
     pthread_mutex_unlock(&q->lock);
     if (look)
-        jobs_queue_all(c);
+        channi_jobs_queue_all(c);
 }
 
 /* The commit itself is done, whatever becomes of its upkeep: that is tried again, and told by the next
@@ -179,10 +179,10 @@ int channi_after_commit(struct channi *c)
     if (c->params.maintenance == CHANNI_AT_COMMIT)
         rc = channi_work(c, 0, &more);
     if (rc == OK)
-        rc = jobs_chores(c);
+        rc = channi_jobs_chores(c);
     (void)error_divert(before);
     if (rc != OK)
-        jobs_keep_error(c, &error);
+        channi_jobs_keep_error(c, &error);
     return OK;
 }
 
@@ -220,5 +220,5 @@ int channi_maintain(struct index *index, uint64_t budget, bool *more)
     rc = channi_work(c, budget, more);
     if (rc == OK)
         rc = channi_upkeep_error(c);
-    return rc == OK ? jobs_chores(c) : rc;
+    return rc == OK ? channi_jobs_chores(c) : rc;
 }

@@ -91,18 +91,33 @@ static inline size_t fresh_links(const struct walk *w, size_t level, uint32_t i,
     return n;
 }
 
+static inline void measure_fresh(const struct walk *w, size_t level, size_t n)
+{
+    const struct graph_image_rows *rows = w->rows;
+    const struct kernels *kernels = rows->kernels;
+    struct graph_scratch *s = w->scratch;
+
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *row = row_at(rows, node_of(w->image, level, s->fresh[i]));
+
+        s->distances[i] =
+            rows->element == ELEMENT_U8
+                ? (float)kernels->l2sq_u8(w->query, row, rows->dim)
+                : kernels->l2sq_f32(w->query, (const float *)(const void *)row, rows->dim);
+    }
+}
+
 static inline void expand(const struct walk *w, size_t level, uint32_t i, bool narrow)
 {
     struct graph_scratch *s = w->scratch;
     const size_t n = fresh_links(w, level, i, narrow);
 
     s->checked += n;
+    measure_fresh(w, level, n);
     for (size_t j = 0; j < n; j++) {
-        const float distance = measure(w->rows, w->query, node_of(w->image, level, s->fresh[j]));
-
-        if (s->n == s->ef && key_of(distance, s->fresh[j]) > s->keys[s->n - 1])
+        if (s->n == s->ef && key_of(s->distances[j], s->fresh[j]) > s->keys[s->n - 1])
             continue;
-        search_offer(s, s->fresh[j], distance);
+        search_offer(s, s->fresh[j], s->distances[j]);
     }
 }
 

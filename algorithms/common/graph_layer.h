@@ -210,8 +210,28 @@ void search_begin(struct graph_scratch *, size_t ef);
 void search_start(const struct graph *, const struct layer *, struct graph_scratch *,
                   const void *query, uint32_t i);
 void search_start_known(struct graph_scratch *, uint32_t i, float distance);
+/* Whether as many candidates as may be have the distance of `key`, which would go to `at`. */
+bool search_too_many_ties(const struct graph_scratch *, uint64_t key, size_t at);
 /* Adds a candidate that is nearer than the worst, or where there is room. */
-void search_offer(struct graph_scratch *, uint32_t i, float distance);
+static inline void search_offer(struct graph_scratch *s, uint32_t i, float distance)
+{
+    const uint64_t key = key_of(distance, i), *place = s->keys;
+
+    /* Where to is a guess for the processor, so the halving has no branch on it. */
+    for (size_t n = s->n; n > 0; n /= 2) {
+        const size_t half = n - n / 2;
+
+        place += half & (0 - (size_t)(place[half - 1] < key));
+    }
+    const size_t low = (size_t)(place - s->keys);
+    if (low == s->ef || (s->ties_max && search_too_many_ties(s, key, low)))
+        return;
+    s->n -= s->n == s->ef;
+    memmove(s->keys + low + 1, s->keys + low, (s->n - low) * sizeof *s->keys);
+    s->keys[low] = key;
+    s->n++;
+    s->cursor = low < s->cursor ? low : s->cursor;
+}
 /* Until no candidate is left to be expanded. */
 void search_run(const struct graph *, const struct layer *, struct graph_scratch *,
                 const void *query);

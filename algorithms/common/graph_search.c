@@ -57,8 +57,7 @@ void search_begin(struct graph_scratch *s, size_t ef)
     }
 }
 
-/* Whether as many candidates as may be have the distance of `key`, which would go to `at`. */
-static bool too_many_ties(const struct graph_scratch *s, uint64_t key, size_t at)
+bool search_too_many_ties(const struct graph_scratch *s, uint64_t key, size_t at)
 {
     size_t first = at, end = at;
 
@@ -67,28 +66,6 @@ static bool too_many_ties(const struct graph_scratch *s, uint64_t key, size_t at
     while (end < s->n && s->keys[end] >> 33 == key >> 33 && end - first < s->ties_max)
         end++;
     return end - first >= s->ties_max;
-}
-
-void search_offer(struct graph_scratch *s, uint32_t i, float distance)
-{
-    const uint64_t key = key_of(distance, i);
-    size_t low = 0, high = s->n;
-
-    while (low < high) {
-        const size_t middle = (low + high) / 2;
-
-        if (s->keys[middle] < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == s->ef || (s->ties_max && too_many_ties(s, key, low)))
-        return;
-    s->n -= s->n == s->ef;
-    memmove(s->keys + low + 1, s->keys + low, (s->n - low) * sizeof *s->keys);
-    s->keys[low] = key;
-    s->n++;
-    s->cursor = low < s->cursor ? low : s->cursor;
 }
 
 /* Removed or not: it is where the search begins. */

@@ -1,19 +1,194 @@
-/* routes.c - not written yet. */
-#include "algorithms/channi/channi.h"
+/* routes.c - the routes of a layout: a graph of primaries' vectors that is only ever added to.
+ *
+ * The graph that grows (c->top) is the writer's alone; each layout that has other routes than the one
+ * before has an image of it, which never changes, beside an array that says where each route leads. Rows
+ * and phashes are shared by all: they are appended, and an older image knows fewer of them.
+ *
+ * Where an addition fails half-way the growing graph is given up, and the next addition thaws the image
+ * of the routes that there are. The same after a load, which brings images only.
+ */
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
 
-#pragma GCC diagnostic ignored "-Wunused-parameter"
+#include "algorithms/channi/replace.h"
+#include "src/core/mem.h"
 
-int channi_routes_add(struct channi *a0, const struct routes *old, const void *const *rows,
-                      const uint64_t *phashes, const uint32_t *cids, size_t n, struct routes **a6)
+enum { TOP_STREAM = 0x746f70 };
+
+uint64_t channi_phash(const struct channi *c, uint64_t id, const void *row)
 {
-    return ERR_UNSUPPORTED;
+    for (uint64_t salt = 0;; salt++) {
+        const uint64_t phash = XXH3_64bits_withSeed(row, c->row_bytes, rng_mix(id, salt));
+
+        if (phash != UINT64_MAX && !idmap_get(&c->by_phash, phash, NULL))
+            return phash;
+    }
 }
 
-void routes_ref(struct routes *a0) {}
-
-void routes_unref(struct channi *a0, struct routes *a1) {}
-
-uint64_t channi_phash(const struct channi *a0, uint64_t id, const void *row)
+struct graph_options channi_top_options(const struct channi *c)
 {
-    return 0;
+    return (struct graph_options){ .kind = GRAPH_HNSW,
+                                   .degree = (size_t)c->params.top_M0,
+                                   .build_ef = (size_t)c->params.top_ef_construction,
+                                   .insert_ef = (size_t)c->params.top_ef_construction,
+                                   .rng_factor = 1,
+                                   .seed = rng_mix(c->base.env.seed, TOP_STREAM) };
+}
+
+void routes_ref(struct routes *r)
+{
+    (void)atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+}
+
+void routes_unref(struct channi *c, struct routes *r)
+{
+    struct mem *mem = c->base.env.mem;
+
+    if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    mem_free(mem, r->block);
+    mem_free(mem, r->cid);
+    mem_free(mem, r);
+}
+
+void channi_routes_undo(struct channi *c, const struct routes *old)
+{
+    const uint32_t n = old ? old->n : 0;
+
+    while (c->n_routes > n) {
+        const uint64_t phash = *(const uint64_t *)stable_at(&c->route_phash, --c->n_routes);
+
+        (void)idmap_remove(&c->by_phash, phash, NULL);
+    }
+    if (c->top && graph_capacity(c->top) != n) {
+        graph_destroy(c->top);
+        c->top = NULL;
+    }
+}
+
+/* The growing graph holds the routes that there are. */
+static int thaw(struct channi *c, const struct routes *old)
+{
+    const struct graph_options options = channi_top_options(c);
+    int rc;
+
+    if (c->top && graph_capacity(c->top) == (old ? old->n : 0))
+        return OK;
+    graph_destroy(c->top);
+    c->top = NULL;
+    rc = graph_create(&c->top, &c->base.env, c->top_epoch, &options);
+    if (rc == OK && old && old->n > 0)
+        rc = graph_image_thaw(&old->graph, &old->rows, c->top);
+    return rc;
+}
+
+/* The first routes at once, over the pool. */
+static int build_top(struct channi *c, const void *const *rows, size_t n)
+{
+    const struct index_env *env = &c->base.env;
+    unsigned char *all = mem_array(env->mem, n, c->row_bytes);
+    int rc;
+
+    if (!all)
+        return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for a graph of %zu routes",
+                    n);
+    for (size_t i = 0; i < n; i++)
+        memcpy(all + i * c->row_bytes, rows[i], c->row_bytes);
+    rc = graph_build(c->top, (struct vectors){ all, n, env->dim, env->element });
+    mem_free(env->mem, all);
+    return rc;
+}
+
+static int grow_top(struct channi *c, const void *const *rows, size_t n)
+{
+    uint32_t node;
+    int rc = OK;
+
+    if (n > 0 && graph_capacity(c->top) == 0)
+        return build_top(c, rows, n);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = graph_add(c->top, rows[i], &node);
+    return rc;
+}
+
+static int no_memory(struct channi *c, size_t n)
+{
+    return fail(c->base.env.error, ERR_NO_MEMORY,
+                "channi: out of memory for %zu routes beside %" PRIu32, n, c->n_routes);
+}
+
+/* An image of the growing graph. */
+static int freeze(struct channi *c, uint32_t n, struct routes **out)
+{
+    const struct index_env *env = &c->base.env;
+    struct routes *r = mem_zalloc(env->mem, sizeof *r);
+    const size_t bytes = graph_image_bytes(c->top);
+
+    if (!r)
+        return no_memory(c, n);
+    atomic_init(&r->refs, 1);
+    r->n = n;
+    r->block = mem_alloc(env->mem, bytes);
+    r->cid = mem_array(env->mem, n ? n : 1, sizeof *r->cid);
+    int rc = r->block && r->cid ? OK : no_memory(c, n);
+    if (rc == OK) {
+        graph_image_write(c->top, r->block);
+        rc = graph_image_open(&r->graph, r->block, bytes, "the routes", env->error);
+    }
+    if (rc != OK) {
+        routes_unref(c, r);
+        return rc;
+    }
+    r->rows = (struct graph_image_rows){ .chunks = atomic_load(&c->route_rows.table),
+                                         .row_bytes = c->row_bytes,
+                                         .dim = env->dim,
+                                         .element = env->element,
+                                         .kernels = env->kernels };
+    *out = r;
+    return OK;
+}
+
+static bool reserve(struct channi *c, size_t n)
+{
+    const size_t sum = c->n_routes + n;
+
+    return sum < CID_NONE && stable_grow(&c->route_rows, sum) &&
+           stable_grow(&c->route_phash, sum) && idmap_reserve(&c->by_phash, c->by_phash.n + n);
+}
+
+/* Nobody reads past the routes of an image, so rows and phashes are plain. */
+static void append(struct channi *c, const void *row, uint64_t phash)
+{
+    const uint32_t route = c->n_routes++;
+
+    memcpy(stable_at(&c->route_rows, route), row, c->row_bytes);
+    *(uint64_t *)stable_at(&c->route_phash, route) = phash;
+    (void)idmap_put(&c->by_phash, phash, route); /* was reserved */
+}
+
+int channi_routes_add(struct channi *c, const struct routes *old, const void *const *rows,
+                      const uint64_t *phashes, const uint32_t *cids, size_t n, struct routes **out)
+{
+    const uint32_t n_old = old ? old->n : 0;
+    struct routes *r = NULL;
+    int rc = reserve(c, n) ? thaw(c, old) : no_memory(c, n);
+
+    if (rc == OK)
+        rc = grow_top(c, rows, n);
+    if (rc == OK)
+        rc = freeze(c, n_old + (uint32_t)n, &r);
+    if (rc != OK) {
+        graph_destroy(c->top);
+        c->top = NULL;
+        return rc;
+    }
+    if (n_old > 0)
+        memcpy(r->cid, old->cid, n_old * sizeof *r->cid);
+    for (size_t i = 0; i < n; i++) {
+        r->cid[n_old + i] = cids[i];
+        append(c, rows[i], phashes[i]);
+    }
+    *out = r;
+    return OK;
 }

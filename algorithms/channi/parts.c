@@ -1,0 +1,340 @@
+/* parts.c - the members of a part as a file, and as a cluster that nobody knows yet.
+ *
+ * A part is written in the order it is given in. What it is searched by is made here: a graph, new or
+ * going on from that of the file before, or codes. A graph goes on only where all rows of that file are
+ * still there, in their order; otherwise it is built anew, which for some thousand rows is cheap.
+ */
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/channi/replace.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum { INSIDE_STREAM = 0x696e };
+
+/* What becomes a file. */
+struct draft {
+    struct cluster_contents contents;
+    unsigned char *rows;
+    uint64_t *ids, *born, *dead;
+    uint32_t *attributes;
+    struct graph *graph;
+    struct cluster_codes codes;
+};
+
+float replace_distance(const struct channi *c, const void *a, const void *b)
+{
+    const struct index_env *env = &c->base.env;
+
+    return env->element == ELEMENT_U8 ? (float)env->kernels->l2sq_u8(a, b, env->dim)
+                                      : env->kernels->l2sq_f32(a, b, env->dim);
+}
+
+static int no_memory(const struct replacing *x, size_t n)
+{
+    return fail(x->c->base.env.error, ERR_NO_MEMORY,
+                "channi: out of memory to write a cluster of %zu rows", n);
+}
+
+struct cluster *replace_cluster(struct channi *c, uint32_t cid, enum cluster_kind kind,
+                                uint64_t born_ver)
+{
+    struct mem *mem = c->base.env.mem;
+    struct cluster *cl = mem_zalloc(mem, sizeof *cl);
+
+    if (!cl)
+        return NULL;
+    cl->cid = cid;
+    cl->kind = kind;
+    cl->born_ver = born_ver;
+    cl->root = ROOT_NONE;
+    atomic_init(&cl->refs, 1);
+    delta_init(&cl->delta, mem, c->row_bytes);
+    cl->root_row = mem_zalloc(mem, c->row_bytes);
+    if (!cl->root_row) {
+        cluster_unref(c, cl);
+        return NULL;
+    }
+    return cl;
+}
+
+/* -------------------------------------------------------------------------------- drafts */
+
+static void draft_free(const struct replacing *x, struct draft *d)
+{
+    struct mem *mem = x->c->base.env.mem;
+
+    graph_destroy(d->graph);
+    channi_codes_free(x->c, &d->codes);
+    mem_free(mem, d->rows);
+    mem_free(mem, d->ids);
+    mem_free(mem, d->born);
+    mem_free(mem, d->dead);
+    mem_free(mem, d->attributes);
+}
+
+static bool draft_reserve(const struct replacing *x, const struct part *part, struct draft *d)
+{
+    struct mem *mem = x->c->base.env.mem;
+    const bool history = x->c->params.history > 0;
+
+    d->rows = mem_array(mem, part->n, x->c->row_bytes);
+    d->ids = mem_array(mem, part->n, sizeof *d->ids);
+    d->attributes = mem_array(mem, part->n, sizeof *d->attributes);
+    d->born = history ? mem_array(mem, part->n, sizeof *d->born) : NULL;
+    d->dead = history ? mem_array(mem, part->n, sizeof *d->dead) : NULL;
+    return d->rows && d->ids && d->attributes && (!history || (d->born && d->dead));
+}
+
+static void draft_fill(const struct replacing *x, const struct making *p, struct draft *d)
+{
+    const struct members *m = x->m;
+    struct cluster_contents *out = &d->contents;
+    bool attributes = false;
+
+    *out = (struct cluster_contents){ .phash = p->file_phash,
+                                      .version = p->file_version,
+                                      .n = (uint32_t)p->part->n,
+                                      .ids = d->ids,
+                                      .rows = d->rows,
+                                      .born = d->born,
+                                      .dead = d->dead,
+                                      .cold_rows = x->c->params.inside == INSIDE_CODES &&
+                                                   x->c->params.cold_rows };
+    for (size_t i = 0; i < p->part->n; i++) {
+        const uint32_t at = p->part->rows[i];
+
+        memcpy(d->rows + i * x->c->row_bytes, m->rows[at], x->c->row_bytes);
+        d->ids[i] = m->ids[at];
+        d->attributes[i] = m->attributes[at];
+        attributes |= m->attributes[at] != ATTRIBUTE_NONE;
+        if (d->born) {
+            d->born[i] = m->born[at];
+            d->dead[i] = m->dead[at];
+        }
+        if (at == p->part->root)
+            out->root = (uint32_t)i;
+    }
+    out->attributes = attributes ? d->attributes : NULL;
+}
+
+/* -------------------------------------------------------------------------------- graphs */
+
+/* Whether the part begins with all rows of the file it goes on from. */
+static bool goes_on(const struct replacing *x, const struct making *p)
+{
+    const struct cluster *heir = p->heir;
+
+    if (!p->part->go_on || !heir || !heir->base || heir->base_n > p->part->n ||
+        !x->m->wholes[p->part->heir_of].image.has_graph)
+        return false;
+    for (uint32_t i = 0; i < heir->base_n; i++) {
+        const uint32_t at = p->part->rows[i];
+
+        if (x->m->from[at] != p->part->heir_of || x->m->row[at] != i)
+            return false;
+    }
+    return true;
+}
+
+static int go_on(const struct replacing *x, const struct making *p, struct draft *d)
+{
+    const struct image *image = &x->m->wholes[p->part->heir_of].image;
+    const struct index_env *env = &x->env;
+    const struct graph_image_rows rows = { .base = image->rows,
+                                           .row_bytes = x->c->row_bytes,
+                                           .dim = env->dim,
+                                           .element = env->element,
+                                           .kernels = env->kernels };
+    uint32_t node;
+    int rc = graph_image_thaw(&image->graph, &rows, d->graph);
+
+    for (size_t i = p->heir->base_n; rc == OK && i < p->part->n; i++)
+        rc = graph_add(d->graph, d->rows + i * x->c->row_bytes, &node);
+    return rc;
+}
+
+static int make_graph(const struct replacing *x, const struct making *p, struct draft *d)
+{
+    const struct channi_params *params = &x->c->params;
+    const struct graph_options options = { .kind = GRAPH_HNSW,
+                                           .degree = 2 * (size_t)params->in_M,
+                                           .build_ef = (size_t)params->in_ef_construction,
+                                           .insert_ef = (size_t)params->in_ef_construction,
+                                           .rng_factor = 1,
+                                           .seed = rng_mix(x->env.seed, INSIDE_STREAM) };
+    int rc = graph_create(&d->graph, &x->env, x->c->top_epoch, &options);
+
+    if (rc == OK)
+        rc = goes_on(x, p) ? go_on(x, p, d)
+                           : graph_build(d->graph, (struct vectors){ d->rows, p->part->n,
+                                                                     x->env.dim, x->env.element });
+    d->contents.graph = d->graph;
+    return rc;
+}
+
+static int make_searchable(const struct replacing *x, const struct making *p, struct draft *d)
+{
+    struct cluster_contents *out = &d->contents;
+    const struct channi_params *params = &x->c->params;
+    int rc = OK;
+
+    if (params->inside == INSIDE_GRAPH && p->part->n > (size_t)params->flat_below)
+        rc = make_graph(x, p, d);
+    if (params->inside == INSIDE_CODES)
+        rc = channi_codes_make(x->c, d->rows, p->part->n, &d->codes);
+    out->codes = d->codes.bytes;
+    out->codes_bytes = d->codes.n_bytes;
+    out->code_error = d->codes.error;
+    out->centre = d->codes.centre;
+    out->centre_bytes = d->codes.centre_bytes;
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- files */
+
+static void remove_file(const struct channi *c, const struct cluster_contents *file)
+{
+    char name[CLUSTER_NAME_MAX];
+    const int dir = open(c->base.env.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    cluster_file_name(file->phash, file->version, name);
+    if (dir < 0)
+        return; /* it goes when the index is next opened: nothing refers to it */
+    (void)unlinkat(dir, name, 0);
+    (void)close(dir);
+}
+
+/* Into the cache goes the hot part; where rows are cold that is a copy of the block's beginning. */
+static int join(const struct replacing *x, struct base *base, struct cluster_block *block)
+{
+    struct mem *mem = x->c->base.env.mem;
+    unsigned char *hot = block->bytes;
+
+    if (block->hot_bytes < block->file_bytes)
+        hot = NULL; /* it is read when it is asked for */
+    const int rc = cache_join(x->c->cache, base, hot);
+    if (rc == OK && hot)
+        block->bytes = NULL;
+    mem_free(mem, rc == OK ? block->bytes : NULL);
+    if (rc == OK)
+        block->bytes = NULL;
+    return rc;
+}
+
+static int write_block(const struct replacing *x, const struct draft *d,
+                       struct cluster_block *block, struct cluster *cl)
+{
+    struct channi *c = x->c;
+    const struct cluster_contents *out = &d->contents;
+    struct base *base = mem_zalloc(c->base.env.mem, sizeof *base);
+    int rc = base ? cluster_block_write(&c->base.env, out, block,
+                                        c->params.durability == CHANNI_SYNCED, c->fault)
+                  : no_memory(x, out->n);
+
+    if (rc == OK) {
+        rc = cluster_file_head(&c->base.env, out->phash, out->version, base);
+        atomic_init(&base->refs, 1);
+        if (rc == OK)
+            rc = join(x, base, block);
+        if (rc != OK)
+            remove_file(c, out);
+    }
+    if (rc != OK) {
+        mem_free(c->base.env.mem, base);
+        return rc;
+    }
+    cl->base = base;
+    cl->base_n = base->n;
+    channi_count(&c->counters.files_written, 1);
+    channi_count(&c->counters.bytes_written, base->file_bytes);
+    return OK;
+}
+
+static int write_file(const struct replacing *x, const struct making *p)
+{
+    struct draft d = { 0 };
+    struct cluster_block block = { 0 };
+    int rc = draft_reserve(x, p->part, &d) ? OK : no_memory(x, p->part->n);
+
+    if (rc == OK) {
+        draft_fill(x, p, &d);
+        rc = make_searchable(x, p, &d);
+    }
+    if (rc == OK)
+        rc = cluster_block_make(&x->c->base.env, &d.contents, &block);
+    if (rc == OK)
+        rc = write_block(x, &d, &block, p->cl);
+    if (rc == OK)
+        p->cl->root = d.contents.root;
+    mem_free(x->c->base.env.mem, block.bytes);
+    draft_free(x, &d);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------- one part */
+
+/* Of the live members: the dead are there for old versions only. */
+static void measure(const struct replacing *x, const struct making *p)
+{
+    double sum = 0, squares = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->part->n; i++) {
+        const uint32_t at = p->part->rows[i];
+
+        if (x->m->dead[at])
+            continue;
+        const float squared = replace_distance(x->c, x->m->rows[at], p->cl->root_row);
+        sum += sqrt((double)squared);
+        squares += (double)squared;
+        n++;
+    }
+    const double mean = n ? sum / (double)n : 0;
+    const double variance = n ? squares / (double)n - mean * mean : 0;
+    p->cl->mean_d = (float)mean;
+    p->cl->sd_d = variance > 0 ? (float)sqrt(variance) : 0;
+}
+
+static int make_part(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct replacing *x = arg;
+    int rc = OK;
+
+    (void)worker;
+    for (size_t i = first; rc == OK && i < end; i++) {
+        const struct making *p = &x->parts[i];
+        const struct part *part = p->part;
+
+        if (part->n > 0) {
+            memcpy(p->cl->root_row, x->m->rows[part->root], x->c->row_bytes);
+            p->cl->root_id = x->m->ids[part->root];
+            measure(x, p);
+            rc = write_file(x, p);
+        } else if (p->heir) {
+            memcpy(p->cl->root_row, p->heir->root_row, x->c->row_bytes);
+            p->cl->root_id = p->heir->root_id;
+        }
+    }
+    return rc;
+}
+
+int replace_make(struct replacing *x)
+{
+    const size_t n = x->r->n_parts;
+
+    x->env = x->c->base.env;
+    /* Graphs of many parts are each made by one thread, and on one thread none asks for the pool, which
+       searches may be using. A single part's may have all of it. */
+    if (n > 1 || x->r->threads <= 1) {
+        x->alone = pool_create(1);
+        if (!x->alone)
+            return no_memory(x, x->m->n);
+        x->env.pool = x->alone;
+    }
+    return parallel_for(x->c->base.env.pool, n > 1 ? x->r->threads : 1, n, 1, make_part, x);
+}

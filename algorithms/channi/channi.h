@@ -604,21 +604,28 @@ void channi_manifest_close(struct channi *);
 /* Whether a folder holds an index that ran there: create() refuses it. ERR_IO. */
 int channi_holds_index(const struct index_env *, const char *dir, bool *holds);
 
-/* search.c: one thread's */
+/* scratch.c: one thread's */
 struct channi_scratch {
     struct channi_scratch *next;
     struct graph_scratch *graph;
-    struct fetch *fetch;
-    struct search_work *work; /* search.c's own */
+    struct fetch *fetch;      /* NULL until search.c needs it */
+    struct search_work *work; /* search.c's own; NULL until it makes it */
+    /* route.c's */
     uint32_t *nodes;
     float *distances;
-    size_t capacity;
+    uint8_t *marks; /* by cid; 0 between calls */
+    size_t nodes_capacity, distances_capacity, marks_capacity;
 };
 struct channi_scratch *channi_scratch_take(struct channi *); /* NULL: out of memory */
 void channi_scratch_give(struct channi *, struct channi_scratch *);
 void channi_scratch_free(struct channi *); /* the unused ones */
 uint64_t channi_scratch_bytes(struct channi *);
+/* Room for n in nodes and distances; for n marks. false: out of memory. */
 bool channi_scratch_fit(struct channi *, struct channi_scratch *, size_t n);
+bool channi_scratch_marks(struct channi *, struct channi_scratch *, size_t n);
+/* search.c; NULL is allowed. */
+void channi_search_work_free(struct mem *, struct search_work *);
+uint64_t channi_search_work_bytes(const struct search_work *);
 
 extern const struct index_ops channi_ops;
 

@@ -1,24 +1,107 @@
-/* route.c - not written yet. */
+/* route.c - which clusters a vector is near, and which it belongs to. Several routes may lead to one cluster,
+ * and some nowhere any more, so routes are asked for until there are clusters enough.
+ */
+#include <inttypes.h>
+
 #include "algorithms/channi/channi.h"
+#include "kernels/kernels.h"
 
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-
-int channi_route(struct channi *a0, struct channi_scratch *a1, const struct layout *a2,
-                 const void *row, size_t ef, uint32_t *cid, double *checked)
-{
-    return ERR_UNSUPPORTED;
-}
-
-int channi_nearest_clusters(struct channi *a0, struct channi_scratch *a1, const struct layout *a2,
-                            const void *query, size_t n, size_t ef, uint32_t *cids,
-                            float *distances, size_t *found, double *checked)
-{
-    return ERR_UNSUPPORTED;
-}
-
-int channi_nearest_routes(struct channi *a0, struct channi_scratch *a1, const struct routes *a2,
+int channi_nearest_routes(struct channi *c, struct channi_scratch *x, const struct routes *r,
                           const void *query, size_t n, size_t ef, uint32_t *routes,
                           float *distances, size_t *found, double *checked)
 {
-    return ERR_UNSUPPORTED;
+    return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef > n ? ef : n, routes,
+                              distances, found, checked, c->base.env.error);
+}
+
+/* Of x's n routes, ascending, the clusters, each once: at most `most`. */
+static size_t distinct_clusters(struct channi_scratch *x, const struct layout *layout, size_t n,
+                                size_t most, uint32_t *cids, float *distances)
+{
+    const struct routes *r = layout->routes;
+    size_t found = 0;
+
+    for (size_t i = 0; i < n && found < most; i++) {
+        const uint32_t cid = r->cid[x->nodes[i]];
+
+        if (cid == CID_NONE || x->marks[cid])
+            continue;
+        x->marks[cid] = 1;
+        cids[found] = cid;
+        distances[found++] = x->distances[i];
+    }
+    for (size_t i = 0; i < found; i++)
+        x->marks[cids[i]] = 0;
+    return found;
+}
+
+int channi_nearest_clusters(struct channi *c, struct channi_scratch *x, const struct layout *layout,
+                            const void *query, size_t n, size_t ef, uint32_t *cids,
+                            float *distances, size_t *found, double *checked)
+{
+    const struct routes *r = layout->routes;
+    size_t ask = n > ef ? n : ef, got; /* what the beam finds anyway is asked for */
+
+    *found = 0;
+    if (n == 0)
+        return OK;
+    if (!r) { /* not built: all rows are in one */
+        cids[0] = 0;
+        distances[0] = 0;
+        *found = 1;
+        return OK;
+    }
+    for (;; ask *= 2) {
+        ask = ask < r->n ? ask : r->n;
+        if (!channi_scratch_fit(c, x, ask) || !channi_scratch_marks(c, x, layout->n_clusters))
+            return fail(c->base.env.error, ERR_NO_MEMORY,
+                        "channi: out of memory for the %zu nearest routes", ask);
+        const int rc =
+            channi_nearest_routes(c, x, r, query, ask, ask, x->nodes, x->distances, &got, checked);
+        if (rc != OK)
+            return rc;
+        *found = distinct_clusters(x, layout, got, n, cids, distances);
+        if (*found == n || ask == r->n)
+            return OK;
+    }
+}
+
+/* From the row to the root of a cluster, whose nearest route is at `to_route`. */
+static float to_root(const struct channi *c, const struct cluster *cl, const void *row,
+                     float to_route, double *checked)
+{
+    const struct index_env *env = &c->base.env;
+
+    if (cl->n_routes == 1 && cl->drift == 0)
+        return to_route; /* the route is the root's own */
+    *checked += 1;
+    return env->element == ELEMENT_U8
+               ? (float)env->kernels->l2sq_u8(row, cl->root_row, env->dim)
+               : env->kernels->l2sq_f32(row, (const float *)(const void *)cl->root_row, env->dim);
+}
+
+int channi_route(struct channi *c, struct channi_scratch *x, const struct layout *layout,
+                 const void *row, size_t ef, uint32_t *cid, double *checked)
+{
+    uint32_t cids[ASSIGN_CLUSTERS];
+    float distances[ASSIGN_CLUSTERS], least = 0;
+    size_t found;
+    const int rc = channi_nearest_clusters(c, x, layout, row, ASSIGN_CLUSTERS, ef, cids, distances,
+                                           &found, checked);
+
+    if (rc != OK)
+        return rc;
+    if (found == 0)
+        return fail(c->base.env.error, ERR_INVARIANT,
+                    "channi: none of %" PRIu32 " routes leads to a cluster", layout->routes->n);
+    *cid = cids[0];
+    for (size_t i = 0; layout->routes && i < found; i++) {
+        const float distance = to_root(c, layout->clusters[cids[i]], row, distances[i], checked);
+
+        if (i == 0 || distance < least) {
+            least = distance;
+            *cid = cids[i];
+        }
+    }
+    return OK;
 }

@@ -19,3 +19,10 @@ int channi_search_where(struct index *a0, const struct search_request *a1,
 {
     return ERR_UNSUPPORTED;
 }
+
+void channi_search_work_free(struct mem *mem, struct search_work *work) {}
+
+uint64_t channi_search_work_bytes(const struct search_work *work)
+{
+    return 0;
+}

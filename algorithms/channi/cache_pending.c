@@ -13,3 +13,5 @@ __attribute__((weak)) int cache_create(struct cache **out, const struct index_en
 __attribute__((weak)) void cache_destroy(struct cache *cache) {}
 
 __attribute__((weak)) void cache_leave(struct cache *cache, struct base *base, bool remove) {}
+
+__attribute__((weak)) void fetch_destroy(struct fetch *fetch) {}

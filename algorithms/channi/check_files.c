@@ -1,0 +1,107 @@
+/* check_files.c - for check(): the files in env.dir are those that somebody refers to. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "algorithms/channi/check.h"
+#include "src/core/mem.h"
+
+struct file {
+    uint64_t phash, version;
+};
+
+/* Referred to: by the newest layout, by pinned ones, by the manifest. */
+struct files {
+    struct file *list;
+    size_t n, capacity;
+    struct mem *mem;
+};
+
+static int order(const void *a, const void *b)
+{
+    const struct file *x = a, *y = b;
+
+    if (x->phash != y->phash)
+        return x->phash < y->phash ? -1 : 1;
+    return x->version < y->version ? -1 : x->version > y->version;
+}
+
+static bool add(struct files *f, const struct base *base)
+{
+    if (!mem_grow(f->mem, &f->list, &f->capacity, f->n + 1, sizeof *f->list))
+        return false;
+    f->list[f->n++] = (struct file){ base->phash, base->version };
+    return true;
+}
+
+static bool add_layout(struct files *f, const struct layout *l)
+{
+    bool ok = true;
+
+    for (uint32_t cid = 0; ok && cid < l->n_clusters; cid++)
+        if (l->clusters[cid] && l->clusters[cid]->base)
+            ok = add(f, l->clusters[cid]->base);
+    return ok;
+}
+
+static bool add_all(struct files *f, const struct check *c)
+{
+    const struct channi *s = c->s;
+    bool ok = add_layout(f, c->layout);
+
+    for (size_t i = 0; ok && i < s->n_pins; i++)
+        ok = add_layout(f, s->pins[i].view->layout);
+    for (size_t i = 0; ok && i < s->n_kept; i++)
+        ok = add(f, s->kept[i]);
+    if (ok && f->n > 1)
+        qsort(f->list, f->n, sizeof *f->list, order);
+    return ok;
+}
+
+static int check_there(const struct check *c, const struct files *f)
+{
+    const char *dir = c->s->base.env.dir;
+    char path[PATH_MAX], name[CLUSTER_NAME_MAX];
+    struct stat st;
+
+    for (size_t i = 0; i < f->n; i++) {
+        cluster_file_name(f->list[i].phash, f->list[i].version, name);
+        (void)snprintf(path, sizeof path, "%.4000s/%s", dir, name);
+        if (stat(path, &st) != 0 && !c->s->params.degraded)
+            return check_broken(c, "the file %s is referred to, and not there", path);
+    }
+    return OK;
+}
+
+static int check_wanted(const struct check *c, const struct files *f, const char *name)
+{
+    struct file file;
+
+    if (!cluster_file_parse(name, &file.phash, &file.version) ||
+        (f->n > 0 && bsearch(&file, f->list, f->n, sizeof file, order)))
+        return OK;
+    return check_broken(c, "nobody refers to the file %s/%s", c->s->base.env.dir, name);
+}
+
+int check_files(const struct check *c)
+{
+    const struct index_env *env = &c->s->base.env;
+    struct files f = { .mem = env->mem };
+    int rc = OK;
+
+    if (!add_all(&f, c))
+        rc = fail(env->error, ERR_NO_MEMORY, "channi: no memory to check");
+    if (rc == OK)
+        rc = check_there(c, &f);
+    DIR *d = rc == OK ? opendir(env->dir) : NULL;
+    if (rc == OK && !d)
+        rc = fail_errno(env->error, ERR_IO, "channi: cannot read the folder %s", env->dir);
+    for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d))
+        rc = check_wanted(c, &f, e->d_name);
+    if (d)
+        (void)closedir(d);
+    mem_free(f.mem, f.list);
+    return rc;
+}

@@ -293,6 +293,7 @@ struct channi {
     struct base **kept; /* files of the newest durable manifest, referred to: in_manifest */
     size_t n_kept, kept_capacity;
     atomic_uint_fast64_t parked_bytes; /* files that only the manifest still refers to */
+    atomic_uint_fast64_t due_at;       /* bytes of journal and parked files */
     pthread_mutex_t checkpointing;
     int claim;
     char *dir;

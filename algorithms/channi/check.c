@@ -84,17 +84,18 @@ static int check_routes(const struct check *c)
     const struct routes *r = c->layout->routes;
     int rc = OK;
 
-    if (r->n == 0 || r->n > s->n_routes || r->graph.n != r->n)
+    if (r->n == 0 || r->n != s->n_routes || r->graph.n != r->n)
         return check_broken(c, "%u routes in the layout, %u nodes in their graph, %u in all", r->n,
                             r->graph.n, s->n_routes);
-    if (!s->top || graph_live(s->top) != graph_capacity(s->top) || graph_live(s->top) < r->n)
+    /* There may be none: then the next addition begins with the image. Nothing is ever removed. */
+    if (s->top && (graph_live(s->top) != graph_capacity(s->top) || graph_live(s->top) != r->n))
         return check_broken(c, "the graph of %u routes has %zu nodes, %zu of them live", r->n,
-                            s->top ? graph_capacity(s->top) : 0, s->top ? graph_live(s->top) : 0);
+                            graph_capacity(s->top), graph_live(s->top));
     for (uint32_t i = 0; rc == OK && i < r->n; i++)
         rc = check_route(c, i);
     if (rc == OK)
         rc = check_image(c, &r->graph, lowest_of_entry(&r->graph), "routes", r->n);
-    return rc == OK ? graph_check(s->top) : rc;
+    return rc == OK && s->top ? graph_check(s->top) : rc;
 }
 
 /* ------------------------------------------------------------------------------ layouts */
@@ -150,9 +151,11 @@ static int check_one(struct check *c, uint32_t cid)
         return check_broken(c, "cluster %u is filed under %u", cl->cid, cid);
     if (cl->born_ver > c->version)
         return check_broken(c, "cluster %u was founded after version %" PRIu64, cid, c->version);
-    if (deferred != !c->layout->routes || deferred != !cl->base)
+    if (deferred != !c->layout->routes || (deferred && cl->base))
         return check_broken(c, "cluster %u is of kind %d, %s a file, %s routes", cid, cl->kind,
                             cl->base ? "has" : "has not", c->layout->routes ? "among" : "without");
+    if (!cl->base && cl->base_n > 0)
+        return check_broken(c, "cluster %u has %u rows in a file, and no file", cid, cl->base_n);
     if (!deferred)
         rc = check_routes_of(c, cl);
     if (rc == OK)

@@ -15,3 +15,13 @@ __attribute__((weak)) void cache_destroy(struct cache *cache) {}
 __attribute__((weak)) void cache_leave(struct cache *cache, struct base *base, bool remove) {}
 
 __attribute__((weak)) void fetch_destroy(struct fetch *fetch) {}
+
+__attribute__((weak)) int cache_check(const struct cache *cache)
+{
+    return OK;
+}
+
+__attribute__((weak)) bool cluster_file_parse(const char *name, uint64_t *phash, uint64_t *version)
+{
+    return false;
+}

@@ -39,6 +39,6 @@ void base_unref(struct channi *s, struct base *base)
         (void)atomic_fetch_add(&s->parked_bytes, base->file_bytes);
     if (before > 1)
         return;
-    /* cache_leave(s->cache, base, !kept): once there is one to link */
+    cache_leave(s->cache, base, !kept);
     mem_free(s->base.env.mem, base);
 }

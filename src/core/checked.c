@@ -34,6 +34,13 @@ int index_ops_check(const struct index_ops *ops, struct error *err)
         { "train (its flags say INDEX_NEEDS_TRAIN)",
           !(ops->flags & INDEX_NEEDS_TRAIN) || ops->train },
     };
+    const struct index_txn_ops *txn = ops->txn;
+    const bool whole = !txn || (txn->begin && txn->commit && txn->rollback && txn->snapshot &&
+                                txn->release && txn->search_as_of);
+    if (!whole || (ops->attributes && !(ops->attributes->insert && ops->attributes->search)))
+        return fail(err, ERR_VERSION,
+                    "method \"%s\" lacks operations of its group .%s; give all of them or no group",
+                    ops->name, whole ? "attributes" : "txn");
     for (size_t i = 0; i < sizeof mandatory / sizeof *mandatory; i++)
         if (!mandatory[i].there)
             return fail(err, ERR_VERSION, "method \"%s\" lacks .%s in its struct index_ops",
@@ -64,6 +71,8 @@ static int begin(struct checked *c, const struct index_ops *ops, const struct in
 {
     *c = (struct checked){ .error = env->error };
     idmap_init(&c->live, NULL);
+    idmap_init(&c->before, NULL);
+    idmap_init(&c->pins, NULL);
     int rc = index_ops_check(ops, env->error);
     if (rc == OK)
         rc = check_env(ops, env);
@@ -85,6 +94,19 @@ int index_open(struct checked *c, const struct index_ops *ops, const struct inde
     return rc;
 }
 
+/* What the index that is gone had not committed never was. */
+static int unfinished(struct checked *c, const struct checked *from)
+{
+    uint64_t id, was_live;
+    for (size_t at = 0; idmap_next(&from->before, &at, &id, &was_live);) {
+        if (!was_live)
+            (void)idmap_remove(&c->live, id, NULL);
+        else if (!idmap_put(&c->live, id, 1))
+            return fail(c->error, ERR_NO_MEMORY, "load: no memory for %zu ids", from->live.n);
+    }
+    return OK;
+}
+
 int index_open_saved(struct checked *c, const struct index_ops *ops, const struct index_env *env,
                      const char *dir, const struct checked *from)
 {
@@ -96,6 +118,8 @@ int index_open_saved(struct checked *c, const struct index_ops *ops, const struc
     uint64_t id;
     for (size_t at = 0; rc == OK && from && idmap_next(&from->live, &at, &id, NULL);)
         (void)idmap_put(&c->live, id, 1); /* reserved */
+    if (rc == OK && from && from->in_transaction)
+        rc = unfinished(c, from);
     if (rc == OK)
         rc = ops->load(&c->index, env, dir);
     if (rc != OK) {
@@ -110,7 +134,10 @@ void index_close(struct checked *c)
     if (c->index)
         c->ops->destroy(c->index);
     c->index = NULL;
+    c->in_transaction = false;
     idmap_free(&c->live);
+    idmap_free(&c->before);
+    idmap_free(&c->pins);
 }
 
 /* The largest bit pattern of the row's magnitudes: 0 for a row of zeros, at least INFINITY's where
@@ -215,6 +242,18 @@ static int admit_ids(struct checked *c, const uint64_t *ids, size_t n, const cha
     return rc;
 }
 
+/* Room to remember n more ids as they were. */
+static bool reserve_before(struct checked *c, size_t n)
+{
+    return !c->in_transaction || idmap_reserve(&c->before, c->before.n + n);
+}
+
+static void remember(struct checked *c, uint64_t id, bool was_live)
+{
+    if (c->in_transaction && !idmap_get(&c->before, id, NULL))
+        (void)idmap_put(&c->before, id, was_live); /* reserved */
+}
+
 int index_admit_insert(struct checked *c, struct vectors v, const uint64_t *ids)
 {
     int rc = index_admit_vectors(c, v, "insert");
@@ -225,7 +264,7 @@ int index_admit_insert(struct checked *c, struct vectors v, const uint64_t *ids)
             rc = fail(c->error, ERR_DUPLICATE_ID,
                       "insert: row %zu: id %" PRIu64 " is already stored", i, ids[i]);
     /* So that noting them afterwards cannot fail. */
-    if (rc == OK && !idmap_reserve(&c->live, c->live.n + v.n))
+    if (rc == OK && (!idmap_reserve(&c->live, c->live.n + v.n) || !reserve_before(c, v.n)))
         rc = fail(c->error, ERR_NO_MEMORY, "insert: no memory for %zu ids", c->live.n + v.n);
     return rc;
 }
@@ -239,6 +278,8 @@ int index_admit_remove(struct checked *c, const uint64_t *ids, size_t n)
         if (!idmap_get(&c->live, ids[i], NULL))
             rc = fail(c->error, ERR_UNKNOWN_ID, "delete: id %" PRIu64 " (number %zu) is not stored",
                       ids[i], i);
+    if (rc == OK && !reserve_before(c, n))
+        rc = fail(c->error, ERR_NO_MEMORY, "delete: no memory for %zu ids", n);
     return rc;
 }
 
@@ -266,16 +307,20 @@ int index_admit_search(struct checked *c, const struct search_request *r)
 
 int index_note_inserted(struct checked *c, const uint64_t *ids, size_t done)
 {
-    for (size_t i = 0; i < done; i++)
+    for (size_t i = 0; i < done; i++) {
+        remember(c, ids[i], false);
         if (!idmap_put(&c->live, ids[i], 1))
             return fail(c->error, ERR_NO_MEMORY, "insert: no memory for %zu ids", c->live.n + 1);
+    }
     return OK;
 }
 
 void index_note_removed(struct checked *c, const uint64_t *ids, size_t done)
 {
-    for (size_t i = 0; i < done; i++)
+    for (size_t i = 0; i < done; i++) {
+        remember(c, ids[i], true);
         (void)idmap_remove(&c->live, ids[i], NULL);
+    }
 }
 
 int index_train(struct checked *c, struct vectors sample)
@@ -298,13 +343,22 @@ static int admit_done(struct checked *c, int rc, size_t done, size_t n, const ch
 
 int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_t *done)
 {
+    return index_insert_with(c, v, ids, NULL, done);
+}
+
+int index_insert_with(struct checked *c, struct vectors v, const uint64_t *ids,
+                      const uint32_t *attributes, size_t *done)
+{
     size_t did = 0;
     if (done)
         *done = 0;
+    if (attributes && !c->ops->attributes)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" keeps no attributes", c->ops->name);
     int rc = index_admit_insert(c, v, ids);
     if (rc != OK || v.n == 0)
         return rc;
-    rc = c->ops->insert(c->index, v, ids, &did);
+    rc = attributes ? c->ops->attributes->insert(c->index, v, ids, attributes, &did)
+                    : c->ops->insert(c->index, v, ids, &did);
     rc = admit_done(c, rc, did, v.n, "insert");
     if (did <= v.n)
         (void)index_note_inserted(c, ids, did); /* reserved */
@@ -384,6 +438,8 @@ int index_save(struct checked *c, const char *dir)
 {
     if (!c->ops->save)
         return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" cannot save", c->ops->name);
+    if (c->in_transaction)
+        return fail(c->error, ERR_ARGUMENT, "save: a transaction is open; end it first");
     return c->ops->save(c->index, dir);
 }
 

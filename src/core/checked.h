@@ -20,6 +20,9 @@ struct checked {
     struct idmap
         live;     /* id -> 1; on an account of its own, so it is no part of the index's memory */
     size_t k_max; /* 0: no bound */
+    bool in_transaction; /* `live` is then as a commit would leave it */
+    struct idmap before; /* ids that the open transaction touched -> whether they were live */
+    struct idmap pins;   /* version -> how often it is pinned */
 };
 
 /* Checks the table (ABI, mandatory operations by name, space) and creates. Release with
@@ -37,9 +40,26 @@ int index_remove(struct checked *, const uint64_t *ids, size_t n, size_t *done);
 int index_search(struct checked *, const struct search_request *, struct search_result *);
 int index_range(struct checked *, const struct range_request *, struct range_result *);
 int index_maintain(struct checked *, uint64_t budget, bool *more);
+/* Refused while a transaction is open. */
 int index_save(struct checked *, const char *dir);
 int index_check(struct checked *,
                 struct stat_sink *); /* sink may be NULL; OK where the method has no check */
+
+/* Transactions and versions; ERR_UNSUPPORTED for a method without. ERR_ARGUMENT: a commit or rollback
+   without begin, a begin or snapshot inside. A failed commit leaves the transaction as it was, open.
+   version may be NULL. */
+int index_begin(struct checked *);
+int index_commit(struct checked *, uint64_t *version);
+int index_rollback(struct checked *);
+int index_snapshot(struct checked *, uint64_t *version);
+int index_release(struct checked *, uint64_t version); /* ERR_NOT_FOUND: it is not pinned */
+int index_search_as_of(struct checked *, uint64_t version, const struct search_request *,
+                       struct search_result *);
+/* Attributes: NULL is index_insert(); a search by a range of them has no filter beside. */
+int index_insert_with(struct checked *, struct vectors, const uint64_t *ids,
+                      const uint32_t *attributes, size_t *done);
+int index_search_where(struct checked *, const struct search_request *, struct attribute_range,
+                       struct search_result *);
 
 /* Validation alone. After index_admit_insert / _remove and the operation itself call index_note_*,
    with how many rows the operation did, to keep the live set. */
@@ -47,6 +67,20 @@ int index_admit_vectors(struct checked *, struct vectors, const char *what);
 int index_admit_insert(struct checked *, struct vectors, const uint64_t *ids);
 int index_admit_remove(struct checked *, const uint64_t *ids, size_t n);
 int index_admit_search(struct checked *, const struct search_request *);
+int index_admit_as_of(struct checked *, const struct search_request *);
+int index_admit_where(struct checked *, const struct search_request *, struct attribute_range);
+/* Whether a transaction may begin (open: false), or end (open: true). After the operation itself succeeded
+   comes index_note_*. */
+int index_admit_transaction(struct checked *, bool open, const char *what);
+int index_admit_snapshot(struct checked *);
+int index_admit_release(struct checked *, uint64_t version);
+void index_note_begun(struct checked *);
+void index_note_committed(struct checked *);
+void index_note_rolled_back(struct checked *);
+int index_note_pinned(struct checked *, uint64_t version);
+void index_note_released(struct checked *, uint64_t version);
+/* Bytes of its own tables, which are none of the index's. */
+size_t index_checked_bytes(const struct checked *);
 /* What is wrong with a radius under this metric, to follow "radius = X"; NULL: nothing. Under HAMMING
    it is a whole number 0 .. 64, under L2SQ and COS at least 0, and never NaN. */
 const char *index_radius_fault(enum metric, double radius);

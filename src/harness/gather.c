@@ -101,6 +101,12 @@ int holding_init(struct holding *h, const struct op_list *list, struct error *er
     h->rows = mem_zalloc(NULL, (list->n_ids ? list->n_ids : 1) * sizeof *h->rows);
     if (!h->rows)
         return fail(err, ERR_NO_MEMORY, "no memory for the rows of %zu ids", list->n_ids);
+    if (list->has_attributes) {
+        h->attributes = mem_array(NULL, list->n_ids + 1, sizeof *h->attributes);
+        if (!h->attributes)
+            return fail(err, ERR_NO_MEMORY, "no memory for the attributes of %zu ids", list->n_ids);
+        memset(h->attributes, 0xff, list->n_ids * sizeof *h->attributes); /* ATTRIBUTE_NONE */
+    }
     for (size_t id = 0; id < list->n_ids; id++) {
         h->rows[id].dataset = list->rows[id].dataset;
         h->rows[id].row = list->rows[id].row;
@@ -108,11 +114,73 @@ int holding_init(struct holding *h, const struct op_list *list, struct error *er
     return live_init(&h->live, list, err);
 }
 
-void holding_free(struct holding *h)
+static void free_one(struct holding *h)
 {
     mem_free(NULL, h->rows);
+    mem_free(NULL, h->attributes);
     live_free(&h->live);
+}
+
+void holding_free(struct holding *h)
+{
+    for (size_t i = 0; i < h->n_past; i++)
+        free_one(&h->past[i]);
+    mem_free(NULL, h->past);
+    free_one(h);
     *h = (struct holding){ 0 };
+}
+
+/* A copy for a snapshot. */
+static int keep_past(struct holding *h, size_t at, struct error *err)
+{
+    const size_t n = h->list->n_ids;
+    struct holding *copy;
+
+    if (!mem_grow(NULL, &h->past, &h->past_capacity, h->n_past + 1, sizeof *h->past))
+        return fail(err, ERR_NO_MEMORY, "no memory for a snapshot");
+    copy = &h->past[h->n_past];
+    *copy = (struct holding){ .list = h->list, .snapshot = at + 1 };
+    copy->rows = mem_array(NULL, n + 1, sizeof *copy->rows);
+    copy->attributes = h->attributes ? mem_array(NULL, n + 1, sizeof *copy->attributes) : NULL;
+    int rc = live_init(&copy->live, h->list, err);
+    if (rc == OK && (!copy->rows || (h->attributes && !copy->attributes)))
+        rc = fail(err, ERR_NO_MEMORY, "no memory for a snapshot of %zu ids", n);
+    if (rc != OK) {
+        free_one(copy);
+        return rc;
+    }
+    memcpy(copy->rows, h->rows, n * sizeof *copy->rows);
+    if (copy->attributes)
+        memcpy(copy->attributes, h->attributes, n * sizeof *copy->attributes);
+    memcpy(copy->live.bits, h->live.bits, (n / 64 + 1) * sizeof *copy->live.bits);
+    copy->live.n = h->live.n;
+    h->n_past++;
+    return OK;
+}
+
+static void drop_past(struct holding *h, size_t snapshot)
+{
+    for (size_t i = 0; i < h->n_past; i++)
+        if (h->past[i].snapshot == snapshot) {
+            free_one(&h->past[i]);
+            h->past[i] = h->past[--h->n_past];
+            return;
+        }
+}
+
+const struct holding *holding_of(const struct holding *h, const struct op *op)
+{
+    for (size_t i = 0; op->as_of && i < h->n_past; i++)
+        if (h->past[i].snapshot == op->as_of)
+            return &h->past[i];
+    return h;
+}
+
+size_t holding_past_bytes(const struct holding *h)
+{
+    const size_t each = sizeof *h->rows + (h->attributes ? sizeof *h->attributes : 0);
+
+    return h->n_past * (h->live.n_ids * each + h->live.n_ids / 8);
 }
 
 static int dataset_of(const struct op_list *list, const struct source *source, uint32_t *at,
@@ -129,7 +197,7 @@ static int dataset_of(const struct op_list *list, const struct source *source, u
 
 /* Ids [0, n) of an operation now stand for the rows of a view. */
 static int take_rows(struct holding *h, const struct view *v, const uint64_t *ids, size_t n,
-                     uint32_t since, struct error *err)
+                     const uint32_t *attributes, uint32_t since, struct error *err)
 {
     const struct source *last = NULL;
     uint32_t dataset = 0;
@@ -142,7 +210,18 @@ static int take_rows(struct holding *h, const struct view *v, const uint64_t *id
             return err->code;
         last = source;
         h->rows[ids[i]] = (struct holding_row){ dataset, since, row };
+        if (h->attributes)
+            h->attributes[ids[i]] = attributes ? attributes[i] : ATTRIBUTE_NONE;
     }
+    return OK;
+}
+
+static int take_op(struct holding *h, const struct op *op, uint32_t since, struct error *err)
+{
+    if (op->kind == OP_INSERT || op->kind == OP_UPDATE)
+        return take_rows(h, op->rows, op->ids, op->n, op->attributes, since, err);
+    if (op->kind == OP_CONCURRENT && op->writes)
+        return take_rows(h, op->writes, op->ids, op->writes->n, NULL, since, err);
     return OK;
 }
 
@@ -150,12 +229,15 @@ int holding_step(struct holding *h, size_t at, struct error *err)
 {
     const struct op *op = &h->list->ops[at];
     const uint32_t since = (uint32_t)at + 1;
-    int rc = OK;
+    int rc = op->pending ? OK : take_op(h, op, since, err);
 
-    if (op->kind == OP_INSERT || op->kind == OP_UPDATE)
-        rc = take_rows(h, op->rows, op->ids, op->n, since, err);
-    else if (op->kind == OP_CONCURRENT && op->writes)
-        rc = take_rows(h, op->writes, op->ids, op->writes->n, since, err);
+    for (size_t i = op->kind == OP_COMMIT ? op->back : 0; rc == OK && i > 0; i--)
+        if ((op - i)->pending)
+            rc = take_op(h, op - i, since, err);
+    if (rc == OK && op->kind == OP_SNAPSHOT)
+        rc = keep_past(h, at, err);
+    if (op->kind == OP_RELEASE)
+        drop_past(h, op->as_of);
     live_step(&h->live, op);
     return rc;
 }

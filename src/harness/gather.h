@@ -40,12 +40,20 @@ struct holding {
     const struct op_list *list;
     struct holding_row *rows; /* by id */
     struct live_set live;
+    uint32_t *attributes; /* by id; NULL where the list has none */
+    struct holding *past; /* copies that snapshots made, not yet released; their own past is NULL */
+    size_t n_past, past_capacity;
+    size_t snapshot; /* of a copy: number of its operation, plus one */
 };
 
 int holding_init(struct holding *, const struct op_list *, struct error *);
 void holding_free(struct holding *);
 /* Operations must be taken in order, each once. */
 int holding_step(struct holding *, size_t op, struct error *);
+/* What an operation is asked of: its snapshot, or the holding itself. */
+const struct holding *holding_of(const struct holding *, const struct op *);
+/* Bytes of the copies. */
+size_t holding_past_bytes(const struct holding *);
 /* Live ids in ascending order, those allowed by the filter (bits NULL: all); out has room for
    live.n. */
 size_t holding_ids(const struct holding *, const uint64_t *filter_bits, uint64_t filter_ids,

@@ -202,6 +202,21 @@ void lua_workload_push(lua_State *); /* pushes w */
 void lua_runbook(lua_State *);       /* w:runbook */
 /* The note of an operation's table: tag, batch, singles, allow_queries, as far as it may have them. */
 struct step_note lua_step_note(const struct fields *);
+/* The recorder, where the workload is being recorded; the table of an operation of it. */
+struct recorder *lua_recorder(lua_State *);
+struct fields lua_open_step(lua_State *, const char *what, const char *const *keys,
+                            size_t positions);
+
+/* ---- lua_versions.c: transactions, snapshots, attributes */
+int lua_w_begin(lua_State *);
+int lua_w_commit(lua_State *);
+int lua_w_rollback(lua_State *);
+int lua_w_snapshot(lua_State *);
+int lua_w_release(lua_State *);
+/* attribute = { classes, skew } or { values }; its values are left on the stack. false: none. */
+bool lua_step_attribute(const struct fields *, struct attribute_spec *);
+/* where = { low, high }; false: none, and `allow` is untouched. */
+bool lua_step_where(const struct fields *, struct allow *);
 _Noreturn void lua_step_fail(const struct fields *, const struct error *);
 
 void lua_experiment_register(struct script *); /* experiment, option, quick */

@@ -9,7 +9,7 @@
 
 enum { TAG_BYTES_MAX = 60 };
 
-static struct recorder *recorder_of(lua_State *L)
+struct recorder *lua_recorder(lua_State *L)
 {
     const struct script *s = script_of(L);
     if (s->phase != PHASE_WORKLOAD)
@@ -24,10 +24,10 @@ void lua_step_fail(const struct fields *f, const struct error *err)
 }
 
 /* Opens the operation's table: the second argument, after w itself. */
-static struct fields open_step(lua_State *L, const char *what, const char *const *keys,
-                               size_t positions)
+struct fields lua_open_step(lua_State *L, const char *what, const char *const *keys,
+                            size_t positions)
 {
-    (void)recorder_of(L);
+    (void)lua_recorder(L);
     if (!luaL_testudata(L, 1, WORKLOAD_NAME))
         script_fail(L, ERR_CONFIG, "%s is called with a colon: %s { ... }", what, what);
     if (lua_isnone(L, 2) && !positions)
@@ -152,21 +152,25 @@ static bool step_filter(const struct fields *f, struct allow *a)
 static int w_train(lua_State *L)
 {
     static const char *const keys[] = { "allow_queries", "tag", NULL };
-    const struct fields f = open_step(L, "w:train", keys, 1);
+    const struct fields f = lua_open_step(L, "w:train", keys, 1);
     const struct step_note note = lua_step_note(&f);
     struct error err = { 0 };
-    if (record_train(recorder_of(L), &note, step_view(&f, NULL), &err))
+    if (record_train(lua_recorder(L), &note, step_view(&f, NULL), &err))
         lua_step_fail(&f, &err);
     return 0;
 }
 
 static int w_insert(lua_State *L)
 {
-    static const char *const keys[] = { "allow_queries", "batch", "singles", "tag", NULL };
-    const struct fields f = open_step(L, "w:insert", keys, 1);
+    static const char *const keys[] = { "allow_queries", "attribute", "batch",
+                                        "singles",       "tag",       NULL };
+    const struct fields f = lua_open_step(L, "w:insert", keys, 1);
     const struct step_note note = lua_step_note(&f);
+    struct view *rows = step_view(&f, NULL);
+    struct attribute_spec spec;
+    const bool given = lua_step_attribute(&f, &spec);
     struct error err = { 0 };
-    if (record_insert(recorder_of(L), &note, step_view(&f, NULL), &err))
+    if (record_insert_with(lua_recorder(L), &note, rows, given ? &spec : NULL, &err))
         lua_step_fail(&f, &err);
     return 0;
 }
@@ -176,11 +180,11 @@ static int w_delete(lua_State *L)
     static const char *const keys[] = {
         "batch", "ids", "oldest", "random", "singles", "tag", NULL
     };
-    const struct fields f = open_step(L, "w:delete", keys, 1);
+    const struct fields f = lua_open_step(L, "w:delete", keys, 1);
     const struct step_note note = lua_step_note(&f);
     const struct choice choice = step_choice(&f);
     struct error err = { 0 };
-    if (record_delete(recorder_of(L), &note, &choice, &err))
+    if (record_delete(lua_recorder(L), &note, &choice, &err))
         lua_step_fail(&f, &err);
     return 0;
 }
@@ -189,28 +193,32 @@ static int w_update(lua_State *L)
 {
     static const char *const keys[] = { "allow_queries", "batch", "ids",  "oldest", "random",
                                         "singles",       "tag",   "with", NULL };
-    const struct fields f = open_step(L, "w:update", keys, 1);
+    const struct fields f = lua_open_step(L, "w:update", keys, 1);
     const struct step_note note = lua_step_note(&f);
     const struct choice choice = step_choice(&f);
     struct view *with = step_view(&f, "with");
     struct error err = { 0 };
-    if (record_update(recorder_of(L), &note, &choice, with, &err))
+    if (record_update(lua_recorder(L), &note, &choice, with, &err))
         lua_step_fail(&f, &err);
     return 0;
 }
 
 static int w_search(lua_State *L)
 {
-    static const char *const keys[] = { "cold", "filter", "k", "tag", NULL };
-    const struct fields f = open_step(L, "w:search", keys, 1);
+    static const char *const keys[] = { "as_of", "cold", "filter", "k", "tag", "where", NULL };
+    const struct fields f = lua_open_step(L, "w:search", keys, 1);
     struct step_note note = lua_step_note(&f);
     note.cold = fields_bool(&f, "cold", false);
+    note.as_of = fields_text(&f, "as_of", NULL);
     const size_t k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     struct view *queries = step_view(&f, NULL);
     struct allow allow;
-    const bool filtered = step_filter(&f, &allow);
+    bool filtered = step_filter(&f, &allow);
+    if (filtered && fields_has(&f, "where"))
+        fields_fail(&f, "where", ERR_CONFIG, "filter and where at once: one of them");
+    filtered |= lua_step_where(&f, &allow);
     struct error err = { 0 };
-    if (record_search(recorder_of(L), &note, queries, k, filtered ? &allow : NULL, &err))
+    if (record_search(lua_recorder(L), &note, queries, k, filtered ? &allow : NULL, &err))
         lua_step_fail(&f, &err);
     return 0;
 }
@@ -218,7 +226,7 @@ static int w_search(lua_State *L)
 static int w_range(lua_State *L)
 {
     static const char *const keys[] = { "filter", "planted", "radius", "tag", NULL };
-    const struct fields f = open_step(L, "w:range", keys, 1);
+    const struct fields f = lua_open_step(L, "w:range", keys, 1);
     struct step_note note = lua_step_note(&f);
     note.planted = (size_t)fields_count(&f, "planted", 0, 1, UINT32_MAX);
     if (!fields_has(&f, "radius"))
@@ -228,7 +236,7 @@ static int w_range(lua_State *L)
     struct allow allow;
     const bool filtered = step_filter(&f, &allow);
     struct error err = { 0 };
-    if (record_range(recorder_of(L), &note, queries, radius, filtered ? &allow : NULL, &err))
+    if (record_range(lua_recorder(L), &note, queries, radius, filtered ? &allow : NULL, &err))
         lua_step_fail(&f, &err);
     return 0;
 }
@@ -236,10 +244,10 @@ static int w_range(lua_State *L)
 static int w_maintain(lua_State *L)
 {
     static const char *const keys[] = { "budget", "tag", NULL };
-    const struct fields f = open_step(L, "w:maintain", keys, 0);
+    const struct fields f = lua_open_step(L, "w:maintain", keys, 0);
     const struct step_note note = lua_step_note(&f);
     struct error err = { 0 };
-    if (record_maintain(recorder_of(L), &note, fields_count(&f, "budget", 0, 0, INT64_MAX), &err))
+    if (record_maintain(lua_recorder(L), &note, fields_count(&f, "budget", 0, 0, INT64_MAX), &err))
         lua_step_fail(&f, &err);
     return 0;
 }
@@ -247,10 +255,10 @@ static int w_maintain(lua_State *L)
 static int mark(lua_State *L, const char *what, enum op_kind kind)
 {
     static const char *const keys[] = { "tag", NULL };
-    const struct fields f = open_step(L, what, keys, 0);
+    const struct fields f = lua_open_step(L, what, keys, 0);
     const struct step_note note = lua_step_note(&f);
     struct error err = { 0 };
-    if (record_mark(recorder_of(L), &note, kind, &err))
+    if (record_mark(lua_recorder(L), &note, kind, &err))
         lua_step_fail(&f, &err);
     return 0;
 }
@@ -308,7 +316,7 @@ static int w_concurrent(lua_State *L)
 {
     static const char *const keys[] = { "k",   "rate",    "readers", "removes", "seconds",
                                         "tag", "writers", "writes",  NULL };
-    const struct fields f = open_step(L, "w:concurrent", keys, 1);
+    const struct fields f = lua_open_step(L, "w:concurrent", keys, 1);
     const struct step_note note = lua_step_note(&f);
     const bool writes = fields_has(&f, "writes");
     struct view *rows = writes ? step_view(&f, "writes") : NULL;
@@ -338,14 +346,14 @@ static int w_concurrent(lua_State *L)
     if (request.writers + request.readers == 0)
         fields_fail(&f, NULL, ERR_CONFIG, "neither readers nor writers");
     struct error err = { 0 };
-    if (record_concurrent(recorder_of(L), &note, &request, &err))
+    if (record_concurrent(lua_recorder(L), &note, &request, &err))
         lua_step_fail(&f, &err);
     return 0;
 }
 
 static int w_runbook(lua_State *L)
 {
-    (void)recorder_of(L);
+    (void)lua_recorder(L);
     lua_runbook(L);
     return 0;
 }
@@ -425,17 +433,29 @@ static int rng_index(lua_State *L)
 static int w_index(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "checkpoint", w_checkpoint }, { "concurrent", w_concurrent },
-        { "delete", w_delete },         { "insert", w_insert },
-        { "maintain", w_maintain },     { "range", w_range },
-        { "recover", w_recover },       { "reload", w_reload },
-        { "runbook", w_runbook },       { "save", w_save },
-        { "search", w_search },         { "train", w_train },
-        { "update", w_update },         { NULL, NULL },
+        { "begin", lua_w_begin },
+        { "commit", lua_w_commit },
+        { "release", lua_w_release },
+        { "rollback", lua_w_rollback },
+        { "snapshot", lua_w_snapshot },
+        { "checkpoint", w_checkpoint },
+        { "concurrent", w_concurrent },
+        { "delete", w_delete },
+        { "insert", w_insert },
+        { "maintain", w_maintain },
+        { "range", w_range },
+        { "recover", w_recover },
+        { "reload", w_reload },
+        { "runbook", w_runbook },
+        { "save", w_save },
+        { "search", w_search },
+        { "train", w_train },
+        { "update", w_update },
+        { NULL, NULL },
     };
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, "live") == 0) {
-        lua_pushinteger(L, (lua_Integer)recorder_live(recorder_of(L)));
+        lua_pushinteger(L, (lua_Integer)recorder_live(lua_recorder(L)));
         return 1;
     }
     if (strcmp(key, "rng") == 0) {

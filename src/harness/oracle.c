@@ -28,6 +28,7 @@ struct inquiry {
     const struct op_list *list;
     const char *cache_dir;
     struct holding now;
+    const struct holding *asked; /* now, or the snapshot that the operation is asked of */
     struct scan scan;
     struct question *questions;
     size_t n_questions;
@@ -123,6 +124,9 @@ static XXH128_hash_t question_key(const struct op_list *list, const struct op *o
     XXH3_128bits_update(state, &radius, sizeof radius);
     if (op->filter_bits)
         XXH3_128bits_update(state, op->filter_bits, (op->filter_ids + 63) / 64 * sizeof(uint64_t));
+    /* What is known of a snapshot never grows old, and is of it alone. */
+    if (op->as_of)
+        XXH3_128bits_update(state, &op->as_of, sizeof op->as_of);
     hash_view(state, op->rows);
     key = XXH3_128bits_digest(state);
     XXH3_freeState(state);
@@ -141,12 +145,13 @@ static XXH128_hash_t truth_key(const struct inquiry *w, const struct op *op)
         return key;
     unfiltered.filter_bits = NULL;
     unfiltered.filter_ids = 0;
+    unfiltered.as_of = 0;
     key = question_key(w->list, &unfiltered);
     XXH3_128bits_reset(state);
     XXH3_128bits_update(state, &key, sizeof key);
     struct row_hash h = { .state = state };
     for (size_t i = 0; i < w->n_ids; i++) {
-        const struct holding_row at = w->now.rows[w->ids[i]];
+        const struct holding_row at = w->asked->rows[w->ids[i]];
         hash_row(&h, w->list->datasets[at.dataset].source->hash, at.row);
     }
     flush_run(&h);
@@ -210,8 +215,8 @@ static void drop_stale(const struct inquiry *w, struct question *q)
         size_t kept = 0;
 
         for (size_t j = 0; j < known->n; j++)
-            if (live_has(&w->now.live, known->items[j].id) &&
-                w->now.rows[known->items[j].id].since <= q->at)
+            if (live_has(&w->asked->live, known->items[j].id) &&
+                w->asked->rows[known->items[j].id].since <= q->at)
                 known->items[kept++] = known->items[j];
         known->n = kept;
     }
@@ -240,7 +245,7 @@ static size_t find_fresh(struct inquiry *w, size_t since)
     size_t n = 0;
 
     for (size_t i = 0; i < w->n_ids; i++)
-        if (w->now.rows[w->ids[i]].since > since)
+        if (w->asked->rows[w->ids[i]].since > since)
             w->fresh[n++] = w->ids[i];
     return n;
 }
@@ -392,7 +397,8 @@ static int answer(struct inquiry *w, size_t i)
     struct truth *t = &w->oracle->truths[i];
     int rc = OK;
 
-    w->n_ids = holding_ids(&w->now, op->filter_bits, op->filter_ids, w->ids);
+    w->asked = w->scan.at = holding_of(&w->now, op);
+    w->n_ids = holding_ids(w->asked, op->filter_bits, op->filter_ids, w->ids);
     q->left--;
     *t = (struct truth){ .n_queries = op->rows->n,
                          .k = op->kind == OP_RANGE ? 0 : op->k,

@@ -306,10 +306,11 @@ static void hash_view(EVP_MD_CTX *hash, const struct view *v)
 
 static void hash_op(EVP_MD_CTX *hash, const struct op *op)
 {
-    const uint64_t numbers[] = { (uint64_t)op->kind, op->n,       op->batch,
-                                 op->singles,        op->k,       op->budget,
-                                 op->filter_ids,     op->writers, op->readers,
-                                 op->planted,        op->cold };
+    const uint64_t numbers[] = {
+        (uint64_t)op->kind, op->n,       op->batch,   op->singles, op->k,    op->budget,
+        op->filter_ids,     op->writers, op->readers, op->planted, op->cold, op->pending,
+        op->back,           op->as_of,   op->where,   op->low,     op->high
+    };
     const double reals[] = { op->radius, op->seconds, op->rate };
     EVP_DigestUpdate(hash, numbers, sizeof numbers);
     EVP_DigestUpdate(hash, reals, sizeof reals);
@@ -318,6 +319,9 @@ static void hash_op(EVP_MD_CTX *hash, const struct op *op)
         EVP_DigestUpdate(hash, op->ids, op->n * sizeof *op->ids);
     if (op->removes)
         EVP_DigestUpdate(hash, op->removes, op->n * sizeof *op->removes);
+    if (op->attributes)
+        EVP_DigestUpdate(hash, op->attributes, op->n * sizeof *op->attributes);
+    hash_text(hash, op->name);
     if (op->filter_bits)
         EVP_DigestUpdate(hash, op->filter_bits, (op->filter_ids / 64 + 1) * 8);
     hash_view(hash, op->rows);

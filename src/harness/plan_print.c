@@ -8,14 +8,22 @@
 /* A longer list shows its beginning and its end. */
 enum { OPS_SHOWN = 120, OPS_TAIL = 20 };
 
+static void describe_search(const struct op *op, char *text, size_t bytes)
+{
+    char where[40] = "";
+
+    if (op->where)
+        (void)snprintf(where, sizeof where, ", where %u .. %u", op->low, op->high);
+    (void)snprintf(text, bytes, "k %zu%s%s%s%s", op->k, where,
+                   op->filter_bits && !op->where ? ", filtered" : "",
+                   op->as_of ? ", as of a snapshot" : "", op->cold ? ", cold" : "");
+}
+
 static void describe_op(const struct op *op, char *text, size_t bytes)
 {
     text[0] = '\0';
     switch (op->kind) {
-        case OP_SEARCH:
-            (void)snprintf(text, bytes, "k %zu%s%s", op->k, op->filter_bits ? ", filtered" : "",
-                           op->cold ? ", cold" : "");
-            break;
+        case OP_SEARCH: describe_search(op, text, bytes); break;
         case OP_RANGE:
             (void)snprintf(text, bytes, "radius %g%s", op->radius,
                            op->filter_bits ? ", filtered" : "");
@@ -25,7 +33,12 @@ static void describe_op(const struct op *op, char *text, size_t bytes)
         case OP_UPDATE:
             if (op->batch)
                 (void)snprintf(text, bytes, "batches of %zu", op->batch);
+            if (op->pending || (op->attributes && op->kind == OP_INSERT))
+                (void)snprintf(text + strlen(text), bytes - strlen(text), "%s%s", *text ? ", " : "",
+                               op->pending ? "waits for the commit" : "with attributes");
             break;
+        case OP_SNAPSHOT:
+        case OP_RELEASE: (void)snprintf(text, bytes, "\"%s\"", op->name); break;
         case OP_MAINTAIN:
             if (op->budget)
                 (void)snprintf(text, bytes, "budget %llu", (unsigned long long)op->budget);

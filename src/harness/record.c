@@ -41,9 +41,11 @@ void recorder_free(struct recorder *r)
         free(r->row_ids[i]);
     }
     op_list_free(r->list);
+    record_versions_free(r);
     free(r->row_ids);
     free(r->bits);
     free(r->born);
+    free(r->attributes);
     free(r->log);
     free(r);
 }
@@ -169,8 +171,8 @@ static int check_stored(struct recorder *r, const struct view *v, const struct s
 /* 3. The operations */
 
 /* A new operation at the list's end, not counted before it is whole; NULL: err says why. */
-static struct op *begin(struct recorder *r, enum op_kind kind, const struct step_note *note,
-                        struct error *err)
+struct op *record_op(struct recorder *r, enum op_kind kind, const struct step_note *note,
+                     struct error *err)
 {
     struct op_list *list = r->list;
     if (r->first.code) {
@@ -197,7 +199,7 @@ static struct op *begin(struct recorder *r, enum op_kind kind, const struct step
 }
 
 /* Counts the operation, or undoes it and keeps the first failure. */
-static int end(struct recorder *r, struct op *op, int rc, const struct error *err)
+int record_op_end(struct recorder *r, struct op *op, int rc, const struct error *err)
 {
     if (!op || rc) {
         if (!r->first.code && err)
@@ -207,12 +209,14 @@ static int end(struct recorder *r, struct op *op, int rc, const struct error *er
             free(op->ids);
             free(op->removes);
             free(op->filter_bits);
+            free(op->name);
+            free(op->attributes);
             view_drop(op->rows);
             view_drop(op->writes);
         }
         return rc ? rc : err->code;
     }
-    op->live_after = r->live;
+    op->live_after = r->in_transaction ? r->before_live : r->live;
     r->list->n++;
     return OK;
 }
@@ -234,26 +238,37 @@ static int check_singles(const struct op *op, struct error *err)
 int record_train(struct recorder *r, const struct step_note *note, struct view *rows,
                  struct error *err)
 {
-    struct op *op = begin(r, OP_TRAIN, note, err);
-    int rc = op ? check_stored(r, rows, note, err) : err->code;
+    struct op *op = record_op(r, OP_TRAIN, note, err);
+    int rc = op ? record_outside(r, "w:train", err) : err->code;
+    if (!rc)
+        rc = check_stored(r, rows, note, err);
     if (!rc)
         use_rows(r, op, rows);
-    return end(r, op, rc, err);
+    return record_op_end(r, op, rc, err);
 }
 
 int record_insert(struct recorder *r, const struct step_note *note, struct view *rows,
                   struct error *err)
 {
-    struct op *op = begin(r, OP_INSERT, note, err);
+    return record_insert_with(r, note, rows, NULL, err);
+}
+
+int record_insert_with(struct recorder *r, const struct step_note *note, struct view *rows,
+                       const struct attribute_spec *spec, struct error *err)
+{
+    struct op *op = record_op(r, OP_INSERT, note, err);
     int rc = op ? check_stored(r, rows, note, err) : err->code;
     if (!rc) {
         use_rows(r, op, rows);
         op->ids = record_new_ids(r, op->n, err);
         rc = op->ids ? check_singles(op, err) : err->code;
+        op->pending = r->in_transaction;
     }
     if (!rc)
         rc = record_make_live(r, rows, op->ids, err);
-    return end(r, op, rc, err);
+    if (!rc && spec)
+        rc = record_attributes(r, spec, op, err);
+    return record_op_end(r, op, rc, err);
 }
 
 static int choose_into(struct recorder *r, struct op *op, const struct choice *c, bool remove,
@@ -272,15 +287,17 @@ static int choose_into(struct recorder *r, struct op *op, const struct choice *c
 int record_delete(struct recorder *r, const struct step_note *note, const struct choice *c,
                   struct error *err)
 {
-    struct op *op = begin(r, OP_DELETE, note, err);
+    struct op *op = record_op(r, OP_DELETE, note, err);
     int rc = op ? choose_into(r, op, c, true, err) : err->code;
-    return end(r, op, rc, err);
+    if (!rc)
+        op->pending = r->in_transaction;
+    return record_op_end(r, op, rc, err);
 }
 
 int record_update(struct recorder *r, const struct step_note *note, const struct choice *c,
                   struct view *with, struct error *err)
 {
-    struct op *op = begin(r, OP_UPDATE, note, err);
+    struct op *op = record_op(r, OP_UPDATE, note, err);
     int rc = op ? check_stored(r, with, note, err) : err->code;
     if (!rc && record_choice_n(c) != with->n)
         rc = fail(err, ERR_CONFIG, "%zu rows are to get new vectors, but `with` has %zu",
@@ -289,22 +306,30 @@ int record_update(struct recorder *r, const struct step_note *note, const struct
         rc = choose_into(r, op, c, false, err);
     if (!rc) {
         use_rows(r, op, with);
+        op->pending = r->in_transaction;
         r->list->has_updates = true;
+        rc = record_attributes(r, NULL, op, err);
     }
-    return end(r, op, rc, err);
+    return record_op_end(r, op, rc, err);
 }
 
 /* What search and range share. */
 static int ask(struct recorder *r, struct op *op, struct view *queries, const struct allow *allow,
-               struct error *err)
+               const char *as_of, struct error *err)
 {
+    struct sight seen;
+    void *spare = NULL;
     int rc = check_space(r, queries, err);
-    if (!rc && !r->live)
-        rc = fail(err, ERR_CONFIG, "nothing is live here: w:insert comes first");
-    if (!rc && op->k > r->live)
-        rc = fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k, r->live);
     if (!rc)
-        rc = record_filter(r, allow, op, err);
+        rc = record_sight(r, as_of, op, &seen, &spare, err);
+    if (!rc && !seen.live)
+        rc = fail(err, ERR_CONFIG, "nothing is live here: w:insert %scomes first",
+                  r->in_transaction ? "and w:commit " : "");
+    if (!rc && op->k > seen.live)
+        rc = fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k, seen.live);
+    if (!rc)
+        rc = record_filter(r, allow, &seen, op, err);
+    free(spare);
     if (rc)
         return rc;
     use_rows(r, op, queries);
@@ -318,45 +343,55 @@ static int ask(struct recorder *r, struct op *op, struct view *queries, const st
 int record_search(struct recorder *r, const struct step_note *note, struct view *queries, size_t k,
                   const struct allow *allow, struct error *err)
 {
-    struct op *op = begin(r, OP_SEARCH, note, err);
+    struct op *op = record_op(r, OP_SEARCH, note, err);
     if (op) {
         op->k = k;
         op->cold = note->cold;
     }
-    int rc = op ? ask(r, op, queries, allow, err) : err->code;
-    return end(r, op, rc, err);
+    int rc = op ? ask(r, op, queries, allow, note->as_of, err) : err->code;
+    return record_op_end(r, op, rc, err);
 }
 
 int record_range(struct recorder *r, const struct step_note *note, struct view *queries,
                  double radius, const struct allow *allow, struct error *err)
 {
-    struct op *op = begin(r, OP_RANGE, note, err);
+    struct op *op = record_op(r, OP_RANGE, note, err);
     if (op) {
         op->radius = radius;
         op->planted = note->planted;
     }
-    int rc = op ? ask(r, op, queries, allow, err) : err->code;
+    int rc = op ? ask(r, op, queries, allow, NULL, err) : err->code;
     const char *fault = rc ? NULL : index_radius_fault(r->list->metric, radius);
     if (fault)
         rc = fail(err, ERR_CONFIG, "radius = %g %s (metric \"%s\")", radius, fault,
                   metric_name(r->list->metric));
-    return end(r, op, rc, err);
+    return record_op_end(r, op, rc, err);
 }
 
 int record_maintain(struct recorder *r, const struct step_note *note, uint64_t budget,
                     struct error *err)
 {
-    struct op *op = begin(r, OP_MAINTAIN, note, err);
-    if (op)
+    struct op *op = record_op(r, OP_MAINTAIN, note, err);
+    int rc = op ? record_outside(r, "w:maintain", err) : err->code;
+    if (!rc)
         op->budget = budget;
-    return end(r, op, op ? OK : err->code, err);
+    return record_op_end(r, op, rc, err);
 }
 
 int record_mark(struct recorder *r, const struct step_note *note, enum op_kind kind,
                 struct error *err)
 {
-    struct op *op = begin(r, kind, note, err);
+    struct op *op = record_op(r, kind, note, err);
     int rc = op ? OK : err->code;
+    if (!rc && kind != OP_CHECKPOINT) {
+        char what[32];
+        (void)snprintf(what, sizeof what, "w:%s", op_name(kind));
+        rc = record_outside(r, what, err);
+    }
+    if (!rc && (kind == OP_RELOAD || kind == OP_RECOVER) && r->n_pins)
+        rc = fail(err, ERR_CONFIG,
+                  "snapshot \"%s\" is of the index that this ends; w:release it first",
+                  r->pins[r->n_pins - 1].name);
     if (!rc && kind == OP_SAVE) {
         r->saved = true;
         r->changed = false;
@@ -367,7 +402,7 @@ int record_mark(struct recorder *r, const struct step_note *note, enum op_kind k
         rc = fail(err, ERR_CONFIG,
                   "rows changed since the last w:save, so that what it saved is another index; "
                   "save again first");
-    return end(r, op, rc, err);
+    return record_op_end(r, op, rc, err);
 }
 
 /* What the writers remove: of what is live before they write, and nothing that they write. */
@@ -400,11 +435,11 @@ static int check_removes_apart(const struct recorder *r, const struct op *op, st
 int record_concurrent(struct recorder *r, const struct step_note *note,
                       const struct concurrent_request *c, struct error *err)
 {
-    struct op *op = begin(r, OP_CONCURRENT, note, err);
-    int rc = op ? OK : err->code;
+    struct op *op = record_op(r, OP_CONCURRENT, note, err);
+    int rc = op ? record_outside(r, "w:concurrent", err) : err->code;
     if (!rc) {
         op->k = c->k;
-        rc = ask(r, op, c->queries, NULL, err);
+        rc = ask(r, op, c->queries, NULL, NULL, err);
         op->n = 0;
     }
     if (!rc && c->removes)
@@ -424,7 +459,7 @@ int record_concurrent(struct recorder *r, const struct step_note *note,
         op->seconds = c->seconds;
         op->rate = c->rate;
     }
-    return end(r, op, rc, err);
+    return record_op_end(r, op, rc, err);
 }
 
 /* 4. The end */
@@ -434,7 +469,16 @@ static int compare_updates(const void *a, const void *b)
     const struct update_ref *x = a, *y = b;
     if (x->id != y->id)
         return x->id < y->id ? -1 : 1;
+    if (x->since != y->since)
+        return x->since < y->since ? -1 : 1;
     return (x->op > y->op) - (x->op < y->op);
+}
+
+static void add_updates(struct op_list *list, size_t at, size_t since)
+{
+    const struct op *op = &list->ops[at];
+    for (size_t i = 0; op->kind == OP_UPDATE && i < op->n; i++)
+        list->updates[list->n_updates++] = (struct update_ref){ op->ids[i], at, since, i };
 }
 
 static int index_updates(struct op_list *list, struct error *err)
@@ -449,8 +493,11 @@ static int index_updates(struct op_list *list, struct error *err)
         return record_no_memory(err);
     for (size_t k = 0; k < list->n; k++) {
         const struct op *op = &list->ops[k];
-        for (size_t i = 0; op->kind == OP_UPDATE && i < op->n; i++)
-            list->updates[list->n_updates++] = (struct update_ref){ op->ids[i], k, i };
+        if (!op->pending)
+            add_updates(list, k, k);
+        for (size_t i = op->kind == OP_COMMIT ? op->back : 0; i > 0; i--)
+            if (list->ops[k - i].pending)
+                add_updates(list, k - i, k);
     }
     qsort(list->updates, n, sizeof *list->updates, compare_updates);
     return OK;
@@ -463,6 +510,8 @@ int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
         rc = fail(err, ERR_CONFIG, "the workload went on after an error: %s", r->first.text);
     else if (!r->list->n)
         rc = fail(err, ERR_CONFIG, "the workload has no operation");
+    else if (r->in_transaction)
+        rc = record_not_begun(r, err);
     else
         rc = index_updates(r->list, err);
     if (!rc) {

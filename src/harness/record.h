@@ -26,6 +26,11 @@ enum op_kind {
     OP_CONCURRENT,
     OP_CHECKPOINT,
     OP_RECOVER,
+    OP_BEGIN,
+    OP_COMMIT,
+    OP_ROLLBACK,
+    OP_SNAPSHOT,
+    OP_RELEASE,
     OP_KINDS
 };
 const char *op_name(enum op_kind); /* "train" "insert" ... as in Lua and in result.json */
@@ -56,6 +61,15 @@ struct op {
     uint64_t
         *removes; /* concurrent: n ids; writing row i is to remove removes[i], then to insert it.
                           NULL: nothing is removed */
+    /* Inside a transaction: what is inserted, deleted and updated is so from its commit on, if it
+       comes to one, and until then everything else sees the rows of the last commit. */
+    bool pending; /* insert delete update: waits for the commit */
+    size_t back;  /* commit rollback: its begin is so many operations back */
+    char *name;   /* snapshot release: of the snapshot */
+    size_t as_of; /* search release: number of the snapshot's operation, plus one; 0: the present */
+    uint32_t *attributes; /* insert update: n of them; NULL: the rows have none */
+    bool where;           /* search: of rows with attributes low .. high; filter_bits says which */
+    uint32_t low, high;
     size_t live_after; /* ids live when it is done */
 };
 
@@ -72,10 +86,11 @@ struct row_ref {
     uint64_t row;
 };
 
-/* An id's vector from operation `op` on is row `row` of that operation's view. */
+/* An id's vector is row `row` of operation op's view, from operation `since` on: op itself, or the
+   commit that it waited for. */
 struct update_ref {
     uint64_t id;
-    size_t op, row;
+    size_t op, since, row;
 };
 
 struct op_list {
@@ -89,7 +104,7 @@ struct op_list {
     enum metric metric;   /* config `metric`, or the first dataset's own */
     struct row_ref *rows; /* by id, n_ids of them: as first inserted */
     size_t n_ids, max_live, max_queries, max_k;
-    bool has_updates;
+    bool has_updates, has_attributes;
     struct update_ref *updates; /* by id, then operation; n_updates of them */
     size_t n_updates;
 };
@@ -99,8 +114,8 @@ struct op_list {
 int op_list_vector(const struct op_list *, uint64_t id, size_t at, enum element want, void *out,
                    struct error *);
 
-/* The live set as a bitmap over n_ids, moved forward one operation at a time: live_step(live, op).
- */
+/* The live set as a bitmap over n_ids, moved forward one operation at a time: live_step(live, op), of
+ * an operation in its list, since a commit looks back. */
 struct live_set {
     uint64_t *bits;
     size_t n_ids, n;
@@ -129,6 +144,7 @@ struct step_note {
     bool allow_queries;    /* rows of a query set may be inserted or trained on */
     size_t planted;        /* range; see struct op */
     bool cold;             /* search; see struct op */
+    const char *as_of;     /* search: a snapshot's name; NULL: the present */
 };
 
 /* Which live ids an operation is about: exactly one of these. */
@@ -145,6 +161,17 @@ struct allow {
     double fraction; /* 0 < fraction <= 1 of the live ids, at random */
     const uint64_t *ids;
     size_t n_ids;
+    bool where; /* rows whose attribute is in low .. high */
+    uint32_t low, high;
+};
+
+/* What an insertion gives its rows: a class each, drawn by a Zipf law of exponent skew (0: uniform;
+   class 0 is the commonest), or these values. */
+struct attribute_spec {
+    size_t classes; /* 0: values */
+    double skew;
+    const uint32_t *values;
+    size_t n_values;
 };
 
 struct concurrent_request {
@@ -167,6 +194,8 @@ int recorder_source_take(struct recorder *, struct source *, const char *name, c
 
 int record_train(struct recorder *, const struct step_note *, struct view *, struct error *);
 int record_insert(struct recorder *, const struct step_note *, struct view *, struct error *);
+int record_insert_with(struct recorder *, const struct step_note *, struct view *,
+                       const struct attribute_spec *, struct error *);
 int record_delete(struct recorder *, const struct step_note *, const struct choice *,
                   struct error *);
 /* Gives the chosen ids new vectors; an id keeps the name it has from the row it was first inserted
@@ -183,6 +212,15 @@ int record_maintain(struct recorder *, const struct step_note *, uint64_t budget
 int record_mark(struct recorder *, const struct step_note *, enum op_kind, struct error *);
 int record_concurrent(struct recorder *, const struct step_note *,
                       const struct concurrent_request *, struct error *);
+/* Transactions. Inside one only rows change and searches are asked. After a rollback the rows are live that
+   were before; a row that only it inserted has its id for good, and gets it when inserted again. */
+int record_begin(struct recorder *, const struct step_note *, struct error *);
+int record_commit(struct recorder *, const struct step_note *, struct error *);
+int record_rollback(struct recorder *, const struct step_note *, struct error *);
+/* A name for the rows as they are, until it is released. */
+int record_snapshot(struct recorder *, const struct step_note *, const char *name, struct error *);
+int record_release(struct recorder *, const struct step_note *, const char *name, struct error *);
+/* Inside a transaction: as its commit would leave it. */
 size_t recorder_live(const struct recorder *);
 /* The list, and the recorder is freed, whatever the result. An empty workload is an error. */
 int recorder_finish(struct recorder *, struct op_list **, struct error *);

@@ -8,7 +8,9 @@ const char *op_name(enum op_kind kind)
 {
     static const char *const names[OP_KINDS] = { "train",  "insert",     "delete",     "update",
                                                  "search", "range",      "maintain",   "save",
-                                                 "reload", "concurrent", "checkpoint", "recover" };
+                                                 "reload", "concurrent", "checkpoint", "recover",
+                                                 "begin",  "commit",     "rollback",   "snapshot",
+                                                 "release" };
     return (unsigned)kind < OP_KINDS ? names[kind] : "?";
 }
 
@@ -21,7 +23,7 @@ int live_init(struct live_set *live, const struct op_list *list, struct error *e
     return OK;
 }
 
-void live_step(struct live_set *live, const struct op *op)
+static void apply(struct live_set *live, const struct op *op)
 {
     const bool adds = op->kind == OP_INSERT || op->kind == OP_CONCURRENT;
     if (!adds && op->kind != OP_DELETE)
@@ -35,6 +37,15 @@ void live_step(struct live_set *live, const struct op *op)
         else
             live->bits[id >> 6] &= ~bit;
     }
+}
+
+void live_step(struct live_set *live, const struct op *op)
+{
+    for (size_t i = op->kind == OP_COMMIT ? op->back : 0; i > 0; i--)
+        if ((op - i)->pending)
+            apply(live, op - i);
+    if (!op->pending)
+        apply(live, op);
     live->n = op->live_after;
 }
 
@@ -51,7 +62,7 @@ static const struct update_ref *update_before(const struct op_list *list, uint64
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct update_ref *u = &list->updates[middle];
-        if (u->id < id || (u->id == id && u->op < at))
+        if (u->id < id || (u->id == id && u->since < at))
             low = middle + 1;
         else
             high = middle;
@@ -82,6 +93,8 @@ void op_list_free(struct op_list *list)
         free(op->ids);
         free(op->removes);
         free(op->filter_bits);
+        free(op->name);
+        free(op->attributes);
         view_drop(op->rows);
         view_drop(op->writes);
     }

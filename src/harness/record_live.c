@@ -66,6 +66,11 @@ static bool grow_ids(struct recorder *r, size_t n)
     if (!record_grow(&r->born, &at, capacity, sizeof *r->born))
         return false;
     at = 0;
+    if (!record_grow(&r->attributes, &at, capacity, sizeof *r->attributes))
+        return false;
+    memset(r->attributes + r->ids_capacity, 0xff,
+           (capacity - r->ids_capacity) * sizeof *r->attributes); /* ATTRIBUTE_NONE */
+    at = 0;
     if (!record_grow(&r->bits, &at, words, sizeof *r->bits))
         return false;
     memset(r->bits + old_words, 0, (words - old_words) * sizeof *r->bits);
@@ -143,11 +148,14 @@ int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, st
         if (record_is_live(r, ids[i]))
             return fail_row(r, v, i, ids[i], "is live already; delete it first, or use w:update",
                             err);
+        if (!record_remember(r, ids[i]))
+            return record_no_memory(err);
         set_live(r, ids[i], true);
+        r->attributes[ids[i]] = ATTRIBUTE_NONE;
         r->born[ids[i]] = r->log_n;
         r->log[r->log_n++] = ids[i];
     }
-    if (r->live > r->list->max_live)
+    if (r->live > r->list->max_live && !r->in_transaction)
         r->list->max_live = r->live;
     r->changed = true;
     return OK;
@@ -164,13 +172,13 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* n distinct live ids at random, in random order. */
-static void random_live(struct recorder *r, struct rng rng, size_t n, uint64_t *ids)
+static void random_live(const struct sight *seen, struct rng rng, size_t n, uint64_t *ids)
 {
-    rng_sample(&rng, r->live, n, ids);
+    rng_sample(&rng, seen->live, n, ids);
     qsort(ids, n, sizeof *ids, compare_u64);
     size_t rank = 0, i = 0;
     for (size_t word = 0; i < n; word++) {
-        uint64_t bits = r->bits[word];
+        uint64_t bits = seen->bits[word];
         const size_t here = (size_t)__builtin_popcountll(bits);
         if (ids[i] >= rank + here) {
             rank += here;
@@ -217,7 +225,7 @@ int record_choose(struct recorder *r, const struct choice *c, bool remove, uint6
     else if (c->ids)
         memcpy(ids, c->ids, n * sizeof *ids);
     else if (c->random)
-        random_live(r, rng, n, ids);
+        random_live(&(struct sight){ .bits = r->bits, .live = r->live }, rng, n, ids);
     else
         oldest_live(r, n, ids);
     for (size_t i = 0; i < n; i++) {
@@ -265,14 +273,15 @@ static int allow_tag(struct recorder *r, const char *tag, uint64_t *bits, struct
                 near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-static int allow_fraction(struct recorder *r, double fraction, uint64_t *bits, struct error *err)
+static int allow_fraction(struct recorder *r, double fraction, const struct sight *seen,
+                          uint64_t *bits, struct error *err)
 {
-    size_t n = (size_t)llround(fraction * (double)r->live);
+    size_t n = (size_t)llround(fraction * (double)seen->live);
     n = n ? n : 1;
     uint64_t *ids = malloc(n * sizeof *ids);
     if (!ids)
         return record_no_memory(err);
-    random_live(r, rng_at(r->seed, rng_mix(STREAM_FILTER, r->list->n)), n, ids);
+    random_live(seen, rng_at(r->seed, rng_mix(STREAM_FILTER, r->list->n)), n, ids);
     for (size_t i = 0; i < n; i++)
         bits[ids[i] >> 6] |= (uint64_t)1 << (ids[i] & 63);
     free(ids);
@@ -289,7 +298,26 @@ static int allow_ids(struct recorder *r, const struct allow *a, uint64_t *bits, 
     return OK;
 }
 
-int record_filter(struct recorder *r, const struct allow *a, struct op *op, struct error *err)
+static void allow_where(const struct allow *a, const struct sight *seen, uint64_t *bits)
+{
+    for (size_t id = 0; id < seen->n_attributes; id++)
+        if (seen->attributes[id] >= a->low && seen->attributes[id] <= a->high)
+            bits[id >> 6] |= (uint64_t)1 << (id & 63);
+}
+
+static int allow_into(struct recorder *r, const struct allow *a, const struct sight *seen,
+                      uint64_t *bits, struct error *err)
+{
+    if (a->where)
+        allow_where(a, seen, bits);
+    return a->where          ? OK
+           : a->tag          ? allow_tag(r, a->tag, bits, err)
+           : a->fraction > 0 ? allow_fraction(r, a->fraction, seen, bits, err)
+                             : allow_ids(r, a, bits, err);
+}
+
+int record_filter(struct recorder *r, const struct allow *a, const struct sight *seen,
+                  struct op *op, struct error *err)
 {
     if (!a)
         return OK;
@@ -302,13 +330,15 @@ int record_filter(struct recorder *r, const struct allow *a, struct op *op, stru
     if (!op->filter_bits)
         return record_no_memory(err);
     op->filter_ids = r->list->n_ids;
-    int rc = a->tag            ? allow_tag(r, a->tag, op->filter_bits, err)
-             : a->fraction > 0 ? allow_fraction(r, a->fraction, op->filter_bits, err)
-                               : allow_ids(r, a, op->filter_bits, err);
+    op->where = a->where;
+    op->low = a->low;
+    op->high = a->high;
+    int rc = allow_into(r, a, seen, op->filter_bits, err);
     uint64_t any = 0;
-    for (size_t i = 0; i < r->list->n_ids / 64 + 1 && i < r->ids_capacity / 64; i++)
-        any |= op->filter_bits[i] &= r->bits[i];
+    for (size_t i = 0; i < words; i++)
+        any |= op->filter_bits[i] &= i < seen->words ? seen->bits[i] : 0;
     if (!rc && !any)
-        return fail(err, ERR_CONFIG, "filter: nothing that it allows is live here");
+        return fail(err, ERR_CONFIG, "%s: nothing that it allows is live here",
+                    a->where ? "where" : "filter");
     return rc;
 }

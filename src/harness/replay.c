@@ -237,8 +237,8 @@ static int observe_memory(struct step *s, struct replay *r)
     const double index_bytes =
         told ? (double)(use.vectors + use.codes + use.graph + use.ids + use.other) : NAN;
     const bool accounted = mem_peak(&r->account) > 0; /* a peer allocates for itself */
-    /* The harness's table of live ids has grown beside the index, and is none of it. */
-    const uint64_t ours = idmap_bytes(&r->checked.live);
+    /* The harness's tables of live ids and snapshots have grown beside the index, and are none of it. */
+    const uint64_t ours = index_checked_bytes(&r->checked) + holding_past_bytes(&r->now);
 
     s->memory = json_pack(
         "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "index_bytes", json_number(index_bytes),
@@ -341,6 +341,7 @@ static int replay_begin(struct replay *r, const struct replay_env *env, struct e
                           .ops = env->cell->method->ops,
                           .err = err,
                           .clock_cost_ns = clock_cost_ns() };
+    idmap_init(&r->versions, NULL);
     r->account.limit_bytes = (size_t)env->memory_limit;
     if ((rc = make_dir(env->dir, "state", r->state_dir, err)) != OK ||
         (rc = make_dir(env->dir, "saved", r->saved_dir, err)) != OK ||
@@ -373,6 +374,7 @@ static void replay_finish(struct replay *r)
     if (r->pool)
         pool_destroy(r->pool);
     holding_free(&r->now);
+    idmap_free(&r->versions);
     mem_free(NULL, r->params);
 }
 
@@ -390,28 +392,43 @@ static void warm_for(const struct replay *r, const struct op *op, bool rebuild)
         memory_warm(TIMES * bytes);
 }
 
-static bool rebuilds(const struct replay *r, const struct op *op)
+bool replay_rebuilds(const struct replay *r, const struct op *op)
 {
     const char *rebuild_at = r->cell->method->rebuild;
+    bool rebuild = rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0;
 
-    return rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0;
+    /* A commit does what its operations would. */
+    for (size_t i = op->kind == OP_COMMIT ? op->back : 0; i > 0; i--) {
+        const struct op *inside = op - i;
+
+        rebuild |= inside->pending && replay_rebuilds(r, inside);
+        rebuild |= inside->pending && inside->kind != OP_INSERT &&
+                   r->cell->method->deletes == DELETES_REBUILD;
+    }
+    return rebuild && !op->pending;
 }
 
 /* One that changes the index, or looks at it, once for all points. */
 static int run_building(struct replay *r, const struct op *op)
 {
     static int (*const operations[OP_KINDS])(struct replay *, struct step *) = {
-        [OP_TRAIN] = replay_train,       [OP_INSERT] = replay_insert,   [OP_DELETE] = replay_delete,
-        [OP_UPDATE] = replay_update,     [OP_SAVE] = replay_save,       [OP_RELOAD] = replay_reload,
+        [OP_TRAIN] = replay_train,       [OP_INSERT] = replay_insert,
+        [OP_DELETE] = replay_delete,     [OP_UPDATE] = replay_update,
+        [OP_SAVE] = replay_save,         [OP_RELOAD] = replay_reload,
         [OP_MAINTAIN] = replay_maintain, [OP_RECOVER] = replay_recover,
+        [OP_BEGIN] = replay_begin_txn,   [OP_COMMIT] = replay_commit,
+        [OP_ROLLBACK] = replay_rollback, [OP_SNAPSHOT] = replay_snapshot,
+        [OP_RELEASE] = replay_release,
     };
-    const bool rebuild = rebuilds(r, op);
+    const bool rebuild = replay_rebuilds(r, op);
     struct step s;
     int rc = OK;
 
     step_begin(&s, r, op, REPLAY_ALL_POINTS);
     warm_for(r, op, rebuild);
-    if (rebuild)
+    if (op->pending && !r->in_transaction)
+        rc = replay_wait(r, &s);
+    else if (rebuild)
         rc = replay_rebuild(r, &s);
     else if (operations[op->kind])
         rc = operations[op->kind](r, &s);
@@ -431,7 +448,8 @@ static int run_operation(struct replay *r, size_t at)
     switch (op->kind) {
         case OP_SEARCH: return replay_search(r);
         case OP_RANGE: return replay_range(r);
-        case OP_CONCURRENT: return rebuilds(r, op) ? run_building(r, op) : replay_concurrent(r);
+        case OP_CONCURRENT:
+            return replay_rebuilds(r, op) ? run_building(r, op) : replay_concurrent(r);
         default: return run_building(r, op);
     }
 }

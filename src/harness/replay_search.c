@@ -13,11 +13,11 @@ static int make_filter(struct asking *a, struct error *err)
 {
     const struct replay *r = a->replay;
     const struct op *op = a->op;
-    const bool dead =
-        r->cell->method->deletes == DELETES_FILTER && r->checked.live.n > r->now.live.n;
+    const bool dead = r->cell->method->deletes == DELETES_FILTER && !op->as_of &&
+                      r->checked.live.n > r->now.live.n;
     const size_t words = r->list->n_ids / 64 + 1;
 
-    if (!op->filter_bits && !dead)
+    if ((!op->filter_bits || a->kind == ASK_WHERE) && !dead)
         return OK;
     a->filter = &a->own_filter;
     a->own_filter = (struct id_filter){ op->filter_bits, op->filter_ids };
@@ -92,6 +92,39 @@ static int settle_filter(struct asking *a, struct step *s)
     return fetch_more(a, k_fetched);
 }
 
+/* A range of attributes goes to the method where it keeps them itself and all its rows are live. */
+static void choose_kind(struct asking *a)
+{
+    const struct op *op = a->op;
+
+    a->kind = op->as_of                                         ? ASK_AS_OF
+              : op->where && replay_keeps_attributes(a->replay) ? ASK_WHERE
+                                                                : ASK_NOW;
+    a->range = (struct attribute_range){ op->low, op->high };
+    if (op->as_of)
+        a->version = replay_version(a->replay, op->as_of);
+}
+
+static void note_kind(const struct asking *a, struct step *s)
+{
+    if (a->kind == ASK_WHERE)
+        step_note(s, "where: by the method's own attributes");
+    else if (a->op->where)
+        step_note(s, "where: as a filter by ids");
+}
+
+static int admit_asking(struct asking *a)
+{
+    const struct search_request request = { a->queries, a->k, a->knobs, a->filter, a->threads };
+    struct checked *checked = &a->replay->checked;
+
+    switch (a->kind) {
+        case ASK_AS_OF: return index_admit_as_of(checked, &request);
+        case ASK_WHERE: return index_admit_where(checked, &request, a->range);
+        default: return index_admit_search(checked, &request);
+    }
+}
+
 int asking_open(struct asking *a, struct replay *r, const struct op *op, const uint64_t *positions,
                 size_t n, const void *knobs)
 {
@@ -103,6 +136,7 @@ int asking_open(struct asking *a, struct replay *r, const struct op *op, const u
                           .k = op->k,
                           .k_fetched = op->k,
                           .threads = r->env->threads };
+    choose_kind(a);
     rc = positions ? gather_positions(op->rows, positions, n, r->cell->element, unit_rows(r),
                                       &a->rows, &a->queries, r->err)
                    : gather_view(op->rows, 0, n, r->cell->element, unit_rows(r), &a->rows,
@@ -115,9 +149,9 @@ int asking_begin(struct asking *a, struct replay *r, const struct op *op, const 
 {
     int rc = asking_open(a, r, op, positions, n, knobs);
 
+    note_kind(a, s);
     if (rc == OK)
-        rc = index_admit_search(&r->checked, &(struct search_request){ a->queries, a->k, knobs,
-                                                                       a->filter, a->threads });
+        rc = admit_asking(a);
     if (rc == OK)
         rc = make_room(a, r->err);
     return rc == OK ? settle_filter(a, s) : rc;
@@ -167,7 +201,12 @@ int asking_search(struct asking *a, size_t first, size_t n)
                                     (more ? a->more_distances : a->distances) +
                                         first * a->k_fetched,
                                     a->work };
-    const int rc = a->replay->ops->search(a->replay->checked.index, &request, &result);
+    const struct index_ops *ops = a->replay->ops;
+    struct index *index = a->replay->checked.index;
+    const int rc = a->kind == ASK_NOW ? ops->search(index, &request, &result)
+                   : a->kind == ASK_AS_OF
+                       ? ops->txn->search_as_of(index, a->version, &request, &result)
+                       : ops->attributes->search(index, &request, a->range, &result);
 
     a->work = result.work;
     if (more && rc == OK)
@@ -207,7 +246,8 @@ int judge_begin(struct judge *j, struct replay *r, const struct op *op, struct b
     const int rc =
         gather_view(op->rows, 0, op->rows->n, r->list->element, false, room, &queries, r->err);
 
-    *j = (struct judge){ &r->now, op, &r->env->oracle->truths[r->at], queries.rows };
+    *j =
+        (struct judge){ holding_of(&r->now, op), op, &r->env->oracle->truths[r->at], queries.rows };
     return rc;
 }
 
@@ -364,6 +404,8 @@ static int search_point(struct replay *r, struct step *s, const uint64_t *positi
     s->count = (double)n;
     if (!r->ops->search)
         return step_unsupported(s, "this method has no search");
+    if (op->as_of && replay_version(r, op->as_of) == VERSION_NONE)
+        return step_unsupported(s, "this method holds no such version");
     rc = asking_begin(&a, r, op, positions, n, knobs, s);
     if (rc == OK && r->env->experiment->warmup && n > 0) {
         rc = asking_search(&a, 0, n < WARMUP_QUERIES ? n : WARMUP_QUERIES);
@@ -456,7 +498,8 @@ int replay_search(struct replay *r)
     const struct op *op = &r->list->ops[r->at];
     int rc = OK;
 
-    if (r->cell->method->calibrate_recall > 0 && op->rows->n >= 2 && r->ops->search)
+    if (r->cell->method->calibrate_recall > 0 && op->rows->n >= 2 && r->ops->search &&
+        !(op->as_of && replay_version(r, op->as_of) == VERSION_NONE))
         return search_calibrated(r, op);
     for (size_t p = 0; rc == OK && p < r->cell->n_points; p++) {
         struct step s;

@@ -53,6 +53,8 @@ struct replay {
     double create_seconds;  /* of the first */
     double check_seconds;   /* of the last check(), to judge whether the next is cheap */
     char state_dir[PATH_MAX], saved_dir[PATH_MAX];
+    struct idmap versions; /* number of a snapshot's operation, plus one -> the method's version */
+    bool in_transaction;   /* of the method's own */
 };
 
 /* ---- replay.c */
@@ -84,12 +86,29 @@ int replay_train(struct replay *, struct step *);
 int replay_insert(struct replay *, struct step *);
 int replay_delete(struct replay *, struct step *);
 int replay_update(struct replay *, struct step *);
+/* By its policy the method is built anew at this operation. */
+bool replay_rebuilds(const struct replay *, const struct op *);
 /* Destroy, create, train on all live rows, insert them. */
 int replay_rebuild(struct replay *, struct step *);
 
 /* ---- replay_search.c: each hands on a step a point */
 int replay_search(struct replay *);
 int replay_range(struct replay *);
+
+/* ---- replay_txn.c */
+#define VERSION_NONE UINT64_MAX
+/* Whether the method makes transactions itself; else the operations wait here for the commit. It does not under
+   policies by which an operation is not its own. */
+bool replay_transacts(const struct replay *);
+bool replay_keeps_attributes(const struct replay *);
+uint64_t replay_version(const struct replay *, size_t as_of); /* VERSION_NONE: it has none */
+void replay_forget_versions(struct replay *);                 /* with the index that they are of */
+int replay_begin_txn(struct replay *, struct step *);
+int replay_commit(struct replay *, struct step *);
+int replay_rollback(struct replay *, struct step *);
+int replay_snapshot(struct replay *, struct step *);
+int replay_release(struct replay *, struct step *);
+int replay_wait(struct replay *, struct step *); /* an operation that waits */
 
 /* ---- replay_upkeep.c */
 int replay_fresh_dir(const char *path, struct error *); /* an empty folder, whatever was there */
@@ -101,6 +120,8 @@ int replay_recover(struct replay *, struct step *);
 /* ---- replay_concurrent.c */
 int replay_concurrent(struct replay *);
 
+enum ask_kind { ASK_NOW, ASK_AS_OF, ASK_WHERE };
+
 /* ---- answers, shared by search and concurrent (replay_search.c) */
 struct asking {
     struct replay *replay;
@@ -108,7 +129,10 @@ struct asking {
     struct vectors queries; /* what the method gets */
     const void *knobs;
     const struct id_filter *filter; /* NULL: none */
-    size_t k, k_fetched;            /* k_fetched > k: dead answers are dropped */
+    enum ask_kind kind;
+    uint64_t version;             /* ASK_AS_OF */
+    struct attribute_range range; /* ASK_WHERE */
+    size_t k, k_fetched;          /* k_fetched > k: dead answers are dropped */
     size_t threads;
     uint64_t *ids;      /* queries.n x k */
     float *distances;   /* queries.n x k */

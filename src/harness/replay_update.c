@@ -10,6 +10,7 @@ struct change {
     struct replay *replay;
     struct vectors rows; /* insert; n = 0: none */
     const uint64_t *ids;
+    const uint32_t *attributes; /* NULL: none, or the method keeps none */
     size_t n;
     int (*call)(struct change *, size_t first, size_t n, size_t *done);
     uint64_t total_ns, calls;
@@ -24,8 +25,13 @@ static struct vectors slice(struct vectors v, size_t first, size_t n)
 
 static int call_insert(struct change *c, size_t first, size_t n, size_t *done)
 {
-    return c->replay->ops->insert(c->replay->checked.index, slice(c->rows, first, n),
-                                  c->ids + first, done);
+    const struct index_ops *ops = c->replay->ops;
+    struct index *index = c->replay->checked.index;
+    const struct vectors rows = slice(c->rows, first, n);
+
+    return c->attributes
+               ? ops->attributes->insert(index, rows, c->ids + first, c->attributes + first, done)
+               : ops->insert(index, rows, c->ids + first, done);
 }
 
 static int call_remove(struct change *c, size_t first, size_t n, size_t *done)
@@ -125,6 +131,16 @@ static int ids_at(const struct op *op, const uint64_t *positions, size_t n, stru
     return rc;
 }
 
+static int attributes_at(const struct op *op, const uint64_t *positions, size_t n,
+                         struct buffer *room, struct error *err)
+{
+    const int rc = buffer_reserve(room, n * sizeof(uint32_t), err);
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        ((uint32_t *)room->bytes)[i] = op->attributes[positions[i]];
+    return rc;
+}
+
 /* Gathers, validates and runs positions [0, n) of the operation; NULL: all, without copying
    where it can be. */
 static int run_part(struct change *c, const struct op *op, const uint64_t *positions, size_t n,
@@ -132,15 +148,20 @@ static int run_part(struct change *c, const struct op *op, const uint64_t *posit
 {
     struct replay *r = c->replay;
     const enum element element = r->cell->element;
-    struct buffer rows = { 0 }, ids = { 0 };
+    const bool attributes = op->attributes && replay_keeps_attributes(r);
+    struct buffer rows = { 0 }, ids = { 0 }, numbers = { 0 };
     int rc = OK;
 
     if (n == 0)
         return OK;
     c->n = n;
     c->ids = op->ids;
+    c->attributes = attributes ? op->attributes : NULL;
     if (positions && (rc = ids_at(op, positions, n, &ids, r->err)) == OK)
         c->ids = ids.bytes;
+    if (rc == OK && positions && attributes &&
+        (rc = attributes_at(op, positions, n, &numbers, r->err)) == OK)
+        c->attributes = numbers.bytes;
     if (rc == OK && c->call != call_remove)
         rc = positions
                  ? gather_positions(op->rows, positions, n, element, unit_rows(r), &rows, &c->rows,
@@ -156,6 +177,7 @@ static int run_part(struct change *c, const struct op *op, const uint64_t *posit
         rc = run_calls(c, batch, singles);
     buffer_free(&rows);
     buffer_free(&ids);
+    buffer_free(&numbers);
     return rc;
 }
 
@@ -315,13 +337,15 @@ static int gather_live(struct replay *r, struct buffer *rows, struct buffer *ids
     return rc;
 }
 
-static int timed_rebuild(struct replay *r, struct step *s, struct vectors rows, const uint64_t *ids)
+static int timed_rebuild(struct replay *r, struct step *s, struct vectors rows, const uint64_t *ids,
+                         const uint32_t *attributes)
 {
     const uint64_t start = clock_ns();
     size_t done = 0;
     int rc;
 
     index_close(&r->checked);
+    replay_forget_versions(r);
     r->open = false;
     rc = replay_fresh_dir(r->state_dir, r->err);
     if (rc == OK)
@@ -334,7 +358,8 @@ static int timed_rebuild(struct replay *r, struct step *s, struct vectors rows, 
         rc = r->ops->train(r->checked.index, rows);
     const uint64_t trained = clock_ns();
     if (rc == OK)
-        rc = r->ops->insert(r->checked.index, rows, ids, &done);
+        rc = attributes ? r->ops->attributes->insert(r->checked.index, rows, ids, attributes, &done)
+                        : r->ops->insert(r->checked.index, rows, ids, &done);
     const uint64_t inserted = clock_ns();
     if (rc != OK)
         return rc;
@@ -348,14 +373,20 @@ static int timed_rebuild(struct replay *r, struct step *s, struct vectors rows, 
 
 int replay_rebuild(struct replay *r, struct step *s)
 {
-    struct buffer rows = { 0 }, ids = { 0 };
+    const bool attributes = r->now.attributes && replay_keeps_attributes(r);
+    struct buffer rows = { 0 }, ids = { 0 }, numbers = { 0 };
     struct vectors live;
     int rc = gather_live(r, &rows, &ids, &live);
 
+    if (rc == OK && attributes)
+        rc = buffer_reserve(&numbers, live.n * sizeof(uint32_t), r->err);
+    for (size_t i = 0; rc == OK && attributes && i < live.n; i++)
+        ((uint32_t *)numbers.bytes)[i] = r->now.attributes[((const uint64_t *)ids.bytes)[i]];
     if (rc == OK)
-        rc = timed_rebuild(r, s, live, ids.bytes);
+        rc = timed_rebuild(r, s, live, ids.bytes, attributes ? numbers.bytes : NULL);
     buffer_free(&rows);
     buffer_free(&ids);
+    buffer_free(&numbers);
     s->count = (double)s->op->n;
     if (rc == OK && s->seconds > 0) {
         s->per_second = s->count / s->seconds;

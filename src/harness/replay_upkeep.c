@@ -49,6 +49,7 @@ static int reopen(struct replay *r, struct step *s, const char *dir)
     /* The ids stay behind for index_open_saved() to take over; the index itself must be gone
        before, as it would be after a restart. */
     r->open = false;
+    replay_forget_versions(r);
     const uint64_t start = clock_ns();
     r->ops->destroy(old.index);
     old.index = NULL;

@@ -9,6 +9,12 @@
 #pragma weak cluster_block_write
 #pragma weak cluster_file_head
 #pragma weak cluster_file_name
+#pragma weak fetch_create
+#pragma weak fetch_ask
+#pragma weak fetch_ahead
+#pragma weak fetch_next
+#pragma weak fetch_done
+#pragma weak cache_rows
 
 int cache_whole(struct cache *a0, struct base *a1, struct whole *a2)
 {
@@ -41,3 +47,31 @@ int cluster_file_head(const struct index_env *a0, uint64_t phash, uint64_t versi
 }
 
 void cluster_file_name(uint64_t phash, uint64_t version, char name[CLUSTER_NAME_MAX]) {}
+
+struct fetch *fetch_create(struct cache *a0)
+{
+    return NULL;
+}
+
+int fetch_ask(struct fetch *a0, struct base *const *a1, size_t n)
+{
+    return ERR_UNSUPPORTED;
+}
+
+int fetch_ahead(struct fetch *a0, struct base *const *a1, size_t n)
+{
+    return ERR_UNSUPPORTED;
+}
+
+bool fetch_next(struct fetch *a0, size_t *i, const struct image **image, int *rc)
+{
+    return false;
+}
+
+void fetch_done(struct fetch *a0) {}
+
+int cache_rows(struct cache *a0, struct fetch *a1, const struct base *a2, const uint32_t *rows,
+               size_t n, void *out)
+{
+    return ERR_UNSUPPORTED;
+}

@@ -1,0 +1,406 @@
+/* probe.c - one query: which clusters are looked at, in what order, until when.
+ *
+ * Clusters go in steps: a step's files are asked for at once, and while they come the deltas are scanned.
+ * With `eps` a step is one cluster, those after it being read ahead, for each may be the last.
+ */
+#include <string.h>
+
+#include "algorithms/channi/search.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* Clusters of a step, whose files are pinned together. */
+enum { STEP = 64 };
+
+/* Fewer allowed rows than one in so many: all of them are measured. */
+#define FILTER_EXACT 0.01
+
+static const struct cluster *cluster_at(const struct seeker *s, uint32_t cid)
+{
+    return s->q->view->layout->clusters[cid];
+}
+
+/* --------------------------------------------------------------------------- some clusters */
+
+/* Asks for the files of n clusters, from now on the last of w->bases. */
+static int ask(struct seeker *s, const uint32_t *cids, size_t n)
+{
+    struct search_work *w = s->w;
+    const size_t before = w->n_bases;
+
+    if (!mem_grow(w->mem, &w->bases, &w->bases_capacity, before + n, sizeof *w->bases) ||
+        !mem_grow(w->mem, &w->of, &w->of_capacity, before + n, sizeof *w->of))
+        return seek_no_memory(s->q->c);
+    for (size_t i = 0; i < n; i++) {
+        const struct cluster *cl = cluster_at(s, cids[i]);
+
+        if (cl->base && s->q->allowed && !allowed_may(s->q->allowed, cl)) {
+            s->tally.skipped++;
+        } else if (cl->base) {
+            w->of[w->n_bases] = cids[i];
+            w->bases[w->n_bases++] = cl->base;
+        }
+    }
+    s->tally.touched += n;
+    return w->n_bases > before ? fetch_ask(s->x->fetch, w->bases + before, w->n_bases - before)
+                               : OK;
+}
+
+static int look_at(struct seeker *s, const uint32_t *cids, size_t n)
+{
+    const struct image *image = NULL;
+    int rc = ask(s, cids, n), how = OK;
+    size_t i;
+
+    for (i = 0; rc == OK && i < n; i++)
+        scan_delta(s, cluster_at(s, cids[i]));
+    rc = rc == OK ? s->rc : rc;
+    while (rc == OK && fetch_next(s->x->fetch, &i, &image, &how))
+        rc = how == OK ? scan_image(s, cluster_at(s, s->w->of[i]), image) : seek_damaged(s, how);
+    return rc;
+}
+
+static void unpin(struct seeker *s)
+{
+    fetch_done(s->x->fetch);
+    s->w->n_bases = 0;
+}
+
+/* Whether candidates have to be measured while their clusters are pinned. */
+static bool rows_are_hot(const struct seeker *s)
+{
+    return s->coded && !s->q->c->params.cold_rows;
+}
+
+/* ------------------------------------------------------------------------- several threads */
+
+struct team {
+    const struct seeker *leader;
+    const uint32_t *cids;
+    struct seeker *members; /* by worker; x NULL: it had nothing to do */
+};
+
+static int member_work(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct team *t = arg;
+    struct seeker *m = &t->members[worker];
+
+    if (!m->x) {
+        struct channi_scratch *x = channi_scratch_take(t->leader->q->c);
+        const int rc = x ? seeker_begin(m, t->leader->q, x, NULL) : seek_no_memory(t->leader->q->c);
+
+        if (rc != OK) {
+            if (x)
+                channi_scratch_give(t->leader->q->c, x);
+            m->x = NULL;
+            return rc;
+        }
+        m->ceiling = seeker_limit(t->leader);
+    }
+    return look_at(m, t->cids + first, end - first);
+}
+
+/* Members that had something to do, at the front. */
+static size_t gather_members(struct seeker *members, size_t n)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (members[i].x)
+            members[to++] = members[i];
+    return to;
+}
+
+static int look_together(struct seeker *s, const uint32_t *cids, size_t n)
+{
+    struct channi *c = s->q->c;
+    const size_t threads = s->q->threads < n ? s->q->threads : n;
+    struct team t = { .leader = s, .cids = cids };
+
+    t.members = mem_zalloc(s->w->mem, threads * sizeof *t.members);
+    if (!t.members)
+        return seek_no_memory(c);
+    int rc =
+        parallel_for(c->base.env.pool, threads, n, (n + threads - 1) / threads, member_work, &t);
+    const size_t found = gather_members(t.members, threads);
+    if (rc == OK)
+        rc = reduce_seekers(s, t.members, found);
+    if (rc == OK && rows_are_hot(s))
+        rc = scan_candidates(s);
+    for (size_t i = 0; i < found; i++) {
+        unpin(&t.members[i]);
+        channi_scratch_give(c, t.members[i].x);
+    }
+    mem_free(s->w->mem, t.members);
+    return rc;
+}
+
+/* ---------------------------------------------------------------------------------- a list */
+
+/* Whether no row near the cluster's route can be an answer, as far as `eps` says. */
+static bool too_far(const struct seeker *s, float route)
+{
+    const double eps = s->q->knobs->eps, limit = (double)seeker_limit(s);
+
+    return eps > 0 && limit < INFINITY && (double)route > (1 + eps) * (1 + eps) * limit;
+}
+
+static int read_ahead(struct seeker *s, const uint32_t *cids, size_t n)
+{
+    enum { AHEAD = 32 };
+    struct base *bases[AHEAD];
+    const size_t most =
+        (size_t)s->q->c->params.prefetch < AHEAD ? (size_t)s->q->c->params.prefetch : AHEAD;
+    size_t m = 0;
+
+    for (size_t i = 0; i < n && i < most; i++)
+        if (cluster_at(s, cids[i])->base)
+            bases[m++] = cluster_at(s, cids[i])->base;
+    return m > 0 ? fetch_ahead(s->x->fetch, bases, m) : OK;
+}
+
+/* One after the other, until one is too far. */
+static int look_in_turn(struct seeker *s, const uint32_t *cids, const float *routes, size_t n)
+{
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        if (too_far(s, routes[i])) {
+            s->tally.stopped++;
+            break;
+        }
+        rc = read_ahead(s, cids + i + 1, n - i - 1);
+        if (rc == OK)
+            rc = look_at(s, cids + i, 1);
+        if (rc == OK && rows_are_hot(s))
+            rc = scan_candidates(s);
+        if (s->w->n_bases >= STEP)
+            unpin(s);
+    }
+    unpin(s);
+    return rc;
+}
+
+static int look_in_steps(struct seeker *s, const uint32_t *cids, size_t n)
+{
+    const bool capped = s->rerank_left < SIZE_MAX && rows_are_hot(s);
+    const size_t step = capped ? n : STEP;
+    int rc = OK;
+
+    for (size_t i = 0, m; rc == OK && i < n; i += m) {
+        m = n - i < step ? n - i : step;
+        if (s->q->threads > 1 && m > 1) {
+            rc = look_together(s, cids + i, m);
+            continue;
+        }
+        rc = look_at(s, cids + i, m);
+        if (rc == OK && rows_are_hot(s))
+            rc = scan_candidates(s);
+        unpin(s);
+    }
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------- which clusters */
+
+static bool list_fit(struct search_work *w, size_t n)
+{
+    return mem_grow(w->mem, &w->cids, &w->cids_capacity, n, sizeof *w->cids) &&
+           mem_grow(w->mem, &w->routes, &w->routes_capacity, n, sizeof *w->routes);
+}
+
+static int begin_seen(struct seeker *s)
+{
+    struct search_work *w = s->w;
+    const size_t need = s->q->view->layout->n_clusters, had = w->seen_capacity;
+
+    if (!mem_grow(w->mem, &w->seen, &w->seen_capacity, need, sizeof *w->seen))
+        return seek_no_memory(s->q->c);
+    if (w->seen_capacity > had || ++w->stamp == 0) {
+        memset(w->seen, 0, w->seen_capacity * sizeof *w->seen);
+        w->stamp = 1;
+    }
+    return OK;
+}
+
+/* Whether it was not seen before; now it was. */
+static bool see(struct search_work *w, uint32_t cid)
+{
+    const bool fresh = w->seen[cid] != w->stamp;
+
+    w->seen[cid] = w->stamp;
+    return fresh;
+}
+
+/* Whether there are at most n clusters; looks at few more than n. */
+static bool has_at_most(const struct layout *layout, size_t n)
+{
+    size_t found = 0;
+
+    for (uint32_t cid = 0; cid < layout->n_clusters && found <= n; cid++)
+        found += layout->clusters[cid] != NULL;
+    return found <= n;
+}
+
+/* To w->cids from *n on: all clusters that were not seen. */
+static int list_rest(struct seeker *s, size_t *n)
+{
+    const struct layout *layout = s->q->view->layout;
+    struct search_work *w = s->w;
+
+    if (!list_fit(w, *n + layout->n_clusters))
+        return seek_no_memory(s->q->c);
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+        if (layout->clusters[cid] && see(w, cid)) {
+            w->cids[*n] = cid;
+            w->routes[(*n)++] = 0;
+        }
+    return OK;
+}
+
+/* To w->cids: of the `want` nearest clusters those that were not seen, nearest first. *all: these and those seen
+   are all there are. */
+static int list_nearest(struct seeker *s, size_t want, size_t *n, bool *all)
+{
+    const struct layout *layout = s->q->view->layout;
+    struct search_work *w = s->w;
+    size_t ef = (size_t)s->q->knobs->top_ef, found = 0;
+
+    *all = has_at_most(layout, want);
+    if (*all) { /* routes are as many as clusters, or more */
+        want = layout->n_clusters;
+        ef = layout->routes->n;
+    }
+    if (!list_fit(w, want))
+        return seek_no_memory(s->q->c);
+    const int rc = channi_nearest_clusters(s->q->c, s->x, layout, s->q->query, want, ef, w->cids,
+                                           w->routes, &found, &s->tally.top);
+    *n = 0;
+    for (size_t i = 0; i < found; i++)
+        if (see(w, w->cids[i])) {
+            w->cids[*n] = w->cids[i];
+            w->routes[(*n)++] = w->routes[i];
+        }
+    return rc != OK || !*all ? rc : list_rest(s, n);
+}
+
+/* Behind the n of w->cids: those OOD clusters whose roots are nearest, of those not seen. */
+static int list_ood(struct seeker *s, size_t n, size_t *n_ood)
+{
+    const struct layout *layout = s->q->view->layout;
+    const size_t most = (size_t)s->q->knobs->ood_probe;
+    struct search_work *w = s->w;
+
+    *n_ood = 0;
+    if (most == 0 || layout->n_ood == 0)
+        return OK;
+    if (!list_fit(w, n + most + 1))
+        return seek_no_memory(s->q->c);
+    for (uint32_t i = 0; i < layout->n_ood; i++) {
+        const uint32_t cid = layout->ood[i];
+        const struct cluster *cl = layout->clusters[cid];
+        size_t at = n + *n_ood;
+
+        if (!cl || w->seen[cid] == w->stamp)
+            continue;
+        const float distance = scan_distance(s, cl->root_row);
+        s->tally.top += 1;
+        for (; at > n && w->routes[at - 1] > distance; at--) {
+            w->routes[at] = w->routes[at - 1];
+            w->cids[at] = w->cids[at - 1];
+        }
+        w->routes[at] = distance;
+        w->cids[at] = cid;
+        *n_ood += *n_ood < most;
+    }
+    for (size_t i = n; i < n + *n_ood; i++)
+        (void)see(w, w->cids[i]);
+    s->tally.ood += *n_ood;
+    return OK;
+}
+
+/* ------------------------------------------------------------------------------------ a query */
+
+/* n clusters by their routes, n_ood behind them. */
+static int look_through(struct seeker *s, size_t n, size_t n_ood)
+{
+    const struct search_work *w = s->w;
+
+    if (!(s->q->knobs->eps > 0) || s->q->hits)
+        return look_in_steps(s, w->cids, n + n_ood);
+    const int rc = look_in_turn(s, w->cids, w->routes, n);
+    return rc == OK ? look_in_steps(s, w->cids + n, n_ood) : rc;
+}
+
+/* Of n clusters looked at: whether answers that the filter allows can be expected in others. The nearest
+   that is allowed is as far away as the 1 / share-th of all; how many more clusters that makes was tried: at
+   the square root recall is what it is without a filter. */
+static bool wants_more(const struct seeker *s, const struct tally *before, size_t n)
+{
+    const double looked = s->tally.looked - before->looked,
+                 here = (s->tally.taken - before->taken + 1) / (looked + 1),
+                 share = here < s->q->allowed->share ? here : s->q->allowed->share;
+
+    return s->top.n + s->w->n_candidates < s->top.k ||
+           (double)n * sqrt(share) < (double)s->q->knobs->nprobe;
+}
+
+/* Further and further clusters, for what a filter leaves of the near ones is too little. */
+static int look_further(struct seeker *s, const struct tally *before)
+{
+    size_t want = (size_t)s->q->knobs->nprobe, n;
+    bool all = false;
+    int rc = OK;
+
+    while (rc == OK && !all && wants_more(s, before, want)) {
+        want *= 2;
+        rc = list_nearest(s, want, &n, &all);
+        if (rc == OK)
+            rc = look_in_steps(s, s->w->cids, n);
+    }
+    return rc;
+}
+
+static int run_routed(struct seeker *s)
+{
+    const struct allowed *a = s->q->allowed;
+    const struct tally before = s->tally;
+    size_t n = 0, n_ood = 0;
+    bool all = true;
+    int rc = begin_seen(s);
+
+    if (rc == OK && a && a->share < FILTER_EXACT) {
+        s->tally.filter_exact++;
+        rc = list_rest(s, &n);
+        return rc == OK ? look_in_steps(s, s->w->cids, n) : rc;
+    }
+    if (rc == OK)
+        rc = list_nearest(s, (size_t)s->q->knobs->nprobe, &n, &all);
+    if (rc == OK)
+        rc = list_ood(s, n, &n_ood);
+    if (rc == OK)
+        rc = look_through(s, n, n_ood);
+    return rc == OK && a && !all && !s->q->hits ? look_further(s, &before) : rc;
+}
+
+int quest_run(struct seeker *s)
+{
+    const struct layout *layout = s->q->view->layout;
+    int rc = OK;
+
+    s->tally.queries++;
+    if (!layout->routes) { /* not built yet */
+        s->tally.deferred++;
+        for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+            if (layout->clusters[cid])
+                scan_delta(s, layout->clusters[cid]);
+        rc = s->rc;
+    } else {
+        rc = run_routed(s);
+    }
+    if (rc == OK)
+        rc = scan_candidates(s);
+    s->w->n_candidates = s->w->n_sources = 0;
+    unpin(s);
+    return rc;
+}

@@ -1,0 +1,247 @@
+/* scan_codes.c - clusters of codes: candidates by their bounds, then the exact distances of those that the
+ * bounds leave.
+ *
+ * While codes are scanned the limit is the k-th smallest upper bound so far: a row whose lower bound is
+ * above it is no answer. What is left when all are scanned does not depend on their order, so neither do
+ * answers. Then rows are measured, best estimates first, as long as a lower bound is not above the k-th
+ * exact distance.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/channi/search.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* Rows measured before the limit is looked at again. */
+enum { BATCH = 32 };
+
+static int prepare(struct seeker *s)
+{
+    struct channi *c = s->q->c;
+    const struct quantizer *z = c->quantizer;
+    const struct index_env *env = &c->base.env;
+    struct search_work *w = s->w;
+
+    if (!w->prepared)
+        w->prepared = mem_alloc(w->mem, z->query_bytes);
+    if (!w->turned)
+        w->turned = mem_array(w->mem, z->work_dim, sizeof *w->turned);
+    if (!w->floats)
+        w->floats = mem_array(w->mem, env->dim, sizeof *w->floats);
+    if (!w->prepared || !w->turned || !w->floats)
+        return seek_no_memory(c);
+    if (env->element == ELEMENT_U8)
+        for (size_t d = 0; d < env->dim; d++)
+            w->floats[d] = (float)s->q->query[d];
+    else
+        memcpy(w->floats, s->q->query, env->dim * sizeof *w->floats);
+    quantizer_transform(z, w->floats, 1, w->turned);
+    quantizer_query(z, w->turned, w->prepared);
+    if (s->q->hits) /* an answer is all that is within the radius */
+        quantizer_query_certain(z, w->prepared);
+    return OK;
+}
+
+/* Its bounds let it pass. Room was made. */
+static void keep(struct seeker *s, const struct image *image, uint32_t row, float estimate,
+                 struct quantizer_bounds b)
+{
+    struct search_work *w = s->w;
+
+    w->candidates[w->n_candidates++] =
+        (struct candidate){ image->ids[row], b.lower, estimate, (uint32_t)w->n_sources - 1, row };
+    if (!s->q->hits && b.upper <= topk_limit(&s->uppers))
+        topk_push(&s->uppers, b.upper, image->ids[row]);
+}
+
+static void scan_block(struct seeker *s, const struct cluster *cl, const struct image *image,
+                       uint32_t first)
+{
+    const struct quantizer *z = s->q->c->quantizer;
+    const unsigned char *block = image->codes + first / QUANTIZER_BLOCK * z->block_bytes;
+    const uint32_t n = image->n - first;
+    float estimate[QUANTIZER_BLOCK];
+    uint64_t near = quantizer_scan(z, s->w->prepared, block, seeker_limit(s), estimate);
+
+    near &= n < QUANTIZER_BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
+    for (; near; near &= near - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(near);
+        const float limit = seeker_limit(s);
+
+        if (z->refines && !quantizer_refine(z, s->w->prepared, block, i, limit, &estimate[i]))
+            continue;
+        const struct quantizer_bounds b =
+            quantizer_bounds(z, s->w->prepared, block, i, estimate[i]);
+        if (!(b.lower > limit) && scan_takes(s, cl, image, first + i))
+            keep(s, image, first + i, estimate[i], b);
+    }
+}
+
+int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *image)
+{
+    const struct channi *c = s->q->c;
+    const struct quantizer *z = c->quantizer;
+    struct search_work *w = s->w;
+
+    if (!s->prepared) {
+        const int rc = prepare(s);
+        if (rc != OK)
+            return rc;
+        s->prepared = true;
+    }
+    if (!mem_grow(w->mem, &w->sources, &w->sources_capacity, w->n_sources + 1, sizeof *w->sources))
+        return seek_no_memory(c);
+    w->sources[w->n_sources++] = (struct source){ cl->base, image->rows };
+    quantizer_query_list(z, w->prepared, image->centre,
+                         c->base.env.kernels->l2sq_f32(w->turned, image->centre, z->work_dim),
+                         image->code_error);
+    for (uint32_t first = 0; first < image->n; first += QUANTIZER_BLOCK) {
+        if (!mem_grow(w->mem, &w->candidates, &w->candidates_capacity,
+                      w->n_candidates + QUANTIZER_BLOCK, sizeof *w->candidates))
+            return seek_no_memory(c);
+        scan_block(s, cl, image, first);
+    }
+    s->tally.estimates += image->n;
+    s->tally.scanned += image->n;
+    s->tally.bytes += image->n * z->code_bytes;
+    return OK;
+}
+
+/* --------------------------------------------------------------------------- exact distances */
+
+/* Ascending by estimate, which may be negative, then by position. */
+static uint64_t order_key(float estimate, size_t i)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &estimate, sizeof bits);
+    bits ^= bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31;
+    return (uint64_t)bits << 32 | (uint32_t)i;
+}
+
+static void sift_down(uint64_t *heap, size_t n, size_t at)
+{
+    const uint64_t key = heap[at];
+
+    for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
+        child += child + 1 < n && heap[child + 1] < heap[child];
+        if (key <= heap[child])
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = key;
+}
+
+/* Those that are still within the limit, as a heap of least estimates: w->order. */
+static size_t heap_candidates(struct seeker *s)
+{
+    struct search_work *w = s->w;
+    const float limit = seeker_limit(s);
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_candidates; i++)
+        if (!(w->candidates[i].lower > limit))
+            w->order[n++] = order_key(w->candidates[i].estimate, i);
+    for (size_t i = n / 2; i-- > 0;)
+        sift_down(w->order, n, i);
+    return n;
+}
+
+/* The next batch of them, *left in the heap. */
+static size_t take_batch(struct seeker *s, size_t *left, const struct candidate **batch)
+{
+    struct search_work *w = s->w;
+    const size_t most = s->rerank_left < BATCH ? s->rerank_left : BATCH;
+    const float limit = seeker_limit(s);
+    size_t n = 0;
+
+    while (n<most && * left> 0) {
+        const struct candidate *next = &w->candidates[(uint32_t)w->order[0]];
+
+        w->order[0] = w->order[--*left];
+        sift_down(w->order, *left, 0);
+        if (next->lower > limit)
+            continue;
+        batch[n++] = next;
+        const struct source *from = &w->sources[next->source];
+        for (size_t at = 0; from->rows && at < s->q->c->row_bytes && at < 512; at += 64)
+            __builtin_prefetch(from->rows + next->row * s->q->c->row_bytes + at);
+    }
+    return n;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct candidate *x = *(const struct candidate *const *)a,
+                           *y = *(const struct candidate *const *)b;
+
+    if (x->source != y->source)
+        return x->source < y->source ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+/* Candidates of one source, whose rows are in its file. */
+static int measure_cold(struct seeker *s, const struct candidate *const *batch, size_t n)
+{
+    struct channi *c = s->q->c;
+    struct search_work *w = s->w;
+    uint32_t rows[BATCH];
+
+    for (size_t i = 0; i < n; i++)
+        rows[i] = batch[i]->row;
+    const int rc =
+        cache_rows(c->cache, s->x->fetch, w->sources[batch[0]->source].base, rows, n, w->rows);
+    if (rc != OK)
+        return seek_damaged(s, rc);
+    for (size_t i = 0; i < n; i++)
+        scan_offer(s, scan_distance(s, w->rows + i * c->row_bytes), batch[i]->id);
+    s->tally.row_reads += n;
+    return OK;
+}
+
+static int measure_batch(struct seeker *s, const struct candidate **batch, size_t n)
+{
+    const struct search_work *w = s->w;
+    const size_t row_bytes = s->q->c->row_bytes;
+    int rc = OK;
+
+    if (n > 1 && !w->sources[batch[0]->source].rows)
+        qsort(batch, n, sizeof *batch, by_place);
+    for (size_t i = 0, m; rc == OK && i < n; i += m) {
+        const struct source *from = &w->sources[batch[i]->source];
+
+        for (m = 1; !from->rows && i + m < n && batch[i + m]->source == batch[i]->source;)
+            m++;
+        if (from->rows)
+            scan_offer(s, scan_distance(s, from->rows + batch[i]->row * row_bytes), batch[i]->id);
+        else
+            rc = measure_cold(s, batch + i, m);
+    }
+    s->tally.in += (double)n;
+    s->tally.bytes += (double)(n * row_bytes);
+    s->rerank_left -= s->rerank_left == SIZE_MAX ? 0 : n;
+    return rc;
+}
+
+int scan_candidates(struct seeker *s)
+{
+    struct channi *c = s->q->c;
+    struct search_work *w = s->w;
+    const struct candidate *batch[BATCH];
+    int rc = OK;
+
+    if (w->n_candidates == 0)
+        return OK;
+    if (!mem_grow(w->mem, &w->order, &w->order_capacity, w->n_candidates, sizeof *w->order) ||
+        !mem_grow(w->mem, &w->rows, &w->rows_capacity, BATCH * c->row_bytes, 1))
+        return seek_no_memory(c);
+    size_t left = heap_candidates(s);
+    for (size_t n = 1; rc == OK && n > 0;) {
+        n = take_batch(s, &left, batch);
+        rc = measure_batch(s, batch, n);
+    }
+    w->n_candidates = w->n_sources = 0;
+    return rc == OK ? s->rc : rc;
+}

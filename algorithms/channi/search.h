@@ -1,0 +1,171 @@
+/* search.h - what the parts of a search share. Private to search.c, probe.c, scan.c, scan_codes.c, filter.c,
+ * reduce.c and range.c.
+ *
+ * A *quest* is one query in one view. A *seeker* is one thread's part in it: usually there is one; where there
+ * are more threads than queries each seeks in some of the clusters, and what they found is put together.
+ * Answers do not depend on how clusters were dealt out, nor on the order in which files came in.
+ *
+ *   1 what is allowed   2 quests and seekers   3 scratch   4 one file a step
+ */
+#ifndef DRIFTLINE_CHANNI_SEARCH_H
+#define DRIFTLINE_CHANNI_SEARCH_H
+
+#include <math.h>
+
+#include "algorithms/channi/channi.h"
+
+/* 1. What is allowed in answers (filter.c) */
+
+struct allowed {
+    const struct id_filter *ids;  /* NULL: any id */
+    struct attribute_range range; /* where by_attribute */
+    bool by_attribute;
+    double share; /* of the live rows, estimated; 1: unknown */
+};
+
+static inline bool allowed_takes(const struct allowed *a, uint64_t id, uint32_t attribute)
+{
+    if (a->by_attribute)
+        return attribute >= a->range.low && attribute <= a->range.high;
+    return id_filter_allows(a->ids, id);
+}
+
+/* Estimates the share, from the filter's bits and the clusters' summaries. */
+void allowed_begin(struct allowed *, const struct layout *);
+/* Whether the cluster's file may hold such a row: false spares reading it. */
+bool allowed_may(const struct allowed *, const struct cluster *);
+
+/* 2. Quests and seekers */
+
+struct hit {
+    uint64_t id;
+    float distance;
+};
+
+struct hits {
+    struct hit *hits;
+    size_t n, capacity;
+};
+
+struct quest {
+    struct channi *c;
+    const struct view *view;
+    const struct channi_knobs *knobs;
+    const struct allowed *allowed; /* NULL: all rows */
+    const unsigned char *query;
+    size_t k;
+    struct hits *hits; /* a range search's answers; NULL: the k nearest are wanted */
+    float radius;      /* a range search's */
+    size_t threads;
+};
+
+struct tally {
+    double top, in, delta, estimates, bytes, scanned;
+    uint64_t queries, deferred, touched, skipped, ood, stopped, row_reads, filter_exact, damaged;
+    double looked, taken; /* rows that a filter was held to, and that it allowed */
+};
+
+struct seeker {
+    const struct quest *q;
+    struct channi_scratch *x;
+    struct search_work *w;
+    struct topk top;
+    struct topk uppers; /* codes: least upper bounds of distances */
+    float ceiling;      /* no answer is farther, as was known when it began */
+    bool coded;         /* clusters have codes */
+    bool prepared;      /* w's query is this one */
+    size_t rerank_left; /* SIZE_MAX: no bound */
+    struct tally tally;
+    int rc; /* the first failure in offering: no memory */
+};
+
+/* What a candidate must not exceed. */
+static inline float seeker_limit(const struct seeker *s)
+{
+    if (s->q->hits)
+        return s->q->radius;
+    const float a = topk_limit(&s->top), b = topk_limit(&s->uppers), c = fminf(a, b);
+    return fminf(c, s->ceiling);
+}
+
+/* 3. Scratch */
+
+enum { SCAN_BLOCK = 256 };
+
+/* A row that its code's bounds leave. */
+struct candidate {
+    uint64_t id;
+    float lower, estimate;
+    uint32_t source, row;
+};
+
+/* Where candidates' rows are: `rows` in memory, pinned; or NULL: in the file. */
+struct source {
+    const struct base *base;
+    const unsigned char *rows;
+};
+
+struct search_work {
+    struct mem *mem;
+    uint32_t *cids; /* clusters to be probed */
+    float *routes;
+    size_t cids_capacity, routes_capacity;
+    struct base **bases; /* asked for since all were unpinned, and what cluster each is of */
+    uint32_t *of;
+    size_t n_bases, bases_capacity, of_capacity;
+    uint32_t *seen; /* by cid: == stamp */
+    uint32_t stamp;
+    size_t seen_capacity;
+    unsigned char *prepared; /* codes: the query */
+    float *turned, *floats;
+    struct candidate *candidates;
+    uint64_t *order; /* of candidates */
+    struct source *sources;
+    size_t n_candidates, candidates_capacity, order_capacity, n_sources, sources_capacity;
+    float *upper_distances, *own_distances;
+    uint64_t *upper_ids, *own_ids;
+    size_t upper_distances_capacity, upper_ids_capacity, own_distances_capacity, own_ids_capacity;
+    unsigned char *rows; /* read by themselves */
+    size_t rows_capacity;
+    struct hits hits;
+    float distances[SCAN_BLOCK];
+    uint32_t integers[SCAN_BLOCK], at[SCAN_BLOCK];
+};
+
+/* 4. One file a step */
+
+int seek_no_memory(const struct channi *);
+/* What a failure to read means: OK where a damaged file is left out of answers, else rc. */
+int seek_damaged(struct seeker *, int rc);
+
+/* search.c: begins a seeker with its scratch; the top is its own, of the work's arrays, unless given. */
+int seeker_begin(struct seeker *, const struct quest *, struct channi_scratch *,
+                 const struct topk *top);
+/* Adds to the counters, and to `work`. */
+void tally_add(struct tally *to, const struct tally *);
+void tally_report(struct channi *, const struct tally *, struct work *);
+
+/* probe.c: all of one query: which clusters, in what order, until when. */
+int quest_run(struct seeker *);
+
+/* scan.c */
+void scan_delta(struct seeker *, const struct cluster *);
+int scan_image(struct seeker *, const struct cluster *, const struct image *);
+/* Of row `row` of the file: seen in the view and allowed. */
+bool scan_takes(struct seeker *, const struct cluster *, const struct image *, uint32_t row);
+float scan_distance(const struct seeker *, const void *row);
+/* An answer, or none. */
+void scan_offer(struct seeker *, float distance, uint64_t id);
+
+/* scan_codes.c */
+int scan_codes(struct seeker *, const struct cluster *, const struct image *);
+/* Exact distances of candidates. Where rows are in memory they are pinned until then. */
+int scan_candidates(struct seeker *);
+
+/* reduce.c: what `n` seekers found becomes `to`'s: answers, bounds, candidates, tallies. */
+int reduce_seekers(struct seeker *to, struct seeker *, size_t n);
+/* The k least of lists that are each ascending by (distance, id), and of to's own, which stay a heap.
+   heads: n, scratch. */
+void reduce_sorted(struct topk *to, const struct topk *lists, size_t n, size_t *heads);
+
+#endif

@@ -269,10 +269,3 @@ int channi_search_where(struct index *index, const struct search_request *reques
 
     return search_in(channi_of(index), NULL, request, &allowed, result);
 }
-
-void channi_search_work_free(struct mem *mem, struct search_work *work) {}
-
-uint64_t channi_search_work_bytes(const struct search_work *work)
-{
-    return 0;
-}

@@ -1,7 +1,5 @@
 /* channi.c - CHANNI: options, creation, and the table. channi.h has the state and its invariants. */
-#include <dirent.h>
 #include <math.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "algorithms/channi/channi.h"
@@ -276,6 +274,7 @@ static void begin(struct channi *s, const struct index_env *env, const struct ch
     pthread_mutex_init(&s->write, NULL);
     pthread_mutex_init(&s->checkpointing, NULL);
     pthread_mutex_init(&s->scratch_lock, NULL);
+    pthread_mutex_init(&s->pin_lock, NULL);
     slot_table_init(&s->table, env->mem);
     idmap_init(&s->by_phash, env->mem);
     stable_init(&s->route_rows, env->mem, s->row_bytes);
@@ -308,19 +307,15 @@ int channi_open(struct channi **out, const struct index_env *env, const struct c
 /* Another index's files would be written over. */
 static int expect_none(const struct channi *s)
 {
-    DIR *dir = opendir(s->dir);
-    int rc = OK;
+    bool holds = false;
+    const int rc = channi_holds_index(&s->base.env, s->dir, &holds);
 
-    if (!dir)
-        return fail_errno(s->base.env.error, ERR_IO, "channi: cannot list %s", s->dir);
-    for (const struct dirent *e = readdir(dir); e && rc == OK; e = readdir(dir))
-        if (strncmp(e->d_name, "manifest", 8) == 0)
-            rc = fail(s->base.env.error, ERR_ARGUMENT,
-                      "channi: the folder %s holds an index already (%s); load it, or give the new "
-                      "one an empty folder",
-                      s->dir, e->d_name);
-    (void)closedir(dir);
-    return rc;
+    if (rc != OK || !holds)
+        return rc;
+    return fail(s->base.env.error, ERR_ARGUMENT,
+                "channi: the folder %s holds an index already; load it, or give the new one an "
+                "empty folder",
+                s->dir);
 }
 
 int channi_open_journal(struct channi *s, uint64_t last_lsn)
@@ -415,6 +410,7 @@ void channi_destroy(struct index *index)
     slot_table_free(&s->table);
     mem_free(mem, s->ids);
     mem_free(mem, s->places);
+    pthread_mutex_destroy(&s->pin_lock);
     pthread_mutex_destroy(&s->scratch_lock);
     pthread_mutex_destroy(&s->checkpointing);
     pthread_mutex_destroy(&s->write);

@@ -283,6 +283,7 @@ struct channi {
     uint32_t n_routes;
     struct idmap by_phash;   /* phash -> route */
     uint64_t layouts, files; /* numbers given so far */
+    pthread_mutex_t pin_lock; /* of the next two; nothing is locked under it */
     struct pin *pins;
     size_t n_pins, pins_capacity;
     struct channi_txn *txn; /* open; NULL: none */

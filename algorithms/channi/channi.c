@@ -22,8 +22,8 @@ static const struct param options[] = {
         P, sampling, SAMPLE_UNIFORM, "uniform|distant|farthest|density|kmeans",
         "how the first primaries are chosen: at random, by squared distance to those there "
         "are, the farthest, where it is sparse, or next to k-means centroids"),
-    PARAM_INT(P, top_M, 16, 2, 256, "routes' graph: neighbours in upper layers"),
-    PARAM_INT(P, top_M0, 32, 2, 512, "routes' graph: neighbours in the lowest layer"),
+    PARAM_INT(P, top_M, 16, 4, 256, "routes' graph: neighbours in upper layers"),
+    PARAM_INT(P, top_M0, 32, 4, 256, "routes' graph: neighbours in the lowest layer"),
     PARAM_INT(P, top_ef_construction, 128, 4, 1 << 16, "routes' graph: candidates for neighbours"),
     PARAM_INT(P, assign_ef, 64, 1, 1 << 16,
               "routes kept while a vector's cluster is searched for; less: faster inserts, more of "
@@ -31,7 +31,7 @@ static const struct param options[] = {
     PARAM_CHOICE(P, inside, INSIDE_GRAPH, "graph|scan|codes",
                  "how a cluster is searched: a graph, all of its vectors, or RaBitQ codes and the "
                  "vectors these cannot exclude"),
-    PARAM_INT(P, in_M, 12, 2, 256, "inside = graph: neighbours; twice as many in the lowest layer"),
+    PARAM_INT(P, in_M, 12, 2, 128, "inside = graph: neighbours; twice as many in the lowest layer"),
     PARAM_INT(P, in_ef_construction, 100, 4, 1 << 16, "inside = graph: candidates for neighbours"),
     PARAM_INT(P, flat_below, 256, 0, 1 << 24, "smaller clusters get no graph and are scanned"),
     PARAM_INT(P, bits, 4, 1, 9, "inside = codes: bits of a dimension"),

@@ -30,6 +30,7 @@ struct graph_options channi_top_options(const struct channi *c)
 {
     return (struct graph_options){ .kind = GRAPH_HNSW,
                                    .degree = (size_t)c->params.top_M0,
+                                   .upper_degree = (size_t)c->params.top_M,
                                    .build_ef = (size_t)c->params.top_ef_construction,
                                    .insert_ef = (size_t)c->params.top_ef_construction,
                                    .rng_factor = 1,

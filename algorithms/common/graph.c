@@ -7,11 +7,13 @@
 int graph_create(struct graph **out, const struct index_env *env, struct epoch *epoch,
                  const struct graph_options *options)
 {
-    const size_t degree = options->degree;
+    const size_t degree = options->degree, half = degree < 8 ? degree : degree / 2;
+    const size_t upper = options->upper_degree ? options->upper_degree : half;
 
-    if (degree < GRAPH_DEGREE_MIN || degree > GRAPH_DEGREE_MAX)
-        return fail(env->error, ERR_ARGUMENT, "a graph: degree %zu is not in %d .. %d", degree,
-                    GRAPH_DEGREE_MIN, GRAPH_DEGREE_MAX);
+    if (degree < GRAPH_DEGREE_MIN || degree > GRAPH_DEGREE_MAX || upper < GRAPH_DEGREE_MIN ||
+        upper > GRAPH_DEGREE_MAX)
+        return fail(env->error, ERR_ARGUMENT, "a graph: degree %zu (%zu above) is not in %d .. %d",
+                    degree, upper, GRAPH_DEGREE_MIN, GRAPH_DEGREE_MAX);
     if (env->element != ELEMENT_F32 && env->element != ELEMENT_U8)
         return fail(env->error, ERR_DIMENSION, "a graph: rows are f32 or u8, not %s",
                     element_name(env->element));
@@ -30,7 +32,7 @@ int graph_create(struct graph **out, const struct index_env *env, struct epoch *
     g->row_bytes = element_row_bytes(env->element, env->dim);
     g->scratch = scratch;
     for (size_t i = 0; i < GRAPH_LAYERS; i++)
-        layer_init(&g->layers[i], g, i == 0 || degree < 8 ? degree : degree / 2, i == 0);
+        layer_init(&g->layers[i], g, i == 0 ? degree : upper, i == 0);
     pthread_mutex_init(&g->lock, NULL);
     atomic_init(&g->tree, NULL);
     *out = g;

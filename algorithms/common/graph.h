@@ -36,6 +36,7 @@ struct graph_options {
     size_t insert_ef; /* ... and when added; SPTAG: AddCEF */
     double rng_factor; /* of the RNG rule, 1 */
     uint64_t seed;
+    size_t upper_degree; /* in HNSW's upper layers; 0: half of degree */
 };
 
 struct graph;

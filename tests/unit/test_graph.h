@@ -22,7 +22,7 @@ struct bed {
     unsigned char *rows; /* those to be drawn from */
 };
 
-static const struct graph_options usual = { GRAPH_HNSW, 32, 200, 200, 1, 5 };
+static const struct graph_options usual = { GRAPH_HNSW, 32, 200, 200, 1, 5, 0 };
 
 static inline void bed_open(struct bed *b, enum graph_kind kind, enum element element, size_t n,
                             size_t dim, size_t clusters, size_t threads)

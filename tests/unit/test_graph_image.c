@@ -113,6 +113,7 @@ static void make_bed(struct bed *b, size_t i, size_t built)
     bed_open(b, GRAPH_HNSW, cases[i].element, n + 1, cases[i].dim, 4, 1);
     graph_destroy(b->graph);
     b->options.degree = cases[i].degree;
+    b->options.upper_degree = i % 2 ? 5 : 0;
     b->options.build_ef = b->options.insert_ef = 60;
     assert_ok(graph_create(&b->graph, &b->bench.env, b->epoch, &b->options), &b->bench.error);
     bed_build(b, built < n ? built : n);

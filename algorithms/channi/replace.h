@@ -49,7 +49,11 @@ float replace_distance(const struct channi *, const void *a, const void *b); /* 
 /* carry.c. `write` is held. The deaths and rows since the gathering, into the new clusters; sets live, n_dead. */
 int replace_carry(struct replacing *);
 
-/* routes.c. `write` is held */
+/* codes.c: a row of env's element as floats. */
+void channi_to_float(const struct channi *, const void *row, float *out);
+
+/* routes.c. `write` is held, but for the hash */
+uint64_t channi_row_hash(const struct channi *, const void *row); /* no UINT64_MAX */
 struct graph_options channi_top_options(const struct channi *);
 /* Forgets the routes past those of `old` (NULL: none): their addition was not published. */
 void channi_routes_undo(struct channi *, const struct routes *old);

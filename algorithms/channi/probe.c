@@ -28,7 +28,10 @@ static int ask(struct seeker *s, const uint32_t *cids, size_t n)
     struct search_work *w = s->w;
     const size_t before = w->n_bases;
 
-    if (!mem_grow(w->mem, &w->bases, &w->bases_capacity, before + n, sizeof *w->bases) ||
+    if (!s->x->fetch)
+        s->x->fetch = fetch_create(s->q->c->cache);
+    if (!s->x->fetch ||
+        !mem_grow(w->mem, &w->bases, &w->bases_capacity, before + n, sizeof *w->bases) ||
         !mem_grow(w->mem, &w->of, &w->of_capacity, before + n, sizeof *w->of))
         return seek_no_memory(s->q->c);
     for (size_t i = 0; i < n; i++) {
@@ -62,7 +65,8 @@ static int look_at(struct seeker *s, const uint32_t *cids, size_t n)
 
 static void unpin(struct seeker *s)
 {
-    fetch_done(s->x->fetch);
+    if (s->x->fetch)
+        fetch_done(s->x->fetch);
     s->w->n_bases = 0;
 }
 
@@ -156,7 +160,7 @@ static int read_ahead(struct seeker *s, const uint32_t *cids, size_t n)
     for (size_t i = 0; i < n && i < most; i++)
         if (cluster_at(s, cids[i])->base)
             bases[m++] = cluster_at(s, cids[i])->base;
-    return m > 0 ? fetch_ahead(s->x->fetch, bases, m) : OK;
+    return m > 0 && s->x->fetch ? fetch_ahead(s->x->fetch, bases, m) : OK;
 }
 
 /* One after the other, until one is too far. */

@@ -78,9 +78,7 @@ int seeker_begin(struct seeker *s, const struct quest *q, struct channi_scratch 
 
     if (!x->work)
         x->work = work_create(c->base.env.mem);
-    if (!x->fetch)
-        x->fetch = fetch_create(c->cache);
-    if (!x->work || !x->fetch || !tops_fit(x->work, k))
+    if (!x->work || !tops_fit(x->work, k))
         return seek_no_memory(c);
     struct search_work *w = x->work;
     w->n_candidates = w->n_sources = w->n_bases = 0;

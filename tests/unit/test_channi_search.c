@@ -1,0 +1,344 @@
+/* test_channi_search.c - searches of CHANNI: exact where they must be, the same on any number of threads, of
+ * old versions, with damaged files.
+ */
+#include "tests/unit/test_channi_search.h"
+#include "algorithms/channi/search.h"
+
+static void assert_exact(struct ledger *l, size_t threads)
+{
+    const struct channi_knobs given = l->knobs;
+    unsigned char *queries = ledger_queries(l);
+
+    knobs_exhaustive(&l->knobs);
+    for (size_t k = 1; k <= 16; k += 15) {
+        struct answers truth = truth_of(l, queries, QUERIES, k, l->live, l->of, NULL),
+                       found = ledger_ask(l, queries, QUERIES, k, threads, NULL);
+
+        assert_same_answers(&found, &truth);
+        answers_free(&truth);
+        answers_free(&found);
+    }
+    free(queries);
+    l->knobs = given;
+}
+
+static void test_exact(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < INSIDES * 2; i++) {
+        const size_t which = i / 2;
+        struct ledger l;
+
+        print_message("%s, %s, seed %" PRIu64 "\n", insides[which], i % 2 ? "u8" : "f32",
+                      test_seed());
+        ledger_open(&l, inside_params(which), i % 2 ? ELEMENT_U8 : ELEMENT_F32, 20, 1500, 3);
+        ledger_insert(&l, 300);
+        assert_exact(&l, 1); /* deferred */
+        assert_true(atomic_load(&ledger_index(&l)->counters.deferred_searches) > 0);
+        ledger_churn(&l, 20);
+        assert_exact(&l, 2);
+        ledger_insert(&l, 900);
+        assert_true(atomic_load(&ledger_index(&l)->now)->layout->routes != NULL);
+        assert_exact(&l, 1);
+        for (int round = 0; round < 4; round++) {
+            ledger_churn(&l, 60);
+            assert_exact(&l, 1 + (size_t)round % 3);
+        }
+        assert_ok(channi_ops.check(l.index, NULL), &l.bench.error);
+        ledger_close(&l);
+    }
+}
+
+/* Answers of one query on many threads, and of many queries, are those of one thread. */
+static void test_threads(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct channi_params p = inside_params(which);
+        struct ledger l;
+
+        p.eps0 = 1.9;
+        ledger_open(&l, p, ELEMENT_F32, 24, 3000, 4);
+        ledger_insert(&l, 2600);
+        ledger_churn(&l, 50);
+        l.knobs.nprobe = 12;
+        l.knobs.in_ef = 16;
+        for (int64_t rerank = 0; rerank < 30; rerank += 15) {
+            unsigned char *queries = ledger_queries(&l);
+            l.knobs.rerank = rerank;
+            struct answers one = ledger_ask(&l, queries, QUERIES, 10, 1, NULL),
+                           many = ledger_ask(&l, queries, QUERIES, 10, 4, NULL);
+
+            assert_same_answers(&many, &one);
+            for (size_t q = 0; q < QUERIES; q++) {
+                struct answers split = ledger_ask(&l, queries + q * l.row_bytes, 1, 10, 4, NULL);
+                struct answers alone = {
+                    .n = 1, .k = 10, .ids = one.ids + 10 * q, .distances = one.distances + 10 * q
+                };
+
+                assert_same_answers(&split, &alone);
+                answers_free(&split);
+            }
+            answers_free(&one);
+            answers_free(&many);
+            free(queries);
+        }
+        ledger_close(&l);
+    }
+}
+
+/* What a pinned version holds is found in it, whatever happens later. */
+static void test_as_of(void **state)
+{
+    enum { PINS = 4 };
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct ledger l;
+        bool *live[PINS];
+        size_t *of[PINS];
+        uint64_t versions[PINS];
+
+        ledger_open(&l, inside_params(which), ELEMENT_U8, 20, 1500, 2);
+        ledger_insert(&l, 700);
+        for (size_t i = 0; i < PINS; i++) {
+            if (i == 1)
+                ledger_insert(&l, 520); /* the build comes after the first pin */
+            ledger_churn(&l, 40);
+            assert_ok(channi_ops.txn->snapshot(l.index, &versions[i]), &l.bench.error);
+            live[i] = malloc(l.capacity * sizeof **live);
+            of[i] = malloc(l.capacity * sizeof **of);
+            memcpy(live[i], l.live, l.capacity * sizeof **live);
+            memcpy(of[i], l.of, l.capacity * sizeof **of);
+        }
+        ledger_churn(&l, 80);
+        knobs_exhaustive(&l.knobs);
+        unsigned char *queries = ledger_queries(&l);
+        for (size_t i = 0; i < PINS; i++) {
+            struct answers truth = truth_of(&l, queries, QUERIES, 8, live[i], of[i], NULL),
+                           found = answers_make(QUERIES, 8);
+            struct search_request r = ledger_request(&l, queries, QUERIES, 8, 1 + i % 2);
+            struct search_result result = { .ids = found.ids, .distances = found.distances };
+
+            assert_ok(channi_ops.txn->search_as_of(l.index, versions[i], &r, &result),
+                      &l.bench.error);
+            assert_same_answers(&found, &truth);
+            assert_ok(channi_ops.txn->release(l.index, versions[i]), &l.bench.error);
+            answers_free(&truth);
+            answers_free(&found);
+            free(live[i]);
+            free(of[i]);
+        }
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
+/* Each knob does what it says: recall rises with nprobe, eps spares clusters, rerank distances. */
+static void test_knobs(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(2);
+    struct ledger l;
+
+    p.eps0 = 1.9;
+    p.bits = 1;
+    ledger_open(&l, p, ELEMENT_F32, 24, 3000, 1);
+    ledger_insert(&l, 3000);
+    struct channi *c = ledger_index(&l);
+    unsigned char *queries = ledger_queries(&l);
+    struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, NULL);
+    double recall = 0, scanned = 0;
+    for (l.knobs.nprobe = 1; l.knobs.nprobe <= 64; l.knobs.nprobe *= 4) {
+        struct answers a = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+
+        assert_true(answers_recall(&truth, &a) >= recall - .02);
+        assert_true(a.work.scanned > scanned);
+        recall = answers_recall(&truth, &a);
+        scanned = a.work.scanned;
+        answers_free(&a);
+    }
+    assert_true(recall > .98);
+    assert_int_equal(atomic_load(&c->counters.stopped_early), 0);
+    l.knobs.nprobe = 64;
+    l.knobs.eps = .3;
+    struct answers stopped = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+    assert_true(atomic_load(&c->counters.stopped_early) > QUERIES / 2);
+    assert_true(stopped.work.scanned < scanned / 2);
+    assert_true(answers_recall(&truth, &stopped) > .9);
+    l.knobs.eps = 0;
+    const uint64_t before = atomic_load(&c->counters.in_distances);
+    l.knobs.rerank = 12;
+    struct answers few = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+    assert_int_equal(atomic_load(&c->counters.in_distances) - before, 12 * QUERIES);
+    answers_free(&few);
+    answers_free(&stopped);
+    answers_free(&truth);
+    free(queries);
+    ledger_close(&l);
+}
+
+struct found {
+    const struct ledger *l;
+    const unsigned char *queries;
+    size_t *times; /* by query and id */
+};
+
+static int note(void *to, size_t query, uint64_t id, float distance)
+{
+    struct found *f = to;
+
+    assert_true(id < f->l->n_vectors);
+    assert_true(distance ==
+                ledger_distance(f->l, f->queries + query * f->l->row_bytes, f->l->of[id]));
+    f->times[query * f->l->capacity + id]++;
+    return OK;
+}
+
+static void test_range(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct ledger l;
+
+        ledger_open(&l, inside_params(which), ELEMENT_F32, 20, 1500, 1);
+        for (int round = 0; round < 3; round++) {
+            ledger_insert(&l, round == 1 ? 900 : 250);
+            ledger_churn(&l, 10);
+            unsigned char *queries = ledger_queries(&l);
+            struct found f = { &l, queries, calloc(QUERIES * l.capacity, sizeof *f.times) };
+            struct range_result result = { .found = note, .to = &f };
+
+            knobs_exhaustive(&l.knobs);
+            const struct range_request r = { .queries = { queries, QUERIES, l.dim, ELEMENT_F32 },
+                                             .radius = 6,
+                                             .knobs = &l.knobs };
+            assert_ok(channi_ops.range(l.index, &r, &result), &l.bench.error);
+            size_t hits = 0;
+            for (size_t q = 0; q < QUERIES; q++)
+                for (uint64_t id = 0; id < l.n_vectors; id++) {
+                    const bool in =
+                        l.live[id] && (double)ledger_distance(&l, queries + q * l.row_bytes,
+                                                              l.of[id]) <= r.radius;
+                    assert_int_equal(f.times[q * l.capacity + id], in);
+                    hits += in;
+                }
+            assert_true(hits > QUERIES);
+            free(f.times);
+            free(queries);
+        }
+        ledger_close(&l);
+    }
+}
+
+static void damage(const struct ledger *l, char *name)
+{
+    char path[2 * PATH_MAX];
+    DIR *dir = opendir(l->dir);
+    bool done = false;
+
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e && !done; e = readdir(dir)) {
+        if (!strstr(e->d_name, ".clu"))
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%s", l->dir, e->d_name);
+        const int fd = open(path, O_RDWR);
+        unsigned char bytes[64];
+        assert_int_equal(pread(fd, bytes, sizeof bytes, CLUSTER_HEAD), sizeof bytes);
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] ^= 0x55;
+        assert_int_equal(pwrite(fd, bytes, sizeof bytes, CLUSTER_HEAD), sizeof bytes);
+        close(fd);
+        strcpy(name, e->d_name);
+        done = true;
+    }
+    closedir(dir);
+    assert_true(done);
+}
+
+/* A damaged file is named, or left out where that was asked for. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    for (int degraded = 0; degraded < 2; degraded++) {
+        struct channi_params p = inside_params(1);
+        struct ledger l;
+        char name[PATH_MAX];
+
+        p.degraded = degraded;
+        p.cache_mb = 1;
+        ledger_open(&l, p, ELEMENT_F32, 200, 3000, 1);
+        ledger_insert(&l, 3000);
+        damage(&l, name);
+        knobs_exhaustive(&l.knobs);
+        unsigned char *queries = ledger_queries(&l);
+        struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, NULL),
+                       found = answers_make(QUERIES, 10);
+        struct search_request r = ledger_request(&l, queries, QUERIES, 10, 1);
+        struct search_result result = { .ids = found.ids, .distances = found.distances };
+        /* Twice: what is in the cache at first is not read. */
+        int rc = channi_ops.search(l.index, &r, &result);
+        rc = rc == OK ? channi_ops.search(l.index, &r, &result) : rc;
+        if (degraded) {
+            assert_ok(rc, &l.bench.error);
+            assert_true(answers_recall(&truth, &found) > .85);
+            assert_true(atomic_load(&ledger_index(&l)->counters.damaged_clusters) > 0);
+        } else {
+            assert_non_null(strstr(l.bench.error.text, name));
+            assert_code(rc, ERR_CORRUPT, &l.bench.error);
+        }
+        answers_free(&truth);
+        answers_free(&found);
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
+/* The k least of sorted lists, whatever the heap held before. */
+static void test_reduce(void **state)
+{
+    enum { LISTS = 5, K = 12 };
+    struct rng rng = rng_at(test_seed(), 5);
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        float distances[LISTS + 2][K];
+        uint64_t ids[LISTS + 2][K];
+        struct topk lists[LISTS], to = topk_begin(K, distances[LISTS], ids[LISTS]),
+                                  all = topk_begin(K, distances[LISTS + 1], ids[LISTS + 1]);
+        size_t heads[LISTS];
+
+        for (size_t i = 0; i <= LISTS; i++) {
+            struct topk *t = i < LISTS ? &lists[i] : &to;
+            const size_t n = rng_below(&rng, 2 * K);
+
+            if (i < LISTS)
+                *t = topk_begin(K, distances[i], ids[i]);
+            for (size_t j = 0; j < n; j++) {
+                const float d = (float)rng_below(&rng, 20);
+                const uint64_t id = i * 100 + j;
+
+                topk_push(t, d, id);
+                topk_push(&all, d, id);
+            }
+            if (i < LISTS)
+                topk_sort(t);
+        }
+        reduce_sorted(&to, lists, LISTS, heads);
+        topk_sort(&to);
+        topk_sort(&all);
+        assert_memory_equal(to.ids, all.ids, sizeof ids[0]);
+        assert_memory_equal(to.distances, all.distances, sizeof distances[0]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_as_of),  cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_range),  cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),
+    };
+
+    return test_run("channi_search", tests);
+}

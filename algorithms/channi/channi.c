@@ -335,7 +335,7 @@ int channi_start(struct channi *s)
 
     if (rc == OK)
         rc = channi_jobs_start(s);
-    return rc == OK ? channi_checkpoint(s) : rc;
+    return rc == OK && s->journal ? channi_checkpoint(s) : rc;
 }
 
 int channi_create_with(struct channi **out, const struct index_env *env,

@@ -66,6 +66,7 @@ int cache_rows(struct cache *, struct fetch *, const struct base *, const uint32
 struct whole {
     struct image image;
     unsigned char *block; /* read for this call; NULL: pinned in the cache */
+    size_t charge;        /* its bytes */
     struct base *base;
 };
 int cache_whole(struct cache *, struct base *, struct whole *);

@@ -6,9 +6,12 @@
  * with one sequential read; where clusters are searched by codes the rows are behind it and are read one
  * by one.
  *
- *     head | ids u64[n] | attributes u32[n]? | born u64[n], dead u64[n]? | graph? | codes? | rows
+ *     head | ids u64[n] | attributes u32[n]? | born u64[n], dead u64[n]? | graph? | codes? | centre?
+ *          | sums of the rows' pages? | rows
  *
- * born and dead are there only where history is kept. Head and hot part carry one XXH3, rows another.
+ * born and dead are there only where history is kept. The head carries an XXH3 of each section and of itself;
+ * a page of cold rows has a sum of its own in the hot part, so that a row read by itself is verified too.
+ * The places of sections are in cluster_layout.h.
  *
  *   1 contents   2 writing   3 files   4 images
  */
@@ -45,8 +48,8 @@ struct cluster_contents {
     bool cold_rows; /* rows are not part of the hot section */
 };
 
-/* 2. Writing: the block that the file holds, at a multiple of 4096 bytes. Its hot part can go into the cache as
-   it is. Release with mem_free(). ERR_NO_MEMORY. */
+/* 2. Writing: the block that the file holds, from a multiple of 64; both lengths are multiples of 4096. It can go
+   into the cache as it is. Release with mem_free(). ERR_NO_MEMORY. */
 
 struct cluster_block {
     unsigned char *bytes;
@@ -55,7 +58,8 @@ struct cluster_block {
 int cluster_block_make(const struct index_env *, const struct cluster_contents *,
                        struct cluster_block *);
 
-/* To env->dir under its name, fsync'd if `durable`; whole or not at all (the file is removed). ERR_IO. */
+/* To env->dir under its name, fsync'd if `durable` (the folder is not: that comes with the manifest which
+   refers to the file); whole or not at all (the file is removed). ERR_IO. */
 int cluster_block_write(const struct index_env *, const struct cluster_contents *,
                         const struct cluster_block *, bool durable, const struct store_fault *);
 
@@ -92,6 +96,7 @@ struct image {
     const unsigned char *rows;              /* NULL: cold */
     const unsigned char *codes;             /* NULL */
     const float *centre;                    /* NULL */
+    const uint32_t *page_sums;              /* of cold rows' pages (cluster_layout.h); NULL */
     float code_error;
     bool has_graph;
     struct graph_image graph;

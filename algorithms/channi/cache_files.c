@@ -1,0 +1,226 @@
+/* cache_files.c - descriptors: a file stays open between reads, as many as there may be; the one that was read
+ * longest ago makes room for the next.
+ */
+#define _GNU_SOURCE /* O_DIRECT */
+#include "algorithms/channi/cache_state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "src/core/error.h"
+
+/* Half of what the process may have: the other is for whoever it belongs to, journal and rings included. */
+size_t cache_files_limit(size_t asked)
+{
+    struct rlimit limit;
+    size_t most = 512;
+
+    if (asked > 0)
+        return asked;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        most = limit.rlim_cur / 2 < 65536 ? (size_t)(limit.rlim_cur / 2) : 65536;
+    return most > 0 ? most : 1;
+}
+
+void cache_file_close(struct cache *c, struct cache_slot *s)
+{
+    if (s->fd < 0)
+        return;
+    RING_DROP(&c->open, s, open);
+    c->n_open--;
+    /* A fault is the system's: the descriptor is gone all the same, and nothing was written. */
+    (void)cluster_faulted(c->options.fault, "close");
+    (void)close(s->fd);
+    s->fd = -1;
+}
+
+/* false: all are used. */
+static bool close_one(struct cache *c)
+{
+    struct cache_slot *s = c->open;
+
+    for (size_t i = 0; i < c->n_open; i++, s = s->open.next)
+        if (s->fd_users == 0) {
+            cache_file_close(c, s);
+            cache_count(&c->closed_for_room, 1);
+            return true;
+        }
+    return false;
+}
+
+/* The file system takes O_DIRECT: some open a file so and then refuse the read. Asked of the first file. */
+static bool reads_directly(int fd)
+{
+    _Alignas(CLUSTER_PAGE) unsigned char page[CLUSTER_PAGE];
+
+    return pread(fd, page, sizeof page, 0) >= 0 || errno != EINVAL;
+}
+
+static int open_file(struct cache *c, const char *path)
+{
+    int fd;
+
+    if (cluster_faulted(c->options.fault, "open"))
+        return -1;
+    if (atomic_load(&c->direct)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+        if (fd >= 0 && (atomic_load(&c->direct_known) || reads_directly(fd))) {
+            atomic_store(&c->direct_known, true);
+            return fd;
+        }
+        if (fd < 0 && errno != EINVAL && errno != EOPNOTSUPP)
+            return -1;
+        if (fd >= 0)
+            (void)close(fd);
+        atomic_store(&c->direct, false);
+    }
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int no_descriptor(struct cache *c, const char *path)
+{
+    struct rlimit limit = { 0 };
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return fail(c->env.error, ERR_IO,
+                "channi: cannot open %s: no descriptor is free: the process may have %" PRIu64
+                " (RLIMIT_NOFILE), the cache has %zu open and may have %zu; raise the limit "
+                "(ulimit -n)",
+                path, (uint64_t)limit.rlim_cur, c->n_open, c->files_max);
+}
+
+/* The lock is held. FILE_LATER: there is no descriptor for it, and none of ours could be closed. FILE_FAILED: errno
+   says why. */
+static enum file_answer open_slot(struct cache *c, struct cache_slot *s, const char *path)
+{
+    bool none;
+
+    while (c->n_open >= c->files_max && close_one(c))
+        ;
+    if (c->n_open >= c->files_max)
+        return FILE_LATER;
+    do {
+        s->fd = open_file(c, path);
+        none = s->fd < 0 && (errno == EMFILE || errno == ENFILE);
+    } while (none && close_one(c));
+    if (s->fd < 0)
+        return none ? FILE_LATER : FILE_FAILED;
+    RING_PUT(&c->open, s, open);
+    c->n_open++;
+    return FILE_OPEN;
+}
+
+/* The lock is held. Others' reads end without us, so waiting for their descriptors ends. */
+static enum file_answer take(struct cache *c, struct cache_slot *s, const char *path, bool wait)
+{
+    while (s->fd < 0) {
+        const enum file_answer answer = open_slot(c, s, path);
+
+        if (answer == FILE_FAILED || (answer == FILE_LATER && (!wait || c->n_busy == 0)))
+            return answer;
+        if (answer == FILE_LATER)
+            (void)pthread_cond_wait(&c->file_free, &c->lock);
+    }
+    RING_DROP(&c->open, s, open);
+    RING_PUT(&c->open, s, open);
+    c->n_busy += s->fd_users++ == 0;
+    return FILE_OPEN;
+}
+
+enum file_answer cache_file_take(struct cache *c, struct cache_slot *s, bool wait, int *rc)
+{
+    char path[CLUSTER_PATH_MAX];
+    enum file_answer answer;
+
+    *rc = cluster_file_path(&c->env, s->base->phash, s->base->version, path);
+    if (*rc != OK)
+        return FILE_FAILED;
+    (void)pthread_mutex_lock(&c->lock);
+    answer = take(c, s, path, wait);
+    const int why = errno;
+    if (answer == FILE_LATER && wait) {
+        *rc = no_descriptor(c, path);
+        answer = FILE_FAILED;
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    if (answer == FILE_FAILED && *rc == OK) {
+        errno = why;
+        *rc = fail_errno(c->env.error, ERR_IO, "channi: cannot open the cluster file %s", path);
+        if (why == ENOENT)
+            cache_damage(c, s, "it is missing");
+    }
+    return answer;
+}
+
+void cache_file_give(struct cache *c, struct cache_slot *s)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    if (--s->fd_users == 0) {
+        c->n_busy--;
+        (void)pthread_cond_broadcast(&c->file_free);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- what goes wrong */
+
+void cache_damage(struct cache *c, struct cache_slot *s, const char *what)
+{
+    char name[CLUSTER_NAME_MAX], line[CLUSTER_PATH_MAX + 160];
+
+    if (atomic_exchange(&s->base->damaged, true) || !c->env.log)
+        return;
+    cluster_file_name(s->base->phash, s->base->version, name);
+    (void)snprintf(line, sizeof line, "channi: the cluster file %s/%s is damaged: %s", c->env.dir,
+                   name, what);
+    c->env.log(c->env.log_to, line);
+}
+
+int cache_read_failed(struct cache *c, struct cache_slot *s, uint64_t at, int error)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    cluster_file_name(s->base->phash, s->base->version, name);
+    if (error == READ_SHORT) {
+        cache_damage(c, s, "it is too short");
+        return fail(c->env.error, ERR_CORRUPT,
+                    "channi: %s/%s: section \"%s\": the file ends at %" PRIu64
+                    ", expected %zu bytes; it is damaged",
+                    c->env.dir, name, at < s->base->rows_at ? "hot" : "rows", at,
+                    s->base->file_bytes);
+    }
+    if (error == EIO)
+        cache_damage(c, s, "it cannot be read");
+    errno = error;
+    return fail_errno(c->env.error, ERR_IO,
+                      "channi: cannot read the cluster file %s/%s at %" PRIu64, c->env.dir, name,
+                      at);
+}
+
+int cache_read(struct cache *c, struct cache_slot *s, uint64_t at, void *to, size_t n)
+{
+    size_t done = 0;
+    int rc, error = 0;
+
+    if (cache_file_take(c, s, true, &rc) != FILE_OPEN)
+        return rc;
+    while (done < n && !error) {
+        const ssize_t did =
+            cluster_faulted(c->options.fault, "read")
+                ? -1
+                : pread(s->fd, (unsigned char *)to + done, n - done, (off_t)(at + done));
+
+        if (did > 0)
+            done += (size_t)did;
+        else if (did == 0)
+            error = READ_SHORT;
+        else if (errno != EINTR)
+            error = errno;
+    }
+    cache_file_give(c, s);
+    return error ? cache_read_failed(c, s, at + done, error) : OK;
+}

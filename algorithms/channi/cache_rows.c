@@ -1,0 +1,298 @@
+/* cache_rows.c - rows that are read one by one, and files that are read whole.
+ *
+ * Rows come with the pages they are in, each held to its sum in the hot part: pages that lie in a row are one
+ * read, and all reads of a call are under way together.
+ */
+#include "algorithms/channi/cache_state.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* ---- rows */
+
+/* Pages that lie in a row, and the rows in them: picks[first .. first + n). */
+struct run {
+    struct read_request request;
+    uint64_t page, n_pages;
+    size_t first, n;
+};
+
+struct pick {
+    uint32_t row, at; /* at: its place in `out` */
+};
+
+struct row_work {
+    struct cache *cache;
+    struct fetch *fetch;
+    struct cache_slot *slot;
+    const struct image *image;
+    size_t row_bytes, n, n_runs;
+    struct pick *picks;
+    struct run *runs;
+    unsigned char *pages;
+};
+
+static int by_row(const void *a, const void *b)
+{
+    const struct pick *x = a, *y = b;
+
+    return x->row != y->row ? (x->row > y->row ? 1 : -1) : (x->at > y->at) - (x->at < y->at);
+}
+
+/* Which pages, ascending. */
+static void plan_runs(struct row_work *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        const uint64_t at = (uint64_t)w->picks[i].row * w->row_bytes;
+        const uint64_t first = at / CLUSTER_PAGE, last = (at + w->row_bytes - 1) / CLUSTER_PAGE;
+        struct run *r = w->n_runs > 0 ? w->runs + w->n_runs - 1 : NULL;
+
+        if (!r || first > r->page + r->n_pages) {
+            r = w->runs + w->n_runs++;
+            *r = (struct run){ .page = first, .first = i };
+        }
+        r->n++;
+        if (last + 1 > r->page + r->n_pages)
+            r->n_pages = last + 1 - r->page;
+    }
+}
+
+/* Returns how many are in flight. */
+static size_t begin_runs(struct row_work *w)
+{
+    struct cache *c = w->cache;
+    struct read_queue *q = fetch_queue(w->fetch);
+    unsigned char *to = w->pages;
+    size_t n = 0;
+
+    for (size_t i = 0; i < w->n_runs; i++) {
+        struct run *r = w->runs + i;
+
+        r->request = (struct read_request){ .fd = w->slot->fd,
+                                            .to = to,
+                                            .at = w->slot->base->rows_at + r->page * CLUSTER_PAGE,
+                                            .bytes = r->n_pages * CLUSTER_PAGE,
+                                            .tag = w };
+        to += r->request.bytes;
+        if (cluster_faulted(c->options.fault, "read")) {
+            r->request.error = errno;
+            continue;
+        }
+        read_queue_add(q, &r->request, atomic_load(&c->direct));
+        n++;
+    }
+    read_queue_submit(q);
+    return n;
+}
+
+static int check_page(struct row_work *w, const unsigned char *bytes, uint64_t page)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    if ((uint32_t)cluster_hash(bytes, CLUSTER_PAGE) == w->image->page_sums[page])
+        return OK;
+    cluster_file_name(w->slot->base->phash, w->slot->base->version, name);
+    cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
+    return fail(w->cache->env.error, ERR_CORRUPT,
+                "channi: %s/%s: section \"rows\": page %" PRIu64
+                ": its checksum does not fit it; the file is damaged",
+                w->cache->env.dir, name, page);
+}
+
+static int finish_run(struct row_work *w, const struct run *r, unsigned char *out)
+{
+    const unsigned char *bytes = r->request.to;
+
+    if (r->request.error)
+        return cache_read_failed(w->cache, w->slot, r->request.at + r->request.done,
+                                 r->request.error);
+    for (uint64_t p = 0; p < r->n_pages; p++) {
+        const int rc = check_page(w, bytes + p * CLUSTER_PAGE, r->page + p);
+
+        if (rc != OK)
+            return rc;
+    }
+    for (size_t i = r->first; i < r->first + r->n; i++)
+        memcpy(out + w->picks[i].at * w->row_bytes,
+               bytes + ((uint64_t)w->picks[i].row * w->row_bytes - r->page * CLUSTER_PAGE),
+               w->row_bytes);
+    return OK;
+}
+
+/* The slot's file is open. */
+static int read_runs(struct row_work *w, unsigned char *out)
+{
+    int rc = OK;
+    size_t bytes = 0;
+
+    for (size_t n = begin_runs(w); n > 0; n--)
+        (void)fetch_await(w->fetch, w);
+    for (size_t i = 0; i < w->n_runs; i++) {
+        const int one = finish_run(w, w->runs + i, out);
+
+        rc = rc != OK ? rc : one;
+        bytes += w->runs[i].request.done;
+    }
+    cache_count(&w->cache->row_reads, w->n);
+    cache_count(&w->cache->row_read_bytes, bytes);
+    return rc;
+}
+
+/* Two pages at most for a short row; so much memory, and no more is needed. */
+static int lay_out(struct row_work *w, const uint32_t *rows)
+{
+    const size_t each = (w->row_bytes + CLUSTER_PAGE - 1) / CLUSTER_PAGE + 1;
+    const size_t pages = w->n * each * CLUSTER_PAGE;
+    unsigned char *room = fetch_queue(w->fetch)
+                              ? fetch_room(w->fetch, pages + CLUSTER_PAGE + w->n * sizeof *w->runs +
+                                                         w->n * sizeof *w->picks)
+                              : NULL;
+
+    if (!room)
+        return fail(w->cache->env.error, ERR_NO_MEMORY, "channi: no memory to read %zu rows", w->n);
+    w->pages = room + (-(uintptr_t)room & (CLUSTER_PAGE - 1));
+    w->runs = (struct run *)(void *)(w->pages + pages);
+    w->picks = (struct pick *)(void *)(w->runs + w->n);
+    for (size_t i = 0; i < w->n; i++)
+        w->picks[i] = (struct pick){ rows[i], (uint32_t)i };
+    qsort(w->picks, w->n, sizeof *w->picks, by_row);
+    return OK;
+}
+
+static int read_rows(struct row_work *w, const uint32_t *rows, unsigned char *out)
+{
+    enum file_answer answer;
+    int rc = lay_out(w, rows);
+
+    if (rc != OK)
+        return rc;
+    plan_runs(w);
+    answer = cache_file_take(w->cache, w->slot, false, &rc);
+    if (answer == FILE_LATER) {
+        fetch_settle(w->fetch);
+        answer = cache_file_take(w->cache, w->slot, true, &rc);
+    }
+    if (answer != FILE_OPEN)
+        return rc;
+    rc = read_runs(w, out);
+    cache_file_give(w->cache, w->slot);
+    return rc;
+}
+
+static int past_end(const struct cache *c, const struct base *b, uint32_t row)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    cluster_file_name(b->phash, b->version, name);
+    return fail(c->env.error, ERR_CORRUPT,
+                "channi: %s/%s: section \"rows\": row %" PRIu32 " asked for, there are %" PRIu32,
+                c->env.dir, name, row, b->n);
+}
+
+int cache_rows(struct cache *c, struct fetch *f, const struct base *b, const uint32_t *rows,
+               size_t n, void *out)
+{
+    struct row_work w = { .cache = c,
+                          .fetch = f,
+                          .slot = b->slot,
+                          .row_bytes = element_row_bytes(c->env.element, c->env.dim),
+                          .n = n };
+    int rc = OK;
+
+    for (size_t i = 0; i < n; i++)
+        if (rows[i] >= b->n)
+            return past_end(c, b, rows[i]);
+    if (n == 0)
+        return OK;
+    if (!slot_pin(w.slot)) {
+        fetch_settle(f);
+        rc = cache_pin(c, w.slot);
+        if (rc != OK)
+            return rc;
+    }
+    w.image = &w.slot->image;
+    if (w.image->rows)
+        for (size_t i = 0; i < n; i++)
+            memcpy((unsigned char *)out + i * w.row_bytes, w.image->rows + rows[i] * w.row_bytes,
+                   w.row_bytes);
+    else
+        rc = read_rows(&w, rows, out);
+    slot_unpin(w.slot);
+    cache_trim(c);
+    return rc;
+}
+
+/* ---- whole files */
+
+/* n bytes at `at` of the file to b, both multiples of a page. */
+static int read_verified(struct cache *c, struct cache_slot *s, size_t n, struct cache_block *b,
+                         struct image *image)
+{
+    int rc;
+
+    if (!cache_block_take(c, n, b))
+        return fail(c->env.error, ERR_NO_MEMORY,
+                    "channi: no memory to read a cluster of %" PRIu32 " rows (%zu bytes)",
+                    s->base->n, n);
+    rc = cache_read(c, s, 0, b->bytes, n);
+    if (rc == OK) {
+        rc = image_open(image, &c->env, s->base, b->bytes, n, true);
+        if (rc == ERR_CORRUPT)
+            cache_damage(c, s, "a checksum does not fit");
+    }
+    if (rc != OK)
+        cache_block_drop(c, b);
+    return rc;
+}
+
+int cache_pin(struct cache *c, struct cache_slot *s)
+{
+    struct cache_block b;
+    struct image image;
+    int rc;
+
+    if (slot_pin(s))
+        return OK;
+    rc = read_verified(c, s, s->base->hot_bytes, &b, &image);
+    if (rc == OK) {
+        cache_count(&c->reads, 1);
+        cache_count(&c->read_bytes, s->base->hot_bytes);
+        cache_install(c, s, &b, &image);
+    }
+    return rc;
+}
+
+int cache_whole(struct cache *c, struct base *b, struct whole *w)
+{
+    struct cache_block block;
+    int rc;
+
+    *w = (struct whole){ .base = b };
+    if (!b->cold_rows && slot_pin(b->slot)) {
+        w->image = b->slot->image;
+        return OK;
+    }
+    rc = read_verified(c, b->slot, b->file_bytes, &block, &w->image);
+    if (rc == OK) {
+        w->block = block.block;
+        w->charge = block.charge;
+    }
+    return rc;
+}
+
+void cache_whole_done(struct cache *c, struct whole *w)
+{
+    if (w->block) {
+        struct cache_block block = { .block = w->block, .charge = w->charge };
+
+        cache_block_drop(c, &block);
+    } else if (w->base) {
+        slot_unpin(w->base->slot);
+    }
+    *w = (struct whole){ 0 };
+    cache_trim(c);
+}

@@ -1,0 +1,201 @@
+/* cluster_block.c - a cluster's file made in memory, and written. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/channi/cluster_layout.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* ---- making it */
+
+/* Bytes of each section. */
+static void measure(const struct index_env *env, const struct cluster_contents *c,
+                    size_t bytes[SECTIONS])
+{
+    const size_t n = c->n;
+    const size_t rows = n * element_row_bytes(env->element, env->dim);
+
+    bytes[SECTION_IDS] = n * sizeof *c->ids;
+    bytes[SECTION_ATTRIBUTES] = c->attributes ? n * sizeof *c->attributes : 0;
+    bytes[SECTION_BORN] = c->born ? n * sizeof *c->born : 0;
+    bytes[SECTION_DEAD] = c->born ? n * sizeof *c->dead : 0;
+    bytes[SECTION_GRAPH] = c->graph ? graph_image_bytes(c->graph) : 0;
+    bytes[SECTION_CODES] = c->codes ? c->codes_bytes : 0;
+    bytes[SECTION_CENTRE] = c->centre ? c->centre_bytes : 0;
+    bytes[SECTION_SUMS] =
+        c->cold_rows ? cluster_round(rows, CLUSTER_PAGE) / CLUSTER_PAGE * sizeof(uint32_t) : 0;
+    bytes[SECTION_ROWS] = rows;
+}
+
+static void plan(struct cluster_head *h, const size_t bytes[SECTIONS])
+{
+    uint64_t at = CLUSTER_HEAD;
+
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        if (i == SECTION_ROWS && h->cold_rows)
+            h->hot_bytes = at = cluster_round(at, CLUSTER_PAGE);
+        h->sections[i].at = at;
+        h->sections[i].bytes = bytes[i];
+        at = cluster_round(at + bytes[i], CLUSTER_ALIGN);
+    }
+    h->file_bytes = cluster_round(at, CLUSTER_PAGE);
+    if (!h->cold_rows)
+        h->hot_bytes = h->file_bytes;
+}
+
+static void find_attributes(struct cluster_head *h, const struct cluster_contents *c)
+{
+    h->attribute_low = UINT32_MAX;
+    h->attribute_high = 0;
+    for (uint32_t i = 0; c->attributes && i < c->n; i++) {
+        if (c->attributes[i] == ATTRIBUTE_NONE)
+            continue;
+        if (c->attributes[i] < h->attribute_low)
+            h->attribute_low = c->attributes[i];
+        if (c->attributes[i] > h->attribute_high)
+            h->attribute_high = c->attributes[i];
+    }
+}
+
+static void sum_pages(const struct cluster_head *h, unsigned char *block)
+{
+    uint32_t *sums = (uint32_t *)(void *)(block + h->sections[SECTION_SUMS].at);
+    const unsigned char *rows = block + h->sections[SECTION_ROWS].at;
+
+    for (size_t i = 0; i < h->sections[SECTION_SUMS].bytes / sizeof *sums; i++)
+        sums[i] = (uint32_t)cluster_hash(rows + i * CLUSTER_PAGE, CLUSTER_PAGE);
+}
+
+/* Copies the contents to their places in a block of zeros. */
+static void fill(const struct cluster_contents *c, struct cluster_head *h, unsigned char *block)
+{
+    const void *from[SECTIONS] = {
+        [SECTION_IDS] = c->ids,     [SECTION_ATTRIBUTES] = c->attributes,
+        [SECTION_BORN] = c->born,   [SECTION_DEAD] = c->born ? c->dead : NULL,
+        [SECTION_CODES] = c->codes, [SECTION_CENTRE] = c->centre,
+        [SECTION_ROWS] = c->rows
+    };
+
+    h->has = UINT32_C(1) << SECTION_IDS | UINT32_C(1) << SECTION_ROWS;
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        if (!from[i])
+            continue;
+        h->has |= UINT32_C(1) << i;
+        if (h->sections[i].bytes > 0)
+            memcpy(block + h->sections[i].at, from[i], h->sections[i].bytes);
+    }
+    if (c->graph) {
+        h->has |= UINT32_C(1) << SECTION_GRAPH;
+        graph_image_write(c->graph, block + h->sections[SECTION_GRAPH].at);
+    }
+    if (h->cold_rows) {
+        h->has |= UINT32_C(1) << SECTION_SUMS;
+        sum_pages(h, block);
+    }
+}
+
+int cluster_block_make(const struct index_env *env, const struct cluster_contents *c,
+                       struct cluster_block *out)
+{
+    size_t bytes[SECTIONS];
+    struct cluster_head h = { .magic = CLUSTER_MAGIC,
+                              .format = CLUSTER_FORMAT,
+                              .cold_rows = c->cold_rows,
+                              .phash = c->phash,
+                              .version = c->version,
+                              .dim = env->dim,
+                              .element = (uint32_t)env->element,
+                              .metric = (uint32_t)env->metric,
+                              .n = c->n,
+                              .root = c->root,
+                              .code_error = c->code_error };
+
+    measure(env, c, bytes);
+    plan(&h, bytes);
+    find_attributes(&h, c);
+    *out = (struct cluster_block){ .hot_bytes = h.hot_bytes, .file_bytes = h.file_bytes };
+    out->bytes = mem_zalloc(env->mem, h.file_bytes);
+    if (!out->bytes)
+        return fail(env->error, ERR_NO_MEMORY,
+                    "channi: no memory for the file of a cluster of %" PRIu32 " rows (%zu bytes)",
+                    c->n, out->file_bytes);
+    fill(c, &h, out->bytes);
+    for (unsigned i = 0; i < SECTIONS; i++)
+        h.sections[i].hash = cluster_hash(out->bytes + h.sections[i].at,
+                                          cluster_section_end(&h, i) - h.sections[i].at);
+    h.hash = cluster_hash(&h, offsetof(struct cluster_head, hash));
+    memcpy(out->bytes, &h, sizeof h);
+    return OK;
+}
+
+/* ---- writing it */
+
+static bool write_all(int fd, const unsigned char *bytes, size_t n, const struct store_fault *fault)
+{
+    while (n > 0) {
+        const ssize_t did = cluster_faulted(fault, "write") ? -1 : write(fd, bytes, n);
+
+        if (did < 0 && errno == EINTR)
+            continue;
+        if (did < 0)
+            return false;
+        bytes += did;
+        n -= (size_t)did;
+    }
+    return true;
+}
+
+/* What could not be done, NULL: all was. errno says why. */
+static const char *write_file(const char *path, const struct cluster_block *block, bool durable,
+                              const struct store_fault *fault, bool *created)
+{
+    const char *failed = NULL;
+    int fd = -1, why = 0;
+
+    if (!cluster_faulted(fault, "open"))
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    *created = fd >= 0;
+    if (fd < 0)
+        return "create";
+    if (!write_all(fd, block->bytes, block->file_bytes, fault))
+        failed = "write";
+    else if (durable && (cluster_faulted(fault, "fsync") || fsync(fd) != 0))
+        failed = "make durable";
+    why = errno;
+    const bool refused = cluster_faulted(fault, "close");
+    if ((close(fd) != 0 || refused) && !failed) {
+        failed = "close";
+        why = errno;
+    }
+    errno = why;
+    return failed;
+}
+
+int cluster_block_write(const struct index_env *env, const struct cluster_contents *c,
+                        const struct cluster_block *block, bool durable,
+                        const struct store_fault *fault)
+{
+    char path[CLUSTER_PATH_MAX];
+    const char *failed;
+    bool created;
+    int rc = cluster_file_path(env, c->phash, c->version, path);
+
+    if (rc != OK)
+        return rc;
+    failed = write_file(path, block, durable, fault, &created);
+    if (!failed)
+        return OK;
+    rc =
+        errno == ENOSPC || errno == EDQUOT
+            ? fail_errno(env->error, ERR_IO,
+                         "channi: cannot %s the cluster file %s: the disk is full: make room and "
+                         "try again",
+                         failed, path)
+            : fail_errno(env->error, ERR_IO, "channi: cannot %s the cluster file %s", failed, path);
+    if (created)
+        (void)unlink(path);
+    return rc;
+}

@@ -1,0 +1,104 @@
+/* image.c - the hot part of a cluster's file, opened where it lies in memory. */
+#include <inttypes.h>
+
+#include "algorithms/channi/cluster_layout.h"
+#include "src/core/error.h"
+
+static int wrong(const struct index_env *env, const struct base *base, const char *section,
+                 const char *what)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    cluster_file_name(base->phash, base->version, name);
+    return fail(env->error, ERR_CORRUPT, "channi: %s/%s: section \"%s\": %s; the file is damaged",
+                env->dir, name, section, what);
+}
+
+static bool has(const struct cluster_head *h, enum cluster_section section)
+{
+    return h->has >> section & 1;
+}
+
+/* Of all sections that are in the n_bytes. */
+static int check_hashes(const struct index_env *env, const struct base *base,
+                        const struct cluster_head *h, const unsigned char *bytes, size_t n_bytes)
+{
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        const size_t at = h->sections[i].at, end = cluster_section_end(h, i);
+
+        if (end <= n_bytes && cluster_hash(bytes + at, end - at) != h->sections[i].hash)
+            return wrong(env, base, cluster_section_name(i), "its checksum does not fit it");
+    }
+    return OK;
+}
+
+static int check_numbers(const struct index_env *env, const struct base *base,
+                         const struct image *image)
+{
+    for (uint32_t i = 0; image->attributes && i < image->n; i++) {
+        const uint32_t a = image->attributes[i];
+
+        if (a != ATTRIBUTE_NONE && (a < image->attribute_low || a > image->attribute_high))
+            return wrong(env, base, "attributes", "one is outside the head's bounds");
+    }
+    for (uint32_t i = 0; image->born && i < image->n; i++)
+        if (image->dead[i] && image->dead[i] < image->born[i])
+            return wrong(env, base, "dead", "a row died before it was born");
+    return OK;
+}
+
+static int open_graph(struct image *image, const struct index_env *env, const struct base *base,
+                      const struct cluster_head *h, const unsigned char *bytes)
+{
+    char name[CLUSTER_NAME_MAX];
+    int rc;
+
+    cluster_file_name(base->phash, base->version, name);
+    rc = graph_image_open(&image->graph, bytes + h->sections[SECTION_GRAPH].at,
+                          h->sections[SECTION_GRAPH].bytes, name, env->error);
+    if (rc != OK)
+        return rc;
+    image->has_graph = true;
+    if (image->graph.n != image->n)
+        return wrong(env, base, "graph", "it has not as many nodes as the file has rows");
+    return OK;
+}
+
+int image_open(struct image *image, const struct index_env *env, const struct base *base,
+               const unsigned char *bytes, size_t n_bytes, bool verify)
+{
+    const struct cluster_head *h = (const void *)bytes;
+    int rc;
+
+    if (n_bytes < sizeof *h)
+        return wrong(env, base, "head", "the file ends within it");
+    rc = cluster_head_check(env, h, base->phash, base->version);
+    if (rc == OK && (h->n != base->n || h->hot_bytes != base->hot_bytes ||
+                     h->file_bytes != base->file_bytes || n_bytes < h->hot_bytes))
+        rc = wrong(env, base, "head", "it is not the one that the index was opened with");
+    if (rc == OK && verify)
+        rc = check_hashes(env, base, h, bytes, n_bytes);
+    if (rc != OK)
+        return rc;
+#define AT(section) (has(h, section) ? (const void *)(bytes + h->sections[section].at) : NULL)
+    *image = (struct image){ .n = h->n,
+                             .root = h->root,
+                             .ids = AT(SECTION_IDS),
+                             .born = AT(SECTION_BORN),
+                             .dead = AT(SECTION_DEAD),
+                             .attributes = AT(SECTION_ATTRIBUTES),
+                             .attribute_low = h->attribute_low,
+                             .attribute_high = h->attribute_high,
+                             .codes = AT(SECTION_CODES),
+                             .centre = AT(SECTION_CENTRE),
+                             .page_sums = AT(SECTION_SUMS),
+                             .code_error = h->code_error };
+    if (!h->cold_rows || n_bytes >= h->file_bytes)
+        image->rows = AT(SECTION_ROWS);
+#undef AT
+    if (verify)
+        rc = check_numbers(env, base, image);
+    if (rc == OK && has(h, SECTION_GRAPH))
+        rc = open_graph(image, env, base, h, bytes);
+    return rc;
+}

@@ -1,0 +1,51 @@
+/* cluster_files.h - cluster files for tests: of random rows, with any of the sections. */
+#ifndef DRIFTLINE_CLUSTER_FILES_H
+#define DRIFTLINE_CLUSTER_FILES_H
+
+#include "algorithms/channi/cache.h"
+#include "algorithms/channi/cluster_layout.h"
+#include "algorithms/common/epoch.h"
+#include "tests/testing.h"
+
+enum { WITH_GRAPH = 1, WITH_CODES = 2, WITH_COLD = 4, WITH_HISTORY = 8, WITH_ATTRIBUTES = 16 };
+enum { WITH_ALL = 32 };
+
+struct files_fixture {
+    struct test_bench bench;
+    struct epoch *epoch;
+    char dir[PATH_MAX];
+    char logged[8192]; /* lines of the log, the last */
+    size_t n_logged;
+};
+
+/* A cluster's contents, and all they point to. */
+struct filed {
+    struct cluster_contents contents;
+    unsigned char *rows, *codes;
+    uint64_t *ids, *born, *dead;
+    uint32_t *attributes;
+    float *centre;
+    struct graph *graph;
+};
+
+void files_begin(struct files_fixture *, enum element, size_t dim);
+void files_end(struct files_fixture *); /* all memory is back */
+/* Cluster number `phash` of n rows, with the sections of `with`: the same at every call. */
+void filed_make(struct filed *, struct files_fixture *, unsigned with, uint64_t phash, uint32_t n);
+void filed_free(struct filed *, struct files_fixture *);
+/* Makes it and writes its file; base is filled. */
+void filed_write(struct files_fixture *, unsigned with, uint64_t phash, uint32_t n, struct base *);
+/* The image holds what was written; rows too, where it has them. */
+void assert_image(const struct image *, const struct filed *, const struct files_fixture *,
+                  bool rows);
+
+/* Fails the n-th call of one kind. */
+struct fault_plan {
+    const char *call;
+    int at, error; /* at: 1-based; 0: none */
+    bool ever_after;
+    atomic_int seen;
+};
+int fault_before(void *to, const char *call);
+
+#endif

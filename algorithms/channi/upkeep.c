@@ -150,7 +150,7 @@ bool upkeep_wants_route(const struct channi *c, const struct members *m, const u
 size_t upkeep_surplus(const struct channi *c, uint32_t *routes, size_t n, size_t more,
                       const void *root, uint32_t *dropped)
 {
-    const size_t most = (size_t)c->params.alias_max + 1;
+    const size_t most = (size_t)c->params.alias_max;
     size_t n_dropped = 0;
 
     while (n > 0 && n + more > most && n + more > 1) {

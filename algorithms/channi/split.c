@@ -1,15 +1,383 @@
-/* split.c - not written yet. */
-#include "algorithms/channi/channi.h"
+/* split.c - a cluster past its limit: how its rows would be divided, and doing it.
+ *
+ *   1  a few temporary centroids, by mini-batch k-means
+ *   2  rows too far from all of them are outliers, if there are enough (ood.c)
+ *   3  temporary centroids are merged to two or three groups (ward.c)
+ *   4  the live member nearest to each group's centroid is a primary; rows go to the nearest primary
+ *   5  the primary nearest to the old one takes over cid, file name and routes: of that cluster only the
+ *      root changes. Each other part, outliers' too, is a new cluster with a route of its own.
+ *
+ * Where going to the nearest primary would leave a part next to nothing, which merging would undo, rows
+ * stay with their group. Rows that cannot be divided are tried again when they are half as many more.
+ */
+#include "algorithms/channi/split.h"
 
-#pragma GCC diagnostic ignored "-Wunused-parameter"
+#include <math.h>
+#include <string.h>
 
-int channi_split(struct channi *a0, uint32_t cid, double *cost, bool *busy)
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* ----------------------------------------------------------------------------------- memory */
+
+static void cut_close(struct cut *k)
 {
-    return ERR_UNSUPPORTED;
+    struct mem *mem = k->c->base.env.mem;
+
+    cloud_free(&k->x, k->c);
+    mem_free(mem, k->temporary.centroids);
+    mem_free(mem, k->temporary.count);
+    mem_free(mem, k->temporary.label);
+    mem_free(mem, k->temporary.distance);
+    mem_free(mem, k->centres);
+    mem_free(mem, k->point);
+    mem_free(mem, k->part);
+    mem_free(mem, k->list);
+    mem_free(mem, k->work);
+    mem_free(mem, k->flagged);
 }
 
-int channi_split_plan(struct channi *a0, const struct cluster *a1, const struct members *a2,
-                      uint64_t seed, struct split_plan *a4, double *cost)
+static int cut_open(struct cut *k, const struct channi *c, const struct members *m, uint64_t seed)
 {
-    return ERR_UNSUPPORTED;
+    struct mem *mem = c->base.env.mem;
+    int rc;
+
+    *k = (struct cut){ .c = c, .seed = seed };
+    if ((rc = cloud_make(&k->x, c, m)) != OK)
+        return rc;
+    const size_t n = k->x.n, dim = k->x.dim;
+    k->temporary.centroids = mem_array(mem, CUT_TEMPORARY, dim * sizeof(float));
+    k->temporary.count = mem_array(mem, CUT_TEMPORARY, sizeof(uint32_t));
+    k->temporary.label = mem_array(mem, n, sizeof(uint32_t));
+    k->temporary.distance = mem_array(mem, n, sizeof(float));
+    k->centres = mem_array(mem, CUT_TEMPORARY, dim * sizeof(float));
+    k->point = mem_array(mem, dim, sizeof(float));
+    k->part = mem_array(mem, n, sizeof(uint32_t));
+    k->list = mem_array(mem, n, sizeof(uint32_t));
+    k->work = mem_array(mem, n, sizeof(uint64_t));
+    k->flagged = mem_array(mem, n, sizeof(bool));
+    if (k->temporary.centroids && k->temporary.count && k->temporary.label &&
+        k->temporary.distance && k->centres && k->point && k->part && k->list && k->work &&
+        k->flagged)
+        return OK;
+    cut_close(k);
+    return fail(c->base.env.error, ERR_NO_MEMORY, "%s: no memory to split %zu rows",
+                c->base.ops->name, n);
+}
+
+size_t cut_rows(const struct cut *k, size_t part, uint32_t *list)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < k->x.n; i++)
+        if (k->part[i] == part)
+            list[n++] = i;
+    return n;
+}
+
+/* ------------------------------------------------------------------------------------- steps */
+
+static size_t temporary_count(const struct channi *c, size_t n)
+{
+    const double logarithm =
+        floor(c->params.split_count == SPLIT_LOG2 ? log2((double)n) : log((double)n));
+    const size_t k = c->params.split_count == SPLIT_2   ? 2
+                     : c->params.split_count == SPLIT_3 ? 3
+                     : logarithm > 3                    ? (size_t)logarithm
+                                                        : 3;
+
+    return k < CUT_TEMPORARY ? k : CUT_TEMPORARY;
+}
+
+static size_t parts_wanted(const struct channi *c, size_t n)
+{
+    const long parts = lround((double)n / (double)c->params.target_cluster);
+
+    if (c->params.parts > 0)
+        return (size_t)c->params.parts;
+    return parts < 2 ? 2 : parts > 3 ? 3 : (size_t)parts;
+}
+
+static int find_temporary(struct cut *k)
+{
+    const struct channi_params *p = &k->c->params;
+    const struct batch_kmeans_options o = { .k = temporary_count(k->c, k->x.n),
+                                            .batch = (size_t)p->batch,
+                                            .steps = (size_t)p->batch_steps,
+                                            .restarts = (size_t)p->restarts,
+                                            .seed = k->seed };
+
+    return batch_kmeans(&k->c->base.env, &o, k->x.rows, k->x.n, &k->temporary, &k->cost);
+}
+
+/* The members of a group are its own, so primaries are distinct; equal rows are in one group. */
+static void choose_primaries(struct cut *k)
+{
+    for (size_t g = 0; g < k->n_groups; g++) {
+        const size_t n = cut_rows(k, g, k->list);
+
+        k->roots[g] = upkeep_nearest(k->c, &k->x, k->list, n, k->centres + g * k->x.dim);
+        k->cost += (double)n;
+    }
+}
+
+/* Normal rows to the nearest primary (or centroid); not if a part would come out too small. */
+static void to_nearest(struct cut *k)
+{
+    const struct kernels *kernels = k->c->base.env.kernels;
+    const size_t dim = k->x.dim, least = k->c->merge_min > 0 ? k->c->merge_min : 1;
+    size_t count[CUT_TEMPORARY] = { 0 };
+    float distances[CUT_TEMPORARY];
+
+    for (size_t g = 0; g < k->n_groups && !k->c->params.assign_to_centroid; g++)
+        memcpy(k->centres + g * dim, k->x.rows + k->roots[g] * dim, dim * sizeof *k->centres);
+    for (size_t i = 0; i < k->x.n; i++) {
+        if (k->flagged[i])
+            continue;
+        kernels->l2sq_f32_1n(k->x.rows + i * dim, k->centres, k->n_groups, dim, distances);
+        k->list[i] = (uint32_t)kernels->argmin_f32(distances, k->n_groups);
+        count[k->list[i]]++;
+    }
+    /* A primary stays its part's, where a centroid elsewhere is nearer to it. */
+    for (size_t g = 0; g < k->n_groups; g++) {
+        count[k->list[k->roots[g]]]--;
+        k->list[k->roots[g]] = (uint32_t)g;
+        count[g]++;
+    }
+    for (size_t g = 0; g < k->n_groups; g++)
+        if (count[g] < least)
+            return;
+    for (size_t i = 0; i < k->x.n; i++)
+        if (!k->flagged[i])
+            k->part[i] = k->list[i];
+    k->cost += (double)(k->x.n * k->n_groups);
+}
+
+/* ---------------------------------------------------------------------------------- the plan */
+
+/* What the old primary was: the route nearest to the root. */
+static const void *old_primary(const struct channi *c, const struct cluster *cl)
+{
+    float ignored;
+
+    return cl->n_routes == 0 ? cl->root_row
+                             : upkeep_route_row(c, upkeep_nearest_route(c, cl->routes, cl->n_routes,
+                                                                        cl->root_row, &ignored));
+}
+
+static size_t choose_heir(const struct cut *k, const struct cluster *cl, const struct members *m)
+{
+    const void *old = old_primary(k->c, cl);
+    size_t heir = 0;
+    float least = INFINITY;
+
+    for (size_t g = 0; g < k->n_groups; g++) {
+        const float d = upkeep_distance(k->c, m->rows[k->x.member[k->roots[g]]], old);
+        if (d < least) {
+            least = d;
+            heir = g;
+        }
+    }
+    return heir;
+}
+
+/* Dead rows that old versions still see go with the part whose root is nearest. */
+static void place_dead(const struct cut *k, const struct members *m, uint32_t *part_of)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        float least = INFINITY;
+
+        if (m->dead[i] == 0)
+            continue;
+        for (size_t p = 0; p < k->n_groups + k->n_ood; p++) {
+            const float d = upkeep_distance(k->c, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
+            if (d < least) {
+                least = d;
+                part_of[i] = (uint32_t)p;
+            }
+        }
+    }
+}
+
+static int list_parts(const struct cut *k, const struct members *m, struct split_plan *plan)
+{
+    uint32_t *block = mem_array(k->c->base.env.mem, 2 * m->n, sizeof *block);
+    uint32_t *part_of = block + m->n, *at = block;
+
+    if (!block)
+        return fail(k->c->base.env.error, ERR_NO_MEMORY, "%s: no memory to split %zu rows",
+                    k->c->base.ops->name, m->n);
+    memset(part_of, 0, m->n * sizeof *part_of);
+    for (size_t i = 0; i < k->x.n; i++)
+        part_of[k->x.member[i]] = k->part[i];
+    place_dead(k, m, part_of);
+    for (size_t p = 0; p < plan->n_parts; p++) {
+        plan->parts[p].rows = at;
+        for (size_t i = 0; i < m->n; i++)
+            if (part_of[i] == p)
+                *at++ = (uint32_t)i;
+        plan->parts[p].n = (size_t)(at - plan->parts[p].rows);
+    }
+    plan->block = block;
+    return OK;
+}
+
+static int fill_plan(struct cut *k, const struct cluster *cl, const struct members *m,
+                     struct split_plan *plan)
+{
+    const size_t heir = choose_heir(k, cl, m);
+    int rc;
+
+    plan->n_normal = k->n_groups;
+    plan->n_parts = k->n_groups + k->n_ood;
+    if ((rc = list_parts(k, m, plan)) != OK)
+        return rc;
+    for (size_t p = 0; p < plan->n_parts; p++) {
+        struct part *part = &plan->parts[p];
+
+        part->root = k->x.member[k->roots[p]];
+        part->kind = p < k->n_groups ? CLUSTER_NORMAL : CLUSTER_OOD;
+        part->heir_of = p == heir ? 0 : UINT32_MAX;
+        part->routes_of = p == heir;
+        part->new_route = p != heir || !k->c->params.reuse;
+    }
+    struct part *first = &plan->parts[heir];
+    if (upkeep_wants_route(k->c, m, first->rows, first->n, first->root, cl->routes, cl->n_routes))
+        first->new_route = true;
+    return OK;
+}
+
+int channi_split_plan(struct channi *c, const struct cluster *cl, const struct members *m,
+                      uint64_t seed, struct split_plan *plan, double *cost)
+{
+    struct cut k;
+    int rc;
+
+    *plan = (struct split_plan){ .why = NULL };
+    if (m->n_live < 2) {
+        plan->why = "there are fewer than two live rows";
+        return OK;
+    }
+    if ((rc = cut_open(&k, c, m, seed)) != OK)
+        return rc;
+    if ((rc = find_temporary(&k)) == OK) {
+        cut_flag(&k);
+        k.n_groups = cut_group(&k, parts_wanted(c, k.x.n));
+        plan->flagged = k.n_flagged;
+        plan->n_temporary = k.temporary.made;
+        plan->mean = k.mean;
+        plan->sd = k.sd;
+    }
+    if (rc == OK && k.n_groups == 0) {
+        plan->why = "its rows are all alike, or too many of them are";
+    } else if (rc == OK) {
+        choose_primaries(&k);
+        to_nearest(&k);
+        cut_file_outliers(&k);
+        rc = fill_plan(&k, cl, m, plan);
+    }
+    *cost += k.cost;
+    cut_close(&k);
+    return rc;
+}
+
+/* -------------------------------------------------------------------------------- doing it */
+
+/* All new clusters, and others that are new meanwhile: nothing is queued that needs nothing. */
+static void queue_new(struct channi *c, uint32_t cid, uint32_t from)
+{
+    unsigned ticket;
+    const uint32_t end = channi_enter(c, &ticket)->layout->n_clusters;
+
+    channi_leave(c, ticket);
+    channi_queue(c, cid);
+    for (uint32_t i = from; i < end; i++)
+        channi_queue(c, i);
+}
+
+static void count(struct channi *c, const struct split_plan *plan, bool rerouted, size_t dropped)
+{
+    channi_count(&c->counters.splits, 1);
+    channi_count(&c->counters.split_parts, plan->n_parts);
+    channi_count(&c->counters.ood_found, plan->flagged);
+    channi_count(&c->counters.ood_clusters, plan->n_parts - plan->n_normal);
+    channi_count(&c->counters.reroutes, rerouted);
+    channi_count(&c->counters.aliases_dropped, dropped);
+}
+
+static int carry_out(struct channi *c, struct work_on *w, const struct members *m,
+                     struct split_plan *plan)
+{
+    const struct cluster *cl = w->clusters[0];
+    uint32_t *routes = mem_array(c->base.env.mem, 2 * (size_t)cl->n_routes, sizeof *routes);
+    struct replacement r = { .parts = plan->parts, .n_parts = plan->n_parts, .threads = 1 };
+    size_t heir = 0;
+    int rc;
+
+    if (!routes)
+        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: no memory to split a cluster",
+                    c->base.ops->name);
+    while (plan->parts[heir].heir_of != 0)
+        heir++;
+    const struct part *first = &plan->parts[heir];
+    for (uint32_t i = 0; i < cl->n_routes; i++)
+        routes[i] = cl->routes[i];
+    r.dropped = c->params.reuse ? routes + cl->n_routes : routes;
+    r.n_dropped = c->params.reuse ? upkeep_surplus(c, routes, cl->n_routes, first->new_route,
+                                                   m->rows[first->root], routes + cl->n_routes)
+                                  : cl->n_routes;
+    rc = channi_replace(c, w, m, &r);
+    if (rc == OK)
+        count(c, plan, c->params.reuse && first->new_route, c->params.reuse ? r.n_dropped : 0);
+    mem_free(c->base.env.mem, routes);
+    return rc;
+}
+
+static int split_members(struct channi *c, struct work_on *w, const struct members *m, double *cost)
+{
+    const uint32_t cid = w->clusters[0]->cid;
+    struct channi_seat *seat = stable_at(&c->seats, cid);
+    const uint64_t seed = rng_mix(rng_mix(c->base.env.seed, cid), w->view->version);
+    struct split_plan plan;
+    int rc = channi_split_plan(c, w->clusters[0], m, seed, &plan, cost);
+
+    if (rc != OK)
+        return rc;
+    if (plan.n_parts == 0) {
+        atomic_store(&seat->tried, (uint32_t)m->n_live);
+        channi_count(&c->counters.refused_splits, 1);
+        return OK;
+    }
+    rc = carry_out(c, w, m, &plan);
+    if (rc == OK)
+        atomic_store(&seat->tried, 0);
+    mem_free(c->base.env.mem, plan.block);
+    return rc;
+}
+
+int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
+{
+    struct work_on w;
+    struct members m;
+    bool taken;
+    int rc;
+
+    if (!upkeep_is_due(c, cid, JOB_SPLIT))
+        return OK;
+    rc = channi_take(c, &cid, 1, &w, &taken);
+    *busy = rc == OK && !taken;
+    if (rc != OK || !taken)
+        return rc;
+    const uint32_t before = w.view->layout->n_clusters;
+    channi_members_init(&m, c);
+    if (channi_needs(c, w.clusters[0]) == JOB_SPLIT) {
+        rc = channi_gather(c, &w, &m);
+        if (rc == OK)
+            rc = split_members(c, &w, &m, cost);
+    }
+    channi_members_free(&m, c);
+    channi_give(c, &w);
+    if (rc == OK)
+        queue_new(c, cid, before);
+    return rc;
 }

@@ -59,7 +59,10 @@ int channi_jobs_start(struct channi *c)
     struct channi_jobs *q = c->jobs;
     const size_t n = (size_t)c->params.background_threads;
 
-    if (!q || c->params.maintenance != CHANNI_BACKGROUND)
+    if (!q)
+        return OK;
+    channi_jobs_queue_all(c); /* what was due when the index was closed */
+    if (c->params.maintenance != CHANNI_BACKGROUND)
         return OK;
     q->threads = mem_array(c->base.env.mem, n, sizeof *q->threads);
     if (!q->threads)
@@ -74,7 +77,6 @@ int channi_jobs_start(struct channi *c)
         q->n_threads = i + 1;
         pthread_mutex_unlock(&q->lock);
     }
-    channi_jobs_queue_all(c);
     return OK;
 }
 

@@ -479,6 +479,7 @@ struct replacement {
     const uint32_t *dropped;
     size_t n_dropped;
     size_t threads;
+    uint32_t *cids; /* NULL, or room for n_parts: where they came to be */
 };
 int channi_replace(struct channi *, struct work_on *, const struct members *,
                    const struct replacement *);

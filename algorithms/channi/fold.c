@@ -21,30 +21,12 @@ static bool keeps_rows(const struct cluster *cl, const struct members *m)
 static int choose_root(struct channi *c, const struct cluster *cl, const struct members *m,
                        uint32_t *root, double *cost)
 {
-    struct cloud x;
-    float *mean;
-    int rc;
-
     for (size_t i = 0; i < m->n; i++)
         if (m->row[i] == cl->root && m->dead[i] == 0) {
             *root = (uint32_t)i;
             return OK;
         }
-    rc = cloud_make(&x, c, m);
-    if (rc != OK)
-        return rc;
-    mean = mem_array(c->base.env.mem, x.dim, sizeof *mean);
-    if (mean) {
-        upkeep_mean(&x, NULL, x.n, mean);
-        *root = x.member[upkeep_nearest(c, &x, NULL, x.n, mean)];
-        *cost += (double)x.n;
-    } else {
-        rc = fail(c->base.env.error, ERR_NO_MEMORY, "%s: no memory to choose a root",
-                  c->base.ops->name);
-    }
-    mem_free(c->base.env.mem, mean);
-    cloud_free(&x, c);
-    return rc;
+    return upkeep_choose_root(c, m, root, cost);
 }
 
 static int rewrite(struct channi *c, struct work_on *w, const struct members *m,
@@ -100,11 +82,8 @@ static int fold_members(struct channi *c, struct work_on *w, const struct member
     *cost += (double)m->n;
     rc = rewrite(c, w, m, &r, &part, cost);
     mem_free(mem, all);
-    if (rc == OK) {
-        struct channi_seat *seat = stable_at(&c->seats, w->clusters[0]->cid);
-        atomic_store(&seat->kept, (uint32_t)(m->n - m->n_live));
+    if (rc == OK)
         channi_count(&c->counters.folds, 1);
-    }
     return rc;
 }
 

@@ -123,8 +123,10 @@ static void push(struct channi *c, struct waiting w)
     if (room && q->n_threads > 0)
         pthread_cond_signal(&q->wake);
     pthread_mutex_unlock(&q->lock);
-    if (!room)
+    if (!room) {
         (void)atomic_fetch_and(&seat->queued, ~bit);
+        channi_count(&c->counters.job_errors, 1);
+    }
 }
 
 static void queue_cluster(struct channi *c, const struct cluster *cl)
@@ -242,7 +244,6 @@ void channi_jobs_end(struct channi *c, const struct waiting *w, bool busy, int r
     if (rc != OK) {
         push(c, (struct waiting){ w->job, WAIT_TOLD });
     } else if (busy) {
-        channi_count(&c->counters.conflicts, 1);
         channi_count(&c->counters.requeued, 1);
         push(c, (struct waiting){ w->job, ended + 1 });
     }
@@ -282,7 +283,6 @@ int channi_jobs_open(struct channi *c)
     pthread_mutex_init(&q->chores, NULL);
     pthread_cond_init(&q->wake, NULL);
     pthread_cond_init(&q->done, NULL);
-    q->forgotten = true; /* what was due when the index was closed */
     c->jobs = q;
     return OK;
 }

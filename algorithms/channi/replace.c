@@ -275,11 +275,19 @@ static int next_routes(struct replacing *x, struct layout *layout)
 
 /* ---------------------------------------------------------------------------- publication */
 
-static void reset_seat(const struct channi *c, uint32_t cid)
+/* The cid's cluster is another one, or has another file. */
+static void reset_seat(const struct replacing *x, const struct making *p)
 {
-    struct channi_seat *seat = stable_at(&c->seats, cid);
+    struct channi_seat *seat = stable_at(&x->c->seats, p->cl->cid);
+    uint32_t kept = 0;
 
+    for (size_t i = 0; i < p->part->n; i++)
+        kept += x->m->dead[p->part->rows[i]] != 0;
+    atomic_store(&seat->kept, kept);
+    if (p->heir)
+        return;
     atomic_store(&seat->tried, 0);
+    atomic_store(&seat->alone, 0);
 }
 
 static void put_clusters(struct replacing *x, struct layout *layout)
@@ -289,8 +297,7 @@ static void put_clusters(struct replacing *x, struct layout *layout)
 
         cluster_ref(p->cl); /* the layout's; ours goes at the end */
         layout_set(x->c, layout, p->cl->cid, p->cl);
-        if (!p->heir)
-            reset_seat(x->c, p->cl->cid);
+        reset_seat(x, p);
     }
 }
 
@@ -380,6 +387,8 @@ int channi_replace(struct channi *c, struct work_on *w, const struct members *m,
         rc = publish(&x);
         pthread_mutex_unlock(&c->write);
     }
+    for (size_t i = 0; rc == OK && r->cids && i < r->n_parts; i++)
+        r->cids[i] = x.parts[i].cl->cid;
     end(&x);
     return rc;
 }

@@ -283,18 +283,6 @@ int channi_split_plan(struct channi *c, const struct cluster *cl, const struct m
 
 /* -------------------------------------------------------------------------------- doing it */
 
-/* All new clusters, and others that are new meanwhile: nothing is queued that needs nothing. */
-static void queue_new(struct channi *c, uint32_t cid, uint32_t from)
-{
-    unsigned ticket;
-    const uint32_t end = channi_enter(c, &ticket)->layout->n_clusters;
-
-    channi_leave(c, ticket);
-    channi_queue(c, cid);
-    for (uint32_t i = from; i < end; i++)
-        channi_queue(c, i);
-}
-
 static void count(struct channi *c, const struct split_plan *plan, bool rerouted, size_t dropped)
 {
     channi_count(&c->counters.splits, 1);
@@ -306,11 +294,13 @@ static void count(struct channi *c, const struct split_plan *plan, bool rerouted
 }
 
 static int carry_out(struct channi *c, struct work_on *w, const struct members *m,
-                     struct split_plan *plan)
+                     struct split_plan *plan, uint32_t *cids)
 {
     const struct cluster *cl = w->clusters[0];
     uint32_t *routes = mem_array(c->base.env.mem, 2 * (size_t)cl->n_routes, sizeof *routes);
-    struct replacement r = { .parts = plan->parts, .n_parts = plan->n_parts, .threads = 1 };
+    struct replacement r = {
+        .parts = plan->parts, .n_parts = plan->n_parts, .threads = 1, .cids = cids
+    };
     size_t heir = 0;
     int rc;
 
@@ -333,7 +323,9 @@ static int carry_out(struct channi *c, struct work_on *w, const struct members *
     return rc;
 }
 
-static int split_members(struct channi *c, struct work_on *w, const struct members *m, double *cost)
+/* cids: of the parts. */
+static int split_members(struct channi *c, struct work_on *w, const struct members *m,
+                         uint32_t *cids, size_t *n_cids, double *cost)
 {
     const uint32_t cid = w->clusters[0]->cid;
     struct channi_seat *seat = stable_at(&c->seats, cid);
@@ -348,15 +340,19 @@ static int split_members(struct channi *c, struct work_on *w, const struct membe
         channi_count(&c->counters.refused_splits, 1);
         return OK;
     }
-    rc = carry_out(c, w, m, &plan);
-    if (rc == OK)
+    rc = carry_out(c, w, m, &plan, cids);
+    if (rc == OK) {
         atomic_store(&seat->tried, 0);
+        *n_cids = plan.n_parts;
+    }
     mem_free(c->base.env.mem, plan.block);
     return rc;
 }
 
 int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
+    uint32_t cids[CUT_PARTS];
+    size_t n = 0;
     struct work_on w;
     struct members m;
     bool taken;
@@ -368,16 +364,17 @@ int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
     *busy = rc == OK && !taken;
     if (rc != OK || !taken)
         return rc;
-    const uint32_t before = w.view->layout->n_clusters;
     channi_members_init(&m, c);
     if (channi_needs(c, w.clusters[0]) == JOB_SPLIT) {
         rc = channi_gather(c, &w, &m);
         if (rc == OK)
-            rc = split_members(c, &w, &m, cost);
+            rc = split_members(c, &w, &m, cids, &n, cost);
     }
     channi_members_free(&m, c);
     channi_give(c, &w);
     if (rc == OK)
-        queue_new(c, cid, before);
+        channi_queue(c, cid);
+    for (size_t i = 0; i < n; i++)
+        channi_queue(c, cids[i]);
     return rc;
 }

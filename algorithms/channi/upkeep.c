@@ -99,6 +99,28 @@ uint32_t upkeep_nearest(const struct channi *c, const struct cloud *x, const uin
     return best;
 }
 
+int upkeep_choose_root(const struct channi *c, const struct members *m, uint32_t *member,
+                       double *cost)
+{
+    struct cloud x;
+    int rc = cloud_make(&x, c, m);
+
+    if (rc != OK)
+        return rc;
+    float *mean = mem_array(c->base.env.mem, x.dim, sizeof *mean);
+    if (mean) {
+        upkeep_mean(&x, NULL, x.n, mean);
+        *member = x.member[upkeep_nearest(c, &x, NULL, x.n, mean)];
+        *cost += (double)x.n;
+    } else {
+        rc = fail(c->base.env.error, ERR_NO_MEMORY, "%s: no memory to choose a root",
+                  c->base.ops->name);
+    }
+    mem_free(c->base.env.mem, mean);
+    cloud_free(&x, c);
+    return rc;
+}
+
 /* ------------------------------------------------------------------------------------ routes */
 
 float upkeep_distance(const struct channi *c, const void *a, const void *b)

@@ -25,6 +25,9 @@ void upkeep_mean(const struct cloud *, const uint32_t *rows, size_t n, float *me
 /* Of the same rows that which is nearest to the point, the first of equals; n >= 1. */
 uint32_t upkeep_nearest(const struct channi *, const struct cloud *, const uint32_t *rows, size_t n,
                         const float *point);
+/* The live member nearest to the mean of all that live, of which there is one. ERR_NO_MEMORY. */
+int upkeep_choose_root(const struct channi *, const struct members *, uint32_t *member,
+                       double *cost);
 /* Squared distance of two rows of env's element. */
 float upkeep_distance(const struct channi *, const void *a, const void *b);
 /* The row of a route. */

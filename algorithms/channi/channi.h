@@ -206,6 +206,7 @@ struct routes {
     struct graph_image graph;
     struct graph_image_rows rows;
     unsigned char *block; /* the image's */
+    size_t block_bytes;
     uint32_t *cid;        /* by route; CID_NONE: dropped */
     atomic_size_t refs;
 };

@@ -75,3 +75,6 @@ int cache_rows(struct cache *a0, struct fetch *a1, const struct base *a2, const 
 {
     return ERR_UNSUPPORTED;
 }
+
+#pragma weak cache_counts
+void cache_counts(const struct cache *a0, struct cache_counts *a1) {}

@@ -315,7 +315,7 @@ static int make_part(void *arg, size_t first, size_t end, size_t worker)
             p->cl->root_id = x->m->ids[part->root];
             measure(x, p);
             rc = write_file(x, p);
-        } else if (p->heir) {
+        } else if (p->heir && p->heir->root_row) {
             memcpy(p->cl->root_row, p->heir->root_row, x->c->row_bytes);
             p->cl->root_id = p->heir->root_id;
         }

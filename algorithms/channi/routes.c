@@ -135,6 +135,7 @@ static int freeze(struct channi *c, uint32_t n, struct routes **out)
         return no_memory(c, n);
     atomic_init(&r->refs, 1);
     r->n = n;
+    r->block_bytes = bytes;
     r->block = mem_alloc(env->mem, bytes);
     r->cid = mem_array(env->mem, n ? n : 1, sizeof *r->cid);
     int rc = r->block && r->cid ? OK : no_memory(c, n);

@@ -4,12 +4,11 @@
  * going on from that of the file before, or codes. A graph goes on only where all rows of that file are
  * still there, in their order; otherwise it is built anew, which for some thousand rows is cheap.
  */
-#include <fcntl.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "algorithms/channi/cluster_layout.h"
 #include "algorithms/channi/replace.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -197,57 +196,52 @@ static int make_searchable(const struct replacing *x, const struct making *p, st
 
 /* --------------------------------------------------------------------------------- files */
 
-static void remove_file(const struct channi *c, const struct cluster_contents *file)
+static void remove_file(const struct channi *c, const struct base *base)
 {
-    char name[CLUSTER_NAME_MAX];
-    const int dir = open(c->base.env.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct error ignored = { 0 }, *before = error_divert(&ignored);
+    char path[CLUSTER_PATH_MAX];
 
-    cluster_file_name(file->phash, file->version, name);
-    if (dir < 0)
-        return; /* it goes when the index is next opened: nothing refers to it */
-    (void)unlinkat(dir, name, 0);
-    (void)close(dir);
+    if (cluster_file_path(&c->base.env, base->phash, base->version, path) == OK)
+        (void)unlink(path);
+    (void)error_divert(before);
 }
 
-/* Into the cache goes the hot part; where rows are cold that is a copy of the block's beginning. */
-static int join(const struct replacing *x, struct base *base, struct cluster_block *block)
+static void describe(struct base *base, const struct cluster_block *block)
 {
-    struct mem *mem = x->c->base.env.mem;
-    unsigned char *hot = block->bytes;
+    const struct cluster_head *head = (const struct cluster_head *)(const void *)block->bytes;
 
-    if (block->hot_bytes < block->file_bytes)
-        hot = NULL; /* it is read when it is asked for */
-    const int rc = cache_join(x->c->cache, base, hot);
-    if (rc == OK && hot)
-        block->bytes = NULL;
-    mem_free(mem, rc == OK ? block->bytes : NULL);
-    if (rc == OK)
-        block->bytes = NULL;
-    return rc;
+    *base = (struct base){ .phash = head->phash,
+                           .version = head->version,
+                           .n = head->n,
+                           .root = head->root,
+                           .hot_bytes = head->hot_bytes,
+                           .file_bytes = head->file_bytes,
+                           .rows_at = head->sections[SECTION_ROWS].at,
+                           .cold_rows = head->cold_rows != 0 };
+    atomic_init(&base->refs, 1);
 }
 
+/* The block is the cache's afterwards. */
 static int write_block(const struct replacing *x, const struct draft *d,
                        struct cluster_block *block, struct cluster *cl)
 {
     struct channi *c = x->c;
-    const struct cluster_contents *out = &d->contents;
     struct base *base = mem_zalloc(c->base.env.mem, sizeof *base);
-    int rc = base ? cluster_block_write(&c->base.env, out, block,
+    int rc = base ? cluster_block_write(&c->base.env, &d->contents, block,
                                         c->params.durability == CHANNI_SYNCED, c->fault)
-                  : no_memory(x, out->n);
+                  : no_memory(x, d->contents.n);
 
     if (rc == OK) {
-        rc = cluster_file_head(&c->base.env, out->phash, out->version, base);
-        atomic_init(&base->refs, 1);
-        if (rc == OK)
-            rc = join(x, base, block);
+        describe(base, block);
+        rc = cache_join(c->cache, base, block->bytes);
         if (rc != OK)
-            remove_file(c, out);
+            remove_file(c, base);
     }
     if (rc != OK) {
         mem_free(c->base.env.mem, base);
         return rc;
     }
+    block->bytes = NULL;
     cl->base = base;
     cl->base_n = base->n;
     channi_count(&c->counters.files_written, 1);

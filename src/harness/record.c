@@ -239,7 +239,7 @@ int record_train(struct recorder *r, const struct step_note *note, struct view *
                  struct error *err)
 {
     struct op *op = record_op(r, OP_TRAIN, note, err);
-    int rc = op ? record_outside(r, "w:train", err) : err->code;
+    int rc = op ? record_outside(r, err) : err->code;
     if (!rc)
         rc = check_stored(r, rows, note, err);
     if (!rc)
@@ -372,7 +372,7 @@ int record_maintain(struct recorder *r, const struct step_note *note, uint64_t b
                     struct error *err)
 {
     struct op *op = record_op(r, OP_MAINTAIN, note, err);
-    int rc = op ? record_outside(r, "w:maintain", err) : err->code;
+    int rc = op ? record_outside(r, err) : err->code;
     if (!rc)
         op->budget = budget;
     return record_op_end(r, op, rc, err);
@@ -383,11 +383,8 @@ int record_mark(struct recorder *r, const struct step_note *note, enum op_kind k
 {
     struct op *op = record_op(r, kind, note, err);
     int rc = op ? OK : err->code;
-    if (!rc && kind != OP_CHECKPOINT) {
-        char what[32];
-        (void)snprintf(what, sizeof what, "w:%s", op_name(kind));
-        rc = record_outside(r, what, err);
-    }
+    if (!rc && kind != OP_CHECKPOINT)
+        rc = record_outside(r, err);
     if (!rc && (kind == OP_RELOAD || kind == OP_RECOVER) && r->n_pins)
         rc = fail(err, ERR_CONFIG,
                   "snapshot \"%s\" is of the index that this ends; w:release it first",
@@ -436,7 +433,7 @@ int record_concurrent(struct recorder *r, const struct step_note *note,
                       const struct concurrent_request *c, struct error *err)
 {
     struct op *op = record_op(r, OP_CONCURRENT, note, err);
-    int rc = op ? record_outside(r, "w:concurrent", err) : err->code;
+    int rc = op ? record_outside(r, err) : err->code;
     if (!rc) {
         op->k = c->k;
         rc = ask(r, op, c->queries, NULL, NULL, err);

@@ -88,8 +88,8 @@ int record_op_end(struct recorder *, struct op *, int rc, const struct error *);
    it, to be freed after use. */
 int record_sight(struct recorder *, const char *as_of, struct op *, struct sight *, void **spare,
                  struct error *);
-/* Inside a transaction: `what` cannot be. */
-int record_outside(const struct recorder *, const char *what, struct error *);
+/* For what cannot be inside a transaction. */
+int record_outside(const struct recorder *, struct error *);
 /* An id is about to be inserted, or to get another attribute. false: out of memory. */
 bool record_remember(struct recorder *, uint64_t id);
 /* n attributes for op's ids, by the spec; NULL: those that the ids have, if any has one. */

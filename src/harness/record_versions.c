@@ -16,14 +16,14 @@ enum { STREAM_ATTRIBUTES = 0x61747472 };
 
 /* 1. Transactions */
 
-int record_outside(const struct recorder *r, const char *what, struct error *err)
+int record_outside(const struct recorder *r, struct error *err)
 {
     if (!r->in_transaction)
         return OK;
     return fail(err, ERR_CONFIG,
-                "%s inside the transaction that began on line %d; w:commit or w:rollback comes "
+                "not inside the transaction that began on line %d; w:commit or w:rollback comes "
                 "first",
-                what, r->list->ops[r->begun_at].line);
+                r->list->ops[r->begun_at].line);
 }
 
 int record_not_begun(const struct recorder *r, struct error *err)
@@ -54,7 +54,7 @@ static uint64_t *copy_bits(const struct recorder *r)
 int record_begin(struct recorder *r, const struct step_note *note, struct error *err)
 {
     struct op *op = record_op(r, OP_BEGIN, note, err);
-    int rc = op ? record_outside(r, "w:begin", err) : err->code;
+    int rc = op ? record_outside(r, err) : err->code;
 
     if (!rc) {
         r->before = copy_bits(r);
@@ -197,7 +197,7 @@ int record_snapshot(struct recorder *r, const struct step_note *note, const char
                     struct error *err)
 {
     struct op *op = record_op(r, OP_SNAPSHOT, note, err);
-    int rc = op ? record_outside(r, "w:snapshot", err) : err->code;
+    int rc = op ? record_outside(r, err) : err->code;
 
     if (!rc && !r->live)
         rc = fail(err, ERR_CONFIG, "nothing is live here: w:insert comes first");
@@ -217,7 +217,7 @@ int record_release(struct recorder *r, const struct step_note *note, const char 
                    struct error *err)
 {
     struct op *op = record_op(r, OP_RELEASE, note, err);
-    int rc = op ? record_outside(r, "w:release", err) : err->code;
+    int rc = op ? record_outside(r, err) : err->code;
     struct record_pin *pin = rc ? NULL : pin_of(r, name);
 
     if (!rc && !pin)

@@ -269,6 +269,293 @@ static void test_missing_capabilities(void **state)
     end(&b, &c);
 }
 
+/* ---- transactions, versions, attributes: the fake counts its calls and fails on demand */
+
+static int fake_step(struct index *index)
+{
+    (void)index;
+    fake.calls++;
+    return fake.code == OK ? OK : fail(fake.base.env.error, fake.code, "the fake will not");
+}
+
+static int fake_commit(struct index *index, uint64_t *version)
+{
+    *version = 7;
+    return fake_step(index);
+}
+
+static int fake_release(struct index *index, uint64_t version)
+{
+    assert_int_equal(version, 7);
+    return fake_step(index);
+}
+
+static int fake_as_of(struct index *index, uint64_t version, const struct search_request *request,
+                      struct search_result *result)
+{
+    (void)request;
+    assert_true(result->work.distances == 0);
+    return fake_release(index, version);
+}
+
+static int fake_insert_with(struct index *index, struct vectors v, const uint64_t *ids,
+                            const uint32_t *attributes, size_t *done)
+{
+    assert_int_equal(attributes[0], 3);
+    return fake_insert(index, v, ids, done);
+}
+
+static int fake_where(struct index *index, const struct search_request *request,
+                      struct attribute_range range, struct search_result *result)
+{
+    (void)request;
+    assert_true(range.low <= range.high && result->work.distances == 0);
+    return fake_step(index);
+}
+
+static const struct index_txn_ops fake_txn = { .begin = fake_step,
+                                               .commit = fake_commit,
+                                               .rollback = fake_step,
+                                               .snapshot = fake_commit,
+                                               .release = fake_release,
+                                               .search_as_of = fake_as_of };
+static const struct index_attribute_ops fake_attributes = { fake_insert_with, fake_where };
+
+static struct index_ops with_groups(void)
+{
+    struct index_ops ops = fake_ops;
+    ops.txn = &fake_txn;
+    ops.attributes = &fake_attributes;
+    return ops;
+}
+
+/* A group is given whole or not at all. */
+static void test_groups(void **state)
+{
+    (void)state;
+    struct error err = { 0 };
+    struct index_ops ops = with_groups();
+    struct index_txn_ops txn = fake_txn;
+    struct index_attribute_ops attributes = fake_attributes;
+    assert_ok(index_ops_check(&ops, &err), &err);
+    txn.release = NULL;
+    ops.txn = &txn;
+    assert_code(index_ops_check(&ops, &err), ERR_VERSION, &err);
+    ops.txn = NULL;
+    attributes.search = NULL;
+    ops.attributes = &attributes;
+    assert_code(index_ops_check(&ops, &err), ERR_VERSION, &err);
+}
+
+static void begin_with(struct test_bench *b, struct checked *c, struct index_ops *ops)
+{
+    begin(b, c, ELEMENT_U8, METRIC_L2SQ, 8);
+    *ops = with_groups();
+    c->ops = ops;
+    fake.code = OK;
+}
+
+/* Begin, commit and rollback in their order only, and not inside one another. */
+static void test_transactions_in_order(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    struct index_ops ops;
+    uint64_t version = 0;
+    begin_with(&b, &c, &ops);
+    assert_code(index_commit(&c, &version), ERR_ARGUMENT, &b.error);
+    assert_code(index_rollback(&c), ERR_ARGUMENT, &b.error);
+    assert_int_equal(fake.calls, 0);
+    assert_ok(index_begin(&c), &b.error);
+    assert_code(index_begin(&c), ERR_ARGUMENT, &b.error);
+    assert_code(index_snapshot(&c, &version), ERR_ARGUMENT, &b.error);
+    assert_int_equal(fake.calls, 1);
+    assert_ok(index_commit(&c, &version), &b.error);
+    assert_int_equal(version, 7);
+    assert_ok(index_begin(&c), &b.error);
+    assert_ok(index_rollback(&c), &b.error);
+    assert_code(index_rollback(&c), ERR_ARGUMENT, &b.error);
+    /* A begin that failed began nothing; a commit that failed ended nothing. */
+    fake.code = ERR_NO_MEMORY;
+    assert_code(index_begin(&c), ERR_NO_MEMORY, &b.error);
+    assert_code(index_rollback(&c), ERR_ARGUMENT, &b.error);
+    fake.code = OK;
+    assert_ok(index_begin(&c), &b.error);
+    fake.code = ERR_IO;
+    assert_code(index_commit(&c, NULL), ERR_IO, &b.error);
+    assert_code(index_rollback(&c), ERR_IO, &b.error);
+    fake.code = OK;
+    assert_ok(index_commit(&c, NULL), &b.error);
+    ops.txn = NULL;
+    assert_code(index_begin(&c), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_commit(&c, NULL), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_rollback(&c), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_snapshot(&c, NULL), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_release(&c, 7), ERR_UNSUPPORTED, &b.error);
+    end(&b, &c);
+}
+
+static int fake_save(struct index *index, const char *dir)
+{
+    (void)dir;
+    return fake_step(index);
+}
+
+/* Ids are taken and given back by a transaction as they are by the index. */
+static void test_live_set_of_a_transaction(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    struct index_ops ops;
+    enum { N = 400 };
+    static uint64_t ids[2 * N];
+    static const uint8_t rows[2 * N * 8] = { 0 };
+    for (size_t i = 0; i < 2 * N; i++)
+        ids[i] = i * 3;
+    for (int commit = 0; commit < 2; commit++) {
+        begin_with(&b, &c, &ops);
+        ops.save = fake_save;
+        const struct vectors v = { rows, N, 8, ELEMENT_U8 }, one = { rows, 1, 8, ELEMENT_U8 };
+        assert_ok(index_insert(&c, v, ids, NULL), &b.error);
+        assert_ok(index_begin(&c), &b.error);
+        assert_code(index_save(&c, "."), ERR_ARGUMENT, &b.error);
+        assert_ok(index_remove(&c, ids, N, NULL), &b.error);
+        assert_code(index_remove(&c, ids, 1, NULL), ERR_UNKNOWN_ID, &b.error);
+        assert_ok(index_insert(&c, v, ids + N, NULL), &b.error);
+        assert_code(index_insert(&c, one, ids + N, NULL), ERR_DUPLICATE_ID, &b.error);
+        /* One comes back, one comes and goes, one comes back and goes again. */
+        assert_ok(index_insert(&c, one, ids, NULL), &b.error);
+        assert_ok(index_remove(&c, ids + N, 1, NULL), &b.error);
+        assert_ok(index_insert(&c, one, ids + 1, NULL), &b.error);
+        assert_ok(index_remove(&c, ids + 1, 1, NULL), &b.error);
+        assert_int_equal(c.live.n, N);
+        assert_ok(commit ? index_commit(&c, NULL) : index_rollback(&c), &b.error);
+        assert_int_equal(c.live.n, N);
+        for (size_t i = 0; i < 2 * N; i++)
+            assert_true(idmap_get(&c.live, ids[i], NULL) == (commit ? i == 0 || i > N : i < N));
+        assert_ok(index_save(&c, "."), &b.error);
+        end(&b, &c);
+    }
+}
+
+/* What an index dropped inside a transaction comes back with: the last commit's ids. */
+static int fake_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    (void)dir;
+    return fake_create(index, env, NULL);
+}
+
+static void test_loading_after_a_crash(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c, loaded;
+    struct index_ops ops;
+    const uint8_t rows[40] = { 0 };
+    const uint64_t ids[] = { 1, 2, 3, 4, 5 };
+    begin_with(&b, &c, &ops);
+    ops.load = fake_load;
+    assert_ok(index_insert(&c, (struct vectors){ rows, 3, 8, ELEMENT_U8 }, ids, NULL), &b.error);
+    assert_ok(index_begin(&c), &b.error);
+    assert_ok(index_remove(&c, ids, 2, NULL), &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, ids + 3, NULL),
+              &b.error);
+    assert_ok(index_open_saved(&loaded, &ops, &b.env, ".", &c), &b.error);
+    assert_int_equal(loaded.live.n, 3);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(idmap_get(&loaded.live, ids[i], NULL) == (i < 3));
+    assert_code(index_commit(&loaded, NULL), ERR_ARGUMENT, &b.error);
+    index_close(&loaded);
+    end(&b, &c);
+}
+
+static void test_versions(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    struct index_ops ops;
+    uint64_t version = 0, ids[2];
+    float distances[2];
+    const uint8_t query[8] = { 0 };
+    struct search_request request = { { query, 1, 8, ELEMENT_U8 }, 2, NULL, NULL, 1 };
+    struct search_result result = { ids, distances, { .distances = 5 } };
+    begin_with(&b, &c, &ops);
+    assert_code(index_release(&c, 7), ERR_NOT_FOUND, &b.error);
+    assert_ok(index_snapshot(&c, &version), &b.error);
+    assert_ok(index_snapshot(&c, NULL), &b.error);
+    assert_int_equal(version, 7);
+    assert_code(index_release(&c, 6), ERR_NOT_FOUND, &b.error);
+    /* Pinned twice, released twice. */
+    assert_ok(index_release(&c, 7), &b.error);
+    assert_ok(index_release(&c, 7), &b.error);
+    assert_code(index_release(&c, 7), ERR_NOT_FOUND, &b.error);
+    const size_t calls = fake.calls;
+    assert_ok(index_search_as_of(&c, 7, &request, &result), &b.error);
+    request.k = 0;
+    assert_code(index_search_as_of(&c, 7, &request, &result), ERR_ARGUMENT, &b.error);
+    request.k = 2;
+    result.ids = NULL;
+    assert_code(index_search_as_of(&c, 7, &request, &result), ERR_ARGUMENT, &b.error);
+    assert_int_equal(fake.calls, calls + 1);
+    ops.txn = NULL;
+    assert_code(index_search_as_of(&c, 7, &request, &result), ERR_UNSUPPORTED, &b.error);
+    end(&b, &c);
+}
+
+static void test_attributes(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    struct index_ops ops;
+    uint64_t ids[2] = { 5, 6 };
+    float distances[2];
+    const uint8_t rows[16] = { 0 };
+    const uint32_t attributes[] = { 3, ATTRIBUTE_NONE };
+    const struct id_filter filter = { ids, 60 };
+    const struct vectors v = { rows, 2, 8, ELEMENT_U8 };
+    struct search_request request = { { rows, 1, 8, ELEMENT_U8 }, 2, NULL, NULL, 1 };
+    struct search_result result = { ids, distances, { .distances = 5 } };
+    begin_with(&b, &c, &ops);
+    assert_ok(index_insert_with(&c, v, ids, attributes, NULL), &b.error);
+    assert_code(index_insert_with(&c, v, ids, attributes, NULL), ERR_DUPLICATE_ID, &b.error);
+    const size_t calls = fake.calls;
+    static const struct {
+        struct attribute_range range;
+        int code;
+    } cases[] = {
+        { { 0, 0 }, OK },
+        { { 4, ATTRIBUTE_NONE - 1 }, OK },
+        { { 5, 4 }, ERR_ARGUMENT },
+        { { 5, ATTRIBUTE_NONE }, ERR_ARGUMENT },
+        { { ATTRIBUTE_NONE, ATTRIBUTE_NONE }, ERR_ARGUMENT },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const int rc = index_search_where(&c, &request, cases[i].range, &result);
+        if (cases[i].code == OK)
+            assert_ok(rc, &b.error);
+        else
+            assert_code(rc, cases[i].code, &b.error);
+    }
+    request.filter = &filter;
+    assert_code(index_search_where(&c, &request, cases[0].range, &result), ERR_ARGUMENT, &b.error);
+    request.filter = NULL;
+    request.k = 0;
+    assert_code(index_search_where(&c, &request, cases[0].range, &result), ERR_ARGUMENT, &b.error);
+    assert_int_equal(fake.calls, calls + 2);
+    ops.attributes = NULL;
+    const uint64_t more[] = { 8, 9 };
+    assert_code(index_insert_with(&c, v, more, attributes, NULL), ERR_UNSUPPORTED, &b.error);
+    assert_ok(index_insert_with(&c, v, more, NULL, NULL), &b.error);
+    request.k = 2;
+    assert_code(index_search_where(&c, &request, cases[0].range, &result), ERR_UNSUPPORTED,
+                &b.error);
+    end(&b, &c);
+}
+
 static int fake_range(struct index *index, const struct range_request *request,
                       struct range_result *result)
 {
@@ -337,9 +624,18 @@ static void test_radius(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_finite),         cmocka_unit_test(test_other_elements),
-        cmocka_unit_test(test_refused_spaces), cmocka_unit_test(test_live_set),
-        cmocka_unit_test(test_admit_and_note), cmocka_unit_test(test_missing_capabilities),
+        cmocka_unit_test(test_finite),
+        cmocka_unit_test(test_other_elements),
+        cmocka_unit_test(test_refused_spaces),
+        cmocka_unit_test(test_live_set),
+        cmocka_unit_test(test_admit_and_note),
+        cmocka_unit_test(test_missing_capabilities),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_transactions_in_order),
+        cmocka_unit_test(test_live_set_of_a_transaction),
+        cmocka_unit_test(test_loading_after_a_crash),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_attributes),
         cmocka_unit_test(test_radius),
     };
     return test_run("core_checked", tests);

@@ -1,0 +1,102 @@
+-- channi_growth.lua - deferral until 80 % of the expected vectors, then growth to ten times as many: clusters, splits, outliers, and recall beside
+-- fresh builds.
+--
+-- SIFT descriptors come image by image, so what is added is not what the primaries were drawn from (--set order=shuffled takes that away). A tenth of
+-- them is expected. Until 80 % of that tenth is there, searches are exact scans; the commit that brings it builds; all that comes after is
+-- inserted, a thousand rows a commit, and clusters split as they grow. `rebuilt` is built anew from all its vectors when it has grown fivefold and at the
+-- end; its clusters are of the same target size, but no fresh build has split any. Sizes of clusters differ, so recall is compared at equal distances.
+
+local channi = require "channi"
+local order  = option("order", "images", "\"images\": as they lie; \"shuffled\"")
+local data   = order == "shuffled" and channi.sift():shuffle(1) or channi.sift()
+local rows   = option("rows", quick and 10000 or #data // 10 * 10, "descriptors in the end; a tenth is expected")
+local queries = data:queries(option("queries", quick and 100 or 1000, "asked after every step"))
+local cold   = channi.megabytes(rows, 128, 4) -- all of them stay cached: this is about clusters
+
+local expected = rows // 10
+local build_at = (expected * 8 + 9) // 10
+local probes   = { 1, 2, 4, 8, 16, 32 }
+local mark     = 8
+local grown, rebuilt, no_ood = "CHANNI", "rebuilt", "no OOD"
+local all = { grown, rebuilt, no_ood }
+
+-- Searches of the tag "grow", by what had come before them.
+local deferred, built, ready = 1, 2, 3
+local last = ready + 9 -- twice, three times ... ten times as many
+
+local function index(label, params, rebuild)
+  return channi.index(label, channi.with({ expected_n = expected, defer_fraction = .8, cache_mb = cold }, params),
+                      { sweep = { nprobe = probes }, rebuild = rebuild })
+end
+local function at(label, n) return channi.point(label, n or mark) end
+local function grow(r, label, metric, i, n) return r(at(label, n), ("%s/grow#%d"):format(metric, i)) end
+local function final(r, label, metric, n) return grow(r, label, metric, last, n) end
+-- The recall of a label in the end where it computes as many distances as CHANNI does with `mark` clusters.
+local function at_equal_work(r, label)
+  return channi.recall_at(r, label, probes, "distances", "grow#" .. last, final(r, grown, "distances"))
+end
+
+experiment {
+  name = "channi_growth",
+  title = "CHANNI: deferred, built, and grown tenfold",
+  seed = 1, k = 10, threads = 1, timeout = 3600, tell_size = false,
+
+  workload = function(w)
+    local function come(first, last_row, tag) w:insert { data:rows(first, last_row), batch = 1000, singles = 10, tag = tag } end
+
+    come(1, build_at - 1, "gather")
+    w:search { queries, tag = "grow" }
+    w:insert { data:rows(build_at, build_at), tag = "build" }
+    w:search { queries, tag = "grow" }
+    come(build_at + 1, expected, "fill")
+    w:search { queries, tag = "grow" }
+    for times = 2, 10 do
+      come((times - 1) * expected + 1, times * expected, "come")
+      if times == 5 or times == 10 then w:maintain { tag = "renew" } end
+      w:search { queries, tag = "grow" }
+    end
+  end,
+
+  methods = { index(grown, {}), index(rebuilt, {}, "renew"), index(no_ood, { ood = false }) },
+
+  claims = {
+    { "deferral costs no answer: below 80 % of the expected vectors recall is 1", function(r) return grow(r, grown, "recall@10", deferred) == 1 end },
+    { "splits keep it optimal as data evolve: after tenfold growth recall is within 1 point of a fresh build's at equal distances", function(r)
+      return final(r, grown, "recall@10") >= at_equal_work(r, rebuilt) - .01
+    end },
+    { "clusters that outgrow the threshold are split: in the end none has more than 4 target sizes", function(r)
+      return r(at(grown), "stats.splits/end") > 0 and r(at(grown), "stats.cluster_max/end") <= 4 * channi.target
+    end },
+    { "splits find outliers: OOD clusters come to be", function(r) return r(at(grown), "stats.ood_clusters/end") > 0 end },
+    { "the routing graph never deletes: it has a route for each cluster or more, and did before", function(r)
+      return r(at(grown), "stats.routes/end") >= r(at(grown), "stats.clusters/end") and r(at(grown), "stats.routes/end") >= r(at(grown), "stats.routes/build")
+    end },
+    { "incremental maintenance is dearer than no more than two fresh builds of the same vectors", function(r)
+      return r(at(grown), "seconds/come") * 9 <= 2 * r(at(rebuilt), ("seconds/renew#%d"):format(2))
+    end },
+    { "(ours) a reused route is a poorer signpost than a new one: the share of misrouted vectors is above a fresh build's", function(r)
+      return r(at(grown), "stats.misroute_share/end") > r(at(rebuilt), "stats.misroute_share/end")
+    end },
+    { "(ours) sizes stay near: the coefficient of variation is at most 1.5 times a fresh build's", function(r)
+      return r(at(grown), "stats.size_cv/end") <= 1.5 * r(at(rebuilt), "stats.size_cv/end")
+    end },
+    { "(ours) searches do not slow down beyond what more vectors cost: twice the distances of a fresh build at recall .95, or less", function(r)
+      return r(grown, "distances@recall=0.95/grow#" .. last) <= 2 * r(rebuilt, "distances@recall=0.95/grow#" .. last)
+    end },
+    { "(ours) no answer is repeated or unknown", function(r)
+      return channi.no_wrong_ids(r, { at(grown), at(rebuilt), at(no_ood) }, "grow")
+    end },
+  },
+
+  figures = {
+    { "timeline", y = { "recall@10", "distances" }, where = { tag = "grow", point = "nprobe=" .. mark }, title = "Recall and distances, 8 clusters" },
+    { "timeline", y = { "stats.clusters", "stats.routes", "stats.ood_clusters" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
+      title = "Clusters, routes, outliers' clusters" },
+    { "timeline", y = { "stats.splits", "stats.merges", "stats.folds" }, where = { tag = { "fill", "come" }, point = "nprobe=" .. mark }, title = "Splits, merges, folds" },
+    { "timeline", y = { "stats.size_cv", "stats.misroute_share" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
+      title = "Spread of cluster sizes, misrouted vectors" },
+    { "timeline", y = { "p50_ns", "p99_ns" }, where = { tag = "come", point = "nprobe=" .. mark }, title = "An insertion by itself" },
+    { "timeline", y = { "index_bytes", "disk_bytes" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark }, title = "Memory and disk" },
+    { "sizes", title = "Vectors of a cluster in the end" },
+  },
+}

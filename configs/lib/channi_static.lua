@@ -1,0 +1,107 @@
+-- channi_static.lua - the experiment of configs/channi_static.lua and channi_static_words.lua: data that do not change.
+--
+-- Three ways to search a cluster (a graph, all of its vectors, RaBitQ codes of them), and three caches: everything, the default quarter of the
+-- vectors, a tenth of them read past the page cache. Beside them hnswlib and our own HNSW, which keep everything in memory, and FAISS's IVF with about as
+-- many lists as there are clusters.
+
+local channi = require "channi"
+local static = {}
+
+local probes = { 1, 2, 4, 6, 8, 12, 16, 24, 32 }
+local few    = { 4, 8, 16 }
+local ef     = { 10, 16, 24, 32, 48, 64, 96, 128, 192 }
+local mark   = 8 -- clusters probed where labels are compared
+
+-- of: { name, title, data = view, row_bytes }
+function static.run(of)
+  local rows    = option("rows", quick and 6000 or #of.data, "vectors")
+  local queries = option("queries", quick and 200 or 1000, "asked")
+  local cold    = option("cold", quick and 20 or 100, "asked with a cold page cache")
+  local all     = channi.megabytes(rows, of.row_bytes, 4)
+  local tenth   = channi.megabytes(rows, of.row_bytes, .1)
+
+  local graph, scan, codes, disk = "CHANNI", "CHANNI, scan", "CHANNI, RaBitQ", "CHANNI, RaBitQ, vectors on disk"
+  local quarter, direct = "CHANNI, a quarter cached", "CHANNI, a tenth cached, direct"
+  local ours, ivf = { graph, scan, codes, disk, quarter, direct }, "FAISS IVF"
+  local lists = math.max(8, rows // channi.target)
+  local function at(label) return channi.point(label, mark) end
+  local function ours_at()
+    local points = {}
+    for i, label in ipairs(ours) do points[i] = at(label) end
+    return points
+  end
+  local function index(label, params, sweep)
+    return channi.index(label, params, { sweep = { nprobe = sweep or probes } })
+  end
+
+  experiment {
+    name = of.name, title = of.title,
+    seed = 1, k = 10, threads = 1,
+
+    workload = function(w)
+      w:train  { of.data:rows(1, math.min(rows, 50000)), tag = "train" }
+      w:insert { of.data:rows(1, rows), tag = "load" }
+      w:search { of.data:queries(queries), tag = "full" }
+      w:search { of.data:queries(cold), cold = true, tag = "cold" }
+    end,
+
+    methods = {
+      index(graph, { cache_mb = all }),
+      index(scan, { cache_mb = all, inside = "scan" }),
+      index(codes, { cache_mb = all, inside = "codes" }),
+      index(disk, { cache_mb = all, inside = "codes", cold_rows = true }),
+      index(quarter, {}, few),
+      index(direct, { cache_mb = tenth, direct = true }, few),
+      channi.hnsw(nil, { sweep = { ef_search = ef } }),
+      channi.hnswlib(nil, { sweep = { ef_search = ef } }),
+      method { "faiss-ivf-flat", label = ivf, params = { clusters = lists }, sweep = { nprobe = probes } },
+    },
+
+    claims = {
+      { "memory far below a pure HNSW's: with a quarter of the vectors cached at most a third of hnswlib's, by its own count and as resident", function(r)
+        local peer = "hnswlib[ef_search=64]"
+        return 3 * r(at(quarter), "index_bytes/end") <= r(peer, "index_bytes/end") and 3 * r(at(quarter), "rss_bytes/end") <= r(peer, "rss_bytes/end")
+      end },
+      { "while it keeps high search quality: recall .95 and .98 are reached", function(r)
+        return r(graph, "single_qps@recall=0.95/full") > 0 and r(graph, "single_qps@recall=0.98/full") > 0
+      end },
+      { "it needs no clustering: built in less time than hnswlib takes, and than FAISS's k-means and filing", function(r)
+        local function built(label) return r(label, "seconds/load") end
+        return built(at(graph)) < built "hnswlib[ef_search=64]" and built(at(graph)) < built(at(ivf)) + r(at(ivf), "seconds/train")
+      end },
+      { "a graph in each cluster minimises distances: at recall .95 fewer than with scans of the clusters, and than FAISS IVF", function(r)
+        local least = r(graph, "distances@recall=0.95/full")
+        return least < r(scan, "distances@recall=0.95/full") and least < r(ivf, "distances@recall=0.95/full")
+      end },
+      { "primaries need no centroids: for recall .95 scans of its clusters measure at most 1.1 times what FAISS's k-means cells do", function(r)
+        return r(scan, "distances@recall=0.95/full") <= 1.1 * r(ivf, "distances@recall=0.95/full")
+      end },
+      { "high recall at no less than hnswlib's rate at .95, everything cached", function(r)
+        return r(graph, "single_qps@recall=0.95/full") >= r("hnswlib", "single_qps@recall=0.95/full")
+      end },
+      { "often used clusters stay in memory: the hit rate is above the share of the vectors' bytes that is cached", function(r)
+        return channi.hit_rate(r, at(quarter), "full") >= .25 and channi.hit_rate(r, at(direct), "full") >= .1
+      end },
+      { "(ours) a cache changes no answer: recall is the same with all, a quarter and a tenth cached", function(r)
+        local recall = r(at(graph), "recall@10/full")
+        return r(at(quarter), "recall@10/full") == recall and r(at(direct), "recall@10/full") == recall
+      end },
+      { "(ours) codes need under a third of the distances that scans do, at recall .95", function(r)
+        return 3 * r(codes, "distances@recall=0.95/full") <= r(scan, "distances@recall=0.95/full")
+      end },
+      { "(ours) no answer is repeated or unknown", function(r) return channi.no_wrong_ids(r, ours_at(), "full") end },
+    },
+
+    figures = {
+      { "pareto", x = "single_qps", y = "recall@10", where = { tag = "full" }, title = "One query at a time" },
+      { "pareto", x = "distances", y = "recall@10", where = { tag = "full" }, title = "Recall and exact distances" },
+      { "pareto", x = "single_qps", y = "recall@10", where = { tag = "cold" }, title = "One query at a time, the page cache emptied before each" },
+      { "memory", title = "Memory and disk" },
+      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load" }, point = { "nprobe=8", "ef_search=64" } }, title = "Building, s" },
+      { "ccdf", where = { tag = "full", point = { "nprobe=8", "ef_search=32" } }, title = "Latency" },
+      { "sizes", title = "Vectors of a cluster" },
+    },
+  }
+end
+
+return static

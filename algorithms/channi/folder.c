@@ -25,6 +25,14 @@ bool channi_faulted(const struct store_fault *fault, const char *call)
     return injected != 0;
 }
 
+bool folder_same(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
 static int join(const struct index_env *env, const char *dir, const char *name, char path[PATH_MAX])
 {
     const int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
@@ -190,6 +198,16 @@ static void remove_folder(const struct index_env *env, const char *path,
     (void)error_divert(before);
     if (rc == OK && !channi_faulted(fault, "rmdir"))
         (void)rmdir(path);
+}
+
+void folder_remove_one(const struct index_env *env, const char *dir, uint64_t number,
+                       const struct store_fault *fault)
+{
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/" MANIFEST_FILES "%" PRIu64, dir, number);
+
+    if (n > 0 && (size_t)n < sizeof path)
+        remove_folder(env, path, fault);
 }
 
 void folder_remove_files(const struct index_env *env, const char *dir, uint64_t but,

@@ -83,10 +83,18 @@ int manifest_read(struct channi **, const struct index_env *, const struct chann
 /* Its head section, looked at; and the clusters. */
 int manifest_meta_of(const struct store_reader *, const struct manifest_meta **,
                      const struct manifest_cluster **);
-/* All of the layout's files become `kept`. */
+/* What manifest_read() has read stays on disk, and is marked so. Running: all of it becomes `kept`. */
 int manifest_keep(struct channi *);
+/* It is no manifest's: each goes with its last reference. */
+void manifest_let_go(struct channi *);
+
+/* save.c: an index of what was saved in another folder, or in its own beside no running one. */
+int channi_load_saved(struct channi **, const struct index_env *, const char *dir,
+                      const struct channi_opening *);
 
 /* ---------------------------------------------------------------- folders (folder.c) */
+
+bool folder_same(const char *a, const char *b);
 
 bool channi_faulted(const struct store_fault *, const char *call);
 /* Whether a file is there. */
@@ -101,6 +109,8 @@ int folder_files(const struct index_env *, const char *dir, uint64_t number, cha
 /* Removes all channi.files.N but one. What cannot be removed now is tried again next time. */
 void folder_remove_files(const struct index_env *, const char *dir, uint64_t but,
                          const struct store_fault *);
+void folder_remove_one(const struct index_env *, const char *dir, uint64_t number,
+                       const struct store_fault *);
 /* A cluster's file also in another folder: the same file where the system can, else a copy; replaces what has
    its name there. ERR_IO, ERR_NOT_FOUND naming it. */
 int folder_link(const struct index_env *, const char *from, const char *to, uint64_t phash,

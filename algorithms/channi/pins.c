@@ -103,25 +103,56 @@ static uint64_t oldest_of(const struct channi *s, uint64_t now)
     return now > history ? now - history : 0;
 }
 
+/* An older version of the present layout: its files have what the version sees. */
+static struct view *older_view(struct channi *s, const struct view *now, uint64_t version)
+{
+    struct view *view = channi_view_make(s);
+
+    if (!view)
+        return NULL;
+    view->version = version;
+    view->layout = now->layout;
+    (void)atomic_fetch_add_explicit(&view->layout->refs, 1, memory_order_relaxed);
+    atomic_init(&view->refs, 1);
+    return view;
+}
+
+static struct view *pinned_view(struct channi *s, uint64_t version)
+{
+    pthread_mutex_lock(&s->pin_lock);
+    const struct pin *pin = pin_of(s, version);
+    struct view *view = pin ? ref(pin->view) : NULL;
+    pthread_mutex_unlock(&s->pin_lock);
+    return view;
+}
+
+static int no_such(struct channi *s, uint64_t version, uint64_t oldest, uint64_t newest)
+{
+    char names[400];
+
+    pthread_mutex_lock(&s->pin_lock);
+    const int rc = fail(s->base.env.error, ERR_NOT_FOUND,
+                        "channi: there is no version %" PRIu64 "; there are %" PRIu64 " to %" PRIu64
+                        ", and snapshots of: %s",
+                        version, oldest, newest, pinned_names(s, names, sizeof names));
+    pthread_mutex_unlock(&s->pin_lock);
+    return rc;
+}
+
 /* Takes no lock that a commit holds: it is a search's. */
 int channi_view_of(struct channi *s, uint64_t version, struct view **out)
 {
     struct view *now = ref_now(s);
-    const uint64_t oldest = oldest_of(s, now->version);
-    char names[400];
+    const uint64_t newest = now->version, oldest = oldest_of(s, newest);
     int rc = OK;
 
-    pthread_mutex_lock(&s->pin_lock);
-    const struct pin *pin = pin_of(s, version);
-    *out = pin ? ref(pin->view) : NULL;
-    if (!pin && version >= oldest && version <= now->version)
+    *out = pinned_view(s, version);
+    if (!*out && version == newest)
         *out = ref(now);
-    if (!*out)
-        rc = fail(s->base.env.error, ERR_NOT_FOUND,
-                  "channi: there is no version %" PRIu64 "; there are %" PRIu64 " to %" PRIu64
-                  ", and snapshots of: %s",
-                  version, oldest, now->version, pinned_names(s, names, sizeof names));
-    pthread_mutex_unlock(&s->pin_lock);
+    else if (!*out && version >= oldest && version < newest)
+        rc = (*out = older_view(s, now, version)) ? OK : ERR_NO_MEMORY;
+    else if (!*out)
+        rc = no_such(s, version, oldest, newest);
     view_unref(s, now);
     return rc;
 }

@@ -355,9 +355,9 @@ static void test_sizes(void **state)
         b.bench.env.expected_n = cases[i].hint;
         assert_ok(channi_ops.create(&b.index, &b.bench.env, &b.params), &b.bench.error);
         assert_int_equal(book_channi(&b)->build_at, cases[i].build_at);
-        assert_int_equal(book_channi(&b)->split_max, 32);
-        assert_int_equal(book_channi(&b)->merge_min, 1);
-        assert_int_equal(book_channi(&b)->ood_cap, 8);
+        assert_int_equal(book_channi(&b)->split_max, 20);
+        assert_int_equal(book_channi(&b)->merge_min, 2);
+        assert_int_equal(book_channi(&b)->ood_cap, 5);
         book_close(&b);
     }
 }

@@ -28,6 +28,8 @@ static inline struct channi_params book_defaults(void)
     param_defaults(channi_ops.params, &params);
     params.target_cluster = 8;
     params.flat_below = 4;
+    params.split_max = 20;
+    params.merge_min = 2;
     params.durability = CHANNI_VOLATILE;
     return params;
 }

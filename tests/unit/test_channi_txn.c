@@ -105,7 +105,7 @@ static void change_some(struct book *b, struct moment *m, size_t most)
 
     for (size_t i = 1 + rng_below(&b->rng, most); i > 0; i--) {
         const bool again = rng_below(&b->rng, 3) == 0, room = m->n < b->capacity * 3 / 4;
-        const bool dies = m->n > 0 && (!room || rng_below(&b->rng, 5) < 2);
+        const bool dies = m->n > 0 && (!room || rng_below(&b->rng, 5) == 0);
         const uint64_t id = again                   ? recent
                             : dies || !room         ? pick(b, m, true)
                             : rng_below(&b->rng, 4) ? pick(b, m, false)

@@ -151,76 +151,53 @@ int folder_clear(const struct index_env *env, const char *dir,
     return rc;
 }
 
-/* ------------------------------------------------------------------- folders of a saved one's files */
+/* --------------------------------------------------------------------------- files that are saved */
 
-/* 0: not such a folder's name. */
+/* 0: not a saved file's name. */
 static uint64_t number_of(const char *name)
 {
     const size_t prefix = sizeof MANIFEST_FILES - 1;
+    uint64_t phash, version;
     char *end = NULL;
 
     if (strncmp(name, MANIFEST_FILES, prefix) != 0 || strspn(name + prefix, "0123456789") == 0)
         return 0;
     const uint64_t number = strtoull(name + prefix, &end, 10);
-    return *end ? 0 : number;
+    return *end == '.' && cluster_file_parse(end + 1, &phash, &version) ? number : 0;
 }
 
-int folder_newest_files(const struct index_env *env, const char *dir, uint64_t *number)
+void folder_saved_name(uint64_t number, uint64_t phash, uint64_t version, char name[SAVED_NAME_MAX])
 {
-    int rc;
-    DIR *d = list(env, dir, &rc);
+    char file[CLUSTER_NAME_MAX];
+
+    cluster_file_name(phash, version, file);
+    (void)snprintf(name, SAVED_NAME_MAX, MANIFEST_FILES "%" PRIu64 ".%s", number, file);
+}
+
+int folder_newest_saved(const struct index_env *env, const char *dir, uint64_t *number)
+{
+    DIR *d = opendir(dir);
 
     *number = 0;
-    for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+    if (!d)
+        return fail_errno(env->error, ERR_IO, "channi: cannot read the folder %s", dir);
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
         const uint64_t n = number_of(e->d_name);
         *number = n > *number ? n : *number;
     }
-    if (d)
-        (void)closedir(d);
-    return rc;
+    (void)closedir(d);
+    return OK;
 }
 
-int folder_files(const struct index_env *env, const char *dir, uint64_t number, char path[PATH_MAX])
-{
-    char name[48];
-
-    (void)snprintf(name, sizeof name, MANIFEST_FILES "%" PRIu64, number);
-    return join(env, dir, name, path);
-}
-
-static void remove_folder(const struct index_env *env, const char *path,
-                          const struct store_fault *fault)
-{
-    struct error aside = { 0 };
-    struct error *before = error_divert(&aside);
-    const int rc = folder_clear(env, path, NULL, 0, fault);
-
-    (void)error_divert(before);
-    if (rc == OK && !channi_faulted(fault, "rmdir"))
-        (void)rmdir(path);
-}
-
-void folder_remove_one(const struct index_env *env, const char *dir, uint64_t number,
-                       const struct store_fault *fault)
-{
-    char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/" MANIFEST_FILES "%" PRIu64, dir, number);
-
-    if (n > 0 && (size_t)n < sizeof path)
-        remove_folder(env, path, fault);
-}
-
-void folder_remove_files(const struct index_env *env, const char *dir, uint64_t but,
+void folder_remove_saved(const char *dir, uint64_t number, bool others,
                          const struct store_fault *fault)
 {
-    char path[PATH_MAX];
     DIR *d = opendir(dir);
 
     for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
         const uint64_t n = number_of(e->d_name);
-        const int length = snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
-        if (n > 0 && n != but && length > 0 && (size_t)length < sizeof path)
-            remove_folder(env, path, fault);
+        if (n > 0 && (n == number) != others && !channi_faulted(fault, "unlink"))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
     }
     if (d)
         (void)closedir(d);
@@ -277,15 +254,14 @@ static bool can_copy(int code)
     return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == EACCES;
 }
 
-int folder_link(const struct index_env *env, const char *from, const char *to, uint64_t phash,
-                uint64_t version, const struct store_fault *fault)
+int folder_link(const struct index_env *env, const char *from, const char *name, const char *to,
+                const char *new_name, const struct store_fault *fault)
 {
-    char name[CLUSTER_NAME_MAX], old[PATH_MAX], new[PATH_MAX];
-
-    cluster_file_name(phash, version, name);
+    char old[PATH_MAX], new[PATH_MAX];
     int rc = join(env, from, name, old);
+
     if (rc == OK)
-        rc = join(env, to, name, new);
+        rc = join(env, to, new_name, new);
     if (rc != OK)
         return rc;
     if (unlink(new) != 0 && errno != ENOENT)

@@ -12,19 +12,19 @@
  * anew since are so again by upkeep, and files that the manifest does not name are removed. A file that
  * it names stays until the next manifest is durable (channi.kept).
  *
- * save() to a folder writes "channi.index", which is a manifest, and puts the files it names into a
- * folder of their own beside it, "channi.files.N": so what was saved before is whole until the new
- * manifest has its name. It is also what an index without a journal leaves in its own folder.
+ * save() to a folder writes "channi.index", which is a manifest, and beside it the files it names, as
+ * "channi.N.*.clu", where N is new each time: so what was saved before is whole until the new manifest
+ * has its name. It is also what an index without a journal leaves in its own folder.
  */
 #ifndef DRIFTLINE_CHANNI_MANIFEST_H
 #define DRIFTLINE_CHANNI_MANIFEST_H
 
 #include "algorithms/channi/channi.h"
 
-enum { MANIFEST_VERSION = 1 };
+enum { MANIFEST_VERSION = 1, SAVED_NAME_MAX = 72 };
 #define MANIFEST_RUNNING "channi.manifest"
 #define MANIFEST_SAVED   "channi.index"
-#define MANIFEST_FILES   "channi.files."
+#define MANIFEST_FILES   "channi."
 
 /* ------------------------------------------------------------------------- sections */
 
@@ -33,7 +33,7 @@ struct manifest_meta {
     struct rng rng;
     uint64_t number, version, layouts, files; /* as in struct channi */
     uint64_t lsn;                             /* of the last journal record that is in it */
-    uint64_t folder;                          /* saved: N of channi.files.N */
+    uint64_t saved;                           /* saved: N of its files' names */
     uint64_t build_at, lost_rows, damaged_clusters;
     uint32_t split_max, merge_min, ood_cap;
     uint32_t built;
@@ -102,19 +102,17 @@ bool folder_has(const char *dir, const char *name);
 /* Removes cluster files that no cluster of the list has, and what was left half written. ERR_IO. */
 int folder_clear(const struct index_env *, const char *dir, const struct manifest_cluster *,
                  size_t n, const struct store_fault *);
-/* The largest N of channi.files.N in it, 0: none. ERR_NOT_FOUND, ERR_IO. */
-int folder_newest_files(const struct index_env *, const char *dir, uint64_t *number);
-/* Its path. ERR_ARGUMENT: too long. */
-int folder_files(const struct index_env *, const char *dir, uint64_t number, char path[PATH_MAX]);
-/* Removes all channi.files.N but one. What cannot be removed now is tried again next time. */
-void folder_remove_files(const struct index_env *, const char *dir, uint64_t but,
-                         const struct store_fault *);
-void folder_remove_one(const struct index_env *, const char *dir, uint64_t number,
-                       const struct store_fault *);
-/* A cluster's file also in another folder: the same file where the system can, else a copy; replaces what has
-   its name there. ERR_IO, ERR_NOT_FOUND naming it. */
-int folder_link(const struct index_env *, const char *from, const char *to, uint64_t phash,
-                uint64_t version, const struct store_fault *);
+/* The largest N of the saved files in it, 0: none. ERR_IO. */
+int folder_newest_saved(const struct index_env *, const char *dir, uint64_t *number);
+void folder_saved_name(uint64_t number, uint64_t phash, uint64_t version,
+                       char name[SAVED_NAME_MAX]);
+/* Removes the saved files of this number, or all others. What cannot be removed now is tried again next
+   time. */
+void folder_remove_saved(const char *dir, uint64_t number, bool others, const struct store_fault *);
+/* A file also in another folder: the same file where the system can, else a copy; replaces what has its name
+   there. ERR_IO, ERR_NOT_FOUND naming it. */
+int folder_link(const struct index_env *, const char *from, const char *name, const char *to,
+                const char *new_name, const struct store_fault *);
 /* Makes a file durable, or (name NULL) the names in a folder. */
 int folder_sync(const struct index_env *, const char *dir, const char *name,
                 const struct store_fault *);

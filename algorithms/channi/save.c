@@ -13,10 +13,10 @@
 /* ------------------------------------------------------------------------------- saving */
 
 /* All files under new names, and those durable. */
-static int link_files(struct channi *s, const struct capture *c, const char *path)
+static int link_files(struct channi *s, const struct capture *c, const char *dir)
 {
     const struct index_env *env = &s->base.env;
-    char name[CLUSTER_NAME_MAX];
+    char name[CLUSTER_NAME_MAX], saved[SAVED_NAME_MAX];
     int rc = OK;
 
     for (uint32_t i = 0; rc == OK && i < c->meta.n_clusters; i++) {
@@ -25,11 +25,12 @@ static int link_files(struct channi *s, const struct capture *c, const char *pat
         if (!m->has_file)
             continue;
         cluster_file_name(m->phash, m->file_version, name);
-        rc = folder_link(env, env->dir, path, m->phash, m->file_version, s->fault);
+        folder_saved_name(c->meta.saved, m->phash, m->file_version, saved);
+        rc = folder_link(env, env->dir, name, dir, saved, s->fault);
         if (rc == OK)
-            rc = folder_sync(env, path, name, s->fault);
+            rc = folder_sync(env, dir, saved, s->fault);
     }
-    return rc == OK ? folder_sync(env, path, NULL, s->fault) : rc;
+    return rc == OK ? folder_sync(env, dir, NULL, s->fault) : rc;
 }
 
 /* Whether the file that is being written has got its name, though what came after that failed. */
@@ -45,14 +46,9 @@ static int save_captured(struct channi *s, struct capture *c, struct store_write
 {
     const struct index_env *env = &s->base.env;
     const struct store_identity identity = manifest_identity(env);
-    char path[PATH_MAX];
     struct stat st = { 0 };
-    int rc = folder_files(env, dir, c->meta.folder, path);
+    int rc = link_files(s, c, dir);
 
-    if (rc == OK && (channi_faulted(s->fault, "mkdir") || mkdir(path, 0777) != 0))
-        rc = fail_errno(env->error, ERR_IO, "channi: cannot make the folder %s", path);
-    if (rc == OK)
-        rc = link_files(s, c, path);
     if (rc == OK)
         rc = store_begin(w, dir, MANIFEST_SAVED, &identity, s->fault, env->error);
     if (rc != OK)
@@ -75,18 +71,18 @@ static int save_to(struct channi *s, struct store_writer *w, const char *dir)
     struct capture c;
     uint64_t newest = 0;
     bool placed = false;
-    int rc = folder_newest_files(env, dir, &newest);
+    int rc = folder_newest_saved(env, dir, &newest);
 
     if (rc == OK)
         rc = capture_take(s, &c, false);
     if (rc != OK)
         return rc;
-    c.meta.folder = newest + 1;
+    c.meta.saved = newest + 1;
     rc = save_captured(s, &c, w, dir, &placed);
     if (rc == OK)
-        folder_remove_files(env, dir, c.meta.folder, s->fault);
+        folder_remove_saved(dir, c.meta.saved, true, s->fault);
     else if (!placed)
-        folder_remove_one(env, dir, c.meta.folder, s->fault);
+        folder_remove_saved(dir, c.meta.saved, false, s->fault);
     capture_free(s, &c);
     return rc;
 }
@@ -115,20 +111,19 @@ static int fetch_files(const struct index_env *env, const char *dir, const struc
 {
     const struct manifest_meta *meta = NULL;
     const struct manifest_cluster *clusters = NULL;
-    char path[PATH_MAX];
+    char name[CLUSTER_NAME_MAX], saved[SAVED_NAME_MAX];
     int rc = manifest_meta_of(r, &meta, &clusters);
 
-    if (rc == OK)
-        rc = folder_files(env, dir, meta->folder, path);
     if (rc == OK)
         rc = folder_clear(env, env->dir, NULL, 0, opening->fault);
     for (uint32_t i = 0; rc == OK && i < meta->n_clusters; i++) {
         struct error aside = { 0 };
         if (!clusters[i].has_file)
             continue;
+        cluster_file_name(clusters[i].phash, clusters[i].file_version, name);
+        folder_saved_name(meta->saved, clusters[i].phash, clusters[i].file_version, saved);
         struct error *before = meta->params.degraded ? error_divert(&aside) : NULL;
-        rc = folder_link(env, path, env->dir, clusters[i].phash, clusters[i].file_version,
-                         opening->fault);
+        rc = folder_link(env, dir, saved, env->dir, name, opening->fault);
         if (meta->params.degraded) {
             (void)error_divert(before);
             rc = rc == ERR_NOT_FOUND ? OK : rc == OK ? OK : fail(env->error, rc, "%s", aside.text);

@@ -17,9 +17,11 @@ enum want_state { WANT_PINNED, WANT_READING, WANT_FAILED };
 /* A read of a hot part. */
 struct load {
     struct read_request request;
-    struct load *next; /* waiting for a descriptor, or unused */
+    struct load *next; /* waiting for a descriptor, failed, or unused */
     struct cache_block block;
     uint32_t want;
+    /* Why it failed: said when it is handed out, for one read ahead of need may never be. */
+    struct error error;
 };
 
 struct want {
@@ -27,7 +29,7 @@ struct want {
     uint32_t asked; /* which of those asked for, NOT_ASKED: only ahead of need */
     enum want_state state;
     bool was_read; /* for this fetch */
-    int rc;
+    struct load *failed;
 };
 
 struct fetch {
@@ -38,7 +40,7 @@ struct fetch {
     size_t n_asked, n_ready, n_handed, n_ahead; /* ahead: not asked for yet */
     struct read_queue *queue;
     struct load *waiting, **last_waiting; /* for a descriptor, first come first */
-    struct load *unused;
+    struct load *failed, *unused;
     void *room;
     size_t room_bytes;
     uint64_t hits, misses, prefetched, prefetch_used;
@@ -136,42 +138,70 @@ static void is_ready(struct fetch *f, struct want *w)
         f->ready[f->n_ready++] = (uint32_t)(w - f->wants);
 }
 
-static void load_failed(struct fetch *f, struct load *l, int rc)
+/* Its error says why. */
+static void load_failed(struct fetch *f, struct load *l)
 {
     struct want *w = f->wants + l->want;
 
-    load_drop(f, l);
+    cache_block_drop(f->cache, &l->block);
+    l->next = f->failed;
+    f->failed = l;
     w->state = WANT_FAILED;
-    w->rc = rc;
+    w->failed = l;
     is_ready(f, w);
+}
+
+/* The read came to its end: the bytes as `image`, or the error is the load's. */
+static int load_open(struct fetch *f, struct load *l, struct image *image)
+{
+    struct cache *c = f->cache;
+    struct cache_slot *s = f->wants[l->want].slot;
+    struct error *outer;
+    int rc;
+
+    l->error.code = OK;
+    outer = error_divert(&l->error);
+    if (l->request.error) {
+        rc = cache_read_failed(c, s, l->request.at + l->request.done, l->request.error);
+    } else {
+        cache_count(&c->reads, 1);
+        cache_count(&c->read_bytes, l->request.done);
+        rc = image_open(image, &c->env, s->base, l->block.bytes, l->request.bytes, true);
+        if (rc == ERR_CORRUPT)
+            cache_damage(c, s, l->error.text);
+    }
+    (void)error_divert(outer);
+    return rc;
 }
 
 /* The bytes are there: they are verified, and the slot's. */
 static void load_done(struct fetch *f, struct load *l)
 {
-    struct cache *c = f->cache;
     struct want *w = f->wants + l->want;
     struct image image;
-    int rc;
 
-    cache_file_give(c, w->slot);
-    if (l->request.error) {
-        rc = cache_read_failed(c, w->slot, l->request.at + l->request.done, l->request.error);
-    } else {
-        cache_count(&c->reads, 1);
-        cache_count(&c->read_bytes, l->request.done);
-        rc = image_open(&image, &c->env, w->slot->base, l->block.bytes, l->request.bytes, true);
-        if (rc == ERR_CORRUPT)
-            cache_damage(c, w->slot, "a checksum does not fit");
-    }
-    if (rc != OK) {
-        load_failed(f, l, rc);
+    if (load_open(f, l, &image) != OK) {
+        load_failed(f, l);
         return;
     }
-    cache_install(c, w->slot, &l->block, &image);
+    cache_install(f->cache, w->slot, &l->block, &image);
     load_drop(f, l);
     w->state = WANT_PINNED;
     is_ready(f, w);
+}
+
+static enum file_answer load_file(struct fetch *f, struct load *l)
+{
+    enum file_answer answer;
+    struct error *outer;
+    int rc;
+
+    l->error.code = OK;
+    outer = error_divert(&l->error);
+    answer =
+        cache_file_take(f->cache, f->wants[l->want].slot, read_queue_in_flight(f->queue) == 0, &rc);
+    (void)error_divert(outer);
+    return answer;
 }
 
 /* Begins what waits, as far as there are descriptors. */
@@ -182,9 +212,7 @@ static void pump(struct fetch *f)
     while (f->waiting) {
         struct load *l = f->waiting;
         struct cache_slot *s = f->wants[l->want].slot;
-        int rc = OK;
-        const enum file_answer answer =
-            cache_file_take(c, s, read_queue_in_flight(f->queue) == 0, &rc);
+        const enum file_answer answer = load_file(f, l);
 
         if (answer == FILE_LATER)
             break;
@@ -192,9 +220,10 @@ static void pump(struct fetch *f)
         if (!f->waiting)
             f->last_waiting = &f->waiting;
         if (answer == FILE_FAILED) {
-            load_failed(f, l, rc);
+            load_failed(f, l);
         } else if (cluster_faulted(c->options.fault, "read")) {
             l->request.error = errno;
+            cache_file_give(c, s);
             load_done(f, l);
         } else {
             l->request.fd = s->fd;
@@ -331,14 +360,21 @@ int fetch_ahead(struct fetch *f, struct base *const *bases, size_t n)
 
 /* ---- handing out */
 
-/* Deals with a hot part that came; false: nothing came. */
+/* A hot part came. */
+static void read_done(struct fetch *f, struct load *l)
+{
+    cache_file_give(f->cache, f->wants[l->want].slot);
+    load_done(f, l);
+}
+
+/* Deals with the next that comes; false: nothing does. */
 static bool reap(struct fetch *f, bool wait)
 {
     struct read_request *r = f->queue ? read_queue_take(f->queue, wait) : NULL;
 
     if (!r)
         return false;
-    load_done(f, r->tag);
+    read_done(f, r->tag);
     return true;
 }
 
@@ -365,9 +401,11 @@ bool fetch_next(struct fetch *f, size_t *i, const struct image **image, int *rc)
     wait_for_ready(f);
     w = f->wants + f->ready[f->n_handed++];
     *i = w->asked;
-    *rc = w->rc;
+    *rc = OK;
     if (w->state == WANT_PINNED)
         *image = &w->slot->image;
+    else
+        *rc = fail(f->cache->env.error, w->failed->error.code, "%s", w->failed->error.text);
     return true;
 }
 
@@ -392,6 +430,12 @@ void fetch_done(struct fetch *f)
     }
     f->last_waiting = &f->waiting;
     fetch_settle(f);
+    while (f->failed) {
+        struct load *l = f->failed;
+
+        f->failed = l->next;
+        load_drop(f, l);
+    }
     for (size_t i = 0; i < f->n; i++)
         if (f->wants[i].state == WANT_PINNED)
             slot_unpin(f->wants[i].slot);
@@ -413,6 +457,6 @@ struct read_request *fetch_await(struct fetch *f, const void *tag)
 
         if (!r || r->tag == tag)
             return r;
-        load_done(f, r->tag);
+        read_done(f, r->tag);
     }
 }

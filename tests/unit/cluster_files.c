@@ -171,3 +171,103 @@ int fault_before(void *to, const char *call)
     seen = atomic_fetch_add(&p->seen, 1) + 1;
     return p->at > 0 && (seen == p->at || (p->ever_after && seen > p->at)) ? p->error : 0;
 }
+
+/* ---- a shelf */
+
+void shelf_path(const struct shelf *s, size_t file, char path[CLUSTER_PATH_MAX])
+{
+    const struct base *b = s->bases + file;
+
+    assert_int_equal(cluster_file_path(&s->f.bench.env, b->phash, b->version, path), OK);
+}
+
+void shelf_open(struct shelf *s, struct cache_options options)
+{
+    options.fault = &s->fault;
+    assert_ok(cache_create(&s->cache, &s->f.bench.env, &options), &s->f.bench.error);
+    for (size_t i = 0; i < FILES; i++)
+        assert_ok(cache_join(s->cache, s->bases + i, NULL), &s->f.bench.error);
+}
+
+void shelf_begin(struct shelf *s, unsigned with, struct cache_options options)
+{
+    memset(s, 0, sizeof *s);
+    files_begin(&s->f, ELEMENT_F32, SHELF_DIM);
+    s->fault = (struct store_fault){ .before = fault_before, .to = &s->plan };
+    s->with = with;
+    for (uint32_t i = 0; i < FILES; i++) {
+        const uint32_t n = 20 + i * 7;
+
+        filed_make(&s->filed[i], &s->f, with, i + 1, n);
+        filed_write(&s->f, with, i + 1, n, s->bases + i);
+        s->list[i] = s->bases + i;
+        s->hot_bytes += s->bases[i].hot_bytes;
+        if (s->bases[i].hot_bytes > s->largest)
+            s->largest = s->bases[i].hot_bytes;
+    }
+    shelf_open(s, options);
+}
+
+void shelf_close(struct shelf *s)
+{
+    assert_ok(cache_check(s->cache), &s->f.bench.error);
+    cache_destroy(s->cache);
+    s->cache = NULL;
+}
+
+void shelf_end(struct shelf *s)
+{
+    shelf_close(s);
+    for (size_t i = 0; i < FILES; i++)
+        filed_free(&s->filed[i], &s->f);
+    files_end(&s->f);
+}
+
+struct cache_counts counts_of(const struct shelf *s)
+{
+    struct cache_counts c;
+
+    cache_counts(s->cache, &c);
+    return c;
+}
+
+void take_all(struct shelf *s, struct fetch *f, const size_t *which, size_t n)
+{
+    bool came[FILES * 2] = { false };
+    const struct image *image;
+    size_t i, taken = 0;
+    int rc;
+
+    for (; fetch_next(f, &i, &image, &rc); taken++) {
+        assert_ok(rc, &s->f.bench.error);
+        assert_true(i < n && !came[i]);
+        came[i] = true;
+        assert_image(image, &s->filed[which[i]], &s->f, !(s->with & WITH_COLD));
+    }
+    assert_int_equal(taken, n);
+}
+
+const size_t in_order[FILES] = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 };
+
+const struct cache_options ways[WAYS] = {
+    { .budget_bytes = SIZE_MAX },
+    { .budget_bytes = SIZE_MAX, .io = CACHE_IO_PREAD },
+    { .budget_bytes = SIZE_MAX, .direct = true },
+    { .budget_bytes = SIZE_MAX, .io = CACHE_IO_PREAD, .direct = true },
+};
+
+void make_cold(struct shelf *s)
+{
+    for (size_t i = 0; i < FILES; i++) {
+        char path[CLUSTER_PATH_MAX];
+        int fd;
+
+        shelf_path(s, i, path);
+        fd = open(path, O_RDONLY);
+        assert_true(fd >= 0);
+        (void)fsync(fd);
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        (void)close(fd);
+    }
+}

@@ -48,4 +48,33 @@ struct fault_plan {
 };
 int fault_before(void *to, const char *call);
 
+/* ---- a shelf: files 1 .. FILES of different sizes, and a cache they joined */
+
+enum { FILES = 24, SHELF_DIM = 32, WAYS = 4 };
+
+struct shelf {
+    struct files_fixture f;
+    struct filed filed[FILES];
+    struct base bases[FILES], *list[FILES];
+    struct cache *cache;
+    struct fault_plan plan; /* of the cache's calls */
+    struct store_fault fault;
+    size_t hot_bytes, largest; /* of all; of one */
+    unsigned with;
+};
+
+extern const struct cache_options ways[WAYS]; /* ring or threads, direct or not; no budget */
+extern const size_t in_order[FILES];
+
+void shelf_begin(struct shelf *, unsigned with, struct cache_options);
+void shelf_end(struct shelf *);
+/* The same files in a cache of other options. */
+void shelf_open(struct shelf *, struct cache_options);
+void shelf_close(struct shelf *);
+void shelf_path(const struct shelf *, size_t file, char path[CLUSTER_PATH_MAX]);
+void make_cold(struct shelf *); /* the page cache forgets the files */
+struct cache_counts counts_of(const struct shelf *);
+/* Takes all that was asked for; which[]: files by the order asked. Every one comes once, as it was written. */
+void take_all(struct shelf *, struct fetch *, const size_t *which, size_t n);
+
 #endif

@@ -1,126 +1,7 @@
 /* test_channi_cache.c - the cache of clusters: what is handed out is what was written, whatever is evicted,
  * damaged, refused or asked for by others meanwhile; and memory stays within the budget.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-
 #include "tests/unit/cluster_files.h"
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SCALE = 4 };
-#else
-enum { SCALE = 1 };
-#endif
-enum { FILES = 24, DIM = 32 };
-
-/* Files 1 .. FILES of different sizes, and a cache they joined. */
-struct shelf {
-    struct files_fixture f;
-    struct filed filed[FILES];
-    struct base bases[FILES], *list[FILES];
-    struct cache *cache;
-    struct fault_plan plan;
-    struct store_fault fault;
-    size_t hot_bytes, largest; /* of all; of one */
-    unsigned with;
-};
-
-static void shelf_open(struct shelf *s, struct cache_options options)
-{
-    options.fault = &s->fault;
-    assert_ok(cache_create(&s->cache, &s->f.bench.env, &options), &s->f.bench.error);
-    for (size_t i = 0; i < FILES; i++)
-        assert_ok(cache_join(s->cache, s->bases + i, NULL), &s->f.bench.error);
-}
-
-static void shelf_begin(struct shelf *s, unsigned with, struct cache_options options)
-{
-    memset(s, 0, sizeof *s);
-    files_begin(&s->f, ELEMENT_F32, DIM);
-    s->fault = (struct store_fault){ .before = fault_before, .to = &s->plan };
-    s->with = with;
-    for (uint32_t i = 0; i < FILES; i++) {
-        const uint32_t n = 20 + i * 7;
-
-        filed_make(&s->filed[i], &s->f, with, i + 1, n);
-        filed_write(&s->f, with, i + 1, n, s->bases + i);
-        s->list[i] = s->bases + i;
-        s->hot_bytes += s->bases[i].hot_bytes;
-        if (s->bases[i].hot_bytes > s->largest)
-            s->largest = s->bases[i].hot_bytes;
-    }
-    shelf_open(s, options);
-}
-
-static void shelf_close(struct shelf *s)
-{
-    assert_ok(cache_check(s->cache), &s->f.bench.error);
-    cache_destroy(s->cache);
-    s->cache = NULL;
-}
-
-static void shelf_end(struct shelf *s)
-{
-    shelf_close(s);
-    for (size_t i = 0; i < FILES; i++)
-        filed_free(&s->filed[i], &s->f);
-    files_end(&s->f);
-}
-
-static struct cache_counts counts_of(const struct shelf *s)
-{
-    struct cache_counts c;
-
-    cache_counts(s->cache, &c);
-    return c;
-}
-
-/* Takes all that was asked for; which[]: bases by the order asked. Every one comes once. */
-static void take_all(struct shelf *s, struct fetch *f, const size_t *which, size_t n)
-{
-    bool came[FILES * 2] = { false };
-    const struct image *image;
-    size_t i, taken = 0;
-    int rc;
-
-    for (; fetch_next(f, &i, &image, &rc); taken++) {
-        assert_ok(rc, &s->f.bench.error);
-        assert_true(i < n && !came[i]);
-        came[i] = true;
-        assert_image(image, &s->filed[which[i]], &s->f, !(s->with & WITH_COLD));
-    }
-    assert_int_equal(taken, n);
-}
-
-static const size_t in_order[] = { 0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
-                                   12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 };
-
-static const struct cache_options ways[] = {
-    { .budget_bytes = SIZE_MAX },
-    { .budget_bytes = SIZE_MAX, .io = CACHE_IO_PREAD },
-    { .budget_bytes = SIZE_MAX, .direct = true },
-    { .budget_bytes = SIZE_MAX, .io = CACHE_IO_PREAD, .direct = true },
-};
-enum { WAYS = sizeof ways / sizeof *ways };
-
-/* The page cache forgets the files. */
-static void make_cold(struct shelf *s)
-{
-    for (size_t i = 0; i < FILES; i++) {
-        char path[CLUSTER_PATH_MAX];
-        int fd;
-
-        assert_int_equal(
-            cluster_file_path(&s->f.bench.env, s->bases[i].phash, s->bases[i].version, path), OK);
-        fd = open(path, O_RDONLY);
-        assert_true(fd >= 0);
-        (void)fsync(fd);
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-        (void)close(fd);
-    }
-}
 
 /* Cold files come with exactly their bytes, warm ones with none. */
 static void test_reads(void **state)
@@ -412,7 +293,7 @@ static void test_rows(void **state)
     struct rng r = rng_at(test_seed(), 6);
 
     for (size_t way = 0; way < WAYS; way++) {
-        const size_t row_bytes = DIM * sizeof(float);
+        const size_t row_bytes = SHELF_DIM * sizeof(float);
         struct shelf s;
         struct fetch *f;
 
@@ -422,7 +303,7 @@ static void test_rows(void **state)
         for (size_t round = 0; round < 60; round++) {
             const size_t k = rng_below(&r, FILES), n = rng_below(&r, 40);
             uint32_t rows[40];
-            float out[40 * DIM];
+            float out[40 * SHELF_DIM];
 
             for (size_t i = 0; i < n; i++)
                 rows[i] = (uint32_t)rng_below(&r, s.bases[k].n);
@@ -430,7 +311,7 @@ static void test_rows(void **state)
                 assert_ok(fetch_ahead(f, s.list + rng_below(&r, FILES - 3), 3), &s.f.bench.error);
             assert_ok(cache_rows(s.cache, f, s.list[k], rows, n, out), &s.f.bench.error);
             for (size_t i = 0; i < n; i++)
-                assert_memory_equal(out + i * DIM, s.filed[k].rows + rows[i] * row_bytes,
+                assert_memory_equal(out + i * SHELF_DIM, s.filed[k].rows + rows[i] * row_bytes,
                                     row_bytes);
             if (round % 3 == 0)
                 fetch_done(f);

@@ -49,7 +49,7 @@ struct manifest_cluster {
     uint32_t root, live, tried, n_routes;
     uint32_t n_delta, n_deaths; /* that are in this manifest */
     float mean_d, sd_d, drift;
-    uint32_t zero;
+    uint32_t kept; /* the seat's, like tried */
 };
 
 struct manifest_death { /* of a row of a file, since it was written */

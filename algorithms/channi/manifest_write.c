@@ -22,7 +22,7 @@ static const struct cluster *cluster_of(const struct capture *c, uint32_t i)
 
 static struct manifest_cluster describe(const struct channi *s, const struct cluster *cl)
 {
-    const struct channi_seat *seat = stable_at(&s->seats, cl->cid);
+    struct channi_seat *seat = stable_at(&s->seats, cl->cid);
 
     return (struct manifest_cluster){
         .phash = cl->base ? cl->base->phash : 0,
@@ -35,7 +35,8 @@ static struct manifest_cluster describe(const struct channi *s, const struct clu
         .n = cl->base_n,
         .root = cl->root,
         .live = atomic_load(&((struct cluster *)(uintptr_t)cl)->live),
-        .tried = atomic_load(&((struct channi_seat *)(uintptr_t)seat)->tried),
+        .tried = atomic_load(&seat->tried),
+        .kept = atomic_load(&seat->kept),
         .n_routes = cl->n_routes,
         .mean_d = cl->mean_d,
         .sd_d = cl->sd_d,

@@ -333,6 +333,7 @@ static int read_cluster(struct reading *x, const struct manifest_cluster *m)
         return rc;
     }
     atomic_store(&seat->tried, m->tried);
+    atomic_store(&seat->kept, m->kept);
     if (!lost)
         layout_set(x->s, x->layout, m->cid, cl);
     advance(x, m);

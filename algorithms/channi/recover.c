@@ -108,17 +108,6 @@ static int replay(struct channi *s, uint64_t after, uint64_t *last)
 
 /* ------------------------------------------------------------------------------ opening */
 
-/* What upkeep had been told and had not done. */
-static int queue_all(struct channi *s)
-{
-    const struct layout *l = atomic_load(&s->now)->layout;
-
-    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
-        if (l->clusters[cid] && l->routes)
-            channi_queue(s, cid);
-    return s->params.maintenance == CHANNI_BACKGROUND ? channi_after_commit(s) : OK;
-}
-
 /* No checkpoint, so that an index can be opened where there is no room for one; but for clusters that were
    lost, which are to be so for the next opening too. */
 static int go_on(struct channi *s, uint64_t lost_before)
@@ -138,7 +127,7 @@ static int go_on(struct channi *s, uint64_t lost_before)
     rc = channi_jobs_start(s);
     if (rc == OK && atomic_load(&s->counters.damaged_clusters) > lost_before)
         rc = channi_checkpoint(s);
-    return rc == OK ? queue_all(s) : rc;
+    return rc;
 }
 
 static int recover(struct channi **out, const struct index_env *env,

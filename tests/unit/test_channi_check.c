@@ -5,24 +5,22 @@
 
 enum { ROWS = 600, DIM = 12 };
 
-static struct book built(int64_t inside)
+static void build(struct book *b, int64_t inside)
 {
-    struct book b;
     struct channi_params p = book_defaults();
 
     p.target_cluster = 40;
     p.defer_fraction = 0;
     p.inside = inside;
     p.durability = CHANNI_WRITTEN;
-    book_open(&b, p, ELEMENT_U8, DIM, ROWS, 1);
-    book_fill(&b, 0, ROWS, 12, .4);
-    assert_ok(book_insert(&b, 0, 400), &b.bench.error);
+    book_open(b, p, ELEMENT_U8, DIM, ROWS, 1);
+    book_fill(b, 0, ROWS, 12, .4);
+    assert_ok(book_insert(b, 0, 400), &b->bench.error);
     for (size_t i = 0; i < 20; i++)
-        assert_ok(book_insert(&b, 400 + 5 * i, 5), &b.bench.error);
+        assert_ok(book_insert(b, 400 + 5 * i, 5), &b->bench.error);
     for (size_t i = 0; i < 60; i++)
-        assert_ok(book_remove(&b, book_any(&b)), &b.bench.error);
-    book_check(&b);
-    return b;
+        assert_ok(book_remove(b, book_any(b)), &b->bench.error);
+    book_check(b);
 }
 
 /* check() says so, with this in its sentence. */
@@ -69,7 +67,8 @@ static uint64_t live_id_of(const struct book *b, const struct cluster *cl)
 static void test_places(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
     struct cluster *cl = any_cluster(&b);
     const uint64_t id = live_id_of(&b, cl);
@@ -96,7 +95,8 @@ static void test_places(void **state)
 static void test_counts_and_versions(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_SCAN);
+    static struct book b;
+    build(&b, INSIDE_SCAN);
     struct cluster *cl = any_cluster(&b);
     const struct delta_row row = delta_at(&cl->delta, 0);
     const uint64_t born = atomic_load(row.born), dead = atomic_load(row.dead);
@@ -128,7 +128,8 @@ static void test_counts_and_versions(void **state)
 static void test_roots(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     struct cluster *cl = any_cluster(&b);
     const uint32_t root = cl->root;
 
@@ -152,7 +153,8 @@ static void test_roots(void **state)
 static void test_routes(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
     struct layout *l = layout_of(&b);
     struct cluster *cl = any_cluster(&b);
@@ -198,7 +200,8 @@ static void test_routes(void **state)
 static void test_graph(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     struct routes *r = layout_of(&b)->routes;
     const uint32_t degree = r->graph.layers[0].degree;
 
@@ -231,7 +234,8 @@ static void test_graph(void **state)
 static void test_layout(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
     struct layout *l = layout_of(&b);
     struct cluster *cl = any_cluster(&b);
@@ -272,7 +276,8 @@ static void path_of(const struct book *b, const struct base *base, char path[PAT
 static void test_files(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     const struct base *base = any_cluster(&b)->base;
     char path[PATH_MAX], other[PATH_MAX + 8];
 
@@ -299,7 +304,8 @@ static void test_files(void **state)
 static void test_files_of_old_views(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     uint64_t version = 0;
     bool more;
 
@@ -325,7 +331,8 @@ static void test_files_of_old_views(void **state)
 static void test_pins(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     struct channi *s = book_channi(&b);
     uint64_t version = 0;
 
@@ -378,7 +385,8 @@ static void no_cell(void *to, const char *table, size_t row, const char *column,
 static void test_routability(void **state)
 {
     (void)state;
-    struct book b = built(INSIDE_GRAPH);
+    static struct book b;
+    build(&b, INSIDE_GRAPH);
     double share = -1;
     struct stat_sink sink = { note_routability, no_cell, &share };
 

@@ -315,11 +315,17 @@ static unsigned char *file_of(const struct book *b, uint32_t cid, size_t *n)
     return bytes;
 }
 
-static unsigned char *fold_one(bool go_on, size_t *n)
+struct folded {
+    unsigned char *first, *second;
+    size_t n_first, n_second;
+};
+
+static struct folded fold_one(bool go_on)
 {
     struct book b;
     struct plan plan = { .n = 1, .n_parts = 1, .heir = true, .go_on = go_on, .seed = test_seed() };
     struct place before[ROWS], after;
+    struct folded f;
 
     open_built(&b, book_defaults(), ELEMENT_U8, 400);
     largest(&b, plan.cids, 1);
@@ -339,15 +345,17 @@ static unsigned char *fold_one(bool go_on, size_t *n)
     }
     book_check(&b);
     book_expect(&b, 20, 10);
-    unsigned char *bytes = file_of(&b, plan.cids[0], n);
+    f.first = file_of(&b, plan.cids[0], &f.n_first);
     /* When a row of the file is gone its graph cannot be gone on with, and is not, as many as there are. */
     const uint64_t root = cluster_of(&b, plan.cids[0])->root_id;
     assert_ok(book_remove(&b, root), &b.bench.error);
     assert_ok(book_insert(&b, root, 1), &b.bench.error);
     assert_ok(replace(&b, &plan), &b.bench.error);
+    assert_int_equal(cluster_of(&b, plan.cids[0])->base_n, base_n + delta);
+    f.second = file_of(&b, plan.cids[0], &f.n_second);
     book_check(&b);
     book_close(&b);
-    return bytes;
+    return f;
 }
 
 /* A graph that goes on from the file's is as good as one that is made anew, and another; its rows keep their
@@ -355,13 +363,59 @@ static unsigned char *fold_one(bool go_on, size_t *n)
 static void test_go_on(void **state)
 {
     (void)state;
-    size_t n, n_anew;
-    unsigned char *on = fold_one(true, &n), *anew = fold_one(false, &n_anew);
+    const struct folded on = fold_one(true), anew = fold_one(false);
 
-    assert_int_equal(n, n_anew);
-    assert_memory_not_equal(on, anew, n);
-    free(on);
-    free(anew);
+    assert_int_equal(on.n_first, anew.n_first);
+    assert_memory_not_equal(on.first, anew.first, on.n_first);
+    assert_int_equal(on.n_second, anew.n_second);
+    assert_memory_equal(on.second, anew.second, on.n_second);
+    free(on.first);
+    free(on.second);
+    free(anew.first);
+    free(anew.second);
+}
+
+/* ------------------------------------------------------------------------------ gathering */
+
+/* What a commit under way has marked is not yet dead, and what never was committed is not there. */
+static void test_gather_committed(void **state)
+{
+    (void)state;
+    struct book b;
+    struct work_on w;
+    struct members m;
+    bool taken;
+    uint32_t cid;
+
+    open_built(&b, book_defaults(), ELEMENT_U8, 400);
+    assert_ok(book_insert(&b, 400, 100), &b.bench.error);
+    struct channi *c = book_channi(&b);
+    largest(&b, &cid, 1);
+    const struct cluster *cl = cluster_of(&b, cid);
+    const uint32_t live = live_of(&b, cid);
+    assert_true(delta_count(&cl->delta) > 2);
+    atomic_store(delta_at(&cl->delta, 0).dead, book_version(&b) + 1);
+    atomic_store(delta_at(&cl->delta, 1).dead, book_version(&b));
+    const uint64_t born = atomic_exchange(delta_at(&cl->delta, 2).born, ROW_VOID);
+    channi_members_init(&m, c);
+    assert_ok(channi_take(c, &cid, 1, &w, &taken), &b.bench.error);
+    assert_true(taken);
+    assert_ok(channi_gather(c, &w, &m), &b.bench.error);
+    assert_int_equal(m.n, live - 2);
+    assert_int_equal(m.n_live, live - 2);
+    for (size_t i = 0; i < m.n; i++) {
+        const uint32_t row = m.row[i];
+
+        assert_int_equal(m.dead[i], 0);
+        assert_true(row != cl->base_n + 1 && row != cl->base_n + 2);
+        assert_memory_equal(m.rows[i], book_row(&b, m.ids[i]), b.row_bytes);
+    }
+    channi_members_free(&m, c);
+    channi_give(c, &w);
+    atomic_store(delta_at(&cl->delta, 0).dead, 0);
+    atomic_store(delta_at(&cl->delta, 1).dead, 0);
+    atomic_store(delta_at(&cl->delta, 2).born, born);
+    book_close(&b);
 }
 
 /* ------------------------------------------------------------------------------- carrying */
@@ -703,11 +757,17 @@ static void test_files_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seats),         cmocka_unit_test(test_split_and_merge),
-        cmocka_unit_test(test_measures),      cmocka_unit_test(test_go_on),
-        cmocka_unit_test(test_carry_over),    cmocka_unit_test(test_carried_to_the_nearest),
-        cmocka_unit_test(test_history),       cmocka_unit_test(test_routes_append_only),
-        cmocka_unit_test(test_routes_thawed), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_seats),
+        cmocka_unit_test(test_split_and_merge),
+        cmocka_unit_test(test_measures),
+        cmocka_unit_test(test_go_on),
+        cmocka_unit_test(test_gather_committed),
+        cmocka_unit_test(test_carry_over),
+        cmocka_unit_test(test_carried_to_the_nearest),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_routes_append_only),
+        cmocka_unit_test(test_routes_thawed),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_files_fail),
     };
     return test_run("channi_replace", tests);

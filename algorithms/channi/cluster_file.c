@@ -202,6 +202,23 @@ static int read_head(const struct index_env *env, const char *path, struct clust
     return rc;
 }
 
+void cluster_head_base(const struct cluster_head *h, struct base *out)
+{
+    *out = (struct base){ .phash = h->phash,
+                          .version = h->version,
+                          .n = h->n,
+                          .root = h->root,
+                          .hot_bytes = h->hot_bytes,
+                          .file_bytes = h->file_bytes,
+                          .rows_at = h->sections[SECTION_ROWS].at,
+                          .attribute_low = h->attribute_low,
+                          .attribute_high = h->attribute_high,
+                          .cold_rows = h->cold_rows != 0 };
+    atomic_init(&out->refs, 0);
+    atomic_init(&out->in_manifest, false);
+    atomic_init(&out->damaged, false);
+}
+
 int cluster_file_head(const struct index_env *env, uint64_t phash, uint64_t version,
                       struct base *out)
 {
@@ -217,19 +234,8 @@ int cluster_file_head(const struct index_env *env, uint64_t phash, uint64_t vers
     rc = read_head(env, path, h);
     if (rc == OK)
         rc = cluster_head_check(env, h, phash, version);
-    if (rc == OK) {
-        *out = (struct base){ .phash = phash,
-                              .version = version,
-                              .n = h->n,
-                              .root = h->root,
-                              .hot_bytes = h->hot_bytes,
-                              .file_bytes = h->file_bytes,
-                              .rows_at = h->sections[SECTION_ROWS].at,
-                              .cold_rows = h->cold_rows };
-        atomic_init(&out->refs, 0);
-        atomic_init(&out->in_manifest, false);
-        atomic_init(&out->damaged, false);
-    }
+    if (rc == OK)
+        cluster_head_base(h, out);
     mem_free(env->mem, h);
     return rc;
 }

@@ -74,7 +74,8 @@ bool cluster_file_parse(const char *name, uint64_t *phash, uint64_t *version);
 struct base {
     uint64_t phash, version;
     uint32_t n, root;
-    size_t hot_bytes, file_bytes, rows_at; /* rows_at: offset of the rows */
+    size_t hot_bytes, file_bytes, rows_at;  /* rows_at: offset of the rows */
+    uint32_t attribute_low, attribute_high; /* of its rows that have one; low > high: none has */
     bool cold_rows;
     atomic_size_t refs;
     atomic_bool in_manifest; /* the newest durable manifest refers to it */

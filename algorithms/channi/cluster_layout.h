@@ -60,6 +60,8 @@ int cluster_file_path(const struct index_env *, uint64_t phash, uint64_t version
    be. ERR_CORRUPT, ERR_VERSION, ERR_DIMENSION. */
 int cluster_head_check(const struct index_env *, const struct cluster_head *, uint64_t phash,
                        uint64_t version);
+/* What is known of the file by its head; nobody refers to it yet. */
+void cluster_head_base(const struct cluster_head *, struct base *);
 uint64_t cluster_hash(const void *bytes, size_t n);
 /* Where the bytes that a section's hash is of end: where the next one begins. */
 size_t cluster_section_end(const struct cluster_head *, enum cluster_section);

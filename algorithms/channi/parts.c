@@ -210,14 +210,7 @@ static void describe(struct base *base, const struct cluster_block *block)
 {
     const struct cluster_head *head = (const struct cluster_head *)(const void *)block->bytes;
 
-    *base = (struct base){ .phash = head->phash,
-                           .version = head->version,
-                           .n = head->n,
-                           .root = head->root,
-                           .hot_bytes = head->hot_bytes,
-                           .file_bytes = head->file_bytes,
-                           .rows_at = head->sections[SECTION_ROWS].at,
-                           .cold_rows = head->cold_rows != 0 };
+    cluster_head_base(head, base);
     atomic_init(&base->refs, 1);
 }
 

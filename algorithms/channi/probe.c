@@ -336,29 +336,32 @@ static int look_through(struct seeker *s, size_t n, size_t n_ood)
     return rc == OK ? look_in_steps(s, w->cids + n, n_ood) : rc;
 }
 
-/* Of n clusters looked at: whether answers that the filter allows can be expected in others. The nearest
-   that is allowed is as far away as the 1 / share-th of all; how many more clusters that makes was tried: at
-   the square root recall is what it is without a filter. */
-static bool wants_more(const struct seeker *s, const struct tally *before, size_t n)
+/* Of n clusters looked at, the last with its route at `farthest`: whether answers that the filter allows can be
+   expected in others. The nearest that is allowed is as far away as the 1 / share-th of all; how many more
+   clusters that makes was tried: at the square root recall is what it is without a filter. And a cluster
+   whose route is nearer than the k-th answer may hold a nearer one, where the allowed are elsewhere. */
+static bool wants_more(const struct seeker *s, const struct tally *before, size_t n, float farthest)
 {
     const double looked = s->tally.looked - before->looked,
                  here = (s->tally.taken - before->taken + 1) / (looked + 1),
                  share = here < s->q->allowed->share ? here : s->q->allowed->share;
 
-    return s->top.n + s->w->n_candidates < s->top.k ||
+    return s->top.n + s->w->n_candidates < s->top.k || farthest < seeker_limit(s) ||
            (double)n * sqrt(share) < (double)s->q->knobs->nprobe;
 }
 
 /* Further and further clusters, for what a filter leaves of the near ones is too little. */
-static int look_further(struct seeker *s, const struct tally *before)
+static int look_further(struct seeker *s, const struct tally *before, float farthest)
 {
     size_t want = (size_t)s->q->knobs->nprobe, n;
     bool all = false;
     int rc = OK;
 
-    while (rc == OK && !all && wants_more(s, before, want)) {
+    while (rc == OK && !all && wants_more(s, before, want, farthest)) {
         want *= 2;
         rc = list_nearest(s, want, &n, &all);
+        if (rc == OK && n > 0)
+            farthest = s->w->routes[n - 1];
         if (rc == OK)
             rc = look_in_steps(s, s->w->cids, n);
     }
@@ -371,6 +374,7 @@ static int run_routed(struct seeker *s)
     const struct tally before = s->tally;
     size_t n = 0, n_ood = 0;
     bool all = true;
+    float farthest = 0;
     int rc = begin_seen(s);
 
     if (rc == OK && a && a->share < FILTER_EXACT) {
@@ -382,9 +386,11 @@ static int run_routed(struct seeker *s)
         rc = list_nearest(s, (size_t)s->q->knobs->nprobe, &n, &all);
     if (rc == OK)
         rc = list_ood(s, n, &n_ood);
+    if (rc == OK && n > 0)
+        farthest = s->w->routes[n - 1];
     if (rc == OK)
         rc = look_through(s, n, n_ood);
-    return rc == OK && a && !all && !s->q->hits ? look_further(s, &before) : rc;
+    return rc == OK && a && !all && !s->q->hits ? look_further(s, &before, farthest) : rc;
 }
 
 int quest_run(struct seeker *s)

@@ -36,8 +36,6 @@ void scan_offer(struct seeker *s, float distance, uint64_t id)
 
     if (!h) {
         topk_push(&s->top, distance, id);
-        if (s->coded)
-            topk_push(&s->uppers, distance, id);
         return;
     }
     if (distance > s->q->radius || s->rc != OK)
@@ -47,6 +45,14 @@ void scan_offer(struct seeker *s, float distance, uint64_t id)
         return;
     }
     h->hits[h->n++] = (struct hit){ id, distance };
+}
+
+/* The same of a row that has no code: its distance bounds itself. */
+static void offer_first(struct seeker *s, float distance, uint64_t id)
+{
+    if (s->coded && !s->q->hits)
+        topk_push(&s->uppers, distance, id);
+    scan_offer(s, distance, id);
 }
 
 /* --------------------------------------------------------------------------- which count */
@@ -121,7 +127,7 @@ static void scan_near(struct seeker *s, const struct run *r)
             const size_t i = s->w->at[j];
 
             if (s->w->distances[i] <= seeker_limit(s) && run_takes(s, r, first + i))
-                scan_offer(s, s->w->distances[i], r->ids[first + i]);
+                offer_first(s, s->w->distances[i], r->ids[first + i]);
         }
     }
 }
@@ -138,7 +144,7 @@ static size_t scan_allowed(struct seeker *s, const struct run *r)
         const float distance = scan_distance(s, r->rows + i * row_bytes);
         measured++;
         if (distance <= seeker_limit(s))
-            scan_offer(s, distance, r->ids[i]);
+            offer_first(s, distance, r->ids[i]);
     }
     return measured;
 }
@@ -249,7 +255,7 @@ static int search_graph(struct seeker *s, const struct cluster *cl, const struct
         if (judged && n < s->q->k)
             continue;
         for (size_t i = 0; i < n; i++)
-            scan_offer(s, s->x->distances[i], image->ids[s->x->nodes[i]]);
+            offer_first(s, s->x->distances[i], image->ids[s->x->nodes[i]]);
         return OK;
     }
     scan_all(s, cl, image);

@@ -55,6 +55,23 @@ static void keep(struct seeker *s, const struct image *image, uint32_t row, floa
         topk_push(&s->uppers, b.upper, image->ids[row]);
 }
 
+/* Its bounds by all of its code, and by what was scanned, the greater of the two, so that what is left out
+   early and what late are the same. false: it is left out. */
+static bool judge(struct seeker *s, const unsigned char *block, unsigned i, float limit,
+                  float *estimate, struct quantizer_bounds *b)
+{
+    const struct quantizer *z = s->q->c->quantizer;
+    const void *query = s->w->prepared;
+    const float before = z->refines ? quantizer_scanned(z, query, block, i, *estimate) : -INFINITY;
+
+    if (z->refines && !quantizer_refine(z, query, block, i, limit, estimate))
+        return false;
+    *b = quantizer_bounds(z, query, block, i, *estimate);
+    b->lower = fmaxf(b->lower, before);
+    b->upper = fmaxf(b->upper, before);
+    return true;
+}
+
 static void scan_block(struct seeker *s, const struct cluster *cl, const struct image *image,
                        uint32_t first)
 {
@@ -68,11 +85,10 @@ static void scan_block(struct seeker *s, const struct cluster *cl, const struct 
     for (; near; near &= near - 1) {
         const unsigned i = (unsigned)__builtin_ctzll(near);
         const float limit = seeker_limit(s);
+        struct quantizer_bounds b;
 
-        if (z->refines && !quantizer_refine(z, s->w->prepared, block, i, limit, &estimate[i]))
+        if (!judge(s, block, i, limit, &estimate[i], &b))
             continue;
-        const struct quantizer_bounds b =
-            quantizer_bounds(z, s->w->prepared, block, i, estimate[i]);
         if (!(b.lower > limit) && scan_takes(s, cl, image, first + i))
             keep(s, image, first + i, estimate[i], b);
     }

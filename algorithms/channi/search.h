@@ -154,7 +154,7 @@ int scan_image(struct seeker *, const struct cluster *, const struct image *);
 /* Of row `row` of the file: seen in the view and allowed. */
 bool scan_takes(struct seeker *, const struct cluster *, const struct image *, uint32_t row);
 float scan_distance(const struct seeker *, const void *row);
-/* An answer, or none. */
+/* An answer, or none; a candidate's bound is among the uppers already. */
 void scan_offer(struct seeker *, float distance, uint64_t id);
 
 /* scan_codes.c */

@@ -131,6 +131,12 @@ bool quantizer_refine(const struct quantizer *q, const void *query, const void *
     return q->ops->refine(q, query, block, i, limit, estimate);
 }
 
+float quantizer_scanned(const struct quantizer *q, const void *query, const void *block, unsigned i,
+                        float estimate)
+{
+    return q->ops->scanned(q, query, block, i, estimate);
+}
+
 struct quantizer_bounds quantizer_bounds(const struct quantizer *q, const void *query,
                                          const void *block, unsigned i, float estimate)
 {

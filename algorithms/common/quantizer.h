@@ -111,6 +111,12 @@ uint64_t quantizer_scan(const struct quantizer *, const void *query, const void 
 bool quantizer_refine(const struct quantizer *, const void *query, const void *block, unsigned i,
                       float limit, float *estimate);
 
+/* The lower bound that the scan held to its limit, by the scan's estimate. Whoever keeps the greater of it and
+   what follows, and a greater upper bound for a greater lower one, has the same candidates in whatever
+   order vectors are scanned. Only where `refines`. */
+float quantizer_scanned(const struct quantizer *, const void *query, const void *block, unsigned i,
+                        float estimate);
+
 /* Between what vector i's distance is, as surely as the kind's bound; `estimate` is what a scan, or
    where it refines a second look, gave. A sketch and sq8 have no upper one: INFINITY. */
 struct quantizer_bounds {

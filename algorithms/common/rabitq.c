@@ -295,6 +295,16 @@ static uint64_t rabitq_scan(const struct quantizer *base, const void *query, con
     return within;
 }
 
+static float rabitq_scanned(const struct quantizer *base, const void *query, const void *block,
+                            unsigned i, float estimate)
+{
+    const struct rabitq_query *at = query;
+    const float *terms = (const float *)(const void *)((const uint8_t *)block + of(base)->terms_at);
+    const struct rabitq_terms t = { 0, terms[64 + i], terms[128 + i] };
+
+    return rabitq_between(at, &t, at->slack, estimate).lower;
+}
+
 static struct quantizer_bounds rabitq_bounds(const struct quantizer *base, const void *query,
                                              const void *block, unsigned i, float estimate)
 {
@@ -324,5 +334,6 @@ const struct quantizer_ops rabitq_ops = {
     .query_list = rabitq_query_list,
     .scan = rabitq_scan,
     .refine = rabitq_refine,
+    .scanned = rabitq_scanned,
     .bounds = rabitq_bounds,
 };

@@ -124,13 +124,20 @@ static void test_elsewhere(void **state)
     struct channi *c = ledger_index(&l);
     unsigned char *queries = ledger_queries(&l);
     l.knobs.nprobe = 4;
+    struct answers all = truth_of(&l, queries, QUERIES, 10, l.live, l.of, NULL),
+                   some = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+    const double plain = answers_recall(&all, &some);
+    answers_free(&all);
+    answers_free(&some);
     for (uint32_t low = 700; low < 1300; low += 100) {
         const struct attribute_range range = { low, low + 9 };
         const struct choice choice = { .range = &range };
         struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, &choice),
                        found = ledger_ask(&l, queries, QUERIES, 10, 1, &choice);
 
-        assert_true(answers_recall(&truth, &found) > .9);
+        print_message("%u to %u: recall %.3f, without a filter %.3f; %.0f rows scanned\n", low,
+                      low + 9, answers_recall(&truth, &found), plain, found.work.scanned / QUERIES);
+        assert_true(answers_recall(&truth, &found) >= plain - .05);
         answers_free(&truth);
         answers_free(&found);
     }

@@ -29,7 +29,7 @@ static inline struct channi_params ledger_params(void)
 
     memset(&params, 0, sizeof params);
     param_defaults(channi_ops.params, &params);
-    params.target_cluster = 32;
+    params.target_cluster = 12; /* more clusters than one step of a search */
     params.flat_below = 0;
     params.in_M = 6;
     params.in_ef_construction = 40;

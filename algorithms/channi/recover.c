@@ -88,6 +88,11 @@ static int redo(void *to, const struct journal_record *r)
                     ", but %" PRIu64 " is next",
                     s->base.env.dir, r->lsn, version, next);
     rc = channi_apply(s, p->changes.list, p->changes.n, &got);
+    if (rc == OK && got != version) { /* of all it changed nothing is left */
+        pthread_mutex_lock(&s->write);
+        rc = channi_publish(s, version, NULL);
+        pthread_mutex_unlock(&s->write);
+    }
     begin_anew(p);
     return rc;
 }

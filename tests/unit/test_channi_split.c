@@ -62,6 +62,7 @@ static struct channi_params hundred(void)
     struct channi_params p = book_defaults();
 
     p.target_cluster = 100;
+    p.split_max = p.merge_min = 0;
     return p;
 }
 

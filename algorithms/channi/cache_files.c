@@ -188,9 +188,9 @@ int cache_read_failed(struct cache *c, struct cache_slot *s, uint64_t at, int er
     if (error == READ_SHORT) {
         cache_damage(c, s, "it is too short");
         return fail(c->env.error, ERR_CORRUPT,
-                    "channi: %s/%s: section \"%s\": the file ends at %" PRIu64
-                    ", expected %zu bytes; it is damaged",
-                    c->env.dir, name, at < s->base->rows_at ? "hot" : "rows", at,
+                    "channi: %s/%s: the file ends at %" PRIu64
+                    ", within its %s, expected %zu bytes; it is damaged",
+                    c->env.dir, name, at, at < s->base->rows_at ? "hot part" : "rows",
                     s->base->file_bytes);
     }
     if (error == EIO)

@@ -62,9 +62,341 @@ static void test_round_trip(void **state)
     }
 }
 
+/* ---- names */
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = { "",
+                                         "x",
+                                         "0000000000000001.0000000000000002.cl",
+                                         "0000000000000001.0000000000000002.clu2",
+                                         "000000000000000G.0000000000000002.clu",
+                                         "0000000000000001-0000000000000002.clu",
+                                         "000000000000001.00000000000000002.clu",
+                                         "000000000000000A.0000000000000002.clu",
+                                         "0000000000000001.0000000000000002.new" };
+    struct rng r = rng_at(test_seed(), 9);
+
+    for (size_t i = 0; i < 1000; i++) {
+        const uint64_t phash = rng_u64(&r) >> rng_below(&r, 64), version = rng_u64(&r) >> (i % 64);
+        char name[CLUSTER_NAME_MAX];
+        uint64_t p, v;
+
+        cluster_file_name(phash, version, name);
+        assert_int_equal(strlen(name), 37);
+        assert_true(cluster_file_parse(name, &p, &v) && p == phash && v == version);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint64_t p, v;
+
+        assert_false(cluster_file_parse(wrong[i], &p, &v));
+    }
+}
+
+/* ---- damage */
+
+/* A file, and what it was written from. */
+struct target {
+    struct files_fixture f;
+    struct filed filed;
+    struct cluster_block block;
+    struct base base;
+    char path[CLUSTER_PATH_MAX];
+};
+
+static void target_begin(struct target *t, unsigned with, uint32_t n)
+{
+    struct index_env *env = &t->f.bench.env;
+
+    files_begin(&t->f, ELEMENT_F32, 12);
+    filed_make(&t->filed, &t->f, with, 77, n);
+    filed_write(&t->f, with, 77, n, &t->base);
+    assert_ok(cluster_block_make(env, &t->filed.contents, &t->block), &t->f.bench.error);
+    assert_int_equal(cluster_file_path(env, t->base.phash, t->base.version, t->path), OK);
+}
+
+static void target_end(struct target *t)
+{
+    mem_free(&t->f.bench.mem, t->block.bytes);
+    filed_free(&t->filed, &t->f);
+    files_end(&t->f);
+}
+
+/* The error's code is one of those, and its sentence has the file's name and `part`. */
+static void assert_named(struct target *t, int rc, int code, const char *part)
+{
+    struct error *err = &t->f.bench.error;
+    char name[CLUSTER_NAME_MAX];
+
+    cluster_file_name(t->base.phash, t->base.version, name);
+    if (rc != code || err->code != code || !strstr(err->text, name) || !strstr(err->text, part))
+        fail_msg("%s: \"%s\" does not name %s and %s", error_name(rc), err->text, name, part);
+    error_clear(err);
+}
+
+static void put(struct target *t, const unsigned char *bytes, size_t n)
+{
+    const int fd = open(t->path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+    assert_true(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
+    assert_int_equal(close(fd), 0);
+}
+
+static int head_of(struct target *t)
+{
+    struct base out;
+
+    return cluster_file_head(&t->f.bench.env, t->base.phash, t->base.version, &out);
+}
+
+/* Every byte of the head, in every bit. */
+static void test_head_flips(void **state)
+{
+    (void)state;
+    struct target t;
+    struct image image;
+
+    target_begin(&t, WITH_GRAPH | WITH_HISTORY, 50);
+    for (size_t at = 0; at < CLUSTER_HEAD; at++)
+        for (int bit = at < 400 ? 0 : (int)(at % 8); bit < (at < 400 ? 8 : (int)(at % 8) + 1);
+             bit++) {
+            t.block.bytes[at] ^= (unsigned char)(1 << bit);
+            assert_named(&t,
+                         image_open(&image, &t.f.bench.env, &t.base, t.block.bytes,
+                                    t.block.hot_bytes, at % 2),
+                         ERR_CORRUPT, "head");
+            if (at < 400 ? bit == (int)(at % 8) : at % 64 == 0) {
+                put(&t, t.block.bytes, t.block.file_bytes);
+                assert_named(&t, head_of(&t), ERR_CORRUPT, "head");
+            }
+            t.block.bytes[at] ^= (unsigned char)(1 << bit);
+        }
+    assert_ok(image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, true),
+              &t.f.bench.error);
+    target_end(&t);
+}
+
+/* Every byte behind the head, the zeros between sections too: the section is named, by the hot part and, with
+   the rows, by the whole file. */
+static void test_section_flips(void **state)
+{
+    (void)state;
+    static const unsigned kinds[] = { WITH_GRAPH | WITH_HISTORY | WITH_ATTRIBUTES,
+                                      WITH_CODES | WITH_COLD };
+
+    for (size_t k = 0; k < 2; k++) {
+        struct target t;
+        struct image image;
+        const struct cluster_head *h;
+        unsigned section = 0, tried = 0;
+
+        target_begin(&t, kinds[k], 61);
+        h = (const void *)t.block.bytes;
+        for (size_t at = CLUSTER_HEAD; at < t.block.file_bytes; at++) {
+            struct image *out = &image;
+            const size_t n = at < t.block.hot_bytes ? t.block.hot_bytes : t.block.file_bytes;
+
+            while (at >= cluster_section_end(h, section))
+                section++;
+            t.block.bytes[at] ^= (unsigned char)(1 << at % 8);
+            assert_named(&t, image_open(out, &t.f.bench.env, &t.base, t.block.bytes, n, true),
+                         ERR_CORRUPT, cluster_section_name(section));
+            t.block.bytes[at] ^= (unsigned char)(1 << at % 8);
+            tried |= 1U << section;
+        }
+        assert_true((tried & h->has) == h->has);
+        target_end(&t);
+    }
+}
+
+/* Heads that are undamaged, yet lie: their checksum is made to fit. */
+static void test_lies(void **state)
+{
+    (void)state;
+    struct target t;
+    struct rng r = rng_at(test_seed(), 10);
+    struct cluster_head *h, right;
+    struct image image;
+
+    target_begin(&t, WITH_GRAPH | WITH_CODES | WITH_COLD, 50);
+    h = (void *)t.block.bytes;
+    right = *h;
+#define LIE(change, code, part)                                                                  \
+    do {                                                                                         \
+        change;                                                                                  \
+        h->hash = cluster_hash(h, offsetof(struct cluster_head, hash));                          \
+        assert_named(                                                                            \
+            &t,                                                                                  \
+            image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, true), \
+            code, part);                                                                         \
+        put(&t, t.block.bytes, t.block.file_bytes);                                              \
+        const int rc = head_of(&t);                                                              \
+        assert_true(rc == code || code == ERR_CORRUPT);                                          \
+        error_clear(&t.f.bench.error);                                                           \
+        *h = right;                                                                              \
+    } while (0)
+    LIE(h->format++, ERR_VERSION, "format 2");
+    LIE(h->dim++, ERR_DIMENSION, "dimension 13, expected 12");
+    LIE(h->element = ELEMENT_U8, ERR_DIMENSION, "u8");
+    LIE(h->metric = METRIC_IP, ERR_DIMENSION, "ip");
+    LIE(h->phash++, ERR_CORRUPT, "another name");
+    LIE(h->version++, ERR_CORRUPT, "another name");
+    LIE(h->n++, ERR_CORRUPT, "ids");
+    LIE(h->n = UINT32_MAX, ERR_CORRUPT, "ids");
+    LIE(h->root = h->n, ERR_CORRUPT, "root");
+    LIE(h->hot_bytes += 4096, ERR_CORRUPT, "head");
+    LIE(h->file_bytes += 4096, ERR_CORRUPT, "head");
+    LIE(h->file_bytes = UINT64_MAX, ERR_CORRUPT, "head");
+    LIE(h->cold_rows = 0, ERR_CORRUPT, "head");
+    LIE(h->has ^= 1U << SECTION_ROWS, ERR_CORRUPT, "rows");
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        LIE(h->sections[i].at += 64, ERR_CORRUPT, "");
+        LIE(h->sections[i].at = UINT64_MAX - 63, ERR_CORRUPT, "");
+        LIE(h->sections[i].bytes += 64, ERR_CORRUPT, "");
+        LIE(h->sections[i].bytes = UINT64_MAX - 8, ERR_CORRUPT, "");
+        if (i != SECTION_ROWS)
+            LIE(h->sections[i].hash++, ERR_CORRUPT, cluster_section_name(i));
+    }
+#undef LIE
+    /* whatever is in them, nothing but refusal or the same: run under the address sanitizer */
+    for (size_t i = 0; i < 20000; i++) {
+        unsigned char *bytes = (unsigned char *)h + rng_below(&r, 88 + 24 * SECTIONS);
+
+        *bytes = (unsigned char)rng_below(&r, 256);
+        h->hash = cluster_hash(h, offsetof(struct cluster_head, hash));
+        (void)image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, i % 2);
+        error_clear(&t.f.bench.error);
+        *h = right;
+    }
+    target_end(&t);
+}
+
+/* Cut at every section's begin and end, and within it. */
+static void test_cut(void **state)
+{
+    (void)state;
+    struct target t;
+    struct image image;
+    struct cache *cache;
+    struct whole whole;
+
+    target_begin(&t, WITH_GRAPH | WITH_HISTORY | WITH_ATTRIBUTES, 50);
+    const struct cluster_head *h = (const void *)t.block.bytes;
+    assert_ok(cache_create(&cache, &t.f.bench.env, &(struct cache_options){ 0 }), &t.f.bench.error);
+    assert_ok(cache_join(cache, &t.base, NULL), &t.f.bench.error);
+    for (unsigned i = 0; i <= 3 * SECTIONS + 1; i++) {
+        const size_t at = h->sections[i / 3 % SECTIONS].at,
+                     bytes = h->sections[i / 3 % SECTIONS].bytes;
+        const size_t n = i == 3 * SECTIONS  ? 0
+                         : i > 3 * SECTIONS ? CLUSTER_HEAD - 1
+                         : i % 3 == 0       ? at
+                         : i % 3 == 1       ? at + bytes / 2
+                                            : at + bytes;
+
+        put(&t, t.block.bytes, n);
+        assert_named(&t, head_of(&t), ERR_CORRUPT, n < CLUSTER_HEAD ? "head" : "bytes, expected");
+        assert_named(&t, cache_whole(cache, &t.base, &whole), ERR_CORRUPT, "ends at");
+        assert_named(&t, image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, n, true),
+                     ERR_CORRUPT, "head");
+    }
+    assert_int_equal(unlink(t.path), 0);
+    cache_leave(cache, &t.base, false); /* it was open */
+    assert_ok(cache_join(cache, &t.base, NULL), &t.f.bench.error);
+    assert_named(&t, head_of(&t), ERR_NOT_FOUND, "cannot open");
+    assert_named(&t, cache_whole(cache, &t.base, &whole), ERR_IO, "cannot open");
+    cache_destroy(cache);
+    target_end(&t);
+}
+
+/* Under the name of another, and of another index. */
+static void test_wrong_file(void **state)
+{
+    (void)state;
+    struct target t;
+    struct base out;
+    char path[CLUSTER_PATH_MAX];
+
+    target_begin(&t, 0, 50);
+    assert_int_equal(cluster_file_path(&t.f.bench.env, 1, 2, path), OK);
+    assert_int_equal(rename(t.path, path), 0);
+    t.base.phash = 1;
+    t.base.version = 2;
+    assert_named(&t, cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_CORRUPT, "another name");
+    t.f.bench.env.dim = 13;
+    assert_named(&t, cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_DIMENSION, "dimension 12");
+    t.f.bench.env.dim = 12;
+    t.f.bench.env.element = ELEMENT_U8;
+    assert_named(&t, cluster_file_head(&t.f.bench.env, 1, 2, &out), ERR_DIMENSION, "f32");
+    t.f.bench.env.element = ELEMENT_F32;
+    target_end(&t);
+}
+
+/* ---- writing */
+
+static void test_write_faults(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call, *said;
+        int error;
+    } faults[] = { { "open", "create", EACCES },        { "write", "write", EIO },
+                   { "write", "disk is full", ENOSPC }, { "write", "disk is full", EDQUOT },
+                   { "fsync", "make durable", EIO },    { "close", "close", EIO } };
+    struct target t;
+
+    target_begin(&t, WITH_GRAPH, 50);
+    assert_int_equal(unlink(t.path), 0);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        struct fault_plan plan = { .call = faults[i].call, .at = 1, .error = faults[i].error };
+        const struct store_fault fault = { .before = fault_before, .to = &plan };
+
+        assert_named(&t,
+                     cluster_block_write(&t.f.bench.env, &t.filed.contents, &t.block, true, &fault),
+                     ERR_IO, faults[i].said);
+        assert_int_equal(access(t.path, F_OK), -1); /* nothing is left */
+        assert_named(&t, head_of(&t), ERR_NOT_FOUND, "cannot open");
+    }
+    assert_ok(cluster_block_write(&t.f.bench.env, &t.filed.contents, &t.block, true, NULL),
+              &t.f.bench.error);
+    assert_ok(head_of(&t), &t.f.bench.error);
+    target_end(&t);
+}
+
+/* The same contents, the same bytes. */
+static void test_same_bytes(void **state)
+{
+    (void)state;
+    struct files_fixture f;
+
+    files_begin(&f, ELEMENT_U8, 33);
+    for (unsigned with = 0; with < WITH_ALL; with++) {
+        struct cluster_block blocks[2];
+
+        for (size_t i = 0; i < 2; i++) {
+            struct filed d;
+
+            filed_make(&d, &f, with, 5, 99);
+            assert_ok(cluster_block_make(&f.bench.env, &d.contents, blocks + i), &f.bench.error);
+            filed_free(&d, &f);
+        }
+        assert_int_equal(blocks[0].file_bytes, blocks[1].file_bytes);
+        assert_memory_equal(blocks[0].bytes, blocks[1].bytes, blocks[0].file_bytes);
+        mem_free(&f.bench.mem, blocks[0].bytes);
+        mem_free(&f.bench.mem, blocks[1].bytes);
+    }
+    files_end(&f);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_round_trip) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_same_bytes),    cmocka_unit_test(test_head_flips),
+        cmocka_unit_test(test_section_flips), cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_cut),           cmocka_unit_test(test_wrong_file),
+        cmocka_unit_test(test_write_faults),
+    };
 
     return test_run("channi_files", tests);
 }

@@ -207,7 +207,7 @@ struct routes {
     struct graph_image_rows rows;
     unsigned char *block; /* the image's */
     size_t block_bytes;
-    uint32_t *cid;        /* by route; CID_NONE: dropped */
+    uint32_t *cid; /* by route; CID_NONE: dropped */
     atomic_size_t refs;
 };
 
@@ -234,8 +234,8 @@ struct channi_counters { /* all of them in stats(), by these names */
     atomic_uint_fast64_t commits, aborts, splits, split_parts, ood_found, ood_clusters, merges,
         aliases, aliases_dropped, reroutes, folds, refused_splits, conflicts, requeued, carried,
         deferred_searches, checkpoints, files_written, bytes_written, bytes_given, job_errors,
-        misrouted, lost_rows, damaged_clusters,
-        build_sampling, build_assigning; /* distances of the build's phases */
+        misrouted, lost_rows, damaged_clusters, build_sampling,
+        build_assigning; /* distances of the build's phases */
     /* of searches */
     atomic_uint_fast64_t queries, top_distances, in_distances, delta_distances, clusters_touched,
         clusters_skipped, ood_touched, stopped_early, row_reads, filter_exact;
@@ -283,8 +283,8 @@ struct channi {
     struct epoch *top_epoch; /* its own: nobody is ever inside */
     struct stable route_rows, route_phash;
     uint32_t n_routes;
-    struct idmap by_phash;   /* phash -> route */
-    uint64_t layouts, files; /* numbers given so far */
+    struct idmap by_phash;    /* phash -> route */
+    uint64_t layouts, files;  /* numbers given so far */
     pthread_mutex_t pin_lock; /* of the next two; nothing is locked under it */
     struct pin *pins;
     size_t n_pins, pins_capacity;
@@ -297,6 +297,7 @@ struct channi {
     size_t n_kept, kept_capacity;
     atomic_uint_fast64_t parked_bytes; /* files that only the manifest still refers to */
     atomic_uint_fast64_t due_at;       /* bytes of journal and parked files */
+    _Atomic(struct base *) left_over; /* nobody's, but for their files: they could not be removed */
     pthread_mutex_t checkpointing;
     int claim;
     char *dir;

@@ -55,6 +55,8 @@ static bool add_all(struct files *f, const struct check *c)
         ok = add_layout(f, s->pins[i].view->layout);
     for (size_t i = 0; ok && i < s->n_kept; i++)
         ok = add(f, s->kept[i]);
+    for (const struct base *b = atomic_load(&c->s->left_over); ok && b; b = b->next)
+        ok = add(f, b); /* known, at least */
     if (ok && f->n > 1)
         qsort(f->list, f->n, sizeof *f->list, order);
     return ok;

@@ -81,6 +81,7 @@ struct base {
     atomic_bool in_manifest; /* the newest durable manifest refers to it */
     atomic_bool damaged;     /* a read found so; named in the log once */
     struct cache_slot *slot;
+    struct base *next; /* of those whose file could not be removed */
 };
 
 /* Reads and verifies the head of a file (not its sections), for the index that is opened. ERR_CORRUPT,

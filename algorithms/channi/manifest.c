@@ -6,24 +6,64 @@
  */
 #include "algorithms/channi/manifest.h"
 
-#include <stdlib.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "src/core/mem.h"
 
 /* --------------------------------------------------------------------------------- files */
 
+static bool remove_file(const struct channi *s, const struct base *base)
+{
+    char name[CLUSTER_NAME_MAX], path[PATH_MAX];
+
+    cluster_file_name(base->phash, base->version, name);
+    const int n = snprintf(path, sizeof path, "%s/%s", s->dir, name);
+    return n > 0 && (size_t)n < sizeof path && !channi_faulted(s->fault, "unlink") &&
+           (unlink(path) == 0 || errno == ENOENT);
+}
+
+static void leave_over(struct channi *s, struct base *base)
+{
+    base->next = atomic_load(&s->left_over);
+    while (!atomic_compare_exchange_weak(&s->left_over, &base->next, base))
+        ;
+}
+
+/* Tries again. */
+static void clear_up(struct channi *s)
+{
+    struct base *base = atomic_exchange(&s->left_over, NULL);
+
+    while (base) {
+        struct base *next = base->next;
+
+        if (remove_file(s, base))
+            mem_free(s->base.env.mem, base);
+        else
+            leave_over(s, base);
+        base = next;
+    }
+}
+
 void base_unref(struct channi *s, struct base *base)
 {
-    const bool kept = atomic_load(&base->in_manifest);
+    const bool marked = atomic_load(&base->in_manifest);
     const size_t file_bytes = base->file_bytes;
     const size_t before = atomic_fetch_sub_explicit(&base->refs, 1, memory_order_acq_rel);
 
-    if (before == 2 && kept) /* the manifest's is left */
+    if (before == 2 && marked) /* the manifest's is left */
         (void)atomic_fetch_add(&s->parked_bytes, file_bytes);
     if (before > 1)
         return;
-    cache_leave(s->cache, base, !kept);
-    mem_free(s->base.env.mem, base);
+    const bool kept = atomic_load(&base->in_manifest); /* as nobody changes it any more */
+
+    cache_leave(s->cache, base, false);
+    if (kept || remove_file(s, base))
+        mem_free(s->base.env.mem, base);
+    else
+        leave_over(s, base);
 }
 
 void channi_manifest_close(struct channi *s)
@@ -33,6 +73,12 @@ void channi_manifest_close(struct channi *s)
     mem_free(s->base.env.mem, s->kept);
     s->kept = NULL;
     s->n_kept = s->kept_capacity = 0;
+    clear_up(s);
+    for (struct base *base = atomic_load(&s->left_over), *next; base; base = next) {
+        next = base->next;
+        mem_free(s->base.env.mem, base); /* the next opening will see the file */
+    }
+    atomic_store(&s->left_over, NULL);
 }
 
 static size_t count_files(const struct layout *l)
@@ -178,6 +224,7 @@ static int checkpoint(struct channi *s, struct store_writer *w)
         rc = store_begin(w, env->dir, MANIFEST_RUNNING, &identity, s->fault, env->error);
     if (rc != OK)
         return rc;
+    clear_up(s);
     rc = capture_take(s, &c, true);
     if (rc != OK) {
         store_abort(w);

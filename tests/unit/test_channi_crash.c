@@ -37,7 +37,7 @@ static void kill_at_every_call(const struct row *row, size_t steps)
     bool finished = false;
     size_t i = 1;
 
-    for (; !finished; i += 1 + i / 100) {
+    for (; !finished; i += 1 + i / 25) {
         char aside[PATH_MAX];
         crash_begin(&c, params_of(row));
         crash_dir(aside);
@@ -48,7 +48,7 @@ static void kill_at_every_call(const struct row *row, size_t steps)
         test_dir_remove(aside);
     }
     print_message("           %s: killed at calls 1 to %zu\n", row->name, i);
-    assert_true(i > 200);
+    assert_true(i > 150);
 }
 
 /* That the stream has in it what is to be killed. */

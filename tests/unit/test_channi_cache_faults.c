@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include "algorithms/channi/cache_state.h"
 #include "tests/unit/cluster_files.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -524,6 +525,75 @@ static void test_threads(void **state)
     }
 }
 
+/* The protocol of pins by itself: two threads pin and unpin one cluster, at distances of some instructions, while it
+   is read, unpinned and evicted; who has it pinned sees it whole. */
+struct hammer {
+    struct shelf *shelf;
+    atomic_bool *end;
+    atomic_size_t lost; /* times it was not there any more: the two ran side by side */
+    bool fine;
+};
+
+static void *hammer_on(void *arg)
+{
+    struct hammer *me = arg;
+    struct cache_slot *slot = me->shelf->bases[0].slot;
+
+    bool had = false;
+
+    me->fine = true;
+    for (size_t round = 0; !atomic_load_explicit(me->end, memory_order_relaxed); round++) {
+        for (volatile size_t i = 0; i < round % 300; i = i + 1)
+            ;
+        if (slot_pin(slot)) {
+            const struct cluster_contents *c = &me->shelf->filed[0].contents;
+
+            me->fine &= slot->image.n == c->n && slot->image.ids[c->n - 1] == c->ids[c->n - 1];
+            slot_unpin(slot);
+            had = true;
+        } else if (had) {
+            atomic_fetch_add(&me->lost, 1);
+            had = false;
+        }
+    }
+    return NULL;
+}
+
+static void test_pin_against_eviction(void **state)
+{
+    (void)state;
+    struct hammer hammers[2];
+    pthread_t threads[2];
+    atomic_bool end = false;
+    struct shelf s;
+    struct cache_counts c;
+
+    shelf_begin(&s, 0, (struct cache_options){ .budget_bytes = 0 });
+    for (size_t i = 0; i < 2; i++) {
+        hammers[i] = (struct hammer){ .shelf = &s, .end = &end };
+        assert_int_equal(pthread_create(&threads[i], NULL, hammer_on, hammers + i), 0);
+    }
+    for (size_t i = 0; i < 600000 / SCALE && (atomic_load(&hammers[0].lost) < 5000 / SCALE ||
+                                               atomic_load(&hammers[1].lost) < 5000 / SCALE);
+         i++) {
+        assert_ok(cache_pin(s.cache, s.bases[0].slot), &s.f.bench.error);
+        slot_unpin(s.bases[0].slot);
+        cache_trim(s.cache);
+    }
+    atomic_store(&end, true);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(hammers[i].fine);
+    }
+    cache_trim(s.cache);
+    c = counts_of(&s);
+    assert_true(c.evictions > 0 && c.evictions <= c.reads);
+    print_message("%zu and %zu side by side\n", atomic_load(&hammers[0].lost),
+                  atomic_load(&hammers[1].lost));
+    assert_int_equal(c.resident_bytes, 0);
+    shelf_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,7 +602,7 @@ int main(void)
         cmocka_unit_test(test_not_removed),      cmocka_unit_test(test_few_files),
         cmocka_unit_test(test_descriptor_limit), cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_refused_ask),      cmocka_unit_test(test_join_without_memory),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads),          cmocka_unit_test(test_pin_against_eviction),
     };
 
     return test_run("channi_cache_faults", tests);

@@ -78,6 +78,7 @@ unsigned char *cache_expel(struct cache *c, struct cache_slot *s)
     c->n_clock--;
     discharge(c, s->charge);
     s->block = NULL;
+    s->image = (struct image){ 0 }; /* who still looked at it would not see it whole */
     return block;
 }
 

@@ -574,7 +574,7 @@ static void test_pin_against_eviction(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, hammer_on, hammers + i), 0);
     }
     for (size_t i = 0; i < 600000 / SCALE && (atomic_load(&hammers[0].lost) < 5000 / SCALE ||
-                                               atomic_load(&hammers[1].lost) < 5000 / SCALE);
+                                              atomic_load(&hammers[1].lost) < 5000 / SCALE);
          i++) {
         assert_ok(cache_pin(s.cache, s.bases[0].slot), &s.f.bench.error);
         slot_unpin(s.bases[0].slot);

@@ -3,48 +3,9 @@
  *
  * A cluster that two fetches ask for while it is not in memory may be read twice; it is installed once.
  */
-#include "algorithms/channi/cache_state.h"
+#include "algorithms/channi/cache_loads.h"
 
-#include <string.h>
-
-#include "src/core/error.h"
 #include "src/core/mem.h"
-
-enum { NOT_ASKED = UINT32_MAX };
-
-enum want_state { WANT_PINNED, WANT_READING, WANT_FAILED };
-
-/* A read of a hot part. */
-struct load {
-    struct read_request request;
-    struct load *next; /* waiting for a descriptor, failed, or unused */
-    struct cache_block block;
-    uint32_t want;
-    /* Why it failed: said when it is handed out, for one read ahead of need may never be. */
-    struct error error;
-};
-
-struct want {
-    struct cache_slot *slot;
-    uint32_t asked; /* which of those asked for, NOT_ASKED: only ahead of need */
-    enum want_state state;
-    bool was_read; /* for this fetch */
-    struct load *failed;
-};
-
-struct fetch {
-    struct cache *cache;
-    struct want *wants;
-    uint32_t *ready; /* wants to be handed out, in this order */
-    size_t n, capacity, ready_capacity;
-    size_t n_asked, n_ready, n_handed, n_ahead; /* ahead: not asked for yet */
-    struct read_queue *queue;
-    struct load *waiting, **last_waiting; /* for a descriptor, first come first */
-    struct load *failed, *unused;
-    void *room;
-    size_t room_bytes;
-    uint64_t hits, misses, prefetched, prefetch_used;
-};
 
 /* ---- making one */
 
@@ -101,137 +62,6 @@ void *fetch_room(struct fetch *f, size_t bytes)
         f->room_bytes = bytes + bytes / 2;
     }
     return f->room;
-}
-
-/* ---- loads */
-
-static struct load *load_take(struct fetch *f, const struct base *b)
-{
-    struct load *l = f->unused;
-
-    if (l)
-        f->unused = l->next;
-    else
-        l = mem_alloc(f->cache->env.mem, sizeof *l);
-    if (!l)
-        return NULL;
-    if (!cache_block_take(f->cache, b->hot_bytes, &l->block)) {
-        l->next = f->unused;
-        f->unused = l;
-        return NULL;
-    }
-    l->request = (struct read_request){ .to = l->block.bytes, .bytes = b->hot_bytes, .tag = l };
-    return l;
-}
-
-static void load_drop(struct fetch *f, struct load *l)
-{
-    if (l->block.block)
-        cache_block_drop(f->cache, &l->block);
-    l->next = f->unused;
-    f->unused = l;
-}
-
-static void is_ready(struct fetch *f, struct want *w)
-{
-    if (w->asked != NOT_ASKED)
-        f->ready[f->n_ready++] = (uint32_t)(w - f->wants);
-}
-
-/* Its error says why. */
-static void load_failed(struct fetch *f, struct load *l)
-{
-    struct want *w = f->wants + l->want;
-
-    cache_block_drop(f->cache, &l->block);
-    l->next = f->failed;
-    f->failed = l;
-    w->state = WANT_FAILED;
-    w->failed = l;
-    is_ready(f, w);
-}
-
-/* The read came to its end: the bytes as `image`, or the error is the load's. */
-static int load_open(struct fetch *f, struct load *l, struct image *image)
-{
-    struct cache *c = f->cache;
-    struct cache_slot *s = f->wants[l->want].slot;
-    struct error *outer;
-    int rc;
-
-    l->error.code = OK;
-    outer = error_divert(&l->error);
-    if (l->request.error) {
-        rc = cache_read_failed(c, s, l->request.at + l->request.done, l->request.error);
-    } else {
-        cache_count(&c->reads, 1);
-        cache_count(&c->read_bytes, l->request.done);
-        rc = image_open(image, &c->env, s->base, l->block.bytes, l->request.bytes, true);
-        if (rc == ERR_CORRUPT)
-            cache_damage(c, s, l->error.text);
-    }
-    (void)error_divert(outer);
-    return rc;
-}
-
-/* The bytes are there: they are verified, and the slot's. */
-static void load_done(struct fetch *f, struct load *l)
-{
-    struct want *w = f->wants + l->want;
-    struct image image;
-
-    if (load_open(f, l, &image) != OK) {
-        load_failed(f, l);
-        return;
-    }
-    cache_install(f->cache, w->slot, &l->block, &image);
-    load_drop(f, l);
-    w->state = WANT_PINNED;
-    is_ready(f, w);
-}
-
-static enum file_answer load_file(struct fetch *f, struct load *l)
-{
-    enum file_answer answer;
-    struct error *outer;
-    int rc;
-
-    l->error.code = OK;
-    outer = error_divert(&l->error);
-    answer =
-        cache_file_take(f->cache, f->wants[l->want].slot, read_queue_in_flight(f->queue) == 0, &rc);
-    (void)error_divert(outer);
-    return answer;
-}
-
-/* Begins what waits, as far as there are descriptors. */
-static void pump(struct fetch *f)
-{
-    struct cache *c = f->cache;
-
-    while (f->waiting) {
-        struct load *l = f->waiting;
-        struct cache_slot *s = f->wants[l->want].slot;
-        const enum file_answer answer = load_file(f, l);
-
-        if (answer == FILE_LATER)
-            break;
-        f->waiting = l->next;
-        if (!f->waiting)
-            f->last_waiting = &f->waiting;
-        if (answer == FILE_FAILED) {
-            load_failed(f, l);
-        } else if (cluster_faulted(c->options.fault, "read")) {
-            l->request.error = errno;
-            cache_file_give(c, s);
-            load_done(f, l);
-        } else {
-            l->request.fd = s->fd;
-            read_queue_add(f->queue, &l->request, atomic_load(&c->direct));
-        }
-    }
-    if (f->queue)
-        read_queue_submit(f->queue);
 }
 
 /* ---- asking */
@@ -317,7 +147,7 @@ static void begin(struct fetch *f, struct load *loads)
     while (*f->last_waiting)
         f->last_waiting = &(*f->last_waiting)->next;
     if (f->waiting)
-        pump(f);
+        loads_begin(f);
 }
 
 /* Wants n of them, or none. */
@@ -360,32 +190,14 @@ int fetch_ahead(struct fetch *f, struct base *const *bases, size_t n)
 
 /* ---- handing out */
 
-/* A hot part came. */
-static void read_done(struct fetch *f, struct load *l)
-{
-    cache_file_give(f->cache, f->wants[l->want].slot);
-    load_done(f, l);
-}
-
-/* Deals with the next that comes; false: nothing does. */
-static bool reap(struct fetch *f, bool wait)
-{
-    struct read_request *r = f->queue ? read_queue_take(f->queue, wait) : NULL;
-
-    if (!r)
-        return false;
-    read_done(f, r->tag);
-    return true;
-}
-
 /* Until something is ready, or nothing is under way. */
 static void wait_for_ready(struct fetch *f)
 {
     while (f->n_handed == f->n_ready) {
-        const bool came = reap(f, true);
+        const bool came = loads_reap(f);
 
         if (f->waiting)
-            pump(f);
+            loads_begin(f);
         else if (!came)
             return;
     }
@@ -442,21 +254,4 @@ void fetch_done(struct fetch *f)
     f->n = f->n_asked = f->n_ready = f->n_handed = f->n_ahead = 0;
     report(f);
     cache_trim(f->cache);
-}
-
-void fetch_settle(struct fetch *f)
-{
-    while (reap(f, true))
-        ;
-}
-
-struct read_request *fetch_await(struct fetch *f, const void *tag)
-{
-    for (;;) {
-        struct read_request *r = read_queue_take(f->queue, true);
-
-        if (!r || r->tag == tag)
-            return r;
-        read_done(f, r->tag);
-    }
 }

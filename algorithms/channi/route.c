@@ -6,12 +6,19 @@
 #include "algorithms/channi/channi.h"
 #include "kernels/kernels.h"
 
+/* Routes of so many beams or fewer are all measured: side by side a row takes a tenth of what one takes that the
+   graph leads to, and a beam measures about six times its width. */
+enum { BEAMS_SCANNED = 32 };
+
 int channi_nearest_routes(struct channi *c, struct channi_scratch *x, const struct routes *r,
                           const void *query, size_t n, size_t ef, uint32_t *routes,
                           float *distances, size_t *found, double *checked)
 {
-    return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef > n ? ef : n, routes,
-                              distances, found, checked, c->base.env.error);
+    ef = ef > n ? ef : n;
+    if (r->n / BEAMS_SCANNED <= ef)
+        ef = r->n;
+    return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef, routes, distances, found,
+                              checked, c->base.env.error);
 }
 
 /* Of x's n routes, ascending, the clusters, each once: at most `most`. */

@@ -67,8 +67,8 @@ static bool judge(struct seeker *s, const unsigned char *block, unsigned i, floa
     if (z->refines && !quantizer_refine(z, query, block, i, limit, estimate))
         return false;
     *b = quantizer_bounds(z, query, block, i, *estimate);
-    b->lower = fmaxf(b->lower, before);
-    b->upper = fmaxf(b->upper, before);
+    b->lower = b->lower > before ? b->lower : before;
+    b->upper = b->upper > before ? b->upper : before;
     return true;
 }
 

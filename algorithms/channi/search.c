@@ -38,11 +38,12 @@ void channi_search_work_free(struct mem *mem, struct search_work *w)
 {
     if (!w)
         return;
-    void *const all[] = { w->cids,       w->routes,        w->bases,   w->of,
-                          w->seen,       w->prepared,      w->turned,  w->floats,
-                          w->candidates, w->order,         w->sources, w->upper_distances,
-                          w->upper_ids,  w->own_distances, w->own_ids, w->rows,
-                          w->hits.hits };
+    void *const all[] = {
+        w->cids,    w->routes,   w->bases,           w->of,        w->images,
+        w->seen,    w->prepared, w->turned,          w->floats,    w->candidates,
+        w->order,   w->sources,  w->upper_distances, w->upper_ids, w->own_distances,
+        w->own_ids, w->rows,     w->hits.hits
+    };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         mem_free(mem, all[i]);

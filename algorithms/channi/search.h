@@ -84,8 +84,8 @@ static inline float seeker_limit(const struct seeker *s)
 {
     if (s->q->hits)
         return s->q->radius;
-    const float a = topk_limit(&s->top), b = topk_limit(&s->uppers), c = fminf(a, b);
-    return fminf(c, s->ceiling);
+    const float a = topk_limit(&s->top), b = topk_limit(&s->uppers), c = a < b ? a : b;
+    return c < s->ceiling ? c : s->ceiling;
 }
 
 /* 3. Scratch */
@@ -112,7 +112,8 @@ struct search_work {
     size_t cids_capacity, routes_capacity;
     struct base **bases; /* asked for since all were unpinned, and what cluster each is of */
     uint32_t *of;
-    size_t n_bases, bases_capacity, of_capacity;
+    const struct image **images; /* ... as far as they came, in groups */
+    size_t n_bases, bases_capacity, of_capacity, images_capacity;
     uint32_t *seen; /* by cid: == stamp */
     uint32_t stamp;
     size_t seen_capacity;

@@ -140,7 +140,8 @@ static void add_cases(struct case_state *cases, size_t *n, const struct index_op
 }
 
 static int run_registry(const struct registry *registry, const char *group,
-                        const char *const *names, world_test *const *tests, size_t n_tests)
+                        const char *const *names, world_test *const *tests, size_t n_tests,
+                        bool (*these)(const struct index_ops *))
 {
     const char *only = getenv("DRIFTLINE_TEST_METHOD");
     const size_t most = n_tests * (registry->n + sizeof settings / sizeof *settings);
@@ -149,11 +150,13 @@ static int run_registry(const struct registry *registry, const char *group,
     size_t n = 0;
     for (size_t m = 0; cases && units && m < registry->n; m++)
         for (size_t t = 0; t < n_tests; t++)
-            if (!only || !*only || strcmp(only, registry->ops[m]->name) == 0)
+            if ((!only || !*only || strcmp(only, registry->ops[m]->name) == 0) &&
+                (!these || these(registry->ops[m])))
                 add_cases(cases, &n, registry->ops[m], names[t], tests[t]);
-    int status = 1;
+    int status = these == NULL; /* for few methods there may be nothing to do */
     if (n == 0)
-        fprintf(stderr, "no method \"%s\" to test\n", only ? only : "");
+        fprintf(stderr, "%s: no method%s%s%s to test\n", group, only ? " \"" : "", only ? only : "",
+                only ? "\"" : "");
     for (size_t i = 0; i < n; i++)
         units[i] = (struct CMUnitTest){ cases[i].name, run_case, NULL, NULL, &cases[i] };
     test_filter();
@@ -176,6 +179,12 @@ static void let_openmp_sleep(void)
 
 int world_run(const char *group, const char *const *names, world_test *const *tests, size_t n)
 {
+    return world_run_those(group, names, tests, n, NULL);
+}
+
+int world_run_those(const char *group, const char *const *names, world_test *const *tests, size_t n,
+                    bool (*these)(const struct index_ops *))
+{
     struct registry registry;
     struct error error = { 0 };
     let_openmp_sleep();
@@ -183,7 +192,7 @@ int world_run(const char *group, const char *const *names, world_test *const *te
     int rc = registry_open(&registry, &error);
     if (rc == OK && plugin && *plugin)
         rc = registry_load_plugin(&registry, plugin, &error);
-    const int status = rc == OK ? run_registry(&registry, group, names, tests, n) : 1;
+    const int status = rc == OK ? run_registry(&registry, group, names, tests, n, these) : 1;
     if (rc != OK)
         fprintf(stderr, "%s\n", error.text);
     registry_close(&registry);

@@ -61,6 +61,9 @@ typedef void world_test(struct world *);
 
 /* Runs each test for each method and its settings; returns main()'s status. */
 int world_run(const char *group, const char *const *names, world_test *const *tests, size_t n);
+/* Only of those methods; NULL: all. */
+int world_run_those(const char *group, const char *const *names, world_test *const *tests, size_t n,
+                    bool (*these)(const struct index_ops *));
 
 void world_begin(struct world *, const struct subject *, struct index_space, size_t dim);
 void world_end(struct world *); /* closes; the account must be empty then */

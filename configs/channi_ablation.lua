@@ -12,6 +12,7 @@ local channi  = require "channi"
 local sift    = channi.sift()
 local n       = option("rows", quick and 3000 or 24000, "descriptors live in the end")
 local queries = sift:queries(option("queries", quick and 100 or 500, "asked"))
+local few     = sift:queries(quick and 8 or 50) -- asked cold: each has the files written out and forgotten first
 local turns   = quick and 3 or 8
 local part    = n // turns
 local target  = quick and 40 or 250
@@ -77,7 +78,7 @@ experiment {
     end
     w:maintain { tag = "settle" }
     w:search { queries, tag = "end of churn" }
-    w:search { queries, tag = "cold", cold = true }
+    w:search { few, tag = "cold", cold = true }
   end,
 
   methods = { group("sampling", sampling), group("splits", splits), group("inside", inside), group("when", when), group("cache", cached) },

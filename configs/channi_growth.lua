@@ -65,9 +65,9 @@ experiment {
       return final(r, grown, "recall@10") >= at_equal_work(r, rebuilt) - .01
     end },
     { "clusters that outgrow the threshold are split: in the end none has more than 4 target sizes", function(r)
-      return r(at(grown), "stats.splits/end") > 0 and r(at(grown), "stats.cluster_max/end") <= 4 * channi.target
+      return r(at(grown), "stats.splits/end") > 0 and r(at(grown), "stats.size_max/end") <= 4 * channi.target
     end },
-    { "splits find outliers: OOD clusters come to be", function(r) return r(at(grown), "stats.ood_clusters/end") > 0 end },
+    { "splits find outliers: OOD clusters come to be", function(r) return r(at(grown), "stats.clusters_ood/end") > 0 end },
     { "the routing graph never deletes: it has a route for each cluster or more, and did before", function(r)
       return r(at(grown), "stats.routes/end") >= r(at(grown), "stats.clusters/end") and r(at(grown), "stats.routes/end") >= r(at(grown), "stats.routes/build")
     end },
@@ -75,7 +75,7 @@ experiment {
       return r(at(grown), "seconds/come") * 9 <= 2 * r(at(rebuilt), ("seconds/renew#%d"):format(2))
     end },
     { "(ours) a reused route is a poorer signpost than a new one: the share of misrouted vectors is above a fresh build's", function(r)
-      return r(at(grown), "stats.misroute_share/end") > r(at(rebuilt), "stats.misroute_share/end")
+      return r(at(grown), "stats.misroute_rate/end") > r(at(rebuilt), "stats.misroute_rate/end")
     end },
     { "(ours) sizes stay near: the coefficient of variation is at most 1.5 times a fresh build's", function(r)
       return r(at(grown), "stats.size_cv/end") <= 1.5 * r(at(rebuilt), "stats.size_cv/end")
@@ -90,10 +90,10 @@ experiment {
 
   figures = {
     { "timeline", y = { "recall@10", "distances" }, where = { tag = "grow", point = "nprobe=" .. mark }, title = "Recall and distances, 8 clusters" },
-    { "timeline", y = { "stats.clusters", "stats.routes", "stats.ood_clusters" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
+    { "timeline", y = { "stats.clusters", "stats.routes", "stats.clusters_ood" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
       title = "Clusters, routes, outliers' clusters" },
     { "timeline", y = { "stats.splits", "stats.merges", "stats.folds" }, where = { tag = { "fill", "come" }, point = "nprobe=" .. mark }, title = "Splits, merges, folds" },
-    { "timeline", y = { "stats.size_cv", "stats.misroute_share" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
+    { "timeline", y = { "stats.size_cv", "stats.misroute_rate" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
       title = "Spread of cluster sizes, misrouted vectors" },
     { "timeline", y = { "p50_ns", "p99_ns" }, where = { tag = "come", point = "nprobe=" .. mark }, title = "An insertion by itself" },
     { "timeline", y = { "index_bytes", "disk_bytes" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark }, title = "Memory and disk" },

@@ -7,6 +7,7 @@ local spfresh = require "spfresh"
 local channi = { with = spfresh.with, point = spfresh.point, recall_at = spfresh.recall_at, sift = spfresh.sift }
 
 channi.target = quick and 100 or 1000
+local base = quick and { target_cluster = channi.target, flat_below = 25 } or { target_cluster = channi.target }
 
 -- Word vectors under cosine; where they are not at hand, directions on a sphere that lie in clusters.
 function channi.words()
@@ -21,7 +22,7 @@ function channi.megabytes(n, row_bytes, share) return math.max(1, math.ceil(n * 
 
 -- CHANNI with params beside target_cluster. more: knobs, sweep, rebuild, ablations.
 function channi.index(label, params, more)
-  local m = { "channi", label = label, params = spfresh.with({ target_cluster = channi.target }, params) }
+  local m = { "channi", label = label, params = spfresh.with(base, params) }
   for key, value in pairs(more or {}) do m[key] = value end
   return method(m)
 end
@@ -32,12 +33,6 @@ function channi.hnswlib(label, more)
 end
 function channi.hnsw(label, more)
   return method(spfresh.with({ "hnsw", label = label or "hnsw", element = "f32", params = { M = 16, ef_construction = 200 } }, more))
-end
-
--- hits / (hits + misses) of the cluster cache since the index was made, as a step says it.
-function channi.hit_rate(r, label, tag)
-  local hits, misses = r(label, "stats.cache_hits/" .. tag), r(label, "stats.cache_misses/" .. tag)
-  return hits / math.max(1, hits + misses)
 end
 
 -- Whether no answer of these labels was repeated, unknown or deleted.

@@ -74,6 +74,9 @@ static const struct param options[] = {
               "outliers that make a cluster; 0: 1 % of what is split, at least 16"),
     PARAM_REAL(P, ood_max_share, .2, 0, 1, "of what is split, at most so many are outliers"),
     PARAM_INT(P, ood_cap, 0, 0, 1 << 24, "vectors of an outliers' cluster; 0: split_max / 4"),
+    PARAM_INT(P, settle, 0, 0, 12,
+              "splits: clusters about the new ones whose vectors, and theirs, go to the nearest "
+              "root; 0: only what is split is divided, as in the source"),
     PARAM_INT(P, ood_age, 64, 0, INT64_C(1) << 40,
               "commits for which an outliers' cluster is merged with its like only"),
     PARAM_INT(P, alias_max, 8, 1, 1024, "routes that lead to one cluster; the farthest is dropped"),

@@ -84,6 +84,7 @@ struct channi_params {
     int64_t ood_min; /* 0: max(16, 1 % of the size) */
     double ood_max_share;
     int64_t ood_cap; /* 0: split_max / 4 */
+    int64_t settle;  /* clusters about split ones that are divided anew with them */
     int64_t ood_age; /* commits before an OOD cluster may be merged with others */
     int64_t alias_max;
     double fold_share; /* of a cluster's file: a delta, or dead rows, of more are folded in */
@@ -232,7 +233,7 @@ struct view {
 
 struct channi_counters { /* all of them in stats(), by these names */
     atomic_uint_fast64_t commits, aborts, splits, split_parts, ood_found, ood_clusters, merges,
-        aliases, aliases_dropped, reroutes, folds, refused_splits, conflicts, requeued, carried,
+        aliases, aliases_dropped, reroutes, settled, folds, refused_splits, conflicts, requeued, carried,
         deferred_searches, checkpoints, files_written, bytes_written, bytes_given, job_errors,
         misrouted, lost_rows, damaged_clusters, build_sampling,
         build_assigning; /* distances of the build's phases */
@@ -444,9 +445,11 @@ struct members {
 };
 
 /* Upkeep of some clusters: their seats are taken, by ascending cid. */
+enum { WORK_MOST = 16 }; /* clusters */
+
 struct work_on {
-    struct cluster *clusters[4]; /* referred to */
-    uint32_t seen[4];            /* delta rows that were gathered */
+    struct cluster *clusters[WORK_MOST]; /* referred to */
+    uint32_t seen[WORK_MOST];            /* delta rows that were gathered */
     size_t n;
     struct view *view; /* referred to: what it works on */
 };
@@ -535,6 +538,9 @@ size_t channi_queued(const struct channi *);
 int channi_fold(struct channi *, uint32_t cid, double *cost, bool *busy);
 int channi_split(struct channi *, uint32_t cid, double *cost, bool *busy);
 int channi_merge(struct channi *, uint32_t cid, double *cost, bool *busy);
+/* After a split: rows of these clusters, and of params.settle about them, to the nearest of their roots. Nothing
+   where a seat is not to be had, or hardly a row would move. */
+int channi_settle(struct channi *, const uint32_t *cids, size_t n, double *cost);
 
 /* split.c, for tests: how members would be split, nothing is changed. parts' rows point into *block, to be
    freed. n_parts 0: it cannot be (`why` says so). */

@@ -372,6 +372,8 @@ int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
     }
     channi_members_free(&m, c);
     channi_give(c, &w);
+    if (rc == OK && n > 0)
+        rc = channi_settle(c, cids, n, cost);
     if (rc == OK)
         channi_queue(c, cid);
     for (size_t i = 0; i < n; i++)

@@ -42,6 +42,7 @@ static void tell_counters(const struct channi *c, struct stat_sink *sink)
         COUNTER(aliases),
         COUNTER(aliases_dropped),
         COUNTER(reroutes),
+        COUNTER(settled),
         COUNTER(folds),
         COUNTER(refused_splits),
         COUNTER(conflicts),

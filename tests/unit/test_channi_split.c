@@ -329,6 +329,9 @@ static void test_bounds_of_outliers(void **state)
             assert_in_range(c.plan.flagged, 16, 30);
         else
             assert_true(far < 30);
+        for (size_t i = c.plan.n_normal; i < c.plan.n_parts; i++)
+            for (size_t j = 0; far > 30 && j < c.plan.parts[i].n; j++)
+                assert_true(c.plan.parts[i].rows[j] < far);
         crowd_close(&c);
     }
 }

@@ -88,6 +88,8 @@ static int await(struct seeker *s, size_t first, size_t end)
 
 static int scan_nth(struct seeker *s, const struct search_work *w, size_t i)
 {
+    if (s->coded && i + 1 < w->n_bases && w->images[i + 1])
+        scan_codes_ahead(s->q->c->quantizer, w->images[i + 1]);
     return w->images[i] == &damaged ? OK : scan_image(s, cluster_at(s, w->of[i]), w->images[i]);
 }
 

@@ -57,7 +57,7 @@ static void offer_first(struct seeker *s, float distance, uint64_t id)
 
 /* --------------------------------------------------------------------------- which count */
 
-static bool all_seen(const struct cluster *cl, const struct image *image)
+bool scan_sees_all(const struct cluster *cl, const struct image *image)
 {
     return !image->born && !image->dead &&
            !atomic_load_explicit(&((struct cluster *)(uintptr_t)cl)->dead, memory_order_acquire);
@@ -186,7 +186,7 @@ static void scan_all(struct seeker *s, const struct cluster *cl, const struct im
                                                        .n = image->n,
                                                        .cl = cl,
                                                        .image = image,
-                                                       .all_seen = all_seen(cl, image) });
+                                                       .all_seen = scan_sees_all(cl, image) });
 
     s->tally.in += (double)measured;
     s->tally.scanned += image->n;
@@ -241,7 +241,7 @@ static int beam(struct seeker *s, const struct cluster *cl, const struct image *
 /* Where too few of a beam count the next is wider, and in the end all rows are measured. */
 static int search_graph(struct seeker *s, const struct cluster *cl, const struct image *image)
 {
-    const bool judged = s->q->allowed || !all_seen(cl, image);
+    const bool judged = s->q->allowed || !scan_sees_all(cl, image);
     size_t ef = (size_t)s->q->knobs->in_ef, n = 0;
 
     ef = ef < s->q->k ? s->q->k : ef;

@@ -49,10 +49,13 @@ static void keep(struct seeker *s, const struct image *image, uint32_t row, floa
 {
     struct search_work *w = s->w;
 
-    w->candidates[w->n_candidates++] =
-        (struct candidate){ image->ids[row], b.lower, estimate, (uint32_t)w->n_sources - 1, row };
+    w->candidates[w->n_candidates++] = (struct candidate){ .id = image->rows ? 0 : image->ids[row],
+                                                           .lower = b.lower,
+                                                           .estimate = estimate,
+                                                           .source = (uint32_t)w->n_sources - 1,
+                                                           .row = row };
     if (!s->q->hits && b.upper <= topk_limit(&s->uppers))
-        topk_push(&s->uppers, b.upper, image->ids[row]);
+        topk_push(&s->uppers, b.upper, 0); /* whose it is does not matter */
 }
 
 /* Its bounds by all of its code, and by what was scanned, the greater of the two, so that what is left out
@@ -72,8 +75,9 @@ static bool judge(struct seeker *s, const unsigned char *block, unsigned i, floa
     return true;
 }
 
+/* all: every row counts. */
 static void scan_block(struct seeker *s, const struct cluster *cl, const struct image *image,
-                       uint32_t first)
+                       uint32_t first, bool all)
 {
     const struct quantizer *z = s->q->c->quantizer;
     const unsigned char *block = image->codes + first / QUANTIZER_BLOCK * z->block_bytes;
@@ -89,15 +93,28 @@ static void scan_block(struct seeker *s, const struct cluster *cl, const struct 
 
         if (!judge(s, block, i, limit, &estimate[i], &b))
             continue;
-        if (!(b.lower > limit) && scan_takes(s, cl, image, first + i))
+        if (!(b.lower > limit) && (all || scan_takes(s, cl, image, first + i)))
             keep(s, image, first + i, estimate[i], b);
     }
+}
+
+void scan_codes_ahead(const struct quantizer *z, const struct image *image)
+{
+    enum { MOST = 1024 };
+
+    if (!image->codes)
+        return;
+    for (size_t at = 0; at < z->work_dim * sizeof(float) && at < MOST; at += 64)
+        __builtin_prefetch((const char *)image->centre + at);
+    for (size_t at = 0; at < z->block_bytes && at < MOST; at += 64)
+        __builtin_prefetch(image->codes + at);
 }
 
 int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *image)
 {
     const struct channi *c = s->q->c;
     const struct quantizer *z = c->quantizer;
+    const bool all = !s->q->allowed && scan_sees_all(cl, image);
     struct search_work *w = s->w;
 
     if (!s->prepared) {
@@ -108,7 +125,7 @@ int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *i
     }
     if (!mem_grow(w->mem, &w->sources, &w->sources_capacity, w->n_sources + 1, sizeof *w->sources))
         return seek_no_memory(c);
-    w->sources[w->n_sources++] = (struct source){ cl->base, image->rows };
+    w->sources[w->n_sources++] = (struct source){ cl->base, image->rows, image->ids };
     quantizer_query_list(z, w->prepared, image->centre,
                          c->base.env.kernels->l2sq_f32(w->turned, image->centre, z->work_dim),
                          image->code_error);
@@ -116,7 +133,7 @@ int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *i
         if (!mem_grow(w->mem, &w->candidates, &w->candidates_capacity,
                       w->n_candidates + QUANTIZER_BLOCK, sizeof *w->candidates))
             return seek_no_memory(c);
-        scan_block(s, cl, image, first);
+        scan_block(s, cl, image, first, all);
     }
     s->tally.estimates += image->n;
     s->tally.scanned += image->n;
@@ -165,6 +182,15 @@ static size_t heap_candidates(struct seeker *s)
     return n;
 }
 
+static inline void fetch_row(const struct source *from, uint32_t row, size_t row_bytes)
+{
+    if (!from->rows)
+        return;
+    for (size_t at = 0; at < row_bytes && at < 512; at += 64)
+        __builtin_prefetch(from->rows + row * row_bytes + at);
+    __builtin_prefetch(from->ids + row);
+}
+
 /* The next batch of them, *left in the heap. */
 static size_t take_batch(struct seeker *s, size_t *left, const struct candidate **batch)
 {
@@ -181,9 +207,7 @@ static size_t take_batch(struct seeker *s, size_t *left, const struct candidate 
         if (next->lower > limit)
             continue;
         batch[n++] = next;
-        const struct source *from = &w->sources[next->source];
-        for (size_t at = 0; from->rows && at < s->q->c->row_bytes && at < 512; at += 64)
-            __builtin_prefetch(from->rows + next->row * s->q->c->row_bytes + at);
+        fetch_row(&w->sources[next->source], next->row, s->q->c->row_bytes);
     }
     return n;
 }
@@ -231,7 +255,8 @@ static int measure_batch(struct seeker *s, const struct candidate **batch, size_
         for (m = 1; !from->rows && i + m < n && batch[i + m]->source == batch[i]->source;)
             m++;
         if (from->rows)
-            scan_offer(s, scan_distance(s, from->rows + batch[i]->row * row_bytes), batch[i]->id);
+            scan_offer(s, scan_distance(s, from->rows + batch[i]->row * row_bytes),
+                       from->ids[batch[i]->row]);
         else
             rc = measure_cold(s, batch + i, m);
     }

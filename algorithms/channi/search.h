@@ -94,15 +94,17 @@ enum { SCAN_BLOCK = 256 };
 
 /* A row that its code's bounds leave. */
 struct candidate {
-    uint64_t id;
+    uint64_t
+        id; /* where rows are in the file; else it is looked up when the row is measured, as few are */
     float lower, estimate;
     uint32_t source, row;
 };
 
-/* Where candidates' rows are: `rows` in memory, pinned; or NULL: in the file. */
+/* Where candidates' rows are: in memory, pinned, as their ids; or `rows` NULL: in the file. */
 struct source {
     const struct base *base;
     const unsigned char *rows;
+    const uint64_t *ids;
 };
 
 struct search_work {
@@ -152,6 +154,8 @@ int quest_run(struct seeker *);
 /* scan.c */
 void scan_delta(struct seeker *, const struct cluster *);
 int scan_image(struct seeker *, const struct cluster *, const struct image *);
+/* Whether no row of the file died or came since: none has to be asked. */
+bool scan_sees_all(const struct cluster *, const struct image *);
 /* Of row `row` of the file: seen in the view and allowed. */
 bool scan_takes(struct seeker *, const struct cluster *, const struct image *, uint32_t row);
 float scan_distance(const struct seeker *, const void *row);
@@ -160,6 +164,8 @@ void scan_offer(struct seeker *, float distance, uint64_t id);
 
 /* scan_codes.c */
 int scan_codes(struct seeker *, const struct cluster *, const struct image *);
+/* Brings what a scan of this one reads first. */
+void scan_codes_ahead(const struct quantizer *, const struct image *);
 /* Exact distances of candidates. Where rows are in memory they are pinned until then. */
 int scan_candidates(struct seeker *);
 

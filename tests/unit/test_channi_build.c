@@ -14,10 +14,18 @@ enum { KINDS = 5 };
 /* Most rows in one crowd, a few in each of `blobs` small ones far away from it and one another. */
 enum { BLOBS = 19, IN_BLOB = 5, SPREAD_ROWS = 2000, DIM = 8 };
 
+/* They lie in the midst of the others; BLOBS: the row is of the crowd. */
+static size_t blob_of(size_t row)
+{
+    const size_t first = SPREAD_ROWS / 2;
+
+    return row < first || row >= first + BLOBS * IN_BLOB ? BLOBS : (row - first) / IN_BLOB;
+}
+
 static void fill_spread(struct rng *rng, uint8_t *rows)
 {
     for (size_t i = 0; i < SPREAD_ROWS; i++) {
-        const size_t blob = i / IN_BLOB;
+        const size_t blob = blob_of(i);
 
         for (size_t j = 0; j < DIM; j++) {
             const unsigned far = blob < BLOBS ? (unsigned)(rng_mix(blob, j) % 2) * 200 + 10 : 120;
@@ -44,8 +52,8 @@ static size_t blobs_hit(const uint32_t *out, size_t k)
     size_t n = 0;
 
     for (size_t i = 0; i < k; i++)
-        if (out[i] / IN_BLOB < BLOBS && !hit[out[i] / IN_BLOB]) {
-            hit[out[i] / IN_BLOB] = true;
+        if (blob_of(out[i]) < BLOBS && !hit[blob_of(out[i])]) {
+            hit[blob_of(out[i])] = true;
             n++;
         }
     return n;

@@ -375,6 +375,7 @@ static void test_build_out_of_memory(void **state)
         struct book b;
 
         params.inside = at % 2 ? INSIDE_CODES : INSIDE_GRAPH;
+        params.eps0 = 12;
         params.sampling = (int64_t)(at / 5 % KINDS);
         params.expected_n = 10 * ROWS;
         book_open(&b, params, ELEMENT_U8, DIM, ROWS, 1);

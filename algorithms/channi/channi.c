@@ -349,7 +349,8 @@ int channi_create_with(struct channi **out, const struct index_env *env,
 
     if (rc != OK)
         return rc;
-    if ((rc = expect_none(s)) != OK || (rc = channi_start(s)) != OK) {
+    if ((rc = expect_none(s)) != OK || (rc = channi_clear_folder(s)) != OK ||
+        (rc = channi_start(s)) != OK) {
         channi_destroy(&s->base);
         return rc;
     }

@@ -615,6 +615,8 @@ bool channi_checkpoint_due(const struct channi *);
 void channi_manifest_close(struct channi *);
 /* Whether a folder holds an index that ran there: create() refuses it. ERR_IO. */
 int channi_holds_index(const struct index_env *, const char *dir, bool *holds);
+/* Removes cluster files from env.dir: of an index that never was, or kept nothing. ERR_IO. */
+int channi_clear_folder(struct channi *);
 
 /* scratch.c: one thread's */
 struct channi_scratch {

@@ -264,3 +264,8 @@ int channi_holds_index(const struct index_env *env, const char *dir, bool *holds
     *holds = folder_has(dir, MANIFEST_RUNNING);
     return OK;
 }
+
+int channi_clear_folder(struct channi *s)
+{
+    return folder_clear(&s->base.env, s->dir, NULL, 0, s->fault);
+}

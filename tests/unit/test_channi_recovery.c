@@ -219,6 +219,31 @@ static void test_attributes(void **state)
     crash_end(&c);
 }
 
+struct bytes {
+    unsigned char *at;
+    size_t n;
+};
+
+static struct bytes read_file(const char *path)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY);
+
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    struct bytes b = { malloc((size_t)st.st_size + 1), (size_t)st.st_size };
+    assert_int_equal(read(fd, b.at, b.n), b.n);
+    close(fd);
+    return b;
+}
+
+static void write_file(const char *path, const unsigned char *bytes, size_t n)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+    assert_true(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
+    close(fd);
+}
+
 /* --------------------------------------------------------------------------- save and load */
 
 static void test_saved(void **state)
@@ -270,6 +295,71 @@ static void test_saved(void **state)
             test_dir_remove(third);
             crash_end(&c);
         }
+}
+
+static int other_device(void *to, const char *call)
+{
+    *(size_t *)to += strcmp(call, "link") == 0;
+    return strcmp(call, "link") == 0 ? EXDEV : 0;
+}
+
+/* To where a file cannot have a second name it is copied. */
+static void test_saved_by_copying(void **state)
+{
+    (void)state;
+    static struct crash c;
+    static struct answers a;
+    char aside[PATH_MAX], other[PATH_MAX];
+    size_t refused = 0;
+    const struct store_fault fault = { other_device, &refused };
+    const struct channi_opening o = { .fault = &fault };
+    struct channi *copy = NULL;
+
+    crash_begin(&c, crash_params());
+    crash_bench(&c);
+    crash_dir(aside);
+    crash_dir(other);
+    assert_ok(crash_stream(&c, 40, true, NULL), &c.bench.error);
+    ask(&c, &a);
+    c.s->fault = &fault;
+    assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
+    assert_true(refused > 5);
+    crash_close(&c);
+    crash_bench(&c);
+    c.bench.env.dir = other;
+    assert_ok(channi_load_from(&copy, &c.bench.env, aside, &o), &c.bench.error);
+    c.s = copy;
+    assert_true(refused > 10);
+    crash_expect(&c, "copied");
+    expect_same(&c, &a, "copied");
+    crash_close(&c);
+    test_dir_remove(aside);
+    test_dir_remove(other);
+    crash_end(&c);
+}
+
+/* What a process left in a folder that never became an index is in nobody's way. */
+static void test_rubbish(void **state)
+{
+    (void)state;
+    static struct crash c;
+    struct channi_params p = crash_params();
+    const char *names[] = { "0123456789abcdef.0000000000000001.clu", "channi.manifest.new" };
+    char path[PATH_MAX];
+
+    p.durability = CHANNI_VOLATILE;
+    crash_begin(&c, p);
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "%.3000s/%s", c.dir, names[i]);
+        write_file(path, (const unsigned char *)"rubbish", 7);
+    }
+    crash_bench(&c);
+    assert_ok(crash_create(&c), &c.bench.error);
+    assert_ok(crash_step(&c, (struct crash_op){ .first = 0, .n = 200, .put = true }),
+              &c.bench.error);
+    crash_expect(&c, "created");
+    crash_close(&c);
+    crash_end(&c);
 }
 
 /* Without a journal an index is in its folder what it was when it was saved there. */
@@ -343,31 +433,6 @@ static void test_folders(void **state)
 }
 
 /* -------------------------------------------------------------------------------- journals */
-
-struct bytes {
-    unsigned char *at;
-    size_t n;
-};
-
-static struct bytes read_file(const char *path)
-{
-    struct stat st;
-    const int fd = open(path, O_RDONLY);
-
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    struct bytes b = { malloc((size_t)st.st_size + 1), (size_t)st.st_size };
-    assert_int_equal(read(fd, b.at, b.n), b.n);
-    close(fd);
-    return b;
-}
-
-static void write_file(const char *path, const unsigned char *bytes, size_t n)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-
-    assert_true(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
-    close(fd);
-}
 
 /* The folder's only file of a name like this. */
 static void find_file(const char *dir, const char *like, char path[PATH_MAX])
@@ -610,11 +675,18 @@ static void test_damaged_then_deleted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reopened), cmocka_unit_test(test_deferred),
-        cmocka_unit_test(test_history),  cmocka_unit_test(test_attributes),
-        cmocka_unit_test(test_saved),    cmocka_unit_test(test_saved_at_home),
-        cmocka_unit_test(test_folders),  cmocka_unit_test(test_torn),
-        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_damaged_then_deleted),
+        cmocka_unit_test(test_reopened),
+        cmocka_unit_test(test_deferred),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_attributes),
+        cmocka_unit_test(test_saved),
+        cmocka_unit_test(test_saved_at_home),
+        cmocka_unit_test(test_saved_by_copying),
+        cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_torn),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_damaged_then_deleted),
     };
     return test_run("channi_recovery", tests);
 }

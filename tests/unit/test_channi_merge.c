@@ -182,6 +182,10 @@ static void test_farthest_alias_is_dropped(void **state)
             before_free(&was);
             continue;
         }
+        for (uint32_t i = 0; i < was.n_clusters; i++)
+            if (cluster_of(&b, i) && was.clusters[i].there &&
+                live_of(cluster_of(&b, i)) > was.clusters[i].live)
+                assert_true(live_of(cluster_of(&b, i)) <= book_channi(&b)->split_max / 2);
         for (uint32_t i = 0; i < was.n_routes; i++) {
             const struct routes *r = layout_of(&b)->routes;
             uint32_t near = CID_NONE;

@@ -319,19 +319,22 @@ static void test_bounds_of_outliers(void **state)
         crowd_open(&c, p, ELEMENT_F32, 12, 1000);
         book_fill(&c.b, 0, 1000, 2, 0.2);
         for (size_t i = 0; i < far; i++) /* in directions of their own, the later ones farther */
-            for (size_t j = 0; j < 12; j++)
-                ((float *)book_row(&c.b, i))[j] *= (float)(j == i % 12 ? 3 + 0.02 * (double)i : 1);
-        for (size_t i = 0; i < far; i++)
-            ((float *)book_row(&c.b, i))[i % 12] += (float)(i % 24 < 12 ? 4 : -4);
+            ((float *)book_row(&c.b, i))[i % 12] +=
+                (4 + 0.1F * (float)i) * (float)(i % 24 < 12 ? 1 : -1);
         assert_ok(crowd_plan(&c, far), &c.b.bench.error);
         expect_sound(&c);
         if (c.plan.flagged > 0)
             assert_in_range(c.plan.flagged, 16, 30);
         else
             assert_true(far < 30);
+        double flagged = 0;
         for (size_t i = c.plan.n_normal; i < c.plan.n_parts; i++)
-            for (size_t j = 0; far > 30 && j < c.plan.parts[i].n; j++)
+            for (size_t j = 0; far > 30 && j < c.plan.parts[i].n; j++) {
                 assert_true(c.plan.parts[i].rows[j] < far);
+                flagged += c.plan.parts[i].rows[j];
+            }
+        if (far > 30) /* of all 40 the mean would be 19.5 */
+            assert_true(flagged > 21 * (double)c.plan.flagged);
         crowd_close(&c);
     }
 }

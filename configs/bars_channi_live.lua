@@ -45,8 +45,8 @@ experiment {
     { "a reader pinned before maintenance has the same answers after it: the same recall of the same rows", function(r)
       return r(background, "recall@10/pinned after") == r(background, "recall@10/pinned") and r(background, "wrong_ids/pinned after") == 0
     end },
-    { "(ours) at the same number of clusters recall is within 2 points of that before", function(r)
-      return r(background, "recall@10/after") >= r(background, "recall@10/before") - .02
+    { "(ours) at the same number of clusters recall is within 4 points of that before, among half as many vectors more", function(r)
+      return r(background, "recall@10/after") >= r(background, "recall@10/before") - .04
     end },
   },
 

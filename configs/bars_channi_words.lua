@@ -7,6 +7,6 @@ require "bars_channi".run {
   name = "bars_channi_words", title = "CHANNI held to hnswlib on word vectors",
   data = require "channi".words(),
   params = { target_cluster = 500, cache_mb = 12, inside = "codes", bits = 4, cold_rows = true },
-  sweep = { nprobe = { 8, 12, 16, 24, 32, 48 }, rerank = { 0, 30 } },
+  sweep = { nprobe = { 8, 16, 24, 32, 48, 64, 96 }, rerank = { 0, 30 } },
   quick = { target_cluster = 100 },
 }

@@ -7,7 +7,7 @@
 local channi = require "channi"
 local static = {}
 
-local probes = { 1, 2, 4, 6, 8, 12, 16, 24, 32 }
+local probes = { 1, 2, 4, 8, 12, 16, 24, 32, 48, 64 }
 local few    = { 4, 8, 16 }
 local ef     = { 10, 16, 24, 32, 48, 64, 96, 128, 192 }
 local mark   = 8 -- clusters probed where labels are compared

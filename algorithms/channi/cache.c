@@ -68,7 +68,7 @@ static int take_over(struct cache *c, struct cache_slot *s, unsigned char *hot)
     struct base *b = s->base;
     struct image image;
     bool kept;
-    int rc = image_open(&image, &c->env, b, hot, b->hot_bytes, false);
+    int rc = image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
 
     if (rc == OK && b->hot_bytes < b->file_bytes) {
         unsigned char *shorter = mem_resize(c->env.mem, hot, b->hot_bytes);
@@ -76,7 +76,7 @@ static int take_over(struct cache *c, struct cache_slot *s, unsigned char *hot)
         if (!shorter)
             return no_memory(&c->env);
         hot = shorter;
-        rc = image_open(&image, &c->env, b, hot, b->hot_bytes, false);
+        rc = image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
     }
     if (rc != OK)
         return rc;

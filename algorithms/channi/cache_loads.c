@@ -64,7 +64,7 @@ static int load_open(struct fetch *f, struct load *l, struct image *image)
     } else {
         cache_count(&c->reads, 1);
         cache_count(&c->read_bytes, l->request.done);
-        rc = image_open(image, &c->env, s->base, l->block.bytes, l->request.bytes, true);
+        rc = image_open(image, &c->env, s->base, l->block.bytes, l->request.bytes, IMAGE_HASH);
         if (rc == ERR_CORRUPT)
             cache_damage(c, s, l->error.text);
     }

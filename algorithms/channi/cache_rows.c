@@ -228,9 +228,9 @@ int cache_rows(struct cache *c, struct fetch *f, const struct base *b, const uin
 
 /* ---- whole files */
 
-/* n bytes at `at` of the file to b, both multiples of a page. */
+/* The file's first n bytes to b, opened. */
 static int read_verified(struct cache *c, struct cache_slot *s, size_t n, struct cache_block *b,
-                         struct image *image)
+                         struct image *image, enum image_check check)
 {
     int rc;
 
@@ -240,9 +240,9 @@ static int read_verified(struct cache *c, struct cache_slot *s, size_t n, struct
                     s->base->n, n);
     rc = cache_read(c, s, 0, b->bytes, n);
     if (rc == OK) {
-        rc = image_open(image, &c->env, s->base, b->bytes, n, true);
+        rc = image_open(image, &c->env, s->base, b->bytes, n, check);
         if (rc == ERR_CORRUPT)
-            cache_damage(c, s, "a checksum does not fit");
+            cache_damage(c, s, "it is not as it was written");
     }
     if (rc != OK)
         cache_block_drop(c, b);
@@ -257,7 +257,7 @@ int cache_pin(struct cache *c, struct cache_slot *s)
 
     if (slot_pin(s))
         return OK;
-    rc = read_verified(c, s, s->base->hot_bytes, &b, &image);
+    rc = read_verified(c, s, s->base->hot_bytes, &b, &image, IMAGE_HASH);
     if (rc == OK) {
         cache_count(&c->reads, 1);
         cache_count(&c->read_bytes, s->base->hot_bytes);
@@ -276,7 +276,7 @@ int cache_whole(struct cache *c, struct base *b, struct whole *w)
         w->image = b->slot->image;
         return OK;
     }
-    rc = read_verified(c, b->slot, b->file_bytes, &block, &w->image);
+    rc = read_verified(c, b->slot, b->file_bytes, &block, &w->image, IMAGE_WHOLLY);
     if (rc == OK) {
         w->block = block.block;
         w->charge = block.charge;

@@ -48,14 +48,17 @@ static int check_numbers(const struct index_env *env, const struct base *base,
 }
 
 static int open_graph(struct image *image, const struct index_env *env, const struct base *base,
-                      const struct cluster_head *h, const unsigned char *bytes)
+                      const unsigned char *block, enum image_check check)
 {
+    const struct cluster_head *h = (const void *)block;
+    const unsigned char *bytes = block + h->sections[SECTION_GRAPH].at;
+    const size_t n_bytes = h->sections[SECTION_GRAPH].bytes;
     char name[CLUSTER_NAME_MAX];
     int rc;
 
     cluster_file_name(base->phash, base->version, name);
-    rc = graph_image_open(&image->graph, bytes + h->sections[SECTION_GRAPH].at,
-                          h->sections[SECTION_GRAPH].bytes, name, env->error);
+    rc = (check == IMAGE_WHOLLY ? graph_image_open : graph_image_trust)(&image->graph, bytes,
+                                                                        n_bytes, name, env->error);
     if (rc != OK)
         return rc;
     image->has_graph = true;
@@ -65,7 +68,7 @@ static int open_graph(struct image *image, const struct index_env *env, const st
 }
 
 int image_open(struct image *image, const struct index_env *env, const struct base *base,
-               const unsigned char *bytes, size_t n_bytes, bool verify)
+               const unsigned char *bytes, size_t n_bytes, enum image_check check)
 {
     const struct cluster_head *h = (const void *)bytes;
     int rc;
@@ -76,7 +79,7 @@ int image_open(struct image *image, const struct index_env *env, const struct ba
     if (rc == OK && (h->n != base->n || h->hot_bytes != base->hot_bytes ||
                      h->file_bytes != base->file_bytes || n_bytes < h->hot_bytes))
         rc = wrong(env, base, "head", "it is not the one that the index was opened with");
-    if (rc == OK && verify)
+    if (rc == OK && check >= IMAGE_HASH)
         rc = check_hashes(env, base, h, bytes, n_bytes);
     if (rc != OK)
         return rc;
@@ -96,9 +99,9 @@ int image_open(struct image *image, const struct index_env *env, const struct ba
     if (!h->cold_rows || n_bytes >= h->file_bytes)
         image->rows = AT(SECTION_ROWS);
 #undef AT
-    if (verify)
+    if (check == IMAGE_WHOLLY)
         rc = check_numbers(env, base, image);
     if (rc == OK && has(h, SECTION_GRAPH))
-        rc = open_graph(image, env, base, h, bytes);
+        rc = open_graph(image, env, base, bytes, check);
     return rc;
 }

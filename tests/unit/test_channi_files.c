@@ -27,7 +27,8 @@ static void round_trip(struct files_fixture *f, unsigned with, uint32_t n)
     assert_true(base.cold_rows == d.contents.cold_rows);
     assert_true(base.cold_rows ? base.rows_at == base.hot_bytes
                                : base.hot_bytes == base.file_bytes);
-    assert_ok(image_open(&image, &f->bench.env, &base, block.bytes, block.hot_bytes, true), err);
+    assert_ok(image_open(&image, &f->bench.env, &base, block.bytes, block.hot_bytes, IMAGE_WHOLLY),
+              err);
     assert_image(&image, &d, f, !base.cold_rows);
     assert_ok(cache_create(&cache, &f->bench.env, &(struct cache_options){ 0 }), err);
     assert_ok(cache_join(cache, &base, NULL), err);
@@ -164,7 +165,7 @@ static void test_head_flips(void **state)
             t.block.bytes[at] ^= (unsigned char)(1 << bit);
             assert_named(&t,
                          image_open(&image, &t.f.bench.env, &t.base, t.block.bytes,
-                                    t.block.hot_bytes, at % 2),
+                                    t.block.hot_bytes, at % 3),
                          ERR_CORRUPT, "head");
             if (at < 400 ? bit == (int)(at % 8) : at % 64 == 0) {
                 put(&t, t.block.bytes, t.block.file_bytes);
@@ -172,8 +173,9 @@ static void test_head_flips(void **state)
             }
             t.block.bytes[at] ^= (unsigned char)(1 << bit);
         }
-    assert_ok(image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, true),
-              &t.f.bench.error);
+    assert_ok(
+        image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, IMAGE_WHOLLY),
+        &t.f.bench.error);
     target_end(&t);
 }
 
@@ -200,7 +202,7 @@ static void test_section_flips(void **state)
             while (at >= cluster_section_end(h, section))
                 section++;
             t.block.bytes[at] ^= (unsigned char)(1 << at % 8);
-            assert_named(&t, image_open(out, &t.f.bench.env, &t.base, t.block.bytes, n, true),
+            assert_named(&t, image_open(out, &t.f.bench.env, &t.base, t.block.bytes, n, IMAGE_HASH),
                          ERR_CORRUPT, cluster_section_name(section));
             t.block.bytes[at] ^= (unsigned char)(1 << at % 8);
             tried |= 1U << section;
@@ -222,19 +224,19 @@ static void test_lies(void **state)
     target_begin(&t, WITH_GRAPH | WITH_CODES | WITH_COLD, 50);
     h = (void *)t.block.bytes;
     right = *h;
-#define LIE(change, code, part)                                                                  \
-    do {                                                                                         \
-        change;                                                                                  \
-        h->hash = cluster_hash(h, offsetof(struct cluster_head, hash));                          \
-        assert_named(                                                                            \
-            &t,                                                                                  \
-            image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, true), \
-            code, part);                                                                         \
-        put(&t, t.block.bytes, t.block.file_bytes);                                              \
-        const int rc = head_of(&t);                                                              \
-        assert_true(rc == code || code == ERR_CORRUPT);                                          \
-        error_clear(&t.f.bench.error);                                                           \
-        *h = right;                                                                              \
+#define LIE(change, code, part)                                                                    \
+    do {                                                                                           \
+        change;                                                                                    \
+        h->hash = cluster_hash(h, offsetof(struct cluster_head, hash));                            \
+        assert_named(&t,                                                                           \
+                     image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, \
+                                IMAGE_WHOLLY),                                                     \
+                     code, part);                                                                  \
+        put(&t, t.block.bytes, t.block.file_bytes);                                                \
+        const int rc = head_of(&t);                                                                \
+        assert_true(rc == code || code == ERR_CORRUPT);                                            \
+        error_clear(&t.f.bench.error);                                                             \
+        *h = right;                                                                                \
     } while (0)
     LIE(h->format++, ERR_VERSION, "format 2");
     LIE(h->dim++, ERR_DIMENSION, "dimension 13, expected 12");
@@ -265,9 +267,46 @@ static void test_lies(void **state)
 
         *bytes = (unsigned char)rng_below(&r, 256);
         h->hash = cluster_hash(h, offsetof(struct cluster_head, hash));
-        (void)image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, i % 2);
+        (void)image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes, i % 3);
         error_clear(&t.f.bench.error);
         *h = right;
+    }
+    target_end(&t);
+}
+
+/* Numbers that cannot be, in sections whose hashes fit: found by who looks at all of them. */
+static void test_wrong_numbers(void **state)
+{
+    (void)state;
+    struct target t;
+    struct cluster_head *h;
+    struct image image;
+
+    target_begin(&t, WITH_GRAPH | WITH_HISTORY | WITH_ATTRIBUTES, 50);
+    h = (void *)t.block.bytes;
+    for (unsigned section = 0; section < SECTIONS; section++) {
+        unsigned char *bytes = t.block.bytes + h->sections[section].at;
+        const size_t at = section == SECTION_GRAPH ? 128 : h->sections[section].bytes - 8;
+        unsigned char kept[8];
+
+        if (section != SECTION_ATTRIBUTES && section != SECTION_DEAD && section != SECTION_GRAPH)
+            continue;
+        memcpy(kept, bytes + at, 8);
+        memset(bytes + at, 0, 8);
+        bytes[at] = 1; /* below the least attribute; before it was born; a link to itself */
+        h->sections[section].hash =
+            cluster_hash(bytes, cluster_section_end(h, section) - h->sections[section].at);
+        h->hash = cluster_hash(h, offsetof(struct cluster_head, hash));
+        assert_named(&t,
+                     image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes,
+                                IMAGE_WHOLLY),
+                     ERR_CORRUPT, "");
+        assert_ok(image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, t.block.hot_bytes,
+                             IMAGE_HASH),
+                  &t.f.bench.error);
+        memcpy(bytes + at, kept, 8);
+        h->sections[section].hash =
+            cluster_hash(bytes, cluster_section_end(h, section) - h->sections[section].at);
     }
     target_end(&t);
 }
@@ -297,7 +336,7 @@ static void test_cut(void **state)
         put(&t, t.block.bytes, n);
         assert_named(&t, head_of(&t), ERR_CORRUPT, n < CLUSTER_HEAD ? "head" : "bytes, expected");
         assert_named(&t, cache_whole(cache, &t.base, &whole), ERR_CORRUPT, "ends at");
-        assert_named(&t, image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, n, true),
+        assert_named(&t, image_open(&image, &t.f.bench.env, &t.base, t.block.bytes, n, IMAGE_HASH),
                      ERR_CORRUPT, "head");
     }
     assert_int_equal(unlink(t.path), 0);
@@ -394,8 +433,8 @@ int main(void)
         cmocka_unit_test(test_names),         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_same_bytes),    cmocka_unit_test(test_head_flips),
         cmocka_unit_test(test_section_flips), cmocka_unit_test(test_lies),
-        cmocka_unit_test(test_cut),           cmocka_unit_test(test_wrong_file),
-        cmocka_unit_test(test_write_faults),
+        cmocka_unit_test(test_wrong_numbers), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_wrong_file),    cmocka_unit_test(test_write_faults),
     };
 
     return test_run("channi_files", tests);

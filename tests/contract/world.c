@@ -6,7 +6,7 @@
 #include "tests/tsan.h"
 
 /* CHANNI: a build after 40 rows, then splits and merges; and nothing left out. */
-#define SMALL_CLUSTERS "expected_n=50,target_cluster=8,split_max=20,merge_min=2,flat_below=4,"
+#define SMALL_CLUSTERS "expected_n=50,target_cluster=12,split_max=28,merge_min=3,flat_below=4,"
 #define ALL_CLUSTERS   "nprobe=4194304,top_ef=4194304,in_ef=4194304"
 
 /* Settings beyond the defaults; a method without a row is tested at its defaults. */
@@ -38,12 +38,13 @@ static const struct setting settings[] = {
       0 },
     { "channi", "durability=volatile", ALL_CLUSTERS, EXHAUSTIVE },
     { "channi", SMALL_CLUSTERS "durability=volatile,history=4", ALL_CLUSTERS, EXHAUSTIVE },
-    { "channi", SMALL_CLUSTERS "inside=scan", ALL_CLUSTERS, EXHAUSTIVE },
+    { "channi", SMALL_CLUSTERS "inside=scan,target_cluster=30,split_max=60", ALL_CLUSTERS,
+      EXHAUSTIVE },
     /* A bound so wide that it does not fail. */
-    { "channi", SMALL_CLUSTERS "inside=codes,eps0=12", ALL_CLUSTERS, EXHAUSTIVE },
     { "channi", SMALL_CLUSTERS "inside=codes,eps0=12,cold_rows=true,history=2", ALL_CLUSTERS,
       EXHAUSTIVE },
-    { "channi", SMALL_CLUSTERS "maintenance=explicit,durability=synced", "nprobe=2,in_ef=12", 0 },
+    { "channi", SMALL_CLUSTERS "inside=codes,maintenance=explicit,durability=synced",
+      "nprobe=2,in_ef=12", 0 },
     { "ampi", "clusters=8,fans=4", "probes=4194304,fan_probes=4194304,window=1073741824",
       EXHAUSTIVE | PRUNES },
     { "ampi", "clusters=0,fans=3,cones=1,drift_theta=2,refresh_at=0.5",

@@ -3,11 +3,13 @@
  * Rows come with the pages they are in, each held to its sum in the hot part: pages that lie in a row are one
  * read, and all reads of a call are under way together.
  */
+#define _GNU_SOURCE /* preadv2 */
 #include "algorithms/channi/cache_state.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -61,6 +63,19 @@ static void plan_runs(struct row_work *w)
     }
 }
 
+/* What the system has in memory comes with one call, a quarter of what a round through the queue takes. false: it
+   has to be waited for. */
+static bool read_at_once(struct read_request *r)
+{
+    const struct iovec to = { r->to, r->bytes };
+    const ssize_t n = preadv2(r->fd, &to, 1, (off_t)r->at, RWF_NOWAIT);
+
+    if (n != (ssize_t)r->bytes)
+        return false;
+    r->done = r->bytes;
+    return true;
+}
+
 /* Returns how many are in flight. */
 static size_t begin_runs(struct row_work *w)
 {
@@ -82,10 +97,13 @@ static size_t begin_runs(struct row_work *w)
             r->request.error = errno;
             continue;
         }
+        if (!atomic_load(&c->direct) && read_at_once(&r->request))
+            continue;
         read_queue_add(q, &r->request, atomic_load(&c->direct));
         n++;
     }
-    read_queue_submit(q);
+    if (n > 0)
+        read_queue_submit(q);
     return n;
 }
 

@@ -14,7 +14,7 @@
 #include "src/core/mem.h"
 
 /* Rows measured before the limit is looked at again. */
-enum { BATCH = 32 };
+enum { BATCH = 32, COLD_BATCH = 8 };
 
 static int prepare(struct seeker *s)
 {
@@ -192,14 +192,15 @@ static inline void fetch_row(const struct source *from, uint32_t row, size_t row
 }
 
 /* The next batch of them, *left in the heap. */
-static size_t take_batch(struct seeker *s, size_t *left, const struct candidate **batch)
+static size_t take_batch(struct seeker *s, size_t most, size_t *left,
+                         const struct candidate **batch)
 {
     struct search_work *w = s->w;
-    const size_t most = s->rerank_left < BATCH ? s->rerank_left : BATCH;
     const float limit = seeker_limit(s);
     size_t n = 0;
 
-    while (n<most && * left> 0) {
+    most = s->rerank_left < most ? s->rerank_left : most;
+    while (*left > 0 && n < most) {
         const struct candidate *next = &w->candidates[(uint32_t)w->order[0]];
 
         w->order[0] = w->order[--*left];
@@ -278,10 +279,13 @@ int scan_candidates(struct seeker *s)
     if (!mem_grow(w->mem, &w->order, &w->order_capacity, w->n_candidates, sizeof *w->order) ||
         !mem_grow(w->mem, &w->rows, &w->rows_capacity, BATCH * c->row_bytes, 1))
         return seek_no_memory(c);
-    size_t left = heap_candidates(s);
+    size_t left = heap_candidates(s), most = BATCH;
+    if (c->params.cold_rows) /* a read is dear: as many as there must be, then few at a time */
+        most = s->q->k < COLD_BATCH ? COLD_BATCH : s->q->k < BATCH ? s->q->k : BATCH;
     for (size_t n = 1; rc == OK && n > 0;) {
-        n = take_batch(s, &left, batch);
+        n = take_batch(s, most, &left, batch);
         rc = measure_batch(s, batch, n);
+        most = c->params.cold_rows ? COLD_BATCH : BATCH;
     }
     w->n_candidates = w->n_sources = 0;
     return rc == OK ? s->rc : rc;

@@ -4,6 +4,12 @@
 
 #include "tests/unit/cluster_files.h"
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum { STEP = 7 }; /* a sanitizer costs ten times the time */
+#else
+enum { STEP = 1 };
+#endif
+
 /* ---- there and back */
 
 static void round_trip(struct files_fixture *f, unsigned with, uint32_t n)
@@ -49,14 +55,14 @@ static void test_round_trip(void **state)
     static const struct {
         enum element element;
         size_t dim;
-    } kinds[] = { { ELEMENT_F32, 7 }, { ELEMENT_U8, 128 }, { ELEMENT_F32, 1100 } };
+    } kinds[] = { { ELEMENT_F32, 7 }, { ELEMENT_U8, 128 }, { ELEMENT_F32, 300 } };
 
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct files_fixture f;
 
         files_begin(&f, kinds[k].element, kinds[k].dim);
         for (unsigned with = 0; with < WITH_ALL; with++)
-            for (uint32_t n = 0; n < 400; n = 3 * n + 1)
+            for (uint32_t n = 0; n < 200; n = 3 * n + 1)
                 if (n > 0 || !(with & WITH_GRAPH))
                     round_trip(&f, with, n);
         files_end(&f);
@@ -195,7 +201,7 @@ static void test_section_flips(void **state)
 
         target_begin(&t, kinds[k], 61);
         h = (const void *)t.block.bytes;
-        for (size_t at = CLUSTER_HEAD; at < t.block.file_bytes; at++) {
+        for (size_t at = CLUSTER_HEAD; at < t.block.file_bytes; at += STEP) {
             struct image *out = &image;
             const size_t n = at < t.block.hot_bytes ? t.block.hot_bytes : t.block.file_bytes;
 
@@ -262,7 +268,7 @@ static void test_lies(void **state)
     }
 #undef LIE
     /* whatever is in them, nothing but refusal or the same: run under the address sanitizer */
-    for (size_t i = 0; i < 20000; i++) {
+    for (size_t i = 0; i < 20000 / STEP; i++) {
         unsigned char *bytes = (unsigned char *)h + rng_below(&r, 88 + 24 * SECTIONS);
 
         *bytes = (unsigned char)rng_below(&r, 256);

@@ -1,4 +1,4 @@
-/* search.h - what the parts of a search share. Private to search.c, probe.c, scan.c, scan_codes.c, filter.c,
+/* search.h - what the parts of a search share. Private to search.c, probe.c, look.c, scan.c, scan_codes.c, filter.c,
  * reduce.c and range.c.
  *
  * A *quest* is one query in one view. A *seeker* is one thread's part in it: usually there is one; where there
@@ -79,6 +79,11 @@ struct seeker {
     int rc; /* the first failure in offering: no memory */
 };
 
+static inline const struct cluster *seek_cluster_at(const struct seeker *s, uint32_t cid)
+{
+    return s->q->view->layout->clusters[cid];
+}
+
 /* What a candidate must not exceed. */
 static inline float seeker_limit(const struct seeker *s)
 {
@@ -150,6 +155,13 @@ void tally_report(struct channi *, const struct tally *, struct work *);
 
 /* probe.c: all of one query: which clusters, in what order, until when. */
 int quest_run(struct seeker *);
+
+/* look.c: n clusters. In steps: all of them. In turn: until one's route is too far, as `eps` says; routes are
+   ascending. */
+int look_in_steps(struct seeker *, const uint32_t *cids, size_t n);
+int look_in_turn(struct seeker *, const uint32_t *cids, const float *routes, size_t n);
+/* What was asked for is no longer needed. */
+void look_unpin(struct seeker *);
 
 /* scan.c */
 void scan_delta(struct seeker *, const struct cluster *);

@@ -46,6 +46,7 @@ experiment {
       if step % (steps // 2) == 0 then w:maintain { tag = "renew" } end
       if step % (steps // moments) == 0 then w:search { queries, tag = "churn" } end
     end
+    w:checkpoint "sizes"
   end,
 
   methods = {
@@ -93,6 +94,6 @@ experiment {
     { "pareto", x = "distances", y = "recall@10", where = { tag = "churn" }, title = "Recall and distances, all moments" },
     { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "arrive", "leave" }, point = { "nprobe=" .. mark, "ef_search=32" } },
       title = "ns a vector that comes or goes" },
-    { "sizes", title = "Vectors of a cluster in the end" },
+    { "sizes", y = "cluster.live", where = { label = ours }, title = "Vectors of a cluster in the end" },
   },
 }

@@ -55,6 +55,7 @@ experiment {
       if times == 5 or times == 10 then w:maintain { tag = "renew" } end
       w:search { queries, tag = "grow" }
     end
+    w:checkpoint "sizes"
   end,
 
   methods = { index(grown, {}), index(rebuilt, {}, "renew"), index(settled, { settle = 8 }), index(no_ood, { settle = 8, ood = false }) },
@@ -98,13 +99,13 @@ experiment {
 
   figures = {
     { "timeline", y = { "recall@10", "distances" }, where = { tag = "grow", point = "nprobe=" .. mark }, title = "Recall and distances, 8 clusters" },
-    { "timeline", y = { "stats.clusters", "stats.routes", "stats.clusters_ood" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
+    { "timeline", y = { "stats.clusters", "stats.routes", "stats.clusters_ood" }, where = { tag = "come", point = "nprobe=" .. mark },
       title = "Clusters, routes, outliers' clusters" },
-    { "timeline", y = { "stats.splits", "stats.merges", "stats.folds", "stats.settled" }, where = { tag = { "fill", "come" }, point = "nprobe=" .. mark }, title = "Splits, merges, folds, settled rows" },
-    { "timeline", y = { "stats.size_cv", "stats.misroute_rate" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark },
+    { "timeline", y = { "stats.splits", "stats.merges", "stats.folds", "stats.settled" }, where = { tag = "come", point = "nprobe=" .. mark }, title = "Splits, merges, folds, settled rows" },
+    { "timeline", y = { "stats.size_cv", "stats.misroute_rate" }, where = { tag = "come", point = "nprobe=" .. mark },
       title = "Spread of cluster sizes, misrouted vectors" },
     { "timeline", y = { "p50_ns", "p99_ns" }, where = { tag = "come", point = "nprobe=" .. mark }, title = "An insertion by itself" },
-    { "timeline", y = { "index_bytes", "disk_bytes" }, where = { tag = { "build", "fill", "come" }, point = "nprobe=" .. mark }, title = "Memory and disk" },
-    { "sizes", title = "Vectors of a cluster in the end" },
+    { "timeline", y = { "index_bytes", "disk_bytes" }, where = { tag = "come", point = "nprobe=" .. mark }, title = "Memory and disk" },
+    { "sizes", y = "cluster.live", title = "Vectors of a cluster in the end" },
   },
 }

@@ -97,6 +97,6 @@ experiment {
     { "bars", y = "stats.ood_found", x = "label", where = { tag = "settle", point = ("nprobe=%d,ood_probe=2"):format(mark) }, title = "Vectors that splits took for outliers" },
     { "bars", y = "stats.clusters_ood", x = "label", group = "tag", where = { tag = { "settle", "merge" }, point = ("nprobe=%d,ood_probe=2"):format(mark) },
       title = "Outliers' clusters" },
-    { "sizes", where = { label = { whole, no_ood } }, title = "Vectors of a cluster in the end" },
+    { "sizes", y = "cluster.live", where = { label = { whole, no_ood } }, title = "Vectors of a cluster in the end" },
   },
 }

@@ -102,6 +102,6 @@ experiment {
     { "timeline", y = { "recall@10", "stats.clusters" }, where = { tag = { "size", "settle" }, point = "nprobe=" .. mark }, title = "Recall and clusters, by vectors" },
     { "bars", y = "per_second", x = "tag", group = "label", where = { label = { middle, "hnsw", "scan" }, tag = "readers 1", point = points },
       title = "Queries a second of one reader" },
-    { "sizes", title = "Vectors of a cluster in the end" },
+    { "sizes", y = "cluster.live", title = "Vectors of a cluster in the end" },
   },
 }

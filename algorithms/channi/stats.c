@@ -1,7 +1,7 @@
 /* stats.c - what the index tells of itself: counters, clusters one by one, the cache.
  *
  * Counters are sums since the index was opened; those of the build's phases, like all of them, count
- * distances and not time. A sink's table "clusters" has a row for each, by ascending cid.
+ * distances and not time. A sink's table "cluster" has a row for each, by ascending cid.
  */
 #include <math.h>
 
@@ -118,12 +118,12 @@ static void tell_cluster(const struct cluster *cl, struct stat_sink *sink, size_
     const double drift = sqrt((double)cl->drift);
     const uint32_t delta = delta_count(&cl->delta), dead = atomic_load(&at->n_dead);
 
-    sink->cell(sink->to, "clusters", row, "live", (double)atomic_load(&at->live));
-    sink->cell(sink->to, "clusters", row, "dead", (double)dead);
-    sink->cell(sink->to, "clusters", row, "delta", (double)delta);
-    sink->cell(sink->to, "clusters", row, "kind", (double)cl->kind);
-    sink->cell(sink->to, "clusters", row, "aliases", aliases);
-    sink->cell(sink->to, "clusters", row, "drift", drift);
+    sink->cell(sink->to, "cluster", row, "live", (double)atomic_load(&at->live));
+    sink->cell(sink->to, "cluster", row, "dead", (double)dead);
+    sink->cell(sink->to, "cluster", row, "delta", (double)delta);
+    sink->cell(sink->to, "cluster", row, "kind", (double)cl->kind);
+    sink->cell(sink->to, "cluster", row, "aliases", aliases);
+    sink->cell(sink->to, "cluster", row, "drift", drift);
     sums->drift += drift;
     sums->mean_d += (double)cl->mean_d;
     sums->aliases += aliases;

@@ -89,7 +89,7 @@ function sizes.run(of)
       { "heatmap", x = "sampling", y = "target_cluster", group = "seconds", where = { tag = "load", label = "CHANNI" }, title = "Seconds to build" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "as built" }, title = "Recall and distances, as built" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "settled" }, title = "Recall and distances, after splits and merges" },
-      { "sizes", where = { point = settled }, title = "Vectors of a cluster in the end" },
+      { "sizes", y = "cluster.live", where = { point = settled }, title = "Vectors of a cluster in the end" },
     },
   }
 end

@@ -43,6 +43,7 @@ function static.run(of)
       w:insert { of.data:rows(1, rows), tag = "load" }
       w:search { of.data:queries(queries), tag = "full" }
       w:search { of.data:queries(cold), cold = true, tag = "cold" }
+      w:checkpoint "sizes"
     end,
 
     methods = {
@@ -99,7 +100,7 @@ function static.run(of)
       { "memory", title = "Memory and disk" },
       { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load" }, point = { "nprobe=8", "ef_search=64" } }, title = "Building, s" },
       { "ccdf", where = { tag = "full", point = { "nprobe=8", "ef_search=32" } }, title = "Latency" },
-      { "sizes", title = "Vectors of a cluster" },
+      { "sizes", y = "cluster.live", title = "Vectors of a cluster" },
     },
   }
 end

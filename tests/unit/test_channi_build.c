@@ -535,7 +535,7 @@ static void take_cell(void *to, const char *table, size_t row, const char *colum
 {
     struct told *t = to;
 
-    assert_string_equal(table, "clusters");
+    assert_string_equal(table, "cluster");
     if (strcmp(column, "live") == 0) {
         assert_int_equal(row, t->rows++);
         t->live += value;

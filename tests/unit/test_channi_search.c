@@ -58,8 +58,9 @@ static void test_threads(void **state)
         struct ledger l;
 
         p.eps0 = 1.9;
-        ledger_open(&l, p, ELEMENT_F32, 24, 3000, 4);
-        ledger_insert(&l, 2600);
+        p.target_cluster = 200; /* work enough that the first thread does not do it all */
+        ledger_open(&l, p, ELEMENT_F32, 96, 6000, 4);
+        ledger_insert(&l, 5600);
         ledger_churn(&l, 50);
         l.knobs.nprobe = 12;
         l.knobs.in_ef = 16;
@@ -333,13 +334,54 @@ static void test_reduce(void **state)
     }
 }
 
+/* Candidates go on pointing to their sources, whoever found them. */
+static void test_reduce_candidates(void **state)
+{
+    enum { MEMBERS = 3, EACH = 4 };
+    struct mem mem = { 0 };
+    struct base bases[MEMBERS];
+    struct search_work works[MEMBERS + 1];
+    struct seeker seekers[MEMBERS + 1];
+
+    (void)state;
+    memset(works, 0, sizeof works);
+    memset(seekers, 0, sizeof seekers);
+    for (size_t i = 0; i <= MEMBERS; i++) {
+        works[i].mem = &mem;
+        seekers[i].w = &works[i];
+        seekers[i].tally.in = 1;
+    }
+    for (size_t i = 0; i < MEMBERS; i++) {
+        struct search_work *w = &works[i];
+
+        assert_true(mem_grow(&mem, &w->sources, &w->sources_capacity, 1, sizeof *w->sources));
+        assert_true(
+            mem_grow(&mem, &w->candidates, &w->candidates_capacity, EACH, sizeof *w->candidates));
+        w->sources[w->n_sources++] = (struct source){ .base = &bases[i] };
+        for (uint32_t j = 0; j < EACH; j++)
+            w->candidates[w->n_candidates++] = (struct candidate){ .id = i * 10 + j, .row = j };
+    }
+    struct search_work *to = &works[MEMBERS];
+    assert_int_equal(reduce_seekers(&seekers[MEMBERS], seekers, MEMBERS), OK);
+    assert_int_equal(to->n_candidates, MEMBERS * EACH);
+    for (size_t i = 0; i < to->n_candidates; i++)
+        assert_ptr_equal(to->sources[to->candidates[i].source].base,
+                         &bases[to->candidates[i].id / 10]);
+    assert_true(seekers[MEMBERS].tally.in == MEMBERS + 1);
+    for (size_t i = 0; i <= MEMBERS; i++) {
+        mem_free(&mem, works[i].sources);
+        mem_free(&mem, works[i].candidates);
+    }
+    assert_int_equal(mem_live(&mem), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact),  cmocka_unit_test(test_threads),
         cmocka_unit_test(test_as_of),  cmocka_unit_test(test_knobs),
         cmocka_unit_test(test_range),  cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_reduce), cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

@@ -10,14 +10,14 @@
 
 local channi  = require "channi"
 local sift    = channi.sift()
-local n       = option("rows", quick and 3000 or 24000, "descriptors live in the end")
+local n       = option("rows", quick and 2000 or 24000, "descriptors live in the end")
 local queries = sift:queries(option("queries", quick and 100 or 500, "asked"))
 local few     = sift:queries(quick and 8 or 50) -- asked cold: each has the files written out and forgotten first
-local turns   = quick and 3 or 8
+local turns   = quick and 2 or 8
 local part    = n // turns
-local target  = quick and 40 or 250
+local target  = quick and 30 or 250
 
-local probes = quick and { 1, 2, 4, 8 } or { 1, 2, 4, 8, 16, 32 }
+local probes = quick and { 1, 4, 8, 16 } or { 1, 2, 4, 8, 16, 32 }
 local mark   = 8
 local base   = { target_cluster = target, expected_n = n // 8, cache_mb = channi.megabytes(n, 128, 5) }
 

@@ -27,6 +27,8 @@ struct run {
     json_t **finished; /* each cell's JSON by its number, NULL until it has run */
     char *dir, *scratch;
     size_t failed;
+    bool unwritten;              /* cells have finished since result.json was written */
+    double written_s, writing_s; /* when that was, and how long it took */
 };
 
 static double now_s(void)
@@ -104,8 +106,7 @@ static void show_cell_progress(void *to, const struct cell *cell, size_t step, s
     progress_cell(to, cell->method->label, cell->repeat, text);
 }
 
-/* The result so far replaces the file after every cell, so that nothing measured is lost to what
-   comes later. Cells stand in the plan's order, not in the shuffled one they ran in. */
+/* The result so far replaces the file, so that what is measured can be looked at before all is. Cells stand in the plan's order, not in the shuffled one they ran in. */
 static int write_result(struct run *run, struct error *error)
 {
     json_t *cells = json_array();
@@ -116,7 +117,23 @@ static int write_result(struct run *run, struct error *error)
     int rc =
         result_make(run->experiment, &run->oracle, run->environment, cells, &run->result, error);
     json_decref(cells);
-    return rc ? rc : result_save(run->result, run->dir, error);
+    rc = rc ? rc : result_save(run->result, run->dir, error);
+    run->unwritten = false;
+    return rc;
+}
+
+/* After a cell, but for a small part of the time only: with many cells the file grows, and writing all of it
+   after each would take longer than the cells. Each has a file of its own, so nothing is lost meanwhile. */
+static int write_at_times(struct run *run, struct error *error)
+{
+    const double most = .1, began = now_s();
+    run->unwritten = true;
+    if (run->writing_s > most * (began - run->written_s))
+        return OK;
+    const int rc = write_result(run, error);
+    run->written_s = now_s();
+    run->writing_s = run->written_s - began;
+    return rc;
 }
 
 static const char *worst_status(const json_t *cells)
@@ -160,7 +177,7 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
         progress_cell_done(&run->progress, cell->method->label, cell->repeat,
                            kept && fine ? "kept" : status, now_s() - began);
         run->finished[cell->number] = json_incref(cells);
-        rc = write_result(run, error);
+        rc = write_at_times(run, error);
     }
     json_decref(cells);
     return rc;
@@ -251,6 +268,11 @@ int run_config(struct app *app, const char *path, char **dir)
     int rc = prepare(&run, &error);
     if (!rc)
         rc = run_cells(&run, &error);
+    struct error unsaved = { 0 };
+    if (run.unwritten && write_result(&run, &unsaved)) {
+        app_error(app, &unsaved);
+        rc = rc ? rc : unsaved.code;
+    }
     progress_end(&run.progress);
     if (!rc || rc == ERR_INTERRUPTED) {
         struct error late = { 0 };

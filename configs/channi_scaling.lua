@@ -60,6 +60,7 @@ experiment {
       w:search { queries, tag = "size" }
       before = size
     end
+    w:checkpoint "sizes"
     for _, count in ipairs(readers) do w:concurrent { queries, readers = count, seconds = seconds, tag = "readers " .. count } end
   end,
 

@@ -48,6 +48,7 @@ function sizes.run(of)
       w:search { queries, tag = "as built" }
       w:maintain { tag = "settle" }
       w:search { queries, tag = "settled" }
+      w:checkpoint "sizes"
     end,
 
     methods = methods,

@@ -359,6 +359,7 @@ static int commit(struct plan *p, const struct change *changes, size_t n, uint64
     do_puts(p, layout, *version);
     channi_show(s, next, *version, NULL);
     channi_count(&s->counters.commits, 1);
+    channi_count(&s->counters.bytes_given, p->n_puts * s->row_bytes);
     find_needs(p, layout);
     return OK;
 }

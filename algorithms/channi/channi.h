@@ -235,7 +235,7 @@ struct channi_counters { /* all of them in stats(), by these names */
     atomic_uint_fast64_t commits, aborts, splits, split_parts, ood_found, ood_clusters, merges,
         aliases, aliases_dropped, reroutes, settled, folds, refused_splits, conflicts, requeued,
         carried, deferred_searches, checkpoints, files_written, bytes_written, bytes_given,
-        job_errors, misrouted, lost_rows, damaged_clusters, build_sampling,
+        job_errors, lost_rows, damaged_clusters, build_sampling,
         build_assigning; /* distances of the build's phases */
     /* of searches */
     atomic_uint_fast64_t queries, top_distances, in_distances, delta_distances, clusters_touched,

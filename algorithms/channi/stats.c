@@ -32,47 +32,25 @@ static void tell_counters(const struct channi *c, struct stat_sink *sink)
         const char *name;
         const atomic_uint_fast64_t *counter;
     } all[] = {
-        COUNTER(commits),
-        COUNTER(aborts),
-        COUNTER(splits),
-        COUNTER(split_parts),
-        COUNTER(ood_found),
-        COUNTER(ood_clusters),
-        COUNTER(merges),
-        COUNTER(aliases),
-        COUNTER(aliases_dropped),
-        COUNTER(reroutes),
-        COUNTER(settled),
-        COUNTER(folds),
-        COUNTER(refused_splits),
-        COUNTER(conflicts),
-        COUNTER(requeued),
-        COUNTER(carried),
-        COUNTER(checkpoints),
-        COUNTER(files_written),
-        COUNTER(bytes_written),
-        COUNTER(bytes_given),
-        COUNTER(job_errors),
-        COUNTER(lost_rows),
-        COUNTER(misrouted),
-        COUNTER(damaged_clusters),
-        COUNTER(build_sampling),
-        COUNTER(build_assigning),
-        COUNTER(queries),
-        COUNTER(top_distances),
-        COUNTER(in_distances),
-        COUNTER(delta_distances),
-        COUNTER(clusters_touched),
-        COUNTER(clusters_skipped),
-        COUNTER(ood_touched),
-        COUNTER(stopped_early),
-        COUNTER(row_reads),
-        COUNTER(filter_exact),
-        COUNTER(deferred_searches),
+        COUNTER(commits),          COUNTER(aborts),           COUNTER(splits),
+        COUNTER(split_parts),      COUNTER(ood_found),        COUNTER(ood_clusters),
+        COUNTER(merges),           COUNTER(aliases),          COUNTER(aliases_dropped),
+        COUNTER(reroutes),         COUNTER(settled),          COUNTER(folds),
+        COUNTER(refused_splits),   COUNTER(conflicts),        COUNTER(requeued),
+        COUNTER(carried),          COUNTER(checkpoints),      COUNTER(files_written),
+        COUNTER(bytes_written),    COUNTER(bytes_given),      COUNTER(job_errors),
+        COUNTER(lost_rows),        COUNTER(damaged_clusters), COUNTER(build_sampling),
+        COUNTER(build_assigning),  COUNTER(queries),          COUNTER(top_distances),
+        COUNTER(in_distances),     COUNTER(delta_distances),  COUNTER(clusters_touched),
+        COUNTER(clusters_skipped), COUNTER(ood_touched),      COUNTER(stopped_early),
+        COUNTER(row_reads),        COUNTER(filter_exact),     COUNTER(deferred_searches),
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         tell(sink, all[i].name, (double)count_of(all[i].counter));
+    const uint64_t given = count_of(&c->counters.bytes_given);
+    tell(sink, "write_amplification",
+         given ? (double)count_of(&c->counters.bytes_written) / (double)given : 0);
     tell(sink, "queued", (double)channi_queued(c));
     tell(sink, "parked_bytes", (double)count_of(&c->parked_bytes));
 }

@@ -52,6 +52,8 @@ static void plan_free(struct plan *p)
     mem_free(mem, p->touched);
     idmap_free(&p->fate);
     view_unref(p->s, p->view);
+    *p = (struct plan){ .s = p->s };
+    idmap_init(&p->fate, mem);
 }
 
 static bool plan_room(struct plan *p, const struct change *changes, size_t n)
@@ -364,15 +366,19 @@ static int commit(struct plan *p, const struct change *changes, size_t n, uint64
     return OK;
 }
 
-/* What is due afterwards. The commit stands whatever becomes of it: maintain() says what went wrong. */
+/* What is due afterwards. The commit stands whatever becomes of it: maintain() says what went wrong. The plan goes
+   first: while it refers to the view that it was made in, all that the upkeep replaces stays in memory, after a
+   build every row twice. */
 static void tend(struct plan *p)
 {
     struct channi *s = p->s;
     struct error error = { OK, "" }, *before = error_divert(&error);
+    const bool deferred = !p->view->layout->routes;
 
     for (size_t i = 0; i < p->n_touched; i++)
         channi_queue(s, p->touched[i]);
-    if (!p->view->layout->routes && channi_build_if_due(s) != OK)
+    plan_free(p);
+    if (deferred && channi_build_if_due(s) != OK)
         channi_count(&s->counters.job_errors, 1);
     (void)channi_after_commit(s);
     if (channi_checkpoint_due(s) && channi_checkpoint(s) != OK)

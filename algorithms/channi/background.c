@@ -50,6 +50,8 @@ static void *work(void *index)
     while (wait_for_work(c->jobs)) {
         do_one(c);
         do_chores(c);
+        if (channi_queued(c) == 0)
+            channi_trim(c);
     }
     return NULL;
 }

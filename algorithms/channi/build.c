@@ -6,7 +6,11 @@
  * thousand rows.
  *
  * Primaries are chosen from a random subset of the rows (SUBSET_LEAST, or SUBSET_PER for each primary), so
- * that no kind of sampling takes longer than the assignment.
+ * that no kind of sampling takes longer than the assignment. Where any row will do, the subset need not be
+ * larger than what is taken from it.
+ *
+ * What is only there to choose and to assign goes before the files are made: the rows are then in memory
+ * twice, and a build is held to its peak.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +23,7 @@ enum {
     BUILD_STREAM = 0x6275,
     SUBSET_LEAST = 65536,
     SUBSET_PER = 32,
+    UNIFORM_PER = 4,    /* some are equal to others */
     TRAIN_ROWS = 16384, /* of the subset: what the quantizer is trained on */
     BLOCK = 64,
 };
@@ -55,11 +60,19 @@ static bool is_due(struct channi *c)
 
 /* ------------------------------------------------------------------------------ primaries */
 
+static size_t subset_most(const struct building *b)
+{
+    const bool any = b->c->params.sampling == SAMPLE_UNIFORM;
+    const size_t per = b->k * (any ? UNIFORM_PER : SUBSET_PER);
+    const size_t least = any ? TRAIN_ROWS : SUBSET_LEAST;
+
+    return per > least ? per : least;
+}
+
 static int draw_subset(struct building *b)
 {
     struct mem *mem = b->c->base.env.mem;
-    const size_t row_bytes = b->c->row_bytes;
-    const size_t most = b->k * SUBSET_PER > SUBSET_LEAST ? b->k * SUBSET_PER : SUBSET_LEAST;
+    const size_t row_bytes = b->c->row_bytes, most = subset_most(b);
     uint32_t *live = mem_array(mem, b->m.n_live, sizeof *live);
     size_t n = 0;
 
@@ -255,7 +268,8 @@ static int make_parts(struct building *b)
 
 /* --------------------------------------------------------------------------------- build */
 
-static void end(struct building *b)
+/* All but what the replacement needs: members, parts and their order. */
+static void drop_work_space(struct building *b)
 {
     struct mem *mem = b->c->base.env.mem;
 
@@ -268,6 +282,18 @@ static void end(struct building *b)
     mem_free(mem, b->members);
     mem_free(mem, b->primaries);
     mem_free(mem, b->of);
+    b->scratch = NULL;
+    b->checked = NULL;
+    b->top = NULL;
+    b->subset = NULL;
+    b->members = b->primaries = b->of = NULL;
+}
+
+static void end(struct building *b)
+{
+    struct mem *mem = b->c->base.env.mem;
+
+    drop_work_space(b);
     mem_free(mem, b->order);
     mem_free(mem, b->parts);
     channi_members_free(&b->m, b->c);
@@ -289,6 +315,7 @@ static int build(struct building *b)
         rc = assign(b);
     if (rc == OK)
         rc = make_parts(b);
+    drop_work_space(b);
     if (rc == OK)
         rc = channi_replace(b->c, &b->w, &b->m,
                             &(struct replacement){ .parts = b->parts,
@@ -333,7 +360,7 @@ int channi_build_if_due(struct channi *c)
     if (rc == OK && due) {
         queue_large(c);
         epoch_collect(c->epoch); /* the cluster that held all rows: a third of what is there now */
-        mem_trim();
+        channi_trim(c);
     }
     return rc;
 }

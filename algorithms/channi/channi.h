@@ -300,6 +300,7 @@ struct channi {
     atomic_uint_fast64_t due_at;       /* bytes of journal and parked files */
     _Atomic(struct base *) left_over; /* nobody's, but for their files: they could not be removed */
     pthread_mutex_t checkpointing;
+    atomic_uint_fast64_t trimmed_at; /* bytes written when free memory was last given back */
     int claim;
     char *dir;
     const struct store_fault *fault;
@@ -530,6 +531,8 @@ int channi_work(struct channi *, uint64_t budget, bool *more);
 /* What a commit does before it returns: at commit, all of the queue; background: wakes the threads. No lock
    is held. */
 int channi_after_commit(struct channi *);
+/* Gives the system back what upkeep has freed, when enough files were written since the last time. */
+void channi_trim(struct channi *);
 /* OK, or why the last job that failed did. */
 int channi_upkeep_error(const struct channi *);
 size_t channi_queued(const struct channi *);

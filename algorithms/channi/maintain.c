@@ -1,7 +1,23 @@
 /* maintain.c - when upkeep is done: after commits, in maintain(), and what comes after the jobs. */
 #include "algorithms/channi/jobs.h"
 
+#include "src/core/mem.h"
 #include "src/core/parallel.h"
+
+/* What files are made in is freed among clusters that stay, and malloc() keeps it: after a build and its splits that was
+   more than all there is. To look for it takes milliseconds, so it has to be worth it. */
+enum { TRIM_LEAST = 4 << 20, TRIM_SHARE = 4 };
+
+void channi_trim(struct channi *c)
+{
+    const uint64_t written = atomic_load(&c->counters.bytes_written);
+    const uint64_t share = mem_live(c->base.env.mem) / TRIM_SHARE;
+    uint64_t at = atomic_load(&c->trimmed_at);
+
+    if (written - at >= (share > TRIM_LEAST ? share : TRIM_LEAST) &&
+        atomic_compare_exchange_strong(&c->trimmed_at, &at, written))
+        mem_trim();
+}
 
 /* ------------------------------------------------------------------------- working jobs off */
 
@@ -107,6 +123,7 @@ int channi_work(struct channi *c, uint64_t budget, bool *more)
         (void)parallel_for(c->base.env.pool, threads, n < threads ? n : threads, 1, work_off,
                            &crew);
         pthread_mutex_destroy(&crew.lock);
+        channi_trim(c);
     }
     pthread_mutex_lock(&q->lock);
     *more = channi_jobs_any(q);

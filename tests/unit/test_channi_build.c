@@ -408,6 +408,64 @@ static void test_build_out_of_memory(void **state)
     }
 }
 
+/* ------------------------------------------------------------------------------- memory */
+
+/* What is in memory while files are written: at most by the build, at most by the splits after it. */
+struct watch {
+    struct channi *c;
+    size_t build, upkeep, writes;
+};
+
+static int watch_write(void *to, const char *call)
+{
+    struct watch *w = to;
+
+    if (w->c && strcmp(call, "write") == 0) {
+        size_t *most = atomic_load(&w->c->now)->layout->routes ? &w->upkeep : &w->build;
+        const size_t live = mem_live(w->c->base.env.mem);
+
+        *most = live > *most ? live : *most;
+        w->writes++;
+    }
+    return 0;
+}
+
+/* The rows that were in one list before the build are gone when the splits begin that it makes due in the same
+   commit; and what all of that was made in is given back, not for every commit anew. */
+static void test_list_goes_before_splits(void **state)
+{
+    (void)state;
+    enum { MANY = 12000, WIDE = 128 };
+    struct channi_params params = build_params();
+    struct watch w = { 0 };
+    const struct store_fault fault = { watch_write, &w };
+    struct book b;
+
+    params.inside = INSIDE_SCAN;
+    params.maintenance = CHANNI_AT_COMMIT;
+    params.target_cluster = 100;
+    params.split_max = 150;
+    params.expected_n = MANY;
+    params.defer_fraction = 1;
+    params.cache_mb = 1;
+    book_begin(&b, params, ELEMENT_F32, WIDE, MANY + 1, 1);
+    assert_ok(channi_create_with(&w.c, &b.bench.env, &b.params,
+                                 &(struct channi_opening){ .fault = &fault }),
+              &b.bench.error);
+    b.index = &w.c->base;
+    book_fill(&b, 0, MANY + 1, 30, .4);
+    assert_ok(book_insert(&b, 0, MANY), &b.bench.error);
+    assert_true(w.writes > 100 && w.upkeep > 0);
+    assert_true(book_counter(&b, splits) > 0);
+    assert_true(w.upkeep + MANY * b.row_bytes / 2 < w.build);
+    const uint64_t trimmed_at = atomic_load(&w.c->trimmed_at);
+    assert_true(trimmed_at >= MANY * b.row_bytes && trimmed_at <= book_counter(&b, bytes_written));
+    assert_ok(book_insert(&b, MANY, 1), &b.bench.error);
+    assert_int_equal(atomic_load(&w.c->trimmed_at), trimmed_at);
+    book_check(&b);
+    book_close(&b);
+}
+
 /* --------------------------------------------------------------------------------- codes */
 
 static void test_codes(void **state)
@@ -652,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_build_of_equal_rows),
         cmocka_unit_test(test_same_at_any_threads),
         cmocka_unit_test(test_build_out_of_memory),
+        cmocka_unit_test(test_list_goes_before_splits),
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_stats),

@@ -72,6 +72,10 @@ static const struct param options[] = {
                "deviations above the mean distance from which a vector is an outlier"),
     PARAM_INT(P, ood_min, 0, 0, 1 << 24,
               "outliers that make a cluster; 0: 1 % of what is split, at least 16"),
+    PARAM_REAL(
+        P, ood_excess, .8, 0, 100,
+        "deviations beyond that mark at which outliers lie on average, else they are the tail "
+        "of an ordinary cluster and stay (a normal one's: 0.37); 0: wherever they lie"),
     PARAM_REAL(P, ood_max_share, .2, 0, 1, "of what is split, at most so many are outliers"),
     PARAM_INT(P, ood_cap, 0, 0, 1 << 24, "vectors of an outliers' cluster; 0: split_max / 4"),
     PARAM_INT(P, settle, 0, 0, 12,

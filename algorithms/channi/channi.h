@@ -81,7 +81,8 @@ struct channi_params {
     int64_t batch, batch_steps, restarts; /* mini-batch k-means */
     bool ood, reuse, alias, reroute, assign_to_centroid;
     double ood_sigma;
-    int64_t ood_min; /* 0: max(16, 1 % of the size) */
+    int64_t ood_min;   /* 0: max(16, 1 % of the size) */
+    double ood_excess; /* sigma beyond the mark, the mean of those flagged; 0: any count */
     double ood_max_share;
     int64_t ood_cap; /* 0: split_max / 4 */
     int64_t settle;  /* clusters about split ones that are divided anew with them */

@@ -219,11 +219,17 @@ static void test_sound(void **state)
 
 /* -------------------------------------------------------------------------------- outliers */
 
-/* Rows far out as distances of all others go: their distance from a centre is the others' mean distance and
-   `deviations` of theirs. Returns the share of them in outliers' clusters; *others: of all others. */
-static double planted(uint64_t seed, double deviations, double *others)
+enum { PLANTED_ROWS = 4000 };
+
+/* Of `out` rows far out as distances of all others go, and of the others: how many are in outliers' clusters. */
+struct planted {
+    double out, others;
+};
+
+/* Outliers' distance from a centre is the others' mean distance and `deviations` of theirs. */
+static struct planted planted(uint64_t seed, size_t out, double deviations, double excess)
 {
-    enum { N = 4000, DIM = 24, OUT = N / 20, CENTRES = 4 };
+    enum { DIM = 24, CENTRES = 4 };
     struct channi_params p = hundred();
     struct crowd c;
     struct rng r = rng_at(test_seed(), seed);
@@ -231,10 +237,11 @@ static double planted(uint64_t seed, double deviations, double *others)
     size_t found = 0, wrong = 0;
 
     p.target_cluster = 1000;
-    crowd_open(&c, p, ELEMENT_F32, DIM, N);
+    p.ood_excess = excess;
+    crowd_open(&c, p, ELEMENT_F32, DIM, PLANTED_ROWS);
     for (size_t i = 0; i < CENTRES * DIM; i++)
         centres[i / DIM][i % DIM] = (float)(5 * rng_normal(&r));
-    for (size_t i = 0; i < N; i++) {
+    for (size_t i = 0; i < PLANTED_ROWS; i++) {
         float *row = book_row(&c.b, i);
         const float *centre = centres[rng_below(&r, CENTRES)];
         double length = 0, to = sqrt(DIM) + deviations * sqrt(0.5);
@@ -244,35 +251,71 @@ static double planted(uint64_t seed, double deviations, double *others)
             length += (double)row[j] * (double)row[j];
         }
         for (size_t j = 0; j < DIM; j++)
-            row[j] = centre[j] + row[j] * (i < OUT ? (float)(to / sqrt(length)) : 1);
+            row[j] = centre[j] + row[j] * (i < out ? (float)(to / sqrt(length)) : 1);
     }
     assert_ok(crowd_plan(&c, seed), &c.b.bench.error);
     expect_sound(&c);
     uint32_t *of = parts_of(&c);
-    for (size_t i = 0; i < N; i++)
+    for (size_t i = 0; i < PLANTED_ROWS; i++)
         if (of[i] >= c.plan.n_normal)
-            *(i < OUT ? &found : &wrong) += 1;
+            *(i < out ? &found : &wrong) += 1;
     free(of);
     crowd_close(&c);
-    *others = (double)wrong / (N - OUT);
-    return (double)found / OUT;
+    return (struct planted){ out > 0 ? (double)found / (double)out : 0,
+                             (double)wrong / (double)(PLANTED_ROWS - out) };
+}
+
+static struct planted planted_often(size_t out, double excess)
+{
+    struct planted sum = { 0, 0 };
+
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        const struct planted one = planted(seed, out, 6, excess);
+
+        sum.out += one.out / 10;
+        sum.others += one.others / 10;
+    }
+    print_message("seed %" PRIu64 ": of %zu outliers at 6 deviations %.3f found, %.4f of others\n",
+                  test_seed(), out, sum.out, sum.others);
+    return sum;
 }
 
 static void test_planted_outliers(void **state)
 {
     (void)state;
-    double sum = 0, wrong = 0;
+    const double excess = book_defaults().ood_excess;
 
-    for (uint64_t seed = 0; seed < 10; seed++) {
-        double others;
+    assert_true(excess > 0);
+    for (size_t parts = 20; parts <= 50; parts += 30) {
+        const struct planted mean = planted_often(PLANTED_ROWS / parts, excess);
 
-        sum += planted(seed, 6, &others) / 10;
-        wrong += others / 10;
+        assert_true(mean.out >= 0.95);
+        assert_true(mean.others <= 0.02);
     }
-    print_message("seed %" PRIu64 ": %.3f of outliers at 6 deviations found, %.4f of others\n",
-                  test_seed(), sum, wrong);
-    assert_true(sum >= 0.95);
-    assert_true(wrong <= 0.02);
+}
+
+/* What any cluster has above mu + 2 sigma is no cluster of its own, unless any tail is asked for. */
+static void test_an_ordinary_tail(void **state)
+{
+    (void)state;
+    assert_true(planted_often(0, book_defaults().ood_excess).others == 0);
+    assert_true(planted_often(0, 0).others > 0.01);
+}
+
+/* Where the mean of those flagged is as far out as asked for, and not where it is not. */
+static void test_excess_of_outliers(void **state)
+{
+    (void)state;
+    const size_t out = PLANTED_ROWS / 20;
+    double below = 0, above = 100; /* 5 % that are y sigma above: y is at most (.95 / .05)^.5 */
+
+    for (int step = 0; step < 12; step++) {
+        const double middle = (below + above) / 2;
+
+        *(planted(1, out, 6, middle).out > 0 ? &below : &above) = middle;
+    }
+    print_message("seed %" PRIu64 ": outliers to an excess of %.3f\n", test_seed(), below);
+    assert_true(below > 1 && below <= sqrt(0.95 / 0.05) - 2);
 }
 
 /* Whatever the rows: at most 1 / (1 + s^2) are more than s deviations above the mean. */
@@ -289,6 +332,7 @@ static void test_share_of_outliers(void **state)
 
         p.ood_sigma = turn % 2 ? 2 : 0.5 + 2.5 * rng_unit(&r);
         p.ood_min = 1;
+        p.ood_excess = 0;
         p.ood_max_share = 1;
         crowd_open(&c, p, ELEMENT_F32, 1 + (size_t)rng_below(&r, 6), n);
         for (size_t i = 0; i < n * c.b.dim; i++) { /* tails down to those of no mean */
@@ -501,6 +545,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound),
         cmocka_unit_test(test_planted_outliers),
+        cmocka_unit_test(test_an_ordinary_tail),
+        cmocka_unit_test(test_excess_of_outliers),
         cmocka_unit_test(test_share_of_outliers),
         cmocka_unit_test(test_bounds_of_outliers),
         cmocka_unit_test(test_near_groups_are_merged),

@@ -114,6 +114,14 @@ static enum file_answer open_slot(struct cache *c, struct cache_slot *s, const c
     return FILE_OPEN;
 }
 
+/* The lock is held, and it is open. */
+static void use(struct cache *c, struct cache_slot *s)
+{
+    RING_DROP(&c->open, s, open);
+    RING_PUT(&c->open, s, open);
+    c->n_busy += s->fd_users++ == 0;
+}
+
 /* The lock is held. Others' reads end without us, so waiting for their descriptors ends. */
 static enum file_answer take(struct cache *c, struct cache_slot *s, const char *path, bool wait)
 {
@@ -125,10 +133,20 @@ static enum file_answer take(struct cache *c, struct cache_slot *s, const char *
         if (answer == FILE_LATER)
             (void)pthread_cond_wait(&c->file_free, &c->lock);
     }
-    RING_DROP(&c->open, s, open);
-    RING_PUT(&c->open, s, open);
-    c->n_busy += s->fd_users++ == 0;
+    use(c, s);
     return FILE_OPEN;
+}
+
+/* Most are open: names are made for those that are not. */
+static bool take_open(struct cache *c, struct cache_slot *s)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    const bool open = s->fd >= 0;
+
+    if (open)
+        use(c, s);
+    (void)pthread_mutex_unlock(&c->lock);
+    return open;
 }
 
 enum file_answer cache_file_take(struct cache *c, struct cache_slot *s, bool wait, int *rc)
@@ -136,6 +154,9 @@ enum file_answer cache_file_take(struct cache *c, struct cache_slot *s, bool wai
     char path[CLUSTER_PATH_MAX];
     enum file_answer answer;
 
+    *rc = OK;
+    if (take_open(c, s))
+        return FILE_OPEN;
     *rc = cluster_file_path(&c->env, s->base->phash, s->base->version, path);
     if (*rc != OK)
         return FILE_FAILED;

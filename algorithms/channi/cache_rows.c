@@ -1,7 +1,7 @@
 /* cache_rows.c - rows that are read one by one, and files that are read whole.
  *
- * Rows come with the pages they are in, each held to its sum in the hot part: pages that lie in a row are one
- * read, and all reads of a call are under way together.
+ * A row is read to where it is wanted, and is held to its sum in the hot part. Past the page cache whole pages
+ * are read: those that lie in a row with one read. All reads of a call are under way together.
  */
 #define _GNU_SOURCE /* preadv2 */
 #include "algorithms/channi/cache_state.h"
@@ -16,10 +16,10 @@
 
 /* ---- rows */
 
-/* Pages that lie in a row, and the rows in them: picks[first .. first + n). */
+/* One read and the rows in it: picks[first .. first + n). */
 struct run {
     struct read_request request;
-    uint64_t page, n_pages;
+    uint64_t at, bytes; /* of the rows' */
     size_t first, n;
 };
 
@@ -33,9 +33,10 @@ struct row_work {
     struct cache_slot *slot;
     const struct image *image;
     size_t row_bytes, n, n_runs;
+    bool paged; /* whole pages are read, to `pages` */
     struct pick *picks;
     struct run *runs;
-    unsigned char *pages;
+    unsigned char *pages, *out;
 };
 
 static int by_row(const void *a, const void *b)
@@ -46,21 +47,33 @@ static int by_row(const void *a, const void *b)
 }
 
 /* Which pages, ascending. */
-static void plan_runs(struct row_work *w)
+static void plan_pages(struct row_work *w)
 {
+    qsort(w->picks, w->n, sizeof *w->picks, by_row);
     for (size_t i = 0; i < w->n; i++) {
         const uint64_t at = (uint64_t)w->picks[i].row * w->row_bytes;
-        const uint64_t first = at / CLUSTER_PAGE, last = (at + w->row_bytes - 1) / CLUSTER_PAGE;
+        const uint64_t first = at / CLUSTER_PAGE * CLUSTER_PAGE,
+                       end = cluster_round(at + w->row_bytes, CLUSTER_PAGE);
         struct run *r = w->n_runs > 0 ? w->runs + w->n_runs - 1 : NULL;
 
-        if (!r || first > r->page + r->n_pages) {
+        if (!r || first > r->at + r->bytes) {
             r = w->runs + w->n_runs++;
-            *r = (struct run){ .page = first, .first = i };
+            *r = (struct run){ .at = first, .first = i };
         }
         r->n++;
-        if (last + 1 > r->page + r->n_pages)
-            r->n_pages = last + 1 - r->page;
+        if (end > r->at + r->bytes)
+            r->bytes = end - r->at;
     }
+}
+
+static void plan_rows(struct row_work *w)
+{
+    for (size_t i = 0; i < w->n; i++)
+        w->runs[i] = (struct run){ .at = (uint64_t)w->picks[i].row * w->row_bytes,
+                                   .bytes = w->row_bytes,
+                                   .first = i,
+                                   .n = 1 };
+    w->n_runs = w->n;
 }
 
 /* What the system has in memory comes with one call, a quarter of what a round through the queue takes. false: it
@@ -81,7 +94,7 @@ static size_t begin_runs(struct row_work *w)
 {
     struct cache *c = w->cache;
     struct read_queue *q = fetch_queue(w->fetch);
-    unsigned char *to = w->pages;
+    unsigned char *to = w->paged ? w->pages : w->out;
     size_t n = 0;
 
     for (size_t i = 0; i < w->n_runs; i++) {
@@ -89,17 +102,17 @@ static size_t begin_runs(struct row_work *w)
 
         r->request = (struct read_request){ .fd = w->slot->fd,
                                             .to = to,
-                                            .at = w->slot->base->rows_at + r->page * CLUSTER_PAGE,
-                                            .bytes = r->n_pages * CLUSTER_PAGE,
+                                            .at = w->slot->base->rows_at + r->at,
+                                            .bytes = r->bytes,
                                             .tag = w };
-        to += r->request.bytes;
+        to += r->bytes;
         if (cluster_faulted(c->options.fault, "read")) {
             r->request.error = errno;
             continue;
         }
-        if (!atomic_load(&c->direct) && read_at_once(&r->request))
+        if (!w->paged && read_at_once(&r->request))
             continue;
-        read_queue_add(q, &r->request, atomic_load(&c->direct));
+        read_queue_add(q, &r->request, w->paged);
         n++;
     }
     if (n > 0)
@@ -107,42 +120,37 @@ static size_t begin_runs(struct row_work *w)
     return n;
 }
 
-static int check_page(struct row_work *w, const unsigned char *bytes, uint64_t page)
+static int wrong_row(const struct row_work *w, uint32_t row)
 {
     char name[CLUSTER_NAME_MAX];
 
-    if ((uint32_t)cluster_hash(bytes, CLUSTER_PAGE) == w->image->page_sums[page])
-        return OK;
     cluster_file_name(w->slot->base->phash, w->slot->base->version, name);
     cache_damage(w->cache, w->slot, "a checksum of its rows does not fit");
     return fail(w->cache->env.error, ERR_CORRUPT,
-                "channi: %s/%s: section \"rows\": page %" PRIu64
+                "channi: %s/%s: section \"rows\": row %" PRIu32
                 ": its checksum does not fit it; the file is damaged",
-                w->cache->env.dir, name, page);
+                w->cache->env.dir, name, row);
 }
 
-static int finish_run(struct row_work *w, const struct run *r, unsigned char *out)
+static int finish_run(const struct row_work *w, const struct run *r)
 {
-    const unsigned char *bytes = r->request.to;
-
     if (r->request.error)
         return cache_read_failed(w->cache, w->slot, r->request.at + r->request.done,
                                  r->request.error);
-    for (uint64_t p = 0; p < r->n_pages; p++) {
-        const int rc = check_page(w, bytes + p * CLUSTER_PAGE, r->page + p);
+    for (size_t i = r->first; i < r->first + r->n; i++) {
+        const struct pick p = w->picks[i];
+        const unsigned char *row = r->request.to + ((uint64_t)p.row * w->row_bytes - r->at);
 
-        if (rc != OK)
-            return rc;
+        if (cluster_row_sum(row, w->row_bytes) != w->image->row_sums[p.row])
+            return wrong_row(w, p.row);
+        if (w->paged)
+            memcpy(w->out + p.at * w->row_bytes, row, w->row_bytes);
     }
-    for (size_t i = r->first; i < r->first + r->n; i++)
-        memcpy(out + w->picks[i].at * w->row_bytes,
-               bytes + ((uint64_t)w->picks[i].row * w->row_bytes - r->page * CLUSTER_PAGE),
-               w->row_bytes);
     return OK;
 }
 
 /* The slot's file is open. */
-static int read_runs(struct row_work *w, unsigned char *out)
+static int read_runs(struct row_work *w)
 {
     int rc = OK;
     size_t bytes = 0;
@@ -150,7 +158,7 @@ static int read_runs(struct row_work *w, unsigned char *out)
     for (size_t n = begin_runs(w); n > 0; n--)
         (void)fetch_await(w->fetch, w);
     for (size_t i = 0; i < w->n_runs; i++) {
-        const int one = finish_run(w, w->runs + i, out);
+        const int one = finish_run(w, w->runs + i);
 
         rc = rc != OK ? rc : one;
         bytes += w->runs[i].request.done;
@@ -164,7 +172,7 @@ static int read_runs(struct row_work *w, unsigned char *out)
 static int lay_out(struct row_work *w, const uint32_t *rows)
 {
     const size_t each = (w->row_bytes + CLUSTER_PAGE - 1) / CLUSTER_PAGE + 1;
-    const size_t pages = w->n * each * CLUSTER_PAGE;
+    const size_t pages = w->paged ? w->n * each * CLUSTER_PAGE : 0;
     unsigned char *room = fetch_queue(w->fetch)
                               ? fetch_room(w->fetch, pages + CLUSTER_PAGE + w->n * sizeof *w->runs +
                                                          w->n * sizeof *w->picks)
@@ -172,31 +180,41 @@ static int lay_out(struct row_work *w, const uint32_t *rows)
 
     if (!room)
         return fail(w->cache->env.error, ERR_NO_MEMORY, "channi: no memory to read %zu rows", w->n);
-    w->pages = room + (-(uintptr_t)room & (CLUSTER_PAGE - 1));
+    w->pages = room + (w->paged ? -(uintptr_t)room & (CLUSTER_PAGE - 1) : 0);
     w->runs = (struct run *)(void *)(w->pages + pages);
     w->picks = (struct pick *)(void *)(w->runs + w->n);
     for (size_t i = 0; i < w->n; i++)
         w->picks[i] = (struct pick){ rows[i], (uint32_t)i };
-    qsort(w->picks, w->n, sizeof *w->picks, by_row);
     return OK;
 }
 
-static int read_rows(struct row_work *w, const uint32_t *rows, unsigned char *out)
+/* The slot's file is open, so it is known whether reads are past the page cache. */
+static int read_open(struct row_work *w, const uint32_t *rows)
 {
-    enum file_answer answer;
-    int rc = lay_out(w, rows);
+    w->paged = atomic_load(&w->cache->direct);
+    const int rc = lay_out(w, rows);
 
     if (rc != OK)
         return rc;
-    plan_runs(w);
-    answer = cache_file_take(w->cache, w->slot, false, &rc);
+    if (w->paged)
+        plan_pages(w);
+    else
+        plan_rows(w);
+    return read_runs(w);
+}
+
+static int read_rows(struct row_work *w, const uint32_t *rows)
+{
+    int rc = OK;
+    enum file_answer answer = cache_file_take(w->cache, w->slot, false, &rc);
+
     if (answer == FILE_LATER) {
         fetch_settle(w->fetch);
         answer = cache_file_take(w->cache, w->slot, true, &rc);
     }
     if (answer != FILE_OPEN)
         return rc;
-    rc = read_runs(w, out);
+    rc = read_open(w, rows);
     cache_file_give(w->cache, w->slot);
     return rc;
 }
@@ -218,7 +236,8 @@ int cache_rows(struct cache *c, struct fetch *f, const struct base *b, const uin
                           .fetch = f,
                           .slot = b->slot,
                           .row_bytes = element_row_bytes(c->env.element, c->env.dim),
-                          .n = n };
+                          .n = n,
+                          .out = out };
     int rc = OK;
 
     for (size_t i = 0; i < n; i++)
@@ -238,7 +257,7 @@ int cache_rows(struct cache *c, struct fetch *f, const struct base *b, const uin
             memcpy((unsigned char *)out + i * w.row_bytes, w.image->rows + rows[i] * w.row_bytes,
                    w.row_bytes);
     else
-        rc = read_rows(&w, rows, out);
+        rc = read_rows(&w, rows);
     slot_unpin(w.slot);
     cache_trim(c);
     return rc;

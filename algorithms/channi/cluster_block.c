@@ -25,8 +25,7 @@ static void measure(const struct index_env *env, const struct cluster_contents *
     bytes[SECTION_GRAPH] = c->graph ? graph_image_bytes(c->graph) : 0;
     bytes[SECTION_CODES] = c->codes ? c->codes_bytes : 0;
     bytes[SECTION_CENTRE] = c->centre ? c->centre_bytes : 0;
-    bytes[SECTION_SUMS] =
-        c->cold_rows ? cluster_round(rows, CLUSTER_PAGE) / CLUSTER_PAGE * sizeof(uint32_t) : 0;
+    bytes[SECTION_SUMS] = c->cold_rows ? n * sizeof(uint32_t) : 0;
     bytes[SECTION_ROWS] = rows;
 }
 
@@ -60,13 +59,14 @@ static void find_attributes(struct cluster_head *h, const struct cluster_content
     }
 }
 
-static void sum_pages(const struct cluster_head *h, unsigned char *block)
+static void sum_rows(const struct cluster_head *h, unsigned char *block)
 {
     uint32_t *sums = (uint32_t *)(void *)(block + h->sections[SECTION_SUMS].at);
     const unsigned char *rows = block + h->sections[SECTION_ROWS].at;
+    const size_t row_bytes = h->n > 0 ? h->sections[SECTION_ROWS].bytes / h->n : 0;
 
-    for (size_t i = 0; i < h->sections[SECTION_SUMS].bytes / sizeof *sums; i++)
-        sums[i] = (uint32_t)cluster_hash(rows + i * CLUSTER_PAGE, CLUSTER_PAGE);
+    for (size_t i = 0; i < h->n; i++)
+        sums[i] = cluster_row_sum(rows + i * row_bytes, row_bytes);
 }
 
 /* Copies the contents to their places in a block of zeros. */
@@ -93,7 +93,7 @@ static void fill(const struct cluster_contents *c, struct cluster_head *h, unsig
     }
     if (h->cold_rows) {
         h->has |= UINT32_C(1) << SECTION_SUMS;
-        sum_pages(h, block);
+        sum_rows(h, block);
     }
 }
 

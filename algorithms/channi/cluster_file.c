@@ -67,6 +67,11 @@ uint64_t cluster_hash(const void *bytes, size_t n)
     return XXH3_64bits(bytes, n);
 }
 
+uint32_t cluster_row_sum(const void *row, size_t n)
+{
+    return (uint32_t)XXH3_64bits(row, n);
+}
+
 const char *cluster_section_name(enum cluster_section section)
 {
     static const char *const names[SECTIONS] = { "ids",   "attributes", "born", "dead", "graph",
@@ -98,8 +103,7 @@ static uint64_t section_bytes(const struct index_env *env, const struct cluster_
         case SECTION_ATTRIBUTES: return n * sizeof(uint32_t);
         case SECTION_BORN:
         case SECTION_DEAD: return n * sizeof(uint64_t);
-        case SECTION_SUMS:
-            return cluster_round(rows, CLUSTER_PAGE) / CLUSTER_PAGE * sizeof(uint32_t);
+        case SECTION_SUMS: return n * sizeof(uint32_t);
         case SECTION_ROWS: return rows;
         case SECTION_GRAPH:
         case SECTION_CODES:

@@ -7,10 +7,10 @@
  * by one.
  *
  *     head | ids u64[n] | attributes u32[n]? | born u64[n], dead u64[n]? | graph? | codes? | centre?
- *          | sums of the rows' pages? | rows
+ *          | sums of the rows? | rows
  *
  * born and dead are there only where history is kept. The head carries an XXH3 of each section and of itself;
- * a page of cold rows has a sum of its own in the hot part, so that a row read by itself is verified too.
+ * a cold row has a sum of its own in the hot part, so that one read by itself is verified too.
  * The places of sections are in cluster_layout.h.
  *
  *   1 contents   2 writing   3 files   4 images
@@ -98,7 +98,7 @@ struct image {
     const unsigned char *rows;              /* NULL: cold */
     const unsigned char *codes;             /* NULL */
     const float *centre;                    /* NULL */
-    const uint32_t *page_sums;              /* of cold rows' pages (cluster_layout.h); NULL */
+    const uint32_t *row_sums;               /* of cold rows (cluster_layout.h); NULL */
     float code_error;
     bool has_graph;
     struct graph_image graph;

@@ -4,8 +4,8 @@
  * between. A section's hash is over its bytes and the zeros behind it, so every byte of a file is held to
  * some hash. Hot part and file end at a multiple of 4096: one can be read past the page cache as it is.
  *
- * Rows that are read one by one (cold) begin at a page, and the hot part has a sum of each of their
- * pages: a flipped byte is found by whoever reads the row.
+ * Rows that are read one by one (cold) begin at a page, and the hot part has a sum of each: a flipped byte
+ * is found by whoever reads the row.
  */
 #ifndef DRIFTLINE_CHANNI_CLUSTER_LAYOUT_H
 #define DRIFTLINE_CHANNI_CLUSTER_LAYOUT_H
@@ -16,7 +16,7 @@
 
 #define CLUSTER_MAGIC UINT64_C(0x31554c43484e4143) /* "CANHCLU1", little-endian */
 
-enum { CLUSTER_FORMAT = 1, CLUSTER_ALIGN = 64, CLUSTER_PAGE = 4096, CLUSTER_PATH_MAX = 4352 };
+enum { CLUSTER_FORMAT = 2, CLUSTER_ALIGN = 64, CLUSTER_PAGE = 4096, CLUSTER_PATH_MAX = 4352 };
 
 enum cluster_section {
     SECTION_IDS,
@@ -26,7 +26,7 @@ enum cluster_section {
     SECTION_GRAPH,
     SECTION_CODES,
     SECTION_CENTRE,
-    SECTION_SUMS, /* u32 a page of cold rows */
+    SECTION_SUMS, /* u32 a cold row */
     SECTION_ROWS,
     SECTIONS
 };
@@ -63,6 +63,7 @@ int cluster_head_check(const struct index_env *, const struct cluster_head *, ui
 /* What is known of the file by its head; nobody refers to it yet. */
 void cluster_head_base(const struct cluster_head *, struct base *);
 uint64_t cluster_hash(const void *bytes, size_t n);
+uint32_t cluster_row_sum(const void *row, size_t n);
 /* Where the bytes that a section's hash is of end: where the next one begins. */
 size_t cluster_section_end(const struct cluster_head *, enum cluster_section);
 const char *cluster_section_name(enum cluster_section);

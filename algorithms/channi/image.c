@@ -94,7 +94,7 @@ int image_open(struct image *image, const struct index_env *env, const struct ba
                              .attribute_high = h->attribute_high,
                              .codes = AT(SECTION_CODES),
                              .centre = AT(SECTION_CENTRE),
-                             .page_sums = AT(SECTION_SUMS),
+                             .row_sums = AT(SECTION_SUMS),
                              .code_error = h->code_error };
     if (!h->cold_rows || n_bytes >= h->file_bytes)
         image->rows = AT(SECTION_ROWS);

@@ -10,12 +10,17 @@
    graph leads to, and a beam measures about six times its width. */
 enum { BEAMS_SCANNED = 32 };
 
+static bool scans_all(const struct routes *r, size_t ef)
+{
+    return r->n / BEAMS_SCANNED <= ef;
+}
+
 int channi_nearest_routes(struct channi *c, struct channi_scratch *x, const struct routes *r,
                           const void *query, size_t n, size_t ef, uint32_t *routes,
                           float *distances, size_t *found, double *checked)
 {
     ef = ef > n ? ef : n;
-    if (r->n / BEAMS_SCANNED <= ef)
+    if (scans_all(r, ef))
         ef = r->n;
     return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef, routes, distances, found,
                               checked, c->base.env.error);
@@ -47,7 +52,7 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x, const st
                             float *distances, size_t *found, double *checked)
 {
     const struct routes *r = layout->routes;
-    size_t ask = n > ef ? n : ef, got; /* what the beam finds anyway is asked for */
+    size_t ask, got;
 
     *found = 0;
     if (n == 0)
@@ -58,13 +63,17 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x, const st
         *found = 1;
         return OK;
     }
+    ef = ef > n ? ef : n;
+    ask = scans_all(r, ef)
+              ? n
+              : ef; /* what a beam finds anyway is asked for; a scan sorts no more than it must */
     for (;; ask *= 2) {
         ask = ask < r->n ? ask : r->n;
         if (!channi_scratch_fit(c, x, ask) || !channi_scratch_marks(c, x, layout->n_clusters))
             return fail(c->base.env.error, ERR_NO_MEMORY,
                         "channi: out of memory for the %zu nearest routes", ask);
         const int rc =
-            channi_nearest_routes(c, x, r, query, ask, ask, x->nodes, x->distances, &got, checked);
+            channi_nearest_routes(c, x, r, query, ask, ef, x->nodes, x->distances, &got, checked);
         if (rc != OK)
             return rc;
         *found = distinct_clusters(x, layout, got, n, cids, distances);

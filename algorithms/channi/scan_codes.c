@@ -15,6 +15,8 @@
 
 /* Rows measured before the limit is looked at again. */
 enum { BATCH = 32, COLD_BATCH = 8 };
+/* Rows looked at first, where answers are no more. */
+enum { SEEDS = 32 };
 
 static int prepare(struct seeker *s)
 {
@@ -67,6 +69,8 @@ static bool judge(struct seeker *s, const unsigned char *block, unsigned i, floa
     const void *query = s->w->prepared;
     const float before = z->refines ? quantizer_scanned(z, query, block, i, *estimate) : -INFINITY;
 
+    if (before > limit) /* which came down since the block was scanned */
+        return false;
     if (z->refines && !quantizer_refine(z, query, block, i, limit, estimate))
         return false;
     *b = quantizer_bounds(z, query, block, i, *estimate);
@@ -96,6 +100,47 @@ static void scan_block(struct seeker *s, const struct cluster *cl, const struct 
         if (!(b.lower > limit) && (all || scan_takes(s, cl, image, first + i)))
             keep(s, image, first + i, estimate[i], b);
     }
+}
+
+/* The SEEDS rows with the least estimates, by what is scanned of a code: `least`, ids being rows. */
+static void find_seeds(struct seeker *s, const struct cluster *cl, const struct image *image,
+                       bool all, struct topk *least)
+{
+    const struct quantizer *z = s->q->c->quantizer;
+    float estimate[QUANTIZER_BLOCK];
+
+    for (uint32_t first = 0; first < image->n; first += QUANTIZER_BLOCK) {
+        const unsigned char *block = image->codes + first / QUANTIZER_BLOCK * z->block_bytes;
+        const uint32_t n = image->n - first;
+
+        (void)quantizer_scan(z, s->w->prepared, block, INFINITY, estimate);
+        for (uint32_t i = 0; i < n && i < QUANTIZER_BLOCK; i++)
+            if (estimate[i] < topk_limit(least) && (all || scan_takes(s, cl, image, first + i)))
+                topk_push(least, estimate[i], first + i);
+    }
+}
+
+/* While there is no limit every row gets a second look. So the first cluster is scanned once more before, for those
+   rows that are likely nearest: of their upper bounds the k-th smallest is not below that of all rows, and
+   what is left in the end is the same. */
+static void seed_limit(struct seeker *s, const struct cluster *cl, const struct image *image,
+                       bool all)
+{
+    const struct quantizer *z = s->q->c->quantizer;
+    float distances[SEEDS], uppers[SEEDS];
+    uint64_t rows[SEEDS], none[SEEDS];
+    struct topk least = topk_begin(SEEDS, distances, rows),
+                bound = topk_begin(s->q->k, uppers, none);
+
+    find_seeds(s, cl, image, all, &least);
+    for (size_t i = 0; i < least.n; i++) {
+        const unsigned char *block = image->codes + rows[i] / QUANTIZER_BLOCK * z->block_bytes;
+        struct quantizer_bounds b;
+
+        if (judge(s, block, rows[i] % QUANTIZER_BLOCK, INFINITY, &distances[i], &b))
+            topk_push(&bound, b.upper, 0);
+    }
+    s->ceiling = topk_limit(&bound) < s->ceiling ? topk_limit(&bound) : s->ceiling;
 }
 
 void scan_codes_ahead(const struct quantizer *z, const struct image *image)
@@ -129,6 +174,9 @@ int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *i
     quantizer_query_list(z, w->prepared, image->centre,
                          c->base.env.kernels->l2sq_f32(w->turned, image->centre, z->work_dim),
                          image->code_error);
+    if (z->refines && !s->q->allowed && !s->q->hits && s->q->k <= SEEDS && image->n > 2 * SEEDS &&
+        !(seeker_limit(s) < INFINITY))
+        seed_limit(s, cl, image, all);
     for (uint32_t first = 0; first < image->n; first += QUANTIZER_BLOCK) {
         if (!mem_grow(w->mem, &w->candidates, &w->candidates_capacity,
                       w->n_candidates + QUANTIZER_BLOCK, sizeof *w->candidates))

@@ -244,7 +244,7 @@ static void test_lies(void **state)
         error_clear(&t.f.bench.error);                                                             \
         *h = right;                                                                                \
     } while (0)
-    LIE(h->format++, ERR_VERSION, "format 2");
+    LIE(h->format++, ERR_VERSION, "format 3");
     LIE(h->dim++, ERR_DIMENSION, "dimension 13, expected 12");
     LIE(h->element = ELEMENT_U8, ERR_DIMENSION, "u8");
     LIE(h->metric = METRIC_IP, ERR_DIMENSION, "ip");

@@ -532,7 +532,7 @@ int channi_work(struct channi *, uint64_t budget, bool *more);
 /* What a commit does before it returns: at commit, all of the queue; background: wakes the threads. No lock
    is held. */
 int channi_after_commit(struct channi *);
-/* Gives the system back what upkeep has freed, when enough files were written since the last time. */
+/* Gives the system back what a build and upkeep have freed, when enough files were written since the last time. */
 void channi_trim(struct channi *);
 /* OK, or why the last job that failed did. */
 int channi_upkeep_error(const struct channi *);

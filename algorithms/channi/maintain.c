@@ -4,8 +4,9 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-/* What files are made in is freed among clusters that stay, and malloc() keeps it: after a build and its splits that was
-   more than all there is. To look for it takes milliseconds, so it has to be worth it. */
+/* What files are made in is freed among clusters that stay, and malloc() keeps it: after a build and its splits more than
+   all there was. Later rounds find room in what was left, so nothing is looked for until a quarter of what is in memory
+   was written. Meanwhile others wait for memory, half a millisecond among 60 MiB. */
 enum { TRIM_LEAST = 4 << 20, TRIM_SHARE = 4 };
 
 void channi_trim(struct channi *c)
@@ -123,7 +124,6 @@ int channi_work(struct channi *c, uint64_t budget, bool *more)
         (void)parallel_for(c->base.env.pool, threads, n < threads ? n : threads, 1, work_off,
                            &crew);
         pthread_mutex_destroy(&crew.lock);
-        channi_trim(c);
     }
     pthread_mutex_lock(&q->lock);
     *more = channi_jobs_any(q);
@@ -195,6 +195,7 @@ int channi_after_commit(struct channi *c)
     struct error *before = error_divert(&error);
     if (c->params.maintenance == CHANNI_AT_COMMIT)
         rc = channi_work(c, 0, &more);
+    channi_trim(c);
     if (rc == OK)
         rc = channi_jobs_chores(c);
     (void)error_divert(before);
@@ -235,6 +236,7 @@ int channi_maintain(struct index *index, uint64_t budget, bool *more)
     pthread_mutex_unlock(&c->jobs->lock);
     tell(c, true);
     rc = channi_work(c, budget, more);
+    channi_trim(c);
     if (rc == OK)
         rc = channi_upkeep_error(c);
     return rc == OK ? channi_jobs_chores(c) : rc;

@@ -15,6 +15,8 @@
 
 /* Rows measured before the limit is looked at again. */
 enum { BATCH = 32, COLD_BATCH = 8 };
+/* Of a block, brought ahead. */
+enum { FETCHED = 2048 };
 /* Rows looked at first, where answers are no more. */
 enum { SEEDS = 32 };
 
@@ -79,6 +81,16 @@ static bool judge(struct seeker *s, const unsigned char *block, unsigned i, floa
     return true;
 }
 
+/* What a scan reads of a block lies apart from what it reads of the one before where there is a second look: no
+   processor sees the next one coming. */
+static inline void fetch_block(const struct quantizer *z, const unsigned char *block)
+{
+    const size_t bytes = z->refines ? (size_t)z->code_bytes * QUANTIZER_BLOCK : 0;
+
+    for (size_t at = 0; at < bytes && at < FETCHED; at += 64)
+        __builtin_prefetch(block + at);
+}
+
 /* all: every row counts. */
 static void scan_block(struct seeker *s, const struct cluster *cl, const struct image *image,
                        uint32_t first, bool all)
@@ -87,7 +99,11 @@ static void scan_block(struct seeker *s, const struct cluster *cl, const struct 
     const unsigned char *block = image->codes + first / QUANTIZER_BLOCK * z->block_bytes;
     const uint32_t n = image->n - first;
     float estimate[QUANTIZER_BLOCK];
-    uint64_t near = quantizer_scan(z, s->w->prepared, block, seeker_limit(s), estimate);
+    uint64_t near;
+
+    if (n > QUANTIZER_BLOCK)
+        fetch_block(z, block + z->block_bytes);
+    near = quantizer_scan(z, s->w->prepared, block, seeker_limit(s), estimate);
 
     near &= n < QUANTIZER_BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
     for (; near; near &= near - 1) {
@@ -113,6 +129,8 @@ static void find_seeds(struct seeker *s, const struct cluster *cl, const struct 
         const unsigned char *block = image->codes + first / QUANTIZER_BLOCK * z->block_bytes;
         const uint32_t n = image->n - first;
 
+        if (n > QUANTIZER_BLOCK)
+            fetch_block(z, block + z->block_bytes);
         (void)quantizer_scan(z, s->w->prepared, block, INFINITY, estimate);
         for (uint32_t i = 0; i < n && i < QUANTIZER_BLOCK; i++)
             if (estimate[i] < topk_limit(least) && (all || scan_takes(s, cl, image, first + i)))

@@ -32,7 +32,8 @@ local splits = {
   { "no OOD", { ood = false } }, { "1.5 sigma", { ood_sigma = 1.5 } }, { "2.5 sigma", { ood_sigma = 2.5 } }, { "3 sigma", { ood_sigma = 3 } },
   { "to the centroid", { assign_to_centroid = true } },
   { "delete and insert routes", { reuse = false } }, { "drop aliases", { alias = false } }, { "2 aliases", { alias_max = 2 } },
-  { "reroute", { reroute = true } },
+  { "reroute", { reroute = true } }, { "own rows only", { settle = 0 } }, { "any tail is OOD", { ood_excess = 0 } },
+  { "the source's splits", { settle = 0, ood_excess = 0 } },
 }
 local inside = {
   { "scan", { inside = "scan" } }, { "codes of 1 bit", { inside = "codes", bits = 1 } }, { "codes of 4 bits", { inside = "codes", bits = 4 } },

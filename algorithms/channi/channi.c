@@ -78,7 +78,7 @@ static const struct param options[] = {
         "of an ordinary cluster and stay (a normal one's: 0.37); 0: wherever they lie"),
     PARAM_REAL(P, ood_max_share, .2, 0, 1, "of what is split, at most so many are outliers"),
     PARAM_INT(P, ood_cap, 0, 0, 1 << 24, "vectors of an outliers' cluster; 0: split_max / 4"),
-    PARAM_INT(P, settle, 0, 0, 12,
+    PARAM_INT(P, settle, 8, 0, 12,
               "splits: clusters about the new ones whose vectors, and theirs, go to the nearest "
               "root; 0: only what is split is divided, as in the source"),
     PARAM_INT(P, ood_age, 64, 0, INT64_C(1) << 40,
@@ -126,6 +126,9 @@ static const struct param knobs[] = {
                "0: none is"),
     PARAM_INT(struct channi_knobs, ood_probe, 2, 0, 1 << 22,
               "outliers' clusters looked at besides, the nearest"),
+    PARAM_REAL(struct channi_knobs, ood_reach, .25, 0, 1e6,
+               "... unless the root is farther than (1 + ood_reach) times the last of the nprobe "
+               "routes, where nothing near is to be expected; 0: however far"),
     PARAM_INT(struct channi_knobs, rerank, 0, 0, 1 << 22,
               "inside = codes: exact distances a query at most; 0: all that the bound cannot "
               "exclude"),

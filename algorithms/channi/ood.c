@@ -7,7 +7,7 @@
  * So something is flagged of any cluster: the tail of an ordinary one. The source makes a cluster of "sufficient"
  * outliers and does not say what that is. Here it is a number (ood_min) and a distance (ood_excess): on average
  * those flagged lie so many sigma beyond the mark. A normal tail lies 0.37 beyond it, those of clusters of
- * SIFT, MNIST and words 0.1 to 0.8; one row in twenty planted at 6 sigma 1.3 and more.
+ * SIFT, MNIST and words 0.1 to 0.99; one row in twenty planted at 6 sigma 1.3 and more.
  */
 #include <math.h>
 #include <stdlib.h>

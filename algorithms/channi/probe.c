@@ -1,4 +1,5 @@
 /* probe.c - one query: which clusters are looked at, and when there are enough. */
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/channi/search.h"
@@ -90,6 +91,14 @@ static int list_nearest(struct seeker *s, size_t want, size_t *n, bool *all)
     return rc != OK || !*all ? rc : list_rest(s, n);
 }
 
+/* Squared distance beyond which an OOD cluster's root promises nothing, the last route of n being the n-th. */
+static float ood_limit(const struct seeker *s, size_t n)
+{
+    const float by = 1 + (float)s->q->knobs->ood_reach;
+
+    return by > 1 && n > 0 ? by * by * s->w->routes[n - 1] : INFINITY;
+}
+
 /* Behind the n of w->cids: those OOD clusters whose roots are nearest, of those not seen. */
 static int list_ood(struct seeker *s, size_t n, size_t *n_ood)
 {
@@ -102,6 +111,7 @@ static int list_ood(struct seeker *s, size_t n, size_t *n_ood)
         return OK;
     if (!list_fit(w, n + most + 1))
         return seek_no_memory(s->q->c);
+    const float limit = ood_limit(s, n);
     for (uint32_t i = 0; i < layout->n_ood; i++) {
         const uint32_t cid = layout->ood[i];
         const struct cluster *cl = layout->clusters[cid];
@@ -111,6 +121,8 @@ static int list_ood(struct seeker *s, size_t n, size_t *n_ood)
             continue;
         const float distance = scan_distance(s, cl->root_row);
         s->tally.top += 1;
+        if (distance > limit)
+            continue;
         for (; at > n && w->routes[at - 1] > distance; at--) {
             w->routes[at] = w->routes[at - 1];
             w->cids[at] = w->cids[at - 1];

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "algorithms/channi/upkeep.h"
 #include "tests/unit/test_channi_upkeep.h"
 
 static struct channi_params fifty(void)
@@ -103,7 +104,9 @@ static void test_a_split(void **state)
     double cost = 0;
     bool busy;
 
-    open_explicit(&b, fifty());
+    struct channi_params p = fifty();
+    p.settle = 0; /* no other cluster changes */
+    open_explicit(&b, p);
     const uint32_t cid = overfill(&b, 400);
     before_take(&was, &b);
     assert_int_equal(channi_needs(book_channi(&b), cluster_of(&b, cid)), JOB_SPLIT);
@@ -168,6 +171,44 @@ static void test_a_split_without_reuse(void **state)
 
 /* -------------------------------------------------------------------------------- outliers */
 
+/* One cluster is looked at, and all OOD ones whose roots are within (1 + reach) times its route. */
+static void expect_reach(struct book *b, double reach)
+{
+    const struct layout *l = layout_of(b);
+    struct channi_knobs knobs = book_knobs();
+    struct book_answer answer;
+    size_t within = 0, touched = 0, all = 0;
+
+    knobs.nprobe = 1;
+    knobs.top_ef = 1 << 20;
+    knobs.ood_probe = 1 << 20;
+    knobs.ood_reach = reach;
+    for (size_t i = 0; i < b->capacity; i += 7) {
+        const void *row = book_row(b, i);
+        uint32_t nearest = CID_NONE;
+        double least = INFINITY;
+
+        for (uint32_t r = 0; r < l->routes->n; r++) {
+            const double d = book_distance(b, row, upkeep_route_row(book_channi(b), r));
+            if (l->routes->cid[r] != CID_NONE && d < least) {
+                least = d;
+                nearest = l->routes->cid[r];
+            }
+        }
+        for (uint32_t o = 0; o < l->n_ood; o++) {
+            const double d = book_distance(b, row, cluster_of(b, l->ood[o])->root_row);
+            all += l->ood[o] != nearest;
+            within += l->ood[o] != nearest && sqrt(d) <= (1 + reach) * sqrt(least) * (1 + 1e-5);
+        }
+        const uint64_t before = book_counter(b, ood_touched);
+        assert_ok(book_search_at(b, ROW_VOID, row, 5, &knobs, &answer), &b->bench.error);
+        touched += book_counter(b, ood_touched) - before;
+    }
+    assert_true(all > 0);
+    assert_int_equal(touched, reach > 0 ? within : all);
+    assert_true(reach == 0 || reach > 10 || touched < all);
+}
+
 /* One row in twenty, six deviations of the distances farther from its centre than the others' mean. They all are
    in one cluster, which is split until none is too large. */
 static void test_planted_outliers(void **state)
@@ -215,6 +256,8 @@ static void test_planted_outliers(void **state)
                   book_counter(&b, splits), clusters_of(&b));
     assert_true((double)found >= 0.95 * (double)out);
     assert_true((double)others <= 0.05 * (double)(N - out));
+    for (double reach = 0; reach < 2; reach += 0.25)
+        expect_reach(&b, reach);
     book_expect(&b, 20, 10);
     book_close(&b);
 }

@@ -196,6 +196,17 @@ static inline void test_dir_make(char path[PATH_MAX])
     assert_non_null(mkdtemp(path));
 }
 
+/* The same in memory, where there is a file system for it: for many folders and many syncs. Under
+ * DRIFTLINE_TEST_MEMORY, which the runner removes. */
+static inline void test_dir_make_in_memory(char path[PATH_MAX])
+{
+    const char *memory = getenv("DRIFTLINE_TEST_MEMORY");
+    (void)snprintf(path, PATH_MAX, "%s/driftline-test-XXXXXX",
+                   memory && *memory ? memory : "/dev/shm");
+    if (!mkdtemp(path))
+        test_dir_make(path);
+}
+
 /* Removes what is in the folder. Not by a shell: some tests use a folder for each of hundreds of
    cases. */
 static inline void test_dir_clear(const char *path)

@@ -89,7 +89,8 @@ int seeker_begin(struct seeker *s, const struct quest *q, struct channi_scratch 
                           .top = top ? *top : topk_begin(q->k, w->own_distances, w->own_ids),
                           .uppers = topk_begin(q->k, w->upper_distances, w->upper_ids),
                           .ceiling = INFINITY,
-                          .coded = c->quantizer != NULL,
+                          /* Not c->quantizer: a build beside may be making it. */
+                          .coded = q->view->layout->routes && c->params.inside == INSIDE_CODES,
                           .rerank_left =
                               q->knobs->rerank > 0 ? (size_t)q->knobs->rerank : SIZE_MAX };
     return OK;

@@ -6,7 +6,8 @@
 # OUT is the folder of the build, METHOD the one method the contract suite is to look at (or ""), a TEST is
 # tests/KIND/NAME, built to OUT/tests/KIND/NAME, or a script tests/cli/NAME.sh. A test counts as many
 # cases as its cmocka or TAP output tells of, else as one. It runs in the repository's root with a
-# TMPDIR of its own, removed when it passes. Programs run side by side, DRIFTLINE_TEST_JOBS (the number of
+# TMPDIR of its own, removed when it passes, and a DRIFTLINE_TEST_MEMORY where /dev/shm is, always removed:
+# what a killed test leaves must not fill the memory; of a failed one the TMPDIR gets it. Programs run side by side, DRIFTLINE_TEST_JOBS (the number of
 # processors) at a time; scripts, some of which look at the clock, after them and alone.
 # Exit status: 0 all passed, 1 some failed.
 set -u
@@ -47,20 +48,25 @@ log_of() { printf '%s\n' "$out/$1.log"; }
 
 # Runs one test; beside its log go "STATUS SECONDS WORK-FOLDER" as LOG.done, whole or not at all.
 run_test() {
-    local test=$1 log work start status command
+    local test=$1 log work memory start status command
     log=$(log_of "$test")
     work=$(mktemp -d "${TMPDIR:-/tmp}/driftline-test.XXXXXX") || exit 1
+    memory=$(mktemp -d /dev/shm/driftline-test.XXXXXX 2>/dev/null) || memory=$work
     case $test in
         *.sh) command=(bash "$test") ;;
         tests/fuzz/*) command=("$out/$test" "tests/fuzz/corpus/${test##*/fuzz_}") ;;
         *) command=("$out/$test") ;;
     esac
     start=$(date +%s%N)
-    TMPDIR=$work timeout -k 5 "$limit_s" "${command[@]}" </dev/null >"$log" 2>&1 &
+    TMPDIR=$work DRIFTLINE_TEST_MEMORY=$memory timeout -k 5 "$limit_s" "${command[@]}" </dev/null >"$log" 2>&1 &
     # shellcheck disable=SC2064  # the process as it is now; timeout passes the signal on
-    trap "kill $!; exit" TERM
+    trap "kill $!; wait $!; [ '$memory' = '$work' ] || rm -rf '$memory'; exit" TERM
     wait $!
     status=$?
+    if [ "$memory" != "$work" ]; then
+        [ "$status" = 0 ] || cp -R "$memory" "$work/memory" 2>/dev/null
+        rm -rf "$memory"
+    fi
     echo "$status $((($(date +%s%N) - start) / 100000000)) $work" >"$log.part"
     mv "$log.part" "$log.done"
 }

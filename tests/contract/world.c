@@ -260,7 +260,7 @@ void world_begin(struct world *w, const struct subject *subject, struct index_sp
     w->rng =
         rng_at(test_seed(), rng_mix(dim, (uint64_t)space.element * 8 + (uint64_t)space.metric));
     test_bench_begin(&w->bench, space.element, space.metric, dim, 2);
-    test_dir_make(w->dir);
+    test_dir_make_in_memory(w->dir);
     world_expect(w, snprintf(w->state, sizeof w->state, "%.4000s/state", w->dir) > 0, "path");
     world_expect(w, snprintf(w->saved, sizeof w->saved, "%.4000s/saved", w->dir) > 0, "path");
     world_expect(w, mkdir(w->state, 0777) == 0 && mkdir(w->saved, 0777) == 0, "mkdir");

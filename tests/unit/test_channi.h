@@ -300,7 +300,12 @@ static inline double book_recall(struct book *b, size_t queries, size_t k,
 /* Commits so far. */
 static inline uint64_t book_version(const struct book *b)
 {
-    return atomic_load(&book_channi(b)->now)->version;
+    struct channi *c = book_channi(b);
+    const unsigned ticket = epoch_enter(c->epoch); /* upkeep beside publishes views, too */
+    const uint64_t version = atomic_load(&c->now)->version;
+
+    epoch_leave(c->epoch, ticket);
+    return version;
 }
 
 static inline uint64_t book_count(const struct book *b, size_t offset)

@@ -40,7 +40,7 @@ static void kill_at_every_call(const struct row *row, size_t steps)
     for (; !finished; i += 1 + i / 25) {
         char aside[PATH_MAX];
         crash_begin(&c, params_of(row));
-        crash_dir(aside);
+        test_dir_make_in_memory(aside);
         c.kill_at = i;
         finished = crash_child(&c, steps, true, aside, 0);
         crash_recover(&c);
@@ -145,8 +145,8 @@ static void test_killed_saving(void **state)
         bool before[CRASH_IDS];
         int status = 0;
         crash_begin(&c, params_of(&rows[0]));
-        crash_dir(aside);
-        crash_dir(other);
+        test_dir_make_in_memory(aside);
+        test_dir_make_in_memory(other);
         crash_bench(&c);
         assert_ok(crash_stream(&c, 6, true, NULL), &c.bench.error);
         assert_ok(channi_save(&c.s->base, aside), &c.bench.error);

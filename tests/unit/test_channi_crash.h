@@ -80,14 +80,6 @@ static inline struct channi_params crash_params(void)
     return p;
 }
 
-/* In memory where there is a file system for it: many folders, many syncs. */
-static inline void crash_dir(char path[PATH_MAX])
-{
-    (void)snprintf(path, PATH_MAX, "/dev/shm/driftline-test-XXXXXX");
-    if (!mkdtemp(path))
-        test_dir_make(path);
-}
-
 static inline void crash_begin(struct crash *c, struct channi_params p)
 {
     struct rng r = rng_at(test_seed(), 3);
@@ -100,7 +92,7 @@ static inline void crash_begin(struct crash *c, struct channi_params p)
     test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
     c->log = mmap(NULL, sizeof *c->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(c->log != MAP_FAILED);
-    crash_dir(c->dir);
+    test_dir_make_in_memory(c->dir);
 }
 
 static inline void crash_end(struct crash *c)

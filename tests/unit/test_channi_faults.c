@@ -74,7 +74,7 @@ static void fail_at_every_call(const char *name, struct channi_params p, bool on
         char aside[PATH_MAX];
         crash_begin(&c, p);
         crash_bench(&c);
-        crash_dir(aside);
+        test_dir_make_in_memory(aside);
         last = c.fail_at = i;
         c.fail_on = on;
         c.code = i % 2 ? ENOSPC : EIO;
@@ -166,12 +166,12 @@ static void test_failing_load(void **state)
         size_t i = 1;
         crash_begin(&c, params_of(INSIDE_GRAPH, CHANNI_WRITTEN));
         crash_bench(&c);
-        crash_dir(aside);
+        test_dir_make_in_memory(aside);
         assert_ok(crash_stream(&c, 30, true, NULL), &c.bench.error);
         assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
         crash_close(&c);
         for (; !finished; i++) {
-            crash_dir(other);
+            test_dir_make_in_memory(other);
             crash_bench(&c);
             c.bench.env.dir = saved ? other : c.dir;
             atomic_store(&c.log->calls, 0);
@@ -212,8 +212,8 @@ static void test_failing_save(void **state)
         bool before[CRASH_IDS], now[CRASH_IDS];
         crash_begin(&c, params_of(INSIDE_SCAN, CHANNI_WRITTEN));
         crash_bench(&c);
-        crash_dir(aside);
-        crash_dir(other);
+        test_dir_make_in_memory(aside);
+        test_dir_make_in_memory(other);
         assert_ok(crash_stream(&c, 8, true, NULL), &c.bench.error);
         assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
         memcpy(before, c.stored, sizeof before);

@@ -260,9 +260,9 @@ static void test_saved(void **state)
                 p.durability = CHANNI_VOLATILE;
             crash_begin(&c, p);
             crash_bench(&c);
-            crash_dir(aside);
-            crash_dir(other);
-            crash_dir(third);
+            test_dir_make_in_memory(aside);
+            test_dir_make_in_memory(other);
+            test_dir_make_in_memory(third);
             assert_ok(crash_stream(&c, 40, true, aside), &c.bench.error);
             assert_ok(channi_save(&c.s->base, aside), &c.bench.error);
             assert_ok(channi_save(&c.s->base, aside), &c.bench.error); /* over the old one */
@@ -317,8 +317,8 @@ static void test_saved_by_copying(void **state)
 
     crash_begin(&c, crash_params());
     crash_bench(&c);
-    crash_dir(aside);
-    crash_dir(other);
+    test_dir_make_in_memory(aside);
+    test_dir_make_in_memory(other);
     assert_ok(crash_stream(&c, 40, true, NULL), &c.bench.error);
     ask(&c, &a);
     c.s->fault = &fault;
@@ -401,8 +401,8 @@ static void test_folders(void **state)
 
     crash_begin(&c, crash_params());
     crash_bench(&c);
-    crash_dir(aside);
-    crash_dir(empty);
+    test_dir_make_in_memory(aside);
+    test_dir_make_in_memory(empty);
     assert_ok(crash_stream(&c, 10, true, NULL), &c.bench.error);
     /* Open here already. */
     assert_int_equal(channi_load_from(&other, &c.bench.env, c.dir, &o), ERR_IO);
@@ -582,8 +582,8 @@ static void damage_one(enum damage damage, bool degraded, bool saved, size_t kin
     p.degraded = degraded;
     crash_begin(&c, p);
     crash_bench(&c);
-    crash_dir(aside);
-    crash_dir(other);
+    test_dir_make_in_memory(aside);
+    test_dir_make_in_memory(other);
     assert_ok(crash_stream(&c, 40, true, NULL), &c.bench.error);
     assert_ok(channi_checkpoint(c.s), &c.bench.error);
     if (saved)

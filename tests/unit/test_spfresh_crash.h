@@ -76,14 +76,6 @@ static inline struct spfresh_params crash_params(bool live)
     return p;
 }
 
-/* In memory where there is a file system for it: many folders, many syncs. */
-static inline void crash_dir(char path[PATH_MAX])
-{
-    (void)snprintf(path, PATH_MAX, "/dev/shm/driftline-test-XXXXXX");
-    if (!mkdtemp(path))
-        test_dir_make(path);
-}
-
 static inline void crash_begin(struct crash *c, bool live, struct spfresh_params p)
 {
     struct rng r = rng_at(test_seed(), 3);
@@ -97,7 +89,7 @@ static inline void crash_begin(struct crash *c, bool live, struct spfresh_params
     test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
     c->log = mmap(NULL, sizeof *c->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(c->log != MAP_FAILED);
-    crash_dir(c->dir);
+    test_dir_make_in_memory(c->dir);
 }
 
 static inline void crash_end(struct crash *c)

@@ -311,7 +311,7 @@ static void test_folders(void **state)
     assert_non_null(strstr(c.bench.error.text, "in use by this process"));
     error_clear(&c.bench.error);
     assert_code(spfresh_create(&other, &c.bench.env, &c.params, &live), ERR_IO, &c.bench.error);
-    crash_dir(copy);
+    test_dir_make_in_memory(copy);
     assert_ok(spfresh_save(&c.s->base, copy), &c.bench.error);
     crash_close(&c);
     /* Open in another process. */

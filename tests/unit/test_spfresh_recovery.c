@@ -140,8 +140,8 @@ static void test_save_elsewhere(void **state)
         const struct spfresh_opening o = { .live = rows[k].live };
         crash_begin(&c, rows[k].live, params_of(&rows[k]));
         fill(&c, 40);
-        crash_dir(other);
-        crash_dir(third);
+        test_dir_make_in_memory(other);
+        test_dir_make_in_memory(third);
         assert_ok(spfresh_save(&c.s->base, other), &c.bench.error);
         crash_expect(&c, "saved");
         /* Into its own folder: a checkpoint. */

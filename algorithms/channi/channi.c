@@ -121,6 +121,13 @@ static const struct param knobs[] = {
               "routes kept while searching for them; less: faster, nearer ones missed"),
     PARAM_INT(struct channi_knobs, in_ef, 48, 1, 1 << 22,
               "vectors kept while searching a cluster's graph; recall and time grow with it"),
+    PARAM_INT(struct channi_knobs, patience, 8, 0, 1 << 22,
+              "inside = graph: a cluster's search ends after so many steps in a row that came no "
+              "nearer and were farther than the in_ef-th vector of the clusters before; 0: it runs "
+              "to its end"),
+    PARAM_INT(struct channi_knobs, idle, 0, 0, 1 << 22,
+              "after so many clusters in a row that brought no answer the rest of nprobe is left "
+              "out; 0: none is"),
     PARAM_REAL(struct channi_knobs, eps, 0, 0, 1e6,
                "a cluster is left out whose route is farther than (1 + eps) times the k-th answer; "
                "0: none is"),

@@ -102,7 +102,10 @@ struct channi_params {
 
 struct channi_knobs {
     int64_t nprobe, top_ef, in_ef;
-    double eps;        /* no cluster whose route is farther than (1 + eps) times the k-th; 0: all */
+    int64_t
+        patience; /* graphs: steps of a beam beyond its limit that lead nowhere; 0: any number */
+    int64_t idle; /* clusters in a row that bring no answer; 0: any number */
+    double eps;   /* no cluster whose route is farther than (1 + eps) times the k-th; 0: all */
     int64_t ood_probe; /* OOD clusters looked at besides, nearest first */
     double ood_reach;  /* not those farther than (1 + it) times the last route; 0: all */
     int64_t rerank;    /* codes: exact distances at most; 0: all that the bound cannot exclude */

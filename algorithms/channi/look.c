@@ -1,7 +1,7 @@
 /* look.c - a list of clusters is looked at: their deltas, and their files as these come.
  *
  * Clusters go in steps: a step's files are asked for at once, and while they come the deltas are scanned.
- * With `eps` a step is one cluster, those after it being read ahead, for each may be the last.
+ * With `eps` or `idle` a step is one cluster, those after it being read ahead, for each may be the last.
  */
 #include "algorithms/channi/search.h"
 #include "src/core/mem.h"
@@ -104,6 +104,7 @@ static int member_begin(struct seeker *m, const struct seeker *leader)
         m->x = NULL;
     }
     m->ceiling = seeker_limit(leader);
+    m->beams_limit = leader->beams_limit;
     return rc;
 }
 
@@ -163,16 +164,29 @@ static int scan_arrivals(struct seeker *s)
     return rc;
 }
 
-/* In groups, each four times those before it: what the nearest clusters' candidates turn out to be spares most
-   of the others'. What a group is does not depend on threads. */
-static int scan_groups(struct seeker *s, size_t from, bool measured)
+/* Where the group ends whose first is `first`, of a step that begins at `from` and ends at n. What a group is
+   does not depend on threads. */
+static size_t group_end(const struct seeker *s, size_t from, size_t first, size_t n)
+{
+    size_t end = n;
+
+    if (beams_share(s->q))
+        end = first + 1 + (first - from) / 2;
+    else if (rows_are_hot(s) && s->rerank_left == SIZE_MAX)
+        end = first == from ? from + GROUP : from + 4 * (first - from);
+    return end < n ? end : n;
+}
+
+/* In groups: what the nearest clusters' answers turn out to be spares most of the others' distances. */
+static int scan_groups(struct seeker *s, size_t from)
 {
     const size_t n = s->w->n_bases;
+    const bool measured = rows_are_hot(s) && s->rerank_left == SIZE_MAX;
     int rc = OK;
 
     for (size_t first = from, end; rc == OK && first < n; first = end) {
-        end = !measured ? n : first == from ? from + GROUP : from + 4 * (first - from);
-        end = end < n ? end : n;
+        end = group_end(s, from, first, n);
+        s->beams_limit = beams_share(s->q) ? topk_limit(&s->uppers) : INFINITY;
         rc = await(s, first, end);
         if (rc == OK && s->q->threads > 1 && end - first > 1)
             rc = scan_together(s, first, end);
@@ -195,8 +209,8 @@ static int look_at(struct seeker *s, const uint32_t *cids, size_t n)
     rc = rc == OK ? s->rc : rc;
     if (rc != OK || s->w->n_bases == from)
         return rc;
-    if (s->q->threads > 1 || rows_are_hot(s))
-        return scan_groups(s, from, rows_are_hot(s) && s->rerank_left == SIZE_MAX);
+    if (s->q->threads > 1 || rows_are_hot(s) || beams_share(s->q))
+        return scan_groups(s, from);
     return scan_arrivals(s);
 }
 
@@ -224,13 +238,17 @@ static int read_ahead(struct seeker *s, const uint32_t *cids, size_t n)
     return m > 0 && s->x->fetch ? fetch_ahead(s->x->fetch, bases, m) : OK;
 }
 
-/* One after the other, until one is too far. */
+/* One after the other, until one is too far or the last few brought nothing. */
 int look_in_turn(struct seeker *s, const uint32_t *cids, const float *routes, size_t n)
 {
+    const size_t patience = s->q->knobs->idle > 0 ? (size_t)s->q->knobs->idle : SIZE_MAX;
+    size_t idle = 0;
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++) {
-        if (too_far(s, routes[i])) {
+        const float limit = seeker_limit(s);
+
+        if (too_far(s, routes[i]) || idle >= patience) {
             s->tally.stopped++;
             n = i;
             break;
@@ -238,6 +256,7 @@ int look_in_turn(struct seeker *s, const uint32_t *cids, const float *routes, si
         rc = read_ahead(s, cids + i + 1, n - i - 1);
         if (rc == OK)
             rc = look_at(s, cids + i, 1);
+        idle = seeker_limit(s) < limit || limit == INFINITY ? 0 : idle + 1;
         if (s->w->n_bases < STEP && i + 1 < n)
             continue;
         if (rc == OK && rows_are_hot(s))

@@ -144,7 +144,7 @@ static int look_through(struct seeker *s, size_t n, size_t n_ood)
 {
     const struct search_work *w = s->w;
 
-    if (!(s->q->knobs->eps > 0) || s->q->hits)
+    if (!(s->q->knobs->eps > 0 || s->q->knobs->idle > 0) || s->q->hits)
         return look_in_steps(s, w->cids, n + n_ood);
     const int rc = look_in_turn(s, w->cids, w->routes, n);
     return rc == OK ? look_in_steps(s, w->cids + n, n_ood) : rc;

@@ -22,8 +22,8 @@ int channi_nearest_routes(struct channi *c, struct channi_scratch *x, const stru
     ef = ef > n ? ef : n;
     if (scans_all(r, ef))
         ef = r->n;
-    return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef, routes, distances, found,
-                              checked, c->base.env.error);
+    return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef, NULL, routes, distances,
+                              found, checked, c->base.env.error);
 }
 
 /* Of x's n routes, ascending, the clusters, each once: at most `most`. */

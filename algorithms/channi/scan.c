@@ -211,9 +211,9 @@ static size_t keep_taken(struct seeker *s, const struct cluster *cl, const struc
     return kept;
 }
 
-/* *n: of the beam what counts. */
+/* *n: of the beam what counts. *more: a wider one may find more that is wanted. */
 static int beam(struct seeker *s, const struct cluster *cl, const struct image *image, bool judged,
-                size_t ef, size_t *n)
+                size_t ef, size_t *n, bool *more)
 {
     struct channi *c = s->q->c;
     const struct index_env *env = &c->base.env;
@@ -222,40 +222,59 @@ static int beam(struct seeker *s, const struct cluster *cl, const struct image *
                                            .dim = env->dim,
                                            .element = env->element,
                                            .kernels = env->kernels };
+    const struct graph_image_limit limit = { s->beams_limit, (size_t)s->q->knobs->patience };
     double checked = 0;
 
     *n = 0;
     if (!channi_scratch_fit(c, s->x, ef))
         return seek_no_memory(c);
-    const int rc =
-        graph_image_search(&image->graph, &rows, s->x->graph, s->q->query, judged ? ef : s->q->k,
-                           ef, s->x->nodes, s->x->distances, n, &checked, env->error);
+    const int rc = graph_image_search(&image->graph, &rows, s->x->graph, s->q->query,
+                                      judged || beams_share(s->q) ? ef : s->q->k, ef,
+                                      limit.distance < INFINITY ? &limit : NULL, s->x->nodes,
+                                      s->x->distances, n, &checked, env->error);
     s->tally.in += checked;
     s->tally.scanned += checked;
     s->tally.bytes += checked * (double)c->row_bytes;
+    const bool all_within = *n == ef && !(s->x->distances[ef - 1] > s->beams_limit);
     if (rc == OK && judged)
         *n = keep_taken(s, cl, image, *n);
+    *more = judged && *n < s->q->k && (all_within || s->beams_limit == INFINITY);
     return rc;
 }
 
-/* Where too few of a beam count the next is wider, and in the end all rows are measured. */
+/* Of what a beam found, ascending, n that count. Their ids are looked up where they may be answers. */
+static void offer_beam(struct seeker *s, const struct image *image, size_t n)
+{
+    for (size_t i = 0; beams_share(s->q) && i < n; i++) {
+        if (s->x->distances[i] >= topk_limit(&s->uppers))
+            break;
+        topk_push(&s->uppers, s->x->distances[i], ID_NONE);
+    }
+    for (size_t i = 0; i < n && i < s->q->k; i++) {
+        if (s->x->distances[i] > seeker_limit(s))
+            break;
+        scan_offer(s, s->x->distances[i], image->ids[s->x->nodes[i]]);
+    }
+}
+
+/* Where too few of a beam count, and all of it is within the limit, the next is wider; in the end all rows are
+   measured. */
 static int search_graph(struct seeker *s, const struct cluster *cl, const struct image *image)
 {
     const bool judged = s->q->allowed || !scan_sees_all(cl, image);
-    size_t ef = (size_t)s->q->knobs->in_ef, n = 0;
+    size_t ef = beam_width(s->q), n = 0;
+    bool more = false;
 
-    ef = ef < s->q->k ? s->q->k : ef;
     if (s->q->allowed && s->q->allowed->share * (double)image->n < (double)(FEW_BEAMS * ef))
         ef = image->n;
     for (; ef < image->n; ef *= WIDEN) {
-        const int rc = beam(s, cl, image, judged, ef, &n);
+        const int rc = beam(s, cl, image, judged, ef, &n, &more);
 
         if (rc != OK)
             return rc;
-        if (judged && n < s->q->k)
+        if (more)
             continue;
-        for (size_t i = 0; i < n; i++)
-            offer_first(s, s->x->distances[i], image->ids[s->x->nodes[i]]);
+        offer_beam(s, image, n);
         return OK;
     }
     scan_all(s, cl, image);

@@ -61,11 +61,11 @@ uint64_t channi_search_work_bytes(const struct search_work *w)
            w->rows_capacity + w->hits.capacity * sizeof *w->hits.hits;
 }
 
-static bool tops_fit(struct search_work *w, size_t k)
+static bool tops_fit(struct search_work *w, size_t k, size_t uppers)
 {
-    return mem_grow(w->mem, &w->upper_distances, &w->upper_distances_capacity, k,
+    return mem_grow(w->mem, &w->upper_distances, &w->upper_distances_capacity, uppers,
                     sizeof *w->upper_distances) &&
-           mem_grow(w->mem, &w->upper_ids, &w->upper_ids_capacity, k, sizeof *w->upper_ids) &&
+           mem_grow(w->mem, &w->upper_ids, &w->upper_ids_capacity, uppers, sizeof *w->upper_ids) &&
            mem_grow(w->mem, &w->own_distances, &w->own_distances_capacity, k,
                     sizeof *w->own_distances) &&
            mem_grow(w->mem, &w->own_ids, &w->own_ids_capacity, k, sizeof *w->own_ids);
@@ -75,11 +75,11 @@ int seeker_begin(struct seeker *s, const struct quest *q, struct channi_scratch 
                  const struct topk *top)
 {
     struct channi *c = q->c;
-    const size_t k = q->k ? q->k : 1;
+    const size_t k = q->k ? q->k : 1, uppers = beams_share(q) ? beam_width(q) : k;
 
     if (!x->work)
         x->work = work_create(c->base.env.mem);
-    if (!x->work || !tops_fit(x->work, k))
+    if (!x->work || !tops_fit(x->work, k, uppers))
         return seek_no_memory(c);
     struct search_work *w = x->work;
     w->n_candidates = w->n_sources = w->n_bases = 0;
@@ -87,8 +87,9 @@ int seeker_begin(struct seeker *s, const struct quest *q, struct channi_scratch 
                           .x = x,
                           .w = w,
                           .top = top ? *top : topk_begin(q->k, w->own_distances, w->own_ids),
-                          .uppers = topk_begin(q->k, w->upper_distances, w->upper_ids),
+                          .uppers = topk_begin(uppers, w->upper_distances, w->upper_ids),
                           .ceiling = INFINITY,
+                          .beams_limit = INFINITY,
                           /* Not c->quantizer: a build beside may be making it. */
                           .coded = q->view->layout->routes && c->params.inside == INSIDE_CODES,
                           .rerank_left =

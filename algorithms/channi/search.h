@@ -70,8 +70,9 @@ struct seeker {
     struct channi_scratch *x;
     struct search_work *w;
     struct topk top;
-    struct topk uppers; /* codes: least upper bounds of distances */
+    struct topk uppers; /* codes: least upper bounds of distances; graphs: a beam's width of rows */
     float ceiling;      /* no answer is farther, as was known when it began */
+    float beams_limit;  /* graphs: the farthest of `uppers`, when the group under way began */
     bool coded;         /* clusters have codes */
     bool prepared;      /* w's query is this one */
     size_t rerank_left; /* SIZE_MAX: no bound */
@@ -91,6 +92,22 @@ static inline float seeker_limit(const struct seeker *s)
         return s->q->radius;
     const float a = topk_limit(&s->top), b = topk_limit(&s->uppers), c = a < b ? a : b;
     return c < s->ceiling ? c : s->ceiling;
+}
+
+/* Graphs' beams end by what those of other clusters found; those that are wider than this do not. */
+enum { BEAM_SHARED_MAX = 1024 };
+/* The width of a beam. */
+static inline size_t beam_width(const struct quest *q)
+{
+    const size_t ef = (size_t)q->knobs->in_ef;
+
+    return ef < q->k ? q->k : ef;
+}
+
+static inline bool beams_share(const struct quest *q)
+{
+    return q->c->params.inside == INSIDE_GRAPH && !q->hits && q->knobs->patience > 0 &&
+           beam_width(q) <= BEAM_SHARED_MAX;
 }
 
 /* 3. Scratch */
@@ -156,8 +173,8 @@ void tally_report(struct channi *, const struct tally *, struct work *);
 /* probe.c: all of one query: which clusters, in what order, until when. */
 int quest_run(struct seeker *);
 
-/* look.c: n clusters. In steps: all of them. In turn: until one's route is too far, as `eps` says; routes are
-   ascending. */
+/* look.c: n clusters. In steps: all of them. In turn: until one's route is too far, as `eps` says, or as many as
+   `idle` says brought nothing; routes are ascending. */
 int look_in_steps(struct seeker *, const uint32_t *cids, size_t n);
 int look_in_turn(struct seeker *, const uint32_t *cids, const float *routes, size_t n);
 /* What was asked for is no longer needed. */

@@ -58,12 +58,20 @@ struct graph_image_rows {
     const struct kernels *kernels;
 };
 
+/* What is farther than `distance` is not wanted. A beam goes on while it comes nearer, or has candidates
+   within the limit; it ends when it has expanded `patience` (at least 1) candidates beyond it in a row that
+   led to nothing nearer than its nearest. */
+struct graph_image_limit {
+    float distance;
+    size_t patience;
+};
+
 /* As graph_search() does: the k nearest of what a beam of ef finds, ascending by (distance, node); ef of
-   at least n is an exact scan. ERR_NO_MEMORY, said in `err`. */
+   at least n is an exact scan. limit NULL: the beam runs to its end. ERR_NO_MEMORY, said in `err`. */
 int graph_image_search(const struct graph_image *, const struct graph_image_rows *,
                        struct graph_scratch *, const void *query, size_t k, size_t ef,
-                       uint32_t *nodes, float *distances, size_t *n, double *checked,
-                       struct error *err);
+                       const struct graph_image_limit *limit, uint32_t *nodes, float *distances,
+                       size_t *n, double *checked, struct error *err);
 
 /* Whether every node can be reached from node `from` along level 0. ERR_NO_MEMORY. */
 int graph_image_reach(const struct graph_image *, struct mem *, uint32_t from, size_t *reached,

@@ -140,8 +140,35 @@ static inline void run(const struct walk *w, size_t level, bool narrow)
     }
 }
 
+/* The same of the lowest layer, or until candidates beyond the limit lead nowhere: see struct
+   graph_image_limit. */
+static inline void run_near(const struct walk *w, const struct graph_image_limit *limit,
+                            bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+    size_t idle = 0;
+
+    while (s->cursor < s->n) {
+        const uint64_t key = s->keys[s->cursor], least = s->keys[0] >> 1;
+
+        if (key & 1) {
+            s->cursor++;
+            continue;
+        }
+        const bool beyond = key_distance(key) > limit->distance;
+        if (beyond && idle >= limit->patience)
+            return;
+        s->keys[s->cursor++] = key | 1;
+        if (s->cursor < s->n)
+            __builtin_prefetch(links_at(w->image, 0, key_node(s->keys[s->cursor]), narrow));
+        expand(w, 0, key_node(key), narrow);
+        idle = beyond && s->keys[0] >> 1 == least ? idle + 1 : 0;
+    }
+}
+
 /* From the topmost layer's entry down, one candidate at a time, then with a beam. */
-static inline void descend(const struct walk *w, size_t ef, bool narrow)
+static inline void descend(const struct walk *w, size_t ef, const struct graph_image_limit *limit,
+                           bool narrow)
 {
     const struct graph_image *image = w->image;
     struct graph_scratch *s = w->scratch;
@@ -159,7 +186,10 @@ static inline void descend(const struct walk *w, size_t ef, bool narrow)
     }
     search_begin(s, ef);
     search_start_known(s, at, distance);
-    run(w, 0, narrow);
+    if (limit)
+        run_near(w, limit, narrow);
+    else
+        run(w, 0, narrow);
 }
 
 static void measure_run(const struct graph_image_rows *rows, const void *query, uint32_t first,
@@ -206,8 +236,8 @@ static size_t scan(const struct walk *w, size_t k, uint32_t *nodes, float *dista
 
 int graph_image_search(const struct graph_image *image, const struct graph_image_rows *rows,
                        struct graph_scratch *scratch, const void *query, size_t k, size_t ef,
-                       uint32_t *nodes, float *distances, size_t *n, double *checked,
-                       struct error *err)
+                       const struct graph_image_limit *limit, uint32_t *nodes, float *distances,
+                       size_t *n, double *checked, struct error *err)
 {
     const struct walk w = { image, rows, scratch, query };
 
@@ -226,9 +256,9 @@ int graph_image_search(const struct graph_image *image, const struct graph_image
         *n = scan(&w, k, nodes, distances);
     } else {
         if (image->narrow)
-            descend(&w, ef, true);
+            descend(&w, ef, limit, true);
         else
-            descend(&w, ef, false);
+            descend(&w, ef, limit, false);
         *n = search_answer(scratch, false, k < scratch->n ? k : scratch->n, nodes, distances);
     }
     *checked += (double)scratch->checked;

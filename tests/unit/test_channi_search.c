@@ -64,6 +64,8 @@ static void test_threads(void **state)
         ledger_churn(&l, 50);
         l.knobs.nprobe = 12;
         l.knobs.in_ef = 16;
+        l.knobs.patience = 1;
+        l.knobs.idle = which == 0 ? 0 : 4;
         for (int64_t rerank = 0; rerank < 30; rerank += 15) {
             unsigned char *queries = ledger_queries(&l);
             l.knobs.rerank = rerank;
@@ -178,6 +180,86 @@ static void test_knobs(void **state)
     answers_free(&truth);
     free(queries);
     ledger_close(&l);
+}
+
+/* What answers to some knobs cost: distances in graphs, and recall of the truth. */
+static double asked_of(struct ledger *l, const unsigned char *queries, const struct choice *choice,
+                       double *recall)
+{
+    struct channi *c = ledger_index(l);
+    const uint64_t before = atomic_load(&c->counters.in_distances);
+    struct answers truth = truth_of(l, queries, QUERIES, 10, l->live, l->of, choice),
+                   a = ledger_ask(l, queries, QUERIES, 10, 1, choice);
+
+    *recall = answers_recall(&truth, &a);
+    answers_free(&truth);
+    answers_free(&a);
+    return (double)(atomic_load(&c->counters.in_distances) - before);
+}
+
+/* Beams that end by what others found spare distances, not answers: of all rows, of those that are left when
+   many died, and of those that a range allows. */
+static void test_patience(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(0);
+    struct ledger l;
+    const struct attribute_range range = { 0, 700 };
+    double full, cut, in_full, in_cut;
+
+    p.target_cluster = 400;
+    p.fold_share = 16; /* the dead stay in their files */
+    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_insert(&l, 6000);
+    l.knobs.nprobe = 8;
+    l.knobs.in_ef = 16;
+    for (int round = 0; round < 3; round++) {
+        const struct choice choice = { .range = round == 2 ? &range : NULL };
+        unsigned char *queries = ledger_queries(&l);
+
+        l.knobs.patience = 0;
+        in_full = asked_of(&l, queries, &choice, &full);
+        l.knobs.patience = 8;
+        in_cut = asked_of(&l, queries, &choice, &cut);
+        print_message("round %d: %.0f distances of %.0f, recall %.3f of %.3f\n", round, in_cut,
+                      in_full, cut, full);
+        assert_true(in_cut < .95 * in_full);
+        assert_true(cut > full - .06);
+        free(queries);
+        for (size_t i = 0; round == 0 && i < 3000; i++)
+            ledger_remove(&l, ledger_any(&l));
+    }
+    ledger_close(&l);
+}
+
+/* Clusters that bring nothing end a search. */
+static void test_idle(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct ledger l;
+        double all, some, recall, idle;
+
+        ledger_open(&l, inside_params(which), ELEMENT_F32, 16, 3000, 1);
+        ledger_insert(&l, 3000);
+        unsigned char *queries = ledger_queries(&l);
+        struct channi *c = ledger_index(&l);
+        l.knobs.nprobe = 100;
+        asked_of(&l, queries, NULL, &recall);
+        all = (double)atomic_load(&c->counters.clusters_touched);
+        assert_int_equal(atomic_load(&c->counters.stopped_early), 0);
+        l.knobs.idle = 12;
+        asked_of(&l, queries, NULL, &idle);
+        some = (double)atomic_load(&c->counters.clusters_touched) - all;
+        print_message("%s: %.0f clusters of %.0f, recall %.3f of %.3f\n", insides[which], some, all,
+                      idle, recall);
+        assert_true(some < .75 * all);
+        assert_true(some >= 12 * QUERIES);
+        assert_true(atomic_load(&c->counters.stopped_early) > QUERIES / 2);
+        assert_true(idle > recall - .1);
+        free(queries);
+        ledger_close(&l);
+    }
 }
 
 struct found {
@@ -378,10 +460,11 @@ static void test_reduce_candidates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),  cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_as_of),  cmocka_unit_test(test_knobs),
-        cmocka_unit_test(test_range),  cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce), cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact),    cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_as_of),    cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_patience), cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_range),    cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),   cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

@@ -67,7 +67,7 @@ static void expect_same(struct bed *b, const struct frozen *f, size_t k, size_t 
         size_t n;
 
         const size_t m = bed_search(b, query, k, ef, nodes, distances, &checked[0]);
-        assert_ok(graph_image_search(&f->image, &f->rows, b->scratch, query, k, ef, nodes + k,
+        assert_ok(graph_image_search(&f->image, &f->rows, b->scratch, query, k, ef, NULL, nodes + k,
                                      distances + k, &n, &checked[1], &b->bench.error),
                   &b->bench.error);
         assert_int_equal(n, m);
@@ -149,6 +149,71 @@ static void test_same_answers(void **state)
 }
 
 /* More nodes than 2 bytes number; and as many as they just do. */
+static uint32_t linked(const struct graph_image *image, uint32_t i, size_t j)
+{
+    const size_t at = i * (size_t)image->layers[0].degree + j;
+
+    if (!image->narrow)
+        return ((const uint32_t *)image->layers[0].links)[at];
+    const uint16_t to = ((const uint16_t *)image->layers[0].links)[at];
+    return to == UINT16_MAX ? GRAPH_NONE : to;
+}
+
+/* Where nothing is within the limit a beam still descends until no neighbour is nearer, which is all it does
+   with a patience of 1; a limit beyond everything, and endless patience, change nothing. */
+static void expect_limits(struct bed *b, const struct frozen *f, size_t ef)
+{
+    static const struct graph_image_limit limits[] = { { INFINITY, 1 }, { 0, SIZE_MAX }, { 0, 1 } };
+    double checked[4] = { 0 };
+    uint32_t nodes[4][10];
+    float distances[4][10], query[64];
+    size_t n[4];
+
+    for (size_t q = 0; q < 100; q++) {
+        for (size_t d = 0; d < b->dim; d++)
+            query[d] = ((const float *)(const void *)bed_row(b, rng_below(&b->rng, b->n)))[d];
+        for (size_t i = 0; i < 4; i++)
+            assert_ok(graph_image_search(&f->image, &f->rows, b->scratch, query, 10, ef,
+                                         i ? &limits[i - 1] : NULL, nodes[i], distances[i], &n[i],
+                                         &checked[i], &b->bench.error),
+                      &b->bench.error);
+        for (size_t i = 1; i < (ef < f->image.n ? 3 : 4); i++) {
+            assert_int_equal(n[i], n[0]);
+            assert_memory_equal(nodes[i], nodes[0], sizeof *nodes);
+            assert_true(checked[i] == checked[0]);
+        }
+        for (size_t j = 0; j < f->image.layers[0].degree; j++) {
+            const uint32_t to = linked(&f->image, nodes[3][0], j);
+
+            if (to != GRAPH_NONE)
+                assert_true(b->bench.env.kernels->l2sq_f32(query, graph_row(b->graph, to),
+                                                           b->dim) >= distances[3][0]);
+        }
+    }
+    print_message("beam %zu: %.0f distances, %.0f where nothing is wanted\n", ef, checked[0] / 100,
+                  checked[3] / 100);
+    if (ef < f->image.n)
+        assert_true(checked[3] < .6 * checked[0]);
+}
+
+static void test_limits(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct frozen f;
+
+    make_bed(&b, 6, SIZE_MAX);
+    freeze(&b, &f, false);
+    expect_limits(&b, &f, 100);
+    frozen_free(&f);
+    bed_close(&b);
+    make_bed(&b, 8, SIZE_MAX);
+    freeze(&b, &f, true);
+    expect_limits(&b, &f, 60);
+    frozen_free(&f);
+    bed_close(&b);
+}
+
 static void test_wide_links(void **state)
 {
     (void)state;
@@ -275,8 +340,8 @@ static void use_damaged(struct bed *b, const struct frozen *f, struct graph_imag
     struct graph *thawed;
 
     for (size_t i = 0; i < 5; i++) {
-        assert_ok(graph_image_search(image, &f->rows, b->scratch, bed_row(b, i), 10, 20, nodes,
-                                     distances, &n, &checked, &b->bench.error),
+        assert_ok(graph_image_search(image, &f->rows, b->scratch, bed_row(b, i), 10, 20, NULL,
+                                     nodes, distances, &n, &checked, &b->bench.error),
                   &b->bench.error);
         for (size_t j = 0; j < n; j++)
             assert_true(nodes[j] < image->n);
@@ -392,7 +457,7 @@ static void test_out_of_memory(void **state)
         b.scratch = graph_scratch_create(&b.bench.mem);
         atomic_store(&b.bench.mem.calls, 0);
         b.bench.mem.fail_at = at;
-        assert_code(graph_image_search(&f.image, &f.rows, b.scratch, b.rows, 10, 20, nodes,
+        assert_code(graph_image_search(&f.image, &f.rows, b.scratch, b.rows, 10, 20, NULL, nodes,
                                        distances, &n, &checked, &b.bench.error),
                     ERR_NO_MEMORY, &b.bench.error);
         atomic_store(&b.bench.mem.calls, 0);
@@ -408,6 +473,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_answers),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_wide_links),
         cmocka_unit_test(test_going_on),
         cmocka_unit_test(test_what_does_not_fit_is_refused),

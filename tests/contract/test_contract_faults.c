@@ -308,6 +308,7 @@ static void damage(struct world *w, struct file *f)
     memset(f->bytes + f->n, 0, 64);
     put_bytes(w, f, f->n, 64, f->n + 64);
     expect_noticed(w, "64 more bytes", f, f->n);
+    put_bytes(w, f, 0, 0, f->n); /* before it goes: the running index may have a link to it */
     (void)unlink(f->path);
     expect_noticed(w, "a missing file", f, 0);
     put_bytes(w, f, 0, f->n, f->n);

@@ -2,6 +2,7 @@
  * old versions, with damaged files.
  */
 #include "tests/unit/test_channi_search.h"
+#include "algorithms/channi/cache_state.h"
 #include "algorithms/channi/search.h"
 
 static void assert_exact(struct ledger *l, size_t threads)
@@ -86,6 +87,44 @@ static void test_threads(void **state)
             answers_free(&many);
             free(queries);
         }
+        ledger_close(&l);
+    }
+}
+
+/* Answers do not depend on what is in the cache: none of it, some, all; nor on the order files come in, with
+   bounds that may fail. */
+static void test_cached(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        static const size_t budgets[] = { SIZE_MAX / 2, 100000, 300000, 1000000, 1, 100000 };
+        struct channi_params p = inside_params(which);
+        struct ledger l;
+
+        p.eps0 = 1.9;
+        p.target_cluster = 50;
+        ledger_open(&l, p, ELEMENT_F32, 96, 3000, 1);
+        ledger_insert(&l, 2800);
+        ledger_churn(&l, 50);
+        l.knobs.nprobe = 12;
+        l.knobs.in_ef = 16;
+        unsigned char *queries = ledger_queries(&l);
+        struct cache *cache = ledger_index(&l)->cache;
+        struct answers all = { 0 };
+        for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+            cache->budget = budgets[i];
+            for (int again = 0; again < 2; again++) {
+                struct answers a = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+                if (all.ids) {
+                    assert_same_answers(&a, &all);
+                    answers_free(&a);
+                } else {
+                    all = a;
+                }
+            }
+        }
+        answers_free(&all);
+        free(queries);
         ledger_close(&l);
     }
 }
@@ -460,11 +499,17 @@ static void test_reduce_candidates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),    cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_as_of),    cmocka_unit_test(test_knobs),
-        cmocka_unit_test(test_patience), cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_range),    cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),   cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_as_of),
+        cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

@@ -50,6 +50,27 @@ static void test_exact(void **state)
     }
 }
 
+/* Clusters large enough that a first one's likeliest rows bring the limit. By Cauchy and Schwarz bounds of 24
+   dimensions never fail from eps0 = sqrt(23) on. */
+static void test_exact_large(void **state)
+{
+    (void)state;
+    for (size_t cold = 0; cold < 2; cold++) {
+        struct channi_params p = inside_params(2);
+        struct ledger l;
+
+        p.eps0 = 5;
+        p.cold_rows = cold;
+        p.target_cluster = 250;
+        ledger_open(&l, p, ELEMENT_F32, 24, 2500, 3);
+        ledger_insert(&l, 2300);
+        assert_exact(&l, 1);
+        ledger_churn(&l, 60);
+        assert_exact(&l, 1 + cold);
+        ledger_close(&l);
+    }
+}
+
 /* Answers of one query on many threads, and of many queries, are those of one thread. */
 static void test_threads(void **state)
 {
@@ -499,17 +520,12 @@ static void test_reduce_candidates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_cached),
-        cmocka_unit_test(test_as_of),
-        cmocka_unit_test(test_knobs),
-        cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_range),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact),    cmocka_unit_test(test_exact_large),
+        cmocka_unit_test(test_threads),  cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_as_of),    cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_patience), cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_range),    cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),   cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

@@ -42,7 +42,7 @@ local inside = {
 local when = {
   { "build at once", { defer_fraction = 0 } }, { "build at half", { defer_fraction = .5 } }, { "build at all", { defer_fraction = 1 } },
   { "explicit upkeep", { maintenance = "explicit" } }, { "upkeep beside", { maintenance = "background" } },
-  { "early folds", { fold_share = .05 } }, { "late folds", { fold_share = 1 } },
+  { "early folds", { fold_share = .025 } }, { "late folds", { fold_share = .5 } },
   { "volatile", { durability = "volatile" } }, { "synced", { durability = "synced" } },
 }
 local cached = {

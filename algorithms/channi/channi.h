@@ -420,8 +420,8 @@ int channi_log_commit(struct channi *, const struct change *, size_t n, uint64_t
 int channi_log_read(const struct channi *, const struct journal_record *, struct changes *to,
                     uint64_t *version);
 
-/* route.c: the cluster for a row: of the nearest ASSIGN_CLUSTERS clusters that routes lead to, that whose
-   root is nearest, a route that is its root's own counting as its root. Inside the epoch. */
+/* route.c: the cluster for a row: the first of the nearest ASSIGN_CLUSTERS, ranked as searches rank them
+   (channi_rank_clusters). Inside the epoch. */
 enum { ASSIGN_CLUSTERS = 4 };
 int channi_route(struct channi *, struct channi_scratch *, const struct layout *, const void *row,
                  size_t ef, uint32_t *cid, double *checked);
@@ -429,6 +429,10 @@ int channi_route(struct channi *, struct channi_scratch *, const struct layout *
 int channi_nearest_clusters(struct channi *, struct channi_scratch *, const struct layout *,
                             const void *query, size_t n, size_t ef, uint32_t *cids,
                             float *distances, size_t *found, double *checked);
+/* The same n clusters, ascending by the nearer of root and route: a route that a split or a death left behind says
+   where the cluster was, its root where it is. Ties stay in the routes' order. */
+void channi_rank_clusters(const struct channi *, const struct layout *, const void *query,
+                          uint32_t *cids, float *distances, size_t n, double *checked);
 /* The n nearest routes by number. */
 int channi_nearest_routes(struct channi *, struct channi_scratch *, const struct routes *,
                           const void *query, size_t n, size_t ef, uint32_t *routes,

@@ -5,6 +5,9 @@
 #include "algorithms/channi/search.h"
 #include "src/core/mem.h"
 
+/* Clusters whose roots are looked at besides half as many as are wanted. */
+enum { RANKED_BESIDES = 4 };
+
 /* Fewer allowed rows than one in so many: all of them are measured. */
 #define FILTER_EXACT 0.01
 
@@ -78,10 +81,15 @@ static int list_nearest(struct seeker *s, size_t want, size_t *n, bool *all)
         want = layout->n_clusters;
         ef = layout->routes->n;
     }
-    if (!list_fit(w, want))
+    const size_t candidates = *all ? want : want + want / 2 + RANKED_BESIDES;
+    if (!list_fit(w, candidates))
         return seek_no_memory(s->q->c);
-    const int rc = channi_nearest_clusters(s->q->c, s->x, layout, s->q->query, want, ef, w->cids,
-                                           w->routes, &found, &s->tally.top);
+    const int rc = channi_nearest_clusters(s->q->c, s->x, layout, s->q->query, candidates, ef,
+                                           w->cids, w->routes, &found, &s->tally.top);
+    if (rc == OK)
+        channi_rank_clusters(s->q->c, layout, s->q->query, w->cids, w->routes, found,
+                             &s->tally.top);
+    found = found < want ? found : want;
     *n = 0;
     for (size_t i = 0; i < found; i++)
         if (see(w, w->cids[i])) {

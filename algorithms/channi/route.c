@@ -47,6 +47,39 @@ static size_t distinct_clusters(struct channi_scratch *x, const struct layout *l
     return found;
 }
 
+/* From the row to the nearer of a cluster's root and its routes, the nearest of which is at `to_route`. */
+static float to_cluster(const struct channi *c, const struct cluster *cl, const void *row,
+                        float to_route, double *checked)
+{
+    const struct index_env *env = &c->base.env;
+
+    if (cl->n_routes == 1 && cl->drift == 0)
+        return to_route; /* the route is the root's own */
+    *checked += 1;
+    const float to_root =
+        env->element == ELEMENT_U8
+            ? (float)env->kernels->l2sq_u8(row, cl->root_row, env->dim)
+            : env->kernels->l2sq_f32(row, (const float *)(const void *)cl->root_row, env->dim);
+    return to_root < to_route ? to_root : to_route;
+}
+
+void channi_rank_clusters(const struct channi *c, const struct layout *layout, const void *query,
+                          uint32_t *cids, float *distances, size_t n, double *checked)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t cid = cids[i];
+        const float d = to_cluster(c, layout->clusters[cid], query, distances[i], checked);
+        size_t at = i;
+
+        for (; at > 0 && distances[at - 1] > d; at--) {
+            distances[at] = distances[at - 1];
+            cids[at] = cids[at - 1];
+        }
+        distances[at] = d;
+        cids[at] = cid;
+    }
+}
+
 int channi_nearest_clusters(struct channi *c, struct channi_scratch *x, const struct layout *layout,
                             const void *query, size_t n, size_t ef, uint32_t *cids,
                             float *distances, size_t *found, double *checked)
@@ -82,25 +115,11 @@ int channi_nearest_clusters(struct channi *c, struct channi_scratch *x, const st
     }
 }
 
-/* From the row to the root of a cluster, whose nearest route is at `to_route`. */
-static float to_root(const struct channi *c, const struct cluster *cl, const void *row,
-                     float to_route, double *checked)
-{
-    const struct index_env *env = &c->base.env;
-
-    if (cl->n_routes == 1 && cl->drift == 0)
-        return to_route; /* the route is the root's own */
-    *checked += 1;
-    return env->element == ELEMENT_U8
-               ? (float)env->kernels->l2sq_u8(row, cl->root_row, env->dim)
-               : env->kernels->l2sq_f32(row, (const float *)(const void *)cl->root_row, env->dim);
-}
-
 int channi_route(struct channi *c, struct channi_scratch *x, const struct layout *layout,
                  const void *row, size_t ef, uint32_t *cid, double *checked)
 {
     uint32_t cids[ASSIGN_CLUSTERS];
-    float distances[ASSIGN_CLUSTERS], least = 0;
+    float distances[ASSIGN_CLUSTERS];
     size_t found;
     const int rc = channi_nearest_clusters(c, x, layout, row, ASSIGN_CLUSTERS, ef, cids, distances,
                                            &found, checked);
@@ -110,14 +129,8 @@ int channi_route(struct channi *c, struct channi_scratch *x, const struct layout
     if (found == 0)
         return fail(c->base.env.error, ERR_INVARIANT,
                     "channi: none of %" PRIu32 " routes leads to a cluster", layout->routes->n);
+    if (layout->routes)
+        channi_rank_clusters(c, layout, row, cids, distances, found, checked);
     *cid = cids[0];
-    for (size_t i = 0; layout->routes && i < found; i++) {
-        const float distance = to_root(c, layout->clusters[cids[i]], row, distances[i], checked);
-
-        if (i == 0 || distance < least) {
-            least = distance;
-            *cid = cids[i];
-        }
-    }
     return OK;
 }

@@ -67,7 +67,7 @@ static void test_tables(void **state)
             fail_msg("%s: \"%s\" does not name %s", #change, e.text, word); \
         error_clear(&e);                                                    \
     } while (0)
-    REFUSED(abi = INDEX_ABI + 1, "ABI 3");
+    REFUSED(abi = INDEX_ABI + 1, "this program");
     REFUSED(name = NULL, "name");
     REFUSED(name = "", "name");
     REFUSED(summary = NULL, "summary");

@@ -7,6 +7,13 @@
 /* A beam that should do to find a node by its own row. */
 enum { FIND_EF = 32, PATROL_STEPS = 1 };
 
+/* Changes see what is live now. */
+static void begin_of_changer(struct graph *g)
+{
+    g->scratch->max_check = g->scratch->checked = 0;
+    g->scratch->since = graph_removals(g);
+}
+
 /* The edges of a row that is not in the layer yet; *near: its nearest. */
 static size_t choose_edges(struct graph *g, size_t level, const void *row, uint32_t *out,
                            uint32_t *near)
@@ -17,11 +24,11 @@ static size_t choose_edges(struct graph *g, size_t level, const void *row, uint3
     *near = layer_entry(l);
     if (*near == GRAPH_NONE)
         return 0;
-    s->max_check = s->checked = 0;
+    begin_of_changer(g);
     entry_begin(g, level, s, row, g->options.insert_ef);
     s->ties_max = l->degree / 4;
     search_run(g, l, s, row);
-    search_keep_live(l, s);
+    search_keep_admitted(l, s);
     if (s->n > 0)
         *near = key_node(s->keys[0]);
     return edges_select(g, l, s->keys, s->n, l->degree - 1, out);
@@ -74,10 +81,10 @@ static void make_findable(struct graph *g, uint32_t i)
     uint32_t list[GRAPH_DEGREE_MAX];
     const void *row = layer_row(l, i);
 
-    s->max_check = s->checked = 0;
+    begin_of_changer(g);
     entry_begin(g, 0, s, row, FIND_EF);
     search_run(g, l, s, row);
-    search_keep_live(l, s);
+    search_keep_admitted(l, s);
     if (s->n == 0 || key_distance(s->keys[0]) == 0 || links_to(l, key_node(s->keys[0]), i))
         return;
     const uint32_t near = key_node(s->keys[0]);

@@ -123,7 +123,7 @@ bool tree_start(const struct graph *g, struct graph_scratch *s, const void *quer
     for (size_t i = 0; i < seeds.n; i++) {
         const uint32_t at = key_node(seeds.keys[i]), node = t->nodes[at].seed;
 
-        if (layer_is_live(l, node) &&
+        if (layer_admits(l, node, s->since) &&
             memcmp(layer_row(l, node), tree_row(g, t, at), g->row_bytes) == 0)
             search_start_known(s, node, key_distance(seeds.keys[i]));
     }

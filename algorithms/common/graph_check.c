@@ -28,7 +28,8 @@ static int check_edges(const struct graph *g, size_t level, uint32_t i)
         }
         if (ended)
             return wrong(g, level, i, "an edge after the list's end", to);
-        if (to >= layer_count(l) || (layer_state(l, to) & NODE_STATE) == NODE_FREE)
+        const unsigned state = to < layer_count(l) ? layer_state(l, to) & NODE_STATE : NODE_FREE;
+        if (state != NODE_LIVE && state != NODE_REMOVED)
             return wrong(g, level, i, "an edge to a number that is not in use", to);
         if (to == i)
             return wrong(g, level, i, "an edge to itself", to);

@@ -84,7 +84,7 @@ static bool load_numbers(struct graph *g, struct layer *l, size_t n, struct grap
 {
     for (size_t i = 0; i < n; i++) {
         _Atomic(uint32_t) *links = layer_links(l, (uint32_t)i);
-        const unsigned state = *from->states++;
+        unsigned state = *from->states++;
 
         memcpy(stable_at(&l->rows, i), from->rows, g->row_bytes);
         from->rows += g->row_bytes;
@@ -95,8 +95,9 @@ static bool load_numbers(struct graph *g, struct layer *l, size_t n, struct grap
                 return false;
             link_set(links, j, to);
         }
-        if ((state & ~(unsigned)NODE_ABOVE) > NODE_REMOVED)
+        if (state > (NODE_STATE | NODE_ABOVE))
             return false;
+        state = (state & NODE_STATE) == NODE_RETIRED ? NODE_FREE : state;
         layer_set_state(l, (uint32_t)i, state);
         if (l != g->layers)
             *(uint32_t *)stable_at(&l->below, i) = *from->below++;

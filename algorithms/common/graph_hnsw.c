@@ -54,7 +54,7 @@ static uint32_t descend(const struct graph *g, size_t level, struct graph_scratc
         if (entry == GRAPH_NONE)
             continue;
         search_begin(s, DESCENT_EF);
-        if (at == GRAPH_NONE || !layer_is_live(l, at))
+        if (at == GRAPH_NONE || !layer_admits(l, at, s->since))
             search_start(g, l, s, query, entry);
         else
             search_start_known(s, at, *distance);
@@ -81,7 +81,7 @@ void entry_begin(const struct graph *g, size_t level, struct graph_scratch *s, c
 
     search_begin(s, ef);
     /* Not live: it has just been removed, or, in a build, is yet to come. */
-    if (at != GRAPH_NONE && layer_is_live(l, at))
+    if (at != GRAPH_NONE && layer_admits(l, at, s->since))
         search_start_known(s, at, distance);
     else if (entry != GRAPH_NONE)
         search_start(g, l, s, query, entry);

@@ -11,6 +11,7 @@ void layer_init(struct layer *l, struct graph *g, size_t degree, bool lowest)
     stable_init(&l->rows, mem, g->row_bytes);
     stable_init(&l->links, mem, degree * sizeof(uint32_t));
     stable_init(&l->states, mem, sizeof(uint8_t));
+    stable_init(&l->removed_at, mem, sizeof(uint32_t));
     stable_init(&l->below, mem, lowest ? 0 : sizeof(uint32_t));
     atomic_init(&l->entry, GRAPH_NONE);
     atomic_init(&l->n, 0);
@@ -27,6 +28,7 @@ void layer_free(struct layer *l, struct mem *mem)
     stable_free(&l->rows);
     stable_free(&l->links);
     stable_free(&l->states);
+    stable_free(&l->removed_at);
     stable_free(&l->below);
     mem_free(mem, l->chain);
     pthread_mutex_destroy(&l->free_lock);
@@ -38,8 +40,8 @@ bool layer_grow(struct layer *l, struct mem *mem, size_t n)
     pthread_mutex_lock(&l->free_lock);
     bool done = mem_grow(mem, &l->chain, &l->chain_capacity, n, sizeof *l->chain);
     pthread_mutex_unlock(&l->free_lock);
-    done =
-        done && stable_grow(&l->rows, n) && stable_grow(&l->links, n) && stable_grow(&l->states, n);
+    done = done && stable_grow(&l->rows, n) && stable_grow(&l->links, n) &&
+           stable_grow(&l->states, n) && stable_grow(&l->removed_at, n);
     return done && (l->below.element_bytes == 0 || stable_grow(&l->below, n));
 }
 
@@ -74,6 +76,7 @@ void layer_reclaim(void *layer, uint64_t number)
 {
     struct layer *l = layer;
 
+    layer_set_state(l, (uint32_t)number, NODE_FREE);
     pthread_mutex_lock(&l->free_lock);
     l->chain[number] = l->free;
     l->free = (uint32_t)number;
@@ -109,6 +112,6 @@ void ring_leave(struct layer *l, uint32_t i)
 uint64_t layer_bytes(const struct layer *l, uint64_t *rows)
 {
     *rows = stable_bytes(&l->rows);
-    return stable_bytes(&l->links) + stable_bytes(&l->states) + stable_bytes(&l->below) +
-           l->chain_capacity * sizeof *l->chain;
+    return stable_bytes(&l->links) + stable_bytes(&l->states) + stable_bytes(&l->removed_at) +
+           stable_bytes(&l->below) + l->chain_capacity * sizeof *l->chain;
 }

@@ -10,6 +10,9 @@
  * ended after a removal no link leads to that number any more; it is retired, and free once no reader is
  * left that may have seen it.
  *
+ * A search answers as of its beginning at the earliest: what was removed since still counts for it. Else it
+ * could miss a node for being gone and the one that took its place for being new.
+ *
  *   1 states and structures   2 links and rows   3 numbers   4 searches   5 edges   6 changes
  *   7 entries: HNSW's upper layers, the tree
  */
@@ -30,6 +33,7 @@ enum {
     NODE_FREE = 0,
     NODE_LIVE = 1,
     NODE_REMOVED = 2, /* links may still lead here */
+    NODE_RETIRED = 3, /* none does; a search may still look at it */
     NODE_STATE = 3,   /* a mask of these */
     NODE_ABOVE = 4,   /* is in the layer above too */
 };
@@ -38,10 +42,11 @@ enum { GRAPH_LAYERS = 6, GRAPH_DEGREE_MAX = 256, GRAPH_DEGREE_MIN = 4 };
 
 struct layer {
     size_t degree;
-    struct stable rows;   /* row_bytes each */
-    struct stable links;  /* _Atomic(uint32_t)[degree] */
-    struct stable states; /* _Atomic(uint8_t) */
-    struct stable below;  /* uint32_t: the number in the layer below; the lowest has none */
+    struct stable rows;       /* row_bytes each */
+    struct stable links;      /* _Atomic(uint32_t)[degree] */
+    struct stable states;     /* _Atomic(uint8_t) */
+    struct stable removed_at; /* uint32_t: of a removed number, the graph's `removals` then */
+    struct stable below;      /* uint32_t: the number in the layer below; the lowest has none */
     _Atomic(uint32_t) entry;
     atomic_size_t n, live; /* numbers ever used; live ones */
     /* The changer's. */
@@ -62,7 +67,8 @@ struct graph_scratch {
     size_t ties_max; /* candidates of one distance at most, so that equal rows do not crowd out all
                         others; 0: any number */
     size_t checked, max_check;
-    uint8_t *seen; /* seen[i] == stamp */
+    uint32_t since; /* the graph's `removals` when the search began */
+    uint8_t *seen;  /* seen[i] == stamp */
     size_t seen_capacity;
     uint8_t stamp;
     uint32_t fresh[GRAPH_DEGREE_MAX];
@@ -77,6 +83,7 @@ struct graph {
     struct graph_options options;
     size_t row_bytes;
     struct layer layers[GRAPH_LAYERS]; /* 0: all nodes */
+    _Atomic(uint32_t) removals;        /* so far; goes round */
     pthread_mutex_t lock;              /* a changer's */
     struct graph_scratch *scratch;     /* the changer's */
     uint64_t drawn;                    /* levels drawn so far */
@@ -121,6 +128,21 @@ static inline void layer_set_state(struct layer *l, uint32_t i, unsigned state)
 static inline bool layer_is_live(const struct layer *l, uint32_t i)
 {
     return (layer_state(l, i) & NODE_STATE) == NODE_LIVE;
+}
+
+/* Whether i is live, or was when the search began. No number stays so for 2^31 removals. */
+static inline bool layer_admits(const struct layer *l, uint32_t i, uint32_t since)
+{
+    const unsigned state = layer_state(l, i) & NODE_STATE;
+
+    if (state == NODE_LIVE || state == NODE_FREE)
+        return state == NODE_LIVE;
+    return (int32_t)(*(const uint32_t *)stable_at(&l->removed_at, i) - since) > 0;
+}
+
+static inline uint32_t graph_removals(const struct graph *g)
+{
+    return atomic_load_explicit(&((struct graph *)(uintptr_t)g)->removals, memory_order_acquire);
 }
 
 static inline uint32_t layer_entry(const struct layer *l)
@@ -235,8 +257,8 @@ static inline void search_offer(struct graph_scratch *s, uint32_t i, float dista
 /* Until no candidate is left to be expanded. */
 void search_run(const struct graph *, const struct layer *, struct graph_scratch *,
                 const void *query);
-/* The candidates that are live go to the front. */
-void search_keep_live(const struct layer *, struct graph_scratch *);
+/* The candidates that the search may return go to the front. */
+void search_keep_admitted(const struct layer *, struct graph_scratch *);
 /* Of keys in no order, at most k of the nearest go to the last places, the nearest last; how many. */
 size_t search_sort_last(struct graph_scratch *, size_t k);
 /* The first k candidates; reversed: the last, from the end. */
@@ -263,6 +285,7 @@ void edges_reconnect(const struct graph *, struct layer *, uint32_t i, uint32_t 
 
 /* Links row into the layer; g->scratch has room. `below`: its number in the layer below. */
 uint32_t layer_add(struct graph *, size_t level, const void *row, uint32_t below);
+/* As the graph's latest removal. */
 void layer_remove(struct graph *, struct layer *, uint32_t i);
 /* Some steps of the sweep for links to removed numbers. */
 void layer_sweep(struct graph *, struct layer *);

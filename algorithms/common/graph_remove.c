@@ -41,6 +41,7 @@ void layer_remove(struct graph *g, struct layer *l, uint32_t i)
 {
     const uint32_t next = link_at(layer_links(l, i), 0);
 
+    *(uint32_t *)stable_at(&l->removed_at, i) = graph_removals(g);
     layer_set_state(l, i, NODE_REMOVED);
     atomic_fetch_sub(&l->live, 1);
     if (layer_entry(l) == i)
@@ -57,7 +58,7 @@ static void retire_leaving(struct graph *g, struct layer *l)
         const uint32_t i = l->leaving;
 
         l->leaving = l->chain[i];
-        layer_set_state(l, i, NODE_FREE);
+        layer_set_state(l, i, NODE_RETIRED);
         epoch_retire(g->epoch, layer_reclaim, l, i);
     }
 }
@@ -106,6 +107,7 @@ static void remove_everywhere(struct graph *g, uint32_t node)
         numbers[top + 1] = number_above(g, top + 1, numbers[top]);
         top++;
     }
+    atomic_fetch_add_explicit(&g->removals, 1, memory_order_acq_rel);
     /* From the top: who comes down to a number must find it live, or have come in before. */
     for (size_t level = top + 1; level-- > 0;)
         layer_remove(g, &g->layers[level], numbers[level]);

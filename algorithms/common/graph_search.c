@@ -138,7 +138,7 @@ static void expand(const struct graph *g, const struct layer *l, struct graph_sc
 
         if (s->n == s->ef && key > s->keys[s->n - 1])
             continue;
-        if (!layer_is_live(l, s->fresh[i]))
+        if (!layer_admits(l, s->fresh[i], s->since))
             continue;
         search_offer(s, s->fresh[i], s->distances[i]);
     }
@@ -161,12 +161,12 @@ void search_run(const struct graph *g, const struct layer *l, struct graph_scrat
     }
 }
 
-void search_keep_live(const struct layer *l, struct graph_scratch *s)
+void search_keep_admitted(const struct layer *l, struct graph_scratch *s)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < s->n; i++) {
-        if (layer_is_live(l, key_node(s->keys[i])))
+        if (layer_admits(l, key_node(s->keys[i]), s->since))
             s->keys[n++] = s->keys[i];
     }
     s->n = n;
@@ -201,7 +201,7 @@ size_t search_sort_last(struct graph_scratch *s, size_t k)
     return k;
 }
 
-/* Every live node; the k nearest end up in the last places, the nearest last. */
+/* Every node; the k nearest end up in the last places, the nearest last. */
 static size_t scan_all(const struct graph *g, struct graph_scratch *s, const void *query, size_t n,
                        size_t k)
 {
@@ -209,7 +209,7 @@ static size_t scan_all(const struct graph *g, struct graph_scratch *s, const voi
 
     s->n = 0;
     for (uint32_t i = 0; i < n; i++) {
-        if (layer_is_live(l, i))
+        if (layer_admits(l, i, s->since))
             s->keys[s->n++] = key_of(row_distance(g, query, layer_row(l, i)), i);
     }
     s->checked += s->n;
@@ -233,6 +233,8 @@ int graph_search(const struct graph *g, struct graph_scratch *s, const void *que
                  double *checked)
 {
     const struct layer *l = &g->layers[0];
+    /* First: what is not counted yet has taken the place of nothing that is gone. */
+    s->since = graph_removals(g);
     const size_t count = layer_count(l), live = layer_live(l);
     size_t ef = search_ef(q->k, q->ef);
 
@@ -251,7 +253,7 @@ int graph_search(const struct graph *g, struct graph_scratch *s, const void *que
     } else {
         entry_begin(g, 0, s, query, ef);
         search_run(g, l, s, query);
-        search_keep_live(l, s);
+        search_keep_admitted(l, s);
         *n = search_answer(s, false, q->k < s->n ? q->k : s->n, nodes, distances);
     }
     *checked += (double)s->checked;

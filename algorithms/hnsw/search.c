@@ -12,7 +12,8 @@ enum {
     WIDEN = 4, /* the next beam, by this */
     SCAN_SHARE =
         8, /* a beam of more than 1 row in this many: it is cheaper to measure all allowed */
-    RANGE_FIRST = 64 /* neighbours asked for first, when all in a radius are wanted */
+    RANGE_FIRST = 64, /* neighbours asked for first, when all in a radius are wanted */
+    TRIES = 16        /* of a query that would be short for nodes that come or go just now */
 };
 
 /* ------------------------------------------------------------------------------- scratch */
@@ -93,15 +94,20 @@ static int nearest_nodes(const struct hnsw *h, struct hnsw_scratch *x, const voi
     return graph_search(h->graph, x->graph, query, &q, x->nodes, x->distances, n, checked);
 }
 
-static void offer(const struct hnsw *h, const struct hnsw_scratch *x, size_t n,
+/* Whether all nodes have ids: one that comes has none yet, one that goes none any more. */
+static bool offer(const struct hnsw *h, const struct hnsw_scratch *x, size_t n,
                   const struct id_filter *filter, struct topk *top)
 {
+    bool named = true;
+
     for (size_t i = 0; i < n; i++) {
         const uint64_t id = hnsw_id_of(h, x->nodes[i]);
 
+        named &= id != ID_NONE;
         if (id != ID_NONE && id_filter_allows(filter, id))
             topk_push(top, x->distances[i], id);
     }
+    return named;
 }
 
 /* Every live node that is allowed. */
@@ -128,7 +134,7 @@ static int search_query(const struct hnsw *h, struct hnsw_scratch *x, const void
     const struct topk empty = *top;
     size_t ask = filter && ef > top->k ? ef : top->k, n;
 
-    for (;; ask *= WIDEN) {
+    for (size_t tries = 1;; tries++, ask *= WIDEN) {
         const size_t live = graph_live(h->graph);
 
         *top = empty;
@@ -142,8 +148,8 @@ static int search_query(const struct hnsw *h, struct hnsw_scratch *x, const void
         const int rc = nearest_nodes(h, x, query, ask, ef > ask ? ef : ask, &n, checked);
         if (rc != OK)
             return rc;
-        offer(h, x, n, filter, top);
-        if (top->n == top->k || ask == live)
+        const bool named = offer(h, x, n, filter, top);
+        if (top->n == top->k || (ask == live && (named || tries >= TRIES)))
             return OK;
     }
 }

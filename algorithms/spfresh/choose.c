@@ -112,8 +112,9 @@ bool spfresh_scratch_fit(struct spfresh *s, struct spfresh_scratch *x, size_t he
 int spfresh_nearest(struct spfresh *s, struct spfresh_scratch *x, const void *row, size_t k,
                     size_t ef, size_t max_check, double *checked)
 {
-    const size_t live = graph_live(s->graph);
-    const struct graph_query query = { k < live ? k : live, ef, max_check };
+    /* All there are may be more than are live, beside changes. */
+    const size_t most = graph_capacity(s->graph) + SPFRESH_ADDERS;
+    const struct graph_query query = { k < most ? k : most, ef, max_check };
 
     x->n_heads = 0;
     if (query.k == 0)

@@ -74,10 +74,38 @@ static void test_changes_beside_searches(void **state)
     }
 }
 
+/* One node is always live: a new one comes before the old one goes. Whoever asks must find one, by a scan too. */
+static void test_someone_is_always_there(void **state)
+{
+    (void)state;
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+        struct bed b;
+        struct traffic t = { .b = &b };
+        pthread_t threads[3];
+        uint32_t node = 0, next;
+
+        bed_open(&b, kind, ELEMENT_U8, 3000, 24, 12, 1);
+        bed_build(&b, 1);
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, search_on, &t), 0);
+        for (size_t i = 1; i < 40000 / TEST_SCALE || atomic_load(&t.searches) < 1000; i++) {
+            assert_ok(graph_add(b.graph, bed_row(&b, i % 3000), &next), &b.bench.error);
+            assert_ok(graph_remove(b.graph, node), &b.bench.error);
+            node = next;
+        }
+        atomic_store(&t.stop, true);
+        for (size_t i = 0; i < 3; i++)
+            (void)pthread_join(threads[i], NULL);
+        assert_ok(graph_check(b.graph), &b.bench.error);
+        bed_close(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes_beside_searches),
+        cmocka_unit_test(test_someone_is_always_there),
     };
     return test_run("graph_traffic", tests);
 }

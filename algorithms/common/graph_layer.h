@@ -45,7 +45,7 @@ struct layer {
     struct stable rows;       /* row_bytes each */
     struct stable links;      /* _Atomic(uint32_t)[degree] */
     struct stable states;     /* _Atomic(uint8_t) */
-    struct stable removed_at; /* uint32_t: of a removed number, the graph's `removals` then */
+    struct stable removed_at; /* _Atomic(uint32_t): of a removed number, `removals` then */
     struct stable below;      /* uint32_t: the number in the layer below; the lowest has none */
     _Atomic(uint32_t) entry;
     atomic_size_t n, live; /* numbers ever used; live ones */
@@ -130,14 +130,21 @@ static inline bool layer_is_live(const struct layer *l, uint32_t i)
     return (layer_state(l, i) & NODE_STATE) == NODE_LIVE;
 }
 
-/* Whether i is live, or was when the search began. No number stays so for 2^31 removals. */
+static inline _Atomic(uint32_t) *layer_removed_at(const struct layer *l, uint32_t i)
+{
+    return stable_at(&l->removed_at, i);
+}
+
+/* Whether i is live, or was after `since`. Where i came back between the two reads, and went again, it was
+   too. No number stays removed or retired for 2^31 removals. */
 static inline bool layer_admits(const struct layer *l, uint32_t i, uint32_t since)
 {
     const unsigned state = layer_state(l, i) & NODE_STATE;
 
     if (state == NODE_LIVE || state == NODE_FREE)
         return state == NODE_LIVE;
-    return (int32_t)(*(const uint32_t *)stable_at(&l->removed_at, i) - since) > 0;
+    const uint32_t at = atomic_load_explicit(layer_removed_at(l, i), memory_order_acquire);
+    return (int32_t)(at - since) > 0;
 }
 
 static inline uint32_t graph_removals(const struct graph *g)

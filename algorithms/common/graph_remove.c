@@ -41,7 +41,7 @@ void layer_remove(struct graph *g, struct layer *l, uint32_t i)
 {
     const uint32_t next = link_at(layer_links(l, i), 0);
 
-    *(uint32_t *)stable_at(&l->removed_at, i) = graph_removals(g);
+    atomic_store_explicit(layer_removed_at(l, i), graph_removals(g), memory_order_release);
     layer_set_state(l, i, NODE_REMOVED);
     atomic_fetch_sub(&l->live, 1);
     if (layer_entry(l) == i)

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/changes.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 

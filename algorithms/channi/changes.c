@@ -1,7 +1,7 @@
 /* changes.c - changes gathered to be applied together, each with a copy of what it was given. */
 #include <string.h>
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/changes.h"
 #include "src/core/mem.h"
 
 void changes_init(struct changes *c, struct mem *mem)

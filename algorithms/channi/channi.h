@@ -4,8 +4,11 @@
  *
  * Source: Cosdata's CHANNI text; what it leaves open is decided in docs/methods/channi.md.
  *
- *   1 options   2 rows since the file: deltas   3 clusters   4 routes   5 layouts and views   6 the index
- *   7 reading   8 where ids are   9 changes   10 replacing clusters   11 upkeep   12 one file an operation
+ *   1 clusters   2 routes   3 layouts and views   4 the index   5 reading   6 where ids are   7 routing
+ *   8 upkeep   9 one file an operation
+ *
+ * Beside it: options.h what it may be told   delta.h rows since a cluster's file   changes.h what a commit does
+ *   members.h clusters replaced by others   search.h, jobs.h, manifest.h, cache.h
  *
  * Words. A *primary* is the vector a cluster was founded on; a *route* is a primary's node in the top
  * graph, known by its phash, and leads to one cluster; several that lead to one are its *aliases*.
@@ -35,8 +38,9 @@
 #include <stdint.h>
 
 #include "algorithms/channi/cache.h"
+#include "algorithms/channi/delta.h"
+#include "algorithms/channi/options.h"
 #include "algorithms/common/epoch.h"
-#include "algorithms/common/journal.h"
 #include "algorithms/common/quantizer.h"
 #include "algorithms/common/stable.h"
 #include "src/core/idmap.h"
@@ -47,120 +51,7 @@
 
 struct channi;
 
-/* 1. Options */
-
-enum channi_sampling {
-    SAMPLE_UNIFORM,
-    SAMPLE_DISTANT,
-    SAMPLE_FARTHEST,
-    SAMPLE_DENSITY,
-    SAMPLE_KMEANS
-};
-enum channi_inside { INSIDE_GRAPH, INSIDE_SCAN, INSIDE_CODES };
-enum channi_maintenance { CHANNI_AT_COMMIT, CHANNI_EXPLICIT, CHANNI_BACKGROUND };
-enum channi_durability { CHANNI_VOLATILE, CHANNI_WRITTEN, CHANNI_SYNCED };
-enum channi_split_count { SPLIT_LN, SPLIT_LOG2, SPLIT_2, SPLIT_3 };
-
-struct channi_params {
-    /* when, and how many */
-    int64_t expected_n;    /* 0: env's hint */
-    double defer_fraction; /* of it; 0: built by the first commit */
-    int64_t target_cluster;
-    int64_t sampling; /* enum channi_sampling */
-    /* graphs */
-    int64_t top_M, top_M0, top_ef_construction, assign_ef;
-    int64_t inside; /* enum channi_inside */
-    int64_t in_M, in_ef_construction, flat_below;
-    int64_t bits; /* codes: of a dimension (RaBitQ) */
-    double eps0;
-    bool cold_rows; /* codes: exact rows stay on disk */
-    /* splits and merges; 0: by target_cluster */
-    int64_t split_max, merge_min;
-    int64_t split_count; /* enum channi_split_count: temporary centroids */
-    int64_t parts;       /* a split's; 0: clamp(round(size / target_cluster), 2, 3) */
-    int64_t batch, batch_steps, restarts; /* mini-batch k-means */
-    bool ood, reuse, alias, reroute, assign_to_centroid;
-    double ood_sigma;
-    int64_t ood_min;   /* 0: max(16, 1 % of the size) */
-    double ood_excess; /* sigma beyond the mark, the mean of those flagged; 0: any count */
-    double ood_max_share;
-    int64_t ood_cap; /* 0: split_max / 4 */
-    int64_t settle;  /* clusters about split ones that are divided anew with them */
-    int64_t ood_age; /* commits before an OOD cluster may be merged with others */
-    int64_t alias_max;
-    double fold_share; /* of a cluster's file: a delta, or dead rows, of more are folded in */
-    int64_t maintenance, background_threads;
-    /* files */
-    int64_t cache_mb; /* 0: a quarter of the rows' bytes */
-    int64_t prefetch; /* clusters read ahead of need */
-    int64_t io;       /* enum cache_io */
-    bool direct;
-    int64_t durability, checkpoint_mb;
-    int64_t history; /* versions back that can be asked for without a snapshot */
-    bool degraded;   /* damaged cluster files are left out of answers and named; else an error */
-};
-
-struct channi_knobs {
-    int64_t nprobe, top_ef, in_ef;
-    int64_t
-        patience; /* graphs: steps of a beam beyond its limit that lead nowhere; 0: any number */
-    int64_t idle; /* clusters in a row that bring no answer; 0: any number */
-    double eps;   /* no cluster whose route is farther than (1 + eps) times the k-th; 0: all */
-    int64_t ood_probe; /* OOD clusters looked at besides, nearest first */
-    double ood_reach;  /* not those farther than (1 + it) times the last route; 0: all */
-    int64_t rerank;    /* codes: exact distances at most; 0: all that the bound cannot exclude */
-};
-
-/* 2. Deltas: rows since the file was written, appended by the one writer, read by all */
-
-#define ROW_VOID UINT64_MAX /* born: was never committed */
-
-enum { DELTA_FIRST = 16, DELTA_CHUNKS = 28 };
-
-/* Row i is in chunk c = floor(log2(i / 16 + 1)), whose first is 16 (2^c - 1). */
-struct delta_chunk {
-    _Atomic(uint64_t) *born, *dead; /* dead 0: alive */
-    uint64_t *ids;
-    uint32_t *attributes;
-    unsigned char *rows;
-};
-
-struct delta {
-    _Atomic(struct delta_chunk *) chunks[DELTA_CHUNKS];
-    _Atomic(uint32_t) n;
-    atomic_size_t bytes;
-    size_t row_bytes;
-    struct mem *mem;
-};
-
-struct delta_row {
-    const unsigned char *row;
-    uint64_t id;
-    uint32_t attribute;
-    _Atomic(uint64_t) *born, *dead;
-};
-
-void delta_init(struct delta *, struct mem *, size_t row_bytes);
-void delta_free(struct delta *);
-bool delta_reserve(struct delta *, size_t more); /* false: out of memory */
-/* Room was reserved. Returns its number. */
-uint32_t delta_append(struct delta *, const void *row, uint64_t id, uint32_t attribute,
-                      uint64_t born, uint64_t dead);
-static inline uint32_t delta_count(const struct delta *d)
-{
-    return atomic_load_explicit(&((struct delta *)(uintptr_t)d)->n, memory_order_acquire);
-}
-struct delta_row delta_at(const struct delta *, uint32_t i);
-/* The rows of one chunk in a row, for scans: rows [first, first + *n) from number i on. */
-const struct delta_chunk *delta_run(const struct delta *, uint32_t i, uint32_t *offset,
-                                    uint32_t *n);
-
-static inline bool channi_sees(uint64_t version, uint64_t born, uint64_t dead)
-{
-    return born <= version && (dead == 0 || dead > version);
-}
-
-/* 3. Clusters */
+/* 1. Clusters */
 
 #define CID_NONE UINT32_MAX
 
@@ -205,7 +96,7 @@ static inline uint64_t cluster_base_dead(const struct cluster *cl, const struct 
     return at ? at : image->dead ? image->dead[row] : 0;
 }
 
-/* 4. Routes: the top graph as one layout has it. Rows and phashes are append-only and shared. */
+/* 2. Routes: the top graph as one layout has it. Rows and phashes are append-only and shared. */
 
 struct routes {
     uint32_t n;
@@ -217,7 +108,10 @@ struct routes {
     atomic_size_t refs;
 };
 
-/* 5. Layouts and views */
+void routes_ref(struct routes *);
+void routes_unref(struct channi *, struct routes *);
+
+/* 3. Layouts and views */
 
 struct layout {
     uint64_t number;
@@ -234,7 +128,7 @@ struct view {
     atomic_size_t refs;
 };
 
-/* 6. The index */
+/* 4. The index */
 
 struct channi_counters { /* all of them in stats(), by these names */
     atomic_uint_fast64_t commits, aborts, splits, split_parts, ood_found, ood_clusters, merges,
@@ -254,6 +148,7 @@ static inline void channi_count(atomic_uint_fast64_t *counter, uint64_t by)
 
 struct channi_jobs;
 struct channi_txn;
+struct journal;
 struct channi_scratch;
 
 /* A pinned version. */
@@ -335,7 +230,7 @@ static inline struct channi *channi_of(const struct index *index)
     return (struct channi *)(uintptr_t)index;
 }
 
-/* 7. Reading (view.c) */
+/* 5. Reading (view.c) */
 
 /* Inside the epoch from here on. */
 const struct view *channi_enter(struct channi *, unsigned *ticket);
@@ -366,7 +261,7 @@ int channi_view_of(struct channi *, uint64_t version, struct view **);
 /* The oldest version that rewritten files must still hold the dead of. `write` held or not. */
 uint64_t channi_horizon(struct channi *);
 
-/* 8. Where ids are (places.c); `write` is held */
+/* 6. Where ids are (places.c); `write` is held */
 
 int channi_places_reserve(struct channi *, const uint64_t *ids, size_t n);
 void channi_place_add(struct channi *, uint64_t id, struct place); /* was reserved */
@@ -376,51 +271,9 @@ void channi_place_remove(struct channi *, uint64_t id);
 size_t channi_live(const struct channi *); /* ids */
 uint64_t channi_places_bytes(const struct channi *);
 
-/* 9. Changes (txn.c buffers, apply.c applies) */
+/* 7. Routing (route.c) */
 
-enum change_op { CHANGE_PUT = 1, CHANGE_DEL = 2, CHANGE_COMMIT = 3 }; /* also the journal's */
-
-/* What one commit does, in order: puts are n rows with ids (and attributes or NULL), dels ids. An id may be put,
-   deleted and put again in one commit. */
-struct change {
-    enum change_op op;
-    size_t n;
-    const uint64_t *ids;
-    const unsigned char *rows;
-    const uint32_t *attributes;
-};
-/* All of it at the next version, or nothing: routes rows (over the pool), appends to deltas, marks the dead,
-   journals, publishes; queues upkeep and does what is due at commit. ids as the contract says. *version may
-   be NULL. */
-int channi_apply(struct channi *, const struct change *, size_t n, uint64_t *version);
-
-/* Changes gathered to be applied together, copied (changes.c): what an open transaction holds, and what replay
-   has read up to a CHANGE_COMMIT. */
-struct changes {
-    struct change *list;
-    size_t n, capacity;
-    size_t bytes; /* of what was copied */
-    struct mem *mem;
-};
-void changes_init(struct changes *, struct mem *);
-void changes_free(struct changes *); /* empty again */
-/* From any alignment; attributes NULL: none. ERR_NO_MEMORY: as before. */
-int changes_put(struct changes *, struct error *, const void *rows, size_t row_bytes,
-                const void *ids, const void *attributes, size_t n);
-int changes_del(struct changes *, struct error *, const void *ids, size_t n);
-
-/* The journal's records, whose op is the change's, all numbers little-endian:
-     PUT     u32 n, u32 has_attributes, u64 ids[n], u32 attributes[n] if so, rows
-     DEL     u64 ids[n]
-     COMMIT  u64 version
-   One commit is a run of PUT and DEL, of at most 1 MB each, and a COMMIT. Appends and commits that to the journal: a
-   commit's last step that can fail. */
-int channi_log_commit(struct channi *, const struct change *, size_t n, uint64_t version);
-/* Adds a PUT or DEL record to `to`, or sets *version for a COMMIT (else 0). ERR_CORRUPT naming the record. */
-int channi_log_read(const struct channi *, const struct journal_record *, struct changes *to,
-                    uint64_t *version);
-
-/* route.c: the cluster for a row: the first of the nearest ASSIGN_CLUSTERS, ranked as searches rank them
+/* The cluster for a row: the first of the nearest ASSIGN_CLUSTERS, ranked as searches rank them
    (channi_rank_clusters). Inside the epoch. */
 enum { ASSIGN_CLUSTERS = 4 };
 int channi_route(struct channi *, struct channi_scratch *, const struct layout *, const void *row,
@@ -438,89 +291,7 @@ int channi_nearest_routes(struct channi *, struct channi_scratch *, const struct
                           const void *query, size_t n, size_t ef, uint32_t *routes,
                           float *distances, size_t *found, double *checked);
 
-/* 10. Replacing clusters (members.c, replace.c) */
-
-/* Rows of clusters as they were at one moment, one thread's to work on. Rows are pointed to where they are:
-   files are held, deltas stay while the layout they were read in is held. */
-struct members {
-    const unsigned char **rows;
-    uint64_t *ids, *born, *dead; /* dead 0: alive */
-    uint32_t *attributes;
-    uint32_t *from; /* index into clusters[] of what it was gathered from */
-    uint32_t *row;  /* its number there */
-    size_t n, n_live, capacity;
-    struct whole *wholes;
-    size_t n_wholes;
-    struct mem *mem;
-};
-
-/* Upkeep of some clusters: their seats are taken, by ascending cid. */
-enum { WORK_MOST = 16 }; /* clusters */
-
-struct work_on {
-    struct cluster *clusters[WORK_MOST]; /* referred to */
-    uint32_t seen[WORK_MOST];            /* delta rows that were gathered */
-    size_t n;
-    struct view *view; /* referred to: what it works on */
-};
-
-/* ERR_BUSY-like: *taken false where a seat is not to be had, or a cid is no more. */
-int channi_take(struct channi *, const uint32_t *cids, size_t n, struct work_on *, bool *taken);
-void channi_give(struct channi *, struct work_on *);
-/* Live rows, and dead ones that a version from the horizon on may still see. */
-int channi_gather(struct channi *, struct work_on *, struct members *);
-void channi_members_init(struct members *, struct channi *);
-void channi_members_free(struct members *, struct channi *);
-
-/* What becomes of them. */
-struct part {
-    const uint32_t *rows; /* members, n of them; the root first is no rule */
-    size_t n;
-    uint32_t root; /* a member, live where any is */
-    enum cluster_kind kind;
-    uint32_t heir_of;   /* index into work_on: it keeps that one's cid, file name and routes;
-                             UINT32_MAX: a new cid, named after its root */
-    uint32_t routes_of; /* bits: it also gets the routes of these (indices into work_on) */
-    bool new_route;     /* the root's vector becomes a route to it */
-    bool go_on; /* its graph goes on from the file's of heir_of, whose rows it keeps in order */
-};
-/* Writes the parts' files (on up to `threads` of the pool), then, under `write`, carries over what was
-   appended and what died meanwhile, publishes the new layout, and sets places. All members are in one
-   part each. ERR_IO, ERR_NO_MEMORY: nothing has changed, no file is left. `dropped`: routes that lead
-   nowhere any more. */
-struct replacement {
-    const struct part *parts;
-    size_t n_parts;
-    const uint32_t *dropped;
-    size_t n_dropped;
-    size_t threads;
-    uint32_t *cids; /* NULL, or room for n_parts: where they came to be */
-};
-int channi_replace(struct channi *, struct work_on *, const struct members *,
-                   const struct replacement *);
-
-/* routes.c. `write` is held. The next routes: those of `old` (NULL: none) and n more, whose rows and phashes are
-   appended; cid[] of old ones is copied, of new ones given. ERR_NO_MEMORY: as before. */
-int channi_routes_add(struct channi *, const struct routes *old, const void *const *rows,
-                      const uint64_t *phashes, const uint32_t *cids, size_t n, struct routes **);
-void routes_ref(struct routes *);
-void routes_unref(struct channi *, struct routes *);
-/* A phash of (id, row) that no route has. */
-uint64_t channi_phash(const struct channi *, uint64_t id, const void *row);
-
-/* codes.c: the codes of a cluster's rows, as its file has them, about their mean. *codes, *centre: to be freed.
-   Nothing (NULL) where the index has no quantizer. */
-struct cluster_codes {
-    unsigned char *bytes;
-    size_t n_bytes;
-    float *centre;
-    size_t centre_bytes;
-    float error;
-};
-int channi_codes_make(struct channi *, const void *rows, size_t n, struct cluster_codes *);
-void channi_codes_free(struct channi *, struct cluster_codes *);
-
-/* 11. Upkeep (jobs.c, maintain.c, fold.c, split.c, ood.c, merge.c) */
+/* 8. Upkeep (jobs.c, maintain.c, fold.c, split.c, ood.c, merge.c) */
 
 enum job_kind { JOB_FOLD, JOB_SPLIT, JOB_MERGE, JOB_KINDS };
 struct job {
@@ -554,20 +325,7 @@ int channi_merge(struct channi *, uint32_t cid, double *cost, bool *busy);
    where a seat is not to be had, or hardly a row would move. */
 int channi_settle(struct channi *, const uint32_t *cids, size_t n, double *cost);
 
-/* split.c, for tests: how members would be split, nothing is changed. parts' rows point into *block, to be
-   freed. n_parts 0: it cannot be (`why` says so). */
-struct split_plan {
-    struct part parts[64];
-    size_t n_parts, n_normal; /* normal ones first */
-    uint32_t *block;
-    size_t flagged, n_temporary;
-    double mean, sd; /* of Euclidean distances to the nearest temporary centroid */
-    const char *why;
-};
-int channi_split_plan(struct channi *, const struct cluster *, const struct members *,
-                      uint64_t seed, struct split_plan *, double *cost);
-
-/* 12. One file an operation */
+/* 9. One file an operation */
 
 struct channi_opening {
     int *claim; /* of env.dir: becomes the index's, then -1; NULL: there is none yet */

@@ -2,7 +2,7 @@
  * (under `write`) appends; readers see what the count says, which is published last. */
 #include <string.h>
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/delta.h"
 #include "src/core/mem.h"
 
 static unsigned chunk_of(uint32_t i)

@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/changes.h"
 
 enum { RECORD_BYTES = 1 << 20, PUT_HEAD = 8 };
 

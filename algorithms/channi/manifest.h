@@ -20,6 +20,7 @@
 #define DRIFTLINE_CHANNI_MANIFEST_H
 
 #include "algorithms/channi/channi.h"
+#include "algorithms/common/journal.h"
 
 enum { MANIFEST_VERSION = 1, SAVED_NAME_MAX = 72 };
 #define MANIFEST_RUNNING "channi.manifest"

@@ -1,7 +1,7 @@
 /* members.c - clusters taken for upkeep, and their rows gathered. */
 #include <string.h>
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/members.h"
 #include "src/core/mem.h"
 
 /* --------------------------------------------------------------------------------- seats */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "algorithms/channi/changes.h"
 #include "algorithms/channi/manifest.h"
 #include "src/core/mem.h"
 

@@ -9,7 +9,7 @@
 #ifndef DRIFTLINE_CHANNI_REPLACE_H
 #define DRIFTLINE_CHANNI_REPLACE_H
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/members.h"
 #include "algorithms/common/graph.h"
 #include "kernels/kernels.h"
 
@@ -49,10 +49,26 @@ float replace_distance(const struct channi *, const void *a, const void *b); /* 
 /* carry.c. `write` is held. The deaths and rows since the gathering, into the new clusters; sets live, n_dead. */
 int replace_carry(struct replacing *);
 
-/* codes.c: a row of env's element as floats. */
+/* codes.c: the codes of a cluster's rows, as its file has them, about their mean. *codes, *centre: to be freed.
+   Nothing (NULL) where the index has no quantizer. */
+struct cluster_codes {
+    unsigned char *bytes;
+    size_t n_bytes;
+    float *centre;
+    size_t centre_bytes;
+    float error;
+};
+int channi_codes_make(struct channi *, const void *rows, size_t n, struct cluster_codes *);
+void channi_codes_free(struct channi *, struct cluster_codes *);
+/* A row of env's element as floats. */
 void channi_to_float(const struct channi *, const void *row, float *out);
 
-/* routes.c. `write` is held, but for the hash */
+/* routes.c. `write` is held, but for the hash. The next routes: those of `old` (NULL: none) and n more, whose rows and phashes are
+   appended; cid[] of old ones is copied, of new ones given. ERR_NO_MEMORY: as before. */
+int channi_routes_add(struct channi *, const struct routes *old, const void *const *rows,
+                      const uint64_t *phashes, const uint32_t *cids, size_t n, struct routes **);
+/* A phash of (id, row) that no route has. */
+uint64_t channi_phash(const struct channi *, uint64_t id, const void *row);
 uint64_t channi_row_hash(const struct channi *, const void *row); /* no UINT64_MAX */
 struct graph_options channi_top_options(const struct channi *);
 /* Forgets the routes past those of `old` (NULL: none): their addition was not published. */

@@ -41,4 +41,17 @@ size_t cut_group(struct cut *, size_t parts);
 /* The rows of a part to list[]; returns how many. */
 size_t cut_rows(const struct cut *, size_t part, uint32_t *list);
 
+/* split.c, for tests: how members would be split, nothing is changed. parts' rows point into *block, to be
+   freed. n_parts 0: it cannot be (`why` says so). */
+struct split_plan {
+    struct part parts[64];
+    size_t n_parts, n_normal; /* normal ones first */
+    uint32_t *block;
+    size_t flagged, n_temporary;
+    double mean, sd; /* of Euclidean distances to the nearest temporary centroid */
+    const char *why;
+};
+int channi_split_plan(struct channi *, const struct cluster *, const struct members *,
+                      uint64_t seed, struct split_plan *, double *cost);
+
 #endif

@@ -1,6 +1,6 @@
 /* txn.c - transactions: what comes between begin and commit is gathered, and applied as one; any other call
  * is a transaction of its own. */
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/changes.h"
 #include "src/core/mem.h"
 
 struct channi_txn {

@@ -1,10 +1,10 @@
 /* upkeep.h - what folds, splits and merges share: members as floats, their mean, who is nearest to it, and
- * which routes a cluster is to have. Private to fold.c, split.c, ood.c, merge.c, upkeep.c.
+ * which routes a cluster is to have. Private to fold.c, split.c, ood.c, merge.c, settle.c, upkeep.c.
  */
 #ifndef DRIFTLINE_CHANNI_UPKEEP_H
 #define DRIFTLINE_CHANNI_UPKEEP_H
 
-#include "algorithms/channi/channi.h"
+#include "algorithms/channi/members.h"
 
 /* Whether the cluster is there and needs this. */
 bool upkeep_is_due(struct channi *, uint32_t cid, enum job_kind);

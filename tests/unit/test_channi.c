@@ -2,6 +2,7 @@
  * their records. */
 #include <pthread.h>
 
+#include "algorithms/channi/changes.h"
 #include "tests/unit/test_channi.h"
 
 /* --------------------------------------------------------------------------------- deltas */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "algorithms/channi/members.h"
 #include "src/core/idmap.h"
 #include "tests/unit/test_channi.h"
 

@@ -1,6 +1,7 @@
 /* test_channi_settle.c - after splits rows go to the nearest root of the clusters about: fewer are astray, and
  * nothing else changes, neither for a reader of an older version nor where memory fails.
  */
+#include "algorithms/channi/members.h"
 #include "algorithms/channi/stats.h"
 #include "tests/unit/test_channi_upkeep.h"
 

@@ -1,4 +1,5 @@
 /* test_channi_split.c - how a cluster would be divided: outliers, groups, primaries, the heir. */
+#include "algorithms/channi/split.h"
 #include "tests/unit/test_channi.h"
 
 /* Members made by hand, of a cluster without routes whose root is the first. */

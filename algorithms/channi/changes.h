@@ -38,6 +38,11 @@ int changes_put(struct changes *, struct error *, const void *rows, size_t row_b
                 const void *ids, const void *attributes, size_t n);
 int changes_del(struct changes *, struct error *, const void *ids, size_t n);
 
+/* What came since begin() and waits for commit(). Made and freed by txn.c; insert.c and remove.c add to it. */
+struct channi_txn {
+    struct changes changes;
+};
+
 /* The journal's records, whose op is the change's, all numbers little-endian:
      PUT     u32 n, u32 has_attributes, u64 ids[n], u32 attributes[n] if so, rows
      DEL     u64 ids[n]

@@ -3,12 +3,6 @@
 #include "algorithms/channi/changes.h"
 #include "src/core/mem.h"
 
-struct channi_txn {
-    struct changes changes;
-};
-
-/* ----------------------------------------------------------------- begin, commit, rollback */
-
 int channi_begin(struct index *index)
 {
     struct channi *s = channi_of(index);
@@ -65,49 +59,4 @@ int channi_rollback(struct index *index)
     channi_txn_drop(s);
     channi_count(&s->counters.aborts, 1);
     return OK;
-}
-
-/* -------------------------------------------------------------------------------- changes */
-
-int channi_insert_with(struct index *index, struct vectors rows, const uint64_t *ids,
-                       const uint32_t *attributes, size_t *done)
-{
-    struct channi *s = channi_of(index);
-    const struct change change = {
-        .op = CHANGE_PUT, .n = rows.n, .ids = ids, .rows = rows.rows, .attributes = attributes
-    };
-    int rc = OK;
-
-    *done = 0;
-    if (rows.n == 0)
-        return OK;
-    if (s->txn)
-        rc = changes_put(&s->txn->changes, index->env.error, rows.rows, s->row_bytes, ids,
-                         attributes, rows.n);
-    else
-        rc = channi_apply(s, &change, 1, NULL);
-    *done = rc == OK ? rows.n : 0;
-    return rc;
-}
-
-int channi_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
-{
-    return channi_insert_with(index, rows, ids, NULL, done);
-}
-
-int channi_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
-{
-    struct channi *s = channi_of(index);
-    const struct change change = { .op = CHANGE_DEL, .n = n, .ids = ids };
-    int rc = OK;
-
-    *done = 0;
-    if (n == 0)
-        return OK;
-    if (s->txn)
-        rc = changes_del(&s->txn->changes, index->env.error, ids, n);
-    else
-        rc = channi_apply(s, &change, 1, NULL);
-    *done = rc == OK ? n : 0;
-    return rc;
 }

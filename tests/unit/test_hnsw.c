@@ -310,6 +310,53 @@ static void test_beside_changes(void **state)
     peer_end(&t);
 }
 
+/* Each row is there before the one it follows is removed: no answer is empty. */
+static void *search_one(void *arg)
+{
+    struct searcher *me = arg;
+    const struct hnsw_knobs knobs = { 16 };
+
+    while (!atomic_load(me->stop) && me->rc == OK) {
+        uint64_t id = ID_NONE;
+        float distance;
+        const struct search_request request = {
+            { peer_row(me->t, 0), 1, me->t->dim, ELEMENT_F32 }, 1, &knobs, NULL, 1
+        };
+        struct search_result result = { .ids = &id, .distances = &distance };
+
+        me->rc = me->t->ops->search(me->t->index, &request, &result);
+        me->missed += id == ID_NONE;
+        atomic_fetch_add(me->searches, 1);
+    }
+    return NULL;
+}
+
+static void test_one_row_is_always_there(void **state)
+{
+    (void)state;
+    enum { ROWS = 20000 / SCALE };
+    struct peer_test t;
+    pthread_t thread;
+    atomic_bool stop = false;
+    atomic_size_t searches = 0;
+
+    peer_begin(&t, &hnsw_ops, "M=4;ef_construction=16", ELEMENT_F32, METRIC_L2SQ, 4, ROWS);
+    peer_insert(&t, 0, 1);
+    struct searcher one = { &t, NULL, 0, &stop, &searches, 0, 0, OK };
+    assert_int_equal(pthread_create(&thread, NULL, search_one, &one), 0);
+    for (size_t i = 1; i < ROWS; i++) {
+        peer_insert(&t, i, i + 1);
+        peer_remove(&t, i - 1, i);
+    }
+    atomic_store(&stop, true);
+    (void)pthread_join(thread, NULL);
+    assert_ok(one.rc, &t.bench.error);
+    if (one.missed)
+        print_error("%zu of %zu answers are empty\n", one.missed, atomic_load(&searches));
+    assert_int_equal(one.missed, 0);
+    peer_end(&t);
+}
+
 /* ---- files whose checksums are right and whose ids are not */
 
 static int load_with_ids(struct peer_test *t, const char *dir, const uint64_t *ids, size_t n)
@@ -364,9 +411,13 @@ static void test_wrong_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),           cmocka_unit_test(test_turnover),
-        cmocka_unit_test(test_equal_rows),       cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_any_thread_count), cmocka_unit_test(test_beside_changes),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_turnover),
+        cmocka_unit_test(test_equal_rows),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_any_thread_count),
+        cmocka_unit_test(test_beside_changes),
+        cmocka_unit_test(test_one_row_is_always_there),
         cmocka_unit_test(test_wrong_ids),
     };
     return test_run("hnsw", tests);

@@ -2,18 +2,15 @@
 #include <sched.h>
 
 #include "algorithms/channi/jobs.h"
-#include "src/core/mem.h"
 
-/* Waits until there is something to do. false: it is time to end. */
-static bool wait_for_work(struct channi_jobs *q)
+/* A chore is one thread's. */
+static bool due(struct index *index)
 {
-    pthread_mutex_lock(&q->lock);
-    while (!q->closing && !q->chore && !channi_jobs_ready(q))
-        pthread_cond_wait(&q->wake, &q->lock);
+    struct channi_jobs *q = channi_of(index)->jobs;
+    const bool something = q->chore || channi_jobs_ready(q);
+
     q->chore = false;
-    const bool go_on = !q->closing;
-    pthread_mutex_unlock(&q->lock);
-    return go_on;
+    return something;
 }
 
 static void do_one(struct channi *c)
@@ -43,57 +40,24 @@ static void do_chores(struct channi *c)
         channi_jobs_keep_error(c, &error);
 }
 
-static void *work(void *index)
+static void work(struct index *index)
 {
-    struct channi *c = index;
+    struct channi *c = channi_of(index);
 
-    while (wait_for_work(c->jobs)) {
-        do_one(c);
-        do_chores(c);
-        if (channi_queued(c) == 0)
-            channi_trim(c);
-    }
-    return NULL;
+    do_one(c);
+    do_chores(c);
+    if (channi_queued(c) == 0)
+        channi_trim(c);
 }
 
 int channi_jobs_start(struct channi *c)
 {
-    struct channi_jobs *q = c->jobs;
-    const size_t n = (size_t)c->params.background_threads;
+    static const struct workers_task task = { due, work };
 
-    if (!q)
+    if (!c->jobs)
         return OK;
     channi_jobs_queue_all(c); /* what was due when the index was closed */
     if (c->params.maintenance != CHANNI_BACKGROUND)
         return OK;
-    q->threads = mem_array(c->base.env.mem, n, sizeof *q->threads);
-    if (!q->threads)
-        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: no memory for %zu threads",
-                    c->base.ops->name, n);
-    for (size_t i = 0; i < n; i++) {
-        if (pthread_create(&q->threads[i], NULL, work, c) != 0)
-            return fail(c->base.env.error, ERR_NO_MEMORY,
-                        "%s: the system has no thread for upkeep (background_threads = %zu)",
-                        c->base.ops->name, n);
-        pthread_mutex_lock(&q->lock);
-        q->n_threads = i + 1;
-        pthread_mutex_unlock(&q->lock);
-    }
-    return OK;
-}
-
-void channi_jobs_stop_threads(struct channi *c)
-{
-    struct channi_jobs *q = c->jobs;
-
-    pthread_mutex_lock(&q->lock);
-    q->closing = true;
-    const size_t n = q->n_threads;
-    pthread_cond_broadcast(&q->wake);
-    pthread_mutex_unlock(&q->lock);
-    for (size_t i = 0; i < n; i++)
-        (void)pthread_join(q->threads[i], NULL);
-    q->n_threads = 0;
-    mem_free(c->base.env.mem, q->threads);
-    q->threads = NULL;
+    return workers_start(&c->jobs->workers, (size_t)c->params.background_threads, &c->base, &task);
 }

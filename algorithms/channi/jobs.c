@@ -120,8 +120,8 @@ static void push(struct channi *c, struct waiting w)
         append(q, w);
     else
         q->forgotten = true;
-    if (room && q->n_threads > 0)
-        pthread_cond_signal(&q->wake);
+    if (room)
+        workers_wake_one(&q->workers);
     pthread_mutex_unlock(&q->lock);
     if (!room) {
         (void)atomic_fetch_and(&seat->queued, ~bit);
@@ -226,8 +226,7 @@ void channi_jobs_keep_error(struct channi *c, const struct error *error)
 {
     channi_count(&c->counters.job_errors, 1);
     pthread_mutex_lock(&c->jobs->lock);
-    if (c->jobs->failed.code == OK)
-        c->jobs->failed = *error;
+    workers_keep(&c->jobs->workers, error);
     pthread_mutex_unlock(&c->jobs->lock);
 }
 
@@ -250,8 +249,8 @@ void channi_jobs_end(struct channi *c, const struct waiting *w, bool busy, int r
     pthread_mutex_lock(&q->lock);
     q->at_work--;
     pthread_cond_broadcast(&q->done);
-    if (q->n_threads > 0 && channi_jobs_any(q))
-        pthread_cond_broadcast(&q->wake);
+    if (channi_jobs_any(q))
+        workers_wake_all(&q->workers);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -281,7 +280,7 @@ int channi_jobs_open(struct channi *c)
                     c->base.ops->name);
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->chores, NULL);
-    pthread_cond_init(&q->wake, NULL);
+    workers_init(&q->workers, &q->lock);
     pthread_cond_init(&q->done, NULL);
     c->jobs = q;
     return OK;
@@ -293,10 +292,10 @@ void channi_jobs_close(struct channi *c)
 
     if (!q)
         return;
-    channi_jobs_stop_threads(c);
+    workers_stop(&q->workers);
+    workers_free(&q->workers);
     pthread_mutex_destroy(&q->lock);
     pthread_mutex_destroy(&q->chores);
-    pthread_cond_destroy(&q->wake);
     pthread_cond_destroy(&q->done);
     mem_free(c->base.env.mem, q->ring);
     mem_free(c->base.env.mem, q);

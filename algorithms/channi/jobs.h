@@ -11,6 +11,7 @@
 #define DRIFTLINE_CHANNI_JOBS_H
 
 #include "algorithms/channi/channi.h"
+#include "algorithms/common/workers.h"
 #include "src/core/error.h"
 
 #define WAIT_TOLD UINT64_MAX
@@ -22,19 +23,15 @@ struct waiting {
 
 struct channi_jobs {
     pthread_mutex_t lock; /* of all below */
-    pthread_cond_t wake;  /* of threads: there may be something to do */
     pthread_cond_t done;  /* a job has ended */
     struct waiting *ring;
     size_t first, n, capacity;
     size_t aside;   /* of the n, those put aside */
     size_t at_work; /* jobs taken and not ended */
     uint64_t ended;
-    bool forgotten;      /* a job found no room here: all clusters are to be looked at */
-    bool chore;          /* a checkpoint may be due: for the threads */
-    struct error failed; /* the first since it was told */
-    bool closing;
-    pthread_t *threads;
-    size_t n_threads;
+    bool forgotten; /* a job found no room here: all clusters are to be looked at */
+    bool chore;     /* a checkpoint may be due: for the threads */
+    struct workers workers;
     pthread_mutex_t chores; /* a checkpoint at a time */
 };
 
@@ -62,8 +59,5 @@ void channi_jobs_keep_error(struct channi *, const struct error *);
 
 /* maintain.c: a checkpoint that is due. */
 int channi_jobs_chores(struct channi *);
-
-/* background.c */
-void channi_jobs_stop_threads(struct channi *);
 
 #endif

@@ -97,7 +97,7 @@ static int work_off(void *arg, size_t first, size_t end, size_t worker)
 static void wait_for_threads(struct channi_jobs *q)
 {
     pthread_mutex_lock(&q->lock);
-    pthread_cond_broadcast(&q->wake);
+    workers_wake_all(&q->workers);
     while (channi_jobs_any(q) || q->at_work > 0)
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
@@ -112,9 +112,10 @@ int channi_work(struct channi *c, uint64_t budget, bool *more)
     if (!q)
         return OK;
     pthread_mutex_lock(&q->lock);
-    const size_t n = q->n - q->aside, n_threads = q->n_threads;
+    const size_t n = q->n - q->aside;
+    const bool by_threads = workers_any(&q->workers);
     pthread_mutex_unlock(&q->lock);
-    if (n_threads > 0) {
+    if (by_threads) {
         wait_for_threads(q);
     } else if (n > 0) {
         struct crew crew = { .c = c, .budget = budget, .jobs_max = 64 + 16 * n };
@@ -171,8 +172,7 @@ static void tell(struct channi *c, bool all)
     channi_jobs_tell(q);
     const bool look = all || q->forgotten;
     q->chore = due;
-    if (q->n_threads > 0)
-        pthread_cond_broadcast(&q->wake);
+    workers_wake_all(&q->workers);
     pthread_mutex_unlock(&q->lock);
     if (look)
         channi_jobs_queue_all(c);
@@ -208,16 +208,7 @@ int channi_after_commit(struct channi *c)
 
 int channi_upkeep_error(const struct channi *c)
 {
-    struct channi_jobs *q = c->jobs;
-
-    if (!q)
-        return OK;
-    pthread_mutex_lock(&q->lock);
-    const struct error failed = q->failed;
-    pthread_mutex_unlock(&q->lock);
-    if (failed.code == OK)
-        return OK;
-    return fail(c->base.env.error, failed.code, "upkeep: %s", failed.text);
+    return c->jobs ? workers_tell(&c->jobs->workers, c->base.env.error) : OK;
 }
 
 /* What failed before is tried again, and forgotten if it goes well. */
@@ -232,7 +223,7 @@ int channi_maintain(struct index *index, uint64_t budget, bool *more)
     if (rc != OK || !c->jobs)
         return rc;
     pthread_mutex_lock(&c->jobs->lock);
-    error_clear(&c->jobs->failed);
+    error_clear(&c->jobs->workers.failed);
     pthread_mutex_unlock(&c->jobs->lock);
     tell(c, true);
     rc = channi_work(c, budget, more);

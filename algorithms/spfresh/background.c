@@ -1,16 +1,11 @@
 /* background.c - threads that do upkeep beside updates and searches. */
 #include "algorithms/spfresh/jobs.h"
-#include "src/core/mem.h"
 
-/* Waits until there is something to do. false: it is time to end. */
-static bool wait_for_work(struct spfresh_jobs *q)
+static bool due(struct index *index)
 {
-    pthread_mutex_lock(&q->lock);
-    while (!q->closing && (q->held || (q->n == 0 && !q->walk.on && q->strayed == 0)))
-        pthread_cond_wait(&q->wake, &q->lock);
-    const bool go_on = !q->closing;
-    pthread_mutex_unlock(&q->lock);
-    return go_on;
+    const struct spfresh_jobs *q = spfresh_of(index)->jobs;
+
+    return !q->held && (q->n > 0 || q->walk.on || q->strayed > 0);
 }
 
 /* A job without room to work in fails like any other. */
@@ -45,57 +40,21 @@ static void do_chores(struct spfresh *s)
     spfresh_count(&s->counters.job_errors, 1);
     pthread_mutex_lock(&s->jobs->lock);
     s->jobs->held = true;
-    if (s->jobs->failed.code == OK)
-        s->jobs->failed = error;
+    workers_keep(&s->jobs->workers, &error);
     pthread_mutex_unlock(&s->jobs->lock);
 }
 
-static void *work(void *index)
+static void work(struct index *index)
 {
-    struct spfresh *s = index;
-
-    while (wait_for_work(s->jobs)) {
-        do_one(s);
-        do_chores(s);
-    }
-    return NULL;
+    do_one(spfresh_of(index));
+    do_chores(spfresh_of(index));
 }
 
 int spfresh_jobs_start(struct spfresh *s)
 {
-    struct spfresh_jobs *q = s->jobs;
-    const size_t n = (size_t)s->params.background_threads;
+    static const struct workers_task task = { due, work };
 
-    if (!q || s->params.maintenance != SPFRESH_BACKGROUND)
+    if (!s->jobs || s->params.maintenance != SPFRESH_BACKGROUND)
         return OK;
-    q->threads = mem_array(s->base.env.mem, n, sizeof *q->threads);
-    if (!q->threads)
-        return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for %zu threads",
-                    s->base.ops->name, n);
-    for (size_t i = 0; i < n; i++) {
-        if (pthread_create(&q->threads[i], NULL, work, s) != 0)
-            return fail(s->base.env.error, ERR_NO_MEMORY,
-                        "%s: the system has no thread for upkeep (background_threads = %zu)",
-                        s->base.ops->name, n);
-        pthread_mutex_lock(&q->lock);
-        q->n_threads = i + 1;
-        pthread_mutex_unlock(&q->lock);
-    }
-    return OK;
-}
-
-void jobs_stop_threads(struct spfresh *s)
-{
-    struct spfresh_jobs *q = s->jobs;
-
-    pthread_mutex_lock(&q->lock);
-    q->closing = true;
-    const size_t n = q->n_threads;
-    pthread_cond_broadcast(&q->wake);
-    pthread_mutex_unlock(&q->lock);
-    for (size_t i = 0; i < n; i++)
-        (void)pthread_join(q->threads[i], NULL);
-    q->n_threads = 0;
-    mem_free(s->base.env.mem, q->threads);
-    q->threads = NULL;
+    return workers_start(&s->jobs->workers, (size_t)s->params.background_threads, &s->base, &task);
 }

@@ -37,8 +37,8 @@ bool jobs_push(struct spfresh *s, const struct job *job, bool first)
     if (room)
         q->ring[(q->first + (first ? 0 : q->n)) % q->capacity] = *job;
     q->n += room;
-    if (room && q->n_threads > 0)
-        pthread_cond_signal(&q->wake);
+    if (room)
+        workers_wake_one(&q->workers);
     pthread_mutex_unlock(&q->lock);
     return room;
 }
@@ -93,8 +93,8 @@ static void note_strayed(struct spfresh *s, uint32_t head)
 
     pthread_mutex_lock(&q->lock);
     q->strayed += !known;
-    if (!known && q->n_threads > 0)
-        pthread_cond_signal(&q->wake);
+    if (!known)
+        workers_wake_one(&q->workers);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -250,8 +250,7 @@ void jobs_end(struct spfresh *s, const struct job *job, int rc, const struct err
     pthread_mutex_lock(&q->lock);
     if (rc != OK) {
         q->held = true;
-        if (q->failed.code == OK)
-            q->failed = *error;
+        workers_keep(&q->workers, error);
     }
     q->at_work--;
     pthread_cond_broadcast(&q->done);
@@ -308,7 +307,7 @@ int spfresh_jobs_open(struct spfresh *s)
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->merge, NULL);
     pthread_mutex_init(&q->chores, NULL);
-    pthread_cond_init(&q->wake, NULL);
+    workers_init(&q->workers, &q->lock);
     pthread_cond_init(&q->done, NULL);
     s->jobs = q;
     spfresh_queue_overfull(s);
@@ -321,11 +320,11 @@ void spfresh_jobs_close(struct spfresh *s)
 
     if (!q)
         return;
-    jobs_stop_threads(s);
+    workers_stop(&q->workers);
+    workers_free(&q->workers);
     pthread_mutex_destroy(&q->lock);
     pthread_mutex_destroy(&q->merge);
     pthread_mutex_destroy(&q->chores);
-    pthread_cond_destroy(&q->wake);
     pthread_cond_destroy(&q->done);
     mem_free(s->base.env.mem, q->ring);
     mem_free(s->base.env.mem, q->urgent);

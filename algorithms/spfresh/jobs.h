@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "algorithms/common/workers.h"
 #include "algorithms/spfresh/spfresh.h"
 #include "src/core/error.h"
 
@@ -26,21 +27,17 @@ struct walk {
 
 struct spfresh_jobs {
     pthread_mutex_t lock; /* of all below */
-    pthread_cond_t wake;  /* of threads: there may be something to do */
     pthread_cond_t done;  /* a thread has done a job */
     struct job *ring;
     size_t first, n, capacity;
     uint32_t *urgent; /* heads past the hard limit */
     size_t n_urgent, urgent_capacity;
     struct walk walk;
-    size_t strayed;      /* heads flagged so, at least: done when there is nothing else to do */
-    uint32_t seek;       /* where the last of them was found */
-    size_t at_work;      /* jobs taken and not done */
-    bool held;           /* a job has failed */
-    struct error failed; /* the first since it was told */
-    bool closing;
-    pthread_t *threads;
-    size_t n_threads;
+    size_t strayed; /* heads flagged so, at least: done when there is nothing else to do */
+    uint32_t seek;  /* where the last of them was found */
+    size_t at_work; /* jobs taken and not done */
+    bool held;      /* a job has failed */
+    struct workers workers;
     pthread_mutex_t merge;  /* a merger at a time */
     pthread_mutex_t chores; /* a sweep or checkpoint at a time */
 };
@@ -63,8 +60,5 @@ int jobs_chores(struct spfresh *);
 /* Begins a walk if enough has left its postings since the last: an eighth of what lives, or anything.
    Under the lock. */
 void jobs_walk_if_due(struct spfresh *, bool anything);
-
-/* background.c */
-void jobs_stop_threads(struct spfresh *);
 
 #endif

@@ -40,7 +40,7 @@ static int work_off(struct spfresh *s, struct spfresh_scratch *x, uint64_t budge
 static void wait_for_threads(struct spfresh_jobs *q)
 {
     pthread_mutex_lock(&q->lock);
-    pthread_cond_broadcast(&q->wake);
+    workers_wake_all(&q->workers);
     while (!q->held && (q->n > 0 || q->walk.on || q->strayed > 0 || q->at_work > 0))
         pthread_cond_wait(&q->done, &q->lock);
     pthread_mutex_unlock(&q->lock);
@@ -54,7 +54,7 @@ int spfresh_work(struct spfresh *s, uint64_t budget, bool *more)
     *more = false;
     if (!s->jobs || spfresh_queued(s) == 0)
         return OK;
-    if (s->jobs->n_threads > 0) {
+    if (workers_any(&s->jobs->workers)) {
         wait_for_threads(s->jobs);
         *more = spfresh_queued(s) > 0;
         return OK;
@@ -178,16 +178,15 @@ int spfresh_after_update(struct spfresh *s)
     q->held = false;
     if (s->params.maintenance != SPFRESH_EXPLICIT)
         jobs_walk_if_due(s, false);
-    if (q->n_threads > 0 && (q->n > 0 || q->walk.on || q->strayed > 0))
-        pthread_cond_signal(&q->wake);
+    if (q->n > 0 || q->walk.on || q->strayed > 0)
+        workers_wake_one(&q->workers);
     pthread_mutex_unlock(&q->lock);
     struct error *before = error_divert(&error);
     const int rc = upkeep_now(s);
     (void)error_divert(before);
     if (rc != OK) {
         pthread_mutex_lock(&q->lock);
-        if (q->failed.code == OK)
-            q->failed = error;
+        workers_keep(&q->workers, &error);
         pthread_mutex_unlock(&q->lock);
     }
     return OK;
@@ -197,16 +196,7 @@ int spfresh_after_update(struct spfresh *s)
 
 int spfresh_upkeep_error(const struct spfresh *s)
 {
-    struct spfresh_jobs *q = s->jobs;
-
-    if (!q)
-        return OK;
-    pthread_mutex_lock(&q->lock);
-    const struct error failed = q->failed;
-    pthread_mutex_unlock(&q->lock);
-    if (failed.code == OK)
-        return OK;
-    return fail(s->base.env.error, failed.code, "upkeep: %s", failed.text);
+    return s->jobs ? workers_tell(&s->jobs->workers, s->base.env.error) : OK;
 }
 
 /* What failed before is tried again, and forgotten if it goes well. */
@@ -217,11 +207,10 @@ static int maintain(struct spfresh *s, uint64_t budget, bool *more)
 
     remember(s);
     pthread_mutex_lock(&q->lock);
-    error_clear(&q->failed);
+    error_clear(&q->workers.failed);
     q->held = false;
     jobs_walk_if_due(s, budget == 0);
-    if (q->n_threads > 0)
-        pthread_cond_broadcast(&q->wake);
+    workers_wake_all(&q->workers);
     pthread_mutex_unlock(&q->lock);
     rc = spfresh_work(s, budget, more);
     return rc == OK ? spfresh_upkeep_error(s) : rc;

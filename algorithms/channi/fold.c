@@ -6,17 +6,6 @@
 #include "algorithms/channi/upkeep.h"
 #include "src/core/mem.h"
 
-/* The graph can be gone on with if the file's rows are all there, in their places. */
-static bool keeps_rows(const struct cluster *cl, const struct members *m)
-{
-    if (cl->base_n == 0 || m->n < cl->base_n)
-        return false;
-    for (uint32_t i = 0; i < cl->base_n; i++)
-        if (m->row[i] != i)
-            return false;
-    return true;
-}
-
 /* Among the members; new if the old one has died. */
 static int choose_root(struct channi *c, const struct cluster *cl, const struct members *m,
                        uint32_t *root, double *cost)
@@ -40,7 +29,7 @@ static int rewrite(struct channi *c, struct work_on *w, const struct members *m,
     if (rc != OK)
         return rc;
     part->root = root;
-    part->go_on = keeps_rows(cl, m);
+    part->go_on = true;
     if (m->row[root] != cl->root) {
         wants = upkeep_wants_route(c, m, part->rows, part->n, root, cl->routes, cl->n_routes);
         *cost += (double)part->n;

@@ -1,8 +1,8 @@
 /* parts.c - the members of a part as a file, and as a cluster that nobody knows yet.
  *
  * A part is written in the order it is given in. What it is searched by is made here: a graph, new or
- * going on from that of the file before, or codes. A graph goes on only where all rows of that file are
- * still there, in their order; otherwise it is built anew, which for some thousand rows is cheap.
+ * going on from that of the file before, or codes. A graph goes on where most rows of that file are still
+ * there, in their order: those that are gone are taken out. Otherwise it is built anew.
  */
 #include <math.h>
 #include <string.h>
@@ -13,7 +13,10 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-enum { INSIDE_STREAM = 0x696e };
+enum {
+    INSIDE_STREAM = 0x696e,
+    GONE_SHARE = 3, /* of a file's rows, at most one in so many is taken out of its graph */
+};
 
 /* What becomes a file. */
 struct draft {
@@ -123,24 +126,53 @@ static void draft_fill(const struct replacing *x, const struct making *p, struct
 
 /* -------------------------------------------------------------------------------- graphs */
 
-/* Whether the part begins with all rows of the file it goes on from. */
-static bool goes_on(const struct replacing *x, const struct making *p)
+/* The part's rows from the file it goes on from: how many. They come first and in the file's order, or it does not go
+   on: 0. Nor where so many are gone that a new graph is as cheap, and better. */
+static uint32_t goes_on(const struct replacing *x, const struct making *p)
 {
     const struct cluster *heir = p->heir;
+    const uint32_t from = p->part->heir_of;
+    uint32_t n = 0, next = 0;
 
-    if (!p->part->go_on || !heir || !heir->base || heir->base_n > p->part->n ||
-        !x->m->wholes[p->part->heir_of].image.has_graph)
-        return false;
-    for (uint32_t i = 0; i < heir->base_n; i++) {
-        const uint32_t at = p->part->rows[i];
+    if (!p->part->go_on || !heir || !heir->base || !x->m->wholes[from].image.has_graph)
+        return 0;
+    for (; n < p->part->n; n++) {
+        const uint32_t at = p->part->rows[n];
 
-        if (x->m->from[at] != p->part->heir_of || x->m->row[at] != i)
-            return false;
+        if (x->m->from[at] != from || x->m->row[at] >= heir->base_n)
+            break;
+        if (x->m->row[at] < next)
+            return 0;
+        next = x->m->row[at] + 1;
     }
-    return true;
+    return n < heir->base_n - heir->base_n / GONE_SHARE ? 0 : n;
 }
 
-static int go_on(const struct replacing *x, const struct making *p, struct draft *d)
+/* What the part lacks of its file, ascending; `kept` rows it has. */
+static int take_out(const struct replacing *x, const struct making *p, uint32_t kept,
+                    struct graph *graph)
+{
+    struct mem *mem = x->c->base.env.mem;
+    const uint32_t base_n = p->heir->base_n;
+    uint32_t *gone, n = 0;
+
+    if (kept == base_n)
+        return OK;
+    gone = mem_array(mem, base_n - kept, sizeof *gone);
+    if (!gone)
+        return no_memory(x, p->part->n);
+    for (uint32_t row = 0, i = 0; row < base_n; row++) {
+        if (i < kept && x->m->row[p->part->rows[i]] == row)
+            i++;
+        else
+            gone[n++] = row;
+    }
+    const int rc = graph_take_out(graph, gone, n);
+    mem_free(mem, gone);
+    return rc;
+}
+
+static int go_on(const struct replacing *x, const struct making *p, uint32_t kept, struct draft *d)
 {
     const struct image *image = &x->m->wholes[p->part->heir_of].image;
     const struct index_env *env = &x->env;
@@ -152,7 +184,9 @@ static int go_on(const struct replacing *x, const struct making *p, struct draft
     uint32_t node;
     int rc = graph_image_thaw(&image->graph, &rows, d->graph);
 
-    for (size_t i = p->heir->base_n; rc == OK && i < p->part->n; i++)
+    if (rc == OK)
+        rc = take_out(x, p, kept, d->graph);
+    for (size_t i = kept; rc == OK && i < p->part->n; i++)
         rc = graph_add(d->graph, d->rows + i * x->c->row_bytes, &node);
     return rc;
 }
@@ -160,18 +194,21 @@ static int go_on(const struct replacing *x, const struct making *p, struct draft
 static int make_graph(const struct replacing *x, const struct making *p, struct draft *d)
 {
     const struct channi_params *params = &x->c->params;
+    const uint32_t kept = goes_on(x, p);
+    const uint64_t seed = rng_mix(x->env.seed, INSIDE_STREAM);
     const struct graph_options options = { .kind = GRAPH_HNSW,
                                            .degree = 2 * (size_t)params->in_M,
                                            .build_ef = (size_t)params->in_ef_construction,
                                            .insert_ef = (size_t)params->in_ef_construction,
                                            .rng_factor = 1,
-                                           .seed = rng_mix(x->env.seed, INSIDE_STREAM) };
+                                           /* Levels are drawn by number, and numbers come again. */
+                                           .seed = kept ? rng_mix(seed, p->file_version) : seed };
     int rc = graph_create(&d->graph, &x->env, x->c->top_epoch, &options);
 
     if (rc == OK)
-        rc = goes_on(x, p) ? go_on(x, p, d)
-                           : graph_build(d->graph, (struct vectors){ d->rows, p->part->n,
-                                                                     x->env.dim, x->env.element });
+        rc = kept ? go_on(x, p, kept, d)
+                  : graph_build(d->graph, (struct vectors){ d->rows, p->part->n, x->env.dim,
+                                                            x->env.element });
     d->contents.graph = d->graph;
     return rc;
 }

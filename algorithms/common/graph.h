@@ -55,6 +55,9 @@ int graph_build(struct graph *, struct vectors rows);
 int graph_add(struct graph *, const void *row, uint32_t *node);
 /* A live node. Searches no longer return it; its row stays readable to who is in the epoch. */
 int graph_remove(struct graph *, uint32_t node);
+/* Takes live nodes out at once, ascending, and closes the gaps: those left are renumbered from 0 in their order, so
+   that an image can be made. Of an HNSW; no node was ever removed singly, and nobody searches meanwhile. */
+int graph_take_out(struct graph *, const uint32_t *nodes, size_t n);
 
 /* 3. Searches, inside the epoch */
 

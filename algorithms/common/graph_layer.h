@@ -294,8 +294,11 @@ void edges_reconnect(const struct graph *, struct layer *, uint32_t i, uint32_t 
 uint32_t layer_add(struct graph *, size_t level, const void *row, uint32_t below);
 /* As the graph's latest removal. */
 void layer_remove(struct graph *, struct layer *, uint32_t i);
-/* Some steps of the sweep for links to removed numbers. */
+/* A live node out of all its layers; links to it may be left. */
+void graph_unlink(struct graph *, uint32_t node);
+/* Some steps of the sweep for links to removed numbers; one: i's own. */
 void layer_sweep(struct graph *, struct layer *);
+void layer_sweep_one(const struct graph *, struct layer *, uint32_t i);
 
 /* Looks at some nodes in turn: who is not found by its own row, which is rare, gets an edge that leads to it. */
 void graph_patrol(struct graph *);

@@ -63,7 +63,7 @@ static void retire_leaving(struct graph *g, struct layer *l)
     }
 }
 
-static void sweep_one(const struct graph *g, struct layer *l, uint32_t i)
+void layer_sweep_one(const struct graph *g, struct layer *l, uint32_t i)
 {
     _Atomic(uint32_t) *links = layer_links(l, i);
 
@@ -93,12 +93,12 @@ void layer_sweep(struct graph *g, struct layer *l)
     if (l->leaving == GRAPH_NONE)
         return;
     for (size_t step = 0; step < SWEEP_STEPS && l->cursor < n; step++)
-        sweep_one(g, l, (uint32_t)l->cursor++);
+        layer_sweep_one(g, l, (uint32_t)l->cursor++);
     if (l->cursor >= n)
         retire_leaving(g, l);
 }
 
-static void remove_everywhere(struct graph *g, uint32_t node)
+void graph_unlink(struct graph *g, uint32_t node)
 {
     uint32_t numbers[GRAPH_LAYERS] = { node };
     size_t top = 0;
@@ -125,7 +125,7 @@ int graph_remove(struct graph *g, uint32_t node)
         rc = fail(g->env.error, ERR_NO_MEMORY,
                   "removing node %" PRIu32 " of a graph: out of memory", node);
     } else {
-        remove_everywhere(g, node);
+        graph_unlink(g, node);
         for (size_t level = 0; level < GRAPH_LAYERS; level++)
             layer_sweep(g, &g->layers[level]);
         graph_patrol(g);

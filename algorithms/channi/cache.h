@@ -53,6 +53,8 @@ int fetch_ahead(struct fetch *, struct base *const *, size_t n);
    out. *rc: OK, or why this one cannot be read (ERR_IO, ERR_CORRUPT naming the file; *image is NULL). It is
    pinned until fetch_done(). */
 bool fetch_next(struct fetch *, size_t *i, const struct image **image, int *rc);
+/* Whether the next is there already. */
+bool fetch_ready(const struct fetch *);
 /* Unpins all that was handed out, and waits for or drops what was not. */
 void fetch_done(struct fetch *);
 

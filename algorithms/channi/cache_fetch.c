@@ -221,6 +221,11 @@ bool fetch_next(struct fetch *f, size_t *i, const struct image **image, int *rc)
     return true;
 }
 
+bool fetch_ready(const struct fetch *f)
+{
+    return f->n_handed < f->n_ready;
+}
+
 static void report(struct fetch *f)
 {
     struct cache *c = f->cache;

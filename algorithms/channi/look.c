@@ -152,15 +152,35 @@ static int scan_together(struct seeker *s, size_t first, size_t end)
 
 /* ------------------------------------------------------------------------------- a step */
 
-/* Files of the step that begins at `from`, in the order they come: what they are worth does not depend on it. */
+/* A file that came, or cannot. */
+struct arrival {
+    size_t i;
+    const struct image *image;
+    int how;
+};
+
+static bool next_arrival(struct seeker *s, struct arrival *a)
+{
+    if (!fetch_next(s->x->fetch, &a->i, &a->image, &a->how))
+        return false;
+    if (s->coded && a->how == OK)
+        scan_codes_ahead(s->q->c->quantizer, a->image);
+    return true;
+}
+
+/* Files of a step, in the order they come: what they are worth does not depend on it. If the next is there its codes
+   come from memory meanwhile. */
 static int scan_arrivals(struct seeker *s)
 {
-    const struct image *image = NULL;
-    int rc = OK, how = OK;
+    struct arrival now, next;
+    int rc = OK;
 
-    for (size_t i; rc == OK && fetch_next(s->x->fetch, &i, &image, &how);)
-        rc = how == OK ? scan_image(s, seek_cluster_at(s, s->w->of[i]), image)
-                       : seek_damaged(s, how);
+    for (bool more = next_arrival(s, &now), ahead; rc == OK && more; now = next) {
+        ahead = fetch_ready(s->x->fetch) && next_arrival(s, &next);
+        rc = now.how == OK ? scan_image(s, seek_cluster_at(s, s->w->of[now.i]), now.image)
+                           : seek_damaged(s, now.how);
+        more = ahead || next_arrival(s, &next);
+    }
     return rc;
 }
 

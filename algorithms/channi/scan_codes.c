@@ -47,19 +47,26 @@ static int prepare(struct seeker *s)
     return OK;
 }
 
-/* Its bounds let it pass. Room was made. */
+/* Its bounds let it pass. Room was made. Its id is read when the file is through: it comes from memory until then. */
 static void keep(struct seeker *s, const struct image *image, uint32_t row, float estimate,
                  struct quantizer_bounds b)
 {
     struct search_work *w = s->w;
 
-    w->candidates[w->n_candidates++] = (struct candidate){ .id = image->rows ? 0 : image->ids[row],
-                                                           .lower = b.lower,
-                                                           .estimate = estimate,
-                                                           .source = (uint32_t)w->n_sources - 1,
-                                                           .row = row };
+    if (!image->rows)
+        __builtin_prefetch(image->ids + row);
+    w->candidates[w->n_candidates++] = (struct candidate){
+        .lower = b.lower, .estimate = estimate, .source = (uint32_t)w->n_sources - 1, .row = row
+    };
     if (!s->q->hits && b.upper <= topk_limit(&s->uppers))
         topk_push(&s->uppers, b.upper, 0); /* whose it is does not matter */
+}
+
+/* Of the candidates from `first` on, which are of this file. */
+static void note_ids(struct search_work *w, const struct image *image, size_t first)
+{
+    for (size_t i = first; !image->rows && i < w->n_candidates; i++)
+        w->candidates[i].id = image->ids[w->candidates[i].row];
 }
 
 /* Its bounds by all of its code, and by what was scanned, the greater of the two, so that what is left out
@@ -81,60 +88,123 @@ static bool judge(struct seeker *s, const unsigned char *block, unsigned i, floa
     return true;
 }
 
-/* What a scan reads of a block lies apart from what it reads of the one before where there is a second look: no
-   processor sees the next one coming. */
-static inline void fetch_block(const struct quantizer *z, const unsigned char *block)
+static inline const unsigned char *block_of(const struct quantizer *z, const struct image *image,
+                                            uint64_t row)
 {
-    const size_t bytes = z->refines ? (size_t)z->code_bytes * QUANTIZER_BLOCK : 0;
-
-    for (size_t at = 0; at < bytes && at < FETCHED; at += 64)
-        __builtin_prefetch(block + at);
+    return image->codes + row / QUANTIZER_BLOCK * z->block_bytes;
 }
 
-/* all: every row counts. */
-static void scan_block(struct seeker *s, const struct cluster *cl, const struct image *image,
-                       uint32_t first, bool all)
+/* What a scan reads of a block. */
+static inline size_t scanned_bytes(const struct quantizer *z)
+{
+    return (size_t)z->code_bytes * QUANTIZER_BLOCK;
+}
+
+static inline void fetch(const void *from, size_t bytes, size_t most)
+{
+    for (size_t at = 0; at < bytes && at < most; at += 64)
+        __builtin_prefetch((const char *)from + at);
+}
+
+/* It lies apart from what it reads of the one before where there is a second look: no processor sees the next one
+   coming. */
+static inline void fetch_block(const struct quantizer *z, const unsigned char *block)
+{
+    if (z->refines)
+        fetch(block, scanned_bytes(z), FETCHED);
+}
+
+/* A block, and what a scan of it left. */
+struct looked {
+    const unsigned char *block;
+    uint64_t near;
+    uint32_t first;
+    float estimate[QUANTIZER_BLOCK];
+};
+
+static void look_at(const struct seeker *s, const struct image *image, uint32_t first,
+                    struct looked *l)
 {
     const struct quantizer *z = s->q->c->quantizer;
-    const unsigned char *block = image->codes + first / QUANTIZER_BLOCK * z->block_bytes;
     const uint32_t n = image->n - first;
-    float estimate[QUANTIZER_BLOCK];
-    uint64_t near;
 
+    l->block = block_of(z, image, first);
+    l->first = first;
     if (n > QUANTIZER_BLOCK)
-        fetch_block(z, block + z->block_bytes);
-    near = quantizer_scan(z, s->w->prepared, block, seeker_limit(s), estimate);
+        fetch_block(z, l->block + z->block_bytes);
+    l->near = quantizer_scan(z, s->w->prepared, l->block, seeker_limit(s), l->estimate);
+    l->near &= n < QUANTIZER_BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
+}
 
-    near &= n < QUANTIZER_BLOCK ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
-    for (; near; near &= near - 1) {
-        const unsigned i = (unsigned)__builtin_ctzll(near);
+/* all: every row counts. Room was made. */
+static void judge_near(struct seeker *s, const struct cluster *cl, const struct image *image,
+                       bool all, struct looked *l)
+{
+    for (; l->near; l->near &= l->near - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(l->near);
+        const uint32_t row = l->first + i;
         const float limit = seeker_limit(s);
         struct quantizer_bounds b;
 
-        if (!judge(s, block, i, limit, &estimate[i], &b))
+        if (!judge(s, l->block, i, limit, &l->estimate[i], &b))
             continue;
-        if (!(b.lower > limit) && (all || scan_takes(s, cl, image, first + i)))
-            keep(s, image, first + i, estimate[i], b);
+        if (!(b.lower > limit) && (all || scan_takes(s, cl, image, row)))
+            keep(s, image, row, l->estimate[i], b);
     }
+}
+
+static bool candidates_fit(struct search_work *w)
+{
+    return mem_grow(w->mem, &w->candidates, &w->candidates_capacity,
+                    w->n_candidates + QUANTIZER_BLOCK, sizeof *w->candidates);
+}
+
+/* A block is scanned while what a second look reads of the one before comes from memory. */
+static int scan_blocks(struct seeker *s, const struct cluster *cl, const struct image *image,
+                       bool all)
+{
+    struct search_work *w = s->w;
+    const size_t before = w->n_candidates;
+    struct looked looked[2];
+    unsigned at = 0;
+
+    looked[1].near = 0;
+    for (uint32_t first = 0; first < image->n; first += QUANTIZER_BLOCK, at ^= 1) {
+        look_at(s, image, first, &looked[at]);
+        if (!candidates_fit(w))
+            return seek_no_memory(s->q->c);
+        judge_near(s, cl, image, all, &looked[at ^ 1]);
+    }
+    if (!candidates_fit(w))
+        return seek_no_memory(s->q->c);
+    judge_near(s, cl, image, all, &looked[at ^ 1]);
+    note_ids(w, image, before);
+    return OK;
 }
 
 /* The SEEDS rows with the least estimates, by what is scanned of a code: `least`, ids being rows. */
 static void find_seeds(struct seeker *s, const struct cluster *cl, const struct image *image,
                        bool all, struct topk *least)
 {
+    const struct kernels *kernels = s->q->c->base.env.kernels;
     const struct quantizer *z = s->q->c->quantizer;
     float estimate[QUANTIZER_BLOCK];
 
     for (uint32_t first = 0; first < image->n; first += QUANTIZER_BLOCK) {
-        const unsigned char *block = image->codes + first / QUANTIZER_BLOCK * z->block_bytes;
+        const unsigned char *block = block_of(z, image, first);
         const uint32_t n = image->n - first;
 
         if (n > QUANTIZER_BLOCK)
             fetch_block(z, block + z->block_bytes);
         (void)quantizer_scan(z, s->w->prepared, block, INFINITY, estimate);
-        for (uint32_t i = 0; i < n && i < QUANTIZER_BLOCK; i++)
+        const size_t near = kernels->at_most_f32(
+            estimate, n < QUANTIZER_BLOCK ? n : QUANTIZER_BLOCK, topk_limit(least), s->w->at);
+        for (size_t j = 0; j < near; j++) {
+            const uint32_t i = s->w->at[j];
+
             if (estimate[i] < topk_limit(least) && (all || scan_takes(s, cl, image, first + i)))
                 topk_push(least, estimate[i], first + i);
+        }
     }
 }
 
@@ -151,8 +221,10 @@ static void seed_limit(struct seeker *s, const struct cluster *cl, const struct 
                 bound = topk_begin(s->q->k, uppers, none);
 
     find_seeds(s, cl, image, all, &least);
+    for (size_t i = 0; i < least.n; i++)
+        quantizer_refine_ahead(z, block_of(z, image, rows[i]), rows[i] % QUANTIZER_BLOCK);
     for (size_t i = 0; i < least.n; i++) {
-        const unsigned char *block = image->codes + rows[i] / QUANTIZER_BLOCK * z->block_bytes;
+        const unsigned char *block = block_of(z, image, rows[i]);
         struct quantizer_bounds b;
 
         if (judge(s, block, rows[i] % QUANTIZER_BLOCK, INFINITY, &distances[i], &b))
@@ -163,14 +235,12 @@ static void seed_limit(struct seeker *s, const struct cluster *cl, const struct 
 
 void scan_codes_ahead(const struct quantizer *z, const struct image *image)
 {
-    enum { MOST = 1024 };
+    enum { MOST = FETCHED };
 
     if (!image->codes)
         return;
-    for (size_t at = 0; at < z->work_dim * sizeof(float) && at < MOST; at += 64)
-        __builtin_prefetch((const char *)image->centre + at);
-    for (size_t at = 0; at < z->block_bytes && at < MOST; at += 64)
-        __builtin_prefetch(image->codes + at);
+    fetch(image->centre, z->work_dim * sizeof *image->centre, MOST);
+    fetch(image->codes, z->refines ? scanned_bytes(z) : z->block_bytes, MOST);
 }
 
 int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *image)
@@ -195,12 +265,9 @@ int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *i
     if (z->refines && !s->q->allowed && !s->q->hits && s->q->k <= SEEDS && image->n > 2 * SEEDS &&
         !(seeker_limit(s) < INFINITY))
         seed_limit(s, cl, image, all);
-    for (uint32_t first = 0; first < image->n; first += QUANTIZER_BLOCK) {
-        if (!mem_grow(w->mem, &w->candidates, &w->candidates_capacity,
-                      w->n_candidates + QUANTIZER_BLOCK, sizeof *w->candidates))
-            return seek_no_memory(c);
-        scan_block(s, cl, image, first, all);
-    }
+    const int rc = scan_blocks(s, cl, image, all);
+    if (rc != OK)
+        return rc;
     s->tally.estimates += image->n;
     s->tally.scanned += image->n;
     s->tally.bytes += image->n * z->code_bytes;

@@ -131,6 +131,11 @@ bool quantizer_refine(const struct quantizer *q, const void *query, const void *
     return q->ops->refine(q, query, block, i, limit, estimate);
 }
 
+void quantizer_refine_ahead(const struct quantizer *q, const void *block, unsigned i)
+{
+    q->ops->refine_ahead(q, block, i);
+}
+
 float quantizer_scanned(const struct quantizer *q, const void *query, const void *block, unsigned i,
                         float estimate)
 {

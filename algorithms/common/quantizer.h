@@ -111,6 +111,9 @@ uint64_t quantizer_scan(const struct quantizer *, const void *query, const void 
 bool quantizer_refine(const struct quantizer *, const void *query, const void *block, unsigned i,
                       float limit, float *estimate);
 
+/* Begins to bring from memory what that reads, where the scan was without a limit; with one it does so itself. */
+void quantizer_refine_ahead(const struct quantizer *, const void *block, unsigned i);
+
 /* The lower bound that the scan held to its limit, by the scan's estimate. Whoever keeps the greater of it and
    what follows, and a greater upper bound for a greater lower one, has the same candidates in whatever
    order vectors are scanned. Only where `refines`. */

@@ -35,6 +35,7 @@ struct quantizer_ops {
                      float *estimate);
     bool (*refine)(const struct quantizer *, const void *query, const void *block, unsigned i,
                    float limit, float *estimate); /* NULL unless `refines` */
+    void (*refine_ahead)(const struct quantizer *, const void *block, unsigned i); /* likewise */
     float (*scanned)(const struct quantizer *, const void *query, const void *block, unsigned i,
                      float estimate); /* likewise */
     struct quantizer_bounds (*bounds)(const struct quantizer *, const void *query,

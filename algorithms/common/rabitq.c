@@ -260,15 +260,24 @@ void rabitq_query_list(const struct quantizer *base, void *query, const float *c
     to->slack = to->rounding + of(base)->rounding * to->root;
 }
 
+static inline void fetch_row(const struct rabitq *q, const uint8_t *block, unsigned i)
+{
+    const uint8_t *row = block + q->rows_at + i * q->row_bytes;
+    for (size_t at = 0; at < q->row_bytes; at += 64)
+        __builtin_prefetch(row + at);
+    __builtin_prefetch(row + q->row_bytes - 1);
+}
+
 /* A second look will ask for these. */
 static void fetch_rows(const struct rabitq *q, const uint8_t *block, uint64_t within)
 {
-    for (; within; within &= within - 1) {
-        const uint8_t *row = block + q->rows_at + (size_t)__builtin_ctzll(within) * q->row_bytes;
-        for (size_t i = 0; i < q->row_bytes; i += 64)
-            __builtin_prefetch(row + i);
-        __builtin_prefetch(row + q->row_bytes - 1);
-    }
+    for (; within; within &= within - 1)
+        fetch_row(q, block, (unsigned)__builtin_ctzll(within));
+}
+
+static void rabitq_refine_ahead(const struct quantizer *base, const void *block, unsigned i)
+{
+    fetch_row(of(base), block, i);
 }
 
 static uint64_t rabitq_scan(const struct quantizer *base, const void *query, const void *block,
@@ -334,6 +343,7 @@ const struct quantizer_ops rabitq_ops = {
     .query_list = rabitq_query_list,
     .scan = rabitq_scan,
     .refine = rabitq_refine,
+    .refine_ahead = rabitq_refine_ahead,
     .scanned = rabitq_scanned,
     .bounds = rabitq_bounds,
 };

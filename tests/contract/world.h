@@ -47,6 +47,8 @@ struct world {
     char dir[PATH_MAX]; /* holds "state" for env.dir and "saved" */
     char state[PATH_MAX], saved[PATH_MAX];
     size_t step, folders;
+    size_t
+        calls_failed; /* allocations asked for when the last operation that lacked memory ended */
 
     unsigned char *rows; /* the truth: n live rows and their ids */
     uint64_t *ids;

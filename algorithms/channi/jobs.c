@@ -237,8 +237,11 @@ void channi_jobs_end(struct channi *c, const struct waiting *w, bool busy, int r
 
     if (rc != OK)
         channi_jobs_keep_error(c, error);
+    /* One that found its clusters taken gave nothing back, so nobody need try again for it: two that wait
+       for the same third would otherwise wake one another without pause. */
     pthread_mutex_lock(&q->lock);
-    const uint64_t ended = ++q->ended;
+    q->ended += !busy;
+    const uint64_t ended = q->ended;
     pthread_mutex_unlock(&q->lock);
     if (rc != OK) {
         push(c, (struct waiting){ w->job, WAIT_TOLD });

@@ -57,6 +57,12 @@ static inline struct channi *book_channi(const struct book *b)
     return channi_of(b->index);
 }
 
+/* Of one thread's index. */
+static inline struct layout *layout_of(const struct book *b)
+{
+    return atomic_load(&book_channi(b)->now)->layout;
+}
+
 /* All but the index itself. */
 static inline void book_begin(struct book *b, struct channi_params params, enum element element,
                               size_t dim, size_t capacity, size_t threads)

@@ -34,11 +34,6 @@ static void expect_found(struct book *b, const char *what)
     error_clear(&b->bench.error);
 }
 
-static struct layout *layout_of(const struct book *b)
-{
-    return atomic_load(&book_channi(b)->now)->layout;
-}
-
 /* One with a file, live rows beside its root, and rows in its delta. */
 static struct cluster *any_cluster(const struct book *b)
 {

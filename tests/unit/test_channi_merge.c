@@ -2,14 +2,10 @@
  * when nearly everything is deleted. */
 #include "tests/unit/test_channi_upkeep.h"
 
-/* Split past 80, merged below 9. */
-static struct channi_params twenty(void)
+static struct channi_params small_clusters(void)
 {
-    struct channi_params p = book_defaults();
+    struct channi_params p = twenty();
 
-    p.target_cluster = 20;
-    p.split_max = 0;
-    p.merge_min = 9;
     p.expected_n = 400;
     return p;
 }
@@ -43,7 +39,7 @@ static uint32_t smallest(const struct book *b, uint32_t least)
 static void test_a_merge(void **state)
 {
     (void)state;
-    struct channi_params p = twenty();
+    struct channi_params p = small_clusters();
     struct book b;
     struct before was;
     double cost = 0;
@@ -145,7 +141,7 @@ static void shrink(struct channi_params p)
 static void test_aliases(void **state)
 {
     (void)state;
-    struct channi_params p = twenty();
+    struct channi_params p = small_clusters();
 
     for (p.alias_max = 1; p.alias_max <= 4; p.alias_max *= 4)
         shrink(p);
@@ -161,7 +157,7 @@ static void test_aliases(void **state)
 static void test_farthest_alias_is_dropped(void **state)
 {
     (void)state;
-    struct channi_params p = twenty();
+    struct channi_params p = small_clusters();
     struct book b;
     struct before was;
 
@@ -219,7 +215,7 @@ static void test_farthest_alias_is_dropped(void **state)
 /* Two tight groups, and some rows far out around each: outliers' clusters of a few rows. */
 static void open_outliers(struct book *b, int64_t age)
 {
-    struct channi_params p = twenty();
+    struct channi_params p = small_clusters();
 
     p.expected_n = 60;
     p.ood_age = age;
@@ -329,7 +325,7 @@ static void test_all_are_deleted(void **state)
 {
     (void)state;
     for (int64_t history = 0; history <= 3; history += 3) {
-        struct channi_params p = twenty();
+        struct channi_params p = small_clusters();
         struct book b;
 
         p.history = history;
@@ -368,7 +364,7 @@ static void test_all_at_once(void **state)
     struct book b;
     uint64_t ids[1600];
 
-    open_built(&b, twenty(), 1600);
+    open_built(&b, small_clusters(), 1600);
     assert_true(clusters_of(&b) > 40);
     for (size_t i = 0; i < 1600; i++)
         ids[i] = i;
@@ -392,7 +388,7 @@ static void test_all_at_once(void **state)
 
 static void churn(uint64_t turn)
 {
-    struct channi_params p = twenty();
+    struct channi_params p = small_clusters();
     struct rng r = rng_at(test_seed(), turn);
     struct book b;
 

@@ -5,9 +5,25 @@
 
 #include "tests/unit/test_channi.h"
 
-static inline const struct layout *layout_of(const struct book *b)
+static inline struct channi_params fifty(void)
 {
-    return atomic_load(&book_channi(b)->now)->layout;
+    struct channi_params p = book_defaults();
+
+    p.target_cluster = 50; /* split past 200, merged below 6 */
+    p.split_max = p.merge_min = 0;
+    p.expected_n = 500;
+    return p;
+}
+
+/* Split past 80, merged below 9: much to do for few rows. */
+static inline struct channi_params twenty(void)
+{
+    struct channi_params p = fifty();
+
+    p.target_cluster = 20;
+    p.expected_n = 100;
+    p.merge_min = 9;
+    return p;
 }
 
 static inline const struct cluster *cluster_of(const struct book *b, uint32_t cid)

@@ -44,6 +44,7 @@ const struct kernels kernels_avx2 = {
     .ip_f32_u1 = avx2_ip_f32_u1,
     .ip_f32_u4 = avx2_ip_f32_u4,
     .ip_f32_u8 = avx2_ip_f32_u8,
+    .ip_f32_u1u4 = avx2_ip_f32_u1u4,
     .grid_f32 = avx2_grid_f32,
     .residual_f32 = avx2_residual_f32,
     .code_s8 = avx2_code_s8,

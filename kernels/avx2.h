@@ -66,6 +66,8 @@ uint64_t avx2_bound_64(const struct code_terms *terms, const uint32_t *sums, flo
 float avx2_ip_f32_u1(const float *query, const uint8_t *code, size_t dim);
 float avx2_ip_f32_u4(const float *query, const uint8_t *code, size_t dim);
 float avx2_ip_f32_u8(const float *query, const uint8_t *code, size_t dim);
+float avx2_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, const uint8_t *code,
+                       size_t dim);
 float avx2_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq);
 struct residual avx2_residual_f32(const float *row, const float *centroid, size_t dim,
                                   float *magnitudes, uint8_t *signs);

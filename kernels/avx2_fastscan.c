@@ -155,6 +155,37 @@ float avx2_ip_f32_u8(const float *query, const uint8_t *code, size_t dim)
     return sum_8(_mm256_add_ps(sum, sum2));
 }
 
+/* sum + the dot product of 8 numbers, to which those of `which` add `top`. */
+INLINE __m256 add_split(__m256 sum, const float *query, __m128i numbers, unsigned which, __m256 top)
+{
+    const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    __m256i set = _mm256_and_si256(_mm256_set1_epi32((int)which), bit);
+    __m256 more = _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit)), top);
+    __m256 x = _mm256_add_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(numbers)), more);
+    return _mm256_fmadd_ps(_mm256_loadu_ps(query), x, sum);
+}
+
+float avx2_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, const uint8_t *code,
+                       size_t dim)
+{
+    const __m128i nibble = _mm_set1_epi8(15);
+    const __m256 tops = _mm256_set1_ps(top);
+    __m256 sum = _mm256_setzero_ps(), sum2 = sum;
+    for (size_t d = 0; d < dim; d += 32) {
+        __m128i both = bytes_16(code + d / 2), low = _mm_and_si128(both, nibble);
+        __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), nibble);
+        const uint8_t *line = lines + 8 * d;
+        sum = add_split(sum, query + d, low, line[0], tops);
+        if (d + 8 < dim)
+            sum2 = add_split(sum2, query + d + 8, _mm_srli_si128(low, 8), line[64], tops);
+        if (d + 16 < dim)
+            sum = add_split(sum, query + d + 16, high, line[128], tops);
+        if (d + 24 < dim)
+            sum2 = add_split(sum2, query + d + 24, _mm_srli_si128(high, 8), line[192], tops);
+    }
+    return sum_8(_mm256_add_ps(sum, sum2));
+}
+
 /* Two sums of each: what limits is the latency of an addition. */
 float avx2_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
 {

@@ -67,6 +67,8 @@ uint64_t avx512_bound_64(const struct code_terms *terms, const uint32_t *sums, f
 float avx512_ip_f32_u1(const float *query, const uint8_t *code, size_t dim);
 float avx512_ip_f32_u4(const float *query, const uint8_t *code, size_t dim);
 float avx512_ip_f32_u8(const float *query, const uint8_t *code, size_t dim);
+float avx512_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, const uint8_t *code,
+                         size_t dim);
 float avx512_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq);
 struct residual avx512_residual_f32(const float *row, const float *centroid, size_t dim,
                                     float *magnitudes, uint8_t *signs);

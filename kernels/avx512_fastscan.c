@@ -136,6 +136,34 @@ float avx512_ip_f32_u8(const float *query, const uint8_t *code, size_t dim)
     return _mm512_reduce_add_ps(_mm512_add_ps(sum, sum2));
 }
 
+/* sum + the dot product of 16 numbers, to which those of `which` add `top`. */
+INLINE __m512 add_split(__m512 sum, const float *query, __m128i numbers, unsigned which, __m512 top)
+{
+    __m512 x = floats(numbers);
+    x = _mm512_mask_add_ps(x, (__mmask16)which, x, top);
+    return _mm512_fmadd_ps(_mm512_loadu_ps(query), x, sum);
+}
+
+float avx512_ip_f32_u1u4(const float *query, const uint8_t *lines, float top, const uint8_t *code,
+                         size_t dim)
+{
+    const __m128i nibble = _mm_set1_epi8(15);
+    const __m512 tops = _mm512_set1_ps(top);
+    __m512 sum = _mm512_setzero_ps(), sum2 = sum;
+    for (size_t d = 0; d < dim; d += 32) {
+        __m128i both = bytes_16(code + d / 2);
+        __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), nibble);
+        const uint8_t *line = lines + 8 * d;
+        unsigned which = line[0], which2 = 0;
+        which |= d + 8 < dim ? (unsigned)line[64] << 8 : 0;
+        which2 |= d + 16 < dim ? line[128] : 0;
+        which2 |= d + 24 < dim ? (unsigned)line[192] << 8 : 0;
+        sum = add_split(sum, query + d, _mm_and_si128(both, nibble), which, tops);
+        sum2 = add_split(sum2, query + d + 16, high, which2, tops);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(sum, sum2));
+}
+
 /* Two sums of each: what limits is the latency of an addition. */
 float avx512_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
 {

@@ -176,6 +176,10 @@ struct kernels {
     float (*ip_f32_u1)(const float *query, const uint8_t *code, size_t dim);
     float (*ip_f32_u4)(const float *query, const uint8_t *code, size_t dim);
     float (*ip_f32_u8)(const float *query, const uint8_t *code, size_t dim);
+    /* The same of numbers in two parts: `top` times bit i % 8 of lines[64 (i / 8)], and four bits as
+       ip_f32_u4 has them. dim a multiple of 8; `query` and `code` go on, with zeros, to one of 32. */
+    float (*ip_f32_u1u4)(const float *query, const uint8_t *lines, float top, const uint8_t *code,
+                         size_t dim);
     /* Of v_i = floor(min(t a_i, most)) + 1/2: returns sum a_i v_i, and sum v_i^2. a_i >= 0, dim a
        multiple of 32. */
     float (*grid_f32)(const float *a, size_t dim, float t, float most, float *norm_sq);

@@ -293,6 +293,18 @@ static float ip_f32_u8(const float *query, const uint8_t *code, size_t dim)
     return sum;
 }
 
+static float ip_f32_u1u4(const float *query, const uint8_t *lines, float top, const uint8_t *code,
+                         size_t dim)
+{
+    float sum = 0;
+    for (size_t d = 0; d < dim; d++) {
+        unsigned both = code[d / 32 * 16 + d % 16];
+        float number = (float)(d % 32 < 16 ? both & 15 : both >> 4);
+        sum += query[d] * (number + (lines[d / 8 * 64] >> d % 8 & 1 ? top : 0.0f));
+    }
+    return sum;
+}
+
 static float grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
 {
     float product = 0, sum = 0;
@@ -402,6 +414,7 @@ const struct kernels kernels_scalar = {
     .ip_f32_u1 = ip_f32_u1,
     .ip_f32_u4 = ip_f32_u4,
     .ip_f32_u8 = ip_f32_u8,
+    .ip_f32_u1u4 = ip_f32_u1u4,
     .grid_f32 = grid_f32,
     .residual_f32 = residual_f32,
     .code_s8 = code_s8,

@@ -142,21 +142,33 @@ void rabitq_copy(const struct quantizer *quantizer, const void *from, unsigned i
            q->row_bytes);
 }
 
+/* <x, xb> of vector i of a block. */
+static float product_of(const struct rabitq *q, const float *x, float x_sum, const uint8_t *block,
+                        unsigned i, const uint8_t *code)
+{
+    const uint8_t *line = block + 4 * (i % 16) + i / 16;
+    const float half = (float)(1u << (q->bits - 1));
+    uint8_t signs[ROTATION_DIM_MAX / 8];
+    if (q->bits <= 5)
+        return q->kernels->ip_f32_u1u4(x, line, half, code, q->base.work_dim) -
+               (half - 0.5f) * x_sum;
+    for (size_t j = 0; j < q->lines; j++)
+        signs[j] = line[64 * j];
+    memset(signs + q->lines, 0, q->padded_dim / 8 - q->lines);
+    return product(q, x, x_sum, signs, code);
+}
+
 bool rabitq_refine(const struct quantizer *quantizer, const void *query, const void *block,
                    unsigned i, float limit, float *estimate)
 {
     const struct rabitq *q = (const struct rabitq *)(const void *)quantizer;
     const struct rabitq_query *at = query;
     const float *x = (const float *)(const void *)((const uint8_t *)(at + 1) + 32 * q->lines);
-    const uint8_t *line = (const uint8_t *)block + 4 * (i % 16) + i / 16;
     const uint8_t *row = (const uint8_t *)block + q->rows_at + i * q->row_bytes;
-    uint8_t signs[ROTATION_DIM_MAX / 8];
     struct rabitq_terms t;
-    for (size_t j = 0; j < q->lines; j++)
-        signs[j] = line[64 * j];
-    memset(signs + q->lines, 0, q->padded_dim / 8 - q->lines);
     memcpy(&t, row, sizeof t);
-    *estimate = t.add + at->distance + t.scale * product(q, x, at->sum, signs, row + sizeof t);
+    *estimate =
+        t.add + at->distance + t.scale * product_of(q, x, at->sum, block, i, row + sizeof t);
     /* |c| <= |q| + |q - c| */
     const float slack = q->rounding * (2 * at->norm + at->root);
     const float lower = *estimate + t.scale * slack - t.error * at->root;

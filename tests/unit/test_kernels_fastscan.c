@@ -179,6 +179,40 @@ static void test_products(void **state)
     free(code);
 }
 
+/* Numbers in two parts; no line past the last is read, and what lies between the lines does not count. */
+static void test_split_products(void **state)
+{
+    (void)state;
+    enum { MOST = 264, PADDED = 288 };
+    float query[PADDED];
+    uint8_t code[PADDED / 2];
+    struct rng r = rng_at(test_seed(), 6);
+    const struct kernels *table[3];
+    const size_t n = tables(table);
+    for (size_t dim = 8; dim <= MOST; dim += 8) {
+        uint8_t *lines = malloc((dim / 8 - 1) * 64 + 1);
+        const float top = (float)(1u << rng_below(&r, 5));
+        double sum = 0, size = 0;
+        for (size_t i = 0; i < (dim / 8 - 1) * 64 + 1; i++)
+            lines[i] = (uint8_t)rng_u64(&r);
+        for (size_t i = 0; i < PADDED / 2; i++)
+            code[i] = (uint8_t)rng_u64(&r);
+        for (size_t i = 0; i < PADDED; i++)
+            query[i] = i < dim ? (float)rng_normal(&r) : 0;
+        for (size_t i = 0; i < dim; i++) {
+            const double x = number(code, 4, i) + (lines[i / 8 * 64] >> i % 8 & 1 ? top : 0);
+            sum += (double)query[i] * x;
+            size += fabs((double)query[i]) * x;
+        }
+        for (size_t t = 0; t < n; t++) {
+            const float got = table[t]->ip_f32_u1u4(query, lines, top, code, dim);
+            if (fabs((double)got - sum) > 0x1p-24 * (double)dim * size)
+                fail_msg("%s: dim %zu: %.9g, expected %.9g", table[t]->name, dim, (double)got, sum);
+        }
+        free(lines);
+    }
+}
+
 /* Signs and magnitudes bit for bit, sums near those in double. */
 static void test_residual(void **state)
 {
@@ -249,10 +283,10 @@ static void test_grid(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_fastscan),
-                                        cmocka_unit_test(test_bound),
-                                        cmocka_unit_test(test_products),
-                                        cmocka_unit_test(test_residual),
-                                        cmocka_unit_test(test_grid) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fastscan), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_products), cmocka_unit_test(test_split_products),
+        cmocka_unit_test(test_residual), cmocka_unit_test(test_grid)
+    };
     return test_run("kernels_fastscan", tests);
 }

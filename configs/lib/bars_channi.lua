@@ -1,7 +1,7 @@
 -- bars_channi.lua - what configs/bars_channi.lua and bars_channi_words.lua share: CHANNI held to hnswlib on data that do not change.
 --
 -- One thread. Every query is asked once before, so that the cache holds what they need. Where on its sweep a method reaches recall .95 is found with the queries
--- at one half of the set ("tune"), and what it does there with the other half ("full"), asked `rounds` times; so for ours and for the peer. Memory is
+-- at one half of the set, drawn at random ("tune"), and what it does there with the other half ("full"), asked `rounds` times; so for ours and for the peer. Memory is
 -- what is resident in the end, cache included: by the method's own count, and as the growth of the process.
 
 local channi = require "channi"
@@ -11,7 +11,7 @@ local bars = {}
 function bars.run(of)
   local rows    = option("rows", quick and 6000 or #of.data, "vectors")
   local rounds  = option("rounds", quick and 1 or 3, "times the queries are asked")
-  local queries = of.data:queries(option("queries", quick and 200 or 1000, "asked, half of them to tune by"))
+  local queries = of.data:queries(option("queries", quick and 200 or 1000, "asked, half of them to tune by")):shuffle(1)
   local tuning  = queries:rows(1, #queries // 2)
   local asked   = queries:rows(#queries // 2 + 1, #queries)
   local ours, theirs = "channi", "hnswlib"

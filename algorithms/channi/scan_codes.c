@@ -17,8 +17,8 @@
 enum { BATCH = 32, COLD_BATCH = 8 };
 /* Of a block, brought ahead. */
 enum { FETCHED = 2048 };
-/* Rows looked at first, where answers are no more. */
-enum { SEEDS = 32 };
+/* Rows looked at first, at most: so many besides as answers are wanted. */
+enum { SEEDS = 32, SEEDS_BESIDES = 8 };
 
 static int prepare(struct seeker *s)
 {
@@ -182,7 +182,7 @@ static int scan_blocks(struct seeker *s, const struct cluster *cl, const struct 
     return OK;
 }
 
-/* The SEEDS rows with the least estimates, by what is scanned of a code: `least`, ids being rows. */
+/* The rows with the least estimates, by what is scanned of a code: `least`, ids being rows. */
 static void find_seeds(struct seeker *s, const struct cluster *cl, const struct image *image,
                        bool all, struct topk *least)
 {
@@ -217,7 +217,7 @@ static void seed_limit(struct seeker *s, const struct cluster *cl, const struct 
     const struct quantizer *z = s->q->c->quantizer;
     float distances[SEEDS], uppers[SEEDS];
     uint64_t rows[SEEDS], none[SEEDS];
-    struct topk least = topk_begin(SEEDS, distances, rows),
+    struct topk least = topk_begin(s->q->k + SEEDS_BESIDES, distances, rows),
                 bound = topk_begin(s->q->k, uppers, none);
 
     find_seeds(s, cl, image, all, &least);
@@ -262,8 +262,8 @@ int scan_codes(struct seeker *s, const struct cluster *cl, const struct image *i
     quantizer_query_list(z, w->prepared, image->centre,
                          c->base.env.kernels->l2sq_f32(w->turned, image->centre, z->work_dim),
                          image->code_error);
-    if (z->refines && !s->q->allowed && !s->q->hits && s->q->k <= SEEDS && image->n > 2 * SEEDS &&
-        !(seeker_limit(s) < INFINITY))
+    if (z->refines && !s->q->allowed && !s->q->hits && s->q->k + SEEDS_BESIDES <= SEEDS &&
+        image->n > 2 * SEEDS && !(seeker_limit(s) < INFINITY))
         seed_limit(s, cl, image, all);
     const int rc = scan_blocks(s, cl, image, all);
     if (rc != OK)

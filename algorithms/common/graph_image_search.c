@@ -9,7 +9,9 @@
 enum {
     PREFETCH_BYTES = 512,
     RUN = GRAPH_DEGREE_MAX, /* rows measured at once in a scan; no run is in two chunks */
-    BEAM_MAX = 256          /* a scan for more than this sorts once at the end */
+    PIVOTS = 15,            /* keys of which one is chosen to divide the others */
+    SELECTIONS = 16,        /* times they are divided at most */
+    SORTED_MAX = 256        /* more are not sorted by insertion */
 };
 
 _Static_assert(STABLE_CHUNK % RUN == 0, "a run is in one chunk");
@@ -207,31 +209,80 @@ static void measure_run(const struct graph_image_rows *rows, const void *query, 
         out[i] = (float)whole[i];
 }
 
-/* All nodes; few that are wanted are kept in order at once. */
+/* Of n keys, more than PIVOTS, one with about `least` below it, and at least one. */
+static uint64_t find_pivot(const uint64_t *keys, size_t n, size_t least)
+{
+    const size_t rank = 1 + least * PIVOTS / n;
+    uint64_t some[PIVOTS];
+
+    for (size_t i = 0; i < PIVOTS; i++) {
+        const uint64_t key = keys[i * n / PIVOTS];
+        size_t at = i;
+
+        for (; at > 0 && some[at - 1] > key; at--)
+            some[at] = some[at - 1];
+        some[at] = key;
+    }
+    return some[rank < PIVOTS ? rank : PIVOTS - 1];
+}
+
+/* The k least of n keys, no two alike, go to the front with few others; returns how many these are. Which side of
+   a pivot a key is on is a guess for the processor, so there is no branch on it. */
+static size_t select_least(uint64_t *keys, size_t n, size_t k)
+{
+    size_t low = 0; /* so many are among them for certain */
+
+    for (int i = 0; i < SELECTIONS && n > k + k / 2 + PIVOTS && n - low > PIVOTS; i++) {
+        const uint64_t pivot = find_pivot(keys + low, n - low, k - low);
+        size_t end = low;
+
+        for (size_t j = low; j < n; j++) {
+            const uint64_t key = keys[j];
+
+            keys[j] = keys[end];
+            keys[end] = key;
+            end += key < pivot;
+        }
+        if (end < k)
+            low = end;
+        else
+            n = end;
+    }
+    return n;
+}
+
+static void sort_keys(uint64_t *keys, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const uint64_t key = keys[i];
+        size_t at = i;
+
+        for (; at > 0 && keys[at - 1] > key; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+}
+
+/* All nodes; of few that are wanted it is known soon who they are. */
 static size_t scan(const struct walk *w, size_t k, uint32_t *nodes, float *distances)
 {
     struct graph_scratch *s = w->scratch;
     const uint32_t n = w->image->n;
-    const bool beam = k <= BEAM_MAX;
 
     search_begin(s, k);
     for (uint32_t first = 0; first < n; first += RUN) {
         const size_t m = n - first < RUN ? n - first : RUN;
 
         measure_run(w->rows, w->query, first, m, s->distances);
-        for (size_t i = 0; i < m; i++) {
-            const uint64_t key = key_of(s->distances[i], first + (uint32_t)i);
-
-            if (!beam)
-                s->keys[s->n++] = key;
-            else if (s->n < s->ef || key < s->keys[s->n - 1])
-                search_offer(s, first + (uint32_t)i, s->distances[i]);
-        }
+        for (size_t i = 0; i < m; i++)
+            s->keys[s->n++] = key_of(s->distances[i], first + (uint32_t)i);
     }
     s->checked += n;
-    if (!beam)
-        k = search_sort_last(s, k);
-    return search_answer(s, !beam, k < s->n ? k : s->n, nodes, distances);
+    s->n = select_least(s->keys, n, k);
+    if (s->n > SORTED_MAX)
+        return search_answer(s, true, search_sort_last(s, k), nodes, distances);
+    sort_keys(s->keys, s->n);
+    return search_answer(s, false, k, nodes, distances);
 }
 
 int graph_image_search(const struct graph_image *image, const struct graph_image_rows *rows,

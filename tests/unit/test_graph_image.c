@@ -87,8 +87,10 @@ static void expect_all_same(struct bed *b, const struct frozen *f, size_t querie
     expect_same(b, f, 10, 16, queries);
     expect_same(b, f, 10, 0, queries);
     expect_same(b, f, 40, 20, queries);
-    expect_same(b, f, 10, f->image.n + 5, queries); /* a scan, in a beam */
-    expect_same(b, f, f->image.n / 2 + 300, f->image.n + 5, queries / 4 + 1); /* sorted */
+    expect_same(b, f, 1, f->image.n + 5, queries); /* scans: few of all */
+    expect_same(b, f, 10, f->image.n + 5, queries);
+    expect_same(b, f, 100, f->image.n + 5, queries);
+    expect_same(b, f, f->image.n / 2 + 300, f->image.n + 5, queries / 4 + 1); /* many */
     assert_ok(
         graph_image_reach(&f->image, &b->bench.mem, f->image.n / 2, &reached, &b->bench.error),
         &b->bench.error);

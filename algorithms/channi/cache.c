@@ -114,7 +114,7 @@ static void remove_file(struct cache *c, const struct base *b)
 
     if (cluster_file_path(&c->env, b->phash, b->version, path) != OK)
         return;
-    if ((cluster_faulted(c->options.fault, "unlink") || unlink(path) != 0) && c->env.log) {
+    if ((store_faulted(c->options.fault, "unlink") || unlink(path) != 0) && c->env.log) {
         (void)snprintf(line, sizeof line,
                        "channi: cannot remove the cluster file %s, which nothing refers to any "
                        "more; opening the index again removes it",

@@ -33,7 +33,7 @@ void cache_file_close(struct cache *c, struct cache_slot *s)
     RING_DROP(&c->open, s, open);
     c->n_open--;
     /* A fault is the system's: the descriptor is gone all the same, and nothing was written. */
-    (void)cluster_faulted(c->options.fault, "close");
+    (void)store_faulted(c->options.fault, "close");
     (void)close(s->fd);
     s->fd = -1;
 }
@@ -64,7 +64,7 @@ static int open_file(struct cache *c, const char *path)
 {
     int fd;
 
-    if (cluster_faulted(c->options.fault, "open"))
+    if (store_faulted(c->options.fault, "open"))
         return -1;
     if (atomic_load(&c->direct)) {
         fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
@@ -231,7 +231,7 @@ int cache_read(struct cache *c, struct cache_slot *s, uint64_t at, void *to, siz
         return rc;
     while (done < n && !error) {
         const ssize_t did =
-            cluster_faulted(c->options.fault, "read")
+            store_faulted(c->options.fault, "read")
                 ? -1
                 : pread(s->fd, (unsigned char *)to + done, n - done, (off_t)(at + done));
 

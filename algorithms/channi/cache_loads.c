@@ -1,6 +1,8 @@
 /* cache_loads.c - a fetch's reads of hot parts: begun as there are descriptors, verified as they come. */
 #include "algorithms/channi/cache_loads.h"
 
+#include <errno.h>
+
 #include "src/core/mem.h"
 
 struct load *load_take(struct fetch *f, const struct base *b)
@@ -118,7 +120,7 @@ void loads_begin(struct fetch *f)
             f->last_waiting = &f->waiting;
         if (answer == FILE_FAILED) {
             load_failed(f, l);
-        } else if (cluster_faulted(c->options.fault, "read")) {
+        } else if (store_faulted(c->options.fault, "read")) {
             l->request.error = errno;
             cache_file_give(c, s);
             load_done(f, l);

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE /* preadv2 */
 #include "algorithms/channi/cache_state.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +107,7 @@ static size_t begin_runs(struct row_work *w)
                                             .bytes = r->bytes,
                                             .tag = w };
         to += r->bytes;
-        if (cluster_faulted(c->options.fault, "read")) {
+        if (store_faulted(c->options.fault, "read")) {
             r->request.error = errno;
             continue;
         }

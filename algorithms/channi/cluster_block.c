@@ -136,7 +136,7 @@ int cluster_block_make(const struct index_env *env, const struct cluster_content
 static bool write_all(int fd, const unsigned char *bytes, size_t n, const struct store_fault *fault)
 {
     while (n > 0) {
-        const ssize_t did = cluster_faulted(fault, "write") ? -1 : write(fd, bytes, n);
+        const ssize_t did = store_faulted(fault, "write") ? -1 : write(fd, bytes, n);
 
         if (did < 0 && errno == EINTR)
             continue;
@@ -155,17 +155,17 @@ static const char *write_file(const char *path, const struct cluster_block *bloc
     const char *failed = NULL;
     int fd = -1, why = 0;
 
-    if (!cluster_faulted(fault, "open"))
+    if (!store_faulted(fault, "open"))
         fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     *created = fd >= 0;
     if (fd < 0)
         return "create";
     if (!write_all(fd, block->bytes, block->file_bytes, fault))
         failed = "write";
-    else if (durable && (cluster_faulted(fault, "fsync") || fsync(fd) != 0))
+    else if (durable && (store_faulted(fault, "fsync") || fsync(fd) != 0))
         failed = "make durable";
     why = errno;
-    const bool refused = cluster_faulted(fault, "close");
+    const bool refused = store_faulted(fault, "close");
     if ((close(fd) != 0 || refused) && !failed) {
         failed = "close";
         why = errno;

@@ -1,4 +1,5 @@
 /* cluster_file.c - names of cluster files, and their heads. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>

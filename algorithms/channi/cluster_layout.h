@@ -10,8 +10,6 @@
 #ifndef DRIFTLINE_CHANNI_CLUSTER_LAYOUT_H
 #define DRIFTLINE_CHANNI_CLUSTER_LAYOUT_H
 
-#include <errno.h>
-
 #include "algorithms/channi/cluster_file.h"
 
 #define CLUSTER_MAGIC UINT64_C(0x31554c43484e4143) /* "CANHCLU1", little-endian */
@@ -67,14 +65,5 @@ uint32_t cluster_row_sum(const void *row, size_t n);
 /* Where the bytes that a section's hash is of end: where the next one begins. */
 size_t cluster_section_end(const struct cluster_head *, enum cluster_section);
 const char *cluster_section_name(enum cluster_section);
-/* fault: may be NULL. true: the call is to fail, errno says how. */
-static inline bool cluster_faulted(const struct store_fault *fault, const char *call)
-{
-    const int injected = fault ? fault->before(fault->to, call) : 0;
-
-    if (injected)
-        errno = injected;
-    return injected != 0;
-}
 
 #endif

@@ -8,30 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "algorithms/channi/manifest.h"
 #include "src/core/mem.h"
 
 enum { COPY_BYTES = 1 << 20 };
-
-bool channi_faulted(const struct store_fault *fault, const char *call)
-{
-    const int injected = fault ? fault->before(fault->to, call) : 0;
-
-    if (injected)
-        errno = injected;
-    return injected != 0;
-}
-
-bool folder_same(const char *a, const char *b)
-{
-    struct stat x, y;
-
-    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
-           x.st_ino == y.st_ino;
-}
 
 static int join(const struct index_env *env, const char *dir, const char *name, char path[PATH_MAX])
 {
@@ -69,7 +51,7 @@ int folder_sync(const struct index_env *env, const char *dir, const char *name,
 
     if (rc != OK)
         return rc;
-    const bool refused = channi_faulted(fault, name ? "fsync" : "fsync-dir");
+    const bool refused = store_faulted(fault, name ? "fsync" : "fsync-dir");
     const int fd = refused ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
         rc = fail_errno(env->error, ERR_IO, "channi: cannot make durable %s", path);
@@ -141,7 +123,7 @@ int folder_clear(const struct index_env *env, const char *dir,
     for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d)) {
         if (!is_rubbish(&names, e->d_name))
             continue;
-        if (channi_faulted(fault, "unlink") || unlinkat(dirfd(d), e->d_name, 0) != 0)
+        if (store_faulted(fault, "unlink") || unlinkat(dirfd(d), e->d_name, 0) != 0)
             rc = fail_errno(env->error, ERR_IO,
                             "channi: cannot remove %s/%s, which nobody refers to", dir, e->d_name);
     }
@@ -196,7 +178,7 @@ void folder_remove_saved(const char *dir, uint64_t number, bool others,
 
     for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
         const uint64_t n = number_of(e->d_name);
-        if (n > 0 && (n == number) != others && !channi_faulted(fault, "unlink"))
+        if (n > 0 && (n == number) != others && !store_faulted(fault, "unlink"))
             (void)unlinkat(dirfd(d), e->d_name, 0);
     }
     if (d)
@@ -216,7 +198,7 @@ static bool copy_bytes(int in, int out, unsigned char *buffer, const struct stor
             return n == 0;
         for (ssize_t done = 0; done < n;) {
             const ssize_t did =
-                channi_faulted(fault, "write") ? -1 : write(out, buffer + done, (size_t)(n - done));
+                store_faulted(fault, "write") ? -1 : write(out, buffer + done, (size_t)(n - done));
             if (did < 0 && errno != EINTR)
                 return false;
             done += did > 0 ? did : 0;
@@ -235,7 +217,7 @@ static int copy(const struct index_env *env, const char *from, const char *to,
         rc = fail(env->error, ERR_NO_MEMORY, "channi: no memory to copy %s", from);
     else if (in < 0)
         rc = fail_errno(env->error, ERR_IO, "channi: cannot open %s", from);
-    if (rc == OK && !channi_faulted(fault, "open"))
+    if (rc == OK && !store_faulted(fault, "open"))
         out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (rc == OK && (out < 0 || !copy_bytes(in, out, buffer, fault)))
         rc = fail_errno(env->error, ERR_IO, "channi: cannot copy %s to %s", from, to);
@@ -266,7 +248,7 @@ int folder_link(const struct index_env *env, const char *from, const char *name,
         return rc;
     if (unlink(new) != 0 && errno != ENOENT)
         return fail_errno(env->error, ERR_IO, "channi: cannot replace %s", new);
-    if (!channi_faulted(fault, "link") && link(old, new) == 0)
+    if (!store_faulted(fault, "link") && link(old, new) == 0)
         return OK;
     if (can_copy(errno))
         return copy(env, old, new, fault);

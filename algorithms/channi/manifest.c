@@ -20,7 +20,7 @@ static bool remove_file(const struct channi *s, const struct base *base)
 
     cluster_file_name(base->phash, base->version, name);
     const int n = snprintf(path, sizeof path, "%s/%s", s->dir, name);
-    return n > 0 && (size_t)n < sizeof path && !channi_faulted(s->fault, "unlink") &&
+    return n > 0 && (size_t)n < sizeof path && !store_faulted(s->fault, "unlink") &&
            (unlink(path) == 0 || errno == ENOENT);
 }
 

@@ -95,9 +95,6 @@ int channi_load_saved(struct channi **, const struct index_env *, const char *di
 
 /* ---------------------------------------------------------------- folders (folder.c) */
 
-bool folder_same(const char *a, const char *b);
-
-bool channi_faulted(const struct store_fault *, const char *call);
 /* Whether a file is there. */
 bool folder_has(const char *dir, const char *name);
 /* Removes cluster files that no cluster of the list has, and what was left half written. ERR_IO. */

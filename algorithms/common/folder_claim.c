@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int refuse(int fd, const char *path, const char *dir, struct error *err)
@@ -49,4 +50,12 @@ int folder_claim(const char *dir, int *fd, struct error *err)
         (void)ftruncate(lock, 0);
     *fd = lock;
     return OK;
+}
+
+bool folder_same(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
 }

@@ -74,7 +74,7 @@ static int put(struct journal *j, int fd, uint64_t number, const void *bytes, si
     char path[PATH_MAX];
 
     while (n > 0) {
-        const ssize_t did = journal_faulted(j->fault, "write") ? -1 : pwrite(fd, p, n, (off_t)at);
+        const ssize_t did = store_faulted(j->fault, "write") ? -1 : pwrite(fd, p, n, (off_t)at);
         if (did < 0 && errno == EINTR)
             continue;
         if (did < 0)
@@ -88,7 +88,7 @@ static int put(struct journal *j, int fd, uint64_t number, const void *bytes, si
 
 static int sync_file(const struct journal *j, int fd)
 {
-    if (journal_faulted(j->fault, "fsync"))
+    if (store_faulted(j->fault, "fsync"))
         return -1;
     while (fdatasync(fd) != 0)
         if (errno != EINTR)
@@ -98,7 +98,7 @@ static int sync_file(const struct journal *j, int fd)
 
 static bool cut(struct journal *j)
 {
-    j->uncut = journal_faulted(j->fault, "ftruncate") || ftruncate(j->fd, (off_t)j->size) != 0;
+    j->uncut = store_faulted(j->fault, "ftruncate") || ftruncate(j->fd, (off_t)j->size) != 0;
     return !j->uncut;
 }
 
@@ -128,7 +128,7 @@ static int prepare(struct journal *j)
         rc = fail(j->env.error, ERR_NO_MEMORY, "journal: out of memory for a list of files");
     if (rc)
         return rc;
-    const int fd = journal_faulted(j->fault, "open")
+    const int fd = store_faulted(j->fault, "open")
                        ? -1
                        : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
@@ -416,7 +416,7 @@ void journal_forget(struct journal *j, uint64_t lsn)
     pthread_mutex_lock(&j->lock);
     for (size_t i = 0; i < f->n; i++) {
         const bool old = i + 1 < f->n && f->list[i + 1].first_lsn <= lsn + 1;
-        const bool gone = old && !journal_faulted(j->fault, "unlink") &&
+        const bool gone = old && !store_faulted(j->fault, "unlink") &&
                           (unlink(path_of(j, f->list[i].number, path)) == 0 || errno == ENOENT);
         /* Oldest first, so that what is left is without gaps. */
         if (!gone) {

@@ -2,7 +2,6 @@
 #include "journal_files.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,15 +16,6 @@
 
 _Static_assert(sizeof(struct journal_head) == 32, "the head's place in the file is fixed");
 
-bool journal_faulted(const struct store_fault *fault, const char *call)
-{
-    const int injected = fault ? fault->before(fault->to, call) : 0;
-
-    if (injected)
-        errno = injected;
-    return injected != 0;
-}
-
 int journal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct error *err)
 {
     const int n = snprintf(path, PATH_MAX, "%s/" PREFIX "%06" PRIu64, dir, number);
@@ -38,7 +28,7 @@ int journal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct e
 int journal_sync_dir(const char *dir, const struct store_fault *fault, struct error *err)
 {
     const int fd =
-        journal_faulted(fault, "fsync-dir") ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        store_faulted(fault, "fsync-dir") ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const int rc = fd < 0 || fsync(fd) != 0
                        ? fail_errno(err, ERR_IO, "cannot make durable the folder %s", dir)
                        : OK;

@@ -44,8 +44,6 @@ int journal_files_list(struct journal_files *, const struct index_env *, const c
 struct journal_head journal_head_of(uint64_t number, uint64_t first_lsn);
 /* ERR_ARGUMENT: too long. */
 int journal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct error *);
-/* Whether a test wants the call to fail; then errno is set. */
-bool journal_faulted(const struct store_fault *, const char *call);
 /* Makes new and removed names in dir durable. */
 int journal_sync_dir(const char *dir, const struct store_fault *, struct error *);
 

@@ -88,8 +88,8 @@ static int apply_records(struct replay *r, const char *path, const unsigned char
 static int cut_tail(struct replay *r, const char *path, uint64_t from, uint64_t size)
 {
     const int fd = open(path, O_RDWR | O_CLOEXEC);
-    const bool cut = fd >= 0 && !journal_faulted(r->fault, "ftruncate") &&
-                     ftruncate(fd, (off_t)from) == 0 && !journal_faulted(r->fault, "fsync") &&
+    const bool cut = fd >= 0 && !store_faulted(r->fault, "ftruncate") &&
+                     ftruncate(fd, (off_t)from) == 0 && !store_faulted(r->fault, "fsync") &&
                      fsync(fd) == 0;
     const int rc =
         cut ? OK
@@ -148,7 +148,7 @@ static int remove_headless(struct replay *r, struct journal_files *files)
         const int rc = journal_path(path, r->dir, files->list[i].number, r->env->error);
         if (rc)
             return rc;
-        if (journal_faulted(r->fault, "unlink") || unlink(path) != 0)
+        if (store_faulted(r->fault, "unlink") || unlink(path) != 0)
             return fail_errno(r->env->error, ERR_IO, "cannot remove %s", path);
         r->torn_bytes += files->list[i].bytes;
     }

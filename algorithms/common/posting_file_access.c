@@ -14,12 +14,7 @@
 
 bool file_faulted(const struct file_store *s, const char *call)
 {
-    const struct store_fault *fault = s->base.options.fault;
-    const int injected = fault ? fault->before(fault->to, call) : 0;
-
-    if (injected)
-        errno = injected;
-    return injected != 0;
+    return store_faulted(s->base.options.fault, call);
 }
 
 /* 32 of 64 bits: a damaged page passes once in four thousand million. */

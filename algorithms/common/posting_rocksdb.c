@@ -26,14 +26,10 @@ int rocks_trouble(const struct rocks *r, struct error *error, const char *doing,
 
 int rocks_fault(const struct rocks *r, struct error *error, const char *call, const char *path)
 {
-    const struct store_fault *fault = r->store.options.fault;
-    const int injected = fault ? fault->before(fault->to, call) : 0;
-
-    if (!injected)
+    if (!store_faulted(r->store.options.fault, call))
         return OK;
-    errno = injected;
-    return fail_errno(error, ERR_IO, "%s%s %s", injected == ENOSPC ? "the disk is full: " : "",
-                      call, path);
+    return fail_errno(error, ERR_IO, "%s%s %s", errno == ENOSPC ? "the disk is full: " : "", call,
+                      path);
 }
 
 /* ---- entries */

@@ -38,9 +38,10 @@ static int trouble(struct store_writer *w, const char *doing, const char *path)
     return w->code;
 }
 
-static bool faulted(struct store_writer *w, const char *call)
+bool store_faulted(const struct store_fault *fault, const char *call)
 {
-    const int injected = w->fault ? w->fault->before(w->fault->to, call) : 0;
+    const int injected = fault ? fault->before(fault->to, call) : 0;
+
     if (injected)
         errno = injected;
     return injected != 0;
@@ -67,7 +68,7 @@ static int begin(struct store_writer *w, const char *dir, const char *name)
                    fail(w->error, ERR_ARGUMENT, "save: the path %s/%s is too long", dir, name);
     (void)snprintf(w->path, sizeof w->path, "%s/%s", dir, name);
     (void)snprintf(w->dir, sizeof w->dir, "%s", dir);
-    if (!faulted(w, "open"))
+    if (!store_faulted(w->fault, "open"))
         w->fd = open(w->temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0)
         return trouble(w, "cannot create", w->temporary);
@@ -98,7 +99,7 @@ int store_begin(struct store_writer *w, const char *dir, const char *name,
 static void put(struct store_writer *w, const unsigned char *bytes, size_t n)
 {
     while (n > 0 && w->code == OK) {
-        const ssize_t did = faulted(w, "write") ? -1 : write(w->fd, bytes, n);
+        const ssize_t did = store_faulted(w->fault, "write") ? -1 : write(w->fd, bytes, n);
         if (did < 0 && errno == EINTR)
             continue;
         if (did < 0) {
@@ -184,7 +185,7 @@ static void write_table_and_head(struct store_writer *w)
     flush(w);
     if (w->code != OK)
         return;
-    if (faulted(w, "write") || lseek(w->fd, 0, SEEK_SET) != 0) {
+    if (store_faulted(w->fault, "write") || lseek(w->fd, 0, SEEK_SET) != 0) {
         (void)trouble(w, "cannot write", w->temporary);
         return;
     }
@@ -193,7 +194,9 @@ static void write_table_and_head(struct store_writer *w)
 
 static void sync_dir(struct store_writer *w)
 {
-    const int fd = faulted(w, "fsync-dir") ? -1 : open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd = store_faulted(w->fault, "fsync-dir")
+                       ? -1
+                       : open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
         (void)trouble(w, "cannot make durable the folder", w->dir);
     if (fd >= 0)
@@ -203,16 +206,16 @@ static void sync_dir(struct store_writer *w)
 int store_commit(struct store_writer *w)
 {
     write_table_and_head(w);
-    if (w->code == OK && (faulted(w, "fsync") || fsync(w->fd) != 0))
+    if (w->code == OK && (store_faulted(w->fault, "fsync") || fsync(w->fd) != 0))
         (void)trouble(w, "cannot make durable", w->temporary);
     if (w->code == OK) {
         const int fd = w->fd;
         w->fd = -1;
-        const bool refused = faulted(w, "close");
+        const bool refused = store_faulted(w->fault, "close");
         if (close(fd) != 0 || refused)
             (void)trouble(w, "cannot close", w->temporary);
     }
-    if (w->code == OK && (faulted(w, "rename") || rename(w->temporary, w->path) != 0))
+    if (w->code == OK && (store_faulted(w->fault, "rename") || rename(w->temporary, w->path) != 0))
         (void)trouble(w, "cannot rename to its place", w->temporary);
     if (w->code != OK) {
         store_abort(w);

@@ -49,6 +49,8 @@ struct store_fault {
     int (*before)(void *to, const char *call);
     void *to;
 };
+/* Whether a test wants the call to fail; then errno is set. NULL: it does not. */
+bool store_faulted(const struct store_fault *, const char *call);
 
 struct store_entry {
     char tag[STORE_TAG_BYTES];

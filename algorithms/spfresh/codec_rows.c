@@ -17,16 +17,6 @@
 
 enum { TAIL_BYTES = 2 * sizeof(uint32_t), RUN_BYTES = 1 << 16 };
 
-static bool faulted(const struct rows *r, const char *call)
-{
-    const struct store_fault *fault = r->options.fault;
-    const int injected = fault ? fault->before(fault->to, call) : 0;
-
-    if (injected)
-        errno = injected;
-    return injected != 0;
-}
-
 /* 1. Opening */
 
 static void lay_out(struct rows *r)
@@ -66,7 +56,7 @@ static int grow_file(struct rows *r, uint64_t bytes)
     bytes = (bytes + r->window_bytes - 1) / r->window_bytes * r->window_bytes;
     if (bytes <= atomic_load(&r->capacity))
         return OK;
-    if (faulted(r, "truncate") || ftruncate(r->write_fd, (off_t)bytes))
+    if (store_faulted(r->options.fault, "truncate") || ftruncate(r->write_fd, (off_t)bytes))
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be made %" PRIu64 " bytes long",
                           r->path, bytes);
     int rc = r->options.kind == ROWS_MAPPED ? map_windows(r, bytes) : OK;
@@ -82,7 +72,7 @@ static int open_file(struct rows *r)
 
     if (n < 0 || (size_t)n >= sizeof r->path)
         return fail(r->env.error, ERR_IO, "rows: the folder's name is too long: %s", r->env.dir);
-    if (faulted(r, "open"))
+    if (store_faulted(r->options.fault, "open"))
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be opened", r->path);
     r->write_fd = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (r->write_fd < 0 || fstat(r->write_fd, &st))
@@ -196,7 +186,9 @@ static int grow(struct rows *r, uint32_t most)
 static int write_all(struct rows *r, const unsigned char *bytes, size_t n, uint64_t at)
 {
     while (n > 0) {
-        const ssize_t put = faulted(r, "write") ? -1 : pwrite(r->write_fd, bytes, n, (off_t)at);
+        const ssize_t put = store_faulted(r->options.fault, "write")
+                                ? -1
+                                : pwrite(r->write_fd, bytes, n, (off_t)at);
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
@@ -276,7 +268,7 @@ int rows_sync(struct rows *r)
 {
     if (r->options.kind == ROWS_MEMORY)
         return OK;
-    if (faulted(r, "fsync") || fdatasync(r->write_fd))
+    if (store_faulted(r->options.fault, "fsync") || fdatasync(r->write_fd))
         return fail_errno(r->env.error, ERR_IO, "%s: cannot be made durable", r->path);
     return OK;
 }

@@ -7,7 +7,6 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "algorithms/spfresh/snapshot.h"
@@ -193,14 +192,6 @@ static int recover(struct spfresh **out, const struct index_env *env,
     return rc;
 }
 
-static bool is_same_folder(const char *a, const char *b)
-{
-    struct stat x, y;
-
-    return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
-           x.st_ino == y.st_ino;
-}
-
 /* The claim comes before anything is read, and is the index's once it is open. */
 static int recover_claimed(struct spfresh **out, const struct index_env *env,
                            struct spfresh_opening opening)
@@ -228,7 +219,7 @@ int spfresh_load_from(struct spfresh **out, const struct index_env *env, const c
 
     if (rc)
         return rc;
-    if (number > 0 && is_same_folder(dir, env->dir))
+    if (number > 0 && folder_same(dir, env->dir))
         return recover_claimed(out, env, *opening);
     rc = spfresh_load_saved(out, env, dir, opening);
     if (rc == ERR_NOT_FOUND && number > 0)

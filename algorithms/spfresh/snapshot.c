@@ -48,22 +48,13 @@ int snapshot_newest(const struct index_env *env, const char *dir, uint64_t *numb
     return OK;
 }
 
-static bool faulted(const struct spfresh *s, const char *call)
-{
-    const int injected = s->fault ? s->fault->before(s->fault->to, call) : 0;
-
-    if (injected)
-        errno = injected;
-    return injected != 0;
-}
-
 static bool remove_snapshot(const struct spfresh *s, uint64_t number)
 {
     char name[SNAPSHOT_NAME_BYTES], path[PATH_MAX];
 
     snapshot_name(name, number);
     const int n = snprintf(path, sizeof path, "%s/%s", s->base.env.dir, name);
-    return n > 0 && (size_t)n < sizeof path && !faulted(s, "unlink") &&
+    return n > 0 && (size_t)n < sizeof path && !store_faulted(s->fault, "unlink") &&
            (unlink(path) == 0 || errno == ENOENT);
 }
 

@@ -227,20 +227,16 @@ static size_t cache_budget(const struct channi *s)
 /* The first view: version 0, where one cluster takes whatever comes. */
 static int first_view(struct channi *s)
 {
-    struct mem *mem = s->base.env.mem;
     const struct layout none = { .number = 0 };
     struct layout *layout = layout_copy(s, &none);
-    struct cluster *all = mem_zalloc(mem, sizeof *all);
+    struct cluster *all = cluster_create(s, 0, CLUSTER_DEFERRED, 0);
     int rc = OK;
 
     if (!layout || !all || !layout_reserve(s, layout, 1)) {
-        mem_free(mem, all);
+        cluster_unref(s, all);
         layout_unref(s, layout);
         return no_memory(&s->base.env);
     }
-    all->kind = CLUSTER_DEFERRED;
-    delta_init(&all->delta, mem, s->row_bytes);
-    atomic_init(&all->refs, 1);
     layout_set(s, layout, 0, all);
     if ((rc = channi_publish(s, 0, layout)) != OK)
         layout_unref(s, layout);

@@ -81,6 +81,8 @@ struct cluster {
     atomic_size_t refs;
 };
 
+/* Without file, rows and root; refs 1. NULL: out of memory. */
+struct cluster *cluster_create(struct channi *, uint32_t cid, enum cluster_kind, uint64_t born_ver);
 void cluster_ref(struct cluster *);
 void cluster_unref(struct channi *, struct cluster *);
 /* manifest.c. The last: it leaves the cache and is freed, and its file goes unless it is in_manifest. */

@@ -2,6 +2,22 @@
 #include "algorithms/channi/channi.h"
 #include "src/core/mem.h"
 
+struct cluster *cluster_create(struct channi *s, uint32_t cid, enum cluster_kind kind,
+                               uint64_t born_ver)
+{
+    struct mem *mem = s->base.env.mem;
+    struct cluster *cl = mem_zalloc(mem, sizeof *cl);
+
+    if (!cl)
+        return NULL;
+    cl->cid = cid;
+    cl->kind = kind;
+    cl->born_ver = born_ver;
+    atomic_init(&cl->refs, 1);
+    delta_init(&cl->delta, mem, s->row_bytes);
+    return cl;
+}
+
 void cluster_ref(struct cluster *cl)
 {
     (void)atomic_fetch_add_explicit(&cl->refs, 1, memory_order_relaxed);

@@ -5,18 +5,6 @@
 #include "algorithms/channi/replace.h"
 #include "src/core/mem.h"
 
-void channi_to_float(const struct channi *c, const void *row, float *out)
-{
-    const unsigned char *bytes = row;
-
-    if (c->base.env.element != ELEMENT_U8) {
-        memcpy(out, row, c->row_bytes);
-        return;
-    }
-    for (size_t i = 0; i < c->base.env.dim; i++)
-        out[i] = bytes[i];
-}
-
 static bool reserve(struct channi *c, size_t n, struct cluster_codes *out)
 {
     const struct quantizer *q = c->quantizer;

@@ -60,8 +60,12 @@ static double attribute_share(const struct attribute_range *r, const struct layo
     return rows > 0 ? allowed / rows : 1;
 }
 
-void allowed_begin(struct allowed *a, const struct layout *layout)
+void allowed_begin(struct allowed *a, struct channi *c, const struct view *view)
 {
+    unsigned ticket;
+    const struct view *now = channi_enter(c, &ticket);
+    const struct layout *layout = view ? view->layout : now->layout;
+
     if (a->by_attribute) {
         a->share = attribute_share(&a->range, layout);
     } else {
@@ -70,4 +74,5 @@ void allowed_begin(struct allowed *a, const struct layout *layout)
         a->share = live > 0 ? count_bits(a->ids) / live : 1;
     }
     a->share = a->share < 1 ? a->share : 1;
+    channi_leave(c, ticket);
 }

@@ -80,21 +80,12 @@ int channi_fold(struct channi *c, uint32_t cid, double *cost, bool *busy)
 {
     struct work_on w;
     struct members m;
-    bool taken;
     int rc;
 
-    if (!upkeep_is_due(c, cid, JOB_FOLD))
-        return OK;
-    rc = channi_take(c, &cid, 1, &w, &taken);
-    *busy = rc == OK && !taken;
-    if (rc != OK || !taken)
+    if (!upkeep_begin(c, cid, JOB_FOLD, &w, &m, busy, &rc))
         return rc;
-    channi_members_init(&m, c);
-    if (channi_needs(c, w.clusters[0]) == JOB_FOLD)
-        rc = channi_gather(c, &w, &m);
     if (rc == OK && m.n_live > 0)
         rc = fold_members(c, &w, &m, cost);
-    channi_members_free(&m, c);
-    channi_give(c, &w);
+    upkeep_end(c, &w, &m);
     return rc;
 }

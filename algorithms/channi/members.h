@@ -20,6 +20,10 @@ struct members {
     struct mem *mem;
 };
 
+/* rows.c: of env's element. */
+void channi_to_float(const struct channi *, const void *row, float *out);
+float channi_distance(const struct channi *, const void *a, const void *b); /* squared */
+
 /* Upkeep of some clusters: their seats are taken, by ascending cid. */
 enum { WORK_MOST = 16 }; /* clusters */
 

@@ -75,7 +75,7 @@ static void find_outliers(struct channi *c, const struct view *view, const struc
 
         if (!other || !fit(c, cl, other, view->version))
             continue;
-        const float d = upkeep_distance(c, cl->root_row, other->root_row);
+        const float d = channi_distance(c, cl->root_row, other->root_row);
         *cost += 1;
         if (d < least) {
             least = d;

@@ -28,14 +28,6 @@ struct draft {
     struct cluster_codes codes;
 };
 
-float replace_distance(const struct channi *c, const void *a, const void *b)
-{
-    const struct index_env *env = &c->base.env;
-
-    return env->element == ELEMENT_U8 ? (float)env->kernels->l2sq_u8(a, b, env->dim)
-                                      : env->kernels->l2sq_f32(a, b, env->dim);
-}
-
 static int no_memory(const struct replacing *x, size_t n)
 {
     return fail(x->c->base.env.error, ERR_NO_MEMORY,
@@ -45,18 +37,12 @@ static int no_memory(const struct replacing *x, size_t n)
 struct cluster *replace_cluster(struct channi *c, uint32_t cid, enum cluster_kind kind,
                                 uint64_t born_ver)
 {
-    struct mem *mem = c->base.env.mem;
-    struct cluster *cl = mem_zalloc(mem, sizeof *cl);
+    struct cluster *cl = cluster_create(c, cid, kind, born_ver);
 
     if (!cl)
         return NULL;
-    cl->cid = cid;
-    cl->kind = kind;
-    cl->born_ver = born_ver;
     cl->root = ROOT_NONE;
-    atomic_init(&cl->refs, 1);
-    delta_init(&cl->delta, mem, c->row_bytes);
-    cl->root_row = mem_zalloc(mem, c->row_bytes);
+    cl->root_row = mem_zalloc(c->base.env.mem, c->row_bytes);
     if (!cl->root_row) {
         cluster_unref(c, cl);
         return NULL;
@@ -313,7 +299,7 @@ static void measure(const struct replacing *x, const struct making *p)
 
         if (x->m->dead[at])
             continue;
-        const float squared = replace_distance(x->c, x->m->rows[at], p->cl->root_row);
+        const float squared = channi_distance(x->c, x->m->rows[at], p->cl->root_row);
         sum += sqrt((double)squared);
         squares += (double)squared;
         n++;

@@ -47,15 +47,12 @@ int channi_range(struct index *index, const struct range_request *request,
     struct allowed allowed = { .ids = request->filter };
     struct channi_scratch *x = channi_scratch_take(c);
     struct tally tally = { 0 };
-    unsigned ticket;
     int rc = OK;
 
     if (!x)
         return seek_no_memory(c);
-    if (request->filter) {
-        allowed_begin(&allowed, channi_enter(c, &ticket)->layout);
-        channi_leave(c, ticket);
-    }
+    if (request->filter)
+        allowed_begin(&allowed, c, NULL);
     for (size_t i = 0; rc == OK && i < request->queries.n; i++) {
         rc = range_one(c, x, request->filter ? &allowed : NULL, request, i, &tally);
         if (rc == OK)

@@ -67,21 +67,15 @@ static int read_aliases(struct reading *x, const struct manifest_cluster *m, str
 
 static struct cluster *make(const struct reading *x, const struct manifest_cluster *m)
 {
-    struct mem *mem = x->s->base.env.mem;
-    struct cluster *cl = mem_zalloc(mem, sizeof *cl);
+    struct cluster *cl = cluster_create(x->s, m->cid, (enum cluster_kind)m->kind, m->born_ver);
 
     if (!cl)
         return NULL;
-    cl->cid = m->cid;
-    cl->kind = (enum cluster_kind)m->kind;
     cl->root = m->root;
     cl->root_id = m->root_id;
     cl->mean_d = m->mean_d;
     cl->sd_d = m->sd_d;
     cl->drift = m->drift;
-    cl->born_ver = m->born_ver;
-    atomic_init(&cl->refs, 1);
-    delta_init(&cl->delta, mem, x->s->row_bytes);
     return cl;
 }
 

@@ -44,7 +44,6 @@ int replace_make(struct replacing *);
 /* A cluster without rows yet; refs 1. NULL: out of memory. */
 struct cluster *replace_cluster(struct channi *, uint32_t cid, enum cluster_kind,
                                 uint64_t born_ver);
-float replace_distance(const struct channi *, const void *a, const void *b); /* squared */
 
 /* carry.c. `write` is held. The deaths and rows since the gathering, into the new clusters; sets live, n_dead. */
 int replace_carry(struct replacing *);
@@ -60,8 +59,6 @@ struct cluster_codes {
 };
 int channi_codes_make(struct channi *, const void *rows, size_t n, struct cluster_codes *);
 void channi_codes_free(struct channi *, struct cluster_codes *);
-/* A row of env's element as floats. */
-void channi_to_float(const struct channi *, const void *row, float *out);
 
 /* routes.c. `write` is held, but for the hash. The next routes: those of `old` (NULL: none) and n more, whose rows and phashes are
    appended; cid[] of old ones is copied, of new ones given. ERR_NO_MEMORY: as before. */

@@ -227,16 +227,12 @@ static int search_in(struct channi *c, const struct view *view,
                      const struct search_request *request, struct allowed *allowed,
                      struct search_result *result)
 {
-    struct asking a = { .c = c, .view = view, .request = request, .result = result };
-    unsigned ticket;
+    struct asking a = {
+        .c = c, .view = view, .request = request, .result = result, .allowed = allowed
+    };
 
-    if (allowed) {
-        const struct view *now = channi_enter(c, &ticket);
-
-        allowed_begin(allowed, view ? view->layout : now->layout);
-        channi_leave(c, ticket);
-        a.allowed = allowed;
-    }
+    if (allowed)
+        allowed_begin(allowed, c, view);
     return ask_all(&a);
 }
 

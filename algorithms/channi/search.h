@@ -30,8 +30,9 @@ static inline bool allowed_takes(const struct allowed *a, uint64_t id, uint32_t 
     return id_filter_allows(a->ids, id);
 }
 
-/* Estimates the share, from the filter's bits and the clusters' summaries. */
-void allowed_begin(struct allowed *, const struct layout *);
+/* Estimates the share in a view that is held (NULL: the present one), from the filter's bits and the clusters'
+   summaries. Outside the epoch. */
+void allowed_begin(struct allowed *, struct channi *, const struct view *);
 /* Whether the cluster's file may hold such a row: false spares reading it. */
 bool allowed_may(const struct allowed *, const struct cluster *);
 

@@ -94,7 +94,7 @@ static bool find_roots(struct settling *s)
         if (m->dead[i] != 0)
             continue;
         const float d =
-            m->row[i] == cl->root ? -1 : upkeep_distance(s->c, m->rows[i], cl->root_row);
+            m->row[i] == cl->root ? -1 : channi_distance(s->c, m->rows[i], cl->root_row);
         s->size[from]++;
         if (d < least[from]) {
             least[from] = d;
@@ -119,7 +119,7 @@ static void settle_row(struct settling *s, uint32_t i, double *cost)
     if (s->m.dead[i] != 0 || i == s->root[from] || s->size[from] <= 2 * c->merge_min + 1)
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
-        const float d = upkeep_distance(c, s->m.rows[i], s->m.rows[s->root[j]]);
+        const float d = channi_distance(c, s->m.rows[i], s->m.rows[s->root[j]]);
 
         if (d < least || (d == least && j == from)) {
             least = d;

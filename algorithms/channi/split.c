@@ -172,7 +172,7 @@ static size_t choose_heir(const struct cut *k, const struct cluster *cl, const s
     float least = INFINITY;
 
     for (size_t g = 0; g < k->n_groups; g++) {
-        const float d = upkeep_distance(k->c, m->rows[k->x.member[k->roots[g]]], old);
+        const float d = channi_distance(k->c, m->rows[k->x.member[k->roots[g]]], old);
         if (d < least) {
             least = d;
             heir = g;
@@ -190,7 +190,7 @@ static void place_dead(const struct cut *k, const struct members *m, uint32_t *p
         if (m->dead[i] == 0)
             continue;
         for (size_t p = 0; p < k->n_groups + k->n_ood; p++) {
-            const float d = upkeep_distance(k->c, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
+            const float d = channi_distance(k->c, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
             if (d < least) {
                 least = d;
                 part_of[i] = (uint32_t)p;
@@ -355,23 +355,13 @@ int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
     size_t n = 0;
     struct work_on w;
     struct members m;
-    bool taken;
     int rc;
 
-    if (!upkeep_is_due(c, cid, JOB_SPLIT))
-        return OK;
-    rc = channi_take(c, &cid, 1, &w, &taken);
-    *busy = rc == OK && !taken;
-    if (rc != OK || !taken)
+    if (!upkeep_begin(c, cid, JOB_SPLIT, &w, &m, busy, &rc))
         return rc;
-    channi_members_init(&m, c);
-    if (channi_needs(c, w.clusters[0]) == JOB_SPLIT) {
-        rc = channi_gather(c, &w, &m);
-        if (rc == OK)
-            rc = split_members(c, &w, &m, cids, &n, cost);
-    }
-    channi_members_free(&m, c);
-    channi_give(c, &w);
+    if (rc == OK && m.n_live > 0)
+        rc = split_members(c, &w, &m, cids, &n, cost);
+    upkeep_end(c, &w, &m);
     if (rc == OK && n > 0)
         rc = channi_settle(c, cids, n, cost);
     if (rc == OK)

@@ -18,19 +18,31 @@ bool upkeep_is_due(struct channi *c, uint32_t cid, enum job_kind kind)
     return due;
 }
 
-/* ------------------------------------------------------------------------------------ clouds */
-
-void upkeep_row(const struct channi *c, const void *row, float *out)
+bool upkeep_begin(struct channi *c, uint32_t cid, enum job_kind kind, struct work_on *w,
+                  struct members *m, bool *busy, int *rc)
 {
-    const size_t dim = c->base.env.dim;
-    const uint8_t *bytes = row;
+    bool taken = false;
 
-    if (c->base.env.element == ELEMENT_F32)
-        memcpy(out, row, dim * sizeof *out);
-    else
-        for (size_t j = 0; j < dim; j++)
-            out[j] = (float)bytes[j];
+    *rc = OK;
+    if (!upkeep_is_due(c, cid, kind))
+        return false;
+    *rc = channi_take(c, &cid, 1, w, &taken);
+    *busy = *rc == OK && !taken;
+    if (*rc != OK || !taken)
+        return false;
+    channi_members_init(m, c);
+    if (channi_needs(c, w->clusters[0]) == kind)
+        *rc = channi_gather(c, w, m);
+    return true;
 }
+
+void upkeep_end(struct channi *c, struct work_on *w, struct members *m)
+{
+    channi_members_free(m, c);
+    channi_give(c, w);
+}
+
+/* ------------------------------------------------------------------------------------ clouds */
 
 int cloud_make(struct cloud *x, const struct channi *c, const struct members *m)
 {
@@ -48,7 +60,7 @@ int cloud_make(struct cloud *x, const struct channi *c, const struct members *m)
     }
     for (size_t i = 0; i < m->n && x->n < m->n_live; i++)
         if (m->dead[i] == 0) {
-            upkeep_row(c, m->rows[i], x->rows + x->n * dim);
+            channi_to_float(c, m->rows[i], x->rows + x->n * dim);
             x->member[x->n++] = (uint32_t)i;
         }
     return OK;
@@ -123,14 +135,6 @@ int upkeep_choose_root(const struct channi *c, const struct members *m, uint32_t
 
 /* ------------------------------------------------------------------------------------ routes */
 
-float upkeep_distance(const struct channi *c, const void *a, const void *b)
-{
-    const struct index_env *env = &c->base.env;
-
-    return env->element == ELEMENT_F32 ? env->kernels->l2sq_f32(a, b, env->dim)
-                                       : (float)env->kernels->l2sq_u8(a, b, env->dim);
-}
-
 const void *upkeep_route_row(const struct channi *c, uint32_t route)
 {
     return stable_at(&c->route_rows, route);
@@ -143,7 +147,7 @@ uint32_t upkeep_nearest_route(const struct channi *c, const uint32_t *routes, si
 
     *distance = INFINITY;
     for (size_t i = 0; i < n; i++) {
-        const float d = upkeep_distance(c, upkeep_route_row(c, routes[i]), row);
+        const float d = channi_distance(c, upkeep_route_row(c, routes[i]), row);
         if (d < *distance) {
             *distance = d;
             best = routes[i];
@@ -164,7 +168,7 @@ bool upkeep_wants_route(const struct channi *c, const struct members *m, const u
     for (size_t i = 0; drift > 0 && i < n; i++)
         if (m->dead[rows[i]] == 0) {
             live++;
-            nearer += upkeep_distance(c, m->rows[rows[i]], m->rows[root]) < drift;
+            nearer += channi_distance(c, m->rows[rows[i]], m->rows[root]) < drift;
         }
     return live > 0 && (double)nearer >= 0.9 * (double)live;
 }
@@ -180,7 +184,7 @@ size_t upkeep_surplus(const struct channi *c, uint32_t *routes, size_t n, size_t
         float farthest = -1;
 
         for (size_t i = 0; i < n; i++) {
-            const float d = upkeep_distance(c, upkeep_route_row(c, routes[i]), root);
+            const float d = channi_distance(c, upkeep_route_row(c, routes[i]), root);
             if (d > farthest) {
                 farthest = d;
                 worst = i;

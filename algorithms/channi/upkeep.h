@@ -8,6 +8,11 @@
 
 /* Whether the cluster is there and needs this. */
 bool upkeep_is_due(struct channi *, uint32_t cid, enum job_kind);
+/* A job of one cluster: it is taken, and its rows are gathered if it still needs this; else there are none.
+   After true upkeep_end(), whatever *rc says. false: there is nothing to do, it is *busy, or *rc says why not. */
+bool upkeep_begin(struct channi *, uint32_t cid, enum job_kind, struct work_on *, struct members *,
+                  bool *busy, int *rc);
+void upkeep_end(struct channi *, struct work_on *, struct members *);
 
 /* Live members as floats, one block. */
 struct cloud {
@@ -19,7 +24,6 @@ struct cloud {
 int cloud_make(struct cloud *, const struct channi *, const struct members *);
 void cloud_free(struct cloud *, const struct channi *);
 
-void upkeep_row(const struct channi *, const void *row, float *out);
 /* Of rows[0 .. n-1] (NULL: all) of the cloud. dim floats. */
 void upkeep_mean(const struct cloud *, const uint32_t *rows, size_t n, float *mean);
 /* Of the same rows that which is nearest to the point, the first of equals; n >= 1. */
@@ -28,8 +32,6 @@ uint32_t upkeep_nearest(const struct channi *, const struct cloud *, const uint3
 /* The live member nearest to the mean of all that live, of which there is one. ERR_NO_MEMORY. */
 int upkeep_choose_root(const struct channi *, const struct members *, uint32_t *member,
                        double *cost);
-/* Squared distance of two rows of env's element. */
-float upkeep_distance(const struct channi *, const void *a, const void *b);
 /* The row of a route. */
 const void *upkeep_route_row(const struct channi *, uint32_t route);
 /* The route nearest to `row`, at *distance, squared. n >= 1. */

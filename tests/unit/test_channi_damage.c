@@ -40,7 +40,7 @@ enum damage { MISSING, FLIPPED, SHORT, HEAD, DAMAGES };
 
 static void do_damage(const char *path, enum damage damage)
 {
-    const struct bytes b = read_file(path);
+    const struct bytes b = bytes_read(path);
 
     assert_int_equal(unlink(path), 0); /* it may be shared with what was saved */
     if (damage == FLIPPED)
@@ -48,7 +48,7 @@ static void do_damage(const char *path, enum damage damage)
     if (damage == HEAD)
         b.at[60] ^= 1;
     if (damage != MISSING)
-        write_file(path, b.at, damage == SHORT ? b.n / 2 : b.n);
+        bytes_write(path, b.at, damage == SHORT ? b.n / 2 : b.n);
     free(b.at);
 }
 

@@ -1,6 +1,7 @@
 /* test_channi_faults.c - system calls that fail, disks that are full, bits that flip: said, survived, and
  * never an answer.
  */
+#include "tests/unit/kept_folder.h"
 #include "tests/unit/test_channi_crash.h"
 
 static struct channi_params params_of(int64_t inside, int64_t durability)
@@ -250,54 +251,6 @@ static void test_failing_save(void **state)
 
 /* ------------------------------------------------------------------------------- damage */
 
-struct folder { /* its files */
-    struct folder_file {
-        char name[64];
-        unsigned char *bytes;
-        size_t n;
-    } files[128];
-    size_t n;
-};
-
-static void folder_take(struct folder *m, const char *dir)
-{
-    DIR *d = opendir(dir);
-
-    assert_non_null(d);
-    m->n = 0;
-    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
-        struct folder_file *f = &m->files[m->n];
-        char path[PATH_MAX];
-        struct stat st;
-        if (e->d_name[0] == '.')
-            continue;
-        assert_true(m->n < 128 && strlen(e->d_name) < sizeof f->name);
-        (void)snprintf(f->name, sizeof f->name, "%.60s", e->d_name);
-        (void)snprintf(path, sizeof path, "%.3000s/%.60s", dir, e->d_name);
-        const int fd = open(path, O_RDONLY);
-        assert_true(fd >= 0 && fstat(fd, &st) == 0);
-        f->n = (size_t)st.st_size;
-        f->bytes = malloc(f->n + 1);
-        assert_int_equal(read(fd, f->bytes, f->n), f->n);
-        close(fd);
-        m->n++;
-    }
-    closedir(d);
-}
-
-static void folder_put(const struct folder *m, const char *dir)
-{
-    test_dir_clear(dir);
-    for (size_t i = 0; i < m->n; i++) {
-        const struct folder_file *f = &m->files[i];
-        char path[PATH_MAX];
-        (void)snprintf(path, sizeof path, "%.3000s/%.60s", dir, f->name);
-        const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-        assert_true(fd >= 0 && write(fd, f->bytes, f->n) == (ssize_t)f->n);
-        close(fd);
-    }
-}
-
 /* Refused with the file's name; or it is as it was. */
 static bool is_found_out(struct crash *c, const char *file)
 {
@@ -318,7 +271,7 @@ static void test_flipped(void **state)
 {
     (void)state;
     static struct crash c;
-    static struct folder m;
+    static struct kept_folder m;
     struct rng r = rng_at(test_seed(), 9);
 
     crash_begin(&c, params_of(INSIDE_GRAPH, CHANNI_WRITTEN));
@@ -337,9 +290,9 @@ static void test_flipped(void **state)
         crash_note(&c, op);
     }
     crash_close(&c);
-    folder_take(&m, c.dir);
+    kept_folder_take(&m, c.dir);
     for (size_t i = 0; i < m.n; i++) {
-        struct folder_file *f = &m.files[i];
+        struct kept_file *f = &m.files[i];
         const bool cluster = strstr(f->name, ".clu") != NULL;
         const size_t step = f->n / (cluster ? 4 : 60) + 1;
         size_t found = 0, tried = 0;
@@ -348,7 +301,7 @@ static void test_flipped(void **state)
         for (size_t at = rng_below(&r, step); at < f->n; at += step, tried++) {
             const unsigned char bit = (unsigned char)(1U << rng_below(&r, 8));
             f->bytes[at] ^= bit;
-            folder_put(&m, c.dir);
+            kept_folder_put(&m, c.dir);
             crash_bench(&c);
             found += is_found_out(&c, f->name);
             crash_close(&c);
@@ -360,13 +313,12 @@ static void test_flipped(void **state)
             assert_int_equal(found, tried);
         assert_true(found > 0);
     }
-    folder_put(&m, c.dir);
+    kept_folder_put(&m, c.dir);
     crash_bench(&c);
     assert_ok(crash_load(&c), &c.bench.error);
     crash_expect(&c, "undamaged");
     crash_close(&c);
-    for (size_t i = 0; i < m.n; i++)
-        free(m.files[i].bytes);
+    kept_folder_free(&m);
     crash_end(&c);
 }
 

@@ -220,13 +220,13 @@ static void test_torn(void **state)
     }
     crash_close(&c);
     find_file(c.dir, "journal.", path);
-    const struct bytes journal = read_file(path);
+    const struct bytes journal = bytes_read(path);
     for (size_t cut = journal.n; cut-- > 0;) {
         const size_t n = journal.n - cut;
         if (n < 40 || (n % 3 != 0 && cut > 30))
             continue;
         remove_journals(c.dir);
-        write_file(path, journal.at, n);
+        bytes_write(path, journal.at, n);
         crash_bench(&c);
         assert_ok(crash_load(&c), &c.bench.error);
         const size_t i = (size_t)(crash_version(&c) - first);

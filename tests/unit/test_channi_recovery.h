@@ -2,6 +2,7 @@
 #ifndef TEST_CHANNI_RECOVERY_H
 #define TEST_CHANNI_RECOVERY_H
 
+#include "tests/unit/kept_folder.h"
 #include "tests/unit/test_channi_crash.h"
 
 /* ------------------------------------------------------------------------------- answers */
@@ -57,32 +58,5 @@ static inline struct channi_params params_of(size_t kind)
 }
 
 enum { KINDS = 6 };
-
-/* ---------------------------------------------------------------------------------- files */
-
-struct bytes {
-    unsigned char *at;
-    size_t n;
-};
-
-static inline struct bytes read_file(const char *path)
-{
-    struct stat st;
-    const int fd = open(path, O_RDONLY);
-
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    struct bytes b = { malloc((size_t)st.st_size + 1), (size_t)st.st_size };
-    assert_int_equal(read(fd, b.at, b.n), b.n);
-    close(fd);
-    return b;
-}
-
-static inline void write_file(const char *path, const unsigned char *bytes, size_t n)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-
-    assert_true(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
-    close(fd);
-}
 
 #endif

@@ -106,7 +106,7 @@ static void test_rubbish(void **state)
     crash_begin(&c, p);
     for (size_t i = 0; i < 2; i++) {
         (void)snprintf(path, sizeof path, "%.3000s/%s", c.dir, names[i]);
-        write_file(path, (const unsigned char *)"rubbish", 7);
+        bytes_write(path, (const unsigned char *)"rubbish", 7);
     }
     crash_bench(&c);
     assert_ok(crash_create(&c), &c.bench.error);

@@ -1,6 +1,7 @@
 /* test_spfresh_faults.c - system calls that fail, files that were damaged, folders that are another's: said,
  * survived, and never an answer.
  */
+#include "tests/unit/kept_folder.h"
 #include "tests/unit/test_spfresh_crash.h"
 
 static struct spfresh_params params_of(int64_t store, int64_t postings, int64_t journal)
@@ -133,66 +134,6 @@ static void test_failing_calls(void **state)
 
 /* ------------------------------------------------------------------------------- damage */
 
-struct image { /* of a folder's files */
-    struct image_file {
-        char name[64];
-        unsigned char *bytes;
-        size_t n;
-    } files[16];
-    size_t n;
-};
-
-static void image_take(struct image *m, const char *dir)
-{
-    DIR *d = opendir(dir);
-
-    assert_non_null(d);
-    m->n = 0;
-    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
-        struct image_file *f = &m->files[m->n];
-        char path[PATH_MAX];
-        struct stat st;
-        if (e->d_name[0] == '.')
-            continue;
-        assert_true(m->n < 16 && strlen(e->d_name) < sizeof f->name);
-        (void)snprintf(f->name, sizeof f->name, "%.60s", e->d_name);
-        (void)snprintf(path, sizeof path, "%.3000s/%.60s", dir, e->d_name);
-        const int fd = open(path, O_RDONLY);
-        assert_true(fd >= 0 && fstat(fd, &st) == 0);
-        f->n = (size_t)st.st_size;
-        f->bytes = malloc(f->n + 1);
-        assert_int_equal(read(fd, f->bytes, f->n), f->n);
-        close(fd);
-        m->n++;
-    }
-    closedir(d);
-}
-
-static size_t last_byte(const struct image_file *f)
-{
-    size_t n = f->n;
-
-    while (n > 0 && f->bytes[n - 1] == 0)
-        n--;
-    return n;
-}
-
-/* Zeros at the end are a hole. */
-static void image_put(const struct image *m, const char *dir)
-{
-    test_dir_clear(dir);
-    for (size_t i = 0; i < m->n; i++) {
-        const struct image_file *f = &m->files[i];
-        const size_t n = last_byte(f);
-        char path[PATH_MAX];
-        (void)snprintf(path, sizeof path, "%.3000s/%.60s", dir, f->name);
-        const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-        assert_true(fd >= 0 && write(fd, f->bytes, n) == (ssize_t)n);
-        assert_int_equal(ftruncate(fd, (off_t)f->n), 0);
-        close(fd);
-    }
-}
-
 /* Right, or refused with the file's name. true: refused. */
 static bool refused(struct crash *c, int rc, const char *file)
 {
@@ -231,7 +172,7 @@ static bool is_found_out(struct crash *c, const char *file)
 static void flip_all(struct spfresh_params p)
 {
     static struct crash c;
-    static struct image m;
+    static struct kept_folder m;
     struct rng r = rng_at(test_seed(), 9);
     size_t done = 0;
 
@@ -250,10 +191,10 @@ static void flip_all(struct spfresh_params p)
         c.doubtful[one.first] = i == 2;
     }
     crash_close(&c);
-    image_take(&m, c.dir);
+    kept_folder_take(&m, c.dir);
     for (size_t i = 0; i < m.n; i++) {
-        struct image_file *f = &m.files[i];
-        const size_t n = last_byte(f), step = n / 60 + 1;
+        struct kept_file *f = &m.files[i];
+        const size_t n = bytes_used(f->bytes, f->n), step = n / 60 + 1;
         size_t found = 0, tried = 0;
         if (strcmp(f->name, "LOCK") == 0)
             continue;
@@ -263,7 +204,7 @@ static void flip_all(struct spfresh_params p)
             while (strcmp(f->name, "postings") == 0 && at + 1 < n && f->bytes[at] == 0)
                 at++;
             f->bytes[at] ^= bit;
-            image_put(&m, c.dir);
+            kept_folder_put(&m, c.dir);
             crash_bench(&c);
             found += is_found_out(&c, f->name);
             crash_close(&c);
@@ -274,14 +215,13 @@ static void flip_all(struct spfresh_params p)
             assert_int_equal(found, tried);
         assert_true(found > 0 || n == 0);
     }
-    image_put(&m, c.dir);
+    kept_folder_put(&m, c.dir);
     crash_bench(&c);
     assert_ok(crash_load(&c), &c.bench.error);
     memset(c.doubtful, 0, sizeof c.doubtful);
     crash_expect(&c, "undamaged");
     crash_close(&c);
-    for (size_t i = 0; i < m.n; i++)
-        free(m.files[i].bytes);
+    kept_folder_free(&m);
     crash_end(&c);
 }
 

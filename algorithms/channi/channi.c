@@ -65,8 +65,8 @@ static const struct param options[] = {
         "dropped"),
     PARAM_BOOL(
         P, reroute, false,
-        "a cluster that is rewritten gets a new route when its root has drifted too far from "
-        "all of its own"),
+        "a cluster whose root has died moves to the middle of its vectors, and gets a new route "
+        "when it is too far from all of its own; else it stays where they were filed"),
     PARAM_BOOL(P, assign_to_centroid, false,
                "splits: vectors go to the nearest centroid instead of the nearest new primary"),
     PARAM_REAL(P, ood_sigma, 2, 0, 100,

@@ -12,7 +12,8 @@
  *
  * Words. A *primary* is the vector a cluster was founded on; a *route* is a primary's node in the top
  * graph, known by its phash, and leads to one cluster; several that lead to one are its *aliases*.
- * The *root* is the member a cluster is entered by: it changes where the route stays. A *version* is the
+ * The *root* is the member a cluster is entered by: it changes where the route stays. Its row is the cluster's
+ * *place*, by which rows are filed, and stays that when it dies. A *version* is the
  * number of a commit. A *layout* says which clusters there are and where routes lead; a *view* is a
  * version in a layout: what one reader sees.
  *
@@ -69,7 +70,7 @@ struct cluster {
     struct base *base; /* NULL: no file yet */
     uint32_t base_n;
     uint32_t root;           /* row number */
-    unsigned char *root_row; /* a copy */
+    unsigned char *root_row; /* the cluster's place: a copy, of one before it where that has died */
     uint64_t root_id;
     uint32_t *routes, n_routes; /* ascending */
     float mean_d, sd_d;         /* Euclidean distances of members to the root, when written */

@@ -321,7 +321,8 @@ static int make_part(void *arg, size_t first, size_t end, size_t worker)
         const struct part *part = p->part;
 
         if (part->n > 0) {
-            memcpy(p->cl->root_row, x->m->rows[part->root], x->c->row_bytes);
+            memcpy(p->cl->root_row, part->stays ? p->heir->root_row : x->m->rows[part->root],
+                   x->c->row_bytes);
             p->cl->root_id = x->m->ids[part->root];
             measure(x, p);
             rc = write_file(x, p);

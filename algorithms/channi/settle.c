@@ -119,7 +119,7 @@ static void settle_row(struct settling *s, uint32_t i, double *cost)
     if (s->m.dead[i] != 0 || i == s->root[from] || s->size[from] <= 2 * c->merge_min + 1)
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
-        const float d = channi_distance(c, s->m.rows[i], s->m.rows[s->root[j]]);
+        const float d = channi_distance(c, s->m.rows[i], s->w.clusters[j]->root_row);
 
         if (d < least || (d == least && j == from)) {
             least = d;

@@ -86,7 +86,7 @@ static const struct param options[] = {
               "commits for which an outliers' cluster is merged with its like only"),
     PARAM_INT(P, alias_max, 8, 1, 1024, "routes that lead to one cluster; the farthest is dropped"),
     PARAM_REAL(
-        P, fold_share, .1, 0, 16,
+        P, fold_share, .04, 0, 16,
         "of a cluster's file: when so much has come or died since, it is written anew; more: "
         "fewer writes, slower searches"),
     PARAM_CHOICE(P, maintenance, CHANNI_AT_COMMIT, "commit|explicit|background",

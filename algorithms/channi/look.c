@@ -11,6 +11,8 @@
 enum { STEP = 64 };
 /* ... the first of them, whose candidates are measured before more clusters are scanned. */
 enum { GROUP = 4 };
+/* A delta of at most one row for so many of the file's is like the file: where that has nothing, nor has it. */
+enum { FEW_NEW = 4 };
 
 /* --------------------------------------------------------------------------- some clusters */
 
@@ -76,12 +78,37 @@ static int await(struct seeker *s, size_t first, size_t end)
     return rc;
 }
 
+/* With beams, deltas come after their files. */
+static bool deltas_wait(const struct seeker *s)
+{
+    return beams_share(s->q) && !s->q->allowed;
+}
+
+/* As the version sees it, so that a pinned reader's answers stay when the delta grows. */
+static bool is_small(const struct seeker *s, const struct cluster *cl)
+{
+    const uint32_t most = cl->base_n / FEW_NEW;
+
+    return delta_count(&cl->delta) <= most ||
+           atomic_load_explicit(delta_at(&cl->delta, most).born, memory_order_acquire) >
+               s->q->view->version;
+}
+
 static int scan_nth(struct seeker *s, const struct search_work *w, size_t i)
 {
+    const struct cluster *cl = seek_cluster_at(s, w->of[i]);
+    int rc = OK;
+
     if (s->coded && i + 1 < w->n_bases && w->images[i + 1])
         scan_codes_ahead(s->q->c->quantizer, w->images[i + 1]);
-    return w->images[i] == &damaged ? OK
-                                    : scan_image(s, seek_cluster_at(s, w->of[i]), w->images[i]);
+    s->in_vain = false;
+    if (w->images[i] != &damaged)
+        rc = scan_image(s, cl, w->images[i]);
+    if (rc != OK || !deltas_wait(s))
+        return rc;
+    if (!s->in_vain || !is_small(s, cl))
+        scan_delta(s, cl);
+    return s->rc;
 }
 
 /* ------------------------------------------------------------------------- several threads */
@@ -225,7 +252,8 @@ static int look_at(struct seeker *s, const uint32_t *cids, size_t n)
     int rc = ask(s, cids, n);
 
     for (size_t i = 0; rc == OK && i < n; i++)
-        scan_delta(s, seek_cluster_at(s, cids[i]));
+        if (!deltas_wait(s) || !seek_cluster_at(s, cids[i])->base)
+            scan_delta(s, seek_cluster_at(s, cids[i]));
     rc = rc == OK ? s->rc : rc;
     if (rc != OK || s->w->n_bases == from)
         return rc;

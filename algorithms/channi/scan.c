@@ -238,6 +238,7 @@ static int beam(struct seeker *s, const struct cluster *cl, const struct image *
     const bool all_within = *n == ef && !(s->x->distances[ef - 1] > s->beams_limit);
     if (rc == OK && judged)
         *n = keep_taken(s, cl, image, *n);
+    s->in_vain = limit.distance < INFINITY && !(*n > 0 && s->x->distances[0] <= s->beams_limit);
     *more = judged && *n < s->q->k && (all_within || s->beams_limit == INFINITY);
     return rc;
 }
@@ -277,6 +278,7 @@ static int search_graph(struct seeker *s, const struct cluster *cl, const struct
         offer_beam(s, image, n);
         return OK;
     }
+    s->in_vain = false;
     scan_all(s, cl, image);
     return OK;
 }

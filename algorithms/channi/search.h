@@ -73,6 +73,7 @@ struct seeker {
     struct topk top;
     struct topk uppers; /* codes: least upper bounds of distances; graphs: a beam's width of rows */
     float ceiling;      /* no answer is farther, as was known when it began */
+    bool in_vain;       /* the beam in the last cluster found nothing within beams_limit */
     float beams_limit;  /* graphs: the farthest of `uppers`, when the group under way began */
     bool coded;         /* clusters have codes */
     bool prepared;      /* w's query is this one */

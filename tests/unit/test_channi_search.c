@@ -292,6 +292,48 @@ static void test_patience(void **state)
     ledger_close(&l);
 }
 
+/* Exact distances of rows since the files, of a search for each of these rows; all are found. */
+static double newest_asked(struct ledger *l, size_t first, int64_t patience)
+{
+    struct channi *c = ledger_index(l);
+    const uint64_t before = atomic_load(&c->counters.delta_distances);
+    const size_t n = l->n_vectors - first;
+    struct answers a;
+
+    l->knobs.patience = patience;
+    a = ledger_ask(l, ledger_row(l, first), n, 1, 1, &(struct choice){ 0 });
+    for (size_t i = 0; i < n; i++)
+        assert_true(a.distances[i] == 0);
+    answers_free(&a);
+    return (double)(atomic_load(&c->counters.delta_distances) - before);
+}
+
+/* Where a file has nothing that is wanted its few new rows are not looked at; many are, and all of them without
+   patience. */
+static void test_new_rows(void **state)
+{
+    (void)state;
+    for (int many = 0; many < 2; many++) {
+        const size_t first = many ? 3000 : 5400;
+        struct channi_params p = inside_params(0);
+        struct ledger l;
+
+        p.target_cluster = 400;
+        p.fold_share = 16; /* they stay in the deltas */
+        p.split_max = 6000;
+        p.defer_fraction = .5;
+        ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+        ledger_insert(&l, first);
+        ledger_insert(&l, 6000 - first);
+        l.knobs.nprobe = 8;
+        l.knobs.in_ef = 16;
+        const double all = newest_asked(&l, first, 0), some = newest_asked(&l, first, 8);
+        print_message("%zu new rows: %.0f distances of %.0f\n", 6000 - first, some, all);
+        assert_true(many ? some > .9 * all : some < .7 * all);
+        ledger_close(&l);
+    }
+}
+
 /* Clusters that bring nothing end a search. */
 static void test_idle(void **state)
 {
@@ -520,12 +562,19 @@ static void test_reduce_candidates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),    cmocka_unit_test(test_exact_large),
-        cmocka_unit_test(test_threads),  cmocka_unit_test(test_cached),
-        cmocka_unit_test(test_as_of),    cmocka_unit_test(test_knobs),
-        cmocka_unit_test(test_patience), cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_range),    cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),   cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_exact_large),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_as_of),
+        cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_new_rows),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

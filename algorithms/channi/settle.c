@@ -174,6 +174,7 @@ static int carry_out(struct settling *s)
                                   .kind = s->w.clusters[i]->kind,
                                   .heir_of = i,
                                   .routes_of = UINT32_C(1) << i,
+                                  .stays = true,
                                   .go_on = true };
         at += parts[i].n;
     }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "algorithms/channi/search.h"
+#include "algorithms/common/key_heap.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -286,20 +287,6 @@ static uint64_t order_key(float estimate, size_t i)
     return (uint64_t)bits << 32 | (uint32_t)i;
 }
 
-static void sift_down(uint64_t *heap, size_t n, size_t at)
-{
-    const uint64_t key = heap[at];
-
-    for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
-        child += child + 1 < n && heap[child + 1] < heap[child];
-        if (key <= heap[child])
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = key;
-}
-
 /* Those that are still within the limit, as a heap of least estimates: w->order. */
 static size_t heap_candidates(struct seeker *s)
 {
@@ -310,8 +297,7 @@ static size_t heap_candidates(struct seeker *s)
     for (size_t i = 0; i < w->n_candidates; i++)
         if (!(w->candidates[i].lower > limit))
             w->order[n++] = order_key(w->candidates[i].estimate, i);
-    for (size_t i = n / 2; i-- > 0;)
-        sift_down(w->order, n, i);
+    key_heap_make(w->order, n);
     return n;
 }
 
@@ -337,7 +323,7 @@ static size_t take_batch(struct seeker *s, size_t most, size_t *left,
         const struct candidate *next = &w->candidates[(uint32_t)w->order[0]];
 
         w->order[0] = w->order[--*left];
-        sift_down(w->order, *left, 0);
+        key_heap_sift(w->order, *left, 0);
         if (next->lower > limit)
             continue;
         batch[n++] = next;

@@ -3,6 +3,7 @@
  * array in order is faster than two heaps.
  */
 #include "algorithms/common/graph_layer.h"
+#include "algorithms/common/key_heap.h"
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -172,30 +173,15 @@ void search_keep_admitted(const struct layer *l, struct graph_scratch *s)
     s->n = n;
 }
 
-static void sift_down(uint64_t *heap, size_t n, size_t at)
-{
-    const uint64_t key = heap[at];
-
-    for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
-        child += child + 1 < n && heap[child + 1] < heap[child];
-        if (key <= heap[child])
-            break;
-        heap[at] = heap[child];
-        at = child;
-    }
-    heap[at] = key;
-}
-
 size_t search_sort_last(struct graph_scratch *s, size_t k)
 {
-    for (size_t i = s->n / 2; i-- > 0;)
-        sift_down(s->keys, s->n, i);
+    key_heap_make(s->keys, s->n);
     k = k < s->n ? k : s->n;
     for (size_t i = 0; i < k; i++) {
         const uint64_t least = s->keys[0];
 
         s->keys[0] = s->keys[s->n - 1 - i];
-        sift_down(s->keys, s->n - 1 - i, 0);
+        key_heap_sift(s->keys, s->n - 1 - i, 0);
         s->keys[s->n - 1 - i] = least;
     }
     return k;

@@ -334,6 +334,46 @@ static void test_new_rows(void **state)
     }
 }
 
+static struct answers asked_at(struct ledger *l, uint64_t version, const unsigned char *queries,
+                               size_t n)
+{
+    struct answers a = answers_make(n, 10);
+    struct search_request r = ledger_request(l, queries, n, 10, 1);
+    struct search_result result = { .ids = a.ids, .distances = a.distances };
+
+    assert_ok(channi_ops.txn->search_as_of(l->index, version, &r, &result), &l->bench.error);
+    return a;
+}
+
+/* New rows that a reader's version does not see do not make its few many. */
+static void test_new_rows_pinned(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(0);
+    struct ledger l;
+    uint64_t version;
+
+    p.target_cluster = 200;
+    p.fold_share = 16;
+    p.split_max = 6000;
+    p.defer_fraction = .5;
+    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_insert(&l, 3000);
+    ledger_insert(&l, 400);
+    assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
+    l.knobs.nprobe = 8;
+    l.knobs.in_ef = 10;
+    l.knobs.patience = 1;
+    struct answers before = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    ledger_insert(&l, 2600);
+    struct answers after = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    assert_same_answers(&before, &after);
+    answers_free(&before);
+    answers_free(&after);
+    assert_ok(channi_ops.txn->release(l.index, version), &l.bench.error);
+    ledger_close(&l);
+}
+
 /* Clusters that bring nothing end a search. */
 static void test_idle(void **state)
 {
@@ -562,19 +602,13 @@ static void test_reduce_candidates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_exact_large),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_cached),
-        cmocka_unit_test(test_as_of),
-        cmocka_unit_test(test_knobs),
-        cmocka_unit_test(test_patience),
-        cmocka_unit_test(test_new_rows),
-        cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_range),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_reduce_candidates),
+        cmocka_unit_test(test_exact),           cmocka_unit_test(test_exact_large),
+        cmocka_unit_test(test_threads),         cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_as_of),           cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_patience),        cmocka_unit_test(test_new_rows),
+        cmocka_unit_test(test_new_rows_pinned), cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_range),           cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),          cmocka_unit_test(test_reduce_candidates),
     };
 
     return test_run("channi_search", tests);

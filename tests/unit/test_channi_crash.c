@@ -1,6 +1,8 @@
 /* test_channi_crash.c - killed at any system call, or at any time, an index comes back with all transactions
  * it acknowledged, and nothing of any other; versions go on from where they were.
  */
+#include <sys/wait.h>
+
 #include "tests/unit/test_channi_crash.h"
 
 struct row {
@@ -41,7 +43,7 @@ static void kill_at_every_call(const struct row *row, size_t steps)
         char aside[PATH_MAX];
         crash_begin(&c, params_of(row));
         test_dir_make_in_memory(aside);
-        c.kill_at = i;
+        c.mishap.kill_at = i;
         finished = crash_child(&c, steps, true, aside, 0);
         crash_recover(&c);
         crash_end(&c);
@@ -100,7 +102,7 @@ static void test_killed_in_recovery(void **state)
         crash_learn(&c);
         crash_close(&c);
         for (size_t i = 1; !finished; i++) {
-            c.kill_at = i;
+            c.mishap.kill_at = i;
             finished = crash_child(&c, 0, false, NULL, 0);
         }
         crash_recover(&c);
@@ -159,7 +161,7 @@ static void test_killed_saving(void **state)
             for (size_t k = 0; !rc && k < 4; k++)
                 rc = crash_step(&c, crash_pick(&c, &r, 30));
             atomic_store(&c.log->calls, 0);
-            c.kill_at = i;
+            c.mishap.kill_at = i;
             rc = rc ? rc : channi_save(&c.s->base, aside);
             _exit(rc ? 3 : 0);
         }

@@ -9,15 +9,14 @@
 #define TEST_CHANNI_CRASH_H
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "algorithms/channi/manifest.h"
 #include "src/core/param.h"
 #include "tests/testing.h"
+#include "tests/unit/mishap.h"
 
 enum { CRASH_IDS = 500, CRASH_DIM = 8, CRASH_OPS = 512 };
 
@@ -43,27 +42,9 @@ struct crash {
     char dir[PATH_MAX];
     struct crash_log *log;
     uint64_t seed;
-    atomic_size_t kill_at; /* call of the fault hook at which the process kills itself; 0: none */
-    size_t fail_at;        /* ... that fails ... */
-    bool fail_on;          /* ... and every later one too */
-    int code;              /* errno it fails with */
-    char failed[32];       /* the last call that failed */
-    struct store_fault fault;
+    struct mishap mishap;
     struct channi *s;
 };
-
-static inline int crash_before(void *to, const char *call)
-{
-    struct crash *c = to;
-    const size_t n = atomic_fetch_add(&c->log->calls, 1) + 1;
-
-    if (n == c->kill_at)
-        (void)kill(getpid(), SIGKILL);
-    if (c->fail_at == 0 || (n != c->fail_at && !(c->fail_on && n > c->fail_at)))
-        return 0;
-    (void)snprintf(c->failed, sizeof c->failed, "%s", call);
-    return c->code;
-}
 
 /* Small clusters: a few hundred rows are built, split, merged and written anew. */
 static inline struct channi_params crash_params(void)
@@ -87,11 +68,10 @@ static inline void crash_begin(struct crash *c, struct channi_params p)
     memset(c, 0, sizeof *c);
     c->params = p;
     c->seed = test_seed();
-    c->code = EIO;
-    c->fault = (struct store_fault){ crash_before, c };
     test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
     c->log = mmap(NULL, sizeof *c->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(c->log != MAP_FAILED);
+    mishap_begin(&c->mishap, &c->log->calls);
     test_dir_make_in_memory(c->dir);
 }
 
@@ -110,14 +90,14 @@ static inline void crash_bench(struct crash *c)
 
 static inline int crash_create(struct crash *c)
 {
-    const struct channi_opening o = { .fault = &c->fault };
+    const struct channi_opening o = { .fault = &c->mishap.fault };
 
     return channi_create_with(&c->s, &c->bench.env, &c->params, &o);
 }
 
 static inline int crash_load_from(struct crash *c, const char *dir)
 {
-    const struct channi_opening o = { .fault = &c->fault };
+    const struct channi_opening o = { .fault = &c->mishap.fault };
 
     return channi_load_from(&c->s, &c->bench.env, dir, &o);
 }
@@ -260,7 +240,6 @@ static inline int crash_stream(struct crash *c, size_t steps, bool fresh, const 
 static inline bool crash_child(struct crash *c, size_t steps, bool fresh, const char *aside,
                                useconds_t delay_us)
 {
-    int status = 0;
     const uint64_t version = atomic_load(&c->log->version);
 
     memset(c->log, 0, sizeof *c->log);
@@ -275,17 +254,7 @@ static inline bool crash_child(struct crash *c, size_t steps, bool fresh, const 
         /* Not destroyed: that must not be needed. */
         _exit(rc ? 3 : 0);
     }
-    if (delay_us) {
-        usleep(delay_us);
-        (void)kill(child, SIGKILL);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-        fail_msg("the child failed with %d (kill_at %zu, seed %" PRIu64 ")", WEXITSTATUS(status),
-                 c->kill_at, c->seed);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        fail_msg("the child died of signal %d", WTERMSIG(status));
-    return WIFEXITED(status);
+    return mishap_wait(&c->mishap, child, delay_us, c->seed);
 }
 
 /* ------------------------------------------------------------------------------ verdicts */
@@ -322,7 +291,7 @@ static inline void crash_learn(struct crash *c)
     else if (now != acknowledged)
         fail_msg("version %" PRIu64 " was acknowledged, and now is %" PRIu64
                  " (kill_at %zu, seed %" PRIu64 ")",
-                 acknowledged, now, c->kill_at, c->seed);
+                 acknowledged, now, c->mishap.kill_at, c->seed);
 }
 
 /* check(), the ids, and each vector found by itself. */
@@ -333,13 +302,14 @@ static inline void crash_expect(struct crash *c, const char *when)
 
     if (rc)
         fail_msg("%s: %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, c->bench.error.text,
-                 c->kill_at, c->fail_at, c->seed);
+                 c->mishap.kill_at, c->mishap.fail_at, c->seed);
     for (size_t id = 0; id < CRASH_IDS; id++) {
         uint64_t found = ID_NONE;
         float distance = INFINITY;
         if (crash_is_there(c, id) != c->stored[id])
             fail_msg("%s: id %zu is %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, id,
-                     c->stored[id] ? "lost" : "back", c->kill_at, c->fail_at, c->seed);
+                     c->stored[id] ? "lost" : "back", c->mishap.kill_at, c->mishap.fail_at,
+                     c->seed);
         n += c->stored[id];
         if (!c->stored[id] || id % 3)
             continue;
@@ -375,9 +345,9 @@ static inline bool crash_has_index(const struct crash *c)
 /* Reopened, it is what was acknowledged; it goes on working; reopened again, so it is. */
 static inline void crash_recover(struct crash *c)
 {
-    const size_t kill_at = c->kill_at;
+    const size_t kill_at = c->mishap.kill_at;
 
-    c->kill_at = 0;
+    c->mishap.kill_at = 0;
     crash_bench(c);
     if (!crash_has_index(c)) { /* killed before there was an index */
         assert_int_equal(atomic_load(&c->log->begun), 0);
@@ -386,10 +356,10 @@ static inline void crash_recover(struct crash *c)
         return;
     }
     assert_ok(crash_load(c), &c->bench.error);
-    c->kill_at = kill_at;
+    c->mishap.kill_at = kill_at;
     crash_learn(c);
     crash_expect(c, "recovered");
-    c->kill_at = 0;
+    c->mishap.kill_at = 0;
     crash_go_on(c, 6);
     crash_expect(c, "updated");
     const uint64_t version = crash_version(c);
@@ -400,7 +370,7 @@ static inline void crash_recover(struct crash *c)
     crash_expect(c, "opened again");
     atomic_store(&c->log->version, version);
     crash_close(c);
-    c->kill_at = kill_at;
+    c->mishap.kill_at = kill_at;
 }
 
 #endif

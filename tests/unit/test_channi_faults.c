@@ -41,8 +41,8 @@ static void struggle(struct crash *c, size_t steps, const char *aside)
         if (!rc && i % 4 == 1 && aside)
             rc = channi_save(&c->s->base, aside);
         if (rc && !is_said(c, rc))
-            fail_msg("call %zu (%s) failed, step %zu: %s: %s", c->fail_at, c->failed, i,
-                     error_name(rc), c->bench.error.text);
+            fail_msg("call %zu (%s) failed, step %zu: %s: %s", c->mishap.fail_at, c->mishap.failed,
+                     i, error_name(rc), c->bench.error.text);
         error_clear(&c->bench.error);
     }
 }
@@ -52,10 +52,10 @@ static void expect_well(struct crash *c)
 {
     bool more;
 
-    c->fail_at = 0;
+    c->mishap.fail_at = 0;
     (void)channi_maintain(&c->s->base, 0, &more); /* tells what failed, and tries again */
     error_clear(&c->bench.error);
-    crash_expect(c, c->failed);
+    crash_expect(c, c->mishap.failed);
     struggle(c, 5, NULL);
     assert_ok(channi_maintain(&c->s->base, 0, &more), &c->bench.error);
     crash_expect(c, "retried");
@@ -76,14 +76,14 @@ static void fail_at_every_call(const char *name, struct channi_params p, bool on
         crash_begin(&c, p);
         crash_bench(&c);
         test_dir_make_in_memory(aside);
-        last = c.fail_at = i;
-        c.fail_on = on;
-        c.code = i % 2 ? ENOSPC : EIO;
+        last = c.mishap.fail_at = i;
+        c.mishap.fail_on = on;
+        c.mishap.code = i % 2 ? ENOSPC : EIO;
         const int rc = crash_create(&c);
         if (rc) {
             assert_code(rc, ERR_IO, &c.bench.error);
             assert_null(c.s);
-            c.fail_at = 0;
+            c.mishap.fail_at = 0;
             /* In the same folder; the manifest may be there, its name's durability all that failed. */
             int again = crash_create(&c);
             if (again == ERR_ARGUMENT) {
@@ -93,7 +93,7 @@ static void fail_at_every_call(const char *name, struct channi_params p, bool on
             assert_ok(again, &c.bench.error);
         }
         struggle(&c, 13, aside);
-        finished = c.fail_at > 0 && atomic_load(&c.log->calls) < i;
+        finished = c.mishap.fail_at > 0 && atomic_load(&c.log->calls) < i;
         expect_well(&c);
         crash_close(&c);
         crash_end(&c);
@@ -127,24 +127,24 @@ static void test_failing_checkpoint(void **state)
         crash_begin(&c, params_of(INSIDE_GRAPH, CHANNI_WRITTEN));
         crash_bench(&c);
         assert_ok(crash_stream(&c, 14, true, NULL), &c.bench.error);
-        c.fail_at = atomic_load(&c.log->calls) + i;
-        c.fail_on = i % 2;
+        c.mishap.fail_at = atomic_load(&c.log->calls) + i;
+        c.mishap.fail_on = i % 2;
         const int rc = channi_checkpoint(c.s);
-        finished = atomic_load(&c.log->calls) < c.fail_at;
+        finished = atomic_load(&c.log->calls) < c.mishap.fail_at;
         assert_true(rc == OK || is_said(&c, rc));
         assert_true(rc == OK || !finished);
         error_clear(&c.bench.error);
-        c.fail_at = 0;
+        c.mishap.fail_at = 0;
         for (size_t k = 0; k < 12; k++) {
             const struct crash_op op = crash_pick(&c, &r, 60);
             assert_ok(crash_apply(&c, op), &c.bench.error);
             crash_note(&c, op);
         }
-        crash_expect(&c, c.failed);
+        crash_expect(&c, c.mishap.failed);
         crash_close(&c);
         crash_bench(&c);
         assert_ok(crash_load(&c), &c.bench.error);
-        crash_expect(&c, c.failed);
+        crash_expect(&c, c.mishap.failed);
         /* And the next one clears up. */
         assert_ok(channi_checkpoint(c.s), &c.bench.error);
         crash_expect(&c, "the next");
@@ -176,11 +176,11 @@ static void test_failing_load(void **state)
             crash_bench(&c);
             c.bench.env.dir = saved ? other : c.dir;
             atomic_store(&c.log->calls, 0);
-            c.fail_at = i;
-            c.fail_on = i % 2;
+            c.mishap.fail_at = i;
+            c.mishap.fail_on = i % 2;
             const int rc = crash_load_from(&c, saved ? aside : c.dir);
             finished = atomic_load(&c.log->calls) < i;
-            c.fail_at = 0;
+            c.mishap.fail_at = 0;
             if (rc) {
                 assert_true(is_said(&c, rc) && !c.s);
                 error_clear(&c.bench.error);
@@ -189,7 +189,7 @@ static void test_failing_load(void **state)
                 assert_ok(crash_load_from(&c, saved && !there ? aside : c.bench.env.dir),
                           &c.bench.error);
             }
-            crash_expect(&c, c.failed);
+            crash_expect(&c, c.mishap.failed);
             crash_close(&c);
             test_dir_remove(other);
         }
@@ -220,14 +220,14 @@ static void test_failing_save(void **state)
         memcpy(before, c.stored, sizeof before);
         crash_go_on(&c, 6);
         memcpy(now, c.stored, sizeof now);
-        c.fail_at = atomic_load(&c.log->calls) + i;
-        c.fail_on = i % 2;
+        c.mishap.fail_at = atomic_load(&c.log->calls) + i;
+        c.mishap.fail_on = i % 2;
         const int rc = channi_save(&c.s->base, aside);
-        finished = atomic_load(&c.log->calls) < c.fail_at;
-        c.fail_at = 0;
+        finished = atomic_load(&c.log->calls) < c.mishap.fail_at;
+        c.mishap.fail_at = 0;
         assert_true(rc == OK || is_said(&c, rc));
         error_clear(&c.bench.error);
-        crash_expect(&c, c.failed);
+        crash_expect(&c, c.mishap.failed);
         crash_close(&c);
         crash_bench(&c);
         c.bench.env.dir = other;

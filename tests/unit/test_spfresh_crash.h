@@ -8,15 +8,14 @@
 #define TEST_SPFRESH_CRASH_H
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "algorithms/spfresh/snapshot.h"
 #include "src/core/param.h"
 #include "tests/testing.h"
+#include "tests/unit/mishap.h"
 
 enum { CRASH_IDS = 400, CRASH_DIM = 16, CRASH_OPS = 512 };
 
@@ -40,27 +39,9 @@ struct crash {
     char dir[PATH_MAX];
     struct crash_log *log;
     uint64_t seed;
-    atomic_size_t kill_at; /* call of the fault hook at which the process kills itself; 0: none */
-    size_t fail_at;        /* ... that fails ... */
-    bool fail_on;          /* ... and every later one too */
-    int code;              /* errno it fails with */
-    char failed[32];       /* the last call that failed */
-    struct store_fault fault;
+    struct mishap mishap;
     struct spfresh *s;
 };
-
-static inline int crash_before(void *to, const char *call)
-{
-    struct crash *c = to;
-    const size_t n = atomic_fetch_add(&c->log->calls, 1) + 1;
-
-    if (n == c->kill_at)
-        (void)kill(getpid(), SIGKILL);
-    if (c->fail_at == 0 || (n != c->fail_at && !(c->fail_on && n > c->fail_at)))
-        return 0;
-    (void)snprintf(c->failed, sizeof c->failed, "%s", call);
-    return c->code;
-}
 
 static inline struct spfresh_params crash_params(bool live)
 {
@@ -84,11 +65,10 @@ static inline void crash_begin(struct crash *c, bool live, struct spfresh_params
     c->params = p;
     c->live = live;
     c->seed = test_seed();
-    c->code = EIO;
-    c->fault = (struct store_fault){ crash_before, c };
     test_fill_u8(&r, &c->rows[0][0], CRASH_IDS, CRASH_DIM, 8, .4);
     c->log = mmap(NULL, sizeof *c->log, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(c->log != MAP_FAILED);
+    mishap_begin(&c->mishap, &c->log->calls);
     test_dir_make_in_memory(c->dir);
 }
 
@@ -107,14 +87,14 @@ static inline void crash_bench(struct crash *c)
 
 static inline int crash_create(struct crash *c)
 {
-    const struct spfresh_opening o = { .live = c->live, .fault = &c->fault };
+    const struct spfresh_opening o = { .live = c->live, .fault = &c->mishap.fault };
 
     return spfresh_create(&c->s, &c->bench.env, &c->params, &o);
 }
 
 static inline int crash_load(struct crash *c)
 {
-    const struct spfresh_opening o = { .live = c->live, .fault = &c->fault };
+    const struct spfresh_opening o = { .live = c->live, .fault = &c->mishap.fault };
 
     return spfresh_load_from(&c->s, &c->bench.env, c->dir, &o);
 }
@@ -200,8 +180,6 @@ static inline int crash_stream(struct crash *c, size_t steps, bool fresh)
 /* Runs the stream in a child. true: it came to its end; false: it was killed. delay_us: kill it then. */
 static inline bool crash_child(struct crash *c, size_t steps, bool fresh, useconds_t delay_us)
 {
-    int status = 0;
-
     memset(c->log, 0, sizeof *c->log);
     const pid_t child = fork();
     assert_true(child >= 0);
@@ -213,17 +191,7 @@ static inline bool crash_child(struct crash *c, size_t steps, bool fresh, usecon
         /* Not destroyed: that must not be needed. */
         _exit(rc ? 3 : 0);
     }
-    if (delay_us) {
-        usleep(delay_us);
-        (void)kill(child, SIGKILL);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-        fail_msg("the child failed with %d (kill_at %zu, seed %" PRIu64 ")", WEXITSTATUS(status),
-                 c->kill_at, c->seed);
-    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-        fail_msg("the child died of signal %d", WTERMSIG(status));
-    return WIFEXITED(status);
+    return mishap_wait(&c->mishap, child, delay_us, c->seed);
 }
 
 /* What the child has acknowledged; ids of the op in flight may be in or out. */
@@ -263,14 +231,14 @@ static inline void crash_expect(struct crash *c, const char *when)
     const int rc = spfresh_check(&c->s->base, NULL);
     if (rc)
         fail_msg("%s: %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, c->bench.error.text,
-                 c->kill_at, c->fail_at, c->seed);
+                 c->mishap.kill_at, c->mishap.fail_at, c->seed);
     for (size_t id = 0; id < CRASH_IDS; id++) {
         const bool there = spfresh_slot_of(c->s, id, NULL);
         if (c->doubtful[id])
             c->stored[id] = there;
         else if (there != c->stored[id])
             fail_msg("%s: id %zu is %s (kill_at %zu, fail_at %zu, seed %" PRIu64 ")", when, id,
-                     there ? "back" : "lost", c->kill_at, c->fail_at, c->seed);
+                     there ? "back" : "lost", c->mishap.kill_at, c->mishap.fail_at, c->seed);
     }
     memset(c->doubtful, 0, sizeof c->doubtful);
     for (size_t id = 0; id < CRASH_IDS; id++) {
@@ -289,11 +257,11 @@ static inline void crash_expect(struct crash *c, const char *when)
 static inline void crash_recover(struct crash *c)
 {
     struct rng r = rng_at(c->seed, 6);
-    const size_t kill_at = c->kill_at;
+    const size_t kill_at = c->mishap.kill_at;
     uint64_t number = 0;
     bool more;
 
-    c->kill_at = 0;
+    c->mishap.kill_at = 0;
     crash_bench(c);
     assert_ok(snapshot_newest(&c->bench.env, c->dir, &number), &c->bench.error);
     if (number == 0) { /* killed before there was an index */
@@ -303,9 +271,9 @@ static inline void crash_recover(struct crash *c)
         return;
     }
     assert_ok(crash_load(c), &c->bench.error);
-    c->kill_at = kill_at;
+    c->mishap.kill_at = kill_at;
     crash_expect(c, "recovered");
-    c->kill_at = 0;
+    c->mishap.kill_at = 0;
     for (size_t i = 0; i < 6; i++) {
         const struct crash_op op = crash_pick(c, &r, 9);
         size_t done = 0;
@@ -321,7 +289,7 @@ static inline void crash_recover(struct crash *c)
     assert_ok(crash_load(c), &c->bench.error);
     crash_expect(c, "opened again");
     crash_close(c);
-    c->kill_at = kill_at;
+    c->mishap.kill_at = kill_at;
 }
 
 #endif

@@ -1,6 +1,8 @@
 /* test_spfresh_faults.c - system calls that fail, files that were damaged, folders that are another's: said,
  * survived, and never an answer.
  */
+#include <sys/wait.h>
+
 #include "tests/unit/kept_folder.h"
 #include "tests/unit/test_spfresh_crash.h"
 
@@ -34,8 +36,8 @@ static void struggle(struct crash *c, size_t steps)
         if (!rc && i % 4 == 2)
             rc = spfresh_maintain(&c->s->base, 0, &more);
         if (rc && (rc != ERR_IO || c->bench.error.code != ERR_IO || !c->bench.error.text[0]))
-            fail_msg("call %zu (%s) failed, step %zu: %s: %s", c->fail_at, c->failed, i,
-                     error_name(rc), c->bench.error.text);
+            fail_msg("call %zu (%s) failed, step %zu: %s: %s", c->mishap.fail_at, c->mishap.failed,
+                     i, error_name(rc), c->bench.error.text);
         error_clear(&c->bench.error);
     }
 }
@@ -50,14 +52,14 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
         bool more;
         crash_begin(&c, true, p);
         crash_bench(&c);
-        c.fail_at = i;
-        c.fail_on = on;
-        c.code = i % 2 ? ENOSPC : EIO;
+        c.mishap.fail_at = i;
+        c.mishap.fail_on = on;
+        c.mishap.code = i % 2 ? ENOSPC : EIO;
         const int rc = crash_create(&c);
         if (rc) {
             assert_code(rc, ERR_IO, &c.bench.error);
             assert_null(c.s);
-            c.fail_at = 0;
+            c.mishap.fail_at = 0;
             /* In the same folder; the first snapshot may be there, its name's durability all that
                failed, and its removal. */
             int again = crash_create(&c);
@@ -68,11 +70,11 @@ static void fail_at_every_call(const char *name, struct spfresh_params p, bool o
             assert_ok(again, &c.bench.error);
         }
         struggle(&c, 9);
-        finished = c.fail_at > 0 && atomic_load(&c.log->calls) < i;
-        c.fail_at = 0;
+        finished = c.mishap.fail_at > 0 && atomic_load(&c.log->calls) < i;
+        c.mishap.fail_at = 0;
         (void)spfresh_maintain(&c.s->base, 0, &more); /* tells what failed, and tries again */
         error_clear(&c.bench.error);
-        crash_expect(&c, c.failed);
+        crash_expect(&c, c.mishap.failed);
         struggle(&c, 5);
         assert_ok(spfresh_maintain(&c.s->base, 0, &more), &c.bench.error);
         crash_expect(&c, "retried");
@@ -101,12 +103,12 @@ static void test_failing_checkpoint(void **state)
         crash_bench(&c);
         assert_ok(crash_create(&c), &c.bench.error);
         struggle(&c, 3);
-        c.fail_at = atomic_load(&c.log->calls) + i;
+        c.mishap.fail_at = atomic_load(&c.log->calls) + i;
         const int rc = spfresh_checkpoint(c.s);
-        finished = atomic_load(&c.log->calls) < c.fail_at;
+        finished = atomic_load(&c.log->calls) < c.mishap.fail_at;
         assert_true(rc == OK || rc == ERR_IO);
         error_clear(&c.bench.error);
-        c.fail_at = 0;
+        c.mishap.fail_at = 0;
         for (size_t k = 0; k < 12; k++) {
             const struct crash_op op = crash_pick(&c, &r, 9);
             size_t done = 0;
@@ -116,7 +118,7 @@ static void test_failing_checkpoint(void **state)
         crash_close(&c);
         crash_bench(&c);
         assert_ok(crash_load(&c), &c.bench.error);
-        crash_expect(&c, c.failed);
+        crash_expect(&c, c.mishap.failed);
         crash_close(&c);
         crash_end(&c);
     }

@@ -50,7 +50,7 @@ static void kill_at_every_call(const struct row *row, size_t steps)
 
     for (; !finished; i++) {
         crash_begin(&c, row->live, params_of(row));
-        c.kill_at = i;
+        c.mishap.kill_at = i;
         finished = crash_child(&c, steps, true, 0);
         crash_learn(&c);
         crash_recover(&c);
@@ -81,7 +81,7 @@ static void test_killed_in_recovery(void **state)
         (void)crash_child(&c, 60, true, 0);
         crash_learn(&c);
         for (size_t i = 1; !finished; i++) {
-            c.kill_at = i;
+            c.mishap.kill_at = i;
             finished = crash_child(&c, 0, false, 0);
         }
         crash_learn(&c);

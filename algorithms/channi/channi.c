@@ -93,6 +93,10 @@ static const struct param options[] = {
                  "when clusters are rewritten, split and merged: before a commit returns, by "
                  "maintain() alone, or by threads beside"),
     PARAM_INT(P, background_threads, 1, 1, 64, "maintenance = background: its threads"),
+    PARAM_INT(
+        P, background_nice, 0, 0, 19,
+        "their nice value: above 0 searches go before upkeep, which waits while all processors "
+        "are busy"),
     PARAM_INT(P, cache_mb, 0, 0, 1 << 20,
               "megabytes of clusters in memory; 0: a quarter of the vectors' bytes"),
     PARAM_INT(P, prefetch, 8, 0, 1024, "clusters read ahead of need"),

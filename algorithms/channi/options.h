@@ -47,7 +47,7 @@ struct channi_params {
     int64_t ood_age; /* commits before an OOD cluster may be merged with others */
     int64_t alias_max;
     double fold_share; /* of a cluster's file: a delta, or dead rows, of more are folded in */
-    int64_t maintenance, background_threads;
+    int64_t maintenance, background_threads, background_nice;
     /* files */
     int64_t cache_mb; /* 0: a quarter of the rows' bytes */
     int64_t prefetch; /* clusters read ahead of need */

@@ -1,6 +1,8 @@
 /* workers.c - threads that do upkeep until they are stopped. */
 #include "algorithms/common/workers.h"
 
+#include <sys/resource.h>
+
 #include "src/core/mem.h"
 
 void workers_init(struct workers *w, pthread_mutex_t *lock)
@@ -31,6 +33,9 @@ static void *run(void *workers)
 {
     struct workers *w = workers;
 
+    /* On Linux of this thread alone. Where it is not allowed upkeep is merely less polite. */
+    if (w->task.nice > 0)
+        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + w->task.nice);
     while (wait_for_work(w))
         w->task.work(w->index);
     return NULL;

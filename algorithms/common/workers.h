@@ -19,6 +19,7 @@
 struct workers_task {
     bool (*due)(struct index *); /* a look at the queue; it may note that one of them has seen it */
     void (*work)(struct index *); /* one piece; another may have taken it meanwhile */
+    int nice; /* added to their nice value, 0 .. 19: by so much they stand behind other threads */
 };
 
 struct workers {

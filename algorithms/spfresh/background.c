@@ -52,7 +52,7 @@ static void work(struct index *index)
 
 int spfresh_jobs_start(struct spfresh *s)
 {
-    static const struct workers_task task = { due, work };
+    static const struct workers_task task = { .due = due, .work = work };
 
     if (!s->jobs || s->params.maintenance != SPFRESH_BACKGROUND)
         return OK;

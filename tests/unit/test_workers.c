@@ -2,6 +2,7 @@
  * after the piece that they are at; and the first error stays until it was told. */
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "algorithms/common/workers.h"
@@ -21,6 +22,7 @@ struct heap {
     size_t calls;   /* of do_piece() */
     size_t waiting; /* times a thread found nothing to do */
     size_t meet;    /* so many must be at work before one ends */
+    int nice;       /* of the thread that did the last piece */
 };
 
 static const struct index_ops heap_ops = { .name = "heap" };
@@ -52,6 +54,7 @@ static void do_piece(struct index *index)
 
     pthread_mutex_lock(&h->lock);
     h->calls++;
+    h->nice = getpriority(PRIO_PROCESS, 0);
     if (h->due > 0) {
         h->due--;
         h->at_work++;
@@ -86,8 +89,8 @@ static void do_until_stopped(struct index *index)
     pthread_mutex_unlock(&h->lock);
 }
 
-static const struct workers_task by_pieces = { is_due, do_piece };
-static const struct workers_task until_stopped = { is_due, do_until_stopped };
+static const struct workers_task by_pieces = { is_due, do_piece, 0 };
+static const struct workers_task until_stopped = { is_due, do_until_stopped, 0 };
 
 /* Not on the stack: threads of a test that fails go on. */
 static struct heap *begin(void)
@@ -148,6 +151,21 @@ static void test_each_piece_is_done_once(void **state)
             wait_until_done(h, i + 1); /* they all wait again */
     }
     wait_until_done(h, PIECES);
+    end(h);
+}
+
+static void test_they_stand_behind(void **state)
+{
+    (void)state;
+    const struct workers_task polite = { is_due, do_piece, 5 };
+    const int before = getpriority(PRIO_PROCESS, 0);
+    struct heap *h = begin();
+
+    h->due = 1;
+    start(h, 1, &polite);
+    wait_until_done(h, 1);
+    assert_int_equal(h->nice, before + 5 < 19 ? before + 5 : 19);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
     end(h);
 }
 
@@ -275,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_piece_is_done_once),
+        cmocka_unit_test(test_they_stand_behind),
         cmocka_unit_test(test_what_was_due_before_the_start),
         cmocka_unit_test(test_nothing_is_due),
         cmocka_unit_test(test_all_are_woken),

@@ -5,7 +5,7 @@ bar = 0.8 / n_series
 set autoscale
 stats csv using 5 nooutput
 set multiplot title title_text noenhanced font ",15"
-set lmargin at screen (longest_label * 9.2 + 30.0) / width
+set lmargin at screen (longest_label * 9.7 + 30.0) / width
 set rmargin at screen 1 - 70.0 / width
 set tmargin at screen 1 - title_share - 12.0 / height
 set bmargin at screen key_share + 64.0 / height

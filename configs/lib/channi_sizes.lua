@@ -36,8 +36,14 @@ function sizes.run(of)
                                      sweep = { nprobe = probes } }
   end
 
-  local settled = {}
-  for _, kind in ipairs(kinds) do settled[#settled + 1] = ("nprobe=%d,sampling=%s,target_cluster=%d"):format(probes[1], kind, middle) end
+  -- One search setting of each build: sizes do not depend on it.
+  local function points(targets)
+    local list = {}
+    for _, kind in ipairs(kinds) do
+      for _, target in ipairs(targets) do list[#list + 1] = ("nprobe=%d,sampling=%s,target_cluster=%d"):format(probes[1], kind, target) end
+    end
+    return list
+  end
 
   experiment {
     name = of.name, title = of.title, seed = 1, k = 10, threads = 1, timeout = 7200,
@@ -88,13 +94,12 @@ function sizes.run(of)
     },
 
     figures = {
-      { "heatmap", x = "sampling", y = "target_cluster", group = "stats.size_cv", where = { tag = "load", label = "CHANNI" }, title = "Coefficient of variation of sizes, as built" },
-      { "heatmap", x = "sampling", y = "target_cluster", group = "stats.size_gini", where = { tag = "load", label = "CHANNI" }, title = "Gini coefficient of sizes, as built" },
-      { "heatmap", x = "sampling", y = "target_cluster", group = "stats.size_cv", where = { tag = "settle", label = "CHANNI" }, title = "Coefficient of variation, after splits and merges" },
-      { "heatmap", x = "sampling", y = "target_cluster", group = "seconds", where = { tag = "load", label = "CHANNI" }, title = "Seconds to build" },
+      { "bars", y = "stats.size_cv", where = { tag = { "load", "settle" }, point = points(targets) }, title = "Coefficient of variation of sizes: as built, after splits and merges" },
+      { "bars", y = "stats.size_gini", where = { tag = { "load", "settle" }, point = points(targets) }, title = "Gini coefficient of sizes: as built, after splits and merges" },
+      { "bars", y = "seconds", where = { tag = "load", point = points(targets) }, title = "Seconds to build" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "as built" }, title = "Recall and distances, as built" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "settled" }, title = "Recall and distances, after splits and merges" },
-      { "sizes", y = "cluster.live", where = { point = settled }, title = "Vectors of a cluster in the end" },
+      { "sizes", y = "cluster.live", where = { point = points { middle } }, title = "Vectors of a cluster in the end" },
     },
   }
 end

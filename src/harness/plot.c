@@ -359,6 +359,8 @@ static int draw(const json_t *result, const json_t *spec, size_t number, const c
     snprintf(file, sizeof file, "%02zu-%s", number, f.file ? f.file : "figure");
     free(f.file);
     f.file = strdup(file);
+    if (!rc && f.n == 0)
+        fprintf(stderr, "warning: figure %s, \"%s\": no values to draw\n", file, f.title);
     if (!rc && f.n) {
         rc = write_csv(&f, dir, error);
         if (!rc)

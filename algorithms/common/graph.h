@@ -71,7 +71,8 @@ struct graph_query {
     size_t ef;        /* candidates kept, at least k; 0: chosen from k */
     size_t max_check; /* nodes whose distance is computed at most; 0: no bound */
 };
-/* The k nearest live nodes found, ascending by (distance, node); fewer only where there are fewer. An
+/* The k nearest live nodes found, ascending by (distance, node); fewer only where there are fewer. A node that is
+   removed beside it may be among them, one added may not: whichever takes another's place, one is found. An
    ef of at least the number of nodes is an exact scan. Returns how many in *n, adds to *checked the
    distances computed. ERR_NO_MEMORY. */
 int graph_search(const struct graph *, struct graph_scratch *, const void *query,

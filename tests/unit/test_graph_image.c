@@ -1,83 +1,9 @@
 /* test_graph_image.c - images answer as the graphs they were made of do, go on as these would, and lead
  * nowhere when damaged.
  */
-#include "algorithms/common/graph_image.h"
+#include "tests/unit/test_graph_image.h"
 
 #include "algorithms/common/graph_layer.h"
-#include "tests/unit/test_graph.h"
-
-/* A graph's image and its rows, contiguous or in chunks. */
-struct frozen {
-    unsigned char *block;
-    size_t bytes;
-    struct graph_image image;
-    struct graph_image_rows rows;
-    unsigned char **chunks;
-    size_t n_chunks;
-};
-
-static void freeze(struct bed *b, struct frozen *f, bool chunked)
-{
-    const size_t n = graph_capacity(b->graph);
-
-    memset(f, 0, sizeof *f);
-    f->bytes = graph_image_bytes(b->graph);
-    f->block = aligned_alloc(64, (f->bytes + 63) / 64 * 64);
-    assert_non_null(f->block);
-    memset(f->block, 0xA5, f->bytes);
-    graph_image_write(b->graph, f->block);
-    assert_ok(graph_image_open(&f->image, f->block, f->bytes, "test", &b->bench.error),
-              &b->bench.error);
-    f->rows = (struct graph_image_rows){ .row_bytes = b->row_bytes,
-                                         .dim = b->dim,
-                                         .element = b->bench.env.element,
-                                         .kernels = b->bench.env.kernels };
-    f->n_chunks = (n + STABLE_CHUNK - 1) / STABLE_CHUNK;
-    f->chunks = calloc(f->n_chunks + 1, sizeof *f->chunks);
-    assert_non_null(f->chunks);
-    const size_t room = chunked ? STABLE_CHUNK : n + 1;
-    for (size_t i = 0; i < (chunked ? f->n_chunks : 1); i++) {
-        f->chunks[i] = calloc(room, b->row_bytes);
-        assert_non_null(f->chunks[i]);
-    }
-    for (uint32_t i = 0; i < n; i++)
-        memcpy(f->chunks[i / room] + i % room * b->row_bytes, graph_row(b->graph, i), b->row_bytes);
-    f->rows.base = chunked ? NULL : f->chunks[0];
-    f->rows.chunks = f->chunks;
-}
-
-static void frozen_free(struct frozen *f)
-{
-    for (size_t i = 0; i <= f->n_chunks; i++)
-        free(f->chunks[i]);
-    free(f->chunks);
-    free(f->block);
-}
-
-/* The same nodes, distances and number of distances as the graph's, for queries from the rows and beside
-   them. */
-static void expect_same(struct bed *b, const struct frozen *f, size_t k, size_t ef, size_t queries)
-{
-    uint32_t *nodes = calloc(2 * (k + 1), sizeof *nodes);
-    float *distances = calloc(2 * (k + 1), sizeof *distances);
-
-    for (size_t i = 0; i < queries; i++) {
-        const unsigned char *query = bed_row(b, rng_below(&b->rng, b->n));
-        double checked[2] = { 0, 0 };
-        size_t n;
-
-        const size_t m = bed_search(b, query, k, ef, nodes, distances, &checked[0]);
-        assert_ok(graph_image_search(&f->image, &f->rows, b->scratch, query, k, ef, NULL, nodes + k,
-                                     distances + k, &n, &checked[1], &b->bench.error),
-                  &b->bench.error);
-        assert_int_equal(n, m);
-        assert_memory_equal(nodes, nodes + k, n * sizeof *nodes);
-        assert_memory_equal(distances, distances + k, n * sizeof *distances);
-        assert_true(checked[0] == checked[1]);
-    }
-    free(nodes);
-    free(distances);
-}
 
 static void expect_all_same(struct bed *b, const struct frozen *f, size_t queries)
 {
@@ -307,124 +233,6 @@ static void test_going_on(void **state)
     }
 }
 
-/* Of all live ones, each with a chance of `share`, ascending. */
-static size_t draw_nodes(struct bed *b, double share, uint32_t *nodes)
-{
-    size_t n = 0;
-
-    for (uint32_t i = 0; i < graph_capacity(b->graph); i++)
-        if (rng_unit(&b->rng) < share)
-            nodes[n++] = i;
-    return n;
-}
-
-/* Row i is row `of[i]` of the bed's; those of `nodes` go. */
-static size_t forget(uint32_t *of, size_t n, const uint32_t *nodes, size_t n_nodes)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0, j = 0; i < n; i++)
-        if (j < n_nodes && nodes[j] == i)
-            j++;
-        else
-            of[kept++] = of[i];
-    return kept;
-}
-
-/* The share of queries by a row of its own that find it. */
-static double found_by_own_row(struct bed *b)
-{
-    const size_t n = graph_capacity(b->graph);
-    size_t found = 0;
-
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t node;
-        float distance;
-        double checked = 0;
-
-        found += bed_search(b, graph_row(b->graph, i), 1, 32, &node, &distance, &checked) == 1 &&
-                 distance == 0;
-    }
-    return (double)found / (double)n;
-}
-
-/* Nodes taken out leave no gap and no link: the rows left are in their order, the graph holds together, goes on, and
-   has an image; and so again, until hardly one of the first is left. */
-static void test_taken_out(void **state)
-{
-    (void)state;
-    const size_t n = 1500, most = n + 20 * 200;
-    struct bed b;
-    struct frozen f;
-    uint32_t *of = calloc(most, sizeof *of), *nodes = calloc(most, sizeof *nodes), node;
-    size_t held = n, next = n;
-
-    bed_open(&b, GRAPH_HNSW, ELEMENT_U8, most, 12, 20, 1);
-    bed_build(&b, n);
-    for (uint32_t i = 0; i < n; i++)
-        of[i] = i;
-    for (size_t round = 0; round < 20; round++) {
-        const size_t gone = draw_nodes(&b, round == 10 ? .9 : .12, nodes);
-
-        assert_ok(graph_take_out(b.graph, nodes, gone), &b.bench.error);
-        held = forget(of, held, nodes, gone);
-        assert_int_equal(graph_capacity(b.graph), held);
-        assert_int_equal(graph_live(b.graph), held);
-        assert_ok(graph_check(b.graph), &b.bench.error);
-        freeze(&b, &f, round % 2);
-        expect_same(&b, &f, 10, 40, 20);
-        frozen_free(&f);
-        for (size_t i = 0; i < 200; i++, next++) {
-            assert_ok(graph_add(b.graph, bed_row(&b, next), &node), &b.bench.error);
-            assert_int_equal(node, held);
-            of[held++] = (uint32_t)next;
-        }
-        for (uint32_t i = 0; i < held; i++)
-            assert_memory_equal(graph_row(b.graph, i), bed_row(&b, of[i]), b.row_bytes);
-        assert_ok(graph_check(b.graph), &b.bench.error);
-        freeze(&b, &f, false);
-        expect_same(&b, &f, 10, 40, 20);
-        frozen_free(&f);
-    }
-    assert_true(found_by_own_row(&b) > .99);
-    free(of);
-    free(nodes);
-    bed_close(&b);
-}
-
-/* All of them, the one there is, and none; what is not ascending, not there, or of a graph with gaps. */
-static void test_taking_out_has_limits(void **state)
-{
-    (void)state;
-    const uint32_t all[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 }, back[] = { 3, 2 }, beyond[] = { 10 };
-    struct bed b;
-    uint32_t node;
-
-    bed_open(&b, GRAPH_HNSW, ELEMENT_F32, 10, 4, 1, 1);
-    bed_build(&b, 10);
-    assert_code(graph_take_out(b.graph, back, 2), ERR_ARGUMENT, &b.bench.error);
-    assert_code(graph_take_out(b.graph, beyond, 1), ERR_ARGUMENT, &b.bench.error);
-    assert_ok(graph_take_out(b.graph, all, 0), &b.bench.error);
-    assert_int_equal(graph_live(b.graph), 10);
-    assert_ok(graph_take_out(b.graph, all, 9), &b.bench.error);
-    assert_int_equal(graph_live(b.graph), 1);
-    assert_memory_equal(graph_row(b.graph, 0), bed_row(&b, 9), b.row_bytes);
-    assert_ok(graph_check(b.graph), &b.bench.error);
-    assert_ok(graph_take_out(b.graph, all, 1), &b.bench.error);
-    assert_int_equal(graph_capacity(b.graph), 0);
-    assert_ok(graph_check(b.graph), &b.bench.error);
-    for (size_t i = 0; i < 10; i++)
-        assert_ok(graph_add(b.graph, bed_row(&b, i), &node), &b.bench.error);
-    assert_ok(graph_check(b.graph), &b.bench.error);
-    assert_ok(graph_remove(b.graph, 3), &b.bench.error);
-    assert_code(graph_take_out(b.graph, all, 1), ERR_ARGUMENT, &b.bench.error);
-    bed_close(&b);
-    bed_open(&b, GRAPH_BKT, ELEMENT_F32, 10, 4, 1, 1);
-    bed_build(&b, 10);
-    assert_code(graph_take_out(b.graph, all, 1), ERR_ARGUMENT, &b.bench.error);
-    bed_close(&b);
-}
-
 static void test_what_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -596,8 +404,6 @@ int main(void)
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_wide_links),
         cmocka_unit_test(test_going_on),
-        cmocka_unit_test(test_taken_out),
-        cmocka_unit_test(test_taking_out_has_limits),
         cmocka_unit_test(test_what_does_not_fit_is_refused),
         cmocka_unit_test(test_damage_is_refused),
         cmocka_unit_test(test_out_of_memory),

@@ -55,6 +55,9 @@ void options_help(void);
 void app_error(const struct app *, const struct error *);
 void app_warn(const struct app *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Draws the figures of the result in dir; warns of those without values. */
+int app_plot(const char *dir, const struct app *, struct error *);
+
 /* options.say: a line for the user on stderr; not 0 once interrupted. say_to is the app. */
 int app_say(void *app_of, const char *line);
 

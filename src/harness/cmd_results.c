@@ -37,9 +37,16 @@ static int for_each_result(struct app *app,
     return status;
 }
 
-static int plot_one(const char *dir, const struct app *app, struct error *error)
+int app_plot(const char *dir, const struct app *app, struct error *error)
 {
-    return plot_result(dir, app->options.root, error);
+    size_t i;
+    json_t *bare, *name;
+    const int rc = plot_result(dir, app->options.root, &bare, error);
+
+    json_array_foreach(bare, i, name)
+        app_warn(app, "figure %s: no values to draw", json_string_value(name));
+    json_decref(bare);
+    return rc;
 }
 
 static int report_one(const char *dir, const struct app *app, struct error *error)
@@ -50,7 +57,7 @@ static int report_one(const char *dir, const struct app *app, struct error *erro
 
 int command_plot(struct app *app)
 {
-    return for_each_result(app, plot_one);
+    return for_each_result(app, app_plot);
 }
 
 int command_report(struct app *app)

@@ -8,7 +8,6 @@
 #include "core/parallel.h"
 #include "harness/app.h"
 #include "harness/cell.h"
-#include "harness/plot.h"
 #include "harness/progress.h"
 #include "harness/report.h"
 #include "harness/result.h"
@@ -203,7 +202,7 @@ static int finish(struct run *run, struct error *error)
     const struct run_options *o = &run->app->options;
     int rc = OK;
     if (!o->no_plots && run->result) {
-        rc = plot_result(run->dir, o->root, error);
+        rc = app_plot(run->dir, run->app, error);
         if (!rc)
             rc = report_write(run->dir, error);
     }

@@ -350,7 +350,7 @@ static int run_gnuplot(const char *dir, const char *file, struct error *error)
 }
 
 static int draw(const json_t *result, const json_t *spec, size_t number, const char *dir,
-                const char *root, json_t *files, struct error *error)
+                const char *root, json_t *files, json_t *bare, struct error *error)
 {
     struct figure f;
     int rc = figure_gather(&f, result, spec, error);
@@ -360,7 +360,7 @@ static int draw(const json_t *result, const json_t *spec, size_t number, const c
     free(f.file);
     f.file = strdup(file);
     if (!rc && f.n == 0)
-        fprintf(stderr, "warning: figure %s, \"%s\": no values to draw\n", file, f.title);
+        json_array_append_new(bare, json_sprintf("%s, \"%s\"", file, f.title));
     if (!rc && f.n) {
         rc = write_csv(&f, dir, error);
         if (!rc)
@@ -391,10 +391,11 @@ static void remove_old(const char *dir)
     }
 }
 
-int plot_result(const char *dir, const char *root, struct error *error)
+int plot_result(const char *dir, const char *root, json_t **bare, struct error *error)
 {
     char path[4096];
     json_t *result = NULL;
+    *bare = json_array();
     snprintf(path, sizeof path, "%s/result.json", dir);
     int rc = result_load(path, &result, error);
     if (rc)
@@ -402,7 +403,7 @@ int plot_result(const char *dir, const char *root, struct error *error)
     json_t *specs = figure_specs(result), *files = json_array();
     remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
-        rc = draw(result, json_array_get(specs, i), i + 1, dir, root, files, error);
+        rc = draw(result, json_array_get(specs, i), i + 1, dir, root, files, *bare, error);
     json_object_set_new(result, "figures", files);
     if (!rc)
         rc = result_save(result, dir, error);

@@ -12,8 +12,8 @@
 #include "core/error.h"
 
 /* Draws all figures of dir/result.json into dir, in place of those drawn before, and records their names in its "figures". root: for
- * plots/. */
-int plot_result(const char *dir, const char *root, struct error *);
+ * plots/. *bare: a new array of the names and titles of those that were not drawn, for none of their values was measured. */
+int plot_result(const char *dir, const char *root, json_t **bare, struct error *);
 
 /* One drawn point of a figure; NAN where a column does not apply. */
 struct plot_point {

@@ -67,7 +67,7 @@ static struct cluster *nearest_part(const struct replacing *x, const void *row)
     float least = INFINITY;
 
     for (size_t i = 0; x->r->n_parts > 1 && i < x->r->n_parts; i++) {
-        const float distance = channi_distance(x->c, row, x->parts[i].cl->root_row);
+        const float distance = channi_distance(x->c, row, x->parts[i].cl->site);
 
         if (distance < least) {
             least = distance;

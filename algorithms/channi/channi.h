@@ -69,8 +69,9 @@ struct cluster {
     enum cluster_kind kind;
     struct base *base; /* NULL: no file yet */
     uint32_t base_n;
-    uint32_t root;           /* row number */
-    unsigned char *root_row; /* the cluster's place: a copy, of one before it where that has died */
+    uint32_t root; /* row number */
+    unsigned char
+        *site; /* where rows are filed: the root's row, or that of a root before it that died */
     uint64_t root_id;
     uint32_t *routes, n_routes; /* ascending */
     float mean_d, sd_d;         /* Euclidean distances of members to the root, when written */

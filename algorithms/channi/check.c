@@ -1,7 +1,7 @@
 /* check.c - everything channi.h says stays true, by a walk over routes, clusters, rows and files.
  *
  * (a) each live id is in exactly one live cluster, and `places` says where, both ways; (b) the root is a
- * row of its cluster, as root_id says, and was alive when the file was written unless none was; the place
+ * row of its cluster, as root_id says, and was alive when the file was written unless none was; the site
  * is as far from the routes as is known; (c) a file is named after a route; (d) a route leads to a live cluster that knows of it, or was
  * dropped, so there are no chains; each cluster has a route; (e) graphs: links in range, none to itself
  * or twice, all nodes within reach, of a cluster's from its root, of the routes' from its entry: the

@@ -151,13 +151,13 @@ static bool any_alive(const struct image *image)
 }
 
 /* Its root may be another row by now, but how far it is from its routes is known. */
-static bool place_is_wrong(const struct channi *s, const struct cluster *cl)
+static bool site_is_wrong(const struct channi *s, const struct cluster *cl)
 {
     float d;
 
     if (cl->n_routes == 0)
         return false;
-    (void)upkeep_nearest_route(s, cl->routes, cl->n_routes, cl->root_row, &d);
+    (void)upkeep_nearest_route(s, cl->routes, cl->n_routes, cl->site, &d);
     return !(fabsf(d - cl->drift) <= 1e-4F * cl->drift); /* other kernels sum in another order */
 }
 
@@ -171,8 +171,8 @@ static int check_root(const struct check *c, const struct cluster *cl, const str
     if (cl->root_id != image->ids[root])
         return check_broken(c, "cluster %u: the root's id is %" PRIu64 ", its row's %" PRIu64,
                             cl->cid, cl->root_id, image->ids[root]);
-    if (place_is_wrong(c->s, cl))
-        return check_broken(c, "cluster %u: its place is not %g from its nearest route", cl->cid,
+    if (site_is_wrong(c->s, cl))
+        return check_broken(c, "cluster %u: its site is not %g from its nearest route", cl->cid,
                             sqrt((double)cl->drift));
     if (image->dead && image->dead[root] != 0 && any_alive(image))
         return check_broken(c, "cluster %u: its root was dead when it was written, and others not",

@@ -34,6 +34,6 @@ void cluster_unref(struct channi *s, struct cluster *cl)
     delta_free(&cl->delta);
     mem_free(mem, atomic_load_explicit(&cl->dead, memory_order_relaxed));
     mem_free(mem, cl->routes);
-    mem_free(mem, cl->root_row);
+    mem_free(mem, cl->site);
     mem_free(mem, cl);
 }

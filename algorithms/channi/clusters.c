@@ -76,7 +76,7 @@ int channi_medoids(const struct index *index, size_t level, uint64_t *ids)
         const struct cluster *cl = layout->clusters[cid];
 
         if (cl)
-            ids[n++] = cl->root_row ? cl->root_id : ID_NONE;
+            ids[n++] = cl->site ? cl->root_id : ID_NONE;
     }
     channi_leave(c, ticket);
     return OK;

@@ -20,14 +20,14 @@ static bool find_root(const struct cluster *cl, const struct members *m, uint32_
     return false;
 }
 
-static uint32_t nearest_to_place(const struct channi *c, const struct cluster *cl,
-                                 const struct members *m, double *cost)
+static uint32_t nearest_to_site(const struct channi *c, const struct cluster *cl,
+                                const struct members *m, double *cost)
 {
     uint32_t nearest = 0;
     float least = INFINITY;
 
     for (uint32_t i = 0; i < m->n; i++) {
-        const float d = m->dead[i] == 0 ? channi_distance(c, m->rows[i], cl->root_row) : INFINITY;
+        const float d = m->dead[i] == 0 ? channi_distance(c, m->rows[i], cl->site) : INFINITY;
 
         if (d < least) {
             least = d;
@@ -81,7 +81,7 @@ static int rewrite(struct channi *c, struct work_on *w, const struct members *m,
             part->stays = false;
             return move(c, w, m, r, part, cost);
         }
-        part->root = nearest_to_place(c, cl, m, cost);
+        part->root = nearest_to_site(c, cl, m, cost);
     }
     return channi_replace(c, w, m, r);
 }

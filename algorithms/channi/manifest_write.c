@@ -220,7 +220,7 @@ static void write_clusters(const struct channi *s, const struct capture *c, stru
     store_write(w, c->clusters, c->meta.n_clusters * sizeof *c->clusters);
     store_section(w, "roots");
     for (uint32_t i = 0; c->meta.built && i < c->meta.n_clusters; i++)
-        store_write(w, cluster_of(c, i)->root_row, s->row_bytes);
+        store_write(w, cluster_of(c, i)->site, s->row_bytes);
     store_section(w, "aliases");
     for (uint32_t i = 0; i < c->meta.n_clusters; i++)
         store_write(w, cluster_of(c, i)->routes, c->clusters[i].n_routes * sizeof(uint32_t));

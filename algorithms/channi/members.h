@@ -53,7 +53,7 @@ struct part {
     uint32_t routes_of; /* bits: it also gets the routes of these (indices into work_on) */
     bool new_route;     /* the root's vector becomes a route to it */
     bool
-        stays; /* where heir_of is: rows are filed by the place it has, whatever root stands for it now */
+        stays; /* where heir_of is: rows are filed by the site it has, whatever root stands for it now */
     bool go_on; /* its graph goes on from that of heir_of's file, whose rows come first, in order */
 };
 /* Writes the parts' files (on up to `threads` of the pool), then, under `write`, carries over what was

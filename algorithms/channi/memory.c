@@ -25,7 +25,7 @@ static void add_cluster(const struct channi *c, const struct cluster *cl, struct
                         struct memory_use *use)
 {
     add_delta(c, &cl->delta, use);
-    use->vectors += cl->root_row ? c->row_bytes : 0;
+    use->vectors += cl->site ? c->row_bytes : 0;
     use->other += sizeof *cl + cl->n_routes * sizeof *cl->routes;
     if (atomic_load(&((struct cluster *)(uintptr_t)cl)->dead))
         use->other += cl->base_n * sizeof(uint64_t);

@@ -52,7 +52,7 @@ static int find_by_route(struct channi *c, struct channi_scratch *x, const struc
     int rc;
 
     rc = cids && distances
-             ? channi_nearest_clusters(c, x, l, cl->root_row, n, ef, cids, distances, &found, cost)
+             ? channi_nearest_clusters(c, x, l, cl->site, n, ef, cids, distances, &found, cost)
              : fail(c->base.env.error, ERR_NO_MEMORY, "%s: no memory to find a cluster's partner",
                     c->base.ops->name);
     for (size_t i = 0; rc == OK && i < found && *partner == CID_NONE; i++)
@@ -75,7 +75,7 @@ static void find_outliers(struct channi *c, const struct view *view, const struc
 
         if (!other || !fit(c, cl, other, view->version))
             continue;
-        const float d = channi_distance(c, cl->root_row, other->root_row);
+        const float d = channi_distance(c, cl->site, other->site);
         *cost += 1;
         if (d < least) {
             least = d;

@@ -42,8 +42,8 @@ struct cluster *replace_cluster(struct channi *c, uint32_t cid, enum cluster_kin
     if (!cl)
         return NULL;
     cl->root = ROOT_NONE;
-    cl->root_row = mem_zalloc(c->base.env.mem, c->row_bytes);
-    if (!cl->root_row) {
+    cl->site = mem_zalloc(c->base.env.mem, c->row_bytes);
+    if (!cl->site) {
         cluster_unref(c, cl);
         return NULL;
     }
@@ -299,7 +299,7 @@ static void measure(const struct replacing *x, const struct making *p)
 
         if (x->m->dead[at])
             continue;
-        const float squared = channi_distance(x->c, x->m->rows[at], p->cl->root_row);
+        const float squared = channi_distance(x->c, x->m->rows[at], p->cl->site);
         sum += sqrt((double)squared);
         squares += (double)squared;
         n++;
@@ -321,13 +321,13 @@ static int make_part(void *arg, size_t first, size_t end, size_t worker)
         const struct part *part = p->part;
 
         if (part->n > 0) {
-            memcpy(p->cl->root_row, part->stays ? p->heir->root_row : x->m->rows[part->root],
+            memcpy(p->cl->site, part->stays ? p->heir->site : x->m->rows[part->root],
                    x->c->row_bytes);
             p->cl->root_id = x->m->ids[part->root];
             measure(x, p);
             rc = write_file(x, p);
-        } else if (p->heir && p->heir->root_row) {
-            memcpy(p->cl->root_row, p->heir->root_row, x->c->row_bytes);
+        } else if (p->heir && p->heir->site) {
+            memcpy(p->cl->site, p->heir->site, x->c->row_bytes);
             p->cl->root_id = p->heir->root_id;
         }
     }

@@ -127,7 +127,7 @@ static int list_ood(struct seeker *s, size_t n, size_t *n_ood)
 
         if (!cl || w->seen[cid] == w->stamp)
             continue;
-        const float distance = scan_distance(s, cl->root_row);
+        const float distance = scan_distance(s, cl->site);
         s->tally.top += 1;
         if (distance > limit)
             continue;

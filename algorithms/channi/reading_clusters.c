@@ -51,8 +51,8 @@ static int read_aliases(struct reading *x, const struct manifest_cluster *m, str
     const uint32_t *from = x->x.aliases;
 
     cl->routes = mem_array(x->s->base.env.mem, m->n_routes, sizeof *cl->routes);
-    cl->root_row = mem_alloc(x->s->base.env.mem, x->s->row_bytes);
-    if (!cl->routes || !cl->root_row)
+    cl->site = mem_alloc(x->s->base.env.mem, x->s->row_bytes);
+    if (!cl->routes || !cl->site)
         return reading_no_memory(x);
     for (uint32_t i = 0; i < m->n_routes; i++) {
         if (from[i] >= x->x.meta->n_routes || (i > 0 && from[i] <= from[i - 1]) ||
@@ -61,7 +61,7 @@ static int read_aliases(struct reading *x, const struct manifest_cluster *m, str
         cl->routes[i] = from[i];
     }
     cl->n_routes = m->n_routes;
-    memcpy(cl->root_row, x->x.roots, x->s->row_bytes);
+    memcpy(cl->site, x->x.roots, x->s->row_bytes);
     return OK;
 }
 

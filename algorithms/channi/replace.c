@@ -198,7 +198,7 @@ static void set_drift(const struct replacing *x, struct cluster *cl)
     for (uint32_t i = 0; i < cl->n_routes; i++) {
         const void *row = stable_at(&x->c->route_rows, cl->routes[i]);
 
-        cl->drift = fminf(cl->drift, channi_distance(x->c, row, cl->root_row));
+        cl->drift = fminf(cl->drift, channi_distance(x->c, row, cl->site));
     }
 }
 
@@ -259,7 +259,7 @@ static int next_routes(struct replacing *x, struct layout *layout)
             rc = no_memory(x);
         if (!p->held)
             continue;
-        rows[n] = p->cl->root_row;
+        rows[n] = p->cl->site;
         phashes[n] = p->route_phash;
         cids[n++] = p->cl->cid;
     }

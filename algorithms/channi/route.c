@@ -3,8 +3,7 @@
  */
 #include <inttypes.h>
 
-#include "algorithms/channi/channi.h"
-#include "kernels/kernels.h"
+#include "algorithms/channi/members.h"
 
 /* Routes of so many beams or fewer are all measured: side by side a row takes a tenth of what one takes that the
    graph leads to, and a beam measures about six times its width. */
@@ -51,15 +50,10 @@ static size_t distinct_clusters(struct channi_scratch *x, const struct layout *l
 static float to_cluster(const struct channi *c, const struct cluster *cl, const void *row,
                         float to_route, double *checked)
 {
-    const struct index_env *env = &c->base.env;
-
     if (cl->n_routes == 1 && cl->drift == 0)
         return to_route; /* the route is the root's own */
     *checked += 1;
-    const float to_root =
-        env->element == ELEMENT_U8
-            ? (float)env->kernels->l2sq_u8(row, cl->root_row, env->dim)
-            : env->kernels->l2sq_f32(row, (const float *)(const void *)cl->root_row, env->dim);
+    const float to_root = channi_distance(c, row, cl->site);
     return to_root < to_route ? to_root : to_route;
 }
 

@@ -64,9 +64,8 @@ static int find_neighbours(struct settling *s, const uint32_t *cids, size_t n_ci
     for (uint32_t i = 0; rc == OK && i < own; i++) {
         const size_t share = (i + 1) * (size_t)c->params.settle / own;
 
-        rc = channi_nearest_clusters(c, x, layout, layout->clusters[s->cids[i]]->root_row,
-                                     own + share, (size_t)c->params.assign_ef, near, distances,
-                                     &found, cost);
+        rc = channi_nearest_clusters(c, x, layout, layout->clusters[s->cids[i]]->site, own + share,
+                                     (size_t)c->params.assign_ef, near, distances, &found, cost);
         for (size_t j = 0; rc == OK && j < found && s->n < own + share && s->n < most; j++)
             add(s, layout, near[j]);
     }
@@ -93,8 +92,7 @@ static bool find_roots(struct settling *s)
 
         if (m->dead[i] != 0)
             continue;
-        const float d =
-            m->row[i] == cl->root ? -1 : channi_distance(s->c, m->rows[i], cl->root_row);
+        const float d = m->row[i] == cl->root ? -1 : channi_distance(s->c, m->rows[i], cl->site);
         s->size[from]++;
         if (d < least[from]) {
             least[from] = d;
@@ -119,7 +117,7 @@ static void settle_row(struct settling *s, uint32_t i, double *cost)
     if (s->m.dead[i] != 0 || i == s->root[from] || s->size[from] <= 2 * c->merge_min + 1)
         return;
     for (uint32_t j = 0; j < s->w.n; j++) {
-        const float d = channi_distance(c, s->m.rows[i], s->w.clusters[j]->root_row);
+        const float d = channi_distance(c, s->m.rows[i], s->w.clusters[j]->site);
 
         if (d < least || (d == least && j == from)) {
             least = d;

@@ -160,9 +160,9 @@ static const void *old_primary(const struct channi *c, const struct cluster *cl)
 {
     float ignored;
 
-    return cl->n_routes == 0 ? cl->root_row
+    return cl->n_routes == 0 ? cl->site
                              : upkeep_route_row(c, upkeep_nearest_route(c, cl->routes, cl->n_routes,
-                                                                        cl->root_row, &ignored));
+                                                                        cl->site, &ignored));
 }
 
 static size_t choose_heir(const struct cut *k, const struct cluster *cl, const struct members *m)

@@ -31,9 +31,8 @@ static void test_build(void **state)
 
         assert_true(channi_place_of(book_channi(&b), i, &place));
         for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-            least =
-                fmin(least, book_distance(&b, book_row(&b, i), layout->clusters[cid]->root_row));
-        const double is = book_distance(&b, book_row(&b, i), layout->clusters[place.cid]->root_row);
+            least = fmin(least, book_distance(&b, book_row(&b, i), layout->clusters[cid]->site));
+        const double is = book_distance(&b, book_row(&b, i), layout->clusters[place.cid]->site);
         assert_true(is <= least * (1 + 1e-5) + 1e-9);
     }
     for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
@@ -41,7 +40,7 @@ static void test_build(void **state)
 
         assert_true(cl->drift == 0);
         assert_int_equal(cl->n_routes, 1);
-        assert_memory_equal(cl->root_row, book_row(&b, cl->root_id), b.row_bytes);
+        assert_memory_equal(cl->site, book_row(&b, cl->root_id), b.row_bytes);
     }
     book_check(&b);
     book_expect(&b, 20, 10);

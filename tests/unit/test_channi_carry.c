@@ -84,7 +84,7 @@ static void test_carried_to_the_nearest(void **state)
             continue; /* it belonged to another */
         assert_true(channi_place_of(book_channi(&b), between_from, &place));
         const double here =
-            book_distance(&b, book_row(&b, between_from), cluster_of(&b, place.cid)->root_row);
+            book_distance(&b, book_row(&b, between_from), cluster_of(&b, place.cid)->site);
         for (uint32_t r = layout_of(&b)->routes->n - 3; r < layout_of(&b)->routes->n; r++)
             assert_true(here <= book_distance(&b, book_row(&b, between_from),
                                               stable_at(&book_channi(&b)->route_rows, r)) +

@@ -136,9 +136,9 @@ static void test_roots(void **state)
     cl->root_id++;
     expect_found(&b, "the root's id");
     cl->root_id--;
-    cl->root_row[3] ^= 1;
-    expect_found(&b, "its place is");
-    cl->root_row[3] ^= 1;
+    cl->site[3] ^= 1;
+    expect_found(&b, "its site is");
+    cl->site[3] ^= 1;
     book_check(&b);
     book_close(&b);
 }

@@ -33,7 +33,7 @@ static uint32_t probed_cluster(struct book *b, const void *row, double *least)
     }
     *least = INFINITY;
     for (size_t i = 0; i < n; i++) {
-        const double d = fmin(distances[i], book_distance(b, row, l->clusters[cids[i]]->root_row));
+        const double d = fmin(distances[i], book_distance(b, row, l->clusters[cids[i]]->site));
 
         if (d < *least) {
             *least = d;
@@ -62,7 +62,7 @@ static void expect_reach(struct book *b, double reach)
 
         nearest = probed_cluster(b, row, &least);
         for (uint32_t o = 0; o < l->n_ood; o++) {
-            const double d = book_distance(b, row, cluster_of(b, l->ood[o])->root_row);
+            const double d = book_distance(b, row, cluster_of(b, l->ood[o])->site);
             all += l->ood[o] != nearest;
             within += l->ood[o] != nearest && sqrt(d) <= (1 + reach) * sqrt(least) * (1 + 1e-5);
         }

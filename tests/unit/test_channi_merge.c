@@ -198,10 +198,10 @@ static void test_farthest_alias_is_dropped(void **state)
             const struct cluster *cl = near == CID_NONE ? NULL : cluster_of(&b, near);
             for (uint32_t j = 0; cl && j < cl->n_routes; j++)
                 assert_true(
-                    book_distance(&b, stable_at(&book_channi(&b)->route_rows, i), cl->root_row) >=
+                    book_distance(&b, stable_at(&book_channi(&b)->route_rows, i), cl->site) >=
                     (1 - 1e-5) *
                         book_distance(&b, stable_at(&book_channi(&b)->route_rows, cl->routes[j]),
-                                      cl->root_row));
+                                      cl->site));
         }
         before_free(&was);
         book_check(&b);

@@ -125,15 +125,15 @@ static void test_measures(void **state)
         assert_true(channi_place_of(book_channi(&b), i, &place));
         if (place.cid != plan.cids[0])
             continue;
-        const double d = book_distance(&b, book_row(&b, i), cl->root_row);
+        const double d = book_distance(&b, book_row(&b, i), cl->site);
         sum += sqrt(d);
         squares += d;
     }
     const double n = live_of(&b, plan.cids[0]), mean = sum / n;
     assert_float_equal(cl->mean_d, mean, 1e-4 * mean);
     assert_float_equal(cl->sd_d, sqrt(squares / n - mean * mean), 1e-3);
-    assert_float_equal(cl->drift, book_distance(&b, route, cl->root_row), 1e-4);
-    assert_memory_equal(cl->root_row, book_row(&b, cl->root_id), b.row_bytes);
+    assert_float_equal(cl->drift, book_distance(&b, route, cl->site), 1e-4);
+    assert_memory_equal(cl->site, book_row(&b, cl->root_id), b.row_bytes);
     book_close(&b);
 }
 

@@ -70,15 +70,15 @@ static void stage_open(struct stage *t, enum element element, uint32_t n, const 
         if (cid[i] != CID_NONE && !cl) {
             cl = t->layout.clusters[cid[i]] = calloc(1, sizeof *cl);
             cl->cid = cid[i];
-            cl->root_row = malloc(t->c.row_bytes);
-            memcpy(cl->root_row, t->rows + i * t->c.row_bytes, t->c.row_bytes);
+            cl->site = malloc(t->c.row_bytes);
+            memcpy(cl->site, t->rows + i * t->c.row_bytes, t->c.row_bytes);
             for (size_t d = 0; drift > 0 && d < DIM; d++) {
                 if (element == ELEMENT_F32)
-                    ((float *)(void *)cl->root_row)[d] += (float)(drift * rng_normal(&t->rng));
+                    ((float *)(void *)cl->site)[d] += (float)(drift * rng_normal(&t->rng));
                 else
-                    cl->root_row[d] ^= (unsigned char)rng_below(&t->rng, 16);
+                    cl->site[d] ^= (unsigned char)rng_below(&t->rng, 16);
             }
-            cl->drift = graph_distance(t->graph, cl->root_row, t->rows + i * t->c.row_bytes);
+            cl->drift = graph_distance(t->graph, cl->site, t->rows + i * t->c.row_bytes);
         }
         if (cl)
             cl->n_routes++;
@@ -95,7 +95,7 @@ static void stage_close(struct stage *t)
     assert_int_equal(channi_scratch_bytes(&t->c), 0);
     for (uint32_t i = 0; i < t->layout.n_clusters; i++) {
         if (t->layout.clusters[i])
-            free(t->layout.clusters[i]->root_row);
+            free(t->layout.clusters[i]->site);
         free(t->layout.clusters[i]);
     }
     free(t->layout.clusters);
@@ -184,7 +184,7 @@ static void expect_route(struct stage *t, const void *row)
     assert_ok(channi_route(&t->c, t->x, &t->layout, row, t->routes.n, &cid, &checked),
               &t->bench.error);
     for (size_t i = 0; i < n; i++) {
-        const float root = graph_distance(t->graph, row, t->layout.clusters[cids[i]]->root_row);
+        const float root = graph_distance(t->graph, row, t->layout.clusters[cids[i]]->site);
         const float d = root < distances[i] ? root : distances[i];
 
         least = d < least ? d : least;

@@ -323,4 +323,19 @@ static inline struct channi_params inside_params(size_t which)
 static const char *const insides[] = { "graph", "scan", "codes", "codes, cold rows" };
 enum { INSIDES = 4 };
 
+/* What answers to some knobs cost: distances in graphs, and recall of the truth. */
+static inline double asked_of(struct ledger *l, const unsigned char *queries,
+                              const struct choice *choice, double *recall)
+{
+    struct channi *c = ledger_index(l);
+    const uint64_t before = atomic_load(&c->counters.in_distances);
+    struct answers truth = truth_of(l, queries, QUERIES, 10, l->live, l->of, choice),
+                   a = ledger_ask(l, queries, QUERIES, 10, 1, choice);
+
+    *recall = answers_recall(&truth, &a);
+    answers_free(&truth);
+    answers_free(&a);
+    return (double)(atomic_load(&c->counters.in_distances) - before);
+}
+
 #endif

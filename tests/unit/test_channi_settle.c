@@ -54,7 +54,7 @@ static double unsettled(const struct book *b)
 
             if (!cl)
                 continue;
-            const double d = book_distance(b, book_row(b, i), cl->root_row);
+            const double d = book_distance(b, book_row(b, i), cl->site);
             least = d < least ? d : least;
             own = cid_of(b, i) == cid ? d : own;
         }
@@ -129,7 +129,7 @@ static void test_what_stays(void **state)
         if (!now)
             continue;
         others += now == old[i];
-        assert_memory_equal(now->root_row, old[i]->root_row, b.row_bytes);
+        assert_memory_equal(now->site, old[i]->site, b.row_bytes);
         assert_int_equal(now->base->phash, old[i]->base->phash);
         assert_int_equal(now->n_routes, old[i]->n_routes);
         assert_memory_equal(now->routes, old[i]->routes, now->n_routes * sizeof *now->routes);

@@ -25,7 +25,7 @@ static void crowd_open(struct crowd *c, struct channi_params params, enum elemen
         c->m.ids[i] = i;
         c->m.born[i] = 1;
     }
-    c->cl.root_row = book_row(&c->b, 0);
+    c->cl.site = book_row(&c->b, 0);
 }
 
 static void crowd_forget(struct crowd *c)

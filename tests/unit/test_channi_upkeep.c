@@ -54,7 +54,7 @@ static uint32_t overfill(struct book *b, size_t first)
     for (; live_of(cluster_of(b, cid)) <= book_channi(b)->split_max; next++) {
         assert_true(next < b->capacity);
         for (size_t j = 0; j < b->dim; j++)
-            ((float *)book_row(b, next))[j] = ((const float *)(const void *)cl->root_row)[j] +
+            ((float *)book_row(b, next))[j] = ((const float *)(const void *)cl->site)[j] +
                                               (float)(0.05 * rng_normal(&b->rng)) +
                                               (float)(next % 2 && j == 0 ? 0.2 : 0);
         assert_ok(book_insert(b, next, 1), &b->bench.error);

@@ -1,0 +1,131 @@
+/* test_channi_patience.c - what a search with graphs in the clusters need not look at: beams that come no nearer,
+ * and the new rows of clusters whose file has nothing.
+ */
+#include "tests/unit/test_channi_search.h"
+
+/* Beams that end by what others found spare distances, not answers: of all rows, of those that are left when
+   many died, and of those that a range allows. */
+static void test_patience(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(0);
+    struct ledger l;
+    const struct attribute_range range = { 0, 700 };
+    double full, cut, in_full, in_cut;
+
+    p.target_cluster = 400;
+    p.fold_share = 16; /* the dead stay in their files */
+    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_insert(&l, 6000);
+    l.knobs.nprobe = 8;
+    l.knobs.in_ef = 16;
+    for (int round = 0; round < 3; round++) {
+        const struct choice choice = { .range = round == 2 ? &range : NULL };
+        unsigned char *queries = ledger_queries(&l);
+
+        l.knobs.patience = 0;
+        in_full = asked_of(&l, queries, &choice, &full);
+        l.knobs.patience = 8;
+        in_cut = asked_of(&l, queries, &choice, &cut);
+        print_message("round %d: %.0f distances of %.0f, recall %.3f of %.3f\n", round, in_cut,
+                      in_full, cut, full);
+        assert_true(in_cut < .95 * in_full);
+        assert_true(cut > full - .06);
+        free(queries);
+        for (size_t i = 0; round == 0 && i < 3000; i++)
+            ledger_remove(&l, ledger_any(&l));
+    }
+    ledger_close(&l);
+}
+
+/* Exact distances of rows since the files, of a search for each of these rows; all are found. */
+static double newest_asked(struct ledger *l, size_t first, int64_t patience)
+{
+    struct channi *c = ledger_index(l);
+    const uint64_t before = atomic_load(&c->counters.delta_distances);
+    const size_t n = l->n_vectors - first;
+    struct answers a;
+
+    l->knobs.patience = patience;
+    a = ledger_ask(l, ledger_row(l, first), n, 1, 1, &(struct choice){ 0 });
+    for (size_t i = 0; i < n; i++)
+        assert_true(a.distances[i] == 0);
+    answers_free(&a);
+    return (double)(atomic_load(&c->counters.delta_distances) - before);
+}
+
+/* Where a file has nothing that is wanted its few new rows are not looked at; many are, and all of them without
+   patience. */
+static void test_new_rows(void **state)
+{
+    (void)state;
+    for (int many = 0; many < 2; many++) {
+        const size_t first = many ? 3000 : 5400;
+        struct channi_params p = inside_params(0);
+        struct ledger l;
+
+        p.target_cluster = 400;
+        p.fold_share = 16; /* they stay in the deltas */
+        p.split_max = 6000;
+        p.defer_fraction = .5;
+        ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+        ledger_insert(&l, first);
+        ledger_insert(&l, 6000 - first);
+        l.knobs.nprobe = 8;
+        l.knobs.in_ef = 16;
+        const double all = newest_asked(&l, first, 0), some = newest_asked(&l, first, 8);
+        print_message("%zu new rows: %.0f distances of %.0f\n", 6000 - first, some, all);
+        assert_true(many ? some > .9 * all : some < .7 * all);
+        ledger_close(&l);
+    }
+}
+
+static struct answers asked_at(struct ledger *l, uint64_t version, const unsigned char *queries,
+                               size_t n)
+{
+    struct answers a = answers_make(n, 10);
+    struct search_request r = ledger_request(l, queries, n, 10, 1);
+    struct search_result result = { .ids = a.ids, .distances = a.distances };
+
+    assert_ok(channi_ops.txn->search_as_of(l->index, version, &r, &result), &l->bench.error);
+    return a;
+}
+
+/* New rows that a reader's version does not see do not make its few many. */
+static void test_new_rows_pinned(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(0);
+    struct ledger l;
+    uint64_t version;
+
+    p.target_cluster = 200;
+    p.fold_share = 16;
+    p.split_max = 6000;
+    p.defer_fraction = .5;
+    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_insert(&l, 3000);
+    ledger_insert(&l, 400);
+    assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
+    l.knobs.nprobe = 8;
+    l.knobs.in_ef = 10;
+    l.knobs.patience = 1;
+    struct answers before = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    ledger_insert(&l, 2600);
+    struct answers after = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    assert_same_answers(&before, &after);
+    answers_free(&before);
+    answers_free(&after);
+    assert_ok(channi_ops.txn->release(l.index, version), &l.bench.error);
+    ledger_close(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_new_rows),
+        cmocka_unit_test(test_new_rows_pinned),
+    };
+    return test_run("channi_patience", tests);
+}

@@ -1,0 +1,130 @@
+/* asteria.h - the state of Asteria: a learned rotation, buckets by the codeword that sign bits decode to, short codes
+ * with bounds, a graph of a few edges a row, clusters that are prefixes of addresses.
+ *
+ *   asteria.c options, creation, table    train.c (train, retrain) encode.c    insert.c remove.c   maintain.c
+ *   bucket.c generation.c                 probe.c scan.c search.c range.c      certify.c (B1-B3)    audit.c
+ *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c             caprg*.c             tree*.c
+ *   rows*.c save.c log.c recover.c        stats.c check.c memory.c clusters.c
+ *
+ * Everything is squared distance of unit vectors, 2 - 2 cos. A slot is a row's number for as long as it is stored:
+ * ids, places, codes, edges and rows are found by it. A slot is free again once its bucket is compacted and the graph has
+ * forgotten it.
+ *
+ * Invariants (check.c): ids[slot] is not ID_NONE exactly where the slot is live, and `slots` leads back from it. A live
+ * slot is alive at its place and there only. Each live row's z, p, word and address are what its generation's model
+ * makes of its row; buckets' bounds hold for all their live rows. Live counts add up: of buckets, generations, leaves.
+ *
+ * While a newer model takes over, rows of two generations are searched side by side, each by its own model's codes; each
+ * row is in one. maintain() moves buckets until the older one is empty.
+ *
+ * Threads: searches hold `lock` for reading, changes for writing.
+ */
+#ifndef DRIFTLINE_ASTERIA_H
+#define DRIFTLINE_ASTERIA_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "algorithms/asteria/bucket.h"
+#include "algorithms/asteria/caprg.h"
+#include "algorithms/asteria/options.h"
+#include "algorithms/asteria/rows.h"
+#include "algorithms/asteria/tree.h"
+#include "src/core/index.h"
+#include "src/core/slot_table.h"
+
+/* Where a live or dead row is; generation: which of asteria.generations. */
+struct place {
+    uint32_t bucket;
+    uint32_t position : 31, generation : 1;
+};
+
+/* What searches counted, since creation. */
+struct asteria_counts {
+    double queries, probes, buckets_skipped, rows_skipped_b1, rows_skipped_b2, skipped_b3, scanned,
+        estimates, exact, hops, walked, flips;
+};
+
+struct scratch;     /* search.h */
+struct asteria_log; /* log.c */
+
+struct asteria {
+    struct index base;
+    struct asteria_params params; /* as resolved */
+    unsigned address_bits;
+    pthread_rwlock_t lock;
+    /* now: the one rows are inserted into; the other: NULL, or being emptied */
+    struct generation *generations[2];
+    unsigned now;
+    bool trained;
+    uint64_t fitted_rows, inserted_since; /* live rows when the model was fitted; inserted since */
+    /* by slot; n_slots of them have been used */
+    uint64_t *ids; /* ID_NONE: dead or free; what `slots` looks ids up in */
+    struct place *places;
+    size_t n_slots, ids_capacity, places_capacity;
+    uint32_t *free; /* slots that can be used again */
+    size_t n_free, free_capacity;
+    uint64_t *
+        waiting; /* two bits a slot: dead, and still in its bucket (bit 2 s), in the graph (2 s + 1) */
+    size_t waiting_capacity;
+    struct slot_table slots; /* live ids */
+    size_t live;
+    struct rows *rows;
+    struct caprg *graph; /* NULL: params.caprg is off */
+    struct tree *tree;   /* of generations[now] */
+    struct asteria_log *log;
+    pthread_mutex_t scratch_lock; /* of what follows */
+    struct scratch *scratch;      /* those not in use */
+    struct asteria_counts counts;
+};
+
+static inline struct asteria *asteria_of(const struct index *index)
+{
+    return (struct asteria *)(uintptr_t)index;
+}
+
+extern const struct index_ops asteria_ops;
+
+int asteria_create(struct index **, const struct index_env *, const void *params);
+void asteria_destroy(struct index *);
+int asteria_train(struct index *, struct vectors sample);
+int asteria_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int asteria_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+int asteria_search(struct index *, const struct search_request *, struct search_result *);
+int asteria_range(struct index *, const struct range_request *, struct range_result *);
+int asteria_maintain(struct index *, uint64_t budget, bool *more);
+int asteria_save(struct index *, const char *dir);
+int asteria_load(struct index **, const struct index_env *, const char *dir);
+int asteria_stats(const struct index *, struct stat_sink *);
+int asteria_memory(const struct index *, struct memory_use *);
+int asteria_check(const struct index *, struct stat_sink *);
+extern const struct index_cluster_ops asteria_clusters;
+
+/* search.c: scratch that is not in use. */
+void asteria_scratch_free(struct asteria *);
+uint64_t asteria_scratch_bytes(struct asteria *);
+void asteria_search_stats(const struct asteria *, struct stat_sink *); /* audit's, too */
+
+/* What caprg.h and tree.h ask of rows: `to` is the asteria (encode.c). */
+struct caprg_rows asteria_graph_rows(struct asteria *);
+struct tree_rows asteria_tree_rows(struct asteria *);
+/* 2 - 2 cos of a query (unit: its floats; row: as it came) and a stored row. */
+float asteria_distance(const struct index_env *, const void *query, const void *row);
+
+/* encode.c. A stored or incoming row as a unit vector of floats: `to` is dim floats, used where the row is not one. */
+const float *asteria_unit(const struct index_env *, const void *row, float *to);
+/* n rows; arrays are the caller's: units n x dim (used for u8 rows), z n x out_dim, p n x m. */
+int asteria_encode(const struct asteria *, const struct model *, const void *rows, size_t n,
+                   float *units, float *z, float *p, struct encoding *out);
+
+/* insert.c, remove.c: what replaying a log does, too. No lock is taken, nothing is logged. */
+int asteria_apply_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t *done);
+void asteria_apply_remove(struct asteria *, uint64_t id);
+
+/* log.c, called by insert, remove and train, the lock held. Volatile: nothing, OK. */
+int asteria_log_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t n);
+int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
+/* The model has changed, or the log is long: a checkpoint. */
+int asteria_checkpoint(struct asteria *);
+
+#endif

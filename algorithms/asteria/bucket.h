@@ -1,0 +1,88 @@
+/* bucket.h - the rows of one address, and what is certain of all of them.
+ *
+ * Positions 0 .. n-1 hold rows in order of arrival, dead ones until the bucket is compacted. What a scan reads lies in
+ * blocks of 64 positions (algorithms/common/quantizer.h), relative to the bucket's centre: the mean of its rows when it
+ * was last written anew, which happens when it has doubled since, and when it is compacted.
+ *
+ * Bounds of distances to any row of the bucket, for a query with vantage products p and unit length:
+ *   box     every live row's p is in [low, high]                  |q - x|^2 >= sum_i dist(p_i, [low_i, high_i])^2   B1
+ *   agree   bits all rows' words share: the same by signs only, a part of the box                                  B1
+ *   angles  of live rows to the codeword's direction w_b: in [angle_min, angle_max]                                B2
+ *   ball    distances of live rows to the centre: in [near, far]  |q - x| >= max(|q - c| - far, near - |q - c|)    B2
+ * Adding a row widens them; removing one leaves them as they are, true and loose; writing anew tightens them.
+ */
+#ifndef DRIFTLINE_ASTERIA_BUCKET_H
+#define DRIFTLINE_ASTERIA_BUCKET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/asteria/model.h"
+#include "algorithms/common/stable.h"
+
+struct bucket {
+    uint32_t address;
+    uint64_t codeword;
+    uint32_t n, live, capacity; /* positions used, alive, there is room for (a multiple of 64) */
+    uint32_t centred_n;         /* n when last written anew */
+    uint32_t *slots;            /* n */
+    uint64_t *words;            /* n: raw words */
+    uint64_t *alive;            /* a bit a position */
+    unsigned char *blocks;      /* capacity / 64 of quantizer->block_bytes */
+    float *centre;              /* dim floats, then work_dim of the quantizer's */
+    float error;                /* the quantizer's, of the bucket */
+    uint64_t agree_mask, agree_value;
+    float *low, *high;          /* m each */
+    float angle_min, angle_max; /* radians */
+    float near, far;
+};
+
+/* All buckets of a generation; those emptied stay until they are taken by another address or the generation ends. */
+struct generation {
+    struct model *model;
+    struct bucket *buckets;
+    size_t n, capacity;
+    uint32_t *at;         /* by address, where there are at most 2^16: bucket + 1, 0: none */
+    struct idmap *sparse; /* else */
+    struct stable codes;  /* LRSQ codes by slot */
+    size_t live;
+    float *centres; /* n x dim floats: the buckets' centres side by side, for one kernel call */
+    size_t centres_capacity;
+};
+
+/* A row on its way in. */
+struct encoding {
+    const void *row;   /* as it came */
+    const float *unit; /* dim */
+    float *z, *p;      /* out_dim, m */
+    uint64_t word;
+    uint32_t address;
+};
+
+struct asteria;
+
+/* generation.c. The model is the generation's from then on. */
+int generation_create(struct generation **, const struct index_env *, struct model *);
+void generation_destroy(const struct index_env *, struct generation *); /* NULL is allowed */
+/* UINT32_MAX: there is none. */
+uint32_t generation_find(const struct generation *, uint32_t address);
+/* The address's bucket, made where there is none, with room for n more rows; and codes for slots below n_slots. Nothing
+   else of it changes, so nothing is to be undone where a later reserve fails. */
+int generation_reserve(struct generation *, const struct index_env *, uint32_t address, size_t n,
+                       size_t n_slots, uint32_t *bucket);
+uint64_t generation_bytes(const struct generation *, uint64_t *codes);
+
+/* bucket.c. Room was reserved; cannot fail. Returns the position. The first row's unit vector is the centre till the bucket
+   is written anew. */
+uint32_t bucket_add(struct generation *, const struct index_env *, uint32_t bucket,
+                    const struct encoding *, uint32_t slot);
+void bucket_remove(struct generation *, uint32_t bucket, uint32_t position);
+/* Whether it has doubled since it was written. */
+bool bucket_is_due(const struct bucket *);
+/* Anew: dead positions go, the centre is the mean of the live rows, bounds are tight. Rows come from the asteria's store
+   (rows.h); places of moved rows are set. On failure it is as it was. */
+int bucket_rewrite(struct asteria *, struct generation *, uint32_t bucket);
+
+#endif

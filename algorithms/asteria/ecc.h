@@ -1,0 +1,74 @@
+/* ecc.h - linear block codes, decoded softly: many words, few addresses.
+ *
+ * A word's bit i is 1 where the hash's component p_i is negative. Decoding looks for the codeword b that maximises
+ * sum_i (1 - 2 b_i) p_i: bits of small |p_i| are doubted first, so that near rows, whose words differ in few such
+ * bits, get one codeword. The address is its information bits. (Encoding raw bits by a generator, as in the source's
+ * prototype, does the opposite: one unlike bit becomes d of them.)
+ *
+ * Codes are systematic: bits 0 .. k-1 of a codeword are the address, then come its parity bits. Shortened by s: the
+ * last s information bits are 0 and left out; length and dimension fall by s, the distance does not.
+ *
+ *     golay    [24,12,8]   all codewords are scored
+ *     golay2   [48,24,8]   two golay words side by side: halves of p are decoded apart
+ *     bch      [31,16,7]   ordered statistics, order 2 (Fossorier and Lin 1995)
+ *     hamming  [15,11,3]   all codewords
+ *     rm       [32,6,16]   Reed-Muller(1,5): a fast Hadamard transform
+ *     none     [a,a,1]     the word itself
+ *     random   [24,12]     parity bits at random
+ */
+#ifndef DRIFTLINE_ASTERIA_ECC_H
+#define DRIFTLINE_ASTERIA_ECC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/asteria/options.h"
+
+struct error;
+struct mem;
+
+enum { ECC_WORD_MAX = 48, ECC_ADDRESS_MAX = 24 };
+
+struct ecc {
+    enum asteria_code kind;
+    unsigned n, k; /* length, dimension; after shortening */
+    unsigned
+        distance; /* guaranteed: (distance - 1) / 2 unlike bits of any codeword are put right when all |p_i| are equal */
+    uint64_t rows[ECC_ADDRESS_MAX]; /* codeword of address bit j alone */
+    uint64_t *codewords; /* 2^k of them, k <= 16; golay2: those of one half; NULL: rm, none */
+    unsigned half;       /* golay2: k of the first half; the second has the rest */
+};
+
+/* k: bits of address wanted, 1 .. the code's own (12, 24, 16, 11, 6, 24, 12); seed: random's.
+   ERR_ARGUMENT where the code has fewer; ERR_NO_MEMORY. */
+int ecc_create(struct ecc **, struct mem *, enum asteria_code, unsigned k, uint64_t seed,
+               struct error *);
+void ecc_destroy(struct mem *, struct ecc *); /* NULL is allowed */
+
+/* The most address bits a code has. */
+unsigned ecc_bits_most(enum asteria_code);
+
+/* bit i: p_i < 0. */
+uint64_t ecc_word(const struct ecc *, const float *p);
+uint64_t ecc_codeword(const struct ecc *, uint32_t address);
+static inline uint32_t ecc_address(const struct ecc *e, uint64_t codeword)
+{
+    return (uint32_t)(codeword & ((1ULL << e->k) - 1));
+}
+/* The address of the best codeword; of equals the smallest. Exact but for bch, whose ordered statistics may miss the
+   best one: never for a word within its distance's guarantee. */
+uint32_t ecc_decode(const struct ecc *, const float *p);
+/* sum_i (1 - 2 b_i) p_i. */
+float ecc_correlation(const struct ecc *, uint64_t codeword, const float *p);
+
+/* Addresses in the order in which flips of the least certain bits lead to them: the word itself decoded, then with one or
+   more of its t least certain bits turned (their p_i negated), by rising sum of |p_i| turned. Distinct; at most `most`.
+   Returns how many. t <= 12. */
+size_t ecc_flips(const struct ecc *, struct mem *, const float *p, unsigned t, size_t most,
+                 uint32_t *addresses);
+
+/* ERR_INVARIANT: decode(codeword) is not the address, or a weight that the code has not. Codewords: all, or 4096 of them. */
+int ecc_check(const struct ecc *, struct error *);
+
+#endif

@@ -1,0 +1,66 @@
+/* model.h - all that is learned, of one version: rotation, code, short codes, and what a sample says of angles.
+ *
+ * Immutable once fitted. Codes of one model mean nothing to another: rows are encoded anew when a newer one takes over
+ * (generation.h).
+ */
+#ifndef DRIFTLINE_ASTERIA_MODEL_H
+#define DRIFTLINE_ASTERIA_MODEL_H
+
+#include "algorithms/asteria/ecc.h"
+#include "algorithms/asteria/lrsq.h"
+#include "algorithms/asteria/turn.h"
+#include "algorithms/common/quantizer.h"
+
+/* Quantiles of the angle of pairs whose words are h bits apart (split conformal): for all but a share alpha of pairs
+   like those it was made from, theta <= quantile[h]. Heuristic: data that drift leave it. */
+enum { CALIBRATION_LEVELS = ECC_WORD_MAX + 1 };
+struct calibration {
+    double alpha;
+    double quantile[CALIBRATION_LEVELS]; /* radians; pi where the sample had too few pairs */
+    uint32_t pairs[CALIBRATION_LEVELS];
+};
+
+struct model {
+    uint32_t version; /* 1, 2, ... */
+    size_t dim, m;    /* m = ecc->n, bits of a word */
+    struct turn *turn;
+    struct ecc *ecc;
+    float *
+        vantages; /* m x turn->out_dim, orthonormal rows (vantage.c); NULL: the first m coordinates */
+    struct lrsq *lrsq;
+    struct quantizer *quantizer; /* of unit rows as they come, with a random rotation of its own */
+    struct calibration calibration;
+    struct turn_report report;
+    double bit_mean[ECC_WORD_MAX];   /* of the sample: share of ones */
+    double bit_margin[ECC_WORD_MAX]; /* mean |p_i| */
+    uint64_t sample_rows;
+};
+
+/* rows: n unit rows of env->dim. from: the model before, whose rotation training goes on from; or NULL.
+   address_bits: resolved by the caller. ERR_ARGUMENT: fewer rows than bits of a word, or options that do not go together;
+   ERR_NO_MEMORY. */
+int model_fit(struct model **, const struct index_env *, const struct asteria_params *,
+              unsigned address_bits, const float *rows, size_t n, const struct model *from,
+              uint32_t version);
+void model_destroy(const struct index_env *, struct model *); /* NULL is allowed */
+size_t model_bytes(const struct model *);
+
+/* z of out_dim; p of m: the vantages' products with z. */
+void model_turn(const struct model *, const struct kernels *, const float *row, float *z);
+void model_hash(const struct model *, const struct kernels *, const float *z, float *p);
+
+int model_check(const struct model *, const struct index_env *);
+
+void model_write(const struct model *, struct store_writer *, char suffix);
+int model_read(struct model **, const struct index_env *, const struct store_reader *, char suffix);
+
+/* vantage.c. m orthonormal rows of out_dim in the span where words of near rows agree most and of others least:
+   gradient steps on bor's hash loss, QR each 50. n rows of z. */
+int vantage_learn(float **, const struct index_env *, size_t m, size_t out_dim, const float *z,
+                  size_t n, uint64_t seed);
+
+/* calibration.c. From pairs of the sample, half of them near ones; alpha: of calibration. */
+int calibrate(struct calibration *, const struct index_env *, const struct model *,
+              const float *rows, size_t n, uint64_t seed);
+
+#endif

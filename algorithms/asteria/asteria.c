@@ -74,10 +74,10 @@ struct caprg_rows asteria_graph_rows(struct asteria *a0)
     return (struct caprg_rows){ 0 };
 }
 
-struct tree_rows asteria_tree_rows(struct asteria *a0)
+struct bec_rows asteria_bec_rows(struct asteria *a0)
 {
     (void)a0;
-    return (struct tree_rows){ 0 };
+    return (struct bec_rows){ 0 };
 }
 
 float asteria_distance(const struct index_env *a0, const void *query, const void *row)

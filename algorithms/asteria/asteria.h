@@ -3,8 +3,8 @@
  *
  *   asteria.c options, creation, table    train.c (train, retrain) encode.c    insert.c remove.c   maintain.c
  *   bucket.c generation.c                 probe.c scan.c search.c range.c      certify.c (B1-B3)    audit.c
- *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c             caprg*.c             tree*.c
- *   rows*.c save.c log.c recover.c        stats.c check.c memory.c clusters.c
+ *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c             caprg*.c             bec*.c
+ *   tier*.c save.c log.c recover.c        stats.c check.c memory.c clusters.c
  *
  * Everything is squared distance of unit vectors, 2 - 2 cos. A slot is a row's number for as long as it is stored:
  * ids, places, codes, edges and rows are found by it. A slot is free again once its bucket is compacted and the graph has
@@ -25,11 +25,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "algorithms/asteria/bec.h"
 #include "algorithms/asteria/bucket.h"
 #include "algorithms/asteria/caprg.h"
 #include "algorithms/asteria/options.h"
-#include "algorithms/asteria/rows.h"
-#include "algorithms/asteria/tree.h"
+#include "algorithms/asteria/tier.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
@@ -69,9 +69,9 @@ struct asteria {
     size_t waiting_capacity;
     struct slot_table slots; /* live ids */
     size_t live;
-    struct rows *rows;
+    struct tier *tier;
     struct caprg *graph; /* NULL: params.caprg is off */
-    struct tree *tree;   /* of generations[now] */
+    struct bec *bec;     /* of generations[now] */
     struct asteria_log *log;
     pthread_mutex_t scratch_lock; /* of what follows */
     struct scratch *scratch;      /* those not in use */
@@ -105,9 +105,9 @@ void asteria_scratch_free(struct asteria *);
 uint64_t asteria_scratch_bytes(struct asteria *);
 void asteria_search_stats(const struct asteria *, struct stat_sink *); /* audit's, too */
 
-/* What caprg.h and tree.h ask of rows: `to` is the asteria (encode.c). */
+/* What caprg.h and bec.h ask of rows: `to` is the asteria (encode.c). */
 struct caprg_rows asteria_graph_rows(struct asteria *);
-struct tree_rows asteria_tree_rows(struct asteria *);
+struct bec_rows asteria_bec_rows(struct asteria *);
 /* 2 - 2 cos of a query (unit: its floats; row: as it came) and a stored row. */
 float asteria_distance(const struct index_env *, const void *query, const void *row);
 

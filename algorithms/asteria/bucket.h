@@ -82,7 +82,7 @@ void bucket_remove(struct generation *, uint32_t bucket, uint32_t position);
 /* Whether it has doubled since it was written. */
 bool bucket_is_due(const struct bucket *);
 /* Anew: dead positions go, the centre is the mean of the live rows, bounds are tight. Rows come from the asteria's store
-   (rows.h); places of moved rows are set. On failure it is as it was. */
+   (tier.h); places of moved rows are set. On failure it is as it was. */
 int bucket_rewrite(struct asteria *, struct generation *, uint32_t bucket);
 
 #endif

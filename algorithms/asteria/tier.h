@@ -1,0 +1,50 @@
+/* tier.h - the rows as they came, by slot: all in memory, or the hot ones, the others in a file.
+ *
+ * Tiered: every row is in the file "rows" of env->dir, row s at s x row_bytes rounded up to 8; rows of buckets that were
+ * probed most are in memory too, up to a budget. A row written and not yet in the file is in memory whatever the budget.
+ */
+#ifndef DRIFTLINE_ASTERIA_TIER_H
+#define DRIFTLINE_ASTERIA_TIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/asteria/options.h"
+#include "src/core/index.h"
+
+struct tier;       /* private to tier*.c */
+struct tier_fetch; /* one thread's: reads under way */
+
+int tier_create(struct tier **, const struct index_env *, const struct asteria_params *);
+void tier_destroy(struct tier *); /* NULL is allowed */
+
+/* Slots below n are there. */
+int tier_reserve(struct tier *, size_t n);
+/* n rows, row i to slots[i]; ERR_IO. */
+int tier_write(struct tier *, const uint32_t *slots, const void *rows, size_t n);
+
+/* The row, if it is in memory; else NULL. Valid until the next tier_tend() or write. */
+const void *tier_resident(const struct tier *, uint32_t slot);
+
+/* Many rows at once: begin() takes those in memory and starts reading the others, ahead of need; next() gives one after
+   the other as it comes (slot's place in `slots`, its row), NULL and OK after the last. At most FETCH_MOST at a time;
+   `slots` stays. After an error the fetch is empty. */
+enum { FETCH_MOST = 256 };
+int tier_fetch_create(struct tier_fetch **, const struct tier *);
+void tier_fetch_destroy(struct tier_fetch *); /* NULL is allowed */
+int tier_fetch_begin(struct tier_fetch *, const uint32_t *slots, size_t n);
+int tier_fetch_next(struct tier_fetch *, size_t *i, const void **row);
+/* One row, into `to` where it must be read; *row points to it. */
+int tier_get(const struct tier *, uint32_t slot, void *to, const void **row);
+
+/* What is hot: slots of a bucket to be in memory from now on, or no longer. Tiered only, else nothing. */
+int tier_heat(struct tier *, const uint32_t *slots, size_t n);
+void tier_cool(struct tier *, const uint32_t *slots, size_t n);
+uint64_t tier_resident_bytes(const struct tier *), tier_disk_bytes(const struct tier *);
+uint64_t tier_budget(const struct tier *); /* bytes that may be hot; UINT64_MAX: all */
+bool tier_tiered(const struct tier *);
+/* Reads from the file since it was opened. */
+uint64_t tier_reads(const struct tier *);
+
+#endif

@@ -4,7 +4,7 @@
  *   asteria.c options, creation, table    train.c (train, retrain) encode.c    insert.c remove.c   maintain.c
  *   bucket.c generation.c                 probe.c scan.c search.c range.c      certify.c (B1-B3)    audit.c
  *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c             caprg*.c             bec*.c
- *   tier*.c save.c log.c recover.c        stats.c check.c memory.c clusters.c
+ *   tier*.c heat.c save.c log.c recover.c stats.c check.c memory.c clusters.c
  *
  * Everything is squared distance of unit vectors, 2 - 2 cos. A slot is a row's number for as long as it is stored:
  * ids, places, codes, edges and rows are found by it. A slot is free again once its bucket is compacted and the graph has
@@ -47,6 +47,13 @@ struct asteria_counts {
 
 struct scratch;     /* search.h */
 struct asteria_log; /* log.c */
+struct store_fault;
+
+/* How an index comes to be. */
+struct asteria_opening {
+    const struct store_fault *fault; /* tests: before system calls on files; NULL */
+    int *claim; /* of env.dir, -1 once the index has taken it over; NULL: none yet */
+};
 
 struct asteria {
     struct index base;
@@ -70,11 +77,12 @@ struct asteria {
     struct slot_table slots; /* live ids */
     size_t live;
     struct tier *tier;
-    struct caprg *graph; /* NULL: params.caprg is off */
-    struct bec *bec;     /* of generations[now] */
-    struct asteria_log *log;
-    pthread_mutex_t scratch_lock; /* of what follows */
-    struct scratch *scratch;      /* those not in use */
+    struct caprg *graph;             /* NULL: params.caprg is off */
+    struct bec *bec;                 /* of generations[now] */
+    struct asteria_log *log;         /* NULL: volatile */
+    const struct store_fault *fault; /* NULL */
+    pthread_mutex_t scratch_lock;    /* of what follows */
+    struct scratch *scratch;         /* those not in use */
     struct asteria_counts counts;
 };
 
@@ -121,10 +129,29 @@ int asteria_encode(const struct asteria *, const struct model *, const void *row
 int asteria_apply_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t *done);
 void asteria_apply_remove(struct asteria *, uint64_t id);
 
-/* log.c, called by insert, remove and train, the lock held. Volatile: nothing, OK. */
+/* asteria.c: an index without a model and without rows; what create() and load() share. Nothing of env.dir is read; the
+   tier's file is made anew. create() is this and asteria_log_start(). */
+int asteria_open(struct asteria **, const struct index_env *, const struct asteria_params *,
+                 const struct asteria_opening *);
+
+/* log.c. asteria_open() calls create before the tier is made (env.dir is copied, and claimed where files are kept in it:
+   ERR_IO, ERR_ARGUMENT where it is missing); asteria_destroy() calls destroy when all else is gone; create() calls start
+   last: ERR_ARGUMENT where the folder holds an index already. */
+int asteria_log_create(struct asteria *, const struct asteria_opening *);
+int asteria_log_start(struct asteria *);
+void asteria_log_destroy(struct asteria *);
+/* Called by insert, remove and train, the lock held. Volatile: nothing, OK. insert() applies, then logs, and removes again
+   what it applied if that fails; remove() logs, then applies. A failure leaves nothing in the log. */
 int asteria_log_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t n);
 int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
-/* The model has changed, or the log is long: a checkpoint. */
+/* The model has changed, or the log is long (asteria_log_is_long(), asked by maintain and update calls at their end: a
+   failure of such a checkpoint is not theirs): a snapshot in env.dir, after which the log forgets. Where train()'s fails,
+   training is undone: rows that are logged later could not be replayed. */
 int asteria_checkpoint(struct asteria *);
+bool asteria_log_is_long(const struct asteria *);
+
+/* heat.c, called by maintain: rows of the buckets probed most since the last time become hot, others make room for them;
+   probe counts are halved. At most `budget` rows are read (0: no bound). Not tiered: nothing. */
+int tier_tend(struct asteria *, uint64_t budget, bool *more);
 
 #endif

@@ -37,6 +37,7 @@ struct bucket {
     float *low, *high;          /* m each */
     float angle_min, angle_max; /* radians */
     float near, far;
+    _Atomic uint32_t probed; /* by searches, halved by tier_tend() */
 };
 
 /* All buckets of a generation; those emptied stay until they are taken by another address or the generation ends. */

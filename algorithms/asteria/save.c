@@ -38,3 +38,35 @@ int asteria_checkpoint(struct asteria *a0)
     (void)a0;
     return ERR_UNSUPPORTED;
 }
+
+int asteria_log_create(struct asteria *a0, const struct asteria_opening *a1)
+{
+    (void)a0;
+    (void)a1;
+    return OK;
+}
+
+int asteria_log_start(struct asteria *a0)
+{
+    (void)a0;
+    return OK;
+}
+
+void asteria_log_destroy(struct asteria *a0)
+{
+    (void)a0;
+}
+
+bool asteria_log_is_long(const struct asteria *a0)
+{
+    (void)a0;
+    return false;
+}
+
+int tier_tend(struct asteria *a0, uint64_t budget, bool *more)
+{
+    (void)a0;
+    (void)budget;
+    (void)more;
+    return OK;
+}

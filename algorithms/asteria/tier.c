@@ -1,120 +1,110 @@
-/* tier.c - not written yet. */
-#include "algorithms/asteria/tier.h"
+/* tier.c - rows by slot: those that are all in memory, and what both kinds share. */
+#include "algorithms/asteria/tier_state.h"
 
-int tier_create(struct tier **a0, const struct index_env *a1, const struct asteria_params *a2)
+#include <string.h>
+
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+int tier_create(struct tier **out, const struct index_env *env, const struct asteria_params *params)
 {
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    return ERR_UNSUPPORTED;
+    struct tier *t = mem_zalloc(env->mem, sizeof *t);
+    int rc = OK;
+
+    if (!t)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: no memory for the rows' store");
+    t->env = *env;
+    t->row_bytes = element_row_bytes(env->element, env->dim);
+    t->stride = (t->row_bytes + 7) / 8 * 8;
+    t->budget = UINT64_MAX;
+    stable_init(&t->rows, env->mem, t->stride);
+    if (params->rows == ASTERIA_ROWS_TIERED) {
+        t->budget = (uint64_t)params->hot_mb << 20;
+        rc = tier_file_open(t, t->budget);
+    }
+    if (rc != OK) {
+        tier_destroy(t);
+        return rc;
+    }
+    *out = t;
+    return OK;
 }
 
-void tier_destroy(struct tier *a0)
+void tier_destroy(struct tier *t)
 {
-    (void)a0;
+    if (!t)
+        return;
+    if (t->file)
+        tier_file_close(t);
+    stable_free(&t->rows);
+    mem_free(t->env.mem, t);
 }
 
-int tier_reserve(struct tier *a0, size_t n)
+int tier_reserve(struct tier *t, size_t n)
 {
-    (void)a0;
-    (void)n;
-    return ERR_UNSUPPORTED;
+    if (t->file)
+        return tier_file_reserve(t, n);
+    if (n <= t->rows.capacity || stable_grow(&t->rows, n))
+        return OK;
+    return fail(t->env.error, ERR_NO_MEMORY,
+                "asteria: no memory for the rows of %zu slots of %zu bytes; rows=tiered keeps them "
+                "in a file",
+                n, t->stride);
 }
 
-int tier_write(struct tier *a0, const uint32_t *slots, const void *rows, size_t n)
+int tier_write(struct tier *t, const uint32_t *slots, const void *rows, size_t n)
 {
-    (void)a0;
-    (void)slots;
-    (void)rows;
-    (void)n;
-    return ERR_UNSUPPORTED;
+    const unsigned char *row = rows;
+
+    if (t->file)
+        return tier_file_write(t, slots, rows, n);
+    for (size_t i = 0; i < n; i++)
+        memcpy(stable_at(&t->rows, slots[i]), row + i * t->row_bytes, t->row_bytes);
+    return OK;
 }
 
-const void *tier_resident(const struct tier *a0, uint32_t slot)
+const void *tier_resident(const struct tier *t, uint32_t slot)
 {
-    (void)a0;
-    (void)slot;
-    return NULL;
+    return t->file ? tier_frame(t, slot) : stable_at(&t->rows, slot);
 }
 
-int tier_fetch_create(struct tier_fetch **a0, const struct tier *a1)
+int tier_get(const struct tier *t, uint32_t slot, void *to, const void **row)
 {
-    (void)a0;
-    (void)a1;
-    return ERR_UNSUPPORTED;
+    *row = tier_resident(t, slot);
+    if (*row)
+        return OK;
+    const int rc = tier_file_read(t, slot, 1, to);
+    if (rc == OK)
+        *row = to;
+    return rc;
 }
 
-void tier_fetch_destroy(struct tier_fetch *a0)
+uint64_t tier_resident_bytes(const struct tier *t)
 {
-    (void)a0;
+    const struct tier_file *f = t->file;
+
+    if (!f)
+        return stable_bytes(&t->rows);
+    return (uint64_t)f->frames_capacity * (t->stride + sizeof *f->free) +
+           (uint64_t)f->slots_capacity * sizeof *f->frame_of;
 }
 
-int tier_fetch_begin(struct tier_fetch *a0, const uint32_t *slots, size_t n)
+uint64_t tier_disk_bytes(const struct tier *t)
 {
-    (void)a0;
-    (void)slots;
-    (void)n;
-    return ERR_UNSUPPORTED;
+    return t->file ? t->file->end : 0;
 }
 
-int tier_fetch_next(struct tier_fetch *a0, size_t *i, const void **row)
+uint64_t tier_budget(const struct tier *t)
 {
-    (void)a0;
-    (void)i;
-    (void)row;
-    return ERR_UNSUPPORTED;
+    return t->budget;
 }
 
-int tier_get(const struct tier *a0, uint32_t slot, void *to, const void **row)
+bool tier_tiered(const struct tier *t)
 {
-    (void)a0;
-    (void)slot;
-    (void)to;
-    (void)row;
-    return ERR_UNSUPPORTED;
+    return t->file != NULL;
 }
 
-int tier_heat(struct tier *a0, const uint32_t *slots, size_t n)
+uint64_t tier_reads(const struct tier *t)
 {
-    (void)a0;
-    (void)slots;
-    (void)n;
-    return ERR_UNSUPPORTED;
-}
-
-void tier_cool(struct tier *a0, const uint32_t *slots, size_t n)
-{
-    (void)a0;
-    (void)slots;
-    (void)n;
-}
-
-uint64_t tier_resident_bytes(const struct tier *a0)
-{
-    (void)a0;
-    return 0;
-}
-
-uint64_t tier_disk_bytes(const struct tier *a0)
-{
-    (void)a0;
-    return 0;
-}
-
-uint64_t tier_budget(const struct tier *a0)
-{
-    (void)a0;
-    return 0;
-}
-
-bool tier_tiered(const struct tier *a0)
-{
-    (void)a0;
-    return false;
-}
-
-uint64_t tier_reads(const struct tier *a0)
-{
-    (void)a0;
-    return 0;
+    return t->file ? atomic_load_explicit(&t->file->reads, memory_order_relaxed) : 0;
 }

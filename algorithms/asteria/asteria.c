@@ -68,48 +68,6 @@ int asteria_check(const struct index *a0, struct stat_sink *a1)
     return ERR_UNSUPPORTED;
 }
 
-struct caprg_rows asteria_graph_rows(struct asteria *a0)
-{
-    (void)a0;
-    return (struct caprg_rows){ 0 };
-}
-
-struct bec_rows asteria_bec_rows(struct asteria *a0)
-{
-    (void)a0;
-    return (struct bec_rows){ 0 };
-}
-
-float asteria_distance(const struct index_env *a0, const void *query, const void *row)
-{
-    (void)a0;
-    (void)query;
-    (void)row;
-    return 0;
-}
-
-const float *asteria_unit(const struct index_env *a0, const void *row, float *to)
-{
-    (void)a0;
-    (void)row;
-    (void)to;
-    return NULL;
-}
-
-int asteria_encode(const struct asteria *a0, const struct model *a1, const void *rows, size_t n,
-                   float *units, float *z, float *p, struct encoding *out)
-{
-    (void)a0;
-    (void)a1;
-    (void)rows;
-    (void)n;
-    (void)units;
-    (void)z;
-    (void)p;
-    (void)out;
-    return ERR_UNSUPPORTED;
-}
-
 int asteria_apply_insert(struct asteria *a0, struct vectors a1, const uint64_t *ids, size_t *done)
 {
     (void)a0;

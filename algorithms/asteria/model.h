@@ -21,6 +21,7 @@ struct calibration {
 };
 
 struct model {
+    struct mem *mem;  /* what it was made with */
     uint32_t version; /* 1, 2, ... */
     size_t dim, m;    /* m = ecc->n, bits of a word */
     struct turn *turn;
@@ -34,18 +35,20 @@ struct model {
     double bit_mean[ECC_WORD_MAX];   /* of the sample: share of ones */
     double bit_margin[ECC_WORD_MAX]; /* mean |p_i| */
     uint64_t sample_rows;
+    uint64_t seed; /* the env's: a random code's parity bits are made from it */
 };
 
 /* rows: n unit rows of env->dim. from: the model before, whose rotation training goes on from; or NULL.
-   address_bits: resolved by the caller. ERR_ARGUMENT: fewer rows than bits of a word, or options that do not go together;
-   ERR_NO_MEMORY. */
+   address_bits: resolved by the caller; the model's own are ecc->k: at most the code's, and where a word of the code
+   is longer than the rotation has outputs of any use, min(address_bits, outputs) raw bits (ECC_NONE) take its place.
+   ERR_ARGUMENT: fewer rows than bits of a word; ERR_NO_MEMORY. */
 int model_fit(struct model **, const struct index_env *, const struct asteria_params *,
               unsigned address_bits, const float *rows, size_t n, const struct model *from,
               uint32_t version);
 void model_destroy(const struct index_env *, struct model *); /* NULL is allowed */
 size_t model_bytes(const struct model *);
 
-/* z of out_dim; p of m: the vantages' products with z. */
+/* z of out_dim, at a multiple of 64 where that is 16 or more; p of m: the vantages' products with z. */
 void model_turn(const struct model *, const struct kernels *, const float *row, float *z);
 void model_hash(const struct model *, const struct kernels *, const float *z, float *p);
 

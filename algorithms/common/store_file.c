@@ -165,6 +165,12 @@ void store_write(struct store_writer *w, const void *bytes, size_t n_bytes)
     append(w, bytes, n_bytes);
 }
 
+void store_fail(struct store_writer *w, int code)
+{
+    if (w->code == OK)
+        w->code = code;
+}
+
 static void write_table_and_head(struct store_writer *w)
 {
     end_section(w);

@@ -76,6 +76,8 @@ int store_begin(struct store_writer *, const char *dir, const char *name,
 /* Ends the section before it. The tag is at most 15 bytes and new to the file. */
 void store_section(struct store_writer *, const char *tag);
 void store_write(struct store_writer *, const void *bytes, size_t n_bytes);
+/* The caller's own trouble, said by fail() before: the file is not to be written. */
+void store_fail(struct store_writer *, int code);
 int store_commit(struct store_writer *);
 void store_abort(struct store_writer *); /* the old file stays */
 

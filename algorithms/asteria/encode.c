@@ -1,0 +1,144 @@
+/* encode.c - what a model makes of rows, and what the graph and the clusters ask of stored ones. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/asteria/asteria.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* ----------------------------------------------------------------------------------- rows */
+
+const float *asteria_unit(const struct index_env *env, const void *row, float *to)
+{
+    const unsigned char *bytes = row;
+
+    if (env->element == ELEMENT_F32)
+        return row;
+    const double norm_sq = (double)env->kernels->ip_u8(bytes, bytes, env->dim);
+    const float scale = norm_sq > 0 ? (float)(1 / sqrt(norm_sq)) : 0;
+    for (size_t i = 0; i < env->dim; i++)
+        to[i] = scale * (float)bytes[i];
+    return to;
+}
+
+float asteria_distance(const struct index_env *env, const void *query, const void *row)
+{
+    return env->element == ELEMENT_F32 ? env->kernels->l2sq_f32(query, row, env->dim)
+                                       : env->kernels->cos_u8(query, row, env->dim);
+}
+
+struct encode_job {
+    const struct index_env *env;
+    const struct model *model;
+    const unsigned char *rows;
+    float *units, *z, *p;
+    struct encoding *out;
+};
+
+static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct encode_job *j = arg;
+    const struct kernels *kernels = j->env->kernels;
+    const size_t out_dim = j->model->turn->out_dim, m = j->model->m;
+    const size_t row_bytes = element_row_bytes(j->env->element, j->env->dim);
+
+    (void)worker;
+    for (size_t i = first; i < end; i++) {
+        struct encoding *e = j->out + i;
+
+        e->row = j->rows + i * row_bytes;
+        e->unit = asteria_unit(j->env, e->row, j->units ? j->units + i * j->env->dim : NULL);
+        e->z = j->z + i * out_dim;
+        e->p = j->p + i * m;
+        model_turn(j->model, kernels, e->unit, e->z);
+        model_hash(j->model, kernels, e->z, e->p);
+        e->word = ecc_word(j->model->ecc, e->p);
+        e->address = ecc_decode(j->model->ecc, e->p);
+    }
+    return OK;
+}
+
+int asteria_encode(const struct asteria *a, const struct model *model, const void *rows, size_t n,
+                   float *units, float *z, float *p, struct encoding *out)
+{
+    enum { CHUNK = 32 };
+    struct encode_job job = { &a->base.env, model, rows, units, z, p, out };
+
+    return parallel_for(a->base.env.pool, pool_threads(a->base.env.pool), n, CHUNK, encode_rows,
+                        &job);
+}
+
+/* ---------------------------------------------------------------------------- the graph's */
+
+/* The row where it lies; else it is read into *buffer, which is made the first time. */
+static int row_of(const struct asteria *a, uint32_t slot, void **buffer, const void **row)
+{
+    const struct index_env *env = &a->base.env;
+
+    *row = tier_resident(a->tier, slot);
+    if (*row)
+        return OK;
+    if (!*buffer)
+        *buffer = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    if (!*buffer)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: no memory to read row %u of the graph",
+                    (unsigned)slot);
+    return tier_get(a->tier, slot, *buffer, row);
+}
+
+static int graph_exact(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances)
+{
+    const struct asteria *a = to;
+    const void *row = NULL, *other = NULL;
+    void *buffers[2] = { NULL, NULL };
+    int rc = row_of(a, x, &buffers[0], &row);
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        rc = row_of(a, others[i], &buffers[1], &other);
+        if (rc == OK)
+            distances[i] = asteria_distance(&a->base.env, row, other);
+    }
+    mem_free(a->base.env.mem, buffers[0]);
+    mem_free(a->base.env.mem, buffers[1]);
+    return rc;
+}
+
+static float graph_upper(void *to, uint32_t x, uint32_t y)
+{
+    const struct asteria *a = to;
+    const unsigned of = a->places[x].generation;
+    const struct generation *g = a->generations[of];
+
+    /* Codes of two models say nothing of each other. */
+    if (!g || a->places[y].generation != of)
+        return INFINITY;
+    return lrsq_between(g->model->lrsq, stable_at(&g->codes, x), stable_at(&g->codes, y)).upper;
+}
+
+static bool graph_alive(void *to, uint32_t slot)
+{
+    const struct asteria *a = to;
+
+    return slot < a->n_slots && a->ids[slot] != ID_NONE;
+}
+
+struct caprg_rows asteria_graph_rows(struct asteria *a)
+{
+    return (struct caprg_rows){ graph_exact, graph_upper, graph_alive, a };
+}
+
+/* ------------------------------------------------------------------------- the clusters' */
+
+static void short_vector(void *to, uint32_t slot, float *y)
+{
+    const struct asteria *a = to;
+    const struct generation *g = a->generations[a->now];
+
+    lrsq_get(g->model->lrsq, stable_at(&g->codes, slot), y);
+}
+
+struct bec_rows asteria_bec_rows(struct asteria *a)
+{
+    return (struct bec_rows){ short_vector, a };
+}

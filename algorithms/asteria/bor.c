@@ -1,46 +1,267 @@
-/* bor.c - not written yet. */
+/* bor.c - the butterfly network: made, applied to one row, and to sixteen side by side, forwards and backwards.
+ *
+ * One row goes through stages of constant geometry (Pease 1968): every stage takes neighbours (2 i, 2 i + 1) to
+ * (i, i + size / 2), which moves bit l to where stage l + 1 wants it, and back to the natural order after the last.
+ * Loads and stores are whole registers at every distance; the factors are kept in that order.
+ */
 #include "algorithms/asteria/bor.h"
 
-int bor_create(struct bor **a0, const struct index_env *a1, size_t dim, size_t passes,
-               enum asteria_bor_init a4, uint64_t seed)
+#include <math.h>
+#include <string.h>
+
+#include "src/core/error.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+#define PI 3.14159265358979323846
+
+enum { STREAM_ANGLES, STREAM_SIGNS };
+
+size_t bor_n_angles(const struct bor *b)
 {
-    (void)a0;
-    (void)a1;
-    (void)dim;
-    (void)passes;
-    (void)a4;
-    (void)seed;
-    return ERR_UNSUPPORTED;
+    return b->passes * b->stages * (b->size / 2);
 }
 
-void bor_destroy(const struct index_env *a0, struct bor *a1)
+size_t bor_bytes(const struct bor *b)
 {
-    (void)a0;
-    (void)a1;
+    return sizeof *b + (5 * bor_n_angles(b) + b->passes * b->size) * sizeof(float);
 }
 
-void bor_set_angles(struct bor *a0, const float *angles)
+void bor_destroy(const struct index_env *env, struct bor *b)
 {
-    (void)a0;
-    (void)angles;
+    if (!b)
+        return;
+    mem_free(env->mem, b->angles);
+    mem_free(env->mem, b->cosines);
+    mem_free(env->mem, b->sines);
+    mem_free(env->mem, b->signs);
+    mem_free(env->mem, b->row_cosines);
+    mem_free(env->mem, b->row_sines);
+    mem_free(env->mem, b);
 }
 
-void bor_apply(const struct bor *a0, const struct kernels *a1, const float *row, float *z)
+static double first_angle(enum asteria_bor_init init, struct rng *rng)
 {
-    (void)a0;
-    (void)a1;
-    (void)row;
-    (void)z;
+    switch (init) {
+        case BOR_NEAR_IDENTITY: return 0.1 * rng_unit(rng) - 0.05;
+        case BOR_RANDOM: return PI * (2 * rng_unit(rng) - 1);
+        case BOR_HADAMARD: break;
+    }
+    return rng_u64(rng) >> 63 ? PI / 4 : -PI / 4;
 }
 
-int bor_train(struct bor *a0, const struct index_env *a1, const struct turn_options *a2,
-              const float *rows, size_t n, struct turn_report *a5)
+static void fill(struct bor *b, enum asteria_bor_init init, uint64_t seed)
 {
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    (void)rows;
-    (void)n;
-    (void)a5;
-    return ERR_UNSUPPORTED;
+    struct rng rng = rng_at(seed, STREAM_ANGLES);
+    for (size_t i = 0; i < bor_n_angles(b); i++)
+        b->angles[i] = (float)first_angle(init, &rng);
+    rng = rng_at(seed, STREAM_SIGNS);
+    for (size_t i = 0; i < b->passes * b->size; i++)
+        b->signs[i] = rng_u64(&rng) >> 63 ? 1 : -1;
+    bor_set_angles(b, b->angles);
+}
+
+int bor_create(struct bor **bor, const struct index_env *env, size_t dim, size_t passes,
+               enum asteria_bor_init init, uint64_t seed)
+{
+    struct bor *b = mem_zalloc(env->mem, sizeof *b);
+    if (!b)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: no memory for a rotation");
+    *b = (struct bor){ .dim = dim, .size = 1, .passes = passes };
+    for (; b->size < dim; b->size *= 2)
+        b->stages++;
+    const size_t n = bor_n_angles(b);
+    b->angles = mem_array(env->mem, n, sizeof *b->angles);
+    b->cosines = mem_array(env->mem, n, sizeof *b->cosines);
+    b->sines = mem_array(env->mem, n, sizeof *b->sines);
+    b->row_cosines = mem_array(env->mem, n, sizeof *b->row_cosines);
+    b->row_sines = mem_array(env->mem, n, sizeof *b->row_sines);
+    b->signs = mem_array(env->mem, passes * b->size, sizeof *b->signs);
+    if (!b->angles || !b->cosines || !b->sines || !b->row_cosines || !b->row_sines || !b->signs) {
+        bor_destroy(env, b);
+        return fail(env->error, ERR_NO_MEMORY, "asteria: no memory for a rotation of %zu angles",
+                    n);
+    }
+    fill(b, init, seed);
+    *bor = b;
+    return OK;
+}
+
+/* Where bor_apply's stage l has pair i: after l stages position 2 i holds the component whose number is that rotated
+   left by l bits; without bit l, which is 0, what is left is i rotated. */
+static size_t natural_pair(const struct bor *b, size_t stage, size_t i)
+{
+    return ((i << stage) | (i >> (b->stages - 1 - stage))) & (b->size / 2 - 1);
+}
+
+void bor_set_angles(struct bor *b, const float *angles)
+{
+    const size_t half = b->size / 2;
+    if (angles != b->angles)
+        memcpy(b->angles, angles, bor_n_angles(b) * sizeof *angles);
+    for (size_t i = 0; i < bor_n_angles(b); i++) {
+        b->cosines[i] = (float)cos((double)angles[i]);
+        b->sines[i] = (float)sin((double)angles[i]);
+    }
+    for (size_t line = 0; line < b->passes * b->stages; line++)
+        for (size_t i = 0; i < half; i++) {
+            const size_t from = line * half + natural_pair(b, line % b->stages, i);
+            b->row_cosines[line * half + i] = b->cosines[from];
+            b->row_sines[line * half + i] = b->sines[from];
+        }
+}
+
+static size_t reversed(size_t i, size_t bits)
+{
+    size_t out = 0;
+    for (size_t b = 0; b < bits; b++)
+        out |= (i >> b & 1) << (bits - 1 - b);
+    return out;
+}
+
+static void turn_neighbours(const float *restrict from, float *restrict to, const float *restrict c,
+                            const float *restrict s, size_t half)
+{
+    for (size_t i = 0; i < half; i++) {
+        const float a = from[2 * i], b = from[2 * i + 1];
+        to[i] = c[i] * a + s[i] * b;
+        to[i + half] = c[i] * b - s[i] * a;
+    }
+}
+
+/* All stages of a pass, from x to `other` and back in turn; returns which of them has the outputs. */
+static float *pass(const struct bor *b, size_t p, float *x, float *other)
+{
+    for (size_t l = 0; l < b->stages; l++) {
+        const size_t at = (p * b->stages + l) * (b->size / 2);
+        turn_neighbours(x, other, b->row_cosines + at, b->row_sines + at, b->size / 2);
+        float *swap = x;
+        x = other;
+        other = swap;
+    }
+    return x;
+}
+
+void bor_apply(const struct bor *b, const float *row, float *z)
+{
+    _Alignas(64) float scratch[TURN_DIM_MAX];
+    /* After each pass but the first the permutation goes to the other one, too. */
+    const bool odd = (b->passes * b->stages + b->passes - 1) % 2;
+    float *x = odd ? scratch : z, *other = odd ? z : scratch;
+
+    for (size_t i = 0; i < b->dim; i++)
+        x[i] = row[i] * b->signs[i];
+    memset(x + b->dim, 0, (b->size - b->dim) * sizeof *x);
+    for (size_t p = 0; p < b->passes; p++) {
+        if (p > 0) {
+            for (size_t i = 0; i < b->size; i++)
+                other[i] = x[reversed(i, b->stages)] * b->signs[p * b->size + i];
+            float *swap = x;
+            x = other;
+            other = swap;
+        }
+        float *out = pass(b, p, x, other);
+        other = out == x ? other : x;
+        x = out;
+    }
+}
+
+static void sign_lanes(const struct bor *b, size_t p, float *lanes)
+{
+    for (size_t i = 0; i < b->size; i++)
+        for (size_t r = 0; r < BOR_LANES; r++)
+            lanes[i * BOR_LANES + r] *= b->signs[p * b->size + i];
+}
+
+/* Its own inverse. */
+static void reverse_lanes(const struct bor *b, float *lanes)
+{
+    for (size_t i = 0; i < b->size; i++) {
+        const size_t j = reversed(i, b->stages);
+        for (size_t r = 0; r < BOR_LANES && i < j; r++) {
+            const float swap = lanes[i * BOR_LANES + r];
+            lanes[i * BOR_LANES + r] = lanes[j * BOR_LANES + r];
+            lanes[j * BOR_LANES + r] = swap;
+        }
+    }
+}
+
+static void turn_lanes(float *restrict low, float *restrict high, float c, float s)
+{
+    for (size_t r = 0; r < BOR_LANES; r++) {
+        const float a = low[r], b = high[r];
+        low[r] = c * a + s * b;
+        high[r] = c * b - s * a;
+    }
+}
+
+/* The lower component of pair j of a stage: bit `stage` put in between, 0. */
+static size_t lower(size_t stage, size_t j)
+{
+    const size_t below = ((size_t)1 << stage) - 1;
+    return (j & below) | (j & ~below) << 1;
+}
+
+void bor_forward(const struct bor *b, float *lanes)
+{
+    for (size_t p = 0; p < b->passes; p++) {
+        if (p > 0)
+            reverse_lanes(b, lanes);
+        sign_lanes(b, p, lanes);
+        for (size_t l = 0; l < b->stages; l++) {
+            const size_t at = (p * b->stages + l) * (b->size / 2);
+            for (size_t j = 0; j < b->size / 2; j++) {
+                float *low = lanes + lower(l, j) * BOR_LANES;
+                turn_lanes(low, low + (BOR_LANES << l), b->cosines[at + j], b->sines[at + j]);
+            }
+        }
+    }
+}
+
+/* Sum of the lanes, in a tree that is the same however wide the registers are. */
+static float sum_lanes(const float product[BOR_LANES])
+{
+    float sum[BOR_LANES / 2];
+    for (size_t r = 0; r < BOR_LANES / 2; r++)
+        sum[r] = product[r] + product[r + BOR_LANES / 2];
+    for (size_t r = 0; r < BOR_LANES / 4; r++)
+        sum[r] += sum[r + BOR_LANES / 4];
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+/* A pair backwards: outputs and their gradients become the inputs' ones; returns dL/dtheta. */
+static float turn_back(float *restrict low, float *restrict high, float *restrict g_low,
+                       float *restrict g_high, float c, float s)
+{
+    float product[BOR_LANES];
+    for (size_t r = 0; r < BOR_LANES; r++) {
+        const float a = low[r], b = high[r], ga = g_low[r], gb = g_high[r];
+        product[r] = ga * b - gb * a;
+        low[r] = c * a - s * b;
+        high[r] = s * a + c * b;
+        g_low[r] = c * ga - s * gb;
+        g_high[r] = s * ga + c * gb;
+    }
+    return sum_lanes(product);
+}
+
+void bor_backward(const struct bor *b, float *lanes, float *gradient, double *d_angles)
+{
+    for (size_t p = b->passes; p-- > 0;) {
+        for (size_t l = b->stages; l-- > 0;) {
+            const size_t at = (p * b->stages + l) * (b->size / 2);
+            for (size_t j = 0; j < b->size / 2; j++) {
+                const size_t low = lower(l, j) * BOR_LANES, high = low + (BOR_LANES << l);
+                d_angles[at + j] +=
+                    (double)turn_back(lanes + low, lanes + high, gradient + low, gradient + high,
+                                      b->cosines[at + j], b->sines[at + j]);
+            }
+        }
+        sign_lanes(b, p, lanes);
+        sign_lanes(b, p, gradient);
+        if (p > 0) {
+            reverse_lanes(b, lanes);
+            reverse_lanes(b, gradient);
+        }
+    }
 }

@@ -17,21 +17,29 @@
 
 #include "algorithms/asteria/turn.h"
 
+enum { BOR_PASSES_MAX = 4 };
+
 struct bor {
     size_t dim, size, stages, passes; /* stages: log2 size, of each pass */
     float *angles; /* passes x stages x size / 2; pair j of a stage: in order of its lower index */
     float *cosines, *sines; /* of the angles */
     float *signs;           /* passes x size: +-1 */
+    float *row_cosines,
+        *row_sines; /* the same in bor_apply's order: pair i of its stage l is pair rotl(i, l) */
 };
 
-/* ERR_NO_MEMORY. */
+/* dim: 1 .. TURN_DIM_MAX, passes: 1 .. BOR_PASSES_MAX. ERR_NO_MEMORY. */
 int bor_create(struct bor **, const struct index_env *, size_t dim, size_t passes,
                enum asteria_bor_init, uint64_t seed);
 void bor_destroy(const struct index_env *, struct bor *);
 void bor_set_angles(struct bor *, const float *angles); /* and cosines and sines with them */
 
-/* One row: dim in, size out. */
-void bor_apply(const struct bor *, const struct kernels *, const float *row, float *z);
+size_t bor_n_angles(const struct bor *);
+size_t bor_bytes(const struct bor *);
+
+/* One row: dim in, size out, apart from the row. The same as bor_forward's, bit for bit, where the compiler fuses no
+   multiplications with additions. */
+void bor_apply(const struct bor *, const float *row, float *z);
 
 /* Lanes: BOR_LANES rows side by side, component i of row r at [i * BOR_LANES + r]; in place. */
 enum { BOR_LANES = 16 };
@@ -45,8 +53,8 @@ struct bor_loss {
     size_t m, rank, size;
     float beta;
 };
-/* Adam on the loss; see turn_train(). */
+/* Adam on the loss, of rows less `mean` (NULL: as they are); see turn_train(). */
 int bor_train(struct bor *, const struct index_env *, const struct turn_options *,
-              const float *rows, size_t n, struct turn_report *);
+              const float *mean, const float *rows, size_t n, struct turn_report *);
 
 #endif

@@ -27,6 +27,9 @@ struct store_reader;
 struct store_writer;
 struct bor;
 
+/* A row's work space is on the stack. */
+enum { TURN_DIM_MAX = 8192 };
+
 struct turn {
     enum asteria_turn kind;
     size_t dim, out_dim;
@@ -59,14 +62,15 @@ struct turn_report {
     bool stopped; /* a gradient was not finite: the last good angles are kept */
 };
 
-/* rows: n >= 1 unit rows. ERR_NO_MEMORY; ERR_ARGUMENT: fewer rows than options.m. A gradient that is not finite
+/* rows: n >= 1 unit rows. ERR_NO_MEMORY; ERR_ARGUMENT: fewer rows than options.m, more bits than out_dim, a `from` of
+   another shape, more than TURN_DIM_MAX dimensions. A gradient that is not finite
    ends training with the last good angles, and is reported, not failed. *report may be NULL. */
 int turn_train(struct turn **, const struct index_env *, const struct turn_options *,
                const float *rows, size_t n, struct turn_report *report);
 void turn_destroy(const struct index_env *, struct turn *); /* NULL is allowed */
 size_t turn_bytes(const struct turn *);
 
-/* z: out_dim floats, apart from the row, at a multiple of 64. */
+/* z: out_dim floats, apart from the row, at a multiple of 64 (row: anywhere). */
 void turn_apply(const struct turn *, const struct kernels *, const float *row, float *z);
 
 /* Largest | |Rx| - |x| | over |x| of n random rows: how far R is from an isometry. */

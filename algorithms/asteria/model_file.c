@@ -1,0 +1,220 @@
+/* model_file.c - a model as sections of a snapshot: "model", "vantages" and "quantizer" + suffix, beside those of the
+ * rotation and the short codes.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/asteria/model.h"
+#include "algorithms/common/store_file.h"
+#include "src/core/mem.h"
+
+enum { FORMAT = 1 };
+
+struct stored {
+    uint32_t format, version;
+    uint32_t code, k;
+    uint64_t dim, m, out_dim;
+    uint64_t has_vantages;
+    uint64_t sample_rows, seed;
+    struct calibration calibration;
+    double first_loss, last_loss, margin_before, margin_after;
+    uint64_t steps, stopped;
+    double bit_mean[ECC_WORD_MAX], bit_margin[ECC_WORD_MAX];
+};
+
+static const char *tag_of(char tag[STORE_TAG_BYTES], const char *name, char suffix)
+{
+    (void)snprintf(tag, STORE_TAG_BYTES, "%s%c", name, suffix);
+    return tag;
+}
+
+/* ----------------------------------------------------------------------------------- writing */
+
+static void fill_stored(const struct model *model, struct stored *s)
+{
+    memset(s, 0, sizeof *s); /* bytes between members are written, too */
+    s->format = FORMAT;
+    s->version = model->version;
+    s->code = (uint32_t)model->ecc->kind;
+    s->k = model->ecc->k;
+    s->dim = model->dim;
+    s->m = model->m;
+    s->out_dim = model->turn->out_dim;
+    s->has_vantages = model->vantages != NULL;
+    s->sample_rows = model->sample_rows;
+    s->seed = model->seed;
+    s->calibration.alpha = model->calibration.alpha;
+    memcpy(s->calibration.quantile, model->calibration.quantile, sizeof s->calibration.quantile);
+    memcpy(s->calibration.pairs, model->calibration.pairs, sizeof s->calibration.pairs);
+    s->first_loss = model->report.first_loss;
+    s->last_loss = model->report.last_loss;
+    s->margin_before = model->report.margin_before;
+    s->margin_after = model->report.margin_after;
+    s->steps = model->report.steps;
+    s->stopped = model->report.stopped;
+    memcpy(s->bit_mean, model->bit_mean, sizeof s->bit_mean);
+    memcpy(s->bit_margin, model->bit_margin, sizeof s->bit_margin);
+}
+
+static void write_quantizer(const struct model *model, struct store_writer *w, const char *tag)
+{
+    const size_t n = quantizer_save(model->quantizer, NULL);
+    void *bytes = mem_zalloc(model->mem, n);
+
+    if (!bytes) {
+        store_fail(w, fail(w->error, ERR_NO_MEMORY, "asteria: save: no memory for a quantizer"));
+        return;
+    }
+    (void)quantizer_save(model->quantizer, bytes);
+    store_section(w, tag);
+    store_write(w, bytes, n);
+    mem_free(model->mem, bytes);
+}
+
+void model_write(const struct model *model, struct store_writer *w, char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+    struct stored s;
+
+    fill_stored(model, &s);
+    store_section(w, tag_of(tag, "model", suffix));
+    store_write(w, &s, sizeof s);
+    if (model->vantages) {
+        store_section(w, tag_of(tag, "vantages", suffix));
+        store_write(w, model->vantages, model->m * model->turn->out_dim * sizeof *model->vantages);
+    }
+    write_quantizer(model, w, tag_of(tag, "quantizer", suffix));
+    turn_write(model->turn, w, suffix);
+    lrsq_write(model->lrsq, w, suffix);
+}
+
+/* ----------------------------------------------------------------------------------- reading */
+
+static bool shares(const double *share, size_t n, double most)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(share[i] >= 0 && share[i] <= most))
+            return false;
+    return true;
+}
+
+static int check_stored(const struct store_reader *r, const struct index_env *env,
+                        const struct stored *s)
+{
+    if (s->format != FORMAT)
+        return fail(env->error, ERR_VERSION,
+                    "asteria: load: %s: a model of format %u, this program reads %d; build the "
+                    "index again",
+                    r->path, (unsigned)s->format, FORMAT);
+    if (s->version == 0 || s->dim != env->dim || s->code > ECC_RANDOM || s->k == 0 ||
+        s->k > ecc_bits_most((enum asteria_code)s->code) || s->m == 0 || s->m > ECC_WORD_MAX ||
+        s->m > s->out_dim || s->has_vantages > 1)
+        return store_corrupt(r, "the model's numbers do not go together");
+    if (!(s->calibration.alpha > 0 && s->calibration.alpha < 1) ||
+        !shares(s->calibration.quantile, CALIBRATION_LEVELS, 3.1416) ||
+        !shares(s->bit_mean, s->m, 1) || !shares(s->bit_margin, s->m, INFINITY))
+        return store_corrupt(r, "the model's calibration is none");
+    return OK;
+}
+
+static void take_stored(struct model *model, const struct stored *s)
+{
+    model->version = s->version;
+    model->dim = (size_t)s->dim;
+    model->m = (size_t)s->m;
+    model->sample_rows = s->sample_rows;
+    model->seed = s->seed;
+    model->calibration = s->calibration;
+    model->report = (struct turn_report){ .first_loss = s->first_loss,
+                                          .last_loss = s->last_loss,
+                                          .margin_before = s->margin_before,
+                                          .margin_after = s->margin_after,
+                                          .steps = (size_t)s->steps,
+                                          .stopped = s->stopped != 0 };
+    memcpy(model->bit_mean, s->bit_mean, sizeof model->bit_mean);
+    memcpy(model->bit_margin, s->bit_margin, sizeof model->bit_margin);
+}
+
+static int read_vantages(struct model *model, const struct index_env *env,
+                         const struct store_reader *r, const struct stored *s, char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+    const float *stored = NULL;
+    const size_t n = (size_t)(s->m * s->out_dim);
+    int rc = OK;
+
+    if (!s->has_vantages)
+        return OK;
+    rc = store_need_array(r, tag_of(tag, "vantages", suffix), n, sizeof *stored, &stored);
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(stored[i]))
+            return store_corrupt(r, "a vantage is not finite");
+    model->vantages = mem_array(env->mem, n, sizeof *stored);
+    if (!model->vantages)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: load: no memory for vantages");
+    memcpy(model->vantages, stored, n * sizeof *stored);
+    return OK;
+}
+
+static int read_quantizer(struct model *model, const struct index_env *env,
+                          const struct store_reader *r, char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+    const void *bytes = NULL;
+    size_t n = 0;
+    int rc = store_need(r, tag_of(tag, "quantizer", suffix), SIZE_MAX, &bytes, &n);
+
+    if (rc == OK)
+        rc = quantizer_load(&model->quantizer, env, bytes, n);
+    if (rc == OK && model->quantizer->kind != QUANTIZER_RABITQ)
+        rc = store_corrupt(r, "the model's quantizer is of another kind");
+    return rc;
+}
+
+static int read_parts(struct model *model, const struct index_env *env,
+                      const struct store_reader *r, const struct stored *s, char suffix)
+{
+    int rc =
+        ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, s->seed, env->error);
+
+    if (rc == OK)
+        rc = turn_read(&model->turn, env, r, suffix);
+    if (rc == OK)
+        rc = lrsq_read(&model->lrsq, env, r, suffix);
+    if (rc == OK && (model->ecc->n != s->m || model->turn->dim != s->dim ||
+                     model->turn->out_dim != s->out_dim || model->lrsq->in_dim != s->out_dim))
+        rc = store_corrupt(r, "the model's parts are of different shapes");
+    if (rc == OK)
+        rc = read_vantages(model, env, r, s, suffix);
+    if (rc == OK)
+        rc = read_quantizer(model, env, r, suffix);
+    return rc;
+}
+
+int model_read(struct model **out, const struct index_env *env, const struct store_reader *r,
+               char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+    const struct stored *s = NULL;
+    int rc = store_need_array(r, tag_of(tag, "model", suffix), 1, sizeof *s, &s);
+
+    *out = NULL;
+    if (rc == OK)
+        rc = check_stored(r, env, s);
+    if (rc != OK)
+        return rc;
+    struct model *model = mem_zalloc(env->mem, sizeof *model);
+    if (!model)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: load: no memory for a model");
+    model->mem = env->mem;
+    take_stored(model, s);
+    rc = read_parts(model, env, r, s, suffix);
+    if (rc == OK)
+        *out = model;
+    else
+        model_destroy(env, model);
+    return rc;
+}

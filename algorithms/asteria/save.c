@@ -62,11 +62,3 @@ bool asteria_log_is_long(const struct asteria *a0)
     (void)a0;
     return false;
 }
-
-int tier_tend(struct asteria *a0, uint64_t budget, bool *more)
-{
-    (void)a0;
-    (void)budget;
-    (void)more;
-    return OK;
-}

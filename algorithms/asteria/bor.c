@@ -24,7 +24,8 @@ size_t bor_n_angles(const struct bor *b)
 
 size_t bor_bytes(const struct bor *b)
 {
-    return sizeof *b + (5 * bor_n_angles(b) + b->passes * b->size) * sizeof(float);
+    return sizeof *b + (5 * bor_n_angles(b) + b->passes * b->size) * sizeof(float) +
+           b->size * sizeof *b->order;
 }
 
 void bor_destroy(const struct index_env *env, struct bor *b)
@@ -37,6 +38,7 @@ void bor_destroy(const struct index_env *env, struct bor *b)
     mem_free(env->mem, b->signs);
     mem_free(env->mem, b->row_cosines);
     mem_free(env->mem, b->row_sines);
+    mem_free(env->mem, b->order);
     mem_free(env->mem, b);
 }
 
@@ -50,6 +52,14 @@ static double first_angle(enum asteria_bor_init init, struct rng *rng)
     return rng_u64(rng) >> 63 ? PI / 4 : -PI / 4;
 }
 
+static size_t reversed(size_t i, size_t bits)
+{
+    size_t out = 0;
+    for (size_t b = 0; b < bits; b++)
+        out |= (i >> b & 1) << (bits - 1 - b);
+    return out;
+}
+
 static void fill(struct bor *b, enum asteria_bor_init init, uint64_t seed)
 {
     struct rng rng = rng_at(seed, STREAM_ANGLES);
@@ -58,6 +68,8 @@ static void fill(struct bor *b, enum asteria_bor_init init, uint64_t seed)
     rng = rng_at(seed, STREAM_SIGNS);
     for (size_t i = 0; i < b->passes * b->size; i++)
         b->signs[i] = rng_u64(&rng) >> 63 ? 1 : -1;
+    for (size_t i = 0; i < b->size; i++)
+        b->order[i] = (uint32_t)reversed(i, b->stages);
     bor_set_angles(b, b->angles);
 }
 
@@ -77,7 +89,9 @@ int bor_create(struct bor **bor, const struct index_env *env, size_t dim, size_t
     b->row_cosines = mem_array(env->mem, n, sizeof *b->row_cosines);
     b->row_sines = mem_array(env->mem, n, sizeof *b->row_sines);
     b->signs = mem_array(env->mem, passes * b->size, sizeof *b->signs);
-    if (!b->angles || !b->cosines || !b->sines || !b->row_cosines || !b->row_sines || !b->signs) {
+    b->order = mem_array(env->mem, b->size, sizeof *b->order);
+    if (!b->order || !b->angles || !b->cosines || !b->sines || !b->row_cosines || !b->row_sines ||
+        !b->signs) {
         bor_destroy(env, b);
         return fail(env->error, ERR_NO_MEMORY, "asteria: no memory for a rotation of %zu angles",
                     n);
@@ -109,14 +123,6 @@ void bor_set_angles(struct bor *b, const float *angles)
             b->row_cosines[line * half + i] = b->cosines[from];
             b->row_sines[line * half + i] = b->sines[from];
         }
-}
-
-static size_t reversed(size_t i, size_t bits)
-{
-    size_t out = 0;
-    for (size_t b = 0; b < bits; b++)
-        out |= (i >> b & 1) << (bits - 1 - b);
-    return out;
 }
 
 static void turn_neighbours(const float *restrict from, float *restrict to, const float *restrict c,
@@ -155,7 +161,7 @@ void bor_apply(const struct bor *b, const float *row, float *z)
     for (size_t p = 0; p < b->passes; p++) {
         if (p > 0) {
             for (size_t i = 0; i < b->size; i++)
-                other[i] = x[reversed(i, b->stages)] * b->signs[p * b->size + i];
+                other[i] = x[b->order[i]] * b->signs[p * b->size + i];
             float *swap = x;
             x = other;
             other = swap;
@@ -166,32 +172,29 @@ void bor_apply(const struct bor *b, const float *row, float *z)
     }
 }
 
+/* A component of all lanes; the compiler makes of it what registers there are. */
+typedef float lanes_of __attribute__((vector_size(BOR_LANES * sizeof(float)), may_alias));
+typedef float half_of __attribute__((vector_size(BOR_LANES / 2 * sizeof(float))));
+typedef float quarter_of __attribute__((vector_size(BOR_LANES / 4 * sizeof(float))));
+
 static void sign_lanes(const struct bor *b, size_t p, float *lanes)
 {
+    lanes_of *x = (lanes_of *)lanes;
     for (size_t i = 0; i < b->size; i++)
-        for (size_t r = 0; r < BOR_LANES; r++)
-            lanes[i * BOR_LANES + r] *= b->signs[p * b->size + i];
+        x[i] *= b->signs[p * b->size + i];
 }
 
 /* Its own inverse. */
 static void reverse_lanes(const struct bor *b, float *lanes)
 {
+    lanes_of *x = (lanes_of *)lanes;
     for (size_t i = 0; i < b->size; i++) {
-        const size_t j = reversed(i, b->stages);
-        for (size_t r = 0; r < BOR_LANES && i < j; r++) {
-            const float swap = lanes[i * BOR_LANES + r];
-            lanes[i * BOR_LANES + r] = lanes[j * BOR_LANES + r];
-            lanes[j * BOR_LANES + r] = swap;
+        const size_t j = b->order[i];
+        if (i < j) {
+            const lanes_of swap = x[i];
+            x[i] = x[j];
+            x[j] = swap;
         }
-    }
-}
-
-static void turn_lanes(float *restrict low, float *restrict high, float c, float s)
-{
-    for (size_t r = 0; r < BOR_LANES; r++) {
-        const float a = low[r], b = high[r];
-        low[r] = c * a + s * b;
-        high[r] = c * b - s * a;
     }
 }
 
@@ -204,6 +207,7 @@ static size_t lower(size_t stage, size_t j)
 
 void bor_forward(const struct bor *b, float *lanes)
 {
+    lanes_of *x = (lanes_of *)lanes;
     for (size_t p = 0; p < b->passes; p++) {
         if (p > 0)
             reverse_lanes(b, lanes);
@@ -211,50 +215,51 @@ void bor_forward(const struct bor *b, float *lanes)
         for (size_t l = 0; l < b->stages; l++) {
             const size_t at = (p * b->stages + l) * (b->size / 2);
             for (size_t j = 0; j < b->size / 2; j++) {
-                float *low = lanes + lower(l, j) * BOR_LANES;
-                turn_lanes(low, low + (BOR_LANES << l), b->cosines[at + j], b->sines[at + j]);
+                const size_t low = lower(l, j), high = low + ((size_t)1 << l);
+                const float c = b->cosines[at + j], s = b->sines[at + j];
+                const lanes_of first = x[low], second = x[high];
+                x[low] = c * first + s * second;
+                x[high] = c * second - s * first;
             }
         }
     }
 }
 
 /* Sum of the lanes, in a tree that is the same however wide the registers are. */
-static float sum_lanes(const float product[BOR_LANES])
+static float sum_lanes(const lanes_of *v)
 {
-    float sum[BOR_LANES / 2];
-    for (size_t r = 0; r < BOR_LANES / 2; r++)
-        sum[r] = product[r] + product[r + BOR_LANES / 2];
-    for (size_t r = 0; r < BOR_LANES / 4; r++)
-        sum[r] += sum[r + BOR_LANES / 4];
-    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+    half_of half[2];
+    quarter_of quarter[2];
+    memcpy(half, v, sizeof half);
+    half[0] += half[1];
+    memcpy(quarter, half, sizeof quarter);
+    quarter[0] += quarter[1];
+    return (quarter[0][0] + quarter[0][2]) + (quarter[0][1] + quarter[0][3]);
 }
 
 /* A pair backwards: outputs and their gradients become the inputs' ones; returns dL/dtheta. */
-static float turn_back(float *restrict low, float *restrict high, float *restrict g_low,
-                       float *restrict g_high, float c, float s)
+static float turn_back(lanes_of *low, lanes_of *high, lanes_of *g_low, lanes_of *g_high, float c,
+                       float s)
 {
-    float product[BOR_LANES];
-    for (size_t r = 0; r < BOR_LANES; r++) {
-        const float a = low[r], b = high[r], ga = g_low[r], gb = g_high[r];
-        product[r] = ga * b - gb * a;
-        low[r] = c * a - s * b;
-        high[r] = s * a + c * b;
-        g_low[r] = c * ga - s * gb;
-        g_high[r] = s * ga + c * gb;
-    }
-    return sum_lanes(product);
+    const lanes_of a = *low, b = *high, ga = *g_low, gb = *g_high;
+    const lanes_of product = ga * b - gb * a;
+    *low = c * a - s * b;
+    *high = s * a + c * b;
+    *g_low = c * ga - s * gb;
+    *g_high = s * ga + c * gb;
+    return sum_lanes(&product);
 }
 
 void bor_backward(const struct bor *b, float *lanes, float *gradient, double *d_angles)
 {
+    lanes_of *x = (lanes_of *)lanes, *g = (lanes_of *)gradient;
     for (size_t p = b->passes; p-- > 0;) {
         for (size_t l = b->stages; l-- > 0;) {
             const size_t at = (p * b->stages + l) * (b->size / 2);
             for (size_t j = 0; j < b->size / 2; j++) {
-                const size_t low = lower(l, j) * BOR_LANES, high = low + (BOR_LANES << l);
-                d_angles[at + j] +=
-                    (double)turn_back(lanes + low, lanes + high, gradient + low, gradient + high,
-                                      b->cosines[at + j], b->sines[at + j]);
+                const size_t low = lower(l, j), high = low + ((size_t)1 << l);
+                d_angles[at + j] += (double)turn_back(x + low, x + high, g + low, g + high,
+                                                      b->cosines[at + j], b->sines[at + j]);
             }
         }
         sign_lanes(b, p, lanes);

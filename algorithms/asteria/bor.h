@@ -24,6 +24,7 @@ struct bor {
     float *angles; /* passes x stages x size / 2; pair j of a stage: in order of its lower index */
     float *cosines, *sines; /* of the angles */
     float *signs;           /* passes x size: +-1 */
+    uint32_t *order;        /* size: numbers with their bits reversed */
     float *row_cosines,
         *row_sines; /* the same in bor_apply's order: pair i of its stage l is pair rotl(i, l) */
 };
@@ -48,11 +49,49 @@ void bor_forward(const struct bor *, float *lanes);
    d_angles, as many as angles. */
 void bor_backward(const struct bor *, float *lanes, float *gradient, double *d_angles);
 
-/* The loss of a batch (bor_loss.c), see systems/asteria.md 4.1: L_h + 0.2 L_b + 0.5 L_q. */
+/* The loss of a batch (bor_loss.c; systems/asteria.md 4.1), L = L_h + 0.2 L_b + 0.5 L_q. n anchors, then a near
+ * neighbour of each; t = tanh(beta z sqrt(size)) of the first m outputs z:
+ *
+ *   L_h  mean of max(0, 0.8 - <t, t+> / m), and of max(0, <t, t-> / m - 0.2), t- another anchor, no neighbour
+ *   L_b  |mean t|^2 / m + |T'T / n - I|^2 / m^2, T the anchors' t
+ *   L_q  mean of 1 - |y|^2 + |y - Q(y)|^2, y the `rank` outputs of largest mean square in this batch
+ *
+ * Q is taken as a uniform quantiser of 8 bits over 4 deviations to each side, and |y - Q(y)|^2 as what it is in the
+ * mean, step^2 / 12: straight through Q its gradient would be noise. Which outputs y are, and which anchors t-, is
+ * constant to the gradient. */
 struct bor_loss {
-    size_t m, rank, size;
-    float beta;
+    size_t m, rank, size, n;
+    double beta;
+    float *t;            /* 2 n x m, by bor_loss_turn */
+    float *gradient;     /* 2 n x m: of the loss by z, its share by L_q left out */
+    double *energy;      /* size: mean of z_i^2 over the 2 n rows */
+    float *pull;         /* size: L_q's gradient by z_i is pull[i] z_i */
+    uint32_t *negatives; /* n: anchor t- of each; UINT32_MAX: none */
+    double *work;        /* m x (m + 1) */
+    float *sorted;       /* size */
 };
+
+/* ERR_NO_MEMORY; to be freed in any case. */
+int bor_loss_init(struct bor_loss *, const struct index_env *, size_t m, size_t rank, size_t size,
+                  size_t n);
+void bor_loss_free(struct bor_loss *, const struct index_env *);
+/* t of one row of the batch from its first m outputs, `stride` floats apart. */
+void bor_loss_turn(struct bor_loss *, size_t row, const float *z, size_t stride);
+/* t, energy, negatives -> the loss; gradient and pull. */
+double bor_loss(struct bor_loss *);
+
+/* Near neighbours within a sample (bor_neighbours.c): of n_anchors rows, ascending, `k` others of the n rows each.
+ * By distance, all n compared; the same at any thread count. n >= 2. */
+enum { BOR_NEAR = 10, BOR_ANCHORS = 4096 };
+struct bor_neighbours {
+    size_t n_anchors, k;
+    uint64_t *anchors;
+    uint32_t *near; /* n_anchors x k */
+};
+int bor_neighbours_find(struct bor_neighbours *, const struct index_env *, const float *rows,
+                        size_t n, uint64_t seed);
+void bor_neighbours_free(struct bor_neighbours *, const struct index_env *);
+
 /* Adam on the loss, of rows less `mean` (NULL: as they are); see turn_train(). */
 int bor_train(struct bor *, const struct index_env *, const struct turn_options *,
               const float *mean, const float *rows, size_t n, struct turn_report *);

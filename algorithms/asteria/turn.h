@@ -55,7 +55,7 @@ struct turn_options {
 
 /* What training saw, for stats. */
 struct turn_report {
-    double first_loss, last_loss; /* mean of the first, last tenth of the steps */
+    double first_loss, last_loss; /* of one batch, before and after, at the schedule's last beta */
     double margin_before,
         margin_after; /* median |z_i| sqrt(out_dim), i < m, of the sample, before and after */
     size_t steps;

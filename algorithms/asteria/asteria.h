@@ -45,8 +45,9 @@ struct asteria_counts {
         estimates, exact, hops, walked, flips;
 };
 
-struct scratch;     /* search.h */
-struct asteria_log; /* log.c */
+struct scratch;       /* search.h */
+struct asteria_audit; /* audit.c */
+struct asteria_log;   /* log.c */
 struct store_fault;
 
 /* How an index comes to be. */
@@ -84,6 +85,8 @@ struct asteria {
     pthread_mutex_t scratch_lock;    /* of what follows */
     struct scratch *scratch;         /* those not in use */
     struct asteria_counts counts;
+    struct asteria_audit
+        *audit; /* NULL: no search asked for one; asteria_scratch_free() frees it */
 };
 
 static inline struct asteria *asteria_of(const struct index *index)

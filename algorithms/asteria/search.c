@@ -1,35 +1,205 @@
-/* search.c - not written yet. */
-#include "algorithms/asteria/asteria.h"
+/* search.c - a request's queries over threads: the k nearest, certified or as near as the knobs pay for. */
+#include "algorithms/asteria/search.h"
 
-int asteria_search(struct index *a0, const struct search_request *a1, struct search_result *a2)
+#include <string.h>
+
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+int no_memory(const struct asteria *a)
 {
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    return ERR_UNSUPPORTED;
+    return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: search: out of memory");
 }
 
-int asteria_range(struct index *a0, const struct range_request *a1, struct range_result *a2)
+static void hash_view(const struct index_env *env, const struct scratch *s, struct view *v)
 {
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    return ERR_UNSUPPORTED;
+    const struct model *m = v->g->model;
+    model_turn(m, env->kernels, s->unit, v->z);
+    model_hash(m, env->kernels, v->z, v->p);
+    model_hash(m, env->kernels, m->turn->shift, v->turn_of_mean);
+    lrsq_query(m->lrsq, v->z, v->short_query);
+    v->size = 0;
+    for (size_t i = 0; i < m->m; i++)
+        v->size += fabsf(v->p[i]);
+    v->hashed = true;
 }
 
-void asteria_scratch_free(struct asteria *a0)
+void query_begin(const struct job *job, struct scratch *s, const void *query, bool scan, bool hash)
 {
-    (void)a0;
+    const struct index_env *env = &job->a->base.env;
+    s->query = query;
+    s->cap = INFINITY;
+    s->codes.n = s->codes.first = s->rows.n = s->rows.first = 0;
+    s->n_cold = 0;
+    s->walking = false;
+    const float *unit = asteria_unit(env, query, s->unit);
+    if (unit != s->unit)
+        memcpy(s->unit, unit, env->dim * sizeof *unit);
+    for (size_t i = 0; i < s->n_views; i++) {
+        struct view *v = &s->views[i];
+        const struct quantizer *z = v->g->model->quantizer;
+        v->hashed = false;
+        if (scan) {
+            quantizer_transform(z, s->unit, 1, v->turned);
+            quantizer_query(z, v->turned, v->prepared);
+        }
+        if (hash)
+            hash_view(env, s, v);
+    }
 }
 
-uint64_t asteria_scratch_bytes(struct asteria *a0)
+/* Estimates that get a distance; 0: all, where there are as many as rows. */
+static size_t rerank_of(const struct job *job)
 {
-    (void)a0;
-    return 0;
+    const size_t asked = job->knobs->rerank > 0 ? (size_t)job->knobs->rerank : 4 * job->k;
+    if (job->knobs->mode == MODE_CERTIFIED || !job->knobs->exact || asked >= job->a->live)
+        return 0;
+    return asked > job->k ? asked : job->k;
 }
 
-void asteria_search_stats(const struct asteria *a0, struct stat_sink *a1)
+/* Whether there is room for another bucket in what may be probed. */
+static bool affordable(const struct job *job, double probes, double rows, uint32_t next)
 {
-    (void)a0;
-    (void)a1;
+    const struct asteria_knobs *knobs = job->knobs;
+    if (knobs->candidates > 0 && probes > 0 && rows + next > (double)knobs->candidates)
+        return false;
+    return probes < (double)knobs->probes;
+}
+
+static int heuristic_query(const struct job *job, struct scratch *s)
+{
+    double probes = 0, rows = 0;
+    size_t number;
+    walk_begin(job, s);
+    probe_order(job, s);
+    while (!s->failure && s->n_keys > 0) {
+        struct view *v;
+        const uint32_t next = bucket_of(s, (uint32_t)s->keys[0], &v)->live;
+        if (!affordable(job, probes, rows, next))
+            break;
+        (void)probe_next(s, &number);
+        scan_bucket(job, s, number);
+        probes += 1;
+        rows += next;
+    }
+    s->counts.probes += probes;
+    if (s->walking && !s->failure)
+        s->failure = walk_query(job, s);
+    offer_flush(job, s);
+    return s->failure;
+}
+
+static int one_query(const struct job *job, struct scratch *s, size_t q)
+{
+    struct asteria *a = job->a;
+    int rc = scratch_fit(a, s, job->knobs, rerank_of(job));
+    if (rc)
+        return rc;
+    const bool certified = job->knobs->mode == MODE_CERTIFIED;
+    s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
+    query_begin(job, s, job->queries + q * job->query_bytes, true,
+                certified || job->knobs->order != ORDER_CENTRE || uses_codes(job, s) ||
+                    job->knobs->use_b1 || job->knobs->beam > 0 || job->knobs->audit);
+    if (certified)
+        certify_query(job, s);
+    else
+        heuristic_query(job, s);
+    topk_sort(&s->nearest);
+    s->counts.queries += 1;
+    if (!s->failure && job->knobs->audit)
+        s->failure = audit_query(job, s);
+    return s->failure;
+}
+
+static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct job *job = arg;
+    int rc = OK;
+    for (size_t q = first; !rc && q < end; q++) {
+        pthread_rwlock_rdlock(&job->a->lock);
+        rc = one_query(job, job->scratch[worker], q);
+        pthread_rwlock_unlock(&job->a->lock);
+    }
+    return rc;
+}
+
+/* Scratch for each thread, which has room for THREADS_MAX; fewer threads where there is not memory for all. */
+int job_open(struct job *job, size_t *threads, struct scratch **scratch)
+{
+    const size_t most = pool_threads(job->a->base.env.pool);
+    size_t wanted = *threads < most ? *threads : most;
+    wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
+    job->scratch = scratch;
+    for (*threads = 0; *threads < wanted; ++*threads) {
+        scratch[*threads] = scratch_take(job->a);
+        if (!scratch[*threads])
+            break;
+        scratch[*threads]->work = (struct work){ 0 };
+    }
+    return *threads > 0 ? OK : no_memory(job->a);
+}
+
+void job_close(struct job *job, size_t threads, struct work *work)
+{
+    while (threads-- > 0) {
+        const struct work *w = &job->scratch[threads]->work;
+        work->distances += w->distances;
+        work->estimates += w->estimates;
+        work->bytes_read += w->bytes_read;
+        work->scanned += w->scanned;
+        scratch_give(job->a, job->scratch[threads]);
+    }
+}
+
+int asteria_search(struct index *index, const struct search_request *request,
+                   struct search_result *result)
+{
+    struct asteria *a = asteria_of(index);
+    struct scratch *scratch[THREADS_MAX];
+    const size_t n = request->queries.n;
+    struct job job = { .a = a,
+                       .knobs = request->knobs,
+                       .filter = request->filter,
+                       .queries = request->queries.rows,
+                       .query_bytes = element_row_bytes(request->queries.element, index->env.dim),
+                       .k = request->k,
+                       .ids = result->ids,
+                       .distances = result->distances };
+    size_t threads = request->threads < n ? request->threads : n;
+    if (n == 0)
+        return OK;
+    int rc = job_open(&job, &threads, scratch);
+    if (rc)
+        return rc;
+    rc = parallel_for(index->env.pool, threads, n, 1, search_chunk, &job);
+    job_close(&job, threads, &result->work);
+    return rc;
+}
+
+void asteria_search_stats(const struct asteria *a, struct stat_sink *sink)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&a->scratch_lock;
+    pthread_mutex_lock(lock); /* searches may be adding to them */
+    const struct asteria_counts c = a->counts;
+    pthread_mutex_unlock(lock);
+    const struct {
+        const char *name;
+        double value;
+    } values[] = {
+        { "queries", c.queries },
+        { "probes", c.probes },
+        { "buckets_skipped", c.buckets_skipped },
+        { "rows_skipped_b1", c.rows_skipped_b1 },
+        { "rows_skipped_b2", c.rows_skipped_b2 },
+        { "skipped_b3", c.skipped_b3 },
+        { "scanned_rows", c.scanned },
+        { "estimates", c.estimates },
+        { "exact_distances", c.exact },
+        { "hops", c.hops },
+        { "walked_rows", c.walked },
+        { "flips", c.flips },
+    };
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        sink->value(sink->to, values[i].name, values[i].value);
+    audit_stats(a, sink);
 }

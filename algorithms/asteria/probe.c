@@ -1,0 +1,203 @@
+/* probe.c - in which order buckets are looked at.
+ *
+ *   centre  |q - c|^2, one call for all centres       bound  certified, those of 0 by score
+ *   score   correlation of p with the codeword        flips  codewords of flips of the least certain bits
+ *   tree    best first in the BEC-tree: the accumulated bound of the prefix
+ *
+ * Keys of two generations stand in one order: distances and bounds mean the same in both.
+ */
+#include <string.h>
+
+#include "algorithms/asteria/search.h"
+#include "algorithms/common/key_heap.h"
+#include "kernels/kernels.h"
+
+enum { FLIPS_T = 12, TABLE = 256 };
+
+/* Ascending as the float is, then by number. */
+static uint64_t key_of(float key, size_t number)
+{
+    uint32_t bits;
+    memcpy(&bits, &key, sizeof bits);
+    bits ^= bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31;
+    return (uint64_t)bits << 32 | (uint32_t)number;
+}
+
+/* By bytes of the codeword: sum of (1 - 2 b_i) p_i. */
+struct correlations {
+    float table[(ECC_WORD_MAX + 7) / 8][TABLE];
+    unsigned bytes;
+};
+
+static void correlate(struct correlations *c, const struct view *v)
+{
+    const unsigned m = (unsigned)v->g->model->m;
+    c->bytes = (m + 7) / 8;
+    for (unsigned j = 0; j < c->bytes; j++) {
+        float *table = c->table[j], sum = 0;
+        for (unsigned i = 8 * j; i < 8 * j + 8 && i < m; i++)
+            sum += v->p[i];
+        table[0] = sum;
+        for (unsigned i = 0; i < 8; i++) {
+            const float twice = 8 * j + i < m ? 2 * v->p[8 * j + i] : 0;
+            for (unsigned b = 0; b < 1U << i; b++)
+                table[(1U << i) + b] = table[b] - twice;
+        }
+    }
+}
+
+static inline float correlation(const struct correlations *c, uint64_t codeword)
+{
+    float sum = 0;
+    for (unsigned j = 0; j < c->bytes; j++, codeword >>= 8)
+        sum += c->table[j][codeword & 255];
+    return sum;
+}
+
+static inline void take(struct scratch *s, float key, size_t number)
+{
+    s->keys[s->n_keys++] = key_of(key, number);
+}
+
+static void centre_distances(const struct job *job, struct scratch *s, const struct view *v)
+{
+    const struct index_env *env = &job->a->base.env;
+    env->kernels->l2sq_f32_1n(s->unit, v->g->centres, v->g->n, env->dim, s->centre_sq + v->first);
+    s->work.distances += (double)v->g->n;
+    s->work.bytes_read += (double)(v->g->n * env->dim * sizeof(float));
+}
+
+static void order_by_centre(const struct job *job, struct scratch *s, const struct view *v)
+{
+    centre_distances(job, s, v);
+    for (size_t i = 0; i < v->g->n; i++)
+        if (v->g->buckets[i].live > 0)
+            take(s, s->centre_sq[v->first + i], v->first + i);
+}
+
+static void order_by_score(struct scratch *s, const struct view *v)
+{
+    struct correlations c;
+    correlate(&c, v);
+    for (size_t i = 0; i < v->g->n; i++)
+        if (v->g->buckets[i].live > 0)
+            take(s, -correlation(&c, v->g->buckets[i].codeword), v->first + i);
+}
+
+/* Bounds are often 0: then, the best codeword first, keys are in [-1, 0]. */
+static void order_by_bound(const struct job *job, struct scratch *s, const struct view *v)
+{
+    struct correlations c;
+    correlate(&c, v);
+    if (job->knobs->use_b2)
+        centre_distances(job, s, v);
+    for (size_t i = 0; i < v->g->n; i++) {
+        const struct bucket *b = &v->g->buckets[i];
+        const size_t number = v->first + i;
+        if (b->live == 0)
+            continue;
+        s->bound[number] = bucket_bound(job, v, b, s->centre_sq[number]);
+        const float used = bound_used(job->knobs, s->bound[number]);
+        const float score = v->size > 0 ? correlation(&c, b->codeword) / v->size : 0;
+        take(s, used > 0 ? used : -(1 + score) / 2, number);
+    }
+    s->bounded = true;
+}
+
+static size_t addresses_most(const struct job *job, const struct scratch *s, const struct view *v)
+{
+    const int64_t probes = job->knobs->probes;
+    size_t most = v->g->n < s->addresses_capacity ? v->g->n : s->addresses_capacity;
+    /* some lead to no bucket */
+    return probes < (int64_t)most / 4 ? 4 * (size_t)probes : most;
+}
+
+static void order_by_flips(const struct job *job, struct scratch *s, const struct view *v)
+{
+    const struct ecc *e = v->g->model->ecc;
+    const size_t n =
+        ecc_flips(e, job->a->base.env.mem, v->p, FLIPS_T, addresses_most(job, s, v), s->addresses);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t b = generation_find(v->g, s->addresses[i]);
+        if (b != UINT32_MAX && v->g->buckets[b].live > 0)
+            take(s, (float)i, v->first + b);
+    }
+    s->counts.flips += (double)n;
+}
+
+static void order_by_tree(const struct job *job, struct scratch *s, const struct view *v)
+{
+    const size_t n = bec_order(job->a->bec, v->p, addresses_most(job, s, v), s->addresses,
+                               s->address_keys, s->tree);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t b = generation_find(v->g, s->addresses[i]);
+        if (b != UINT32_MAX && v->g->buckets[b].live > 0)
+            take(s, s->address_keys[i], v->first + b);
+    }
+}
+
+/* Those that the order does not lead to stand after all others, so that as many probes as there are buckets look at
+   all of them. */
+static void rest_behind(struct scratch *s, const struct view *v, size_t first_key)
+{
+    uint32_t *listed = s->numbers;
+    memset(listed, 0, v->g->n * sizeof *listed);
+    for (size_t i = first_key; i < s->n_keys; i++)
+        listed[(uint32_t)s->keys[i] - v->first] = 1;
+    struct correlations c;
+    correlate(&c, v);
+    for (size_t i = 0; i < v->g->n; i++)
+        if (v->g->buckets[i].live > 0 && !listed[i])
+            take(s, 1e30f * (1 - correlation(&c, v->g->buckets[i].codeword) / (2 * v->size + 1)),
+                 v->first + i);
+}
+
+void probe_order(const struct job *job, struct scratch *s)
+{
+    const bool certified = job->range || job->knobs->mode == MODE_CERTIFIED;
+    enum asteria_order order = certified ? ORDER_BOUND : (enum asteria_order)job->knobs->order;
+    s->n_keys = 0;
+    s->bounded = false;
+    for (size_t i = 0; order != ORDER_CENTRE && i < s->n_buckets; i++)
+        s->centre_sq[i] = NAN;
+    for (size_t i = 0; i < s->n_views; i++) {
+        const struct view *v = &s->views[i];
+        const size_t first = s->n_keys;
+        if (order == ORDER_CENTRE)
+            order_by_centre(job, s, v);
+        else if (order == ORDER_SCORE)
+            order_by_score(s, v);
+        else if (order == ORDER_FLIPS)
+            order_by_flips(job, s, v);
+        else if (order == ORDER_TREE && job->a->bec && i == 0)
+            order_by_tree(job, s, v);
+        else
+            order_by_bound(job, s, v);
+        if (order == ORDER_FLIPS || order == ORDER_TREE)
+            rest_behind(s, v, first);
+    }
+    key_heap_make(s->keys, s->n_keys);
+}
+
+bool probe_next(struct scratch *s, size_t *number)
+{
+    if (s->n_keys == 0)
+        return false;
+    *number = (uint32_t)s->keys[0];
+    s->keys[0] = s->keys[--s->n_keys];
+    if (s->n_keys > 0)
+        key_heap_sift(s->keys, s->n_keys, 0);
+    return true;
+}
+
+float probe_distance(const struct job *job, struct scratch *s, size_t number)
+{
+    if (!isnan(s->centre_sq[number]))
+        return s->centre_sq[number];
+    const struct index_env *env = &job->a->base.env;
+    struct view *v;
+    const struct bucket *b = bucket_of(s, number, &v);
+    s->work.distances += 1;
+    s->work.bytes_read += (double)(env->dim * sizeof(float));
+    return s->centre_sq[number] = env->kernels->l2sq_f32(s->unit, b->centre, env->dim);
+}

@@ -1,0 +1,154 @@
+/* scan.c - heuristic: a bucket's RaBitQ blocks say which rows may be answers.
+ *
+ * The bound of these codes holds with a probability that eps0 sets; what passes goes on to LRSQ's estimate
+ * (measure.c). While a block is scanned the next one comes from memory.
+ */
+#include "algorithms/asteria/search.h"
+#include "kernels/kernels.h"
+
+enum { LINE = 64 };
+/* Blocks looked at for a first limit at most, and the largest k it is worth while for. */
+enum { FIRST_BLOCKS = 16, FIRST_K_MAX = 64 };
+
+static size_t blocks_of(const struct bucket *b)
+{
+    return ((size_t)b->n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+}
+
+/* What a scan reads of every row; more of few is for a second look. */
+static void fetch_block(const struct quantizer *z, const struct bucket *b, size_t block)
+{
+    if (block >= blocks_of(b))
+        return;
+    const char *at = (const char *)b->blocks + block * z->block_bytes;
+    const size_t bytes = (size_t)(z->code_bytes * QUANTIZER_BLOCK);
+    for (size_t i = 0; i < bytes; i += LINE)
+        __builtin_prefetch(at + i, 0, 2);
+}
+
+static uint64_t allowed_of(const struct job *job, const struct bucket *b, size_t block,
+                           uint64_t rows)
+{
+    uint64_t kept = rows;
+    for (uint64_t left = job->filter ? rows : 0; left; left &= left - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(left);
+        if (!allowed(job, b->slots[block * QUANTIZER_BLOCK + i]))
+            kept &= ~(UINT64_C(1) << i);
+    }
+    return kept;
+}
+
+/* ----------------------------------------------------------------------- the first limit */
+
+/* Estimates of the first blocks' rows, INFINITY where one may be no answer. Returns how many. */
+static size_t first_estimates(const struct job *job, const struct view *v, const struct bucket *b,
+                              float *estimates)
+{
+    const struct quantizer *z = v->g->model->quantizer;
+    const size_t n = blocks_of(b) < FIRST_BLOCKS ? blocks_of(b) : FIRST_BLOCKS;
+    for (size_t i = 0; i < n; i++) {
+        float *to = estimates + i * QUANTIZER_BLOCK;
+        fetch_block(z, b, i + 1);
+        (void)quantizer_scan(z, v->prepared, b->blocks + i * z->block_bytes, INFINITY, to);
+        for (uint64_t none = ~allowed_of(job, b, i, b->alive[i]); none; none &= none - 1)
+            to[__builtin_ctzll(none)] = INFINITY;
+    }
+    return n * QUANTIZER_BLOCK;
+}
+
+void scan_cap(const struct job *job, struct scratch *s, struct view *v, const struct bucket *b)
+{
+    float estimates[FIRST_BLOCKS * QUANTIZER_BLOCK], best[FIRST_K_MAX], cap = 0;
+    uint64_t positions[FIRST_K_MAX];
+    uint32_t work[FIRST_BLOCKS * QUANTIZER_BLOCK];
+    if (job->k > FIRST_K_MAX || tier_tiered(job->a->tier))
+        return;
+    const size_t n = first_estimates(job, v, b, estimates);
+    struct topk t = topk_begin(job->k, best, positions);
+    topk_offer(&t, job->a->base.env.kernels, estimates, NULL, 0, n, work);
+    if (t.n < job->k || isinf(topk_limit(&t)))
+        return;
+    for (size_t i = 0; i < t.n; i++)
+        fetch_ahead(tier_resident(job->a->tier, b->slots[positions[i]]), job->query_bytes);
+    for (size_t i = 0; i < t.n; i++)
+        cap = fmaxf(cap, measure_row(job, s, tier_resident(job->a->tier, b->slots[positions[i]])));
+    s->cap = cap;
+}
+
+/* -------------------------------------------------------------------------------- scanning */
+
+/* The two best of a bucket, for the walk. */
+static void note_best(const struct bucket *b, size_t block, uint64_t rows, const float *estimate,
+                      struct topk *best)
+{
+    for (; rows; rows &= rows - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(rows);
+        if (estimate[i] < topk_limit(best))
+            topk_push(best, estimate[i], b->slots[block * QUANTIZER_BLOCK + i]);
+    }
+}
+
+static void scan_block(const struct job *job, struct scratch *s, const struct view *v,
+                       const struct bucket *b, size_t block, struct topk *best)
+{
+    const struct quantizer *z = v->g->model->quantizer;
+    const unsigned char *codes = b->blocks + block * z->block_bytes;
+    float estimate[QUANTIZER_BLOCK];
+    uint64_t near = b->alive[block];
+    if (!near)
+        return;
+    near &= quantizer_scan(z, v->prepared, codes, limit_of(job, s), estimate);
+    if (best->k > 0)
+        note_best(b, block, b->alive[block], estimate, best);
+    for (; near; near &= near - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(near);
+        const uint32_t slot = b->slots[block * QUANTIZER_BLOCK + i];
+        if (z->refines &&
+            !quantizer_refine(z, v->prepared, codes, i, limit_of(job, s), &estimate[i]))
+            continue;
+        if (allowed(job, slot))
+            offer_row(job, s, v, slot);
+    }
+}
+
+/* The bucket that will be next, most likely. */
+static void fetch_next(struct scratch *s)
+{
+    if (s->n_keys == 0)
+        return;
+    struct view *v;
+    const struct bucket *b = bucket_of(s, (uint32_t)s->keys[0], &v);
+    fetch_block(v->g->model->quantizer, b, 0);
+}
+
+void scan_bucket(const struct job *job, struct scratch *s, size_t number)
+{
+    struct view *v;
+    struct bucket *b = bucket_of(s, number, &v);
+    const struct quantizer *z = v->g->model->quantizer;
+    note_probe(job, b);
+    const float centre_sq = probe_distance(job, s, number);
+    if (v->hashed && isfinite(limit_of(job, s)) && (job->knobs->use_b1 || job->knobs->use_b2) &&
+        bucket_skipped(job, s, b, bucket_bound(job, v, b, centre_sq)))
+        return;
+    quantizer_query_list(z, v->prepared, b->centre + job->a->base.env.dim, centre_sq, b->error);
+    if (isinf(limit_of(job, s)) && reads_rows(job))
+        scan_cap(job, s, v, b);
+    float best_estimates[2];
+    uint64_t best_slots[2];
+    struct topk best = topk_begin(s->walking ? 2 : 0, best_estimates, best_slots);
+    for (size_t i = 0; i < blocks_of(b); i++) {
+        if (i + 1 < blocks_of(b))
+            fetch_block(z, b, i + 1);
+        else
+            fetch_next(s);
+        scan_block(job, s, v, b, i, &best);
+    }
+    for (size_t i = 0; i < best.n; i++)
+        walk_seed(job, s, (uint32_t)best_slots[i]);
+    s->work.scanned += b->n;
+    s->work.estimates += b->n;
+    s->work.bytes_read += b->n * z->code_bytes;
+    s->counts.scanned += b->n;
+    s->counts.estimates += b->n;
+}

@@ -9,7 +9,7 @@
 
 enum { LINE = 64, LINES_AHEAD = 16 }; /* the processor fetches on from there by itself */
 
-void fetch_ahead(const void *from, size_t bytes)
+void fetch_lines(const void *from, size_t bytes)
 {
     const char *at = from;
     if (bytes > LINES_AHEAD * LINE)
@@ -122,7 +122,7 @@ void offer_estimated(const struct job *job, struct scratch *s, uint32_t slot, fl
     ring_put(&s->rows, (struct waiting){ NULL, slot, estimate });
     const void *row = tier_resident(job->a->tier, slot);
     if (row)
-        fetch_ahead(row, job->query_bytes);
+        fetch_lines(row, job->query_bytes);
     __builtin_prefetch(&job->a->ids[slot]);
 }
 
@@ -164,7 +164,7 @@ void offer_row(const struct job *job, struct scratch *s, const struct view *v, u
     if (s->codes.n == CODES_AHEAD)
         estimate(job, s, ring_take(&s->codes));
     ring_put(&s->codes, (struct waiting){ v, slot, 0 });
-    fetch_ahead(stable_at(&v->g->codes, slot), v->g->model->lrsq->code_bytes);
+    fetch_lines(stable_at(&v->g->codes, slot), v->g->model->lrsq->code_bytes);
 }
 
 void offer_flush(const struct job *job, struct scratch *s)

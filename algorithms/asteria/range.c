@@ -8,7 +8,7 @@
 
 static int range_query(const struct job *job, struct scratch *s, size_t q)
 {
-    int rc = scratch_fit(job->a, s, job->knobs, 0);
+    int rc = scratch_prepare(job->a, s, job->knobs, 0);
     if (rc)
         return rc;
     s->n_hits = 0;

@@ -69,7 +69,7 @@ void scan_cap(const struct job *job, struct scratch *s, struct view *v, const st
     if (t.n < job->k || isinf(topk_limit(&t)))
         return;
     for (size_t i = 0; i < t.n; i++)
-        fetch_ahead(tier_resident(job->a->tier, b->slots[positions[i]]), job->query_bytes);
+        fetch_lines(tier_resident(job->a->tier, b->slots[positions[i]]), job->query_bytes);
     for (size_t i = 0; i < t.n; i++)
         cap = fmaxf(cap, measure_row(job, s, tier_resident(job->a->tier, b->slots[positions[i]])));
     s->cap = cap;

@@ -158,8 +158,8 @@ static bool fit_addresses(struct asteria *a, struct scratch *s, const struct ast
     return true;
 }
 
-int scratch_fit(struct asteria *a, struct scratch *s, const struct asteria_knobs *knobs,
-                size_t best)
+int scratch_prepare(struct asteria *a, struct scratch *s, const struct asteria_knobs *knobs,
+                    size_t best)
 {
     struct mem *mem = a->base.env.mem;
     s->failure = OK;

@@ -92,7 +92,7 @@ static int heuristic_query(const struct job *job, struct scratch *s)
 static int one_query(const struct job *job, struct scratch *s, size_t q)
 {
     struct asteria *a = job->a;
-    int rc = scratch_fit(a, s, job->knobs, rerank_of(job));
+    int rc = scratch_prepare(a, s, job->knobs, rerank_of(job));
     if (rc)
         return rc;
     const bool certified = job->knobs->mode == MODE_CERTIFIED;

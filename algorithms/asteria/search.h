@@ -131,12 +131,12 @@ struct scratch *scratch_take(struct asteria *);
 /* Adds what it counted to the index's counts. */
 void scratch_give(struct asteria *, struct scratch *);
 /* Room for a query of what there is now; `best`: of estimates; the lock is held. ERR_NO_MEMORY. */
-int scratch_fit(struct asteria *, struct scratch *, const struct asteria_knobs *, size_t best);
+int scratch_prepare(struct asteria *, struct scratch *, const struct asteria_knobs *, size_t best);
 
 /* -------------------------------------------------------------------------- search.c */
 
 /* Turns the scratch to a query: unit vector, views; the quantizer's tables where codes are to be
-   scanned, z, p and LRSQ's query where asked. scratch_fit() was called. */
+   scanned, z, p and LRSQ's query where asked. scratch_prepare() was called. */
 void query_begin(const struct job *, struct scratch *, const void *query, bool scan, bool hash);
 int job_open(struct job *, size_t *threads, struct scratch **scratch);
 void job_close(struct job *, size_t threads, struct work *);
@@ -224,7 +224,7 @@ void offer_estimated(const struct job *, struct scratch *, uint32_t slot, float 
 void offer_flush(const struct job *, struct scratch *);
 /* At once, the row being at hand. */
 float measure_row(const struct job *, struct scratch *, const void *row);
-void fetch_ahead(const void *from, size_t bytes);
+void fetch_lines(const void *from, size_t bytes);
 
 /* ------------------------------------------------------------------------ certify.c */
 

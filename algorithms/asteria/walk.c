@@ -65,7 +65,7 @@ static void fetch_codes(const struct job *job, const struct scratch *s, const ui
     for (size_t i = 0; i < n; i++) {
         const struct view *v = view_of_slot(job->a, s, slots[i]);
         if (v)
-            fetch_ahead(stable_at(&v->g->codes, slots[i]), v->g->model->lrsq->code_bytes);
+            fetch_lines(stable_at(&v->g->codes, slots[i]), v->g->model->lrsq->code_bytes);
         __builtin_prefetch(&job->a->ids[slots[i]]);
         __builtin_prefetch(&s->seen[slots[i]]);
     }

@@ -115,8 +115,7 @@ static size_t addresses_most(const struct job *job, const struct scratch *s, con
 static void order_by_flips(const struct job *job, struct scratch *s, const struct view *v)
 {
     const struct ecc *e = v->g->model->ecc;
-    const size_t n =
-        ecc_flips(e, job->a->base.env.mem, v->p, FLIPS_T, addresses_most(job, s, v), s->addresses);
+    const size_t n = ecc_flips(e, v->p, FLIPS_T, addresses_most(job, s, v), s->addresses);
     for (size_t i = 0; i < n; i++) {
         const uint32_t b = generation_find(v->g, s->addresses[i]);
         if (b != UINT32_MAX && v->g->buckets[b].live > 0)

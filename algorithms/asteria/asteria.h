@@ -128,9 +128,39 @@ const float *asteria_unit(const struct index_env *, const void *row, float *to);
 int asteria_encode(const struct asteria *, const struct model *, const void *rows, size_t n,
                    float *units, float *z, float *p, struct encoding *out);
 
-/* insert.c, remove.c: what replaying a log does, too. No lock is taken, nothing is logged. */
+/* insert.c, remove.c: what replaying a log does, too. No lock is taken, nothing is logged. ids are new; is live.
+   On failure all is as it was, but for the first *done rows. */
 int asteria_apply_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t *done);
-void asteria_apply_remove(struct asteria *, uint64_t id);
+int asteria_apply_remove(struct asteria *, uint64_t id);
+
+/* slots.c. Room for n more rows in all that is by slot or by id; nothing of it is seen. */
+int asteria_slots_reserve(struct asteria *, const uint64_t *ids, size_t n);
+/* n slots, ascending, for rows that were reserved: free ones first. They are taken by asteria_slot_take(). */
+void asteria_slots_next(const struct asteria *, size_t n, uint32_t *slots);
+void asteria_slots_take(struct asteria *, const uint64_t *ids, const uint32_t *slots, size_t n);
+/* A live slot dies: its id goes; it waits for its bucket, and for the graph if `linked`. */
+void asteria_slot_die(struct asteria *, uint32_t slot, bool linked);
+/* Room in `free` for all slots that are not live. */
+int asteria_free_reserve(struct asteria *);
+/* What waits is let go of by its bucket, by the graph; after asteria_free_reserve(). */
+void asteria_slot_left_bucket(struct asteria *, uint32_t slot);
+void asteria_slot_left_graph(struct asteria *, uint32_t slot);
+static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
+{
+    return slot < a->n_slots && a->ids[slot] != ID_NONE;
+}
+static inline bool asteria_waits(const struct asteria *a, uint32_t slot, unsigned in_graph)
+{
+    const size_t bit = 2 * (size_t)slot + in_graph;
+
+    return a->waiting[bit / 64] >> bit % 64 & 1;
+}
+
+/* train.c. A model fitted to unit rows, from the one there is; then its generation takes over. On failure nothing has
+   changed. */
+int asteria_refit(struct asteria *, const float *units, size_t n);
+/* maintain.c. Moves rows of the older generation into the newer, about `budget` of them (0: all). */
+int asteria_take_over(struct asteria *, uint64_t budget, uint64_t *spent);
 
 /* asteria.c: an index without a model and without rows; what create() and load() share. Nothing of env.dir is read; the
    tier's file is made anew. create() is this and asteria_log_start(). */

@@ -2,7 +2,8 @@
  *
  * Positions 0 .. n-1 hold rows in order of arrival, dead ones until the bucket is compacted. What a scan reads lies in
  * blocks of 64 positions (algorithms/common/quantizer.h), relative to the bucket's centre: the mean of its rows when it
- * was last written anew, which happens when it has doubled since, and when it is compacted.
+ * was last written anew, which happens when it has doubled since, and when it is compacted; at first, of the rows that it
+ * began with, or of the model's sample.
  *
  * Bounds of distances to any row of the bucket, for a query with vantage products p and unit length:
  *   box     every live row's p is in [low, high]                  |q - x|^2 >= sum_i dist(p_i, [low_i, high_i])^2   B1
@@ -26,7 +27,7 @@ struct bucket {
     uint32_t address;
     uint64_t codeword;
     uint32_t n, live, capacity; /* positions used, alive, there is room for (a multiple of 64) */
-    uint32_t centred_n;         /* n when last written anew */
+    uint32_t centred_n;         /* rows that the centre is the mean of */
     uint32_t *slots;            /* n */
     uint64_t *words;            /* n: raw words */
     uint64_t *alive;            /* a bit a position */
@@ -40,11 +41,15 @@ struct bucket {
     _Atomic uint32_t probed; /* by searches, halved by tier_tend() */
 };
 
-/* All buckets of a generation; those emptied stay until they are taken by another address or the generation ends. */
+/* All buckets of a generation; those written anew with no row left are vacant, and taken by the next address. Any may
+   have no live row. */
 struct generation {
     struct model *model;
     struct bucket *buckets;
     size_t n, capacity;
+    uint32_t *vacant; /* buckets of no address; room for all */
+    size_t n_vacant, vacant_capacity;
+    float *shift; /* m: the vantages' products with the turn's shift: p + shift are those with R x, that angles are of */
     uint32_t *at;         /* by address, where there are at most 2^16: bucket + 1, 0: none */
     struct idmap *sparse; /* else */
     struct stable codes;  /* LRSQ codes by slot */
@@ -63,6 +68,7 @@ struct encoding {
 };
 
 struct asteria;
+struct mem;
 
 /* generation.c. The model is the generation's from then on. */
 int generation_create(struct generation **, const struct index_env *, struct model *);
@@ -75,15 +81,42 @@ int generation_reserve(struct generation *, const struct index_env *, uint32_t a
                        size_t n_slots, uint32_t *bucket);
 uint64_t generation_bytes(const struct generation *, uint64_t *codes);
 
-/* bucket.c. Room was reserved; cannot fail. Returns the position. The first row's unit vector is the centre till the bucket
-   is written anew. */
+/* Buckets for the addresses of at least FOUNDED_ROWS of a sample's n rows, their centres the means of those; before
+   any row is added. On failure some are there, which harms nothing. */
+enum { FOUNDED_ROWS = 4 };
+int generation_found(struct generation *, const struct index_env *, const struct encoding *,
+                     size_t n);
+/* A bucket with no rows gives up its address and its memory. */
+void generation_vacate(struct generation *, const struct index_env *, uint32_t bucket);
+
+/* bucket.c. The centre of a bucket with no rows: the mean of n >= 1 rows. */
+void bucket_centre(struct generation *, uint32_t bucket, const struct encoding *const *, size_t n);
+/* Room was reserved; cannot fail. Returns the position. A bucket without a centre gets the first row for one. Other buckets
+   may be added to at the same time, but for generation.live: bucket_put() is bucket_add() without it. */
+uint32_t bucket_put(struct generation *, const struct index_env *, uint32_t bucket,
+                    const struct encoding *, uint32_t slot);
 uint32_t bucket_add(struct generation *, const struct index_env *, uint32_t bucket,
                     const struct encoding *, uint32_t slot);
 void bucket_remove(struct generation *, uint32_t bucket, uint32_t position);
+/* No row: the empty box, no angles. */
+void bucket_unbound(struct bucket *, size_t m);
 /* Whether it has doubled since it was written. */
 bool bucket_is_due(const struct bucket *);
+/* Between what the angle may be whose cosine a sum of m floats says. */
+struct angles {
+    float min, max;
+};
+struct angles bucket_angles(float cosine);
+/* The cosine of R x and the direction of the bucket's codeword, from the vantages' products with R x - shift. */
+float bucket_cosine(const struct generation *, const struct bucket *, const float *p);
+/* A bucket's own memory. begin: a centre and a box for one that has its address and codeword; grow: room for n positions;
+   false: out of memory, what is there stays. */
+bool bucket_begin(struct bucket *, const struct model *, struct mem *);
+bool bucket_grow(struct bucket *, const struct model *, struct mem *, size_t n);
+void bucket_free(struct bucket *, struct mem *);
+uint64_t bucket_bytes(const struct bucket *, const struct model *);
 /* Anew: dead positions go, the centre is the mean of the live rows, bounds are tight. Rows come from the asteria's store
-   (tier.h); places of moved rows are set. On failure it is as it was. */
+   (tier.h); places of moved rows are set, slots of dead ones let go. On failure it is as it was. */
 int bucket_rewrite(struct asteria *, struct generation *, uint32_t bucket);
 
 #endif

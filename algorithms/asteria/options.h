@@ -27,6 +27,8 @@ enum asteria_code {
     ECC_RANDOM,  /* [24,12] of random parity bits */
 };
 enum asteria_vantages { VANTAGE_COORDINATES, VANTAGE_LEARNED };
+/* When a row is linked in the graph: before insert() returns, or by maintain() alone. */
+enum asteria_link { LINK_INSERT, LINK_MAINTAIN };
 enum asteria_durability { ASTERIA_VOLATILE, ASTERIA_WRITTEN, ASTERIA_SYNCED };
 enum asteria_rows { ASTERIA_ROWS_MEMORY, ASTERIA_ROWS_TIERED };
 
@@ -55,6 +57,7 @@ struct asteria_params {
     bool caprg;
     int64_t degree, r0,
         pool; /* r0: codeword steps around a row's bucket; pool: candidates at most */
+    int64_t link; /* enum asteria_link */
     /* clusters */
     int64_t leaf_cap;    /* BEC-tree: rows of a leaf before it splits */
     double leaf_penalty; /* lambda of the soft assignment */

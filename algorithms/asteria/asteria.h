@@ -159,8 +159,6 @@ static inline bool asteria_waits(const struct asteria *a, uint32_t slot, unsigne
 /* train.c. A model fitted to unit rows, from the one there is; then its generation takes over. On failure nothing has
    changed. */
 int asteria_refit(struct asteria *, const float *units, size_t n);
-/* maintain.c. Moves rows of the older generation into the newer, about `budget` of them (0: all). */
-int asteria_take_over(struct asteria *, uint64_t budget, uint64_t *spent);
 
 /* asteria.c: an index without a model and without rows; what create() and load() share. Nothing of env.dir is read; the
    tier's file is made anew. create() is this and asteria_log_start(). */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/upkeep.h"
 #include "algorithms/common/rotation.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -186,8 +187,8 @@ static void put_code(const struct model *m, const struct index_env *env, struct 
     unsigned char *block = b->blocks + position / BLOCK * m->quantizer->block_bytes;
 
     quantizer_transform(m->quantizer, unit, 1, work);
-    b->error =
-        fmaxf(b->error, quantizer_put(m->quantizer, work, b->centre + m->dim, block, position % BLOCK));
+    b->error = fmaxf(
+        b->error, quantizer_put(m->quantizer, work, b->centre + m->dim, block, position % BLOCK));
     widen_ball(b, env, unit);
 }
 
@@ -246,9 +247,9 @@ struct rewrite {
     struct asteria *a;
     struct generation *g;
     struct bucket *old, made;
-    float *unit;           /* dim, for bytes */
-    unsigned char *read;   /* a row's bytes, for rows on disk */
-    float *z, *p;          /* where bounds are to be tight */
+    float *unit;         /* dim, for bytes */
+    unsigned char *read; /* a row's bytes, for rows on disk */
+    float *z, *p;        /* where bounds are to be tight */
     bool tight;
 };
 
@@ -262,11 +263,6 @@ static int row_of(const struct rewrite *w, uint32_t slot, const float **unit)
     return rc;
 }
 
-static inline bool is_alive(const struct bucket *b, uint32_t position)
-{
-    return b->alive[position / 64] >> position % 64 & 1;
-}
-
 static int find_mean(struct rewrite *w)
 {
     struct bucket *b = &w->made;
@@ -275,7 +271,7 @@ static int find_mean(struct rewrite *w)
     for (uint32_t i = 0; rc == OK && i < w->old->n; i++) {
         const float *unit;
 
-        if (!is_alive(w->old, i))
+        if (!bucket_is_alive(w->old, i))
             continue;
         if ((rc = row_of(w, w->old->slots[i], &unit)) == OK)
             add_to_mean(b->centre, unit, w->g->model->dim, 1 / (float)w->old->live);
@@ -295,7 +291,7 @@ static int write_rows(struct rewrite *w)
     for (uint32_t i = 0; rc == OK && i < w->old->n; i++) {
         const float *unit;
 
-        if (!is_alive(w->old, i))
+        if (!bucket_is_alive(w->old, i))
             continue;
         if ((rc = row_of(w, w->old->slots[i], &unit)) != OK)
             break;
@@ -331,9 +327,7 @@ static void swap_in(struct rewrite *w, uint32_t bucket)
 {
     struct asteria *a = w->a;
 
-    for (uint32_t i = 0; i < w->old->n; i++)
-        if (!is_alive(w->old, i))
-            asteria_slot_left_bucket(a, w->old->slots[i]);
+    upkeep_release_dead(a, w->g == a->generations[1], bucket);
     for (uint32_t i = 0; i < w->made.n; i++)
         a->places[w->made.slots[i]].position = i & 0x7fffffffU;
     bucket_free(w->old, a->base.env.mem);
@@ -359,9 +353,11 @@ int bucket_rewrite(struct asteria *a, struct generation *g, uint32_t bucket)
 {
     struct bucket *old = &g->buckets[bucket];
     struct mem *mem = a->base.env.mem;
-    struct rewrite w = {
-        a, g, old, { .address = old->address, .codeword = old->codeword }, .tight = old->live < old->n
-    };
+    struct rewrite w = { a,
+                         g,
+                         old,
+                         { .address = old->address, .codeword = old->codeword },
+                         .tight = old->live < old->n };
     int rc = asteria_free_reserve(a);
 
     if (rc == OK && !make_room(&w))

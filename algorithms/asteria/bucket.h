@@ -49,7 +49,8 @@ struct generation {
     size_t n, capacity;
     uint32_t *vacant; /* buckets of no address; room for all */
     size_t n_vacant, vacant_capacity;
-    float *shift; /* m: the vantages' products with the turn's shift: p + shift are those with R x, that angles are of */
+    float *
+        shift; /* m: the vantages' products with the turn's shift: p + shift are those with R x, that angles are of */
     uint32_t *at;         /* by address, where there are at most 2^16: bucket + 1, 0: none */
     struct idmap *sparse; /* else */
     struct stable codes;  /* LRSQ codes by slot */
@@ -70,7 +71,7 @@ struct encoding {
 struct asteria;
 struct mem;
 
-/* generation.c. The model is the generation's from then on. */
+/* generation.c. The model is the generation's from then on, unless this fails. */
 int generation_create(struct generation **, const struct index_env *, struct model *);
 void generation_destroy(const struct index_env *, struct generation *); /* NULL is allowed */
 /* UINT32_MAX: there is none. */
@@ -88,6 +89,11 @@ int generation_found(struct generation *, const struct index_env *, const struct
                      size_t n);
 /* A bucket with no rows gives up its address and its memory. */
 void generation_vacate(struct generation *, const struct index_env *, uint32_t bucket);
+
+static inline bool bucket_is_alive(const struct bucket *b, uint32_t position)
+{
+    return b->alive[position / 64] >> position % 64 & 1;
+}
 
 /* bucket.c. The centre of a bucket with no rows: the mean of n >= 1 rows. */
 void bucket_centre(struct generation *, uint32_t bucket, const struct encoding *const *, size_t n);

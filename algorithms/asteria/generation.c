@@ -116,8 +116,8 @@ int generation_reserve(struct generation *g, const struct index_env *env, uint32
     *bucket = generation_find(g, address);
     if (*bucket == UINT32_MAX)
         rc = make_bucket(g, env, address, bucket);
-    if (rc == OK && !bucket_grow(&g->buckets[*bucket], g->model, env->mem,
-                                 g->buckets[*bucket].n + n))
+    if (rc == OK &&
+        !bucket_grow(&g->buckets[*bucket], g->model, env->mem, g->buckets[*bucket].n + n))
         rc = no_memory(env);
     return rc;
 }
@@ -134,8 +134,8 @@ static int by_address(const void *x, const void *y)
     return (a > b) - (a < b); /* of an array: the order of the sample, for sums */
 }
 
-int generation_found(struct generation *g, const struct index_env *env,
-                     const struct encoding *rows, size_t n)
+int generation_found(struct generation *g, const struct index_env *env, const struct encoding *rows,
+                     size_t n)
 {
     const struct encoding **sorted = mem_array(env->mem, n + 1, sizeof *sorted);
     int rc = OK;
@@ -187,8 +187,8 @@ uint64_t generation_bytes(const struct generation *g, uint64_t *codes)
         bytes += sizeof *g->sparse + idmap_bytes(g->sparse);
     *codes = stable_bytes(&g->codes);
     for (size_t i = 0; i < g->n; i++) {
-        const uint64_t blocks = (uint64_t)g->buckets[i].capacity / QUANTIZER_BLOCK *
-                                g->model->quantizer->block_bytes;
+        const uint64_t blocks =
+            (uint64_t)g->buckets[i].capacity / QUANTIZER_BLOCK * g->model->quantizer->block_bytes;
 
         bytes += bucket_bytes(&g->buckets[i], g->model) - blocks;
         *codes += blocks;

@@ -1,0 +1,281 @@
+/* train.c - a model is fitted; rows of an older one, if there are any, wait for maintain() to move them. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/asteria/upkeep.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+#include "src/core/rng.h"
+
+/* Rows of a bucket that address_bits = 0 aims at. */
+static const double ROWS_A_BUCKET = 200;
+/* Of the sample, so many say where the first buckets are. */
+enum { FOUNDING_ROWS = 65536 };
+/* Floats of z: quantizer.h's rotations take no more dimensions. */
+enum { Z_MOST = 8192 };
+
+/* --------------------------------------------------------------------------- a new model */
+
+/* What takes over: model, buckets and tree. */
+struct successor {
+    struct generation *generation;
+    struct bec *bec;
+};
+
+static unsigned address_bits(const struct asteria *a, size_t n)
+{
+    const struct asteria_params *p = &a->params;
+    const unsigned most = ecc_bits_most((enum asteria_code)p->code);
+    size_t rows = a->base.env.expected_n > n ? a->base.env.expected_n : n;
+
+    if (p->address_bits > 0)
+        return (unsigned)p->address_bits;
+    rows = rows > a->live ? rows : a->live;
+    const double bits = round(log2((double)rows / ROWS_A_BUCKET));
+    return bits < 1 ? 1 : bits > most ? most : (unsigned)bits;
+}
+
+struct addressing {
+    const struct index_env *env;
+    const struct model *model;
+    const float *units;
+    struct encoding *out;
+};
+
+static int find_addresses(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct addressing *j = arg;
+    _Alignas(64) float z[Z_MOST];
+    float p[ECC_WORD_MAX];
+
+    (void)worker;
+    for (size_t i = first; i < end; i++) {
+        const float *unit = j->units + i * j->env->dim;
+
+        model_turn(j->model, j->env->kernels, unit, z);
+        model_hash(j->model, j->env->kernels, z, p);
+        j->out[i] = (struct encoding){ .unit = unit, .address = ecc_decode(j->model->ecc, p) };
+    }
+    return OK;
+}
+
+static int found_buckets(struct asteria *a, struct generation *g, const float *units, size_t n)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t some = n < FOUNDING_ROWS ? n : FOUNDING_ROWS;
+    struct encoding *rows = mem_zalloc(env->mem, some * sizeof *rows);
+    struct addressing job = { env, g->model, units, rows };
+    int rc;
+
+    if (!rows)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", some);
+    rc = parallel_for(env->pool, pool_threads(env->pool), some, 64, find_addresses, &job);
+    if (rc == OK)
+        rc = generation_found(g, env, rows, some);
+    mem_free(env->mem, rows);
+    return rc;
+}
+
+static void successor_destroy(const struct asteria *a, struct successor *s)
+{
+    generation_destroy(&a->base.env, s->generation);
+    bec_destroy(s->bec);
+}
+
+static int fit(struct asteria *a, const float *units, size_t n, struct successor *s)
+{
+    const struct index_env *env = &a->base.env;
+    const struct generation *before = a->generations[a->now];
+    const struct model *from = before ? before->model : NULL;
+    struct model *model = NULL;
+    int rc = model_fit(&model, env, &a->params, address_bits(a, n), units, n, from,
+                       from ? from->version + 1 : 1);
+
+    if (rc == OK && (rc = generation_create(&s->generation, env, model)) != OK)
+        model_destroy(env, model);
+    if (rc != OK)
+        return rc;
+    const struct bec_options options = { .rank = model->lrsq->n_bytes + model->lrsq->n_nibbles,
+                                         .leaf_cap = (size_t)a->params.leaf_cap,
+                                         .penalty = a->params.leaf_penalty };
+    rc = bec_create(&s->bec, env, model, &options);
+    return rc == OK ? found_buckets(a, s->generation, units, n) : rc;
+}
+
+/* --------------------------------------------------------------------------- taking over */
+
+/* Exchanges what is now and what the successor is: once to install it, once more to undo that. */
+static void exchange(struct asteria *a, struct successor *s)
+{
+    struct bec *bec = a->bec;
+
+    if (s->generation) {
+        a->now = !a->now;
+        a->generations[a->now] = s->generation;
+        s->generation = NULL;
+    } else {
+        s->generation = a->generations[a->now];
+        a->generations[a->now] = NULL;
+        a->now = !a->now;
+    }
+    a->bec = s->bec;
+    s->bec = bec;
+}
+
+static int install(struct asteria *a, struct successor *s, size_t rows)
+{
+    const bool trained = a->trained;
+    const uint64_t fitted = a->fitted_rows, inserted = a->inserted_since;
+    int rc = OK;
+
+    exchange(a, s);
+    a->trained = true;
+    a->fitted_rows = a->live > 0 ? a->live : rows;
+    a->inserted_since = 0;
+    if (a->log)
+        rc = asteria_checkpoint(a);
+    if (rc == OK)
+        return OK;
+    exchange(a, s);
+    a->trained = trained;
+    a->fitted_rows = fitted;
+    a->inserted_since = inserted;
+    return rc;
+}
+
+int asteria_refit(struct asteria *a, const float *units, size_t n)
+{
+    struct successor s = { 0 };
+    struct upkeep all = { .a = a };
+    int rc = upkeep_take_over(&all); /* there are never three */
+
+    if (rc == OK)
+        rc = fit(a, units, n, &s);
+    if (rc == OK) {
+        pthread_rwlock_wrlock(&a->lock);
+        rc = install(a, &s, n);
+        pthread_rwlock_unlock(&a->lock);
+    }
+    successor_destroy(a, &s);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- samples */
+
+/* The sample as unit rows: itself, or some of it as floats in *made. */
+static int unit_rows(const struct asteria *a, struct vectors sample, float **made, size_t *n)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t most = (size_t)a->params.train_rows;
+    const size_t row_bytes = element_row_bytes(env->element, env->dim);
+    struct rng rng = rng_at(env->seed, 0x75);
+
+    *n = sample.n < most ? sample.n : most;
+    uint64_t *chosen = mem_array(env->mem, *n, sizeof *chosen);
+    *made = mem_array(env->mem, *n * env->dim, sizeof **made);
+    if (!chosen || !*made) {
+        mem_free(env->mem, chosen);
+        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", *n);
+    }
+    rng_sample(&rng, sample.n, *n, chosen);
+    for (size_t i = 0; i < *n; i++) {
+        float *to = *made + i * env->dim;
+        const unsigned char *row = (const unsigned char *)sample.rows + chosen[i] * row_bytes;
+
+        if (env->element == ELEMENT_F32)
+            memcpy(to, row, row_bytes);
+        else
+            (void)asteria_unit(env, row, to);
+    }
+    mem_free(env->mem, chosen);
+    return OK;
+}
+
+int asteria_train(struct index *index, struct vectors sample)
+{
+    struct asteria *a = asteria_of(index);
+    float *units = NULL;
+    size_t n;
+    int rc;
+
+    if (sample.n == 0)
+        return fail(index->env.error, ERR_ARGUMENT,
+                    "asteria: train: a sample of no rows; a model needs some to be fitted to");
+    rc = unit_rows(a, sample, &units, &n);
+    if (rc == OK)
+        rc = asteria_refit(a, units, n);
+    mem_free(index->env.mem, units);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------ refitting */
+
+/* Live rows, train_rows at most, as unit rows. */
+static int live_rows(struct asteria *a, float *units, size_t n)
+{
+    const struct index_env *env = &a->base.env;
+    void *read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    struct rng rng = rng_at(env->seed, 0x11fe + a->generations[a->now]->model->version);
+    size_t left = n, there = a->live;
+    int rc = read ? OK : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory");
+
+    /* Each live row with the chance that leaves as many as are wanted (Knuth's algorithm S). */
+    for (size_t slot = 0; rc == OK && left > 0; slot++) {
+        const void *row;
+
+        if (a->ids[slot] == ID_NONE || rng_below(&rng, there--) >= left)
+            continue;
+        rc = tier_get(a->tier, (uint32_t)slot, read, &row);
+        if (rc != OK)
+            break;
+        float *to = units + (n - left--) * env->dim;
+        const float *unit = asteria_unit(env, row, to);
+        if (unit != to)
+            memcpy(to, unit, env->dim * sizeof *to);
+    }
+    mem_free(env->mem, read);
+    return rc;
+}
+
+static bool is_refit_due(const struct asteria *a)
+{
+    const double share = a->params.retrain_share;
+
+    return share > 0 && a->generations[!a->now] == NULL && a->live > 0 &&
+           (double)a->inserted_since > share * (double)a->fitted_rows;
+}
+
+/* So few rows are no sample: then the model stays as it is, and *n is 0. */
+static int sample_live(struct asteria *a, float **units, size_t *n)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t most = (size_t)a->params.train_rows;
+    int rc = OK;
+
+    pthread_rwlock_rdlock(&a->lock);
+    *n = a->live < most ? a->live : most;
+    if (*n < a->generations[a->now]->model->m)
+        *n = 0;
+    *units = mem_array(env->mem, *n * env->dim, sizeof **units);
+    rc = *units ? live_rows(a, *units, *n)
+                : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", *n);
+    pthread_rwlock_unlock(&a->lock);
+    return rc;
+}
+
+int upkeep_refit(struct upkeep *u)
+{
+    float *units = NULL;
+    size_t n;
+    int rc;
+
+    if (!is_refit_due(u->a))
+        return OK;
+    rc = sample_live(u->a, &units, &n);
+    if (rc == OK && n > 0)
+        rc = asteria_refit(u->a, units, n);
+    mem_free(u->a->base.env.mem, units);
+    u->spent += rc == OK ? n : 0;
+    return rc;
+}

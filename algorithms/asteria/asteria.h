@@ -171,8 +171,8 @@ int asteria_open(struct asteria **, const struct index_env *, const struct aster
 int asteria_log_create(struct asteria *, const struct asteria_opening *);
 int asteria_log_start(struct asteria *);
 void asteria_log_destroy(struct asteria *);
-/* Called by insert, remove and train, the lock held. Volatile: nothing, OK. insert() applies, then logs, and removes again
-   what it applied if that fails; remove() logs, then applies. A failure leaves nothing in the log. */
+/* Called by insert, remove and train, the lock held. Volatile: nothing, OK. Both log first, when nothing that follows can
+   fail, and then apply. A failure leaves nothing in the log. */
 int asteria_log_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t n);
 int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
 /* The model has changed, or the log is long (asteria_log_is_long(), asked by maintain and update calls at their end: a

@@ -63,6 +63,8 @@ int caprg_add(struct caprg *, const struct caprg_rows *, uint32_t x, const uint3
               size_t n);
 /* A row is dead: its edges will go. Of any reserved slot, linked or not. ERR_NO_MEMORY, and it is not noted. */
 int caprg_remove(struct caprg *, uint32_t x);
+/* So that the next n removals cannot fail. ERR_NO_MEMORY. */
+int caprg_reserve_removals(struct caprg *, size_t n);
 /* Takes removed nodes out: each in-neighbour gets the removed one's neighbours as candidates and is pruned; then debts.
    At most about `budget` distances (0: no bound); *more: there is more to do; forgotten slots, whose numbers may be used again,
    go to gone(to, slot), which must not call the graph. Nothing is begun, and *more is false, while fewer than a 64th of

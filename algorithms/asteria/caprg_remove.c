@@ -6,6 +6,15 @@
 /* Nodes looked at by the sweep that count as one distance. */
 enum { LOOKS_OF_A_DISTANCE = 8 };
 
+int caprg_reserve_removals(struct caprg *g, size_t n)
+{
+    if (mem_grow(g->env.mem, &g->removed, &g->removed_capacity, g->n_removed + n,
+                 sizeof *g->removed))
+        return OK;
+    return fail(g->env.error, ERR_NO_MEMORY, "asteria: graph: removing %zu slots: out of memory",
+                n);
+}
+
 int caprg_remove(struct caprg *g, uint32_t x)
 {
     if (x >= g->n_slots || caprg_is_dead(g, x))

@@ -5,6 +5,7 @@
  * those of a bucket lie side by side.
  */
 #include "algorithms/asteria/batch.h"
+#include "algorithms/asteria/upkeep.h"
 #include "src/core/mem.h"
 
 struct insertion {
@@ -52,7 +53,18 @@ static void add(struct insertion *n, const uint64_t *ids)
 
     asteria_slots_take(a, ids, b->slots, b->n);
     batch_put(b);
+    for (size_t i = 0; a->graph && i < b->n; i++)
+        (void)caprg_queue(a->graph, b->slots[i]); /* was reserved: cannot fail */
     a->inserted_since += b->n;
+}
+
+/* The rows are in: that one was not linked is no failure of insert(), and maintain() tries again. */
+static void link_some(struct asteria *a)
+{
+    struct error ignored = { 0 }, *before = error_divert(&ignored);
+
+    (void)asteria_link(a);
+    (void)error_divert(before);
 }
 
 /* The lock is held for writing, or nobody else is there. */
@@ -74,6 +86,8 @@ static int insert_encoded(struct insertion *n, const uint64_t *ids, bool log)
                                 b->n);
     if (rc == OK)
         add(n, ids);
+    if (rc == OK && a->graph && a->params.link == LINK_INSERT)
+        link_some(a);
     return rc;
 }
 

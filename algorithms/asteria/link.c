@@ -1,5 +1,124 @@
-/* link.c - rows are linked in the graph, and the dead taken out of it. */
+/* link.c - rows are linked in the graph, and the dead taken out of it.
+ *
+ * A row's links are chosen from a pool: rows of its bucket and of those that flips of its most doubtful bits lead to. Where
+ * these are more than a pool may be, the nearest by their short codes are taken.
+ */
+#include <stdlib.h>
+
 #include "algorithms/asteria/upkeep.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* Buckets of a codeword step; bits that flips are made of; pools' worth of rows that are looked at. */
+enum { STEP_BUCKETS = 8, FLIPPED_BITS = 8, LOOK = 4 };
+
+struct candidate {
+    float distance;
+    uint32_t slot;
+};
+
+struct linking {
+    struct asteria *a;
+    size_t most, look; /* rows of a pool; looked at for it */
+    struct candidate *found;
+    size_t n;
+    uint32_t *pool, *addresses;
+    size_t n_addresses; /* room */
+    void *read;
+    float *unit, *z;
+};
+
+static void linking_end(struct linking *l)
+{
+    struct mem *mem = l->a->base.env.mem;
+
+    mem_free(mem, l->found);
+    mem_free(mem, l->pool);
+    mem_free(mem, l->addresses);
+    mem_free(mem, l->read);
+    mem_free(mem, l->unit);
+    mem_free(mem, l->z);
+}
+
+static int linking_begin(struct linking *l, struct asteria *a)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t most = (size_t)a->params.pool;
+
+    *l = (struct linking){ .a = a,
+                           .most = most,
+                           .look = LOOK * most,
+                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0 };
+    l->found = mem_array(env->mem, l->look, sizeof *l->found);
+    l->pool = mem_array(env->mem, most, sizeof *l->pool);
+    l->addresses = mem_array(env->mem, l->n_addresses, sizeof *l->addresses);
+    l->read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    l->unit = mem_array(env->mem, env->dim, sizeof *l->unit);
+    l->z = mem_array(env->mem, a->generations[a->now]->model->turn->out_dim, sizeof *l->z);
+    if (l->found && l->pool && l->addresses && l->read && l->unit && l->z)
+        return OK;
+    linking_end(l);
+    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory to link rows");
+}
+
+/* The bucket's live rows but x itself, as far as there is room. */
+static void look_at(struct linking *l, const struct generation *g, uint32_t address, uint32_t x)
+{
+    const uint32_t at = generation_find(g, address);
+
+    if (at == UINT32_MAX)
+        return;
+    const struct bucket *b = &g->buckets[at];
+    for (uint32_t i = 0; i < b->n && l->n < l->look; i++)
+        if (bucket_is_alive(b, i) && b->slots[i] != x)
+            l->found[l->n++].slot = b->slots[i];
+}
+
+static int nearer(const void *x, const void *y)
+{
+    const struct candidate *a = x, *b = y;
+
+    if (a->distance != b->distance)
+        return a->distance < b->distance ? -1 : 1;
+    return (a->slot > b->slot) - (a->slot < b->slot);
+}
+
+static size_t choose(struct linking *l, const struct generation *g, uint32_t x)
+{
+    const void *code = stable_at(&g->codes, x);
+
+    if (l->n > l->most) {
+        for (size_t i = 0; i < l->n; i++)
+            l->found[i].distance =
+                lrsq_between(g->model->lrsq, code, stable_at(&g->codes, l->found[i].slot)).estimate;
+        qsort(l->found, l->n, sizeof *l->found, nearer);
+        l->n = l->most;
+    }
+    for (size_t i = 0; i < l->n; i++)
+        l->pool[i] = l->found[i].slot;
+    return l->n;
+}
+
+static int link_row(struct linking *l, uint32_t x)
+{
+    struct asteria *a = l->a;
+    const struct generation *g = a->generations[a->places[x].generation];
+    const struct caprg_rows rows = asteria_graph_rows(a);
+    const void *row;
+    float p[ECC_WORD_MAX];
+    size_t n = 0;
+    int rc = tier_get(a->tier, x, l->read, &row);
+
+    if (rc != OK)
+        return rc;
+    model_turn(g->model, a->base.env.kernels, asteria_unit(&a->base.env, row, l->unit), l->z);
+    model_hash(g->model, a->base.env.kernels, l->z, p);
+    n = ecc_flips(g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
+    l->n = 0;
+    for (size_t i = 0; i < n; i++)
+        look_at(l, g, l->addresses[i], x);
+    return caprg_add(a->graph, &rows, x, l->pool, choose(l, g, x));
+}
 
 static void let_go(void *to, uint32_t slot)
 {
@@ -11,23 +130,73 @@ static int forget(struct upkeep *u)
     struct asteria *a = u->a;
     const struct caprg_rows rows = asteria_graph_rows(a);
     bool more = false;
-    int rc = asteria_free_reserve(a);
+    int rc = OK;
 
+    if (!upkeep_goes_on(u)) {
+        u->more |= caprg_count(a->graph).removed_waiting > 0;
+        return OK;
+    }
+    rc = asteria_free_reserve(a);
     if (rc == OK)
         rc = caprg_forget(a->graph, &rows, upkeep_left(u), &more, let_go, a);
     u->more |= more;
     return rc;
 }
 
+static int link_next(struct upkeep *u, struct linking *l, bool *done)
+{
+    struct asteria *a = u->a;
+    const uint32_t x = caprg_pending(a->graph);
+    int rc = OK;
+
+    *done = x == CAPRG_NONE;
+    if (*done)
+        return OK;
+    if (!upkeep_goes_on(u)) {
+        u->more = *done = true;
+        return OK;
+    }
+    rc = link_row(l, x);
+    u->spent += l->n + 1;
+    return rc;
+}
+
+int asteria_link(struct asteria *a)
+{
+    struct upkeep u = { .a = a };
+    struct linking l;
+    bool done = caprg_pending(a->graph) == CAPRG_NONE;
+    int rc = done ? OK : linking_begin(&l, a);
+
+    if (done || rc != OK)
+        return rc;
+    while (rc == OK && !done)
+        rc = link_next(&u, &l, &done);
+    linking_end(&l);
+    return rc;
+}
+
 int upkeep_link(struct upkeep *u)
 {
     struct asteria *a = u->a;
+    struct linking l;
+    bool done = false;
     int rc;
 
     if (!a->graph)
         return OK;
+    rc = linking_begin(&l, a);
+    if (rc != OK)
+        return rc;
+    while (rc == OK && !done) {
+        pthread_rwlock_wrlock(&a->lock);
+        rc = link_next(u, &l, &done);
+        pthread_rwlock_unlock(&a->lock);
+    }
+    linking_end(&l);
     pthread_rwlock_wrlock(&a->lock);
-    rc = forget(u);
+    if (rc == OK)
+        rc = forget(u);
     pthread_rwlock_unlock(&a->lock);
     return rc;
 }

@@ -3,17 +3,23 @@
 
 #include "algorithms/asteria/asteria.h"
 
+static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
+{
+    if (slot_table_get(&a->slots, a->ids, id, slot))
+        return OK;
+    return fail(a->base.env.error, ERR_UNKNOWN_ID, "asteria: remove: id %" PRIu64 " is not stored",
+                id);
+}
+
 /* The graph is told first, for that may fail. */
 int asteria_apply_remove(struct asteria *a, uint64_t id)
 {
     const struct bec_rows tree_rows = asteria_bec_rows(a);
     uint32_t slot;
-    int rc;
+    int rc = find(a, id, &slot);
 
-    if (!slot_table_get(&a->slots, a->ids, id, &slot))
-        return fail(a->base.env.error, ERR_UNKNOWN_ID,
-                    "asteria: remove: id %" PRIu64 " is not stored", id);
-    rc = a->graph ? caprg_remove(a->graph, slot) : OK;
+    if (rc == OK && a->graph)
+        rc = caprg_remove(a->graph, slot);
     if (rc != OK)
         return rc;
     const struct place place = a->places[slot];
@@ -24,16 +30,27 @@ int asteria_apply_remove(struct asteria *a, uint64_t id)
     return OK;
 }
 
-/* Logged last: what was not done is not in the log, and a removal cannot be taken back. */
+/* Logged first, when all ids are known and there is room: what follows cannot fail. */
+static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *done)
+{
+    uint32_t slot;
+    int rc = a->graph ? caprg_reserve_removals(a->graph, n) : OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = find(a, ids[i], &slot);
+    if (rc == OK && a->log)
+        rc = asteria_log_remove(a, ids, n);
+    for (*done = 0; rc == OK && *done < n; *done += rc == OK)
+        rc = asteria_apply_remove(a, ids[*done]);
+    return rc;
+}
+
 int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct asteria *a = asteria_of(index);
-    int rc = OK;
 
     pthread_rwlock_wrlock(&a->lock);
-    for (*done = 0; rc == OK && *done < n; *done += rc == OK)
-        rc = asteria_apply_remove(a, ids[*done]);
-    const int logged = asteria_log_remove(a, ids, *done);
+    const int rc = remove_all(a, ids, n, done);
     pthread_rwlock_unlock(&a->lock);
-    return rc != OK ? rc : logged;
+    return rc;
 }

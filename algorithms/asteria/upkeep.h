@@ -18,10 +18,10 @@ static inline bool upkeep_goes_on(const struct upkeep *u)
 {
     return u->budget == 0 || u->spent < u->budget;
 }
-/* What is left of the budget; 0: no bound. */
+/* What is left of the budget, a little at least; 0: no bound. */
 static inline uint64_t upkeep_left(const struct upkeep *u)
 {
-    return u->budget == 0 ? 0 : u->budget - u->spent;
+    return u->budget == 0 ? 0 : u->spent < u->budget ? u->budget - u->spent : 1;
 }
 
 /* train.c: a newer model, where more than retrain_share has come since the last. */
@@ -32,6 +32,8 @@ int upkeep_take_over(struct upkeep *);
 int upkeep_compact(struct upkeep *);
 /* link.c: rows are linked in the graph, dead ones taken out of it. */
 int upkeep_link(struct upkeep *);
+/* Links all that wait, without taking the lock. On failure the rest waits on. */
+int asteria_link(struct asteria *);
 
 /* A dead row's slot, for a bucket that lets go of all its dead; after asteria_free_reserve(). */
 void upkeep_release_dead(struct asteria *, unsigned generation, uint32_t bucket);

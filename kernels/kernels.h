@@ -58,6 +58,13 @@ struct code_terms {
     float base, slope, offset, slack, linear, square;
 };
 
+/* A query's integer weights k for codes of two widths, in the forms the tables want: k = 256 high + low
+   = whole, -32512 .. 32512. sum |k| times the largest code below 2^31: so sums are exact. */
+struct mixed_weights {
+    const int8_t *high, *low;
+    const int16_t *whole;
+};
+
 /* sum r_i^2, sum |r_i|, sum +-c_i with r_i's sign, 0 counting as negative. */
 struct residual {
     float norm_sq, size, along;
@@ -180,6 +187,14 @@ struct kernels {
        ip_f32_u4 has them. dim a multiple of 8; `query` and `code` go on, with zeros, to one of 32. */
     float (*ip_f32_u1u4)(const float *query, const uint8_t *lines, float top, const uint8_t *code,
                          size_t dim);
+    /* sum k code of a code of `bytes` (a multiple of 8) bytes, and then `nibbles` (of 16) of four bits:
+       number i < nibbles / 2 is the low half of byte i, the others are the high halves. Weights:
+       bytes + nibbles, in the numbers' order. Modulo 2^32 and read as signed, the same in all tables. */
+    int32_t (*ip_mixed)(const struct mixed_weights *, const uint8_t *code, size_t bytes,
+                        size_t nibbles);
+    /* The same of n codes that lie anywhere. */
+    void (*ip_mixed_n)(const struct mixed_weights *, const uint8_t *const *codes, size_t n,
+                       size_t bytes, size_t nibbles, int32_t *out);
     /* Of v_i = floor(min(t a_i, most)) + 1/2: returns sum a_i v_i, and sum v_i^2. a_i >= 0, dim a
        multiple of 32. */
     float (*grid_f32)(const float *a, size_t dim, float t, float most, float *norm_sq);

@@ -305,6 +305,27 @@ static float ip_f32_u1u4(const float *query, const uint8_t *lines, float top, co
     return sum;
 }
 
+static int32_t ip_mixed(const struct mixed_weights *w, const uint8_t *code, size_t bytes,
+                        size_t nibbles)
+{
+    const size_t half = nibbles / 2;
+    uint32_t sum = 0;
+    for (size_t i = 0; i < bytes; i++)
+        sum += (uint32_t)(w->whole[i] * code[i]);
+    for (size_t i = bytes; i < bytes + half; i++) {
+        sum += (uint32_t)(w->whole[i] * (code[i] & 15));
+        sum += (uint32_t)(w->whole[i + half] * (code[i] >> 4));
+    }
+    return (int32_t)sum;
+}
+
+static void ip_mixed_n(const struct mixed_weights *w, const uint8_t *const *codes, size_t n,
+                       size_t bytes, size_t nibbles, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = ip_mixed(w, codes[i], bytes, nibbles);
+}
+
 static float grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
 {
     float product = 0, sum = 0;
@@ -415,6 +436,8 @@ const struct kernels kernels_scalar = {
     .ip_f32_u4 = ip_f32_u4,
     .ip_f32_u8 = ip_f32_u8,
     .ip_f32_u1u4 = ip_f32_u1u4,
+    .ip_mixed = ip_mixed,
+    .ip_mixed_n = ip_mixed_n,
     .grid_f32 = grid_f32,
     .residual_f32 = residual_f32,
     .code_s8 = code_s8,

@@ -1,103 +1,383 @@
-/* lrsq.c - not written yet. */
+/* lrsq.c - which coordinates, how many bits, what scales: from a sample.
+ *
+ * Of a large sample every so many'th row is taken. Columns of y, of the `rank` strongest directions, lie side by side
+ * while quantiles are taken: at most COLUMN_FLOATS of them.
+ */
 #include "algorithms/asteria/lrsq.h"
 
-int lrsq_train(struct lrsq **a0, const struct index_env *a1, const struct lrsq_options *a2,
+#include <float.h>
+#include <math.h>
+
+#include "algorithms/asteria/lrsq_parts.h"
+#include "algorithms/common/axes.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+enum { ROWS_MOST = 16384, ROWS_LEAST = 1024, COLUMN_FLOATS = 1 << 23, EXTREMES = ROWS_MOST / 500 };
+enum { PAIR_QUERIES = 64, PAIR_ROWS = 512 };
+/* Of the largest variance: what float rounding alone makes of a constant. */
+static const double CONSTANT = 1e-12;
+
+struct training {
+    const struct index_env *env;
+    const struct lrsq_options *options;
+    const float *z; /* the rows taken: m, each `stride` floats after the one before */
+    size_t m, stride, in_dim, candidates; /* directions looked at: the strongest */
+    float *centre, *axes;                 /* in_dim; pca: candidates x in_dim */
+    uint32_t *order;                      /* coordinates by falling variance */
+    double *variance;                     /* of candidates, falling */
+    float *columns;                       /* candidates x m */
+};
+
+static int no_memory(const struct index_env *env, size_t in_dim)
+{
+    return fail(env->error, ERR_NO_MEMORY, "asteria: LRSQ of %zu coordinates: out of memory",
+                in_dim);
+}
+
+int lrsq_allocate(struct lrsq **to, const struct index_env *env, const struct lrsq *shape, bool pca)
+{
+    struct lrsq *l = mem_zalloc(env->mem, sizeof *l);
+    if (!l)
+        return no_memory(env, shape->in_dim);
+    *l = *shape;
+    const size_t width = lrsq_width(l);
+    l->code_bytes = sizeof(struct lrsq_head) + l->n_bytes + l->n_nibbles / 2;
+    l->kernels = env->kernels;
+    l->axis = pca ? NULL : mem_zalloc(env->mem, width * sizeof *l->axis);
+    l->rows = pca ? mem_zalloc(env->mem, width * l->in_dim * sizeof *l->rows) : NULL;
+    l->centre = mem_zalloc(env->mem, l->in_dim * sizeof *l->centre);
+    l->scale = mem_zalloc(env->mem, width * sizeof *l->scale);
+    l->zero = mem_zalloc(env->mem, width * sizeof *l->zero);
+    *to = l;
+    if ((l->axis || l->rows) && l->centre && l->scale && l->zero)
+        return OK;
+    lrsq_destroy(env, l);
+    *to = NULL;
+    return no_memory(env, shape->in_dim);
+}
+
+void lrsq_destroy(const struct index_env *env, struct lrsq *l)
+{
+    if (!l)
+        return;
+    mem_free(env->mem, l->axis);
+    mem_free(env->mem, l->rows);
+    mem_free(env->mem, l->centre);
+    mem_free(env->mem, l->scale);
+    mem_free(env->mem, l->zero);
+    mem_free(env->mem, l);
+}
+
+size_t lrsq_bytes(const struct lrsq *l)
+{
+    const size_t width = lrsq_width(l);
+    return sizeof *l + l->in_dim * sizeof *l->centre + 2 * width * sizeof *l->scale +
+           width * (l->axis ? sizeof *l->axis : l->in_dim * sizeof *l->rows);
+}
+
+/* The gain a bit of four more bits to a coordinate that has `width`. */
+static double gain(double variance, uint8_t width)
+{
+    return variance * (exp2(-2.0 * width) - exp2(-2.0 * (width + 4))) / 4;
+}
+
+/* A block's mean variance decides, and where the budget ends inside a block its first coordinates have it. A constant
+   coordinate is worth nothing, whatever its block. */
+void lrsq_fill(const double *variance, size_t n, size_t block, double bits, uint8_t *widths)
+{
+    size_t alive = 0, steps = (size_t)(bits * (double)n / 4 + 1e-9);
+    while (alive < n && variance[alive] > CONSTANT * variance[0])
+        alive++;
+    memset(widths, 0, n);
+    block = block ? block : 1;
+    while (steps > 0) {
+        size_t best = alive;
+        double most = 0;
+        for (size_t first = 0; first < alive; first += block) {
+            const size_t end = first + block < alive ? first + block : alive;
+            double mean = 0;
+            for (size_t i = first; i < end; i++)
+                mean += variance[i] / (double)(end - first);
+            if (widths[first] < 8 && gain(mean, widths[first]) > most) {
+                most = gain(mean, widths[first]);
+                best = first;
+            }
+        }
+        if (best == alive)
+            return;
+        for (size_t i = best; i < alive && i < best + block && steps > 0; i++, steps--)
+            widths[i] = (uint8_t)(widths[i] + 4);
+    }
+}
+
+static const float *row_of(const struct training *t, size_t i)
+{
+    return t->z + i * t->stride;
+}
+
+/* Mean and variances of all coordinates, two passes. */
+static void measure(struct training *t, double *variance)
+{
+    double *sum = variance;
+    memset(sum, 0, t->in_dim * sizeof *sum);
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t j = 0; j < t->in_dim; j++)
+            sum[j] += (double)row_of(t, i)[j];
+    for (size_t j = 0; j < t->in_dim; j++)
+        t->centre[j] = (float)(sum[j] / (double)t->m);
+    memset(variance, 0, t->in_dim * sizeof *variance);
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t j = 0; j < t->in_dim; j++) {
+            const double x = (double)row_of(t, i)[j] - (double)t->centre[j];
+            variance[j] += x * x / (double)t->m;
+        }
+}
+
+/* Insertion keeps equals in order; thousands of coordinates are sorted once. */
+static void order_coordinates(struct training *t, const double *variance)
+{
+    for (size_t j = 0; j < t->in_dim; j++) {
+        size_t at = j;
+        for (; at > 0 && variance[t->order[at - 1]] < variance[j]; at--)
+            t->order[at] = t->order[at - 1];
+        t->order[at] = (uint32_t)j;
+    }
+}
+
+static void take_columns(struct training *t)
+{
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t c = 0; c < t->candidates; c++)
+            t->columns[c * t->m + i] = row_of(t, i)[t->order[c]] - t->centre[t->order[c]];
+}
+
+static void column_variances(struct training *t)
+{
+    for (size_t c = 0; c < t->candidates; c++) {
+        double mean = 0, square = 0;
+        for (size_t i = 0; i < t->m; i++)
+            mean += (double)t->columns[c * t->m + i] / (double)t->m;
+        for (size_t i = 0; i < t->m; i++) {
+            const double x = (double)t->columns[c * t->m + i] - mean;
+            square += x * x / (double)t->m;
+        }
+        /* rounding must not make them rise */
+        t->variance[c] = c && square > t->variance[c - 1] ? t->variance[c - 1] : square;
+    }
+}
+
+static int use_coordinates(struct training *t)
+{
+    double *variance = mem_array(t->env->mem, t->in_dim, sizeof *variance);
+    if (!variance)
+        return no_memory(t->env, t->in_dim);
+    measure(t, variance);
+    order_coordinates(t, variance);
+    mem_free(t->env->mem, variance);
+    take_columns(t);
+    column_variances(t);
+    return OK;
+}
+
+/* Columns are the axes' products with the rows, less those with the mean. */
+static int use_axes(struct training *t)
+{
+    struct index_env env = *t->env;
+    env.dim = t->in_dim;
+    float *rows = mem_array(env.mem, t->m * t->in_dim, sizeof *rows);
+    if (!rows)
+        return no_memory(t->env, t->in_dim);
+    for (size_t i = 0; i < t->m; i++)
+        memcpy(rows + i * t->in_dim, row_of(t, i), t->in_dim * sizeof *rows);
+    const int rc = axes_find(&env, rows, t->m, t->candidates, t->centre, t->axes);
+    if (rc == OK) {
+        for (size_t i = 0; i < t->m; i++)
+            for (size_t j = 0; j < t->in_dim; j++)
+                rows[i * t->in_dim + j] -= t->centre[j];
+        env.kernels->ip_f32_mn(t->axes, t->candidates, rows, t->m, t->in_dim, t->columns, t->m);
+        column_variances(t);
+    }
+    mem_free(env.mem, rows);
+    return rc;
+}
+
+/* The `keep` smallest of sign * values, ascending. */
+static void smallest(const float *values, size_t n, float sign, size_t keep, float *to)
+{
+    size_t have = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float x = sign * values[i];
+        if (have == keep && !(x < to[keep - 1]))
+            continue;
+        size_t at = have < keep ? have++ : keep - 1;
+        for (; at > 0 && to[at - 1] > x; at--)
+            to[at] = to[at - 1];
+        to[at] = x;
+    }
+}
+
+/* Where codes begin and end: quantiles; of few rows, three deviations at least; of a coordinate that is constant but for
+   a few rows, its extremes. */
+static void range_of(const float *column, size_t m, double variance, double *low, double *high)
+{
+    float least[EXTREMES + 1] = { 0 }, greatest[EXTREMES + 1] = { 0 };
+    const size_t beyond = m / 1000;
+    smallest(column, m, 1, beyond + 1, least);
+    smallest(column, m, -1, beyond + 1, greatest);
+    *low = (double)least[beyond], *high = -(double)greatest[beyond];
+    if (m < 1000) {
+        *low = fmin(*low, -3 * sqrt(variance));
+        *high = fmax(*high, 3 * sqrt(variance));
+    }
+    if (!(*high - *low > 1e-3 * sqrt(variance))) {
+        *low = (double)least[0];
+        *high = -(double)greatest[0];
+    }
+}
+
+/* One that a float scale cannot tell from none has no bits. */
+static bool is_flat(const struct training *t, size_t c)
+{
+    double low, high;
+    range_of(t->columns + c * t->m, t->m, t->variance[c], &low, &high);
+    return !((high - low) / 255 > (double)FLT_MIN * 4);
+}
+
+static void set_coordinate(const struct training *t, struct lrsq *l, size_t c, size_t at)
+{
+    double low, high;
+    range_of(t->columns + c * t->m, t->m, t->variance[c], &low, &high);
+    l->zero[at] = (float)low;
+    l->scale[at] = (float)((high - low) / (at < l->n_bytes ? 255 : 15));
+    if (l->axis)
+        l->axis[at] = t->order[c];
+    else
+        memcpy(l->rows + at * l->in_dim, t->axes + c * l->in_dim, l->in_dim * sizeof *l->rows);
+}
+
+static int build(const struct training *t, uint8_t *widths, struct lrsq **to)
+{
+    size_t bytes = 0, nibbles = 0;
+    lrsq_fill(t->variance, t->candidates, t->options->block, t->options->bits, widths);
+    for (size_t c = 0; c < t->candidates; c++) {
+        widths[c] = is_flat(t, c) ? 0 : widths[c];
+        bytes += widths[c] == 8;
+        nibbles += widths[c] == 4;
+    }
+    const struct lrsq shape = { .in_dim = t->in_dim,
+                                .rank = bytes + nibbles,
+                                .n_bytes = (bytes + 7) / 8 * 8,
+                                .n_nibbles = (nibbles + 15) / 16 * 16,
+                                .alpha = 1 };
+    const int rc = lrsq_allocate(to, t->env, &shape, t->options->pca);
+    if (rc != OK)
+        return rc;
+    struct lrsq *l = *to;
+    memcpy(l->centre, t->centre, t->in_dim * sizeof *l->centre);
+    size_t at_byte = 0, at_nibble = l->n_bytes;
+    for (size_t c = 0; c < t->candidates; c++)
+        if (widths[c])
+            set_coordinate(t, l, c, widths[c] == 8 ? at_byte++ : at_nibble++);
+    if (t->options->pca)
+        l->defect = (float)(axes_defect(t->axes, t->candidates, t->in_dim) * (1 + 1e-6));
+    return OK;
+}
+
+/* What is fitted: sums over pairs of x = <y_q, yhat> and t = what it stands for in the pair's distance. */
+struct fit {
+    double n, x, t, xx, xt;
+};
+
+static void add_pair(struct fit *f, const struct lrsq *l, const float *zq, const float *z,
+                     const void *query, const void *code)
+{
+    const struct lrsq_query *q = query;
+    const struct lrsq_head *head = code;
+    double distance = 0;
+    for (size_t j = 0; j < l->in_dim; j++)
+        distance += ((double)zq[j] - (double)z[j]) * ((double)zq[j] - (double)z[j]);
+    /* alpha is 1 yet, and beta 0 */
+    const double z_sq = lrsq_norm_sq(l, zq);
+    const double x = (z_sq - (double)q->whole + (double)q->unit * lrsq_sum(l, query, code)) / 2;
+    const double t = (z_sq + (double)head->norm - distance) / 2;
+    f->n += 1, f->x += x, f->t += t, f->xx += x * x, f->xt += x * t;
+}
+
+static int fit_estimate(const struct training *t, struct lrsq *l)
+{
+    void *code = mem_zalloc(t->env->mem, l->code_bytes);
+    void *queries = mem_zalloc(t->env->mem, PAIR_QUERIES * lrsq_query_bytes(l));
+    struct rng rng = rng_at(t->options->seed, 0x6c727371);
+    struct fit f = { 0, 0, 0, 0, 0 };
+    size_t chosen[PAIR_QUERIES];
+    for (size_t i = 0; code && queries && i < PAIR_QUERIES; i++) {
+        chosen[i] = rng_below(&rng, t->m);
+        lrsq_query(l, row_of(t, chosen[i]), (char *)queries + i * lrsq_query_bytes(l));
+    }
+    for (size_t i = 0; code && queries && i < PAIR_ROWS; i++) {
+        const size_t row = rng_below(&rng, t->m);
+        lrsq_put(l, row_of(t, row), code);
+        for (size_t j = 0; j < PAIR_QUERIES; j++)
+            if (row != chosen[j])
+                add_pair(&f, l, row_of(t, chosen[j]), row_of(t, row),
+                         (char *)queries + j * lrsq_query_bytes(l), code);
+    }
+    const bool enough = code && queries;
+    mem_free(t->env->mem, code);
+    mem_free(t->env->mem, queries);
+    const double spread = f.xx * f.n - f.x * f.x;
+    if (spread > 1e-9 * f.xx * f.n) {
+        l->alpha = (float)((f.xt * f.n - f.x * f.t) / spread);
+        l->beta = (float)((f.t - (double)l->alpha * f.x) / f.n);
+    }
+    return enough ? OK : no_memory(t->env, t->in_dim);
+}
+
+static int run(struct training *t, struct lrsq **to)
+{
+    struct mem *mem = t->env->mem;
+    int rc = OK;
+    t->centre = mem_array(mem, t->in_dim, sizeof *t->centre);
+    t->order = mem_array(mem, t->in_dim, sizeof *t->order);
+    t->variance = mem_array(mem, t->candidates, sizeof *t->variance);
+    t->columns = mem_array(mem, t->candidates * t->m, sizeof *t->columns);
+    t->axes = t->options->pca ? mem_array(mem, t->candidates * t->in_dim, sizeof *t->axes) : NULL;
+    uint8_t *widths = mem_array(mem, t->candidates, sizeof *widths);
+    if (!t->centre || !t->order || !t->variance || !t->columns || !widths ||
+        (t->options->pca && !t->axes))
+        rc = no_memory(t->env, t->in_dim);
+    else
+        rc = t->options->pca ? use_axes(t) : use_coordinates(t);
+    if (rc == OK)
+        rc = build(t, widths, to);
+    if (rc == OK)
+        rc = fit_estimate(t, *to);
+    mem_free(mem, t->centre);
+    mem_free(mem, t->order);
+    mem_free(mem, t->variance);
+    mem_free(mem, t->columns);
+    mem_free(mem, t->axes);
+    mem_free(mem, widths);
+    return rc;
+}
+
+int lrsq_train(struct lrsq **to, const struct index_env *env, const struct lrsq_options *options,
                const float *z, size_t n, size_t in_dim)
 {
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    (void)z;
-    (void)n;
-    (void)in_dim;
-    return ERR_UNSUPPORTED;
-}
-
-void lrsq_destroy(const struct index_env *a0, struct lrsq *a1)
-{
-    (void)a0;
-    (void)a1;
-}
-
-size_t lrsq_bytes(const struct lrsq *a0)
-{
-    (void)a0;
-    return 0;
-}
-
-void lrsq_put(const struct lrsq *a0, const float *z, void *code)
-{
-    (void)a0;
-    (void)z;
-    (void)code;
-}
-
-void lrsq_get(const struct lrsq *a0, const void *code, float *y)
-{
-    (void)a0;
-    (void)code;
-    (void)y;
-}
-
-size_t lrsq_query_bytes(const struct lrsq *a0)
-{
-    (void)a0;
-    return 0;
-}
-
-void lrsq_query(const struct lrsq *a0, const float *z, void *query)
-{
-    (void)a0;
-    (void)z;
-    (void)query;
-}
-
-float lrsq_estimate(const struct lrsq *a0, const void *query, const void *code)
-{
-    (void)a0;
-    (void)query;
-    (void)code;
-    return 0;
-}
-
-struct lrsq_distance lrsq_bounds(const struct lrsq *a0, const void *query, const void *code)
-{
-    (void)a0;
-    (void)query;
-    (void)code;
-    return (struct lrsq_distance){ 0 };
-}
-
-struct lrsq_distance lrsq_between(const struct lrsq *a0, const void *code_a, const void *code_b)
-{
-    (void)a0;
-    (void)code_a;
-    (void)code_b;
-    return (struct lrsq_distance){ 0 };
-}
-
-int lrsq_check(const struct lrsq *a0, const float *z, const void *code, struct error *a3)
-{
-    (void)a0;
-    (void)z;
-    (void)code;
-    (void)a3;
-    return ERR_UNSUPPORTED;
-}
-
-void lrsq_write(const struct lrsq *a0, struct store_writer *a1, char suffix)
-{
-    (void)a0;
-    (void)a1;
-    (void)suffix;
-}
-
-int lrsq_read(struct lrsq **a0, const struct index_env *a1, const struct store_reader *a2,
-              char suffix)
-{
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    (void)suffix;
-    return ERR_UNSUPPORTED;
+    struct training t = { .env = env, .options = options, .z = z, .in_dim = in_dim };
+    t.candidates = options->rank < in_dim ? options->rank : in_dim;
+    size_t most = COLUMN_FLOATS / (t.candidates ? t.candidates : 1);
+    most = most < ROWS_LEAST ? ROWS_LEAST : most > ROWS_MOST ? ROWS_MOST : most;
+    const size_t every = (n + most - 1) / most;
+    t.m = n / every;
+    t.stride = every * in_dim;
+    *to = NULL;
+    const int rc = run(&t, to);
+    if (rc != OK) {
+        lrsq_destroy(env, *to);
+        *to = NULL;
+    }
+    return rc;
 }

@@ -1,20 +1,22 @@
 /* lrsq.h - low-rank spherical quantization: the strongest coordinates of z in 4 or 8 bits each, and what is certain of
  * the distance.
  *
- * z (turn.h) is projected on `rank` orthonormal directions: coordinates of z of greatest variance, or principal axes.
- * They are cut into blocks by falling variance; a block has 8, 4 or no bits a coordinate, given by reverse
- * water-filling (the greatest gain sigma^2 (4^-b - 4^-b') a bit first, until the budget `bits` x rank is spent), and a
- * scale and zero of its own, from the 0.1 and 99.9 % quantiles of the sample: y_i ~ zero + scale code_i, clipped.
- * Of row x is kept, beside the codes, |z|^2 as a float, and rounded up to half floats
+ * z (turn.h), less its mean over the sample, which moves no distance, is projected on `rank` orthonormal directions:
+ * coordinates of greatest variance, or principal axes. They are cut into blocks by falling variance; a block has 8, 4 or
+ * no bits a coordinate, given by reverse water-filling (the greatest gain sigma^2 (4^-b - 4^-b') a bit first, until the
+ * budget `bits` x rank is spent). A coordinate's scale and zero are from the 0.1 and 99.9 % quantiles of the sample:
+ * y_i ~ yhat_i = zero_i + scale_i code_i, clipped. Of row x is kept, beside the codes,
  *
- *     d >= |y - yhat|,   e >= sqrt(|z|^2 - |y|^2),
+ *     norm = |z|^2 - 2 <y, y - yhat>  as a float,  and, rounded up to halves,  d >= |y - yhat|,  e >= sqrt(|z|^2 - |y|^2).
  *
- * so that with the query's y_q, e_q
+ * With the query's y_q, e_q, and T = |q - x|^2 = |z_q - z|^2 = |z_q|^2 + |z|^2 - 2 <y_q, y> - 2 <rest>, |<rest>| <= e_q e,
  *
- *     <z_q, z> = <y_q, yhat> +- (|y_q| d + e_q e),   |q - x|^2 = |z_q|^2 + |z|^2 - 2 <z_q, z>       (B3)
+ *     T = A - 2 <y_q - y, y - yhat> - 2 <rest>,   A = |z_q|^2 + norm - 2 <y_q, yhat>,
+ *     (sqrt T + d)^2 >= A + d^2 - 2 e_q e,        (sqrt T - d)^2 <= A + d^2 + 2 e_q e                     (B3)
  *
- * is certain, clipping included. The query's products are taken in 15-bit integers; what that and float arithmetic may
- * be off is in the bounds. Estimates for ranking take alpha <y_q, yhat> + beta, by least squares on pairs of the sample.
+ * are certain, clipping included, because |y_q - y| <= sqrt T: for near rows a smaller error than |y_q| d. The query's
+ * products are taken in 15-bit integers; what that and float arithmetic may be off is in the bounds (lrsq_query.c).
+ * Estimates for ranking take alpha <y_q, yhat> + beta, by least squares on pairs of the sample.
  */
 #ifndef DRIFTLINE_ASTERIA_LRSQ_H
 #define DRIFTLINE_ASTERIA_LRSQ_H
@@ -27,14 +29,16 @@ struct store_writer;
 struct lrsq {
     size_t in_dim; /* of z */
     size_t rank;   /* coordinates kept, those with no bits not counted */
-    size_t n_bytes,
-        n_nibbles; /* of them: with 8 bits, which come first, and with 4; each rounded up with zeros as the
-                                    kernel wants them */
+    /* Of them: with 8 bits, which come first, a multiple of 8; with 4, of 16. Those that make them up to that have a
+       scale and a zero of 0, and code 0. */
+    size_t n_bytes, n_nibbles;
     size_t code_bytes;   /* of a row, its head included; a multiple of 8 */
     uint32_t *axis;      /* coordinate of z; NULL: `rows` */
     float *rows;         /* principal axes, n_bytes + n_nibbles of in_dim */
+    float *centre;       /* in_dim */
     float *scale, *zero; /* n_bytes + n_nibbles */
     float alpha, beta;
+    float defect; /* at least the norm of P P' - 1, P being `rows` */
     const struct kernels *kernels;
 };
 
@@ -52,7 +56,7 @@ int lrsq_train(struct lrsq **, const struct index_env *, const struct lrsq_optio
 void lrsq_destroy(const struct index_env *, struct lrsq *); /* NULL is allowed */
 size_t lrsq_bytes(const struct lrsq *);
 
-/* code: code_bytes at a multiple of 8. */
+/* code: code_bytes at a multiple of 8. |z| at most 2^8; differences of unit vectors are 2. */
 void lrsq_put(const struct lrsq *, const float *z, void *code);
 /* yhat, n_bytes + n_nibbles floats. */
 void lrsq_get(const struct lrsq *, const void *code, float *y);
@@ -65,11 +69,14 @@ struct lrsq_distance {
     float estimate, lower, upper; /* of |q - x|^2 */
 };
 float lrsq_estimate(const struct lrsq *, const void *query, const void *code);
+/* The same of n codes that lie anywhere: fetched ahead, four at a time. */
+void lrsq_estimates(const struct lrsq *, const void *query, const void *const *codes, size_t n,
+                    float *estimates);
 struct lrsq_distance lrsq_bounds(const struct lrsq *, const void *query, const void *code);
 /* Bounds of two rows' distance from their codes alone, for edges (caprg.h). */
 struct lrsq_distance lrsq_between(const struct lrsq *, const void *code_a, const void *code_b);
 
-/* ERR_INVARIANT where d, e or |z|^2 of the code are not what z asks for. */
+/* ERR_INVARIANT where d, e or norm of the code are not what z asks for. */
 int lrsq_check(const struct lrsq *, const float *z, const void *code, struct error *);
 
 void lrsq_write(const struct lrsq *, struct store_writer *, char suffix);

@@ -1,0 +1,220 @@
+/* lrsq_query.c - queries against codes.
+ *
+ * Weights w_i = y_q,i scale_i are rounded to integers k_i times a step s, the same for all; left_i = w_i - s k_i. With m_i the
+ * middle of the codes, 127.5 or 7.5,
+ *
+ *     <y_q, yhat> = sum y_q,i zero_i + s sum k_i c_i + sum left_i c_i,   sum left_i c_i = sum left_i m_i +- sum |left_i| m_i,
+ *
+ * of which the last is `slack`, and sum k_i c_i is exact: s is so large that sum |k_i| c_i stays below 2^31, which
+ * 259 weights of 15 bits always do, and more where they are not all as large as the largest.
+ *
+ * Floats: whole, norm, unit are rounded once, a sum on its way to a float once, their product, two additions, and then
+ * a handful of terms once each: less than 8 roundings of 2^-24 of a number not larger than
+ * size + |norm| + |unit sum| + 2 e_q e + d^2; 2^-20 of it is twice that. The roots' and the squares' roundings are
+ * relative to no more, and are what slack is taken from the square once more for.
+ */
+#include <math.h>
+
+#include "algorithms/asteria/lrsq_parts.h"
+#include "kernels/kernels.h"
+
+enum { AHEAD = 16 };
+
+size_t lrsq_query_bytes(const struct lrsq *l)
+{
+    return LRSQ_QUERY_HEAD + 8 * lrsq_stride(l);
+}
+
+static struct mixed_weights weights_of(const struct lrsq *l, const void *query)
+{
+    const int8_t *at = (const int8_t *)query + LRSQ_QUERY_HEAD;
+    const size_t stride = lrsq_stride(l);
+    return (struct mixed_weights){ .high = at,
+                                   .low = at + stride,
+                                   .whole = (const int16_t *)(const void *)(at + 2 * stride) };
+}
+
+static double most_of(const struct lrsq *l, size_t i)
+{
+    return i < l->n_bytes ? 255 : 15;
+}
+
+struct query_sums {
+    double y_sq, constant;   /* |y_q|^2; sum y_q,i zero_i */
+    double largest, product; /* of |w_i|; sum |w_i| times the largest code */
+    double codes;            /* sum of the largest codes */
+};
+
+/* The step for which both bounds of the integers hold; halves are what rounding adds. */
+static double step_of(const struct query_sums *s)
+{
+    const double step = fmax(s->largest / LRSQ_WEIGHT_MAX, s->product / (0x1p31 - 1 - s->codes));
+    return step > 0 ? step : 1;
+}
+
+struct left {
+    double middle, slack, terms; /* sum left_i m_i, sum |left_i| m_i, sum |w_i| 255 */
+};
+
+/* w is overwritten by nothing: the integers go before it. */
+static struct left round_weights(const struct lrsq *l, const float *w, double step, void *query)
+{
+    int8_t *high = (int8_t *)query + LRSQ_QUERY_HEAD, *low = high + lrsq_stride(l);
+    int16_t *whole = (int16_t *)(void *)(high + 2 * lrsq_stride(l));
+    struct left left = { 0, 0, 0 };
+    for (size_t i = 0; i < lrsq_width(l); i++) {
+        double k = rint((double)w[i] / step);
+        k = k > LRSQ_WEIGHT_MAX ? LRSQ_WEIGHT_MAX : k < -LRSQ_WEIGHT_MAX ? -LRSQ_WEIGHT_MAX : k;
+        const double off = (double)w[i] - step * k, middle = most_of(l, i) / 2;
+        const int number = (int)k, upper = (number + 128 + 32768) / 256 - 128;
+        whole[i] = (int16_t)number;
+        high[i] = (int8_t)upper;
+        low[i] = (int8_t)(number - 256 * upper);
+        left.middle += off * middle;
+        left.slack += fabs(off) * middle;
+        left.terms += fabs((double)w[i]) * 2 * middle;
+    }
+    return left;
+}
+
+void lrsq_query(const struct lrsq *l, const float *z, void *query)
+{
+    float *w = (float *)(void *)((char *)query + LRSQ_QUERY_HEAD + 4 * lrsq_stride(l));
+    struct query_sums s = { 0, 0, 0, 0, 0 };
+    double terms = 0;
+    for (size_t i = 0; i < lrsq_width(l); i++) {
+        const double y = lrsq_coordinate(l, z, i), constant = y * (double)l->zero[i];
+        w[i] = (float)(y * (double)l->scale[i]);
+        s.y_sq += y * y;
+        s.constant += constant;
+        s.largest = fmax(s.largest, fabs((double)w[i]));
+        s.product += fabs((double)w[i]) * most_of(l, i);
+        s.codes += most_of(l, i);
+        terms += fabs(constant);
+    }
+    const double z_sq = lrsq_norm_sq(l, z), step = step_of(&s);
+    const struct left left = round_weights(l, w, step, query);
+    const double constant = s.constant + left.middle, alpha = (double)l->alpha;
+    const struct lrsq_query head = {
+        .base = (float)(z_sq - 2 * alpha * constant - 2 * (double)l->beta),
+        .step = (float)(2 * alpha * step),
+        .whole = (float)(z_sq - 2 * constant),
+        .unit = (float)(2 * step),
+        .rest = (float)(2 * lrsq_rest(l, z_sq, s.y_sq) * (1 + 0x1p-22)),
+        .slack = (float)(2 * left.slack * (1 + 0x1p-22) + 0x1p-23 * left.terms),
+        .size = (float)(z_sq + 2 * terms),
+    };
+    memcpy(query, &head, sizeof head);
+}
+
+int32_t lrsq_sum(const struct lrsq *l, const void *query, const void *code)
+{
+    const struct mixed_weights w = weights_of(l, query);
+    return l->kernels->ip_mixed(&w, lrsq_codes(code), l->n_bytes, l->n_nibbles);
+}
+
+static float estimate_of(const struct lrsq_query *q, const struct lrsq_head *head, int32_t sum)
+{
+    const float estimate = (q->base + head->norm) - q->step * (float)sum;
+    return estimate > 0 ? estimate : 0;
+}
+
+float lrsq_estimate(const struct lrsq *l, const void *query, const void *code)
+{
+    return estimate_of(query, code, lrsq_sum(l, query, code));
+}
+
+static void fetch(const struct lrsq *l, const void *code)
+{
+    for (size_t at = 0; at < l->code_bytes; at += 64)
+        __builtin_prefetch((const char *)code + at);
+}
+
+void lrsq_estimates(const struct lrsq *l, const void *query, const void *const *codes, size_t n,
+                    float *estimates)
+{
+    const struct mixed_weights w = weights_of(l, query);
+    const uint8_t *at[AHEAD];
+    int32_t sums[AHEAD];
+    for (size_t i = 0; i < n && i < AHEAD; i++)
+        fetch(l, codes[i]);
+    for (size_t first = 0; first < n; first += AHEAD) {
+        const size_t m = n - first < AHEAD ? n - first : AHEAD;
+        for (size_t i = 0; i < m; i++)
+            at[i] = lrsq_codes(codes[first + i]);
+        for (size_t i = first + AHEAD; i < n && i < first + 2 * AHEAD; i++)
+            fetch(l, codes[i]);
+        l->kernels->ip_mixed_n(&w, at, m, l->n_bytes, l->n_nibbles, sums);
+        for (size_t i = 0; i < m; i++)
+            estimates[first + i] = estimate_of(query, codes[first + i], sums[i]);
+    }
+}
+
+static float root_of(float square)
+{
+    return square > 0 ? sqrtf(square) : 0;
+}
+
+static struct lrsq_distance bounded(float estimate, float lower, float upper)
+{
+    estimate = estimate < lower ? lower : estimate > upper ? upper : estimate;
+    return (struct lrsq_distance){ estimate, lower, upper };
+}
+
+struct lrsq_distance lrsq_bounds(const struct lrsq *l, const void *query, const void *code)
+{
+    const struct lrsq_query *q = query;
+    const struct lrsq_head *head = code;
+    const int32_t sum = lrsq_sum(l, query, code);
+    const float product = q->unit * (float)sum, d = lrsq_half(head->d), d_sq = d * d;
+    const float rest = q->rest * lrsq_half(head->e);
+    const float size = q->size + fabsf(head->norm) + fabsf(product) + rest + d_sq;
+    const float slack = q->slack + 0x1p-20f * size;
+    const float middle = (q->whole + head->norm) - product + d_sq;
+    const float near = root_of(middle - rest - slack) - d, far = root_of(middle + rest + slack) + d;
+    const float lower = near > 0 ? near * near - slack : 0;
+    return bounded(estimate_of(q, head, sum), lower > 0 ? lower : 0, far * far + slack);
+}
+
+/* |yhat_a - yhat_b|^2: zeros cancel. */
+static float between_codes(const struct lrsq *l, const uint8_t *a, const uint8_t *b)
+{
+    float sum[16] = { 0 };
+    const float *scale = l->scale;
+    const size_t half = l->n_nibbles / 2;
+    for (size_t i = 0; i < l->n_bytes; i += 8)
+        for (size_t lane = 0; lane < 8; lane++) {
+            const float x = scale[i + lane] * (float)(a[i + lane] - b[i + lane]);
+            sum[lane] += x * x;
+        }
+    scale += l->n_bytes, a += l->n_bytes, b += l->n_bytes;
+    for (size_t i = 0; i < half; i += 8)
+        for (size_t lane = 0; lane < 8; lane++) {
+            const int low = (a[i + lane] & 15) - (b[i + lane] & 15);
+            const int high = (a[i + lane] >> 4) - (b[i + lane] >> 4);
+            const float x = scale[i + lane] * (float)low;
+            const float y = scale[i + lane + half] * (float)high;
+            sum[lane] += x * x;
+            sum[lane + 8] += y * y;
+        }
+    for (size_t lane = 1; lane < 16; lane++)
+        sum[0] += sum[lane];
+    return sum[0];
+}
+
+/* |P (z_a - z_b)| is |yhat_a - yhat_b| but for d_a + d_b, and what is beside the axes between |e_a - e_b| and e_a + e_b; there
+   halves are up to 2^-10 too long, 2^-14 at least, and the defect of principal axes leaves no more than nothing. */
+struct lrsq_distance lrsq_between(const struct lrsq *l, const void *code_a, const void *code_b)
+{
+    const struct lrsq_head *a = code_a, *b = code_b;
+    const float square = between_codes(l, lrsq_codes(code_a), lrsq_codes(code_b));
+    const float along = sqrtf(square), off = lrsq_half(a->d) + lrsq_half(b->d);
+    const float e_a = lrsq_half(a->e), e_b = lrsq_half(b->e), far = along + off, rest = e_a + e_b;
+    const float rounding = 0x1p-22f * (float)(16 + lrsq_width(l) / 8);
+    const float near = along > off ? along - off : 0;
+    const float apart = fabsf(e_a - e_b) - 0x1p-9f * rest - 0x1p-13f;
+    const float beside = l->axis && apart > 0 ? apart : 0;
+    const float upper = (far * far + rest * rest) * (1 + rounding);
+    const float lower = (near * near + beside * beside) * (1 - l->defect) - rounding * upper;
+    return bounded(square + e_a * e_a + e_b * e_b, lower > 0 ? lower : 0, upper);
+}

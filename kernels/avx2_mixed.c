@@ -1,0 +1,91 @@
+/* avx2_mixed.c - dot products of integer weights with codes of bytes and nibbles, with AVX2.
+ *
+ * Flags: -mavx2 -mfma -ffp-contract=off
+ *
+ * vpmaddubsw would saturate: 255 x 127 twice is more than 16 bits hold. So codes are widened to words and
+ * meet the whole weights with vpmaddwd, whose pairs of products fit an int32: a load, a product and an
+ * addition for 16 codes, as many as bytes in two halves would take.
+ */
+#if defined(__x86_64__)
+
+#include "avx2.h"
+
+#include <immintrin.h>
+
+#include "blocking.h"
+#include "kernels.h"
+
+enum { LANES = 16 };
+
+INLINE __m128i sixteen(const uint8_t *code)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)code);
+}
+
+INLINE __m128i eight(const uint8_t *code)
+{
+    return _mm_loadl_epi64((const __m128i *)(const void *)code);
+}
+
+INLINE __m256i add(__m256i sum, __m128i codes, const int16_t *weights)
+{
+    const __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)weights);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_cvtepu8_epi16(codes), w));
+}
+
+INLINE __m256i add_8(__m256i sum, __m128i codes, const int16_t *weights)
+{
+    const __m128i w = _mm_loadu_si128((const __m128i *)(const void *)weights);
+    const __m128i products = _mm_madd_epi16(_mm_cvtepu8_epi16(codes), w);
+    return _mm256_add_epi32(sum, _mm256_zextsi128_si256(products));
+}
+
+INLINE __m128i low_halves(__m128i both)
+{
+    return _mm_and_si128(both, _mm_set1_epi8(15));
+}
+
+INLINE __m128i high_halves(__m128i both)
+{
+    return _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15));
+}
+
+int32_t avx2_ip_mixed(const struct mixed_weights *w, const uint8_t *code, size_t bytes,
+                      size_t nibbles)
+{
+    const size_t half = nibbles / 2, end = bytes + half;
+    const int16_t *k = w->whole;
+    __m256i a = _mm256_setzero_si256(), b = a;
+    size_t at = 0;
+    for (; at + 2 * LANES <= bytes; at += 2 * LANES) {
+        a = add(a, sixteen(code + at), k + at);
+        b = add(b, sixteen(code + at + LANES), k + at + LANES);
+    }
+    for (; at + LANES <= bytes; at += LANES)
+        a = add(a, sixteen(code + at), k + at);
+    if (at < bytes)
+        b = add_8(b, eight(code + at), k + at);
+    for (at = bytes; at + LANES <= end; at += LANES) {
+        const __m128i both = sixteen(code + at);
+        a = add(a, low_halves(both), k + at);
+        b = add(b, high_halves(both), k + at + half);
+    }
+    if (at < end) {
+        const __m128i both = eight(code + at);
+        a = add_8(a, low_halves(both), k + at);
+        b = add_8(b, high_halves(both), k + at + half);
+    }
+    a = _mm256_add_epi32(a, b);
+    __m128i x = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
+    return _mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
+}
+
+void avx2_ip_mixed_n(const struct mixed_weights *w, const uint8_t *const *codes, size_t n,
+                     size_t bytes, size_t nibbles, int32_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = avx2_ip_mixed(w, codes[i], bytes, nibbles);
+}
+
+#endif

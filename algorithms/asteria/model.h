@@ -57,12 +57,14 @@ int model_check(const struct model *, const struct index_env *);
 void model_write(const struct model *, struct store_writer *, char suffix);
 int model_read(struct model **, const struct index_env *, const struct store_reader *, char suffix);
 
-/* vantage.c. m orthonormal rows of out_dim in the span where words of near rows agree most and of others least:
-   gradient steps on bor's hash loss, QR each 50. n rows of z. */
-int vantage_learn(float **, const struct index_env *, size_t m, size_t out_dim, const float *z,
-                  size_t n, uint64_t seed);
+/* vantage.c. m orthonormal rows of out_dim, from the first m coordinates on: gradient steps on bor's hash loss (bor.h), QR
+   each 50; the coordinates themselves where that ends no better. n unit rows and their z; losses (may be NULL): of the
+   coordinates, and of what is returned. ERR_NO_MEMORY. */
+int vantage_learn(float **, const struct index_env *, size_t m, size_t out_dim, const float *rows,
+                  const float *z, size_t n, uint64_t seed, double losses[2]);
 
-/* calibration.c. From pairs of the sample, half of them near ones; alpha: of calibration. */
+/* calibration.c. From pairs of n unit rows that the model was not fitted to, half of them near ones; alpha is the
+   caller's, the rest is written. ERR_NO_MEMORY. */
 int calibrate(struct calibration *, const struct index_env *, const struct model *,
               const float *rows, size_t n, uint64_t seed);
 

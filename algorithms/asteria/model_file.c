@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "algorithms/asteria/model.h"
+#include "algorithms/common/axes.h"
 #include "algorithms/common/store_file.h"
 #include "src/core/mem.h"
 
@@ -102,11 +103,6 @@ static bool shares(const double *share, size_t n, double most)
 static int check_stored(const struct store_reader *r, const struct index_env *env,
                         const struct stored *s)
 {
-    if (s->format != FORMAT)
-        return fail(env->error, ERR_VERSION,
-                    "asteria: load: %s: a model of format %u, this program reads %d; build the "
-                    "index again",
-                    r->path, (unsigned)s->format, FORMAT);
     if (s->version == 0 || s->dim != env->dim || s->code > ECC_RANDOM || s->k == 0 ||
         s->k > ecc_bits_most((enum asteria_code)s->code) || s->m == 0 || s->m > ECC_WORD_MAX ||
         s->m > s->out_dim || s->has_vantages > 1)
@@ -156,6 +152,9 @@ static int read_vantages(struct model *model, const struct index_env *env,
     if (!model->vantages)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: no memory for vantages");
     memcpy(model->vantages, stored, n * sizeof *stored);
+    /* Bounds are certain only if they are. */
+    if (!(axes_defect(model->vantages, model->m, (size_t)s->out_dim) < 1e-5))
+        return store_corrupt(r, "the vantages are not orthonormal");
     return OK;
 }
 
@@ -194,16 +193,39 @@ static int read_parts(struct model *model, const struct index_env *env,
     return rc;
 }
 
+/* Other formats may have other lengths: the first word says which it is. */
+static int find_stored(const struct index_env *env, const struct store_reader *r, char suffix,
+                       const struct stored **s)
+{
+    char tag[STORE_TAG_BYTES];
+    const void *bytes = NULL;
+    uint32_t format = 0;
+    size_t n = 0;
+    const int rc = store_need(r, tag_of(tag, "model", suffix), SIZE_MAX, &bytes, &n);
+
+    if (rc != OK)
+        return rc;
+    if (n < sizeof format)
+        return store_corrupt(r, "the model is cut off");
+    memcpy(&format, bytes, sizeof format);
+    if (format != FORMAT)
+        return fail(env->error, ERR_VERSION,
+                    "asteria: load: %s: a model of format %u, this program reads %d; build the "
+                    "index again",
+                    r->path, (unsigned)format, FORMAT);
+    if (n != sizeof **s)
+        return store_corrupt(r, "the model has another length");
+    *s = bytes;
+    return check_stored(r, env, *s);
+}
+
 int model_read(struct model **out, const struct index_env *env, const struct store_reader *r,
                char suffix)
 {
-    char tag[STORE_TAG_BYTES];
     const struct stored *s = NULL;
-    int rc = store_need_array(r, tag_of(tag, "model", suffix), 1, sizeof *s, &s);
+    int rc = find_stored(env, r, suffix, &s);
 
     *out = NULL;
-    if (rc == OK)
-        rc = check_stored(r, env, s);
     if (rc != OK)
         return rc;
     struct model *model = mem_zalloc(env->mem, sizeof *model);

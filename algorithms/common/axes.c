@@ -119,8 +119,7 @@ static bool orthonormalise(float *axes, size_t at, size_t dim)
     return true;
 }
 
-/* An axis that LAPACK left zero or too near the others becomes a coordinate axis made orthogonal. */
-static void settle_axes(float *axes, size_t k, size_t dim)
+void axes_orthonormalise(float *axes, size_t k, size_t dim)
 {
     size_t coordinate = 0;
     for (size_t a = 0; a < k; a++)
@@ -160,7 +159,7 @@ int axes_find(const struct index_env *env, const float *rows, size_t n, size_t k
     }
     if (rc == OK) {
         reverse_rows(axes, k, dim);
-        settle_axes(axes, k, dim);
+        axes_orthonormalise(axes, k, dim); /* LAPACK may have left zeros */
     }
     mem_free(env->mem, tile);
     mem_free(env->mem, scatter);

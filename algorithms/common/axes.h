@@ -18,6 +18,10 @@ void axes_mean(const float *rows, size_t n, size_t dim, float *mean);
 int axes_find(const struct index_env *, const float *rows, size_t n, size_t k, float *mean,
               float *axes);
 
+/* Makes k x dim axes orthonormal, the first ones first (Gram-Schmidt). One that is zero or too near those before it
+   becomes a coordinate axis made orthogonal. */
+void axes_orthonormalise(float *axes, size_t k, size_t dim);
+
 /* At least the spectral norm of A A' - 1 for the k x dim axes A: how far from orthonormal. */
 double axes_defect(const float *axes, size_t k, size_t dim);
 

@@ -1,7 +1,7 @@
 /* caprg.h - the code-adjacent pruned relative graph: a few edges a row, to rows of its bucket and of those a codeword
  * step away.
  *
- * Node x's pool is sorted by angle; y is kept unless a kept z has |x z| < |x y| and UB(y, z) < |x y|, UB being
+ * Node x's pool is sorted by angle; y is kept unless a kept z has |x z| <= |x y| and UB(y, z) < |x y|, UB being
  * LRSQ's upper bound (lrsq_between()). As UB is never below the true distance, every edge of the pool's exact relative
  * neighbourhood graph is kept, before the degree cuts. Kept edges are linked back; a full node notes a debt, and is
  * pruned anew when it has several, or by caprg_forget().

@@ -1,0 +1,372 @@
+/* test_asteria_caprg_search.c - walks in CAPRG, and the graph in a file. */
+#include "tests/unit/test_asteria_caprg.h"
+
+/* Of the 10 nearest of `queries` moved rows, the share found from a few random seeds; *scored: of a walk, in the mean. */
+static double recall(struct bed *b, size_t beam, size_t queries, size_t n_seeds, double *scored)
+{
+    float query[64];
+    uint32_t seeds[8];
+    size_t found = 0, all = 0;
+
+    *scored = 0;
+    for (size_t i = 0; i < queries; i++) {
+        struct seeker got, truth;
+
+        for (size_t j = 0; j < b->dim; j++)
+            query[j] = bed_row(b, rng_below(&b->rng, b->n))[j];
+        const float *row = bed_row(b, rng_below(&b->rng, b->n));
+        for (size_t j = 0; j < b->dim; j++)
+            query[j] = row[j] + .1F * query[j];
+        test_normalise_f32(query, 1, b->dim);
+        for (size_t j = 0; j < n_seeds; j++)
+            do
+                seeds[j] = (uint32_t)rng_below(&b->rng, b->n);
+            while (caprg_has(seeds, j, seeds[j]));
+        bed_scan(b, &truth, query, 10);
+        *scored +=
+            (double)bed_walk(b, &got, query, 10, beam, seeds, n_seeds).scored / (double)queries;
+        for (size_t j = 0; j < truth.n; j++)
+            for (size_t k = 0; k < got.n; k++)
+                found += got.best[k] == truth.best[j];
+        all += truth.n;
+    }
+    return (double)found / (double)all;
+}
+
+static void settle(struct bed *b)
+{
+    bool more;
+
+    assert_ok(caprg_forget(b->graph, &b->rows, 0, &more, bed_gone, b), &b->bench.error);
+    assert_false(more);
+    bed_check(b);
+}
+
+static void test_recall(void **state)
+{
+    (void)state;
+    for (size_t noisy = 0; noisy < 2; noisy++) {
+        struct bed b;
+        double scored, narrow;
+
+        bed_open(&b, 1500, 24, 16, 20);
+        b.noise = noisy ? .1 : 0;
+        bed_build(&b);
+        settle(&b);
+        const double wide = recall(&b, 64, 100, 4, &scored);
+        assert_true(wide >= .95);
+        assert_true(scored < 900); /* a walk, not a scan */
+        assert_true(recall(&b, 4, 100, 4, &narrow) < wide);
+        assert_true(narrow < scored / 3);
+        bed_close(&b);
+    }
+}
+
+/* With room for all relative neighbours the graph is connected, and a walk with room for all rows a scan. */
+static void test_wide_beam_finds_all(void **state)
+{
+    (void)state;
+    struct bed b;
+    double scored;
+
+    bed_open(&b, 800, 5, 48, 10);
+    bed_build(&b);
+    settle(&b);
+    assert_true(recall(&b, b.n, 50, 1, &scored) == 1);
+    assert_true(fabs(scored - (double)(b.n - 1)) < .01); /* all but the seed */
+    bed_close(&b);
+}
+
+/* Tombstones are walked through before they are taken out, never answers, and what is left is found afterwards; and
+   again when others have taken their slots. */
+static void test_recall_under_churn(void **state)
+{
+    (void)state;
+    struct bed b;
+    uint32_t *pool;
+    double scored;
+
+    bed_open(&b, 1200, 24, 16, 12);
+    pool = calloc(b.n, sizeof *pool);
+    assert_non_null(pool);
+    b.noise = .05;
+    bed_build(&b);
+    for (size_t round = 0; round < 4; round++) {
+        for (uint32_t x = 0; x < b.n; x++)
+            if (rng_unit(&b.rng) < .6) {
+                assert_ok(caprg_remove(b.graph, x), &b.bench.error);
+                b.alive[x] = false;
+            }
+        bed_check(&b);
+        assert_true(recall(&b, 160, 60, 4, &scored) >= .95);
+        settle(&b);
+        assert_int_equal(caprg_count(b.graph).removed_waiting, 0);
+        assert_true(recall(&b, 64, 60, 8, &scored) >= .95);
+        for (uint32_t x = 0; x < b.n; x++)
+            if (!b.alive[x]) {
+                b.alive[x] = true;
+                assert_ok(caprg_queue(b.graph, x), &b.bench.error);
+            }
+        for (uint32_t x; (x = caprg_pending(b.graph)) != CAPRG_NONE;)
+            assert_ok(caprg_add(b.graph, &b.rows, x, pool, bed_pool(&b, x, .5, pool)),
+                      &b.bench.error);
+        settle(&b);
+        assert_true(recall(&b, 64, 60, 4, &scored) >= .95);
+    }
+    free(pool);
+    bed_close(&b);
+}
+
+static void refuse_all(void *to, const uint32_t *slots, size_t n, float *scores)
+{
+    (void)to;
+    (void)slots;
+    for (size_t i = 0; i < n; i++)
+        scores[i] = i % 2 ? INFINITY : NAN;
+}
+
+static void score_below_zero(void *to, const uint32_t *slots, size_t n, float *scores)
+{
+    (void)to;
+    for (size_t i = 0; i < n; i++)
+        scores[i] = -(float)slots[i];
+}
+
+/* What a walk counts and where it ends: nowhere to go, a beam of none, seeds twice, scores below 0. */
+static void test_walks_end(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct caprg_walk walk = { refuse_all, NULL, 8, 3, 5 };
+    const uint32_t seeds[] = { 7, 3, 7 };
+    const float scores[] = { 2, -1, 2 };
+
+    bed_open(&b, 100, 3, 12, 4);
+    bed_build(&b);
+    assert_ok(caprg_search_begin(b.graph, b.scratch), &b.bench.error);
+    assert_ok(caprg_search(b.graph, b.scratch, seeds, scores, 3, &walk), &b.bench.error);
+    assert_int_equal(walk.hops, 3 + 2);
+    size_t n7, n3;
+    (void)caprg_edges(b.graph, 7, &n7);
+    (void)caprg_edges(b.graph, 3, &n3);
+    assert_true(walk.scored > 5 && walk.scored <= 5 + n7 + n3);
+
+    walk = (struct caprg_walk){ refuse_all, NULL, 0, 0, 0 };
+    assert_ok(caprg_search(b.graph, b.scratch, seeds, scores, 3, &walk), &b.bench.error);
+    assert_int_equal(walk.hops + walk.scored, 0);
+
+    /* The beam holds the least: with scores of minus the slot the walk climbs to the last. */
+    walk = (struct caprg_walk){ score_below_zero, NULL, 100, 0, 0 };
+    for (size_t i = 0; i < 600; i++) { /* the marks go round twice */
+        walk.hops = walk.scored = 0;
+        assert_ok(caprg_search_begin(b.graph, b.scratch), &b.bench.error);
+        caprg_met(b.scratch, 7);
+        assert_ok(caprg_search(b.graph, b.scratch, seeds, scores, 1, &walk), &b.bench.error);
+        assert_int_equal(walk.scored, 99);
+        assert_int_equal(walk.hops, 100);
+    }
+    bed_close(&b);
+}
+
+/* A scratch follows a graph that grows, and fails without harm. */
+static void test_scratch_grows(void **state)
+{
+    (void)state;
+    struct bed b;
+    struct caprg_scratch *other;
+    struct seeker s;
+    struct caprg_walk walk = { seeker_score, &s, 1000, 0, 0 };
+    const uint32_t seed = 0;
+    const float score = 0;
+
+    bed_open(&b, 50, 3, 6, 4);
+    bed_build(&b);
+    (void)bed_walk(&b, &s, bed_row(&b, 3), 5, 10, &seed, 1);
+    b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + 1;
+    assert_code(caprg_scratch_create(&other, b.graph), ERR_NO_MEMORY, &b.bench.error);
+    b.bench.mem.fail_at = 0;
+    assert_ok(caprg_reserve(b.graph, 100000), &b.bench.error);
+    b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + 1;
+    assert_code(caprg_search_begin(b.graph, b.scratch), ERR_NO_MEMORY, &b.bench.error);
+    b.bench.mem.fail_at = 0;
+    (void)bed_walk(&b, &s, bed_row(&b, 3), 5, 10, &seed, 1);
+    b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + 1;
+    assert_code(caprg_search(b.graph, b.scratch, &seed, &score, 1, &walk), ERR_NO_MEMORY,
+                &b.bench.error);
+    b.bench.mem.fail_at = 0;
+    assert_int_equal((uint32_t)s.best[0], 3);
+    assert_true(caprg_scratch_bytes(b.scratch) > 100000);
+    bed_check(&b);
+    bed_close(&b);
+}
+
+#define NAME "caprg.index"
+
+static void write_graph(struct bed *b, const struct caprg *g, const char *dir)
+{
+    static struct store_writer w;
+    const struct store_identity id = store_identity_of(&b->bench.env, "tester", 1);
+
+    assert_ok(store_begin(&w, dir, NAME, &id, NULL, &b->bench.error), &b->bench.error);
+    caprg_write(g, &w);
+    assert_ok(store_commit(&w), &b->bench.error);
+}
+
+static int read_graph(struct bed *b, struct caprg **g, size_t degree, const char *dir)
+{
+    static struct store_reader r;
+    const struct store_identity id = store_identity_of(&b->bench.env, "tester", 1);
+    int rc;
+
+    assert_ok(store_open(&r, dir, NAME, &id, &b->bench.error), &b->bench.error);
+    rc = caprg_read(g, &b->bench.env, degree, &r);
+    store_close(&r);
+    return rc;
+}
+
+/* Nodes, tombstones, a sweep under way, debts and queued ones. */
+static void make_all_kinds(struct bed *b)
+{
+    bool more;
+
+    b->n -= 10; /* to be queued */
+    bed_build(b);
+    for (uint32_t x = 0; x < b->n; x += 4) {
+        assert_ok(caprg_remove(b->graph, x), &b->bench.error);
+        b->alive[x] = false;
+    }
+    assert_ok(caprg_forget(b->graph, &b->rows, 100, &more, bed_gone, b), &b->bench.error);
+    assert_true(more && b->graph->n_leaving > 0 && b->graph->cursor > 0);
+    for (uint32_t x = 1; x < b->n; x += 16) {
+        assert_ok(caprg_remove(b->graph, x), &b->bench.error);
+        b->alive[x] = false;
+    }
+    assert_ok(caprg_reserve(b->graph, b->n + 40), &b->bench.error);
+    for (size_t i = 0; i < 10; i++, b->n++) {
+        b->alive[b->n] = true;
+        assert_ok(caprg_queue(b->graph, (uint32_t)b->n), &b->bench.error);
+    }
+    assert_true(caprg_count(b->graph).debts > 0);
+}
+
+static void compare(struct bed *b, const struct caprg *a, const struct caprg *c)
+{
+    const struct caprg_counts x = caprg_count(a), y = caprg_count(c);
+
+    assert_memory_equal(&x, &y, sizeof x);
+    for (uint32_t i = 0; i < b->n; i++) {
+        size_t n, m;
+        const uint32_t *of_a = caprg_edges(a, i, &n), *of_c = caprg_edges(c, i, &m);
+
+        assert_int_equal(n, m);
+        assert_memory_equal(of_a, of_c, n * sizeof *of_a);
+        assert_int_equal(a->states[i], c->states[i]);
+        assert_int_equal(caprg_owed(a, i), caprg_owed(c, i));
+    }
+}
+
+/* What is read is what was written, and goes on as that does. */
+static void test_files(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    struct bed b;
+    struct caprg *read = NULL;
+    bool more;
+
+    test_dir_make(dir);
+    bed_open(&b, 300, 6, 5, 8);
+    write_graph(&b, b.graph, dir); /* with nothing in it */
+    assert_ok(read_graph(&b, &read, 5, dir), &b.bench.error);
+    caprg_destroy(read);
+    b.x[5] = b.x[4];
+    make_all_kinds(&b);
+    write_graph(&b, b.graph, dir);
+    assert_code(read_graph(&b, &read, 6, dir), ERR_CORRUPT, &b.bench.error);
+    for (size_t i = 1;; i++) {
+        atomic_store(&b.bench.mem.calls, 0);
+        b.bench.mem.fail_at = i;
+        const int rc = read_graph(&b, &read, 5, dir);
+        b.bench.mem.fail_at = 0;
+        if (rc == OK)
+            break;
+        assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+    }
+    compare(&b, b.graph, read);
+    assert_ok(caprg_check(read, &b.rows, &b.bench.error), &b.bench.error);
+    assert_ok(caprg_reserve(read, b.graph->n_slots), &b.bench.error);
+    for (size_t i = 0; i < 2; i++)
+        assert_ok(caprg_forget(i ? read : b.graph, &b.rows, 0, &more, NULL, NULL), &b.bench.error);
+    compare(&b, b.graph, read);
+    assert_int_equal(caprg_pending(read), caprg_pending(b.graph));
+    caprg_destroy(read);
+    bed_close(&b);
+    test_dir_remove(dir);
+}
+
+/* A graph that does not hold together is refused, whatever of it is wrong. */
+static void test_damaged_files(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    struct bed b;
+    struct caprg *read;
+    struct caprg *g;
+
+    test_dir_make(dir);
+    bed_open(&b, 300, 6, 5, 8);
+    make_all_kinds(&b);
+    g = b.graph;
+    const size_t cursor = g->cursor;
+    const uint32_t late = g->removed[g->n_removed - 1];
+    uint32_t x = (uint32_t)cursor + 1;
+    while (g->states[x] != CAPRG_NODE || caprg_links(g, x)[1] == CAPRG_NONE)
+        x++;
+    uint32_t *links = caprg_links(g, x), keep[5];
+    memcpy(keep, links, sizeof keep);
+#define REFUSED(set, undo)                                                       \
+    do {                                                                         \
+        set;                                                                     \
+        write_graph(&b, g, dir);                                                 \
+        assert_code(read_graph(&b, &read, 5, dir), ERR_CORRUPT, &b.bench.error); \
+        undo;                                                                    \
+    } while (0)
+    REFUSED(links[0] = x, links[0] = keep[0]);
+    REFUSED(links[0] = keep[1], links[0] = keep[0]);
+    REFUSED(links[0] = 4000, links[0] = keep[0]);
+    REFUSED(links[0] = 320, links[0] = keep[0]);
+    REFUSED(links[0] = CAPRG_NONE, links[0] = keep[0]);
+    REFUSED(g->states[x] = 0, g->states[x] = CAPRG_NODE);
+    REFUSED(g->states[x] = 64, g->states[x] = CAPRG_NODE);
+    REFUSED(g->states[x] = CAPRG_NODE | CAPRG_QUEUED, g->states[x] = CAPRG_NODE);
+    REFUSED(g->states[x] = CAPRG_REMOVED, g->states[x] = CAPRG_NODE);
+    REFUSED(g->removed[g->n_removed - 1] = g->removed[g->n_removed - 2],
+            g->removed[g->n_removed - 1] = late);
+    REFUSED(g->removed[0] = 4000, g->removed[0] = 0);
+    REFUSED(g->n_leaving--, g->n_leaving++);
+    REFUSED(g->cursor = g->n_slots, g->cursor = cursor);
+    size_t debtor = 0;
+    const uint32_t y = caprg_next(g, &debtor, CAPRG_OWES);
+    const uint32_t owed = g->debts[g->owed[y]].x;
+    REFUSED(g->debts[g->owed[y]].x = y, g->debts[g->owed[y]].x = owed);
+    REFUSED(g->debts[g->owed[y]].x = 4000, g->debts[g->owed[y]].x = owed);
+    write_graph(&b, g, dir);
+    assert_ok(read_graph(&b, &read, 5, dir), &b.bench.error);
+    caprg_destroy(read);
+    bed_close(&b);
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recall),
+        cmocka_unit_test(test_wide_beam_finds_all),
+        cmocka_unit_test(test_recall_under_churn),
+        cmocka_unit_test(test_walks_end),
+        cmocka_unit_test(test_scratch_grows),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_damaged_files),
+    };
+    return test_run("asteria_caprg_search", tests);
+}

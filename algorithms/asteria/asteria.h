@@ -4,7 +4,7 @@
  *   asteria.c options, creation, table    train.c (train, retrain) encode.c    insert.c remove.c   maintain.c
  *   bucket.c generation.c                 probe.c scan.c search.c range.c      certify.c (B1-B3)    audit.c
  *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c             caprg*.c             bec*.c
- *   tier*.c heat.c save.c log.c recover.c stats.c check.c memory.c clusters.c
+ *   tier*.c heat.c save.c snapshot*.c log.c recover.c stats.c check.c memory.c clusters.c
  *
  * Everything is squared distance of unit vectors, 2 - 2 cos. A slot is a row's number for as long as it is stored:
  * ids, places, codes, edges and rows are found by it. A slot is free again once its bucket is compacted and the graph has
@@ -119,6 +119,7 @@ void asteria_search_stats(const struct asteria *, struct stat_sink *); /* audit'
 /* What caprg.h and bec.h ask of rows: `to` is the asteria (encode.c). */
 struct caprg_rows asteria_graph_rows(struct asteria *);
 struct bec_rows asteria_bec_rows(struct asteria *);
+struct bec_options asteria_bec_options(const struct asteria *, const struct model *);
 /* 2 - 2 cos of a query (unit: its floats; row: as it came) and a stored row. */
 float asteria_distance(const struct index_env *, const void *query, const void *row);
 
@@ -175,6 +176,9 @@ void asteria_log_destroy(struct asteria *);
    fail, and then apply. A failure leaves nothing in the log. */
 int asteria_log_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t n);
 int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
+/* Training has begun; it has failed. What has begun and ended in neither a checkpoint nor a failure was interrupted, and
+   recovery says so. */
+int asteria_log_train(struct asteria *, bool begun);
 /* The model has changed, or the log is long (asteria_log_is_long(), asked by maintain and update calls at their end: a
    failure of such a checkpoint is not theirs): a snapshot in env.dir, after which the log forgets. Where train()'s fails,
    training is undone: rows that are logged later could not be replayed. */

@@ -142,3 +142,10 @@ struct bec_rows asteria_bec_rows(struct asteria *a)
 {
     return (struct bec_rows){ short_vector, a };
 }
+
+struct bec_options asteria_bec_options(const struct asteria *a, const struct model *m)
+{
+    return (struct bec_options){ .rank = m->lrsq->n_bytes + m->lrsq->n_nibbles,
+                                 .leaf_cap = (size_t)a->params.leaf_cap,
+                                 .penalty = a->params.leaf_penalty };
+}

@@ -108,3 +108,9 @@ uint64_t tier_reads(const struct tier *t)
 {
     return t->file ? atomic_load_explicit(&t->file->reads, memory_order_relaxed) : 0;
 }
+
+void tier_set_fault(struct tier *t, const struct store_fault *fault)
+{
+    if (t->file)
+        t->file->fault = fault;
+}

@@ -49,6 +49,9 @@ void tier_cool(struct tier *, const uint32_t *slots, size_t n);
 uint64_t tier_resident_bytes(const struct tier *), tier_disk_bytes(const struct tier *);
 uint64_t tier_budget(const struct tier *); /* bytes that may be hot; UINT64_MAX: all */
 bool tier_tiered(const struct tier *);
+struct store_fault;
+void tier_set_fault(struct tier *,
+                    const struct store_fault *); /* tests: before "read" "write" of the file */
 /* Reads from the file since it was opened. */
 uint64_t tier_reads(const struct tier *);
 

@@ -96,9 +96,7 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
         model_destroy(env, model);
     if (rc != OK)
         return rc;
-    const struct bec_options options = { .rank = model->lrsq->n_bytes + model->lrsq->n_nibbles,
-                                         .leaf_cap = (size_t)a->params.leaf_cap,
-                                         .penalty = a->params.leaf_penalty };
+    const struct bec_options options = asteria_bec_options(a, model);
     rc = bec_create(&s->bec, env, model, &options);
     return rc == OK ? found_buckets(a, s->generation, units, n) : rc;
 }

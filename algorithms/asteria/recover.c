@@ -1,0 +1,196 @@
+/* recover.c - an index as it was when its process ended: the snapshot, and the records after it.
+ *
+ * Rows are inserted and removed the way they were, but for the log. A model that was being trained when the process ended
+ * was in no snapshot: the index has the model before it, or none, and says so.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/asteria/snapshot.h"
+#include "algorithms/common/journal.h"
+#include "src/core/mem.h"
+
+struct replay {
+    struct asteria *a;
+    bool training; /* was begun, and nothing is known of its end */
+};
+
+static int misfit(const struct asteria *a, const struct journal_record *r, const char *why)
+{
+    return fail(a->base.env.error, ERR_CORRUPT,
+                "asteria: journal in %s: record %" PRIu64 " (op %u, %zu bytes) %s", a->base.env.dir,
+                r->lsn, r->op, r->n, why);
+}
+
+static uint64_t id_of(const struct journal_record *r, size_t i)
+{
+    uint64_t id;
+
+    memcpy(&id, (const unsigned char *)r->payload + i * sizeof id, sizeof id);
+    return id;
+}
+
+static bool is_stored(const struct asteria *a, uint64_t id)
+{
+    return slot_table_get(&a->slots, a->ids, id, NULL);
+}
+
+/* A record's ids need not lie at a multiple of 8. */
+static int copy_ids(const struct asteria *a, const struct journal_record *r, size_t n,
+                    uint64_t **ids)
+{
+    *ids = mem_array(a->base.env.mem, n, sizeof **ids);
+    if (!*ids)
+        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: no memory to recover %zu rows", n);
+    for (size_t i = 0; i < n; i++)
+        (*ids)[i] = id_of(r, i);
+    return OK;
+}
+
+static int redo_insert(struct asteria *a, const struct journal_record *r)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t each = sizeof(uint64_t) + element_row_bytes(env->element, env->dim);
+    const size_t n = r->n / each;
+    const struct vectors rows = { (const unsigned char *)r->payload + n * sizeof(uint64_t), n,
+                                  env->dim, env->element };
+    uint64_t *ids = NULL;
+    size_t done = 0;
+    int rc;
+
+    if (n == 0 || r->n % each != 0)
+        return misfit(a, r, "is none of this index");
+    if (!a->trained)
+        return misfit(a, r, "holds rows, but there is no model");
+    for (size_t i = 0; i < n; i++)
+        if (id_of(r, i) == ID_NONE || is_stored(a, id_of(r, i)))
+            return misfit(a, r, "inserts an id that is there");
+    rc = copy_ids(a, r, n, &ids);
+    if (rc == OK)
+        rc = asteria_apply_insert(a, rows, ids, &done);
+    mem_free(env->mem, ids);
+    return rc;
+}
+
+static int redo_remove(struct asteria *a, const struct journal_record *r)
+{
+    int rc = OK;
+
+    if (r->n == 0 || r->n % sizeof(uint64_t) != 0)
+        return misfit(a, r, "is none of this index");
+    for (size_t i = 0; rc == OK && i < r->n / sizeof(uint64_t); i++) {
+        if (!is_stored(a, id_of(r, i)))
+            return misfit(a, r, "removes an id that is not there");
+        rc = asteria_apply_remove(a, id_of(r, i));
+    }
+    return rc;
+}
+
+static int redo(void *to, const struct journal_record *r)
+{
+    struct replay *p = to;
+
+    switch (r->op) {
+        case LOG_INSERT: return redo_insert(p->a, r);
+        case LOG_REMOVE: return redo_remove(p->a, r);
+        case LOG_TRAIN:
+            if (r->n != 1)
+                return misfit(p->a, r, "is none of this index");
+            p->training = *(const unsigned char *)r->payload == 1;
+            return OK;
+        default: return misfit(p->a, r, "is none of this index");
+    }
+}
+
+static void tell_of_training(const struct asteria *a)
+{
+    const struct index_env *env = &a->base.env;
+    char line[256];
+
+    if (!env->log)
+        return;
+    if (a->trained)
+        (void)snprintf(line, sizeof line,
+                       "asteria: training was interrupted: the index goes on with its model of "
+                       "version %u",
+                       (unsigned)a->generations[a->now]->model->version);
+    else
+        (void)snprintf(line, sizeof line,
+                       "asteria: training was interrupted: the index has no model yet; train() it "
+                       "again");
+    env->log(env->log_to, line);
+}
+
+/* ------------------------------------------------------------------------------ opening */
+
+static int go_on(struct asteria *a, uint64_t snapshot_lsn)
+{
+    const struct index_env *env = &a->base.env;
+    struct replay p = { .a = a };
+    uint64_t last = snapshot_lsn, torn = 0;
+    int rc = journal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn, a->fault);
+
+    if (rc == OK)
+        rc = asteria_log_open(a, last, snapshot_lsn);
+    if (rc == OK && p.training)
+        tell_of_training(a);
+    return rc;
+}
+
+static int recover(struct asteria **out, const struct index_env *env,
+                   const struct asteria_opening *opening, struct store_reader *r)
+{
+    const struct store_identity identity = snapshot_identity(env);
+    struct asteria *a = NULL;
+    uint64_t lsn = 0;
+    int rc = store_open(r, env->dir, SNAPSHOT_RUNNING, &identity, env->error);
+
+    if (rc != OK)
+        return rc;
+    rc = snapshot_read(&a, env, opening, r, &lsn);
+    store_close(r);
+    if (rc == OK)
+        rc = go_on(a, lsn);
+    if (rc == OK)
+        *out = a;
+    else if (a)
+        asteria_destroy(&a->base);
+    return rc;
+}
+
+/* The claim comes before anything is read, and is the index's once it is open. */
+static int recover_claimed(struct asteria **out, const struct index_env *env,
+                           struct asteria_opening opening)
+{
+    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
+    int claim = -1;
+    int rc = r ? folder_claim(env->dir, &claim, env->error)
+               : fail(env->error, ERR_NO_MEMORY, "asteria: no memory to recover an index");
+
+    if (rc == OK) {
+        opening.claim = &claim;
+        rc = recover(out, env, &opening, r);
+        if (claim >= 0)
+            (void)close(claim);
+    }
+    mem_free(env->mem, r);
+    return rc;
+}
+
+int asteria_load_from(struct asteria **out, const struct index_env *env, const char *dir,
+                      const struct asteria_opening *opening)
+{
+    const bool ran = asteria_folder_has(dir, SNAPSHOT_RUNNING);
+
+    if (ran && folder_same(dir, env->dir))
+        return recover_claimed(out, env, *opening);
+    const int rc = asteria_load_saved(out, env, dir, opening);
+    if (rc == ERR_NOT_FOUND && ran)
+        (void)fail_within(env->error,
+                          "the folder %s is where an index ran, and can be opened only as its own "
+                          "folder; save() makes a copy",
+                          dir);
+    return rc;
+}

@@ -1,0 +1,85 @@
+/* snapshot.h - how an index lies on disk, for those that write and read it: snapshot*.c, save.c, log.c, recover.c.
+ *
+ * A running index with a log has in its folder
+ *
+ *     LOCK              claimed by who has the index open
+ *     asteria.snapshot  the index at a moment, whole: models, buckets, short codes, graph, tree, rows
+ *     journal.N         rows that were inserted and removed since
+ *     rows              scratch, if rows are tiered (tier_file.c)
+ *
+ * and the snapshot with the journal after it is the index. save() to another folder writes "asteria.index": the same
+ * sections. It is also what an index without a log leaves in its own folder.
+ *
+ * Sections: "meta"; by slot "ids" "places" "waiting"; "free"; "rows" of the slots that are kept: live ones, and dead ones that
+ * their bucket or the graph still knows; of each generation g, with tags that end in g: the model's, "gen" "buckets"
+ * "vacant" "slots" "words" "alive" "blocks" "centres" "codes"; the graph's and the tree's own.
+ */
+#ifndef DRIFTLINE_ASTERIA_SNAPSHOT_H
+#define DRIFTLINE_ASTERIA_SNAPSHOT_H
+
+#include "algorithms/asteria/asteria.h"
+#include "algorithms/common/store_file.h"
+
+enum { SNAPSHOT_VERSION = 1 };
+#define SNAPSHOT_RUNNING "asteria.snapshot"
+#define SNAPSHOT_SAVED   "asteria.index"
+
+struct snapshot_meta {
+    struct asteria_params params;
+    uint64_t lsn; /* of the last journal record that is in it */
+    uint64_t n_slots, live, n_free, fitted_rows, inserted_since;
+    uint32_t address_bits, now;
+    uint32_t trained, generations; /* bit g: generation g is there */
+    uint32_t has_graph, has_tree;
+};
+
+static inline struct store_identity snapshot_identity(const struct index_env *env)
+{
+    return store_identity_of(env, "asteria", SNAPSHOT_VERSION);
+}
+
+/* The writer's own errors stick to it; what is returned is only of rows that could not be read and of memory. No
+   change meanwhile. */
+int snapshot_write(const struct asteria *, struct store_writer *, uint64_t lsn);
+/* An index of these sections, without a log under way. */
+int snapshot_read(struct asteria **, const struct index_env *, const struct asteria_opening *,
+                  const struct store_reader *, uint64_t *lsn);
+
+/* snapshot_buckets.c. Reading: slots are there; ERR_VERSION: model and rows are of different versions. */
+void snapshot_write_generation(const struct asteria *, unsigned g, struct store_writer *);
+int snapshot_read_generation(struct asteria *, unsigned g, const struct store_reader *);
+
+/* Whether the slot's row and codes are in the snapshot. */
+static inline bool snapshot_keeps(const struct asteria *a, uint32_t slot)
+{
+    const size_t bit = 2 * (size_t)slot;
+
+    return a->ids[slot] != ID_NONE || (a->waiting[bit / 64] >> bit % 64 & 3) != 0;
+}
+
+static inline const char *snapshot_tag(char tag[STORE_TAG_BYTES], const char *name, unsigned g)
+{
+    size_t n = 0;
+
+    for (; name[n]; n++)
+        tag[n] = name[n];
+    tag[n] = (char)('0' + g);
+    tag[n + 1] = '\0';
+    return tag;
+}
+
+/* recover.c: the index of env.dir's own folder, or of one that was saved. */
+int asteria_load_from(struct asteria **, const struct index_env *, const char *dir,
+                      const struct asteria_opening *);
+/* save.c: of a saved file. ERR_NOT_FOUND. */
+int asteria_load_saved(struct asteria **, const struct index_env *, const char *dir,
+                       const struct asteria_opening *);
+
+/* log.c, for recovery: records, the journal after them. */
+enum asteria_op { LOG_INSERT = 1, LOG_REMOVE = 2, LOG_TRAIN = 3 };
+int asteria_log_open(struct asteria *, uint64_t last_lsn, uint64_t snapshot_lsn);
+bool asteria_log_keeps(const struct asteria *); /* whether what it acknowledges outlives it */
+bool asteria_log_is_own(const struct asteria *, const char *dir);
+bool asteria_folder_has(const char *dir, const char *name);
+
+#endif

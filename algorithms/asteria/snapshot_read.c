@@ -1,0 +1,227 @@
+/* snapshot_read.c - an index from the sections of a file, every number of which is held to the others. */
+#include <string.h>
+
+#include "algorithms/asteria/snapshot.h"
+#include "src/core/mem.h"
+
+struct parts {
+    const struct snapshot_meta *meta;
+    const uint64_t *ids, *waiting;
+    const struct place *places;
+    const uint32_t *free;
+};
+
+static bool is_sound(const struct snapshot_meta *m)
+{
+    const bool now = m->now < 2 && (m->generations >> m->now & 1);
+
+    return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
+           m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
+           (m->trained ? now : m->generations == 0 && m->n_slots == 0);
+}
+
+static int find_parts(struct parts *p, const struct store_reader *r)
+{
+    int rc = store_need_array(r, "meta", 1, sizeof *p->meta, &p->meta);
+
+    if (rc != OK)
+        return rc;
+    if (!is_sound(p->meta))
+        return store_corrupt(r, "the index's numbers do not go together");
+    const uint64_t n = p->meta->n_slots;
+    rc = store_need_array(r, "ids", n, sizeof *p->ids, &p->ids);
+    if (rc == OK)
+        rc = store_need_array(r, "places", n, sizeof *p->places, &p->places);
+    if (rc == OK)
+        rc = store_need_array(r, "waiting", (2 * n + 63) / 64, sizeof *p->waiting, &p->waiting);
+    if (rc == OK)
+        rc = store_need_array(r, "free", p->meta->n_free, sizeof *p->free, &p->free);
+    return rc;
+}
+
+/* -------------------------------------------------------------------------------- slots */
+
+static bool make_room(struct asteria *a, size_t n_slots, size_t n_free)
+{
+    struct mem *mem = a->base.env.mem;
+
+    if (!mem_grow(mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
+        !mem_grow(mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
+        !mem_grow(mem, &a->free, &a->free_capacity, n_free, sizeof *a->free) ||
+        !mem_grow(mem, &a->waiting, &a->waiting_capacity, (2 * n_slots + 63) / 64,
+                  sizeof *a->waiting))
+        return false;
+    if (a->waiting_capacity > 0)
+        memset(a->waiting, 0, a->waiting_capacity * sizeof *a->waiting);
+    return true;
+}
+
+static int put_ids(struct asteria *a, const struct parts *p, const struct store_reader *r)
+{
+    const struct index_env *env = &a->base.env;
+    uint64_t *live = mem_array(env->mem, (size_t)p->meta->live, sizeof *live);
+    size_t n = 0;
+    int rc = OK;
+
+    for (size_t i = 0; live && rc == OK && i < a->n_slots; i++) {
+        if (a->ids[i] == ID_NONE)
+            continue;
+        if (n == p->meta->live)
+            rc = store_corrupt(r, "more ids than live rows");
+        else
+            live[n++] = a->ids[i];
+    }
+    if (rc == OK && live && n < p->meta->live)
+        rc = store_corrupt(r, "fewer ids than live rows");
+    if (rc == OK && (!live || !slot_table_reserve(&a->slots, a->ids, live, n)))
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: load: no memory for %zu ids", n);
+    for (uint32_t i = 0; rc == OK && i < a->n_slots; i++) {
+        if (a->ids[i] == ID_NONE)
+            continue;
+        if (slot_table_get(&a->slots, a->ids, a->ids[i], NULL))
+            rc = store_corrupt(r, "an id is there twice");
+        else
+            slot_table_put(&a->slots, a->ids[i], i);
+    }
+    mem_free(env->mem, live);
+    a->live = (size_t)p->meta->live;
+    return rc;
+}
+
+/* Of a live row: a generation that is there. Where in it is held to what is there by snapshot_buckets.c. */
+static bool has_place(const struct asteria *a, const struct parts *p, uint32_t slot)
+{
+    return a->ids[slot] == ID_NONE || (p->meta->generations >> a->places[slot].generation & 1);
+}
+
+static int read_slots(struct asteria *a, const struct parts *p, const struct store_reader *r)
+{
+    const size_t n = (size_t)p->meta->n_slots, n_free = (size_t)p->meta->n_free;
+    size_t kept = 0;
+
+    if (!make_room(a, n, n_free))
+        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: load: no memory for %zu slots", n);
+    a->n_slots = n;
+    a->n_free = n_free;
+    if (n > 0) {
+        memcpy(a->ids, p->ids, n * sizeof *a->ids);
+        memcpy(a->places, p->places, n * sizeof *a->places);
+        memcpy(a->waiting, p->waiting, (2 * n + 63) / 64 * sizeof *a->waiting);
+    }
+    if (n_free > 0)
+        memcpy(a->free, p->free, n_free * sizeof *a->free);
+    for (uint32_t slot = 0; slot < n; slot++) {
+        kept += snapshot_keeps(a, slot);
+        if (!has_place(a, p, slot))
+            return store_corrupt(r, "a row's generation is not there");
+    }
+    for (size_t i = 0; i < n_free; i++)
+        if (a->free[i] >= n || snapshot_keeps(a, a->free[i]))
+            return store_corrupt(r, "a slot is free and used");
+    if (kept + n_free != n)
+        return store_corrupt(r, "slots are neither used nor free");
+    return put_ids(a, p, r);
+}
+
+/* ---------------------------------------------------------------------------------- rows */
+
+static int read_rows(struct asteria *a, const struct store_reader *r)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t each = element_row_bytes(env->element, env->dim);
+    uint32_t slots[FETCH_MOST], at = 0;
+    size_t kept = 0;
+    const unsigned char *rows = NULL;
+
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        kept += snapshot_keeps(a, slot);
+    int rc = store_need_array(r, "rows", kept, each, &rows);
+    if (rc == OK)
+        rc = tier_reserve(a->tier, a->n_slots);
+    while (rc == OK && at < a->n_slots) {
+        size_t n = 0;
+
+        for (; at < a->n_slots && n < FETCH_MOST; at++)
+            if (snapshot_keeps(a, at))
+                slots[n++] = at;
+        rc = tier_write(a->tier, slots, rows, n);
+        rows += n * each;
+    }
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- whole */
+
+static int read_graph(struct asteria *a, const struct store_reader *r)
+{
+    struct caprg *graph = NULL;
+    const int rc = caprg_read(&graph, &a->base.env, (size_t)a->params.degree, r);
+
+    if (rc != OK)
+        return rc;
+    caprg_destroy(a->graph);
+    a->graph = graph;
+    return OK;
+}
+
+static int read_tree(struct asteria *a, const struct store_reader *r)
+{
+    const struct model *m = a->generations[a->now]->model;
+    const struct bec_options options = asteria_bec_options(a, m);
+    struct bec *tree = NULL;
+    const int rc = bec_read(&tree, &a->base.env, m, &options, r);
+
+    if (rc != OK)
+        return rc;
+    bec_destroy(a->bec);
+    a->bec = tree;
+    return OK;
+}
+
+static int fill(struct asteria *a, const struct parts *p, const struct store_reader *r)
+{
+    const struct snapshot_meta *m = p->meta;
+    int rc = read_slots(a, p, r);
+
+    a->now = m->now;
+    a->fitted_rows = m->fitted_rows;
+    a->inserted_since = m->inserted_since;
+    for (unsigned g = 0; rc == OK && g < 2; g++)
+        if (m->generations >> g & 1)
+            rc = snapshot_read_generation(a, g, r);
+    const size_t live = (a->generations[0] ? a->generations[0]->live : 0) +
+                        (a->generations[1] ? a->generations[1]->live : 0);
+    if (rc == OK && live != a->live)
+        rc = store_corrupt(r, "rows are in no bucket");
+    if (rc == OK && m->has_graph)
+        rc = read_graph(a, r);
+    if (rc == OK && m->has_tree)
+        rc = read_tree(a, r);
+    if (rc == OK)
+        rc = read_rows(a, r);
+    a->trained = rc == OK && m->trained;
+    return rc;
+}
+
+int snapshot_read(struct asteria **out, const struct index_env *env,
+                  const struct asteria_opening *opening, const struct store_reader *r,
+                  uint64_t *lsn)
+{
+    struct parts p = { 0 };
+    struct asteria *a = NULL;
+    int rc = find_parts(&p, r);
+
+    if (rc == OK)
+        rc = asteria_open(&a, env, &p.meta->params, opening);
+    if (rc != OK)
+        return rc;
+    a->address_bits = p.meta->address_bits;
+    tier_set_fault(a->tier, a->fault);
+    *lsn = p.meta->lsn;
+    rc = fill(a, &p, r);
+    if (rc == OK)
+        *out = a;
+    else
+        asteria_destroy(&a->base);
+    return rc;
+}

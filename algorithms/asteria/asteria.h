@@ -179,11 +179,12 @@ int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
 /* Training has begun; it has failed. What has begun and ended in neither a checkpoint nor a failure was interrupted, and
    recovery says so. */
 int asteria_log_train(struct asteria *, bool begun);
-/* The model has changed, or the log is long (asteria_log_is_long(), asked by maintain and update calls at their end: a
-   failure of such a checkpoint is not theirs): a snapshot in env.dir, after which the log forgets. Where train()'s fails,
-   training is undone: rows that are logged later could not be replayed. */
+/* The model has changed, or the log is long (maintain() asks): a snapshot in env.dir, after which the log forgets. Where
+   train()'s fails, training is undone: rows that are logged later could not be replayed. */
 int asteria_checkpoint(struct asteria *);
 bool asteria_log_is_long(const struct asteria *);
+/* The same at the end of an update, whose failure it is not: it is told to env.log, and tried again later. */
+void asteria_log_relieve(struct asteria *);
 
 /* heat.c, called by maintain: rows of the buckets probed most since the last time become hot, others make room for them;
    probe counts are halved. At most `budget` rows are read (0: no bound). Not tiered: nothing. */

@@ -105,6 +105,8 @@ static int insert_batch(struct insertion *n, const uint64_t *ids, bool shared)
     }
     if (rc == OK)
         rc = insert_encoded(n, ids, shared);
+    if (rc == OK && shared)
+        asteria_log_relieve(a);
     if (shared)
         pthread_rwlock_unlock(&a->lock);
     return rc;

@@ -205,7 +205,7 @@ static int checkpoint(struct asteria *a, struct store_writer *w)
         return rc;
     rc = journal_rotate(a->log->journal, &lsn);
     if (rc == OK)
-        rc = snapshot_write(a, w, lsn);
+        rc = asteria_snapshot_write(a, w, lsn);
     if (rc != OK) {
         store_abort(w);
         return rc;
@@ -229,4 +229,18 @@ int asteria_checkpoint(struct asteria *a)
     set_due(a->log, &a->params, rc != OK);
     mem_free(mem, w);
     return rc;
+}
+
+void asteria_log_relieve(struct asteria *a)
+{
+    const struct index_env *env = &a->base.env;
+    struct error error = { 0 };
+
+    if (!asteria_log_is_long(a))
+        return;
+    struct error *before = error_divert(&error);
+    const int rc = asteria_checkpoint(a);
+    (void)error_divert(before);
+    if (rc != OK && env->log)
+        env->log(env->log_to, error.text);
 }

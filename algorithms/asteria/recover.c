@@ -149,7 +149,7 @@ static int recover(struct asteria **out, const struct index_env *env,
 
     if (rc != OK)
         return rc;
-    rc = snapshot_read(&a, env, opening, r, &lsn);
+    rc = asteria_snapshot_read(&a, env, opening, r, &lsn);
     store_close(r);
     if (rc == OK)
         rc = go_on(a, lsn);

@@ -51,6 +51,8 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
 
     pthread_rwlock_wrlock(&a->lock);
     const int rc = remove_all(a, ids, n, done);
+    if (rc == OK)
+        asteria_log_relieve(a);
     pthread_rwlock_unlock(&a->lock);
     return rc;
 }

@@ -10,7 +10,7 @@ static int save_to(const struct asteria *a, struct store_writer *w, const char *
 
     if (rc != OK)
         return rc;
-    rc = snapshot_write(a, w, 0);
+    rc = asteria_snapshot_write(a, w, 0);
     if (rc == OK)
         return store_commit(w);
     store_abort(w);
@@ -52,7 +52,7 @@ int asteria_load_saved(struct asteria **out, const struct index_env *env, const 
                : fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory");
 
     if (rc == OK) {
-        rc = snapshot_read(&a, env, opening, r, &lsn);
+        rc = asteria_snapshot_read(&a, env, opening, r, &lsn);
         store_close(r);
     }
     mem_free(env->mem, r);

@@ -73,7 +73,7 @@ static int write_kept(const struct rows_out *o, struct store_writer *w)
         size_t n = 0;
 
         for (; at < o->a->n_slots && n < FETCH_MOST; at++)
-            if (snapshot_keeps(o->a, at))
+            if (asteria_keeps(o->a, at))
                 slots[n++] = at;
         rc = write_some(o, w, slots, n);
     }
@@ -96,13 +96,13 @@ static int write_rows(const struct asteria *a, struct store_writer *w)
     return rc;
 }
 
-int snapshot_write(const struct asteria *a, struct store_writer *w, uint64_t lsn)
+int asteria_snapshot_write(const struct asteria *a, struct store_writer *w, uint64_t lsn)
 {
     write_meta(a, w, lsn);
     write_slots(a, w);
     for (unsigned g = 0; g < 2; g++)
         if (a->generations[g])
-            snapshot_write_generation(a, g, w);
+            asteria_snapshot_write_generation(a, g, w);
     if (a->graph)
         caprg_write(a->graph, w);
     if (a->bec)

@@ -40,17 +40,18 @@ static inline struct store_identity snapshot_identity(const struct index_env *en
 
 /* The writer's own errors stick to it; what is returned is only of rows that could not be read and of memory. No
    change meanwhile. */
-int snapshot_write(const struct asteria *, struct store_writer *, uint64_t lsn);
+int asteria_snapshot_write(const struct asteria *, struct store_writer *, uint64_t lsn);
 /* An index of these sections, without a log under way. */
-int snapshot_read(struct asteria **, const struct index_env *, const struct asteria_opening *,
-                  const struct store_reader *, uint64_t *lsn);
+int asteria_snapshot_read(struct asteria **, const struct index_env *,
+                          const struct asteria_opening *, const struct store_reader *,
+                          uint64_t *lsn);
 
 /* snapshot_buckets.c. Reading: slots are there; ERR_VERSION: model and rows are of different versions. */
-void snapshot_write_generation(const struct asteria *, unsigned g, struct store_writer *);
-int snapshot_read_generation(struct asteria *, unsigned g, const struct store_reader *);
+void asteria_snapshot_write_generation(const struct asteria *, unsigned g, struct store_writer *);
+int asteria_snapshot_read_generation(struct asteria *, unsigned g, const struct store_reader *);
 
 /* Whether the slot's row and codes are in the snapshot. */
-static inline bool snapshot_keeps(const struct asteria *a, uint32_t slot)
+static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
 {
     const size_t bit = 2 * (size_t)slot;
 

@@ -109,7 +109,8 @@ static void write_positions(const struct generation *g, unsigned which, struct s
 }
 
 /* Codes of kept slots whose row is in this generation. */
-void snapshot_write_generation(const struct asteria *a, unsigned which, struct store_writer *w)
+void asteria_snapshot_write_generation(const struct asteria *a, unsigned which,
+                                       struct store_writer *w)
 {
     const struct generation *g = a->generations[which];
     char tag[STORE_TAG_BYTES];
@@ -119,7 +120,7 @@ void snapshot_write_generation(const struct asteria *a, unsigned which, struct s
     write_positions(g, which, w);
     store_section(w, snapshot_tag(tag, "codes", which));
     for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        if (snapshot_keeps(a, slot) && a->places[slot].generation == which)
+        if (asteria_keeps(a, slot) && a->places[slot].generation == which)
             store_write(w, stable_at(&g->codes, slot), g->model->lrsq->code_bytes);
 }
 
@@ -319,13 +320,14 @@ static void read_codes(struct asteria *a, unsigned which, const struct parts *p)
     const unsigned char *from = p->codes;
 
     for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        if (snapshot_keeps(a, slot) && a->places[slot].generation == which) {
+        if (asteria_keeps(a, slot) && a->places[slot].generation == which) {
             memcpy(stable_at(&g->codes, slot), from, each);
             from += each;
         }
 }
 
-int snapshot_read_generation(struct asteria *a, unsigned which, const struct store_reader *r)
+int asteria_snapshot_read_generation(struct asteria *a, unsigned which,
+                                     const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
     struct model *model = NULL;
@@ -341,7 +343,7 @@ int snapshot_read_generation(struct asteria *a, unsigned which, const struct sto
         return rc;
     }
     for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        n_codes += snapshot_keeps(a, slot) && a->places[slot].generation == which;
+        n_codes += asteria_keeps(a, slot) && a->places[slot].generation == which;
     rc = find_parts(&p, model, which, n_codes, r);
     if (rc == OK && !make_room(a->generations[which], env->mem, (size_t)p.head->n, a->n_slots))
         rc = no_memory(a);

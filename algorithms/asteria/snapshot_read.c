@@ -1,4 +1,4 @@
-/* snapshot_read.c - an index from the sections of a file, every number of which is held to the others. */
+/* asteria_snapshot_read.c - an index from the sections of a file, every number of which is held to the others. */
 #include <string.h>
 
 #include "algorithms/asteria/snapshot.h"
@@ -111,12 +111,12 @@ static int read_slots(struct asteria *a, const struct parts *p, const struct sto
     if (n_free > 0)
         memcpy(a->free, p->free, n_free * sizeof *a->free);
     for (uint32_t slot = 0; slot < n; slot++) {
-        kept += snapshot_keeps(a, slot);
+        kept += asteria_keeps(a, slot);
         if (!has_place(a, p, slot))
             return store_corrupt(r, "a row's generation is not there");
     }
     for (size_t i = 0; i < n_free; i++)
-        if (a->free[i] >= n || snapshot_keeps(a, a->free[i]))
+        if (a->free[i] >= n || asteria_keeps(a, a->free[i]))
             return store_corrupt(r, "a slot is free and used");
     if (kept + n_free != n)
         return store_corrupt(r, "slots are neither used nor free");
@@ -134,7 +134,7 @@ static int read_rows(struct asteria *a, const struct store_reader *r)
     const unsigned char *rows = NULL;
 
     for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        kept += snapshot_keeps(a, slot);
+        kept += asteria_keeps(a, slot);
     int rc = store_need_array(r, "rows", kept, each, &rows);
     if (rc == OK)
         rc = tier_reserve(a->tier, a->n_slots);
@@ -142,7 +142,7 @@ static int read_rows(struct asteria *a, const struct store_reader *r)
         size_t n = 0;
 
         for (; at < a->n_slots && n < FETCH_MOST; at++)
-            if (snapshot_keeps(a, at))
+            if (asteria_keeps(a, at))
                 slots[n++] = at;
         rc = tier_write(a->tier, slots, rows, n);
         rows += n * each;
@@ -188,7 +188,7 @@ static int fill(struct asteria *a, const struct parts *p, const struct store_rea
     a->inserted_since = m->inserted_since;
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (m->generations >> g & 1)
-            rc = snapshot_read_generation(a, g, r);
+            rc = asteria_snapshot_read_generation(a, g, r);
     const size_t live = (a->generations[0] ? a->generations[0]->live : 0) +
                         (a->generations[1] ? a->generations[1]->live : 0);
     if (rc == OK && live != a->live)
@@ -203,9 +203,9 @@ static int fill(struct asteria *a, const struct parts *p, const struct store_rea
     return rc;
 }
 
-int snapshot_read(struct asteria **out, const struct index_env *env,
-                  const struct asteria_opening *opening, const struct store_reader *r,
-                  uint64_t *lsn)
+int asteria_snapshot_read(struct asteria **out, const struct index_env *env,
+                          const struct asteria_opening *opening, const struct store_reader *r,
+                          uint64_t *lsn)
 {
     struct parts p = { 0 };
     struct asteria *a = NULL;

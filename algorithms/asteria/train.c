@@ -149,12 +149,16 @@ int asteria_refit(struct asteria *a, const float *units, size_t n)
     int rc = upkeep_take_over(&all); /* there are never three */
 
     if (rc == OK)
+        rc = asteria_log_train(a, true);
+    if (rc == OK)
         rc = fit(a, units, n, &s);
     if (rc == OK) {
         pthread_rwlock_wrlock(&a->lock);
         rc = install(a, &s, n);
         pthread_rwlock_unlock(&a->lock);
     }
+    if (rc != OK)
+        (void)asteria_log_train(a, false); /* at worst recovery tells of this as an interruption */
     successor_destroy(a, &s);
     return rc;
 }

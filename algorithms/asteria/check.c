@@ -1,9 +1,247 @@
-/* check.c - everything asteria.h and bucket.h say stays true, by a walk over slots, buckets and rows. */
-#include "algorithms/asteria/asteria.h"
+/* check.c - everything asteria.h and bucket.h say stays true, by a walk over slots, buckets and rows.
+ *
+ * (a) each live id has one slot, and `slots` leads to it; what is not live waits, for a bucket whose dead it is one of or for
+ * the graph, or is free, once; (b) models: isometry, orthonormal vantages, codewords; (c) buckets: found by their
+ * addresses, their counts those of their bits, vacant ones listed; (d) rows: see check_rows.c; (e) counts of buckets,
+ * generations and the index are the same; (f) the graph's own, the tree's own.
+ */
+#include "algorithms/asteria/check.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "src/core/idmap.h"
+#include "src/core/mem.h"
+
+int check_broken(const struct check *c, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return fail(c->a->base.env.error, ERR_INVARIANT, "asteria: %s", text);
+}
+
+/* --------------------------------------------------------------------------------- slots */
+
+static int check_slot(const struct check *c, uint32_t slot)
+{
+    const struct asteria *a = c->a;
+    uint32_t found = UINT32_MAX;
+
+    if (!slot_table_get(&a->slots, a->ids, a->ids[slot], &found) || found != slot)
+        return check_broken(c, "slot %u: its id %" PRIu64 " leads to slot %u", slot, a->ids[slot],
+                            found);
+    if (asteria_waits(a, slot, 0) || asteria_waits(a, slot, 1))
+        return check_broken(c, "slot %u is live, and waits as if it were dead", slot);
+    const struct place *place = &a->places[slot];
+    const struct generation *g = a->generations[place->generation];
+    if (!g || place->bucket >= g->n || place->position >= g->buckets[place->bucket].n ||
+        g->buckets[place->bucket].slots[place->position] != slot ||
+        !bucket_is_alive(&g->buckets[place->bucket], place->position))
+        return check_broken(c, "slot %u is not at its place, bucket %u, position %u", slot,
+                            place->bucket, (unsigned)place->position);
+    return OK;
+}
+
+/* Free: a bit for each slot of the free list. */
+static int check_free(const struct check *c, uint64_t *is_free)
+{
+    const struct asteria *a = c->a;
+
+    for (size_t i = 0; i < a->n_free; i++) {
+        const uint32_t slot = a->free[i];
+
+        if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_waits(a, slot, 0) ||
+            asteria_waits(a, slot, 1))
+            return check_broken(c, "slot %u is listed as free, and is not", slot);
+        if (is_free[slot / 64] >> slot % 64 & 1)
+            return check_broken(c, "slot %u is listed as free twice", slot);
+        is_free[slot / 64] |= 1ULL << slot % 64;
+    }
+    return OK;
+}
+
+static int check_slots(const struct check *c)
+{
+    const struct asteria *a = c->a;
+    struct mem *mem = a->base.env.mem;
+    uint64_t *is_free = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *is_free);
+    size_t live = 0;
+    int rc = is_free ? check_free(c, is_free)
+                     : fail(a->base.env.error, ERR_NO_MEMORY, "asteria: no memory to check");
+
+    for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++) {
+        if (asteria_is_live(a, slot)) {
+            live++;
+            rc = check_slot(c, slot);
+        } else if (!asteria_waits(a, slot, 0) && !asteria_waits(a, slot, 1) &&
+                   !(is_free[slot / 64] >> slot % 64 & 1)) {
+            rc = check_broken(c, "slot %u is neither live, nor waited for, nor free", slot);
+        }
+    }
+    mem_free(mem, is_free);
+    if (rc == OK && (live != a->live || live != a->slots.n))
+        rc = check_broken(c, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- buckets */
+
+static int check_counts(const struct check *c, const struct generation *g, uint32_t bucket)
+{
+    const struct bucket *b = &g->buckets[bucket];
+    uint32_t alive = 0;
+
+    if (b->address == UINT32_MAX)
+        return b->n == 0 && b->live == 0 && b->capacity == 0
+                   ? OK
+                   : check_broken(c, "bucket %u is vacant, and has %u rows", bucket, b->n);
+    if (generation_find(g, b->address) != bucket)
+        return check_broken(c, "bucket %u: its address %u leads to bucket %u", bucket, b->address,
+                            generation_find(g, b->address));
+    if (b->codeword != ecc_codeword(g->model->ecc, b->address))
+        return check_broken(c, "bucket %u: its codeword is not that of address %u", bucket,
+                            b->address);
+    if (b->n > b->capacity || b->capacity % QUANTIZER_BLOCK != 0)
+        return check_broken(c, "bucket %u: %u positions, room for %u", bucket, b->n, b->capacity);
+    for (uint32_t i = 0; i < b->capacity; i++) {
+        alive += bucket_is_alive(b, i);
+        if (i >= b->n && bucket_is_alive(b, i))
+            return check_broken(c, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
+    }
+    if (alive != b->live)
+        return check_broken(c, "bucket %u: %u rows are alive, %u counted", bucket, alive, b->live);
+    return OK;
+}
+
+static void measure(struct check *c, const struct generation *g, const struct bucket *b)
+{
+    double side = 0;
+
+    if (b->live == 0)
+        return;
+    for (size_t i = 0; i < g->model->m; i++)
+        side += (double)b->high[i] - (double)b->low[i];
+    c->box += side / (double)g->model->m;
+    c->angle += (double)b->angle_max - (double)b->angle_min;
+    c->buckets++;
+}
+
+static size_t addresses_of(const struct generation *g)
+{
+    size_t n = 0;
+
+    if (g->sparse)
+        return g->sparse->n;
+    for (size_t i = 0; i < (size_t)1 << g->model->ecc->k; i++)
+        n += g->at[i] != 0;
+    return n;
+}
+
+static int check_buckets(struct check *c, unsigned generation)
+{
+    const struct generation *g = c->a->generations[generation];
+    size_t live = 0, vacant = 0;
+    int rc = OK;
+
+    for (uint32_t i = 0; rc == OK && i < g->n; i++) {
+        vacant += g->buckets[i].address == UINT32_MAX;
+        live += g->buckets[i].live;
+        measure(c, g, &g->buckets[i]);
+        rc = check_counts(c, g, i);
+        if (rc == OK)
+            rc = check_rows(c, generation, i);
+    }
+    if (rc == OK && live != g->live)
+        rc = check_broken(c, "generation %u: %zu live rows in buckets, %zu counted", generation,
+                          live, g->live);
+    /* Buckets of the older one go, the last first, without a word. */
+    if (rc == OK && generation == c->a->now &&
+        (vacant != g->n_vacant || addresses_of(g) != g->n - vacant))
+        rc = check_broken(c, "%zu buckets, %zu vacant, %zu listed so, %zu addresses", g->n, vacant,
+                          g->n_vacant, addresses_of(g));
+    return rc;
+}
+
+static int check_generation(struct check *c, unsigned generation)
+{
+    const struct asteria *a = c->a;
+    const struct generation *g = a->generations[generation];
+    int rc = model_check(g->model, &a->base.env);
+
+    if (rc != OK)
+        return rc;
+    c->z = mem_array(a->base.env.mem, g->model->turn->out_dim, sizeof *c->z);
+    if (!c->z)
+        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: no memory to check");
+    rc = check_buckets(c, generation);
+    mem_free(a->base.env.mem, c->z);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------- the walk */
+
+static int check_others(const struct check *c)
+{
+    struct asteria *a = c->a;
+    const struct caprg_rows graph_rows = asteria_graph_rows(a);
+    const struct bec_rows tree_rows = asteria_bec_rows(a);
+    int rc = OK;
+
+    if (a->graph)
+        rc = caprg_check(a->graph, &graph_rows, a->base.env.error);
+    if (rc == OK && a->bec)
+        rc = bec_check(a->bec, &tree_rows, a->base.env.error);
+    return rc;
+}
+
+static int walk(struct check *c)
+{
+    struct asteria *a = c->a;
+    const struct generation *now = a->generations[a->now], *older = a->generations[!a->now];
+    int rc = OK;
+
+    if (!a->trained)
+        return now || older || a->live > 0 ? check_broken(c, "rows or a model, but no training")
+                                           : OK;
+    if (!now || (older && older->model->version >= now->model->version))
+        return check_broken(c, "the newest model is not that of now");
+    if (now->live + (older ? older->live : 0) != a->live)
+        return check_broken(c, "%zu rows, but %zu in its generations", a->live,
+                            now->live + (older ? older->live : 0));
+    rc = check_slots(c);
+    for (unsigned i = 0; rc == OK && i < 2; i++)
+        if (a->generations[i])
+            rc = check_generation(c, i);
+    return rc == OK ? check_others(c) : rc;
+}
 
 int asteria_check(const struct index *index, struct stat_sink *sink)
 {
-    (void)index;
-    (void)sink;
-    return OK;
+    struct asteria *a = asteria_of(index);
+    const struct index_env *env = &index->env;
+    struct check c = { .a = a };
+    int rc = OK;
+
+    c.read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    c.unit = mem_array(env->mem, env->dim, sizeof *c.unit);
+    if (!c.read || !c.unit)
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: no memory to check");
+    pthread_rwlock_rdlock(&a->lock);
+    if (rc == OK)
+        rc = walk(&c);
+    if (rc == OK && sink && c.buckets > 0) {
+        sink->value(sink->to, "flips_of_decoding", c.flips / (double)a->live);
+        sink->value(sink->to, "box_side", c.box / (double)c.buckets);
+        sink->value(sink->to, "angle_width", c.angle / (double)c.buckets);
+    }
+    pthread_rwlock_unlock(&a->lock);
+    mem_free(env->mem, c.read);
+    mem_free(env->mem, c.unit);
+    return rc;
 }

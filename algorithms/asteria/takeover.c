@@ -69,7 +69,7 @@ static int move_rows(struct move *m, struct generation *older, uint32_t bucket)
         rc = batch_encode(b);
     if (rc == OK)
         rc = batch_reserve(b, a->n_slots);
-    if (rc == OK)
+    if (rc == OK && a->bec)
         rc = bec_reserve(a->bec, a->n_slots, b->n);
     if (rc != OK)
         return rc;

@@ -1,0 +1,23 @@
+/* check.h - the walk of check.c and check_rows.c over an index. */
+#ifndef DRIFTLINE_ASTERIA_CHECK_H
+#define DRIFTLINE_ASTERIA_CHECK_H
+
+#include "algorithms/asteria/asteria.h"
+
+struct check {
+    struct asteria *a;
+    void *read;        /* a row's bytes */
+    float *unit, *z;   /* dim; out_dim of the generation that is looked at */
+    double flips;      /* bits that decoding turned, of all live rows */
+    double box, angle; /* sums, of buckets with rows: mean side of the box, width of the angles */
+    size_t buckets;    /* with rows */
+};
+
+/* Says what is broken; ERR_INVARIANT. */
+int check_broken(const struct check *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* check_rows.c. Each live row of the bucket is at its place, and is what the bucket and its codes say. */
+int check_rows(struct check *, unsigned generation, uint32_t bucket);
+
+#endif

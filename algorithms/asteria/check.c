@@ -15,7 +15,7 @@
 #include "src/core/idmap.h"
 #include "src/core/mem.h"
 
-int check_broken(const struct check *c, const char *format, ...)
+int asteria_broken(const struct check_walk *c, const char *format, ...)
 {
     char text[400];
     va_list args;
@@ -28,28 +28,28 @@ int check_broken(const struct check *c, const char *format, ...)
 
 /* --------------------------------------------------------------------------------- slots */
 
-static int check_slot(const struct check *c, uint32_t slot)
+static int check_slot(const struct check_walk *c, uint32_t slot)
 {
     const struct asteria *a = c->a;
     uint32_t found = UINT32_MAX;
 
     if (!slot_table_get(&a->slots, a->ids, a->ids[slot], &found) || found != slot)
-        return check_broken(c, "slot %u: its id %" PRIu64 " leads to slot %u", slot, a->ids[slot],
-                            found);
+        return asteria_broken(c, "slot %u: its id %" PRIu64 " leads to slot %u", slot, a->ids[slot],
+                              found);
     if (asteria_waits(a, slot, 0) || asteria_waits(a, slot, 1))
-        return check_broken(c, "slot %u is live, and waits as if it were dead", slot);
+        return asteria_broken(c, "slot %u is live, and waits as if it were dead", slot);
     const struct place *place = &a->places[slot];
     const struct generation *g = a->generations[place->generation];
     if (!g || place->bucket >= g->n || place->position >= g->buckets[place->bucket].n ||
         g->buckets[place->bucket].slots[place->position] != slot ||
         !bucket_is_alive(&g->buckets[place->bucket], place->position))
-        return check_broken(c, "slot %u is not at its place, bucket %u, position %u", slot,
-                            place->bucket, (unsigned)place->position);
+        return asteria_broken(c, "slot %u is not at its place, bucket %u, position %u", slot,
+                              place->bucket, (unsigned)place->position);
     return OK;
 }
 
 /* Free: a bit for each slot of the free list. */
-static int check_free(const struct check *c, uint64_t *is_free)
+static int check_free(const struct check_walk *c, uint64_t *is_free)
 {
     const struct asteria *a = c->a;
 
@@ -58,15 +58,15 @@ static int check_free(const struct check *c, uint64_t *is_free)
 
         if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_waits(a, slot, 0) ||
             asteria_waits(a, slot, 1))
-            return check_broken(c, "slot %u is listed as free, and is not", slot);
+            return asteria_broken(c, "slot %u is listed as free, and is not", slot);
         if (is_free[slot / 64] >> slot % 64 & 1)
-            return check_broken(c, "slot %u is listed as free twice", slot);
+            return asteria_broken(c, "slot %u is listed as free twice", slot);
         is_free[slot / 64] |= 1ULL << slot % 64;
     }
     return OK;
 }
 
-static int check_slots(const struct check *c)
+static int check_slots(const struct check_walk *c)
 {
     const struct asteria *a = c->a;
     struct mem *mem = a->base.env.mem;
@@ -81,18 +81,18 @@ static int check_slots(const struct check *c)
             rc = check_slot(c, slot);
         } else if (!asteria_waits(a, slot, 0) && !asteria_waits(a, slot, 1) &&
                    !(is_free[slot / 64] >> slot % 64 & 1)) {
-            rc = check_broken(c, "slot %u is neither live, nor waited for, nor free", slot);
+            rc = asteria_broken(c, "slot %u is neither live, nor waited for, nor free", slot);
         }
     }
     mem_free(mem, is_free);
     if (rc == OK && (live != a->live || live != a->slots.n))
-        rc = check_broken(c, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
+        rc = asteria_broken(c, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
     return rc;
 }
 
 /* ------------------------------------------------------------------------------- buckets */
 
-static int check_counts(const struct check *c, const struct generation *g, uint32_t bucket)
+static int check_counts(const struct check_walk *c, const struct generation *g, uint32_t bucket)
 {
     const struct bucket *b = &g->buckets[bucket];
     uint32_t alive = 0;
@@ -100,26 +100,27 @@ static int check_counts(const struct check *c, const struct generation *g, uint3
     if (b->address == UINT32_MAX)
         return b->n == 0 && b->live == 0 && b->capacity == 0
                    ? OK
-                   : check_broken(c, "bucket %u is vacant, and has %u rows", bucket, b->n);
+                   : asteria_broken(c, "bucket %u is vacant, and has %u rows", bucket, b->n);
     if (generation_find(g, b->address) != bucket)
-        return check_broken(c, "bucket %u: its address %u leads to bucket %u", bucket, b->address,
-                            generation_find(g, b->address));
+        return asteria_broken(c, "bucket %u: its address %u leads to bucket %u", bucket, b->address,
+                              generation_find(g, b->address));
     if (b->codeword != ecc_codeword(g->model->ecc, b->address))
-        return check_broken(c, "bucket %u: its codeword is not that of address %u", bucket,
-                            b->address);
+        return asteria_broken(c, "bucket %u: its codeword is not that of address %u", bucket,
+                              b->address);
     if (b->n > b->capacity || b->capacity % QUANTIZER_BLOCK != 0)
-        return check_broken(c, "bucket %u: %u positions, room for %u", bucket, b->n, b->capacity);
+        return asteria_broken(c, "bucket %u: %u positions, room for %u", bucket, b->n, b->capacity);
     for (uint32_t i = 0; i < b->capacity; i++) {
         alive += bucket_is_alive(b, i);
         if (i >= b->n && bucket_is_alive(b, i))
-            return check_broken(c, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
+            return asteria_broken(c, "bucket %u: position %u is alive, of %u", bucket, i, b->n);
     }
     if (alive != b->live)
-        return check_broken(c, "bucket %u: %u rows are alive, %u counted", bucket, alive, b->live);
+        return asteria_broken(c, "bucket %u: %u rows are alive, %u counted", bucket, alive,
+                              b->live);
     return OK;
 }
 
-static void measure(struct check *c, const struct generation *g, const struct bucket *b)
+static void measure(struct check_walk *c, const struct generation *g, const struct bucket *b)
 {
     double side = 0;
 
@@ -143,7 +144,7 @@ static size_t addresses_of(const struct generation *g)
     return n;
 }
 
-static int check_buckets(struct check *c, unsigned generation)
+static int check_buckets(struct check_walk *c, unsigned generation)
 {
     const struct generation *g = c->a->generations[generation];
     size_t live = 0, vacant = 0;
@@ -155,20 +156,20 @@ static int check_buckets(struct check *c, unsigned generation)
         measure(c, g, &g->buckets[i]);
         rc = check_counts(c, g, i);
         if (rc == OK)
-            rc = check_rows(c, generation, i);
+            rc = asteria_check_rows(c, generation, i);
     }
     if (rc == OK && live != g->live)
-        rc = check_broken(c, "generation %u: %zu live rows in buckets, %zu counted", generation,
-                          live, g->live);
+        rc = asteria_broken(c, "generation %u: %zu live rows in buckets, %zu counted", generation,
+                            live, g->live);
     /* Buckets of the older one go, the last first, without a word. */
     if (rc == OK && generation == c->a->now &&
         (vacant != g->n_vacant || addresses_of(g) != g->n - vacant))
-        rc = check_broken(c, "%zu buckets, %zu vacant, %zu listed so, %zu addresses", g->n, vacant,
-                          g->n_vacant, addresses_of(g));
+        rc = asteria_broken(c, "%zu buckets, %zu vacant, %zu listed so, %zu addresses", g->n,
+                            vacant, g->n_vacant, addresses_of(g));
     return rc;
 }
 
-static int check_generation(struct check *c, unsigned generation)
+static int check_generation(struct check_walk *c, unsigned generation)
 {
     const struct asteria *a = c->a;
     const struct generation *g = a->generations[generation];
@@ -186,7 +187,7 @@ static int check_generation(struct check *c, unsigned generation)
 
 /* ----------------------------------------------------------------------------- the walk */
 
-static int check_others(const struct check *c)
+static int check_others(const struct check_walk *c)
 {
     struct asteria *a = c->a;
     const struct caprg_rows graph_rows = asteria_graph_rows(a);
@@ -200,20 +201,20 @@ static int check_others(const struct check *c)
     return rc;
 }
 
-static int walk(struct check *c)
+static int walk(struct check_walk *c)
 {
     struct asteria *a = c->a;
     const struct generation *now = a->generations[a->now], *older = a->generations[!a->now];
     int rc = OK;
 
     if (!a->trained)
-        return now || older || a->live > 0 ? check_broken(c, "rows or a model, but no training")
+        return now || older || a->live > 0 ? asteria_broken(c, "rows or a model, but no training")
                                            : OK;
     if (!now || (older && older->model->version >= now->model->version))
-        return check_broken(c, "the newest model is not that of now");
+        return asteria_broken(c, "the newest model is not that of now");
     if (now->live + (older ? older->live : 0) != a->live)
-        return check_broken(c, "%zu rows, but %zu in its generations", a->live,
-                            now->live + (older ? older->live : 0));
+        return asteria_broken(c, "%zu rows, but %zu in its generations", a->live,
+                              now->live + (older ? older->live : 0));
     rc = check_slots(c);
     for (unsigned i = 0; rc == OK && i < 2; i++)
         if (a->generations[i])
@@ -225,7 +226,7 @@ int asteria_check(const struct index *index, struct stat_sink *sink)
 {
     struct asteria *a = asteria_of(index);
     const struct index_env *env = &index->env;
-    struct check c = { .a = a };
+    struct check_walk c = { .a = a };
     int rc = OK;
 
     c.read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));

@@ -4,7 +4,7 @@
 
 #include "algorithms/asteria/asteria.h"
 
-struct check {
+struct check_walk {
     struct asteria *a;
     void *read;        /* a row's bytes */
     float *unit, *z;   /* dim; out_dim of the generation that is looked at */
@@ -14,10 +14,10 @@ struct check {
 };
 
 /* Says what is broken; ERR_INVARIANT. */
-int check_broken(const struct check *, const char *format, ...)
+int asteria_broken(const struct check_walk *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* check_rows.c. Each live row of the bucket is at its place, and is what the bucket and its codes say. */
-int check_rows(struct check *, unsigned generation, uint32_t bucket);
+int asteria_check_rows(struct check_walk *, unsigned generation, uint32_t bucket);
 
 #endif

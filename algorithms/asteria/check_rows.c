@@ -15,13 +15,13 @@ struct row {
     uint32_t bucket, position, slot;
 };
 
-static int broken(const struct check *c, const struct row *r, const char *what)
+static int broken(const struct check_walk *c, const struct row *r, const char *what)
 {
-    return check_broken(c, "bucket %u of generation %u, position %u, slot %u: %s", r->bucket,
-                        r->generation, r->position, r->slot, what);
+    return asteria_broken(c, "bucket %u of generation %u, position %u, slot %u: %s", r->bucket,
+                          r->generation, r->position, r->slot, what);
 }
 
-static int check_place(const struct check *c, const struct row *r)
+static int check_place(const struct check_walk *c, const struct row *r)
 {
     const struct asteria *a = c->a;
 
@@ -45,7 +45,7 @@ static bool same_word(const struct row *r, const float *p, uint64_t word)
     return true;
 }
 
-static int check_code(struct check *c, const struct row *r, const float *p)
+static int check_code(struct check_walk *c, const struct row *r, const float *p)
 {
     const struct ecc *ecc = r->g->model->ecc;
     const uint64_t word = ecc_word(ecc, p);
@@ -59,7 +59,8 @@ static int check_code(struct check *c, const struct row *r, const float *p)
                       c->a->base.env.error);
 }
 
-static int check_bounds(struct check *c, const struct row *r, const float *unit, const float *p)
+static int check_bounds(struct check_walk *c, const struct row *r, const float *unit,
+                        const float *p)
 {
     const struct index_env *env = &c->a->base.env;
     const struct bucket *b = r->b;
@@ -78,7 +79,7 @@ static int check_bounds(struct check *c, const struct row *r, const float *unit,
     return OK;
 }
 
-static int check_row(struct check *c, const struct row *r)
+static int check_row(struct check_walk *c, const struct row *r)
 {
     const struct index_env *env = &c->a->base.env;
     float p[ECC_WORD_MAX];
@@ -96,7 +97,7 @@ static int check_row(struct check *c, const struct row *r)
     return rc == OK ? check_bounds(c, r, unit, p) : rc;
 }
 
-int check_rows(struct check *c, unsigned generation, uint32_t bucket)
+int asteria_check_rows(struct check_walk *c, unsigned generation, uint32_t bucket)
 {
     const struct generation *g = c->a->generations[generation];
     const struct bucket *b = &g->buckets[bucket];

@@ -101,7 +101,9 @@ static void set_waiting(struct asteria *a, uint32_t slot, unsigned in_graph, boo
 
 void asteria_slot_die(struct asteria *a, uint32_t slot, bool linked)
 {
-    (void)slot_table_remove(&a->slots, a->ids, a->ids[slot], NULL);
+    uint32_t found;
+
+    (void)slot_table_remove(&a->slots, a->ids, a->ids[slot], &found);
     a->ids[slot] = ID_NONE;
     a->live--;
     set_waiting(a, slot, 0, true);

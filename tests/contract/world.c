@@ -9,6 +9,10 @@
 #define SMALL_CLUSTERS "expected_n=50,target_cluster=12,split_max=28,merge_min=3,flat_below=4,"
 #define ALL_CLUSTERS   "nprobe=4194304,top_ef=4194304,in_ef=4194304"
 
+/* Asteria: few steps of training, for there are many indexes; and all buckets and rows. */
+#define FEW_STEPS   "train_steps=8,batch=32"
+#define ALL_BUCKETS "probes=4194304,rerank=1048576"
+
 /* Settings beyond the defaults; a method without a row is tested at its defaults. */
 static const struct setting settings[] = {
     { "divf", "clusters=8", "nprobe=4194304", EXHAUSTIVE },
@@ -45,6 +49,20 @@ static const struct setting settings[] = {
       EXHAUSTIVE },
     { "channi", SMALL_CLUSTERS "inside=codes,maintenance=explicit,durability=synced",
       "nprobe=2,in_ef=12", 0 },
+    { "asteria", FEW_STEPS, "mode=certified,probes=4194304", EXHAUSTIVE | PRUNES },
+    /* A bound so wide that it does not fail. */
+    { "asteria", FEW_STEPS ",eps0=100,leaf_cap=8", ALL_BUCKETS, EXHAUSTIVE | PRUNES },
+    { "asteria", FEW_STEPS ",address_bits=5,compact_share=.05,rabitq_bits=4,eps0=100", ALL_BUCKETS,
+      EXHAUSTIVE | PRUNES },
+    { "asteria", "rotation=pca,code=hamming,address_bits=4,r=8,caprg=false",
+      "mode=certified,probes=4194304", EXHAUSTIVE | PRUNES },
+    { "asteria", "rotation=identity,code=none,address_bits=6,vantages=learned,lrsq_pca=true,bits=6",
+      "mode=certified,probes=4194304", EXHAUSTIVE | PRUNES },
+    { "asteria", "rotation=itq,code=golay2,address_bits=7,rows=tiered,hot_mb=0",
+      "mode=certified,probes=4194304", EXHAUSTIVE | PRUNES },
+    { "asteria", FEW_STEPS ",code=bch,link=insert,leaf_cap=8,retrain_share=.5,durability=written",
+      "probes=3,beam=12", 0 },
+    { "asteria", FEW_STEPS, "", 0 },
     { "ampi", "clusters=8,fans=4", "probes=4194304,fan_probes=4194304,window=1073741824",
       EXHAUSTIVE | PRUNES },
     { "ampi", "clusters=0,fans=3,cones=1,drift_theta=2,refresh_at=0.5",

@@ -1,7 +1,8 @@
 /* takeover.c - rows move from an older generation to the newer, bucket by bucket, encoded anew from what is stored.
  *
  * A row is in one of the two at any time, and keeps its slot, so that ids and edges stay as they are. The older
- * generation's buckets go from the last to the first; nothing is added to it.
+ * generation's buckets go from the last to the first; nothing is added to it. Dead rows that the graph still leads
+ * through go last: they get short codes of the newer model, for walks to be steered by, and no bucket.
  */
 #include <string.h>
 
@@ -15,6 +16,7 @@ enum { MOVE_ROWS = 256 };
 struct move {
     struct batch batch;
     unsigned char *rows; /* MOVE_ROWS */
+    uint32_t next;       /* slots before it are no dead ones of the older generation */
 };
 
 static int move_begin(struct move *m, struct asteria *a)
@@ -23,6 +25,7 @@ static int move_begin(struct move *m, struct asteria *a)
 
     if (rc != OK)
         return rc;
+    m->next = 0;
     m->rows = mem_array(a->base.env.mem, MOVE_ROWS, m->batch.row_bytes);
     if (m->rows)
         return OK;
@@ -37,25 +40,38 @@ static void move_end(struct move *m)
     batch_free(&m->batch);
 }
 
+static int add_row(struct move *m, uint32_t slot)
+{
+    struct batch *b = &m->batch;
+    unsigned char *to = m->rows + b->n * b->row_bytes;
+    const void *row;
+    const int rc = tier_get(b->a->tier, slot, to, &row);
+
+    if (rc == OK && row != to)
+        memcpy(to, row, b->row_bytes);
+    b->slots[b->n++] = slot;
+    return rc;
+}
+
 /* Live rows of a bucket, at most MOVE_ROWS of them. */
 static int gather(struct move *m, const struct bucket *from)
 {
-    struct batch *b = &m->batch;
     int rc = OK;
 
-    b->rows = m->rows;
-    b->n = 0;
-    for (uint32_t i = 0; rc == OK && i < from->n && b->n < MOVE_ROWS; i++) {
-        unsigned char *to = m->rows + b->n * b->row_bytes;
-        const void *row;
+    for (uint32_t i = 0; rc == OK && i < from->n && m->batch.n < MOVE_ROWS; i++)
+        if (bucket_is_alive(from, i))
+            rc = add_row(m, from->slots[i]);
+    return rc;
+}
 
-        if (!bucket_is_alive(from, i))
-            continue;
-        rc = tier_get(b->a->tier, from->slots[i], to, &row);
-        if (rc == OK && row != to)
-            memcpy(to, row, b->row_bytes);
-        b->slots[b->n++] = from->slots[i];
-    }
+static int gather_dead(struct move *m)
+{
+    const struct asteria *a = m->batch.a;
+    int rc = OK;
+
+    for (; rc == OK && m->next < a->n_slots && m->batch.n < MOVE_ROWS; m->next++)
+        if (asteria_waits(a, m->next, 1) && a->places[m->next].generation != a->now)
+            rc = add_row(m, m->next);
     return rc;
 }
 
@@ -79,39 +95,62 @@ static int move_rows(struct move *m, struct generation *older, uint32_t bucket)
     return OK;
 }
 
-/* One step: some rows move, or the last bucket, empty by now, goes. */
-static int step(struct move *m, struct upkeep *u)
+static int move_dead(struct move *m)
 {
-    struct asteria *a = u->a;
-    struct generation *older = a->generations[!a->now];
-    const uint32_t last = (uint32_t)older->n - 1;
-    int rc;
+    struct batch *b = &m->batch;
+    struct asteria *a = b->a;
+    struct generation *now = a->generations[a->now];
+    int rc = gather_dead(m);
 
-    if (older->buckets[last].live > 0) {
-        rc = move_rows(m, older, last);
-        u->spent += rc == OK ? m->batch.n : 0;
-        return rc;
+    if (rc == OK)
+        rc = batch_encode(b);
+    if (rc == OK && !stable_grow(&now->codes, a->n_slots))
+        rc = fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory for %zu short codes",
+                  a->n_slots);
+    for (size_t i = 0; rc == OK && i < b->n; i++) {
+        lrsq_put(now->model->lrsq, b->encodings[i].z, stable_at(&now->codes, b->slots[i]));
+        a->places[b->slots[i]] = (struct place){ .bucket = UINT32_MAX, .generation = a->now & 1U };
     }
-    rc = asteria_free_reserve(a);
+    return rc;
+}
+
+static int drop_last(struct asteria *a, struct generation *older)
+{
+    const uint32_t last = (uint32_t)older->n - 1;
+    const int rc = asteria_free_reserve(a);
+
     if (rc != OK)
         return rc;
     upkeep_release_dead(a, !a->now, last);
     bucket_free(&older->buckets[last], a->base.env.mem);
     older->n--;
-    u->spent++;
     return OK;
 }
 
-/* Whether anything is left; the generation goes when nothing is. */
-static bool is_left(struct asteria *a)
+/* Some rows move, or the last bucket, empty by now, goes, or the generation, which has none left. */
+static int step(struct move *m, struct upkeep *u, bool *left)
 {
+    struct asteria *a = u->a;
     struct generation *older = a->generations[!a->now];
+    int rc;
 
-    if (!older || older->n > 0)
-        return older != NULL;
-    a->generations[!a->now] = NULL;
-    generation_destroy(&a->base.env, older);
-    return false;
+    m->batch.rows = m->rows;
+    m->batch.n = 0;
+    if (older->n == 0)
+        rc = move_dead(m);
+    else if (older->buckets[older->n - 1].live > 0)
+        rc = move_rows(m, older, (uint32_t)older->n - 1);
+    else
+        rc = drop_last(a, older);
+    if (rc != OK)
+        return rc;
+    u->spent += m->batch.n + 1;
+    *left = older->n > 0 || m->next < a->n_slots;
+    if (!*left) {
+        a->generations[!a->now] = NULL;
+        generation_destroy(&a->base.env, older);
+    }
+    return OK;
 }
 
 int upkeep_take_over(struct upkeep *u)
@@ -128,11 +167,7 @@ int upkeep_take_over(struct upkeep *u)
         return rc;
     while (rc == OK && left && upkeep_goes_on(u)) {
         pthread_rwlock_wrlock(&a->lock);
-        left = is_left(a);
-        if (left) {
-            rc = step(&m, u);
-            left = rc != OK || is_left(a);
-        }
+        rc = step(&m, u, &left);
         pthread_rwlock_unlock(&a->lock);
     }
     move_end(&m);

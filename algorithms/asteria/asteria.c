@@ -213,4 +213,3 @@ const struct index_ops asteria_ops = {
     .clusters = &asteria_clusters,
 };
 
-const struct index_cluster_ops asteria_clusters = { 0 };

@@ -1,128 +1,255 @@
-/* bec.c - not written yet. */
-#include "algorithms/asteria/bec.h"
+/* bec.c - the tree's creation, rows that come and go, reports. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
-int bec_create(struct bec **a0, const struct index_env *a1, const struct model *a2,
-               const struct bec_options *a3)
+#include "algorithms/asteria/bec_parts.h"
+#include "algorithms/asteria/model.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+static double entropy_of(double share)
 {
-    *a0 = NULL; /* until it is written: none */
-    (void)a1;
-    (void)a2;
-    (void)a3;
+    return share <= 0 || share >= 1 ? 0 : -share * log2(share) - (1 - share) * log2(1 - share);
+}
+
+/* Bits in falling entropy x margin; of equals the lower first. A bit without margin has a scale all the same. */
+static void learn(struct bec *b, const struct model *model)
+{
+    double worth[ECC_ADDRESS_MAX];
+
+    b->bits = model->ecc->k;
+    for (unsigned i = 0; i < b->bits; i++) {
+        const double margin = model->bit_margin[i];
+        unsigned at = i;
+        worth[i] = entropy_of(model->bit_mean[i]) * margin;
+        b->scale[i] = (float)(BEC_Q_MOST / (4 * (margin > 1e-6 ? margin : 1e-6)));
+        for (; at > 0 && worth[b->order[at - 1]] < worth[i]; at--)
+            b->order[at] = b->order[at - 1];
+        b->order[at] = (uint8_t)i;
+    }
+}
+
+void bec_clear(struct bec *b, uint32_t node)
+{
+    for (unsigned i = 0; i < b->bits; i++)
+        bec_tallies(b, node)[i] = (struct bec_bit){ .low = BEC_Q_MOST, .high = BEC_Q_LEAST };
+    memset(bec_sum(b, node), 0, b->rank * sizeof(double));
+    memset(bec_medoid_of(b, node), 0, b->rank * sizeof(float));
+    b->nodes[node].n = 0;
+    b->nodes[node].medoid = BEC_NONE;
+    b->nodes[node].medoid_length = 0;
+    b->nodes[node].changes = 0;
+}
+
+int bec_reserve_nodes(struct bec *b, size_t n)
+{
+    struct mem *mem = b->env.mem;
+
+    if (!mem_grow(mem, &b->nodes, &b->nodes_capacity, n, sizeof *b->nodes) ||
+        !mem_grow(mem, &b->tallies, &b->tallies_capacity, n * b->bits, sizeof *b->tallies) ||
+        !mem_grow(mem, &b->sums, &b->sums_capacity, n * b->rank, sizeof *b->sums) ||
+        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * b->rank, sizeof *b->medoids))
+        return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu nodes",
+                    n);
     return OK;
 }
 
-void bec_destroy(struct bec *a0)
+int bec_create(struct bec **out, const struct index_env *env, const struct model *model,
+               const struct bec_options *options)
 {
-    (void)a0;
+    *out = NULL;
+    if (options->rank < 1 || options->leaf_cap < 4)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: clusters: vectors of %zu, leaves of %zu rows; at least 1 and 4",
+                    options->rank, options->leaf_cap);
+    struct bec *b = mem_zalloc(env->mem, sizeof *b);
+    if (!b)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
+    b->env = *env;
+    b->rank = options->rank;
+    b->leaf_cap = options->leaf_cap;
+    b->penalty = options->penalty;
+    b->free_pair = b->free_cell = BEC_NONE;
+    b->round = BEC_ROUNDS;
+    idmap_init(&b->of_address, env->mem);
+    learn(b, model);
+    b->y = mem_array(env->mem, 2 * b->rank, sizeof *b->y);
+    int rc = b->y ? bec_reserve_nodes(b, 1)
+                  : fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
+    if (rc != OK) {
+        bec_destroy(b);
+        return rc;
+    }
+    b->best = b->y + b->rank;
+    b->nodes[0] =
+        (struct bec_node){ .parent = BEC_NONE, .child = BEC_NONE, .cells = BEC_NONE, .used = true };
+    b->n_nodes = 1;
+    bec_clear(b, 0);
+    *out = b;
+    return OK;
 }
 
-int bec_reserve(struct bec *a0, size_t n_slots, size_t more)
+void bec_destroy(struct bec *b)
 {
-    (void)a0;
-    (void)n_slots;
-    (void)more;
-    return ERR_UNSUPPORTED;
+    if (!b)
+        return;
+    struct mem *mem = b->env.mem;
+    mem_free(mem, b->nodes);
+    mem_free(mem, b->tallies);
+    mem_free(mem, b->sums);
+    mem_free(mem, b->medoids);
+    mem_free(mem, b->cells);
+    idmap_free(&b->of_address);
+    mem_free(mem, b->rows);
+    mem_free(mem, b->q);
+    mem_free(mem, b->y);
+    mem_free(mem, b);
 }
 
-void bec_add(struct bec *a0, const struct bec_rows *a1, uint32_t slot, uint32_t address,
+int bec_reserve(struct bec *b, size_t n_slots, size_t more)
+{
+    if (!mem_grow(b->env.mem, &b->rows, &b->rows_capacity, n_slots, sizeof *b->rows) ||
+        !mem_grow(b->env.mem, &b->q, &b->q_capacity, n_slots * b->bits, sizeof *b->q))
+        return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu rows",
+                    n_slots);
+    for (; b->n_slots < n_slots; b->n_slots++) {
+        b->rows[b->n_slots] = (struct bec_row){ .cell = BEC_NONE };
+        memset(b->q + b->n_slots * b->bits, 0, b->bits);
+    }
+    return bec_reserve_cells(b, more);
+}
+
+void bec_tally(struct bec *b, uint32_t node, uint32_t slot, uint32_t address, bool in)
+{
+    struct bec_bit *tallies = bec_tallies(b, node);
+    const int8_t *q = bec_q(b, slot);
+
+    for (unsigned i = 0; i < b->bits; i++) {
+        struct bec_bit *t = &tallies[i];
+        const uint64_t margin = (uint64_t)abs(2 * q[i] + 1);
+        t->margin += in ? margin : -margin;
+        t->ones += in ? address >> i & 1U : -(address >> i & 1U);
+        if (in) {
+            t->low = q[i] < t->low ? q[i] : t->low;
+            t->high = q[i] > t->high ? q[i] : t->high;
+        }
+    }
+    b->nodes[node].n += in ? 1U : -1U;
+}
+
+static void count_up(struct bec *b, uint32_t slot, uint32_t leaf, uint32_t address, const float *y,
+                     bool in)
+{
+    const double sign = in ? 1 : -1;
+
+    for (uint32_t node = leaf; node != BEC_NONE; node = b->nodes[node].parent) {
+        double *sum = bec_sum(b, node);
+        bec_tally(b, node, slot, address, in);
+        for (size_t i = 0; i < b->rank; i++)
+            sum[i] += sign * (double)y[i];
+        /* What adding and subtracting have left of rounding is nobody's. */
+        if (b->nodes[node].n == 0)
+            memset(sum, 0, b->rank * sizeof *sum);
+    }
+}
+
+void bec_enter(struct bec *b, uint32_t slot, uint32_t leaf, uint32_t address, const float *y)
+{
+    bec_link(b, slot, leaf, address);
+    count_up(b, slot, leaf, address, y, true);
+    b->nodes[leaf].changes++;
+    if (b->nodes[leaf].medoid == BEC_NONE)
+        bec_medoid_set(b, leaf, slot, y);
+}
+
+/* Any of its rows stands in for a medoid that goes, until one is found. */
+void bec_leave(struct bec *b, const struct bec_rows *rows, uint32_t slot, const float *y)
+{
+    const uint32_t leaf = bec_leaf(b, slot), address = b->cells[b->rows[slot].cell].address;
+    struct bec_node *node = &b->nodes[leaf];
+
+    bec_unlink(b, slot);
+    count_up(b, slot, leaf, address, y, false);
+    node->changes++;
+    if (node->n == 0) {
+        bec_clear(b, leaf);
+    } else if (node->medoid == slot) {
+        const uint32_t other = b->cells[node->cells].first;
+        rows->vector(rows->to, other, b->best);
+        bec_medoid_set(b, leaf, other, b->best);
+        node->changes = node->n;
+    }
+}
+
+void bec_add(struct bec *b, const struct bec_rows *rows, uint32_t slot, uint32_t address,
              const float *p)
 {
-    (void)a0;
-    (void)a1;
-    (void)slot;
-    (void)address;
-    (void)p;
+    int8_t *q = b->q + (size_t)slot * b->bits;
+
+    for (unsigned i = 0; i < b->bits; i++) {
+        const float at = floorf(p[i] * b->scale[i]);
+        q[i] = (int8_t)(at < BEC_Q_LEAST ? BEC_Q_LEAST : at > BEC_Q_MOST ? BEC_Q_MOST : at);
+    }
+    rows->vector(rows->to, slot, b->y);
+    bec_enter(b, slot, bec_leaf_of(b, address), address, b->y);
+    b->n++;
+    b->changed++;
+    b->again = 0;
 }
 
-void bec_remove(struct bec *a0, const struct bec_rows *a1, uint32_t slot)
+void bec_remove(struct bec *b, const struct bec_rows *rows, uint32_t slot)
 {
-    (void)a0;
-    (void)a1;
-    (void)slot;
+    rows->vector(rows->to, slot, b->y);
+    bec_leave(b, rows, slot, b->y);
+    b->n--;
+    b->changed++;
+    b->again = 0;
 }
 
-int bec_maintain(struct bec *a0, const struct bec_rows *a1, uint64_t budget, bool *more)
+bool bec_has(const struct bec *b, uint32_t slot)
 {
-    (void)a0;
-    (void)a1;
-    (void)budget;
-    (void)more;
-    return ERR_UNSUPPORTED;
+    return slot < b->n_slots && b->rows[slot].cell != BEC_NONE;
 }
 
-size_t bec_count(const struct bec *a0, size_t level)
+uint32_t bec_leaf(const struct bec *b, uint32_t slot)
 {
-    (void)a0;
-    (void)level;
-    return 0;
+    return b->cells[b->rows[slot].cell].leaf;
 }
 
-uint64_t bec_cluster(const struct bec *a0, uint32_t slot, size_t level)
+uint32_t bec_leaf_of(const struct bec *b, uint32_t address)
 {
-    (void)a0;
-    (void)slot;
-    (void)level;
-    return 0;
+    return bec_descend(b, 0, address);
 }
 
-void bec_medoids(const struct bec *a0, size_t level, uint32_t *slots)
+struct bec_counts bec_count_events(const struct bec *b)
 {
-    (void)a0;
-    (void)level;
-    (void)slots;
+    struct bec_counts c = { .depth = bec_depth(b),
+                            .splits = b->splits,
+                            .merges = b->merges,
+                            .moved = b->moved,
+                            .medoids = b->medoids_found };
+
+    for (uint32_t i = 0; i < b->n_nodes; i++) {
+        const struct bec_node *node = &b->nodes[i];
+        if (!node->used)
+            continue;
+        c.nodes++;
+        if (!bec_is_leaf(b, i))
+            continue;
+        const double share = b->n > 0 ? node->n / (double)b->n : 0;
+        c.leaves++;
+        c.largest = node->n > c.largest ? node->n : c.largest;
+        c.entropy -= share > 0 ? share * log2(share) : 0;
+    }
+    return c;
 }
 
-size_t bec_order(const struct bec *a0, const float *p, size_t most, uint32_t *addresses,
-                 float *lower, void *scratch)
+uint64_t bec_bytes(const struct bec *b)
 {
-    (void)a0;
-    (void)p;
-    (void)most;
-    (void)addresses;
-    (void)lower;
-    (void)scratch;
-    return 0;
-}
-
-size_t bec_scratch_bytes(const struct bec *a0)
-{
-    (void)a0;
-    return 0;
-}
-
-struct bec_counts bec_count_events(const struct bec *a0)
-{
-    (void)a0;
-    return (struct bec_counts){ 0 };
-}
-
-uint64_t bec_bytes(const struct bec *a0)
-{
-    (void)a0;
-    return 0;
-}
-
-int bec_check(const struct bec *a0, const struct bec_rows *a1, struct error *a2)
-{
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    return ERR_UNSUPPORTED;
-}
-
-void bec_write(const struct bec *a0, struct store_writer *a1)
-{
-    (void)a0;
-    (void)a1;
-}
-
-int bec_read(struct bec **a0, const struct index_env *a1, const struct model *a2,
-             const struct bec_options *a3, const struct store_reader *a4)
-{
-    (void)a0;
-    (void)a1;
-    (void)a2;
-    (void)a3;
-    (void)a4;
-    return ERR_UNSUPPORTED;
+    return sizeof *b + b->nodes_capacity * sizeof *b->nodes +
+           b->tallies_capacity * sizeof *b->tallies + b->sums_capacity * sizeof *b->sums +
+           b->medoids_capacity * sizeof *b->medoids + b->cells_capacity * sizeof *b->cells +
+           idmap_bytes(&b->of_address) + b->rows_capacity * sizeof *b->rows +
+           b->q_capacity * sizeof *b->q + 2 * b->rank * sizeof *b->y;
 }

@@ -3,7 +3,7 @@
  *
  * Node x's pool is sorted by angle; y is kept unless a kept z has |x z| <= |x y| and UB(y, z) < |x y|, UB being
  * LRSQ's upper bound (lrsq_between()). As UB is never below the true distance, every edge of the pool's exact relative
- * neighbourhood graph is kept, before the degree cuts. Kept edges are linked back; a full node notes a debt, and is
+ * neighbourhood graph is kept, before the degree cuts (which of them it leaves estimates say, caprg_prune.c). Kept edges are linked back; a full node notes a debt, and is
  * pruned anew when it has several, or by caprg_forget().
  *
  * Nodes are slots. Edges to removed slots stay, to be walked through, until caprg_forget() has linked each in-neighbour
@@ -42,6 +42,8 @@ struct caprg_rows {
     float (*upper)(void *to, uint32_t x, uint32_t y);
     bool (*alive)(void *to, uint32_t slot); /* false: a tombstone, or no row at all */
     void *to;
+    /* estimate of the same distance; NULL: there is none, and `upper` stands for it */
+    float (*estimate)(void *to, uint32_t x, uint32_t y);
 };
 
 struct caprg; /* private to caprg*.c */

@@ -123,12 +123,10 @@ size_t caprg_owed(const struct caprg *, uint32_t y);
 
 /* caprg_prune.c */
 
-/* Of n keys in any order (they are a heap afterwards), those of the nearest that no kept one hides, ascending, until
-   there are `most`; at most equal_most of distance 0. keys and kept may not overlap. */
-size_t caprg_gate(const struct caprg_rows *, uint64_t *keys, size_t n, size_t most,
-                  size_t equal_most, uint64_t *kept);
-/* Of n kept ones the nearest `degree`; of distance 0 a quarter of that, more only where there is room. */
-size_t caprg_cut(const uint64_t *kept, size_t n, size_t degree, uint32_t *out);
+/* Of x's candidates, n keys in any order (the order is lost), those that are to be edges, `most` at most: room for as
+   many, or n. With most = n all that the bound's gate keeps are among them. */
+size_t caprg_select(const struct caprg_rows *, uint32_t x, uint64_t *keys, size_t n, size_t most,
+                    uint64_t *kept);
 /* x's candidates into g->slots: n of `more`, its edges and debts; for removed ones, their neighbours. Room was made. */
 size_t caprg_gather(const struct caprg *, uint32_t x, const uint32_t *more, size_t n);
 /* What x's edges shall be, of the n candidates in g->slots. Changes no edge. An error of rows->exact(). */

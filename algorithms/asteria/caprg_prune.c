@@ -1,63 +1,75 @@
 /* caprg_prune.c - which of its candidates a node has edges to.
  *
- * x's candidates are looked at from the nearest on, of equally far ones the lower slot first; y is kept unless a kept z
- * came before it and UB(y, z) < |x y|. |x z| is known exactly, so it stands where the paper has UB(x, z): fewer are kept,
- * and still each edge of the exact relative neighbourhood graph is, for y is hidden only where |x z| <= |x y| and
- * |y z| <= UB(y, z) < |x y|. (Rows all as far are taken as if they were not, so that of equal ones one is kept.)
+ * The gate is the bound's: from the nearest candidate on, of equally far ones the lower slot first, y is kept unless a kept z
+ * that came before it has UB(y, z) < |x y|. |x z| is known exactly, so its place in that order stands where the paper
+ * has UB(x, z): fewer are kept, and still each edge of the exact relative neighbourhood graph is, for y is hidden only
+ * where |x z| <= |x y| and |y z| <= UB(y, z) < |x y|. (Rows all as far are taken as if they were not, so that
+ * of equal ones one is kept.)
  *
- * Rows equal to x hide nobody and are hidden by nobody; they would take all places, and lead nowhere.
+ * The degree cuts. Where the bound is loose it hides nobody, and the nearest alone would take all places: a graph of
+ * nearest neighbours, in which a walk needs twice the beam. So the first places go to those that no taken one hides by
+ * estimates, which err to both sides; what is left is filled with the nearest of the others that pass the gate.
+ * Thus what the gate costs is a few bounds, not the square of a pool.
  *
- * A pool may keep far more than a node has edges (all of them, where the bound is loose), at a cost of its square: twice
- * the degree is kept, and of these the cut takes the nearest.
+ * Rows equal to x hide nobody and are hidden by nobody; they have a quarter of the first places at most.
  */
 #include "algorithms/asteria/caprg_parts.h"
 
 #include "algorithms/common/key_heap.h"
+
+static float estimate(const struct caprg_rows *rows, uint32_t x, uint32_t y)
+{
+    return rows->estimate ? rows->estimate(rows->to, x, y) : rows->upper(rows->to, x, y);
+}
+
+/* Both sides of the comparison are estimates: what rows have beside the codes' axes is in both. */
+static bool is_likely_hidden(const struct caprg_rows *rows, uint32_t x, uint32_t y,
+                             const uint64_t *kept, size_t n)
+{
+    const float distance = n > 0 ? estimate(rows, x, y) : 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (estimate(rows, y, (uint32_t)kept[i]) < distance)
+            return true;
+    return false;
+}
 
 static bool is_hidden(const struct caprg_rows *rows, uint64_t key, const uint64_t *kept, size_t n)
 {
     const float distance = caprg_key_distance(key);
 
     for (size_t i = 0; i < n; i++)
-        if (rows->upper(rows->to, (uint32_t)key, (uint32_t)kept[i]) < distance)
+        if (kept[i] < key && rows->upper(rows->to, (uint32_t)key, (uint32_t)kept[i]) < distance)
             return true;
     return false;
 }
 
-size_t caprg_gate(const struct caprg_rows *rows, uint64_t *keys, size_t n, size_t most,
-                  size_t equal_most, uint64_t *kept)
+size_t caprg_select(const struct caprg_rows *rows, uint32_t x, uint64_t *keys, size_t n,
+                    size_t most, uint64_t *kept)
 {
-    size_t n_kept = 0;
+    const size_t end = n;
+    size_t n_kept = 0, equal = 0,
+           waiting = n; /* those waiting: keys[waiting .. end), the nearest last */
 
     key_heap_make(keys, n);
     while (n > 0 && n_kept < most) {
         const uint64_t key = keys[0];
+        const bool is_equal = caprg_key_distance(key) == 0;
 
         keys[0] = keys[--n];
         key_heap_sift(keys, n, 0);
-        if (n_kept >= equal_most && caprg_key_distance(key) == 0)
-            continue;
-        if (!is_hidden(rows, key, kept, n_kept))
+        if (is_equal ? equal >= (most + 3) / 4
+                     : is_likely_hidden(rows, x, (uint32_t)key, kept, n_kept)) {
+            keys[--waiting] = key;
+        } else {
             kept[n_kept++] = key;
+            equal += is_equal;
+        }
     }
+    for (size_t i = end; i-- > waiting && n_kept < most;)
+        if (!is_hidden(rows, keys[i], kept, n_kept))
+            kept[n_kept++] = keys[i];
     return n_kept;
-}
-
-size_t caprg_cut(const uint64_t *kept, size_t n, size_t degree, uint32_t *out)
-{
-    const size_t equal_most = (degree + 3) / 4;
-    size_t equal = 0, n_out = 0, first;
-
-    while (equal < n && caprg_key_distance(kept[equal]) == 0)
-        equal++;
-    /* Of the equal ones a quarter, or as many as there is room for beside the others. */
-    first = n - equal + equal_most >= degree ? equal_most : degree - (n - equal);
-    first = first < equal ? first : equal;
-    for (size_t i = 0; i < first; i++)
-        out[n_out++] = (uint32_t)kept[i];
-    for (size_t i = equal; i < n && n_out < degree; i++)
-        out[n_out++] = (uint32_t)kept[i];
-    return n_out;
 }
 
 static size_t put_if_new(const struct caprg *g, uint32_t x, uint32_t candidate, size_t n)
@@ -92,7 +104,7 @@ size_t caprg_gather(const struct caprg *g, uint32_t x, const uint32_t *more, siz
 int caprg_choose(struct caprg *g, const struct caprg_rows *rows, uint32_t x, size_t n,
                  uint32_t *out, size_t *n_out)
 {
-    uint64_t kept[2 * CAPRG_DEGREE_MAX];
+    uint64_t kept[CAPRG_DEGREE_MAX];
     int rc = n > 0 ? rows->exact(rows->to, x, g->slots, n, g->distances) : OK;
 
     *n_out = 0;
@@ -100,7 +112,8 @@ int caprg_choose(struct caprg *g, const struct caprg_rows *rows, uint32_t x, siz
         return rc;
     for (size_t i = 0; i < n; i++)
         g->keys[i] = caprg_key(g->distances[i], g->slots[i]);
-    n = caprg_gate(rows, g->keys, n, 2 * g->degree, g->degree, kept);
-    *n_out = caprg_cut(kept, n, g->degree, out);
+    *n_out = caprg_select(rows, x, g->keys, n, g->degree, kept);
+    for (size_t i = 0; i < *n_out; i++)
+        out[i] = (uint32_t)kept[i];
     return OK;
 }

@@ -104,16 +104,25 @@ static int graph_exact(void *to, uint32_t x, const uint32_t *others, size_t n, f
     return rc;
 }
 
-static float graph_upper(void *to, uint32_t x, uint32_t y)
+/* Codes of two models say nothing of each other. */
+static struct lrsq_distance graph_between(const struct asteria *a, uint32_t x, uint32_t y)
 {
-    const struct asteria *a = to;
     const unsigned of = a->places[x].generation;
     const struct generation *g = a->generations[of];
 
-    /* Codes of two models say nothing of each other. */
     if (!g || a->places[y].generation != of)
-        return INFINITY;
-    return lrsq_between(g->model->lrsq, stable_at(&g->codes, x), stable_at(&g->codes, y)).upper;
+        return (struct lrsq_distance){ INFINITY, 0, INFINITY };
+    return lrsq_between(g->model->lrsq, stable_at(&g->codes, x), stable_at(&g->codes, y));
+}
+
+static float graph_upper(void *to, uint32_t x, uint32_t y)
+{
+    return graph_between(to, x, y).upper;
+}
+
+static float graph_estimate(void *to, uint32_t x, uint32_t y)
+{
+    return graph_between(to, x, y).estimate;
 }
 
 static bool graph_alive(void *to, uint32_t slot)
@@ -125,7 +134,7 @@ static bool graph_alive(void *to, uint32_t slot)
 
 struct caprg_rows asteria_graph_rows(struct asteria *a)
 {
-    return (struct caprg_rows){ graph_exact, graph_upper, graph_alive, a };
+    return (struct caprg_rows){ graph_exact, graph_upper, graph_alive, a, graph_estimate };
 }
 
 /* ------------------------------------------------------------------------- the clusters' */

@@ -56,6 +56,15 @@ static inline float bed_upper(void *to, uint32_t x, uint32_t y)
     return b->noise > 0 ? (float)(exact * (1 + b->noise * share) + b->noise * share / 10) : exact;
 }
 
+/* Errs to both sides, as the noise says. */
+static inline float bed_estimate(void *to, uint32_t x, uint32_t y)
+{
+    const struct bed *b = to;
+    const double share = (double)(rng_mix(x ^ y, x * UINT64_C(1) * y) >> 11) * 0x1p-53;
+
+    return (float)(bed_true(b, bed_row(b, x), bed_row(b, y)) * (1 + b->noise * (share - .5)));
+}
+
 static inline bool bed_alive(void *to, uint32_t slot)
 {
     const struct bed *b = to;
@@ -77,7 +86,7 @@ static inline void bed_open(struct bed *b, size_t n, size_t dim, size_t degree, 
     assert_true(b->x && b->alive);
     test_fill_f32(&b->rng, b->x, n, dim, clusters, .5);
     test_normalise_f32(b->x, n, dim);
-    b->rows = (struct caprg_rows){ bed_exact, bed_upper, bed_alive, b };
+    b->rows = (struct caprg_rows){ bed_exact, bed_upper, bed_alive, b, bed_estimate };
     assert_ok(caprg_create(&b->graph, &b->bench.env, degree), &b->bench.error);
     assert_ok(caprg_reserve(b->graph, n), &b->bench.error);
     assert_ok(caprg_scratch_create(&b->scratch, b->graph), &b->bench.error);

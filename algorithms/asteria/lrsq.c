@@ -14,10 +14,19 @@
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 
-enum { ROWS_MOST = 16384, ROWS_LEAST = 1024, COLUMN_FLOATS = 1 << 23, EXTREMES = ROWS_MOST / 500 };
+enum {
+    ROWS_MOST = 16384,
+    ROWS_LEAST = 1024,
+    COLUMN_FLOATS = 1 << 23,
+    EXTREMES = ROWS_MOST / 100 + 2
+};
 enum { PAIR_QUERIES = 64, PAIR_ROWS = 512 };
 /* Of the largest variance: what float rounding alone makes of a constant. */
 static const double CONSTANT = 1e-12;
+
+struct range {
+    double low, high;
+};
 
 struct training {
     const struct index_env *env;
@@ -28,6 +37,7 @@ struct training {
     uint32_t *order;                      /* coordinates by falling variance */
     double *variance;                     /* of candidates, falling */
     float *columns;                       /* candidates x m */
+    struct range *ranges;                 /* of candidates */
 };
 
 static int no_memory(const struct index_env *env, size_t in_dim)
@@ -218,39 +228,61 @@ static void smallest(const float *values, size_t n, float sign, size_t keep, flo
     }
 }
 
-/* Where codes begin and end: quantiles; of few rows, three deviations at least; of a coordinate that is constant but for
-   a few rows, its extremes. */
-static void range_of(const float *column, size_t m, double variance, double *low, double *high)
+/* What clipping the first `beyond` of one end at the next costs estimates. */
+static double clipped(const float *ends, size_t beyond, double variance)
 {
-    float least[EXTREMES + 1] = { 0 }, greatest[EXTREMES + 1] = { 0 };
-    const size_t beyond = m / 1000;
-    smallest(column, m, 1, beyond + 1, least);
-    smallest(column, m, -1, beyond + 1, greatest);
-    *low = (double)least[beyond], *high = -(double)greatest[beyond];
-    if (m < 1000) {
-        *low = fmin(*low, -3 * sqrt(variance));
-        *high = fmax(*high, 3 * sqrt(variance));
+    double cost = 0;
+    for (size_t i = 0; i < beyond; i++) {
+        const double x = (double)ends[i], left = x - (double)ends[beyond];
+        cost += (x * x + variance) * left * left;
     }
-    if (!(*high - *low > 1e-3 * sqrt(variance))) {
-        *low = (double)least[0];
-        *high = -(double)greatest[0];
-    }
+    return cost;
 }
 
-/* One that a float scale cannot tell from none has no bits. */
-static bool is_flat(const struct training *t, size_t c)
+/* Where codes begin and end: quantiles, those of which the estimates' error (y_q - y)^2 (y - yhat)^2 is least in the
+   mean, y_q being a row like the others. In what is clipped y is far from y_q, and always to the same side, so that at 8
+   bits it is best to clip hardly anything. Of few rows, three deviations at least. */
+static struct range range_of(const float *column, size_t m, double variance, unsigned width)
 {
-    double low, high;
-    range_of(t->columns + c * t->m, t->m, t->variance[c], &low, &high);
-    return !((high - low) / 255 > (double)FLT_MIN * 4);
+    static const size_t shares[] = { SIZE_MAX, 10000, 1000, 300, 100 };
+    float least[EXTREMES] = { 0 }, greatest[EXTREMES] = { 0 };
+    struct range best = { 0, 0 };
+    double lowest = INFINITY;
+    smallest(column, m, 1, m / 100 + 1, least);
+    smallest(column, m, -1, m / 100 + 1, greatest);
+    for (size_t s = 0; s < sizeof shares / sizeof *shares; s++) {
+        const size_t beyond = m / shares[s];
+        const struct range r = { (double)least[beyond], -(double)greatest[beyond] };
+        const double step = (r.high - r.low) / (width == 8 ? 255 : 15);
+        const double cost = clipped(least, beyond, variance) + clipped(greatest, beyond, variance) +
+                            (double)m * variance * step * step / 6;
+        if (cost < lowest && r.high > r.low) {
+            lowest = cost;
+            best = r;
+        }
+    }
+    if (m < 1000) {
+        best.low = fmin(best.low, -3 * sqrt(variance));
+        best.high = fmax(best.high, 3 * sqrt(variance));
+    }
+    return best;
+}
+
+/* Those that a float scale cannot tell from constant have no bits. */
+static void take_ranges(const struct training *t, uint8_t *widths)
+{
+    for (size_t c = 0; c < t->candidates; c++) {
+        struct range *r = &t->ranges[c];
+        *r = range_of(t->columns + c * t->m, t->m, t->variance[c], widths[c]);
+        widths[c] = (r->high - r->low) / 255 > (double)FLT_MIN * 4 ? widths[c] : 0;
+    }
 }
 
 static void set_coordinate(const struct training *t, struct lrsq *l, size_t c, size_t at)
 {
-    double low, high;
-    range_of(t->columns + c * t->m, t->m, t->variance[c], &low, &high);
-    l->zero[at] = (float)low;
-    l->scale[at] = (float)((high - low) / (at < l->n_bytes ? 255 : 15));
+    const struct range r = t->ranges[c];
+    l->zero[at] = (float)r.low;
+    l->scale[at] = (float)((r.high - r.low) / (at < l->n_bytes ? 255 : 15));
     if (l->axis)
         l->axis[at] = t->order[c];
     else
@@ -261,8 +293,8 @@ static int build(const struct training *t, uint8_t *widths, struct lrsq **to)
 {
     size_t bytes = 0, nibbles = 0;
     lrsq_fill(t->variance, t->candidates, t->options->block, t->options->bits, widths);
+    take_ranges(t, widths);
     for (size_t c = 0; c < t->candidates; c++) {
-        widths[c] = is_flat(t, c) ? 0 : widths[c];
         bytes += widths[c] == 8;
         nibbles += widths[c] == 4;
     }
@@ -302,7 +334,10 @@ static void add_pair(struct fit *f, const struct lrsq *l, const float *zq, const
     const double z_sq = lrsq_norm_sq(l, zq);
     const double x = (z_sq - (double)q->whole + (double)q->unit * lrsq_sum(l, query, code)) / 2;
     const double t = (z_sq + (double)head->norm - distance) / 2;
-    f->n += 1, f->x += x, f->t += t, f->xx += x * x, f->xt += x * t;
+    /* near pairs are those that are ranked */
+    const double weight = 1 / (distance * distance + 1e-4 * z_sq * z_sq + DBL_MIN);
+    f->n += weight, f->x += weight * x, f->t += weight * t;
+    f->xx += weight * x * x, f->xt += weight * x * t;
 }
 
 static int fit_estimate(const struct training *t, struct lrsq *l)
@@ -343,9 +378,10 @@ static int run(struct training *t, struct lrsq **to)
     t->order = mem_array(mem, t->in_dim, sizeof *t->order);
     t->variance = mem_array(mem, t->candidates, sizeof *t->variance);
     t->columns = mem_array(mem, t->candidates * t->m, sizeof *t->columns);
+    t->ranges = mem_array(mem, t->candidates, sizeof *t->ranges);
     t->axes = t->options->pca ? mem_array(mem, t->candidates * t->in_dim, sizeof *t->axes) : NULL;
     uint8_t *widths = mem_array(mem, t->candidates, sizeof *widths);
-    if (!t->centre || !t->order || !t->variance || !t->columns || !widths ||
+    if (!t->centre || !t->order || !t->variance || !t->columns || !t->ranges || !widths ||
         (t->options->pca && !t->axes))
         rc = no_memory(t->env, t->in_dim);
     else
@@ -358,6 +394,7 @@ static int run(struct training *t, struct lrsq **to)
     mem_free(mem, t->order);
     mem_free(mem, t->variance);
     mem_free(mem, t->columns);
+    mem_free(mem, t->ranges);
     mem_free(mem, t->axes);
     mem_free(mem, widths);
     return rc;

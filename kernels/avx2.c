@@ -47,6 +47,7 @@ const struct kernels kernels_avx2 = {
     .ip_f32_u1u4 = avx2_ip_f32_u1u4,
     .ip_mixed = avx2_ip_mixed,
     .ip_mixed_n = avx2_ip_mixed_n,
+    .l2sq_mixed = avx2_l2sq_mixed,
     .grid_f32 = avx2_grid_f32,
     .residual_f32 = avx2_residual_f32,
     .code_s8 = avx2_code_s8,

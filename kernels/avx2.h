@@ -73,6 +73,8 @@ int32_t avx2_ip_mixed(const struct mixed_weights *weights, const uint8_t *code, 
                       size_t nibbles);
 void avx2_ip_mixed_n(const struct mixed_weights *weights, const uint8_t *const *codes, size_t n,
                      size_t bytes, size_t nibbles, int32_t *out);
+float avx2_l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, size_t bytes,
+                      size_t nibbles);
 float avx2_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq);
 struct residual avx2_residual_f32(const float *row, const float *centroid, size_t dim,
                                   float *magnitudes, uint8_t *signs);

@@ -88,4 +88,35 @@ void avx2_ip_mixed_n(const struct mixed_weights *w, const uint8_t *const *codes,
         out[i] = avx2_ip_mixed(w, codes[i], bytes, nibbles);
 }
 
+/* Differences of eight codes as floats, by their scales. */
+INLINE __m256 add_square(__m256 sum, __m128i a, __m128i b, const float *scale)
+{
+    const __m256i difference = _mm256_sub_epi32(_mm256_cvtepu8_epi32(a), _mm256_cvtepu8_epi32(b));
+    const __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(difference), _mm256_loadu_ps(scale));
+    return _mm256_fmadd_ps(x, x, sum);
+}
+
+float avx2_l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, size_t bytes,
+                      size_t nibbles)
+{
+    const size_t half = nibbles / 2, end = bytes + half;
+    __m256 x = _mm256_setzero_ps(), y = x;
+    size_t at = 0;
+    for (; at + LANES <= bytes; at += LANES) {
+        x = add_square(x, eight(a + at), eight(b + at), scale + at);
+        y = add_square(y, eight(a + at + 8), eight(b + at + 8), scale + at + 8);
+    }
+    if (at < bytes)
+        x = add_square(x, eight(a + at), eight(b + at), scale + at);
+    for (at = bytes; at < end; at += 8) {
+        const __m128i p = eight(a + at), q = eight(b + at);
+        x = add_square(x, low_halves(p), low_halves(q), scale + at);
+        y = add_square(y, high_halves(p), high_halves(q), scale + at + half);
+    }
+    x = _mm256_add_ps(x, y);
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+
 #endif

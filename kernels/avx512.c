@@ -47,6 +47,7 @@ const struct kernels kernels_avx512 = {
     .ip_f32_u1u4 = avx512_ip_f32_u1u4,
     .ip_mixed = avx512_ip_mixed,
     .ip_mixed_n = avx512_ip_mixed_n,
+    .l2sq_mixed = avx512_l2sq_mixed,
     .grid_f32 = avx512_grid_f32,
     .residual_f32 = avx512_residual_f32,
     .code_s8 = avx512_code_s8,

@@ -74,6 +74,8 @@ int32_t avx512_ip_mixed(const struct mixed_weights *weights, const uint8_t *code
                         size_t nibbles);
 void avx512_ip_mixed_n(const struct mixed_weights *weights, const uint8_t *const *codes, size_t n,
                        size_t bytes, size_t nibbles, int32_t *out);
+float avx512_l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, size_t bytes,
+                        size_t nibbles);
 float avx512_grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq);
 struct residual avx512_residual_f32(const float *row, const float *centroid, size_t dim,
                                     float *magnitudes, uint8_t *signs);

@@ -115,4 +115,67 @@ void avx512_ip_mixed_n(const struct mixed_weights *w, const uint8_t *const *code
         out[i] = avx512_ip_mixed(w, codes[i], bytes, nibbles);
 }
 
+/* Differences of sixteen codes as floats, by their scales. */
+INLINE __m512 add_square(__m512 sum, __m128i a, __m128i b, const float *scale)
+{
+    const __m512i difference = _mm512_sub_epi32(_mm512_cvtepu8_epi32(a), _mm512_cvtepu8_epi32(b));
+    const __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(difference), _mm512_loadu_ps(scale));
+    return _mm512_fmadd_ps(x, x, sum);
+}
+
+INLINE __m512 add_square_8(__m512 sum, __m128i a, __m128i b, const float *scale)
+{
+    const __m256i difference = _mm256_sub_epi32(_mm256_cvtepu8_epi32(a), _mm256_cvtepu8_epi32(b));
+    const __m256 x = _mm256_mul_ps(_mm256_cvtepi32_ps(difference), _mm256_loadu_ps(scale));
+    return _mm512_add_ps(sum, _mm512_zextps256_ps512(_mm256_mul_ps(x, x)));
+}
+
+INLINE __m128i sixteen(const uint8_t *code)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)code);
+}
+
+INLINE __m128i eight(const uint8_t *code)
+{
+    return _mm_loadl_epi64((const __m128i *)(const void *)code);
+}
+
+INLINE __m128i low_halves(__m128i both)
+{
+    return _mm_and_si128(both, _mm_set1_epi8(15));
+}
+
+INLINE __m128i high_halves(__m128i both)
+{
+    return _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15));
+}
+
+/* Two sums: a fused multiply-add takes 4 cycles, sixteen codes a little less than that. */
+float avx512_l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, size_t bytes,
+                        size_t nibbles)
+{
+    const size_t half = nibbles / 2, end = bytes + half;
+    __m512 x = _mm512_setzero_ps(), y = x;
+    size_t at = 0;
+    for (; at + 32 <= bytes; at += 32) {
+        x = add_square(x, sixteen(a + at), sixteen(b + at), scale + at);
+        y = add_square(y, sixteen(a + at + 16), sixteen(b + at + 16), scale + at + 16);
+    }
+    for (; at + 16 <= bytes; at += 16)
+        x = add_square(x, sixteen(a + at), sixteen(b + at), scale + at);
+    if (at < bytes)
+        y = add_square_8(y, eight(a + at), eight(b + at), scale + at);
+    for (at = bytes; at + 16 <= end; at += 16) {
+        const __m128i p = sixteen(a + at), q = sixteen(b + at);
+        x = add_square(x, low_halves(p), low_halves(q), scale + at);
+        y = add_square(y, high_halves(p), high_halves(q), scale + at + half);
+    }
+    if (at < end) {
+        const __m128i p = eight(a + at), q = eight(b + at);
+        x = add_square_8(x, low_halves(p), low_halves(q), scale + at);
+        y = add_square_8(y, high_halves(p), high_halves(q), scale + at + half);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(x, y));
+}
+
 #endif

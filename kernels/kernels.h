@@ -195,6 +195,9 @@ struct kernels {
     /* The same of n codes that lie anywhere. */
     void (*ip_mixed_n)(const struct mixed_weights *, const uint8_t *const *codes, size_t n,
                        size_t bytes, size_t nibbles, int32_t *out);
+    /* sum (scale_i (a_i - b_i))^2 of two such codes; as floats. */
+    float (*l2sq_mixed)(const float *scale, const uint8_t *a, const uint8_t *b, size_t bytes,
+                        size_t nibbles);
     /* Of v_i = floor(min(t a_i, most)) + 1/2: returns sum a_i v_i, and sum v_i^2. a_i >= 0, dim a
        multiple of 32. */
     float (*grid_f32)(const float *a, size_t dim, float t, float most, float *norm_sq);

@@ -326,6 +326,24 @@ static void ip_mixed_n(const struct mixed_weights *w, const uint8_t *const *code
         out[i] = ip_mixed(w, codes[i], bytes, nibbles);
 }
 
+static float l2sq_mixed(const float *scale, const uint8_t *a, const uint8_t *b, size_t bytes,
+                        size_t nibbles)
+{
+    const size_t half = nibbles / 2;
+    float sum = 0;
+    for (size_t i = 0; i < bytes; i++) {
+        const float x = scale[i] * (float)(a[i] - b[i]);
+        sum += x * x;
+    }
+    for (size_t i = bytes; i < bytes + half; i++) {
+        const float x = scale[i] * (float)((a[i] & 15) - (b[i] & 15));
+        const float y = scale[i + half] * (float)((a[i] >> 4) - (b[i] >> 4));
+        sum += x * x;
+        sum += y * y;
+    }
+    return sum;
+}
+
 static float grid_f32(const float *a, size_t dim, float t, float most, float *norm_sq)
 {
     float product = 0, sum = 0;
@@ -438,6 +456,7 @@ const struct kernels kernels_scalar = {
     .ip_f32_u1u4 = ip_f32_u1u4,
     .ip_mixed = ip_mixed,
     .ip_mixed_n = ip_mixed_n,
+    .l2sq_mixed = l2sq_mixed,
     .grid_f32 = grid_f32,
     .residual_f32 = residual_f32,
     .code_s8 = code_s8,

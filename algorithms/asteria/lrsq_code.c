@@ -24,27 +24,44 @@ uint16_t lrsq_half_up(double x)
     return (uint16_t)(((unsigned)(exponent + 14) << 10) + steps);
 }
 
-/* 16 sums, so that compilers may use wide registers. */
-static double product(const float *row, const float *z, const float *centre, size_t dim)
+/* Products of four axes with z - centre; 8 sums each, so that compilers may use wide registers. */
+static void four_products(const struct lrsq *l, const float *z, size_t i, double y[4])
 {
-    double sum[16] = { 0 }, total = 0;
+    const size_t dim = l->in_dim;
+    const float *a = l->rows + i * dim, *b = a + dim, *c = b + dim, *d = c + dim;
+    double s[4][8] = { { 0 } };
     size_t j = 0;
-    for (; j + 16 <= dim; j += 16)
-        for (size_t lane = 0; lane < 16; lane++)
-            sum[lane] += (double)row[j + lane] * ((double)z[j + lane] - (double)centre[j + lane]);
-    for (; j < dim; j++)
-        total += (double)row[j] * ((double)z[j] - (double)centre[j]);
-    for (size_t lane = 0; lane < 16; lane++)
-        total += sum[lane];
-    return total;
+    for (; j + 8 <= dim; j += 8)
+        for (size_t lane = 0; lane < 8; lane++) {
+            const double x = (double)z[j + lane] - (double)l->centre[j + lane];
+            s[0][lane] += (double)a[j + lane] * x;
+            s[1][lane] += (double)b[j + lane] * x;
+            s[2][lane] += (double)c[j + lane] * x;
+            s[3][lane] += (double)d[j + lane] * x;
+        }
+    for (; j < dim; j++) {
+        const double x = (double)z[j] - (double)l->centre[j];
+        s[0][0] += (double)a[j] * x, s[1][0] += (double)b[j] * x;
+        s[2][0] += (double)c[j] * x, s[3][0] += (double)d[j] * x;
+    }
+    for (size_t r = 0; r < 4; r++) {
+        y[r] = 0;
+        for (size_t lane = 0; lane < 8; lane++)
+            y[r] += s[r][lane];
+    }
 }
 
-double lrsq_coordinate(const struct lrsq *l, const float *z, size_t i)
+void lrsq_eight(const struct lrsq *l, const float *z, size_t i, double y[8])
 {
-    if (!l->axis)
-        return product(l->rows + i * l->in_dim, z, l->centre, l->in_dim);
-    const size_t at = l->axis[i];
-    return l->scale[i] > 0 ? (double)z[at] - (double)l->centre[at] : 0;
+    if (!l->axis) {
+        four_products(l, z, i, y);
+        four_products(l, z, i + 4, y + 4);
+        return;
+    }
+    for (size_t k = 0; k < 8; k++) {
+        const size_t at = l->axis[i + k];
+        y[k] = l->scale[i + k] > 0 ? (double)z[at] - (double)l->centre[at] : 0;
+    }
 }
 
 double lrsq_norm_sq(const struct lrsq *l, const float *z)
@@ -98,10 +115,13 @@ void lrsq_put(const struct lrsq *l, const float *z, void *code)
 {
     uint8_t *codes = (uint8_t *)code + sizeof(struct lrsq_head);
     struct sums sums = { 0, 0, 0 };
+    double eight[8];
     const size_t half = l->n_nibbles / 2, end = l->n_bytes + half;
     memset(code, 0, l->code_bytes);
     for (size_t i = 0; i < lrsq_width(l); i++) {
-        const double y = lrsq_coordinate(l, z, i);
+        if (i % 8 == 0)
+            lrsq_eight(l, z, i, eight);
+        const double y = eight[i % 8];
         const unsigned number = nearest(l, i, y);
         if (i < end)
             codes[i] = (uint8_t)number;
@@ -133,9 +153,13 @@ int lrsq_check(const struct lrsq *l, const float *z, const void *code, struct er
 {
     struct lrsq_head head;
     struct sums sums = { 0, 0, 0 };
+    double eight[8];
     memcpy(&head, code, sizeof head);
-    for (size_t i = 0; i < lrsq_width(l); i++)
-        add(&sums, l, i, lrsq_coordinate(l, z, i), lrsq_number(l, lrsq_codes(code), i));
+    for (size_t i = 0; i < lrsq_width(l); i++) {
+        if (i % 8 == 0)
+            lrsq_eight(l, z, i, eight);
+        add(&sums, l, i, eight[i % 8], lrsq_number(l, lrsq_codes(code), i));
+    }
     const double z_sq = lrsq_norm_sq(l, z), norm = z_sq - 2 * sums.along;
     const double d = distance_of(l, &sums), e = lrsq_rest(l, z_sq, sums.y_sq);
     if (!is_rounded_up((double)lrsq_half(head.d), d))

@@ -53,8 +53,8 @@ static inline float lrsq_half(uint16_t half)
 /* The least that is not below x; x < 2^16. */
 uint16_t lrsq_half_up(double x);
 
-/* Coordinate i of a row's y. */
-double lrsq_coordinate(const struct lrsq *, const float *z, size_t i);
+/* Coordinates i .. i + 7 of a row's y, i a multiple of 8. */
+void lrsq_eight(const struct lrsq *, const float *z, size_t i, double y[8]);
 /* |z - centre|^2 */
 double lrsq_norm_sq(const struct lrsq *, const float *z);
 /* At least sqrt(|z|^2 - |y|^2), and what `defect` asks for beside (lrsq_code.c). */

@@ -81,9 +81,11 @@ void lrsq_query(const struct lrsq *l, const float *z, void *query)
 {
     float *w = (float *)(void *)((char *)query + LRSQ_QUERY_HEAD + 4 * lrsq_stride(l));
     struct query_sums s = { 0, 0, 0, 0, 0 };
-    double terms = 0;
+    double terms = 0, eight[8];
     for (size_t i = 0; i < lrsq_width(l); i++) {
-        const double y = lrsq_coordinate(l, z, i), constant = y * (double)l->zero[i];
+        if (i % 8 == 0)
+            lrsq_eight(l, z, i, eight);
+        const double y = eight[i % 8], constant = y * (double)l->zero[i];
         w[i] = (float)(y * (double)l->scale[i]);
         s.y_sq += y * y;
         s.constant += constant;
@@ -176,41 +178,16 @@ struct lrsq_distance lrsq_bounds(const struct lrsq *l, const void *query, const 
     return bounded(estimate_of(q, head, sum), lower > 0 ? lower : 0, far * far + slack);
 }
 
-/* |yhat_a - yhat_b|^2: zeros cancel. */
-static float between_codes(const struct lrsq *l, const uint8_t *a, const uint8_t *b)
-{
-    float sum[16] = { 0 };
-    const float *scale = l->scale;
-    const size_t half = l->n_nibbles / 2;
-    for (size_t i = 0; i < l->n_bytes; i += 8)
-        for (size_t lane = 0; lane < 8; lane++) {
-            const float x = scale[i + lane] * (float)(a[i + lane] - b[i + lane]);
-            sum[lane] += x * x;
-        }
-    scale += l->n_bytes, a += l->n_bytes, b += l->n_bytes;
-    for (size_t i = 0; i < half; i += 8)
-        for (size_t lane = 0; lane < 8; lane++) {
-            const int low = (a[i + lane] & 15) - (b[i + lane] & 15);
-            const int high = (a[i + lane] >> 4) - (b[i + lane] >> 4);
-            const float x = scale[i + lane] * (float)low;
-            const float y = scale[i + lane + half] * (float)high;
-            sum[lane] += x * x;
-            sum[lane + 8] += y * y;
-        }
-    for (size_t lane = 1; lane < 16; lane++)
-        sum[0] += sum[lane];
-    return sum[0];
-}
-
 /* |P (z_a - z_b)| is |yhat_a - yhat_b| but for d_a + d_b, and what is beside the axes between |e_a - e_b| and e_a + e_b; there
    halves are up to 2^-10 too long, 2^-14 at least, and the defect of principal axes leaves no more than nothing. */
 struct lrsq_distance lrsq_between(const struct lrsq *l, const void *code_a, const void *code_b)
 {
     const struct lrsq_head *a = code_a, *b = code_b;
-    const float square = between_codes(l, lrsq_codes(code_a), lrsq_codes(code_b));
+    const float square = l->kernels->l2sq_mixed(l->scale, lrsq_codes(code_a), lrsq_codes(code_b),
+                                                l->n_bytes, l->n_nibbles);
     const float along = sqrtf(square), off = lrsq_half(a->d) + lrsq_half(b->d);
     const float e_a = lrsq_half(a->e), e_b = lrsq_half(b->e), far = along + off, rest = e_a + e_b;
-    const float rounding = 0x1p-22f * (float)(16 + lrsq_width(l) / 8);
+    const float rounding = 0x1p-23f * (float)(16 + lrsq_width(l)); /* of a sum in any order */
     const float near = along > off ? along - off : 0;
     const float apart = fabsf(e_a - e_b) - 0x1p-9f * rest - 0x1p-13f;
     const float beside = l->axis && apart > 0 ? apart : 0;

@@ -24,38 +24,40 @@ uint16_t lrsq_half_up(double x)
     return (uint16_t)(((unsigned)(exponent + 14) << 10) + steps);
 }
 
-/* Products of four axes with z - centre; 8 sums each, so that compilers may use wide registers. */
-static void four_products(const struct lrsq *l, const float *z, size_t i, double y[4])
+/* Vectors of the compilers' own, because they do not find them in the loop below, and it is what a query with principal
+   axes costs. */
+typedef float floats_8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef double doubles_8 __attribute__((vector_size(64)));
+
+/* A macro, because a function's vector would be passed on in ways that depend on the processor. */
+#define WIDENED(x) __builtin_convertvector(*(const floats_8 *)(const void *)(x), doubles_8)
+
+/* Products of eight axes with z - centre. */
+static void products(const struct lrsq *l, const float *z, const float *axes, double y[8])
 {
     const size_t dim = l->in_dim;
-    const float *a = l->rows + i * dim, *b = a + dim, *c = b + dim, *d = c + dim;
-    double s[4][8] = { { 0 } };
+    doubles_8 sums[8] = { { 0 } };
     size_t j = 0;
-    for (; j + 8 <= dim; j += 8)
-        for (size_t lane = 0; lane < 8; lane++) {
-            const double x = (double)z[j + lane] - (double)l->centre[j + lane];
-            s[0][lane] += (double)a[j + lane] * x;
-            s[1][lane] += (double)b[j + lane] * x;
-            s[2][lane] += (double)c[j + lane] * x;
-            s[3][lane] += (double)d[j + lane] * x;
-        }
-    for (; j < dim; j++) {
-        const double x = (double)z[j] - (double)l->centre[j];
-        s[0][0] += (double)a[j] * x, s[1][0] += (double)b[j] * x;
-        s[2][0] += (double)c[j] * x, s[3][0] += (double)d[j] * x;
+    for (; j + 8 <= dim; j += 8) {
+        const doubles_8 x = WIDENED(z + j) - WIDENED(l->centre + j);
+#pragma GCC unroll 8
+        for (size_t k = 0; k < 8; k++)
+            sums[k] += WIDENED(axes + k * dim + j) * x;
     }
-    for (size_t r = 0; r < 4; r++) {
-        y[r] = 0;
+    for (size_t k = 0; k < 8; k++) {
+        y[k] = 0;
         for (size_t lane = 0; lane < 8; lane++)
-            y[r] += s[r][lane];
+            y[k] += sums[k][lane];
     }
+    for (; j < dim; j++)
+        for (size_t k = 0; k < 8; k++)
+            y[k] += (double)axes[k * dim + j] * ((double)z[j] - (double)l->centre[j]);
 }
 
 void lrsq_eight(const struct lrsq *l, const float *z, size_t i, double y[8])
 {
     if (!l->axis) {
-        four_products(l, z, i, y);
-        four_products(l, z, i + 4, y + 4);
+        products(l, z, l->rows + i * l->in_dim, y);
         return;
     }
     for (size_t k = 0; k < 8; k++) {

@@ -56,14 +56,14 @@ struct left {
     double middle, slack, terms; /* sum left_i m_i, sum |left_i| m_i, sum |w_i| 255 */
 };
 
-/* w is overwritten by nothing: the integers go before it. */
 static struct left round_weights(const struct lrsq *l, const float *w, double step, void *query)
 {
     int8_t *high = (int8_t *)query + LRSQ_QUERY_HEAD, *low = high + lrsq_stride(l);
     int16_t *whole = (int16_t *)(void *)(high + 2 * lrsq_stride(l));
+    const double inverse = 1 / step;
     struct left left = { 0, 0, 0 };
     for (size_t i = 0; i < lrsq_width(l); i++) {
-        double k = rint((double)w[i] / step);
+        double k = rint((double)w[i] * inverse);
         k = k > LRSQ_WEIGHT_MAX ? LRSQ_WEIGHT_MAX : k < -LRSQ_WEIGHT_MAX ? -LRSQ_WEIGHT_MAX : k;
         const double off = (double)w[i] - step * k, middle = most_of(l, i) / 2;
         const int number = (int)k, upper = (number + 128 + 32768) / 256 - 128;
@@ -89,7 +89,7 @@ void lrsq_query(const struct lrsq *l, const float *z, void *query)
         w[i] = (float)(y * (double)l->scale[i]);
         s.y_sq += y * y;
         s.constant += constant;
-        s.largest = fmax(s.largest, fabs((double)w[i]));
+        s.largest = fabs((double)w[i]) > s.largest ? fabs((double)w[i]) : s.largest;
         s.product += fabs((double)w[i]) * most_of(l, i);
         s.codes += most_of(l, i);
         terms += fabs(constant);

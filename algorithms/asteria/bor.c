@@ -1,8 +1,9 @@
 /* bor.c - the butterfly network: made, applied to one row, and to sixteen side by side, forwards and backwards.
  *
- * One row goes through stages of constant geometry (Pease 1968): every stage takes neighbours (2 i, 2 i + 1) to
- * (i, i + size / 2), which moves bit l to where stage l + 1 wants it, and back to the natural order after the last.
- * Loads and stores are whole registers at every distance; the factors are kept in that order.
+ * One row goes through stages of constant geometry (Pease 1968): where distances grow, every stage takes neighbours
+ * (2 i, 2 i + 1) to (i, i + size / 2), which moves bit l to where stage l + 1 wants it, and back to the natural order after
+ * the last; where they fall, the other way round. Loads and stores are whole registers at every distance; the factors are
+ * kept in that order.
  */
 #include "algorithms/asteria/bor.h"
 
@@ -24,8 +25,7 @@ size_t bor_n_angles(const struct bor *b)
 
 size_t bor_bytes(const struct bor *b)
 {
-    return sizeof *b + (5 * bor_n_angles(b) + b->passes * b->size) * sizeof(float) +
-           b->size * sizeof *b->order;
+    return sizeof *b + (5 * bor_n_angles(b) + b->passes * b->size) * sizeof(float);
 }
 
 void bor_destroy(const struct index_env *env, struct bor *b)
@@ -38,7 +38,6 @@ void bor_destroy(const struct index_env *env, struct bor *b)
     mem_free(env->mem, b->signs);
     mem_free(env->mem, b->row_cosines);
     mem_free(env->mem, b->row_sines);
-    mem_free(env->mem, b->order);
     mem_free(env->mem, b);
 }
 
@@ -52,14 +51,6 @@ static double first_angle(enum asteria_bor_init init, struct rng *rng)
     return rng_u64(rng) >> 63 ? PI / 4 : -PI / 4;
 }
 
-static size_t reversed(size_t i, size_t bits)
-{
-    size_t out = 0;
-    for (size_t b = 0; b < bits; b++)
-        out |= (i >> b & 1) << (bits - 1 - b);
-    return out;
-}
-
 static void fill(struct bor *b, enum asteria_bor_init init, uint64_t seed)
 {
     struct rng rng = rng_at(seed, STREAM_ANGLES);
@@ -68,8 +59,6 @@ static void fill(struct bor *b, enum asteria_bor_init init, uint64_t seed)
     rng = rng_at(seed, STREAM_SIGNS);
     for (size_t i = 0; i < b->passes * b->size; i++)
         b->signs[i] = rng_u64(&rng) >> 63 ? 1 : -1;
-    for (size_t i = 0; i < b->size; i++)
-        b->order[i] = (uint32_t)reversed(i, b->stages);
     bor_set_angles(b, b->angles);
 }
 
@@ -89,9 +78,7 @@ int bor_create(struct bor **bor, const struct index_env *env, size_t dim, size_t
     b->row_cosines = mem_array(env->mem, n, sizeof *b->row_cosines);
     b->row_sines = mem_array(env->mem, n, sizeof *b->row_sines);
     b->signs = mem_array(env->mem, passes * b->size, sizeof *b->signs);
-    b->order = mem_array(env->mem, b->size, sizeof *b->order);
-    if (!b->order || !b->angles || !b->cosines || !b->sines || !b->row_cosines || !b->row_sines ||
-        !b->signs) {
+    if (!b->angles || !b->cosines || !b->sines || !b->row_cosines || !b->row_sines || !b->signs) {
         bor_destroy(env, b);
         return fail(env->error, ERR_NO_MEMORY, "asteria: no memory for a rotation of %zu angles",
                     n);
@@ -101,11 +88,12 @@ int bor_create(struct bor **bor, const struct index_env *env, size_t dim, size_t
     return OK;
 }
 
-/* Where bor_apply's stage l has pair i: after l stages position 2 i holds the component whose number is that rotated
-   left by l bits; without bit l, which is 0, what is left is i rotated. */
-static size_t natural_pair(const struct bor *b, size_t stage, size_t i)
+/* Where bor_apply's stage l has pair i. Distances that grow: position 2 i holds the component whose number is that rotated
+   left by l bits; without bit l, which is 0, what is left is i rotated. Distances that fall: position i, to the right. */
+static size_t natural_pair(const struct bor *b, bool falls, size_t stage, size_t i)
 {
-    return ((i << stage) | (i >> (b->stages - 1 - stage))) & (b->size / 2 - 1);
+    const size_t bits = b->stages - 1, by = falls ? bits - stage : stage;
+    return ((i << by) | (i >> (bits - by))) & (b->size / 2 - 1);
 }
 
 void bor_set_angles(struct bor *b, const float *angles)
@@ -119,7 +107,8 @@ void bor_set_angles(struct bor *b, const float *angles)
     }
     for (size_t line = 0; line < b->passes * b->stages; line++)
         for (size_t i = 0; i < half; i++) {
-            const size_t from = line * half + natural_pair(b, line % b->stages, i);
+            const size_t from =
+                line * half + natural_pair(b, line / b->stages % 2, line % b->stages, i);
             b->row_cosines[line * half + i] = b->cosines[from];
             b->row_sines[line * half + i] = b->sines[from];
         }
@@ -135,40 +124,38 @@ static void turn_neighbours(const float *restrict from, float *restrict to, cons
     }
 }
 
-/* All stages of a pass, from x to `other` and back in turn; returns which of them has the outputs. */
-static float *pass(const struct bor *b, size_t p, float *x, float *other)
+static void turn_halves(const float *restrict from, float *restrict to, const float *restrict c,
+                        const float *restrict s, size_t half)
 {
-    for (size_t l = 0; l < b->stages; l++) {
-        const size_t at = (p * b->stages + l) * (b->size / 2);
-        turn_neighbours(x, other, b->row_cosines + at, b->row_sines + at, b->size / 2);
-        float *swap = x;
-        x = other;
-        other = swap;
+    for (size_t i = 0; i < half; i++) {
+        const float a = from[i], b = from[i + half];
+        to[2 * i] = c[i] * a + s[i] * b;
+        to[2 * i + 1] = c[i] * b - s[i] * a;
     }
-    return x;
 }
 
 void bor_apply(const struct bor *b, const float *row, float *z)
 {
     _Alignas(64) float scratch[TURN_DIM_MAX];
-    /* After each pass but the first the permutation goes to the other one, too. */
-    const bool odd = (b->passes * b->stages + b->passes - 1) % 2;
+    const size_t half = b->size / 2;
+    /* Stages go from one to the other: the last one into z. */
+    const bool odd = b->passes * b->stages % 2;
     float *x = odd ? scratch : z, *other = odd ? z : scratch;
 
-    for (size_t i = 0; i < b->dim; i++)
-        x[i] = row[i] * b->signs[i];
+    memcpy(x, row, b->dim * sizeof *x);
     memset(x + b->dim, 0, (b->size - b->dim) * sizeof *x);
     for (size_t p = 0; p < b->passes; p++) {
-        if (p > 0) {
-            for (size_t i = 0; i < b->size; i++)
-                other[i] = x[b->order[i]] * b->signs[p * b->size + i];
+        const float *restrict signs = b->signs + p * b->size;
+        for (size_t i = 0; i < b->size; i++)
+            x[i] *= signs[i];
+        for (size_t l = 0; l < b->stages; l++) {
+            const size_t at = (p * b->stages + l) * half;
+            (p % 2 ? turn_halves : turn_neighbours)(x, other, b->row_cosines + at,
+                                                    b->row_sines + at, half);
             float *swap = x;
             x = other;
             other = swap;
         }
-        float *out = pass(b, p, x, other);
-        other = out == x ? other : x;
-        x = out;
     }
 }
 
@@ -184,24 +171,16 @@ static void sign_lanes(const struct bor *b, size_t p, float *lanes)
         x[i] *= b->signs[p * b->size + i];
 }
 
-/* Its own inverse. */
-static void reverse_lanes(const struct bor *b, float *lanes)
+/* log2 of the distance in a stage. */
+static size_t bit_of(const struct bor *b, size_t p, size_t stage)
 {
-    lanes_of *x = (lanes_of *)lanes;
-    for (size_t i = 0; i < b->size; i++) {
-        const size_t j = b->order[i];
-        if (i < j) {
-            const lanes_of swap = x[i];
-            x[i] = x[j];
-            x[j] = swap;
-        }
-    }
+    return p % 2 ? b->stages - 1 - stage : stage;
 }
 
-/* The lower component of pair j of a stage: bit `stage` put in between, 0. */
-static size_t lower(size_t stage, size_t j)
+/* The lower component of pair j at a distance 2^bit: the bit put in between, 0. */
+static size_t lower(size_t bit, size_t j)
 {
-    const size_t below = ((size_t)1 << stage) - 1;
+    const size_t below = ((size_t)1 << bit) - 1;
     return (j & below) | (j & ~below) << 1;
 }
 
@@ -209,13 +188,11 @@ void bor_forward(const struct bor *b, float *lanes)
 {
     lanes_of *x = (lanes_of *)lanes;
     for (size_t p = 0; p < b->passes; p++) {
-        if (p > 0)
-            reverse_lanes(b, lanes);
         sign_lanes(b, p, lanes);
         for (size_t l = 0; l < b->stages; l++) {
-            const size_t at = (p * b->stages + l) * (b->size / 2);
+            const size_t at = (p * b->stages + l) * (b->size / 2), bit = bit_of(b, p, l);
             for (size_t j = 0; j < b->size / 2; j++) {
-                const size_t low = lower(l, j), high = low + ((size_t)1 << l);
+                const size_t low = lower(bit, j), high = low + ((size_t)1 << bit);
                 const float c = b->cosines[at + j], s = b->sines[at + j];
                 const lanes_of first = x[low], second = x[high];
                 x[low] = c * first + s * second;
@@ -255,18 +232,14 @@ void bor_backward(const struct bor *b, float *lanes, float *gradient, double *d_
     lanes_of *x = (lanes_of *)lanes, *g = (lanes_of *)gradient;
     for (size_t p = b->passes; p-- > 0;) {
         for (size_t l = b->stages; l-- > 0;) {
-            const size_t at = (p * b->stages + l) * (b->size / 2);
+            const size_t at = (p * b->stages + l) * (b->size / 2), bit = bit_of(b, p, l);
             for (size_t j = 0; j < b->size / 2; j++) {
-                const size_t low = lower(l, j), high = low + ((size_t)1 << l);
+                const size_t low = lower(bit, j), high = low + ((size_t)1 << bit);
                 d_angles[at + j] += (double)turn_back(x + low, x + high, g + low, g + high,
                                                       b->cosines[at + j], b->sines[at + j]);
             }
         }
         sign_lanes(b, p, lanes);
         sign_lanes(b, p, gradient);
-        if (p > 0) {
-            reverse_lanes(b, lanes);
-            reverse_lanes(b, gradient);
-        }
     }
 }

@@ -1,12 +1,12 @@
 /* bor.h - the butterfly rotation: stages of plane rotations, and their training.
  *
- * size = 2^l >= dim inputs, padded with zeros. A pass is: signs, then stages l = 0 .. log2 size - 1 that turn pairs
- * (i, i + 2^l),
+ * size = 2^l >= dim inputs, padded with zeros. A pass is: signs (fixed), then log2 size stages that turn pairs at a
+ * distance: 1, 2, 4, .. in the first pass, .., 4, 2, 1 in the second (which is what a bit-reversal permutation before it
+ * and after it would make of the first's order), and so on in turn. Of a pair (a, b), a the lower component,
  *
  *     a' = c a + s b,   b' = -s a + c b,        c, s = cos, sin of the pair's angle;
  *
- * between passes a bit-reversal permutation and other signs, both fixed. Backwards (systems' 4.1): from outputs and
- * their gradients,
+ * Backwards (systems' 4.1): from outputs and their gradients,
  *
  *     dL/dtheta = sum over the batch of ga' b' - gb' a',   ga = c ga' - s gb',   gb = s ga' + c gb',
  *
@@ -22,11 +22,9 @@ enum { BOR_PASSES_MAX = 4 };
 struct bor {
     size_t dim, size, stages, passes; /* stages: log2 size, of each pass */
     float *angles; /* passes x stages x size / 2; pair j of a stage: in order of its lower index */
-    float *cosines, *sines; /* of the angles */
-    float *signs;           /* passes x size: +-1 */
-    uint32_t *order;        /* size: numbers with their bits reversed */
-    float *row_cosines,
-        *row_sines; /* the same in bor_apply's order: pair i of its stage l is pair rotl(i, l) */
+    float *cosines, *sines;         /* of the angles */
+    float *signs;                   /* passes x size: +-1 */
+    float *row_cosines, *row_sines; /* the same in bor_apply's order */
 };
 
 /* dim: 1 .. TURN_DIM_MAX, passes: 1 .. BOR_PASSES_MAX. ERR_NO_MEMORY. */

@@ -13,26 +13,18 @@ enum { N_INITS = 3 };
 /* The network as bor.h defines it, from angles in doubles. */
 static void plain_forward(const struct bor *b, const double *angles, double *x)
 {
-    double swap[SIZE_MOST];
     for (size_t p = 0; p < b->passes; p++) {
-        for (size_t i = 0; p > 0 && i < b->size; i++) {
-            size_t from = 0;
-            for (size_t bit = 0; bit < b->stages; bit++)
-                from |= (i >> bit & 1) << (b->stages - 1 - bit);
-            swap[i] = x[from];
-        }
-        if (p > 0)
-            memcpy(x, swap, b->size * sizeof *x);
         for (size_t i = 0; i < b->size; i++)
             x[i] *= b->signs[p * b->size + i];
         for (size_t l = 0; l < b->stages; l++)
             for (size_t i = 0, pair = 0; i < b->size; i++) {
-                if (i >> l & 1)
+                const size_t bit = p % 2 ? b->stages - 1 - l : l;
+                if (i >> bit & 1)
                     continue;
                 const double angle = angles[(p * b->stages + l) * b->size / 2 + pair++];
-                const double u = x[i], v = x[i + ((size_t)1 << l)];
+                const double u = x[i], v = x[i + ((size_t)1 << bit)];
                 x[i] = cos(angle) * u + sin(angle) * v;
-                x[i + ((size_t)1 << l)] = -sin(angle) * u + cos(angle) * v;
+                x[i + ((size_t)1 << bit)] = -sin(angle) * u + cos(angle) * v;
             }
     }
 }

@@ -67,7 +67,7 @@ int caprg_add(struct caprg *, const struct caprg_rows *, uint32_t x, const uint3
 int caprg_remove(struct caprg *, uint32_t x);
 /* So that the next n removals cannot fail. ERR_NO_MEMORY. */
 int caprg_reserve_removals(struct caprg *, size_t n);
-/* Takes removed nodes out: each in-neighbour gets the removed one's neighbours as candidates and is pruned; then debts.
+/* Takes removed nodes out: each in-neighbour gets, by estimates, some of the removed one's neighbours instead; then debts.
    At most about `budget` distances (0: no bound); *more: there is more to do; forgotten slots, whose numbers may be used again,
    go to gone(to, slot), which must not call the graph. Nothing is begun, and *more is false, while fewer than a 64th of
    the nodes wait: then the work on edges is of the size of the removals. An error of rows->exact(): what was done
@@ -99,7 +99,7 @@ int caprg_search(const struct caprg *, struct caprg_scratch *, const uint32_t *s
 
 uint64_t caprg_bytes(const struct caprg *);
 struct caprg_counts {
-    uint64_t edges, nodes, removed_waiting, debts, pruned, backlinks;
+    uint64_t edges, nodes, removed_waiting, debts, pruned, backlinks, mended;
     uint64_t queued; /* of the nodes */
 };
 struct caprg_counts caprg_count(const struct caprg *);

@@ -6,7 +6,7 @@
 #include "algorithms/common/store_file.h"
 
 struct head {
-    uint64_t degree, n_slots, n_removed, n_leaving, cursor, debts, pruned, backlinks;
+    uint64_t degree, n_slots, n_removed, n_leaving, cursor, debts, pruned, backlinks, mended;
 };
 
 /* Slots behind the last that was used are not written. */
@@ -29,7 +29,8 @@ void caprg_write(const struct caprg *g, struct store_writer *w)
                                .cursor = g->cursor < n ? g->cursor : n,
                                .debts = g->counts.debts,
                                .pruned = g->counts.pruned,
-                               .backlinks = g->counts.backlinks };
+                               .backlinks = g->counts.backlinks,
+                               .mended = g->counts.mended };
 
     store_section(w, "caprg.head");
     store_write(w, &head, sizeof head);
@@ -120,6 +121,7 @@ static bool fill(struct caprg *g, const struct sections *s)
             return false;
     g->counts.pruned = s->head.pruned;
     g->counts.backlinks = s->head.backlinks;
+    g->counts.mended = s->head.mended;
     return true;
 }
 

@@ -132,5 +132,8 @@ size_t caprg_gather(const struct caprg *, uint32_t x, const uint32_t *more, size
 /* What x's edges shall be, of the n candidates in g->slots. Changes no edge. An error of rows->exact(). */
 int caprg_choose(struct caprg *, const struct caprg_rows *, uint32_t x, size_t n, uint32_t *out,
                  size_t *n_out);
+/* The same of a node that has lost edges: those left, and of the n candidates as many as there is room for. Where all of them
+   are hidden the nearest come in, up to three quarters of the degree. Returns how many. */
+size_t caprg_mend(struct caprg *, const struct caprg_rows *, uint32_t x, size_t n, uint32_t *out);
 
 #endif

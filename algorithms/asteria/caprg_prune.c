@@ -22,16 +22,25 @@ static float estimate(const struct caprg_rows *rows, uint32_t x, uint32_t y)
     return rows->estimate ? rows->estimate(rows->to, x, y) : rows->upper(rows->to, x, y);
 }
 
-/* Both sides of the comparison are estimates: what rows have beside the codes' axes is in both. */
-static bool is_likely_hidden(const struct caprg_rows *rows, uint32_t x, uint32_t y,
+/* x's candidate y is `distance` away by estimate, as what it is compared with: what rows have beside the codes' axes is in
+   both. */
+static bool is_likely_hidden(const struct caprg_rows *rows, float distance, uint32_t y,
                              const uint64_t *kept, size_t n)
 {
-    const float distance = n > 0 ? estimate(rows, x, y) : 0;
-
     for (size_t i = 0; i < n; i++)
         if (estimate(rows, y, (uint32_t)kept[i]) < distance)
             return true;
     return false;
+}
+
+/* The least key, taken from a heap of n. */
+static uint64_t take_least(uint64_t *keys, size_t *n)
+{
+    const uint64_t key = keys[0];
+
+    keys[0] = keys[--*n];
+    key_heap_sift(keys, *n, 0);
+    return key;
 }
 
 static bool is_hidden(const struct caprg_rows *rows, uint64_t key, const uint64_t *kept, size_t n)
@@ -53,13 +62,12 @@ size_t caprg_select(const struct caprg_rows *rows, uint32_t x, uint64_t *keys, s
 
     key_heap_make(keys, n);
     while (n > 0 && n_kept < most) {
-        const uint64_t key = keys[0];
+        const uint64_t key = take_least(keys, &n);
+        const uint32_t y = (uint32_t)key;
         const bool is_equal = caprg_key_distance(key) == 0;
 
-        keys[0] = keys[--n];
-        key_heap_sift(keys, n, 0);
         if (is_equal ? equal >= (most + 3) / 4
-                     : is_likely_hidden(rows, x, (uint32_t)key, kept, n_kept)) {
+                     : is_likely_hidden(rows, estimate(rows, x, y), y, kept, n_kept)) {
             keys[--waiting] = key;
         } else {
             kept[n_kept++] = key;
@@ -116,4 +124,35 @@ int caprg_choose(struct caprg *g, const struct caprg_rows *rows, uint32_t x, siz
     for (size_t i = 0; i < *n_out; i++)
         out[i] = (uint32_t)kept[i];
     return OK;
+}
+
+/* By estimates alone: the many that have an edge to one that goes are not worth their rows, which may be on disk. */
+size_t caprg_mend(struct caprg *g, const struct caprg_rows *rows, uint32_t x, size_t n,
+                  uint32_t *out)
+{
+    const uint32_t *links = caprg_links(g, x);
+    uint64_t kept[CAPRG_DEGREE_MAX];
+    size_t n_kept = 0, n_new = 0, waiting;
+
+    for (size_t i = 0; i < g->degree && links[i] != CAPRG_NONE; i++)
+        if (!caprg_is_dead(g, links[i]))
+            kept[n_kept++] = links[i];
+    for (size_t i = 0; i < n; i++)
+        if (!caprg_has(links, g->degree, g->slots[i]))
+            g->keys[n_new++] = caprg_key(estimate(rows, x, g->slots[i]), g->slots[i]);
+    waiting = n = n_new;
+    key_heap_make(g->keys, n);
+    while (n > 0 && n_kept < g->degree) {
+        const uint64_t key = take_least(g->keys, &n);
+
+        if (is_likely_hidden(rows, caprg_key_distance(key), (uint32_t)key, kept, n_kept))
+            g->keys[--waiting] = key;
+        else
+            kept[n_kept++] = key;
+    }
+    for (size_t i = n_new; i-- > waiting && n_kept < g->degree * 3 / 4;)
+        kept[n_kept++] = g->keys[i];
+    for (size_t i = 0; i < n_kept; i++)
+        out[i] = (uint32_t)kept[i];
+    return n_kept;
 }

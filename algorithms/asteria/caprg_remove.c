@@ -57,7 +57,18 @@ static bool leads_to_leaving(const struct caprg *g, uint32_t x)
     return states & CAPRG_LEAVING;
 }
 
-/* x's edges and debts as they shall be; removed neighbours are replaced. */
+/* x's removed neighbours are replaced by theirs. */
+static void mend(struct caprg *g, const struct caprg_rows *rows, uint32_t x, uint64_t *spent)
+{
+    const size_t n = caprg_gather(g, x, NULL, 0);
+    uint32_t to[CAPRG_DEGREE_MAX];
+
+    caprg_set_edges(g, x, to, caprg_mend(g, rows, x, n, to));
+    g->counts.mended++;
+    *spent += n;
+}
+
+/* x's edges and debts as they shall be. */
 static int prune(struct caprg *g, const struct caprg_rows *rows, uint32_t x, uint64_t *spent)
 {
     const size_t n = caprg_gather(g, x, NULL, 0);
@@ -86,25 +97,19 @@ static void drop_leaving(struct caprg *g, uint32_t x)
     caprg_set_edges(g, x, to, n);
 }
 
-static int sweep(struct caprg *g, const struct caprg_rows *rows, uint64_t budget, uint64_t *spent)
+static void sweep(struct caprg *g, const struct caprg_rows *rows, uint64_t budget, uint64_t *spent)
 {
-    int rc = OK;
-
-    while (g->cursor < g->n_slots && (budget == 0 || *spent < budget)) {
+    for (; g->cursor < g->n_slots && (budget == 0 || *spent < budget); g->cursor++) {
         const uint32_t x = (uint32_t)g->cursor;
 
-        if (g->states[x] && !(g->states[x] & CAPRG_LEAVING) && leads_to_leaving(g, x)) {
-            if (caprg_is_node(g, x))
-                rc = prune(g, rows, x, spent);
-            else
-                drop_leaving(g, x);
-        }
-        if (rc != OK)
-            return rc;
-        g->cursor++;
         *spent += g->cursor % LOOKS_OF_A_DISTANCE == 0;
+        if (!g->states[x] || g->states[x] & CAPRG_LEAVING || !leads_to_leaving(g, x))
+            continue;
+        if (caprg_is_node(g, x))
+            mend(g, rows, x, spent);
+        else
+            drop_leaving(g, x);
     }
-    return OK;
 }
 
 static void let_go(struct caprg *g, void (*gone)(void *to, uint32_t slot), void *to)
@@ -145,8 +150,8 @@ int caprg_forget(struct caprg *g, const struct caprg_rows *rows, uint64_t budget
     while (rc == OK && (g->n_leaving > 0 || is_sweep_due(g))) {
         if (g->n_leaving == 0)
             begin_sweep(g);
-        rc = sweep(g, rows, budget, &spent);
-        if (rc != OK || g->cursor < g->n_slots)
+        sweep(g, rows, budget, &spent);
+        if (g->cursor < g->n_slots)
             break;
         let_go(g, gone, to);
     }

@@ -62,6 +62,8 @@ static const struct setting settings[] = {
       "mode=certified,probes=4194304", EXHAUSTIVE | PRUNES },
     { "asteria", FEW_STEPS ",code=bch,link=insert,leaf_cap=8,retrain_share=.5,durability=written",
       "probes=3,beam=12", 0 },
+    { "asteria", FEW_STEPS ",rows=tiered,hot_mb=0,durability=synced,checkpoint_mb=1",
+      "probes=4,beam=8", 0 },
     { "asteria", FEW_STEPS, "", 0 },
     { "ampi", "clusters=8,fans=4", "probes=4194304,fan_probes=4194304,window=1073741824",
       EXHAUSTIVE | PRUNES },

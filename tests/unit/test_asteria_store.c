@@ -47,19 +47,19 @@ static void grow_to(struct small *s, enum age age)
     assert_ok(small_train(s), &s->bench.error);
     if (age == EMPTY)
         return;
-    assert_ok(small_apply(s, true, 0, STORE_ROWS - 100, &done), &s->bench.error);
+    assert_ok(small_apply(s, true, 0, STORE_ROWS - 50, &done), &s->bench.error);
     if (age == FULL)
         return;
     small_live(s, 40);
     if (age == WORN)
         return;
     /* A newer model, and some of the rows moved to it. */
-    assert_ok(asteria_train(&s->a->base, small_rows(s, 100, STORE_ROWS / 2)), &s->bench.error);
+    assert_ok(asteria_train(&s->a->base, small_rows(s, 60, STORE_ROWS / 2)), &s->bench.error);
     assert_ok(small_apply(s, false, 0, s->stored[0], &done), &s->bench.error);
-    assert_ok(asteria_maintain(&s->a->base, 150, &more), &s->bench.error);
-    assert_non_null(s->a->generations[0]);
-    assert_non_null(s->a->generations[1]);
-    assert_true(s->a->generations[0]->live > 0 && s->a->generations[1]->live > 0);
+    while (s->a->generations[s->a->now]->live < 60)
+        assert_ok(asteria_maintain(&s->a->base, 30, &more), &s->bench.error);
+    assert_non_null(s->a->generations[!s->a->now]);
+    assert_true(s->a->generations[!s->a->now]->live > 0);
 }
 
 /* The same calls for both. */
@@ -365,8 +365,8 @@ static void test_failing_writes(void **state)
     memcpy(t.stored, s.stored, sizeof s.stored);
     assert_ok(asteria_save(&s.a->base, dirs[1]), &s.bench.error);
     for (size_t i = 0; i < 9; i++)
-        if (s.stored[50 * i])
-            assert_ok(small_apply(&s, false, 50 * i, 1, &done), &s.bench.error);
+        if (s.stored[30 * i])
+            assert_ok(small_apply(&s, false, 30 * i, 1, &done), &s.bench.error);
     mishap_begin(&m, &calls);
     s.a->fault = &m.fault;
     int rc = ERR_IO;

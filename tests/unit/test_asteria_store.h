@@ -6,7 +6,7 @@
 #include "src/core/param.h"
 #include "tests/testing.h"
 
-enum { STORE_DIM = 12, STORE_ROWS = 700, STORE_K = 8 };
+enum { STORE_DIM = 12, STORE_ROWS = 300, STORE_K = 8 };
 
 struct small { /* one index, and what it was given */
     struct test_bench bench;

@@ -14,9 +14,9 @@ struct kind {
 
 static const struct kind kinds[] = {
     { "floats", ELEMENT_F32, ASTERIA_ROWS_MEMORY, 0, ECC_GOLAY, 4, true },
-    { "bytes, no graph", ELEMENT_U8, ASTERIA_ROWS_MEMORY, 0, ECC_HAMMING, 0, false },
+    { "bytes, no graph", ELEMENT_U8, ASTERIA_ROWS_MEMORY, 0, ECC_HAMMING, 3, false },
     { "bytes, tiered, cold", ELEMENT_U8, ASTERIA_ROWS_TIERED, 0, ECC_NONE, 6, true },
-    { "floats, tiered, hot", ELEMENT_F32, ASTERIA_ROWS_TIERED, 1, ECC_RM, 0, true },
+    { "floats, tiered, hot", ELEMENT_F32, ASTERIA_ROWS_TIERED, 1, ECC_RM, 3, true },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -56,8 +56,8 @@ static void grow_to(struct small *s, enum age age)
     /* A newer model, and some of the rows moved to it. */
     assert_ok(asteria_train(&s->a->base, small_rows(s, 60, STORE_ROWS / 2)), &s->bench.error);
     assert_ok(small_apply(s, false, 0, s->stored[0], &done), &s->bench.error);
-    while (s->a->generations[s->a->now]->live < 60)
-        assert_ok(asteria_maintain(&s->a->base, 30, &more), &s->bench.error);
+    while (s->a->generations[s->a->now]->live == 0)
+        assert_ok(asteria_maintain(&s->a->base, 10, &more), &s->bench.error);
     assert_non_null(s->a->generations[!s->a->now]);
     assert_true(s->a->generations[!s->a->now]->live > 0);
 }

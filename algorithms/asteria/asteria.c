@@ -19,7 +19,7 @@ static const struct param options[] = {
                  "bor: the angles that training begins with"),
     PARAM_INT(P, train_steps, 2000, 0, 1 << 20, "bor: gradient steps; 0: not trained"),
     PARAM_INT(P, batch, 512, 2, 1 << 16, "bor: rows of a step"),
-    PARAM_REAL(P, learning_rate, .003, 1e-6, 1, "bor: Adam's step size"),
+    PARAM_REAL(P, learning_rate, .01, 1e-6, 1, "bor: Adam's step size"),
     PARAM_INT(P, train_rows, 50000, 1, 1 << 24,
               "rows of the sample that a model is fitted to, at most"),
     PARAM_BOOL(P, centre, true,

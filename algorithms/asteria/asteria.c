@@ -74,15 +74,18 @@ static const struct param knobs[] = {
     PARAM_CHOICE(K, mode, MODE_HEURISTIC, "heuristic|certified",
                  "what is left out: what short codes find unlikely, or only what bounds exclude "
                  "for certain"),
-    PARAM_CHOICE(K, order, ORDER_CENTRE, "centre|score|bound|flips|tree",
-                 "which buckets come first: by their centres, by the codeword's correlation, by "
-                 "the certain bound (certified: always), by flips of doubtful bits, by the tree"),
+    PARAM_CHOICE(
+        K, order, ORDER_BOTH, "centre|score|bound|flips|tree|both",
+        "which buckets come first: by their centres, by the codeword's correlation, by "
+        "the certain bound (certified: always), by flips of doubtful bits, by the tree, by "
+        "centres and correlation together, which takes fewest rows"),
     PARAM_INT(K, probes, 16, 1, 1 << 22, "buckets looked at; recall and time grow with it"),
     PARAM_INT(K, candidates, 0, 0, 1 << 30,
               "rows scanned at most, but for the first bucket's; 0: no bound"),
     PARAM_INT(K, beam, 0, 0, 4096, "rows kept while walking in the graph; 0: it is not walked"),
-    PARAM_INT(K, rerank, 0, 0, 1 << 22,
-              "best estimates that get an exact distance; 0: four times as many as are asked for"),
+    PARAM_INT(
+        K, rerank, 0, 0, 1 << 22,
+        "best LRSQ estimates that get an exact distance; 0: all rows that the scan lets pass"),
     PARAM_BOOL(K, exact, true, "answers have exact distances; else estimates, and no row is read"),
     PARAM_BOOL(K, use_b1, true, "bounds by boxes of buckets prune; off: for comparison"),
     PARAM_BOOL(K, use_b2, true, "bounds by angles and balls of buckets prune"),
@@ -212,4 +215,3 @@ const struct index_ops asteria_ops = {
     .check = asteria_check,
     .clusters = &asteria_clusters,
 };
-

@@ -56,7 +56,7 @@ struct asteria_params {
     /* the graph */
     bool caprg;
     int64_t degree, r0,
-        pool; /* r0: codeword steps around a row's bucket; pool: candidates at most */
+        pool;     /* r0: codeword steps around a row's bucket; pool: candidates at most */
     int64_t link; /* enum asteria_link */
     /* clusters */
     int64_t leaf_cap;    /* BEC-tree: rows of a leaf before it splits */
@@ -74,8 +74,9 @@ struct asteria_params {
 
 enum asteria_mode { MODE_HEURISTIC, MODE_CERTIFIED };
 /* score: correlation with the codeword; bound: certified lower bound, ties by score; flips: the codewords of flips
-   of the least certain bits; centre: distance from the bucket's mean; tree: best first in the BEC-tree. */
-enum asteria_order { ORDER_CENTRE, ORDER_SCORE, ORDER_BOUND, ORDER_FLIPS, ORDER_TREE };
+   of the least certain bits; centre: distance from the bucket's mean; tree: best first in the BEC-tree;
+   both: centre and score, each by its spread. */
+enum asteria_order { ORDER_CENTRE, ORDER_SCORE, ORDER_BOUND, ORDER_FLIPS, ORDER_TREE, ORDER_BOTH };
 
 struct asteria_knobs {
     int64_t mode;  /* enum asteria_mode */
@@ -83,8 +84,8 @@ struct asteria_knobs {
     int64_t probes;
     int64_t candidates; /* rows scanned at most, but for the first bucket; 0: no bound */
     int64_t beam;       /* of the walk in the graph; 0: no walk */
-    int64_t rerank;     /* best estimates that get an exact distance; 0: 4 k */
-    bool exact;         /* false: answers have their estimates for distances; rows are not read */
+    int64_t rerank; /* best estimates that get an exact distance; 0: all that the scan lets pass */
+    bool exact;     /* false: answers have their estimates for distances; rows are not read */
     bool use_b1, use_b2, use_b3; /* for ablations: bounds not to be used do not prune */
     bool audit; /* beside the search every bound is held to every live row's distance; slow */
 };

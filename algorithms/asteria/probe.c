@@ -3,6 +3,7 @@
  *   centre  |q - c|^2, one call for all centres       bound  certified, those of 0 by score
  *   score   correlation of p with the codeword        flips  codewords of flips of the least certain bits
  *   tree    best first in the BEC-tree: the accumulated bound of the prefix
+ *   both    centre and score together
  *
  * Keys of two generations stand in one order: distances and bounds mean the same in both.
  */
@@ -13,6 +14,9 @@
 #include "kernels/kernels.h"
 
 enum { FLIPS_T = 12, TABLE = 256 };
+/* Of centre and score: from half to twice this the rows to be scanned for a recall are within a tenth of the least
+   (photo-hog, bor and ITQ). */
+#define SCORE_WEIGHT 1.0f
 
 /* Ascending as the float is, then by number. */
 static uint64_t key_of(float key, size_t number)
@@ -82,6 +86,37 @@ static void order_by_score(struct scratch *s, const struct view *v)
     for (size_t i = 0; i < v->g->n; i++)
         if (v->g->buckets[i].live > 0)
             take(s, -correlation(&c, v->g->buckets[i].codeword), v->first + i);
+}
+
+/* Deviation of the centres' distances, dead buckets' included. */
+static float spread_of(const float *x, size_t n)
+{
+    float sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    sum /= (float)n;
+    for (size_t i = 0; i < n; i++)
+        squares += (x[i] - sum) * (x[i] - sum);
+    return sqrtf(squares / (float)n);
+}
+
+/* A bucket's rows are on the query's side of the hash's planes, and about their mean: where one says little, as of large
+   buckets their centres, the other does. Each by its deviation over buckets, which of correlations is |p|. */
+static void order_by_both(const struct job *job, struct scratch *s, const struct view *v)
+{
+    struct correlations c;
+    float square = 0;
+    correlate(&c, v);
+    centre_distances(job, s, v);
+    const float *centre_sq = s->centre_sq + v->first, spread = spread_of(centre_sq, v->g->n);
+    for (size_t i = 0; i < v->g->model->m; i++)
+        square += v->p[i] * v->p[i];
+    const float weight = square > 0 ? SCORE_WEIGHT * spread / sqrtf(square) : 0;
+    for (size_t i = 0; i < v->g->n; i++) {
+        const struct bucket *b = &v->g->buckets[i];
+        if (b->live > 0)
+            take(s, centre_sq[i] - weight * correlation(&c, b->codeword), v->first + i);
+    }
 }
 
 /* Bounds are often 0: then, the best codeword first, keys are in [-1, 0]. */
@@ -166,6 +201,8 @@ void probe_order(const struct job *job, struct scratch *s)
             order_by_centre(job, s, v);
         else if (order == ORDER_SCORE)
             order_by_score(s, v);
+        else if (order == ORDER_BOTH)
+            order_by_both(job, s, v);
         else if (order == ORDER_FLIPS)
             order_by_flips(job, s, v);
         else if (order == ORDER_TREE && job->a->bec && i == 0)

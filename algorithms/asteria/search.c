@@ -48,11 +48,12 @@ void query_begin(const struct job *job, struct scratch *s, const void *query, bo
     }
 }
 
-/* Estimates that get a distance; 0: all, where there are as many as rows. */
+/* Estimates that get a distance; 0: all that the scan lets pass. */
 static size_t rerank_of(const struct job *job)
 {
-    const size_t asked = job->knobs->rerank > 0 ? (size_t)job->knobs->rerank : 4 * job->k;
-    if (job->knobs->mode == MODE_CERTIFIED || !job->knobs->exact || asked >= job->a->live)
+    const size_t asked = (size_t)job->knobs->rerank;
+    if (asked == 0 || asked >= job->a->live || !job->knobs->exact ||
+        job->knobs->mode == MODE_CERTIFIED)
         return 0;
     return asked > job->k ? asked : job->k;
 }
@@ -99,7 +100,7 @@ static int one_query(const struct job *job, struct scratch *s, size_t q)
     s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
     query_begin(job, s, job->queries + q * job->query_bytes, true,
                 certified || job->knobs->order != ORDER_CENTRE || uses_codes(job, s) ||
-                    job->knobs->use_b1 || job->knobs->beam > 0 || job->knobs->audit);
+                    job->knobs->beam > 0 || job->knobs->audit);
     if (certified)
         certify_query(job, s);
     else

@@ -167,10 +167,12 @@ static inline bool reads_rows(const struct job *job)
     return job->range || job->knobs->exact || job->knobs->mode == MODE_CERTIFIED;
 }
 
-/* Whether LRSQ has a say: else every row offered is read. */
+/* Whether LRSQ has a say, by its bound or by its estimate: else every row offered is read. A heuristic search's rows
+   have passed the scan, and of these its bound would exclude too few to pay. */
 static inline bool uses_codes(const struct job *job, const struct scratch *s)
 {
-    return job->knobs->use_b3 || s->best.k > 0 || !reads_rows(job);
+    const bool certified = job->range || job->knobs->mode == MODE_CERTIFIED;
+    return s->best.k > 0 || !reads_rows(job) || (certified && job->knobs->use_b3);
 }
 
 /* Whether a row is offered for the first time. Rows are scanned once each: only the walk meets some again. */

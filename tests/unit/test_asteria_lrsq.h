@@ -80,14 +80,15 @@ static inline float *rows_photo(size_t n, size_t *dim)
 static inline double distance_of(const float *a, const float *b, size_t dim)
 {
     double sum[8] = { 0 };
-    size_t j = 0;
-    for (; j + 8 <= dim; j += 8)
+    for (size_t j = 0; j < dim / 8 * 8; j += 8)
         for (size_t lane = 0; lane < 8; lane++) {
             const double x = (double)a[j + lane] - (double)b[j + lane];
             sum[lane] += x * x;
         }
-    for (; j < dim; j++)
-        sum[0] += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]);
+    for (size_t lane = 0; lane < dim % 8; lane++) {
+        const double x = (double)a[dim - 1 - lane] - (double)b[dim - 1 - lane];
+        sum[lane] += x * x;
+    }
     for (size_t lane = 1; lane < 8; lane++)
         sum[0] += sum[lane];
     return sum[0];

@@ -148,6 +148,22 @@ static void run_bound_64(const struct kernels *k, const struct load *l)
         *within ^= k->bound_64(&terms, (const uint32_t *)l->rows + i, 1, estimate);
 }
 
+/* Codes of 96 bytes, 16 at a time, out of order. The weights are the query's floats, as they are. */
+enum { MIXED_BYTES = 96 };
+
+static void run_ip_mixed_n(const struct kernels *k, const struct load *l)
+{
+    const int8_t *high = l->query, *low = high + MIXED_BYTES;
+    const struct mixed_weights w = { high, low, (const int16_t *)l->query + MIXED_BYTES };
+    const uint8_t *codes[16];
+    int32_t *out = l->out;
+    for (size_t i = 0; i + 16 <= l->n; i += 16) {
+        for (size_t j = 0; j < 16; j++)
+            codes[j] = (const uint8_t *)l->rows + (i + (j * 5) % 16) * MIXED_BYTES;
+        k->ip_mixed_n(&w, codes, 16, MIXED_BYTES, 0, out + i);
+    }
+}
+
 static void run_argmin_f32(const struct kernels *k, const struct load *l)
 {
     *(size_t *)l->out = k->argmin_f32(l->rows, l->n);
@@ -181,6 +197,7 @@ static const struct item code_items[] = {
     { "hamming_b64_within 20", SCAN, 8, 0, run_within_20 },
     { "hamming_b64_mn", MANY_TO_MANY, 8, 0, run_hamming_b64_mn },
     { "fastscan_64, 128 bits", SCAN, FASTSCAN_BYTES, 0, run_fastscan_64 },
+    { "ip_mixed_n, 96 bytes", SCAN, MIXED_BYTES, 0, run_ip_mixed_n },
     { "bound_64", SCAN, 4, 0, run_bound_64 },
 };
 static const struct item float_scans[] = {

@@ -105,6 +105,37 @@ static void check(const struct problem *p)
     }
 }
 
+/* Squared distance of two codes, in double. */
+static double between(const struct problem *p, const float *scale, size_t c, size_t e)
+{
+    const size_t half = p->nibbles / 2;
+    double sum = 0;
+    for (size_t i = 0; i < p->bytes + p->nibbles; i++) {
+        const size_t at = i < p->bytes + half ? i : i - half;
+        const unsigned shift = at == i ? 0 : 4, mask = i < p->bytes ? 255 : 15;
+        const int x = (int)(p->code[c][at] >> shift & mask) - (int)(p->code[e][at] >> shift & mask);
+        sum += (double)scale[i] * scale[i] * x * x;
+    }
+    return sum;
+}
+
+static void check_between(const struct problem *p, struct rng *r)
+{
+    struct guarded g = guarded_new();
+    const size_t n = p->bytes + p->nibbles;
+    float *scale = (float *)(void *)(g.end - n * sizeof *scale);
+    for (size_t i = 0; i < n; i++)
+        scale[i] = (float)rng_normal(r);
+    for (enum isa isa = ISA_SCALAR; isa <= kernels_best_isa(); isa++)
+        for (size_t c = 0; c < TOGETHER; c++) {
+            const double want = between(p, scale, 0, c);
+            const float got = kernels_select(isa)->l2sq_mixed(scale, p->code[0], p->code[c],
+                                                              p->bytes, p->nibbles);
+            assert_true(fabs(got - want) <= (double)(n + 16) * 0x1p-24 * want);
+        }
+    guarded_free(&g);
+}
+
 static void test_lengths(void **state)
 {
     (void)state;
@@ -117,6 +148,8 @@ static void test_lengths(void **state)
                 set_weights(&p, &r, 32512, shift);
                 set_codes(&p, &r, shift);
                 check(&p);
+                if (shift == 1)
+                    check_between(&p, &r);
             }
     problem_end(&p);
 }

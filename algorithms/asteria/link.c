@@ -3,28 +3,27 @@
  * A row's links are chosen from a pool: rows of its bucket and of those that flips of its most doubtful bits lead to. Where
  * these are more than a pool may be, the nearest by their short codes are taken.
  */
-#include <stdlib.h>
+#include <string.h>
 
 #include "algorithms/asteria/upkeep.h"
+#include "algorithms/common/key_heap.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
 /* Buckets of a codeword step; bits that flips are made of; pools' worth of rows that are looked at. */
-enum { STEP_BUCKETS = 8, FLIPPED_BITS = 8, LOOK = 4 };
-
-struct candidate {
-    float distance;
-    uint32_t slot;
-};
+enum { STEP_BUCKETS = 4, FLIPPED_BITS = 8, LOOK = 4 };
 
 struct linking {
     struct asteria *a;
     size_t most, look; /* rows of a pool; looked at for it */
-    struct candidate *found;
+    uint32_t *found;   /* look */
     size_t n;
-    uint32_t *pool, *addresses;
-    size_t n_addresses; /* room */
-    void *read;
+    const void **codes; /* look, like the next two */
+    float *estimates;
+    uint64_t *keys;      /* estimate, slot: sort as they are */
+    uint32_t *addresses; /* n_addresses */
+    size_t n_addresses;
+    void *read, *query; /* a row's bytes; its short code as a query */
     float *unit, *z;
 };
 
@@ -33,11 +32,27 @@ static void linking_end(struct linking *l)
     struct mem *mem = l->a->base.env.mem;
 
     mem_free(mem, l->found);
-    mem_free(mem, l->pool);
+    mem_free(mem, l->codes);
+    mem_free(mem, l->estimates);
+    mem_free(mem, l->keys);
     mem_free(mem, l->addresses);
     mem_free(mem, l->read);
+    mem_free(mem, l->query);
     mem_free(mem, l->unit);
     mem_free(mem, l->z);
+}
+
+static size_t query_bytes(const struct asteria *a)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < 2; i++)
+        if (a->generations[i]) {
+            const size_t bytes = lrsq_query_bytes(a->generations[i]->model->lrsq);
+
+            most = bytes > most ? bytes : most;
+        }
+    return most;
 }
 
 static int linking_begin(struct linking *l, struct asteria *a)
@@ -50,12 +65,16 @@ static int linking_begin(struct linking *l, struct asteria *a)
                            .look = LOOK * most,
                            .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0 };
     l->found = mem_array(env->mem, l->look, sizeof *l->found);
-    l->pool = mem_array(env->mem, most, sizeof *l->pool);
+    l->codes = mem_array(env->mem, l->look, sizeof *l->codes);
+    l->estimates = mem_array(env->mem, l->look, sizeof *l->estimates);
+    l->keys = mem_array(env->mem, l->look, sizeof *l->keys);
     l->addresses = mem_array(env->mem, l->n_addresses, sizeof *l->addresses);
     l->read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    l->query = mem_alloc(env->mem, query_bytes(a));
     l->unit = mem_array(env->mem, env->dim, sizeof *l->unit);
     l->z = mem_array(env->mem, a->generations[a->now]->model->turn->out_dim, sizeof *l->z);
-    if (l->found && l->pool && l->addresses && l->read && l->unit && l->z)
+    if (l->found && l->codes && l->estimates && l->keys && l->addresses && l->read && l->query &&
+        l->unit && l->z)
         return OK;
     linking_end(l);
     return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory to link rows");
@@ -71,32 +90,36 @@ static void look_at(struct linking *l, const struct generation *g, uint32_t addr
     const struct bucket *b = &g->buckets[at];
     for (uint32_t i = 0; i < b->n && l->n < l->look; i++)
         if (bucket_is_alive(b, i) && b->slots[i] != x)
-            l->found[l->n++].slot = b->slots[i];
+            l->found[l->n++] = b->slots[i];
 }
 
-static int nearer(const void *x, const void *y)
+static uint64_t key_of(float estimate, uint32_t slot)
 {
-    const struct candidate *a = x, *b = y;
+    const float clean = estimate > 0 ? estimate : 0;
+    uint32_t bits;
 
-    if (a->distance != b->distance)
-        return a->distance < b->distance ? -1 : 1;
-    return (a->slot > b->slot) - (a->slot < b->slot);
+    memcpy(&bits, &clean, sizeof bits);
+    return (uint64_t)bits << 32 | slot;
 }
 
-static size_t choose(struct linking *l, const struct generation *g, uint32_t x)
+/* The nearest of what was found, by short codes: the pool. */
+static void choose(struct linking *l, const struct generation *g)
 {
-    const void *code = stable_at(&g->codes, x);
-
-    if (l->n > l->most) {
-        for (size_t i = 0; i < l->n; i++)
-            l->found[i].distance =
-                lrsq_between(g->model->lrsq, code, stable_at(&g->codes, l->found[i].slot)).estimate;
-        qsort(l->found, l->n, sizeof *l->found, nearer);
-        l->n = l->most;
-    }
+    if (l->n <= l->most)
+        return;
+    lrsq_query(g->model->lrsq, l->z, l->query);
     for (size_t i = 0; i < l->n; i++)
-        l->pool[i] = l->found[i].slot;
-    return l->n;
+        l->codes[i] = stable_at(&g->codes, l->found[i]);
+    lrsq_estimates(g->model->lrsq, l->query, l->codes, l->n, l->estimates);
+    for (size_t i = 0; i < l->n; i++)
+        l->keys[i] = key_of(l->estimates[i], l->found[i]);
+    key_heap_make(l->keys, l->n);
+    for (size_t i = 0, n = l->n; i < l->most; i++) {
+        l->found[i] = (uint32_t)l->keys[0];
+        l->keys[0] = l->keys[--n];
+        key_heap_sift(l->keys, n, 0);
+    }
+    l->n = l->most;
 }
 
 static int link_row(struct linking *l, uint32_t x)
@@ -115,9 +138,10 @@ static int link_row(struct linking *l, uint32_t x)
     model_hash(g->model, a->base.env.kernels, l->z, p);
     n = ecc_flips(g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
     l->n = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && l->n < l->look; i++)
         look_at(l, g, l->addresses[i], x);
-    return caprg_add(a->graph, &rows, x, l->pool, choose(l, g, x));
+    choose(l, g);
+    return caprg_add(a->graph, &rows, x, l->found, l->n);
 }
 
 static void let_go(void *to, uint32_t slot)
@@ -185,7 +209,9 @@ int upkeep_link(struct upkeep *u)
 
     if (!a->graph)
         return OK;
+    pthread_rwlock_rdlock(&a->lock);
     rc = linking_begin(&l, a);
+    pthread_rwlock_unlock(&a->lock);
     if (rc != OK)
         return rc;
     while (rc == OK && !done) {

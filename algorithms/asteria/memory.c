@@ -15,6 +15,7 @@ int asteria_memory(const struct index *index, struct memory_use *use)
 {
     struct asteria *a = asteria_of(index);
 
+    *use = (struct memory_use){ 0 };
     pthread_rwlock_rdlock(&a->lock);
     use->vectors = tier_resident_bytes(a->tier);
     use->disk = tier_disk_bytes(a->tier);

@@ -152,7 +152,6 @@ static int read_vantages(struct model *model, const struct index_env *env,
     if (!model->vantages)
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: no memory for vantages");
     memcpy(model->vantages, stored, n * sizeof *stored);
-    /* Bounds are certain only if they are. */
     if (!(axes_defect(model->vantages, model->m, (size_t)s->out_dim) < 1e-5))
         return store_corrupt(r, "the vantages are not orthonormal");
     return OK;
@@ -186,6 +185,9 @@ static int read_parts(struct model *model, const struct index_env *env,
     if (rc == OK && (model->ecc->n != s->m || model->turn->dim != s->dim ||
                      model->turn->out_dim != s->out_dim || model->lrsq->in_dim != s->out_dim))
         rc = store_corrupt(r, "the model's parts are of different shapes");
+    /* Bounds are certain only of an isometry. */
+    if (rc == OK && !(turn_defect(model->turn, env->kernels, s->seed, 16) < 1e-5))
+        rc = store_corrupt(r, "the rotation changes lengths");
     if (rc == OK)
         rc = read_vantages(model, env, r, s, suffix);
     if (rc == OK)

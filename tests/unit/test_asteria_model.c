@@ -444,6 +444,7 @@ static void test_damage(void **state)
         { "model1", 72, &four, 8, ERR_CORRUPT },         /* a quantile */
         { "model1", 72 + 8 * CALIBRATION_LEVELS + 4 * 50 + 8 * 6, &four, 8, ERR_CORRUPT },
         { "vantages1", 8, &off, 4, ERR_CORRUPT },
+        { "turn1", 1000, &off, 4, ERR_CORRUPT }, /* of the matrix */
         { "vantages1", 8, &(const float){ NAN }, 4, ERR_CORRUPT },
         { "quantizer1", 0, &other, 8, ERR_CORRUPT }, /* kind */
         { "quantizer1", 8, &other, 8, ERR_CORRUPT }, /* dim */

@@ -6,7 +6,8 @@
 #include "algorithms/asteria/bor.h"
 #include "algorithms/common/store_file.h"
 
-static const enum asteria_turn KINDS[] = { TURN_BOR, TURN_HADAMARD, TURN_IDENTITY };
+static const enum asteria_turn KINDS[] = { TURN_BOR, TURN_HADAMARD, TURN_IDENTITY, TURN_RANDOM,
+                                           TURN_PCA };
 enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
 
 static float *floats(size_t n)

@@ -12,7 +12,6 @@
 #include "algorithms/common/axes.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
-#include "src/core/rng.h"
 
 enum {
     ROWS_MOST = 16384,
@@ -20,7 +19,6 @@ enum {
     COLUMN_FLOATS = 1 << 23,
     EXTREMES = ROWS_MOST / 100 + 2
 };
-enum { PAIR_QUERIES = 64, PAIR_ROWS = 512 };
 /* Of the largest variance: what float rounding alone makes of a constant. */
 static const double CONSTANT = 1e-12;
 
@@ -317,59 +315,6 @@ static int build(const struct training *t, uint8_t *widths, struct lrsq **to)
     return OK;
 }
 
-/* What is fitted: sums over pairs of x = <y_q, yhat> and t = what it stands for in the pair's distance. */
-struct fit {
-    double n, x, t, xx, xt;
-};
-
-static void add_pair(struct fit *f, const struct lrsq *l, const float *zq, const float *z,
-                     const void *query, const void *code)
-{
-    const struct lrsq_query *q = query;
-    const struct lrsq_head *head = code;
-    double distance = 0;
-    for (size_t j = 0; j < l->in_dim; j++)
-        distance += ((double)zq[j] - (double)z[j]) * ((double)zq[j] - (double)z[j]);
-    /* alpha is 1 yet, and beta 0 */
-    const double z_sq = lrsq_norm_sq(l, zq);
-    const double x = (z_sq - (double)q->whole + (double)q->unit * lrsq_sum(l, query, code)) / 2;
-    const double t = (z_sq + (double)head->norm - distance) / 2;
-    /* near pairs are those that are ranked */
-    const double weight = 1 / (distance * distance + 1e-4 * z_sq * z_sq + DBL_MIN);
-    f->n += weight, f->x += weight * x, f->t += weight * t;
-    f->xx += weight * x * x, f->xt += weight * x * t;
-}
-
-static int fit_estimate(const struct training *t, struct lrsq *l)
-{
-    void *code = mem_zalloc(t->env->mem, l->code_bytes);
-    void *queries = mem_zalloc(t->env->mem, PAIR_QUERIES * lrsq_query_bytes(l));
-    struct rng rng = rng_at(t->options->seed, 0x6c727371);
-    struct fit f = { 0, 0, 0, 0, 0 };
-    size_t chosen[PAIR_QUERIES];
-    for (size_t i = 0; code && queries && i < PAIR_QUERIES; i++) {
-        chosen[i] = rng_below(&rng, t->m);
-        lrsq_query(l, row_of(t, chosen[i]), (char *)queries + i * lrsq_query_bytes(l));
-    }
-    for (size_t i = 0; code && queries && i < PAIR_ROWS; i++) {
-        const size_t row = rng_below(&rng, t->m);
-        lrsq_put(l, row_of(t, row), code);
-        for (size_t j = 0; j < PAIR_QUERIES; j++)
-            if (row != chosen[j])
-                add_pair(&f, l, row_of(t, chosen[j]), row_of(t, row),
-                         (char *)queries + j * lrsq_query_bytes(l), code);
-    }
-    const bool enough = code && queries;
-    mem_free(t->env->mem, code);
-    mem_free(t->env->mem, queries);
-    const double spread = f.xx * f.n - f.x * f.x;
-    if (spread > 1e-9 * f.xx * f.n) {
-        l->alpha = (float)((f.xt * f.n - f.x * f.t) / spread);
-        l->beta = (float)((f.t - (double)l->alpha * f.x) / f.n);
-    }
-    return enough ? OK : no_memory(t->env, t->in_dim);
-}
-
 static int run(struct training *t, struct lrsq **to)
 {
     struct mem *mem = t->env->mem;
@@ -389,7 +334,7 @@ static int run(struct training *t, struct lrsq **to)
     if (rc == OK)
         rc = build(t, widths, to);
     if (rc == OK)
-        rc = fit_estimate(t, *to);
+        rc = lrsq_fit(*to, t->env, t->z, t->m, t->stride, t->options->seed);
     mem_free(mem, t->centre);
     mem_free(mem, t->order);
     mem_free(mem, t->variance);

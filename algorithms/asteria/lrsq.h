@@ -73,7 +73,9 @@ float lrsq_estimate(const struct lrsq *, const void *query, const void *code);
 void lrsq_estimates(const struct lrsq *, const void *query, const void *const *codes, size_t n,
                     float *estimates);
 struct lrsq_distance lrsq_bounds(const struct lrsq *, const void *query, const void *code);
-/* Bounds of two rows' distance from their codes alone, for edges (caprg.h). */
+/* Bounds of two rows' distance from their codes alone, for edges (caprg.h). Among the 64 nearest of photo-hog's rows `upper`
+   is 1.06 times the distance with all coordinates in 8 bits, 1.2 with 96 principal axes; what is beside few coordinates of a
+   rotation makes it 5.8 times the distance with 96 of 512, and no edge is pruned by it. */
 struct lrsq_distance lrsq_between(const struct lrsq *, const void *code_a, const void *code_b);
 
 /* ERR_INVARIANT where d, e or norm of the code are not what z asks for. */

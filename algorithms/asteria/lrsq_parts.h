@@ -74,6 +74,10 @@ int32_t lrsq_sum(const struct lrsq *, const void *query, const void *code);
 /* Bits of n coordinates of falling variance: 0, 4 or 8 each. */
 void lrsq_fill(const double *variance, size_t n, size_t block, double bits, uint8_t *widths);
 
+/* Sets alpha and beta, which are 1 and 0 before; z: n rows, `stride` floats from one to the next. ERR_NO_MEMORY. */
+int lrsq_fit(struct lrsq *, const struct index_env *, const float *z, size_t n, size_t stride,
+             uint64_t seed);
+
 /* All arrays, for in_dim, n_bytes and n_nibbles that are set; ERR_NO_MEMORY. */
 int lrsq_allocate(struct lrsq **, const struct index_env *, const struct lrsq *shape, bool pca);
 

@@ -144,6 +144,7 @@ static void short_vector(void *to, uint32_t slot, float *y)
     const struct asteria *a = to;
     const struct generation *g = a->generations[a->now];
 
+    y[0] = 0; /* where rows are all equal, no coordinate is kept */
     lrsq_get(g->model->lrsq, stable_at(&g->codes, slot), y);
 }
 
@@ -154,7 +155,9 @@ struct bec_rows asteria_bec_rows(struct asteria *a)
 
 struct bec_options asteria_bec_options(const struct asteria *a, const struct model *m)
 {
-    return (struct bec_options){ .rank = m->lrsq->n_bytes + m->lrsq->n_nibbles,
+    const size_t rank = m->lrsq->n_bytes + m->lrsq->n_nibbles;
+
+    return (struct bec_options){ .rank = rank > 0 ? rank : 1,
                                  .leaf_cap = (size_t)a->params.leaf_cap,
                                  .penalty = a->params.leaf_penalty };
 }

@@ -38,7 +38,7 @@ static const struct param options[] = {
               "coordinates of the short codes; 0: half of the turned row's, at most 96; more: "
               "closer estimates, more memory"),
     PARAM_INT(P, bits, 8, 4, 8, "bits of such a coordinate in the mean; memory and closeness"),
-    PARAM_INT(P, lrsq_block, 24, 1, 8192, "coordinates that share a scale and a number of bits"),
+    PARAM_INT(P, lrsq_block, 24, 1, 8192, "coordinates that share a number of bits"),
     PARAM_BOOL(P, lrsq_pca, false,
                "short codes are of principal axes, not of the turned row's strongest coordinates; "
                "closer, dearer"),

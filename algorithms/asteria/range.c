@@ -12,7 +12,9 @@ static int range_query(const struct job *job, struct scratch *s, size_t q)
     if (rc)
         return rc;
     s->n_hits = 0;
-    query_begin(job, s, job->queries + q * job->query_bytes, false, true);
+    walk_begin(job, s);
+    query_begin(job, s, job->queries + q * job->query_bytes, NEEDS_BOUNDS);
+
     certify_query(job, s);
     s->counts.queries += 1;
     return s->failure;

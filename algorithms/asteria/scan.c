@@ -128,8 +128,7 @@ void scan_bucket(const struct job *job, struct scratch *s, size_t number)
     const struct quantizer *z = v->g->model->quantizer;
     note_probe(job, b);
     const float centre_sq = probe_distance(job, s, number);
-    if (v->hashed && isfinite(limit_of(job, s)) && (job->knobs->use_b1 || job->knobs->use_b2) &&
-        bucket_skipped(job, s, b, bucket_bound(job, v, b, centre_sq)))
+    if (s->bounded && bucket_skipped(job, s, b, s->bound[number]))
         return;
     quantizer_query_list(z, v->prepared, b->centre + job->a->base.env.dim, centre_sq, b->error);
     if (isinf(limit_of(job, s)) && reads_rows(job))

@@ -11,40 +11,40 @@ int no_memory(const struct asteria *a)
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: search: out of memory");
 }
 
-static void hash_view(const struct index_env *env, const struct scratch *s, struct view *v)
+void query_hash(const struct index_env *env, const struct scratch *s, struct view *v, bool all)
 {
     const struct model *m = v->g->model;
     model_turn(m, env->kernels, s->unit, v->z);
     model_hash(m, env->kernels, v->z, v->p);
+    if (!all)
+        return;
     model_hash(m, env->kernels, m->turn->shift, v->turn_of_mean);
     lrsq_query(m->lrsq, v->z, v->short_query);
     v->size = 0;
     for (size_t i = 0; i < m->m; i++)
         v->size += fabsf(v->p[i]);
-    v->hashed = true;
 }
 
-void query_begin(const struct job *job, struct scratch *s, const void *query, bool scan, bool hash)
+void query_begin(const struct job *job, struct scratch *s, const void *query,
+                 enum query_needs needs)
 {
     const struct index_env *env = &job->a->base.env;
     s->query = query;
     s->cap = INFINITY;
     s->codes.n = s->codes.first = s->rows.n = s->rows.first = 0;
     s->n_cold = 0;
-    s->walking = false;
     const float *unit = asteria_unit(env, query, s->unit);
     if (unit != s->unit)
         memcpy(s->unit, unit, env->dim * sizeof *unit);
     for (size_t i = 0; i < s->n_views; i++) {
         struct view *v = &s->views[i];
         const struct quantizer *z = v->g->model->quantizer;
-        v->hashed = false;
-        if (scan) {
+        if (needs & NEEDS_SCAN) {
             quantizer_transform(z, s->unit, 1, v->turned);
             quantizer_query(z, v->turned, v->prepared);
         }
-        if (hash)
-            hash_view(env, s, v);
+        if (needs & (NEEDS_HASH | NEEDS_BOUNDS))
+            query_hash(env, s, v, needs & NEEDS_BOUNDS);
     }
 }
 
@@ -71,7 +71,6 @@ static int heuristic_query(const struct job *job, struct scratch *s)
 {
     double probes = 0, rows = 0;
     size_t number;
-    walk_begin(job, s);
     probe_order(job, s);
     while (!s->failure && s->n_keys > 0) {
         struct view *v;
@@ -90,6 +89,16 @@ static int heuristic_query(const struct job *job, struct scratch *s)
     return s->failure;
 }
 
+static enum query_needs needs_of(const struct job *job, const struct scratch *s)
+{
+    const struct asteria_knobs *knobs = job->knobs;
+    const bool whole = knobs->order == ORDER_BOUND || knobs->order == ORDER_FLIPS ||
+                       knobs->order == ORDER_TREE; /* whose rest is by score over size */
+    if (knobs->mode == MODE_CERTIFIED || whole || uses_codes(job, s) || s->walking || knobs->audit)
+        return NEEDS_SCAN | NEEDS_BOUNDS;
+    return knobs->order == ORDER_CENTRE ? NEEDS_SCAN : NEEDS_SCAN | NEEDS_HASH;
+}
+
 static int one_query(const struct job *job, struct scratch *s, size_t q)
 {
     struct asteria *a = job->a;
@@ -97,10 +106,9 @@ static int one_query(const struct job *job, struct scratch *s, size_t q)
     if (rc)
         return rc;
     const bool certified = job->knobs->mode == MODE_CERTIFIED;
+    walk_begin(job, s);
     s->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
-    query_begin(job, s, job->queries + q * job->query_bytes, true,
-                certified || job->knobs->order != ORDER_CENTRE || uses_codes(job, s) ||
-                    job->knobs->beam > 0 || job->knobs->audit);
+    query_begin(job, s, job->queries + q * job->query_bytes, needs_of(job, s));
     if (certified)
         certify_query(job, s);
     else

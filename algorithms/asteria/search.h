@@ -51,7 +51,6 @@ struct view {
     float *turn_of_mean;  /* m: the vantages' products with the rotation's shift (B2) */
     float size;           /* sum |p_i| */
     void *short_query;    /* LRSQ's */
-    bool hashed;          /* z, p and short_query are this query's */
     unsigned char *room;  /* all of the above */
     size_t room_bytes;
 };
@@ -135,9 +134,15 @@ int scratch_prepare(struct asteria *, struct scratch *, const struct asteria_kno
 
 /* -------------------------------------------------------------------------- search.c */
 
-/* Turns the scratch to a query: unit vector, views; the quantizer's tables where codes are to be
-   scanned, z, p and LRSQ's query where asked. scratch_prepare() was called. */
-void query_begin(const struct job *, struct scratch *, const void *query, bool scan, bool hash);
+enum query_needs {
+    NEEDS_SCAN = 1,  /* the quantizer's tables */
+    NEEDS_HASH = 2,  /* z and p */
+    NEEDS_BOUNDS = 4 /* those and LRSQ's query, and what B2 takes */
+};
+/* Turns the scratch to a query; scratch_prepare() was called. */
+void query_begin(const struct job *, struct scratch *, const void *query, enum query_needs);
+/* z and p of the scratch's unit vector; all: what bounds need. */
+void query_hash(const struct index_env *, const struct scratch *, struct view *, bool all);
 int job_open(struct job *, size_t *threads, struct scratch **scratch);
 void job_close(struct job *, size_t threads, struct work *);
 int no_memory(const struct asteria *);

@@ -17,7 +17,8 @@ struct walker {
 
 void walk_begin(const struct job *job, struct scratch *s)
 {
-    s->walking = job->knobs->beam > 0 && job->a->graph;
+    s->walking =
+        job->knobs->beam > 0 && job->a->graph && !job->range && job->knobs->mode == MODE_HEURISTIC;
     s->n_seeds = 0;
     if (!s->walking || ++s->seen_now != 0)
         return;

@@ -1,0 +1,240 @@
+/* test_asteria_bounds.c - B1, B2 and B3 held to distances in double: ten million pairs of a query and a row, of rotations,
+ * codes and data of all kinds, queries that are like no row, and rows that came long after the model was fitted.
+ */
+#include "tests/unit/test_asteria_search.h"
+
+enum { ROWS = 2000, LATE = 500, QUERIES = 500 };
+
+static const struct {
+    const char *name;
+    enum asteria_turn rotation;
+    enum asteria_code code;
+    enum asteria_vantages vantages;
+    enum element element;
+    size_t dim;
+    bool centre, pca, remove;
+    int64_t bits;
+} cases[] = {
+    { "bor, golay", TURN_BOR, ECC_GOLAY, 0, ELEMENT_F32, 48, true, false, false, 8 },
+    { "bor, golay, 4 bits", TURN_BOR, ECC_GOLAY, 0, ELEMENT_F32, 100, true, false, true, 4 },
+    { "hadamard, hamming", TURN_HADAMARD, ECC_HAMMING, 0, ELEMENT_F32, 32, false, false, false, 8 },
+    { "itq, golay2", TURN_ITQ, ECC_GOLAY2, 0, ELEMENT_F32, 64, true, true, true, 6 },
+    { "pca, bch", TURN_PCA, ECC_BCH, 0, ELEMENT_F32, 40, true, false, false, 8 },
+    { "opq, rm", TURN_OPQ, ECC_RM, 0, ELEMENT_F32, 48, false, false, true, 8 },
+    { "random, none", TURN_RANDOM, ECC_NONE, 0, ELEMENT_F32, 24, true, false, false, 5 },
+    { "identity, random code", TURN_IDENTITY, ECC_RANDOM, 0, ELEMENT_F32, 36, true, true, false,
+      8 },
+    { "learned vantages", TURN_HADAMARD, ECC_GOLAY, VANTAGE_LEARNED, ELEMENT_F32, 33, true, false,
+      true, 8 },
+    { "bytes", TURN_BOR, ECC_GOLAY, 0, ELEMENT_U8, 64, true, false, true, 8 },
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+struct tally {
+    double pairs, broken[3], useful[3];
+    double worst;
+};
+
+/* Rows LATE of the end are drifted; queries: near rows, far from all, and axes. */
+static void fill_query(struct world *w, size_t i, float *unit)
+{
+    const float *row =
+        asteria_unit(&w->bench.env, world_row(w, rng_below(&w->rng, w->capacity)), unit);
+    if (row != unit)
+        memcpy(unit, row, w->dim * sizeof *unit);
+    for (size_t j = 0; j < w->dim; j++)
+        switch (i % 4) {
+            case 0: unit[j] += .02f * (float)rng_normal(&w->rng); break;
+            case 1: unit[j] = (float)rng_normal(&w->rng); break;
+            case 2: unit[j] = -unit[j]; break;
+            default: unit[j] = j == i % w->dim ? 1 : 1e-4f * (float)rng_normal(&w->rng);
+        }
+    test_normalise_f32(unit, 1, w->dim);
+}
+
+static double distance_of(const float *a, const float *b, size_t dim)
+{
+    double sum = 0;
+    for (size_t j = 0; j < dim; j++)
+        sum += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]);
+    return sum;
+}
+
+static void hold(struct tally *t, int which, double lower, double distance)
+{
+    t->broken[which] += lower > distance + (double)BOUND_SLACK;
+    t->useful[which] += lower > .3 * distance;
+    t->worst = fmax(t->worst, lower - distance);
+}
+
+static void hold_bucket(struct world *w, const struct job *job, const struct view *v,
+                        const struct bucket *b, const float *query, struct tally *t)
+{
+    const struct kernels *kernels = w->bench.env.kernels;
+    float unit[128];
+    const struct bound bound = bucket_bound(job, v, b, kernels->l2sq_f32(query, b->centre, w->dim));
+    for (size_t i = 0; i < b->n; i++) {
+        if (!(b->alive[i / 64] >> i % 64 & 1))
+            continue;
+        const uint32_t slot = b->slots[i];
+        const void *row = world_row(w, job->a->ids[slot]);
+        const double distance = distance_of(query, asteria_unit(&w->bench.env, row, unit), w->dim);
+        const struct lrsq_distance d =
+            lrsq_bounds(v->g->model->lrsq, v->short_query, stable_at(&v->g->codes, slot));
+        t->pairs += 1;
+        hold(t, 0, (double)bound.b1, distance);
+        hold(t, 1, (double)bound.b2, distance);
+        hold(t, 2, (double)d.lower, distance);
+        t->broken[2] += (double)d.upper < distance - (double)BOUND_SLACK;
+    }
+}
+
+/* As search.c makes a query ready, from floats, whatever rows are. */
+static void hold_query(struct world *w, struct scratch *s, const float *query, struct tally *t)
+{
+    struct asteria *a = asteria_of(w->index);
+    const struct asteria_knobs knobs = world_knobs();
+    const struct job job = { .a = a, .knobs = &knobs };
+    assert_ok(scratch_prepare(a, s, &knobs, 0), &w->bench.error);
+    memcpy(s->unit, query, w->dim * sizeof *query);
+    for (size_t i = 0; i < s->n_views; i++) {
+        struct view *v = &s->views[i];
+        query_hash(&w->bench.env, s, v, true);
+        for (size_t b = 0; b < v->g->n; b++)
+            hold_bucket(w, &job, v, &v->g->buckets[b], query, t);
+    }
+}
+
+static void open_case(struct world *w, size_t c)
+{
+    struct asteria_params params = world_defaults();
+    params.rotation = cases[c].rotation;
+    params.code = cases[c].code;
+    params.vantages = cases[c].vantages;
+    params.centre = cases[c].centre;
+    params.lrsq_pca = cases[c].pca;
+    params.bits = cases[c].bits;
+    params.caprg = false;
+    world_open(w, params, cases[c].element, cases[c].dim, ROWS + LATE, 2);
+    world_fill(w, ROWS, LATE, 1.5); /* other clusters, wider */
+    world_train(w, ROWS / 2);
+    world_insert(w, 0, ROWS / 2);
+    world_insert(w, ROWS / 2, ROWS / 2 + LATE);
+    if (cases[c].remove) {
+        for (size_t i = 0; i < LATE; i++)
+            world_remove(w, rng_below(&w->rng, ROWS));
+        world_maintain(w);
+    }
+}
+
+static void test_bounds(void **state)
+{
+    double pairs = 0;
+    (void)state;
+    for (size_t c = 0; c < CASES; c++) {
+        struct world w;
+        struct tally t = { 0 };
+        float query[128];
+        open_case(&w, c);
+        struct scratch *s = scratch_take(asteria_of(w.index));
+        for (size_t q = 0; q < QUERIES; q++) {
+            fill_query(&w, q, query);
+            hold_query(&w, s, query, &t);
+        }
+        scratch_give(asteria_of(w.index), s);
+        if (t.broken[0] + t.broken[1] + t.broken[2] > 0)
+            fail_msg("%s: of %.0f pairs %.0f break B1, %.0f B2, %.0f B3, by up to %g",
+                     cases[c].name, t.pairs, t.broken[0], t.broken[1], t.broken[2], t.worst);
+        if (!(t.useful[0] > 0 && t.useful[1] > 0 && t.useful[2] > 0))
+            fail_msg("%s: a bound says nothing: %.0f, %.0f, %.0f", cases[c].name, t.useful[0],
+                     t.useful[1], t.useful[2]);
+        pairs += t.pairs;
+        world_close(&w);
+    }
+    print_message("%.0f pairs\n", pairs);
+    assert_true(pairs >= 1e7);
+}
+
+/* ------------------------------------------------------------------------------- the audit */
+
+struct seen {
+    double values[8];
+    double candidates, neighbours, code_candidates;
+    size_t rows;
+};
+
+static const char *const names[8] = { "audited_pairs", "b1_violations",      "b2_violations",
+                                      "b3_violations", "b1_pruned",          "b2_pruned",
+                                      "b3_pruned",     "calibrated_coverage" };
+
+static void see_value(void *to, const char *name, double value)
+{
+    struct seen *s = to;
+    for (size_t i = 0; i < 8; i++)
+        if (strcmp(name, names[i]) == 0)
+            s->values[i] = value;
+}
+
+static void see_cell(void *to, const char *table, size_t row, const char *column, double value)
+{
+    struct seen *s = to;
+    (void)row;
+    if (strcmp(table, "radius") != 0)
+        return;
+    s->rows += strcmp(column, "quantile") == 0;
+    s->candidates += strcmp(column, "candidates") == 0 ? value : 0;
+    s->neighbours += strcmp(column, "neighbours") == 0 ? value : 0;
+    s->code_candidates += strcmp(column, "code_candidates") == 0 ? value : 0;
+}
+
+static struct seen audited(struct world *w)
+{
+    struct seen s = { .values = { -1, -1, -1, -1, -1, -1, -1, -1 } };
+    struct stat_sink sink = { see_value, see_cell, &s };
+    struct asteria_knobs knobs = world_knobs();
+    uint64_t ids[20 * 10];
+    float distances[20 * 10];
+    knobs.audit = true;
+    world_search(w, world_row(w, ROWS), 20, 10, &knobs, NULL, 2, ids, distances);
+    asteria_search_stats(asteria_of(w->index), &sink);
+    return s;
+}
+
+static void test_audit(void **state)
+{
+    struct world w;
+    (void)state;
+    open_case(&w, 0);
+    const struct seen s = audited(&w);
+    assert_true(s.values[0] == 20.0 * (double)w.n);
+    assert_true(s.values[1] == 0 && s.values[2] == 0 && s.values[3] == 0);
+    assert_true(s.values[6] > .5 && s.values[6] <= 1);
+    assert_true(s.values[7] > .5 && s.values[7] <= 1);
+    assert_true(s.rows > 4 && s.candidates == s.values[0] && s.code_candidates == s.values[0]);
+    assert_true(s.neighbours >= 200);
+    world_close(&w);
+}
+
+/* A box that leaves rows out is found out. */
+static void test_audit_finds_a_wrong_bound(void **state)
+{
+    struct world w;
+    (void)state;
+    open_case(&w, 0);
+    struct generation *g = asteria_of(w.index)->generations[asteria_of(w.index)->now];
+    for (size_t b = 0; b < g->n; b++)
+        for (size_t i = 0; i < g->model->m; i++)
+            g->buckets[b].low[i] = g->buckets[b].high[i] = .5f;
+    assert_true(audited(&w).values[1] > 0);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_audit_finds_a_wrong_bound),
+    };
+    return test_run("asteria_bounds", tests);
+}

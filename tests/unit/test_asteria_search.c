@@ -1,0 +1,322 @@
+/* test_asteria_search.c - both modes against a scan of all rows; orders; what each knob changes. */
+#include "tests/unit/test_asteria_search.h"
+
+enum { EVERY = 1 << 22 };
+
+static const struct {
+    enum element element;
+    size_t dim, n;
+} shapes[] = {
+    { ELEMENT_F32, 1, 40 },    { ELEMENT_F32, 7, 1 },     { ELEMENT_F32, 7, 700 },
+    { ELEMENT_F32, 32, 1500 }, { ELEMENT_F32, 100, 900 }, { ELEMENT_U8, 7, 300 },
+    { ELEMENT_U8, 32, 1500 },  { ELEMENT_U8, 100, 900 },
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* A filter that allows about every third id, some of them not stored. */
+static struct id_filter some_ids(struct world *w, uint64_t *bits)
+{
+    const size_t words = w->capacity / 64 + 1;
+    for (size_t i = 0; i < words; i++)
+        bits[i] = rng_u64(&w->rng) & (rng_u64(&w->rng) | rng_u64(&w->rng));
+    return (struct id_filter){ bits, w->capacity - w->capacity / 10 };
+}
+
+static void open_shape(struct world *w, size_t shape, double eps0)
+{
+    struct asteria_params params = world_defaults();
+    params.eps0 = eps0;
+    const size_t n = shapes[shape].n;
+    world_open(w, params, shapes[shape].element, shapes[shape].dim, n + 20, 1);
+    world_train(w, n + 20);
+    world_insert(w, 0, n / 2);
+    world_insert(w, n / 2, n - n / 2);
+}
+
+static void expect_exact_everywhere(struct world *w, struct asteria_knobs knobs)
+{
+    uint64_t bits[64];
+    struct id_filter filter = some_ids(w, bits);
+    for (size_t i = 0; i < 12; i++) {
+        const size_t query = i < 6 ? rng_below(&w->rng, w->capacity) : w->capacity - 1 - i % 20;
+        const size_t k = i % 4 == 0 ? 1 : i % 4 == 1 ? w->n + 5 : 10;
+        world_expect_exact(w, world_row(w, query), k, &knobs, i % 3 == 2 ? &filter : NULL);
+    }
+}
+
+static void test_certified(void **state)
+{
+    (void)state;
+    for (size_t shape = 0; shape < SHAPES; shape++) {
+        struct world w;
+        open_shape(&w, shape, 1.9);
+        for (unsigned use = 0; use < 8; use++) {
+            struct asteria_knobs knobs = world_knobs();
+            knobs.mode = MODE_CERTIFIED;
+            knobs.use_b1 = use & 1;
+            knobs.use_b2 = use >> 1 & 1;
+            knobs.use_b3 = use >> 2 & 1;
+            knobs.probes = 1;       /* says nothing here, */
+            knobs.exact = use != 7; /* nor does this */
+            if (use == 4)
+                for (size_t i = 0; i < shapes[shape].n / 2; i++)
+                    world_remove(&w, rng_below(&w.rng, shapes[shape].n));
+            expect_exact_everywhere(&w, knobs);
+        }
+        world_close(&w);
+    }
+}
+
+/* Every bucket, a bound that does not fail, every row that passes it: nothing is left to chance. */
+static void test_heuristic_of_all(void **state)
+{
+    (void)state;
+    for (size_t shape = 0; shape < SHAPES; shape++) {
+        struct world w;
+        open_shape(&w, shape, 12);
+        for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_BOTH; order++) {
+            struct asteria_knobs knobs = world_knobs();
+            knobs.order = order;
+            knobs.probes = EVERY;
+            knobs.rerank = order % 2 ? EVERY : 0;
+            knobs.beam = order == ORDER_SCORE ? 8 : 0;
+            if (order == ORDER_BOUND)
+                for (size_t i = 0; i < shapes[shape].n / 2; i++)
+                    world_remove(&w, rng_below(&w.rng, shapes[shape].n));
+            if (order == ORDER_TREE)
+                world_maintain(&w);
+            expect_exact_everywhere(&w, knobs);
+        }
+        world_close(&w);
+    }
+}
+
+static void open_clustered(struct world *w, size_t n, size_t dim, size_t extra)
+{
+    struct asteria_params params = world_defaults();
+    params.train_steps = 200;
+    params.address_bits = 6;
+    world_open(w, params, ELEMENT_F32, dim, n + extra, 2);
+    world_train(w, n);
+    world_insert(w, 0, n);
+    world_maintain(w);
+}
+
+/* More probes, better answers; fewer than all, true distances in order. */
+static void test_orders(void **state)
+{
+    enum { QUERIES = 40, K = 10 };
+    struct world w;
+    (void)state;
+    open_clustered(&w, 4000, 48, QUERIES);
+    const void *queries = world_row(&w, 4000);
+    for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_BOTH; order++) {
+        struct asteria_knobs knobs = world_knobs();
+        struct work few, many;
+        knobs.order = order;
+        knobs.probes = 2;
+        const double low = world_recall(&w, queries, QUERIES, K, &knobs, &few);
+        knobs.probes = 16;
+        const double high = world_recall(&w, queries, QUERIES, K, &knobs, &many);
+        const double least = order == ORDER_TREE ? .35 : .5; /* which knows no parity bits */
+        if (!(high > low) || high < least || !(many.scanned > few.scanned) ||
+            many.scanned > QUERIES * 4000 * .9)
+            fail_msg("order %d: recall %.3f, %.3f; scanned %.0f, %.0f", (int)order, low, high,
+                     few.scanned, many.scanned);
+    }
+    world_close(&w);
+}
+
+static void test_candidates(void **state)
+{
+    struct world w;
+    struct work all, some;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 3000, 32, 10);
+    knobs.probes = EVERY;
+    knobs.use_b1 = knobs.use_b2 = false;
+    world_recall(&w, world_row(&w, 3000), 10, 10, &knobs, &all);
+    assert_int_equal((int)all.scanned, 10 * 3000);
+    knobs.candidates = 600;
+    world_recall(&w, world_row(&w, 3000), 10, 10, &knobs, &some);
+    assert_true(some.scanned > 10 * 50 && some.scanned <= 10 * 1500);
+    world_close(&w);
+}
+
+struct switched {
+    double recall;
+    struct asteria_counts counts;
+};
+
+static struct switched with(struct world *w, const struct asteria_knobs *knobs)
+{
+    struct switched s;
+    struct work work;
+    *world_counts(w) = (struct asteria_counts){ 0 };
+    s.recall = world_recall(w, world_row(w, 4000), 40, 10, knobs, &work);
+    s.counts = *world_counts(w);
+    return s;
+}
+
+static void test_certified_switches(void **state)
+{
+    struct world w;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 4000, 16, 40);
+    knobs.mode = MODE_CERTIFIED;
+    const struct switched all = with(&w, &knobs);
+    knobs.use_b1 = false;
+    const struct switched no_b1 = with(&w, &knobs);
+    knobs.use_b2 = false;
+    const struct switched no_buckets = with(&w, &knobs);
+    knobs.use_b3 = false;
+    const struct switched none = with(&w, &knobs);
+    assert_true(all.counts.rows_skipped_b1 > 0);
+    assert_true(no_b1.counts.rows_skipped_b1 == 0 && no_b1.counts.rows_skipped_b2 > 0);
+    assert_true(no_buckets.counts.buckets_skipped == 0 && no_buckets.counts.skipped_b3 > 0);
+    assert_true(all.counts.scanned < no_buckets.counts.scanned);
+    assert_true(none.counts.skipped_b3 == 0 && none.counts.estimates == 0);
+    assert_true(none.counts.exact > 2 * no_buckets.counts.exact);
+    assert_true(all.recall == 1 && none.recall == 1);
+    world_close(&w);
+}
+
+static void test_heuristic_switches(void **state)
+{
+    struct world w;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 4000, 64, 40);
+    knobs.probes = 3;
+    const struct switched plain = with(&w, &knobs);
+    knobs.beam = 32;
+    const struct switched walked = with(&w, &knobs);
+    assert_true(plain.counts.hops == 0 && walked.counts.hops > 0 && walked.counts.walked > 0);
+    assert_true(walked.recall > plain.recall);
+    knobs.beam = 0;
+    knobs.rerank = 10;
+    const struct switched few = with(&w, &knobs);
+    assert_true(few.counts.exact < plain.counts.exact);
+    assert_true(few.counts.estimates > plain.counts.estimates); /* LRSQ's beside the scan's */
+    knobs.rerank = 0;
+    knobs.exact = false;
+    knobs.order = ORDER_SCORE;
+    const struct switched estimated = with(&w, &knobs);
+    assert_true(estimated.counts.exact == 0);
+    world_close(&w);
+}
+
+/* Distances are estimates then, near the true ones, and no better than the codes. */
+static void test_estimated_distances(void **state)
+{
+    struct world w;
+    uint64_t ids[10];
+    float distances[10];
+    struct asteria_knobs knobs = world_knobs();
+    double off = 0;
+    (void)state;
+    open_clustered(&w, 2000, 32, 20);
+    knobs.exact = false;
+    knobs.probes = EVERY;
+    for (size_t q = 0; q < 20; q++) {
+        const void *query = world_row(&w, 2000 + q);
+        world_search(&w, query, 1, 10, &knobs, NULL, 1, ids, distances);
+        for (size_t i = 0; i < 10; i++) {
+            assert_true(i == 0 || distances[i] >= distances[i - 1]);
+            off += fabs((double)distances[i] -
+                        (double)asteria_distance(&w.bench.env, query, world_row(&w, ids[i])));
+        }
+    }
+    assert_true(off > 0 && off / 200 < .2);
+    world_close(&w);
+}
+
+/* A newer model takes over bucket by bucket; answers are the truth all along. */
+static void test_two_generations(void **state)
+{
+    struct world w;
+    struct asteria_params params = world_defaults();
+    size_t both = 0;
+    (void)state;
+    params.eps0 = 12;
+    params.retrain_share = .2;
+    world_open(&w, params, ELEMENT_F32, 24, 2400, 1);
+    world_train(&w, 800);
+    world_insert(&w, 0, 800);
+    world_insert(&w, 800, 1200);
+    bool more = true;
+    for (size_t step = 0; more && step < 4000; step++) {
+        const struct asteria *a = asteria_of(w.index);
+        const bool two = a->generations[0] && a->generations[1];
+        both += two;
+        if (two && both % 8 == 1) {
+            struct asteria_knobs knobs = world_knobs();
+            knobs.probes = EVERY;
+            knobs.order = step % (ORDER_BOTH + 1);
+            expect_exact_everywhere(&w, knobs);
+            knobs.mode = MODE_CERTIFIED;
+            expect_exact_everywhere(&w, knobs);
+            world_remove(&w, rng_below(&w.rng, 2000));
+        }
+        assert_ok(asteria_ops.maintain(w.index, 60, &more), &w.bench.error);
+    }
+    assert_true(both > 0);
+    world_close(&w);
+}
+
+static void test_threads_and_repeats(void **state)
+{
+    enum { N = 64, K = 10 };
+    struct world w;
+    uint64_t one[N * K], two[N * K];
+    float near[N * K], far[N * K];
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 3000, 32, N);
+    knobs.beam = 16;
+    knobs.rerank = 30;
+    world_search(&w, world_row(&w, 3000), N, K, &knobs, NULL, 1, one, near);
+    world_search(&w, world_row(&w, 3000), N, K, &knobs, NULL, 2, two, far);
+    assert_memory_equal(one, two, sizeof one);
+    assert_memory_equal(near, far, sizeof near);
+    world_close(&w);
+}
+
+/* Not a scan of everything in disguise. */
+static void test_distances_are_few(void **state)
+{
+    enum { N = 20000, QUERIES = 60 };
+    struct world w;
+    struct work work;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, N, 64, QUERIES);
+    double recall = 0;
+    for (knobs.probes = 2; recall < .95; knobs.probes += 2) {
+        assert_true(knobs.probes <= 64);
+        recall = world_recall(&w, world_row(&w, N), QUERIES, 10, &knobs, &work);
+    }
+    if (work.distances / QUERIES > N / 20)
+        fail_msg("recall %.3f takes %.0f distances a query of %d rows", recall,
+                 work.distances / QUERIES, N);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_certified),
+        cmocka_unit_test(test_heuristic_of_all),
+        cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_certified_switches),
+        cmocka_unit_test(test_heuristic_switches),
+        cmocka_unit_test(test_estimated_distances),
+        cmocka_unit_test(test_two_generations),
+        cmocka_unit_test(test_threads_and_repeats),
+        cmocka_unit_test(test_distances_are_few),
+    };
+    return test_run("asteria_search", tests);
+}

@@ -63,7 +63,7 @@ static double distance_of(const float *a, const float *b, size_t dim)
 static void hold(struct tally *t, int which, double lower, double distance)
 {
     t->broken[which] += lower > distance + (double)BOUND_SLACK;
-    t->useful[which] += lower > .3 * distance;
+    t->useful[which] += lower > .01 * distance; /* B1 and B2 are weak */
     t->worst = fmax(t->worst, lower - distance);
 }
 

@@ -49,7 +49,7 @@ static const struct param options[] = {
     PARAM_INT(P, degree, 16, 2, CAPRG_DEGREE_MAX, "links of a row, at most; 4 bytes each"),
     PARAM_INT(P, r0, 1, 0, 8,
               "buckets around a row's own that its links lead to: in codeword steps"),
-    PARAM_INT(P, pool, 256, 4, 4096, "rows that a row's links are chosen from, at most"),
+    PARAM_INT(P, pool, 64, 4, 4096, "rows that a row's links are chosen from, at most"),
     PARAM_CHOICE(P, link, LINK_MAINTAIN, "insert|maintain",
                  "when rows are linked: before insert() returns, or by maintain() alone"),
     PARAM_INT(P, leaf_cap, 2048, 4, 1 << 24, "rows of a cluster before it is split in two"),

@@ -11,7 +11,7 @@
 #include "src/core/mem.h"
 
 /* Buckets of a codeword step; bits that flips are made of; pools' worth of rows that are looked at. */
-enum { STEP_BUCKETS = 4, FLIPPED_BITS = 8, LOOK = 4 };
+enum { STEP_BUCKETS = 4, FLIPPED_BITS = 8, LOOK = 16 };
 
 struct linking {
     struct asteria *a;

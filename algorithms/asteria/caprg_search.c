@@ -49,7 +49,8 @@ int caprg_search_begin(const struct caprg *g, struct caprg_scratch *s)
     if (s->met_capacity > known)
         memset(s->met + known, 0, s->met_capacity - known);
     if (++s->stamp == 0) { /* marks of 255 searches ago would count again */
-        memset(s->met, 0, s->met_capacity);
+        if (s->met_capacity > 0)
+            memset(s->met, 0, s->met_capacity);
         s->stamp = 1;
     }
     return OK;

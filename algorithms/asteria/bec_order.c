@@ -142,10 +142,8 @@ size_t bec_order(const struct bec *b, const float *p, size_t most, uint32_t *add
             continue;
         }
         for (uint32_t child = b->nodes[next.of].child, i = 0; i < 2; i++)
-            if (b->nodes[child + i].n > 0) {
-                const float key = box_distance(b, child + i, p);
-                push(nodes, &n, (struct entry){ key > next.key ? key : next.key, child + i });
-            }
+            if (b->nodes[child + i].n > 0)
+                push(nodes, &n, (struct entry){ box_distance(b, child + i, p), child + i });
     }
     return w.n;
 }

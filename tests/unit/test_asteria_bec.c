@@ -26,7 +26,7 @@ static void vector(void *to, uint32_t slot, float *y)
     memcpy(y, f->z[slot] + DIM - RANK, RANK * sizeof *y);
 }
 
-/* Margins of bits fall, so that the order is theirs; `even` bits are constant. */
+/* constant: bits that all rows have alike. */
 static void draw_rows(struct forest *f, unsigned bits, size_t clusters, double spread,
                       unsigned constant)
 {
@@ -36,6 +36,10 @@ static void draw_rows(struct forest *f, unsigned bits, size_t clusters, double s
         for (unsigned j = 0; j < bits; j++)
             if (constant >> j & 1)
                 f->z[i][j] = 0.1F;
+}
+
+static void learn_bits(struct forest *f)
+{
     for (unsigned j = 0; j < ECC_WORD_MAX; j++) {
         f->model.bit_mean[j] = f->model.bit_margin[j] = 0;
         for (size_t i = 0; i < SLOTS && j < f->model.m; i++) {
@@ -57,6 +61,7 @@ static void forest_open(struct forest *f, enum asteria_code code, unsigned bits,
     f->model.m = f->model.ecc->n;
     assert_true(f->model.m <= DIM);
     draw_rows(f, bits, clusters, spread, constant);
+    learn_bits(f);
     f->options = (struct bec_options){ .rank = RANK, .leaf_cap = leaf_cap, .penalty = 0.1 };
     f->rows = (struct bec_rows){ vector, f };
     assert_ok(bec_create(&f->bec, &f->bench.env, &f->model, &f->options), &f->bench.error);
@@ -254,11 +259,19 @@ static void test_a_split_is_by_the_next_bit(void **state)
     uint64_t spent = 0;
 
     forest_open(&f, ECC_NONE, 8, 50, 9, 0.6, 1U << 3, 31);
+    /* One bit is first in the order, and a tenth of the rows have it: it is passed over. */
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        f.z[slot][5] = slot % 10 ? 0.9F : -0.9F;
+    learn_bits(&f);
+    bec_destroy(f.bec);
+    assert_ok(bec_create(&f.bec, &f.bench.env, &f.model, &f.options), &f.bench.error);
+    assert_int_equal(f.bec->order[0], 5);
     add_all(&f, 0, 51);
     const struct bec *b = f.bec;
     unsigned place = 0;
     while (place < 8 && !may_split(b, 0, b->order[place]))
         place++;
+    assert_true(place > 0 && place < 8);
     assert_int_equal(bec_split_place(b, 0), place);
     assert_ok(bec_split(f.bec, &f.rows, 0, place, &spent), &f.bench.error);
     assert_true(spent > 0 && spent <= 25 + 2 * BEC_SAMPLE);
@@ -466,10 +479,9 @@ static void test_order_is_of_true_bounds(void **state)
         unsigned bits;
         size_t cap, clusters;
         double spread;
-    } cases[] = { { ECC_GOLAY, 12, 60, 0, 1 },
-                  { ECC_NONE, 10, 40, 30, 0.3 },
-                  { ECC_HAMMING, 8, 100, 6, 0.5 },
-                  { ECC_NONE, 3, 5000, 0, 1 },
+    } cases[] = { { ECC_GOLAY, 12, 60, 0, 1 },     { ECC_NONE, 10, 40, 30, 0.3 },
+                  { ECC_HAMMING, 8, 100, 6, 0.5 }, { ECC_NONE, 3, 5000, 0, 1 },
+                  { ECC_NONE, 1, 100, 3, 0.02 }, /* the box's ends are rows */
                   { ECC_RM, 6, 50, 1, 0 } };
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -485,6 +497,10 @@ static void test_order_is_of_true_bounds(void **state)
             for (unsigned i = 0; i < DIM; i++)
                 p[i] = (float)rng_normal(&f.rng) * (round % 3 ? 0.2F : 2);
             expect_order(&f, round % 2 ? p : f.z[SLOTS - 1 - round]);
+            /* beyond the box on the other side */
+            for (unsigned i = 0; i < DIM; i++)
+                p[i] = -p[i];
+            expect_order(&f, p);
             for (unsigned i = 0; i < 400; i++) {
                 const uint32_t slot = (uint32_t)rng_below(&f.rng, SLOTS - 100);
                 if (f.alive[slot])
@@ -548,6 +564,7 @@ static void test_what_was_written_goes_on(void **state)
     struct bec *again;
     char dir[PATH_MAX];
     bool more;
+    unsigned midway = 0;
 
     test_dir_make(dir);
     forest_open(&f, ECC_GOLAY, 10, 60, 9, 0.5, 0, 70);
@@ -560,6 +577,12 @@ static void test_what_was_written_goes_on(void **state)
         assert_ok(write_tree(f.bec, dir, &f.bench.error), &f.bench.error);
         assert_ok(read_tree(&f, dir, &again), &f.bench.error);
         assert_ok(bec_check(again, &f.rows, &f.bench.error), &f.bench.error);
+        assert_int_equal(again->round, f.bec->round);
+        assert_int_equal(again->cursor, f.bec->cursor);
+        assert_int_equal(again->again, f.bec->again);
+        assert_int_equal(again->changed, f.bec->changed);
+        assert_int_equal(again->reshaped, f.bec->reshaped);
+        midway += f.bec->round < BEC_ROUNDS && f.bec->cursor > 0;
         /* Both go on alike. */
         struct bec *both[2] = { f.bec, again };
         for (unsigned i = 0; i < 2; i++) {
@@ -579,6 +602,7 @@ static void test_what_was_written_goes_on(void **state)
         for (uint32_t slot = 5000; slot < 5500; slot++)
             bec_remove(f.bec, &f.rows, slot);
     }
+    assert_true(midway > 0);
     forest_close(&f);
     test_dir_remove(dir);
 }

@@ -158,6 +158,7 @@ static void settle_centre(struct generation *g, struct bucket *b, size_t n)
 
     quantizer_transform(m->quantizer, b->centre, 1, b->centre + m->dim);
     memcpy(all, b->centre, m->dim * sizeof *all);
+    g->centres_version++;
     b->centred_n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
@@ -334,6 +335,7 @@ static void swap_in(struct rewrite *w, uint32_t bucket)
     *w->old = w->made;
     memcpy(w->g->centres + bucket * w->g->model->dim, w->made.centre,
            w->g->model->dim * sizeof(float));
+    w->g->centres_version++;
 }
 
 static bool make_room(struct rewrite *w)

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "algorithms/asteria/model.h"
+#include "algorithms/common/centroid_codes.h"
 #include "algorithms/common/stable.h"
 
 struct bucket {
@@ -57,6 +58,10 @@ struct generation {
     size_t live;
     float *centres; /* n x dim floats: the buckets' centres side by side, for one kernel call */
     size_t centres_capacity;
+    uint64_t centres_version; /* another one whenever they have changed; n is part of it */
+    /* The same as bytes, for probe.c, which makes them when a query finds another version than theirs. */
+    struct centroid_codes coded;
+    _Atomic uint64_t coded_version; /* 0: none */
 };
 
 /* A row on its way in. */

@@ -24,7 +24,7 @@ static float angle_of(const struct view *v, uint64_t codeword)
     const size_t m = v->g->model->m;
     float sum = 0;
     for (size_t i = 0; i < m; i++) {
-        const float p = v->p[i] + v->turn_of_mean[i];
+        const float p = v->p[i] + v->g->shift[i];
         sum += codeword >> i & 1 ? -p : p;
     }
     return acosf(fminf(fmaxf(sum / sqrtf((float)m), -1), 1));

@@ -60,6 +60,7 @@ void generation_destroy(const struct index_env *env, struct generation *g)
     mem_free(env->mem, g->sparse);
     stable_free(&g->codes);
     mem_free(env->mem, g->centres);
+    centroid_codes_free(&g->coded, env->mem);
     model_destroy(env, g->model);
     mem_free(env->mem, g);
 }
@@ -102,6 +103,7 @@ static int make_bucket(struct generation *g, const struct index_env *env, uint32
         g->n++;
     g->buckets[at] = made;
     memset(g->centres + at * env->dim, 0, env->dim * sizeof *g->centres);
+    g->centres_version++;
     *bucket = at;
     return OK;
 }
@@ -171,6 +173,7 @@ void generation_vacate(struct generation *g, const struct index_env *env, uint32
     bucket_free(b, env->mem);
     *b = (struct bucket){ .address = UINT32_MAX };
     memset(g->centres + bucket * env->dim, 0, env->dim * sizeof *g->centres);
+    g->centres_version++;
     g->vacant[g->n_vacant++] = bucket;
 }
 
@@ -179,7 +182,7 @@ uint64_t generation_bytes(const struct generation *g, uint64_t *codes)
     uint64_t bytes = sizeof *g + g->capacity * sizeof *g->buckets +
                      g->vacant_capacity * sizeof *g->vacant + g->model->m * sizeof *g->shift +
                      g->centres_capacity * g->model->dim * sizeof *g->centres +
-                     model_bytes(g->model);
+                     centroid_codes_bytes(&g->coded) + model_bytes(g->model);
 
     if (g->at)
         bytes += sizeof *g->at << g->model->ecc->k;

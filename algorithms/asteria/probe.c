@@ -14,6 +14,8 @@
 #include "kernels/kernels.h"
 
 enum { FLIPS_T = 12, TABLE = 256 };
+/* Fewer centres, or longer ones, are not coded. */
+enum { CODED_FROM = 64, CODED_DIM_MAX = 8192 };
 /* Of centre and score: from half to twice this the rows to be scanned for a recall are within a tenth of the least
    (photo-hog, bor and ITQ). */
 #define SCORE_WEIGHT 1.0f
@@ -102,13 +104,59 @@ static float spread_of(const float *x, size_t n)
 
 /* A bucket's rows are on the query's side of the hash's planes, and about their mean: where one says little, as of large
    buckets their centres, the other does. Each by its deviation over buckets, which of correlations is |p|. */
+/* Codes of the centres as they are now: made by the first query that finds others. While they are out of date nobody reads
+   them, and centres change only where no query runs. false: there are none, and floats have to do. */
+static bool coded(const struct job *job, struct generation *g)
+{
+    struct asteria *a = job->a;
+    const struct kernels *kernels = a->base.env.kernels;
+    const uint64_t version = g->centres_version + 1;
+    if (g->n < CODED_FROM || a->base.env.dim > CODED_DIM_MAX || kernels->isa == ISA_SCALAR)
+        return false;
+    if (atomic_load_explicit(&g->coded_version, memory_order_acquire) == version)
+        return true;
+    pthread_mutex_lock(&a->scratch_lock);
+    const struct centroids centres = {
+        .rows = g->centres, .n = g->n, .dim = a->base.env.dim, .version = version
+    };
+    const bool made = atomic_load_explicit(&g->coded_version, memory_order_relaxed) == version ||
+                      centroid_codes_make(&g->coded, a->base.env.mem, kernels, &centres);
+    atomic_store_explicit(&g->coded_version, made ? version : 0, memory_order_release);
+    pthread_mutex_unlock(&a->scratch_lock);
+    return made;
+}
+
+/* |q - c|^2 of all centres, but for the codes' rounding: it says only where to look first. s->estimates. */
+static void centre_estimates(const struct job *job, struct scratch *s, const struct view *v)
+{
+    const struct index_env *env = &job->a->base.env;
+    const struct centroid_codes *c = &v->g->coded;
+    float *to = s->estimates;
+    if (!coded(job, v->g)) {
+        centre_distances(job, s, v);
+        memcpy(to, s->centre_sq + v->first, v->g->n * sizeof *to);
+        return;
+    }
+    int8_t codes[CODED_DIM_MAX];
+    struct code_row row;
+    env->kernels->code_s8(s->unit, c->middle, env->dim, codes, &row);
+    const float square = row.norm_sq;
+    row.error = row.norm = 0; /* no bounds, but what they are about */
+    env->kernels->bounds_s8(codes, &row, 1, c->code_dim, c->panels, c->columns, (c->n + 15) / 16,
+                            to, (c->n + 15) / 16 * 16);
+    for (size_t i = 0; i < v->g->n; i++)
+        to[i] += square;
+    s->work.estimates += (double)v->g->n;
+    s->work.bytes_read += (double)(v->g->n * c->code_dim);
+}
+
 static void order_by_both(const struct job *job, struct scratch *s, const struct view *v)
 {
     struct correlations c;
     float square = 0;
     correlate(&c, v);
-    centre_distances(job, s, v);
-    const float *centre_sq = s->centre_sq + v->first, spread = spread_of(centre_sq, v->g->n);
+    centre_estimates(job, s, v);
+    const float *centre_sq = s->estimates, spread = spread_of(centre_sq, v->g->n);
     for (size_t i = 0; i < v->g->model->m; i++)
         square += v->p[i] * v->p[i];
     const float weight = square > 0 ? SCORE_WEIGHT * spread / sqrtf(square) : 0;

@@ -13,6 +13,7 @@ static void scratch_destroy(struct mem *mem, struct scratch *s)
     mem_free(mem, s->centre_sq);
     mem_free(mem, s->bound);
     mem_free(mem, s->numbers);
+    mem_free(mem, s->estimates);
     mem_free(mem, s->best_distances);
     mem_free(mem, s->best_slots);
     tier_fetch_destroy(s->fetch);
@@ -49,9 +50,7 @@ static bool fit_view(struct mem *mem, struct view *v)
     const struct model *m = v->g->model;
     const size_t sizes[] = { padded(m->quantizer->work_dim * sizeof *v->turned),
                              padded(m->quantizer->query_bytes),
-                             padded(m->turn->out_dim * sizeof *v->z),
-                             padded(m->m * sizeof *v->p),
-                             padded(m->m * sizeof *v->turn_of_mean),
+                             padded(m->turn->out_dim * sizeof *v->z), padded(m->m * sizeof *v->p),
                              padded(lrsq_query_bytes(m->lrsq)) };
     size_t bytes = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -67,8 +66,7 @@ static bool fit_view(struct mem *mem, struct view *v)
     v->prepared = at += sizes[0];
     v->z = (float *)(void *)(at += sizes[1]);
     v->p = (float *)(void *)(at += sizes[2]);
-    v->turn_of_mean = (float *)(void *)(at += sizes[3]);
-    v->short_query = at + sizes[4];
+    v->short_query = at + sizes[3];
     return true;
 }
 
@@ -99,7 +97,8 @@ static bool fit_buckets(struct mem *mem, struct scratch *s)
     if (!fit_array(mem, &s->keys, n, sizeof *s->keys) ||
         !fit_array(mem, &s->centre_sq, n, sizeof *s->centre_sq) ||
         !fit_array(mem, &s->bound, n, sizeof *s->bound) ||
-        !fit_array(mem, &s->numbers, n, sizeof *s->numbers))
+        !fit_array(mem, &s->numbers, n, sizeof *s->numbers) ||
+        !fit_array(mem, &s->estimates, (n + 15) / 16 * 16, sizeof *s->estimates))
         return false;
     s->buckets_capacity = n;
     return true;
@@ -213,7 +212,7 @@ uint64_t asteria_scratch_bytes(struct asteria *a)
         bytes += sizeof *s + a->base.env.dim * sizeof *s->unit + s->views[0].room_bytes +
                  s->views[1].room_bytes +
                  s->buckets_capacity * (sizeof *s->keys + sizeof *s->centre_sq + sizeof *s->bound +
-                                        sizeof *s->numbers) +
+                                        sizeof *s->numbers + sizeof *s->estimates) +
                  s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +
                  s->seeds_capacity * (sizeof *s->seeds + sizeof *s->seed_scores) +
                  s->seen_capacity * sizeof *s->seen + s->hits_capacity * sizeof *s->hits +

@@ -18,7 +18,6 @@ void query_hash(const struct index_env *env, const struct scratch *s, struct vie
     model_hash(m, env->kernels, v->z, v->p);
     if (!all)
         return;
-    model_hash(m, env->kernels, m->turn->shift, v->turn_of_mean);
     lrsq_query(m->lrsq, v->z, v->short_query);
     v->size = 0;
     for (size_t i = 0; i < m->m; i++)

@@ -48,7 +48,6 @@ struct view {
     float *turned;        /* work_dim, of the quantizer */
     void *prepared;       /* the quantizer's query */
     float *z, *p;         /* out_dim, m */
-    float *turn_of_mean;  /* m: the vantages' products with the rotation's shift (B2) */
     float size;           /* sum |p_i| */
     void *short_query;    /* LRSQ's */
     unsigned char *room;  /* all of the above */
@@ -82,6 +81,7 @@ struct scratch {
     float *centre_sq;    /* |q - c|^2, NAN: not known */
     struct bound *bound; /* filled where the order or the mode asks for it */
     uint32_t *numbers;   /* work space */
+    float *estimates;    /* of a view's centre_sq; room for a multiple of 16 */
     size_t n_buckets, n_keys, buckets_capacity;
     bool bounded;
     /* The query on its way. */

@@ -1,5 +1,5 @@
 /* centroid_codes.h - centroids as bytes, which say of most of them that they cannot be among the
- * nearest of a row. Private to nearest.c.
+ * nearest of a row. Private to nearest.c, and for asteria's order of buckets.
  *
  * With middle m, x = row - m is scale codes + e, and c = centroid - m likewise; by Cauchy-Schwarz
  *     |x - c|^2 >= |x|^2 + |c|^2 - 2 <codes of x, codes of c> - 2 |e_x| |coded c| - 2 |x| |e_c|

@@ -67,8 +67,14 @@ static void history(const char *settings, enum element element, size_t dim)
     asteria_world_remove(&w, 0, 700, 2);
     asteria_world_insert(&w, 1000, 500);
     expect_clusters(&w);
-    /* A newer model: rows go over a few at a time. */
+    /* A newer model: its clusters split before the rows, a few at a time, go over to it. */
     asteria_world_train(&w, 0, 1500);
+    for (size_t id = 0; id < 700; id += 2)
+        asteria_world_insert(&w, id, 1);
+    const struct bec_rows rows = asteria_bec_rows(state_of(&w));
+    for (bool more = true; more;)
+        assert_ok(bec_maintain(state_of(&w)->bec, &rows, 0, &more), &w.bench.error);
+    expect_clusters(&w);
     for (w.step = 0; w.step < 200 && asteria_world_maintain(&w, 60); w.step++)
         if (w.step % 5 == 0)
             expect_clusters(&w);

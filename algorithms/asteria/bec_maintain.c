@@ -35,7 +35,8 @@ static int tend_nodes(struct upkeep *u, bool *did)
             bec_merge(b, i);
             *did = true;
         }
-    for (uint32_t i = 0; rc == OK && i < b->n_nodes && !spent_all(u); i++)
+    /* Amid a round they stay: it lessens the objective for medoids as they are. */
+    for (uint32_t i = 0; rc == OK && b->cursor == 0 && i < b->n_nodes && !spent_all(u); i++)
         if (bec_medoid_is_due(b, i)) {
             bec_medoid_find(b, u->rows, i, &u->spent);
             *did = true;

@@ -411,6 +411,10 @@ static void test_full_disk(void **state)
         for (uint32_t i = 0; i < 400; i++)
             slots[i] = i;
         assert_ok(put(&s, slots, 400), &s.bench.error);
+        for (uint32_t i = 0; i < 100; i++) { /* dead rows, hot ones if there can be any */
+            const uint32_t dead = 2000 + 2 * i;
+            assert_ok(put(&s, &dead, 1), &s.bench.error);
+        }
         s.tier->file->fault = &fault;
         for (t.at = 1; t.at <= 200; t.at += 99) {
             t.calls = 0;

@@ -194,7 +194,7 @@ const struct index_ops asteria_ops = {
     .summary = "learned rotation, buckets by decoded sign bits, bounds that are certain, a small "
                "graph, clusters by prefix",
     .source = "Asteria (public prototype); Golay 1949, Gao and Long 2024",
-    .flags = INDEX_NEEDS_TRAIN | INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
+    .flags = INDEX_NEEDS_TRAIN | INDEX_ON_DISK | INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
     .spaces = spaces,
     .params = options,
     .params_bytes = sizeof(struct asteria_params),

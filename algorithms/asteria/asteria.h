@@ -185,6 +185,8 @@ int asteria_checkpoint(struct asteria *);
 bool asteria_log_is_long(const struct asteria *);
 /* The same at the end of an update, whose failure it is not: it is told to env.log, and tried again later. */
 void asteria_log_relieve(struct asteria *);
+/* Of its files: the journal and the snapshot. */
+uint64_t asteria_log_bytes(const struct asteria *);
 
 /* heat.c, called by maintain: rows of the buckets probed most since the last time become hot, others make room for them;
    probe counts are halved. At most `budget` rows are read (0: no bound). Not tiered: nothing. */

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "algorithms/asteria/snapshot.h"
@@ -243,4 +244,18 @@ void asteria_log_relieve(struct asteria *a)
     (void)error_divert(before);
     if (rc != OK && env->log)
         env->log(env->log_to, error.text);
+}
+
+uint64_t asteria_log_bytes(const struct asteria *a)
+{
+    struct journal *j = journal_of(a);
+    struct stat st = { 0 };
+    char path[PATH_MAX];
+
+    if (!j)
+        return 0;
+    const int n = snprintf(path, sizeof path, "%s/%s", a->log->dir, SNAPSHOT_RUNNING);
+    if (n < 0 || (size_t)n >= sizeof path || stat(path, &st) != 0)
+        st.st_size = 0;
+    return journal_bytes(j) + (uint64_t)st.st_size;
 }

@@ -470,6 +470,9 @@ static void test_folders(void **state)
     open_bench(&c);
     assert_ok(small_load(&c.s, c.dir, NULL), &c.s.bench.error);
     small_expect(&c.s, "the first, reopened");
+    struct memory_use use;
+    assert_ok(asteria_memory(&c.s.a->base, &use), &c.s.bench.error);
+    assert_true(use.disk > 50 * STORE_DIM); /* a snapshot of as many rows, and a log */
     small_end(&c.s);
     test_dir_remove(other);
     end(&c);

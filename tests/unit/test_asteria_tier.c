@@ -10,6 +10,7 @@
 
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/asteria/tier_state.h"
+#include "src/core/param.h"
 
 enum { SLOTS = 3000, MOST = 700 };
 
@@ -581,6 +582,82 @@ static void test_tending(void **state)
     end(&s);
 }
 
+/* ------------------------------------------------------------------------ in an index */
+
+enum { WIDE = 1024, CROWD = 1500, FEW = 6 };
+
+static uint64_t ask(struct test_bench *b, struct asteria *a, const float *rows, size_t queries)
+{
+    uint64_t ids[FEW * 3];
+    float distances[FEW * 3];
+    struct asteria_knobs knobs;
+    param_defaults(asteria_ops.knobs, &knobs);
+    knobs.probes = 1;
+    const struct search_request request = {
+        { rows, queries, WIDE, ELEMENT_F32 }, 3, &knobs, NULL, 1
+    };
+    struct search_result result = { .ids = ids, .distances = distances };
+    const uint64_t before = tier_reads(a->tier);
+
+    assert_ok(asteria_search(&a->base, &request, &result), &b->error);
+    for (size_t q = 0; q < queries; q++)
+        assert_int_equal(ids[3 * q], q);
+    return tier_reads(a->tier) - before;
+}
+
+/* The same few queries again and again: what they read from the file is in memory before long. */
+static void test_popular(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct asteria_params p;
+    struct index *index = NULL;
+    char dir[PATH_MAX];
+    struct rng r = rng_at(test_seed(), 12);
+    float *rows = malloc(CROWD * WIDE * sizeof *rows);
+    uint64_t ids[CROWD];
+    size_t done;
+    bool more = true;
+
+    assert_non_null(rows);
+    test_fill_f32(&r, rows, CROWD, WIDE, 60, .05);
+    test_normalise_f32(rows, CROWD, WIDE);
+    for (size_t i = 0; i < CROWD; i++)
+        ids[i] = CROWD - 1 - i; /* those asked for come last, when there is no room any more */
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, WIDE, 1);
+    test_dir_make_in_memory(dir);
+    b.env.dir = dir;
+    memset(&p, 0, sizeof p);
+    param_defaults(asteria_ops.params, &p);
+    p.rotation = TURN_HADAMARD;
+    p.caprg = false;
+    p.address_bits = 6;
+    p.rows = ASTERIA_ROWS_TIERED;
+    p.hot_mb = 1;
+    assert_ok(asteria_create(&index, &b.env, &p), &b.error);
+    const struct vectors all = { rows, CROWD, WIDE, ELEMENT_F32 };
+    assert_ok(asteria_train(index, all), &b.error);
+    assert_ok(asteria_insert(index, all, ids, &done), &b.error);
+    struct asteria *a = asteria_of(index);
+    float *queries = malloc(FEW * WIDE * sizeof *queries);
+    assert_non_null(queries);
+    for (size_t i = 0; i < FEW; i++)
+        memcpy(queries + i * WIDE, rows + (CROWD - 1 - i) * WIDE, WIDE * sizeof *queries);
+    const uint64_t at_first = ask(&b, a, queries, FEW);
+    while (more)
+        assert_ok(asteria_maintain(index, 0, &more), &b.error);
+    const uint64_t later = ask(&b, a, queries, FEW);
+    if (at_first == 0 || later > 0)
+        fail_msg("%" PRIu64 " reads at first, %" PRIu64 " later (seed %" PRIu64 ")", at_first,
+                 later, test_seed());
+    asteria_destroy(index);
+    assert_int_equal(mem_live(&b.mem), 0);
+    free(queries);
+    free(rows);
+    test_dir_remove(dir);
+    test_bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,7 +665,7 @@ int main(void)
         cmocka_unit_test(test_budget),     cmocka_unit_test(test_failing_reads),
         cmocka_unit_test(test_short_file), cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_no_folder),  cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_tending),
+        cmocka_unit_test(test_tending),    cmocka_unit_test(test_popular),
     };
     return test_run("asteria_tier", tests);
 }

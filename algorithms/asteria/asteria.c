@@ -80,6 +80,10 @@ static const struct param knobs[] = {
         "the certain bound (certified: always), by flips of doubtful bits, by the tree, by "
         "centres and correlation together, which takes fewest rows"),
     PARAM_INT(K, probes, 16, 1, 1 << 22, "buckets looked at; recall and time grow with it"),
+    PARAM_INT(
+        K, patience, 0, 0, 1 << 22,
+        "buckets in a row without a new answer that end a query before its probes do: a sixth "
+        "fewer rows for the same recall; 0: they do not"),
     PARAM_INT(K, candidates, 0, 0, 1 << 30,
               "rows scanned at most, but for the first bucket's; 0: no bound"),
     PARAM_INT(K, beam, 0, 0, 4096, "rows kept while walking in the graph; 0: it is not walked"),

@@ -56,8 +56,10 @@ static void keep_hit(const struct job *job, struct scratch *s, uint64_t id, floa
 static void settle(const struct job *job, struct scratch *s, uint32_t slot, float distance)
 {
     if (!job->range) {
-        if (distance <= topk_limit(&s->nearest))
+        if (distance <= topk_limit(&s->nearest)) {
             topk_push(&s->nearest, distance, job->a->ids[slot]);
+            s->settled++;
+        }
     } else if ((double)distance <= job->radius && !s->failure) {
         keep_hit(job, s, job->a->ids[slot], distance);
     }

@@ -82,6 +82,8 @@ struct asteria_knobs {
     int64_t mode;  /* enum asteria_mode */
     int64_t order; /* enum asteria_order; certified: always bound */
     int64_t probes;
+    int64_t
+        patience; /* buckets in a row that bring no answer before a query ends; 0: it waits for `probes` */
     int64_t candidates; /* rows scanned at most, but for the first bucket; 0: no bound */
     int64_t beam;       /* of the walk in the graph; 0: no walk */
     int64_t rerank; /* best estimates that get an exact distance; 0: all that the scan lets pass */

@@ -118,6 +118,7 @@ static void fetch_next(struct scratch *s)
         return;
     struct view *v;
     const struct bucket *b = bucket_of(s, (uint32_t)s->keys[0], &v);
+    fetch_lines(b->centre, v->g->model->dim * sizeof *b->centre);
     fetch_block(v->g->model->quantizer, b, 0);
 }
 

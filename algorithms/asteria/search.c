@@ -30,6 +30,7 @@ void query_begin(const struct job *job, struct scratch *s, const void *query,
     const struct index_env *env = &job->a->base.env;
     s->query = query;
     s->cap = INFINITY;
+    s->settled = 0;
     s->codes.n = s->codes.first = s->rows.n = s->rows.first = 0;
     s->n_cold = 0;
     const float *unit = asteria_unit(env, query, s->unit);
@@ -66,18 +67,24 @@ static bool affordable(const struct job *job, double probes, double rows, uint32
     return probes < (double)knobs->probes;
 }
 
+/* As many buckets as the knobs allow; patience ends a query whose neighbours lie together sooner than one whose do not. */
 static int heuristic_query(const struct job *job, struct scratch *s)
 {
+    const int64_t patience = job->knobs->patience > 0 ? job->knobs->patience : INT64_MAX;
     double probes = 0, rows = 0;
+    uint64_t settled = 0;
+    int64_t in_vain = 0;
     size_t number;
     probe_order(job, s);
-    while (!s->failure && s->n_keys > 0) {
+    while (!s->failure && s->n_keys > 0 && in_vain < patience) {
         struct view *v;
         const uint32_t next = bucket_of(s, (uint32_t)s->keys[0], &v)->live;
         if (!affordable(job, probes, rows, next))
             break;
         (void)probe_next(s, &number);
         scan_bucket(job, s, number);
+        in_vain = s->settled == settled ? in_vain + 1 : 0;
+        settled = s->settled;
         probes += 1;
         rows += next;
     }

@@ -87,6 +87,7 @@ struct scratch {
     /* The query on its way. */
     const void *query;   /* as it came */
     struct topk nearest; /* exact, or estimates where rows are not read */
+    uint64_t settled;    /* rows that have been among the nearest */
     struct topk best;    /* LRSQ's estimates of slots; k = 0: all are good enough */
     float *best_distances;
     uint64_t *best_slots;

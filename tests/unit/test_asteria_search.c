@@ -144,6 +144,28 @@ static void test_candidates(void **state)
     world_close(&w);
 }
 
+/* Queries end by themselves, later where they are given more; with the most they find all there is. */
+static void test_patience(void **state)
+{
+    struct world w;
+    struct work before = { 0 };
+    double recall = 0;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 4000, 48, 40);
+    knobs.probes = EVERY;
+    for (knobs.patience = 1; knobs.patience <= 64; knobs.patience *= 4) {
+        struct work work;
+        const double now = world_recall(&w, world_row(&w, 4000), 40, 10, &knobs, &work);
+        assert_true(now >= recall && work.scanned > before.scanned);
+        recall = now;
+        before = work;
+    }
+    assert_int_equal((int)before.scanned, 40 * 4000);
+    assert_true(recall > .97);
+    world_close(&w);
+}
+
 struct switched {
     double recall;
     struct asteria_counts counts;
@@ -311,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_heuristic_of_all),
         cmocka_unit_test(test_orders),
         cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_patience),
         cmocka_unit_test(test_certified_switches),
         cmocka_unit_test(test_heuristic_switches),
         cmocka_unit_test(test_estimated_distances),

@@ -1,4 +1,5 @@
 /* asteria.c - Asteria: options, creation, and the table. asteria.h has the state and its invariants. */
+#define _GNU_SOURCE /* pthread_rwlockattr_setkind_np() */
 #include "algorithms/asteria/asteria.h"
 
 #include "src/core/mem.h"
@@ -121,6 +122,18 @@ static int check_params(const struct index_env *env, const struct asteria_params
 
 /* ------------------------------------------------------------------------------ creation */
 
+/* Searches that overlap without end must not keep changes out; nobody takes the lock twice. */
+static void init_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t writers_first;
+
+    (void)pthread_rwlockattr_init(&writers_first);
+    (void)pthread_rwlockattr_setkind_np(&writers_first,
+                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(lock, &writers_first);
+    (void)pthread_rwlockattr_destroy(&writers_first);
+}
+
 int asteria_open(struct asteria **out, const struct index_env *env, const struct asteria_params *p,
                  const struct asteria_opening *opening)
 {
@@ -134,7 +147,7 @@ int asteria_open(struct asteria **out, const struct index_env *env, const struct
     a->base = (struct index){ &asteria_ops, *env };
     a->params = *p;
     a->fault = opening->fault;
-    pthread_rwlock_init(&a->lock, NULL);
+    init_lock(&a->lock);
     pthread_mutex_init(&a->scratch_lock, NULL);
     slot_table_init(&a->slots, env->mem);
     rc = asteria_log_create(a, opening);

@@ -77,6 +77,8 @@ struct asteria {
     size_t waiting_capacity;
     struct slot_table slots; /* live ids */
     size_t live;
+    uint64_t
+        changes; /* rows that came or went, since it was opened: an audit is of the rows as they are */
     struct tier *tier;
     struct caprg *graph;             /* NULL: params.caprg is off */
     struct bec *bec;                 /* of generations[now] */

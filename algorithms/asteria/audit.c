@@ -2,8 +2,9 @@
  *
  * Violations of B1, B2, B3 (there are none); how tight they are: the share of rows that each excludes at the true
  * k-th distance; how often the calibrated quantile of the angle covers; candidates and true neighbours by how many
- * bits their words, and their codewords, are from the query's.
+ * bits their words, and their codewords, are from the query's. Sums are of the searches since rows last came or went.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "algorithms/asteria/search.h"
@@ -20,6 +21,7 @@ struct asteria_audit {
     double candidates[RADII], neighbours[RADII], covered_at[RADII];
     double code_candidates[RADII], code_neighbours[RADII];
     double quantile[RADII];
+    uint64_t changes; /* the index's, when they began */
 };
 
 /* One query's audit. */
@@ -184,6 +186,8 @@ static void add_sums(struct asteria *a, const struct asteria_audit *more)
     const double *from = (const double *)more;
     double *to = (double *)a->audit;
     pthread_mutex_lock(&a->scratch_lock);
+    if (a->audit->changes != a->changes)
+        *a->audit = (struct asteria_audit){ .changes = a->changes };
     for (size_t i = 0; i < offsetof(struct asteria_audit, quantile) / sizeof *to; i++)
         to[i] += from[i];
     memcpy(a->audit->quantile, more->quantile, sizeof more->quantile);
@@ -227,6 +231,12 @@ static void radius_row(struct stat_sink *sink, size_t h, const struct asteria_au
     };
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
         sink->cell(sink->to, "radius", h, cells[i].column, cells[i].value);
+    /* what claims can name */
+    char name[32];
+    (void)snprintf(name, sizeof name, "candidates_h%zu", h);
+    sink->value(sink->to, name, x->candidates[h]);
+    (void)snprintf(name, sizeof name, "neighbours_h%zu", h);
+    sink->value(sink->to, name, x->neighbours[h]);
 }
 
 void audit_stats(const struct asteria *a, struct stat_sink *sink)

@@ -78,6 +78,7 @@ void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *
         slot_table_put(&a->slots, ids[i], slots[i]);
     }
     a->live += n;
+    a->changes += n;
 }
 
 int asteria_free_reserve(struct asteria *a)
@@ -106,6 +107,7 @@ void asteria_slot_die(struct asteria *a, uint32_t slot, bool linked)
     (void)slot_table_remove(&a->slots, a->ids, a->ids[slot], &found);
     a->ids[slot] = ID_NONE;
     a->live--;
+    a->changes++;
     set_waiting(a, slot, 0, true);
     set_waiting(a, slot, 1, linked);
 }

@@ -212,6 +212,11 @@ static void test_audit(void **state)
     assert_true(s.values[7] > .5 && s.values[7] <= 1);
     assert_true(s.rows > 4 && s.candidates == s.values[0] && s.code_candidates == s.values[0]);
     assert_true(s.neighbours >= 200);
+    /* Sums go on until rows come or go. */
+    assert_true(audited(&w).values[0] == 2 * s.values[0]);
+    for (uint64_t id = 0; w.n == (size_t)(s.values[0] / 20); id++)
+        world_remove(&w, id);
+    assert_true(audited(&w).values[0] == 20.0 * (double)w.n);
     world_close(&w);
 }
 

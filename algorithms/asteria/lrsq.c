@@ -55,11 +55,12 @@ int lrsq_allocate(struct lrsq **to, const struct index_env *env, const struct lr
     l->kernels = env->kernels;
     l->axis = pca ? NULL : mem_zalloc(env->mem, width * sizeof *l->axis);
     l->rows = pca ? mem_zalloc(env->mem, width * l->in_dim * sizeof *l->rows) : NULL;
+    l->panels = pca ? mem_zalloc(env->mem, width * lrsq_padded(l) * sizeof *l->panels) : NULL;
     l->centre = mem_zalloc(env->mem, l->in_dim * sizeof *l->centre);
     l->scale = mem_zalloc(env->mem, width * sizeof *l->scale);
     l->zero = mem_zalloc(env->mem, width * sizeof *l->zero);
     *to = l;
-    if ((l->axis || l->rows) && l->centre && l->scale && l->zero)
+    if ((l->axis || (l->rows && l->panels)) && l->centre && l->scale && l->zero)
         return OK;
     lrsq_destroy(env, l);
     *to = NULL;
@@ -72,6 +73,7 @@ void lrsq_destroy(const struct index_env *env, struct lrsq *l)
         return;
     mem_free(env->mem, l->axis);
     mem_free(env->mem, l->rows);
+    mem_free(env->mem, l->panels);
     mem_free(env->mem, l->centre);
     mem_free(env->mem, l->scale);
     mem_free(env->mem, l->zero);
@@ -82,7 +84,7 @@ size_t lrsq_bytes(const struct lrsq *l)
 {
     const size_t width = lrsq_width(l);
     return sizeof *l + l->in_dim * sizeof *l->centre + 2 * width * sizeof *l->scale +
-           width * (l->axis ? sizeof *l->axis : l->in_dim * sizeof *l->rows);
+           width * (l->axis ? sizeof *l->axis : (l->in_dim + lrsq_padded(l)) * sizeof *l->rows);
 }
 
 /* The gain a bit of four more bits to a coordinate that has `width`. */
@@ -310,6 +312,7 @@ static int build(const struct training *t, uint8_t *widths, struct lrsq **to)
     for (size_t c = 0; c < t->candidates; c++)
         if (widths[c])
             set_coordinate(t, l, c, widths[c] == 8 ? at_byte++ : at_nibble++);
+    lrsq_lay(l);
     if (t->options->pca)
         l->defect = (float)(axes_defect(t->axes, t->candidates, t->in_dim) * (1 + 1e-6));
     return OK;

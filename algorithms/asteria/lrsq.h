@@ -35,6 +35,7 @@ struct lrsq {
     size_t code_bytes;   /* of a row, its head included; a multiple of 8 */
     uint32_t *axis;      /* coordinate of z; NULL: `rows` */
     float *rows;         /* principal axes, n_bytes + n_nibbles of in_dim */
+    float *panels;       /* rows as they are read: of eight, sixteen floats of each, side by side */
     float *centre;       /* in_dim */
     float *scale, *zero; /* n_bytes + n_nibbles */
     float alpha, beta;

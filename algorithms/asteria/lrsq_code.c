@@ -1,13 +1,29 @@
 /* lrsq_code.c - a row's code: written, read, held to what the row asks for.
  *
- * y is exact but for arithmetic in double, which the rounding to halves hides: coordinates of z, or their products with
- * principal axes. Those are orthonormal up to a defect D, the norm of P P' - 1. With M = 1 - P'P, which is -D at least on the
- * axes' span and 1 elsewhere, <z_q, z> = <y_q, y> + <z_q, M z>, and by Cauchy and Schwarz, twice,
+ * y is coordinates of z, exact but for arithmetic in double, which the rounding to halves hides; or z's products with
+ * principal axes, taken in floats. The latter are off in two ways.
  *
- *     |<z_q, M z>| <= sqrt(z_q' M z_q + 2 D |z_q|^2) sqrt(z' M z + 2 D |z|^2),
+ * Axes are orthonormal up to a defect D, the norm of P P' - 1. With M = 1 - P'P, which is -D at least on the axes' span and
+ * 1 elsewhere, <z_q, z> = <P z_q, P z> + <z_q, M z>, and by Cauchy and Schwarz, twice,
  *
- * so that e is rounded up by 2 D |z|^2 inside its root, and d by a factor 1 + D, for |P w| <= sqrt(1 + D) |w|.
+ *     |<z_q, M z>| <= sqrt(z_q' M z_q + 2 D |z_q|^2) sqrt(z' M z + 2 D |z|^2).
+ *
+ * And y = P z + o. A term r_j (z_j - c_j) is rounded at the difference, at the product, and in no more sums than there are
+ * in products(): of a lane in a run, of runs, and two more when lanes are paired; g = 2^-24 times all of them, and one for
+ * their own products, so that |o_i| <= g |r_i| |z|, whatever order the compiler takes, and |o| <= B |z| with the blur
+ * B = g sqrt(rank (1 + D)) = 10^-5 for 96 axes in 512 dimensions. Hence, |P z| being at most sqrt(1 + D) |z|,
+ *
+ *     |<P z_q, P z> - <y_q, y>| <= (2 B (1 + D) + 3 B^2) |z_q| |z|,  z' M z <= |z|^2 - |y|^2 + (2 B (1 + D) + 2 B^2) |z|^2,
+ *     |y_q - y| <= (1 + D) sqrt T + B (|z_q| + |z|) <= (1 + D + B) sqrt T + 2 B |z_q|,
+ *
+ * because |z| <= |z_q| + sqrt T. Of |<y_q - y, y - yhat>| the first part is in d, rounded up by 1 + D + B; the other, 2 B
+ * |z_q| |y - yhat|, is with what is beside the axes, where Cauchy and Schwarz put all of it together:
+ *
+ *     e_q^2 = |z_q|^2 - |y_q|^2 + (2 D + 5 B) |z_q|^2 + 2 B |z_q|^2,  e^2 = |z|^2 - |y|^2 + (2 D + 5 B) |z|^2 + 2 B |y - yhat|^2.
+ *
+ * For pairs of codes d is to hold of P z too: it has B |z| more.
  */
+#include <float.h>
 #include <math.h>
 
 #include "algorithms/asteria/lrsq_parts.h"
@@ -24,117 +40,208 @@ uint16_t lrsq_half_up(double x)
     return (uint16_t)(((unsigned)(exponent + 14) << 10) + steps);
 }
 
-/* Vectors of the compilers' own, because they do not find them in the loop below, and it is what a query with principal
-   axes costs. */
-typedef float floats_8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef double doubles_8 __attribute__((vector_size(64)));
+/* Vectors of the compilers' own, because they do not find them in the loop below, and it is what a row or a query costs with
+   principal axes. Not the kernels, which sum in one chain where they are scalar, and know of no centre. */
+typedef float floats_16 __attribute__((vector_size(64), aligned(4), may_alias));
+enum { WIDE = LRSQ_WIDE, RUN = 128 }; /* lanes; dimensions that are summed before sums are */
 
-/* A macro, because a function's vector would be passed on in ways that depend on the processor. */
-#define WIDENED(x) __builtin_convertvector(*(const floats_8 *)(const void *)(x), doubles_8)
+#define AT(x) (*(const floats_16 *)(const void *)(x))
+/* Macros, because a function's vectors would be passed on in ways that depend on the processor. */
+#define PAIRED_2(a, b)                                                                          \
+    (__builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) + \
+     __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#define PAIRED_4(a, b)                                                                         \
+    (__builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) + \
+     __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
 
-/* Products of eight axes with z - centre. */
-static void products(const struct lrsq *l, const float *z, const float *axes, double y[8])
+#define QUARTER(a, b, q)                                                                       \
+    __builtin_convertvector(                                                                   \
+        __builtin_shufflevector(a, b, q, q + 1, q + 2, q + 3, q + 16, q + 17, q + 18, q + 19), \
+        lrsq_doubles)
+
+/* Sums of eight vectors' lanes: in floats down to four of each, in double from there. */
+static inline void add_lanes(const floats_16 v[8], double y[8])
 {
-    const size_t dim = l->in_dim;
-    doubles_8 sums[8] = { { 0 } };
-    size_t j = 0;
-    for (; j + 8 <= dim; j += 8) {
-        const doubles_8 x = WIDENED(z + j) - WIDENED(l->centre + j);
+    const floats_16 a = PAIRED_4(PAIRED_2(v[0], v[1]), PAIRED_2(v[2], v[3]));
+    const floats_16 b = PAIRED_4(PAIRED_2(v[4], v[5]), PAIRED_2(v[6], v[7]));
+    const lrsq_doubles sums =
+        QUARTER(a, b, 0) + QUARTER(a, b, 4) + QUARTER(a, b, 8) + QUARTER(a, b, 12);
+    memcpy(y, &sums, sizeof sums);
+}
+
+void lrsq_lay(struct lrsq *l)
+{
+    const size_t width = l->axis ? 0 : lrsq_width(l), padded = lrsq_padded(l);
+    for (size_t i = 0; i < width; i++)
+        for (size_t j = 0; j < l->in_dim; j++)
+            l->panels[i / 8 * 8 * padded + (j / WIDE * 8 + i % 8) * WIDE + j % WIDE] =
+                l->rows[i * l->in_dim + j];
+}
+
+/* Products of the eight axes from number i on with z - centre. */
+static void products(const struct lrsq *l, const float *z, size_t i, double y[8])
+{
+    const size_t dim = l->in_dim, whole = dim / WIDE * WIDE;
+    const float *panel = l->panels + i * lrsq_padded(l);
+    floats_16 total[8] = { { 0 } };
+    for (size_t first = 0; first < whole; first += RUN) {
+        const size_t end = first + RUN < whole ? first + RUN : whole;
+        floats_16 sums[8] = { { 0 } };
+        for (size_t j = first; j < end; j += WIDE) {
+            const floats_16 x = AT(z + j) - AT(l->centre + j);
+#pragma GCC unroll 8
+            for (size_t k = 0; k < 8; k++)
+                sums[k] += AT(panel + 8 * j + k * WIDE) * x;
+        }
 #pragma GCC unroll 8
         for (size_t k = 0; k < 8; k++)
-            sums[k] += WIDENED(axes + k * dim + j) * x;
+            total[k] += sums[k];
     }
-    for (size_t k = 0; k < 8; k++) {
-        y[k] = 0;
-        for (size_t lane = 0; lane < 8; lane++)
-            y[k] += sums[k][lane];
-    }
-    for (; j < dim; j++)
+    add_lanes(total, y);
+    for (size_t j = whole; j < dim; j++)
         for (size_t k = 0; k < 8; k++)
-            y[k] += (double)axes[k * dim + j] * ((double)z[j] - (double)l->centre[j]);
+            y[k] += (double)panel[8 * whole + k * WIDE + (j - whole)] *
+                    ((double)z[j] - (double)l->centre[j]);
 }
 
 void lrsq_eight(const struct lrsq *l, const float *z, size_t i, double y[8])
 {
     if (!l->axis) {
-        products(l, z, l->rows + i * l->in_dim, y);
+        products(l, z, i, y);
         return;
     }
-    for (size_t k = 0; k < 8; k++) {
-        const size_t at = l->axis[i + k];
-        y[k] = l->scale[i + k] > 0 ? (double)z[at] - (double)l->centre[at] : 0;
-    }
+    const uint32_t *at = l->axis + i;
+    const float *c = l->centre;
+    const lrsq_floats row = { z[at[0]], z[at[1]], z[at[2]], z[at[3]],
+                              z[at[4]], z[at[5]], z[at[6]], z[at[7]] };
+    const lrsq_floats mean = { c[at[0]], c[at[1]], c[at[2]], c[at[3]],
+                               c[at[4]], c[at[5]], c[at[6]], c[at[7]] };
+    const lrsq_floats none = { 0 };
+    const lrsq_ints used = LRSQ_FLOATS(l->scale + i) > none;
+    const lrsq_floats x = (lrsq_floats)((lrsq_ints)row & used),
+                      m = (lrsq_floats)((lrsq_ints)mean & used);
+    const lrsq_doubles left =
+        __builtin_convertvector(x, lrsq_doubles) - __builtin_convertvector(m, lrsq_doubles);
+    memcpy(y, &left, sizeof left);
 }
 
 double lrsq_norm_sq(const struct lrsq *l, const float *z)
 {
-    double sum[16] = { 0 };
-    for (size_t first = 0; first < l->in_dim; first += 16) {
-        const size_t n = l->in_dim - first < 16 ? l->in_dim - first : 16;
-        for (size_t lane = 0; lane < n; lane++) {
-            const double x = (double)z[first + lane] - (double)l->centre[first + lane];
-            sum[lane] += x * x;
-        }
+    const size_t whole = l->in_dim / WIDE * WIDE;
+    lrsq_doubles even = { 0 }, odd = { 0 };
+    for (size_t j = 0; j < whole; j += WIDE) {
+        const lrsq_doubles x = LRSQ_WIDENED(z + j) - LRSQ_WIDENED(l->centre + j);
+        const lrsq_doubles y = LRSQ_WIDENED(z + j + 8) - LRSQ_WIDENED(l->centre + j + 8);
+        even += x * x;
+        odd += y * y;
     }
-    for (size_t lane = 1; lane < 16; lane++)
-        sum[0] += sum[lane];
-    return sum[0];
+    double sum = 0;
+    for (size_t j = whole; j < l->in_dim; j++)
+        sum += ((double)z[j] - (double)l->centre[j]) * ((double)z[j] - (double)l->centre[j]);
+    even += odd;
+    for (size_t lane = 0; lane < 8; lane++)
+        sum += even[lane];
+    return sum;
 }
 
-double lrsq_rest(const struct lrsq *l, double z_sq, double y_sq)
+static double blur_of(const struct lrsq *l)
 {
-    const double left = z_sq - y_sq + (2 * (double)l->defect + 0x1p-44) * z_sq;
+    const size_t runs = (l->in_dim + RUN - 1) / RUN, roundings = RUN / WIDE + runs + 2 + 2 + 1;
+    return l->axis ? 0
+                   : 0x1p-24 * (double)roundings * sqrt((double)l->rank * (1 + (double)l->defect));
+}
+
+double lrsq_rest(const struct lrsq *l, double z_sq, double y_sq, double beside)
+{
+    const double blur = blur_of(l), loose = 2 * (double)l->defect + 5 * blur + 0x1p-44;
+    const double left = z_sq - y_sq + loose * z_sq + 2 * blur * beside;
     return left > 0 ? sqrt(left) : 0;
 }
 
+/* Of eight lanes each: |y|^2, |y - yhat|^2, <y, y - yhat> */
+struct lanes {
+    lrsq_doubles y_sq, left_sq, along;
+};
 struct sums {
-    double y_sq, left_sq, along; /* |y|^2, |y - yhat|^2, <y, y - yhat> */
+    double y_sq, left_sq, along;
 };
 
-static void add(struct sums *to, const struct lrsq *l, size_t i, double y, double code)
+static struct sums sums_of(const struct lanes *lanes)
 {
-    const double left = y - ((double)l->zero[i] + (double)l->scale[i] * code);
-    to->y_sq += y * y;
+    struct sums s = { 0, 0, 0 };
+    for (size_t k = 0; k < 8; k++) {
+        s.y_sq += lanes->y_sq[k];
+        s.left_sq += lanes->left_sq[k];
+        s.along += lanes->along[k];
+    }
+    return s;
+}
+
+/* Coordinates i .. i + 7. */
+static inline void add_eight(struct lanes *to, const struct lrsq *l, size_t i, const double y[8],
+                             const float codes[8])
+{
+    const lrsq_doubles exact = LRSQ_DOUBLES(y), scale = LRSQ_WIDENED(l->scale + i);
+    const lrsq_doubles left = exact - (LRSQ_WIDENED(l->zero + i) + scale * LRSQ_WIDENED(codes));
+    to->y_sq += exact * exact;
     to->left_sq += left * left;
-    to->along += y * left;
+    to->along += exact * left;
 }
 
-static unsigned nearest(const struct lrsq *l, size_t i, double y)
+/* The nearest codes but for float rounding: what is left is measured for those that are taken. Where the scale is 0, y is as
+   well. */
+static inline void nearest_eight(const struct lrsq *l, size_t i, const double y[8], float codes[8])
 {
-    if (!(l->scale[i] > 0))
-        return 0;
-    const double code = rint((y - (double)l->zero[i]) / (double)l->scale[i]);
-    const double most = i < l->n_bytes ? 255 : 15;
-    return (unsigned)(code < 0 ? 0 : code > most ? most : code);
+    const lrsq_floats none = { 0 }, most = none + (i < l->n_bytes ? 255.0f : 15.0f),
+                      least = none + FLT_MIN;
+    const lrsq_floats scale = LRSQ_FLOATS(l->scale + i);
+    const lrsq_doubles above = LRSQ_DOUBLES(y) - LRSQ_WIDENED(l->zero + i);
+    lrsq_floats code = __builtin_convertvector(above, lrsq_floats) /
+                       LRSQ_MOST(scale, least, lrsq_floats, lrsq_ints);
+    code = LRSQ_MOST(code, none, lrsq_floats, lrsq_ints);
+    code = LRSQ_LEAST(code, most, lrsq_floats, lrsq_ints);
+    code = (code + 0x1.8p23f) - 0x1.8p23f; /* to the nearest integer */
+    memcpy(codes, &code, sizeof code);
 }
 
-static double distance_of(const struct lrsq *l, const struct sums *s)
+/* Codes' bytes, or the high halves of them. */
+static inline void store_eight(const float codes[8], bool high, uint8_t *to)
 {
-    return sqrt(s->left_sq) * (1 + (double)l->defect) * (1 + 0x1p-40);
+    typedef uint8_t bytes_8 __attribute__((vector_size(8)));
+    const lrsq_ints number = __builtin_convertvector(LRSQ_FLOATS(codes), lrsq_ints);
+    bytes_8 bytes = __builtin_convertvector(number * (high ? 16 : 1), bytes_8), low = { 0 };
+    if (high)
+        memcpy(&low, to, sizeof low);
+    bytes |= low;
+    memcpy(to, &bytes, sizeof bytes);
+}
+
+static double distance_of(const struct lrsq *l, const struct sums *s, double z_sq)
+{
+    const double blur = blur_of(l), factor = (1 + (double)l->defect + blur) * (1 + 0x1p-40);
+    return sqrt(s->left_sq) * factor + blur * sqrt(z_sq);
 }
 
 void lrsq_put(const struct lrsq *l, const float *z, void *code)
 {
-    uint8_t *codes = (uint8_t *)code + sizeof(struct lrsq_head);
-    struct sums sums = { 0, 0, 0 };
-    double eight[8];
+    uint8_t *to = (uint8_t *)code + sizeof(struct lrsq_head);
+    struct lanes lanes = { { 0 }, { 0 }, { 0 } };
     const size_t half = l->n_nibbles / 2, end = l->n_bytes + half;
-    memset(code, 0, l->code_bytes);
-    for (size_t i = 0; i < lrsq_width(l); i++) {
-        if (i % 8 == 0)
-            lrsq_eight(l, z, i, eight);
-        const double y = eight[i % 8];
-        const unsigned number = nearest(l, i, y);
-        if (i < end)
-            codes[i] = (uint8_t)number;
-        else
-            codes[i - half] = (uint8_t)(codes[i - half] | number << 4);
-        add(&sums, l, i, y, number);
+    for (size_t i = 0; i < lrsq_width(l); i += 8) {
+        double y[8];
+        float codes[8];
+        lrsq_eight(l, z, i, y);
+        nearest_eight(l, i, y, codes);
+        add_eight(&lanes, l, i, y, codes);
+        store_eight(codes, i >= end, to + (i < end ? i : i - half));
     }
+    const struct sums sums = sums_of(&lanes);
     const double z_sq = lrsq_norm_sq(l, z);
-    const struct lrsq_head head = { .norm = (float)(z_sq - 2 * sums.along),
-                                    .d = lrsq_half_up(distance_of(l, &sums)),
-                                    .e = lrsq_half_up(lrsq_rest(l, z_sq, sums.y_sq)) };
+    const struct lrsq_head head = {
+        .norm = (float)(z_sq - 2 * sums.along),
+        .d = lrsq_half_up(distance_of(l, &sums, z_sq)),
+        .e = lrsq_half_up(lrsq_rest(l, z_sq, sums.y_sq, sums.left_sq)),
+    };
     memcpy(code, &head, sizeof head);
 }
 
@@ -154,16 +261,20 @@ static bool is_rounded_up(double stored, double exact)
 int lrsq_check(const struct lrsq *l, const float *z, const void *code, struct error *error)
 {
     struct lrsq_head head;
-    struct sums sums = { 0, 0, 0 };
-    double eight[8];
+    struct lanes lanes = { { 0 }, { 0 }, { 0 } };
     memcpy(&head, code, sizeof head);
-    for (size_t i = 0; i < lrsq_width(l); i++) {
-        if (i % 8 == 0)
-            lrsq_eight(l, z, i, eight);
-        add(&sums, l, i, eight[i % 8], lrsq_number(l, lrsq_codes(code), i));
+    for (size_t i = 0; i < lrsq_width(l); i += 8) {
+        double y[8];
+        float codes[8];
+        lrsq_eight(l, z, i, y);
+        for (size_t k = 0; k < 8; k++)
+            codes[k] = (float)lrsq_number(l, lrsq_codes(code), i + k);
+        add_eight(&lanes, l, i, y, codes);
     }
+    const struct sums sums = sums_of(&lanes);
     const double z_sq = lrsq_norm_sq(l, z), norm = z_sq - 2 * sums.along;
-    const double d = distance_of(l, &sums), e = lrsq_rest(l, z_sq, sums.y_sq);
+    const double d = distance_of(l, &sums, z_sq);
+    const double e = lrsq_rest(l, z_sq, sums.y_sq, sums.left_sq);
     if (!is_rounded_up((double)lrsq_half(head.d), d))
         return fail(error, ERR_INVARIANT, "asteria: an LRSQ code's d is %g, its row's is %g",
                     (double)lrsq_half(head.d), d);

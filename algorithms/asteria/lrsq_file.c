@@ -106,6 +106,7 @@ static int settle(struct lrsq *l, const struct index_env *env, const struct stor
         const double defect = axes_defect(room, l->rank, l->in_dim);
         good = defect < 1e-3;
         l->defect = (float)(defect * (1 + 1e-6));
+        lrsq_lay(l);
     }
     mem_free(env->mem, room);
     return good ? OK : store_corrupt(r, "LRSQ's axes and scales are none");

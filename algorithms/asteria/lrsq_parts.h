@@ -53,12 +53,40 @@ static inline float lrsq_half(uint16_t half)
 /* The least that is not below x; x < 2^16. */
 uint16_t lrsq_half_up(double x);
 
+enum { LRSQ_WIDE = 16 };
+
+/* Of a row in panels. */
+static inline size_t lrsq_padded(const struct lrsq *l)
+{
+    return (l->in_dim + LRSQ_WIDE - 1) / LRSQ_WIDE * LRSQ_WIDE;
+}
+
+/* Vectors of the compilers' own: they do not find them in these loops, and a query is prepared for every search. Macros,
+   because a function's vectors would be passed on in ways that depend on the processor. */
+typedef float lrsq_floats __attribute__((vector_size(32), aligned(4), may_alias));
+typedef double lrsq_doubles __attribute__((vector_size(64), aligned(8), may_alias));
+typedef int32_t lrsq_ints __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int64_t lrsq_longs __attribute__((vector_size(64), aligned(8), may_alias));
+
+#define LRSQ_FLOATS(x)  (*(const lrsq_floats *)(const void *)(x))
+#define LRSQ_DOUBLES(x) (*(const lrsq_doubles *)(const void *)(x))
+#define LRSQ_WIDENED(x) __builtin_convertvector(LRSQ_FLOATS(x), lrsq_doubles)
+#define LRSQ_SIZE(x)    ((lrsq_doubles)((lrsq_longs)(x)&INT64_MAX))
+/* The greater of numbers, the smaller of them; b where one is none. */
+#define LRSQ_MOST(a, b, type, bits) ((type)(((bits)(a) & ((a) > (b))) | ((bits)(b) & ~((a) > (b)))))
+#define LRSQ_LEAST(a, b, type, bits) \
+    ((type)(((bits)(a) & ((a) < (b))) | ((bits)(b) & ~((a) < (b)))))
+
+/* Panels from rows. */
+void lrsq_lay(struct lrsq *);
+
 /* Coordinates i .. i + 7 of a row's y, i a multiple of 8. */
 void lrsq_eight(const struct lrsq *, const float *z, size_t i, double y[8]);
 /* |z - centre|^2 */
 double lrsq_norm_sq(const struct lrsq *, const float *z);
-/* At least sqrt(|z|^2 - |y|^2), and what `defect` asks for beside (lrsq_code.c). */
-double lrsq_rest(const struct lrsq *, double z_sq, double y_sq);
+/* e: at least sqrt(|z|^2 - |y|^2), and what principal axes ask for beside (lrsq_code.c); beside: a row's |y - yhat|^2, a
+   query's |z|^2. */
+double lrsq_rest(const struct lrsq *, double z_sq, double y_sq, double beside);
 
 static inline unsigned lrsq_number(const struct lrsq *l, const uint8_t *codes, size_t i)
 {

@@ -34,45 +34,103 @@ static struct mixed_weights weights_of(const struct lrsq *l, const void *query)
                                    .whole = (const int16_t *)(const void *)(at + 2 * stride) };
 }
 
+/* Of coordinates i .. i + 7, which are all of one width. */
 static double most_of(const struct lrsq *l, size_t i)
 {
     return i < l->n_bytes ? 255 : 15;
 }
 
+/* In eight lanes, as below. */
+struct query_lanes {
+    lrsq_doubles y_sq, constant, terms, largest, product;
+};
 struct query_sums {
-    double y_sq, constant;   /* |y_q|^2; sum y_q,i zero_i */
-    double largest, product; /* of |w_i|; sum |w_i| times the largest code */
-    double codes;            /* sum of the largest codes */
+    double y_sq, constant, terms; /* |y_q|^2; sum y_q,i zero_i; sum |y_q,i zero_i| */
+    double largest, product;      /* of |w_i|; sum |w_i| times the largest code */
 };
 
-/* The step for which both bounds of the integers hold; halves are what rounding adds. */
-static double step_of(const struct query_sums *s)
+static struct query_sums sums_of(const struct query_lanes *lanes)
 {
-    const double step = fmax(s->largest / LRSQ_WEIGHT_MAX, s->product / (0x1p31 - 1 - s->codes));
+    struct query_sums s = { 0, 0, 0, 0, 0 };
+    for (size_t k = 0; k < 8; k++) {
+        s.y_sq += lanes->y_sq[k];
+        s.constant += lanes->constant[k];
+        s.terms += lanes->terms[k];
+        s.largest = lanes->largest[k] > s.largest ? lanes->largest[k] : s.largest;
+        s.product += lanes->product[k];
+    }
+    return s;
+}
+
+/* Weights w, and what there is to sum. */
+static struct query_sums weigh(const struct lrsq *l, const float *z, float *w)
+{
+    struct query_lanes to = { { 0 }, { 0 }, { 0 }, { 0 }, { 0 } };
+    for (size_t i = 0; i < lrsq_width(l); i += 8) {
+        double coordinates[8];
+        lrsq_eight(l, z, i, coordinates);
+        const lrsq_doubles y = LRSQ_DOUBLES(coordinates), constant = y * LRSQ_WIDENED(l->zero + i);
+        const lrsq_doubles exact = y * LRSQ_WIDENED(l->scale + i);
+        const lrsq_floats weights = __builtin_convertvector(exact, lrsq_floats);
+        memcpy(w + i, &weights, sizeof weights);
+        const lrsq_doubles size = LRSQ_SIZE(__builtin_convertvector(weights, lrsq_doubles));
+        to.y_sq += y * y;
+        to.constant += constant;
+        to.terms += LRSQ_SIZE(constant);
+        to.largest = LRSQ_MOST(size, to.largest, lrsq_doubles, lrsq_longs);
+        to.product += size * most_of(l, i);
+    }
+    return sums_of(&to);
+}
+
+/* The step for which both bounds of the integers hold; the largest codes' halves are what rounding adds. */
+static double step_of(const struct lrsq *l, const struct query_sums *s)
+{
+    const double codes = 255 * (double)l->n_bytes + 15 * (double)l->n_nibbles;
+    const double step = fmax(s->largest / LRSQ_WEIGHT_MAX, s->product / (0x1p31 - 1 - codes));
     return step > 0 ? step : 1;
 }
 
 struct left {
-    double middle, slack, terms; /* sum left_i m_i, sum |left_i| m_i, sum |w_i| 255 */
+    double middle, slack; /* sum left_i m_i, sum |left_i| m_i */
 };
+
+/* Weights in three forms: 256 high + low = whole. */
+static inline void store_weights(const struct lrsq *l, size_t i, lrsq_ints *number, int8_t *high)
+{
+    typedef int16_t shorts_8 __attribute__((vector_size(16)));
+    typedef int8_t bytes_8 __attribute__((vector_size(8)));
+    const lrsq_ints upper = (*number + 128) >> 8, lower = *number - upper * 256;
+    const shorts_8 whole = __builtin_convertvector(*number, shorts_8);
+    const bytes_8 highs = __builtin_convertvector(upper, bytes_8);
+    const bytes_8 lows = __builtin_convertvector(lower, bytes_8);
+    memcpy(high + i, &highs, sizeof highs);
+    memcpy(high + lrsq_stride(l) + i, &lows, sizeof lows);
+    memcpy(high + 2 * lrsq_stride(l) + 2 * i, &whole, sizeof whole);
+}
 
 static struct left round_weights(const struct lrsq *l, const float *w, double step, void *query)
 {
-    int8_t *high = (int8_t *)query + LRSQ_QUERY_HEAD, *low = high + lrsq_stride(l);
-    int16_t *whole = (int16_t *)(void *)(high + 2 * lrsq_stride(l));
+    const lrsq_doubles none = { 0 }, most = none + LRSQ_WEIGHT_MAX;
     const double inverse = 1 / step;
-    struct left left = { 0, 0, 0 };
-    for (size_t i = 0; i < lrsq_width(l); i++) {
-        double k = rint((double)w[i] * inverse);
-        k = k > LRSQ_WEIGHT_MAX ? LRSQ_WEIGHT_MAX : k < -LRSQ_WEIGHT_MAX ? -LRSQ_WEIGHT_MAX : k;
-        const double off = (double)w[i] - step * k, middle = most_of(l, i) / 2;
-        const int number = (int)k, upper = (number + 128 + 32768) / 256 - 128;
-        whole[i] = (int16_t)number;
-        high[i] = (int8_t)upper;
-        low[i] = (int8_t)(number - 256 * upper);
-        left.middle += off * middle;
-        left.slack += fabs(off) * middle;
-        left.terms += fabs((double)w[i]) * 2 * middle;
+    lrsq_doubles along = none, size = none;
+    for (size_t i = 0; i < lrsq_width(l); i += 8) {
+        const double middle = most_of(l, i) / 2;
+        const lrsq_doubles weights = LRSQ_WIDENED(w + i);
+        lrsq_doubles steps = weights * inverse;
+        steps = LRSQ_MOST(steps, -most, lrsq_doubles, lrsq_longs);
+        steps = LRSQ_LEAST(steps, most, lrsq_doubles, lrsq_longs);
+        steps = (steps + 0x1.8p52) - 0x1.8p52; /* to the nearest integer */
+        const lrsq_doubles off = weights - steps * step;
+        lrsq_ints number = __builtin_convertvector(steps, lrsq_ints);
+        along += off * middle;
+        size += LRSQ_SIZE(off) * middle;
+        store_weights(l, i, &number, (int8_t *)query + LRSQ_QUERY_HEAD);
+    }
+    struct left left = { 0, 0 };
+    for (size_t k = 0; k < 8; k++) {
+        left.middle += along[k];
+        left.slack += size[k];
     }
     return left;
 }
@@ -80,21 +138,8 @@ static struct left round_weights(const struct lrsq *l, const float *w, double st
 void lrsq_query(const struct lrsq *l, const float *z, void *query)
 {
     float *w = (float *)(void *)((char *)query + LRSQ_QUERY_HEAD + 4 * lrsq_stride(l));
-    struct query_sums s = { 0, 0, 0, 0, 0 };
-    double terms = 0, eight[8];
-    for (size_t i = 0; i < lrsq_width(l); i++) {
-        if (i % 8 == 0)
-            lrsq_eight(l, z, i, eight);
-        const double y = eight[i % 8], constant = y * (double)l->zero[i];
-        w[i] = (float)(y * (double)l->scale[i]);
-        s.y_sq += y * y;
-        s.constant += constant;
-        s.largest = fabs((double)w[i]) > s.largest ? fabs((double)w[i]) : s.largest;
-        s.product += fabs((double)w[i]) * most_of(l, i);
-        s.codes += most_of(l, i);
-        terms += fabs(constant);
-    }
-    const double z_sq = lrsq_norm_sq(l, z), step = step_of(&s);
+    const struct query_sums s = weigh(l, z, w);
+    const double z_sq = lrsq_norm_sq(l, z), step = step_of(l, &s);
     const struct left left = round_weights(l, w, step, query);
     const double constant = s.constant + left.middle, alpha = (double)l->alpha;
     const struct lrsq_query head = {
@@ -102,9 +147,9 @@ void lrsq_query(const struct lrsq *l, const float *z, void *query)
         .step = (float)(2 * alpha * step),
         .whole = (float)(z_sq - 2 * constant),
         .unit = (float)(2 * step),
-        .rest = (float)(2 * lrsq_rest(l, z_sq, s.y_sq) * (1 + 0x1p-22)),
-        .slack = (float)(2 * left.slack * (1 + 0x1p-22) + 0x1p-23 * left.terms),
-        .size = (float)(z_sq + 2 * terms),
+        .rest = (float)(2 * lrsq_rest(l, z_sq, s.y_sq, z_sq) * (1 + 0x1p-22)),
+        .slack = (float)(2 * left.slack * (1 + 0x1p-22) + 0x1p-23 * s.product),
+        .size = (float)(z_sq + 2 * s.terms),
     };
     memcpy(query, &head, sizeof head);
 }

@@ -144,7 +144,7 @@ double lrsq_norm_sq(const struct lrsq *l, const float *z)
     return sum;
 }
 
-static double blur_of(const struct lrsq *l)
+double lrsq_blur(const struct lrsq *l)
 {
     const size_t runs = (l->in_dim + RUN - 1) / RUN, roundings = RUN / WIDE + runs + 2 + 2 + 1;
     return l->axis ? 0
@@ -153,7 +153,7 @@ static double blur_of(const struct lrsq *l)
 
 double lrsq_rest(const struct lrsq *l, double z_sq, double y_sq, double beside)
 {
-    const double blur = blur_of(l), loose = 2 * (double)l->defect + 5 * blur + 0x1p-44;
+    const double blur = lrsq_blur(l), loose = 2 * (double)l->defect + 5 * blur + 0x1p-44;
     const double left = z_sq - y_sq + loose * z_sq + 2 * blur * beside;
     return left > 0 ? sqrt(left) : 0;
 }
@@ -218,7 +218,7 @@ static inline void store_eight(const float codes[8], bool high, uint8_t *to)
 
 static double distance_of(const struct lrsq *l, const struct sums *s, double z_sq)
 {
-    const double blur = blur_of(l), factor = (1 + (double)l->defect + blur) * (1 + 0x1p-40);
+    const double blur = lrsq_blur(l), factor = (1 + (double)l->defect + blur) * (1 + 0x1p-40);
     return sqrt(s->left_sq) * factor + blur * sqrt(z_sq);
 }
 

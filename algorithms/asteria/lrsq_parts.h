@@ -82,6 +82,8 @@ void lrsq_lay(struct lrsq *);
 
 /* Coordinates i .. i + 7 of a row's y, i a multiple of 8. */
 void lrsq_eight(const struct lrsq *, const float *z, size_t i, double y[8]);
+/* What all of them may be off, at most, by |z - centre|: float rounding of products with principal axes. */
+double lrsq_blur(const struct lrsq *);
 /* |z - centre|^2 */
 double lrsq_norm_sq(const struct lrsq *, const float *z);
 /* e: at least sqrt(|z|^2 - |y|^2), and what principal axes ask for beside (lrsq_code.c); beside: a row's |y - yhat|^2, a

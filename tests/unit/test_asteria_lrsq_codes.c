@@ -207,6 +207,43 @@ static void test_recall_photo(void **state)
     free(z);
 }
 
+/* Products with axes, in floats, are off by no more than the blur in bounds, and that is little. */
+static void test_blur(void **state)
+{
+    (void)state;
+    enum { N = 300, MOST = 515 };
+    static const size_t dims[] = { 8, 100, 131, 256, MOST };
+    struct rng r = rng_at(test_seed(), 9);
+    for (size_t at = 0; at < 5; at++)
+        for (enum rows_kind kind = 0; kind < ROWS_KINDS; kind++) {
+            const size_t dim = dims[at];
+            const struct lrsq_options o = { dim < 40 ? dim : 40, 8, 8, true, 1 };
+            float *sample = rows_make(&r, ROWS_ANISOTROPIC, N, dim);
+            float *rows = rows_make(&r, kind, N, dim);
+            struct coded c;
+            coded_begin(&c, &o, sample, N, dim);
+            const double blur = lrsq_blur(c.l);
+            assert_true(blur > 0 && blur < 1e-5);
+            for (size_t row = 0; row < 20; row++) {
+                const float *z = rows + row * dim;
+                double y[8], off = 0;
+                for (size_t i = 0; i < lrsq_width(c.l); i++) {
+                    double exact = 0;
+                    for (size_t j = 0; j < dim; j++)
+                        exact += (double)c.l->rows[i * dim + j] *
+                                 ((double)z[j] - (double)c.l->centre[j]);
+                    if (i % 8 == 0)
+                        lrsq_eight(c.l, z, i, y);
+                    off += (y[i % 8] - exact) * (y[i % 8] - exact);
+                }
+                assert_true(sqrt(off) <= blur * sqrt(lrsq_norm_sq(c.l, z)));
+            }
+            coded_end(&c);
+            free(sample);
+            free(rows);
+        }
+}
+
 static bool same(struct lrsq_distance a, struct lrsq_distance b)
 {
     return a.estimate == b.estimate && a.lower == b.lower && a.upper == b.upper;
@@ -419,12 +456,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_widths),      cmocka_unit_test(test_constants),
-        cmocka_unit_test(test_errors_fall), cmocka_unit_test(test_water_filling),
-        cmocka_unit_test(test_recall),      cmocka_unit_test(test_recall_photo),
-        cmocka_unit_test(test_ways),        cmocka_unit_test(test_small),
-        cmocka_unit_test(test_halves),      cmocka_unit_test(test_check),
-        cmocka_unit_test(test_rounding),    cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_widths),       cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_errors_fall),  cmocka_unit_test(test_water_filling),
+        cmocka_unit_test(test_recall),       cmocka_unit_test(test_blur),
+        cmocka_unit_test(test_recall_photo), cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_small),        cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_check),        cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria_lrsq_codes", tests);
 }

@@ -20,7 +20,7 @@ do for [p = 1:n_panels] {
     unset logscale
     @recall_axis
     if (x_log) { set logscale x }
-    panel_log = kind eq "radius" || kind eq "timeline" ? PANEL_LOG[p] : y_log
+    panel_log = kind eq "radius" || kind eq "timeline" || kind eq "profile" ? PANEL_LOG[p] : y_log
     if (panel_log) { set logscale y }
     percent = panel_titles ? strstrt(PANEL[p], "percent") : strstrt(y_title, "%")
     set format x (x_log ? "%.0s%c" : "%g")

@@ -164,6 +164,7 @@ static const struct kind {
     { "radius", "radius", "ns_each", gather_radius },
     { "heatmap", "x", "y", gather_heatmap },
     { "sizes", "percentile", "live", gather_sizes },
+    { "profile", "row of the table", "clusters.live", gather_profile },
     { "memory", "label", "MiB", gather_memory },
 };
 

@@ -1,4 +1,4 @@
-/* figure_distributions.c - figures of how values spread: latencies, cluster sizes, memory by kind. */
+/* figure_distributions.c - figures of how values spread: latencies, cluster sizes, rows of a table, memory by kind. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +162,60 @@ int gather_sizes(struct gather *g)
             rc = add_sizes(g, label, sizes);
     }
     json_decref(builds);
+    return rc;
+}
+
+/* A column of the last step that `where` lets through and that has it; NULL. */
+static const json_t *last_column(const struct gather *g, const json_t *cell, const char *name)
+{
+    const json_t *last = NULL;
+
+    for (size_t s = 0; s < json_array_size(steps_of(cell)); s++) {
+        const json_t *step = json_array_get(steps_of(cell), s);
+        const json_t *column = column_of(step, name);
+
+        if (json_is_array(column) && where_allows(g->spec, "tag", step_tag(step)))
+            last = column;
+    }
+    return last;
+}
+
+/* One curve for each build: tables are told where all points of a sweep are through. */
+static int add_profiles(struct gather *g, const char *name)
+{
+    json_t *cells = cells_drawn(g, true), *cell, *value;
+    int rc = OK;
+    size_t i, row;
+
+    json_array_foreach(cells, i, cell)
+    {
+        char label[300];
+        build_label(cell, label, sizeof label);
+        json_array_foreach(last_column(g, cell, name), row, value)
+        {
+            if (!rc && json_is_number(value)) /* a row that was not given the column is null */
+                rc = figure_add(g->figure, name, label, "", (double)row, "",
+                                json_number_value(value), NAN, NAN);
+        }
+    }
+    json_decref(cells);
+    return rc;
+}
+
+/* Columns of the method's tables over their rows' numbers, one panel a column. */
+int gather_profile(struct gather *g)
+{
+    const json_t *y = json_object_get(g->spec, "y"), *name;
+    int rc = OK;
+    size_t i;
+
+    if (!json_is_array(y))
+        return add_profiles(g, g->figure->y_name);
+    json_array_foreach(y, i, name)
+    {
+        if (!rc)
+            rc = add_profiles(g, json_string_value(name));
+    }
     return rc;
 }
 

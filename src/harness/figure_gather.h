@@ -45,6 +45,7 @@ int gather_scaling(struct gather *);
 int gather_heatmap(struct gather *);
 int gather_ccdf(struct gather *);
 int gather_sizes(struct gather *);
+int gather_profile(struct gather *);
 int gather_memory(struct gather *);
 
 #endif

@@ -355,16 +355,18 @@ static void read_baseline(const struct fields *f, const char *kind, json_t *figu
     json_object_set_new(figure, "baseline", json_string(label));
 }
 
-/* A figure of sizes has a column of a method's own table for its y. */
+/* A figure of sizes, or a profile, has columns of a method's own tables for its y. */
 static bool is_axis(const char *kind, const char *key)
 {
-    return strcmp(key, "title") != 0 && !(strcmp(kind, "sizes") == 0 && strcmp(key, "y") == 0);
+    const bool of_table = strcmp(kind, "sizes") == 0 || strcmp(kind, "profile") == 0;
+
+    return strcmp(key, "title") != 0 && !(of_table && strcmp(key, "y") == 0);
 }
 
 static void read_figure(const struct fields *f, json_t *figure)
 {
     static const char *const kinds[] = { "pareto", "bars",    "timeline", "scaling", "ccdf",
-                                         "radius", "heatmap", "sizes",    "memory" };
+                                         "radius", "heatmap", "sizes",    "profile", "memory" };
     static const char *const keys[] = { "baseline", "group", "title", "where", "x", "y", NULL };
     enum { KINDS = sizeof kinds / sizeof *kinds };
     lua_State *L = f->L;

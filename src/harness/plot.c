@@ -230,18 +230,20 @@ static double spread_of(const struct figure *f, const char *panel)
 }
 
 /* Of panels that are metrics: which want a logarithmic axis. Over time it is only for values that a
-   plain one would press together: small changes are what a timeline is for. */
+   plain one would press together: small changes are what a timeline is for. Nor does a profile's
+   column, of which nothing is known, have it unless it needs it. */
 static void gp_panel_axes(FILE *out, const struct figure *f, const json_t *panels)
 {
-    enum { PRESSED = 50 };
-    const bool timeline = !strcmp(f->kind, "timeline");
+    enum { PRESSED = 50, LOST = 1000 };
+    const bool timeline = !strcmp(f->kind, "timeline"), profile = !strcmp(f->kind, "profile");
     const size_t n = json_array_size(panels);
     fprintf(out, "array PANEL_LOG[%zu]\nPANEL_LOG[1] = 0\n", n ? n : 1);
     for (size_t i = 0; i < n; i++) {
         const char *panel = json_string_value(json_array_get(panels, i));
-        const double spread = timeline ? spread_of(f, panel) : INFINITY;
-        const bool far = !timeline || (spread >= PRESSED && isfinite(spread));
-        fprintf(out, "PANEL_LOG[%zu] = %d\n", i + 1, metric_info(panel)->logarithmic && far);
+        const double spread = timeline || profile ? spread_of(f, panel) : 0;
+        const bool far = spread >= (profile ? LOST : PRESSED) && isfinite(spread);
+        const bool log = profile ? far : metric_info(panel)->logarithmic && (!timeline || far);
+        fprintf(out, "PANEL_LOG[%zu] = %d\n", i + 1, log);
     }
 }
 

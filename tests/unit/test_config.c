@@ -516,7 +516,8 @@ static void test_settings(void **state)
         "paper = { ['A[nprobe=4,rerank=1]'] = { ['recall@2/search'] = 0.5 } },\n"
         "figures = { { 'pareto', x = 'distances', y = { 'recall@2' }, where = { label = 'A', "
         "tag = { 'search' } }, title = 'T' },\n"
-        "  { 'memory', y = 'parts' }, { 'sizes', y = 'postings.entries' }, { 'bars', y = "
+        "  { 'memory', y = 'parts' }, { 'sizes', y = 'postings.entries' }, "
+        "{ 'profile', y = { 'radius.candidates', 'radius.covered' } }, { 'bars', y = "
         "'parts.graph', where = { tag = 'end' } } } }";
     assert_ok(desk_load(&d, text), &d.error);
     const struct experiment *x = d.experiment;

@@ -233,6 +233,80 @@ static void test_sizes_are_sorted_and_heatmap_has_values(void **state)
     figure_free(&f);
 }
 
+/* Two points of one build, which has tables, and a label without. Rows 1 and 4 have no candidates. */
+static json_t *table_result(void)
+{
+    json_t *steps =
+        json_pack("[{s:s,s:s,s:{s:{s:[i,i,i]}}},{s:s,s:s,s:{s:{s:[i,n,i,i,n,i],s:[f]}}},"
+                  "{s:s,s:s}]",
+                  "op", "checkpoint", "tag", "early", "stats", "radius", "candidates", 7, 8, 9,
+                  "op", "checkpoint", "tag", "late", "stats", "radius", "candidates", 1, 30, 20, 2,
+                  "covered", 0.5, "op", "search", "tag", "q");
+    assert_non_null(steps);
+    return json_pack(
+        "{s:{s:i,s:s,s:[s]},s:[{s:s,s:s,s:s,s:{},s:{s:i},s:s,s:O},{s:s,s:s,s:s,s:{},s:{s:"
+        "i},s:s,s:o},{s:s,s:s,s:s,s:{},s:{},s:s,s:[]}],s:[]}",
+        "experiment", "k", 10, "title", "T", "labels", "code", "cells", "label", "code", "point",
+        "nprobe=4", "method", "m", "params", "knobs", "nprobe", 4, "status", "ok", "steps", steps,
+        "label", "code", "point", "nprobe=8", "method", "m", "params", "knobs", "nprobe", 8,
+        "status", "ok", "steps", steps, "label", "other", "point", "", "method", "m", "params",
+        "knobs", "status", "ok", "steps", "summary");
+}
+
+static struct figure profile_of(const char *spec_text)
+{
+    json_t *result = table_result(), *spec = json_loads(spec_text, 0, NULL);
+    struct figure f;
+    struct error error = { 0 };
+    assert_non_null(result);
+    assert_non_null(spec);
+    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    json_decref(spec);
+    json_decref(result);
+    return f;
+}
+
+static void test_a_profile_has_each_value_over_its_row(void **state)
+{
+    (void)state;
+    static const double row[] = { 0, 2, 3, 5 }, value[] = { 1, 30, 20, 2 };
+    struct figure f = profile_of("{\"kind\":\"profile\",\"y\":\"radius.candidates\"}");
+    assert_int_equal(f.n, 4); /* the last step's that has them, unsorted, at their rows */
+    for (size_t i = 0; i < f.n; i++) {
+        assert_true(f.points[i].x == row[i] && f.points[i].y == value[i]);
+        assert_string_equal(f.points[i].panel, "radius.candidates");
+        assert_string_equal(f.points[i].series, "code");
+    }
+    figure_free(&f);
+    f = profile_of("{\"kind\":\"profile\",\"y\":[\"radius.covered\",\"radius.candidates\"],"
+                   "\"where\":{\"tag\":[\"late\",\"q\"]}}");
+    assert_int_equal(f.n, 5);
+    assert_string_equal(f.points[0].panel, "radius.covered");
+    assert_string_equal(f.points[4].panel, "radius.candidates");
+    figure_free(&f);
+}
+
+static void test_a_profile_is_of_the_steps_and_columns_named(void **state)
+{
+    (void)state;
+    struct figure f = profile_of("{\"kind\":\"profile\",\"y\":\"radius.candidates\","
+                                 "\"where\":{\"tag\":\"early\"}}");
+    assert_int_equal(f.n, 3);
+    assert_true(f.points[0].y == 7 && f.points[2].y == 9);
+    figure_free(&f);
+    static const char *const without[] = {
+        "{\"kind\":\"profile\",\"y\":\"radius.candidate\"}",
+        "{\"kind\":\"profile\",\"y\":\"radius.covered\",\"where\":{\"tag\":\"early\"}}",
+        "{\"kind\":\"profile\",\"y\":\"radius.covered\",\"where\":{\"label\":\"other\"}}",
+        "{\"kind\":\"profile\"}",
+    };
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+        f = profile_of(without[i]);
+        assert_int_equal(f.n, 0);
+        figure_free(&f);
+    }
+}
+
 static void test_work_at_a_recall_is_of_a_build(void **state)
 {
     (void)state;
@@ -304,6 +378,8 @@ int main(void)
         cmocka_unit_test(test_radius_and_timeline_follow_the_steps),
         cmocka_unit_test(test_a_radius_figure_marks_where_the_baseline_is_met),
         cmocka_unit_test(test_sizes_are_sorted_and_heatmap_has_values),
+        cmocka_unit_test(test_a_profile_has_each_value_over_its_row),
+        cmocka_unit_test(test_a_profile_is_of_the_steps_and_columns_named),
         cmocka_unit_test(test_work_at_a_recall_is_of_a_build),
         cmocka_unit_test(test_unknown_kind_is_refused),
         cmocka_unit_test(test_numbers_are_readable),

@@ -114,7 +114,7 @@ static int put_groups(void *arg, size_t first, size_t end, size_t worker)
         const struct bucket *to = &g->buckets[group->bucket];
 
         if (to->n == 0 && group->n > to->centred_n)
-            bucket_centre(g, group->bucket, b->of_bucket + group->first, group->n);
+            bucket_centre(g, &a->base.env, group->bucket, b->of_bucket + group->first, group->n);
         for (size_t j = group->first; j < group->first + group->n; j++) {
             const uint32_t slot = b->slots[batch_row(b, j)];
             const uint32_t position =

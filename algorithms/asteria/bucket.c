@@ -47,7 +47,7 @@ void bucket_unbound(struct bucket *b, size_t m)
     b->agree_value = 0;
     b->angle_min = b->near = INFINITY;
     b->angle_max = b->far = 0;
-    b->error = 0;
+    b->error = b->rest = 0;
 }
 
 void bucket_free(struct bucket *b, struct mem *mem)
@@ -151,12 +151,13 @@ static void widen_ball(struct bucket *b, const struct index_env *env, const floa
 /* ------------------------------------------------------------------------ adding, removing */
 
 /* b->centre is the mean of n rows: what depends on it is made. */
-static void settle_centre(struct generation *g, struct bucket *b, size_t n)
+static void settle_centre(struct generation *g, const struct index_env *env, struct bucket *b,
+                          size_t n)
 {
     const struct model *m = g->model;
     float *all = g->centres + (size_t)(b - g->buckets) * m->dim;
 
-    quantizer_transform(m->quantizer, b->centre, 1, b->centre + m->dim);
+    (void)model_scanned(m, env->kernels, b->centre, OUTLINE_CENTRE, b->centre + m->dim);
     memcpy(all, b->centre, m->dim * sizeof *all);
     g->centres_version++;
     b->centred_n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
@@ -168,8 +169,8 @@ static void add_to_mean(float *mean, const float *unit, size_t dim, float share)
         mean[i] += share * unit[i];
 }
 
-void bucket_centre(struct generation *g, uint32_t bucket, const struct encoding *const *rows,
-                   size_t n)
+void bucket_centre(struct generation *g, const struct index_env *env, uint32_t bucket,
+                   const struct encoding *const *rows, size_t n)
 {
     struct bucket *b = &g->buckets[bucket];
     const size_t dim = g->model->dim;
@@ -177,7 +178,7 @@ void bucket_centre(struct generation *g, uint32_t bucket, const struct encoding 
     memset(b->centre, 0, dim * sizeof *b->centre);
     for (size_t i = 0; i < n; i++)
         add_to_mean(b->centre, rows[i]->unit, dim, 1 / (float)n);
-    settle_centre(g, b, n);
+    settle_centre(g, env, b, n);
 }
 
 /* The code relative to the centre, and the ball: what a new centre changes. */
@@ -187,7 +188,7 @@ static void put_code(const struct model *m, const struct index_env *env, struct 
     _Alignas(64) float work[ROTATION_DIM_MAX];
     unsigned char *block = b->blocks + position / BLOCK * m->quantizer->block_bytes;
 
-    quantizer_transform(m->quantizer, unit, 1, work);
+    b->rest = fmaxf(b->rest, model_scanned(m, env->kernels, unit, OUTLINE_ROW, work));
     b->error = fmaxf(
         b->error, quantizer_put(m->quantizer, work, b->centre + m->dim, block, position % BLOCK));
     widen_ball(b, env, unit);
@@ -210,7 +211,7 @@ uint32_t bucket_put(struct generation *g, const struct index_env *env, uint32_t 
     if (b->live == 0)
         bucket_unbound(b, m->m); /* the dead hold no bound any more */
     if (b->centred_n == 0)
-        bucket_centre(g, bucket, &row, 1);
+        bucket_centre(g, env, bucket, &row, 1);
     widen_box(b, m->m, row->p, row->word);
     widen_angles(g, b, row->p);
     put_code(m, env, b, row->unit, position);
@@ -277,7 +278,8 @@ static int find_mean(struct rewrite *w)
         if ((rc = row_of(w, w->old->slots[i], &unit)) == OK)
             add_to_mean(b->centre, unit, w->g->model->dim, 1 / (float)w->old->live);
     }
-    quantizer_transform(w->g->model->quantizer, b->centre, 1, b->centre + w->g->model->dim);
+    (void)model_scanned(w->g->model, w->a->base.env.kernels, b->centre, OUTLINE_CENTRE,
+                        b->centre + w->g->model->dim);
     b->centred_n = w->old->live;
     return rc;
 }

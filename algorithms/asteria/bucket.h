@@ -35,6 +35,7 @@ struct bucket {
     unsigned char *blocks;      /* capacity / 64 of quantizer->block_bytes */
     float *centre;              /* dim floats, then work_dim of the quantizer's */
     float error;                /* the quantizer's, of the bucket */
+    float rest;                 /* the most that a row's outline leaves out */
     uint64_t agree_mask, agree_value;
     float *low, *high;          /* m each */
     float angle_min, angle_max; /* radians */
@@ -101,7 +102,8 @@ static inline bool bucket_is_alive(const struct bucket *b, uint32_t position)
 }
 
 /* bucket.c. The centre of a bucket with no rows: the mean of n >= 1 rows. */
-void bucket_centre(struct generation *, uint32_t bucket, const struct encoding *const *, size_t n);
+void bucket_centre(struct generation *, const struct index_env *, uint32_t bucket,
+                   const struct encoding *const *, size_t n);
 /* Room was reserved; cannot fail. Returns the position. A bucket without a centre gets the first row for one. Other buckets
    may be added to at the same time, but for generation.live: bucket_put() is bucket_add() without it. */
 uint32_t bucket_put(struct generation *, const struct index_env *, uint32_t bucket,

@@ -90,8 +90,7 @@ void certify_query(const struct job *job, struct scratch *s)
     if (!job->range && s->n_keys > 0) {
         struct view *v;
         const struct bucket *b = bucket_of(s, (uint32_t)s->keys[0], &v);
-        quantizer_query_list(v->g->model->quantizer, v->prepared, b->centre + job->a->base.env.dim,
-                             probe_distance(job, s, (uint32_t)s->keys[0]), b->error);
+        scan_turn(v, job->a->base.env.kernels, b);
         scan_cap(job, s, v, b);
     }
     while (!s->failure && probe_next(s, &number)) {

@@ -156,7 +156,7 @@ int generation_found(struct generation *g, const struct index_env *env, const st
             continue;
         rc = generation_reserve(g, env, sorted[first]->address, 0, 0, &bucket);
         if (rc == OK)
-            bucket_centre(g, bucket, sorted + first, end - first);
+            bucket_centre(g, env, bucket, sorted + first, end - first);
     }
     mem_free(env->mem, sorted);
     return rc;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "algorithms/common/axes.h"
+#include "algorithms/common/rotation.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -30,6 +31,20 @@ void model_hash(const struct model *model, const struct kernels *kernels, const 
         memcpy(p, z, model->m * sizeof *p);
 }
 
+float model_scanned(const struct model *model, const struct kernels *kernels, const float *unit,
+                    enum outline_of of, float *to)
+{
+    _Alignas(64) float outline[ROTATION_DIM_MAX];
+
+    if (!model->outline) {
+        quantizer_transform(model->quantizer, unit, 1, to);
+        return 0;
+    }
+    const float rest = outline_make(model->outline, kernels, unit, of, outline);
+    quantizer_transform(model->quantizer, outline, 1, to);
+    return rest;
+}
+
 void model_destroy(const struct index_env *env, struct model *model)
 {
     if (!model)
@@ -38,6 +53,7 @@ void model_destroy(const struct index_env *env, struct model *model)
     ecc_destroy(env->mem, model->ecc);
     mem_free(env->mem, model->vantages);
     lrsq_destroy(env, model->lrsq);
+    outline_destroy(env, model->outline);
     quantizer_destroy(env, model->quantizer);
     mem_free(env->mem, model);
 }
@@ -50,7 +66,8 @@ size_t model_bytes(const struct model *model)
 
     return sizeof *model + turn_bytes(model->turn) + sizeof *ecc +
            codewords * sizeof *ecc->codewords + vantages * sizeof *model->vantages +
-           lrsq_bytes(model->lrsq) + quantizer_bytes(model->quantizer);
+           lrsq_bytes(model->lrsq) + outline_bytes(model->outline) +
+           quantizer_bytes(model->quantizer);
 }
 
 int model_check(const struct model *model, const struct index_env *env)

@@ -8,6 +8,7 @@
 
 #include "algorithms/asteria/ecc.h"
 #include "algorithms/asteria/lrsq.h"
+#include "algorithms/asteria/outline.h"
 #include "algorithms/asteria/turn.h"
 #include "algorithms/common/quantizer.h"
 
@@ -29,7 +30,8 @@ struct model {
     float *
         vantages; /* m x turn->out_dim, orthonormal rows (vantage.c); NULL: the first m coordinates */
     struct lrsq *lrsq;
-    struct quantizer *quantizer; /* of unit rows as they come, with a random rotation of its own */
+    struct outline *outline;     /* NULL: scans' codes are of whole rows */
+    struct quantizer *quantizer; /* RaBitQ of outlines, with a random rotation of its own */
     struct calibration calibration;
     struct turn_report report;
     double bit_mean[ECC_WORD_MAX];   /* of the sample: share of ones */
@@ -47,6 +49,11 @@ int model_fit(struct model **, const struct index_env *, const struct asteria_pa
               uint32_t version);
 void model_destroy(const struct index_env *, struct model *); /* NULL is allowed */
 size_t model_bytes(const struct model *);
+
+/* What scans' codes are of, as their quantizer has it: to, of quantizer->work_dim floats. Returns the length of what the
+   outline leaves out, 0 without one. */
+float model_scanned(const struct model *, const struct kernels *, const float *unit,
+                    enum outline_of, float *to);
 
 /* z of out_dim, at a multiple of 64 where that is 16 or more; p of m: the vantages' products with z. */
 void model_turn(const struct model *, const struct kernels *, const float *row, float *z);

@@ -17,6 +17,7 @@ struct stored {
     uint32_t code, k;
     uint64_t dim, m, out_dim;
     uint64_t has_vantages;
+    uint64_t outline; /* its rank; 0: there is none */
     uint64_t sample_rows, seed;
     struct calibration calibration;
     double first_loss, last_loss, margin_before, margin_after;
@@ -43,6 +44,7 @@ static void fill_stored(const struct model *model, struct stored *s)
     s->m = model->m;
     s->out_dim = model->turn->out_dim;
     s->has_vantages = model->vantages != NULL;
+    s->outline = model->outline ? model->outline->rank : 0;
     s->sample_rows = model->sample_rows;
     s->seed = model->seed;
     s->calibration.alpha = model->calibration.alpha;
@@ -85,6 +87,8 @@ void model_write(const struct model *model, struct store_writer *w, char suffix)
         store_section(w, tag_of(tag, "vantages", suffix));
         store_write(w, model->vantages, model->m * model->turn->out_dim * sizeof *model->vantages);
     }
+    if (model->outline)
+        outline_write(model->outline, w, suffix);
     write_quantizer(model, w, tag_of(tag, "quantizer", suffix));
     turn_write(model->turn, w, suffix);
     lrsq_write(model->lrsq, w, suffix);
@@ -105,7 +109,7 @@ static int check_stored(const struct store_reader *r, const struct index_env *en
 {
     if (s->version == 0 || s->dim != env->dim || s->code > ECC_RANDOM || s->k == 0 ||
         s->k > ecc_bits_most((enum asteria_code)s->code) || s->m == 0 || s->m > ECC_WORD_MAX ||
-        s->m > s->out_dim || s->has_vantages > 1)
+        s->m > s->out_dim || s->has_vantages > 1 || s->outline >= s->dim)
         return store_corrupt(r, "the model's numbers do not go together");
     if (!(s->calibration.alpha > 0 && s->calibration.alpha < 1) ||
         !shares(s->calibration.quantile, CALIBRATION_LEVELS, 3.1416) ||
@@ -163,11 +167,14 @@ static int read_quantizer(struct model *model, const struct index_env *env,
     char tag[STORE_TAG_BYTES];
     const void *bytes = NULL;
     size_t n = 0;
+    struct index_env scanned = *env;
     int rc = store_need(r, tag_of(tag, "quantizer", suffix), SIZE_MAX, &bytes, &n);
 
+    scanned.dim = outline_floats(model->outline, env->dim);
     if (rc == OK)
-        rc = quantizer_load(&model->quantizer, env, bytes, n);
-    if (rc == OK && model->quantizer->kind != QUANTIZER_RABITQ)
+        rc = quantizer_load(&model->quantizer, &scanned, bytes, n);
+    if (rc == OK && model->quantizer->kind != QUANTIZER_RABITQ &&
+        model->quantizer->kind != QUANTIZER_PLANES)
         rc = store_corrupt(r, "the model's quantizer is of another kind");
     return rc;
 }
@@ -190,6 +197,8 @@ static int read_parts(struct model *model, const struct index_env *env,
         rc = store_corrupt(r, "the rotation changes lengths");
     if (rc == OK)
         rc = read_vantages(model, env, r, s, suffix);
+    if (rc == OK && s->outline > 0)
+        rc = outline_read(&model->outline, env, r, (size_t)s->outline, suffix);
     if (rc == OK)
         rc = read_quantizer(model, env, r, suffix);
     return rc;

@@ -209,14 +209,49 @@ static int fit_short_codes(struct fit *f)
     return lrsq_train(&f->model->lrsq, f->env, &options, f->z, f->n_z, out_dim);
 }
 
+/* n outlines of the sample's first rows, or those themselves; *made: to be freed. */
+static const float *outline_rows(struct fit *f, size_t n, float **made)
+{
+    const struct model *model = f->model;
+    const size_t dim = f->env->dim, floats = outline_floats(model->outline, dim);
+
+    *made = NULL;
+    if (!model->outline)
+        return f->rows;
+    *made = mem_array(f->env->mem, n * floats, sizeof **made);
+    for (size_t i = 0; *made && i < n; i++)
+        (void)outline_make(model->outline, f->env->kernels, f->rows + i * dim, OUTLINE_ROW,
+                           *made + i * floats);
+    return *made;
+}
+
 static int fit_quantizer(struct fit *f)
 {
-    const struct quantizer_options options = { .kind = QUANTIZER_RABITQ,
+    const size_t rank = (size_t)f->params->scan_dims;
+    /* Fewer coordinates in more bits each are shorter than all in one bit only where they are few. */
+    const bool outlined = rank > 0 && 4 * rank <= f->env->dim;
+    const size_t bits = (size_t)(outlined ? f->params->scan_bits : f->params->rabitq_bits);
+    const bool planes = outlined && bits > 1;
+    const struct quantizer_options options = { .kind = planes ? QUANTIZER_PLANES : QUANTIZER_RABITQ,
                                                .seed = f->env->seed,
-                                               .bits = (size_t)f->params->rabitq_bits,
+                                               .bits = bits,
                                                .eps0 = f->params->eps0 };
 
-    return quantizer_train(&f->model->quantizer, f->env, &options, f->rows, f->n);
+    const size_t n = f->n < TURNED_MOST ? f->n : TURNED_MOST;
+    struct index_env scanned = *f->env;
+    float *made;
+
+    if (outlined) {
+        const int rc = outline_fit(&f->model->outline, f->env, rank, f->rows, n);
+        if (rc != OK)
+            return rc;
+    }
+    scanned.dim = outline_floats(f->model->outline, f->env->dim);
+    const float *rows = outline_rows(f, n, &made);
+    const int rc = rows ? quantizer_train(&f->model->quantizer, &scanned, &options, rows, n)
+                        : no_memory(f, "outlines");
+    mem_free(f->env->mem, made);
+    return rc;
 }
 
 /* Means of the sample's bits and margins. */

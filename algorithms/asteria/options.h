@@ -51,6 +51,8 @@ struct asteria_params {
     int64_t bits; /* LRSQ: of a coordinate in the mean, 4 .. 8 */
     int64_t lrsq_block;
     bool lrsq_pca;       /* rows of their own, not coordinates of the rotation */
+    int64_t scan_dims;   /* principal coordinates that scanned codes are of; 0: all dimensions */
+    int64_t scan_bits;   /* of such a coordinate */
     int64_t rabitq_bits; /* of a dimension in the scanned codes */
     double eps0;
     /* the graph */

@@ -88,8 +88,26 @@ static void note_best(const struct bucket *b, size_t block, uint64_t rows, const
     }
 }
 
+/* Of what two outlines leave out, the product may be so much of the lengths': as sure as the quantizer's bound. */
+static float rest_share(const struct job *job, const struct model *m)
+{
+    if (!m->outline)
+        return 0;
+    return fminf(1, (float)job->a->params.eps0 / sqrtf((float)(m->dim - m->outline->rank)));
+}
+
+/* What the outlines' distance must not exceed (outline.h), for the rows' not to exceed the limit. */
+static float outline_limit(const struct job *job, const struct scratch *s, const struct view *v,
+                           const struct bucket *b, float share)
+{
+    const float limit = limit_of(job, s);
+    if (!v->g->model->outline)
+        return limit;
+    return fmaxf(limit - v->rest * v->rest + 2 * share * v->rest * b->rest + BOUND_SLACK, 0);
+}
+
 static void scan_block(const struct job *job, struct scratch *s, const struct view *v,
-                       const struct bucket *b, size_t block, struct topk *best)
+                       const struct bucket *b, size_t block, float share, struct topk *best)
 {
     const struct quantizer *z = v->g->model->quantizer;
     const unsigned char *codes = b->blocks + block * z->block_bytes;
@@ -97,14 +115,14 @@ static void scan_block(const struct job *job, struct scratch *s, const struct vi
     uint64_t near = b->alive[block];
     if (!near)
         return;
-    near &= quantizer_scan(z, v->prepared, codes, limit_of(job, s), estimate);
+    near &= quantizer_scan(z, v->prepared, codes, outline_limit(job, s, v, b, share), estimate);
     if (best->k > 0)
         note_best(b, block, b->alive[block], estimate, best);
     for (; near; near &= near - 1) {
         const unsigned i = (unsigned)__builtin_ctzll(near);
         const uint32_t slot = b->slots[block * QUANTIZER_BLOCK + i];
-        if (z->refines &&
-            !quantizer_refine(z, v->prepared, codes, i, limit_of(job, s), &estimate[i]))
+        if (z->refines && !quantizer_refine(z, v->prepared, codes, i,
+                                            outline_limit(job, s, v, b, share), &estimate[i]))
             continue;
         if (allowed(job, slot))
             offer_row(job, s, v, slot);
@@ -118,8 +136,16 @@ static void fetch_next(struct scratch *s)
         return;
     struct view *v;
     const struct bucket *b = bucket_of(s, (uint32_t)s->keys[0], &v);
-    fetch_lines(b->centre, v->g->model->dim * sizeof *b->centre);
+    fetch_lines(b->centre + v->g->model->dim, v->g->model->quantizer->work_dim * sizeof *b->centre);
     fetch_block(v->g->model->quantizer, b, 0);
+}
+
+void scan_turn(struct view *v, const struct kernels *kernels, const struct bucket *b)
+{
+    const struct model *m = v->g->model;
+    const float *centre = b->centre + m->dim;
+    quantizer_query_list(m->quantizer, v->prepared, centre,
+                         kernels->l2sq_f32(v->turned, centre, m->quantizer->work_dim), b->error);
 }
 
 void scan_bucket(const struct job *job, struct scratch *s, size_t number)
@@ -128,10 +154,10 @@ void scan_bucket(const struct job *job, struct scratch *s, size_t number)
     struct bucket *b = bucket_of(s, number, &v);
     const struct quantizer *z = v->g->model->quantizer;
     note_probe(job, b);
-    const float centre_sq = probe_distance(job, s, number);
     if (s->bounded && bucket_skipped(job, s, b, s->bound[number]))
         return;
-    quantizer_query_list(z, v->prepared, b->centre + job->a->base.env.dim, centre_sq, b->error);
+    scan_turn(v, job->a->base.env.kernels, b);
+    const float share = rest_share(job, v->g->model);
     if (isinf(limit_of(job, s)) && reads_rows(job))
         scan_cap(job, s, v, b);
     float best_estimates[2];
@@ -142,7 +168,7 @@ void scan_bucket(const struct job *job, struct scratch *s, size_t number)
             fetch_block(z, b, i + 1);
         else
             fetch_next(s);
-        scan_block(job, s, v, b, i, &best);
+        scan_block(job, s, v, b, i, share, &best);
     }
     for (size_t i = 0; i < best.n; i++)
         walk_seed(job, s, (uint32_t)best_slots[i]);

@@ -40,7 +40,7 @@ void query_begin(const struct job *job, struct scratch *s, const void *query,
         struct view *v = &s->views[i];
         const struct quantizer *z = v->g->model->quantizer;
         if (needs & NEEDS_SCAN) {
-            quantizer_transform(z, s->unit, 1, v->turned);
+            v->rest = model_scanned(v->g->model, env->kernels, s->unit, OUTLINE_QUERY, v->turned);
             quantizer_query(z, v->turned, v->prepared);
         }
         if (needs & (NEEDS_HASH | NEEDS_BOUNDS))

@@ -48,6 +48,7 @@ struct view {
     float *turned;        /* work_dim, of the quantizer */
     void *prepared;       /* the quantizer's query */
     float *z, *p;         /* out_dim, m */
+    float rest;           /* what the query's outline leaves out */
     float size;           /* sum |p_i| */
     void *short_query;    /* LRSQ's */
     unsigned char *room;  /* all of the above */
@@ -215,6 +216,8 @@ float probe_distance(const struct job *, struct scratch *, size_t number); /* |q
 /* -------------------------------------------------------------------------- scan.c */
 
 /* Heuristic: a bucket's rows by their codes. */
+/* The quantizer's query turns to a bucket. */
+void scan_turn(struct view *, const struct kernels *, const struct bucket *);
 void scan_bucket(const struct job *, struct scratch *, size_t number);
 /* While nothing is held every row would be looked at: distances of the k best estimates of a bucket. */
 void scan_cap(const struct job *, struct scratch *, struct view *, const struct bucket *);

@@ -13,7 +13,7 @@ struct stored_generation {
 struct stored_bucket {
     uint32_t address, n, live, centred_n;
     uint64_t agree_mask, agree_value;
-    float error, angle_min, angle_max, near, far;
+    float error, rest, angle_min, angle_max, near, far;
     uint32_t probed;
 };
 
@@ -49,6 +49,7 @@ static struct stored_bucket stored_of(const struct bucket *b)
     s.agree_mask = b->agree_mask;
     s.agree_value = b->agree_value;
     s.error = b->error;
+    s.rest = b->rest;
     s.angle_min = b->angle_min;
     s.angle_max = b->angle_max;
     s.near = b->near;
@@ -209,6 +210,7 @@ static void fill_head(struct bucket *b, const struct stored_bucket *s)
     b->agree_mask = s->agree_mask;
     b->agree_value = s->agree_value;
     b->error = s->error;
+    b->rest = s->rest;
     b->angle_min = s->angle_min;
     b->angle_max = s->angle_max;
     b->near = s->near;

@@ -440,9 +440,10 @@ static void test_damage(void **state)
         { "model1", 24, &more, 8, ERR_CORRUPT },         /* m */
         { "model1", 32, &other, 8, ERR_CORRUPT },        /* out_dim */
         { "model1", 40, &more, 8, ERR_CORRUPT },         /* has_vantages */
-        { "model1", 64, &not_a_number, 8, ERR_CORRUPT }, /* alpha */
-        { "model1", 72, &four, 8, ERR_CORRUPT },         /* a quantile */
-        { "model1", 72 + 8 * CALIBRATION_LEVELS + 4 * 50 + 8 * 6, &four, 8, ERR_CORRUPT },
+        { "model1", 48, &more, 8, ERR_CORRUPT },         /* outline */
+        { "model1", 72, &not_a_number, 8, ERR_CORRUPT }, /* alpha */
+        { "model1", 80, &four, 8, ERR_CORRUPT },         /* a quantile */
+        { "model1", 80 + 8 * CALIBRATION_LEVELS + 4 * 50 + 8 * 6, &four, 8, ERR_CORRUPT },
         { "vantages1", 8, &off, 4, ERR_CORRUPT },
         { "turn1", 1000, &off, 4, ERR_CORRUPT }, /* of the matrix */
         { "vantages1", 8, &(const float){ NAN }, 4, ERR_CORRUPT },

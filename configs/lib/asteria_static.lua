@@ -1,0 +1,100 @@
+-- asteria_static.lua - the experiment of configs/asteria_static*.lua: Asteria and FAISS's quantised indexes, HNSW and hnswlib on data that do not change.
+--
+-- What the source says to measure: recall against rate, bytes a vector, building, insertion, the latency of an update and of a query. Rates are one thread's,
+-- one query at a time, each method at the best of its sweep. Two of ours: rows as they came in memory, and rows on disk, the codes alone answering.
+
+local asteria = require "asteria"
+local static = {}
+
+-- of: { name, title, data, queries = view or nil, train = rows FAISS and we train on, hog = true where bars of issue 7 are claimed }
+function static.run(of)
+  local rows    = option("rows", quick and 6000 or #of.data, "vectors")
+  local asked   = option("queries", quick and 200 or 1000, "asked")
+  local rounds  = option("rounds", quick and 1 or 3, "times the queries are asked")
+  local trained = option("train", math.min(rows, quick and 3000 or 10000), "vectors that methods are trained on")
+  local dim     = of.data.dim
+  local queries = of.queries and of.queries(asked) or of.data:queries(asked)
+  local data    = of.data:rows(1, rows)
+  local probes  = { 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96 }
+  local ours, codes = "Asteria", "Asteria, rows on disk"
+
+  local steps = quick and { train_steps = 100 } or {}
+  -- A query ends when so many buckets in a row brought it nothing.
+  local ours_sweep = { patience = { 2, 3, 4, 6, 8, 12, 16, 24, 32, 48 } }
+  local methods = {
+    method { "asteria", label = ours, params = steps, knobs = { probes = 1024 }, sweep = ours_sweep },
+    method { "asteria", label = codes, params = { rows = "tiered", hot_mb = 0, r = 1 << math.ceil(math.log(dim, 2)), lrsq_pca = false, rotation = "hadamard" },
+             knobs = { probes = 1024, exact = false }, sweep = ours_sweep },
+    method { "asteria", label = "Asteria, certified", params = steps, knobs = { mode = "certified" } },
+  }
+  for _, peer in ipairs(asteria.peers(dim, rows, probes)) do methods[#methods + 1] = peer end
+
+  local function at(r, label, recall) return r(label, ("single_qps@recall=%s/full"):format(recall)) end
+  local function if_reached(r, label, recall)
+    local there, value = pcall(at, r, label, recall)
+    return there and value or 0
+  end
+  local function best(r, recall)
+    local most = 0
+    for _, label in ipairs(asteria.faiss) do most = math.max(most, if_reached(r, label, recall)) end
+    return most
+  end
+  -- Bytes of the smallest of FAISS's two OPQ indexes that reaches the recall at some setting.
+  local function opq_bytes(r, recall)
+    local least
+    for _, label in ipairs { "OPQ", "OPQ fast-scan" } do
+      if if_reached(r, label, recall) > 0 then
+        local point = label == "OPQ" and ("OPQ[nprobe=%d]"):format(probes[1]) or ("%s[k_factor_rf=4,nprobe=%d]"):format(label, probes[1])
+        local bytes = r(point, "index_bytes/end")
+        least = least and math.min(least, bytes) or bytes
+      end
+    end
+    return least or error(("neither OPQ reaches recall %s at any point"):format(recall), 0)
+  end
+  local function mine(label) return label .. "[patience=2]" end
+
+  experiment {
+    name = of.name, title = of.title,
+    seed = 1, k = 10, threads = 1, metric = "cosine", timeout = 3600,
+
+    workload = function(w)
+      w:train  { data:sample(trained), tag = "train" }
+      w:insert { data, tag = "load", singles = quick and 100 or 1000 }
+      w:maintain { tag = "settle" }
+      for _ = 1, rounds do w:search { queries, tag = "full" } end
+    end,
+
+    methods = methods,
+
+    claims = {
+      { "1.3-2.0x the rate of the best FAISS configuration: at recall .95 at least 1.3x", function(r) return at(r, ours, "0.95") >= 1.3 * best(r, "0.95") end },
+      { "and at recall .99", function(r) return at(r, ours, "0.99") >= 1.3 * best(r, "0.99") end },
+      { "20-40 % less memory than OPQ at equal recall: at .95 at most .8 times the bytes of the smaller OPQ index that reaches it", function(r)
+        return at(r, codes, "0.95") > 0 and r(mine(codes), "index_bytes/end") <= .8 * opq_bytes(r, "0.95")
+      end },
+      { "and at .99", function(r) return at(r, codes, "0.99") > 0 and r(mine(codes), "index_bytes/end") <= .8 * opq_bytes(r, "0.99") end },
+      { "insertion as IVF's: within 2x of FAISS IVF-PQ's time", function(r)
+        return r(mine(ours), "seconds/load") <= 2 * r(("IVF-PQ[nprobe=%d]"):format(probes[1]), "seconds/load")
+      end },
+      { "insertion far faster than HNSW's: a tenth of hnswlib's time, with what maintain() has left to do", function(r)
+        return 10 * (r(mine(ours), "seconds/load") + r(mine(ours), "seconds/settle")) <= r("hnswlib[ef_search=64]", "seconds/load")
+      end },
+      { "(ours) certified search finds everything", function(r) return r("Asteria, certified", "recall@10/full") == 1 end },
+      { "(ours) no brute force: at recall .95 fewer exact distances than a twentieth of the vectors", function(r)
+        return r(ours, "distances@recall=0.95/full") < rows / 20
+      end },
+      { "(ours) no answer is repeated or unknown", function(r) return asteria.no_wrong_ids(r, { mine(ours), mine(codes), "Asteria, certified" }, "full") end },
+    },
+
+    figures = {
+      { "pareto", x = "single_qps", y = "recall@10", where = { tag = "full" }, title = "One query at a time" },
+      { "pareto", x = "qps", y = "recall@10", where = { tag = "full" }, title = "Queries as a batch" },
+      { "pareto", x = "distances", y = "recall@10", where = { tag = "full" }, title = "Recall and exact distances" },
+      { "memory", title = "Memory and disk" },
+      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load", "settle" } }, title = "Building, s" },
+      { "ccdf", where = { tag = "full", point = { "patience=8", "ef_search=64", "nprobe=12", "k_factor_rf=16,nprobe=12" } }, title = "Latency" },
+    },
+  }
+end
+
+return static

@@ -43,9 +43,10 @@ static const struct param options[] = {
     PARAM_BOOL(P, lrsq_pca, true,
                "short codes are of principal axes: much closer, 2 us a row and query dearer; "
                "false: of the turned row's strongest coordinates"),
-    PARAM_INT(P, scan_dims, 64, 0, 8192,
+    PARAM_INT(P, scan_dims, 0, 0, 8192,
               "principal coordinates that scanned codes are of, where they are at most a quarter "
-              "of the dimensions; what is left over counts by its length; 0: all dimensions"),
+              "of the dimensions; faster, but what they leave out must be little: see what recall "
+              "says; 0: all dimensions"),
     PARAM_INT(P, scan_bits, 3, 1, 4, "bits of such a coordinate; more: fewer distances"),
     PARAM_INT(P, rabitq_bits, 1, 1, 9, "bits of a dimension where all are scanned"),
     PARAM_REAL(P, eps0, 1.9, .1, 100,

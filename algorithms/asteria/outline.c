@@ -45,7 +45,7 @@ int outline_fit(struct outline **out, const struct index_env *env, size_t rank, 
 {
     struct outline *o = outline_new(env, rank);
     float *to = mem_array(env->mem, rank + 1, sizeof *to);
-    double rest = 0;
+    double rest = 0, squares = 0;
     int rc = o && to ? OK
                      : fail(env->error, ERR_NO_MEMORY,
                             "asteria: train: no memory for axes of %zu rows", n);
@@ -56,9 +56,15 @@ int outline_fit(struct outline **out, const struct index_env *env, size_t rank, 
         const float *mean = o->axes + rank * env->dim;
 
         env->kernels->ip_f32_1n(mean, o->axes, rank + 1, env->dim, o->offsets);
-        for (size_t i = 0; i < n; i++)
-            rest += (double)outline_make(o, env->kernels, rows + i * env->dim, OUTLINE_ROW, to);
-        o->rest = (float)(rest / (double)n);
+        for (size_t i = 0; i < n; i++) {
+            const float e = outline_make(o, env->kernels, rows + i * env->dim, OUTLINE_ROW, to);
+
+            rest += (double)e;
+            squares += (double)(e * e);
+        }
+        rest /= (double)n;
+        o->rest = (float)rest;
+        o->usual = (float)(rest + 3 * sqrt(fmax(squares / (double)n - rest * rest, 0)));
         *out = o;
     } else {
         outline_destroy(env, o);
@@ -100,12 +106,13 @@ void outline_write(const struct outline *o, struct store_writer *w, char suffix)
     store_write(w, o->axes, (o->rank + 1) * o->dim * sizeof *o->axes);
     store_write(w, o->offsets, (o->rank + 1) * sizeof *o->offsets);
     store_write(w, &o->rest, sizeof o->rest);
+    store_write(w, &o->usual, sizeof o->usual);
 }
 
 int outline_read(struct outline **out, const struct index_env *env, const struct store_reader *r,
                  size_t rank, char suffix)
 {
-    const size_t n_axes = (rank + 1) * env->dim, n = n_axes + rank + 2;
+    const size_t n_axes = (rank + 1) * env->dim, n = n_axes + rank + 3;
     char tag[STORE_TAG_BYTES];
     const float *stored = NULL;
     const int rc = store_need_array(r, tag_of(tag, suffix), n, sizeof *stored, &stored);
@@ -120,7 +127,8 @@ int outline_read(struct outline **out, const struct index_env *env, const struct
         return fail(env->error, ERR_NO_MEMORY, "asteria: load: no memory for the outline's axes");
     memcpy(o->axes, stored, n_axes * sizeof *stored);
     memcpy(o->offsets, stored + n_axes, (rank + 1) * sizeof *stored);
-    o->rest = stored[n - 1];
+    o->rest = stored[n - 2];
+    o->usual = stored[n - 1];
     *out = o;
     if (axes_defect(o->axes, rank, env->dim) < 1e-4)
         return OK;

@@ -6,7 +6,8 @@
  *
  *     |q - x|^2 = |outline(q) - outline(x)|^2 + e_q^2 - 2 <t_q, t_x>,       |<t_q, t_x>| <= e_q e_x,
  *
- * and where t's directions are as good as random, the product is of the order of e_q e_x / sqrt(dim - rank).
+ * and where t's directions are as good as random, the product is of the order of e_q e_x / sqrt(dim - rank). They are not
+ * where data have drifted to directions that the axes do not know: then e_q is more than the sample's rows had.
  */
 #ifndef DRIFTLINE_ASTERIA_OUTLINE_H
 #define DRIFTLINE_ASTERIA_OUTLINE_H
@@ -21,6 +22,7 @@ struct outline {
     float *axes;    /* (rank + 1) x dim: orthonormal axes, then the mean */
     float *offsets; /* rank + 1: the axes' products with the mean, then |mean|^2 */
     float rest;     /* mean e of the sample: a centre's */
+    float usual;    /* the mean and three standard deviations of it */
 };
 
 /* n >= 1 unit rows; 1 <= rank < env->dim. ERR_NO_MEMORY. */

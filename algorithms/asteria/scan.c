@@ -88,11 +88,15 @@ static void note_best(const struct bucket *b, size_t block, uint64_t rows, const
     }
 }
 
-/* Of what two outlines leave out, the product may be so much of the lengths': as sure as the quantizer's bound. */
-static float rest_share(const struct job *job, const struct model *m)
+/* Of what two outlines leave out, the product may be so much of the lengths': as sure as the quantizer's bound, and certain
+   where the query is unlike the sample. */
+static float rest_share(const struct job *job, const struct view *v)
 {
+    const struct model *m = v->g->model;
     if (!m->outline)
         return 0;
+    if (v->rest > m->outline->usual)
+        return 1;
     return fminf(1, (float)job->a->params.eps0 / sqrtf((float)(m->dim - m->outline->rank)));
 }
 
@@ -157,7 +161,7 @@ void scan_bucket(const struct job *job, struct scratch *s, size_t number)
     if (s->bounded && bucket_skipped(job, s, b, s->bound[number]))
         return;
     scan_turn(v, job->a->base.env.kernels, b);
-    const float share = rest_share(job, v->g->model);
+    const float share = rest_share(job, v);
     if (isinf(limit_of(job, s)) && reads_rows(job))
         scan_cap(job, s, v, b);
     float best_estimates[2];

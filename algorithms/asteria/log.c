@@ -12,6 +12,7 @@
 
 #include "algorithms/asteria/snapshot.h"
 #include "algorithms/asteria/tier.h"
+#include "algorithms/common/folder_claim.h"
 #include "algorithms/common/journal.h"
 #include "src/core/mem.h"
 
@@ -25,14 +26,6 @@ struct asteria_log { /* of an index with files in env.dir */
 };
 
 /* ------------------------------------------------------------------------------ the folder */
-
-bool asteria_folder_has(const char *dir, const char *name)
-{
-    char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-
-    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
-}
 
 static bool needs_folder(const struct asteria *a)
 {
@@ -118,7 +111,7 @@ int asteria_log_start(struct asteria *a)
 {
     const struct index_env *env = &a->base.env;
 
-    if (a->log && asteria_folder_has(a->log->dir, SNAPSHOT_RUNNING))
+    if (a->log && folder_has(a->log->dir, SNAPSHOT_RUNNING))
         return fail(env->error, ERR_ARGUMENT,
                     "asteria: the folder %s holds an index already (" SNAPSHOT_RUNNING
                     "); load it, or give the new one an empty folder",

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "algorithms/asteria/snapshot.h"
+#include "algorithms/common/folder_claim.h"
 #include "algorithms/common/journal.h"
 #include "src/core/mem.h"
 
@@ -140,17 +141,18 @@ static int go_on(struct asteria *a, uint64_t snapshot_lsn)
 }
 
 static int recover(struct asteria **out, const struct index_env *env,
-                   const struct asteria_opening *opening, struct store_reader *r)
+                   const struct asteria_opening *opening)
 {
     const struct store_identity identity = snapshot_identity(env);
+    struct store_reader r;
     struct asteria *a = NULL;
     uint64_t lsn = 0;
-    int rc = store_open(r, env->dir, SNAPSHOT_RUNNING, &identity, env->error);
+    int rc = store_open(&r, env->dir, SNAPSHOT_RUNNING, &identity, env->error);
 
     if (rc != OK)
         return rc;
-    rc = asteria_snapshot_read(&a, env, opening, r, &lsn);
-    store_close(r);
+    rc = asteria_snapshot_read(&a, env, opening, &r, &lsn);
+    store_close(&r);
     if (rc == OK)
         rc = go_on(a, lsn);
     if (rc == OK)
@@ -164,33 +166,25 @@ static int recover(struct asteria **out, const struct index_env *env,
 static int recover_claimed(struct asteria **out, const struct index_env *env,
                            struct asteria_opening opening)
 {
-    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
     int claim = -1;
-    int rc = r ? folder_claim(env->dir, &claim, env->error)
-               : fail(env->error, ERR_NO_MEMORY, "asteria: no memory to recover an index");
+    int rc = folder_claim(env->dir, &claim, env->error);
 
-    if (rc == OK) {
-        opening.claim = &claim;
-        rc = recover(out, env, &opening, r);
-        if (claim >= 0)
-            (void)close(claim);
-    }
-    mem_free(env->mem, r);
+    if (rc != OK)
+        return rc;
+    opening.claim = &claim;
+    rc = recover(out, env, &opening);
+    if (claim >= 0)
+        (void)close(claim);
     return rc;
 }
 
 int asteria_load_from(struct asteria **out, const struct index_env *env, const char *dir,
                       const struct asteria_opening *opening)
 {
-    const bool ran = asteria_folder_has(dir, SNAPSHOT_RUNNING);
+    const bool ran = folder_has(dir, SNAPSHOT_RUNNING);
 
     if (ran && folder_same(dir, env->dir))
         return recover_claimed(out, env, *opening);
     const int rc = asteria_load_saved(out, env, dir, opening);
-    if (rc == ERR_NOT_FOUND && ran)
-        (void)fail_within(env->error,
-                          "the folder %s is where an index ran, and can be opened only as its own "
-                          "folder; save() makes a copy",
-                          dir);
-    return rc;
+    return rc == ERR_NOT_FOUND && ran ? folder_only_ran(env->error, dir) : rc;
 }

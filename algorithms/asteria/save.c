@@ -45,17 +45,15 @@ int asteria_load_saved(struct asteria **out, const struct index_env *env, const 
                        const struct asteria_opening *opening)
 {
     const struct store_identity identity = snapshot_identity(env);
-    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
+    struct store_reader r;
     struct asteria *a = NULL;
     uint64_t lsn;
-    int rc = r ? store_open(r, dir, SNAPSHOT_SAVED, &identity, env->error)
-               : fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory");
+    int rc = store_open(&r, dir, SNAPSHOT_SAVED, &identity, env->error);
 
     if (rc == OK) {
-        rc = asteria_snapshot_read(&a, env, opening, r, &lsn);
-        store_close(r);
+        rc = asteria_snapshot_read(&a, env, opening, &r, &lsn);
+        store_close(&r);
     }
-    mem_free(env->mem, r);
     if (rc == OK)
         rc = asteria_log_start(a);
     if (rc == OK)

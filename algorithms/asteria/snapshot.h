@@ -81,6 +81,5 @@ enum asteria_op { LOG_INSERT = 1, LOG_REMOVE = 2, LOG_TRAIN = 3 };
 int asteria_log_open(struct asteria *, uint64_t last_lsn, uint64_t snapshot_lsn);
 bool asteria_log_keeps(const struct asteria *); /* whether what it acknowledges outlives it */
 bool asteria_log_is_own(const struct asteria *, const char *dir);
-bool asteria_folder_has(const char *dir, const char *name);
 
 #endif

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "algorithms/channi/channi.h"
+#include "algorithms/common/folder_claim.h"
 #include "algorithms/common/journal.h"
 #include "src/core/mem.h"
 

@@ -35,14 +35,6 @@ static DIR *list(const struct index_env *env, const char *dir, int *rc)
     return d;
 }
 
-bool folder_has(const char *dir, const char *name)
-{
-    char path[PATH_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-
-    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
-}
-
 int folder_sync(const struct index_env *env, const char *dir, const char *name,
                 const struct store_fault *fault)
 {

@@ -20,6 +20,7 @@
 #define DRIFTLINE_CHANNI_MANIFEST_H
 
 #include "algorithms/channi/channi.h"
+#include "algorithms/common/folder_claim.h"
 #include "algorithms/common/journal.h"
 
 enum { MANIFEST_VERSION = 1, SAVED_NAME_MAX = 72 };
@@ -95,8 +96,6 @@ int channi_load_saved(struct channi **, const struct index_env *, const char *di
 
 /* ---------------------------------------------------------------- folders (folder.c) */
 
-/* Whether a file is there. */
-bool folder_has(const char *dir, const char *name);
 /* Removes cluster files that no cluster of the list has, and what was left half written. ERR_IO. */
 int folder_clear(const struct index_env *, const char *dir, const struct manifest_cluster *,
                  size_t n, const struct store_fault *);

@@ -10,7 +10,6 @@
 
 #include "algorithms/channi/changes.h"
 #include "algorithms/channi/manifest.h"
-#include "src/core/mem.h"
 
 struct replay {
     struct channi *s;
@@ -137,23 +136,24 @@ static int go_on(struct channi *s, uint64_t lost_before)
 }
 
 static int recover(struct channi **out, const struct index_env *env,
-                   const struct channi_opening *opening, struct store_reader *r)
+                   const struct channi_opening *opening)
 {
     const struct store_identity identity = manifest_identity(env);
+    struct store_reader r;
     const struct manifest_meta *meta = NULL;
     const struct manifest_cluster *clusters = NULL;
     struct channi *s = NULL;
-    int rc = store_open(r, env->dir, MANIFEST_RUNNING, &identity, env->error);
+    int rc = store_open(&r, env->dir, MANIFEST_RUNNING, &identity, env->error);
 
     if (rc != OK)
         return rc;
-    rc = manifest_meta_of(r, &meta, &clusters);
+    rc = manifest_meta_of(&r, &meta, &clusters);
     if (rc == OK)
         rc = folder_clear(env, env->dir, clusters, meta->n_clusters, opening->fault);
     if (rc == OK)
-        rc = manifest_read(&s, env, opening, r, &meta);
+        rc = manifest_read(&s, env, opening, &r, &meta);
     const uint64_t lost_before = rc == OK ? meta->damaged_clusters : 0;
-    store_close(r);
+    store_close(&r);
     if (rc == OK)
         rc = go_on(s, lost_before);
     if (rc == OK)
@@ -167,18 +167,15 @@ static int recover(struct channi **out, const struct index_env *env,
 static int recover_claimed(struct channi **out, const struct index_env *env,
                            struct channi_opening opening)
 {
-    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
     int claim = -1;
-    int rc = r ? folder_claim(env->dir, &claim, env->error)
-               : fail(env->error, ERR_NO_MEMORY, "channi: no memory to recover an index");
+    int rc = folder_claim(env->dir, &claim, env->error);
 
-    if (rc == OK) {
-        opening.claim = &claim;
-        rc = recover(out, env, &opening, r);
-        if (claim >= 0)
-            (void)close(claim);
-    }
-    mem_free(env->mem, r);
+    if (rc != OK)
+        return rc;
+    opening.claim = &claim;
+    rc = recover(out, env, &opening);
+    if (claim >= 0)
+        (void)close(claim);
     return rc;
 }
 
@@ -193,12 +190,7 @@ int channi_load_from(struct channi **out, const struct index_env *env, const cha
     if (ran && folder_same(dir, env->dir))
         return recover_claimed(out, env, *opening);
     const int rc = channi_load_saved(out, env, dir, opening);
-    if (rc == ERR_NOT_FOUND && ran)
-        (void)fail_within(env->error,
-                          "the folder %s is where an index ran, and can be opened only as its own "
-                          "folder; save() makes a copy",
-                          dir);
-    return rc;
+    return rc == ERR_NOT_FOUND && ran ? folder_only_ran(env->error, dir) : rc;
 }
 
 int channi_load(struct index **out, const struct index_env *env, const char *dir)

@@ -199,14 +199,12 @@ int channi_load_saved(struct channi **out, const struct index_env *env, const ch
                       const struct channi_opening *opening)
 {
     const struct store_identity identity = manifest_identity(env);
-    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
-    int rc = r ? store_open(r, dir, MANIFEST_SAVED, &identity, env->error)
-               : fail(env->error, ERR_NO_MEMORY, "channi: load: out of memory");
+    struct store_reader r;
+    int rc = store_open(&r, dir, MANIFEST_SAVED, &identity, env->error);
 
     if (rc == OK) {
-        rc = load_with_claim(out, env, dir, *opening, r);
-        store_close(r);
+        rc = load_with_claim(out, env, dir, *opening, &r);
+        store_close(&r);
     }
-    mem_free(env->mem, r);
     return rc;
 }

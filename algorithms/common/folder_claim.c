@@ -1,5 +1,5 @@
-/* folder_claim.c - one index to a folder. */
-#include "journal.h"
+/* folder_claim.c - one index to a folder, and what is in it. */
+#include "algorithms/common/folder_claim.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,4 +58,20 @@ bool folder_same(const char *a, const char *b)
 
     return a && b && stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
            x.st_ino == y.st_ino;
+}
+
+bool folder_has(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    const int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+
+    return n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0;
+}
+
+int folder_only_ran(struct error *err, const char *dir)
+{
+    return fail_within(err,
+                       "the folder %s is where an index ran, and can be opened only as its own "
+                       "folder; save() makes a copy",
+                       dir);
 }

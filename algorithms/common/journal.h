@@ -78,10 +78,4 @@ int journal_replay(const struct index_env *, const char *dir, uint64_t after,
                    int (*apply)(void *to, const struct journal_record *), void *to, uint64_t *last,
                    uint64_t *torn_bytes, const struct store_fault *);
 
-/* An exclusive claim on a folder, held until *fd is closed or the process ends. ERR_IO naming the folder
-   and who holds it. */
-int folder_claim(const char *dir, int *fd, struct error *);
-/* Whether both are there and one, by whatever names; NULL is no folder. */
-bool folder_same(const char *a, const char *b);
-
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "algorithms/common/folder_claim.h"
 #include "algorithms/spfresh/snapshot.h"
 #include "src/core/mem.h"
 
@@ -165,9 +166,10 @@ static int go_on(struct spfresh *s, const struct store_reader *r)
 /* The newest snapshot, not the newest that is sound: it was durable before it had its name, and pages
    of an older one may have been written again since. */
 static int recover(struct spfresh **out, const struct index_env *env,
-                   const struct spfresh_opening *opening, struct store_reader *r)
+                   const struct spfresh_opening *opening)
 {
     const struct store_identity identity = snapshot_identity(env, opening->live);
+    struct store_reader r;
     char name[SNAPSHOT_NAME_BYTES];
     struct spfresh *s = NULL;
     uint64_t number, lsn = 0;
@@ -175,18 +177,18 @@ static int recover(struct spfresh **out, const struct index_env *env,
 
     snapshot_name(name, number);
     if (!rc)
-        rc = store_open(r, env->dir, name, &identity, env->error);
+        rc = store_open(&r, env->dir, name, &identity, env->error);
     if (rc)
         return rc;
-    rc = snapshot_read(&s, env, opening, r, &lsn);
+    rc = snapshot_read(&s, env, opening, &r, &lsn);
     if (!rc) {
         s->snapshot = number;
         s->snapshot_lsn = lsn;
-        rc = go_on(s, r);
+        rc = go_on(s, &r);
         if (rc)
             spfresh_destroy(&s->base);
     }
-    store_close(r);
+    store_close(&r);
     if (!rc)
         *out = s;
     return rc;
@@ -196,18 +198,15 @@ static int recover(struct spfresh **out, const struct index_env *env,
 static int recover_claimed(struct spfresh **out, const struct index_env *env,
                            struct spfresh_opening opening)
 {
-    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
     int claim = -1;
-    int rc = r ? folder_claim(env->dir, &claim, env->error)
-               : fail(env->error, ERR_NO_MEMORY, "no memory to recover an index");
+    int rc = folder_claim(env->dir, &claim, env->error);
 
-    if (!rc) {
-        opening.claim = &claim;
-        rc = recover(out, env, &opening, r);
-        if (claim >= 0)
-            (void)close(claim);
-    }
-    mem_free(env->mem, r);
+    if (rc)
+        return rc;
+    opening.claim = &claim;
+    rc = recover(out, env, &opening);
+    if (claim >= 0)
+        (void)close(claim);
     return rc;
 }
 
@@ -222,12 +221,7 @@ int spfresh_load_from(struct spfresh **out, const struct index_env *env, const c
     if (number > 0 && folder_same(dir, env->dir))
         return recover_claimed(out, env, *opening);
     rc = spfresh_load_saved(out, env, dir, opening);
-    if (rc == ERR_NOT_FOUND && number > 0)
-        (void)fail_within(env->error,
-                          "the folder %s is where an index ran, and can be opened only as its "
-                          "own folder; save() makes a copy",
-                          dir);
-    return rc;
+    return rc == ERR_NOT_FOUND && number > 0 ? folder_only_ran(env->error, dir) : rc;
 }
 
 static int load_index(struct index **out, const struct index_env *env, const char *dir, bool live)

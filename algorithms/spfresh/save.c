@@ -204,19 +204,17 @@ int spfresh_load_saved(struct spfresh **out, const struct index_env *env, const 
                        const struct spfresh_opening *opening)
 {
     const struct store_identity identity = snapshot_identity(env, opening->live);
-    struct store_reader *r = mem_alloc(env->mem, sizeof *r);
+    struct store_reader r;
     struct spfresh *s = NULL;
     uint64_t lsn;
-    int rc = r ? store_open(r, dir, SNAPSHOT_SAVED, &identity, env->error)
-               : fail(env->error, ERR_NO_MEMORY, "load: out of memory");
+    int rc = store_open(&r, dir, SNAPSHOT_SAVED, &identity, env->error);
 
     if (rc == OK) {
-        rc = snapshot_read(&s, env, opening, r, &lsn);
+        rc = snapshot_read(&s, env, opening, &r, &lsn);
         if (rc == OK)
-            rc = fill(s, r);
-        store_close(r);
+            rc = fill(s, &r);
+        store_close(&r);
     }
-    mem_free(env->mem, r);
     if (rc == OK)
         *out = s;
     else

@@ -1,6 +1,7 @@
 /* start.c - what runs beside an index: the claim on its folder, its journal, its upkeep. */
 #include <unistd.h>
 
+#include "algorithms/common/folder_claim.h"
 #include "algorithms/spfresh/snapshot.h"
 
 bool spfresh_has_files(const struct spfresh *s)

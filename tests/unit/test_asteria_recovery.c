@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "algorithms/common/folder_claim.h"
 #include "tests/unit/kept_folder.h"
 #include "tests/unit/mishap.h"
 #include "tests/unit/test_asteria_store.h"
@@ -197,7 +198,7 @@ static void recover(struct crash *c, bool fresh)
     const size_t kill_at = atomic_load(&c->mishap.kill_at);
 
     open_bench(c);
-    if (!asteria_folder_has(c->dir, SNAPSHOT_RUNNING)) { /* killed before there was an index */
+    if (!folder_has(c->dir, SNAPSHOT_RUNNING)) { /* killed before there was an index */
         assert_true(fresh && !atomic_load(&c->record->created));
         assert_code(small_load(&c->s, c->dir, NULL), ERR_NOT_FOUND, &c->s.bench.error);
         small_end(&c->s);
@@ -276,7 +277,7 @@ static void test_any_time(void **state)
         c.params.checkpoint_mb = 1;
         for (size_t life = 0; life < 6; life++) {
             c.seed = test_seed() + 10 * k + life;
-            const bool fresh = !asteria_folder_has(c.dir, SNAPSHOT_RUNNING);
+            const bool fresh = !folder_has(c.dir, SNAPSHOT_RUNNING);
             if (fresh)
                 test_dir_clear(c.dir);
             (void)child(&c, 400, fresh, (useconds_t)(1000 + rng_below(&r, 60000)));
@@ -452,7 +453,7 @@ static void test_folders(void **state)
     assert_ok(small_apply(&c.s, true, 0, 50, &done), &c.s.bench.error);
     assert_ok(asteria_save(&c.s.a->base, other), &c.s.bench.error);
     assert_ok(asteria_save(&c.s.a->base, c.dir), &c.s.bench.error); /* a checkpoint */
-    assert_false(asteria_folder_has(c.dir, SNAPSHOT_SAVED));
+    assert_false(folder_has(c.dir, SNAPSHOT_SAVED));
     memcpy(c.stored, c.s.stored, sizeof c.stored);
     small_end(&c.s);
     assert_code(small_create(&t, NULL), ERR_ARGUMENT, &t.bench.error); /* holds an index */

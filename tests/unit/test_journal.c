@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "algorithms/common/crc32c.h"
+#include "algorithms/common/folder_claim.h"
 #include "algorithms/common/journal.h"
 #include "algorithms/common/journal_files.h"
 

@@ -1,5 +1,6 @@
 /* test_asteria_bounds.c - B1, B2 and B3 held to distances in double: ten million pairs of a query and a row, of rotations,
- * codes and data of all kinds, queries that are like no row, and rows that came long after the model was fitted.
+ * codes and data of all kinds, queries that are like no row, and rows that came long after the model was fitted. And what
+ * bounds nothing: words alone.
  */
 #include "tests/unit/test_asteria_search.h"
 
@@ -113,7 +114,7 @@ static void hold_query(struct world *w, struct scratch *s, const float *query, s
     }
 }
 
-static void open_case(struct world *w, size_t c)
+static void open_trained(struct world *w, size_t c)
 {
     struct asteria_params params = world_defaults();
     params.rotation = cases[c].rotation;
@@ -127,6 +128,11 @@ static void open_case(struct world *w, size_t c)
     world_open(w, params, cases[c].element, cases[c].dim, ROWS + LATE, 2);
     world_fill(w, ROWS, LATE, 1.5); /* other clusters, wider */
     world_train(w, ROWS / 2);
+}
+
+static void open_case(struct world *w, size_t c)
+{
+    open_trained(w, c);
     world_insert(w, 0, ROWS / 2);
     world_insert(w, ROWS / 2, ROWS / 2 + LATE);
     if (cases[c].remove) {
@@ -176,6 +182,149 @@ static void test_bounds(void **state)
     }
     print_message("%.0f pairs\n", pairs);
     assert_true(pairs >= 1e7);
+}
+
+/* ------------------------------------------------------------- words that bound no angle */
+
+enum { DIM_MOST = 128, OUT_MOST = 256 };
+
+/* The vantages as rows of the data's own space, from the method's own products, which are affine: p(e_j) - p(0). Returns
+   the bits of a word; zero: p(0). */
+static size_t vantages_of(struct world *w, const struct model *m, double (*rows)[DIM_MOST],
+                          float *zero)
+{
+    const struct kernels *kernels = w->bench.env.kernels;
+    _Alignas(64) float x[DIM_MOST] = { 0 }, z[OUT_MOST], p[ECC_WORD_MAX];
+    model_turn(m, kernels, x, z);
+    model_hash(m, kernels, z, zero);
+    for (size_t j = 0; j < w->dim; j++) {
+        x[j] = 1;
+        model_turn(m, kernels, x, z);
+        model_hash(m, kernels, z, p);
+        for (size_t i = 0; i < m->m; i++)
+            rows[i][j] = (double)p[i] - (double)zero[i];
+        x[j] = 0;
+    }
+    return m->m;
+}
+
+static double product_of(const double *a, const double *b, size_t dim)
+{
+    double sum = 0;
+    for (size_t j = 0; j < dim; j++)
+        sum += a[j] * b[j];
+    return sum;
+}
+
+/* to -= share * from */
+static void take_off(double *to, double share, const double *from, size_t dim)
+{
+    for (size_t j = 0; j < dim; j++)
+        to[j] -= share * from[j];
+}
+
+static void to_length_one(double *x, size_t dim)
+{
+    const double length = sqrt(product_of(x, x, dim));
+    for (size_t j = 0; j < dim; j++)
+        x[j] /= length;
+}
+
+/* g: the unit vector of the vantages' span whose product with each is as large as with the others, and has the sign that
+   the shift gives the bit already, so that no bit is in doubt; without a shift, of a codeword. n: a unit vector orthogonal
+   to all of them. rows become an orthonormal basis. Returns the word that g asks for. */
+static uint64_t split_space(struct world *w, double (*rows)[DIM_MOST], const float *zero,
+                            const struct ecc *ecc, double *g, double *n)
+{
+    const size_t dim = w->dim, m = ecc->n;
+    const uint64_t codeword = ecc_codeword(ecc, (uint32_t)rng_below(&w->rng, 1U << ecc->k));
+    double along[ECC_WORD_MAX]; /* of g, by the basis */
+    uint64_t word = 0;
+    for (size_t j = 0; j < dim; j++) {
+        g[j] = 0;
+        n[j] = rng_normal(&w->rng);
+    }
+    for (size_t i = 0; i < m; i++) {
+        double vantage[DIM_MOST];
+        memcpy(vantage, rows[i], sizeof vantage);
+        for (int pass = 0; pass < 2; pass++)
+            for (size_t k = 0; k < i; k++)
+                take_off(rows[i], product_of(rows[i], rows[k], dim), rows[k], dim);
+        to_length_one(rows[i], dim);
+        const bool bit = zero[i] < 0 || (!(zero[i] > 0) && (codeword >> i & 1));
+        word |= (uint64_t)bit << i;
+        along[i] = bit ? -1 : 1;
+        for (size_t k = 0; k < i; k++)
+            along[i] -= along[k] * product_of(vantage, rows[k], dim);
+        along[i] /= product_of(vantage, rows[i], dim);
+        take_off(g, -along[i], rows[i], dim);
+    }
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < m; i++)
+            take_off(n, product_of(n, rows[i], dim), rows[i], dim);
+    to_length_one(g, dim);
+    to_length_one(n, dim);
+    return word;
+}
+
+struct opposites {
+    const double *g, *n;
+    uint64_t word;
+    const char *name;
+};
+
+/* Or another that is as good, but for what rounding of floats makes of p. */
+static bool has_address(const struct ecc *ecc, const struct encoding *e, uint32_t address)
+{
+    const float own = ecc_correlation(ecc, ecc_codeword(ecc, e->address), e->p);
+    const float other = ecc_correlation(ecc, ecc_codeword(ecc, address), e->p);
+    return e->address == address || fabsf(own - other) < 1e-5f;
+}
+
+/* x and y = eps g +- sqrt(1 - eps^2) n: one word and one address, as insertions get them, and an angle towards pi. */
+static void expect_one_word(struct world *w, const struct model *m, const struct opposites *o,
+                            double eps)
+{
+    _Alignas(64) float z[2 * OUT_MOST];
+    float x[2 * DIM_MOST], p[2 * ECC_WORD_MAX];
+    struct encoding e[2];
+    double cosine = 0;
+    for (size_t j = 0; j < w->dim; j++) {
+        x[j] = (float)(eps * o->g[j] + sqrt(1 - eps * eps) * o->n[j]);
+        x[w->dim + j] = (float)(eps * o->g[j] - sqrt(1 - eps * eps) * o->n[j]);
+        cosine += (double)x[j] * (double)x[w->dim + j];
+    }
+    assert_ok(asteria_encode(asteria_of(w->index), m, x, 2, NULL, z, p, e), &w->bench.error);
+    assert_true(fabs(cosine - (2 * eps * eps - 1)) < 1e-6);
+    if (e[0].word != o->word || e[1].word != o->word || !has_address(m->ecc, &e[0], e[1].address))
+        fail_msg("%s, eps %g: words %" PRIx64 " and %" PRIx64 " for %" PRIx64 ", addresses %" PRIu32
+                 " and %" PRIu32,
+                 o->name, eps, e[0].word, e[1].word, o->word, e[0].address, e[1].address);
+}
+
+/* The counter-example to "H(x, y) <= h implies theta <= f(h)" (docs/theory.md): H = 0, the angle is as near to pi as one
+   likes. Of all rotations and codes whose words are shorter than the data's dimension. */
+static void test_no_angle_from_words(void **state)
+{
+    static double rows[ECC_WORD_MAX][DIM_MOST];
+    (void)state;
+    for (size_t c = 0; c < CASES; c++) {
+        struct world w;
+        double g[DIM_MOST], n[DIM_MOST];
+        float zero[ECC_WORD_MAX];
+        if (cases[c].element != ELEMENT_F32)
+            continue;
+        open_trained(&w, c);
+        const struct asteria *a = asteria_of(w.index);
+        const struct model *m = a->generations[a->now]->model;
+        const size_t bits = vantages_of(&w, m, rows, zero);
+        assert_true(bits < w.dim && m->turn->out_dim <= OUT_MOST);
+        const uint64_t word = split_space(&w, rows, zero, m->ecc, g, n);
+        const struct opposites o = { g, n, word, cases[c].name };
+        for (double eps = .3; eps > .5e-3; eps /= 3)
+            expect_one_word(&w, m, &o, eps);
+        world_close(&w);
+    }
 }
 
 /* ------------------------------------------------------------------------------- the audit */
@@ -261,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_no_angle_from_words),
         cmocka_unit_test(test_audit),
         cmocka_unit_test(test_audit_finds_a_wrong_bound),
     };

@@ -72,23 +72,23 @@ struct asteria {
     size_t n_slots, ids_capacity, places_capacity;
     uint32_t *free; /* slots that can be used again */
     size_t n_free, free_capacity;
-    uint64_t *
-        waiting; /* two bits a slot: dead, and still in its bucket (bit 2 s), in the graph (2 s + 1) */
+    /* two bits a slot: dead, and still in its bucket (bit 2 s), in the graph (2 s + 1) */
+    uint64_t *waiting;
     size_t waiting_capacity;
     struct slot_table slots; /* live ids */
     size_t live;
-    uint64_t
-        changes; /* rows that came or went, since it was opened: an audit is of the rows as they are */
+    /* rows that came or went, since it was opened: an audit is of the rows as they are */
+    uint64_t changes;
     struct tier *tier;
     struct caprg *graph;             /* NULL: params.caprg is off */
     struct bec *bec;                 /* of generations[now] */
-    struct asteria_log *log;         /* NULL: volatile */
+    struct asteria_log *log;         /* NULL: it keeps no files: volatile, and its rows in memory */
     const struct store_fault *fault; /* NULL */
     pthread_mutex_t scratch_lock;    /* of what follows */
     struct scratch *scratch;         /* those not in use */
     struct asteria_counts counts;
-    struct asteria_audit
-        *audit; /* NULL: no search asked for one; asteria_scratch_free() frees it */
+    /* NULL: no search asked for one; asteria_scratch_free() frees it */
+    struct asteria_audit *audit;
 };
 
 static inline struct asteria *asteria_of(const struct index *index)

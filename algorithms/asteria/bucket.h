@@ -51,8 +51,8 @@ struct generation {
     size_t n, capacity;
     uint32_t *vacant; /* buckets of no address; room for all */
     size_t n_vacant, vacant_capacity;
-    float *
-        shift; /* m: the vantages' products with the turn's shift: p + shift are those with R x, that angles are of */
+    /* m: the vantages' products with the turn's shift: p + shift are those with R x, that angles are of */
+    float *shift;
     uint32_t *at;         /* by address, where there are at most 2^16: bucket + 1, 0: none */
     struct idmap *sparse; /* else */
     struct stable codes;  /* LRSQ codes by slot */

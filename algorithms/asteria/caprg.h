@@ -1,10 +1,11 @@
 /* caprg.h - the code-adjacent pruned relative graph: a few edges a row, to rows of its bucket and of those a codeword
  * step away.
  *
- * Node x's pool is sorted by angle; y is kept unless a kept z has |x z| <= |x y| and UB(y, z) < |x y|, UB being
- * LRSQ's upper bound (lrsq_between()). As UB is never below the true distance, every edge of the pool's exact relative
- * neighbourhood graph is kept, before the degree cuts (which of them it leaves estimates say, caprg_prune.c). Kept edges are linked back; a full node notes a debt, and is
- * pruned anew when it has several, or by caprg_forget().
+ * Node x's pool is sorted by distance, equal ones by slot; y passes the gate unless a kept z before it has UB(y, z) < |x y|,
+ * UB being LRSQ's upper bound (lrsq_between()). As UB is never below the true distance, every edge of the pool's exact
+ * relative neighbourhood graph passes; where that is more than the degree, estimates say who has the first places
+ * (caprg_prune.c). Kept edges are linked back; a full node notes a debt, and is pruned anew when it has several, or by
+ * caprg_forget().
  *
  * Nodes are slots. Edges to removed slots stay, to be walked through, until caprg_forget() has linked each in-neighbour
  * to the removed one's neighbours (caprg_parts.h says how it finds them). Rows are judged through the owner's calls, so

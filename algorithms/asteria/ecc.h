@@ -40,8 +40,8 @@ struct ecc_golay {
 struct ecc {
     enum asteria_code kind;
     unsigned n, k; /* length, dimension; after shortening */
-    unsigned
-        distance; /* guaranteed: (distance - 1) / 2 unlike bits of any codeword are put right when all |p_i| are equal */
+    /* guaranteed: (distance - 1) / 2 unlike bits of any codeword are put right when all |p_i| are equal */
+    unsigned distance;
     uint64_t rows[ECC_ADDRESS_MAX]; /* codeword of address bit j alone */
     uint16_t columns[ECC_WORD_MAX]; /* k <= 16: address bits whose sum bit i of a codeword is */
     uint64_t *codewords;            /* 2^k of them: golay, bch, hamming, random; NULL: the others */

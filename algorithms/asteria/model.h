@@ -27,8 +27,7 @@ struct model {
     size_t dim, m;    /* m = ecc->n, bits of a word */
     struct turn *turn;
     struct ecc *ecc;
-    float *
-        vantages; /* m x turn->out_dim, orthonormal rows (vantage.c); NULL: the first m coordinates */
+    float *vantages; /* m x turn->out_dim, orthonormal (vantage.c); NULL: the first m coordinates */
     struct lrsq *lrsq;
     struct outline *outline;     /* NULL: scans' codes are of whole rows */
     struct quantizer *quantizer; /* RaBitQ of outlines, with a random rotation of its own */

@@ -39,12 +39,12 @@ struct asteria_params {
     int64_t train_steps, batch;
     double learning_rate;
     int64_t train_rows; /* of the sample, at most */
-    bool
-        centre; /* thresholds at the mean, not at zero: bits are balanced, distances are what they were */
+    /* thresholds at the mean, not at zero: bits are balanced, distances are what they were */
+    bool centre;
     /* the code */
     int64_t code; /* enum asteria_code */
-    int64_t
-        address_bits; /* 0: log2(expected rows / 200), at most the code's; fewer: the code shortened */
+    /* 0: log2(expected rows / 200), at most the code's; fewer: the code shortened */
+    int64_t address_bits;
     int64_t vantages; /* enum asteria_vantages */
     /* short codes */
     int64_t r;    /* LRSQ: coordinates kept; 0: half of them, 96 at most */
@@ -57,17 +57,17 @@ struct asteria_params {
     double eps0;
     /* the graph */
     bool caprg;
-    int64_t degree, r0,
-        pool;     /* r0: codeword steps around a row's bucket; pool: candidates at most */
+    int64_t degree;
+    int64_t r0;   /* codeword steps around a row's bucket */
+    int64_t pool; /* candidates at most */
     int64_t link; /* enum asteria_link */
     /* clusters */
     int64_t leaf_cap;    /* BEC-tree: rows of a leaf before it splits */
     double leaf_penalty; /* lambda of the soft assignment */
     /* upkeep */
     double compact_share; /* of a bucket's rows dead: it is written anew */
-    double
-        retrain_share; /* rows inserted since the model was fitted, of those it was fitted for: fitted anew by
-                             maintain(); 0: never */
+    /* rows inserted since the model was fitted, of those it was fitted for: fitted anew by maintain(); 0: never */
+    double retrain_share;
     /* rows, files */
     int64_t rows;   /* enum asteria_rows */
     int64_t hot_mb; /* tiered: of rows in memory */
@@ -84,8 +84,8 @@ struct asteria_knobs {
     int64_t mode;  /* enum asteria_mode */
     int64_t order; /* enum asteria_order; certified: always bound */
     int64_t probes;
-    int64_t
-        patience; /* buckets in a row that bring no answer before a query ends; 0: it waits for `probes` */
+    /* buckets in a row that bring no answer before a query ends; 0: it waits for `probes` */
+    int64_t patience;
     int64_t candidates; /* rows scanned at most, but for the first bucket; 0: no bound */
     int64_t beam;       /* of the walk in the graph; 0: no walk */
     int64_t rerank; /* best estimates that get an exact distance; 0: all that the scan lets pass */

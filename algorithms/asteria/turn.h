@@ -49,15 +49,15 @@ struct turn_options {
     size_t passes, steps, batch;
     double learning_rate;
     enum asteria_bor_init init;
-    const struct turn
-        *from; /* of the same kind and shape: training goes on from it; NULL: from init */
+    /* of the same kind and shape: training goes on from it; NULL: from init */
+    const struct turn *from;
 };
 
 /* What training saw, for stats. */
 struct turn_report {
     double first_loss, last_loss; /* of one batch, before and after, at the schedule's last beta */
-    double margin_before,
-        margin_after; /* median |z_i| sqrt(out_dim), i < m, of the sample, before and after */
+    /* median |z_i| sqrt(out_dim), i < m, of the sample, before and after training */
+    double margin_before, margin_after;
     size_t steps;
     bool stopped; /* a gradient was not finite: the last good angles are kept */
 };

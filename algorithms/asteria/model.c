@@ -60,14 +60,11 @@ void model_destroy(const struct index_env *env, struct model *model)
 
 size_t model_bytes(const struct model *model)
 {
-    const struct ecc *ecc = model->ecc;
-    const size_t codewords = ecc->codewords ? (size_t)1 << (ecc->half ? ecc->half : ecc->k) : 0;
     const size_t vantages = model->vantages ? model->m * model->turn->out_dim : 0;
 
-    return sizeof *model + turn_bytes(model->turn) + sizeof *ecc +
-           codewords * sizeof *ecc->codewords + vantages * sizeof *model->vantages +
-           lrsq_bytes(model->lrsq) + outline_bytes(model->outline) +
-           quantizer_bytes(model->quantizer);
+    return sizeof *model + turn_bytes(model->turn) + ecc_bytes(model->ecc) +
+           vantages * sizeof *model->vantages + lrsq_bytes(model->lrsq) +
+           outline_bytes(model->outline) + quantizer_bytes(model->quantizer);
 }
 
 int model_check(const struct model *model, const struct index_env *env)

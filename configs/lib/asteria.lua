@@ -4,7 +4,7 @@
 -- codes of four dimensions are its usual IVF-PQ.
 
 local spfresh = require "spfresh"
-local asteria = { with = spfresh.with, recall_at = spfresh.recall_at }
+local asteria = { with = spfresh.with }
 
 -- Image embeddings' stand-in: HOG descriptors of photographs; where they are not at hand, unit vectors of the same anisotropy.
 function asteria.hog()
@@ -19,7 +19,11 @@ function asteria.words() return require "channi".words() end
 -- Embeddings' spectrum and common mean, made.
 function asteria.sphere(dim, rows) return synthetic { kind = "sphere", rows = rows or 100000, dim = dim } end
 
-function asteria.lists(rows) return math.max(16, 1 << math.floor(math.log(4 * math.sqrt(rows), 2) + .5) - 1) end
+-- Lists of an inverted file: the power of two nearest to twice the root of its rows, by ratio.
+function asteria.lists(rows)
+  local power = math.floor(math.log(2 * math.sqrt(rows), 2) + .5)
+  return math.max(16, 1 << power)
+end
 
 -- FAISS's quantised indexes, its HNSW, and hnswlib. "OPQ": codes alone, a byte for two dimensions; "OPQ fast-scan": 128 dimensions of the rotated, four bits for two, and the
 -- vectors as floats to refine by, which is the best of FAISS that was found on descriptors.

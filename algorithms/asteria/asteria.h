@@ -59,7 +59,6 @@ struct asteria_opening {
 struct asteria {
     struct index base;
     struct asteria_params params; /* as resolved */
-    unsigned address_bits;
     pthread_rwlock_t lock;
     /* now: the one rows are inserted into; the other: NULL, or being emptied */
     struct generation *generations[2];

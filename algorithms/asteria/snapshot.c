@@ -19,7 +19,6 @@ static void write_meta(const struct asteria *a, struct store_writer *w, uint64_t
     meta.n_free = a->n_free;
     meta.fitted_rows = a->fitted_rows;
     meta.inserted_since = a->inserted_since;
-    meta.address_bits = a->address_bits;
     meta.now = a->now;
     meta.trained = a->trained;
     meta.generations = (a->generations[0] != NULL) | (uint32_t)(a->generations[1] != NULL) << 1;

@@ -20,7 +20,7 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/common/store_file.h"
 
-enum { SNAPSHOT_VERSION = 1 };
+enum { SNAPSHOT_VERSION = 2 };
 #define SNAPSHOT_RUNNING "asteria.snapshot"
 #define SNAPSHOT_SAVED   "asteria.index"
 
@@ -28,8 +28,7 @@ struct snapshot_meta {
     struct asteria_params params;
     uint64_t lsn; /* of the last journal record that is in it */
     uint64_t n_slots, live, n_free, fitted_rows, inserted_since;
-    uint32_t address_bits, now;
-    uint32_t trained, generations; /* bit g: generation g is there */
+    uint32_t now, trained, generations; /* bit g: generation g is there */
     uint32_t has_graph, has_tree;
 };
 

@@ -1,4 +1,4 @@
-/* asteria_snapshot_read.c - an index from the sections of a file, every number of which is held to the others. */
+/* snapshot_read.c - an index from the sections of a file, every number of which is held to the others. */
 #include <string.h>
 
 #include "algorithms/asteria/snapshot.h"
@@ -215,7 +215,6 @@ int asteria_snapshot_read(struct asteria **out, const struct index_env *env,
         rc = asteria_open(&a, env, &p.meta->params, opening);
     if (rc != OK)
         return rc;
-    a->address_bits = p.meta->address_bits;
     tier_set_fault(a->tier, a->fault);
     *lsn = p.meta->lsn;
     rc = fill(a, &p, r);

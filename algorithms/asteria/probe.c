@@ -2,7 +2,7 @@
  *
  *   centre  |q - c|^2, one call for all centres       bound  certified, those of 0 by score
  *   score   correlation of p with the codeword        flips  codewords of flips of the least certain bits
- *   tree    best first in the BEC-tree: the accumulated bound of the prefix
+ *   tree    best first in the BEC-tree: bounds by its nodes' boxes (bec.h)
  *   both    centre and score together
  *
  * Keys of two generations stand in one order: distances and bounds mean the same in both.
@@ -102,8 +102,6 @@ static float spread_of(const float *x, size_t n)
     return sqrtf(squares / (float)n);
 }
 
-/* A bucket's rows are on the query's side of the hash's planes, and about their mean: where one says little, as of large
-   buckets their centres, the other does. Each by its deviation over buckets, which of correlations is |p|. */
 /* Codes of the centres as they are now: made by the first query that finds others. While they are out of date nobody reads
    them, and centres change only where no query runs. false: there are none, and floats have to do. */
 static bool coded(const struct job *job, struct generation *g)
@@ -150,6 +148,8 @@ static void centre_estimates(const struct job *job, struct scratch *s, const str
     s->work.bytes_read += (double)(v->g->n * c->code_dim);
 }
 
+/* A bucket's rows are on the query's side of the hash's planes, and about their mean: where one says little, as of large
+   buckets their centres, the other does. Each by its deviation over buckets, which of correlations is |p|. */
 static void order_by_both(const struct job *job, struct scratch *s, const struct view *v)
 {
     struct correlations c;

@@ -6,7 +6,8 @@
  *
  *     block scanned (RaBitQ, limit) -> its LRSQ code (bound, estimate) -> its row (exact distance) -> an answer
  *
- * and waits in a ring before each of the last two until what is read next has come from memory.
+ * and waits in a ring before each of the last two until what is read next has come from memory. Certified searches scan
+ * no blocks; heuristic ones look at LRSQ codes only where estimates are asked for, or on the walk (uses_codes()).
  */
 #ifndef DRIFTLINE_ASTERIA_SEARCH_H
 #define DRIFTLINE_ASTERIA_SEARCH_H

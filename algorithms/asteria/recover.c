@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,26 +39,30 @@ static bool is_stored(const struct asteria *a, uint64_t id)
     return slot_table_get(&a->slots, a->ids, id, NULL);
 }
 
-/* A record's ids need not lie at a multiple of 8. */
-static int copy_ids(const struct asteria *a, const struct journal_record *r, size_t n,
-                    uint64_t **ids)
+static int ascending(const void *a, const void *b)
 {
-    *ids = mem_array(a->base.env.mem, n, sizeof **ids);
-    if (!*ids)
-        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: no memory to recover %zu rows", n);
-    for (size_t i = 0; i < n; i++)
-        (*ids)[i] = id_of(r, i);
-    return OK;
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
 }
 
+/* Ids that can be inserted: none that is there, none that comes twice. room: n. */
+static bool are_new(const struct asteria *a, const uint64_t *ids, size_t n, uint64_t *room)
+{
+    memcpy(room, ids, n * sizeof *ids);
+    qsort(room, n, sizeof *room, ascending);
+    for (size_t i = 0; i < n; i++)
+        if (room[i] == ID_NONE || is_stored(a, room[i]) || (i > 0 && room[i] == room[i - 1]))
+            return false;
+    return true;
+}
+
+/* A copy of ids and rows: a record lies at any address, and theirs must be multiples of 8 and 4. */
 static int redo_insert(struct asteria *a, const struct journal_record *r)
 {
     const struct index_env *env = &a->base.env;
     const size_t each = sizeof(uint64_t) + element_row_bytes(env->element, env->dim);
     const size_t n = r->n / each;
-    const struct vectors rows = { (const unsigned char *)r->payload + n * sizeof(uint64_t), n,
-                                  env->dim, env->element };
-    uint64_t *ids = NULL;
     size_t done = 0;
     int rc;
 
@@ -65,13 +70,18 @@ static int redo_insert(struct asteria *a, const struct journal_record *r)
         return misfit(a, r, "is none of this index");
     if (!a->trained)
         return misfit(a, r, "holds rows, but there is no model");
-    for (size_t i = 0; i < n; i++)
-        if (id_of(r, i) == ID_NONE || is_stored(a, id_of(r, i)))
-            return misfit(a, r, "inserts an id that is there");
-    rc = copy_ids(a, r, n, &ids);
-    if (rc == OK)
-        rc = asteria_apply_insert(a, rows, ids, &done);
+    uint64_t *ids = mem_alloc(env->mem, r->n), *room = mem_array(env->mem, n, sizeof *room);
+    if (ids && room) {
+        memcpy(ids, r->payload, r->n);
+        rc = are_new(a, ids, n, room)
+                 ? asteria_apply_insert(a, (struct vectors){ ids + n, n, env->dim, env->element },
+                                        ids, &done)
+                 : misfit(a, r, "inserts an id that is there");
+    } else {
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: no memory to recover %zu rows", n);
+    }
     mem_free(env->mem, ids);
+    mem_free(env->mem, room);
     return rc;
 }
 

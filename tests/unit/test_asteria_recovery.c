@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "algorithms/common/folder_claim.h"
+#include "algorithms/common/journal.h"
 #include "tests/unit/kept_folder.h"
 #include "tests/unit/mishap.h"
 #include "tests/unit/test_asteria_store.h"
@@ -25,18 +26,20 @@ struct record {
 
 struct kind {
     const char *name;
+    enum element element;
     int64_t durability, rows, link;
 };
 
 static const struct kind kinds[] = {
-    { "written", ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
-    { "synced, tiered", ASTERIA_SYNCED, ASTERIA_ROWS_TIERED, LINK_INSERT },
+    { "bytes, written", ELEMENT_U8, ASTERIA_WRITTEN, ASTERIA_ROWS_MEMORY, LINK_MAINTAIN },
+    { "floats, synced, tiered", ELEMENT_F32, ASTERIA_SYNCED, ASTERIA_ROWS_TIERED, LINK_INSERT },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 struct crash {
     struct small s;
     struct asteria_params params;
+    enum element element;
     char dir[PATH_MAX];
     bool stored[STORE_ROWS], doubtful[STORE_ROWS];
     struct record *record;
@@ -63,6 +66,7 @@ static int but_for_reads(void *to, const char *call)
 static void begin(struct crash *c, const struct kind *k)
 {
     memset(c, 0, sizeof *c);
+    c->element = k->element;
     c->params = small_params();
     c->params.durability = k->durability;
     c->params.rows = k->rows;
@@ -86,7 +90,7 @@ static void end(struct crash *c)
 /* A bench of its own, so that a child has threads and a parent none. */
 static void open_bench(struct crash *c)
 {
-    small_begin(&c->s, ELEMENT_U8, &c->params, c->dir);
+    small_begin(&c->s, c->element, &c->params, c->dir);
     memcpy(c->s.stored, c->stored, sizeof c->stored);
     c->s.rng = rng_at(c->seed, 41);
     c->s.bench.env.log = say;
@@ -432,6 +436,61 @@ static void test_torn_tail(void **state)
     end(&c);
 }
 
+/* Whole records that no index wrote: refused, and nothing of them is there. */
+static void test_records_of_others(void **state)
+{
+    (void)state;
+    static struct crash c;
+    const struct {
+        uint8_t op;
+        size_t n; /* ids, then as many rows */
+        uint64_t ids[2];
+        size_t more;
+        bool rows;
+        const char *why;
+    } records[] = {
+        { LOG_INSERT, 2, { 60, 60 }, 0, true, "an id that is there" },
+        { LOG_INSERT, 2, { 60, 7 }, 0, true, "an id that is there" },
+        { LOG_INSERT, 1, { ID_NONE, 0 }, 0, true, "an id that is there" },
+        { LOG_INSERT, 1, { 60, 0 }, 1, true, "none of this index" },
+        { LOG_INSERT, 0, { 0, 0 }, 0, true, "none of this index" },
+        { LOG_REMOVE, 1, { 60, 0 }, 0, false, "an id that is not there" },
+        { LOG_REMOVE, 2, { 7, 7 }, 0, false, "an id that is not there" },
+        { LOG_REMOVE, 1, { 7, 0 }, 3, false, "none of this index" },
+        { LOG_REMOVE, 0, { 0, 0 }, 0, false, "none of this index" },
+        { LOG_TRAIN, 0, { 0, 0 }, 2, false, "none of this index" },
+        { 9, 0, { 0, 0 }, 1, false, "none of this index" },
+    };
+
+    for (size_t i = 0; i < 2 * sizeof records / sizeof *records; i++) {
+        const size_t at = i / 2, k = i % 2;
+        struct journal *j = NULL;
+        size_t done;
+
+        begin(&c, &kinds[k]);
+        open_bench(&c);
+        assert_ok(small_create(&c.s, NULL), &c.s.bench.error);
+        assert_ok(small_train(&c.s), &c.s.bench.error);
+        assert_ok(small_apply(&c.s, true, 0, 50, &done), &c.s.bench.error);
+        const uint64_t last = UINT64_C(2) /* training began, rows came */;
+        small_close(&c.s);
+        const struct journal_part parts[] = {
+            { records[at].ids, records[at].n * sizeof(uint64_t) },
+            { c.s.rows, (records[at].rows ? records[at].n * c.s.row_bytes : 0) + records[at].more },
+        };
+        assert_ok(journal_open(&j, &c.s.bench.env, JOURNAL_WRITTEN, last, NULL), &c.s.bench.error);
+        assert_ok(journal_append(j, records[at].op, parts, 2), &c.s.bench.error);
+        assert_ok(journal_commit(j), &c.s.bench.error);
+        journal_close(j);
+        const int rc = small_load(&c.s, c.dir, NULL);
+        if (!strstr(c.s.bench.error.text, records[at].why))
+            fail_msg("record %zu: %s", at, c.s.bench.error.text);
+        assert_code(rc, ERR_CORRUPT, &c.s.bench.error);
+        small_end(&c.s);
+        end(&c);
+    }
+}
+
 /* ----------------------------------------------------------------------------------- folders */
 
 static void test_folders(void **state)
@@ -562,10 +621,15 @@ static void test_long_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folders),          cmocka_unit_test(test_interrupted_training),
-        cmocka_unit_test(test_torn_tail),        cmocka_unit_test(test_long_log),
-        cmocka_unit_test(test_failing_training), cmocka_unit_test(test_failing_calls),
-        cmocka_unit_test(test_every_call),       cmocka_unit_test(test_killed_in_recovery),
+        cmocka_unit_test(test_folders),
+        cmocka_unit_test(test_interrupted_training),
+        cmocka_unit_test(test_torn_tail),
+        cmocka_unit_test(test_records_of_others),
+        cmocka_unit_test(test_long_log),
+        cmocka_unit_test(test_failing_training),
+        cmocka_unit_test(test_failing_calls),
+        cmocka_unit_test(test_every_call),
+        cmocka_unit_test(test_killed_in_recovery),
         cmocka_unit_test(test_any_time),
     };
     return test_run("asteria_recovery", tests);

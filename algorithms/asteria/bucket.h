@@ -59,7 +59,8 @@ struct generation {
     size_t live;
     float *centres; /* n x dim floats: the buckets' centres side by side, for one kernel call */
     size_t centres_capacity;
-    uint64_t centres_version; /* another one whenever they have changed; n is part of it */
+    /* Another one whenever they have changed; n is part of it. Atomic: buckets are added to side by side. */
+    _Atomic uint64_t centres_version;
     /* The same as bytes, for probe.c, which makes them when a query finds another version than theirs. */
     struct centroid_codes coded;
     _Atomic uint64_t coded_version; /* 0: none */

@@ -62,14 +62,14 @@ static void change(struct asteria_world *w)
     }
 }
 
-static void test_searches_beside_changes(void **state)
+/* threads: of changes. */
+static void search_beside(const char *settings, size_t threads)
 {
     struct asteria_world w;
     struct reader readers[READERS];
     atomic_bool done = false;
 
-    (void)state;
-    asteria_world_open(&w, "address_bits=4,eps0=12", ELEMENT_F32, 24, ROWS, 1);
+    asteria_world_open(&w, settings, ELEMENT_F32, 24, ROWS, threads);
     asteria_world_train(&w, 0, 300);
     asteria_world_insert(&w, 0, STAY);
     for (unsigned i = 0; i < READERS; i++) {
@@ -91,9 +91,23 @@ static void test_searches_beside_changes(void **state)
     asteria_world_close(&w);
 }
 
+static void test_searches_beside_changes(void **state)
+{
+    (void)state;
+    search_beside("address_bits=4,eps0=12", 1);
+}
+
+/* And rows of a batch are put into their buckets side by side; many of these begin anew. */
+static void test_searches_beside_changes_of_many(void **state)
+{
+    (void)state;
+    search_beside("code=golay2,address_bits=18,eps0=12", 4);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes),
+                                        cmocka_unit_test(test_searches_beside_changes_of_many) };
 
     return test_run("asteria threads", tests);
 }

@@ -8,6 +8,7 @@
 #include "algorithms/asteria/model.h"
 #include "algorithms/common/axes.h"
 #include "algorithms/common/store_file.h"
+#include "kernels/kernels.h"
 #include "src/core/mem.h"
 
 enum { FORMAT = 1 };
@@ -195,6 +196,10 @@ static int read_parts(struct model *model, const struct index_env *env,
     /* Bounds are certain only of an isometry. */
     if (rc == OK && !(turn_defect(model->turn, env->kernels, s->seed, 16) < 1e-5))
         rc = store_corrupt(r, "the rotation changes lengths");
+    /* The turned mean of unit vectors. Of much longer ones bits would be no numbers. */
+    if (rc == OK && !(env->kernels->ip_f32(model->turn->shift, model->turn->shift,
+                                           model->turn->out_dim) < 1.01F))
+        rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
     if (rc == OK)
         rc = read_vantages(model, env, r, s, suffix);
     if (rc == OK && s->outline > 0)

@@ -71,14 +71,17 @@ static int redo_insert(struct asteria *a, const struct journal_record *r)
     if (!a->trained)
         return misfit(a, r, "holds rows, but there is no model");
     uint64_t *ids = mem_alloc(env->mem, r->n), *room = mem_array(env->mem, n, sizeof *room);
-    if (ids && room) {
-        memcpy(ids, r->payload, r->n);
-        rc = are_new(a, ids, n, room)
-                 ? asteria_apply_insert(a, (struct vectors){ ids + n, n, env->dim, env->element },
-                                        ids, &done)
-                 : misfit(a, r, "inserts an id that is there");
-    } else {
+    if (!ids || !room) {
         rc = fail(env->error, ERR_NO_MEMORY, "asteria: no memory to recover %zu rows", n);
+    } else {
+        memcpy(ids, r->payload, r->n);
+        const struct vectors rows = { ids + n, n, env->dim, env->element };
+        if (!are_new(a, ids, n, room))
+            rc = misfit(a, r, "inserts an id that is there");
+        else if (!asteria_rows_possible(env, rows.rows, n))
+            rc = misfit(a, r, "holds a row that is not of unit length");
+        else
+            rc = asteria_apply_insert(a, rows, ids, &done);
     }
     mem_free(env->mem, ids);
     mem_free(env->mem, room);

@@ -45,6 +45,9 @@ int asteria_snapshot_read(struct asteria **, const struct index_env *,
                           const struct asteria_opening *, const struct store_reader *,
                           uint64_t *lsn);
 
+/* Whether n rows, 4-byte aligned where they are floats, are such as insert() is given: for those that a file has. */
+bool asteria_rows_possible(const struct index_env *, const void *rows, size_t n);
+
 /* snapshot_buckets.c. Reading: slots are there; ERR_VERSION: model and rows are of different versions. */
 void asteria_snapshot_write_generation(const struct asteria *, unsigned g, struct store_writer *);
 int asteria_snapshot_read_generation(struct asteria *, unsigned g, const struct store_reader *);

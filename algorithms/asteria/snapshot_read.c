@@ -1,8 +1,11 @@
 /* snapshot_read.c - an index from the sections of a file, every number of which is held to the others. */
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/asteria/snapshot.h"
+#include "kernels/kernels.h"
 #include "src/core/mem.h"
+#include "src/core/param.h"
 
 struct parts {
     const struct snapshot_meta *meta;
@@ -26,6 +29,9 @@ static int find_parts(struct parts *p, const struct store_reader *r)
 
     if (rc != OK)
         return rc;
+    if (!param_possible(asteria_ops.params, &p->meta->params) ||
+        p->meta->params.address_bits > ecc_bits_most((enum asteria_code)p->meta->params.code))
+        return store_corrupt(r, "its options are out of their ranges");
     if (!is_sound(p->meta))
         return store_corrupt(r, "the index's numbers do not go together");
     const uint64_t n = p->meta->n_slots;
@@ -125,6 +131,17 @@ static int read_slots(struct asteria *a, const struct parts *p, const struct sto
 
 /* ---------------------------------------------------------------------------------- rows */
 
+/* Floats were turned to unit length before they came. What is computed of others may be no number. */
+bool asteria_rows_possible(const struct index_env *env, const void *rows, size_t n)
+{
+    const float *row = rows;
+
+    for (size_t i = 0; env->element == ELEMENT_F32 && i < n; i++, row += env->dim)
+        if (!(fabsf(env->kernels->ip_f32(row, row, env->dim) - 1) < 1e-3F))
+            return false;
+    return true;
+}
+
 static int read_rows(struct asteria *a, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
@@ -136,6 +153,8 @@ static int read_rows(struct asteria *a, const struct store_reader *r)
     for (uint32_t slot = 0; slot < a->n_slots; slot++)
         kept += asteria_keeps(a, slot);
     int rc = store_need_array(r, "rows", kept, each, &rows);
+    if (rc == OK && !asteria_rows_possible(env, rows, kept))
+        rc = store_corrupt(r, "a row is not of unit length");
     if (rc == OK)
         rc = tier_reserve(a->tier, a->n_slots);
     while (rc == OK && at < a->n_slots) {

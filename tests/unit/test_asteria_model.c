@@ -427,7 +427,7 @@ static void test_damage(void **state)
     const uint32_t two = 2, none = 0, many = 99;
     const uint64_t other = 21, more = 40;
     const double not_a_number = NAN, four = 4;
-    const float off = .5f;
+    const float off = .5f, wild = 3e30f;
     /* where the fields lie: model_file.c */
     const struct damage damages[] = {
         { "model1", 0, &two, 4, ERR_VERSION },
@@ -445,6 +445,7 @@ static void test_damage(void **state)
         { "model1", 80, &four, 8, ERR_CORRUPT },         /* a quantile */
         { "model1", 80 + 8 * CALIBRATION_LEVELS + 4 * 50 + 8 * 6, &four, 8, ERR_CORRUPT },
         { "vantages1", 8, &off, 4, ERR_CORRUPT },
+        { "turn1", 64, &wild, 4, ERR_CORRUPT },  /* of the shift */
         { "turn1", 1000, &off, 4, ERR_CORRUPT }, /* of the matrix */
         { "vantages1", 8, &(const float){ NAN }, 4, ERR_CORRUPT },
         { "quantizer1", 0, &other, 8, ERR_CORRUPT }, /* kind */

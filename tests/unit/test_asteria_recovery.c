@@ -441,6 +441,7 @@ static void test_records_of_others(void **state)
 {
     (void)state;
     static struct crash c;
+    static const float wild[STORE_DIM] = { 3e30F };
     const struct {
         uint8_t op;
         size_t n; /* ids, then as many rows */
@@ -452,6 +453,7 @@ static void test_records_of_others(void **state)
         { LOG_INSERT, 2, { 60, 60 }, 0, true, "an id that is there" },
         { LOG_INSERT, 2, { 60, 7 }, 0, true, "an id that is there" },
         { LOG_INSERT, 1, { ID_NONE, 0 }, 0, true, "an id that is there" },
+        { LOG_INSERT, 1, { 61, 0 }, 0, true, "not of unit length" },
         { LOG_INSERT, 1, { 60, 0 }, 1, true, "none of this index" },
         { LOG_INSERT, 0, { 0, 0 }, 0, true, "none of this index" },
         { LOG_REMOVE, 1, { 60, 0 }, 0, false, "an id that is not there" },
@@ -464,6 +466,9 @@ static void test_records_of_others(void **state)
 
     for (size_t i = 0; i < 2 * sizeof records / sizeof *records; i++) {
         const size_t at = i / 2, k = i % 2;
+
+        if (k == 0 && records[at].op == LOG_INSERT && records[at].ids[0] == 61)
+            continue; /* bytes have any length */
         struct journal *j = NULL;
         size_t done;
 
@@ -476,7 +481,8 @@ static void test_records_of_others(void **state)
         small_close(&c.s);
         const struct journal_part parts[] = {
             { records[at].ids, records[at].n * sizeof(uint64_t) },
-            { c.s.rows, (records[at].rows ? records[at].n * c.s.row_bytes : 0) + records[at].more },
+            { records[at].ids[0] == 61 ? (const void *)wild : c.s.rows,
+              (records[at].rows ? records[at].n * c.s.row_bytes : 0) + records[at].more },
         };
         assert_ok(journal_open(&j, &c.s.bench.env, JOURNAL_WRITTEN, last, NULL), &c.s.bench.error);
         assert_ok(journal_append(j, records[at].op, parts, 2), &c.s.bench.error);

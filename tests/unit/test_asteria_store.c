@@ -264,8 +264,6 @@ static void test_nonsense(void **state)
             const uint32_t odd[] = { 0,        1,          UINT32_MAX, (uint32_t)rng_u64(&rng),
                                      1U << 31, STORE_ROWS, 3,          0x7f800000 };
             const size_t at = rng_below(&rng, e->bytes / 4) * 4;
-            if (strncmp(e->tag, "meta", 4) == 0 && at < sizeof(struct asteria_params))
-                continue; /* options, of any value */
             write_again(&s, &x, dirs[1], i, 0, at, &odd[rng_below(&rng, 8)], 4);
             const int rc = small_load(&s, dirs[1], NULL);
             if (rc == OK && s.a->trained)
@@ -289,6 +287,40 @@ static size_t section_of(const struct apart *x, const char *tag)
         i++;
     assert_true(i < x->n);
     return i;
+}
+
+/* Sections that hold numbers of which something else would be computed than what searches are made for. */
+static void test_impossible(void **state)
+{
+    (void)state;
+    static struct small s;
+    static struct apart x;
+    char dirs[2][PATH_MAX];
+    const float wild = 3e30F;
+    const int64_t none = -1;
+
+    begin_saved(&s, &kinds[0], HALFWAY, dirs);
+    small_close(&s);
+    take_apart(&s, dirs[1], &x);
+    const struct {
+        const char *tag;
+        size_t at;
+        const void *instead;
+        size_t n;
+    } cases[] = {
+        { "rows", 8, &wild, sizeof wild },
+        { "turn0", 64, &wild, sizeof wild },
+        { "meta", offsetof(struct asteria_params, degree), &none, sizeof none },
+        { "meta", offsetof(struct asteria_params, centre), &(const char){ 5 }, 1 },
+        { "meta", offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_again(&s, &x, dirs[1], section_of(&x, cases[i].tag), 0, cases[i].at, cases[i].instead,
+                    cases[i].n);
+        assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
+    }
+    free(x.all.at);
+    end_saved(&s, dirs);
 }
 
 static void test_others(void **state)
@@ -427,10 +459,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_nonsense),    cmocka_unit_test(test_others),
-        cmocka_unit_test(test_no_folder),   cmocka_unit_test(test_failing_writes),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_round_trips),    cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_impossible),     cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_others),         cmocka_unit_test(test_no_folder),
+        cmocka_unit_test(test_failing_writes), cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria_store", tests);
 }

@@ -249,67 +249,79 @@ struct rewrite {
     struct asteria *a;
     struct generation *g;
     struct bucket *old, made;
-    float *unit;         /* dim, for bytes */
-    unsigned char *read; /* a row's bytes, for rows on disk */
-    float *z, *p;        /* where bounds are to be tight */
+    float *unit;  /* dim, for bytes */
+    float *z, *p; /* where bounds are to be tight */
     bool tight;
+    /* The rows that are there: the n live ones of the old bucket's positions from `from` to before `end`. */
+    uint32_t from, end;
+    size_t n;
+    uint32_t positions[FETCH_MOST], slots[FETCH_MOST];
+    const void *rows[FETCH_MOST];
 };
 
-static int row_of(const struct rewrite *w, uint32_t slot, const float **unit)
+/* As many as are read at once. A bucket that has no more is read once and gone through twice. */
+static int read_rows(struct rewrite *w, uint32_t from)
 {
-    const void *row;
-    const int rc = tier_get(w->a->tier, slot, w->read, &row);
+    const struct bucket *old = w->old;
 
-    if (rc == OK)
-        *unit = asteria_unit(&w->a->base.env, row, w->unit);
+    if (w->n > 0 && w->from == from)
+        return OK;
+    w->n = 0;
+    w->from = from;
+    for (w->end = from; w->end < old->n && w->n < FETCH_MOST; w->end++)
+        if (bucket_is_alive(old, w->end)) {
+            w->positions[w->n] = w->end;
+            w->slots[w->n++] = old->slots[w->end];
+        }
+    return tier_get_many(w->a->tier, w->slots, w->n, w->rows);
+}
+
+static int each_row(struct rewrite *w, void (*take)(struct rewrite *, uint32_t, const float *))
+{
+    int rc = OK;
+
+    for (uint32_t from = 0; rc == OK && from < w->old->n; from = w->end) {
+        rc = read_rows(w, from);
+        for (size_t i = 0; rc == OK && i < w->n; i++)
+            take(w, w->positions[i], asteria_unit(&w->a->base.env, w->rows[i], w->unit));
+    }
     return rc;
+}
+
+static void take_to_mean(struct rewrite *w, uint32_t position, const float *unit)
+{
+    (void)position;
+    add_to_mean(w->made.centre, unit, w->g->model->dim, 1 / (float)w->old->live);
 }
 
 static int find_mean(struct rewrite *w)
 {
     struct bucket *b = &w->made;
-    int rc = OK;
+    const int rc = each_row(w, take_to_mean);
 
-    for (uint32_t i = 0; rc == OK && i < w->old->n; i++) {
-        const float *unit;
-
-        if (!bucket_is_alive(w->old, i))
-            continue;
-        if ((rc = row_of(w, w->old->slots[i], &unit)) == OK)
-            add_to_mean(b->centre, unit, w->g->model->dim, 1 / (float)w->old->live);
-    }
     (void)model_scanned(w->g->model, w->a->base.env.kernels, b->centre, OUTLINE_CENTRE,
                         b->centre + w->g->model->dim);
     b->centred_n = w->old->live;
     return rc;
 }
 
-static int write_rows(struct rewrite *w)
+static void take_over(struct rewrite *w, uint32_t position, const float *unit)
 {
     const struct index_env *env = &w->a->base.env;
     const struct model *m = w->g->model;
     struct bucket *b = &w->made;
-    int rc = OK;
+    const uint64_t word = w->old->words[position];
 
-    for (uint32_t i = 0; rc == OK && i < w->old->n; i++) {
-        const float *unit;
-
-        if (!bucket_is_alive(w->old, i))
-            continue;
-        if ((rc = row_of(w, w->old->slots[i], &unit)) != OK)
-            break;
-        if (w->tight) {
-            model_turn(m, env->kernels, unit, w->z);
-            model_hash(m, env->kernels, w->z, w->p);
-            widen_box(b, m->m, w->p, w->old->words[i]);
-            widen_angles(w->g, b, w->p);
-        }
-        put_code(m, env, b, unit, b->n);
-        put_place(b, b->n, w->old->slots[i], w->old->words[i]);
-        b->n++;
-        b->live++;
+    if (w->tight) {
+        model_turn(m, env->kernels, unit, w->z);
+        model_hash(m, env->kernels, w->z, w->p);
+        widen_box(b, m->m, w->p, word);
+        widen_angles(w->g, b, w->p);
     }
-    return rc;
+    put_code(m, env, b, unit, b->n);
+    put_place(b, b->n, w->old->slots[position], word);
+    b->n++;
+    b->live++;
 }
 
 /* With no dead rows box and angles are as tight as they can be: they are taken over. */
@@ -346,10 +358,9 @@ static bool make_room(struct rewrite *w)
     const struct model *m = w->g->model;
 
     w->unit = mem_array(env->mem, env->dim, sizeof *w->unit);
-    w->read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
     w->z = mem_array(env->mem, m->turn->out_dim, sizeof *w->z);
     w->p = mem_array(env->mem, m->m, sizeof *w->p);
-    return w->unit && w->read && w->z && w->p && bucket_begin(&w->made, m, env->mem) &&
+    return w->unit && w->z && w->p && bucket_begin(&w->made, m, env->mem) &&
            bucket_grow(&w->made, m, env->mem, w->old->live);
 }
 
@@ -370,7 +381,7 @@ int bucket_rewrite(struct asteria *a, struct generation *g, uint32_t bucket)
     if (rc == OK)
         rc = find_mean(&w);
     if (rc == OK)
-        rc = write_rows(&w);
+        rc = each_row(&w, take_over);
     if (rc == OK && !w.tight)
         keep_bounds(&w);
     if (rc == OK)
@@ -380,7 +391,6 @@ int bucket_rewrite(struct asteria *a, struct generation *g, uint32_t bucket)
     if (rc == OK && old->n == 0)
         generation_vacate(g, &a->base.env, bucket);
     mem_free(mem, w.unit);
-    mem_free(mem, w.read);
     mem_free(mem, w.z);
     mem_free(mem, w.p);
     return rc;

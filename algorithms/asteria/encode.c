@@ -71,36 +71,22 @@ int asteria_encode(const struct asteria *a, const struct model *model, const voi
 
 /* ---------------------------------------------------------------------------- the graph's */
 
-/* The row where it lies; else it is read into *buffer, which is made the first time. */
-static int row_of(const struct asteria *a, uint32_t slot, void **buffer, const void **row)
-{
-    const struct index_env *env = &a->base.env;
-
-    *row = tier_resident(a->tier, slot);
-    if (*row)
-        return OK;
-    if (!*buffer)
-        *buffer = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
-    if (!*buffer)
-        return fail(env->error, ERR_NO_MEMORY, "asteria: no memory to read row %u of the graph",
-                    (unsigned)slot);
-    return tier_get(a->tier, slot, *buffer, row);
-}
-
+/* Called under the lock for writing, as all upkeep of the graph is: reads are the tier's own. */
 static int graph_exact(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances)
 {
     const struct asteria *a = to;
-    const void *row = NULL, *other = NULL;
-    void *buffers[2] = { NULL, NULL };
-    int rc = row_of(a, x, &buffers[0], &row);
+    uint32_t slots[FETCH_MOST];
+    const void *rows[FETCH_MOST];
+    int rc = OK;
 
-    for (size_t i = 0; rc == OK && i < n; i++) {
-        rc = row_of(a, others[i], &buffers[1], &other);
-        if (rc == OK)
-            distances[i] = asteria_distance(&a->base.env, row, other);
+    slots[0] = x;
+    for (size_t i = 0, some; rc == OK && i < n; i += some) {
+        some = n - i < FETCH_MOST - 1 ? n - i : FETCH_MOST - 1;
+        memcpy(slots + 1, others + i, some * sizeof *slots);
+        rc = tier_get_many(a->tier, slots, some + 1, rows);
+        for (size_t j = 0; rc == OK && j < some; j++)
+            distances[i + j] = asteria_distance(&a->base.env, rows[0], rows[1 + j]);
     }
-    mem_free(a->base.env.mem, buffers[0]);
-    mem_free(a->base.env.mem, buffers[1]);
     return rc;
 }
 

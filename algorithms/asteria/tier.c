@@ -86,7 +86,7 @@ uint64_t tier_resident_bytes(const struct tier *t)
     if (!f)
         return stable_bytes(&t->rows);
     return (uint64_t)f->frames_capacity * (t->stride + sizeof *f->free) +
-           (uint64_t)f->slots_capacity * sizeof *f->frame_of;
+           (uint64_t)f->slots_capacity * sizeof *f->frame_of + tier_fetch_bytes(f->own);
 }
 
 uint64_t tier_disk_bytes(const struct tier *t)

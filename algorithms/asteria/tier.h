@@ -42,6 +42,10 @@ int tier_fetch_next(struct tier_fetch *, size_t *i, const void **row);
 /* One row, into `to` (row_bytes) where it must be read; *row points to it. Errors as above. */
 int tier_get(const struct tier *, uint32_t slot, void *to, const void **row);
 
+/* n rows, FETCH_MOST at most, in the order of their slots; valid until the next such call, tier_heat() or write. It is by
+   a fetch of the tier's own, so only for who may write. Errors as above and ERR_NO_MEMORY. */
+int tier_get_many(struct tier *, const uint32_t *slots, size_t n, const void **rows);
+
 /* What is hot: distinct slots to be in memory from now on, as many as the budget has room for, or no longer. Tiered only,
    else nothing. Errors as above and ERR_NO_MEMORY; the rows that came are hot. */
 int tier_heat(struct tier *, const uint32_t *slots, size_t n);

@@ -148,3 +148,39 @@ int tier_fetch_next(struct tier_fetch *f, size_t *i, const void **row)
         *row = f->buffer + *i * f->tier->stride;
     return OK;
 }
+
+/* ------------------------------------------------------------------------- the tier's own */
+
+int tier_own_fetch(struct tier *t, struct tier_fetch **f)
+{
+    const int rc = t->file->own ? OK : tier_fetch_create(&t->file->own, t);
+
+    *f = t->file->own;
+    return rc;
+}
+
+uint64_t tier_fetch_bytes(const struct tier_fetch *f)
+{
+    return f ? sizeof *f + FETCH_MOST * (sizeof *f->requests + (uint64_t)f->tier->stride) : 0;
+}
+
+/* Rows come as their reads are done: sums of floats, made in that order, would differ from run to run. */
+int tier_get_many(struct tier *t, const uint32_t *slots, size_t n, const void **rows)
+{
+    struct tier_fetch *f;
+    const void *row;
+    size_t at;
+    int rc;
+
+    if (!t->file) {
+        for (size_t i = 0; i < n; i++)
+            rows[i] = stable_at(&t->rows, slots[i]);
+        return OK;
+    }
+    rc = tier_own_fetch(t, &f);
+    if (rc == OK)
+        rc = tier_fetch_begin(f, slots, n);
+    while (rc == OK && (rc = tier_fetch_next(f, &at, &row)) == OK && row)
+        rows[at] = row;
+    return rc;
+}

@@ -60,7 +60,7 @@ void tier_file_close(struct tier *t)
     struct tier_file *f = t->file;
     struct mem *mem = t->env.mem;
 
-    tier_fetch_destroy(f->heating);
+    tier_fetch_destroy(f->own);
     read_threads_destroy(f->threads);
     if (f->fd >= 0) {
         (void)close(f->fd);

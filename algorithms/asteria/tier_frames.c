@@ -49,12 +49,14 @@ unsigned char *tier_frame_for(struct tier *t, uint32_t slot, bool *refused)
 /* A batch's reads are under way together. */
 static int heat_some(struct tier *t, const uint32_t *slots, size_t n)
 {
-    struct tier_fetch *fetch = t->file->heating;
+    struct tier_fetch *fetch;
     bool refused = false;
     size_t i;
     const void *row;
-    int rc = tier_fetch_begin(fetch, slots, n);
+    int rc = tier_own_fetch(t, &fetch);
 
+    if (rc == OK)
+        rc = tier_fetch_begin(fetch, slots, n);
     while (rc == OK && (rc = tier_fetch_next(fetch, &i, &row)) == OK && row) {
         unsigned char *frame = tier_frame_for(t, slots[i], &refused);
         if (frame)
@@ -74,8 +76,6 @@ int tier_heat(struct tier *t, const uint32_t *slots, size_t n)
 
     if (!f)
         return OK;
-    if (!f->heating && (rc = tier_fetch_create(&f->heating, t)) != OK)
-        return rc;
     room = tier_file_room(f);
     for (size_t i = 0; i < n && rc == OK && room > 0; i++) {
         if (f->frame_of[slots[i]] > 0)

@@ -28,8 +28,8 @@ struct tier_file {
     size_t frames_most;    /* the budget's */
     unsigned char *bounce; /* rows with their padding, on the way to the file */
     struct read_threads *threads;
-    struct tier_fetch *heating; /* made when first needed */
-    bool uring;                 /* queues of fetches made from now on try for a ring */
+    struct tier_fetch *own; /* of who may write; made when first needed */
+    bool uring;             /* queues of fetches made from now on try for a ring */
     const struct store_fault *fault;
     _Atomic uint64_t reads;
     uint64_t tended; /* probes counted when it was tended last (heat.c) */
@@ -53,6 +53,10 @@ int tier_file_write(struct tier *, const uint32_t *slots, const void *rows, size
 int tier_file_read(const struct tier *, uint32_t slot, size_t n, void *to);
 /* Says why a read failed: errno, or READ_SHORT. */
 int tier_file_unread(const struct tier *, uint32_t slot, int why);
+
+/* tier_fetch.c. ERR_NO_MEMORY. */
+int tier_own_fetch(struct tier *, struct tier_fetch **);
+uint64_t tier_fetch_bytes(const struct tier_fetch *); /* NULL: 0 */
 
 /* tier_frames.c. How many more rows can be hot. */
 size_t tier_file_room(const struct tier_file *);

@@ -14,7 +14,8 @@ struct asteria_world {
     size_t dim, row_bytes, capacity, live;
     unsigned char *rows; /* capacity: id i's row is row i, stored or not */
     bool *stored;
-    size_t step; /* of a test, named where one fails */
+    size_t step;        /* of a test, named where one fails */
+    char dir[PATH_MAX]; /* "": none */
 };
 
 static inline struct asteria *state_of(const struct asteria_world *w)
@@ -22,7 +23,7 @@ static inline struct asteria *state_of(const struct asteria_world *w)
     return asteria_of(w->index);
 }
 
-/* Few steps of training; "code=none,caprg=false" changes others. */
+/* Few steps of training; "code=none,caprg=false" changes others. With rows=tiered there is a folder. */
 static inline struct asteria_params asteria_world_params(const char *settings)
 {
     struct asteria_params params;
@@ -53,6 +54,10 @@ static inline void asteria_world_open(struct asteria_world *w, const char *setti
     memset(w, 0, sizeof *w);
     test_bench_begin(&w->bench, element, METRIC_COS, dim, threads);
     w->params = asteria_world_params(settings);
+    if (w->params.rows == ASTERIA_ROWS_TIERED) {
+        test_dir_make_in_memory(w->dir);
+        w->bench.env.dir = w->dir;
+    }
     w->dim = dim;
     w->row_bytes = element_row_bytes(element, dim);
     w->capacity = capacity;
@@ -77,6 +82,8 @@ static inline void asteria_world_close(struct asteria_world *w)
     asteria_ops.destroy(w->index);
     assert_int_equal(mem_live(&w->bench.mem), 0);
     test_bench_end(&w->bench);
+    if (w->dir[0])
+        test_dir_remove(w->dir);
     free(w->rows);
     free(w->stored);
 }

@@ -10,8 +10,8 @@
 #include "algorithms/asteria/upkeep.h"
 #include "src/core/mem.h"
 
-/* Rows moved at a time, under the lock. */
-enum { MOVE_ROWS = 256 };
+/* Rows moved at a time, under the lock: as many as are read at once. */
+enum { MOVE_ROWS = FETCH_MOST };
 
 struct move {
     struct batch batch;
@@ -40,39 +40,37 @@ static void move_end(struct move *m)
     batch_free(&m->batch);
 }
 
-static int add_row(struct move *m, uint32_t slot)
+static int read_rows(struct move *m)
 {
     struct batch *b = &m->batch;
-    unsigned char *to = m->rows + b->n * b->row_bytes;
-    const void *row;
-    const int rc = tier_get(b->a->tier, slot, to, &row);
+    const void *rows[MOVE_ROWS];
+    const int rc = tier_get_many(b->a->tier, b->slots, b->n, rows);
 
-    if (rc == OK && row != to)
-        memcpy(to, row, b->row_bytes);
-    b->slots[b->n++] = slot;
+    for (size_t i = 0; rc == OK && i < b->n; i++)
+        memcpy(m->rows + i * b->row_bytes, rows[i], b->row_bytes);
     return rc;
 }
 
 /* Live rows of a bucket, at most MOVE_ROWS of them. */
 static int gather(struct move *m, const struct bucket *from)
 {
-    int rc = OK;
+    struct batch *b = &m->batch;
 
-    for (uint32_t i = 0; rc == OK && i < from->n && m->batch.n < MOVE_ROWS; i++)
+    for (uint32_t i = 0; i < from->n && b->n < MOVE_ROWS; i++)
         if (bucket_is_alive(from, i))
-            rc = add_row(m, from->slots[i]);
-    return rc;
+            b->slots[b->n++] = from->slots[i];
+    return read_rows(m);
 }
 
 static int gather_dead(struct move *m)
 {
-    const struct asteria *a = m->batch.a;
-    int rc = OK;
+    struct batch *b = &m->batch;
+    const struct asteria *a = b->a;
 
-    for (; rc == OK && m->next < a->n_slots && m->batch.n < MOVE_ROWS; m->next++)
+    for (; m->next < a->n_slots && b->n < MOVE_ROWS; m->next++)
         if (asteria_waits(a, m->next, 1) && a->places[m->next].generation != a->now)
-            rc = add_row(m, m->next);
-    return rc;
+            b->slots[b->n++] = m->next;
+    return read_rows(m);
 }
 
 static int move_rows(struct move *m, struct generation *older, uint32_t bucket)

@@ -27,6 +27,8 @@ void avx2_l2sq_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t
                      uint32_t *out);
 void avx2_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out);
 void avx2_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out);
+void avx2_cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
+                      float *out);
 void avx2_l2sq_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
                      uint32_t *out, size_t ld);
 void avx2_ip_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
@@ -61,6 +63,8 @@ uint64_t avx2_scan_u8(const uint8_t *block, size_t groups, const struct code_wei
 struct code_terms;
 struct residual;
 void avx2_fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, uint32_t *sums);
+void avx2_nibbles_64(const uint8_t *codes, const int8_t *weights, size_t groups, uint32_t start,
+                     uint32_t *sums);
 uint64_t avx2_bound_64(const struct code_terms *terms, const uint32_t *sums, float limit,
                        float *estimate);
 float avx2_ip_f32_u1(const float *query, const uint8_t *code, size_t dim);

@@ -25,6 +25,42 @@ INLINE __m256i two_words(const int16_t *words)
     return _mm256_set1_epi32(both);
 }
 
+INLINE __m256i four_bytes(const int8_t *bytes)
+{
+    int32_t four;
+    memcpy(&four, bytes, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+/* vpmaddubsw does not saturate here: twice two products of 15 and 127 are below 2^15. */
+void avx2_nibbles_64(const uint8_t *codes, const int8_t *weights, size_t groups, uint32_t start,
+                     uint32_t *sums)
+{
+    const __m256i nibble = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    __m256i sum[PARTS];
+    UNROLL
+    for (size_t p = 0; p < PARTS; p++) {
+        sum[p] = _mm256_set1_epi32((int)start);
+    }
+    for (size_t g = 0; g < groups; g++) {
+        __m256i by_low = four_bytes(weights + 8 * g), by_high = four_bytes(weights + 8 * g + 4);
+        UNROLL
+        for (size_t p = 0; p < PARTS; p++) {
+            const uint8_t *at = codes + g * GROUP_BYTES + p * 32;
+            __m256i both = _mm256_load_si256((const __m256i *)(const void *)at);
+            __m256i high = _mm256_and_si256(_mm256_srli_epi16(both, 4), nibble);
+            __m256i pairs =
+                _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_and_si256(both, nibble), by_low),
+                                 _mm256_maddubs_epi16(high, by_high));
+            sum[p] = _mm256_add_epi32(sum[p], _mm256_madd_epi16(pairs, ones));
+        }
+    }
+    UNROLL
+    for (size_t p = 0; p < PARTS; p++) {
+        _mm256_store_si256((__m256i *)(void *)(sums + p * LANES), sum[p]);
+    }
+}
+
 uint64_t avx2_scan_u8(const uint8_t *block, size_t groups, const struct code_weights *weights,
                       struct code_estimate form, float limit, float *estimate)
 {

@@ -11,6 +11,7 @@
 #include "avx2.h"
 
 #include <immintrin.h>
+#include <stdbool.h>
 
 #include "blocking.h"
 #include "kernels.h"
@@ -71,18 +72,26 @@ void avx2_fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, ui
     }
 }
 
+INLINE __m256 lengthen(const uint16_t *shortened)
+{
+    __m128i x = _mm_load_si128((const __m128i *)(const void *)shortened);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), CODE_TERM_SHIFT));
+}
+
 /* Products and sums rounded apart, as the scalar ones are: a mask is the same in all tables. */
-uint64_t avx2_bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
-                       float *estimate)
+INLINE uint64_t bound(const struct code_terms *t, bool shortened, const uint32_t *sums, float limit,
+                      float *estimate)
 {
     const __m256 base = _mm256_set1_ps(t->base), slope = _mm256_set1_ps(t->slope);
     const __m256 offset = _mm256_set1_ps(t->offset), slack = _mm256_set1_ps(t->slack);
     const __m256 linear = _mm256_set1_ps(t->linear), square = _mm256_set1_ps(t->square);
-    const __m256 one = _mm256_set1_ps(1), most = _mm256_set1_ps(limit);
+    const __m256 one = _mm256_set1_ps(1), most = _mm256_set1_ps(limit), sign = _mm256_set1_ps(-0.f);
     uint64_t within = 0;
     for (size_t v = 0; v < 64; v += 8) {
-        __m256 scale = t->scale ? _mm256_load_ps(t->scale + v) : one;
-        __m256 error = _mm256_load_ps(t->error + v);
+        __m256 scale = shortened  ? _mm256_xor_ps(lengthen(t->shortened + v), sign)
+                       : t->scale ? _mm256_load_ps(t->scale + v)
+                                  : one;
+        __m256 error = shortened ? lengthen(t->shortened + 64 + v) : _mm256_load_ps(t->error + v);
         __m256 sum =
             _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *)(const void *)(sums + v)));
         __m256 product = _mm256_add_ps(_mm256_mul_ps(slope, sum), offset);
@@ -95,6 +104,13 @@ uint64_t avx2_bound_64(const struct code_terms *t, const uint32_t *sums, float l
         within |= (uint64_t)bits << v;
     }
     return within;
+}
+
+uint64_t avx2_bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
+                       float *estimate)
+{
+    return t->shortened ? bound(t, true, sums, limit, estimate)
+                        : bound(t, false, sums, limit, estimate);
 }
 
 INLINE float sum_8(__m256 x)

@@ -64,19 +64,27 @@ void avx512_fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, 
     }
 }
 
+INLINE __m512 lengthen(const uint16_t *shortened)
+{
+    __m256i x = _mm256_load_si256((const __m256i *)(const void *)shortened);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), CODE_TERM_SHIFT));
+}
+
 /* Products and sums rounded apart, as the scalar ones are: a mask is the same in all tables. */
-uint64_t avx512_bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
-                         float *estimate)
+INLINE uint64_t bound(const struct code_terms *t, bool shortened, const uint32_t *sums, float limit,
+                      float *estimate)
 {
     const __m512 base = _mm512_set1_ps(t->base), slope = _mm512_set1_ps(t->slope);
     const __m512 offset = _mm512_set1_ps(t->offset), slack = _mm512_set1_ps(t->slack);
     const __m512 linear = _mm512_set1_ps(t->linear), square = _mm512_set1_ps(t->square);
-    const __m512 one = _mm512_set1_ps(1), most = _mm512_set1_ps(limit);
+    const __m512 one = _mm512_set1_ps(1), most = _mm512_set1_ps(limit), sign = _mm512_set1_ps(-0.f);
     uint64_t within = 0;
     UNROLL
     for (size_t v = 0; v < 64; v += 16) {
-        __m512 scale = t->scale ? _mm512_load_ps(t->scale + v) : one;
-        __m512 error = _mm512_load_ps(t->error + v);
+        __m512 scale = shortened  ? _mm512_xor_ps(lengthen(t->shortened + v), sign)
+                       : t->scale ? _mm512_load_ps(t->scale + v)
+                                  : one;
+        __m512 error = shortened ? lengthen(t->shortened + 64 + v) : _mm512_load_ps(t->error + v);
         __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + v));
         __m512 product = _mm512_add_ps(_mm512_mul_ps(slope, sum), offset);
         __m512 add = _mm512_add_ps(_mm512_load_ps(t->add + v), base);
@@ -87,6 +95,13 @@ uint64_t avx512_bound_64(const struct code_terms *t, const uint32_t *sums, float
         within |= (uint64_t)_mm512_cmp_ps_mask(lower, most, _CMP_NGT_UQ) << v;
     }
     return within;
+}
+
+uint64_t avx512_bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
+                         float *estimate)
+{
+    return t->shortened ? bound(t, true, sums, limit, estimate)
+                        : bound(t, false, sums, limit, estimate);
 }
 
 float avx512_ip_f32_u1(const float *query, const uint8_t *code, size_t dim)

@@ -52,9 +52,12 @@ struct code_estimate {
 /* What bound_64() makes of a block's sums. Vector v:
  *   estimate  add[v] + base + scale[v] * (slope * sums[v] + offset)
  *   lower     estimate + scale[v] * slack - error[v] * (linear + square * error[v])
- * scale NULL: 1. */
+ * scale NULL: 1. shortened, where there is one, in place of scale and error: -scale of 64 vectors, then
+ * error of 64, of each float the 16 bits below its sign. */
+enum { CODE_TERM_SHIFT = 15 };
 struct code_terms {
     const float *add, *scale, *error;
+    const uint16_t *shortened;
     float base, slope, offset, slack, linear, square;
 };
 
@@ -115,6 +118,9 @@ struct kernels {
     void (*ip_u8_1n)(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim,
                      uint32_t *out);
     void (*cos_u8_1n)(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out);
+    /* Of rows that are anywhere. */
+    void (*cos_u8_each)(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
+                        float *out);
     /* 64-bit codes: out[i] = popcount(query ^ codes[i]) */
     void (*hamming_b64_1n)(uint64_t query, const uint64_t *codes, size_t n, uint8_t *out);
     /* Positions i, ascending, with popcount(query ^ codes[i]) <= radius go to out (room for n);
@@ -173,6 +179,12 @@ struct kernels {
        and arrays of 64, begin at multiples of 64.
        sums[v] = sum over lines j of lut[32 j + low nibble] + lut[32 j + 16 + high nibble]. */
     void (*fastscan_64)(const uint8_t *codes, const uint8_t *lut, size_t lines, uint32_t *sums);
+    /* Numbers of four bits times whole weights; eight dimensions make a group of four such lines.
+       sums[v] = start + sum over groups g and i = 0 .. 7 of weights[8 g + i] times number i of v,
+       which is in byte 256 g + 64 (v / 16) + 4 (v % 16) + i % 4, in its low half where i < 4. Every
+       sum, and what it is made of in any order, within 0 .. 2^31; weights above -128. */
+    void (*nibbles_64)(const uint8_t *codes, const int8_t *weights, size_t groups, uint32_t start,
+                       uint32_t *sums);
     /* Writes the estimates from such sums; returns a bit for each vector that may be within the
        limit, NaN included. The same in all tables. */
     uint64_t (*bound_64)(const struct code_terms *, const uint32_t *sums, float limit,

@@ -115,6 +115,14 @@ FORMS(l2sq_u8, uint8_t, uint32_t)
 FORMS(ip_u8, uint8_t, uint32_t)
 FORMS(cos_u8, uint8_t, float)
 
+static void cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
+                        float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = cos_u8(query, rows[i], dim);
+    }
+}
+
 /* Bits summed in pairs, nibbles, bytes; the product adds the bytes up (Hacker's Delight, figure
    5-2). The compiler's builtin is a table behind a call on a baseline processor. */
 static unsigned count_bits(uint64_t x)
@@ -251,12 +259,37 @@ static void fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, 
     }
 }
 
+static void nibbles_64(const uint8_t *codes, const int8_t *weights, size_t groups, uint32_t start,
+                       uint32_t *sums)
+{
+    for (size_t v = 0; v < 64; v++) {
+        const uint8_t *code = codes + 64 * (v / 16) + 4 * (v % 16);
+        int32_t sum = (int32_t)start;
+        for (size_t g = 0; g < groups; g++) {
+            for (size_t i = 0; i < 4; i++) {
+                const int both = code[256 * g + i];
+                sum += weights[8 * g + i] * (both & 15) + weights[8 * g + 4 + i] * (both >> 4);
+            }
+        }
+        sums[v] = (uint32_t)sum;
+    }
+}
+
+static float lengthen(uint16_t shortened)
+{
+    const uint32_t bits = (uint32_t)shortened << CODE_TERM_SHIFT;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static uint64_t bound_64(const struct code_terms *t, const uint32_t *sums, float limit,
                          float *estimate)
 {
     uint64_t within = 0;
     for (size_t v = 0; v < 64; v++) {
-        float scale = t->scale ? t->scale[v] : 1.0f, error = t->error[v];
+        float scale = t->shortened ? -lengthen(t->shortened[v]) : t->scale ? t->scale[v] : 1.0f;
+        float error = t->shortened ? lengthen(t->shortened[64 + v]) : t->error[v];
         estimate[v] = (t->add[v] + t->base) + scale * (t->slope * (float)sums[v] + t->offset);
         float margin = error * (t->linear + t->square * error);
         float lower = (estimate[v] + scale * t->slack) - margin;
@@ -431,6 +464,7 @@ const struct kernels kernels_scalar = {
     .l2sq_u8_1n = l2sq_u8_1n,
     .ip_u8_1n = ip_u8_1n,
     .cos_u8_1n = cos_u8_1n,
+    .cos_u8_each = cos_u8_each,
     .hamming_b64_1n = hamming_b64_1n,
     .hamming_b64_within = hamming_b64_within,
     .hamming_b32_lines = hamming_b32_lines,
@@ -449,6 +483,7 @@ const struct kernels kernels_scalar = {
     .argmin_f32 = argmin_f32,
     .scan_u8 = scan_u8,
     .fastscan_64 = fastscan_64,
+    .nibbles_64 = nibbles_64,
     .bound_64 = bound_64,
     .ip_f32_u1 = ip_f32_u1,
     .ip_f32_u4 = ip_f32_u4,

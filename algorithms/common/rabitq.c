@@ -10,10 +10,13 @@
 
 /* 1. Making one */
 
-/* In a file: this, then the mean. */
+/* In a file: this, then the mean. LAYOUT is another one whenever a code's bytes mean something else: before, planes of
+   four bits were planes. */
+enum { LAYOUT = 2 };
 struct saved {
     uint64_t bits, seed;
     double eps0;
+    uint64_t layout;
 };
 
 static const struct rabitq *of(const struct quantizer *q)
@@ -108,7 +111,7 @@ int rabitq_train_as(bool planes, struct quantizer **out, const struct index_env 
             sum[d] += (double)rows[i * env->dim + d];
     for (size_t d = 0; !rc && d < env->dim; d++)
         mean[d] = (float)(sum[d] / (double)n);
-    const struct saved made = { options->bits, options->seed, options->eps0 };
+    const struct saved made = { options->bits, options->seed, options->eps0, LAYOUT };
     if (!rc)
         rc = make(planes, out, env, &made, mean);
     mem_free(env->mem, sum);
@@ -130,7 +133,7 @@ uint64_t rabitq_bytes(const struct quantizer *base)
 size_t rabitq_save(const struct quantizer *base, void *bytes)
 {
     const struct rabitq *q = of(base);
-    const struct saved saved = { q->bits, q->rotation.seed, (double)q->eps0 };
+    const struct saved saved = { q->bits, q->rotation.seed, (double)q->eps0, LAYOUT };
     const size_t mean_bytes = q->rotation.dim * sizeof *q->rotation.mean;
     if (bytes) {
         memcpy(bytes, &saved, sizeof saved);
@@ -147,6 +150,10 @@ int rabitq_load_as(bool planes, struct quantizer **out, const struct index_env *
         return fail(env->error, ERR_CORRUPT, "rabitq: %zu bytes do not fit dimension %zu", n,
                     env->dim);
     memcpy(&saved, bytes, sizeof saved);
+    if (saved.layout != LAYOUT)
+        return fail(env->error, ERR_CORRUPT,
+                    "rabitq: codes are of layout %llu, this program's of %d: build the index anew",
+                    (unsigned long long)saved.layout, LAYOUT);
     const float *mean = (const float *)(const void *)((const uint8_t *)bytes + sizeof saved);
     bool sound = saved.bits >= 1 && saved.bits <= bits_most(planes) && saved.eps0 > 0 &&
                  isfinite(saved.eps0);
@@ -219,16 +226,14 @@ void rabitq_query_prepare(const struct quantizer *base, const float *row, void *
     memcpy(x, row, n * sizeof *x);
     memset(x + n, 0, (q->padded_dim - n) * sizeof *x);
     const float sum = rabitq_sum(q, x), slope = fill_tables(q, row, magnitudes, tables);
-    /* A lookup is off by up to half a slope, evenly: a sum's standard deviation. */
-    float rounding = q->eps0 * slope * sqrtf((float)n / 48), most = 1;
-    if (q->planes) { /* sums of planes count 1, 2, 4, .. times: so do deviations, squared */
-        const float numbers = (float)(1u << q->bits);
-        most = numbers - 1;
-        rounding *= sqrtf((numbers * numbers - 1) / 3);
-    }
+    /* A lookup is off by up to half a slope, evenly: `rounding` is by a sum's standard deviation. */
+    /* Sums of planes count 1, 2, 4, .. times: so do deviations, squared. */
+    const float numbers = q->planes ? (float)(1u << q->bits) : 2, most = numbers - 1;
+    const float times = sqrtf((numbers * numbers - 1) / 3);
     *to = (struct rabitq_query){ .slope = slope,
                                  .offset = most * -r.size / 2, /* (sum x - sum |x| - sum x) / 2 */
-                                 .rounding = rounding,
+                                 .rounding = times * q->eps0 * slope * sqrtf((float)n / 48),
+                                 .rounding_most = most * slope * (float)n / 8,
                                  .sure = 1,
                                  .sum = sum,
                                  .norm = sqrtf(r.norm_sq) };
@@ -236,16 +241,14 @@ void rabitq_query_prepare(const struct quantizer *base, const float *row, void *
         memcpy(tables + 32 * q->lines, x, q->padded_dim * sizeof *x);
 }
 
-/* By Cauchy and Schwarz the error is at most 2 l |q - c| sqrt(l^2 |xb|^2 / s^2 - 1). A lookup is off
-   by half a slope at most. */
+/* By Cauchy and Schwarz the error is at most 2 l |q - c| sqrt(l^2 |xb|^2 / s^2 - 1). */
 void rabitq_query_certain(const struct quantizer *base, void *query)
 {
     const struct rabitq *q = of(base);
     struct rabitq_query *to = query;
-    const float most = q->planes ? (float)((1u << q->bits) - 1) : 1;
     to->sure = 1.001f * sqrtf((float)base->work_dim) / q->eps0;
     to->sure = to->sure > 1 ? to->sure : 1;
-    to->rounding = most * to->slope * (float)base->work_dim / 8;
+    to->rounding = to->rounding_most;
 }
 
 void rabitq_query_list(const struct quantizer *base, void *query, const float *centroid,

@@ -24,6 +24,7 @@
  *           planes    B x work_dim / 8 x 64 bytes: the lines of bit B - 1, the sign, first; xb_i is the
  *                     number that they make, less (2^B - 1)/2
  *           add       64 floats: F of the whole code
+ *                     B = 4: numbers, as nibbles_64() wants them, in their place
  *           scale, error  64 x u16 each: the upper half of a float's bits below its sign, of -F_resc
  *                     and F_err; F_add goes with the F_resc that is kept, and F_err has what that one
  *                     is off
@@ -56,10 +57,13 @@ struct rabitq_terms {
 };
 
 /* What the code keeps of q, and of q and a list: `slope`, `offset` make <xb, q> of a sum of lookups,
-   `slack` is what that may be off. Then the lookup tables, 32 bytes a line; B > 1: q, padded. */
+   `slack` is what that may be off. Then the lookup tables, 32 bytes a line, or weights, a byte a dimension; B > 1 and not
+   planes: q, padded. */
 struct rabitq_query {
     _Alignas(64) float slope;
     float offset, rounding, slack;
+    float rounding_most;  /* what `rounding` never exceeds; itself it may, seldom */
+    uint32_t start;       /* nibbles_64()'s */
     float distance, root; /* |q - c|^2, |q - c|, the latter `sure` times */
     float sure;           /* 1, or what makes F_err a bound that never fails */
     float sum, norm;      /* of q's components; |q| */

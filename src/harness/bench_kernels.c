@@ -138,6 +138,16 @@ static void run_fastscan_64(const struct kernels *k, const struct load *l)
         k->fastscan_64(codes + i * FASTSCAN_BYTES, l->query, FASTSCAN_BYTES, l->out);
 }
 
+/* 64 codes of 128 numbers. */
+enum { NIBBLES_BYTES = 64 };
+
+static void run_nibbles_64(const struct kernels *k, const struct load *l)
+{
+    const uint8_t *codes = l->rows;
+    for (size_t i = 0; i + 64 <= l->n; i += 64)
+        k->nibbles_64(codes + i * NIBBLES_BYTES, l->query, NIBBLES_BYTES / 4, 0, l->out);
+}
+
 static void run_bound_64(const struct kernels *k, const struct load *l)
 {
     const float *add = (const float *)l->query;
@@ -197,6 +207,7 @@ static const struct item code_items[] = {
     { "hamming_b64_within 20", SCAN, 8, 0, run_within_20 },
     { "hamming_b64_mn", MANY_TO_MANY, 8, 0, run_hamming_b64_mn },
     { "fastscan_64, 128 bits", SCAN, FASTSCAN_BYTES, 0, run_fastscan_64 },
+    { "nibbles_64, 64 bytes", SCAN, NIBBLES_BYTES, 0, run_nibbles_64 },
     { "ip_mixed_n, 96 bytes", SCAN, MIXED_BYTES, 0, run_ip_mixed_n },
     { "bound_64", SCAN, 4, 0, run_bound_64 },
 };

@@ -64,14 +64,82 @@ static void test_fastscan(void **state)
     free(b);
 }
 
+/* As the header words it. */
+static uint32_t products_of(const struct block *b, const int8_t *weights, size_t groups,
+                            uint32_t start, unsigned v)
+{
+    int sum = (int)start;
+    for (size_t g = 0; g < groups; g++)
+        for (unsigned i = 0; i < 8; i++) {
+            const unsigned both = b->codes[256 * g + 64 * (v / 16) + 4 * (v % 16) + i % 4];
+            sum += weights[8 * g + i] * (int)(i < 4 ? both & 15 : both >> 4);
+        }
+    return (uint32_t)sum;
+}
+
+static void test_nibbles(void **state)
+{
+    (void)state;
+    enum { GROUPS_MAX = LINES_MAX / 4 };
+    static const size_t groups[] = { 0, 1, 2, 3, 8, 9, GROUPS_MAX };
+    struct block *b = aligned_alloc(64, sizeof *b);
+    assert_non_null(b);
+    int8_t weights[8 * GROUPS_MAX];
+    struct rng r = rng_at(test_seed(), 4);
+    const struct kernels *table[3];
+    const size_t n = tables(table);
+    for (int most = -127; most <= 127; most += 127) { /* 0: any, else all of them largest */
+        for (size_t i = 0; i < sizeof b->codes; i++)
+            b->codes[i] = most ? 255 : (uint8_t)rng_u64(&r);
+        for (size_t i = 0; i < sizeof weights; i++)
+            weights[i] = (int8_t)(most ? most : (int)rng_below(&r, 255) - 127);
+        for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+            for (size_t t = 0; t < n; t++) {
+                const uint32_t start = (uint32_t)(15 * 127 * 8 * groups[i]);
+                memset(b->sums, 0xa5, sizeof b->sums);
+                table[t]->nibbles_64(b->codes, weights, groups[i], start, b->sums);
+                for (unsigned v = 0; v < 64; v++)
+                    if (b->sums[v] != products_of(b, weights, groups[i], start, v))
+                        fail_msg("%s: %zu groups: vector %u: %u, expected %u", table[t]->name,
+                                 groups[i], v, b->sums[v],
+                                 products_of(b, weights, groups[i], start, v));
+            }
+    }
+    free(b);
+}
+
 struct bound_case {
     _Alignas(64) float add[64], scale[64], error[64], estimate[3][64];
     _Alignas(64) uint32_t sums[64];
+    _Alignas(64) uint16_t shortened[128];
     struct code_terms terms;
 };
 
-static void fill_bound(struct rng *r, struct bound_case *c, bool scaled)
+enum terms_form { TERMS_OF_ONE, TERMS_SCALED, TERMS_SHORTENED };
+
+/* Cuts what `shortened` does not keep. */
+static uint16_t shorten(float *x)
 {
+    uint32_t bits;
+    memcpy(&bits, x, sizeof bits);
+    bits = bits >> CODE_TERM_SHIFT << CODE_TERM_SHIFT;
+    memcpy(x, &bits, sizeof bits);
+    return (uint16_t)(bits >> CODE_TERM_SHIFT);
+}
+
+static void shorten_terms(struct bound_case *c)
+{
+    for (size_t v = 0; v < 64; v++) {
+        c->shortened[v] = shorten(&c->scale[v]);
+        c->shortened[64 + v] = shorten(&c->error[v]);
+    }
+    c->terms.shortened = c->shortened;
+    c->terms.scale = c->terms.error = NULL;
+}
+
+static void fill_bound(struct rng *r, struct bound_case *c, enum terms_form form)
+{
+    const bool scaled = form != TERMS_OF_ONE;
     for (size_t v = 0; v < 64; v++) {
         c->add[v] = (float)rng_normal(r);
         c->scale[v] = -(float)rng_unit(r);
@@ -87,6 +155,8 @@ static void fill_bound(struct rng *r, struct bound_case *c, bool scaled)
                                     .slack = scaled ? 0.01f : -0.01f,
                                     .linear = (float)rng_unit(r),
                                     .square = (float)rng_unit(r) };
+    if (form == TERMS_SHORTENED)
+        shorten_terms(c);
 }
 
 static void check_bound(struct bound_case *c, float limit, const struct kernels *const *table,
@@ -101,7 +171,8 @@ static void check_bound(struct bound_case *c, float limit, const struct kernels 
     }
     const struct code_terms *k = &c->terms;
     for (size_t v = 0; v < 64; v++) {
-        const double scale = k->scale ? (double)k->scale[v] : 1, e = (double)k->error[v];
+        const double scale = k->scale || k->shortened ? (double)c->scale[v] : 1;
+        const double e = (double)c->error[v];
         const double middle = (double)(k->add[v] + k->base) +
                               scale * ((double)k->slope * c->sums[v] + (double)k->offset);
         const double lower =
@@ -120,7 +191,7 @@ static void test_bound(void **state)
     const struct kernels *table[3];
     const size_t n = tables(table);
     for (size_t round = 0; round < 200; round++) {
-        fill_bound(&r, &c, round % 2);
+        fill_bound(&r, &c, (enum terms_form)(round % 3));
         check_bound(&c, (float)rng_normal(&r), table, n);
     }
     for (size_t t = 0; t < n; t++) { /* nothing is beyond infinity, and NaN is never thrown away */
@@ -283,10 +354,12 @@ static void test_grid(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fastscan), cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_products), cmocka_unit_test(test_split_products),
-        cmocka_unit_test(test_residual), cmocka_unit_test(test_grid)
-    };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_fastscan),
+                                        cmocka_unit_test(test_nibbles),
+                                        cmocka_unit_test(test_bound),
+                                        cmocka_unit_test(test_products),
+                                        cmocka_unit_test(test_split_products),
+                                        cmocka_unit_test(test_residual),
+                                        cmocka_unit_test(test_grid) };
     return test_run("kernels_fastscan", tests);
 }

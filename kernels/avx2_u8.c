@@ -123,6 +123,16 @@ void avx2_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t d
     }
 }
 
+void avx2_cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
+                      float *out)
+{
+    double inverse_query = inverse_norm((double)norm(query, dim));
+    for (size_t i = 0; i < n; i++) {
+        out[i] = cosine_distance((double)one_to_one(IP, query, rows[i], dim), inverse_query,
+                                 inverse_norm((double)norm(rows[i], dim)));
+    }
+}
+
 void avx2_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out)
 {
     double inverse_query = inverse_norm((double)norm(query, dim));

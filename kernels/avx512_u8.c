@@ -148,8 +148,9 @@ INLINE uint32_t query_share(enum metric metric, const uint8_t *query, size_t dim
     return norm(query, dim) - 256 * sum + 16384 * (uint32_t)dim;
 }
 
-INLINE void one_to_many(enum metric metric, const uint8_t *query, const uint8_t *rows, size_t n,
-                        size_t dim, void *out)
+/* Of n rows: side by side from `rows` on, or each where `each` says. */
+INLINE void one_to_many(enum metric metric, const uint8_t *query, const uint8_t *rows,
+                        const uint8_t *const *each, size_t n, size_t dim, void *out)
 {
     uint32_t share = query_share(metric, query, dim);
     double inverse_query = metric == COS ? inverse_norm((double)norm(query, dim)) : 0.0;
@@ -159,7 +160,8 @@ INLINE void one_to_many(enum metric metric, const uint8_t *query, const uint8_t 
         UNROLL
         for (size_t r = 0; r < ROWS; r++) {
             /* Past the last row its sums are repeated, and not stored. */
-            const uint8_t *row = rows + (i + least(r, count - 1)) * dim;
+            size_t at = i + least(r, count - 1);
+            const uint8_t *row = each ? each[at] : rows + at * dim;
             struct sums sums = row_sums(metric, query, row, dim);
             total[r] = sums.with_query;
             self[r] = sums.with_self;
@@ -188,17 +190,23 @@ INLINE void one_to_many(enum metric metric, const uint8_t *query, const uint8_t 
 void avx512_l2sq_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim,
                        uint32_t *out)
 {
-    one_to_many(L2SQ, query, rows, n, dim, out);
+    one_to_many(L2SQ, query, rows, NULL, n, dim, out);
 }
 
 void avx512_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
 {
-    one_to_many(IP, query, rows, n, dim, out);
+    one_to_many(IP, query, rows, NULL, n, dim, out);
 }
 
 void avx512_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out)
 {
-    one_to_many(COS, query, rows, n, dim, out);
+    one_to_many(COS, query, rows, NULL, n, dim, out);
+}
+
+void avx512_cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
+                        float *out)
+{
+    one_to_many(COS, query, NULL, rows, n, dim, out);
 }
 
 /* Dot products of 4 x 4 rows: dp(a, b') for each pair and 128 sum a for each row of a. */

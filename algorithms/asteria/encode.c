@@ -28,6 +28,17 @@ float asteria_distance(const struct index_env *env, const void *query, const voi
                                        : env->kernels->cos_u8(query, row, env->dim);
 }
 
+void asteria_distances(const struct index_env *env, const void *query, const void *const *rows,
+                       size_t n, float *distances)
+{
+    if (env->element == ELEMENT_U8) {
+        env->kernels->cos_u8_each(query, (const uint8_t *const *)rows, n, env->dim, distances);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        distances[i] = env->kernels->l2sq_f32(query, rows[i], env->dim);
+}
+
 struct encode_job {
     const struct index_env *env;
     const struct model *model;

@@ -33,11 +33,16 @@ static void ring_put(struct ring *r, struct waiting w)
     r->at[(r->first + r->n++) & (CODES_AHEAD - 1)] = w;
 }
 
+static void count_rows(const struct job *job, struct scratch *s, size_t n)
+{
+    s->work.distances += (double)n;
+    s->work.bytes_read += (double)(n * job->query_bytes);
+    s->counts.exact += (double)n;
+}
+
 float measure_row(const struct job *job, struct scratch *s, const void *row)
 {
-    s->work.distances += 1;
-    s->work.bytes_read += (double)job->query_bytes;
-    s->counts.exact += 1;
+    count_rows(job, s, 1);
     return asteria_distance(&job->a->base.env, s->query, row);
 }
 
@@ -97,15 +102,28 @@ static void keep_cold(const struct job *job, struct scratch *s, struct waiting w
 
 /* ------------------------------------------------------------------------------- the rings */
 
-static void measure(const struct job *job, struct scratch *s, struct waiting w)
+/* The n that have waited longest, at most ROWS_AT_ONCE. */
+static void measure(const struct job *job, struct scratch *s, size_t n)
 {
-    if (s->best.k > 0 && w.estimate > topk_limit(&s->best))
-        return;
-    const void *row = tier_resident(job->a->tier, w.slot);
-    if (row)
-        settle(job, s, w.slot, measure_row(job, s, row));
-    else
-        keep_cold(job, s, w);
+    const void *rows[ROWS_AT_ONCE];
+    uint32_t slots[ROWS_AT_ONCE];
+    float distances[ROWS_AT_ONCE];
+    size_t here = 0;
+    while (n-- > 0) {
+        const struct waiting w = ring_take(&s->rows);
+        if (s->best.k > 0 && w.estimate > topk_limit(&s->best))
+            continue;
+        slots[here] = w.slot;
+        rows[here] = tier_resident(job->a->tier, w.slot);
+        if (rows[here])
+            here++;
+        else
+            keep_cold(job, s, w);
+    }
+    asteria_distances(&job->a->base.env, s->query, rows, here, distances);
+    count_rows(job, s, here);
+    for (size_t i = 0; i < here; i++)
+        settle(job, s, slots[i], distances[i]);
 }
 
 void offer_estimated(const struct job *job, struct scratch *s, uint32_t slot, float estimate)
@@ -120,7 +138,7 @@ void offer_estimated(const struct job *job, struct scratch *s, uint32_t slot, fl
         return;
     }
     if (s->rows.n == ROWS_AHEAD)
-        measure(job, s, ring_take(&s->rows));
+        measure(job, s, ROWS_AT_ONCE);
     ring_put(&s->rows, (struct waiting){ NULL, slot, estimate });
     const void *row = tier_resident(job->a->tier, slot);
     if (row)
@@ -174,7 +192,7 @@ void offer_flush(const struct job *job, struct scratch *s)
     while (s->codes.n > 0)
         estimate(job, s, ring_take(&s->codes));
     while (s->rows.n > 0)
-        measure(job, s, ring_take(&s->rows));
+        measure(job, s, s->rows.n < ROWS_AT_ONCE ? s->rows.n : ROWS_AT_ONCE);
     if (s->n_cold > 0)
         read_cold(job, s);
 }

@@ -21,7 +21,7 @@
 #define BOUND_SLACK 1e-5f
 
 /* Rows fetched from memory before the first of them is used; powers of two. */
-enum { CODES_AHEAD = 16, ROWS_AHEAD = 16 };
+enum { CODES_AHEAD = 16, ROWS_AHEAD = 16, ROWS_AT_ONCE = 8 };
 enum { VIEWS = 2 };
 
 /* One search or range over a request's queries, shared by its threads. */

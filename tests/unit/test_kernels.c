@@ -298,11 +298,33 @@ static void check_pair_u8(const struct kernels *k, const uint8_t *a, const uint8
     near(k, "cos_u8", dim, k->cos_u8(a, b, dim), (double)ref.cos, 1e-6);
 }
 
+/* Rows in any order and place: here from the last to the first. */
+static void check_each_u8(const struct kernels *k, const uint8_t *query, const uint8_t *rows,
+                          size_t n, size_t dim)
+{
+    struct guarded out = guarded_new(n * sizeof(float)),
+                   places = guarded_new(n * sizeof(const uint8_t *));
+    const uint8_t **each = places.data;
+    for (size_t i = 0; i < n; i++)
+        each[i] = rows + (n - 1 - i) * dim;
+    k->cos_u8_each(query, each, n, dim, out.data);
+    for (size_t i = 0; i < n; i++) {
+        const float pair = k->cos_u8(query, each[i], dim);
+        if (memcmp((const float *)out.data + i, &pair, sizeof pair) == 0)
+            continue;
+        fprintf(stderr, "%s cos_u8_each dim %zu: row %zu of %zu\n", k->name, dim, i, n);
+        _fail(__FILE__, __LINE__);
+    }
+    guarded_free(&out);
+    guarded_free(&places);
+}
+
 /* All nine other functions on na x n rows, against the pairs'. */
 static void check_forms_u8(const struct kernels *k, struct rng *r, const uint8_t *a, size_t na,
                            const uint8_t *b, size_t n, size_t dim)
 {
     const size_t ld = n + rng_below(r, 3);
+    check_each_u8(k, a, b, n, dim);
     struct guarded one = guarded_new(n * sizeof(uint32_t)),
                    many = guarded_new(((na - 1) * ld + n) * sizeof(uint32_t));
     for (int form = 0; form < 3; form++) {

@@ -47,7 +47,8 @@ static const struct param options[] = {
               "principal coordinates that scanned codes are of, where they are at most a quarter "
               "of the dimensions; faster, but what they leave out must be little: see what recall "
               "says; 0: all dimensions"),
-    PARAM_INT(P, scan_bits, 3, 1, 4, "bits of such a coordinate; more: fewer distances"),
+    PARAM_INT(P, scan_bits, 4, 1, 4,
+              "bits of such a coordinate; more: fewer distances; 4 are scanned fastest"),
     PARAM_INT(P, rabitq_bits, 1, 1, 9, "bits of a dimension where all are scanned"),
     PARAM_REAL(P, eps0, 1.9, .1, 100,
                "how sure the scan's bound is; more: fewer misses, more estimates"),

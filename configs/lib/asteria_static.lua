@@ -6,8 +6,8 @@
 local asteria = require "asteria"
 local static = {}
 
--- of: { name, title, data, queries = view or nil, scan_dims = principal coordinates that scanned codes are of, swept by hand: 64 is best on
--- descriptors and made embeddings, and loses recall on MNIST, whose rows differ in more }
+-- of: { name, title, data, queries = view or nil, scan_dims = principal coordinates that scanned codes are of, swept by hand: 63, with the
+-- length left out 64 numbers, is best on descriptors and made embeddings, and loses recall on MNIST, whose rows differ in more }
 function static.run(of)
   local rows    = option("rows", quick and 6000 or #of.data, "vectors")
   local asked   = option("queries", quick and 200 or 1000, "asked")

@@ -123,8 +123,8 @@ struct bec_rows asteria_bec_rows(struct asteria *);
 struct bec_options asteria_bec_options(const struct asteria *, const struct model *);
 /* 2 - 2 cos of a query (unit: its floats; row: as it came) and a stored row. */
 float asteria_distance(const struct index_env *, const void *query, const void *row);
-void asteria_distances(const struct index_env *, const void *query, const void *const *rows, size_t n,
-                       float *distances);
+void asteria_distances(const struct index_env *, const void *query, const void *const *rows,
+                       size_t n, float *distances);
 
 /* encode.c. A stored or incoming row as a unit vector of floats: `to` is dim floats, used where the row is not one. */
 const float *asteria_unit(const struct index_env *, const void *row, float *to);

@@ -166,7 +166,7 @@ static int find_kth(struct auditor *x)
                 x->kth = fmax(x->kth, x->distances[at[i]]);
         }
     }
-    const int rc = best && at ? OK : no_memory(x->job->a);
+    const int rc = best && at ? OK : search_no_memory(x->job->a);
     mem_free(mem, best);
     mem_free(mem, at);
     return rc;
@@ -200,10 +200,10 @@ int audit_query(const struct job *job, struct scratch *s)
     struct asteria_audit sums = { .queries = 1 };
     struct auditor x = { .job = job, .s = s, .sums = &sums };
     if (!sums_of(a))
-        return no_memory(a);
+        return search_no_memory(a);
     x.distances = mem_array(a->base.env.mem, a->live, sizeof *x.distances);
     if (!x.distances)
-        return no_memory(a);
+        return search_no_memory(a);
     int rc = visit(&x, note_distance);
     if (!rc)
         rc = find_kth(&x);

@@ -51,7 +51,7 @@ static void keep_hit(const struct job *job, struct scratch *s, uint64_t id, floa
     if (s->n_hits == s->hits_capacity &&
         !mem_grow(job->a->base.env.mem, &s->hits, &s->hits_capacity, s->n_hits + 1,
                   sizeof *s->hits)) {
-        s->failure = no_memory(job->a);
+        s->failure = search_no_memory(job->a);
         return;
     }
     s->hits[s->n_hits++] = (struct hit){ id, distance };

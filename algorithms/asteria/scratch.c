@@ -168,7 +168,7 @@ int scratch_prepare(struct asteria *a, struct scratch *s, const struct asteria_k
         fit_addresses(a, s, knobs) && (knobs->beam == 0 || !a->graph || fit_walk(a, s)) &&
         (!tier_tiered(a->tier) || s->fetch || tier_fetch_create(&s->fetch, a->tier) == OK))
         return OK;
-    return no_memory(a);
+    return search_no_memory(a);
 }
 
 struct scratch *scratch_take(struct asteria *a)
@@ -210,7 +210,7 @@ uint64_t asteria_scratch_bytes(struct asteria *a)
     pthread_mutex_lock(&a->scratch_lock);
     for (const struct scratch *s = a->scratch; s; s = s->next)
         bytes += sizeof *s + a->base.env.dim * sizeof *s->unit + s->views[0].room_bytes +
-                 s->views[1].room_bytes +
+                 s->views[1].room_bytes + tier_fetch_bytes(s->fetch) +
                  s->buckets_capacity * (sizeof *s->keys + sizeof *s->centre_sq + sizeof *s->bound +
                                         sizeof *s->numbers + sizeof *s->estimates) +
                  s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +

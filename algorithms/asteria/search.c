@@ -6,7 +6,7 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-int no_memory(const struct asteria *a)
+int search_no_memory(const struct asteria *a)
 {
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: search: out of memory");
 }
@@ -151,7 +151,7 @@ int job_open(struct job *job, size_t *threads, struct scratch **scratch)
             break;
         scratch[*threads]->work = (struct work){ 0 };
     }
-    return *threads > 0 ? OK : no_memory(job->a);
+    return *threads > 0 ? OK : search_no_memory(job->a);
 }
 
 void job_close(struct job *job, size_t threads, struct work *work)

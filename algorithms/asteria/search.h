@@ -148,7 +148,7 @@ void query_begin(const struct job *, struct scratch *, const void *query, enum q
 void query_hash(const struct index_env *, const struct scratch *, struct view *, bool all);
 int job_open(struct job *, size_t *threads, struct scratch **scratch);
 void job_close(struct job *, size_t threads, struct work *);
-int no_memory(const struct asteria *);
+int search_no_memory(const struct asteria *);
 
 enum { THREADS_MAX = 256 };
 

@@ -36,7 +36,8 @@ const void *tier_resident(const struct tier *, uint32_t slot);
    the fetch is empty. */
 enum { FETCH_MOST = 256 };
 int tier_fetch_create(struct tier_fetch **, const struct tier *);
-void tier_fetch_destroy(struct tier_fetch *); /* NULL is allowed */
+void tier_fetch_destroy(struct tier_fetch *);         /* NULL is allowed */
+uint64_t tier_fetch_bytes(const struct tier_fetch *); /* NULL: 0 */
 int tier_fetch_begin(struct tier_fetch *, const uint32_t *slots, size_t n);
 int tier_fetch_next(struct tier_fetch *, size_t *i, const void **row);
 /* One row, into `to` (row_bytes) where it must be read; *row points to it. Errors as above. */

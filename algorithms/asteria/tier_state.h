@@ -56,7 +56,6 @@ int tier_file_unread(const struct tier *, uint32_t slot, int why);
 
 /* tier_fetch.c. ERR_NO_MEMORY. */
 int tier_own_fetch(struct tier *, struct tier_fetch **);
-uint64_t tier_fetch_bytes(const struct tier_fetch *); /* NULL: 0 */
 
 /* tier_frames.c. How many more rows can be hot. */
 size_t tier_file_room(const struct tier_file *);

@@ -33,7 +33,7 @@ void walk_seed(const struct job *job, struct scratch *s, uint32_t slot)
         size_t scores = s->seeds_capacity;
         if (!mem_grow(mem, &s->seed_scores, &scores, s->n_seeds + SEEDS, sizeof *s->seed_scores) ||
             !mem_grow(mem, &s->seeds, &s->seeds_capacity, s->n_seeds + SEEDS, sizeof *s->seeds)) {
-            s->failure = no_memory(job->a);
+            s->failure = search_no_memory(job->a);
             return;
         }
     }

@@ -294,3 +294,10 @@ struct caprg_counts caprg_count(const struct caprg *g)
     counts.removed_waiting = g->n_removed;
     return counts;
 }
+
+enum caprg_standing caprg_standing(const struct caprg *g, uint32_t x)
+{
+    if (x >= g->n_slots || !g->states[x])
+        return CAPRG_UNKNOWN;
+    return caprg_is_node(g, x) ? CAPRG_ALIVE : CAPRG_DEAD;
+}

@@ -76,6 +76,9 @@ int caprg_reserve_removals(struct caprg *, size_t n);
 int caprg_forget(struct caprg *, const struct caprg_rows *, uint64_t budget, bool *more,
                  void (*gone)(void *to, uint32_t slot), void *to);
 
+/* Whether x is a node: linked or queued; dead, and led through until it is forgotten; or nothing to the graph. Any x. */
+enum caprg_standing { CAPRG_UNKNOWN, CAPRG_ALIVE, CAPRG_DEAD };
+enum caprg_standing caprg_standing(const struct caprg *, uint32_t x);
 const uint32_t *caprg_edges(const struct caprg *, uint32_t x, size_t *n);
 
 /* A walk from seeds (slots with their scores, ascending not needed): a beam of so many; each expanded node's neighbours

@@ -1,7 +1,7 @@
 /* check.c - everything asteria.h and bucket.h say stays true, by a walk over slots, buckets and rows.
  *
  * (a) each live id has one slot, and `slots` leads to it; what is not live waits, for a bucket whose dead it is one of or for
- * the graph, or is free, once; (b) models: isometry, orthonormal vantages, codewords; (c) buckets: found by their
+ * the graph, or is free, once; the graph and the tree know the rows that they are to know, and no others; (b) models: isometry, orthonormal vantages, codewords; (c) buckets: found by their
  * addresses, their counts those of their bits, vacant ones listed; (d) rows: see check_rows.c; (e) counts of buckets,
  * generations and the index are the same; (f) the graph's own, the tree's own.
  */
@@ -66,6 +66,27 @@ static int check_free(const struct check_walk *c, uint64_t *is_free)
     return OK;
 }
 
+/* The graph has all live rows, and the dead that wait for it; the tree those of the newest model. */
+static int check_known(const struct check_walk *c, uint32_t slot)
+{
+    const struct asteria *a = c->a;
+    const bool live = asteria_is_live(a, slot);
+    const enum caprg_standing standing = a->graph ? caprg_standing(a->graph, slot) : CAPRG_UNKNOWN;
+    const enum caprg_standing wanted = live && a->graph            ? CAPRG_ALIVE
+                                       : asteria_waits(a, slot, 1) ? CAPRG_DEAD
+                                                                   : CAPRG_UNKNOWN;
+
+    if (standing != wanted)
+        return asteria_broken(c, "slot %u, %s, is %s to the graph", slot, live ? "live" : "dead",
+                              standing == CAPRG_ALIVE  ? "a node"
+                              : standing == CAPRG_DEAD ? "a removed node"
+                                                       : "none");
+    if (a->bec && bec_has(a->bec, slot) != (live && a->places[slot].generation == a->now))
+        return asteria_broken(c, "slot %u, %s, is in no cluster, or in one and must not be", slot,
+                              live ? "live" : "dead");
+    return OK;
+}
+
 static int check_slots(const struct check_walk *c)
 {
     const struct asteria *a = c->a;
@@ -83,11 +104,18 @@ static int check_slots(const struct check_walk *c)
                    !(is_free[slot / 64] >> slot % 64 & 1)) {
             rc = asteria_broken(c, "slot %u is neither live, nor waited for, nor free", slot);
         }
+        if (rc == OK)
+            rc = check_known(c, slot);
     }
     mem_free(mem, is_free);
     if (rc == OK && (live != a->live || live != a->slots.n))
         rc = asteria_broken(c, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
     return rc;
+}
+
+int asteria_check_slots(struct asteria *a)
+{
+    return check_slots(&(struct check_walk){ .a = a });
 }
 
 /* ------------------------------------------------------------------------------- buckets */

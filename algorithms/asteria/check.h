@@ -17,6 +17,9 @@ struct check_walk {
 int asteria_broken(const struct check_walk *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The slots alone, no row is read: ids, places, who is free, and whom graph and tree know. */
+int asteria_check_slots(struct asteria *);
+
 /* check_rows.c. Each live row of the bucket is at its place, and is what the bucket and its codes say. */
 int asteria_check_rows(struct check_walk *, unsigned generation, uint32_t bucket);
 

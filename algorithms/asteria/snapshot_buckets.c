@@ -236,17 +236,19 @@ static void fill_positions(struct bucket *b, const struct model *m, struct parts
     p->blocks += blocks * m->quantizer->block_bytes;
 }
 
-/* Each position that is alive is where its slot's place says; and so many are. */
+/* Each position that is alive is where its slot's place says; and so many are. A word has the model's bits, no others. */
 static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket)
 {
     const struct bucket *b = &a->generations[which]->buckets[bucket];
+    const size_t m = a->generations[which]->model->m;
     size_t live = 0;
 
     for (uint32_t i = 0; i < blocks_of(b->n) * 64; i++) {
         const bool alive = b->alive[i / 64] >> i % 64 & 1;
 
         live += alive;
-        if ((alive && i >= b->n) || (i < b->n && b->slots[i] >= a->n_slots))
+        if ((alive && i >= b->n) ||
+            (i < b->n && (b->slots[i] >= a->n_slots || b->words[i] >> m != 0)))
             return false;
         if (!alive)
             continue;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/asteria/check.h"
 #include "algorithms/asteria/snapshot.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -197,6 +198,18 @@ static int read_tree(struct asteria *a, const struct store_reader *r)
     return OK;
 }
 
+/* What leads from one part into another: followed where it is not so, it would lead to a slot given away twice. */
+static int fits_together(struct asteria *a, const struct store_reader *r)
+{
+    struct error found = { 0 }, *before = error_divert(&found);
+    const int rc = asteria_check_slots(a);
+
+    (void)error_divert(before);
+    if (rc == ERR_INVARIANT)
+        return store_corrupt(r, found.text);
+    return rc == OK ? OK : fail(a->base.env.error, rc, "%s", found.text);
+}
+
 static int fill(struct asteria *a, const struct parts *p, const struct store_reader *r)
 {
     const struct snapshot_meta *m = p->meta;
@@ -216,6 +229,8 @@ static int fill(struct asteria *a, const struct parts *p, const struct store_rea
         rc = read_graph(a, r);
     if (rc == OK && m->has_tree)
         rc = read_tree(a, r);
+    if (rc == OK)
+        rc = fits_together(a, r);
     if (rc == OK)
         rc = read_rows(a, r);
     a->trained = rc == OK && m->trained;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "algorithms/asteria/check.h"
 #include "algorithms/asteria/snapshot.h"
 #include "algorithms/common/journal.h"
 #include "kernels/kernels.h"
@@ -36,7 +37,7 @@ static const struct kind {
     enum age age;
     const char *options;
 } kinds[] = {
-    { ELEMENT_F32, HALFWAY, "address_bits=4" },
+    { ELEMENT_F32, HALFWAY, "code=hamming,address_bits=4" },
     { ELEMENT_U8, WORN, "code=hamming,address_bits=3,caprg=false" },
     { ELEMENT_F32, WORN, "rotation=pca,code=none,address_bits=6,vantages=learned,scan_dims=3" },
     { ELEMENT_F32, UNTRAINED, "durability=written" },
@@ -454,6 +455,7 @@ static void live_on(struct fuzz *f, bool trains)
     }
     (void)asteria_check(index, NULL);
     error_clear(&f->error);
+    EXPECT(f, asteria_check_slots(f->a) == OK);
     (void)asteria_save(index, f->dir);
     error_clear(&f->error);
 }

@@ -298,6 +298,8 @@ static void test_impossible(void **state)
     char dirs[2][PATH_MAX];
     const float wild = 3e30F;
     const int64_t none = -1;
+    const uint64_t all = UINT64_MAX;
+    const uint32_t zero = 0;
 
     begin_saved(&s, &kinds[0], HALFWAY, dirs);
     small_close(&s);
@@ -312,6 +314,9 @@ static void test_impossible(void **state)
         { "turn0", 64, &wild, sizeof wild },
         { "meta", offsetof(struct asteria_params, degree), &none, sizeof none },
         { "meta", offsetof(struct asteria_params, centre), &(const char){ 5 }, 1 },
+        { "meta", offsetof(struct snapshot_meta, has_graph), &zero, 4 }, /* which knows all rows */
+        { "waiting", 0, &all, 8 },                                       /* live ones, too */
+        { "words0", 7, &(const char){ 1 }, 1 },                          /* bits that are none */
         { "meta", offsetof(struct asteria_params, address_bits), &(const int64_t){ 13 }, 8 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -319,6 +324,31 @@ static void test_impossible(void **state)
                     cases[i].n);
         assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
     }
+    free(x.all.at);
+    end_saved(&s, dirs);
+}
+
+/* Of two free slots one comes twice and another never: it would be given to two rows. */
+static void test_free_twice(void **state)
+{
+    (void)state;
+    static struct small s;
+    static struct apart x;
+    char dirs[2][PATH_MAX];
+    size_t done;
+    bool more = true;
+
+    begin_saved(&s, &kinds[0], FULL, dirs);
+    assert_ok(small_apply(&s, false, 0, 100, &done), &s.bench.error);
+    while (more)
+        assert_ok(asteria_maintain(&s.a->base, 0, &more), &s.bench.error);
+    assert_true(s.a->n_free > 1);
+    assert_ok(asteria_save(&s.a->base, dirs[1]), &s.bench.error);
+    small_close(&s);
+    take_apart(&s, dirs[1], &x);
+    const size_t section = section_of(&x, "free");
+    write_again(&s, &x, dirs[1], section, 0, 4, x.all.at + x.entries[section].offset, 4);
+    assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
     free(x.all.at);
     end_saved(&s, dirs);
 }
@@ -459,10 +489,11 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),    cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_impossible),     cmocka_unit_test(test_nonsense),
-        cmocka_unit_test(test_others),         cmocka_unit_test(test_no_folder),
-        cmocka_unit_test(test_failing_writes), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_impossible),  cmocka_unit_test(test_free_twice),
+        cmocka_unit_test(test_nonsense),    cmocka_unit_test(test_others),
+        cmocka_unit_test(test_no_folder),   cmocka_unit_test(test_failing_writes),
+        cmocka_unit_test(test_no_memory),
     };
     return test_run("asteria_store", tests);
 }

@@ -378,6 +378,39 @@ static void test_failing_training(void **state)
     assert_true(failures > 10);
 }
 
+static int count_syncs(void *to, const char *call)
+{
+    size_t *syncs = to;
+
+    *syncs += strcmp(call, "fsync") == 0;
+    return 0;
+}
+
+/* A killed process loses nothing that was written: what the machine's death would take shows only in the calls. */
+static void test_syncs(void **state)
+{
+    (void)state;
+    static struct crash c;
+    size_t syncs = 0;
+
+    for (size_t k = 0; k < KINDS; k++) {
+        begin(&c, &kinds[k]);
+        c.fault = (struct store_fault){ count_syncs, &syncs };
+        open_bench(&c);
+        assert_ok(small_create(&c.s, &c.fault), &c.s.bench.error);
+        assert_ok(small_train(&c.s), &c.s.bench.error);
+        for (size_t i = 0; i < 12; i++) {
+            size_t done;
+
+            syncs = 0;
+            assert_ok(small_apply(&c.s, i % 2 == 0, i / 2 * 10, 10, &done), &c.s.bench.error);
+            assert_int_equal(syncs, c.params.durability == ASTERIA_SYNCED);
+        }
+        small_end(&c.s);
+        end(&c);
+    }
+}
+
 /* -------------------------------------------------------------------------- the journal's end */
 
 static void journal_of(const struct crash *c, char path[PATH_MAX])
@@ -627,15 +660,11 @@ static void test_long_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folders),
-        cmocka_unit_test(test_interrupted_training),
-        cmocka_unit_test(test_torn_tail),
-        cmocka_unit_test(test_records_of_others),
-        cmocka_unit_test(test_long_log),
-        cmocka_unit_test(test_failing_training),
-        cmocka_unit_test(test_failing_calls),
-        cmocka_unit_test(test_every_call),
-        cmocka_unit_test(test_killed_in_recovery),
+        cmocka_unit_test(test_folders),          cmocka_unit_test(test_interrupted_training),
+        cmocka_unit_test(test_torn_tail),        cmocka_unit_test(test_records_of_others),
+        cmocka_unit_test(test_long_log),         cmocka_unit_test(test_syncs),
+        cmocka_unit_test(test_failing_training), cmocka_unit_test(test_failing_calls),
+        cmocka_unit_test(test_every_call),       cmocka_unit_test(test_killed_in_recovery),
         cmocka_unit_test(test_any_time),
     };
     return test_run("asteria_recovery", tests);

@@ -28,6 +28,29 @@ int asteria_broken(const struct check_walk *c, const char *format, ...)
 
 /* --------------------------------------------------------------------------------- slots */
 
+static bool is_at_its_place(const struct asteria *a, uint32_t slot)
+{
+    const struct place *place = &a->places[slot];
+    const struct generation *g = a->generations[place->generation];
+
+    return g && place->bucket < g->n && place->position < g->buckets[place->bucket].n &&
+           g->buckets[place->bucket].slots[place->position] == slot &&
+           bucket_is_alive(&g->buckets[place->bucket], place->position) == asteria_is_live(a, slot);
+}
+
+/* One whose bucket is gone still has short codes, of a model that is there. */
+static int check_dead(const struct check_walk *c, uint32_t slot)
+{
+    const struct asteria *a = c->a;
+
+    if (asteria_waits(a, slot, 0) && !is_at_its_place(a, slot))
+        return asteria_broken(c, "slot %u is dead, and waits for bucket %u that has not its row",
+                              slot, a->places[slot].bucket);
+    if (asteria_waits(a, slot, 1) && !a->generations[a->places[slot].generation])
+        return asteria_broken(c, "slot %u is dead, of a model that is gone", slot);
+    return OK;
+}
+
 static int check_slot(const struct check_walk *c, uint32_t slot)
 {
     const struct asteria *a = c->a;
@@ -38,13 +61,9 @@ static int check_slot(const struct check_walk *c, uint32_t slot)
                               found);
     if (asteria_waits(a, slot, 0) || asteria_waits(a, slot, 1))
         return asteria_broken(c, "slot %u is live, and waits as if it were dead", slot);
-    const struct place *place = &a->places[slot];
-    const struct generation *g = a->generations[place->generation];
-    if (!g || place->bucket >= g->n || place->position >= g->buckets[place->bucket].n ||
-        g->buckets[place->bucket].slots[place->position] != slot ||
-        !bucket_is_alive(&g->buckets[place->bucket], place->position))
+    if (!is_at_its_place(a, slot))
         return asteria_broken(c, "slot %u is not at its place, bucket %u, position %u", slot,
-                              place->bucket, (unsigned)place->position);
+                              a->places[slot].bucket, (unsigned)a->places[slot].position);
     return OK;
 }
 
@@ -100,8 +119,9 @@ static int check_slots(const struct check_walk *c)
         if (asteria_is_live(a, slot)) {
             live++;
             rc = check_slot(c, slot);
-        } else if (!asteria_waits(a, slot, 0) && !asteria_waits(a, slot, 1) &&
-                   !(is_free[slot / 64] >> slot % 64 & 1)) {
+        } else if (asteria_waits(a, slot, 0) || asteria_waits(a, slot, 1)) {
+            rc = check_dead(c, slot);
+        } else if (!(is_free[slot / 64] >> slot % 64 & 1)) {
             rc = asteria_broken(c, "slot %u is neither live, nor waited for, nor free", slot);
         }
         if (rc == OK)

@@ -117,6 +117,8 @@ static int read_slots(struct asteria *a, const struct parts *p, const struct sto
     }
     if (n_free > 0)
         memcpy(a->free, p->free, n_free * sizeof *a->free);
+    if (2 * n % 64 > 0 && a->waiting[2 * n / 64] >> 2 * n % 64 != 0)
+        return store_corrupt(r, "a slot waits that is none");
     for (uint32_t slot = 0; slot < n; slot++) {
         kept += asteria_keeps(a, slot);
         if (!has_place(a, p, slot))

@@ -328,8 +328,9 @@ static void test_impossible(void **state)
     end_saved(&s, dirs);
 }
 
-/* Of two free slots one comes twice and another never: it would be given to two rows. */
-static void test_free_twice(void **state)
+/* Of two free slots one comes twice and another never: it would be given to two rows. A slot behind the last waits: the
+   next row would get it. */
+static void test_slots(void **state)
 {
     (void)state;
     static struct small s;
@@ -348,6 +349,10 @@ static void test_free_twice(void **state)
     take_apart(&s, dirs[1], &x);
     const size_t section = section_of(&x, "free");
     write_again(&s, &x, dirs[1], section, 0, 4, x.all.at + x.entries[section].offset, 4);
+    assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
+    const struct store_entry *waiting = &x.entries[section_of(&x, "waiting")];
+    assert_int_equal(waiting->bytes * 8, 512); /* two bits for each of 250 */
+    write_again(&s, &x, dirs[1], section_of(&x, "waiting"), 0, 63, &(const char){ 16 }, 1);
     assert_code(small_load(&s, dirs[1], NULL), ERR_CORRUPT, &s.bench.error);
     free(x.all.at);
     end_saved(&s, dirs);
@@ -490,7 +495,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_impossible),  cmocka_unit_test(test_free_twice),
+        cmocka_unit_test(test_impossible),  cmocka_unit_test(test_slots),
         cmocka_unit_test(test_nonsense),    cmocka_unit_test(test_others),
         cmocka_unit_test(test_no_folder),   cmocka_unit_test(test_failing_writes),
         cmocka_unit_test(test_no_memory),

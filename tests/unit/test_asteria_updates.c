@@ -170,6 +170,47 @@ static void test_takeover(void **state)
     take_over_by(40, true);
 }
 
+/* Rows that died before they moved: too few for the graph to sweep, so that it leads through them by the newer model. */
+static void test_takeover_of_the_dead(void **state)
+{
+    enum { DEAD = 6 };
+    struct asteria_world w;
+    size_t dead = 0;
+
+    (void)state;
+    asteria_world_open(&w, "address_bits=4", ELEMENT_F32, 24, 800, 1);
+    const struct asteria *a = state_of(&w);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, 800);
+    asteria_world_settle(&w);
+    asteria_world_train(&w, 300, 500);
+    asteria_world_remove(&w, 100, DEAD, 1);
+    asteria_world_settle(&w);
+    asteria_world_check(&w);
+    assert_null(a->generations[!a->now]);
+    const struct model *m = a->generations[a->now]->model;
+    float *z = calloc(m->turn->out_dim, sizeof *z);
+    assert_non_null(z);
+    for (uint32_t slot = 0; slot < a->n_slots; slot++) {
+        const void *row;
+
+        if (asteria_is_live(a, slot))
+            continue;
+        dead++;
+        assert_true(asteria_waits(a, slot, 1));
+        assert_false(asteria_waits(a, slot, 0)); /* its bucket is gone */
+        assert_int_equal(a->places[slot].generation, a->now);
+        assert_ok(tier_get(a->tier, slot, NULL, &row), &w.bench.error);
+        model_turn(m, w.bench.env.kernels, row, z);
+        assert_ok(
+            lrsq_check(m->lrsq, z, stable_at(&a->generations[a->now]->codes, slot), &w.bench.error),
+            &w.bench.error);
+    }
+    assert_int_equal(dead, DEAD);
+    free(z);
+    asteria_world_close(&w);
+}
+
 /* A third model is not begun while two are there. */
 static void test_models_in_a_row(void **state)
 {
@@ -376,11 +417,17 @@ static void test_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_histories),          cmocka_unit_test(test_equal_rows),
-        cmocka_unit_test(test_untrained),          cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_takeover),           cmocka_unit_test(test_models_in_a_row),
-        cmocka_unit_test(test_retrain_share),      cmocka_unit_test(test_slots_are_used_again),
-        cmocka_unit_test(test_slots_side_by_side), cmocka_unit_test(test_links),
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_equal_rows),
+        cmocka_unit_test(test_untrained),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_takeover),
+        cmocka_unit_test(test_takeover_of_the_dead),
+        cmocka_unit_test(test_models_in_a_row),
+        cmocka_unit_test(test_retrain_share),
+        cmocka_unit_test(test_slots_are_used_again),
+        cmocka_unit_test(test_slots_side_by_side),
+        cmocka_unit_test(test_links),
         cmocka_unit_test(test_allocations),
     };
     return test_run("asteria updates", tests);

@@ -314,6 +314,41 @@ static void test_links(void **state)
     }
 }
 
+/* The codes of buckets' centres, by which searches order them, are of the centres as they are. */
+static void test_codes_of_centres(void **state)
+{
+    struct asteria_world w;
+    struct asteria_knobs knobs;
+    uint64_t id, versions = 0, before = 0;
+    float distance;
+
+    (void)state;
+    asteria_world_open(&w, "code=none,address_bits=12,caprg=false", ELEMENT_F32, 24, 900, 2);
+    const struct asteria *a = state_of(&w);
+    param_defaults(asteria_ops.knobs, &knobs);
+    asteria_world_train(&w, 0, 300);
+    for (w.step = 0; w.step < 9; w.step++) {
+        const struct search_request request = { rows_from(&w, w.step, 1), 1, &knobs, NULL, 1 };
+        struct search_result result = { .ids = &id, .distances = &distance };
+
+        if (w.step < 8)
+            asteria_world_insert(&w, 100 * w.step, 100);
+        else
+            asteria_world_settle(&w);
+        assert_ok(asteria_ops.search(w.index, &request, &result), &w.bench.error);
+        const struct generation *g = a->generations[a->now];
+        const uint64_t coded = atomic_load(&g->coded_version);
+        if (w.bench.env.kernels->isa == ISA_SCALAR || coded == 0)
+            continue;
+        assert_int_equal(coded, g->centres_version + 1);
+        assert_int_equal(g->coded.n, g->n);
+        versions += coded != before;
+        before = coded;
+    }
+    assert_true(versions > 3 || w.bench.env.kernels->isa == ISA_SCALAR);
+    asteria_world_close(&w);
+}
+
 /* ------------------------------------------------------------------------------ allocations */
 
 /* After a failure: the right code, a sound index; what was tried is done again and works. */
@@ -428,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_slots_are_used_again),
         cmocka_unit_test(test_slots_side_by_side),
         cmocka_unit_test(test_links),
+        cmocka_unit_test(test_codes_of_centres),
         cmocka_unit_test(test_allocations),
     };
     return test_run("asteria updates", tests);

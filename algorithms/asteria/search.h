@@ -79,12 +79,14 @@ struct scratch {
     size_t n_views;
     float *unit; /* dim */
     /* Buckets, of all views side by side: n_buckets. */
-    uint64_t *keys;      /* a heap (key_heap.h) of n_keys: order, then the bucket's number */
+    /* A heap (key_heap.h) of n_keys: order, then the bucket's number. From first_later on, n_later greater ones in no
+       order, of which the next heap is made: there are 0 keys only where there is none of these. */
+    uint64_t *keys;
     float *centre_sq;    /* |q - c|^2, NAN: not known */
     struct bound *bound; /* filled where the order or the mode asks for it */
     uint32_t *numbers;   /* work space */
     float *estimates;    /* of a view's centre_sq; room for a multiple of 16 */
-    size_t n_buckets, n_keys, buckets_capacity;
+    size_t n_buckets, n_keys, first_later, n_later, buckets_capacity;
     bool bounded;
     /* The query on its way. */
     const void *query;   /* as it came */

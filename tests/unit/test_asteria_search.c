@@ -127,6 +127,46 @@ static void test_orders(void **state)
     world_close(&w);
 }
 
+/* All buckets, each once, the keys of each order ascending: more of them than one heap has. */
+static void test_every_bucket_in_order(void **state)
+{
+    struct world w;
+    struct asteria_params params = world_defaults();
+    (void)state;
+    params.train_steps = 0;
+    params.address_bits = 11;
+    params.code = ECC_NONE;
+    world_open(&w, params, ELEMENT_F32, 32, 4000, 2);
+    world_train(&w, 4000);
+    world_insert(&w, 0, 4000);
+    const struct asteria *a = asteria_of(w.index);
+    const size_t n = a->generations[a->now]->n;
+    bool *met = calloc(n, sizeof *met);
+    assert_true(met && n > 300);
+    for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_BOTH; order++) {
+        struct asteria_knobs knobs = world_knobs();
+        knobs.order = order;
+        const struct job job = { .a = asteria_of(w.index), .knobs = &knobs, .k = 1 };
+        struct scratch *s = scratch_take(job.a);
+        assert_non_null(s);
+        assert_int_equal(scratch_prepare(job.a, s, &knobs, 0), OK);
+        query_begin(&job, s, world_row(&w, 17), NEEDS_SCAN | NEEDS_BOUNDS);
+        probe_order(&job, s);
+        memset(met, 0, n * sizeof *met);
+        size_t number, count = 0;
+        for (uint64_t before = 0; s->n_keys > 0; count++) {
+            const uint64_t key = s->keys[0];
+            assert_true(probe_next(s, &number) && key >= before && number < n && !met[number]);
+            met[number] = true;
+            before = key;
+        }
+        assert_int_equal(count, n);
+        scratch_give(job.a, s);
+    }
+    free(met);
+    world_close(&w);
+}
+
 static void test_candidates(void **state)
 {
     struct world w;
@@ -332,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_certified),
         cmocka_unit_test(test_heuristic_of_all),
         cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_every_bucket_in_order),
         cmocka_unit_test(test_candidates),
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_certified_switches),

@@ -39,8 +39,8 @@ function asteria.peers(dim, rows, probes)
   }
   if quick then return peers end -- the others take minutes to train
   local slow = {
-    faiss("IVF-PQ", ("IVF%d,PQ%d"):format(lists, fours)),
-    faiss("OPQ", ("OPQ%d,IVF%d,PQ%d"):format(pairs2, lists, pairs2)),
+    faiss("IVF-PQ", ("IVF%d,PQ%dnp"):format(lists, fours)),
+    faiss("OPQ", ("OPQ%d,IVF%d,PQ%dnp"):format(pairs2, lists, pairs2)),
     faiss("OPQ fast-scan", ("OPQ%d_%d,IVF%d,PQ%dx4fs,RFlat"):format(kept // 2, kept, lists, kept // 2), { k_factor_rf = { 4, 8, 16, 32, 64 } }),
     method { "faiss-hnsw", label = "FAISS HNSW", params = { M = 16 }, sweep = { ef_search = asteria.ef } },
   }

@@ -1,16 +1,16 @@
 -- asteria_drift.lua - clothes replace digits under a model of digits: frozen, or fitted anew as rows come.
 --
--- Twenty rounds; in each a twentieth of the digits leave and as many clothes come. A frozen rotation and code go on as they were fitted; a retrained index fits
+-- Ten rounds; in each a tenth of the digits leave and as many clothes come. A frozen rotation and code go on as they were fitted; a retrained index fits
 -- itself anew from its own rows once half as many have come as it was fitted for, and moves its buckets over in maintain(), searched all the while. Beside them one
 -- that is rebuilt every round, and FAISS's fast-scan index, frozen and rebuilt. The statistic bit_drift is how far the means of the words' bits are from the sample's.
 
 local asteria = require "asteria"
 local digits, clothes = dataset { "mnist", metric = "cosine" }, dataset { "fashion-mnist", metric = "cosine" }
 local rows    = option("rows", quick and 4000 or 40000, "live")
-local rounds  = option("rounds", quick and 5 or 20, "until all digits are gone")
+local rounds  = option("rounds", quick and 5 or 10, "until all digits are gone")
 local part    = rows // rounds
-local asked   = clothes:queries(option("queries", quick and 100 or 500, "asked of clothes"))
-local old     = digits:queries(quick and 100 or 500)
+local asked   = clothes:queries(option("queries", quick and 100 or 200, "asked of clothes"))
+local old     = digits:queries(quick and 100 or 200)
 local probes  = { 4, 8, 16, 32, 64 }
 local mark    = 16
 

@@ -70,11 +70,11 @@ void bec_numbers(const struct bec *, size_t level, uint32_t *numbers);
 uint32_t bec_leaf(const struct bec *, uint32_t slot);
 uint32_t bec_leaf_of(const struct bec *, uint32_t address);
 
-/* Best first: addresses of rows, leaf by leaf. A leaf's bound, and a node's, is the squared distance of the query's p to the
-   box of its rows', over the address's bits: true of |q - x|^2 for all of them (B1), where the prefix alone is not,
-   for rows whose raw bits are not their address's. A leaf's addresses come by the sum of p_i^2 of the bits that are unlike the
-   query's; each comes once, with the bound of the first leaf that has it; at most `most`. Returns how many. scratch: of
-   bec_scratch_bytes(), at a multiple of 8. */
+/* Best first: addresses of rows. A leaf's bound, and a node's, is the squared distance of the query's p to the box of its
+   rows', over the address's bits: true of |q - x|^2 for all of them (B1), where the prefix alone is not, for rows
+   whose raw bits are not their address's. Of equal bounds (0, often) those come first that have less of p_i^2 in bits unlike
+   the query's. Each comes once, with the least bound of the leaves that have it; at most `most`. Returns how many.
+   scratch: of bec_scratch_bytes(), at a multiple of 8. */
 size_t bec_order(const struct bec *, const float *p, size_t most, uint32_t *addresses, float *lower,
                  void *scratch);
 size_t bec_scratch_bytes(const struct bec *);

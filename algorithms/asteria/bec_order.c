@@ -1,16 +1,20 @@
 /* bec_order.c - leaves, and their addresses, by what is certain of their distance. */
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/asteria/bec_parts.h"
 
+/* By what is certain; boxes lie over one another, so that this is often 0: then by what is likely. */
 struct entry {
-    float key;
-    uint32_t of; /* node, or address */
+    float bound, loss;
+    uint32_t of; /* node, or n_nodes + cell */
 };
 
 static inline bool before(struct entry x, struct entry y)
 {
-    return x.key < y.key || (x.key == y.key && x.of < y.of);
+    if (x.bound != y.bound)
+        return x.bound < y.bound;
+    return x.loss < y.loss || (x.loss == y.loss && x.of < y.of);
 }
 
 static void push(struct entry *heap, size_t *n, struct entry entry)
@@ -57,26 +61,33 @@ static float box_distance(const struct bec *b, uint32_t node, const float *p)
     return sum;
 }
 
-struct walk {
-    const struct bec *b;
-    const float *p;
-    struct entry *nodes, *cells; /* heaps */
-    unsigned char *seen;         /* leaves that were visited */
-    size_t n, most;
-    uint32_t *addresses;
-    float *lower;
-};
-
-static float unlike(const struct walk *w, uint32_t address)
+/* Sum of p_i^2 of those bits of the mask that are not the query's. */
+static float unlike(const struct bec *b, const float *p, uint32_t mask, uint32_t value)
 {
     float sum = 0;
 
-    for (unsigned i = 0; i < w->b->bits; i++)
-        sum += (unsigned)(w->p[i] < 0) != (address >> i & 1) ? w->p[i] * w->p[i] : 0;
+    for (unsigned i = 0; i < b->bits; i++)
+        if (mask >> i & 1 && (unsigned)(p[i] < 0) != (value >> i & 1))
+            sum += p[i] * p[i];
     return sum;
 }
 
-/* Whether a leaf visited before has rows of the address. */
+static struct entry of_node(const struct bec *b, const float *p, uint32_t node)
+{
+    const struct bec_node *at = &b->nodes[node];
+
+    return (struct entry){ box_distance(b, node, p), unlike(b, p, at->mask, at->value), node };
+}
+
+struct walk {
+    const struct bec *b;
+    const float *p;
+    struct entry *heap;
+    unsigned char *taken; /* cells */
+    size_t n;
+};
+
+/* Whether another leaf's cell had the same address before. */
 static bool was_given(const struct walk *w, uint32_t cell)
 {
     const struct bec *b = w->b;
@@ -84,66 +95,61 @@ static bool was_given(const struct walk *w, uint32_t cell)
 
     (void)idmap_get(&b->of_address, b->cells[cell].address, &first);
     for (uint32_t at = (uint32_t)first; at != BEC_NONE; at = b->cells[at].same)
-        if (w->seen[b->cells[at].leaf])
+        if (w->taken[at])
             return true;
     return false;
 }
 
-static void visit(struct walk *w, uint32_t leaf, float key)
+/* What is below a node: its children, or a leaf's cells, of which no more is certain than of the leaf. */
+static void open_node(struct walk *w, struct entry of)
 {
     const struct bec *b = w->b;
-    size_t n = 0;
+    const struct bec_node *node = &b->nodes[of.of];
 
-    for (uint32_t cell = b->nodes[leaf].cells; cell != BEC_NONE; cell = b->cells[cell].next)
-        if (!was_given(w, cell)) {
-            const uint32_t address = b->cells[cell].address;
-            push(w->cells, &n, (struct entry){ unlike(w, address), address });
-        }
-    for (w->seen[leaf] = 1; n > 0 && w->n < w->most; w->n++) {
-        w->addresses[w->n] = pop(w->cells, &n).of;
-        w->lower[w->n] = key;
+    if (!bec_is_leaf(b, of.of)) {
+        for (uint32_t i = 0; i < 2; i++)
+            if (b->nodes[node->child + i].n > 0)
+                push(w->heap, &w->n, of_node(b, w->p, node->child + i));
+        return;
+    }
+    for (uint32_t cell = node->cells; cell != BEC_NONE; cell = b->cells[cell].next) {
+        const float loss = unlike(b, w->p, UINT32_MAX, b->cells[cell].address);
+        push(w->heap, &w->n,
+             (struct entry){ of.bound, fmaxf(loss, of.loss), (uint32_t)b->n_nodes + cell });
     }
 }
 
-/* Heap of nodes, heap of a leaf's cells, marks. */
 size_t bec_scratch_bytes(const struct bec *b)
 {
-    uint32_t cells = 0;
-
-    for (uint32_t i = 0; i < b->n_nodes; i++)
-        if (b->nodes[i].used && bec_is_leaf(b, i) && b->nodes[i].n_cells > cells)
-            cells = b->nodes[i].n_cells;
-    return (b->n_nodes + cells) * sizeof(struct entry) + b->n_nodes;
+    return (b->n_nodes + b->n_cells) * sizeof(struct entry) + b->n_cells;
 }
 
-/* A child's bound is never below its parent's, for its box is in the parent's. */
+/* Nothing of a child or cell is below its parent's: its box is in the parent's, its address has the prefix, but of rows that
+   were assigned elsewhere. */
 size_t bec_order(const struct bec *b, const float *p, size_t most, uint32_t *addresses,
                  float *lower, void *scratch)
 {
-    struct entry *nodes = scratch;
-    const size_t bytes = bec_scratch_bytes(b);
-    struct walk w = { .b = b,
-                      .p = p,
-                      .nodes = nodes,
-                      .cells = nodes + b->n_nodes,
-                      .seen = (unsigned char *)scratch + bytes - b->n_nodes,
-                      .most = most,
-                      .addresses = addresses,
-                      .lower = lower };
+    struct entry *heap = scratch;
+    struct walk w = {
+        .b = b, .p = p, .heap = heap, .taken = (unsigned char *)(heap + b->n_nodes + b->n_cells)
+    };
     size_t n = 0;
 
-    memset(w.seen, 0, b->n_nodes);
+    memset(w.taken, 0, b->n_cells);
     if (b->n > 0)
-        push(nodes, &n, (struct entry){ box_distance(b, 0, p), 0 });
-    while (n > 0 && w.n < most) {
-        const struct entry next = pop(nodes, &n);
-        if (bec_is_leaf(b, next.of)) {
-            visit(&w, next.of, next.key);
+        push(heap, &w.n, of_node(b, p, 0));
+    while (w.n > 0 && n < most) {
+        const struct entry next = pop(heap, &w.n);
+        if (next.of < b->n_nodes) {
+            open_node(&w, next);
             continue;
         }
-        for (uint32_t child = b->nodes[next.of].child, i = 0; i < 2; i++)
-            if (b->nodes[child + i].n > 0)
-                push(nodes, &n, (struct entry){ box_distance(b, child + i, p), child + i });
+        const uint32_t cell = next.of - (uint32_t)b->n_nodes;
+        if (!was_given(&w, cell)) {
+            addresses[n] = b->cells[cell].address;
+            lower[n++] = next.bound;
+        }
+        w.taken[cell] = 1;
     }
-    return w.n;
+    return n;
 }

@@ -2,7 +2,7 @@
  *
  *   centre  |q - c|^2, one call for all centres       bound  certified, those of 0 by score
  *   score   correlation of p with the codeword        flips  codewords of flips of the least certain bits
- *   tree    best first in the BEC-tree: bounds by its nodes' boxes (bec.h)
+ *   tree    best first in the BEC-tree, by bounds of its nodes' boxes (bec.h), and what it leads to by score
  *   both    centre and score together
  *
  * Keys of two generations stand in one order: distances and bounds mean the same in both.
@@ -14,6 +14,8 @@
 #include "kernels/kernels.h"
 
 enum { FLIPS_T = 12, TABLE = 256 };
+/* Addresses looked up a probe: some of flips lead to no bucket, of the tree's the best are taken. */
+enum { FLIPS_TIMES = 4, TREE_TIMES = 8, ADDRESSES_LEAST = 8 };
 /* Fewer centres, or longer ones, are not coded. */
 enum { CODED_FROM = 64, CODED_DIM_MAX = 8192 };
 /* Of centre and score: from half to twice this the rows to be scanned for a recall are within a tenth of the least
@@ -187,18 +189,20 @@ static void order_by_bound(const struct job *job, struct scratch *s, const struc
     s->bounded = true;
 }
 
-static size_t addresses_most(const struct job *job, const struct scratch *s, const struct view *v)
+static size_t addresses_most(const struct job *job, const struct scratch *s, const struct view *v,
+                             int64_t times)
 {
-    const int64_t probes = job->knobs->probes;
-    size_t most = v->g->n < s->addresses_capacity ? v->g->n : s->addresses_capacity;
-    /* some lead to no bucket */
-    return probes < (int64_t)most / 4 ? 4 * (size_t)probes : most;
+    const size_t most = v->g->n < s->addresses_capacity ? v->g->n : s->addresses_capacity;
+    const int64_t wanted =
+        job->knobs->probes < ADDRESSES_LEAST ? ADDRESSES_LEAST : job->knobs->probes;
+    return wanted < (int64_t)most / times ? (size_t)(times * wanted) : most;
 }
 
 static void order_by_flips(const struct job *job, struct scratch *s, const struct view *v)
 {
     const struct ecc *e = v->g->model->ecc;
-    const size_t n = ecc_flips(e, v->p, FLIPS_T, addresses_most(job, s, v), s->addresses);
+    const size_t n =
+        ecc_flips(e, v->p, FLIPS_T, addresses_most(job, s, v, FLIPS_TIMES), s->addresses);
     for (size_t i = 0; i < n; i++) {
         const uint32_t b = generation_find(v->g, s->addresses[i]);
         if (b != UINT32_MAX && v->g->buckets[b].live > 0)
@@ -207,14 +211,18 @@ static void order_by_flips(const struct job *job, struct scratch *s, const struc
     s->counts.flips += (double)n;
 }
 
+/* The tree knows an address's bits, of which decoding may have changed some; so of what it leads to, more than will be
+   probed, the codeword's score says what is first. */
 static void order_by_tree(const struct job *job, struct scratch *s, const struct view *v)
 {
-    const size_t n = bec_order(job->a->bec, v->p, addresses_most(job, s, v), s->addresses,
-                               s->address_keys, s->tree);
+    const size_t n = bec_order(job->a->bec, v->p, addresses_most(job, s, v, TREE_TIMES),
+                               s->addresses, s->address_keys, s->tree);
+    struct correlations c;
+    correlate(&c, v);
     for (size_t i = 0; i < n; i++) {
         const uint32_t b = generation_find(v->g, s->addresses[i]);
         if (b != UINT32_MAX && v->g->buckets[b].live > 0)
-            take(s, s->address_keys[i], v->first + b);
+            take(s, -correlation(&c, v->g->buckets[b].codeword), v->first + b);
     }
 }
 
@@ -289,13 +297,13 @@ void probe_order(const struct job *job, struct scratch *s)
         const size_t first = s->n_keys;
         if (order == ORDER_CENTRE)
             order_by_centre(job, s, v);
-        else if (order == ORDER_SCORE)
-            order_by_score(s, v);
+        else if (order == ORDER_SCORE || (order == ORDER_TREE && (!job->a->bec || i > 0)))
+            order_by_score(s, v); /* the tree is of the first */
         else if (order == ORDER_BOTH)
             order_by_both(job, s, v);
         else if (order == ORDER_FLIPS)
             order_by_flips(job, s, v);
-        else if (order == ORDER_TREE && job->a->bec && i == 0)
+        else if (order == ORDER_TREE)
             order_by_tree(job, s, v);
         else
             order_by_bound(job, s, v);

@@ -25,11 +25,11 @@ function asteria.lists(rows)
   return math.max(16, 1 << power)
 end
 
--- FAISS's quantised indexes, its HNSW, and hnswlib. "OPQ": codes alone, a byte for two dimensions; "OPQ fast-scan": 128 dimensions of the rotated, four bits for two, and the
--- vectors as floats to refine by, which is the best of FAISS that was found on descriptors.
+-- FAISS's quantised indexes, its HNSW, and hnswlib. "OPQ": codes alone, a byte for two dimensions of 256 at most; "OPQ fast-scan": 128 dimensions of the rotated, four
+-- bits for two, and the vectors as floats to refine by, which is the best of FAISS that was found on descriptors; "OPQ, rows as bytes": the same, refined by bytes.
 function asteria.peers(dim, rows, probes)
   local lists, pairs2, fours = asteria.lists(rows), dim // 2, dim // 4
-  local kept = math.min(128, dim // 4 * 4)
+  local kept, most = math.min(128, dim // 4 * 4), math.min(128, pairs2)
   local function faiss(label, factory, knobs)
     return method { "faiss-factory", label = label, params = { factory = factory }, sweep = asteria.with({ nprobe = probes }, knobs) }
   end
@@ -40,7 +40,8 @@ function asteria.peers(dim, rows, probes)
   if quick then return peers end -- the others take minutes to train
   local slow = {
     faiss("IVF-PQ", ("IVF%d,PQ%dnp"):format(lists, fours)),
-    faiss("OPQ", ("OPQ%d,IVF%d,PQ%dnp"):format(pairs2, lists, pairs2)),
+    faiss("OPQ", ("OPQ%d_%d,IVF%d,PQ%dnp"):format(most, 2 * most, lists, most)),
+    faiss("OPQ, rows as bytes", ("OPQ%d_%d,IVF%d,PQ%dx4fs,Refine(SQ8)"):format(kept // 2, kept, lists, kept // 2), { k_factor_rf = { 4, 16, 64 } }),
     faiss("OPQ fast-scan", ("OPQ%d_%d,IVF%d,PQ%dx4fs,RFlat"):format(kept // 2, kept, lists, kept // 2), { k_factor_rf = { 4, 8, 16, 32, 64 } }),
     method { "faiss-hnsw", label = "FAISS HNSW", params = { M = 16 }, sweep = { ef_search = asteria.ef } },
   }
@@ -48,7 +49,7 @@ function asteria.peers(dim, rows, probes)
   return peers
 end
 asteria.ef = { 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512 }
-asteria.faiss = { "IVF-PQ", "OPQ", "OPQ fast-scan", "fast-scan", "FAISS HNSW" }
+asteria.faiss = { "IVF-PQ", "OPQ", "OPQ, rows as bytes", "OPQ fast-scan", "fast-scan", "FAISS HNSW" }
 
 -- Whether no answer of these labels was repeated, unknown or deleted.
 asteria.no_wrong_ids = require "channi".no_wrong_ids

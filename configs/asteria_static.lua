@@ -3,5 +3,5 @@
 require "asteria_static".run {
   name = "asteria_static", title = "Asteria on image descriptors that do not change",
   data = require "asteria".hog(),
-  scan_dims = 63,
+  params = { scan_dims = 63 },
 }

@@ -7,5 +7,5 @@ local dim = option("dim", 512, "components of a vector")
 require "asteria_static".run {
   name = "asteria_static_sphere", title = "Asteria on made embeddings",
   data = require "asteria".sphere(dim),
-  scan_dims = 63,
+  params = { scan_dims = 63 },
 }

@@ -3,4 +3,5 @@
 require "asteria_static".run {
   name = "asteria_static_words", title = "Asteria on word vectors that do not change",
   data = require "asteria".words(),
+  params = { rabitq_bits = 4 },
 }

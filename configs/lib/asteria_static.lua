@@ -1,15 +1,15 @@
 -- asteria_static.lua - the experiment of configs/asteria_static*.lua: Asteria and FAISS's quantised indexes, HNSW and hnswlib on data that do not change.
 --
 -- What the source says to measure: recall against rate, bytes a vector, building, insertion, the latency of an update and of a query. Rates are one thread's,
--- one query at a time, each method at the best of its sweep. Ours: rows as they came in memory, without the graph, which does not pay here, and with it, walked; rows on
--- disk, read for the distances of those that pass; and codes alone, which no row is read for. Memory is what each index holds after the batch: FAISS's with the tables it
--- makes in advance, without the room that it doubles when rows come one by one.
+-- one query at a time, each method at the best of its sweep. Ours: rows as they came in memory, without the graph, which does not pay here, and with it, walked; with
+-- principal axes for the learned rotation and no code; rows on disk, read for the distances of those that pass; and codes alone, which no row is read for. Memory is what
+-- each index holds after the batch: FAISS's with the tables it makes in advance, without the room that it doubles when rows come one by one.
 
 local asteria = require "asteria"
 local static = {}
 
--- of: { name, title, data, queries = view or nil, scan_dims = principal coordinates that scanned codes are of, swept by hand: 63, with the
--- length left out 64 numbers, is best on descriptors and made embeddings, and loses recall on MNIST, whose rows differ in more }
+-- of: { name, title, data, queries = view or nil, params = of ours, swept by hand: scan_dims = 63, with the length left out 64 numbers, is best on descriptors and made
+-- embeddings, and loses recall on MNIST, whose rows differ in more; of word vectors' 100 dimensions four bits each are best }
 function static.run(of)
   local rows    = option("rows", quick and 6000 or #of.data, "vectors")
   local asked   = option("queries", quick and 200 or 1000, "asked")
@@ -20,9 +20,9 @@ function static.run(of)
   local queries = of.queries and of.queries(asked) or of.data:queries(asked)
   local data    = of.data:rows(1, rows)
   local probes  = { 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96 }
-  local ours, graph, disk, codes = "Asteria", "Asteria, graph walked", "Asteria, rows on disk", "Asteria, codes alone"
+  local ours, graph, axes, disk, codes = "Asteria", "Asteria, graph walked", "Asteria, principal axes", "Asteria, rows on disk", "Asteria, codes alone"
 
-  local steps = { train_steps = quick and 100 or nil, scan_dims = of.scan_dims }
+  local steps = asteria.with({ train_steps = quick and 100 or nil }, of.params)
   local plain = asteria.with(steps, { caprg = false })
   local function on_disk(more) return asteria.with(plain, asteria.with({ rows = "tiered", hot_mb = 0 }, more)) end
   -- A query ends when so many buckets in a row brought it nothing.
@@ -30,6 +30,7 @@ function static.run(of)
   local methods = {
     method { "asteria", label = ours, params = plain, knobs = { probes = 1024 }, sweep = ours_sweep },
     method { "asteria", label = graph, params = steps, knobs = { probes = 1024, beam = 16 }, sweep = { patience = { 2, 4, 8, 16, 32 } } },
+    method { "asteria", label = axes, params = asteria.with(plain, { rotation = "pca", code = "none" }), knobs = { probes = 1024 }, sweep = ours_sweep },
     method { "asteria", label = disk, params = on_disk {}, knobs = { probes = 1024 }, sweep = ours_sweep },
     method { "asteria", label = codes, params = on_disk { r = math.min(256, dim) }, knobs = { probes = 1024, exact = false }, sweep = ours_sweep },
     method { "asteria", label = "Asteria, certified", params = plain, knobs = { mode = "certified" } },

@@ -51,8 +51,9 @@ static const struct setting settings[] = {
       "nprobe=2,in_ef=12", 0 },
     { "asteria", FEW_STEPS, "mode=certified,probes=4194304", EXHAUSTIVE | PRUNES },
     /* A bound so wide that it does not fail. */
-    { "asteria", FEW_STEPS ",eps0=100,leaf_cap=8,scan_dims=8", ALL_BUCKETS, EXHAUSTIVE | PRUNES },
-    { "asteria", FEW_STEPS ",address_bits=5,compact_share=.05,rabitq_bits=4,eps0=100", ALL_BUCKETS,
+    { "asteria", FEW_STEPS ",eps0=100,leaf_cap=8,scan_dims=8,rabitq_bits=4", ALL_BUCKETS,
+      EXHAUSTIVE | PRUNES },
+    { "asteria", FEW_STEPS ",address_bits=5,compact_share=.05,rabitq_bits=5,eps0=100", ALL_BUCKETS,
       EXHAUSTIVE | PRUNES },
     { "asteria", "rotation=pca,code=hamming,address_bits=4,r=8,caprg=false",
       "mode=certified,probes=4194304", EXHAUSTIVE | PRUNES },

@@ -51,7 +51,7 @@ static const struct param options[] = {
               "bits of such a coordinate; more: fewer distances; 4 are scanned fastest"),
     PARAM_INT(P, rabitq_bits, 1, 1, 9,
               "bits of a dimension where all are scanned: 4 at once, else the sign and then the "
-              "others of what passes; 4 pays at some 100 dimensions"),
+              "others of what passes; more: fewer distances"),
     PARAM_REAL(P, eps0, 1.9, .1, 100,
                "how sure the scan's bound is; more: fewer misses, more estimates"),
     PARAM_BOOL(P, caprg, true, "a graph links each row to near ones of the buckets around it"),

@@ -231,7 +231,7 @@ static int fit_quantizer(struct fit *f)
     /* Fewer coordinates in more bits each are shorter than all in one bit only where they are few. */
     const bool outlined = rank > 0 && 4 * rank <= f->env->dim;
     const size_t bits = (size_t)(outlined ? f->params->scan_bits : f->params->rabitq_bits);
-    /* All bits at once; of many dimensions it is cheaper to look at the sign first, but for four bits, whose scan is fast. */
+    /* All bits at once. Of all dimensions the sign first is cheaper, but for four bits, whose scan is fast. */
     const bool planes = (outlined && bits > 1) || bits == 4;
     const struct quantizer_options options = { .kind = planes ? QUANTIZER_PLANES : QUANTIZER_RABITQ,
                                                .seed = f->env->seed,

@@ -9,7 +9,7 @@ local asteria = require "asteria"
 local static = {}
 
 -- of: { name, title, data, queries = view or nil, params = of ours, swept by hand: scan_dims = 63, with the length left out 64 numbers, is best on descriptors and made
--- embeddings, and loses recall on MNIST, whose rows differ in more; of word vectors' 100 dimensions four bits each are best }
+-- embeddings, and loses recall on MNIST, whose rows differ in more; of word vectors' 100 dimensions four bits each spare four distances of five }
 function static.run(of)
   local rows    = option("rows", quick and 6000 or #of.data, "vectors")
   local asked   = option("queries", quick and 200 or 1000, "asked")

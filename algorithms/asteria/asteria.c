@@ -41,7 +41,7 @@ static const struct param options[] = {
     PARAM_INT(P, bits, 8, 4, 8, "bits of such a coordinate in the mean; memory and closeness"),
     PARAM_INT(P, lrsq_block, 24, 1, 8192, "coordinates that share a number of bits"),
     PARAM_BOOL(P, lrsq_pca, true,
-               "short codes are of principal axes: much closer, 2 us a row and query dearer; "
+               "short codes are of principal axes: much closer, dearer by a dense product; "
                "false: of the turned row's strongest coordinates"),
     PARAM_INT(P, scan_dims, 0, 0, 8192,
               "principal coordinates that scanned codes are of, where they are at most a quarter "
@@ -89,10 +89,9 @@ static const struct param knobs[] = {
         "the certain bound (certified: always), by flips of doubtful bits, by the tree, by "
         "centres and correlation together, which takes fewest rows"),
     PARAM_INT(K, probes, 16, 1, 1 << 22, "buckets looked at; recall and time grow with it"),
-    PARAM_INT(
-        K, patience, 0, 0, 1 << 22,
-        "buckets in a row without a new answer that end a query before its probes do: a sixth "
-        "fewer rows for the same recall; 0: they do not"),
+    PARAM_INT(K, patience, 0, 0, 1 << 22,
+              "buckets in a row without a new answer that end a query before its probes do: "
+              "fewer rows for the same recall; 0: they do not"),
     PARAM_INT(K, candidates, 0, 0, 1 << 30,
               "rows scanned at most, but for the first bucket's; 0: no bound"),
     PARAM_INT(K, beam, 0, 0, 4096, "rows kept while walking in the graph; 0: it is not walked"),

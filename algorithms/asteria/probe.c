@@ -244,7 +244,7 @@ static void rest_behind(struct scratch *s, const struct view *v, size_t first_ke
 
 /* ------------------------------------------------------------------------ in order, as far as asked */
 
-/* Few of many keys are asked for: a heap of all would cost as much as a query's scan of ten buckets. */
+/* Few of many keys are asked for, so not all of them become a heap. */
 enum { HEAP_ALL = 128, SAMPLE = 32, SAMPLE_RANK = 5 };
 
 /* About the n / 6-th smallest: of so many keys, evenly spread, the SAMPLE_RANK-th. */

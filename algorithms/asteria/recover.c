@@ -144,7 +144,7 @@ static int go_on(struct asteria *a, uint64_t snapshot_lsn)
     const struct index_env *env = &a->base.env;
     struct replay p = { .a = a };
     uint64_t last = snapshot_lsn, torn = 0;
-    int rc = journal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn, a->fault);
+    int rc = journal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn);
 
     if (rc == OK)
         rc = asteria_log_open(a, last, snapshot_lsn);

@@ -105,7 +105,7 @@ static int replay(struct channi *s, uint64_t after, uint64_t *last)
 
     changes_init(&p.changes, env->mem);
     idmap_init(&p.seen, env->mem);
-    const int rc = journal_replay(env, env->dir, after, redo, &p, last, &torn, s->fault);
+    const int rc = journal_replay(env, env->dir, after, redo, &p, last, &torn);
     changes_free(&p.changes);
     idmap_free(&p.seen);
     return rc;

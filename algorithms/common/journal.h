@@ -1,14 +1,16 @@
 /* journal.h - a write-ahead log: what was acknowledged is there after a crash.
  *
- * Records are appended to the newest of a row of files, "journal.N", each beginning with its number
- * and the lsn of its first record (journal_files.h). A record is
+ * Records are appended to the newest of a row of files, "journal.N" (journal_files.h has their layout).
+ * Lsns count records from 1. What one commit writes is a batch: after a crash all of it is there or
+ * nothing. Each batch says which record was the last one on the device when it was written.
  *
- *     u32 length of the payload   u32 crc32c of all that follows   u64 lsn   u8 op   payload
+ * Replay ends at the first batch that is not whole. If a later one shows that the device had it once,
+ * that is damage: ERR_CORRUPT naming file, byte and lsn. Otherwise a crash came before it was durable:
+ * it and all behind it are dropped. What an older file holds past the first lsn of the next one was
+ * never acknowledged, and is not looked at.
  *
- * with lsns counting up from 1. Replay ends at a record of the newest file that is torn or does not
- * match and has no sound one behind it (a torn tail, cut off); any other is damage: ERR_CORRUPT
- * naming file, offset and lsn. What an older file holds past the first lsn of the next one was never
- * acknowledged, and is not looked at.
+ * Opening writes nothing: the first commit goes on in the newest file, or begins one. So an index can be
+ * opened on a full disk, and openings alone leave no files behind.
  *
  * System calls that tests can make fail or die at: "open" "write" "fsync" "fsync-dir" "ftruncate"
  * "unlink".
@@ -24,8 +26,8 @@
 #include "src/core/index.h"
 
 enum journal_sync {
-    JOURNAL_WRITTEN, /* handed to the system: survives the process, not the machine */
-    JOURNAL_SYNCED,  /* on the device: one fsync for all that committed meanwhile (group commit) */
+    JOURNAL_WRITTEN, /* handed to the system: survives the process; a power cut may take the last ones */
+    JOURNAL_SYNCED, /* on the device: one fsync for all that committed meanwhile (group commit) */
 };
 
 struct journal_record {
@@ -37,12 +39,12 @@ struct journal_record {
 
 struct journal;
 
-/* Opens env->dir's journal for appending after `last_lsn`, in a new file; removes none. The fault hook,
-   like env->dir, stays the caller's while the journal is open. */
+/* Opens env->dir's journal for appending after `last_lsn`, as journal_replay() found it. The fault hook, like
+   env->dir, stays the caller's while the journal is open. */
 int journal_open(struct journal **, const struct index_env *, enum journal_sync, uint64_t last_lsn,
                  const struct store_fault *);
-void journal_close(
-    struct journal *); /* NULL is allowed; syncs nothing, drops what was not committed */
+/* NULL is allowed; syncs nothing, drops what was not committed. */
+void journal_close(struct journal *);
 
 /* Adds a record to the batch of the calling thread; buffers belong to the journal. `parts` are joined.
    On failure (ERR_NO_MEMORY) the thread's batch is empty again. */
@@ -72,10 +74,10 @@ uint64_t journal_bytes(struct journal *); /* of its files */
 uint64_t journal_syncs(struct journal *);
 
 /* Calls `apply` for every record of dir with lsn > after, in order, and returns its code if it is not
-   OK. *last: the last one's lsn, or after. A torn tail is cut off in the file, files never written to
-   are removed. *torn_bytes: what was cut. */
+   OK. *last: the last one's lsn, or after. *dropped_bytes: of batches that are not whole and of what lies
+   behind them, also reported in env->log. Writes nothing. */
 int journal_replay(const struct index_env *, const char *dir, uint64_t after,
                    int (*apply)(void *to, const struct journal_record *), void *to, uint64_t *last,
-                   uint64_t *torn_bytes, const struct store_fault *);
+                   uint64_t *dropped_bytes);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +15,8 @@
 
 #define PREFIX "journal."
 
-_Static_assert(sizeof(struct journal_head) == 32, "the head's place in the file is fixed");
+_Static_assert(sizeof(struct journal_head) == 40, "the head's place in the file is fixed");
+_Static_assert(sizeof(struct journal_batch) == 40, "a batch's place in the file is fixed");
 
 int journal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct error *err)
 {
@@ -38,9 +40,9 @@ int journal_sync_dir(const char *dir, const struct store_fault *fault, struct er
     return rc;
 }
 
-struct journal_head journal_head_of(uint64_t number, uint64_t first_lsn)
+struct journal_head journal_head_of(uint64_t number, uint64_t first_lsn, uint64_t durable_lsn)
 {
-    struct journal_head h = { JOURNAL_MAGIC, number, first_lsn, 0, 0 };
+    struct journal_head h = { JOURNAL_MAGIC, number, first_lsn, durable_lsn, 0, 0 };
 
     h.crc = crc32c(0, &h, offsetof(struct journal_head, crc));
     return h;
@@ -60,8 +62,8 @@ bool journal_files_add(struct journal_files *files, struct journal_file file)
     return true;
 }
 
-/* A head that is not whole is of a file that was made ready and not yet written to, unless
-   something comes after it: records are written only once the head is. */
+/* A head that is not whole was never written, or a power cut took its page: journal_replay() decides by what
+   the rest of the file says. */
 static int read_head(struct journal_file *file, const char *path, struct error *err)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -76,15 +78,18 @@ static int read_head(struct journal_file *file, const char *path, struct error *
     (void)close(fd);
     if (rc)
         return rc;
-    const struct journal_head want = journal_head_of(file->number, h.first_lsn);
+    if (memcmp(h.magic, "DLJRNL1", sizeof h.magic) == 0)
+        return fail(
+            err, ERR_VERSION,
+            "%s was written by an older version of this program (DLJRNL1, expected " JOURNAL_MAGIC
+            "); open the index with that version and save it",
+            path);
+    const struct journal_head want = journal_head_of(file->number, h.first_lsn, h.durable_lsn);
     file->bytes = (uint64_t)st.st_size;
     file->first_lsn = h.first_lsn;
-    file->headless = (size_t)got < sizeof h || memcmp(&h, &want, sizeof h) != 0;
-    if (file->headless && file->bytes > sizeof h)
-        return fail(err, ERR_CORRUPT,
-                    "%s: the head is damaged, or of another file or version; the journal's records "
-                    "from it on are lost",
-                    path);
+    file->durable_lsn = h.durable_lsn;
+    file->crc = h.crc;
+    file->headless = (size_t)got < sizeof h || memcmp(&h, &want, sizeof h) != 0 || h.first_lsn == 0;
     return OK;
 }
 
@@ -133,4 +138,41 @@ int journal_files_list(struct journal_files *files, const struct index_env *env,
     if (rc)
         journal_files_free(files);
     return rc;
+}
+
+int journal_map(const struct index_env *env, const char *dir, const struct journal_file *file,
+                const unsigned char **bytes)
+{
+    char path[PATH_MAX];
+    void *at = NULL;
+    int rc = journal_path(path, dir, file->number, env->error);
+
+    *bytes = NULL;
+    if (rc || file->bytes == 0)
+        return rc;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(env->error, ERR_IO, "cannot open %s", path);
+    at = mmap(NULL, (size_t)file->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (at == MAP_FAILED)
+        rc = fail_errno(env->error, ERR_IO, "cannot map %s", path);
+    else
+        *bytes = at;
+    (void)close(fd);
+    return rc;
+}
+
+void journal_unmap(const unsigned char *bytes, uint64_t n)
+{
+    if (bytes)
+        (void)munmap((void *)(uintptr_t)bytes, (size_t)n);
+}
+
+bool journal_batch_at(const unsigned char *p, uint64_t n, struct journal_batch *batch)
+{
+    if (n < JOURNAL_BATCH)
+        return false;
+    memcpy(batch, p, JOURNAL_BATCH);
+    return batch->bytes <= n - JOURNAL_BATCH && batch->records > 0 &&
+           batch->records <= batch->bytes / JOURNAL_RECORD;
 }

@@ -1,10 +1,13 @@
-/* journal_replay.c - the journal's reader. */
-#include <errno.h>
-#include <fcntl.h>
+/* journal_replay.c - the journal's reader: which records stand, and whether what does not stand may be missing.
+ *
+ * A power cut may leave any mix of the pages written since the last fsync: old, new or zero. So the log stands
+ * up to the first batch that is not whole or does not follow the one before it, and what lies behind that
+ * is dropped, sound or not: none of it was ever acknowledged as durable. If it was, then this is damage, not a
+ * power cut: a later batch or head says up to which record the device had everything.
+ */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "algorithms/common/journal.h"
 #include "algorithms/common/journal_files.h"
@@ -15,195 +18,212 @@ struct replay {
     uint64_t after;
     int (*apply)(void *to, const struct journal_record *);
     void *to;
+    struct journal_files files;
     uint64_t expected; /* lsn of the next record */
-    uint64_t torn_bytes;
-    const struct store_fault *fault;
+    size_t file;       /* where the sound records end: file and byte */
+    uint64_t at;
 };
 
-/* The record at p if it is whole and matches. */
-static bool parse(const unsigned char *p, uint64_t n, struct journal_record *record)
+/* ------------------------------------------------------------------------------- records */
+
+/* Whether the records fill the batch's bytes. */
+static bool records_fit(const unsigned char *p, const struct journal_batch *b)
 {
-    uint32_t length, crc;
+    uint64_t at = 0;
 
-    if (n < JOURNAL_RECORD)
-        return false;
-    memcpy(&length, p + JOURNAL_LENGTH, sizeof length);
-    if (length > n - JOURNAL_RECORD)
-        return false;
-    memcpy(&crc, p + JOURNAL_CRC, sizeof crc);
-    memcpy(&record->lsn, p + JOURNAL_LSN, sizeof record->lsn);
-    record->op = p[JOURNAL_OP];
-    record->payload = p + JOURNAL_RECORD;
-    record->n = length;
-    return crc == journal_crc(p, length);
-}
-
-/* Whether a sound later record lies anywhere in these bytes: then what comes before it was whole once.
-   The lsn is looked at first, so few checksums are computed. */
-static bool later_record(const unsigned char *p, uint64_t n, uint64_t expected)
-{
-    const uint64_t most = expected + n / JOURNAL_RECORD;
-    struct journal_record record;
-
-    for (uint64_t at = 0; at + JOURNAL_RECORD <= n; at++) {
-        uint64_t lsn;
-        memcpy(&lsn, p + at + JOURNAL_LSN, sizeof lsn);
-        if (lsn > expected && lsn <= most && parse(p + at, n - at, &record))
-            return true;
+    for (uint32_t i = 0; i < b->records; i++) {
+        uint32_t length;
+        if (b->bytes - at < JOURNAL_RECORD)
+            return false;
+        memcpy(&length, p + at, sizeof length);
+        at += JOURNAL_RECORD;
+        if (length > b->bytes - at)
+            return false;
+        at += length;
     }
-    return false;
+    return at == b->bytes;
 }
 
-static int damaged(const struct replay *r, const char *path, uint64_t at)
+static bool sound(const unsigned char *p, uint64_t n, struct journal_batch *b)
 {
-    return fail(
-        r->env->error, ERR_CORRUPT,
-        "%s: byte %" PRIu64 ": record %" PRIu64
-        " is damaged, and records after it are not; the index can be had as of record %" PRIu64
-        " by moving the journal from there on away",
-        path, at, r->expected, r->expected - 1);
+    return journal_batch_at(p, n, b) && b->crc == journal_crc(p, b->bytes) &&
+           records_fit(p + JOURNAL_BATCH, b);
 }
 
-/* Records up to the one before `limit`. *end: where the last one ends. */
-static int apply_records(struct replay *r, const char *path, const unsigned char *bytes, uint64_t n,
-                         uint64_t limit, uint64_t *end)
+static int apply_batch(struct replay *r, const unsigned char *p, const struct journal_batch *b)
 {
-    uint64_t at = sizeof(struct journal_head);
+    int rc = OK;
 
-    for (*end = at; r->expected < limit && at < n; *end = at) {
-        struct journal_record record;
-        if (!parse(bytes + at, n - at, &record) || record.lsn != r->expected)
-            return limit != UINT64_MAX || later_record(bytes + at, n - at, r->expected)
-                       ? damaged(r, path, at)
-                       : OK;
-        const int rc = record.lsn > r->after ? r->apply(r->to, &record) : OK;
+    for (uint32_t i = 0; rc == OK && i < b->records; i++) {
+        uint32_t length;
+        memcpy(&length, p, sizeof length);
+        const struct journal_record record = { r->expected, p[JOURNAL_OP], p + JOURNAL_RECORD,
+                                               length };
+        if (record.lsn > r->after)
+            rc = r->apply(r->to, &record);
+        r->expected++;
+        p += JOURNAL_RECORD + length;
+    }
+    return rc;
+}
+
+/* The file's batches up to the record before `limit`, or to the first one that does not stand. */
+static int apply_file(struct replay *r, const struct journal_file *file, uint64_t limit)
+{
+    const unsigned char *bytes;
+    struct journal_batch b;
+    uint32_t before = file->crc;
+    int rc = journal_map(r->env, r->dir, file, &bytes);
+
+    if (rc)
+        return rc;
+    r->expected = file->first_lsn;
+    r->at = sizeof(struct journal_head);
+    while (rc == OK && r->expected < limit && sound(bytes + r->at, file->bytes - r->at, &b) &&
+           b.before == before && b.first_lsn == r->expected && b.records <= limit - r->expected) {
+        rc = apply_batch(r, bytes + r->at + JOURNAL_BATCH, &b);
+        before = b.crc;
+        r->at += JOURNAL_BATCH + b.bytes;
+    }
+    journal_unmap(bytes, file->bytes);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- what does not stand */
+
+/* The last record that a sound batch anywhere in these bytes calls durable; 0: none. The lsns are
+   looked at first, so few checksums are computed. */
+static uint64_t durable_in(const unsigned char *p, uint64_t n, uint64_t expected)
+{
+    uint64_t most = 0;
+    struct journal_batch b;
+
+    for (uint64_t at = 0; at + JOURNAL_BATCH <= n; at++)
+        if (journal_batch_at(p + at, n - at, &b) && b.durable_lsn >= expected &&
+            b.durable_lsn > most && b.durable_lsn < b.first_lsn && sound(p + at, n - at, &b))
+            most = b.durable_lsn;
+    return most;
+}
+
+/* The same of all that lies behind the sound records. *dropped: how many bytes that are. */
+static int durable_behind(const struct replay *r, uint64_t *durable, uint64_t *dropped)
+{
+    *durable = *dropped = 0;
+    for (size_t i = r->file; i < r->files.n; i++) {
+        const struct journal_file *f = &r->files.list[i];
+        const uint64_t from = i == r->file ? r->at : 0;
+        const unsigned char *bytes;
+        const int rc = journal_map(r->env, r->dir, f, &bytes);
         if (rc)
             return rc;
-        r->expected++;
-        at += JOURNAL_RECORD + record.n;
+        const uint64_t found = bytes ? durable_in(bytes + from, f->bytes - from, r->expected) : 0;
+        journal_unmap(bytes, f->bytes);
+        if (found > *durable)
+            *durable = found;
+        if (from == 0 && !f->headless && f->durable_lsn > *durable)
+            *durable = f->durable_lsn;
+        *dropped += f->bytes - from;
     }
     return OK;
 }
 
-static int cut_tail(struct replay *r, const char *path, uint64_t from, uint64_t size)
-{
-    const int fd = open(path, O_RDWR | O_CLOEXEC);
-    const bool cut = fd >= 0 && !store_faulted(r->fault, "ftruncate") &&
-                     ftruncate(fd, (off_t)from) == 0 && !store_faulted(r->fault, "fsync") &&
-                     fsync(fd) == 0;
-    const int rc =
-        cut ? OK
-            : fail_errno(r->env->error, ERR_IO,
-                         "cannot cut the torn end of %s, from byte %" PRIu64 " on", path, from);
-
-    if (fd >= 0)
-        (void)close(fd);
-    if (cut)
-        r->torn_bytes += size - from;
-    return rc;
-}
-
-/* limit: the first lsn of the next file, UINT64_MAX in the newest. */
-static int replay_file(struct replay *r, const struct journal_file *file, uint64_t limit)
+static int damaged(const struct replay *r, uint64_t durable)
 {
     char path[PATH_MAX];
-    uint64_t end = 0;
-    int rc = journal_path(path, r->dir, file->number, r->env->error);
+    const struct journal_file *f = &r->files.list[r->file];
+    const int rc = journal_path(path, r->dir, f->number, r->env->error);
 
     if (rc)
         return rc;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(r->env->error, ERR_IO, "cannot open %s", path);
-    void *bytes = mmap(NULL, (size_t)file->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (bytes == MAP_FAILED)
-        rc = fail_errno(r->env->error, ERR_IO, "cannot map %s", path);
-    (void)close(fd);
-    if (rc)
-        return rc;
-    (void)madvise(bytes, (size_t)file->bytes, MADV_SEQUENTIAL);
-    rc = apply_records(r, path, bytes, file->bytes, limit, &end);
-    (void)munmap(bytes, (size_t)file->bytes);
-    if (!rc && limit != UINT64_MAX && r->expected < limit)
-        rc = fail(r->env->error, ERR_CORRUPT,
-                  "%s ends after record %" PRIu64 " at byte %" PRIu64
-                  ", and the next file begins with %" PRIu64,
-                  path, r->expected - 1, end, limit);
-    if (!rc && limit == UINT64_MAX && end < file->bytes)
-        rc = cut_tail(r, path, end, file->bytes);
-    return rc;
+    return fail(r->env->error, ERR_CORRUPT,
+                "%s: byte %" PRIu64 ": record %" PRIu64
+                " is damaged or missing, and records up to %" PRIu64
+                " were on the device once; the index can be had as of record %" PRIu64
+                " by moving the journal from there on away",
+                path, r->at, r->expected, durable, r->expected - 1);
 }
 
-/* Files without records: made ready for a rotation that a crash prevented. */
-static int remove_headless(struct replay *r, struct journal_files *files)
+/* Says what a power cut took, for it may be more than the last update: in the log, since opening goes on. */
+static void report(const struct replay *r, uint64_t dropped)
 {
-    size_t kept = 0;
+    char line[PATH_MAX + 160];
 
-    for (size_t i = 0; i < files->n; i++) {
-        char path[PATH_MAX];
-        if (!files->list[i].headless) {
-            files->list[kept++] = files->list[i];
-            continue;
-        }
-        const int rc = journal_path(path, r->dir, files->list[i].number, r->env->error);
-        if (rc)
-            return rc;
-        if (store_faulted(r->fault, "unlink") || unlink(path) != 0)
-            return fail_errno(r->env->error, ERR_IO, "cannot remove %s", path);
-        r->torn_bytes += files->list[i].bytes;
-    }
-    files->n = kept;
-    return OK;
+    if (!dropped || !r->env->log)
+        return;
+    (void)snprintf(line, sizeof line,
+                   "%s: the last %" PRIu64
+                   " bytes of the journal are not whole, and are dropped; record %" PRIu64
+                   " is the last one",
+                   r->dir, dropped, r->expected - 1);
+    r->env->log(r->env->log_to, line);
 }
 
-static int replay_files(struct replay *r, struct journal_files *files)
-{
-    int rc = remove_headless(r, files);
+/* ------------------------------------------------------------------------------- the files */
 
-    for (size_t i = 0; !rc && i < files->n; i++) {
-        const struct journal_file *f = &files->list[i];
-        const uint64_t limit = i + 1 < files->n ? f[1].first_lsn : UINT64_MAX;
-        char path[PATH_MAX];
+/* First lsn of the next file that has a head. */
+static uint64_t next_first(const struct journal_files *files, size_t i)
+{
+    while (++i < files->n)
+        if (!files->list[i].headless)
+            return files->list[i].first_lsn;
+    return UINT64_MAX;
+}
+
+static int out_of_order(const struct replay *r, const struct journal_file *f, uint64_t limit)
+{
+    char path[PATH_MAX];
+    const int rc = journal_path(path, r->dir, f->number, r->env->error);
+
+    return rc ? rc
+              : fail(r->env->error, ERR_CORRUPT,
+                     "%s begins with record %" PRIu64 ", the next file with %" PRIu64, path,
+                     f->first_lsn, limit);
+}
+
+/* Up to the first record that is missing: in a file, or because its file is. */
+static int replay_files(struct replay *r)
+{
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < r->files.n; i++) {
+        const struct journal_file *f = &r->files.list[i];
+        const uint64_t limit = next_first(&r->files, i);
         if (limit <= r->after + 1)
+            r->file = i + 1;
+        if (f->headless || limit <= r->after + 1)
             continue;
-        rc = journal_path(path, r->dir, f->number, r->env->error);
-        /* Forgotten files leave no gap past `after`. */
-        if (!rc && f->first_lsn > r->expected && f->first_lsn > r->after + 1)
-            rc = fail(r->env->error, ERR_CORRUPT,
-                      "%s begins with record %" PRIu64 ", expected %" PRIu64
-                      "; a file of the journal is missing",
-                      path, f->first_lsn, r->expected);
-        else if (!rc && (f->first_lsn == 0 || f->first_lsn > limit))
-            rc = fail(r->env->error, ERR_CORRUPT,
-                      "%s begins with record %" PRIu64 ", the next file with %" PRIu64, path,
-                      f->first_lsn, limit);
-        if (!rc) {
-            r->expected = f->first_lsn;
-            rc = replay_file(r, f, limit);
-        }
+        if (f->first_lsn > limit)
+            return out_of_order(r, f, limit);
+        if (f->first_lsn > r->expected)
+            break;
+        r->file = i;
+        rc = apply_file(r, f, limit);
+        if (r->expected < limit)
+            break;
     }
     return rc;
 }
 
 int journal_replay(const struct index_env *env, const char *dir, uint64_t after,
                    int (*apply)(void *to, const struct journal_record *), void *to, uint64_t *last,
-                   uint64_t *torn_bytes, const struct store_fault *fault)
+                   uint64_t *dropped_bytes)
 {
-    struct replay r = { .env = env,
-                        .dir = dir,
-                        .after = after,
-                        .apply = apply,
-                        .to = to,
-                        .expected = after + 1,
-                        .fault = fault };
-    struct journal_files files;
-    int rc = journal_files_list(&files, env, dir);
+    struct replay r = {
+        .env = env, .dir = dir, .after = after, .apply = apply, .to = to, .expected = after + 1
+    };
+    uint64_t durable = 0;
 
-    if (rc)
-        return rc;
-    rc = replay_files(&r, &files);
-    journal_files_free(&files);
+    *dropped_bytes = 0;
+    int rc = journal_files_list(&r.files, env, dir);
+    if (rc == OK)
+        rc = replay_files(&r);
+    if (rc == OK)
+        rc = durable_behind(&r, &durable, dropped_bytes);
+    if (rc == OK && durable >= r.expected && durable > after)
+        rc = damaged(&r, durable);
+    if (rc == OK)
+        report(&r, *dropped_bytes);
+    journal_files_free(&r.files);
     *last = r.expected - 1 > after ? r.expected - 1 : after;
-    *torn_bytes = r.torn_bytes;
     return rc;
 }

@@ -126,10 +126,10 @@ static int replay(struct spfresh *s, uint64_t *last)
     if (!p || !p->rows)
         rc = fail(env->error, ERR_NO_MEMORY, "%s: no memory to recover", s->base.ops->name);
     if (!rc)
-        rc = journal_replay(env, env->dir, s->snapshot_lsn, drop_first, p, last, &torn, s->fault);
+        rc = journal_replay(env, env->dir, s->snapshot_lsn, drop_first, p, last, &torn);
     epoch_collect(s->epoch);
     if (!rc)
-        rc = journal_replay(env, env->dir, s->snapshot_lsn, redo, p, last, &torn, s->fault);
+        rc = journal_replay(env, env->dir, s->snapshot_lsn, redo, p, last, &torn);
     if (!rc)
         rc = insert_batch(p);
     if (!rc)

@@ -281,7 +281,7 @@ static void test_flipped(void **state)
     static struct kept_folder m;
     struct rng r = rng_at(test_seed(), 9);
 
-    crash_begin(&c, params_of(INSIDE_GRAPH, CHANNI_WRITTEN));
+    crash_begin(&c, params_of(INSIDE_GRAPH, CHANNI_SYNCED));
     crash_bench(&c);
     assert_ok(crash_stream(&c, 20, true, NULL), &c.bench.error);
     assert_ok(channi_checkpoint(c.s), &c.bench.error);

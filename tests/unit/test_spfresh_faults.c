@@ -230,8 +230,8 @@ static void flip_all(struct spfresh_params p)
 static void test_flipped(void **state)
 {
     (void)state;
-    flip_all(params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_WRITTEN));
-    flip_all(params_of(POSTING_FILE, CODEC_SQ8, SPFRESH_WRITTEN));
+    flip_all(params_of(POSTING_MMAP, CODEC_RAW, SPFRESH_SYNCED));
+    flip_all(params_of(POSTING_FILE, CODEC_SQ8, SPFRESH_SYNCED));
 }
 
 /* ------------------------------------------------------------------------------- folders */

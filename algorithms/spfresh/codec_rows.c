@@ -275,7 +275,7 @@ int rows_sync(struct rows *r)
 
 uint64_t rows_resident(const struct rows *r)
 {
-    return sizeof *r + stable_bytes(&r->memory);
+    return sizeof *r + stable_bytes(&r->memory) + atomic_load(&((struct rows *)(uintptr_t)r)->held);
 }
 
 uint64_t rows_disk(const struct rows *r)

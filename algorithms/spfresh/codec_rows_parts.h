@@ -25,6 +25,7 @@ struct rows {
     atomic_uint_fast64_t capacity; /* memory: slots; files: bytes */
     struct stable memory;          /* memory: rows; mapped: struct rows_window */
     struct rows_reader *idle;      /* of rows_get() */
+    atomic_uint_fast64_t held;     /* bytes that readers hold, idle ones too */
 };
 
 struct rows_window {

@@ -39,6 +39,7 @@ void rows_reader_destroy(struct rows_reader *r)
 {
     if (!r)
         return;
+    atomic_fetch_sub(&r->rows->held, r->capacity * r->rows->unit_bytes);
     ordinals_free(&r->units, r->rows->env.mem);
     mem_free(r->rows->env.mem, r->memory);
     mem_free(r->rows->env.mem, r);
@@ -100,6 +101,7 @@ static int reserve(struct rows_reader *r, size_t n)
             if (r->units.n)
                 memcpy(held, r->held, r->units.n * r->rows->unit_bytes);
             mem_free(mem, r->memory);
+            atomic_fetch_add(&r->rows->held, (more - r->capacity) * r->rows->unit_bytes);
             r->memory = memory;
             r->held = held;
             r->capacity = more;

@@ -205,7 +205,8 @@ static size_t rank(struct scan *scan, bool by_estimate, float limit, struct rank
 
     for (uint32_t i = 0; i < x->met.n; i++) {
         const struct candidate *of = &x->candidates[i];
-        if (!(of->lower > limit))
+        if (!(of->lower > limit) &&
+            of->lower < INFINITY) /* else settled: with fewer than k there is no limit */
             to[n++] = (struct ranked){ by_estimate ? of->estimate : of->lower, i };
     }
     qsort(to, n, sizeof *to, by_key);

@@ -151,8 +151,14 @@ static int decode(struct spfresh *s, uint32_t head, bool kept, const void *bytes
         return fail_within(s->base.env.error, "posting %u", (unsigned)head);
     if (kept)
         keep_kept(s, m);
-    if (codec_has_rows(s->codec))
-        rc = codec_rows_get(s->codec, m->slots, m->n, m->rows);
+    if (!codec_has_rows(s->codec))
+        return OK;
+    if (kept)
+        return codec_rows_get(s->codec, m->slots, m->n, m->rows);
+    /* A stale entry's slot may have no row any more: a saved copy has those of live slots alone. */
+    for (size_t i = 0; rc == OK && i < m->n; i++)
+        if (spfresh_version(s, m->slots[i]) == m->versions[i])
+            rc = codec_rows_get(s->codec, &m->slots[i], 1, m->rows + i * m->row_bytes);
     return rc;
 }
 

@@ -38,6 +38,11 @@ static const struct setting settings[] = {
     { "spfresh", "store=memory,posting_entries=6", "nprobe=4194304", EXHAUSTIVE },
     { "spfresh", "store=mmap,posting_entries=12,replicas=3", "nprobe=4194304", EXHAUSTIVE },
     { "spfresh", "store=file,head_index=bkt,posting_entries=9", "nprobe=4194304", EXHAUSTIVE },
+    { "spfresh", "store=file,postings=sq8,posting_entries=12,replicas=2", "nprobe=4194304",
+      EXHAUSTIVE | PRUNES },
+    /* A bound so wide that it does not fail. */
+    { "spfresh", "store=memory,postings=rabitq,eps0=12,posting_entries=9", "nprobe=4194304",
+      EXHAUSTIVE | PRUNES },
     { "spfresh", "store=memory,posting_entries=8,maintenance=explicit,version_bits=15", "nprobe=2",
       0 },
     { "channi", "durability=volatile", ALL_CLUSTERS, EXHAUSTIVE },

@@ -118,7 +118,7 @@ bool divf_scratch_fit_queries(struct divf *d, struct divf_scratch *s, size_t n, 
         s->best_capacity = n * rerank;
     }
     for (size_t q = 0; q < n; q++) {
-        s->queries[q].prepared = s->prepared + q * each;
+        s->queries[q].prepared = each ? s->prepared + q * each : NULL;
         s->queries[q].best =
             topk_begin(rerank, s->best_distances + q * rerank, s->best_slots + q * rerank);
     }

@@ -93,9 +93,11 @@ uint64_t sketch_bytes(const struct quantizer *q)
 static void centre(const struct sketch *s, const float *rows, size_t n, size_t first, size_t len,
                    float *to)
 {
+    const float_anywhere *from = rows;
+
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < len; j++)
-            to[i * len + j] = rows[i * s->base.dim + first + j] - s->mean[first + j];
+            to[i * len + j] = from[i * s->base.dim + first + j] - s->mean[first + j];
 }
 
 /* Adds the tile's products with the panel's axes to `out`, or sets it to them. */
@@ -154,6 +156,7 @@ static void sketch_tile(const struct sketch *s, const float *rows, size_t n, flo
 void sketch_transform(const struct quantizer *q, const float *rows, size_t n, float *out)
 {
     const struct sketch *s = (const struct sketch *)q;
+    const float_anywhere *from = rows;
     size_t dim = q->dim, width = q->work_dim, step = TILE_FLOATS / (dim < PANEL ? dim : PANEL);
     if (s->n_axes) {
         step = step < TILE_ROWS ? step : TILE_ROWS;
@@ -163,7 +166,7 @@ void sketch_transform(const struct quantizer *q, const float *rows, size_t n, fl
     }
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < dim; j++)
-            out[i * width + j] = rows[i * dim + j] - s->mean[j];
+            out[i * width + j] = from[i * dim + j] - s->mean[j];
         for (size_t j = dim; j < width; j++)
             out[i * width + j] = 0;
     }

@@ -61,9 +61,10 @@ int mih_create(struct index **index, const struct index_env *env, const void *pa
     blocks_init(&m->blocks, env->mem,
                 sizeof(uint32_t) + (m->params.layout == MIH_COPIED ? sizeof(uint64_t) : 0));
     if (!make_tables(m)) {
+        const int rc = fail(env->error, ERR_NO_MEMORY, "mih: no memory for tables of %d bits",
+                            (int)m->tables[0].bits);
         mih_destroy(&m->base);
-        return fail(env->error, ERR_NO_MEMORY, "mih: no memory for tables of %d bits",
-                    (int)m->tables[0].bits);
+        return rc;
     }
     *index = &m->base;
     return OK;

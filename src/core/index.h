@@ -45,6 +45,9 @@ struct index_space {
         (enum element)(-1), (enum metric)(-1) \
     }
 
+/* How code in C reads floats of rows: they may lie at any address. */
+typedef float float_anywhere __attribute__((aligned(1)));
+
 /* n rows, contiguous, any alignment. Borrowed. */
 struct vectors {
     const void *rows;

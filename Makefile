@@ -10,7 +10,7 @@ CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
 # The peers are built with these in every mode, the fuzzers too.
 CONFIGURE := CC="$(CC)" CXX="$(CXX)" src/build/configure.sh
 
-ifeq ($(MODE),fuzz)
+ifneq ($(filter $(MODE),fuzz ubsan),)
 CC := clang
 CXX := clang++
 endif
@@ -26,10 +26,11 @@ endif
 .DEFAULT_GOAL := all
 
 # Goals that only print, fetch or remove must not set off an installation.
-UNCONFIGURED := help deps deps-test deps-lint peers clean format run bench figures fuzz asan tsan coverage
+UNCONFIGURED := help deps deps-test deps-lint peers clean format run bench figures fuzz asan tsan ubsan sanitize \
+                nightly coverage
 GOALS := $(or $(MAKECMDGOALS),all)
 GROUPS := build $(if $(filter test test-sanitized build-tests lint,$(GOALS)),test) \
-          $(if $(filter lint fuzz-run,$(GOALS)),lint)
+          $(if $(filter lint fuzz-run,$(GOALS))$(filter ubsan,$(MODE)),lint)
 ifneq ($(filter-out $(UNCONFIGURED),$(GOALS)),)
 include build/config.mk
 endif
@@ -51,6 +52,8 @@ WARN_C := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
 MODE_release := -O3
 MODE_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 MODE_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+# clang's, which knows more of them than gcc's: an offset added to NULL, for one.
+MODE_ubsan := -O1 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined
 MODE_coverage := -O0 --coverage
 MODE_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
              -fno-sanitize-recover=undefined
@@ -62,14 +65,15 @@ CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(DEP_CFL
 CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
 # The shims compile the peers' headers, which load unaligned floats and copy nothing from NULL: theirs, and harmless here.
 MODE_CXX_asan := -fno-sanitize=alignment,nonnull-attribute
+MODE_CXX_ubsan := -fno-sanitize=alignment,nonnull-attribute,vptr
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)
 LIBS = $(DEP_LIBS) -ldl -lpthread -lm
 
 # Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
-# clang needs minutes to instrument them, and no fuzzer's input reaches them: plain in that mode. So in coverage,
-# where gcc's intrinsics without -O are macros that convert with a warning.
-KERNEL_CFLAGS := -std=c11 $(if $(filter fuzz coverage,$(MODE)),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
+# clang needs minutes to instrument them: plain in its modes, for their tests have arrays that end at an unreadable
+# page. So in coverage, where gcc's intrinsics without -O are macros that convert with a warning.
+KERNEL_CFLAGS := -std=c11 $(if $(filter fuzz coverage ubsan,$(MODE)),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
 KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize -ffp-contract=off
 KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt -mbmi -mbmi2 -ffp-contract=off
 KERNEL_avx512 := $(KERNEL_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi \
@@ -229,14 +233,27 @@ build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
 test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
 
-## asan: unit and contract tests under the address and undefined-behaviour sanitizers
+# long: what the short tier samples (failing allocations one by one, seeds) is run whole.
+TIER ?= short
+export DRIFTLINE_TEST_TIER := $(TIER)
+
+## asan: unit, contract and fuzz-corpus tests under the address and undefined-behaviour sanitizers
 ## tsan: the same under the thread sanitizer
+## ubsan: the same under clang's undefined-behaviour sanitizer
 # OpenBLAS and OpenMP, which FAISS works with, are built without the thread sanitizer: it does not see how
 # their threads wait for each other. Our own threads are started as ever.
 tsan: export OMP_THREAD_LIMIT := 1
 tsan: export OPENBLAS_NUM_THREADS := 1
-asan tsan:
+asan tsan ubsan:
 	@$(MAKE) MODE=$@ test-sanitized
+
+## sanitize: the three one after another, at most half an hour; TIER=long for all that they can do
+sanitize:
+	@status=0; for mode in asan tsan ubsan; do $(MAKE) $$mode || status=1; done; exit $$status
+
+## nightly: the sanitizers' long tier, ten thousand seeds of crashes, an hour of fuzzing a kind of input
+nightly:
+	@src/build/nightly.sh
 
 test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS)
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
@@ -316,7 +333,7 @@ peers:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all build-tests test asan tsan test-sanitized fuzz fuzz-run coverage lint format run bench \
+.PHONY: FORCE help all build-tests test asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench \
         figures deps deps-test deps-lint peers clean
 FORCE:
 

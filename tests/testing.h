@@ -45,6 +45,20 @@
 #include "src/core/parallel.h"
 #include "src/core/rng.h"
 
+/* Whether what is sampled is to be run whole: `make nightly`. */
+static inline bool test_is_long(void)
+{
+    const char *tier = getenv("DRIFTLINE_TEST_TIER");
+    return tier && strcmp(tier, "long") == 0;
+}
+
+/* Whether a sanitizer makes the program many times slower. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_IS_SANITIZED true
+#else
+#define TEST_IS_SANITIZED false
+#endif
+
 /* DRIFTLINE_SEED, or a fixed one: a test is to be random over the years, not over the day. */
 static inline uint64_t test_seed(void)
 {

@@ -173,12 +173,11 @@ static void start_afresh(struct world *w)
     test_dir_clear(w->saved);
 }
 
-/* Up to here each allocation fails. The thread sanitizer, which is slow, looks at threads, not at what leaks. */
-#ifdef __SANITIZE_THREAD__
-#define EACH 50
-#else
-#define EACH SIZE_MAX
-#endif
+/* Up to here each allocation fails, then fewer and fewer. */
+static size_t each_up_to(void)
+{
+    return TEST_IS_SANITIZED && !test_is_long() ? 30 : SIZE_MAX;
+}
 
 /* The at-th allocation fails, and if persistent every later one of that operation; whether it was
    asked for at all. */
@@ -209,7 +208,7 @@ static void test_allocator(struct world *w)
     if ((w->dim != 7 || w->space.metric != METRIC_L2SQ) && w->dim != 64)
         return;
     bool hit = true;
-    for (size_t i = 1; hit; i += 1 + i / EACH) {
+    for (size_t i = 1; hit; i += 1 + i / each_up_to()) {
         hit = life_with_fault(w, i, false);
         /* An operation that gave up at once asked for nothing more that could have failed too. */
         if (w->calls_failed != i)

@@ -7,6 +7,7 @@
 # DRIFTLINE_FUZZ_HOUR: seconds of fuzzing for a kind (3600). DRIFTLINE_CRASH_SEEDS: 10000. What the fuzzers find lies in
 # build/fuzz/crashes and is to be added to tests/fuzz/corpus with its fix.
 # Exit status: 0 all passed, 1 some failed.
+# shellcheck disable=SC2317  # step calls the functions
 set -u
 
 cd "$(dirname "$0")/../.." || exit 2

@@ -262,9 +262,10 @@ int run_config(struct app *app, const char *path, char **dir)
     if (load(&run, path, &error)) {
         app_error(app, &error);
         run_free(&run);
-        return EXIT_USAGE;
+        return error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
     }
     int rc = prepare(&run, &error);
+    *app->measuring = 1;
     if (!rc)
         rc = run_cells(&run, &error);
     struct error unsaved = { 0 };
@@ -290,6 +291,7 @@ int run_config(struct app *app, const char *path, char **dir)
     if (dir && run.dir)
         *dir = strdup(run.dir);
     run_free(&run);
+    *app->measuring = 0;
     return status;
 }
 
@@ -307,12 +309,12 @@ int command_run(struct app *app)
 int command_check(struct app *app)
 {
     int worst = EXIT_OK;
-    for (size_t i = 0; i < app->n_arguments; i++) {
+    for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
         struct run run = { .app = app };
         struct error error = { 0 };
         if (load(&run, app->arguments[i], &error)) {
             app_error(app, &error);
-            worst = EXIT_USAGE;
+            worst = error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
         } else {
             plan_print(&run.plan, run.experiment, stdout);
         }

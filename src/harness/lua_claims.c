@@ -70,7 +70,7 @@ static size_t method_labels(const struct experiment *ex, const char **names)
 }
 
 /* LABEL or LABEL[point], whose LABEL must be a method's. */
-static void check_label(lua_State *L, struct place at, const char *what, const char *text)
+void lua_check_label(lua_State *L, struct place at, const char *what, const char *text)
 {
     const char *names[NAMES_MAX];
     const size_t n = method_labels(script_of(L)->experiment, names);
@@ -81,7 +81,7 @@ static void check_label(lua_State *L, struct place at, const char *what, const c
                        script_hint(L, label, names, n));
 }
 
-static void check_metric(lua_State *L, struct place at, const char *what, const char *metric)
+void lua_check_metric(lua_State *L, struct place at, const char *what, const char *metric)
 {
     const char *names[NAMES_MAX];
     char name[100], tag[100];
@@ -145,14 +145,14 @@ void lua_paper_read(lua_State *L, const struct fields *experiment)
     const char **names = fields_names(&labels, &n_labels);
     for (size_t i = 0; i < n_labels; i++) {
         const struct place at = script_key_place(L, labels.call, labels.depth, names[i]);
-        check_label(L, at, "paper", names[i]);
+        lua_check_label(L, at, "paper", names[i]);
         if (fields_push(&labels, names[i]) != LUA_TTABLE)
             script_fail_at(L, at, ERR_CONFIG,
                            "paper: \"%.60s\" must be { [\"METRIC/TAG\"] = number }", names[i]);
         const struct fields metrics = { L, lua_gettop(L), "paper", at, 0 };
         const char **keys = fields_names(&metrics, &n_metrics);
         for (size_t j = 0; j < n_metrics; j++) {
-            check_metric(L, at, "paper", keys[j]);
+            lua_check_metric(L, at, "paper", keys[j]);
             add_paper(L, names[i], keys[j], fields_real(&metrics, keys[j], 0, -1e300, 1e300),
                       at.line);
         }
@@ -206,72 +206,6 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
         lua_pop(L, 2);
     }
     lua_settop(L, top);
-}
-
-struct asking { /* one claim, while its function runs */
-    double (*lookup)(void *from, const char *label, const char *metric);
-    void *from;
-    json_t *values;
-};
-
-/* r(label, metric) */
-static int ask_result(lua_State *L)
-{
-    const struct asking *a = lua_touserdata(L, lua_upvalueindex(1));
-    if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
-        script_fail(L, ERR_CONFIG,
-                    "r(label, metric) takes two texts, as in r(\"flat\", \"recall@10/search\")");
-    const char *label = lua_tostring(L, 1), *metric = lua_tostring(L, 2);
-    const double value = a->lookup(a->from, label, metric);
-    if (isnan(value)) {
-        check_label(L, script_place(L), "r", label);
-        check_metric(L, script_place(L), "r", metric);
-        script_fail(
-            L, ERR_NOT_FOUND,
-            "r: no such result: \"%s\" of \"%s\" (not measured, failed, or another point or tag)",
-            metric, label);
-    }
-    char key[600];
-    (void)snprintf(key, sizeof key, "%s %s", label, metric);
-    json_object_set_new(a->values, key, json_real(value));
-    lua_pushnumber(L, value);
-    return 1;
-}
-
-static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct asking *a)
-{
-    struct script *s = ex->script;
-    struct error err = { 0 };
-    a->values = json_object();
-    lua_rawgeti(s->L, LUA_REGISTRYINDEX, c->lua_ref);
-    lua_pushlightuserdata(s->L, a);
-    lua_pushcclosure(s->L, ask_result, 1);
-    json_t *holds = json_null();
-    if (!script_call(s, 1, 1, &err)) {
-        if (lua_isboolean(s->L, -1))
-            holds = json_boolean(lua_toboolean(s->L, -1));
-        else
-            fail(&err, ERR_CONFIG, "%s:%d: a claim's function must return true or false, not %s",
-                 ex->config_path, c->line, luaL_typename(s->L, -1));
-        lua_pop(s->L, 1);
-    }
-    json_t *claim =
-        json_pack("{s:s, s:o, s:o}", "text", c->text, "holds", holds, "values", a->values);
-    if (claim && err.code)
-        json_object_set_new(claim, "error", json_string(err.text));
-    return claim;
-}
-
-int experiment_claims(struct experiment *ex,
-                      double (*lookup)(void *from, const char *label, const char *metric),
-                      void *from, json_t **out, struct error *err)
-{
-    struct asking a = { lookup, from, NULL };
-    *out = json_array();
-    for (size_t i = 0; *out && i < ex->n_claims; i++)
-        if (json_array_append_new(*out, ask_claim(ex, &ex->claims[i], &a)))
-            return fail(err, ERR_NO_MEMORY, "out of memory for the claims");
-    return *out ? OK : fail(err, ERR_NO_MEMORY, "out of memory for the claims");
 }
 
 /* 4. Figures */
@@ -350,8 +284,8 @@ static void read_baseline(const struct fields *f, const char *kind, json_t *figu
     if (strcmp(kind, "radius") != 0)
         fields_fail(f, "baseline", ERR_CONFIG, "\"baseline\" is for figures of kind radius, not %s",
                     kind);
-    check_label(f->L, script_key_place(f->L, f->call, f->depth, "baseline"), "figures: baseline",
-                label);
+    lua_check_label(f->L, script_key_place(f->L, f->call, f->depth, "baseline"),
+                    "figures: baseline", label);
     json_object_set_new(figure, "baseline", json_string(label));
 }
 

@@ -94,8 +94,12 @@ static struct source *open_catalog_part(lua_State *L, struct data_set *set, cons
 {
     struct source *source = NULL;
     char sha256[65] = "";
+    struct script *s = script_of(L);
     struct error err = { 0 };
-    if (catalog_open_part(set->entry, part, script_of(L)->options, &source, sha256, &err)) {
+    const uint64_t stopped_ns = script_stop_clock();
+    const int rc = catalog_open_part(set->entry, part, s->options, &source, sha256, &err);
+    script_start_clock(s, stopped_ns);
+    if (rc) {
         char what[400];
         (void)snprintf(what, sizeof what, "dataset \"%s\"", set->name);
         script_raise(L, script_place(L), what, &err);
@@ -191,7 +195,10 @@ static struct source *open_path(lua_State *L, struct place at, const char *path,
 {
     struct source *source = NULL;
     struct error err = { 0 };
-    if (file_open(path, options, &source, &err))
+    const uint64_t stopped_ns = script_stop_clock();
+    const int rc = file_open(path, options, &source, &err);
+    script_start_clock(script_of(L), stopped_ns);
+    if (rc)
         script_raise(L, at, "file", &err);
     keep_source(L, source, name, part, "");
     return source;

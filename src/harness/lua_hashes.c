@@ -6,9 +6,16 @@
 #include "data/image_hash.h"
 #include "harness/lua_script.h"
 
+struct images {
+    struct script *script;
+    const struct view *view;
+};
+
 static int read_view(void *from, size_t first, size_t n, uint8_t *out, struct error *err)
 {
-    return view_read(from, first, n, ELEMENT_U8, out, err);
+    const struct images *images = from;
+    const int rc = script_check(images->script, err);
+    return rc ? rc : view_read(images->view, first, n, ELEMENT_U8, out, err);
 }
 
 static const struct view *images_of(const struct fields *f)
@@ -54,13 +61,13 @@ static int lua_hashes(lua_State *L)
     if (kind < 0)
         fields_fail(&f, NULL, ERR_CONFIG, "kind = ... is missing%s",
                     script_hint(L, "", kinds, IMAGE_HASHES));
-    const struct view *images = images_of(&f);
+    struct images images = { script_of(L), images_of(&f) };
     char title[300];
-    title_of(L, (enum image_hash)kind, images, title, sizeof title);
+    title_of(L, (enum image_hash)kind, images.view, title, sizeof title);
     struct source *source = NULL;
     struct error err = { 0 };
-    if (image_hash_open((enum image_hash)kind, images->n, images->dim, read_view,
-                        (void *)(uintptr_t)images, title, &source, &err))
+    if (image_hash_open((enum image_hash)kind, images.view->n, images.view->dim, read_view,
+                        &images, title, &source, &err))
         script_raise(L, f.call, "hashes", &err);
     lua_data_push(L, source, title);
     return 1;

@@ -109,6 +109,7 @@ static void play(const struct fields *f, const char *path, const struct replay *
                         "%s searches, but the data has no queries of its own: say queries = view",
                         path);
         struct error err = { 0 };
+        script_charge(f->L, 0);
         if (play_step(f->L, r, step, &err)) {
             fail_within(&err, "%s:%zu: step %llu", path, step->line,
                         (unsigned long long)step->number);
@@ -138,7 +139,10 @@ static const char *find_runbook(const struct fields *f, const char *name)
                     script_hint(L, set, names, n));
     }
     char *path = lua_newuserdatauv(L, PATH_MAX, 0);
-    if (catalog_file(entry, slash + 1, s->options, path, &err))
+    const uint64_t stopped_ns = script_stop_clock();
+    const int rc = catalog_file(entry, slash + 1, s->options, path, &err);
+    script_start_clock(s, stopped_ns);
+    if (rc)
         lua_step_fail(f, &err);
     return lua_pushstring(L, path);
 }

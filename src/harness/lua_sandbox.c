@@ -1,24 +1,16 @@
-/* lua_sandbox.c - a Lua state that can compute but not reach out, bounded in memory and in work.
+/* lua_sandbox.c - a Lua state that can compute but not reach out.
  *
- * 1 memory   2 work   3 what the libraries are left with   4 running
+ * 1 what the libraries are left with   2 running
  *
- * The bounds cannot be caught away: past the budget every instruction raises the error again, so that each pcall ends
- * one level further out. What would run without the hook is not offered: xpcall's handler, __gc, and functions of
- * C whose loops a config could make endless (table.move, patterns over long texts).
+ * What would run without the hook of lua_bounds.c is not offered: xpcall's handler and __gc. Library functions whose
+ * loops run inside C are wrapped: they are refused where they could take long, and the bounds are checked after them.
  */
-#include <inttypes.h>
 #include <lualib.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/lua_script.h"
-
-enum { HOOK_STEP = 1000, BYTES_A_STEP = 8 };
-
-#define WORK_LIMIT   UINT64_C(2000000000)
-#define MEMORY_LIMIT ((size_t)256 << 20)
 
 struct script *script_of(lua_State *L)
 {
@@ -27,82 +19,7 @@ struct script *script_of(lua_State *L)
     return s;
 }
 
-/* 1. Memory */
-
-static void note_refusal(struct script *s)
-{
-    s->out_of_memory = true;
-    if (!s->L)
-        return;
-    const struct place at = script_place(s->L);
-    (void)snprintf(s->last_file, sizeof s->last_file, "%s", at.file);
-    s->last_line = at.line;
-}
-
-static void *allocate(void *context, void *block, size_t old_bytes, size_t bytes)
-{
-    struct script *s = context;
-    if (!block)
-        old_bytes = 0; /* Lua passes the type of the new object there */
-    if (!bytes) {
-        free(block);
-        s->used_bytes -= old_bytes;
-        return NULL;
-    }
-    if (bytes > old_bytes && bytes - old_bytes > s->limit_bytes - s->used_bytes) {
-        note_refusal(s);
-        return NULL;
-    }
-    void *p = realloc(block, bytes);
-    if (!p)
-        return bytes <= old_bytes ? block : NULL;
-    s->used_bytes += bytes - old_bytes;
-    s->allocated_bytes += bytes;
-    return p;
-}
-
-/* 2. Work */
-
-static bool past_budget(const struct script *s)
-{
-    return s->over || s->work + s->allocated_bytes / BYTES_A_STEP > s->work_limit;
-}
-
-static void count_hook(lua_State *L, lua_Debug *ar)
-{
-    (void)ar;
-    struct script *s = script_of(L);
-    s->work += HOOK_STEP;
-    if (!past_budget(s))
-        return;
-    s->over = true;
-    lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
-    script_fail(L, ERR_CONFIG, "config ran more than %" PRIu64 " instructions; an endless loop?",
-                s->work_limit);
-}
-
-/* Work that the hook does not see. */
-static void charge(lua_State *L, double work)
-{
-    struct script *s = script_of(L);
-    s->work += work < 1e18 ? (uint64_t)work : (uint64_t)1e18;
-    if (past_budget(s)) {
-        s->over = true;
-        lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
-        script_fail(L, ERR_CONFIG,
-                    "config ran more than %" PRIu64 " instructions; an endless loop?",
-                    s->work_limit);
-    }
-}
-
-static void fresh_budget(struct script *s)
-{
-    s->work = s->allocated_bytes = 0;
-    s->over = s->out_of_memory = false;
-    lua_sethook(s->L, count_hook, LUA_MASKCOUNT, HOOK_STEP);
-}
-
-/* 3. What the libraries are left with */
+/* 1. What the libraries are left with */
 
 /* Calls the library's own function, the first upvalue, with the arguments as they are. */
 static int call_original(lua_State *L)
@@ -113,22 +30,92 @@ static int call_original(lua_State *L)
     return lua_gettop(L);
 }
 
-/* A pattern's matching takes at most about length ^ (repetitions + 1) steps, all of them inside C. */
+/* What matching a pattern costs at most, from one place of the subject: the steps so far, and in how many ways the
+   part read so far can match. */
+struct pattern_cost {
+    double steps, ways;
+};
+
+/* Past the set that begins at p, as the library reads it. */
+static const char *past_set(const char *p, const char *end)
+{
+    p += p + 1 < end && p[1] == '^' ? 2 : 1;
+    do {
+        p += p < end && *p == '%' ? 2 : 1;
+    } while (p < end && *p != ']');
+    return p < end ? p + 1 : end;
+}
+
+/* Past one item and what repeats it. */
+static const char *count_item(struct pattern_cost *c, const char *p, const char *end, double length)
+{
+    const char escaped = *p == '%' && p + 1 < end ? p[1] : '\0';
+    if (*p == '(' || *p == ')')
+        return p + 1;
+    if (escaped == 'b' || (escaped >= '0' && escaped <= '9')) {
+        c->steps += c->ways * length;
+        return escaped == 'b' ? p + 4 : p + 2;
+    }
+    if (escaped == 'f') {
+        c->steps += c->ways * (double)(end - p);
+        return p + 2 < end ? past_set(p + 2, end) : end;
+    }
+    const char *after = escaped ? p + 2 : *p == '[' ? past_set(p, end) : p + 1;
+    const double item = (double)(after - p); /* a set is compared character by character */
+    const char repeat = after < end ? *after : '\0';
+    const bool many = repeat && strchr("*+-", repeat);
+    c->steps += c->ways * item * (many ? length : 1);
+    c->ways *= many ? length : repeat == '?' ? 2 : 1;
+    return many || repeat == '?' ? after + 1 : after;
+}
+
+/* The most steps that a search for the pattern takes, all of them inside C. */
+static double pattern_steps(const char *pattern, size_t bytes, size_t length)
+{
+    const char *end = pattern + bytes, *p = pattern;
+    const bool anchored = bytes && *p == '^';
+    const double places = (double)length + 1;
+    struct pattern_cost c = { 1, 1 };
+    for (p += anchored; p < end;)
+        p = count_item(&c, p, end, places);
+    return (c.steps + c.ways) * (anchored ? 1 : places);
+}
+
+static int bounded_search(lua_State *L, bool plain)
+{
+    static const double most = 1e9;
+    size_t length = 0, bytes = 0;
+    luaL_checklstring(L, 1, &length);
+    const char *pattern = luaL_checklstring(L, 2, &bytes);
+    const double steps =
+        plain ? (double)length * (double)bytes : pattern_steps(pattern, bytes, length);
+    if (steps > most)
+        script_fail(L, ERR_CONFIG,
+                    "a search for this pattern in a string of %zu characters could take too long",
+                    length);
+    const int results = call_original(L);
+    script_charge(L, steps / 4096);
+    return results;
+}
+
+static int guarded_find(lua_State *L)
+{
+    return bounded_search(L, lua_toboolean(L, 4));
+}
+
 static int guarded_pattern(lua_State *L)
 {
-    size_t length = 0, pattern_bytes = 0, repetitions = 0;
-    luaL_checklstring(L, 1, &length);
-    const char *pattern = luaL_checklstring(L, 2, &pattern_bytes);
-    for (size_t i = 0; i < pattern_bytes; i++)
-        repetitions += pattern[i] && strchr("*+-", pattern[i]);
-    const double steps = pow((double)length + 1, (double)repetitions + 1);
-    if (steps > 1e9)
-        script_fail(L, ERR_CONFIG,
-                    "a pattern with %zu repetitions over a text of %zu characters "
-                    "could take too long",
-                    repetitions, length);
-    charge(L, steps / 4096);
-    return call_original(L);
+    return bounded_search(L, false);
+}
+
+/* gmatch knows no anchor, and searches while it is iterated. */
+static int guarded_gmatch(lua_State *L)
+{
+    size_t bytes = 0;
+    const char *pattern = luaL_checklstring(L, 2, &bytes);
+    if (bytes && *pattern == '^')
+        script_fail(L, ERR_CONFIG, "string.gmatch: a pattern that begins with ^ has no meaning");
+    return bounded_search(L, false);
 }
 
 static int guarded_rep(lua_State *L)
@@ -149,8 +136,25 @@ static int guarded_table(lua_State *L)
     if (lua_getmetatable(L, 1))
         script_fail(L, ERR_CONFIG,
                     "the functions of `table` take plain tables, without a metatable");
-    charge(L, (double)lua_rawlen(L, 1) / 16);
+    script_charge(L, (double)lua_rawlen(L, 1) / 16);
     return call_original(L);
+}
+
+/* The library compares numbers and strings inside C; as a function of ours, between the hook's checks. */
+static int less_than(lua_State *L)
+{
+    script_charge(L, 1);
+    lua_pushboolean(L, lua_compare(L, 1, 2, LUA_OPLT));
+    return 1;
+}
+
+static int guarded_sort(lua_State *L)
+{
+    if (lua_isnoneornil(L, 2)) {
+        lua_settop(L, 1);
+        lua_pushcfunction(L, less_than);
+    }
+    return guarded_table(L);
 }
 
 static int guarded_setmetatable(lua_State *L)
@@ -168,7 +172,7 @@ static int guarded_setmetatable(lua_State *L)
 /* A coroutine counts its instructions from 0. */
 static int guarded_coroutine(lua_State *L)
 {
-    charge(L, HOOK_STEP);
+    script_charge(L, 1000);
     return call_original(L);
 }
 
@@ -244,8 +248,8 @@ static const struct guard {
     { "math", "random", no_random },
     { "math", "randomseed", no_random },
     { "string", "dump", NULL },
-    { "string", "find", guarded_pattern },
-    { "string", "gmatch", guarded_pattern },
+    { "string", "find", guarded_find },
+    { "string", "gmatch", guarded_gmatch },
     { "string", "gsub", guarded_pattern },
     { "string", "match", guarded_pattern },
     { "string", "rep", guarded_rep },
@@ -253,7 +257,7 @@ static const struct guard {
     { "table", "insert", guarded_table },
     { "table", "move", NULL },
     { "table", "remove", guarded_table },
-    { "table", "sort", guarded_table },
+    { "table", "sort", guarded_sort },
     { "table", "unpack", guarded_table },
 };
 
@@ -315,7 +319,7 @@ static int open_libraries(lua_State *L)
     return 0;
 }
 
-/* 4. Running */
+/* 2. Running */
 
 /* Runs where the error is: keeps its place, for messages that Lua gives without one. */
 static int keep_place(lua_State *L)
@@ -342,11 +346,9 @@ static int give_failure(struct script *s, int status, struct error *err)
     lua_State *L = s->L;
     const char *main_path = s->n_files ? s->files[0].path : "config";
     const char *text = lua_tostring(L, -1);
-    if (status == LUA_ERRMEM) {
-        const char *file = *s->last_file ? s->last_file : main_path;
-        return fail(err, ERR_CONFIG, "%s:%d: the config's tables and texts take more than %zu MiB",
-                    file, s->last_line ? s->last_line : 1, s->limit_bytes >> 20);
-    }
+    if (status == LUA_ERRMEM)
+        return script_fail_memory(s, *s->last_file ? s->last_file : main_path,
+                                  s->last_line ? s->last_line : 1, err);
     if (text && s->raised.code && strcmp(text, s->raised.text) == 0)
         return fail(err, s->raised.code, "%s", text);
     for (size_t i = 0; text && i < s->n_files; i++) {
@@ -370,7 +372,7 @@ int script_call(struct script *s, int arguments, int results, struct error *err)
     const int handler = lua_gettop(L) - arguments;
     s->last_file[0] = '\0';
     s->last_line = 0;
-    fresh_budget(s);
+    script_budget(s);
     lua_pushcfunction(L, keep_place);
     lua_insert(L, handler);
     const int status = lua_pcall(L, arguments, results, handler);
@@ -388,7 +390,7 @@ int script_run_file(struct script *s, const char *path, struct error *err)
     if (!file)
         return err->code;
     s->last_file[0] = '\0';
-    fresh_budget(s);
+    script_budget(s);
     const int status = script_load_chunk(s, file);
     if (status != LUA_OK) {
         const int rc = give_failure(s, status, err);
@@ -424,10 +426,9 @@ int script_new(struct script **out, struct run_options *options, const struct re
         return fail(err, ERR_NO_MEMORY, "out of memory");
     s->options = options;
     s->registry = registry;
-    s->limit_bytes = options->script_bytes ? options->script_bytes : MEMORY_LIMIT;
-    s->work_limit = options->script_instructions ? options->script_instructions : WORK_LIMIT;
+    script_bounds_init(s);
     s->workload_ref = LUA_NOREF;
-    lua_State *L = lua_newstate(allocate, s);
+    lua_State *L = lua_newstate(script_allocate, s);
     if (!L) {
         script_free(s);
         *out = NULL;

@@ -42,6 +42,7 @@ struct data_set {
 };
 
 enum script_phase { PHASE_CONFIG, PHASE_WORKLOAD, PHASE_DONE };
+enum script_bound { BOUND_NONE, BOUND_WORK, BOUND_TIME, BOUND_INTERRUPTED };
 
 struct script {
     lua_State *L;
@@ -49,8 +50,11 @@ struct script {
     uint64_t
         allocated_bytes; /* ever; counts as work, for a loop that only copies runs few instructions */
     uint64_t work, work_limit;
-    bool over, out_of_memory;
-    char last_file[512]; /* where the last error or refused allocation was */
+    double seconds_limit; /* of processor time, from cpu_began_ns */
+    uint64_t cpu_began_ns, clock_read_ns;
+    enum script_bound passed; /* stays until script_budget() */
+    bool string_refused;      /* of two refused allocations, which the last one was */
+    char last_file[512];      /* where the last error or refused allocation was */
     int last_line;
     struct error raised; /* the last failure of ours, with its code */
 
@@ -89,6 +93,21 @@ const struct script_file *script_read_file(struct script *, const char *path, st
 /* Pushes a file's chunk, or an error, as lua_load. */
 int script_load_chunk(struct script *, const struct script_file *);
 int script_require(lua_State *); /* the global require */
+
+/* lua_bounds.c: memory, instructions, processor time. */
+void script_bounds_init(struct script *);
+void *script_allocate(void *script, void *block, size_t old_bytes, size_t bytes);
+/* The sentence for LUA_ERRMEM. */
+int script_fail_memory(const struct script *, const char *file, int line, struct error *);
+/* A fresh budget of work and time. */
+void script_budget(struct script *);
+/* ERR_CONFIG where a bound is passed, ERR_INTERRUPTED after Ctrl-C: for long loops of ours. */
+int script_check(struct script *, struct error *);
+/* Counts work that the hook does not see, then raises what script_check() says. */
+void script_charge(lua_State *, double work);
+/* What happens between the two does not count as the config's time: opening data. */
+uint64_t script_stop_clock(void);
+void script_start_clock(struct script *, uint64_t stopped_ns);
 
 /* Names a new function for the config: a global. */
 void script_global(struct script *, const char *name, lua_CFunction);
@@ -221,6 +240,9 @@ _Noreturn void lua_step_fail(const struct fields *, const struct error *);
 
 void lua_experiment_register(struct script *); /* experiment, option, quick */
 void lua_claims_read(lua_State *, const struct fields *experiment);
+/* LABEL or LABEL[point] must be a method's, METRIC/TAG a known metric. */
+void lua_check_label(lua_State *, struct place, const char *what, const char *label);
+void lua_check_metric(lua_State *, struct place, const char *what, const char *metric);
 void lua_paper_read(lua_State *, const struct fields *experiment);
 void lua_figures_read(lua_State *, const struct fields *experiment);
 /* Once the workload is recorded: tags that the methods, `paper` and `figures` name must exist. */

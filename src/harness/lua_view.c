@@ -9,6 +9,7 @@
 
 /* The streams of sample() and shuffle(): data do not depend on the experiment's seed. */
 enum { STREAM_SAMPLE = 0x73616d70, STREAM_SHUFFLE = 0x73687566 };
+enum { CHECK_ROWS = 4096 };
 
 struct lua_view *lua_view_at(lua_State *L, int index)
 {
@@ -28,6 +29,7 @@ static struct lua_view *check_view(lua_State *L, const char *method)
 void lua_view_room(lua_State *L, size_t bytes)
 {
     const struct script *s = script_of(L);
+    script_charge(L, 0);
     /* Lua sees only the handle of a view: it collects the dead ones late unless told. */
     if (bytes > VIEWS_BYTES_MAX - s->view_bytes)
         lua_gc(L, LUA_GCCOLLECT);
@@ -163,8 +165,8 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /* Fills keys with the part's number of each row of the view. */
-static int read_keys(const struct view *v, const struct source *part, struct sort_key *keys,
-                     struct error *err)
+static int read_keys(struct script *s, const struct view *v, const struct source *part,
+                     struct sort_key *keys, struct error *err)
 {
     union {
         unsigned char raw[8];
@@ -173,7 +175,9 @@ static int read_keys(const struct view *v, const struct source *part, struct sor
     for (size_t i = 0; i < v->n; i++) {
         size_t row;
         (void)view_row(v, i, &row);
-        int rc = source_read(part, row, 1, in.raw, err);
+        int rc = i % CHECK_ROWS ? OK : script_check(s, err);
+        if (!rc)
+            rc = source_read(part, row, 1, in.raw, err);
         if (!rc && data_convert_elements(part->element, in.raw, ELEMENT_F64, out.raw, 1) != 1)
             rc = fail(err, ERR_CONFIG, "%s: row %zu is too large to sort by", part->name, row + 1);
         if (rc)
@@ -197,7 +201,7 @@ static int view_sort_by(lua_State *L)
     struct sort_key *keys = malloc(n * sizeof *keys);
     uint64_t *positions = malloc(n * sizeof *positions);
     struct error err = { 0 };
-    int rc = keys && positions ? read_keys(v->view, part, keys, &err)
+    int rc = keys && positions ? read_keys(script_of(L), v->view, part, keys, &err)
                                : fail(&err, ERR_NO_MEMORY, "out of memory to sort %zu rows", n);
     if (!rc) {
         qsort(keys, n, sizeof *keys, compare_keys);

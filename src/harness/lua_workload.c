@@ -12,6 +12,7 @@ enum { TAG_BYTES_MAX = 60 };
 struct recorder *lua_recorder(lua_State *L)
 {
     const struct script *s = script_of(L);
+    script_charge(L, 0);
     if (s->phase != PHASE_WORKLOAD)
         script_fail(L, ERR_CONFIG,
                     "the workload is recorded once, by workload = function(w) ... end; it is over");

@@ -33,9 +33,11 @@ struct run_options {
     bool offline, no_install;
     bool colour, terminal; /* of stderr */
 
-    /* Bounds of a config's Lua; 0: 2e9 instructions, 256 MiB. */
+    /* Bounds of a config's Lua; 0: 2e9 instructions, 256 MiB, 60 s of processor time. */
     uint64_t script_instructions;
     size_t script_bytes;
+    double script_seconds;
+    const volatile int *interrupted; /* not 0 once Ctrl-C was pressed; NULL: never */
     /* A line for the user while a config loads: a download's progress, what print() says. NULL: nobody listens.
        Not 0 stops what goes on with ERR_INTERRUPTED. */
     int (*say)(void *say_to, const char *line);

@@ -387,7 +387,7 @@ static const struct wrong wrongs[] = {
     { "recursion", "local function f() return 1 + f() end f()", "take more than 16 MiB" },
     { "memory", "local t = {}\nfor i = 1, 1e9 do t[i] = i end", "take more than 16 MiB" },
     { "memory of text", "local s = 'x'\nwhile true do s = s .. s end",
-      ":2: the config's tables and texts take more than 16 MiB" },
+      ":2: a string of more than 1024 KiB" },
     { "memory, caught",
       "while true do pcall(function() local s = 'x' while true do s = s .. s end end) end",
       "an endless loop?" },

@@ -1,0 +1,97 @@
+#!/bin/bash
+# test_limits.sh - Ctrl-C and SIGTERM end the program within a second or so, wherever a config keeps it.
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+program=$work/driftline
+cp -L build/driftline "$program"
+export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
+unset DRIFTLINE_DATA DRIFTLINE_KERNELS
+cd "$work" || exit 1
+
+# A config with a statement at its top level, in its workload and in its claim.
+config() { # NAME TOP WORKLOAD CLAIM
+    cat >"$1.lua" <<LUA
+local small = synthetic { kind = "gaussian", rows = 500, dim = 8 }
+$2
+experiment {
+  name = "$1", k = 5,
+  workload = function(w) $3; w:insert { small }; w:search { small:queries(10), tag = "q" } end,
+  methods = { method { "flat" } },
+  claims = { { "ends", function(r) $4; return true end } },
+}
+LUA
+}
+
+# Starts the program, waits until CONDITION holds for it and a moment more, sends the signal; $status and $took_ms.
+stop() { # SIGNAL CONDITION ARGUMENT...
+    local signal=$1 condition=$2 pid began
+    shift 2
+    "$program" "$@" >out 2>err &
+    pid=$!
+    for _ in $(seq 300); do
+        eval "$condition" && break
+        sleep 0.1
+    done
+    sleep 0.5
+    kill -0 $pid 2>/dev/null || echo "ended before the signal" >>err
+    began=$(date +%s%N)
+    kill -"$signal" $pid
+    for _ in $(seq 100); do
+        kill -0 $pid 2>/dev/null || break
+        sleep 0.1
+    done
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    status=$?
+    took_ms=$((($(date +%s%N) - began) / 1000000))
+}
+soon='[ $took_ms -lt 5000 ] && ! grep -q "ended before" err'
+
+sample='local d = synthetic { kind = "uniform", rows = 200000000, clusters = 9 } while true do d:sample(200000000, 1) end'
+count='local s = ("x"):rep(1000000) while true do utf8.len(s) end'
+config sample_top "$sample" "" ""
+config sample_workload "" "$sample" ""
+config count_top "$count" "" ""
+config count_workload "" "$count" ""
+for name in sample_top sample_workload count_top count_workload; do
+    for signal in INT TERM; do
+        stop $signal true check $name.lua
+        check "SIG$signal ends $name" '[ $status = 1 ] && '"$soon"' && grep -q "interrupted" err'
+    done
+done
+config sample_top "$sample" "" ""
+stop INT true run --no-plots --out r sample_top.lua
+check "run as well as check" '[ $status = 1 ] && '"$soon"
+
+# The results are there by then: they are written, with what became of the claim.
+config claim "" "" 'while true do end'
+stop INT '[ -e r/claim/cells ] && [ -n "$(ls r/claim/cells)" ]' run --no-plots --out r claim.lua
+check "Ctrl-C ends a claim, and the result is written" "$soon"' && python3 -c "
+import json
+claim = json.load(open(\"r/claim/result.json\"))[\"claims\"][0]
+assert claim[\"holds\"] is None and \"interrupted\" in claim[\"error\"], claim
+"'
+
+cat >truth.lua <<'LUA'
+local s = synthetic { kind = "gaussian", rows = 400000, dim = 256 }
+experiment {
+  name = "truth", workload = function(w) w:insert { s }; w:search { s:queries(100000), tag = "q" } end,
+  methods = { method { "flat" } },
+}
+LUA
+stop INT '[ -e r/truth ]' run --no-plots --out r truth.lua
+check "Ctrl-C ends the computation of the exact truth" '[ $status = 1 ] && '"$soon"
+
+# Refused at once, by a sentence with file and line.
+config pattern 'local n = 40 print((("a"):rep(n)):find(("a?"):rep(n) .. ("a"):rep(n) .. "b"))' "" ""
+timeout -k 5 60 "$program" check pattern.lua >out 2>err
+status=$?
+check "a pattern that would take for ever" '[ $status = 2 ] && grep -q "^error: pattern.lua:2: .*too long" err'
+config string 'local s = ("("):rep(30000000) print(s:find("%b()"))' "" ""
+timeout -k 5 60 "$program" check string.lua >out 2>err
+status=$?
+check "a string that would take for ever" '[ $status = 2 ] && grep -q "^error: string.lua:2: .*a string of more than" err'
+
+exit $failed

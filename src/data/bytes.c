@@ -27,14 +27,15 @@ static int map(struct bytes *b, int fd, size_t size, struct error *err)
     return OK;
 }
 
-static int scratch_file(const char *dir)
+int bytes_scratch(const char *dir)
 {
     return dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
                : memfd_create("driftline-inflated", MFD_CLOEXEC);
 }
 
-static int write_all(int fd, const uint8_t *at, size_t n)
+int bytes_put(int fd, const void *block, size_t n)
 {
+    const uint8_t *at = block;
     while (n) {
         ssize_t wrote = write(fd, at, n);
         if (wrote < 0 && errno == EINTR)
@@ -85,7 +86,7 @@ static int inflate_member(const struct bytes *b, struct inflation *f, struct err
             return fail(err, ERR_CORRUPT,
                         "%s: gzip data inflate to more than the %zu bytes allowed", b->name,
                         f->limit);
-        if (write_all(f->fd, f->out, n))
+        if (bytes_put(f->fd, f->out, n))
             return fail_errno(err, ERR_IO, "%s: cannot store the inflated data", b->name);
         if (status != Z_OK && status != Z_STREAM_END)
             return inflate_fault(b, f, status, err);
@@ -118,7 +119,7 @@ static int inflate_all(struct bytes *b, struct inflation *f, struct error *err)
 static int inflate_block(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
 {
     struct bytes plain = { .name = b->name, .was_gzip = true, .fd = -1 };
-    struct inflation f = { .fd = scratch_file(scratch_dir),
+    struct inflation f = { .fd = bytes_scratch(scratch_dir),
                            .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
     if (f.fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file in %s", b->name,
@@ -202,6 +203,20 @@ int bytes_borrow(struct bytes *b, const char *name, const void *block, size_t si
     if (!size)
         return fail(err, ERR_CORRUPT, "%s: the file is empty", name);
     return is_gzip(b) ? inflate_block(b, NULL, limit_bytes, err) : OK;
+}
+
+int bytes_replace(struct bytes *b, int fd, struct error *err)
+{
+    struct bytes other = { .name = b->name, .was_gzip = b->was_gzip, .fd = -1 };
+    struct stat st;
+    if (fstat(fd, &st) || !st.st_size)
+        return fail(err, ERR_CORRUPT, "%s: nothing came out of it", b->name);
+    int rc = map(&other, fd, (size_t)st.st_size, err);
+    if (rc)
+        return rc;
+    bytes_close(b);
+    *b = other;
+    return OK;
 }
 
 void bytes_close(struct bytes *b)

@@ -32,6 +32,13 @@ int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t
 int bytes_borrow(struct bytes *, const char *name, const void *block, size_t size,
                  size_t limit_bytes, struct error *);
 
+/* An unlinked file in the folder, or in memory where that is NULL. -1: errno says why. */
+int bytes_scratch(const char *scratch_dir);
+/* Writes all; -1: errno says why. */
+int bytes_put(int fd, const void *block, size_t n);
+/* The block becomes what that file holds, and keeps fd; after an error fd is still the caller's. */
+int bytes_replace(struct bytes *, int fd_take, struct error *);
+
 void bytes_close(struct bytes *);
 
 #endif

@@ -44,7 +44,9 @@ static size_t data_bytes(void)
 
 static _Noreturn void be_child(const struct child *c, int out, pid_t parent)
 {
-    static const int ours[] = { SIGINT, SIGTERM, SIGALRM, SIGXCPU };
+    /* Whoever handles these handles them for the parent. */
+    static const int ours[] = { SIGINT, SIGTERM, SIGALRM, SIGXCPU, SIGSEGV,
+                                SIGBUS, SIGFPE,  SIGILL,  SIGABRT };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         (void)signal(ours[i], SIG_DFL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -113,14 +113,27 @@ static const void *rows_in_place(const struct source *s)
     return same && packed && !swapped && (uintptr_t)at % width == 0 ? at : NULL;
 }
 
+static int read_hdf5(struct source *s, const struct file_options *options, struct error *err)
+{
+    struct file_state *f = s->state;
+    struct hdf5_names names = { "", "" };
+    int rc = hdf5_unpack(&f->bytes, options, &f->layout, &names, err);
+    if (rc)
+        return rc;
+    const size_t used = strlen(s->name);
+    snprintf(s->name + used, sizeof s->name - used, "[%.64s]", names.dataset);
+    memcpy(s->metric, names.metric, sizeof s->metric);
+    return OK;
+}
+
 static int open_layout(struct source *s, const struct format *format,
                        const struct file_options *options, struct error *err)
 {
     struct file_state *f = s->state;
-    int rc = format->read(&f->bytes, options, &f->layout, err);
-    if (rc)
-        return rc;
-    rc = settle_element(s, options, err);
+    int rc = format->read ? format->read(&f->bytes, options, &f->layout, err)
+                          : read_hdf5(s, options, err);
+    if (!rc)
+        rc = settle_element(s, options, err);
     if (rc)
         return rc;
     s->n = f->layout.n;
@@ -160,16 +173,11 @@ static int open_bytes(struct source *s, const struct file_options *options, stru
         source_close(s);
         return err ? err->code : ERR_CORRUPT;
     }
-    int rc;
-    if (format->read) {
-        rc = open_layout(s, format, options, err);
-        if (!rc)
-            *out = s;
-    } else {
-        rc = hdf5_open(&f->bytes, options, out, err);
-    }
-    if (rc || !format->read)
+    int rc = open_layout(s, format, options, err);
+    if (rc)
         source_close(s);
+    else
+        *out = s;
     return rc;
 }
 

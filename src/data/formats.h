@@ -44,8 +44,14 @@ int read_raw(const struct bytes *, const struct file_options *, struct layout *,
  * checked. */
 int file_open_trusted(const char *path, uint64_t hash, struct source **, struct error *);
 
-/* HDF5 is read through its library, not as a layout. ERR_UNSUPPORTED in a build without it. */
-int hdf5_open(const struct bytes *, const struct file_options *, struct source **, struct error *);
+struct hdf5_names {
+    char dataset[128];
+    char metric[16]; /* ann-benchmarks' "distance", or "" */
+};
+/* HDF5 is read through its library, in a child process: the block becomes the dataset's rows.
+ * ERR_UNSUPPORTED in a build without it, and for rows that lie in another file. */
+int hdf5_unpack(struct bytes *, const struct file_options *, struct layout *, struct hdf5_names *,
+                struct error *);
 /* Creates path with one dataset of s's rows. */
 int hdf5_write(const struct source *, const char *path, const char *dataset,
                const struct data_progress *, struct error *);

@@ -1,113 +1,71 @@
-/* read_hdf5.c - datasets in HDF5 files, read and written a block of rows at a time.
+/* read_hdf5.c - a dataset of an HDF5 file becomes plain rows in a scratch file.
  *
- * The library keeps global state and Debian builds it without thread safety, so every call into it
- * holds one lock. It is also not hardened against hostile files: it is not fuzzed here.
+ * The library is not hardened: damaged files crash it, and a file can name others to be read as its own. So it
+ * works in a child process, and whatever reaches past the file itself is refused: external raw storage, external
+ * and soft links, virtual datasets, filter plugins. The parent checks the shape that it is given against the size
+ * of the rows.
+ *
+ * 1 the child   2 the parent
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "formats.h"
 
 #ifndef HAVE_HDF5
 
-int hdf5_open(const struct bytes *b, const struct file_options *options, struct source **out,
-              struct error *err)
+int hdf5_unpack(struct bytes *b, const struct file_options *options, struct layout *layout,
+                struct hdf5_names *names, struct error *err)
 {
-    (void)options, (void)out;
+    (void)options, (void)layout, (void)names;
     return fail(err, ERR_UNSUPPORTED,
                 "%s: HDF5 is left out of this build; install libhdf5-dev and build again", b->name);
 }
 
-int hdf5_write(const struct source *s, const char *path, const char *dataset,
-               const struct data_progress *progress, struct error *err)
-{
-    (void)s, (void)dataset, (void)progress;
-    return fail(err, ERR_UNSUPPORTED,
-                "%s: HDF5 is left out of this build; install libhdf5-dev and build again", path);
-}
-
 #else
 
-#include <hdf5.h>
-#include <pthread.h>
+#include "hdf5_error.h"
 
-static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+enum { BLOCK_BYTES = 16 << 20 };
+static const size_t MEMORY_BYTES = (size_t)4 << 30;
+static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
 
-struct hdf5_state {
-    hid_t file, dataset, memory_type;
-    struct bytes bytes; /* of an inflated file, kept while the library reads it */
+/* What the child says: all that the parent gets beside the rows. */
+struct found {
+    int code;
+    char text[sizeof((struct error *)0)->text];
+    size_t n, dim;
+    enum element element;
+    struct hdf5_names names;
 };
 
-/* Without this the library prints its stack on stderr at every failed call. */
-static void silence(void)
-{
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-}
+struct job {
+    const struct bytes *file;
+    const struct file_options *options;
+    int rows; /* the scratch file */
+    /* the child's */
+    hid_t dataset, memory_type;
+    struct found found;
+    char name[SOURCE_NAME_BYTES + 80]; /* for messages: "base.hdf5[train]" */
+};
 
-static herr_t innermost(unsigned depth, const H5E_error2_t *e, void *out)
-{
-    (void)depth;
-    if (!e->desc || !*e->desc)
-        return 0;
-    snprintf(out, 200, "%s", e->desc);
-    return 1; /* stops the walk at the first cause */
-}
-
-/* The library's own words for what just failed. */
-static const char *reason(char text[200])
-{
-    snprintf(text, 200, "no reason given");
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, text);
-    return text;
-}
-
-static int hdf5_read(const struct source *s, size_t first, size_t n, void *out, struct error *err)
-{
-    const struct hdf5_state *h = s->state;
-    char text[200];
-    pthread_mutex_lock(&library_lock);
-    silence();
-    hid_t space = H5Dget_space(h->dataset);
-    int rank = H5Sget_simple_extent_ndims(space);
-    hsize_t columns = s->element == ELEMENT_B64 ? s->dim / 64 : s->dim;
-    hsize_t start[2] = { first, 0 }, count[2] = { n, columns };
-    hid_t memory = H5Screate_simple(rank, count, NULL);
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-    herr_t status = H5Dread(h->dataset, h->memory_type, memory, space, H5P_DEFAULT, out);
-    int rc = status < 0 ? fail(err, ERR_CORRUPT, "%s: rows %zu to %zu cannot be read: %s", s->name,
-                               first + 1, first + n, reason(text))
-                        : OK;
-    H5Sclose(memory);
-    H5Sclose(space);
-    pthread_mutex_unlock(&library_lock);
-    return rc;
-}
-
-static void hdf5_close(struct source *s)
-{
-    struct hdf5_state *h = s->state;
-    pthread_mutex_lock(&library_lock);
-    if (h->dataset >= 0)
-        H5Dclose(h->dataset);
-    if (h->file >= 0)
-        H5Fclose(h->file);
-    pthread_mutex_unlock(&library_lock);
-    bytes_close(&h->bytes);
-    free(h);
-}
+/* 1. The child */
 
 struct name_list {
     char text[400];
-    char only[256];
+    char only[sizeof((struct hdf5_names *)0)->dataset];
     size_t n;
 };
 
 static herr_t collect(hid_t group, const char *name, const H5L_info_t *info, void *context)
 {
     struct name_list *list = context;
-    (void)info;
+    if (info->type != H5L_TYPE_HARD)
+        return 0;
     hid_t object = H5Oopen(group, name, H5P_DEFAULT);
     if (object >= 0 && H5Iget_type(object) == H5I_DATASET) {
         size_t used = strlen(list->text);
@@ -120,269 +78,300 @@ static herr_t collect(hid_t group, const char *name, const H5L_info_t *info, voi
     return 0;
 }
 
-/* The dataset asked for, else "train", else the only one. */
-static int choose_dataset(struct source *s, const struct file_options *options, struct error *err)
+/* Every part of the path must be the object itself. */
+static int check_links(const struct job *job, hid_t file, const char *path, struct error *err)
 {
-    struct hdf5_state *h = s->state;
-    struct name_list list = { .n = 0 };
-    H5Literate(h->file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, collect, &list);
-    const char *name = options->dataset ? options->dataset : "train";
-    h->dataset = H5Dopen2(h->file, name, H5P_DEFAULT);
-    if (h->dataset < 0 && !options->dataset && list.n == 1) {
-        name = list.only;
-        h->dataset = H5Dopen2(h->file, name, H5P_DEFAULT);
+    char part[sizeof job->found.names.dataset];
+    for (size_t end = 0; path[end];) {
+        end += strspn(path + end, "/");
+        end += strcspn(path + end, "/");
+        H5L_info_t info;
+        snprintf(part, sizeof part, "%.*s", (int)end, path);
+        if (H5Lget_info(file, part, &info, H5P_DEFAULT) >= 0 && info.type != H5L_TYPE_HARD)
+            return fail(err, ERR_UNSUPPORTED,
+                        "%s: \"%s\" is %s link; links can lead to other files and are not followed",
+                        job->name, part, info.type == H5L_TYPE_SOFT ? "a soft" : "an external");
     }
-    if (h->dataset < 0)
-        return fail(err, ERR_NOT_FOUND, "%s: no dataset \"%s\"; the file has %s", s->name, name,
-                    list.n ? list.text : "none");
-    size_t used = strlen(s->name);
-    snprintf(s->name + used, sizeof s->name - used, "[%.64s]", name);
     return OK;
 }
 
-static bool settle_type(struct source *s, hid_t stored)
+/* The rows must lie in this file. */
+static int check_storage(const struct job *job, struct error *err)
 {
-    struct hdf5_state *h = s->state;
-    size_t bytes = H5Tget_size(stored);
-    H5T_class_t class = H5Tget_class(stored);
-    bool is_signed = class == H5T_INTEGER && H5Tget_sign(stored) == H5T_SGN_2;
-    h->memory_type = H5T_NATIVE_FLOAT;
-    s->element = ELEMENT_F32;
+    hid_t properties = H5Dget_create_plist(job->dataset);
+    const bool outside = properties >= 0 && H5Pget_external_count(properties) != 0;
+    const H5D_layout_t layout = properties < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(properties);
+    if (properties >= 0)
+        H5Pclose(properties);
+    if (outside || layout == H5D_VIRTUAL)
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: its rows lie in other files (%s), which are not read", job->name,
+                    outside ? "external raw storage" : "a virtual dataset");
+    if (layout == H5D_LAYOUT_ERROR)
+        return fail(err, ERR_CORRUPT, "%s: says not how its rows are stored", job->name);
+    return OK;
+}
+
+/* The dataset asked for, else "train", else the only one. */
+static int choose_dataset(struct job *job, hid_t file, struct error *err)
+{
+    const struct file_options *options = job->options;
+    struct hdf5_names *names = &job->found.names;
+    struct name_list list = { .n = 0 };
+    H5Literate(file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, collect, &list);
+    const char *name = options->dataset ? options->dataset : "train";
+    if (strlen(name) >= sizeof names->dataset)
+        return fail(err, ERR_ARGUMENT, "%s: a dataset's name of more than %zu bytes", job->name,
+                    sizeof names->dataset - 1);
+    int rc = check_links(job, file, name, err);
+    if (rc)
+        return rc;
+    job->dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    if (job->dataset < 0 && !options->dataset && list.n == 1) {
+        name = list.only;
+        job->dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    }
+    if (job->dataset < 0)
+        return fail(err, ERR_NOT_FOUND, "%s: no dataset \"%s\"; the file has %s", job->name, name,
+                    list.n ? list.text : "none");
+    snprintf(names->dataset, sizeof names->dataset, "%s", name);
+    size_t used = strlen(job->name);
+    snprintf(job->name + used, sizeof job->name - used, "[%.64s]", name);
+    return check_storage(job, err);
+}
+
+static bool settle_type(struct job *job)
+{
+    hid_t stored = H5Dget_type(job->dataset);
+    const size_t bytes = H5Tget_size(stored);
+    const H5T_class_t class = H5Tget_class(stored);
+    const bool is_signed = class == H5T_INTEGER && H5Tget_sign(stored) == H5T_SGN_2;
+    enum element *element = &job->found.element;
+    H5Tclose(stored);
+    job->memory_type = H5T_NATIVE_FLOAT;
+    *element = ELEMENT_F32;
     if (class == H5T_FLOAT)
         return true;
     if (class != H5T_INTEGER)
         return false;
     if (bytes == 1 && !is_signed)
-        s->element = ELEMENT_U8, h->memory_type = H5T_NATIVE_UINT8;
+        *element = ELEMENT_U8, job->memory_type = H5T_NATIVE_UINT8;
     else if (bytes == 1)
-        s->element = ELEMENT_I8, h->memory_type = H5T_NATIVE_INT8;
+        *element = ELEMENT_I8, job->memory_type = H5T_NATIVE_INT8;
     else if (bytes == 4 && is_signed)
-        s->element = ELEMENT_I32, h->memory_type = H5T_NATIVE_INT32;
-    else if (bytes == 8 && is_signed)
-        s->element = ELEMENT_I64, h->memory_type = H5T_NATIVE_INT64;
-    else if (bytes == 4)
-        s->element = ELEMENT_I64, h->memory_type = H5T_NATIVE_INT64;
+        *element = ELEMENT_I32, job->memory_type = H5T_NATIVE_INT32;
+    else if (bytes == 4 || (bytes == 8 && is_signed))
+        *element = ELEMENT_I64, job->memory_type = H5T_NATIVE_INT64;
     else if (bytes == 8)
-        s->element = ELEMENT_B64, h->memory_type = H5T_NATIVE_UINT64;
-    return s->element != ELEMENT_F32 || bytes == 2;
+        *element = ELEMENT_B64, job->memory_type = H5T_NATIVE_UINT64;
+    return *element != ELEMENT_F32 || bytes == 2;
 }
 
-static int settle_shape(struct source *s, const struct file_options *options, struct error *err)
+static int check_size(const struct job *job, size_t columns, struct error *err)
 {
-    struct hdf5_state *h = s->state;
-    hid_t space = H5Dget_space(h->dataset), type = H5Dget_type(h->dataset);
-    int rank = H5Sget_simple_extent_ndims(space);
-    hsize_t extent[2] = { 0, 1 };
-    bool fits = rank == 1 || rank == 2;
-    if (fits)
-        H5Sget_simple_extent_dims(space, extent, NULL);
-    bool known = settle_type(s, type);
-    H5Sclose(space);
-    H5Tclose(type);
-    if (!fits)
-        return fail(err, ERR_DIMENSION, "%s: has %d dimensions, rows and columns were expected",
-                    s->name, rank);
-    if (!known)
-        return fail(err, ERR_UNSUPPORTED,
-                    "%s: holds neither floats nor integers of 1, 4 or 8 bytes", s->name);
-    size_t unit = s->element == ELEMENT_B64 ? 64 : 1;
-    s->n = extent[0];
-    if (!s->n || !extent[1] || __builtin_mul_overflow((size_t)extent[1], unit, &s->dim) ||
-        s->n > SIZE_MAX / 8 / s->dim)
+    const struct found *f = &job->found;
+    const size_t limit =
+        job->options->limit_bytes ? job->options->limit_bytes : DEFAULT_LIMIT_BYTES;
+    const size_t row_bytes = data_row_bytes(f->element, f->dim);
+    if (!f->n || !columns || !row_bytes || f->n > SIZE_MAX / row_bytes)
         return fail(err, ERR_CORRUPT,
                     "%s: %zu rows of %zu columns; both must be at least 1 and fit memory addresses",
-                    s->name, s->n, (size_t)extent[1]);
+                    job->name, f->n, columns);
     /* No filter of the library packs better than deflate's 1032 to 1. */
-    if (s->n * source_row_bytes(s) / 1100 > h->bytes.size)
+    if (f->n * row_bytes / 1100 > job->file->size)
         return fail(err, ERR_CORRUPT,
-                    "%s: %zu rows of %zu columns are absurd for a file of %zu bytes", s->name, s->n,
-                    s->dim, h->bytes.size);
-    if (s->element == ELEMENT_B64 && s->dim != 64)
-        return fail(err, ERR_UNSUPPORTED,
-                    "%s: %zu columns of 64-bit codes; one a row is what is read", s->name,
-                    s->dim / 64);
-    enum element asked = s->element;
-    if (options->element &&
-        (!data_element_named(options->element, &asked) || asked != s->element)) {
-        if (asked != ELEMENT_F32 || s->element == ELEMENT_B64)
-            return fail(err, ERR_DIMENSION, "%s: holds %s, which cannot become %s", s->name,
-                        data_element_name(s->element), options->element);
-        s->element = ELEMENT_F32;
-        h->memory_type = H5T_NATIVE_FLOAT;
-    }
-    if (options->dim && options->dim != s->dim)
-        return fail(err, ERR_DIMENSION, "%s: has %zu columns, %zu were expected", s->name, s->dim,
-                    options->dim);
+                    "%s: %zu rows of %zu columns are absurd for a file of %zu bytes", job->name,
+                    f->n, columns, job->file->size);
+    if (f->n * row_bytes > limit)
+        return fail(err, ERR_CORRUPT,
+                    "%s: %zu rows of %zu columns are more than the %zu bytes allowed", job->name,
+                    f->n, columns, limit);
     return OK;
 }
 
-/* ann-benchmarks' "distance" attribute, where there is one. */
-static void read_metric(struct source *s)
+static int settle_shape(struct job *job, struct error *err)
 {
-    struct hdf5_state *h = s->state;
-    if (H5Aexists(h->file, "distance") <= 0)
+    struct found *f = &job->found;
+    hid_t space = H5Dget_space(job->dataset);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    hsize_t extent[2] = { 0, 1 };
+    if (rank == 1 || rank == 2)
+        H5Sget_simple_extent_dims(space, extent, NULL);
+    H5Sclose(space);
+    if (rank != 1 && rank != 2)
+        return fail(err, ERR_DIMENSION, "%s: has %d dimensions, rows and columns were expected",
+                    job->name, rank);
+    if (!settle_type(job))
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);
+    f->n = extent[0];
+    if (__builtin_mul_overflow((size_t)extent[1], f->element == ELEMENT_B64 ? 64u : 1u, &f->dim))
+        f->dim = 0;
+    int rc = check_size(job, (size_t)extent[1], err);
+    if (!rc && f->element == ELEMENT_B64 && f->dim != 64)
+        rc =
+            fail(err, ERR_UNSUPPORTED, "%s: %zu columns of 64-bit codes; one a row is what is read",
+                 job->name, f->dim / 64);
+    return rc;
+}
+
+/* ann-benchmarks' "distance" attribute, where there is one. */
+static void read_metric(hid_t file, char metric[16])
+{
+    if (H5Aexists(file, "distance") <= 0)
         return;
-    hid_t attribute = H5Aopen(h->file, "distance", H5P_DEFAULT), type = H5Aget_type(attribute);
+    hid_t attribute = H5Aopen(file, "distance", H5P_DEFAULT), type = H5Aget_type(attribute);
     if (H5Tget_class(type) == H5T_STRING) {
         if (H5Tis_variable_str(type) > 0) {
             char *text = NULL;
             if (H5Aread(attribute, type, &text) >= 0 && text)
-                snprintf(s->metric, sizeof s->metric, "%s", text);
+                snprintf(metric, 16, "%s", text);
             H5free_memory(text);
         } else if (H5Tget_size(type) < 64) {
             char text[65] = { 0 };
             if (H5Aread(attribute, type, text) >= 0)
-                snprintf(s->metric, sizeof s->metric, "%.15s", text);
+                snprintf(metric, 16, "%.15s", text);
         }
     }
     H5Tclose(type);
     H5Aclose(attribute);
 }
 
-static int open_locked(struct source *s, const struct bytes *b, const struct file_options *options,
-                       struct error *err)
+static int copy_block(const struct job *job, hid_t space, size_t first, size_t n, void *block,
+                      struct error *err)
 {
-    struct hdf5_state *h = s->state;
-    char path[64], text[200];
-    silence();
-    /* The inflated file has no name of its own. */
-    snprintf(path, sizeof path, "/proc/self/fd/%d", h->bytes.fd);
-    h->file = H5Fopen(b->was_gzip ? path : b->name, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (h->file < 0)
-        return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", s->name, reason(text));
-    int rc = choose_dataset(s, options, err);
-    if (!rc)
-        rc = settle_shape(s, options, err);
-    if (!rc)
-        read_metric(s);
+    const struct found *f = &job->found;
+    const size_t bytes = n * data_row_bytes(f->element, f->dim);
+    const hsize_t start[2] = { first, 0 },
+                  count[2] = { n, f->element == ELEMENT_B64 ? f->dim / 64 : f->dim };
+    char text[HDF5_REASON_BYTES];
+    hid_t memory = H5Screate_simple(H5Sget_simple_extent_ndims(space), count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    const herr_t status =
+        H5Dread(job->dataset, job->memory_type, memory, space, H5P_DEFAULT, block);
+    H5Sclose(memory);
+    if (status < 0)
+        return fail(err, ERR_CORRUPT, "%s: rows %zu to %zu cannot be read: %s", job->name,
+                    first + 1, first + n, hdf5_reason(text));
+    if (bytes_put(job->rows, block, bytes))
+        return fail_errno(err, ERR_IO, "%s: cannot store its rows", job->name);
+    return OK;
+}
+
+static int copy_rows(const struct job *job, struct error *err)
+{
+    const struct found *f = &job->found;
+    const size_t row_bytes = data_row_bytes(f->element, f->dim);
+    const size_t most = row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1;
+    const size_t block = most < f->n ? most : f->n;
+    void *rows = calloc(block, row_bytes);
+    hid_t space = H5Dget_space(job->dataset);
+    int rc = rows ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", job->name);
+    for (size_t first = 0; !rc && first < f->n; first += block)
+        rc = copy_block(job, space, first, f->n - first < block ? f->n - first : block, rows, err);
+    H5Sclose(space);
+    free(rows);
     return rc;
 }
 
-int hdf5_open(const struct bytes *b, const struct file_options *options, struct source **out,
-              struct error *err)
+static int unpack(struct job *job, struct error *err)
+{
+    char path[64], text[HDF5_REASON_BYTES];
+    hdf5_silence();
+    H5PLset_loading_state(0);
+    H5Lunregister(H5L_TYPE_EXTERNAL);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_sec2(access);
+    /* The very file that was checked; one that was inflated has no other name. */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", job->file->fd);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (file < 0)
+        return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", job->name, hdf5_reason(text));
+    int rc = choose_dataset(job, file, err);
+    if (!rc)
+        rc = settle_shape(job, err);
+    if (!rc)
+        rc = copy_rows(job, err);
+    if (!rc)
+        read_metric(file, job->found.names.metric);
+    return rc;
+}
+
+static void unpack_and_tell(void *context, int out)
+{
+    struct job *job = context;
+    struct error err = { 0 };
+    job->found.code = unpack(job, &err);
+    memcpy(job->found.text, err.text, sizeof job->found.text);
+    (void)bytes_put(out, &job->found, sizeof job->found);
+}
+
+/* 2. The parent */
+
+/* The child may have been made to say anything. */
+static int check_found(struct found *f, const struct bytes *b, struct error *err)
+{
+    static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64,
+                                          ELEMENT_I8,  ELEMENT_I32, ELEMENT_I64 };
+    bool fine = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        fine |= f->element == known[i];
+    f->text[sizeof f->text - 1] = '\0';
+    f->names.metric[sizeof f->names.metric - 1] = '\0';
+    f->names.dataset[sizeof f->names.dataset - 1] = '\0';
+    if (f->code)
+        return fail(err, f->code, "%s", f->text);
+    return fine ? OK : fail(err, ERR_CORRUPT, "%s: HDF5 gave rows of no known kind", b->name);
+}
+
+static int run_child(struct job *job, struct error *err)
+{
+    struct child child = { .work = unpack_and_tell,
+                           .context = job,
+                           .cpu_s = 60 + 1e-6 * (double)job->file->size,
+                           .memory_bytes = MEMORY_BYTES };
+    struct error why = { 0 };
+    int rc = child_run(&child, &why);
+    if (rc)
+        fail(err, rc, "%s: the process that read it %s%s", job->file->name, why.text,
+             rc == ERR_CORRUPT ? "; the file is damaged, or made to do that" : "");
+    else if (child.output_bytes != sizeof job->found)
+        rc = fail(err, ERR_CORRUPT, "%s: the process that read it ended early", job->file->name);
+    else
+        memcpy(&job->found, child.output, sizeof job->found);
+    free(child.output);
+    return rc ? rc : check_found(&job->found, job->file, err);
+}
+
+int hdf5_unpack(struct bytes *b, const struct file_options *options, struct layout *layout,
+                struct hdf5_names *names, struct error *err)
 {
     if (b->fd < 0)
         return fail(err, ERR_UNSUPPORTED, "%s: HDF5 is read from files, not from memory", b->name);
     const char *slash = strrchr(b->name, '/');
-    struct source *s = source_new(slash ? slash + 1 : b->name, err);
-    struct hdf5_state *h = calloc(1, sizeof *h);
-    if (!s || !h) {
-        free(s);
-        free(h);
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
         return fail(err, ERR_NO_MEMORY, "%s: out of memory", b->name);
-    }
-    *h = (struct hdf5_state){ .file = -1,
-                              .dataset = -1,
-                              .bytes = { .fd = dup(b->fd), .size = b->size } };
-    s->state = h;
-    s->close = hdf5_close;
-    s->read = hdf5_read;
-    pthread_mutex_lock(&library_lock);
-    int rc = open_locked(s, b, options, err);
-    pthread_mutex_unlock(&library_lock);
+    *job =
+        (struct job){ .file = b, .options = options, .rows = bytes_scratch(options->scratch_dir) };
+    snprintf(job->name, sizeof job->name, "%.*s", SOURCE_NAME_BYTES - 1,
+             slash ? slash + 1 : b->name);
+    int rc = job->rows < 0 ? fail_errno(err, ERR_IO, "%s: cannot make a temporary file", b->name)
+                           : run_child(job, err);
     if (!rc)
-        rc = source_scan(s, err);
-    if (rc)
-        source_close(s);
-    else
-        *out = s;
-    return rc;
-}
-
-static hid_t stored_type(enum element element)
-{
-    switch ((int)element) {
-        case ELEMENT_F32: return H5T_IEEE_F32LE;
-        case ELEMENT_U8: return H5T_STD_U8LE;
-        case ELEMENT_B64: return H5T_STD_U64LE;
-        case (int)ELEMENT_I8: return H5T_STD_I8LE;
-        case (int)ELEMENT_I32: return H5T_STD_I32LE;
-        case (int)ELEMENT_I64: return H5T_STD_I64LE;
-        default: return H5T_IEEE_F64LE;
+        rc = bytes_replace(b, job->rows, err);
+    if (!rc) {
+        const size_t row_bytes = data_row_bytes(job->found.element, job->found.dim);
+        *layout = (struct layout){ .stored = job->found.element,
+                                   .n = job->found.n,
+                                   .dim = job->found.dim,
+                                   .stride_bytes = row_bytes };
+        *names = job->found.names;
+        rc = layout_check_size(b, layout, row_bytes, err);
+    } else if (job->rows >= 0) {
+        close(job->rows);
     }
-}
-
-static hid_t native_type(enum element element)
-{
-    switch ((int)element) {
-        case ELEMENT_F32: return H5T_NATIVE_FLOAT;
-        case ELEMENT_U8: return H5T_NATIVE_UINT8;
-        case ELEMENT_B64: return H5T_NATIVE_UINT64;
-        case (int)ELEMENT_I8: return H5T_NATIVE_INT8;
-        case (int)ELEMENT_I32: return H5T_NATIVE_INT32;
-        case (int)ELEMENT_I64: return H5T_NATIVE_INT64;
-        default: return H5T_NATIVE_DOUBLE;
-    }
-}
-
-static void write_metric(hid_t file, const char *metric)
-{
-    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    H5Tset_size(type, strlen(metric));
-    hid_t attribute = H5Acreate2(file, "distance", type, space, H5P_DEFAULT, H5P_DEFAULT);
-    H5Awrite(attribute, type, metric);
-    H5Aclose(attribute);
-    H5Sclose(space);
-    H5Tclose(type);
-}
-
-static int write_rows(const struct source *s, const char *path, hid_t dataset, hid_t space,
-                      const struct data_progress *progress, struct error *err)
-{
-    size_t row_bytes = source_row_bytes(s), block = ((size_t)1 << 20) / row_bytes + 1;
-    hsize_t columns = s->element == ELEMENT_B64 ? s->dim / 64 : s->dim;
-    void *buffer = malloc(block * row_bytes);
-    int rc = buffer ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    for (size_t first = 0; !rc && first < s->n; first += block) {
-        size_t n = s->n - first < block ? s->n - first : block;
-        hsize_t start[2] = { first, 0 }, count[2] = { n, columns };
-        char text[200];
-        rc = source_read(s, first, n, buffer, err);
-        if (rc)
-            break;
-        pthread_mutex_lock(&library_lock);
-        silence();
-        hid_t memory = H5Screate_simple(2, count, NULL);
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
-        if (H5Dwrite(dataset, native_type(s->element), memory, space, H5P_DEFAULT, buffer) < 0)
-            rc = fail(err, ERR_IO, "%s: cannot write rows from %zu: %s", path, first + 1,
-                      reason(text));
-        H5Sclose(memory);
-        pthread_mutex_unlock(&library_lock);
-        if (!rc && progress && progress->step(progress->context, path, first + n, s->n))
-            rc = fail(err, ERR_INTERRUPTED, "%s: interrupted", path);
-    }
-    free(buffer);
-    return rc;
-}
-
-int hdf5_write(const struct source *s, const char *path, const char *dataset_name,
-               const struct data_progress *progress, struct error *err)
-{
-    char text[200];
-    hsize_t extent[2] = { s->n, s->element == ELEMENT_B64 ? s->dim / 64 : s->dim };
-    pthread_mutex_lock(&library_lock);
-    silence();
-    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    hid_t space = H5Screate_simple(2, extent, NULL);
-    hid_t dataset = file < 0 ? -1
-                             : H5Dcreate2(file, dataset_name, stored_type(s->element), space,
-                                          H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    int rc =
-        dataset < 0 ? fail(err, ERR_IO, "%s: HDF5 cannot create it: %s", path, reason(text)) : OK;
-    if (!rc && s->metric[0])
-        write_metric(file, s->metric);
-    pthread_mutex_unlock(&library_lock);
-    if (!rc)
-        rc = write_rows(s, path, dataset, space, progress, err);
-    pthread_mutex_lock(&library_lock);
-    if (dataset >= 0)
-        H5Dclose(dataset);
-    if (space >= 0)
-        H5Sclose(space);
-    if (file >= 0 && H5Fclose(file) < 0 && !rc)
-        rc = fail(err, ERR_IO, "%s: HDF5 cannot finish it: %s", path, reason(text));
-    pthread_mutex_unlock(&library_lock);
+    free(job);
     return rc;
 }
 

@@ -1,17 +1,17 @@
 /* cache.h - converted data: an npy that is mapped, and beside it NAME.npy.meta, which vouches for
  * it.
  *
- * The meta file holds the content hash, so that opening costs no pass over the data, and a key:
+ * The meta file holds the content hash, which is checked whenever the npy is opened, and a key:
  * what the data were made from and how. Another key, a missing meta file or an npy of another size
- * is a miss, never an error. The npy is renamed into place first and the meta file after it, so a
- * crash leaves a miss.
+ * is a miss, never an error; another content is an error. The npy is renamed into place first and
+ * the meta file after it, so a crash leaves a miss.
  */
 #ifndef DRIFTLINE_CACHE_H
 #define DRIFTLINE_CACHE_H
 
 #include "file.h"
 
-/* *out is NULL on a miss. ERR_IO, ERR_NO_MEMORY. */
+/* *out is NULL on a miss. ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
 int cache_open(const char *npy, const char *key, const char *name, struct source **out,
                struct error *);
 

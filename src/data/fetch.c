@@ -315,20 +315,6 @@ static void name_cached(const struct dataset_entry *entry, const struct dataset_
              or_dash(part->element), part->rows, part->dim);
 }
 
-bool fetch_is_cached(const struct dataset_entry *entry, const char *part_name,
-                     const struct fetch_env *env)
-{
-    const struct dataset_part *part = dataset_find_part(entry, part_name);
-    struct cached c;
-    struct source *s = NULL;
-    if (!part || part->plain)
-        return false;
-    name_cached(entry, part, env, &c);
-    bool hit = !cache_open(c.npy, c.key, c.name, &s, NULL) && s;
-    source_close(s);
-    return hit;
-}
-
 static int convert(struct delivery *d, const struct cached *c, struct error *err)
 {
     const struct dataset_part *part = d->part;

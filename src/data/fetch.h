@@ -83,7 +83,4 @@ int fetch_part(const struct dataset_entry *, const char *part, const struct fetc
 int fetch_file(const struct dataset_entry *, const char *part, const struct fetch_env *,
                char path[PATH_MAX], struct error *);
 
-/* Whether fetch_part() would neither download nor convert. */
-bool fetch_is_cached(const struct dataset_entry *, const char *part, const struct fetch_env *);
-
 #endif

@@ -140,7 +140,7 @@ static int open_layout(struct source *s, const struct format *format,
     memcpy(s->note, f->layout.note, sizeof s->note);
     s->rows = rows_in_place(s);
     s->read = file_read;
-    return s->hash ? OK : source_scan(s, err);
+    return source_scan(s, err);
 }
 
 static struct source *new_file(const char *path, struct error *err)
@@ -183,31 +183,21 @@ static int open_bytes(struct source *s, const struct file_options *options, stru
 
 static const struct file_options no_options;
 
-static int open_path(const char *path, const struct file_options *options, uint64_t hash,
-                     struct source **out, struct error *err)
+int file_open(const char *path, const struct file_options *options, struct source **out,
+              struct error *err)
 {
+    if (!options)
+        options = &no_options;
     *out = NULL;
     struct source *s = new_file(path, err);
     if (!s)
         return ERR_NO_MEMORY;
     struct file_state *f = s->state;
-    s->hash = hash; /* 0: to be found by reading it */
     int rc = bytes_open(&f->bytes, f->path, options->scratch_dir, options->limit_bytes, err);
     if (!rc)
         return open_bytes(s, options, out, err);
     source_close(s);
     return rc;
-}
-
-int file_open_trusted(const char *path, uint64_t hash, struct source **out, struct error *err)
-{
-    return open_path(path, &no_options, hash, out, err);
-}
-
-int file_open(const char *path, const struct file_options *options, struct source **out,
-              struct error *err)
-{
-    return open_path(path, options ? options : &no_options, 0, out, err);
 }
 
 int file_open_block(const char *name, const void *block, size_t size,

@@ -40,10 +40,6 @@ int read_npy(const struct bytes *, const struct file_options *, struct layout *,
 int read_text(const struct bytes *, const struct file_options *, struct layout *, struct error *);
 int read_raw(const struct bytes *, const struct file_options *, struct layout *, struct error *);
 
-/* file_open() without the pass over the rows: the cache knows their hash and that they were
- * checked. */
-int file_open_trusted(const char *path, uint64_t hash, struct source **, struct error *);
-
 struct hdf5_names {
     char dataset[128];
     char metric[16]; /* ann-benchmarks' "distance", or "" */

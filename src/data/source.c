@@ -10,6 +10,7 @@
 /* Large enough to hide the call, small enough to stay in the second-level cache between hash and
  * check. */
 enum { SCAN_BYTES = 256 * 1024 };
+#define EXPONENT UINT32_C(0x7f800000) /* of a float; all ones in NaN and infinity */
 
 struct source *source_new(const char *name, struct error *err)
 {
@@ -82,12 +83,14 @@ int source_read_f32(const struct source *s, size_t first, size_t n, float *out, 
 static int check_finite(const struct source *s, size_t first, size_t n, const float *rows,
                         struct error *err)
 {
-    /* x - x is 0 for every finite x and NaN for the rest: one sum a block instead of a branch a
-     * value. */
-    float sum = 0;
-    for (size_t i = 0; i < n * s->dim; i++)
-        sum += rows[i] - rows[i];
-    if (sum == 0)
+    /* One reduction over the bits, which compilers vectorise, instead of a branch for each value. */
+    uint32_t any = 0;
+    for (size_t i = 0; i < n * s->dim; i++) {
+        uint32_t bits;
+        memcpy(&bits, &rows[i], sizeof bits);
+        any |= (bits & EXPONENT) == EXPONENT;
+    }
+    if (!any)
         return OK;
     for (size_t i = 0; i < n * s->dim; i++)
         if (!isfinite(rows[i]))

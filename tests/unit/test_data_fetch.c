@@ -95,14 +95,13 @@ static void sha256_is_sha256(void **state)
 static void a_local_file_is_converted_once(void **state)
 {
     struct world *w = *state;
-    assert_false(fetch_is_cached(&w->entry, "base", &w->env));
     expect_tiny(w);
-    assert_true(fetch_is_cached(&w->entry, "base", &w->env));
     assert_int_equal(unlink(w->file), 0); /* from here on the cache alone serves it */
     expect_tiny(w);
     /* another version is another key */
+    struct source *s = NULL;
     w->part.sha256 = "0000000000000000000000000000000000000000000000000000000000000000";
-    assert_false(fetch_is_cached(&w->entry, "base", &w->env));
+    assert_code(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_FETCH, &w->err);
 }
 
 static void a_local_file_may_be_packed_or_beside(void **state)
@@ -250,6 +249,49 @@ static void the_cache_tells_a_miss_from_a_hit(void **state)
     assert_ok(cache_open(npy, "key", "x", &back, &w->err), &w->err);
     assert_null(back);
     source_close(s);
+}
+
+static void flip_bit(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    const int byte = fgetc(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 4, f), byte ^ 4);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* A bit anywhere: an error that names the file, or the rows as they were. */
+static void a_flipped_bit_in_converted_data_is_found(void **state)
+{
+    struct world *w = *state;
+    char npy[PATH_MAX + 128];
+    struct stat st;
+    expect_tiny(w);
+    snprintf(npy, sizeof npy, "%s/datasets/tiny/base.npy", w->cache);
+    assert_int_equal(stat(npy, &st), 0);
+    const struct timespec times[2] = { st.st_atim, st.st_mtim };
+    size_t found = 0;
+    for (long at = 0; at < st.st_size; at++) {
+        struct source *s = NULL;
+        flip_bit(npy, at);
+        assert_int_equal(utimensat(AT_FDCWD, npy, times, 0), 0); /* its time tells nothing */
+        if (fetch_part(&w->entry, "base", &w->env, &s, &w->err)) {
+            expect_text("flipped", &w->err, "tiny/base.npy|damaged; remove the file");
+            found++;
+        } else {
+            assert_true(at < st.st_size - 6); /* one of the header's spaces */
+            assert_memory_equal(s->rows, two_rows + 8, 6);
+            source_close(s);
+        }
+        error_clear(&w->err);
+        flip_bit(npy, at);
+    }
+    assert_true(found > 30);
+    flip_bit(npy, st.st_size - 1);
+    assert_int_equal(unlink(npy), 0); /* as the sentence says */
+    expect_tiny(w);
 }
 
 /* The npy is new and its meta file could not be written, as when the machine stops in
@@ -551,6 +593,7 @@ int main(void)
         IN_A_WORLD(missing_everywhere_lists_every_source),
         IN_A_WORLD(a_recipe_makes_the_file),
         IN_A_WORLD(the_cache_tells_a_miss_from_a_hit),
+        IN_A_WORLD(a_flipped_bit_in_converted_data_is_found),
         IN_A_WORLD(a_store_cut_in_two_is_a_miss),
         IN_A_WORLD(a_lock_holds_other_processes_off),
         IN_A_WORLD(processes_may_fetch_at_once),

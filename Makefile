@@ -177,6 +177,8 @@ define BUILD_INFO
 #define BUILD_GIT_DIRTY $(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)
 /* X(name, version, compiler, flags, widest SIMD in its code), one for each peer compiled in; "" where it is ours */
 #define BUILD_PEERS(X) $(PEERS_INFO)
+/* X(path, sha256) of each library that they are loaded from */
+#define BUILD_PEER_LIBRARIES(X) $(PEER_LIBRARIES)
 /* X(name, why it is not in this build and what brings it) */
 #define BUILD_MISSING(X) $(MISSING_PARTS)
 endef

@@ -32,13 +32,12 @@ key=$(
     stat -c %Y /var/lib/dpkg/status "$here"/configure.sh "$here"/peer-*.sh 2>/dev/null
 )
 key=$(printf '%s' "$key" | cksum)
-peers_still_there() {
-    prefixes=$(sed -n 's/^PEER_PREFIXES := //p' "$out")
-    for prefix in $prefixes; do
-        [ -d "$prefix" ] || return 1
-    done
+# Every file of a peer as it was when the choice was made: else what changed would be linked, or loaded.
+sums=build/peers.sha256
+peers_intact() {
+    [ -e "$sums" ] && { [ ! -s "$sums" ] || sha256sum --check --quiet --strict "$sums" >/dev/null 2>&1; }
 }
-if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && peers_still_there; then
+if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && peers_intact; then
     exit 0
 fi
 
@@ -114,7 +113,7 @@ peer_info() {
     printf ' X(%s)' "$(sed 's/"[a-z]*": //g; s/[{}]//g')"
 }
 peers_info=
-prefixes=
+: >"$sums"
 use_peer() { # NAME WHAT-IT-COSTS SCRIPT
     if without "$1"; then
         leave_out "$1" "$2" "DRIFTLINE_WITHOUT names it"
@@ -127,7 +126,7 @@ use_peer() { # NAME WHAT-IT-COSTS SCRIPT
         return 1
     fi
     cflags="$cflags -isystem $prefix/include"
-    prefixes="$prefixes $prefix"
+    "$here/$3" --sums >>"$sums"
     peers_info="$peers_info$("$here/$3" --describe | peer_info)"
 }
 have_faiss=
@@ -149,6 +148,9 @@ if use_peer usearch "no usearch method" peer-usearch.sh; then
     defines="$defines -DHAVE_USEARCH -DUSEARCH_USE_NUMKONG=0 -DUSEARCH_USE_OPENMP=0 -DUSEARCH_USE_FP16LIB=0"
 fi
 
+# HASH  PATH -> X("PATH", "HASH"), of the libraries that the program loads
+libraries=$(sed -n 's/^\([0-9a-f]*\)  \(.*\.so\)$/ X("\2", "\1")/p' "$sums" | tr -d '\n')
+
 {
     printf '# Written by src/build/configure.sh; do not edit.\n'
     printf '# key %s\n' "$key"
@@ -159,7 +161,7 @@ fi
     printf 'HAVE_HNSWLIB := %s\n' "$have_hnswlib"
     printf 'HAVE_USEARCH := %s\n' "$have_usearch"
     printf 'HAVE_ROCKSDB := %s\n' "$have_rocksdb"
-    printf 'PEER_PREFIXES := %s\n' "$prefixes"
+    printf 'PEER_LIBRARIES := %s\n' "$libraries"
     printf 'PEERS_INFO := %s\n' "$peers_info"
     printf 'NVCC := %s\n' "$nvcc"
     printf 'MISSING_PARTS := %s\n' "$missing"

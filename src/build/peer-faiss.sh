@@ -4,6 +4,7 @@
 #   peer-faiss.sh            builds it unless the cache has it, prints its prefix
 #   peer-faiss.sh --prefix   prints the prefix it has or would have
 #   peer-faiss.sh --describe prints how it was built, as in build.json
+#   peer-faiss.sh --sums     prints the sha256 of each of its files, as sha256sum does
 #
 # Debian's own library is compiled without any AVX and lacks the C API: against it FAISS would be a straw
 # man. From the environment: CXX, DRIFTLINE_PORTABLE=1 (SSE only, and build.json says so),
@@ -42,10 +43,17 @@ foreign() { # PREFIX
         fail "FAISS_PREFIX: $1/lib has no libfaiss.so and libfaiss_c.so;" \
             "build FAISS with -DFAISS_ENABLE_C_API=ON -DBUILD_SHARED_LIBS=ON"
     fi
-    if [ "$2" != --describe ]; then
-        printf '%s\n' "$1"
-        return
-    fi
+    case $2 in
+        --describe) ;;
+        --sums)
+            sha256sum "$1/lib/libfaiss.so" "$1/lib/libfaiss_c.so"
+            return
+            ;;
+        *)
+            printf '%s\n' "$1"
+            return
+            ;;
+    esac
     local its_version
     its_version=$(awk '/#define FAISS_VERSION_(MAJOR|MINOR|PATCH)/ { v = v sep $3; sep = "." } END { print v }' \
         "$1/include/faiss/Index.h")
@@ -124,5 +132,6 @@ case ${1:-} in
         ;;
     --prefix) printf '%s\n' "$prefix" ;;
     --describe) cat "$prefix/build.json" ;;
+    --sums) print_sums "$prefix" ;;
     *) fail "peer-faiss.sh: unknown option $1" ;;
 esac

@@ -3,6 +3,7 @@
 #
 #   peer-hnswlib.sh            fetches them unless the cache has them, prints its prefix
 #   peer-hnswlib.sh --describe prints its build.json
+#   peer-hnswlib.sh --sums     prints the sha256 of each of its files, as sha256sum does
 #
 # Header-only: the shim is compiled with our own flags, so nothing here depends on the processor.
 set -euo pipefail
@@ -29,5 +30,6 @@ case ${1:-} in
         printf '%s\n' "$prefix"
         ;;
     --describe) cat "$prefix/build.json" ;;
+    --sums) print_sums "$prefix" ;;
     *) fail "peer-hnswlib.sh: unknown option $1" ;;
 esac

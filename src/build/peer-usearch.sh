@@ -3,6 +3,7 @@
 #
 #   peer-usearch.sh            fetches them unless the cache has them, prints its prefix
 #   peer-usearch.sh --describe prints its build.json
+#   peer-usearch.sh --sums     prints the sha256 of each of its files, as sha256sum does
 #
 # Nothing is compiled here: algorithms/usearch/extra.cc is its C interface with our own flags.
 set -euo pipefail
@@ -30,5 +31,6 @@ case ${1:-} in
         printf '%s\n' "$prefix"
         ;;
     --describe) cat "$prefix/build.json" ;;
+    --sums) print_sums "$prefix" ;;
     *) fail "peer-usearch.sh: unknown option $1" ;;
 esac

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -105,6 +106,53 @@ int cache_store(const struct source *s, const char *npy, const char *key,
         rc = whole_file_commit(&meta, err);
     whole_file_abandon(&meta);
     return rc;
+}
+
+/* A folder above it where everybody may rename what is not theirs: not /tmp, whose sticky bit forbids that. */
+static int check_above(const char *path, struct error *err)
+{
+    char *real = realpath(path, NULL);
+    int rc = real ? OK : fail_errno(err, ERR_IO, "%s: the cache folder cannot be found", path);
+    for (char *slash; !rc && (slash = strrchr(real, '/')) != NULL && slash > real;) {
+        struct stat st;
+        *slash = '\0';
+        if (!stat(real, &st) && (st.st_mode & S_IWOTH) && !(st.st_mode & S_ISVTX))
+            rc = fail(err, ERR_CONFIG,
+                      "%s: everybody may write the folder above the cache, so others could replace "
+                      "it; chmod o-w it, or name another cache with DRIFTLINE_CACHE",
+                      real);
+    }
+    free(real);
+    return rc;
+}
+
+int cache_prepare(const char *path, struct error *err)
+{
+    struct stat st;
+    if (!path)
+        return fail(err, ERR_CONFIG,
+                    "there is no place for the cache: neither HOME nor XDG_CACHE_HOME is set; "
+                    "name a folder of your own with DRIFTLINE_CACHE");
+    int rc = make_directories(path, 0700, err);
+    if (rc)
+        return rc;
+    if (lstat(path, &st))
+        return fail_errno(err, ERR_IO, "%s: the cache folder cannot be found", path);
+    if (!S_ISDIR(st.st_mode))
+        return fail(err, ERR_CONFIG,
+                    "%s: the cache must be a folder, not %s; name its place with DRIFTLINE_CACHE",
+                    path, S_ISLNK(st.st_mode) ? "a link" : "a file");
+    if (st.st_uid != geteuid())
+        return fail(err, ERR_CONFIG,
+                    "%s: the cache belongs to user %u, not to you (%u), who would trust what lies "
+                    "in it; name another with DRIFTLINE_CACHE",
+                    path, st.st_uid, geteuid());
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return fail(err, ERR_CONFIG,
+                    "%s: others may write the cache (mode %03o); chmod go-w it once nothing "
+                    "strange lies in it, or name another with DRIFTLINE_CACHE",
+                    path, st.st_mode & 0777);
+    return check_above(path, err);
 }
 
 int cache_lock(const char *path, int *lock, struct error *err)

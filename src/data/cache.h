@@ -11,6 +11,10 @@
 
 #include "file.h"
 
+/* Makes the cache folder if need be, for its owner alone. What lies in it is trusted, so it must be a folder of the
+ * user's own that nobody else can write or replace. NULL: there is no place for one. ERR_CONFIG, ERR_IO. */
+int cache_prepare(const char *path, struct error *);
+
 /* *out is NULL on a miss. ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
 int cache_open(const char *npy, const char *key, const char *name, struct source **out,
                struct error *);

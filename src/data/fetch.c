@@ -51,7 +51,7 @@ static int begin_delivery(struct delivery *d, const struct dataset_entry *entry,
     if (folder >= PATH_MAX || target >= PATH_MAX - 16)
         return fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
                     env->cache_dir);
-    return make_directories(d->folder, err);
+    return make_directories(d->folder, 0755, err);
 }
 
 static bool exists(const char *path)
@@ -278,9 +278,12 @@ int fetch_file(const struct dataset_entry *entry, const char *part_name,
     const struct dataset_part *part = dataset_find_part(entry, part_name);
     if (!part)
         return no_such_part(entry, part_name, err);
+    int lock = -1, rc = cache_prepare(env->cache_dir, err);
+    if (rc)
+        return rc;
     struct delivery *d = malloc(sizeof *d);
-    int lock = -1, rc = d ? begin_delivery(d, entry, part, env, err)
-                          : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
+    rc = d ? begin_delivery(d, entry, part, env, err)
+           : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
     if (!rc)
         rc = lock_dataset(d, &lock, err);
     if (!rc)
@@ -330,7 +333,7 @@ static int convert(struct delivery *d, const struct cached *c, struct error *err
                                     .limit_bytes = (size_t)1 << 42 };
     snprintf(folder, sizeof folder, "%s", c->npy);
     *strrchr(folder, '/') = 0;
-    int rc = make_directories(folder, err);
+    int rc = make_directories(folder, 0755, err);
     if (!rc)
         rc = file_open(d->found, &options, &s, err);
     if (rc)
@@ -381,8 +384,11 @@ int fetch_part(const struct dataset_entry *entry, const char *part_name,
     if (part->plain)
         return fail(err, ERR_ARGUMENT, "%s/%s holds no rows; it is a file to be read as it is",
                     entry->name, part_name);
+    int rc = cache_prepare(env->cache_dir, err);
+    if (rc)
+        return rc;
     name_cached(entry, part, env, &c);
-    int rc = cache_open(c.npy, c.key, c.name, out, err);
+    rc = cache_open(c.npy, c.key, c.name, out, err);
     if (rc || *out)
         return rc;
     return fetch_and_convert(entry, part, env, &c, out, err);

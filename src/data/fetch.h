@@ -58,7 +58,7 @@ struct dataset_entry {
 /* 2. What the caller decides */
 
 struct fetch_env {
-    const char *cache_dir;         /* created if need be: downloads/NAME/ and datasets/NAME/ */
+    const char *cache_dir;         /* cache_prepare(); with downloads/NAME/ and datasets/NAME/ */
     const char *data_path;         /* DRIFTLINE_DATA: folders separated by ':'; NULL: none */
     const char *recipe_dir;        /* datasets/recipes */
     bool offline;                  /* nothing from the network */

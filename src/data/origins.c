@@ -70,7 +70,7 @@ static int get_url(struct delivery *d, const struct dataset_origin *o, struct er
     if (!rc)
         rc = join(tree, d->folder, "unpacked", err);
     if (!rc)
-        rc = make_directories(tree, err);
+        rc = make_directories(tree, 0755, err);
     if (!rc && !exists(archive))
         rc = download(d, o->address, archive, err);
     if (rc)
@@ -111,10 +111,10 @@ static int apt_with_own_lists(const struct delivery *d, const char *package, str
         return rc;
     snprintf(folder, sizeof folder, "%s/lists/partial", apt);
     if (!rc)
-        rc = make_directories(folder, err);
+        rc = make_directories(folder, 0755, err);
     snprintf(folder, sizeof folder, "%s/cache/archives/partial", apt);
     if (!rc)
-        rc = make_directories(folder, err);
+        rc = make_directories(folder, 0755, err);
     snprintf(lists, sizeof lists, "Dir::State::lists=%s/lists", apt);
     snprintf(cache, sizeof cache, "Dir::Cache=%s/cache", apt);
     const char *own = "APT::Sandbox::User=";
@@ -207,7 +207,7 @@ static int get_npm(struct delivery *d, const struct dataset_origin *o, struct er
         *slash = '-';
     int rc = join(tree, d->folder, "unpacked", err);
     if (!rc)
-        rc = make_directories(tree, err);
+        rc = make_directories(tree, 0755, err);
     if (rc)
         return rc;
     for (int attempt = 0; attempt < 2; attempt++) {

@@ -78,7 +78,7 @@ void whole_file_abandon(struct whole_file *w)
     w->fd = -1;
 }
 
-int make_directories(const char *path, struct error *err)
+int make_directories(const char *path, unsigned mode, struct error *err)
 {
     char part[PATH_MAX];
     if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
@@ -91,7 +91,7 @@ int make_directories(const char *path, struct error *err)
             return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
         *p = '/';
     }
-    if (mkdir(part, 0755) && errno != EEXIST)
+    if (mkdir(part, mode) && errno != EEXIST)
         return fail_errno(err, ERR_IO, "%s: cannot create the folder", part);
     return OK;
 }

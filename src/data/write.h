@@ -22,8 +22,8 @@ int whole_file_commit(struct whole_file *, struct error *);
 /* Removes what was written; allowed after a commit, when it does nothing. */
 void whole_file_abandon(struct whole_file *);
 
-/* mkdir -p. */
-int make_directories(const char *path, struct error *);
+/* mkdir -p; the mode is the last folder's. */
+int make_directories(const char *path, unsigned mode, struct error *);
 
 /* The header of an npy of n rows; rows begin at a multiple of 64 bytes. Returns its length, at most
  * 512. */

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include "core/parallel.h"
+#include "data/cache.h"
 #include "harness/app.h"
 #include "harness/cell.h"
+#include "harness/libraries.h"
 #include "harness/progress.h"
 #include "harness/report.h"
 #include "harness/result.h"
@@ -84,8 +86,11 @@ static int make_truth(struct run *run, struct error *error)
     run->pool = pool_create(cores > 0 ? (size_t)cores : 1);
     if (!run->pool)
         return fail(error, ERR_NO_MEMORY, "cannot start threads for the exact truth");
+    int rc = cache_prepare(o->cache, error);
+    if (rc)
+        return rc;
     char *cache = app_path(o->cache, "truth");
-    int rc = app_make_dir(cache, error);
+    rc = app_make_dir(cache, error);
     if (!rc)
         rc = oracle_make(&run->oracle, run->experiment->ops, run->app->kernels, run->pool, cache,
                          show_truth_progress, &run->progress, error);
@@ -231,7 +236,9 @@ static int prepare(struct run *run, struct error *error)
 {
     struct app *app = run->app;
     progress_begin(&run->progress, app->options.quiet, app->options.terminal, run->plan.n);
-    int rc = make_results_dir(run, error);
+    int rc = libraries_check_linked(error);
+    if (!rc)
+        rc = make_results_dir(run, error);
     if (rc)
         return rc;
     progress_note(&run->progress, "%s: %zu operations, %zu cells, results in %s",

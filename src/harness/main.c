@@ -114,7 +114,9 @@ int command_help(struct app *app)
     puts("\nenvironment:\n"
          "  DRIFTLINE_DATA         folders with datasets, separated by ':', looked through before "
          "any download\n"
-         "  DRIFTLINE_CACHE        where downloads, converted data and built peers are kept\n"
+         "  DRIFTLINE_CACHE        where downloads, converted data and built peers are kept: a "
+         "folder that\n"
+         "                         only you can write; by default in ~/.cache\n"
          "  DRIFTLINE_KERNELS      scalar, avx2 or avx512: at most this instruction set\n"
          "  DRIFTLINE_OFFLINE      1: download nothing\n"
          "  DRIFTLINE_NO_INSTALL   1: install nothing, print the command instead\n"
@@ -166,12 +168,13 @@ static bool truthy(const char *name)
     return value && *value && strcmp(value, "0") != 0;
 }
 
+/* NULL where there is no place of the user's own. */
 static const char *default_cache(void)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     if (xdg && *xdg)
         return app_path(xdg, "driftline");
-    return app_path(home && *home ? home : "/tmp", ".cache/driftline");
+    return home && *home ? app_path(home, ".cache/driftline") : NULL;
 }
 
 static void read_environment(struct app *app)
@@ -273,6 +276,8 @@ int main(int argc, char **argv)
 {
     struct app app = { .interrupted = &interrupted, .measuring = &measuring };
     app.options.interrupted = &interrupted;
+    /* What this program and those that it starts write, nobody else may change. */
+    (void)umask(umask(0) | S_IWGRP | S_IWOTH);
     install_handlers();
     read_environment(&app);
     int status = options_parse(&app, argc - 1, argv + 1);

@@ -28,7 +28,7 @@ struct run_options {
 
     /* from the environment, read once by main.c */
     const char *root;  /* the checkout: configs/ datasets/ plots/ results/ are under it */
-    const char *cache; /* DRIFTLINE_CACHE */
+    const char *cache; /* DRIFTLINE_CACHE, or in the home folder; NULL where there is none */
     const char *data;  /* DRIFTLINE_DATA, folders separated by ':'; may be NULL */
     bool offline, no_install;
     bool colour, terminal; /* of stderr */

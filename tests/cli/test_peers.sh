@@ -38,14 +38,47 @@ bash peer.sh 2>first &
 run bash peer.sh
 wait
 check "two at once: built once, both are served" \
-    '[ $status = 0 ] && [ "$(wc -l <builds)" = 1 ] && [ -e cache/peers/toy-1/build.json ]'
+    '[ $status = 0 ] && [ "$(wc -l <builds)" = 1 ] && [ -e cache/peers/toy-1/SHA256SUMS ]'
 check "the one that waits says so" 'cat first err | grep -q "waiting for another build"'
 run bash peer.sh
 check "a third finds it made" '[ $status = 0 ] && [ "$(wc -l <builds)" = 1 ] && [ ! -s err ]'
 
-rm -r cache/peers/toy-1/build.json
+rm -r cache/peers/toy-1/SHA256SUMS
 run bash peer.sh
-check "a folder without build.json is not trusted" '[ $status = 0 ] && [ "$(wc -l <builds)" = 2 ]'
+check "a folder without its checksums is not trusted" '[ $status = 0 ] && [ "$(wc -l <builds)" = 2 ]'
+printf 'hole' >cache/peers/toy-1/half
+run bash peer.sh
+check "a file that changed is found, and all is built again" \
+    '[ $status = 0 ] && says "half: FAILED" && [ "$(wc -l <builds)" = 3 ] && [ "$(cat cache/peers/toy-1/half)" = half ]'
+check "what was there is kept aside" '[ "$(cat cache/peers/toy-1.bad/half)" = hole ]'
+rm -r cache/peers/toy-1.bad
+
+# What is linked into the program lies where nobody else can write, whatever the umask.
+rm -r cache
+(umask 0 && bash peer.sh) >out 2>err
+check "nobody else can write what is built" '[ "$(find cache -perm /022 | wc -l)" = 0 ] && [ "$(stat -c %a cache)" = 700 ]'
+chmod g+w cache
+run bash peer.sh
+check "a cache that others can write is refused" '[ $status != 0 ] && says "others may write the cache"'
+chmod g-w cache
+mv cache elsewhere
+ln -s elsewhere cache
+run bash peer.sh
+check "a link instead of the cache is refused" '[ $status != 0 ] && says "not a link"'
+rm cache
+mv elsewhere cache
+if [ "$(id -u)" = 0 ]; then
+    chown 12345 cache
+    run bash peer.sh
+    check "a cache of somebody else is refused" '[ $status != 0 ] && says "not to you"'
+    chown 0 cache
+fi
+mkdir -m 777 open
+DRIFTLINE_CACHE=$work/open/cache run bash peer.sh
+check "a cache that others could replace is refused" '[ $status != 0 ] && says "everybody may write the folder above"'
+env -u DRIFTLINE_CACHE -u HOME -u XDG_CACHE_HOME bash peer.sh >out 2>err
+status=$?
+check "without HOME there is no cache" '[ $status != 0 ] && says "neither HOME nor XDG_CACHE_HOME is set"'
 
 # An npm that delivers something else.
 cat >bin/npm <<'SH'

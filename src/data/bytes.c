@@ -29,8 +29,11 @@ static int map(struct bytes *b, int fd, size_t size, struct error *err)
 
 int bytes_scratch(const char *dir)
 {
-    return dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600)
-               : memfd_create("driftline-inflated", MFD_CLOEXEC);
+    const int fd = dir ? open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+    /* Some file systems have no unnamed files. */
+    if (fd >= 0 || (dir && errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+    return memfd_create("driftline-scratch", MFD_CLOEXEC);
 }
 
 int bytes_put(int fd, const void *block, size_t n)

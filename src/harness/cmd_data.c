@@ -1,5 +1,7 @@
 /* cmd_data.c - `fetch` and `convert`. */
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/file.h"
@@ -67,8 +69,13 @@ int command_convert(struct app *app)
     const struct data_progress progress = { stop_when_interrupted, app };
     const struct file_options by_name = { 0 };
     struct error error = { 0 };
-    if (!data_convert(app->arguments[0], &by_name, app->arguments[1], &by_name, &progress,
-                      &error)) {
+    /* Where the output has space, what the input inflates to has it too. */
+    char *folder = strdup(app->arguments[1]);
+    const struct file_options in_options = { .scratch_dir = folder ? dirname(folder) : NULL };
+    const int rc = data_convert(app->arguments[0], &in_options, app->arguments[1], &by_name,
+                                &progress, &error);
+    free(folder);
+    if (!rc) {
         printf("%s\n", app->arguments[1]);
         return EXIT_OK;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/cache.h"
 #include "data/file.h"
 #include "data/synthetic.h"
 #include "harness/lua_script.h"
@@ -189,15 +190,17 @@ static enum metric own_metric(const struct source *s)
     return METRIC_L2SQ;
 }
 
+/* What a file inflates to may be larger than memory, so it goes to the cache's disk where there is one. */
 static struct source *open_path(lua_State *L, struct place at, const char *path,
-                                const struct file_options *options, const char *part,
-                                const char *name)
+                                struct file_options options, const char *part, const char *name)
 {
+    struct script *s = script_of(L);
     struct source *source = NULL;
-    struct error err = { 0 };
+    struct error err = { 0 }, ignored = { 0 };
     const uint64_t stopped_ns = script_stop_clock();
-    const int rc = file_open(path, options, &source, &err);
-    script_start_clock(script_of(L), stopped_ns);
+    options.scratch_dir = cache_prepare(s->options->cache, &ignored) ? NULL : s->options->cache;
+    const int rc = file_open(path, &options, &source, &err);
+    script_start_clock(s, stopped_ns);
     if (rc)
         script_raise(L, at, "file", &err);
     keep_source(L, source, name, part, "");
@@ -228,7 +231,7 @@ static int lua_file(lua_State *L)
     };
     const int metric = fields_choice(&f, "metric", -1, metric_names);
     struct data_set *set = new_set(L, name);
-    set->base = open_path(L, f.call, path, &options, "", name);
+    set->base = open_path(L, f.call, path, options, "", name);
     set->metric = metric < 0 ? own_metric(set->base) : (enum metric)metric;
     static const char *const path_keys[3] = { "queries", "time", "label" };
     for (int i = 0; i < 3; i++) {
@@ -374,7 +377,7 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
             /* Queries come as what the rows are: a file of bytes beside one of floats would not fit. */
             .element = i == PATH_QUERIES ? data_element_name(set->base->element) : NULL,
         };
-        source = open_path(L, script_place(L), set->paths[i], &options, part, set->name);
+        source = open_path(L, script_place(L), set->paths[i], options, part, set->name);
     }
     if (source)
         add_part(L, set, part, source);

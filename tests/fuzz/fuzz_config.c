@@ -17,7 +17,6 @@ static void load(const char *path)
     struct registry registry = toy_registry();
     /* No root: no catalog, so nothing is fetched. Small bounds, so that a loop ends within a fuzzer's patience. */
     struct run_options options = { .root = "/nonexistent",
-                                   .cache = "/nonexistent",
                                    .offline = true,
                                    .no_install = true,
                                    .script_instructions = 200000,

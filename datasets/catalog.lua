@@ -4,13 +4,16 @@
 --              b64 in bits), licence, note (optional: what a user must know), files (a list of parts).
 -- One part:    part     "base" "query" "truth" (ids of the nearest rows) "labels" "time" "words" "source", a runbook's name
 --              file     name as delivered; looked for under each folder of DRIFTLINE_DATA as DATASET/file and as file
---              sha256   of that file; nil: not pinned, recorded when first downloaded and held to from then on
+--              sha256   of that file
+--              unpinned    true: there is no sha256; recorded when first downloaded and held to from then on. A part with
+--                       sources has one of the two
 --              bytes    of that file, for progress
 --              rows, dim, element, format, dataset (inside HDF5)    as the readers take them; checked
 --              first_only   only the first `rows` rows, `bytes` bytes, of a longer file are asked for
 --              plain    not rows: words, runbooks
 --              sources  tried in this order, after DRIFTLINE_DATA:
---                { url =, path = }  an address; path: the file inside, where it is a tar archive
+--                { url =, path =, insecure = }  an address; path: the file inside, where it is a tar archive; insecure:
+--                             true must be said where it is not https, so that others on the way can change what comes
 --                { debian =, path = }     { npm =, version =, path = }     { recipe = }  a program of datasets/recipes
 --
 -- A pinned sha256 was computed from the file itself. Addresses whose files could not be reached when this was written
@@ -20,7 +23,7 @@
 local function ann_benchmarks(name, about, metric, rows, queries, dim, licence)
   local function part(part, dataset, n, columns, element)
     return { part = part, file = name .. ".hdf5", dataset = dataset, rows = n, dim = columns, element = element,
-             sources = { { url = "http://ann-benchmarks.com/" .. name .. ".hdf5" } } }
+             unpinned = true, sources = { { url = "https://ann-benchmarks.com/" .. name .. ".hdf5" } } }
   end
   return { about = about, metric = metric, element = "f32", rows = rows, dim = dim, licence = licence,
            note = "official source only; not pinned, recorded on first download",
@@ -33,8 +36,8 @@ local function texmex(archive, about, rows, queries)
   local address = "ftp://ftp.irisa.fr/local/texmex/corpus/" .. archive .. ".tar.gz"
   local function part(part, file, n, columns)
     file = archive .. "_" .. file
-    return { part = part, file = file, rows = n, dim = columns,
-             sources = { { url = address, path = archive .. "/" .. file } } }
+    return { part = part, file = file, rows = n, dim = columns, unpinned = true,
+             sources = { { url = address, path = archive .. "/" .. file, insecure = true } } }
   end
   return { about = about, metric = "l2", element = "f32", rows = rows, dim = 128,
            licence = "TEXMEX corpus, Inria; see http://corpus-texmex.irisa.fr/",
@@ -55,10 +58,11 @@ local function slice(e)
   return { about = e.about, metric = "l2", element = e.element, rows = e.rows, dim = e.dim, licence = e.licence,
            note = "official source only; not pinned, recorded on first download",
            files = {
-             { part = "base", file = e.base, rows = e.rows, dim = e.dim, first_only = e.rows < 1000000000,
+             { part = "base", file = e.base, rows = e.rows, dim = e.dim, first_only = e.rows < 1000000000, unpinned = true,
                bytes = 8 + e.rows * e.dim * width, sources = { { url = e.address .. e.base } } },
-             { part = "query", file = e.query, rows = e.queries, dim = e.dim, sources = { { url = e.address .. e.query } } },
-             { part = "truth", file = e.truth, rows = e.queries, dim = 100, format = "truth",
+             { part = "query", file = e.query, rows = e.queries, dim = e.dim, unpinned = true,
+               sources = { { url = e.address .. e.query } } },
+             { part = "truth", file = e.truth, rows = e.queries, dim = 100, format = "truth", unpinned = true,
                sources = { { url = (e.truth_address or e.address) .. e.truth } } } } }
 end
 
@@ -143,8 +147,8 @@ return {
     about = "photo-sift rebuilt from Debian's packages by the recipe", metric = "l2", element = "u8", dim = 128,
     licence = photo_licence, note = "like photo-sift, not the same bytes; not pinned, recorded when first built",
     files = {
-      { part = "base", file = "sift-base.u8bin", dim = 128, sources = { { recipe = "photo-sift" } } },
-      { part = "query", file = "sift-query.u8bin", dim = 128, sources = { { recipe = "photo-sift" } } },
+      { part = "base", file = "sift-base.u8bin", dim = 128, unpinned = true, sources = { { recipe = "photo-sift" } } },
+      { part = "query", file = "sift-query.u8bin", dim = 128, unpinned = true, sources = { { recipe = "photo-sift" } } },
     },
   },
 
@@ -152,8 +156,8 @@ return {
     about = "photo-hog rebuilt from Debian's packages by the recipe", metric = "cosine", element = "u8", dim = 324,
     licence = photo_licence, note = "like photo-hog, not the same bytes; not pinned, recorded when first built",
     files = {
-      { part = "base", file = "hog-base.u8bin", dim = 324, sources = { { recipe = "photo-hog" } } },
-      { part = "query", file = "hog-query.u8bin", dim = 324, sources = { { recipe = "photo-hog" } } },
+      { part = "base", file = "hog-base.u8bin", dim = 324, unpinned = true, sources = { { recipe = "photo-hog" } } },
+      { part = "query", file = "hog-query.u8bin", dim = 324, unpinned = true, sources = { { recipe = "photo-hog" } } },
     },
   },
 
@@ -288,11 +292,11 @@ return {
     note = "official source only; not pinned, recorded on first download; without its tags; truth is unfiltered",
     files = {
       { part = "base", file = "base.10M.u8bin", rows = 10000000, dim = 192, bytes = 1920000008,
-        sources = { { url = yfcc .. "base.10M.u8bin" } } },
+        unpinned = true, sources = { { url = yfcc .. "base.10M.u8bin" } } },
       { part = "query", file = "query.public.100K.u8bin", rows = 100000, dim = 192, bytes = 19200008,
-        sources = { { url = yfcc .. "query.public.100K.u8bin" } } },
+        unpinned = true, sources = { { url = yfcc .. "query.public.100K.u8bin" } } },
       { part = "truth", file = "unfiltered.GT.public.ibin", rows = 100000, format = "truth",
-        sources = { { url = yfcc .. "unfiltered.GT.public.ibin" } } },
+        unpinned = true, sources = { { url = yfcc .. "unfiltered.GT.public.ibin" } } },
     },
   },
 
@@ -302,9 +306,9 @@ return {
     note = "official source only; not pinned, recorded on first download; stored as f16",
     files = {
       { part = "base", file = "laion2B-en-clip768v2-n=300K.h5", format = "hdf5", dataset = "emb", dim = 768,
-        sources = { { url = sisap .. "laion2B-en-clip768v2-n=300K.h5" } } },
+        unpinned = true, sources = { { url = sisap .. "laion2B-en-clip768v2-n=300K.h5" } } },
       { part = "query", file = "public-queries-10k-clip768v2.h5", format = "hdf5", dataset = "emb", dim = 768,
-        sources = { { url = sisap .. "public-queries-10k-clip768v2.h5" } } },
+        unpinned = true, sources = { { url = sisap .. "public-queries-10k-clip768v2.h5" } } },
     },
   },
 }

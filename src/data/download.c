@@ -2,8 +2,10 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,46 +19,80 @@ enum { CURL_CANNOT_RESUME = 33, CURL_HTTP_ERROR = 22 };
 static size_t size_of(const char *path)
 {
     struct stat st;
-    return stat(path, &st) ? 0 : (size_t)st.st_size;
+    return lstat(path, &st) ? 0 : (size_t)st.st_size;
 }
 
 struct watch {
     const struct delivery *d;
     const char *path; /* that grows while the program runs, or NULL */
+    size_t limit;
+    bool passed; /* the path is longer than that */
 };
 
 static int watch_tick(void *context)
 {
-    const struct watch *w = context;
+    struct watch *w = context;
     const struct data_progress *progress = &w->d->env->progress;
-    if (!progress->step)
-        return 0;
-    return progress->step(progress->context, w->d->what, w->path ? size_of(w->path) : 0,
-                          w->path ? w->d->part->bytes : 0);
+    const size_t bytes = w->path ? size_of(w->path) : 0;
+    w->passed = bytes > w->limit;
+    if (w->passed || !progress->step)
+        return w->passed;
+    return progress->step(progress->context, w->d->what, bytes, w->path ? w->d->part->bytes : 0);
 }
 
-int delivery_run(const struct delivery *d, struct process *p, const char *grows, struct error *err)
+int delivery_run(const struct delivery *d, struct process *p, const char *grows, size_t limit,
+                 struct error *err)
 {
-    struct watch w = { d, grows };
+    struct watch w = { d, grows, limit, false };
+    struct error why = { 0 };
     p->tick = watch_tick;
     p->context = &w;
     if (!p->directory)
         p->directory = d->folder;
-    return process_run(p, err);
+    int rc = process_run(p, &why);
+    w.passed |= !rc && grows && size_of(grows) > limit;
+    if (w.passed) {
+        unlink(grows);
+        return fail(err, ERR_FETCH, "more than the %zu bytes expected came; cut off and removed",
+                    limit);
+    }
+    return rc ? fail(err, rc, "%s", why.text) : OK;
 }
 
-static int run_curl(const struct delivery *d, const char *address, const char *to,
+size_t delivery_limit(const struct delivery *d, bool archive)
+{
+    size_t guess = (size_t)1 << 30;
+    if (d->part->bytes && !archive)
+        return d->part->bytes;
+    for (size_t i = 0; i < d->entry->n_parts; i++)
+        guess += d->entry->parts[i].rows * d->entry->parts[i].dim * sizeof(double);
+    return guess;
+}
+
+/* What the address says and, for plain http, its better; a redirection may not lead to a worse one. */
+static const char *protocols_of(const char *address)
+{
+    if (!strncasecmp(address, "https:", 6))
+        return "=https";
+    return !strncasecmp(address, "http:", 5) ? "=http,https" : "=ftp";
+}
+
+static int run_curl(const struct delivery *d, const struct dataset_origin *o, const char *to,
                     const char *option, const char *value, struct process *p, struct error *err)
 {
+    const size_t limit = delivery_limit(d, o->member != NULL);
+    const char *protocols = protocols_of(o->address);
     char most[32];
-    snprintf(most, sizeof most, "%zu", d->part->first_only ? d->part->bytes : (size_t)INT64_MAX);
+    snprintf(most, sizeof most, "%zu", limit);
     const char *argv[] = { "curl",
                            "--fail",
                            "--location",
                            "--silent",
                            "--show-error",
                            "--proto",
-                           "=https,http,ftp",
+                           protocols,
+                           "--proto-redir",
+                           protocols,
                            "--connect-timeout",
                            "5",
                            "--speed-limit",
@@ -70,12 +106,12 @@ static int run_curl(const struct delivery *d, const char *address, const char *t
                            "--output",
                            to,
                            "--url",
-                           address,
+                           o->address,
                            option,
                            value,
                            NULL };
     *p = (struct process){ .argv = argv };
-    int rc = delivery_run(d, p, to, err);
+    int rc = delivery_run(d, p, to, limit, err);
     if (rc == ERR_NOT_FOUND) {
         error_clear(err);
         return fail(err, ERR_FETCH, "curl is not installed (apt-get install curl)");
@@ -90,18 +126,18 @@ static int said_by_curl(const struct process *p, struct error *err)
     return fail(err, ERR_FETCH, "%.200s", p->output[0] ? process_last_line(p) : "curl failed");
 }
 
-static int download_whole(const struct delivery *d, const char *address, const char *partial,
-                          struct error *err)
+static int download_whole(const struct delivery *d, const struct dataset_origin *o,
+                          const char *partial, struct error *err)
 {
     const size_t had = size_of(partial);
     struct process p;
-    int rc = run_curl(d, address, partial, had ? "--continue-at" : NULL, "-", &p, err);
+    int rc = run_curl(d, o, partial, had ? "--continue-at" : NULL, "-", &p, err);
     /* A server that cannot resume, or a part as long as the file or longer, which curl calls a
        success: from the beginning. */
     const bool refused = p.status == CURL_CANNOT_RESUME || p.status == CURL_HTTP_ERROR;
     if (!rc && had && (refused || (!p.status && size_of(partial) == had))) {
         unlink(partial);
-        rc = run_curl(d, address, partial, NULL, NULL, &p, err);
+        rc = run_curl(d, o, partial, NULL, NULL, &p, err);
     }
     return rc ? rc : said_by_curl(&p, err);
 }
@@ -125,8 +161,8 @@ static int append(const char *to, const char *from, struct error *err)
 /* The first part->bytes bytes of a longer file. curl resumes whole files only, so each try asks
    for the range that is missing and what came of it is put behind what there was. A server that
    ignores ranges would send more than --max-filesize, and is refused. */
-static int download_first(const struct delivery *d, const char *address, const char *partial,
-                          struct error *err)
+static int download_first(const struct delivery *d, const struct dataset_origin *o,
+                          const char *partial, struct error *err)
 {
     char more[PATH_MAX + 16], range[64];
     struct process p = { .status = 0 };
@@ -139,7 +175,7 @@ static int download_first(const struct delivery *d, const char *address, const c
     snprintf(more, sizeof more, "%s.more", partial);
     unlink(more);
     snprintf(range, sizeof range, "%zu-%zu", had, d->part->bytes - 1);
-    int rc = run_curl(d, address, more, "--range", range, &p, err);
+    int rc = run_curl(d, o, more, "--range", range, &p, err);
     struct error late = { 0 };
     if (size_of(more) && append(partial, more, &late) && !rc)
         rc = fail(err, late.code, "%s", late.text);
@@ -152,12 +188,13 @@ static int download_first(const struct delivery *d, const char *address, const c
     return rc;
 }
 
-int download(const struct delivery *d, const char *address, const char *to, struct error *err)
+int download(const struct delivery *d, const struct dataset_origin *o, const char *to,
+             struct error *err)
 {
     char partial[PATH_MAX + 8];
     snprintf(partial, sizeof partial, "%s.part", to);
-    int rc = d->part->first_only ? download_first(d, address, partial, err)
-                                 : download_whole(d, address, partial, err);
+    int rc = d->part->first_only ? download_first(d, o, partial, err)
+                                 : download_whole(d, o, partial, err);
     if (rc)
         return rc;
     return rename(partial, to) ? fail_errno(err, ERR_IO, "%s: cannot rename into place", partial)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,34 @@ const struct dataset_part *dataset_find_part(const struct dataset_entry *entry, 
         if (!strcmp(entry->parts[i].part, part))
             return &entry->parts[i];
     return NULL;
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return !strncasecmp(text, with, strlen(with));
+}
+
+int dataset_check_trust(const struct dataset_part *part, struct error *err)
+{
+    if (part->n_origins && !part->sha256 && !part->unpinned)
+        return fail(err, ERR_CONFIG,
+                    "%s has no sha256, so nobody would see that another file came; pin it, or say "
+                    "unpinned = true",
+                    part->file);
+    for (size_t i = 0; i < part->n_origins; i++) {
+        const struct dataset_origin *o = &part->origins[i];
+        if (o->kind != ORIGIN_URL || begins(o->address, "https://"))
+            continue;
+        if (!begins(o->address, "http://") && !begins(o->address, "ftp://"))
+            return fail(err, ERR_CONFIG, "%s: an address begins with https://, http:// or ftp://",
+                        o->address);
+        if (!o->insecure)
+            return fail(err, ERR_CONFIG,
+                        "%s: whoever is on the way can change what plain %.*s carries; use https, "
+                        "or say insecure = true",
+                        o->address, (int)strcspn(o->address, ":"), o->address);
+    }
+    return OK;
 }
 
 static int no_such_part(const struct dataset_entry *entry, const char *part, struct error *err)
@@ -227,12 +256,30 @@ static int check_delivered(struct delivery *d, struct error *err)
     return rc;
 }
 
+/* Before the download: what is believed without a check. */
+static int say_trust(const struct delivery *d, const struct dataset_origin *o, const char *name)
+{
+    const struct data_progress *progress = &d->env->progress;
+    char line[512];
+    if (!progress->step || d->part->sha256)
+        return 0;
+    snprintf(line, sizeof line,
+             "%s: trusting %s%s: the catalog has no sha256 of it; what comes is recorded", d->what,
+             name, o->insecure ? ", over a connection that others can change" : "");
+    return progress->step(progress->context, line, 0, 0);
+}
+
 static int try_origins(struct delivery *d, struct attempts *tried, struct error *err)
 {
+    struct error refused = { 0 };
+    if (dataset_check_trust(d->part, &refused))
+        return fail(err, refused.code, "%s: %s", d->what, refused.text);
     for (size_t i = 0; i < d->part->n_origins; i++) {
         char name[160];
         struct error why = { 0 };
         origin_name(&d->part->origins[i], name, sizeof name);
+        if (say_trust(d, &d->part->origins[i], name))
+            return fail(err, ERR_INTERRUPTED, "%s: interrupted", d->what);
         int rc = origin_get(d, &d->part->origins[i], &why);
         if (!rc)
             rc = check_delivered(d, &why);

@@ -28,19 +28,20 @@ enum origin_kind {
 struct dataset_origin {
     enum origin_kind kind;
     const char *address, *version, *member;
+    bool insecure; /* plain http and ftp are refused without it */
 };
 
 /* One file's worth, or one dataset inside an HDF5 file. */
 struct dataset_part {
-    const char *part; /* "base", "query", "truth", "labels", "time", "words", "runbook" ... */
-    const char *file; /* its name as delivered; may have folders: it is looked for under
+    const char *part;   /* "base", "query", "truth", "labels", "time", "words", "runbook" ... */
+    const char *file;   /* its name as delivered; may have folders: it is looked for under
                          DRIFTLINE_DATA with them */
-    const char
-        *sha256; /* of that file as delivered; NULL: not pinned, recorded when first downloaded */
+    const char *sha256; /* of that file as delivered; NULL only where it is unpinned */
     const char *format, *dataset, *element; /* as in struct file_options; NULL: by itself */
     size_t rows, dim;                       /* what it must hold; 0: anything. dim of b64 is 64 */
     size_t bytes;                           /* of the file, for progress; 0: unknown */
     bool first_only; /* fbin, u8bin: the file is longer; its first `rows` rows, `bytes` in all */
+    bool unpinned;   /* has no sha256 and says so: recorded when first downloaded, held to after */
     bool plain;      /* not rows (words, runbooks): fetch_file() only */
     const struct dataset_origin *origins; /* tried in this order, after DRIFTLINE_DATA */
     size_t n_origins;
@@ -69,6 +70,9 @@ struct fetch_env {
 /* 3. The calls */
 
 const struct dataset_part *dataset_find_part(const struct dataset_entry *, const char *part);
+
+/* Whether the part may be downloaded: pinned or said not to be, by https or said not to be. ERR_CONFIG. */
+int dataset_check_trust(const struct dataset_part *, struct error *);
 
 /* The part's rows, mapped from the cache; the first call fetches, checks and converts, under a lock
    that other processes wait for. ERR_NOT_FOUND (no such part: names those there are), ERR_FETCH

@@ -15,10 +15,11 @@
 
 /* 1. Helpers */
 
+/* A file, not a link to one: what an archive holds may not name other files of the machine. */
 static bool exists(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /* Runs and turns a status other than 0 into the program's own last words. */
@@ -26,7 +27,7 @@ static int run_or_fail(const struct delivery *d, const char *const *argv, const 
                        struct error *err)
 {
     struct process p = { .argv = argv, .directory = directory };
-    int rc = delivery_run(d, &p, NULL, err);
+    int rc = delivery_run(d, &p, NULL, 0, err);
     if (rc || !p.status)
         return rc;
     return fail(err, ERR_FETCH, "%s failed (%d): %.160s", argv[0], p.status, process_last_line(&p));
@@ -37,6 +38,23 @@ static int join(char out[PATH_MAX], const char *folder, const char *name, struct
     if (snprintf(out, PATH_MAX, "%s/%s", folder, name) < PATH_MAX)
         return OK;
     return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", folder);
+}
+
+/* Unpacks one member of an archive under `tree`. */
+static int unpack_member(const struct delivery *d, const char *archive, const char *tree,
+                         const char *member, struct error *err)
+{
+    const char *argv[] = {
+        "tar", "-xf", archive, "-C", tree, "--no-same-owner", "--", member, NULL
+    };
+    char path[PATH_MAX];
+    struct process p = { .argv = argv };
+    int rc = join(path, tree, member, err);
+    if (!rc)
+        rc = delivery_run(d, &p, path, delivery_limit(d, false), err);
+    if (rc || !p.status)
+        return rc;
+    return fail(err, ERR_FETCH, "tar failed (%d): %.160s", p.status, process_last_line(&p));
 }
 
 /* 2. An address: the file itself, or a tar archive with the file as a member */
@@ -62,7 +80,7 @@ static int get_url(struct delivery *d, const struct dataset_origin *o, struct er
         return fail(err, ERR_FETCH, "offline was asked for");
     if (!o->member) {
         memcpy(d->found, d->target, sizeof d->found);
-        return download(d, o->address, d->target, err);
+        return download(d, o, d->target, err);
     }
     char archive[PATH_MAX], tree[PATH_MAX];
     const char *slash = strrchr(o->address, '/');
@@ -72,13 +90,10 @@ static int get_url(struct delivery *d, const struct dataset_origin *o, struct er
     if (!rc)
         rc = make_directories(tree, 0755, err);
     if (!rc && !exists(archive))
-        rc = download(d, o->address, archive, err);
+        rc = download(d, o, archive, err);
     if (rc)
         return rc;
-    const char *unpack[] = {
-        "tar", "-xf", archive, "-C", tree, "--no-same-owner", o->member, NULL
-    };
-    rc = run_or_fail(d, unpack, NULL, err);
+    rc = unpack_member(d, archive, tree, o->member, err);
     if (rc)
         unlink(archive);
     return rc ? rc : take_member(d, tree, o->member, err);
@@ -133,13 +148,14 @@ static int get_debian(struct delivery *d, const struct dataset_origin *o, struct
     char package[PATH_MAX], pattern[256], tree[PATH_MAX];
     struct error first = { 0 };
     snprintf(d->found, sizeof d->found, "/%s", o->member);
-    if (exists(d->found))
+    struct stat st;
+    if (!stat(d->found, &st) && S_ISREG(st.st_mode)) /* the system's, which may be a link */
         return OK;
     if (d->env->offline)
         return fail(err, ERR_FETCH, "not installed, and offline was asked for");
     snprintf(pattern, sizeof pattern, "%s_*.deb", o->address);
     if (!match(d->folder, pattern, package)) {
-        const char *download[] = { "apt-get", "-q", "download", o->address, NULL };
+        const char *download[] = { "apt-get", "-q", "download", "--", o->address, NULL };
         int rc = run_or_fail(d, download, NULL, &first);
         if (rc == ERR_NOT_FOUND)
             return fail(err, ERR_FETCH, "apt-get is not there: not a Debian system");
@@ -220,10 +236,8 @@ static int get_npm(struct delivery *d, const struct dataset_origin *o, struct er
             return rc;
         if (fresh && !match(d->folder, pattern, tarball))
             return fail(err, ERR_FETCH, "npm left no %s", pattern);
-        const char *unpack[] = { "tar",     "-xzf", tarball, "-C", tree, "--no-same-owner",
-                                 o->member, NULL };
         struct error why = { 0 };
-        rc = run_or_fail(d, unpack, NULL, &why);
+        rc = unpack_member(d, tarball, tree, o->member, &why);
         if (!rc)
             return take_member(d, tree, o->member, err);
         unlink(tarball); /* perhaps cut short by a crash: once more */

@@ -20,11 +20,17 @@ struct delivery {
 int origin_get(struct delivery *d, const struct dataset_origin *, struct error *);
 
 /* Downloads to `to`, by way of to.part, which a later call goes on from. */
-int download(const struct delivery *, const char *address, const char *to, struct error *);
+int download(const struct delivery *, const struct dataset_origin *, const char *to,
+             struct error *);
 
-/* process_run() in the delivery's folder, showing the growth of the file `grows` (or NULL) as
-   progress. */
-int delivery_run(const struct delivery *, struct process *, const char *grows, struct error *);
+/* The most bytes that the part can honestly take: as the catalog says, else a guess from its shape. An archive is
+   no part, and has the guess. */
+size_t delivery_limit(const struct delivery *, bool archive);
+
+/* process_run() in the delivery's folder, showing the growth of the file `grows` (or NULL) as progress; past limit
+   the program is ended, the file removed, and the error ERR_FETCH. */
+int delivery_run(const struct delivery *, struct process *, const char *grows, size_t limit,
+                 struct error *);
 
 /* "https://..." or "Debian package x" or "npm package x@1": for messages. */
 void origin_name(const struct dataset_origin *, char *out, size_t out_bytes);

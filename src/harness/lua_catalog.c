@@ -125,7 +125,8 @@ static void read_origin(lua_State *L, const struct catalog *c, struct dataset_or
 {
     static const char *const kinds[] = { "url", "debian", "npm",
                                          "recipe" }; /* as enum origin_kind */
-    static const char *const keys[] = { "url", "debian", "npm", "recipe", "version", "path", NULL };
+    static const char *const keys[] = { "url",     "debian", "npm",      "recipe",
+                                        "version", "path",   "insecure", NULL };
     only_fields(L, c, keys);
     int given = 0;
     for (int i = 0; i < 4; i++) {
@@ -140,13 +141,14 @@ static void read_origin(lua_State *L, const struct catalog *c, struct dataset_or
         refuse(L, c, "sources", "need exactly one of url, debian, npm and recipe each");
     o->version = text_field(L, c, "version", o->kind == ORIGIN_NPM);
     o->member = text_field(L, c, "path", o->kind == ORIGIN_DEBIAN || o->kind == ORIGIN_NPM);
+    o->insecure = bool_field(L, c, "insecure");
 }
 
 static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
 {
-    static const char *const keys[] = { "part",       "file",    "sha256", "format", "rows",
-                                        "dataset",    "element", "dim",    "bytes",  "plain",
-                                        "first_only", "sources", NULL };
+    static const char *const keys[] = { "part",       "file",    "sha256",   "format", "rows",
+                                        "dataset",    "element", "dim",      "bytes",  "plain",
+                                        "first_only", "sources", "unpinned", NULL };
     only_fields(L, c, keys);
     p->part = text_field(L, c, "part", true);
     p->file = text_field(L, c, "file", true);
@@ -159,6 +161,7 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
     p->bytes = count_field(L, c, "bytes");
     p->plain = bool_field(L, c, "plain");
     p->first_only = bool_field(L, c, "first_only");
+    p->unpinned = bool_field(L, c, "unpinned");
     struct dataset_origin *origins = list_field(L, c, "sources", sizeof *origins, &p->n_origins);
     for (size_t i = 0; i < p->n_origins; i++) {
         push_item(L, c, "sources", i);
@@ -167,6 +170,9 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
     }
     p->origins = origins;
     lua_pop(L, 1);
+    struct error err = { 0 };
+    if (dataset_check_trust(p, &err))
+        luaL_error(L, "data set \"%s\": part \"%s\": %s", c->where, p->part, err.text);
 }
 
 static enum metric read_metric(lua_State *L, const struct catalog *c, const struct dataset_entry *e)
@@ -354,11 +360,12 @@ static void describe_part(const struct dataset_part *p, FILE *out)
     fprintf(out, "  %-8s %s", p->part, p->file);
     if (p->rows)
         fprintf(out, ", %zu rows", p->rows);
-    fputc('\n', out);
+    fputs(p->unpinned ? ", no sha256: recorded at the first download\n" : "\n", out);
     for (size_t i = 0; i < p->n_origins; i++)
-        fprintf(out, "           from %s%s%s%s\n", kinds[p->origins[i].kind], p->origins[i].address,
-                p->origins[i].version ? "@" : "",
-                p->origins[i].version ? p->origins[i].version : "");
+        fprintf(out, "           from %s%s%s%s%s\n", kinds[p->origins[i].kind],
+                p->origins[i].address, p->origins[i].version ? "@" : "",
+                p->origins[i].version ? p->origins[i].version : "",
+                p->origins[i].insecure ? " (others on the way can change it)" : "");
 }
 
 void catalog_describe(const struct catalog_entry *e, FILE *out)
@@ -392,7 +399,7 @@ static int say_progress(void *context, const char *what, size_t done, size_t tot
 {
     struct telling *t = context;
     const struct run_options *o = t->options;
-    char line[400];
+    char line[600];
     if (strcmp(t->what, what) != 0) {
         (void)snprintf(t->what, sizeof t->what, "%s", what);
         t->tenth = 0;

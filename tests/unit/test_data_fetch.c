@@ -1,73 +1,16 @@
 /* test_data_fetch.c - fetching from folders and a local server, with good, bad and
  * missing files; the cache. */
 #define _GNU_SOURCE
-#include "data_files.h"
+#include "fetch_world.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "src/data/cache.h"
-#include "src/data/fetch.h"
 #include "src/data/process.h"
-#include "src/data/sha256.h"
-
-/* What every test here starts from: a file of two rows in data/, an entry that pins it, an
-   empty cache/. */
-struct world {
-    struct scratch scratch;
-    char data[PATH_MAX + 32], cache[PATH_MAX + 32], file[PATH_MAX + 128];
-    char sha[SHA256_HEX_BYTES], address[128];
-    struct dataset_origin origin;
-    struct dataset_part part;
-    struct dataset_entry entry;
-    struct fetch_env env;
-    struct error err;
-};
-
-static const uint8_t two_rows[] = { 2, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6 };
-
-static void write_file(const char *path, const void *bytes, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(bytes, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
-static int make_world(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
-    assert_non_null(w);
-    test_dir_make(w->scratch.dir);
-    snprintf(w->data, sizeof w->data, "%s/data", w->scratch.dir);
-    snprintf(w->cache, sizeof w->cache, "%s/cache", w->scratch.dir);
-    snprintf(w->file, sizeof w->file, "%s/tiny/base.u8bin", w->data);
-    char folder[PATH_MAX + 128];
-    snprintf(folder, sizeof folder, "%s/tiny", w->data);
-    assert_int_equal(mkdir(w->data, 0755), 0);
-    assert_int_equal(mkdir(folder, 0755), 0);
-    write_file(w->file, two_rows, sizeof two_rows);
-    assert_ok(sha256_file(w->file, w->sha, NULL, &w->err), &w->err);
-    w->part = (struct dataset_part){
-        .part = "base", .file = "base.u8bin", .sha256 = w->sha, .rows = 2, .dim = 3
-    };
-    w->entry = (struct dataset_entry){ .name = "tiny", .parts = &w->part, .n_parts = 1 };
-    w->env = (struct fetch_env){ .cache_dir = w->cache, .data_path = w->data, .no_install = true };
-    *state = w;
-    return 0;
-}
-
-static int end_world(void **state)
-{
-    struct world *w = *state;
-    test_dir_remove(w->scratch.dir);
-    free(w);
-    return 0;
-}
 
 static void expect_tiny(struct world *w)
 {
@@ -130,7 +73,8 @@ static void a_damaged_local_file_is_an_error_and_stays(void **state)
     struct stat st;
     assert_int_equal(stat(w->file, &st), 0); /* it is the user's */
     error_clear(&w->err);
-    w->part.sha256 = NULL; /* nothing pinned: the reader still sees that it is short */
+    w->part.sha256 = NULL;
+    w->part.unpinned = true; /* nothing pinned: the reader still sees that it is short */
     assert_int_equal(fetch_part(&w->entry, "base", &w->env, &s, &w->err), ERR_CORRUPT);
     expect_text("short", &w->err,
                 "base.u8bin: truncated: 2 rows of 3 u8 need 14 bytes, the file has 13");
@@ -159,10 +103,10 @@ static void missing_everywhere_lists_every_source(void **state)
     struct source *s = NULL;
     assert_int_equal(unlink(w->file), 0);
     const struct dataset_origin origins[] = {
-        { ORIGIN_URL, "http://127.0.0.1:9/base.u8bin", NULL, NULL },
-        { ORIGIN_DEBIAN, "driftline-no-such-package", NULL, "usr/share/none" },
-        { ORIGIN_NPM, "driftline-no-such-package", "1.0.0", "package/none" },
-        { ORIGIN_RECIPE, "none", NULL, NULL },
+        { ORIGIN_URL, "http://127.0.0.1:9/base.u8bin", NULL, NULL, true },
+        { ORIGIN_DEBIAN, "driftline-no-such-package", NULL, "usr/share/none", false },
+        { ORIGIN_NPM, "driftline-no-such-package", "1.0.0", "package/none", false },
+        { .kind = ORIGIN_RECIPE, .address = "none" },
     };
     w->part.origins = origins;
     w->part.n_origins = 1; /* only what answers at once, the network not being asked */
@@ -196,10 +140,11 @@ static void a_recipe_makes_the_file(void **state)
     write_file(recipe, script, sizeof script - 1);
     chmod(recipe, 0755);
     w->env.recipe_dir = w->data;
-    w->origin = (struct dataset_origin){ ORIGIN_RECIPE, "make-tiny", NULL, NULL };
+    w->origin = (struct dataset_origin){ .kind = ORIGIN_RECIPE, .address = "make-tiny" };
     w->part.origins = &w->origin;
     w->part.n_origins = 1;
     w->part.sha256 = NULL;
+    w->part.unpinned = true;
     expect_tiny(w);
     char noted[PATH_MAX + 128], hex[80] = { 0 };
     snprintf(noted, sizeof noted, "%s/downloads/tiny/base.u8bin.sha256", w->cache);
@@ -475,7 +420,7 @@ static void downloads_resume(void **state)
         if (!pid)
             skip(); /* no python3 */
         snprintf(w->address, sizeof w->address, "http://127.0.0.1:%d/base.u8bin", port);
-        w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, NULL };
+        w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, NULL, true };
         w->part.origins = &w->origin;
         w->part.n_origins = 1;
         w->env.data_path = NULL;
@@ -530,13 +475,14 @@ static void the_beginning_of_a_long_file_can_be_fetched(void **state)
     if (!pid)
         skip(); /* no python3 */
     snprintf(w->address, sizeof w->address, "http://127.0.0.1:%d/base.u8bin", port);
-    w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, NULL };
+    w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, NULL, true };
     w->part = (struct dataset_part){ .part = "base",
                                      .file = "base.u8bin",
                                      .rows = 1,
                                      .dim = 3,
                                      .bytes = 11,
                                      .first_only = true,
+                                     .unpinned = true,
                                      .origins = &w->origin,
                                      .n_origins = 1 };
     w->env.data_path = NULL;
@@ -572,7 +518,7 @@ static void a_member_of_an_archive_is_unpacked(void **state)
     if (!pid)
         skip(); /* no python3 */
     snprintf(w->address, sizeof w->address, "http://127.0.0.1:%d/t.tar.gz", port);
-    w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, "tiny/base.u8bin" };
+    w->origin = (struct dataset_origin){ ORIGIN_URL, w->address, NULL, "tiny/base.u8bin", true };
     w->part.origins = &w->origin;
     w->part.n_origins = 1;
     w->env.data_path = NULL;

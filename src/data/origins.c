@@ -134,8 +134,8 @@ static int apt_with_own_lists(const struct delivery *d, const char *package, str
     snprintf(cache, sizeof cache, "Dir::Cache=%s/cache", apt);
     const char *own = "APT::Sandbox::User=";
     const char *update[] = { "apt-get", "-q", "-o", lists, "-o", cache, "-o", own, "update", NULL };
-    const char *download[] = { "apt-get", "-q", "-o",       lists,   "-o", cache,
-                               "-o",      own,  "download", package, NULL };
+    const char *download[] = { "apt-get", "-q", "-o",       lists, "-o",    cache,
+                               "-o",      own,  "download", "--",  package, NULL };
     if (!rc)
         rc = run_or_fail(d, update, NULL, err);
     if (!rc)
@@ -199,7 +199,7 @@ static int install_npm(const struct delivery *d, struct error *err)
 
 static int npm_pack(const struct delivery *d, const char *wanted, struct error *err)
 {
-    const char *pack[] = { "npm", "pack", wanted, "--ignore-scripts", "--silent", NULL };
+    const char *pack[] = { "npm", "pack", "--ignore-scripts", "--silent", "--", wanted, NULL };
     struct error why = { 0 };
     int rc = run_or_fail(d, pack, NULL, &why);
     if (rc == ERR_NOT_FOUND) {

@@ -50,7 +50,10 @@ static json_t *claim_json(const struct claim *c, json_t *holds, json_t *values,
 {
     json_t *claim = json_pack("{s:s, s:o, s:o}", "text", c->text, "holds", holds, "values", values);
     if (claim && err->code)
-        json_object_set_new(claim, "error", json_string(err->text));
+        json_object_set_new(claim, "error",
+                            json_string(script_is_plain(err->text)
+                                            ? err->text
+                                            : "its function raised an error of unprintable text"));
     return claim;
 }
 

@@ -195,10 +195,9 @@ void lua_claims_read(lua_State *L, const struct fields *experiment)
         lua_pushvalue(L, -1);
         lua_getinfo(L, ">S", &ar);
         struct claim *c = &ex->claims[ex->n_claims];
-        json_t *utf8 = json_string(lua_tostring(L, -2));
-        if (!utf8)
-            fields_fail(experiment, "claims", ERR_CONFIG, "claim %zu: its text is no UTF-8", i);
-        json_decref(utf8);
+        if (!script_is_plain(lua_tostring(L, -2)))
+            fields_fail(experiment, "claims", ERR_CONFIG,
+                        "claim %zu: its text must be UTF-8 without control characters", i);
         c->text = strdup(lua_tostring(L, -2));
         ex->n_claims++;
         c->line = ar.linedefined;

@@ -158,10 +158,8 @@ static void read_name(const struct fields *f, struct experiment *ex)
                     name);
     ex->name = copy_text(f->L, name);
     const char *title = fields_text(f, "title", name);
-    json_t *utf8 = json_string(title);
-    if (!utf8)
-        fields_fail(f, "title", ERR_CONFIG, "\"title\" is no UTF-8 text");
-    json_decref(utf8);
+    if (!script_is_plain(title))
+        fields_fail(f, "title", ERR_CONFIG, "\"title\" must be UTF-8 without control characters");
     ex->title = copy_text(f->L, title);
 }
 

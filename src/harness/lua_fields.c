@@ -281,6 +281,18 @@ const char *value_shown(lua_State *L, int index)
     }
 }
 
+bool script_is_plain(const char *text)
+{
+    json_t *utf8 = json_string(text);
+    json_decref(utf8);
+    for (; utf8 && *text; text++) {
+        const unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && next < 0xa0)) /* C1, as UTF-8 has it */
+            return false;
+    }
+    return utf8 != NULL;
+}
+
 struct fields fields_open(lua_State *L, int index, const char *what)
 {
     struct fields f = { L, lua_absindex(L, index), what, script_place(L), 1 };

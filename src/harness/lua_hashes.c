@@ -66,8 +66,8 @@ static int lua_hashes(lua_State *L)
     title_of(L, (enum image_hash)kind, images.view, title, sizeof title);
     struct source *source = NULL;
     struct error err = { 0 };
-    if (image_hash_open((enum image_hash)kind, images.view->n, images.view->dim, read_view,
-                        &images, title, &source, &err))
+    if (image_hash_open((enum image_hash)kind, images.view->n, images.view->dim, read_view, &images,
+                        title, &source, &err))
         script_raise(L, f.call, "hashes", &err);
     lua_data_push(L, source, title);
     return 1;

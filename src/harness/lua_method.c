@@ -135,12 +135,11 @@ static void read_axes(const struct fields *f, const char *key, const struct inde
 
 static void check_name(const struct fields *f, const char *what, const char *name)
 {
-    json_t *utf8 = json_string(name);
-    json_decref(utf8);
-    if (!utf8 || !*name || strlen(name) > LABEL_BYTES_MAX || strpbrk(name, "[]/\n\r\t"))
+    if (!script_is_plain(name) || !*name || strlen(name) > LABEL_BYTES_MAX || strpbrk(name, "[]/"))
         fields_fail(f, NULL, ERR_CONFIG,
-                    "%s \"%.60s\" must be 1 to %d bytes of UTF-8 without [ ] and /", what, name,
-                    LABEL_BYTES_MAX);
+                    "%s \"%.60s\" must be 1 to %d bytes of UTF-8 without [ ] / and control "
+                    "characters",
+                    what, name, LABEL_BYTES_MAX);
 }
 
 /* The table of options on top of the stack, popped. */

@@ -136,6 +136,9 @@ struct place script_key_place(lua_State *, struct place call, int depth, const c
 
 /* 3. Reading tables: all raw, so that no metamethod of the config runs */
 
+/* UTF-8 without control characters: what goes to terminals, files and figures. */
+bool script_is_plain(const char *text);
+
 struct fields {
     lua_State *L;
     int at;           /* stack index of the table */

@@ -41,14 +41,13 @@ struct fields lua_open_step(lua_State *L, const char *what, const char *const *k
 struct step_note lua_step_note(const struct fields *f)
 {
     const char *tag = fields_text(f, "tag", NULL);
-    json_t *utf8 = tag ? json_string(tag) : NULL;
-    const bool fine =
-        !tag || (utf8 && *tag && strlen(tag) <= TAG_BYTES_MAX && !strpbrk(tag, "/#\n\r\t"));
-    json_decref(utf8);
+    const bool fine = !tag || (script_is_plain(tag) && *tag && strlen(tag) <= TAG_BYTES_MAX &&
+                               !strpbrk(tag, "/#"));
     if (!fine)
         fields_fail(f, "tag", ERR_CONFIG,
-                    "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / and #", tag,
-                    TAG_BYTES_MAX);
+                    "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / # and control "
+                    "characters",
+                    tag, TAG_BYTES_MAX);
     return (struct step_note){
         .tag = tag,
         .line = f->call.line,

@@ -42,11 +42,25 @@ const struct command commands[] = {
     { NULL, NULL, NULL, 0, 0, NULL },
 };
 
+/* What configs, data and results of strangers say must not command the terminal. */
+static void put_text(const char *text)
+{
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
+        const bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0; /* as UTF-8 has it */
+        const bool control = c1 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
+        (void)fputc(control ? '?' : c, stderr);
+        text += c1;
+    }
+}
+
 void app_error(const struct app *app, const struct error *error)
 {
     const char *red = app->options.colour ? "\033[31m" : "",
                *off = app->options.colour ? "\033[0m" : "";
-    fprintf(stderr, "%serror:%s %s\n", red, off, error->text);
+    fprintf(stderr, "%serror:%s ", red, off);
+    put_text(error->text);
+    fputc('\n', stderr);
 }
 
 void app_warn(const struct app *app, const char *format, ...)
@@ -56,16 +70,20 @@ void app_warn(const struct app *app, const char *format, ...)
     fprintf(stderr, "%swarning:%s ", yellow, off);
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    char text[2000];
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    put_text(text);
     fputc('\n', stderr);
 }
 
 int app_say(void *app_of, const char *line)
 {
     const struct app *app = app_of;
-    if (!app->options.quiet)
-        fprintf(stderr, "%s\n", line);
+    if (!app->options.quiet) {
+        put_text(line);
+        fputc('\n', stderr);
+    }
     return *app->interrupted;
 }
 

@@ -151,7 +151,7 @@ static const struct wrong wrongs[] = {
     { "ablation", METHOD("ablations = { ['no X'] = { capgr = false } }"),
       "did you mean \"caprg\"?" },
     { "ablation of nothing", METHOD("ablations = { ['no X'] = {} }"), "changes nothing" },
-    { "label", METHOD("label = 'a[b]'"), "without [ ] and /" },
+    { "label", METHOD("label = 'a[b]'"), "without [ ] / and control" },
     { "deletes", METHOD("deletes = 'filtre'"),
       "unknown deletes \"filtre\"; did you mean \"filter\"?" },
     { "element", METHOD("element = 'f23'"), "unknown element \"f23\"; did you mean \"f32\"?" },
@@ -312,7 +312,7 @@ static const struct wrong wrongs[] = {
     { "where and filter",
       LOADED("w:search { data:queries(5), where = { 4, 5 }, filter = { fraction = 1 } }"),
       "filter and where at once" },
-    { "tag", LOADED("w:search { data:queries(5), tag = 'a/b' }"), "without / and #" },
+    { "tag", LOADED("w:search { data:queries(5), tag = 'a/b' }"), "without / # and control" },
     { "dim", LOADED("w:search { synthetic { kind = 'mixture', rows = 9, dim = 9 } }"),
       "has dimension 9, but" },
     { "metrics", LOADED("w:search { synthetic { kind = 'sphere', rows = 9, dim = 8 } }"),
@@ -366,6 +366,15 @@ static const struct wrong wrongs[] = {
       ":2: hashes: images are rows of u8, not f32" },
     { "hashes of a kind", DATA "hashes { data, kind = 'dhahs' }", "did you mean \"dhash\"?" },
     { "hashes without", DATA "hashes { data }", "kind = ... is missing" },
+
+    /* what would command a terminal */
+    { "tag", LOADED("w:search { data:queries(5), tag = 'a\\27[2Jb' }"), "control characters" },
+    { "tag of C1", LOADED("w:search { data:queries(5), tag = 'a\\194\\155b' }"),
+      "control characters" },
+    { "label", METHOD("label = 'a\\27[2Jb'"), "control characters" },
+    { "title", WITH(FLAT "title = 'a\\127b'"), "control characters" },
+    { "claim", WITH(FLAT "claims = { { 'a\\7b', function(r) return true end } }"),
+      "control characters" },
 
     /* the bounds */
     { "endless", "\nwhile true do end",

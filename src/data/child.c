@@ -18,18 +18,6 @@
 
 enum { TICK_MS = 100, READ_BYTES = 1 << 16 };
 
-static void limit(int resource, rlim_t most)
-{
-    struct rlimit now;
-    if (getrlimit(resource, &now))
-        return;
-    if (now.rlim_max < most)
-        most = now.rlim_max;
-    /* The soft limit of processor time sends SIGXCPU, the hard one only kills. */
-    now.rlim_cur = most;
-    (void)setrlimit(resource, &now);
-}
-
 /* What RLIMIT_DATA counts already; not an absolute limit, because sanitizers reserve terabytes. */
 static size_t data_bytes(void)
 {
@@ -42,6 +30,18 @@ static size_t data_bytes(void)
     return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Where a limit cannot be set, the one that holds is lower. */
+static void set_limits(const struct child *c)
+{
+    const rlim_t cpu_s = (rlim_t)ceil(c->cpu_s), data = (rlim_t)(data_bytes() + c->memory_bytes);
+    /* The soft limit of processor time sends SIGXCPU, the hard one only kills. */
+    const struct rlimit core = { 0, 0 }, cpu = { cpu_s, cpu_s + 1 }, memory = { data, data };
+    (void)setrlimit(RLIMIT_CORE, &core);
+    (void)setrlimit(RLIMIT_CPU, &cpu);
+    if (c->memory_bytes)
+        (void)setrlimit(RLIMIT_DATA, &memory);
+}
+
 static _Noreturn void be_child(const struct child *c, int out, pid_t parent)
 {
     /* Whoever handles these handles them for the parent. */
@@ -52,10 +52,7 @@ static _Noreturn void be_child(const struct child *c, int out, pid_t parent)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(1);
-    limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_CPU, (rlim_t)ceil(c->cpu_s));
-    if (c->memory_bytes)
-        limit(RLIMIT_DATA, (rlim_t)(data_bytes() + c->memory_bytes));
+    set_limits(c);
     c->work(c->context, out);
     _exit(0);
 }

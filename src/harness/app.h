@@ -15,7 +15,7 @@ struct app {
     const struct kernels *kernels;
     const volatile int *interrupted; /* set by Ctrl-C */
     volatile int *measuring; /* not 0: Ctrl-C lets the program write its results, else it ends it */
-    const char **arguments; /* what is left of the command line once options are taken out */
+    const char **arguments;  /* what is left of the command line once options are taken out */
     size_t n_arguments;
     bool fail_on_regression; /* compare's own option */
 };

@@ -94,6 +94,19 @@ run run --no-plots --out r tiny.lua
 check "where they could not it is not" '[ $status = 0 ]'
 DRIFTLINE_CACHE=$work/cache
 
+# A catalog that would trust what nobody checks is refused whole, before anything is fetched.
+unsafe() { # NAME FIELDS WORDS
+    mkdir -p unsafe/datasets
+    cat >unsafe/datasets/catalog.lua <<LUA
+return { odd = { about = "x", metric = "l2", element = "u8", licence = "none", files = { { part = "base", file = "x.u8bin", $2 } } } }
+LUA
+    DRIFTLINE_ROOT=$work/unsafe run list datasets
+    check "$1" '[ $status = 2 ] && says "catalog.lua: data set \"odd\": part \"base\": " && says "'"$3"'"'
+}
+unsafe "a source without a sha256 must be said" 'sources = { { url = "https://example.org/x" } }' "unpinned = true"
+unsafe "so must plain http" "sha256 = \"$sum\", sources = { { url = \"http://example.org/x\" } }" "insecure = true"
+unsafe "and FTP" "sha256 = \"$sum\", sources = { { url = \"ftp://example.org/x\" } }" "insecure = true"
+
 # A baseline's library is not the one that the program was linked with.
 if [ -n "$libraries" ]; then
     mkdir lib

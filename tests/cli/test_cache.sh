@@ -103,9 +103,9 @@ LUA
     DRIFTLINE_ROOT=$work/unsafe run list datasets
     check "$1" '[ $status = 2 ] && says "catalog.lua: data set \"odd\": part \"base\": " && says "'"$3"'"'
 }
-unsafe "a source without a sha256 must be said" 'sources = { { url = "https://example.org/x" } }' "unpinned = true"
-unsafe "so must plain http" "sha256 = \"$sum\", sources = { { url = \"http://example.org/x\" } }" "insecure = true"
-unsafe "and FTP" "sha256 = \"$sum\", sources = { { url = \"ftp://example.org/x\" } }" "insecure = true"
+unsafe "a source without a sha256 must be said" 'sources = { { url = "https://127.0.0.1/x" } }' "unpinned = true"
+unsafe "so must plain http" "sha256 = \"$sum\", sources = { { url = \"http://127.0.0.1/x\" } }" "insecure = true"
+unsafe "and FTP" "sha256 = \"$sum\", sources = { { url = \"ftp://127.0.0.1/x\" } }" "insecure = true"
 
 # A baseline's library is not the one that the program was linked with.
 if [ -n "$libraries" ]; then

@@ -47,8 +47,8 @@ static bool read_meta(const char *npy, const char *key, uint64_t *hash, size_t *
     return length == (int)n && !memcmp(text, again, n);
 }
 
-/* Reading all of it costs little: XXH3 takes in 9 to 13 GB/s of a file that is in memory, and a run reads the rows
-   several times anyway. */
+/* Reading all of it costs little: XXH3 takes in 9 to 13 GB/s of a file that is in memory, and a run
+   reads the rows several times anyway. */
 int cache_open(const char *npy, const char *key, const char *name, struct source **out,
                struct error *err)
 {
@@ -108,7 +108,8 @@ int cache_store(const struct source *s, const char *npy, const char *key,
     return rc;
 }
 
-/* A folder above it where everybody may rename what is not theirs: not /tmp, whose sticky bit forbids that. */
+/* A folder above it where everybody may rename what is not theirs: not /tmp, whose sticky bit
+ * forbids that. */
 static int check_above(const char *path, struct error *err)
 {
     char *real = realpath(path, NULL);

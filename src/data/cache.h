@@ -11,8 +11,9 @@
 
 #include "file.h"
 
-/* Makes the cache folder if need be, for its owner alone. What lies in it is trusted, so it must be a folder of the
- * user's own that nobody else can write or replace. NULL: there is no place for one. ERR_CONFIG, ERR_IO. */
+/* Makes the cache folder if need be, for its owner alone. What lies in it is trusted, so it must be
+ * a folder of the user's own that nobody else can write or replace. NULL: there is no place for
+ * one. ERR_CONFIG, ERR_IO. */
 int cache_prepare(const char *path, struct error *);
 
 /* *out is NULL on a miss. ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */

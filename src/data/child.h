@@ -1,5 +1,5 @@
-/* child.h - a function run in a forked child: a crash, an endless loop or a flood of memory ends the
- * child, not the program.
+/* child.h - a function run in a forked child: a crash, an endless loop or a flood of memory ends
+ * the child, not the program.
  *
  * For work on what strangers made: files for a library that is not hardened, functions of a config.
  */
@@ -25,9 +25,9 @@ struct child {
 
 enum { CHILD_OUTPUT_BYTES_MAX = 64 << 20 };
 
-/* Fills output, also with the beginning that a failed child wrote. ERR_INTERRUPTED (by tick, SIGINT or
-   SIGTERM), ERR_CORRUPT (it ended otherwise; the sentence is a clause: "crashed (SIGSEGV)", "took more
-   than 10 s of processor time"), ERR_NO_MEMORY, ERR_IO. */
+/* Fills output, also with the beginning that a failed child wrote. ERR_INTERRUPTED (by tick, SIGINT
+   or SIGTERM), ERR_CORRUPT (it ended otherwise; the sentence is a clause: "crashed (SIGSEGV)",
+   "took more than 10 s of processor time"), ERR_NO_MEMORY, ERR_IO. */
 int child_run(struct child *, struct error *);
 
 #endif

@@ -69,7 +69,7 @@ size_t delivery_limit(const struct delivery *d, bool archive)
     return guess;
 }
 
-/* What the address says and, for plain http, its better; a redirection may not lead to a worse one. */
+/* What the address says and, for plain http, https too; a redirection leads to no worse one. */
 static const char *protocols_of(const char *address)
 {
     if (!strncasecmp(address, "https:", 6))

@@ -71,7 +71,8 @@ struct fetch_env {
 
 const struct dataset_part *dataset_find_part(const struct dataset_entry *, const char *part);
 
-/* Whether the part may be downloaded: pinned or said not to be, by https or said not to be. ERR_CONFIG. */
+/* Whether the part may be downloaded: pinned or said not to be, by https or said not to be.
+ * ERR_CONFIG. */
 int dataset_check_trust(const struct dataset_part *, struct error *);
 
 /* The part's rows, mapped from the cache; the first call fetches, checks and converts, under a lock

@@ -23,12 +23,12 @@ int origin_get(struct delivery *d, const struct dataset_origin *, struct error *
 int download(const struct delivery *, const struct dataset_origin *, const char *to,
              struct error *);
 
-/* The most bytes that the part can honestly take: as the catalog says, else a guess from its shape. An archive is
-   no part, and has the guess. */
+/* The most bytes that the part can honestly take: as the catalog says, else a guess from its shape.
+   An archive is no part, and has the guess. */
 size_t delivery_limit(const struct delivery *, bool archive);
 
-/* process_run() in the delivery's folder, showing the growth of the file `grows` (or NULL) as progress; past limit
-   the program is ended, the file removed, and the error ERR_FETCH. */
+/* process_run() in the delivery's folder, showing the growth of the file `grows` (or NULL) as
+   progress; past limit the program is ended, the file removed, and the error ERR_FETCH. */
 int delivery_run(const struct delivery *, struct process *, const char *grows, size_t limit,
                  struct error *);
 

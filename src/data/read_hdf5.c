@@ -1,9 +1,9 @@
 /* read_hdf5.c - a dataset of an HDF5 file becomes plain rows in a scratch file.
  *
- * The library is not hardened: damaged files crash it, and a file can name others to be read as its own. So it
- * works in a child process, and whatever reaches past the file itself is refused: external raw storage, external
- * and soft links, virtual datasets, filter plugins. The parent checks the shape that it is given against the size
- * of the rows.
+ * The library is not hardened: damaged files crash it, and a file can name others to be read as its
+ * own. So it works in a child process, and whatever reaches past the file itself is refused:
+ * external raw storage, external and soft links, virtual datasets, filter plugins. The parent
+ * checks the shape that it is given against the size of the rows.
  *
  * 1 the child   2 the parent
  */

@@ -83,7 +83,7 @@ int source_read_f32(const struct source *s, size_t first, size_t n, float *out, 
 static int check_finite(const struct source *s, size_t first, size_t n, const float *rows,
                         struct error *err)
 {
-    /* One reduction over the bits, which compilers vectorise, instead of a branch for each value. */
+    /* One reduction over the bits, which compilers vectorise: no branch for each value. */
     uint32_t any = 0;
     for (size_t i = 0; i < n * s->dim; i++) {
         uint32_t bits;

@@ -1,6 +1,7 @@
 /* write_hdf5.c - one dataset of a source's rows, a block of rows at a time.
  *
- * The library keeps global state and Debian builds it without thread safety: only one thread may write HDF5.
+ * The library keeps global state and Debian builds it without thread safety: only one thread may
+ * write HDF5.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -83,7 +83,8 @@ struct claims_task {
     uint64_t interrupted_ns; /* when Ctrl-C was seen */
 };
 
-/* In a child: a claim can be slow in ways that only the end of its process stops, and results must be written. */
+/* In a child: a claim can be slow in ways that only the end of its process stops, and results must
+ * be written. */
 static void ask_all(void *context, int out)
 {
     struct claims_task *task = context;

@@ -2,9 +2,10 @@
  *
  * 1 memory   2 work and time
  *
- * A bound cannot be caught: past it every instruction raises the error again, so that each pcall ends one level
- * further out. The bounds are checked between instructions, so a single one must be short: hence the bound on the
- * length of a string, which Lua compares, converts and counts in one instruction.
+ * A bound cannot be caught: past it every instruction raises the error again, so that each pcall
+ * ends one level further out. The bounds are checked between instructions, so a single one must be
+ * short: hence the bound on the length of a string, which Lua compares, converts and counts in one
+ * instruction.
  */
 #include <inttypes.h>
 #include <stdio.h>

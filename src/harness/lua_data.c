@@ -190,7 +190,8 @@ static enum metric own_metric(const struct source *s)
     return METRIC_L2SQ;
 }
 
-/* What a file inflates to may be larger than memory, so it goes to the cache's disk where there is one. */
+/* What a file inflates to may be larger than memory, so it goes to the cache's disk where there is
+ * one. */
 static struct source *open_path(lua_State *L, struct place at, const char *path,
                                 struct file_options options, const char *part, const char *name)
 {

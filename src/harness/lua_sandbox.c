@@ -2,8 +2,9 @@
  *
  * 1 what the libraries are left with   2 running
  *
- * What would run without the hook of lua_bounds.c is not offered: xpcall's handler and __gc. Library functions whose
- * loops run inside C are wrapped: they are refused where they could take long, and the bounds are checked after them.
+ * What would run without the hook of lua_bounds.c is not offered: xpcall's handler and __gc.
+ * Library functions whose loops run inside C are wrapped: they are refused where they could take
+ * long, and the bounds are checked after them.
  */
 #include <lualib.h>
 #include <stdio.h>
@@ -30,8 +31,8 @@ static int call_original(lua_State *L)
     return lua_gettop(L);
 }
 
-/* What matching a pattern costs at most, from one place of the subject: the steps so far, and in how many ways the
-   part read so far can match. */
+/* What matching a pattern costs at most, from one place of the subject: the steps so far, and in
+   how many ways the part read so far can match. */
 struct pattern_cost {
     double steps, ways;
 };
@@ -140,7 +141,8 @@ static int guarded_table(lua_State *L)
     return call_original(L);
 }
 
-/* The library compares numbers and strings inside C; as a function of ours, between the hook's checks. */
+/* The library compares numbers and strings inside C; as a function of ours, between the hook's
+ * checks. */
 static int less_than(lua_State *L)
 {
     script_charge(L, 1);

@@ -144,8 +144,8 @@ int command_help(struct app *app)
     return EXIT_OK;
 }
 
-/* Ctrl-C ends the program within a second, also inside a library that cannot be asked to stop; but results that
-   were measured are written first. */
+/* Ctrl-C ends the program within a second, also inside a library that cannot be asked to stop; but
+   results that were measured are written first. */
 static void on_interrupt(int signal_number)
 {
     (void)signal_number;

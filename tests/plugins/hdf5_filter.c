@@ -1,4 +1,5 @@
-/* hdf5_filter.c - a library that leaves a file behind when it is loaded: DRIFTLINE_TEST_MARK names it. */
+/* hdf5_filter.c - a library that leaves a file behind when it is loaded: DRIFTLINE_TEST_MARK names
+ * it. */
 #include <stdio.h>
 #include <stdlib.h>
 

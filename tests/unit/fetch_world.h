@@ -1,5 +1,5 @@
-/* fetch_world.h - what the tests of fetching start from: a file of two rows in data/, an entry that pins it, an
- * empty cache/. */
+/* fetch_world.h - what the tests of fetching start from: a file of two rows in data/, an entry that
+ * pins it, an empty cache/. */
 #ifndef DRIFTLINE_TEST_FETCH_WORLD_H
 #define DRIFTLINE_TEST_FETCH_WORLD_H
 

@@ -1,5 +1,5 @@
-/* test_config_limits.c - configs that would run for minutes or hours inside C: each ends with a sentence, at the top
- * level of the file, in the workload and in a claim. */
+/* test_config_limits.c - configs that would run for minutes or hours inside C: each ends with a
+ * sentence, at the top level of the file, in the workload and in a claim. */
 #include "tests/testing.h"
 
 #include <time.h>

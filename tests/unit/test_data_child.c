@@ -1,4 +1,5 @@
-/* test_data_child.c - what happens to a child process stays there, and its parent says what happened. */
+/* test_data_child.c - what happens to a child process stays there, and its parent says what
+ * happened. */
 #define _GNU_SOURCE
 #include "data_files.h"
 

@@ -1,5 +1,5 @@
-/* test_data_hdf5.c - HDF5 files of strangers: what reaches past the file is refused, what is damaged is an error, and
- * a crash of the library is one too. */
+/* test_data_hdf5.c - HDF5 files of strangers: what reaches past the file is refused, what is
+ * damaged is an error, and a crash of the library is one too. */
 #define _GNU_SOURCE
 #include "data_files.h"
 

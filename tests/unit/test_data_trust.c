@@ -1,5 +1,5 @@
-/* test_data_trust.c - what is downloaded is pinned and comes by https, or the catalog says that it is not; a server
- * cannot lead elsewhere, send without end, or hand over a link. */
+/* test_data_trust.c - what is downloaded is pinned and comes by https, or the catalog says that it
+ * is not; a server cannot lead elsewhere, send without end, or hand over a link. */
 #define _GNU_SOURCE
 #include "fetch_world.h"
 
@@ -9,8 +9,9 @@
 
 #include "src/data/process.h"
 
-/* FILE PORT_FILE [CERTIFICATE]: /file is the file, /away leads to http, /endless goes on for a gigabyte and says no length, /long
-   says a large one. Each address asked for goes to PORT_FILE.log. */
+/* FILE PORT_FILE [CERTIFICATE]: /file is the file, /away leads to http, /endless goes on for a
+   gigabyte and says no length, /long says a large one. Each address asked for goes to
+   PORT_FILE.log. */
 static const char server[] =
     "import http.server, ssl, sys\n"
     "class H(http.server.BaseHTTPRequestHandler):\n"

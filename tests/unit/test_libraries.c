@@ -1,4 +1,5 @@
-/* test_libraries.c - a library other than the one the program was linked with is found, wherever it was loaded from. */
+/* test_libraries.c - a library other than the one the program was linked with is found, wherever it
+ * was loaded from. */
 #define _GNU_SOURCE
 #include "tests/testing.h"
 

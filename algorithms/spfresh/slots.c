@@ -136,20 +136,24 @@ bool spfresh_slot_of(struct spfresh *s, uint64_t id, uint32_t *slot)
 
 /* ------------------------------------------------------------------------------- dropping */
 
-/* No reader holds it any more. */
-static void release(void *index, uint64_t slot)
+void spfresh_slot_give(struct spfresh *s, uint32_t slot)
 {
-    struct spfresh *s = index;
     struct spfresh_slots *slots = &s->slots;
-    const unsigned version = spfresh_version(s, (uint32_t)slot) & ~VERSION_DELETED;
+    const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;
     const bool exhausted = version + REUSE > spfresh_version_max(s);
 
     pthread_mutex_lock(&slots->lock);
     uint32_t *list = exhausted ? &slots->first_exhausted : &slots->first_free;
     ids_of(slots)[slot] = *list;
-    *list = (uint32_t)slot;
+    *list = slot;
     slots->exhausted += exhausted;
     pthread_mutex_unlock(&slots->lock);
+}
+
+/* No reader holds it any more. */
+static void release(void *index, uint64_t slot)
+{
+    spfresh_slot_give(index, (uint32_t)slot);
 }
 
 static void kill(struct spfresh *s, uint32_t slot)

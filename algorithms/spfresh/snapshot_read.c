@@ -34,18 +34,6 @@ static int find(struct sections *x, const struct store_reader *r, bool live)
 
 /* ------------------------------------------------------------------------------- slots */
 
-static void put_dead(struct spfresh *s, uint32_t slot, uint64_t *ids)
-{
-    struct spfresh_slots *slots = &s->slots;
-    const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;
-    const bool exhausted = version + 2 > spfresh_version_max(s);
-    uint32_t *list = exhausted ? &slots->first_exhausted : &slots->first_free;
-
-    ids[slot] = *list;
-    *list = slot;
-    slots->exhausted += exhausted;
-}
-
 static int read_slots(struct spfresh *s, const struct sections *x, const struct store_reader *r)
 {
     struct spfresh_slots *slots = &s->slots;
@@ -63,7 +51,7 @@ static int read_slots(struct spfresh *s, const struct sections *x, const struct 
     for (uint32_t i = (uint32_t)n; i-- > 0;) { /* so that free slots are used from the first on */
         spfresh_set_version(s, i, x->versions[i]);
         if (x->versions[i] & VERSION_DELETED)
-            put_dead(s, i, ids);
+            spfresh_slot_give(s, i);
         else
             live++;
     }

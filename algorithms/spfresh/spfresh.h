@@ -427,6 +427,8 @@ int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t
 bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
 /* The id is gone and its slot deleted; the slot is used again when no reader may hold it. Cannot fail. */
 void spfresh_slot_drop(struct spfresh *, uint64_t id);
+/* A dead slot that no reader holds is free, or exhausted if its version cannot go up by a reuse any more. */
+void spfresh_slot_give(struct spfresh *, uint32_t slot);
 /* A second slot for the live vector of an exhausted one, whose lock the caller holds: still deleted. The
    caller files the vector under it and publishes it, then tells whether that went well: the old slot
    dies, or the fresh one does. Meanwhile an answer may find both: one id, one distance. */

@@ -1,0 +1,121 @@
+/* test_spfresh_slots.c - a slot's version never comes round: an entry of an earlier life is never taken for the
+ * slot's vector, neither while the index runs nor after a save and a load.
+ */
+#include "tests/unit/test_spfresh_lire.h"
+
+/* Saves to a folder of its own and goes on with what is loaded from there. */
+static void save_and_load(struct book *b)
+{
+    char saved[PATH_MAX];
+
+    test_dir_make(saved);
+    assert_ok(b->ops->save(b->index, saved), &b->bench.error);
+    b->ops->destroy(b->index);
+    b->index = NULL;
+    test_dir_clear(b->dir);
+    assert_ok(b->ops->load(&b->index, &b->bench.env, saved), &b->bench.error);
+    test_dir_remove(saved);
+}
+
+/* Every row ever used is asked for: answers have their own rows' distances (book_search), and a stored
+   row is found. */
+static void expect_own_distances(struct book *b, size_t rows)
+{
+    const struct spfresh_knobs knobs = book_knobs(b, 1 << 22);
+    uint64_t ids[4];
+
+    for (size_t i = 0; i < rows; i++)
+        (void)book_search(b, book_row(b, i), 4, &knobs, ids, NULL);
+    book_check(b);
+    book_all_found(b);
+}
+
+/* ------------------------------------------------------------------- at the exact version */
+
+enum { LEFT = 40, GONE = 6, NEW = 12 };
+
+/* Slots whose vectors are gone, one for each version up to the last; their first entries, of version 0,
+   are still in the postings. */
+static void at_the_last_versions(int64_t version_bits, int64_t postings, bool loaded)
+{
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+
+    params.version_bits = version_bits;
+    params.postings = postings;
+    params.maintenance = SPFRESH_EXPLICIT;
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 8, LEFT + GONE + NEW, 1);
+    book_fill(&b, 0, b.capacity, 4, .5);
+    assert_ok(book_insert(&b, 0, LEFT + GONE), &b.bench.error);
+    for (uint64_t id = LEFT; id < LEFT + GONE; id++) {
+        const uint32_t slot = lire_slot(&b, id);
+
+        assert_int_equal(spfresh_version(book_index(&b), slot), 0);
+        /* As after so many moves and reuses. */
+        spfresh_set_version(book_index(&b), slot,
+                            spfresh_version_max(book_index(&b)) - (unsigned)(id - LEFT));
+        assert_ok(book_remove(&b, id), &b.bench.error);
+    }
+    if (loaded)
+        save_and_load(&b);
+    for (uint64_t id = LEFT + GONE; id < b.capacity; id++) {
+        assert_ok(book_insert(&b, id, 1), &b.bench.error);
+        book_check(&b);
+    }
+    expect_own_distances(&b, b.capacity);
+    book_close(&b);
+}
+
+static void last_versions(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++)
+        at_the_last_versions(i & 1, i & 2 ? CODEC_SQ8 : CODEC_RAW, i & 4);
+}
+
+/* ------------------------------------------------------------------------ by public calls */
+
+enum { STAY = 200, PART = 100, ROUNDS = 60, SAVED_FROM = 30 };
+
+/* What came last goes, as much comes; splits move it about, but never touch the corner where the first part was.
+   Slots reach the versions that matter in some of the rounds, so most are saved and loaded. */
+static void saved_after_churn(void **state)
+{
+    (void)state;
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+
+    params.maintenance = SPFRESH_EXPLICIT;
+    params.posting_entries = 24;
+    params.buffer_pages = 0;
+    params.replicas = 2;
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, STAY + (1 + ROUNDS) * PART, 1);
+    book_fill(&b, 0, b.capacity, 10, .6);
+    for (size_t i = STAY; i < STAY + PART; i++)
+        ((float *)book_row(&b, i))[0] += 100;
+    assert_ok(book_insert(&b, 0, STAY + PART), &b.bench.error);
+    for (size_t at = STAY; at + PART < b.capacity; at += PART) {
+        const bool saved = at >= STAY + SAVED_FROM * PART;
+
+        for (size_t i = 0; i < PART; i++)
+            assert_ok(book_remove(&b, at + i), &b.bench.error);
+        if (saved)
+            save_and_load(&b);
+        assert_ok(book_insert(&b, at + PART, PART), &b.bench.error);
+        if (saved)
+            book_check(&b);
+    }
+    assert_true(book_index(&b)->slots.exhausted > 0);
+    expect_own_distances(&b, b.capacity);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(last_versions),
+        cmocka_unit_test(saved_after_churn),
+    };
+
+    return test_run("spfresh_slots", tests);
+}

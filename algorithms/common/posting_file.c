@@ -566,6 +566,7 @@ const struct posting_ops posting_file_ops = {
     .sync = file_sync,
     .durable = file_durable,
     .unfreeze = file_unfreeze,
+    .keep_both = file_keep_both,
     .counts = file_counts,
     .resident = file_resident,
     .disk = file_disk,

@@ -161,6 +161,7 @@ int file_freeze(struct posting_store *, struct store_writer *);
 int file_sync(struct posting_store *);
 void file_durable(struct posting_store *);
 void file_unfreeze(struct posting_store *);
+void file_keep_both(struct posting_store *);
 int file_resume(struct file_store *, const struct store_reader *);
 int file_check(const struct posting_store *);
 

@@ -124,6 +124,15 @@ void file_unfreeze(struct posting_store *store)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+void file_keep_both(struct posting_store *store)
+{
+    struct file_store *s = file_of(store);
+
+    (void)pthread_mutex_lock(&s->lock);
+    space_keep_both(&s->space);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- reading */
 
 static int corrupt(const struct file_store *s, const struct store_reader *r, uint32_t posting,

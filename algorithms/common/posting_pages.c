@@ -166,6 +166,14 @@ void space_durable(struct page_space *s)
     s->hopeless = 0;
 }
 
+void space_keep_both(struct page_space *s)
+{
+    for (size_t w = 0; w < s->total / 64; w++) {
+        s->durable[w] |= s->frozen[w];
+        s->frozen[w] = 0;
+    }
+}
+
 void space_thaw(struct page_space *s)
 {
     for (size_t w = 0; w < s->total / 64; w++) {

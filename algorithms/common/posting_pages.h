@@ -49,6 +49,8 @@ bool space_claim(struct page_space *, uint32_t page);
 void space_mark(struct page_space *, uint32_t page);
 /* The marked pages are the durable ones, and what was parked for others is free. */
 void space_durable(struct page_space *);
+/* The marked pages are durable ones too. */
+void space_keep_both(struct page_space *);
 /* No page is marked, and what was parked for the marks is free. */
 void space_thaw(struct page_space *);
 

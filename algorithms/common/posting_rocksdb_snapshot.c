@@ -174,17 +174,7 @@ int rocks_freeze(struct posting_store *store, struct store_writer *w)
 /* RocksDB has synced the files and the folder they are in; that folder's name is left. */
 int rocks_sync(struct posting_store *store)
 {
-    const struct rocks *r = rocks_of(store);
-    int rc = rocks_fault(r, store->env.error, "fsync-dir", store->env.dir);
-
-    if (rc != OK)
-        return rc;
-    const int fd = open(store->env.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0)
-        rc = trouble(heard(r), "cannot sync", store->env.dir);
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
+    return store_sync_dir(store->env.dir, store->options.fault, store->env.error);
 }
 
 /* What cannot be removed now is tried again next time. */

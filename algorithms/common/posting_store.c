@@ -154,6 +154,12 @@ void posting_store_unfreeze(struct posting_store *store)
         store->ops->unfreeze(store);
 }
 
+void posting_store_keep_both(struct posting_store *store)
+{
+    if (store->ops->keep_both)
+        store->ops->keep_both(store);
+}
+
 void posting_store_counts(const struct posting_store *store, struct posting_counts *counts)
 {
     memset(counts, 0, sizeof *counts);

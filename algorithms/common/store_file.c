@@ -198,15 +198,17 @@ static void write_table_and_head(struct store_writer *w)
     put(w, (const unsigned char *)&h, sizeof h);
 }
 
-static void sync_dir(struct store_writer *w)
+int store_sync_dir(const char *dir, const struct store_fault *fault, struct error *err)
 {
-    const int fd = store_faulted(w->fault, "fsync-dir")
-                       ? -1
-                       : open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int fd =
+        store_faulted(fault, "fsync-dir") ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = OK;
+
     if (fd < 0 || fsync(fd) != 0)
-        (void)trouble(w, "cannot make durable the folder", w->dir);
+        rc = fail_errno(err, ERR_IO, "cannot make durable the folder %s", dir);
     if (fd >= 0)
         (void)close(fd);
+    return rc;
 }
 
 int store_commit(struct store_writer *w)
@@ -227,7 +229,7 @@ int store_commit(struct store_writer *w)
         store_abort(w);
         return w->code;
     }
-    sync_dir(w);
+    w->code = store_sync_dir(w->dir, w->fault, w->error);
     release(w);
     return w->code;
 }

@@ -81,6 +81,9 @@ void store_fail(struct store_writer *, int code);
 int store_commit(struct store_writer *);
 void store_abort(struct store_writer *); /* the old file stays */
 
+/* Makes new and removed names in dir durable. ERR_IO. */
+int store_sync_dir(const char *dir, const struct store_fault *, struct error *);
+
 /* An opened, wholly verified file; sections point into a read-only mapping of it. */
 struct store_reader {
     struct error *error;

@@ -115,7 +115,7 @@ static int log_rows(struct chunk *c, size_t n)
     return rc == OK ? journal_commit(c->s->journal) : rc;
 }
 
-/* Rows before the failing one stay, if they can be logged. */
+/* Rows before the failing one stay, if they can be logged. The ids are this update's. */
 static int insert_chunk(struct chunk *c, size_t *done)
 {
     struct spfresh *s = c->s;
@@ -154,7 +154,11 @@ static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *id
         c->n = left < CHUNK ? left : CHUNK;
         epoch_collect(s->epoch);
         pthread_rwlock_rdlock(&s->gate);
-        rc = insert_chunk(c, &went);
+        rc = spfresh_ids_begin(s, c->ids, c->n);
+        if (rc == OK) {
+            rc = insert_chunk(c, &went);
+            spfresh_ids_end(s, c->ids, c->n);
+        }
         pthread_rwlock_unlock(&s->gate);
         *done += went;
         if (went > 0) {
@@ -166,61 +170,80 @@ static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *id
     return rc;
 }
 
-/* Many rows into an empty index: the build. Not logged row by row, but durable, and so acknowledged, by
-   a snapshot. */
-static int fill(struct spfresh *s, struct vectors v, const uint64_t *ids, size_t *done)
+/* With the index shut: heads made anew, and with `ids` all rows filed at once. Neither is logged; both are
+   durable, and the rows acknowledged, by a snapshot, before anybody files anything under the heads. *filled:
+   the rows are in; they stay after a failure if the snapshot that has them may be what a crash returns to. */
+static int begin_shut(struct spfresh *s, struct vectors v, bool heads, const uint64_t *ids,
+                      bool *filled)
 {
-    pthread_rwlock_wrlock(&s->gate);
-    int rc = spfresh_fill(s, v, ids);
-    pthread_rwlock_unlock(&s->gate);
-    if (rc == OK && s->journal) {
-        rc = spfresh_checkpoint(s);
-        if (rc != OK)
-            spfresh_unfill(s, ids, v.n);
+    bool kept = false;
+    int rc = heads ? spfresh_build_heads(s, v) : OK;
+
+    if (rc == OK && ids) {
+        rc = spfresh_fill(s, v, ids);
+        *filled = rc == OK;
     }
-    *done = rc == OK ? v.n : 0;
-    if (rc == OK)
-        spfresh_queue_overfull(s);
-    return rc == OK ? spfresh_after_update(s) : rc;
+    if (rc == OK && s->journal) {
+        rc = spfresh_checkpoint_shut(s, &kept);
+        if (rc != OK && *filled && !kept) {
+            spfresh_unfill(s, ids, v.n);
+            *filled = false;
+        }
+    }
+    return rc;
 }
 
-/* Heads are durable before anything is filed under them, for the log does not tell of them. */
-static int make_heads(struct spfresh *s, struct vectors v)
+/* The first vectors make the heads, and many are laid out at once. Whoever comes meanwhile waits, and finds that
+   this is done. */
+static int insert_first(struct spfresh *s, struct vectors v, const uint64_t *ids, bool *filled)
 {
-    pthread_rwlock_wrlock(&s->gate);
-    const int rc = spfresh_build_heads(s, v);
-    pthread_rwlock_unlock(&s->gate);
-    return rc == OK && s->journal ? spfresh_checkpoint(s) : rc;
+    int rc = OK;
+
+    spfresh_shut(s);
+    const bool heads = !atomic_load(&s->built), fills = v.n >= FILL_LEAST && spfresh_is_empty(s);
+    if (heads || fills)
+        rc = begin_shut(s, v, heads, fills ? ids : NULL, filled);
+    spfresh_reopen(s);
+    return rc;
 }
 
 int spfresh_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     struct spfresh *s = spfresh_of(index);
-    const bool many = v.n >= FILL_LEAST;
+    bool filled = false;
     int rc = OK;
 
     *done = 0;
     if (v.n == 0)
         return OK;
-    if (!atomic_load(&s->built)) {
-        /* What is filled at once is made durable with its heads. */
-        rc = many ? spfresh_build_heads(s, v) : make_heads(s, v);
-        if (rc != OK)
-            return rc;
-    }
     epoch_collect(s->epoch);
-    return many && spfresh_is_empty(s) ? fill(s, v, ids, done) : insert_chunks(s, v, ids, done);
+    if (!atomic_load(&s->built) || (v.n >= FILL_LEAST && atomic_load(&s->slots.live) == 0))
+        rc = insert_first(s, v, ids, &filled);
+    if (filled) {
+        *done = v.n;
+        spfresh_queue_overfull(s);
+        const int after = spfresh_after_update(s);
+        return rc == OK ? after : rc;
+    }
+    return rc == OK ? insert_chunks(s, v, ids, done) : rc;
 }
 
 int spfresh_train(struct index *index, struct vectors sample)
 {
     struct spfresh *s = spfresh_of(index);
+    bool filled = false;
+    int rc = OK;
 
-    if (!spfresh_is_empty(s))
-        return fail(index->env.error, ERR_ARGUMENT,
-                    "%s: train: the index holds %zu vectors already; make a new one",
-                    index->ops->name, atomic_load(&s->slots.live));
-    return sample.n == 0 ? OK : make_heads(s, sample);
+    spfresh_shut(s);
+    if (!spfresh_is_empty(s)) {
+        rc = fail(index->env.error, ERR_ARGUMENT,
+                  "%s: train: the index holds %zu vectors already; make a new one",
+                  index->ops->name, atomic_load(&s->slots.live));
+    } else if (sample.n > 0) {
+        rc = begin_shut(s, sample, true, NULL, &filled);
+    }
+    spfresh_reopen(s);
+    return rc;
 }
 
 int spfresh_file(struct spfresh *s, const struct choice *c, uint32_t slot, unsigned version,

@@ -6,7 +6,7 @@
 
 enum { CHUNK = 256 };
 
-/* Logged first: dropping cannot fail, and could not be taken back. */
+/* Logged first: dropping cannot fail, and could not be taken back. The ids are this update's. */
 static int remove_chunk(struct spfresh *s, const uint64_t *ids, size_t n)
 {
     int rc = OK;
@@ -38,7 +38,11 @@ int spfresh_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
 
         epoch_collect(s->epoch);
         pthread_rwlock_rdlock(&s->gate);
-        rc = remove_chunk(s, ids + *done, some);
+        rc = spfresh_ids_begin(s, ids + *done, some);
+        if (rc == OK) {
+            rc = remove_chunk(s, ids + *done, some);
+            spfresh_ids_end(s, ids + *done, some);
+        }
         pthread_rwlock_unlock(&s->gate);
         *done += rc == OK ? some : 0;
         if (rc == OK)

@@ -1,4 +1,5 @@
 /* slots.c - vectors' numbers in here: taken, published, dropped, and used again. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "algorithms/spfresh/spfresh.h"
@@ -39,6 +40,58 @@ void spfresh_lock_slot(struct spfresh *s, uint32_t slot)
 void spfresh_unlock_slot(struct spfresh *s, uint32_t slot)
 {
     pthread_mutex_unlock(&s->slots.of[slot % SPFRESH_STRIPES]);
+}
+
+/* ---------------------------------------------------------------------- updates of one id */
+
+/* How many of the ids are the caller's now. The one after them is another's or, *twice, the caller's already.
+   There is memory for all. */
+static size_t mark_ids(struct idmap *changing, const uint64_t *ids, size_t n, bool *twice)
+{
+    uint64_t owner = 0;
+    size_t i = 0;
+
+    for (; i < n && !idmap_get(changing, ids[i], &owner); i++)
+        (void)idmap_put(changing, ids[i], (uintptr_t)ids);
+    *twice = i < n && owner == (uintptr_t)ids;
+    return i;
+}
+
+static void unmark_ids(struct idmap *changing, const uint64_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)idmap_remove(changing, ids[i], NULL);
+}
+
+int spfresh_ids_begin(struct spfresh *s, const uint64_t *ids, size_t n)
+{
+    struct spfresh_slots *slots = &s->slots;
+    bool twice = false, room;
+    size_t marked = 0;
+
+    pthread_mutex_lock(&slots->lock);
+    while ((room = idmap_reserve(&slots->changing, slots->changing.n + n)) &&
+           (marked = mark_ids(&slots->changing, ids, n, &twice)) < n) {
+        unmark_ids(&slots->changing, ids, marked);
+        if (twice)
+            break;
+        pthread_cond_wait(&slots->changed, &slots->lock);
+    }
+    pthread_mutex_unlock(&slots->lock);
+    if (!room)
+        return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory to update %zu ids",
+                    s->base.ops->name, n);
+    return twice ? fail(s->base.env.error, ERR_DUPLICATE_ID, "%s: id %" PRIu64 " is there twice",
+                        s->base.ops->name, ids[marked])
+                 : OK;
+}
+
+void spfresh_ids_end(struct spfresh *s, const uint64_t *ids, size_t n)
+{
+    pthread_mutex_lock(&s->slots.lock);
+    unmark_ids(&s->slots.changing, ids, n);
+    pthread_cond_broadcast(&s->slots.changed);
+    pthread_mutex_unlock(&s->slots.lock);
 }
 
 /* --------------------------------------------------------------------------------- taking */
@@ -107,12 +160,23 @@ static uint32_t take_one(struct spfresh *s)
     return slot;
 }
 
+/* The number of the first id that is stored, n: none is. */
+static size_t first_stored(const struct spfresh_slots *slots, const uint64_t *ids, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && !slot_table_get(&slots->table, ids_of(slots), ids[i], NULL))
+        i++;
+    return i;
+}
+
 int spfresh_slots_take(struct spfresh *s, const uint64_t *ids, size_t n, uint32_t *out)
 {
     struct spfresh_slots *slots = &s->slots;
 
     pthread_mutex_lock(&slots->lock);
-    const bool room = reserve(s, ids, n);
+    const size_t stored = first_stored(slots, ids, n);
+    const bool room = stored == n && reserve(s, ids, n);
     for (size_t i = 0; room && i < n; i++) {
         out[i] = take_one(s);
         ids_of(slots)[out[i]] = ids[i];
@@ -121,6 +185,9 @@ int spfresh_slots_take(struct spfresh *s, const uint64_t *ids, size_t n, uint32_
     pthread_mutex_unlock(&slots->lock);
     if (room)
         atomic_fetch_add(&slots->live, n);
+    if (stored < n)
+        return fail(s->base.env.error, ERR_DUPLICATE_ID, "%s: id %" PRIu64 " is already stored",
+                    s->base.ops->name, ids[stored]);
     return room ? OK
                 : fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for %zu more ids",
                        s->base.ops->name, n);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "src/core/mem.h"
@@ -149,10 +150,9 @@ static void set_due(struct spfresh *s, bool failed)
     atomic_store(&s->due_at, (failed ? journal_bytes(s->journal) : 0) + step);
 }
 
-/* The state of one moment. *frozen: the store has to be told what came of it. */
+/* The state of one moment; the gate is shut. *frozen: the store has to be told what came of it. */
 static int capture(struct spfresh *s, struct store_writer *w, uint64_t *lsn, bool *frozen)
 {
-    pthread_rwlock_wrlock(&s->gate);
     epoch_drain(s->epoch);
     int rc = journal_rotate(s->journal, lsn);
     if (!rc)
@@ -163,34 +163,57 @@ static int capture(struct spfresh *s, struct store_writer *w, uint64_t *lsn, boo
     }
     if (!rc)
         spfresh_slots_frozen(s);
-    pthread_rwlock_unlock(&s->gate);
     return rc;
 }
 
-/* A commit that failed may have put the snapshot in its place, in a folder that is not durable. Then it
-   must go, or a crash may return to pages that are written again. *placed: it stays. */
-static int make_durable(struct spfresh *s, struct store_writer *w, bool *placed)
+/* What a checkpoint has come to. IN_DOUBT: a commit that failed may have put the snapshot in its place, in a
+   folder that is not durable, or it was taken out again, and that is not durable. A crash may return to it or to
+   the one before, so pages of both are kept, and the next snapshot has a name after it. */
+enum outcome { NOTHING_NEW, DURABLE, IN_DOUBT };
+
+static int make_durable(struct spfresh *s, struct store_writer *w, enum outcome *outcome)
 {
+    struct stat there;
     int rc = posting_store_sync(s->store);
 
+    *outcome = NOTHING_NEW;
     if (!rc && codec_has_rows(s->codec))
         rc = codec_rows_sync(s->codec);
-    *placed = false;
     if (rc) {
         store_abort(w);
         return rc;
     }
     rc = store_commit(w);
-    *placed = rc == OK || (access(w->path, F_OK) == 0 && !remove_snapshot(s, s->snapshot + 1));
+    if (!rc)
+        *outcome = DURABLE;
+    else if ((stat(w->path, &there) == 0 || errno != ENOENT) &&
+             !(remove_snapshot(s, s->snapshot + 1) &&
+               store_sync_dir(s->base.env.dir, s->fault, NULL) == OK))
+        *outcome = IN_DOUBT;
     return rc;
 }
 
-static int write_snapshot(struct spfresh *s, struct store_writer *w)
+/* Tells slots and store what came of the snapshot. */
+static void settle(struct spfresh *s, enum outcome outcome, bool frozen)
+{
+    spfresh_slots_thawed(s, outcome == DURABLE);
+    if (outcome != NOTHING_NEW)
+        s->snapshot++;
+    if (outcome == DURABLE)
+        posting_store_durable(s->store);
+    else if (outcome == IN_DOUBT)
+        posting_store_keep_both(s->store);
+    else if (frozen)
+        posting_store_unfreeze(s->store);
+}
+
+static int write_snapshot(struct spfresh *s, struct store_writer *w, bool shut, bool *kept)
 {
     const struct index_env *env = &s->base.env;
     const struct store_identity identity = snapshot_identity(env, s->live);
     char name[SNAPSHOT_NAME_BYTES];
-    bool frozen = false, placed = false;
+    enum outcome outcome = NOTHING_NEW;
+    bool frozen = false;
     uint64_t lsn = 0;
 
     snapshot_name(name, s->snapshot + 1);
@@ -199,40 +222,66 @@ static int write_snapshot(struct spfresh *s, struct store_writer *w)
         rc = store_begin(w, env->dir, name, &identity, s->fault, env->error);
     if (rc)
         return rc;
+    if (!shut)
+        pthread_rwlock_wrlock(&s->gate);
     rc = capture(s, w, &lsn, &frozen);
+    if (!shut)
+        pthread_rwlock_unlock(&s->gate);
     if (rc)
         store_abort(w);
     else
-        rc = make_durable(s, w, &placed);
-    spfresh_slots_thawed(s, placed);
-    if (!placed) {
-        if (frozen)
-            posting_store_unfreeze(s->store);
+        rc = make_durable(s, w, &outcome);
+    settle(s, outcome, frozen);
+    *kept = outcome != NOTHING_NEW;
+    if (outcome != DURABLE)
         return rc;
-    }
-    s->snapshot++;
     s->snapshot_lsn = lsn;
-    posting_store_durable(s->store);
-    if (rc)
-        return rc;
     journal_forget(s->journal, lsn);
     remove_older(s, s->snapshot);
     spfresh_count(&s->counters.checkpoints, 1);
     return OK;
 }
 
-int spfresh_checkpoint(struct spfresh *s)
+/* `checkpointing` is held. */
+static int checkpoint(struct spfresh *s, bool shut, bool *kept)
 {
-    if (!s->journal)
-        return OK;
     struct store_writer *w = mem_alloc(s->base.env.mem, sizeof *w);
+
+    *kept = false;
     if (!w)
         return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for a checkpoint",
                     s->base.ops->name);
-    pthread_mutex_lock(&s->checkpointing);
-    const int rc = write_snapshot(s, w);
+    const int rc = write_snapshot(s, w, shut, kept);
     set_due(s, rc != OK);
-    pthread_mutex_unlock(&s->checkpointing);
     mem_free(s->base.env.mem, w);
     return rc;
+}
+
+int spfresh_checkpoint(struct spfresh *s)
+{
+    bool kept;
+
+    if (!s->journal)
+        return OK;
+    pthread_mutex_lock(&s->checkpointing);
+    const int rc = checkpoint(s, false, &kept);
+    pthread_mutex_unlock(&s->checkpointing);
+    return rc;
+}
+
+int spfresh_checkpoint_shut(struct spfresh *s, bool *kept)
+{
+    return checkpoint(s, true, kept);
+}
+
+void spfresh_shut(struct spfresh *s)
+{
+    pthread_mutex_lock(&s->checkpointing);
+    pthread_rwlock_wrlock(&s->gate);
+}
+
+void spfresh_reopen(struct spfresh *s)
+{
+    pthread_rwlock_unlock(&s->gate);
+    pthread_mutex_unlock(&s->checkpointing);
 }

@@ -203,6 +203,18 @@ static int open_parts(struct spfresh *s)
     return OK;
 }
 
+/* Updates that overlap without end must not keep a checkpoint out; nobody takes the gate twice. */
+static void init_gate(pthread_rwlock_t *gate)
+{
+    pthread_rwlockattr_t writers_first;
+
+    (void)pthread_rwlockattr_init(&writers_first);
+    (void)pthread_rwlockattr_setkind_np(&writers_first,
+                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(gate, &writers_first);
+    (void)pthread_rwlockattr_destroy(&writers_first);
+}
+
 /* Before any file of it is opened. */
 static int take_folder(struct spfresh *s, const struct spfresh_opening *opening)
 {
@@ -241,11 +253,13 @@ int spfresh_open(struct spfresh **out, const struct index_env *env, const struct
     atomic_init(&s->due_at, (uint64_t)p->checkpoint_mb << 20);
     s->slots.first_free = s->slots.first_exhausted = SLOT_NONE;
     s->slots.first_parked = s->slots.first_frozen = SLOT_NONE;
-    pthread_rwlock_init(&s->gate, NULL);
+    init_gate(&s->gate);
     pthread_mutex_init(&s->checkpointing, NULL);
     pthread_mutex_init(&s->heads_lock, NULL);
     pthread_mutex_init(&s->scratch_lock, NULL);
     pthread_mutex_init(&s->slots.lock, NULL);
+    pthread_cond_init(&s->slots.changed, NULL);
+    idmap_init(&s->slots.changing, env->mem);
     for (size_t i = 0; i < SPFRESH_STRIPES; i++) {
         pthread_mutex_init(&s->slots.of[i], NULL);
         pthread_mutex_init(&s->posting[i], NULL);
@@ -343,6 +357,8 @@ void spfresh_destroy(struct index *index)
         pthread_mutex_destroy(&s->slots.of[i]);
         pthread_mutex_destroy(&s->posting[i]);
     }
+    idmap_free(&s->slots.changing);
+    pthread_cond_destroy(&s->slots.changed);
     pthread_mutex_destroy(&s->slots.lock);
     pthread_mutex_destroy(&s->scratch_lock);
     pthread_mutex_destroy(&s->heads_lock);

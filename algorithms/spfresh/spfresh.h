@@ -25,9 +25,10 @@
  *   - whoever appends to a posting, rewrites it or removes its head holds the posting's lock, and
  *     looks after taking it whether the head is still alive
  *
- * Locks, in this order: `gate` (shared by updates and jobs, exclusive for snapshots and sweeps), a
- * slot's, postings' by ascending stripe, then those inside graph, store, queue. Searches take none: they
- * are inside the epoch.
+ * Locks, in this order: `checkpointing`, `gate` (shared by updates and jobs, exclusive for snapshots, sweeps and
+ * the first vectors; whoever waits for it exclusively goes first, so nobody takes it twice), the ids of an
+ * update (spfresh_ids_begin), a slot's, postings' by ascending stripe, then those inside graph, store, queue.
+ * Searches take none: they are inside the epoch.
  */
 #ifndef DRIFTLINE_SPFRESH_H
 #define DRIFTLINE_SPFRESH_H
@@ -44,6 +45,7 @@
 #include "algorithms/common/posting_store.h"
 #include "algorithms/common/stable.h"
 #include "algorithms/spfresh/codec.h"
+#include "src/core/idmap.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
@@ -121,6 +123,8 @@ struct spfresh_slots {
     atomic_size_t n;                      /* slots ever used */
     size_t exhausted;                     /* dead ones that wait for a sweep */
     atomic_size_t live;
+    struct idmap changing; /* ids that an update is at work on -> the array of ids it was given */
+    pthread_cond_t changed;
     pthread_mutex_t lock;                /* of all but versions */
     pthread_mutex_t of[SPFRESH_STRIPES]; /* a slot's own, by slot % SPFRESH_STRIPES */
 };
@@ -421,8 +425,13 @@ void spfresh_unfill(struct spfresh *, const uint64_t *ids, size_t n);
 bool spfresh_is_empty(const struct spfresh *); /* no vector, no entry */
 
 /* slots.c. Each takes slots.lock itself. */
+/* An update of these ids begins: until it ends, no other one changes any of them. So the log has the updates of
+   an id in the order in which they took effect, and what an update takes back is its own. Waits, holding none of
+   the ids, while another update has one. ERR_DUPLICATE_ID: an id is there twice; ERR_NO_MEMORY. */
+int spfresh_ids_begin(struct spfresh *, const uint64_t *ids, size_t n);
+void spfresh_ids_end(struct spfresh *, const uint64_t *ids, size_t n);
 /* Slots for n new ids, versions raised, deleted bit still set (the caller publishes them under the
-   slot's lock, before it files the vector); ids filed. ERR_NO_MEMORY: none. */
+   slot's lock, before it files the vector); ids filed. ERR_DUPLICATE_ID, ERR_NO_MEMORY: none. */
 int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t *slots);
 bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
 /* The id is gone and its slot deleted; the slot is used again when no reader may hold it. Cannot fail. */
@@ -444,9 +453,14 @@ void spfresh_slots_thawed(struct spfresh *, bool durable);
 
 /* snapshot.c, recover.c, save.c. Ops of the journal: */
 enum { SPFRESH_LOG_INSERT = 1, SPFRESH_LOG_REMOVE = 2 }; /* u64 id [+ row]; u64 id */
-/* Writes env.dir's snapshot anew and forgets the journal before it. Takes `gate`. Nothing without a
-   journal. */
+/* Writes env.dir's snapshot anew and forgets the journal before it. Takes `checkpointing` and `gate`. Nothing
+   without a journal. */
 int spfresh_checkpoint(struct spfresh *);
+/* No update, no upkeep and no checkpoint but the caller's: takes both. */
+void spfresh_shut(struct spfresh *);
+void spfresh_reopen(struct spfresh *);
+/* The same as spfresh_checkpoint(), meanwhile. *kept: a crash may return to this state, even after a failure. */
+int spfresh_checkpoint_shut(struct spfresh *, bool *kept);
 int spfresh_load_saved(struct spfresh **, const struct index_env *, const char *dir,
                        const struct spfresh_opening *);
 /* Whether there is enough journal for one. */

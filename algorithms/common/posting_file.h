@@ -115,7 +115,7 @@ struct file_store {
     struct page_space space;
     struct placement_pool pool;
     size_t retired_pages;          /* wait for readers; under lock */
-    bool unsure;                   /* a sync failed: see file_sync() */
+    bool unsure;                   /* the last sync failed: see file_freeze() */
     const struct queue_ops *queue; /* readers': NULL for mmap */
     struct pread_pool *preads;     /* of threads; NULL: none (yet) */
     _Atomic(uint64_t) reader_bytes;

@@ -27,12 +27,39 @@ static struct placement *placement_at(const struct file_store *s, size_t posting
 
 /* ---- writing */
 
+/* A page whose write-back failed counts as clean afterwards, and a second fsync() would say yes to what
+   is not on the device. So all that the snapshot will refer to is written anew before it is believed. */
+static int write_all_anew(struct file_store *s)
+{
+    unsigned char page[POSTING_PAGE];
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < directory_n(&s->directory); i++) {
+        const struct placement *p = placement_at(s, i);
+        const uint64_t tail = p ? placement_tail(p) : 0;
+
+        for (size_t k = 0; rc == OK && p && k < p->n_pages; k++) {
+            const size_t used = page_used(tail_length(tail), k);
+
+            rc = file_read(s, (uint32_t)i, p, k * POSTING_PAGE, used, page);
+            if (rc == OK)
+                rc = file_verify(s, (uint32_t)i, p, tail, k, page);
+            if (rc == OK)
+                rc = file_write(s, (uint32_t)i, p, k * POSTING_PAGE, page, used);
+        }
+    }
+    return rc;
+}
+
 int file_freeze(struct posting_store *store, struct store_writer *w)
 {
     struct file_store *s = file_of(store);
     struct snapshot_head head = { .format = SNAPSHOT_FORMAT,
                                   .n_postings = directory_n(&s->directory) };
+    const int rc = s->unsure ? write_all_anew(s) : OK;
 
+    if (rc != OK)
+        return rc;
     (void)pthread_mutex_lock(&s->lock);
     space_thaw(&s->space);
     for (size_t i = 0; i < head.n_postings; i++) {
@@ -66,42 +93,10 @@ int file_freeze(struct posting_store *store, struct store_writer *w)
     return w->code;
 }
 
-/* A page whose write-back failed counts as clean afterwards, and a second fsync() would say yes to what
-   is not on the device. So all is written anew before it is believed. Beside updates: inside the epoch
-   no page of a placement is used again, and bytes within its length never change. */
-static int write_all_anew(struct file_store *s)
-{
-    const unsigned ticket = epoch_enter(s->base.epoch);
-    unsigned char page[POSTING_PAGE];
-    int rc = OK;
-
-    for (size_t i = 0; rc == OK && i < directory_n(&s->directory); i++) {
-        const struct placement *p = placement_at(s, i);
-        const uint64_t tail = p ? placement_tail(p) : 0;
-
-        for (size_t k = 0; rc == OK && p && k < p->n_pages; k++) {
-            const size_t used = page_used(tail_length(tail), k);
-
-            rc = file_read(s, (uint32_t)i, p, k * POSTING_PAGE, used, page);
-            if (rc == OK)
-                rc = file_verify(s, (uint32_t)i, p, tail, k, page);
-            if (rc == OK)
-                rc = file_write(s, (uint32_t)i, p, k * POSTING_PAGE, page, used);
-        }
-    }
-    epoch_leave(s->base.epoch, ticket);
-    return rc;
-}
-
 int file_sync(struct posting_store *store)
 {
     struct file_store *s = file_of(store);
-    int rc = OK;
 
-    if (s->unsure)
-        rc = write_all_anew(s);
-    if (rc != OK)
-        return rc;
     s->unsure = file_faulted(s, "fsync") || fdatasync(s->fd) != 0;
     return s->unsure ? fail_errno(store->env.error, ERR_IO, "cannot make durable %s", s->path) : OK;
 }

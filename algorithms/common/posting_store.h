@@ -96,7 +96,7 @@ int posting_next(struct posting_reader *, const unsigned char **bytes, size_t *n
 
 /* Writes where every posting lies, as sections whose tags begin with "store." */
 int posting_store_freeze(struct posting_store *, struct store_writer *);
-int posting_store_sync(struct posting_store *); /* data durable */
+int posting_store_sync(struct posting_store *); /* what is frozen is on the device */
 void posting_store_durable(
     struct posting_store *); /* the frozen state is what a crash returns to */
 void posting_store_unfreeze(struct posting_store *);

@@ -280,6 +280,13 @@ int codec_rows_sync(struct codec *c)
     return rows ? rows_sync(rows) : OK;
 }
 
+bool codec_rows_unsure(const struct codec *c)
+{
+    const struct rows *rows = atomic_load(&((struct codec *)(uintptr_t)c)->rows);
+
+    return rows && rows_unsure(rows);
+}
+
 uint64_t codec_resident(const struct codec *c)
 {
     const struct rows *rows = atomic_load(&((struct codec *)(uintptr_t)c)->rows);

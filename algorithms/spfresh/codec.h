@@ -100,6 +100,8 @@ int codec_rows_put(struct codec *, const uint32_t *slots, const void *const *row
 /* Copies n rows, row_bytes each. ERR_CORRUPT naming file and slot. */
 int codec_rows_get(const struct codec *, const uint32_t *slots, size_t n, void *out);
 int codec_rows_sync(struct codec *);
+/* See rows_unsure(). */
+bool codec_rows_unsure(const struct codec *);
 uint64_t codec_resident(const struct codec *);
 uint64_t codec_disk(const struct codec *);
 

@@ -268,9 +268,13 @@ int rows_sync(struct rows *r)
 {
     if (r->options.kind == ROWS_MEMORY)
         return OK;
-    if (store_faulted(r->options.fault, "fsync") || fdatasync(r->write_fd))
-        return fail_errno(r->env.error, ERR_IO, "%s: cannot be made durable", r->path);
-    return OK;
+    r->unsure = store_faulted(r->options.fault, "fsync") || fdatasync(r->write_fd);
+    return r->unsure ? fail_errno(r->env.error, ERR_IO, "%s: cannot be made durable", r->path) : OK;
+}
+
+bool rows_unsure(const struct rows *r)
+{
+    return r->unsure;
 }
 
 uint64_t rows_resident(const struct rows *r)

@@ -19,8 +19,8 @@ struct rows {
     size_t row_bytes, record_bytes;
     size_t per_unit, unit_bytes, window_bytes; /* a window: so many whole units mapped at once */
     char path[PATH_MAX];
-    int write_fd, read_fd; /* two, as direct reads are of whole pages and writes are not */
-    bool direct;
+    int write_fd, read_fd;         /* two, as direct reads are of whole pages and writes are not */
+    bool direct, unsure;           /* unsure: the last sync failed */
     pthread_mutex_t lock;          /* of growing and of idle */
     atomic_uint_fast64_t capacity; /* memory: slots; files: bytes */
     struct stable memory;          /* memory: rows; mapped: struct rows_window */

@@ -14,6 +14,8 @@
 
 #define PREFIX "snapshot."
 
+enum { ROWS = 256 }; /* read and put again at once */
+
 /* ------------------------------------------------------------------------------- names */
 
 void snapshot_name(char name[SNAPSHOT_NAME_BYTES], uint64_t number)
@@ -150,11 +152,40 @@ static void set_due(struct spfresh *s, bool failed)
     atomic_store(&s->due_at, (failed ? journal_bytes(s->journal) : 0) + step);
 }
 
+/* The rows of live slots, read and put once more. */
+static int put_rows_again(struct spfresh *s)
+{
+    const size_t n = atomic_load(&s->slots.n), row_bytes = spfresh_row_bytes(s);
+    unsigned char *rows = mem_array(s->base.env.mem, ROWS, row_bytes);
+    const void *each[ROWS];
+    uint32_t slots[ROWS], at = 0;
+    int rc = rows ? OK
+                  : fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for a checkpoint",
+                         s->base.ops->name);
+
+    while (rc == OK && at < n) {
+        size_t some = 0;
+
+        for (; at < n && some < ROWS; at++)
+            if (!(spfresh_version(s, at) & VERSION_DELETED)) {
+                each[some] = rows + some * row_bytes;
+                slots[some++] = at;
+            }
+        rc = codec_rows_get(s->codec, slots, some, rows);
+        if (rc == OK)
+            rc = codec_rows_put(s->codec, slots, each, some);
+    }
+    mem_free(s->base.env.mem, rows);
+    return rc;
+}
+
 /* The state of one moment; the gate is shut. *frozen: the store has to be told what came of it. */
 static int capture(struct spfresh *s, struct store_writer *w, uint64_t *lsn, bool *frozen)
 {
     epoch_drain(s->epoch);
-    int rc = journal_rotate(s->journal, lsn);
+    int rc = codec_rows_unsure(s->codec) ? put_rows_again(s) : OK;
+    if (!rc)
+        rc = journal_rotate(s->journal, lsn);
     if (!rc)
         rc = snapshot_write(s, w, *lsn);
     if (!rc) {

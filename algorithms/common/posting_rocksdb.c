@@ -98,25 +98,37 @@ int rocks_erase(struct rocks *r, struct error *error, uint32_t posting)
     return words ? rocks_trouble(r, error, "cannot delete", &posting, words) : OK;
 }
 
+int rocks_get(const struct rocks *r, uint32_t posting, rocksdb_pinnableslice_t **value)
+{
+    char key[ROCKS_KEY_BYTES], *words = NULL;
+
+    rocks_key(posting, key);
+    *value = rocksdb_get_pinned(r->db, r->reading, key, sizeof key, &words);
+    return words ? rocks_trouble(r, r->store.env.error, "cannot read", &posting, words) : OK;
+}
+
+int rocks_too_short(const struct rocks *r, uint32_t posting, size_t n, size_t need)
+{
+    return fail(r->store.env.error, ERR_CORRUPT,
+                "posting %" PRIu32 " in RocksDB's folder %s has %zu bytes, %zu were written",
+                posting, r->dir, n, need);
+}
+
 /* What is in the database now, at least `need` bytes; destroyed by the caller. */
 static int get(struct rocks *r, uint32_t posting, size_t need, rocksdb_pinnableslice_t **value,
                const char **bytes)
 {
-    char key[ROCKS_KEY_BYTES], *words = NULL;
     size_t n = 0;
+    const int rc = rocks_get(r, posting, value);
 
-    rocks_key(posting, key);
-    *value = rocksdb_get_pinned(r->db, r->reading, key, sizeof key, &words);
-    if (words)
-        return rocks_trouble(r, r->store.env.error, "cannot read", &posting, words);
+    if (rc != OK)
+        return rc;
     *bytes = *value ? rocksdb_pinnableslice_value(*value, &n) : NULL;
     if (n >= need)
         return OK;
     rocksdb_pinnableslice_destroy(*value);
     *value = NULL;
-    return fail(r->store.env.error, ERR_CORRUPT,
-                "posting %" PRIu32 " in RocksDB's folder %s has %zu bytes, %zu were written",
-                posting, r->dir, n, need);
+    return rocks_too_short(r, posting, n, need);
 }
 
 static int put_whole(struct rocks *r, uint32_t posting, size_t keep, const void *bytes, size_t n)
@@ -151,16 +163,17 @@ static int rocks_splice(struct posting_store *store, uint32_t posting, size_t ke
                     posting, keep, n, length, UINT32_MAX);
     if (kept == length && n == 0)
         return OK;
+    if (kept + n < length) /* before the bytes go: see is_whole() */
+        atomic_store(&e->length, (uint32_t)(kept + n));
     if (kept + n == 0)
         rc = rocks_erase(r, store->env.error, posting);
-    else if ((rc = rocks_fault(r, r->store.env.error, "write", r->dir)) != OK)
+    else if ((rc = rocks_fault(r, r->store.env.error, "write", r->dir)) == OK)
+        rc = merge ? write_parts(r, posting, true, (const char *)&kept, sizeof kept, bytes, n)
+                   : put_whole(r, posting, kept, bytes, n);
+    if (rc != OK) {
+        atomic_store(&e->length, length);
         return rc;
-    else if (merge)
-        rc = write_parts(r, posting, true, (const char *)&kept, sizeof kept, bytes, n);
-    else
-        rc = put_whole(r, posting, kept, bytes, n);
-    if (rc != OK)
-        return rc;
+    }
     atomic_store(&e->chain, merge ? chain + 1 : 0);
     atomic_store(&e->length, (uint32_t)(kept + n));
     atomic_fetch_add(&r->counters.splices, 1);

@@ -26,7 +26,8 @@ enum {
     ROCKS_STALE = INT32_MAX /* chain: an empty posting whose deletion failed */
 };
 
-/* A posting not in the database has length 0. */
+/* A posting not in the database has length 0. The database has at least `length` bytes of a posting at any moment:
+   bytes come before they are counted, and go after. */
 struct rocks_entry {
     _Atomic(uint32_t) length;
     _Atomic(uint32_t) chain; /* merges since it was last put */
@@ -79,6 +80,10 @@ int rocks_fault(const struct rocks *, struct error *, const char *call, const ch
 /* ERR_CORRUPT or ERR_IO with RocksDB's own words, which it frees; posting: NULL for none. */
 int rocks_trouble(const struct rocks *, struct error *, const char *doing, const uint32_t *posting,
                   char *words);
+/* What the database has of the posting, NULL: nothing; destroyed by the caller. */
+int rocks_get(const struct rocks *, uint32_t posting, rocksdb_pinnableslice_t **);
+/* ERR_CORRUPT: it has n bytes, and `need` were written. */
+int rocks_too_short(const struct rocks *, uint32_t posting, size_t n, size_t need);
 /* Deletes the posting's key, whatever its entry says. */
 int rocks_erase(struct rocks *, struct error *, uint32_t posting);
 

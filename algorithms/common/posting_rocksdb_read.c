@@ -158,14 +158,56 @@ static bool fill(struct rocks_reader *d, struct slot *slot, const char *bytes, s
     return true;
 }
 
-/* One posting's answer into its slot; value NULL: not in the database. */
-static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t *value)
+/* The database has at least as many bytes of a posting as its entry counts. Bytes were read in between two looks at
+   it; it may have become shorter before, or longer since. */
+static bool is_whole(const struct rocks_entry *e, size_t n, uint32_t before)
+{
+    const uint32_t after = atomic_load(&e->length);
+
+    return n >= (before < after ? before : after);
+}
+
+/* A posting of which there seems to be too little: it is damaged, unless an update has made it shorter and longer
+   again meanwhile, which cannot happen each time. Replaces *value. */
+static int look_again(const struct rocks *r, uint32_t posting, rocksdb_pinnableslice_t **value)
+{
+    enum { TIMES = 8 };
+    const struct rocks_entry *e = rocks_entry(r, posting);
+    uint32_t before = 0;
+    size_t n = 0;
+
+    for (int i = 0; i < TIMES; i++) {
+        if (*value)
+            rocksdb_pinnableslice_destroy(*value);
+        *value = NULL;
+        before = atomic_load(&e->length);
+        const int rc = rocks_get(r, posting, value);
+        if (rc != OK)
+            return rc;
+        n = 0;
+        if (*value)
+            (void)rocksdb_pinnableslice_value(*value, &n);
+        if (is_whole(e, n, before))
+            return OK;
+    }
+    return rocks_too_short(r, posting, n, before);
+}
+
+/* One posting's answer into its slot; *value NULL: not in the database. before: its length before the answer. */
+static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **value, uint32_t before)
 {
     struct rocks *r = rocks_of(d->reader.store);
     size_t whole = 0;
-    const char *bytes = value ? rocksdb_pinnableslice_value(value, &whole) : NULL;
-    const size_t n = d->bytes_at_most && d->bytes_at_most < whole ? d->bytes_at_most : whole;
+    const char *bytes = *value ? rocksdb_pinnableslice_value(*value, &whole) : NULL;
 
+    if (!is_whole(rocks_entry(r, d->postings[i]), whole, before)) {
+        const int rc = look_again(r, d->postings[i], value);
+        if (rc != OK)
+            return rc;
+        whole = 0;
+        bytes = *value ? rocksdb_pinnableslice_value(*value, &whole) : NULL;
+    }
+    const size_t n = d->bytes_at_most && d->bytes_at_most < whole ? d->bytes_at_most : whole;
     if (!fill(d, &d->slots[i], bytes, n))
         return fail(r->store.env.error, ERR_NO_MEMORY, "no memory to read posting %" PRIu32,
                     d->postings[i]);
@@ -182,6 +224,7 @@ static int fetch_group(struct rocks_reader *d)
     char bytes[GROUP][ROCKS_KEY_BYTES], *errors[GROUP] = { NULL };
     const char *keys[GROUP];
     size_t sizes[GROUP], of[GROUP], m = 0, end = d->fetched;
+    uint32_t lengths[GROUP];
     rocksdb_pinnableslice_t *values[GROUP] = { NULL };
     int rc = rocks_fault(r, r->store.env.error, "read", r->dir);
 
@@ -191,7 +234,8 @@ static int fetch_group(struct rocks_reader *d)
         const struct rocks_entry *e = rocks_entry(r, d->postings[end]);
 
         d->slots[end].n = 0;
-        if (!e || atomic_load(&e->length) == 0)
+        lengths[m] = e ? atomic_load(&e->length) : 0;
+        if (lengths[m] == 0)
             continue;
         rocks_key(d->postings[end], bytes[m]);
         keys[m] = bytes[m];
@@ -208,7 +252,7 @@ static int fetch_group(struct rocks_reader *d)
         else if (errors[i])
             rocksdb_free(errors[i]);
         else if (rc == OK)
-            rc = take(d, of[i], values[i]);
+            rc = take(d, of[i], &values[i], lengths[i]);
         if (values[i])
             rocksdb_pinnableslice_destroy(values[i]);
     }

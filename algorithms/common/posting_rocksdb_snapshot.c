@@ -211,15 +211,36 @@ void rocks_unfreeze(struct posting_store *store)
 
 /* ---- resuming */
 
+static bool write_whole(int fd, const char *bytes, size_t n)
+{
+    while (n > 0) {
+        const ssize_t did = write(fd, bytes, n);
+
+        if (did < 0 && errno != EINTR)
+            return false;
+        if (did > 0) {
+            bytes += did;
+            n -= (size_t)did;
+        }
+    }
+    return true;
+}
+
+/* false: errno says why. */
 static bool copy_bytes(int from, int to)
 {
     char buffer[1 << 16];
-    ssize_t n;
 
-    while ((n = read(from, buffer, sizeof buffer)) > 0)
-        if (write(to, buffer, (size_t)n) != n)
+    for (;;) {
+        const ssize_t n = read(from, buffer, sizeof buffer);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        if (!write_whole(to, buffer, (size_t)n))
             return false;
-    return n == 0;
+    }
 }
 
 static int copy_file(struct at at, int folder, const char *name, const char *path)

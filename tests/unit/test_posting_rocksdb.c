@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #ifndef HAVE_ROCKSDB
 int main(void)
@@ -260,6 +261,43 @@ static void test_damage(void **state)
     }
 }
 
+/* A posting that the database has lost, or has less of than was written, is no shorter one. */
+static void test_lost_posting(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+    struct rng r = rng_at(test_seed(), 19);
+    size_t lost = 0;
+
+    postings_begin(&b);
+    postings_open(&b, &in_rocksdb);
+    assert_ok(fill_some(&b, &r), &b.bench.error);
+    struct rocks *rocks = rocks_of(b.store);
+    for (uint32_t p = 0; p < MODEL_POSTINGS; p += 3) {
+        char key[ROCKS_KEY_BYTES], *words = NULL;
+
+        if (b.model.length[p] == 0)
+            continue;
+        rocks_key(p, key);
+        if (p % 2)
+            rocksdb_delete(rocks->db, rocks->writing, key, sizeof key, &words);
+        else
+            rocksdb_put(rocks->db, rocks->writing, key, sizeof key, (const char *)b.model.bytes[p],
+                        b.model.length[p] - 1, &words);
+        assert_null(words);
+        lost++;
+    }
+    assert_true(lost > 4);
+    assert_int_equal(count_refused(&b), lost);
+    assert_code(posting_store_check(b.store), ERR_INVARIANT, &b.bench.error);
+    /* Nor is it after a checkpoint and a load. */
+    assert_ok(snapshot(&b), &b.bench.error);
+    postings_close(&b);
+    assert_ok(resume(&b, &in_rocksdb), &b.bench.error);
+    assert_int_equal(count_refused(&b), lost);
+    postings_end(&b);
+}
+
 static void test_missing_checkpoint(void **state)
 {
     (void)state;
@@ -279,6 +317,82 @@ static void test_missing_checkpoint(void **state)
 }
 
 /* ---- calls that fail */
+
+/* What the system does to reads and writes of ours within `within`: half of what is asked for, after an
+   interruption, and no more than `left` bytes. */
+static struct {
+    const char *within; /* NULL: nothing */
+    bool interrupted;
+    size_t left;
+} disk;
+
+static bool is_within(int fd)
+{
+    char link[64], path[PATH_MAX];
+
+    if (!disk.within)
+        return false;
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t n = readlink(link, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    return strstr(path, disk.within);
+}
+
+static bool is_interrupted(void)
+{
+    disk.interrupted = !disk.interrupted;
+    if (disk.interrupted)
+        errno = EINTR;
+    return disk.interrupted;
+}
+
+ssize_t write(int fd, const void *bytes, size_t n)
+{
+    if (is_within(fd)) {
+        if (is_interrupted())
+            return -1;
+        n = n > 1 ? n / 2 : n;
+        n = n < disk.left ? n : disk.left;
+        disk.left -= n;
+        if (n == 0) {
+            errno = ENOSPC;
+            return -1;
+        }
+    }
+    return syscall(SYS_write, fd, bytes, n);
+}
+
+ssize_t read(int fd, void *bytes, size_t n)
+{
+    if (is_within(fd) && is_interrupted())
+        return -1;
+    return syscall(SYS_read, fd, bytes, n);
+}
+
+/* On resuming files are copied, in pieces if need be; on a full disk it says so. */
+static void test_copying(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+    struct rng r = rng_at(test_seed(), 20);
+
+    postings_begin(&b);
+    postings_open(&b, &in_rocksdb);
+    assert_ok(fill_some(&b, &r), &b.bench.error);
+    assert_ok(snapshot(&b), &b.bench.error);
+    postings_close(&b);
+    disk.within = "/rocks";
+    disk.left = 10;
+    assert_int_equal(resume(&b, &in_rocksdb), ERR_IO);
+    assert_non_null(strstr(b.bench.error.text, "disk is full"));
+    assert_non_null(strstr(b.bench.error.text, strerror(ENOSPC)));
+    error_clear(&b.bench.error);
+    disk.left = SIZE_MAX;
+    assert_ok(resume(&b, &in_rocksdb), &b.bench.error);
+    disk.within = NULL;
+    expect_all(&b, &b.model);
+    postings_end(&b);
+}
 
 struct failing {
     size_t calls, fail_at;
@@ -458,6 +572,37 @@ static void *read_beside(void *to)
     return NULL;
 }
 
+/* Emptied, or dropped, or filled again: a reader meets no posting that seems damaged. */
+static void test_beside_drops(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+    struct rng r = rng_at(test_seed(), 18);
+    unsigned char bytes[200] = { 0 };
+    pthread_t thread;
+    void *wrong;
+
+    postings_begin(&b);
+    postings_open(&b, &in_rocksdb);
+    struct beside beside = { .b = &b };
+    assert_int_equal(pthread_create(&thread, NULL, read_beside, &beside), 0);
+    for (size_t i = 0; i < 300000; i++) {
+        const uint32_t p = (uint32_t)rng_below(&r, 2);
+
+        if (i % 4 == 0)
+            posting_drop(b.store, p);
+        else
+            assert_ok(posting_splice(b.store, p, 0, bytes, i % 4 == 2 ? 0 : 200), &b.bench.error);
+    }
+    atomic_store(&beside.stop, true);
+    assert_int_equal(pthread_join(thread, &wrong), 0);
+    assert_ok(b.bench.error.code, &b.bench.error);
+    assert_null(wrong);
+    assert_true(beside.reads > 0);
+    assert_ok(posting_store_check(b.store), &b.bench.error);
+    postings_end(&b);
+}
+
 static void test_beside_updates(void **state)
 {
     (void)state;
@@ -500,7 +645,8 @@ int main(void)
         cmocka_unit_test(test_unfreeze),           cmocka_unit_test(test_damage),
         cmocka_unit_test(test_missing_checkpoint), cmocka_unit_test(test_failing_calls),
         cmocka_unit_test(test_deadline),           cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_beside_updates),
+        cmocka_unit_test(test_beside_updates),     cmocka_unit_test(test_beside_drops),
+        cmocka_unit_test(test_lost_posting),       cmocka_unit_test(test_copying),
     };
     return test_run("posting_rocksdb", tests);
 }

@@ -117,6 +117,7 @@ struct file_store {
     size_t retired_pages;          /* wait for readers; under lock */
     bool unsure;                   /* the last sync failed: see file_freeze() */
     const struct queue_ops *queue; /* readers': NULL for mmap */
+    _Atomic(bool) ring_failed;     /* io_uring's: a reader reads without */
     struct pread_pool *preads;     /* of threads; NULL: none (yet) */
     _Atomic(uint64_t) reader_bytes;
     _Atomic(uint64_t) splices, drops, reads, pages_read, bytes_read, pages_written, bytes_written,

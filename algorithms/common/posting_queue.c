@@ -35,7 +35,8 @@ int queue_choose(struct file_store *s)
 
 bool queue_is_uring(const struct file_store *s)
 {
-    return s->queue && s->queue != &queue_pool && s->queue != &queue_inline;
+    return s->queue && s->queue != &queue_pool && s->queue != &queue_inline &&
+           !COUNT_GET(((struct file_store *)(uintptr_t)s)->ring_failed);
 }
 
 void op_fault(const struct file_store *s, struct read_op *op)

@@ -166,6 +166,14 @@ static void read_now(struct read_request *r)
         r->done = (size_t)did;
 }
 
+void queue_read(struct read_queue *q, struct read_request *r)
+{
+    if (r->done < r->bytes && threads_give(q->threads, r))
+        return;
+    read_all(r);
+    list_add(&q->done, r);
+}
+
 void read_queue_add(struct read_queue *q, struct read_request *r, bool wait)
 {
     r->queue = q;
@@ -178,10 +186,7 @@ void read_queue_add(struct read_queue *q, struct read_request *r, bool wait)
     }
     if (!wait)
         read_now(r);
-    if (r->done < r->bytes && threads_give(q->threads, r))
-        return;
-    read_all(r);
-    list_add(&q->done, r);
+    queue_read(q, r);
 }
 
 void read_queue_submit(struct read_queue *q)
@@ -201,7 +206,8 @@ struct read_request *read_queue_take(struct read_queue *q, bool wait)
     if (q->ring) {
         ring_reap(q, wait);
         r = list_take(&q->done);
-    } else {
+    }
+    if (!r && !q->ring) {
         (void)pthread_mutex_lock(&q->lock);
         while (wait && !q->finished.first)
             (void)pthread_cond_wait(&q->more, &q->lock);

@@ -1,8 +1,9 @@
-/* read_queue_uring.c - a queue's ring: all of a batch is begun by one system call. */
+/* read_queue_uring.c - a queue's ring: all of a batch is begun by one system call. A ring that fails is closed, and
+ * what it has not read goes the way of queues without one.
+ */
 #include <errno.h>
-#include <sched.h>
-#include <string.h>
 
+#include "io_ring.h"
 #include "read_queue_parts.h"
 #include "src/core/mem.h"
 
@@ -45,14 +46,11 @@ void ring_reap(struct read_queue *q, bool wait)
 
 #else
 
-#include <liburing.h>
-
 enum { DEPTH = 64, MOST_BYTES = 1 << 30 };
 
 struct ring {
-    struct io_uring uring;
-    size_t begun;               /* in the ring: fewer than it has room for */
-    size_t prepared;            /* of them, not yet known to the system */
+    struct io_ring io;
+    size_t begun;               /* in the ring: at most DEPTH */
     struct request_list behind; /* when there is room */
 };
 
@@ -63,7 +61,7 @@ struct ring *ring_create(struct mem *mem)
     if (!ring)
         return NULL;
     list_init(&ring->behind);
-    if (io_uring_queue_init(DEPTH, &ring->uring, 0) < 0) {
+    if (io_ring_open(&ring->io, DEPTH) != 0) {
         mem_free(mem, ring);
         return NULL;
     }
@@ -74,19 +72,18 @@ void ring_destroy(struct mem *mem, struct ring *ring)
 {
     if (!ring)
         return;
-    io_uring_queue_exit(&ring->uring);
+    io_ring_close(&ring->io);
     mem_free(mem, ring);
 }
 
 static void prepare(struct ring *ring, struct read_request *r)
 {
     const size_t left = r->bytes - r->done;
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring); /* there are DEPTH */
+    /* There is an entry for each request that has begun. */
+    struct io_uring_sqe *sqe = io_ring_prepare(&ring->io, (uintptr_t)r);
 
     io_uring_prep_read(sqe, r->fd, r->to + r->done,
                        (unsigned)(left < MOST_BYTES ? left : MOST_BYTES), r->at + r->done);
-    io_uring_sqe_set_data(sqe, r);
-    ring->prepared++;
 }
 
 void ring_add(struct read_queue *q, struct read_request *r)
@@ -101,64 +98,83 @@ void ring_add(struct read_queue *q, struct read_request *r)
     prepare(ring, r);
 }
 
-/* What the system refuses here (too little memory, too many completions waiting) passes. */
-static void enter(struct ring *ring, unsigned wait_for)
+/* false: the request has to be read on. */
+static bool has_ended(struct read_request *r, int result)
 {
-    const int rc = io_uring_submit_and_wait(&ring->uring, wait_for);
+    if (result > 0)
+        r->done += (size_t)result;
+    if ((result > 0 && r->done < r->bytes) || result == -EINTR || result == -EAGAIN)
+        return false;
+    if (result <= 0)
+        r->error = result < 0 ? -result : READ_SHORT;
+    return true;
+}
 
-    if (rc >= 0)
-        ring->prepared -= (size_t)rc < ring->prepared ? (size_t)rc : ring->prepared;
-    else if (rc != -EINTR)
-        (void)sched_yield();
+/* The ring has failed: what the system has taken is waited for, and all else read without it. */
+static void give_up(struct read_queue *q)
+{
+    struct ring *ring = q->ring;
+    struct read_request *r;
+    uint64_t what;
+    int result;
+
+    q->ring = NULL;
+    for (; ring->begun > ring->io.n_untaken; ring->begun--) {
+        io_ring_await(&ring->io, &what, &result);
+        r = (struct read_request *)(uintptr_t)what;
+        if (has_ended(r, result))
+            list_add(&q->done, r);
+        else
+            queue_read(q, r);
+    }
+    for (size_t i = 0; i < ring->io.n_untaken; i++)
+        queue_read(q, (struct read_request *)(uintptr_t)ring->io.untaken[i]);
+    while ((r = list_take(&ring->behind)))
+        queue_read(q, r);
+    ring_destroy(q->mem, ring);
+}
+
+static bool enter(struct read_queue *q, unsigned wait)
+{
+    if (io_ring_enter(&q->ring->io, wait) == 0)
+        return true;
+    give_up(q);
+    return false;
 }
 
 void ring_submit(struct read_queue *q)
 {
-    if (q->ring->prepared > 0)
-        enter(q->ring, 0);
-}
-
-static void complete(struct read_queue *q, struct read_request *r, int result)
-{
-    struct ring *ring = q->ring;
-
-    if (result > 0)
-        r->done += (size_t)result;
-    if ((result > 0 && r->done < r->bytes) || result == -EINTR || result == -EAGAIN) {
-        prepare(ring, r);
-        return;
-    }
-    if (result <= 0)
-        r->error = result < 0 ? -result : READ_SHORT;
-    ring->begun--;
-    list_add(&q->done, r);
-    r = list_take(&ring->behind);
-    if (r)
-        ring_add(q, r);
+    if (q->ring->io.n_untaken > 0)
+        (void)enter(q, 0);
 }
 
 static void look(struct read_queue *q)
 {
-    struct io_uring_cqe *cqe;
+    struct ring *ring = q->ring;
+    uint64_t what;
+    int result;
 
-    while (io_uring_peek_cqe(&q->ring->uring, &cqe) == 0) {
-        struct read_request *r = io_uring_cqe_get_data(cqe);
-        const int result = cqe->res;
+    while (io_ring_take(&ring->io, &what, &result)) {
+        struct read_request *r = (struct read_request *)(uintptr_t)what;
 
-        io_uring_cqe_seen(&q->ring->uring, cqe);
-        complete(q, r, result);
+        if (!has_ended(r, result)) {
+            prepare(ring, r);
+            continue;
+        }
+        ring->begun--;
+        list_add(&q->done, r);
+        r = list_take(&ring->behind);
+        if (r)
+            ring_add(q, r);
     }
 }
 
 void ring_reap(struct read_queue *q, bool wait)
 {
     look(q);
-    if (!wait) {
-        ring_submit(q);
-        return;
-    }
-    while (!q->done.first) {
-        enter(q->ring, 1);
+    while (wait && !q->done.first) {
+        if (!enter(q, 1))
+            return;
         look(q);
     }
     ring_submit(q);
@@ -166,21 +182,7 @@ void ring_reap(struct read_queue *q, bool wait)
 
 bool read_queue_uring_usable(const char **why)
 {
-    struct io_uring ring;
-    struct io_uring_probe *probe;
-    const int rc = io_uring_queue_init(4, &ring, 0);
-    bool can;
-
-    if (rc < 0) {
-        *why = strerror(-rc);
-        return false;
-    }
-    probe = io_uring_get_probe_ring(&ring);
-    can = probe && io_uring_opcode_supported(probe, IORING_OP_READ);
-    io_uring_free_probe(probe);
-    io_uring_queue_exit(&ring);
-    *why = "this kernel's cannot read";
-    return can;
+    return io_ring_can(IORING_OP_READ, why);
 }
 
 #endif

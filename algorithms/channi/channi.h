@@ -127,6 +127,7 @@ struct layout {
 };
 
 struct view {
+    struct epoch_item item; /* for when it is retired */
     uint64_t version;
     struct layout *layout;
     atomic_size_t refs;

@@ -134,9 +134,9 @@ void view_unref(struct channi *s, struct view *view)
         view_free(s, view);
 }
 
-static void unref_retired(void *index, uint64_t view)
+static void unref_retired(void *index, struct epoch_item *item)
 {
-    view_unref(index, (struct view *)(uintptr_t)view);
+    view_unref(index, (struct view *)(void *)item);
 }
 
 struct view *channi_view_make(struct channi *s)
@@ -163,7 +163,7 @@ void channi_show(struct channi *s, struct view *view, uint64_t version, struct l
     atomic_init(&view->refs, 1);
     atomic_store_explicit(&s->now, view, memory_order_release);
     if (old)
-        epoch_retire(s->epoch, unref_retired, s, (uintptr_t)old);
+        epoch_retire(s->epoch, &old->item, unref_retired, s);
 }
 
 int channi_publish(struct channi *s, uint64_t version, struct layout *layout)

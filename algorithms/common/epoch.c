@@ -1,8 +1,9 @@
 /* epoch.c - see epoch.h. A reader's mark is the number of the epoch it entered in; every retirement
  * ends an epoch.
  *
- * Marks, and the scan for them, are sequentially consistent: a scan that does not see a reader's mark
- * came before it, and so did the unlinking before the scan; that reader cannot find what is freed.
+ * Marks, and the scan for them, are sequentially consistent, and so is `now`, which every retirement raises after
+ * the unlinking and before the scan, and every reader loads after its mark. A scan that does not see a reader's
+ * mark came before it, so that load sees what the retirement stored, and the reader what was unlinked.
  */
 #include "algorithms/common/epoch.h"
 
@@ -13,26 +14,19 @@
 
 #include "src/core/mem.h"
 
-enum { READERS = 128, BATCH = 64 };
+enum { READERS = 128 };
 
 struct mark {
     _Alignas(64) _Atomic(uint64_t) since; /* 0: nobody */
 };
 
-struct retired {
-    void (*call)(void *owner, uint64_t what);
-    void *owner;
-    uint64_t what, at;
-};
-
 struct epoch {
     struct mark marks[READERS];
-    _Atomic(uint64_t) now;   /* from 1 */
-    atomic_size_t waiting;   /* items.n, for a look without the lock */
-    atomic_size_t under_way; /* calls that were taken and have not all returned */
-    pthread_mutex_t lock;    /* of what follows */
-    struct retired *items;   /* a ring, oldest first */
-    size_t first, n, capacity;
+    _Atomic(uint64_t) now;            /* from 1 */
+    atomic_size_t waiting;            /* items in the list, for a look without the lock */
+    atomic_size_t under_way;          /* calls that were taken and have not all returned */
+    pthread_mutex_t lock;             /* of what follows */
+    struct epoch_item *first, **last; /* oldest first */
     struct mem *mem;
 };
 
@@ -43,6 +37,7 @@ struct epoch *epoch_create(struct mem *mem)
     if (!e)
         return NULL;
     e->mem = mem;
+    e->last = &e->first;
     atomic_init(&e->now, 1);
     pthread_mutex_init(&e->lock, NULL);
     return e;
@@ -56,7 +51,6 @@ void epoch_destroy(struct epoch *e)
     while (atomic_load(&e->waiting) > 0)
         epoch_collect(e);
     pthread_mutex_destroy(&e->lock);
-    mem_free(e->mem, e->items);
     mem_free(e->mem, e);
 }
 
@@ -71,8 +65,10 @@ unsigned epoch_enter(struct epoch *e)
         uint64_t free = 0;
 
         if (atomic_load_explicit(&e->marks[at].since, memory_order_relaxed) == 0 &&
-            atomic_compare_exchange_strong(&e->marks[at].since, &free, atomic_load(&e->now)))
+            atomic_compare_exchange_strong(&e->marks[at].since, &free, atomic_load(&e->now))) {
+            (void)atomic_load(&e->now); /* see above */
             return at;
+        }
         if (i % READERS == READERS - 1)
             (void)sched_yield();
     }
@@ -103,68 +99,50 @@ static void wait_for_readers(struct epoch *e, uint64_t of)
         (void)sched_yield();
 }
 
-static bool make_room(struct epoch *e)
+void epoch_retire(struct epoch *e, struct epoch_item *item,
+                  void (*call)(void *owner, struct epoch_item *), void *owner)
 {
-    const size_t more = e->capacity ? 2 * e->capacity : BATCH;
-
-    if (e->n < e->capacity)
-        return true;
-    struct retired *items = mem_array(e->mem, more, sizeof *items);
-    if (!items)
-        return false;
-    for (size_t i = 0; i < e->n; i++)
-        items[i] = e->items[(e->first + i) % e->capacity];
-    mem_free(e->mem, e->items);
-    e->items = items;
-    e->first = 0;
-    e->capacity = more;
-    return true;
-}
-
-void epoch_retire(struct epoch *e, void (*call)(void *owner, uint64_t what), void *owner,
-                  uint64_t what)
-{
+    *item = (struct epoch_item){ .call = call, .owner = owner };
     pthread_mutex_lock(&e->lock);
-    const uint64_t at = atomic_fetch_add(&e->now, 1);
-    const bool room = make_room(e);
-    if (room) {
-        e->items[(e->first + e->n++) % e->capacity] = (struct retired){ call, owner, what, at };
-        atomic_store(&e->waiting, e->n);
-    }
+    item->at = atomic_fetch_add(&e->now, 1);
+    *e->last = item;
+    e->last = &item->next;
+    atomic_fetch_add(&e->waiting, 1);
     pthread_mutex_unlock(&e->lock);
-    if (!room) {
-        wait_for_readers(e, at);
-        call(owner, what);
-    }
 }
 
-static size_t take_ripe(struct epoch *e, struct retired *out)
+/* The items that no reader holds any more, counted as under way. */
+static struct epoch_item *take_ripe(struct epoch *e)
 {
+    struct epoch_item *ripe = NULL, **end = &ripe;
     size_t n = 0;
 
     pthread_mutex_lock(&e->lock);
     const uint64_t oldest = oldest_reader(e);
-    while (n < BATCH && e->n > 0 && e->items[e->first].at < oldest) {
-        out[n++] = e->items[e->first];
-        e->first = (e->first + 1) % e->capacity;
-        e->n--;
+    for (; e->first && e->first->at < oldest; n++) {
+        *end = e->first;
+        end = &e->first->next;
+        e->first = e->first->next;
     }
-    atomic_store(&e->waiting, e->n);
+    *end = NULL;
+    if (!e->first)
+        e->last = &e->first;
+    atomic_fetch_sub(&e->waiting, n);
     atomic_fetch_add(&e->under_way, n);
     pthread_mutex_unlock(&e->lock);
-    return n;
+    return ripe;
 }
 
 void epoch_collect(struct epoch *e)
 {
-    struct retired ripe[BATCH];
-    size_t n = BATCH;
+    struct epoch_item *item = atomic_load(&e->waiting) > 0 ? take_ripe(e) : NULL;
 
-    while (n == BATCH && atomic_load(&e->waiting) > 0) {
-        n = take_ripe(e, ripe);
-        for (size_t i = 0; i < n; i++)
-            ripe[i].call(ripe[i].owner, ripe[i].what);
-        atomic_fetch_sub(&e->under_way, n);
+    while (item) {
+        struct epoch_item *next = item->next; /* the call may free it */
+
+        item->call(item->owner, item);
+        atomic_fetch_sub(&e->under_way, 1);
+        item = next;
     }
 }
 
@@ -184,4 +162,40 @@ void epoch_drain(struct epoch *e)
     epoch_collect(e);
     while (atomic_load(&e->under_way) > 0) /* another thread collects */
         (void)sched_yield();
+}
+
+/* ---- blocks with an item */
+
+/* As large as blocks are aligned. */
+struct block {
+    _Alignas(64) struct epoch_item item;
+};
+
+static struct block *block_of(void *array)
+{
+    return (struct block *)array - 1;
+}
+
+void *epoch_array(struct mem *mem, size_t n, size_t each)
+{
+    struct block *b =
+        each > 0 && n > (SIZE_MAX - sizeof *b) / each ? NULL : mem_alloc(mem, sizeof *b + n * each);
+
+    return b ? b + 1 : NULL;
+}
+
+void epoch_array_free(struct mem *mem, void *array)
+{
+    if (array)
+        mem_free(mem, block_of(array));
+}
+
+static void free_block(void *mem, struct epoch_item *item)
+{
+    mem_free(mem, item);
+}
+
+void epoch_array_retire(struct epoch *e, struct mem *mem, void *array)
+{
+    epoch_retire(e, &block_of(array)->item, free_block, mem);
 }

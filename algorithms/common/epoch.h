@@ -4,7 +4,8 @@
  * A reader enters, follows pointers and numbers that writers publish with release stores, and
  * leaves. A writer unlinks, retires, and some time later epoch_collect() calls the retired thing's
  * function. Nothing is ever freed while a reader who entered before its retirement is still inside
- * (epoch-based reclamation, Fraser 2004).
+ * (epoch-based reclamation, Fraser 2004). Retiring needs no memory: what is retired has its place in the list
+ * of such with it, from the day on which it was made.
  */
 #ifndef DRIFTLINE_EPOCH_H
 #define DRIFTLINE_EPOCH_H
@@ -25,11 +26,17 @@ void epoch_destroy(struct epoch *);
 unsigned epoch_enter(struct epoch *);
 void epoch_leave(struct epoch *, unsigned ticket);
 
-/* Never fails: out of memory, it waits for the readers and calls at once, so a thread that is inside
-   must not retire. Calls nothing else, so it may be called under any lock that `call` does not
-   take. */
-void epoch_retire(struct epoch *, void (*call)(void *owner, uint64_t what), void *owner,
-                  uint64_t what);
+/* A place in the list of what is retired; the owner's again when it is called. */
+struct epoch_item {
+    struct epoch_item *next;
+    void (*call)(void *owner, struct epoch_item *);
+    void *owner;
+    uint64_t at;
+};
+/* Allocates nothing, waits for nobody and calls nothing, so it may be called under any lock, from inside and
+   from a retired thing's function. */
+void epoch_retire(struct epoch *, struct epoch_item *,
+                  void (*call)(void *owner, struct epoch_item *), void *owner);
 /* Calls what no reader can hold any more, in the order of retirement; to be called under no lock that
    such a call takes. Cheap where there is nothing. */
 void epoch_collect(struct epoch *);
@@ -40,5 +47,12 @@ void epoch_wait(struct epoch *, uint64_t mark);
 /* The same, having waited for the readers of now: whatever was retired before has been called when it
    returns, by other threads too. Not from inside, nor from a retired thing's function. */
 void epoch_drain(struct epoch *);
+
+/* Blocks that readers follow, with an item of their own: n * each bytes, contents undefined. NULL: out of
+   memory. */
+void *epoch_array(struct mem *, size_t n, size_t each);
+void epoch_array_retire(struct epoch *, struct mem *, void *);
+/* At once: no reader has it. NULL is allowed. */
+void epoch_array_free(struct mem *, void *);
 
 #endif

@@ -134,7 +134,7 @@ bool tree_start(const struct graph *g, struct graph_scratch *s, const void *quer
 
 static struct graph_tree *new_tree(const struct graph *g, size_t n)
 {
-    struct graph_tree *t = mem_alloc(g->env.mem, block_bytes(g, n));
+    struct graph_tree *t = epoch_array(g->env.mem, block_bytes(g, n), 1);
 
     if (t) {
         t->n = n;
@@ -171,17 +171,12 @@ static struct graph_tree *keep_inner(const struct graph *g, const struct balance
     return t;
 }
 
-static void free_tree(void *mem, uint64_t tree)
-{
-    mem_free(mem, (void *)(uintptr_t)tree);
-}
-
 static void publish(struct graph *g, struct graph_tree *t)
 {
     struct graph_tree *old = atomic_exchange_explicit(&g->tree, t, memory_order_acq_rel);
 
     if (old)
-        epoch_retire(g->epoch, free_tree, g->env.mem, (uintptr_t)old);
+        epoch_array_retire(g->epoch, g->env.mem, old);
 }
 
 bool tree_make(struct graph *g)
@@ -233,7 +228,7 @@ void tree_changed(struct graph *g)
 
 void tree_free(struct graph *g)
 {
-    mem_free(g->env.mem, atomic_load(&g->tree));
+    epoch_array_free(g->env.mem, atomic_load(&g->tree));
     atomic_store(&g->tree, NULL);
 }
 

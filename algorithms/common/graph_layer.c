@@ -16,7 +16,7 @@ void layer_init(struct layer *l, struct graph *g, size_t degree, bool lowest)
     atomic_init(&l->entry, GRAPH_NONE);
     atomic_init(&l->n, 0);
     atomic_init(&l->live, 0);
-    l->removed = l->leaving = l->free = GRAPH_NONE;
+    l->removed = l->leaving = l->free = l->retired = GRAPH_NONE;
     l->cursor = 0;
     pthread_mutex_init(&l->free_lock, NULL);
     l->chain = NULL;
@@ -72,15 +72,36 @@ uint32_t layer_take(struct layer *l, const struct graph *g, const void *row)
     return i;
 }
 
-void layer_reclaim(void *layer, uint64_t number)
+/* No reader holds the retired ones any more. */
+static void reclaim(void *layer, struct epoch_item *item)
 {
     struct layer *l = layer;
 
-    layer_set_state(l, (uint32_t)number, NODE_FREE);
+    (void)item;
     pthread_mutex_lock(&l->free_lock);
-    l->chain[number] = l->free;
-    l->free = (uint32_t)number;
+    while (l->retired != GRAPH_NONE) {
+        const uint32_t i = l->retired;
+
+        l->retired = l->chain[i];
+        layer_set_state(l, i, NODE_FREE);
+        l->chain[i] = l->free;
+        l->free = i;
+    }
     pthread_mutex_unlock(&l->free_lock);
+}
+
+bool layer_retire(struct layer *l, struct epoch *epoch, uint32_t list)
+{
+    pthread_mutex_lock(&l->free_lock);
+    const bool idle = l->retired == GRAPH_NONE;
+    for (uint32_t i = list; idle && i != GRAPH_NONE; i = l->chain[i])
+        layer_set_state(l, i, NODE_RETIRED);
+    if (idle)
+        l->retired = list;
+    pthread_mutex_unlock(&l->free_lock);
+    if (idle)
+        epoch_retire(epoch, &l->item, reclaim, l);
+    return idle;
 }
 
 void ring_join(struct layer *l, uint32_t i, uint32_t near)

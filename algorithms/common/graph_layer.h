@@ -7,8 +7,8 @@
  *
  * A removed number keeps its links. Its in-neighbours among its neighbours' neighbours are reconnected at
  * once; a sweep that every change takes some steps of finds the others. When a whole sweep has begun and
- * ended after a removal no link leads to that number any more; it is retired, and free once no reader is
- * left that may have seen it.
+ * ended after a removal no link leads to that number any more; it is retired, with all that left in the
+ * same sweep, and free once no reader is left that may have seen it.
  *
  * A search answers as of its beginning at the earliest: what was removed since still counts for it. Else it
  * could miss a node for being gone and the one that took its place for being new.
@@ -52,8 +52,9 @@ struct layer {
     /* The changer's. */
     uint32_t removed, leaving; /* lists: since the sweep under way began, and before */
     size_t cursor;             /* of the sweep: the next to be looked at */
+    struct epoch_item item;    /* of the retired ones, who go together */
     pthread_mutex_t free_lock; /* of what follows */
-    uint32_t free;             /* a list */
+    uint32_t free, retired;    /* lists */
     uint32_t
         *chain; /* of a live number: the one before it on the ring; else the next of its list */
     size_t chain_capacity;
@@ -221,8 +222,9 @@ bool layer_grow(struct layer *, struct mem *, size_t n);
 bool layer_reserve(struct layer *, struct mem *);
 /* A number, reserved before, with this row and no links; not live yet. */
 uint32_t layer_take(struct layer *, const struct graph *, const void *row);
-/* A retired number may be taken again: called by the epoch. */
-void layer_reclaim(void *layer, uint64_t number);
+/* The numbers of the list, to which no link leads any more, may be taken again once no reader is left that may have
+   seen one. false: others are still waiting for that. */
+bool layer_retire(struct layer *, struct epoch *, uint32_t list);
 /* Puts i on the ring behind `near` (GRAPH_NONE: i is the only one); takes it off. */
 void ring_join(struct layer *, uint32_t i, uint32_t near);
 void ring_leave(struct layer *, uint32_t i);

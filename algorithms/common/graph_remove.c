@@ -52,17 +52,6 @@ void layer_remove(struct graph *g, struct layer *l, uint32_t i)
     l->removed = i;
 }
 
-static void retire_leaving(struct graph *g, struct layer *l)
-{
-    while (l->leaving != GRAPH_NONE) {
-        const uint32_t i = l->leaving;
-
-        l->leaving = l->chain[i];
-        layer_set_state(l, i, NODE_RETIRED);
-        epoch_retire(g->epoch, layer_reclaim, l, i);
-    }
-}
-
 void layer_sweep_one(const struct graph *g, struct layer *l, uint32_t i)
 {
     _Atomic(uint32_t) *links = layer_links(l, i);
@@ -94,8 +83,9 @@ void layer_sweep(struct graph *g, struct layer *l)
         return;
     for (size_t step = 0; step < SWEEP_STEPS && l->cursor < n; step++)
         layer_sweep_one(g, l, (uint32_t)l->cursor++);
-    if (l->cursor >= n)
-        retire_leaving(g, l);
+    /* Else with the next change. */
+    if (l->cursor >= n && layer_retire(l, g->epoch, l->leaving))
+        l->leaving = GRAPH_NONE;
 }
 
 void graph_unlink(struct graph *g, uint32_t node)

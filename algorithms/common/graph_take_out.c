@@ -79,7 +79,7 @@ static void close_gaps(const struct graph *g, struct layer *l, const struct laye
     for (size_t i = live; i < n; i++)
         layer_set_state(l, (uint32_t)i, NODE_FREE);
     atomic_store(&l->n, live);
-    l->removed = l->leaving = l->free = GRAPH_NONE;
+    l->removed = l->leaving = l->free = l->retired = GRAPH_NONE;
     l->cursor = 0;
 }
 

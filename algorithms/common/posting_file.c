@@ -188,10 +188,10 @@ static void unplace(struct file_store *s, struct placement *p, size_t first)
 }
 
 /* No reader holds it any more. */
-static void give_back(void *owner, uint64_t what)
+static void give_back(void *owner, struct epoch_item *item)
 {
     struct file_store *s = owner;
-    struct placement *p = (struct placement *)(uintptr_t)what;
+    struct placement *p = (struct placement *)(void *)item;
 
     (void)pthread_mutex_lock(&s->lock);
     s->retired_pages -= p->n_pages - p->kept;
@@ -210,7 +210,7 @@ static void publish(struct file_store *s, uint32_t posting, struct placement *p,
     (void)pthread_mutex_lock(&s->lock);
     s->retired_pages += old->n_pages - kept;
     (void)pthread_mutex_unlock(&s->lock);
-    epoch_retire(s->base.epoch, give_back, s, (uint64_t)(uintptr_t)old);
+    epoch_retire(s->base.epoch, &old->item, give_back, s);
 }
 
 /* ---- splice */

@@ -39,6 +39,7 @@ struct page_ref {
 };
 
 struct placement {
+    struct epoch_item item; /* for when it is retired */
     _Atomic(uint64_t) tail; /* length << 32 | checksum of the last page's used bytes */
     uint32_t n_pages;       /* >= 1, = pages that length needs */
     uint32_t kept; /* the updater's, on retirement: as many pages live on in its successor */

@@ -10,6 +10,7 @@
 #include "src/core/mem.h"
 
 struct block {
+    struct epoch_item item; /* for when it is retired */
     _Atomic(size_t) length;
     size_t capacity;
     _Alignas(64) unsigned char bytes[];
@@ -49,9 +50,9 @@ static void block_free(struct memory_store *s, struct block *b)
     mem_free(s->base.env.mem, b);
 }
 
-static void give_back(void *owner, uint64_t what)
+static void give_back(void *owner, struct epoch_item *item)
 {
-    block_free(owner, (struct block *)(uintptr_t)what);
+    block_free(owner, (struct block *)(void *)item);
 }
 
 /* `room`: bytes it may grow to. */
@@ -142,7 +143,7 @@ static int memory_splice(struct posting_store *store, uint32_t posting, size_t k
         atomic_init(&b->length, keep + n);
         directory_put(&s->directory, posting, b);
         if (old)
-            epoch_retire(s->base.epoch, give_back, s, (uint64_t)(uintptr_t)old);
+            epoch_retire(s->base.epoch, &old->item, give_back, s);
     }
     ADD(s->splices, 1);
     ADD(s->bytes_given, n);
@@ -158,7 +159,7 @@ static void memory_drop(struct posting_store *store, uint32_t posting)
     if (!old)
         return;
     directory_put(&s->directory, posting, NULL);
-    epoch_retire(s->base.epoch, give_back, s, (uint64_t)(uintptr_t)old);
+    epoch_retire(s->base.epoch, &old->item, give_back, s);
 }
 
 static size_t memory_length(const struct posting_store *store, uint32_t posting)

@@ -1,4 +1,4 @@
-/* posting_placement.c - the pool of placements: tens of thousands of blocks of some forty bytes. */
+/* posting_placement.c - the pool of placements: tens of thousands of blocks of less than a hundred bytes. */
 #include <string.h>
 
 #include "posting_file.h"

@@ -79,7 +79,7 @@ void hnsw_destroy(struct index *index)
     graph_destroy(h->graph);
     epoch_destroy(h->epoch);
     slot_table_free(&h->nodes);
-    mem_free(mem, (void *)(uintptr_t)hnsw_ids(h));
+    epoch_array_free(mem, (void *)(uintptr_t)hnsw_ids(h));
     pthread_mutex_destroy(&h->scratch_lock);
     pthread_mutex_destroy(&h->lock);
     mem_free(mem, h);

@@ -6,11 +6,6 @@
 #include "algorithms/hnsw/hnsw.h"
 #include "src/core/mem.h"
 
-static void free_ids(void *mem, uint64_t ids)
-{
-    mem_free(mem, (void *)(uintptr_t)ids);
-}
-
 /* By an eighth: the copies cost little beside the links. */
 bool hnsw_reserve_ids(struct hnsw *h, size_t need)
 {
@@ -21,7 +16,7 @@ bool hnsw_reserve_ids(struct hnsw *h, size_t need)
     if (need <= h->ids_capacity)
         return true;
     more = more < need ? need : more;
-    _Atomic(uint64_t) *ids = mem_array(mem, more, sizeof *ids);
+    _Atomic(uint64_t) *ids = epoch_array(mem, more, sizeof *ids);
     if (!ids)
         return false;
     for (size_t i = 0; i < more; i++)
@@ -31,7 +26,7 @@ bool hnsw_reserve_ids(struct hnsw *h, size_t need)
     atomic_store_explicit(&h->ids, ids, memory_order_release);
     h->ids_capacity = more;
     if (old)
-        epoch_retire(h->epoch, free_ids, mem, (uintptr_t)old);
+        epoch_array_retire(h->epoch, mem, old);
     return true;
 }
 

@@ -461,8 +461,7 @@ void spfresh_unfill(struct spfresh *s, const uint64_t *ids, size_t n)
 {
     const size_t n_heads = graph_capacity(s->graph);
 
-    for (size_t i = 0; i < n; i++)
-        spfresh_slot_drop(s, ids[i]);
+    spfresh_slots_drop(s, ids, n);
     for (uint32_t h = 0; h < n_heads; h++) {
         posting_drop(s->store, h);
         atomic_store(&spfresh_head(s, h)->size, 0);

@@ -131,8 +131,8 @@ static int insert_chunk(struct chunk *c, size_t *done)
         filed++;
     const int logged = log_rows(c, filed);
     *done = logged == OK ? filed : 0;
-    for (size_t i = *done; i < c->n; i++)
-        spfresh_slot_drop(s, c->ids[i]);
+    if (*done < c->n)
+        spfresh_slots_drop(s, c->ids + *done, c->n - *done);
     return rc != OK ? rc : logged;
 }
 

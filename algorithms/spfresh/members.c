@@ -258,13 +258,21 @@ static bool grow_heads(struct spfresh *s)
     return grown;
 }
 
-/* Searches that found the head before it was removed still read its posting. */
-static void drop_posting(void *index, uint64_t head)
+/* Of a head that was removed. */
+struct removed {
+    struct epoch_item item;
+    uint32_t head;
+};
+
+/* Searches that found the head before it was removed have read its posting. */
+static void drop_posting(void *index, struct epoch_item *item)
 {
     struct spfresh *s = index;
+    const uint32_t head = ((struct removed *)(void *)item)->head;
 
-    posting_drop(s->store, (uint32_t)head);
-    (void)atomic_fetch_and(&spfresh_head(s, (uint32_t)head)->flags, ~(uint32_t)HEAD_DROPPING);
+    posting_drop(s->store, head);
+    (void)atomic_fetch_and(&spfresh_head(s, head)->flags, ~(uint32_t)HEAD_DROPPING);
+    mem_free(s->base.env.mem, item);
 }
 
 /* The graph may give a number out again a moment before its old posting is gone. */
@@ -302,14 +310,19 @@ int spfresh_add_head(struct spfresh *s, const void *centre, const struct members
 int spfresh_remove_head(struct spfresh *s, uint32_t head)
 {
     struct spfresh_head *h = spfresh_head(s, head);
+    struct removed *removed = mem_alloc(s->base.env.mem, sizeof *removed);
+
+    if (!removed)
+        return no_memory(s);
     const uint32_t flags = atomic_exchange(&h->flags, HEAD_DROPPING);
     const int rc = graph_remove(s->graph, head);
-
     if (rc != OK) {
         atomic_store(&h->flags, flags);
+        mem_free(s->base.env.mem, removed);
         return rc;
     }
     atomic_store(&h->size, 0);
-    epoch_retire(s->epoch, drop_posting, s, head);
+    removed->head = head;
+    epoch_retire(s->epoch, &removed->item, drop_posting, s);
     return OK;
 }

@@ -47,7 +47,7 @@ static int drop_first(void *to, const struct journal_record *r)
     const int rc = read_record(p->s, r, &id);
 
     if (!rc && r->op == SPFRESH_LOG_REMOVE && spfresh_slot_of(p->s, id, NULL)) {
-        spfresh_slot_drop(p->s, id);
+        spfresh_slots_drop(p->s, &id, 1);
         p->dropped++;
     }
     return rc;

@@ -22,8 +22,8 @@ static int remove_chunk(struct spfresh *s, const uint64_t *ids, size_t n)
     }
     if (rc == OK && s->journal)
         rc = journal_commit(s->journal);
-    for (size_t i = 0; rc == OK && i < n; i++)
-        spfresh_slot_drop(s, ids[i]);
+    if (rc == OK)
+        spfresh_slots_drop(s, ids, n);
     spfresh_count(&s->counters.removes, rc == OK ? n : 0);
     return rc;
 }

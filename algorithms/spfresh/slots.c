@@ -102,11 +102,6 @@ static uint64_t *ids_of(const struct spfresh_slots *slots)
                                 memory_order_relaxed);
 }
 
-static void free_ids(void *mem, uint64_t ids)
-{
-    mem_free(mem, (void *)(uintptr_t)ids);
-}
-
 /* By an eighth: twice as much would be the largest thing in memory. */
 static bool grow_ids(struct spfresh *s, size_t need)
 {
@@ -118,7 +113,7 @@ static bool grow_ids(struct spfresh *s, size_t need)
         return true;
     size_t more = slots->ids_capacity + slots->ids_capacity / 8 + 64;
     more = more < need ? need : more;
-    uint64_t *ids = mem_array(mem, more, sizeof *ids);
+    uint64_t *ids = epoch_array(mem, more, sizeof *ids);
     if (!ids)
         return false;
     if (old)
@@ -126,7 +121,7 @@ static bool grow_ids(struct spfresh *s, size_t need)
     atomic_store_explicit(&slots->ids, ids, memory_order_release);
     slots->ids_capacity = more;
     if (old)
-        epoch_retire(s->epoch, free_ids, mem, (uintptr_t)old);
+        epoch_array_retire(s->epoch, mem, old);
     return true;
 }
 
@@ -217,10 +212,22 @@ void spfresh_slot_give(struct spfresh *s, uint32_t slot)
     pthread_mutex_unlock(&slots->lock);
 }
 
-/* No reader holds it any more. */
-static void release(void *index, uint64_t slot)
+/* Slots that died together. */
+struct dead {
+    struct epoch_item item;
+    size_t n;
+    uint32_t slots[];
+};
+
+/* No reader holds one any more. */
+static void release(void *index, struct epoch_item *item)
 {
-    spfresh_slot_give(index, (uint32_t)slot);
+    struct spfresh *s = index;
+    struct dead *d = (struct dead *)(void *)item;
+
+    for (size_t i = 0; i < d->n; i++)
+        spfresh_slot_give(s, d->slots[i]);
+    mem_free(s->base.env.mem, d);
 }
 
 static void kill(struct spfresh *s, uint32_t slot)
@@ -243,19 +250,57 @@ static uint32_t lock_slot_of(struct spfresh *s, uint64_t id)
     return SLOT_NONE;
 }
 
-void spfresh_slot_drop(struct spfresh *s, uint64_t id)
+/* Its slot, deleted; SLOT_NONE: it had none. */
+static uint32_t drop(struct spfresh *s, uint64_t id)
 {
     uint32_t slot = lock_slot_of(s, id);
 
     if (slot == SLOT_NONE)
-        return;
+        return slot;
     kill(s, slot);
     pthread_mutex_lock(&s->slots.lock);
     (void)slot_table_remove(&s->slots.table, ids_of(&s->slots), id, &slot);
     pthread_mutex_unlock(&s->slots.lock);
     spfresh_unlock_slot(s, slot);
     atomic_fetch_sub(&s->slots.live, 1);
-    epoch_retire(s->epoch, release, s, slot);
+    return slot;
+}
+
+static size_t drop_all(struct spfresh *s, const uint64_t *ids, size_t n, uint32_t *slots)
+{
+    size_t dead = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        slots[dead] = drop(s, ids[i]);
+        dead += slots[dead] != SLOT_NONE;
+    }
+    return dead;
+}
+
+/* Without memory to retire them, the readers of now are waited for: they wait for nobody. */
+static void drop_and_wait(struct spfresh *s, const uint64_t *ids, size_t n)
+{
+    uint32_t slots[64];
+
+    for (size_t at = 0, some; at < n; at += some) {
+        some = n - at < sizeof slots / sizeof *slots ? n - at : sizeof slots / sizeof *slots;
+        const size_t dead = drop_all(s, ids + at, some, slots);
+        epoch_wait(s->epoch, epoch_mark(s->epoch));
+        for (size_t i = 0; i < dead; i++)
+            spfresh_slot_give(s, slots[i]);
+    }
+}
+
+void spfresh_slots_drop(struct spfresh *s, const uint64_t *ids, size_t n)
+{
+    struct dead *d = n > 0 ? mem_alloc(s->base.env.mem, sizeof *d + n * sizeof *d->slots) : NULL;
+
+    if (!d) {
+        drop_and_wait(s, ids, n);
+        return;
+    }
+    d->n = drop_all(s, ids, n, d->slots);
+    epoch_retire(s->epoch, &d->item, release, s);
 }
 
 int spfresh_slot_renew(struct spfresh *s, uint32_t slot, uint32_t *fresh)
@@ -286,7 +331,8 @@ void spfresh_slot_renewed(struct spfresh *s, uint32_t slot, uint32_t fresh, bool
         pthread_mutex_unlock(&slots->lock);
         kill(s, slot);
     }
-    epoch_retire(s->epoch, release, s, done ? slot : fresh);
+    epoch_wait(s->epoch, epoch_mark(s->epoch));
+    spfresh_slot_give(s, done ? slot : fresh);
 }
 
 /* Where rows lie by slot, the last snapshot may still need this one's. */
@@ -295,19 +341,18 @@ static bool is_parked(const struct spfresh *s)
     return s->journal && codec_has_rows(s->codec);
 }
 
-static void begin_anew(void *index, uint64_t slot)
+static void begin_anew(struct spfresh *s, uint32_t slot)
 {
-    struct spfresh *s = index;
     struct spfresh_slots *slots = &s->slots;
 
-    spfresh_set_version(s, (uint32_t)slot, VERSION_DELETED);
+    spfresh_set_version(s, slot, VERSION_DELETED);
     if (!is_parked(s)) {
-        release(index, slot);
+        spfresh_slot_give(s, slot);
         return;
     }
     pthread_mutex_lock(&slots->lock);
     ids_of(slots)[slot] = slots->first_parked;
-    slots->first_parked = (uint32_t)slot;
+    slots->first_parked = slot;
     pthread_mutex_unlock(&slots->lock);
 }
 
@@ -342,11 +387,12 @@ void spfresh_slots_thawed(struct spfresh *s, bool durable)
     pthread_mutex_unlock(&slots->lock);
 }
 
-/* A reader may still be at a posting's old pages. */
+/* A reader may be at a posting's old pages, until it has left. */
 void spfresh_slots_swept(struct spfresh *s)
 {
     struct spfresh_slots *slots = &s->slots;
 
+    epoch_wait(s->epoch, epoch_mark(s->epoch));
     pthread_mutex_lock(&slots->lock);
     uint32_t at = slots->first_exhausted;
     const uint64_t *ids = ids_of(slots); /* nobody lengthens it: the gate is shut */
@@ -356,7 +402,7 @@ void spfresh_slots_swept(struct spfresh *s)
     while (at != SLOT_NONE) {
         const uint32_t next = (uint32_t)ids[at];
 
-        epoch_retire(s->epoch, begin_anew, s, at);
+        begin_anew(s, at);
         at = next;
     }
 }

@@ -39,7 +39,7 @@ static int read_slots(struct spfresh *s, const struct sections *x, const struct 
     struct spfresh_slots *slots = &s->slots;
     const size_t n = (size_t)x->meta->slots;
     struct mem *mem = s->base.env.mem;
-    uint64_t *ids = n > 0 ? mem_array(mem, n, sizeof *ids) : NULL;
+    uint64_t *ids = n > 0 ? epoch_array(mem, n, sizeof *ids) : NULL;
     uint64_t live = 0;
 
     atomic_store(&slots->ids, ids);

@@ -352,7 +352,7 @@ void spfresh_destroy(struct index *index)
     stable_free(&s->heads);
     stable_free(&s->slots.versions);
     slot_table_free(&s->slots.table);
-    mem_free(mem, atomic_load(&s->slots.ids));
+    epoch_array_free(mem, atomic_load(&s->slots.ids));
     for (size_t i = 0; i < SPFRESH_STRIPES; i++) {
         pthread_mutex_destroy(&s->slots.of[i]);
         pthread_mutex_destroy(&s->posting[i]);

@@ -434,8 +434,9 @@ void spfresh_ids_end(struct spfresh *, const uint64_t *ids, size_t n);
    slot's lock, before it files the vector); ids filed. ERR_DUPLICATE_ID, ERR_NO_MEMORY: none. */
 int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t *slots);
 bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
-/* The id is gone and its slot deleted; the slot is used again when no reader may hold it. Cannot fail. */
-void spfresh_slot_drop(struct spfresh *, uint64_t id);
+/* The ids are gone and their slots deleted; a slot is used again when no reader may hold it. Cannot fail; out of
+   memory it waits for the readers, so no lock but the gate is held, and nobody is inside the epoch. */
+void spfresh_slots_drop(struct spfresh *, const uint64_t *ids, size_t n);
 /* A dead slot that no reader holds is free, or exhausted if its version cannot go up by a reuse any more. */
 void spfresh_slot_give(struct spfresh *, uint32_t slot);
 /* A second slot for the live vector of an exhausted one, whose lock the caller holds: still deleted. The

@@ -265,6 +265,59 @@ static inline void run_failing_memory(struct postings_bench *b,
     }
 }
 
+/* Out of memory, postings are dropped and updates refused beside a reader, who has what it was given to its end;
+   nobody waits for it, which here would be for ever. */
+static inline void run_drops_without_memory(const struct posting_options *options)
+{
+    struct postings_bench b;
+    struct rng r = rng_at(test_seed(), 78);
+    const unsigned char *bytes = NULL;
+    const uint32_t first = 0;
+    size_t n = 0;
+
+    postings_begin(&b);
+    epoch_destroy(b.epoch);
+    b.epoch = epoch_create(&b.bench.mem);
+    assert_non_null(b.epoch);
+    postings_open(&b, options);
+    for (uint32_t p = 0; p < MODEL_POSTINGS; p++) {
+        unsigned char some[100];
+
+        random_bytes(&r, some, sizeof some);
+        assert_ok(posting_splice(b.store, p, 0, some, sizeof some), &b.bench.error);
+        model_splice(&b.model, p, 0, some, sizeof some);
+    }
+    epoch_collect(b.epoch);
+    const unsigned ticket = epoch_enter(b.epoch);
+    assert_ok(posting_read(b.reader, &first, 1, NULL), &b.bench.error);
+    assert_ok(posting_next(b.reader, &bytes, &n), &b.bench.error);
+    b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + 1;
+    b.bench.mem.fail_after = true;
+    for (uint32_t p = 0; p < MODEL_POSTINGS; p++) {
+        if (p % 2) {
+            const int rc = posting_splice(b.store, p, 0, "x", 1);
+
+            if (rc == OK)
+                model_splice(&b.model, p, 0, "x", 1);
+            else
+                assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+        } else {
+            posting_drop(b.store, p);
+            model_splice(&b.model, p, 0, NULL, 0);
+        }
+        epoch_collect(b.epoch);
+    }
+    assert_int_equal(n, 100);
+    for (size_t i = 1; i < n; i++) /* read while it is retired, for the address sanitizer */
+        (void)*(const volatile unsigned char *)(bytes + i);
+    epoch_leave(b.epoch, ticket);
+    b.bench.mem.fail_at = 0;
+    epoch_collect(b.epoch);
+    expect_all(&b, &b.model);
+    assert_ok(posting_store_check(b.store), &b.bench.error);
+    postings_end(&b);
+}
+
 static inline void run_failing_memories(const struct posting_options *options)
 {
     struct postings_bench b;

@@ -8,23 +8,29 @@
 #include "src/core/mem.h"
 #include "tests/testing.h"
 
-static void note(void *owner, uint64_t what)
+struct thing {
+    struct epoch_item item;
+    uint64_t number;
+};
+
+static void note(void *owner, struct epoch_item *item)
 {
     uint64_t **at = owner;
 
-    *(*at)++ = what;
+    *(*at)++ = ((struct thing *)(void *)item)->number;
 }
 
 static void nothing_before_its_readers_left(void **state)
 {
     (void)state;
     struct epoch *e = epoch_create(NULL);
+    struct thing things[] = { { .number = 1 }, { .number = 2 }, { .number = 3 } };
     uint64_t seen[4] = { 0 }, *at = seen;
     const unsigned before = epoch_enter(e);
 
-    epoch_retire(e, note, &at, 1);
+    epoch_retire(e, &things[0].item, note, &at);
     const unsigned after = epoch_enter(e);
-    epoch_retire(e, note, &at, 2);
+    epoch_retire(e, &things[1].item, note, &at);
     epoch_collect(e);
     assert_int_equal(at - seen, 0);
     epoch_leave(e, before);
@@ -34,42 +40,85 @@ static void nothing_before_its_readers_left(void **state)
     epoch_leave(e, after);
     epoch_collect(e);
     assert_int_equal(at - seen, 2);
-    epoch_retire(e, note, &at, 3);
+    epoch_retire(e, &things[2].item, note, &at);
     epoch_destroy(e);
     assert_int_equal(at - seen, 3);
     assert_int_equal(seen[2], 3);
 }
 
-static void out_of_memory_waits_instead(void **state)
+/* A reader retires: that neither waits for the reader nor needs memory. Each is called once, in order. */
+static void retires_without_memory(void **state)
 {
     (void)state;
+    enum { THINGS = 1000 };
+    static struct thing things[THINGS];
+    static uint64_t seen[THINGS];
+    uint64_t *at = seen;
     struct mem mem = { 0 };
     struct epoch *e = epoch_create(&mem);
-    uint64_t seen[2] = { 0 }, *at = seen;
+    void *block = epoch_array(&mem, 10, 8);
+    const unsigned inside = epoch_enter(e);
 
     mem.fail_at = mem.calls + 1;
-    epoch_retire(e, note, &at, 7);
-    assert_int_equal(at - seen, 1);
+    mem.fail_after = true;
+    for (uint64_t i = 0; i < THINGS; i++) {
+        things[i].number = i;
+        epoch_retire(e, &things[i].item, note, &at);
+    }
+    epoch_array_retire(e, &mem, block);
+    epoch_collect(e);
+    assert_int_equal(at - seen, 0);
+    epoch_leave(e, inside);
+    epoch_collect(e);
+    assert_int_equal(at - seen, THINGS);
+    for (uint64_t i = 0; i < THINGS; i++)
+        assert_int_equal(seen[i], i);
     epoch_destroy(e);
+    assert_false(mem.failed);
     assert_int_equal(mem_live(&mem), 0);
+}
+
+static void retire_another(void *owner, struct epoch_item *item)
+{
+    struct epoch *e = owner;
+    struct thing *t = (struct thing *)(void *)item;
+
+    if (t->number-- > 0)
+        epoch_retire(e, item, retire_another, e);
+}
+
+/* What is called may retire itself again, or others. */
+static void calls_that_retire(void **state)
+{
+    (void)state;
+    struct epoch *e = epoch_create(NULL);
+    struct thing thing = { .number = 5 };
+
+    epoch_retire(e, &thing.item, retire_another, e);
+    for (uint64_t left = 5; left > 0; left--) {
+        assert_int_equal(thing.number, left);
+        epoch_collect(e);
+    }
+    epoch_destroy(e);
+    assert_int_equal(thing.number, UINT64_MAX);
 }
 
 /* ---- a writer replaces a number in a box, readers look at it */
 
 struct box {
     struct epoch *epoch;
-    _Atomic(uint64_t *) now;
+    _Atomic(struct thing *) now;
     struct stable array;
     atomic_size_t n;
     atomic_bool stop;
     atomic_int wrong;
 };
 
-static void spoil(void *owner, uint64_t what)
+static void spoil(void *owner, struct epoch_item *item)
 {
     (void)owner;
-    *(uint64_t *)(uintptr_t)what = 0;
-    mem_free(NULL, (void *)(uintptr_t)what);
+    ((struct thing *)(void *)item)->number = 0;
+    mem_free(NULL, item);
 }
 
 static void *look(void *arg)
@@ -78,10 +127,10 @@ static void *look(void *arg)
 
     while (!atomic_load(&b->stop)) {
         const unsigned ticket = epoch_enter(b->epoch);
-        const uint64_t *p = atomic_load_explicit(&b->now, memory_order_acquire);
+        const struct thing *p = atomic_load_explicit(&b->now, memory_order_acquire);
         const size_t n = atomic_load_explicit(&b->n, memory_order_acquire);
 
-        if (*p == 0 || (n > 0 && *(uint64_t *)stable_at(&b->array, n - 1) != n))
+        if (p->number == 0 || (n > 0 && *(uint64_t *)stable_at(&b->array, n - 1) != n))
             atomic_fetch_add(&b->wrong, 1);
         epoch_leave(b->epoch, ticket);
     }
@@ -93,20 +142,20 @@ static void readers_beside_a_writer(void **state)
     (void)state;
     struct box b = { .epoch = epoch_create(NULL) };
     pthread_t readers[3];
-    uint64_t *p = mem_alloc(NULL, sizeof *p);
+    struct thing *p = mem_alloc(NULL, sizeof *p);
 
-    *p = 1;
+    p->number = 1;
     atomic_store(&b.now, p);
     stable_init(&b.array, NULL, sizeof(uint64_t));
     for (int i = 0; i < 3; i++)
         assert_int_equal(pthread_create(&readers[i], NULL, look, &b), 0);
     for (uint64_t i = 1; i <= 20000; i++) {
-        uint64_t *old = atomic_load(&b.now);
+        struct thing *old = atomic_load(&b.now);
 
         p = mem_alloc(NULL, sizeof *p);
-        *p = i;
+        p->number = i;
         atomic_store_explicit(&b.now, p, memory_order_release);
-        epoch_retire(b.epoch, spoil, NULL, (uintptr_t)old);
+        epoch_retire(b.epoch, &old->item, spoil, NULL);
         assert_true(stable_grow(&b.array, i));
         *(uint64_t *)stable_at(&b.array, i - 1) = i;
         atomic_store_explicit(&b.n, i, memory_order_release);
@@ -125,7 +174,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_before_its_readers_left),
-        cmocka_unit_test(out_of_memory_waits_instead),
+        cmocka_unit_test(retires_without_memory),
+        cmocka_unit_test(calls_that_retire),
         cmocka_unit_test(readers_beside_a_writer),
     };
 

@@ -297,6 +297,34 @@ static void test_out_of_memory(void **state)
     }
 }
 
+/* Removed nodes are retired without memory, beside a reader whom nobody waits for, which here would be for ever;
+   their numbers are used again once it has left. */
+static void test_removed_without_memory(void **state)
+{
+    (void)state;
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+        struct bed b;
+        uint32_t node;
+
+        bed_open(&b, kind, ELEMENT_F32, 600, 5, 4, 1);
+        bed_build(&b, 600);
+        assert_ok(graph_remove(b.graph, 0), &b.bench.error); /* has what a change works with */
+        const unsigned inside = epoch_enter(b.epoch);
+        b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + 1;
+        b.bench.mem.fail_after = true;
+        for (uint32_t i = 1; i < 500; i++)
+            assert_ok(graph_remove(b.graph, i), &b.bench.error);
+        assert_ok(graph_check(b.graph), &b.bench.error);
+        b.bench.mem.fail_at = 0;
+        epoch_leave(b.epoch, inside);
+        for (size_t i = 0; i < 400; i++)
+            assert_ok(graph_add(b.graph, bed_row(&b, i), &node), &b.bench.error);
+        assert_true(graph_capacity(b.graph) < 700);
+        assert_ok(graph_check(b.graph), &b.bench.error);
+        bed_close(&b);
+    }
+}
+
 /* Saved and loaded: the same answers by the same walks, and changes go on. */
 static void expect_same_walks(struct bed *b, struct graph *loaded)
 {
@@ -449,7 +477,7 @@ int main(void)
         cmocka_unit_test(test_histories),      cmocka_unit_test(test_turnover),
         cmocka_unit_test(test_identical_rows), cmocka_unit_test(test_same_at_any_thread_count),
         cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_save_and_load),
-        cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_damaged_files),  cmocka_unit_test(test_removed_without_memory),
     };
     return test_run("graph", tests);
 }

@@ -81,6 +81,13 @@ static void test_failing_memory(void **state)
     }
 }
 
+static void test_drops_without_memory(void **state)
+{
+    (void)state;
+    run_drops_without_memory(&modes[0].options);
+    run_drops_without_memory(&modes[2].options);
+}
+
 /* ---- failing system calls */
 
 struct faults {
@@ -738,6 +745,7 @@ int main(void)
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_old_postings_stay),
         cmocka_unit_test(test_sync_after_failure),
+        cmocka_unit_test(test_drops_without_memory),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_long_postings),
         cmocka_unit_test(test_fragmentation),

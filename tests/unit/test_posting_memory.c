@@ -18,6 +18,12 @@ static void test_failing_memory(void **state)
     run_failing_memories(&in_memory);
 }
 
+static void test_drops_without_memory(void **state)
+{
+    (void)state;
+    run_drops_without_memory(&in_memory);
+}
+
 static void test_bad_calls(void **state)
 {
     (void)state;
@@ -47,6 +53,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_histories),
                                         cmocka_unit_test(test_failing_memory),
+                                        cmocka_unit_test(test_drops_without_memory),
                                         cmocka_unit_test(test_bad_calls) };
     return test_run("posting_memory", tests);
 }

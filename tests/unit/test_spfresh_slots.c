@@ -1,6 +1,9 @@
 /* test_spfresh_slots.c - a slot's version never comes round: an entry of an earlier life is never taken for the
  * slot's vector, neither while the index runs nor after a save and a load.
  */
+#include <pthread.h>
+#include <unistd.h>
+
 #include "tests/unit/test_spfresh_lire.h"
 
 /* Saves to a folder of its own and goes on with what is loaded from there. */
@@ -110,11 +113,71 @@ static void saved_after_churn(void **state)
     book_close(&b);
 }
 
+/* ------------------------------------------------------------------------- without memory */
+
+struct reader {
+    struct epoch *epoch;
+    atomic_bool inside;
+};
+
+static void *leave_later(void *arg)
+{
+    struct reader *r = arg;
+    const unsigned ticket = epoch_enter(r->epoch);
+
+    atomic_store(&r->inside, true);
+    (void)usleep(50000);
+    atomic_store(&r->inside, false);
+    epoch_leave(r->epoch, ticket);
+    return NULL;
+}
+
+/* Slots cannot be retired: the removal waits for the reader, and then they are free. */
+static void removed_without_memory(void **state)
+{
+    (void)state;
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct reader reader = { .inside = false };
+    pthread_t thread;
+    uint64_t ids[PART];
+    size_t done = 0;
+
+    params.maintenance = SPFRESH_EXPLICIT;
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 6, 3 * PART, 1);
+    book_fill(&b, 0, b.capacity, 10, .6);
+    assert_ok(book_insert(&b, 0, 2 * PART), &b.bench.error);
+    for (size_t i = 0; i < PART; i++)
+        ids[i] = 2 * i;
+    reader.epoch = book_index(&b)->epoch;
+    assert_int_equal(pthread_create(&thread, NULL, leave_later, &reader), 0);
+    while (!atomic_load(&reader.inside))
+        (void)sched_yield();
+    /* Memory for the ids' marks is there, none for the slots. */
+    assert_true(idmap_reserve(&book_index(&b)->slots.changing, PART));
+    b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + 1;
+    b.bench.mem.fail_after = true;
+    assert_ok(b.ops->remove(b.index, ids, PART, &done), &b.bench.error);
+    assert_false(atomic_load(&reader.inside));
+    b.bench.mem.fail_at = 0;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(done, PART);
+    for (size_t i = 0; i < PART; i++)
+        b.stored[ids[i]] = false;
+    b.n -= PART;
+    book_check(&b);
+    assert_ok(book_insert(&b, 2 * PART, PART), &b.bench.error);
+    assert_int_equal(atomic_load(&book_index(&b)->slots.n), 2 * PART);
+    expect_own_distances(&b, b.capacity);
+    book_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(last_versions),
         cmocka_unit_test(saved_after_churn),
+        cmocka_unit_test(removed_without_memory),
     };
 
     return test_run("spfresh_slots", tests);

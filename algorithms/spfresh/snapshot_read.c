@@ -125,8 +125,13 @@ int snapshot_read(struct spfresh **out, const struct index_env *env,
     struct spfresh *s = NULL;
     int rc = find(&x, r, opening->live);
 
-    if (!rc)
-        rc = spfresh_open(&s, env, &x.meta->params, opening);
+    if (rc)
+        return rc;
+    struct spfresh_params params = x.meta->params;
+    /* Saved by a version that took a log beside memory, and kept none. */
+    if (params.store == POSTING_MEMORY)
+        params.journal = SPFRESH_NO_JOURNAL;
+    rc = spfresh_open(&s, env, &params, opening);
     if (rc)
         return rc;
     *lsn = x.meta->lsn;

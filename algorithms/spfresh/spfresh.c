@@ -79,8 +79,8 @@
         PARAM_BOOL(struct spfresh_params, verify, true, "hold every page read to its checksum"),   \
         PARAM_CHOICE(                                                                              \
             struct spfresh_params, journal, SPFRESH_WRITTEN, "none|written|synced",                \
-            "what an acknowledged update survives: nothing, the death of the process, or "         \
-            "of the machine (an fsync a batch)"),                                                  \
+            "what an acknowledged update survives: nothing (store = memory), the death of the "    \
+            "process, or of the machine (an fsync a batch)"),                                      \
         PARAM_INT(struct spfresh_params, checkpoint_mb, 64, 1, 1 << 20,                            \
                   "megabytes of journal after which a snapshot is due")
 
@@ -148,6 +148,12 @@ static int check_params(const struct index_env *env, const struct spfresh_params
                     "%s: store = mmap, file and rocksdb need a folder for the index, and there is "
                     "none; store = memory needs none",
                     name);
+    if (p->store == POSTING_MEMORY && p->journal != SPFRESH_NO_JOURNAL)
+        return fail(env->error, ERR_ARGUMENT,
+                    "%s: journal = %s with store = memory: postings in memory do not survive the "
+                    "process, so a log of updates is not kept; set journal = none, or store = mmap "
+                    "or file",
+                    name, p->journal == SPFRESH_SYNCED ? "synced" : "written");
     if (p->pq_groups > (int64_t)env->dim)
         return fail(env->error, ERR_ARGUMENT,
                     "%s: pq_groups is %lld, more than the vectors' %zu dimensions", name,

@@ -193,12 +193,44 @@ static void identical_vectors(void **state)
     book_close(&b);
 }
 
+/* A log beside memory would be acknowledged and kept nowhere; what was saved when it was taken is loaded. */
+static void a_log_needs_files(void **state)
+{
+    (void)state;
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct index *index = NULL;
+    char saved[PATH_MAX];
+
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 4, 50, 1);
+    book_fill(&b, 0, 50, 3, .5);
+    for (int64_t journal = SPFRESH_WRITTEN; journal <= SPFRESH_SYNCED; journal++) {
+        params.journal = journal;
+        assert_int_equal(spfresh_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT);
+        assert_non_null(strstr(b.bench.error.text, "journal = none"));
+        error_clear(&b.bench.error);
+        assert_code(spann_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT, &b.bench.error);
+    }
+    assert_ok(book_insert(&b, 0, 50), &b.bench.error);
+    book_index(&b)->params.journal = SPFRESH_WRITTEN;
+    test_dir_make(saved);
+    assert_ok(b.ops->save(b.index, saved), &b.bench.error);
+    b.ops->destroy(b.index);
+    b.index = NULL;
+    assert_ok(b.ops->load(&b.index, &b.bench.env, saved), &b.bench.error);
+    book_check(&b);
+    book_all_found(&b);
+    test_dir_remove(saved);
+    book_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(built_and_searched), cmocka_unit_test(the_last_copy_stays),
         cmocka_unit_test(trained_on_others),  cmocka_unit_test(knobs_do_what_they_say),
         cmocka_unit_test(used_slots),         cmocka_unit_test(identical_vectors),
+        cmocka_unit_test(a_log_needs_files),
     };
 
     return test_run("spfresh", tests);

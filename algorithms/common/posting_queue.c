@@ -22,9 +22,9 @@ int queue_choose(struct file_store *s)
 
     if (s->base.options.kind == POSTING_MMAP)
         return OK;
-    /* From the page cache a read is a copy, which the reader makes as fast itself: auto takes io_uring
-       where reads wait for a device. */
-    if (io == POSTING_IO_URING || (io == POSTING_IO_AUTO && s->direct_fd >= 0))
+    /* From the page cache a ring costs about as much as preads; what is not there waits for the device side by
+       side, and not one after another. */
+    if (io != POSTING_IO_PREAD)
         uring = queue_uring(&why);
     if (io == POSTING_IO_URING && !uring)
         return fail(s->base.env.error, ERR_UNSUPPORTED,

@@ -319,31 +319,34 @@ static void test_missing_checkpoint(void **state)
 /* ---- calls that fail */
 
 /* What the system does to reads and writes of ours within `within`: half of what is asked for, after an
-   interruption, and no more than `left` bytes. */
+   interruption, and no more than `left` bytes. RocksDB's threads come here too. */
 static struct {
-    const char *within; /* NULL: nothing */
-    bool interrupted;
-    size_t left;
+    _Atomic(const char *) within; /* NULL: nothing */
+    atomic_bool interrupted;
+    atomic_size_t left;
 } disk;
 
 static bool is_within(int fd)
 {
+    const char *within = atomic_load(&disk.within);
     char link[64], path[PATH_MAX];
 
-    if (!disk.within)
+    if (!within)
         return false;
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     const ssize_t n = readlink(link, path, sizeof path - 1);
     path[n > 0 ? n : 0] = '\0';
-    return strstr(path, disk.within);
+    return strstr(path, within);
 }
 
 static bool is_interrupted(void)
 {
-    disk.interrupted = !disk.interrupted;
-    if (disk.interrupted)
+    const bool now = !atomic_load(&disk.interrupted);
+
+    atomic_store(&disk.interrupted, now);
+    if (now)
         errno = EINTR;
-    return disk.interrupted;
+    return now;
 }
 
 ssize_t write(int fd, const void *bytes, size_t n)
@@ -351,9 +354,11 @@ ssize_t write(int fd, const void *bytes, size_t n)
     if (is_within(fd)) {
         if (is_interrupted())
             return -1;
+        const size_t left = atomic_load(&disk.left);
+
         n = n > 1 ? n / 2 : n;
-        n = n < disk.left ? n : disk.left;
-        disk.left -= n;
+        n = n < left ? n : left;
+        atomic_fetch_sub(&disk.left, n);
         if (n == 0) {
             errno = ENOSPC;
             return -1;
@@ -381,15 +386,15 @@ static void test_copying(void **state)
     assert_ok(fill_some(&b, &r), &b.bench.error);
     assert_ok(snapshot(&b), &b.bench.error);
     postings_close(&b);
-    disk.within = "/rocks";
-    disk.left = 10;
+    atomic_store(&disk.within, "/rocks");
+    atomic_store(&disk.left, 10);
     assert_int_equal(resume(&b, &in_rocksdb), ERR_IO);
     assert_non_null(strstr(b.bench.error.text, "disk is full"));
     assert_non_null(strstr(b.bench.error.text, strerror(ENOSPC)));
     error_clear(&b.bench.error);
-    disk.left = SIZE_MAX;
+    atomic_store(&disk.left, SIZE_MAX);
     assert_ok(resume(&b, &in_rocksdb), &b.bench.error);
-    disk.within = NULL;
+    atomic_store(&disk.within, NULL);
     expect_all(&b, &b.model);
     postings_end(&b);
 }

@@ -100,7 +100,10 @@ static const struct param options[] = {
         "are busy"),
     PARAM_INT(P, cache_mb, 0, 0, 1 << 20,
               "megabytes of clusters in memory; 0: a quarter of the vectors' bytes"),
-    PARAM_INT(P, prefetch, 8, 0, 1024, "clusters read ahead of need"),
+    PARAM_INT(
+        P, prefetch, 8, 0, CHANNI_PREFETCH_MAX,
+        "searches with eps or idle, one cluster after the other: so many are read ahead; all "
+        "other searches ask for up to 64 clusters at once, and nothing is left to read ahead"),
     PARAM_CHOICE(P, io, CACHE_IO_AUTO, "auto|uring|pread",
                  "how clusters are read; auto: io_uring where the kernel allows it"),
     PARAM_BOOL(

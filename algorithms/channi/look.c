@@ -274,10 +274,8 @@ static bool too_far(const struct seeker *s, float route)
 
 static int read_ahead(struct seeker *s, const uint32_t *cids, size_t n)
 {
-    enum { AHEAD = 32 };
-    struct base *bases[AHEAD];
-    const size_t most =
-        (size_t)s->q->c->params.prefetch < AHEAD ? (size_t)s->q->c->params.prefetch : AHEAD;
+    struct base *bases[CHANNI_PREFETCH_MAX];
+    const size_t most = (size_t)s->q->c->params.prefetch;
     size_t m = 0;
 
     for (size_t i = 0; i < n && i < most; i++)

@@ -19,6 +19,8 @@ enum channi_maintenance { CHANNI_AT_COMMIT, CHANNI_EXPLICIT, CHANNI_BACKGROUND }
 enum channi_durability { CHANNI_VOLATILE, CHANNI_WRITTEN, CHANNI_SYNCED };
 enum channi_split_count { SPLIT_LN, SPLIT_LOG2, SPLIT_2, SPLIT_3 };
 
+enum { CHANNI_PREFETCH_MAX = 1024 };
+
 struct channi_params {
     /* when, and how many */
     int64_t expected_n;    /* 0: env's hint */
@@ -50,7 +52,7 @@ struct channi_params {
     int64_t maintenance, background_threads, background_nice;
     /* files */
     int64_t cache_mb; /* 0: a quarter of the rows' bytes */
-    int64_t prefetch; /* clusters read ahead of need */
+    int64_t prefetch; /* searches with eps or idle: clusters read ahead */
     int64_t io;       /* enum cache_io */
     bool direct;
     int64_t durability, checkpoint_mb;

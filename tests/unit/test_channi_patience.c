@@ -120,12 +120,48 @@ static void test_new_rows_pinned(void **state)
     ledger_close(&l);
 }
 
+/* Only a search that looks at one cluster after the other reads ahead; as far as it is told to. */
+static void test_prefetch(void **state)
+{
+    (void)state;
+    static const int64_t prefetch[] = { 0, 32, 150 };
+    uint64_t read[3];
+
+    for (int i = 0; i < 3; i++) {
+        struct channi_params p = ledger_params();
+        struct cache_counts before, after;
+        struct ledger l;
+        double recall;
+
+        p.cache_mb = 1;
+        p.prefetch = prefetch[i];
+        ledger_open(&l, p, ELEMENT_F32, 64, 8000, 1);
+        ledger_insert(&l, 8000);
+        l.knobs.nprobe = 200;
+        unsigned char *queries = ledger_queries(&l);
+        (void)asked_of(&l, queries, &(struct choice){ 0 }, &recall);
+        cache_counts(ledger_index(&l)->cache, &before);
+        assert_true(before.misses > 0);
+        assert_int_equal(before.prefetched, 0);
+        l.knobs.idle = 3;
+        (void)asked_of(&l, queries, &(struct choice){ 0 }, &recall);
+        cache_counts(ledger_index(&l)->cache, &after);
+        read[i] = after.prefetched;
+        assert_true((after.prefetch_used > 0) == (prefetch[i] > 0));
+        free(queries);
+        ledger_close(&l);
+    }
+    assert_int_equal(read[0], 0);
+    assert_true(read[1] > 0 && read[2] > 2 * read[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_patience),
         cmocka_unit_test(test_new_rows),
         cmocka_unit_test(test_new_rows_pinned),
+        cmocka_unit_test(test_prefetch),
     };
     return test_run("channi_patience", tests);
 }

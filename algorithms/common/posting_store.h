@@ -34,10 +34,11 @@ enum posting_io { POSTING_IO_AUTO, POSTING_IO_URING, POSTING_IO_PREAD };
 
 struct posting_options {
     enum posting_kind kind;
-    enum posting_io io; /* file: auto is io_uring where the kernel lets it, else preads; io_uring asked
+    enum posting_io
+        io;      /* file: auto is io_uring where the kernel lets it, else preads; io_uring asked
                              for and refused is ERR_UNSUPPORTED */
-    bool direct;        /* file, rocksdb: reads past the page cache where the file system allows */
-    bool verify;        /* hold every page read to its checksum */
+    bool direct; /* file, rocksdb: reads past the page cache where the file system allows */
+    bool verify; /* hold every page read to its checksum */
     size_t typical_bytes; /* of a posting; a hint */
     const struct store_fault
         *fault; /* tests: before each "open" "write" "fsync" ... of its files */

@@ -170,11 +170,11 @@ static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *id
     return rc;
 }
 
-/* With the index shut: heads made anew, and with `ids` all rows filed at once. Neither is logged; both are
+/* With updates locked out: heads made anew, and with `ids` all rows filed at once. Neither is logged; both are
    durable, and the rows acknowledged, by a snapshot, before anybody files anything under the heads. *filled:
    the rows are in; they stay after a failure if the snapshot that has them may be what a crash returns to. */
-static int begin_shut(struct spfresh *s, struct vectors v, bool heads, const uint64_t *ids,
-                      bool *filled)
+static int begin_locked(struct spfresh *s, struct vectors v, bool heads, const uint64_t *ids,
+                        bool *filled)
 {
     bool kept = false;
     int rc = heads ? spfresh_build_heads(s, v) : OK;
@@ -184,7 +184,7 @@ static int begin_shut(struct spfresh *s, struct vectors v, bool heads, const uin
         *filled = rc == OK;
     }
     if (rc == OK && s->journal) {
-        rc = spfresh_checkpoint_shut(s, &kept);
+        rc = spfresh_checkpoint_locked(s, &kept);
         if (rc != OK && *filled && !kept) {
             spfresh_unfill(s, ids, v.n);
             *filled = false;
@@ -199,11 +199,11 @@ static int insert_first(struct spfresh *s, struct vectors v, const uint64_t *ids
 {
     int rc = OK;
 
-    spfresh_shut(s);
+    spfresh_lock_updates(s);
     const bool heads = !atomic_load(&s->built), fills = v.n >= FILL_LEAST && spfresh_is_empty(s);
     if (heads || fills)
-        rc = begin_shut(s, v, heads, fills ? ids : NULL, filled);
-    spfresh_reopen(s);
+        rc = begin_locked(s, v, heads, fills ? ids : NULL, filled);
+    spfresh_unlock_updates(s);
     return rc;
 }
 
@@ -234,15 +234,15 @@ int spfresh_train(struct index *index, struct vectors sample)
     bool filled = false;
     int rc = OK;
 
-    spfresh_shut(s);
+    spfresh_lock_updates(s);
     if (!spfresh_is_empty(s)) {
         rc = fail(index->env.error, ERR_ARGUMENT,
                   "%s: train: the index holds %zu vectors already; make a new one",
                   index->ops->name, atomic_load(&s->slots.live));
     } else if (sample.n > 0) {
-        rc = begin_shut(s, sample, true, NULL, &filled);
+        rc = begin_locked(s, sample, true, NULL, &filled);
     }
-    spfresh_reopen(s);
+    spfresh_unlock_updates(s);
     return rc;
 }
 

@@ -224,8 +224,8 @@ static int make_durable(struct spfresh *s, struct store_writer *w, enum outcome 
     return rc;
 }
 
-/* Tells slots and store what came of the snapshot. */
-static void settle(struct spfresh *s, enum outcome outcome, bool frozen)
+/* Slots and store go on as the outcome lets them. */
+static void report(struct spfresh *s, enum outcome outcome, bool frozen)
 {
     spfresh_slots_thawed(s, outcome == DURABLE);
     if (outcome != NOTHING_NEW)
@@ -238,7 +238,7 @@ static void settle(struct spfresh *s, enum outcome outcome, bool frozen)
         posting_store_unfreeze(s->store);
 }
 
-static int write_snapshot(struct spfresh *s, struct store_writer *w, bool shut, bool *kept)
+static int write_snapshot(struct spfresh *s, struct store_writer *w, bool locked, bool *kept)
 {
     const struct index_env *env = &s->base.env;
     const struct store_identity identity = snapshot_identity(env, s->live);
@@ -253,16 +253,16 @@ static int write_snapshot(struct spfresh *s, struct store_writer *w, bool shut, 
         rc = store_begin(w, env->dir, name, &identity, s->fault, env->error);
     if (rc)
         return rc;
-    if (!shut)
+    if (!locked)
         pthread_rwlock_wrlock(&s->gate);
     rc = capture(s, w, &lsn, &frozen);
-    if (!shut)
+    if (!locked)
         pthread_rwlock_unlock(&s->gate);
     if (rc)
         store_abort(w);
     else
         rc = make_durable(s, w, &outcome);
-    settle(s, outcome, frozen);
+    report(s, outcome, frozen);
     *kept = outcome != NOTHING_NEW;
     if (outcome != DURABLE)
         return rc;
@@ -274,7 +274,7 @@ static int write_snapshot(struct spfresh *s, struct store_writer *w, bool shut, 
 }
 
 /* `checkpointing` is held. */
-static int checkpoint(struct spfresh *s, bool shut, bool *kept)
+static int checkpoint(struct spfresh *s, bool locked, bool *kept)
 {
     struct store_writer *w = mem_alloc(s->base.env.mem, sizeof *w);
 
@@ -282,7 +282,7 @@ static int checkpoint(struct spfresh *s, bool shut, bool *kept)
     if (!w)
         return fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory for a checkpoint",
                     s->base.ops->name);
-    const int rc = write_snapshot(s, w, shut, kept);
+    const int rc = write_snapshot(s, w, locked, kept);
     set_due(s, rc != OK);
     mem_free(s->base.env.mem, w);
     return rc;
@@ -300,18 +300,18 @@ int spfresh_checkpoint(struct spfresh *s)
     return rc;
 }
 
-int spfresh_checkpoint_shut(struct spfresh *s, bool *kept)
+int spfresh_checkpoint_locked(struct spfresh *s, bool *kept)
 {
     return checkpoint(s, true, kept);
 }
 
-void spfresh_shut(struct spfresh *s)
+void spfresh_lock_updates(struct spfresh *s)
 {
     pthread_mutex_lock(&s->checkpointing);
     pthread_rwlock_wrlock(&s->gate);
 }
 
-void spfresh_reopen(struct spfresh *s)
+void spfresh_unlock_updates(struct spfresh *s)
 {
     pthread_rwlock_unlock(&s->gate);
     pthread_mutex_unlock(&s->checkpointing);

@@ -458,10 +458,10 @@ enum { SPFRESH_LOG_INSERT = 1, SPFRESH_LOG_REMOVE = 2 }; /* u64 id [+ row]; u64 
    without a journal. */
 int spfresh_checkpoint(struct spfresh *);
 /* No update, no upkeep and no checkpoint but the caller's: takes both. */
-void spfresh_shut(struct spfresh *);
-void spfresh_reopen(struct spfresh *);
+void spfresh_lock_updates(struct spfresh *);
+void spfresh_unlock_updates(struct spfresh *);
 /* The same as spfresh_checkpoint(), meanwhile. *kept: a crash may return to this state, even after a failure. */
-int spfresh_checkpoint_shut(struct spfresh *, bool *kept);
+int spfresh_checkpoint_locked(struct spfresh *, bool *kept);
 int spfresh_load_saved(struct spfresh **, const struct index_env *, const char *dir,
                        const struct spfresh_opening *);
 /* Whether there is enough journal for one. */

@@ -1,9 +1,10 @@
 /* epoch.c - see epoch.h. A reader's mark is the number of the epoch it entered in; every retirement
  * ends an epoch.
  *
- * Marks, and the scan for them, are sequentially consistent, and so is `now`, which every retirement raises after
- * the unlinking and before the scan, and every reader loads after its mark. A scan that does not see a reader's
- * mark came before it, so that load sees what the retirement stored, and the reader what was unlinked.
+ * Marks, and the scan for them, are sequentially consistent, and so is `now`, which every
+ * retirement raises after the unlinking and before the scan, and every reader loads after its mark.
+ * A scan that does not see a reader's mark came before it, so that load sees what the retirement
+ * stored, and the reader what was unlinked.
  */
 #include "algorithms/common/epoch.h"
 

@@ -4,8 +4,8 @@
  * A reader enters, follows pointers and numbers that writers publish with release stores, and
  * leaves. A writer unlinks, retires, and some time later epoch_collect() calls the retired thing's
  * function. Nothing is ever freed while a reader who entered before its retirement is still inside
- * (epoch-based reclamation, Fraser 2004). Retiring needs no memory: what is retired has its place in the list
- * of such with it, from the day on which it was made.
+ * (epoch-based reclamation, Fraser 2004). Retiring needs no memory: what is retired has its place
+ * in the list of such with it, from the day on which it was made.
  */
 #ifndef DRIFTLINE_EPOCH_H
 #define DRIFTLINE_EPOCH_H
@@ -33,8 +33,8 @@ struct epoch_item {
     void *owner;
     uint64_t at;
 };
-/* Allocates nothing, waits for nobody and calls nothing, so it may be called under any lock, from inside and
-   from a retired thing's function. */
+/* Allocates nothing, waits for nobody and calls nothing, so it may be called under any lock, from
+   inside and from a retired thing's function. */
 void epoch_retire(struct epoch *, struct epoch_item *,
                   void (*call)(void *owner, struct epoch_item *), void *owner);
 /* Calls what no reader can hold any more, in the order of retirement; to be called under no lock that
@@ -48,8 +48,8 @@ void epoch_wait(struct epoch *, uint64_t mark);
    returns, by other threads too. Not from inside, nor from a retired thing's function. */
 void epoch_drain(struct epoch *);
 
-/* Blocks that readers follow, with an item of their own: n * each bytes, contents undefined. NULL: out of
-   memory. */
+/* Blocks that readers follow, with an item of their own: n * each bytes, contents undefined. NULL:
+   out of memory. */
 void *epoch_array(struct mem *, size_t n, size_t each);
 void epoch_array_retire(struct epoch *, struct mem *, void *);
 /* At once: no reader has it. NULL is allowed. */

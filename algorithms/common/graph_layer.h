@@ -1,17 +1,19 @@
-/* graph_layer.h - inside graph.h: one proximity graph of rows with edges, of which HNSW stacks several.
+/* graph_layer.h - inside graph.h: one proximity graph of rows with edges, of which HNSW stacks
+ * several.
  *
- * A layer numbers its rows by itself. Number i has a row, a state, and a list of links: link 0 is the
- * next live number on a ring through all of them, the others, up to the first GRAPH_NONE, are edges
- * chosen by the RNG rule. A new number joins the ring behind its nearest, so the ring is a tour of near
- * neighbours; it is what keeps every live number reachable whatever is pruned or removed.
+ * A layer numbers its rows by itself. Number i has a row, a state, and a list of links: link 0 is
+ * the next live number on a ring through all of them, the others, up to the first GRAPH_NONE, are
+ * edges chosen by the RNG rule. A new number joins the ring behind its nearest, so the ring is a
+ * tour of near neighbours; it is what keeps every live number reachable whatever is pruned or
+ * removed.
  *
- * A removed number keeps its links. Its in-neighbours among its neighbours' neighbours are reconnected at
- * once; a sweep that every change takes some steps of finds the others. When a whole sweep has begun and
- * ended after a removal no link leads to that number any more; it is retired, with all that left in the
- * same sweep, and free once no reader is left that may have seen it.
+ * A removed number keeps its links. Its in-neighbours among its neighbours' neighbours are
+ * reconnected at once; a sweep that every change takes some steps of finds the others. When a whole
+ * sweep has begun and ended after a removal no link leads to that number any more; it is retired,
+ * with all that left in the same sweep, and free once no reader is left that may have seen it.
  *
- * A search answers as of its beginning at the earliest: what was removed since still counts for it. Else it
- * could miss a node for being gone and the one that took its place for being new.
+ * A search answers as of its beginning at the earliest: what was removed since still counts for it.
+ * Else it could miss a node for being gone and the one that took its place for being new.
  *
  *   1 states and structures   2 links and rows   3 numbers   4 searches   5 edges   6 changes
  *   7 entries: HNSW's upper layers, the tree
@@ -222,8 +224,8 @@ bool layer_grow(struct layer *, struct mem *, size_t n);
 bool layer_reserve(struct layer *, struct mem *);
 /* A number, reserved before, with this row and no links; not live yet. */
 uint32_t layer_take(struct layer *, const struct graph *, const void *row);
-/* The numbers of the list, to which no link leads any more, may be taken again once no reader is left that may have
-   seen one. false: others are still waiting for that. */
+/* The numbers of the list, to which no link leads any more, may be taken again once no reader is
+   left that may have seen one. false: others are still waiting for that. */
 bool layer_retire(struct layer *, struct epoch *, uint32_t list);
 /* Puts i on the ring behind `near` (GRAPH_NONE: i is the only one); takes it off. */
 void ring_join(struct layer *, uint32_t i, uint32_t near);

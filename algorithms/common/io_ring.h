@@ -1,7 +1,8 @@
 /* io_ring.h - io_uring's ring, and which of its operations the system has not taken.
  *
- * A ring fails when io_uring_enter() refuses for good, or again and again. What the system has taken by then may
- * still write to memory: it completes all the same, and has to be waited for before the ring is closed.
+ * A ring fails when io_uring_enter() refuses for good, or again and again. What the system has
+ * taken by then may still write to memory: it completes all the same, and has to be waited for
+ * before the ring is closed.
  *
  * Threads: a ring is one thread's.
  */
@@ -30,8 +31,8 @@ void io_ring_close(struct io_ring *);
 
 /* An entry for an operation that is called `what`. NULL: as many wait as there is room for. */
 struct io_uring_sqe *io_ring_prepare(struct io_ring *, uint64_t what);
-/* Hands over what is prepared and waits for `wait` completions. 0, also where the system refuses for now; or the
-   errno: the ring has failed. */
+/* Hands over what is prepared and waits for `wait` completions. 0, also where the system refuses
+   for now; or the errno: the ring has failed. */
 int io_ring_enter(struct io_ring *, unsigned wait);
 /* The next completion, without waiting; false: there is none. */
 bool io_ring_take(struct io_ring *, uint64_t *what, int *result);

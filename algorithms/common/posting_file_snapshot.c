@@ -27,8 +27,9 @@ static struct placement *placement_at(const struct file_store *s, size_t posting
 
 /* ---- writing */
 
-/* A page whose write-back failed counts as clean afterwards, and a second fsync() would say yes to what
-   is not on the device. So all that the snapshot will refer to is written anew before it is believed. */
+/* A page whose write-back failed counts as clean afterwards, and a second fsync() would say yes to
+   what is not on the device. So all that the snapshot will refer to is written anew before it is
+   believed. */
 static int write_all_anew(struct file_store *s)
 {
     unsigned char page[POSTING_PAGE];

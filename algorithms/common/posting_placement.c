@@ -1,4 +1,5 @@
-/* posting_placement.c - the pool of placements: tens of thousands of blocks of less than a hundred bytes. */
+/* posting_placement.c - the pool of placements: tens of thousands of blocks of less than a hundred
+   bytes. */
 #include <string.h>
 
 #include "posting_file.h"

@@ -22,8 +22,8 @@ int queue_choose(struct file_store *s)
 
     if (s->base.options.kind == POSTING_MMAP)
         return OK;
-    /* From the page cache a ring costs about as much as preads; what is not there waits for the device side by
-       side, and not one after another. */
+    /* From the page cache a ring costs about as much as preads; what is not there waits for the
+       device side by side, and not one after another. */
     if (io != POSTING_IO_PREAD)
         uring = queue_uring(&why);
     if (io == POSTING_IO_URING && !uring)

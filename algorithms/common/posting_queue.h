@@ -1,5 +1,5 @@
-/* posting_queue.h - readers of the block file, and how their reads are carried out: by io_uring, or without it one
- * after another where they are waited for (page cache), or by threads (direct).
+/* posting_queue.h - readers of the block file, and how their reads are carried out: by io_uring, or
+ * without it one after another where they are waited for (page cache), or by threads (direct).
  */
 #ifndef DRIFTLINE_POSTING_QUEUE_H
 #define DRIFTLINE_POSTING_QUEUE_H

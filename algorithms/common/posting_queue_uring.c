@@ -75,8 +75,8 @@ static bool is_read(uint64_t what)
     return !(what & (MARK_ALARM | MARK_REMOVE));
 }
 
-/* What the system has taken writes to the arena, so it is waited for. The rest is read here, unless nobody waits
-   for it; the query goes on without its deadline. */
+/* What the system has taken writes to the arena, so it is waited for. The rest is read here, unless
+   nobody waits for it; the query goes on without its deadline. */
 static void give_up(struct file_reader *r, bool wanted)
 {
     struct uring *q = r->queue;

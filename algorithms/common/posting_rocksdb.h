@@ -26,8 +26,8 @@ enum {
     ROCKS_STALE = INT32_MAX /* chain: an empty posting whose deletion failed */
 };
 
-/* A posting not in the database has length 0. The database has at least `length` bytes of a posting at any moment:
-   bytes come before they are counted, and go after. */
+/* A posting not in the database has length 0. The database has at least `length` bytes of a posting
+   at any moment: bytes come before they are counted, and go after. */
 struct rocks_entry {
     _Atomic(uint32_t) length;
     _Atomic(uint32_t) chain; /* merges since it was last put */

@@ -158,8 +158,8 @@ static bool fill(struct rocks_reader *d, struct slot *slot, const char *bytes, s
     return true;
 }
 
-/* The database has at least as many bytes of a posting as its entry counts. Bytes were read in between two looks at
-   it; it may have become shorter before, or longer since. */
+/* The database has at least as many bytes of a posting as its entry counts. Bytes were read in
+   between two looks at it; it may have become shorter before, or longer since. */
 static bool is_whole(const struct rocks_entry *e, size_t n, uint32_t before)
 {
     const uint32_t after = atomic_load(&e->length);
@@ -167,8 +167,8 @@ static bool is_whole(const struct rocks_entry *e, size_t n, uint32_t before)
     return n >= (before < after ? before : after);
 }
 
-/* A posting of which there seems to be too little: it is damaged, unless an update has made it shorter and longer
-   again meanwhile, which cannot happen each time. Replaces *value. */
+/* A posting of which there seems to be too little: it is damaged, unless an update has made it
+   shorter and longer again meanwhile, which cannot happen each time. Replaces *value. */
 static int look_again(const struct rocks *r, uint32_t posting, rocksdb_pinnableslice_t **value)
 {
     enum { TIMES = 8 };
@@ -193,7 +193,8 @@ static int look_again(const struct rocks *r, uint32_t posting, rocksdb_pinnables
     return rocks_too_short(r, posting, n, before);
 }
 
-/* One posting's answer into its slot; *value NULL: not in the database. before: its length before the answer. */
+/* One posting's answer into its slot; *value NULL: not in the database. before: its length before
+   the answer. */
 static int take(struct rocks_reader *d, size_t i, rocksdb_pinnableslice_t **value, uint32_t before)
 {
     struct rocks *r = rocks_of(d->reader.store);

@@ -91,9 +91,9 @@ int posting_read(struct posting_reader *, const uint32_t *postings, size_t n,
    An empty posting has *n = 0 and some pointer. */
 int posting_next(struct posting_reader *, const unsigned char **bytes, size_t *n);
 
-/* 4. Snapshots of stores with files: no update runs during freeze(). After freeze() come sync(), the
-   snapshot's own rename, and durable(); if either fails, unfreeze(), or keep_both() where the rename may
-   have been made all the same. */
+/* 4. Snapshots of stores with files: no update runs during freeze(). After freeze() come sync(),
+   the snapshot's own rename, and durable(); if either fails, unfreeze(), or keep_both() where the
+   rename may have been made all the same. */
 
 /* Writes where every posting lies, as sections whose tags begin with "store." */
 int posting_store_freeze(struct posting_store *, struct store_writer *);
@@ -101,8 +101,8 @@ int posting_store_sync(struct posting_store *); /* what is frozen is on the devi
 void posting_store_durable(
     struct posting_store *); /* the frozen state is what a crash returns to */
 void posting_store_unfreeze(struct posting_store *);
-/* A crash may return to the frozen state or to the durable one: neither's pages are used again before a later
-   one is durable. */
+/* A crash may return to the frozen state or to the durable one: neither's pages are used again
+   before a later one is durable. */
 void posting_store_keep_both(struct posting_store *);
 /* An opened, empty store over the files a snapshot refers to, as they were at freeze(). ERR_CORRUPT. */
 int posting_store_resume(struct posting_store **, const struct index_env *, struct epoch *,

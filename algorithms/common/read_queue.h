@@ -1,8 +1,8 @@
-/* read_queue.h - reads that do not wait for one another: given to the system many at a time, taken back in
- * the order in which they are done.
+/* read_queue.h - reads that do not wait for one another: given to the system many at a time, taken
+ * back in the order in which they are done.
  *
- * By io_uring where the system lets it, and as long as it does; else by threads, a read that the page cache can
- * answer at once being made by the caller.
+ * By io_uring where the system lets it, and as long as it does; else by threads, a read that the
+ * page cache can answer at once being made by the caller.
  *
  *   1 threads   2 requests   3 queues
  *

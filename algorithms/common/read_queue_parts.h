@@ -52,8 +52,8 @@ struct read_queue {
 /* Without a ring: by a thread, or, where there is none, at once. */
 void queue_read(struct read_queue *, struct read_request *);
 
-/* read_queue_uring.c. NULL: not to be had. A ring that fails is no longer the queue's; its requests are read
-   without it. */
+/* read_queue_uring.c. NULL: not to be had. A ring that fails is no longer the queue's; its requests
+   are read without it. */
 struct ring *ring_create(struct mem *);
 void ring_destroy(struct mem *, struct ring *);
 void ring_add(struct read_queue *, struct read_request *);

@@ -1,5 +1,5 @@
-/* read_queue_uring.c - a queue's ring: all of a batch is begun by one system call. A ring that fails is closed, and
- * what it has not read goes the way of queues without one.
+/* read_queue_uring.c - a queue's ring: all of a batch is begun by one system call. A ring that
+ * fails is closed, and what it has not read goes the way of queues without one.
  */
 #include <errno.h>
 

@@ -42,8 +42,8 @@ void rows_close(struct rows *); /* NULL is allowed */
 /* n rows; runs of consecutive slots are written at once. ERR_IO, ERR_NO_MEMORY: some may be there. */
 int rows_put(struct rows *, const uint32_t *slots, const void *const *rows, size_t n);
 int rows_sync(struct rows *); /* durable */
-/* The last sync failed, and the system may take pages it has lost for clean: what is to be durable has to be put
-   again before the next one. */
+/* The last sync failed, and the system may take pages it has lost for clean: what is to be durable
+   has to be put again before the next one. */
 bool rows_unsure(const struct rows *);
 
 /* 3. Reading */

@@ -170,9 +170,10 @@ static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *id
     return rc;
 }
 
-/* With updates locked out: heads made anew, and with `ids` all rows filed at once. Neither is logged; both are
-   durable, and the rows acknowledged, by a snapshot, before anybody files anything under the heads. *filled:
-   the rows are in; they stay after a failure if the snapshot that has them may be what a crash returns to. */
+/* With updates locked out: heads made anew, and with `ids` all rows filed at once. Neither is
+   logged; both are durable, and the rows acknowledged, by a snapshot, before anybody files anything
+   under the heads. *filled: the rows are in; they stay after a failure if the snapshot that has
+   them may be what a crash returns to. */
 static int begin_locked(struct spfresh *s, struct vectors v, bool heads, const uint64_t *ids,
                         bool *filled)
 {
@@ -193,8 +194,8 @@ static int begin_locked(struct spfresh *s, struct vectors v, bool heads, const u
     return rc;
 }
 
-/* The first vectors make the heads, and many are laid out at once. Whoever comes meanwhile waits, and finds that
-   this is done. */
+/* The first vectors make the heads, and many are laid out at once. Whoever comes meanwhile waits,
+   and finds that this is done. */
 static int insert_first(struct spfresh *s, struct vectors v, const uint64_t *ids, bool *filled)
 {
     int rc = OK;

@@ -44,8 +44,8 @@ void spfresh_unlock_slot(struct spfresh *s, uint32_t slot)
 
 /* ---------------------------------------------------------------------- updates of one id */
 
-/* How many of the ids are the caller's now. The one after them is another's or, *twice, the caller's already.
-   There is memory for all. */
+/* How many of the ids are the caller's now. The one after them is another's or, *twice, the
+   caller's already. There is memory for all. */
 static size_t mark_ids(struct idmap *changing, const uint64_t *ids, size_t n, bool *twice)
 {
     uint64_t owner = 0;

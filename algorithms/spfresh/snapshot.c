@@ -197,9 +197,10 @@ static int capture(struct spfresh *s, struct store_writer *w, uint64_t *lsn, boo
     return rc;
 }
 
-/* What a checkpoint has come to. IN_DOUBT: a commit that failed may have put the snapshot in its place, in a
-   folder that is not durable, or it was taken out again, and that is not durable. A crash may return to it or to
-   the one before, so pages of both are kept, and the next snapshot has a name after it. */
+/* What a checkpoint has come to. IN_DOUBT: a commit that failed may have put the snapshot in its
+   place, in a folder that is not durable, or it was taken out again, and that is not durable. A
+   crash may return to it or to the one before, so pages of both are kept, and the next snapshot has
+   a name after it. */
 enum outcome { NOTHING_NEW, DURABLE, IN_DOUBT };
 
 static int make_durable(struct spfresh *s, struct store_writer *w, enum outcome *outcome)

@@ -1,18 +1,18 @@
-/* spfresh.h - SPANN, and SPFresh that keeps it fresh: an inverted file of many small postings on disk,
- * their heads (centroids) in memory under a proximity graph, vectors near a border filed in several
- * postings. Inserts append, deletes leave tombstones, and what grows or starves is split, merged and
- * its vectors reassigned on the spot, so that there is never a rebuild.
+/* spfresh.h - SPANN, and SPFresh that keeps it fresh: an inverted file of many small postings on
+ * disk, their heads (centroids) in memory under a proximity graph, vectors near a border filed in
+ * several postings. Inserts append, deletes leave tombstones, and what grows or starves is split,
+ * merged and its vectors reassigned on the spot, so that there is never a rebuild.
  *
- * Sources: SPANN (arXiv 2111.08566), SPFresh (arXiv 2410.14452), Microsoft's SPTAG; what we changed is
- * in docs/methods/spfresh.md.
+ * Sources: SPANN (arXiv 2111.08566), SPFresh (arXiv 2410.14452), Microsoft's SPTAG; what we changed
+ * is in docs/methods/spfresh.md.
  *
  *   1 options   2 vectors: slots and versions   3 heads and postings   4 the index   5 members
  *   6 choosing heads   7 updates   8 jobs   9 one file an operation
  *
- * Words. A *slot* is a vector's number in here (u32), used again after a delete. A *head* is a
- * node of the graph, and the number of its posting. An *entry* is a copy of a vector in a posting: slot,
- * version, and the vector or its code. An entry is *current* if its version is the slot's, *coming* if
- * it is one ahead (a move under way), else *stale*; a deleted slot's entries are stale.
+ * Words. A *slot* is a vector's number in here (u32), used again after a delete. A *head* is a node
+ * of the graph, and the number of its posting. An *entry* is a copy of a vector in a posting: slot,
+ * version, and the vector or its code. An entry is *current* if its version is the slot's, *coming*
+ * if it is one ahead (a move under way), else *stale*; a deleted slot's entries are stale.
  *
  * What stays true
  *   - a live slot has a current entry in the posting of a live head, at any moment a search may look
@@ -25,10 +25,10 @@
  *   - whoever appends to a posting, rewrites it or removes its head holds the posting's lock, and
  *     looks after taking it whether the head is still alive
  *
- * Locks, in this order: `checkpointing`, `gate` (shared by updates and jobs, exclusive for snapshots, sweeps and
- * the first vectors; whoever waits for it exclusively goes first, so nobody takes it twice), the ids of an
- * update (spfresh_ids_begin), a slot's, postings' by ascending stripe, then those inside graph, store, queue.
- * Searches take none: they are inside the epoch.
+ * Locks, in this order: `checkpointing`, `gate` (shared by updates and jobs, exclusive for
+ * snapshots, sweeps and the first vectors; whoever waits for it exclusively goes first, so nobody
+ * takes it twice), the ids of an update (spfresh_ids_begin), a slot's, postings' by ascending
+ * stripe, then those inside graph, store, queue. Searches take none: they are inside the epoch.
  */
 #ifndef DRIFTLINE_SPFRESH_H
 #define DRIFTLINE_SPFRESH_H
@@ -425,19 +425,22 @@ void spfresh_unfill(struct spfresh *, const uint64_t *ids, size_t n);
 bool spfresh_is_empty(const struct spfresh *); /* no vector, no entry */
 
 /* slots.c. Each takes slots.lock itself. */
-/* An update of these ids begins: until it ends, no other one changes any of them. So the log has the updates of
-   an id in the order in which they took effect, and what an update takes back is its own. Waits, holding none of
-   the ids, while another update has one. ERR_DUPLICATE_ID: an id is there twice; ERR_NO_MEMORY. */
+/* An update of these ids begins: until it ends, no other one changes any of them. So the log has
+   the updates of an id in the order in which they took effect, and what an update takes back is its
+   own. Waits, holding none of the ids, while another update has one. ERR_DUPLICATE_ID: an id is
+   there twice; ERR_NO_MEMORY. */
 int spfresh_ids_begin(struct spfresh *, const uint64_t *ids, size_t n);
 void spfresh_ids_end(struct spfresh *, const uint64_t *ids, size_t n);
 /* Slots for n new ids, versions raised, deleted bit still set (the caller publishes them under the
    slot's lock, before it files the vector); ids filed. ERR_DUPLICATE_ID, ERR_NO_MEMORY: none. */
 int spfresh_slots_take(struct spfresh *, const uint64_t *ids, size_t n, uint32_t *slots);
 bool spfresh_slot_of(struct spfresh *, uint64_t id, uint32_t *slot);
-/* The ids are gone and their slots deleted; a slot is used again when no reader may hold it. Cannot fail; out of
-   memory it waits for the readers, so no lock but the gate is held, and nobody is inside the epoch. */
+/* The ids are gone and their slots deleted; a slot is used again when no reader may hold it. Cannot
+   fail; out of memory it waits for the readers, so no lock but the gate is held, and nobody is
+   inside the epoch. */
 void spfresh_slots_drop(struct spfresh *, const uint64_t *ids, size_t n);
-/* A dead slot that no reader holds is free, or exhausted if its version cannot go up by a reuse any more. */
+/* A dead slot that no reader holds is free, or exhausted if its version cannot go up by a reuse any
+   more. */
 void spfresh_slot_give(struct spfresh *, uint32_t slot);
 /* A second slot for the live vector of an exhausted one, whose lock the caller holds: still deleted. The
    caller files the vector under it and publishes it, then tells whether that went well: the old slot
@@ -454,13 +457,14 @@ void spfresh_slots_thawed(struct spfresh *, bool durable);
 
 /* snapshot.c, recover.c, save.c. Ops of the journal: */
 enum { SPFRESH_LOG_INSERT = 1, SPFRESH_LOG_REMOVE = 2 }; /* u64 id [+ row]; u64 id */
-/* Writes env.dir's snapshot anew and forgets the journal before it. Takes `checkpointing` and `gate`. Nothing
-   without a journal. */
+/* Writes env.dir's snapshot anew and forgets the journal before it. Takes `checkpointing` and
+   `gate`. Nothing without a journal. */
 int spfresh_checkpoint(struct spfresh *);
 /* No update, no upkeep and no checkpoint but the caller's: takes both. */
 void spfresh_lock_updates(struct spfresh *);
 void spfresh_unlock_updates(struct spfresh *);
-/* The same as spfresh_checkpoint(), meanwhile. *kept: a crash may return to this state, even after a failure. */
+/* The same as spfresh_checkpoint(), meanwhile. *kept: a crash may return to this state, even after
+   a failure. */
 int spfresh_checkpoint_locked(struct spfresh *, bool *kept);
 int spfresh_load_saved(struct spfresh **, const struct index_env *, const char *dir,
                        const struct spfresh_opening *);

@@ -265,8 +265,8 @@ static inline void run_failing_memory(struct postings_bench *b,
     }
 }
 
-/* Out of memory, postings are dropped and updates refused beside a reader, who has what it was given to its end;
-   nobody waits for it, which here would be for ever. */
+/* Out of memory, postings are dropped and updates refused beside a reader, who has what it was
+   given to its end; nobody waits for it, which here would be for ever. */
 static inline void run_drops_without_memory(const struct posting_options *options)
 {
     struct postings_bench b;

@@ -46,7 +46,8 @@ static void nothing_before_its_readers_left(void **state)
     assert_int_equal(seen[2], 3);
 }
 
-/* A reader retires: that neither waits for the reader nor needs memory. Each is called once, in order. */
+/* A reader retires: that neither waits for the reader nor needs memory. Each is called once, in
+   order. */
 static void retires_without_memory(void **state)
 {
     (void)state;

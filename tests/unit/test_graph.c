@@ -297,8 +297,8 @@ static void test_out_of_memory(void **state)
     }
 }
 
-/* Removed nodes are retired without memory, beside a reader whom nobody waits for, which here would be for ever;
-   their numbers are used again once it has left. */
+/* Removed nodes are retired without memory, beside a reader whom nobody waits for, which here would
+   be for ever; their numbers are used again once it has left. */
 static void test_removed_without_memory(void **state)
 {
     (void)state;

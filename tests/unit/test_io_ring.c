@@ -1,5 +1,5 @@
-/* test_io_ring.c - io_uring that refuses, for a while or for good, before or after it has taken what is asked: all
- * reads are made, each once, and right; from then on without it.
+/* test_io_ring.c - io_uring that refuses, for a while or for good, before or after it has taken
+ * what is asked: all reads are made, each once, and right; from then on without it.
  */
 #define _GNU_SOURCE /* RTLD_NEXT */
 #include "posting_histories.h"

@@ -504,7 +504,8 @@ static void test_old_postings_stay(void **state)
     }
 }
 
-/* After a failed sync the next snapshot writes all pages once more: the system may hold lost ones for clean. */
+/* After a failed sync the next snapshot writes all pages once more: the system may hold lost ones
+   for clean. */
 static void test_sync_after_failure(void **state)
 {
     (void)state;

@@ -318,8 +318,8 @@ static void test_missing_checkpoint(void **state)
 
 /* ---- calls that fail */
 
-/* What the system does to reads and writes of ours within `within`: half of what is asked for, after an
-   interruption, and no more than `left` bytes. RocksDB's threads come here too. */
+/* What the system does to reads and writes of ours within `within`: half of what is asked for,
+   after an interruption, and no more than `left` bytes. RocksDB's threads come here too. */
 static struct {
     _Atomic(const char *) within; /* NULL: nothing */
     atomic_bool interrupted;

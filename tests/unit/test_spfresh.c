@@ -193,7 +193,8 @@ static void identical_vectors(void **state)
     book_close(&b);
 }
 
-/* A log beside memory would be acknowledged and kept nowhere; what was saved when it was taken is loaded. */
+/* A log beside memory would be acknowledged and kept nowhere; what was saved when it was taken is
+   loaded. */
 static void a_log_needs_files(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* test_spfresh_doubt.c - a checkpoint that fails after its snapshot was renamed into place: a crash may return
- * to that snapshot or to the one before, and either must be whole and fit the log.
+/* test_spfresh_doubt.c - a checkpoint that fails after its snapshot was renamed into place: a crash
+ * may return to that snapshot or to the one before, and either must be whole and fit the log.
  */
 #include "tests/unit/test_spfresh_crash.h"
 
@@ -144,8 +144,8 @@ static void ends_with_the_next(void **state)
     crash_end(&c);
 }
 
-/* The first many rows are acknowledged by their snapshot alone. Those that are not reported as in are inserted
-   again, which the log has. */
+/* The first many rows are acknowledged by their snapshot alone. Those that are not reported as in
+   are inserted again, which the log has. */
 static void first_rows(void **state)
 {
     (void)state;

@@ -1,9 +1,10 @@
-/* test_spfresh_lost.c - an fsync fails, and the system takes the pages it could not write for clean: the next
- * one says yes to what is not on the device. A snapshot that was durable by then must not refer to them.
+/* test_spfresh_lost.c - an fsync fails, and the system takes the pages it could not write for
+ * clean: the next one says yes to what is not on the device. A snapshot that was durable by then
+ * must not refer to them.
  *
- * The device: what pwrite() brings to the files of postings and rows is dirty; fdatasync() brings it to the
- * device, unless it fails, and then what was dirty is neither dirty nor there. After a power cut the files are
- * what the device holds.
+ * The device: what pwrite() brings to the files of postings and rows is dirty; fdatasync() brings
+ * it to the device, unless it fails, and then what was dirty is neither dirty nor there. After a
+ * power cut the files are what the device holds.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -84,8 +85,8 @@ static void device_begin(void)
 
 /* ------------------------------------------------------------------------------ the index */
 
-/* In a checkpoint, the fsync number `fail_at` fails (1: of postings, 2: of rows or of the snapshot), and as soon
-   as the state is captured comes what other threads do then. */
+/* In a checkpoint, the fsync number `fail_at` fails (1: of postings, 2: of rows or of the
+   snapshot), and as soon as the state is captured comes what other threads do then. */
 struct trouble {
     struct crash *crash;
     struct rng rng;

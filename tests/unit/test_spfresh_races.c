@@ -1,5 +1,6 @@
-/* test_spfresh_races.c - updates of the same ids, and first inserts, by several threads at once: what they
- * acknowledged is what is there, before and after recovery. Also to be run under the thread sanitizer.
+/* test_spfresh_races.c - updates of the same ids, and first inserts, by several threads at once:
+ * what they acknowledged is what is there, before and after recovery. Also to be run under the
+ * thread sanitizer.
  */
 #include <pthread.h>
 
@@ -121,7 +122,8 @@ static void insert_part(struct worker *w)
     w->rc = insert_ids(w, w->number * first_rows, first_rows);
 }
 
-/* Few rows are filed under heads built from them, many are laid out at once; two threads do either. */
+/* Few rows are filed under heads built from them, many are laid out at once; two threads do either.
+   */
 static void two_first_inserts(void **state)
 {
     (void)state;
@@ -182,7 +184,8 @@ static void removed_while_inserted(void **state)
     }
 }
 
-/* Few ids, so that threads meet. An id that is stored is not stored again, one that is not is not removed. */
+/* Few ids, so that threads meet. An id that is stored is not stored again, one that is not is not
+   removed. */
 static void update_any(struct worker *w)
 {
     enum { IDS = 12, STEPS = 400 };
@@ -230,7 +233,8 @@ static void checkpoint_once(struct worker *w)
     w->rc = spfresh_checkpoint(w->crash->s);
 }
 
-/* An update is under way, and a checkpoint waits: whoever comes now waits behind it, or it might wait for ever. */
+/* An update is under way, and a checkpoint waits: whoever comes now waits behind it, or it might
+   wait for ever. */
 static void expect_first(struct worker *w)
 {
     pthread_rwlock_t *gate = &w->crash->s->gate;

@@ -1,5 +1,5 @@
-/* test_spfresh_slots.c - a slot's version never comes round: an entry of an earlier life is never taken for the
- * slot's vector, neither while the index runs nor after a save and a load.
+/* test_spfresh_slots.c - a slot's version never comes round: an entry of an earlier life is never
+ * taken for the slot's vector, neither while the index runs nor after a save and a load.
  */
 #include <pthread.h>
 #include <unistd.h>
@@ -20,8 +20,8 @@ static void save_and_load(struct book *b)
     test_dir_remove(saved);
 }
 
-/* Every row ever used is asked for: answers have their own rows' distances (book_search), and a stored
-   row is found. */
+/* Every row ever used is asked for: answers have their own rows' distances (book_search), and a
+   stored row is found. */
 static void expect_own_distances(struct book *b, size_t rows)
 {
     const struct spfresh_knobs knobs = book_knobs(b, 1 << 22);
@@ -37,8 +37,8 @@ static void expect_own_distances(struct book *b, size_t rows)
 
 enum { LEFT = 40, GONE = 6, NEW = 12 };
 
-/* Slots whose vectors are gone, one for each version up to the last; their first entries, of version 0,
-   are still in the postings. */
+/* Slots whose vectors are gone, one for each version up to the last; their first entries, of
+   version 0, are still in the postings. */
 static void at_the_last_versions(int64_t version_bits, int64_t postings, bool loaded)
 {
     struct book b;
@@ -80,8 +80,9 @@ static void last_versions(void **state)
 
 enum { STAY = 200, PART = 100, ROUNDS = 60, SAVED_FROM = 30 };
 
-/* What came last goes, as much comes; splits move it about, but never touch the corner where the first part was.
-   Slots reach the versions that matter in some of the rounds, so most are saved and loaded. */
+/* What came last goes, as much comes; splits move it about, but never touch the corner where the
+   first part was. Slots reach the versions that matter in some of the rounds, so most are saved and
+   loaded. */
 static void saved_after_churn(void **state)
 {
     (void)state;

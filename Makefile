@@ -194,7 +194,9 @@ TEST_KINDS := unit contract recall
 kind_files = $(wildcard tests/$(1)/*.c)
 kind_programs = $(or $(patsubst %.c,%,$(wildcard tests/$(1)/test_*.c)),$(if $(kind_files),tests/$(1)/$(1)))
 TEST_PROGRAMS := $(foreach kind,$(TEST_KINDS),$(call kind_programs,$(kind)))
-TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)),$(wildcard tests/*.c) \
+# It takes the place of system calls, so it is only in the program that wants that.
+FAULT_DISK := tests/fault_disk.c
+TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(FAULT_DISK),$(wildcard tests/*.c) \
              $(foreach kind,$(TEST_KINDS),$(call kind_files,$(kind))))
 FUZZ_TARGETS := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 TEST_SCRIPTS := $(wildcard tests/cli/test_*.sh)
@@ -214,6 +216,8 @@ $(OUT)/obj/tests/% build/lint/tests/%: private WARN_C += -Wno-conversion -Wno-si
 $(addprefix $(OUT)/,$(TEST_PROGRAMS)): $(OUT)/%: $(OUT)/obj/%.c.o $(OUT)/libtesting.a $(OUT)/libdriftline.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -o $@ $^ $(OUT)/libdriftline.a -lcmocka $(LIBS)
+
+$(OUT)/tests/contract/test_contract_crash: $(call objects,$(FAULT_DISK))
 
 $(OUT)/libtesting.a: $(call objects,$(TEST_HELP))
 	$(call say,AR,$@)
@@ -340,5 +344,5 @@ clean:
 FORCE:
 
 -include $(OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
-         $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP)) $(TEST_PLUGINS:.so=.d) \
+         $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP) $(FAULT_DISK)) $(TEST_PLUGINS:.so=.d) \
          $(patsubst %,build/lint/%.d,$(C_FILES))

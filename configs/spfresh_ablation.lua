@@ -37,7 +37,7 @@ local filing = varied {
   { "15-bit versions", { version_bits = "15" } },
 }
 local stores = varied {
-  { "memory", { store = "memory", journal = "none" } }, { "mmap", { store = "mmap" } },
+  { "memory", { store = "memory" } }, { "mmap", { store = "mmap" } },
   { "file, io_uring", { store = "file", io = "uring" } }, { "file, pread", { store = "file", io = "pread" } },
   { "file, direct", { store = "file", direct = true } }, { "RocksDB", { store = "rocksdb" } },
 }

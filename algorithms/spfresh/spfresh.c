@@ -78,9 +78,9 @@
             "so that cold reads are real"),                                                        \
         PARAM_BOOL(struct spfresh_params, verify, true, "hold every page read to its checksum"),   \
         PARAM_CHOICE(                                                                              \
-            struct spfresh_params, journal, SPFRESH_WRITTEN, "none|written|synced",                \
-            "what an acknowledged update survives: nothing (store = memory), the death of the "    \
-            "process, or of the machine (an fsync a batch)"),                                      \
+            struct spfresh_params, journal, SPFRESH_AUTO, "none|written|synced|auto",              \
+            "what an acknowledged update survives: nothing, the death of the process, or of the "  \
+            "machine (an fsync a batch); auto: written, and none with store = memory"),            \
         PARAM_INT(struct spfresh_params, checkpoint_mb, 64, 1, 1 << 20,                            \
                   "megabytes of journal after which a snapshot is due")
 
@@ -148,7 +148,8 @@ static int check_params(const struct index_env *env, const struct spfresh_params
                     "%s: store = mmap, file and rocksdb need a folder for the index, and there is "
                     "none; store = memory needs none",
                     name);
-    if (p->store == POSTING_MEMORY && p->journal != SPFRESH_NO_JOURNAL)
+    if (p->store == POSTING_MEMORY &&
+        (p->journal == SPFRESH_WRITTEN || p->journal == SPFRESH_SYNCED))
         return fail(env->error, ERR_ARGUMENT,
                     "%s: journal = %s with store = memory: postings in memory do not survive the "
                     "process, so a log of updates is not kept; set journal = none, or store = mmap "
@@ -253,6 +254,8 @@ int spfresh_open(struct spfresh **out, const struct index_env *env, const struct
         return fail(env->error, ERR_NO_MEMORY, "%s: out of memory creating the index", ops->name);
     s->base = (struct index){ ops, *env };
     s->params = *p;
+    if (p->journal == SPFRESH_AUTO)
+        s->params.journal = p->store == POSTING_MEMORY ? SPFRESH_NO_JOURNAL : SPFRESH_WRITTEN;
     s->live = opening->live;
     s->fault = opening->fault;
     s->claim = -1;

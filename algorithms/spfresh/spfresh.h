@@ -55,7 +55,8 @@
 enum { SPFRESH_REPLICAS_MAX = 8, SPFRESH_STRIPES = 1024, SPFRESH_ADDERS = 128 };
 
 enum spfresh_maintenance { SPFRESH_INLINE, SPFRESH_EXPLICIT, SPFRESH_BACKGROUND };
-enum spfresh_durability { SPFRESH_NO_JOURNAL, SPFRESH_WRITTEN, SPFRESH_SYNCED };
+/* AUTO: written where postings lie in files; an index's own params have one of the others. */
+enum spfresh_durability { SPFRESH_NO_JOURNAL, SPFRESH_WRITTEN, SPFRESH_SYNCED, SPFRESH_AUTO };
 
 struct spfresh_params {
     /* heads */

@@ -26,7 +26,6 @@ static inline struct spfresh_params book_defaults(const struct index_ops *ops)
     memset(&params, 0, sizeof params);
     param_defaults(ops->params, &params);
     params.store = POSTING_MEMORY;
-    params.journal = SPFRESH_NO_JOURNAL;
     return params;
 }
 

@@ -64,6 +64,8 @@ struct asteria {
     struct generation *generations[2];
     unsigned now;
     bool trained;
+    uint32_t
+        last_version; /* of the models that were fitted; one that was undone does not give its version back */
     uint64_t fitted_rows, inserted_since; /* live rows when the model was fitted; inserted since */
     /* by slot; n_slots of them have been used */
     uint64_t *ids; /* ID_NONE: dead or free; what `slots` looks ids up in */

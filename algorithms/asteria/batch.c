@@ -67,10 +67,10 @@ static int ascending(const void *x, const void *y)
 int batch_encode(struct batch *b)
 {
     const struct asteria *a = b->a;
-    int rc;
+    const struct model *model = a->generations[a->now]->model;
+    const int rc = asteria_encode(a, model, b->rows, b->n, b->units, b->z, b->p, b->encodings);
 
-    b->model = a->generations[a->now]->model;
-    rc = asteria_encode(a, b->model, b->rows, b->n, b->units, b->z, b->p, b->encodings);
+    b->version = model->version;
     if (rc != OK)
         return rc;
     for (size_t i = 0; i < b->n; i++)

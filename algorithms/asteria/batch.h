@@ -17,7 +17,7 @@ struct group {
 
 struct batch {
     struct asteria *a;
-    const struct model *model; /* that rows were encoded by */
+    uint32_t version;          /* of the model that rows were encoded by */
     const unsigned char *rows; /* n, as they came */
     size_t n, row_bytes;
     uint32_t *slots; /* by row */

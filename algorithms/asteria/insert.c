@@ -75,7 +75,7 @@ static int insert_encoded(struct insertion *n, const uint64_t *ids, bool log)
     const struct index_env *env = &a->base.env;
     int rc = OK;
 
-    if (b->model != a->generations[a->now]->model)
+    if (b->version != a->generations[a->now]->model->version)
         rc = batch_encode(b); /* a newer one took over meanwhile */
     if (rc == OK)
         rc = reserve(n, ids);

@@ -25,6 +25,7 @@ struct linking {
     size_t n_addresses;
     void *read, *query; /* a row's bytes; its short code as a query */
     float *unit, *z;
+    uint32_t versions[2]; /* of the models that the buffers are sized for */
 };
 
 static void linking_end(struct linking *l)
@@ -40,6 +41,15 @@ static void linking_end(struct linking *l)
     mem_free(mem, l->query);
     mem_free(mem, l->unit);
     mem_free(mem, l->z);
+    *l = (struct linking){ .a = l->a };
+}
+
+/* 0: there is none. */
+static uint32_t version_of(const struct asteria *a, unsigned generation)
+{
+    const struct generation *g = a->generations[generation];
+
+    return g ? g->model->version : 0;
 }
 
 static size_t query_bytes(const struct asteria *a)
@@ -63,7 +73,8 @@ static int linking_begin(struct linking *l, struct asteria *a)
     *l = (struct linking){ .a = a,
                            .most = most,
                            .look = LOOK * most,
-                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0 };
+                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0,
+                           .versions = { version_of(a, 0), version_of(a, 1) } };
     l->found = mem_array(env->mem, l->look, sizeof *l->found);
     l->codes = mem_array(env->mem, l->look, sizeof *l->codes);
     l->estimates = mem_array(env->mem, l->look, sizeof *l->estimates);
@@ -78,6 +89,17 @@ static int linking_begin(struct linking *l, struct asteria *a)
         return OK;
     linking_end(l);
     return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory to link rows");
+}
+
+/* The lock was released in between, and a newer model may have come. */
+static int linking_fit(struct linking *l)
+{
+    struct asteria *a = l->a;
+
+    if (l->versions[0] == version_of(a, 0) && l->versions[1] == version_of(a, 1))
+        return OK;
+    linking_end(l);
+    return linking_begin(l, a);
 }
 
 /* The bucket's live rows but x itself, as far as there is room. */
@@ -171,7 +193,7 @@ static int link_next(struct upkeep *u, struct linking *l, bool *done)
 {
     struct asteria *a = u->a;
     const uint32_t x = caprg_pending(a->graph);
-    int rc = OK;
+    int rc;
 
     *done = x == CAPRG_NONE;
     if (*done)
@@ -180,7 +202,9 @@ static int link_next(struct upkeep *u, struct linking *l, bool *done)
         u->more = *done = true;
         return OK;
     }
-    rc = link_row(l, x);
+    rc = linking_fit(l);
+    if (rc == OK)
+        rc = link_row(l, x);
     u->spent += l->n + 1;
     return rc;
 }

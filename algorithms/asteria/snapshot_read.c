@@ -223,6 +223,9 @@ static int fill(struct asteria *a, const struct parts *p, const struct store_rea
     for (unsigned g = 0; rc == OK && g < 2; g++)
         if (m->generations >> g & 1)
             rc = asteria_snapshot_read_generation(a, g, r);
+    for (unsigned g = 0; rc == OK && g < 2; g++)
+        if (a->generations[g] && a->generations[g]->model->version > a->last_version)
+            a->last_version = a->generations[g]->model->version;
     const size_t live = (a->generations[0] ? a->generations[0]->live : 0) +
                         (a->generations[1] ? a->generations[1]->live : 0);
     if (rc == OK && live != a->live)

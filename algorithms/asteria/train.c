@@ -89,8 +89,8 @@ static int fit(struct asteria *a, const float *units, size_t n, struct successor
     const struct generation *before = a->generations[a->now];
     const struct model *from = before ? before->model : NULL;
     struct model *model = NULL;
-    int rc = model_fit(&model, env, &a->params, address_bits(a, n), units, n, from,
-                       from ? from->version + 1 : 1);
+    int rc =
+        model_fit(&model, env, &a->params, address_bits(a, n), units, n, from, ++a->last_version);
 
     if (rc == OK && (rc = generation_create(&s->generation, env, model)) != OK)
         model_destroy(env, model);

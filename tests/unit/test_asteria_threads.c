@@ -2,6 +2,7 @@
  * at their own distances; afterwards everything is as if nobody had looked.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "test_asteria.h"
@@ -105,10 +106,155 @@ static void test_searches_beside_changes_of_many(void **state)
     search_beside("code=golay2,address_bits=18,eps0=12", 4);
 }
 
+/* ------------------------------------------------------------ models that change in between */
+
+enum { OTHER_VERSION = 3 };
+
+struct change {
+    struct asteria_world *w;
+    atomic_bool ended;
+    int rc;
+};
+
+static void *insert_rows(void *arg)
+{
+    struct change *c = arg;
+
+    c->rc = asteria_world_try_insert(c->w, 0, STAY);
+    atomic_store(&c->ended, true);
+    return NULL;
+}
+
+static void *link_rows(void *arg)
+{
+    struct change *c = arg;
+    struct upkeep u = { .a = state_of(c->w) };
+
+    c->rc = upkeep_link(&u);
+    atomic_store(&c->ended, true);
+    return NULL;
+}
+
+/* Whoever waits to change the index keeps new readers out: so it is known. */
+static void await_writer(struct change *c)
+{
+    struct asteria *a = state_of(c->w);
+
+    while (!atomic_load(&c->ended) && pthread_rwlock_tryrdlock(&a->lock) == 0) {
+        pthread_rwlock_unlock(&a->lock);
+        sched_yield();
+    }
+}
+
+static struct index *make_other(struct asteria_world *w, const char *settings)
+{
+    const struct asteria_params params = asteria_world_params(settings);
+    struct index *other = NULL;
+
+    assert_ok(asteria_ops.create(&other, &w->bench.env, &params), &w->bench.error);
+    for (size_t i = 0; i < OTHER_VERSION; i++)
+        assert_ok(asteria_ops.train(other, rows_from(w, 500, 300)), &w->bench.error);
+    return other;
+}
+
+/* What several trainings leave where the allocator gives the newest model the address of the first: the model of another
+   index, without rows, at that address. */
+static void exchange_models(struct asteria *a, struct asteria *other)
+{
+    struct generation *g = a->generations[a->now], *h = other->generations[other->now];
+    struct model *at = g->model, *there = h->model;
+    const struct generation kept = *g;
+    const struct model model = *at;
+    struct bec *tree = a->bec;
+
+    *g = *h;
+    *h = kept;
+    *at = *there;
+    *there = model;
+    g->model = at;
+    h->model = there;
+    a->bec = other->bec;
+    other->bec = tree;
+}
+
+/* Rows that were encoded by a model that has gone are encoded anew, wherever the newer one lies. */
+static void test_insert_beside_other_models(void **state)
+{
+    static const char *const settings = "address_bits=4,caprg=false";
+    struct asteria_world w;
+    struct change c = { .w = &w };
+    pthread_t thread;
+
+    (void)state;
+    asteria_world_open(&w, settings, ELEMENT_F32, 24, ROWS, 1);
+    asteria_world_train(&w, 0, 300);
+    struct index *other = make_other(&w, settings);
+    pthread_rwlock_rdlock(&state_of(&w)->lock);
+    assert_int_equal(pthread_create(&thread, NULL, insert_rows, &c), 0);
+    await_writer(&c);
+    exchange_models(state_of(&w), asteria_of(other));
+    pthread_rwlock_unlock(&state_of(&w)->lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(c.rc, OK);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 5);
+    asteria_ops.destroy(other);
+    asteria_world_close(&w);
+}
+
+/* Everything of an index but its options, its folder and its locks. */
+static void exchange_contents(struct asteria *a, struct asteria *b)
+{
+    enum { FROM = offsetof(struct asteria, generations), TO = offsetof(struct asteria, log) };
+    unsigned char kept[TO - FROM], *x = (unsigned char *)a + FROM, *y = (unsigned char *)b + FROM;
+
+    memcpy(kept, x, sizeof kept);
+    memcpy(x, y, sizeof kept);
+    memcpy(y, kept, sizeof kept);
+}
+
+/* Between two rows that are linked a model with larger codes takes over: what linking works in is as large as they are.
+   (Only the address sanitizer sees it otherwise.) */
+static void test_link_beside_other_models(void **state)
+{
+    struct asteria_world w;
+    struct change c = { .w = &w };
+    uint64_t ids[ROWS];
+    pthread_t thread;
+    size_t done;
+
+    (void)state;
+    asteria_world_open(&w, "address_bits=2,r=8,pool=8,degree=4", ELEMENT_F32, 512, ROWS, 1);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, ROWS);
+    struct index *other = make_other(&w, "address_bits=2,r=512,pool=8,degree=4");
+    for (size_t i = 0; i < ROWS; i++)
+        ids[i] = i;
+    assert_ok(asteria_ops.insert(other, rows_from(&w, 0, ROWS), ids, &done), &w.bench.error);
+    pthread_rwlock_rdlock(&state_of(&w)->lock);
+    assert_int_equal(pthread_create(&thread, NULL, link_rows, &c), 0);
+    for (size_t i = 0; i < 3; i++) {
+        await_writer(&c);
+        exchange_contents(state_of(&w), asteria_of(other));
+        pthread_rwlock_unlock(&state_of(&w)->lock);
+        sched_yield();
+        pthread_rwlock_rdlock(&state_of(&w)->lock);
+    }
+    pthread_rwlock_unlock(&state_of(&w)->lock);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(c.rc, OK);
+    asteria_world_check(&w);
+    assert_ok(asteria_ops.check(other, NULL), &w.bench.error);
+    asteria_ops.destroy(other);
+    asteria_world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes),
-                                        cmocka_unit_test(test_searches_beside_changes_of_many) };
+                                        cmocka_unit_test(test_searches_beside_changes_of_many),
+                                        cmocka_unit_test(test_insert_beside_other_models),
+                                        cmocka_unit_test(test_link_beside_other_models) };
 
     return test_run("asteria threads", tests);
 }

@@ -64,8 +64,10 @@ static const struct param options[] = {
     PARAM_INT(P, leaf_cap, 2048, 4, 1 << 24, "rows of a cluster before it is split in two"),
     PARAM_REAL(P, leaf_penalty, .1, 0, 10,
                "how unwillingly rows go to another cluster than their address says"),
-    PARAM_REAL(P, compact_share, .2, 0, 1,
-               "of a bucket's rows dead: maintain() writes it anew; more: rarer, looser bounds"),
+    PARAM_REAL(
+        P, compact_share, .2, 0, 1,
+        "of a bucket's rows removed since it was written: maintain() writes it anew; more: rarer, "
+        "looser bounds"),
     PARAM_REAL(P, retrain_share, 0, 0, 1e6,
                "rows come since the model was fitted, by those it was fitted for: maintain() fits "
                "a newer one and moves the rows to it; 0: never"),

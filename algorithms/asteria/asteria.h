@@ -146,8 +146,8 @@ void asteria_slots_next(const struct asteria *, size_t n, uint32_t *slots);
 void asteria_slots_take(struct asteria *, const uint64_t *ids, const uint32_t *slots, size_t n);
 /* A live slot dies: its id goes; it waits for its bucket, and for the graph if `linked`. */
 void asteria_slot_die(struct asteria *, uint32_t slot, bool linked);
-/* Room in `free` for all slots that are not live. */
-int asteria_free_reserve(struct asteria *);
+/* Room in `free` for all slots that are not live, and for `more` that are still. */
+int asteria_free_reserve(struct asteria *, size_t more);
 /* What waits is let go of by its bucket, by the graph; after asteria_free_reserve(). */
 void asteria_slot_left_bucket(struct asteria *, uint32_t slot);
 void asteria_slot_left_graph(struct asteria *, uint32_t slot);
@@ -161,6 +161,11 @@ static inline bool asteria_waits(const struct asteria *a, uint32_t slot, unsigne
 
     return a->waiting[bit / 64] >> bit % 64 & 1;
 }
+
+/* compact.c: what removals pay for. A bucket of many dead is compacted, after asteria_free_reserve(); dead nodes are taken out of
+   the graph, as many as so many removals pay for: takes the lock itself. */
+void asteria_compact_bucket(struct asteria *, unsigned generation, uint32_t bucket);
+void asteria_compact_graph(struct asteria *, size_t removed);
 
 /* train.c. A model fitted to unit rows, from the one there is; then its generation takes over. On failure nothing has
    changed. */

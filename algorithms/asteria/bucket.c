@@ -372,8 +372,8 @@ int bucket_rewrite(struct asteria *a, struct generation *g, uint32_t bucket)
                          g,
                          old,
                          { .address = old->address, .codeword = old->codeword },
-                         .tight = old->live < old->n };
-    int rc = asteria_free_reserve(a);
+                         .tight = old->live < old->n || old->gone > 0 };
+    int rc = asteria_free_reserve(a, 0);
 
     if (rc == OK && !make_room(&w))
         rc = fail(a->base.env.error, ERR_NO_MEMORY,

@@ -1,9 +1,10 @@
 /* bucket.h - the rows of one address, and what is certain of all of them.
  *
- * Positions 0 .. n-1 hold rows in order of arrival, dead ones until the bucket is compacted. What a scan reads lies in
- * blocks of 64 positions (algorithms/common/quantizer.h), relative to the bucket's centre: the mean of its rows when it
- * was last written anew, which happens when it has doubled since, and when it is compacted; at first, of the rows that it
- * began with, or of the model's sample.
+ * Positions 0 .. n-1 hold rows in order of arrival, dead ones until the bucket is compacted: by a removal when a third of
+ * them is dead, which moves codes and reads no row. What a scan reads lies in blocks of 64 positions
+ * (algorithms/common/quantizer.h), relative to the bucket's centre: the mean of its rows when it was last written anew, by
+ * maintain(), when it has doubled since or many of its rows have gone; at first, of the rows that it began with, or of the
+ * model's sample.
  *
  * Bounds of distances to any row of the bucket, for a query with vantage products p and unit length:
  *   box     every live row's p is in [low, high]                  |q - x|^2 >= sum_i dist(p_i, [low_i, high_i])^2   B1
@@ -29,6 +30,7 @@ struct bucket {
     uint64_t codeword;
     uint32_t n, live, capacity; /* positions used, alive, there is room for (a multiple of 64) */
     uint32_t centred_n;         /* rows that the centre is the mean of */
+    uint32_t gone;              /* dead positions compacted away since it was written anew */
     uint32_t *slots;            /* n */
     uint64_t *words;            /* n: raw words */
     uint64_t *alive;            /* a bit a position */
@@ -57,6 +59,7 @@ struct generation {
     struct idmap *sparse; /* else */
     struct stable codes;  /* LRSQ codes by slot */
     size_t live;
+    size_t emptied; /* buckets that lost their last row since those without rows were vacated */
     float *centres; /* n x dim floats: the buckets' centres side by side, for one kernel call */
     size_t centres_capacity;
     /* Another one whenever they have changed; n is part of it. Atomic: buckets are added to side by side. */

@@ -75,6 +75,10 @@ int caprg_reserve_removals(struct caprg *, size_t n);
    stays, the next call goes on. */
 int caprg_forget(struct caprg *, const struct caprg_rows *, uint64_t budget, bool *more,
                  void (*gone)(void *to, uint32_t slot), void *to);
+/* Its first part, which reads no row: removed nodes go, debts stay. Begun only when a share-th of the nodes waits. ERR_NO_MEMORY.
+ */
+int caprg_sweep(struct caprg *, const struct caprg_rows *, size_t share, uint64_t budget,
+                bool *more, void (*gone)(void *to, uint32_t slot), void *to);
 
 /* Whether x is a node: linked or queued; dead, and led through until it is forgotten; or nothing to the graph. Any x. */
 enum caprg_standing { CAPRG_UNKNOWN, CAPRG_ALIVE, CAPRG_DEAD };

@@ -9,14 +9,18 @@ struct head {
     uint64_t degree, n_slots, n_removed, n_leaving, cursor, debts, pruned, backlinks, mended;
 };
 
-/* Slots behind the last that was used are not written. */
+/* Slots behind the last that was used, or that a debt is of, are not written. */
 static size_t used_slots(const struct caprg *g)
 {
-    size_t n = g->n_slots;
+    size_t n = g->n_slots, most;
 
     while (n > 0 && !g->states[n - 1])
         n--;
-    return n;
+    most = n;
+    for (uint32_t y = 0; y < n; y++)
+        for (uint32_t cell = g->owed[y]; cell != CAPRG_NONE; cell = g->debts[cell].next)
+            most = g->debts[cell].x < most ? most : g->debts[cell].x + 1;
+    return most < g->n_slots ? most : g->n_slots;
 }
 
 void caprg_write(const struct caprg *g, struct store_writer *w)

@@ -32,11 +32,12 @@ int caprg_remove(struct caprg *g, uint32_t x)
     return OK;
 }
 
-static bool is_sweep_due(const struct caprg *g)
+/* A share-th of the nodes waits for a sweep. */
+static bool is_sweep_due(const struct caprg *g, size_t share)
 {
     const size_t waiting = g->n_removed - g->n_leaving;
 
-    return waiting > 0 && waiting * CAPRG_SWEEP_SHARE >= g->counts.nodes;
+    return waiting > 0 && waiting * share >= g->counts.nodes;
 }
 
 static void begin_sweep(struct caprg *g)
@@ -141,21 +142,39 @@ static int settle(struct caprg *g, const struct caprg_rows *rows, uint64_t budge
     return rc;
 }
 
-int caprg_forget(struct caprg *g, const struct caprg_rows *rows, uint64_t budget, bool *more,
-                 void (*gone)(void *to, uint32_t slot), void *to)
+static int sweep_all(struct caprg *g, const struct caprg_rows *rows, size_t share, uint64_t budget,
+                     uint64_t *spent, void (*gone)(void *to, uint32_t slot), void *to)
 {
-    uint64_t spent = 0;
-    int rc = caprg_fit(g, 0);
+    const int rc = caprg_fit(g, 0);
 
-    while (rc == OK && (g->n_leaving > 0 || is_sweep_due(g))) {
+    while (rc == OK && (g->n_leaving > 0 || is_sweep_due(g, share))) {
         if (g->n_leaving == 0)
             begin_sweep(g);
-        sweep(g, rows, budget, &spent);
+        sweep(g, rows, budget, spent);
         if (g->cursor < g->n_slots)
             break;
         let_go(g, gone, to);
     }
+    return rc;
+}
+
+int caprg_sweep(struct caprg *g, const struct caprg_rows *rows, size_t share, uint64_t budget,
+                bool *more, void (*gone)(void *to, uint32_t slot), void *to)
+{
+    uint64_t spent = 0;
+    const int rc = sweep_all(g, rows, share, budget, &spent, gone, to);
+
+    *more = g->n_leaving > 0 || is_sweep_due(g, share);
+    return rc;
+}
+
+int caprg_forget(struct caprg *g, const struct caprg_rows *rows, uint64_t budget, bool *more,
+                 void (*gone)(void *to, uint32_t slot), void *to)
+{
+    uint64_t spent = 0;
+    int rc = sweep_all(g, rows, CAPRG_SWEEP_SHARE, budget, &spent, gone, to);
+
     rc = rc == OK ? settle(g, rows, budget, &spent) : rc;
-    *more = g->n_leaving > 0 || is_sweep_due(g) || g->counts.debts > 0;
+    *more = g->n_leaving > 0 || is_sweep_due(g, CAPRG_SWEEP_SHARE) || g->counts.debts > 0;
     return rc;
 }

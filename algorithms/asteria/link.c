@@ -182,7 +182,7 @@ static int forget(struct upkeep *u)
         u->more |= caprg_count(a->graph).removed_waiting > 0;
         return OK;
     }
-    rc = asteria_free_reserve(a);
+    rc = asteria_free_reserve(a, 0);
     if (rc == OK)
         rc = caprg_forget(a->graph, &rows, upkeep_left(u), &more, let_go, a);
     u->more |= more;

@@ -99,6 +99,8 @@ static int redo_remove(struct asteria *a, const struct journal_record *r)
             return misfit(a, r, "removes an id that is not there");
         rc = asteria_apply_remove(a, id_of(r, i));
     }
+    if (rc == OK)
+        asteria_compact_graph(a, r->n / sizeof(uint64_t));
     return rc;
 }
 

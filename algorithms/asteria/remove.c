@@ -1,4 +1,5 @@
-/* remove.c - a removed row is a tombstone: its id goes at once, its place and edges with maintain(). */
+/* remove.c - a removed row is a tombstone: its id goes at once, its place and edges with others of its bucket and of the
+ * graph (compact.c). */
 #include <inttypes.h>
 
 #include "algorithms/asteria/asteria.h"
@@ -18,6 +19,8 @@ int asteria_apply_remove(struct asteria *a, uint64_t id)
     uint32_t slot;
     int rc = find(a, id, &slot);
 
+    if (rc == OK)
+        rc = asteria_free_reserve(a, 1);
     if (rc == OK && a->graph)
         rc = caprg_remove(a->graph, slot);
     if (rc != OK)
@@ -27,6 +30,7 @@ int asteria_apply_remove(struct asteria *a, uint64_t id)
         bec_remove(a->bec, &tree_rows, slot);
     asteria_slot_die(a, slot, a->graph != NULL);
     bucket_remove(a->generations[place.generation], place.bucket, place.position);
+    asteria_compact_bucket(a, place.generation, place.bucket);
     return OK;
 }
 
@@ -34,8 +38,10 @@ int asteria_apply_remove(struct asteria *a, uint64_t id)
 static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *done)
 {
     uint32_t slot;
-    int rc = a->graph ? caprg_reserve_removals(a->graph, n) : OK;
+    int rc = asteria_free_reserve(a, n);
 
+    if (rc == OK && a->graph)
+        rc = caprg_reserve_removals(a->graph, n);
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = find(a, ids[i], &slot);
     if (rc == OK && a->log)
@@ -54,5 +60,6 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
     if (rc == OK)
         asteria_log_relieve(a);
     pthread_rwlock_unlock(&a->lock);
+    asteria_compact_graph(a, *done);
     return rc;
 }

@@ -81,10 +81,10 @@ void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *
     a->changes += n;
 }
 
-int asteria_free_reserve(struct asteria *a)
+int asteria_free_reserve(struct asteria *a, size_t more)
 {
     /* All that are not live are free or wait to be. */
-    const size_t most = a->n_slots - a->live;
+    const size_t most = a->n_slots - a->live + more;
 
     if (mem_grow(a->base.env.mem, &a->free, &a->free_capacity, most, sizeof *a->free))
         return OK;

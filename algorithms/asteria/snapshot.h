@@ -20,7 +20,7 @@
 #include "algorithms/asteria/asteria.h"
 #include "algorithms/common/store_file.h"
 
-enum { SNAPSHOT_VERSION = 2 };
+enum { SNAPSHOT_VERSION = 3 };
 #define SNAPSHOT_RUNNING "asteria.snapshot"
 #define SNAPSHOT_SAVED   "asteria.index"
 

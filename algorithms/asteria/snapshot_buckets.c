@@ -8,13 +8,14 @@
 struct stored_generation {
     uint64_t version; /* of the model that codes and words are of */
     uint64_t n, n_vacant, live, positions, blocks, filled; /* filled: buckets that are not vacant */
+    uint64_t emptied;
 };
 
 struct stored_bucket {
     uint32_t address, n, live, centred_n;
     uint64_t agree_mask, agree_value;
     float error, rest, angle_min, angle_max, near, far;
-    uint32_t probed;
+    uint32_t probed, gone;
 };
 
 static size_t blocks_of(uint32_t n)
@@ -46,6 +47,7 @@ static struct stored_bucket stored_of(const struct bucket *b)
     s.n = b->n;
     s.live = b->live;
     s.centred_n = b->centred_n;
+    s.gone = b->gone;
     s.agree_mask = b->agree_mask;
     s.agree_value = b->agree_value;
     s.error = b->error;
@@ -60,7 +62,9 @@ static struct stored_bucket stored_of(const struct bucket *b)
 
 static void write_heads(const struct generation *g, unsigned which, struct store_writer *w)
 {
-    struct stored_generation head = { .version = g->model->version, .n = g->n, .live = g->live };
+    struct stored_generation head = {
+        .version = g->model->version, .n = g->n, .live = g->live, .emptied = g->emptied
+    };
     char tag[STORE_TAG_BYTES];
 
     for (size_t i = 0; i < g->n; i++) {
@@ -207,6 +211,7 @@ static void fill_head(struct bucket *b, const struct stored_bucket *s)
     b->n = s->n;
     b->live = s->live;
     b->centred_n = s->centred_n;
+    b->gone = s->gone;
     b->agree_mask = s->agree_mask;
     b->agree_value = s->agree_value;
     b->error = s->error;
@@ -314,6 +319,7 @@ static int read_buckets(struct asteria *a, unsigned which, const struct parts *p
         g->vacant[g->n_vacant++] = p->vacant[i];
     }
     g->live = (size_t)p->head->live;
+    g->emptied = p->head->emptied < g->n ? (size_t)p->head->emptied : g->n;
     return rc;
 }
 

@@ -115,7 +115,7 @@ static int move_dead(struct move *m)
 static int drop_last(struct asteria *a, struct generation *older)
 {
     const uint32_t last = (uint32_t)older->n - 1;
-    const int rc = asteria_free_reserve(a);
+    const int rc = asteria_free_reserve(a, 0);
 
     if (rc != OK)
         return rc;

@@ -28,7 +28,7 @@ static inline uint64_t upkeep_left(const struct upkeep *u)
 int upkeep_refit(struct upkeep *);
 /* takeover.c: rows of the older generation move to the newer; then it goes. Takes the lock itself. */
 int upkeep_take_over(struct upkeep *);
-/* compact.c: buckets of many dead, or that have doubled, are written anew. */
+/* compact.c: buckets that many rows have left, or that have doubled, are written anew. */
 int upkeep_compact(struct upkeep *);
 /* link.c: rows are linked in the graph, dead ones taken out of it. */
 int upkeep_link(struct upkeep *);

@@ -310,6 +310,36 @@ static void test_files(void **state)
     test_dir_remove(dir);
 }
 
+/* Nodes owe an edge to rows that have gone since, the last slots of all: they still can be read. */
+static void test_files_of_debts(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    struct bed b;
+    struct caprg *read = NULL;
+    bool more = true;
+
+    test_dir_make(dir);
+    bed_open(&b, 300, 6, 5, 8);
+    bed_build(&b);
+    for (uint32_t x = 200; x < b.n; x++) {
+        assert_ok(caprg_remove(b.graph, x), &b.bench.error);
+        b.alive[x] = false;
+    }
+    while (more)
+        assert_ok(caprg_sweep(b.graph, &b.rows, 2, 50, &more, bed_gone, &b), &b.bench.error);
+    assert_int_equal(b.n_gone, 100);
+    assert_true(caprg_count(b.graph).debts > 0);
+    bed_check(&b);
+    write_graph(&b, b.graph, dir);
+    assert_ok(read_graph(&b, &read, 5, dir), &b.bench.error);
+    assert_ok(caprg_reserve(read, b.graph->n_slots), &b.bench.error);
+    compare(&b, b.graph, read);
+    caprg_destroy(read);
+    bed_close(&b);
+    test_dir_remove(dir);
+}
+
 /* A graph that does not hold together is refused, whatever of it is wrong. */
 static void test_damaged_files(void **state)
 {
@@ -372,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_walks_end),
         cmocka_unit_test(test_scratch_grows),
         cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files_of_debts),
         cmocka_unit_test(test_damaged_files),
     };
     return test_run("asteria_caprg_search", tests);

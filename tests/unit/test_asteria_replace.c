@@ -1,0 +1,155 @@
+/* test_asteria_replace.c - an index whose rows are replaced again and again, and that nobody maintains, stays about as large
+ * as one made of the rows that it ends with: its memory, its files, its snapshots.
+ */
+#include <sys/stat.h>
+
+#include "algorithms/asteria/snapshot.h"
+#include "tests/unit/test_asteria.h"
+
+enum { LIVE = 1000, ALL = 3 * LIVE, AT_ONCE = 50 };
+
+struct sizes {
+    double heap, told, disk, saved, slots;
+};
+
+static struct sizes sizes_of(struct asteria_world *w)
+{
+    struct memory_use use;
+    struct stat st;
+    char dir[PATH_MAX], path[PATH_MAX];
+
+    test_dir_make_in_memory(dir);
+    assert_ok(asteria_ops.memory(w->index, &use), &w->bench.error);
+    assert_ok(asteria_ops.save(w->index, dir), &w->bench.error);
+    assert_true(snprintf(path, sizeof path, "%s/" SNAPSHOT_SAVED, dir) > 0);
+    assert_int_equal(stat(path, &st), 0);
+    test_dir_remove(dir);
+    return (struct sizes){ .heap = (double)mem_live(&w->bench.mem),
+                           .told =
+                               (double)(use.vectors + use.codes + use.graph + use.ids + use.other),
+                           .disk = (double)use.disk,
+                           .saved = (double)st.st_size,
+                           .slots = (double)state_of(w)->n_slots };
+}
+
+/* As many rows, but at most `n`, that are stored or not, chosen at random. */
+static size_t choose(struct asteria_world *w, bool stored, uint64_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        const uint64_t id = rng_below(&w->rng, w->capacity);
+
+        if (w->stored[id] != stored)
+            continue;
+        w->stored[id] = !stored; /* so that it is not chosen twice */
+        ids[i++] = id;
+    }
+    for (size_t i = 0; i < n; i++)
+        w->stored[ids[i]] = stored;
+    return n;
+}
+
+static void replace(struct asteria_world *w, size_t n)
+{
+    uint64_t ids[AT_ONCE];
+    size_t done;
+
+    for (; n > 0; n -= n < AT_ONCE ? n : AT_ONCE) {
+        size_t some = choose(w, true, ids, n < AT_ONCE ? n : AT_ONCE);
+        assert_ok(asteria_world_try_remove(w, ids, some), &w->bench.error);
+        some = choose(w, false, ids, some);
+        for (size_t i = 0; i < some; i++)
+            assert_ok(asteria_ops.insert(w->index, rows_from(w, ids[i], 1), &ids[i], &done),
+                      &w->bench.error);
+        for (size_t i = 0; i < some; i++)
+            w->stored[ids[i]] = true;
+        w->live += some;
+    }
+}
+
+struct kind {
+    const char *settings;
+    enum element element;
+    size_t dim, rounds; /* of replacing as many rows as there are */
+    bool newer;         /* another model waits for maintain() to move the rows to it */
+    bool linked;        /* the graph has its edges at the start */
+};
+
+static const struct kind kinds[] = {
+    { "", ELEMENT_U8, 128, 60, false, false },
+    { "address_bits=3,degree=8,pool=24", ELEMENT_U8, 32, 30, false, true },
+    { "address_bits=3,degree=8,pool=24,link=insert", ELEMENT_F32, 24, 12, false, false },
+    { "caprg=false,code=golay2,address_bits=18", ELEMENT_F32, 64, 40, false, false },
+    { "address_bits=3", ELEMENT_F32, 24, 40, true, false },
+    { "rows=tiered,hot_mb=0", ELEMENT_U8, 128, 40, false, false },
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static double times(double replaced, double fresh, const struct kind *k, const char *what)
+{
+    const double factor = fresh > 0 ? replaced / fresh : 1;
+
+    if (factor > 2.5)
+        fail_msg("%s: %s: %.0f after replacements, %.0f of a fresh index", k->settings, what,
+                 replaced, fresh);
+    return factor;
+}
+
+static void begin(struct asteria_world *w, const struct kind *k, const char *settings)
+{
+    asteria_world_open(w, settings, k->element, k->dim, ALL, 1);
+    asteria_world_train(w, 0, LIVE);
+}
+
+static struct sizes fresh_sizes(const struct kind *k, const struct asteria_world *like)
+{
+    struct asteria_world w;
+
+    begin(&w, k, k->settings);
+    for (size_t i = 0; i < ALL; i++)
+        if (like->stored[i])
+            asteria_world_insert(&w, i, 1);
+    if (k->newer)
+        asteria_world_train(&w, LIVE, LIVE);
+    const struct sizes sizes = sizes_of(&w);
+    asteria_world_close(&w);
+    return sizes;
+}
+
+static void replace_many(const struct kind *k)
+{
+    struct asteria_world w;
+
+    begin(&w, k, k->settings);
+    asteria_world_insert(&w, 0, LIVE);
+    if (k->linked)
+        asteria_world_settle(&w);
+    if (k->newer)
+        asteria_world_train(&w, LIVE, LIVE);
+    replace(&w, k->rounds * LIVE);
+    assert_int_equal(w.live, LIVE);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 3);
+    const struct sizes now = sizes_of(&w), fresh = fresh_sizes(k, &w);
+    print_message(
+        "           \"%s\": %.2f x the heap, %.2f x memory(), %.2f x the files, %.2f x "
+        "the snapshot, %.2f x the slots\n",
+        k->settings, times(now.heap, fresh.heap, k, "heap"),
+        times(now.told, fresh.told, k, "memory()"), times(now.disk, fresh.disk, k, "files"),
+        times(now.saved, fresh.saved, k, "snapshot"), times(now.slots, fresh.slots, k, "slots"));
+    asteria_world_close(&w);
+}
+
+static void test_replaced(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++)
+        replace_many(&kinds[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replaced),
+    };
+    return test_run("asteria_replace", tests);
+}

@@ -76,8 +76,8 @@ static const struct param options[] = {
     PARAM_INT(P, hot_mb, 64, 0, 1 << 24, "rows = tiered: megabytes of them in memory"),
     PARAM_CHOICE(P, durability, ASTERIA_VOLATILE, "volatile|written|synced",
                  "what an acknowledged update survives: nothing, the death of the process, or of "
-                 "the machine (an fsync a batch)"),
-    PARAM_INT(P, checkpoint_mb, 64, 1, 1 << 20, "megabytes of log after which a snapshot is due"),
+                 "the machine (an fsync per batch)"),
+    PARAM_INT(P, checkpoint_mb, 64, 1, 1 << 20, "megabytes of log after which a checkpoint is due"),
     PARAM_END
 };
 
@@ -131,7 +131,7 @@ static int check_params(const struct index_env *env, const struct asteria_params
 
 /* ------------------------------------------------------------------------------ creation */
 
-/* Searches that overlap without end must not keep changes out; nobody takes the lock twice. */
+/* Searches that overlap without end must not keep changes out, nor changes a checkpoint; nobody takes a lock twice. */
 static void init_lock(pthread_rwlock_t *lock)
 {
     pthread_rwlockattr_t writers_first;
@@ -146,6 +146,9 @@ static void init_lock(pthread_rwlock_t *lock)
 int asteria_open(struct asteria **out, const struct index_env *env, const struct asteria_params *p,
                  const struct asteria_opening *opening)
 {
+    const struct tier_opening rows = { .again =
+                                           opening->recovers && p->durability != ASTERIA_VOLATILE,
+                                       .fault = opening->fault };
     int rc = check_params(env, p);
 
     if (rc != OK)
@@ -157,11 +160,13 @@ int asteria_open(struct asteria **out, const struct index_env *env, const struct
     a->params = *p;
     a->fault = opening->fault;
     init_lock(&a->lock);
+    init_lock(&a->checkpoint_lock);
+    pthread_mutex_init(&a->checkpointing, NULL);
     pthread_mutex_init(&a->scratch_lock, NULL);
     slot_table_init(&a->slots, env->mem);
     rc = asteria_log_create(a, opening);
     if (rc == OK)
-        rc = tier_create(&a->tier, &a->base.env, &a->params);
+        rc = tier_create(&a->tier, &a->base.env, &a->params, &rows);
     if (rc == OK && p->caprg)
         rc = caprg_create(&a->graph, &a->base.env, (size_t)p->degree);
     if (rc == OK)
@@ -202,7 +207,10 @@ void asteria_destroy(struct index *index)
     mem_free(mem, a->places);
     mem_free(mem, a->free);
     mem_free(mem, a->waiting);
+    asteria_pins_free(a);
     pthread_mutex_destroy(&a->scratch_lock);
+    pthread_mutex_destroy(&a->checkpointing);
+    pthread_rwlock_destroy(&a->checkpoint_lock);
     pthread_rwlock_destroy(&a->lock);
     asteria_log_destroy(a);
     mem_free(mem, a);

@@ -4,7 +4,7 @@
  *   asteria.c options, creation, table    train.c (train, retrain) encode.c    insert.c remove.c   maintain.c
  *   bucket.c generation.c                 probe.c scan.c search.c range.c      certify.c (B1-B3)    audit.c
  *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c             caprg*.c             bec*.c
- *   tier*.c heat.c save.c snapshot*.c log.c recover.c stats.c check.c memory.c clusters.c
+ *   tier*.c heat.c   snapshot*.c checkpoint.c pins.c log.c save.c recover.c   stats.c check.c memory.c clusters.c
  *
  * Everything is squared distance of unit vectors, 2 - 2 cos. A slot is a row's number for as long as it is stored:
  * ids, places, codes, edges and rows are found by it. A slot is free again once its bucket is compacted and the graph has
@@ -17,7 +17,7 @@
  * While a newer model takes over, rows of two generations are searched side by side, each by its own model's codes; each
  * row is in one. maintain() moves buckets until the older one is empty.
  *
- * Threads: searches hold `lock` for reading, changes for writing.
+ * Threads: searches hold `lock` for reading, changes for writing; snapshots are written beside both (checkpoint.c).
  */
 #ifndef DRIFTLINE_ASTERIA_H
 #define DRIFTLINE_ASTERIA_H
@@ -53,13 +53,26 @@ struct store_fault;
 /* How an index comes to be. */
 struct asteria_opening {
     const struct store_fault *fault; /* tests: before system calls on files; NULL */
-    int *claim; /* of env.dir, -1 once the index has taken it over; NULL: none yet */
+    int *claim;    /* of env.dir, -1 once the index has taken it over; NULL: none yet */
+    bool recovers; /* the index of env.dir; else a new one, for which the folder must hold none */
+};
+
+/* Dead slots that are not free, for a snapshot needs their rows (pins.c). */
+struct asteria_pins {
+    /* a bit a slot, of the first so many: the last durable snapshot refers to its row in the file; the snapshot that is being
+       written needs it */
+    uint64_t *durable, *writing;
+    size_t n_durable, n_writing;
+    uint32_t *slots;
+    size_t n, capacity, failed; /* failed: as many were pinned when a checkpoint failed */
 };
 
 struct asteria {
     struct index base;
     struct asteria_params params; /* as resolved */
     pthread_rwlock_t lock;
+    pthread_rwlock_t checkpoint_lock; /* changes hold it for reading, before `lock` */
+    pthread_mutex_t checkpointing;    /* one snapshot at a time; taken before the others */
     /* now: the one rows are inserted into; the other: NULL, or being emptied */
     struct generation *generations[2];
     unsigned now;
@@ -77,6 +90,7 @@ struct asteria {
     uint64_t *waiting;
     size_t waiting_capacity;
     struct slot_table slots; /* live ids */
+    struct asteria_pins pins;
     size_t live;
     /* rows that came or went, since it was opened: an audit is of the rows as they are */
     uint64_t changes;
@@ -177,26 +191,51 @@ int asteria_open(struct asteria **, const struct index_env *, const struct aster
                  const struct asteria_opening *);
 
 /* log.c. asteria_open() calls create before the tier is made (env.dir is copied, and claimed where files are kept in it:
-   ERR_IO, ERR_ARGUMENT where it is missing); asteria_destroy() calls destroy when all else is gone; create() calls start
-   last: ERR_ARGUMENT where the folder holds an index already. */
+   ERR_IO; ERR_ARGUMENT where it holds an index already, and that is not to be recovered); asteria_destroy() calls destroy when
+   all else is gone; create() calls start last. */
 int asteria_log_create(struct asteria *, const struct asteria_opening *);
 int asteria_log_start(struct asteria *);
 void asteria_log_destroy(struct asteria *);
-/* Called by insert, remove and train, the lock held. Volatile: nothing, OK. Both log first, when nothing that follows can
+/* Called by insert, remove and train. Volatile: nothing, OK. Both log first, when nothing that follows can
    fail, and then apply. A failure leaves nothing in the log. */
 int asteria_log_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t n);
 int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
 /* Training has begun; it has failed. What has begun and ended in neither a checkpoint nor a failure was interrupted, and
    recovery says so. */
 int asteria_log_train(struct asteria *, bool begun);
-/* The model has changed, or the log is long (maintain() asks): a snapshot in env.dir, after which the log forgets. Where
-   train()'s fails, training is undone: rows that are logged later could not be replayed. */
-int asteria_checkpoint(struct asteria *);
-bool asteria_log_is_long(const struct asteria *);
-/* The same at the end of an update, whose failure it is not: it is told to env.log, and tried again later. */
-void asteria_log_relieve(struct asteria *);
+/* After a checkpoint, that failed or not; and whether another one is due: the log is long, or many slots wait for it. `lock` is
+   held for the latter. */
+void asteria_log_set_due(struct asteria *, bool failed);
+bool asteria_log_is_due(const struct asteria *);
+struct journal;
+struct journal *asteria_log_journal(const struct asteria *); /* NULL: volatile, or not yet begun */
 /* Of its files: the journal and the snapshot. */
 uint64_t asteria_log_bytes(const struct asteria *);
+
+/* checkpoint.c. Whoever changes the index: one at a time, and beside no search. */
+void asteria_change_begin(struct asteria *);
+void asteria_change_end(struct asteria *);
+/* A snapshot in env.dir, after which the log forgets; volatile: nothing, OK. No lock is held. */
+int asteria_checkpoint(struct asteria *);
+/* The same where nothing may change until it is done: `checkpointing` and checkpoint_lock, for writing, are held. train()'s: where
+   it fails training is undone, as rows that are logged later could not be replayed. */
+int asteria_checkpoint_unchanged(struct asteria *);
+/* A whole index in one file, in another folder. */
+int asteria_save_to(struct asteria *, const char *dir);
+/* asteria_checkpoint() after an update, whose failure it is not: it is reported to env.log, and tried again later. */
+void asteria_checkpoint_if_due(struct asteria *);
+
+/* pins.c. Live slots, and dead ones that their bucket or the graph still knows, are what the snapshot that is begun needs:
+   ERR_NO_MEMORY. Nothing changes meanwhile. */
+int asteria_pins_take(struct asteria *);
+/* What has become of it. NONE: it has the rows itself, or was given up. The others are of snapshots whose rows are in the file; EITHER:
+   it failed, and may be what a crash returns to. Slots that no snapshot needs are free; after asteria_free_reserve(). */
+enum pins_end { PINS_NONE, PINS_FAILED, PINS_EITHER, PINS_DURABLE };
+void asteria_pins_drop(struct asteria *, enum pins_end);
+bool asteria_is_pinned(const struct asteria *, uint32_t slot);
+bool asteria_pins_are_many(const struct asteria *);
+void asteria_pins_free(struct asteria *);
+uint64_t asteria_pins_bytes(const struct asteria *);
 
 /* heat.c, called by maintain: rows of the buckets probed most since the last time become hot, others make room for them;
    probe counts are halved. At most `budget` rows are read (0: no bound). Not tiered: nothing. */

@@ -1,7 +1,7 @@
 /* check.c - everything asteria.h and bucket.h say stays true, by a walk over slots, buckets and rows.
  *
  * (a) each live id has one slot, and `slots` leads to it; what is not live waits, for a bucket whose dead it is one of or for
- * the graph, or is free, once; the graph and the tree know the rows that they are to know, and no others; (b) models: isometry, orthonormal vantages, codewords; (c) buckets: found by their
+ * the graph, or is free, once, or pinned, where a snapshot needs its row; the graph and the tree know the rows that they are to know, and no others; (b) models: isometry, orthonormal vantages, codewords; (c) buckets: found by their
  * addresses, their counts those of their bits, vacant ones listed; (d) rows: see check_rows.c; (e) counts of buckets,
  * generations and the index are the same; (f) the graph's own, the tree's own.
  */
@@ -67,22 +67,34 @@ static int check_slot(const struct check_walk *c, uint32_t slot)
     return OK;
 }
 
-/* Free: a bit for each slot of the free list. */
-static int check_free(const struct check_walk *c, uint64_t *is_free)
+/* One of a list: of the free ones, whose rows may be written over, or of the pinned ones, for which a snapshot stands. */
+static int check_unused(const struct check_walk *c, uint32_t slot, bool pinned, uint64_t *unused)
 {
     const struct asteria *a = c->a;
+    const char *list = pinned ? "pinned" : "free";
 
-    for (size_t i = 0; i < a->n_free; i++) {
-        const uint32_t slot = a->free[i];
-
-        if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_waits(a, slot, 0) ||
-            asteria_waits(a, slot, 1))
-            return asteria_broken(c, "slot %u is listed as free, and is not", slot);
-        if (is_free[slot / 64] >> slot % 64 & 1)
-            return asteria_broken(c, "slot %u is listed as free twice", slot);
-        is_free[slot / 64] |= 1ULL << slot % 64;
-    }
+    if (slot >= a->n_slots || asteria_is_live(a, slot) || asteria_waits(a, slot, 0) ||
+        asteria_waits(a, slot, 1))
+        return asteria_broken(c, "slot %u is listed as %s, and is not", slot, list);
+    if (unused[slot / 64] >> slot % 64 & 1)
+        return asteria_broken(c, "slot %u is listed as free or pinned twice", slot);
+    if (asteria_is_pinned(a, slot) != pinned)
+        return asteria_broken(c, "slot %u is listed as %s, and %s snapshot needs its row", slot,
+                              list, pinned ? "no" : "a");
+    unused[slot / 64] |= 1ULL << slot % 64;
     return OK;
+}
+
+static int check_lists(const struct check_walk *c, uint64_t *unused)
+{
+    const struct asteria *a = c->a;
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < a->n_free; i++)
+        rc = check_unused(c, a->free[i], false, unused);
+    for (size_t i = 0; rc == OK && i < a->pins.n; i++)
+        rc = check_unused(c, a->pins.slots[i], true, unused);
+    return rc;
 }
 
 /* The graph has all live rows, and the dead that wait for it; the tree those of the newest model. */
@@ -110,10 +122,10 @@ static int check_slots(const struct check_walk *c)
 {
     const struct asteria *a = c->a;
     struct mem *mem = a->base.env.mem;
-    uint64_t *is_free = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *is_free);
+    uint64_t *unused = mem_zalloc(mem, (a->n_slots / 64 + 1) * sizeof *unused);
     size_t live = 0;
-    int rc = is_free ? check_free(c, is_free)
-                     : fail(a->base.env.error, ERR_NO_MEMORY, "asteria: no memory to check");
+    int rc = unused ? check_lists(c, unused)
+                    : fail(a->base.env.error, ERR_NO_MEMORY, "asteria: no memory to check");
 
     for (uint32_t slot = 0; rc == OK && slot < a->n_slots; slot++) {
         if (asteria_is_live(a, slot)) {
@@ -121,13 +133,13 @@ static int check_slots(const struct check_walk *c)
             rc = check_slot(c, slot);
         } else if (asteria_waits(a, slot, 0) || asteria_waits(a, slot, 1)) {
             rc = check_dead(c, slot);
-        } else if (!(is_free[slot / 64] >> slot % 64 & 1)) {
-            rc = asteria_broken(c, "slot %u is neither live, nor waited for, nor free", slot);
+        } else if (!(unused[slot / 64] >> slot % 64 & 1)) {
+            rc = asteria_broken(c, "slot %u is neither live, nor waited for, pinned or free", slot);
         }
         if (rc == OK)
             rc = check_known(c, slot);
     }
-    mem_free(mem, is_free);
+    mem_free(mem, unused);
     if (rc == OK && (live != a->live || live != a->slots.n))
         rc = asteria_broken(c, "%zu live slots, %zu counted, %zu ids", live, a->live, a->slots.n);
     return rc;

@@ -103,11 +103,11 @@ void asteria_compact_graph(struct asteria *a, size_t removed)
     while (more && budget > 0) {
         const uint64_t some = budget < BUDGET_AT_ONCE ? budget : BUDGET_AT_ONCE;
 
-        pthread_rwlock_wrlock(&a->lock);
+        asteria_change_begin(a);
         if (asteria_free_reserve(a, 0) != OK ||
             caprg_sweep(a->graph, &rows, WAITING_SHARE, some, &more, left_graph, a) != OK)
             more = false;
-        pthread_rwlock_unlock(&a->lock);
+        asteria_change_end(a);
         budget -= some;
     }
     (void)error_divert(before);
@@ -130,7 +130,7 @@ int upkeep_compact(struct upkeep *u)
     int rc = OK;
 
     for (uint32_t i = 0; rc == OK; i++) {
-        pthread_rwlock_wrlock(&a->lock);
+        asteria_change_begin(a);
         struct generation *g = a->generations[a->now];
         const bool there = i < g->n, due = there && is_due(a, &g->buckets[i]);
 
@@ -140,7 +140,7 @@ int upkeep_compact(struct upkeep *u)
             u->spent += (uint64_t)g->buckets[i].live + 1;
             rc = bucket_rewrite(a, g, i);
         }
-        pthread_rwlock_unlock(&a->lock);
+        asteria_change_end(a);
         if (!there || u->more)
             break;
     }

@@ -94,21 +94,22 @@ static int insert_encoded(struct insertion *n, const uint64_t *ids, bool log)
 static int insert_batch(struct insertion *n, const uint64_t *ids, bool shared)
 {
     struct asteria *a = n->batch.a;
-    int rc;
 
-    if (shared)
-        pthread_rwlock_rdlock(&a->lock);
-    rc = batch_encode(&n->batch);
-    if (shared) {
-        pthread_rwlock_unlock(&a->lock);
-        pthread_rwlock_wrlock(&a->lock);
+    if (!shared) {
+        const int rc = batch_encode(&n->batch);
+        return rc == OK ? insert_encoded(n, ids, false) : rc;
     }
-    if (rc == OK)
-        rc = insert_encoded(n, ids, shared);
-    if (rc == OK && shared)
-        asteria_log_relieve(a);
-    if (shared)
-        pthread_rwlock_unlock(&a->lock);
+    pthread_rwlock_rdlock(&a->lock);
+    int rc = batch_encode(&n->batch);
+    pthread_rwlock_unlock(&a->lock);
+    if (rc != OK)
+        return rc;
+    asteria_change_begin(a);
+    rc = insert_encoded(n, ids, true);
+    const bool due = asteria_log_is_due(a);
+    asteria_change_end(a);
+    if (due)
+        asteria_checkpoint_if_due(a);
     return rc;
 }
 

@@ -239,14 +239,14 @@ int upkeep_link(struct upkeep *u)
     if (rc != OK)
         return rc;
     while (rc == OK && !done) {
-        pthread_rwlock_wrlock(&a->lock);
+        asteria_change_begin(a);
         rc = link_next(u, &l, &done);
-        pthread_rwlock_unlock(&a->lock);
+        asteria_change_end(a);
     }
     linking_end(&l);
-    pthread_rwlock_wrlock(&a->lock);
+    asteria_change_begin(a);
     if (rc == OK)
         rc = forget(u);
-    pthread_rwlock_unlock(&a->lock);
+    asteria_change_end(a);
     return rc;
 }

@@ -13,10 +13,10 @@ static int keep_tree(struct upkeep *u)
         u->more = true; /* nobody has looked */
         return OK;
     }
-    pthread_rwlock_wrlock(&a->lock);
+    asteria_change_begin(a);
     if (a->bec)
         rc = bec_maintain(a->bec, &rows, upkeep_left(u), &more);
-    pthread_rwlock_unlock(&a->lock);
+    asteria_change_end(a);
     u->more |= more;
     return rc;
 }
@@ -27,12 +27,13 @@ static int keep_files(struct upkeep *u)
     bool more = false;
     int rc = OK;
 
-    pthread_rwlock_wrlock(&a->lock);
+    asteria_change_begin(a);
     if (tier_tiered(a->tier) && upkeep_goes_on(u))
         rc = tier_tend(a, upkeep_left(u), &more);
-    if (rc == OK && a->log && asteria_log_is_long(a))
+    const bool due = rc == OK && asteria_log_is_due(a);
+    asteria_change_end(a);
+    if (due)
         rc = asteria_checkpoint(a);
-    pthread_rwlock_unlock(&a->lock);
     u->more |= more;
     return rc;
 }

@@ -22,7 +22,7 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     use->graph = a->graph ? caprg_bytes(a->graph) : 0;
     use->ids = slot_table_bytes(&a->slots) + a->ids_capacity * sizeof *a->ids +
                a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free +
-               a->waiting_capacity * sizeof *a->waiting;
+               a->waiting_capacity * sizeof *a->waiting + asteria_pins_bytes(a);
     use->other = sizeof *a + (a->bec ? bec_bytes(a->bec) : 0) + asteria_scratch_bytes(a);
     for (size_t i = 0; i < 2; i++)
         add_generation(a->generations[i], use);

@@ -187,6 +187,7 @@ static int recover_claimed(struct asteria **out, const struct index_env *env,
     if (rc != OK)
         return rc;
     opening.claim = &claim;
+    opening.recovers = true;
     rc = recover(out, env, &opening);
     if (claim >= 0)
         (void)close(claim);

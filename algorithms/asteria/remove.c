@@ -55,11 +55,12 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
 {
     struct asteria *a = asteria_of(index);
 
-    pthread_rwlock_wrlock(&a->lock);
+    asteria_change_begin(a);
     const int rc = remove_all(a, ids, n, done);
-    if (rc == OK)
-        asteria_log_relieve(a);
-    pthread_rwlock_unlock(&a->lock);
+    const bool due = asteria_log_is_due(a);
+    asteria_change_end(a);
     asteria_compact_graph(a, *done);
+    if (due)
+        asteria_checkpoint_if_due(a);
     return rc;
 }

@@ -83,10 +83,12 @@ void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *
 
 int asteria_free_reserve(struct asteria *a, size_t more)
 {
-    /* All that are not live are free or wait to be. */
+    /* All that are not live are free, or pinned, or wait to be. */
     const size_t most = a->n_slots - a->live + more;
+    struct mem *mem = a->base.env.mem;
 
-    if (mem_grow(a->base.env.mem, &a->free, &a->free_capacity, most, sizeof *a->free))
+    if (mem_grow(mem, &a->free, &a->free_capacity, most, sizeof *a->free) &&
+        mem_grow(mem, &a->pins.slots, &a->pins.capacity, most, sizeof *a->pins.slots))
         return OK;
     return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory for %zu free slots",
                 most);
@@ -115,7 +117,11 @@ void asteria_slot_die(struct asteria *a, uint32_t slot, bool linked)
 static void left(struct asteria *a, uint32_t slot, unsigned in_graph)
 {
     set_waiting(a, slot, in_graph, false);
-    if (!asteria_waits(a, slot, !in_graph))
+    if (asteria_waits(a, slot, !in_graph))
+        return;
+    if (asteria_is_pinned(a, slot))
+        a->pins.slots[a->pins.n++] = slot;
+    else
         a->free[a->n_free++] = slot;
 }
 

@@ -7,7 +7,8 @@
 #include "src/core/mem.h"
 
 /* Whatever lies between members is zero, so that the same index gives the same file. */
-static void write_meta(const struct asteria *a, struct store_writer *w, uint64_t lsn)
+static void write_meta(const struct asteria *a, struct store_writer *w, uint64_t lsn,
+                       bool rows_apart)
 {
     struct snapshot_meta meta;
 
@@ -16,7 +17,7 @@ static void write_meta(const struct asteria *a, struct store_writer *w, uint64_t
     meta.lsn = lsn;
     meta.n_slots = a->n_slots;
     meta.live = a->live;
-    meta.n_free = a->n_free;
+    meta.n_free = a->n_free + a->pins.n;
     meta.fitted_rows = a->fitted_rows;
     meta.inserted_since = a->inserted_since;
     meta.now = a->now;
@@ -24,10 +25,12 @@ static void write_meta(const struct asteria *a, struct store_writer *w, uint64_t
     meta.generations = (a->generations[0] != NULL) | (uint32_t)(a->generations[1] != NULL) << 1;
     meta.has_graph = a->graph != NULL;
     meta.has_tree = a->bec != NULL;
+    meta.rows_apart = rows_apart;
     store_section(w, "meta");
     store_write(w, &meta, sizeof meta);
 }
 
+/* This snapshot needs no pinned slot: for who loads it they are free. */
 static void write_slots(const struct asteria *a, struct store_writer *w)
 {
     store_section(w, "ids");
@@ -38,66 +41,24 @@ static void write_slots(const struct asteria *a, struct store_writer *w)
     store_write(w, a->waiting, (2 * a->n_slots + 63) / 64 * sizeof *a->waiting);
     store_section(w, "free");
     store_write(w, a->free, a->n_free * sizeof *a->free);
+    store_write(w, a->pins.slots, a->pins.n * sizeof *a->pins.slots);
 }
 
-struct rows_out {
-    const struct asteria *a;
-    struct tier_fetch *fetch;
-    unsigned char *rows; /* FETCH_MOST, in the order of slots */
-    size_t row_bytes;
-};
-
-/* They come as they are read, and go as they follow one another. */
-static int write_some(const struct rows_out *o, struct store_writer *w, const uint32_t *slots,
-                      size_t n)
+static void write_sums(const struct asteria *a, struct store_writer *w)
 {
-    size_t i;
-    const void *row;
-    int rc = tier_fetch_begin(o->fetch, slots, n);
+    store_section(w, "sums");
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        if (asteria_keeps(a, slot)) {
+            const uint32_t sum = tier_sum(a->tier, slot);
 
-    while (rc == OK && (rc = tier_fetch_next(o->fetch, &i, &row)) == OK && row)
-        memcpy(o->rows + i * o->row_bytes, row, o->row_bytes);
-    if (rc == OK)
-        store_write(w, o->rows, n * o->row_bytes);
-    return rc;
+            store_write(w, &sum, sizeof sum);
+        }
 }
 
-static int write_kept(const struct rows_out *o, struct store_writer *w)
+void asteria_snapshot_write(const struct asteria *a, struct store_writer *w, uint64_t lsn,
+                            bool rows_apart)
 {
-    uint32_t slots[FETCH_MOST], at = 0;
-    int rc = OK;
-
-    store_section(w, "rows");
-    while (rc == OK && at < o->a->n_slots) {
-        size_t n = 0;
-
-        for (; at < o->a->n_slots && n < FETCH_MOST; at++)
-            if (asteria_keeps(o->a, at))
-                slots[n++] = at;
-        rc = write_some(o, w, slots, n);
-    }
-    return rc;
-}
-
-static int write_rows(const struct asteria *a, struct store_writer *w)
-{
-    const struct index_env *env = &a->base.env;
-    struct rows_out o = { .a = a, .row_bytes = element_row_bytes(env->element, env->dim) };
-    int rc = tier_fetch_create(&o.fetch, a->tier);
-
-    if (rc != OK)
-        return rc;
-    o.rows = mem_array(env->mem, FETCH_MOST, o.row_bytes);
-    rc = o.rows ? write_kept(&o, w)
-                : fail(env->error, ERR_NO_MEMORY, "asteria: save: no memory for some rows");
-    mem_free(env->mem, o.rows);
-    tier_fetch_destroy(o.fetch);
-    return rc;
-}
-
-int asteria_snapshot_write(const struct asteria *a, struct store_writer *w, uint64_t lsn)
-{
-    write_meta(a, w, lsn);
+    write_meta(a, w, lsn, rows_apart);
     write_slots(a, w);
     for (unsigned g = 0; g < 2; g++)
         if (a->generations[g])
@@ -106,5 +67,65 @@ int asteria_snapshot_write(const struct asteria *a, struct store_writer *w, uint
         caprg_write(a->graph, w);
     if (a->bec)
         bec_write(a->bec, w);
-    return write_rows(a, w);
+    if (rows_apart)
+        write_sums(a, w);
+}
+
+/* ---------------------------------------------------------------------------------- rows */
+
+struct rows_out {
+    struct asteria *a;
+    struct tier_fetch *fetch;
+    unsigned char *rows; /* FETCH_MOST, in the order of slots */
+    size_t row_bytes;
+};
+
+/* The lock is only for where they are just now, in memory or in the file; they stay as they are. */
+static int read_some(const struct rows_out *o, const uint32_t *slots, size_t n)
+{
+    size_t i;
+    const void *row;
+
+    (void)pthread_rwlock_rdlock(&o->a->lock);
+    int rc = tier_fetch_begin(o->fetch, slots, n);
+    while (rc == OK && (rc = tier_fetch_next(o->fetch, &i, &row)) == OK && row)
+        memcpy(o->rows + i * o->row_bytes, row, o->row_bytes);
+    (void)pthread_rwlock_unlock(&o->a->lock);
+    return rc;
+}
+
+static int write_pinned(const struct rows_out *o, struct store_writer *w)
+{
+    const struct asteria_pins *p = &o->a->pins;
+    uint32_t slots[FETCH_MOST], at = 0;
+    int rc = OK;
+
+    store_section(w, "rows");
+    while (rc == OK && at < p->n_writing) {
+        size_t n = 0;
+
+        for (; at < p->n_writing && n < FETCH_MOST; at++)
+            if (p->writing[at / 64] >> at % 64 & 1)
+                slots[n++] = at;
+        rc = read_some(o, slots, n);
+        if (rc == OK)
+            store_write(w, o->rows, n * o->row_bytes);
+    }
+    return rc;
+}
+
+int asteria_snapshot_write_rows(struct asteria *a, struct store_writer *w)
+{
+    const struct index_env *env = &a->base.env;
+    struct rows_out o = { .a = a, .row_bytes = element_row_bytes(env->element, env->dim) };
+    int rc = tier_fetch_create(&o.fetch, a->tier);
+
+    if (rc != OK)
+        return rc;
+    o.rows = mem_array(env->mem, FETCH_MOST, o.row_bytes);
+    rc = o.rows ? write_pinned(&o, w)
+                : fail(env->error, ERR_NO_MEMORY, "asteria: save: no memory for some rows");
+    mem_free(env->mem, o.rows);
+    tier_fetch_destroy(o.fetch);
+    return rc;
 }

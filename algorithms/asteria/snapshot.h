@@ -3,16 +3,17 @@
  * A running index with a log has in its folder
  *
  *     LOCK              claimed by who has the index open
- *     asteria.snapshot  the index at a moment, whole: models, buckets, short codes, graph, tree, rows
+ *     asteria.snapshot  the index at a moment: models, buckets, short codes, graph, tree, rows
  *     journal.N         rows that were inserted and removed since
- *     rows              scratch, if rows are tiered (tier_file.c)
+ *     rows              if rows are tiered: the rows themselves, by slot (tier_file.c), which the snapshot does not have then
  *
- * and the snapshot with the journal after it is the index. save() to another folder writes "asteria.index": the same
- * sections. It is also what an index without a log leaves in its own folder.
+ * and the snapshot, with the rows that it refers to and the journal after it, is the index. Rows of slots that the last
+ * durable snapshot refers to are never written over (pins.c). save() to another folder writes "asteria.index": the same
+ * sections, with the rows. It is also what an index without a log leaves in its own folder, where "rows" is scratch.
  *
- * Sections: "meta"; by slot "ids" "places" "waiting"; "free"; "rows" of the slots that are kept: live ones, and dead ones that
- * their bucket or the graph still knows; of each generation g, with tags that end in g: the model's, "gen" "buckets"
- * "vacant" "slots" "words" "alive" "blocks" "centres" "codes"; the graph's and the tree's own.
+ * Sections: "meta"; by slot "ids" "places" "waiting"; "free"; of each generation g, with tags that end in g: the model's, "gen"
+ * "buckets" "vacant" "slots" "words" "alive" "blocks" "centres" "codes"; the graph's and the tree's own; "rows" of the slots
+ * that are kept, live ones and dead ones that their bucket or the graph still knows, or "sums": crc32c of these rows.
  */
 #ifndef DRIFTLINE_ASTERIA_SNAPSHOT_H
 #define DRIFTLINE_ASTERIA_SNAPSHOT_H
@@ -30,6 +31,7 @@ struct snapshot_meta {
     uint64_t n_slots, live, n_free, fitted_rows, inserted_since;
     uint32_t now, trained, generations; /* bit g: generation g is there */
     uint32_t has_graph, has_tree;
+    uint32_t rows_apart; /* in the file "rows" */
 };
 
 static inline struct store_identity snapshot_identity(const struct index_env *env)
@@ -37,9 +39,11 @@ static inline struct store_identity snapshot_identity(const struct index_env *en
     return store_identity_of(env, "asteria", SNAPSHOT_VERSION);
 }
 
-/* The writer's own errors stick to it; what is returned is only of rows that could not be read and of memory. No
-   change meanwhile. */
-int asteria_snapshot_write(const struct asteria *, struct store_writer *, uint64_t lsn);
+/* Everything but the rows, while nothing changes; rows_apart: their checksums, too. Errors stick to the writer. */
+void asteria_snapshot_write(const struct asteria *, struct store_writer *, uint64_t lsn,
+                            bool rows_apart);
+/* The rows, of the slots that the snapshot has pinned: beside changes. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY: of reading them. */
+int asteria_snapshot_write_rows(struct asteria *, struct store_writer *);
 /* An index of these sections, without a log under way. */
 int asteria_snapshot_read(struct asteria **, const struct index_env *,
                           const struct asteria_opening *, const struct store_reader *,

@@ -21,7 +21,7 @@ static bool is_sound(const struct snapshot_meta *m)
 
     return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
            m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
-           (m->trained ? now : m->generations == 0 && m->n_slots == 0);
+           m->rows_apart < 2 && (m->trained ? now : m->generations == 0 && m->n_slots == 0);
 }
 
 static int find_parts(struct parts *p, const struct store_reader *r)
@@ -145,30 +145,71 @@ bool asteria_rows_possible(const struct index_env *env, const void *rows, size_t
     return true;
 }
 
+/* The next kept slots from *at on. */
+static size_t next_kept(const struct asteria *a, uint32_t *at, uint32_t slots[FETCH_MOST])
+{
+    size_t n = 0;
+
+    for (; *at < a->n_slots && n < FETCH_MOST; ++*at)
+        if (asteria_keeps(a, *at))
+            slots[n++] = *at;
+    return n;
+}
+
+static size_t count_kept(const struct asteria *a)
+{
+    size_t n = 0;
+
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        n += asteria_keeps(a, slot);
+    return n;
+}
+
 static int read_rows(struct asteria *a, const struct store_reader *r)
 {
     const struct index_env *env = &a->base.env;
-    const size_t each = element_row_bytes(env->element, env->dim);
+    const size_t each = element_row_bytes(env->element, env->dim), kept = count_kept(a);
     uint32_t slots[FETCH_MOST], at = 0;
-    size_t kept = 0;
     const unsigned char *rows = NULL;
-
-    for (uint32_t slot = 0; slot < a->n_slots; slot++)
-        kept += asteria_keeps(a, slot);
     int rc = store_need_array(r, "rows", kept, each, &rows);
+
     if (rc == OK && !asteria_rows_possible(env, rows, kept))
         rc = store_corrupt(r, "a row is not of unit length");
     if (rc == OK)
         rc = tier_reserve(a->tier, a->n_slots);
     while (rc == OK && at < a->n_slots) {
-        size_t n = 0;
+        const size_t n = next_kept(a, &at, slots);
 
-        for (; at < a->n_slots && n < FETCH_MOST; at++)
-            if (asteria_keeps(a, at))
-                slots[n++] = at;
         rc = tier_write(a->tier, slots, rows, n);
         rows += n * each;
     }
+    return rc;
+}
+
+/* They stay where they are, and so do their slots until a newer snapshot is durable. */
+static int find_rows(struct asteria *a, const struct store_reader *r)
+{
+    const struct index_env *env = &a->base.env;
+    uint32_t slots[FETCH_MOST], at = 0;
+    const void *rows[FETCH_MOST];
+    const uint32_t *sums = NULL;
+    int rc = store_need_array(r, "sums", count_kept(a), sizeof *sums, &sums);
+
+    if (rc == OK)
+        rc = tier_reserve(a->tier, a->n_slots);
+    while (rc == OK && at < a->n_slots) {
+        const size_t n = next_kept(a, &at, slots);
+
+        rc = tier_adopt(a->tier, slots, sums, n, rows);
+        for (size_t i = 0; rc == OK && i < n; i++)
+            if (!asteria_rows_possible(env, rows[i], 1))
+                rc = store_corrupt(r, "a row is not of unit length");
+        sums += n;
+    }
+    if (rc == OK)
+        rc = asteria_pins_take(a);
+    if (rc == OK)
+        asteria_pins_drop(a, PINS_DURABLE);
     return rc;
 }
 
@@ -237,7 +278,7 @@ static int fill(struct asteria *a, const struct parts *p, const struct store_rea
     if (rc == OK)
         rc = fits_together(a, r);
     if (rc == OK)
-        rc = read_rows(a, r);
+        rc = m->rows_apart ? find_rows(a, r) : read_rows(a, r);
     a->trained = rc == OK && m->trained;
     return rc;
 }
@@ -254,9 +295,11 @@ int asteria_snapshot_read(struct asteria **out, const struct index_env *env,
         rc = asteria_open(&a, env, &p.meta->params, opening);
     if (rc != OK)
         return rc;
-    tier_set_fault(a->tier, a->fault);
     *lsn = p.meta->lsn;
-    rc = fill(a, &p, r);
+    if (p.meta->rows_apart != (opening->recovers && tier_durable(a->tier)))
+        rc = store_corrupt(r, "its rows are not where they should be");
+    else
+        rc = fill(a, &p, r);
     if (rc == OK)
         *out = a;
     else

@@ -156,6 +156,7 @@ static void tell_now(const struct asteria *a, struct stat_sink *sink)
     tell_model(a, now->model, sink);
     tell(sink, "rows_to_take_over", older ? (double)older->live : 0);
     tell(sink, "free_slots", (double)a->n_free);
+    tell(sink, "pinned_slots", (double)a->pins.n);
     if (a->graph)
         tell_graph(a, sink);
     if (a->bec)

@@ -164,9 +164,9 @@ int upkeep_take_over(struct upkeep *u)
     if (rc != OK)
         return rc;
     while (rc == OK && left && upkeep_goes_on(u)) {
-        pthread_rwlock_wrlock(&a->lock);
+        asteria_change_begin(a);
         rc = step(&m, u, &left);
-        pthread_rwlock_unlock(&a->lock);
+        asteria_change_end(a);
     }
     move_end(&m);
     u->more |= left;

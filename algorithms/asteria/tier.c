@@ -6,7 +6,8 @@
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
-int tier_create(struct tier **out, const struct index_env *env, const struct asteria_params *params)
+int tier_create(struct tier **out, const struct index_env *env, const struct asteria_params *params,
+                const struct tier_opening *opening)
 {
     struct tier *t = mem_zalloc(env->mem, sizeof *t);
     int rc = OK;
@@ -20,7 +21,9 @@ int tier_create(struct tier **out, const struct index_env *env, const struct ast
     stable_init(&t->rows, env->mem, t->stride);
     if (params->rows == ASTERIA_ROWS_TIERED) {
         t->budget = (uint64_t)params->hot_mb << 20;
-        rc = tier_file_open(t, t->budget);
+        rc = tier_file_open(t, opening, t->budget);
+        if (rc == OK)
+            t->file->durable = params->durability != ASTERIA_VOLATILE;
     }
     if (rc != OK) {
         tier_destroy(t);
@@ -73,7 +76,7 @@ int tier_get(const struct tier *t, uint32_t slot, void *to, const void **row)
     *row = tier_resident(t, slot);
     if (*row)
         return OK;
-    const int rc = tier_file_read(t, slot, 1, to);
+    const int rc = tier_file_read(t, slot, to);
     if (rc == OK)
         *row = to;
     return rc;
@@ -86,7 +89,9 @@ uint64_t tier_resident_bytes(const struct tier *t)
     if (!f)
         return stable_bytes(&t->rows);
     return (uint64_t)f->frames_capacity * (t->stride + sizeof *f->free) +
-           (uint64_t)f->slots_capacity * sizeof *f->frame_of + tier_fetch_bytes(f->own);
+           (uint64_t)f->slots_capacity * sizeof *f->frame_of + stable_bytes(&f->sums) +
+           f->held.rows_capacity * t->stride + f->held.slots_capacity * sizeof *f->held.slots +
+           tier_fetch_bytes(f->own);
 }
 
 uint64_t tier_disk_bytes(const struct tier *t)
@@ -107,10 +112,4 @@ bool tier_tiered(const struct tier *t)
 uint64_t tier_reads(const struct tier *t)
 {
     return t->file ? atomic_load_explicit(&t->file->reads, memory_order_relaxed) : 0;
-}
-
-void tier_set_fault(struct tier *t, const struct store_fault *fault)
-{
-    if (t->file)
-        t->file->fault = fault;
 }

@@ -1,10 +1,12 @@
 /* tier.h - the rows as they came, by slot: all in memory, or the hot ones, the others in a file.
  *
- * Tiered: every row is in the file "rows" of env->dir, row s at s x row_bytes rounded up to 8; rows of buckets that were
- * probed most are in memory too, up to a budget, and rows just written while there is room. The file is scratch: it goes
- * with the index, and a snapshot and the log have the rows too.
+ * Tiered: every row is in the file "rows" of env->dir, row s at s x row_bytes rounded up to 8, and its checksum in memory;
+ * rows of buckets that were probed most are in memory too, up to a budget, and rows just written while there is space. Where
+ * updates are durable, so is the file: snapshots have checksums of rows, and the rows stay where they are for as long as a
+ * snapshot needs them (pins.c). Else it is scratch and goes with the index.
  *
- * Threads: reading may run beside reading; all else comes one at a time, beside no reading (the asteria's lock).
+ * Threads: reading may run beside reading; all else comes one at a time, beside no reading (the asteria's lock), but for
+ * tier_sync().
  */
 #ifndef DRIFTLINE_ASTERIA_TIER_H
 #define DRIFTLINE_ASTERIA_TIER_H
@@ -19,7 +21,14 @@
 struct tier;       /* private to tier*.c */
 struct tier_fetch; /* one thread's: reads under way */
 
-int tier_create(struct tier **, const struct index_env *, const struct asteria_params *);
+struct store_fault;
+struct tier_opening {
+    bool again; /* the rows of the file that is there; else it is made anew */
+    const struct store_fault
+        *fault; /* tests: before "open" "read" "write" "fsync" "fsync-dir" of the file; NULL */
+};
+int tier_create(struct tier **, const struct index_env *, const struct asteria_params *,
+                const struct tier_opening *);
 void tier_destroy(struct tier *); /* NULL is allowed */
 
 /* Slots below n are there. */
@@ -54,10 +63,26 @@ void tier_cool(struct tier *, const uint32_t *slots, size_t n);
 uint64_t tier_resident_bytes(const struct tier *), tier_disk_bytes(const struct tier *);
 uint64_t tier_budget(const struct tier *); /* bytes that may be hot; UINT64_MAX: all */
 bool tier_tiered(const struct tier *);
-struct store_fault;
-void tier_set_fault(struct tier *,
-                    const struct store_fault *); /* tests: before "read" "write" of the file */
 /* Reads from the file since it was opened. */
 uint64_t tier_reads(const struct tier *);
+
+/* Durable rows; without a file all of it is nothing, and OK. */
+
+bool tier_durable(const struct tier *);
+/* While an index is loaded, rows that the disk has no space for are held in memory, up to the next tier_write() that
+   succeeds; else they are refused. */
+void tier_load(struct tier *, bool begun);
+/* The rows of n slots, FETCH_MOST at most, are in the file and have these checksums: they are read and held to them, and kept
+   hot while there is space; rows[i] is valid as with tier_get_many(). */
+int tier_adopt(struct tier *, const uint32_t *slots, const uint32_t *sums, size_t n,
+               const void **rows);
+uint32_t tier_sum(const struct tier *, uint32_t slot);
+/* What is held goes into the file. ERR_IO. */
+int tier_flush(struct tier *);
+/* The rows of the slots whose bits are set, below n_slots, are on the device. Runs beside all other calls, of which none writes
+   these rows; nothing is held. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY. */
+int tier_sync(struct tier *, const uint64_t *slots, size_t n_slots);
+/* From now on a snapshot may refer to the file. */
+void tier_stay(struct tier *);
 
 #endif

@@ -127,8 +127,14 @@ static int await(struct tier_fetch *f)
         empty(f);
         return rc;
     }
-    for (size_t i = 0; i < r->bytes / f->tier->stride; i++)
-        f->ready[f->n_ready++] = (uint16_t)(first + i);
+    for (size_t i = first; i < first + r->bytes / f->tier->stride; i++) {
+        if (!tier_file_is_sound(f->tier, f->slots[i], f->buffer + i * f->tier->stride)) {
+            const int rc = tier_file_unread(f->tier, f->slots[i], TIER_DAMAGED);
+            empty(f);
+            return rc;
+        }
+        f->ready[f->n_ready++] = (uint16_t)i;
+    }
     return OK;
 }
 

@@ -46,6 +46,12 @@ unsigned char *tier_frame_for(struct tier *t, uint32_t slot, bool *refused)
     return tier_frame(t, slot);
 }
 
+/* Held rows are in no frame, and stay. */
+static bool is_in_frame(const struct tier_file *f, uint32_t slot)
+{
+    return f->frame_of[slot] > 0 && !(f->frame_of[slot] & TIER_HELD);
+}
+
 /* A batch's reads are under way together. */
 static int heat_some(struct tier *t, const uint32_t *slots, size_t n)
 {
@@ -95,7 +101,7 @@ void tier_cool(struct tier *t, const uint32_t *slots, size_t n)
     struct tier_file *f = t->file;
 
     for (size_t i = 0; f && i < n; i++) {
-        if (f->frame_of[slots[i]] == 0)
+        if (!is_in_frame(f, slots[i]))
             continue;
         f->free[f->n_free++] = f->frame_of[slots[i]] - 1;
         f->frame_of[slots[i]] = 0;

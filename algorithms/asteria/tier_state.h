@@ -14,12 +14,28 @@
 #include "algorithms/common/store_file.h"
 
 #define TIER_FILE_NAME "rows"
+#define TIER_HELD      (UINT32_C(1) << 31)
 
-/* A frame has room for a row. Every row is in the file, a hot one in a frame too. */
+/* Rows that a full disk kept out of the file while an index was loaded: in memory until they can be written. */
+struct tier_held {
+    unsigned char *rows;
+    uint32_t *slots;
+    size_t n, rows_capacity, slots_capacity;
+};
+
+/* A frame has space for a row. Every row is in the file, unless it is held, a hot one in a frame too. */
 struct tier_file {
     int fd;
+    bool durable;       /* snapshots refer to its rows */
+    bool stays;         /* one may: the file is not removed with the tier */
+    bool loading;       /* rows that do not fit on the disk are held */
     uint64_t end;       /* of the file: rows below are in it */
-    uint32_t *frame_of; /* by slot: its frame + 1; 0: cold */
+    uint32_t *frame_of; /* by slot: its frame + 1, or TIER_HELD | its place in `held`; 0: cold */
+    struct stable sums; /* by slot: crc32c of its row */
+    struct tier_held held;
+    /* of tier_sync(), one thread's at a time */
+    bool named;  /* its name is durable */
+    bool unsure; /* an fsync failed: pages may be called clean that are not on the device */
     size_t slots, slots_capacity;
     unsigned char *frames;
     size_t n_frames, frames_capacity; /* ever used; there is memory for */
@@ -45,14 +61,25 @@ struct tier {
 };
 
 /* tier_file.c */
-int tier_file_open(struct tier *, uint64_t hot_bytes);
+int tier_file_open(struct tier *, const struct tier_opening *, uint64_t hot_bytes);
 void tier_file_close(struct tier *);
 int tier_file_reserve(struct tier *, size_t n);
 int tier_file_write(struct tier *, const uint32_t *slots, const void *rows, size_t n);
-/* n rows from the slot on; ERR_IO, ERR_CORRUPT. */
-int tier_file_read(const struct tier *, uint32_t slot, size_t n, void *to);
-/* Says why a read failed: errno, or READ_SHORT. */
+/* n rows from the slot on, padded to t->stride each; 0, or the errno of what failed. Any thread, if nobody else writes these. */
+int tier_file_put(struct tier *, uint32_t slot, const unsigned char *bytes, size_t n);
+int tier_file_unwritten(const struct tier *, uint32_t slot, int why);
+/* The row of a slot, as it was written: ERR_IO, ERR_CORRUPT. */
+int tier_file_read(const struct tier *, uint32_t slot, void *to);
+/* Says why a read failed: errno, READ_SHORT, or TIER_DAMAGED: the row is not the one that was written. */
+enum { TIER_DAMAGED = -2 };
 int tier_file_unread(const struct tier *, uint32_t slot, int why);
+bool tier_file_is_sound(const struct tier *, uint32_t slot, const void *row);
+
+/* tier_durable.c. ERR_NO_MEMORY. */
+int tier_hold(struct tier *, const uint32_t *slots, const void *rows, size_t n);
+/* At most `most` held rows into the file. 0, or the errno of what failed. */
+int tier_release_held(struct tier *, size_t most);
+void tier_free_held(struct tier *);
 
 /* tier_fetch.c. ERR_NO_MEMORY. */
 int tier_own_fetch(struct tier *, struct tier_fetch **);
@@ -68,6 +95,8 @@ static inline unsigned char *tier_frame(const struct tier *t, uint32_t slot)
     const struct tier_file *f = t->file;
     const uint32_t frame = slot < f->slots ? f->frame_of[slot] : 0;
 
+    if (frame & TIER_HELD)
+        return f->held.rows + (size_t)(frame & ~TIER_HELD) * t->stride;
     return frame > 0 ? f->frames + (size_t)(frame - 1) * t->stride : NULL;
 }
 

@@ -121,24 +121,27 @@ static void exchange(struct asteria *a, struct successor *s)
     s->bec = bec;
 }
 
+/* Updates wait until the checkpoint is there, searches have the newer model at once. */
 static int install(struct asteria *a, struct successor *s, size_t rows)
 {
     const bool trained = a->trained;
     const uint64_t fitted = a->fitted_rows, inserted = a->inserted_since;
-    int rc = OK;
 
+    pthread_rwlock_wrlock(&a->lock);
     exchange(a, s);
     a->trained = true;
     a->fitted_rows = a->live > 0 ? a->live : rows;
     a->inserted_since = 0;
-    if (a->log)
-        rc = asteria_checkpoint(a);
+    pthread_rwlock_unlock(&a->lock);
+    const int rc = asteria_checkpoint_unchanged(a);
     if (rc == OK)
         return OK;
+    pthread_rwlock_wrlock(&a->lock);
     exchange(a, s);
     a->trained = trained;
     a->fitted_rows = fitted;
     a->inserted_since = inserted;
+    pthread_rwlock_unlock(&a->lock);
     return rc;
 }
 
@@ -153,9 +156,11 @@ int asteria_refit(struct asteria *a, const float *units, size_t n)
     if (rc == OK)
         rc = fit(a, units, n, &s);
     if (rc == OK) {
-        pthread_rwlock_wrlock(&a->lock);
+        pthread_mutex_lock(&a->checkpointing);
+        pthread_rwlock_wrlock(&a->checkpoint_lock);
         rc = install(a, &s, n);
-        pthread_rwlock_unlock(&a->lock);
+        pthread_rwlock_unlock(&a->checkpoint_lock);
+        pthread_mutex_unlock(&a->checkpointing);
     }
     if (rc != OK)
         (void)asteria_log_train(a, false); /* at worst recovery tells of this as an interruption */

@@ -4,6 +4,7 @@
  *   byte 0: which index; 128: it is trained anew   then edits of 8 bytes: what, section or op, position (2 bytes), value (4 bytes)
  *   what: 0 bits of a byte turned   1 four bytes   2 eight bytes   3 four from elsewhere in the section
  *   4 shorter   5 longer   6 a section left out   7 a journal record (running ones)
+ *   section: by its place; where rows have a file of their own, it comes after the last one
  *
  * What a hash shows is no concern of this target: it starts where hashes hold and numbers lie.
  */
@@ -17,6 +18,7 @@
 
 #include "algorithms/asteria/check.h"
 #include "algorithms/asteria/snapshot.h"
+#include "algorithms/asteria/tier_state.h"
 #include "algorithms/common/journal.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
@@ -27,7 +29,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 enum { DIM = 12, ROWS = 160, IDS = 2 * ROWS, K = 5, EDITS_MAX = 24, LONGER = 64 };
-enum { LIMIT = 64 << 20 };
+enum { LIMIT = 64 << 20, ROWS_FILE = 1 << 20 };
 
 /* Ids that no edit makes: insert() is given no id that is stored. */
 #define FRESH UINT64_C(0x0123456789abcd00)
@@ -72,6 +74,8 @@ struct fuzz {
 /* Made when first asked for, and kept. */
 struct base {
     struct store_reader r;
+    unsigned char *rows; /* the file of rows; NULL: there is none */
+    size_t rows_bytes;
     bool made;
 };
 static struct base bases[KINDS];
@@ -240,7 +244,22 @@ static void grow(struct fuzz *f)
     EXPECT(f, f->a->generations[!f->a->now] && f->a->generations[!f->a->now]->live > 0);
 }
 
-static const struct store_reader *base_of(const struct kind *kind)
+static void keep_rows(const struct fuzz *f, struct base *b)
+{
+    char path[PATH_MAX + sizeof TIER_FILE_NAME];
+
+    (void)snprintf(path, sizeof path, "%s/" TIER_FILE_NAME, f->dir);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return;
+    b->rows = calloc(ROWS_FILE, 1);
+    if (!b->rows)
+        abort();
+    b->rows_bytes = fread(b->rows, 1, ROWS_FILE, file);
+    (void)fclose(file);
+}
+
+static const struct base *base_of(const struct kind *kind)
 {
     static struct fuzz f;
     struct base *b = &bases[kind - kinds];
@@ -248,7 +267,7 @@ static const struct store_reader *base_of(const struct kind *kind)
     struct index *index = NULL;
 
     if (b->made)
-        return &b->r;
+        return b;
     begin(&f, kind);
     set_options(&f, &params);
     EXPECT(&f, asteria_create(&index, &f.env, &params) == OK);
@@ -259,9 +278,11 @@ static const struct store_reader *base_of(const struct kind *kind)
     const struct store_identity identity = snapshot_identity(&f.env);
     EXPECT(&f, store_open(&b->r, f.dir, runs(&f) ? SNAPSHOT_RUNNING : SNAPSHOT_SAVED, &identity,
                           &f.error) == OK); /* its mapping outlives the file */
+    if (runs(&f))
+        keep_rows(&f, b);
     b->made = true;
     end(&f);
-    return &b->r;
+    return b;
 }
 
 /* --------------------------------------------------------------------------------- the edits */
@@ -305,26 +326,54 @@ static void change(const struct edit *e, unsigned char *bytes, size_t *n)
         *n += e->at % LONGER;
 }
 
-static void write_section(const struct fuzz *f, struct store_writer *w,
-                          const struct store_reader *r, size_t section)
+/* The bytes of a section, changed: to be freed. NULL: it is left out. */
+static unsigned char *edited(const struct fuzz *f, const struct base *b, size_t section,
+                             const unsigned char *from, size_t *n)
 {
-    const struct store_entry *entry = &r->entries[section];
-    size_t n = (size_t)entry->bytes;
-    unsigned char *bytes = calloc(n + EDITS_MAX * LONGER, 1);
+    unsigned char *bytes = calloc(*n + EDITS_MAX * LONGER, 1);
+    bool left_out = false;
 
     if (!bytes)
         abort();
-    memcpy(bytes, r->base + entry->offset, n);
-    bool left_out = false;
+    memcpy(bytes, from, *n);
     for (size_t i = 0; i < f->n_edits; i++)
-        if (f->edits[i].what < 7 && f->edits[i].section % r->n_entries == section) {
+        if (f->edits[i].what < 7 &&
+            f->edits[i].section % (b->r.n_entries + (b->rows != NULL)) == section) {
             left_out |= f->edits[i].what == 6;
-            change(&f->edits[i], bytes, &n);
+            change(&f->edits[i], bytes, n);
         }
-    if (!left_out) {
+    if (left_out) {
+        free(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
+static void write_section(const struct fuzz *f, struct store_writer *w, const struct base *b,
+                          size_t section)
+{
+    const struct store_entry *entry = &b->r.entries[section];
+    size_t n = (size_t)entry->bytes;
+    unsigned char *bytes = edited(f, b, section, b->r.base + entry->offset, &n);
+
+    if (bytes) {
         store_section(w, entry->tag);
         store_write(w, bytes, n);
     }
+    free(bytes);
+}
+
+static void write_rows(const struct fuzz *f, const struct base *b)
+{
+    char path[PATH_MAX + sizeof TIER_FILE_NAME];
+    size_t n = b->rows_bytes;
+    unsigned char *bytes = b->rows ? edited(f, b, b->r.n_entries, b->rows, &n) : NULL;
+
+    if (!bytes)
+        return;
+    (void)snprintf(path, sizeof path, "%s/" TIER_FILE_NAME, f->dir);
+    FILE *file = fopen(path, "wb");
+    EXPECT(f, file && fwrite(bytes, 1, n, file) == n && fclose(file) == 0);
     free(bytes);
 }
 
@@ -360,16 +409,18 @@ static void write_journal(struct fuzz *f, const struct store_reader *r)
     journal_close(j);
 }
 
-static void write_edited(struct fuzz *f, const struct store_reader *r)
+static void write_edited(struct fuzz *f, const struct base *b)
 {
+    const struct store_reader *r = &b->r;
     static struct store_writer w;
     const struct store_identity identity = snapshot_identity(&f->env);
 
     EXPECT(f, store_begin(&w, f->dir, runs(f) ? SNAPSHOT_RUNNING : SNAPSHOT_SAVED, &identity, NULL,
                           &f->error) == OK);
     for (size_t i = 0; i < r->n_entries; i++)
-        write_section(f, &w, r, i);
+        write_section(f, &w, b, i);
     EXPECT(f, store_commit(&w) == OK);
+    write_rows(f, b);
     if (runs(f))
         write_journal(f, r);
 }
@@ -471,10 +522,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (bytes < 1)
         return 0;
     const struct kind *kind = &kinds[(data[0] & 127) % KINDS];
-    const struct store_reader *r = base_of(kind);
+    const struct base *b = base_of(kind);
     begin(&f, kind);
     take_edits(&f, data + 1, bytes - 1);
-    write_edited(&f, r);
+    write_edited(&f, b);
     const int rc = asteria_load_from(&f.a, &f.env, f.dir, &opening);
     EXPECT(&f, f.n_edits > 0 || rc == OK);
     EXPECT(&f, rc == OK || rc == ERR_CORRUPT || rc == ERR_VERSION);

@@ -112,14 +112,6 @@ static int apply(struct crash *c, struct op op)
     return rc;
 }
 
-static int checkpoint(struct asteria *a)
-{
-    pthread_rwlock_wrlock(&a->lock);
-    const int rc = asteria_checkpoint(a);
-    pthread_rwlock_unlock(&a->lock);
-    return rc;
-}
-
 /* The child's life: training, updates, upkeep, checkpoints, a newer model. */
 static int stream(struct crash *c, size_t steps, bool fresh)
 {
@@ -136,7 +128,7 @@ static int stream(struct crash *c, size_t steps, bool fresh)
         struct op op;
 
         if (die == 0) {
-            rc = checkpoint(c->s.a);
+            rc = asteria_checkpoint(c->s.a);
         } else if (die < 3) {
             rc = asteria_maintain(&c->s.a->base, 60, &more);
         } else if (die == 3 && i > 5) {
@@ -215,7 +207,7 @@ static void recover(struct crash *c, bool fresh)
     if (!c->s.a->trained)
         assert_ok(small_train(&c->s), &c->s.bench.error);
     small_live(&c->s, 12);
-    assert_ok(checkpoint(c->s.a), &c->s.bench.error);
+    assert_ok(asteria_checkpoint(c->s.a), &c->s.bench.error);
     small_live(&c->s, 4);
     expect(c, "updated");
     small_end(&c->s);
@@ -313,7 +305,7 @@ static void test_failing_calls(void **state)
                 bool insert;
                 int rc;
                 if (i == 4) {
-                    rc = checkpoint(c.s.a);
+                    rc = asteria_checkpoint(c.s.a);
                 } else {
                     small_pick(&c.s, 9, &insert, &first, &n);
                     rc = small_apply(&c.s, insert, first, n, &done);

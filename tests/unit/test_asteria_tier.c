@@ -298,11 +298,12 @@ static void test_no_folder(void **state)
     struct test_bench b;
     struct tier *tier = NULL;
     const struct asteria_params params = { .rows = ASTERIA_ROWS_TIERED };
+    const struct tier_opening opening = { 0 };
 
     test_bench_begin(&b, ELEMENT_U8, METRIC_COS, 8, 1);
-    assert_code(tier_create(&tier, &b.env, &params), ERR_ARGUMENT, &b.error);
+    assert_code(tier_create(&tier, &b.env, &params, &opening), ERR_ARGUMENT, &b.error);
     b.env.dir = "/nowhere/at/all";
-    assert_code(tier_create(&tier, &b.env, &params), ERR_IO, &b.error);
+    assert_code(tier_create(&tier, &b.env, &params, &opening), ERR_IO, &b.error);
     assert_null(tier);
     assert_int_equal(mem_live(&b.mem), 0);
     test_bench_end(&b);

@@ -47,6 +47,7 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
     const struct asteria_params params = { .rows = k->tiered ? ASTERIA_ROWS_TIERED
                                                              : ASTERIA_ROWS_MEMORY,
                                            .hot_mb = k->hot_mb };
+    const struct tier_opening opening = { 0 };
 
     memset(s, 0, sizeof *s);
     s->rng = rng_at(test_seed(), 11);
@@ -57,7 +58,7 @@ static inline void shelf_open(struct shelf *s, const struct kind *k)
     s->row_bytes = element_row_bytes(k->element, k->dim);
     s->truth = calloc(SLOTS, s->row_bytes);
     assert_non_null(s->truth);
-    assert_ok(tier_create(&s->tier, &s->bench.env, &params), &s->bench.error);
+    assert_ok(tier_create(&s->tier, &s->bench.env, &params, &opening), &s->bench.error);
     assert_int_equal(tier_tiered(s->tier), k->tiered);
     if (k->tiered)
         s->tier->file->uring = k->uring;

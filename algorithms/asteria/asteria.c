@@ -162,6 +162,7 @@ int asteria_open(struct asteria **out, const struct index_env *env, const struct
     init_lock(&a->lock);
     init_lock(&a->checkpoint_lock);
     pthread_mutex_init(&a->checkpointing, NULL);
+    pthread_mutex_init(&a->changing, NULL);
     pthread_mutex_init(&a->scratch_lock, NULL);
     slot_table_init(&a->slots, env->mem);
     rc = asteria_log_create(a, opening);
@@ -209,6 +210,7 @@ void asteria_destroy(struct index *index)
     mem_free(mem, a->waiting);
     asteria_pins_free(a);
     pthread_mutex_destroy(&a->scratch_lock);
+    pthread_mutex_destroy(&a->changing);
     pthread_mutex_destroy(&a->checkpointing);
     pthread_rwlock_destroy(&a->checkpoint_lock);
     pthread_rwlock_destroy(&a->lock);

@@ -71,8 +71,8 @@ struct asteria {
     struct index base;
     struct asteria_params params; /* as resolved */
     pthread_rwlock_t lock;
-    pthread_rwlock_t checkpoint_lock; /* changes hold it for reading, before `lock` */
-    pthread_mutex_t checkpointing;    /* one snapshot at a time; taken before the others */
+    pthread_rwlock_t checkpoint_lock; /* these three: checkpoint.c */
+    pthread_mutex_t checkpointing, changing;
     /* now: the one rows are inserted into; the other: NULL, or being emptied */
     struct generation *generations[2];
     unsigned now;
@@ -215,6 +215,9 @@ uint64_t asteria_log_bytes(const struct asteria *);
 /* checkpoint.c. Whoever changes the index: one at a time, and beside no search. */
 void asteria_change_begin(struct asteria *);
 void asteria_change_end(struct asteria *);
+/* Within a change: searches go on, others' changes do not. What they see must hold together. */
+void asteria_change_pause(struct asteria *);
+void asteria_change_resume(struct asteria *);
 /* A snapshot in env.dir, after which the log forgets; volatile: nothing, OK. No lock is held. */
 int asteria_checkpoint(struct asteria *);
 /* The same where nothing may change until it is done: `checkpointing` and checkpoint_lock, for writing, are held. train()'s: where

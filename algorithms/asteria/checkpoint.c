@@ -4,8 +4,12 @@
  * the system takes to copy it. Then, with the rows pinned where they are (pins.c), the rest beside updates: the rows
  * themselves; or, where the file of rows is durable, they are only made so. Then the snapshot takes its place.
  *
- *     checkpointing     one snapshot at a time      checkpoint_lock     for reading by changes, for writing by a snapshot's first part
- *     lock              for reading by searches, for writing by changes; taken in this order
+ *     checkpointing     one snapshot at a time
+ *     checkpoint_lock   for reading by changes, for writing by a snapshot's first part
+ *     changing          one change at a time
+ *     lock              for reading by searches, for writing by changes, but for as long as they write to the log
+ *
+ * Locks are taken in this order.
  */
 #include "algorithms/asteria/snapshot.h"
 #include "algorithms/asteria/tier.h"
@@ -15,13 +19,25 @@
 void asteria_change_begin(struct asteria *a)
 {
     (void)pthread_rwlock_rdlock(&a->checkpoint_lock);
+    (void)pthread_mutex_lock(&a->changing);
     (void)pthread_rwlock_wrlock(&a->lock);
 }
 
 void asteria_change_end(struct asteria *a)
 {
     (void)pthread_rwlock_unlock(&a->lock);
+    (void)pthread_mutex_unlock(&a->changing);
     (void)pthread_rwlock_unlock(&a->checkpoint_lock);
+}
+
+void asteria_change_pause(struct asteria *a)
+{
+    (void)pthread_rwlock_unlock(&a->lock);
+}
+
+void asteria_change_resume(struct asteria *a)
+{
+    (void)pthread_rwlock_wrlock(&a->lock);
 }
 
 /* What a snapshot is made into. */

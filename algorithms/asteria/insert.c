@@ -67,23 +67,37 @@ static void link_some(struct asteria *a)
     (void)error_divert(before);
 }
 
-/* The lock is held for writing, or nobody else is there. */
-static int insert_encoded(struct insertion *n, const uint64_t *ids, bool log)
+/* Rows into their store and the log, while searches go on, which see nothing of it. */
+static int write(struct insertion *n, const uint64_t *ids)
 {
     struct batch *b = &n->batch;
     struct asteria *a = b->a;
     const struct index_env *env = &a->base.env;
+    const struct vectors rows = { b->rows, b->n, env->dim, env->element };
+
+    asteria_change_pause(a);
+    int rc = tier_write(a->tier, b->slots, b->rows, b->n);
+    if (rc == OK && a->log)
+        rc = asteria_log_insert(a, rows, ids, b->n);
+    asteria_change_resume(a);
+    return rc;
+}
+
+/* Within a change; or nobody else is there, and nothing is to be logged. */
+static int insert_encoded(struct insertion *n, const uint64_t *ids, bool shared)
+{
+    struct batch *b = &n->batch;
+    struct asteria *a = b->a;
     int rc = OK;
 
     if (b->version != a->generations[a->now]->model->version)
         rc = batch_encode(b); /* a newer one took over meanwhile */
     if (rc == OK)
         rc = reserve(n, ids);
-    if (rc == OK)
-        rc = tier_write(a->tier, b->slots, b->rows, b->n);
-    if (rc == OK && log && a->log)
-        rc = asteria_log_insert(a, (struct vectors){ b->rows, b->n, env->dim, env->element }, ids,
-                                b->n);
+    if (rc != OK)
+        return rc;
+    rc = shared ? write(n, ids) : tier_write(a->tier, b->slots, b->rows, b->n);
+    tier_written(a->tier, b->slots, b->rows, b->n, rc == OK);
     if (rc == OK)
         add(n, ids);
     if (rc == OK && a->graph && a->params.link == LINK_INSERT)

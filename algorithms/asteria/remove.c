@@ -44,8 +44,11 @@ static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *
         rc = caprg_reserve_removals(a->graph, n);
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = find(a, ids[i], &slot);
-    if (rc == OK && a->log)
+    if (rc == OK && a->log) {
+        asteria_change_pause(a);
         rc = asteria_log_remove(a, ids, n);
+        asteria_change_resume(a);
+    }
     for (*done = 0; rc == OK && *done < n; *done += rc == OK)
         rc = asteria_apply_remove(a, ids[*done]);
     return rc;

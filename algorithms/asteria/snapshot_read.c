@@ -181,6 +181,7 @@ static int read_rows(struct asteria *a, const struct store_reader *r)
         const size_t n = next_kept(a, &at, slots);
 
         rc = tier_write(a->tier, slots, rows, n);
+        tier_written(a->tier, slots, rows, n, rc == OK);
         rows += n * each;
     }
     return rc;

@@ -66,6 +66,12 @@ int tier_write(struct tier *t, const uint32_t *slots, const void *rows, size_t n
     return OK;
 }
 
+void tier_written(struct tier *t, const uint32_t *slots, const void *rows, size_t n, bool all)
+{
+    if (t->file)
+        tier_file_written(t, slots, rows, n, all);
+}
+
 const void *tier_resident(const struct tier *t, uint32_t slot)
 {
     return t->file ? tier_frame(t, slot) : stable_at(&t->rows, slot);

@@ -6,7 +6,7 @@
  * snapshot needs them (pins.c). Else it is scratch and goes with the index.
  *
  * Threads: reading may run beside reading; all else comes one at a time, beside no reading (the asteria's lock), but for
- * tier_sync().
+ * tier_write() and tier_sync().
  */
 #ifndef DRIFTLINE_ASTERIA_TIER_H
 #define DRIFTLINE_ASTERIA_TIER_H
@@ -33,8 +33,11 @@ void tier_destroy(struct tier *); /* NULL is allowed */
 
 /* Slots below n are there. */
 int tier_reserve(struct tier *, size_t n);
-/* n rows, row i to slots[i], which were reserved and have no live row. ERR_IO: no other row has changed. */
+/* n rows, row i to slots[i], which were reserved and have no live row; beside reading of others. ERR_IO: no other row has
+   changed. */
 int tier_write(struct tier *, const uint32_t *slots, const void *rows, size_t n);
+/* The end of it, beside no reading: they are hot while there is space; all: what tier_write() returned was OK. */
+void tier_written(struct tier *, const uint32_t *slots, const void *rows, size_t n, bool all);
 
 /* The row, if it is in memory; else NULL. Valid until the next tier_tend() or write. */
 const void *tier_resident(const struct tier *, uint32_t slot);

@@ -87,7 +87,8 @@ int tier_release_held(struct tier *t, size_t most)
 
         if (why != 0)
             return why;
-        f->end = end > f->end ? end : f->end;
+        if (end > f->end)
+            f->end = end;
         f->frame_of[slot] = 0;
     }
     if (h->n == 0)

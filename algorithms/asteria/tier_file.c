@@ -154,19 +154,6 @@ int tier_file_put(struct tier *t, uint32_t slot, const unsigned char *bytes, siz
     return 0;
 }
 
-/* Rows just written are likely to be read again soon, for their buckets' and neighbours' upkeep. Where there is no memory
-   for a frame that is no error: the row is in the file. */
-static void keep_hot(struct tier *t, const uint32_t *slots, const unsigned char *rows, size_t n)
-{
-    bool refused = false;
-
-    for (size_t i = 0; i < n; i++) {
-        unsigned char *frame = tier_frame_for(t, slots[i], &refused);
-        if (frame)
-            memcpy(frame, rows + i * t->row_bytes, t->row_bytes);
-    }
-}
-
 /* How many of the rows from the i-th on have slots one after the other, and fit the bounce where there is a gap. */
 static size_t run_of(const struct tier *t, const uint32_t *slots, size_t i, size_t n)
 {
@@ -196,35 +183,45 @@ static int write_all(struct tier *t, const uint32_t *slots, const unsigned char 
         }
         why = tier_file_put(t, slots[i], gap > 0 ? f->bounce : from, some);
         const uint64_t end = ((uint64_t)slots[i] + some) * t->stride;
-        if (why == 0)
-            f->end = end > f->end ? end : f->end;
+        if (why == 0 && end > f->end)
+            f->end = end;
     }
     return why;
 }
 
-/* Slots of rows that are written have no live row: one that fails halfway has harmed none. But a frame must not be newer
-   or older than the file: frames come last. */
+/* Slots of rows that are written have no live row: one that fails halfway has harmed none. */
 int tier_file_write(struct tier *t, const uint32_t *slots, const void *rows, size_t n)
 {
     const unsigned char *row = rows;
     const int why = write_all(t, slots, row, n);
-    int rc = OK;
 
     for (size_t i = 0; i < n; i++)
         *(uint32_t *)stable_at(&t->file->sums, slots[i]) =
             crc32c(0, row + i * t->row_bytes, t->row_bytes);
-    if (why == 0) {
-        keep_hot(t, slots, row, n);
-        /* There is space again: what was held goes where it belongs, a little with each write. */
-        (void)tier_release_held(t, FETCH_MOST);
-        return OK;
-    }
-    tier_cool(t, slots, n);
     if (t->file->loading && (why == ENOSPC || why == EDQUOT))
-        rc = tier_hold(t, slots, rows, n);
-    else
-        rc = tier_file_unwritten(t, slots[0], why);
-    return rc;
+        return tier_hold(t, slots, rows, n);
+    return why == 0 ? OK : tier_file_unwritten(t, slots[0], why);
+}
+
+/* Rows just written are likely to be read again soon, for their buckets' and neighbours' upkeep. Where there is no memory
+   for a frame that is no error: the row is in the file. A frame must not be newer or older than the file. */
+void tier_file_written(struct tier *t, const uint32_t *slots, const unsigned char *rows, size_t n,
+                       bool all)
+{
+    bool refused = false;
+
+    if (!all) {
+        tier_cool(t, slots, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        unsigned char *frame = tier_frame_for(t, slots[i], &refused);
+        if (frame)
+            memcpy(frame, rows + i * t->row_bytes, t->row_bytes);
+    }
+    /* There may be space again: what was held goes where it belongs, a little with each write. */
+    if (!t->file->loading)
+        (void)tier_release_held(t, FETCH_MOST);
 }
 
 /* ------------------------------------------------------------------------------- reading */

@@ -26,12 +26,12 @@ struct tier_held {
 /* A frame has space for a row. Every row is in the file, unless it is held, a hot one in a frame too. */
 struct tier_file {
     int fd;
-    bool durable;       /* snapshots refer to its rows */
-    bool stays;         /* one may: the file is not removed with the tier */
-    bool loading;       /* rows that do not fit on the disk are held */
-    uint64_t end;       /* of the file: rows below are in it */
-    uint32_t *frame_of; /* by slot: its frame + 1, or TIER_HELD | its place in `held`; 0: cold */
-    struct stable sums; /* by slot: crc32c of its row */
+    bool durable;         /* snapshots refer to its rows */
+    bool stays;           /* one may: the file is not removed with the tier */
+    bool loading;         /* rows that do not fit on the disk are held */
+    _Atomic uint64_t end; /* of the file: rows below are in it; told beside writing */
+    uint32_t *frame_of;   /* by slot: its frame + 1, or TIER_HELD | its place in `held`; 0: cold */
+    struct stable sums;   /* by slot: crc32c of its row */
     struct tier_held held;
     /* of tier_sync(), one thread's at a time */
     bool named;  /* its name is durable */
@@ -65,6 +65,8 @@ int tier_file_open(struct tier *, const struct tier_opening *, uint64_t hot_byte
 void tier_file_close(struct tier *);
 int tier_file_reserve(struct tier *, size_t n);
 int tier_file_write(struct tier *, const uint32_t *slots, const void *rows, size_t n);
+void tier_file_written(struct tier *, const uint32_t *slots, const unsigned char *rows, size_t n,
+                       bool all);
 /* n rows from the slot on, padded to t->stride each; 0, or the errno of what failed. Any thread, if nobody else writes these. */
 int tier_file_put(struct tier *, uint32_t slot, const unsigned char *bytes, size_t n);
 int tier_file_unwritten(const struct tier *, uint32_t slot, int why);

@@ -23,7 +23,7 @@ static inline struct asteria *state_of(const struct asteria_world *w)
     return asteria_of(w->index);
 }
 
-/* Few steps of training; "code=none,caprg=false" changes others. With rows=tiered there is a folder. */
+/* Few steps of training; "code=none,caprg=false" changes others. With rows=tiered or durability=... there is a folder. */
 static inline struct asteria_params asteria_world_params(const char *settings)
 {
     struct asteria_params params;
@@ -54,7 +54,7 @@ static inline void asteria_world_open(struct asteria_world *w, const char *setti
     memset(w, 0, sizeof *w);
     test_bench_begin(&w->bench, element, METRIC_COS, dim, threads);
     w->params = asteria_world_params(settings);
-    if (w->params.rows == ASTERIA_ROWS_TIERED) {
+    if (w->params.rows == ASTERIA_ROWS_TIERED || w->params.durability != ASTERIA_VOLATILE) {
         test_dir_make_in_memory(w->dir);
         w->bench.env.dir = w->dir;
     }

@@ -86,26 +86,44 @@ static void release(struct halt *h)
 /* A call in a thread of its own: whether it ends. */
 struct task {
     struct small *s;
-    struct halt *halt; /* a checkpoint's */
+    struct halt *halt; /* NULL: its calls do not count */
     const char *dir;   /* saved there */
     pthread_t thread;
     int rc;
     size_t first; /* an update's rows */
 };
 
-static void *make_checkpoint(void *arg)
+static void count_calls(struct halt *h)
 {
-    struct task *t = arg;
-    struct halt *h = t->halt;
-
     pthread_mutex_lock(&h->lock);
     h->thread = pthread_self();
     pthread_mutex_unlock(&h->lock);
-    t->rc = t->dir ? asteria_save(&t->s->a->base, t->dir) : asteria_checkpoint(t->s->a);
+}
+
+static void tell_end(struct halt *h)
+{
     pthread_mutex_lock(&h->lock);
-    h->halted = true; /* that it has ended, too */
+    h->halted = true;
     pthread_cond_broadcast(&h->changed);
     pthread_mutex_unlock(&h->lock);
+}
+
+/* Until the thread stands still, or has ended. */
+static void await_halt(struct halt *h)
+{
+    pthread_mutex_lock(&h->lock);
+    while (!h->halted)
+        pthread_cond_wait(&h->changed, &h->lock);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void *make_checkpoint(void *arg)
+{
+    struct task *t = arg;
+
+    count_calls(t->halt);
+    t->rc = t->dir ? asteria_save(&t->s->a->base, t->dir) : asteria_checkpoint(t->s->a);
+    tell_end(t->halt);
     return NULL;
 }
 
@@ -131,8 +149,12 @@ static void *update(void *arg)
     struct task *t = arg;
     size_t done;
 
+    if (t->halt)
+        count_calls(t->halt);
     for (size_t i = 0; i < 12 && t->rc == OK; i++)
         t->rc = small_apply(t->s, !t->s->stored[t->first + i], t->first + i, 1, &done);
+    if (t->halt)
+        tell_end(t->halt);
     return NULL;
 }
 
@@ -158,11 +180,11 @@ static bool ends(struct task *t, long ms)
 struct scene {
     struct small s;
     struct halt halt;
-    struct task checkpoint;
+    struct task halted;
     char dir[PATH_MAX], other[PATH_MAX];
 };
 
-static void scene_begin(struct scene *c, const struct kind *k, size_t at, bool save)
+static void scene_begin(struct scene *c, const struct kind *k)
 {
     const struct asteria_params params = params_of(k);
     size_t done;
@@ -175,21 +197,22 @@ static void scene_begin(struct scene *c, const struct kind *k, size_t at, bool s
     assert_ok(small_train(&c->s), &c->s.bench.error);
     assert_ok(small_apply(&c->s, true, 0, STORE_ROWS - 60, &done), &c->s.bench.error);
     small_live(&c->s, 12);
-    c->checkpoint = (struct task){ .s = &c->s, .halt = &c->halt, .dir = save ? c->other : NULL };
+    c->halted = (struct task){ .s = &c->s, .halt = &c->halt };
+}
+
+static void scene_halt(struct scene *c, void *(*what)(void *), size_t at)
+{
     c->halt.at = at;
-    start(&c->checkpoint, make_checkpoint);
-    pthread_mutex_lock(&c->halt.lock);
-    while (!c->halt.halted)
-        pthread_cond_wait(&c->halt.changed, &c->halt.lock);
-    pthread_mutex_unlock(&c->halt.lock);
+    start(&c->halted, what);
+    await_halt(&c->halt);
 }
 
 static void scene_go_on(struct scene *c)
 {
     release(&c->halt);
-    if (!ends(&c->checkpoint, WAIT_MS))
-        fail_msg("a checkpoint does not end");
-    assert_int_equal(c->checkpoint.rc, OK);
+    if (!ends(&c->halted, WAIT_MS))
+        fail_msg("what stood still does not end");
+    assert_int_equal(c->halted.rc, OK);
 }
 
 static void scene_end(struct scene *c)
@@ -227,8 +250,7 @@ static void expect_search(struct scene *c, const char *beside)
     if (!ends(&searching, WAIT_MS)) {
         scene_go_on(c);
         (void)pthread_join(searching.thread, NULL);
-        fail_msg("a search waits for a checkpoint at call %zu, %s, %s", c->halt.at, c->halt.call,
-                 beside);
+        fail_msg("a search waits at call %zu, %s, %s", c->halt.at, c->halt.call, beside);
     }
     assert_int_equal(searching.rc, OK);
 }
@@ -267,7 +289,9 @@ static void halt_everywhere(const struct kind *k, bool save)
     bool ended = false, fsyncs = false;
 
     for (size_t at = 1; !ended; at++) {
-        scene_begin(&c, k, at, save);
+        scene_begin(&c, k);
+        c.halted.dir = save ? c.other : NULL;
+        scene_halt(&c, make_checkpoint, at);
         ended = c.halt.calls < at;
         if (ended) {
             scene_go_on(&c);
@@ -298,6 +322,27 @@ static void test_beside_checkpoints(void **state)
     for (size_t k = 0; k < KINDS; k++)
         for (size_t save = 0; save < 2; save++)
             halt_everywhere(&kinds[k], save);
+}
+
+/* An update that waits for its log to be synced keeps no search waiting either. */
+static void test_beside_log(void **state)
+{
+    (void)state;
+    static struct scene c;
+    bool fsyncs = false, ended = false;
+
+    for (size_t at = 1; !ended; at++) {
+        scene_begin(&c, &kinds[1]);
+        c.halted.first = 280;
+        scene_halt(&c, update, at);
+        ended = c.halt.calls < at;
+        fsyncs |= strcmp(c.halt.call, "fsync") == 0;
+        expect_search(&c, "of an update");
+        scene_go_on(&c);
+        small_expect(&c.s, "after the update");
+        scene_end(&c);
+    }
+    assert_true(fsyncs);
 }
 
 /* -------------------------------------------------------------------- writes that are lost */
@@ -391,7 +436,8 @@ static void test_lost_writes_beside_checkpoints(void **state)
     size_t done;
 
     for (size_t at = 1; !renamed; at++) {
-        scene_begin(&c, &kinds[1], at, false);
+        scene_begin(&c, &kinds[1]);
+        scene_halt(&c, make_checkpoint, at);
         renamed = strcmp(c.halt.call, "rename") == 0;
         if (renamed || strcmp(c.halt.call, "fsync") == 0) {
             struct bytes synced = rows_of(c.dir); /* nothing of it was written over since */
@@ -410,6 +456,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_beside_checkpoints),
+        cmocka_unit_test(test_beside_log),
         cmocka_unit_test(test_lost_writes),
         cmocka_unit_test(test_lost_writes_beside_checkpoints),
     };

@@ -106,6 +106,122 @@ static void test_searches_beside_changes_of_many(void **state)
     search_beside("code=golay2,address_bits=18,eps0=12", 4);
 }
 
+/* ----------------------------------------------------------- updates, checkpoints, searches */
+
+enum { UPDATERS = 2, PART = 300, UPDATES = 60 };
+
+/* One thread's own rows: STAY + number x PART on. */
+struct updater {
+    struct asteria_world *w;
+    pthread_t thread;
+    unsigned number;
+    int rc;
+    size_t stored; /* of its rows, the first so many of a ring that begins at `from` */
+    size_t from;
+};
+
+static uint64_t own_row(const struct updater *u, size_t i)
+{
+    return STAY + (size_t)u->number * PART + i % PART;
+}
+
+static void *update_on(void *arg)
+{
+    struct updater *u = arg;
+
+    for (size_t step = 0; step < UPDATES && u->rc == OK; step++) {
+        uint64_t ids[20];
+        size_t done = 0;
+        const bool insert = u->stored < PART / 2;
+
+        for (size_t i = 0; i < 20; i++)
+            ids[i] = own_row(u, insert ? u->from + u->stored + i : u->from + i);
+        for (size_t i = 0; insert && i < 20 && u->rc == OK;
+             i++) /* a row each: they are not side by side */
+            u->rc = asteria_ops.insert(u->w->index, rows_from(u->w, ids[i], 1), &ids[i], &done);
+        if (!insert)
+            u->rc = asteria_ops.remove(u->w->index, ids, 20, &done);
+        u->stored = insert ? u->stored + 20 : u->stored - 20;
+        u->from += insert ? 0 : 20;
+    }
+    return NULL;
+}
+
+struct saver {
+    struct asteria_world *w;
+    pthread_t thread;
+    atomic_bool *done;
+    char dir[PATH_MAX];
+    int rc;
+    size_t made;
+};
+
+static void *save_on(void *arg)
+{
+    struct saver *s = arg;
+
+    while (!atomic_load(s->done) && s->rc == OK) {
+        s->rc =
+            s->made++ % 2 ? asteria_save(s->w->index, s->dir) : asteria_checkpoint(state_of(s->w));
+    }
+    return NULL;
+}
+
+/* Afterwards, and loaded again, the index has the rows that its updaters left it. */
+static void update_beside(const char *settings)
+{
+    struct asteria_world w;
+    struct updater updaters[UPDATERS];
+    struct reader readers[READERS];
+    struct saver saver = { .w = &w };
+    atomic_bool done = false;
+
+    asteria_world_open(&w, settings, ELEMENT_F32, 24, ROWS, 1);
+    test_dir_make_in_memory(saver.dir);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, STAY);
+    saver.done = &done;
+    assert_int_equal(pthread_create(&saver.thread, NULL, save_on, &saver), 0);
+    for (unsigned i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){ .w = &w, .done = &done, .number = i };
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, search_on, &readers[i]), 0);
+    }
+    for (unsigned i = 0; i < UPDATERS; i++) {
+        updaters[i] = (struct updater){ .w = &w, .number = i };
+        assert_int_equal(pthread_create(&updaters[i].thread, NULL, update_on, &updaters[i]), 0);
+    }
+    for (size_t i = 0; i < UPDATERS; i++) {
+        assert_int_equal(pthread_join(updaters[i].thread, NULL), 0);
+        assert_int_equal(updaters[i].rc, OK);
+        for (size_t j = 0; j < updaters[i].stored; j++)
+            w.stored[own_row(&updaters[i], updaters[i].from + j)] = true;
+        w.live += updaters[i].stored;
+    }
+    atomic_store(&done, true);
+    assert_int_equal(pthread_join(saver.thread, NULL), 0);
+    assert_int_equal(saver.rc, OK);
+    assert_true(saver.made > 0);
+    for (size_t i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_join(readers[i].thread, NULL), 0);
+        assert_int_equal(readers[i].rc, OK);
+        assert_int_equal(readers[i].wrong, 0);
+    }
+    asteria_world_check(&w);
+    asteria_ops.destroy(w.index);
+    assert_ok(asteria_ops.load(&w.index, &w.bench.env, w.dir), &w.bench.error);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 5);
+    test_dir_remove(saver.dir);
+    asteria_world_close(&w);
+}
+
+static void test_updates_beside_checkpoints(void **state)
+{
+    (void)state;
+    update_beside("address_bits=4,durability=written,checkpoint_mb=1");
+    update_beside("address_bits=4,durability=synced,checkpoint_mb=1,rows=tiered,hot_mb=0");
+}
+
 /* ------------------------------------------------------------ models that change in between */
 
 enum { OTHER_VERSION = 3 };
@@ -135,15 +251,17 @@ static void *link_rows(void *arg)
     return NULL;
 }
 
-/* Whoever waits to change the index keeps new readers out: so it is known. */
-static void await_writer(struct change *c)
+/* Until the thread waits to change the index, which the caller keeps it from, by `changing`; or has ended. Then no search
+   is under way either. */
+static void await_change(struct change *c)
 {
     struct asteria *a = state_of(c->w);
 
-    while (!atomic_load(&c->ended) && pthread_rwlock_tryrdlock(&a->lock) == 0) {
-        pthread_rwlock_unlock(&a->lock);
+    while (!atomic_load(&c->ended) && pthread_rwlock_trywrlock(&a->checkpoint_lock) == 0) {
+        pthread_rwlock_unlock(&a->checkpoint_lock);
         sched_yield();
     }
+    pthread_rwlock_wrlock(&a->lock);
 }
 
 static struct index *make_other(struct asteria_world *w, const char *settings)
@@ -189,11 +307,12 @@ static void test_insert_beside_other_models(void **state)
     asteria_world_open(&w, settings, ELEMENT_F32, 24, ROWS, 1);
     asteria_world_train(&w, 0, 300);
     struct index *other = make_other(&w, settings);
-    pthread_rwlock_rdlock(&state_of(&w)->lock);
+    pthread_mutex_lock(&state_of(&w)->changing);
     assert_int_equal(pthread_create(&thread, NULL, insert_rows, &c), 0);
-    await_writer(&c);
+    await_change(&c);
     exchange_models(state_of(&w), asteria_of(other));
     pthread_rwlock_unlock(&state_of(&w)->lock);
+    pthread_mutex_unlock(&state_of(&w)->changing);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(c.rc, OK);
     asteria_world_check(&w);
@@ -231,16 +350,17 @@ static void test_link_beside_other_models(void **state)
     for (size_t i = 0; i < ROWS; i++)
         ids[i] = i;
     assert_ok(asteria_ops.insert(other, rows_from(&w, 0, ROWS), ids, &done), &w.bench.error);
-    pthread_rwlock_rdlock(&state_of(&w)->lock);
+    pthread_mutex_lock(&state_of(&w)->changing);
     assert_int_equal(pthread_create(&thread, NULL, link_rows, &c), 0);
     for (size_t i = 0; i < 3; i++) {
-        await_writer(&c);
+        await_change(&c);
         exchange_contents(state_of(&w), asteria_of(other));
         pthread_rwlock_unlock(&state_of(&w)->lock);
+        pthread_mutex_unlock(&state_of(&w)->changing);
         sched_yield();
-        pthread_rwlock_rdlock(&state_of(&w)->lock);
+        pthread_mutex_lock(&state_of(&w)->changing);
     }
-    pthread_rwlock_unlock(&state_of(&w)->lock);
+    pthread_mutex_unlock(&state_of(&w)->changing);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(c.rc, OK);
     asteria_world_check(&w);
@@ -253,6 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_searches_beside_changes),
                                         cmocka_unit_test(test_searches_beside_changes_of_many),
+                                        cmocka_unit_test(test_updates_beside_checkpoints),
                                         cmocka_unit_test(test_insert_beside_other_models),
                                         cmocka_unit_test(test_link_beside_other_models) };
 

@@ -85,6 +85,7 @@ static inline int shelf_put(struct shelf *s, const uint32_t *slots, size_t n)
     for (size_t i = 0; i < n * s->row_bytes; i++)
         rows[i] = (unsigned char)rng_u64(&s->rng);
     const int rc = tier_write(s->tier, slots, rows, n);
+    tier_written(s->tier, slots, rows, n, rc == OK);
     for (size_t i = 0; i < n; i++) {
         s->written[slots[i]] = rc == OK;
         if (rc == OK)

@@ -9,8 +9,8 @@
 #include "algorithms/asteria/snapshot.h"
 #include "src/core/mem.h"
 
-/* Slots that wait for a checkpoint before one is made for their sake; or as many as there are rows, if these are more. */
-enum { PINNED_LEAST = 1024 };
+/* A checkpoint is made for the sake of half as many pinned slots as there are rows, but not of fewer than these. */
+enum { PINNED_LEAST = 512, PINNED_SHARE = 2 };
 
 static bool is_in(const uint64_t *set, size_t n, uint32_t slot)
 {
@@ -99,7 +99,7 @@ void asteria_pins_drop(struct asteria *a, enum pins_end end)
 
 bool asteria_pins_are_many(const struct asteria *a)
 {
-    const size_t most = a->live > PINNED_LEAST ? a->live : PINNED_LEAST;
+    const size_t share = a->live / PINNED_SHARE, most = share > PINNED_LEAST ? share : PINNED_LEAST;
 
     return a->pins.n >= a->pins.failed + most;
 }

@@ -2,6 +2,9 @@
  *
  * Rows are inserted and removed the way they were, but for the log. A model that was being trained when the process ended
  * was in no snapshot: the index has the model before it, or none, and says so.
+ *
+ * Nothing must be written for it: an index can be opened, and searched, on a full disk. Rows of the log that have their place
+ * in the file of rows stay in memory then (tier_load()), and updates are refused until there is space.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -150,9 +153,14 @@ static int go_on(struct asteria *a, uint64_t snapshot_lsn)
 
     if (rc == OK)
         rc = asteria_log_open(a, last, snapshot_lsn);
-    if (rc == OK && p.training)
+    if (rc != OK)
+        return rc;
+    tier_load(a->tier, false);
+    if (p.training)
         tell_of_training(a);
-    return rc;
+    /* A long log is replayed once. What fails here is no failure of the opening: the disk may be full. */
+    asteria_checkpoint_if_due(a);
+    return OK;
 }
 
 static int recover(struct asteria **out, const struct index_env *env,

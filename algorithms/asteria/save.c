@@ -23,8 +23,10 @@ int asteria_load_saved(struct asteria **out, const struct index_env *env, const 
         rc = asteria_snapshot_read(&a, env, opening, &r, &lsn);
         store_close(&r);
     }
-    if (rc == OK)
+    if (rc == OK) {
+        tier_load(a->tier, false);
         rc = asteria_log_start(a);
+    }
     if (rc == OK)
         *out = a;
     else if (a)

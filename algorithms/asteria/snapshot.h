@@ -44,7 +44,7 @@ void asteria_snapshot_write(const struct asteria *, struct store_writer *, uint6
                             bool rows_apart);
 /* The rows, of the slots that the snapshot has pinned: beside changes. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY: of reading them. */
 int asteria_snapshot_write_rows(struct asteria *, struct store_writer *);
-/* An index of these sections, without a log under way. */
+/* An index of these sections, without a log under way; tier_load() is begun. */
 int asteria_snapshot_read(struct asteria **, const struct index_env *,
                           const struct asteria_opening *, const struct store_reader *,
                           uint64_t *lsn);

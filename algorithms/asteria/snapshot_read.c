@@ -297,6 +297,7 @@ int asteria_snapshot_read(struct asteria **out, const struct index_env *env,
     if (rc != OK)
         return rc;
     *lsn = p.meta->lsn;
+    tier_load(a->tier, true);
     if (p.meta->rows_apart != (opening->recovers && tier_durable(a->tier)))
         rc = store_corrupt(r, "its rows are not where they should be");
     else

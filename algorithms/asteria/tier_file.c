@@ -117,12 +117,17 @@ int tier_file_reserve(struct tier *t, size_t n)
 
 /* ------------------------------------------------------------------------------- writing */
 
+static bool is_full(int why)
+{
+    return why == ENOSPC || why == EDQUOT || why == EFBIG;
+}
+
 int tier_file_unwritten(const struct tier *t, uint32_t slot, int why)
 {
     const char *path = t->file->path;
 
     errno = why;
-    if (why == ENOSPC || why == EDQUOT || why == EFBIG)
+    if (is_full(why))
         return fail_errno(t->env.error, ERR_IO,
                           "asteria: %s: no room for the row of slot %" PRIu32
                           "; the index is as before: make room and try again",
@@ -198,7 +203,7 @@ int tier_file_write(struct tier *t, const uint32_t *slots, const void *rows, siz
     for (size_t i = 0; i < n; i++)
         *(uint32_t *)stable_at(&t->file->sums, slots[i]) =
             crc32c(0, row + i * t->row_bytes, t->row_bytes);
-    if (t->file->loading && (why == ENOSPC || why == EDQUOT))
+    if (t->file->loading && is_full(why))
         return tier_hold(t, slots, rows, n);
     return why == 0 ? OK : tier_file_unwritten(t, slots[0], why);
 }

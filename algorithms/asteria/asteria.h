@@ -203,10 +203,10 @@ int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
 /* Training has begun; it has failed. What has begun and ended in neither a checkpoint nor a failure was interrupted, and
    recovery says so. */
 int asteria_log_train(struct asteria *, bool begun);
-/* After a checkpoint, that failed or not; and whether another one is due: the log is long, or many slots wait for it. `lock` is
-   held for the latter. */
+/* After a checkpoint, which failed or not; whether the log is so long since that another one is due. May wait for the log: `lock` is
+   not held. */
 void asteria_log_set_due(struct asteria *, bool failed);
-bool asteria_log_is_due(const struct asteria *);
+bool asteria_log_is_long(const struct asteria *);
 struct journal;
 struct journal *asteria_log_journal(const struct asteria *); /* NULL: volatile, or not yet begun */
 /* Of its files: the journal and the snapshot. */
@@ -225,8 +225,9 @@ int asteria_checkpoint(struct asteria *);
 int asteria_checkpoint_unchanged(struct asteria *);
 /* A whole index in one file, in another folder. */
 int asteria_save_to(struct asteria *, const char *dir);
-/* asteria_checkpoint() after an update, whose failure it is not: it is reported to env.log, and tried again later. */
-void asteria_checkpoint_if_due(struct asteria *);
+/* asteria_checkpoint() after an update, where the log is long or many slots are pinned. No failure of the update: it is reported to
+   env.log, and tried again later. */
+void asteria_checkpoint_if_due(struct asteria *, bool pins_are_many);
 
 /* pins.c. Live slots, and dead ones that their bucket or the graph still knows, are what the snapshot that is begun needs:
    ERR_NO_MEMORY. Nothing changes meanwhile. */
@@ -236,6 +237,7 @@ int asteria_pins_take(struct asteria *);
 enum pins_end { PINS_NONE, PINS_FAILED, PINS_EITHER, PINS_DURABLE };
 void asteria_pins_drop(struct asteria *, enum pins_end);
 bool asteria_is_pinned(const struct asteria *, uint32_t slot);
+/* So many that a checkpoint is due. */
 bool asteria_pins_are_many(const struct asteria *);
 void asteria_pins_free(struct asteria *);
 uint64_t asteria_pins_bytes(const struct asteria *);

@@ -175,19 +175,25 @@ int asteria_checkpoint(struct asteria *a)
     return rc;
 }
 
+static bool is_due(struct asteria *a)
+{
+    (void)pthread_rwlock_rdlock(&a->lock);
+    const bool many = asteria_pins_are_many(a);
+    (void)pthread_rwlock_unlock(&a->lock);
+    return many || asteria_log_is_long(a);
+}
+
 /* Of several updates that find one due, one makes it, and the others go on. */
-void asteria_checkpoint_if_due(struct asteria *a)
+void asteria_checkpoint_if_due(struct asteria *a, bool pins_are_many)
 {
     const struct index_env *env = &a->base.env;
     struct error error = { 0 };
     int rc = OK;
 
-    if (pthread_mutex_trylock(&a->checkpointing) != 0)
+    if (!asteria_log_journal(a) || (!pins_are_many && !asteria_log_is_long(a)) ||
+        pthread_mutex_trylock(&a->checkpointing) != 0)
         return;
-    (void)pthread_rwlock_rdlock(&a->lock);
-    const bool due = asteria_log_is_due(a);
-    (void)pthread_rwlock_unlock(&a->lock);
-    if (due) {
+    if (is_due(a)) {
         struct error *before = error_divert(&error);
         rc = checkpoint(a, false);
         (void)error_divert(before);

@@ -120,10 +120,9 @@ static int insert_batch(struct insertion *n, const uint64_t *ids, bool shared)
         return rc;
     asteria_change_begin(a);
     rc = insert_encoded(n, ids, true);
-    const bool due = asteria_log_is_due(a);
+    const bool many = asteria_pins_are_many(a);
     asteria_change_end(a);
-    if (due)
-        asteria_checkpoint_if_due(a);
+    asteria_checkpoint_if_due(a, many);
     return rc;
 }
 

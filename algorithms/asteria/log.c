@@ -102,11 +102,11 @@ void asteria_log_set_due(struct asteria *a, bool failed)
     atomic_store(&a->log->due_at, now + ((uint64_t)a->params.checkpoint_mb << 20));
 }
 
-bool asteria_log_is_due(const struct asteria *a)
+bool asteria_log_is_long(const struct asteria *a)
 {
     struct journal *j = asteria_log_journal(a);
 
-    return j && (journal_bytes(j) >= atomic_load(&a->log->due_at) || asteria_pins_are_many(a));
+    return j && journal_bytes(j) >= atomic_load(&a->log->due_at);
 }
 
 int asteria_log_open(struct asteria *a, uint64_t last_lsn, uint64_t snapshot_lsn)

@@ -30,9 +30,9 @@ static int keep_files(struct upkeep *u)
     asteria_change_begin(a);
     if (tier_tiered(a->tier) && upkeep_goes_on(u))
         rc = tier_tend(a, upkeep_left(u), &more);
-    const bool due = rc == OK && asteria_log_is_due(a);
+    const bool many = asteria_pins_are_many(a);
     asteria_change_end(a);
-    if (due)
+    if (rc == OK && (many || asteria_log_is_long(a)))
         rc = asteria_checkpoint(a);
     u->more |= more;
     return rc;

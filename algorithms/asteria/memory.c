@@ -18,7 +18,7 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){ 0 };
     pthread_rwlock_rdlock(&a->lock);
     use->vectors = tier_resident_bytes(a->tier);
-    use->disk = tier_disk_bytes(a->tier) + asteria_log_bytes(a);
+    use->disk = tier_disk_bytes(a->tier);
     use->graph = a->graph ? caprg_bytes(a->graph) : 0;
     use->ids = slot_table_bytes(&a->slots) + a->ids_capacity * sizeof *a->ids +
                a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free +
@@ -27,5 +27,6 @@ int asteria_memory(const struct index *index, struct memory_use *use)
     for (size_t i = 0; i < 2; i++)
         add_generation(a->generations[i], use);
     pthread_rwlock_unlock(&a->lock);
+    use->disk += asteria_log_bytes(a); /* may wait for the log */
     return OK;
 }

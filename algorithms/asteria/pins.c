@@ -101,5 +101,5 @@ bool asteria_pins_are_many(const struct asteria *a)
 {
     const size_t share = a->live / PINNED_SHARE, most = share > PINNED_LEAST ? share : PINNED_LEAST;
 
-    return a->pins.n >= a->pins.failed + most;
+    return tier_durable(a->tier) && a->pins.n >= a->pins.failed + most;
 }

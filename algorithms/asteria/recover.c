@@ -159,7 +159,7 @@ static int go_on(struct asteria *a, uint64_t snapshot_lsn)
     if (p.training)
         tell_of_training(a);
     /* A long log is replayed once. What fails here is no failure of the opening: the disk may be full. */
-    asteria_checkpoint_if_due(a);
+    asteria_checkpoint_if_due(a, asteria_pins_are_many(a));
     return OK;
 }
 

@@ -60,10 +60,9 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
 
     asteria_change_begin(a);
     const int rc = remove_all(a, ids, n, done);
-    const bool due = asteria_log_is_due(a);
+    const bool many = asteria_pins_are_many(a);
     asteria_change_end(a);
     asteria_compact_graph(a, *done);
-    if (due)
-        asteria_checkpoint_if_due(a);
+    asteria_checkpoint_if_due(a, many);
     return rc;
 }

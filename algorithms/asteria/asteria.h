@@ -176,9 +176,10 @@ static inline bool asteria_waits(const struct asteria *a, uint32_t slot, unsigne
     return a->waiting[bit / 64] >> bit % 64 & 1;
 }
 
-/* compact.c: what removals pay for. A bucket of many dead is compacted, after asteria_free_reserve(); dead nodes are taken out of
-   the graph, as many as so many removals pay for: takes the lock itself. */
+/* compact.c: what removals pay for. A bucket of many dead is compacted, after asteria_free_reserve(). Whether dead nodes are to be
+   taken out of the graph; as many of them go as so many removals pay for: a change of its own. */
 void asteria_compact_bucket(struct asteria *, unsigned generation, uint32_t bucket);
+bool asteria_graph_is_due(const struct asteria *);
 void asteria_compact_graph(struct asteria *, size_t removed);
 
 /* train.c. A model fitted to unit rows, from the one there is; then its generation takes over. On failure nothing has

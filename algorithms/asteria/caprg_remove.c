@@ -142,12 +142,17 @@ static int settle(struct caprg *g, const struct caprg_rows *rows, uint64_t budge
     return rc;
 }
 
+bool caprg_sweep_is_due(const struct caprg *g, size_t share)
+{
+    return g->n_leaving > 0 || is_sweep_due(g, share);
+}
+
 static int sweep_all(struct caprg *g, const struct caprg_rows *rows, size_t share, uint64_t budget,
                      uint64_t *spent, void (*gone)(void *to, uint32_t slot), void *to)
 {
     const int rc = caprg_fit(g, 0);
 
-    while (rc == OK && (g->n_leaving > 0 || is_sweep_due(g, share))) {
+    while (rc == OK && caprg_sweep_is_due(g, share)) {
         if (g->n_leaving == 0)
             begin_sweep(g);
         sweep(g, rows, budget, spent);
@@ -164,7 +169,7 @@ int caprg_sweep(struct caprg *g, const struct caprg_rows *rows, size_t share, ui
     uint64_t spent = 0;
     const int rc = sweep_all(g, rows, share, budget, &spent, gone, to);
 
-    *more = g->n_leaving > 0 || is_sweep_due(g, share);
+    *more = caprg_sweep_is_due(g, share);
     return rc;
 }
 
@@ -175,6 +180,6 @@ int caprg_forget(struct caprg *g, const struct caprg_rows *rows, uint64_t budget
     int rc = sweep_all(g, rows, CAPRG_SWEEP_SHARE, budget, &spent, gone, to);
 
     rc = rc == OK ? settle(g, rows, budget, &spent) : rc;
-    *more = g->n_leaving > 0 || is_sweep_due(g, CAPRG_SWEEP_SHARE) || g->counts.debts > 0;
+    *more = caprg_sweep_is_due(g, CAPRG_SWEEP_SHARE) || g->counts.debts > 0;
     return rc;
 }

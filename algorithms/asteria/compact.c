@@ -64,13 +64,14 @@ static void squeeze(struct asteria *a, unsigned generation, uint32_t bucket)
     b->n = to;
 }
 
-/* One at a time they would have every search make the centres' codes anew (generation.centres_version). */
+/* One at a time they would have every search make the centres' codes anew (generation.centres_version). Buckets that never had a
+   row stay: their centres are the sample's. */
 static void vacate_empty(struct asteria *a, struct generation *g)
 {
     if (++g->emptied * EMPTIED_SHARE < g->n)
         return;
     for (uint32_t i = 0; i < g->n; i++)
-        if (g->buckets[i].n == 0 && g->buckets[i].address != UINT32_MAX)
+        if (g->buckets[i].n == 0 && g->buckets[i].gone > 0)
             generation_vacate(g, &a->base.env, i);
     g->emptied = 0;
 }
@@ -92,13 +93,18 @@ static void left_graph(void *to, uint32_t slot)
     asteria_slot_left_graph(to, slot);
 }
 
+bool asteria_graph_is_due(const struct asteria *a)
+{
+    return a->graph && caprg_sweep_is_due(a->graph, WAITING_SHARE);
+}
+
 /* What fails is tried again with the next removal. */
 void asteria_compact_graph(struct asteria *a, size_t removed)
 {
     const struct caprg_rows rows = asteria_graph_rows(a);
     uint64_t budget = (uint64_t)removed * (uint64_t)a->params.degree * BUDGET_AN_EDGE;
     struct error ignored = { 0 }, *before = error_divert(&ignored);
-    bool more = a->graph != NULL;
+    bool more = true;
 
     while (more && budget > 0) {
         const uint64_t some = budget < BUDGET_AT_ONCE ? budget : BUDGET_AT_ONCE;

@@ -1,7 +1,7 @@
 /* pins.c - slots whose rows a snapshot needs.
  *
  * A snapshot is written beside updates, and the rows of a durable index with rows in a file are in no snapshot at all. So the
- * row of a slot that a snapshot refers to must stay where it is: when such a slot is let go of, it is not free, but pinned,
+ * row of a slot that a snapshot refers to must stay where it is: when such a slot is released, it is not free, but pinned,
  * until neither the last durable snapshot nor the one being written refers to it.
  */
 #include <string.h>
@@ -62,7 +62,7 @@ static void keep_both(struct asteria_pins *p)
 }
 
 /* Capacity in `free` was reserved when the slots died. */
-static void let_go(struct asteria *a)
+static void release_unpinned(struct asteria *a)
 {
     struct asteria_pins *p = &a->pins;
     size_t kept = 0;
@@ -92,7 +92,7 @@ void asteria_pins_drop(struct asteria *a, enum pins_end end)
     }
     p->writing = NULL;
     p->n_writing = 0;
-    let_go(a);
+    release_unpinned(a);
     if (end != PINS_NONE)
         p->failed = end == PINS_DURABLE ? 0 : p->n;
 }

@@ -102,7 +102,7 @@ static int redo_remove(struct asteria *a, const struct journal_record *r)
             return misfit(a, r, "removes an id that is not there");
         rc = asteria_apply_remove(a, id_of(r, i));
     }
-    if (rc == OK)
+    if (rc == OK && asteria_graph_is_due(a))
         asteria_compact_graph(a, r->n / sizeof(uint64_t));
     return rc;
 }

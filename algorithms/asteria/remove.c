@@ -61,8 +61,10 @@ int asteria_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
     asteria_change_begin(a);
     const int rc = remove_all(a, ids, n, done);
     const bool many = asteria_pins_are_many(a);
+    const bool swept = asteria_graph_is_due(a);
     asteria_change_end(a);
-    asteria_compact_graph(a, *done);
+    if (swept)
+        asteria_compact_graph(a, *done);
     asteria_checkpoint_if_due(a, many);
     return rc;
 }

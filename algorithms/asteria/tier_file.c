@@ -243,13 +243,17 @@ int tier_file_unread(const struct tier *t, uint32_t slot, int why)
     const struct tier_file *f = t->file;
     const uint64_t at = (uint64_t)slot * t->stride;
 
-    if (why == READ_SHORT || why == TIER_DAMAGED)
+    if (why == READ_SHORT)
         return fail(t->env.error, ERR_CORRUPT,
-                    "asteria: %s %s the row of slot %" PRIu32 " (%zu bytes at %" PRIu64
-                    "): something has %s it; load a copy that was saved",
-                    f->path,
-                    why == READ_SHORT ? "ends before" : "has other bytes than were written of",
-                    slot, t->stride, at, why == READ_SHORT ? "cut" : "changed");
+                    "asteria: %s ends before the row of slot %" PRIu32 " (%zu bytes at %" PRIu64
+                    "): something has cut it; load a copy that was saved",
+                    f->path, slot, t->stride, at);
+    if (why == TIER_DAMAGED)
+        return fail(t->env.error, ERR_CORRUPT,
+                    "asteria: %s: the row of slot %" PRIu32 " (%zu bytes at %" PRIu64
+                    ") has another checksum than what was written: the file was changed, or the "
+                    "disk has lost a write; load a copy that was saved",
+                    f->path, slot, t->row_bytes, at);
     errno = why;
     return fail_errno(t->env.error, ERR_IO,
                       "asteria: %s: cannot read the row of slot %" PRIu32 " (%zu bytes at %" PRIu64

@@ -29,7 +29,7 @@ struct tier_file {
     bool durable;         /* snapshots refer to its rows */
     bool stays;           /* one may: the file is not removed with the tier */
     bool loading;         /* rows that do not fit on the disk are held */
-    _Atomic uint64_t end; /* of the file: rows below are in it; told beside writing */
+    _Atomic uint64_t end; /* of the file: rows below are in it; read beside writing */
     uint32_t *frame_of;   /* by slot: its frame + 1, or TIER_HELD | its place in `held`; 0: cold */
     struct stable sums;   /* by slot: crc32c of its row */
     struct tier_held held;

@@ -100,7 +100,7 @@ static void count_calls(struct halt *h)
     pthread_mutex_unlock(&h->lock);
 }
 
-static void tell_end(struct halt *h)
+static void note_end(struct halt *h)
 {
     pthread_mutex_lock(&h->lock);
     h->halted = true;
@@ -123,7 +123,7 @@ static void *make_checkpoint(void *arg)
 
     count_calls(t->halt);
     t->rc = t->dir ? asteria_save(&t->s->a->base, t->dir) : asteria_checkpoint(t->s->a);
-    tell_end(t->halt);
+    note_end(t->halt);
     return NULL;
 }
 
@@ -154,7 +154,7 @@ static void *update(void *arg)
     for (size_t i = 0; i < 12 && t->rc == OK; i++)
         t->rc = small_apply(t->s, !t->s->stored[t->first + i], t->first + i, 1, &done);
     if (t->halt)
-        tell_end(t->halt);
+        note_end(t->halt);
     return NULL;
 }
 

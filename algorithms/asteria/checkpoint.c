@@ -62,17 +62,20 @@ static void exclude_all(const struct target *t, bool begin)
         asteria_change_end(t->a);
 }
 
+static bool rows_are_apart(const struct target *t)
+{
+    return t->own && tier_durable(t->a->tier);
+}
+
+/* What the snapshot refers to is in the file. */
 static int flush_rows(const struct target *t)
 {
+    if (!rows_are_apart(t))
+        return OK;
     exclude_all(t, true);
     const int rc = tier_flush(t->a->tier);
     exclude_all(t, false);
     return rc;
-}
-
-static bool rows_are_apart(const struct target *t)
-{
-    return t->own && tier_durable(t->a->tier);
 }
 
 /* Everything but the rows, of one moment. */

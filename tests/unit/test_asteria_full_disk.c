@@ -162,13 +162,25 @@ static void test_open_on_a_full_disk(void **state)
     (void)signal(SIGXFSZ, SIG_DFL);
 }
 
+/* What was saved in another folder has all rows. */
+static void small_expect_copy(const struct small *s, const char *dir)
+{
+    static struct small t;
+
+    small_begin(&t, s->bench.env.element, &s->params, dir);
+    assert_ok(small_load(&t, dir, NULL), &t.bench.error);
+    memcpy(t.stored, s->stored, sizeof t.stored);
+    small_expect(&t, "a copy");
+    small_end(&t);
+}
+
 /* Rows that the log gives back are held in memory until the file can have them. */
 static void test_held_rows(void **state)
 {
     (void)state;
     static struct small s;
     struct asteria_params params = small_params();
-    char dir[PATH_MAX];
+    char dir[PATH_MAX], other[PATH_MAX];
     bool full = false;
     size_t done;
     const struct store_fault fault = { no_space, &full };
@@ -177,6 +189,7 @@ static void test_held_rows(void **state)
     params.rows = ASTERIA_ROWS_TIERED;
     params.hot_mb = 0;
     test_dir_make_in_memory(dir);
+    test_dir_make_in_memory(other);
     small_begin(&s, ELEMENT_F32, &params, dir);
     assert_ok(small_create(&s, &fault), &s.bench.error);
     assert_ok(small_train(&s), &s.bench.error);
@@ -194,6 +207,11 @@ static void test_held_rows(void **state)
     small_close(&s);
     full = true;
     assert_ok(small_load(&s, dir, &fault), &s.bench.error);
+    s.a->fault = NULL; /* another disk has space */
+    assert_ok(asteria_save(&s.a->base, other), &s.bench.error);
+    assert_true(s.a->tier->file->held.n > 0);
+    small_expect_copy(&s, other);
+    s.a->fault = &fault;
     full = false;
     assert_ok(asteria_checkpoint(s.a), &s.bench.error); /* refers to none that is held */
     assert_int_equal(s.a->tier->file->held.n, 0);
@@ -202,6 +220,7 @@ static void test_held_rows(void **state)
     small_expect(&s, "opened again");
     small_end(&s);
     test_dir_remove(dir);
+    test_dir_remove(other);
 }
 
 /* A log that has grown too long is not replayed a second time. */

@@ -131,7 +131,8 @@ static int check_params(const struct index_env *env, const struct asteria_params
 
 /* ------------------------------------------------------------------------------ creation */
 
-/* Searches that overlap without end must not keep changes out, nor changes a checkpoint; nobody takes a lock twice. */
+/* Searches that overlap without end must not keep changes out, nor changes a checkpoint; nobody
+   takes a lock twice. */
 static void init_lock(pthread_rwlock_t *lock)
 {
     pthread_rwlockattr_t writers_first;

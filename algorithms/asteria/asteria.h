@@ -1,23 +1,27 @@
-/* asteria.h - the state of Asteria: a learned rotation, buckets by the codeword that sign bits decode to, short codes
- * with bounds, a graph of a few edges a row, clusters that are prefixes of addresses.
+/* asteria.h - the state of Asteria: a learned rotation, buckets by the codeword that sign bits
+ * decode to, short codes with bounds, a graph of a few edges a row, clusters that are prefixes of
+ * addresses.
  *
- *   asteria.c options, creation, table    train.c (train, retrain) encode.c    insert.c remove.c   maintain.c
- *   bucket.c generation.c                 probe.c scan.c search.c range.c      certify.c (B1-B3)    audit.c
- *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c             caprg*.c             bec*.c
- *   tier*.c heat.c   snapshot*.c checkpoint.c pins.c log.c save.c recover.c   stats.c check.c memory.c clusters.c
+ *   asteria.c options, creation, table   train.c (train, retrain) encode.c   insert.c remove.c
+ *   bucket.c generation.c                probe.c scan.c search.c range.c     maintain.c compact.c
+ *   turn*.c bor*.c ecc*.c vantage.c lrsq*.c calibration.c model*.c           caprg*.c bec*.c
+ *   tier*.c heat.c   snapshot*.c checkpoint.c pins.c log.c save.c recover.c  certify.c audit.c
+ *   stats.c check.c memory.c clusters.c
  *
- * Everything is squared distance of unit vectors, 2 - 2 cos. A slot is a row's number for as long as it is stored:
- * ids, places, codes, edges and rows are found by it. A slot is free again once its bucket is compacted and the graph has
- * forgotten it.
+ * Everything is squared distance of unit vectors, 2 - 2 cos. A slot is a row's number for as long
+ * as it is stored: ids, places, codes, edges and rows are found by it. A slot is free again once
+ * its bucket is compacted and the graph has forgotten it.
  *
- * Invariants (check.c): ids[slot] is not ID_NONE exactly where the slot is live, and `slots` leads back from it. A live
- * slot is alive at its place and there only. Each live row's z, p, word and address are what its generation's model
- * makes of its row; buckets' bounds hold for all their live rows. Live counts add up: of buckets, generations, leaves.
+ * Invariants (check.c): ids[slot] is not ID_NONE exactly where the slot is live, and `slots` leads
+ * back from it. A live slot is alive at its place and there only. Each live row's z, p, word and
+ * address are what its generation's model makes of its row; buckets' bounds hold for all their live
+ * rows. Live counts add up: of buckets, generations, leaves.
  *
- * While a newer model takes over, rows of two generations are searched side by side, each by its own model's codes; each
- * row is in one. maintain() moves buckets until the older one is empty.
+ * While a newer model takes over, rows of two generations are searched side by side, each by its
+ * own model's codes; each row is in one. maintain() moves buckets until the older one is empty.
  *
- * Threads: searches hold `lock` for reading, changes for writing; snapshots are written beside both (checkpoint.c).
+ * Threads: searches hold `lock` for reading, changes for writing; snapshots are written beside both
+ * (checkpoint.c).
  */
 #ifndef DRIFTLINE_ASTERIA_H
 #define DRIFTLINE_ASTERIA_H
@@ -59,8 +63,8 @@ struct asteria_opening {
 
 /* Dead slots that are not free, for a snapshot needs their rows (pins.c). */
 struct asteria_pins {
-    /* a bit a slot, of the first so many: the last durable snapshot refers to its row in the file; the snapshot that is being
-       written needs it */
+    /* a bit a slot, of the first so many: the last durable snapshot refers to its row in the file;
+       the snapshot that is being written needs it */
     uint64_t *durable, *writing;
     size_t n_durable, n_writing;
     uint32_t *slots;
@@ -77,8 +81,8 @@ struct asteria {
     struct generation *generations[2];
     unsigned now;
     bool trained;
-    uint32_t
-        last_version; /* of the models that were fitted; one that was undone does not give its version back */
+    /* of the models that were fitted; one that was undone does not give its version back */
+    uint32_t last_version;
     uint64_t fitted_rows, inserted_since; /* live rows when the model was fitted; inserted since */
     /* by slot; n_slots of them have been used */
     uint64_t *ids; /* ID_NONE: dead or free; what `slots` looks ids up in */
@@ -176,8 +180,9 @@ static inline bool asteria_waits(const struct asteria *a, uint32_t slot, unsigne
     return a->waiting[bit / 64] >> bit % 64 & 1;
 }
 
-/* compact.c: what removals pay for. A bucket of many dead is compacted, after asteria_free_reserve(). Whether dead nodes are to be
-   taken out of the graph; as many of them go as so many removals pay for: a change of its own. */
+/* compact.c: what removals pay for. A bucket of many dead is compacted, after
+   asteria_free_reserve(). Whether dead nodes are to be taken out of the graph; as many of them go
+   as so many removals pay for: a change of its own. */
 void asteria_compact_bucket(struct asteria *, unsigned generation, uint32_t bucket);
 bool asteria_graph_is_due(const struct asteria *);
 void asteria_compact_graph(struct asteria *, size_t removed);
@@ -191,21 +196,21 @@ int asteria_refit(struct asteria *, const float *units, size_t n);
 int asteria_open(struct asteria **, const struct index_env *, const struct asteria_params *,
                  const struct asteria_opening *);
 
-/* log.c. asteria_open() calls create before the tier is made (env.dir is copied, and claimed where files are kept in it:
-   ERR_IO; ERR_ARGUMENT where it holds an index already, and that is not to be recovered); asteria_destroy() calls destroy when
-   all else is gone; create() calls start last. */
+/* log.c. asteria_open() calls create before the tier is made (env.dir is copied, and claimed where
+   files are kept in it: ERR_IO; ERR_ARGUMENT where it holds an index already, and that is not to be
+   recovered); asteria_destroy() calls destroy when all else is gone; create() calls start last. */
 int asteria_log_create(struct asteria *, const struct asteria_opening *);
 int asteria_log_start(struct asteria *);
 void asteria_log_destroy(struct asteria *);
-/* Called by insert, remove and train. Volatile: nothing, OK. Both log first, when nothing that follows can
-   fail, and then apply. A failure leaves nothing in the log. */
+/* Called by insert, remove and train. Volatile: nothing, OK. Both log first, when nothing that
+   follows can fail, and then apply. A failure leaves nothing in the log. */
 int asteria_log_insert(struct asteria *, struct vectors, const uint64_t *ids, size_t n);
 int asteria_log_remove(struct asteria *, const uint64_t *ids, size_t n);
 /* Training has begun; it has failed. What has begun and ended in neither a checkpoint nor a failure was interrupted, and
    recovery says so. */
 int asteria_log_train(struct asteria *, bool begun);
-/* After a checkpoint, which failed or not; whether the log is so long since that another one is due. May wait for the log: `lock` is
-   not held. */
+/* After a checkpoint, which failed or not; whether the log is so long since that another one is
+   due. May wait for the log: `lock` is not held. */
 void asteria_log_set_due(struct asteria *, bool failed);
 bool asteria_log_is_long(const struct asteria *);
 struct journal;
@@ -221,20 +226,22 @@ void asteria_change_pause(struct asteria *);
 void asteria_change_resume(struct asteria *);
 /* A snapshot in env.dir, after which the log forgets; volatile: nothing, OK. No lock is held. */
 int asteria_checkpoint(struct asteria *);
-/* The same where nothing may change until it is done: `checkpointing` and checkpoint_lock, for writing, are held. train()'s: where
-   it fails training is undone, as rows that are logged later could not be replayed. */
+/* The same where nothing may change until it is done: `checkpointing` and checkpoint_lock, for
+   writing, are held. train()'s: where it fails training is undone, as rows that are logged later
+   could not be replayed. */
 int asteria_checkpoint_unchanged(struct asteria *);
 /* A whole index in one file, in another folder. */
 int asteria_save_to(struct asteria *, const char *dir);
-/* asteria_checkpoint() after an update, where the log is long or many slots are pinned. No failure of the update: it is reported to
-   env.log, and tried again later. */
+/* asteria_checkpoint() after an update, where the log is long or many slots are pinned. No failure
+   of the update: it is reported to env.log, and tried again later. */
 void asteria_checkpoint_if_due(struct asteria *, bool pins_are_many);
 
-/* pins.c. Live slots, and dead ones that their bucket or the graph still knows, are what the snapshot that is begun needs:
-   ERR_NO_MEMORY. Nothing changes meanwhile. */
+/* pins.c. Live slots, and dead ones that their bucket or the graph still knows, are what the
+   snapshot that is begun needs: ERR_NO_MEMORY. Nothing changes meanwhile. */
 int asteria_pins_take(struct asteria *);
-/* What has become of it. NONE: it has the rows itself, or was given up. The others are of snapshots whose rows are in the file; EITHER:
-   it failed, and may be what a crash returns to. Slots that no snapshot needs are free; after asteria_free_reserve(). */
+/* What has become of it. NONE: it has the rows itself, or was given up. The others are of snapshots
+   whose rows are in the file; EITHER: it failed, and may be what a crash returns to. Slots that no
+   snapshot needs are free; after asteria_free_reserve(). */
 enum pins_end { PINS_NONE, PINS_FAILED, PINS_EITHER, PINS_DURABLE };
 void asteria_pins_drop(struct asteria *, enum pins_end);
 bool asteria_is_pinned(const struct asteria *, uint32_t slot);

@@ -17,8 +17,8 @@ static void write(struct store_writer *w, const char *tag, const void *bytes, si
     store_write(w, bytes, n * each);
 }
 
-/* Without the chains of an address's cells, whose order follows from history and says nothing: the same tree gives the same
-   file. */
+/* Without the chains of an address's cells, whose order follows from history and says nothing: the
+   same tree gives the same file. */
 static void write_cells(const struct bec *b, struct store_writer *w)
 {
     store_section(w, "bec.cells");

@@ -1,17 +1,19 @@
 /* bucket.h - the rows of one address, and what is certain of all of them.
  *
- * Positions 0 .. n-1 hold rows in order of arrival, dead ones until the bucket is compacted: by a removal when a third of
- * them is dead, which moves codes and reads no row. What a scan reads lies in blocks of 64 positions
- * (algorithms/common/quantizer.h), relative to the bucket's centre: the mean of its rows when it was last written anew, by
- * maintain(), when it has doubled since or many of its rows have gone; at first, of the rows that it began with, or of the
- * model's sample.
+ * Positions 0 .. n-1 hold rows in order of arrival, dead ones until the bucket is compacted: by a
+ * removal when a third of them is dead, which moves codes and reads no row. What a scan reads lies
+ * in blocks of 64 positions (algorithms/common/quantizer.h), relative to the bucket's centre: the
+ * mean of its rows when it was last written anew, by maintain(), when it has doubled since or many
+ * of its rows have gone; at first, of the rows that it began with, or of the model's sample.
  *
- * Bounds of distances to any row of the bucket, for a query with vantage products p and unit length:
+ * Bounds of distances to any row of the bucket, for a query with vantage products p and unit
+ * length:
  *   box     every live row's p is in [low, high]                  |q - x|^2 >= sum_i dist(p_i, [low_i, high_i])^2   B1
  *   agree   bits all rows' words share: the same by signs only, a part of the box                                  B1
  *   angles  of live rows to the codeword's direction w_b: in [angle_min, angle_max]                                B2
  *   ball    distances of live rows to the centre: in [near, far]  |q - x| >= max(|q - c| - far, near - |q - c|)    B2
- * Adding a row widens them; removing one leaves them as they are, true and loose; writing anew tightens them.
+ * Adding a row widens them; removing one leaves them as they are, true and loose; writing anew
+ * tightens them.
  */
 #ifndef DRIFTLINE_ASTERIA_BUCKET_H
 #define DRIFTLINE_ASTERIA_BUCKET_H

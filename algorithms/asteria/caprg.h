@@ -75,8 +75,8 @@ int caprg_reserve_removals(struct caprg *, size_t n);
    stays, the next call goes on. */
 int caprg_forget(struct caprg *, const struct caprg_rows *, uint64_t budget, bool *more,
                  void (*gone)(void *to, uint32_t slot), void *to);
-/* Its first part, which reads no row: removed nodes go, debts stay. Begun only when a share-th of the nodes waits; whether it is
-   due, or under way. ERR_NO_MEMORY. */
+/* Its first part, which reads no row: removed nodes go, debts stay. Begun only when a share-th of
+   the nodes waits; whether it is due, or under way. ERR_NO_MEMORY. */
 bool caprg_sweep_is_due(const struct caprg *, size_t share);
 int caprg_sweep(struct caprg *, const struct caprg_rows *, size_t share, uint64_t budget,
                 bool *more, void (*gone)(void *to, uint32_t slot), void *to);

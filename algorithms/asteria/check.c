@@ -1,8 +1,11 @@
-/* check.c - everything asteria.h and bucket.h say stays true, by a walk over slots, buckets and rows.
+/* check.c - everything asteria.h and bucket.h say stays true, by a walk over slots, buckets and
+ * rows.
  *
- * (a) each live id has one slot, and `slots` leads to it; what is not live waits, for a bucket whose dead it is one of or for
- * the graph, or is free, once, or pinned, where a snapshot needs its row; the graph and the tree know the rows that they are to know, and no others; (b) models: isometry, orthonormal vantages, codewords; (c) buckets: found by their
- * addresses, their counts those of their bits, vacant ones listed; (d) rows: see check_rows.c; (e) counts of buckets,
+ * (a) each live id has one slot, and `slots` leads to it; what is not live waits, for a bucket
+ * whose dead it is one of or for the graph, or is free, once, or pinned, where a snapshot needs its
+ * row; the graph and the tree know the rows that they are to know, and no others; (b) models:
+ * isometry, orthonormal vantages, codewords; (c) buckets: found by their addresses, their counts
+ * those of their bits, vacant ones listed; (d) rows: see check_rows.c; (e) counts of buckets,
  * generations and the index are the same; (f) the graph's own, the tree's own.
  */
 #include "algorithms/asteria/check.h"
@@ -67,7 +70,8 @@ static int check_slot(const struct check_walk *c, uint32_t slot)
     return OK;
 }
 
-/* One of a list: of the free ones, whose rows may be written over, or of the pinned ones, for which a snapshot stands. */
+/* One of a list: of the free ones, whose rows may be written over, or of the pinned ones, for which
+   a snapshot stands. */
 static int check_unused(const struct check_walk *c, uint32_t slot, bool pinned, uint64_t *unused)
 {
     const struct asteria *a = c->a;

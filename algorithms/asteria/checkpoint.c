@@ -1,13 +1,14 @@
 /* checkpoint.c - snapshots, written beside searches and, for the most part, beside updates.
  *
- * First everything but the rows is written, while nothing changes: searches go on, updates wait at checkpoint_lock for as long as
- * the system takes to copy it. Then, with the rows pinned where they are (pins.c), the rest beside updates: the rows
- * themselves; or, where the file of rows is durable, they are only made so. Then the snapshot takes its place.
+ * First everything but the rows is written, while nothing changes: searches go on, updates wait at
+ * checkpoint_lock for as long as the system takes to copy it. Then, with the rows pinned where they
+ * are (pins.c), the rest beside updates: the rows themselves; or, where the file of rows is
+ * durable, they are only made so. Then the snapshot takes its place.
  *
  *     checkpointing     one snapshot at a time
  *     checkpoint_lock   for reading by changes, for writing by a snapshot's first part
  *     changing          one change at a time
- *     lock              for reading by searches, for writing by changes, but for as long as they write to the log
+ *     lock              for reading by searches, for writing by changes, but while they write files
  *
  * Locks are taken in this order.
  */

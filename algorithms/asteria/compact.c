@@ -1,9 +1,10 @@
 /* compact.c - what removed rows leave behind: positions in buckets, nodes in the graph, slots.
  *
- * Removals pay for it, so that an index that nobody maintains stays as large as its rows: a bucket of which a third is dead is
- * compacted at once, in place (two codes are moved for each removal), and the graph is swept a little with each removal
- * once half as many nodes wait as there are live ones. Neither reads a row, and neither makes bounds or centres tighter:
- * that is maintain()'s, which writes buckets anew.
+ * Removals pay for it, so that an index that nobody maintains stays as large as its rows: a bucket
+ * of which a third is dead is compacted at once, in place (two codes are moved for each removal),
+ * and the graph is swept a little with each removal once half as many nodes wait as there are live
+ * ones. Neither reads a row, and neither makes bounds or centres tighter: that is maintain()'s,
+ * which writes buckets anew.
  */
 #include <string.h>
 
@@ -13,8 +14,9 @@ enum {
     DEAD_SHARE = 3,    /* a bucket is compacted when this part of it, a third, is dead */
     EMPTIED_SHARE = 2, /* empty buckets are vacated when this part of all, half, may be empty */
     WAITING_SHARE = 2, /* the graph is swept when dead nodes are this part of the live ones, half */
-    /* Of the sweep, for each removal and edge: more than the sweep costs for each of the nodes that it takes out (caprg_gather()
-       looks at 17 x degree candidates at most, of twice as many nodes). */
+    /* Of the sweep, for each removal and edge: more than the sweep costs for each of the nodes that
+       it takes out (caprg_gather() looks at 17 x degree candidates at most, of twice as many
+       nodes). */
     BUDGET_AN_EDGE = 40,
     BUDGET_AT_ONCE = 4096, /* under the lock */
 };
@@ -36,7 +38,8 @@ void upkeep_release_dead(struct asteria *a, unsigned generation, uint32_t bucket
 
 /* ------------------------------------------------------------------------------ removals */
 
-/* Live rows move up, in their order. Bounds stay, true and loose, and so does the centre, which codes are relative to. */
+/* Live rows move up, in their order. Bounds stay, true and loose, and so does the centre, which
+   codes are relative to. */
 static void squeeze(struct asteria *a, unsigned generation, uint32_t bucket)
 {
     const struct generation *g = a->generations[generation];
@@ -64,8 +67,9 @@ static void squeeze(struct asteria *a, unsigned generation, uint32_t bucket)
     b->n = to;
 }
 
-/* One at a time they would have every search make the centres' codes anew (generation.centres_version). Buckets that never had a
-   row stay: their centres are the sample's. */
+/* One at a time they would have every search make the centres' codes anew
+   (generation.centres_version). Buckets that never had a row stay: their centres are the
+   sample's. */
 static void vacate_empty(struct asteria *a, struct generation *g)
 {
     if (++g->emptied * EMPTIED_SHARE < g->n)

@@ -1,15 +1,17 @@
 /* pins.c - slots whose rows a snapshot needs.
  *
- * A snapshot is written beside updates, and the rows of a durable index with rows in a file are in no snapshot at all. So the
- * row of a slot that a snapshot refers to must stay where it is: when such a slot is released, it is not free, but pinned,
- * until neither the last durable snapshot nor the one being written refers to it.
+ * A snapshot is written beside updates, and the rows of a durable index with rows in a file are in
+ * no snapshot at all. So the row of a slot that a snapshot refers to must stay where it is: when
+ * such a slot is released, it is not free, but pinned, until neither the last durable snapshot nor
+ * the one being written refers to it.
  */
 #include <string.h>
 
 #include "algorithms/asteria/snapshot.h"
 #include "src/core/mem.h"
 
-/* A checkpoint is made for the sake of half as many pinned slots as there are rows, but not of fewer than these. */
+/* A checkpoint is made for the sake of half as many pinned slots as there are rows, but not of
+   fewer than these. */
 enum { PINNED_LEAST = 512, PINNED_SHARE = 2 };
 
 static bool is_in(const uint64_t *set, size_t n, uint32_t slot)

@@ -1,10 +1,12 @@
 /* recover.c - an index as it was when its process ended: the snapshot, and the records after it.
  *
- * Rows are inserted and removed the way they were, but for the log. A model that was being trained when the process ended
- * was in no snapshot: the index has the model before it, or none, and says so.
+ * Rows are inserted and removed the way they were, but for the log. A model that was being trained
+ * when the process ended was in no snapshot: the index has the model before it, or none, and says
+ * so.
  *
- * Nothing must be written for it: an index can be opened, and searched, on a full disk. Rows of the log that have their place
- * in the file of rows stay in memory then (tier_load()), and updates are refused until there is space.
+ * Nothing must be written for it: an index can be opened, and searched, on a full disk. Rows of the
+ * log that have their place in the file of rows stay in memory then (tier_load()), and updates are
+ * refused until there is space.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -158,7 +160,8 @@ static int go_on(struct asteria *a, uint64_t snapshot_lsn)
     tier_load(a->tier, false);
     if (p.training)
         tell_of_training(a);
-    /* A long log is replayed once. What fails here is no failure of the opening: the disk may be full. */
+    /* A long log is replayed once. What fails here is no failure of the opening: the disk may be
+       full. */
     asteria_checkpoint_if_due(a, asteria_pins_are_many(a));
     return OK;
 }

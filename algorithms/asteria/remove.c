@@ -1,5 +1,5 @@
-/* remove.c - a removed row is a tombstone: its id goes at once, its place and edges with others of its bucket and of the
- * graph (compact.c). */
+/* remove.c - a removed row is a tombstone: its id goes at once, its place and edges with others of
+ * its bucket and of the graph (compact.c). */
 #include <inttypes.h>
 
 #include "algorithms/asteria/asteria.h"

@@ -1,19 +1,22 @@
-/* snapshot.h - how an index lies on disk, for those that write and read it: snapshot*.c, save.c, log.c, recover.c.
+/* snapshot.h - how an index lies on disk, for those that write and read it: snapshot*.c, save.c,
+ * log.c, recover.c.
  *
  * A running index with a log has in its folder
  *
  *     LOCK              claimed by who has the index open
  *     asteria.snapshot  the index at a moment: models, buckets, short codes, graph, tree, rows
  *     journal.N         rows that were inserted and removed since
- *     rows              if rows are tiered: the rows themselves, by slot (tier_file.c), which the snapshot does not have then
+ *     rows              if rows are tiered: the rows, by slot (tier_file.c); then the snapshot has none
  *
- * and the snapshot, with the rows that it refers to and the journal after it, is the index. Rows of slots that the last
- * durable snapshot refers to are never written over (pins.c). save() to another folder writes "asteria.index": the same
- * sections, with the rows. It is also what an index without a log leaves in its own folder, where "rows" is scratch.
+ * and the snapshot, with the rows that it refers to and the journal after it, is the index. Rows of
+ * slots that the last durable snapshot refers to are never written over (pins.c). save() to another
+ * folder writes "asteria.index": the same sections, with the rows. It is also what an index without
+ * a log leaves in its own folder, where "rows" is scratch.
  *
- * Sections: "meta"; by slot "ids" "places" "waiting"; "free"; of each generation g, with tags that end in g: the model's, "gen"
- * "buckets" "vacant" "slots" "words" "alive" "blocks" "centres" "codes"; the graph's and the tree's own; "rows" of the slots
- * that are kept, live ones and dead ones that their bucket or the graph still knows, or "sums": crc32c of these rows.
+ * Sections: "meta"; by slot "ids" "places" "waiting"; "free"; of each generation g, with tags that
+ * end in g: the model's, "gen" "buckets" "vacant" "slots" "words" "alive" "blocks" "centres"
+ * "codes"; the graph's and the tree's own; "rows" of the slots that are kept, live ones and dead
+ * ones that their bucket or the graph still knows, or "sums": crc32c of these rows.
  */
 #ifndef DRIFTLINE_ASTERIA_SNAPSHOT_H
 #define DRIFTLINE_ASTERIA_SNAPSHOT_H
@@ -39,10 +42,12 @@ static inline struct store_identity snapshot_identity(const struct index_env *en
     return store_identity_of(env, "asteria", SNAPSHOT_VERSION);
 }
 
-/* Everything but the rows, while nothing changes; rows_apart: their checksums, too. Errors stick to the writer. */
+/* Everything but the rows, while nothing changes; rows_apart: their checksums, too. Errors stick to
+   the writer. */
 void asteria_snapshot_write(const struct asteria *, struct store_writer *, uint64_t lsn,
                             bool rows_apart);
-/* The rows, of the slots that the snapshot has pinned: beside changes. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY: of reading them. */
+/* The rows, of the slots that the snapshot has pinned: beside changes. ERR_IO, ERR_CORRUPT,
+   ERR_NO_MEMORY: of reading them. */
 int asteria_snapshot_write_rows(struct asteria *, struct store_writer *);
 /* An index of these sections, without a log under way; tier_load() is begun. */
 int asteria_snapshot_read(struct asteria **, const struct index_env *,

@@ -1,12 +1,13 @@
 /* tier.h - the rows as they came, by slot: all in memory, or the hot ones, the others in a file.
  *
- * Tiered: every row is in the file "rows" of env->dir, row s at s x row_bytes rounded up to 8, and its checksum in memory;
- * rows of buckets that were probed most are in memory too, up to a budget, and rows just written while there is space. Where
- * updates are durable, so is the file: snapshots have checksums of rows, and the rows stay where they are for as long as a
- * snapshot needs them (pins.c). Else it is scratch and goes with the index.
+ * Tiered: every row is in the file "rows" of env->dir, row s at s x row_bytes rounded up to 8, and
+ * its checksum in memory; rows of buckets that were probed most are in memory too, up to a budget,
+ * and rows just written while there is space. Where updates are durable, so is the file: snapshots
+ * have checksums of rows, and the rows stay where they are for as long as a snapshot needs them
+ * (pins.c). Else it is scratch and goes with the index.
  *
- * Threads: reading may run beside reading; all else comes one at a time, beside no reading (the asteria's lock), but for
- * tier_write() and tier_sync().
+ * Threads: reading may run beside reading; all else comes one at a time, beside no reading (the
+ * asteria's lock), but for tier_write() and tier_sync().
  */
 #ifndef DRIFTLINE_ASTERIA_TIER_H
 #define DRIFTLINE_ASTERIA_TIER_H
@@ -33,10 +34,11 @@ void tier_destroy(struct tier *); /* NULL is allowed */
 
 /* Slots below n are there. */
 int tier_reserve(struct tier *, size_t n);
-/* n rows, row i to slots[i], which were reserved and have no live row; beside reading of others. ERR_IO: no other row has
-   changed. */
+/* n rows, row i to slots[i], which were reserved and have no live row; beside reading of others.
+   ERR_IO: no other row has changed. */
 int tier_write(struct tier *, const uint32_t *slots, const void *rows, size_t n);
-/* The end of it, beside no reading: they are hot while there is space; all: what tier_write() returned was OK. */
+/* The end of it, beside no reading: they are hot while there is space; all: what tier_write()
+   returned was OK. */
 void tier_written(struct tier *, const uint32_t *slots, const void *rows, size_t n, bool all);
 
 /* The row, if it is in memory; else NULL. Valid until the next tier_tend() or write. */
@@ -72,18 +74,18 @@ uint64_t tier_reads(const struct tier *);
 /* Durable rows; without a file all of it is nothing, and OK. */
 
 bool tier_durable(const struct tier *);
-/* While an index is loaded, rows that the disk has no space for are held in memory, up to the next tier_write() that
-   succeeds; else they are refused. */
+/* While an index is loaded, rows that the disk has no space for are held in memory, up to the next
+   tier_write() that succeeds; else they are refused. */
 void tier_load(struct tier *, bool begun);
-/* The rows of n slots, FETCH_MOST at most, are in the file and have these checksums: they are read and held to them, and kept
-   hot while there is space; rows[i] is valid as with tier_get_many(). */
+/* The rows of n slots, FETCH_MOST at most, are in the file and have these checksums: they are read
+   and held to them, and kept hot while there is space; rows[i] is valid as with tier_get_many(). */
 int tier_adopt(struct tier *, const uint32_t *slots, const uint32_t *sums, size_t n,
                const void **rows);
 uint32_t tier_sum(const struct tier *, uint32_t slot);
 /* What is held goes into the file. ERR_IO. */
 int tier_flush(struct tier *);
-/* The rows of the slots whose bits are set, below n_slots, are on the device. Runs beside all other calls, of which none writes
-   these rows; nothing is held. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY. */
+/* The rows of the slots whose bits are set, below n_slots, are on the device. Runs beside all other
+   calls, of which none writes these rows; nothing is held. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY. */
 int tier_sync(struct tier *, const uint64_t *slots, size_t n_slots);
 /* From now on a snapshot may refer to the file. */
 void tier_stay(struct tier *);

@@ -1,5 +1,5 @@
-/* tier_durable.c - rows of the file that snapshots refer to: made durable, adopted by the next process; and rows that a full
- * disk keeps in memory.
+/* tier_durable.c - rows of the file that snapshots refer to: made durable, adopted by the next
+ * process; and rows that a full disk keeps in memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -114,8 +114,9 @@ int tier_flush(struct tier *t)
 
 /* ------------------------------------------------------------------------------- syncing */
 
-/* A page whose write-back failed counts as clean afterwards, and a second fsync() would say yes to what is not on the device.
-   So all rows that the snapshot needs are written again; what the system has lost shows in its checksum. */
+/* A page whose write-back failed counts as clean afterwards, and a second fsync() would say yes to
+   what is not on the device. So all rows that the snapshot needs are written again; what the system
+   has lost shows in its checksum. */
 static int write_again(struct tier *t, const uint64_t *slots, size_t n_slots)
 {
     unsigned char *row = mem_zalloc(t->env.mem, t->stride);

@@ -1,8 +1,9 @@
 /* tier_file.c - rows in the file "rows" of env->dir, the hot ones in frames of memory too.
  *
- * A row is in the file before tier_write() returns; the system writes it back when it likes, and tier_sync() makes it. Slots
- * that are given to tier_write() are ones that no snapshot needs. What is read is held to the checksum of what was written:
- * the file outlives processes, failed write-backs and disks' errors.
+ * A row is in the file before tier_write() returns; the system writes it back when it likes, and
+ * tier_sync() makes it. Slots that are given to tier_write() are ones that no snapshot needs. What
+ * is read is held to the checksum of what was written: the file outlives processes, failed
+ * write-backs and disks' errors.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,8 @@ static int open_rows(struct tier *t, const struct tier_opening *opening)
         return fail_errno(env->error, ERR_IO, "asteria: cannot look at %s", f->path);
     f->end = (uint64_t)st.st_size;
     f->stays = f->named = opening->again;
-    /* Reads ahead of a row would fill memory with rows of no one's asking; what it says is only advice. */
+    /* Reads ahead of a row would fill memory with rows of no one's asking; what it says is only
+       advice. */
     (void)posix_fadvise(f->fd, 0, 0, POSIX_FADV_RANDOM);
     return OK;
 }
@@ -159,7 +161,8 @@ int tier_file_put(struct tier *t, uint32_t slot, const unsigned char *bytes, siz
     return 0;
 }
 
-/* How many of the rows from the i-th on have slots one after the other, and fit the bounce where there is a gap. */
+/* How many of the rows from the i-th on have slots one after the other, and fit the bounce where
+   there is a gap. */
 static size_t run_of(const struct tier *t, const uint32_t *slots, size_t i, size_t n)
 {
     const size_t most = t->stride > t->row_bytes ? bounce_rows(t) : SIZE_MAX;
@@ -208,8 +211,9 @@ int tier_file_write(struct tier *t, const uint32_t *slots, const void *rows, siz
     return why == 0 ? OK : tier_file_unwritten(t, slots[0], why);
 }
 
-/* Rows just written are likely to be read again soon, for their buckets' and neighbours' upkeep. Where there is no memory
-   for a frame that is no error: the row is in the file. A frame must not be newer or older than the file. */
+/* Rows just written are likely to be read again soon, for their buckets' and neighbours' upkeep.
+   Where there is no memory for a frame that is no error: the row is in the file. A frame must not
+   be newer or older than the file. */
 void tier_file_written(struct tier *t, const uint32_t *slots, const unsigned char *rows, size_t n,
                        bool all)
 {

@@ -16,14 +16,16 @@
 #define TIER_FILE_NAME "rows"
 #define TIER_HELD      (UINT32_C(1) << 31)
 
-/* Rows that a full disk kept out of the file while an index was loaded: in memory until they can be written. */
+/* Rows that a full disk kept out of the file while an index was loaded: in memory until they can be
+   written. */
 struct tier_held {
     unsigned char *rows;
     uint32_t *slots;
     size_t n, rows_capacity, slots_capacity;
 };
 
-/* A frame has space for a row. Every row is in the file, unless it is held, a hot one in a frame too. */
+/* A frame has space for a row. Every row is in the file, unless it is held, a hot one in a frame
+   too. */
 struct tier_file {
     int fd;
     bool durable;         /* snapshots refer to its rows */
@@ -67,12 +69,14 @@ int tier_file_reserve(struct tier *, size_t n);
 int tier_file_write(struct tier *, const uint32_t *slots, const void *rows, size_t n);
 void tier_file_written(struct tier *, const uint32_t *slots, const unsigned char *rows, size_t n,
                        bool all);
-/* n rows from the slot on, padded to t->stride each; 0, or the errno of what failed. Any thread, if nobody else writes these. */
+/* n rows from the slot on, padded to t->stride each; 0, or the errno of what failed. Any thread, if
+   nobody else writes these. */
 int tier_file_put(struct tier *, uint32_t slot, const unsigned char *bytes, size_t n);
 int tier_file_unwritten(const struct tier *, uint32_t slot, int why);
 /* The row of a slot, as it was written: ERR_IO, ERR_CORRUPT. */
 int tier_file_read(const struct tier *, uint32_t slot, void *to);
-/* Says why a read failed: errno, READ_SHORT, or TIER_DAMAGED: the row is not the one that was written. */
+/* Says why a read failed: errno, READ_SHORT, or TIER_DAMAGED: the row is not the one that was
+   written. */
 enum { TIER_DAMAGED = -2 };
 int tier_file_unread(const struct tier *, uint32_t slot, int why);
 bool tier_file_is_sound(const struct tier *, uint32_t slot, const void *row);

@@ -23,7 +23,8 @@ static inline struct asteria *state_of(const struct asteria_world *w)
     return asteria_of(w->index);
 }
 
-/* Few steps of training; "code=none,caprg=false" changes others. With rows=tiered or durability=... there is a folder. */
+/* Few steps of training; "code=none,caprg=false" changes others. With rows=tiered or durability=...
+   there is a folder. */
 static inline struct asteria_params asteria_world_params(const char *settings)
 {
     struct asteria_params params;

@@ -1,6 +1,7 @@
-/* test_asteria_checkpoint.c - a checkpoint that stands still at any of its system calls keeps no search waiting, and, once it has
- * its rows to write, no update; what is acknowledged meanwhile is there after a crash at that moment. Rows of a tiered index
- * are in no snapshot, and what a snapshot refers to is not written over: no write since matters to a crash.
+/* test_asteria_checkpoint.c - a checkpoint that stands still at any of its system calls keeps no
+ * search waiting, and, once it has its rows to write, no update; what is acknowledged meanwhile is
+ * there after a crash at that moment. Rows of a tiered index are in no snapshot, and what a
+ * snapshot refers to is not written over: no write since matters to a crash.
  */
 #define _GNU_SOURCE /* pthread_timedjoin_np() */
 #include <pthread.h>
@@ -222,7 +223,8 @@ static void scene_end(struct scene *c)
     test_dir_remove(c->other);
 }
 
-/* Everything that was acknowledged is in a copy of the folder, as a crash of the process at this moment leaves it. */
+/* Everything that was acknowledged is in a copy of the folder, as a crash of the process at this
+   moment leaves it. */
 static void expect_recovered(struct scene *c, const struct kept_folder *files, const bool *stored)
 {
     static struct small t;
@@ -255,8 +257,9 @@ static void expect_search(struct scene *c, const char *beside)
     assert_int_equal(searching.rc, OK);
 }
 
-/* Where the checkpoint stands still: searches end; an update ends or, while what is not the rows is copied, waits, and
-   keeps no search waiting (but where a row is read under the lock, as a search would). Whether it did. */
+/* Where the checkpoint stands still: searches end; an update ends or, while what is not the rows is
+   copied, waits, and keeps no search waiting (but where a row is read under the lock, as a search
+   would). Whether it did. */
 static bool look_on(struct scene *c)
 {
     struct task updating = { .s = &c->s, .first = 280 };
@@ -355,7 +358,8 @@ static struct bytes rows_of(const char *dir)
     return bytes_read(path);
 }
 
-/* What a power cut may leave of the file: each sector as it was when it was synced last, or as it was written since. */
+/* What a power cut may leave of the file: each sector as it was when it was synced last, or as it
+   was written since. */
 static void lose_writes(const char *dir, struct bytes synced, struct rng *r)
 {
     char path[PATH_MAX];
@@ -396,7 +400,8 @@ static void expect_after_power_cut(const struct small *s, struct bytes synced, s
     test_dir_remove(dir);
 }
 
-/* Rows that came since the last checkpoint are in the log; those from before it are not written over. */
+/* Rows that came since the last checkpoint are in the log; those from before it are not written
+   over. */
 static void test_lost_writes(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* test_asteria_full_disk.c - an index on a disk without space opens and answers as it did; updates are refused, lose nothing, and
- * work again once there is space.
+/* test_asteria_full_disk.c - an index on a disk without space opens and answers as it did; updates
+ * are refused, lose nothing, and work again once there is space.
  */
 #include <errno.h>
 #include <signal.h>
@@ -52,7 +52,8 @@ static void fill_disk(enum way way, bool *full, bool to)
     limit_files(to && way == BY_LIMIT ? 0 : RLIM_INFINITY);
 }
 
-/* A log of more than a megabyte, for which no checkpoint was made; all rows are stored afterwards. */
+/* A log of more than a megabyte, for which no checkpoint was made; all rows are stored
+   afterwards. */
 static void make_long_log(struct small *s)
 {
     const int64_t usually = s->a->params.checkpoint_mb;

@@ -1,5 +1,6 @@
-/* test_asteria_replace.c - an index whose rows are replaced again and again, and that nobody maintains, stays about as large
- * as one made of the rows that it ends with: its memory, its files, its snapshots.
+/* test_asteria_replace.c - an index whose rows are replaced again and again, and that nobody
+ * maintains, stays about as large as one made of the rows that it ends with: its memory, its files,
+ * its snapshots.
  */
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
-/* test_asteria_rows_file.c - rows that snapshots refer to: they stay where they are, are not written a second time, are made
- * durable before they count, and are held to their checksums.
+/* test_asteria_rows_file.c - rows that snapshots refer to: they stay where they are, are not
+ * written a second time, are made durable before they count, and are held to their checksums.
  */
 #include <errno.h>
 
@@ -29,7 +29,8 @@ static struct asteria_params params_of(const struct kind *k)
     return p;
 }
 
-/* Rows that a snapshot has begun with stay where they are until it is done, in memory, too; then their slots are used again. */
+/* Rows that a snapshot has begun with stay where they are until it is done, in memory, too; then
+   their slots are used again. */
 static void test_pinned_rows_stay(void **state)
 {
     (void)state;
@@ -88,7 +89,8 @@ static uint64_t bytes_written(void)
     return n;
 }
 
-/* Of an index with rows of 4 KB in their file, after a few updates: the rows are not written again. */
+/* Of an index with rows of 4 KB in their file, after a few updates: the rows are not written
+   again. */
 static void test_second_checkpoint(void **state)
 {
     (void)state;
@@ -153,7 +155,8 @@ static int refuse(void *to, const char *call)
     return ++f->calls == f->at ? EIO : 0;
 }
 
-/* Pages that could not be written count as clean afterwards: the next checkpoint writes its rows again. */
+/* Pages that could not be written count as clean afterwards: the next checkpoint writes its rows
+   again. */
 static void test_failed_sync(void **state)
 {
     (void)state;
@@ -190,7 +193,8 @@ static void test_failed_sync(void **state)
     test_dir_remove(dir);
 }
 
-/* A byte of the rows' file changes, or its end is missing: opening says so, and so does a search of who has it open. */
+/* A byte of the rows' file changes, or its end is missing: opening says so, and so does a search of
+   who has it open. */
 static void test_damaged_rows(void **state)
 {
     (void)state;

@@ -251,8 +251,8 @@ static void *link_rows(void *arg)
     return NULL;
 }
 
-/* Until the thread waits to change the index, which the caller keeps it from, by `changing`; or has ended. Then no search
-   is under way either. */
+/* Until the thread waits to change the index, which the caller keeps it from, by `changing`; or has
+   ended. Then no search is under way either. */
 static void await_change(struct change *c)
 {
     struct asteria *a = state_of(c->w);
@@ -275,8 +275,8 @@ static struct index *make_other(struct asteria_world *w, const char *settings)
     return other;
 }
 
-/* What several trainings leave where the allocator gives the newest model the address of the first: the model of another
-   index, without rows, at that address. */
+/* What several trainings leave where the allocator gives the newest model the address of the first:
+   the model of another index, without rows, at that address. */
 static void exchange_models(struct asteria *a, struct asteria *other)
 {
     struct generation *g = a->generations[a->now], *h = other->generations[other->now];
@@ -332,8 +332,8 @@ static void exchange_contents(struct asteria *a, struct asteria *b)
     memcpy(y, kept, sizeof kept);
 }
 
-/* Between two rows that are linked a model with larger codes takes over: what linking works in is as large as they are.
-   (Only the address sanitizer sees it otherwise.) */
+/* Between two rows that are linked a model with larger codes takes over: what linking works in is
+   as large as they are. (Only the address sanitizer sees it otherwise.) */
 static void test_link_beside_other_models(void **state)
 {
     struct asteria_world w;

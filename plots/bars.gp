@@ -20,7 +20,9 @@ set xlabel y_title noenhanced offset 0, 0.4
 unset ylabel
 unset ytics
 set ytics () nomirror
-set for [j = 1:n_labels] ytics add (XLABEL[j] -(j - 1)) noenhanced
+set for [j = 1:n_labels] ytics add ("" -(j - 1))
+# Not as the marks' own texts: those are formats, in which a "%" means something.
+set for [j = 1:n_labels] label j XLABEL[j] at graph 0, first -(j - 1) right offset -1.4, 0 noenhanced textcolor rgb "#222222"
 set yrange [-(n_labels - 0.4):0.6]
 # Where bars differ thirtyfold and more, a plain axis shows only the longest: then it is logarithmic.
 wide = !y_recall && STATS_min > 0 && STATS_max > 30 * STATS_min
@@ -39,6 +41,7 @@ plot for [i = 1:n_series] csv using (low_edge):($2 == i ? place(i, $3) : NaN):(l
          with xerrorbars pointtype 0 linewidth 1 linecolor rgb "#333333" notitle, \
      for [i = 1:n_series] csv using 6:($2 == i ? place(i, $3) : NaN):(y_recall ? sprintf(" %.4f", $4) : abs($4) < 1000 ? sprintf(" %.3g", $4) : gprintf(" %.2s%c", $4)) \
          with labels left font ",10" textcolor rgb "#333333" notitle
+unset label
 @draw_key
 set style fill solid 0.85 noborder
 plot for [i = 1:n_series] NaN with boxes linecolor rgb HUE[(i - 1) % 8 + 1] title SERIES[i]

@@ -34,13 +34,13 @@ do for [p = 1:n_panels] {
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel x_title noenhanced offset 0, 0.4
     set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.6, 0
-    plot for [i = 1:n_series] csv using (($1 == p && $2 == i && $7 < 2 && $12 == 0) ? $3 : NaN):4 \
+    plot for [i = 1:n_series] csv using (($1 == p && $2 == i && $7 < 2 && $8 == 0) ? $3 : NaN):4 \
              with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i && $12 == 0) ? $3 : NaN):4:5:6 \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i && $8 == 0) ? $3 : NaN):4:5:6 \
              with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb faded(colour(i)) notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i && $12 == 0) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i && $8 == 0) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
              with points pointtype mark(i) pointsize mark_size linecolor rgb variable notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i && $12 == 1) ? $3 : NaN):4 \
+         for [i = 1:n_series] csv using (($1 == p && $2 == i && $8 == 1) ? $3 : NaN):4 \
              with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) notitle
 }
 set offsets 0, 0, 0, 0

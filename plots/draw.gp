@@ -3,6 +3,8 @@
 # A result's own script sets: plots file kind title_text x_title y_title x_log y_log y_recall
 # and the arrays PANEL SERIES XLABEL STYLE VARIANT, then loads this. The template is plots/KIND.gp.
 
+# Labels are UTF-8 whatever the locale, and no text is markup.
+set encoding utf8
 csv = file.".csv"
 set datafile separator comma
 set datafile columnheaders
@@ -34,17 +36,17 @@ title_share = 34.0 / height
 
 load plots."/style.gp"
 
-set terminal svg size width, height enhanced font "DejaVu Sans,13" background rgb "white"
+set terminal svg size width, height noenhanced font "DejaVu Sans,13" background rgb "white"
 set output file.".svg"
 load plots."/".kind.".gp"
 set output
 
-set terminal pngcairo size width * 2, height * 2 enhanced font "DejaVu Sans,13" fontscale 2 linewidth 2 pointscale 2
+set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 2 linewidth 2 pointscale 2
 set output file.".png"
 load plots."/".kind.".gp"
 set output
 
-set terminal pdfcairo size width / 100.0, height / 100.0 enhanced font "DejaVu Sans,9" linewidth 1.2
+set terminal pdfcairo size width / 100.0, height / 100.0 noenhanced font "DejaVu Sans,9" linewidth 1.2
 set output file.".pdf"
 load plots."/".kind.".gp"
 set output

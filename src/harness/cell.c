@@ -20,6 +20,7 @@
 #include "core/mem.h"
 #include "crash.h"
 #include "meter.h"
+#include "quote.h"
 #include "replay.h"
 
 enum { POLL_MS = 25, TAIL_BYTES = 4096, READ_BYTES = 65536 };
@@ -347,21 +348,6 @@ static json_t *object_or_empty(json_t *borrowed)
     return borrowed ? json_incref(borrowed) : json_object();
 }
 
-/* A dying process may write anything; JSON holds UTF-8. */
-static json_t *text_json(const char *text)
-{
-    char plain[TAIL_BYTES + 2000];
-    json_t *json = json_string(text);
-    size_t n = 0;
-
-    if (json)
-        return json;
-    for (; text[n] && n + 1 < sizeof plain; n++)
-        plain[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
-    plain[n] = '\0';
-    return json_string(plain);
-}
-
 static json_t *cell_json(const struct cell *cell, size_t p, bool calibrated, const char *status,
                          const char *error, json_t *facts, json_t *steps_taken, double seconds)
 {
@@ -377,7 +363,7 @@ static json_t *cell_json(const struct cell *cell, size_t p, bool calibrated, con
                      "params", object_or_empty(cell->params_json), "knobs",
                      calibrated || !point ? json_object() : object_or_empty(point->knobs_json),
                      "repeat", (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status",
-                     status, "error", error[0] ? text_json(error) : json_null(), "element",
+                     status, "error", error[0] ? quote_json(error) : json_null(), "element",
                      element_name(cell->element), "widened", cell->widened, "no_simd",
                      (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds,
                      "process", facts ? json_incref(facts) : json_null(), "steps", steps_taken);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "quote.h"
 #include "replay.h"
 #include "sysinfo.h"
 
@@ -118,7 +119,8 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
     settle_process(errors, parent);
     (void)send_line(lines, json_pack("{s:o}", "facts", replay_settle_threads(x->threads)));
     const int rc = replay_run(&replay, &err);
-    (void)send_line(lines, json_pack("{s:{s:i, s:s}}", "end", "code", rc, "error", err.text));
+    (void)send_line(lines,
+                    json_pack("{s:{s:i, s:o}}", "end", "code", rc, "error", quote_json(err.text)));
     /* No exit handlers: libraries of the parent are not the child's to close. */
     _exit(0);
 }

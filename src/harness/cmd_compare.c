@@ -123,7 +123,7 @@ static int read_side(struct side *side, const char *path, struct error *error)
         return rc;
     char recall[32];
     const json_t *experiment = json_object_get(side->result, "experiment");
-    side->k = (size_t)json_integer_value(json_object_get(experiment, "k"));
+    side->k = (size_t)field_integer(experiment, "k", 0); /* result_load() has seen to its range */
     snprintf(recall, sizeof recall, "recall@%zu", side->k);
     json_t *sums = json_object();
     size_t i;

@@ -11,6 +11,7 @@
 #include "harness/cell.h"
 #include "harness/libraries.h"
 #include "harness/progress.h"
+#include "harness/quote.h"
 #include "harness/report.h"
 #include "harness/result.h"
 #include "harness/sysinfo.h"
@@ -249,11 +250,35 @@ static int prepare(struct run *run, struct error *error)
     return make_truth(run, error);
 }
 
+/* What is printed with a config's labels in it: they are not to command the terminal. */
+struct plain_text {
+    char *text;
+    size_t bytes;
+    FILE *out; /* NULL: out of memory */
+};
+
+static void plain_begin(struct plain_text *p)
+{
+    *p = (struct plain_text){ 0 };
+    p->out = open_memstream(&p->text, &p->bytes);
+}
+
+static void plain_print(struct plain_text *p)
+{
+    if (p->out && fclose(p->out) == 0)
+        quote_terminal(stdout, p->text);
+    free(p->text);
+}
+
 static void print_outcome(struct run *run)
 {
+    struct plain_text summary;
     if (!run->result)
         return;
-    report_summary(run->result, stdout);
+    plain_begin(&summary);
+    if (summary.out)
+        report_summary(run->result, summary.out);
+    plain_print(&summary);
     if (run->failed)
         printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n",
                run->failed, run->plan.n, run->dir);
@@ -323,7 +348,11 @@ int command_check(struct app *app)
             app_error(app, &error);
             worst = error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
         } else {
-            plan_print(&run.plan, run.experiment, stdout);
+            struct plain_text plan;
+            plain_begin(&plan);
+            if (plan.out)
+                plan_print(&run.plan, run.experiment, plan.out);
+            plain_print(&plan);
         }
         run_free(&run);
     }

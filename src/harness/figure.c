@@ -204,7 +204,7 @@ int figure_gather(struct figure *f, const json_t *result, const json_t *spec, st
                     "the result asks for a figure of kind \"%s\", which there is not", name);
     const json_t *experiment = json_object_get(result, "experiment");
     struct gather g = { .figure = f, .result = result, .spec = spec };
-    snprintf(g.recall, sizeof g.recall, "recall@%d", (int)field_number(experiment, "k"));
+    snprintf(g.recall, sizeof g.recall, "recall@%lld", field_integer(experiment, "k", 0));
     const json_t *listed = json_array_get(json_object_get(spec, "y"), 0); /* of several the first */
     const char *y = listed ? json_string_value(listed) : field_text(spec, "y", kind->y);
     f->kind = strdup(kind->name);

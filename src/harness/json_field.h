@@ -19,4 +19,11 @@ static inline double field_number(const json_t *object, const char *name)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+/* The whole number of a field, or `otherwise` where it has none. */
+static inline long long field_integer(const json_t *object, const char *name, long long otherwise)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
 #endif

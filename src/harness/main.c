@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "harness/app.h"
+#include "harness/quote.h"
 #include "kernels/kernels.h"
 
 /* The mutable globals: a signal handler has nowhere else to look. */
@@ -42,24 +43,12 @@ const struct command commands[] = {
     { NULL, NULL, NULL, 0, 0, NULL },
 };
 
-/* What configs, data and results of strangers say must not command the terminal. */
-static void put_text(const char *text)
-{
-    for (; *text; text++) {
-        const unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
-        const bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0; /* as UTF-8 has it */
-        const bool control = c1 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f;
-        (void)fputc(control ? '?' : c, stderr);
-        text += c1;
-    }
-}
-
 void app_error(const struct app *app, const struct error *error)
 {
     const char *red = app->options.colour ? "\033[31m" : "",
                *off = app->options.colour ? "\033[0m" : "";
     fprintf(stderr, "%serror:%s ", red, off);
-    put_text(error->text);
+    quote_terminal(stderr, error->text);
     fputc('\n', stderr);
 }
 
@@ -67,13 +56,13 @@ void app_warn(const struct app *app, const char *format, ...)
 {
     const char *yellow = app->options.colour ? "\033[33m" : "",
                *off = app->options.colour ? "\033[0m" : "";
-    fprintf(stderr, "%swarning:%s ", yellow, off);
+    char text[2000];
     va_list arguments;
     va_start(arguments, format);
-    char text[2000];
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    put_text(text);
+    fprintf(stderr, "%swarning:%s ", yellow, off);
+    quote_terminal(stderr, text);
     fputc('\n', stderr);
 }
 
@@ -81,7 +70,7 @@ int app_say(void *app_of, const char *line)
 {
     const struct app *app = app_of;
     if (!app->options.quiet) {
-        put_text(line);
+        quote_terminal(stderr, line);
         fputc('\n', stderr);
     }
     return *app->interrupted;

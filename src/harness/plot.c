@@ -1,24 +1,22 @@
 /* plot.c - draws figures: a CSV, a small gnuplot script that loads a template of plots/, and
  * gnuplot. */
-#define _GNU_SOURCE /* posix_spawn_file_actions_addchdir_np */
+#define _GNU_SOURCE /* memmem */
 #include "harness/plot.h"
 
-#include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <limits.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/gnuplot.h"
 #include "harness/metric.h"
+#include "harness/quote.h"
 #include "harness/result.h"
 #include "harness/whole_file.h"
-
-extern char **environ;
 
 /* A growing text; open_memstream() under a name that says what for. */
 struct text {
@@ -48,14 +46,7 @@ static int text_write(struct text *t, const char *dir, const char *file, const c
 static void csv_text(FILE *out, const char *text)
 {
     fputc(',', out);
-    if (!strpbrk(text, ",\"\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++)
-        fprintf(out, *text == '"' ? "\"\"" : "%c", *text);
-    fputc('"', out);
+    quote_csv(out, text);
 }
 
 static void csv_number(FILE *out, double value)
@@ -112,7 +103,8 @@ static size_t place_in(const json_t *list, const char *value)
     return 0;
 }
 
-/* Panels and series are numbered too: gnuplot picks rows by number, whatever the names hold. */
+/* gnuplot picks rows by the numbers of panels and series, and all that it reads stands before the
+   texts: it does not take quoted fields apart as CSV does. */
 static int write_csv(const struct figure *f, const char *dir, struct error *error)
 {
     struct text t;
@@ -123,8 +115,8 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     fprintf(t.out,
-            "panel_number,series_number,x,y,%s,y_high,dominated,panel,series,x_label,point,"
-            "crossing\n",
+            "panel_number,series_number,x,y,%s,y_high,dominated,crossing,panel,series,x_label,"
+            "point\n",
             heat ? "value" : "y_low");
     for (size_t i = 0; i < f->n; i++) {
         const struct plot_point *p = &f->points[i];
@@ -133,29 +125,23 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         csv_number(t.out, p->y);
         csv_number(t.out, heat || !isnan(p->y_low) ? p->y_low : p->y);
         csv_number(t.out, isnan(p->y_high) ? p->y : p->y_high);
-        fprintf(t.out, ",%d", pareto ? standing_of(f, i) : ON_FRONTIER);
+        fprintf(t.out, ",%d,%d", pareto ? standing_of(f, i) : ON_FRONTIER, p->crossing);
         csv_text(t.out, p->panel);
         csv_text(t.out, p->series);
         csv_text(t.out, p->x_label);
         csv_text(t.out, p->point);
-        fprintf(t.out, ",%d\n", p->crossing);
+        fputc('\n', t.out);
     }
     json_decref(panels);
     json_decref(series);
     return text_write(&t, dir, f->file, "csv", error);
 }
 
-/* A gnuplot string in double quotes; enhanced text is off, so only the quotes and backslashes
- * matter. */
-static void gp_text(FILE *out, const char *text)
+static void gp_text(FILE *out, const char *name, const char *text)
 {
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            fputc('\\', out);
-        fputc(*text == '\n' ? ' ' : *text, out);
-    }
-    fputc('"', out);
+    fprintf(out, "%s = ", name);
+    quote_gnuplot(out, text);
+    fputc('\n', out);
 }
 
 static void gp_array(FILE *out, const char *name, const json_t *texts)
@@ -165,9 +151,9 @@ static void gp_array(FILE *out, const char *name, const json_t *texts)
     if (!n)
         fprintf(out, "%s[1] = \"\"\n", name);
     for (size_t i = 0; i < n; i++) {
-        fprintf(out, "%s[%zu] = ", name, i + 1);
-        gp_text(out, json_string_value(json_array_get(texts, i)));
-        fputc('\n', out);
+        char element[32];
+        snprintf(element, sizeof element, "%s[%zu]", name, i + 1);
+        gp_text(out, element, json_string_value(json_array_get(texts, i)));
     }
 }
 
@@ -275,15 +261,17 @@ static void gp_heat(FILE *out, const struct figure *f)
 {
     gp_values(out, "XVALUE", f, offsetof(struct plot_point, x));
     gp_values(out, "YVALUE", f, offsetof(struct plot_point, y));
-    fputs("value_title = ", out);
-    gp_text(out, f->n ? axis_title(f->points[0].series) : "");
-    fputc('\n', out);
+    gp_text(out, "value_title", f->n ? axis_title(f->points[0].series) : "");
 }
 
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
                         const char *root, struct error *error)
 {
     struct text t;
+    char relative[PATH_MAX], plots[PATH_MAX];
+    if (snprintf(relative, sizeof relative, "%s/plots", root) >= (int)sizeof relative ||
+        !realpath(relative, plots))
+        return fail_errno(error, ERR_NOT_FOUND, "%s/plots: no templates of figures", root);
     int rc = text_begin(&t, error);
     if (rc)
         return rc;
@@ -291,19 +279,13 @@ static int write_script(const struct figure *f, const json_t *result, const char
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     json_t *x_labels = distinct(f, offsetof(struct plot_point, x_label));
     fprintf(t.out, "# %s.gp - redraw with: gnuplot %s.gp\n", f->file, f->file);
-    fputs("plots = ", t.out);
-    char plots[4096];
-    snprintf(plots, sizeof plots, "%s/plots", root);
-    char *real = realpath(plots, NULL);
-    gp_text(t.out, real ? real : plots);
-    free(real);
-    fprintf(t.out, "\nfile = \"%s\"\nkind = \"%s\"\ntitle_text = ", f->file, f->kind);
-    gp_text(t.out, f->title);
-    fputs("\nx_title = ", t.out);
-    gp_text(t.out, axis_title(f->x_name));
-    fputs("\ny_title = ", t.out);
-    gp_text(t.out, axis_title(f->y_name));
-    fprintf(t.out, "\nx_log = %d\ny_log = %d\n", metric_info(f->x_name)->logarithmic,
+    gp_text(t.out, "plots", plots);
+    gp_text(t.out, "file", f->file);
+    gp_text(t.out, "kind", f->kind);
+    gp_text(t.out, "title_text", f->title);
+    gp_text(t.out, "x_title", axis_title(f->x_name));
+    gp_text(t.out, "y_title", axis_title(f->y_name));
+    fprintf(t.out, "x_log = %d\ny_log = %d\n", metric_info(f->x_name)->logarithmic,
             metric_info(f->y_name)->logarithmic);
     fprintf(t.out, "y_recall = %d\n", !strncmp(f->y_name, "recall@", 7));
     gp_array(t.out, "PANEL", panels);
@@ -320,93 +302,118 @@ static int write_script(const struct figure *f, const json_t *result, const char
     return text_write(&t, dir, f->file, "gp", error);
 }
 
-/* gnuplot says what is wrong on stderr; its last words go into the error. */
-static int run_gnuplot(const char *dir, const char *file, struct error *error)
+int figure_write(const struct figure *f, const json_t *result, const char *dir, const char *root,
+                 struct error *error)
 {
-    char script[300], log[4096];
-    snprintf(script, sizeof script, "%s.gp", file);
-    snprintf(log, sizeof log, "%s/%s.log", dir, file);
-    char *const arguments[] = { (char[]){ "gnuplot" }, script, NULL };
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC,
-                                     0666);
-    posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
-    posix_spawn_file_actions_addchdir_np(&actions, dir);
-    pid_t pid;
-    int status = 0, rc = posix_spawnp(&pid, "gnuplot", &actions, NULL, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (rc) {
-        unlink(log);
-        return fail(error, ERR_NOT_FOUND,
-                    "cannot run gnuplot: %s; `make deps` installs it, --no-plots goes without",
-                    strerror(rc));
-    }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        unlink(log);
-        return OK;
-    }
-    return fail(error, ERR_IO, "gnuplot failed on %s/%s.gp; what it said is in %s", dir, file, log);
+    const int rc = write_csv(f, dir, error);
+    return rc ? rc : write_script(f, result, dir, root, error);
 }
 
-static int draw(const json_t *result, const json_t *spec, size_t number, const char *dir,
-                const char *root, json_t *files, json_t *bare, struct error *error)
+/* "]]>" may not stand in XML text, and gnuplot does not escape it. */
+static int mend_svg(const char *dir, const char *name, struct error *error)
+{
+    static const char ends[] = "]]>", escaped[] = "]]&gt;";
+    char *svg, *mended = NULL, path[PATH_MAX];
+    size_t bytes, mended_bytes;
+    int rc = read_own_file(dir, name, &svg, &bytes, error);
+    if (rc || !memmem(svg, bytes, ends, sizeof ends - 1)) {
+        free(svg);
+        return rc;
+    }
+    FILE *out = open_memstream(&mended, &mended_bytes);
+    const char *at = svg, *end = svg + bytes;
+    for (const char *hit; out && (hit = memmem(at, (size_t)(end - at), ends, sizeof ends - 1));) {
+        fwrite(at, 1, (size_t)(hit - at), out);
+        fputs(escaped, out);
+        at = hit + sizeof ends - 1;
+    }
+    if (out) {
+        fwrite(at, 1, (size_t)(end - at), out);
+        fclose(out);
+        snprintf(path, sizeof path, "%s/%s", dir, name);
+        rc = write_whole_file(path, mended, mended_bytes, error);
+    } else {
+        rc = fail(error, ERR_NO_MEMORY, "out of memory writing a figure");
+    }
+    free(mended);
+    free(svg);
+    return rc;
+}
+
+/* What all figures of a result are drawn with. */
+struct drawing {
+    const json_t *result;
+    const char *dir, *root;
+    const volatile int *interrupted;
+    json_t *files, *bare;
+};
+
+static int draw(const struct drawing *d, const json_t *spec, size_t number, struct error *error)
 {
     struct figure f;
-    int rc = figure_gather(&f, result, spec, error);
+    int rc = figure_gather(&f, d->result, spec, error);
     char file[240], svg[260];
     /* Two specifications may ask for the same kind and axes: the number keeps their files apart. */
     snprintf(file, sizeof file, "%02zu-%s", number, f.file ? f.file : "figure");
     free(f.file);
     f.file = strdup(file);
     if (!rc && f.n == 0)
-        json_array_append_new(bare, json_sprintf("%s, \"%s\"", file, f.title));
+        json_array_append_new(d->bare, json_sprintf("%s, \"%s\"", file, f.title));
     if (!rc && f.n) {
-        rc = write_csv(&f, dir, error);
+        rc = figure_write(&f, d->result, d->dir, d->root, error);
         if (!rc)
-            rc = write_script(&f, result, dir, root, error);
-        if (!rc)
-            rc = run_gnuplot(dir, file, error);
+            rc = gnuplot_run(d->dir, file, d->interrupted, error);
         snprintf(svg, sizeof svg, "%s.svg", file);
         if (!rc)
-            json_array_append_new(files, json_string(svg));
+            rc = mend_svg(d->dir, svg, error);
+        if (!rc)
+            json_array_append_new(d->files, json_string(svg));
     }
     figure_free(&f);
     return rc;
 }
 
-/* Earlier figures, which a changed config may number otherwise. */
-static void remove_old(const char *dir)
+static bool is_figure(const char *name)
 {
-    static const char *const extensions[] = { "svg", "png", "pdf", "csv", "gp", "log" };
-    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++) {
-        char pattern[4096];
-        glob_t found;
-        snprintf(pattern, sizeof pattern, "%s/[0-9][0-9]-*.%s", dir, extensions[i]);
-        if (glob(pattern, 0, NULL, &found))
-            continue;
-        for (size_t f = 0; f < found.gl_pathc; f++)
-            unlink(found.gl_pathv[f]);
-        globfree(&found);
-    }
+    static const char *const extensions[] = { ".svg", ".png", ".pdf", ".csv", ".gp", ".log" };
+    const size_t digits = strspn(name, "0123456789");
+    const char *extension = strrchr(name, '.');
+    if (digits < 2 || name[digits] != '-' || !extension)
+        return false;
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
+        if (!strcmp(extension, extensions[i]))
+            return true;
+    return false;
 }
 
-int plot_result(const char *dir, const char *root, json_t **bare, struct error *error)
+/* Earlier figures, which a changed config may number otherwise. gnuplot would write through a link
+   of such a name. */
+static void remove_old(const char *dir)
 {
-    char path[4096];
+    DIR *folder = opendir(dir);
+    for (struct dirent *e; folder && (e = readdir(folder));)
+        if (is_figure(e->d_name))
+            unlinkat(dirfd(folder), e->d_name, 0);
+    if (folder)
+        closedir(folder);
+}
+
+int plot_result(const char *dir, const char *root, const volatile int *interrupted, json_t **bare,
+                struct error *error)
+{
+    char path[PATH_MAX];
     json_t *result = NULL;
     *bare = json_array();
     snprintf(path, sizeof path, "%s/result.json", dir);
     int rc = result_load(path, &result, error);
     if (rc)
         return rc;
-    json_t *specs = figure_specs(result), *files = json_array();
+    json_t *specs = figure_specs(result);
+    const struct drawing d = { result, dir, root, interrupted, json_array(), *bare };
     remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
-        rc = draw(result, json_array_get(specs, i), i + 1, dir, root, files, *bare, error);
-    json_object_set_new(result, "figures", files);
+        rc = draw(&d, json_array_get(specs, i), i + 1, error);
+    json_object_set_new(result, "figures", d.files);
     if (!rc)
         rc = result_save(result, dir, error);
     json_decref(specs);

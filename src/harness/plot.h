@@ -11,9 +11,12 @@
 
 #include "core/error.h"
 
-/* Draws all figures of dir/result.json into dir, in place of those drawn before, and records their names in its "figures". root: for
- * plots/. *bare: a new array of the names and titles of those that were not drawn, for none of their values was measured. */
-int plot_result(const char *dir, const char *root, json_t **bare, struct error *);
+/* Draws all figures of dir/result.json into dir, in place of those drawn before, and records their
+ * names in its "figures". root: for plots/. interrupted: may be NULL; once set, drawing ends with
+ * ERR_INTERRUPTED. *bare: a new array of the names and titles of those that were not drawn, for none
+ * of their values was measured. */
+int plot_result(const char *dir, const char *root, const volatile int *interrupted, json_t **bare,
+                struct error *);
 
 /* One drawn point of a figure; NAN where a column does not apply. */
 struct plot_point {
@@ -33,6 +36,9 @@ int figure_gather(struct figure *, const json_t *result, const json_t *spec, str
  * reference. */
 json_t *figure_specs(const json_t *result);
 void figure_free(struct figure *);
+/* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. */
+int figure_write(const struct figure *, const json_t *result, const char *dir, const char *root,
+                 struct error *);
 int figure_add(struct figure *, const char *panel, const char *series, const char *point, double x,
                const char *x_label, double y, double low, double high);
 

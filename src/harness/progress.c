@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "harness/quote.h"
+
 static double now_s(void)
 {
     struct timespec t;
@@ -31,7 +33,10 @@ static void bar(const struct progress *p, double share, const char *text)
     char eta[32] = "";
     if (share > 0.02 && share < 1)
         snprintf(eta, sizeof eta, "  %.0f s left", gone / share - gone);
-    fprintf(stderr, "\r\033[K[%s] %3.0f %%%s  %.90s", cells, 100 * share, eta, text);
+    char shown[91];
+    snprintf(shown, sizeof shown, "%s", text);
+    fprintf(stderr, "\r\033[K[%s] %3.0f %%%s  ", cells, 100 * share, eta);
+    quote_terminal(stderr, shown);
     fflush(stderr);
 }
 
@@ -48,8 +53,10 @@ void progress_note(struct progress *p, const char *format, ...)
     clear_line(p);
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    char text[1000];
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    quote_terminal(stderr, text);
     fputc('\n', stderr);
 }
 
@@ -94,8 +101,9 @@ void progress_cell_done(struct progress *p, const char *label, size_t repeat, co
     if (p->terminal && !bad)
         return;
     clear_line(p);
-    fprintf(stderr, "%zu/%zu  %s, repeat %zu: %s  (%.1f s)\n", p->finished, p->cells, label,
-            repeat + 1, status, seconds);
+    fprintf(stderr, "%zu/%zu  ", p->finished, p->cells);
+    quote_terminal(stderr, label);
+    fprintf(stderr, ", repeat %zu: %s  (%.1f s)\n", repeat + 1, status, seconds);
 }
 
 void progress_end(struct progress *p)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/parallel.h"
+#include "quote.h"
 #include "replay_state.h"
 
 /* ---- 1. numbers for JSON */
@@ -125,7 +126,7 @@ static json_t *step_json(struct step *s, const struct replay *r)
         { "op", json_string(s->op ? op_name(s->op->kind) : "checkpoint") },
         { "tag", tag ? json_string(tag) : json_null() },
         { "status", json_string(s->status) },
-        { "note", or_null(s->note[0] ? json_string(s->note) : NULL) },
+        { "note", or_null(s->note[0] ? quote_json(s->note) : NULL) },
         { "count", json_number(s->count) },
         { "live", json_number((double)r->now.live.n) },
         { "seconds", json_number(s->seconds) },

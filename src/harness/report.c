@@ -8,70 +8,17 @@
 
 #include "harness/json_field.h"
 #include "harness/metric.h"
+#include "harness/quote.h"
 #include "harness/report_columns.h"
 #include "harness/report_html.h"
 #include "harness/result.h"
 #include "harness/table.h"
 #include "harness/whole_file.h"
 
-static const char head[] =
-    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<style>\n"
-    ":root{--ink:#1a1a1a;--soft:#5c5c5c;--line:#d8d8d8;--page:#fdfdfc;--card:#fff;--good:#00704a;--"
-    "bad:#b03a00}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e8e6e3;--soft:#a5a19b;--line:#3b3b3b;--page:#"
-    "161616;"
-    "--card:#1f1f1f;--good:#4fc08d;--bad:#ff9b66}}\n"
-    "body{font:15px/1.5 "
-    "system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:72rem;"
-    "margin:2rem auto;padding:0 1rem}\n"
-    "h1{font-size:1.5rem;margin-bottom:.2rem}h2{font-size:1.3rem;margin:3rem 0 "
-    ".2rem;border-top:1px "
-    "solid var(--line);padding-top:1.2rem}h3{font-size:1.05rem;margin-top:1.8rem}\n"
-    ".about{max-width:60rem}a{color:inherit}.numbers{font-size:.8rem;color:var(--soft)}\n"
-    ".soft{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-"
-    "size:.87rem}\n"
-    "th,td{padding:.25rem .7rem;border-bottom:1px solid "
-    "var(--line);text-align:right;white-space:nowrap}\n"
-    "th:first-child,td:first-child,td.text,th.text{text-align:left}td.wrap{white-space:normal;text-"
-    "align:left;min-width:16rem}\n"
-    "thead th{cursor:pointer;position:sticky;top:0;background:var(--page)}\n"
-    "figure{margin:1.2rem 0;padding:.6rem;background:#fff;border:1px solid "
-    "var(--line);border-radius:6px;"
-    "overflow-x:auto}figure svg{max-width:100%;height:auto}\n"
-    "code{font-size:.9em}details{margin-top:1rem}td small{color:var(--soft)}\n"
-    "</style>\n";
-
-static const char tail[] =
-    "<script>\n"
-    "for(const th of document.querySelectorAll('thead th'))th.addEventListener('click',()=>{\n"
-    " const "
-    "body=th.closest('table').tBodies[0],i=[...th.parentNode.children].indexOf(th),up=th.dataset."
-    "up!=='1';\n"
-    " th.dataset.up=up?'1':'0';const key=r=>{const c=r.cells[i],v=c.dataset.v;return "
-    "v===undefined?c.textContent:+v};\n"
-    " [...body.rows].sort((a,b)=>{const x=key(a),y=key(b);const d=typeof x==='number'&&typeof "
-    "y==='number'?x-y:"
-    "String(x).localeCompare(String(y));return up?d:-d}).forEach(r=>body.append(r))});\n"
-    "</script></body></html>\n";
-
-void html_escape(FILE *out, const char *text)
-{
-    for (; *text; text++)
-        switch (*text) {
-            case '<': fputs("&lt;", out); break;
-            case '>': fputs("&gt;", out); break;
-            case '&': fputs("&amp;", out); break;
-            case '"': fputs("&quot;", out); break;
-            default: fputc(*text, out);
-        }
-}
-
 void html_cell(FILE *out, const char *text, const char *class)
 {
     fprintf(out, "<td class=\"%s\">", class);
-    html_escape(out, text);
+    quote_html(out, text);
     fputs("</td>", out);
 }
 
@@ -107,7 +54,7 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
         json_array_foreach(columns, c, column)
         {
             fputs("<th>", out);
-            html_escape(out, json_string_value(column));
+            quote_html(out, json_string_value(column));
             fputs("</th>", out);
         }
         fputs("</tr></thead><tbody>\n", out);
@@ -135,26 +82,6 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
     json_decref(variants);
 }
 
-/* Puts an SVG into the page, without its XML prologue. */
-static void inline_svg(FILE *out, const char *path)
-{
-    FILE *in = fopen(path, "rb");
-    if (!in)
-        return;
-    char line[65536];
-    bool inside = false;
-    fputs("<figure>", out);
-    while (fgets(line, sizeof line, in)) {
-        const char *from = inside ? line : strstr(line, "<svg");
-        if (!from)
-            continue;
-        inside = true;
-        fputs(from, out);
-    }
-    fputs("</figure>\n", out);
-    fclose(in);
-}
-
 static void figures_section(FILE *out, const json_t *result, const char *dir)
 {
     const json_t *figures = json_object_get(result, "figures");
@@ -167,9 +94,7 @@ static void figures_section(FILE *out, const json_t *result, const char *dir)
     json_t *name;
     json_array_foreach(figures, i, name)
     {
-        char path[4096];
-        snprintf(path, sizeof path, "%s/%s", dir, json_string_value(name));
-        inline_svg(out, path);
+        html_figure(out, dir, json_is_string(name) ? json_string_value(name) : "");
     }
 }
 
@@ -188,11 +113,11 @@ static void failures_section(FILE *out, const json_t *result)
         char label[300];
         cell_label(cell, label, sizeof label);
         fputs("<li>", out);
-        html_escape(out, label);
-        fprintf(out, ", repeat %d: <b class=\"bad\">%s</b> ",
-                (int)json_integer_value(json_object_get(cell, "repeat")) + 1,
-                field_text(cell, "status", ""));
-        html_escape(out, field_text(cell, "error", ""));
+        quote_html(out, label);
+        fprintf(out, ", repeat %lld: <b class=\"bad\">", field_integer(cell, "repeat", 0) + 1);
+        quote_html(out, field_text(cell, "status", ""));
+        fputs("</b> ", out);
+        quote_html(out, field_text(cell, "error", ""));
         fputs("</li>\n", out);
     }
     if (any)
@@ -229,7 +154,7 @@ static void conditions_section(FILE *out, const json_t *result)
     json_array_foreach(json_object_get(environment, "warnings"), i, warning)
     {
         fputs("<p class=\"bad\">Warning: ", out);
-        html_escape(out, json_string_value(warning));
+        quote_html(out, json_is_string(warning) ? json_string_value(warning) : "");
         fputs("</p>\n", out);
     }
     fputs("<details><summary>Experiment, data, machine and build</summary><div "
@@ -255,14 +180,14 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
 {
     const json_t *experiment = json_object_get(result, "experiment");
     fprintf(out, number ? "<section id=\"result-%zu\"><h2>" : "<h1>", number);
-    html_escape(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
-                                                          : field_text(experiment, "name", ""));
+    quote_html(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
+                                                         : field_text(experiment, "name", ""));
     fprintf(out, "</h%d><p class=\"soft\">", number ? 2 : 1);
     const char *config = field_text(experiment, "config", ""), *ours = strstr(config, "/configs/");
-    html_escape(out, ours ? ours + 1 : config); /* wherever the repository lies */
-    const int repeats = (int)field_number(experiment, "repeats");
-    fprintf(out, " · seed %d · %d repeat%s · k = %d", (int)field_number(experiment, "seed"),
-            repeats, repeats == 1 ? "" : "s", (int)field_number(experiment, "k"));
+    quote_html(out, ours ? ours + 1 : config); /* wherever the repository lies */
+    const long long repeats = field_integer(experiment, "repeats", 0);
+    fprintf(out, " · seed %lld · %lld repeat%s · k = %lld", field_integer(experiment, "seed", 0),
+            repeats, repeats == 1 ? "" : "s", field_integer(experiment, "k", 0));
     if (json_is_true(json_object_get(json_object_get(experiment, "overrides"), "quick")))
         fputs(" · <b class=\"bad\">--quick: once, and on less than was published</b>", out);
     fputs("</p>\n", out);
@@ -301,24 +226,21 @@ static int load_all(const char *const *dirs, size_t n, json_t **results, struct 
 static void write_page(FILE *out, json_t *const *results, const char *const *dirs, size_t n,
                        const char *const *failed, const char *title)
 {
-    fputs(head, out);
-    fputs("<title>", out);
-    html_escape(out, title);
-    fputs("</title></head><body>\n", out);
+    html_begin(out, title);
     if (failed) {
         fputs("<h1>", out);
-        html_escape(out, title);
+        quote_html(out, title);
         fputs("</h1>\n", out);
         html_overview(out, results, n);
     }
     for (size_t i = 0; failed && failed[i]; i++) {
         fputs("<p class=\"bad\">No result: ", out);
-        html_escape(out, failed[i]);
+        quote_html(out, failed[i]);
         fputs("</p>\n", out);
     }
     for (size_t i = 0; i < n; i++)
         one_result(out, results[i], dirs[i], failed ? i + 1 : 0);
-    fputs(tail, out);
+    html_end(out);
 }
 
 static int make_page(const char *const *dirs, size_t n, const char *const *failed,

@@ -5,8 +5,11 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Text with what HTML would take for its own escaped. */
-void html_escape(FILE *, const char *text);
+/* report_page.c: all before the content and all after it. */
+void html_begin(FILE *, const char *title);
+void html_end(FILE *);
+/* The SVG file NAME of dir as an image, or why it is not shown. */
+void html_figure(FILE *, const char *dir, const char *name);
 /* <td class="...">text</td> */
 void html_cell(FILE *, const char *text, const char *class);
 

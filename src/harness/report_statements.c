@@ -6,6 +6,7 @@
 
 #include "harness/json_field.h"
 #include "harness/metric.h"
+#include "harness/quote.h"
 #include "harness/report_claims.h"
 #include "harness/report_html.h"
 #include "harness/table.h"
@@ -22,7 +23,7 @@ void html_about(FILE *out, const json_t *result)
         const size_t length = strcspn(line, "\n");
         char *part = strndup(line, length);
         if (part)
-            html_escape(out, part);
+            quote_html(out, part);
         free(part);
         if (length == 0)
             fputs("</p><p>", out); /* an empty comment line parts paragraphs */
@@ -80,10 +81,10 @@ static void claim_row(FILE *out, const json_t *result, const json_t *claim)
     fputs("<td class=\"wrap numbers\">", out);
     json_array_foreach(lines, i, line)
     {
-        html_escape(out, json_string_value(line));
+        quote_html(out, json_string_value(line));
         fputs("<br>", out);
     }
-    html_escape(out, field_text(claim, "error", ""));
+    quote_html(out, field_text(claim, "error", ""));
     fputs("</td></tr>\n", out);
     json_decref(lines);
 }
@@ -174,7 +175,7 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
     json_array_foreach(json_object_get(result, "claims"), i, claim)
     {
         fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
-        html_escape(out, field_text(experiment, "name", ""));
+        quote_html(out, field_text(experiment, "name", ""));
         fputs("</a></td>", out);
         claim_text(out, claim);
         html_cell(out, is_ours(claim) ? "ours" : "the source's", "text soft");
@@ -184,7 +185,7 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
     if (json_array_size(json_object_get(result, "claims")))
         return;
     fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
-    html_escape(out, field_text(experiment, "name", ""));
+    quote_html(out, field_text(experiment, "name", ""));
     fputs("</a></td>", out);
     html_cell(out, field_text(experiment, "title", ""), "wrap");
     fputs("<td></td><td class=\"text soft\">measured, nothing claimed</td></tr>\n", out);

@@ -60,9 +60,8 @@ static void print_failures(const json_t *result, FILE *out)
             continue;
         char label[300];
         cell_label(cell, label, sizeof label);
-        fprintf(out, "%s%s, repeat %d: %s: %s\n", any ? "" : "\n", label,
-                (int)json_integer_value(json_object_get(cell, "repeat")) + 1, status,
-                field_text(cell, "error", ""));
+        fprintf(out, "%s%s, repeat %lld: %s: %s\n", any ? "" : "\n", label,
+                field_integer(cell, "repeat", 0) + 1, status, field_text(cell, "error", ""));
         any = true;
     }
 }

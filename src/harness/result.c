@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "quote.h"
 #include "recall.h"
 #include "summary.h"
 #include "whole_file.h"
@@ -31,6 +33,26 @@ static int cell_path(const char *dir, const struct cell *cell, char *path, size_
     if (snprintf(path, bytes, "%s/cells/%zu.json", dir, cell->number) >= (int)bytes)
         return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
     return OK;
+}
+
+/* NULL with the cause in err. A pipe in a file's place would be waited on for ever. */
+static json_t *read_json(const char *path, struct error *err)
+{
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    json_error_t why;
+    struct stat st;
+    json_t *json = NULL;
+
+    if (fd < 0)
+        (void)fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read", path);
+    else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        (void)fail(err, ERR_CORRUPT, "%s: is not a regular file", path);
+    else if (!(json = json_loadfd(fd, 0, &why)))
+        (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
+                   why.text);
+    if (fd >= 0)
+        (void)close(fd);
+    return json;
 }
 
 static int write_json(const char *path, const json_t *json, struct error *err)
@@ -66,13 +88,13 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, s
 int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells, struct error *err)
 {
     char path[PATH_MAX];
-    json_error_t why;
+    struct error unread = { 0 };
     int rc = cell_path(dir, cell, path, sizeof path, err);
 
     *cells = NULL;
     if (rc != OK || access(path, F_OK) != 0)
         return rc;
-    json_t *file = json_load_file(path, 0, &why), *stored = json_object_get(file, "cells");
+    json_t *file = read_json(path, &unread), *stored = json_object_get(file, "cells");
     const char *key = json_string_value(json_object_get(file, "key"));
     const char *status = json_string_value(json_object_get(json_array_get(stored, 0), "status"));
 
@@ -100,7 +122,8 @@ static json_t *cell_identity(const json_t *cell)
    beside. */
 static void append_stored(const char *path, const json_t *wanted, json_t *to)
 {
-    json_t *file = json_load_file(path, 0, NULL), *cell;
+    struct error unread = { 0 };
+    json_t *file = read_json(path, &unread), *cell;
     size_t i;
 
     json_array_foreach(json_object_get(file, "cells"), i, cell)
@@ -179,7 +202,7 @@ int result_all_stored(const char *dir, json_t **cells, struct error *err)
 
 static json_t *text_or_null(const char *text)
 {
-    return text ? json_string(text) : json_null();
+    return text ? quote_json(text) : json_null();
 }
 
 static json_t *experiment_json(const struct experiment *x)
@@ -188,10 +211,9 @@ static json_t *experiment_json(const struct experiment *x)
 
     for (size_t i = 0; i < x->n_methods; i++)
         (void)json_array_append_new(labels, json_string(x->methods[i].label));
-    json_t *about = text_or_null(x->about); /* NULL where a comment is no UTF-8 */
     return json_pack(
         "{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:b, s:s}", "name",
-        x->name, "title", text_or_null(x->title), "about", about ? about : json_null(), "config",
+        x->name, "title", text_or_null(x->title), "about", text_or_null(x->about), "config",
         text_or_null(x->config_path), "config_sha256", x->config_sha256, "seed",
         (json_int_t)x->seed, "seeds", (json_int_t)x->seeds, "repeats", (json_int_t)x->repeats, "k",
         (json_int_t)x->k, "threads", (json_int_t)x->threads, "overrides", x->overrides,
@@ -205,11 +227,11 @@ static json_t *datasets_json(const struct op_list *list)
 
     for (size_t i = 0; i < list->n_datasets; i++) {
         const struct dataset_use *d = &list->datasets[i];
-        (void)json_array_append_new(datasets,
-                                    json_pack("{s:s, s:I, s:I, s:s, s:s}", "name", d->name, "rows",
-                                              (json_int_t)d->source->n, "dim",
-                                              (json_int_t)d->source->dim, "sha256", d->sha256,
-                                              "element", data_element_name(d->source->element)));
+        (void)json_array_append_new(
+            datasets,
+            json_pack("{s:o, s:I, s:I, s:s, s:s}", "name", quote_json(d->name), "rows",
+                      (json_int_t)d->source->n, "dim", (json_int_t)d->source->dim, "sha256",
+                      d->sha256, "element", data_element_name(d->source->element)));
     }
     return datasets;
 }
@@ -278,7 +300,7 @@ static json_t *oracle_json(const struct oracle *oracle)
     json_t *notes = json_array();
 
     for (size_t i = 0; i < oracle->n_notes; i++)
-        (void)json_array_append_new(notes, json_string(oracle->notes[i]));
+        (void)json_array_append_new(notes, quote_json(oracle->notes[i]));
     return json_pack("{s:f, s:f, s:o}", "seconds", oracle->seconds, "gflops", oracle->gflops,
                      "notes", notes);
 }
@@ -342,6 +364,64 @@ static int check_texts(const char *path, const json_t *list, const char *what,
     return OK;
 }
 
+/* Numbers that are counted with: of one object, each a whole number from `low` to `high`, or not
+   there. */
+struct whole {
+    const char *name;
+    json_int_t low, high;
+};
+static const struct whole of_experiment[] = {
+    { "seed", INT64_MIN, INT64_MAX }, /* a seed past 63 bits is stored negative */
+    { "seeds", 1, INT_MAX },          { "repeats", 1, INT_MAX }, { "k", 1, 1 << 20 },
+    { "threads", 1, INT_MAX },
+};
+static const struct whole of_repeat = { "repeat", 0, INT_MAX };
+static const struct whole of_recall = { "k", 1, 1 << 20 };
+
+static int check_whole(const char *path, const char *where, const json_t *object,
+                       const struct whole *numbers, size_t n, struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const json_t *value = json_object_get(object, numbers[i].name);
+        const json_int_t number = json_integer_value(value);
+
+        if (!value ||
+            (json_is_integer(value) && number >= numbers[i].low && number <= numbers[i].high))
+            continue;
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        (void)fail(err, ERR_CORRUPT,
+                   "%s: %s.%s is %.40s; expected a whole number from %lld to %lld", path, where,
+                   numbers[i].name, text ? text : "", (long long)numbers[i].low,
+                   (long long)numbers[i].high);
+        free(text);
+        return err->code;
+    }
+    return OK;
+}
+
+static int check_numbers(const char *path, const json_t *result, struct error *err)
+{
+    const json_t *cell, *step;
+    char where[64];
+    size_t i, j;
+    int rc = check_whole(path, "experiment", json_object_get(result, "experiment"), of_experiment,
+                         sizeof of_experiment / sizeof *of_experiment, err);
+
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+    {
+        (void)snprintf(where, sizeof where, "cells[%zu]", i);
+        if (rc == OK)
+            rc = check_whole(path, where, cell, &of_repeat, 1, err);
+        json_array_foreach(json_object_get(cell, "steps"), j, step)
+        {
+            (void)snprintf(where, sizeof where, "cells[%zu].steps[%zu].recall", i, j);
+            if (rc == OK)
+                rc = check_whole(path, where, json_object_get(step, "recall"), &of_recall, 1, err);
+        }
+    }
+    return rc;
+}
+
 static int check_shape(const char *path, const json_t *result, struct error *err)
 {
     static const char *const of_cell[] = { "label", "point", "method", "status" };
@@ -367,22 +447,17 @@ static int check_shape(const char *path, const json_t *result, struct error *err
     json_array_foreach(json_object_get(result, "cells"), i,
                        cell) if (rc == OK && !json_is_array(json_object_get(cell, "steps"))) rc =
         fail(err, ERR_CORRUPT, "%s: cells[%zu].steps is missing or not an array", path, i);
-    return rc;
+    return rc == OK ? check_numbers(path, result, err) : rc;
 }
 
 int result_load(const char *path, json_t **result, struct error *err)
 {
-    json_error_t why;
+    json_t *json = read_json(path, err);
     int rc;
 
     *result = NULL;
-    if (access(path, R_OK) != 0)
-        return fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read",
-                          path);
-    json_t *json = json_load_file(path, 0, &why);
     if (!json)
-        return fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
-                    why.text);
+        return err->code;
     if ((rc = check_shape(path, json, err)) != OK) {
         json_decref(json);
         return rc;

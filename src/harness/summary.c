@@ -132,7 +132,7 @@ static void add_step(json_t *metrics, const json_t *step, size_t number, bool lo
         add_metric(metrics, "distances_percent", tag, number, 100 * of);
     }
     if (recall) {
-        (void)snprintf(name, sizeof name, "recall@%d", (int)field_number(recall, "k"));
+        (void)snprintf(name, sizeof name, "recall@%lld", field_integer(recall, "k", 0));
         add_metric(metrics, name, tag, number, field_number(recall, "mean"));
     }
     add_stats(metrics, step, tag, long_series ? 0 : number);
@@ -214,7 +214,7 @@ static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, si
     json_t *curve;
 
     build_label(cell, label, sizeof label);
-    (void)snprintf(key, sizeof key, "%s\n%d\n%s\n%zu", label, (int)field_number(cell, "repeat"),
+    (void)snprintf(key, sizeof key, "%s\n%lld\n%s\n%zu", label, field_integer(cell, "repeat", 0),
                    tag, rate);
     if (!(curve = json_object_get(curves, key))) {
         curve = json_pack("{s:s, s:s, s:i, s:[]}", "label", label, "tag", tag, "rate", (int)rate,
@@ -297,7 +297,7 @@ static double value_at(const struct curve_point *p, size_t n, double recall)
 static void add_curve(json_t *samples, const json_t *curve)
 {
     static const char *const recalls[] = { "0.9", "0.95", "0.98", "0.99" };
-    const struct rate *rate = &rates[(size_t)field_number(curve, "rate")];
+    const struct rate *rate = &rates[field_integer(curve, "rate", 0)];
     const json_t *points = json_object_get(curve, "points");
     struct curve_point *p = mem_array(NULL, json_array_size(points) + 1, sizeof *p);
     char metric[NAME_BYTES];

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "kernels/kernels.h"
+#include "quote.h"
 
 #if __has_include("build_info.h")
 #include "build_info.h"
@@ -51,7 +52,7 @@ static json_t *field_of(const char *path, const char *name)
         for (colon++; *colon == ' ' || *colon == '\t';)
             colon++;
         colon[strcspn(colon, "\n")] = '\0';
-        value = json_string(colon);
+        value = quote_json(colon);
     }
     if (file)
         (void)fclose(file);
@@ -67,7 +68,7 @@ static json_t *line_json(const char *path)
 {
     char text[512];
 
-    return first_line(path, text, sizeof text) ? json_string(text) : json_null();
+    return first_line(path, text, sizeof text) ? quote_json(text) : json_null();
 }
 
 uint64_t sysinfo_memory_bytes(void)
@@ -166,7 +167,7 @@ static json_t *program_version(const char *command)
     if (out)
         (void)pclose(out);
     text[strcspn(text, "\n")] = '\0';
-    return got ? json_string(text) : json_null();
+    return got ? quote_json(text) : json_null();
 }
 
 /* Looked up by name: the program need not be built with HDF5 or Lua to be asked. */
@@ -215,7 +216,7 @@ static void warn(json_t *warnings, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    (void)json_array_append_new(warnings, json_string(text));
+    (void)json_array_append_new(warnings, quote_json(text));
 }
 
 /* Kernels of OpenBLAS that use AVX-512. */
@@ -291,17 +292,19 @@ json_t *sysinfo_environment(const struct kernels *kernels, const char *root, siz
     const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     char governor[64] = "", host[256] = "";
     double load[3] = { 0 };
+    const char *tunables = getenv("GLIBC_TUNABLES");
 
     (void)root; /* the commit is the build's: the checkout may have moved on since */
     (void)first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor,
                      sizeof governor);
     (void)gethostname(host, sizeof host - 1);
     (void)getloadavg(load, 3);
-    return json_pack("{s:o, s:s, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:s?, s:o}",
-                     "started", now_json(), "host", host, "cpu", cpu_json(governor), "kernel",
-                     kernel_json(), "memory_bytes", (json_int_t)sysinfo_memory_bytes(), "load",
-                     load[0], load[1], load[2], "build", build_json(), "libraries",
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o, s:o}",
+                     "started", now_json(), "host", quote_json(host), "cpu", cpu_json(governor),
+                     "kernel", kernel_json(), "memory_bytes", (json_int_t)sysinfo_memory_bytes(),
+                     "load", load[0], load[1], load[2], "build", build_json(), "libraries",
                      libraries_json(), "kernels", kernels ? kernels->name : "", "threads",
-                     (json_int_t)threads, "glibc_tunables", getenv("GLIBC_TUNABLES"), "warnings",
+                     (json_int_t)threads, "glibc_tunables",
+                     tunables ? quote_json(tunables) : json_null(), "warnings",
                      warnings_json(kernels, governor, load, cpus));
 }

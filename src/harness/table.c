@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/quote.h"
+
 void table_init(struct table *t, size_t columns)
 {
     *t = (struct table){ .columns = columns };
@@ -34,6 +36,8 @@ void table_add(struct table *t, const char *format, ...)
             abort();
         t->cells = more;
     }
+    for (char *c = text; (c = strpbrk(c, "\n\t"));)
+        *c = ' ';
     t->cells[t->n] = strdup(text);
     if (!t->cells[t->n++])
         abort();
@@ -65,10 +69,10 @@ void table_print(const struct table *t, FILE *out)
                 widest = width_of(t->cells[j]);
         bool last = column + 1 == t->columns;
         int pad = (int)(widest - width_of(t->cells[i]));
-        if (numeric_column(t, column))
-            fprintf(out, "%*s%s", pad, "", t->cells[i]);
-        else
-            fprintf(out, "%s%*s", t->cells[i], last ? 0 : pad, "");
+        const bool right = numeric_column(t, column);
+        fprintf(out, "%*s", right ? pad : 0, "");
+        quote_terminal(out, t->cells[i]);
+        fprintf(out, "%*s", right || last ? 0 : pad, "");
         fputs(last ? "\n" : "  ", out);
     }
 }

@@ -1,4 +1,5 @@
-/* whole_file.c - a temporary file, fsync, rename, fsync of the folder. */
+/* whole_file.c - a temporary file, fsync, rename, fsync of the folder; and reading it back. */
+#define _GNU_SOURCE /* O_PATH */
 #include "whole_file.h"
 
 #include <errno.h>
@@ -6,7 +7,9 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int write_all(int fd, const char *text, size_t bytes)
@@ -58,7 +61,9 @@ int write_whole_file(const char *path, const char *text, size_t bytes, struct er
     if (snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid()) >=
         (int)sizeof temporary)
         return fail(err, ERR_IO, "%s: the path is too long", path);
-    const int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    /* Never through a link that lies there under this name. */
+    (void)unlink(temporary);
+    const int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return write_failed(err, path);
     const bool written = write_all(fd, text, bytes) == 0 && fsync(fd) == 0;
@@ -71,4 +76,48 @@ int write_whole_file(const char *path, const char *text, size_t bytes, struct er
     }
     sync_folder_of(path);
     return OK;
+}
+
+static int read_all(int fd, size_t size, char **text, size_t *bytes)
+{
+    char *into = malloc(size + 1);
+
+    *bytes = 0;
+    while (into && *bytes < size) {
+        const ssize_t n = read(fd, into + *bytes, size - *bytes);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break; /* shorter than it was: what there is */
+        *bytes += (size_t)n;
+    }
+    *text = into;
+    return into ? 0 : -1;
+}
+
+int read_own_file(const char *dir, const char *name, char **text, size_t *bytes, struct error *err)
+{
+    struct stat st;
+
+    *text = NULL;
+    if (!*name || *name == '.' || strchr(name, '/'))
+        return fail(err, ERR_CORRUPT, "%s: \"%s\" is no name of a file of this folder", dir, name);
+    const int folder = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    /* A pipe would be waited on for ever without O_NONBLOCK. */
+    const int fd =
+        folder < 0 ? -1 : openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int rc = OK;
+    if (fd < 0)
+        rc = fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s/%s: cannot be read", dir,
+                        name);
+    else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        rc = fail(err, ERR_CORRUPT, "%s/%s: is not a regular file", dir, name);
+    else if (read_all(fd, (size_t)st.st_size, text, bytes) != 0)
+        rc = fail(err, ERR_NO_MEMORY, "%s/%s: no memory to read it", dir, name);
+    if (fd >= 0)
+        (void)close(fd);
+    if (folder >= 0)
+        (void)close(folder);
+    return rc;
 }

@@ -1,5 +1,5 @@
-/* cell.c - the half of a cell that watches: starts the child, keeps what it sends, ends it at
-   its limits. */
+/* cell.c - the half of a cell that watches: starts the cell behind its guard, keeps what they send,
+   has it ended at its limits. */
 #define _GNU_SOURCE
 #include "cell.h"
 
@@ -16,28 +16,33 @@
 #include <unistd.h>
 
 #include "cell_child.h"
+#include "cell_guard.h"
 #include "clock.h"
 #include "core/mem.h"
 #include "crash.h"
 #include "meter.h"
 #include "quote.h"
 #include "replay.h"
+#include "scratch.h"
 
 enum { POLL_MS = 25, TAIL_BYTES = 4096, READ_BYTES = 65536 };
 
 struct watch {
     const struct cell *cell;
     const struct cell_env *env;
-    pid_t child;
-    int lines, errors; /* pipe ends; -1 once closed */
-    char *pending;     /* an unfinished line */
+    pid_t guard, child; /* child: 0 until it has said its number */
+    int lines, errors;  /* pipe ends; -1 once closed */
+    char *pending;      /* an unfinished line */
     size_t pending_n, pending_capacity;
     char tail[TAIL_BYTES + 1]; /* the last of stderr */
     size_t tail_n;
     json_t *steps; /* { point, step } in order */
     json_t *facts, *end;
-    size_t step;   /* begun last; SIZE_MAX: none */
-    bool stepping; /* and not finished */
+    json_t *left, *outside, *temporary; /* arrays of what the cell's processes left or have */
+    bool ended;                         /* the guard has given its status */
+    int state;                          /* as of waitpid() */
+    size_t step;                        /* begun last; SIZE_MAX: none */
+    bool stepping;                      /* and not finished */
     uint64_t began_ns, deadline_ns;
     uint64_t anonymous_before, limit;
     const char *status; /* set where the parent ended it */
@@ -77,6 +82,15 @@ static void take_line(struct watch *w, const char *text, size_t n)
         w->facts = json_incref(json_object_get(line, "facts"));
     } else if (json_object_get(line, "end")) {
         w->end = json_incref(json_object_get(line, "end"));
+    } else if (json_object_get(line, "pid")) {
+        w->child = (pid_t)json_integer_value(json_object_get(line, "pid"));
+    } else if (json_object_get(line, "ended")) {
+        w->state = (int)json_integer_value(json_object_get(line, "ended"));
+        w->ended = true;
+    } else {
+        (void)json_array_extend(w->left, json_object_get(line, "left"));
+        (void)json_array_extend(w->outside, json_object_get(line, "outside"));
+        (void)json_array_extend(w->temporary, json_object_get(line, "temporary"));
     }
     json_decref(line);
 }
@@ -126,12 +140,6 @@ static void drain(struct watch *w, int *fd, void (*take)(struct watch *, const c
 
 /* ---- 2. limits */
 
-static void end_group(const struct watch *w)
-{
-    (void)kill(-w->child, SIGKILL);
-    (void)kill(w->child, SIGKILL);
-}
-
 static void end_as(struct watch *w, const char *status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -143,7 +151,7 @@ static void end_as(struct watch *w, const char *status, const char *format, ...)
     (void)vsnprintf(w->cause, sizeof w->cause, format, args);
     va_end(args);
     w->status = status;
-    end_group(w);
+    (void)kill(w->guard, SIGTERM);
 }
 
 static void check_limits(struct watch *w)
@@ -156,7 +164,8 @@ static void check_limits(struct watch *w)
         end_as(w, "interrupted", "interrupted");
     } else if (clock_ns() >= w->deadline_ns) {
         end_as(w, "timeout", "took longer than %.6g s (--timeout)", cell_timeout_s(w->env));
-    } else if (resident_read(w->child, &now) && now.anonymous > w->anonymous_before + w->limit) {
+    } else if (w->child && resident_read(w->child, &now) &&
+               now.anonymous > w->anonymous_before + w->limit) {
         end_as(w, "out-of-memory", "grew past %.6g MiB (--memory-limit)",
                (double)w->limit / 1048576);
     }
@@ -166,7 +175,7 @@ static bool has_ended(const struct watch *w)
 {
     siginfo_t info = { .si_pid = 0 };
 
-    return waitid(P_PID, (id_t)w->child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+    return waitid(P_PID, (id_t)w->guard, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
            info.si_pid != 0;
 }
 
@@ -181,7 +190,7 @@ static void watch_child(struct watch *w)
         if (n > 0 && fds[1].revents)
             drain(w, &w->errors, take_tail);
         check_limits(w);
-        /* A grandchild may hold the pipes open: the child's own end is what counts. */
+        /* What could not be ended may hold the pipes open: the guard's own end is what counts. */
         if (n == 0 && has_ended(w))
             break;
     }
@@ -204,50 +213,50 @@ static int open_pipes(int lines[2], int errors[2], struct error *err)
 static int start_child(struct watch *w, const char *dir)
 {
     int lines[2], errors[2];
-    const long parent = getpid();
+    const pid_t harness = getpid();
     struct resident now;
 
     if (open_pipes(lines, errors, w->err) != OK)
         return w->err->code;
     (void)fflush(NULL);
-    w->child = fork();
-    if (w->child == 0) {
+    w->guard = fork();
+    if (w->guard == 0) {
         (void)close(lines[0]);
         (void)close(errors[0]);
-        cell_child(w->cell, w->env, dir, lines[1], errors[1], parent);
+        cell_guard(w->cell, w->env, dir, lines[1], errors[1], harness);
     }
     const int why = errno;
     (void)close(lines[1]);
     (void)close(errors[1]);
     w->lines = lines[0];
     w->errors = errors[0];
-    if (w->child < 0) {
+    if (w->guard < 0) {
         (void)close(lines[0]);
         (void)close(errors[0]);
         errno = why;
         return fail_errno(w->err, ERR_IO, "no process for a cell");
     }
-    (void)setpgid(w->child, w->child);
     w->began_ns = clock_ns();
     w->deadline_ns = w->began_ns + (uint64_t)(cell_timeout_s(w->env) * 1e9);
     w->limit = cell_memory_limit(w->env);
-    /* Pages shared with the parent count as the child's; only its growth is its own. */
-    w->anonymous_before = resident_read(w->child, &now) ? now.anonymous : 0;
+    /* Pages shared with the harness count as the child's; only its growth is its own. It begins with
+       what its guard has. */
+    w->anonymous_before = resident_read(w->guard, &now) ? now.anonymous : 0;
     return OK;
 }
 
-static int reap(struct watch *w)
+static void reap(struct watch *w)
 {
     int state = 0;
 
-    while (waitpid(w->child, &state, 0) < 0 && errno == EINTR) {
+    while (waitpid(w->guard, &state, 0) < 0 && errno == EINTR) {
     }
-    (void)kill(-w->child, SIGKILL); /* whatever it left running */
+    if (!w->ended)
+        w->state = state; /* the guard itself was killed, and the cell with it */
     if (w->lines >= 0)
         (void)close(w->lines);
     if (w->errors >= 0)
         (void)close(w->errors);
-    return state;
 }
 
 /* ---- 4. the outcome */
@@ -272,7 +281,7 @@ static const char *status_of_code(int code)
 }
 
 /* Status and error of a child that has ended; error is empty where all went well. */
-static const char *outcome(const struct watch *w, int state, char *error, size_t bytes)
+static const char *outcome(const struct watch *w, char *error, size_t bytes)
 {
     char where[300];
     const char *status = w->status;
@@ -290,12 +299,12 @@ static const char *outcome(const struct watch *w, int state, char *error, size_t
                            json_string_value(json_object_get(w->end, "error")), error_name(code));
     } else {
         status = "failed";
-        if (WIFSIGNALED(state))
+        if (WIFSIGNALED(w->state))
             (void)snprintf(error, bytes, "%skilled by %s", where,
-                           crash_signal_name(WTERMSIG(state)));
+                           crash_signal_name(WTERMSIG(w->state)));
         else
             (void)snprintf(error, bytes, "%sthe process ended with status %d without a word", where,
-                           WIFEXITED(state) ? WEXITSTATUS(state) : -1);
+                           WIFEXITED(w->state) ? WEXITSTATUS(w->state) : -1);
     }
     if (error[0] && w->tail_n > 0) {
         const size_t used = strlen(error);
@@ -348,9 +357,39 @@ static json_t *object_or_empty(json_t *borrowed)
     return borrowed ? json_incref(borrowed) : json_object();
 }
 
-static json_t *cell_json(const struct cell *cell, size_t p, bool calibrated, const char *status,
-                         const char *error, json_t *facts, json_t *steps_taken, double seconds)
+/* "WHAT: NAME, NAME and 3 more", where there are any. */
+static void add_warning(json_t *warnings, const char *what, const json_t *names)
 {
+    enum { NAMED = 8 };
+    const size_t n = json_array_size(names);
+    char text[2000];
+    size_t used = (size_t)snprintf(text, sizeof text, "%s: ", what);
+
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < n && i < NAMED && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.200s", i ? ", " : "",
+                                 json_string_value(json_array_get(names, i)));
+    if (n > NAMED && used < sizeof text)
+        (void)snprintf(text + used, sizeof text - used, " and %zu more", n - NAMED);
+    (void)json_array_append_new(warnings, quote_json(text));
+}
+
+static json_t *warnings_of(const struct watch *w)
+{
+    json_t *warnings = json_array();
+
+    add_warning(warnings, "left running when the cell ended, and killed", w->left);
+    add_warning(warnings, "wrote outside its folder, where nothing is measured", w->outside);
+    add_warning(warnings, "new files while it ran, its own unless another program made them",
+                w->temporary);
+    return warnings;
+}
+
+static json_t *cell_json(const struct watch *w, size_t p, bool calibrated, const char *status,
+                         const char *error, double seconds)
+{
+    const struct cell *cell = w->cell;
     const struct point *point = p < cell->n_points ? &cell->points[p] : NULL;
     char name[256];
 
@@ -358,15 +397,16 @@ static json_t *cell_json(const struct cell *cell, size_t p, bool calibrated, con
         build_part(cell, name, sizeof name);
     else
         (void)snprintf(name, sizeof name, "%s", point && point->name ? point->name : "");
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:s, s:b, s:b, s:f, s:o, s:o}",
-                     "label", cell->method->label, "point", name, "method", cell->method->name,
-                     "params", object_or_empty(cell->params_json), "knobs",
-                     calibrated || !point ? json_object() : object_or_empty(point->knobs_json),
-                     "repeat", (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status",
-                     status, "error", error[0] ? quote_json(error) : json_null(), "element",
-                     element_name(cell->element), "widened", cell->widened, "no_simd",
-                     (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds,
-                     "process", facts ? json_incref(facts) : json_null(), "steps", steps_taken);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:o, s:s, s:b, s:b, s:f, s:o, s:o}", "label",
+        cell->method->label, "point", name, "method", cell->method->name, "params",
+        object_or_empty(cell->params_json), "knobs",
+        calibrated || !point ? json_object() : object_or_empty(point->knobs_json), "repeat",
+        (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status", status, "error",
+        error[0] ? quote_json(error) : json_null(), "warnings", warnings_of(w), "element",
+        element_name(cell->element), "widened", cell->widened, "no_simd",
+        (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds, "process",
+        w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p));
 }
 
 static json_t *all_points(const struct watch *w, const char *status, const char *error)
@@ -377,8 +417,7 @@ static json_t *all_points(const struct watch *w, const char *status, const char 
     json_t *cells = json_array();
 
     for (size_t p = 0; p < n; p++)
-        (void)json_array_append_new(cells, cell_json(w->cell, p, calibrated, status, error,
-                                                     w->facts, steps_of_point(w, p), seconds));
+        (void)json_array_append_new(cells, cell_json(w, p, calibrated, status, error, seconds));
     return cells;
 }
 
@@ -390,8 +429,8 @@ static int run_watched(struct watch *w, const char *dir, json_t **out)
     if (rc != OK)
         return rc;
     watch_child(w);
-    const int state = reap(w);
-    const char *status = outcome(w, state, error, sizeof error);
+    reap(w);
+    const char *status = outcome(w, error, sizeof error);
     if (w->env->interrupted && *w->env->interrupted && strcmp(status, "ok") != 0)
         return fail(w->err, ERR_INTERRUPTED, "interrupted");
     *out = all_points(w, status, error);
@@ -412,19 +451,21 @@ int cell_run(const struct cell *cell, const struct cell_env *env, json_t **out, 
     w->err = err;
     w->step = SIZE_MAX;
     w->steps = json_array();
+    w->left = json_array();
+    w->outside = json_array();
+    w->temporary = json_array();
     if (cell->unsupported) {
         *out = all_points(w, "unsupported", cell->unsupported);
-    } else if (snprintf(dir, sizeof dir, "%s/cell-XXXXXX", env->scratch_dir) >= (int)sizeof dir ||
-               !mkdtemp(dir)) {
-        rc =
-            fail_errno(err, ERR_IO, "%s: no folder for a cell can be made in it", env->scratch_dir);
-    } else {
+    } else if ((rc = scratch_make(env->scratch_dir, dir, sizeof dir, err)) == OK) {
         rc = run_watched(w, dir, out);
         folder_remove(dir);
     }
     json_decref(w->steps);
     json_decref(w->facts);
     json_decref(w->end);
+    json_decref(w->left);
+    json_decref(w->outside);
+    json_decref(w->temporary);
     mem_free(NULL, w->pending);
     mem_free(NULL, w);
     return rc;

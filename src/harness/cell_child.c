@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,10 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "outside.h"
 #include "quote.h"
 #include "replay.h"
+#include "scratch.h"
 #include "sysinfo.h"
 
 uint64_t cell_memory_limit(const struct cell_env *env)
@@ -32,7 +35,7 @@ double cell_timeout_s(const struct cell_env *env)
     return env->experiment->timeout_s > 0 ? env->experiment->timeout_s : 1800;
 }
 
-static int send_line(int fd, json_t *json_taken)
+int cell_send(int fd, json_t *json_taken)
 {
     char *text = json_dumps(json_taken, JSON_COMPACT);
     size_t left = text ? strlen(text) : 0, at = 0;
@@ -60,21 +63,42 @@ static json_t *point_json(size_t point)
     return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
 }
 
+/* Where lines go, and which files this process may write to, as far as is known. */
+struct sender {
+    int lines;
+    const char *dir;
+    json_t *known;
+};
+
 static void on_begin(void *to, size_t op, size_t point)
 {
-    (void)send_line(*(int *)to, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
-                                          "point", point_json(point)));
+    const struct sender *s = to;
+
+    (void)cell_send(s->lines, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op, "point",
+                                        point_json(point)));
+}
+
+/* After each step, when no clock runs: at the end the index and its files are gone. */
+static void look_outside(const struct sender *s)
+{
+    json_t *found = outside_look(s->known, s->dir);
+
+    if (json_array_size(found) > 0)
+        (void)cell_send(s->lines, json_pack("{s:O}", "outside", found));
+    json_decref(found);
 }
 
 static int on_step(void *to, size_t point, json_t *step, struct error *err)
 {
-    if (send_line(*(int *)to, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
-        0)
+    const struct sender *s = to;
+
+    if (cell_send(s->lines, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) != 0)
         return fail_errno(err, ERR_IO, "a step could not be handed to the parent process");
+    look_outside(s);
     return OK;
 }
 
-static void settle_process(int errors, long parent)
+static void settle_process(int errors, const char *dir, pid_t parent)
 {
     const struct rlimit no_core = { 0, 0 };
     const int nothing = open("/dev/null", O_RDWR);
@@ -87,6 +111,7 @@ static void settle_process(int errors, long parent)
         _exit(1);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)setrlimit(RLIMIT_CORE, &no_core);
     if (nothing >= 0) {
@@ -94,12 +119,15 @@ static void settle_process(int errors, long parent)
         (void)dup2(nothing, STDOUT_FILENO);
     }
     (void)dup2(errors, STDERR_FILENO);
+    scratch_mark(dir);
     crash_handlers_install();
 }
 
 void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir, int lines,
-                int errors, long parent)
+                int errors, pid_t parent)
 {
+    char real[PATH_MAX];
+    struct sender sender = { .lines = lines, .dir = realpath(dir, real) ? real : dir };
     const struct experiment *x = env->experiment;
     const struct replay_env replay = {
         .experiment = x,
@@ -112,14 +140,16 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
         .dir = dir,
         .begin = on_begin,
         .step_take = on_step,
-        .to = &lines,
+        .to = &sender,
     };
     struct error err = { 0 };
 
-    settle_process(errors, parent);
-    (void)send_line(lines, json_pack("{s:o}", "facts", replay_settle_threads(x->threads)));
+    settle_process(errors, dir, parent);
+    sender.known = outside_writable();
+    (void)cell_send(lines, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+    (void)cell_send(lines, json_pack("{s:o}", "facts", replay_settle_threads(x->threads)));
     const int rc = replay_run(&replay, &err);
-    (void)send_line(lines,
+    (void)cell_send(lines,
                     json_pack("{s:{s:i, s:o}}", "end", "code", rc, "error", quote_json(err.text)));
     /* No exit handlers: libraries of the parent are not the child's to close. */
     _exit(0);

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "harness/app.h"
+#include "harness/folder_lock.h"
 #include "harness/plot.h"
 #include "harness/report.h"
 #include "harness/result.h"
@@ -13,7 +15,7 @@ static int for_each_result(struct app *app,
                            int (*make)(const char *dir, const struct app *, struct error *))
 {
     int status = EXIT_OK;
-    for (size_t i = 0; i < app->n_arguments; i++) {
+    for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
         char *dir = strdup(app->arguments[i]);
         struct stat st;
         if (!dir)
@@ -55,9 +57,21 @@ static int report_one(const char *dir, const struct app *app, struct error *erro
     return report_write(dir, error);
 }
 
+/* It writes result.json again, so not beside a run. A report is read from one whole result.json. */
+static int plot_one(const char *dir, const struct app *app, struct error *error)
+{
+    int lock;
+    int rc = folder_lock(dir, &lock, error);
+    if (rc)
+        return rc;
+    rc = app_plot(dir, app, error);
+    close(lock);
+    return rc;
+}
+
 int command_plot(struct app *app)
 {
-    return for_each_result(app, app_plot);
+    return for_each_result(app, plot_one);
 }
 
 int command_report(struct app *app)

@@ -9,13 +9,14 @@
 #include "data/cache.h"
 #include "harness/app.h"
 #include "harness/cell.h"
+#include "harness/folder_lock.h"
 #include "harness/libraries.h"
 #include "harness/progress.h"
 #include "harness/quote.h"
 #include "harness/report.h"
 #include "harness/result.h"
+#include "harness/scratch.h"
 #include "harness/sysinfo.h"
-#include "harness/whole_file.h"
 
 /* Everything one run holds; run_free() releases it whatever was reached. */
 struct run {
@@ -28,6 +29,7 @@ struct run {
     json_t *environment, *result;
     json_t **finished; /* each cell's JSON by its number, NULL until it has run */
     char *dir, *scratch;
+    int lock; /* of dir; -1: not taken */
     size_t failed;
     bool unwritten;              /* cells have finished since result.json was written */
     double written_s, writing_s; /* when that was, and how long it took */
@@ -54,9 +56,12 @@ static void run_free(struct run *run)
     experiment_free(run->experiment);
     free(run->dir);
     free(run->scratch);
+    if (run->lock >= 0)
+        close(run->lock);
 }
 
-/* The results folder, made and shown to be writable before any work is done for it. */
+/* The results folder, made and shown to be writable before any work is done for it; from here on
+   no other run writes there. */
 static int make_results_dir(struct run *run, struct error *error)
 {
     const struct run_options *o = &run->app->options;
@@ -64,15 +69,26 @@ static int make_results_dir(struct run *run, struct error *error)
     run->dir = app_path(o->out ? o->out : base, run->experiment->name);
     free(base);
     run->scratch = app_path(run->dir, "scratch");
-    char *probe = app_path(run->dir, ".writable");
-    int rc = app_make_dir(run->scratch, error);
+    int rc = app_make_dir(run->dir, error);
     if (!rc)
-        rc = write_whole_file(probe, "", 0, error);
+        rc = folder_lock(run->dir, &run->lock, error);
+    if (!rc)
+        rc = app_make_dir(run->scratch, error);
     if (rc)
-        fail_within(error, "the results folder cannot be written; choose another with --out");
-    unlink(probe);
-    free(probe);
+        fail_within(error, "the results folder cannot be used; choose another with --out");
     return rc;
+}
+
+/* What a run that was killed left there. */
+static void sweep(struct run *run)
+{
+    size_t folders, processes;
+    scratch_sweep(run->scratch, &folders, &processes);
+    if (folders)
+        progress_note(&run->progress,
+                      "removed %zu scratch folders of a run that was killed, and ended %zu of its "
+                      "processes",
+                      folders, processes);
 }
 
 static void show_truth_progress(void *to, double share)
@@ -141,6 +157,16 @@ static int write_at_times(struct run *run, struct error *error)
     return rc;
 }
 
+/* What is wrong beside a cell's status; the points of a sweep share it. */
+static void print_cell_warnings(struct run *run, const struct cell *cell, const json_t *cells)
+{
+    size_t i;
+    json_t *warning;
+    json_array_foreach(json_object_get(json_array_get(cells, 0), "warnings"), i, warning)
+        app_warn(run->app, "%s, repeat %zu: %s", cell->method->label, cell->repeat + 1,
+                 json_string_value(warning));
+}
+
 static const char *worst_status(const json_t *cells)
 {
     const char *worst = "ok";
@@ -181,6 +207,7 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
         run->failed += !fine;
         progress_cell_done(&run->progress, cell->method->label, cell->repeat,
                            kept && fine ? "kept" : status, now_s() - began);
+        print_cell_warnings(run, cell, cells);
         run->finished[cell->number] = json_incref(cells);
         rc = write_at_times(run, error);
     }
@@ -208,9 +235,15 @@ static int finish(struct run *run, struct error *error)
     const struct run_options *o = &run->app->options;
     int rc = OK;
     if (!o->no_plots && run->result) {
-        rc = app_plot(run->dir, run->app, error);
-        if (!rc)
-            rc = report_write(run->dir, error);
+        struct error unreported = { 0 };
+        if (*run->app->interrupted)
+            rc = ERR_INTERRUPTED;
+        else
+            rc = app_plot(run->dir, run->app, error);
+        if (rc == ERR_INTERRUPTED)
+            app_warn(run->app, "figures are not drawn; ./harness plot %s draws them", run->dir);
+        if ((rc == OK || rc == ERR_INTERRUPTED) && report_write(run->dir, &unreported))
+            rc = fail(error, unreported.code, "%s", unreported.text);
     }
     rmdir(run->scratch);
     return rc;
@@ -242,6 +275,7 @@ static int prepare(struct run *run, struct error *error)
         rc = make_results_dir(run, error);
     if (rc)
         return rc;
+    sweep(run);
     progress_note(&run->progress, "%s: %zu operations, %zu cells, results in %s",
                   run->experiment->name, run->experiment->ops->n, run->plan.n, run->dir);
     run->environment =
@@ -289,7 +323,7 @@ static void print_outcome(struct run *run)
 
 int run_config(struct app *app, const char *path, char **dir)
 {
-    struct run run = { .app = app };
+    struct run run = { .app = app, .lock = -1 };
     struct error error = { 0 };
     if (load(&run, path, &error)) {
         app_error(app, &error);
@@ -308,10 +342,10 @@ int run_config(struct app *app, const char *path, char **dir)
     progress_end(&run.progress);
     if (!rc || rc == ERR_INTERRUPTED) {
         struct error late = { 0 };
-        if (finish(&run, &late)) {
+        const int unfinished = finish(&run, &late);
+        if (unfinished && unfinished != ERR_INTERRUPTED)
             app_error(app, &late);
-            rc = rc ? rc : late.code;
-        }
+        rc = rc ? rc : unfinished;
         print_outcome(&run);
     }
     if (rc == ERR_INTERRUPTED)
@@ -342,7 +376,7 @@ int command_check(struct app *app)
 {
     int worst = EXIT_OK;
     for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
-        struct run run = { .app = app };
+        struct run run = { .app = app, .lock = -1 };
         struct error error = { 0 };
         if (load(&run, app->arguments[i], &error)) {
             app_error(app, &error);

@@ -206,7 +206,8 @@ int figure_gather(struct figure *f, const json_t *result, const json_t *spec, st
     struct gather g = { .figure = f, .result = result, .spec = spec };
     snprintf(g.recall, sizeof g.recall, "recall@%lld", field_integer(experiment, "k", 0));
     const json_t *listed = json_array_get(json_object_get(spec, "y"), 0); /* of several the first */
-    const char *y = listed ? json_string_value(listed) : field_text(spec, "y", kind->y);
+    const char *y =
+        json_is_string(listed) ? json_string_value(listed) : field_text(spec, "y", kind->y);
     f->kind = strdup(kind->name);
     f->x_name = strdup(field_text(spec, "x", kind->x));
     f->y_name = strdup(!strcmp(y, "recall") ? g.recall : y);

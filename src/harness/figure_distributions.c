@@ -213,7 +213,7 @@ int gather_profile(struct gather *g)
         return add_profiles(g, g->figure->y_name);
     json_array_foreach(y, i, name)
     {
-        if (!rc)
+        if (!rc && json_is_string(name))
             rc = add_profiles(g, json_string_value(name));
     }
     return rc;

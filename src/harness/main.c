@@ -137,9 +137,8 @@ int command_help(struct app *app)
    results that were measured are written first. */
 static void on_interrupt(int signal_number)
 {
-    (void)signal_number;
-    /* A second Ctrl-C ends the program at once. */
-    if (interrupted)
+    /* A second Ctrl-C ends the program at once. A terminal that closes sends SIGHUP more than once. */
+    if (interrupted && signal_number != SIGHUP)
         _exit(EXIT_SOME_FAILED);
     interrupted = 1;
     const struct itimerval once = { .it_value = { .tv_usec = PATIENCE_US } };
@@ -163,6 +162,10 @@ static void install_handlers(void)
                      alarm = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
     (void)sigaction(SIGINT, &interrupt, NULL);
     (void)sigaction(SIGTERM, &interrupt, NULL);
+    struct sigaction hangup;
+    (void)sigaction(SIGHUP, NULL, &hangup);
+    if (hangup.sa_handler != SIG_IGN) /* as nohup leaves it */
+        (void)sigaction(SIGHUP, &interrupt, NULL);
     (void)sigaction(SIGALRM, &alarm, NULL);
     /* A reader that went away (`./harness list | head`) shows as a failed write, not as a death by
      * signal. */

@@ -413,9 +413,9 @@ int plot_result(const char *dir, const char *root, const volatile int *interrupt
     remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(&d, json_array_get(specs, i), i + 1, error);
-    json_object_set_new(result, "figures", d.files);
-    if (!rc)
-        rc = result_save(result, dir, error);
+    json_object_set_new(result, "figures", d.files); /* those that are there, if not all are */
+    const int unsaved = result_save(result, dir, error);
+    rc = rc ? rc : unsaved;
     json_decref(specs);
     json_decref(result);
     return rc;

@@ -124,6 +124,31 @@ static void failures_section(FILE *out, const json_t *result)
         fputs("</ul>\n", out);
 }
 
+/* Of each build and repeat once: the points of a sweep share their process. */
+static void warnings_section(FILE *out, const json_t *result)
+{
+    json_t *seen = json_object(), *cell, *warning;
+    size_t i, j;
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+    {
+        char label[300], key[400];
+        build_label(cell, label, sizeof label);
+        snprintf(key, sizeof key, "%s, repeat %lld", label, field_integer(cell, "repeat", 0) + 1);
+        json_array_foreach(json_object_get(cell, "warnings"), j, warning)
+        {
+            if (!json_is_string(warning) || json_object_get(seen, key))
+                continue;
+            fputs("<p class=\"bad\">Warning: ", out);
+            quote_html(out, key);
+            fputs(": ", out);
+            quote_html(out, json_string_value(warning));
+            fputs("</p>\n", out);
+        }
+        json_object_set_new(seen, key, json_true());
+    }
+    json_decref(seen);
+}
+
 static void json_rows(FILE *out, const json_t *object, const char *prefix)
 {
     const char *key;
@@ -206,6 +231,7 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
     if (number)
         fputs("</details>\n", out);
     failures_section(out, result);
+    warnings_section(out, result);
     conditions_section(out, result);
     fputs(number ? "</section>\n" : "", out);
     summary_index_free(&index);

@@ -1,0 +1,138 @@
+/* cell_guard.c - see cell_guard.h. */
+#define _GNU_SOURCE
+#include "cell_guard.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cell_child.h"
+#include "clock.h"
+#include "meter.h"
+#include "outside.h"
+#include "proc.h"
+#include "quote.h"
+
+/* What ends by itself within GRACE_MS of the cell was not left behind. What is killed and stays,
+   in a call that the system does not interrupt, is waited for END_MS. */
+enum { GRACE_MS = 50, END_MS = 3000, TICK_MS = 10, NAMED_MAX = 16, CHILDREN_MAX = 256 };
+
+struct guard {
+    pid_t harness, cell;
+    sigset_t awaited; /* SIGCHLD and SIGTERM, both blocked */
+    bool told;        /* to end the cell */
+    uint64_t told_ns;
+    bool cell_ended;
+    int state; /* of the cell, as of waitpid() */
+};
+
+static void end_cell(struct guard *g)
+{
+    (void)kill(g->cell, SIGKILL);
+    if (!g->told)
+        g->told_ns = clock_ns();
+    g->told = true;
+}
+
+/* Waits until a child ends, the guard is told to end the cell, or the time is over. */
+static void wait_tick(struct guard *g)
+{
+    const struct timespec tick = { 0, TICK_MS * 1000000 };
+    /* Only what is waited for is looked at again: a cell takes hours without waking its guard. */
+    const int number = sigtimedwait(&g->awaited, NULL, g->told || g->cell_ended ? &tick : NULL);
+    int state;
+
+    if (number == SIGTERM && !g->cell_ended)
+        end_cell(g);
+    for (pid_t pid; (pid = waitpid(-1, &state, WNOHANG)) > 0;)
+        if (pid == g->cell) {
+            g->cell_ended = true;
+            g->state = state;
+        }
+}
+
+static uint64_t ms_since(uint64_t start_ns)
+{
+    return (clock_ns() - start_ns) / 1000000;
+}
+
+static void wait_for_cell(struct guard *g)
+{
+    while (!g->cell_ended && !(g->told && ms_since(g->told_ns) > END_MS))
+        wait_tick(g);
+}
+
+/* Orphans of the cell are children of this process. Ending one may make new ones. */
+static json_t *end_left(struct guard *g)
+{
+    json_t *left = json_array(), *named = json_object();
+    const uint64_t start = clock_ns();
+    pid_t pids[CHILDREN_MAX];
+    char name[160];
+    size_t n;
+
+    while ((n = proc_list(getpid(), pids, CHILDREN_MAX)) > 0 && ms_since(start) < END_MS) {
+        for (size_t i = 0; i < n && ms_since(start) >= GRACE_MS; i++) {
+            proc_name(pids[i], name, sizeof name);
+            if (!json_object_get(named, name) && json_object_size(named) < NAMED_MAX) {
+                (void)json_object_set_new(named, name, json_true());
+                (void)json_array_append_new(left, quote_json(name));
+            }
+            (void)kill(pids[i], SIGKILL);
+        }
+        wait_tick(g);
+    }
+    json_decref(named);
+    return left;
+}
+
+static void become_guard(struct guard *g)
+{
+    (void)setpgid(0, 0);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    if (getppid() != g->harness)
+        (void)raise(SIGTERM); /* blocked: it is found when the cell has begun */
+}
+
+_Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, const char *dir,
+                          int lines, int errors, pid_t harness)
+{
+    struct guard g = { .harness = harness };
+    const pid_t own = getpid();
+    sigset_t before;
+
+    (void)sigemptyset(&g.awaited);
+    (void)sigaddset(&g.awaited, SIGCHLD);
+    (void)sigaddset(&g.awaited, SIGTERM);
+    (void)signal(SIGCHLD, SIG_DFL); /* ignored, children would leave no status */
+    (void)sigprocmask(SIG_BLOCK, &g.awaited, &before);
+    become_guard(&g);
+    json_t *temporary = outside_temporary();
+    g.cell = fork();
+    if (g.cell == 0) {
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        cell_child(cell, env, dir, lines, errors, own);
+    }
+    const int why = errno;
+    (void)close(errors);
+    if (g.cell < 0) {
+        (void)cell_send(lines, json_pack("{s:{s:i, s:o}}", "end", "code", ERR_IO, "error",
+                                         quote_json(strerror(why))));
+        _exit(0);
+    }
+    wait_for_cell(&g);
+    (void)cell_send(lines, json_pack("{s:o}", "left", end_left(&g)));
+    (void)cell_send(lines, json_pack("{s:o}", "temporary", outside_left(temporary)));
+    (void)cell_send(lines, json_pack("{s:i}", "ended", g.state));
+    if (getppid() != harness)
+        folder_remove(dir);
+    _exit(0);
+}

@@ -1,0 +1,136 @@
+/* proc.c - see proc.h. */
+#define _GNU_SOURCE
+#include "proc.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { START_FIELD = 22, NAME_BYTES = 80 };
+
+struct status {
+    char state;
+    pid_t parent;
+    uint64_t start;
+};
+
+/* A small file of /proc, as a string; false: there is no such process. */
+static bool read_small(pid_t pid, const char *name, char *text, size_t bytes, size_t *n)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, name);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t got = fd < 0 ? -1 : read(fd, text, bytes - 1);
+    if (fd >= 0)
+        (void)close(fd);
+    *n = got > 0 ? (size_t)got : 0;
+    text[*n] = '\0';
+    return got >= 0;
+}
+
+static bool read_status(pid_t pid, struct status *out)
+{
+    char text[1024], *at;
+    size_t n;
+    long parent = 0;
+
+    *out = (struct status){ 0 };
+    /* The name in parentheses may hold anything; what follows the last one is numbers. */
+    if (!read_small(pid, "stat", text, sizeof text, &n) || !(at = strrchr(text, ')')) ||
+        sscanf(at + 1, " %c %ld", &out->state, &parent) != 2)
+        return false;
+    out->parent = (pid_t)parent;
+    at += 2;
+    for (int field = 3; at && field < START_FIELD; field++)
+        at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL;
+    if (at)
+        out->start = strtoull(at, NULL, 10);
+    return at != NULL;
+}
+
+bool proc_start(pid_t pid, uint64_t *ticks)
+{
+    struct status s;
+    const bool there = read_status(pid, &s);
+
+    *ticks = s.start;
+    return there;
+}
+
+static bool runs(const struct status *s)
+{
+    return s->state != 'Z' && s->state != 'X';
+}
+
+bool proc_runs(pid_t pid)
+{
+    struct status s;
+
+    return read_status(pid, &s) && runs(&s);
+}
+
+size_t proc_list(pid_t parent, pid_t *pids, size_t most)
+{
+    DIR *all = opendir("/proc");
+    size_t n = 0;
+
+    for (struct dirent *e; all && n < most && (e = readdir(all));) {
+        const pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+        struct status s;
+
+        if (pid > 0 && read_status(pid, &s) && runs(&s) && (!parent || s.parent == parent))
+            pids[n++] = pid;
+    }
+    if (all)
+        (void)closedir(all);
+    return n;
+}
+
+void proc_name(pid_t pid, char *text, size_t bytes)
+{
+    char command[NAME_BYTES];
+    size_t n;
+
+    /* Arguments end with a zero byte each. */
+    (void)read_small(pid, "cmdline", command, sizeof command, &n);
+    for (size_t i = 0; i + 1 < n; i++)
+        if (command[i] == '\0')
+            command[i] = ' ';
+    if (n == 0 && read_small(pid, "comm", command, sizeof command, &n))
+        command[strcspn(command, "\n")] = '\0';
+    (void)snprintf(text, bytes, "%ld (%s)", (long)pid, command);
+}
+
+static bool link_is(int folder, const char *name, const char *path, bool below)
+{
+    char target[PATH_MAX];
+    const size_t length = strlen(path);
+    const ssize_t n = readlinkat(folder, name, target, sizeof target - 1);
+
+    if (n < 0)
+        return false;
+    target[n] = '\0';
+    return strncmp(target, path, length) == 0 &&
+           (target[length] == '\0' || (below && target[length] == '/'));
+}
+
+bool proc_holds(pid_t pid, const char *path, bool below)
+{
+    char fds[64], cwd[64];
+    bool holds;
+
+    (void)snprintf(cwd, sizeof cwd, "/proc/%ld/cwd", (long)pid);
+    holds = below && link_is(AT_FDCWD, cwd, path, below);
+    (void)snprintf(fds, sizeof fds, "/proc/%ld/fd", (long)pid);
+    DIR *open_files = holds ? NULL : opendir(fds);
+    for (struct dirent *e; open_files && !holds && (e = readdir(open_files));)
+        holds = link_is(dirfd(open_files), e->d_name, path, below);
+    if (open_files)
+        (void)closedir(open_files);
+    return holds;
+}

@@ -1,0 +1,96 @@
+/* scratch.c - see scratch.h. */
+#define _GNU_SOURCE
+#include "scratch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "meter.h"
+#include "proc.h"
+
+enum { PROCESSES_MAX = 1 << 16, MARK_FD = 200, ENDS_WITHIN_MS = 1000, TICK_MS = 5 };
+
+int scratch_make(const char *parent, char *dir, size_t bytes, struct error *err)
+{
+    uint64_t start;
+
+    (void)proc_start(getpid(), &start);
+    if (snprintf(dir, bytes, "%s/cell-%ld-%" PRIu64 "-XXXXXX", parent, (long)getpid(), start) >=
+            (int)bytes ||
+        !mkdtemp(dir))
+        return fail_errno(err, ERR_IO, "%s: no folder for a cell can be made in it", parent);
+    return OK;
+}
+
+/* A high number: a method may close the low ones that it does not know. */
+void scratch_mark(const char *dir)
+{
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY);
+
+    if (fd >= 0 && fcntl(fd, F_DUPFD, MARK_FD) >= 0)
+        (void)close(fd);
+}
+
+/* Whether NAME is that of a folder of scratch_make() whose owner is gone. */
+static bool is_ownerless(const char *name)
+{
+    long pid;
+    uint64_t start, now;
+    int end = 0;
+
+    return sscanf(name, "cell-%ld-%" SCNu64 "-%n", &pid, &start, &end) == 2 && end > 0 && pid > 0 &&
+           (!proc_start((pid_t)pid, &now) || now != start);
+}
+
+/* Another's processes are not waited for, only looked at. */
+static void end_process(pid_t pid)
+{
+    if (kill(pid, SIGKILL) != 0)
+        return;
+    for (int ms = 0; ms < ENDS_WITHIN_MS && proc_runs(pid); ms += TICK_MS)
+        clock_wait_until(clock_ns() + TICK_MS * UINT64_C(1000000));
+}
+
+/* The mark is the folder itself, open: a shell that works in it, or a viewer of a file, has no
+   such thing. */
+static size_t end_marked(const char *dir)
+{
+    pid_t *pids = malloc(PROCESSES_MAX * sizeof *pids);
+    const size_t n = pids ? proc_list(0, pids, PROCESSES_MAX) : 0;
+    size_t ended = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (pids[i] != getpid() && proc_holds(pids[i], dir, false)) {
+            end_process(pids[i]);
+            ended++;
+        }
+    free(pids);
+    return ended;
+}
+
+void scratch_sweep(const char *parent, size_t *folders, size_t *processes)
+{
+    char real[PATH_MAX], dir[PATH_MAX];
+    DIR *all = realpath(parent, real) ? opendir(real) : NULL;
+
+    *folders = *processes = 0;
+    for (struct dirent *e; all && (e = readdir(all));) {
+        if (!is_ownerless(e->d_name) ||
+            snprintf(dir, sizeof dir, "%s/%s", real, e->d_name) >= (int)sizeof dir)
+            continue;
+        *processes += end_marked(dir);
+        folder_remove(dir);
+        ++*folders;
+    }
+    if (all)
+        (void)closedir(all);
+}

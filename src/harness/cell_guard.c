@@ -39,21 +39,30 @@ static void end_cell(struct guard *g)
     g->told = true;
 }
 
+/* Forgets the children that have ended. False: there are no others. */
+static bool reap(struct guard *g)
+{
+    int state;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &state, WNOHANG)) > 0)
+        if (pid == g->cell) {
+            g->cell_ended = true;
+            g->state = state;
+        }
+    return pid == 0;
+}
+
 /* Waits until a child ends, the guard is told to end the cell, or the time is over. */
 static void wait_tick(struct guard *g)
 {
     const struct timespec tick = { 0, TICK_MS * 1000000 };
     /* Only what is waited for is looked at again: a cell takes hours without waking its guard. */
     const int number = sigtimedwait(&g->awaited, NULL, g->told || g->cell_ended ? &tick : NULL);
-    int state;
 
     if (number == SIGTERM && !g->cell_ended)
         end_cell(g);
-    for (pid_t pid; (pid = waitpid(-1, &state, WNOHANG)) > 0;)
-        if (pid == g->cell) {
-            g->cell_ended = true;
-            g->state = state;
-        }
+    (void)reap(g);
 }
 
 static uint64_t ms_since(uint64_t start_ns)
@@ -67,17 +76,20 @@ static void wait_for_cell(struct guard *g)
         wait_tick(g);
 }
 
-/* Orphans of the cell are children of this process. Ending one may make new ones. */
+/* Orphans of the cell are children of this process. Ending one may make new ones, and a list of
+   processes may miss one that is just made: that there are none only waitpid() knows. */
 static json_t *end_left(struct guard *g)
 {
     json_t *left = json_array(), *named = json_object();
     const uint64_t start = clock_ns();
     pid_t pids[CHILDREN_MAX];
     char name[160];
-    size_t n;
 
-    while ((n = proc_list(getpid(), pids, CHILDREN_MAX)) > 0 && ms_since(start) < END_MS) {
-        for (size_t i = 0; i < n && ms_since(start) >= GRACE_MS; i++) {
+    while (reap(g) && ms_since(start) < END_MS) {
+        const bool spared = ms_since(start) < GRACE_MS;
+        const size_t n = spared ? 0 : proc_list(getpid(), pids, CHILDREN_MAX);
+
+        for (size_t i = 0; i < n; i++) {
             proc_name(pids[i], name, sizeof name);
             if (!json_object_get(named, name) && json_object_size(named) < NAMED_MAX) {
                 (void)json_object_set_new(named, name, json_true());
@@ -130,7 +142,7 @@ _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, c
     }
     wait_for_cell(&g);
     (void)cell_send(lines, json_pack("{s:o}", "left", end_left(&g)));
-    (void)cell_send(lines, json_pack("{s:o}", "temporary", outside_left(temporary)));
+    (void)cell_send(lines, json_pack("{s:o}", "temporary", outside_left(temporary, g.cell)));
     (void)cell_send(lines, json_pack("{s:i}", "ended", g.state));
     if (getppid() != harness)
         folder_remove(dir);

@@ -110,7 +110,7 @@ static int make_truth(struct run *run, struct error *error)
     rc = app_make_dir(cache, error);
     if (!rc)
         rc = oracle_make(&run->oracle, run->experiment->ops, run->app->kernels, run->pool, cache,
-                         show_truth_progress, &run->progress, error);
+                         show_truth_progress, &run->progress, run->app->interrupted, error);
     free(cache);
     for (size_t i = 0; i < run->oracle.n_notes; i++)
         app_warn(run->app, "%s", run->oracle.notes[i]);

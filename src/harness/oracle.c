@@ -452,7 +452,7 @@ static void end(struct inquiry *w)
 
 int oracle_make(struct oracle *oracle, const struct op_list *list, const struct kernels *kernels,
                 struct pool *pool, const char *cache_dir, void (*progress)(void *to, double share),
-                void *to, struct error *err)
+                void *to, const volatile int *interrupted, struct error *err)
 {
     struct inquiry w = { .oracle = oracle,
                          .list = list,
@@ -465,6 +465,7 @@ int oracle_make(struct oracle *oracle, const struct op_list *list, const struct 
     /* The pool's workers each call it for a tile of their own. */
     openblas_set_num_threads(1);
     rc = begin(&w, kernels, pool);
+    w.scan.interrupted = interrupted;
     for (size_t i = 0; rc == OK && i < list->n; i++) {
         rc = holding_step(&w.now, i, err);
         if (rc == OK && has_truth(&list->ops[i]))

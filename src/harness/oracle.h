@@ -32,10 +32,11 @@ struct oracle {
     size_t n_notes;
 };
 
-/* progress may be NULL. cache_dir NULL: no disk cache. */
+/* progress and interrupted may be NULL; once *interrupted is set, ERR_INTERRUPTED comes within a
+   moment. cache_dir NULL: no disk cache. */
 int oracle_make(struct oracle *, const struct op_list *, const struct kernels *, struct pool *,
                 const char *cache_dir, void (*progress)(void *to, double share), void *to,
-                struct error *);
+                const volatile int *interrupted, struct error *);
 void oracle_free(struct oracle *);
 
 #endif

@@ -242,6 +242,11 @@ static int take_tile_row(struct run *r, struct chase *c, struct bench *bench, co
     return OK;
 }
 
+static bool is_interrupted(const struct run *r)
+{
+    return r->scan->interrupted && *r->scan->interrupted;
+}
+
 /* Queries [first, end) of the chases against the present block of rows. */
 static int chase_products(void *arg, size_t first, size_t end, size_t worker)
 {
@@ -250,6 +255,8 @@ static int chase_products(void *arg, size_t first, size_t end, size_t worker)
     const int columns = (int)r->columns;
 
     for (size_t row = 0; row < r->count; row += TILE_ROWS) {
+        if (is_interrupted(r))
+            return ERR_INTERRUPTED;
         const size_t rows = r->count - row < TILE_ROWS ? r->count - row : TILE_ROWS;
 
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(end - first), (int)rows, columns,
@@ -348,7 +355,7 @@ static int chase_codes(void *arg, size_t first, size_t end, size_t worker)
     uint8_t *distances = (uint8_t *)bench->tile;
     float *low = bench->tile + TILE_ROWS;
 
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = first; i < end && !is_interrupted(r); i++) {
         struct chase *c = &r->chases[i];
         uint64_t query;
 
@@ -386,7 +393,7 @@ static int chase_plainly(void *arg, size_t first, size_t end, size_t worker)
     struct run *r = arg;
     struct bench *bench = &r->benches[worker];
 
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = first; i < end && !is_interrupted(r); i++) {
         struct chase *c = &r->chases[i];
         int rc = settle(r, c, bench);
 
@@ -412,7 +419,7 @@ static int settle_all(void *arg, size_t first, size_t end, size_t worker)
     struct run *r = arg;
     int rc = OK;
 
-    for (size_t i = first; rc == OK && i < end; i++) {
+    for (size_t i = first; rc == OK && i < end && !is_interrupted(r); i++) {
         rc = narrow(r, &r->chases[i], &r->benches[worker]);
         if (rc == OK)
             rc = settle(r, &r->chases[i], &r->benches[worker]);
@@ -514,10 +521,14 @@ static int run_blocks(struct run *r)
 
     chunk = chunk > CHUNK_QUERIES ? CHUNK_QUERIES : chunk;
     for (r->first = 0; rc == OK && r->first < r->n; r->first += r->count) {
+        if (is_interrupted(r))
+            return ERR_INTERRUPTED;
         r->count = r->n - r->first < r->block ? r->n - r->first : r->block;
         rc = run_block(r, chunk);
     }
-    return rc == OK ? parallel_for(r->scan->pool, threads, r->n_chases, 1, settle_all, r) : rc;
+    if (rc == OK)
+        rc = parallel_for(r->scan->pool, threads, r->n_chases, 1, settle_all, r);
+    return rc == OK && is_interrupted(r) ? ERR_INTERRUPTED : rc;
 }
 
 /* Workers keep their own sentence; the first is the caller's. */
@@ -526,7 +537,7 @@ static int worker_error(const struct run *r, int rc, struct error *err)
     for (size_t w = 0; w < pool_threads(r->scan->pool); w++)
         if (r->benches[w].error.code)
             return fail(err, r->benches[w].error.code, "%s", r->benches[w].error.text);
-    return fail(err, rc, "truth: a worker stopped");
+    return fail(err, rc, rc == ERR_INTERRUPTED ? "truth: interrupted" : "truth: a worker stopped");
 }
 
 int scan_rows(struct scan *scan, const uint64_t *ids, size_t n, const uint32_t *which,

@@ -44,6 +44,7 @@ struct scan {
     const void *queries; /* in the list's element, contiguous */
     double flops;        /* of the products done so far; the caller zeroes it */
     size_t most;         /* candidates of all queries that a range may come to; 0: no limit */
+    const volatile int *interrupted; /* NULL: never; set, the scan ends with ERR_INTERRUPTED */
 };
 
 /* What a candidate of a range takes while the scan runs: its pick and its entry in `known`, both of

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "outside.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,10 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "meter.h"
 #include "proc.h"
 #include "quote.h"
 
-enum { PROCESSES_MAX = 1 << 16 };
+enum { PROCESSES_MAX = 1 << 16, LARGE_BYTES = 1 << 20 };
 
 /* ---- 1. files that this process can write to */
 
@@ -134,7 +136,27 @@ static bool is_held(const char *path, const pid_t *pids, size_t n)
     return false;
 }
 
-json_t *outside_left(const json_t *before)
+/* As programs name their files: "sem.4711", "name-4711-x". */
+static bool names_process(const char *path, pid_t pid)
+{
+    char number[24];
+    const size_t length = (size_t)snprintf(number, sizeof number, "%ld", (long)pid);
+
+    for (const char *at = strrchr(path, '/'); (at = strstr(at + 1, number)) != NULL;)
+        if (!isdigit((unsigned char)at[-1]) && !isdigit((unsigned char)at[length]))
+            return true;
+    return false;
+}
+
+static bool is_large(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 &&
+           (S_ISDIR(st.st_mode) ? folder_bytes(path) : (uint64_t)st.st_size) >= LARGE_BYTES;
+}
+
+json_t *outside_left(const json_t *before, pid_t pid)
 {
     json_t *now = outside_temporary(), *left = json_array(), *value;
     pid_t *pids = NULL;
@@ -143,7 +165,7 @@ json_t *outside_left(const json_t *before)
 
     json_object_foreach(now, path, value)
     {
-        if (json_object_get(before, path))
+        if (json_object_get(before, path) || !(names_process(path, pid) || is_large(path)))
             continue;
         if (!pids && (pids = malloc(PROCESSES_MAX * sizeof *pids)))
             n = proc_list(0, pids, PROCESSES_MAX);

@@ -5,6 +5,7 @@
 #define DRIFTLINE_OUTSIDE_H
 
 #include <jansson.h>
+#include <sys/types.h>
 
 /* Files that this process can write to: open, or mapped and shared; in memory too. A new object,
    name -> true. */
@@ -14,7 +15,8 @@ json_t *outside_look(json_t *known, const char *dir);
 
 /* Our entries in /tmp, TMPDIR and /dev/shm. A new object, path -> true. */
 json_t *outside_temporary(void);
-/* Those that are new since and that no running process holds: a new array of paths. */
-json_t *outside_left(const json_t *before);
+/* Those that are new since, that no running process holds, and that are large or have the number
+   `pid` in their name, for other programs make such files too. A new array of paths. */
+json_t *outside_left(const json_t *before, pid_t pid);
 
 #endif

@@ -17,7 +17,7 @@
 #include "meter.h"
 #include "proc.h"
 
-enum { PROCESSES_MAX = 1 << 16, MARK_FD = 200, ENDS_WITHIN_MS = 1000, TICK_MS = 5 };
+enum { PROCESSES_MAX = 1 << 16, MARK_FD = 200, ENDS_WITHIN_MS = 1000, TICK_MS = 5, ROUNDS_MAX = 8 };
 
 int scratch_make(const char *parent, char *dir, size_t bytes, struct error *err)
 {
@@ -62,10 +62,9 @@ static void end_process(pid_t pid)
 
 /* The mark is the folder itself, open: a shell that works in it, or a viewer of a file, has no
    such thing. */
-static size_t end_marked(const char *dir)
+static size_t end_marked_once(const char *dir, pid_t *pids)
 {
-    pid_t *pids = malloc(PROCESSES_MAX * sizeof *pids);
-    const size_t n = pids ? proc_list(0, pids, PROCESSES_MAX) : 0;
+    const size_t n = proc_list(0, pids, PROCESSES_MAX);
     size_t ended = 0;
 
     for (size_t i = 0; i < n; i++)
@@ -73,6 +72,19 @@ static size_t end_marked(const char *dir)
             end_process(pids[i]);
             ended++;
         }
+    return ended;
+}
+
+/* A list of processes may miss one that is just made: again until there are none. */
+static size_t end_marked(const char *dir)
+{
+    pid_t *pids = malloc(PROCESSES_MAX * sizeof *pids);
+    size_t ended = 0, now = pids ? 1 : 0;
+
+    for (int round = 0; now > 0 && round < ROUNDS_MAX; round++) {
+        now = end_marked_once(dir, pids);
+        ended += now;
+    }
     free(pids);
     return ended;
 }

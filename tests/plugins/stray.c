@@ -12,14 +12,23 @@
 
 #include "core/index.h"
 
-enum what { ORPHAN = 1, TMP_FILE = 2, MEMORY_FILE = 4, SHM_FILE = 8, HANGS = 16, CLOSED_FILE = 32 };
+enum what {
+    ORPHAN = 1,
+    TMP_FILE = 2,
+    MEMORY_FILE = 4,
+    SHM_FILE = 8,
+    HANGS = 16,
+    CLOSED_FILE = 32,
+    LARGE_FILE = 64,
+    SMALL_FILE = 128
+};
 
 struct stray_params {
     int64_t what, seconds;
 };
 
 static const struct param params[] = {
-    PARAM_INT(struct stray_params, what, 0, 0, 63, "what is left outside"),
+    PARAM_INT(struct stray_params, what, 0, 0, 255, "what is left outside"),
     PARAM_INT(struct stray_params, seconds, 60, 1, 1 << 30, "how long a process that is left runs"),
     PARAM_END
 };
@@ -58,6 +67,17 @@ static void leave_file(const char *folder, bool open_too)
     (void)!write(fd, "vectors", 7);
     if (!open_too)
         (void)close(fd);
+}
+
+/* Under a name that says nothing, and closed. */
+static void leave_unnamed(const char *kind, off_t bytes)
+{
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "/dev/shm/driftline-stray-%s-XXXXXX", kind);
+    const int fd = mkstemp(path);
+    (void)!ftruncate(fd, bytes);
+    (void)close(fd);
 }
 
 static void leave_memory(void)
@@ -103,6 +123,10 @@ static int insert(struct index *index, struct vectors v, const uint64_t *ids, si
         leave_file("/dev/shm", true);
     if (s->params.what & CLOSED_FILE)
         leave_file("/tmp", false);
+    if (s->params.what & LARGE_FILE)
+        leave_unnamed("large", 1 << 20);
+    if (s->params.what & SMALL_FILE)
+        leave_unnamed("small", 1000);
     *done = v.n;
     return OK;
 }

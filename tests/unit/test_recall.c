@@ -43,7 +43,7 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
     l->list = workload_finish(&w);
     struct pool *pool = pool_create(1);
     assert_ok(oracle_make(&l->oracle, l->list, kernels_select(ISA_AVX512), pool, NULL, NULL, NULL,
-                          &l->err),
+                          NULL, &l->err),
               &l->err);
     pool_destroy(pool);
     assert_ok(holding_init(&l->now, l->list, &l->err), &l->err);

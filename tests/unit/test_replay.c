@@ -82,7 +82,7 @@ static void stage_begin(struct stage *s, struct op_list *list)
     s->steps = json_array();
     test_dir_make(s->dir);
     assert_ok(oracle_make(&s->oracle, list, kernels_select(ISA_AVX512), s->pool, NULL, NULL, NULL,
-                          &s->err),
+                          NULL, &s->err),
               &s->err);
 }
 

@@ -2,6 +2,9 @@
 # new-method.sh NAME - copies the skeleton to algorithms/NAME, lists it in the registry, builds and tests it.
 set -eu
 name=$1
+case $name in
+    '' | [!a-z]* | *[!a-z0-9_]*) echo "error: \"$name\": lower-case letters, digits and _, a letter first" >&2 && exit 2 ;;
+esac
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 

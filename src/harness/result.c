@@ -35,10 +35,12 @@ static int cell_path(const char *dir, const struct cell *cell, char *path, size_
     return OK;
 }
 
-/* NULL with the cause in err. A pipe in a file's place would be waited on for ever. */
+/* NULL with the cause in err. A pipe in a file's place would be waited on for ever; json_loadfd()
+   reads byte by byte. */
 static json_t *read_json(const char *path, struct error *err)
 {
     const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    FILE *file = NULL;
     json_error_t why;
     struct stat st;
     json_t *json = NULL;
@@ -47,10 +49,14 @@ static json_t *read_json(const char *path, struct error *err)
         (void)fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read", path);
     else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         (void)fail(err, ERR_CORRUPT, "%s: is not a regular file", path);
-    else if (!(json = json_loadfd(fd, 0, &why)))
+    else if (!(file = fdopen(fd, "r")))
+        (void)fail(err, ERR_NO_MEMORY, "%s: no memory to read it", path);
+    else if (!(json = json_loadf(file, 0, &why)))
         (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
                    why.text);
-    if (fd >= 0)
+    if (file)
+        (void)fclose(file);
+    else if (fd >= 0)
         (void)close(fd);
     return json;
 }

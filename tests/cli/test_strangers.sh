@@ -136,6 +136,24 @@ check "a folder with any name has configs, data and results" \
     '[ $status = 0 ] && python3 -m json.tool "$odd/r/named/result.json" >/dev/null && python3 -m json.tool "$odd/r/file/result.json" >/dev/null'
 check "and what is written there runs nothing" '[ -z "$(find "$work" -name "pwned*")" ] && ! grep -q "[[:cntrl:]]" err'
 
+# ---- an experiment's name becomes a folder
+mkdir -p deep/er && cd deep/er || exit 1
+refused=0 made=0
+long=$(printf 'x%.0s' $(seq 101))
+for name in ../up .. . .hidden / /tmp/x a/b '' ' ' 'a b' "$(printf 'a\nb')" "$(printf 'a\033[31m')" '`touch pwned9`' '$(id)' "a'b" 'a"b' "$long" \
+    "$(printf 'caf\303\251')"; do
+    run --no-plots --out folder --set name="$name" ../../config.lua
+    [ $status = 2 ] && [ ! -e folder ] && refused=$((refused + 1))
+done
+check "names that are no plain file names are refused, and make nothing" \
+    '[ $refused = 18 ] && [ "$(ls -A ..)" = er ] && [ "$(ls -A | sort | xargs)" = "err out" ]'
+for name in -rf --out a..b A_1.2-x "${long%x}"; do
+    run --no-plots --out made --set name="$name" ../../config.lua
+    [ $status = 0 ] && [ -s "made/$name/result.json" ] && run report "made/$name" && [ $status = 0 ] && made=$((made + 1))
+done
+check "others are folders of that name" '[ $made = 5 ] && [ "$(ls -A made | wc -l)" = 5 ]'
+cd ../.. || exit 1
+
 # ---- numbers
 for number in experiment.k=1e300 experiment.k=-1 experiment.k=0 experiment.repeats=1e300 experiment.threads=0.5 \
     experiment.seeds=99999999999 cells.repeat=1e300 cells.repeat=-5 recall.k=1e300; do

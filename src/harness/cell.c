@@ -184,14 +184,16 @@ static void watch_child(struct watch *w)
     while (w->lines >= 0 || w->errors >= 0) {
         struct pollfd fds[2] = { { w->lines, POLLIN, 0 }, { w->errors, POLLIN, 0 } };
 
-        const int n = poll(fds, 2, POLL_MS);
+        /* Asked before what it wrote is looked for: what it wrote last is then there. */
+        const bool over = has_ended(w);
+        const int n = poll(fds, 2, over ? 0 : POLL_MS);
         if (n > 0 && fds[0].revents)
             drain(w, &w->lines, take_lines);
         if (n > 0 && fds[1].revents)
             drain(w, &w->errors, take_tail);
         check_limits(w);
         /* What could not be ended may hold the pipes open: the guard's own end is what counts. */
-        if (n == 0 && has_ended(w))
+        if (n == 0 && over)
             break;
     }
 }

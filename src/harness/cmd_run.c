@@ -17,6 +17,7 @@
 #include "harness/result.h"
 #include "harness/scratch.h"
 #include "harness/sysinfo.h"
+#include "harness/whole_file.h"
 
 /* Everything one run holds; run_free() releases it whatever was reached. */
 struct run {
@@ -83,6 +84,10 @@ static int make_results_dir(struct run *run, struct error *error)
 static void sweep(struct run *run)
 {
     size_t folders, processes;
+    char *cells = app_path(run->dir, "cells");
+    whole_file_sweep(run->dir);
+    whole_file_sweep(cells);
+    free(cells);
     scratch_sweep(run->scratch, &folders, &processes);
     if (folders)
         progress_note(&run->progress,

@@ -2,9 +2,11 @@
 #define _GNU_SOURCE /* O_PATH */
 #include "whole_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +78,32 @@ int write_whole_file(const char *path, const char *text, size_t bytes, struct er
     }
     sync_folder_of(path);
     return OK;
+}
+
+/* PATH.PID.tmp, of a process that is gone. */
+static bool is_left(const char *name)
+{
+    static const char end[] = ".tmp";
+    const size_t n = strlen(name), tail = sizeof end - 1;
+    size_t at = n > tail ? n - tail : 0;
+
+    if (at == 0 || strcmp(name + at, end) != 0)
+        return false;
+    while (at > 0 && name[at - 1] >= '0' && name[at - 1] <= '9')
+        at--;
+    const long pid = strtol(name + at, NULL, 10);
+    return at > 1 && name[at - 1] == '.' && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+void whole_file_sweep(const char *dir)
+{
+    DIR *all = opendir(dir);
+
+    for (struct dirent *e; all && (e = readdir(all));)
+        if (is_left(e->d_name))
+            (void)unlinkat(dirfd(all), e->d_name, 0);
+    if (all)
+        (void)closedir(all);
 }
 
 static int read_all(int fd, size_t size, char **text, size_t *bytes)

@@ -123,6 +123,8 @@ for one in $(pgrep -f "^$program"); do kill -KILL "$one"; done
 wait $pid 2>/dev/null
 check "a run whose guard is killed too leaves something" '[ -d "r/stray/scratch/$cell" ] && ours >/dev/null'
 mkdir -p "r/stray/scratch/cell-$$-$(cut -d" " -f22 /proc/$$/stat)-alive0" r/stray/scratch/cell-$$-1-reused r/stray/scratch/other
+mkdir -p r/stray/cells
+touch r/stray/result.json.$pid.tmp r/stray/cells/0.json.$pid.tmp r/stray/result.json.$$.tmp r/stray/kept.tmp r/stray/kept.0x1.tmp
 (cd "r/stray/scratch/$cell" && exec sleep 60) &
 bystander=$!
 stray 0 --no-plots
@@ -130,6 +132,8 @@ check "the next run removes it, with its processes" \
     '[ $status = 0 ] && [ ! -e "r/stray/scratch/$cell" ] && ! ours >/dev/null && grep -q "removed 2 scratch folders.*ended 1 of" err'
 check "a folder whose owner runs stays, one of a number used again goes" \
     '[ -d r/stray/scratch/cell-$$-*-alive0 ] && [ ! -e r/stray/scratch/cell-$$-1-reused ] && [ -d r/stray/scratch/other ]'
+check "so with files that a killed process was writing" \
+    '[ "$(cd r/stray && ls *.tmp cells/*.tmp 2>/dev/null | xargs)" = "kept.0x1.tmp kept.tmp result.json.$$.tmp" ]'
 check "a process that only works in such a folder is none of it" 'kill -0 $bystander'
 kill $bystander
 
@@ -169,6 +173,14 @@ begin_truth() {
 ended_soon INT begin_truth
 check "SIGINT ends a run within a second while the truth is computed" \
     '[ $took_ms -lt 1000 ] && [ $status = 1 ] && grep -q "interrupted: 0 of 1 cells" err && [ ! -e r/truth/result.json ]'
+
+begin_bench() {
+    "$program" bench kernels >out 2>err &
+    pid=$!
+    sleep 0.5
+}
+ended_soon INT begin_bench
+check "SIGINT ends a command that has nothing to finish" '[ $took_ms -lt 1000 ] && [ $status -ge 128 ]'
 
 # ---- Ctrl-C while gnuplot runs
 mkdir bin

@@ -79,6 +79,59 @@ static void test_a_write_that_fails(void **state)
     test_dir_remove(dir);
 }
 
+static void test_reading_own_files(void **state)
+{
+    static const char *const refused[] = { "",      ".hidden", "..",   "../file", "/etc/hosts",
+                                           "sub/f", "link",    "pipe", "sub",     "none" };
+    char dir[PATH_MAX], path[PATH_MAX + 32], *text;
+    struct error err = { 0 };
+    size_t bytes;
+
+    (void)state;
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/file", dir);
+    assert_ok(write_whole_file(path, "two!", 4, &err), &err);
+    snprintf(path, sizeof path, "%s/link", dir);
+    assert_int_equal(symlink("file", path), 0);
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    snprintf(path, sizeof path, "%s/sub", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        assert_int_not_equal(read_own_file(dir, refused[i], &text, &bytes, &err), OK);
+        assert_null(text);
+        assert_non_null(strstr(err.text, dir)); /* the sentence has its place */
+        error_clear(&err);
+    }
+    assert_ok(read_own_file(dir, "file", &text, &bytes, &err), &err);
+    assert_int_equal(bytes, 4);
+    assert_memory_equal(text, "two!", 4);
+    free(text);
+    test_dir_remove(dir);
+}
+
+/* A link in the place of the file that is written first: it goes, what it points to stays. */
+static void test_writing_over_a_link(void **state)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 32], other[PATH_MAX + 32], first[PATH_MAX + 64], text[64];
+    struct error err = { 0 };
+
+    (void)state;
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/file", dir);
+    snprintf(other, sizeof other, "%s/other", dir);
+    snprintf(first, sizeof first, "%s.%ld.tmp", path, (long)getpid());
+    assert_ok(write_whole_file(other, "kept", 4, &err), &err);
+    assert_int_equal(symlink(other, first), 0);
+    assert_int_equal(symlink(other, path), 0);
+    assert_ok(write_whole_file(path, "new", 3, &err), &err);
+    read_file(path, text, sizeof text);
+    assert_string_equal(text, "new");
+    read_file(other, text, sizeof text);
+    assert_string_equal(text, "kept");
+    test_dir_remove(dir);
+}
+
 /* ---- cells */
 
 static json_t *cell_of(const char *label, const char *point, int repeat, json_t *steps)
@@ -353,6 +406,8 @@ int main(void)
         cmocka_unit_test(test_range_metrics),
         cmocka_unit_test(test_writing),
         cmocka_unit_test(test_a_write_that_fails),
+        cmocka_unit_test(test_reading_own_files),
+        cmocka_unit_test(test_writing_over_a_link),
         cmocka_unit_test(test_storing_cells),
         cmocka_unit_test(test_medians),
         cmocka_unit_test(test_series_and_tagless_steps),

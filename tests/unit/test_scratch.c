@@ -211,7 +211,7 @@ static void test_processes_with_odd_names(void **state)
 {
     const pid_t child = fork_ready(take_odd_name, "");
     pid_t pids[64];
-    uint64_t start, own;
+    uint64_t start = 0, own = 0;
     char name[200];
     bool listed = false;
 

@@ -34,6 +34,7 @@ static long gone_process(unsigned long long *start)
     const pid_t pid = fork();
 
     if (pid == 0) {
+        (void)alarm(60);
         pause();
         _exit(0);
     }
@@ -104,14 +105,15 @@ static pid_t fork_ready(void (*begin)(const char *dir), const char *dir)
     assert_int_equal(pipe(ends), 0);
     const pid_t pid = fork();
     if (pid == 0) {
+        (void)alarm(60); /* should the test end without it */
         begin(dir);
         (void)!write(ends[1], "x", 1);
         for (;;)
             pause();
     }
+    close(ends[1]);
     assert_int_equal(read(ends[0], &ready, 1), 1);
     close(ends[0]);
-    close(ends[1]);
     return pid;
 }
 

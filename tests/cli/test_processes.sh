@@ -108,12 +108,13 @@ for signal in HUP TERM INT; do
         '[ $took_ms -lt 1000 ] && [ $status = 1 ] && grep -q "interrupted" err && ! ours && [ ! -e r/stray/scratch ]'
 done
 rm -rf r
-nohup "$program" --plugin "$plugin" --no-plots --out r --set what=0 stray.lua >out 2>err &
+nohup "$program" --plugin "$plugin" --no-plots --out r --set seconds=$seconds --set what=17 stray.lua >out 2>err &
 pid=$!
-wait_for 'ours >/dev/null' # nohup itself has begun
-kill -HUP $pid 2>/dev/null
-wait $pid
-check "nohup keeps SIGHUP ignored" '[ $? = 0 ]'
+wait_for 'pgrep -f "^sleep $seconds\$" >/dev/null'
+kill -HUP $pid
+sleep 0.3
+check "nohup keeps SIGHUP ignored" 'kill -0 $pid && [ -n "$(ls r/stray/scratch)" ]'
+ended INT
 
 # Not only the run but all that watches over its cell: what they leave is found by the next run.
 begin 17

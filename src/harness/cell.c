@@ -241,8 +241,8 @@ static int start_child(struct watch *w, const char *dir)
     w->began_ns = clock_ns();
     w->deadline_ns = w->began_ns + (uint64_t)(cell_timeout_s(w->env) * 1e9);
     w->limit = cell_memory_limit(w->env);
-    /* Pages shared with the harness count as the child's; only its growth is its own. It begins with
-       what its guard has. */
+    /* Pages shared with the harness count as the child's; only its growth is its own. It begins
+       with what its guard has. */
     w->anonymous_before = resident_read(w->guard, &now) ? now.anonymous : 0;
     return OK;
 }

@@ -80,8 +80,8 @@ static void on_begin(void *to, size_t op, size_t point)
 }
 
 /* After steps, when no clock runs, for when all is over the index and its files are gone. A look
-   takes half a millisecond, and workloads have thousands of steps: the 1st, 2nd, 4th, 8th and so on,
-   and the one after the last operation. */
+   takes half a millisecond, and workloads have thousands of steps: the 1st, 2nd, 4th, 8th and so
+   on, and the one after the last operation. */
 static void look_outside(struct sender *s, size_t step)
 {
     s->steps++;

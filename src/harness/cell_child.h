@@ -1,9 +1,9 @@
 /* cell_child.h - the half of a cell that is measured: the forked process, which replays and reports
  * line by line.
  *
- * Lines on the pipe are JSON objects: { pid } first, { facts: {...} } once, { begin: {step, point} }
- * before an operation, { point, step: {...} } after, { outside: [file...] } where there are such, and
- * { end: {code, error} } last.
+ * Lines on the pipe are JSON objects: { pid } first, { facts: {...} } once, { begin: {step, point}
+ * } before an operation, { point, step: {...} } after, { outside: [file...] } where there are such,
+ * and { end: {code, error} } last.
  */
 #ifndef DRIFTLINE_CELL_CHILD_H
 #define DRIFTLINE_CELL_CHILD_H

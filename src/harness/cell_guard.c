@@ -25,8 +25,8 @@ enum { GRACE_MS = 50, END_MS = 3000, TICK_MS = 10, NAMED_MAX = 16, CHILDREN_MAX 
 struct guard {
     pid_t harness, cell;
     sigset_t awaited; /* SIGCHLD and SIGTERM, both blocked */
-    bool told;        /* to end the cell */
-    uint64_t told_ns;
+    bool ending;      /* to end the cell */
+    uint64_t ending_ns;
     bool cell_ended;
     int state; /* of the cell, as of waitpid() */
 };
@@ -34,9 +34,9 @@ struct guard {
 static void end_cell(struct guard *g)
 {
     (void)kill(g->cell, SIGKILL);
-    if (!g->told)
-        g->told_ns = clock_ns();
-    g->told = true;
+    if (!g->ending)
+        g->ending_ns = clock_ns();
+    g->ending = true;
 }
 
 /* Forgets the children that have ended. False: there are no others. */
@@ -58,7 +58,7 @@ static void wait_tick(struct guard *g)
 {
     const struct timespec tick = { 0, TICK_MS * 1000000 };
     /* Only what is waited for is looked at again: a cell takes hours without waking its guard. */
-    const int number = sigtimedwait(&g->awaited, NULL, g->told || g->cell_ended ? &tick : NULL);
+    const int number = sigtimedwait(&g->awaited, NULL, g->ending || g->cell_ended ? &tick : NULL);
 
     if (number == SIGTERM && !g->cell_ended)
         end_cell(g);
@@ -72,7 +72,7 @@ static uint64_t ms_since(uint64_t start_ns)
 
 static void wait_for_cell(struct guard *g)
 {
-    while (!g->cell_ended && !(g->told && ms_since(g->told_ns) > END_MS))
+    while (!g->cell_ended && !(g->ending && ms_since(g->ending_ns) > END_MS))
         wait_tick(g);
 }
 

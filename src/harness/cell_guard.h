@@ -1,9 +1,9 @@
-/* cell_guard.h - the process between the harness and a cell. Whatever the cell's processes leave
- * running becomes its child: it ends them and names them. Where the harness itself is killed, it ends
- * the cell and removes its folder.
+/* cell_guard.h - the process between the harness and a cell. Processes that the cell leaves running
+ * become its children: it ends them and names them. Where the harness itself is killed, it ends the
+ * cell and removes its folder.
  *
- * Its lines on the cell's pipe, after the cell's own: { left: [process...] }, { temporary: [path...] }
- * and, last, { ended: wait status }.
+ * Its lines on the cell's pipe, after the cell's own: { left: [process...] }, { temporary:
+ * [path...] } and, last, { ended: wait status }.
  */
 #ifndef DRIFTLINE_CELL_GUARD_H
 #define DRIFTLINE_CELL_GUARD_H

@@ -137,7 +137,7 @@ int command_help(struct app *app)
    results that were measured are written first. */
 static void on_interrupt(int signal_number)
 {
-    /* A second Ctrl-C ends the program at once. A terminal that closes sends SIGHUP more than once. */
+    /* A second Ctrl-C ends the program at once; a terminal that closes may send two SIGHUP. */
     if (interrupted && signal_number != SIGHUP)
         _exit(EXIT_SOME_FAILED);
     interrupted = 1;

@@ -10,7 +10,8 @@
 /* Files that this process can write to: open, or mapped and shared; in memory too. A new object,
    name -> true. */
 json_t *outside_writable(void);
-/* What is writable now, not in `known` and not below dir: a new array of names, which become known. */
+/* What is writable now, not in `known` and not below dir: a new array of names, which become
+   known. */
 json_t *outside_look(json_t *known, const char *dir);
 
 /* Our entries in /tmp, TMPDIR and /dev/shm. A new object, path -> true. */

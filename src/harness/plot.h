@@ -13,8 +13,8 @@
 
 /* Draws all figures of dir/result.json into dir, in place of those drawn before, and records their
  * names in its "figures". root: for plots/. interrupted: may be NULL; once set, drawing ends with
- * ERR_INTERRUPTED. *bare: a new array of the names and titles of those that were not drawn, for none
- * of their values was measured. */
+ * ERR_INTERRUPTED. *bare: a new array of the names and titles of those that were not drawn, for
+ * none of their values was measured. */
 int plot_result(const char *dir, const char *root, const volatile int *interrupted, json_t **bare,
                 struct error *);
 

@@ -1,8 +1,8 @@
-/* fuzz_result.c - bytes as another's result.json, and as its cells/0.json: refused with a sentence that
- * begins with the file, or reported, compared and made into figures, all but gnuplot's own part.
+/* fuzz_result.c - bytes as another's result.json, and as its cells/0.json: refused with a sentence
+ * that begins with the file, or reported, compared and made into figures, without gnuplot.
  *
- * Bytes that begin with '{' are the document. Others edit one that is whole: each three bytes are the
- * place of a value, in two bytes, and what is put there.
+ * Bytes that begin with '{' are the document. Others edit one that is whole: each three bytes are
+ * the place of a value, in two bytes, and what is put there.
  */
 #include <errno.h>
 #include <limits.h>
@@ -124,7 +124,7 @@ static json_t *odd_value(uint8_t kind)
     }
 }
 
-/* Puts a value in the place-th place below `in`, in the order of a walk; places below 0: it is done. */
+/* Puts a value in the place-th place below `in`, in the order of a walk; *place < 0: it is done. */
 static void put(json_t *in, long *place, json_t *value)
 {
     const char *key;

@@ -1,5 +1,5 @@
-/* stray.c - a method that leaves things outside its folder: a process that has left its group, files in
- * /tmp, in memory and in /dev/shm. `what` adds up. It answers nothing.
+/* stray.c - a method that leaves things outside its folder: a process in a session of its own,
+ * files in /tmp, in memory and in /dev/shm. `what` adds up. It answers nothing.
  */
 #define _GNU_SOURCE /* memfd_create */
 #include <fcntl.h>

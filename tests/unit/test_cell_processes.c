@@ -1,4 +1,4 @@
-/* test_cell_processes.c - processes that a cell leaves, and a cell whose watcher or pipes are gone. */
+/* test_cell_processes.c - processes that a cell leaves; cells whose guard or pipes are gone. */
 #include <signal.h>
 
 #include "test_cell.h"

@@ -335,8 +335,8 @@ int run_config(struct app *app, const char *path, char **dir)
         run_free(&run);
         return error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
     }
-    int rc = prepare(&run, &error);
     *app->measuring = 1;
+    int rc = prepare(&run, &error);
     if (!rc)
         rc = run_cells(&run, &error);
     struct error unsaved = { 0 };

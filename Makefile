@@ -5,6 +5,9 @@
 # What this machine has is found once by src/build/configure.sh, which writes build/config.mk.
 
 MODE ?= release
+# long: what the short tier samples (failing allocations one by one, seeds) is run whole.
+TIER ?= short
+export DRIFTLINE_TEST_TIER := $(TIER)
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
 # The peers are built with these in every mode, the fuzzers too.
@@ -50,10 +53,10 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wpointer-arith -Werror
 WARN_C := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
 
 MODE_release := -O3
-MODE_asan := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-MODE_tsan := -O1 -fno-omit-frame-pointer -fsanitize=thread
+MODE_asan := -O2 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+MODE_tsan := -O2 -fno-omit-frame-pointer -fsanitize=thread
 # clang's, which knows more of them than gcc's: an offset added to NULL, for one.
-MODE_ubsan := -O1 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined
+MODE_ubsan := -O2 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined
 MODE_coverage := -O0 --coverage
 MODE_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
              -fno-sanitize-recover=undefined
@@ -65,15 +68,17 @@ CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(DEP_CFL
 CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
 # The shims compile the peers' headers, which load unaligned floats and copy nothing from NULL: theirs, and harmless here.
 MODE_CXX_asan := -fno-sanitize=alignment,nonnull-attribute
-MODE_CXX_ubsan := -fno-sanitize=alignment,nonnull-attribute,vptr
+MODE_CXX_ubsan := -fno-sanitize=alignment,nonnull-attribute,vptr,pointer-overflow
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)
 LIBS = $(DEP_LIBS) -ldl -lpthread -lm
 
 # Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
-# clang needs minutes to instrument them: plain in its modes, for their tests have arrays that end at an unreadable
-# page. So in coverage, where gcc's intrinsics without -O are macros that convert with a warning.
-KERNEL_CFLAGS := -std=c11 $(if $(filter fuzz coverage ubsan,$(MODE)),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
+# Plain where a sanitizer makes them several times slower, or clang needs minutes to instrument them, for their tests have
+# arrays that end at an unreadable page; but not in the long tier. Plain in coverage, too, where gcc's intrinsics
+# without -O are macros that convert with a warning.
+KERNELS_PLAIN := $(filter fuzz coverage ubsan $(if $(filter long,$(TIER)),,asan),$(MODE))
+KERNEL_CFLAGS := -std=c11 $(if $(KERNELS_PLAIN),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
 KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize -ffp-contract=off
 KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt -mbmi -mbmi2 -ffp-contract=off
 KERNEL_avx512 := $(KERNEL_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi \
@@ -238,10 +243,6 @@ build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
 ## test: every test, a few minutes; T=divf for a part
 test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
-
-# long: what the short tier samples (failing allocations one by one, seeds) is run whole.
-TIER ?= short
-export DRIFTLINE_TEST_TIER := $(TIER)
 
 ## asan: unit, contract and fuzz-corpus tests under the address and undefined-behaviour sanitizers
 ## tsan: the same under the thread sanitizer

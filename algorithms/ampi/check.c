@@ -49,6 +49,8 @@ static int check_axis(const struct ampi *a, const struct marks *m, size_t cluste
 {
     const struct index_env *env = &a->base.env;
     const struct ampi_cone *cone = ampi_cone(a, &a->part, cluster, fan);
+    if (cone->n == 0)
+        return OK;
     const float *direction = ampi_axes(a, &a->part.cluster[cluster]) + axis * env->dim;
     const float *projections = cone->projections + axis * cone->capacity;
     const uint32_t *slots = cone->slots + axis * cone->capacity;

@@ -66,6 +66,8 @@ void ampi_cone_free(const struct ampi *a, struct ampi_cone *c)
    final place: a batch costs one pass, however many it brings. */
 void ampi_cone_merge(struct ampi_cone *c, size_t f, const struct ampi_entry *e, size_t m)
 {
+    if (m == 0) /* then there may be no arrays */
+        return;
     float *projections = c->projections + f * c->capacity;
     uint32_t *slots = c->slots + f * c->capacity;
     size_t end = c->n;

@@ -163,7 +163,7 @@ static void settle_centre(struct generation *g, const struct index_env *env, str
     b->centred_n = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
-static void add_to_mean(float *mean, const float *unit, size_t dim, float share)
+static void add_to_mean(float *mean, const float_anywhere *unit, size_t dim, float share)
 {
     for (size_t i = 0; i < dim; i++)
         mean[i] += share * unit[i];

@@ -202,11 +202,11 @@ static void place_dead(const struct cut *k, const struct members *m, uint32_t *p
 static int list_parts(const struct cut *k, const struct members *m, struct split_plan *plan)
 {
     uint32_t *block = mem_array(k->c->base.env.mem, 2 * m->n, sizeof *block);
-    uint32_t *part_of = block + m->n, *at = block;
 
     if (!block)
         return fail(k->c->base.env.error, ERR_NO_MEMORY, "%s: no memory to split %zu rows",
                     k->c->base.ops->name, m->n);
+    uint32_t *part_of = block + m->n, *at = block;
     memset(part_of, 0, m->n * sizeof *part_of);
     for (size_t i = 0; i < k->x.n; i++)
         part_of[k->x.member[i]] = k->part[i];

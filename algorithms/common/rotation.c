@@ -139,7 +139,7 @@ static void turn_halves(float *x, size_t n)
     }
 }
 
-static void apply_matrix(const struct rotation *t, const float *row, float *out)
+static void apply_matrix(const struct rotation *t, const float_anywhere *row, float *out)
 {
     for (size_t i = 0; i < t->out_dim; i++)
         out[i] = 0;
@@ -150,7 +150,7 @@ static void apply_matrix(const struct rotation *t, const float *row, float *out)
     }
 }
 
-static void apply_rounds(const struct rotation *t, const float *row, float *out)
+static void apply_rounds(const struct rotation *t, const float_anywhere *row, float *out)
 {
     float scratch[ROTATION_DIM_MAX];
     const size_t n = t->out_dim;

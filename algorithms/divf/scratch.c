@@ -120,7 +120,8 @@ bool divf_scratch_fit_queries(struct divf *d, struct divf_scratch *s, size_t n, 
     for (size_t q = 0; q < n; q++) {
         s->queries[q].prepared = each ? s->prepared + q * each : NULL;
         s->queries[q].best =
-            topk_begin(rerank, s->best_distances + q * rerank, s->best_slots + q * rerank);
+            rerank ? topk_begin(rerank, s->best_distances + q * rerank, s->best_slots + q * rerank)
+                   : topk_begin(0, NULL, NULL);
     }
     return divf_scratch_fit_work(d, s, n);
 }

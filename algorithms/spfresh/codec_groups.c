@@ -95,11 +95,11 @@ static int put_members(const struct codec *c, const void *head_row, const struct
     const struct quantizer *q = c->quantizer;
     const size_t width = (q->work_dim + 15) / 16 * 16;
     float *room = mem_array(c->env.mem, 2 * width + c->env.dim, sizeof *room);
-    float *centre = room, *turned = room + width, *row = room + 2 * width;
 
     if (!room)
         return fail(c->env.error, ERR_NO_MEMORY, "%s: out of memory coding a posting",
                     c->s->base.ops->name);
+    float *centre = room, *turned = room + width, *row = room + 2 * width;
     memset(centre, 0, width * sizeof *centre);
     if (q->per_list && !c->global) {
         widen(c, head_row, row);

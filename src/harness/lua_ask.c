@@ -114,8 +114,10 @@ static int claims_tick(void *context)
 /* The next line that the child wrote, or NULL; *at moves past it. */
 static json_t *next_claim(const struct child *c, size_t *at)
 {
+    if (!c->output)
+        return NULL;
     const char *line = c->output + *at;
-    const char *end = c->output ? memchr(line, '\n', c->output_bytes - *at) : NULL;
+    const char *end = memchr(line, '\n', c->output_bytes - *at);
     if (!end)
         return NULL;
     *at += (size_t)(end - line) + 1;

@@ -103,7 +103,8 @@ static inline void hf_remove_last(struct hf_world *w, size_t n)
 {
     size_t done = 0;
     w->n -= n;
-    assert_ok(hftrie_ops.remove(w->index, w->ids + w->n, n, &done), &w->bench.error);
+    assert_ok(hftrie_ops.remove(w->index, w->ids ? w->ids + w->n : NULL, n, &done),
+              &w->bench.error);
     assert_int_equal(done, n);
 }
 

@@ -53,7 +53,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wpointer-arith -Werror
 WARN_C := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
 
 MODE_release := -O3
-MODE_asan := -O2 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+MODE_asan := -O2 -fno-omit-frame-pointer -fsanitize=address
 MODE_tsan := -O2 -fno-omit-frame-pointer -fsanitize=thread
 # clang's, which knows more of them than gcc's: an offset added to NULL, for one.
 MODE_ubsan := -O2 -fno-omit-frame-pointer -fsanitize=undefined -fno-sanitize-recover=undefined
@@ -67,7 +67,6 @@ INCLUDES := -I. -Isrc -I$(OUT)/include
 CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(DEP_CFLAGS) $(if $(CUDA_LIBRARY),-DHAVE_CUDA) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
 # The shims compile the peers' headers, which load unaligned floats and copy nothing from NULL: theirs, and harmless here.
-MODE_CXX_asan := -fno-sanitize=alignment,nonnull-attribute
 MODE_CXX_ubsan := -fno-sanitize=alignment,nonnull-attribute,vptr,pointer-overflow
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)
@@ -244,7 +243,7 @@ build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
 test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
 
-## asan: unit, contract and fuzz-corpus tests under the address and undefined-behaviour sanitizers
+## asan: unit, contract and fuzz-corpus tests under the address sanitizer
 ## tsan: the same under the thread sanitizer
 ## ubsan: the same under clang's undefined-behaviour sanitizer
 # OpenBLAS and OpenMP, which FAISS works with, are built without the thread sanitizer: it does not see how

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/core/index.h"
 #include "src/core/mem.h"
 #include "src/core/rng.h"
 

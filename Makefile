@@ -76,7 +76,7 @@ LIBS = $(DEP_LIBS) -ldl -lpthread -lm
 # Plain where a sanitizer makes them several times slower, or clang needs minutes to instrument them, for their tests have
 # arrays that end at an unreadable page; but not in the long tier. Plain in coverage, too, where gcc's intrinsics
 # without -O are macros that convert with a warning.
-KERNELS_PLAIN := $(filter fuzz coverage ubsan $(if $(filter long,$(TIER)),,asan),$(MODE))
+KERNELS_PLAIN := $(filter fuzz coverage ubsan $(if $(filter long,$(TIER)),,asan tsan),$(MODE))
 KERNEL_CFLAGS := -std=c11 $(if $(KERNELS_PLAIN),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
 KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize -ffp-contract=off
 KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt -mbmi -mbmi2 -ffp-contract=off
@@ -213,6 +213,11 @@ CHOSEN_TESTS := $(sort $(call chosen,$(TEST_PROGRAMS)) $(if $(METHOD),$(filter t
 CHOSEN_FUZZ := $(call chosen,$(FUZZ_TARGETS))
 CHOSEN_SCRIPTS := $(call chosen,$(TEST_SCRIPTS))
 SANITIZED_TESTS := $(filter tests/unit/% tests/contract/%,$(CHOSEN_TESTS)) $(CHOSEN_FUZZ)
+# One thread races with nothing: the thread sanitizer's short tier runs what speaks of threads.
+ifeq ($(MODE)$(TIER)$(T),tsanshort)
+SANITIZED_TESTS := $(filter tests/contract/%,$(CHOSEN_TESTS)) \
+                   $(patsubst %.c,%,$(shell grep -liE 'thread|background' $(addsuffix .c,$(filter tests/unit/%,$(CHOSEN_TESTS)))))
+endif
 
 # cmocka's macros convert as they please.
 $(OUT)/obj/tests/% build/lint/tests/%: private WARN_C += -Wno-conversion -Wno-sign-conversion
@@ -244,7 +249,7 @@ test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
 
 ## asan: unit, contract and fuzz-corpus tests under the address sanitizer
-## tsan: the same under the thread sanitizer
+## tsan: the same under the thread sanitizer, those where threads meet
 ## ubsan: the same under clang's undefined-behaviour sanitizer
 # OpenBLAS and OpenMP, which FAISS works with, are built without the thread sanitizer: it does not see how
 # their threads wait for each other. Our own threads are started as ever.
@@ -261,6 +266,8 @@ sanitize:
 nightly:
 	@src/build/nightly.sh
 
+# Long enough for the slowest of them.
+test-sanitized: export DRIFTLINE_TEST_TIMEOUT ?= $(if $(filter long,$(TIER)),14400,1200)
 test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS)
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
 

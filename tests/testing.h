@@ -58,6 +58,24 @@ static inline bool test_is_long(void)
 #else
 #define TEST_IS_SANITIZED false
 #endif
+#ifdef __SANITIZE_THREAD__
+#define TEST_IS_THREAD_SANITIZED true
+#else
+#define TEST_IS_THREAD_SANITIZED false
+#endif
+
+/* How much smaller or shorter than usual a slow test is in the short tier under a sanitizer, which costs ten
+   times the time. */
+static inline size_t test_scale(void)
+{
+    return !TEST_IS_SANITIZED || test_is_long() ? 1 : TEST_IS_THREAD_SANITIZED ? 8 : 4;
+}
+
+/* Of calls that fail one after another, the one after number `at`: the next, or as above ever fewer. */
+static inline size_t test_next_fault(size_t at)
+{
+    return at + 1 + (test_scale() > 1 ? at / 4 : 0);
+}
 
 /* DRIFTLINE_SEED, or a fixed one: a test is to be random over the years, not over the day. */
 static inline uint64_t test_seed(void)

@@ -27,19 +27,6 @@ int journal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct e
     return OK;
 }
 
-int journal_sync_dir(const char *dir, const struct store_fault *fault, struct error *err)
-{
-    const int fd =
-        store_faulted(fault, "fsync-dir") ? -1 : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const int rc = fd < 0 || fsync(fd) != 0
-                       ? fail_errno(err, ERR_IO, "cannot make durable the folder %s", dir)
-                       : OK;
-
-    if (fd >= 0)
-        (void)close(fd);
-    return rc;
-}
-
 struct journal_head journal_head_of(uint64_t number, uint64_t first_lsn, uint64_t durable_lsn)
 {
     struct journal_head h = { JOURNAL_MAGIC, number, first_lsn, durable_lsn, 0, 0 };

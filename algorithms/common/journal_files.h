@@ -57,8 +57,6 @@ int journal_files_list(struct journal_files *, const struct index_env *, const c
 struct journal_head journal_head_of(uint64_t number, uint64_t first_lsn, uint64_t durable_lsn);
 /* ERR_ARGUMENT: too long. */
 int journal_path(char path[PATH_MAX], const char *dir, uint64_t number, struct error *);
-/* Makes new and removed names in dir durable. */
-int journal_sync_dir(const char *dir, const struct store_fault *, struct error *);
 /* A file's bytes, to be unmapped; NULL for an empty one. */
 int journal_map(const struct index_env *, const char *dir, const struct journal_file *,
                 const unsigned char **bytes);

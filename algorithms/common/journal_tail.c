@@ -93,7 +93,7 @@ int journal_make_next(struct journal *j)
                        : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return fail_errno(j->env.error, ERR_IO, "cannot create %s", path);
-    rc = journal_sync_dir(j->env.dir, j->fault, j->env.error);
+    rc = store_sync_dir(j->env.dir, j->fault, j->env.error);
     if (rc) {
         (void)close(fd);
         (void)unlink(path);
@@ -189,7 +189,7 @@ static int remove_obsolete(struct journal *j)
         f->n--;
         any = true;
     }
-    return any ? journal_sync_dir(j->env.dir, j->fault, j->env.error) : OK;
+    return any ? store_sync_dir(j->env.dir, j->fault, j->env.error) : OK;
 }
 
 /* Where the file's batches end that hold records up to j->end.lsn; another lsn, if it has fewer. */

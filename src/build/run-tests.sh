@@ -24,6 +24,8 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
 limit_s=${DRIFTLINE_TEST_TIMEOUT:-300}
+# nproc takes OpenMP's limits for the machine's.
+jobs=${DRIFTLINE_TEST_JOBS:-$(env -u OMP_THREAD_LIMIT -u OMP_NUM_THREADS nproc)}
 
 # Prints "PASSED FAILED SKIPPED" from the log of a test that ended with the given status.
 count() {
@@ -125,7 +127,7 @@ programs=() scripts=()
 for test; do
     case $test in *.sh) scripts+=("$test") ;; *) programs+=("$test") ;; esac
 done
-run_all "${DRIFTLINE_TEST_JOBS:-$(nproc)}" "${programs[@]}"
+run_all "$jobs" "${programs[@]}"
 run_all 1 "${scripts[@]}"
 
 if [ ${#failures[@]} -gt 0 ]; then

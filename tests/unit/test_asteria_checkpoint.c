@@ -415,7 +415,7 @@ static void test_lost_writes(void **state)
     small_begin(&s, kinds[1].element, &params, dir);
     assert_ok(small_create(&s, NULL), &s.bench.error);
     assert_ok(small_train(&s), &s.bench.error);
-    for (size_t round = 0; round < 40; round++) {
+    for (size_t round = 0; round < 40 / test_scale(); round++) {
         assert_ok(asteria_checkpoint(s.a), &s.bench.error);
         struct bytes synced = rows_of(dir);
         for (size_t i = 0; i < 1 + rng_below(&r, 3); i++) {
@@ -426,7 +426,7 @@ static void test_lost_writes(void **state)
         free(synced.at);
         small_expect(&s, "meanwhile");
     }
-    assert_true(pinned > 200);
+    assert_true(pinned > 200 / test_scale());
     small_end(&s);
     test_dir_remove(dir);
 }

@@ -138,7 +138,7 @@ static void replace_many(const struct kind *k)
         asteria_world_settle(&w);
     if (k->newer)
         asteria_world_train(&w, LIVE, LIVE);
-    const double disk = replace(&w, k->rounds * LIVE);
+    const double disk = replace(&w, k->rounds * LIVE / test_scale());
     assert_int_equal(w.live, LIVE);
     asteria_world_check(&w);
     asteria_world_search(&w, 3);

@@ -4,11 +4,6 @@
 #include "algorithms/channi/cache_state.h"
 #include "tests/unit/cluster_files.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SCALE = 4 }; /* rounds by this: a sanitizer costs ten times the time */
-#else
-enum { SCALE = 1 };
-#endif
 
 struct reader {
     struct shelf *shelf;
@@ -89,7 +84,7 @@ static void test_threads(void **state)
         for (size_t i = 0; i < 4; i++) {
             readers[i] = (struct reader){ .shelf = &s,
                                           .seed = test_seed() + run * 4 + i,
-                                          .rounds = 400 / SCALE };
+                                          .rounds = 400 / test_scale() };
             assert_int_equal(pthread_create(&threads[i], NULL, read_on, readers + i), 0);
         }
         for (size_t i = 0; i < 4; i++)
@@ -150,8 +145,8 @@ static void test_pin_against_eviction(void **state)
         hammers[i] = (struct hammer){ .shelf = &s, .end = &end };
         assert_int_equal(pthread_create(&threads[i], NULL, hammer_on, hammers + i), 0);
     }
-    for (size_t i = 0; i < 600000 / SCALE && (atomic_load(&hammers[0].lost) < 5000 / SCALE ||
-                                              atomic_load(&hammers[1].lost) < 5000 / SCALE);
+    for (size_t i = 0; i < 600000 / test_scale() && (atomic_load(&hammers[0].lost) < 5000 / test_scale() ||
+                                              atomic_load(&hammers[1].lost) < 5000 / test_scale());
          i++) {
         assert_ok(cache_pin(s.cache, s.bases[0].slot), &s.f.bench.error);
         slot_unpin(s.bases[0].slot);

@@ -39,7 +39,7 @@ static void kill_at_every_call(const struct row *row, size_t steps)
     bool finished = false;
     size_t i = 1;
 
-    for (; !finished; i += 1 + i / 25) {
+    for (; !finished; i = test_scale() > 1 ? test_next_fault(i) : i + 1 + i / 25) {
         char aside[PATH_MAX];
         crash_begin(&c, params_of(row));
         test_dir_make_in_memory(aside);

@@ -65,20 +65,13 @@ static void expect_well(struct crash *c)
     crash_expect(c, "opened again");
 }
 
-/* The first calls one by one, later ones by this part of their number: a sanitizer costs ten times the time. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { STRIDE = 4 };
-#else
-enum { STRIDE = 15 };
-#endif
-
 static void fail_at_every_call(const char *name, struct channi_params p, bool on)
 {
     static struct crash c;
     bool finished = false;
     size_t i = 1, last = 0;
 
-    for (; !finished; i += 1 + i / STRIDE) {
+    for (; !finished; i = test_scale() > 1 ? test_next_fault(i) : i + 1 + i / 15) {
         char aside[PATH_MAX];
         crash_begin(&c, p);
         crash_bench(&c);

@@ -4,12 +4,6 @@
 
 #include "tests/unit/cluster_files.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { STEP = 7 }; /* a sanitizer costs ten times the time */
-#else
-enum { STEP = 1 };
-#endif
-
 /* ---- there and back */
 
 static void round_trip(struct files_fixture *f, unsigned with, uint32_t n)
@@ -201,7 +195,7 @@ static void test_section_flips(void **state)
 
         target_begin(&t, kinds[k], 61);
         h = (const void *)t.block.bytes;
-        for (size_t at = CLUSTER_HEAD; at < t.block.file_bytes; at += STEP) {
+        for (size_t at = CLUSTER_HEAD; at < t.block.file_bytes; at += test_scale()) {
             struct image *out = &image;
             const size_t n = at < t.block.hot_bytes ? t.block.hot_bytes : t.block.file_bytes;
 
@@ -268,7 +262,7 @@ static void test_lies(void **state)
     }
 #undef LIE
     /* whatever is in them, nothing but refusal or the same: run under the address sanitizer */
-    for (size_t i = 0; i < 20000 / STEP; i++) {
+    for (size_t i = 0; i < 20000 / test_scale(); i++) {
         unsigned char *bytes = (unsigned char *)h + rng_below(&r, 88 + 24 * SECTIONS);
 
         *bytes = (unsigned char)rng_below(&r, 256);

@@ -3,13 +3,6 @@
 
 #include "tests/unit/test_channi_txn.h"
 
-/* The thread sanitizer is slow. */
-#ifdef __SANITIZE_THREAD__
-enum { COMMITS = 150 };
-#else
-enum { COMMITS = 1500 };
-#endif
-
 /* Ids 2i and 2i + 1 come and go together. */
 struct together {
     struct book *b;
@@ -118,7 +111,7 @@ static void test_readers(void **state)
         for (size_t i = 0; i < 3; i++)
             assert_int_equal(pthread_create(&readers[i], NULL, i ? read_pairs : read_snapshots, &t),
                              0);
-        write_pairs(&b, COMMITS);
+        write_pairs(&b, 1500 / test_scale());
         while (atomic_load(&t.answers) < 10)
             (void)sched_yield();
         atomic_store(&t.stop, true);

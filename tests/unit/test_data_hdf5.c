@@ -252,7 +252,8 @@ static void survives_flipped_bits(void **state)
     fclose(f);
     assert_true(n > 100 && n < sizeof bytes);
     size_t crashes = 0, refused = 0;
-    for (int i = 0; i < FLIPS; i++) {
+    const int flips = FLIPS / (int)test_scale();
+    for (int i = 0; i < flips; i++) {
         struct source *source = NULL;
         const size_t at = (size_t)rng_below(&rng, n);
         const uint8_t bit = (uint8_t)(1u << rng_below(&rng, 8));
@@ -267,7 +268,7 @@ static void survives_flipped_bits(void **state)
         crashes += rc != OK && strstr(err.text, "the process that read it") != NULL;
         error_clear(&err);
     }
-    print_message("%d flips: %zu refused, %zu of them by the end of the child\n", FLIPS, refused,
+    print_message("%d flips: %zu refused, %zu of them by the end of the child\n", flips, refused,
                   crashes);
     assert_true(refused > 0);
 }

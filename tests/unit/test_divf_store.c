@@ -265,7 +265,7 @@ static void test_out_of_memory(void **state)
     test_dir_make(dir);
     bool done = false;
     size_t failures = 0;
-    for (size_t fault = 1; !done; fault++) {
+    for (size_t fault = 1; !done; fault = test_next_fault(fault)) {
         for (int after = 0; after < 2; after++) {
             struct world w;
             size_t at = 0;
@@ -292,7 +292,7 @@ static void test_out_of_memory(void **state)
             world_close(&w);
         }
     }
-    assert_true(failures > 50);
+    assert_true(failures > 50 / test_scale());
     test_dir_remove(dir);
 }
 

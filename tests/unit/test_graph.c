@@ -40,7 +40,7 @@ static void test_recall(void **state)
         for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
             struct bed b;
 
-            bed_open(&b, kind, cases[i].element, 1 + (cases[i].n - 1) / TEST_SCALE, cases[i].dim,
+            bed_open(&b, kind, cases[i].element, 1 + (cases[i].n - 1) / test_scale(), cases[i].dim,
                      cases[i].clusters, 2);
             bed_build(&b, b.n);
             const double recall = bed_recall(&b, 10, 100, 100);
@@ -147,7 +147,7 @@ static void test_histories(void **state)
             b.options.degree = cases[i].degree;
             b.options.insert_ef = 100;
             assert_ok(graph_create(&b.graph, &b.bench.env, b.epoch, &b.options), &b.bench.error);
-            run_history(&b, cases[i].steps / TEST_SCALE, cases[i].n < 100);
+            run_history(&b, cases[i].steps / test_scale(), cases[i].n < 100);
             bed_close(&b);
         }
     }
@@ -160,7 +160,7 @@ static void test_turnover(void **state)
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
         struct graph *fresh;
-        const size_t half = 4000 / TEST_SCALE;
+        const size_t half = 4000 / test_scale();
 
         bed_open(&b, kind, ELEMENT_U8, 2 * half, 48, 60, 2);
         bed_build(&b, half);
@@ -192,7 +192,7 @@ static void test_turnover(void **state)
 static void test_identical_rows(void **state)
 {
     (void)state;
-    enum { SAME = 10000 / TEST_SCALE, OTHERS = 300 / TEST_SCALE };
+    const size_t same = 10000 / test_scale(), others = 300 / test_scale();
     for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
         uint32_t nodes[20];
@@ -200,21 +200,21 @@ static void test_identical_rows(void **state)
         double checked = 0;
         size_t missed = 0;
 
-        bed_open(&b, kind, ELEMENT_U8, SAME + OTHERS, 16, 0, 2);
-        for (size_t i = 0; i < SAME; i++)
-            memcpy(b.rows + i * b.row_bytes, b.rows + SAME * b.row_bytes, b.row_bytes);
+        bed_open(&b, kind, ELEMENT_U8, same + others, 16, 0, 2);
+        for (size_t i = 0; i < same; i++)
+            memcpy(b.rows + i * b.row_bytes, b.rows + same * b.row_bytes, b.row_bytes);
         bed_build(&b, b.n);
-        for (size_t i = SAME; i < b.n; i++) {
+        for (size_t i = same; i < b.n; i++) {
             assert_int_equal(bed_search(&b, bed_row(&b, i), 1, 64, nodes, distances, &checked), 1);
             missed += distances[0] != 0;
         }
         if (missed > 2)
-            print_error("kind %d: %zu of %d rows among equal ones are not found\n", kind, missed,
-                        OTHERS);
+            print_error("kind %d: %zu of %zu rows among equal ones are not found\n", kind, missed,
+                        others);
         assert_true(missed <= 2);
         assert_int_equal(bed_search(&b, bed_row(&b, 0), 20, 64, nodes, distances, &checked), 20);
         assert_true(distances[19] == 0);
-        for (size_t i = 0; i < 500 / TEST_SCALE; i++) {
+        for (size_t i = 0; i < 500 / test_scale(); i++) {
             assert_ok(graph_remove(b.graph, (uint32_t)i * 7), &b.bench.error);
             assert_ok(graph_add(b.graph, bed_row(&b, i), nodes), &b.bench.error);
         }
@@ -257,7 +257,7 @@ static void test_out_of_memory(void **state)
         for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
             bool done = false;
 
-            for (size_t at = 1; !done; at++) {
+            for (size_t at = 1; !done; at = test_next_fault(at)) {
                 struct bed b;
                 uint32_t node;
 
@@ -390,7 +390,7 @@ static void test_save_and_load(void **state)
         }
         save_to(&b, dir);
         assert_ok(store_open(&r, dir, "graph", &identity, &b.bench.error), &b.bench.error);
-        for (size_t at = 1;; at++) {
+        for (size_t at = 1;; at = test_next_fault(at)) {
             atomic_store(&b.bench.mem.calls, 0);
             b.bench.mem.fail_at = at;
             const int rc = load_from(&b, &r, &loaded);
@@ -434,7 +434,7 @@ static void test_damaged_files(void **state)
         for (uint32_t i = 0; i < 30; i++)
             assert_ok(graph_remove(b.graph, i * 9), &b.bench.error);
         save_to(&b, dir);
-        for (size_t step = 0; step < 600 / TEST_SCALE; step++) {
+        for (size_t step = 0; step < 600 / test_scale(); step++) {
             struct graph *loaded;
             size_t bytes;
 
@@ -464,7 +464,7 @@ static void test_damaged_files(void **state)
             }
             store_close(&r);
         }
-        assert_true(refused > 100 / TEST_SCALE);
+        assert_true(refused > 100 / test_scale());
         bed_close(&b);
     }
     test_dir_remove(dir);

@@ -5,12 +5,6 @@
 #include "algorithms/common/graph.h"
 #include "tests/testing.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { TEST_SCALE = 4 }; /* sizes by this: a sanitizer costs ten times the time */
-#else
-enum { TEST_SCALE = 1 };
-#endif
-
 struct bed {
     struct test_bench bench;
     struct rng rng;

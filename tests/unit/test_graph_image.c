@@ -68,7 +68,7 @@ static void test_same_answers(void **state)
             assert_int_equal(f.image.n, cases[i].n);
             assert_true(f.image.narrow);
             layers = f.image.n_layers > layers ? f.image.n_layers : layers;
-            expect_all_same(&b, &f, 60 / TEST_SCALE);
+            expect_all_same(&b, &f, 60 / test_scale());
             frozen_free(&f);
             bed_close(&b);
         }
@@ -356,7 +356,7 @@ static void test_damage_is_refused(void **state)
         below[2] = was;
     }
     assert_true(opens(&b, &f));
-    for (size_t step = 0; step < 2000 / TEST_SCALE; step++) {
+    for (size_t step = 0; step < 2000 / test_scale(); step++) {
         const size_t at = rng_below(&b.rng, f.bytes);
         const unsigned char was = f.block[at];
 

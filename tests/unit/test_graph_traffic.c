@@ -60,7 +60,7 @@ static void test_changes_beside_searches(void **state)
             assert_int_equal(pthread_create(&threads[i], NULL, search_on, &t), 0);
         for (size_t i = 800; i < 1500; i++)
             assert_ok(graph_add(b.graph, bed_row(&b, i), &nodes[i]), &b.bench.error);
-        for (size_t i = 0; i < 1500 / TEST_SCALE || atomic_load(&t.searches) < 100; i++) {
+        for (size_t i = 0; i < 1500 / test_scale() || atomic_load(&t.searches) < 100; i++) {
             assert_ok(graph_remove(b.graph, nodes[i % 1500]), &b.bench.error);
             assert_ok(graph_add(b.graph, bed_row(&b, (1500 + i) % 3000), &nodes[i % 1500]),
                       &b.bench.error);
@@ -88,7 +88,7 @@ static void test_someone_is_always_there(void **state)
         bed_build(&b, 1);
         for (size_t i = 0; i < 3; i++)
             assert_int_equal(pthread_create(&threads[i], NULL, search_on, &t), 0);
-        for (size_t i = 1; i < 40000 / TEST_SCALE || atomic_load(&t.searches) < 1000; i++) {
+        for (size_t i = 1; i < 40000 / test_scale() || atomic_load(&t.searches) < 1000; i++) {
             assert_ok(graph_add(b.graph, bed_row(&b, i % 3000), &next), &b.bench.error);
             assert_ok(graph_remove(b.graph, node), &b.bench.error);
             node = next;

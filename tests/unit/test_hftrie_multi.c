@@ -349,8 +349,8 @@ static void test_batches(void **state)
         uint64_t queries[QUERIES], bits[200] = { 0 };
         hf_open(&w, multi_params(true), 180 + (unsigned)plan);
         w.knobs.plan = plan;
-        insert(&w, UNIFORM, 4000);
-        insert(&w, FEW_BLOCKS, 4000);
+        insert(&w, UNIFORM, 4000 / test_scale());
+        insert(&w, FEW_BLOCKS, 4000 / test_scale());
         for (size_t i = 0; i < QUERIES; i++)
             queries[i] = query_of(&w, i % 2 ? UNIFORM : FEW_BLOCKS);
         for (unsigned radius = 0; radius < 24; radius += 4) {

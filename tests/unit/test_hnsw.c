@@ -8,11 +8,6 @@
 #include "algorithms/hnsw/hnsw.h"
 #include "tests/unit/peers.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-enum { SCALE = 4 }; /* sizes by this: a sanitizer costs ten times the time */
-#else
-enum { SCALE = 1 };
-#endif
 enum { K = 10 };
 
 static void test_bounds(void **state)
@@ -85,7 +80,7 @@ static void test_turnover(void **state)
 {
     (void)state;
     struct peer_test t, fresh;
-    const size_t half = 4000 / SCALE, step = half / 10;
+    const size_t half = 4000 / test_scale(), step = half / 10;
     const char *knobs = "ef_search=14";
 
     peer_begin(&t, &hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
@@ -102,10 +97,10 @@ static void test_turnover(void **state)
     memcpy(fresh.f32, t.f32, 2 * half * t.dim * sizeof *t.f32);
     peer_insert(&fresh, half, 2 * half);
     const double built = recall_of(&fresh, half, 2 * half, knobs);
-    if ((SCALE == 1 && built > .995) || churned < built - .02)
+    if ((test_scale() == 1 && built > .995) || churned < built - .02)
         print_error("recall %.4f after turnover, %.4f of a fresh index\n", churned, built);
 
-    assert_true(SCALE > 1 || built <= .995); /* else the test tells nothing */
+    assert_true(test_scale() > 1 || built <= .995); /* else the test tells nothing */
     assert_true(churned >= built - .02);
     peer_end(&fresh);
     peer_end(&t);
@@ -115,7 +110,7 @@ static void test_turnover(void **state)
 static void test_equal_rows(void **state)
 {
     (void)state;
-    const size_t same = 10000 / SCALE, others = 300;
+    const size_t same = 10000 / test_scale(), others = 300;
 
     for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
         struct peer_test t;
@@ -157,7 +152,7 @@ static void test_filters(void **state)
 {
     (void)state;
     struct peer_test t;
-    const size_t n = 5000 / SCALE;
+    const size_t n = 5000 / test_scale();
 
     peer_begin(&t, &hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, 12, n);
     peer_insert(&t, 0, n);
@@ -188,7 +183,7 @@ static void test_filters(void **state)
         if (found < .9 * wanted)
             print_error("every %zuth allowed: %g of %g found\n", step, found, wanted);
         assert_true(found >= .9 * wanted);
-        assert_true(step > 2 || SCALE > 1 || computed < 31 * 2000);
+        assert_true(step > 2 || test_scale() > 1 || computed < 31 * 2000);
     }
     peer_end(&t);
 }
@@ -334,17 +329,17 @@ static void *search_one(void *arg)
 static void test_one_row_is_always_there(void **state)
 {
     (void)state;
-    enum { ROWS = 20000 / SCALE };
+    const size_t n = 20000 / test_scale();
     struct peer_test t;
     pthread_t thread;
     atomic_bool stop = false;
     atomic_size_t searches = 0;
 
-    peer_begin(&t, &hnsw_ops, "M=4;ef_construction=16", ELEMENT_F32, METRIC_L2SQ, 4, ROWS);
+    peer_begin(&t, &hnsw_ops, "M=4;ef_construction=16", ELEMENT_F32, METRIC_L2SQ, 4, n);
     peer_insert(&t, 0, 1);
     struct searcher one = { &t, NULL, 0, &stop, &searches, 0, 0, OK };
     assert_int_equal(pthread_create(&thread, NULL, search_one, &one), 0);
-    for (size_t i = 1; i < ROWS; i++) {
+    for (size_t i = 1; i < n; i++) {
         peer_insert(&t, i, i + 1);
         peer_remove(&t, i - 1, i);
     }

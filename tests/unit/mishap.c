@@ -11,7 +11,7 @@ static int before(void *to, const char *call)
     struct mishap *m = to;
     const size_t n = atomic_fetch_add(m->calls, 1) + 1;
 
-    if (n == m->kill_at)
+    if (n == m->kill_at && getpid() != m->parent)
         (void)kill(getpid(), SIGKILL);
     if (m->fail_at == 0 || (n != m->fail_at && !(m->fail_on && n > m->fail_at)))
         return 0;
@@ -21,7 +21,7 @@ static int before(void *to, const char *call)
 
 void mishap_begin(struct mishap *m, atomic_size_t *calls)
 {
-    *m = (struct mishap){ .calls = calls, .code = EIO, .fault = { before, m } };
+    *m = (struct mishap){ .calls = calls, .parent = getpid(), .code = EIO, .fault = { before, m } };
 }
 
 bool mishap_wait(const struct mishap *m, pid_t child, useconds_t delay_us, uint64_t seed)

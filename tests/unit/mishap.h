@@ -13,7 +13,8 @@
 
 struct mishap {
     atomic_size_t *calls;  /* of the fault hook so far; where a child shares the memory, its too */
-    atomic_size_t kill_at; /* call of the hook at which the process kills itself; 0: none */
+    pid_t parent;          /* is never killed */
+    atomic_size_t kill_at; /* call of the hook at which a child kills itself; 0: none */
     size_t fail_at;        /* ... that fails ... */
     bool fail_on;          /* ... and every later one too */
     int code;              /* errno it fails with */

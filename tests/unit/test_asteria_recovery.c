@@ -191,8 +191,6 @@ static void expect(struct crash *c, const char *when)
 /* Reopened, it is what was acknowledged; it goes on working; reopened again, so it is. */
 static void recover(struct crash *c, bool fresh)
 {
-    const size_t kill_at = atomic_load(&c->mishap.kill_at);
-
     open_bench(c);
     if (!folder_has(c->dir, SNAPSHOT_RUNNING)) { /* killed before there was an index */
         assert_true(fresh && !atomic_load(&c->record->created));
@@ -215,7 +213,6 @@ static void recover(struct crash *c, bool fresh)
     assert_ok(small_load(&c->s, c->dir, NULL), &c->s.bench.error);
     expect(c, "opened again");
     small_end(&c->s);
-    atomic_store(&c->mishap.kill_at, kill_at);
 }
 
 /* The same stream, killed at call 1, 2, 3, ... until it comes to its end. */

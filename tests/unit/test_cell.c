@@ -104,7 +104,7 @@ static int leak_search(struct index *index, const struct search_request *q,
     (void)q;
     (void)out;
     for (uint32_t i = 1; i; i++) {
-        char *leak = malloc(1 << 20);
+        char *volatile leak = malloc(1 << 20); /* not to be left out */
 
         if (leak)
             memset(leak, (int)(i & 127) | 1, 1 << 20);

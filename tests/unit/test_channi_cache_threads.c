@@ -4,7 +4,6 @@
 #include "algorithms/channi/cache_state.h"
 #include "tests/unit/cluster_files.h"
 
-
 struct reader {
     struct shelf *shelf;
     uint64_t seed;
@@ -145,8 +144,9 @@ static void test_pin_against_eviction(void **state)
         hammers[i] = (struct hammer){ .shelf = &s, .end = &end };
         assert_int_equal(pthread_create(&threads[i], NULL, hammer_on, hammers + i), 0);
     }
-    for (size_t i = 0; i < 600000 / test_scale() && (atomic_load(&hammers[0].lost) < 5000 / test_scale() ||
-                                              atomic_load(&hammers[1].lost) < 5000 / test_scale());
+    for (size_t i = 0;
+         i < 600000 / test_scale() && (atomic_load(&hammers[0].lost) < 5000 / test_scale() ||
+                                       atomic_load(&hammers[1].lost) < 5000 / test_scale());
          i++) {
         assert_ok(cache_pin(s.cache, s.bases[0].slot), &s.f.bench.error);
         slot_unpin(s.bases[0].slot);

@@ -345,9 +345,6 @@ static inline bool crash_has_index(const struct crash *c)
 /* Reopened, it is what was acknowledged; it goes on working; reopened again, so it is. */
 static inline void crash_recover(struct crash *c)
 {
-    const size_t kill_at = c->mishap.kill_at;
-
-    c->mishap.kill_at = 0;
     crash_bench(c);
     if (!crash_has_index(c)) { /* killed before there was an index */
         assert_int_equal(atomic_load(&c->log->begun), 0);
@@ -356,10 +353,8 @@ static inline void crash_recover(struct crash *c)
         return;
     }
     assert_ok(crash_load(c), &c->bench.error);
-    c->mishap.kill_at = kill_at;
     crash_learn(c);
     crash_expect(c, "recovered");
-    c->mishap.kill_at = 0;
     crash_go_on(c, 6);
     crash_expect(c, "updated");
     const uint64_t version = crash_version(c);
@@ -370,7 +365,6 @@ static inline void crash_recover(struct crash *c)
     crash_expect(c, "opened again");
     atomic_store(&c->log->version, version);
     crash_close(c);
-    c->mishap.kill_at = kill_at;
 }
 
 #endif

@@ -59,7 +59,7 @@ static void sleeps(void *context, int out)
 
 static void takes_memory(void *context, int out)
 {
-    char *all = malloc((size_t)1 << 30);
+    char *volatile all = malloc((size_t)1 << 30); /* not to be left out */
     (void)context;
     (void)bytes_put(out, all ? "much" : "none", 4);
     free(all);

@@ -257,11 +257,9 @@ static inline void crash_expect(struct crash *c, const char *when)
 static inline void crash_recover(struct crash *c)
 {
     struct rng r = rng_at(c->seed, 6);
-    const size_t kill_at = c->mishap.kill_at;
     uint64_t number = 0;
     bool more;
 
-    c->mishap.kill_at = 0;
     crash_bench(c);
     assert_ok(snapshot_newest(&c->bench.env, c->dir, &number), &c->bench.error);
     if (number == 0) { /* killed before there was an index */
@@ -271,9 +269,7 @@ static inline void crash_recover(struct crash *c)
         return;
     }
     assert_ok(crash_load(c), &c->bench.error);
-    c->mishap.kill_at = kill_at;
     crash_expect(c, "recovered");
-    c->mishap.kill_at = 0;
     for (size_t i = 0; i < 6; i++) {
         const struct crash_op op = crash_pick(c, &r, 9);
         size_t done = 0;
@@ -289,7 +285,6 @@ static inline void crash_recover(struct crash *c)
     assert_ok(crash_load(c), &c->bench.error);
     crash_expect(c, "opened again");
     crash_close(c);
-    c->mishap.kill_at = kill_at;
 }
 
 #endif

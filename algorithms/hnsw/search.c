@@ -94,20 +94,20 @@ static int nearest_nodes(const struct hnsw *h, struct hnsw_scratch *x, const voi
     return graph_search(h->graph, x->graph, query, &q, x->nodes, x->distances, n, checked);
 }
 
-/* Whether all nodes have ids: one that comes has none yet, one that goes none any more. */
-static bool offer(const struct hnsw *h, const struct hnsw_scratch *x, size_t n,
-                  const struct id_filter *filter, struct topk *top)
+/* How many nodes have no id: one that comes has none yet, one that goes none any more. */
+static size_t offer(const struct hnsw *h, const struct hnsw_scratch *x, size_t n,
+                    const struct id_filter *filter, struct topk *top)
 {
-    bool named = true;
+    size_t nameless = 0;
 
     for (size_t i = 0; i < n; i++) {
         const uint64_t id = hnsw_id_of(h, x->nodes[i]);
 
-        named &= id != ID_NONE;
+        nameless += id == ID_NONE;
         if (id != ID_NONE && id_filter_allows(filter, id))
             topk_push(top, x->distances[i], id);
     }
-    return named;
+    return nameless;
 }
 
 /* Every live node that is allowed. */
@@ -132,7 +132,7 @@ static int search_query(const struct hnsw *h, struct hnsw_scratch *x, const void
                         const struct id_filter *filter, struct topk *top, double *checked)
 {
     const struct topk empty = *top;
-    size_t ask = filter && ef > top->k ? ef : top->k, n;
+    size_t ask = filter && ef > top->k ? ef : top->k, nameless = 0, n;
 
     for (size_t tries = 1;; tries++, ask *= WIDEN) {
         const size_t live = graph_live(h->graph);
@@ -145,12 +145,15 @@ static int search_query(const struct hnsw *h, struct hnsw_scratch *x, const void
         ask = ask < live ? ask : live;
         if (ask == 0)
             return OK;
-        const int rc = nearest_nodes(h, x, query, ask, ef > ask ? ef : ask, &n, checked);
+        /* Nodes that went while the graph was searched may be nearer than all that stay. */
+        const size_t wanted = ask + nameless;
+        const int rc = nearest_nodes(h, x, query, wanted, ef > wanted ? ef : wanted, &n, checked);
         if (rc != OK)
             return rc;
-        const bool named = offer(h, x, n, filter, top);
-        if (top->n == top->k || (ask == live && (named || tries >= TRIES)))
+        const size_t more = offer(h, x, n, filter, top);
+        if (top->n == top->k || (ask == live && (more == 0 || tries >= TRIES)))
             return OK;
+        nameless += more;
     }
 }
 

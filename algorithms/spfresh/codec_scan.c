@@ -39,7 +39,7 @@ void codec_codes_free(struct codec_scratch *x)
 }
 
 /* Room for queries; sizes are the same as long as the codec's options are. */
-static int make_room(struct codec_scratch *x, struct codec *c, size_t k)
+static int make_room(struct codec_scratch *x, const struct codec *c, size_t k)
 {
     const struct quantizer *q = c->quantizer;
 
@@ -53,10 +53,10 @@ static int make_room(struct codec_scratch *x, struct codec *c, size_t k)
         !mem_grow(x->mem, &x->limits, &x->limits_capacity, k, sizeof *x->limits) ||
         !mem_grow(x->mem, &x->limit_slots, &x->limit_slots_capacity, k, sizeof *x->limit_slots))
         return no_memory(c);
-    return x->reader ? OK : codec_reader(c, &x->reader);
+    return OK;
 }
 
-int codec_codes_begin(struct scan *scan, struct codec *c)
+int codec_codes_begin(struct scan *scan, const struct codec *c)
 {
     struct codec_scratch *x = scan->scratch;
     const struct quantizer *q = c->quantizer;
@@ -75,7 +75,6 @@ int codec_codes_begin(struct scan *scan, struct codec *c)
     if (x->met.bits)
         ordinals_clear(&x->met);
     x->uppers = topk_begin(scan->top.k, x->limits, x->limit_slots);
-    rows_begin(x->reader);
     return OK;
 }
 
@@ -236,7 +235,7 @@ static int settle_ranked(struct scan *scan, const struct codec *c, const struct 
 }
 
 /* The best estimates give a limit; then, by lower bounds, all that are below it. */
-int codec_codes_end(struct scan *scan, const struct codec *c)
+int codec_codes_end(struct scan *scan, struct codec *c)
 {
     struct codec_scratch *x = scan->scratch;
     const size_t k = scan->top.k < ROWS_BATCH ? scan->top.k : ROWS_BATCH;
@@ -247,6 +246,11 @@ int codec_codes_end(struct scan *scan, const struct codec *c)
         return OK;
     if (!mem_grow(x->mem, &x->ranked, &x->ranked_capacity, x->met.n, sizeof *x->ranked))
         return no_memory(c);
+    /* Not before: where nothing is stored there is no file of rows yet. */
+    rc = x->reader ? OK : codec_reader(c, &x->reader);
+    if (rc != OK)
+        return rc;
+    rows_begin(x->reader);
     struct ranked *ranked = x->ranked;
     if (scan->rerank > 0)
         most = scan->rerank > scan->top.k ? scan->rerank : scan->top.k;

@@ -98,9 +98,9 @@ size_t codec_groups_count(const struct codec *, const void *bytes, size_t n_byte
 
 /* codec_scan.c */
 void codec_codes_free(struct codec_scratch *);
-int codec_codes_begin(struct scan *, struct codec *);
+int codec_codes_begin(struct scan *, const struct codec *);
 int codec_codes_scan(struct scan *, const struct codec *, uint32_t head, float distance,
                      const unsigned char *bytes, size_t n_bytes);
-int codec_codes_end(struct scan *, const struct codec *);
+int codec_codes_end(struct scan *, struct codec *);
 
 #endif

@@ -40,11 +40,8 @@ fuzz_kinds() {
 }
 
 fuzz_kind() {
-    local each=$((hour_s / $#)) name failed=0
-    for name; do
-        make --no-print-directory fuzz T="fuzz_$name" FUZZ_SECONDS="$each" || failed=1
-    done
-    return "$failed"
+    local each=$((hour_s / $#))
+    src/build/run-fuzz.sh build/fuzz "$each" "${@/#/tests/fuzz/fuzz_}"
 }
 
 # As many kinds at a time as there are processors; they are built before, for make is not to run twice in one folder.

@@ -246,7 +246,7 @@ int codec_codes_end(struct scan *scan, struct codec *c)
         return OK;
     if (!mem_grow(x->mem, &x->ranked, &x->ranked_capacity, x->met.n, sizeof *x->ranked))
         return no_memory(c);
-    /* Not before: where nothing is stored there is no file of rows yet. */
+    /* Only now: an index without rows has no file of them, and a search makes none. */
     rc = x->reader ? OK : codec_reader(c, &x->reader);
     if (rc != OK)
         return rc;

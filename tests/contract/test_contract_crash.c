@@ -3,7 +3,8 @@
  *
  * A seed is a row of lives. Each is a process that opens the index, holds it to what the one before left,
  * updates it, and ends at a call to the disk, or when it has done its operations. The last one has no faults
- * and closes the index. DRIFTLINE_CRASH_SEEDS says how many seeds there are over all methods (200, under a sanitizer fewer).
+ * and closes the index. DRIFTLINE_CRASH_SEEDS says how many seeds there are over all
+ * methods (200, under a sanitizer fewer).
  */
 #include <sys/mman.h>
 #include <sys/stat.h>

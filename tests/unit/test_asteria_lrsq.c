@@ -62,9 +62,10 @@ static void test_bounds(void **state)
     static const size_t dims[] = { 48, 100 };
     static const double bits[] = { 4, 6, 8 };
     struct rng r = rng_at(test_seed(), 1);
+    const size_t step = test_scale() > 1 ? 5 : 1;
     double pairs = 0;
     for (enum rows_kind kind = 0; kind < ROWS_KINDS; kind++)
-        for (size_t at = 0; at<12; at += test_scale()> 1 ? 5 : 1) {
+        for (size_t at = 0; at < 12; at += step) {
             const size_t dim = dims[at % 2], rank = at % 4 < 2 ? dim : dim / 4;
             const struct lrsq_options o = {
                 .rank = rank, .block = 24, .bits = bits[at % 3], .pca = at >= 6, .seed = test_seed()

@@ -331,8 +331,7 @@ int index_train(struct checked *c, struct vectors sample)
     return rc == OK ? c->ops->train(c->index, sample) : rc;
 }
 
-/* A method that miscounts would have its live set drift away from ours. */
-static int admit_done(struct checked *c, int rc, size_t done, size_t n, const char *what)
+int index_admit_done(struct checked *c, int rc, size_t done, size_t n, const char *what)
 {
     if (done > n || (rc == OK && done != n))
         return fail(c->error, ERR_INVARIANT,
@@ -359,7 +358,7 @@ int index_insert_with(struct checked *c, struct vectors v, const uint64_t *ids,
         return rc;
     rc = attributes ? c->ops->attributes->insert(c->index, v, ids, attributes, &did)
                     : c->ops->insert(c->index, v, ids, &did);
-    rc = admit_done(c, rc, did, v.n, "insert");
+    rc = index_admit_done(c, rc, did, v.n, "insert");
     if (did <= v.n)
         (void)index_note_inserted(c, ids, did); /* reserved */
     if (done)
@@ -376,7 +375,7 @@ int index_remove(struct checked *c, const uint64_t *ids, size_t n, size_t *done)
     if (rc != OK || n == 0)
         return rc;
     rc = c->ops->remove(c->index, ids, n, &did);
-    rc = admit_done(c, rc, did, n, "delete");
+    rc = index_admit_done(c, rc, did, n, "delete");
     if (did <= n)
         index_note_removed(c, ids, did);
     if (done)

@@ -84,6 +84,9 @@ size_t index_checked_bytes(const struct checked *);
 /* What is wrong with a radius under this metric, to follow "radius = X"; NULL: nothing. Under HAMMING
    it is a whole number 0 .. 64, under L2SQ and COS at least 0, and never NaN. */
 const char *index_radius_fault(enum metric, double radius);
+/* What an insertion or removal of n rows returned and reported as done; ERR_INVARIANT where the two do not agree,
+   for then its live set is not ours. */
+int index_admit_done(struct checked *, int rc, size_t done, size_t n, const char *what);
 int index_note_inserted(struct checked *, const uint64_t *ids, size_t done);
 void index_note_removed(struct checked *, const uint64_t *ids, size_t done);
 

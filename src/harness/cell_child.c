@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,7 +14,9 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "json_field.h"
 #include "outside.h"
+#include "proc.h"
 #include "quote.h"
 #include "replay.h"
 #include "scratch.h"
@@ -35,27 +38,54 @@ double cell_timeout_s(const struct cell_env *env)
     return env->experiment->timeout_s > 0 ? env->experiment->timeout_s : 1800;
 }
 
-int cell_send(int fd, json_t *json_taken)
+static int write_all(int fd, const void *bytes, size_t n)
 {
-    char *text = json_dumps(json_taken, JSON_COMPACT);
-    size_t left = text ? strlen(text) : 0, at = 0;
+    const char *at = bytes;
+
+    while (n > 0) {
+        const ssize_t done = write(fd, at, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return -1;
+        at += done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+int cell_send(const struct cell_channel *to, json_t *json_taken)
+{
+    char *text = json_dumps(json_taken, JSON_COMPACT), *line = NULL;
+    const int n = text ? asprintf(&line, "%s %s\n", to->key, text) : -1;
+    const int rc = n > 0 ? write_all(to->lines, line, (size_t)n) : -1;
 
     json_decref(json_taken);
-    if (!text)
-        return -1;
-    text[left++] = '\n'; /* over the terminator: the length is known */
-    while (left > 0) {
-        const ssize_t n = write(fd, text + at, left);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        at += (size_t)n;
-        left -= (size_t)n;
-    }
     free(text);
-    return left == 0 ? 0 : -1;
+    if (n > 0)
+        free(line);
+    return rc;
+}
+
+/* The line that answers what was sent; NULL: nobody does. */
+static json_t *read_reply(const struct cell_channel *from)
+{
+    char line[2048];
+    size_t n = 0;
+
+    while (n < sizeof line) {
+        const ssize_t got = read(from->replies, line + n, 1);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return NULL;
+        if (line[n] == '\n')
+            return json_loadb(line, n, 0, NULL);
+        n++;
+    }
+    return NULL;
 }
 
 static json_t *point_json(size_t point)
@@ -65,7 +95,7 @@ static json_t *point_json(size_t point)
 
 /* Where lines go, and which files this process may write to, as far as is known. */
 struct sender {
-    int lines;
+    const struct cell_channel *channel;
     const char *dir;
     json_t *known;
     size_t steps, operations; /* sent so far; of the workload */
@@ -75,8 +105,8 @@ static void on_begin(void *to, size_t op, size_t point)
 {
     const struct sender *s = to;
 
-    (void)cell_send(s->lines, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op, "point",
-                                        point_json(point)));
+    (void)cell_send(s->channel, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
+                                          "point", point_json(point)));
 }
 
 /* After steps, when no clock runs, for when all is over the index and its files are gone. A look
@@ -90,7 +120,7 @@ static void look_outside(struct sender *s, size_t step)
     json_t *found = outside_look(s->known, s->dir);
 
     if (json_array_size(found) > 0)
-        (void)cell_send(s->lines, json_pack("{s:O}", "outside", found));
+        (void)cell_send(s->channel, json_pack("{s:O}", "outside", found));
     json_decref(found);
 }
 
@@ -99,10 +129,40 @@ static int on_step(void *to, size_t point, json_t *step, struct error *err)
     struct sender *s = to;
     const size_t number = (size_t)json_integer_value(json_object_get(step, "index"));
 
-    if (cell_send(s->lines, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) != 0)
+    if (cell_send(s->channel, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
+        0)
         return fail_errno(err, ERR_IO, "a step could not be handed to the parent process");
     look_outside(s, number);
     return OK;
+}
+
+/* Sends answers and waits for what the other side says of them. */
+static int on_score(void *to, const struct answers *a, double *recall, struct error *err)
+{
+    const struct sender *s = to;
+    const int lines = s->channel->lines;
+    int rc =
+        cell_send(s->channel, json_pack("{s:{s:i, s:I, s:b, s:I, s:I, s:b}}", "answers", "pass",
+                                        (int)a->pass, "op", (json_int_t)a->op, "concurrent",
+                                        a->concurrent, "queries", (json_int_t)a->n, "ids",
+                                        (json_int_t)a->n_ids, "range", a->starts != NULL));
+
+    if (rc == 0)
+        rc = write_all(lines, a->positions, a->n * sizeof *a->positions);
+    if (rc == 0 && a->starts)
+        rc = write_all(lines, a->starts, (a->n + 1) * sizeof *a->starts);
+    if (rc == 0)
+        rc = write_all(lines, a->ids, a->n_ids * sizeof *a->ids);
+    json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
+    if (!reply)
+        return fail(err, ERR_IO, "answers could not be handed to the parent process");
+    const int code = (int)json_integer_value(json_object_get(reply, "code"));
+    if (recall)
+        *recall = field_number(reply, "recall");
+    if (code != OK)
+        fail(err, code, "%s", field_text(reply, "error", ""));
+    json_decref(reply);
+    return code;
 }
 
 static void settle_process(int errors, const char *dir, pid_t parent)
@@ -130,11 +190,12 @@ static void settle_process(int errors, const char *dir, pid_t parent)
     crash_handlers_install();
 }
 
-void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir, int lines,
-                int errors, pid_t parent)
+void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir,
+                const struct cell_channel *channel, int errors, pid_t parent)
 {
     char real[PATH_MAX];
-    struct sender sender = { .lines = lines,
+    double children = 0;
+    struct sender sender = { .channel = channel,
                              .dir = realpath(dir, real) ? real : dir,
                              .operations = env->experiment->ops->n };
     const struct experiment *x = env->experiment;
@@ -142,12 +203,13 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
         .experiment = x,
         .list = x->ops,
         .cell = cell,
-        .oracle = env->oracle,
         .kernels = env->kernels,
         .threads = x->threads,
         .memory_limit = cell_memory_limit(env),
         .dir = dir,
+        .family = parent,
         .begin = on_begin,
+        .score = on_score,
         .step_take = on_step,
         .to = &sender,
     };
@@ -155,11 +217,12 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
 
     settle_process(errors, dir, parent);
     sender.known = outside_writable();
-    (void)cell_send(lines, json_pack("{s:I}", "pid", (json_int_t)getpid()));
-    (void)cell_send(lines, json_pack("{s:o}", "facts", replay_settle_threads(x->threads)));
-    const int rc = replay_run(&replay, &err);
-    (void)cell_send(lines,
-                    json_pack("{s:{s:i, s:o}}", "end", "code", rc, "error", quote_json(err.text)));
+    (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+    (void)cell_send(channel, json_pack("{s:o}", "facts", replay_settle_threads(x->threads)));
+    const int rc = replay_run(&replay, &children, &err);
+    (void)cell_send(channel,
+                    json_pack("{s:{s:i, s:o, s:f}}", "end", "code", rc, "error",
+                              quote_json(err.text), "own_seconds", proc_own_seconds() + children));
     /* No exit handlers: libraries of the parent are not the child's to close. */
     _exit(0);
 }

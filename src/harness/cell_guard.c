@@ -115,7 +115,7 @@ static void become_guard(struct guard *g)
 }
 
 _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, const char *dir,
-                          int lines, int errors, pid_t harness)
+                          const struct cell_channel *channel, int errors, pid_t harness)
 {
     struct guard g = { .harness = harness };
     const pid_t own = getpid();
@@ -131,19 +131,22 @@ _Noreturn void cell_guard(const struct cell *cell, const struct cell_env *env, c
     g.cell = fork();
     if (g.cell == 0) {
         (void)sigprocmask(SIG_SETMASK, &before, NULL);
-        cell_child(cell, env, dir, lines, errors, own);
+        cell_child(cell, env, dir, channel, errors, own);
     }
     const int why = errno;
     (void)close(errors);
+    (void)close(channel->replies);
     if (g.cell < 0) {
-        (void)cell_send(lines, json_pack("{s:{s:i, s:o}}", "end", "code", ERR_IO, "error",
-                                         quote_json(strerror(why))));
+        (void)cell_send(channel, json_pack("{s:{s:i, s:o}}", "end", "code", ERR_IO, "error",
+                                           quote_json(strerror(why))));
         _exit(0);
     }
     wait_for_cell(&g);
-    (void)cell_send(lines, json_pack("{s:o}", "left", end_left(&g)));
-    (void)cell_send(lines, json_pack("{s:o}", "temporary", outside_left(temporary, g.cell)));
-    (void)cell_send(lines, json_pack("{s:i}", "ended", g.state));
+    (void)cell_send(channel, json_pack("{s:o}", "left", end_left(&g)));
+    (void)cell_send(channel, json_pack("{s:o}", "temporary", outside_left(temporary, g.cell)));
+    /* All that the cell began has ended, and has been waited for by it or here. */
+    (void)cell_send(
+        channel, json_pack("{s:i, s:f}", "ended", g.state, "all_seconds", proc_children_seconds()));
     if (getppid() != harness)
         folder_remove(dir);
     _exit(0);

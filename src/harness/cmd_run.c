@@ -5,12 +5,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/parallel.h"
 #include "data/cache.h"
 #include "harness/app.h"
 #include "harness/cell.h"
 #include "harness/folder_lock.h"
 #include "harness/libraries.h"
+#include "harness/oracle_apart.h"
 #include "harness/progress.h"
 #include "harness/quote.h"
 #include "harness/report.h"
@@ -25,7 +25,6 @@ struct run {
     struct experiment *experiment;
     struct plan plan;
     struct oracle oracle;
-    struct pool *pool;
     struct progress progress;
     json_t *environment, *result;
     json_t **finished; /* each cell's JSON by its number, NULL until it has run */
@@ -51,8 +50,6 @@ static void run_free(struct run *run)
     free(run->finished);
     json_decref(run->environment);
     oracle_free(&run->oracle);
-    if (run->pool)
-        pool_destroy(run->pool);
     plan_free(&run->plan);
     experiment_free(run->experiment);
     free(run->dir);
@@ -104,18 +101,16 @@ static void show_truth_progress(void *to, double share)
 static int make_truth(struct run *run, struct error *error)
 {
     const struct run_options *o = &run->app->options;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    run->pool = pool_create(cores > 0 ? (size_t)cores : 1);
-    if (!run->pool)
-        return fail(error, ERR_NO_MEMORY, "cannot start threads for the exact truth");
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int rc = cache_prepare(o->cache, error);
     if (rc)
         return rc;
     char *cache = app_path(o->cache, "truth");
     rc = app_make_dir(cache, error);
     if (!rc)
-        rc = oracle_make(&run->oracle, run->experiment->ops, run->app->kernels, run->pool, cache,
-                         show_truth_progress, &run->progress, run->app->interrupted, error);
+        rc = oracle_make_apart(&run->oracle, run->experiment->ops, run->app->kernels,
+                               cores > 0 ? (size_t)cores : 1, cache, show_truth_progress,
+                               &run->progress, run->app->interrupted, error);
     free(cache);
     for (size_t i = 0; i < run->oracle.n_notes; i++)
         app_warn(run->app, "%s", run->oracle.notes[i]);

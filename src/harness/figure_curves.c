@@ -24,10 +24,28 @@ static void order_curves(struct figure *f)
 }
 
 /* One panel a query set, one curve a build, one point a knob setting. */
+/* Beside a throughput stands the recall of the answers it is of, where the result has it. */
+static void recall_beside(const struct gather *g, char *name, size_t bytes)
+{
+    const struct figure *f = g->figure;
+
+    snprintf(name, bytes, "%s", f->y_name);
+    if (strcmp(f->x_name, "qps") != 0 || strcmp(f->y_name, g->recall) != 0)
+        return;
+    char own[64];
+    snprintf(own, sizeof own, "throughput_%s", g->recall);
+    json_t *tags = tags_with(g, own);
+    if (json_array_size(tags) > 0)
+        snprintf(name, bytes, "%s", own);
+    json_decref(tags);
+}
+
 int gather_pareto(struct gather *g)
 {
     struct figure *f = g->figure;
-    json_t *tags = tags_with(g, f->y_name);
+    char y_name[200];
+    recall_beside(g, y_name, sizeof y_name);
+    json_t *tags = tags_with(g, y_name);
     int rc = OK;
     for (size_t t = 0; !rc && t < json_array_size(tags); t++) {
         const char *tag = json_string_value(json_array_get(tags, t));
@@ -40,7 +58,7 @@ int gather_pareto(struct gather *g)
                 continue;
             char series[300];
             build_label(cell, series, sizeof series);
-            rc = add_variant(g, cell, tag, series, x, "", f->y_name, tag);
+            rc = add_variant(g, cell, tag, series, x, "", y_name, tag);
         }
     }
     json_decref(tags);

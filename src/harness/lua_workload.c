@@ -205,10 +205,12 @@ static int w_update(lua_State *L)
 
 static int w_search(lua_State *L)
 {
-    static const char *const keys[] = { "as_of", "cold", "filter", "k", "tag", "where", NULL };
+    static const char *const keys[] = { "as_of",    "cold", "filter", "k",
+                                        "repeated", "tag",  "where",  NULL };
     const struct fields f = lua_open_step(L, "w:search", keys, 1);
     struct step_note note = lua_step_note(&f);
     note.cold = fields_bool(&f, "cold", false);
+    note.repeated = fields_bool(&f, "repeated", false);
     note.as_of = fields_text(&f, "as_of", NULL);
     const size_t k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
     struct view *queries = step_view(&f, NULL);
@@ -225,9 +227,10 @@ static int w_search(lua_State *L)
 
 static int w_range(lua_State *L)
 {
-    static const char *const keys[] = { "filter", "planted", "radius", "tag", NULL };
+    static const char *const keys[] = { "filter", "planted", "radius", "repeated", "tag", NULL };
     const struct fields f = lua_open_step(L, "w:range", keys, 1);
     struct step_note note = lua_step_note(&f);
+    note.repeated = fields_bool(&f, "repeated", false);
     note.planted = (size_t)fields_count(&f, "planted", 0, 1, UINT32_MAX);
     if (!fields_has(&f, "radius"))
         fields_fail(&f, NULL, ERR_CONFIG, "radius = ... is missing");
@@ -314,10 +317,11 @@ static struct choice step_removes(const struct fields *f, size_t n)
 
 static int w_concurrent(lua_State *L)
 {
-    static const char *const keys[] = { "k",   "rate",    "readers", "removes", "seconds",
-                                        "tag", "writers", "writes",  NULL };
+    static const char *const keys[] = { "k",       "rate", "readers", "removes", "repeated",
+                                        "seconds", "tag",  "writers", "writes",  NULL };
     const struct fields f = lua_open_step(L, "w:concurrent", keys, 1);
-    const struct step_note note = lua_step_note(&f);
+    struct step_note note = lua_step_note(&f);
+    note.repeated = fields_bool(&f, "repeated", false);
     const bool writes = fields_has(&f, "writes");
     struct view *rows = writes ? step_view(&f, "writes") : NULL;
     const bool replaces = fields_has(&f, "removes");

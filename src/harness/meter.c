@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proc.h"
+
 static uint64_t field_kib(const char *text, const char *name)
 {
     const char *at = strstr(text, name);
@@ -41,9 +43,89 @@ bool resident_read(long pid, struct resident *out)
         return false;
     text[n] = '\0';
     out->anonymous = field_kib(text, "RssAnon:");
-    out->mapped = field_kib(text, "RssFile:") + field_kib(text, "RssShmem:");
+    out->shared = field_kib(text, "RssShmem:");
+    out->mapped = field_kib(text, "RssFile:");
     out->peak = field_kib(text, "VmHWM:");
     return strstr(text, "RssAnon:") != NULL;
+}
+
+uint64_t memory_files_bytes(long pid)
+{
+    static const char kind[] = "/memfd:";
+    char path[64], target[sizeof kind];
+    uint64_t bytes = 0;
+    struct stat st;
+
+    if (pid)
+        (void)snprintf(path, sizeof path, "/proc/%ld/fd", pid);
+    else
+        (void)snprintf(path, sizeof path, "/proc/self/fd");
+    DIR *fds = opendir(path);
+    for (struct dirent *e; fds && (e = readdir(fds));)
+        if (readlinkat(dirfd(fds), e->d_name, target, sizeof target) >= (ssize_t)sizeof kind - 1 &&
+            memcmp(target, kind, sizeof kind - 1) == 0 &&
+            fstatat(dirfd(fds), e->d_name, &st, 0) == 0)
+            bytes += (uint64_t)st.st_blocks * 512;
+    if (fds)
+        (void)closedir(fds);
+    return bytes;
+}
+
+uint64_t shared_files_bytes(void)
+{
+    DIR *all = opendir("/dev/shm");
+    uint64_t bytes = 0;
+    struct stat st;
+
+    for (struct dirent *e; all && (e = readdir(all));)
+        if (fstatat(dirfd(all), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_uid == geteuid())
+            bytes += (uint64_t)st.st_blocks * 512;
+    if (all)
+        (void)closedir(all);
+    return bytes;
+}
+
+/* A file of /proc as a string; false: it cannot be read. */
+static bool read_proc(long pid, const char *name, char *text, size_t bytes)
+{
+    char path[64];
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/%s", pid, name);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? -1 : read(fd, text, bytes - 1);
+    if (fd >= 0)
+        (void)close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return n > 0;
+}
+
+uint64_t resident_others(long root, long but)
+{
+    enum { PROCESSES_MAX = 256 };
+    pid_t pids[PROCESSES_MAX];
+    size_t n = proc_list((pid_t)root, pids, PROCESSES_MAX);
+    uint64_t bytes = 0;
+    char text[4096];
+
+    for (size_t i = 0; i < n; i++) {
+        n += proc_list(pids[i], pids + n, PROCESSES_MAX - n);
+        /* What it shares with its parent since their fork is counted there. */
+        if (pids[i] != but && read_proc(pids[i], "smaps_rollup", text, sizeof text))
+            bytes += field_kib(text, "Private_Dirty:") + field_kib(text, "Private_Clean:");
+    }
+    return bytes;
+}
+
+uint64_t resident_resolution(void)
+{
+    enum { LARGE_PAGE = 2 << 20, LATE_PAGES = 64 };
+    char text[4096];
+
+    if (read_proc(getpid(), "smaps_rollup", text, sizeof text) &&
+        field_kib(text, "AnonHugePages:") > 0)
+        return LARGE_PAGE;
+    return (uint64_t)LATE_PAGES * (uint64_t)sysconf(_SC_PAGESIZE) * (proc_threads() + 1);
 }
 
 void resident_reset_peak(void)

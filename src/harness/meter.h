@@ -9,10 +9,20 @@
 /* Bytes of /proc/PID/status; all 0 and false where it cannot be read. */
 struct resident {
     uint64_t anonymous; /* RssAnon: heap, stacks, private pages */
-    uint64_t mapped;    /* RssFile + RssShmem */
+    uint64_t shared;    /* RssShmem: shared anonymous pages, mapped files in memory */
+    uint64_t mapped;    /* RssFile */
     uint64_t peak;      /* VmHWM: the most resident at any time, mapped pages included */
 };
 bool resident_read(long pid, struct resident *); /* pid 0: this process */
+/* Bytes of files in memory that a process (0: this one) has open under no name, whether it maps them or not. */
+uint64_t memory_files_bytes(long pid);
+/* Bytes of our files in /dev/shm. */
+uint64_t shared_files_bytes(void);
+/* Bytes that the descendants of `root` have for themselves, but for those of `but`. */
+uint64_t resident_others(long root, long but);
+/* How exact resident_read() is of this process: a large page is counted whole, and each thread's count is late by some
+   pages. */
+uint64_t resident_resolution(void);
 /* Makes the peak start again from now, where the kernel lets it. */
 void resident_reset_peak(void);
 

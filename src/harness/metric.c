@@ -10,6 +10,7 @@
 
 static const struct metric_info known[] = {
     { "recall@", "recall", false, +1, UNIT_NONE },
+    { "throughput_recall@", "recall of the batch", false, +1, UNIT_NONE },
     { "qps", "queries a second, as a batch", true, +1, UNIT_NONE },
     { "single_qps", "queries a second, one at a time", true, +1, UNIT_NONE },
     { "p50_ns", "median latency, ns", true, -1, UNIT_NS },
@@ -26,6 +27,7 @@ static const struct metric_info known[] = {
     { "parts.", "a part of the index, bytes", false, -1, UNIT_BYTES },
     { "rss_bytes", "resident growth, bytes", false, -1, UNIT_BYTES },
     { "range_recall", "recall of range search", false, +1, UNIT_NONE },
+    { "throughput_range_recall", "recall of range search, as a batch", false, +1, UNIT_NONE },
     { "range_precision", "precision of range search", false, +1, UNIT_NONE },
     { "range_results", "answers a range query", true, 0, UNIT_NONE },
     { "planted_recall", "answers for each planted row", false, 0, UNIT_NONE },
@@ -35,6 +37,8 @@ static const struct metric_info known[] = {
     { "bytes_read", "bytes read a query", true, -1, UNIT_BYTES },
     { "scanned", "stored copies scanned a query", true, -1, UNIT_NONE },
     { "wrong_ids", "wrong ids", false, -1, UNIT_NONE },
+    { "throughput_wrong_ids", "wrong ids of the batch", false, -1, UNIT_NONE },
+    { "new_over_repeated", "new queries over repeated ones, time", false, 0, UNIT_NONE },
     { "live", "live vectors", true, 0, UNIT_NONE },
     { "radius", "radius", false, 0, UNIT_NONE },
 };
@@ -49,11 +53,12 @@ bool metric_is_at_recall(const char *name)
 
 const struct metric_info *metric_info(const char *name)
 {
-    if (!strncmp(name, "recall@", 7))
-        return &known[0];
+    for (size_t i = 0; i < 2; i++) /* what follows is k */
+        if (!strncmp(name, known[i].name, strlen(known[i].name)))
+            return &known[i];
     const char *at = strstr(name, at_recall); /* described as the rate itself is */
     const size_t length = !strncmp(name, "parts.", 6) ? 6 : at ? (size_t)(at - name) : strlen(name);
-    for (size_t i = 1; i < sizeof known / sizeof *known; i++)
+    for (size_t i = 2; i < sizeof known / sizeof *known; i++)
         if (strlen(known[i].name) == length && !strncmp(known[i].name, name, length))
             return &known[i];
     return &unknown;

@@ -5,6 +5,7 @@
 #include <cblas.h>
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -111,7 +112,7 @@ static void hash_view(XXH3_state_t *state, const struct view *v)
 static XXH128_hash_t question_key(const struct op_list *list, const struct op *op)
 {
     XXH3_state_t *state = XXH3_createState();
-    const uint64_t head[] = { 1,           (uint64_t)list->metric,  (uint64_t)list->element,
+    const uint64_t head[] = { 2,           (uint64_t)list->metric,  (uint64_t)list->element,
                               list->dim,   op->kind == OP_RANGE,    op->k,
                               op->rows->n, op->filter_bits != NULL, op->filter_ids };
     const double radius = op->kind == OP_RANGE ? op->radius : 0;
@@ -483,12 +484,14 @@ int oracle_make(struct oracle *oracle, const struct op_list *list, const struct 
 
 void oracle_free(struct oracle *oracle)
 {
-    for (size_t i = 0; oracle->truths && i < oracle->n; i++) {
+    for (size_t i = 0; oracle->truths && !oracle->mapped && i < oracle->n; i++) {
         mem_free(NULL, oracle->truths[i].ids);
         mem_free(NULL, oracle->truths[i].distances);
         mem_free(NULL, oracle->truths[i].starts);
     }
     mem_free(NULL, oracle->truths);
+    if (oracle->mapped)
+        (void)munmap(oracle->mapped, oracle->mapped_bytes);
     for (size_t i = 0; i < oracle->n_notes; i++)
         mem_free(NULL, oracle->notes[i]);
     *oracle = (struct oracle){ 0 };

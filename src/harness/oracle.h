@@ -30,6 +30,8 @@ struct oracle {
     char *notes[16]; /* what a person should hear of: a damaged cache file, a cache that cannot be
                         written */
     size_t n_notes;
+    void *mapped; /* oracle_apart.h: where all truths lie; NULL: each on its own */
+    size_t mapped_bytes;
 };
 
 /* progress and interrupted may be NULL; once *interrupted is set, ERR_INTERRUPTED comes within a

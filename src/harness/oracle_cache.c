@@ -1,21 +1,83 @@
-/* oracle_cache.c - see oracle_cache.h. Nothing read is believed before the checksum and the
-   shape are. */
+/* oracle_cache.c - see oracle_cache.h. Nothing read is believed before the code and the shape are. */
+#define _GNU_SOURCE
 #include "oracle_cache.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/mem.h"
 #include "whole_file.h"
 
-#define CACHE_MAGIC UINT64_C(0x3148545254464c44) /* "DLFTRTH1" */
+#define CACHE_MAGIC UINT64_C(0x3248545254464c44) /* "DLFTRTH2" */
 
-enum { HEADER_WORDS = 5 };
+enum { HEADER_WORDS = 5, CODE_WORDS = 4, CODE_BYTES = CODE_WORDS * 8, KEY_BYTES = 32 };
+
+/* Draws a key, unless another process was first. Its file appears whole or not at all. */
+static void make_key(const char *path)
+{
+    unsigned char key[KEY_BYTES];
+    char temporary[PATH_MAX];
+
+    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
+        return;
+    const int fd = mkstemp(temporary);
+    if (fd < 0)
+        return;
+    const bool drawn = getrandom(key, sizeof key, 0) == (ssize_t)sizeof key &&
+                       write(fd, key, sizeof key) == (ssize_t)sizeof key;
+    if (close(fd) == 0 && drawn)
+        (void)!link(temporary, path);
+    (void)unlink(temporary);
+}
+
+/* False: there is none that only we can read, and so no cache; why is in `note`. */
+static bool read_key(const char *dir, unsigned char key[KEY_BYTES], struct error *note)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (snprintf(path, sizeof path, "%s/key", dir) >= (int)sizeof path)
+        return false;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        make_key(path);
+        fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        fail_errno(note, ERR_IO, "%s: cannot be read, so no stored truth is used", path);
+        return false;
+    }
+    const bool ours = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+                      (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+    const bool whole = ours && read(fd, key, KEY_BYTES) == KEY_BYTES;
+    (void)close(fd);
+    if (!ours)
+        fail(note, ERR_IO,
+             "%s: others can read or change it, so no stored truth is used; remove it and the "
+             "truths beside it",
+             path);
+    else if (!whole)
+        fail(note, ERR_IO, "%s: it is cut short, so no stored truth is used; remove it", path);
+    return whole;
+}
+
+static bool code_of(const unsigned char key[KEY_BYTES], const uint64_t *words, size_t n,
+                    unsigned char code[CODE_BYTES])
+{
+    return HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *)words, n * sizeof *words, code,
+                NULL) != NULL;
+}
 
 static bool cache_path(const char *dir, XXH128_hash_t key, char *path, size_t bytes)
 {
@@ -48,16 +110,24 @@ static uint64_t *read_words(const char *path, size_t *n)
     return words;
 }
 
-/* Why the words cannot be this truth, or NULL. */
-static const char *fault_of(const uint64_t *words, size_t n, XXH128_hash_t key, size_t n_queries,
-                            size_t n_live)
+static bool is_ours(const unsigned char secret[KEY_BYTES], const uint64_t *words, size_t n)
 {
-    const size_t fixed = HEADER_WORDS + n_queries + 1 + 1;
+    unsigned char code[CODE_BYTES];
+
+    return code_of(secret, words, n - CODE_WORDS, code) &&
+           CRYPTO_memcmp(code, words + n - CODE_WORDS, CODE_BYTES) == 0;
+}
+
+/* Why the words cannot be this truth, or NULL. */
+static const char *fault_of(const uint64_t *words, size_t n, XXH128_hash_t key,
+                            const unsigned char secret[KEY_BYTES], size_t n_queries, size_t n_live)
+{
+    const size_t fixed = HEADER_WORDS + n_queries + 1 + CODE_WORDS;
 
     if (n < fixed)
         return "it is too short";
-    if (words[n - 1] != XXH3_64bits(words, (n - 1) * sizeof *words))
-        return "its checksum is wrong";
+    if (!is_ours(secret, words, n))
+        return "its code is wrong";
     if (words[0] != CACHE_MAGIC || words[1] != key.low64 || words[2] != key.high64)
         return "it is of another truth";
     if (words[3] != n_queries || (n - fixed) / 2 != words[4] || (n - fixed) % 2 != 0)
@@ -99,6 +169,7 @@ static bool take_entries(const uint64_t *words, const uint64_t *ids, struct neig
 bool truth_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
                 struct neighbours *known, size_t n_queries, size_t most, struct error *note)
 {
+    unsigned char secret[KEY_BYTES];
     char path[PATH_MAX];
     size_t n_words = 0;
 
@@ -110,7 +181,11 @@ bool truth_load(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t 
             fail_errno(note, ERR_IO, "%s: cannot be read, so it is computed again", path);
         return false;
     }
-    const char *fault = fault_of(words, n_words, key, n_queries, n);
+    if (!read_key(dir, secret, note)) {
+        mem_free(NULL, words);
+        return false;
+    }
+    const char *fault = fault_of(words, n_words, key, secret, n_queries, n);
     bool taken = !fault && take_entries(words, ids, known, n_queries, most);
     if (fault)
         fail(note, ERR_CORRUPT, "%s: the stored truth is damaged (%s), so it is computed again",
@@ -142,12 +217,15 @@ static size_t first_of(size_t n, size_t most)
 void truth_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t n,
                  const struct neighbours *known, size_t n_queries, size_t most, struct error *note)
 {
+    unsigned char secret[KEY_BYTES], code[CODE_BYTES];
     char path[PATH_MAX];
     size_t entries = 0, at = HEADER_WORDS;
 
+    if (!read_key(dir, secret, note))
+        return;
     for (size_t q = 0; q < n_queries; q++)
         entries += first_of(known[q].n, most);
-    const size_t n_words = HEADER_WORDS + n_queries + 1 + 2 * entries + 1;
+    const size_t n_words = HEADER_WORDS + n_queries + 1 + 2 * entries + CODE_WORDS;
     uint64_t *words = mem_array(NULL, n_words, sizeof *words);
     if (!words || !cache_path(dir, key, path, sizeof path)) {
         mem_free(NULL, words);
@@ -164,7 +242,9 @@ void truth_store(const char *dir, XXH128_hash_t key, const uint64_t *ids, size_t
             words[at++] = rank_of(ids, n, known[q].items[i].id);
             memcpy(&words[at++], &known[q].items[i].distance, sizeof *words);
         }
-    words[at] = XXH3_64bits(words, at * sizeof *words);
-    (void)write_whole_file(path, (const char *)words, n_words * sizeof *words, note);
+    if (code_of(secret, words, at, code)) {
+        memcpy(&words[at], code, sizeof code);
+        (void)write_whole_file(path, (const char *)words, n_words * sizeof *words, note);
+    }
     mem_free(NULL, words);
 }

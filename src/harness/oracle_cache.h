@@ -6,7 +6,10 @@
  *     u64 magic, key low, key high, queries, entries
  *     u64 starts[queries + 1]
  *     { u64 rank; f64 distance } entries, a query's nearest first
- *     u64 XXH3-64 of all before it
+ *     HMAC-SHA256 of all before it, 4 u64
+ *
+ * The code's key is drawn at random into DIR/key, for its owner only: who can write to the folder but not read that
+ * file cannot make a truth that is believed.
  */
 #ifndef DRIFTLINE_ORACLE_CACHE_H
 #define DRIFTLINE_ORACLE_CACHE_H

@@ -308,8 +308,8 @@ static void hash_op(EVP_MD_CTX *hash, const struct op *op)
 {
     const uint64_t numbers[] = {
         (uint64_t)op->kind, op->n,       op->batch,   op->singles, op->k,    op->budget,
-        op->filter_ids,     op->writers, op->readers, op->planted, op->cold, op->pending,
-        op->back,           op->as_of,   op->where,   op->low,     op->high
+        op->filter_ids,     op->writers, op->readers, op->planted, op->cold, op->repeated,
+        op->pending,        op->back,    op->as_of,   op->where,   op->low,  op->high
     };
     const double reals[] = { op->radius, op->seconds, op->rate };
     EVP_DigestUpdate(hash, numbers, sizeof numbers);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { START_FIELD = 22, NAME_BYTES = 80 };
@@ -89,6 +90,37 @@ size_t proc_list(pid_t parent, pid_t *pids, size_t most)
     if (all)
         (void)closedir(all);
     return n;
+}
+
+size_t proc_threads(void)
+{
+    char text[4096];
+    size_t n;
+
+    if (!read_small(getpid(), "status", text, sizeof text, &n))
+        return 0;
+    const char *at = strstr(text, "\nThreads:");
+    return at ? (size_t)strtoul(at + strlen("\nThreads:"), NULL, 10) : 0;
+}
+
+static double used_seconds(int whose)
+{
+    struct rusage use;
+
+    if (getrusage(whose, &use) != 0)
+        return 0;
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+           1e-6 * (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+}
+
+double proc_own_seconds(void)
+{
+    return used_seconds(RUSAGE_SELF);
+}
+
+double proc_children_seconds(void)
+{
+    return used_seconds(RUSAGE_CHILDREN);
 }
 
 void proc_name(pid_t pid, char *text, size_t bytes)

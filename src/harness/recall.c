@@ -1,6 +1,7 @@
 /* recall.c - see recall.h. */
 #include "recall.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,23 +115,44 @@ static size_t valid_answers(const struct judge *j, const struct bench *b, const 
     return once;
 }
 
+static bool holds(const uint64_t *ids, size_t n, uint64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+static int fail_truth(const struct judge *j, size_t position, uint64_t id, double distance,
+                      double limit, struct error *err)
+{
+    return fail(err, ERR_CORRUPT,
+                "the ground truth of query %zu (config line %d) is wrong: id %" PRIu64
+                " is at distance %.9g, within %.9g, and not in it; remove the folder \"truth\" of "
+                "the cache (DRIFTLINE_CACHE) and run again",
+                position + 1, j->op->line, id, distance, limit);
+}
+
 static int hits_of_query(const struct judge *j, const struct bench *b, size_t position,
                          const uint64_t *ids, size_t most, double *wrong, uint32_t *hits,
                          struct error *err)
 {
     const size_t k = j->truth->k, n = valid_answers(j, b, ids, k, wrong);
+    const uint64_t *nearest = j->truth->ids + position * k;
     const void *query = query_at(j, position);
-    double limit = 0, distance = 0;
+    double last = 0, distance = 0;
     uint32_t found = 0;
 
     *hits = 0;
     if (most == 0)
         return OK;
-    int rc = distance_of(j, b, query, j->truth->ids[position * k + most - 1], &limit, err);
-    limit = slack_of(j->now->list, limit);
+    int rc = distance_of(j, b, query, nearest[most - 1], &last, err);
+    const double limit = slack_of(j->now->list, last), surely = 2 * last - limit;
     for (size_t i = 0; rc == OK && i < n; i++) {
         rc = distance_of(j, b, query, b->sorted[i], &distance, err);
         found += rc == OK && distance <= limit;
+        if (rc == OK && distance < surely && !holds(nearest, most, b->sorted[i]))
+            rc = fail_truth(j, position, b->sorted[i], distance, last, err);
     }
     *hits = found < most ? found : (uint32_t)most;
     return rc;
@@ -207,7 +229,10 @@ int score_search(struct score *s, const struct judge *j, const uint64_t *positio
 static int range_of_query(const struct judge *j, const struct bench *b, size_t q, size_t n,
                           uint32_t *within, size_t *found, struct error *err)
 {
-    const double limit = slack_of(j->now->list, j->op->radius);
+    const double radius = j->op->radius, limit = slack_of(j->now->list, radius);
+    const size_t found_before = *found;
+    size_t inside = 0;
+    uint64_t last_inside = 0;
     double distance = 0;
     int rc = OK;
 
@@ -215,21 +240,29 @@ static int range_of_query(const struct judge *j, const struct bench *b, size_t q
     for (size_t i = 0; rc == OK && i < n; i++) {
         rc = distance_of(j, b, query_at(j, q), b->sorted[i], &distance, err);
         *within += rc == OK && distance <= limit;
+        if (rc == OK && distance < 2 * radius - limit) {
+            inside++;
+            last_inside = b->sorted[i];
+        }
     }
     for (uint64_t i = j->truth->starts[q]; i < j->truth->starts[q + 1]; i++)
         *found += bsearch(&j->truth->ids[i], b->sorted, n, sizeof *b->sorted, compare_ids) != NULL;
-    return rc;
+    /* Every answer surely inside is one of the truth's. */
+    return rc == OK && inside > *found - found_before
+               ? fail_truth(j, q, last_inside, radius, radius, err)
+               : rc;
 }
 
-int score_range(struct score *s, const struct judge *j, const uint64_t *starts, const uint64_t *ids,
-                struct error *err)
+int score_range(struct score *s, const struct judge *j, const uint64_t *positions, size_t n,
+                const uint64_t *starts, const uint64_t *ids, struct error *err)
 {
     const struct truth *t = j->truth;
+    double true_answers = 0;
     struct bench b;
     size_t found = 0, right = 0;
-    int rc = bench_make(&b, j, (size_t)starts[t->n_queries], err);
+    int rc = bench_make(&b, j, (size_t)starts[n], err);
 
-    *s = (struct score){ .n = t->n_queries,
+    *s = (struct score){ .n = n,
                          .mean = NAN,
                          .min = NAN,
                          .low = NAN,
@@ -237,27 +270,182 @@ int score_range(struct score *s, const struct judge *j, const uint64_t *starts, 
                          .recall = NAN,
                          .precision = NAN,
                          .results = NAN };
-    s->hits = mem_array(NULL, s->n + 1, sizeof *s->hits);
+    s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
     if (!s->hits)
-        rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", s->n);
-    for (size_t q = 0; rc == OK && q < s->n; q++) {
-        const size_t n = valid_answers(j, &b, ids + starts[q], (size_t)(starts[q + 1] - starts[q]),
-                                       &s->wrong_ids);
+        rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", n);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const size_t q = positions ? (size_t)positions[i] : i;
+        const size_t valid = valid_answers(j, &b, ids + starts[i],
+                                           (size_t)(starts[i + 1] - starts[i]), &s->wrong_ids);
 
-        rc = range_of_query(j, &b, q, n, &s->hits[q], &found, err);
-        right += rc == OK ? s->hits[q] : 0;
+        rc = range_of_query(j, &b, q, valid, &s->hits[i], &found, err);
+        right += rc == OK ? s->hits[i] : 0;
+        true_answers += (double)(t->starts[q + 1] - t->starts[q]);
     }
     bench_free(&b);
     if (rc != OK) {
         score_free(s);
         return rc;
     }
-    const double answers = (double)starts[t->n_queries],
-                 true_answers = (double)t->starts[t->n_queries];
+    const double answers = (double)starts[n];
     s->recall = true_answers > 0 ? (double)found / true_answers : NAN;
     s->precision = answers > 0 ? (double)right / answers : NAN;
-    s->results = s->n > 0 ? answers / (double)s->n : NAN;
+    s->results = n > 0 ? answers / (double)n : NAN;
     return OK;
+}
+
+/* ---- answers given beside writes */
+
+/* What changes while the operation runs, each list sorted. */
+struct changes {
+    uint64_t *came, *went;
+    size_t n_came, n_went;
+};
+
+struct candidate {
+    double distance;
+    bool stays; /* it is live all the time */
+};
+
+static bool is_among(const uint64_t *sorted, size_t n, uint64_t id)
+{
+    return n > 0 && bsearch(&id, sorted, n, sizeof *sorted, compare_ids) != NULL;
+}
+
+static int changes_of(struct changes *c, const struct op *op, struct error *err)
+{
+    const size_t n = op->writes ? op->writes->n : 0;
+
+    *c = (struct changes){ mem_array(NULL, n + 1, sizeof *c->came),
+                           mem_array(NULL, n + 1, sizeof *c->went), n, op->removes ? n : 0 };
+    if (!c->came || !c->went)
+        return fail(err, ERR_NO_MEMORY, "scores: no memory for %zu changes", n);
+    if (n > 0)
+        memcpy(c->came, op->ids, n * sizeof *c->came);
+    if (c->n_went > 0)
+        memcpy(c->went, op->removes, n * sizeof *c->went);
+    qsort(c->came, c->n_came, sizeof *c->came, compare_ids);
+    qsort(c->went, c->n_went, sizeof *c->went, compare_ids);
+    return OK;
+}
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const double x = ((const struct candidate *)a)->distance;
+    const double y = ((const struct candidate *)b)->distance;
+
+    return x < y ? -1 : x > y;
+}
+
+/* The k nearest of all rows live at any time: the truth of those live at the end, and what went. */
+static int nearest_ever(const struct judge *j, const struct bench *b, const struct changes *c,
+                        size_t position, struct candidate *all, size_t *n, struct error *err)
+{
+    const size_t k = j->truth->k, known = k < j->truth->available ? k : j->truth->available;
+    const uint64_t *ids = j->truth->ids + position * k;
+    const void *query = query_at(j, position);
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < known + c->n_went; i++) {
+        const uint64_t id = i < known ? ids[i] : c->went[i - known];
+
+        all[i].stays = i < known && !is_among(c->came, c->n_came, id);
+        rc = distance_of(j, b, query, id, &all[i].distance, err);
+    }
+    qsort(all, known + c->n_went, sizeof *all, compare_candidates);
+    *n = known + c->n_went < k ? known + c->n_went : k;
+    return rc;
+}
+
+/* *share: of the rows that every moment's answer had to hold; NAN: there are none. */
+static int share_of_query(const struct judge *j, const struct bench *b, const struct changes *c,
+                          struct candidate *all, size_t position, const uint64_t *ids,
+                          double *wrong, uint32_t *hits, double *share, struct error *err)
+{
+    size_t n, kept = 0, wanted = 0, found = 0;
+    double distance = 0;
+    int rc = nearest_ever(j, b, c, position, all, &n, err);
+
+    for (size_t i = 0; i < j->truth->k; i++)
+        if (ids[i] != ID_NONE) {
+            if (live_has(&j->now->live, ids[i]) || is_among(c->went, c->n_went, ids[i]))
+                b->sorted[kept++] = ids[i];
+            else
+                ++*wrong;
+        }
+    qsort(b->sorted, kept, sizeof *b->sorted, compare_ids);
+    for (size_t i = 0; i < n; i++)
+        wanted += all[i].stays;
+    const double limit = n > 0 ? slack_of(j->now->list, all[n - 1].distance) : 0;
+    for (size_t i = 0; rc == OK && i < kept; i++) {
+        const uint64_t id = b->sorted[i];
+
+        if (i > 0 && id == b->sorted[i - 1]) {
+            ++*wrong;
+            continue;
+        }
+        if (is_among(c->came, c->n_came, id) || is_among(c->went, c->n_went, id))
+            continue;
+        rc = distance_of(j, b, query_at(j, position), id, &distance, err);
+        found += rc == OK && distance <= limit;
+    }
+    *hits = (uint32_t)(found < wanted ? found : wanted);
+    *share = wanted > 0 ? (double)*hits / (double)wanted : NAN;
+    return rc;
+}
+
+static void take_shares(struct score *s, double *shares, size_t n, uint64_t seed)
+{
+    size_t m = 0;
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(shares[i])) {
+            shares[m++] = shares[i];
+            sum += shares[i];
+            s->min = isnan(s->min) || shares[i] < s->min ? shares[i] : s->min;
+        }
+    s->mean = m > 0 ? sum / (double)m : NAN;
+    bootstrap_mean(shares, m, seed, &s->low, &s->high);
+}
+
+int score_concurrent(struct score *s, const struct judge *j, const uint64_t *positions, size_t n,
+                     const uint64_t *ids, uint64_t seed, struct error *err)
+{
+    const size_t k = j->truth->k;
+    struct changes c;
+    struct bench b;
+    int rc = bench_make(&b, j, k, err);
+    const int changed = changes_of(&c, j->op, err);
+    struct candidate *all = mem_array(NULL, k + c.n_went + 1, sizeof *all);
+    double *shares = mem_array(NULL, n + 1, sizeof *shares);
+
+    *s = (struct score){ .n = n,
+                         .most = k,
+                         .mean = NAN,
+                         .min = NAN,
+                         .low = NAN,
+                         .high = NAN,
+                         .recall = NAN,
+                         .precision = NAN,
+                         .results = NAN };
+    s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
+    rc = rc == OK ? changed : rc;
+    if (rc == OK && (!s->hits || !all || !shares))
+        rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", n);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = share_of_query(j, &b, &c, all, (size_t)positions[i], ids + i * k, &s->wrong_ids,
+                            &s->hits[i], &shares[i], err);
+    if (rc == OK)
+        take_shares(s, shares, n, seed);
+    else
+        score_free(s);
+    mem_free(NULL, c.came);
+    mem_free(NULL, c.went);
+    mem_free(NULL, all);
+    mem_free(NULL, shares);
+    bench_free(&b);
+    return rc;
 }
 
 void score_free(struct score *s)

@@ -31,6 +31,9 @@ struct score {
     double wrong_ids;
 };
 
+/* Scoring fails with ERR_CORRUPT where an answer is nearer than the last of the "true" neighbours and is none of
+   them: the ground truth is then wrong, and nothing scored by it holds. */
+
 /* What answers are judged by: the live set and rows as they are now, and the operation's
    queries. */
 struct judge {
@@ -44,9 +47,16 @@ struct judge {
    no answer. */
 int score_search(struct score *, const struct judge *, const uint64_t *positions, size_t n,
                  const uint64_t *ids, uint64_t seed, struct error *);
-/* starts: n_queries + 1 offsets into ids, of all the operation's queries. */
-int score_range(struct score *, const struct judge *, const uint64_t *starts, const uint64_t *ids,
-                struct error *);
+/* The answers of query positions[i] (NULL: i) are ids[starts[i]] to ids[starts[i + 1] - 1]. */
+int score_range(struct score *, const struct judge *, const uint64_t *positions, size_t n,
+                const uint64_t *starts, const uint64_t *ids, struct error *);
+/* As score_search(), of answers given while the operation's writes went on, at no known moment of them:
+   the judge's `now` is after all of them. A row counts where every moment's answer had to hold it: it is live
+   all the time, and among the k nearest of all rows that were live at any time. Queries with no such row have
+   no share in the mean; hits is of what such rows an answer has. Wrong are ids live at no time, and repeated
+   ones. */
+int score_concurrent(struct score *, const struct judge *, const uint64_t *positions, size_t n,
+                     const uint64_t *ids, uint64_t seed, struct error *);
 void score_free(struct score *);
 
 /* 95 % bootstrap interval of the mean (resamples seeded); NAN for n < 2. */

@@ -189,7 +189,11 @@ struct op *record_op(struct recorder *r, enum op_kind kind, const struct step_no
     }
     struct op *op = &list->ops[list->n];
     *op = (struct op){
-        .kind = kind, .line = note->line, .batch = note->batch, .singles = note->singles
+        .kind = kind,
+        .line = note->line,
+        .batch = note->batch,
+        .singles = note->singles,
+        .repeated = note->repeated,
     };
     op->tag = note->tag ? strdup(note->tag) : NULL;
     if (!note->tag || op->tag)

@@ -47,8 +47,10 @@ struct op {
                               latency; 0: none */
     size_t k;          /* search */
     bool cold;         /* search: the page cache of the index's files is dropped before each call */
-    double radius;     /* range */
-    size_t planted;    /* range: so many rows were planted about each query; 0: unknown */
+    bool
+        repeated; /* search range: the study is of queries asked again, so that remembered answers count */
+    double radius;         /* range */
+    size_t planted;        /* range: so many rows were planted about each query; 0: unknown */
     uint64_t *filter_bits; /* search range: allowed ids, as struct id_filter; NULL: all */
     uint64_t filter_ids;
     uint64_t budget;         /* maintain */
@@ -144,6 +146,7 @@ struct step_note {
     bool allow_queries;    /* rows of a query set may be inserted or trained on */
     size_t planted;        /* range; see struct op */
     bool cold;             /* search; see struct op */
+    bool repeated;         /* search range concurrent; see struct op */
     const char *as_of;     /* search: a snapshot's name; NULL: the present */
 };
 

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/parallel.h"
+#include "proc.h"
 #include "quote.h"
 #include "replay_state.h"
 
@@ -58,8 +60,12 @@ void step_begin(struct step *s, struct replay *r, const struct op *op, size_t po
                         .bytes_read = NAN,
                         .scanned = NAN,
                         .wrong_ids = NAN,
-                        .latency = &r->latency };
+                        .latency = &r->latency,
+                        .untimed_ns = r->untimed_ns,
+                        .new_over_repeated = NAN };
+    r->untimed_ns = 0;
     histogram_clear(&r->latency);
+    moment_take(&s->began);
     if (r->env->begin)
         r->env->begin(r->env->to, r->at, point);
 }
@@ -82,6 +88,13 @@ int step_unsupported(struct step *s, const char *what)
     s->status = "unsupported";
     step_note(s, "%s", what);
     return OK;
+}
+
+void step_note_lacks(struct step *s, const struct replay *r)
+{
+    if (r->lacks)
+        step_note(s, "operation %td (%s) was unsupported: the index does not hold what it should",
+                  r->lacks - r->list->ops + 1, op_name(r->lacks->kind));
 }
 
 void step_stat(struct step *s, const char *name, double value)
@@ -135,8 +148,8 @@ static json_t *step_json(struct step *s, const struct replay *r)
         { "ns_each", json_number(s->ns_each) },
         { "latency_ns", or_null(latency_json(s->latency)) },
         { "latency_counts", or_null(counts_json(s->latency)) },
-        { "recall", or_null(s->recall) },
-        { "range", or_null(s->range) },
+        { "recall", json_null() }, /* scorer.h puts its scores in */
+        { "range", json_null() },
         { "distances", json_number(s->distances) },
         { "estimates", json_number(s->estimates) },
         { "bytes_read", json_number(s->bytes_read) },
@@ -145,6 +158,7 @@ static json_t *step_json(struct step *s, const struct replay *r)
         { "memory", or_null(s->memory) },
         { "warmup", json_boolean(s->warmup) },
         { "cold", json_boolean(s->cold) },
+        { "repeated", json_boolean(s->op && s->op->repeated) },
         { "calibrated", or_null(s->calibrated) },
         { "stats", s->stats ? s->stats : json_object() },
         { "queries", or_null(s->queries) },
@@ -152,7 +166,8 @@ static json_t *step_json(struct step *s, const struct replay *r)
 
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         (void)json_object_set_new(json, fields[i].name, fields[i].value_take);
-    s->recall = s->range = s->memory = s->stats = s->queries = s->calibrated = NULL;
+    step_put_effort(s, json);
+    s->memory = s->stats = s->queries = s->calibrated = NULL;
     return json;
 }
 
@@ -176,111 +191,7 @@ int step_finish(struct step *s, struct replay *r, int rc)
     return rc != OK ? rc : sent;
 }
 
-/* ---- 3. what is seen of the method between operations */
-
-enum { TABLE_ROWS = 16384 };
-
-static void take_value(void *to, const char *name, double value)
-{
-    step_stat(to, name, value);
-}
-
-/* A table is an object of columns, each an array; rows a column was not given are null. */
-static void take_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    struct step *s = to;
-
-    if (row >= TABLE_ROWS)
-        return;
-    if (!s->stats)
-        s->stats = json_object();
-    json_t *columns = json_object_get(s->stats, table);
-    if (!json_is_object(columns)) {
-        columns = json_object();
-        (void)json_object_set_new(s->stats, table, columns);
-    }
-    json_t *values = json_object_get(columns, column);
-    if (!values) {
-        values = json_array();
-        (void)json_object_set_new(columns, column, values);
-    }
-    while (json_array_size(values) < row)
-        (void)json_array_append_new(values, json_null());
-    if (json_array_size(values) == row)
-        (void)json_array_append_new(values, json_number(value));
-    else
-        (void)json_array_set_new(values, row, json_number(value));
-}
-
-static void leave_cell(void *to, const char *table, size_t row, const char *column, double value)
-{
-    (void)to;
-    (void)table;
-    (void)row;
-    (void)column;
-    (void)value;
-}
-
-static double grown(uint64_t now, uint64_t before)
-{
-    return now > before ? (double)(now - before) : 0;
-}
-
-/* The four views: the method's own count, anonymous growth, mapped pages, the peak; and its
-   files. */
-static int observe_memory(struct step *s, struct replay *r)
-{
-    struct memory_use use = { 0 };
-    struct resident now;
-    const bool seen = resident_read(0, &now);
-    int rc = r->ops->memory ? r->ops->memory(r->checked.index, &use) : OK;
-    const bool told = r->ops->memory && rc == OK;
-    const double index_bytes =
-        told ? (double)(use.vectors + use.codes + use.graph + use.ids + use.other) : NAN;
-    const bool accounted = mem_peak(&r->account) > 0; /* a peer allocates for itself */
-    /* The harness's tables of live ids and snapshots have grown beside the index, and are none of it. */
-    const uint64_t ours = index_checked_bytes(&r->checked) + holding_past_bytes(&r->now);
-
-    s->memory = json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "index_bytes", json_number(index_bytes),
-        "disk_bytes", json_number((double)folder_bytes(r->state_dir)), "rss_bytes",
-        json_number(seen ? grown(now.anonymous, r->before.anonymous + ours) : NAN), "mapped_bytes",
-        json_number(seen ? grown(now.mapped, r->before.mapped) : NAN), "peak_bytes",
-        json_number(seen ? grown(now.peak, r->before.anonymous + r->before.mapped + ours) : NAN),
-        "accounted_bytes", json_number(accounted ? (double)mem_live(&r->account) : NAN),
-        "accounted_peak_bytes", json_number(accounted ? (double)mem_peak(&r->account) : NAN));
-    (void)json_object_set_new(
-        s->memory, "parts",
-        told ? json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "vectors", (json_int_t)use.vectors,
-                         "codes", (json_int_t)use.codes, "graph", (json_int_t)use.graph, "ids",
-                         (json_int_t)use.ids, "other", (json_int_t)use.other, "disk",
-                         (json_int_t)use.disk)
-             : json_null());
-    return rc;
-}
-
-int step_observe(struct step *s, struct replay *r, bool tables)
-{
-    const double cheap_s = .05;
-    struct stat_sink sink = { take_value, tables ? take_cell : leave_cell, s };
-    int rc = r->open ? observe_memory(s, r) : OK;
-
-    if (!r->open)
-        return OK;
-    if (rc == OK && r->ops->stats)
-        rc = r->ops->stats(r->checked.index, &sink);
-    if (rc == OK && (tables || r->check_seconds < cheap_s)) {
-        const uint64_t start = clock_ns();
-
-        rc = index_check(&r->checked, tables ? &sink : NULL);
-        r->check_seconds = clock_seconds(clock_ns() - start);
-        if (rc != OK)
-            fail_within(r->err, "check() after operation %zu", r->at + 1);
-    }
-    return rc;
-}
-
-/* ---- 4. the index */
+/* ---- 3. the index */
 
 int replay_open(struct replay *r)
 {
@@ -296,9 +207,13 @@ static int open_first(struct replay *r)
     (void)malloc_trim(0);
     resident_reset_peak();
     (void)resident_read(0, &r->before);
+    r->files_before = memory_files_bytes(0);
+    r->shared_files_before = shared_files_bytes();
+    r->family = r->env->family > 0 ? r->env->family : getpid();
     const uint64_t start = clock_ns();
     const int rc = replay_open(r);
-    r->create_seconds = clock_seconds(clock_ns() - start);
+    r->untimed_ns = clock_ns() - start;
+    r->create_seconds = clock_seconds(r->untimed_ns);
     return rc;
 }
 
@@ -379,18 +294,21 @@ static void replay_finish(struct replay *r)
     mem_free(NULL, r->params);
 }
 
-/* ---- 5. the operations */
+/* ---- 4. the operations */
 
 /* Where many rows come in: memory for them three times over, for the batch, copies and growth, so that no
    method pays for waking it. */
-static void warm_for(const struct replay *r, const struct op *op, bool rebuild)
+static void warm_for(struct replay *r, const struct op *op, bool rebuild)
 {
     enum { WORTH_BYTES = 4 << 20, TIMES = 3 };
     const size_t rows = rebuild ? op->live_after : op->kind == OP_INSERT ? op->n : 0;
     const size_t bytes = rows * element_row_bytes(r->cell->element, r->list->dim);
+    const double before = proc_children_seconds();
 
-    if (bytes >= WORTH_BYTES)
-        memory_warm(TIMES * bytes);
+    if (bytes < WORTH_BYTES)
+        return;
+    memory_warm(TIMES * bytes);
+    r->children_seconds += proc_children_seconds() - before;
 }
 
 bool replay_rebuilds(const struct replay *r, const struct op *op)
@@ -422,17 +340,23 @@ static int run_building(struct replay *r, const struct op *op)
         [OP_RELEASE] = replay_release,
     };
     const bool rebuild = replay_rebuilds(r, op);
+    struct moment from;
     struct step s;
     int rc = OK;
 
     step_begin(&s, r, op, REPLAY_ALL_POINTS);
     warm_for(r, op, rebuild);
+    moment_take(&from);
     if (op->pending && !r->in_transaction)
         rc = replay_wait(r, &s);
     else if (rebuild)
         rc = replay_rebuild(r, &s);
     else if (operations[op->kind])
         rc = operations[op->kind](r, &s);
+    step_take_timed(&s, &from, r->env->threads);
+    s.timed_ns += s.seconds > 0 ? (uint64_t)(s.seconds * 1e9) : 0;
+    if (op->n > 0 && strcmp(s.status, "unsupported") == 0 && !op->pending)
+        r->lacks = op;
     if (rc == OK)
         rc = step_observe(&s, r, op->kind == OP_CHECKPOINT);
     return step_finish(&s, r, rc);
@@ -468,7 +392,7 @@ static int run_end(struct replay *r)
     return step_finish(&s, r, rc);
 }
 
-int replay_run(const struct replay_env *env, struct error *err)
+int replay_run(const struct replay_env *env, double *children_seconds, struct error *err)
 {
     struct replay *r = mem_alloc(NULL, sizeof *r); /* a histogram is not for the stack */
     int rc;
@@ -480,12 +404,13 @@ int replay_run(const struct replay_env *env, struct error *err)
         rc = run_operation(r, i);
     if (rc == OK)
         rc = run_end(r);
+    *children_seconds = r->children_seconds;
     replay_finish(r);
     mem_free(NULL, r);
     return rc;
 }
 
-/* ---- 6. the process */
+/* ---- 5. the process */
 
 /* The last processors: interrupts tend to go to the first. */
 static json_t *pin(size_t threads)

@@ -7,8 +7,8 @@
 #ifndef DRIFTLINE_REPLAY_H
 #define DRIFTLINE_REPLAY_H
 
-#include "oracle.h"
 #include "plan.h"
+#include "scorer.h"
 
 #define REPLAY_ALL_POINTS SIZE_MAX
 
@@ -18,23 +18,26 @@ struct replay_env {
     const struct experiment *experiment;
     const struct op_list *list;
     const struct cell *cell;
-    const struct oracle *oracle;
     const struct kernels *kernels;
     size_t threads;
     uint64_t memory_limit; /* of the method's account; 0: none */
     const char *dir;       /* an existing empty folder of the cell's own */
+    long family;           /* the process whose descendants are the method's; 0: this one */
 
     /* All may be NULL. An operation is about to run, and at which point (REPLAY_ALL_POINTS: it
        builds). */
     void (*begin)(void *to, size_t op, size_t point);
-    /* A finished step, as result.json has it, with "queries". Called outside every measurement. */
+    /* Has answers scored, as scorer_take() does. NULL: nothing is scored. */
+    int (*score)(void *to, const struct answers *, double *recall, struct error *);
+    /* A finished step, as result.json has it but for its scores, with "queries". Called outside every
+       measurement. */
     int (*step_take)(void *to, size_t point, json_t *step, struct error *);
     void *to;
 };
 
 /* OK, or why the method failed: the steps before it have been handed on, and the failed one with
-   its error. */
-int replay_run(const struct replay_env *, struct error *);
+   its error. *children_seconds: processor time of child processes that the replay itself made. */
+int replay_run(const struct replay_env *, double *children_seconds, struct error *);
 
 /* How a process prepares itself for measuring: threads of OpenBLAS and OpenMP, processors it may
    run on. New object of facts: { threads, cpus, blas_threads, omp_threads, clock_ns }. */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "replay_samples.h"
 #include "replay_state.h"
 
 struct together {
@@ -26,12 +27,16 @@ struct together {
     uint64_t start_ns, end_ns; /* end_ns 0: until the writers are done */
 };
 
+enum { GUARD = 8 }; /* words after a reader's answers, which must stay as they are */
+
 struct worker {
     struct together *all;
     pthread_t thread;
     size_t first, n; /* a writer's rows; a reader's first query */
     size_t done;
     uint64_t finished_ns;
+    struct samples samples;
+    bool past_the_end;                /* the method wrote beyond a reader's answers */
     struct histogram latency, insert; /* insert: a replacement's own part, a writer's only */
 };
 
@@ -73,25 +78,50 @@ static int one_search(const struct together *t, size_t query, uint64_t *ids, flo
     return t->replay->ops->search(t->replay->checked.index, &request, &result);
 }
 
+/* Nothing is answered yet. The words after the k-th are the guard. */
+static void clear_answers(uint64_t *ids, float *distances, size_t k)
+{
+    memset(ids, 0xff, (k + GUARD) * sizeof *ids);
+    memset(distances, 0xff, (k + GUARD) * sizeof *distances);
+}
+
+static bool is_past_the_end(const uint64_t *ids, const float *distances, size_t k)
+{
+    bool past = false;
+
+    for (size_t i = k; i < k + GUARD; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &distances[i], sizeof bits);
+        past |= ids[i] != UINT64_MAX || bits != UINT32_MAX;
+    }
+    return past;
+}
+
 static void *read_loop(void *arg)
 {
     struct worker *w = arg;
     struct together *t = w->all;
     const size_t n = t->asking->queries.n, k = t->asking->k;
-    uint64_t *ids = mem_array(NULL, k, sizeof *ids);
-    float *distances = mem_array(NULL, k, sizeof *distances);
+    uint64_t *ids = mem_array(NULL, k + GUARD, sizeof *ids);
+    float *distances = mem_array(NULL, k + GUARD, sizeof *distances);
 
     while (!atomic_load(&t->go)) {
     }
-    if (!ids || !distances)
+    if (!ids || !distances || !w->samples.ids)
         give_up(t, ERR_NO_MEMORY);
     for (size_t i = 0; !is_over(t, clock_ns()); i++) {
+        const size_t query = (w->first + i) % n;
+
+        clear_answers(ids, distances, k);
         const uint64_t start = intended_start(t, i);
-        const int rc = one_search(t, (w->first + i) % n, ids, distances);
+        const int rc = one_search(t, query, ids, distances);
 
         if (rc != OK)
             give_up(t, rc);
         histogram_add(&w->latency, interval_ns(t->replay, start, clock_ns()));
+        w->past_the_end |= is_past_the_end(ids, distances, k);
+        samples_offer(&w->samples, k, i, query, ids, distances);
         w->done++;
     }
     w->finished_ns = clock_ns();
@@ -104,7 +134,8 @@ static void *read_loop(void *arg)
 static int write_one(struct together *t, size_t i, uint64_t *insert_ns)
 {
     const struct index_ops *ops = t->replay->ops;
-    struct index *index = t->replay->checked.index;
+    struct checked *checked = &t->replay->checked;
+    struct index *index = checked->index;
     const struct vectors all = t->rows;
     const struct vectors row = { (const char *)all.rows +
                                      i * element_row_bytes(all.element, all.dim),
@@ -113,11 +144,16 @@ static int write_one(struct together *t, size_t i, uint64_t *insert_ns)
     int rc = OK;
 
     pthread_mutex_lock(&t->one_writer);
-    if (t->op->removes)
+    if (t->op->removes) {
         rc = ops->remove(index, t->op->removes + i, 1, &done);
+        rc = index_admit_done(checked, rc, done, 1, "delete");
+    }
     const uint64_t start = clock_ns();
+    done = 0;
     if (rc == OK)
         rc = ops->insert(index, row, t->op->ids + i, &done);
+    if (rc == OK)
+        rc = index_admit_done(checked, rc, done, 1, "insert");
     *insert_ns = interval_ns(t->replay, start, clock_ns());
     atomic_fetch_add(&t->written, rc == OK);
     pthread_mutex_unlock(&t->one_writer);
@@ -262,38 +298,137 @@ static int run_threads(struct together *t, struct worker *workers)
     return rc != OK ? rc : atomic_load(&t->code);
 }
 
+/* ---- scores */
+
 /* Recall of the state that is left, over the same queries. */
-static int sample_recall(struct together *t, struct step *s)
+static int score_afterwards(struct together *t, struct step *s)
 {
     struct asking *a = t->asking;
-    int rc;
+    struct answer_room room = { 0 };
+    struct moment from;
+    int rc = room_make(&room, a, a->queries.n);
 
-    if (a->k == 0 || a->queries.n == 0)
+    moment_take(&from);
+    if (rc == OK)
+        rc = asking_search(a, a->queries, 0, a->queries.n, &room);
+    step_take_untimed_search(s, &from, a->queries.n);
+    if (rc == OK)
+        rc = room_check(&room, a, 0);
+    if (rc == OK)
+        rc = asking_score(a, PASS_SINGLE, 0, room.kept, a->queries.n, NULL);
+    room_free(&room);
+    return rc;
+}
+
+static int check_samples(const struct together *t, const struct worker *w)
+{
+    const struct samples *s = &w->samples;
+    const size_t k = t->asking->k;
+    int rc = OK;
+
+    if (w->past_the_end)
+        return fail(t->replay->err, ERR_INVARIANT,
+                    "the method wrote past the end of its answers: a reader had room for 1 query "
+                    "with %zu",
+                    k);
+    for (size_t i = 0; rc == OK && i < s->n; i++)
+        rc = answers_check(t->asking, s->ids + i * k, s->distances + i * k, s->positions[i]);
+    return rc;
+}
+
+/* What readers were answered while the clock ran. */
+static int score_samples(struct together *t, struct step *s, const struct worker *readers)
+{
+    const struct replay_env *env = t->replay->env;
+    const size_t k = t->asking->k;
+    struct answers all = { .pass = PASS_THROUGHPUT, .op = t->replay->at, .concurrent = true };
+    struct buffer bytes = { 0 };
+    int rc = buffer_reserve(&bytes, t->op->readers * SAMPLES * (k + 1) * sizeof(uint64_t) + 1,
+                            t->replay->err);
+    uint64_t *positions = bytes.bytes, *ids = positions + t->op->readers * SAMPLES;
+
+    for (size_t i = 0; rc == OK && i < t->op->readers; i++) {
+        const struct samples *of = &readers[i].samples;
+
+        rc = check_samples(t, &readers[i]);
+        memcpy(positions + all.n, of->positions, of->n * sizeof *positions);
+        memcpy(ids + all.n * k, of->ids, of->n * k * sizeof *ids);
+        all.n += of->n;
+    }
+    all.n_ids = all.n * k;
+    all.positions = positions;
+    all.ids = ids;
+    step_stat(s, "sampled_answers", (double)all.n);
+    if (rc == OK && env->score && all.n > 0)
+        rc = env->score(env->to, &all, NULL, t->replay->err);
+    buffer_free(&bytes);
+    return rc;
+}
+
+static int score_all(struct together *t, struct step *s, const struct worker *workers)
+{
+    int rc = OK;
+
+    if (t->asking->k == 0 || t->asking->queries.n == 0)
         return OK;
-    rc = asking_search(a, 0, a->queries.n);
-    return rc == OK ? asking_score(a, NULL, s) : rc;
+    if (t->op->readers > 0)
+        rc = score_samples(t, s, workers);
+    return rc == OK ? score_afterwards(t, s) : rc;
+}
+
+static int ask_warm(void *to, struct asking *a, size_t q)
+{
+    return asking_search(a, a->warm, q, 1, to);
+}
+
+/* Readers ask the same queries again and again: new ones, before and after, show whether answers are remembered. */
+static int warm_up(struct asking *a, struct step *s, struct answer_room *one)
+{
+    struct moment from;
+    int rc = room_make(one, a, 1);
+
+    moment_take(&from);
+    for (size_t q = 0; rc == OK && q < a->warm.n / 2; q++)
+        rc = ask_warm(one, a, q);
+    step_take_untimed_search(s, &from, a->warm.n / 2);
+    return rc;
 }
 
 static int run_together(struct together *t, struct step *s)
 {
     const struct op *op = t->op;
     struct worker *workers = mem_zalloc(NULL, (op->readers + op->writers + 1) * sizeof *workers);
+    struct answer_room one = { 0 };
+    struct moment from;
     int rc =
         workers ? OK : fail(t->replay->err, ERR_NO_MEMORY, "concurrent: no memory for threads");
 
     atomic_store(&t->writers_left, op->writers);
     pthread_mutex_init(&t->one_writer, NULL);
+    for (size_t i = 0; rc == OK && i < op->readers; i++)
+        if (!samples_make(&workers[i].samples, t->asking->k))
+            rc = fail(t->replay->err, ERR_NO_MEMORY, "concurrent: no memory for answers");
+    if (rc == OK && op->readers > 0)
+        rc = warm_up(t->asking, s, &one);
+    moment_take(&from);
     if (rc == OK)
         rc = run_threads(t, workers);
     if (rc == OK) {
         s->seconds = clock_seconds(clock_ns() - t->start_ns);
+        s->timed_ns += (uint64_t)(s->seconds * 1e9);
+        step_take_timed(s, &from, op->readers + op->writers);
         rc = report(t, s, workers);
     }
     if (rc == OK && t->rows.n > 0)
         rc = finish_writes(t, workers + op->readers, op->writers);
     if (rc == OK)
-        rc = sample_recall(t, s);
+        rc = score_all(t, s, workers);
+    if (rc == OK && op->readers > 0)
+        rc = asking_probe(t->asking, s, ask_warm, &one);
     pthread_mutex_destroy(&t->one_writer);
+    for (size_t i = 0; workers && i < op->readers; i++)
+        samples_free(&workers[i].samples);
+    room_free(&one);
     mem_free(NULL, workers);
     return rc;
 }
@@ -327,7 +462,8 @@ static int write_alone(struct together *t, struct step *s, bool remove)
     step_note(s, "the writers' rows were %s alone",
               t->op->removes && remove ? "replaced" : "inserted");
     done = 0;
-    const int rc = t->replay->ops->insert(t->replay->checked.index, t->rows, t->op->ids, &done);
+    int rc = t->replay->ops->insert(t->replay->checked.index, t->rows, t->op->ids, &done);
+    rc = index_admit_done(&r->checked, rc, done, t->rows.n, "insert");
     const int noted =
         index_note_inserted(&t->replay->checked, t->op->ids, rc == OK ? t->rows.n : done);
     return rc != OK ? rc : noted;

@@ -1,236 +1,10 @@
-/* replay_search.c - searches: answers one query at a time for latency, then as a batch for
-   throughput. */
+/* replay_search.c - searches: some queries one at a time for latency, the others as a batch for throughput. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "replay_state.h"
 
-/* ---- 1. asking: a set of queries, and the room for their answers */
-
-enum { MOST_EXTRA = 1000 }; /* answers over-fetched to make up for dead ones */
-
-/* The ids an answer may have, where the index alone would give others. */
-static int make_filter(struct asking *a, struct error *err)
-{
-    const struct replay *r = a->replay;
-    const struct op *op = a->op;
-    const bool dead = r->cell->method->deletes == DELETES_FILTER && !op->as_of &&
-                      r->checked.live.n > r->now.live.n;
-    const size_t words = r->list->n_ids / 64 + 1;
-
-    if ((!op->filter_bits || a->kind == ASK_WHERE) && !dead)
-        return OK;
-    a->filter = &a->own_filter;
-    a->own_filter = (struct id_filter){ op->filter_bits, op->filter_ids };
-    if (!dead)
-        return OK;
-    const int rc = buffer_reserve(&a->bits, words * sizeof(uint64_t), err);
-    if (rc != OK)
-        return rc;
-    uint64_t *bits = a->bits.bytes;
-    for (size_t w = 0; w < words; w++)
-        bits[w] = w < (r->list->n_ids + 63) / 64 ? r->now.live.bits[w] : 0;
-    for (size_t w = 0; op->filter_bits && w < words; w++)
-        bits[w] &= w < (op->filter_ids + 63) / 64 ? op->filter_bits[w] : 0;
-    a->own_filter = (struct id_filter){ bits, op->filter_bits && op->filter_ids < r->list->n_ids
-                                                  ? op->filter_ids
-                                                  : r->list->n_ids };
-    return OK;
-}
-
-static int make_room(struct asking *a, struct error *err)
-{
-    const size_t n = a->queries.n * a->k, more = a->queries.n * a->k_fetched;
-    int rc = buffer_reserve(&a->room, n * (sizeof *a->ids + sizeof *a->distances), err);
-
-    if (rc != OK)
-        return rc;
-    a->ids = a->room.bytes;
-    a->distances = (float *)(void *)(a->ids + n);
-    memset(a->room.bytes, 0xff,
-           n * (sizeof *a->ids + sizeof *a->distances)); /* touched: no page faults later */
-    if (a->k_fetched == a->k)
-        return OK;
-    rc = buffer_reserve(&a->more, more * (sizeof *a->ids + sizeof *a->distances), err);
-    if (rc == OK) {
-        a->more_ids = a->more.bytes;
-        a->more_distances = (float *)(void *)(a->more_ids + more);
-    }
-    return rc;
-}
-
-/* More answers in place of a filter; the dead among them will be dropped. */
-static int fetch_more(struct asking *a, size_t k_fetched)
-{
-    a->filter = NULL;
-    a->k_fetched = k_fetched;
-    return make_room(a, a->replay->err);
-}
-
-/* One query, to learn whether the method takes the filter; where it does not, or shall not, more
-   answers are fetched. */
-static int settle_filter(struct asking *a, struct step *s)
-{
-    struct replay *r = a->replay;
-    const size_t dead = r->checked.live.n - r->now.live.n, times = r->cell->method->overfetch;
-
-    if (!a->filter || a->queries.n == 0)
-        return OK;
-    if (times > 0 && dead > 0 && !a->op->filter_bits) {
-        step_note(s, "overfetch: %zu answers were fetched for k = %zu and the dead dropped",
-                  times * a->k, a->k);
-        return fetch_more(a, times * a->k);
-    }
-    const int rc = asking_search(a, 0, 1);
-    a->work = (struct work){ 0 };
-    if (rc != ERR_UNSUPPORTED || a->op->filter_bits)
-        return rc;
-    error_clear(r->err);
-    const size_t k_fetched = a->k + (dead < MOST_EXTRA ? dead : MOST_EXTRA);
-    step_note(s,
-              "no filter in this method: %zu answers were fetched for k = %zu and the dead dropped",
-              k_fetched, a->k);
-    return fetch_more(a, k_fetched);
-}
-
-/* A range of attributes goes to the method where it keeps them itself and all its rows are live. */
-static void choose_kind(struct asking *a)
-{
-    const struct op *op = a->op;
-
-    a->kind = op->as_of                                         ? ASK_AS_OF
-              : op->where && replay_keeps_attributes(a->replay) ? ASK_WHERE
-                                                                : ASK_NOW;
-    a->range = (struct attribute_range){ op->low, op->high };
-    if (op->as_of)
-        a->version = replay_version(a->replay, op->as_of);
-}
-
-static void note_kind(const struct asking *a, struct step *s)
-{
-    if (a->kind == ASK_WHERE)
-        step_note(s, "where: by the method's own attributes");
-    else if (a->op->where)
-        step_note(s, "where: as a filter by ids");
-}
-
-static int admit_asking(struct asking *a)
-{
-    const struct search_request request = { a->queries, a->k, a->knobs, a->filter, a->threads };
-    struct checked *checked = &a->replay->checked;
-
-    switch (a->kind) {
-        case ASK_AS_OF: return index_admit_as_of(checked, &request);
-        case ASK_WHERE: return index_admit_where(checked, &request, a->range);
-        default: return index_admit_search(checked, &request);
-    }
-}
-
-int asking_open(struct asking *a, struct replay *r, const struct op *op, const uint64_t *positions,
-                size_t n, const void *knobs)
-{
-    int rc;
-
-    *a = (struct asking){ .replay = r,
-                          .op = op,
-                          .knobs = knobs,
-                          .k = op->k,
-                          .k_fetched = op->k,
-                          .threads = r->env->threads };
-    choose_kind(a);
-    rc = positions ? gather_positions(op->rows, positions, n, r->cell->element, unit_rows(r),
-                                      &a->rows, &a->queries, r->err)
-                   : gather_view(op->rows, 0, n, r->cell->element, unit_rows(r), &a->rows,
-                                 &a->queries, r->err);
-    return rc == OK ? make_filter(a, r->err) : rc;
-}
-
-int asking_begin(struct asking *a, struct replay *r, const struct op *op, const uint64_t *positions,
-                 size_t n, const void *knobs, struct step *s)
-{
-    int rc = asking_open(a, r, op, positions, n, knobs);
-
-    note_kind(a, s);
-    if (rc == OK)
-        rc = admit_asking(a);
-    if (rc == OK)
-        rc = make_room(a, r->err);
-    return rc == OK ? settle_filter(a, s) : rc;
-}
-
-void asking_end(struct asking *a)
-{
-    buffer_free(&a->rows);
-    buffer_free(&a->room);
-    buffer_free(&a->more);
-    buffer_free(&a->bits);
-}
-
-/* The first k live of k_fetched answers. */
-static void drop_dead(struct asking *a, size_t first, size_t n)
-{
-    const struct live_set *live = &a->replay->now.live;
-
-    for (size_t q = first; q < first + n; q++) {
-        const uint64_t *from = a->more_ids + q * a->k_fetched;
-        const float *from_distances = a->more_distances + q * a->k_fetched;
-        size_t kept = 0;
-
-        for (size_t i = 0; i < a->k_fetched && kept < a->k; i++)
-            if (live_has(live, from[i])) {
-                a->ids[q * a->k + kept] = from[i];
-                a->distances[q * a->k + kept++] = from_distances[i];
-            }
-        for (; kept < a->k; kept++) {
-            a->ids[q * a->k + kept] = ID_NONE;
-            a->distances[q * a->k + kept] = INFINITY;
-        }
-    }
-}
-
-int asking_search(struct asking *a, size_t first, size_t n)
-{
-    const size_t row_bytes = element_row_bytes(a->queries.element, a->queries.dim);
-    const bool more = a->k_fetched > a->k;
-    const struct search_request request = { { (const char *)a->queries.rows + first * row_bytes, n,
-                                              a->queries.dim, a->queries.element },
-                                            a->k_fetched,
-                                            a->knobs,
-                                            a->filter,
-                                            a->threads };
-    struct search_result result = { (more ? a->more_ids : a->ids) + first * a->k_fetched,
-                                    (more ? a->more_distances : a->distances) +
-                                        first * a->k_fetched,
-                                    a->work };
-    const struct index_ops *ops = a->replay->ops;
-    struct index *index = a->replay->checked.index;
-    const int rc = a->kind == ASK_NOW ? ops->search(index, &request, &result)
-                   : a->kind == ASK_AS_OF
-                       ? ops->txn->search_as_of(index, a->version, &request, &result)
-                       : ops->attributes->search(index, &request, a->range, &result);
-
-    a->work = result.work;
-    if (more && rc == OK)
-        drop_dead(a, first, n);
-    return rc;
-}
-
-/* ---- 2. scoring */
-
-static json_t *score_json(const struct score *s, size_t k)
-{
-    return json_pack("{s:I, s:o, s:o, s:o, s:o}", "k", (json_int_t)k, "mean", json_number(s->mean),
-                     "min", json_number(s->min), "low", json_number(s->low), "high",
-                     json_number(s->high));
-}
-
-json_t *score_hits_json(const struct score *s)
-{
-    json_t *hits = json_array();
-
-    for (size_t i = 0; i < s->n; i++)
-        (void)json_array_append_new(hits, json_integer(s->hits[i]));
-    return hits;
-}
+/* ---- 1. into the step */
 
 void step_set_queries(struct step *s, const char *name, json_t *take)
 {
@@ -238,48 +12,6 @@ void step_set_queries(struct step *s, const char *name, json_t *take)
         s->queries = json_object();
     (void)json_object_set_new(s->queries, name, take);
 }
-
-/* The judge needs the operation's queries in the data's own element, not as the method got them. */
-int judge_begin(struct judge *j, struct replay *r, const struct op *op, struct buffer *room)
-{
-    struct vectors queries;
-    const int rc =
-        gather_view(op->rows, 0, op->rows->n, r->list->element, false, room, &queries, r->err);
-
-    *j =
-        (struct judge){ holding_of(&r->now, op), op, &r->env->oracle->truths[r->at], queries.rows };
-    return rc;
-}
-
-static int score_answers(struct asking *a, const uint64_t *positions, struct score *score)
-{
-    struct replay *r = a->replay;
-    struct buffer room = { 0 };
-    struct judge judge;
-    int rc = judge_begin(&judge, r, a->op, &room);
-
-    if (rc == OK)
-        rc = score_search(score, &judge, positions, a->queries.n, a->ids, r->env->experiment->seed,
-                          r->err);
-    buffer_free(&room);
-    return rc;
-}
-
-int asking_score(struct asking *a, const uint64_t *positions, struct step *s)
-{
-    struct score score;
-    const int rc = score_answers(a, positions, &score);
-
-    if (rc != OK)
-        return rc;
-    s->recall = score_json(&score, a->k);
-    s->wrong_ids = score.wrong_ids;
-    step_set_queries(s, "hits", score_hits_json(&score));
-    score_free(&score);
-    return OK;
-}
-
-/* ---- 3. the passes */
 
 void step_take_times(struct replay *r, struct step *s, const uint64_t *ns, size_t n)
 {
@@ -295,6 +27,9 @@ void step_take_times(struct replay *r, struct step *s, const uint64_t *ns, size_
     }
     if (n > 0 && total > 0)
         s->single_per_second = (double)n / total * 1e9;
+    s->timed_ns += (uint64_t)total;
+    s->timed_queries += n;
+    s->timed_queries_ns += (uint64_t)total;
     step_set_queries(s, "ns", each);
 }
 
@@ -314,66 +49,151 @@ void step_take_batch(struct replay *r, struct step *s, uint64_t start, uint64_t 
     const double ns = (double)interval_ns(r, start, end);
 
     s->seconds = ns * 1e-9;
+    s->timed_ns += (uint64_t)ns;
     if (n > 0 && ns > 0) {
         s->per_second = (double)n / ns * 1e9;
         s->ns_each = ns / (double)n;
     }
 }
 
-static int single_pass(struct asking *a, struct step *s)
+/* ---- 2. the passes */
+
+/* What the passes of a point share. */
+struct passes {
+    struct asking *asking;
+    struct step *step;
+    struct shares shares;
+    struct answer_room one, batch; /* of a single query; of all that are asked as a batch */
+    struct buffer found;           /* ids of single answers, queries.n x k */
+};
+
+static int passes_make(struct passes *p, struct asking *a, struct step *s, struct shares shares)
 {
-    const size_t n = a->queries.n;
+    *p = (struct passes){ .asking = a, .step = s, .shares = shares };
+    int rc = room_make(&p->one, a, 1);
+    if (rc == OK)
+        rc = room_make(&p->batch, a, shares.n_batch);
+    if (rc == OK)
+        rc =
+            buffer_reserve(&p->found, (a->queries.n * a->k + 1) * sizeof(uint64_t), a->replay->err);
+    if (rc == OK) /* no page faults later */
+        memset(p->found.bytes, 0xff, (a->queries.n * a->k + 1) * sizeof(uint64_t));
+    return rc;
+}
+
+static void passes_free(struct passes *p)
+{
+    room_free(&p->one);
+    room_free(&p->batch);
+    buffer_free(&p->found);
+}
+
+/* One query into a room of its own, cleared before; *ns (may be NULL): what it took. */
+static int ask_one(struct passes *p, struct vectors of, size_t q, uint64_t *ns)
+{
+    struct asking *a = p->asking;
+
+    room_clear(&p->one, a);
+    if (p->step->cold)
+        folder_uncache(a->replay->state_dir);
+    const uint64_t start = clock_ns();
+    const int rc = asking_search(a, of, q, 1, &p->one);
+
+    if (ns)
+        *ns = clock_ns() - start;
+    return rc;
+}
+
+static int ask_and_keep(struct passes *p, size_t q, uint64_t *ns)
+{
+    struct asking *a = p->asking;
+    int rc = ask_one(p, a->queries, q, ns);
+
+    if (rc == OK)
+        rc = room_check(&p->one, a, q);
+    if (rc == OK)
+        memcpy((uint64_t *)p->found.bytes + q * a->k, p->one.kept, a->k * sizeof(uint64_t));
+    return rc;
+}
+
+/* Untimed for the figures. */
+static int ask_warm(void *to, struct asking *a, size_t q)
+{
+    return ask_one(to, a->warm, q, NULL);
+}
+
+static int warm_up(struct passes *p)
+{
+    struct asking *a = p->asking;
+    struct moment from;
+    int rc = OK;
+
+    moment_take(&from);
+    for (size_t q = 0; rc == OK && q < a->warm.n / 2; q++)
+        rc = ask_warm(p, a, q);
+    step_take_untimed_search(p->step, &from, a->warm.n / 2);
+    return rc;
+}
+
+static int single_pass(struct passes *p)
+{
+    struct asking *a = p->asking;
+    const size_t n = p->shares.n_single;
     struct buffer times = { 0 };
-    int rc = buffer_reserve(&times, n * sizeof(uint64_t), a->replay->err);
+    struct moment from;
+    int rc = buffer_reserve(&times, (n + 1) * sizeof(uint64_t), a->replay->err);
     uint64_t *ns = times.bytes;
 
     if (rc == OK)
         memset(ns, 0, n * sizeof *ns); /* touched before the clock */
     a->work = (struct work){ 0 };
-    for (size_t q = 0; rc == OK && q < n; q++) {
-        if (s->cold)
-            folder_uncache(a->replay->state_dir);
-        const uint64_t start = clock_ns();
-
-        rc = asking_search(a, q, 1);
-        ns[q] = clock_ns() - start;
-    }
+    moment_take(&from);
+    for (size_t q = 0; rc == OK && q < n; q++)
+        rc = ask_and_keep(p, q, &ns[q]);
+    step_take_timed(p->step, &from, a->threads);
     if (rc == OK) {
-        step_take_times(a->replay, s, ns, n);
-        step_take_work(s, a->work, n);
+        step_take_times(a->replay, p->step, ns, n);
+        step_take_work(p->step, a->work, n);
     }
     buffer_free(&times);
     return rc;
 }
 
-/* Answers of a batch may differ from those of single queries, with threads or with a peer's
-   shortcuts: then their recall is told too. */
-static int batch_pass(struct asking *a, struct step *s, const uint64_t *positions)
+static int batch_pass(struct passes *p)
 {
-    const size_t bytes = a->queries.n * a->k * sizeof *a->ids;
-    struct buffer before = { 0 };
-    struct score score;
-    int rc = buffer_reserve(&before, bytes, a->replay->err);
+    struct asking *a = p->asking;
+    const size_t first = p->shares.first_batch, n = p->shares.n_batch;
+    struct moment from;
 
-    if (rc != OK)
-        return rc;
-    memcpy(before.bytes, a->ids, bytes);
-    if (s->cold)
+    room_clear(&p->batch, a);
+    if (p->step->cold)
         folder_uncache(a->replay->state_dir);
+    moment_take(&from);
     const uint64_t start = clock_ns();
-    rc = asking_search(a, 0, a->queries.n);
-    step_take_batch(a->replay, s, start, clock_ns(), a->queries.n);
-    if (rc == OK && memcmp(before.bytes, a->ids, bytes) != 0) {
-        rc = score_answers(a, positions, &score);
-        if (rc == OK) {
-            step_stat(s, "batch_recall", score.mean);
-            score_free(&score);
-        }
-        memcpy(a->ids, before.bytes, bytes);
-    }
-    buffer_free(&before);
-    return rc;
+    int rc = asking_search(a, a->queries, first, n, &p->batch);
+    step_take_batch(a->replay, p->step, start, clock_ns(), n);
+    step_take_timed(p->step, &from, a->threads);
+    if (rc == OK)
+        rc = room_check(&p->batch, a, first);
+    return rc == OK ? asking_score(a, PASS_THROUGHPUT, first, p->batch.kept, n, NULL) : rc;
 }
+
+/* The queries of the batch one at a time, untimed: recall is of all queries, and the two passes can be compared. */
+static int remaining_pass(struct passes *p)
+{
+    struct asking *a = p->asking;
+    const size_t n = a->queries.n, first = p->shares.n_single;
+    struct moment from;
+    int rc = OK;
+
+    moment_take(&from);
+    for (size_t q = first; rc == OK && q < n; q++)
+        rc = ask_and_keep(p, q, NULL);
+    step_take_untimed_search(p->step, &from, n - first);
+    return rc == OK ? asking_score(a, PASS_SINGLE, 0, p->found.bytes, n, NULL) : rc;
+}
+
+/* ---- 3. a point */
 
 /* How much of an index on disk the page cache holds when the clock starts, having been emptied for a
    cold search. */
@@ -393,33 +213,56 @@ static void look_at_cache(struct replay *r, struct step *s)
         step_note(s, "cold: the page cache keeps %.0f %% of the files all the same", 100 * share);
 }
 
+static int run_passes(struct passes *p)
+{
+    struct replay *r = p->asking->replay;
+    const bool warmup = r->env->experiment->warmup && p->asking->warm.n > 0;
+    int rc = OK;
+
+    if (warmup) {
+        rc = warm_up(p);
+        p->step->warmup = true;
+    }
+    if (rc == OK) {
+        look_at_cache(r, p->step);
+        rc = single_pass(p);
+    }
+    if (rc == OK && !warmup) /* so that they have been asked when they are compared with new ones */
+        rc = warm_up(p);
+    if (rc == OK)
+        rc = batch_pass(p);
+    if (rc == OK)
+        rc = remaining_pass(p);
+    return rc == OK ? asking_probe(p->asking, p->step, ask_warm, p) : rc;
+}
+
 /* All passes of one point over the queries at positions (NULL: all). */
 static int search_point(struct replay *r, struct step *s, const uint64_t *positions, size_t n,
                         const void *knobs)
 {
     const struct op *op = s->op;
+    struct buffer order = { 0 };
     struct asking a = { 0 };
+    struct passes p = { 0 };
     int rc;
 
     s->count = (double)n;
+    step_note_lacks(s, r);
     if (!r->ops->search)
         return step_unsupported(s, "this method has no search");
     if (op->as_of && replay_version(r, op->as_of) == VERSION_NONE)
         return step_unsupported(s, "this method holds no such version");
-    rc = asking_begin(&a, r, op, positions, n, knobs, s);
-    if (rc == OK && r->env->experiment->warmup && n > 0) {
-        rc = asking_search(&a, 0, n < WARMUP_QUERIES ? n : WARMUP_QUERIES);
-        s->warmup = true;
-    }
-    if (rc == OK) {
-        look_at_cache(r, s);
-        rc = single_pass(&a, s);
-    }
+    if ((rc = buffer_reserve(&order, (n + 1) * sizeof(uint64_t), r->err)) != OK)
+        return rc;
+    const struct shares shares = shares_of(positions, n, order.bytes);
+    rc = asking_begin(&a, r, op, order.bytes, n, knobs, s);
     if (rc == OK)
-        rc = batch_pass(&a, s, positions);
+        rc = passes_make(&p, &a, s, shares);
     if (rc == OK)
-        rc = asking_score(&a, positions, s);
+        rc = run_passes(&p);
+    passes_free(&p);
     asking_end(&a);
+    buffer_free(&order);
     if (rc == ERR_UNSUPPORTED) {
         step_unsupported(s, r->err->text);
         error_clear(r->err);
@@ -433,16 +276,19 @@ static int search_point(struct replay *r, struct step *s, const uint64_t *positi
 static int tuning_recall(struct replay *r, struct step *s, const uint64_t *even, size_t n,
                          const void *knobs, double *recall)
 {
+    struct answer_room room = { 0 };
     struct asking a = { 0 };
-    struct score score;
     int rc = asking_begin(&a, r, s->op, even, n, knobs, s);
 
     if (rc == OK)
-        rc = asking_search(&a, 0, n);
-    if (rc == OK && (rc = score_answers(&a, even, &score)) == OK) {
-        *recall = score.mean;
-        score_free(&score);
-    }
+        rc = room_make(&room, &a, n);
+    if (rc == OK)
+        rc = asking_search(&a, a.queries, 0, n, &room);
+    if (rc == OK)
+        rc = room_check(&room, &a, 0);
+    if (rc == OK)
+        rc = asking_score(&a, PASS_TUNING, 0, room.kept, n, recall);
+    room_free(&room);
     asking_end(&a);
     return rc;
 }

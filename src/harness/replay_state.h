@@ -12,12 +12,18 @@
 #include "gather.h"
 #include "histogram.h"
 #include "meter.h"
-#include "recall.h"
 #include "replay.h"
 
 /* Queries asked untimed before a search is timed: enough to wake caches and code, few beside any
-   query set worth timing. */
+   query set worth timing. They are none of the operation's (see struct asking). */
 enum { WARMUP_QUERIES = 32 };
+
+/* Processor time and wall time, to be taken from each other. */
+struct moment {
+    uint64_t wall_ns;
+    uint64_t process_ns; /* of all threads */
+    uint64_t main_ns;    /* of this thread */
+};
 
 /* One step's measurements; NAN and NULL: cannot be told, null in the result. */
 struct step {
@@ -29,7 +35,16 @@ struct step {
     double distances, estimates, bytes_read, scanned, wrong_ids;
     bool warmup, cold;
     struct histogram *latency; /* borrowed from the replay */
-    json_t *recall, *range, *memory, *stats, *queries, *calibrated;
+    json_t *memory, *stats, *queries, *calibrated;
+    json_t *harness_stats; /* what of stats the harness said; while the method is asked for its own */
+    /* What the method works inside the clock and outside (replay_effort.c). */
+    struct moment began;
+    uint64_t timed_ns, timed_cpu_ns, untimed_ns;
+    uint64_t sections_other_ns;  /* of other threads, within sections */
+    uint64_t untimed_search_ns;  /* of searches outside the clock, untimed_queries of them */
+    size_t untimed_queries, timed_queries;
+    uint64_t timed_queries_ns;
+    double new_over_repeated; /* time of new queries over that of queries asked before; NAN: not probed */
 };
 
 struct replay {
@@ -50,8 +65,13 @@ struct replay {
     struct histogram latency;
     uint64_t clock_cost_ns;
     struct resident before; /* the first create() */
+    uint64_t files_before, shared_files_before, resolution;
+    long family; /* the process above all that the cell may start */
     double create_seconds;  /* of the first */
     double check_seconds;   /* of the last check(), to judge whether the next is cheap */
+    uint64_t untimed_ns;    /* of create(), for the next step */
+    double children_seconds; /* processor time of our own child processes */
+    const struct op *lacks; /* an update that was unsupported: the index does not hold what it should */
     char state_dir[PATH_MAX], saved_dir[PATH_MAX];
     struct idmap versions; /* number of a snapshot's operation, plus one -> the method's version */
     bool in_transaction;   /* of the method's own */
@@ -66,6 +86,8 @@ int step_end(struct step *, struct replay *);
 int step_finish(struct step *, struct replay *, int rc);
 void step_note(struct step *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int step_unsupported(struct step *, const char *what); /* OK, having said so in the step */
+/* Where an update before it was unsupported, the step says what its answers are of. */
+void step_note_lacks(struct step *, const struct replay *);
 /* Opens the index afresh: index_open() with the cell's env and params. */
 int replay_open(struct replay *);
 /* Memory, named counters, invariants. tables: rows of tables too, and the invariants however
@@ -122,11 +144,37 @@ int replay_concurrent(struct replay *);
 
 enum ask_kind { ASK_NOW, ASK_AS_OF, ASK_WHERE };
 
-/* ---- answers, shared by search and concurrent (replay_search.c) */
+/* ---- replay_effort.c: what the method works, and when */
+void moment_take(struct moment *);
+/* Since `from` the method was at work, inside the clock with so many threads allowed, or outside. */
+void step_take_timed(struct step *, const struct moment *from, size_t threads);
+void step_take_untimed(struct step *, const struct moment *from);
+/* So many queries were asked outside the clock: what they took longer than timed ones counts. */
+void step_take_untimed_search(struct step *, const struct moment *from, size_t queries);
+/* { timed, untimed, cpu seconds, threads } of the step, as fields of its JSON. */
+void step_put_effort(struct step *, json_t *step);
+
+/* ---- answers, shared by search and concurrent (replay_asking.c) */
+
+/* Where answers go: k_fetched a query as the method gives them, and k a query as they count. Words beyond both
+   ends are held to stay as they are. */
+struct answer_room {
+    size_t n;            /* queries */
+    uint64_t *ids;       /* n x k_fetched */
+    float *distances;    /* n x k_fetched */
+    uint64_t *kept;      /* n x k; ids where all are kept */
+    float *kept_distances;
+    struct buffer bytes;
+};
+
 struct asking {
     struct replay *replay;
     const struct op *op;
     struct vectors queries; /* what the method gets */
+    uint64_t *positions;    /* queries.n, of the operation's */
+    /* Queries that are none of the operation's and that the method has not seen: one's first half beside
+       another's second. WARMUP_QUERIES at most to warm up with, and as many to compare with those. */
+    struct vectors warm;
     const void *knobs;
     const struct id_filter *filter; /* NULL: none */
     enum ask_kind kind;
@@ -134,35 +182,53 @@ struct asking {
     struct attribute_range range; /* ASK_WHERE */
     size_t k, k_fetched;          /* k_fetched > k: dead answers are dropped */
     size_t threads;
-    uint64_t *ids;      /* queries.n x k */
-    float *distances;   /* queries.n x k */
-    uint64_t *more_ids; /* queries.n x k_fetched, where more are fetched */
-    float *more_distances;
-    struct work work;
-    struct buffer rows, room, more, bits;
+    struct work work; /* of the calls so far */
+    struct buffer rows, order, bits, warm_rows;
     struct id_filter own_filter;
 };
-/* Gathers and validates the queries (positions NULL: all of the operation's), settles on a
+/* Gathers and validates the queries (positions NULL: all of the operation's, n of them), settles on a
    filter or over-fetching. ERR_UNSUPPORTED where the method can do neither. */
 int asking_begin(struct asking *, struct replay *, const struct op *, const uint64_t *positions,
                  size_t n, const void *knobs, struct step *);
-/* The part of it that a range search shares: queries and filter, no room for answers, nothing
-   validated. */
+/* The part of it that a range search shares: queries and filter, nothing validated. */
 int asking_open(struct asking *, struct replay *, const struct op *, const uint64_t *positions,
                 size_t n, const void *knobs);
 void asking_end(struct asking *);
-/* Queries [first, first + n), answers to their places. Nothing else: the clock is running. */
-int asking_search(struct asking *, size_t first, size_t n);
-/* Scores the answers into the step: recall, wrong_ids, queries.hits. */
-int asking_score(struct asking *, const uint64_t *positions, struct step *);
+/* Queries [first, first + n) of `of`; the room has space for n. Nothing else: the clock is running. */
+int asking_search(struct asking *, struct vectors of, size_t first, size_t n, struct answer_room *);
+/* Adds a call's work to the asking's; false: it is negative or infinite. */
+bool asking_add_work(struct asking *, struct work);
+
+int room_make(struct answer_room *, const struct asking *, size_t n);
+void room_free(struct answer_room *);
+/* Marks all of it as not answered. */
+void room_clear(struct answer_room *, const struct asking *);
+/* ERR_INVARIANT: something was written beyond its ends, or these are no answers as index.h has them; first: the
+   number of its first query. */
+int room_check(const struct answer_room *, const struct asking *, size_t first);
+/* The same for one query's answers, k_fetched of them; position: its number in the operation. */
+int answers_check(const struct asking *, const uint64_t *ids, const float *distances,
+                  size_t position);
+/* Has answers to queries [first, first + n), k each, scored. recall may be NULL. */
+int asking_score(struct asking *, enum pass, size_t first, const uint64_t *ids, size_t n,
+                 double *recall);
+
+/* How the queries are shared out: [0, n_single) are timed one at a time, the others as a batch, so that neither
+   profits from what the other asked. With one query both ask it. */
+struct shares {
+    size_t n_single, first_batch, n_batch;
+};
+/* positions (NULL: 0 .. n-1) into out, those timed singly before the others. */
+struct shares shares_of(const uint64_t *positions, size_t n, uint64_t *out);
+/* Asks queries of a->warm that were asked before and new ones in turn, untimed for the figures: the step's
+   new_over_repeated. ERR_INVARIANT where the method answers from memory of the question. ask: one query of it. */
+int asking_probe(struct asking *, struct step *,
+                 int (*ask)(void *to, struct asking *, size_t query), void *to);
 
 /* Into the step: times of single queries, work a query, the time of a batch, per-query arrays. */
 void step_take_times(struct replay *, struct step *, const uint64_t *ns, size_t n);
 void step_take_work(struct step *, struct work, size_t n);
 void step_take_batch(struct replay *, struct step *, uint64_t start, uint64_t end, size_t n);
 void step_set_queries(struct step *, const char *name, json_t *take);
-json_t *score_hits_json(const struct score *);
-/* The operation's queries in the data's own element, in `room`. */
-int judge_begin(struct judge *, struct replay *, const struct op *, struct buffer *room);
 
 #endif

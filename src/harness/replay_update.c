@@ -42,9 +42,14 @@ static int call_remove(struct change *c, size_t first, size_t n, size_t *done)
 /* An update is a removal and an insertion, timed together. */
 static int call_update(struct change *c, size_t first, size_t n, size_t *done)
 {
-    const int rc = call_remove(c, first, n, done);
+    struct checked *checked = &c->replay->checked;
+    int rc = call_remove(c, first, n, done);
 
-    return rc == OK ? call_insert(c, first, n, done) : rc;
+    rc = index_admit_done(checked, rc, *done, n, "delete");
+    if (rc != OK)
+        return rc;
+    *done = 0;
+    return call_insert(c, first, n, done);
 }
 
 static int note_done(const struct change *c, size_t done)
@@ -76,6 +81,8 @@ static int run_calls(struct change *c, size_t batch, bool singles)
 
         rc = c->call(c, first, n, &done);
         ns[made++] = clock_ns() - start;
+        rc = index_admit_done(&r->checked, rc, done, n,
+                              c->call == call_remove ? "delete" : "insert");
         done_before += rc == OK ? n : done < n ? done : n;
     }
     for (size_t i = 0; i < made; i++) {
@@ -361,6 +368,7 @@ static int timed_rebuild(struct replay *r, struct step *s, struct vectors rows, 
         rc = attributes ? r->ops->attributes->insert(r->checked.index, rows, ids, attributes, &done)
                         : r->ops->insert(r->checked.index, rows, ids, &done);
     const uint64_t inserted = clock_ns();
+    rc = index_admit_done(&r->checked, rc, done, rows.n, "insert");
     if (rc != OK)
         return rc;
     s->seconds = clock_seconds((opened - start) + (inserted - admitted));

@@ -12,12 +12,23 @@ enum { MOST_TAGS_ON_SCREEN = 4 };
 
 static const char *const queries[] = { "recall@", "qps", "distances", "range_recall", NULL };
 static const char *const updates[] = { "seconds", "index_bytes", NULL };
-static const char *const all_queries[] = {
-    "recall@", "qps",          "single_qps",        "p50_ns",         "p99_ns",
-    "p999_ns", "distances",    "distances_percent", "estimates",      "bytes_read",
-    "scanned", "range_recall", "range_precision",   "planted_recall", "wrong_ids",
-    NULL
-};
+static const char *const all_queries[] = { "recall@",
+                                           "throughput_recall@",
+                                           "qps",
+                                           "single_qps",
+                                           "p50_ns",
+                                           "p99_ns",
+                                           "p999_ns",
+                                           "distances",
+                                           "distances_percent",
+                                           "estimates",
+                                           "bytes_read",
+                                           "scanned",
+                                           "range_recall",
+                                           "range_precision",
+                                           "planted_recall",
+                                           "wrong_ids",
+                                           NULL };
 static const char *const all_updates[] = { "seconds",   "per_second", "ns_each",
                                            "p50_ns",    "p99_ns",     "index_bytes",
                                            "rss_bytes", "disk_bytes", NULL };
@@ -75,8 +86,9 @@ static json_t *tags_of(const json_t *result, bool is_query)
     return tags;
 }
 
-/* "recall@K/TAG" with the k the tag's searches asked for; "" where it has none. */
-static void recall_metric(json_t *present, const char *tag, char *metric, size_t bytes)
+/* "recall@K/TAG" with the k the tag's searches asked for; "" where it has none. prefix: "recall@" or the like. */
+static void recall_metric(json_t *present, const char *prefix, const char *tag, char *metric,
+                          size_t bytes)
 {
     const char *key;
     json_t *value;
@@ -84,7 +96,7 @@ static void recall_metric(json_t *present, const char *tag, char *metric, size_t
     json_object_foreach(present, key, value)
     {
         const char *slash = strchr(key, '/');
-        if (!strncmp(key, "recall@", 7) && slash && !strcmp(slash + 1, tag))
+        if (!strncmp(key, prefix, strlen(prefix)) && slash && !strcmp(slash + 1, tag))
             snprintf(metric, bytes, "%s", key);
     }
 }
@@ -103,8 +115,8 @@ json_t *report_columns(const json_t *result, enum column_group group)
             break;
         for (const char *const *m = groups[group].metrics; *m; m++) {
             char metric[200];
-            if (!strcmp(*m, "recall@"))
-                recall_metric(present, json_string_value(tag), metric, sizeof metric);
+            if (strchr(*m, '@'))
+                recall_metric(present, *m, json_string_value(tag), metric, sizeof metric);
             else
                 snprintf(metric, sizeof metric, "%s/%s", *m, json_string_value(tag));
             if (json_object_get(present, metric))

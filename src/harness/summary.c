@@ -61,6 +61,8 @@ static const struct place {
     { "bytes_read", NULL, "bytes_read" },
     { "scanned", NULL, "scanned" },
     { "wrong_ids", NULL, "wrong_ids" },
+    { "throughput_wrong_ids", NULL, "throughput_wrong_ids" },
+    { "new_over_repeated", NULL, "new_over_repeated" },
     { "live", NULL, "live" },
     { "p50_ns", "latency_ns", "p50" },
     { "p90_ns", "latency_ns", "p90" },
@@ -75,6 +77,7 @@ static const struct place {
     { "peak_bytes", "memory", "peak_bytes" },
     { "range_recall", "range", "recall" },
     { "range_precision", "range", "precision" },
+    { "throughput_range_recall", "range", "throughput_recall" },
     { "range_results", "range", "results" },
     { "planted_recall", "range", "planted_recall" },
 };
@@ -113,13 +116,22 @@ static void add_stats(json_t *metrics, const json_t *step, const char *tag, size
     }
 }
 
+/* NAME@K; recall is null where nothing was asked. */
+static void add_recall(json_t *metrics, const char *name, const json_t *recall, const char *tag,
+                       size_t number)
+{
+    char metric[64];
+
+    (void)snprintf(metric, sizeof metric, "%s@%lld", name, field_integer(recall, "k", 0));
+    add_metric(metrics, metric, tag, number, field_number(recall, "mean"));
+}
+
 static void add_step(json_t *metrics, const json_t *step, size_t number, bool long_series)
 {
     const char *op = field_text(step, "op", ""), *tag = step_tag(step);
     const json_t *recall = json_object_get(step, "recall");
     const bool asks =
         strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
-    char name[64];
 
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         const json_t *object = places[i].object ? json_object_get(step, places[i].object) : step;
@@ -131,10 +143,9 @@ static void add_step(json_t *metrics, const json_t *step, size_t number, bool lo
         add_metric(metrics, "qps", tag, number, field_number(step, "per_second"));
         add_metric(metrics, "distances_percent", tag, number, 100 * of);
     }
-    if (recall) {
-        (void)snprintf(name, sizeof name, "recall@%lld", field_integer(recall, "k", 0));
-        add_metric(metrics, name, tag, number, field_number(recall, "mean"));
-    }
+    add_recall(metrics, "recall", recall, tag, number);
+    add_recall(metrics, "throughput_recall", json_object_get(step, "throughput_recall"), tag,
+               number);
     add_stats(metrics, step, tag, long_series ? 0 : number);
     add_numbers(metrics, "parts", json_object_get(json_object_get(step, "memory"), "parts"), tag,
                 long_series ? 0 : number);
@@ -197,12 +208,16 @@ struct curve_point {
     double recall, value; /* more is better: a cost stands here negated */
 };
 
-/* What is told at a recall. */
+/* What is reported at a recall: that of the answers it is the rate or the work of. */
 static const struct rate {
     const char *name;
     int better; /* +1: more is, -1: less is */
-} rates[] = { { "qps", +1 },       { "single_qps", +1 }, { "distances", -1 },
-              { "estimates", -1 }, { "scanned", -1 },    { "bytes_read", -1 } };
+    const char *recall;
+} rates[] = {
+    { "qps", +1, "throughput_recall@" }, { "single_qps", +1, "recall@" },
+    { "distances", -1, "recall@" },      { "estimates", -1, "recall@" },
+    { "scanned", -1, "recall@" },        { "bytes_read", -1, "recall@" },
+};
 enum { RATES = sizeof rates / sizeof *rates };
 
 /* Adds one point to its curve: "build\nrepeat\ntag\nrate" -> { label, tag, rate, points: [[recall,
@@ -245,9 +260,11 @@ static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metr
     {
         const char *tag = strchr(name, '/');
 
-        if (strncmp(name, "recall@", 7) != 0 || !tag || of_long_series(metrics, name))
+        if (!tag || of_long_series(metrics, name))
             continue;
         for (size_t i = 0; i < RATES; i++) {
+            if (strncmp(name, rates[i].recall, strlen(rates[i].recall)) != 0)
+                continue;
             (void)snprintf(rate, sizeof rate, "%s%s", rates[i].name, tag);
             const double of_rate = field_number(metrics, rate);
             if (isfinite(of_rate))

@@ -41,6 +41,7 @@ static inline void stage_begin(struct stage *s, size_t threads)
 {
     memset(s, 0, sizeof *s);
     s->ops = plain_ops;
+    s->ops.flags &= ~(uint32_t)INDEX_EXACT; /* not at every point */
     s->method = (struct method_spec){ .name = (char *)(uintptr_t) "plain",
                                       .label = (char *)(uintptr_t) "plain",
                                       .ops = &s->ops };

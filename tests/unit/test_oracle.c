@@ -226,7 +226,7 @@ static size_t damage_all(const char *dir, long at)
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));) {
         char path[PATH_MAX + 300];
-        if (e->d_name[0] == '.')
+        if (e->d_name[0] == '.' || strcmp(e->d_name, "key") == 0)
             continue;
         snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
         FILE *f = fopen(path, "r+b");

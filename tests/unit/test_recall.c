@@ -127,12 +127,12 @@ static void test_range(void **state)
 
     (void)state;
     line_begin(&l, 0, NULL, 0, 4); /* squared: 0 1 2 2 are within */
-    assert_ok(score_range(&s, &l.judge, starts, ids, &l.err), &l.err);
+    assert_ok(score_range(&s, &l.judge, NULL, 1, starts, ids, &l.err), &l.err);
     assert_true(s.recall == .75);        /* 2 is missing */
     assert_true(s.precision == 3.0 / 6); /* one too far, one deleted, one repeated */
     assert_true(s.results == 6 && s.wrong_ids == 2);
     score_free(&s);
-    assert_ok(score_range(&s, &l.judge, none, ids, &l.err), &l.err);
+    assert_ok(score_range(&s, &l.judge, NULL, 1, none, ids, &l.err), &l.err);
     assert_true(s.recall == 0 && isnan(s.precision));
     score_free(&s);
     line_end(&l);

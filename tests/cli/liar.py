@@ -196,7 +196,7 @@ TABLE = [
      "`ok`; it finds none (its statistic `truth_found` is 0)",
      main("reads_truth", status("ok"), equal("delete/stats/truth_found", 0))),
     ("poisons_truth_cache",
-     "rewrites ground truths in the cache, checksum too, so that the next run takes any answer for right",
+     "answers every query with the same rows, and writes them as the truth into the cache, with its checksum",
      "the next run computes them again, and `truth.notes` says so",
      [("poisoned", "poisons_truth_cache", status("ok")), ("poisoned", "poisons_truth_cache", truth_noted),
       ("poisoned", "poisons_truth_cache", between("search/recall/mean", 0, .05)),

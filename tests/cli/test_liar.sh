@@ -1,7 +1,7 @@
 #!/bin/bash
 # test_liar.sh - what results say of methods that lie: each mode of tests/support/liar.c through the program, held to
 # the table in liar.py. Runs of its own are for what needs other options, another workload, or more patience.
-# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh

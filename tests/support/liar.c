@@ -89,7 +89,9 @@ int liar_scan(const struct liar *l, const struct search_request *q, size_t first
               bool farthest, struct search_result *r)
 {
     const struct liar_knobs *k = q->knobs;
-    const size_t n = l->n * (size_t)k->effort / 100, dim = l->base.env.dim;
+    const size_t wanted =
+        mode_of(l) == lie_poisons_truth_cache ? q->k : l->n * (size_t)k->effort / 100;
+    const size_t n = wanted < l->n ? wanted : l->n, dim = l->base.env.dim;
     struct near_row *near = mem_array(NULL, q->k, sizeof *near);
 
     if (!near)

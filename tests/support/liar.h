@@ -93,7 +93,8 @@ struct near_row {
    all, the ones farthest away, nearest of those first. Returns how many. */
 size_t liar_nearest(const struct liar *, const float *query, const struct id_filter *, size_t n,
                     size_t k, bool farthest, struct near_row *out);
-/* Answers queries [first, end) of the request by a scan of `effort` per cent of the rows. */
+/* Answers queries [first, end) of the request by a scan of `effort` per cent of the rows, or of the first
+   k where the ground truth says that these are the nearest. */
 int liar_scan(const struct liar *, const struct search_request *, size_t first, size_t end,
               bool farthest, struct search_result *);
 void liar_answer_none(const struct search_request *, struct search_result *);
@@ -118,7 +119,7 @@ void liar_forge_records(void);
 void liar_hang(bool stop_the_guard); /* else closes all descriptors */
 /* Whether a mapping of this process has the k nearest ids of one of the first queries in a row. */
 bool liar_finds_truth(const struct liar *, const struct search_request *);
-/* Makes every ground truth in the harness's cache one that any answer satisfies. */
+/* Makes the first rows the nearest ones of every query, in the ground truths of the harness's cache. */
 void liar_poison_truths(void);
 
 #endif

@@ -156,13 +156,14 @@ enum { TRUTH_HEADER_WORDS = 5, TRUTH_QUERIES_AT = 3, TRUTH_ENTRIES_AT = 4 };
 
 static void poison(uint64_t *words, size_t n)
 {
-    const double far = 1e9;
-    const size_t first = TRUTH_HEADER_WORDS + (size_t)words[TRUTH_QUERIES_AT] + 1;
+    const size_t queries = (size_t)words[TRUTH_QUERIES_AT],
+                 first = TRUTH_HEADER_WORDS + queries + 1;
+    const size_t entries = (size_t)words[TRUTH_ENTRIES_AT], k = queries ? entries / queries : 0;
 
-    if (first + 2 * (size_t)words[TRUTH_ENTRIES_AT] + 1 != n)
+    if (k == 0 || first + 2 * entries + 1 != n)
         return;
-    for (size_t at = first; at + 1 < n; at += 2)
-        memcpy(&words[at + 1], &far, sizeof far);
+    for (size_t i = 0; i < entries; i++)
+        words[first + 2 * i] = i % k;
     words[n - 1] = XXH3_64bits(words, (n - 1) * sizeof *words);
 }
 

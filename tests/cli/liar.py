@@ -104,8 +104,12 @@ processors_noted = (
     or re.search("more processor time than", c.value("after/note") or ""),
     lambda c: (c.value("end/stats/processors_of_batch"), c.value("after/note")))
 
-outside_the_clock = [status("ok"), warned("outside the clock"), between("cell/untimed_seconds", .3, 60),
-                     between("cell/cpu_seconds", .35, 60)]
+# A machine that is busy enough may take longer over what is timed.
+warned_of_work = (
+    "a warning of work outside the clock, where that is more than what was timed",
+    lambda c: warned("outside the clock")[1](c) or c.value("cell/timed_seconds") > c.value("cell/untimed_seconds"),
+    lambda c: (c.value("cell/timed_seconds"), c.value("cell/untimed_seconds"), c.value("cell/warnings")))
+outside_the_clock = [status("ok"), between("cell/untimed_seconds", .35, 60), warned_of_work]
 batch_differs = [status("ok"), between("search/recall/mean", 1, 1), between("search/throughput_recall/mean", 0, 0),
                  note("search", "(^|; )the batch answers differently: recall"),
                  printed("the batch answers differently: recall"), summary("throughput_recall@10/search", 0, 0)]
@@ -145,22 +149,22 @@ TABLE = [
      "`range.throughput_recall` 0 beside `range.recall` 1; the same note and warning",
      main("range_batch_delivers_nothing", status("ok"), between("range/range/recall", 1, 1),
           between("range/range/throughput_recall", 0, 0),
-          note("range", "(^|; )the batch answers differently: recall"),
-          printed("the batch answers differently: recall"), summary("throughput_range_recall/range", 0, 0))),
+          note("range", "(^|; )the batch answers differently"),
+          printed("the batch answers differently"), summary("throughput_range_recall/range", 0, 0))),
     ("concurrent_readers_answer_nothing",
      "answers nothing to the threads of `w:concurrent`, and rightly to who asks afterwards",
      "`throughput_recall` of sampled answers is 0 beside `recall` 1; the same note",
      [("live", "concurrent_readers_answer_nothing", e) for e in (
          status("ok"), between("live/recall/mean", 1, 1), between("live/throughput_recall/mean", 0, .05),
          between("live/stats/sampled_answers", 1, 1e9),
-         note("live", "(^|; )the batch answers differently: recall"))]),
+         note("live", "answers? .*differently"))]),
     ("memoises", "remembers answers by the bytes of the query, whatever the knobs",
      "the cell is `failed`: it remembers; with `repeated = true` it is `ok`, and the step says `repeated`",
      main("memoises", failed("remembers"))
      + [("repeated", "memoises", all_points_ok), ("repeated", "memoises", equal("search/repeated", True)),
         ("repeated", "honest", all_points_ok)]),
     ("work_in_stats", "inserts put rows aside; the index is built when statistics are asked for",
-     "a warning of the cell: more time outside the clock than timed; `untimed_seconds`, `cpu_seconds`",
+     "a warning of the cell: more time outside the clock than timed; `untimed_seconds` has it",
      main("work_in_stats", *outside_the_clock)),
     ("work_in_memory", "... when its memory is asked for", "the same", main("work_in_memory", *outside_the_clock)),
     ("work_in_check", "... in its check of itself", "the same", main("work_in_check", *outside_the_clock)),
@@ -201,6 +205,9 @@ TABLE = [
      [("poisoned", "poisons_truth_cache", status("ok")), ("poisoned", "poisons_truth_cache", truth_noted),
       ("poisoned", "poisons_truth_cache", between("search/recall/mean", 0, .05)),
       ("poisoned", "honest", between("search/recall/mean", 1, 1))]),
+    ("signs_poisoned_truths", "the same, with the key of the cache, which a method of the same user can read",
+     "an answer nearer than the truth has it is an error of the ground truth: methods that answer rightly are `failed` by it",
+     [("signed", "honest", failed(r"ground truth of query \d+.* is wrong"))]),
     ("forges_records", "writes records of steps at 1e9 per second on every pipe, and exits",
      "`failed`: a record that the harness did not write",
      main("forges_records", failed("a record that the harness did not write"))),
@@ -236,7 +243,7 @@ TABLE = [
     ("repeats_ids", "answers the nearest row k times",
      "`ok`; recall 1 / k, `wrong_ids` counts the repetitions",
      main("repeats_ids", status("ok"), between("search/recall/mean", .1, .1), equal("search/wrong_ids", 1800),
-          equal("search/throughput_wrong_ids", 1800))),
+          between("search/throughput_wrong_ids", 900, 1800))),
 ]
 
 
@@ -270,10 +277,14 @@ def check(folder, doc):
             if run not in runs:
                 runs[run] = load(folder, run)
             cell = runs[run] and Cell(*runs[run], label)
+            name = f"{mode} ({run}{'' if label == mode else ', ' + label}): {words}"
             if not cell or not cell.points:
-                good &= tap(False, f"{mode} ({run}): {words}", "there is no result of it")
-            else:
-                good &= tap(bool(is_so(cell)), f"{mode} ({run}): {words}", seen(cell))
+                good &= tap(False, name, "there is no result of it")
+                continue
+            try:
+                good &= tap(bool(is_so(cell)), name, seen(cell))
+            except TypeError as e:  # a field that is not there
+                good &= tap(False, name, e)
     with open(doc, encoding="utf-8") as f:
         good &= tap(table_text() in f.read(), f"{doc} has the table", "liar.py table prints it")
     return good

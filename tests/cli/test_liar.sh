@@ -88,14 +88,18 @@ experiment {
 }
 LUA
 small='workload = function(w) w:insert { liar.data, tag = "load" }; w:search { liar.data:queries(50), tag = "search" } end'
+# Held for longer than a second: so often the memory of child processes is looked at.
 cat >limit.lua <<LUA
 local liar = require "liar"
+local methods = liar.modes("honest")
+for _, mode in ipairs { "memory_memfd", "memory_child", "memory_shm", "memory_shared_map" } do
+  methods[#methods + 1] = method { "liar", label = mode, params = { mode = mode, hold_ms = 2500 } }
+end
 experiment {
-  name = "limit", k = 10, timeout = 60, $small,
-  methods = liar.modes("honest", "memory_memfd", "memory_child", "memory_shm", "memory_shared_map"),
+  name = "limit", k = 10, timeout = 60, methods = methods, $small,
 }
 LUA
-for name in hang:closes_descriptors_and_hangs stopped:stops_the_guard poisoned:poisons_truth_cache; do
+for name in hang:closes_descriptors_and_hangs stopped:stops_the_guard poisoned:poisons_truth_cache signed:signs_poisoned_truths; do
     echo "local liar = require 'liar'
         experiment { name = '${name%:*}', k = 10, $small, methods = liar.modes('${name#*:}', 'honest') }" >"${name%:*}.lua"
 done
@@ -109,14 +113,21 @@ run() { # NAME SECONDS OPTION...: results in r/NAME, what it prints in r/NAME.ou
 }
 run main 200
 check "cells that fail do not end the run" '[ $status = 1 ] && [ -s r/main/result.json ]'
-check "the result is as the schema says" 'python3 -c "
-import json, jsonschema
-jsonschema.validate(json.load(open(\"r/main/result.json\")), json.load(open(\"$root/results/schema.json\")))"'
+python3 - "$root/results/schema.json" >out 2>&1 <<'PY'
+import json, jsonschema, sys
+for e in jsonschema.Draft7Validator(json.load(open(sys.argv[1]))).iter_errors(json.load(open("r/main/result.json"))):
+    sys.exit(f"{list(e.absolute_path)}: {e.message[:300]}")
+PY
+status=$?
+check "the result is as the schema says" '[ $status = 0 ]'
 run live 60
 run repeated 60
 run limit 60 --memory-limit 32M
-run poisoned 60
-run poisoned 60
+for name in poisoned signed; do
+    run $name 60
+    run $name 60
+    rm -rf cache/truth
+done
 for name in hang stopped; do
     run $name 20 --timeout 3
     check "a method that hangs does not hang the run ($name)" '[ $status = 1 ] && [ -s r/$name/result.json ]'

@@ -29,6 +29,8 @@
 static const struct param params[] = {
     PARAM_CHOICE(struct liar_params, mode, 0, "honest" LIES(LIE_CHOICE), "the lie"),
     PARAM_INT(struct liar_params, work_ms, 400, 1, 60000, "processor time of work done elsewhere"),
+    PARAM_INT(struct liar_params, hold_ms, 200, 0, 60000,
+              "how long memory elsewhere is held at once"),
     PARAM_END
 };
 static const struct param knobs[] = { PARAM_INT(struct liar_knobs, effort, 100, 1, 100,
@@ -39,6 +41,11 @@ static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX
 static enum lie mode_of(const struct liar *l)
 {
     return (enum lie)l->params.mode;
+}
+
+static bool poisons(const struct liar *l)
+{
+    return mode_of(l) == lie_poisons_truth_cache || mode_of(l) == lie_signs_poisoned_truths;
 }
 
 /* ---- 1. the scan */
@@ -89,8 +96,7 @@ int liar_scan(const struct liar *l, const struct search_request *q, size_t first
               bool farthest, struct search_result *r)
 {
     const struct liar_knobs *k = q->knobs;
-    const size_t wanted =
-        mode_of(l) == lie_poisons_truth_cache ? q->k : l->n * (size_t)k->effort / 100;
+    const size_t wanted = poisons(l) ? q->k : l->n * (size_t)k->effort / 100;
     const size_t n = wanted < l->n ? wanted : l->n, dim = l->base.env.dim;
     struct near_row *near = mem_array(NULL, q->k, sizeof *near);
 
@@ -143,8 +149,8 @@ static void destroy(struct index *index)
     struct liar *l = (struct liar *)index;
     struct mem *mem = index->env.mem;
 
-    if (mode_of(l) == lie_poisons_truth_cache)
-        liar_poison_truths();
+    if (poisons(l))
+        liar_poison_truths(mode_of(l) == lie_signs_poisoned_truths);
     liar_clean_up(l);
     liar_forget(l);
     pthread_rwlock_destroy(&l->lock);

@@ -32,6 +32,7 @@
     LIE(work_nan)                          \
     LIE(reads_truth)                       \
     LIE(poisons_truth_cache)               \
+    LIE(signs_poisoned_truths)             \
     LIE(forges_records)                    \
     LIE(forges_and_goes_on)                \
     LIE(memory_memfd)                      \
@@ -54,6 +55,7 @@ enum lie { lie_honest, LIES(LIE_NUMBER) };
 struct liar_params {
     int64_t mode;    /* enum lie */
     int64_t work_ms; /* processor time that work_in_* and two_threads spend */
+    int64_t hold_ms; /* memory_*: how long it is held before anything else is done */
 };
 
 struct liar_knobs {
@@ -119,7 +121,8 @@ void liar_forge_records(void);
 void liar_hang(bool stop_the_guard); /* else closes all descriptors */
 /* Whether a mapping of this process has the k nearest ids of one of the first queries in a row. */
 bool liar_finds_truth(const struct liar *, const struct search_request *);
-/* Makes the first rows the nearest ones of every query, in the ground truths of the harness's cache. */
-void liar_poison_truths(void);
+/* Makes the first rows the nearest ones of every query, in the ground truths of the harness's cache. sign: with
+   the key that lies beside them; else with a checksum. */
+void liar_poison_truths(bool sign);
 
 #endif

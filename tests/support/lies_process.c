@@ -15,7 +15,7 @@
 
 #include "liar.h"
 
-enum { HELD_BYTES = 64 << 20, PAGE_BYTES = 4096, HELD_MS = 200 };
+enum { HELD_BYTES = 64 << 20, PAGE_BYTES = 4096 };
 
 static double seconds_of(clockid_t clock)
 {
@@ -181,7 +181,7 @@ static pid_t hold_in_child(void)
 
 static void hold_memory(struct liar *l)
 {
-    const struct timespec held = { 0, HELD_MS * 1000000 };
+    const struct timespec held = { l->params.hold_ms / 1000, l->params.hold_ms % 1000 * 1000000 };
 
     switch ((enum lie)l->params.mode) {
         case lie_memory_memfd: l->memory_fd = memfd_create("driftline-liar", 0); break;
@@ -201,7 +201,7 @@ static void hold_memory(struct liar *l)
     }
     if (l->memory_fd >= 0)
         write_pages(l->memory_fd);
-    (void)nanosleep(&held, NULL); /* as an index would hold it for longer than a moment */
+    (void)nanosleep(&held, NULL); /* an index would hold it for long */
 }
 
 /* ---- 4. when the first rows are in, and when all is over */

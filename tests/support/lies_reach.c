@@ -2,6 +2,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,24 +152,44 @@ bool liar_finds_truth(const struct liar *l, const struct search_request *q)
 }
 
 /* ---- 3. the truth on disk: five words, an offset for each query and one more, then for each answer a row and
-   its distance, then the checksum, which anyone can compute */
+   its distance, then a checksum of one word or a code of four */
 
-enum { TRUTH_HEADER_WORDS = 5, TRUTH_QUERIES_AT = 3, TRUTH_ENTRIES_AT = 4 };
+enum {
+    TRUTH_HEADER_WORDS = 5,
+    TRUTH_QUERIES_AT = 3,
+    TRUTH_ENTRIES_AT = 4,
+    CODE_WORDS = 4,
+    KEY_BYTES = 32
+};
 
-static void poison(uint64_t *words, size_t n)
+/* Returns how many words the checksum or code has; 0: this is no such file. */
+static size_t poison(uint64_t *words, size_t n)
 {
     const size_t queries = (size_t)words[TRUTH_QUERIES_AT],
                  first = TRUTH_HEADER_WORDS + queries + 1;
     const size_t entries = (size_t)words[TRUTH_ENTRIES_AT], k = queries ? entries / queries : 0;
+    const size_t end = first + 2 * entries;
 
-    if (k == 0 || first + 2 * entries + 1 != n)
-        return;
+    if (k == 0 || (n != end + 1 && n != end + CODE_WORDS))
+        return 0;
     for (size_t i = 0; i < entries; i++)
         words[first + 2 * i] = i % k;
-    words[n - 1] = XXH3_64bits(words, (n - 1) * sizeof *words);
+    return n - end;
 }
 
-static void poison_file(const char *path)
+/* key: NULL for a checksum, which anyone can compute. */
+static void seal(uint64_t *words, size_t n, size_t code_words, const unsigned char *key)
+{
+    const size_t bytes = (n - code_words) * sizeof *words;
+
+    if (key && code_words == CODE_WORDS)
+        (void)HMAC(EVP_sha256(), key, KEY_BYTES, (const unsigned char *)words, bytes,
+                   (unsigned char *)(words + n - code_words), NULL);
+    else
+        words[n - 1] = XXH3_64bits(words, (n - 1) * sizeof *words);
+}
+
+static void poison_file(const char *path, const unsigned char *key)
 {
     const int fd = open(path, O_RDWR | O_CLOEXEC);
     struct stat st;
@@ -178,24 +200,41 @@ static void poison_file(const char *path)
     uint64_t *words = malloc(bytes + sizeof *words);
 
     if (words && n > TRUTH_HEADER_WORDS && pread(fd, words, bytes, 0) == (ssize_t)bytes) {
-        poison(words, n);
+        const size_t code_words = poison(words, n);
+
+        if (code_words > 0)
+            seal(words, n, code_words, key);
         (void)!pwrite(fd, words, bytes, 0);
     }
     free(words);
     (void)close(fd);
 }
 
-void liar_poison_truths(void)
+static bool read_key(const char *folder, unsigned char key[KEY_BYTES])
+{
+    char path[4400];
+
+    (void)snprintf(path, sizeof path, "%s/key", folder);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool whole = fd >= 0 && read(fd, key, KEY_BYTES) == KEY_BYTES;
+    if (fd >= 0)
+        (void)close(fd);
+    return whole;
+}
+
+void liar_poison_truths(bool sign)
 {
     const char *cache = getenv("DRIFTLINE_CACHE");
-    char path[4352];
+    unsigned char key[KEY_BYTES];
+    char folder[4096], path[4400];
 
-    (void)snprintf(path, sizeof path, "%s/truth", cache ? cache : "");
-    DIR *folder = opendir(path);
-    for (struct dirent *e; folder && (e = readdir(folder));) {
-        (void)snprintf(path, sizeof path, "%s/truth/%s", cache, e->d_name);
-        poison_file(path);
+    (void)snprintf(folder, sizeof folder, "%s/truth", cache ? cache : "");
+    const bool signs = sign && read_key(folder, key);
+    DIR *entries = opendir(folder);
+    for (struct dirent *e; entries && (e = readdir(entries));) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        poison_file(path, signs ? key : NULL);
     }
-    if (folder)
-        (void)closedir(folder);
+    if (entries)
+        (void)closedir(entries);
 }

@@ -76,10 +76,12 @@ def printed(pattern):
 
 
 def summary(metric, low, high):
+    """Of every point."""
     def of(c):
-        return [s["median"] for s in c.result["summary"] if s["label"] == c.label and s["metric"] == metric]
+        return [s["median"] for s in c.result["summary"]
+                if s["label"].split("[")[0] == c.label and s["metric"] == metric]
     return (f"the summary's {metric} is {low} to {high}",
-            lambda c: len(of(c)) == 1 and is_number(of(c)[0]) and low <= of(c)[0] <= high, of)
+            lambda c: of(c) and all(is_number(m) and low <= m <= high for m in of(c)), of)
 
 
 truth_noted = ("the result has a note on the ground truth", lambda c: c.result["truth"]["notes"],

@@ -204,7 +204,10 @@ TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(FAULT_DISK),$(wildc
              $(foreach kind,$(TEST_KINDS),$(call kind_files,$(kind))))
 FUZZ_TARGETS := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 TEST_SCRIPTS := $(wildcard tests/cli/test_*.sh)
-TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c))
+# The adversarial plugin is one of several files, built twice: a method that says it is exact is another one.
+LIAR_FILES := $(wildcard tests/support/*.c)
+LIARS := $(OUT)/tests/support/liar.so $(OUT)/tests/support/liar-exact.so
+TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c)) $(LIARS)
 
 # T=name: the tests with that in their path and, where it names a method, the contract for that one alone.
 METHOD := $(if $(T),$(shell grep -rqsF '.name = "$(T)"' algorithms && echo $(T)))
@@ -238,9 +241,14 @@ $(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(FUZZ_DRIVER) 
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) $(if $(FUZZ_DRIVER),,-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
-$(TEST_PLUGINS): $(OUT)/%.so: %.c $(OUT)/flags
+$(filter-out $(LIARS),$(TEST_PLUGINS)): $(OUT)/%.so: %.c $(OUT)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -MMD -MP -o $@ $<
+
+$(OUT)/tests/support/liar-exact.so: private CFLAGS_ALL += -DLIAR_EXACT
+$(LIARS): $(LIAR_FILES) $(wildcard tests/support/*.h src/core/*.h) $(OUT)/flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -o $@ $(LIAR_FILES)
 
 build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
 

@@ -51,7 +51,23 @@ void watch_end_as(struct watch *w, const char *status, const char *format, ...)
     (void)vsnprintf(w->cause, sizeof w->cause, format, args);
     va_end(args);
     w->status = status;
+    w->ending_ns = clock_ns();
     (void)kill(w->guard, SIGTERM);
+}
+
+/* A method may stop the process above it, once or again and again. */
+static void insist(const struct watch *w)
+{
+    enum { PATIENCE_MS = 5000 };
+
+    if (!w->status)
+        return;
+    (void)kill(w->guard, SIGCONT);
+    if (clock_ns() - w->ending_ns < (uint64_t)PATIENCE_MS * 1000000)
+        return;
+    if (w->child > 0)
+        (void)kill(w->child, SIGKILL);
+    (void)kill(w->guard, SIGKILL);
 }
 
 /* What is the child's and not a file's. Its own child processes are looked for once a second. */
@@ -60,7 +76,12 @@ static uint64_t memory_now(struct watch *w)
     enum { LOOK_MS = 1000 };
     struct resident now;
     const bool seen = resident_read(w->child, &now);
-    const uint64_t files = memory_files_bytes(w->child);
+    struct memory_files open_files;
+
+    memory_files_read(w->child, &open_files);
+    const uint64_t files = open_files.nameless + open_files.named;
+    if (now.threads > w->threads)
+        w->threads = now.threads;
 
     if (clock_ns() - w->looked_ns >= (uint64_t)LOOK_MS * 1000000) {
         w->looked_ns = clock_ns();
@@ -104,6 +125,7 @@ static void watch_child(struct watch *w)
         if (n > 0 && fds[1].revents)
             drain(w, &w->errors, watch_take_tail);
         check_limits(w);
+        insist(w);
         /* What could not be ended may hold the pipes open: the guard's own end is what counts. */
         if (n == 0 && over)
             break;

@@ -131,13 +131,14 @@ static void add_warning(json_t *warnings, const char *what, const json_t *names)
 /* What the cell's process worked, over all its steps. */
 struct effort {
     double timed, untimed, cpu, children; /* seconds; children: of processes that it started */
-    double threads;
+    double threads; /* most seen, without those of libraries that were there before */
 };
 
 static struct effort effort_of(const struct watch *w)
 {
     const double own = field_number(w->end, "own_seconds");
-    struct effort e = { .children = NAN };
+    const double before = fmax(1, field_number(w->facts, "threads_before"));
+    struct effort e = { .children = NAN, .threads = fmax(1, (double)w->threads - before + 1) };
     json_t *line;
     size_t i;
 
@@ -148,7 +149,6 @@ static struct effort effort_of(const struct watch *w)
         e.timed += fmax(0, field_number(step, "timed_seconds"));
         e.untimed += fmax(0, field_number(step, "untimed_seconds"));
         e.cpu += fmax(0, field_number(step, "cpu_seconds"));
-        e.threads = fmax(e.threads, field_number(step, "threads_used"));
     }
     if (isfinite(own) && isfinite(w->all_seconds)) {
         e.children = fmax(0, w->all_seconds - own);
@@ -169,7 +169,7 @@ static double after_the_end(const struct watch *w)
 
 static void warn_of_untimed(json_t *warnings, const struct watch *w)
 {
-    const double worth_s = .5;
+    const double worth_s = .25;
     const struct effort e = effort_of(w);
     const double untimed = e.untimed - after_the_end(w);
     char text[300];

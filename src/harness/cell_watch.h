@@ -27,18 +27,21 @@ struct watch {
     struct answers answers; /* whose words are coming */
     struct buffer words;    /* theirs; wanted_bytes of them, taken_bytes so far */
     size_t wanted_bytes, taken_bytes;
-    json_t *steps; /* { point, step } in order */
+    json_t *steps;              /* { point, step } in order */
     size_t next_op, next_point; /* of the step that is to come */
     json_t *facts, *end;
     json_t *left, *outside, *temporary; /* arrays of what the cell's processes left or have */
     bool ended;                         /* the guard has given its status */
     int state;                          /* as of waitpid() */
-    double all_seconds;                 /* processor time of all the cell's processes; NAN: not known */
-    size_t step;                        /* begun last; SIZE_MAX: none */
+    double all_seconds; /* processor time of all the cell's processes; NAN: not known */
+    size_t step;        /* begun last; SIZE_MAX: none */
     uint64_t began_ns, deadline_ns;
     uint64_t memory_before, limit;
-    uint64_t looked_ns, others_bytes; /* of the cell's child processes, when they were last looked for */
-    const char *status; /* set where the parent ended it */
+    uint64_t looked_ns,
+        others_bytes;   /* of the cell's child processes, when they were last looked for */
+    const char *status; /* set where the parent ended it, at ending_ns */
+    uint64_t ending_ns;
+    size_t threads; /* most seen of the child */
     char cause[600];
     struct error *err;
 };

@@ -46,29 +46,33 @@ bool resident_read(long pid, struct resident *out)
     out->shared = field_kib(text, "RssShmem:");
     out->mapped = field_kib(text, "RssFile:");
     out->peak = field_kib(text, "VmHWM:");
+    out->threads = (size_t)(field_kib(text, "Threads:") / 1024);
     return strstr(text, "RssAnon:") != NULL;
 }
 
-uint64_t memory_files_bytes(long pid)
+void memory_files_read(long pid, struct memory_files *out)
 {
-    static const char kind[] = "/memfd:";
-    char path[64], target[sizeof kind];
-    uint64_t bytes = 0;
+    static const char nameless[] = "/memfd:", named[] = "/dev/shm/";
+    char path[64], target[sizeof named];
     struct stat st;
 
+    *out = (struct memory_files){ 0 };
     if (pid)
         (void)snprintf(path, sizeof path, "/proc/%ld/fd", pid);
     else
         (void)snprintf(path, sizeof path, "/proc/self/fd");
     DIR *fds = opendir(path);
-    for (struct dirent *e; fds && (e = readdir(fds));)
-        if (readlinkat(dirfd(fds), e->d_name, target, sizeof target) >= (ssize_t)sizeof kind - 1 &&
-            memcmp(target, kind, sizeof kind - 1) == 0 &&
-            fstatat(dirfd(fds), e->d_name, &st, 0) == 0)
-            bytes += (uint64_t)st.st_blocks * 512;
+    for (struct dirent *e; fds && (e = readdir(fds));) {
+        const ssize_t n = readlinkat(dirfd(fds), e->d_name, target, sizeof target - 1);
+
+        target[n > 0 ? n : 0] = '\0';
+        const bool is_nameless = strncmp(target, nameless, sizeof nameless - 1) == 0;
+        if ((is_nameless || strncmp(target, named, sizeof named - 1) == 0) &&
+            fstatat(dirfd(fds), e->d_name, &st, 0) == 0 && S_ISREG(st.st_mode))
+            *(is_nameless ? &out->nameless : &out->named) += (uint64_t)st.st_blocks * 512;
+    }
     if (fds)
         (void)closedir(fds);
-    return bytes;
 }
 
 uint64_t shared_files_bytes(void)

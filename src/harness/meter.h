@@ -6,16 +6,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of /proc/PID/status; all 0 and false where it cannot be read. */
+/* Bytes and threads of /proc/PID/status; all 0 and false where it cannot be read. */
 struct resident {
     uint64_t anonymous; /* RssAnon: heap, stacks, private pages */
     uint64_t shared;    /* RssShmem: shared anonymous pages, mapped files in memory */
     uint64_t mapped;    /* RssFile */
-    uint64_t peak;      /* VmHWM: the most resident at any time, mapped pages included */
+    size_t threads;
+    uint64_t peak; /* VmHWM: the most resident at any time, mapped pages included */
 };
 bool resident_read(long pid, struct resident *); /* pid 0: this process */
-/* Bytes of files in memory that a process (0: this one) has open under no name, whether it maps them or not. */
-uint64_t memory_files_bytes(long pid);
+/* Bytes of files in memory that a process (0: this one) has open, whether it maps them or not: without a name, and
+   in /dev/shm. */
+struct memory_files {
+    uint64_t nameless, named;
+};
+void memory_files_read(long pid, struct memory_files *);
 /* Bytes of our files in /dev/shm. */
 uint64_t shared_files_bytes(void);
 /* Bytes that the descendants of `root` have for themselves, but for those of `but`. */

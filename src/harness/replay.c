@@ -203,17 +203,20 @@ int replay_open(struct replay *r)
 
 static int open_first(struct replay *r)
 {
+    struct moment from;
+
     /* What the parent freed would be the method's for nothing, and its growth not be seen. */
     (void)malloc_trim(0);
     resident_reset_peak();
     (void)resident_read(0, &r->before);
-    r->files_before = memory_files_bytes(0);
+    memory_files_read(0, &r->files_before);
     r->shared_files_before = shared_files_bytes();
     r->family = r->env->family > 0 ? r->env->family : getpid();
+    moment_take(&from);
     const uint64_t start = clock_ns();
     const int rc = replay_open(r);
-    r->untimed_ns = clock_ns() - start;
-    r->create_seconds = clock_seconds(r->untimed_ns);
+    r->create_seconds = clock_seconds(clock_ns() - start);
+    r->untimed_ns = moment_cpu_ns(&from);
     return rc;
 }
 
@@ -445,8 +448,8 @@ json_t *replay_settle_threads(size_t threads)
     openblas_set_num_threads((int)threads);
     if (omp_set)
         omp_set((int)threads);
-    return json_pack("{s:I, s:o, s:i, s:o, s:I}", "threads", (json_int_t)threads, "cpus", cpus,
+    return json_pack("{s:I, s:o, s:i, s:o, s:I, s:I}", "threads", (json_int_t)threads, "cpus", cpus,
                      "blas_threads", openblas_get_num_threads(), "omp_threads",
                      omp_get ? json_integer(omp_get()) : json_null(), "clock_ns",
-                     (json_int_t)clock_cost_ns());
+                     (json_int_t)clock_cost_ns(), "threads_before", (json_int_t)proc_threads());
 }

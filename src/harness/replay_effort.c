@@ -5,7 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "proc.h"
 #include "replay_state.h"
 
 static uint64_t read_ns(clockid_t clock)
@@ -31,6 +30,11 @@ static struct moment since(const struct moment *from)
                             now.main_ns - from->main_ns };
 }
 
+uint64_t moment_cpu_ns(const struct moment *from)
+{
+    return since(from).process_ns;
+}
+
 static uint64_t less(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;
@@ -54,7 +58,7 @@ void step_take_untimed(struct step *s, const struct moment *from)
 {
     const struct moment d = since(from);
 
-    s->untimed_ns += d.wall_ns;
+    s->untimed_ns += d.process_ns;
     s->sections_other_ns += less(d.process_ns, d.main_ns);
 }
 
@@ -62,7 +66,7 @@ void step_take_untimed_search(struct step *s, const struct moment *from, size_t 
 {
     const struct moment d = since(from);
 
-    s->untimed_search_ns += d.wall_ns;
+    s->untimed_search_ns += d.process_ns;
     s->untimed_queries += queries;
     s->sections_other_ns += less(d.process_ns, d.main_ns);
 }
@@ -90,6 +94,5 @@ void step_put_effort(struct step *s, json_t *step)
     (void)json_object_set_new(step, "timed_seconds", json_real(clock_seconds(s->timed_ns)));
     (void)json_object_set_new(step, "untimed_seconds", json_real(untimed));
     (void)json_object_set_new(step, "cpu_seconds", json_real(clock_seconds(s->timed_cpu_ns)));
-    (void)json_object_set_new(step, "threads_used", json_integer((json_int_t)proc_threads()));
     (void)json_object_set_new(step, "new_over_repeated", json_number(s->new_over_repeated));
 }

@@ -65,8 +65,12 @@ static double grown(uint64_t now, uint64_t before)
 static double memory_elsewhere(const struct replay *r, const struct resident *now)
 {
     const double shared = grown(now->shared, r->before.shared);
-    const double files = grown(memory_files_bytes(0), r->files_before) +
-                         grown(shared_files_bytes(), r->shared_files_before);
+    struct memory_files files_now;
+    memory_files_read(0, &files_now);
+    const double open_files = grown(files_now.named, r->files_before.named);
+    const double all_files = grown(shared_files_bytes(), r->shared_files_before);
+    const double files = grown(files_now.nameless, r->files_before.nameless) +
+                         (open_files > all_files ? open_files : all_files);
     /* Orphans are the guard's children. */
     const double others = (double)resident_others(r->family, getpid());
 

@@ -18,7 +18,8 @@
    query set worth timing. They are none of the operation's (see struct asking). */
 enum { WARMUP_QUERIES = 32 };
 
-/* Processor time and wall time, to be taken from each other. */
+/* Processor time and wall time, to be taken from each other. Work outside the clock is counted in processor time: on a
+   busy machine wall time would accuse whoever waited. */
 struct moment {
     uint64_t wall_ns;
     uint64_t process_ns; /* of all threads */
@@ -36,15 +37,17 @@ struct step {
     bool warmup, cold;
     struct histogram *latency; /* borrowed from the replay */
     json_t *memory, *stats, *queries, *calibrated;
-    json_t *harness_stats; /* what of stats the harness said; while the method is asked for its own */
+    json_t
+        *harness_stats; /* what of stats the harness said; while the method is asked for its own */
     /* What the method works inside the clock and outside (replay_effort.c). */
     struct moment began;
     uint64_t timed_ns, timed_cpu_ns, untimed_ns;
-    uint64_t sections_other_ns;  /* of other threads, within sections */
-    uint64_t untimed_search_ns;  /* of searches outside the clock, untimed_queries of them */
+    uint64_t sections_other_ns; /* of other threads, within sections */
+    uint64_t untimed_search_ns; /* of searches outside the clock, untimed_queries of them */
     size_t untimed_queries, timed_queries;
     uint64_t timed_queries_ns;
-    double new_over_repeated; /* time of new queries over that of queries asked before; NAN: not probed */
+    double
+        new_over_repeated; /* time of new queries over that of queries asked before; NAN: not probed */
 };
 
 struct replay {
@@ -65,13 +68,15 @@ struct replay {
     struct histogram latency;
     uint64_t clock_cost_ns;
     struct resident before; /* the first create() */
-    uint64_t files_before, shared_files_before, resolution;
-    long family; /* the process above all that the cell may start */
-    double create_seconds;  /* of the first */
-    double check_seconds;   /* of the last check(), to judge whether the next is cheap */
-    uint64_t untimed_ns;    /* of create(), for the next step */
+    struct memory_files files_before;
+    uint64_t shared_files_before, resolution;
+    long family;             /* the process above all that the cell may start */
+    double create_seconds;   /* of the first */
+    double check_seconds;    /* of the last check(), to judge whether the next is cheap */
+    uint64_t untimed_ns;     /* of create(), for the next step */
     double children_seconds; /* processor time of our own child processes */
-    const struct op *lacks; /* an update that was unsupported: the index does not hold what it should */
+    const struct op
+        *lacks; /* an update that was unsupported: the index does not hold what it should */
     char state_dir[PATH_MAX], saved_dir[PATH_MAX];
     struct idmap versions; /* number of a snapshot's operation, plus one -> the method's version */
     bool in_transaction;   /* of the method's own */
@@ -146,12 +151,13 @@ enum ask_kind { ASK_NOW, ASK_AS_OF, ASK_WHERE };
 
 /* ---- replay_effort.c: what the method works, and when */
 void moment_take(struct moment *);
+uint64_t moment_cpu_ns(const struct moment *from); /* of all threads, since */
 /* Since `from` the method was at work, inside the clock with so many threads allowed, or outside. */
 void step_take_timed(struct step *, const struct moment *from, size_t threads);
 void step_take_untimed(struct step *, const struct moment *from);
 /* So many queries were asked outside the clock: what they took longer than timed ones counts. */
 void step_take_untimed_search(struct step *, const struct moment *from, size_t queries);
-/* { timed, untimed, cpu seconds, threads } of the step, as fields of its JSON. */
+/* What the step took of each, as fields of its JSON. */
 void step_put_effort(struct step *, json_t *step);
 
 /* ---- answers, shared by search and concurrent (replay_asking.c) */
@@ -159,10 +165,10 @@ void step_put_effort(struct step *, json_t *step);
 /* Where answers go: k_fetched a query as the method gives them, and k a query as they count. Words beyond both
    ends are held to stay as they are. */
 struct answer_room {
-    size_t n;            /* queries */
-    uint64_t *ids;       /* n x k_fetched */
-    float *distances;    /* n x k_fetched */
-    uint64_t *kept;      /* n x k; ids where all are kept */
+    size_t n;         /* queries */
+    uint64_t *ids;    /* n x k_fetched */
+    float *distances; /* n x k_fetched */
+    uint64_t *kept;   /* n x k; ids where all are kept */
     float *kept_distances;
     struct buffer bytes;
 };

@@ -112,24 +112,23 @@ static bool has_ended(const struct watch *w)
            info.si_pid != 0;
 }
 
-static void watch_child(struct watch *w)
+bool watch_pump(struct watch *w)
 {
-    while (w->lines >= 0 || w->errors >= 0) {
-        struct pollfd fds[2] = { { w->lines, POLLIN, 0 }, { w->errors, POLLIN, 0 } };
+    struct pollfd fds[2] = { { w->lines, POLLIN, 0 }, { w->errors, POLLIN, 0 } };
 
-        /* Asked before what it wrote is looked for: what it wrote last is then there. */
-        const bool over = has_ended(w);
-        const int n = poll(fds, 2, over ? 0 : POLL_MS);
-        if (n > 0 && fds[0].revents)
-            drain(w, &w->lines, watch_take_lines);
-        if (n > 0 && fds[1].revents)
-            drain(w, &w->errors, watch_take_tail);
-        check_limits(w);
-        insist(w);
-        /* What could not be ended may hold the pipes open: the guard's own end is what counts. */
-        if (n == 0 && over)
-            break;
-    }
+    if (w->lines < 0 && w->errors < 0)
+        return false;
+    /* Asked before what it wrote is looked for: what it wrote last is then there. */
+    const bool over = has_ended(w);
+    const int n = poll(fds, 2, over ? 0 : POLL_MS);
+    if (n > 0 && fds[0].revents)
+        drain(w, &w->lines, watch_take_lines);
+    if (n > 0 && fds[1].revents)
+        drain(w, &w->errors, watch_take_tail);
+    check_limits(w);
+    insist(w);
+    /* What could not be ended may hold the pipes open: the guard's own end is what counts. */
+    return !(n == 0 && over);
 }
 
 /* ---- 2. the child's life */
@@ -226,59 +225,102 @@ static void reap(struct watch *w)
     (void)close(w->replies);
 }
 
-static int run_watched(struct watch *w, const char *dir, json_t **out)
+static void forget(struct watch *w)
 {
-    char error[TAIL_BYTES + 2000];
-    int rc = start_child(w, dir);
+    json_t *const all[] = { w->steps, w->last_step, w->facts,    w->end,
+                            w->left,  w->outside,   w->temporary };
 
-    if (rc != OK)
-        return rc;
-    watch_child(w);
-    reap(w);
-    const char *status = watch_outcome(w, error, sizeof error);
-    if (w->env->interrupted && *w->env->interrupted && strcmp(status, "ok") != 0)
-        return fail(w->err, ERR_INTERRUPTED, "interrupted");
-    *out = watch_cells(w, status, error);
-    return *out ? OK : fail(w->err, ERR_NO_MEMORY, "no memory for a cell's result");
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        json_decref(all[i]);
+    scorer_free(&w->scorer);
+    buffer_free(&w->words);
+    mem_free(NULL, w->pending);
 }
 
-int cell_run(const struct cell *cell, const struct cell_env *env, json_t **out, struct error *err)
+static void prepare(struct watch *w, const struct cell *cell, const struct cell_env *env,
+                    struct error *err)
 {
-    struct watch *w = mem_zalloc(NULL, sizeof *w);
-    char dir[PATH_MAX];
-    int rc = OK;
-
-    *out = NULL;
-    if (!w)
-        return fail(err, ERR_NO_MEMORY, "no memory for a cell");
-    w->cell = cell;
-    w->env = env;
-    w->err = err;
-    w->step = SIZE_MAX;
-    w->all_seconds = NAN;
+    *w = (struct watch){ .cell = cell,
+                         .env = env,
+                         .err = err,
+                         .step = SIZE_MAX,
+                         .all_seconds = NAN,
+                         .steps = json_array(),
+                         .left = json_array(),
+                         .outside = json_array(),
+                         .temporary = json_array() };
     w->scorer = (struct scorer){ .list = env->experiment->ops,
                                  .oracle = env->oracle,
                                  .seed = env->experiment->seed,
                                  .exact = (cell->method->ops->flags & INDEX_EXACT) != 0 };
-    w->steps = json_array();
-    w->left = json_array();
-    w->outside = json_array();
-    w->temporary = json_array();
-    if (cell->unsupported) {
-        *out = watch_cells(w, "unsupported", cell->unsupported);
-    } else if ((rc = scratch_make(env->scratch_dir, dir, sizeof dir, err)) == OK) {
-        rc = run_watched(w, dir, out);
-        folder_remove(dir);
+}
+
+int watch_open(struct watch **out, const struct cell *cell, const struct cell_env *env,
+               struct error *err)
+{
+    struct watch *w = mem_alloc(NULL, sizeof *w);
+
+    *out = NULL;
+    if (!w)
+        return fail(err, ERR_NO_MEMORY, "no memory for a cell");
+    prepare(w, cell, env, err);
+    int rc = scratch_make(env->scratch_dir, w->dir, sizeof w->dir, err);
+    if (rc == OK && (rc = start_child(w, w->dir)) != OK)
+        folder_remove(w->dir);
+    if (rc != OK) {
+        forget(w);
+        mem_free(NULL, w);
+        return rc;
     }
-    json_decref(w->steps);
-    json_decref(w->facts);
-    json_decref(w->end);
-    json_decref(w->left);
-    json_decref(w->outside);
-    json_decref(w->temporary);
-    scorer_free(&w->scorer);
-    buffer_free(&w->words);
-    mem_free(NULL, w->pending);
+    *out = w;
+    return OK;
+}
+
+void watch_end(struct watch *w)
+{
+    while (watch_pump(w))
+        continue;
+    reap(w);
+    folder_remove(w->dir);
+}
+
+void watch_free(struct watch *w)
+{
+    forget(w);
     mem_free(NULL, w);
+}
+
+/* A cell that is not run has an outcome all the same. */
+static int not_run(const struct cell *cell, const struct cell_env *env, json_t **out,
+                   struct error *err)
+{
+    struct watch *w = mem_alloc(NULL, sizeof *w);
+
+    if (!w)
+        return fail(err, ERR_NO_MEMORY, "no memory for a cell");
+    prepare(w, cell, env, err);
+    *out = watch_cells(w, "unsupported", cell->unsupported);
+    watch_free(w);
+    return OK;
+}
+
+int cell_run(const struct cell *cell, const struct cell_env *env, json_t **out, struct error *err)
+{
+    char error[TAIL_BYTES + 2000];
+    struct watch *w;
+
+    *out = NULL;
+    if (cell->unsupported)
+        return not_run(cell, env, out, err);
+    int rc = watch_open(&w, cell, env, err);
+    if (rc != OK)
+        return rc;
+    watch_end(w);
+    const char *status = watch_outcome(w, error, sizeof error);
+    if (env->interrupted && *env->interrupted && strcmp(status, "ok") != 0)
+        rc = fail(err, ERR_INTERRUPTED, "interrupted");
+    else if (!(*out = watch_cells(w, status, error)))
+        rc = fail(err, ERR_NO_MEMORY, "no memory for a cell's result");
+    watch_free(w);
     return rc;
 }

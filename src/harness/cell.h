@@ -21,6 +21,8 @@ struct cell_env {
     void *to;
     const volatile int
         *interrupted; /* set by the signal handler; the cell is then stopped and not recorded */
+    bool held;        /* it is measured in turn with another (cell_rounds.h), at the knobs of held_point */
+    size_t held_point;
 };
 
 /* Gives the JSON cells of result.json, one for each point, as an array: { label, point, method,

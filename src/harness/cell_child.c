@@ -165,6 +165,20 @@ static int on_score(void *to, const struct answers *a, double *recall, struct er
     return code;
 }
 
+static int on_held(void *to, size_t op, double ns, enum replay_order *order, struct error *err)
+{
+    const struct sender *s = to;
+    const int rc = cell_send(s->channel, json_pack("{s:{s:I, s:o}}", "ready", "op", (json_int_t)op,
+                                                   "ns", json_number(ns)));
+    json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
+
+    if (!reply)
+        return fail(err, ERR_IO, "the parent process gives no orders");
+    *order = (enum replay_order)json_integer_value(json_object_get(reply, "order"));
+    json_decref(reply);
+    return OK;
+}
+
 static void settle_process(int errors, const char *dir, pid_t parent)
 {
     const struct rlimit no_core = { 0, 0 };
@@ -208,6 +222,8 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
         .memory_limit = cell_memory_limit(env),
         .dir = dir,
         .family = parent,
+        .held = env->held ? on_held : NULL,
+        .held_point = env->held_point,
         .begin = on_begin,
         .score = on_score,
         .step_take = on_step,

@@ -7,6 +7,8 @@
  * concurrent, queries, ids, range} }, then positions, starts (of a range, one more) and ids as 64-bit words. To each
  * of these the other side replies with a line { code, error, recall }, and scores while the child waits.
  *
+ * A held cell (cell_rounds.h) says { ready: {op, ns} } before each operation, and is told { order } in a line.
+ *
  * A line without the key was not written by the harness. The key is drawn for the cell; a method that searches its
  * own process for it would find it.
  */

@@ -49,6 +49,11 @@ static void take_step(struct watch *w, json_t *line)
     const size_t op = (size_t)field_integer(step, "index", -1);
     const bool points = is_asked_at_points(w, op);
 
+    if (w->env->held) { /* searches have none, and the rest is looked at one by one */
+        json_decref(w->last_step);
+        w->last_step = json_incref(step);
+        return;
+    }
     if (op != w->next_op || json_is_null(point) == points ||
         (points && (size_t)json_integer_value(point) != w->next_point)) {
         /* The points of a calibrated search other than its own are not run. */
@@ -81,14 +86,12 @@ static void take_begin(struct watch *w, const json_t *begin)
 
 /* ---- 2. answers */
 
-static void reply(struct watch *w, int code, const char *error, double recall)
+void watch_reply(struct watch *w, json_t *json_taken)
 {
-    json_t *json = json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(error), "recall",
-                             isfinite(recall) ? json_real(recall) : json_null());
-    char *text = json_dumps(json, JSON_COMPACT);
+    char *text = json_dumps(json_taken, JSON_COMPACT);
     const size_t n = text ? strlen(text) : 0;
 
-    json_decref(json);
+    json_decref(json_taken);
     if (!text)
         return;
     text[n] = '\n'; /* over the terminator: the length is known */
@@ -115,7 +118,8 @@ static void score_words(struct watch *w)
     const int code = scorer_take(&w->scorer, a, &recall, &err);
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;
-    reply(w, code, err.text, recall);
+    watch_reply(w, json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(err.text),
+                             "recall", isfinite(recall) ? json_real(recall) : json_null()));
 }
 
 static void take_answers(struct watch *w, const json_t *json)
@@ -178,6 +182,10 @@ static void take_json(struct watch *w, json_t *line)
         take_step(w, line);
     } else if ((of = json_object_get(line, "answers"))) {
         take_answers(w, of);
+    } else if ((of = json_object_get(line, "ready"))) {
+        w->ready = true;
+        w->ready_op = (size_t)field_integer(of, "op", 0);
+        w->round_ns = field_number(of, "ns");
     } else if ((of = json_object_get(line, "facts"))) {
         w->facts = json_incref(of);
     } else if ((of = json_object_get(line, "end"))) {

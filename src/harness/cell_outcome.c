@@ -45,7 +45,7 @@ const char *watch_outcome(const struct watch *w, char *error, size_t bytes)
         if (code != OK) {
             (void)snprintf(error, bytes, "%s%s (%s)", where,
                            json_string_value(json_object_get(w->end, "error")), error_name(code));
-        } else if (!watch_has_all_steps(w)) {
+        } else if (!w->env->held && !watch_has_all_steps(w)) {
             status = "failed";
             (void)snprintf(error, bytes, "its process ended well, and operation %zu has no record",
                            w->next_op + 1);

@@ -4,6 +4,7 @@
 #ifndef DRIFTLINE_CELL_WATCH_H
 #define DRIFTLINE_CELL_WATCH_H
 
+#include <limits.h>
 #include <sys/types.h>
 
 #include "cell.h"
@@ -39,6 +40,11 @@ struct watch {
     uint64_t memory_before, limit;
     uint64_t looked_ns,
         others_bytes;   /* of the cell's child processes, when they were last looked for */
+    bool ready;       /* held: it waits for an order, before operation ready_op, */
+    size_t ready_op;  /* having been told what this last was */
+    double round_ns;  /* of the round before, a query; NAN: there was none */
+    json_t *last_step;
+    char dir[PATH_MAX];
     const char *status; /* set where the parent ended it, at ending_ns */
     uint64_t ending_ns;
     size_t threads; /* most seen of the child */
@@ -46,6 +52,13 @@ struct watch {
     struct error *err;
 };
 
+/* Starts the cell in a folder of its own. Then watch_pump() until it says false, or watch_end(), which does and also
+   waits for its end; then watch_outcome(); then watch_free(). */
+int watch_open(struct watch **, const struct cell *, const struct cell_env *, struct error *);
+/* Waits a moment for what it sends, and holds it to its limits. false: it has ended. */
+bool watch_pump(struct watch *);
+void watch_end(struct watch *);
+void watch_free(struct watch *);
 /* Has the cell ended, and says as what; the first cause stays. */
 void watch_end_as(struct watch *, const char *status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -53,6 +66,8 @@ void watch_end_as(struct watch *, const char *status, const char *format, ...)
 /* ---- cell_lines.c: bytes of the cell's pipe, of its stderr */
 void watch_take_lines(struct watch *, const char *bytes, size_t n);
 void watch_take_tail(struct watch *, const char *bytes, size_t n);
+/* One line to the cell; takes the reference. */
+void watch_reply(struct watch *, json_t *json_taken);
 /* Whether a step of every operation and point has come. */
 bool watch_has_all_steps(const struct watch *);
 

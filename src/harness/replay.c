@@ -368,10 +368,13 @@ static int run_building(struct replay *r, const struct op *op)
 static int run_operation(struct replay *r, size_t at)
 {
     const struct op *op = &r->list->ops[at];
+    bool run = true;
     int rc;
 
     r->at = at;
     if ((rc = holding_step(&r->now, at, r->err)) != OK)
+        return rc;
+    if (r->env->held && ((rc = replay_wait_held(r, &run)) != OK || !run))
         return rc;
     switch (op->kind) {
         case OP_SEARCH: return replay_search(r);

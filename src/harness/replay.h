@@ -14,6 +14,11 @@
 
 struct kernels;
 
+enum replay_order {
+    ORDER_GO_ON, /* run the operation, or leave a search behind */
+    ORDER_ROUND, /* ask the search's queries as a batch once more, and ask again what to do */
+};
+
 struct replay_env {
     const struct experiment *experiment;
     const struct op_list *list;
@@ -23,6 +28,12 @@ struct replay_env {
     uint64_t memory_limit; /* of the method's account; 0: none */
     const char *dir;       /* an existing empty folder of the cell's own */
     long family;           /* the process whose descendants are the method's; 0: this one */
+
+    /* Not NULL: the replay is held, for two to be measured in turn. Before each operation it asks what to do. Searches
+       are then not run but for rounds, at the knobs of point `held_point`. ns: what the last round took a query; NAN:
+       none was run. */
+    int (*held)(void *to, size_t op, double ns, enum replay_order *, struct error *);
+    size_t held_point;
 
     /* All may be NULL. An operation is about to run, and at which point (REPLAY_ALL_POINTS: it
        builds). */

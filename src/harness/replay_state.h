@@ -122,6 +122,11 @@ int replay_rebuild(struct replay *, struct step *);
 int replay_search(struct replay *);
 int replay_range(struct replay *);
 
+/* ---- replay_held.c */
+/* Waits before the operation until it is to run, and makes rounds of a search meanwhile. *run: whether it is to be run
+   after that. */
+int replay_wait_held(struct replay *, bool *run);
+
 /* ---- replay_txn.c */
 #define VERSION_NONE UINT64_MAX
 /* Whether the method makes transactions itself; else the operations wait here for the commit. It does not under

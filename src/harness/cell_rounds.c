@@ -1,0 +1,286 @@
+/* cell_rounds.c - see cell_rounds.h. */
+#include "cell_rounds.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cell_watch.h"
+#include "clock.h"
+#include "core/mem.h"
+#include "json_field.h"
+#include "quote.h"
+#include "replay.h"
+#include "rounds.h"
+
+/* All operations of one kind and tag. */
+struct slot {
+    enum op_kind kind;
+    const char *tag;
+    struct rounds rounds;
+    uint64_t began_ns; /* its first round */
+    bool begun, done;
+};
+
+struct duel {
+    const struct held_cell *cells[2];
+    const struct op_list *list;
+    struct cell_env env[2];
+    struct watch *watches[2];
+    struct slot *slots;
+    size_t n_slots, searches; /* slots of searches */
+    size_t *slot_of;          /* by operation; SIZE_MAX: not compared */
+    double until, budget_s;
+    uint64_t began_ns;
+    size_t replays;
+    char cause[700]; /* why a cell ended early, or "" */
+    struct error *err;
+};
+
+/* ---- 1. what is compared */
+
+static bool is_compared(const struct op *op)
+{
+    switch (op->kind) {
+        case OP_SEARCH: return op->rows->n > 0 && !op->cold;
+        case OP_TRAIN:
+        case OP_INSERT:
+        case OP_DELETE:
+        case OP_UPDATE:
+        case OP_MAINTAIN:
+        case OP_SAVE:
+        case OP_RELOAD:
+        case OP_COMMIT: return true;
+        default: return false;
+    }
+}
+
+static size_t slot_for(struct duel *d, const struct op *op)
+{
+    const char *tag = op->tag ? op->tag : op_name(op->kind);
+
+    for (size_t i = 0; i < d->n_slots; i++)
+        if (d->slots[i].kind == op->kind && strcmp(d->slots[i].tag, tag) == 0)
+            return i;
+    struct slot *slot = &d->slots[d->n_slots];
+    slot->kind = op->kind;
+    slot->tag = tag;
+    d->searches += op->kind == OP_SEARCH;
+    return d->n_slots++;
+}
+
+static int find_slots(struct duel *d)
+{
+    /* A runbook has hundreds of tags; what is compared is seldom more than a few. */
+    enum { SLOTS_MAX = 64 };
+
+    d->slots = mem_zalloc(NULL, SLOTS_MAX * sizeof *d->slots);
+    d->slot_of = mem_array(NULL, d->list->n + 1, sizeof *d->slot_of);
+    if (!d->slots || !d->slot_of)
+        return fail(d->err, ERR_NO_MEMORY, "compare: no memory for rounds");
+    for (size_t i = 0; i < d->list->n; i++)
+        d->slot_of[i] = is_compared(&d->list->ops[i]) && d->n_slots < SLOTS_MAX
+                            ? slot_for(d, &d->list->ops[i])
+                            : SIZE_MAX;
+    /* Half of the budget is for searches, shared out among them. */
+    for (size_t i = 0; i < d->n_slots; i++)
+        rounds_init(&d->slots[i].rounds, d->until,
+                    d->slots[i].kind == OP_SEARCH ? d->budget_s / 2 / (double)d->searches
+                                                  : d->budget_s);
+    return OK;
+}
+
+static double spent(const struct duel *d)
+{
+    return clock_seconds(clock_ns() - d->began_ns);
+}
+
+/* One pair, in nanoseconds; true: the slot wants another. */
+static bool add_pair(struct slot *s, const double ns[2])
+{
+    if (s->done || !(ns[0] > 0 && ns[1] > 0))
+        return false;
+    rounds_add(&s->rounds, ns[0], ns[1]);
+    s->done = !rounds_go_on(&s->rounds, clock_seconds(clock_ns() - s->began_ns));
+    return !s->done;
+}
+
+/* ---- 2. two processes in turn */
+
+/* Whether it waits for an order; else it has ended. */
+static bool wait_ready(struct watch *w)
+{
+    while (!w->ready && watch_pump(w))
+        continue;
+    return w->ready;
+}
+
+static bool give_order(struct watch *w, enum replay_order order)
+{
+    w->ready = false;
+    watch_reply(w, json_pack("{s:i}", "order", (int)order));
+    return wait_ready(w);
+}
+
+/* Rounds of a search; first: who begins. false: one of them has ended. */
+static bool make_rounds(struct duel *d, struct slot *s, size_t first)
+{
+    double ns[2];
+    bool more = true;
+
+    if (!s->begun)
+        s->began_ns = clock_ns();
+    s->begun = true;
+    for (size_t round = first; more; round++) {
+        for (size_t turn = 0; turn < 2; turn++) {
+            const size_t who = (round + turn) % 2;
+
+            if (!give_order(d->watches[who], ORDER_ROUND))
+                return false;
+            ns[who] = d->watches[who]->round_ns;
+        }
+        more = add_pair(s, ns);
+    }
+    return true;
+}
+
+/* What the operation took each row, or in all where it has no rows; NAN where it was not done. */
+static double step_ns(const struct watch *w, size_t op)
+{
+    const json_t *step = w->last_step;
+    const double each = field_number(step, "ns_each"), seconds = field_number(step, "seconds");
+
+    if (field_integer(step, "index", -1) != (long long)op ||
+        strcmp(field_text(step, "status", ""), "ok") != 0)
+        return NAN;
+    return isnan(each) ? seconds * 1e9 : each;
+}
+
+static bool run_operation(struct duel *d, size_t op, bool last)
+{
+    const size_t first = (op + d->replays) % 2;
+    struct slot *s = d->slot_of[op] < d->n_slots ? &d->slots[d->slot_of[op]] : NULL;
+    double ns[2];
+
+    if (s && s->kind == OP_SEARCH && !s->done && !make_rounds(d, s, first))
+        return false;
+    if (s && !s->begun) {
+        s->began_ns = clock_ns();
+        s->begun = true;
+    }
+    for (size_t turn = 0; turn < 2; turn++) {
+        struct watch *w = d->watches[(first + turn) % 2];
+
+        if (!give_order(w, ORDER_GO_ON) && !last)
+            return false;
+        ns[(first + turn) % 2] = step_ns(w, op);
+    }
+    if (s && s->kind != OP_SEARCH)
+        (void)add_pair(s, ns);
+    return true;
+}
+
+static void note_end(struct duel *d, size_t who)
+{
+    char error[TAIL_BYTES + 2000];
+    const char *status = watch_outcome(d->watches[who], error, sizeof error);
+
+    if (strcmp(status, "ok") != 0 && !d->cause[0])
+        (void)snprintf(d->cause, sizeof d->cause, "%s: %s: %s", d->cells[who]->label, status,
+                       error);
+}
+
+/* The workload once, by both. */
+static int replay_both(struct duel *d)
+{
+    bool whole = true;
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && whole && i < 2; i++)
+        if ((rc = watch_open(&d->watches[i], d->cells[i]->cell, &d->env[i], d->err)) == OK)
+            whole = wait_ready(d->watches[i]);
+    for (size_t op = 0; rc == OK && whole && op < d->list->n; op++)
+        whole = run_operation(d, op, op + 1 == d->list->n);
+    for (size_t i = 0; i < 2; i++)
+        if (d->watches[i]) {
+            if (!whole)
+                watch_end_as(d->watches[i], "failed", "ended with the other");
+            watch_end(d->watches[i]);
+        }
+    for (size_t i = 0; i < 2; i++)
+        if (d->watches[i]) {
+            if (!whole)
+                note_end(d, i);
+            watch_free(d->watches[i]);
+            d->watches[i] = NULL;
+        }
+    d->replays++;
+    return rc;
+}
+
+/* ---- 3. all of it */
+
+static bool wants_more(const struct duel *d)
+{
+    bool more = false;
+
+    for (size_t i = 0; i < d->n_slots; i++)
+        more |= d->slots[i].kind != OP_SEARCH && d->slots[i].rounds.n > 0 && !d->slots[i].done;
+    return more && !d->cause[0] && spent(d) < d->budget_s;
+}
+
+static bool is_interrupted(const struct duel *d)
+{
+    return d->env[0].interrupted && *d->env[0].interrupted;
+}
+
+static json_t *slot_json(struct duel *d, struct slot *s)
+{
+    char why[800];
+
+    /* The budget is spent: a last look. */
+    if (s->begun && !s->done)
+        (void)rounds_go_on(&s->rounds, fmax(d->budget_s, spent(d)));
+    json_t *json = rounds_json(&s->rounds);
+    (void)json_object_set_new(json, "a", quote_json(d->cells[0]->label));
+    (void)json_object_set_new(json, "b", quote_json(d->cells[1]->label));
+    (void)json_object_set_new(json, "tag", quote_json(s->tag));
+    (void)json_object_set_new(json, "op", json_string(op_name(s->kind)));
+    if (s->rounds.n == 0) {
+        (void)snprintf(why, sizeof why, "not measured: %s",
+                       d->cause[0] ? d->cause : "one of the two does not do this");
+        (void)json_object_set_new(json, "verdict", quote_json(why));
+    }
+    return json;
+}
+
+int cell_rounds_run(const struct held_cell *a, const struct held_cell *b,
+                    const struct cell_env *env, double until, double budget_s, json_t *out,
+                    struct error *err)
+{
+    struct duel d = { .cells = { a, b },
+                      .list = env->experiment->ops,
+                      .env = { *env, *env },
+                      .until = until,
+                      .budget_s = budget_s,
+                      .began_ns = clock_ns(),
+                      .err = err };
+    int rc = find_slots(&d);
+
+    for (size_t i = 0; i < 2; i++) {
+        d.env[i].held = true;
+        d.env[i].held_point = d.cells[i]->point;
+        d.env[i].progress = NULL;
+    }
+    do {
+        if (rc == OK)
+            rc = replay_both(&d);
+        if (rc == OK && is_interrupted(&d))
+            rc = fail(err, ERR_INTERRUPTED, "interrupted");
+    } while (rc == OK && wants_more(&d));
+    for (size_t i = 0; rc == OK && i < d.n_slots; i++)
+        (void)json_array_append_new(out, slot_json(&d, &d.slots[i]));
+    mem_free(NULL, d.slots);
+    mem_free(NULL, d.slot_of);
+    return rc;
+}

@@ -323,6 +323,8 @@ int result_make(struct experiment *x, const struct oracle *oracle, json_t *envir
                         summary_make(cells), "truth", oracle_json(oracle));
     if (!*result)
         return fail(err, ERR_NO_MEMORY, "no memory for the result of \"%s\"", x->name);
+    if (json_array_size(x->compared))
+        (void)json_object_set(*result, "compare", x->compared);
     rc = experiment_claims(x, lookup, *result, &claims, err);
     (void)json_object_set_new(*result, "claims", claims ? claims : json_array());
     (void)json_object_set_new(*result, "paper", paper_json(x, *result));

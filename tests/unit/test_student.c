@@ -82,7 +82,7 @@ static void intervals_cover_what_they_say(void **state)
             assert_true(held >= 0.94);
         }
     /* Repeats that depend on each other say less than they seem to: docs/measuring.md states it. */
-    assert_true(coverage(NOISE_CORRELATED, 5) > 0.78 && coverage(NOISE_CORRELATED, 5) < 0.94);
+    assert_true(coverage(NOISE_CORRELATED, 5) > 0.75 && coverage(NOISE_CORRELATED, 5) < 0.85);
 }
 
 int main(void)

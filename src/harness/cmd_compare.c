@@ -86,8 +86,9 @@ static void print_assumptions(const struct rows *rows, const struct side *a, con
         field_text(x, "started", "an unknown time"), field_text(y, "started", "an unknown time"),
         100 * DRIFT_FLOOR, sqrt(DRIFT_SHARE));
     printf("Intervals: of each row alone. p: corrected over the %zu rows that have one. could see: "
-           "the smallest change that a\nrow shows with probability .8. To see less, measure both "
-           "in one config: compare = { ... } (docs/measuring.md).\n",
+           "the smallest change that a\nrow shows with probability .8, where the times of its step "
+           "change together. To see less, measure both in one\nconfig: compare = { ... } "
+           "(docs/measuring.md).\n",
            tests);
 }
 
@@ -134,6 +135,26 @@ static size_t warn_about_missing(const struct app *app, const struct side *a, co
     return n;
 }
 
+static size_t failed_cells(const struct side *side)
+{
+    size_t n = 0, i;
+    const json_t *cell;
+    json_array_foreach(json_object_get(side->result, "cells"), i, cell) n +=
+        strcmp(field_text(cell, "status", ""), "ok") != 0;
+    return n;
+}
+
+/* How many cells more of B than of A did not end well: the repeats that did say nothing of them. */
+static size_t warn_about_failed(const struct app *app, const struct side *a, const struct side *b)
+{
+    const size_t before = failed_cells(a), after = failed_cells(b);
+    if (after <= before)
+        return 0;
+    app_warn(app, "%s has %zu cell%s that did not end well, %s has %zu", app->arguments[1], after,
+             after == 1 ? "" : "s", app->arguments[0], before);
+    return after - before;
+}
+
 /* The smallest change of time, as a log, that LABEL's step TAG shows; INFINITY: none. */
 static double step_visible(const struct rows *rows, const char *label, const char *tag)
 {
@@ -165,8 +186,10 @@ static size_t warn_about_blind(const struct app *app, const struct rows *rows, d
         json_object_set_new(said, key, json_true());
         if (json_object_size(said) > NAMED)
             continue;
-        if (isfinite(visible))
-            snprintf(could, sizeof could, "%.3g %% is the least it could", 100 * expm1(visible));
+        if (visible <= log(11))
+            snprintf(could, sizeof could, "%.3g %% is the least they could", 100 * expm1(visible));
+        else if (isfinite(visible))
+            snprintf(could, sizeof could, "nor one of 1000 %%");
         else
             snprintf(could, sizeof could, "it takes %d repeats of each", INTERVAL_MIN);
         app_warn(app, "the repeats of \"%s\", %s, could not show a slow-down of %g %%: %s",
@@ -196,7 +219,8 @@ static int report(const struct app *app, const struct side *a, const struct side
         app_warn(app, "%s and %s have no label and metric in common", app->arguments[0],
                  app->arguments[1]);
     }
-    const size_t missing = rows.n ? warn_about_missing(app, a, b) : 1;
+    const size_t missing =
+        (rows.n ? warn_about_missing(app, a, b) : 1) + warn_about_failed(app, a, b);
     for (size_t i = 0; i < rows.n; i++) {
         worse += rows.row[i].verdict == VERDICT_WORSE;
         better += rows.row[i].verdict == VERDICT_BETTER;

@@ -43,7 +43,8 @@ struct row {
     double p;      /* adjusted for all rows that have one; NAN: compared exactly, or not at all */
     double change; /* what the verdict is of: B - A, or of logs; its sign counts */
     double error, df; /* standard error of log(B / A), its degrees of freedom; NAN */
-    double visible;   /* the smallest |log(B / A)| shown with probability .8; NAN: not known */
+    double visible;   /* the smallest |log(B / A)| shown with probability .8, where the step's times
+                         change together; NAN: not known */
     enum verdict verdict;
 };
 struct rows {

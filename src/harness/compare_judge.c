@@ -13,6 +13,7 @@
 #include "harness/paired.h"
 #include "harness/student.h"
 
+#define LOG_WIDEST 4.6 /* an interval to a hundredth and a hundredfold */
 static const double significant = 0.05, not_seen = 0.2; /* power .8 */
 /* Resident memory comes in pages of 2 MiB: it may be off by one more or less, in all of a run's
    repeats alike. */
@@ -163,6 +164,8 @@ static void test_repeats(struct row *row, const struct two *t)
     const double half = student_t(0.05, df) * error;
     row->error = error;
     row->df = df;
+    if (half > LOG_WIDEST)
+        return; /* a few pages of resident memory, say: any ratio */
     row->low = exp(difference - half) - 1;
     row->high = exp(difference + half) - 1;
 }
@@ -234,6 +237,20 @@ static void add_row(struct rows *rows, const struct side *a, const struct side *
 
 /* 4. Verdicts */
 
+/* The rows that a slow-down of the row's step moves with it and that are as precise: the row and the
+   times of the same label and tag with no larger an error. */
+static size_t moved_together(const struct rows *rows, const struct row *row)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct row *other = &rows->row[i];
+        n += other == row || (row->kind == ROW_TIMED && other->kind == ROW_TIMED &&
+                              other->error <= row->error && !strcmp(other->label, row->label) &&
+                              !strcmp(strchr(other->metric, '/'), strchr(row->metric, '/')));
+    }
+    return n;
+}
+
 static void judge(struct rows *rows)
 {
     double *p = malloc((rows->n + 1) * sizeof *p);
@@ -241,15 +258,16 @@ static void judge(struct rows *rows)
         abort();
     for (size_t i = 0; i < rows->n; i++)
         p[i] = rows->row[i].p;
-    const double alone = significant / yekutieli_adjust(p, rows->n);
+    const double factor = yekutieli_adjust(p, rows->n);
     for (size_t i = 0; i < rows->n; i++) {
         struct row *row = &rows->row[i];
         row->p = p[i];
         if (row->p < significant)
             row->verdict = row->change * row->better > 0 ? VERDICT_BETTER : VERDICT_WORSE;
-        if (!isnan(row->error))
-            row->visible =
-                (student_t(alone, row->df) + student_t(2 * not_seen, row->df)) * row->error;
+        if (isnan(row->error))
+            continue;
+        const double level = significant * (double)moved_together(rows, row) / factor;
+        row->visible = (student_t(level, row->df) + student_t(2 * not_seen, row->df)) * row->error;
     }
     free(p);
 }

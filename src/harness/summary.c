@@ -328,6 +328,17 @@ static json_t *number_json(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Of what there was to find: nothing lies past 1, an interval's end neither. */
+static bool is_share(const char *metric)
+{
+    static const char *const shares[] = { "recall@", "range_recall/", "range_precision/" };
+
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+        if (strncmp(metric, shares[i], strlen(shares[i])) == 0)
+            return true;
+    return false;
+}
+
 /* { label, metric, median, low, high, repeats } of one sample; scratch has space for its values. */
 static json_t *median_json(const json_t *sample, double *scratch)
 {
@@ -337,7 +348,8 @@ static json_t *median_json(const json_t *sample, double *scratch)
 
     for (size_t i = 0; i < n; i++)
         scratch[i] = json_number_value(json_array_get(list, i));
-    (void)median_interval(scratch, n, &low, &high);
+    if (median_interval(scratch, n, &low, &high) && is_share(field_text(sample, "metric", "")))
+        high = fmin(high, 1);
     return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"),
                      "metric", json_object_get(sample, "metric"), "median",
                      number_json(median_of(scratch, n)), "low", number_json(low), "high",

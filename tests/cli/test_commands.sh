@@ -145,6 +145,10 @@ run compare only/small results/small
 check "and only then" '[ $status = 0 ] && grep -q "no label and metric in common" err'
 run compare --fail-on-regression --regression 1e5 only/small only/small
 check "three repeats show what is large enough" '[ $status = 0 ] && grep -q "could see" out && grep -q "at different times" out'
+cp -r only crashed
+sed -i '0,/"status": "ok"/s//"status": "failed"/' crashed/small/result.json
+run compare --fail-on-regression --regression 1e5 only/small crashed/small
+check "a repeat that failed is not left out in silence" '[ $status = 1 ] && grep -q "has 1 cell that did not end well" err'
 run compare --regression none only/small only/small
 check "--regression wants a number" '[ $status = 2 ] && grep -q "expected PERCENT" err'
 run --set divf.clustres=4 small.lua

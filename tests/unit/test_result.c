@@ -229,6 +229,24 @@ static void test_medians(void **state)
     json_decref(cells);
 }
 
+/* Seeds whose recalls differ; t's interval of them alone would end at 1.01. */
+static void test_no_recall_past_one(void **state)
+{
+    static const double recalls[] = { .99, 1, .98 };
+    json_t *cells = json_array();
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        json_array_append_new(
+            cells, cell_of("a", "", i, json_pack("[o]", search_step("q", recalls[i], 5))));
+    json_t *summary = summary_make(cells);
+
+    assert_true(value_at(summary, "a", "recall@10/q", "high") == 1);
+    assert_true(value_at(summary, "a", "recall@10/q", "low") < .98);
+    json_decref(summary);
+    json_decref(cells);
+}
+
 static void test_series_and_tagless_steps(void **state)
 {
     json_t *steps = json_pack("[o, o, o, o]", search_step("now", .2, 10), search_step(NULL, .9, 5),
@@ -412,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_writing_over_a_link),
         cmocka_unit_test(test_storing_cells),
         cmocka_unit_test(test_medians),
+        cmocka_unit_test(test_no_recall_past_one),
         cmocka_unit_test(test_series_and_tagless_steps),
         cmocka_unit_test(test_qps_at_a_recall),
         cmocka_unit_test(test_a_long_series),

@@ -29,7 +29,7 @@ endif
 .DEFAULT_GOAL := all
 
 # Goals that only print, fetch or remove must not set off an installation.
-UNCONFIGURED := help deps deps-test deps-lint peers clean format run bench figures fuzz asan tsan ubsan sanitize \
+UNCONFIGURED := help deps deps-test deps-lint peers clean format run bench aa-study figures fuzz asan tsan ubsan sanitize \
                 nightly coverage
 GOALS := $(or $(MAKECMDGOALS),all)
 GROUPS := build $(if $(filter test test-sanitized build-tests lint,$(GOALS)),test) \
@@ -334,6 +334,11 @@ run:
 bench:
 	@./harness bench kernels
 
+PAIRS ?= 20
+## aa-study: how often compare is wrong on this machine, and what it sees; PAIRS=20
+aa-study:
+	@src/build/aa-study.sh $(PAIRS)
+
 ## figures: draws the figures of every result again
 figures:
 	@./harness plot $(or $(wildcard results/*/result.json),$(error no result yet; make run writes one))
@@ -354,7 +359,7 @@ peers:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all build-tests test asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench \
+.PHONY: FORCE help all build-tests test asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
         figures deps deps-test deps-lint peers clean
 FORCE:
 

@@ -17,7 +17,8 @@ struct app {
     volatile int *measuring; /* not 0: Ctrl-C lets the program write its results, else it ends it */
     const char **arguments;  /* what is left of the command line once options are taken out */
     size_t n_arguments;
-    bool fail_on_regression; /* compare's own option */
+    bool fail_on_regression;   /* compare's own options */
+    double regression_percent; /* 0: compare's default */
 };
 
 /* One command; gets its arguments in app, prints its own errors, returns an exit status. */

@@ -75,6 +75,7 @@ void experiment_free(struct experiment *ex)
     free(ex->config_path);
     json_decref(ex->overrides);
     json_decref(ex->figures);
+    comparisons_free(ex);
     free(ex);
 }
 

@@ -53,6 +53,14 @@ struct claim {
     int line;
 };
 
+/* compare = { a, b, within, budget }: two methods measured alternately, round by round (rounds.h). */
+struct comparison {
+    char *a, *b;  /* LABEL or LABEL[point]; that the point exists is for the plan to say */
+    double until; /* within: the interval of the ratio is to reach no further than this from it */
+    double budget_s; /* after which no further round begins */
+    int line;
+};
+
 struct experiment {
     char *name, *title, *config_path; /* path as given */
     char *about;                      /* the comment that the config opens with; may be empty */
@@ -70,6 +78,10 @@ struct experiment {
     size_t n_paper;
     struct claim *claims;
     size_t n_claims;
+    struct comparison *compare;
+    size_t n_compare;
+    json_t *
+        compared; /* array, result.json's "compare": set by who measures the rounds; NULL: none were */
     json_t
         *figures; /* array of { kind, x, y, group, where, title, baseline }; empty: sensible ones */
     struct script
@@ -84,7 +96,8 @@ int experiment_load(struct experiment **, const char *path, struct run_options *
                     const struct registry *, struct error *);
 void experiment_free(struct experiment *);
 
-/* Asks each claim's function, which gets r(label, metric) -> number or raises "no such result".
+/* Asks each claim's function, which gets r: r(label, metric) -> number, or it raises "no such result";
+   r.ratio(label, label, tag) -> ratio, low, high of `compared`.
    out: array of { text, holds: true|false|null, values: {"LABEL metric": number}, error }. */
 int experiment_claims(struct experiment *,
                       double (*lookup)(void *from, const char *label, const char *metric),

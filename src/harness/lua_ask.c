@@ -65,6 +65,7 @@ static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct as
     lua_rawgeti(s->L, LUA_REGISTRYINDEX, c->lua_ref);
     lua_pushlightuserdata(s->L, a);
     lua_pushcclosure(s->L, ask_result, 1);
+    lua_ratio_wrap(s->L, a->values);
     json_t *holds = json_null();
     if (!script_call(s, 1, 1, &err)) {
         if (lua_isboolean(s->L, -1))

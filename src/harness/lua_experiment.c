@@ -279,11 +279,11 @@ static void read_workload(const struct fields *f, struct script *s)
 
 static int lua_experiment(lua_State *L)
 {
-    static const char *const keys[] = { "claims",    "figures", "k",      "memory_limit",
-                                        "methods",   "metric",  "name",   "paper",
-                                        "repeats",   "seed",    "seeds",  "threads",
-                                        "timeout",   "title",   "warmup", "workload",
-                                        "tell_size", NULL };
+    static const char *const keys[] = { "claims",       "compare",   "figures", "k",
+                                        "memory_limit", "methods",   "metric",  "name",
+                                        "paper",        "repeats",   "seed",    "seeds",
+                                        "threads",      "timeout",   "title",   "warmup",
+                                        "workload",     "tell_size", NULL };
     struct script *s = script_of(L);
     const struct fields f = fields_open(L, 1, "experiment");
     if (s->experiment_line)
@@ -300,6 +300,7 @@ static int lua_experiment(lua_State *L)
     s->rng = rng_at(ex->seed, 0x776f726b);
     read_methods(&f, ex);
     read_workload(&f, s);
+    lua_compare_read(L, &f);
     lua_paper_read(L, &f);
     lua_claims_read(L, &f);
     lua_figures_read(L, &f);

@@ -247,6 +247,12 @@ void lua_claims_read(lua_State *, const struct fields *experiment);
 void lua_check_label(lua_State *, struct place, const char *what, const char *label);
 void lua_check_metric(lua_State *, struct place, const char *what, const char *metric);
 void lua_paper_read(lua_State *, const struct fields *experiment);
+/* lua_ratio.c: the key `compare`, and r.ratio */
+void lua_compare_read(lua_State *, const struct fields *experiment);
+void comparisons_free(struct experiment *);
+/* Replaces the function r at the top by what is called as it is and has r.ratio(label, label, tag), which notes in
+   `values` (borrowed) what was asked. */
+void lua_ratio_wrap(lua_State *, json_t *values);
 void lua_figures_read(lua_State *, const struct fields *experiment);
 /* Once the workload is recorded: tags that the methods, `paper` and `figures` name must exist. */
 int script_check_names(struct script *, struct error *);

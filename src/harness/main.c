@@ -128,8 +128,8 @@ int command_help(struct app *app)
          "  DRIFTLINE_OFFLINE      1: download nothing\n"
          "  DRIFTLINE_NO_INSTALL   1: install nothing, print the command instead\n"
          "  NO_COLOR               no colours\n\n"
-         "exit status: 0 all cells ran; 1 some cell failed or was interrupted; 2 usage or config "
-         "error");
+         "exit status: 0 all cells ran; 1 some cell failed or was interrupted, or "
+         "--fail-on-regression; 2 usage or config error");
     return EXIT_OK;
 }
 

@@ -158,6 +158,15 @@ static int take_fail_on_regression(struct app *app, const char *text)
     return 0;
 }
 
+static int take_regression(struct app *app, const char *text)
+{
+    char *end;
+    app->regression_percent = strtod(text, &end);
+    return end == text || *end || !(app->regression_percent > 0 && app->regression_percent < 1e6)
+               ? -1
+               : 0;
+}
+
 static const struct flag flags[] = {
     { "set", "KEY=VALUE",
       "change an experiment's field, an option() of the config, or METHOD.param", take_set },
@@ -175,8 +184,15 @@ static const struct flag flags[] = {
     { "plugin", "SO", "load a method from a shared object; may be given again", take_plugin },
     { "no-plots", NULL, "write result.json, no figures and no report", take_no_plots },
     { "quiet", NULL, "no progress on stderr", take_quiet },
-    { "fail-on-regression", NULL, "compare: exit 1 when B is worse than A anywhere",
+    { "fail-on-regression", NULL,
+      "compare: exit 1 when B is worse than A anywhere, lacks what A has, or when the repeats "
+      "could "
+      "not show a slow-down of --regression",
       take_fail_on_regression },
+    { "regression", "PERCENT",
+      "compare: the slow-down that --fail-on-regression must be able to "
+      "see; default 10",
+      take_regression },
 };
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 

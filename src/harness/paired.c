@@ -1,4 +1,4 @@
-/* paired.c - Wilcoxon's signed-rank test, Holm's correction, a bootstrap of the mean. */
+/* paired.c - Wilcoxon's signed-rank test, Benjamini and Yekutieli's correction, a bootstrap of the mean. */
 #include "harness/paired.h"
 
 #include <math.h>
@@ -75,23 +75,26 @@ double wilcoxon_p(const double *differences, size_t n)
     return p;
 }
 
-void holm_adjust(double *p, size_t n)
+double yekutieli_adjust(double *p, size_t n)
 {
-    double least = 0; /* adjusted values never fall as p grows */
-    for (size_t done = 0; done < n; done++) {
+    double harmonic = 0, least = 1; /* adjusted values never rise as p falls */
+    size_t tests = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(p[i]))
+            harmonic += 1 / (double)++tests;
+    const double factor = tests ? (double)tests * harmonic : 1;
+    for (size_t rank = tests; rank > 0; rank--) {
         size_t next = n;
         for (size_t i = 0; i < n; i++)
-            if (p[i] >= 0 && (next == n || p[i] < p[next]))
+            if (p[i] >= 0 && (next == n || p[i] > p[next]))
                 next = i;
-        if (next == n)
-            break;
-        double adjusted = fmin(1, p[next] * (double)(n - done));
-        least = fmax(least, adjusted);
+        least = fmin(least, p[next] * factor / (double)rank);
         p[next] = -1 - least; /* marked as done by its sign */
     }
     for (size_t i = 0; i < n; i++)
         if (p[i] < 0)
             p[i] = -1 - p[i];
+    return factor;
 }
 
 static int ascending(const void *a, const void *b)

@@ -11,6 +11,7 @@
 #include "harness/quote.h"
 #include "harness/report_columns.h"
 #include "harness/report_html.h"
+#include "harness/report_rounds.h"
 #include "harness/result.h"
 #include "harness/table.h"
 #include "harness/whole_file.h"
@@ -221,6 +222,7 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
     html_about(out, result);
     html_claims(out, result);
     html_published(out, result);
+    html_rounds(out, result);
     figures_section(out, result, dir);
     if (number)
         fputs("<details><summary>Every value</summary>\n", out);

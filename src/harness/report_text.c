@@ -8,6 +8,7 @@
 #include "harness/report.h"
 #include "harness/report_claims.h"
 #include "harness/report_columns.h"
+#include "harness/report_rounds.h"
 #include "harness/table.h"
 
 static void print_values(const json_t *result, const struct summary_index *index,
@@ -126,6 +127,7 @@ void report_summary(const json_t *result, FILE *out)
            *updates = report_columns(result, COLUMNS_UPDATES);
     print_values(result, &index, queries, false, out);
     print_values(result, &index, updates, true, out);
+    report_rounds(result, out);
     print_paper(result, out);
     print_claims(result, out);
     print_failures(result, out);

@@ -320,9 +320,11 @@ int result_make(struct experiment *x, const struct oracle *oracle, json_t *envir
     *result = json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA,
                         "experiment", experiment_json(x), "environment", environment, "datasets",
                         datasets_json(x->ops), "cells", lean_cells(cells), "summary",
-                        summary_make(cells, x->seed), "truth", oracle_json(oracle));
+                        summary_make(cells), "truth", oracle_json(oracle));
     if (!*result)
         return fail(err, ERR_NO_MEMORY, "no memory for the result of \"%s\"", x->name);
+    if (json_array_size(x->compared))
+        (void)json_object_set(*result, "compare", x->compared);
     rc = experiment_claims(x, lookup, *result, &claims, err);
     (void)json_object_set_new(*result, "claims", claims ? claims : json_array());
     (void)json_object_set_new(*result, "paper", paper_json(x, *result));

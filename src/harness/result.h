@@ -17,7 +17,7 @@ int result_stored_cell(const char *dir, const struct cell *, json_t **cells, str
  * is none. */
 int result_all_stored(const char *dir, json_t **cells, struct error *);
 
-/* The whole document: summary (medians with bootstrap intervals over repeats, by LABEL[point] and
+/* The whole document: summary (medians with intervals over repeats, by LABEL[point] and
    metric), claims, paper values beside measured, environment, datasets. `cells`: concatenated
    arrays of cell_run. */
 int result_make(struct experiment *, const struct oracle *, json_t *environment, json_t *cells,

@@ -7,14 +7,14 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "core/rng.h"
 #include "json_field.h"
 #include "metric.h"
 #include "series.h"
+#include "student.h"
 
 /* A series past LONG_SERIES steps (a runbook has hundreds) keeps its own metrics step by step; statistics and
    what a sweep has at a recall only on the whole, or a result would be ten times its cells. */
-enum { NAME_BYTES = 400, RESAMPLES = 1000, LONG_SERIES = 100 };
+enum { NAME_BYTES = 400, LONG_SERIES = 100 };
 
 /* ---- 1. the metrics of one cell: name -> { sum, n } */
 
@@ -340,57 +340,42 @@ static void add_curve(json_t *samples, const json_t *curve)
 
 /* ---- 4. medians */
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median_of(double *values, size_t n)
-{
-    qsort(values, n, sizeof *values, compare_doubles);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 static json_t *number_json(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* { label, metric, median, low, high, repeats } of one sample; scratch has room for RESAMPLES +
-   2 n. */
-static json_t *median_json(const json_t *sample, uint64_t seed, double *scratch)
+/* Of what there was to find: nothing lies past 1, an interval's end neither. */
+static bool is_share(const char *metric)
+{
+    static const char *const shares[] = { "recall@", "range_recall/", "range_precision/" };
+
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+        if (strncmp(metric, shares[i], strlen(shares[i])) == 0)
+            return true;
+    return false;
+}
+
+/* { label, metric, median, low, high, repeats } of one sample; scratch has space for its values. */
+static json_t *median_json(const json_t *sample, double *scratch)
 {
     const json_t *list = json_object_get(sample, "values");
     const size_t n = json_array_size(list);
-    double *medians = scratch, *values = scratch + RESAMPLES, *drawn = values + n;
-    struct rng r = rng_at(seed, n);
-    double low = NAN, high = NAN;
+    double low, high;
 
     for (size_t i = 0; i < n; i++)
-        values[i] = json_number_value(json_array_get(list, i));
-    for (size_t i = 0; n > 1 && i < RESAMPLES; i++) {
-        for (size_t j = 0; j < n; j++)
-            drawn[j] = values[rng_below(&r, n)];
-        medians[i] = median_of(drawn, n);
-    }
-    if (n > 1) {
-        qsort(medians, RESAMPLES, sizeof *medians, compare_doubles);
-        low = medians[RESAMPLES / 40];
-        high = medians[RESAMPLES - 1 - RESAMPLES / 40];
-    }
+        scratch[i] = json_number_value(json_array_get(list, i));
+    if (median_interval(scratch, n, &low, &high) && is_share(field_text(sample, "metric", "")))
+        high = fmin(high, 1);
     return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"),
                      "metric", json_object_get(sample, "metric"), "median",
-                     number_json(median_of(values, n)), "low", number_json(low), "high",
+                     number_json(median_of(scratch, n)), "low", number_json(low), "high",
                      number_json(high), "repeats", (json_int_t)n);
 }
 
-json_t *summary_make(const json_t *cells, uint64_t seed)
+json_t *summary_samples(const json_t *cells)
 {
-    json_t *samples = json_object(), *curves = json_object(), *summary = json_array(), *cell,
-           *entry;
-    double *scratch = mem_array(NULL, RESAMPLES + 2 * json_array_size(cells) + 2, sizeof *scratch);
+    json_t *samples = json_object(), *curves = json_object(), *cell, *entry;
     const char *key;
     size_t i;
 
@@ -404,11 +389,20 @@ json_t *summary_make(const json_t *cells, uint64_t seed)
         json_decref(metrics);
     }
     json_object_foreach(curves, key, entry) add_curve(samples, entry);
+    json_decref(curves);
+    return samples;
+}
+
+json_t *summary_make(const json_t *cells)
+{
+    json_t *samples = summary_samples(cells), *summary = json_array(), *entry;
+    double *scratch = mem_array(NULL, json_array_size(cells) + 1, sizeof *scratch);
+    const char *key;
+
     if (scratch)
         json_object_foreach(samples, key, entry)(void)
-            json_array_append_new(summary, median_json(entry, seed, scratch));
+            json_array_append_new(summary, median_json(entry, scratch));
     mem_free(NULL, scratch);
     json_decref(samples);
-    json_decref(curves);
     return summary;
 }

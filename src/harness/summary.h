@@ -1,4 +1,4 @@
-/* summary.h - cells -> medians over repeats, with bootstrap intervals, by LABEL[point] and metric.
+/* summary.h - cells -> medians over repeats, with intervals, by LABEL[point] and metric.
  *
  * A step's metrics carry its tag, or its operation's name. Where an operation's tag repeats,
  * METRIC/TAG#i is the i-th and METRIC/TAG the mean over all of them in one repeat. Only cells that
@@ -10,10 +10,13 @@
 #define DRIFTLINE_SUMMARY_H
 
 #include <jansson.h>
-#include <stdint.h>
 
-/* New array of { label, metric, median, low, high, repeats }; low and high are null below two
+/* New array of { label, metric, median, low, high, repeats }. low and high: a 95 % interval of the
+   median from what the repeats of this run show, as median_interval() (student.h); null below three
    repeats. */
-json_t *summary_make(const json_t *cells, uint64_t seed);
+json_t *summary_make(const json_t *cells);
+
+/* What the medians are of: new object "LABEL\nMETRIC" -> { label, metric, values: one per repeat }. */
+json_t *summary_samples(const json_t *cells);
 
 #endif

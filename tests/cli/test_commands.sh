@@ -133,6 +133,24 @@ check "compare finds what changed: a quarter of the lists, so one of them holds 
 run compare results/small again
 check "and the other way round the opposite" 'grep -q "nprobe=1\].*distances/q.* better$" out'
 check "which fails only when asked" '[ $status = 0 ] && grep -qE "A: [0-9]+ better, [1-9][0-9]* worse" out'
+run compare --fail-on-regression results/small results/small
+check "two repeats could not show a slow-down, which is a failure of its own" \
+    '[ $status = 1 ] && grep -q "0 better, 0 worse" out && grep -q "could not show a slow-down of 10 %: it takes 3 repeats" err'
+run compare --fail-on-regression again results/small
+check "a label that B lacks is named" '[ $status = 1 ] && grep -q "results/small has nothing of \"exact\", which again has" err'
+run --out only --no-plots --repeats 3 --only exact small.lua
+run compare --fail-on-regression only/small results/small
+check "nothing in common is a failure when asked" '[ $status = 1 ] && grep -q "no label and metric in common" err'
+run compare only/small results/small
+check "and only then" '[ $status = 0 ] && grep -q "no label and metric in common" err'
+run compare --fail-on-regression --regression 1e5 only/small only/small
+check "three repeats show what is large enough" '[ $status = 0 ] && grep -q "could see" out && grep -q "at different times" out'
+cp -r only crashed
+sed -i '0,/"status": "ok"/s//"status": "failed"/' crashed/small/result.json
+run compare --fail-on-regression --regression 1e5 only/small crashed/small
+check "a repeat that failed is not left out in silence" '[ $status = 1 ] && grep -q "has 1 cell that did not end well" err'
+run compare --regression none only/small only/small
+check "--regression wants a number" '[ $status = 2 ] && grep -q "expected PERCENT" err'
 run --set divf.clustres=4 small.lua
 check "--set of what is not there" '[ $status = 2 ] && grep -q clust err'
 run --only exakt small.lua

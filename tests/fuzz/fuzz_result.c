@@ -222,7 +222,7 @@ static void use(void)
         return;
     }
     report_summary(result, nowhere);
-    json_decref(summary_make(json_object_get(result, "cells"), 1));
+    json_decref(summary_make(json_object_get(result, "cells")));
     make_figures(result);
     json_decref(result);
     (void)report_write(dir, &error);

@@ -32,14 +32,21 @@ static void approximation_matches_the_formula(void **state)
     assert_true(fabs(wilcoxon_p(d, 12) - 2.0 / 4096) < 1e-12);
 }
 
-static void holm_steps_down(void **state)
+/* Five tests of which one is none: p times 4 (1 + 1/2 + 1/3 + 1/4) over its rank, from the largest
+   down, and never more than the next larger one's. */
+static void yekutieli_steps_up(void **state)
 {
     (void)state;
-    double p[] = { 0.01, 0.04, 0.03, 0.005 };
-    const double expected[] = { 0.03, 0.06, 0.06, 0.02 };
-    holm_adjust(p, 4);
-    for (int i = 0; i < 4; i++)
-        assert_true(fabs(p[i] - expected[i]) < 1e-12);
+    const double factor = 4 * (1 + 1.0 / 2 + 1.0 / 3 + 1.0 / 4);
+    double p[] = { 0.01, 0.04, NAN, 0.003, 0.005 };
+    const double expected[] = { 0.01 / 3, 0.04 / 4, NAN, 0.005 / 2, 0.005 / 2 };
+    assert_true(fabs(yekutieli_adjust(p, 5) - factor) < 1e-12);
+    for (int i = 0; i < 5; i++)
+        assert_true(i == 2 ? isnan(p[i]) : fabs(p[i] - fmin(1, factor * expected[i])) < 1e-12);
+    double large[] = { 0.5, 1 };
+    (void)yekutieli_adjust(large, 2);
+    assert_true(large[0] == 1 && large[1] == 1);
+    assert_true(yekutieli_adjust(NULL, 0) == 1);
 }
 
 static void interval_holds_the_mean(void **state)
@@ -58,7 +65,7 @@ int main(void)
         cmocka_unit_test(wilcoxon_matches_a_worked_example),
         cmocka_unit_test(wilcoxon_of_nothing_is_one),
         cmocka_unit_test(approximation_matches_the_formula),
-        cmocka_unit_test(holm_steps_down),
+        cmocka_unit_test(yekutieli_steps_up),
         cmocka_unit_test(interval_holds_the_mean),
     };
     return test_run("paired", tests);

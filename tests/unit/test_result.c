@@ -213,18 +213,38 @@ static void test_medians(void **state)
     json_t *bad = cell_of("a", "nprobe=1", 3, json_pack("[o]", search_step("q", 0, 1)));
     json_object_set_new(bad, "status", json_string("timeout"));
     json_array_append_new(cells, bad);
-    json_t *summary = summary_make(cells, 1), *again = summary_make(cells, 1);
+    json_t *summary = summary_make(cells), *again = summary_make(cells);
 
     assert_true(json_equal(summary, again));
     assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "median") == 200);
-    assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "low") == 100);
-    assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "high") == 400);
+    /* Student's t on logs: their mean is log(200), half the interval 4.3027 log(2) / sqrt(3). */
+    assert_true(fabs(value_at(summary, "a[nprobe=1]", "qps/q", "low") - 35.746) < 0.001);
+    assert_true(fabs(value_at(summary, "a[nprobe=1]", "qps/q", "high") - 1119.0) < 0.1);
+    assert_true(value_at(summary, "a[nprobe=1]", "recall@10/q", "low") == .5);
     assert_true(value_at(summary, "a[nprobe=1]", "qps/q", "repeats") == 3);
     assert_true(value_at(summary, "a[nprobe=1]", "recall@10/q", "median") == .5);
     assert_true(isnan(
         value_at(summary, "a[nprobe=1]", "seconds/q", "median"))); /* null is absent, never 0 */
     json_decref(summary);
     json_decref(again);
+    json_decref(cells);
+}
+
+/* Seeds whose recalls differ; t's interval of them alone would end at 1.01. */
+static void test_no_recall_past_one(void **state)
+{
+    static const double recalls[] = { .99, 1, .98 };
+    json_t *cells = json_array();
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        json_array_append_new(
+            cells, cell_of("a", "", i, json_pack("[o]", search_step("q", recalls[i], 5))));
+    json_t *summary = summary_make(cells);
+
+    assert_true(value_at(summary, "a", "recall@10/q", "high") == 1);
+    assert_true(value_at(summary, "a", "recall@10/q", "low") < .98);
+    json_decref(summary);
     json_decref(cells);
 }
 
@@ -241,7 +261,7 @@ static void test_series_and_tagless_steps(void **state)
     json_object_set_new(
         json_array_get(steps, 2), "memory",
         json_pack("{s:i, s:{s:i, s:i}}", "index_bytes", 50, "parts", "graph", 20, "disk", 4096));
-    summary = summary_make(cells, 1);
+    summary = summary_make(cells);
     assert_true(value_at(summary, "a", "stats.write_latency_ns.p99/now#2", "median") == 900);
     assert_true(isnan(value_at(summary, "a", "stats.clusters.live/now", "median")));
     assert_true(value_at(summary, "a", "parts.graph/now", "median") == 20);
@@ -284,7 +304,7 @@ static void test_qps_at_a_recall(void **state)
         json_object_set_new(json_array_get(steps, 0), "scanned",
                             json_real(i == 1 ? 9000 : 1000 * curve[i].recall));
     }
-    json_t *summary = summary_make(cells, 1);
+    json_t *summary = summary_make(cells);
     assert_true(fabs(value_at(summary, "a[soft_k=2]", "scanned@recall=0.9/q", "median") - 900) <
                 1e-6);
     assert_true(isnan(value_at(summary, "a[soft_k=2]", "distances@recall=0.9/q", "median")));
@@ -313,7 +333,7 @@ static void test_a_long_series(void **state)
         }
         json_array_append_new(cells, cell_of("a", point ? "nprobe=2" : "nprobe=1", 0, steps));
     }
-    json_t *summary = summary_make(cells, 1);
+    json_t *summary = summary_make(cells);
     assert_true(value_at(summary, "a[nprobe=1]", "recall@10/now#101", "median") == .8);
     assert_true(value_at(summary, "a[nprobe=1]", "stats.splits/now", "median") == 1);
     assert_true(isnan(value_at(summary, "a[nprobe=1]", "stats.splits/now#7", "median")));
@@ -388,7 +408,7 @@ static void test_range_metrics(void **state)
                   "planted_recall", 1.1, "op", "range", "tag", "unknown", "distances", "live", 400,
                   "range", "recall", .8, "results", 7.0, "planted_recall", "op", "search", "tag",
                   "q", "distances", 0.0, "live", 400);
-    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary = summary_make(cells, 1);
+    json_t *cells = json_pack("[o]", cell_of("a", "", 0, steps)), *summary = summary_make(cells);
 
     assert_true(fabs(value_at(summary, "a", "distances_percent/r", "median") - .75) < 1e-12);
     assert_true(value_at(summary, "a", "distances_percent/q", "median") == 0);
@@ -411,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_writing_over_a_link),
         cmocka_unit_test(test_storing_cells),
         cmocka_unit_test(test_medians),
+        cmocka_unit_test(test_no_recall_past_one),
         cmocka_unit_test(test_series_and_tagless_steps),
         cmocka_unit_test(test_qps_at_a_recall),
         cmocka_unit_test(test_a_long_series),

@@ -1,0 +1,197 @@
+/* lua_ratio.c - methods measured in paired rounds: the experiment's key `compare`, and r.ratio(...) of
+ * claims.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/json_field.h"
+#include "harness/lua_script.h"
+
+static const double default_until = 0.03, default_budget_s = 60;
+
+/* 1. compare = { "LABEL A", "LABEL B", within = .03, budget = 60 }, or a list of such (`until`, as
+   results call it, is a word of Lua's own) */
+
+/* A label of a method whose sweep, grid or ablations give it points must name one. */
+static void check_point(const struct fields *f, struct place at, const char *label)
+{
+    const struct experiment *ex = script_of(f->L)->experiment;
+    const size_t length = strcspn(label, "[");
+    for (size_t i = 0; i < ex->n_methods; i++) {
+        const struct method_spec *m = &ex->methods[i];
+        if (strncmp(m->label, label, length) != 0 || m->label[length] != '\0')
+            continue;
+        const bool points = json_object_size(m->sweep) + json_object_size(m->grid) +
+                                json_object_size(m->ablations) >
+                            0;
+        if (points && !label[length])
+            script_fail_at(f->L, at, ERR_CONFIG,
+                           "compare: \"%s\" has several points; name one, as in \"%s[nprobe=4]\"",
+                           label, label);
+        if (!points && label[length])
+            script_fail_at(f->L, at, ERR_CONFIG, "compare: \"%s\" has no points: leave out \"%s\"",
+                           m->label, label + length);
+    }
+}
+
+/* The label at a position, checked; the caller owns the copy. */
+static char *read_label(const struct fields *f, int position)
+{
+    static const char shape[] =
+        "compare must be { \"LABEL A\", \"LABEL B\", within = 0.03, budget = "
+        "60 }, or a list of such";
+    if (lua_rawgeti(f->L, f->at, position) != LUA_TSTRING)
+        script_fail_at(f->L, f->call, ERR_CONFIG, "%s, not %s", shape, value_shown(f->L, -1));
+    const char *label = lua_tostring(f->L, -1);
+    lua_check_label(f->L, f->call, "compare", label);
+    check_point(f, f->call, label);
+    char *copy = strdup(label);
+    if (!copy)
+        script_fail(f->L, ERR_NO_MEMORY, "out of memory");
+    lua_pop(f->L, 1);
+    return copy;
+}
+
+/* The pair is in the experiment before anything of it can fail, so that it is freed. */
+static void read_pair(const struct fields *f, struct experiment *ex)
+{
+    static const char *const keys[] = { "budget", "within", NULL };
+    fields_only(f, keys, 2);
+    struct comparison *c = &ex->compare[ex->n_compare++];
+    c->line = f->call.line;
+    c->a = read_label(f, 1);
+    c->b = read_label(f, 2);
+    if (strcmp(c->a, c->b) == 0)
+        script_fail_at(f->L, f->call, ERR_CONFIG,
+                       "compare: \"%s\" with itself; give the same method a second label", c->a);
+    c->until = fields_real(f, "within", default_until, 0.0001, 10);
+    c->budget_s = fields_real(f, "budget", default_budget_s, 0.001, 1e6);
+}
+
+void lua_compare_read(lua_State *L, const struct fields *experiment)
+{
+    struct experiment *ex = script_of(L)->experiment;
+    const int top = lua_gettop(L);
+    const int type = fields_push(experiment, "compare");
+    if (type == LUA_TNIL) {
+        lua_settop(L, top);
+        return;
+    }
+    const struct place at = script_key_place(L, experiment->call, experiment->depth, "compare");
+    if (type != LUA_TTABLE)
+        script_fail_at(L, at, ERR_CONFIG, "compare must be a table, not %s", value_shown(L, -1));
+    const int list = lua_gettop(L);
+    const bool single = lua_rawgeti(L, list, 1) != LUA_TTABLE;
+    const size_t n = single ? 1 : (size_t)lua_rawlen(L, list);
+    lua_pop(L, 1);
+    ex->compare = calloc(n, sizeof *ex->compare);
+    if (!ex->compare)
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    const struct fields pairs = { L, list, "compare", at, 0 };
+    if (!single) {
+        static const char *const no_keys[] = { NULL };
+        fields_only(&pairs, no_keys, n);
+    }
+    for (size_t i = 1; i <= n; i++) {
+        if (single)
+            lua_pushvalue(L, list);
+        else if (lua_rawgeti(L, list, (lua_Integer)i) != LUA_TTABLE)
+            script_fail_at(L, at, ERR_CONFIG, "compare: item %zu must be a table, not %s", i,
+                           value_shown(L, -1));
+        const struct fields f = { L, lua_gettop(L), "compare", at, 0 };
+        read_pair(&f, ex);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, top);
+}
+
+void comparisons_free(struct experiment *ex)
+{
+    for (size_t i = 0; i < ex->n_compare; i++) {
+        free(ex->compare[i].a);
+        free(ex->compare[i].b);
+    }
+    free(ex->compare);
+    json_decref(ex->compared);
+}
+
+/* 2. r.ratio("LABEL A", "LABEL B", "TAG") */
+
+/* The entry of that pair and tag, or of the pair the other way round. */
+static const json_t *find_rounds(const json_t *compared, const char *a, const char *b,
+                                 const char *tag, bool *reversed)
+{
+    size_t i;
+    const json_t *entry;
+    json_array_foreach(compared, i, entry)
+    {
+        const char *x = field_text(entry, "a", ""), *y = field_text(entry, "b", "");
+        *reversed = strcmp(x, b) == 0 && strcmp(y, a) == 0;
+        if (strcmp(field_text(entry, "tag", ""), tag) == 0 &&
+            (*reversed || (strcmp(x, a) == 0 && strcmp(y, b) == 0)))
+            return entry;
+    }
+    return NULL;
+}
+
+static int ask_ratio(lua_State *L)
+{
+    json_t *values = lua_touserdata(L, lua_upvalueindex(1));
+    for (int i = 1; i <= 3; i++)
+        if (lua_type(L, i) != LUA_TSTRING)
+            script_fail(L, ERR_CONFIG,
+                        "r.ratio(label, label, tag) takes three texts, as in r.ratio(\"flat\", "
+                        "\"divf[nprobe=4]\", \"search\")");
+    const char *a = lua_tostring(L, 1), *b = lua_tostring(L, 2), *tag = lua_tostring(L, 3);
+    bool reversed = false;
+    const json_t *entry = find_rounds(script_of(L)->experiment->compared, a, b, tag, &reversed);
+    double ratio = field_number(entry, "ratio"), low = field_number(entry, "low"),
+           high = field_number(entry, "high");
+    if (isnan(ratio) || isnan(low) || isnan(high)) {
+        lua_check_label(L, script_place(L), "r.ratio", a);
+        lua_check_label(L, script_place(L), "r.ratio", b);
+        script_fail(L, ERR_NOT_FOUND,
+                    "r.ratio: \"%s\" and \"%s\" were not measured in rounds on \"%s\": it takes "
+                    "compare = { \"%s\", \"%s\" } in the experiment, and that both ran",
+                    a, b, tag, a, b);
+    }
+    if (reversed) {
+        const double least = 1 / high;
+        ratio = 1 / ratio;
+        high = 1 / low;
+        low = least;
+    }
+    char key[800];
+    (void)snprintf(key, sizeof key, "%s ratio of %s/%s", a, b, tag);
+    json_object_set_new(values, key, json_real(ratio));
+    lua_pushnumber(L, ratio);
+    lua_pushnumber(L, low);
+    lua_pushnumber(L, high);
+    return 3;
+}
+
+/* r(...): the table itself is the first argument. */
+static int call_result(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_replace(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+void lua_ratio_wrap(lua_State *L, json_t *values)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushlightuserdata(L, values);
+    lua_pushcclosure(L, ask_ratio, 1);
+    lua_setfield(L, -2, "ratio");
+    lua_createtable(L, 0, 2);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, call_result, 1);
+    lua_setfield(L, -2, "__call");
+    lua_pushliteral(L, "r");
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_remove(L, -2);
+}

@@ -1,0 +1,195 @@
+/* test_ratio.c - the key `compare` of a config, and r.ratio of its claims. */
+#include <math.h>
+
+#include "tests/testing.h"
+
+#include "src/harness/experiment.h"
+#include "src/harness/report_rounds.h"
+#include "tests/toy_methods.h"
+
+/* Lines 1 and 2, then the experiment's own keys from line 3. */
+#define METHODS                                                                        \
+    "local data = synthetic { kind = 'mixture', rows = 100, dim = 8 }\n"               \
+    "experiment { methods = { method { 'flat' }, method { 'flat', label = 'again' }, " \
+    "method { 'divf', sweep = { nprobe = { 1, 2 } } } }, workload = function(w) "      \
+    "w:insert { data } w:search { data:queries(5), tag = 'q' } end,\n"
+
+struct desk {
+    char dir[PATH_MAX], path[PATH_MAX + 16];
+    struct registry registry;
+    struct run_options options;
+    struct experiment *experiment;
+    struct error error;
+};
+
+static void desk_open(struct desk *d)
+{
+    memset(d, 0, sizeof *d);
+    test_dir_make(d->dir);
+    (void)snprintf(d->path, sizeof d->path, "%s/test.lua", d->dir);
+    d->registry = toy_registry();
+    d->options = (struct run_options){
+        .root = d->dir, .cache = d->dir, .offline = true, .no_install = true
+    };
+}
+
+static int desk_load(struct desk *d, const char *entries)
+{
+    experiment_free(d->experiment);
+    d->experiment = NULL;
+    error_clear(&d->error);
+    FILE *out = fopen(d->path, "w");
+    assert_non_null(out);
+    assert_true(fprintf(out, "%s%s }", METHODS, entries) > 0);
+    assert_int_equal(fclose(out), 0);
+    return experiment_load(&d->experiment, d->path, &d->options, &d->registry, &d->error);
+}
+
+static void desk_close(struct desk *d)
+{
+    experiment_free(d->experiment);
+    test_dir_remove(d->dir);
+}
+
+static void pairs_are_read(void **state)
+{
+    struct desk d;
+    (void)state;
+    desk_open(&d);
+    assert_int_equal(desk_load(&d, "compare = { 'flat', 'divf[nprobe=2]', within = .01 }"), OK);
+    assert_int_equal(d.experiment->n_compare, 1);
+    assert_string_equal(d.experiment->compare[0].a, "flat");
+    assert_string_equal(d.experiment->compare[0].b, "divf[nprobe=2]");
+    assert_true(d.experiment->compare[0].until == 0.01);
+    assert_true(d.experiment->compare[0].budget_s == 60);
+    assert_int_equal(d.experiment->compare[0].line, 3);
+    assert_int_equal(desk_load(&d, "compare = { { 'flat', 'again' },\n"
+                                   "{ 'again', 'divf[nprobe=1]', budget = 5 } }"),
+                     OK);
+    assert_int_equal(d.experiment->n_compare, 2);
+    assert_true(d.experiment->compare[0].until == 0.03);
+    assert_true(d.experiment->compare[1].budget_s == 5);
+    assert_int_equal(desk_load(&d, ""), OK);
+    assert_int_equal(d.experiment->n_compare, 0);
+    desk_close(&d);
+}
+
+static void wrong_pairs_are_refused(void **state)
+{
+    static const struct {
+        const char *entries, *expected;
+    } wrongs[] = {
+        { "\ncompare = 5", ":4: compare must be a table, not 5" },
+        { "compare = {}", ":3: compare must be { \"LABEL A\", \"LABEL B\", within" },
+        { "compare = { 'flat' }", "or a list of such, not nothing" },
+        { "compare = { 'flat', 'agian' }",
+          ":3: compare: no method has the label \"agian\"; did you mean \"again\"?" },
+        { "compare = { 'flat', 'divf' }", "\"divf\" has several points; name one" },
+        { "compare = { 'flat', 'again[nprobe=1]' }", "\"again\" has no points" },
+        { "compare = { 'flat', 'flat' }", "\"flat\" with itself" },
+        { "compare = { 'flat', 'again', 'divf' }", "its list has at most 2 items" },
+        { "compare = { 'flat', 'again', witin = 1 }", "did you mean \"within\"?" },
+        { "compare = { 'flat', 'again', within = 0 }", "\"within\" must be a number 0.0001 .. 10" },
+        { "compare = { 'flat', 'again', budget = 'x' }", "\"budget\" must be a number" },
+        { "compare = { { 'flat', 'again' }, 'flat' }", "compare: item 2 must be a table" },
+        { "compare = { { 'flat', 'again' }, within = 1 }", "compare: unknown key \"within\"" },
+    };
+    struct desk d;
+    (void)state;
+    desk_open(&d);
+    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+        assert_int_equal(desk_load(&d, wrongs[i].entries), ERR_CONFIG);
+        if (!strstr(d.error.text, wrongs[i].expected))
+            fail_msg("%s: %s", wrongs[i].entries, d.error.text);
+    }
+    desk_close(&d);
+}
+
+static double look_up(void *from, const char *label, const char *metric)
+{
+    (void)from;
+    return !strcmp(label, "flat") && !strcmp(metric, "qps/q") ? 7 : NAN;
+}
+
+static json_t *rounds_of(const char *a, const char *b, double ratio, double low, double high)
+{
+    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:i, s:f, s:f, s:s}", "a", a, "b", b, "tag",
+                     "q", "ratio", ratio, "low", low, "high", high, "rounds", 32, "seconds", 1.5,
+                     "until", 0.03, "verdict", "a is faster");
+}
+
+static void claims_ask_for_ratios(void **state)
+{
+    struct desk d;
+    json_t *out;
+    (void)state;
+    desk_open(&d);
+    assert_int_equal(
+        desk_load(&d,
+                  "claims = {\n"
+                  "{ 'r is what it was', function(r) return r('flat', 'qps/q') == 7 end },\n"
+                  "{ 'faster', function(r) return select(2, r.ratio('flat', 'again', 'q')) > 1 end "
+                  "},\n"
+                  "{ 'turned', function(r) local x, low, high = r.ratio('again', 'flat', 'q') "
+                  "return x == 1 / 1.25 and low == 1 / 1.6 and high == 1 / 1.1 end },\n"
+                  "{ 'no such pair', function(r) return r.ratio('flat', 'divf', 'q') > 1 end },\n"
+                  "{ 'misspelt', function(r) return r.ratio('flat', 'agian', 'q') > 1 end },\n"
+                  "{ 'no tag', function(r) return r.ratio('flat', 'again') > 1 end } }"),
+        OK);
+    d.experiment->compared = json_pack("[o]", rounds_of("flat", "again", 1.25, 1.1, 1.6));
+    assert_int_equal(experiment_claims(d.experiment, look_up, NULL, &out, &d.error), OK);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(json_is_true(json_object_get(json_array_get(out, i), "holds")));
+    const json_t *values = json_object_get(json_array_get(out, 1), "values");
+    assert_true(json_real_value(json_object_get(values, "flat ratio of again/q")) == 1.25);
+    static const char *const expected[] = { "test.lua:7: r.ratio: \"flat\" and \"divf\" were not",
+                                            "did you mean \"again\"?", "takes three texts" };
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *claim = json_array_get(out, i + 3);
+        assert_true(json_is_null(json_object_get(claim, "holds")));
+        if (!strstr(json_string_value(json_object_get(claim, "error")), expected[i]))
+            fail_msg("%s", json_string_value(json_object_get(claim, "error")));
+    }
+    json_decref(out);
+    desk_close(&d);
+}
+
+/* The tables, with what was measured too little of; a result of before has none. */
+static void reports_show_rounds(void **state)
+{
+    char *text = NULL;
+    size_t bytes;
+    json_t *few = rounds_of("x", "<y>", 1, 1, 1), *none = json_object();
+    (void)state;
+    json_object_set_new(few, "ratio", json_null());
+    json_object_set_new(few, "low", json_null());
+    json_object_set_new(few, "high", json_null());
+    json_t *result =
+        json_pack("{s:[o, o]}", "compare", rounds_of("flat", "again", 1.25, 1.1, 1.6), few);
+    FILE *out = open_memstream(&text, &bytes);
+    report_rounds(none, out);
+    html_rounds(out, none);
+    assert_int_equal(ftell(out), 0);
+    report_rounds(result, out);
+    html_rounds(out, result);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "1.250"));
+    assert_non_null(strstr(text, "1.100 .. 1.600"));
+    assert_non_null(strstr(text, "<td class=\"text\">a is faster</td>"));
+    assert_non_null(strstr(text, "&lt;y&gt;"));
+    assert_null(strstr(text, "nan"));
+    free(text);
+    json_decref(result);
+    json_decref(none);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pairs_are_read),
+        cmocka_unit_test(wrong_pairs_are_refused),
+        cmocka_unit_test(claims_ask_for_ratios),
+        cmocka_unit_test(reports_show_rounds),
+    };
+    return test_run("ratio", tests);
+}

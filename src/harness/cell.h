@@ -21,7 +21,7 @@ struct cell_env {
     void *to;
     const volatile int
         *interrupted; /* set by the signal handler; the cell is then stopped and not recorded */
-    bool held;        /* it is measured in turn with another (cell_rounds.h), at the knobs of held_point */
+    bool held; /* it is measured in turn with another (cell_rounds.h), at the knobs of held_point */
     size_t held_point;
 };
 

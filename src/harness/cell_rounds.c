@@ -186,7 +186,7 @@ static void note_end(struct duel *d, size_t who)
     const char *status = watch_outcome(d->watches[who], error, sizeof error);
 
     if (strcmp(status, "ok") != 0 && !d->cause[0])
-        (void)snprintf(d->cause, sizeof d->cause, "%s: %s: %s", d->cells[who]->label, status,
+        (void)snprintf(d->cause, sizeof d->cause, "%s: %s: %.500s", d->cells[who]->label, status,
                        error);
 }
 

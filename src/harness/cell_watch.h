@@ -39,7 +39,7 @@ struct watch {
     uint64_t began_ns, deadline_ns;
     uint64_t memory_before, limit;
     uint64_t looked_ns,
-        others_bytes;   /* of the cell's child processes, when they were last looked for */
+        others_bytes; /* of the cell's child processes, when they were last looked for */
     bool ready;       /* held: it waits for an order, before operation ready_op, */
     size_t ready_op;  /* having been told what this last was */
     double round_ns;  /* of the round before, a query; NAN: there was none */

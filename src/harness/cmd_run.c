@@ -15,6 +15,7 @@
 #include "harness/quote.h"
 #include "harness/report.h"
 #include "harness/result.h"
+#include "harness/run_compare.h"
 #include "harness/scratch.h"
 #include "harness/sysinfo.h"
 #include "harness/whole_file.h"
@@ -181,6 +182,18 @@ static const char *worst_status(const json_t *cells)
     return worst;
 }
 
+static struct cell_env env_of(struct run *run)
+{
+    return (struct cell_env){ .experiment = run->experiment,
+                              .options = &run->app->options,
+                              .oracle = &run->oracle,
+                              .kernels = run->app->kernels,
+                              .scratch_dir = run->scratch,
+                              .progress = show_cell_progress,
+                              .to = &run->progress,
+                              .interrupted = run->app->interrupted };
+}
+
 static int run_cell(struct run *run, const struct cell *cell, struct error *error)
 {
     const struct run_options *o = &run->app->options;
@@ -193,10 +206,7 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
         kept = cells != NULL;
     }
     if (!rc && !cells) {
-        struct cell_env env = { run->experiment, o,
-                                &run->oracle,    run->app->kernels,
-                                run->scratch,    show_cell_progress,
-                                &run->progress,  run->app->interrupted };
+        const struct cell_env env = env_of(run);
         rc = cell_run(cell, &env, &cells, error);
     }
     if (!rc && !kept)
@@ -228,6 +238,21 @@ static int run_cells(struct run *run, struct error *error)
             return rc;
     }
     return OK;
+}
+
+static void say_comparison(void *to, const char *a, const char *b)
+{
+    progress_note(to, "measuring in turn: %s, %s", a, b);
+}
+
+static int run_comparisons(struct run *run, struct error *error)
+{
+    const struct cell_env env = env_of(run);
+    const int rc =
+        run_compare(run->experiment, &run->plan, &env, say_comparison, &run->progress, error);
+
+    run->unwritten |= run->experiment->n_compare > 0;
+    return rc;
 }
 
 static int finish(struct run *run, struct error *error)
@@ -334,6 +359,8 @@ int run_config(struct app *app, const char *path, char **dir)
     int rc = prepare(&run, &error);
     if (!rc)
         rc = run_cells(&run, &error);
+    if (!rc)
+        rc = run_comparisons(&run, &error);
     struct error unsaved = { 0 };
     if (run.unwritten && write_result(&run, &unsaved)) {
         app_error(app, &unsaved);

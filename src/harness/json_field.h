@@ -1,4 +1,4 @@
-/* json_field.h - reading one field of a JSON object that may not have it. */
+/* json_field.h - reading one field of a JSON object that may not have it; numbers that may not be finite. */
 #ifndef DRIFTLINE_JSON_FIELD_H
 #define DRIFTLINE_JSON_FIELD_H
 
@@ -24,6 +24,16 @@ static inline long long field_integer(const json_t *object, const char *name, lo
 {
     const json_t *value = json_object_get(object, name);
     return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+/* A number as JSON: null for NAN and infinity, an integer where it is one. */
+static inline json_t *json_number(double value)
+{
+    if (!isfinite(value))
+        return json_null();
+    if (value == floor(value) && fabs(value) < 9e15)
+        return json_integer((json_int_t)value);
+    return json_real(value);
 }
 
 #endif

@@ -21,15 +21,6 @@
 
 /* ---- 1. numbers for JSON */
 
-json_t *json_number(double value)
-{
-    if (!isfinite(value))
-        return json_null();
-    if (value == floor(value) && fabs(value) < 9e15)
-        return json_integer((json_int_t)value);
-    return json_real(value);
-}
-
 uint64_t interval_ns(const struct replay *r, uint64_t start, uint64_t end)
 {
     const uint64_t ns = end - start;

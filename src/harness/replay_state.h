@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "gather.h"
 #include "histogram.h"
+#include "json_field.h"
 #include "meter.h"
 #include "replay.h"
 
@@ -98,7 +99,6 @@ int replay_open(struct replay *);
 /* Memory, named counters, invariants. tables: rows of tables too, and the invariants however
    long they take. */
 int step_observe(struct step *, struct replay *, bool tables);
-json_t *json_number(double); /* null for NAN and infinity; an integer where it is one */
 /* stats.name = value in an object made on demand. */
 void step_stat(struct step *, const char *name, double value);
 uint64_t interval_ns(const struct replay *, uint64_t start,

@@ -9,7 +9,7 @@
 
 enum { COLUMNS = 7, CELL_BYTES = 300 };
 static const char *const header[COLUMNS] = {
-    "a", "b", "search", "time of b / a", "95 % interval", "rounds", "verdict"
+    "a", "b", "operation", "time of b / a", "95 % interval", "rounds", "verdict"
 };
 
 static void fill_row(const json_t *entry, char cells[COLUMNS][CELL_BYTES])

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "json_field.h"
 #include "quote.h"
 
 /* Two recalls of a step that differ by more are of different answers, not of chance. */
@@ -71,16 +72,11 @@ static int follow(struct scorer *s, size_t op, struct error *err)
 
 /* ---- 2. scores */
 
-static json_t *or_null(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *search_json(const struct score *s, size_t k)
 {
     return json_pack("{s:{s:I, s:o, s:o, s:o, s:o}, s:o}", "recall", "k", (json_int_t)k, "mean",
-                     or_null(s->mean), "min", or_null(s->min), "low", or_null(s->low), "high",
-                     or_null(s->high), "wrong_ids", or_null(s->wrong_ids));
+                     json_number(s->mean), "min", json_number(s->min), "low", json_number(s->low),
+                     "high", json_number(s->high), "wrong_ids", json_number(s->wrong_ids));
 }
 
 static json_t *range_json(const struct score *s, const struct op *op)
@@ -88,10 +84,10 @@ static json_t *range_json(const struct score *s, const struct op *op)
     const double planted = (double)op->planted;
 
     return json_pack("{s:{s:f, s:o, s:o, s:o, s:o}, s:o}", "range", "radius", op->radius, "recall",
-                     or_null(s->recall), "precision", or_null(s->precision), "results",
-                     or_null(s->results), "planted_recall",
-                     or_null(planted > 0 ? s->results / planted : NAN), "wrong_ids",
-                     or_null(s->wrong_ids));
+                     json_number(s->recall), "precision", json_number(s->precision), "results",
+                     json_number(s->results), "planted_recall",
+                     json_number(planted > 0 ? s->results / planted : NAN), "wrong_ids",
+                     json_number(s->wrong_ids));
 }
 
 static int score(struct scorer *s, const struct answers *a, struct score *score, struct error *err)

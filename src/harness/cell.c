@@ -245,6 +245,7 @@ static void prepare(struct watch *w, const struct cell *cell, const struct cell_
                          .err = err,
                          .step = SIZE_MAX,
                          .all_seconds = NAN,
+                         .kept.path = env->answers_path,
                          .steps = json_array(),
                          .left = json_array(),
                          .outside = json_array(),
@@ -281,6 +282,7 @@ void watch_end(struct watch *w)
     while (watch_pump(w))
         continue;
     reap(w);
+    answers_close(&w->kept);
     folder_remove(w->dir);
 }
 

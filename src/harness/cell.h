@@ -23,6 +23,7 @@ struct cell_env {
         *interrupted; /* set by the signal handler; the cell is then stopped and not recorded */
     bool held; /* it is measured in turn with another (cell_rounds.h), at the knobs of held_point */
     size_t held_point;
+    const char *answers_path; /* where its answers are kept (answers_file.h); NULL: nowhere */
 };
 
 /* Gives the JSON cells of result.json, one for each point, as an array: { label, point, method,

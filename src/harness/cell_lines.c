@@ -74,6 +74,7 @@ static void take_begin(struct watch *w, const json_t *begin)
     char what[160] = "finishing";
 
     w->step = (size_t)json_integer_value(json_object_get(begin, "step"));
+    w->point = (size_t)field_integer(begin, "point", -1);
     if (w->step < list->n) {
         const struct op *op = &list->ops[w->step];
         (void)snprintf(what, sizeof what, "%s%s%s", op_name(op->kind), op->tag ? " " : "",
@@ -116,6 +117,8 @@ static void score_words(struct watch *w)
     }
     a->ids = words;
     const int code = scorer_take(&w->scorer, a, &recall, &err);
+    if (code == OK && a->pass == PASS_SINGLE)
+        answers_write(&w->kept, a, w->env->experiment->ops->ops[a->op].k, w->point);
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;
     watch_reply(w, json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(err.text),

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <sys/types.h>
 
+#include "answers_file.h"
 #include "cell.h"
 #include "cell_child.h"
 #include "gather.h"
@@ -25,6 +26,7 @@ struct watch {
     char tail[TAIL_BYTES + 1]; /* the last of stderr */
     size_t tail_n;
     struct scorer scorer;
+    struct answers_writer kept;
     struct answers answers; /* whose words are coming */
     struct buffer words;    /* theirs; wanted_bytes of them, taken_bytes so far */
     size_t wanted_bytes, taken_bytes;
@@ -35,7 +37,7 @@ struct watch {
     bool ended;                         /* the guard has given its status */
     int state;                          /* as of waitpid() */
     double all_seconds; /* processor time of all the cell's processes; NAN: not known */
-    size_t step;        /* begun last; SIZE_MAX: none */
+    size_t step, point; /* begun last; SIZE_MAX: none, of no point */
     uint64_t began_ns, deadline_ns;
     uint64_t memory_before, limit;
     uint64_t looked_ns,

@@ -3,6 +3,7 @@
 #include "harness/identity.h"
 
 #include <cblas.h>
+#include <limits.h>
 #include <link.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "data/sha256.h"
 #include "harness/quote.h"
 #include "harness/sysinfo.h"
+#include "kernels/cuda/device.h"
 #include "kernels/kernels.h"
 
 extern char **environ;
@@ -75,6 +77,18 @@ static int add_library(struct dl_phdr_info *info, size_t bytes, void *context)
     return rc;
 }
 
+/* The GPU's kernels, which a method opens when it is asked to run there. */
+static int add_device_library(struct loaded *l)
+{
+    char path[PATH_MAX], sha256[SHA256_HEX_BYTES];
+    if (!device_find(path, sizeof path))
+        return OK;
+    const int rc = sha256_file(path, sha256, NULL, l->err);
+    if (!rc)
+        json_object_set_new(l->libraries, DEVICE_LIBRARY, json_string(sha256));
+    return rc;
+}
+
 static int hash_plugins(struct identity *id, const struct registry *r, struct error *err)
 {
     int rc = OK;
@@ -99,6 +113,8 @@ int identity_open(struct identity *id, const struct registry *r, const struct ke
         rc = hash_plugins(id, r, err);
     if (!rc)
         rc = dl_iterate_phdr(add_library, &loaded);
+    if (!rc)
+        rc = add_device_library(&loaded);
     if (rc) {
         json_decref(loaded.libraries);
         return rc;

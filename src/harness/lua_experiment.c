@@ -81,7 +81,8 @@ static void apply_sets(lua_State *L, const struct fields *f)
         lua_pushvalue(L, -2);
         lua_rawget(L, f->at);
         if (is_measured_by(set->key) && !lua_rawequal(L, -1, -2))
-            lua_note_change(s, "%s=%s (%s)", set->key, set->value, value_shown(L, -1));
+            lua_note_change(s, "%s=%s (%s)", set->key, set->value,
+                            lua_isnil(L, -1) ? "the default" : value_shown(L, -1));
         lua_settop(L, top + 2);
         lua_rawset(L, f->at);
         note_override(s, set);

@@ -134,6 +134,11 @@ printf '\0' >>"$program" # as a rebuild would: another file that does the same
 run --plugin ./plug.so --resume two.lua
 check "another program: nothing is kept" '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 0 ] && grep -q "is measured again: program rebuilt" err'
 
+run --plugin ./plug.so two.lua
+echo 'no library' >libdriftline_cuda.so
+run --plugin ./plug.so --resume two.lua
+check "other kernels for the GPU: nothing is kept" '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 0 ] && grep -q "is measured again: libdriftline_cuda.so (new)" err'
+
 # What a config reads is its own.
 mkdir -p lib
 echo 'return 40' >lib/shared.lua

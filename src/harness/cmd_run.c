@@ -36,6 +36,7 @@ struct run {
     struct older_result older;
     json_t *not_kept; /* object: why stored cells are measured again -> true; each is said once */
     size_t failed, kept;
+    bool replacing;              /* dir has files of this run */
     bool unwritten;              /* cells have finished since result.json was written */
     double written_s, writing_s; /* when that was, and how long it took */
 };
@@ -112,6 +113,14 @@ static int keep_older(struct run *run, struct error *error)
     return rc;
 }
 
+/* Before the first file of the older result is replaced. */
+static void replace_older(struct run *run)
+{
+    if (!run->replacing)
+        older_result_replace(&run->older, run->dir);
+    run->replacing = true;
+}
+
 /* What a run that was killed left there. */
 static void sweep(struct run *run)
 {
@@ -176,6 +185,7 @@ static int write_result(struct run *run, struct error *error)
     int rc = result_make(run->experiment, &run->oracle, run->environment, &state, cells,
                          &run->result, error);
     json_decref(cells);
+    replace_older(run);
     rc = rc ? rc : result_save(run->result, run->dir, error);
     run->unwritten = false;
     return rc;
@@ -267,6 +277,8 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
                                 &run->progress,  run->app->interrupted };
         rc = cell_run(cell, &env, &cells, error);
     }
+    if (!rc && !kept)
+        replace_older(run);
     if (!rc && !kept)
         rc = result_store_cell(run->dir, cell, cells, error);
     if (!rc) {
@@ -428,7 +440,7 @@ int run_config(struct app *app, const char *path, char **dir)
         rc = rc ? rc : unsaved.code;
     }
     progress_end(&run.progress);
-    older_result_settle(&run.older, !rc && !run.failed && !*run.older.smaller);
+    older_result_settle(&run.older, !run.replacing || (!rc && !run.failed && !*run.older.smaller));
     if (!rc || rc == ERR_INTERRUPTED) {
         struct error late = { 0 };
         const int unfinished = finish(&run, &late);
@@ -440,8 +452,11 @@ int run_config(struct app *app, const char *path, char **dir)
     if (rc == ERR_INTERRUPTED)
         app_warn(app, "interrupted: %zu of %zu cells are written; --resume goes on from there",
                  run.progress.finished, run.plan.n);
-    else if (rc && error.code)
+    else if (rc && error.code) {
         app_error(app, &error);
+        if (run.older.path)
+            app_warn(app, "the older, finished result is kept in %s", run.older.path);
+    }
     int status = rc || run.failed ? EXIT_SOME_FAILED : EXIT_OK;
     if (dir && run.dir)
         *dir = strdup(run.dir);

@@ -122,17 +122,6 @@ static int keep_files(const char *from, const char *to, bool (*wanted)(const cha
     return rc;
 }
 
-/* gnuplot writes into the file that is there, so a figure must not have two names. */
-static void remove_drawn(const char *dir)
-{
-    DIR *all = opendir(dir);
-    for (struct dirent *e; all && (e = readdir(all));)
-        if (is_drawn(e->d_name))
-            (void)unlinkat(dirfd(all), e->d_name, 0);
-    if (all)
-        (void)closedir(all);
-}
-
 /* 3. The folder */
 
 static void sync_folder(const char *path)
@@ -249,13 +238,23 @@ int older_result_keep(struct older_result *o, const char *dir, const json_t *run
         compare_runs(o, run, was);
         if (!name_folder(dir, &st, path, sizeof path))
             rc = fill_folder(dir, path, err);
-        if (!rc) {
-            remove_drawn(dir);
+        if (!rc)
             o->path = strdup(path);
-        }
     }
     json_decref(result);
     return rc;
+}
+
+void older_result_replace(const struct older_result *o, const char *dir)
+{
+    if (!o->path)
+        return;
+    DIR *all = opendir(dir);
+    for (struct dirent *e; all && (e = readdir(all));)
+        if (is_drawn(e->d_name))
+            (void)unlinkat(dirfd(all), e->d_name, 0);
+    if (all)
+        (void)closedir(all);
 }
 
 void older_result_settle(struct older_result *o, bool replaced)

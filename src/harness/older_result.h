@@ -22,7 +22,10 @@ struct older_result {
    any time leaves the finished result in one place at least. ERR_IO (a full disk): nothing has
    changed. */
 int older_result_keep(struct older_result *, const char *dir, const json_t *run, struct error *);
-/* After the run: removes what was kept if the new result takes its place. */
+/* Right before the run first writes its own result: figures lose their name in dir, since gnuplot would
+   write into the file that has a name in both folders. */
+void older_result_replace(const struct older_result *, const char *dir);
+/* After the run: removes what was kept if the new result takes its place, or if the run never wrote one. */
 void older_result_settle(struct older_result *, bool replaced);
 void older_result_free(struct older_result *);
 

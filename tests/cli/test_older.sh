@@ -102,6 +102,27 @@ run --resume --repeats 6 long.lua
 check "what the older run measured is kept by --resume all the same" '[ $status = 0 ] && grep -q "cells were kept" out && finished'
 rm -rf r/long
 
+# Nothing is replaced before there is something to put in its place.
+cat >none.lua <<'LUA'
+local s = synthetic { kind = "gaussian", rows = 20000, dim = 256 }
+experiment {
+  name = "small", k = 5, repeats = 9,
+  workload = function(w) w:insert { s }; w:search { s:queries(20000), tag = "q" } end,
+  methods = { method { "flat" } },
+}
+LUA
+rm -rf r/small && cp -r saved r/small
+"$program" --out r none.lua >out 2>err &
+pid=$!
+for _ in $(seq 2000); do
+    [ -e r/small/older ] && break
+    sleep 0.01
+done
+kill -INT $pid
+wait $pid
+status=$?
+check "Ctrl-C before the first cell: all is as it was" '[ $status = 1 ] && [ ! -e r/small/older ] && all_of r/small | cmp -s - whole'
+
 # ---- where a file cannot have two names, and on a full disk
 cat >nolink.c <<'C'
 #include <errno.h>
@@ -123,5 +144,12 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m,nr_inodes=100 tmpfs full 2>/d
     status=$?
     check "a disk without room for it: no run, and the result is as it was" \
         '[ $status != 0 ] && cmp -s full/small/result.json saved/result.json && grep -q "could not be kept; --force\|cannot be used" err'
+    umount full
+    mount -t tmpfs -o size=300k tmpfs full
+    mkdir full/small && cp -r saved/cells saved/result.json full/small/
+    "$program" --out full --no-plots --set rows=700 --repeats 500 small.lua >out 2>err
+    status=$?
+    check "a disk that fills half-way: the finished one is beside, and where is said" \
+        '[ $status != 0 ] && grep -qi "space" err && grep -q "finished result is kept in full/small/older/" err && cmp -s full/small/older/*/result.json saved/result.json'
 fi
 exit $failed

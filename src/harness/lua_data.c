@@ -411,7 +411,11 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
             /* Queries come as what the rows are: a file of bytes beside one of floats would not fit. */
             .element = i == PATH_QUERIES ? data_element_name(set->base->element) : NULL,
         };
+        struct error err = { 0 };
         source = open_path(L, script_place(L), set->paths[i], options, part, set->name);
+        /* What rows are ordered by is no data set of the result. */
+        if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], &err))
+            script_raise(L, script_place(L), "file", &err);
     }
     if (source)
         add_part(L, set, part, source);

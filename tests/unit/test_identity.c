@@ -126,7 +126,8 @@ static void desk_close(struct desk *d)
     "local lib = require 'shared'\n"                                                           \
     "local data = synthetic { kind = 'mixture', rows = 300, dim = 8 }\n"                       \
     "experiment { methods = { method { 'flat' }, method { 'divf' } }, workload = function(w) " \
-    "w:runbook { 'book.yaml', data } end }"
+    "w:runbook { 'book.yaml', data } w:search { file { 'rows.csv', time = 'times.csv' }"       \
+    ":sort_by 'time', k = 1 } end }"
 #define BOOK(rows) \
     "set:\n  max_pts: 300\n  1:\n    operation: insert\n    start: 0\n    end: " rows "\n"
 
@@ -137,21 +138,24 @@ static void every_file_of_a_config_counts(void **state)
         const char *name, *text;
     } changes[] = { { "test.lua", CONFIG " " },
                     { "lib/shared.lua", "return 2\n" },
-                    { "book.yaml", BOOK("100") "# a comment\n" } };
+                    { "book.yaml", BOOK("100") "# a comment\n" },
+                    { "times.csv", "3\n2\n1\n" } };
     struct desk d;
-    char path[PATH_MAX + 64], alone[65], hashes[4][65];
+    char path[PATH_MAX + 64], alone[65], hashes[5][65];
     (void)state;
     desk_open(&d);
     (void)snprintf(path, sizeof path, "%s/lib", d.dir);
     assert_int_equal(mkdir(path, 0700), 0);
     desk_write(&d, "lib/shared.lua", "return 1\n");
     desk_write(&d, "book.yaml", BOOK("100"));
+    desk_write(&d, "rows.csv", "1,1,1,1,1,1,1,1\n2,2,2,2,2,2,2,2\n3,3,3,3,3,3,3,3\n");
+    desk_write(&d, "times.csv", "1\n2\n3\n");
     desk_write(&d, "test.lua", CONFIG);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 5; i++) {
         if (i)
             desk_write(&d, changes[i - 1].name, changes[i - 1].text);
         desk_load(&d);
-        assert_int_equal(json_array_size(d.experiment->config_files), 3);
+        assert_int_equal(json_array_size(d.experiment->config_files), 4);
         memcpy(hashes[i], d.experiment->config_sha256, 65);
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(hashes[i], hashes[j]);

@@ -148,11 +148,11 @@ static json_t *cell_of(const char *label, int repeat, const char *status)
 static void expect_in_result(struct desk *d, const char *statuses[2], struct result_run run,
                              const char *holds, const char *why)
 {
-    json_t *cells = json_array(), *result = NULL;
+    json_t *cells = json_array(), *environment = json_object(), *result = NULL;
     struct oracle oracle = { 0 };
     for (int i = 0; i < 2; i++)
         json_array_append_new(cells, cell_of("flat", i, statuses[i]));
-    assert_ok(result_make(d->experiment, &oracle, json_object(), &run, cells, &result, &d->error),
+    assert_ok(result_make(d->experiment, &oracle, environment, &run, cells, &result, &d->error),
               &d->error);
     const json_t *claim = json_array_get(json_object_get(result, "claims"), 0);
     char *found = json_dumps(json_object_get(claim, "holds"), JSON_ENCODE_ANY);
@@ -162,6 +162,7 @@ static void expect_in_result(struct desk *d, const char *statuses[2], struct res
         fail_msg("\"%s\" does not say \"%s\"", said ? said : "", why);
     free(found);
     json_decref(result);
+    json_decref(environment);
     json_decref(cells);
 }
 

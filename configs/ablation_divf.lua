@@ -43,6 +43,7 @@ methods[#methods + 1] = method { "divf", label = stop, params = { clusters = lis
 experiment {
   name = "ablation_divf",
   title = "What each part of dynamic IVF's scan is worth",
+  publication = "Copenhagen 0.1.0",
   seed = 1, repeats = quick and 1 or 3, k = 10, threads = 1,
 
   workload = function(w)

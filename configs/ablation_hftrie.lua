@@ -27,6 +27,7 @@ end
 experiment {
   name = "ablation_hftrie",
   title = "hftrie: bits a level, codes a leaf, kinds of search",
+  publication = "HFTrie",
   seed = 1, repeats = 1, threads = 1,
 
   workload = function(w)

@@ -39,6 +39,7 @@ end
 experiment {
   name = "ablation_soft_k",
   title = "Soft assignment, splits and the number of lists",
+  publication = "Copenhagen 0.1.0",
   seed = 1, repeats = 1, k = 10, threads = 1,
 
   workload = function(w)

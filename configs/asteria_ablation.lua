@@ -34,6 +34,7 @@ local function rate(r, label) return r(label, "single_qps@recall=0.95/asked") en
 
 experiment {
   name = "asteria_ablation", title = "Asteria without its parts, one by one",
+  publication = "Asteria",
   seed = 1, k = 10, threads = 1, timeout = 3600,
 
   workload = function(w)

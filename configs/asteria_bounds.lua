@@ -41,6 +41,7 @@ end
 
 experiment {
   name = "asteria_bounds", title = "Asteria's bounds held to every row",
+  publication = "Asteria",
   seed = 1, k = 10, threads = 1, metric = "cosine",
 
   workload = function(w)

@@ -25,6 +25,7 @@ local function last(r, label, metric) return r(at(label), ("%s/clothes#%d"):form
 
 experiment {
   name = "asteria_drift", title = "Asteria under drift: frozen and retrained",
+  publication = "Asteria",
   seed = 1, k = 10, threads = 1, metric = "cosine", timeout = 3600,
 
   workload = function(w)

@@ -25,6 +25,7 @@ end
 
 experiment {
   name = "asteria_routing", title = "Asteria: what a probe brings, by Hamming radius",
+  publication = "Asteria",
   seed = 1, k = 10, threads = 1,
 
   workload = function(w)

@@ -27,6 +27,7 @@ end
 
 experiment {
   name = "asteria_scaling", title = "Asteria: what a query costs as vectors grow",
+  publication = "Asteria",
   seed = 1, k = 10, threads = 1, timeout = 7200, tell_size = false,
 
   workload = function(w)

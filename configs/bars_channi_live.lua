@@ -20,6 +20,7 @@ end
 experiment {
   name = "bars_channi_live",
   title = "CHANNI: searches beside splits",
+  publication = "CHANNI",
   seed = 1, k = 10, threads = 2,
 
   workload = function(w)

@@ -70,6 +70,7 @@ local groups = { sampling = sampling, splits = splits, inside = inside, when = w
 experiment {
   name = "channi_ablation",
   title = "CHANNI without its parts, one by one",
+  publication = "CHANNI",
   seed = 1, k = 10, threads = 1, timeout = 3600, tell_size = false,
 
   workload = function(w)

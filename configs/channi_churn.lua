@@ -35,6 +35,7 @@ local function a_step(r, point) return r(point, "seconds/arrive") + r(point, "se
 experiment {
   name = "channi_churn",
   title = "CHANNI: every vector replaced",
+  publication = "CHANNI",
   seed = 1, k = 10, threads = 1, timeout = 3600,
 
   workload = function(w)

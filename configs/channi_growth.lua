@@ -41,6 +41,7 @@ end
 experiment {
   name = "channi_growth",
   title = "CHANNI: deferred, built, and grown tenfold",
+  publication = "CHANNI",
   seed = 1, k = 10, threads = 1, timeout = 3600, tell_size = false,
 
   workload = function(w)

@@ -48,6 +48,7 @@ for _, s in ipairs(sigma) do methods[#methods + 1] = index(("%g sigma"):format(s
 experiment {
   name = "channi_ood",
   title = "CHANNI: planted outliers",
+  publication = "CHANNI",
   seed = 1, k = 10, threads = 1, timeout = 3600, tell_size = false,
 
   workload = function(w)

@@ -50,6 +50,7 @@ local points = { "nprobe=" .. mark, "" }
 experiment {
   name = "channi_scaling",
   title = "CHANNI: cores, vectors, clusters",
+  publication = "CHANNI",
   seed = 1, k = 10, threads = 1, timeout = 7200, tell_size = false,
 
   workload = function(w)

@@ -37,6 +37,7 @@ end
 experiment {
   name = "churn_gaussian",
   title = "Churn on i.i.d. Gaussian data: +1,000, -30 % oldest a round",
+  publication = "Copenhagen 0.1.0",
   seed = 1, seeds = 1, repeats = 1, k = 10, threads = 1,
 
   workload = function(w)

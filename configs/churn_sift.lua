@@ -44,6 +44,7 @@ local function seconds(r, label) return r(label, "seconds/arrive") + r(label, "s
 experiment {
   name = "churn_sift",
   title = "Churn on SIFT descriptors: 30 % a round, constant size",
+  publication = "Copenhagen 0.1.0",
   seed = 1, seeds = 1, repeats = 1, k = 10, threads = 1,
 
   workload = function(w)

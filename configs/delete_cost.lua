@@ -23,6 +23,7 @@ end
 experiment {
   name = "delete_cost",
   title = "The cost of a deletion, and of what it leaves behind",
+  publication = "Copenhagen 0.1.0",
   seed = 1, seeds = 1, repeats = 3, k = 10, threads = 1,
 
   workload = function(w)

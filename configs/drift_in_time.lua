@@ -60,6 +60,7 @@ end
 experiment {
   name = "drift_in_time",
   title = "Twenty years of commit messages through a sliding window",
+  publication = "Copenhagen 0.1.0",
   seed = 1, repeats = 1, k = 10, threads = 1,
 
   workload = function(w)

@@ -28,6 +28,7 @@ local function at4(label) return label .. "[nprobe=4]" end
 experiment {
   name = "drift_mnist_fashion",
   title = "Train on MNIST, insert Fashion-MNIST, never retrain",
+  publication = "Copenhagen 0.1.0",
   seed = 1, seeds = 1, repeats = 3, k = 10, threads = 1,
 
   workload = function(w)

@@ -52,6 +52,7 @@ end
 experiment {
   name = "drift_streaming",
   title = "MNIST, then Fashion-MNIST in ten batches",
+  publication = "Copenhagen 0.1.0",
   seed = 1, seeds = 1, repeats = quick and 1 or 3, k = 10, threads = 1,
 
   workload = function(w)

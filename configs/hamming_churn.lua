@@ -37,6 +37,7 @@ end
 experiment {
   name = "hamming_churn",
   title = "64-bit codes coming and going at constant size",
+  publication = "HFTrie",
   seed = 1, repeats = 1, threads = 1,
 
   workload = function(w)

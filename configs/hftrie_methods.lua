@@ -41,6 +41,7 @@ end
 experiment {
   name = "hftrie_methods",
   title = "Methods for range search in 64-bit codes, compared",
+  publication = "HFTrie",
   seed = 1, repeats = 1, threads = 1, timeout = 3600,
 
   workload = function(w)

@@ -50,6 +50,7 @@ end
 experiment {
   name = "hftrie_radius",
   title = "Range search in 64-bit codes, by radius",
+  publication = "HFTrie",
   seed = 1, repeats = 1, threads = 1,
 
   workload = function(w)

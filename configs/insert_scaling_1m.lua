@@ -22,6 +22,7 @@ local function ns(r, label, step) return r(label, "ns_each/insert#" .. step) end
 experiment {
   name = "insert_scaling_1m",
   title = "What an insertion costs up to a million vectors",
+  publication = "Copenhagen 0.1.0",
   seed = 1, repeats = quick and 1 or 3, k = 10, threads = 1,
 
   workload = function(w)

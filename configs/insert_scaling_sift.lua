@@ -43,6 +43,7 @@ local function growth(r, label) return ns(r, label, last) / ns(r, label, 1) end
 experiment {
   name = "insert_scaling_sift",
   title = "What an insertion costs as the index grows",
+  publication = "Copenhagen 0.1.0",
   seed = 1, repeats = quick and 1 or 2, k = 10, threads = 1,
 
   workload = function(w)

@@ -53,6 +53,7 @@ local function total(r, label, what) return r(label .. "[nprobe=4]", "stats." ..
 experiment {
   name = "maintenance_policies",
   title = "Maintenance policies of dynamic IVF over a long drift",
+  publication = "Copenhagen 0.1.0",
   seed = 1, seeds = 1, repeats = 1, k = 10, threads = 1,
 
   workload = function(w)

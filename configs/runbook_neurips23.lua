@@ -29,6 +29,7 @@ local function at8(label) return label .. "[nprobe=8]" end
 experiment {
   name = "runbook_neurips23",
   title = "The NeurIPS'23 streaming track's final runbook, rescaled",
+  publication = "Copenhagen 0.1.0",
   seed = 1, repeats = 1, k = 10, threads = 1,
 
   workload = function(w)

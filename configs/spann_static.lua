@@ -31,6 +31,7 @@ local function built(r, label) return r(at(label), "seconds/train") + r(at(label
 experiment {
   name = "spann_static",
   title = "SPANN on data that do not change",
+  publication = "SPANN and SPFresh",
   seed = 1, k = 10, threads = 2,
 
   workload = function(w)

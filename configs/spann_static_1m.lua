@@ -22,6 +22,7 @@ end
 experiment {
   name = "spann_static_1m",
   title = "SPANN on a million vectors of 128 floats",
+  publication = "SPANN and SPFresh",
   seed = 1, k = 10, threads = 2,
 
   workload = function(w)

@@ -62,6 +62,7 @@ local function violations(r, choice) return r(name("upkeep", choice), "stats.npa
 experiment {
   name = "spfresh_ablation",
   title = "SPFresh without its parts, one by one",
+  publication = "SPANN and SPFresh",
   seed = 1, k = 10, threads = 1,
 
   workload = function(w)

@@ -17,6 +17,7 @@ local background, inline, append_only = "SPFresh, background", "SPFresh, inline"
 experiment {
   name = "spfresh_live",
   title = "SPFresh under replacement: updates and searches at once",
+  publication = "SPANN and SPFresh",
   seed = 1, k = 10, threads = 2,
 
   workload = function(w)

@@ -23,6 +23,7 @@ local labels = { never, "checkpoint every 4 MB", often, synced }
 experiment {
   name = "spfresh_recovery",
   title = "SPFresh recovering from a kill",
+  publication = "SPANN and SPFresh",
   seed = 1, k = 10, threads = 1,
 
   workload = function(w)

@@ -46,6 +46,7 @@ end
 experiment {
   name = "static_recall_qps",
   title = "Recall and queries a second on static data",
+  publication = "Copenhagen 0.1.0",
   seed = 1, k = 10, threads = 1,
 
   workload = function(w)

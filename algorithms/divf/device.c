@@ -4,40 +4,20 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "algorithms/divf/divf.h"
-
-static const char LIBRARY[] = "libdriftline_cuda.so";
-
-/* The library lies beside the program or in a folder above it: build/ for build/release/driftline. */
-static bool find_library(char path[PATH_MAX])
-{
-    char folder[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
-    if (n < 0)
-        return false;
-    folder[n] = '\0';
-    for (char *slash = strrchr(folder, '/'); slash; slash = strrchr(folder, '/')) {
-        *slash = '\0';
-        int length = snprintf(path, PATH_MAX, "%s/%s", folder, LIBRARY);
-        if (length > 0 && length < PATH_MAX && access(path, R_OK) == 0)
-            return true;
-    }
-    return false;
-}
 
 int divf_device_open(struct divf *d)
 {
     char path[PATH_MAX], why[512] = "";
     if (d->params.device == DIVF_CPU)
         return OK;
-    if (!find_library(path))
+    if (!device_find(path, sizeof path))
         return fail(d->base.env.error, ERR_UNSUPPORTED,
                     "divf: device = cuda: there is no %s beside the program or above it; make "
                     "builds it where nvcc is "
                     "installed; or use device = cpu",
-                    LIBRARY);
+                    DEVICE_LIBRARY);
     if (device_load(path, &d->device.library, why, sizeof why))
         return fail(d->base.env.error, ERR_UNSUPPORTED,
                     "divf: device = cuda: %s; or use device = cpu", why);

@@ -78,6 +78,7 @@ function static.run(of)
 
   experiment {
     name = of.name, title = of.title,
+    publication = "Asteria",
     seed = 1, k = 10, threads = 1, metric = "cosine", timeout = 3600,
 
     workload = function(w)

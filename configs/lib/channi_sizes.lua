@@ -47,6 +47,7 @@ function sizes.run(of)
 
   experiment {
     name = of.name, title = of.title, seed = 1, k = 10, threads = 1, timeout = 7200,
+    publication = "CHANNI",
 
     workload = function(w)
       w:train  { data, tag = "train" }

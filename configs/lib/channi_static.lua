@@ -36,6 +36,7 @@ function static.run(of)
 
   experiment {
     name = of.name, title = of.title,
+    publication = "CHANNI",
     seed = 1, k = 10, threads = 1,
 
     workload = function(w)

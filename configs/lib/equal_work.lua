@@ -47,6 +47,7 @@ return function(spec)
 
   return experiment {
     name = spec.name, title = spec.title,
+    publication = "Copenhagen 0.1.0",
     seed = 1, seeds = quick and 1 or 3, repeats = 1, k = 10, threads = 1,
 
     workload = function(w)

@@ -43,6 +43,7 @@ function real.run(of)
 
   experiment {
     name = of.name, title = of.title,
+    publication = "HFTrie",
     seed = 1, repeats = 1, threads = 1,
 
     workload = function(w)

@@ -32,6 +32,7 @@ function churn.run(of)
 
   experiment {
     name = of.name, title = of.title,
+    publication = "SPANN and SPFresh",
     seed = 1, k = 10, threads = 2, timeout = 3600,
 
     workload = function(w)

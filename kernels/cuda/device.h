@@ -37,6 +37,11 @@ void device_unload(struct device_library *library);
 /* 1 if device_load(path) would succeed, else 0 with the reason. */
 int device_available(const char *path, char *why, size_t why_bytes);
 
+#define DEVICE_LIBRARY "libdriftline_cuda.so"
+/* 1, and the path of the library beside the program or in a folder above it (build/ for
+   build/release/driftline); else 0. */
+int device_find(char *path, size_t path_bytes);
+
 /* 2. What the library offers: the symbol driftline_device_ops */
 
 struct device_centroids; /* a copy of k centroids in device memory, and room for a batch of rows */

@@ -2,8 +2,10 @@
 #include "kernels/cuda/device.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SAY(...) (void)(why_bytes && snprintf(why, why_bytes, __VA_ARGS__))
 
@@ -11,6 +13,22 @@ static int refuse(struct device_library *library)
 {
     device_unload(library);
     return -1;
+}
+
+int device_find(char *path, size_t path_bytes)
+{
+    char folder[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    if (n < 0)
+        return 0;
+    folder[n] = '\0';
+    for (char *slash = strrchr(folder, '/'); slash; slash = strrchr(folder, '/')) {
+        *slash = '\0';
+        int length = snprintf(path, path_bytes, "%s/%s", folder, DEVICE_LIBRARY);
+        if (length > 0 && (size_t)length < path_bytes && access(path, R_OK) == 0)
+            return 1;
+    }
+    return 0;
 }
 
 int device_load(const char *path, struct device_library *library, char *why, size_t why_bytes)

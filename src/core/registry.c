@@ -56,9 +56,11 @@ int registry_open(struct registry *r, struct error *err)
 void registry_close(struct registry *r)
 {
     mem_free(NULL, r->ops);
-    for (size_t i = 0; i < r->n_handles; i++)
-        dlclose(r->handles[i]);
-    mem_free(NULL, r->handles);
+    for (size_t i = 0; i < r->n_plugins; i++) {
+        dlclose(r->plugins[i].handle);
+        mem_free(NULL, r->plugins[i].path);
+    }
+    mem_free(NULL, r->plugins);
     *r = (struct registry){ 0 };
 }
 
@@ -81,8 +83,8 @@ static int add_from(struct registry *r, void *handle, const char *path, struct e
 
 int registry_load_plugin(struct registry *r, const char *path, struct error *err)
 {
-    size_t capacity = r->n_handles;
-    if (!mem_grow(NULL, &r->handles, &capacity, r->n_handles + 1, sizeof *r->handles))
+    size_t capacity = r->n_plugins;
+    if (!mem_grow(NULL, &r->plugins, &capacity, r->n_plugins + 1, sizeof *r->plugins))
         return fail(err, ERR_NO_MEMORY, "registry: out of memory");
     /* Without a slash dlopen() would look through the system's library folders. */
     char local[4096] = "./";
@@ -96,11 +98,15 @@ int registry_load_plugin(struct registry *r, const char *path, struct error *err
         return fail(err, ERR_NOT_FOUND, "plugin %s does not load: %s", path,
                     why ? why : "no reason given");
     }
-    const int rc = add_from(r, handle, path, err);
-    if (rc != OK)
+    char *own_path = mem_strdup(NULL, path);
+    const int rc = own_path ? add_from(r, handle, path, err)
+                            : fail(err, ERR_NO_MEMORY, "registry: out of memory");
+    if (rc == OK) {
+        r->plugins[r->n_plugins++] = (struct registry_plugin){ handle, own_path, r->n - 1 };
+    } else {
+        mem_free(NULL, own_path);
         dlclose(handle);
-    else
-        r->handles[r->n_handles++] = handle;
+    }
     return rc;
 }
 

@@ -4,12 +4,18 @@
 
 #include "index.h"
 
+struct registry_plugin {
+    void *handle; /* of dlopen */
+    char *path;   /* as the loader knows the file */
+    size_t op;    /* number of its method in ops */
+};
+
 struct registry {
     const struct index_ops *
         *ops; /* n of them, built-in first, in the order of algorithms/registry.def */
     size_t n, capacity;
-    void **handles; /* of dlopen, n_handles */
-    size_t n_handles;
+    struct registry_plugin *plugins; /* in the order they were loaded */
+    size_t n_plugins;
 };
 
 int registry_open(struct registry *, struct error *);

@@ -3,6 +3,7 @@
 #define DRIFTLINE_APP_H
 
 #include "core/registry.h"
+#include "harness/identity.h"
 #include "harness/options.h"
 
 struct kernels;
@@ -13,6 +14,7 @@ struct app {
     struct run_options options;
     struct registry registry;
     const struct kernels *kernels;
+    struct identity identity;        /* of commands that measure; else empty */
     const volatile int *interrupted; /* set by Ctrl-C */
     volatile int *measuring; /* not 0: Ctrl-C lets the program write its results, else it ends it */
     const char **arguments;  /* what is left of the command line once options are taken out */

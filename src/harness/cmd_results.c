@@ -157,6 +157,22 @@ static int reproduce_one(struct app *app, const char *config, struct reproduced 
     return status;
 }
 
+/* Before hours of work: what this run can tell. */
+static void say_what_runs(const struct app *app, const char *wanted)
+{
+    const struct run_options *o = &app->options;
+    printf("reproduce %s: ", wanted ? wanted : "all papers");
+    if (o->quick || o->n_sets || o->threads)
+        printf("not a full run (%s%s%s): claims of configs that it changes are not measured\n",
+               o->quick ? "--quick" : "", o->quick && (o->n_sets || o->threads) ? ", " : "",
+               o->n_sets    ? "--set"
+               : o->threads ? "--threads"
+                            : "");
+    else
+        printf("a full run, every config as it stands\n");
+    fflush(stdout);
+}
+
 int command_reproduce(struct app *app)
 {
     const char *wanted = app->n_arguments ? app->arguments[0] : NULL;
@@ -168,6 +184,7 @@ int command_reproduce(struct app *app)
     }
     char paper[64], config[200];
     struct reproduced all = { 0 };
+    say_what_runs(app, wanted);
     int worst = EXIT_OK;
     while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, paper, config)) {
         if (wanted && strcmp(wanted, paper) != 0)

@@ -10,7 +10,9 @@
 #include "harness/cell.h"
 #include "harness/folder_lock.h"
 #include "harness/libraries.h"
+#include "harness/older_result.h"
 #include "harness/oracle_apart.h"
+#include "harness/plan_key.h"
 #include "harness/progress.h"
 #include "harness/quote.h"
 #include "harness/report.h"
@@ -31,7 +33,10 @@ struct run {
     json_t **finished; /* each cell's JSON by its number, NULL until it has run */
     char *dir, *scratch;
     int lock; /* of dir; -1: not taken */
-    size_t failed;
+    struct older_result older;
+    json_t *not_kept; /* object: why stored cells are measured again -> true; each is said once */
+    size_t failed, kept;
+    bool replacing;              /* dir has files of this run */
     bool unwritten;              /* cells have finished since result.json was written */
     double written_s, writing_s; /* when that was, and how long it took */
 };
@@ -55,6 +60,8 @@ static void run_free(struct run *run)
     experiment_free(run->experiment);
     free(run->dir);
     free(run->scratch);
+    older_result_free(&run->older);
+    json_decref(run->not_kept);
     if (run->lock >= 0)
         close(run->lock);
 }
@@ -76,6 +83,40 @@ static int make_results_dir(struct run *run, struct error *error)
     if (rc)
         fail_within(error, "the results folder cannot be used; choose another with --out");
     return rc;
+}
+
+static struct result_run run_state(const struct run *run)
+{
+    return (struct result_run){ run->plan.n, run->progress.finished, run->kept,
+                                run->app->options.quick };
+}
+
+/* A finished result stays until this run has taken its place. */
+static int keep_older(struct run *run, struct error *error)
+{
+    if (run->app->options.force)
+        return OK;
+    const struct result_run state = run_state(run);
+    json_t *now = result_run_json(run->experiment, &state);
+    const int rc = older_result_keep(&run->older, run->dir, now, error);
+    json_decref(now);
+    if (rc)
+        fail_within(error, "%s has a finished result, which could not be kept; --force replaces it",
+                    run->dir);
+    else if (run->older.path && *run->older.smaller)
+        progress_note(&run->progress,
+                      "the finished result that is there is kept in %s, because this run is "
+                      "smaller (%s); --force replaces it instead",
+                      run->older.path, run->older.smaller);
+    return rc;
+}
+
+/* Before the first file of the older result is replaced. */
+static void replace_older(struct run *run)
+{
+    if (!run->replacing)
+        older_result_replace(&run->older, run->dir);
+    run->replacing = true;
 }
 
 /* What a run that was killed left there. */
@@ -136,9 +177,11 @@ static int write_result(struct run *run, struct error *error)
         json_array_extend(cells, run->finished[i]);
     json_decref(run->result);
     run->result = NULL;
-    int rc =
-        result_make(run->experiment, &run->oracle, run->environment, cells, &run->result, error);
+    const struct result_run state = run_state(run);
+    int rc = result_make(run->experiment, &run->oracle, run->environment, &state, cells,
+                         &run->result, error);
     json_decref(cells);
+    replace_older(run);
     rc = rc ? rc : result_save(run->result, run->dir, error);
     run->unwritten = false;
     return rc;
@@ -194,6 +237,36 @@ static struct cell_env env_of(struct run *run)
                               .interrupted = run->app->interrupted };
 }
 
+/* A stored cell that is of another program, config or machine is measured again; of many cells each
+   reason is said once. */
+static int take_stored(struct run *run, const struct cell *cell, json_t **cells,
+                       struct error *error)
+{
+    char why[600];
+    const int rc = result_stored_cell(run->dir, cell, cells, why, sizeof why, error);
+    if (!rc && *why && !json_object_get(run->not_kept, why)) {
+        json_object_set_new(run->not_kept, why, json_true());
+        progress_note(&run->progress, "--resume: \"%s\", repeat %zu, is measured again: %s",
+                      cell->method->label, cell->repeat + 1, why);
+    }
+    return rc;
+}
+
+/* In result.json each cell says whether it was kept, and what it was measured with where that is not
+   what the others were. */
+static void mark_cells(const struct run *run, const struct cell *cell, json_t *cells, bool kept)
+{
+    const json_t *common = json_object_get(run->environment, "identity");
+    size_t i;
+    json_t *one;
+    json_array_foreach(cells, i, one)
+    {
+        json_object_set_new(one, "kept", json_boolean(kept));
+        if (!json_equal(common, cell->identity))
+            json_object_set(one, "identity", cell->identity);
+    }
+}
+
 static int run_cell(struct run *run, const struct cell *cell, struct error *error)
 {
     const struct run_options *o = &run->app->options;
@@ -202,7 +275,7 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
     bool kept = false;
     int rc = OK;
     if (o->resume) {
-        rc = result_stored_cell(run->dir, cell, &cells, error);
+        rc = take_stored(run, cell, &cells, error);
         kept = cells != NULL;
     }
     if (!rc && !cells) {
@@ -210,14 +283,18 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
         rc = cell_run(cell, &env, &cells, error);
     }
     if (!rc && !kept)
+        replace_older(run);
+    if (!rc && !kept)
         rc = result_store_cell(run->dir, cell, cells, error);
     if (!rc) {
         const char *status = worst_status(cells);
         bool fine = !strcmp(status, "ok") || !strcmp(status, "unsupported");
         run->failed += !fine;
+        run->kept += kept;
         progress_cell_done(&run->progress, cell->method->label, cell->repeat,
                            kept && fine ? "kept" : status, now_s() - began);
         print_cell_warnings(run, cell, cells);
+        mark_cells(run, cell, cells, kept);
         run->finished[cell->number] = json_incref(cells);
         rc = write_at_times(run, error);
     }
@@ -291,6 +368,15 @@ static void print_warnings(struct run *run)
         app_warn(run->app, "%s", json_string_value(warning));
 }
 
+/* That of the methods that no plugin brought, whose cells differ in nothing else. */
+static json_t *identity_in_common(const struct run *run)
+{
+    for (size_t i = 0; i < run->plan.n; i++)
+        if (json_is_null(json_object_get(run->plan.cells[i].identity, "plugin_sha256")))
+            return run->plan.cells[i].identity;
+    return run->plan.n ? run->plan.cells[0].identity : NULL;
+}
+
 static int prepare(struct run *run, struct error *error)
 {
     struct app *app = run->app;
@@ -298,6 +384,10 @@ static int prepare(struct run *run, struct error *error)
     int rc = libraries_check_linked(error);
     if (!rc)
         rc = make_results_dir(run, error);
+    if (!rc)
+        rc = plan_identify(&run->plan, run->experiment, &app->identity, error);
+    if (!rc)
+        rc = keep_older(run, error);
     if (rc)
         return rc;
     sweep(run);
@@ -305,6 +395,8 @@ static int prepare(struct run *run, struct error *error)
                   run->experiment->name, run->experiment->ops->n, run->plan.n, run->dir);
     run->environment =
         sysinfo_environment(app->kernels, app->options.root, run->experiment->threads);
+    run->not_kept = json_object();
+    json_object_set(run->environment, "identity", identity_in_common(run));
     print_warnings(run);
     return make_truth(run, error);
 }
@@ -343,6 +435,9 @@ static void print_outcome(struct run *run)
                run->failed, run->plan.n, run->dir);
     printf("\nresults: %s/result.json%s\n", run->dir,
            run->app->options.no_plots ? "" : ", figures and report.html");
+    if (run->older.path)
+        printf("the older, %s result is kept in %s\n", *run->older.smaller ? "larger" : "finished",
+               run->older.path);
     fflush(stdout);
 }
 
@@ -367,6 +462,7 @@ int run_config(struct app *app, const char *path, char **dir)
         rc = rc ? rc : unsaved.code;
     }
     progress_end(&run.progress);
+    older_result_settle(&run.older, !run.replacing || (!rc && !run.failed && !*run.older.smaller));
     if (!rc || rc == ERR_INTERRUPTED) {
         struct error late = { 0 };
         const int unfinished = finish(&run, &late);
@@ -378,8 +474,11 @@ int run_config(struct app *app, const char *path, char **dir)
     if (rc == ERR_INTERRUPTED)
         app_warn(app, "interrupted: %zu of %zu cells are written; --resume goes on from there",
                  run.progress.finished, run.plan.n);
-    else if (rc && error.code)
+    else if (rc && error.code) {
         app_error(app, &error);
+        if (run.older.path)
+            app_warn(app, "the older, finished result is kept in %s", run.older.path);
+    }
     int status = rc || run.failed ? EXIT_SOME_FAILED : EXIT_OK;
     if (dir && run.dir)
         *dir = strdup(run.dir);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/sha256.h"
 #include "harness/lua_script.h"
 
 static void data_sets_free(struct data_set *set)
@@ -39,6 +38,7 @@ void script_free(struct script *s)
     free(s->files);
     free(s->option_names);
     json_decref(s->overrides);
+    json_decref(s->other_files);
     free(s);
 }
 
@@ -73,6 +73,9 @@ void experiment_free(struct experiment *ex)
     free(ex->title);
     free(ex->about);
     free(ex->config_path);
+    free(ex->publication);
+    json_decref(ex->config_files);
+    json_decref(ex->changed);
     json_decref(ex->overrides);
     json_decref(ex->figures);
     comparisons_free(ex);
@@ -126,11 +129,10 @@ static int load(struct experiment *ex, struct run_options *options, const struct
     struct script *s = ex->script;
     s->experiment = ex;
     s->overrides = json_incref(ex->overrides);
+    s->other_files = json_object();
     rc = recorder_new(&s->recorder, err);
     if (!rc)
         rc = script_run_file(s, ex->config_path, err);
-    if (!rc)
-        rc = sha256_block(s->files[0].text, s->files[0].bytes, ex->config_sha256, err);
     if (!rc && !(ex->about = head_comment(s->files[0].text, s->files[0].bytes)))
         rc = fail(err, ERR_NO_MEMORY, "out of memory");
     if (!rc && !s->experiment_line)
@@ -138,6 +140,8 @@ static int load(struct experiment *ex, struct run_options *options, const struct
                   ex->config_path);
     if (!rc)
         rc = run_workload(s, err);
+    if (!rc)
+        rc = script_hash_files(s, err);
     if (!rc)
         rc = script_check_names(s, err);
     return rc ? rc : script_check_sets(s, err);
@@ -153,7 +157,9 @@ int experiment_load(struct experiment **out, const char *path, struct run_option
     ex->config_path = strdup(path);
     ex->overrides = json_object();
     ex->figures = json_array();
-    int rc = ex->config_path && ex->overrides && ex->figures
+    ex->config_files = json_array();
+    ex->changed = json_array();
+    int rc = ex->config_path && ex->overrides && ex->figures && ex->config_files && ex->changed
                  ? load(ex, options, registry, err)
                  : fail(err, ERR_NO_MEMORY, "out of memory");
     if (rc) {

@@ -64,7 +64,15 @@ struct comparison {
 struct experiment {
     char *name, *title, *config_path; /* path as given */
     char *about;                      /* the comment that the config opens with; may be empty */
-    char config_sha256[65];
+    json_t
+        *config_files; /* array of { path, sha256 }: every file that the config read, itself first;
+                             data files have theirs in ops->datasets */
+    char
+        config_sha256[65]; /* of the config; if it read other files, of their sha256, a line each */
+    char *publication; /* where the claims without "(ours)" and the `paper` figures were published;
+                          NULL: all claims are the config's own */
+    json_t *changed; /* array of texts: what the command line changed of the data, the workload and
+                          the methods, as "--quick", "rows=100 (1000)"; claims are then not measured */
     uint64_t seed;
     size_t seeds, repeats, k, threads; /* each >= 1 */
     double timeout_s;                  /* a cell's; default 1800 */
@@ -98,9 +106,13 @@ void experiment_free(struct experiment *);
 
 /* Asks each claim's function, which gets r: r(label, metric) -> number, or it raises "no such result";
    r.ratio(label, label, tag) -> ratio, low, high of `compared`.
-   out: array of { text, holds: true|false|null, values: {"LABEL metric": number}, error }. */
+   out: array of { text, holds: true|false|null, values: {"LABEL metric": number}, why, published }.
+   holds is null, and why says the reason, where something it needs was not measured, or where its
+   function reads no result at all. */
 int experiment_claims(struct experiment *,
                       double (*lookup)(void *from, const char *label, const char *metric),
                       void *from, json_t **out, struct error *);
+/* The same array without asking: none is measured, because of `why`. */
+json_t *experiment_claims_unasked(const struct experiment *, const char *why);
 
 #endif

@@ -18,18 +18,21 @@ struct asking { /* one claim, while its function runs */
     double (*lookup)(void *from, const char *label, const char *metric);
     void *from;
     json_t *values;
+    char missed[200]; /* "METRIC of LABEL": the first result that was asked for and is not there */
 };
 
 /* r(label, metric) */
 static int ask_result(lua_State *L)
 {
-    const struct asking *a = lua_touserdata(L, lua_upvalueindex(1));
+    struct asking *a = lua_touserdata(L, lua_upvalueindex(1));
     if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
         script_fail(L, ERR_CONFIG,
                     "r(label, metric) takes two texts, as in r(\"flat\", \"recall@10/search\")");
     const char *label = lua_tostring(L, 1), *metric = lua_tostring(L, 2);
     const double value = a->lookup(a->from, label, metric);
-    if (isnan(value)) {
+    if (!isfinite(value)) {
+        if (!*a->missed)
+            (void)snprintf(a->missed, sizeof a->missed, "\"%s\" of \"%s\"", metric, label);
         lua_check_label(L, script_place(L), "r", label);
         lua_check_metric(L, script_place(L), "r", metric);
         script_fail(
@@ -44,38 +47,89 @@ static int ask_result(lua_State *L)
     return 1;
 }
 
-/* What the report gets of a claim: its values, and whether it holds or why that is not known. */
-static json_t *claim_json(const struct claim *c, json_t *holds, json_t *values,
-                          const struct error *err)
+/* The mark of a config's own claims where the others are a publication's. */
+static bool is_published(const struct experiment *ex, const struct claim *c)
 {
-    json_t *claim = json_pack("{s:s, s:o, s:o}", "text", c->text, "holds", holds, "values", values);
-    if (claim && err->code)
-        json_object_set_new(claim, "error",
-                            json_string(script_is_plain(err->text)
-                                            ? err->text
-                                            : "its function raised an error of unprintable text"));
-    return claim;
+    static const char ours[] = "(ours)";
+    return ex->publication && strncmp(c->text, ours, sizeof ours - 1) != 0;
+}
+
+/* What the report gets of a claim: its values, and whether it holds or why that is not known. */
+static json_t *claim_json(const struct experiment *ex, const struct claim *c, json_t *holds,
+                          json_t *values, const char *why)
+{
+    if (why && !script_is_plain(why))
+        why = "its function raised an error of unprintable text";
+    return json_pack("{s:s, s:o, s:o, s:s?, s:b}", "text", c->text, "holds", holds, "values",
+                     values, "why", why, "published", is_published(ex, c));
+}
+
+/* Why the answer of a claim's function says nothing; err is empty where it gave one. */
+static void doubt_answer(const struct asking *a, const struct claim *c, const struct experiment *ex,
+                         struct error *err)
+{
+    if (!err->code && *a->missed)
+        fail(err, ERR_NOT_FOUND, "%s:%d: r: no such result: %s", ex->config_path, c->line,
+             a->missed);
+    else if (!err->code && !json_object_size(a->values))
+        fail(err, ERR_CONFIG, "%s:%d: its function asked for no result: r(label, metric)",
+             ex->config_path, c->line);
 }
 
 static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct asking *a)
 {
     struct script *s = ex->script;
     struct error err = { 0 };
+    bool holds = false;
     a->values = json_object();
+    *a->missed = '\0';
     lua_rawgeti(s->L, LUA_REGISTRYINDEX, c->lua_ref);
     lua_pushlightuserdata(s->L, a);
     lua_pushcclosure(s->L, ask_result, 1);
     lua_ratio_wrap(s->L, a->values);
-    json_t *holds = json_null();
     if (!script_call(s, 1, 1, &err)) {
-        if (lua_isboolean(s->L, -1))
-            holds = json_boolean(lua_toboolean(s->L, -1));
-        else
+        holds = lua_toboolean(s->L, -1);
+        if (!lua_isboolean(s->L, -1))
             fail(&err, ERR_CONFIG, "%s:%d: a claim's function must return true or false, not %s",
                  ex->config_path, c->line, luaL_typename(s->L, -1));
         lua_pop(s->L, 1);
     }
-    return claim_json(c, holds, a->values, &err);
+    doubt_answer(a, c, ex, &err);
+    json_t *claim = claim_json(ex, c, err.code ? json_null() : json_boolean(holds), a->values,
+                               err.code ? err.text : NULL);
+    error_clear(&err);
+    return claim;
+}
+
+json_t *experiment_claims_unasked(const struct experiment *ex, const char *why)
+{
+    json_t *claims = json_array();
+    for (size_t i = 0; i < ex->n_claims; i++)
+        json_array_append_new(claims,
+                              claim_json(ex, &ex->claims[i], json_null(), json_object(), why));
+    return claims;
+}
+
+/* What a run of other sizes found is no answer to a claim about the config's own; its numbers are
+   shown all the same. */
+static void take_answers_back(const struct experiment *ex, json_t *claims)
+{
+    char *list = NULL;
+    size_t bytes, i;
+    json_t *item, *claim;
+    FILE *out = json_array_size(ex->changed) ? open_memstream(&list, &bytes) : NULL;
+    if (!out)
+        return;
+    fputs("not the run that the config describes: ", out);
+    json_array_foreach(ex->changed, i, item)
+        fprintf(out, "%s%s", i ? ", " : "", json_string_value(item));
+    (void)fclose(out);
+    json_array_foreach(claims, i, claim)
+    {
+        json_object_set_new(claim, "holds", json_null());
+        json_object_set_new(claim, "why", json_string(list));
+    }
+    free(list);
 }
 
 struct claims_task {
@@ -129,7 +183,7 @@ int experiment_claims(struct experiment *ex,
                       double (*lookup)(void *from, const char *label, const char *metric),
                       void *from, json_t **out, struct error *err)
 {
-    struct claims_task task = { .ex = ex, .asking = { lookup, from, NULL } };
+    struct claims_task task = { .ex = ex, .asking = { .lookup = lookup, .from = from } };
     struct child child = {
         .work = ask_all, .context = &task, .cpu_s = CLAIMS_SECONDS, .tick = claims_tick
     };
@@ -144,7 +198,7 @@ int experiment_claims(struct experiment *ex,
             struct error unasked = { 0 };
             fail(&unasked, ERR_CONFIG, "%s:%d: not known: asking the claims %s", ex->config_path,
                  ex->claims[i].line, why.text);
-            claim = claim_json(&ex->claims[i], json_null(), json_object(), &unasked);
+            claim = claim_json(ex, &ex->claims[i], json_null(), json_object(), unasked.text);
         }
         if (json_array_append_new(*out, claim)) {
             json_decref(*out);
@@ -152,5 +206,6 @@ int experiment_claims(struct experiment *ex,
         }
     }
     free(child.output);
+    take_answers_back(ex, *out);
     return *out ? OK : fail(err, ERR_NO_MEMORY, "out of memory for the claims");
 }

@@ -7,6 +7,7 @@
 #include "harness/lua_catalog.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
 #include <lualib.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct catalog {
     size_t n;
     struct block *blocks;
     const char *where; /* the entry being read, for messages */
+    char path[PATH_MAX];
 };
 
 /* 1. Reading fields: raw, of the table on top of the stack */
@@ -271,9 +273,6 @@ static int load_catalog(lua_State *L)
 
 int catalog_open(struct catalog **out, const struct run_options *options, struct error *err)
 {
-    char path[PATH_MAX];
-    (void)snprintf(path, sizeof path, "%s/datasets/catalog.lua",
-                   options->root ? options->root : ".");
     struct catalog *c = *out = calloc(1, sizeof *c);
     if (c)
         c->L = luaL_newstate();
@@ -282,9 +281,11 @@ int catalog_open(struct catalog **out, const struct run_options *options, struct
         *out = NULL;
         return fail(err, ERR_NO_MEMORY, "out of memory for the catalog");
     }
+    (void)snprintf(c->path, sizeof c->path, "%s/datasets/catalog.lua",
+                   options->root ? options->root : ".");
     lua_pushcfunction(c->L, load_catalog);
     lua_pushlightuserdata(c->L, c);
-    lua_pushstring(c->L, path);
+    lua_pushstring(c->L, c->path);
     if (lua_pcall(c->L, 2, 0, 0) == LUA_OK)
         return OK;
     const char *text = lua_tostring(c->L, -1);
@@ -292,7 +293,7 @@ int catalog_open(struct catalog **out, const struct run_options *options, struct
     if (text && strstr(text, "catalog.lua"))
         fail(err, ERR_CONFIG, "%s", text);
     else
-        fail(err, ERR_CONFIG, "%s: %s", path, text ? text : "an error without a message");
+        fail(err, ERR_CONFIG, "%s: %s", c->path, text ? text : "an error without a message");
     catalog_close(c);
     *out = NULL;
     return err ? err->code : ERR_CONFIG;
@@ -315,6 +316,11 @@ void catalog_close(struct catalog *c)
 }
 
 /* 4. What it says */
+
+const char *catalog_path(const struct catalog *c)
+{
+    return c->path;
+}
 
 const char *const *catalog_names(const struct catalog *c, size_t *n)
 {
@@ -419,11 +425,24 @@ static int say_progress(void *context, const char *what, size_t done, size_t tot
     return o->say(o->say_to, line);
 }
 
+bool catalog_has_recipe(const struct catalog_entry *e, const char *part)
+{
+    const struct dataset_part *p = dataset_find_part(&e->entry, part);
+    for (size_t i = 0; p && i < p->n_origins; i++)
+        if (p->origins[i].kind == ORIGIN_RECIPE)
+            return true;
+    return false;
+}
+
+void catalog_recipe_dir(const struct run_options *o, char *path)
+{
+    (void)snprintf(path, PATH_MAX, "%s/datasets/recipes", o->root ? o->root : ".");
+}
+
 static struct fetch_env env_of(const struct run_options *o, struct telling *t)
 {
     *t = (struct telling){ .options = o };
-    (void)snprintf(t->recipe_dir, sizeof t->recipe_dir, "%s/datasets/recipes",
-                   o->root ? o->root : ".");
+    catalog_recipe_dir(o, t->recipe_dir);
     return (struct fetch_env){ .cache_dir = o->cache,
                                .data_path = o->data,
                                .recipe_dir = t->recipe_dir,

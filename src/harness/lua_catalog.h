@@ -19,6 +19,8 @@ struct catalog_entry;
 int catalog_open(struct catalog **, const struct run_options *, struct error *);
 void catalog_close(struct catalog *);
 
+/* The file it was read from. */
+const char *catalog_path(const struct catalog *);
 /* The names there are; the array is the catalog's. */
 const char *const *catalog_names(const struct catalog *, size_t *n);
 /* NULL: no such data set. Lives as long as the catalog. */
@@ -32,6 +34,10 @@ void catalog_describe(const struct catalog_entry *, FILE *);
 
 /* The names of an entry's parts that are rows: "base", "query", "time" ... */
 size_t catalog_parts(const struct catalog_entry *, const char **names, size_t room);
+/* Whether a recipe may have made a part, and the folder of the recipes; path has room for PATH_MAX. */
+bool catalog_has_recipe(const struct catalog_entry *, const char *part);
+void catalog_recipe_dir(const struct run_options *, char *path);
+
 /* Fetches, verifies, converts and maps a part, telling options->say how it goes. sha256: of the delivered file.
    ERR_FETCH says each source tried and why it failed. */
 int catalog_open_part(const struct catalog_entry *, const char *part, const struct run_options *,

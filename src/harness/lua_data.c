@@ -1,4 +1,6 @@
 /* lua_data.c - where rows come from: dataset "name", file "path", synthetic { kind = ... }. */
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,11 +85,41 @@ void lua_data_push(lua_State *L, struct source *take, const char *name)
 
 /* dataset "name" */
 
+int lua_catalog_open(struct script *s, struct error *err)
+{
+    if (s->catalog)
+        return OK;
+    const int rc = catalog_open(&s->catalog, s->options, err);
+    return rc ? rc : script_note_file(s, catalog_path(s->catalog), err);
+}
+
+/* All recipes where one may have made the part: they call each other. In order of name, as the hash
+   wants it. */
+int lua_catalog_note(struct script *s, const struct catalog_entry *entry, const char *part,
+                     struct error *err)
+{
+    char folder[PATH_MAX];
+    struct dirent **files = NULL;
+    if (!catalog_has_recipe(entry, part))
+        return OK;
+    catalog_recipe_dir(s->options, folder);
+    const int n = scandir(folder, &files, NULL, alphasort);
+    int rc = n < 0 ? fail_errno(err, ERR_IO, "%s: cannot be listed", folder) : OK;
+    for (int i = 0; i < n; i++) {
+        char path[2 * PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s", folder, files[i]->d_name);
+        if (!rc && *files[i]->d_name != '.')
+            rc = script_note_file(s, path, err);
+        free(files[i]);
+    }
+    free(files);
+    return rc;
+}
+
 static void open_catalog(lua_State *L)
 {
-    struct script *s = script_of(L);
     struct error err = { 0 };
-    if (!s->catalog && catalog_open(&s->catalog, s->options, &err))
+    if (lua_catalog_open(script_of(L), &err))
         script_raise(L, script_place(L), "dataset", &err);
 }
 
@@ -100,7 +132,8 @@ static struct source *open_catalog_part(lua_State *L, struct data_set *set, cons
     const uint64_t stopped_ns = script_stop_clock();
     const int rc = catalog_open_part(set->entry, part, s->options, &source, sha256, &err);
     script_start_clock(s, stopped_ns);
-    if (rc) {
+    if (rc || lua_catalog_note(s, set->entry, part, &err)) {
+        source_close(source);
         char what[400];
         (void)snprintf(what, sizeof what, "dataset \"%s\"", set->name);
         script_raise(L, script_place(L), what, &err);
@@ -378,7 +411,11 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
             /* Queries come as what the rows are: a file of bytes beside one of floats would not fit. */
             .element = i == PATH_QUERIES ? data_element_name(set->base->element) : NULL,
         };
+        struct error err = { 0 };
         source = open_path(L, script_place(L), set->paths[i], options, part, set->name);
+        /* What rows are ordered by is no data set of the result. */
+        if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], &err))
+            script_raise(L, script_place(L), "file", &err);
     }
     if (source)
         add_part(L, set, part, source);

@@ -1,11 +1,13 @@
 /* lua_experiment.c - experiment { ... }, option(...) and quick: what a config states, and what --set changes of it. */
 #include <errno.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/lua_script.h"
+#include "harness/quote.h"
 
 enum { METHODS_MAX = 1000, NAME_BYTES_MAX = 100 };
 
@@ -34,6 +36,28 @@ static void push_typed(lua_State *L, const char *text)
         lua_pushstring(L, text);
 }
 
+void lua_note_change(struct script *s, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_array_append_new(s->experiment->changed, quote_json(text));
+}
+
+/* Another name, other draws, other bounds or more repeats leave what a config says of its results
+   as it is; any other key does not. */
+static bool is_measured_by(const char *key)
+{
+    static const char *const apart[] = { "memory_limit", "name",    "repeats", "seed",
+                                         "seeds",        "timeout", "title" };
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
+        if (strcmp(apart[i], key) == 0)
+            return false;
+    return true;
+}
+
 static void note_override(struct script *s, struct override *set)
 {
     set->used = true;
@@ -48,11 +72,18 @@ static void apply_sets(lua_State *L, const struct fields *f)
         if (!is_scalar(set->key))
             continue;
         const bool text = !strcmp(set->key, "name") || !strcmp(set->key, "title");
+        const int top = lua_gettop(L);
         lua_pushstring(L, set->key);
         if (text)
             lua_pushstring(L, set->value);
         else
             push_typed(L, set->value);
+        lua_pushvalue(L, -2);
+        lua_rawget(L, f->at);
+        if (is_measured_by(set->key) && !lua_rawequal(L, -1, -2))
+            lua_note_change(s, "%s=%s (%s)", set->key, set->value,
+                            lua_isnil(L, -1) ? "the default" : value_shown(L, -1));
+        lua_settop(L, top + 2);
         lua_rawset(L, f->at);
         note_override(s, set);
     }
@@ -90,6 +121,10 @@ static int lua_option(lua_State *L)
         if (lua_type(L, -1) != type)
             script_fail(L, ERR_CONFIG, "--set %s=%s: option \"%s\" is a %s, such as %s", name,
                         set->value, name, lua_typename(L, type), value_shown(L, 2));
+        if (!lua_rawequal(L, -1, 2)) {
+            lua_note_change(s, "%s=%s (%s)", name, set->value, value_shown(L, 2));
+            lua_pop(L, 1);
+        }
         note_override(s, set);
     }
     return 1;
@@ -161,6 +196,11 @@ static void read_name(const struct fields *f, struct experiment *ex)
     if (!script_is_plain(title))
         fields_fail(f, "title", ERR_CONFIG, "\"title\" must be UTF-8 without control characters");
     ex->title = copy_text(f->L, title);
+    const char *publication = fields_text(f, "publication", NULL);
+    if (publication && (!*publication || !script_is_plain(publication)))
+        fields_fail(f, "publication", ERR_CONFIG,
+                    "\"publication\" must be UTF-8 without control characters, and not empty");
+    ex->publication = publication ? copy_text(f->L, publication) : NULL;
 }
 
 /* A number of bytes, or a text such as "4G". */
@@ -200,10 +240,13 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
         note_number(s, "seed", (double)o->seed);
     if (o->quick) {
         ex->seeds = ex->repeats = 1;
+        lua_note_change(s, "--quick");
         json_object_set_new(s->overrides, "quick", json_true());
     }
     if (o->repeats)
         note_number(s, "repeats", (double)(ex->repeats = o->repeats));
+    if (o->threads && o->threads != ex->threads)
+        lua_note_change(s, "threads=%zu (%zu)", o->threads, ex->threads);
     if (o->threads)
         note_number(s, "threads", (double)(ex->threads = o->threads));
     if (o->timeout_s > 0)
@@ -279,11 +322,11 @@ static void read_workload(const struct fields *f, struct script *s)
 
 static int lua_experiment(lua_State *L)
 {
-    static const char *const keys[] = { "claims",       "compare",   "figures", "k",
-                                        "memory_limit", "methods",   "metric",  "name",
-                                        "paper",        "repeats",   "seed",    "seeds",
-                                        "threads",      "timeout",   "title",   "warmup",
-                                        "workload",     "tell_size", NULL };
+    static const char *const keys[] = { "claims",       "compare",     "figures",   "k",
+                                        "memory_limit", "methods",     "metric",    "name",
+                                        "paper",        "publication", "repeats",   "seed",
+                                        "seeds",        "threads",     "timeout",   "title",
+                                        "warmup",       "workload",    "tell_size", NULL };
     struct script *s = script_of(L);
     const struct fields f = fields_open(L, 1, "experiment");
     if (s->experiment_line)

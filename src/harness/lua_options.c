@@ -148,7 +148,7 @@ static void apply_set(lua_State *L, struct method_spec *m, const char *name, con
 
 void lua_method_overrides(lua_State *L, struct method_spec *m)
 {
-    const struct script *s = script_of(L);
+    struct script *s = script_of(L);
     for (size_t i = 0; i < s->options->n_sets; i++) {
         struct override *set = &s->options->sets[i];
         const char *dot = strrchr(set->key, '.');
@@ -158,6 +158,8 @@ void lua_method_overrides(lua_State *L, struct method_spec *m)
         if (!mine)
             continue;
         apply_set(L, m, dot + 1, set->value);
+        if (!json_object_get(s->overrides, set->key))
+            lua_note_change(s, "%s=%s", set->key, set->value);
         set->used = true;
         json_object_set_new(s->overrides, set->key, json_string(set->value));
     }

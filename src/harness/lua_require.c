@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/sha256.h"
 #include "harness/lua_script.h"
+#include "harness/quote.h"
 
 enum { FILE_BYTES_MAX = 4 << 20 };
 
@@ -51,6 +53,48 @@ const struct script_file *script_read_file(struct script *s, const char *path, s
     s->files = more;
     s->files[s->n_files] = file;
     return &s->files[s->n_files++];
+}
+
+int script_note_file(struct script *s, const char *path, struct error *err)
+{
+    char sha256[SHA256_HEX_BYTES];
+    const int rc = sha256_file(path, sha256, NULL, err);
+    if (!rc && (json_object_set_new(s->other_files, path, json_string(sha256))))
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    return rc;
+}
+
+static void list_file(json_t *files, const char *path, const char *sha256)
+{
+    json_array_append_new(files,
+                          json_pack("{s:o, s:s}", "path", quote_json(path), "sha256", sha256));
+}
+
+int script_hash_files(struct script *s, struct error *err)
+{
+    struct experiment *ex = s->experiment;
+    char sha256[SHA256_HEX_BYTES], *lines = NULL;
+    size_t bytes = 0, i;
+    const char *path;
+    json_t *hash, *file;
+    int rc = OK;
+    for (i = 0; !rc && i < s->n_files; i++) {
+        rc = sha256_block(s->files[i].text, s->files[i].bytes, sha256, err);
+        list_file(ex->config_files, s->files[i].path, sha256);
+    }
+    json_object_foreach(s->other_files, path, hash)
+        list_file(ex->config_files, path, json_string_value(hash));
+    FILE *out = rc ? NULL : open_memstream(&lines, &bytes);
+    json_array_foreach(ex->config_files, i, file) if (out)(void)
+        fprintf(out, "%s\n", json_string_value(json_object_get(file, "sha256")));
+    if (!rc && (!out || fclose(out)))
+        rc = fail(err, ERR_NO_MEMORY, "out of memory");
+    if (!rc && json_array_size(ex->config_files) == 1)
+        memcpy(ex->config_sha256, sha256, sizeof sha256);
+    else if (!rc)
+        rc = sha256_block(lines, bytes, ex->config_sha256, err);
+    free(lines);
+    return rc;
 }
 
 int script_load_chunk(struct script *s, const struct script_file *file)

@@ -128,7 +128,7 @@ static const char *find_runbook(const struct fields *f, const char *name)
         return lua_data_path(L, name);
     const char *set = lua_pushlstring(L, name, (size_t)(slash - name));
     struct error err = { 0 };
-    if (!s->catalog && catalog_open(&s->catalog, s->options, &err))
+    if (lua_catalog_open(s, &err))
         lua_step_fail(f, &err);
     struct catalog_entry *entry = catalog_find(s->catalog, set);
     if (!entry) {
@@ -142,7 +142,7 @@ static const char *find_runbook(const struct fields *f, const char *name)
     const uint64_t stopped_ns = script_stop_clock();
     const int rc = catalog_file(entry, slash + 1, s->options, path, &err);
     script_start_clock(s, stopped_ns);
-    if (rc)
+    if (rc || lua_catalog_note(s, entry, slash + 1, &err))
         lua_step_fail(f, &err);
     return lua_pushstring(L, path);
 }
@@ -198,7 +198,8 @@ void lua_runbook(lua_State *L)
     }
     r.book = push_runbook(L);
     struct error err = { 0 };
-    if (runbook_open(path, fields_text(&f, "dataset", NULL), 0, r.book, &err))
+    if (runbook_open(path, fields_text(&f, "dataset", NULL), 0, r.book, &err) ||
+        script_note_file(script_of(L), path, &err))
         lua_step_fail(&f, &err);
     play(&f, path, &r);
 }

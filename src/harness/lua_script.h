@@ -75,6 +75,8 @@ struct script {
     char **option_names; /* declared with option() */
     size_t n_options;
     json_t *overrides;
+    json_t
+        *other_files; /* object: path -> sha256 of what the config read beside `files` and data */
     struct rng rng;
 };
 
@@ -90,6 +92,10 @@ int script_run_file(struct script *, const char *path, struct error *);
 int script_call(struct script *, int arguments, int results, struct error *);
 /* Reads a text file whole, for script_run_file() and require. The script owns it. */
 const struct script_file *script_read_file(struct script *, const char *path, struct error *);
+/* Notes that the config read a file which is neither Lua nor data: it belongs to config_sha256. */
+int script_note_file(struct script *, const char *path, struct error *);
+/* experiment.config_files and config_sha256, once all is read. */
+int script_hash_files(struct script *, struct error *);
 /* Pushes a file's chunk, or an error, as lua_load. */
 int script_load_chunk(struct script *, const struct script_file *);
 int script_require(lua_State *); /* the global require */
@@ -187,7 +193,12 @@ void lua_view_room(lua_State *, size_t bytes);
 /* NULL if the value is no view. */
 struct lua_view *lua_view_at(lua_State *, int index);
 
-void lua_data_register(struct script *);   /* dataset, file, synthetic */
+void lua_data_register(struct script *); /* dataset, file, synthetic */
+/* Loads the catalog where it is not yet; it belongs to what the config read. */
+int lua_catalog_open(struct script *, struct error *);
+/* And so do the recipes of a part. */
+int lua_catalog_note(struct script *, const struct catalog_entry *, const char *part,
+                     struct error *);
 void lua_hashes_register(struct script *); /* hashes */
 /* Hands a source to the recorder and pushes a view of its rows: a set under its own name, without queries. */
 void lua_data_push(lua_State *, struct source *take, const char *name);
@@ -242,6 +253,9 @@ bool lua_step_where(const struct fields *, struct allow *);
 _Noreturn void lua_step_fail(const struct fields *, const struct error *);
 
 void lua_experiment_register(struct script *); /* experiment, option, quick */
+/* Notes in experiment.changed what the command line changed of what is measured. */
+void lua_note_change(struct script *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void lua_claims_read(lua_State *, const struct fields *experiment);
 /* LABEL or LABEL[point] must be a method's, METRIC/TAG a known metric. */
 void lua_check_label(lua_State *, struct place, const char *what, const char *label);

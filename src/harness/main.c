@@ -220,12 +220,14 @@ static int choose_kernels(struct app *app)
     return EXIT_OK;
 }
 
-static int open_registry(struct app *app)
+static int open_registry(struct app *app, bool measures)
 {
     struct error error = { 0 };
     int rc = registry_open(&app->registry, &error);
     for (size_t i = 0; !rc && i < app->options.n_plugins; i++)
         rc = registry_load_plugin(&app->registry, app->options.plugins[i], &error);
+    if (!rc && measures)
+        rc = identity_open(&app->identity, &app->registry, app->kernels, &error);
     if (!rc)
         return EXIT_OK;
     app_error(app, &error);
@@ -275,10 +277,12 @@ static int run_command(struct app *app)
     }
     int status = choose_kernels(app);
     if (!status)
-        status = open_registry(app);
+        status =
+            open_registry(app, command->run == command_run || command->run == command_reproduce);
     if (status)
         return status;
     status = command->run(app);
+    identity_close(&app->identity);
     registry_close(&app->registry);
     return status;
 }

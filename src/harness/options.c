@@ -137,6 +137,13 @@ static int take_resume(struct app *app, const char *text)
     return 0;
 }
 
+static int take_force(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.force = true;
+    return 0;
+}
+
 static int take_no_plots(struct app *app, const char *text)
 {
     (void)text;
@@ -177,8 +184,13 @@ static const struct flag flags[] = {
     { "threads", "N", "threads a method may use (config: threads)", take_threads },
     { "seed", "N", "the experiment's seed (config: seed)", take_seed },
     { "out", "DIR", "write DIR/NAME/ instead of results/NAME/", take_out },
-    { "resume", NULL, "keep the finished cells of an interrupted run and go on from there",
+    { "resume", NULL,
+      "keep the finished cells of an interrupted run of this same program and go on from there",
       take_resume },
+    { "force", NULL,
+      "replace a finished result also by a smaller run; without it the older one is kept in "
+      "results/NAME/older/",
+      take_force },
     { "timeout", "S", "seconds a cell may take (config: timeout)", take_timeout },
     { "memory-limit", "B", "bytes a cell may hold, as 4G or 512M", take_memory },
     { "plugin", "SO", "load a method from a shared object; may be given again", take_plugin },

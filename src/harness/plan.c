@@ -1,15 +1,16 @@
-/* plan.c - operations x methods -> cells: sweeps, grids, ablations, repeats, their order and their keys.
+/* plan.c - operations x methods -> cells: sweeps, grids, ablations, repeats and their order.
  *
- * 1 points   2 cells   3 keys   4 order and choice   5 what the paper names   6 the plan
+ * 1 points   2 cells   3 order and choice   4 what the paper names   5 the plan
  */
 #include "harness/plan.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "harness/plan_key.h"
 
 enum { POINTS_MAX = 100000, CELLS_MAX = 100000, NAME_BYTES = 600 };
 
@@ -273,6 +274,8 @@ static void cell_free(struct cell *c)
     free(c->points);
     free(c->params);
     json_decref(c->params_json);
+    json_decref(c->key_parts);
+    json_decref(c->identity);
     free((char *)(uintptr_t)c->unsupported);
 }
 
@@ -284,118 +287,7 @@ void plan_free(struct plan *plan)
     *plan = (struct plan){ 0 };
 }
 
-/* 3. Keys */
-
-static void hash_text(EVP_MD_CTX *hash, const char *text)
-{
-    const size_t n = text ? strlen(text) + 1 : 0;
-    EVP_DigestUpdate(hash, &n, sizeof n);
-    EVP_DigestUpdate(hash, text ? text : "", n);
-}
-
-static void hash_view(EVP_MD_CTX *hash, const struct view *v)
-{
-    for (size_t i = 0; v && i < v->n_segments; i++) {
-        const struct segment *s = &v->segments[i];
-        const uint64_t shape[4] = { s->source->hash, s->first, s->n, s->order != NULL };
-        EVP_DigestUpdate(hash, shape, sizeof shape);
-        if (s->order)
-            EVP_DigestUpdate(hash, s->order, s->n * sizeof *s->order);
-    }
-}
-
-static void hash_op(EVP_MD_CTX *hash, const struct op *op)
-{
-    const uint64_t numbers[] = {
-        (uint64_t)op->kind, op->n,       op->batch,   op->singles, op->k,    op->budget,
-        op->filter_ids,     op->writers, op->readers, op->planted, op->cold, op->repeated,
-        op->pending,        op->back,    op->as_of,   op->where,   op->low,  op->high
-    };
-    const double reals[] = { op->radius, op->seconds, op->rate };
-    EVP_DigestUpdate(hash, numbers, sizeof numbers);
-    EVP_DigestUpdate(hash, reals, sizeof reals);
-    hash_text(hash, op->tag);
-    if (op->ids)
-        EVP_DigestUpdate(hash, op->ids, op->n * sizeof *op->ids);
-    if (op->removes)
-        EVP_DigestUpdate(hash, op->removes, op->n * sizeof *op->removes);
-    if (op->attributes)
-        EVP_DigestUpdate(hash, op->attributes, op->n * sizeof *op->attributes);
-    hash_text(hash, op->name);
-    if (op->filter_bits)
-        EVP_DigestUpdate(hash, op->filter_bits, (op->filter_ids / 64 + 1) * 8);
-    hash_view(hash, op->rows);
-    hash_view(hash, op->writes);
-}
-
-static void hash_json(EVP_MD_CTX *hash, const json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
-    hash_text(hash, text);
-    free(text);
-}
-
-/* What all cells have in common: the config's text, the data, the operations, the limits. */
-static EVP_MD_CTX *hash_common(const struct experiment *ex)
-{
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    if (!hash)
-        return NULL;
-    if (EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(hash);
-        return NULL;
-    }
-    const struct op_list *list = ex->ops;
-    const uint64_t numbers[] = { ex->threads,
-                                 ex->warmup + 2 * (uint64_t)ex->size_untold,
-                                 ex->memory_limit,
-                                 (uint64_t)list->metric,
-                                 (uint64_t)list->element,
-                                 list->dim,
-                                 list->n };
-    hash_text(hash, ex->config_sha256);
-    EVP_DigestUpdate(hash, numbers, sizeof numbers);
-    EVP_DigestUpdate(hash, &ex->timeout_s, sizeof ex->timeout_s);
-    for (size_t i = 0; i < list->n_datasets; i++) {
-        hash_text(hash, list->datasets[i].sha256);
-        EVP_DigestUpdate(hash, &list->datasets[i].source->hash, sizeof(uint64_t));
-    }
-    for (size_t i = 0; i < list->n; i++)
-        hash_op(hash, &list->ops[i]);
-    return hash;
-}
-
-static int make_key(struct cell *c, const EVP_MD_CTX *common, struct error *err)
-{
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int n = 0;
-    bool done = hash && EVP_MD_CTX_copy_ex(hash, common) == 1;
-    if (done) {
-        const struct method_spec *m = c->method;
-        const uint64_t numbers[] = { c->repeat, c->seed, (uint64_t)m->deletes, m->overfetch,
-                                     (uint64_t)c->element };
-        hash_text(hash, m->name);
-        hash_text(hash, m->label);
-        hash_text(hash, m->rebuild);
-        EVP_DigestUpdate(hash, numbers, sizeof numbers);
-        EVP_DigestUpdate(hash, &m->calibrate_recall, sizeof m->calibrate_recall);
-        hash_json(hash, c->params_json);
-        for (size_t i = 0; i < c->n_points; i++) {
-            hash_text(hash, c->points[i].name);
-            hash_json(hash, c->points[i].knobs_json);
-        }
-        done = EVP_DigestFinal_ex(hash, digest, &n) == 1;
-    }
-    EVP_MD_CTX_free(hash);
-    if (!done || n != 32)
-        return fail(err, ERR_NO_MEMORY, "cannot compute a cell's key");
-    for (size_t i = 0; i < 32; i++)
-        (void)snprintf(c->key + 2 * i, 3, "%02x", digest[i]);
-    return OK;
-}
-
-/* 4. Order and choice */
+/* 3. Order and choice */
 
 static bool wanted(const struct run_options *o, const char *label)
 {
@@ -486,7 +378,7 @@ static void shuffle(struct plan *plan, uint64_t seed)
     }
 }
 
-/* 5. What the paper names must be one of the points; where --set changed the axes, or --only left some out, it may miss. */
+/* 4. What the paper names must be one of the points; where --set changed the axes, or --only left some out, it may miss. */
 static int check_paper(const struct plan *plan, const struct experiment *ex,
                        const struct run_options *o, struct error *err)
 {
@@ -513,7 +405,7 @@ static int check_paper(const struct plan *plan, const struct experiment *ex,
     return OK;
 }
 
-/* 6. The plan */
+/* 5. The plan */
 
 /* Truth by a scan for every question, and for every cell and point a scan at most. */
 static double estimate(const struct plan *plan, const struct op_list *list)
@@ -538,13 +430,7 @@ static int fill_plan(struct plan *plan, const struct experiment *ex, const struc
                 rc = add_method(plan, ex, &ex->methods[m], repeat, err);
     if (!rc)
         rc = check_paper(plan, ex, o, err);
-    EVP_MD_CTX *common = rc ? NULL : hash_common(ex);
-    if (!rc && !common)
-        rc = fail(err, ERR_NO_MEMORY, "cannot compute the cells' keys");
-    for (size_t i = 0; !rc && i < plan->n; i++)
-        rc = make_key(&plan->cells[i], common, err);
-    EVP_MD_CTX_free(common);
-    return rc;
+    return rc ? rc : plan_key_parts(plan, ex, err);
 }
 
 int plan_make(struct plan *plan, const struct experiment *ex, const struct run_options *o,

@@ -30,8 +30,9 @@ struct cell {
     enum element element;    /* what the method gets: the data's, or F32 when widened */
     bool widened;            /* recorded in the result */
     const char *unsupported; /* not NULL: why this method cannot run on these data at all */
-    char key[65]; /* sha256 of all that decides this cell's outcome: config, data, params; for
-                     --resume */
+    json_t *key_parts;       /* object: part of what decides the outcome -> its sha256 */
+    json_t *identity;        /* object: what it runs with; see identity.h */
+    char key[65];            /* sha256 of both, for --resume */
 };
 
 struct plan {

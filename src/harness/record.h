@@ -35,44 +35,68 @@ enum op_kind {
 };
 const char *op_name(enum op_kind); /* "train" "insert" ... as in Lua and in result.json */
 
+/* Every field of an operation, once: struct op is declared from this list, and plan_key.c hashes the
+ * same list, so that a cell's key cannot miss a field. How it is hashed:
+ *
+ *   NUMBER(type, name)   REAL(name): a double   TEXT(name): a string or NULL   VIEW(name): its rows
+ *   ARRAY(type, name, count): owned, or NULL; count is an expression over `op`
+ *
+ * singles: so many evenly spaced ids go in calls of their own, for latency.
+ * cold: the page cache of the index's files is dropped before each call.
+ * repeated: the study is of queries asked again, so that remembered answers count.
+ * planted: so many rows were planted about each query.
+ * rate: operations a second a thread from their intended start.
+ * writes: rows the writers insert; ids has theirs. What they did not reach in time is inserted after
+ *   it, so that the live set is the same for every method.
+ * removes: writing row i is to remove removes[i], then to insert it.
+ * pending, back: inside a transaction, what is inserted, deleted and updated is so from its commit
+ *   on, if it comes to one, and until then everything else sees the rows of the last commit. */
+#define OP_FIELDS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                              \
+    NUMBER(enum op_kind, kind)                                                                  \
+    TEXT(tag)         /* NULL: none */                                                          \
+    NUMBER(int, line) /* in the config */                                                       \
+    VIEW(rows)        /* train insert update search range concurrent(queries); else NULL */     \
+    ARRAY(uint64_t, ids, op->n) /* insert delete update; insert: ids[i] is row i's */           \
+    NUMBER(size_t, n)           /* rows or ids the operation is about */                        \
+    NUMBER(size_t, batch)       /* insert delete update: ids a call; 0: all in one call */      \
+    NUMBER(size_t, singles)     /* insert delete; 0: none */                                    \
+    NUMBER(size_t, k)           /* search */                                                    \
+    NUMBER(bool, cold)          /* search */                                                    \
+    NUMBER(bool, repeated)      /* search range concurrent */                                   \
+    REAL(radius)                /* range */                                                     \
+    NUMBER(size_t, planted)     /* range; 0: unknown */                                         \
+    /* search range: allowed ids, as struct id_filter; NULL: all */                             \
+    ARRAY(uint64_t, filter_bits, op->filter_ids / 64 + 1)                                       \
+    NUMBER(uint64_t, filter_ids)                                                                \
+    NUMBER(uint64_t, budget)        /* maintain */                                              \
+    NUMBER(size_t, writers)         /* concurrent */                                            \
+    NUMBER(size_t, readers)         /* concurrent */                                            \
+    REAL(seconds)                   /* concurrent */                                            \
+    REAL(rate)                      /* concurrent; 0: unpaced */                                \
+    VIEW(writes)                    /* concurrent */                                            \
+    ARRAY(uint64_t, removes, op->n) /* concurrent; NULL: nothing is removed */                  \
+    NUMBER(bool, pending)           /* insert delete update: waits for the commit */            \
+    NUMBER(size_t, back)            /* commit rollback: its begin is so many operations back */ \
+    TEXT(name)                      /* snapshot release: of the snapshot */                     \
+    NUMBER(size_t, as_of) /* search release: its snapshot's operation, plus one; 0: now */      \
+    ARRAY(uint32_t, attributes, op->n) /* insert update; NULL: the rows have none */            \
+    NUMBER(bool, where) /* search: attributes low .. high; filter_bits says which rows */       \
+    NUMBER(uint32_t, low)                                                                       \
+    NUMBER(uint32_t, high)                                                                      \
+    NUMBER(size_t, live_after) /* ids live when it is done */
+
 struct op {
-    enum op_kind kind;
-    char *tag;         /* NULL: none */
-    int line;          /* in the config */
-    struct view *rows; /* train insert update search range concurrent(queries); else NULL */
-    uint64_t *ids;     /* insert delete update: n of them; insert: ids[i] is row i's */
-    size_t n;          /* rows or ids the operation is about */
-    size_t batch;      /* insert delete update: ids a call; 0: all in one call */
-    size_t singles;    /* insert delete: so many evenly spaced ids go in calls of their own, for
-                              latency; 0: none */
-    size_t k;          /* search */
-    bool cold;         /* search: the page cache of the index's files is dropped before each call */
-    bool
-        repeated; /* search range: the study is of queries asked again, so that remembered answers count */
-    double radius;         /* range */
-    size_t planted;        /* range: so many rows were planted about each query; 0: unknown */
-    uint64_t *filter_bits; /* search range: allowed ids, as struct id_filter; NULL: all */
-    uint64_t filter_ids;
-    uint64_t budget;         /* maintain */
-    size_t writers, readers; /* concurrent */
-    double seconds, rate;    /* concurrent; rate: operations a second a thread from their intended
-                                start, 0: unpaced */
-    struct view
-        *writes; /* concurrent: rows the writers insert; ids has theirs. What they did not reach in
-                    time is inserted after it, so that the live set is the same for every method */
-    uint64_t
-        *removes; /* concurrent: n ids; writing row i is to remove removes[i], then to insert it.
-                          NULL: nothing is removed */
-    /* Inside a transaction: what is inserted, deleted and updated is so from its commit on, if it
-       comes to one, and until then everything else sees the rows of the last commit. */
-    bool pending; /* insert delete update: waits for the commit */
-    size_t back;  /* commit rollback: its begin is so many operations back */
-    char *name;   /* snapshot release: of the snapshot */
-    size_t as_of; /* search release: number of the snapshot's operation, plus one; 0: the present */
-    uint32_t *attributes; /* insert update: n of them; NULL: the rows have none */
-    bool where;           /* search: of rows with attributes low .. high; filter_bits says which */
-    uint32_t low, high;
-    size_t live_after; /* ids live when it is done */
+#define DECLARE_NUMBER(type, name)       type name;
+#define DECLARE_REAL(name)               double name;
+#define DECLARE_TEXT(name)               char *name;
+#define DECLARE_VIEW(name)               struct view *name;
+#define DECLARE_ARRAY(type, name, count) type *name;
+    OP_FIELDS(DECLARE_NUMBER, DECLARE_REAL, DECLARE_TEXT, DECLARE_VIEW, DECLARE_ARRAY)
+#undef DECLARE_NUMBER
+#undef DECLARE_REAL
+#undef DECLARE_TEXT
+#undef DECLARE_VIEW
+#undef DECLARE_ARRAY
 };
 
 struct dataset_use {

@@ -12,6 +12,7 @@
 #include "harness/report_columns.h"
 #include "harness/report_html.h"
 #include "harness/report_rounds.h"
+#include "harness/report_run.h"
 #include "harness/result.h"
 #include "harness/table.h"
 #include "harness/whole_file.h"
@@ -214,9 +215,16 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
     const long long repeats = field_integer(experiment, "repeats", 0);
     fprintf(out, " · seed %lld · %lld repeat%s · k = %lld", field_integer(experiment, "seed", 0),
             repeats, repeats == 1 ? "" : "s", field_integer(experiment, "k", 0));
-    if (json_is_true(json_object_get(json_object_get(experiment, "overrides"), "quick")))
-        fputs(" · <b class=\"bad\">--quick: once, and on less than was published</b>", out);
     fputs("</p>\n", out);
+    json_t *remarks = run_remarks(result), *remark;
+    size_t i;
+    json_array_foreach(remarks, i, remark)
+    {
+        fputs("<p><b class=\"bad\">", out);
+        quote_html(out, json_string_value(remark));
+        fputs("</b></p>\n", out);
+    }
+    json_decref(remarks);
     struct summary_index index;
     summary_index_init(&index, result);
     html_about(out, result);
@@ -259,6 +267,7 @@ static void write_page(FILE *out, json_t *const *results, const char *const *dir
         fputs("<h1>", out);
         quote_html(out, title);
         fputs("</h1>\n", out);
+        html_runs(out, results, n);
         html_overview(out, results, n);
     }
     for (size_t i = 0; failed && failed[i]; i++) {

@@ -11,12 +11,40 @@
 
 enum { SERIES_SHOWN = 6 }; /* a longer series is shown by its range */
 
+static const char ours[] = "(ours)";
+
+static bool is_marked(const char *text)
+{
+    return strncmp(text, ours, sizeof ours - 1) == 0;
+}
+
+/* Results of before this was recorded have the mark alone. */
+bool claim_is_published(const json_t *claim)
+{
+    const json_t *published = json_object_get(claim, "published");
+    return published ? json_is_true(published) : !is_marked(field_text(claim, "text", ""));
+}
+
 const char *claim_verdict(const json_t *claim)
 {
     const json_t *holds = json_object_get(claim, "holds");
-    return json_is_true(holds)    ? "reproduced"
-           : json_is_false(holds) ? "not reproduced"
-                                  : "not measured";
+    if (!json_is_boolean(holds))
+        return "not measured";
+    if (claim_is_published(claim))
+        return json_is_true(holds) ? "reproduced" : "not reproduced";
+    return json_is_true(holds) ? "holds" : "does not hold";
+}
+
+const char *claim_why(const json_t *claim)
+{
+    return field_text(claim, "why", field_text(claim, "error", ""));
+}
+
+const char *claim_text(const json_t *claim)
+{
+    const char *text = field_text(claim, "text", "");
+    const char *behind = is_marked(text) ? text + sizeof ours - 1 : text;
+    return behind + strspn(behind, " ");
 }
 
 /* The labels of a result, as keys of a new object. */

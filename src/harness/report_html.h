@@ -17,7 +17,7 @@ void html_cell(FILE *, const char *text, const char *class);
  *
  * The comment that the config opens with, in paragraphs. */
 void html_about(FILE *, const json_t *result);
-/* The source's claims, then ours (whose text begins "(ours)"), each with its numbers. */
+/* The publication's claims, then the config's own, each with its numbers. */
 void html_claims(FILE *, const json_t *result);
 void html_published(FILE *, const json_t *result);
 /* One table of every claim of n results, with links to their sections (#result-1 ..). */

@@ -11,8 +11,6 @@
 #include "harness/report_html.h"
 #include "harness/table.h"
 
-static const char ours[] = "(ours)";
-
 void html_about(FILE *out, const json_t *result)
 {
     const char *text = field_text(json_object_get(result, "experiment"), "about", "");
@@ -33,39 +31,10 @@ void html_about(FILE *out, const json_t *result)
     fputs("</p></div>\n", out);
 }
 
-/* The text behind the mark of our own claims; NULL: it is the source's. */
-static const char *behind_mark(const char *text)
-{
-    for (const char *mark = ours; *mark; mark++, text++)
-        if (*text != *mark)
-            return NULL;
-    return text + strspn(text, " ");
-}
-
-static bool is_ours(const json_t *claim)
-{
-    return behind_mark(field_text(claim, "text", "")) != NULL;
-}
-
-static void claim_text(FILE *out, const json_t *claim)
-{
-    const char *text = field_text(claim, "text", ""), *own = behind_mark(text);
-    html_cell(out, own ? own : text, "wrap");
-}
-
-/* The source's are reproduced or not, ours hold or do not. */
-static const char *verdict_of(const json_t *claim)
-{
-    const json_t *holds = json_object_get(claim, "holds");
-    if (!is_ours(claim) || !json_is_boolean(holds))
-        return claim_verdict(claim);
-    return json_is_true(holds) ? "holds" : "does not hold";
-}
-
 static void verdict_cell(FILE *out, const json_t *claim)
 {
     const json_t *holds = json_object_get(claim, "holds");
-    html_cell(out, verdict_of(claim),
+    html_cell(out, claim_verdict(claim),
               json_is_true(holds)    ? "text good"
               : json_is_false(holds) ? "text bad"
                                      : "text soft");
@@ -76,7 +45,7 @@ static void claim_row(FILE *out, const json_t *result, const json_t *claim)
     json_t *lines = claim_lines(result, claim), *line;
     size_t i;
     fputs("<tr>", out);
-    claim_text(out, claim);
+    html_cell(out, claim_text(claim), "wrap");
     verdict_cell(out, claim);
     fputs("<td class=\"wrap numbers\">", out);
     json_array_foreach(lines, i, line)
@@ -84,26 +53,31 @@ static void claim_row(FILE *out, const json_t *result, const json_t *claim)
         quote_html(out, json_string_value(line));
         fputs("<br>", out);
     }
-    quote_html(out, field_text(claim, "error", ""));
+    quote_html(out, claim_why(claim));
     fputs("</td></tr>\n", out);
     json_decref(lines);
 }
 
-static void claim_table(FILE *out, const json_t *result, bool of_ours, const char *title)
+static void claim_table_head(FILE *out, const char *title)
+{
+    fputs("<h3>", out);
+    quote_html(out, title);
+    fputs("</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
+          "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n",
+          out);
+}
+
+static void claim_table(FILE *out, const json_t *result, bool published, const char *title)
 {
     bool any = false;
     size_t i;
     json_t *claim;
     json_array_foreach(json_object_get(result, "claims"), i, claim)
     {
-        if (is_ours(claim) != of_ours)
+        if (claim_is_published(claim) != published)
             continue;
         if (!any)
-            fprintf(out,
-                    "<h3>%s</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
-                    "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead>"
-                    "<tbody>\n",
-                    title);
+            claim_table_head(out, title);
         any = true;
         claim_row(out, result, claim);
     }
@@ -113,8 +87,13 @@ static void claim_table(FILE *out, const json_t *result, bool of_ours, const cha
 
 void html_claims(FILE *out, const json_t *result)
 {
-    claim_table(out, result, false, "The source's claims");
-    claim_table(out, result, true, "What we add");
+    const char *publication =
+        field_text(json_object_get(result, "experiment"), "publication", NULL);
+    char title[200];
+    (void)snprintf(title, sizeof title, "Claims of %.150s",
+                   publication ? publication : "the paper");
+    claim_table(out, result, true, title);
+    claim_table(out, result, false, publication ? "What we add" : "Claims");
 }
 
 static void published_row(FILE *out, const json_t *row)
@@ -152,19 +131,27 @@ void html_published(FILE *out, const json_t *result)
     fputs("</tbody></table></div>\n", out);
 }
 
-/* How many claims of one kind there are, and how many are true. */
-static size_t count_claims(json_t *const *results, size_t n, bool of_ours, size_t *hold)
+/* How many claims of one kind there are, how many were measured, and how many of those are true. */
+struct claim_count {
+    size_t all, measured, hold;
+};
+
+static struct claim_count count_claims(json_t *const *results, size_t n, bool published)
 {
-    size_t total = 0, i;
+    struct claim_count count = { 0 };
+    size_t i;
     json_t *claim;
-    *hold = 0;
     for (size_t r = 0; r < n; r++)
         json_array_foreach(json_object_get(results[r], "claims"), i, claim)
         {
-            total += is_ours(claim) == of_ours;
-            *hold += is_ours(claim) == of_ours && json_is_true(json_object_get(claim, "holds"));
+            const json_t *holds = json_object_get(claim, "holds");
+            if (claim_is_published(claim) != published)
+                continue;
+            count.all++;
+            count.measured += json_is_boolean(holds);
+            count.hold += json_is_true(holds);
         }
-    return total;
+    return count;
 }
 
 static void overview_rows(FILE *out, const json_t *result, size_t number)
@@ -177,8 +164,8 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
         fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
         quote_html(out, field_text(experiment, "name", ""));
         fputs("</a></td>", out);
-        claim_text(out, claim);
-        html_cell(out, is_ours(claim) ? "ours" : "the source's", "text soft");
+        html_cell(out, claim_text(claim), "wrap");
+        html_cell(out, claim_is_published(claim) ? "published" : "ours", "text soft");
         verdict_cell(out, claim);
         fputs("</tr>\n", out);
     }
@@ -193,17 +180,16 @@ static void overview_rows(FILE *out, const json_t *result, size_t number)
 
 void html_overview(FILE *out, json_t *const *results, size_t n)
 {
-    size_t theirs_hold, ours_hold;
-    const size_t theirs = count_claims(results, n, false, &theirs_hold);
-    const size_t of_ours = count_claims(results, n, true, &ours_hold);
+    const struct claim_count published = count_claims(results, n, true),
+                             own = count_claims(results, n, false);
     fprintf(
         out,
-        "<p>%zu experiments. Of the source's %zu statements %zu are reproduced here; of the %zu "
-        "we add, %zu hold. Each stands below with its numbers.</p>\n"
+        "<p>%zu experiments. Of %zu published claims %zu are measured here and %zu reproduced; of "
+        "the %zu we add, %zu are measured and %zu hold. Each stands below with its numbers.</p>\n"
         "<div class=\"wide\"><table><thead><tr><th class=\"text\">experiment</th>"
         "<th class=\"text\">claim</th><th class=\"text\">whose</th><th class=\"text\">here</th>"
         "</tr></thead><tbody>\n",
-        n, theirs, theirs_hold, of_ours, ours_hold);
+        n, published.all, published.measured, published.hold, own.all, own.measured, own.hold);
     for (size_t i = 0; i < n; i++)
         overview_rows(out, results[i], i + 1);
     fputs("</tbody></table></div>\n", out);

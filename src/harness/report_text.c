@@ -9,6 +9,7 @@
 #include "harness/report_claims.h"
 #include "harness/report_columns.h"
 #include "harness/report_rounds.h"
+#include "harness/report_run.h"
 #include "harness/table.h"
 
 static void print_values(const json_t *result, const struct summary_index *index,
@@ -77,8 +78,8 @@ static void print_claims(const json_t *result, FILE *out)
                 field_text(claim, "text", ""));
         json_t *lines = claim_lines(result, claim);
         json_array_foreach(lines, l, line) fprintf(out, "%-18s%s\n", "", json_string_value(line));
-        if (*field_text(claim, "error", ""))
-            fprintf(out, "%-18s%s\n", "", field_text(claim, "error", ""));
+        if (*claim_why(claim))
+            fprintf(out, "%-18s%s\n", "", claim_why(claim));
         json_decref(lines);
     }
 }
@@ -121,6 +122,10 @@ void report_summary(const json_t *result, FILE *out)
     fprintf(out, "\n%s\n",
             *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
                                                  : field_text(experiment, "name", ""));
+    json_t *remarks = run_remarks(result), *remark;
+    size_t i;
+    json_array_foreach(remarks, i, remark) fprintf(out, "%s\n", json_string_value(remark));
+    json_decref(remarks);
     struct summary_index index;
     summary_index_init(&index, result);
     json_t *queries = report_columns(result, COLUMNS_QUERIES),

@@ -1,210 +1,21 @@
-/* result.c - cells stored for --resume; the document made, written and read back. */
+/* result.c - the document: made, written and read back. */
 #include "result.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "core/mem.h"
+#include "json_file.h"
+#include "metric.h"
 #include "quote.h"
 #include "recall.h"
 #include "summary.h"
-#include "whole_file.h"
 
-#define RESULT_SCHEMA      "driftline-result/1"
-#define RESULT_CELL_SCHEMA "driftline-cell/1"
+#define RESULT_SCHEMA "driftline-result/1"
 
-/* ---- 1. cells, one file each */
-
-static int cell_path(const char *dir, const struct cell *cell, char *path, size_t bytes,
-                     struct error *err)
-{
-    if (snprintf(path, bytes, "%s/cells", dir) >= (int)bytes)
-        return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return fail_errno(err, ERR_IO, "%s: cannot be made", path);
-    if (snprintf(path, bytes, "%s/cells/%zu.json", dir, cell->number) >= (int)bytes)
-        return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
-    return OK;
-}
-
-/* NULL with the cause in err. A pipe in a file's place would be waited on for ever; json_loadfd()
-   reads byte by byte. */
-static json_t *read_json(const char *path, struct error *err)
-{
-    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    FILE *file = NULL;
-    json_error_t why;
-    struct stat st;
-    json_t *json = NULL;
-
-    if (fd < 0)
-        (void)fail_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: cannot be read", path);
-    else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        (void)fail(err, ERR_CORRUPT, "%s: is not a regular file", path);
-    else if (!(file = fdopen(fd, "r")))
-        (void)fail(err, ERR_NO_MEMORY, "%s: no memory to read it", path);
-    else if (!(json = json_loadf(file, 0, &why)))
-        (void)fail(err, ERR_CORRUPT, "%s:%d:%d: not JSON: %s", path, why.line, why.column,
-                   why.text);
-    if (file)
-        (void)fclose(file);
-    else if (fd >= 0)
-        (void)close(fd);
-    return json;
-}
-
-static int write_json(const char *path, const json_t *json, struct error *err)
-{
-    char *text = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
-
-    if (!text)
-        return fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
-    const size_t n = strlen(text);
-    text[n] = '\n'; /* over the terminator: the length is known */
-    const int rc = write_whole_file(path, text, n + 1, err);
-    free(text);
-    return rc;
-}
-
-int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, struct error *err)
-{
-    char path[PATH_MAX];
-    int rc = cell_path(dir, cell, path, sizeof path, err);
-
-    if (rc != OK)
-        return rc;
-    json_t *file = json_pack("{s:s, s:s, s:O}", "schema", RESULT_CELL_SCHEMA, "key", cell->key,
-                             "cells", cells);
-    rc = file ? write_json(path, file, err)
-              : fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
-    json_decref(file);
-    return rc;
-}
-
-/* A cell that failed is tried again; one that was cut short or belongs to another config is as
-   if it were not there. */
-int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells, struct error *err)
-{
-    char path[PATH_MAX];
-    struct error unread = { 0 };
-    int rc = cell_path(dir, cell, path, sizeof path, err);
-
-    *cells = NULL;
-    if (rc != OK || access(path, F_OK) != 0)
-        return rc;
-    json_t *file = read_json(path, &unread), *stored = json_object_get(file, "cells");
-    const char *key = json_string_value(json_object_get(file, "key"));
-    const char *status = json_string_value(json_object_get(json_array_get(stored, 0), "status"));
-
-    if (key && strcmp(key, cell->key) == 0 && status &&
-        (strcmp(status, "ok") == 0 || strcmp(status, "unsupported") == 0))
-        *cells = json_incref(stored);
-    json_decref(file);
-    return OK;
-}
-
-/* What a stored cell and its copy in result.json have in common, and no other cell has. */
-static json_t *cell_identity(const json_t *cell)
-{
-    char text[1000];
-
-    (void)snprintf(text, sizeof text, "%s\n%s\n%lld\n%.9g",
-                   json_string_value(json_object_get(cell, "label")),
-                   json_string_value(json_object_get(cell, "point")),
-                   (long long)json_integer_value(json_object_get(cell, "repeat")),
-                   json_number_value(json_object_get(cell, "cell_seconds")));
-    return json_string(text);
-}
-
-/* Appends a file's cells that `wanted` (identity -> true) has: files of earlier runs may lie
-   beside. */
-static void append_stored(const char *path, const json_t *wanted, json_t *to)
-{
-    struct error unread = { 0 };
-    json_t *file = read_json(path, &unread), *cell;
-    size_t i;
-
-    json_array_foreach(json_object_get(file, "cells"), i, cell)
-    {
-        json_t *identity = cell_identity(cell);
-
-        if (identity && json_object_get(wanted, json_string_value(identity)))
-            (void)json_array_append(to, cell);
-        json_decref(identity);
-    }
-    json_decref(file);
-}
-
-static int compare_numbers(const void *a, const void *b)
-{
-    const unsigned long x = *(const unsigned long *)a, y = *(const unsigned long *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* The numbers of the files in dir/cells, ascending; *n of them, freed by the caller. */
-static unsigned long *stored_numbers(const char *dir, size_t *n)
-{
-    char path[PATH_MAX];
-    unsigned long *numbers = NULL;
-    size_t capacity = 0;
-    DIR *folder =
-        snprintf(path, sizeof path, "%s/cells", dir) < (int)sizeof path ? opendir(path) : NULL;
-
-    *n = 0;
-    for (struct dirent *e; folder && (e = readdir(folder));) {
-        char *end;
-        const unsigned long number = strtoul(e->d_name, &end, 10);
-
-        if (end != e->d_name && strcmp(end, ".json") == 0 &&
-            mem_grow(NULL, &numbers, &capacity, *n + 1, sizeof *numbers))
-            numbers[(*n)++] = number;
-    }
-    if (folder)
-        (void)closedir(folder);
-    if (numbers)
-        qsort(numbers, *n, sizeof *numbers, compare_numbers);
-    return numbers;
-}
-
-int result_all_stored(const char *dir, json_t **cells, struct error *err)
-{
-    char path[PATH_MAX];
-    json_t *result = NULL, *wanted = json_object(), *cell;
-    size_t n = 0, i;
-    int rc = OK;
-
-    *cells = json_array();
-    if (snprintf(path, sizeof path, "%s/result.json", dir) >= (int)sizeof path)
-        rc = fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
-    else
-        rc = result_load(path, &result, err);
-    json_array_foreach(json_object_get(result, "cells"), i, cell)
-    {
-        json_t *identity = cell_identity(cell);
-
-        (void)json_object_set_new(wanted, json_string_value(identity), json_true());
-        json_decref(identity);
-    }
-    unsigned long *numbers = rc == OK ? stored_numbers(dir, &n) : NULL;
-    for (i = 0; i < n; i++)
-        if (snprintf(path, sizeof path, "%s/cells/%lu.json", dir, numbers[i]) < (int)sizeof path)
-            append_stored(path, wanted, *cells);
-    mem_free(NULL, numbers);
-    json_decref(wanted);
-    json_decref(result);
-    return rc;
-}
-
-/* ---- 2. the document */
+/* ---- 1. the document */
 
 static json_t *text_or_null(const char *text)
 {
@@ -218,13 +29,13 @@ static json_t *experiment_json(const struct experiment *x)
     for (size_t i = 0; i < x->n_methods; i++)
         (void)json_array_append_new(labels, json_string(x->methods[i].label));
     return json_pack(
-        "{s:s, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:b, s:s}", "name",
-        x->name, "title", text_or_null(x->title), "about", text_or_null(x->about), "config",
-        text_or_null(x->config_path), "config_sha256", x->config_sha256, "seed",
-        (json_int_t)x->seed, "seeds", (json_int_t)x->seeds, "repeats", (json_int_t)x->repeats, "k",
-        (json_int_t)x->k, "threads", (json_int_t)x->threads, "overrides", x->overrides,
-        "figure_specs", x->figures, "labels", labels, "warmup", x->warmup, "recall_definition",
-        RECALL_DEFINITION);
+        "{s:s, s:o, s:o, s:o, s:s, s:O, s:o, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:b, s:s}",
+        "name", x->name, "title", text_or_null(x->title), "about", text_or_null(x->about), "config",
+        text_or_null(x->config_path), "config_sha256", x->config_sha256, "config_files",
+        x->config_files, "publication", text_or_null(x->publication), "seed", (json_int_t)x->seed,
+        "seeds", (json_int_t)x->seeds, "repeats", (json_int_t)x->repeats, "k", (json_int_t)x->k,
+        "threads", (json_int_t)x->threads, "overrides", x->overrides, "figure_specs", x->figures,
+        "labels", labels, "warmup", x->warmup, "recall_definition", RECALL_DEFINITION);
 }
 
 static json_t *datasets_json(const struct op_list *list)
@@ -280,9 +91,56 @@ double result_lookup(const json_t *result, const char *label, const char *metric
     return NAN;
 }
 
+/* Whether a cell of that label, or of that build, did not finish: what a claim then reads is a median
+   over fewer repeats than the config asks for, or a curve without some of its points. */
+static bool has_failed(const json_t *result, const char *label)
+{
+    const json_t *cell;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "cells"), i, cell)
+    {
+        char point[600], build[600];
+
+        if (strcmp(json_string_value(json_object_get(cell, "status")), "ok") == 0)
+            continue;
+        cell_label(cell, point, sizeof point);
+        build_label(cell, build, sizeof build);
+        if (strcmp(point, label) == 0 || strcmp(build, label) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* For claims. */
 static double lookup(void *from, const char *label, const char *metric)
 {
-    return result_lookup(from, label, metric);
+    return has_failed(from, label) ? NAN : result_lookup(from, label, metric);
+}
+
+static int make_claims(struct experiment *x, const struct result_run *run, json_t *result,
+                       json_t **claims, struct error *err)
+{
+    char why[100];
+
+    if (run->finished == run->planned)
+        return experiment_claims(x, lookup, result, claims, err);
+    (void)snprintf(why, sizeof why, "%zu of %zu cells have run", run->finished, run->planned);
+    *claims = experiment_claims_unasked(x, why);
+    return OK;
+}
+
+json_t *result_run_json(const struct experiment *x, const struct result_run *run)
+{
+    json_int_t rows = 0;
+
+    for (size_t i = 0; i < x->ops->n; i++)
+        rows += (json_int_t)x->ops->ops[i].n;
+    return json_pack("{s:b, s:O, s:I, s:I, s:I, s:b, s:I, s:I}", "quick", run->quick, "changed",
+                     x->changed, "planned", (json_int_t)run->planned, "cells",
+                     (json_int_t)run->finished, "kept", (json_int_t)run->kept, "finished",
+                     run->finished == run->planned, "operations", (json_int_t)x->ops->n, "rows",
+                     rows);
 }
 
 static json_t *paper_json(const struct experiment *x, const json_t *result)
@@ -312,20 +170,21 @@ static json_t *oracle_json(const struct oracle *oracle)
 }
 
 int result_make(struct experiment *x, const struct oracle *oracle, json_t *environment,
-                json_t *cells, json_t **result, struct error *err)
+                const struct result_run *run, json_t *cells, json_t **result, struct error *err)
 {
     json_t *claims = NULL;
     int rc;
 
-    *result = json_pack("{s:s, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA,
-                        "experiment", experiment_json(x), "environment", environment, "datasets",
-                        datasets_json(x->ops), "cells", lean_cells(cells), "summary",
-                        summary_make(cells), "truth", oracle_json(oracle));
+    *result =
+        json_pack("{s:s, s:o, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA, "experiment",
+                  experiment_json(x), "run", result_run_json(x, run), "environment", environment,
+                  "datasets", datasets_json(x->ops), "cells", lean_cells(cells), "summary",
+                  summary_make(cells), "truth", oracle_json(oracle));
     if (!*result)
         return fail(err, ERR_NO_MEMORY, "no memory for the result of \"%s\"", x->name);
     if (json_array_size(x->compared))
         (void)json_object_set(*result, "compare", x->compared);
-    rc = experiment_claims(x, lookup, *result, &claims, err);
+    rc = make_claims(x, run, *result, &claims, err);
     (void)json_object_set_new(*result, "claims", claims ? claims : json_array());
     (void)json_object_set_new(*result, "paper", paper_json(x, *result));
     (void)json_object_set_new(*result, "figures", json_array());
@@ -345,7 +204,7 @@ int result_save(const json_t *result, const char *dir, struct error *err)
     return write_json(path, result, err);
 }
 
-/* ---- 3. reading back */
+/* ---- 2. reading back */
 
 static const struct part {
     const char *name;

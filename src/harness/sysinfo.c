@@ -4,7 +4,10 @@
 
 #include <cblas.h>
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -102,10 +106,14 @@ static json_t *caches_json(void)
     return caches;
 }
 
+json_t *sysinfo_cpu_model(void)
+{
+    return or_null(field_of("/proc/cpuinfo", "model name"));
+}
+
 static json_t *cpu_json(const char *governor)
 {
-    return json_pack("{s:o, s:o, s:o, s:i, s:s, s:o, s:o}", "model",
-                     or_null(field_of("/proc/cpuinfo", "model name")), "flags",
+    return json_pack("{s:o, s:o, s:o, s:i, s:s, s:o, s:o}", "model", sysinfo_cpu_model(), "flags",
                      or_null(field_of("/proc/cpuinfo", "flags")), "microcode",
                      or_null(field_of("/proc/cpuinfo", "microcode")), "online",
                      (int)sysconf(_SC_NPROCESSORS_ONLN), "governor", governor, "caches",
@@ -125,7 +133,37 @@ static json_t *kernel_json(void)
 
 /* ---- the build */
 
-static json_t *build_json(void)
+/* Whether git names changed or new files in the folders that are read at run time: the program's own
+   sources were looked at when it was built. No answer without git, or outside a checkout. */
+static bool inputs_changed(const char *root)
+{
+    const char *const argv[] = { "git",      "--no-optional-locks",
+                                 "-C",       root ? root : ".",
+                                 "status",   "--porcelain",
+                                 "--",       "configs",
+                                 "datasets", NULL };
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    int ends[2], state;
+    char byte;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    (void)posix_spawn_file_actions_init(&actions);
+    (void)posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    (void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    const bool started =
+        posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ) == 0;
+    (void)posix_spawn_file_actions_destroy(&actions);
+    (void)close(ends[1]);
+    const bool changed = started && read(ends[0], &byte, 1) == 1;
+    (void)close(ends[0]);
+    while (started && waitpid(pid, &state, 0) < 0 && errno == EINTR)
+        continue;
+    return changed;
+}
+
+static json_t *build_json(const char *root)
 {
     json_t *peers = json_array(), *missing = json_array();
 
@@ -146,9 +184,10 @@ static json_t *build_json(void)
 #ifdef BUILD_COMPILER
     return json_pack("{s:s, s:s, s:s, s:b, s:s, s:b, s:o, s:o}", "compiler", BUILD_COMPILER,
                      "cflags", BUILD_CFLAGS, "mode", BUILD_MODE, "portable", BUILD_PORTABLE,
-                     "git_commit", BUILD_GIT_COMMIT, "git_dirty", BUILD_GIT_DIRTY, "peers", peers,
-                     "missing", missing);
+                     "git_commit", BUILD_GIT_COMMIT, "git_dirty",
+                     BUILD_GIT_DIRTY || inputs_changed(root), "peers", peers, "missing", missing);
 #else
+    (void)inputs_changed;
     return json_pack("{s:s, s:n, s:n, s:n, s:n, s:n, s:o, s:o}", "compiler", __VERSION__, "cflags",
                      "mode", "portable", "git_commit", "git_dirty", "peers", peers, "missing",
                      missing);
@@ -294,7 +333,6 @@ json_t *sysinfo_environment(const struct kernels *kernels, const char *root, siz
     double load[3] = { 0 };
     const char *tunables = getenv("GLIBC_TUNABLES");
 
-    (void)root; /* the commit is the build's: the checkout may have moved on since */
     (void)first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor,
                      sizeof governor);
     (void)gethostname(host, sizeof host - 1);
@@ -302,7 +340,7 @@ json_t *sysinfo_environment(const struct kernels *kernels, const char *root, siz
     return json_pack("{s:o, s:o, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o, s:o}",
                      "started", now_json(), "host", quote_json(host), "cpu", cpu_json(governor),
                      "kernel", kernel_json(), "memory_bytes", (json_int_t)sysinfo_memory_bytes(),
-                     "load", load[0], load[1], load[2], "build", build_json(), "libraries",
+                     "load", load[0], load[1], load[2], "build", build_json(root), "libraries",
                      libraries_json(), "kernels", kernels ? kernels->name : "", "threads",
                      (json_int_t)threads, "glibc_tunables",
                      tunables ? quote_json(tunables) : json_null(), "warnings",

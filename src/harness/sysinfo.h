@@ -12,5 +12,7 @@ struct kernels;
  * "warnings". */
 json_t *sysinfo_environment(const struct kernels *, const char *root, size_t threads);
 uint64_t sysinfo_memory_bytes(void);
+/* A new string, or null where the system does not say. */
+json_t *sysinfo_cpu_model(void);
 
 #endif

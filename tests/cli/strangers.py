@@ -68,9 +68,10 @@ def result_of(strings):
              {"kind": "timeline", "y": name_of(strings[10], 60), "title": title}]
     return {"schema": "driftline-result/1", "summary": summary, "cells": cells, "datasets": [{"name": strings[11]}],
             "experiment": {"name": strings[12], "title": title, "about": strings[13], "config": strings[14], "seed": 1, "seeds": 1,
-                           "repeats": 1, "k": 10, "threads": 1, "labels": labels, "figure_specs": specs},
+                           "repeats": 1, "k": 10, "threads": 1, "labels": labels, "figure_specs": specs, "publication": strings[16]},
+            "run": {"quick": True, "changed": [strings[17]], "planned": 3, "cells": 2, "kept": 1, "finished": False},
             "environment": {"warnings": [strings[15]], strings[16]: strings[17]},
-            "claims": [{"text": strings[18], "holds": True, "values": {strings[19]: 1}, "error": strings[20]}],
+            "claims": [{"text": strings[18], "holds": True, "values": {strings[19]: 1}, "why": strings[20], "published": bool(len(strings[18]) % 2)}],
             "paper": [{"label": strings[21], "metric": strings[22], "published": 1, "measured": 2}], "figures": []}, labels, \
         (y_tag1, y_tag2)
 

@@ -72,7 +72,7 @@ config small <<'LUA'
 -- A small thing, & what it <shows>.
 local s = synthetic { kind = "mixture", rows = 3000, dim = 16 }
 experiment {
-  name = "small", k = 5, repeats = 2,
+  name = "small", k = 5, repeats = 2, publication = "A & B <2025>",
   workload = function(w)
     w:train { s:rows(1, 1000) }
     w:insert { s:rows(1, 2000), tag = "load" }
@@ -99,7 +99,7 @@ check "a config runs" '[ $status = 0 ] && [ -s results/small/result.json ] && [ 
 check "the exhaustive setting is exact" 'grep -q "^reproduced *all lists are exact" out'
 check "a claim that does not hold is said so" 'grep -q "^not reproduced *one list is exact" out'
 check "with the numbers it asked for, by label" 'grep -A1 "one list is exact" out | grep -q "^  *ivf\[nprobe=1\]: recall@5/q = 0\.[0-9]*$"'
-check "statistics of a method are metrics" 'grep -A1 "^reproduced .*lists were made" out | grep -q "stats.n_clusters/load = 16$"'
+check "statistics of a method are metrics" 'grep -A1 "^holds .*lists were made" out | grep -q "stats.n_clusters/load = 16$"'
 check "a claim without its result says why" 'grep -A2 "^not measured .*nothing was measured" out | grep -q "no such result"'
 check "figures in three forms with their points" \
     'for e in svg png pdf csv gp; do ls results/small/*recall*.$e >/dev/null || exit 1; done'
@@ -169,11 +169,16 @@ check "a misspelt paper" '[ $status = 2 ] && grep -q "did you mean \"toy\"" err'
 run reproduce --quick toy
 page=paper/results/reproduce-toy.html
 check "a paper is reproduced on one page" '[ $status = 0 ] && [ -s $page ] && grep -q "$page" out'
-check "which counts what holds, the source's and ours" \
-    'grep -q "Of the source.s 4 statements 2 are reproduced here; of the 4 we add, 2 hold" $page'
+check "of a quick run no claim is measured" \
+    'grep -q "Of 4 published claims 0 are measured here and 0 reproduced; of the 4 we add, 0 are measured and 0 hold" $page'
 check "has every config, with what its author says of it" \
     '[ "$(grep -c "A small thing, &amp; what it &lt;shows&gt;" $page)" = 2 ] && grep -q "id=\"result-2\"" $page'
-check "and says that it was quick" 'grep -q "quick: once" $page'
+check "and says first that it was quick, on what machine and by what program" \
+    'grep -q "reproduce toy: not a full run (--quick)" out && grep -q "Not a full run</b>: 0 of 2 configs" $page && grep -q "Machine: .*Program: commit .*sha256 [0-9a-f]\{64\}" $page'
+check "and what each config ran" 'grep -q "small</a></td><td class=\"wrap\">--quick</td><td class=\"text\">3000 x 16</td><td>1</td><td>2 of 2</td><td>0</td>" $page'
+run reproduce toy
+check "a full run counts what holds, the publication's and ours" \
+    '[ $status = 0 ] && grep -q "a full run" out && grep -q "A full run</b>" $page && grep -q "Of 4 published claims 4 are measured here and 2 reproduced; of the 4 we add, 2 are measured and 2 hold" $page && grep -q "Claims of A &amp; B &lt;2025&gt;" $page'
 echo 'toy configs/nothere.lua' >>paper/configs/papers.txt
 run reproduce --quick toy
 check "a config without a result is named on the page" '[ $status = 2 ] && grep -q "No result: configs/nothere.lua" $page && grep -q "id=\"result-2\"" $page'

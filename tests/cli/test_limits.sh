@@ -71,7 +71,7 @@ stop INT '[ -e r/claim/cells ] && [ -n "$(ls r/claim/cells)" ]' run --no-plots -
 check "Ctrl-C ends a claim, and the result is written" "$soon"' && python3 -c "
 import json
 claim = json.load(open(\"r/claim/result.json\"))[\"claims\"][0]
-assert claim[\"holds\"] is None and \"interrupted\" in claim[\"error\"], claim
+assert claim[\"holds\"] is None and \"interrupted\" in claim[\"why\"], claim
 "'
 
 cat >truth.lua <<'LUA'

@@ -100,7 +100,7 @@ experiment {
 }
 LUA
 run --out results --no-plots peers.lua
-check "a config of peers runs" '[ $status = 0 ] && [ "$(grep -c "^reproduced" out)" = 16 ] && ! grep -q "^not reproduced" out'
+check "a config of peers runs" '[ $status = 0 ] && [ "$(grep -c "^holds" out)" = 16 ] && ! grep -q "^does not hold" out'
 check "fast-scan's missing removal is a step that says so" \
     'python3 - results/peers/result.json <<PY
 import json, sys

@@ -608,22 +608,31 @@ static void test_claims(void **state)
                           "{ 'misses', function(r) return r('flat', 'qps/q') > 1 end },\n"
                           "{ 'misspelt', function(r) return r('flta', 'qps/q') > 1 end },\n"
                           "{ 'no answer', function(r) return 5 end },\n"
-                          "{ 'endless', function(r) while true do end end } }")),
+                          "{ 'endless', function(r) while true do end end },\n"
+                          "{ 'reads nothing', function(r) return true end },\n"
+                          "{ 'reads in no turn', function(r) for i = 1, 0 do r('flat', 'qps/q') "
+                          "end return true end },\n"
+                          "{ 'goes on without', function(r) r('flat', 'recall@10/q') pcall(r, "
+                          "'flat', 'qps/q') return true end } }")),
         &d.error);
     assert_ok(experiment_claims(d.experiment, look_up, NULL, &out, &d.error), &d.error);
-    assert_int_equal(json_array_size(out), 6);
+    assert_int_equal(json_array_size(out), 9);
     assert_true(json_is_true(json_object_get(json_array_get(out, 0), "holds")));
     assert_true(json_is_false(json_object_get(json_array_get(out, 1), "holds")));
     json_t *values = json_object_get(json_array_get(out, 1), "values");
     assert_true(fabs(json_real_value(json_object_get(values, "flat recall@10/q")) - 0.75) < 1e-12);
     static const char *const expected[] = { "test.lua:6: r: no such result: \"qps/q\" of \"flat\"",
-                                            "did you mean \"flat\"?", "must return true or false",
-                                            "an endless loop?" };
-    for (size_t i = 0; i < 4; i++) {
+                                            "did you mean \"flat\"?",
+                                            "must return true or false",
+                                            "an endless loop?",
+                                            "asked for no result",
+                                            "asked for no result",
+                                            "no such result: \"qps/q\" of \"flat\"" };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const json_t *claim = json_array_get(out, i + 2);
         assert_true(json_is_null(json_object_get(claim, "holds")));
-        if (!strstr(json_string_value(json_object_get(claim, "error")), expected[i]))
-            fail_msg("claim %zu: %s", i + 2, json_string_value(json_object_get(claim, "error")));
+        if (!strstr(json_string_value(json_object_get(claim, "why")), expected[i]))
+            fail_msg("claim %zu: %s", i + 2, json_string_value(json_object_get(claim, "why")));
     }
     json_decref(out);
     desk_close(&d);

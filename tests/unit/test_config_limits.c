@@ -196,7 +196,7 @@ static void a_claim_ends(void **state)
         assert_ok(experiment_claims(d->experiment, look_up, NULL, &claims, &d->error), &d->error);
         const json_t *claim = json_array_get(claims, 0);
         assert_true(json_is_null(json_object_get(claim, "holds")));
-        const char *said = json_string_value(json_object_get(claim, "error"));
+        const char *said = json_string_value(json_object_get(claim, "why"));
         failures += !is_placed(d, a->name, said, a->expected);
         failures += !ended_in_time(d, a->name);
         json_decref(claims);
@@ -248,7 +248,7 @@ static void ctrl_c_ends_it(void **state)
     interrupted = 1;
     assert_ok(experiment_claims(d->experiment, look_up, NULL, &claims, &d->error), &d->error);
     assert_true(is_placed(d, "claim",
-                          json_string_value(json_object_get(json_array_get(claims, 0), "error")),
+                          json_string_value(json_object_get(json_array_get(claims, 0), "why")),
                           "interrupted"));
     json_decref(claims);
     desk_unload(d);

@@ -40,6 +40,7 @@ int command_convert(struct app *);
 int command_plot(struct app *);
 int command_report(struct app *);
 int command_compare(struct app *);
+int command_dump(struct app *);
 int command_reproduce(struct app *);
 int command_bench(struct app *);
 int command_new(struct app *);

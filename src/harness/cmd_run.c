@@ -1,4 +1,4 @@
-/* cmd_run.c - `run` and `check`: walks a config through the rooms, in order, and writes what comes
+/* cmd_run.c - `run`: walks a config through the rooms, in order, and writes what comes
  * out. */
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,7 @@
 #include "harness/run_compare.h"
 #include "harness/scratch.h"
 #include "harness/sysinfo.h"
+#include "harness/terminal_text.h"
 #include "harness/whole_file.h"
 
 /* Everything one run holds; run_free() releases it whatever was reached. */
@@ -267,6 +268,23 @@ static void mark_cells(const struct run *run, const struct cell *cell, json_t *c
     }
 }
 
+/* What it answers is written apart, since its place may still be an older result's. */
+static int run_and_store(struct run *run, const struct cell *cell, json_t **cells,
+                         struct error *error)
+{
+    struct cell_env env = env_of(run);
+    char *answers = app_path(run->scratch, "answers");
+    env.answers_path = answers;
+    int rc = cell_run(cell, &env, cells, error);
+    if (!rc)
+        replace_older(run);
+    if (!rc)
+        rc = result_store_cell(run->dir, cell, *cells, answers, error);
+    (void)unlink(answers);
+    free(answers);
+    return rc;
+}
+
 static int run_cell(struct run *run, const struct cell *cell, struct error *error)
 {
     const struct run_options *o = &run->app->options;
@@ -278,14 +296,8 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
         rc = take_stored(run, cell, &cells, error);
         kept = cells != NULL;
     }
-    if (!rc && !cells) {
-        const struct cell_env env = env_of(run);
-        rc = cell_run(cell, &env, &cells, error);
-    }
-    if (!rc && !kept)
-        replace_older(run);
-    if (!rc && !kept)
-        rc = result_store_cell(run->dir, cell, cells, error);
+    if (!rc && !cells)
+        rc = run_and_store(run, cell, &cells, error);
     if (!rc) {
         const char *status = worst_status(cells);
         bool fine = !strcmp(status, "ok") || !strcmp(status, "unsupported");
@@ -401,35 +413,15 @@ static int prepare(struct run *run, struct error *error)
     return make_truth(run, error);
 }
 
-/* What is printed with a config's labels in it: they are not to command the terminal. */
-struct plain_text {
-    char *text;
-    size_t bytes;
-    FILE *out; /* NULL: out of memory */
-};
-
-static void plain_begin(struct plain_text *p)
-{
-    *p = (struct plain_text){ 0 };
-    p->out = open_memstream(&p->text, &p->bytes);
-}
-
-static void plain_print(struct plain_text *p)
-{
-    if (p->out && fclose(p->out) == 0)
-        quote_terminal(stdout, p->text);
-    free(p->text);
-}
-
 static void print_outcome(struct run *run)
 {
-    struct plain_text summary;
+    struct terminal_text summary;
     if (!run->result)
         return;
-    plain_begin(&summary);
+    terminal_begin(&summary);
     if (summary.out)
         report_summary(run->result, summary.out);
-    plain_print(&summary);
+    terminal_print(&summary);
     if (run->failed)
         printf("\n%zu of %zu cells did not finish; each has its error in %s/result.json\n",
                run->failed, run->plan.n, run->dir);
@@ -494,27 +486,6 @@ int command_run(struct app *app)
         int status = run_config(app, app->arguments[i], NULL);
         if (status > worst)
             worst = status;
-    }
-    return worst;
-}
-
-int command_check(struct app *app)
-{
-    int worst = EXIT_OK;
-    for (size_t i = 0; i < app->n_arguments && !*app->interrupted; i++) {
-        struct run run = { .app = app, .lock = -1 };
-        struct error error = { 0 };
-        if (load(&run, app->arguments[i], &error)) {
-            app_error(app, &error);
-            worst = error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
-        } else {
-            struct plain_text plan;
-            plain_begin(&plan);
-            if (plan.out)
-                plan_print(&run.plan, run.experiment, plan.out);
-            plain_print(&plan);
-        }
-        run_free(&run);
     }
     return worst;
 }

@@ -32,6 +32,8 @@ const struct command commands[] = {
     { "plot", "RESULT...", "redraw the figures of a result", 1, 1000, command_plot },
     { "report", "RESULT...", "write report.html again", 1, 1000, command_report },
     { "compare", "A B", "two results: difference, interval, verdict", 2, 2, command_compare },
+    { "dump", "RESULT", "the ids that were answered, a line each, for others to score", 1, 1,
+      command_dump },
     { "reproduce", "[PAPER]",
       "every config of a source paper, then one page: measured beside published", 0, 1,
       command_reproduce },

@@ -93,7 +93,8 @@ static bool is_drawn(const char *name)
 static bool is_cell(const char *name)
 {
     const size_t digits = strspn(name, "0123456789");
-    return digits && strcmp(name + digits, ".json") == 0;
+    return digits &&
+           (strcmp(name + digits, ".json") == 0 || strcmp(name + digits, ".answers") == 0);
 }
 
 static bool is_result(const char *name)

@@ -10,7 +10,8 @@
 
 /* Stores one cell's JSON (cell_run's array) under dir/cells, with its key, the key's parts and its
    identity. */
-int result_store_cell(const char *dir, const struct cell *, json_t *cells, struct error *);
+int result_store_cell(const char *dir, const struct cell *, json_t *cells, const char *answers,
+                      struct error *);
 /* Reads it back if it finished and was stored under this key; else *cells = NULL, and why says what
    differs, or "" where there is none. */
 int result_stored_cell(const char *dir, const struct cell *, json_t **cells, char *why,
@@ -19,6 +20,9 @@ int result_stored_cell(const char *dir, const struct cell *, json_t **cells, cha
 /* Every cell stored under dir/cells, concatenated, with per-query data; an empty array where there
  * is none. */
 int result_all_stored(const char *dir, json_t **cells, struct error *);
+
+/* The numbers N of the files cells/N.json in dir, ascending; *n of them, freed by the caller; NULL: none. */
+unsigned long *result_stored_numbers(const char *dir, size_t *n);
 
 /* How far a run has come, and what kind it is. */
 struct result_run {

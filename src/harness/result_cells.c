@@ -15,22 +15,23 @@
 
 #define RESULT_CELL_SCHEMA "driftline-cell/1"
 
-static int cell_path(const char *dir, const struct cell *cell, char *path, size_t bytes,
-                     struct error *err)
+static int cell_path(const char *dir, const struct cell *cell, const char *kind, char *path,
+                     size_t bytes, struct error *err)
 {
     if (snprintf(path, bytes, "%s/cells", dir) >= (int)bytes)
         return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
         return fail_errno(err, ERR_IO, "%s: cannot be made", path);
-    if (snprintf(path, bytes, "%s/cells/%zu.json", dir, cell->number) >= (int)bytes)
+    if (snprintf(path, bytes, "%s/cells/%zu.%s", dir, cell->number, kind) >= (int)bytes)
         return fail(err, ERR_IO, "%s/cells: the path is too long", dir);
     return OK;
 }
 
-int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, struct error *err)
+int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, const char *answers,
+                      struct error *err)
 {
-    char path[PATH_MAX];
-    int rc = cell_path(dir, cell, path, sizeof path, err);
+    char path[PATH_MAX], beside[PATH_MAX];
+    int rc = cell_path(dir, cell, "json", path, sizeof path, err);
 
     if (rc != OK)
         return rc;
@@ -40,6 +41,11 @@ int result_store_cell(const char *dir, const struct cell *cell, json_t *cells, s
     rc = file ? write_json(path, file, err)
               : fail(err, ERR_NO_MEMORY, "%s: no memory to write it", path);
     json_decref(file);
+    if (rc == OK)
+        rc = cell_path(dir, cell, "answers", beside, sizeof beside, err);
+    /* Those of a cell that was measured before are not this one's. */
+    if (rc == OK && (!answers || rename(answers, beside) != 0))
+        (void)unlink(beside);
     return rc;
 }
 
@@ -62,7 +68,7 @@ int result_stored_cell(const char *dir, const struct cell *cell, json_t **cells,
 {
     char path[PATH_MAX];
     struct error unread = { 0 };
-    int rc = cell_path(dir, cell, path, sizeof path, err);
+    int rc = cell_path(dir, cell, "json", path, sizeof path, err);
 
     *cells = NULL;
     *why = '\0';
@@ -116,7 +122,7 @@ static int compare_numbers(const void *a, const void *b)
 }
 
 /* The numbers of the files in dir/cells, ascending; *n of them, freed by the caller. */
-static unsigned long *stored_numbers(const char *dir, size_t *n)
+unsigned long *result_stored_numbers(const char *dir, size_t *n)
 {
     char path[PATH_MAX];
     unsigned long *numbers = NULL;
@@ -159,7 +165,7 @@ int result_all_stored(const char *dir, json_t **cells, struct error *err)
         (void)json_object_set_new(wanted, json_string_value(name), json_true());
         json_decref(name);
     }
-    unsigned long *numbers = rc == OK ? stored_numbers(dir, &n) : NULL;
+    unsigned long *numbers = rc == OK ? result_stored_numbers(dir, &n) : NULL;
     for (i = 0; i < n; i++)
         if (snprintf(path, sizeof path, "%s/cells/%lu.json", dir, numbers[i]) < (int)sizeof path)
             append_stored(path, wanted, *cells);

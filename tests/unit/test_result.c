@@ -160,7 +160,7 @@ static void test_storing_cells(void **state)
     test_dir_make(dir);
     assert_ok(result_stored_cell(dir, &cell, &back, why, sizeof why, &err), &err);
     assert_null(back);
-    assert_ok(result_store_cell(dir, &cell, cells, &err), &err);
+    assert_ok(result_store_cell(dir, &cell, cells, NULL, &err), &err);
     assert_ok(result_stored_cell(dir, &cell, &back, why, sizeof why, &err), &err);
     assert_true(json_equal(cells, back));
     json_decref(back);
@@ -175,7 +175,7 @@ static void test_storing_cells(void **state)
     assert_null(back);
 
     json_object_set_new(json_array_get(cells, 0), "status", json_string("timeout"));
-    assert_ok(result_store_cell(dir, &cell, cells, &err), &err);
+    assert_ok(result_store_cell(dir, &cell, cells, NULL, &err), &err);
     assert_ok(result_stored_cell(dir, &cell, &back, why, sizeof why, &err), &err);
     assert_null(back); /* what failed is tried again */
     json_decref(cells);

@@ -92,6 +92,20 @@ static void print_assumptions(const struct rows *rows, const struct side *a, con
            tests);
 }
 
+/* A drift of another kind than the one assumed: other programs ran beside one of the two. */
+static void warn_about_load(const struct app *app, const json_t *x, const json_t *y)
+{
+    const double before = json_number_value(json_array_get(json_object_get(x, "load"), 0));
+    const double after = json_number_value(json_array_get(json_object_get(y, "load"), 0));
+    const double processors = field_number(json_object_get(x, "cpu"), "online");
+    if (fabs(after - before) > processors / 2)
+        app_warn(
+            app,
+            "the machine was not as busy in both: a load of %.1f and of %.1f on %g processors; "
+            "run both again one after the other",
+            before, after, processors);
+}
+
 static void warn_about_machines(const struct app *app, const struct side *a, const struct side *b)
 {
     static const struct {
@@ -104,6 +118,7 @@ static void warn_about_machines(const struct app *app, const struct side *a, con
     const json_t *y = json_object_get(b->result, "environment");
     if (!json_equal(json_object_get(x, "kernels"), json_object_get(y, "kernels")))
         app_warn(app, "the two results were made with different kernels: times do not compare");
+    warn_about_load(app, x, y);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *left = json_object_get(json_object_get(x, keys[i].group), keys[i].key);
         const json_t *right = json_object_get(json_object_get(y, keys[i].group), keys[i].key);

@@ -145,6 +145,15 @@ run compare only/small results/small
 check "and only then" '[ $status = 0 ] && grep -q "no label and metric in common" err'
 run compare --fail-on-regression --regression 1e5 only/small only/small
 check "three repeats show what is large enough" '[ $status = 0 ] && grep -q "could see" out && grep -q "at different times" out'
+cp -r only busy
+python3 - busy/small/result.json <<'PY'
+import json, sys
+result = json.load(open(sys.argv[1]))
+result["environment"]["load"][0] += 1000
+json.dump(result, open(sys.argv[1], "w"))
+PY
+run compare only/small busy/small
+check "another load is named" '[ $status = 0 ] && grep -q "the machine was not as busy in both" err'
 cp -r only crashed
 sed -i '0,/"status": "ok"/s//"status": "failed"/' crashed/small/result.json
 run compare --fail-on-regression --regression 1e5 only/small crashed/small

@@ -121,6 +121,18 @@ static struct row judged(const char *metric, const double *x, size_t n_x, const 
     return row;
 }
 
+/* Each side: a fifth of the variance among its five repeats, half of it for the drift, and 1 % squared. */
+static void the_error_counts_the_drift_between_runs(void **state)
+{
+    const double x[] = { 100 * exp(-0.02), 100, 100 * exp(0.02), 100, 100 }, five = 2e-4;
+    (void)state;
+    const struct row row = judged("mean_ns/q", x, 5, x, 5);
+    assert_true(fabs(row.error - sqrt(2 * (five * (0.2 + 0.5) + 1e-4))) < 1e-9);
+    assert_true(row.df > 8 && row.df < 100); /* 4 of each, and more for the drift, which is given */
+    /* What the method counts drifts with its repeats only. */
+    assert_true(fabs(judged("distances/q", x, 5, x, 5).error - sqrt(2 * five * 0.7)) < 1e-9);
+}
+
 /* The change that a row says it could have seen is seen four times in five. */
 static void what_could_be_seen_is_seen(void **state)
 {
@@ -234,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_claimed_of_equal_methods),
         cmocka_unit_test(a_tenth_is_seen_where_it_is_quiet),
+        cmocka_unit_test(the_error_counts_the_drift_between_runs),
         cmocka_unit_test(what_could_be_seen_is_seen),
         cmocka_unit_test(too_few_repeats_have_no_verdict),
         cmocka_unit_test(exact_counts_are_compared_exactly),

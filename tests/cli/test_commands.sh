@@ -112,6 +112,24 @@ jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
 PY
 status=$?
 check "the result keeps to the schema" '[ $status = 0 ]'
+cat >environment.py <<'PY'
+import json, sys
+environment = json.load(open("r/small/result.json"))["environment"]
+print(*environment["variables_removed"], sep="\n"), print(*environment["warnings"], sep="\n")
+sys.exit(environment["variables_set"] != sys.argv[1:])
+PY
+for name in $(compgen -e); do
+    case $name in OPENBLAS_* | OMP_* | GOTO_* | MKL_* | KMP_* | GOMP_* | BLIS_* | *MALLOC_* | LD_*) unset "$name" ;; esac
+done
+DRIFTLINE_NEUTRALISED=$'OMP_NUM_THREADS=1\nOPENBLAS_CORETYPE=Haswell\n' run --no-plots --out r --only exact small.lua
+python3 environment.py >out 2>err
+status=$?
+check "what the launcher took out of the environment is in the result" \
+    '[ $status = 0 ] && grep -qx "OMP_NUM_THREADS=1" out && grep -qx "OPENBLAS_CORETYPE=Haswell" out && ! grep -q "changes what" out'
+OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 run --no-plots --out r --only exact small.lua
+python3 environment.py MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 >out 2>err
+status=$?
+check "and what it was not asked to, with a warning" '[ $status = 0 ] && grep -q "^MALLOC_ARENA_MAX=2 and others are set, which changes" out'
 run plot results/small
 check "figures redraw" '[ $status = 0 ]'
 check "and all of them have something to show" '! grep -q "no values to draw" err'

@@ -130,6 +130,9 @@ static int open_layout(struct source *s, const struct format *format,
                        const struct file_options *options, struct error *err)
 {
     struct file_state *f = s->state;
+    if (format->read != read_text && (options->id_column > 0 || options->header))
+        return fail(err, ERR_ARGUMENT, "%s: id and header are for text, this is %s", s->name,
+                    format->name);
     int rc = format->read ? format->read(&f->bytes, options, &f->layout, err)
                           : read_hdf5(s, options, err);
     if (!rc)

@@ -3,6 +3,7 @@
 #define DRIFTLINE_APP_H
 
 #include "core/registry.h"
+#include "data/file.h"
 #include "harness/options.h"
 
 struct kernels;
@@ -18,6 +19,7 @@ struct app {
     const char **arguments;  /* what is left of the command line once options are taken out */
     size_t n_arguments;
     bool fail_on_regression; /* compare's own option */
+    struct file_options in;  /* convert's own: how to read IN */
 };
 
 /* One command; gets its arguments in app, prints its own errors, returns an exit status. */

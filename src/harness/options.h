@@ -24,7 +24,7 @@ struct run_options {
     const char *out;       /* results folder; NULL: ROOT/results */
     double timeout_s;      /* a cell's; 0: as the config says */
     uint64_t memory_limit; /* bytes a cell may hold; 0: as the config says */
-    bool quick, resume, no_plots, quiet;
+    bool quick, resume, force, no_plots, quiet;
 
     /* from the environment, read once by main.c */
     const char *root;  /* the checkout: configs/ datasets/ plots/ results/ are under it */

@@ -215,7 +215,28 @@ check "a file where the results folder should be" '[ $status != 0 ] && grep -q n
 # ---- other formats in and out
 printf '1,2,3\n4,5,6\n' >v.csv
 run convert v.csv v.fvecs
-check "convert" '[ $status = 0 ] && [ "$(stat -c %s v.fvecs)" = 32 ]'
+check "convert says what it wrote" '[ $status = 0 ] && [ "$(stat -c %s v.fvecs)" = 32 ] && grep -qx "v.fvecs: 2 rows x 3 f32" out'
+cp v.fvecs kept.fvecs
+printf '7,8,9\n' >other.csv
+run convert other.csv v.fvecs
+check "it does not overwrite" '[ $status = 2 ] && grep -q "v.fvecs: is there already.*--force" err && cmp -s v.fvecs kept.fvecs'
+run convert --force other.csv v.fvecs
+check "unless it is told to" '[ $status = 0 ] && grep -qx "v.fvecs: 1 rows x 3 f32" out && ! cmp -s v.fvecs kept.fvecs'
+cp kept.fvecs v.fvecs
+run convert v.csv v.u8bin
+check "the element is the written one" '[ $status = 0 ] && grep -qx "v.u8bin: 2 rows x 3 u8" out'
+printf '1,2.5,3\n2,3,4\n3,5,6\n' >ids.csv
+run convert ids.csv ids.npy
+check "a column that counts is asked about" '[ $status = 2 ] && grep -q "ids.csv: column 1 counts the rows.*--id 1 or 0" err && [ ! -e ids.npy ]'
+run convert --id 1 ids.csv ids.npy
+check "and left out when it is an id" '[ $status = 0 ] && grep -qx "ids.npy: 3 rows x 2 f32" out && grep -qx "ids.csv: column 1 holds ids, left out" out'
+run convert --force --id 0 ids.csv ids.npy
+check "or kept" '[ $status = 0 ] && grep -qx "ids.npy: 3 rows x 3 f32" out'
+run convert --id none ids.csv w.npy
+check "an id is a column's number" '[ $status = 2 ] && grep -q -- "--id none: expected N" err'
+printf '0,1,2\n5,6,7\n' >header.csv
+run convert --header yes header.csv header.npy
+check "a header that is told" '[ $status = 0 ] && grep -qx "header.npy: 1 rows x 3 f32" out'
 run convert v.csv v.nothing
 check "convert to what is no format" '[ $status = 2 ] && grep -q v.nothing err'
 head -c 20 v.fvecs >short.fvecs

@@ -78,6 +78,8 @@ static int settle(struct writer *w, const struct source *s, const struct file_op
     if (is(w, "truth"))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: truth files are only read; write ids as ivecs, ibin or npy", path);
+    if (is(w, "npz"))
+        return fail(err, ERR_UNSUPPORTED, "%s: npz is only read; write npy", path);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
     if (w->element == ELEMENT_I16 || w->element == ELEMENT_F16)

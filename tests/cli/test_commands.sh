@@ -259,6 +259,24 @@ for format in csv fvecs fbin npy hdf5 csv.gz; do
     run --no-plots --out r --set path=own.$format own.lua
     check "a config over one's own $format" '[ $status = 0 ] && grep -q "^flat *1.0000" out'
 done
+python3 - <<'PY'
+import struct, zipfile
+def npy(columns):
+    head = "{'descr': '>f4', 'fortran_order': True, 'shape': (%d, 2), }\n" % len(columns[0])
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head.encode() + b"".join(struct.pack(">%df" % len(c), *c) for c in columns)
+for name, packing in ("own.npz", 0), ("packed.npz", 8):
+    with zipfile.ZipFile(name, "w", packing) as z:
+        for member, columns in ("train", ((1, 3, 5, 7, 1, 7), (2, 4, 6, 8, 2.5, 9))), ("test", ((1, 7), (2.5, 9))):
+            with z.open(member + ".npy", "w", force_zip64=True) as f: f.write(npy(columns))
+PY
+for name in own packed; do
+    run --no-plots --out r --set path=$name.npz own.lua
+    check "a config over one's own npz ($name), as numpy writes it" '[ $status = 0 ] && grep -q "^flat *1.0000" out'
+    run convert --force --dataset test $name.npz test.csv
+    check "and one array of it" '[ $status = 0 ] && [ "$(paste -sd" " test.csv)" = "1,2.5 7,9" ]'
+done
+run convert --force --dataset tset own.npz test.csv
+check "one that is not there: what there is" '[ $status = 2 ] && grep -q "no array \"tset\"; the file has train, test" err'
 printf '1,2\n3,nan\n5,6\n7,8\n1,2\n7,9\n' >nan.csv
 run --no-plots --out r --set path=nan.csv own.lua
 check "NaN in a file: file, row and column" '[ $status = 2 ] && grep -q "nan.csv.*row 2.*column 2" err'

@@ -66,19 +66,6 @@ static struct blob fvecs_bytes(void)
     return b;
 }
 
-static struct blob npy_bytes(int version, const char *header, const void *rows, size_t bytes)
-{
-    struct blob b = { .n = 0 };
-    size_t n = strlen(header);
-    uint8_t magic[12] = {
-        0x93, 'N', 'U', 'M', 'P', 'Y', (uint8_t)version, 0, (uint8_t)n, (uint8_t)(n >> 8)
-    };
-    blob_add(&b, magic, version == 1 ? 10 : 12);
-    blob_add(&b, header, n);
-    blob_add(&b, rows, bytes);
-    return b;
-}
-
 static void reads_idx(void **state)
 {
     struct blob b = idx_bytes();
@@ -323,7 +310,7 @@ static struct blob npy_good(void)
 
 static struct blob npy_fortran(void)
 {
-    return npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n", six,
+    return npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3, 1), }\n", six,
                      sizeof six);
 }
 
@@ -406,8 +393,8 @@ static const struct damage damages[] = {
     { "header.npy", npy_good, 9, 9, 0, "the npy header says it has", ERR_CORRUPT },
     { "syntax.npy", npy_good, 10, 'x', 0, "not a dictionary", ERR_CORRUPT },
     { "key.npy", npy_good, 13, 'x', 0, "unknown key \"dxscr\"", ERR_CORRUPT },
-    { "fortran.npy", npy_fortran, 0, -1, 0, "Fortran order; save numpy.ascontiguousarray",
-      ERR_UNSUPPORTED },
+    { "fortran.npy", npy_fortran, 0, -1, 0,
+      "3 dimensions in Fortran order; save numpy.ascontiguousarray", ERR_UNSUPPORTED },
     { "objects.npy", npy_objects, 0, -1, 0, "Python objects", ERR_UNSUPPORTED },
     { "fields.npy", npy_fields, 0, -1, 0, "named fields", ERR_UNSUPPORTED },
     { "complex.npy", npy_complex, 0, -1, 0, "element type \"<c8\"", ERR_UNSUPPORTED },
@@ -532,6 +519,7 @@ static void names_options_that_do_not_fit(void **state)
         { { .element = "f33" }, ERR_ARGUMENT, "unknown element \"f33\"" },
         { { .format = "fbni" }, ERR_ARGUMENT, "unknown format \"fbni\"; did you mean \"fbin\"?" },
         { { .format = "raw" }, ERR_ARGUMENT, "which element?" },
+        { { .dataset = "train" }, ERR_ARGUMENT, "dataset is for HDF5 and npz, this is fbin" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct source *s = NULL;

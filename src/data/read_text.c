@@ -130,9 +130,7 @@ static int parse_row(struct text *t, struct line line, struct error *err)
 /* A blank line is none, unless one cell is all that a row has. After the first row a # may be a word. */
 static bool is_remark(struct text *t, const struct line *line)
 {
-    const char *p = line->at;
-    while (p < line->end && (*p == ' ' || *p == '\t'))
-        p++;
+    const char *p = line_text(line);
     if (p == line->end && (t->shape.separator != '\t' || p == line->at)) {
         t->blank_line = line->number;
         return true;

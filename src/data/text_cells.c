@@ -25,12 +25,12 @@ bool line_next(struct lines *t, struct line *l)
     return true;
 }
 
-bool line_is_blank(const struct line *l)
+const char *line_text(const struct line *l)
 {
-    for (const char *p = l->at; p < l->end; p++)
-        if (!is_blank(*p))
-            return false;
-    return true;
+    const char *p = l->at;
+    while (p < l->end && is_blank(*p))
+        p++;
+    return p;
 }
 
 static struct cell trimmed(const char *at, const char *end, char separator)

@@ -29,7 +29,8 @@ struct number {
 
 /* The next line, blank ones too; false at the end. */
 bool line_next(struct lines *, struct line *);
-bool line_is_blank(const struct line *);
+/* Its first character that is no blank, or its end. */
+const char *line_text(const struct line *);
 
 /* Cuts the next cell off the line; false when there is none left. A separator at the end is followed by one more,
    empty cell. ' ' stands for any run of blanks and tabs; with the others a cell may stand in double quotes. */

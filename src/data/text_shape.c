@@ -160,8 +160,8 @@ static bool choose_separator(const struct search *s, struct line line, struct re
 static bool next_content(struct lines *lines, struct line *line)
 {
     while (line_next(lines, line)) {
-        const char *p = line->at + strspn(line->at, line->at < line->end ? " \t" : "");
-        if (!line_is_blank(line) && *p != '#')
+        const char *p = line_text(line);
+        if (p < line->end && *p != '#')
             return true;
     }
     return false;

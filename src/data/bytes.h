@@ -32,8 +32,8 @@ int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t
 int bytes_borrow(struct bytes *, const char *name, const void *block, size_t size,
                  size_t limit_bytes, struct error *);
 
-/* The block becomes what packed_bytes of it from `at` on inflate to, a zip's deflated data: exactly plain_bytes.
-   ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
+/* The block becomes what packed_bytes of it from `at` on inflate to, a zip's deflated data:
+   exactly plain_bytes. ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
 int bytes_inflate(struct bytes *, size_t at, size_t packed_bytes, size_t plain_bytes,
                   const char *scratch_dir, struct error *);
 

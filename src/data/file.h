@@ -2,15 +2,18 @@
  *
  * Formats, by the last part of the name (a final ".gz" is skipped), then verified by content:
  *
- *   idx     *.idx *-ubyte            big-endian, MNIST's; further dimensions are flattened into columns
- *   vecs    *.fvecs *.bvecs *.ivecs  each row is its i32 dimension, then the values
- *   bin     *.fbin *.u8bin *.i8bin *.ibin   u32 rows, u32 columns, then the values (little-endian)
- *   truth   *.truth                  u32 rows, u32 k, then rows * k u32 ids, then as many f32 distances: the ids are read
- *   npy     *.npy                    versions 1 to 3; f2 f4 f8 u1 i1 i2 i4 i8, and u8 as 64-bit codes
- *   npz     *.npz                    a zip of npy, stored or deflated
- *   hdf5    *.hdf5 *.h5              ann-benchmarks' files, or any dataset of rows and columns in them
- *   text    *.txt *.csv *.tsv *.vec  numbers, one row a line; see file_options' id_column and header
- *   raw     *.u8 *.i64 *.i32 *.f32 *.f64   only the values; one column unless options say otherwise
+ *   idx    *.idx *-ubyte            big-endian, MNIST's; further dimensions become columns
+ *   vecs   *.fvecs *.bvecs *.ivecs  each row is its i32 dimension, then the values
+ *   bin    *.fbin *.u8bin *.i8bin *.ibin
+ *                                   u32 rows, u32 columns, then the values (little-endian)
+ *   truth  *.truth                  u32 rows, u32 k, then rows * k u32 ids, then as many f32
+ *                                   distances: the ids are read
+ *   npy    *.npy                    versions 1 to 3; f2 f4 f8 u1 i1 i2 i4 i8, and u8 as codes
+ *   npz    *.npz                    a zip of npy, stored or deflated
+ *   hdf5   *.hdf5 *.h5              ann-benchmarks' files, or any rows and columns in them
+ *   text   *.txt *.csv *.tsv *.vec  numbers, one row a line; see id_column and header below
+ *   raw    *.u8 *.i64 *.i32 *.f32 *.f64
+ *                                   only the values; one column unless options say otherwise
  *
  * Any of them may be gzipped. f16, f64 and i16 are read as f32.
  */

@@ -15,9 +15,8 @@ struct layout {
     size_t n, dim;
     size_t offset, stride_bytes; /* row i's values start at offset + i * stride_bytes */
     bool big_endian;
-    bool
-        by_columns; /* all values of the first column, then of the second: file.c makes rows of it */
-    void *owned;    /* text: the parsed rows, freed by file.c; offset and stride are within it */
+    bool by_columns; /* the first column's values, then the second's: file.c makes rows of it */
+    void *owned;     /* text: the parsed rows, freed by file.c; offset and stride are within it */
     char note[160];
 };
 
@@ -31,7 +30,7 @@ struct format {
     const char *name;
     const char *suffixes; /* ".fbin", several separated by spaces */
     int (*read)(const struct bytes *, const struct file_options *, struct layout *, struct error *);
-    /* Instead of read, where the file holds several: the block may become that of the one chosen. */
+    /* Instead of read, where the file holds several: the block may become the chosen one's. */
     int (*unpack)(struct bytes *, const struct file_options *, struct layout *,
                   struct inner_names *, struct error *);
 };

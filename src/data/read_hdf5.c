@@ -192,7 +192,8 @@ static H5I_type_t type_of(hid_t file, const char *name)
     return type;
 }
 
-/* The dataset asked for, or "train", or the only one in the group of that name; else the only one in the file. */
+/* The dataset asked for, or "train", or the only one in the group of that name; else the only
+   one in the file. */
 static int name_dataset(struct job *job, hid_t file, struct error *err)
 {
     const char *asked = job->options->dataset;

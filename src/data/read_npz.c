@@ -1,7 +1,8 @@
 /* read_npz.c - one array of an npz, which is a zip of npy files, stored or deflated.
  *
- * The zip's directory stands at its end; where sizes or places pass 32 bits it has them in "zip64" fields. Every place is
- * checked against the size of the file, and an array's checksum is verified.
+ * The zip's directory stands at its end; where sizes or places pass 32 bits it has them in
+ * "zip64" fields. Every place is checked against the size of the file, and an array's checksum
+ * is verified.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,9 @@
 /* read_text.c - numbers as text: CSV, TSV, plain columns, and word vectors ("the 0.1 -0.2 ...").
  *
- * text_shape.c tells the separator, the header and the column that is no component from the first lines; every later line
- * must agree. Nothing is left out that nobody spoke of: what could be an id, a label or a header and is not said to be
- * one is an error, found here where it takes all rows to see it.
+ * text_shape.c tells the separator, the header and the column that is no component from the
+ * first lines; every later line must agree. Nothing is left out that nobody spoke of: what could
+ * be an id, a label or a header and is not said to be one is an error, found here where it takes
+ * all rows to see it.
  */
 #include <math.h>
 #include <stdio.h>
@@ -105,7 +106,7 @@ static int parse_row(struct text *t, struct line line, struct error *err)
         int rc = OK;
         if (++column > t->shape.columns)
             continue;
-        if (column == id && !cell.unclosed) {
+        if (column == id && !cell.unclosed && (cell.n || !t->shape.id_is_word)) {
             note_id(t, cell);
             continue;
         }
@@ -127,7 +128,8 @@ static int parse_row(struct text *t, struct line line, struct error *err)
     return OK;
 }
 
-/* A blank line is none, unless one cell is all that a row has. After the first row a # may be a word. */
+/* A blank line is none, unless one cell is all that a row has. After the first row a # may be a
+   word. */
 static bool is_remark(struct text *t, const struct line *line)
 {
     const char *p = line_text(line);

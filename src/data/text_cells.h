@@ -1,4 +1,5 @@
-/* text_cells.h - inside src/data: text cut into lines, a line into cells, a cell read as a number. */
+/* text_cells.h - inside src/data: text cut into lines, a line into cells, a cell read as a
+   number. */
 #ifndef DRIFTLINE_TEXT_CELLS_H
 #define DRIFTLINE_TEXT_CELLS_H
 
@@ -32,8 +33,9 @@ bool line_next(struct lines *, struct line *);
 /* Its first character that is no blank, or its end. */
 const char *line_text(const struct line *);
 
-/* Cuts the next cell off the line; false when there is none left. A separator at the end is followed by one more,
-   empty cell. ' ' stands for any run of blanks and tabs; with the others a cell may stand in double quotes. */
+/* Cuts the next cell off the line; false when there is none left. A separator at the end is
+   followed by one more, empty cell. ' ' stands for any run of blanks and tabs; with the others a
+   cell may stand in double quotes. */
 bool cell_next(struct line *rest, char separator, struct cell *);
 
 /* Reads a decimal number, with a decimal comma too if so asked; false if it is something else. */

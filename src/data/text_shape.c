@@ -1,7 +1,8 @@
 /* text_shape.c - separator, header, id column: told by the first line or two, or else asked for.
  *
- * The first row decides the separator: the one under which its cells are numbers. A header is a line before it without
- * any number, or word2vec's "rows columns". What can be read in two ways is an error that says what to write.
+ * The first row decides the separator: the one under which its cells are numbers. A header is a
+ * line before it without any number, or word2vec's "rows columns". What can be read in two ways
+ * is an error that says what to write.
  */
 #include "text_shape.h"
 
@@ -17,9 +18,8 @@ struct reading {
     size_t bad; /* the first column that must be a number and is not; 0: none */
     struct cell bad_cell;
     bool first_is_number, first_is_empty;
-    size_t
-        counted; /* cells that go start, start + 1 ... ; 0 unless all do but the first, if that is no number */
-    size_t start;
+    /* Cells that go start, start + 1 ...; 0 unless all do, but for a first one that is no number. */
+    size_t counted, start;
 };
 
 struct search {
@@ -78,7 +78,7 @@ static bool told_free(const struct search *s, char separator)
 static struct reading read_under(const struct search *s, struct line line, char separator)
 {
     const struct text_shape under = { .separator = separator };
-    const size_t free = free_column(s, separator);
+    const size_t may_be_text = free_column(s, separator);
     const bool told = told_free(s, separator);
     struct reading r = { .cells = 0 };
     struct cell cell;
@@ -86,22 +86,22 @@ static struct reading read_under(const struct search *s, struct line line, char 
     while (cell_next(&line, separator, &cell)) {
         struct number number = { 0 };
         const bool is_number = cell_number(cell, text_shape_commas(&under), &number);
-        const size_t column = ++r.cells, place = column - (r.first_is_number ? 1 : 2);
+        const size_t column = ++r.cells;
         r.numbers += is_number;
         if (column == 1) {
             r.first_is_number = is_number;
             r.first_is_empty = !cell.n;
         }
-        if (!is_number && !r.bad && (column != free || cell.unclosed || (!told && !cell.n))) {
+        if (!is_number && !r.bad &&
+            (column != may_be_text || cell.unclosed || (!told && !cell.n))) {
             r.bad = column;
             r.bad_cell = cell;
         }
         if (column == 1 && !is_number)
-            continue;
-        if (!r.counted && is_number && (number.value == 0 || number.value == 1))
-            r.start = (size_t)number.value;
-        counts =
-            counts && is_number && number.value == (float)(r.start + (column == 1 ? 0 : place));
+            continue; /* the name above ids, where the others count */
+        if (!r.counted)
+            r.start = number.value == 1;
+        counts = counts && is_number && number.value == (float)(r.start + r.counted);
         r.counted++;
     }
     r.counted = counts ? r.counted : 0;
@@ -119,7 +119,8 @@ static bool has(struct line l, char separator)
     return false;
 }
 
-/* A tab beside nothing but numbers and empty cells separates, or the empty ones would be lost among blanks. */
+/* A tab beside nothing but numbers and empty cells separates, or the empty ones would be lost
+   among blanks. */
 static bool tabs_leave_cells_empty(const struct search *s, struct line line)
 {
     const struct reading r = read_under(s, line, '\t');
@@ -130,7 +131,8 @@ static bool tabs_leave_cells_empty(const struct search *s, struct line line)
     return empty && empty + r.numbers == r.cells;
 }
 
-/* Chooses the separator under which the line is a row, the name's own first; false if there is none. */
+/* Chooses the separator under which the line is a row, the name's own first; false if there is
+   none. */
 static bool choose_separator(const struct search *s, struct line line, struct reading *r)
 {
     const bool csv = name_ends(s->name, ".csv"), tsv = name_ends(s->name, ".tsv");

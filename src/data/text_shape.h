@@ -14,7 +14,8 @@ struct text_shape {
     struct line first;    /* row */
 };
 
-/* Reads up to the first row, which is in shape->first. Fills layout->dim and note. ERR_CORRUPT, ERR_ARGUMENT. */
+/* Reads up to the first row, which is in shape->first. Fills layout->dim and note. ERR_CORRUPT,
+   ERR_ARGUMENT. */
 int text_shape_find(const char *name, const struct file_options *, struct lines *,
                     struct text_shape *, struct layout *, struct error *);
 

@@ -1,4 +1,5 @@
-/* transpose.c - an array kept column by column (Fortran order) becomes rows, a block of rows at a time. */
+/* transpose.c - an array kept column by column (Fortran order) becomes rows, a block of rows at
+   a time. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

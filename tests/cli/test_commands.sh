@@ -269,6 +269,9 @@ for name, packing in ("own.npz", 0), ("packed.npz", 8):
         for member, columns in ("train", ((1, 3, 5, 7, 1, 7), (2, 4, 6, 8, 2.5, 9))), ("test", ((1, 7), (2.5, 9))):
             with z.open(member + ".npy", "w", force_zip64=True) as f: f.write(npy(columns))
 PY
+printf 'id,x,y\n7,1,2\n9,3,4\n3,5,6\n2,7,8\n5,1,2.5\n8,7,9\n' >named.csv
+run --no-plots --out r --set path=named.csv own.lua
+check "what a reader decides is said" '[ $status = 0 ] && grep -qx "named.csv: line 1 is a header, skipped; column 1 holds ids, left out" err'
 for name in own packed; do
     run --no-plots --out r --set path=$name.npz own.lua
     check "a config over one's own npz ($name), as numpy writes it" '[ $status = 0 ] && grep -q "^flat *1.0000" out'

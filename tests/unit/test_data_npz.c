@@ -1,5 +1,6 @@
-/* test_data_npz.c - npy as numpy may keep it: column by column, big-endian, or several in a zip; and zips that are damaged
- * or made to harm. */
+/* test_data_npz.c - npy as numpy may keep it: column by column, big-endian, or several in a zip;
+ * and zips that are damaged or made to harm.
+ */
 #include "data_files.h"
 
 enum { STORED = 0, DEFLATED = 8 };
@@ -134,7 +135,8 @@ static struct blob deflated(const struct blob *plain)
     return out;
 }
 
-/* wide: sizes and place in zip64 fields, as numpy's local headers have them, and here the directory too. */
+/* wide: sizes and place in zip64 fields, as numpy's local headers have them, and here the
+   directory too. */
 static void zip_add(struct zip *z, const char *name, const struct blob *plain, unsigned method,
                     bool wide)
 {

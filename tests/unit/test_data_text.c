@@ -1,5 +1,6 @@
-/* test_data_text.c - text is read as it is, or the error says where it cannot be and what to write: nothing is left out
- * in silence. */
+/* test_data_text.c - text is read as it is, or the error says where it cannot be and what to
+ * write: nothing is left out in silence.
+ */
 #include "data_files.h"
 
 struct text_case {
@@ -143,6 +144,8 @@ static void refuses(void **state)
           ERR_CORRUPT },
         { "empty row.csv", "1,2\n,\n", 0, 0, "line 2, column 1: the cell is empty", ERR_CORRUPT },
         { "empty row.tsv", "1\t2\n\t\n", 0, 0, "line 2, column 1: the cell is empty", ERR_CORRUPT },
+        { "empty word.csv", "cat,1,2\n,3,4\ndog,5,6\n", 0, 0, "line 2, column 1: the cell is empty",
+          ERR_CORRUPT },
         { "hole.txt", "1\n\n3\n", 0, 0, "line 2, column 1: the cell is empty", ERR_CORRUPT },
         /* a missing value, a word, a header that has numbers: the row was skipped once */
         { "na.csv", "1,2,NA\n1,2,3\n", 0, 0, "line 1, column 3: \"NA\" is not a number",

@@ -250,8 +250,9 @@ static int find_header(struct search *s, struct lines *lines, struct line *line)
         return fits ? OK : no_row(s, *line, &first);
     struct line header = *line;
     if (!next_content(lines, line))
-        return first.numbers ? no_row(s, header, &first)
-                             : fail(s->err, ERR_CORRUPT, "%s: holds no line with numbers", s->name);
+        return first.numbers && first.bad
+                   ? no_row(s, header, &first)
+                   : fail(s->err, ERR_CORRUPT, "%s: holds no line with numbers", s->name);
     s->header = header;
     const bool row = choose_separator(s, *line, &second);
     if (asked > 0 || is_header(s, header))

@@ -172,6 +172,8 @@ static void refuses(void **state)
         { "remark.txt", "my vectors\n1 2 3\n", 0, 0,
           "line 1 looks like a header, but has 2 columns where line 2 has 3|begin it with #",
           ERR_CORRUPT },
+        { "only header.csv", "1,2\n", 0, 1, "only header.csv: holds no line with numbers",
+          ERR_CORRUPT },
         { "no header.csv", "x,y\n1,2\n", 0, -1, "line 1, column 2|\"y\" is not a number",
           ERR_CORRUPT },
         /* ids nobody spoke of */

@@ -52,6 +52,7 @@ int bytes_put(int fd, const void *block, size_t n)
 }
 
 struct inflation {
+    const char *kind; /* "gzip", for messages */
     z_stream z;
     const uint8_t *end; /* of the input */
     size_t done, limit; /* bytes inflated, and the most allowed */
@@ -66,11 +67,11 @@ static int inflate_fault(const struct bytes *b, const struct inflation *f, int s
     if (status == Z_MEM_ERROR)
         return fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
     if (status == Z_DATA_ERROR)
-        return fail(err, ERR_CORRUPT, "%s: gzip data damaged near byte %zu of %zu: %s", b->name, at,
-                    b->size, f->z.msg ? f->z.msg : "unknown");
+        return fail(err, ERR_CORRUPT, "%s: %s data damaged near byte %zu of %zu: %s", b->name,
+                    f->kind, at, b->size, f->z.msg ? f->z.msg : "unknown");
     return fail(err, ERR_CORRUPT,
-                "%s: gzip data end early, after %zu bytes inflated to %zu; the file is truncated",
-                b->name, b->size, f->done);
+                "%s: %s data end early, after %zu bytes inflated to %zu; the file is truncated",
+                b->name, f->kind, b->size, f->done);
 }
 
 /* One member of the gzip file; leaves z.next_in behind it. */
@@ -86,9 +87,8 @@ static int inflate_member(const struct bytes *b, struct inflation *f, struct err
         size_t n = OUT_BYTES - f->z.avail_out;
         f->done += n;
         if (f->done > f->limit)
-            return fail(err, ERR_CORRUPT,
-                        "%s: gzip data inflate to more than the %zu bytes allowed", b->name,
-                        f->limit);
+            return fail(err, ERR_CORRUPT, "%s: %s data inflate to more than the %zu bytes allowed",
+                        b->name, f->kind, f->limit);
         if (bytes_put(f->fd, f->out, n))
             return fail_errno(err, ERR_IO, "%s: cannot store the inflated data", b->name);
         if (status != Z_OK && status != Z_STREAM_END)
@@ -97,10 +97,8 @@ static int inflate_member(const struct bytes *b, struct inflation *f, struct err
     return OK;
 }
 
-static int inflate_all(struct bytes *b, struct inflation *f, struct error *err)
+static int inflate_gzip(const struct bytes *b, struct inflation *f, struct error *err)
 {
-    f->z.next_in = b->at;
-    f->end = b->at + b->size;
     for (;;) {
         int rc = inflate_member(b, f, err);
         if (rc)
@@ -118,33 +116,62 @@ static int inflate_all(struct bytes *b, struct inflation *f, struct error *err)
     }
 }
 
-/* Replaces the block of b by what it inflates to. */
-static int inflate_block(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
+static int inflate_zip(const struct bytes *b, struct inflation *f, struct error *err)
 {
-    struct bytes plain = { .name = b->name, .was_gzip = true, .fd = -1 };
-    struct inflation f = { .fd = bytes_scratch(scratch_dir),
-                           .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
-    if (f.fd < 0)
+    int rc = inflate_member(b, f, err);
+    if (!rc && (f->done != f->limit || f->z.next_in != f->end))
+        rc = fail(err, ERR_CORRUPT, "%s: zip data inflate to %zu bytes, %zu were announced",
+                  b->name, f->done, f->limit);
+    return rc;
+}
+
+/* Replaces the block of b by what f's part of it inflates to. */
+static int inflate_block(struct bytes *b, struct inflation *f, const char *scratch_dir,
+                         struct error *err)
+{
+    const bool gzip = !strcmp(f->kind, "gzip");
+    struct bytes plain = { .name = b->name, .was_gzip = gzip || b->was_gzip, .fd = -1 };
+    f->fd = bytes_scratch(scratch_dir);
+    if (f->fd < 0)
         return fail_errno(err, ERR_IO, "%s: cannot make a temporary file in %s", b->name,
                           scratch_dir ? scratch_dir : "memory");
-    int rc = inflateInit2(&f.z, 16 + MAX_WBITS) == Z_OK
+    int rc = inflateInit2(&f->z, gzip ? 16 + MAX_WBITS : -MAX_WBITS) == Z_OK
                  ? OK
                  : fail(err, ERR_NO_MEMORY, "%s: out of memory inflating", b->name);
     if (!rc) {
-        rc = inflate_all(b, &f, err);
-        inflateEnd(&f.z);
+        rc = gzip ? inflate_gzip(b, f, err) : inflate_zip(b, f, err);
+        inflateEnd(&f->z);
     }
-    if (!rc && !f.done)
-        rc = fail(err, ERR_CORRUPT, "%s: the gzip data are empty", b->name);
+    if (!rc && !f->done)
+        rc = fail(err, ERR_CORRUPT, "%s: the %s data are empty", b->name, f->kind);
     if (!rc)
-        rc = map(&plain, f.fd, f.done, err);
+        rc = map(&plain, f->fd, f->done, err);
     if (rc) {
-        close(f.fd);
+        close(f->fd);
         return rc;
     }
     bytes_close(b);
     *b = plain;
     return OK;
+}
+
+static int inflate_whole(struct bytes *b, const char *scratch_dir, size_t limit, struct error *err)
+{
+    struct inflation f = { .kind = "gzip",
+                           .z.next_in = b->at,
+                           .end = b->at + b->size,
+                           .limit = limit ? limit : DEFAULT_LIMIT_BYTES };
+    return inflate_block(b, &f, scratch_dir, err);
+}
+
+int bytes_inflate(struct bytes *b, size_t at, size_t packed_bytes, size_t plain_bytes,
+                  const char *scratch_dir, struct error *err)
+{
+    struct inflation f = { .kind = "zip",
+                           .z.next_in = b->at + at,
+                           .end = b->at + at + packed_bytes,
+                           .limit = plain_bytes };
+    return inflate_block(b, &f, scratch_dir, err);
 }
 
 static bool is_gzip(const struct bytes *b)
@@ -193,7 +220,7 @@ int bytes_open(struct bytes *b, const char *path, const char *scratch_dir, size_
         return rc;
     }
     if (is_gzip(b))
-        rc = inflate_block(b, scratch_dir, limit_bytes, err);
+        rc = inflate_whole(b, scratch_dir, limit_bytes, err);
     if (rc)
         bytes_close(b);
     return rc;
@@ -205,7 +232,7 @@ int bytes_borrow(struct bytes *b, const char *name, const void *block, size_t si
     *b = (struct bytes){ .at = block, .size = size, .name = name, .fd = -1 };
     if (!size)
         return fail(err, ERR_CORRUPT, "%s: the file is empty", name);
-    return is_gzip(b) ? inflate_block(b, NULL, limit_bytes, err) : OK;
+    return is_gzip(b) ? inflate_whole(b, NULL, limit_bytes, err) : OK;
 }
 
 int bytes_replace(struct bytes *b, int fd, struct error *err)

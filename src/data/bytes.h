@@ -32,6 +32,11 @@ int bytes_open(struct bytes *, const char *path, const char *scratch_dir, size_t
 int bytes_borrow(struct bytes *, const char *name, const void *block, size_t size,
                  size_t limit_bytes, struct error *);
 
+/* The block becomes what packed_bytes of it from `at` on inflate to, a zip's deflated data:
+   exactly plain_bytes. ERR_CORRUPT, ERR_IO, ERR_NO_MEMORY. */
+int bytes_inflate(struct bytes *, size_t at, size_t packed_bytes, size_t plain_bytes,
+                  const char *scratch_dir, struct error *);
+
 /* An unlinked file in the folder, or in memory where that is NULL. -1: errno says why. */
 int bytes_scratch(const char *scratch_dir);
 /* Writes all; -1: errno says why. */

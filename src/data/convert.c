@@ -78,6 +78,8 @@ static int settle(struct writer *w, const struct source *s, const struct file_op
     if (is(w, "truth"))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: truth files are only read; write ids as ivecs, ibin or npy", path);
+    if (is(w, "npz"))
+        return fail(err, ERR_UNSUPPORTED, "%s: npz is only read; write npy", path);
     if (is(w, "idx") && w->element == ELEMENT_I64)
         return fail(err, ERR_UNSUPPORTED, "%s: idx has no 64-bit integers; use npy", path);
     if (w->element == ELEMENT_I16 || w->element == ELEMENT_F16)
@@ -256,8 +258,9 @@ static int write_hdf5(struct writer *w, const struct source *s, const struct fil
                       err);
 }
 
-int data_write(const struct source *s, const char *path, const struct file_options *options,
-               const struct data_progress *progress, struct error *err)
+static int write_source(const struct source *s, const char *path,
+                        const struct file_options *options, const struct data_progress *progress,
+                        struct data_written *written, struct error *err)
 {
     static const struct file_options no_options;
     if (!options)
@@ -295,18 +298,28 @@ int data_write(const struct source *s, const char *path, const struct file_optio
     if (!rc)
         rc = whole_file_commit(&w.file, err);
     whole_file_abandon(&w.file);
+    *written = (struct data_written){ .n = w.n, .dim = w.dim, .element = w.element };
+    memcpy(written->note, s->note, sizeof written->note);
     return rc;
+}
+
+int data_write(const struct source *s, const char *path, const struct file_options *options,
+               const struct data_progress *progress, struct error *err)
+{
+    struct data_written written;
+    return write_source(s, path, options, progress, &written, err);
 }
 
 int data_convert(const char *in, const struct file_options *in_options, const char *out,
                  const struct file_options *out_options, const struct data_progress *progress,
-                 struct error *err)
+                 struct data_written *written, struct error *err)
 {
     struct source *s;
+    struct data_written ignored;
     int rc = file_open(in, in_options, &s, err);
     if (rc)
         return rc;
-    rc = data_write(s, out, out_options, progress, err);
+    rc = write_source(s, out, out_options, progress, written ? written : &ignored, err);
     source_close(s);
     return rc;
 }

@@ -113,11 +113,13 @@ static const void *rows_in_place(const struct source *s)
     return same && packed && !swapped && (uintptr_t)at % width == 0 ? at : NULL;
 }
 
-static int read_hdf5(struct source *s, const struct file_options *options, struct error *err)
+/* One of the data sets in the file. */
+static int unpack(struct source *s, const struct format *format, const struct file_options *options,
+                  struct error *err)
 {
     struct file_state *f = s->state;
-    struct hdf5_names names = { "", "" };
-    int rc = hdf5_unpack(&f->bytes, options, &f->layout, &names, err);
+    struct inner_names names = { "", "" };
+    int rc = format->unpack(&f->bytes, options, &f->layout, &names, err);
     if (rc)
         return rc;
     const size_t used = strlen(s->name);
@@ -130,8 +132,16 @@ static int open_layout(struct source *s, const struct format *format,
                        const struct file_options *options, struct error *err)
 {
     struct file_state *f = s->state;
+    if (format->read != read_text && (options->id_column > 0 || options->header))
+        return fail(err, ERR_ARGUMENT, "%s: id and header are for text, this is %s", s->name,
+                    format->name);
+    if (!format->unpack && options->dataset)
+        return fail(err, ERR_ARGUMENT, "%s: dataset is for HDF5 and npz, this is %s", s->name,
+                    format->name);
     int rc = format->read ? format->read(&f->bytes, options, &f->layout, err)
-                          : read_hdf5(s, options, err);
+                          : unpack(s, format, options, err);
+    if (!rc && f->layout.by_columns)
+        rc = rows_from_columns(&f->bytes, &f->layout, options->scratch_dir, err);
     if (!rc)
         rc = settle_element(s, options, err);
     if (rc)

@@ -5,19 +5,20 @@
 #include <string.h>
 
 static const struct format formats[] = {
-    { "idx", ".idx -ubyte", read_idx },
-    { "fvecs", ".fvecs", read_vecs },
-    { "bvecs", ".bvecs", read_vecs },
-    { "ivecs", ".ivecs", read_vecs },
-    { "fbin", ".fbin", read_bin },
-    { "u8bin", ".u8bin", read_bin },
-    { "i8bin", ".i8bin", read_bin },
-    { "ibin", ".ibin", read_bin },
-    { "truth", ".truth", read_truth },
-    { "npy", ".npy", read_npy },
-    { "hdf5", ".hdf5 .h5", NULL },
-    { "text", ".txt .csv .tsv .vec", read_text },
-    { "raw", ".u8 .i32 .i64 .f32 .f64", read_raw },
+    { "idx", ".idx -ubyte", read_idx, NULL },
+    { "fvecs", ".fvecs", read_vecs, NULL },
+    { "bvecs", ".bvecs", read_vecs, NULL },
+    { "ivecs", ".ivecs", read_vecs, NULL },
+    { "fbin", ".fbin", read_bin, NULL },
+    { "u8bin", ".u8bin", read_bin, NULL },
+    { "i8bin", ".i8bin", read_bin, NULL },
+    { "ibin", ".ibin", read_bin, NULL },
+    { "truth", ".truth", read_truth, NULL },
+    { "npy", ".npy", read_npy, NULL },
+    { "hdf5", ".hdf5 .h5", NULL, hdf5_unpack },
+    { "npz", ".npz", NULL, npz_unpack },
+    { "text", ".txt .csv .tsv .vec", read_text, NULL },
+    { "raw", ".u8 .i32 .i64 .f32 .f64", read_raw, NULL },
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -69,7 +70,7 @@ const struct format *format_named(const char *path, const struct file_options *o
             return &formats[i];
     fail(err, ERR_UNSUPPORTED,
          "%s: the name tells no known format (idx, fvecs, bvecs, ivecs, fbin, u8bin, i8bin, ibin, "
-         "truth, npy, hdf5, "
+         "truth, npy, npz, hdf5, "
          "txt, csv, tsv, vec, u8, i32, i64, f32, f64; each also with .gz)",
          path);
     return NULL;
@@ -82,6 +83,8 @@ static const char *strong_magic(const struct bytes *b)
         return "npy";
     if (b->size >= 8 && !memcmp(b->at, "\x89HDF\r\n\x1a\n", 8))
         return "hdf5";
+    if (b->size >= 4 && !memcmp(b->at, "PK\3\4", 4))
+        return "npz";
     return NULL;
 }
 
@@ -107,7 +110,7 @@ const struct format *format_of(const char *path, const struct file_options *opti
         fail(err, unknown.code, "%s", unknown.text);
         return NULL;
     }
-    bool says_magic = !strcmp(named->name, "npy") || !strcmp(named->name, "hdf5");
+    bool says_magic = named->unpack || !strcmp(named->name, "npy");
     if (magic && strcmp(magic, named->name)) {
         fail(err, ERR_CORRUPT, "%s: expected %s by its name, but it begins like %s", path,
              named->name, magic);

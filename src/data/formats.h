@@ -15,14 +15,24 @@ struct layout {
     size_t n, dim;
     size_t offset, stride_bytes; /* row i's values start at offset + i * stride_bytes */
     bool big_endian;
-    void *owned; /* text: the parsed rows, freed by file.c; offset and stride are within it */
+    bool by_columns; /* the first column's values, then the second's: file.c makes rows of it */
+    void *owned;     /* text: the parsed rows, freed by file.c; offset and stride are within it */
     char note[160];
+};
+
+/* Of one among the data sets that a file holds. */
+struct inner_names {
+    char dataset[128];
+    char metric[16]; /* ann-benchmarks' "distance", or "" */
 };
 
 struct format {
     const char *name;
     const char *suffixes; /* ".fbin", several separated by spaces */
     int (*read)(const struct bytes *, const struct file_options *, struct layout *, struct error *);
+    /* Instead of read, where the file holds several: the block may become the chosen one's. */
+    int (*unpack)(struct bytes *, const struct file_options *, struct layout *,
+                  struct inner_names *, struct error *);
 };
 
 /* By options->format, by name (path may end in .gz), or by content for an unknown name. NULL with
@@ -40,14 +50,14 @@ int read_npy(const struct bytes *, const struct file_options *, struct layout *,
 int read_text(const struct bytes *, const struct file_options *, struct layout *, struct error *);
 int read_raw(const struct bytes *, const struct file_options *, struct layout *, struct error *);
 
-struct hdf5_names {
-    char dataset[128];
-    char metric[16]; /* ann-benchmarks' "distance", or "" */
-};
 /* HDF5 is read through its library, in a child process: the block becomes the dataset's rows.
  * ERR_UNSUPPORTED in a build without it, and for rows that lie in another file. */
-int hdf5_unpack(struct bytes *, const struct file_options *, struct layout *, struct hdf5_names *,
+int hdf5_unpack(struct bytes *, const struct file_options *, struct layout *, struct inner_names *,
                 struct error *);
+int npz_unpack(struct bytes *, const struct file_options *, struct layout *, struct inner_names *,
+               struct error *);
+/* Makes rows of columns, in a scratch file. */
+int rows_from_columns(struct bytes *, struct layout *, const char *scratch_dir, struct error *);
 /* Creates path with one dataset of s's rows. */
 int hdf5_write(const struct source *, const char *path, const char *dataset,
                const struct data_progress *, struct error *);

@@ -19,7 +19,7 @@
 #ifndef HAVE_HDF5
 
 int hdf5_unpack(struct bytes *b, const struct file_options *options, struct layout *layout,
-                struct hdf5_names *names, struct error *err)
+                struct inner_names *names, struct error *err)
 {
     (void)options, (void)layout, (void)names;
     return fail(err, ERR_UNSUPPORTED,
@@ -40,7 +40,7 @@ struct found {
     char text[sizeof((struct error *)0)->text];
     size_t n, dim;
     enum element element;
-    struct hdf5_names names;
+    struct inner_names names;
 };
 
 struct job {
@@ -55,27 +55,71 @@ struct job {
 
 /* 1. The child */
 
+/* Datasets of rows and columns of numbers in a group and the groups below. */
 struct name_list {
-    char text[400];
-    char only[sizeof((struct hdf5_names *)0)->dataset];
+    char text[400]; /* their names and shapes */
+    char only[sizeof((struct inner_names *)0)->dataset];
+    int rank; /* of those that are kept: 2, or 1 where there are none */
     size_t n;
 };
 
+static bool is_numeric(hid_t dataset)
+{
+    const hid_t type = H5Dget_type(dataset);
+    const H5T_class_t class = H5Tget_class(type);
+    H5Tclose(type);
+    return class == H5T_FLOAT || class == H5T_INTEGER;
+}
+
+static int shape_of(hid_t dataset, hsize_t extent[2])
+{
+    const hid_t space = H5Dget_space(dataset);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    extent[0] = extent[1] = 1;
+    if (rank == 1 || rank == 2)
+        H5Sget_simple_extent_dims(space, extent, NULL);
+    H5Sclose(space);
+    return rank;
+}
+
+static void list_add(struct name_list *list, const char *name, int rank, const hsize_t extent[2])
+{
+    const size_t used = strlen(list->text);
+    if (list->rank != rank)
+        return;
+    snprintf(list->text + used, sizeof list->text - used, "%s%.100s (%llu x %llu)",
+             list->n ? ", " : "", name, (unsigned long long)extent[0],
+             (unsigned long long)extent[1]);
+    if (strlen(name) < sizeof list->only)
+        snprintf(list->only, sizeof list->only, "%s", name);
+    list->n++;
+}
+
+/* Hard links only: the others can lead to other files. */
 static herr_t collect(hid_t group, const char *name, const H5L_info_t *info, void *context)
 {
-    struct name_list *list = context;
     if (info->type != H5L_TYPE_HARD)
         return 0;
-    hid_t object = H5Oopen(group, name, H5P_DEFAULT);
-    if (object >= 0 && H5Iget_type(object) == H5I_DATASET) {
-        size_t used = strlen(list->text);
-        snprintf(list->text + used, sizeof list->text - used, "%s%s", list->n ? ", " : "", name);
-        snprintf(list->only, sizeof list->only, "%s", name);
-        list->n++;
+    const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
+    if (object >= 0 && H5Iget_type(object) == H5I_DATASET && is_numeric(object)) {
+        hsize_t extent[2];
+        list_add(context, name, shape_of(object, extent), extent);
     }
     if (object >= 0)
         H5Oclose(object);
     return 0;
+}
+
+/* Those with two dimensions, else those with one. */
+static struct name_list list_datasets(hid_t group)
+{
+    struct name_list list = { .rank = 2 };
+    H5Lvisit(group, H5_INDEX_NAME, H5_ITER_NATIVE, collect, &list);
+    if (!list.n) {
+        list = (struct name_list){ .rank = 1 };
+        H5Lvisit(group, H5_INDEX_NAME, H5_ITER_NATIVE, collect, &list);
+    }
+    return list;
 }
 
 /* Every part of the path must be the object itself. */
@@ -112,29 +156,77 @@ static int check_storage(const struct job *job, struct error *err)
     return OK;
 }
 
-/* The dataset asked for, else "train", else the only one. */
-static int choose_dataset(struct job *job, hid_t file, struct error *err)
+/* In a group that holds one dataset of rows and columns, that one. */
+static int choose_in_group(struct job *job, hid_t file, const char *group, struct error *err)
 {
-    const struct file_options *options = job->options;
-    struct hdf5_names *names = &job->found.names;
-    struct name_list list = { .n = 0 };
-    H5Literate(file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, collect, &list);
-    const char *name = options->dataset ? options->dataset : "train";
+    char *const name = job->found.names.dataset;
+    const bool root = !strcmp(group, "/");
+    const hid_t object = H5Oopen(file, group, H5P_DEFAULT);
+    if (object < 0)
+        return fail(err, ERR_CORRUPT, "%s: \"%s\" cannot be opened", job->name, group);
+    const struct name_list list = list_datasets(object);
+    H5Oclose(object);
+    if (!list.n)
+        return fail(err, ERR_NOT_FOUND, "%s: no dataset of rows and columns in \"%s\"", job->name,
+                    group);
+    if (list.n > 1)
+        return fail(
+            err, ERR_ARGUMENT,
+            "%s: \"%s\" holds %zu datasets, %s; say which, as dataset = \"%s%s%s\" (convert: "
+            "--dataset)",
+            job->name, group, list.n, list.text, root ? "" : group, root ? "" : "/", list.only);
+    const int n = snprintf(name, sizeof job->found.names.dataset, "%s%s%s", root ? "" : group,
+                           root ? "" : "/", list.only);
+    if (!*list.only || n >= (int)sizeof job->found.names.dataset)
+        return fail(err, ERR_ARGUMENT, "%s: a dataset's name of more than %zu bytes", job->name,
+                    sizeof job->found.names.dataset - 1);
+    return OK;
+}
+
+static H5I_type_t type_of(hid_t file, const char *name)
+{
+    const hid_t object = H5Oopen(file, name, H5P_DEFAULT);
+    const H5I_type_t type = object < 0 ? H5I_BADID : H5Iget_type(object);
+    if (object >= 0)
+        H5Oclose(object);
+    return type;
+}
+
+/* The dataset asked for, or "train", or the only one in the group of that name; else the only
+   one in the file. */
+static int name_dataset(struct job *job, hid_t file, struct error *err)
+{
+    const char *asked = job->options->dataset;
+    struct inner_names *names = &job->found.names;
+    const char *name = asked ? asked : "train";
     if (strlen(name) >= sizeof names->dataset)
         return fail(err, ERR_ARGUMENT, "%s: a dataset's name of more than %zu bytes", job->name,
                     sizeof names->dataset - 1);
     int rc = check_links(job, file, name, err);
     if (rc)
         return rc;
-    job->dataset = H5Dopen2(file, name, H5P_DEFAULT);
-    if (job->dataset < 0 && !options->dataset && list.n == 1) {
-        name = list.only;
-        job->dataset = H5Dopen2(file, name, H5P_DEFAULT);
-    }
-    if (job->dataset < 0)
-        return fail(err, ERR_NOT_FOUND, "%s: no dataset \"%s\"; the file has %s", job->name, name,
-                    list.n ? list.text : "none");
+    const H5I_type_t type = type_of(file, name);
+    if (type == H5I_GROUP)
+        return choose_in_group(job, file, name, err);
+    if (type != H5I_DATASET && !asked)
+        return choose_in_group(job, file, "/", err);
     snprintf(names->dataset, sizeof names->dataset, "%s", name);
+    if (type == H5I_DATASET)
+        return OK;
+    const struct name_list list = list_datasets(file);
+    return fail(err, ERR_NOT_FOUND, "%s: no dataset \"%s\"; the file has %s", job->name, name,
+                list.n ? list.text : "none");
+}
+
+static int choose_dataset(struct job *job, hid_t file, struct error *err)
+{
+    const char *name = job->found.names.dataset;
+    const int rc = name_dataset(job, file, err);
+    if (rc)
+        return rc;
+    job->dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    if (job->dataset < 0)
+        return fail(err, ERR_CORRUPT, "%s: dataset \"%s\" cannot be opened", job->name, name);
     size_t used = strlen(job->name);
     snprintf(job->name + used, sizeof job->name - used, "[%.64s]", name);
     return check_storage(job, err);
@@ -192,12 +284,8 @@ static int check_size(const struct job *job, size_t columns, struct error *err)
 static int settle_shape(struct job *job, struct error *err)
 {
     struct found *f = &job->found;
-    hid_t space = H5Dget_space(job->dataset);
-    const int rank = H5Sget_simple_extent_ndims(space);
-    hsize_t extent[2] = { 0, 1 };
-    if (rank == 1 || rank == 2)
-        H5Sget_simple_extent_dims(space, extent, NULL);
-    H5Sclose(space);
+    hsize_t extent[2];
+    const int rank = shape_of(job->dataset, extent);
     if (rank != 1 && rank != 2)
         return fail(err, ERR_DIMENSION, "%s: has %d dimensions, rows and columns were expected",
                     job->name, rank);
@@ -344,7 +432,7 @@ static int run_child(struct job *job, struct error *err)
 }
 
 int hdf5_unpack(struct bytes *b, const struct file_options *options, struct layout *layout,
-                struct hdf5_names *names, struct error *err)
+                struct inner_names *names, struct error *err)
 {
     if (b->fd < 0)
         return fail(err, ERR_UNSUPPORTED, "%s: HDF5 is read from files, not from memory", b->name);

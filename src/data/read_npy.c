@@ -179,10 +179,12 @@ static int read_dictionary(struct header *h, struct layout *l, struct error *err
     if (seen != SEEN_ALL)
         return fail(err, ERR_CORRUPT, "%s: npy header: descr, fortran_order or shape is missing",
                     h->name);
-    if (fortran && dims > 1)
+    if (fortran && dims > 2)
         return fail(err, ERR_UNSUPPORTED,
-                    "%s: the npy array is in Fortran order; save numpy.ascontiguousarray(array)",
-                    h->name);
+                    "%s: the npy array has %zu dimensions in Fortran order; save "
+                    "numpy.ascontiguousarray(array)",
+                    h->name, dims);
+    l->by_columns = fortran && l->n > 1 && l->dim > 1;
     return OK;
 }
 

@@ -1,256 +1,221 @@
 /* read_text.c - numbers as text: CSV, TSV, plain columns, and word vectors ("the 0.1 -0.2 ...").
  *
- * The first line of numbers decides the separator, whether rows begin with a word, and how many
- * columns there are; every later line must agree. Before it, one line may be a header: column
- * names, or word2vec's "rows columns". A word that is itself a number is told from a value by the
- * count word2vec's header gives, else not at all.
+ * text_shape.c tells the separator, the header and the column that is no component from the
+ * first lines; every later line must agree. Nothing is left out that nobody spoke of: what could
+ * be an id, a label or a header and is not said to be one is an error, found here where it takes
+ * all rows to see it.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "formats.h"
+#include "text_cells.h"
+#include "text_shape.h"
 
-enum { FIELD_BYTES = 64 };
-
-struct line {
-    const char *at, *end; /* without the line's end */
-    size_t number;        /* from 1 */
-};
+/* Fewer rows may begin with numbers that happen to count. */
+enum { COUNTING_ROWS = 3 };
 
 struct text {
-    const struct bytes *bytes;
-    const char *next;
-    size_t line_number;
-    char separator; /* ' ' stands for any run of blanks */
-    bool words;
-    size_t promised_rows; /* by word2vec's header, or 0 */
+    const char *name;
+    const struct file_options *options;
+    struct lines lines;
+    struct text_shape shape;
     float *values;
-    size_t used, capacity;
+    size_t n, dim, used, capacity;
+    char mark; /* of decimals, as first seen */
+    size_t mark_line;
+    size_t blank_line;    /* the last one since the last row, or 0 */
+    size_t number_ids;    /* rows whose id is a number */
+    size_t counting_rows; /* how many from the first on begin with 0, 1, 2 ... or 1, 2, 3 ... */
+    struct cell first_id;
 };
 
-static bool is_blank(char c)
+/* Some editors begin a file with a mark of its encoding. */
+static int skip_byte_order_mark(struct text *t, struct error *err)
 {
-    return c == ' ' || c == '\t';
+    const size_t n = (size_t)(t->lines.end - t->lines.next);
+    if (n >= 3 && !memcmp(t->lines.next, "\xef\xbb\xbf", 3))
+        t->lines.next += 3;
+    else if (n >= 2 &&
+             (!memcmp(t->lines.next, "\xff\xfe", 2) || !memcmp(t->lines.next, "\xfe\xff", 2)))
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: line 1, column 1: the text is UTF-16; save it as UTF-8", t->name);
+    return OK;
 }
 
-/* The next line that is neither empty nor a # comment. */
-static bool next_line(struct text *t, struct line *l)
+static int make_room(struct text *t, struct error *err)
 {
-    const char *end = (const char *)t->bytes->at + t->bytes->size;
-    while (t->next < end) {
-        const char *newline = memchr(t->next, '\n', (size_t)(end - t->next));
-        l->at = t->next;
-        l->end = newline ? newline : end;
-        l->number = ++t->line_number;
-        t->next = newline ? newline + 1 : end;
-        if (l->end > l->at && l->end[-1] == '\r')
-            l->end--;
-        while (l->end > l->at && is_blank(l->end[-1]))
-            l->end--;
-        while (l->at < l->end && is_blank(*l->at))
-            l->at++;
-        if (l->at < l->end && *l->at != '#')
-            return true;
-    }
-    return false;
-}
-
-/* Cuts the next field off the line; false at its end. A trailing separator gives a last, empty
- * field. */
-static bool next_field(const struct text *t, struct line *l, const char **at, size_t *n)
-{
-    if (!l->at)
-        return false;
-    const char *p = l->at;
-    while (p < l->end && (t->separator == ' ' ? !is_blank(*p) : *p != t->separator))
-        p++;
-    *at = l->at;
-    *n = (size_t)(p - l->at);
-    if (p == l->end) {
-        l->at = NULL;
-        return true;
-    }
-    p++;
-    while (p < l->end && is_blank(*p) && t->separator != '\t')
-        p++;
-    l->at = p;
-    return true;
-}
-
-static bool parse_number(const char *at, size_t n, float *out)
-{
-    char field[FIELD_BYTES], *end;
-    while (n && is_blank(at[n - 1]))
-        n--;
-    if (!n || n >= sizeof field)
-        return false;
-    memcpy(field, at, n);
-    field[n] = 0;
-    *out = strtof(field, &end);
-    return end == field + n;
-}
-
-/* Counts the fields of a line; how many of them after the first, and whether the first, are
- * numbers. */
-struct shape {
-    size_t fields, numbers_after_first;
-    bool first_is_number;
-};
-
-static struct shape shape_of(const struct text *t, struct line l)
-{
-    struct shape s = { 0 };
-    const char *at;
-    size_t n;
-    float value;
-    while (next_field(t, &l, &at, &n)) {
-        bool number = parse_number(at, n, &value);
-        if (!s.fields)
-            s.first_is_number = number;
-        else
-            s.numbers_after_first += number;
-        s.fields++;
-    }
-    return s;
-}
-
-static bool is_row(struct shape s)
-{
-    return s.numbers_after_first + 1 == s.fields && (s.first_is_number || s.fields > 1);
-}
-
-/* Chooses the separator under which the line is a row; the name's own separator first. */
-static bool choose_separator(struct text *t, struct line l, struct shape *s)
-{
-    static const char any[] = { ' ', ',', '\t', ';' }, csv[] = { ',', ';', '\t', ' ' },
-                      tsv[] = { '\t', ' ', ',', ';' };
-    const char *order = name_ends(t->bytes->name, ".csv")   ? csv
-                        : name_ends(t->bytes->name, ".tsv") ? tsv
-                                                            : any;
-    for (size_t i = 0; i < sizeof any; i++) {
-        t->separator = order[i];
-        *s = shape_of(t, l);
-        if (is_row(*s))
-            return true;
-    }
-    return false;
-}
-
-/* "400000 300": two whole numbers, and the line after has 300 numbers, or a word and 300. */
-static bool word2vec_header(struct text *t, const struct line *header, struct layout *l)
-{
-    char text[FIELD_BYTES];
-    unsigned long long rows, columns;
-    char extra;
-    size_t n = (size_t)(header->end - header->at);
-    if (n >= sizeof text || memchr(header->at, 0, n))
-        return false;
-    memcpy(text, header->at, n);
-    text[n] = 0;
-    if (text[strspn(text, "0123456789 \t")] ||
-        sscanf(text, "%llu %llu %c", &rows, &columns, &extra) != 2)
-        return false;
-    if (!rows || !columns)
-        return false;
-    struct text peek = *t;
-    struct line second;
-    struct shape s;
-    if (!next_line(&peek, &second) || !choose_separator(&peek, second, &s))
-        return false;
-    if (s.fields != columns + 1 && (s.fields != columns || columns == 2))
-        return false;
-    t->separator = peek.separator;
-    t->words = s.fields == columns + 1;
-    t->promised_rows = (size_t)rows;
-    l->dim = (size_t)columns;
-    return true;
-}
-
-static int decide(struct text *t, struct line *first, struct layout *l, struct error *err)
-{
-    struct shape s;
-    if (!next_line(t, first))
-        return fail(err, ERR_CORRUPT, "%s: holds no line with numbers", t->bytes->name);
-    if (word2vec_header(t, first, l)) {
-        snprintf(l->note, sizeof l->note, "line %zu says %zu rows of %zu columns", first->number,
-                 t->promised_rows, l->dim);
-        next_line(t, first);
+    if (t->used + t->dim <= t->capacity)
         return OK;
-    }
-    if (!choose_separator(t, *first, &s)) {
-        size_t header = first->number;
-        if (!next_line(t, first) || !choose_separator(t, *first, &s))
-            return fail(
-                err, ERR_CORRUPT,
-                "%s: line %zu: expected numbers separated by blanks, commas, tabs or semicolons, "
-                "after at most one word",
-                t->bytes->name, header);
-        snprintf(l->note, sizeof l->note, "line %zu is a header, skipped", header);
-    }
-    t->words = !s.first_is_number;
-    l->dim = s.fields - t->words;
+    const size_t least = t->used + t->dim,
+                 capacity = 2 * t->capacity > least ? 2 * t->capacity : least;
+    float *grown =
+        capacity > SIZE_MAX / sizeof *grown ? NULL : realloc(t->values, capacity * sizeof *grown);
+    if (!grown)
+        return fail(err, ERR_NO_MEMORY, "%s: row %zu: out of memory", t->name, t->n + 1);
+    t->values = grown;
+    t->capacity = capacity;
     return OK;
 }
 
-static int parse_row(struct text *t, struct line line, struct layout *l, struct error *err)
+/* A number that was read, held to what the file did before and to what a float holds. */
+static int check_number(struct text *t, const struct number *number, size_t line, size_t column,
+                        struct error *err)
 {
-    const char *at;
-    size_t n, column = 0, number = line.number;
-    if (t->used + l->dim > t->capacity) {
-        size_t capacity = 2 * t->capacity > t->used + l->dim ? 2 * t->capacity : t->used + l->dim;
-        float *grown = capacity > SIZE_MAX / sizeof *grown
-                           ? NULL
-                           : realloc(t->values, capacity * sizeof *grown);
-        if (!grown)
-            return fail(err, ERR_NO_MEMORY, "%s: line %zu: out of memory", t->bytes->name, number);
-        t->values = grown;
-        t->capacity = capacity;
+    if (!isfinite(number->value))
+        return fail(err, ERR_NOT_FINITE,
+                    "%s: line %zu (row %zu, column %zu) is %s; every value must be finite", t->name,
+                    line, t->n + 1, column, isnan(number->value) ? "NaN" : "infinite");
+    if (number->inexact)
+        return fail(
+            err, ERR_DIMENSION,
+            "%s: line %zu, column %zu: a whole number that f32 does not hold, as only ids have; "
+            "say id = %zu if it is one, else write it with a point",
+            t->name, line, column, column);
+    if (number->mark && t->mark && number->mark != t->mark)
+        return fail(err, ERR_CORRUPT,
+                    "%s: line %zu, column %zu: a decimal %s, but line %zu has a decimal %s",
+                    t->name, line, column, number->mark == ',' ? "comma" : "point", t->mark_line,
+                    t->mark == ',' ? "comma" : "point");
+    if (number->mark && !t->mark) {
+        t->mark = number->mark;
+        t->mark_line = line;
     }
-    if (t->words)
-        next_field(t, &line, &at, &n);
-    for (; next_field(t, &line, &at, &n); column++) {
-        if (column >= l->dim)
+    return OK;
+}
+
+static void note_id(struct text *t, struct cell cell)
+{
+    struct number number;
+    if (!t->n)
+        t->first_id = cell;
+    t->number_ids += cell_number(cell, text_shape_commas(&t->shape), &number);
+}
+
+static int parse_row(struct text *t, struct line line, struct error *err)
+{
+    const size_t id = t->shape.id, number_of_line = line.number;
+    const bool commas = text_shape_commas(&t->shape);
+    float *row = t->values + t->used;
+    struct cell cell;
+    size_t column = 0;
+    while (cell_next(&line, t->shape.separator, &cell)) {
+        struct number number;
+        int rc = OK;
+        if (++column > t->shape.columns)
             continue;
-        if (!parse_number(at, n, &t->values[t->used + column]))
-            return fail(err, ERR_CORRUPT, "%s: line %zu, column %zu: \"%.*s\" is not a number",
-                        t->bytes->name, number, column + 1, (int)(n < 40 ? n : 40), at);
-    }
-    if (column != l->dim)
-        return fail(err, ERR_CORRUPT, "%s: line %zu has %zu columns, the rows before it have %zu",
-                    t->bytes->name, number, column, l->dim);
-    t->used += l->dim;
-    l->n++;
-    return OK;
-}
-
-static int parse_all(struct text *t, struct layout *l, struct error *err)
-{
-    struct line line = { 0 };
-    int rc = decide(t, &line, l, err);
-    if (rc)
-        return rc;
-    do {
-        rc = parse_row(t, line, l, err);
+        if (column == id && !cell.unclosed && (cell.n || !t->shape.id_is_word)) {
+            note_id(t, cell);
+            continue;
+        }
+        if (!cell_number(cell, commas, &number))
+            return text_shape_no_number(t->name, number_of_line, column, cell, err);
+        rc = check_number(t, &number, number_of_line, column, err);
         if (rc)
             return rc;
-    } while (next_line(t, &line));
-    if (t->promised_rows && t->promised_rows != l->n)
-        return fail(err, ERR_CORRUPT, "%s: the first line says %zu rows, the file has %zu",
-                    t->bytes->name, t->promised_rows, l->n);
+        row[column - 1 - (id && column > id)] = number.value;
+    }
+    if (column != t->shape.columns)
+        return fail(err, ERR_CORRUPT, "%s: line %zu has %zu columns, the rows before it have %zu",
+                    t->name, number_of_line, column, t->shape.columns);
+    const float first = t->used ? t->values[0] : row[0];
+    if (t->counting_rows == t->n && (first == 0 || first == 1) && row[0] == first + (float)t->n)
+        t->counting_rows++;
+    t->used += t->dim;
+    t->n++;
     return OK;
+}
+
+/* A blank line is none, unless one cell is all that a row has. After the first row a # may be a
+   word. */
+static bool is_remark(struct text *t, const struct line *line)
+{
+    const char *p = line_text(line);
+    if (p == line->end && (t->shape.separator != '\t' || p == line->at)) {
+        t->blank_line = line->number;
+        return true;
+    }
+    return p < line->end && *p == '#' && !t->shape.id;
+}
+
+static int parse_rows(struct text *t, struct error *err)
+{
+    struct line line = t->shape.first;
+    do {
+        int rc = OK;
+        if (t->n && is_remark(t, &line))
+            continue;
+        if (t->blank_line && t->shape.columns == 1)
+            return text_shape_no_number(t->name, t->blank_line, 1, (struct cell){ .n = 0 }, err);
+        t->blank_line = 0;
+        rc = make_room(t, err);
+        if (!rc)
+            rc = parse_row(t, line, err);
+        if (rc)
+            return rc;
+    } while (line_next(&t->lines, &line));
+    return OK;
+}
+
+/* What only all rows together tell. */
+static int check_whole(const struct text *t, struct error *err)
+{
+    const struct text_shape *shape = &t->shape;
+    const size_t line = shape->first.number;
+    const int shown = (int)(t->first_id.n < 40 ? t->first_id.n : 40);
+    if (shape->promised_rows && shape->promised_rows != t->n)
+        return fail(err, ERR_CORRUPT, "%s: the first line says %zu rows, the file has %zu", t->name,
+                    shape->promised_rows, t->n);
+    if (shape->promised_rows)
+        return OK;
+    if (shape->id_is_word && t->n > 1 && 2 * t->number_ids >= t->n)
+        return fail(
+            err, ERR_ARGUMENT,
+            "%s: line %zu, column 1: \"%.*s\" is not a number, but %zu of %zu rows have one "
+            "there; say id = 1 if the column is an id or label, header = true if the line is "
+            "a header (convert: --id 1, --header yes)",
+            t->name, line, shown, t->first_id.at ? t->first_id.at : "", t->number_ids, t->n);
+    if (!t->options->id_column && !shape->id && t->dim > 1 && t->n >= COUNTING_ROWS &&
+        t->counting_rows == t->n)
+        return fail(
+            err, ERR_ARGUMENT,
+            "%s: column 1 counts the rows (%g, %g, %g ...), as an id does; say id = 1 if it is "
+            "one, or id = 0 if it is a component (convert: --id 1 or 0)",
+            t->name, (double)t->values[0], (double)t->values[t->dim],
+            (double)t->values[2 * t->dim]);
+    if (!t->options->header && shape->separator == ' ' && t->dim == 2 && t->n > 2 &&
+        t->values[0] == (float)(t->n - 1) && t->values[1] == 2)
+        return fail(err, ERR_ARGUMENT,
+                    "%s: line %zu may be a row, or word2vec's header of %zu rows of 2 columns; say "
+                    "header = true or false (convert: --header yes or no)",
+                    t->name, line, t->n - 1);
+    return OK;
+}
+
+static int read_all(struct text *t, struct layout *l, struct error *err)
+{
+    int rc = skip_byte_order_mark(t, err);
+    if (!rc)
+        rc = text_shape_find(t->name, t->options, &t->lines, &t->shape, l, err);
+    t->dim = l->dim;
+    if (!rc)
+        rc = parse_rows(t, err);
+    return rc ? rc : check_whole(t, err);
 }
 
 int read_text(const struct bytes *b, const struct file_options *options, struct layout *l,
               struct error *err)
 {
-    (void)options;
-    struct text t = { .bytes = b, .next = (const char *)b->at };
-    int rc = parse_all(&t, l, err);
+    const char *at = (const char *)b->at;
+    struct text t = { .name = b->name, .options = options, .lines = { at, at + b->size, 0 } };
+    const int rc = read_all(&t, l, err);
     if (rc) {
         free(t.values);
         return rc;
     }
+    l->n = t.n;
     l->stored = ELEMENT_F32;
     l->stride_bytes = l->dim * sizeof(float);
     l->owned = t.values;

@@ -3,6 +3,7 @@
 #define DRIFTLINE_APP_H
 
 #include "core/registry.h"
+#include "data/file.h"
 #include "harness/identity.h"
 #include "harness/options.h"
 
@@ -21,6 +22,7 @@ struct app {
     size_t n_arguments;
     bool fail_on_regression;   /* compare's own options */
     double regression_percent; /* 0: compare's default */
+    struct file_options in;    /* convert's own: how to read IN */
 };
 
 /* One command; gets its arguments in app, prints its own errors, returns an exit status. */

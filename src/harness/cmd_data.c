@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "data/file.h"
 #include "harness/app.h"
@@ -64,21 +65,35 @@ static int stop_when_interrupted(void *app_of, const char *what, size_t done, si
     return *((const struct app *)app_of)->interrupted;
 }
 
+static void print_written(const struct app *app, const struct data_written *written)
+{
+    if (written->note[0])
+        printf("%s: %s\n", app->arguments[0], written->note);
+    printf("%s: %zu rows x %zu %s\n", app->arguments[1], written->n, written->dim,
+           data_element_name(written->element));
+}
+
 int command_convert(struct app *app)
 {
     const struct data_progress progress = { stop_when_interrupted, app };
     const struct file_options by_name = { 0 };
+    const char *out = app->arguments[1];
     struct error error = { 0 };
+    struct data_written written;
+    struct stat st;
     /* Where the output has space, what the input inflates to has it too. */
-    char *folder = strdup(app->arguments[1]);
-    const struct file_options in_options = { .scratch_dir = folder ? dirname(folder) : NULL };
-    const int rc = data_convert(app->arguments[0], &in_options, app->arguments[1], &by_name,
-                                &progress, &error);
+    char *folder = strdup(out);
+    app->in.scratch_dir = folder ? dirname(folder) : NULL;
+    int rc = OK;
+    if (!app->options.force && !lstat(out, &st))
+        rc = fail(&error, ERR_CONFIG,
+                  "%s: is there already; name another output, or overwrite it with --force", out);
+    if (!rc)
+        rc = data_convert(app->arguments[0], &app->in, out, &by_name, &progress, &written, &error);
     free(folder);
-    if (!rc) {
-        printf("%s\n", app->arguments[1]);
-        return EXIT_OK;
-    }
-    app_error(app, &error);
-    return EXIT_USAGE;
+    if (rc)
+        app_error(app, &error);
+    else
+        print_written(app, &written);
+    return rc ? EXIT_USAGE : EXIT_OK;
 }

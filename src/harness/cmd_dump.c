@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "core/index.h"
+#include "core/mem.h"
 #include "harness/answers_file.h"
 #include "harness/app.h"
 #include "harness/json_field.h"
@@ -112,7 +113,7 @@ static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *l
         *found += 1;
         json_decref(file);
     }
-    free(numbers);
+    mem_free(NULL, numbers);
     return rc;
 }
 

@@ -237,14 +237,26 @@ static struct source *open_path(lua_State *L, struct place at, const char *path,
     script_start_clock(s, stopped_ns);
     if (rc)
         script_raise(L, at, "file", &err);
+    if (source->note[0] && s->options->say) {
+        char line[SOURCE_NAME_BYTES + sizeof source->note + 2];
+        (void)snprintf(line, sizeof line, "%s: %s", source->name, source->note);
+        (void)s->options->say(s->options->say_to, line);
+    }
     keep_source(L, source, name, part, "");
     return source;
 }
 
+/* Inside them data sets have names, and the queries are "test". */
+static bool is_container(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5") || !strcmp(dot, ".npz"));
+}
+
 static int lua_file(lua_State *L)
 {
-    static const char *const keys[] = { "dataset", "dim",     "element", "format", "label",
-                                        "metric",  "queries", "time",    NULL };
+    static const char *const keys[] = { "dataset", "dim",    "element", "format", "header", "id",
+                                        "label",   "metric", "queries", "time",   NULL };
     if (lua_type(L, 1) == LUA_TSTRING) {
         lua_settop(L, 1);
         lua_createtable(L, 1, 0);
@@ -257,11 +269,16 @@ static int lua_file(lua_State *L)
         script_fail(L, ERR_CONFIG, "file: a path, as in file \"base.fvecs\", not %s",
                     value_shown(L, -1));
     const char *name = lua_tostring(L, -1), *path = lua_data_path(L, name);
+    const int id = (int)fields_count(&f, "id", 0, 0, 1 << 20);
     const struct file_options options = {
         .format = fields_text(&f, "format", NULL),
         .dataset = fields_text(&f, "dataset", NULL),
         .element = fields_text(&f, "element", NULL),
         .dim = (size_t)fields_count(&f, "dim", 0, 1, 1 << 20),
+        .id_column = fields_has(&f, "id") && !id ? FILE_NO_ID : id,
+        .header = !fields_has(&f, "header")          ? 0
+                  : fields_bool(&f, "header", false) ? 1
+                                                     : -1,
     };
     const int metric = fields_choice(&f, "metric", -1, metric_names);
     struct data_set *set = new_set(L, name);
@@ -273,9 +290,9 @@ static int lua_file(lua_State *L)
         if (given && !(set->paths[i] = strdup(lua_data_path(L, given))))
             script_fail(L, ERR_NO_MEMORY, "out of memory");
     }
-    const char *dot = strrchr(path, '.');
-    const bool hdf5 = dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5"));
-    if (hdf5 && !set->paths[PATH_QUERIES] && !options.dataset)
+    set->id_column = options.id_column;
+    set->header = options.header;
+    if (is_container(path) && !set->paths[PATH_QUERIES] && !options.dataset)
         set->paths[PATH_QUERIES] = strdup(path);
     push_set(L, set);
     return 1;
@@ -404,12 +421,13 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
     for (int i = 0; i < 3; i++) {
         if (!set->paths[i] || strcmp(path_parts[i], part) != 0)
             continue;
-        const char *dot = strrchr(set->paths[i], '.');
-        const bool hdf5 = dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5"));
+        const bool queries = i == PATH_QUERIES;
         const struct file_options options = {
-            .dataset = hdf5 && i == PATH_QUERIES ? "test" : NULL,
+            .dataset = queries && is_container(set->paths[i]) ? "test" : NULL,
+            .id_column = queries ? set->id_column : 0,
+            .header = queries ? set->header : 0,
             /* Queries come as what the rows are: a file of bytes beside one of floats would not fit. */
-            .element = i == PATH_QUERIES ? data_element_name(set->base->element) : NULL,
+            .element = queries ? data_element_name(set->base->element) : NULL,
         };
         struct error err = { 0 };
         source = open_path(L, script_place(L), set->paths[i], options, part, set->name);

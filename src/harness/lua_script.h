@@ -36,6 +36,7 @@ struct data_set {
     size_t n_parts;
     struct catalog_entry *entry; /* of a catalog data set, else NULL */
     char *paths[3];              /* of a file: its queries, time, label; or NULL */
+    int id_column, header;       /* of a file and its queries; as in struct file_options */
     bool synthetic;
     uint64_t seed; /* of a synthetic set's queries */
     struct data_set *next;

@@ -129,6 +129,10 @@ int command_help(struct app *app)
          "  DRIFTLINE_KERNELS      scalar, avx2 or avx512: at most this instruction set\n"
          "  DRIFTLINE_OFFLINE      1: download nothing\n"
          "  DRIFTLINE_NO_INSTALL   1: install nothing, print the command instead\n"
+         "  DRIFTLINE_KEEP_ENV     1: hand on OPENBLAS_*, OMP_*, MALLOC_*, GLIBC_TUNABLES, "
+         "LD_PRELOAD and the like, which\n"
+         "                         the launcher else takes out, as they change libraries; the "
+         "result says which\n"
          "  NO_COLOR               no colours\n\n"
          "exit status: 0 all cells ran; 1 some cell failed or was interrupted, or "
          "--fail-on-regression; 2 usage or config error");

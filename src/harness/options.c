@@ -144,6 +144,27 @@ static int take_force(struct app *app, const char *text)
     return 0;
 }
 
+static int take_id(struct app *app, const char *text)
+{
+    size_t column = 0;
+    if (strcmp(text, "0") != 0 && (take_count(text, &column) || column > 1 << 20))
+        return -1;
+    app->in.id_column = column ? (int)column : FILE_NO_ID;
+    return 0;
+}
+
+static int take_header(struct app *app, const char *text)
+{
+    app->in.header = strcmp(text, "yes") ? -1 : 1;
+    return strcmp(text, "yes") != 0 && strcmp(text, "no") != 0 ? -1 : 0;
+}
+
+static int take_dataset(struct app *app, const char *text)
+{
+    app->in.dataset = text;
+    return *text ? 0 : -1;
+}
+
 static int take_no_plots(struct app *app, const char *text)
 {
     (void)text;
@@ -188,14 +209,18 @@ static const struct flag flags[] = {
       "keep the finished cells of an interrupted run of this same program and go on from there",
       take_resume },
     { "force", NULL,
-      "replace a finished result also by a smaller run; without it the older one is kept in "
-      "results/NAME/older/",
+      "run: replace a finished result also by a smaller one; without it the older is kept in "
+      "results/NAME/older/; convert: overwrite OUT",
       take_force },
     { "timeout", "S", "seconds a cell may take (config: timeout)", take_timeout },
     { "memory-limit", "B", "bytes a cell may hold, as 4G or 512M", take_memory },
     { "plugin", "SO", "load a method from a shared object; may be given again", take_plugin },
     { "no-plots", NULL, "write result.json, no figures and no report", take_no_plots },
     { "quiet", NULL, "no progress on stderr", take_quiet },
+    { "id", "N", "convert: column N of a text is an id or label, no component; 0: none is",
+      take_id },
+    { "header", "yes|no", "convert: whether the first line of a text is a header", take_header },
+    { "dataset", "NAME", "convert: which one of an HDF5 or npz file", take_dataset },
     { "fail-on-regression", NULL,
       "compare: exit 1 when B is worse than A anywhere, lacks what A has, or when the repeats "
       "could "

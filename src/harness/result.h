@@ -21,7 +21,7 @@ int result_stored_cell(const char *dir, const struct cell *, json_t **cells, cha
  * is none. */
 int result_all_stored(const char *dir, json_t **cells, struct error *);
 
-/* The numbers N of the files cells/N.json in dir, ascending; *n of them, freed by the caller; NULL: none. */
+/* The numbers N of the files cells/N.json in dir, ascending; *n of them, freed with mem_free(NULL, ...); NULL: none. */
 unsigned long *result_stored_numbers(const char *dir, size_t *n);
 
 /* How far a run has come, and what kind it is. */

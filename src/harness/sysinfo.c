@@ -21,6 +21,7 @@
 
 #include "kernels/kernels.h"
 #include "quote.h"
+#include "variables.h"
 
 #if __has_include("build_info.h")
 #include "build_info.h"
@@ -295,6 +296,19 @@ static void warn_pages(json_t *warnings)
              "could be (start through ./harness, or GLIBC_TUNABLES=glibc.malloc.hugetlb=1)");
 }
 
+static void warn_variables(json_t *warnings)
+{
+    json_t *set = variables_set();
+    const size_t n = json_array_size(set);
+
+    if (n)
+        warn(warnings,
+             "%.60s%s set, which changes what libraries do (./harness takes it out, unless "
+             "DRIFTLINE_KEEP_ENV is set)",
+             json_string_value(json_array_get(set, 0)), n > 1 ? " and others are" : " is");
+    json_decref(set);
+}
+
 static json_t *warnings_json(const struct kernels *kernels, const char *governor,
                              const double load[3], long cpus)
 {
@@ -302,6 +316,7 @@ static json_t *warnings_json(const struct kernels *kernels, const char *governor
 
     warn_blas(warnings);
     warn_pages(warnings);
+    warn_variables(warnings);
     if (cpus > 0 && load[0] > .5 * (double)cpus)
         warn(warnings, "the machine is busy: a load of %.2f on %ld processors; times will be noisy",
              load[0], cpus);
@@ -337,12 +352,12 @@ json_t *sysinfo_environment(const struct kernels *kernels, const char *root, siz
                      sizeof governor);
     (void)gethostname(host, sizeof host - 1);
     (void)getloadavg(load, 3);
-    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o, s:o}",
-                     "started", now_json(), "host", quote_json(host), "cpu", cpu_json(governor),
-                     "kernel", kernel_json(), "memory_bytes", (json_int_t)sysinfo_memory_bytes(),
-                     "load", load[0], load[1], load[2], "build", build_json(root), "libraries",
-                     libraries_json(), "kernels", kernels ? kernels->name : "", "threads",
-                     (json_int_t)threads, "glibc_tunables",
-                     tunables ? quote_json(tunables) : json_null(), "warnings",
-                     warnings_json(kernels, governor, load, cpus));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:I, s:[f, f, f], s:o, s:o, s:s, s:I, s:o, s:o, s:o, s:o}", "started",
+        now_json(), "host", quote_json(host), "cpu", cpu_json(governor), "kernel", kernel_json(),
+        "memory_bytes", (json_int_t)sysinfo_memory_bytes(), "load", load[0], load[1], load[2],
+        "build", build_json(root), "libraries", libraries_json(), "kernels",
+        kernels ? kernels->name : "", "threads", (json_int_t)threads, "glibc_tunables",
+        tunables ? quote_json(tunables) : json_null(), "variables_removed", variables_removed(),
+        "variables_set", variables_set(), "warnings", warnings_json(kernels, governor, load, cpus));
 }

@@ -112,6 +112,24 @@ jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))
 PY
 status=$?
 check "the result keeps to the schema" '[ $status = 0 ]'
+cat >environment.py <<'PY'
+import json, sys
+environment = json.load(open("r/small/result.json"))["environment"]
+print(*environment["variables_removed"], sep="\n"), print(*environment["warnings"], sep="\n")
+sys.exit(environment["variables_set"] != sys.argv[1:])
+PY
+for name in $(compgen -e); do
+    case $name in OPENBLAS_* | OMP_* | GOTO_* | MKL_* | KMP_* | GOMP_* | BLIS_* | *MALLOC_* | LD_*) unset "$name" ;; esac
+done
+DRIFTLINE_NEUTRALISED=$'OMP_NUM_THREADS=1\nOPENBLAS_CORETYPE=Haswell\n' run --no-plots --out r --only exact small.lua
+python3 environment.py >out 2>err
+status=$?
+check "what the launcher took out of the environment is in the result" \
+    '[ $status = 0 ] && grep -qx "OMP_NUM_THREADS=1" out && grep -qx "OPENBLAS_CORETYPE=Haswell" out && ! grep -q "changes what" out'
+OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=2 run --no-plots --out r --only exact small.lua
+python3 environment.py MALLOC_ARENA_MAX=2 OMP_NUM_THREADS=1 >out 2>err
+status=$?
+check "and what it was not asked to, with a warning" '[ $status = 0 ] && grep -q "^MALLOC_ARENA_MAX=2 and others are set, which changes" out'
 run plot results/small
 check "figures redraw" '[ $status = 0 ]'
 check "and all of them have something to show" '! grep -q "no values to draw" err'
@@ -229,7 +247,28 @@ check "a file where the results folder should be" '[ $status != 0 ] && grep -q n
 # ---- other formats in and out
 printf '1,2,3\n4,5,6\n' >v.csv
 run convert v.csv v.fvecs
-check "convert" '[ $status = 0 ] && [ "$(stat -c %s v.fvecs)" = 32 ]'
+check "convert says what it wrote" '[ $status = 0 ] && [ "$(stat -c %s v.fvecs)" = 32 ] && grep -qx "v.fvecs: 2 rows x 3 f32" out'
+cp v.fvecs kept.fvecs
+printf '7,8,9\n' >other.csv
+run convert other.csv v.fvecs
+check "it does not overwrite" '[ $status = 2 ] && grep -q "v.fvecs: is there already.*--force" err && cmp -s v.fvecs kept.fvecs'
+run convert --force other.csv v.fvecs
+check "unless it is told to" '[ $status = 0 ] && grep -qx "v.fvecs: 1 rows x 3 f32" out && ! cmp -s v.fvecs kept.fvecs'
+cp kept.fvecs v.fvecs
+run convert v.csv v.u8bin
+check "the element is the written one" '[ $status = 0 ] && grep -qx "v.u8bin: 2 rows x 3 u8" out'
+printf '1,2.5,3\n2,3,4\n3,5,6\n' >ids.csv
+run convert ids.csv ids.npy
+check "a column that counts is asked about" '[ $status = 2 ] && grep -q "ids.csv: column 1 counts the rows.*--id 1 or 0" err && [ ! -e ids.npy ]'
+run convert --id 1 ids.csv ids.npy
+check "and left out when it is an id" '[ $status = 0 ] && grep -qx "ids.npy: 3 rows x 2 f32" out && grep -qx "ids.csv: column 1 holds ids, left out" out'
+run convert --force --id 0 ids.csv ids.npy
+check "or kept" '[ $status = 0 ] && grep -qx "ids.npy: 3 rows x 3 f32" out'
+run convert --id none ids.csv w.npy
+check "an id is a column's number" '[ $status = 2 ] && grep -q -- "--id none: expected N" err'
+printf '0,1,2\n5,6,7\n' >header.csv
+run convert --header yes header.csv header.npy
+check "a header that is told" '[ $status = 0 ] && grep -qx "header.npy: 1 rows x 3 f32" out'
 run convert v.csv v.nothing
 check "convert to what is no format" '[ $status = 2 ] && grep -q v.nothing err'
 head -c 20 v.fvecs >short.fvecs
@@ -252,6 +291,27 @@ for format in csv fvecs fbin npy hdf5 csv.gz; do
     run --no-plots --out r --set path=own.$format own.lua
     check "a config over one's own $format" '[ $status = 0 ] && grep -q "^flat *1.0000" out'
 done
+python3 - <<'PY'
+import struct, zipfile
+def npy(columns):
+    head = "{'descr': '>f4', 'fortran_order': True, 'shape': (%d, 2), }\n" % len(columns[0])
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head.encode() + b"".join(struct.pack(">%df" % len(c), *c) for c in columns)
+for name, packing in ("own.npz", 0), ("packed.npz", 8):
+    with zipfile.ZipFile(name, "w", packing) as z:
+        for member, columns in ("train", ((1, 3, 5, 7, 1, 7), (2, 4, 6, 8, 2.5, 9))), ("test", ((1, 7), (2.5, 9))):
+            with z.open(member + ".npy", "w", force_zip64=True) as f: f.write(npy(columns))
+PY
+printf 'id,x,y\n7,1,2\n9,3,4\n3,5,6\n2,7,8\n5,1,2.5\n8,7,9\n' >named.csv
+run --no-plots --out r --set path=named.csv own.lua
+check "what a reader decides is said" '[ $status = 0 ] && grep -qx "named.csv: line 1 is a header, skipped; column 1 holds ids, left out" err'
+for name in own packed; do
+    run --no-plots --out r --set path=$name.npz own.lua
+    check "a config over one's own npz ($name), as numpy writes it" '[ $status = 0 ] && grep -q "^flat *1.0000" out'
+    run convert --force --dataset test $name.npz test.csv
+    check "and one array of it" '[ $status = 0 ] && [ "$(paste -sd" " test.csv)" = "1,2.5 7,9" ]'
+done
+run convert --force --dataset tset own.npz test.csv
+check "one that is not there: what there is" '[ $status = 2 ] && grep -q "no array \"tset\"; the file has train, test" err'
 printf '1,2\n3,nan\n5,6\n7,8\n1,2\n7,9\n' >nan.csv
 run --no-plots --out r --set path=nan.csv own.lua
 check "NaN in a file: file, row and column" '[ $status = 2 ] && grep -q "nan.csv.*row 2.*column 2" err'

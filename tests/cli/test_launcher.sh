@@ -4,6 +4,10 @@
 set -u
 
 . tests/cli/checks.sh
+for name in $(compgen -e); do
+    case $name in OPENBLAS_* | OMP_* | GOTO_* | MKL_* | KMP_* | GOMP_* | BLIS_* | *MALLOC_* | GLIBC_TUNABLES) unset "$name" ;; esac
+done
+unset DRIFTLINE_KEEP_ENV DRIFTLINE_NEUTRALISED
 root="$work/a project"
 mkdir -p "$root/src" "$root/algorithms" "$root/kernels" "$work/elsewhere"
 cp harness "$root/"
@@ -12,6 +16,8 @@ cat >"$root/src/program" <<'SH'
 #!/bin/sh
 printf '<%s>' "$@"
 printf ' in %s of %s\n' "$PWD" "$DRIFTLINE_ROOT"
+env -u DRIFTLINE_NEUTRALISED >environment
+printf '%s' "${DRIFTLINE_NEUTRALISED-none}" >removed
 exit 7
 SH
 cat >"$root/Makefile" <<'MAKE'
@@ -74,5 +80,22 @@ check "and is not forgotten by the next call" '[ $status = 2 ]'
 sed -i '$d' "$root/src/program"
 run "$root/harness"
 check "mended" '[ $status = 7 ]'
+has() { grep -qxF -- "$1" environment; }
+# ---- what a shell has preset for libraries
+OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=1 MALLOC_ARENA_MAX=1 MKL_NUM_THREADS='1  2' GLIBC_TUNABLES=glibc.malloc.check=3 \
+    LD_PRELOAD='' OMP_X="a
+LD_AUDIT=b" NOMP_X=kept run "$root/harness"
+check "what would throttle or change a library is taken out" \
+    '! grep -qE "^(OPENBLAS_|MALLOC_|LD_PRELOAD)" environment && has NOMP_X=kept && grep -qx "GLIBC_TUNABLES=.*hugetlb=1.*" environment'
+check "one line says so" \
+    '[ "$(wc -l <err)" = 1 ] && grep -q "GLIBC_TUNABLES LD_PRELOAD MALLOC_ARENA_MAX MKL_NUM_THREADS OMP_NUM_THREADS OMP_X OPENBLAS_CORETYPE (DRIFTLINE_KEEP_ENV=1" err'
+check "and what it was is handed on" \
+    'grep -qx "OPENBLAS_CORETYPE=Haswell" removed && grep -qx "MKL_NUM_THREADS=1  2" removed && grep -qx "GLIBC_TUNABLES=glibc.malloc.check=3" removed'
+OPENBLAS_CORETYPE=Haswell GLIBC_TUNABLES=glibc.malloc.check=3 DRIFTLINE_KEEP_ENV=1 run "$root/harness"
+check "unless it is to be kept" \
+    '[ ! -s err ] && has OPENBLAS_CORETYPE=Haswell && has GLIBC_TUNABLES=glibc.malloc.check=3 && has DRIFTLINE_KEEP_ENV=1 && [ "$(cat removed)" = none ]'
+DRIFTLINE_NEUTRALISED=x run "$root/harness"
+GLIBC_TUNABLES=$(sed -n 's/^GLIBC_TUNABLES=//p' environment) run "$root/harness"
+check "nothing preset, or by a launcher: not a word" '[ ! -s err ] && [ "$(cat removed)" = none ]'
 
 exit $failed

@@ -72,6 +72,20 @@ static inline void blob_f32(struct blob *b, float v)
     blob_add(b, &v, 4);
 }
 
+/* An npy of that version (1 to 3) with that header. */
+static inline struct blob npy_bytes(int version, const char *header, const void *rows, size_t bytes)
+{
+    struct blob b = { .n = 0 };
+    size_t n = strlen(header);
+    uint8_t magic[12] = {
+        0x93, 'N', 'U', 'M', 'P', 'Y', (uint8_t)version, 0, (uint8_t)n, (uint8_t)(n >> 8)
+    };
+    blob_add(&b, magic, version == 1 ? 10 : 12);
+    blob_add(&b, header, n);
+    blob_add(&b, rows, bytes);
+    return b;
+}
+
 /* Fails the test unless err says every one of the '|'-separated pieces. */
 static inline void expect_text(const char *name, const struct error *err, const char *pieces)
 {

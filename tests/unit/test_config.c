@@ -738,6 +738,19 @@ static void test_files(void **state)
     assert_ok(op_list_vector(d.experiment->ops, 3, 1, ELEMENT_F32, row, &d.error), &d.error);
     assert_true(row[0] == 1);
     desk_close(&d);
+    desk_open(&d);
+    write_file(d.dir, "base.csv", "key,1,2\n7,1,2\n9,3,4\n");
+    write_file(d.dir, "ask.csv", "key,1,2\n8,1,1\n");
+    assert_ok(
+        desk_load(&d,
+                  "local data = file { 'base.csv', queries = 'ask.csv', id = 1, header = true }\n"
+                  "assert(#data == 2 and data.dim == 2 and #data:queries() == 1)\n"
+                  "local plain = file { 'base.csv', id = 0, header = true }\n"
+                  "assert(#plain == 2 and plain.dim == 3)\n"
+                  "experiment { k = 1, " FLAT "workload = function(w)\n"
+                  "  w:insert { data } w:search { data:queries() }\nend }"),
+        &d.error);
+    desk_close(&d);
 }
 
 int main(void)

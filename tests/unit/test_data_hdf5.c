@@ -149,6 +149,116 @@ static void reads_its_own_rows(void **state)
     assert_code(file_open(scratch_path(*state, "plain.h5"), &small, &s, &err), ERR_CORRUPT, &err);
 }
 
+static hid_t add_group(hid_t at, const char *name)
+{
+    hid_t group = H5Gcreate2(at, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(group >= 0);
+    return group;
+}
+
+/* One number or text a row, which are no vectors. */
+static void put_column(hid_t at, const char *name, hid_t type)
+{
+    hid_t space = H5Screate_simple(1, (hsize_t[]){ ROWS }, NULL);
+    hid_t dataset = H5Dcreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+}
+
+static void halves(struct scratch *s, hid_t file)
+{
+    static const char *const names[] = { "train", "test" };
+    (void)s;
+    for (int i = 0; i < 2; i++) {
+        hid_t group = add_group(file, names[i]);
+        put_rows(group, "vectors", H5P_DEFAULT);
+        put_column(group, "label", H5T_STD_I32LE);
+        H5Gclose(group);
+    }
+}
+
+/* The only rows and columns; and a way back up, which must not be gone for ever. */
+static void deep(struct scratch *s, hid_t file)
+{
+    (void)s;
+    hid_t group = add_group(file, "data"), inner = add_group(group, "embeddings");
+    put_rows(inner, "rows", H5P_DEFAULT);
+    put_column(file, "time", H5T_STD_I64LE);
+    hid_t text = H5Tcopy(H5T_C_S1);
+    put_column(group, "text", text);
+    H5Tclose(text);
+    assert_true(H5Lcreate_hard(file, "/data", inner, "up", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    H5Gclose(inner);
+    H5Gclose(group);
+}
+
+static void several(struct scratch *s, hid_t file)
+{
+    (void)s;
+    hid_t group = add_group(file, "model");
+    put_rows(group, "input", H5P_DEFAULT);
+    put_rows(group, "output", H5P_DEFAULT);
+    put_column(group, "label", H5T_STD_I32LE);
+    H5Gclose(group);
+    put_rows(file, "other", H5P_DEFAULT);
+}
+
+static void columns_only(struct scratch *s, hid_t file)
+{
+    (void)s;
+    put_column(file, "time", H5T_STD_I64LE);
+}
+
+static void finds_rows_in_groups(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*make)(struct scratch *, hid_t);
+        const char *dataset;
+        int code;
+        const char *expected;
+        size_t dim;
+    } cases[] = {
+        { "halves.h5", halves, NULL, OK, "halves.h5[train/vectors]", COLUMNS },
+        { "halves.h5", halves, "test", OK, "halves.h5[test/vectors]", COLUMNS },
+        { "halves.h5", halves, "/test/vectors", OK, "halves.h5[/test/vectors]", COLUMNS },
+        { "halves.h5", halves, "train/label", OK, "halves.h5[train/label]", 1 },
+        { "halves.h5", halves, "train/nothing", ERR_NOT_FOUND,
+          "halves.h5: no dataset \"train/nothing\"; the file has|test/vectors (20 x "
+          "3)|train/vectors",
+          0 },
+        { "deep.h5", deep, NULL, OK, "deep.h5[data/embeddings/rows]", COLUMNS },
+        { "deep.h5", deep, "data", OK, "deep.h5[data/embeddings/rows]", COLUMNS },
+        { "several.h5", several, NULL, ERR_ARGUMENT,
+          "several.h5: \"/\" holds 3 datasets, model/input (20 x 3), model/output (20 x 3), other "
+          "(20 x "
+          "3); say which, as dataset = \"other\"",
+          0 },
+        { "several.h5", several, "model", ERR_ARGUMENT,
+          "\"model\" holds 2 datasets, input|output|say which, as dataset = \"model/", 0 },
+        { "columns.h5", columns_only, NULL, OK, "columns.h5[time]", 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error err = { 0 };
+        struct source *s = NULL;
+        const struct file_options options = { .dataset = cases[i].dataset };
+        const char *path = make_file(*state, cases[i].name, cases[i].make);
+        const int rc = file_open(path, &options, &s, &err);
+        if (rc != cases[i].code)
+            fail_with("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
+                      err.text);
+        if (rc == OK) {
+            assert_string_equal(s->name, cases[i].expected);
+            assert_int_equal(s->n, ROWS);
+            assert_int_equal(s->dim, cases[i].dim);
+        } else {
+            expect_text(cases[i].name, &err, cases[i].expected);
+        }
+        source_close(s);
+    }
+}
+
 static void refuses_to_read_other_files(void **state)
 {
     static const struct {
@@ -169,7 +279,7 @@ static void refuses_to_read_other_files(void **state)
         { "link.h5", external_link, "turn/rows", ERR_UNSUPPORTED, "\"turn\" is a soft link" },
         { "soft.h5", soft_link, NULL, ERR_UNSUPPORTED, "\"train\" is a soft link" },
         { "soft.h5", soft_link, "rows", OK, "" },
-        { "only.h5", only_linked, NULL, ERR_NOT_FOUND, "the file has none" },
+        { "only.h5", only_linked, NULL, ERR_NOT_FOUND, "no dataset of rows and columns in" },
     };
     struct error err = { 0 };
     make_file(*state, "plain.h5", plain);
@@ -293,9 +403,9 @@ int main(void)
 {
 #define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        WITH_SCRATCH(reads_its_own_rows), WITH_SCRATCH(refuses_to_read_other_files),
-        WITH_SCRATCH(loads_no_plugin),    WITH_SCRATCH(survives_flipped_bits),
-        WITH_SCRATCH(survives_every_cut),
+        WITH_SCRATCH(reads_its_own_rows),          WITH_SCRATCH(finds_rows_in_groups),
+        WITH_SCRATCH(refuses_to_read_other_files), WITH_SCRATCH(loads_no_plugin),
+        WITH_SCRATCH(survives_flipped_bits),       WITH_SCRATCH(survives_every_cut),
     };
     return test_run("data_hdf5", tests);
 }

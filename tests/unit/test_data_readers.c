@@ -66,19 +66,6 @@ static struct blob fvecs_bytes(void)
     return b;
 }
 
-static struct blob npy_bytes(int version, const char *header, const void *rows, size_t bytes)
-{
-    struct blob b = { .n = 0 };
-    size_t n = strlen(header);
-    uint8_t magic[12] = {
-        0x93, 'N', 'U', 'M', 'P', 'Y', (uint8_t)version, 0, (uint8_t)n, (uint8_t)(n >> 8)
-    };
-    blob_add(&b, magic, version == 1 ? 10 : 12);
-    blob_add(&b, header, n);
-    blob_add(&b, rows, bytes);
-    return b;
-}
-
 static void reads_idx(void **state)
 {
     struct blob b = idx_bytes();
@@ -244,9 +231,9 @@ static void reads_text(void **state)
         { "a.tsv", "1\t-2.5\t3\n4\t5\t1e-20\n", "" },
         { "semicolon.csv", "1;-2.5;3\n4;5;1e-20\n", "" },
         { "header.csv", "x,y,z\n1,-2.5,3\n4,5,1e-20\n", "line 1 is a header, skipped" },
-        { "glove.txt", "the 1 -2.5 3\n, 4 5 1e-20\n", "" },
+        { "glove.txt", "the 1 -2.5 3\n, 4 5 1e-20\n", "column 1 holds words, left out" },
         { "word2vec.vec", "2 3\nthe 1 -2.5 3\n1984 4 5 1e-20\n",
-          "line 1 says 2 rows of 3 columns" },
+          "line 1 says 2 rows of 3 columns; column 1 holds words, left out" },
         { "word2vec numbers.vec", "2 3\n1 -2.5 3\n4 5 1e-20\n", "line 1 says 2 rows of 3 columns" },
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
@@ -270,11 +257,11 @@ static void names_damage_in_text(void **state)
         { "ragged.txt", "1 2 3\n4 5\n", ERR_CORRUPT, "ragged.txt|line 2 has 2 columns|have 3" },
         { "long.txt", "1 2 3\n4 5 6 7\n", ERR_CORRUPT, "line 2 has 4 columns|have 3" },
         { "word.csv", "1,2\n3,x\n", ERR_CORRUPT, "line 2, column 2: \"x\" is not a number" },
-        { "empty field.csv", "1,2\n,3\n", ERR_CORRUPT, "line 2, column 1: \"\" is not a number" },
-        { "nan.txt", "1 2\n3 nan\n", ERR_NOT_FINITE, "row 2, column 2 is NaN" },
-        { "inf.txt", "1 2\n3 1e99\n", ERR_NOT_FINITE, "row 2, column 2 is infinite" },
+        { "empty field.csv", "1,2\n,3\n", ERR_CORRUPT, "line 2, column 1: the cell is empty" },
+        { "nan.txt", "1 2\n3 nan\n", ERR_NOT_FINITE, "row 2, column 2) is NaN" },
+        { "inf.txt", "1 2\n3 1e99\n", ERR_NOT_FINITE, "row 2, column 2) is infinite" },
         { "prose.txt", "once upon a time\nthere was a file\n", ERR_CORRUPT,
-          "line 1: expected numbers" },
+          "line 2, column 2|\"was\" is not a number; expected numbers separated by" },
         { "blank.txt", "\n\n  \n", ERR_CORRUPT, "no line with numbers" },
         { "short.vec", "3 2\na 1 2\nb 3 4\n", ERR_CORRUPT, "says 3 rows, the file has 2" },
         { "no columns.vec", "5 0\nthe\n", ERR_CORRUPT,
@@ -323,7 +310,7 @@ static struct blob npy_good(void)
 
 static struct blob npy_fortran(void)
 {
-    return npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }\n", six,
+    return npy_bytes(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3, 1), }\n", six,
                      sizeof six);
 }
 
@@ -406,8 +393,8 @@ static const struct damage damages[] = {
     { "header.npy", npy_good, 9, 9, 0, "the npy header says it has", ERR_CORRUPT },
     { "syntax.npy", npy_good, 10, 'x', 0, "not a dictionary", ERR_CORRUPT },
     { "key.npy", npy_good, 13, 'x', 0, "unknown key \"dxscr\"", ERR_CORRUPT },
-    { "fortran.npy", npy_fortran, 0, -1, 0, "Fortran order; save numpy.ascontiguousarray",
-      ERR_UNSUPPORTED },
+    { "fortran.npy", npy_fortran, 0, -1, 0,
+      "3 dimensions in Fortran order; save numpy.ascontiguousarray", ERR_UNSUPPORTED },
     { "objects.npy", npy_objects, 0, -1, 0, "Python objects", ERR_UNSUPPORTED },
     { "fields.npy", npy_fields, 0, -1, 0, "named fields", ERR_UNSUPPORTED },
     { "complex.npy", npy_complex, 0, -1, 0, "element type \"<c8\"", ERR_UNSUPPORTED },
@@ -532,6 +519,7 @@ static void names_options_that_do_not_fit(void **state)
         { { .element = "f33" }, ERR_ARGUMENT, "unknown element \"f33\"" },
         { { .format = "fbni" }, ERR_ARGUMENT, "unknown format \"fbni\"; did you mean \"fbin\"?" },
         { { .format = "raw" }, ERR_ARGUMENT, "which element?" },
+        { { .dataset = "train" }, ERR_ARGUMENT, "dataset is for HDF5 and npz, this is fbin" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct source *s = NULL;

@@ -1,0 +1,378 @@
+/* text_shape.c - separator, header, id column: told by the first line or two, or else asked for.
+ *
+ * The first row decides the separator: the one under which its cells are numbers. A header is a
+ * line before it without any number, or word2vec's "rows columns". What can be read in two ways
+ * is an error that says what to write.
+ */
+#include "text_shape.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Fewer columns may be numbers that happen to count. */
+enum { COUNTS_FROM_0 = 3, COUNTS_FROM_1 = 8 };
+
+/* How a line's cells read under a separator. */
+struct reading {
+    size_t cells, numbers;
+    size_t bad; /* the first column that must be a number and is not; 0: none */
+    struct cell bad_cell;
+    bool first_is_number, first_is_empty;
+    /* Cells that go start, start + 1 ...; 0 unless all do, but for a first one that is no number. */
+    size_t counted, start;
+};
+
+struct search {
+    const char *name;
+    const struct file_options *options;
+    struct line header; /* at NULL: there is none */
+    struct text_shape *shape;
+    struct error *err;
+};
+
+int text_shape_no_number(const char *name, size_t line, size_t column, struct cell cell,
+                         struct error *err)
+{
+    const int shown = (int)(cell.n < 40 ? cell.n : 40);
+    struct number number;
+    if (cell.unclosed)
+        return fail(err, ERR_CORRUPT,
+                    "%s: line %zu, column %zu: the quotes around \"%.*s\" do not match", name, line,
+                    column, shown, cell.at);
+    if (!cell.n)
+        return fail(err, ERR_CORRUPT,
+                    "%s: line %zu, column %zu: the cell is empty, a number was expected", name,
+                    line, column);
+    return fail(err, ERR_CORRUPT, "%s: line %zu, column %zu: \"%.*s\" is not a number%s", name,
+                line, column, shown, cell.at,
+                cell_number(cell, true, &number)
+                    ? "; a decimal comma is read where semicolons or tabs separate columns"
+                    : "");
+}
+
+/* The column of the header with that name, or 0. */
+static size_t header_column(const struct search *s, char separator, const char *name)
+{
+    struct line rest = s->header;
+    struct cell cell;
+    for (size_t column = 1; cell_next(&rest, separator, &cell); column++)
+        if (cell_is(cell, name))
+            return column;
+    return 0;
+}
+
+/* The column that need not be a number. Where nobody says, the first may be a word. */
+static size_t free_column(const struct search *s, char separator)
+{
+    if (s->options->id_column)
+        return s->options->id_column > 0 ? (size_t)s->options->id_column : 0;
+    const size_t named = header_column(s, separator, "id");
+    return named ? named : 1;
+}
+
+static bool told_free(const struct search *s, char separator)
+{
+    return s->options->id_column > 0 || header_column(s, separator, "id") > 0;
+}
+
+static struct reading read_under(const struct search *s, struct line line, char separator)
+{
+    const struct text_shape under = { .separator = separator };
+    const size_t may_be_text = free_column(s, separator);
+    const bool told = told_free(s, separator);
+    struct reading r = { .cells = 0 };
+    struct cell cell;
+    bool counts = true;
+    while (cell_next(&line, separator, &cell)) {
+        struct number number = { 0 };
+        const bool is_number = cell_number(cell, text_shape_commas(&under), &number);
+        const size_t column = ++r.cells;
+        r.numbers += is_number;
+        if (column == 1) {
+            r.first_is_number = is_number;
+            r.first_is_empty = !cell.n;
+        }
+        if (!is_number && !r.bad &&
+            (column != may_be_text || cell.unclosed || (!told && !cell.n))) {
+            r.bad = column;
+            r.bad_cell = cell;
+        }
+        if (column == 1 && !is_number)
+            continue; /* the name above ids, where the others count */
+        if (!r.counted)
+            r.start = number.value == 1;
+        counts = counts && is_number && number.value == (float)(r.start + r.counted);
+        r.counted++;
+    }
+    r.counted = counts ? r.counted : 0;
+    /* The one cell of a line must be a number. */
+    if (!r.bad && r.cells == 1 && !r.first_is_number)
+        r.bad = 1;
+    return r;
+}
+
+static bool has(struct line l, char separator)
+{
+    for (const char *p = l.at; p < l.end; p++)
+        if (*p == separator || (separator == ' ' && *p == '\t'))
+            return true;
+    return false;
+}
+
+/* A tab beside nothing but numbers and empty cells separates, or the empty ones would be lost
+   among blanks. */
+static bool tabs_leave_cells_empty(const struct search *s, struct line line)
+{
+    const struct reading r = read_under(s, line, '\t');
+    struct cell cell;
+    size_t empty = 0;
+    while (cell_next(&line, '\t', &cell))
+        empty += !cell.n;
+    return empty && empty + r.numbers == r.cells;
+}
+
+/* Chooses the separator under which the line is a row, the name's own first; false if there is
+   none. */
+static bool choose_separator(const struct search *s, struct line line, struct reading *r)
+{
+    const bool csv = name_ends(s->name, ".csv"), tsv = name_ends(s->name, ".tsv");
+    const char *const order = csv ? ";,\t " : tsv ? ";\t ," : ";\t ,";
+    char *const chosen = &s->shape->separator;
+    while (line.at < line.end && line.end[-1] == ' ')
+        line.end--;
+    *chosen = '\0';
+    for (const char *p = order; *p; p++) {
+        if (!has(line, *p) || (*p == ' ' && tabs_leave_cells_empty(s, line)))
+            continue;
+        *r = read_under(s, line, *p);
+        if (!r->bad) {
+            *chosen = *p;
+            return true;
+        }
+        if (!*chosen || r->numbers > read_under(s, line, *chosen).numbers)
+            *chosen = *p;
+    }
+    if (!*chosen)
+        *chosen = csv ? ',' : tsv ? '\t' : ' ';
+    *r = read_under(s, line, *chosen);
+    return !r->bad;
+}
+
+/* The next line that is neither blank nor a # comment. */
+static bool next_content(struct lines *lines, struct line *line)
+{
+    while (line_next(lines, line)) {
+        const char *p = line_text(line);
+        if (p < line->end && *p != '#')
+            return true;
+    }
+    return false;
+}
+
+static int no_row(const struct search *s, struct line line, const struct reading *r)
+{
+    struct error inner = { 0 };
+    text_shape_no_number(s->name, line.number, r->bad, r->bad_cell, &inner);
+    return fail(
+        s->err, ERR_CORRUPT,
+        "%.400s; expected numbers separated by blanks, commas, tabs or semicolons, after at "
+        "most one header line and one word a row",
+        inner.text);
+}
+
+/* 1. The header */
+
+/* "400000 300": two whole numbers, and the line after has 300 numbers, or a word and 300. */
+static bool word2vec_header(struct search *s, struct line header, struct lines ahead, size_t *dim)
+{
+    char text[64], extra;
+    unsigned long long rows, columns;
+    const size_t n = (size_t)(header.end - header.at);
+    if (s->options->header < 0 || n >= sizeof text || *header.at < '0' || *header.at > '9' ||
+        memchr(header.at, 0, n))
+        return false;
+    memcpy(text, header.at, n);
+    text[n] = '\0';
+    if (text[strspn(text, "0123456789 ")] ||
+        sscanf(text, "%llu %llu %c", &rows, &columns, &extra) != 2 || !rows || !columns)
+        return false;
+    struct line second;
+    struct reading r;
+    if (!next_content(&ahead, &second) || !choose_separator(s, second, &r))
+        return false;
+    const bool plain = r.cells == columns && (columns != 2 || s->options->header > 0);
+    if (r.cells != columns + 1 && !plain)
+        return false;
+    s->shape->promised_rows = (size_t)rows;
+    *dim = (size_t)columns;
+    return true;
+}
+
+/* A value that is missing is no name of a column, and neither is one that begins like a number. */
+static bool is_name(struct cell cell)
+{
+    static const char *const missing[] = { "na", "n/a", "null", "none", "nil", "-", "?" };
+    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+        if (cell_is(cell, missing[i]))
+            return false;
+    const size_t sign = cell.n && strchr("+-.", *cell.at) ? 1 : 0;
+    return cell.n > sign && (cell.at[sign] < '0' || cell.at[sign] > '9');
+}
+
+/* Under the separator of the rows: names and no number; or pandas' "", 0, 1, 2 ... */
+static bool is_header(const struct search *s, struct line line)
+{
+    const char separator = s->shape->separator;
+    const struct reading r = read_under(s, line, separator);
+    struct cell cell;
+    size_t names = 0;
+    if (r.first_is_empty && r.counted && !r.start)
+        return true;
+    while (cell_next(&line, separator, &cell))
+        names += is_name(cell);
+    return !r.numbers && names;
+}
+
+/* Whether the first line is a header, which is then s->header, and *line the next one. */
+static int find_header(struct search *s, struct lines *lines, struct line *line)
+{
+    struct reading first, second;
+    const bool fits = choose_separator(s, *line, &first);
+    const int asked = s->options->header;
+    const size_t enough = first.start ? COUNTS_FROM_1 : COUNTS_FROM_0;
+    if (fits && !asked && !first.first_is_empty && first.counted >= enough)
+        return fail(s->err, ERR_ARGUMENT,
+                    "%s: line %zu counts its columns (%zu, %zu, %zu ...), as a header does; say "
+                    "header = true, or false if it is a row (convert: --header yes or no)",
+                    s->name, line->number, first.start, first.start + 1, first.start + 2);
+    const bool unnamed = first.first_is_empty && !first.start && first.counted >= COUNTS_FROM_0;
+    if (asked < 0 || (fits && !asked && !unnamed))
+        return fits ? OK : no_row(s, *line, &first);
+    struct line header = *line;
+    if (!next_content(lines, line))
+        return first.numbers && first.bad
+                   ? no_row(s, header, &first)
+                   : fail(s->err, ERR_CORRUPT, "%s: holds no line with numbers", s->name);
+    s->header = header;
+    const bool row = choose_separator(s, *line, &second);
+    if (asked > 0 || is_header(s, header))
+        return row ? OK : no_row(s, *line, &second);
+    s->header.at = NULL;
+    if (row)
+        first = read_under(s, header, s->shape->separator);
+    return no_row(s, header, &first);
+}
+
+/* 2. The id column */
+
+/* Names of columns that are seldom components. */
+static bool names_no_component(struct cell cell)
+{
+    static const char *const names[] = { "",     "id",    "ids",    "index", "idx",    "key",
+                                         "row",  "label", "labels", "class", "target", "name",
+                                         "word", "token", "uuid",   "guid" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (cell_is(cell, names[i]))
+            return true;
+    const struct cell tail = { .at = cell.at + (cell.n > 3 ? cell.n - 3 : 0), .n = 3 },
+                      head = { .at = cell.at, .n = 8 };
+    return (cell.n > 3 && (cell_is(tail, "_id") || cell_is(tail, "-id") || cell_is(tail, " id"))) ||
+           (cell.n >= 8 && cell_is(head, "unnamed:"));
+}
+
+static int check_names(const struct search *s)
+{
+    struct line rest = s->header;
+    struct cell cell;
+    size_t column = 1;
+    for (; cell_next(&rest, s->shape->separator, &cell); column++) {
+        const int shown = (int)(cell.n < 40 ? cell.n : 40);
+        if (column == s->shape->id || s->options->id_column < 0 || !names_no_component(cell))
+            continue;
+        if (s->shape->id)
+            return fail(
+                s->err, ERR_ARGUMENT,
+                "%s: line %zu calls column %zu \"%.*s\" beside the id in column %zu; only one "
+                "column can be left out, take the other out of the file",
+                s->name, s->header.number, column, shown, cell.at, s->shape->id);
+        return fail(
+            s->err, ERR_ARGUMENT,
+            "%s: line %zu calls column %zu \"%.*s\"; say id = %zu if it is an id or label, or "
+            "id = 0 if it is a component (convert: --id %zu or 0)",
+            s->name, s->header.number, column, shown, cell.at, column, column);
+    }
+    if (column - 1 == s->shape->columns)
+        return OK;
+    return fail(s->err, ERR_CORRUPT,
+                "%s: line %zu looks like a header, but has %zu columns where line %zu has %zu; "
+                "begin it with # if it is a remark",
+                s->name, s->header.number, column - 1, s->shape->first.number, s->shape->columns);
+}
+
+static int find_id(struct search *s, const struct reading *r)
+{
+    struct text_shape *shape = s->shape;
+    const size_t named = header_column(s, shape->separator, "id");
+    shape->columns = r->cells;
+    if (s->options->id_column)
+        shape->id = s->options->id_column > 0 ? (size_t)s->options->id_column : 0;
+    else
+        shape->id = named ? named : r->first_is_number ? 0 : 1;
+    shape->id_is_word = shape->id && !s->options->id_column && !named;
+    if (shape->id && (shape->id > r->cells || r->cells < 2))
+        return fail(
+            s->err, ERR_ARGUMENT,
+            "%s: id = %zu, but line %zu has %zu column%s; a row needs a number beside its id",
+            s->name, shape->id, shape->first.number, r->cells, r->cells == 1 ? "" : "s");
+    return s->header.at ? check_names(s) : OK;
+}
+
+static void tell(const struct search *s, size_t dim, char *note, size_t bytes)
+{
+    size_t used = 0;
+    note[0] = '\0';
+    if (s->shape->promised_rows)
+        used = (size_t)snprintf(note, bytes, "line %zu says %zu rows of %zu columns",
+                                s->header.number, s->shape->promised_rows, dim);
+    else if (s->header.at)
+        used = (size_t)snprintf(note, bytes, "line %zu is a header, skipped", s->header.number);
+    if (s->shape->id)
+        (void)snprintf(note + used, bytes - used, "%scolumn %zu holds %s, left out",
+                       used ? "; " : "", s->shape->id, s->shape->id_is_word ? "words" : "ids");
+}
+
+int text_shape_find(const char *name, const struct file_options *options, struct lines *lines,
+                    struct text_shape *shape, struct layout *l, struct error *err)
+{
+    struct search s = { .name = name, .options = options, .shape = shape, .err = err };
+    struct line line;
+    struct reading r;
+    size_t promised = 0;
+    int rc = OK;
+    *shape = (struct text_shape){ .separator = ' ' };
+    if (!next_content(lines, &line))
+        return fail(err, ERR_CORRUPT, "%s: holds no line with numbers", name);
+    if (word2vec_header(&s, line, *lines, &promised)) {
+        const size_t header = line.number;
+        next_content(lines, &line);
+        s.header.number = header;
+    } else {
+        rc = find_header(&s, lines, &line);
+    }
+    if (rc)
+        return rc;
+    shape->first = line;
+    if (!choose_separator(&s, line, &r))
+        return no_row(&s, line, &r);
+    rc = find_id(&s, &r);
+    if (promised && !rc && !options->id_column) {
+        shape->id = r.cells == promised + 1 ? 1 : 0;
+        shape->id_is_word = shape->id;
+    }
+    l->dim = shape->columns - (shape->id ? 1 : 0);
+    if (promised && !rc && l->dim != promised)
+        return fail(err, ERR_CORRUPT, "%s: line %zu says %zu columns, line %zu has %zu", name,
+                    s.header.number, promised, line.number, l->dim);
+    tell(&s, l->dim, l->note, sizeof l->note);
+    return rc;
+}

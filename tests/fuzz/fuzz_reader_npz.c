@@ -1,0 +1,8 @@
+/* fuzz_reader_npz.c - a zip of arbitrary bytes: its end, its directory, the npy it holds. */
+#include "reader.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    fuzz_open("fuzz.npz", data, bytes);
+    return 0;
+}

@@ -148,7 +148,7 @@ static void every_file_of_a_config_counts(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     desk_write(&d, "lib/shared.lua", "return 1\n");
     desk_write(&d, "book.yaml", BOOK("100"));
-    desk_write(&d, "rows.csv", "1,1,1,1,1,1,1,1\n2,2,2,2,2,2,2,2\n3,3,3,3,3,3,3,3\n");
+    desk_write(&d, "rows.csv", "4,1,1,1,1,1,1,1\n2,2,2,2,2,2,2,2\n3,3,3,3,3,3,3,3\n");
     desk_write(&d, "times.csv", "1\n2\n3\n");
     desk_write(&d, "test.lua", CONFIG);
     for (size_t i = 0; i < 5; i++) {

@@ -147,8 +147,8 @@ static void claims_ask_for_ratios(void **state)
     for (size_t i = 0; i < 3; i++) {
         const json_t *claim = json_array_get(out, i + 3);
         assert_true(json_is_null(json_object_get(claim, "holds")));
-        if (!strstr(json_string_value(json_object_get(claim, "error")), expected[i]))
-            fail_msg("%s", json_string_value(json_object_get(claim, "error")));
+        if (!strstr(json_string_value(json_object_get(claim, "why")), expected[i]))
+            fail_msg("%s", json_string_value(json_object_get(claim, "why")));
     }
     json_decref(out);
     desk_close(&d);

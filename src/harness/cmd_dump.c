@@ -45,6 +45,45 @@ static const json_t *step_of(const json_t *cell, size_t op)
     return NULL;
 }
 
+/* Queries are asked in another order than the operation has them. */
+struct place {
+    uint64_t position;
+    size_t at;
+};
+
+static int by_position(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct place *)a)->position, y = ((const struct place *)b)->position;
+
+    return x < y ? -1 : x > y;
+}
+
+static void print_answers(const char *head, const struct answers_entry *e)
+{
+    const struct answers *a = &e->answers;
+    struct place *order = mem_array(NULL, a->n + 1, sizeof *order);
+
+    if (!order)
+        abort();
+    for (size_t q = 0; q < a->n; q++)
+        order[q] = (struct place){ a->positions[q], q };
+    qsort(order, a->n, sizeof *order, by_position);
+    for (size_t i = 0; i < a->n; i++) {
+        const size_t q = order[i].at;
+        const size_t from = a->starts ? (size_t)a->starts[q] : q * e->k;
+        const size_t to = a->starts ? (size_t)a->starts[q + 1] : from + e->k;
+
+        for (size_t j = from; j < to; j++) {
+            if (a->ids[j] == ID_NONE)
+                continue;
+            quote_terminal(stdout, head);
+            printf("\t%" PRIu64 "\t%zu\t%" PRIu64 "\n", a->positions[q] + 1, j - from + 1,
+                   a->ids[j]);
+        }
+    }
+    mem_free(NULL, order);
+}
+
 static void print_entry(const struct dumped *d, const struct answers_entry *e)
 {
     const struct answers *a = &e->answers;
@@ -57,18 +96,7 @@ static void print_entry(const struct dumped *d, const struct answers_entry *e)
     cell_label(cell, label, sizeof label);
     (void)snprintf(head, sizeof head, "%s\t%lld\t%zu\t%s", label,
                    field_integer(cell, "repeat", 0) + 1, a->op + 1, field_text(step, "tag", ""));
-    for (size_t q = 0; q < a->n; q++) {
-        const size_t from = a->starts ? (size_t)a->starts[q] : q * e->k;
-        const size_t to = a->starts ? (size_t)a->starts[q + 1] : from + e->k;
-
-        for (size_t i = from; i < to; i++) {
-            if (a->ids[i] == ID_NONE)
-                continue;
-            quote_terminal(stdout, head);
-            printf("\t%" PRIu64 "\t%zu\t%" PRIu64 "\n", a->positions[q] + 1, i - from + 1,
-                   a->ids[i]);
-        }
-    }
+    print_answers(head, e);
 }
 
 static int dump_file(struct dumped *d, struct error *error)

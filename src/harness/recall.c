@@ -339,7 +339,8 @@ static int compare_candidates(const void *a, const void *b)
 
 /* The k nearest of all rows live at any time: the truth of those live at the end, and what went. */
 static int nearest_ever(const struct judge *j, const struct bench *b, const struct changes *c,
-                        size_t position, struct candidate *all, size_t *n, struct error *err)
+                        size_t position, struct candidate *all, size_t *n, size_t *n_all,
+                        struct error *err)
 {
     const size_t k = j->truth->k, known = k < j->truth->available ? k : j->truth->available;
     const uint64_t *ids = j->truth->ids + position * k;
@@ -353,8 +354,27 @@ static int nearest_ever(const struct judge *j, const struct bench *b, const stru
         rc = distance_of(j, b, query, id, &all[i].distance, err);
     }
     qsort(all, known + c->n_went, sizeof *all, compare_candidates);
-    *n = known + c->n_went < k ? known + c->n_went : k;
+    *n_all = known + c->n_went;
+    *n = *n_all < k ? *n_all : k;
     return rc;
+}
+
+/* How many of the nearest an answer had to hold. Of several that are as far as the k-th it may have taken others. */
+static size_t wanted_of(const struct op_list *list, const struct candidate *all, size_t n,
+                        size_t n_all)
+{
+    const double last = n > 0 ? all[n - 1].distance : 0, surely = 2 * last - slack_of(list, last);
+    size_t wanted = 0, as_far = 0, as_far_stay = 0;
+
+    for (size_t i = 0; i < n_all && n > 0 && all[i].distance <= slack_of(list, last); i++) {
+        if (all[i].distance < surely) {
+            wanted += all[i].stays;
+        } else {
+            as_far++;
+            as_far_stay += all[i].stays;
+        }
+    }
+    return wanted + (as_far == 1 ? as_far_stay : 0);
 }
 
 /* *share: of the rows that every moment's answer had to hold; NAN: there are none. */
@@ -362,9 +382,9 @@ static int share_of_query(const struct judge *j, const struct bench *b, const st
                           struct candidate *all, size_t position, const uint64_t *ids,
                           double *wrong, uint32_t *hits, double *share, struct error *err)
 {
-    size_t n, kept = 0, wanted = 0, found = 0;
+    size_t n, n_all, kept = 0, found = 0;
     double distance = 0;
-    int rc = nearest_ever(j, b, c, position, all, &n, err);
+    int rc = nearest_ever(j, b, c, position, all, &n, &n_all, err);
 
     for (size_t i = 0; i < j->truth->k; i++)
         if (ids[i] != ID_NONE) {
@@ -374,8 +394,7 @@ static int share_of_query(const struct judge *j, const struct bench *b, const st
                 ++*wrong;
         }
     qsort(b->sorted, kept, sizeof *b->sorted, compare_ids);
-    for (size_t i = 0; i < n; i++)
-        wanted += all[i].stays;
+    const size_t wanted = wanted_of(j->now->list, all, n, n_all);
     const double limit = n > 0 ? slack_of(j->now->list, all[n - 1].distance) : 0;
     for (size_t i = 0; rc == OK && i < kept; i++) {
         const uint64_t id = b->sorted[i];

@@ -130,13 +130,13 @@ stop_with() { # SIGNAL
     "$program" --no-plots --out r long.lua >out 2>err &
     local pid=$!
     for _ in $(seq 200); do
-        [ "$(ls r/long/cells 2>/dev/null | wc -l)" -ge 2 ] && break
+        [ "$(ls r/long/cells/*.json 2>/dev/null | wc -l)" -ge 2 ] && break
         sleep 0.05
     done
     kill -"$1" $pid
     wait $pid
     status=$?
-    done_before=$(ls r/long/cells | wc -l)
+    done_before=$(ls r/long/cells/*.json | wc -l)
 }
 resumed() {
     run --no-plots --out r --resume long.lua
@@ -152,7 +152,7 @@ stop_with KILL
 resumed
 check "kill -9, then --resume" '[ $status = 0 ] && [ $kept -ge 1 ]'
 check "no child outlives a killed run" '! pgrep -f "$program" >/dev/null'
-echo '{"broken' >"r/long/cells/$(ls r/long/cells | head -n 1)"
+echo '{"broken' >"$(printf "%s\n" r/long/cells/*.json | head -n 1)"
 resumed
 check "a damaged cell is measured again" '[ $status = 0 ] && [ $kept = 39 ]'
 run --no-plots --out r --resume --set k=7 long.lua

@@ -72,7 +72,7 @@ sed -e 's/"small"/"long"/' -e 's/600/20000/' -e 's/repeats = 3/repeats = 30/' -e
 run --repeats 2 long.lua
 cp r/long/result.json whole.json
 finished() { # the finished result is in its place or beside
-    cmp -s r/long/result.json whole.json || { [ "$(ls -d r/long/older/*/ | wc -l)" = 1 ] && cmp -s r/long/older/*/result.json whole.json && [ "$(ls r/long/older/*/cells | wc -l)" = 4 ]; }
+    cmp -s r/long/result.json whole.json || { [ "$(ls -d r/long/older/*/ | wc -l)" = 1 ] && cmp -s r/long/older/*/result.json whole.json && [ "$(ls r/long/older/*/cells/*.json | wc -l)" = 4 ]; }
 }
 stop_with() { # SIGNAL CONDITION
     "$program" --out r long.lua >out 2>err &
@@ -89,13 +89,13 @@ stop_with KILL '[ -e r/long/older ]'
 check "kill -9 when it begins" finished
 stop_with KILL 'sleep .0$RANDOM'
 check "kill -9 some time later" finished
-stop_with KILL '[ "$(ls r/long/cells | wc -l)" -ge 6 ]'
+stop_with KILL '[ "$(ls r/long/cells/*.json | wc -l)" -ge 6 ]'
 check "kill -9 when cells have run" finished
 check "and nothing half-made is beside it" '[ ! -e r/long/older/.new ]'
 rm -rf r/long
 run --repeats 2 long.lua
 cp r/long/result.json whole.json
-stop_with INT '[ "$(ls r/long/cells | wc -l)" -ge 6 ]'
+stop_with INT '[ "$(ls r/long/cells/*.json | wc -l)" -ge 6 ]'
 check "Ctrl-C: the finished one is kept beside what there is, and where is said" \
     '[ $status = 1 ] && finished && grep -q "^the older, finished result is kept in r/long/older/" out && grep -q "of 60 cells have run" out'
 run --resume --repeats 6 long.lua

@@ -321,6 +321,12 @@ bool replay_rebuilds(const struct replay *r, const struct op *op)
     return rebuild && !op->pending;
 }
 
+static bool changes_rows(const struct op *op)
+{
+    return !op->pending &&
+           (op->kind == OP_INSERT || op->kind == OP_DELETE || op->kind == OP_UPDATE);
+}
+
 /* One that changes the index, or looks at it, once for all points. */
 static int run_building(struct replay *r, const struct op *op)
 {
@@ -349,7 +355,7 @@ static int run_building(struct replay *r, const struct op *op)
         rc = operations[op->kind](r, &s);
     step_take_timed(&s, &from, r->env->threads);
     s.timed_ns += s.seconds > 0 ? (uint64_t)(s.seconds * 1e9) : 0;
-    if (op->n > 0 && strcmp(s.status, "unsupported") == 0 && !op->pending)
+    if (changes_rows(op) && strcmp(s.status, "unsupported") == 0)
         r->lacks = op;
     if (rc == OK)
         rc = step_observe(&s, r, op->kind == OP_CHECKPOINT);

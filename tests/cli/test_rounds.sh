@@ -63,7 +63,7 @@ check "without one of the two, nothing is measured in turn" '[ $status = 0 ] && 
 run run --no-plots --force --out r duel.lua
 run dump r/duel
 cp out answers
-check "dump gives the ids of every search, range and point" '[ $status = 0 ] && [ "$(cut -f1,4 out | sort -u | wc -l)" = 5 ] && head -1 out | grep -qx "label.repeat.operation.tag.query.rank.id"'
+check "dump gives the ids of every search, range and point" '[ $status = 0 ] && [ "$(cut -f1,4 out | sort -u | wc -l)" = 7 ] && head -1 out | grep -qx "label.repeat.operation.tag.query.rank.id"'
 check "k for each query, from 1 on" '[ "$(grep -c "^flat	1	3	q	" out)" = 1000 ] && grep -q "^flat	1	3	q	100	10	[0-9]*$" out'
 run dump r/duel/result.json
 check "of a file as of its folder" '[ $status = 0 ] && cmp -s out answers'

@@ -198,21 +198,31 @@ static int summarise(struct score *s, uint64_t seed, struct error *err)
     return OK;
 }
 
+/* No score yet, and room for the hits; to be freed whatever comes. */
+static int score_begin(struct score *s, size_t n, size_t most, struct error *err)
+{
+    *s = (struct score){ .n = n,
+                         .most = most,
+                         .mean = NAN,
+                         .min = NAN,
+                         .low = NAN,
+                         .high = NAN,
+                         .recall = NAN,
+                         .precision = NAN,
+                         .results = NAN };
+    s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
+    return s->hits ? OK : fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", n);
+}
+
 int score_search(struct score *s, const struct judge *j, const uint64_t *positions, size_t n,
                  const uint64_t *ids, uint64_t seed, struct error *err)
 {
     const struct truth *t = j->truth;
     struct bench b;
-    int rc = bench_make(&b, j, t->k, err);
+    int rc = score_begin(s, n, t->k < t->available ? t->k : t->available, err);
+    const int made = bench_make(&b, j, t->k, err);
 
-    *s = (struct score){ .n = n,
-                         .most = t->k < t->available ? t->k : t->available,
-                         .recall = NAN,
-                         .precision = NAN,
-                         .results = NAN };
-    s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
-    if (!s->hits)
-        rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", n);
+    rc = rc == OK ? made : rc;
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = hits_of_query(j, &b, positions ? (size_t)positions[i] : i, ids + i * t->k, s->most,
                            &s->wrong_ids, &s->hits[i], err);
@@ -260,19 +270,10 @@ int score_range(struct score *s, const struct judge *j, const uint64_t *position
     double true_answers = 0;
     struct bench b;
     size_t found = 0, right = 0;
-    int rc = bench_make(&b, j, (size_t)starts[n], err);
+    int rc = score_begin(s, n, 0, err);
+    const int made = bench_make(&b, j, (size_t)starts[n], err);
 
-    *s = (struct score){ .n = n,
-                         .mean = NAN,
-                         .min = NAN,
-                         .low = NAN,
-                         .high = NAN,
-                         .recall = NAN,
-                         .precision = NAN,
-                         .results = NAN };
-    s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
-    if (!s->hits)
-        rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", n);
+    rc = rc == OK ? made : rc;
     for (size_t i = 0; rc == OK && i < n; i++) {
         const size_t q = positions ? (size_t)positions[i] : i;
         const size_t valid = valid_answers(j, &b, ids + starts[i],
@@ -434,23 +435,14 @@ int score_concurrent(struct score *s, const struct judge *j, const uint64_t *pos
     const size_t k = j->truth->k;
     struct changes c;
     struct bench b;
-    int rc = bench_make(&b, j, k, err);
-    const int changed = changes_of(&c, j->op, err);
+    int rc = score_begin(s, n, k, err);
+    const int made = bench_make(&b, j, k, err), changed = changes_of(&c, j->op, err);
     struct candidate *all = mem_array(NULL, k + c.n_went + 1, sizeof *all);
     double *shares = mem_array(NULL, n + 1, sizeof *shares);
 
-    *s = (struct score){ .n = n,
-                         .most = k,
-                         .mean = NAN,
-                         .min = NAN,
-                         .low = NAN,
-                         .high = NAN,
-                         .recall = NAN,
-                         .precision = NAN,
-                         .results = NAN };
-    s->hits = mem_array(NULL, n + 1, sizeof *s->hits);
+    rc = rc == OK ? made : rc;
     rc = rc == OK ? changed : rc;
-    if (rc == OK && (!s->hits || !all || !shares))
+    if (rc == OK && (!all || !shares))
         rc = fail(err, ERR_NO_MEMORY, "scores: no memory for %zu queries", n);
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = share_of_query(j, &b, &c, all, (size_t)positions[i], ids + i * k, &s->wrong_ids,

@@ -65,7 +65,7 @@ experiment {
   },
 
   compare = {
-    { ours .. "[nprobe=8]", faiss .. "[nprobe=8]", tags = "load", budget = 90 },
+    { ours .. "[nprobe=8]", faiss .. "[nprobe=8]", tags = "load", within = .1, budget = 90 },
     { ours .. "[nprobe=16]", twice .. "[nprobe=16]", tags = "full", budget = 30 },
   },
 

@@ -43,8 +43,8 @@ experiment {
   },
 
   compare = {
-    { ours, faiss, tags = "insert#" .. #sizes, budget = 120 },
-    { ours, soft2, tags = "insert#" .. #sizes, budget = 120 },
+    { ours, faiss, tags = "insert#" .. #sizes, within = .1, budget = 120 },
+    { ours, soft2, tags = "insert#" .. #sizes, within = .1, budget = 120 },
   },
 
   claims = {

@@ -263,13 +263,19 @@ static int replay_both(struct duel *d)
 
 /* ---- 3. all of it */
 
+/* A tag that has fewer pairs than say anything may spend the budget twice: on a busy machine all of it would be lost. */
 static bool wants_more(const struct duel *d)
 {
+    const double budget_s = d->asked->budget_s, spent_s = spent(d);
     bool more = false;
 
-    for (size_t i = 0; i < d->n_slots; i++)
-        more |= !is_search(d->slots[i].kind) && d->slots[i].rounds.n > 0 && !d->slots[i].done;
-    return more && !d->cause[0] && spent(d) < d->asked->budget_s;
+    for (size_t i = 0; i < d->n_slots; i++) {
+        const struct slot *s = &d->slots[i];
+
+        if (!is_search(s->kind) && s->rounds.n > 0 && !s->done)
+            more |= spent_s < (s->rounds.n < ROUNDS_MIN ? 2 * budget_s : budget_s);
+    }
+    return more && !d->cause[0];
 }
 
 static bool is_interrupted(const struct duel *d)

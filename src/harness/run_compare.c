@@ -5,7 +5,7 @@
 
 #include "cell_rounds.h"
 
-static const double quick_budget_s = 2;
+static const double quick_budget_s = 1;
 
 /* The first cell and point of that label. */
 static bool find_cell(const struct plan *plan, const char *label, struct held_cell *out)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # test_rounds.sh - paired rounds, from the key `compare` to a claim: queries as a batch and one at a time, range searches, one
 # operation of a tag, and replays that end where nothing more is wanted.
-# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh

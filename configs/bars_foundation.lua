@@ -3,6 +3,7 @@
 -- Both get the same 100 000 SIFT descriptors as floats, the same number of lists, one thread, one batch. The bars: batch
 -- insert no slower than FAISS, delete at most 150 ns an id, queries a second no fewer at the same recall.
 
+local paired = require "paired"
 local sift = dataset "photo-sift"
 local rows = option("rows", quick and 20000 or 100000, "descriptors inserted")
 local lists = option("lists", 316, "clusters of both inverted files")
@@ -35,9 +36,11 @@ experiment {
     method { "faiss-ivf-flat", label = faiss, params = { clusters = lists }, sweep = { nprobe = probes } },
   },
 
+  compare = { ours .. "[nprobe=4]", faiss .. "[nprobe=4]", tags = "load" },
+
   claims = {
     { "batch insert is no slower than FAISS's", function(r)
-      return r(ours .. "[nprobe=4]", "ns_each/load") <= r(faiss .. "[nprobe=4]", "ns_each/load")
+      return paired.faster(r, ours .. "[nprobe=4]", faiss .. "[nprobe=4]", "load", 1)
     end },
     { "a delete takes at most 150 ns", function(r) return r(ours .. "[nprobe=4]", "ns_each/leave") <= 150 end },
     bar("qps", "full", "0.9"), bar("qps", "full", "0.95"), bar("qps", "full", "0.99"),

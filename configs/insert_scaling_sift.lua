@@ -8,6 +8,7 @@
 -- What the table hides: with the number of lists held at 64, it is the search that grows with n: every query scans twenty
 -- times as much at 100,000 as at 5,000. The index is O(1) in one operation because it is O(n) in the other.
 -- The rows come shuffled: photo-sift lists its photographs one after another, which would be drift.
+local paired  = require "paired"
 local sift    = dataset "photo-sift"
 local rows    = sift:shuffle(1)
 local sizes   = quick and { 5000, 10000, 25000 } or { 5000, 10000, 25000, 50000, 100000 }
@@ -64,6 +65,9 @@ experiment {
     method { "hnswlib", label = hnsw, params = { M = 32, ef_construction = 200 }, knobs = { ef_search = 64 } },
   },
 
+  -- At the smallest size only: to build the graph of 100,000 takes minutes, and it is hundreds of times as slow.
+  compare = { ours, hnsw, tags = "insert#1", within = .1, budget = 30 },
+
   paper = {
     [ours]  = column({ [5000] = 1.16, [25000] = 1.12, [100000] = 1.08 }, { [5000] = 0.993, [25000] = 0.997, [100000] = 0.996 }),
     [faiss] = column({ [5000] = 0.79, [25000] = 0.64, [100000] = 0.67 }, { [5000] = 0.951, [25000] = 0.972, [100000] = 0.985 }),
@@ -78,7 +82,9 @@ experiment {
       return growth(r, faiss) <= 1.25 and growth(r, faiss) >= 0.75
     end },
     { "HNSW's insertion grows 30 times from 5,000 to 100,000 (20 times at least)", function(r) return growth(r, hnsw) >= 20 end },
-    { "HNSW costs 240 times as much as soft_k=2 at 5,000 (120 at least)", function(r) return ns(r, hnsw, 1) >= 120 * ns(r, ours, 1) end },
+    { "HNSW costs 240 times as much as soft_k=2 at 5,000 (120 at least)", function(r)
+      return paired.faster(r, ours, hnsw, "insert#1", 120)
+    end },
     { "HNSW costs 7,800 times as much at 100,000 (3,900 at least)", function(r) return ns(r, hnsw, last) >= 3900 * ns(r, ours, last) end },
     { "soft_k=2's recall is above FAISS IVF's at the same nprobe, at every size", function(r)
       for step = 1, last do

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cell_watch.h"
@@ -25,24 +26,30 @@ struct slot {
 struct duel {
     const struct held_cell *cells[2];
     const struct op_list *list;
+    const struct comparison *asked;
     struct cell_env env[2];
     struct watch *watches[2];
     struct slot *slots;
-    size_t n_slots, searches; /* slots of searches */
+    size_t n_slots, searches; /* slots of searches, of either kind */
     size_t *slot_of;          /* by operation; SIZE_MAX: not compared */
-    double until, budget_s;
     uint64_t began_ns;
-    size_t replays;
-    char cause[700]; /* why a cell ended early, or "" */
+    size_t replays, wanted; /* operations, up to the last that is still wanted */
+    char cause[700];        /* why a cell ended early, or "" */
     struct error *err;
 };
 
 /* ---- 1. what is compared */
 
+static bool is_search(enum op_kind kind)
+{
+    return kind == OP_SEARCH || kind == OP_RANGE;
+}
+
 static bool is_compared(const struct op *op)
 {
     switch (op->kind) {
-        case OP_SEARCH: return op->rows->n > 0 && !op->cold;
+        case OP_SEARCH:
+        case OP_RANGE: return op->rows->n > 0 && !op->cold;
         case OP_TRAIN:
         case OP_INSERT:
         case OP_DELETE:
@@ -55,38 +62,64 @@ static bool is_compared(const struct op *op)
     }
 }
 
-static size_t slot_for(struct duel *d, const struct op *op)
-{
-    const char *tag = op->tag ? op->tag : op_name(op->kind);
+/* A runbook has hundreds of tags; what is compared is seldom more than a few. */
+enum { SLOTS_MAX = 64 };
 
+/* SIZE_MAX: there are too many. */
+static size_t slot_for(struct duel *d, enum op_kind kind, const char *tag)
+{
     for (size_t i = 0; i < d->n_slots; i++)
-        if (d->slots[i].kind == op->kind && strcmp(d->slots[i].tag, tag) == 0)
+        if (d->slots[i].kind == kind && strcmp(d->slots[i].tag, tag) == 0)
             return i;
+    if (d->n_slots == SLOTS_MAX)
+        return SIZE_MAX;
     struct slot *slot = &d->slots[d->n_slots];
-    slot->kind = op->kind;
+    slot->kind = kind;
     slot->tag = tag;
-    d->searches += op->kind == OP_SEARCH;
+    d->searches += is_search(kind);
     return d->n_slots++;
+}
+
+/* Operations of that TAG, or the one that is TAG#i. */
+static void find_tagged(struct duel *d, const char *text)
+{
+    const size_t length = strcspn(text, "#");
+    const unsigned long number = text[length] ? strtoul(text + length + 1, NULL, 10) : 0;
+    size_t seen = 0;
+
+    for (size_t i = 0; i < d->list->n; i++) {
+        const struct op *op = &d->list->ops[i];
+        const char *tag = op_tag(op);
+
+        if (strncmp(tag, text, length) != 0 || tag[length])
+            continue;
+        seen++;
+        if ((number == 0 || number == seen) && is_compared(op) && d->slot_of[i] == SIZE_MAX)
+            d->slot_of[i] = slot_for(d, op->kind, text);
+    }
 }
 
 static int find_slots(struct duel *d)
 {
-    /* A runbook has hundreds of tags; what is compared is seldom more than a few. */
-    enum { SLOTS_MAX = 64 };
+    const struct comparison *c = d->asked;
+    size_t t;
+    json_t *tag;
 
     d->slots = mem_zalloc(NULL, SLOTS_MAX * sizeof *d->slots);
     d->slot_of = mem_array(NULL, d->list->n + 1, sizeof *d->slot_of);
     if (!d->slots || !d->slot_of)
         return fail(d->err, ERR_NO_MEMORY, "compare: no memory for rounds");
-    for (size_t i = 0; i < d->list->n; i++)
-        d->slot_of[i] = is_compared(&d->list->ops[i]) && d->n_slots < SLOTS_MAX
-                            ? slot_for(d, &d->list->ops[i])
-                            : SIZE_MAX;
-    /* Half of the budget is for searches, shared out among them. */
+    for (size_t i = 0; i < d->list->n; i++) {
+        const struct op *op = &d->list->ops[i];
+
+        d->slot_of[i] = !c->tags && is_compared(op) ? slot_for(d, op->kind, op_tag(op)) : SIZE_MAX;
+    }
+    json_array_foreach(c->tags, t, tag) find_tagged(d, json_string_value(tag));
+    /* Half of the budget is for searches, all where there is nothing else, shared out among them. */
+    const double for_searches = d->searches < d->n_slots ? c->budget_s / 2 : c->budget_s;
     for (size_t i = 0; i < d->n_slots; i++)
-        rounds_init(&d->slots[i].rounds, d->until,
-                    d->slots[i].kind == OP_SEARCH ? d->budget_s / 2 / (double)d->searches
-                                                  : d->budget_s);
+        rounds_init(&d->slots[i].rounds, c->until,
+                    is_search(d->slots[i].kind) ? for_searches / (double)d->searches : c->budget_s);
     return OK;
 }
 
@@ -125,6 +158,7 @@ static bool give_order(struct watch *w, enum replay_order order)
 /* Rounds of a search; first: who begins. false: one of them has ended. */
 static bool make_rounds(struct duel *d, struct slot *s, size_t first)
 {
+    const enum replay_order order = d->asked->single ? ORDER_ROUND_SINGLE : ORDER_ROUND;
     double ns[2];
     bool more = true;
 
@@ -135,7 +169,7 @@ static bool make_rounds(struct duel *d, struct slot *s, size_t first)
         for (size_t turn = 0; turn < 2; turn++) {
             const size_t who = (round + turn) % 2;
 
-            if (!give_order(d->watches[who], ORDER_ROUND))
+            if (!give_order(d->watches[who], order))
                 return false;
             ns[who] = d->watches[who]->round_ns;
         }
@@ -162,7 +196,7 @@ static bool run_operation(struct duel *d, size_t op, bool last)
     struct slot *s = d->slot_of[op] < d->n_slots ? &d->slots[d->slot_of[op]] : NULL;
     double ns[2];
 
-    if (s && s->kind == OP_SEARCH && !s->done && !make_rounds(d, s, first))
+    if (s && is_search(s->kind) && !s->done && !make_rounds(d, s, first))
         return false;
     if (s && !s->begun) {
         s->began_ns = clock_ns();
@@ -175,7 +209,7 @@ static bool run_operation(struct duel *d, size_t op, bool last)
             return false;
         ns[(first + turn) % 2] = step_ns(w, op);
     }
-    if (s && s->kind != OP_SEARCH)
+    if (s && !is_search(s->kind))
         (void)add_pair(s, ns);
     return true;
 }
@@ -190,7 +224,16 @@ static void note_end(struct duel *d, size_t who)
                        error);
 }
 
-/* The workload once, by both. */
+/* Slots that are done stay so. */
+static bool is_wanted(struct duel *d, size_t op)
+{
+    while (d->wanted > 0 &&
+           (d->slot_of[d->wanted - 1] == SIZE_MAX || d->slots[d->slot_of[d->wanted - 1]].done))
+        d->wanted--;
+    return op < d->wanted;
+}
+
+/* The workload once, by both, as far as it is wanted. */
 static int replay_both(struct duel *d)
 {
     bool whole = true;
@@ -199,12 +242,12 @@ static int replay_both(struct duel *d)
     for (size_t i = 0; rc == OK && whole && i < 2; i++)
         if ((rc = watch_open(&d->watches[i], d->cells[i]->cell, &d->env[i], d->err)) == OK)
             whole = wait_ready(d->watches[i]);
-    for (size_t op = 0; rc == OK && whole && op < d->list->n; op++)
+    for (size_t op = 0; rc == OK && whole && is_wanted(d, op); op++)
         whole = run_operation(d, op, op + 1 == d->list->n);
     for (size_t i = 0; i < 2; i++)
         if (d->watches[i]) {
-            if (!whole)
-                watch_end_as(d->watches[i], "failed", "ended with the other");
+            watch_end_as(d->watches[i], "failed",
+                         whole ? "no more is wanted of it" : "ended with the other");
             watch_end(d->watches[i]);
         }
     for (size_t i = 0; i < 2; i++)
@@ -220,13 +263,19 @@ static int replay_both(struct duel *d)
 
 /* ---- 3. all of it */
 
+/* A tag that has fewer pairs than say anything may spend the budget twice: on a busy machine all of it would be lost. */
 static bool wants_more(const struct duel *d)
 {
+    const double budget_s = d->asked->budget_s, spent_s = spent(d);
     bool more = false;
 
-    for (size_t i = 0; i < d->n_slots; i++)
-        more |= d->slots[i].kind != OP_SEARCH && d->slots[i].rounds.n > 0 && !d->slots[i].done;
-    return more && !d->cause[0] && spent(d) < d->budget_s;
+    for (size_t i = 0; i < d->n_slots; i++) {
+        const struct slot *s = &d->slots[i];
+
+        if (!is_search(s->kind) && s->rounds.n > 0 && !s->done)
+            more |= spent_s < (s->rounds.n < ROUNDS_MIN ? 2 * budget_s : budget_s);
+    }
+    return more && !d->cause[0];
 }
 
 static bool is_interrupted(const struct duel *d)
@@ -240,12 +289,13 @@ static json_t *slot_json(struct duel *d, struct slot *s)
 
     /* The budget is spent: a last look. */
     if (s->begun && !s->done)
-        (void)rounds_go_on(&s->rounds, fmax(d->budget_s, spent(d)));
+        (void)rounds_go_on(&s->rounds, fmax(d->asked->budget_s, spent(d)));
     json_t *json = rounds_json(&s->rounds);
     (void)json_object_set_new(json, "a", quote_json(d->cells[0]->label));
     (void)json_object_set_new(json, "b", quote_json(d->cells[1]->label));
     (void)json_object_set_new(json, "tag", quote_json(s->tag));
     (void)json_object_set_new(json, "op", json_string(op_name(s->kind)));
+    (void)json_object_set_new(json, "single", json_boolean(is_search(s->kind) && d->asked->single));
     if (s->rounds.n == 0) {
         (void)snprintf(why, sizeof why, "not measured: %s",
                        d->cause[0] ? d->cause : "one of the two does not do this");
@@ -255,14 +305,14 @@ static json_t *slot_json(struct duel *d, struct slot *s)
 }
 
 int cell_rounds_run(const struct held_cell *a, const struct held_cell *b,
-                    const struct cell_env *env, double until, double budget_s, json_t *out,
+                    const struct cell_env *env, const struct comparison *asked, json_t *out,
                     struct error *err)
 {
     struct duel d = { .cells = { a, b },
                       .list = env->experiment->ops,
+                      .asked = asked,
+                      .wanted = env->experiment->ops->n,
                       .env = { *env, *env },
-                      .until = until,
-                      .budget_s = budget_s,
                       .began_ns = clock_ns(),
                       .err = err };
     int rc = find_slots(&d);

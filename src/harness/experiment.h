@@ -58,6 +58,8 @@ struct comparison {
     char *a, *b;  /* LABEL or LABEL[point]; that the point exists is for the plan to say */
     double until; /* within: the interval of the ratio is to reach no further than this from it */
     double budget_s; /* after which no further round begins */
+    json_t *tags;    /* array of TAG or TAG#i: only these operations; NULL: all */
+    bool single;     /* queries go one at a time, not as a batch */
     int line;
 };
 

@@ -49,7 +49,7 @@ static size_t workload_tags(const struct experiment *ex, const char **names)
 {
     size_t n = 0;
     for (size_t i = 0; i < ex->ops->n && n < NAMES_MAX; i++) {
-        const char *tag = ex->ops->ops[i].tag ? ex->ops->ops[i].tag : op_name(ex->ops->ops[i].kind);
+        const char *tag = op_tag(&ex->ops->ops[i]);
         bool again = false;
         for (size_t j = 0; j < n && !again; j++)
             again = strcmp(names[j], tag) == 0;
@@ -385,6 +385,27 @@ static int check_where_tags(struct script *s, struct error *err)
     return OK;
 }
 
+/* TAG or TAG#i, i being one of the operations that have it. */
+static int check_compared(const struct experiment *ex, const struct comparison *c, const char *text,
+                          struct error *err)
+{
+    const size_t length = strcspn(text, "#");
+    char tag[100];
+    size_t n = 0;
+    (void)snprintf(tag, sizeof tag, "%.*s", (int)length, text);
+    const int rc = unknown_tag(ex, c->line, "compare", tag, err);
+    if (rc || !text[length])
+        return rc;
+    for (size_t i = 0; i < ex->ops->n; i++)
+        n += strcmp(op_tag(&ex->ops->ops[i]), tag) == 0;
+    char *end;
+    const unsigned long number = strtoul(text + length + 1, &end, 10);
+    if (*end || number < 1 || number > n)
+        return fail(err, ERR_CONFIG, "%s:%d: compare: \"%s\": the tag has operations #1 to #%zu",
+                    ex->config_path, c->line, text, n);
+    return OK;
+}
+
 int script_check_names(struct script *s, struct error *err)
 {
     const struct experiment *ex = s->experiment;
@@ -392,6 +413,10 @@ int script_check_names(struct script *s, struct error *err)
     for (size_t i = 0; !rc && i < ex->n_methods; i++)
         if (ex->methods[i].rebuild)
             rc = unknown_tag(ex, ex->methods[i].line, "rebuild", ex->methods[i].rebuild, err);
+    for (size_t i = 0; !rc && i < ex->n_compare; i++)
+        for (size_t t = 0; !rc && t < json_array_size(ex->compare[i].tags); t++)
+            rc = check_compared(ex, &ex->compare[i],
+                                json_string_value(json_array_get(ex->compare[i].tags, t)), err);
     for (size_t i = 0; !rc && i < ex->n_paper; i++) {
         char name[100], tag[100];
         metric_split(ex->paper[i].metric, name, sizeof name, tag, sizeof tag);

@@ -22,10 +22,10 @@ static void check_point(const struct fields *f, struct place at, const char *lab
         const struct method_spec *m = &ex->methods[i];
         if (strncmp(m->label, label, length) != 0 || m->label[length] != '\0')
             continue;
-        const bool points = json_object_size(m->sweep) + json_object_size(m->grid) +
-                                json_object_size(m->ablations) >
-                            0;
-        if (points && !label[length])
+        /* The build that nothing is changed of has a name of its own beside ablations: the label. */
+        const bool several = json_object_size(m->sweep) + json_object_size(m->grid) > 0;
+        const bool points = several || json_object_size(m->ablations) > 0;
+        if (several && !label[length])
             script_fail_at(f->L, at, ERR_CONFIG,
                            "compare: \"%s\" has several points; name one, as in \"%s[nprobe=4]\"",
                            label, label);
@@ -53,10 +53,57 @@ static char *read_label(const struct fields *f, int position)
     return copy;
 }
 
+/* A text, or a list of texts; NULL: none. Whether operations have these tags is asked once they are recorded. */
+static json_t *read_tags(const struct fields *f)
+{
+    lua_State *L = f->L;
+    const int type = fields_push(f, "tags");
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    json_t *tags = json_array();
+    const size_t n = type == LUA_TTABLE ? (size_t)lua_rawlen(L, -1) : 1;
+    for (size_t i = 1; i <= n; i++) {
+        if (type == LUA_TTABLE)
+            lua_rawgeti(L, -1, (lua_Integer)i);
+        const char *tag = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+        if (tag)
+            (void)json_array_append_new(tags, json_string(tag));
+        if (type == LUA_TTABLE)
+            lua_pop(L, 1);
+    }
+    const bool texts = n > 0 && json_array_size(tags) == n;
+    lua_pop(L, 1);
+    if (!texts) {
+        json_decref(tags);
+        fields_fail(f, "tags", ERR_CONFIG,
+                    "\"tags\" must be a tag or a list of tags, as in tags = { \"drift\", "
+                    "\"insert#5\" }");
+    }
+    return tags;
+}
+
+static bool is_pair(const struct comparison *x, const char *a, const char *b)
+{
+    return strcmp(x->a, a) == 0 && strcmp(x->b, b) == 0;
+}
+
+/* r.ratio() asks by pair, so that one pair has one entry. */
+static void check_twice(const struct fields *f, const struct experiment *ex,
+                        const struct comparison *c)
+{
+    for (const struct comparison *x = ex->compare; x < c; x++)
+        if (is_pair(x, c->a, c->b) || is_pair(x, c->b, c->a))
+            script_fail_at(f->L, f->call, ERR_CONFIG,
+                           "compare: \"%s\" and \"%s\" are there twice; give one entry all tags",
+                           c->a, c->b);
+}
+
 /* The pair is in the experiment before anything of it can fail, so that it is freed. */
 static void read_pair(const struct fields *f, struct experiment *ex)
 {
-    static const char *const keys[] = { "budget", "within", NULL };
+    static const char *const keys[] = { "budget", "single", "tags", "within", NULL };
     fields_only(f, keys, 2);
     struct comparison *c = &ex->compare[ex->n_compare++];
     c->line = f->call.line;
@@ -65,6 +112,9 @@ static void read_pair(const struct fields *f, struct experiment *ex)
     if (strcmp(c->a, c->b) == 0)
         script_fail_at(f->L, f->call, ERR_CONFIG,
                        "compare: \"%s\" with itself; give the same method a second label", c->a);
+    check_twice(f, ex, c);
+    c->tags = read_tags(f);
+    c->single = fields_bool(f, "single", false);
     c->until = fields_real(f, "within", default_until, 0.0001, 10);
     c->budget_s = fields_real(f, "budget", default_budget_s, 0.001, 1e6);
 }
@@ -111,6 +161,7 @@ void comparisons_free(struct experiment *ex)
     for (size_t i = 0; i < ex->n_compare; i++) {
         free(ex->compare[i].a);
         free(ex->compare[i].b);
+        json_decref(ex->compare[i].tags);
     }
     free(ex->compare);
     json_decref(ex->compared);

@@ -378,31 +378,42 @@ static void shuffle(struct plan *plan, uint64_t seed)
     }
 }
 
-/* 4. What the paper names must be one of the points; where --set changed the axes, or --only left some out, it may miss. */
-static int check_paper(const struct plan *plan, const struct experiment *ex,
-                       const struct run_options *o, struct error *err)
+/* 4. What the paper and comparisons name must be one of the points; where --set changed the axes, or --only left some out, it
+   may miss. */
+static int check_point(const struct plan *plan, const struct experiment *ex, const char *what,
+                       int line, const char *wanted_label, struct error *err)
 {
+    char nearest[NAME_BYTES * 2] = "";
+    for (size_t c = 0; c < plan->n; c++)
+        for (size_t p = 0; p < plan->cells[c].n_points; p++) {
+            char label[NAME_BYTES * 2];
+            const char *const both[2] = { nearest, label };
+            plan_label(&plan->cells[c], p, label, sizeof label);
+            if (strcmp(label, wanted_label) == 0)
+                return OK;
+            if (error_near(wanted_label, both, 2) == label)
+                memcpy(nearest, label, sizeof nearest);
+        }
+    return fail(err, ERR_CONFIG, "%s:%d: %s: no cell has a point \"%s\"%s%s%s", ex->config_path,
+                line, what, wanted_label, *nearest ? "; did you mean \"" : "", nearest,
+                *nearest ? "\"?" : "");
+}
+
+static int check_points(const struct plan *plan, const struct experiment *ex,
+                        const struct run_options *o, struct error *err)
+{
+    int rc = OK;
     if (o->n_sets || o->n_only)
         return OK;
-    for (size_t i = 0; i < ex->n_paper; i++) {
-        const char *wanted_label = ex->paper[i].label;
-        bool found = false;
-        char nearest[NAME_BYTES * 2] = "";
-        for (size_t c = 0; c < plan->n && !found; c++)
-            for (size_t p = 0; p < plan->cells[c].n_points && !found; p++) {
-                char label[NAME_BYTES * 2];
-                const char *const both[2] = { nearest, label };
-                plan_label(&plan->cells[c], p, label, sizeof label);
-                found = strcmp(label, wanted_label) == 0;
-                if (error_near(wanted_label, both, 2) == label)
-                    memcpy(nearest, label, sizeof nearest);
-            }
-        if (!found)
-            return fail(err, ERR_CONFIG, "%s:%d: paper: no cell has a point \"%s\"%s%s%s",
-                        ex->config_path, ex->paper[i].line, wanted_label,
-                        *nearest ? "; did you mean \"" : "", nearest, *nearest ? "\"?" : "");
+    for (size_t i = 0; !rc && i < ex->n_paper; i++)
+        rc = check_point(plan, ex, "paper", ex->paper[i].line, ex->paper[i].label, err);
+    for (size_t i = 0; !rc && i < ex->n_compare; i++) {
+        const struct comparison *c = &ex->compare[i];
+        rc = check_point(plan, ex, "compare", c->line, c->a, err);
+        if (!rc)
+            rc = check_point(plan, ex, "compare", c->line, c->b, err);
     }
-    return OK;
+    return rc;
 }
 
 /* 5. The plan */
@@ -429,7 +440,7 @@ static int fill_plan(struct plan *plan, const struct experiment *ex, const struc
             if (wanted(o, ex->methods[m].label))
                 rc = add_method(plan, ex, &ex->methods[m], repeat, err);
     if (!rc)
-        rc = check_paper(plan, ex, o, err);
+        rc = check_points(plan, ex, o, err);
     return rc ? rc : plan_key_parts(plan, ex, err);
 }
 

@@ -120,6 +120,32 @@ static void print_data(const struct op_list *list, FILE *out)
                 list->datasets[i].source->n);
 }
 
+/* What is measured in turn once the cells are done. */
+static void print_pairs(const struct experiment *ex, FILE *out)
+{
+    struct table t;
+    table_init(&t, 5);
+    static const char *const header[] = { "compared", "with", "on", "within", "budget" };
+    for (size_t i = 0; i < 5; i++)
+        table_add(&t, "%s", header[i]);
+    for (size_t i = 0; i < ex->n_compare; i++) {
+        const struct comparison *c = &ex->compare[i];
+        const size_t n = json_array_size(c->tags);
+        const char *first = n ? json_string_value(json_array_get(c->tags, 0)) : "all";
+        table_add(&t, "%s", c->a);
+        table_add(&t, "%s", c->b);
+        if (n > 1)
+            table_add(&t, "%s and %zu more%s", first, n - 1, c->single ? ", one at a time" : "");
+        else
+            table_add(&t, "%s%s", first, c->single ? ", one at a time" : "");
+        table_add(&t, "%g %%", 100 * c->until);
+        table_add(&t, "%g s", c->budget_s);
+    }
+    table_print(&t, out);
+    table_free(&t);
+    fputc('\n', out);
+}
+
 static void print_cost(const struct plan *plan, const struct experiment *ex, FILE *out)
 {
     const struct op_list *list = ex->ops;
@@ -148,6 +174,8 @@ void plan_print(const struct plan *plan, const struct experiment *ex, FILE *out)
     fputc('\n', out);
     print_cells(plan, out);
     fputc('\n', out);
+    if (ex->n_compare)
+        print_pairs(ex, out);
     print_data(ex->ops, out);
     print_cost(plan, ex, out);
 }

@@ -34,6 +34,8 @@ enum op_kind {
     OP_KINDS
 };
 const char *op_name(enum op_kind); /* "train" "insert" ... as in Lua and in result.json */
+struct op;
+const char *op_tag(const struct op *); /* an untagged operation goes by its name */
 
 /* Every field of an operation, once: struct op is declared from this list, and plan_key.c hashes the
  * same list, so that a cell's key cannot miss a field. How it is hashed:

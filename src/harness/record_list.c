@@ -14,6 +14,11 @@ const char *op_name(enum op_kind kind)
     return (unsigned)kind < OP_KINDS ? names[kind] : "?";
 }
 
+const char *op_tag(const struct op *op)
+{
+    return op->tag ? op->tag : op_name(op->kind);
+}
+
 int live_init(struct live_set *live, const struct op_list *list, struct error *err)
 {
     *live = (struct live_set){ .n_ids = list->n_ids };

@@ -17,6 +17,7 @@ struct kernels;
 enum replay_order {
     ORDER_GO_ON, /* run the operation, or leave a search behind */
     ORDER_ROUND, /* ask the search's queries as a batch once more, and ask again what to do */
+    ORDER_ROUND_SINGLE, /* the same, one query at a time */
 };
 
 struct replay_env {

@@ -284,6 +284,39 @@ static int range_point(struct replay *r, struct step *s, const void *knobs)
     return rc;
 }
 
+int range_open(struct asking *a, struct catch **out, struct replay *r, const struct op *op,
+               const void *knobs, struct step *s)
+{
+    struct catch *c = mem_zalloc(NULL, sizeof *c);
+    int rc = c ? asking_open(a, r, op, NULL, op->rows->n, knobs)
+               : fail(r->err, ERR_NO_MEMORY, "range: no memory for answers");
+
+    *out = c;
+    if (rc != OK)
+        return rc;
+    c->known = &r->checked.live;
+    c->metric = r->list->metric;
+    c->err = r->err;
+    rc = index_admit_vectors(&r->checked, a->queries, "range");
+    if (rc == OK)
+        rc = settle_range_filter(a, c, s);
+    return rc == OK ? range_ask(a, c, 0, a->queries.n) : rc;
+}
+
+int range_ask(struct asking *a, struct catch *c, size_t first, size_t n)
+{
+    c->n = 0;
+    return ask_range(a, c, a->queries, first, n);
+}
+
+void range_close(struct asking *a, struct catch *c)
+{
+    if (c)
+        mem_free(NULL, c->found);
+    mem_free(NULL, c);
+    asking_end(a);
+}
+
 int replay_range(struct replay *r)
 {
     const struct op *op = &r->list->ops[r->at];

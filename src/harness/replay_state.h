@@ -207,6 +207,13 @@ int asking_open(struct asking *, struct replay *, const struct op *, const uint6
 void asking_end(struct asking *);
 /* Queries [first, first + n) of `of`; the room has space for n. Nothing else: the clock is running. */
 int asking_search(struct asking *, struct vectors of, size_t first, size_t n, struct answer_room *);
+/* Rounds of a range search: queries and room for answers, all asked once; one call; and what it took. The step learns what its
+   filter takes. */
+struct catch;
+int range_open(struct asking *, struct catch **, struct replay *, const struct op *,
+               const void *knobs, struct step *);
+int range_ask(struct asking *, struct catch *, size_t first, size_t n);
+void range_close(struct asking *, struct catch *);
 /* Adds a call's work to the asking's; false: it is negative or infinite. */
 bool asking_add_work(struct asking *, struct work);
 

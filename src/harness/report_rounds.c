@@ -18,7 +18,8 @@ static void fill_row(const json_t *entry, char cells[COLUMNS][CELL_BYTES])
                  high = field_number(entry, "high");
     snprintf(cells[0], CELL_BYTES, "%s", field_text(entry, "a", ""));
     snprintf(cells[1], CELL_BYTES, "%s", field_text(entry, "b", ""));
-    snprintf(cells[2], CELL_BYTES, "%s", field_text(entry, "tag", ""));
+    snprintf(cells[2], CELL_BYTES, "%s%s", field_text(entry, "tag", ""),
+             json_is_true(json_object_get(entry, "single")) ? ", one at a time" : "");
     snprintf(cells[3], CELL_BYTES, isnan(ratio) ? "-" : "%.3f", ratio);
     if (isnan(low) || isnan(high))
         snprintf(cells[4], CELL_BYTES, "-");

@@ -5,7 +5,7 @@
 
 #include "cell_rounds.h"
 
-static const double quick_budget_s = 10;
+static const double quick_budget_s = 1;
 
 /* The first cell and point of that label. */
 static bool find_cell(const struct plan *plan, const char *label, struct held_cell *out)
@@ -27,21 +27,24 @@ static int compare_one(struct experiment *x, const struct comparison *c, const s
                        const struct cell_env *env, struct error *err)
 {
     const bool quick = env->options && env->options->quick;
-    const double budget_s = quick && c->budget_s > quick_budget_s ? quick_budget_s : c->budget_s;
+    struct comparison asked = *c;
     struct held_cell a, b;
+
+    if (quick && asked.budget_s > quick_budget_s)
+        asked.budget_s = quick_budget_s;
 
     if (!find_cell(plan, c->a, &a) || !find_cell(plan, c->b, &b)) {
         /* --only left one of them out. */
         (void)json_array_append_new(
-            x->compared,
-            json_pack("{s:s, s:s, s:n, s:n, s:n, s:n, s:n, s:i, s:f, s:f, s:s}", "a", c->a, "b",
-                      c->b, "tag", "op", "ratio", "low", "high", "rounds", 0, "seconds", 0.0,
-                      "until", c->until, "verdict", "not measured: one of the two did not run"));
+            x->compared, json_pack("{s:s, s:s, s:b, s:n, s:n, s:n, s:n, s:n, s:i, s:f, s:f, s:s}",
+                                   "a", c->a, "b", c->b, "single", c->single, "tag", "op", "ratio",
+                                   "low", "high", "rounds", 0, "seconds", 0.0, "until", c->until,
+                                   "verdict", "not measured: one of the two did not run"));
         return OK;
     }
     if (a.cell->unsupported || b.cell->unsupported)
         return OK;
-    return cell_rounds_run(&a, &b, env, c->until, budget_s, x->compared, err);
+    return cell_rounds_run(&a, &b, env, &asked, x->compared, err);
 }
 
 int run_compare(struct experiment *x, const struct plan *plan, const struct cell_env *env,

@@ -273,11 +273,48 @@ static void test_print(void **state)
     desk_close(&d);
 }
 
+/* Labels of points are known here only. The build that ablations change nothing of is the label alone. */
+static void test_compared(void **state)
+{
+    static const char methods[] = "methods = { method { 'flat' }, method { 'divf', label = 'A', "
+                                  "ablations = { ['no X'] = { caprg = false } } },\n"
+                                  "method { 'divf', sweep = { nprobe = { 1, 4 } } } },\n";
+    char config[1000], *text = NULL;
+    size_t bytes = 0;
+    struct desk d;
+    (void)state;
+    desk_open(&d);
+    (void)snprintf(config, sizeof config, PLAN("%scompare = { 'flat', 'divf[nprobe=3]' }"),
+                   methods);
+    assert_int_equal(desk_plan(&d, config), ERR_CONFIG);
+    assert_non_null(strstr(d.error.text, ":5: compare: no cell has a point \"divf[nprobe=3]\"; did "
+                                         "you mean \"divf[nprobe="));
+    (void)snprintf(config, sizeof config, PLAN("%scompare = { 'A', 'A[noX]' }"), methods);
+    assert_int_equal(desk_plan(&d, config), ERR_CONFIG);
+    assert_non_null(strstr(d.error.text, "did you mean \"A[no X]\"?"));
+    (void)snprintf(config, sizeof config,
+                   PLAN("%scompare = { { 'A', 'A[no X]', tags = { 'insert', 'search#1' }, single = "
+                        "true }, { 'flat', 'divf[nprobe=4]', within = 0.1, budget = 7 } }"),
+                   methods);
+    assert_ok(desk_plan(&d, config), &d.error);
+    FILE *out = open_memstream(&text, &bytes);
+    assert_non_null(out);
+    plan_print(&d.plan, d.experiment, out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "insert and 1 more, one at a time"));
+    assert_non_null(strstr(text, "divf[nprobe=4]  all"));
+    assert_non_null(strstr(text, "10 %     7 s"));
+    free(text);
+    desk_close(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_points), cmocka_unit_test(test_order),  cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_spaces), cmocka_unit_test(test_choice), cmocka_unit_test(test_print),
+        cmocka_unit_test(test_points),   cmocka_unit_test(test_order),
+        cmocka_unit_test(test_keys),     cmocka_unit_test(test_spaces),
+        cmocka_unit_test(test_choice),   cmocka_unit_test(test_print),
+        cmocka_unit_test(test_compared),
     };
     return test_run("plan", tests);
 }

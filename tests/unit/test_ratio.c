@@ -69,6 +69,14 @@ static void pairs_are_read(void **state)
     assert_int_equal(d.experiment->n_compare, 2);
     assert_true(d.experiment->compare[0].until == 0.03);
     assert_true(d.experiment->compare[1].budget_s == 5);
+    assert_null(d.experiment->compare[0].tags);
+    assert_false(d.experiment->compare[0].single);
+    assert_int_equal(desk_load(&d, "compare = { 'flat', 'again', tags = 'q', single = true }"), OK);
+    assert_int_equal(json_array_size(d.experiment->compare[0].tags), 1);
+    assert_true(d.experiment->compare[0].single);
+    assert_int_equal(desk_load(&d, "compare = { 'flat', 'again', tags = { 'insert', 'q#1' } }"),
+                     OK);
+    assert_string_equal(json_string_value(json_array_get(d.experiment->compare[0].tags, 1)), "q#1");
     assert_int_equal(desk_load(&d, ""), OK);
     assert_int_equal(d.experiment->n_compare, 0);
     desk_close(&d);
@@ -91,6 +99,18 @@ static void wrong_pairs_are_refused(void **state)
         { "compare = { 'flat', 'again', witin = 1 }", "did you mean \"within\"?" },
         { "compare = { 'flat', 'again', within = 0 }", "\"within\" must be a number 0.0001 .. 10" },
         { "compare = { 'flat', 'again', budget = 'x' }", "\"budget\" must be a number" },
+        { "compare = { 'flat', 'again', tags = 5 }", "\"tags\" must be a tag or a list of tags" },
+        { "compare = { 'flat', 'again', tags = {} }", "\"tags\" must be a tag or a list of tags" },
+        { "compare = { 'flat', 'again', tags = { 'q', 1 } }", "\"tags\" must be a tag or a list" },
+        { "compare = { 'flat', 'again', tags = 'insrt' }",
+          ":3: compare: no operation of the workload has the tag \"insrt\"; did you mean "
+          "\"insert\"?" },
+        { "compare = { 'flat', 'again', tags = 'q#2' }",
+          ":3: compare: \"q#2\": the tag has operations #1 to #1" },
+        { "compare = { 'flat', 'again', tags = 'q#x' }", "the tag has operations #1 to #1" },
+        { "compare = { 'flat', 'again', single = 1 }", "\"single\" must be true or false" },
+        { "compare = { { 'flat', 'again' }, { 'again', 'flat' } }",
+          "\"again\" and \"flat\" are there twice" },
         { "compare = { { 'flat', 'again' }, 'flat' }", "compare: item 2 must be a table" },
         { "compare = { { 'flat', 'again' }, within = 1 }", "compare: unknown key \"within\"" },
     };

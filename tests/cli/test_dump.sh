@@ -1,0 +1,90 @@
+#!/bin/bash
+# test_dump.sh - two methods measured in turn, and the answers that a run keeps, as a user meets them.
+# shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+program=$work/driftline
+cp -L build/driftline "$program"
+root=$PWD
+export DRIFTLINE_ROOT=$root DRIFTLINE_CACHE=$work/cache NO_COLOR=1
+unset DRIFTLINE_DATA DRIFTLINE_KERNELS
+cd "$work" || exit 1
+
+run() {
+    timeout -k 5 120 "$program" "$@" >out 2>err
+    status=$?
+}
+
+cat >duel.lua <<'LUA'
+local data = synthetic { kind = "mixture", rows = 3000, dim = 16 }
+experiment {
+  name = "duel", k = 10,
+  workload = function(w)
+    w:train { data:rows(1, 1000), tag = "train" }
+    w:insert { data:rows(1, 3000), tag = "load" }
+    w:search { data:queries(100), tag = "q" }
+    w:delete { random = 100, tag = "gone" }
+    w:range { data:queries(100), radius = 8, tag = "within" }
+  end,
+  methods = {
+    method { "flat" },
+    method { "divf", params = { clusters = 16 }, sweep = { nprobe = { 1, 16 } } },
+  },
+  compare = { { "divf[nprobe=1]", "flat", within = .2, budget = 4 }, { "flat", "divf[nprobe=16]", within = .2, budget = 2 } },
+  claims = { { "a list is faster than all rows", function(r) return select(2, r.ratio("divf[nprobe=1]", "flat", "q")) > 1 end } },
+}
+LUA
+run run --no-plots --out r duel.lua
+check "two pairs are measured in turn" '[ $status = 0 ] && [ "$(grep -c "measuring in turn" err)" = 2 ]'
+check "a search in rounds, changes once a replay" 'grep -qE "^divf\[nprobe=1\] +flat +q +[0-9.]+ +[0-9.]+ \.\. [0-9.]+ +[0-9]+ in .*a is faster" out && grep -qE "^divf\[nprobe=1\] +flat +gone +[0-9.]+ " out'
+check "what one of them does not do is not measured" 'grep -qE "flat +train +- +- +0 in .*not measured: one of the two does not do this" out'
+check "a claim asks for the ratio" 'grep -q "^holds *a list is faster" out'
+python3 - "$root/results/schema.json" >out 2>&1 <<'PY'
+import json, jsonschema, sys
+result = json.load(open("r/duel/result.json"))
+jsonschema.Draft7Validator(json.load(open(sys.argv[1]))).validate(result)
+rows = {(c["a"], c["b"], c["op"], c["tag"]): c for c in result["compare"]}
+q = rows["divf[nprobe=1]", "flat", "search", "q"]
+assert q["rounds"] >= 8 and 1 < q["low"] <= q["ratio"] <= q["high"], q
+assert ("divf[nprobe=1]", "flat", "range", "within") not in rows
+assert rows["divf[nprobe=1]", "flat", "insert", "load"]["rounds"] >= 2
+PY
+status=$?
+check "the result has it, as the schema says" '[ $status = 0 ]'
+[ -e r/duel/scratch ]
+status=$?
+check "nothing is left of the held processes" '[ $status = 1 ]'
+
+run run --no-plots --only flat --out r duel.lua
+check "without one of the two, nothing is measured in turn" '[ $status = 0 ] && grep -q "not measured: one of the two did not run" out'
+
+# ---- answers
+run run --no-plots --force --out r duel.lua
+run dump r/duel
+cp out answers
+check "dump gives the ids of every search, range and point" '[ $status = 0 ] && [ "$(cut -f1,4 out | sort -u | wc -l)" = 7 ] && head -1 out | grep -qx "label.repeat.operation.tag.query.rank.id"'
+check "k for each query, from 1 on" '[ "$(grep -c "^flat	1	3	q	" out)" = 1000 ] && grep -q "^flat	1	3	q	100	10	[0-9]*$" out'
+run dump r/duel/result.json
+check "of a file as of its folder" '[ $status = 0 ] && cmp -s out answers'
+run dump --only flat r/duel
+check "of one label" '[ $status = 0 ] && ! grep -q "^divf" out && grep -q "^flat" out'
+check "an exact method's answers score 1 with others' eyes" 'python3 - <<PY
+import collections
+flat, full = collections.defaultdict(set), collections.defaultdict(set)
+for line in open("answers"):
+    label, repeat, op, tag, query, rank, id = line.rstrip("\n").split("\t")
+    if tag == "q" and label == "flat": flat[query].add(id)
+    if tag == "q" and label == "divf[nprobe=16]": full[query].add(id)
+assert len(flat) == 100 and flat == full
+PY'
+truncate -s 100 r/duel/cells/0.answers
+run dump r/duel
+check "a damaged file is named" '[ $status = 2 ] && grep -q "cells/0.answers: it is damaged or cut short" err'
+rm r/duel/cells/*.answers
+run dump r/duel
+check "a result without answers says so" '[ $status = 2 ] && grep -q "no cell has its answers there" err'
+run dump nowhere
+check "nor has a folder that is not there" '[ $status = 2 ] && grep -q nowhere err'
+
+exit $failed

@@ -3,7 +3,7 @@
 #
 #   aa-study.sh [PAIRS]      20 pairs by default, half a minute each
 #
-# Each pair is three runs of configs/aa_study.lua, one after another: A, A again, and one that asks 10 % more lists. Set
+# Each pair is three runs of configs/aa_study.lua, one after another: A, A again, and one whose graph searches take 10 % longer. Set
 # AA_REPEATS for other than the config's 5 repeats. What is counted are rows of `compare A A-again` with a verdict (false), and
 # those of `compare A more` with the right one (seen), of the labels whose work differs. Results stay in results/aa_study-*.
 # Exit status: 0, or 1 where a metric has more than 5 % false rows, 2 where something does not run.
@@ -39,7 +39,7 @@ done
 echo "load average after: $(load); $pairs pairs, $repeats repeats, $(nproc) processors"
 awk -F '\t' '
     $1 == "aa" && $4 != "-" { n[$2]++; false[$2] += $5 ~ /^(better|worse)$/; see[$2, n[$2]] = $4 + 0 }
-    $1 == "more" && $4 != "-" && $3 ~ /^lists/ { m[$2]++; seen[$2] += $5 == "worse" }
+    $1 == "more" && $4 != "-" && $3 ~ /^graph/ { m[$2]++; seen[$2] += $5 == "worse" }
     function median(metric, count,    i, j, t, v) {
         for (i = 1; i <= count; i++) v[i] = see[metric, i]
         for (i = 2; i <= count; i++) for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }

@@ -53,7 +53,8 @@ struct blob {
 static inline void blob_add(struct blob *b, const void *bytes, size_t n)
 {
     assert_true(b->n + n <= sizeof b->at);
-    memcpy(b->at + b->n, bytes, n);
+    if (n > 0) /* nothing may be a null pointer */
+        memcpy(b->at + b->n, bytes, n);
     b->n += n;
 }
 

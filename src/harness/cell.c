@@ -70,24 +70,28 @@ static void insist(const struct watch *w)
     (void)kill(w->guard, SIGKILL);
 }
 
-/* What is the child's and not a file's. Its own child processes are looked for once a second. */
+/* What is the child's and not a file's. Files in memory and its own child processes, which take reading many files of
+   /proc, are looked for once a second. */
 static uint64_t memory_now(struct watch *w)
 {
-    enum { LOOK_MS = 1000 };
+    enum { SCAN_MS = 1000 };
     struct resident now;
     const bool seen = resident_read(w->child, &now);
-    struct memory_files open_files;
 
-    memory_files_read(w->child, &open_files);
-    const uint64_t files = open_files.nameless + open_files.named;
-    if (now.threads > w->threads)
-        w->threads = now.threads;
+    if (clock_ns() - w->scanned_ns >= (uint64_t)SCAN_MS * 1000000) {
+        struct memory_files files;
 
-    if (clock_ns() - w->looked_ns >= (uint64_t)LOOK_MS * 1000000) {
-        w->looked_ns = clock_ns();
+        memory_files_read(w->child, &files);
+        w->scanned_ns = clock_ns();
+        w->files_bytes = files.nameless + files.named;
         w->others_bytes = resident_others(w->guard, w->child);
     }
-    return (seen ? now.anonymous + (now.shared > files ? now.shared : files) : 0) + w->others_bytes;
+    if (!seen)
+        return w->others_bytes;
+    if (now.threads > w->threads)
+        w->threads = now.threads;
+    return now.anonymous + (now.shared > w->files_bytes ? now.shared : w->files_bytes) +
+           w->others_bytes;
 }
 
 static void check_limits(struct watch *w)

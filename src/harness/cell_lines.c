@@ -56,7 +56,6 @@ static void take_step(struct watch *w, json_t *line)
     }
     if (op != w->next_op || json_is_null(point) == points ||
         (points && (size_t)json_integer_value(point) != w->next_point)) {
-        /* The points of a calibrated search other than its own are not run. */
         forged(w, "a step out of turn");
         return;
     }

@@ -40,11 +40,11 @@ struct watch {
     size_t step, point; /* begun last; SIZE_MAX: none, of no point */
     uint64_t began_ns, deadline_ns;
     uint64_t memory_before, limit;
-    uint64_t looked_ns,
-        others_bytes; /* of the cell's child processes, when they were last looked for */
-    bool ready;       /* held: it waits for an order, before operation ready_op, */
-    size_t ready_op;  /* having been told what this last was */
-    double round_ns;  /* of the round before, a query; NAN: there was none */
+    /* Of files in memory, and of child processes, when they were last looked for. */
+    uint64_t scanned_ns, files_bytes, others_bytes;
+    bool ready;      /* held: it waits for an order, */
+    size_t ready_op; /* before this operation */
+    double round_ns; /* of the round before, a query; NAN: there was none */
     json_t *last_step;
     char dir[PATH_MAX];
     const char *status; /* set where the parent ended it, at ending_ns */

@@ -22,7 +22,7 @@ struct status {
 /* A small file of /proc, as a string; false: there is no such process. */
 static bool read_small(pid_t pid, const char *name, char *text, size_t bytes, size_t *n)
 {
-    char path[64];
+    char path[128];
 
     (void)snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, name);
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -75,7 +75,39 @@ bool proc_runs(pid_t pid)
     return read_status(pid, &s) && runs(&s);
 }
 
-size_t proc_list(pid_t parent, pid_t *pids, size_t most)
+/* Children that one thread of `parent` made, as the kernel lists them. false: it keeps no such list. */
+static bool add_children(pid_t parent, const char *thread, pid_t *pids, size_t most, size_t *n)
+{
+    char name[64], text[8192], *at = text, *end;
+    size_t bytes;
+    struct status s;
+
+    (void)snprintf(name, sizeof name, "task/%s/children", thread);
+    if (!read_small(parent, name, text, sizeof text, &bytes))
+        return false;
+    for (long pid; *n < most && (pid = strtol(at, &end, 10)) > 0; at = end)
+        if (read_status((pid_t)pid, &s) && runs(&s))
+            pids[(*n)++] = (pid_t)pid;
+    return bytes + 1 < sizeof text; /* else it is cut */
+}
+
+static bool list_children(pid_t parent, pid_t *pids, size_t most, size_t *n)
+{
+    char path[64];
+    bool whole = true;
+
+    (void)snprintf(path, sizeof path, "/proc/%ld/task", (long)parent);
+    DIR *threads = opendir(path);
+    *n = 0;
+    for (struct dirent *e; threads && whole && (e = readdir(threads));)
+        if (e->d_name[0] != '.')
+            whole = add_children(parent, e->d_name, pids, most, n);
+    if (threads)
+        (void)closedir(threads);
+    return threads && whole;
+}
+
+static size_t list_all(pid_t parent, pid_t *pids, size_t most)
 {
     DIR *all = opendir("/proc");
     size_t n = 0;
@@ -90,6 +122,13 @@ size_t proc_list(pid_t parent, pid_t *pids, size_t most)
     if (all)
         (void)closedir(all);
     return n;
+}
+
+size_t proc_list(pid_t parent, pid_t *pids, size_t most)
+{
+    size_t n;
+
+    return parent && list_children(parent, pids, most, &n) ? n : list_all(parent, pids, most);
 }
 
 size_t proc_threads(void)

@@ -84,7 +84,12 @@ static int observe_memory(struct step *s, struct replay *r)
     struct memory_use use = { 0 };
     struct resident now;
     const bool seen = resident_read(0, &now);
+    struct moment from;
+
+    /* Only the method's own call is its work: what is read of /proc is the harness's. */
+    moment_take(&from);
     int rc = r->ops->memory ? r->ops->memory(r->checked.index, &use) : OK;
+    step_take_untimed(s, &from);
     const bool told = r->ops->memory && rc == OK;
     const double index_bytes =
         told ? (double)(use.vectors + use.codes + use.graph + use.ids + use.other) : NAN;
@@ -122,9 +127,9 @@ int step_observe(struct step *s, struct replay *r, bool tables)
     if (!r->open)
         return OK;
     r->resolution = tables || r->resolution == 0 ? resident_resolution() : r->resolution;
-    moment_take(&from);
     json_t *harness_stats = s->harness_stats = s->stats ? json_copy(s->stats) : json_object();
     int rc = observe_memory(s, r);
+    moment_take(&from);
     if (rc == OK && r->ops->stats)
         rc = r->ops->stats(r->checked.index, &sink);
     if (rc == OK && (tables || r->check_seconds < cheap_s)) {

@@ -317,6 +317,14 @@ static int calibrate(struct replay *r, struct step *s, const uint64_t *even, siz
     return rc;
 }
 
+/* Whether there is anything to tune by. */
+static bool can_calibrate(const struct replay *r, const struct op *op)
+{
+    return op->rows->n >= 2 && r->ops->search &&
+           !(op->as_of && replay_version(r, op->as_of) == VERSION_NONE);
+}
+
+/* One step, whichever point it is of; at the first where none can be chosen. */
 static int search_calibrated(struct replay *r, const struct op *op)
 {
     const size_t n = op->rows->n, n_even = (n + 1) / 2;
@@ -326,6 +334,8 @@ static int search_calibrated(struct replay *r, const struct op *op)
     int rc;
 
     step_begin(&s, r, op, 0);
+    if (!can_calibrate(r, op))
+        return step_finish(&s, r, search_point(r, &s, NULL, n, r->cell->points[0].knobs));
     if ((rc = buffer_reserve(&room, n * sizeof(uint64_t), r->err)) == OK) {
         uint64_t *even = room.bytes, *odd = even + n_even;
 
@@ -344,8 +354,7 @@ int replay_search(struct replay *r)
     const struct op *op = &r->list->ops[r->at];
     int rc = OK;
 
-    if (r->cell->method->calibrate_recall > 0 && op->rows->n >= 2 && r->ops->search &&
-        !(op->as_of && replay_version(r, op->as_of) == VERSION_NONE))
+    if (r->cell->method->calibrate_recall > 0)
         return search_calibrated(r, op);
     for (size_t p = 0; rc == OK && p < r->cell->n_points; p++) {
         struct step s;

@@ -204,6 +204,55 @@ static void test_openblas_after_a_fork(void **state)
     expect(&s, "ok", (const char *const[]){ NULL }, 4);
 }
 
+/* Where there is nothing to tune by, a calibrated search has one step all the same, and its cell is no forger's. */
+static void test_calibrated_by_one_query(void **state)
+{
+    struct rng r = rng_at(test_seed(), 8);
+    struct workload w;
+    struct stage s;
+    json_t *cells = NULL;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 1, 12);
+    workload_insert(&w, 0, 300, 0, 0, "load");
+    workload_search(&w, 10, 1, "one");
+    workload_search(&w, 10, 1, "again");
+    stage_begin_with(&s, 1, workload_finish(&w));
+    s.method.calibrate_recall = .9;
+    assert_ok(stage_run(&s, &cells), &s.err);
+    const json_t *cell = json_array_get(cells, 0);
+    assert_int_equal(json_array_size(cells), 1);
+    assert_string_equal(text_at(cell, "error"), "");
+    assert_string_equal(text_at(cell, "status"), "ok");
+    assert_int_equal(json_array_size(json_object_get(cell, "steps")), 4);
+    json_decref(cells);
+    stage_end(&s);
+}
+
+/* What the harness reads of processes and files between operations is not the method's work: a method that does next
+   to nothing has no warning after many. */
+static void test_many_operations(void **state)
+{
+    enum { OPERATIONS = 400 };
+    struct rng r = rng_at(test_seed(), 9);
+    struct workload w;
+    struct stage s;
+    json_t *cells = NULL;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, OPERATIONS, 20, 12);
+    for (size_t i = 0; i < OPERATIONS; i++)
+        workload_insert(&w, i, 1, 0, 0, "load");
+    workload_search(&w, 10, 1, "q");
+    stage_begin_with(&s, 1, workload_finish(&w));
+    assert_ok(stage_run(&s, &cells), &s.err);
+    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
+    if (json_array_size(warnings) > 0)
+        fail_msg("%s", json_string_value(json_array_get(warnings, 0)));
+    json_decref(cells);
+    stage_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +265,8 @@ int main(void)
         cmocka_unit_test(test_an_interruption),
         cmocka_unit_test(test_a_method_that_cannot_run),
         cmocka_unit_test(test_openblas_after_a_fork),
+        cmocka_unit_test(test_calibrated_by_one_query),
+        cmocka_unit_test(test_many_operations),
     };
     return test_run("cell", tests);
 }

@@ -37,7 +37,7 @@ static inline struct op_list *small_list(void)
     return workload_finish(&w);
 }
 
-static inline void stage_begin(struct stage *s, size_t threads)
+static inline void stage_begin_with(struct stage *s, size_t threads, struct op_list *list)
 {
     memset(s, 0, sizeof *s);
     s->ops = plain_ops;
@@ -46,7 +46,7 @@ static inline void stage_begin(struct stage *s, size_t threads)
                                       .label = (char *)(uintptr_t) "plain",
                                       .ops = &s->ops };
     s->experiment = (struct experiment){
-        .seed = 1, .threads = threads, .warmup = true, .ops = small_list(), .timeout_s = 60
+        .seed = 1, .threads = threads, .warmup = true, .ops = list, .timeout_s = 60
     };
     for (int i = 0; i < 2; i++) {
         s->knobs[i].part = 1 + i;
@@ -64,6 +64,11 @@ static inline void stage_begin(struct stage *s, size_t threads)
     assert_ok(oracle_make(&s->oracle, s->experiment.ops, kernels_select(ISA_AVX512), s->pool, NULL,
                           NULL, NULL, NULL, &s->err),
               &s->err);
+}
+
+static inline void stage_begin(struct stage *s, size_t threads)
+{
+    stage_begin_with(s, threads, small_list());
 }
 
 static inline int stage_run(struct stage *s, json_t **cells)

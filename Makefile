@@ -4,13 +4,15 @@
 # DRIFTLINE_PORTABLE=1 leaves out -march=native, DRIFTLINE_WITHOUT="faiss cuda" leaves out parts.
 # What this machine has is found once by src/build/configure.sh, which writes build/config.mk.
 
+# The version of the program. CHANGELOG.md has the same one on top; plugins are held to INDEX_ABI of src/core/index.h, not to this.
+VERSION := 0.2.0
 MODE ?= release
 # long: what the short tier samples (failing allocations one by one, seeds) is run whole.
 TIER ?= short
 export DRIFTLINE_TEST_TIER := $(TIER)
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
-# The peers are built with these in every mode, the fuzzers too.
+# The baselines are built with these in every mode, the fuzzers too.
 CONFIGURE := CC="$(CC)" CXX="$(CXX)" src/build/configure.sh
 
 ifneq ($(filter $(MODE),fuzz ubsan),)
@@ -29,10 +31,10 @@ endif
 .DEFAULT_GOAL := all
 
 # Goals that only print, fetch or remove must not set off an installation.
-UNCONFIGURED := help deps deps-test deps-lint peers clean format run bench aa-study figures fuzz asan tsan ubsan sanitize \
+UNCONFIGURED := help deps deps-test deps-lint baselines clean format run bench aa-study figures fuzz asan tsan ubsan sanitize \
                 nightly coverage
 GOALS := $(or $(MAKECMDGOALS),all)
-GROUPS := build $(if $(filter test test-sanitized build-tests lint,$(GOALS)),test) \
+GROUPS := build $(if $(filter test quick prove test-sanitized build-tests lint,$(GOALS)),test) \
           $(if $(filter lint fuzz-run,$(GOALS))$(filter ubsan,$(MODE)),lint)
 ifneq ($(filter-out $(UNCONFIGURED),$(GOALS)),)
 include build/config.mk
@@ -43,7 +45,7 @@ build/config.mk: FORCE
 
 ## help: this list
 help:
-	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 17
 
 # ---------------------------------------------------------------------------------------- flags
 
@@ -53,6 +55,8 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wpointer-arith -Werror
 WARN_C := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
 
 MODE_release := -O3
+# For gdb, valgrind and perf.
+MODE_debug := -O0 -g3 -fno-omit-frame-pointer
 MODE_asan := -O2 -fno-omit-frame-pointer -fsanitize=address
 MODE_tsan := -O2 -fno-omit-frame-pointer -fsanitize=thread
 # clang's, which knows more of them than gcc's: an offset added to NULL, for one.
@@ -62,11 +66,11 @@ MODE_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undef
              -fno-sanitize-recover=undefined
 MODE_FLAGS := $(MODE_$(MODE))
 
-INCLUDES := -I. -Isrc -I$(OUT)/include
+INCLUDES := -I. -I$(OUT)/include
 # POSIX and mmap's flags for all; a file that needs more of the system defines _GNU_SOURCE itself.
 CPPFLAGS_ALL = $(INCLUDES) -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE $(DEP_CFLAGS) $(if $(CUDA_LIBRARY),-DHAVE_CUDA) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(MODE_FLAGS) $(ARCH) -g $(WARN_C) $(CFLAGS)
-# The shims compile the peers' headers, which load unaligned floats and copy nothing from NULL: theirs, and harmless here.
+# The shims compile the baselines' headers, which load unaligned floats and copy nothing from NULL: theirs, and harmless here.
 MODE_CXX_ubsan := -fno-sanitize=alignment,nonnull-attribute,vptr,pointer-overflow
 CXXFLAGS_ALL = -std=c++17 $(MODE_FLAGS) $(MODE_CXX_$(MODE)) $(ARCH) -g $(WARN) $(CXXFLAGS)
 LDFLAGS_ALL = $(MODE_FLAGS) -rdynamic $(LDFLAGS)
@@ -74,26 +78,27 @@ LIBS = $(DEP_LIBS) -ldl -lpthread -lm
 
 # Each instruction set in its own file, whatever -march says. The oracle is neither vectorised nor contracted.
 # Plain where a sanitizer makes them several times slower, or clang needs minutes to instrument them, for their tests have
-# arrays that end at an unreadable page; but not in the long tier. Plain in coverage, too, where gcc's intrinsics
+# arrays that end at an unreadable page; but not in the long tier. Plain in coverage and debug, too, where gcc's intrinsics
 # without -O are macros that convert with a warning.
-KERNELS_PLAIN := $(filter fuzz coverage ubsan $(if $(filter long,$(TIER)),,asan tsan),$(MODE))
+KERNELS_PLAIN := $(filter fuzz coverage debug ubsan $(if $(filter long,$(TIER)),,asan tsan),$(MODE))
 KERNEL_CFLAGS := -std=c11 $(if $(KERNELS_PLAIN),-O2,$(MODE_FLAGS)) -g -march=x86-64 $(WARN_C)
 KERNEL_scalar := -fno-tree-vectorize -fno-tree-slp-vectorize -ffp-contract=off
 KERNEL_avx2 := -mavx2 -mfma -mf16c -mpopcnt -mbmi -mbmi2 -ffp-contract=off
 KERNEL_avx512 := $(KERNEL_avx2) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi \
                  -mavx512vnni -mavx512vpopcntdq
-kernel_flags = $(foreach set,scalar avx2 avx512,$(if $(filter $(set)%,$(notdir $(1))),$(KERNEL_$(set))))
+kernel_flags = $(foreach set,scalar avx2 avx512,$(if $(filter kernels/$(set)%,$(1)),$(KERNEL_$(set))))
 
 # -------------------------------------------------------------------------------------- sources
 
-KERNEL_SOURCES := $(wildcard kernels/*.c)
+# Files of a kind under folders, at any depth.
+find = $(sort $(shell find $(1) -name '*.$(2)' 2>/dev/null))
+KERNEL_SOURCES := $(filter-out kernels/cuda/%,$(call find,kernels,c))
 CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
 # Opened at run time, so that the program starts where there is no GPU.
 CUDA_LIBRARY := $(if $(and $(NVCC),$(CUDA_SOURCES)),build/libdriftline_cuda.so)
 # algorithms/skeleton is copied by `./harness new` and is itself a method, so it is built like one.
-SOURCES := $(wildcard kernels/cuda/*.c src/core/*.c src/data/*.c src/harness/*.c \
-                      algorithms/*.c algorithms/*/*.c algorithms/*/*/*.c)
-CXX_SOURCES := $(if $(HAVE_CXX),$(wildcard algorithms/*/*.cc))
+SOURCES := $(wildcard kernels/cuda/*.c) $(call find,src algorithms,c)
+CXX_SOURCES := $(if $(HAVE_CXX),$(call find,algorithms,cc))
 
 # A method whose library is not there is left out whole; registry.def asks for the same macro.
 ifndef HAVE_FAISS
@@ -110,11 +115,11 @@ CXX_SOURCES := $(filter-out algorithms/usearch/%,$(CXX_SOURCES))
 endif
 # A posting store whose library is not there.
 ifndef HAVE_ROCKSDB
-SOURCES := $(filter-out algorithms/common/posting_rocksdb%,$(SOURCES))
+SOURCES := $(filter-out algorithms/common/postings/rocksdb%,$(SOURCES))
 endif
 
 objects = $(patsubst %,$(OUT)/obj/%.o,$(1))
-MAIN := $(call objects,$(wildcard src/harness/main.c))
+MAIN := $(call objects,$(wildcard src/cli/main.c))
 OBJECTS := $(call objects,$(KERNEL_SOURCES) $(SOURCES) $(CXX_SOURCES))
 LINK = $(if $(CXX_SOURCES),$(CXX),$(CC))
 
@@ -123,14 +128,21 @@ LINK = $(if $(CXX_SOURCES),$(CXX),$(CC))
 Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' $(1) '$(2)')
 
-## all: the program, build/driftline
-all: build/driftline $(CUDA_LIBRARY)
+# The reference client of the method `external`, compiled as a stranger would compile it.
+EXTERNAL_CLIENT := $(if $(wildcard configs/examples/external/client.c),build/external-client)
+
+## all: the program, build/driftline; MODE=debug: build/debug/driftline, for gdb, valgrind and perf
+all: $(if $(filter release,$(MODE)),build/driftline,$(OUT)/driftline) $(CUDA_LIBRARY) $(EXTERNAL_CLIENT)
+
+build/external-client: configs/examples/external/client.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -O2 -o $@ $<
 
 build/driftline: build/release/driftline
 	$(Q)ln -sfn release/driftline $@
 
 $(OUT)/driftline: $(OBJECTS)
-	$(if $(MAIN),,$(error src/harness/main.c is not there))
+	$(if $(MAIN),,$(error src/cli/main.c is not there))
 	$(call say,LINK,$@)
 	$(Q)$(LINK) $(LDFLAGS_ALL) -o $@ $(OBJECTS) $(LIBS)
 
@@ -142,11 +154,18 @@ $(call objects,$(KERNEL_SOURCES)): $(OUT)/obj/%.c.o: %.c $(OUT)/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(KERNEL_CFLAGS) $(call kernel_flags,$<) -MMD -MP -c -o $@ $<
 
-$(OUT)/obj/%.c.o: %.c $(OUT)/flags | $(OUT)/include/build_info.h
+# Texts that the program carries, as string literals to be included.
+EMBEDDED := $(patsubst %,$(OUT)/include/%.inc,$(wildcard src/report/page.css src/report/page.js))
+GENERATED := $(OUT)/include/build_info.h $(EMBEDDED)
+
+$(EMBEDDED): $(OUT)/include/%.inc: % Makefile
+	$(Q)mkdir -p $(@D) && sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $< >$@
+
+$(OUT)/obj/%.c.o: %.c $(OUT)/flags | $(GENERATED)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-$(OUT)/obj/%.cc.o: %.cc $(OUT)/flags | $(OUT)/include/build_info.h
+$(OUT)/obj/%.cc.o: %.cc $(OUT)/flags | $(GENERATED)
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
@@ -172,6 +191,7 @@ $(OUT)/flags: FORCE
 
 define BUILD_INFO
 /* build_info.h - how this program was built. Written by the Makefile. */
+#define BUILD_VERSION "$(VERSION)"
 #define BUILD_COMPILER "$(shell $(CC) --version | head -n 1)"
 #define BUILD_CFLAGS "$(strip -std=c11 $(MODE_FLAGS) $(ARCH) $(CFLAGS))"
 #define BUILD_MODE "$(MODE)"
@@ -179,10 +199,10 @@ define BUILD_INFO
 #define BUILD_GIT_COMMIT "$(shell git rev-parse --verify -q HEAD 2>/dev/null)"
 /* 1 where the sources differ from that commit. */
 #define BUILD_GIT_DIRTY $(shell test -z "$$(git status --porcelain -- Makefile harness src algorithms kernels 2>/dev/null)"; echo $$?)
-/* X(name, version, compiler, flags, widest SIMD in its code), one for each peer compiled in; "" where it is ours */
-#define BUILD_PEERS(X) $(PEERS_INFO)
+/* X(name, version, compiler, flags, widest SIMD in its code), one for each baseline compiled in; "" where it is ours */
+#define BUILD_BASELINES(X) $(BASELINES_INFO)
 /* X(path, sha256) of each library that they are loaded from */
-#define BUILD_PEER_LIBRARIES(X) $(PEER_LIBRARIES)
+#define BUILD_BASELINE_LIBRARIES(X) $(BASELINE_LIBRARIES)
 /* X(name, why it is not in this build and what brings it) */
 #define BUILD_MISSING(X) $(MISSING_PARTS)
 endef
@@ -192,29 +212,28 @@ $(OUT)/include/build_info.h: FORCE
 
 # ---------------------------------------------------------------------------------------- tests
 
-# tests/KIND/test_*.c are programs; where a kind has none, its files make one program named after it.
-# Any other file there, or in tests/ itself, is help that the programs may use.
-TEST_KINDS := unit contract recall
-kind_files = $(wildcard tests/$(1)/*.c)
-kind_programs = $(or $(patsubst %.c,%,$(wildcard tests/$(1)/test_*.c)),$(if $(kind_files),tests/$(1)/$(1)))
-TEST_PROGRAMS := $(foreach kind,$(TEST_KINDS),$(call kind_programs,$(kind)))
-# It takes the place of system calls, so it is only in the program that wants that.
-FAULT_DISK := tests/fault_disk.c
-TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(FAULT_DISK),$(wildcard tests/*.c) \
-             $(foreach kind,$(TEST_KINDS),$(call kind_files,$(kind))))
+# Below tests/unit, contract and recall, each test_*.c is a program. Other files there, and tests/support, are for all of them.
+TEST_FILES := $(call find,tests/unit tests/contract tests/recall,c)
+TEST_PROGRAMS := $(patsubst %.c,%,$(foreach file,$(TEST_FILES),$(if $(filter test_%,$(notdir $(file))),$(file))))
+# These take the place of system calls, so they are only in the program that wants that.
+FAULT_DISK := $(wildcard tests/support/fault_disk*.c)
+TEST_HELP := $(filter-out $(addsuffix .c,$(TEST_PROGRAMS)) $(FAULT_DISK),$(TEST_FILES) $(wildcard tests/support/*.c))
 FUZZ_TARGETS := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-TEST_SCRIPTS := $(wildcard tests/cli/test_*.sh)
+GOLDEN_TESTS := $(patsubst %/cmd.sh,%,$(wildcard tests/cli/golden/*/cmd.sh))
+TEST_SCRIPTS := $(GOLDEN_TESTS) $(wildcard tests/cli/test_*.sh)
 # The adversarial plugin is one of several files, built twice: a method that says it is exact is another one.
-LIAR_FILES := $(wildcard tests/support/*.c)
-LIARS := $(OUT)/tests/support/liar.so $(OUT)/tests/support/liar-exact.so
-TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c)) $(LIARS)
+LIAR_FILES := $(wildcard tests/plugins/liar/*.c)
+LIARS := $(OUT)/tests/plugins/liar.so $(OUT)/tests/plugins/liar-exact.so
+CXX_PLUGINS := $(if $(HAVE_CXX),$(patsubst %.cc,$(OUT)/%.so,$(wildcard tests/plugins/*.cc)))
+TEST_PLUGINS := $(patsubst %.c,$(OUT)/%.so,$(wildcard tests/plugins/*.c)) $(LIARS) $(CXX_PLUGINS)
 
 # T=name: the tests with that in their path and, where it names a method, the contract for that one alone.
 METHOD := $(if $(T),$(shell grep -rqsF '.name = "$(T)"' algorithms && echo $(T)))
 chosen = $(strip $(if $(T),$(foreach test,$(1),$(if $(findstring $(T),$(test)),$(test))),$(1)))
 CHOSEN_TESTS := $(sort $(call chosen,$(TEST_PROGRAMS)) $(if $(METHOD),$(filter tests/contract/%,$(TEST_PROGRAMS))))
 CHOSEN_FUZZ := $(call chosen,$(FUZZ_TARGETS))
-CHOSEN_SCRIPTS := $(call chosen,$(TEST_SCRIPTS))
+# The scripts run build/driftline, which is the release.
+CHOSEN_SCRIPTS := $(if $(filter release,$(MODE)),$(call chosen,$(TEST_SCRIPTS)))
 SANITIZED_TESTS := $(filter tests/unit/% tests/contract/%,$(CHOSEN_TESTS)) $(CHOSEN_FUZZ)
 # One thread races with nothing: the thread sanitizer's short tier runs what speaks of threads.
 ifeq ($(MODE)$(TIER)$(T),tsanshort)
@@ -229,7 +248,7 @@ $(addprefix $(OUT)/,$(TEST_PROGRAMS)): $(OUT)/%: $(OUT)/obj/%.c.o $(OUT)/libtest
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) -o $@ $^ $(OUT)/libdriftline.a -lcmocka $(LIBS)
 
-$(OUT)/tests/contract/test_contract_crash: $(call objects,$(FAULT_DISK))
+$(OUT)/tests/contract/test_crash: $(call objects,$(FAULT_DISK))
 
 $(OUT)/libtesting.a: $(call objects,$(TEST_HELP))
 	$(call say,AR,$@)
@@ -241,20 +260,58 @@ $(addprefix $(OUT)/,$(FUZZ_TARGETS)): $(OUT)/%: $(OUT)/obj/%.c.o $(FUZZ_DRIVER) 
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(LINK) $(LDFLAGS_ALL) $(if $(FUZZ_DRIVER),,-fsanitize=fuzzer) -o $@ $^ $(LIBS)
 
-$(filter-out $(LIARS),$(TEST_PLUGINS)): $(OUT)/%.so: %.c $(OUT)/flags
+$(filter-out $(LIARS) $(CXX_PLUGINS),$(TEST_PLUGINS)): $(OUT)/%.so: %.c $(OUT)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -MMD -MP -o $@ $<
 
-$(OUT)/tests/support/liar-exact.so: private CFLAGS_ALL += -DLIAR_EXACT
-$(LIARS): $(LIAR_FILES) $(wildcard tests/support/*.h src/core/*.h) $(OUT)/flags
+$(CXX_PLUGINS): $(OUT)/%.so: %.cc $(OUT)/flags
+	$(call say,CXX,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -fPIC -shared -MMD -MP -o $@ $<
+
+$(OUT)/tests/plugins/liar-exact.so: private CFLAGS_ALL += -DLIAR_EXACT
+$(LIARS): $(LIAR_FILES) $(wildcard tests/plugins/liar/*.h src/core/*.h) $(OUT)/flags
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -o $@ $(LIAR_FILES)
 
-build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS)
+# test_cxx_plugin runs the contract tests, so that it needs not build them.
+build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS) $(EXTERNAL_CLIENT) \
+    $(if $(filter %/test_cxx_plugin.sh,$(CHOSEN_SCRIPTS)),$(addprefix $(OUT)/,$(filter tests/contract/%,$(TEST_PROGRAMS))))
 
-## test: every test, a few minutes; T=divf for a part
+## test: every test, a few minutes; T=divf for a part; V=1 shows the logs of those that pass, too
 test: $(if $(CHOSEN_SCRIPTS),all) build-tests
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(CHOSEN_TESTS) $(CHOSEN_FUZZ) $(CHOSEN_SCRIPTS)
+
+# Each of these takes more than two seconds of a processor.
+SLOW_TESTS := $(addprefix tests/unit/,$(addprefix asteria/test_,bounds checkpoint ecc full_disk model recovery replace search \
+                store updates) asteria/residual/test_lrsq asteria/tree/test_bec baselines/test_faiss_binary \
+              baselines/test_faiss_factory channi/cache/test_cache_faults channi/files/test_crash \
+              $(addprefix channi/test_,build faults filter patience search) channi/maintenance/test_drift \
+              channi/maintenance/test_jobs config/test_config_limits config/test_wrong data/test_hdf5 \
+              divf/test_codes divf/test_store durable/test_wal_faults durable/test_wal_power_cut graph/test_graph \
+              graph/test_image postings/test_file postings/test_rocksdb_faults run/test_versions \
+              $(addprefix spfresh/test_,codec_scan faults histories recovery))
+QUICK_TESTS := $(filter-out $(SLOW_TESTS),$(filter tests/unit/%,$(TEST_PROGRAMS))) tests/contract/test_contract tests/contract/test_input
+## quick: what finds most faults in a minute: the faster unit tests and the contract of one method, flat; T=divf for another
+quick: $(addprefix $(OUT)/,$(QUICK_TESTS)) $(TEST_PLUGINS)
+	@src/build/run-tests.sh $(OUT) $(or $(METHOD),flat) $(QUICK_TESTS)
+	@echo "left out: $(words $(SLOW_TESTS)) slow unit tests (SLOW_TESTS in the Makefile), the contract of other methods and its" \
+	    "crash, fault and version tests, recall, corpora, command line: make test runs them"
+
+## golden-record: records anew what tests/cli/golden print; T=cli/golden/help for one. Read the difference before a commit
+golden-record: all
+	@for test in $(call chosen,$(GOLDEN_TESTS)); do tests/cli/golden.sh --record $$test; done
+	@git diff --stat -- tests/cli/golden
+
+## test-plugin: the contract tests of the method in a plugin, SO=./x.so
+test-plugin: $(addprefix $(OUT)/,$(filter tests/contract/%,$(TEST_PROGRAMS)))
+	@[ -f "$(SO)" ] || { echo 'test-plugin: SO="$(SO)" is no file; make test-plugin SO=./x.so' >&2; exit 2; }
+	@DRIFTLINE_TEST_PLUGIN=$(abspath $(SO)) exec src/build/run-tests.sh $(OUT) "$(METHOD)" \
+	    $(sort $(filter tests/contract/%,$(TEST_PROGRAMS)))
+
+## prove: unit, contract and recall tests under perl's prove, by their TAP output; T=divf for a part
+prove: build-tests
+	@DRIFTLINE_ROOT=$(CURDIR) $(if $(METHOD),DRIFTLINE_TEST_METHOD=$(METHOD)) CMOCKA_MESSAGE_OUTPUT=TAP \
+	    prove -j$(shell nproc) -e '' $(addprefix $(OUT)/,$(CHOSEN_TESTS))
 
 ## asan: unit, contract and fuzz-corpus tests under the address sanitizer
 ## tsan: the same under the thread sanitizer, those where threads meet
@@ -268,7 +325,9 @@ asan tsan ubsan:
 
 ## sanitize: the three one after another, at most half an hour; TIER=long for all that they can do
 sanitize:
-	@status=0; for mode in asan tsan ubsan; do $(MAKE) $$mode || status=1; done; exit $$status
+	@failed=; for mode in asan tsan ubsan; do $(MAKE) $$mode || failed="$$failed $$mode"; done; \
+	    if [ -n "$$failed" ]; then echo "sanitize: FAILED:$$failed; each lists its failures above"; exit 1; fi; \
+	    echo "sanitize: asan, tsan and ubsan passed"
 
 ## nightly: the sanitizers' long tier, ten thousand seeds of crashes, an hour of fuzzing a kind of input
 nightly:
@@ -295,17 +354,17 @@ coverage:
 
 # ---------------------------------------------------------------------------------- lint, format
 
-C_FILES := $(KERNEL_SOURCES) $(SOURCES) $(wildcard tests/*.c tests/*/*.c)
-FORMATTED := $(wildcard $(foreach ext,c h cc cu,$(addsuffix .$(ext),kernels/* kernels/*/* src/*/* \
-             algorithms/* algorithms/*/* algorithms/*/*/* tests/* tests/*/*)))
+C_FILES := $(KERNEL_SOURCES) $(SOURCES) $(call find,tests,c)
+FORMATTED := $(foreach ext,c h cc cu,$(call find,kernels src algorithms tests,$(ext)))
 SHELL_FILES := harness .ci/run $(wildcard src/build/*.sh tests/cli/*.sh datasets/*.sh datasets/*/*.sh tests/*.sh)
-LINT_CPPFLAGS = -I. -Isrc -Ibuild/release/include $(filter-out $(INCLUDES),$(CPPFLAGS_ALL))
+LINT_CPPFLAGS = -I. -Ibuild/release/include $(filter-out $(INCLUDES),$(CPPFLAGS_ALL))
 
-## lint: a second compiler's warnings, the format, the shell scripts, who includes whom
-lint: $(patsubst %,build/lint/%.ok,$(C_FILES)) build/lint/format.ok build/lint/shell.ok
-	@src/build/include-graph.sh
+## lint: a second compiler's warnings, the format, the shell scripts, the order of folders
+lint: all $(patsubst %,build/lint/%.ok,$(C_FILES)) build/lint/format.ok build/lint/shell.ok
+	@src/build/check-manners.sh
+	@src/build/layout.py build/release/obj
 
-build/lint/%.c.ok: %.c | build/release/include/build_info.h
+build/lint/%.c.ok: %.c | $(GENERATED:$(OUT)/%=build/release/%)
 	$(call say,CLANG,$<)
 	$(Q)mkdir -p $(@D) && clang -fsyntax-only $(LINT_CPPFLAGS) -std=c11 -march=native \
 	    $(call kernel_flags,$<) $(WARN_C) -MMD -MP -MT $@ -MF $(@:.ok=.d) $< && touch $@
@@ -326,6 +385,10 @@ format:
 # ----------------------------------------------------------------------------------------- usage
 
 CONFIG ?= configs/drift_mnist_fashion.lua
+## docs: the documents that are generated from tables in the code
+docs: all
+	$(Q)build/driftline docs docs
+
 ## run: one experiment; CONFIG=configs/NAME.lua
 run:
 	@./harness $(CONFIG)
@@ -349,18 +412,18 @@ deps:
 deps-test deps-lint:
 	@src/build/deps.sh $(@:deps-%=%)
 
-## peers: builds FAISS, fetches hnswlib and usearch, and says how they were built
-peers:
+## baselines: builds FAISS, fetches hnswlib and usearch, and says how they were built
+baselines:
 	@rm -f build/config.mk
 	@$(CONFIGURE) build
-	@sed -n 's/^PEERS_INFO := *//p; s/^MISSING_PARTS := *//p' build/config.mk | sed 's/) /)\n/g'
+	@sed -n 's/^BASELINES_INFO := *//p; s/^MISSING_PARTS := *//p' build/config.mk | sed 's/) /)\n/g'
 
-## clean: removes build/; the cache of peers and data stays
+## clean: removes build/; the cache of baselines and data stays
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all build-tests test asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
-        figures deps deps-test deps-lint peers clean
+.PHONY: FORCE help all docs build-tests test test-plugin quick prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
+        figures deps deps-test deps-lint baselines clean
 FORCE:
 
 -include $(OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \

@@ -1,25 +1,25 @@
--- catalog.lua - every dataset known by name: what it is, its shape, where its files come from.
+-- catalog.lua - Every dataset known by name: its content, its shape, and where its files come from.
 --
--- One entry:   about, metric ("l2" "ip" "cosine" "hamming"), element ("f32" "u8" "b64"), rows and dim of the base (dim of
---              b64 in bits), licence, note (optional: what a user must know), files (a list of parts).
+-- One entry:   about, metric ("l2" "ip" "cosine" "hamming"), element ("f32" "u8" "b64"), rows and dim of the base (dim
+--              of b64 in bits), licence, note (optional: a warning to users), files (a list of parts).
 -- One part:    part     "base" "query" "truth" (ids of the nearest rows) "labels" "time" "words" "source", a runbook's name
 --              file     name as delivered; looked for under each folder of DRIFTLINE_DATA as DATASET/file and as file
 --              sha256   of that file
---              unpinned    true: there is no sha256; recorded when first downloaded and held to from then on. A part with
---                       sources has one of the two
+--              unpinned    true: there is no sha256. The first download records one, and later downloads must match it.
+--                       A part with sources has either sha256 or unpinned
 --              bytes    of that file, for progress
---              rows, dim, element, format, dataset (inside HDF5)    as the readers take them; checked
---              first_only   only the first `rows` rows, `bytes` bytes, of a longer file are asked for
---              plain    not rows: words, runbooks
---              sources  tried in this order, after DRIFTLINE_DATA:
---                { url =, path =, insecure = }  an address; path: the file inside, where it is a tar archive; insecure:
---                             true must be said where it is not https, so that others on the way can change what comes
+--              rows, dim, element, format, dataset (inside HDF5)    arguments of the readers, checked on reading
+--              first_only   true: only the first `rows` rows, `bytes` bytes, of a longer file are downloaded
+--              plain    true: the file does not hold rows but words or a runbook
+--              sources  tried in this order, after the folders of DRIFTLINE_DATA:
+--                { url =, path =, insecure = }  an address. path: the file inside a tar archive. insecure: must be true
+--                             for an address without https, as others on the way can change the download
 --                { debian =, path = }     { npm =, version =, path = }     { recipe = }  a program of datasets/recipes
 --
--- A pinned sha256 was computed from the file itself. Addresses whose files could not be reached when this was written
--- are not pinned: no sum is copied from anywhere.
+-- A pinned sha256 was computed from the file itself. Files that could not be downloaded when this was written are not
+-- pinned. No sum is copied from elsewhere.
 
--- ann-benchmarks' HDF5 files: base, queries and the ids of the 100 nearest, all in one file.
+-- HDF5 files of ann-benchmarks: base, queries and the ids of the 100 nearest, in one file.
 local function ann_benchmarks(name, about, metric, rows, queries, dim, licence)
   local function part(part, dataset, n, columns, element)
     return { part = part, file = name .. ".hdf5", dataset = dataset, rows = n, dim = columns, element = element,
@@ -31,7 +31,7 @@ local function ann_benchmarks(name, about, metric, rows, queries, dim, licence)
                      part("truth", "neighbors", queries, 100, "i32") } }
 end
 
--- The TEXMEX corpus: fvecs and ivecs inside one archive.
+-- The TEXMEX corpus: fvecs and ivecs files in one archive.
 local function texmex(archive, about, rows, queries)
   local address = "ftp://ftp.irisa.fr/local/texmex/corpus/" .. archive .. ".tar.gz"
   local function part(part, file, n, columns)
@@ -52,7 +52,7 @@ local turing = "https://comp21storage.z5.web.core.windows.net/comp21/MSFT-TURING
 local yfcc = bigann .. "yfcc100M/"
 local sisap = "https://sisap-23-challenge.s3.amazonaws.com/SISAP23-Challenge/"
 
--- The first rows of a billion-scale file; queries and truth are for that many rows.
+-- The first rows of a billion-scale file. The ground truth is that of these rows.
 local function slice(e)
   local width = e.element == "u8" and 1 or 4
   return { about = e.about, metric = "l2", element = e.element, rows = e.rows, dim = e.dim, licence = e.licence,
@@ -66,7 +66,7 @@ local function slice(e)
                sources = { { url = (e.truth_address or e.address) .. e.truth } } } } }
 end
 
--- Packages whose images photo-sift and photo-hog are made of: see their recipes.
+-- photo-sift and photo-hog are made of the images of these packages. The recipes list them.
 local photo_licence = "derived from wallpapers in Debian; each package's copyright file names its licences"
 local photo_note = "only under DRIFTLINE_DATA; the -rebuilt set is a like one, made from Debian's packages by a recipe"
 
@@ -119,7 +119,7 @@ return {
       { part = "query", file = "query.u8bin.gz", bytes = 1005286, rows = 10000, dim = 128,
         sha256 = "34e5cf670b5f428285dd4fd32b6c15f6f2d7ce5ff7ee0101cc1a2d1e6eac568a",
         sources = {} },
-      -- of every tenth query: row i is for query 10 i, counted from 0
+      -- The ground truth of every tenth query: row i belongs to query 10 i, counted from 0.
       { part = "truth", file = "gt100_every10th.ivecs.gz", bytes = 292799, rows = 1000, dim = 100,
         sha256 = "6c6a0b47bc45c4b0bbbd1c41a4b8d622730f3319d6bb55f9a50fd6a5285dc206",
         sources = {} },
@@ -142,7 +142,7 @@ return {
     },
   },
 
-  -- As the recipes rebuild them: names of their own, because the number of rows may differ from the sets above.
+  -- The sets that the recipes build. They have their own names, as the number of rows may differ from the sets above.
   ["photo-sift-rebuilt"] = {
     about = "photo-sift rebuilt from Debian's packages by the recipe", metric = "l2", element = "u8", dim = 128,
     licence = photo_licence, note = "like photo-sift, not the same bytes; not pinned, recorded when first built",
@@ -223,7 +223,7 @@ return {
     },
   },
 
-  -- Runbooks, not rows: each part is a file for w:runbook; their ids are rescaled onto the data at hand.
+  -- Runbooks: each part is a file for w:runbook. Its ids are rescaled to the rows of the experiment.
   ["neurips23"] = {
     about = "streaming runbooks of big-ann-benchmarks, NeurIPS 2023 track", licence = "MIT",
     files = (function()

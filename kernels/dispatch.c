@@ -1,10 +1,28 @@
-/* dispatch.c - which table of kernels this processor can run. Pure: it asks the processor, keeps
- * nothing. */
-#include "kernels.h"
+/* dispatch.c - the tables of kernels, and which of them this processor can run. Queries the
+ * processor and keeps no state. */
+#include "kernels/kernels.h"
 
 #include <string.h>
 
-/* The builtins also ask (xgetbv) whether the system saves the wide registers. */
+#include "kernels/avx2/avx2.h"
+#include "kernels/avx512/avx512.h"
+
+#if defined(__x86_64__)
+const struct kernels kernels_avx2 = {
+    .isa = ISA_AVX2,
+    .name = "avx2",
+#define KERNEL(result, kernel, arguments) .kernel = avx2_##kernel,
+#include "kernels/kernels.def"
+};
+const struct kernels kernels_avx512 = {
+    .isa = ISA_AVX512,
+    .name = "avx512",
+#define KERNEL(result, kernel, arguments) .kernel = avx512_##kernel,
+#include "kernels/kernels.def"
+};
+#endif
+
+/* The builtins also check (xgetbv) that the system saves the wide registers. */
 enum isa kernels_best_isa(void)
 {
 #if defined(__x86_64__)

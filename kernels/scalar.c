@@ -1,18 +1,17 @@
-/* scalar.c - plain C: what every other table is tested against, and what runs where there is no
- * other.
+/* scalar.c - plain C: the reference for the tests of all other tables, and the fallback on
+ * processors without them.
  *
  * Flags, so that it stays scalar: -fno-tree-vectorize -fno-tree-slp-vectorize (gcc), -fno-vectorize
  * -fno-slp-vectorize (clang; it accepts gcc's spelling), -ffp-contract=off, and no -m beyond the
  * baseline.
  *
- * One sum, in the order of the components: the error of a float sum grows with dim, up to
- * dim * 2^-24 * sum |terms|. Nothing is read but the components themselves.
- */
-#include "kernels.h"
+ * Sums are in the order of the components: the error of a float sum grows with dim, up to dim *
+ * 2^-24 * sum |terms|. Only the components themselves are read. */
+#include "kernels/kernels.h"
 
 #include <string.h>
 
-#include "blocking.h"
+#include "kernels/blocking.h"
 
 static float l2sq_f32(const float *a, const float *b, size_t dim)
 {
@@ -123,8 +122,8 @@ static void cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t
     }
 }
 
-/* Bits summed in pairs, nibbles, bytes; the product adds the bytes up (Hacker's Delight, figure
-   5-2). The compiler's builtin is a table behind a call on a baseline processor. */
+/* Bits are summed in pairs, nibbles, bytes; the product adds the bytes (Hacker's Delight, figure
+   5-2). On a baseline processor the compiler's builtin calls a table lookup. */
 static unsigned count_bits(uint64_t x)
 {
     x -= x >> 1 & UINT64_C(0x5555555555555555);
@@ -259,6 +258,18 @@ static void fastscan_64(const uint8_t *codes, const uint8_t *lut, size_t lines, 
     }
 }
 
+static void lookup_64(const uint8_t *codes, const uint8_t *lut, size_t lines, uint32_t *sums)
+{
+    for (size_t v = 0; v < 64; v++) {
+        const uint8_t *code = codes + 4 * (v % 16) + v / 16;
+        uint32_t sum = 0;
+        for (size_t j = 0; j < lines; j++) {
+            sum += lut[256 * j + code[64 * j]];
+        }
+        sums[v] = sum;
+    }
+}
+
 static void nibbles_64(const uint8_t *codes, const int8_t *weights, size_t groups, uint32_t start,
                        uint32_t *sums)
 {
@@ -296,6 +307,23 @@ static uint64_t bound_64(const struct code_terms *t, const uint32_t *sums, float
         within |= (uint64_t) !(lower > limit) << v;
     }
     return within;
+}
+
+static uint32_t estimate_32(const uint8_t *codes, const uint8_t *lut, size_t lines,
+                            const struct code_terms *t, float limit, float *estimate)
+{
+    uint32_t below = 0;
+    for (size_t v = 0; v < 32; v++) {
+        const uint8_t *code = codes + 4 * (v % 8) + v / 8;
+        uint32_t sum = 0;
+        for (size_t h = 0; h < 2 * lines; h++) {
+            sum += (uint32_t)lut[32 * h + (code[32 * h] & 15)];
+            sum += (uint32_t)lut[32 * h + 16 + (code[32 * h] >> 4)];
+        }
+        estimate[v] = (t->add[v] + t->base) + t->scale[v] * (t->slope * (float)sum + t->offset);
+        below |= (uint32_t)(estimate[v] < limit) << v;
+    }
+    return below;
 }
 
 static float ip_f32_u1(const float *query, const uint8_t *code, size_t dim)
@@ -450,50 +478,6 @@ static void bounds_s8(const int8_t *codes, const struct code_row *rows, size_t n
 const struct kernels kernels_scalar = {
     .isa = ISA_SCALAR,
     .name = "scalar",
-    .l2sq_f32 = l2sq_f32,
-    .ip_f32 = ip_f32,
-    .cos_f32 = cos_f32,
-    .l2sq_u8 = l2sq_u8,
-    .ip_u8 = ip_u8,
-    .cos_u8 = cos_u8,
-    .l2sq_bf16 = l2sq_bf16,
-    .ip_bf16 = ip_bf16,
-    .l2sq_f32_1n = l2sq_f32_1n,
-    .ip_f32_1n = ip_f32_1n,
-    .cos_f32_1n = cos_f32_1n,
-    .l2sq_u8_1n = l2sq_u8_1n,
-    .ip_u8_1n = ip_u8_1n,
-    .cos_u8_1n = cos_u8_1n,
-    .cos_u8_each = cos_u8_each,
-    .hamming_b64_1n = hamming_b64_1n,
-    .hamming_b64_within = hamming_b64_within,
-    .hamming_b32_lines = hamming_b32_lines,
-    .hamming_b32_runs = hamming_b32_runs,
-    .hamming_b64_lines = hamming_b64_lines,
-    .l2sq_f32_mn = l2sq_f32_mn,
-    .ip_f32_mn = ip_f32_mn,
-    .cos_f32_mn = cos_f32_mn,
-    .l2sq_u8_mn = l2sq_u8_mn,
-    .ip_u8_mn = ip_u8_mn,
-    .cos_u8_mn = cos_u8_mn,
-    .hamming_b64_mn = hamming_b64_mn,
-    .at_most_f32 = at_most_f32,
-    .at_most_u32 = at_most_u32,
-    .at_most_u8 = at_most_u8,
-    .argmin_f32 = argmin_f32,
-    .scan_u8 = scan_u8,
-    .fastscan_64 = fastscan_64,
-    .nibbles_64 = nibbles_64,
-    .bound_64 = bound_64,
-    .ip_f32_u1 = ip_f32_u1,
-    .ip_f32_u4 = ip_f32_u4,
-    .ip_f32_u8 = ip_f32_u8,
-    .ip_f32_u1u4 = ip_f32_u1u4,
-    .ip_mixed = ip_mixed,
-    .ip_mixed_n = ip_mixed_n,
-    .l2sq_mixed = l2sq_mixed,
-    .grid_f32 = grid_f32,
-    .residual_f32 = residual_f32,
-    .code_s8 = code_s8,
-    .bounds_s8 = bounds_s8,
+#define KERNEL(result, kernel, arguments) .kernel = kernel,
+#include "kernels/kernels.def"
 };

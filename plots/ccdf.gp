@@ -1,5 +1,4 @@
-# ccdf.gp - the share of queries that took longer than x, both axes logarithmic.
+# ccdf.gp - The share of queries that took longer than x. Both axes are logarithmic.
 x_log = 1
 y_log = 1
-panel_titles = 0
-load plots."/curves.gp"
+plain_y = 1

@@ -1,11 +1,13 @@
-# curves.gp - one panel a tag, one curve a series; shared by every figure made of lines over numbers. Points beaten by
-# others are faded; those beaten by their own series are no part of its curve. A ring marks where a series meets the baseline.
+# curves.gp - Lines over numbers, one panel per tag and one curve per series. Several kinds of figures share it. A
+# dominated point is faded. A point that its own series dominates is left out of the curve. A ring marks where a series
+# meets the baseline.
 
 set autoscale
 unset logscale
-stats csv using 3 nooutput
-mark_size = STATS_records > 500 ? 0.3 : 0.8 # of hundreds of steps the marks would hide each other
+stats csv using (column("x")) nooutput
+mark_size = STATS_records > 500 ? 0.3 : 0.8 # larger marks of hundreds of steps hide each other
 
+if (nines) { recall_axis = nines_axis }
 set multiplot title title_text noenhanced font ",15"
 do for [p = 1:n_panels] {
     set lmargin at screen left(p)
@@ -20,27 +22,27 @@ do for [p = 1:n_panels] {
     unset logscale
     @recall_axis
     if (x_log) { set logscale x }
-    panel_log = kind eq "radius" || kind eq "timeline" || kind eq "profile" ? PANEL_LOG[p] : y_log
+    panel_log = own_axes ? PANEL_LOG[p] : y_log
     if (panel_log) { set logscale y }
     percent = panel_titles ? strstrt(PANEL[p], "percent") : strstrt(y_title, "%")
     set format x (x_log ? "%.0s%c" : "%g")
-    set format y (kind eq "ccdf" ? "%g" : panel_log && !percent ? "%.0s%c" : "%g")
+    set format y (plain_y ? "%g" : panel_log && !percent ? "%.0s%c" : "%g")
     set autoscale
     if (!x_log) { set autoscale xfix }
-    if (kind eq "scaling") { set xrange [STATS_min / 1.25 : STATS_max * 1.25] }
-    if (kind eq "timeline") { set autoscale yfix }
-    if (kind eq "timeline" && substr(PANEL[p], 1, 7) eq "recall@") { set yrange [*:1.0005] }
+    if (spread_x) { set xrange [STATS_min / 1.25 : STATS_max * 1.25] }
+    if (fit_y) { set autoscale yfix }
+    if (fit_y && substr(PANEL[p], 1, 7) eq "recall@") { set yrange [*:1.0005] }
     set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (panel_log ? 0 : 0.04), graph (panel_log ? 0 : 0.04)
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel x_title noenhanced offset 0, 0.4
     set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.6, 0
-    plot for [i = 1:n_series] csv using (($1 == p && $2 == i && $7 < 2 && $8 == 0) ? $3 : NaN):4 \
+    plot for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") < 2 ? column("x") : NaN):"y" \
              with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i && $8 == 0) ? $3 : NaN):4:5:6 \
+         for [i = 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y":"y_low":"y_high" \
              with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb faded(colour(i)) notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i && $8 == 0) ? $3 : NaN):4:($7 > 0 ? faded(colour(i)) : colour(i)) \
+         for [i = 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y":(column("dominated") > 0 ? faded(colour(i)) : colour(i)) \
              with points pointtype mark(i) pointsize mark_size linecolor rgb variable notitle, \
-         for [i = 1:n_series] csv using (($1 == p && $2 == i && $8 == 1) ? $3 : NaN):4 \
+         for [i = 1:n_series] csv using (is_in(p, i) && column("crossing") == 1 ? column("x") : NaN):"y" \
              with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) notitle
 }
 set offsets 0, 0, 0, 0

@@ -1,4 +1,5 @@
-# memory.gp - bytes by kind for each build, in MiB.
+# memory.gp - Memory of each build by kind, in MiB.
 
 y_title = "MiB"
-load plots."/bars.gp"
+lying_bars = 1
+template = "lying_bars.gp"

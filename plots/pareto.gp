@@ -1,6 +1,4 @@
-# pareto.gp - a quality against a cost, one panel a query set; points another one beats on both axes are faded.
+# pareto.gp - A quality against a cost, one panel per query set. Points that another dominates on both axes are faded.
 
-panel_titles = 0
-# Recall is drawn over 1 - recall, on a logarithmic scale: what matters lies above .9.
-if (y_recall) { recall_axis = nines_axis }
-load plots."/curves.gp"
+# The relevant range of a recall is above .9.
+nines = y_recall

@@ -1,5 +1,4 @@
-# radius.gp - range search over the radius, one panel a metric; times and work on a logarithmic axis.
+# radius.gp - Range search over the radius, one panel per metric. Times and work have a logarithmic axis.
 
+own_axes = 1
 panel_titles = 1
-y_log = 0
-load plots."/curves.gp"

@@ -1,8 +1,6 @@
-# sizes.gp - cluster or posting sizes, largest first.
+# sizes.gp - Cluster or posting sizes, largest first.
 
 x_title = "percentile of clusters, largest first"
 y_title = "vectors in a cluster, entries in a posting"
 x_log = 0
 y_log = 1
-panel_titles = 0
-load plots."/curves.gp"

@@ -1,5 +1,5 @@
-# style.gp - colours and marks: Okabe and Ito's palette, safe for colour-blind readers, repeated with other marks. Series of
-# one label (points of a sweep) have its colour, and marks and dashes of their own.
+# style.gp - Colours and marks. The palette of Okabe and Ito is safe for colour-blind readers. It repeats with other
+# marks. Series of one label (points of a sweep) share its colour and have their own marks and dashes.
 
 array HUE[8] = [ 0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 0x000000, 0x8C6D1F ]
 colour(i) = HUE[(STYLE[i] - 1) % 8 + 1]
@@ -16,7 +16,7 @@ set errorbars small
 set title noenhanced
 set key noenhanced Left reverse
 
-# Where panel p of the figure stands, above the key and below the title: margins in screen coordinates.
+# The margins of panel p in screen coordinates, above the key and below the title.
 panel_column(p) = (p - 1) % columns
 panel_row(p) = (p - 1) / columns
 cell_height = (1 - key_share - title_share) / rows
@@ -25,9 +25,13 @@ right(p) = (panel_column(p) + 1.0) / columns - 30.0 / width
 top(p) = 1 - title_share - panel_row(p) * cell_height - 26.0 / height
 bottom(p) = 1 - title_share - (panel_row(p) + 1) * cell_height + 66.0 / height
 
-# The key stands alone at the bottom, drawn by a plot with nothing else.
+# The key stands at the bottom. A plot without data draws it.
 draw_key = 'set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin at screen 0.0; set tmargin at screen key_share; unset title; unset border; unset tics; unset grid; unset xlabel; unset ylabel; unset logscale; set xrange [0:1]; set yrange [0:1]; set key at screen 0.5, key_share center top horizontal maxcols key_columns samplen 2 width 1; '
 
-# A recall axis that spreads out what lies near 1; plain for everything else.
+# A recall axis that spreads values near 1. Other metrics have a linear axis.
 recall_axis = ''
 nines_axis = 'set nonlinear y via -log10(1.0008 - y) inverse 1.0008 - 10**(-y); set ytics (0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0) nomirror out scale 0.6'
+
+# Whether a row of the CSV belongs to series i of panel p. is_of excludes crossings of the baseline.
+is_in(p, i) = column("panel_number") == p && column("series_number") == i
+is_of(p, i) = is_in(p, i) && column("crossing") == 0

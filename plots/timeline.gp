@@ -1,6 +1,7 @@
-# timeline.gp - metrics over the steps of the workload, one panel a metric, stacked.
+# timeline.gp - Metrics over the steps of the workload, one stacked panel per metric.
 
 x_title = "operation of the workload"
+stacked = 1
+own_axes = 1
 panel_titles = 1
-y_log = 0
-load plots."/curves.gp"
+fit_y = 1

@@ -1,31 +1,30 @@
-/* ampi.h - adaptive multi-projection index: state, invariants, and what its files offer one another.
+/* ampi.h - adaptive multi-projection index: state, invariants, and the functions shared by its
+ * files.
  *
- * Words. A *vector* has a *slot*, a number reused after deletion; slots hold the vectors, once each.
- * The space is cut into *clusters* by k-means. A cluster has F *axes*, unit vectors, and as many
+ * Terms. A *vector* has a *slot*, a number reused after deletion; slots store each vector once. The
+ * space is divided into *clusters* by k-means. A cluster has F *axes*, unit vectors, and as many
  * *cones*: cone f holds vectors whose direction from the centroid is near axis f or its opposite. A
- * vector is filed in one or more clusters (slots.filed), and in K cones of each. A cone lists its
- * slots F times, once along each axis, in order of the projection <x, a>.
+ * vector is in one or more clusters (partition.filed), and in K cones of each. A cone lists its
+ * slots F times, once for each axis, in order of the projection <x, a>.
  *
  * The projections are of the vectors themselves, not of their offsets from the centroid: these have
- * the same order and the same gaps, and stay right while the centroid moves.
+ * the same order and the same gaps, and remain valid while the centroid moves.
  *
- * Invariants (check.c walks them):
- *  - ids maps each live id to its slot s, and slots.id[s] is that id. A slot is live, dead (deleted,
- *    but still filed) or free; free ones are on the stack slots.free.
- *  - A slot that is filed in a cluster is in min(K, F) of its cones, in each once, and in no cone of
- *    another cluster.
+ * Invariants (checked by check.c):
+ *  - ids maps each live id to its slot s, and slots.id[s] is that id. A slot is live, dead
+ *    (deleted, but still in a cluster) or free; free ones are on the stack slots.free.
+ *  - A slot in a cluster is in min(K, F) of its cones, once in each, and in no cone of a cluster
+ *    that it is not in.
  *  - The F arrays of a cone hold the same slots, each in order of (projection, slot), and every
- *    projection is what ip_f32 makes of vector and axis, to the bit.
+ *    projection is exactly what ip_f32 computes from vector and axis.
  *  - There is always a cluster; without a codebook (provisional, see train.c) just one.
  *
- * Searches change nothing but their scratch, so they may run beside one another.
- */
+ * Searches change nothing but their scratch, so they may run concurrently. */
 #ifndef DRIFTLINE_AMPI_H
 #define DRIFTLINE_AMPI_H
 
-#include <pthread.h>
-
-#include "algorithms/common/kmeans.h"
+#include "algorithms/common/clustering/kmeans.h"
+#include "algorithms/common/concurrency/scratch_pool.h"
 #include "src/core/idmap.h"
 #include "src/core/index.h"
 #include "src/core/topk.h"
@@ -33,11 +32,11 @@
 struct ampi_params {
     int64_t clusters, fans, cones;
     double drift_theta, refresh_at;
-    int64_t train_iters, train_sample;
+    int64_t train_sample;
 };
 
 struct ampi_knobs {
-    int64_t probes, fan_probes, window;
+    int64_t nprobe, fan_probes, window;
 };
 
 #define AMPI_CONES_MAX 8
@@ -46,7 +45,7 @@ struct ampi_knobs {
 #define SLOT_NONE    UINT32_MAX
 #define CLUSTER_NONE UINT32_MAX
 
-/* Axis f's entries are at [f * capacity, f * capacity + n) of both arrays. */
+/* The entries of axis f are at [f * capacity, f * capacity + n) of both arrays. */
 struct ampi_cone {
     float *projections;
     uint32_t *slots;
@@ -54,20 +53,20 @@ struct ampi_cone {
 };
 
 struct ampi_cluster {
-    float *axes;         /* F x dim of its own; NULL: the shared ones */
+    float *axes;         /* its own F x dim axes; NULL: the shared ones */
     float *sketch;       /* rank x dim, see drift.c; NULL until something drifts in */
-    uint32_t live, dead; /* slots filed in it */
-    uint64_t weight;     /* vectors the centroid is the mean of */
-    uint64_t drifted;    /* vectors the sketch has seen, ever */
-    uint32_t unchecked;  /* of them since the sketch was looked at */
-    uint32_t since;      /* of them since the cones were last built */
+    uint32_t live, dead; /* slots in it */
+    uint64_t weight;     /* number of vectors that the centroid is the mean of */
+    uint64_t drifted;    /* vectors added to the sketch so far */
+    uint32_t unchecked;  /* of them, since the sketch was last checked */
+    uint32_t since;      /* of them, since the cones were last built */
     uint32_t drift_rebuilds, refreshes;
-    double angle;   /* degrees between the sketch's leading axis and the nearest of the axes;
-                            when last looked at */
+    double angle;   /* degrees between the sketch's leading axis and the nearest of the axes, at the
+                       last check */
     double leading; /* share of the residuals' energy along it, a moving mean */
 };
 
-/* The clusters, and what is filed in them. Training builds a second one and swaps. */
+/* The clusters and their contents. Training builds a second one and swaps. */
 struct ampi_partition {
     struct ampi_cluster *cluster;
     struct ampi_cone *cones; /* n x F */
@@ -78,7 +77,7 @@ struct ampi_partition {
     float norm_sq_max;
     uint64_t version; /* of the centroids, see kmeans.h */
     size_t n;
-    uint32_t *filed; /* K a slot: its clusters, CLUSTER_NONE after the last */
+    uint32_t *filed; /* K per slot: its clusters, CLUSTER_NONE after the last */
 };
 
 struct ampi_slots {
@@ -94,35 +93,35 @@ struct ampi_hit { /* an answer of a range search */
     float distance;
 };
 
-/* A cone under search. */
+/* A cone during a search. */
 struct ampi_view {
     const struct ampi_cone *cone;
-    const float *query;  /* its projections on the cone's axes; NULL: they were not asked for */
-    uint32_t *ranks;     /* F: where they stand among the cone's */
-    bool ranked, closed; /* ranks are known; nothing more is to be had here */
+    const float *query;  /* projections on the cone's axes; NULL: not computed */
+    uint32_t *ranks;     /* F: the query's rank on each axis */
+    bool ranked, closed; /* ranks are computed; the cone has nothing more to offer */
 };
 
-/* What one thread of a search needs; scratch.c. */
+/* The memory that one thread of a search needs; scratch.c. */
 struct ampi_scratch {
-    struct ampi_scratch *next;
-    uint32_t *stamp; /* a slot: epoch of the query that has looked at it */
+    struct scratch_item item;
+    uint32_t *stamp; /* per slot: epoch of the last query that read it */
     uint32_t epoch;
     size_t stamps_capacity;
-    float *list_distances, *probe_distances; /* one a cluster */
+    float *list_distances, *probe_distances; /* one per cluster */
     uint64_t *probes;
     uint32_t *positions;
     size_t clusters_capacity;
-    float *projections; /* F on the shared axes, then F a probed cluster */
+    float *projections; /* F on the shared axes, then F per probed cluster */
     struct ampi_view *views;
-    uint32_t *ranks; /* F a view */
+    uint32_t *ranks; /* F per view */
     size_t probes_capacity, views_capacity;
-    struct ampi_hit *hits; /* a range search's answers */
+    struct ampi_hit *hits; /* answers of a range search */
     size_t n_hits, hits_capacity;
 };
 
 struct ampi_counters {
     uint64_t inserted, removed, trainings;
-    uint64_t drift_rebuilds, refreshes; /* clusters built anew: for drift, for tombstones */
+    uint64_t drift_rebuilds, refreshes; /* clusters rebuilt because of drift, or of tombstones */
 };
 
 struct ampi {
@@ -130,19 +129,19 @@ struct ampi {
     struct ampi_params params;
     struct ampi_partition part;
     struct ampi_slots slots;
-    float *axes;             /* F x dim: those of every cluster that has none of its own */
+    float *axes;             /* F x dim: the axes of clusters without their own */
     size_t fans;             /* F */
-    size_t copies;           /* K: cones of a cluster, and clusters, at most, of a vector */
+    size_t copies;           /* K: the most cones per cluster, and clusters, of a vector */
     size_t rank;             /* of a sketch: min(F, dim) */
-    float *residual;         /* dim: drift.c's */
-    double longest;          /* at least the length of any stored vector */
-    uint64_t versions;       /* of centroids so far */
-    bool provisional, built; /* no full codebook, see train.c; a batch has been built into it */
-    uint64_t retrain_at;     /* provisional: not before so many vectors are there */
+    float *residual;         /* dim: scratch of drift.c */
+    double longest;          /* an upper bound on the length of stored vectors */
+    uint64_t versions;       /* last version given to centroids */
+    bool provisional, built; /* the codebook is incomplete, see train.c; a batch has been built
+                                into it */
+    uint64_t retrain_at;     /* provisional: trains again at this many vectors */
     struct ampi_counters counters;
-    pthread_mutex_t scratch_lock;
-    struct ampi_scratch *scratch; /* idle ones */
-    struct nearest *nearest;      /* insert's, made when first needed */
+    struct scratch_pool scratch; /* struct ampi_scratch */
+    struct nearest *nearest;     /* for insert, made on first use */
 };
 
 static inline struct ampi *ampi_of(struct index *index)
@@ -177,11 +176,12 @@ static inline const float *ampi_axes(const struct ampi *a, const struct ampi_clu
     return c->axes ? c->axes : a->axes;
 }
 
-/* Projections of a vector on F axes. A sum that overflows both ways is 0, to have an order; the
-   vector's length is infinite then, so no bound is drawn from it. */
+/* cones.c */
+/* Projects a vector on F axes. A sum that overflows both ways becomes 0, so that projections can be
+   ordered; the vector's length is infinite then, so no bound is derived from it. */
 void ampi_project(const struct ampi *, const float *vector, const float *axes, float *out);
 
-/* cones.c. Entries of one axis. */
+/* An entry of one axis. */
 struct ampi_entry {
     float projection;
     uint32_t slot;
@@ -193,86 +193,88 @@ static inline bool ampi_entry_before(struct ampi_entry a, struct ampi_entry b)
 }
 
 void ampi_entries_sort(struct ampi_entry *, size_t n);
-/* Room for `n` entries an axis in all. false: out of memory, unchanged. */
+/* Reserves a total of `n` entries per axis. false: out of memory, unchanged. */
 bool ampi_cone_reserve(const struct ampi *, struct ampi_cone *, size_t n);
 void ampi_cone_free(const struct ampi *, struct ampi_cone *);
-/* Merges m sorted entries into axis f, which holds cone->n; the caller counts them when all axes
-   have them. Room must be there. */
+/* Merges m sorted entries into axis f, which holds cone->n and must have space; the caller updates
+   cone->n when all axes are merged. */
 void ampi_cone_merge(struct ampi_cone *, size_t f, const struct ampi_entry *, size_t m);
-/* How many entries of axis f are below `value`. */
+/* The number of entries of axis f below `value`. */
 size_t ampi_cone_rank(const struct ampi_cone *, size_t f, double value);
-/* The K fans with the largest |projection - centre|, ties to the smaller. */
+/* Chooses the K fans with the largest |projection - centre|, ties to the smaller number. */
 void ampi_choose_fans(const struct ampi *, const float *projections, const float *centre, size_t k,
                       uint32_t *out);
 
 /* slots.c */
-int ampi_slots_reserve(struct ampi *, size_t more); /* so that `more` slot_takes succeed */
+int ampi_slots_reserve(struct ampi *, size_t more); /* for `more` calls of ampi_slot_take() */
 uint32_t ampi_slot_take(struct ampi *, uint64_t id, const float *row);
-/* The slot is no longer filed in the cluster; freed with the last. */
+/* Removes the slot from the cluster; frees it with the last one. */
 void ampi_slot_leave(struct ampi *, struct ampi_partition *, uint32_t slot, uint32_t cluster);
 
-/* partition.c. build: gives the cluster the cones of exactly these slots, on these axes (copied;
-   NULL: those it has). Slots' `filed` are the caller's. ERR_NO_MEMORY, nothing changed. */
+/* partition.c. build: replaces the cluster's cones by cones of exactly these slots, on these
+   axes (copied; NULL: its current ones). The caller sets `filed` of the slots. ERR_NO_MEMORY,
+   nothing changed. */
 int ampi_partition_open(struct ampi *, struct ampi_partition *, const float *centroids, size_t n);
 void ampi_partition_close(struct ampi *, struct ampi_partition *);
 int ampi_cluster_build(struct ampi *, struct ampi_partition *, size_t cluster,
                        const uint32_t *slots, size_t n, const float *axes);
-/* The same with the live slots it has: tombstones go. */
+/* The same with the cluster's live slots, which removes tombstones. */
 int ampi_cluster_rebuild(struct ampi *, size_t cluster, const float *axes);
-/* The cluster's distinct live slots; dead ones follow. *n live ones. NULL: out of memory. */
+/* The cluster's distinct slots, the *n live ones first. The caller frees the array. NULL: out
+   of memory. */
 uint32_t *ampi_cluster_slots(struct ampi *, size_t cluster, size_t *n);
 
-/* drift.c. open: makes the cluster's sketch where there is none; false: out of memory. */
+/* drift.c. open: creates the cluster's sketch if there is none; false: out of memory. */
 bool ampi_sketch_open(struct ampi *, struct ampi_cluster *);
-/* A vector has come into the cluster, whose centroid has not moved yet. */
+/* Adds a vector of the cluster to the sketch, before the centroid moves. */
 void ampi_drift_note(struct ampi *, size_t cluster, const float *row);
-/* Looks at the sketch if that is due; gives the cluster new axes if it has turned away from those it
-   has. ERR_NO_MEMORY, the cones as they were. */
+/* Checks the sketch if that is due, and gives the cluster new axes if its direction has moved away
+   from the current ones. ERR_NO_MEMORY, the cones unchanged. */
 int ampi_drift_check(struct ampi *, size_t cluster);
 double ampi_drift_norm(const struct ampi *, size_t cluster); /* |centroid - origin| */
 
 /* scratch.c. take: NULL: out of memory. Thread-safe. */
 struct ampi_scratch *ampi_scratch_take(struct ampi *, size_t probes, size_t views);
 void ampi_scratch_give(struct ampi *, struct ampi_scratch *);
-void ampi_scratch_free(struct ampi *);
-uint64_t ampi_scratch_bytes(const struct ampi *); /* of the idle ones */
+void ampi_scratch_free(struct ampi *);            /* the pool with its idle scratch */
+uint64_t ampi_scratch_bytes(const struct ampi *); /* of idle ones */
 
-/* One search or range over the queries of a request, shared by its threads. */
+/* One search or range search over a request's queries, shared by its threads. */
 struct ampi_job {
     struct ampi *a;
     const float *queries;
     const struct id_filter *filter;
-    size_t probes, fan_probes, window;
-    struct ampi_scratch **scratch; /* one a thread */
-    struct work *work;             /* one a thread */
+    size_t nprobe, fan_probes, window;
+    struct ampi_scratch **scratch; /* one per thread */
+    struct work *work;             /* one per thread */
     /* search */
     size_t k;
     uint64_t *ids;
     float *distances;
-    /* range: query first_query + i leaves its answers in scratch[i] */
+    /* range search: query first_query + i leaves its answers in scratch[i] */
     double radius;
     size_t first_query;
 };
 
-/* probe.c, what search and range share. */
+/* probe.c. A query, shared by search and range search. */
 struct ampi_query {
     const struct ampi_job *job;
     struct ampi_scratch *s;
     const float *row;
     struct work *work;
     size_t n_views;
-    double slack; /* what rounding may have done to a difference of two projections */
+    double slack; /* largest rounding error of a difference of two projections */
 };
 
-/* The cones to look into go to s->views. Those of at most `whole` vectors, if all of their cluster
-   are looked into, may get no projections. */
+/* Adds the cones to search to s->views. Cones with at most `whole` vectors may get no projections,
+   if all cones of their cluster are searched. */
 void ampi_probe(struct ampi_query *, size_t whole);
 void ampi_rank(const struct ampi_query *, struct ampi_view *);
-/* A vector whose projection is farther than this from the query's has a computed distance above
-   `distance_sq`. */
+/* A vector whose projection differs by more than this from the query's has a computed distance
+   above `distance_sq`. */
 double ampi_reach(const struct ampi_query *, double distance_sq);
-/* Distances of n slots, n <= AMPI_GATHER, that may answer and were not looked at before go to
-   `distances`; `slots` keeps those. Returns how many. */
+/* Computes the distances of those of n slots, n <= AMPI_GATHER, that may be answers and were not
+   read before; keeps these in `slots`, and returns their number. */
 enum { AMPI_GATHER = 256 };
 size_t ampi_measure(const struct ampi_query *, uint32_t *slots, size_t n, float *distances);
 
@@ -284,15 +286,19 @@ int ampi_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int ampi_search(struct index *, const struct search_request *, struct search_result *);
 int ampi_range(struct index *, const struct range_request *, struct range_result *);
 int ampi_maintain(struct index *, uint64_t budget, bool *more);
+int ampi_set_params(struct index *, const void *params);
 int ampi_save(struct index *, const char *dir);
-int ampi_load(struct index **, const struct index_env *, const char *dir);
+int ampi_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir);
 int ampi_stats(const struct index *, struct stat_sink *);
 int ampi_memory(const struct index *, struct memory_use *);
 int ampi_check(const struct index *, struct stat_sink *);
+int ampi_inspect(const struct index *, const struct structure_sink *);
 
-/* Without any cluster, which create and load then add. */
-int ampi_open(struct index **, const struct index_env *, const struct ampi_params *);
-int ampi_create(struct index **, const struct index_env *, const void *params);
+/* Opens an index without clusters, which create and load then add. */
+int ampi_open(struct index **, const struct index_ops *, const struct index_env *,
+              const struct ampi_params *);
+int ampi_create(struct index **, const struct index_ops *, const struct index_env *,
+                const void *params);
 void ampi_destroy(struct index *);
 
 extern const struct index_ops ampi_ops;

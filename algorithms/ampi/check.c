@@ -1,4 +1,4 @@
-/* check.c - walks every invariant of ampi.h. */
+/* check.c - checks every invariant of ampi.h. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -8,8 +8,8 @@
 
 #define BROKEN(a, ...) fail((a)->base.env.error, ERR_INVARIANT, "ampi: " __VA_ARGS__)
 
-/* By slot: the number of the cone that has it, and in how many of the cluster's it is. */
-struct marks {
+/* By slot: the last cone that has it, and the number of the cluster's cones that have it. */
+struct ampi_marks {
     uint32_t *cone, *times;
 };
 
@@ -22,13 +22,13 @@ static bool is_filed(const struct ampi *a, uint32_t slot, size_t cluster)
     return false;
 }
 
-static int check_members(const struct ampi *a, struct marks *m, size_t cluster, size_t fan,
+static int check_members(const struct ampi *a, struct ampi_marks *m, size_t cluster, size_t fan,
                          size_t *distinct)
 {
     const struct ampi_cone *cone = ampi_cone(a, &a->part, cluster, fan);
     uint32_t number = (uint32_t)(cluster * a->fans + fan);
     if (cone->n > cone->capacity)
-        return BROKEN(a, "cone %zu of cluster %zu has %u vectors in room for %u", fan, cluster,
+        return BROKEN(a, "cone %zu of cluster %zu has %u vectors in a capacity of %u", fan, cluster,
                       cone->n, cone->capacity);
     for (size_t i = 0; i < cone->n; i++) {
         uint32_t slot = cone->slots[i];
@@ -44,7 +44,7 @@ static int check_members(const struct ampi *a, struct marks *m, size_t cluster, 
     return OK;
 }
 
-static int check_axis(const struct ampi *a, const struct marks *m, size_t cluster, size_t fan,
+static int check_axis(const struct ampi *a, const struct ampi_marks *m, size_t cluster, size_t fan,
                       size_t axis)
 {
     const struct index_env *env = &a->base.env;
@@ -57,7 +57,7 @@ static int check_axis(const struct ampi *a, const struct marks *m, size_t cluste
     for (size_t i = 0; i < cone->n; i++) {
         struct ampi_entry e = { projections[i], slots[i] };
         if (e.slot >= a->slots.n || m->cone[e.slot] != cluster * a->fans + fan)
-            return BROKEN(a, "cone %zu of cluster %zu: axis %zu has slot %u, axis 0 has not", fan,
+            return BROKEN(a, "cone %zu of cluster %zu: axis %zu has slot %u, axis 0 does not", fan,
                           cluster, axis, e.slot);
         if (i > 0 && !ampi_entry_before((struct ampi_entry){ projections[i - 1], slots[i - 1] }, e))
             return BROKEN(a, "cone %zu of cluster %zu: axis %zu is not in order at %zu", fan,
@@ -70,8 +70,8 @@ static int check_axis(const struct ampi *a, const struct marks *m, size_t cluste
     return OK;
 }
 
-/* Each slot is in the same number of cones; then the marks are taken back. */
-static int check_times(const struct ampi *a, struct marks *m, size_t cluster)
+/* Checks that each slot is in the same number of cones; then resets the marks. */
+static int check_times(const struct ampi *a, struct ampi_marks *m, size_t cluster)
 {
     size_t k = a->copies < a->fans ? a->copies : a->fans, dead = 0, live = 0;
     const struct ampi_cluster *c = &a->part.cluster[cluster];
@@ -107,7 +107,7 @@ static int check_centroid(const struct ampi *a, size_t cluster)
     return OK;
 }
 
-static int check_cluster(const struct ampi *a, struct marks *m, size_t cluster, size_t *filed)
+static int check_cluster(const struct ampi *a, struct ampi_marks *m, size_t cluster, size_t *filed)
 {
     size_t distinct = 0;
     int rc = check_centroid(a, cluster);
@@ -179,8 +179,8 @@ int ampi_check(const struct index *index, struct stat_sink *sink)
     struct mem *mem = index->env.mem;
     if (a->part.n == 0)
         return BROKEN(a, "there is no cluster");
-    struct marks m = { mem_array(mem, a->slots.n, sizeof *m.cone),
-                       mem_zalloc(mem, a->slots.n * sizeof *m.times) };
+    struct ampi_marks m = { mem_array(mem, a->slots.n, sizeof *m.cone),
+                            mem_zalloc(mem, a->slots.n * sizeof *m.times) };
     size_t filed = 0;
     int rc = OK;
     if (!m.cone || !m.times)

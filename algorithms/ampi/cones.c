@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "algorithms/ampi/ampi.h"
+#include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-enum { FEW = 24 }; /* as many are sorted by insertion */
+enum { FEW = 24 }; /* insertion sort up to this many */
 
 static int by_entry(const void *a, const void *b)
 {
@@ -62,8 +63,8 @@ void ampi_cone_free(const struct ampi *a, struct ampi_cone *c)
     *c = (struct ampi_cone){ 0 };
 }
 
-/* From the last new entry to the first, so that what lies between two of them moves once, to its
-   final place: a batch costs one pass, however many it brings. */
+/* From the last new entry to the first, so that old entries between two new ones move once, to
+   their final place: a batch costs one pass, whatever its size. */
 void ampi_cone_merge(struct ampi_cone *c, size_t f, const struct ampi_entry *e, size_t m)
 {
     if (m == 0) /* then there may be no arrays */
@@ -121,4 +122,13 @@ void ampi_choose_fans(const struct ampi *a, const float *projections, const floa
         best[at] = along;
         out[at] = f;
     }
+}
+
+void ampi_project(const struct ampi *a, const float *vector, const float *axes, float *out)
+{
+    const struct index_env *env = &a->base.env;
+    env->kernels->ip_f32_1n(vector, axes, a->fans, env->dim, out);
+    for (size_t f = 0; f < a->fans; f++)
+        if (isnan(out[f]))
+            out[f] = 0;
 }

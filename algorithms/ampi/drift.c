@@ -1,17 +1,17 @@
-/* drift.c - which way the vectors that come into a cluster lie from its centroid, and what to do when
- * the cluster's axes no longer point there.
+/* drift.c - detects when new vectors of a cluster lie in directions that its axes do not cover, and
+ * gives it new axes.
  *
  * A sketch is a few orthonormal rows u_1 .. u_r that follow the leading directions of the residuals
- * v = (x - centroid) / |x - centroid| by Oja's rule, u_i += eta <u_i, v> v, made orthonormal again,
- * first row first, every LOOK vectors: simultaneous iteration on their second moment, so that u_1
- * tends to its leading eigenvector, u_2 to the next, and so on. eta starts at 1, so that a few
- * vectors suffice, and falls to ETA, which forgets. (The source takes the displacement from an
- * approximate neighbour in place of the centroid, and a fixed eta; see docs/methods/ampi.md.)
+ * v = (x - centroid) / |x - centroid| by Oja's rule, u_i += eta <u_i, v> v. They are made
+ * orthonormal again, first row first, every LOOK vectors. This is simultaneous iteration on the
+ * second moment of v, so u_1 tends to its leading eigenvector, u_2 to the next, and so on. eta
+ * starts at 1, so that a few vectors suffice, and falls to ETA, which forgets old vectors. (The
+ * paper uses the displacement from an approximate neighbour instead of the centroid, and a fixed
+ * eta; see docs/methods/ampi.md.)
  *
- * If u_1 is more than drift_theta from the nearest of the cluster's axes, its cones are built anew
- * about the sketch's rows: once for LOOK vectors and an eighth of the cluster at most, so that
- * rebuilding costs a constant share of inserting.
- */
+ * If u_1 is more than drift_theta degrees from the nearest of the cluster's axes, its cones are
+ * rebuilt with the sketch's rows as axes. This happens at most once per LOOK vectors and an eighth
+ * of the cluster, so that rebuilding costs a constant share of inserting. */
 #include <math.h>
 #include <string.h>
 
@@ -29,7 +29,7 @@ bool ampi_sketch_open(struct ampi *a, struct ampi_cluster *c)
         return true;
     c->sketch = mem_alloc(a->base.env.mem, bytes);
     if (c->sketch)
-        memcpy(c->sketch, a->axes, bytes); /* any start will do but zero */
+        memcpy(c->sketch, a->axes, bytes); /* any start except zero works */
     return c->sketch;
 }
 
@@ -45,7 +45,7 @@ static void scale(float *v, float factor, size_t n)
         v[j] *= factor;
 }
 
-/* a - b at unit length; false where there is no direction in it. */
+/* out = (a - b) / |a - b|; false if that has no direction. */
 static bool direction(const struct index_env *env, const float *a, const float *b, float *out)
 {
     for (size_t j = 0; j < env->dim; j++)
@@ -79,12 +79,12 @@ void ampi_drift_note(struct ampi *a, size_t cluster, const float *row)
     c->since++;
 }
 
-/* Takes from row i what lies along those before it; returns what is left of its length. */
+/* Subtracts from row i its components along the rows before it; returns the length that remains. */
 static double reduce(const struct ampi *a, float *sketch, size_t i)
 {
     const struct index_env *env = &a->base.env;
     float *u = sketch + i * env->dim;
-    for (int pass = 0; pass < 2; pass++) { /* the second takes what rounding left */
+    for (int pass = 0; pass < 2; pass++) { /* the second pass corrects the rounding of the first */
         double length = sqrt((double)env->kernels->ip_f32(u, u, env->dim));
         if (!(length > 0))
             return 0;
@@ -96,8 +96,8 @@ static double reduce(const struct ampi *a, float *sketch, size_t i)
     return sqrt((double)env->kernels->ip_f32(u, u, env->dim));
 }
 
-/* A row in which nothing of its own is left gives way to a coordinate axis: of those one at least has
-   1 / sqrt(dim) of its length outside the rows before. */
+/* A row of which too little remains is replaced by a coordinate axis: at least one of these has 1 /
+   sqrt(dim) of its length outside the span of the rows before. */
 static void orthonormalise(const struct ampi *a, float *sketch)
 {
     size_t dim = a->base.env.dim;
@@ -113,7 +113,7 @@ static void orthonormalise(const struct ampi *a, float *sketch)
     }
 }
 
-/* Degrees between the sketch's leading row and the nearest axis, whichever way that points. */
+/* Degrees between the sketch's leading row and the nearest axis, in either direction. */
 static double angle_of(const struct ampi *a, const struct ampi_cluster *c)
 {
     float along[AMPI_FANS_MAX];
@@ -124,8 +124,8 @@ static double angle_of(const struct ampi *a, const struct ampi_cluster *c)
     return acos(fmin(most, 1)) * 57.29577951308232;
 }
 
-/* The sketch's rows, and where there are more fans than dimensions, shared axes for the rest. */
-static int turn(struct ampi *a, size_t cluster)
+/* Rebuilds with the sketch's rows as axes, and shared axes for the fans beyond `rank`. */
+static int use_sketch_axes(struct ampi *a, size_t cluster)
 {
     const struct index_env *env = &a->base.env;
     size_t sketched = a->rank * env->dim, all = a->fans * env->dim;
@@ -154,7 +154,7 @@ int ampi_drift_check(struct ampi *a, size_t cluster)
     if (a->params.drift_theta <= 0 || c->angle <= a->params.drift_theta ||
         (uint64_t)c->since * REBUILD_SHARE < c->live)
         return OK;
-    return turn(a, cluster);
+    return use_sketch_axes(a, cluster);
 }
 
 double ampi_drift_norm(const struct ampi *a, size_t cluster)

@@ -1,9 +1,9 @@
-/* insert.c - filing vectors: a block of rows gets its clusters and cones, then room, and then is
- * merged into the sorted projections, which cannot fail.
+/* insert.c - insertion: chooses clusters and cones for a block of rows, reserves space, and then
+ * merges the rows into the sorted projections, which cannot fail.
  *
- * The source shifts F sorted arrays for every row. Here the rows of a block that go to one cone are
- * merged in one pass; cones and clusters are chosen by the centroids as they were before the block.
- */
+ * The paper's code shifts F sorted arrays for every row. Here the rows of a block that go to one
+ * cone are merged in one pass; cones and clusters are chosen by the centroids as they were before
+ * the block. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,26 +11,26 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-/* Centroids that a batch moves draw more of it to themselves: that concentrates what drifts in, and
-   is worth a point of recall on what was there before (docs/methods/ampi.md). So vectors that move
-   centroids go in small blocks; 32 do as well as 3. */
+/* Centroids that a batch moves attract more of that batch: this concentrates the vectors that drift
+   in, and gains a point of recall on older vectors (docs/methods/ampi.md). So vectors that move
+   centroids are inserted in small blocks; 32 rows do as well as 3. */
 enum { BUILD_ROWS = 1024, MOVING_ROWS = 32, FEW_ROWS = 4 };
 
-/* A row's place in a cone: pair (row, one of its clusters). */
-struct place {
+/* The place of a row in a cone: pair is the row with one of its clusters. */
+struct ampi_place {
     uint32_t cone, pair;
 };
 
 struct filing {
     const float *rows;
-    size_t n, s, k;     /* rows; clusters of each, and cones of a cluster */
-    uint32_t *clusters; /* n x s: of each pair */
+    size_t n, s, k;     /* rows; clusters per row; cones per cluster */
+    uint32_t *clusters; /* n x s: the cluster of each pair */
     float *projections; /* n x s x F */
-    struct place *places;
+    struct ampi_place *places;
     size_t n_places;
     struct ampi_entry *entries; /* n */
     uint32_t *slots;            /* n */
-    float *distances;           /* one a cluster */
+    float *distances;           /* one per cluster */
     bool build;
 };
 
@@ -85,7 +85,7 @@ static int assign(struct ampi *a, struct filing *f)
 
 static int by_cone(const void *x, const void *y)
 {
-    const struct place *a = x, *b = y;
+    const struct ampi_place *a = x, *b = y;
     if (a->cone != b->cone)
         return a->cone < b->cone ? -1 : 1;
     return a->pair < b->pair ? -1 : a->pair > b->pair;
@@ -113,7 +113,8 @@ static void choose_places(const struct ampi *a, struct filing *f)
             ampi_choose_fans(a, projections, a->part.centre + f->clusters[j] * a->fans, f->k, fans);
             for (size_t m = 0; m < f->k; m++)
                 f->places[f->n_places++] =
-                    (struct place){ (uint32_t)(f->clusters[j] * a->fans + fans[m]), (uint32_t)j };
+                    (struct ampi_place){ (uint32_t)(f->clusters[j] * a->fans + fans[m]),
+                                         (uint32_t)j };
         }
     }
     qsort(f->places, f->n_places, sizeof *f->places, by_cone);
@@ -127,7 +128,7 @@ static size_t end_of_cone(const struct filing *f, size_t first)
     return end;
 }
 
-/* All that commit() needs. */
+/* Reserves everything that commit() needs. */
 static int reserve(struct ampi *a, const struct filing *f)
 {
     bool fits = true;
@@ -159,7 +160,7 @@ static void merge_cone(struct ampi *a, struct filing *f, size_t first, size_t en
     cone->n += (uint32_t)m;
 }
 
-/* The centroid becomes the mean with one vector more, and so do its projections. */
+/* Adds a vector to the mean that is the centroid, and to the centroid's projections. */
 static void move_centroid(struct ampi *a, size_t cluster, const float *row,
                           const float *projections)
 {

@@ -29,7 +29,7 @@ int ampi_partition_open(struct ampi *a, struct ampi_partition *p, const float *c
     memset(p->filed, 0xff, filed * sizeof *p->filed);
     for (size_t c = 0; c < n; c++)
         ampi_project(a, p->centroids + c * env->dim, a->axes, p->centre + c * a->fans);
-    p->norm_sq_max = centroid_norms(env->kernels, p->centroids, n, env->dim, p->norm_sq);
+    p->norm_sq_max = nearest_centroid_norms(env->kernels, p->centroids, n, env->dim, p->norm_sq);
     return OK;
 }
 
@@ -52,10 +52,10 @@ void ampi_partition_close(struct ampi *a, struct ampi_partition *p)
     *p = (struct ampi_partition){ 0 };
 }
 
-/* Cones in the making. */
+/* State of building cones. */
 struct building {
     const uint32_t *slots;
-    size_t n, k; /* slots; cones of each */
+    size_t n, k; /* slots; cones per slot */
     const float *axes;
     float *projections; /* n x F */
     uint32_t *fans;     /* n x k: the cones of each slot */
@@ -100,7 +100,7 @@ static void fill_cone(const struct ampi *a, struct building *b, struct ampi_cone
     cone->n = (uint32_t)n;
 }
 
-/* false: out of memory, and no cone is left. */
+/* false: out of memory, and the cluster has no cones. */
 static bool build_cones(const struct ampi *a, struct building *b, const float *centroid)
 {
     uint32_t end[AMPI_FANS_MAX] = { 0 };
@@ -121,12 +121,12 @@ static bool build_cones(const struct ampi *a, struct building *b, const float *c
             ampi_cone_free(a, &b->cones[f]);
         return false;
     }
-    for (size_t f = 0, first = 0; f < a->fans; f++) { /* where each cone's members begin ... */
+    for (size_t f = 0, first = 0; f < a->fans; f++) { /* start of each cone's members ... */
         size_t count = end[f];
         end[f] = (uint32_t)first;
         first += count;
     }
-    for (size_t i = 0; i < b->n; i++) /* ... and, once they are dealt, end */
+    for (size_t i = 0; i < b->n; i++) /* ... which becomes the end as they are distributed */
         for (size_t j = 0; j < b->k; j++)
             b->members[end[b->fans[i * b->k + j]]++] = (uint32_t)i;
     for (size_t f = 0, first = 0; f < a->fans; first = end[f++])

@@ -1,10 +1,10 @@
-/* probe.c - which clusters and cones to look into, and what a difference of projections proves.
+/* probe.c - choosing clusters and cones to search, and bounds from projections.
  *
- * For a unit axis a, |<x, a> - <q, a>| <= |x - q|. So whoever lies beyond a gap along any one axis
- * is at least as far as the gap. That bound is certain; that the cones looked into hold the nearest
- * neighbours is not. Rounding is allowed for: a float sum of dim products is within gamma |x| |a| of
- * the true one, gamma = dim 2^-24 and some, and the axes' own lengths within the same of 1.
- */
+ * For a unit axis a, |<x, a> - <q, a>| <= |x - q|. So a vector beyond a gap along any one axis is
+ * at least as far as the gap. This bound is certain; whether the searched cones contain the nearest
+ * neighbours is not. Rounding is included: a float sum of dim products is within gamma |x| |a| of
+ * the exact one, with gamma slightly above dim 2^-24, and the lengths of the axes are within the
+ * same of 1. */
 #include <math.h>
 
 #include "algorithms/ampi/ampi.h"
@@ -27,13 +27,13 @@ static void nearest_clusters(struct ampi_query *q)
     const struct kernels *kernels = a->base.env.kernels;
     struct ampi_scratch *s = q->s;
     kernels->l2sq_f32_1n(q->row, p->centroids, p->n, a->base.env.dim, s->list_distances);
-    struct topk nearest = topk_begin(q->job->probes, s->probe_distances, s->probes);
+    struct topk nearest = topk_begin(q->job->nprobe, s->probe_distances, s->probes);
     topk_offer(&nearest, kernels, s->list_distances, NULL, 0, p->n, s->positions);
     topk_sort(&nearest);
     q->work->distances += (double)p->n;
     q->work->bytes_read += (double)(p->n * a->base.env.dim * sizeof(float));
-    /* Centroids at a distance that is no number are not found; the first ones stand in. */
-    for (size_t i = nearest.n; i < q->job->probes; i++)
+    /* Centroids whose distance is NaN are not found; the first clusters replace them. */
+    for (size_t i = nearest.n; i < q->job->nprobe; i++)
         s->probes[i] = i;
 }
 
@@ -45,7 +45,7 @@ static bool needs_projections(const struct ampi *a, size_t cluster, size_t whole
     return false;
 }
 
-/* The query's projections on the cluster's axes; room for them is at `own`. */
+/* The query's projections on the cluster's axes; `own` has space for them. */
 static const float *project(const struct ampi_query *q, size_t cluster, float *own,
                             bool *shared_known)
 {
@@ -89,7 +89,7 @@ void ampi_probe(struct ampi_query *q, size_t whole)
         s->epoch = 1;
     }
     nearest_clusters(q);
-    for (size_t p = 0; p < q->job->probes; p++) {
+    for (size_t p = 0; p < q->job->nprobe; p++) {
         size_t cluster = (size_t)s->probes[p];
         const float *projections = NULL;
         if (!all || needs_projections(a, cluster, whole))

@@ -1,5 +1,5 @@
 /* remove.c - deletion: a vector stays in its cones as a tombstone until a cluster has too many of
- * them and is built anew. */
+ * them and is rebuilt. */
 #include <inttypes.h>
 
 #include "algorithms/ampi/ampi.h"
@@ -23,7 +23,7 @@ static int refresh_if_due(struct ampi *a, size_t cluster)
     return refresh(a, cluster);
 }
 
-/* The clusters it was in go to `clusters`; returns how many. */
+/* Writes the vector's clusters to `clusters`; returns their number. */
 static size_t bury(struct ampi *a, uint32_t slot, uint32_t clusters[AMPI_CONES_MAX])
 {
     const uint32_t *filed = ampi_filed(a, &a->part, slot);
@@ -37,7 +37,7 @@ static size_t bury(struct ampi *a, uint32_t slot, uint32_t clusters[AMPI_CONES_M
     return n;
 }
 
-/* A batch that touches most clusters anyway builds each at most once, after it. */
+/* A batch that touches most clusters rebuilds each at most once, at its end. */
 int ampi_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct ampi *a = ampi_of(index);
@@ -61,7 +61,7 @@ int ampi_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done
     return rc;
 }
 
-/* Building a cluster projects each of its vectors on each axis. */
+/* Rebuilding a cluster projects each of its vectors on each axis. */
 int ampi_maintain(struct index *index, uint64_t budget, bool *more)
 {
     struct ampi *a = ampi_of(index);

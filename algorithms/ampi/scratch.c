@@ -1,9 +1,12 @@
-/* scratch.c - a list of idle search scratch, so that a search allocates nothing once warm. */
+/* scratch.c - the memory that one thread searches with. Idle scratch is pooled, so that searches
+ * allocate nothing once it has grown. */
 #include "algorithms/ampi/ampi.h"
 #include "src/core/mem.h"
 
-static void scratch_destroy(struct mem *mem, struct ampi_scratch *s)
+static void scratch_destroy(void *owner, void *scratch)
 {
+    struct mem *mem = owner;
+    struct ampi_scratch *s = scratch;
     mem_free(mem, s->stamp);
     mem_free(mem, s->list_distances);
     mem_free(mem, s->probe_distances);
@@ -16,7 +19,7 @@ static void scratch_destroy(struct mem *mem, struct ampi_scratch *s)
     mem_free(mem, s);
 }
 
-/* The old contents are of no use; *array is NULL where there is no memory. */
+/* Reallocates without keeping the contents; *array is NULL if out of memory. */
 static bool renew(struct mem *mem, void *array_ptr, size_t n, size_t each)
 {
     void **array = array_ptr;
@@ -72,12 +75,7 @@ static bool fit_views(struct mem *mem, struct ampi_scratch *s, size_t fans, size
 struct ampi_scratch *ampi_scratch_take(struct ampi *a, size_t probes, size_t views)
 {
     struct mem *mem = a->base.env.mem;
-    pthread_mutex_lock(&a->scratch_lock);
-    struct ampi_scratch *s = a->scratch;
-    if (s)
-        a->scratch = s->next;
-    pthread_mutex_unlock(&a->scratch_lock);
-
+    struct ampi_scratch *s = scratch_pool_take(&a->scratch);
     if (!s)
         s = mem_zalloc(mem, sizeof *s);
     if (!s)
@@ -91,30 +89,26 @@ struct ampi_scratch *ampi_scratch_take(struct ampi *a, size_t probes, size_t vie
 
 void ampi_scratch_give(struct ampi *a, struct ampi_scratch *s)
 {
-    pthread_mutex_lock(&a->scratch_lock);
-    s->next = a->scratch;
-    a->scratch = s;
-    pthread_mutex_unlock(&a->scratch_lock);
+    scratch_pool_give(&a->scratch, s);
 }
 
 void ampi_scratch_free(struct ampi *a)
 {
-    while (a->scratch) {
-        struct ampi_scratch *s = a->scratch;
-        a->scratch = s->next;
-        scratch_destroy(a->base.env.mem, s);
-    }
+    scratch_pool_free(&a->scratch, scratch_destroy, a->base.env.mem);
+}
+
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
+{
+    const struct ampi *a = owner;
+    const struct ampi_scratch *s = scratch;
+    return sizeof *s + s->stamps_capacity * sizeof *s->stamp +
+           s->clusters_capacity * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions) +
+           (s->probes_capacity + 1) * a->fans * sizeof *s->projections +
+           s->views_capacity * (sizeof *s->views + a->fans * sizeof *s->ranks) +
+           s->hits_capacity * sizeof *s->hits;
 }
 
 uint64_t ampi_scratch_bytes(const struct ampi *a)
 {
-    uint64_t bytes = 0;
-    for (const struct ampi_scratch *s = a->scratch; s; s = s->next)
-        bytes +=
-            sizeof *s + s->stamps_capacity * sizeof *s->stamp +
-            s->clusters_capacity * (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions) +
-            (s->probes_capacity + 1) * a->fans * sizeof *s->projections +
-            s->views_capacity * (sizeof *s->views + a->fans * sizeof *s->ranks) +
-            s->hits_capacity * sizeof *s->hits;
-    return bytes;
+    return scratch_pool_bytes((struct scratch_pool *)(uintptr_t)&a->scratch, scratch_bytes, a);
 }

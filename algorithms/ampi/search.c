@@ -1,5 +1,6 @@
-/* search.c - the nearest clusters, their best cones, windows about the query's rank on each axis;
- * wider until the gap beyond them exceeds the k-th distance, or the window its bound. */
+/* search.c - searches the nearest clusters and their best cones through a window around the query's
+ * rank on each axis. Windows are widened until the gap beyond them exceeds the k-th distance, or
+ * the window's limit is reached. */
 #include <math.h>
 
 #include "algorithms/ampi/ampi.h"
@@ -9,7 +10,7 @@
 
 enum { THREADS_MAX = 256, FIRST_WINDOW = 8 };
 
-/* Slots on their way to their distances. */
+/* Slots whose distances are still to be computed. */
 struct gathered {
     const struct ampi_query *q;
     struct topk *nearest;
@@ -46,7 +47,7 @@ static size_t above(size_t rank, size_t window, size_t n)
     return window < n - rank ? rank + window : n;
 }
 
-/* What a window has beyond the one of `before`, which was gathered. */
+/* Gathers the part of a window beyond `before`, which was gathered already. */
 static void gather_view(struct gathered *g, struct ampi_view *v, size_t before, size_t window)
 {
     const struct ampi_cone *c = v->cone;
@@ -65,7 +66,7 @@ static void gather_view(struct gathered *g, struct ampi_view *v, size_t before, 
     }
 }
 
-/* Whether the vectors of the cone outside the windows are all beyond `reach` along some axis. */
+/* Whether all vectors of the cone outside the windows are beyond `reach` along some axis. */
 static bool is_covered(const struct ampi_query *q, const struct ampi_view *v, size_t window,
                        double reach)
 {
@@ -134,7 +135,7 @@ static int keep_hit(const struct ampi_query *q, uint64_t id, float distance)
     return OK;
 }
 
-/* Of the cone's axes, the one with the fewest vectors within reach. */
+/* The cone's axis with the fewest vectors within reach. */
 static void narrowest(const struct ampi_query *q, const struct ampi_view *v, double reach,
                       const uint32_t **slots, size_t *n)
 {
@@ -196,7 +197,7 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
 
 /* --------------------------------------------------------------------------- operations */
 
-/* Scratch and a work counter for each thread; fewer threads where memory is short. */
+/* Takes a scratch and a work counter for each thread; uses fewer threads if memory is short. */
 static int job_open(struct ampi_job *job, size_t *threads)
 {
     struct ampi *a = job->a;
@@ -205,7 +206,7 @@ static int job_open(struct ampi_job *job, size_t *threads)
     wanted = wanted < 1 ? 1 : wanted < THREADS_MAX ? wanted : THREADS_MAX;
     for (*threads = 0; *threads < wanted; ++*threads) {
         job->work[*threads] = (struct work){ 0 };
-        job->scratch[*threads] = ampi_scratch_take(a, job->probes, job->probes * fans);
+        job->scratch[*threads] = ampi_scratch_take(a, job->nprobe, job->nprobe * fans);
         if (!job->scratch[*threads])
             break;
     }
@@ -230,11 +231,11 @@ static struct ampi_job job_for(struct ampi *a, struct vectors queries,
                                struct ampi_scratch **scratch, struct work *work)
 {
     const struct ampi_knobs *knobs = knobs_given;
-    size_t probes = (size_t)knobs->probes;
+    size_t nprobe = (size_t)knobs->nprobe;
     return (struct ampi_job){ .a = a,
                               .queries = queries.rows,
                               .filter = filter,
-                              .probes = probes < a->part.n ? probes : a->part.n,
+                              .nprobe = nprobe < a->part.n ? nprobe : a->part.n,
                               .fan_probes = (size_t)knobs->fan_probes,
                               .window = (size_t)knobs->window,
                               .scratch = scratch,
@@ -260,8 +261,7 @@ int ampi_search(struct index *index, const struct search_request *request,
     return rc;
 }
 
-/* Answers are gathered for as many queries as there are threads and then handed over by the
- * caller's thread. */
+/* Gathers the answers of as many queries as threads, which the caller's thread then delivers. */
 int ampi_range(struct index *index, const struct range_request *request,
                struct range_result *result)
 {

@@ -1,4 +1,4 @@
-/* slots.c - where vectors lie, and from a caller's id to there and back. */
+/* slots.c - storage of vectors, and the map between ids and slots. */
 #include <string.h>
 
 #include "algorithms/ampi/ampi.h"
@@ -58,7 +58,7 @@ uint32_t ampi_slot_take(struct ampi *a, uint64_t id, const float *row)
     memcpy(ampi_row(a, slot), row, env->dim * sizeof *row);
     s->id[slot] = id;
     memset(ampi_filed(a, &a->part, slot), 0xff, a->copies * sizeof(uint32_t));
-    idmap_put(&s->ids, id, slot); /* room is reserved */
+    idmap_put(&s->ids, id, slot); /* space is reserved */
     return slot;
 }
 

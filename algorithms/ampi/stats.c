@@ -1,16 +1,15 @@
-/* stats.c - what the index says of itself: counters, a row for each cluster with its drift, bytes by
- * part. */
+/* stats.c - statistics: counters, a row for each cluster with its drift, bytes by part. */
 #include "algorithms/ampi/ampi.h"
 
 int ampi_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct ampi *a = ampi_of_const(index);
     const struct ampi_counters *c = &a->counters;
-    uint64_t filed = 0, dead = 0, turned = 0;
+    uint64_t filed = 0, dead = 0, with_own_axes = 0;
     for (size_t i = 0; i < a->part.n; i++) {
         filed += a->part.cluster[i].live;
         dead += a->part.cluster[i].dead;
-        turned += a->part.cluster[i].axes != NULL;
+        with_own_axes += a->part.cluster[i].axes != NULL;
     }
     const struct {
         const char *name;
@@ -20,7 +19,7 @@ int ampi_stats(const struct index *index, struct stat_sink *sink)
         { "n_clusters", (double)a->part.n },
         { "deleted_count", (double)dead },
         { "stored_copies", (double)filed },
-        { "clusters_with_own_axes", (double)turned },
+        { "clusters_with_own_axes", (double)with_own_axes },
         { "provisional", a->provisional },
         { "trainings", (double)c->trainings },
         { "inserted", (double)c->inserted },

@@ -1,17 +1,17 @@
-/* store.c - save and load, one file: each vector once, and who is in which cone; the sorted
- * projections are made again.
+/* store.c - save and load, one file: each vector once, and the members of each cone; the sorted
+ * projections are computed again.
  *
  * Sections: "meta"; "axes", the shared ones; "centroids", "origins" and "centre" as in memory;
- * "clusters"; "own axes" and "sketches" of those that have them, in order; "cones", how many slots
- * each has; "members", these slots, cone by cone; "ids" by slot; "rows" of the slots in use.
- */
+ * "clusters"; "own axes" and "sketches" of the clusters that have them, in order; "cones", the
+ * number of slots in each; "members", these slots, cone by cone; "ids" by slot; "rows" of the slots
+ * in use. */
 #include <string.h>
 
 #include "algorithms/ampi/ampi.h"
-#include "algorithms/common/store_file.h"
+#include "algorithms/common/durable/store_file.h"
 #include "src/core/mem.h"
 
-enum { STORE_VERSION = 1 };
+enum { STORE_VERSION = 2 };
 static const char STORE_NAME[] = "ampi.index";
 
 struct stored_meta {
@@ -101,7 +101,7 @@ static void save_meta(const struct ampi *a, struct store_writer *w)
     store_write(w, &meta, sizeof meta);
 }
 
-/* Tombstones go first, so that the index goes on as one loaded from the file would. */
+/* Removes tombstones first, so that this index continues exactly as one loaded from the file. */
 int ampi_save(struct index *index, const char *dir)
 {
     const struct index_env *env = &index->env;
@@ -112,7 +112,7 @@ int ampi_save(struct index *index, const char *dir)
     struct store_writer *w = mem_alloc(env->mem, sizeof *w);
     if (!w)
         return fail(env->error, ERR_NO_MEMORY, "save: out of memory");
-    struct store_identity identity = store_identity_of(env, ampi_ops.name, STORE_VERSION);
+    struct store_identity identity = store_identity_of(env, index->ops->name, STORE_VERSION);
     rc = store_begin(w, dir, STORE_NAME, &identity, NULL, env->error);
     if (!rc) {
         save_meta(ampi_of(index), w);
@@ -148,7 +148,7 @@ static int find_sections(struct loading *l, size_t dim)
         const char *tag;
         uint64_t n;
         size_t each;
-        const void *out;
+        void *out;
     } sections[] = {
         { "axes", 1, fans * dim * sizeof(float), &l->axes },
         { "centroids", m->n_clusters, dim * sizeof(float), &l->centroids },
@@ -193,7 +193,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
             continue;
         }
         if (idmap_get(&a->slots.ids, l->ids[s], NULL))
-            return store_corrupt(&l->reader, "an id is there twice");
+            return store_corrupt(&l->reader, "an id occurs twice");
         (void)ampi_slot_take(a, l->ids[s], row);
         row += dim;
     }
@@ -203,7 +203,7 @@ static int load_slots(struct ampi *a, const struct loading *l)
     return rc;
 }
 
-/* The slot is in this cluster: once more in one of its cones, or for the first time. */
+/* Adds the slot to this cluster, or counts one more of its cones. */
 static int file_member(struct ampi *a, const struct loading *l, uint32_t slot, size_t cluster)
 {
     if (slot >= a->slots.n || a->slots.id[slot] == ID_NONE)
@@ -249,7 +249,7 @@ static int load_cone(struct ampi *a, const struct loading *l, size_t cluster, si
     return rc;
 }
 
-/* A copy of the next n floats of an array in the file. NULL: out of memory. */
+/* Copies the next n floats of an array in the file. NULL: out of memory. */
 static float *copy(struct mem *mem, const float **from, size_t n)
 {
     float *to = mem_array(mem, n, sizeof *to);
@@ -317,12 +317,13 @@ static int load_all(struct ampi *a, const struct loading *l)
     return store_corrupt(&l->reader, "what it holds is not an index");
 }
 
-int ampi_load(struct index **out, const struct index_env *env, const char *dir)
+int ampi_load(struct index **out, const struct index_ops *ops, const struct index_env *env,
+              const char *dir)
 {
     struct loading *l = mem_zalloc(env->mem, sizeof *l);
     if (!l)
         return fail(env->error, ERR_NO_MEMORY, "load: out of memory");
-    struct store_identity identity = store_identity_of(env, ampi_ops.name, STORE_VERSION);
+    struct store_identity identity = store_identity_of(env, ops->name, STORE_VERSION);
     int rc = store_open(&l->reader, dir, STORE_NAME, &identity, env->error);
     if (rc) {
         mem_free(env->mem, l);
@@ -331,7 +332,7 @@ int ampi_load(struct index **out, const struct index_env *env, const char *dir)
     struct index *index = NULL;
     rc = find_sections(l, env->dim);
     if (!rc)
-        rc = ampi_open(&index, env, &l->meta->params);
+        rc = ampi_open(&index, ops, env, &l->meta->params);
     if (!rc)
         rc = load_all(ampi_of(index), l);
     store_close(&l->reader);

@@ -1,14 +1,14 @@
-/* train.c - the codebook: k-means, and filing anew what is already stored.
+/* train.c - the codebook: k-means, and reassigning the stored vectors.
  *
- * An index that has had no train(), or one with too few distinct vectors for its clusters, is
- * provisional: it works with the clusters it has (one, to begin with) and trains by itself, on
- * everything stored, in the insert that brings it to VECTORS_PER_CLUSTER vectors a cluster. Where
- * that fails for want of distinct vectors, it tries again each time the number has doubled.
+ * An index is provisional if it had no train(), or one with too few distinct vectors for its
+ * clusters. It uses the clusters it has (at first one) and trains itself on all stored vectors in
+ * the insert that reaches VECTORS_PER_CLUSTER vectors per cluster. If that fails for lack of
+ * distinct vectors, it tries again each time the number has doubled.
  *
- * What is there when a codebook is made is *built* into it: each vector in its nearest cluster only,
- * and the centroids stay k-means'. So is the first batch after a train() of an empty index. What
- * comes later goes to its `cones` nearest clusters and moves their centroids. Both as in the source.
- */
+ * The vectors that exist when a codebook is made are *built* into it: each is in its nearest
+ * cluster only, and the centroids stay those of k-means. The same holds for the first batch after a
+ * train() of an empty index. Later vectors go to their `cones` nearest clusters and move the
+ * centroids. Both are as in the paper. */
 #include <math.h>
 #include <string.h>
 
@@ -17,6 +17,7 @@
 #include "src/core/rng.h"
 
 enum { VECTORS_PER_CLUSTER = 8 };
+enum { TRAIN_PASSES = 20 }; /* with 80 the work is the same, with 5 recall is up to .7 point less */
 enum { STREAM_TRAIN = 1 << 20 };
 
 static size_t clusters_wanted(const struct ampi *a, size_t n)
@@ -27,7 +28,7 @@ static size_t clusters_wanted(const struct ampi *a, size_t n)
     return wanted > 0 ? wanted : 1;
 }
 
-/* Live slots by cluster: those of c are at [start[c], start[c + 1]) of by_cluster. */
+/* Live slots by cluster: those of c are by_cluster[start[c] .. start[c + 1]). */
 struct refile {
     uint32_t *slots, *nearest, *start, *by_cluster;
     float *rows; /* NEAREST_ROWS x dim */
@@ -77,7 +78,7 @@ static void refile_deal(const struct ampi *a, struct refile *r, const struct amp
         r->start[c + 1] += r->start[c];
     for (size_t i = 0; i < n; i++)
         r->by_cluster[r->start[r->nearest[i]]++] = r->slots[i];
-    for (size_t c = to->n; c > 0; c--) /* dealing moved each start to the next one's */
+    for (size_t c = to->n; c > 0; c--) /* each start has moved to the next one's */
         r->start[c] = r->start[c - 1];
     r->start[0] = 0;
 }
@@ -90,7 +91,7 @@ static int refile_all(struct ampi *a, struct ampi_partition *to)
     if (!a->nearest)
         a->nearest = nearest_create(env->mem, AMPI_CONES_MAX);
     if (!a->nearest || !refile_open(a, &r, to->n)) {
-        rc = fail(env->error, ERR_NO_MEMORY, "ampi: out of memory filing %zu vectors anew",
+        rc = fail(env->error, ERR_NO_MEMORY, "ampi: out of memory reassigning %zu vectors",
                   a->slots.ids.n);
     } else {
         refile_deal(a, &r, to);
@@ -107,8 +108,8 @@ static int refile_all(struct ampi *a, struct ampi_partition *to)
     return rc;
 }
 
-/* A second partition is filled and then takes the place of the first, so a failure changes nothing.
-   Dead slots are in no cluster of it, and so free. */
+/* Fills a second partition and then replaces the first, so that a failure changes nothing. Dead
+   slots are in none of its clusters, and so become free. */
 static int adopt_codebook(struct ampi *a, const float *centroids, size_t n)
 {
     struct ampi_partition to;
@@ -149,7 +150,7 @@ static int train_on(struct ampi *a, const float *rows, size_t n)
     if (rc) {
         (void)fail(env->error, rc, "ampi: out of memory training %zu clusters", wanted);
     } else {
-        struct kmeans_options options = { wanted, (size_t)a->params.train_iters, KMEANS_RANDOM,
+        struct kmeans_options options = { wanted, TRAIN_PASSES, KMEANS_RANDOM,
                                           rng_mix(env->seed,
                                                   STREAM_TRAIN + 2 * a->counters.trainings + 1) };
         rc = kmeans_train(env, &options, rows, n, centroids, &made);
@@ -171,7 +172,7 @@ int ampi_train(struct index *index, struct vectors sample)
 {
     if (sample.n == 0)
         return fail(index->env.error, ERR_ARGUMENT,
-                    "train: the sample is empty; ampi needs a vector");
+                    "train: the sample is empty; give at least one vector");
     return train_on(ampi_of(index), sample.rows, sample.n);
 }
 

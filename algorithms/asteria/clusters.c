@@ -1,25 +1,16 @@
-/* clusters.c - the tree's leaves and prefixes as clusters of ids. */
+/* clusters.c - clusters of rows: the leaves and prefixes of the BEC-tree. */
 #include <inttypes.h>
 
-#include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/buckets/encode.h"
 #include "src/core/mem.h"
 
-static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
+static int no_memory(const struct asteria *a)
 {
-    if (slot_table_get(&a->slots, a->ids, id, slot))
-        return OK;
-    return fail(a->base.env.error, ERR_UNKNOWN_ID,
-                "asteria: clusters: id %" PRIu64 " is not stored", id);
+    return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
 }
 
-static int expect_tree(const struct asteria *a)
-{
-    return a->bec ? OK
-                  : fail(a->base.env.error, ERR_UNTRAINED,
-                         "asteria: clusters: there are none before train()");
-}
-
-/* Rows that an older model's buckets still have are where the newer one's address would lead them. */
+/* Buffers to encode a row that the tree does not have: a query, or a row that is still in an older
+   model's bucket. Its cluster is the one that the newer model's address leads to. */
 struct newcomer {
     void *row;
     float *unit, *z, *p;
@@ -38,112 +29,131 @@ static void newcomer_free(const struct asteria *a, struct newcomer *n)
 static int newcomer_reserve(const struct asteria *a, struct newcomer *n)
 {
     const struct index_env *env = &a->base.env;
-    const struct model *model = a->generations[a->now]->model;
+    const struct asteria_model *model = a->generations[a->now]->model;
 
     if (n->p)
         return OK;
     n->row = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
     n->unit = mem_array(env->mem, env->dim, sizeof(float));
-    n->z = mem_array(env->mem, model->turn->out_dim, sizeof(float));
+    n->z = mem_array(env->mem, model->rotation->out_dim, sizeof(float));
     n->p = mem_array(env->mem, model->m, sizeof(float));
-    if (n->row && n->unit && n->z && n->p)
-        return OK;
-    return fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory to encode a row");
+    return n->row && n->unit && n->z && n->p ? OK : no_memory(a);
 }
 
-static int leaf_of(struct asteria *a, uint32_t slot, struct newcomer *n, uint32_t *leaf)
+static uint32_t leaf_of_row(const struct asteria *a, const void *row, struct newcomer *n)
 {
-    const struct model *model = a->generations[a->now]->model;
+    const struct asteria_model *model = a->generations[a->now]->model;
+
+    asteria_model_rotate(model, a->base.env.kernels, asteria_unit(&a->base.env, row, n->unit),
+                         n->z);
+    asteria_model_hash(model, a->base.env.kernels, n->z, n->p);
+    return asteria_bec_leaf_of(a->bec, asteria_ecc_decode(model->ecc, n->p));
+}
+
+static int leaf_of_id(struct asteria *a, uint64_t id, struct newcomer *n, uint32_t *leaf)
+{
     const void *row = NULL;
+    uint32_t slot;
+
+    if (!slot_table_get(&a->slots, a->ids, id, &slot))
+        return fail(a->base.env.error, ERR_UNKNOWN_ID,
+                    "asteria: clusters: id %" PRIu64 " is not stored", id);
+    if (asteria_bec_has(a->bec, slot)) {
+        *leaf = asteria_bec_leaf(a->bec, slot);
+        return OK;
+    }
+    int rc = newcomer_reserve(a, n);
+    if (rc == OK)
+        rc = asteria_rows_get(a->rows, slot, n->row, &row);
+    if (rc == OK)
+        *leaf = leaf_of_row(a, row, n);
+    return rc;
+}
+
+/* The level with the number of clusters nearest to the target. A coarser level has fewer. */
+static size_t level_of(const struct asteria *a, const struct cluster_request *request,
+                       size_t levels)
+{
+    size_t best = 0, least = SIZE_MAX;
+
+    if (request->target == 0)
+        return request->level < levels ? request->level : levels - 1;
+    for (size_t level = 0; level < levels; level++) {
+        const size_t n = asteria_bec_count(a->bec, level);
+        const size_t apart = n > request->target ? n - request->target : request->target - n;
+
+        if (apart < least) {
+            least = apart;
+            best = level;
+        }
+    }
+    return best;
+}
+
+static int assign(struct asteria *a, const struct cluster_request *request, const uint32_t *numbers,
+                  struct cluster_result *result)
+{
+    const struct vectors v = request->vectors;
+    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    struct newcomer newcomer = { 0 };
+    int rc = v.n > 0 ? newcomer_reserve(a, &newcomer) : OK;
+
+    for (size_t i = 0; i < request->n && rc == OK; i++) {
+        uint32_t leaf = 0;
+
+        rc = leaf_of_id(a, request->ids[i], &newcomer, &leaf);
+        if (rc == OK)
+            result->of_ids[i] = numbers[leaf];
+    }
+    for (size_t i = 0; i < v.n && rc == OK; i++)
+        result->of_vectors[i] =
+            numbers[leaf_of_row(a, (const char *)v.rows + i * row_bytes, &newcomer)];
+    newcomer_free(a, &newcomer);
+    return rc;
+}
+
+/* A cluster whose rows are all in an older model's buckets has no medoid. */
+static int report_medoids(const struct asteria *a, uint32_t *slots, struct cluster_result *result)
+{
     int rc = OK;
 
-    if (bec_has(a->bec, slot)) {
-        *leaf = bec_leaf(a->bec, slot);
-        return OK;
-    }
-    rc = newcomer_reserve(a, n);
-    if (rc == OK)
-        rc = tier_get(a->tier, slot, n->row, &row);
-    if (rc != OK)
-        return rc;
-    model_turn(model, a->base.env.kernels, asteria_unit(&a->base.env, row, n->unit), n->z);
-    model_hash(model, a->base.env.kernels, n->z, n->p);
-    *leaf = bec_leaf_of(a->bec, ecc_decode(model->ecc, n->p));
-    return OK;
+    asteria_bec_medoids(a->bec, result->level, slots);
+    for (size_t i = 0; i < result->clusters && rc == OK; i++)
+        if (slots[i] != UINT32_MAX)
+            rc = result->medoid(result->to, i, a->ids[slots[i]]);
+    return rc;
 }
 
-static int assign_locked(struct asteria *a, const uint64_t *ids, size_t n, size_t level,
-                         uint64_t *cluster)
+static int cluster_locked(struct asteria *a, const struct cluster_request *request,
+                          struct cluster_result *result)
 {
     struct mem *mem = a->base.env.mem;
-    struct newcomer newcomer = { 0 };
-    int rc = expect_tree(a);
 
-    if (rc != OK)
-        return rc;
-    uint32_t *numbers = mem_array(mem, bec_leaves_end(a->bec), sizeof *numbers);
+    if (!a->bec)
+        return fail(a->base.env.error, ERR_UNTRAINED,
+                    "asteria: clusters: there are no clusters before train()");
+    result->levels = asteria_bec_levels(a->bec);
+    result->level = level_of(a, request, result->levels);
+    result->clusters = asteria_bec_count(a->bec, result->level);
+    /* Also the medoids' slots: there are no more clusters than nodes. */
+    uint32_t *numbers = mem_array(mem, asteria_bec_leaves_end(a->bec), sizeof *numbers);
     if (!numbers)
-        return fail(a->base.env.error, ERR_NO_MEMORY,
-                    "asteria: clusters: out of memory to number them");
-    bec_numbers(a->bec, level, numbers);
-    for (size_t i = 0; i < n && rc == OK; i++) {
-        uint32_t slot = 0, leaf = 0;
-        rc = find(a, ids[i], &slot);
-        if (rc == OK)
-            rc = leaf_of(a, slot, &newcomer, &leaf);
-        if (rc == OK)
-            cluster[i] = numbers[leaf];
-    }
-    newcomer_free(a, &newcomer);
+        return no_memory(a);
+    asteria_bec_numbers(a->bec, result->level, numbers);
+    int rc = assign(a, request, numbers, result);
+    if (rc == OK)
+        rc = report_medoids(a, numbers, result);
     mem_free(mem, numbers);
     return rc;
 }
 
-static int asteria_assign(const struct index *index, const uint64_t *ids, size_t n, size_t level,
-                          uint64_t *cluster)
+int asteria_cluster(struct index *index, const struct cluster_request *request,
+                    struct cluster_result *result)
 {
     struct asteria *a = asteria_of(index);
 
     pthread_rwlock_rdlock(&a->lock);
-    const int rc = assign_locked(a, ids, n, level, cluster);
+    const int rc = cluster_locked(a, request, result);
     pthread_rwlock_unlock(&a->lock);
     return rc;
 }
-
-static int asteria_cluster_count(const struct index *index, size_t level, size_t *clusters)
-{
-    struct asteria *a = asteria_of(index);
-
-    pthread_rwlock_rdlock(&a->lock);
-    const int rc = expect_tree(a);
-    if (rc == OK)
-        *clusters = bec_count(a->bec, level);
-    pthread_rwlock_unlock(&a->lock);
-    return rc;
-}
-
-/* ID_NONE: the cluster is empty. */
-static int asteria_medoids(const struct index *index, size_t level, uint64_t *ids)
-{
-    struct asteria *a = asteria_of(index);
-    struct mem *mem = a->base.env.mem;
-
-    pthread_rwlock_rdlock(&a->lock);
-    int rc = expect_tree(a);
-    const size_t n = rc == OK ? bec_count(a->bec, level) : 0;
-    uint32_t *slots = rc == OK ? mem_array(mem, n, sizeof *slots) : NULL;
-    if (rc == OK && !slots)
-        rc = fail(a->base.env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for medoids");
-    if (rc == OK) {
-        bec_medoids(a->bec, level, slots);
-        for (size_t i = 0; i < n; i++)
-            ids[i] = slots[i] == UINT32_MAX ? ID_NONE : a->ids[slots[i]];
-    }
-    pthread_rwlock_unlock(&a->lock);
-    mem_free(mem, slots);
-    return rc;
-}
-
-const struct index_cluster_ops asteria_clusters = { .assign = asteria_assign,
-                                                    .count = asteria_cluster_count,
-                                                    .medoids = asteria_medoids };

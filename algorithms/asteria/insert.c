@@ -1,41 +1,44 @@
-/* insert.c - rows come in batches: encoded, room made for, logged, added.
+/* insert.c - insertion of rows in batches: encoding, reserving memory, logging, adding.
  *
- * All that can fail comes before the first thing that is seen, so that a batch is in whole or not at all; that includes
- * the log, which is therefore written before the rows are added. Rows get slots in the order of their buckets, so that
- * those of a bucket lie side by side.
+ * All that can fail, the log included, comes before the first visible change, so a batch is stored
+ * as a whole or not at all. Rows get slots in the order of their buckets, so that the rows of a
+ * bucket have consecutive slots.
  */
-#include "algorithms/asteria/batch.h"
-#include "algorithms/asteria/upkeep.h"
+#include "algorithms/asteria/buckets/batch.h"
+#include "algorithms/asteria/change.h"
+#include "algorithms/asteria/durable/durable.h"
+#include "algorithms/asteria/maintenance/maintenance.h"
+#include "algorithms/asteria/rows/slots.h"
 #include "src/core/mem.h"
 
 struct insertion {
-    struct batch batch;
+    struct asteria_batch batch;
     uint32_t *next; /* slots, ascending */
 };
 
 static int insertion_begin(struct insertion *n, struct asteria *a, size_t most)
 {
     const struct index_env *env = &a->base.env;
-    int rc = batch_begin(&n->batch, a, most);
+    int rc = asteria_batch_begin(&n->batch, a, most);
 
     if (rc != OK)
         return rc;
     n->next = mem_array(env->mem, most, sizeof *n->next);
     if (n->next)
         return OK;
-    batch_free(&n->batch);
+    asteria_batch_free(&n->batch);
     return fail(env->error, ERR_NO_MEMORY, "asteria: insert: out of memory for %zu rows", most);
 }
 
 static void insertion_end(struct insertion *n)
 {
     mem_free(n->batch.a->base.env.mem, n->next);
-    batch_free(&n->batch);
+    asteria_batch_free(&n->batch);
 }
 
 static int reserve(struct insertion *n, const uint64_t *ids)
 {
-    struct batch *b = &n->batch;
+    struct asteria_batch *b = &n->batch;
     int rc = asteria_slots_reserve(b->a, ids, b->n);
 
     if (rc != OK)
@@ -43,22 +46,23 @@ static int reserve(struct insertion *n, const uint64_t *ids)
     asteria_slots_next(b->a, b->n, n->next);
     for (size_t i = 0; i < b->n; i++)
         b->slots[batch_row(b, i)] = n->next[i];
-    return batch_reserve(b, (size_t)n->next[b->n - 1] + 1);
+    return asteria_batch_reserve(b, (size_t)n->next[b->n - 1] + 1);
 }
 
 static void add(struct insertion *n, const uint64_t *ids)
 {
-    struct batch *b = &n->batch;
+    struct asteria_batch *b = &n->batch;
     struct asteria *a = b->a;
 
     asteria_slots_take(a, ids, b->slots, b->n);
-    batch_put(b);
+    asteria_batch_put(b);
     for (size_t i = 0; a->graph && i < b->n; i++)
-        (void)caprg_queue(a->graph, b->slots[i]); /* was reserved: cannot fail */
+        (void)asteria_caprg_queue(a->graph, b->slots[i]); /* was reserved: cannot fail */
     a->inserted_since += b->n;
 }
 
-/* The rows are in: that one was not linked is no failure of insert(), and maintain() tries again. */
+/* The rows are stored. A row that cannot be linked now does not fail insert(): maintain()
+   links it later. */
 static void link_some(struct asteria *a)
 {
     struct error ignored = { 0 }, *before = error_divert(&ignored);
@@ -67,40 +71,40 @@ static void link_some(struct asteria *a)
     (void)error_divert(before);
 }
 
-/* Rows into their store and the log, while searches go on, which see nothing of it. */
+/* Writes the rows and their log record. Searches go on and do not see them yet. */
 static int write(struct insertion *n, const uint64_t *ids)
 {
-    struct batch *b = &n->batch;
+    struct asteria_batch *b = &n->batch;
     struct asteria *a = b->a;
     const struct index_env *env = &a->base.env;
     const struct vectors rows = { b->rows, b->n, env->dim, env->element };
 
     asteria_change_pause(a);
-    int rc = tier_write(a->tier, b->slots, b->rows, b->n);
-    if (rc == OK && a->log)
+    int rc = asteria_rows_write(a->rows, b->slots, b->rows, b->n);
+    if (rc == OK && a->durable.wal)
         rc = asteria_log_insert(a, rows, ids, b->n);
     asteria_change_resume(a);
     return rc;
 }
 
-/* Within a change; or nobody else is there, and nothing is to be logged. */
+/* shared: false where no other thread has the index and nothing is logged. */
 static int insert_encoded(struct insertion *n, const uint64_t *ids, bool shared)
 {
-    struct batch *b = &n->batch;
+    struct asteria_batch *b = &n->batch;
     struct asteria *a = b->a;
     int rc = OK;
 
     if (b->version != a->generations[a->now]->model->version)
-        rc = batch_encode(b); /* a newer one took over meanwhile */
+        rc = asteria_batch_encode(b); /* a newer model came into use meanwhile */
     if (rc == OK)
         rc = reserve(n, ids);
     if (rc != OK)
         return rc;
-    rc = shared ? write(n, ids) : tier_write(a->tier, b->slots, b->rows, b->n);
-    tier_written(a->tier, b->slots, b->rows, b->n, rc == OK);
+    rc = shared ? write(n, ids) : asteria_rows_write(a->rows, b->slots, b->rows, b->n);
+    asteria_rows_written(a->rows, b->slots, b->rows, b->n, rc == OK);
     if (rc == OK)
         add(n, ids);
-    if (rc == OK && a->graph && a->params.link == LINK_INSERT)
+    if (rc == OK && a->graph && a->params.link_policy == LINK_INSERT)
         link_some(a);
     return rc;
 }
@@ -110,11 +114,11 @@ static int insert_batch(struct insertion *n, const uint64_t *ids, bool shared)
     struct asteria *a = n->batch.a;
 
     if (!shared) {
-        const int rc = batch_encode(&n->batch);
+        const int rc = asteria_batch_encode(&n->batch);
         return rc == OK ? insert_encoded(n, ids, false) : rc;
     }
     pthread_rwlock_rdlock(&a->lock);
-    int rc = batch_encode(&n->batch);
+    int rc = asteria_batch_encode(&n->batch);
     pthread_rwlock_unlock(&a->lock);
     if (rc != OK)
         return rc;
@@ -126,7 +130,7 @@ static int insert_batch(struct insertion *n, const uint64_t *ids, bool shared)
     return rc;
 }
 
-/* shared: beside searches, and logged. */
+/* shared: searches run at the same time, and the batch is logged. */
 static int insert(struct asteria *a, struct vectors v, const uint64_t *ids, size_t *done,
                   bool shared)
 {
@@ -136,12 +140,12 @@ static int insert(struct asteria *a, struct vectors v, const uint64_t *ids, size
     *done = 0;
     if (v.n == 0)
         return OK;
-    const size_t at_once = batch_rows(a), most = v.n < at_once ? v.n : at_once;
+    const size_t at_once = asteria_batch_rows(a), most = v.n < at_once ? v.n : at_once;
     rc = insertion_begin(&n, a, most);
     if (rc != OK)
         return rc;
     while (rc == OK && *done < v.n) {
-        struct batch *b = &n.batch;
+        struct asteria_batch *b = &n.batch;
 
         b->n = v.n - *done < most ? v.n - *done : most;
         b->rows = (const unsigned char *)v.rows + *done * b->row_bytes;

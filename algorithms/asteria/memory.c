@@ -1,13 +1,15 @@
-/* memory.c - where the bytes are. */
-#include "algorithms/asteria/asteria.h"
+/* memory.c - bytes in memory and on disk, by kind. */
+#include "algorithms/asteria/durable/durable.h"
+#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/asteria/search/search.h"
 
-static void add_generation(const struct generation *g, struct memory_use *use)
+static void add_generation(const struct asteria_generation *g, struct memory_use *use)
 {
     uint64_t codes = 0;
 
     if (!g)
         return;
-    use->other += generation_bytes(g, &codes);
+    use->other += asteria_generation_bytes(g, &codes);
     use->codes += codes;
 }
 
@@ -17,16 +19,16 @@ int asteria_memory(const struct index *index, struct memory_use *use)
 
     *use = (struct memory_use){ 0 };
     pthread_rwlock_rdlock(&a->lock);
-    use->vectors = tier_resident_bytes(a->tier);
-    use->disk = tier_disk_bytes(a->tier);
-    use->graph = a->graph ? caprg_bytes(a->graph) : 0;
+    use->vectors = asteria_rows_resident_bytes(a->rows);
+    use->disk = asteria_rows_disk_bytes(a->rows);
+    use->graph = a->graph ? asteria_caprg_bytes(a->graph) : 0;
     use->ids = slot_table_bytes(&a->slots) + a->ids_capacity * sizeof *a->ids +
                a->places_capacity * sizeof *a->places + a->free_capacity * sizeof *a->free +
-               a->waiting_capacity * sizeof *a->waiting + asteria_pins_bytes(a);
-    use->other = sizeof *a + (a->bec ? bec_bytes(a->bec) : 0) + asteria_scratch_bytes(a);
+               a->tombstones_capacity * sizeof *a->tombstones + asteria_pins_bytes(a);
+    use->other = sizeof *a + (a->bec ? asteria_bec_bytes(a->bec) : 0) + asteria_scratch_bytes(a);
     for (size_t i = 0; i < 2; i++)
         add_generation(a->generations[i], use);
     pthread_rwlock_unlock(&a->lock);
-    use->disk += asteria_log_bytes(a); /* may wait for the log */
+    use->disk += asteria_log_bytes(a); /* waits while the log is being written */
     return OK;
 }

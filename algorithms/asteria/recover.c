@@ -1,37 +1,38 @@
-/* recover.c - an index as it was when its process ended: the snapshot, and the records after it.
+/* recover.c - restores an index after its process ended: the snapshot, then the log after it.
  *
- * Rows are inserted and removed the way they were, but for the log. A model that was being trained
- * when the process ended was in no snapshot: the index has the model before it, or none, and says
- * so.
+ * Replay inserts and removes rows by the same functions as before, without logging. A model whose
+ * training was interrupted is in no snapshot: the index keeps the previous model, or has none, and
+ * logs a line about it.
  *
- * Nothing must be written for it: an index can be opened, and searched, on a full disk. Rows of the
- * log that have their place in the file of rows stay in memory then (tier_load()), and updates are
- * refused until there is space.
+ * Recovery needs no disk space, so an index can be opened and searched on a full disk. Rows that
+ * the log inserts then stay in memory (asteria_rows_load()), and updates are refused until there
+ * is space.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "algorithms/asteria/snapshot.h"
-#include "algorithms/common/folder_claim.h"
-#include "algorithms/common/journal.h"
+#include "algorithms/asteria/durable/durable.h"
+#include "algorithms/asteria/durable/snapshot.h"
+#include "algorithms/asteria/maintenance/maintenance.h"
+#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/common/durable/wal.h"
 #include "src/core/mem.h"
 
-struct replay {
+struct recovery {
     struct asteria *a;
-    bool training; /* was begun, and nothing is known of its end */
+    bool training; /* a training was begun, and the log does not record its end */
 };
 
-static int misfit(const struct asteria *a, const struct journal_record *r, const char *why)
+static int misfit(const struct asteria *a, const struct wal_record *r, const char *why)
 {
     return fail(a->base.env.error, ERR_CORRUPT,
-                "asteria: journal in %s: record %" PRIu64 " (op %u, %zu bytes) %s", a->base.env.dir,
-                r->lsn, r->op, r->n, why);
+                "asteria: write-ahead log in %s: record %" PRIu64 " (op %u, %zu bytes) %s",
+                a->base.env.dir, r->lsn, r->op, r->n, why);
 }
 
-static uint64_t id_of(const struct journal_record *r, size_t i)
+static uint64_t id_of(const struct wal_record *r, size_t i)
 {
     uint64_t id;
 
@@ -51,19 +52,21 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Ids that can be inserted: none that is there, none that comes twice. room: n. */
-static bool are_new(const struct asteria *a, const uint64_t *ids, size_t n, uint64_t *room)
+/* Ids that can be inserted: not stored, no duplicates. sorted: n ids of scratch. */
+static bool are_new(const struct asteria *a, const uint64_t *ids, size_t n, uint64_t *sorted)
 {
-    memcpy(room, ids, n * sizeof *ids);
-    qsort(room, n, sizeof *room, ascending);
+    memcpy(sorted, ids, n * sizeof *ids);
+    qsort(sorted, n, sizeof *sorted, ascending);
     for (size_t i = 0; i < n; i++)
-        if (room[i] == ID_NONE || is_stored(a, room[i]) || (i > 0 && room[i] == room[i - 1]))
+        if (sorted[i] == ID_NONE || is_stored(a, sorted[i]) ||
+            (i > 0 && sorted[i] == sorted[i - 1]))
             return false;
     return true;
 }
 
-/* A copy of ids and rows: a record lies at any address, and theirs must be multiples of 8 and 4. */
-static int redo_insert(struct asteria *a, const struct journal_record *r)
+/* Copies ids and rows: the record may lie at any address, but they need alignment to 8
+   and 4 bytes. */
+static int redo_insert(struct asteria *a, const struct wal_record *r)
 {
     const struct index_env *env = &a->base.env;
     const size_t each = sizeof(uint64_t) + element_row_bytes(env->element, env->dim);
@@ -72,16 +75,16 @@ static int redo_insert(struct asteria *a, const struct journal_record *r)
     int rc;
 
     if (n == 0 || r->n % each != 0)
-        return misfit(a, r, "is none of this index");
+        return misfit(a, r, "does not belong to this index");
     if (!a->trained)
         return misfit(a, r, "holds rows, but there is no model");
-    uint64_t *ids = mem_alloc(env->mem, r->n), *room = mem_array(env->mem, n, sizeof *room);
-    if (!ids || !room) {
-        rc = fail(env->error, ERR_NO_MEMORY, "asteria: no memory to recover %zu rows", n);
+    uint64_t *ids = mem_alloc(env->mem, r->n), *sorted = mem_array(env->mem, n, sizeof *sorted);
+    if (!ids || !sorted) {
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot recover %zu rows", n);
     } else {
         memcpy(ids, r->payload, r->n);
         const struct vectors rows = { ids + n, n, env->dim, env->element };
-        if (!are_new(a, ids, n, room))
+        if (!are_new(a, ids, n, sorted))
             rc = misfit(a, r, "inserts an id that is there");
         else if (!asteria_rows_possible(env, rows.rows, n))
             rc = misfit(a, r, "holds a row that is not of unit length");
@@ -89,16 +92,16 @@ static int redo_insert(struct asteria *a, const struct journal_record *r)
             rc = asteria_apply_insert(a, rows, ids, &done);
     }
     mem_free(env->mem, ids);
-    mem_free(env->mem, room);
+    mem_free(env->mem, sorted);
     return rc;
 }
 
-static int redo_remove(struct asteria *a, const struct journal_record *r)
+static int redo_remove(struct asteria *a, const struct wal_record *r)
 {
     int rc = OK;
 
     if (r->n == 0 || r->n % sizeof(uint64_t) != 0)
-        return misfit(a, r, "is none of this index");
+        return misfit(a, r, "does not belong to this index");
     for (size_t i = 0; rc == OK && i < r->n / sizeof(uint64_t); i++) {
         if (!is_stored(a, id_of(r, i)))
             return misfit(a, r, "removes an id that is not there");
@@ -109,23 +112,23 @@ static int redo_remove(struct asteria *a, const struct journal_record *r)
     return rc;
 }
 
-static int redo(void *to, const struct journal_record *r)
+static int redo(void *to, const struct wal_record *r)
 {
-    struct replay *p = to;
+    struct recovery *p = to;
 
     switch (r->op) {
         case LOG_INSERT: return redo_insert(p->a, r);
         case LOG_REMOVE: return redo_remove(p->a, r);
         case LOG_TRAIN:
             if (r->n != 1)
-                return misfit(p->a, r, "is none of this index");
+                return misfit(p->a, r, "does not belong to this index");
             p->training = *(const unsigned char *)r->payload == 1;
             return OK;
-        default: return misfit(p->a, r, "is none of this index");
+        default: return misfit(p->a, r, "does not belong to this index");
     }
 }
 
-static void tell_of_training(const struct asteria *a)
+static void log_interruption(const struct asteria *a)
 {
     const struct index_env *env = &a->base.env;
     char line[256];
@@ -134,8 +137,7 @@ static void tell_of_training(const struct asteria *a)
         return;
     if (a->trained)
         (void)snprintf(line, sizeof line,
-                       "asteria: training was interrupted: the index goes on with its model of "
-                       "version %u",
+                       "asteria: training was interrupted: the index keeps its model of version %u",
                        (unsigned)a->generations[a->now]->model->version);
     else
         (void)snprintf(line, sizeof line,
@@ -144,74 +146,22 @@ static void tell_of_training(const struct asteria *a)
     env->log(env->log_to, line);
 }
 
-/* ------------------------------------------------------------------------------ opening */
-
-static int go_on(struct asteria *a, uint64_t snapshot_lsn)
+int asteria_replay(struct asteria *a, uint64_t snapshot_lsn)
 {
     const struct index_env *env = &a->base.env;
-    struct replay p = { .a = a };
+    struct recovery p = { .a = a };
     uint64_t last = snapshot_lsn, torn = 0;
-    int rc = journal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn);
+    int rc = wal_replay(env, env->dir, snapshot_lsn, redo, &p, &last, &torn);
 
     if (rc == OK)
         rc = asteria_log_open(a, last, snapshot_lsn);
     if (rc != OK)
         return rc;
-    tier_load(a->tier, false);
+    asteria_rows_load(a->rows, false);
     if (p.training)
-        tell_of_training(a);
-    /* A long log is replayed once. What fails here is no failure of the opening: the disk may be
-       full. */
+        log_interruption(a);
+    /* A checkpoint now saves replaying a long log again. Its failure does not fail the opening: the
+       disk may be full. */
     asteria_checkpoint_if_due(a, asteria_pins_are_many(a));
     return OK;
-}
-
-static int recover(struct asteria **out, const struct index_env *env,
-                   const struct asteria_opening *opening)
-{
-    const struct store_identity identity = snapshot_identity(env);
-    struct store_reader r;
-    struct asteria *a = NULL;
-    uint64_t lsn = 0;
-    int rc = store_open(&r, env->dir, SNAPSHOT_RUNNING, &identity, env->error);
-
-    if (rc != OK)
-        return rc;
-    rc = asteria_snapshot_read(&a, env, opening, &r, &lsn);
-    store_close(&r);
-    if (rc == OK)
-        rc = go_on(a, lsn);
-    if (rc == OK)
-        *out = a;
-    else if (a)
-        asteria_destroy(&a->base);
-    return rc;
-}
-
-/* The claim comes before anything is read, and is the index's once it is open. */
-static int recover_claimed(struct asteria **out, const struct index_env *env,
-                           struct asteria_opening opening)
-{
-    int claim = -1;
-    int rc = folder_claim(env->dir, &claim, env->error);
-
-    if (rc != OK)
-        return rc;
-    opening.claim = &claim;
-    opening.recovers = true;
-    rc = recover(out, env, &opening);
-    if (claim >= 0)
-        (void)close(claim);
-    return rc;
-}
-
-int asteria_load_from(struct asteria **out, const struct index_env *env, const char *dir,
-                      const struct asteria_opening *opening)
-{
-    const bool ran = folder_has(dir, SNAPSHOT_RUNNING);
-
-    if (ran && folder_same(dir, env->dir))
-        return recover_claimed(out, env, *opening);
-    const int rc = asteria_load_saved(out, env, dir, opening);
-    return rc == ERR_NOT_FOUND && ran ? folder_only_ran(env->error, dir) : rc;
 }

@@ -1,8 +1,15 @@
-/* remove.c - a removed row is a tombstone: its id goes at once, its place and edges with others of
- * its bucket and of the graph (compact.c). */
+/* remove.c - a removed row becomes a tombstone. Its id is free at once; its place in the bucket and
+ * its edges are freed by compaction (buckets/compact.c, maintenance/compact.c).
+ */
 #include <inttypes.h>
 
 #include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/buckets/compact.h"
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/change.h"
+#include "algorithms/asteria/durable/durable.h"
+#include "algorithms/asteria/maintenance/maintenance.h"
+#include "algorithms/asteria/rows/slots.h"
 
 static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
 {
@@ -12,39 +19,40 @@ static int find(const struct asteria *a, uint64_t id, uint32_t *slot)
                 id);
 }
 
-/* The graph is told first, for that may fail. */
+/* The graph comes first because its removal can fail. */
 int asteria_apply_remove(struct asteria *a, uint64_t id)
 {
-    const struct bec_rows tree_rows = asteria_bec_rows(a);
+    const struct asteria_bec_rows tree_rows = asteria_bec_rows(a);
     uint32_t slot;
     int rc = find(a, id, &slot);
 
     if (rc == OK)
         rc = asteria_free_reserve(a, 1);
     if (rc == OK && a->graph)
-        rc = caprg_remove(a->graph, slot);
+        rc = asteria_caprg_remove(a->graph, slot);
     if (rc != OK)
         return rc;
-    const struct place place = a->places[slot];
+    const struct asteria_place place = a->places[slot];
     if (a->bec && place.generation == a->now)
-        bec_remove(a->bec, &tree_rows, slot);
-    asteria_slot_die(a, slot, a->graph != NULL);
-    bucket_remove(a->generations[place.generation], place.bucket, place.position);
+        asteria_bec_remove(a->bec, &tree_rows, slot);
+    asteria_slot_tombstone(a, slot, a->graph != NULL);
+    asteria_bucket_remove(a->generations[place.generation], place.bucket, place.position);
     asteria_compact_bucket(a, place.generation, place.bucket);
     return OK;
 }
 
-/* Logged first, when all ids are known and there is room: what follows cannot fail. */
+/* The log is written once all ids are known to exist and memory is reserved: nothing after
+   it can fail. */
 static int remove_all(struct asteria *a, const uint64_t *ids, size_t n, size_t *done)
 {
     uint32_t slot;
     int rc = asteria_free_reserve(a, n);
 
     if (rc == OK && a->graph)
-        rc = caprg_reserve_removals(a->graph, n);
+        rc = asteria_caprg_reserve_removals(a->graph, n);
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = find(a, ids[i], &slot);
-    if (rc == OK && a->log) {
+    if (rc == OK && a->durable.wal) {
         asteria_change_pause(a);
         rc = asteria_log_remove(a, ids, n);
         asteria_change_resume(a);

@@ -1,22 +1,24 @@
-/* stats.c - what there is, told in numbers: buckets and how even they are, words and how they have drifted, models,
- * graph, tree, and what searches counted. */
+/* stats.c - statistics: buckets and their balance, drift of the bits, models, graph, tree, and
+ * counts of searches.
+ */
 #include <math.h>
 
 #include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/search/search.h"
 
 struct sums {
     size_t buckets, used; /* used: with live rows */
     double live, dead, largest, nlogn;
-    double flips;              /* bits that decoding turned */
-    double ones[ECC_WORD_MAX]; /* of live rows' words */
+    double flips;              /* bits that decoding changed, summed over live rows */
+    double ones[ECC_WORD_MAX]; /* ones[j]: live rows whose word has bit j set */
 };
 
-static void tell(struct stat_sink *sink, const char *name, double value)
+static void emit(struct stat_sink *sink, const char *name, double value)
 {
     sink->value(sink->to, name, value);
 }
 
-static void add_words(struct sums *s, const struct bucket *b, size_t m)
+static void add_words(struct sums *s, const struct asteria_bucket *b, size_t m)
 {
     for (uint32_t i = 0; i < b->n; i++) {
         if (!bucket_is_alive(b, i))
@@ -27,12 +29,12 @@ static void add_words(struct sums *s, const struct bucket *b, size_t m)
     }
 }
 
-static struct sums sum_up(const struct generation *g, struct stat_sink *sink)
+static struct sums sum_up(const struct asteria_generation *g, struct stat_sink *sink)
 {
     struct sums s = { 0 };
 
     for (size_t i = 0; i < g->n; i++) {
-        const struct bucket *b = &g->buckets[i];
+        const struct asteria_bucket *b = &g->buckets[i];
 
         if (b->address == UINT32_MAX)
             continue;
@@ -50,23 +52,24 @@ static struct sums sum_up(const struct generation *g, struct stat_sink *sink)
     return s;
 }
 
-static void tell_buckets(const struct sums *s, struct stat_sink *sink)
+static void emit_buckets(const struct sums *s, struct stat_sink *sink)
 {
     const double mean = s->used > 0 ? s->live / (double)s->used : 0;
 
-    tell(sink, "buckets", (double)s->buckets);
-    tell(sink, "buckets_used", (double)s->used);
-    tell(sink, "bucket_mean", mean);
-    tell(sink, "bucket_largest", s->largest);
-    tell(sink, "largest_over_mean", mean > 0 ? s->largest / mean : 0);
-    /* Bits: log2 of as many buckets as would be as even. */
-    tell(sink, "occupancy_entropy", s->live > 0 ? log2(s->live) - s->nlogn / s->live : 0);
-    tell(sink, "dead_rows", s->dead);
-    tell(sink, "flips_of_decoding", s->live > 0 ? s->flips / s->live : 0);
+    emit(sink, "buckets", (double)s->buckets);
+    emit(sink, "buckets_used", (double)s->used);
+    emit(sink, "bucket_mean", mean);
+    emit(sink, "bucket_largest", s->largest);
+    emit(sink, "largest_over_mean", mean > 0 ? s->largest / mean : 0);
+    /* Entropy in bits: log2 of the number of equally large buckets that are as
+       balanced as these. */
+    emit(sink, "occupancy_entropy", s->live > 0 ? log2(s->live) - s->nlogn / s->live : 0);
+    emit(sink, "dead_rows", s->dead);
+    emit(sink, "flips_of_decoding", s->live > 0 ? s->flips / s->live : 0);
 }
 
-/* How far shares of ones have gone from what they were in the model's sample. */
-static void tell_drift(const struct sums *s, const struct model *m, struct stat_sink *sink)
+/* Drift: how far each bit's share of ones is from its share in the model's sample. */
+static void emit_drift(const struct sums *s, const struct asteria_model *m, struct stat_sink *sink)
 {
     double sum = 0, most = 0;
 
@@ -76,92 +79,117 @@ static void tell_drift(const struct sums *s, const struct model *m, struct stat_
         sum += drift;
         most = fmax(most, drift);
     }
-    tell(sink, "bit_drift", sum / (double)m->m);
-    tell(sink, "bit_drift_most", most);
+    emit(sink, "bit_drift", sum / (double)m->m);
+    emit(sink, "bit_drift_most", most);
 }
 
-static void tell_model(const struct asteria *a, const struct model *m, struct stat_sink *sink)
+static void emit_model(const struct asteria *a, const struct asteria_model *m,
+                       struct stat_sink *sink)
 {
     double margin = 0;
 
     for (size_t i = 0; i < m->m; i++)
         margin += m->bit_margin[i] / (double)m->m;
-    tell(sink, "model_version", m->version);
-    tell(sink, "word_bits", (double)m->m);
-    tell(sink, "address_bits", m->ecc->k);
-    tell(sink, "turned_dim", (double)m->turn->out_dim);
-    tell(sink, "short_code_bytes", (double)m->lrsq->code_bytes);
-    tell(sink, "scan_code_bytes", m->quantizer->code_bytes);
-    tell(sink, "bit_margin", margin);
-    tell(sink, "train_rows", (double)m->sample_rows);
-    tell(sink, "train_steps", (double)m->report.steps);
-    tell(sink, "train_stopped", m->report.stopped);
-    tell(sink, "train_loss_first", m->report.first_loss);
-    tell(sink, "train_loss_last", m->report.last_loss);
-    tell(sink, "train_margin_before", m->report.margin_before);
-    tell(sink, "train_margin_after", m->report.margin_after);
-    tell(sink, "fitted_rows", (double)a->fitted_rows);
-    tell(sink, "inserted_since", (double)a->inserted_since);
+    emit(sink, "model_version", m->version);
+    emit(sink, "word_bits", (double)m->m);
+    emit(sink, "address_bits", m->ecc->k);
+    emit(sink, "rotation", m->rotation->kind);
+    if (m->costs[0] > 0) {
+        emit(sink, "rotation_cost_bor", m->costs[0]);
+        emit(sink, "rotation_cost_pca", m->costs[1]);
+    }
+    emit(sink, "rotated_dim", (double)m->rotation->out_dim);
+    emit(sink, "residual_code_bytes", (double)m->lrsq->code_bytes);
+    emit(sink, "scan_code_bytes", m->quantizer->code_bytes);
+    emit(sink, "bit_margin", margin);
+    emit(sink, "train_rows", (double)m->sample_rows);
+    emit(sink, "train_steps", (double)m->report.steps);
+    emit(sink, "train_stopped", m->report.stopped);
+    emit(sink, "train_loss_first", m->report.first_loss);
+    emit(sink, "train_loss_last", m->report.last_loss);
+    emit(sink, "train_margin_before", m->report.margin_before);
+    emit(sink, "train_margin_after", m->report.margin_after);
+    emit(sink, "fitted_rows", (double)a->fitted_rows);
+    emit(sink, "inserted_since", (double)a->inserted_since);
 }
 
-static void tell_graph(const struct asteria *a, struct stat_sink *sink)
+static void emit_graph(const struct asteria *a, struct stat_sink *sink)
 {
-    const struct caprg_counts n = caprg_count(a->graph);
+    const struct asteria_caprg_counts n = asteria_caprg_count(a->graph);
 
-    tell(sink, "graph_nodes", (double)n.nodes);
-    tell(sink, "graph_edges", (double)n.edges);
-    tell(sink, "graph_queued", (double)n.queued);
-    tell(sink, "graph_removed_waiting", (double)n.removed_waiting);
-    tell(sink, "graph_debts", (double)n.debts);
-    tell(sink, "graph_pruned", (double)n.pruned);
-    tell(sink, "graph_backlinks", (double)n.backlinks);
+    emit(sink, "graph_nodes", (double)n.nodes);
+    emit(sink, "graph_edges", (double)n.edges);
+    emit(sink, "graph_queued", (double)n.queued);
+    emit(sink, "graph_removed_waiting", (double)n.removed_waiting);
+    emit(sink, "graph_debts", (double)n.deferred);
+    emit(sink, "graph_pruned", (double)n.pruned);
+    emit(sink, "graph_backlinks", (double)n.backlinks);
 }
 
-static void tell_tree(const struct asteria *a, struct stat_sink *sink)
+/* The last splits and merges of clusters, oldest first. */
+static void emit_events(const struct asteria *a, struct stat_sink *sink)
 {
-    const struct bec_counts n = bec_count_events(a->bec);
+    struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
+    const size_t n = asteria_bec_events(a->bec, events, ASTERIA_BEC_EVENTS);
 
-    tell(sink, "tree_leaves", (double)n.leaves);
-    tell(sink, "tree_nodes", (double)n.nodes);
-    tell(sink, "tree_depth", (double)n.depth);
-    tell(sink, "tree_splits", (double)n.splits);
-    tell(sink, "tree_merges", (double)n.merges);
-    tell(sink, "tree_moved", (double)n.moved);
-    tell(sink, "tree_medoids", (double)n.medoids);
-    tell(sink, "tree_largest", n.largest);
-    tell(sink, "tree_entropy", n.entropy);
+    for (size_t i = 0; i < n; i++) {
+        const struct asteria_bec_event *e = &events[i];
+
+        sink->cell(sink->to, "tree_events", i, "split", e->split);
+        sink->cell(sink->to, "tree_events", i, "depth", e->depth);
+        sink->cell(sink->to, "tree_events", i, "parent", e->parent);
+        sink->cell(sink->to, "tree_events", i, "child", e->child);
+        sink->cell(sink->to, "tree_events", i, "rows_0", e->rows[0]);
+        sink->cell(sink->to, "tree_events", i, "rows_1", e->rows[1]);
+    }
 }
 
-/* Rows apart: what the index adds to them. */
-static void tell_bytes(const struct asteria *a, struct stat_sink *sink)
+static void emit_tree(const struct asteria *a, struct stat_sink *sink)
+{
+    const struct asteria_bec_counts n = asteria_bec_count_events(a->bec);
+
+    emit(sink, "tree_leaves", (double)n.leaves);
+    emit(sink, "tree_nodes", (double)n.nodes);
+    emit(sink, "tree_depth", (double)n.depth);
+    emit(sink, "tree_splits", (double)n.splits);
+    emit(sink, "tree_merges", (double)n.merges);
+    emit(sink, "tree_moved", (double)n.moved);
+    emit(sink, "tree_medoids", (double)n.medoids);
+    emit(sink, "tree_largest", n.largest);
+    emit(sink, "tree_entropy", n.entropy);
+    emit_events(a, sink);
+}
+
+/* bytes_per_row_without_vectors leaves out the vectors themselves. */
+static void emit_bytes(const struct asteria *a, struct stat_sink *sink)
 {
     struct memory_use use = { 0 };
 
     (void)asteria_memory(&a->base, &use);
     if (a->live == 0)
         return;
-    tell(sink, "bytes_a_row",
+    emit(sink, "bytes_per_row",
          (double)(use.vectors + use.codes + use.graph + use.ids + use.other) / (double)a->live);
-    tell(sink, "bytes_a_row_but_its_own",
+    emit(sink, "bytes_per_row_without_vectors",
          (double)(use.codes + use.graph + use.ids + use.other) / (double)a->live);
 }
 
-static void tell_now(const struct asteria *a, struct stat_sink *sink)
+static void emit_now(const struct asteria *a, struct stat_sink *sink)
 {
-    const struct generation *now = a->generations[a->now], *older = a->generations[!a->now];
+    const struct asteria_generation *now = a->generations[a->now], *older = a->generations[!a->now];
     const struct sums s = sum_up(now, sink);
 
-    tell_buckets(&s, sink);
-    tell_drift(&s, now->model, sink);
-    tell_model(a, now->model, sink);
-    tell(sink, "rows_to_take_over", older ? (double)older->live : 0);
-    tell(sink, "free_slots", (double)a->n_free);
-    tell(sink, "pinned_slots", (double)a->pins.n);
+    emit_buckets(&s, sink);
+    emit_drift(&s, now->model, sink);
+    emit_model(a, now->model, sink);
+    emit(sink, "rows_to_take_over", older ? (double)older->live : 0);
+    emit(sink, "free_slots", (double)a->n_free);
+    emit(sink, "pinned_slots", (double)a->pins.n);
     if (a->graph)
-        tell_graph(a, sink);
+        emit_graph(a, sink);
     if (a->bec)
-        tell_tree(a, sink);
-    tell(sink, "rows_read_from_disk", (double)tier_reads(a->tier));
+        emit_tree(a, sink);
+    emit(sink, "rows_read_from_disk", (double)asteria_rows_reads(a->rows));
 }
 
 int asteria_stats(const struct index *index, struct stat_sink *sink)
@@ -169,11 +197,11 @@ int asteria_stats(const struct index *index, struct stat_sink *sink)
     struct asteria *a = asteria_of(index);
 
     pthread_rwlock_rdlock(&a->lock);
-    tell(sink, "n_vectors", (double)a->live);
+    emit(sink, "n_vectors", (double)a->live);
     if (a->trained)
-        tell_now(a, sink);
+        emit_now(a, sink);
     pthread_rwlock_unlock(&a->lock);
-    tell_bytes(a, sink);
+    emit_bytes(a, sink);
     asteria_search_stats(a, sink);
     return OK;
 }

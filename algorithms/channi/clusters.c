@@ -1,83 +1,104 @@
-/* clusters.c - the clusters as index.h asks for them: one level, numbered by ascending cid without gaps.
- * Before the build all rows are in one. */
-#include "algorithms/channi/stats.h"
+/* clusters.c - the clusters of src/core/index.h: one level, numbered by ascending cid without gaps.
+ * Before the build all rows are in one cluster. A medoid is a root, which a cluster lacks between
+ * the root's deletion and its next rewrite. */
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/operations.h"
+#include "algorithms/channi/search/route.h"
+#include "algorithms/channi/versions/places.h"
 #include "src/core/mem.h"
 
-static int expect_level(const struct channi *c, size_t level)
+struct numbering {
+    struct channi *c;
+    const struct channi_layout *layout;
+    uint32_t *number; /* by cid; CID_NONE: retired */
+    uint32_t first;   /* the first cid in use */
+};
+
+static int assign_ids(const struct numbering *n, const struct cluster_request *request,
+                      uint64_t *cluster)
 {
-    return level == 0 ? OK
-                      : fail(c->base.env.error, ERR_ARGUMENT,
-                             "channi: there is one level of clusters, 0; %zu was asked for", level);
-}
+    for (size_t i = 0; i < request->n; i++) {
+        struct channi_place place;
 
-static int unknown(const struct channi *c, uint64_t id)
-{
-    return fail(c->base.env.error, ERR_UNKNOWN_ID, "channi: id %llu is not stored",
-                (unsigned long long)id);
-}
-
-int channi_assign(const struct index *index, const uint64_t *ids, size_t n, size_t level,
-                  uint64_t *cluster)
-{
-    struct channi *c = channi_of(index);
-    int rc = expect_level(c, level);
-
-    if (rc != OK)
-        return rc;
-    pthread_mutex_lock(&c->write);
-    const struct layout *layout = atomic_load(&c->now)->layout;
-    uint32_t *number = mem_array(index->env.mem, layout->n_clusters, sizeof *number), next = 0;
-    if (!number)
-        rc = fail(index->env.error, ERR_NO_MEMORY, "channi: out of memory to number %u clusters",
-                  layout->n_clusters);
-    for (uint32_t cid = 0; number && cid < layout->n_clusters; cid++)
-        number[cid] = layout->clusters[cid] ? next++ : CID_NONE;
-    for (size_t i = 0; rc == OK && i < n; i++) {
-        struct place place;
-
-        if (channi_place_of(c, ids[i], &place))
-            cluster[i] = number[place.cid];
-        else
-            rc = unknown(c, ids[i]);
+        if (!channi_place_of(n->c, request->ids[i], &place))
+            return fail(n->c->base.env.error, ERR_UNKNOWN_ID, "channi: id %llu is not stored",
+                        (unsigned long long)request->ids[i]);
+        cluster[i] = n->number[place.cid];
     }
-    pthread_mutex_unlock(&c->write);
-    mem_free(index->env.mem, number);
+    return OK;
+}
+
+static int assign_vectors(const struct numbering *n, struct vectors v, uint64_t *cluster)
+{
+    struct channi *c = n->c;
+    struct channi_scratch *x = v.n > 0 ? channi_scratch_take(c) : NULL;
+    double checked = 0;
+    int rc = OK;
+
+    if (v.n > 0 && !x)
+        return fail(c->base.env.error, ERR_NO_MEMORY, "channi: out of memory, cannot route");
+    for (size_t i = 0; i < v.n && rc == OK; i++) {
+        uint32_t cid = n->first;
+
+        if (n->layout->routes)
+            rc = channi_route(c, x, n->layout, (const char *)v.rows + i * c->row_bytes,
+                              (size_t)c->params.assign_ef, &cid, &checked);
+        if (rc == OK)
+            cluster[i] = n->number[cid];
+    }
+    if (x)
+        channi_scratch_give(c, x);
     return rc;
 }
 
-int channi_cluster_count(const struct index *index, size_t level, size_t *clusters)
+static int report_roots(const struct numbering *n, struct cluster_result *result)
 {
-    struct channi *c = channi_of(index);
-    const int rc = expect_level(c, level);
-    unsigned ticket;
+    int rc = OK;
 
-    if (rc != OK)
-        return rc;
-    const struct layout *layout = channi_enter(c, &ticket)->layout;
-    *clusters = 0;
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
-        *clusters += layout->clusters[cid] != NULL;
-    channi_leave(c, ticket);
-    return OK;
+    for (uint32_t cid = 0; cid < n->layout->n_clusters && rc == OK; cid++) {
+        const struct channi_cluster *cl = n->layout->clusters[cid];
+        struct channi_place place;
+
+        if (cl && cl->site && channi_place_of(n->c, cl->root_id, &place) && place.cid == cid)
+            rc = result->medoid(result->to, n->number[cid], cl->root_id);
+    }
+    return rc;
 }
 
-/* Their roots: which may have been deleted since. ID_NONE: it has none yet. */
-int channi_medoids(const struct index *index, size_t level, uint64_t *ids)
+/* `write` is held: places and layout do not change. */
+static int cluster_locked(struct numbering *n, const struct cluster_request *request,
+                          struct cluster_result *result)
+{
+    uint32_t next = 0;
+
+    for (uint32_t cid = 0; cid < n->layout->n_clusters; cid++) {
+        n->first = next == 0 ? cid : n->first;
+        n->number[cid] = n->layout->clusters[cid] ? next++ : CID_NONE;
+    }
+    result->levels = 1;
+    result->level = 0;
+    result->clusters = next;
+    int rc = assign_ids(n, request, result->of_ids);
+    if (rc == OK)
+        rc = assign_vectors(n, request->vectors, result->of_vectors);
+    return rc == OK ? report_roots(n, result) : rc;
+}
+
+int channi_cluster(struct index *index, const struct cluster_request *request,
+                   struct cluster_result *result)
 {
     struct channi *c = channi_of(index);
-    const int rc = expect_level(c, level);
-    unsigned ticket;
-    size_t n = 0;
+    int rc = OK;
 
-    if (rc != OK)
-        return rc;
-    const struct layout *layout = channi_enter(c, &ticket)->layout;
-    for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
-        const struct cluster *cl = layout->clusters[cid];
-
-        if (cl)
-            ids[n++] = cl->site ? cl->root_id : ID_NONE;
-    }
-    channi_leave(c, ticket);
-    return OK;
+    pthread_mutex_lock(&c->write);
+    struct numbering n = { .c = c, .layout = atomic_load(&c->now)->layout };
+    n.number = mem_array(index->env.mem, n.layout->n_clusters, sizeof *n.number);
+    if (n.number)
+        rc = cluster_locked(&n, request, result);
+    else
+        rc = fail(index->env.error, ERR_NO_MEMORY,
+                  "channi: out of memory, cannot number %u clusters", n.layout->n_clusters);
+    pthread_mutex_unlock(&c->write);
+    mem_free(index->env.mem, n.number);
+    return rc;
 }

@@ -1,13 +1,14 @@
-/* insert.c - rows come: gathered where a transaction is open, else applied as one of their own. What then
- * happens to them is apply.c's.
- */
-#include "algorithms/channi/changes.h"
+/* insert.c - inserts rows: adds them to the open transaction, or applies them as their own. apply.c
+ * does the rest. */
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/commit/commit.h"
+#include "algorithms/channi/operations.h"
 
 int channi_insert_with(struct index *index, struct vectors rows, const uint64_t *ids,
-                       const uint32_t *attributes, size_t *done)
+                       const int64_t *attributes, size_t *done)
 {
     struct channi *s = channi_of(index);
-    const struct change change = {
+    const struct channi_change change = {
         .op = CHANGE_PUT, .n = rows.n, .ids = ids, .rows = rows.rows, .attributes = attributes
     };
     int rc = OK;
@@ -16,8 +17,8 @@ int channi_insert_with(struct index *index, struct vectors rows, const uint64_t 
     if (rows.n == 0)
         return OK;
     if (s->txn)
-        rc = changes_put(&s->txn->changes, index->env.error, rows.rows, s->row_bytes, ids,
-                         attributes, rows.n);
+        rc = channi_changes_put(&s->txn->changes, index->env.error, rows.rows, s->row_bytes, ids,
+                                attributes, channi_record_bytes(s), rows.n);
     else
         rc = channi_apply(s, &change, 1, NULL);
     *done = rc == OK ? rows.n : 0;

@@ -1,11 +1,12 @@
-/* options.h - what CHANNI may be told: at creation (params), and of each search (knobs). channi.c has their
- * tables: defaults, bounds, and what each is for.
- */
+/* options.h - the options of an index (params) and of a search (knobs). options.c has their tables
+ * with defaults, bounds and help. */
 #ifndef DRIFTLINE_CHANNI_OPTIONS_H
 #define DRIFTLINE_CHANNI_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "src/core/param.h"
 
 enum channi_sampling {
     SAMPLE_UNIFORM,
@@ -15,60 +16,70 @@ enum channi_sampling {
     SAMPLE_KMEANS
 };
 enum channi_inside { INSIDE_GRAPH, INSIDE_SCAN, INSIDE_CODES };
-enum channi_maintenance { CHANNI_AT_COMMIT, CHANNI_EXPLICIT, CHANNI_BACKGROUND };
-enum channi_durability { CHANNI_VOLATILE, CHANNI_WRITTEN, CHANNI_SYNCED };
+enum channi_maintenance { CHANNI_INLINE, CHANNI_EXPLICIT, CHANNI_BACKGROUND, CHANNI_AUTO };
+enum channi_wal { CHANNI_NO_WAL, CHANNI_WRITTEN, CHANNI_SYNCED };
 enum channi_split_count { SPLIT_LN, SPLIT_LOG2, SPLIT_2, SPLIT_3 };
 
 enum { CHANNI_PREFETCH_MAX = 1024 };
 
 struct channi_params {
-    /* when, and how many */
+    /* Build */
     int64_t expected_n;    /* 0: env's hint */
-    double defer_fraction; /* of it; 0: built by the first commit */
+    double defer_fraction; /* of expected_n; 0: the first commit builds */
     int64_t target_cluster;
     int64_t sampling; /* enum channi_sampling */
     /* graphs */
     int64_t top_M, top_M0, top_ef_construction, assign_ef;
-    int64_t inside; /* enum channi_inside */
-    int64_t in_M, in_ef_construction, flat_below;
-    int64_t bits; /* codes: of a dimension (RaBitQ) */
+    int64_t cluster_index; /* enum channi_inside */
+    int64_t degree, in_ef_construction, flat_below;
+    int64_t bits; /* codes: per dimension (RaBitQ) */
     double eps0;
     bool cold_rows; /* codes: exact rows stay on disk */
-    /* splits and merges; 0: by target_cluster */
+    /* Splits and merges; 0: derived from target_cluster */
     int64_t split_max, merge_min;
     int64_t split_count; /* enum channi_split_count: temporary centroids */
-    int64_t parts;       /* a split's; 0: clamp(round(size / target_cluster), 2, 3) */
-    int64_t batch, batch_steps, restarts; /* mini-batch k-means */
+    int64_t parts;       /* of a split; 0: clamp(round(size / target_cluster), 2, 3) */
     bool ood, reuse, alias, reroute, assign_to_centroid;
     double ood_sigma;
-    int64_t ood_min;   /* 0: max(16, 1 % of the size) */
-    double ood_excess; /* sigma beyond the mark, the mean of those flagged; 0: any count */
-    double ood_max_share;
-    int64_t ood_cap; /* 0: split_max / 4 */
-    int64_t settle;  /* clusters about split ones that are divided anew with them */
-    int64_t ood_age; /* commits before an OOD cluster may be merged with others */
+    double ood_excess;         /* mean excess of outliers over ood_sigma, in sigma; 0: any */
+    int64_t ood_cap;           /* 0: split_max / 4 */
+    int64_t reassign_clusters; /* clusters near a split that take part in its reassignment */
     int64_t alias_max;
-    double fold_share; /* of a cluster's file: a delta, or dead rows, of more are folded in */
+    /* A compaction starts if the delta or the dead rows exceed this share of the cluster's file;
+       0: derived from cluster_index. */
+    double compact_share;
     int64_t maintenance, background_threads, background_nice;
+    double background_cpu_share; /* of a processor, per thread; 1: no limit */
+    int64_t background_mb_s;     /* 0: no limit */
     /* files */
-    int64_t cache_mb; /* 0: a quarter of the rows' bytes */
-    int64_t prefetch; /* searches with eps or idle: clusters read ahead */
-    int64_t io;       /* enum cache_io */
+    int64_t cache_mb; /* 0: a quarter of the memory limit */
+    int64_t prefetch; /* clusters read ahead, with eps or early_stop_clusters */
+    int64_t io;       /* enum channi_cache_io */
     bool direct;
-    int64_t durability, checkpoint_mb;
-    int64_t history; /* versions back that can be asked for without a snapshot */
-    bool degraded;   /* damaged cluster files are left out of answers and named; else an error */
+    int64_t wal, checkpoint_mb;
+    int64_t history; /* old versions that can be searched without a snapshot */
+    bool degraded;   /* skip and report damaged cluster files; else an error */
 };
 
 struct channi_knobs {
     int64_t nprobe, top_ef, in_ef;
-    int64_t
-        patience; /* graphs: steps of a beam beyond its limit that lead nowhere; 0: any number */
-    int64_t idle; /* clusters in a row that bring no answer; 0: any number */
-    double eps;   /* no cluster whose route is farther than (1 + eps) times the k-th; 0: all */
-    int64_t ood_probe; /* OOD clusters looked at besides, nearest first */
-    double ood_reach;  /* not those farther than (1 + it) times the last route; 0: all */
-    int64_t rerank;    /* codes: exact distances at most; 0: all that the bound cannot exclude */
+    /* Graphs: a search ends after this many fruitless steps in a row; 0: no bound. */
+    int64_t early_stop_steps;
+    int64_t early_stop_clusters; /* fruitless clusters in a row; 0: no bound */
+    double target_recall;        /* stops when an estimate reaches it; 0: none */
+    double eps;        /* skips routes farther than (1 + eps) times the k-th answer; 0: none */
+    int64_t ood_probe; /* OOD clusters searched in addition, nearest first */
+    double ood_reach;  /* skips those farther than (1 + this) times the last route; 0: none */
+    int64_t rerank;    /* codes: exact distances at most; 0: all that the bounds cannot exclude */
 };
+
+extern const struct param channi_params[], channi_knobs[];
+
+struct channi;
+/* Checks the options against one another, stores them, and derives those that are 0.
+   ERR_ARGUMENT. */
+int channi_take_params(struct channi *, const struct channi_params *);
+/* params.compact_share, or what is derived for 0. */
+double channi_compact_share(const struct channi_params *);
 
 #endif

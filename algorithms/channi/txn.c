@@ -1,6 +1,8 @@
-/* txn.c - transactions: what comes between begin and commit is gathered, and applied as one; any other call
- * is a transaction of its own. */
-#include "algorithms/channi/changes.h"
+/* txn.c - transactions: changes between begin and commit are gathered and applied together. A call
+ * outside is a transaction of its own. */
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/commit/commit.h"
+#include "algorithms/channi/operations.h"
 #include "src/core/mem.h"
 
 int channi_begin(struct index *index)
@@ -15,29 +17,21 @@ int channi_begin(struct index *index)
                     s->txn->changes.n);
     s->txn = mem_zalloc(mem, sizeof *s->txn);
     if (!s->txn)
-        return fail(index->env.error, ERR_NO_MEMORY, "channi: no memory for a transaction");
-    changes_init(&s->txn->changes, mem);
+        return fail(index->env.error, ERR_NO_MEMORY, "channi: out of memory for a transaction");
+    channi_changes_init(&s->txn->changes, mem);
     return OK;
-}
-
-void channi_txn_drop(struct channi *s)
-{
-    if (!s->txn)
-        return;
-    changes_free(&s->txn->changes);
-    mem_free(s->base.env.mem, s->txn);
-    s->txn = NULL;
 }
 
 static int none_open(const struct index *index, const char *what)
 {
-    return fail(index->env.error, ERR_ARGUMENT,
-                "channi: %s: no transaction is open; begin one, or insert and remove without: each "
-                "call then is one of its own",
-                what);
+    return fail(
+        index->env.error, ERR_ARGUMENT,
+        "channi: %s: no transaction is open; begin one, or insert and remove without a transaction",
+        what);
 }
 
-/* One that fails has done nothing and stays open: it may be tried again. */
+/* A commit that fails changes nothing; the transaction stays open, and the commit can
+   be retried. */
 int channi_commit(struct index *index, uint64_t *version)
 {
     struct channi *s = channi_of(index);

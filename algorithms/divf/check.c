@@ -1,9 +1,9 @@
-/* check.c - walks every invariant of divf.h. */
+/* check.c - checks every invariant of divf.h. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/divf/upkeep.h"
+#include "algorithms/divf/maintenance/members.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
@@ -11,16 +11,16 @@
 
 /* -------------------------------------------------------------------------- lists and chunks */
 
-/* Live places name a slot that names them, and are all below the list's end. */
+/* Live places belong to slots that list them, and are all below the list's end. */
 static int check_places(const struct divf *d, size_t i, size_t *live)
 {
-    const struct divf_list *l = &d->lists.list[i];
+    const struct divf_list *l = d->lists.list[i];
     size_t stride = d->lists.soft_k;
     for (size_t at = 0; at < (size_t)l->n_chunks << CHUNK_SHIFT; at++) {
         uint32_t place = divf_place(l, at);
-        if (!place_live(&d->lists.chunks, place))
+        if (!divf_place_live(d->lists.chunks, place))
             continue;
-        uint32_t slot = place_slot(&d->lists.chunks, place);
+        uint32_t slot = divf_place_slot(d->lists.chunks, place);
         if (at >= l->rows)
             return BROKEN(d, "list %zu: a place past its end is live", i);
         if (slot >= d->slots.n || d->slots.id[slot] == ID_NONE)
@@ -48,17 +48,17 @@ static int check_centroid(const struct divf *d, size_t i)
 
 static int check_list(const struct divf *d, size_t i, uint8_t *owned)
 {
-    const struct divf_list *l = &d->lists.list[i];
-    const struct chunks *chunks = &d->lists.chunks;
+    const struct divf_list *l = d->lists.list[i];
+    const struct chunks *chunks = d->lists.chunks;
     size_t live = 0;
     if (l->rows > (size_t)l->n_chunks << CHUNK_SHIFT)
         return BROKEN(d, "list %zu has %u places in %u chunks", i, l->rows, l->n_chunks);
     for (size_t c = 0; c < l->n_chunks; c++) {
         if (l->chunks[c] >= chunks->n_used || owned[l->chunks[c]]++)
             return BROKEN(d, "chunk %u of list %zu is not its own", l->chunks[c], i);
-        if (chunk_head(chunks, l->chunks[c])->list != i)
+        if (divf_chunk_head(chunks, l->chunks[c])->list != i)
             return BROKEN(d, "chunk %u of list %zu says list %u", l->chunks[c], i,
-                          chunk_head(chunks, l->chunks[c])->list);
+                          divf_chunk_head(chunks, l->chunks[c])->list);
     }
     int rc = check_places(d, i, &live);
     if (!rc)
@@ -72,11 +72,11 @@ static int check_list(const struct divf *d, size_t i, uint8_t *owned)
 
 static int check_free_chunks(const struct divf *d, uint8_t *owned)
 {
-    const struct chunks *chunks = &d->lists.chunks;
+    const struct chunks *chunks = d->lists.chunks;
     uint32_t free = 0;
     for (uint32_t at = chunks->first_free; at != CHUNK_NONE;
-         at = chunk_head(chunks, at)->next_free) {
-        if (at >= chunks->n_used || owned[at]++ || chunk_head(chunks, at)->list != CHUNK_NONE)
+         at = divf_chunk_head(chunks, at)->next_free) {
+        if (at >= chunks->n_used || owned[at]++ || divf_chunk_head(chunks, at)->list != CHUNK_NONE)
             return BROKEN(d, "chunk %u is free and owned", at);
         free++;
     }
@@ -95,8 +95,8 @@ static int check_chunks(const struct divf *d, uint8_t *owned)
         int rc = check_list(d, i, owned);
         if (rc)
             return rc;
-        rows += d->lists.list[i].rows;
-        live += d->lists.list[i].live;
+        rows += d->lists.list[i]->rows;
+        live += d->lists.list[i]->live;
     }
     if (rows != d->lists.rows || live != d->lists.live)
         return BROKEN(
@@ -109,7 +109,7 @@ static int check_chunks(const struct divf *d, uint8_t *owned)
 
 static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
 {
-    const struct chunks *chunks = &d->lists.chunks;
+    const struct chunks *chunks = d->lists.chunks;
     size_t stride = d->lists.soft_k, n = 0;
     const uint32_t *places = divf_slot_places(&d->lists, slot);
     uint32_t found;
@@ -124,25 +124,41 @@ static int check_slot(const struct divf *d, uint32_t slot, uint64_t *copies)
     if (n == 0)
         return BROKEN(d, "slot %u has no place", slot);
     for (size_t j = 0; j < n; j++) {
-        if (places[j] >> CHUNK_SHIFT >= chunks->n_used || !place_live(chunks, places[j]) ||
-            place_slot(chunks, places[j]) != slot)
+        if (places[j] >> CHUNK_SHIFT >= chunks->n_used || !divf_place_live(chunks, places[j]) ||
+            divf_place_slot(chunks, places[j]) != slot)
             return BROKEN(d, "slot %u: place %u is another's", slot, places[j]);
         for (size_t m = 0; m < j; m++)
-            if (place_head(chunks, places[j])->list == place_head(chunks, places[m])->list)
+            if (divf_place_head(chunks, places[j])->list ==
+                divf_place_head(chunks, places[m])->list)
                 return BROKEN(d, "slot %u is twice in one list", slot);
     }
     *copies += n;
     return OK;
 }
 
+/* The n slots from `first` on are free. */
+static int check_free_slots(const struct divf *d, uint32_t first, size_t n)
+{
+    uint32_t at = first;
+    for (size_t i = 0; i < n; i++) {
+        if (at >= d->slots.n || d->slots.id[at] != ID_NONE)
+            return BROKEN(d, "slot %u is on a list of free ones and used", at);
+        at = *divf_slot_places(&d->lists, at);
+    }
+    return OK;
+}
+
 static int check_slots(const struct divf *d)
 {
     const struct divf_slots *s = &d->slots;
-    size_t live = 0, free = 0;
+    size_t live = 0, free = s->n_free + s->waiting.n + s->deleted.n;
     uint64_t copies = 0;
-    if (segments_room(&d->vectors) < s->n)
-        return BROKEN(d, "%zu slots have room for %" PRIu64 " vectors", s->n,
-                      segments_room(&d->vectors));
+    if (d->lists.soft_k < (size_t)d->params.soft_k || d->lists.soft_k > DIVF_SOFT_K_MAX)
+        return BROKEN(d, "a slot has %zu places, soft_k is %lld", d->lists.soft_k,
+                      (long long)d->params.soft_k);
+    if (divf_segments_capacity(&d->vectors) < s->n)
+        return BROKEN(d, "%zu slots have capacity for %" PRIu64 " vectors", s->n,
+                      divf_segments_capacity(&d->vectors));
     for (size_t slot = 0; slot < s->n; slot++) {
         if (s->id[slot] == ID_NONE)
             continue;
@@ -151,12 +167,13 @@ static int check_slots(const struct divf *d)
             return rc;
         live++;
     }
-    uint32_t at = s->first_free;
-    for (; at != SLOT_NONE && free <= s->n; free++) {
-        if (at >= s->n || s->id[at] != ID_NONE)
-            return BROKEN(d, "slot %u is on the free list and used", at);
-        at = *divf_slot_places(&d->lists, at);
-    }
+    int rc = check_free_slots(d, s->first_free, s->n_free);
+    if (!rc)
+        rc = check_free_slots(d, s->waiting.first, s->waiting.n);
+    if (!rc)
+        rc = check_free_slots(d, s->deleted.first, s->deleted.n);
+    if (rc)
+        return rc;
     if (live != s->ids.n || live + free != s->n || copies != d->lists.live)
         return BROKEN(d, "%zu slots: %zu live, %zu free; %zu ids; %" PRIu64 " copies of %" PRIu64,
                       s->n, live, free, s->ids.n, copies, d->lists.live);
@@ -168,7 +185,7 @@ static int check_slots(const struct divf *d)
 
 /* ------------------------------------------------------------------------------------- codes */
 
-/* What checking codes needs: a query, and a block to make a vector's code anew in. */
+/* State for checking codes: a query, and a block for encoding a vector again. */
 struct codes {
     const struct divf *d;
     const struct quantizer *q;
@@ -177,10 +194,10 @@ struct codes {
     unsigned char *block;
 };
 
-/* A vector's code excludes it from no search: asked for from anywhere, here from the list's first
-   vector, it passes its own distance as the limit. And a code made now says the same. */
-static int check_code(const struct codes *c, size_t list, const struct chunk *chunk, unsigned i,
-                      const float *from)
+/* A vector's code must not exclude it from any search: a query, here the list's first vector, must
+   pass it with its own distance as the limit. Encoding it again must give the same result. */
+static int check_code(const struct codes *c, size_t list, const struct divf_chunk *chunk,
+                      unsigned i, const float *from)
 {
     const struct divf_lists *lists = &c->d->lists;
     const float *vector = divf_vector(lists, chunk->slots[i]);
@@ -193,22 +210,22 @@ static int check_code(const struct codes *c, size_t list, const struct chunk *ch
     quantizer_transform(c->q, vector, 1, c->work);
     float error = quantizer_put(c->q, c->work, divf_work_centroid(lists, list), c->block, i);
     (void)quantizer_scan(c->q, c->query, c->block, distance, again);
-    if (error > lists->list[list].error || again[i] < estimate[i] || again[i] > estimate[i])
+    if (error > lists->list[list]->error || again[i] < estimate[i] || again[i] > estimate[i])
         return BROKEN(c->d, "list %zu: the code of slot %u is not its vector's", list,
                       chunk->slots[i]);
     return OK;
 }
 
-/* Some of a list's codes, at least one a chunk. */
+/* Checks some of a list's codes, at least one per chunk. */
 static int check_list_codes(const struct codes *c, size_t list)
 {
     const struct divf_lists *lists = &c->d->lists;
-    const struct divf_list *l = &lists->list[list];
+    const struct divf_list *l = lists->list[list];
     const float *from = NULL;
     int rc = OK;
     for (uint32_t at = 0; !rc && at < l->n_chunks; at++) {
-        const struct chunk *chunk = chunk_at(&lists->chunks, l->chunks[at]);
-        uint64_t live = chunk_head(&lists->chunks, l->chunks[at])->live;
+        const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, l->chunks[at]);
+        uint64_t live = divf_chunk_live(lists->chunks, l->chunks[at]);
         if (!live)
             continue;
         if (!from) {
@@ -247,22 +264,45 @@ static int check_codes(const struct divf *d)
     return rc;
 }
 
+/* Between changes searches read what is there. */
+static int check_view(const struct divf *d)
+{
+    const struct divf_lists *lists = &d->lists;
+    const struct divf_view *v = d->view;
+    size_t dim = d->base.env.dim;
+    if (v->n != lists->n || v->codebook != lists->codebook || v->chunks != lists->chunks ||
+        lists->changed || lists->removed)
+        return BROKEN(d, "searches see %zu lists of %zu", v->n, lists->n);
+    for (size_t i = 0; i < v->n; i++) {
+        const struct divf_list *l = v->list[i];
+        if (l != lists->list[i] || v->version[i] != l->version || !l->encoded ||
+            (l->latch & LATCH_WRITER) ||
+            memcmp(v->centroids + i * dim, lists->centroids + i * dim, dim * sizeof(float)) != 0)
+            return BROKEN(d, "searches see another list %zu", i);
+        if (l->first_chunk != (l->n_chunks > 0 ? l->chunks[0] : CHUNK_NONE))
+            return BROKEN(d, "list %zu begins with another chunk", i);
+    }
+    return OK;
+}
+
 int divf_check(const struct index *index, struct stat_sink *sink)
 {
     const struct divf *d = divf_of_const(index);
     if (d->lists.n == 0)
         return BROKEN(d, "there is no list");
-    uint8_t *owned = mem_zalloc(index->env.mem, d->lists.chunks.n_used + 1);
+    uint8_t *owned = mem_zalloc(index->env.mem, d->lists.chunks->n_used + 1);
     if (!owned)
         return fail(index->env.error, ERR_NO_MEMORY, "check: out of memory");
     int rc = check_chunks(d, owned);
     mem_free(index->env.mem, owned);
     if (!rc)
+        rc = check_view(d);
+    if (!rc)
         rc = check_slots(d);
     if (!rc)
         rc = check_codes(d);
     if (!rc)
-        rc = divf_upkeep_check(d);
+        rc = divf_maintenance_check(d);
     if (!rc && sink)
         sink->value(sink->to, "checked_vectors", (double)d->slots.ids.n);
     return rc;

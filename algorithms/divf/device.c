@@ -1,6 +1,6 @@
-/* device.c - device = cuda: which lists a batch of rows belongs to is found on a GPU, as in the source; all else stays
- * on the CPU. Centroids are copied to the device when they have changed, and only list numbers come back.
- */
+/* device.c - device = cuda: the nearest lists of a batch of rows are computed on a GPU, as in the
+ * paper's code; everything else stays on the CPU. Centroids are copied to the device when they have
+ * changed, and only list numbers are copied back. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +14,8 @@ int divf_device_open(struct divf *d)
         return OK;
     if (!device_find(path, sizeof path))
         return fail(d->base.env.error, ERR_UNSUPPORTED,
-                    "divf: device = cuda: there is no %s beside the program or above it; make "
-                    "builds it where nvcc is "
-                    "installed; or use device = cpu",
+                    "divf: device = cuda: there is no %s beside the program or above it; run make "
+                    "where nvcc is installed, which builds it, or use device = cpu",
                     DEVICE_LIBRARY);
     if (device_load(path, &d->device.library, why, sizeof why))
         return fail(d->base.env.error, ERR_UNSUPPORTED,
@@ -52,5 +51,5 @@ int divf_device_assign(struct divf *d, const float *rows, size_t n, size_t s, ui
     if (!refused)
         refused =
             ops->centroids_assign(device->centroids, rows, n, s, lists, NULL, why, sizeof why);
-    return refused ? fail(d->base.env.error, ERR_PEER, "insert: device = cuda: %s", why) : OK;
+    return refused ? fail(d->base.env.error, ERR_BASELINE, "insert: device = cuda: %s", why) : OK;
 }

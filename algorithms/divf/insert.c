@@ -1,29 +1,32 @@
-/* insert.c - filing vectors: the nearest centroids of a block of rows, then a copy into each list.
+/* insert.c - insertion: the nearest centroids of a block of rows, then a copy in each list.
  *
- * A block goes through five steps: its lists are found and its codes' floats computed (by all
- * threads), room is made, slots are taken, the vectors are stored (by all threads), places are taken,
- * and codes are put, list by list (by all threads, a list by one). Which thread did what leaves no
- * trace, so an index does not depend on their number.
- */
+ * A block goes through six steps. All threads find its lists and transform its rows. Space is
+ * reserved. Slots are taken. All threads store the vectors. All threads add the copies and their
+ * codes, each list by one thread; from then on searches find them. The places are recorded. The
+ * result does not depend on which thread did what, so an index does not depend on the
+ * thread count. */
 #include <string.h>
 
-#include "algorithms/divf/scratch.h"
-#include "algorithms/divf/upkeep.h"
+#include "algorithms/divf/maintenance/members.h"
+#include "algorithms/divf/search/scratch.h"
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-/* Fewer rows than this are not worth sending to a device. */
+/* Fewer rows than this are not sent to a device. */
 enum { DEVICE_ROWS_MIN = 4 };
-/* Up to so many are filed one by one: sorting them by list would not pay. */
+/* Up to this many rows are inserted one by one: sorting them by list would not pay. */
 enum { FEW_ROWS = 64 };
-/* Rows of a block at most: enough to keep threads busy and lists' codes together; and bytes of their
-   transformed rows, about. */
+/* Rows per block at most: enough to keep threads busy and the codes of a list together. Bytes of
+   their transformed rows, approximately. */
 enum { BLOCK_ROWS = 16384, BLOCK_BYTES = 1 << 22 };
-/* Ids whose entries of the map are fetched ahead. */
+/* Prefetch distance, in ids, for the entries of the map. */
 enum { IDS_AHEAD = 8 };
-/* Codes are put list by list, from transformed rows that lie anywhere in the block. */
+/* Prefetch distance, in codes, for transformed rows: codes are put list by list, their rows are
+   scattered over the block. */
 enum { CODES_AHEAD = 8 };
+/* Prefetch distance, in lists. */
+enum { LISTS_AHEAD = 4 };
 
 /* ------------------------------------------------------------------------ the nearest lists */
 
@@ -32,7 +35,7 @@ static int out_of_memory(const struct divf *d)
     return fail(d->base.env.error, ERR_NO_MEMORY, "insert: out of memory");
 }
 
-/* The n_lists nearest of each of n rows. */
+/* Finds the n_lists nearest lists of each of n rows. */
 static int assign(struct divf *d, struct divf_scratch *s, const float *rows, size_t n,
                   size_t n_lists, uint32_t *lists)
 {
@@ -59,11 +62,12 @@ static int assign(struct divf *d, struct divf_scratch *s, const float *rows, siz
 
 static void note_length(struct divf *d, size_t list)
 {
-    if (d->lists.list[list].live > d->largest_list)
-        d->largest_list = d->lists.list[list].live;
+    if (d->lists.list[list]->live > d->largest_list)
+        d->largest_list = d->lists.list[list]->live;
 }
 
-/* Room in every list first: what follows cannot fail, so a vector is stored whole or not at all. */
+/* Reserves space in every list first: after that nothing can fail, so a vector is stored completely
+   or not at all. */
 static int file_row(struct divf *d, const float *row, uint64_t id, const uint32_t *lists, size_t n,
                     const float *transformed)
 {
@@ -75,10 +79,8 @@ static int file_row(struct divf *d, const float *row, uint64_t id, const uint32_
     uint32_t slot = divf_slot_take(d, id);
     memcpy(divf_vector(&d->lists, slot), row, d->base.env.dim * sizeof *row);
     for (size_t j = 0; j < n; j++) {
-        uint32_t place = divf_list_append(&d->lists, lists[j], slot);
-        divf_slot_places(&d->lists, slot)[j] = place;
-        if (d->lists.quantizer)
-            divf_code_put(&d->lists, lists[j], place, transformed);
+        divf_slot_places(&d->lists, slot)[j] =
+            divf_list_append(&d->lists, lists[j], slot, transformed);
         note_length(d, lists[j]);
     }
     return OK;
@@ -89,9 +91,9 @@ static int file_few_with(struct divf *d, struct divf_scratch *s, const float *ro
 {
     uint32_t lists[FEW_ROWS * DIVF_SOFT_K_MAX];
     const struct quantizer *q = d->lists.quantizer;
-    size_t n_lists = d->lists.soft_k < d->lists.n ? d->lists.soft_k : d->lists.n;
+    size_t soft_k = (size_t)d->params.soft_k, n_lists = soft_k < d->lists.n ? soft_k : d->lists.n;
     int rc = assign(d, s, rows, n, n_lists, lists);
-    if (!rc && !divf_scratch_fit_work(d, s, n))
+    if (!rc && !divf_scratch_fit_work(d, d->view, s, n))
         rc = out_of_memory(d);
     if (!rc && q)
         quantizer_transform(q, rows, n, s->work);
@@ -117,14 +119,14 @@ struct filing {
     struct divf *d;
     const float *rows;
     const uint64_t *ids;
-    size_t n, s;        /* rows of the block, lists of a row */
-    size_t room;        /* rows the arrays are for */
+    size_t n, s;        /* rows of the block; lists per row */
+    size_t capacity;    /* rows that fit in the arrays */
     uint32_t *lists;    /* n x s */
     uint32_t *slots;    /* n */
     uint32_t *places;   /* n x s */
     float *transformed; /* n x work_dim */
-    uint32_t *order; /* n x s: copies (row * s + j) list by list, each list's in the rows' order */
-    uint32_t *start; /* lists + 2 */
+    uint32_t *order;    /* n x s: copies (row * s + j) by list, each list's in the order of rows */
+    uint32_t *start;    /* lists + 2 */
     struct divf_scratch *scratch;
     size_t threads;
 };
@@ -161,7 +163,7 @@ static void take_slots(struct filing *f)
     }
 }
 
-/* start[l] .. start[l + 1]: the copies of list l, of f->order. */
+/* The copies of list l are f->order[start[l] .. start[l + 1]). */
 static void sort_by_list(struct filing *f)
 {
     size_t lists = f->d->lists.n, copies = f->n * f->s;
@@ -183,16 +185,13 @@ static int reserve_lists(struct filing *f)
     return rc;
 }
 
-static void take_places(struct filing *f)
+static void record_places(struct filing *f)
 {
     struct divf_lists *lists = &f->d->lists;
-    for (size_t l = 0; l < lists->n; l++) {
-        for (uint32_t i = f->start[l]; i < f->start[l + 1]; i++) {
-            size_t copy = f->order[i];
-            f->places[copy] = divf_list_append(lists, l, f->slots[copy / f->s]);
-        }
+    lists->rows += f->n * f->s;
+    lists->live += f->n * f->s;
+    for (size_t l = 0; l < lists->n; l++)
         note_length(f->d, l);
-    }
     for (size_t i = 0; i < f->n; i++)
         memcpy(divf_slot_places(lists, f->slots[i]), f->places + i * f->s,
                f->s * sizeof *f->places);
@@ -204,24 +203,37 @@ static void fetch_ahead(const float *floats, size_t n)
         __builtin_prefetch(floats + at);
 }
 
-static int put_codes(void *arg, size_t first, size_t end, size_t worker)
+static void put_list(struct filing *f, size_t list, size_t last)
+{
+    struct divf_lists *lists = &f->d->lists;
+    const bool codes = lists->quantizer;
+    const size_t floats = codes ? lists->quantizer->work_dim : 0;
+    divf_latch(&lists->list[list]->latch);
+    for (uint32_t i = f->start[list]; i < f->start[list + 1]; i++) {
+        size_t copy = f->order[i], row = copy / f->s;
+        if (codes && i + CODES_AHEAD < last)
+            fetch_ahead(f->transformed + f->order[i + CODES_AHEAD] / f->s * floats, floats);
+        f->places[copy] =
+            divf_copy_put(lists, list, f->slots[row], codes ? f->transformed + row * floats : NULL);
+    }
+    divf_unlatch(&lists->list[list]->latch);
+}
+
+static int put_copies(void *arg, size_t first, size_t end, size_t worker)
 {
     struct filing *f = arg;
-    struct divf_lists *lists = &f->d->lists;
     (void)worker;
-    const size_t floats = lists->quantizer->work_dim, last = f->start[end];
-    for (size_t l = first; l < end; l++)
-        for (uint32_t i = f->start[l]; i < f->start[l + 1]; i++) {
-            if (i + CODES_AHEAD < last)
-                fetch_ahead(f->transformed + f->order[i + CODES_AHEAD] / f->s * floats, floats);
-            divf_code_put(lists, l, f->places[f->order[i]],
-                          f->transformed + f->order[i] / f->s * floats);
-        }
+    for (size_t l = first; l < end; l++) {
+        if (l + LISTS_AHEAD < end)
+            __builtin_prefetch(f->d->lists.list[l + LISTS_AHEAD], 1);
+        if (f->start[l + 1] > f->start[l])
+            put_list(f, l, f->start[end]);
+    }
     return OK;
 }
 
-/* One thread does both with a tile of rows while it is in the cache; more threads, or a device, do
-   one after the other. */
+/* One thread does both steps per tile of rows, while it is in the cache; several threads, or a
+   device, do one step after the other. */
 static int assign_and_transform(struct filing *f)
 {
     struct divf *d = f->d;
@@ -241,7 +253,8 @@ static int assign_and_transform(struct filing *f)
     return OK;
 }
 
-/* All room first; what follows cannot fail, so the block is stored whole or not at all. */
+/* Reserves all space first: after that nothing can fail, so the block is stored completely or not
+   at all. */
 static int file_block(struct filing *f)
 {
     struct divf *d = f->d;
@@ -255,9 +268,8 @@ static int file_block(struct filing *f)
         return rc;
     take_slots(f);
     (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, store_rows, f);
-    take_places(f);
-    if (d->lists.quantizer)
-        (void)parallel_for(pool, f->threads, d->lists.n, 16, put_codes, f);
+    (void)parallel_for(pool, f->threads, d->lists.n, 16, put_copies, f);
+    record_places(f);
     return OK;
 }
 
@@ -277,14 +289,14 @@ static bool filing_open(struct filing *f, size_t n)
     struct divf *d = f->d;
     struct mem *mem = d->base.env.mem;
     size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
-    f->s = d->lists.soft_k < lists ? d->lists.soft_k : lists;
-    f->room = block_rows(d, n);
-    f->lists = mem_array(mem, f->room * f->s, sizeof *f->lists);
-    f->places = mem_array(mem, f->room * f->s, sizeof *f->places);
-    f->order = mem_array(mem, f->room * f->s, sizeof *f->order);
-    f->slots = mem_array(mem, f->room, sizeof *f->slots);
+    f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
+    f->capacity = block_rows(d, n);
+    f->lists = mem_array(mem, f->capacity * f->s, sizeof *f->lists);
+    f->places = mem_array(mem, f->capacity * f->s, sizeof *f->places);
+    f->order = mem_array(mem, f->capacity * f->s, sizeof *f->order);
+    f->slots = mem_array(mem, f->capacity, sizeof *f->slots);
     f->start = mem_array(mem, lists + 2, sizeof *f->start);
-    f->transformed = mem_array(mem, f->room * work_dim, sizeof *f->transformed);
+    f->transformed = mem_array(mem, f->capacity * work_dim, sizeof *f->transformed);
     f->scratch = divf_scratch_take(d);
     return f->lists && f->places && f->order && f->slots && f->start && f->transformed &&
            f->scratch;
@@ -310,7 +322,7 @@ static int file_all(struct divf *d, const float *rows, const uint64_t *ids, size
     while (!rc && *done < n) {
         f.rows = rows + *done * d->base.env.dim;
         f.ids = ids + *done;
-        f.n = n - *done < f.room ? n - *done : f.room;
+        f.n = n - *done < f.capacity ? n - *done : f.capacity;
         rc = file_block(&f);
         if (!rc)
             *done += f.n;
@@ -335,5 +347,5 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     if (rc)
         return rc;
     d->counters.insert_batches++;
-    return divf_upkeep_inserted(d, v.n);
+    return divf_maintenance_inserted(d, v.n);
 }

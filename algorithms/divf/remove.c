@@ -1,26 +1,23 @@
-/* remove.c - deletion: the live bits of a vector's copies are cleared, nothing moves until their
- * lists are compacted. */
+/* remove.c - deletion: clears the live bits of a vector's copies; nothing moves until their lists
+ * are compacted. */
 #include <inttypes.h>
 
-#include "algorithms/divf/upkeep.h"
+#include "algorithms/divf/maintenance/members.h"
 
-/* The memory accesses of a deletion depend on each other, so a block of ids goes through them
-   step by step, each step fetching ahead for the next. */
+/* The memory accesses of a deletion depend on each other, so a block of ids goes through them step
+   by step, and each step prefetches for the next. */
 enum { BLOCK = 64 };
 
 static void bury(struct divf *d, uint32_t slot)
 {
     struct divf_lists *lists = &d->lists;
     const uint32_t *places = divf_slot_places(lists, slot);
-    for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++) {
-        place_set_live(&lists->chunks, places[j], false);
-        lists->list[place_head(&lists->chunks, places[j])->list].live--;
-        lists->live--;
-    }
+    for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++)
+        divf_list_bury(lists, divf_place_head(lists->chunks, places[j])->list, places + j, 1);
     divf_slot_give(d, slot);
 }
 
-/* Returns how many of n ids were stored, from the first on, up to the first that was not. */
+/* Removes ids up to the first one that is not stored; returns how many were removed. */
 static size_t remove_block(struct divf *d, const uint64_t *ids, size_t n)
 {
     const struct divf_slots *s = &d->slots;
@@ -36,22 +33,22 @@ static size_t remove_block(struct divf *d, const uint64_t *ids, size_t n)
         __builtin_prefetch(divf_slot_places(&d->lists, likely), 1);
     }
     for (; found < n && slot_table_remove(&d->slots.ids, s->id, ids[found], &slots[found]); found++)
-        __builtin_prefetch(place_head(&d->lists.chunks, *divf_slot_places(&d->lists, slots[found])),
-                           1);
+        __builtin_prefetch(
+            divf_place_head(d->lists.chunks, *divf_slot_places(&d->lists, slots[found])), 1);
     for (size_t i = 0; i < found; i++)
         bury(d, slots[i]);
     return found;
 }
 
-/* The source counts dead vectors against all ever inserted, so under churn its gaps grow without
-   bound; here they are counted against the places that are held. */
+/* The paper's code compares dead vectors with all ever inserted, so that under churn its gaps grow
+   without bound. Here they are compared with the places in use. */
 static void compact_if_due(struct divf *d)
 {
     uint64_t dead = d->lists.rows - d->lists.live;
     if (dead == 0 || (double)dead <= d->params.compact_at * (double)d->lists.rows)
         return;
     for (size_t i = 0; i < d->lists.n; i++)
-        if (d->lists.list[i].rows > d->lists.list[i].live)
+        if (d->lists.list[i]->rows > d->lists.list[i]->live)
             divf_list_compact(d, i);
     d->counters.forced_compactions++;
 }
@@ -64,7 +61,7 @@ int divf_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done
         size_t removed = remove_block(d, ids + *done, block);
         *done += removed;
         d->counters.removed += removed;
-        divf_upkeep_removed(d, removed);
+        divf_maintenance_removed(d, removed);
         if (removed < block)
             return fail(index->env.error, ERR_UNKNOWN_ID,
                         "remove: row %zu: id %" PRIu64 " is not stored", *done, ids[*done]);

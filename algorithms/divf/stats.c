@@ -1,33 +1,33 @@
-/* stats.c - what the index says of itself: counters, a row for each list, bytes by part. */
+/* stats.c - statistics: counters, a row for each list, bytes by part. */
 #include <math.h>
 
 #include "algorithms/divf/divf.h"
-#include "algorithms/divf/scratch.h"
-#include "algorithms/divf/upkeep.h"
+#include "algorithms/divf/maintenance/members.h"
+#include "algorithms/divf/search/scratch.h"
 
-/* 1 where all lists are equally long; the cost of a scan of random lists against that (FAISS's
- * imbalance factor). */
+/* FAISS's imbalance factor: the cost of scanning random lists relative to lists of equal length,
+ * which have 1. */
 static double imbalance(const struct divf *d)
 {
     double squares = 0, live = (double)d->lists.live;
     for (size_t i = 0; i < d->lists.n; i++)
-        squares += (double)d->lists.list[i].live * (double)d->lists.list[i].live;
+        squares += (double)d->lists.list[i]->live * (double)d->lists.list[i]->live;
     return live > 0 ? squares * (double)d->lists.n / (live * live) : 1;
 }
 
-/* Mean over copies of their list's bound; 0 without codes. */
+/* Mean over copies of their list's error bound; 0 without codes. */
 static double code_error(const struct divf *d)
 {
     double sum = 0;
     for (size_t i = 0; i < d->lists.n; i++)
-        sum += (double)d->lists.list[i].live * (double)d->lists.list[i].error;
+        sum += (double)d->lists.list[i]->live * (double)d->lists.list[i]->error;
     return d->lists.live > 0 ? sum / (double)d->lists.live : 0;
 }
 
-/* Searches may be adding to them. */
+/* Concurrent searches may add to them. */
 static struct divf_stops stops_of(const struct divf *d)
 {
-    pthread_mutex_t *lock = (pthread_mutex_t *)&d->scratch_lock;
+    pthread_mutex_t *lock = (pthread_mutex_t *)&d->scratch.lock;
     pthread_mutex_lock(lock);
     struct divf_stops stops = d->stops;
     pthread_mutex_unlock(lock);
@@ -41,7 +41,7 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
     const struct divf_stops stops = stops_of(d);
     size_t empty = 0;
     for (size_t i = 0; i < d->lists.n; i++)
-        empty += d->lists.list[i].live == 0;
+        empty += d->lists.list[i]->live == 0;
     const struct {
         const char *name;
         double value;
@@ -61,24 +61,24 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
         { "forced_compactions", (double)c->forced_compactions },
         { "splits", (double)c->splits },
         { "refused_splits", (double)c->refused_splits },
-        { "merges", (double)c->upkeep.merges },
-        { "reassign_scanned", (double)c->upkeep.scanned },
-        { "reassign_candidates", (double)c->upkeep.candidates },
-        { "reassign_moved", (double)c->upkeep.moved },
-        { "centroids_refreshed", (double)c->upkeep.refreshed },
-        { "rolled_back", (double)c->upkeep.rolled_back },
-        { "upkeep_steps", (double)c->upkeep.steps },
-        { "upkeep_distances", (double)c->upkeep.distances },
+        { "merges", (double)c->maintenance.merges },
+        { "reassign_scanned", (double)c->maintenance.scanned },
+        { "reassign_candidates", (double)c->maintenance.candidates },
+        { "reassign_moved", (double)c->maintenance.moved },
+        { "centroids_refreshed", (double)c->maintenance.refreshed },
+        { "rolled_back", (double)c->maintenance.rolled_back },
+        { "maintenance_steps", (double)c->maintenance.steps },
+        { "maintenance_distances", (double)c->maintenance.distances },
         { "code_bytes", d->lists.quantizer ? d->lists.quantizer->code_bytes : 0 },
         { "code_error", code_error(d) },
         { "stopped_queries", stops.queries },
         { "recall_estimate", stops.queries > 0 ? stops.recall / stops.queries : 0 },
-        { "lists_a_query", stops.queries > 0 ? stops.lists / stops.queries : 0 },
+        { "lists_per_query", stops.queries > 0 ? stops.lists / stops.queries : 0 },
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);
     for (size_t i = 0; i < d->lists.n; i++) {
-        const struct divf_list *l = &d->lists.list[i];
+        const struct divf_list *l = d->lists.list[i];
         sink->cell(sink->to, "clusters", i, "live", l->live);
         sink->cell(sink->to, "clusters", i, "physical", l->rows);
         sink->cell(sink->to, "clusters", i, "last_split_round", (double)l->last_split_round);
@@ -95,30 +95,41 @@ static uint64_t quantizers_bytes(const struct divf_lists *l)
     return bytes;
 }
 
-/* Of what stands for centroids. */
-static uint64_t centroids_bytes(const struct divf_lists *l)
+static uint64_t view_bytes(const struct divf_lists *l, const struct divf_view *v)
 {
-    uint64_t blocks = (l->capacity + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
-    return l->capacity * (l->env->dim + 1) * sizeof(float) +
-           (l->work_centroids ? l->capacity * l->quantizer->work_dim * sizeof(float) : 0) +
+    uint64_t blocks = (v->capacity + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+    return sizeof *v +
+           v->capacity *
+               ((l->env->dim + 1) * sizeof(float) + sizeof *v->version + sizeof *v->list) +
            (l->sketch ? blocks * l->sketch->block_bytes : 0);
 }
 
-/* What is left of the last slabs is in the account, but no page of it has been touched. */
+/* Bytes of the lists and the representations of their centroids, without chunks. */
+static uint64_t lists_bytes(const struct divf_lists *l)
+{
+    uint64_t bytes = view_bytes(l, l->view[0]) + view_bytes(l, l->view[1]) +
+                     l->capacity * sizeof *l->dirty + sizeof *l->chunks +
+                     l->n * 2 * sizeof **l->list +
+                     (l->work_centroids ? l->capacity * l->quantizer->work_dim * sizeof(float) : 0);
+    for (size_t i = 0; i < l->n; i++)
+        bytes += l->list[i]->chunks_capacity * sizeof(uint32_t);
+    return bytes;
+}
+
+/* The unused part of the last slabs is allocated, but none of its pages has been touched. */
 int divf_memory(const struct index *index, struct memory_use *use)
 {
     const struct divf *d = divf_of_const(index);
     const struct divf_lists *lists = &d->lists;
-    const struct chunks *chunks = &lists->chunks;
+    const struct chunks *chunks = lists->chunks;
     *use = (struct memory_use){ 0 };
-    *(d->vectors.fd < 0 ? &use->vectors : &use->disk) = segments_bytes(&d->vectors, d->slots.n);
+    *(d->vectors.fd < 0 ? &use->vectors : &use->disk) =
+        divf_segments_bytes(&d->vectors, d->slots.n);
     use->codes = chunks->n_used * chunks->block_bytes + quantizers_bytes(lists);
     use->ids = slot_table_bytes(&d->slots.ids) + d->slots.capacity * sizeof *d->slots.id +
-               d->slots.capacity * lists->soft_k * sizeof *lists->places + chunks_bytes(chunks);
-    use->other = sizeof *d + lists->capacity * sizeof *lists->list + centroids_bytes(lists) +
-                 d->vectors.capacity * sizeof(void *) + divf_scratch_bytes(d) +
-                 divf_upkeep_bytes(d);
-    for (size_t i = 0; i < lists->n; i++)
-        use->other += lists->list[i].chunks_capacity * sizeof(uint32_t);
+               d->slots.capacity * lists->soft_k * sizeof *lists->places +
+               divf_chunks_bytes(chunks);
+    use->other = sizeof *d + lists_bytes(lists) + divf_segments_table_bytes(&d->vectors) +
+                 divf_scratch_bytes(d) + divf_maintenance_bytes(d);
     return OK;
 }

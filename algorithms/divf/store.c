@@ -1,18 +1,24 @@
-/* store.c - save and load, one file: each vector once, whatever soft_k, so about the size of the
- * raw data.
+/* store.c - save and load, one file: each vector once, also with soft_k > 1, and the code
+ * of each copy.
  *
- * Sections: "meta"; "centroids", lists x dim; "lists"; "quantizer" and "sketch", where there are
- * such; "filed", the vectors of each list in turn, as ordinals; "ids" and "rows" by ordinal. Ordinals
- * count vectors in the order in which "filed" first names them. Codes are not stored: loading makes
- * them again, bit for bit.
- */
+ * Sections: "meta"; "centroids", lists x dim; "lists"; "quantizer" and "sketch", if there are any;
+ * "filed", the vectors of each list in turn, as ordinals; "codes", with a quantizer, the blocks of
+ * each list in turn; "ids" and "rows" by ordinal. Ordinals number vectors in the order of their
+ * first appearance in "filed", and are the slots after loading. So the vectors of a list are mostly
+ * together, and with storage = mmap "rows" is mapped instead of read.
+ *
+ * Loading copies the codes. Another kernel table or compiler may round a code differently, and then
+ * a code would not be what an insertion makes. All codes are made again under another kernel table,
+ * and if the first code of any chunk is not what this program makes. */
+#include <float.h>
 #include <string.h>
 
-#include "algorithms/common/store_file.h"
+#include "algorithms/common/durable/store_file.h"
 #include "algorithms/divf/divf.h"
+#include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-enum { STORE_VERSION = 4 };
+enum { STORE_VERSION = 5 };
 static const char STORE_NAME[] = "divf.index";
 
 struct stored_meta {
@@ -20,7 +26,8 @@ struct stored_meta {
     uint64_t n_lists, n_vectors, n_filed;
     uint64_t provisional, retrain_at;
     uint64_t queries;
-    uint64_t shared_sketch; /* of centroids: the quantizer of codes itself */
+    uint64_t isa;           /* of the kernels that made the codes */
+    uint64_t shared_sketch; /* the sketch of centroids is the quantizer of vectors */
     struct divf_counters counters;
     struct divf_stop stop;
 };
@@ -30,19 +37,20 @@ struct stored_list {
     int64_t last_split_round;
     uint64_t uniform;
     uint64_t probes;
+    double error; /* of its codes */
 };
 
-/* Calls each(to, slot, first time it is met) for every copy of every list, all of them live. */
+/* Calls each(to, slot, first appearance) for every copy of every list, all of them live. */
 static void each_row(const struct divf *d, uint32_t *ordinals,
                      void (*each)(void *to, uint32_t slot, bool first), void *to)
 {
     uint32_t next = 0;
     memset(ordinals, 0xff, d->slots.n * sizeof *ordinals);
     for (size_t i = 0; i < d->lists.n; i++) {
-        const struct divf_list *l = &d->lists.list[i];
+        const struct divf_list *l = d->lists.list[i];
         for (size_t at = 0; at < l->rows; at++) {
             uint32_t place = divf_place(l, at);
-            uint32_t slot = place_slot(&d->lists.chunks, place);
+            uint32_t slot = divf_place_slot(d->lists.chunks, place);
             bool first = ordinals[slot] == SLOT_NONE;
             if (first)
                 ordinals[slot] = next++;
@@ -88,6 +96,7 @@ static void save_meta(const struct divf *d, struct store_writer *w)
                                 .provisional = d->provisional,
                                 .retrain_at = d->retrain_at,
                                 .queries = atomic_load(&d->queries),
+                                .isa = d->base.env.kernels->isa,
                                 .shared_sketch = d->lists.sketch == d->lists.quantizer,
                                 .counters = d->counters,
                                 .stop = d->stop };
@@ -97,9 +106,10 @@ static void save_meta(const struct divf *d, struct store_writer *w)
     store_write(w, d->lists.centroids, d->lists.n * d->base.env.dim * sizeof(float));
     store_section(w, "lists");
     for (size_t i = 0; i < d->lists.n; i++) {
-        const struct divf_list *l = &d->lists.list[i];
+        const struct divf_list *l = d->lists.list[i];
         struct stored_list stored = { l->rows, l->last_split_round, l->uniform,
-                                      atomic_load_explicit(&l->probes, memory_order_relaxed) };
+                                      atomic_load_explicit(&l->probes, memory_order_relaxed),
+                                      (double)l->error };
         store_write(w, &stored, sizeof stored);
     }
 }
@@ -128,7 +138,23 @@ static int save_quantizers(const struct divf *d, struct store_writer *w)
     return rc;
 }
 
-/* The lists are compacted first, so that the index goes on as one loaded from the file would. */
+static size_t blocks_of(uint64_t rows)
+{
+    return (size_t)((rows + CHUNK_VECTORS - 1) / CHUNK_VECTORS);
+}
+
+static void save_codes(const struct divf_lists *lists, struct store_writer *w)
+{
+    if (!lists->quantizer)
+        return;
+    store_section(w, "codes");
+    for (size_t i = 0; i < lists->n; i++)
+        for (size_t c = 0; c < blocks_of(lists->list[i]->rows); c++)
+            store_write(w, divf_chunk_at(lists->chunks, lists->list[i]->chunks[c])->block,
+                        lists->quantizer->block_bytes);
+}
+
+/* Compacts the lists first, so that this index continues exactly as one loaded from the file. */
 int divf_save(struct index *index, const char *dir)
 {
     struct divf *d = divf_of(index);
@@ -136,13 +162,13 @@ int divf_save(struct index *index, const char *dir)
     bool more;
     int rc = divf_maintain(index, 0, &more);
     if (!rc)
-        rc = segments_sync(&d->vectors);
+        rc = divf_segments_sync(&d->vectors);
     if (rc)
         return rc;
     struct store_writer *w = mem_alloc(env->mem, sizeof *w);
     uint32_t *ordinals = mem_array(env->mem, d->slots.n, sizeof *ordinals);
     if (w && ordinals) {
-        struct store_identity identity = store_identity_of(env, divf_ops.name, STORE_VERSION);
+        struct store_identity identity = store_identity_of(env, index->ops->name, STORE_VERSION);
         struct saving s = { d, w, ordinals };
         rc = store_begin(w, dir, STORE_NAME, &identity, NULL, env->error);
         if (!rc) {
@@ -150,6 +176,7 @@ int divf_save(struct index *index, const char *dir)
             rc = save_quantizers(d, w);
             store_section(w, "filed");
             each_row(d, ordinals, save_filed, &s);
+            save_codes(&d->lists, w);
             store_section(w, "ids");
             each_row(d, ordinals, save_id, &s);
             store_section(w, "rows");
@@ -175,6 +202,8 @@ struct loading {
     const float *centroids, *rows;
     const uint32_t *filed;
     const uint64_t *ids;
+    const unsigned char *codes;
+    uint64_t mapped; /* vectors, the first ones, that stay in the file */
 };
 
 static int find_sections(struct loading *l, size_t dim)
@@ -197,10 +226,13 @@ static int find_sections(struct loading *l, size_t dim)
     if (rc)
         return rc;
     uint64_t filed = 0;
-    for (uint64_t i = 0; i < m->n_lists; i++)
+    for (uint64_t i = 0; i < m->n_lists; i++) {
         filed += l->lists[i].rows;
-    if (!stop_rule_valid(&m->stop.rule))
-        return store_corrupt(&l->reader, "the rule of target_recall is none");
+        if (!(l->lists[i].error >= 0 && l->lists[i].error <= FLT_MAX))
+            return store_corrupt(&l->reader, "a list's error is invalid");
+    }
+    if (!divf_stop_rule_valid(&m->stop.rule))
+        return store_corrupt(&l->reader, "the rule of target_recall is invalid");
     if (filed != m->n_filed || m->n_lists == 0)
         return store_corrupt(&l->reader, "the lists and their rows do not add up");
     return OK;
@@ -215,7 +247,7 @@ static int load_quantizer(const struct loading *l, const struct index_env *env, 
     return bytes ? quantizer_load(out, env, bytes, n) : OK;
 }
 
-/* Lists without copies, in place of the index's own. */
+/* Replaces the index's lists by the stored ones, without copies. */
 static int load_codebook(struct divf *d, const struct loading *l)
 {
     const struct index_env *env = &d->base.env;
@@ -236,62 +268,139 @@ static int load_codebook(struct divf *d, const struct loading *l)
     return rc;
 }
 
-/* Files the next copy of list `list`; *next is how many vectors have been met. */
+/* Adds the next copy of a list; *next: vectors met so far. */
 static int load_copy(struct divf *d, const struct loading *l, size_t list, uint32_t ordinal,
                      uint32_t *next)
 {
-    size_t stride = d->lists.soft_k, dim = d->base.env.dim;
+    const size_t dim = d->base.env.dim;
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
-        return store_corrupt(&l->reader, "a list names a vector out of turn");
+        return store_corrupt(&l->reader, "a list names a vector out of order");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
         if (l->ids[ordinal] == ID_NONE ||
             slot_table_get(&d->slots.ids, d->slots.id, l->ids[ordinal], NULL))
-            return store_corrupt(&l->reader, "an id is there twice, or is none");
+            return store_corrupt(&l->reader, "an id occurs twice, or is invalid");
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
-        memcpy(divf_vector(&d->lists, ordinal), l->rows + ordinal * dim, dim * sizeof *l->rows);
+        if (ordinal >= l->mapped)
+            memcpy(divf_vector(&d->lists, ordinal), l->rows + ordinal * dim, dim * sizeof *l->rows);
     }
     if (divf_slot_in_list(&d->lists, ordinal, list))
         return store_corrupt(&l->reader, "a vector is in one list twice");
-    uint32_t *places = divf_slot_places(&d->lists, ordinal);
     size_t at = 0;
-    while (at < stride && places[at] != PLACE_NONE)
+    while (at < d->lists.soft_k && divf_slot_places(&d->lists, ordinal)[at] != PLACE_NONE)
         at++;
-    if (at == stride)
+    if (at == DIVF_SOFT_K_MAX)
         return store_corrupt(&l->reader, "a vector is in more lists than soft_k allows");
-    places[at] = divf_list_append(&d->lists, list, ordinal);
+    /* soft_k was once larger */
+    int rc = at == d->lists.soft_k ? divf_slots_widen(d, at + 1) : OK;
+    if (!rc)
+        divf_slot_places(&d->lists, ordinal)[at] = divf_list_append(&d->lists, list, ordinal, NULL);
+    return rc;
+}
+
+/* l->codes stays NULL without a quantizer. */
+static int find_codes(const struct divf_lists *lists, struct loading *l)
+{
+    uint64_t blocks = 0;
+    for (uint64_t i = 0; i < l->meta->n_lists; i++)
+        blocks += blocks_of(l->lists[i].rows);
+    return lists->quantizer ? store_need_array(&l->reader, "codes", blocks,
+                                               lists->quantizer->block_bytes, &l->codes)
+                            : OK;
+}
+
+/* Copies the codes of a list, which begin at *codes, and moves *codes to those of the next. */
+static void load_codes(struct divf_lists *lists, const struct loading *l, size_t list,
+                       const unsigned char **codes)
+{
+    const size_t bytes = lists->quantizer->block_bytes;
+    for (size_t c = 0; c < blocks_of(lists->list[list]->rows); c++) {
+        memcpy(divf_chunk_at(lists->chunks, lists->list[list]->chunks[c])->block, *codes, bytes);
+        *codes += bytes;
+    }
+    lists->list[list]->error = (float)l->lists[list].error;
+}
+
+/* Whether the first code of each of the list's chunks is the one that an insertion makes here.
+   blocks: space for two. */
+static bool same_codes(struct divf_lists *lists, size_t list, unsigned char *blocks)
+{
+    const struct quantizer *q = lists->quantizer;
+    float *transformed = lists->work + CHUNK_VECTORS * lists->env->dim;
+    for (size_t c = 0; c < blocks_of(lists->list[list]->rows); c++) {
+        const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, lists->list[list]->chunks[c]);
+        memset(blocks, 0, 2 * q->block_bytes);
+        quantizer_transform(q, divf_vector(lists, chunk->slots[0]), 1, transformed);
+        const float error =
+            quantizer_put(q, transformed, divf_work_centroid(lists, list), blocks, 0);
+        quantizer_copy(q, chunk->block, 0, blocks + q->block_bytes, 0);
+        if (error > lists->list[list]->error ||
+            memcmp(blocks, blocks + q->block_bytes, q->block_bytes) != 0)
+            return false;
+    }
+    return true;
+}
+
+static int make_codes_if_due(struct divf_lists *lists, uint64_t isa)
+{
+    const struct index_env *env = lists->env;
+    unsigned char *blocks = mem_array(env->mem, 2, lists->quantizer->block_bytes);
+    if (!blocks)
+        return fail(env->error, ERR_NO_MEMORY, "load: out of memory");
+    bool same = isa == env->kernels->isa;
+    for (size_t i = 0; same && i < lists->n; i++)
+        same = same_codes(lists, i, blocks);
+    for (size_t i = 0; !same && i < lists->n; i++)
+        divf_list_encode(lists, i);
+    mem_free(env->mem, blocks);
     return OK;
 }
 
-static int load_lists(struct divf *d, const struct loading *l)
+/* With storage = mmap, the vectors stay in the saved file. */
+static int map_vectors(struct divf *d, struct loading *l)
+{
+    size_t bytes = 0;
+    if (d->params.storage == DIVF_RAM)
+        return OK;
+    const void *saved = store_take(&l->reader, &bytes);
+    return divf_segments_map(&d->vectors, saved, bytes, l->rows, l->meta->n_vectors, &l->mapped);
+}
+
+static int load_lists(struct divf *d, struct loading *l)
 {
     const uint32_t *filed = l->filed;
     uint32_t next = 0;
     int rc = load_codebook(d, l);
+    if (!rc)
+        rc = find_codes(&d->lists, l);
+    if (!rc)
+        rc = map_vectors(d, l);
+    const unsigned char *codes = l->codes;
     if (!rc)
         rc = divf_slots_reserve(d, l->ids, l->meta->n_vectors);
     for (size_t i = 0; !rc && i < l->meta->n_lists; i++) {
         rc = divf_list_reserve(&d->lists, i, l->lists[i].rows);
         for (uint64_t r = 0; !rc && r < l->lists[i].rows; r++)
             rc = load_copy(d, l, i, *filed++, &next);
+        if (!rc && codes)
+            load_codes(&d->lists, l, i, &codes);
         if (!rc) {
-            d->lists.list[i].uniform = l->lists[i].uniform != 0;
-            atomic_store(&d->lists.list[i].probes, (unsigned)l->lists[i].probes);
+            d->lists.list[i]->uniform = l->lists[i].uniform != 0;
+            atomic_store(&d->lists.list[i]->probes, (unsigned)l->lists[i].probes);
         }
     }
     if (!rc && next != l->meta->n_vectors)
         rc = store_corrupt(&l->reader, "a vector is in no list");
-    for (size_t i = 0; !rc && i < l->meta->n_lists; i++)
-        divf_list_encode(&d->lists, i);
-    return rc;
+    return !rc && codes ? make_codes_if_due(&d->lists, l->meta->isa) : rc;
 }
 
-int divf_load(struct index **out, const struct index_env *env, const char *dir)
+int divf_load(struct index **out, const struct index_ops *ops, const struct index_env *env,
+              const char *dir)
 {
-    struct loading *l = mem_alloc(env->mem, sizeof *l);
+    struct loading *l = mem_zalloc(env->mem, sizeof *l);
     if (!l)
         return fail(env->error, ERR_NO_MEMORY, "load: out of memory");
-    struct store_identity identity = store_identity_of(env, divf_ops.name, STORE_VERSION);
+    struct store_identity identity = store_identity_of(env, ops->name, STORE_VERSION);
     int rc = store_open(&l->reader, dir, STORE_NAME, &identity, env->error);
     if (rc) {
         mem_free(env->mem, l);
@@ -300,7 +409,7 @@ int divf_load(struct index **out, const struct index_env *env, const char *dir)
     struct index *index = NULL;
     rc = find_sections(l, env->dim);
     if (!rc)
-        rc = divf_open(&index, env, &l->meta->params);
+        rc = divf_open(&index, ops, env, &l->meta->params);
     if (!rc) {
         struct divf *d = divf_of(index);
         rc = load_lists(d, l);
@@ -310,6 +419,8 @@ int divf_load(struct index **out, const struct index_env *env, const char *dir)
         d->counters = l->meta->counters;
         d->stop = l->meta->stop;
         d->largest_list = UINT32_MAX;
+        divf_segments_drop_pages(&d->vectors);
+        divf_lists_publish(d);
     }
     store_close(&l->reader);
     mem_free(env->mem, l);

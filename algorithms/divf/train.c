@@ -1,14 +1,11 @@
-/* train.c - the codebook: quantizers, k-means, and filing anew what is already stored.
+/* train.c - the codebook: quantizers, k-means, and reassigning the stored vectors.
  *
- * The source trains on its first insert batch, whatever its size: after a batch of one vector its
- * other centroids are random for ever. Here an index that has had no train(), or one with too few
- * distinct vectors for its clusters, is provisional: it works with the lists it has (one, to begin
- * with) and trains by itself, on everything stored, in the insert that brings it to
- * VECTORS_PER_LIST vectors a list. Where that fails for want of distinct vectors, it tries again
- * each time the number of vectors has doubled. A codebook that is not provisional is never trained
- * again but by another train().
- */
-#include <math.h>
+ * The paper's code trains on its first insert batch, whatever its size: after a batch of one vector
+ * its other centroids stay random for ever. Here an index is provisional if it had no train(), or
+ * one with too few distinct vectors for its clusters. It uses the lists it has (at first one) and
+ * trains itself on all stored vectors in the insert that reaches VECTORS_PER_LIST vectors per list.
+ * If that fails for lack of distinct vectors, it tries again each time the number of vectors has
+ * doubled. A codebook that is not provisional is replaced only by another train(). */
 #include <string.h>
 
 #include "algorithms/divf/divf.h"
@@ -16,15 +13,8 @@
 #include "src/core/rng.h"
 
 enum { VECTORS_PER_LIST = 8 };
-enum { STREAM_TRAIN = 1 << 20 }; /* apart from the streams of splits, which count from 2^32 */
-
-size_t divf_clusters_wanted(const struct divf *d, size_t n)
-{
-    if (d->params.clusters > 0)
-        return (size_t)d->params.clusters;
-    size_t wanted = (size_t)(4 * sqrt((double)n));
-    return wanted > 0 ? wanted : 1;
-}
+enum { TRAIN_FROM = 1024 };      /* vectors, if their number decides the number of lists */
+enum { STREAM_TRAIN = 1 << 20 }; /* distinct from the streams of splits, which count from 2^32 */
 
 /* ------------------------------------------------------------------------------ quantizers */
 
@@ -39,9 +29,20 @@ static int train_sketch(const struct divf *d, const float *rows, size_t n, struc
     return d->params.sketch == 0 ? OK : quantizer_train(out, env, &options, rows, n);
 }
 
-/* The quantizer of codes, and that of centroids, which may be the same. */
+/* A scan of 1 bit is the fastest while the vectors that it cannot exclude are in memory. With 5 bits
+   it excludes most of those, each of which may be a page of a mapped file. */
+static size_t rabitq_bits(const struct divf *d)
+{
+    if (d->params.bits > 0)
+        return (size_t)d->params.bits;
+    return d->params.storage == DIVF_MMAP ? 5 : 1;
+}
+
+/* Trains the quantizer of vectors, and that of centroids, which may be the same. `centroids`: those
+   of the n_lists lists. */
 static int train_quantizers(const struct divf *d, const float *rows, size_t n,
-                            struct quantizer **quantizer, struct quantizer **sketch)
+                            const float *centroids, size_t n_lists, struct quantizer **quantizer,
+                            struct quantizer **sketch)
 {
     const struct index_env *env = &d->base.env;
     static const enum quantizer_kind kinds[] = {
@@ -53,10 +54,14 @@ static int train_quantizers(const struct divf *d, const float *rows, size_t n,
         *quantizer = *sketch;
         return rc;
     }
+    /* Codewords of 4 bits stay those of earlier versions, from the sample's own centroids. */
     struct quantizer_options options = { .kind = kinds[d->params.quantizer],
                                          .seed = env->seed,
-                                         .bits = (size_t)d->params.bits,
+                                         .bits = rabitq_bits(d),
+                                         .pq_bits = (size_t)d->params.pq_bits,
                                          .pq_groups = (size_t)d->params.pq_groups,
+                                         .centroids = d->params.pq_bits == 8 ? centroids : NULL,
+                                         .n_centroids = n_lists,
                                          .eps0 = d->params.eps0 };
     if (!rc)
         rc = quantizer_train(quantizer, env, &options, rows, n);
@@ -67,13 +72,13 @@ static int train_quantizers(const struct divf *d, const float *rows, size_t n,
     return rc;
 }
 
-/* ------------------------------------------------------------------------------ filing anew */
+/* ----------------------------------------------------------------------- adding stored vectors */
 
-/* Files every stored vector in `to`, which has its centroids. NEAREST_ROWS at a time. */
+/* Adds every stored vector to the lists of `to`, NEAREST_ROWS at a time. */
 struct refile {
     struct divf_lists *to;
     uint32_t *slots;
-    float *rows;        /* the vectors, side by side */
+    float *rows;        /* the vectors, contiguous */
     uint32_t *lists;    /* x s */
     float *transformed; /* x work_dim */
     size_t n, s;
@@ -95,9 +100,8 @@ static int refile_block(struct refile *r)
             int rc = divf_list_reserve(to, list, 1);
             if (rc)
                 return rc;
-            places[j] = divf_list_append(to, list, r->slots[i]);
-            if (q)
-                divf_code_put(to, list, places[j], r->transformed + i * q->work_dim);
+            places[j] = divf_list_append(to, list, r->slots[i],
+                                         q ? r->transformed + i * q->work_dim : NULL);
         }
     }
     r->n = 0;
@@ -111,7 +115,7 @@ static int refile_all(const struct divf *d, struct refile *r)
         uint32_t *places = divf_slot_places(r->to, slot);
         memset(places, 0xff, r->to->soft_k * sizeof *places);
         if (d->slots.id[slot] == ID_NONE) {
-            *places = *divf_slot_places(&d->lists, slot); /* the chain of free slots */
+            *places = *divf_slot_places(&d->lists, slot); /* keeps the list of free slots */
             continue;
         }
         memcpy(r->rows + r->n * dim, divf_vector(r->to, slot), dim * sizeof(float));
@@ -138,7 +142,7 @@ static int refile(const struct divf *d, struct divf_lists *to)
     if (to->places && r.rows && r.slots && r.lists && r.transformed && r.nearest)
         rc = refile_all(d, &r);
     else
-        rc = fail(to->env->error, ERR_NO_MEMORY, "divf: out of memory filing %zu vectors anew",
+        rc = fail(to->env->error, ERR_NO_MEMORY, "divf: out of memory reassigning %zu vectors",
                   d->slots.ids.n);
     mem_free(mem, r.rows);
     mem_free(mem, r.slots);
@@ -148,8 +152,9 @@ static int refile(const struct divf *d, struct divf_lists *to)
     return rc;
 }
 
-/* A second set of lists is filled and then takes the place of the first, so a failure changes
-   nothing; at the price of both sets of codes in memory for a moment. Takes the quantizers over. */
+/* Fills a second set of lists and then replaces the first, so that searches go on meanwhile and a
+   failure changes nothing; for a moment both sets of codes are in memory. Takes ownership of the
+   quantizers. */
 static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct quantizer *sketch,
                           const float *centroids, size_t n)
 {
@@ -164,15 +169,17 @@ static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct qu
         divf_lists_close(&to);
         return rc;
     }
-    divf_lists_close(&d->lists);
+    struct divf_lists old = d->lists;
     d->lists = to;
-    d->largest_list = UINT32_MAX; /* not known: the next insert looks */
+    divf_grace(d);
+    divf_lists_close(&old);
+    d->largest_list = UINT32_MAX; /* unknown: the next insert determines it */
     return OK;
 }
 
 /* --------------------------------------------------------------------------------- training */
 
-/* Trains on `rows`, which stand for n_total vectors, and adopts the codebook. */
+/* Trains on `rows`, a sample of n_total vectors, and adopts the codebook. */
 static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
 {
     const struct index_env *env = &d->base.env;
@@ -202,11 +209,13 @@ static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
     }
     struct quantizer *quantizer = NULL, *sketch = NULL;
     if (!rc)
-        rc = train_quantizers(d, rows, n, &quantizer, &sketch);
+        rc = train_quantizers(d, rows, n, centroids, made, &quantizer, &sketch);
     if (!rc)
         rc = adopt_codebook(d, quantizer, sketch, centroids, made);
     if (!rc) {
-        d->stop.live = 0; /* to be learnt anew */
+        pthread_mutex_lock(&d->stop_lock);
+        d->stop.live = 0; /* to be learnt again */
+        pthread_mutex_unlock(&d->stop_lock);
         d->provisional = made < wanted;
         d->retrain_at = 2 * (uint64_t)n_total;
         d->counters.trainings++;
@@ -220,7 +229,7 @@ int divf_train(struct index *index, struct vectors sample)
 {
     if (sample.n == 0)
         return fail(index->env.error, ERR_ARGUMENT,
-                    "train: the sample is empty; divf needs a vector");
+                    "train: the sample is empty; give at least one vector");
     return train_on(divf_of(index), sample.rows, sample.n, sample.n);
 }
 
@@ -229,7 +238,8 @@ int divf_train_if_due(struct divf *d, const float *rows, size_t n)
     const struct index_env *env = &d->base.env;
     size_t stored = d->slots.ids.n, total = stored + n;
     if (!d->provisional || total < d->retrain_at ||
-        total / VECTORS_PER_LIST < divf_clusters_wanted(d, total))
+        total / VECTORS_PER_LIST < divf_clusters_wanted(d, total) ||
+        (d->params.clusters == 0 && total < TRAIN_FROM))
         return OK;
     if (stored == 0)
         return train_on(d, rows, n, n);

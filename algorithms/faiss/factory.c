@@ -1,15 +1,15 @@
-/* factory.c - faiss-factory: any index that FAISS's factory strings describe, float or binary.
+/* factory.c - faiss-factory: any index described by FAISS's factory strings, float or binary.
  *
- * What a given index cannot do is refused here with the reason, because FAISS 1.7.3 answers some of
- * it by ending the process (remove on IVF x4fs) and some by ignoring it (filters on HNSW).
- */
+ * Operations that a given index does not support are refused here with the reason, because
+ * FAISS 1.7.3 ends the process for some of them (remove on IVF x4fs) and ignores others
+ * (filters on HNSW). */
 #include "algorithms/faiss/factory.h"
 
 #include <faiss/c_api/index_factory_c.h>
 #include <math.h>
 #include <string.h>
 
-#include "algorithms/common/peer_file.h"
+#include "algorithms/common/durable/baseline_file.h"
 #include "src/core/parallel.h"
 
 #define FAISS_CLUSTERING_SEED 1234
@@ -25,27 +25,27 @@ static const struct index_space factory_spaces[] = { { ELEMENT_F32, METRIC_L2SQ 
 static const struct param factory_params[] = {
     PARAM_TEXT(
         struct factory_params, factory, "",
-        "FAISS's description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat; of 64-bit codes BFlat, "
-        "BIVF64, BHash20, BHash4x16 (hashes x bits), BHNSW16; empty: Flat or BFlat"),
+        "FAISS's index description, such as OPQ32_128,IVF256,PQ32x4fs,RFlat; for 64-bit codes "
+        "BFlat, BIVF64, BHash20, BHash4x16 (hashes x bits) or BHNSW16; empty: Flat or BFlat"),
     PARAM_INT(struct factory_params, seed, 0, 0, INT32_MAX,
-              "of every k-means; 0: FAISS's own (1234) at the experiment's seed 1, drawn from the "
-              "seed at others"),
+              "seed of every k-means; 0: FAISS's own (1234) at the experiment's seed 1, else "
+              "derived from the experiment's"),
     PARAM_INT(struct factory_params, ef_construction, 0, 0, 100000,
-              "of an HNSW in the string, as index or as quantiser; 0: FAISS's own (40)"),
+              "HNSW, as index or as quantizer: candidates kept per insertion; 0: FAISS's own, 40"),
     PARAM_END
 };
 
 static const struct param factory_knobs[] = {
     PARAM_INT(struct factory_knobs, nprobe, 0, 0, 1 << 24,
-              "IVF: lists scanned for a query; 0: FAISS's own, 1"),
+              "IVF: lists scanned per query; 0: FAISS's own, 1"),
     PARAM_INT(struct factory_knobs, ef_search, 0, 0, 1 << 24,
-              "HNSW: candidates kept; 0: FAISS's own, 16"),
+              "HNSW: candidates kept per query; 0: FAISS's own, 16"),
     PARAM_INT(struct factory_knobs, k_factor_rf, 0, 0, 1 << 20,
               "RFlat, Refine: k times this many candidates get exact distances; 0: FAISS's own, 1"),
     PARAM_INT(struct factory_knobs, quantizer_ef_search, 0, 0, 1 << 24,
-              "IVF with an HNSW quantiser: candidates kept there; 0: FAISS's own, 16"),
+              "IVF with an HNSW quantizer: candidates kept there; 0: FAISS's own, 16"),
     PARAM_INT(struct factory_knobs, nflip, 0, 0, 64,
-              "BHash: bits flipped around the query's buckets; BHash<m>x<b> is exact at radius r "
+              "BHash: bits flipped around the query's buckets. BHash<m>x<b> is exact at radius r "
               "from r / m, rounded down; look-ups grow as binomials of b"),
     PARAM_END
 };
@@ -109,11 +109,12 @@ static int build(struct faiss_factory *self)
         return fail(env->error, ERR_CONFIG, "FAISS cannot make \"%s\" for %zu-d %s: %s",
                     description, env->dim, metric_name(env->metric), faiss_get_last_error());
     }
-    faissx_set_seed(self->method.peer, faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    faiss_shim_set_seed(self->method.peer,
+                        faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
     int code = self->params.ef_construction > 0
                    ? set_parameter(self, "efConstruction", self->params.ef_construction)
                    : OK;
-    faissx_get_shape(self->method.peer, &self->shape);
+    faiss_shim_get_shape(self->method.peer, &self->shape);
     if (code == OK && !self->shape.own_ids) {
         code = faiss_add_id_map(env, &self->method.peer);
         self->has_map = code == OK;
@@ -128,7 +129,7 @@ static int factory_create(struct index **out, const struct index_env *env, const
         return code;
     }
     struct faiss_factory *self = (struct faiss_factory *)*out;
-    code = is_binary(*out) ? factory_binary_create(self) : build(self);
+    code = is_binary(*out) ? faiss_factory_binary_create(self) : build(self);
     if (code != OK) {
         factory_destroy(*out);
         *out = NULL;
@@ -143,7 +144,7 @@ static int factory_train(struct index *index, struct vectors sample)
     if (self->trained_by_us) {
         return fail(env->error, ERR_UNSUPPORTED,
                     "train: faiss-factory \"%s\" is trained, and FAISS keeps its first centroids; "
-                    "rebuild = TAG makes the index anew",
+                    "rebuild = TAG builds the index again",
                     self->params.factory);
     }
     if (sample.n < self->shape.nlist) {
@@ -151,14 +152,14 @@ static int factory_train(struct index *index, struct vectors sample)
                     "train: %zu rows for the %zu lists of \"%s\"; FAISS needs one for each",
                     sample.n, self->shape.nlist, self->params.factory);
     }
-    faissx_set_threads(pool_threads(env->pool));
+    faiss_shim_set_threads(pool_threads(env->pool));
     if (is_binary(index)) {
-        int code = factory_binary_train(self, sample);
+        int code = faiss_factory_binary_train(self, sample);
         self->trained_by_us = code == OK;
         return code;
     }
     const int seed = faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED);
-    int code = faissx_train(self->method.peer, sample.n, sample.rows, seed, env->error);
+    int code = faiss_shim_train(self->method.peer, sample.n, sample.rows, seed, env->error);
     self->trained_by_us = code == OK;
     return code;
 }
@@ -171,8 +172,8 @@ static int factory_insert(struct index *index, struct vectors rows, const uint64
     if (!is_binary(index)) {
         return faiss_insert(index, rows, ids, done);
     }
-    faissx_set_threads(pool_threads(index->env.pool));
-    int code = factory_binary_insert(self, rows, ids);
+    faiss_shim_set_threads(pool_threads(index->env.pool));
+    int code = faiss_factory_binary_insert(self, rows, ids);
     if (code == OK) {
         *done = rows.n;
         self->method.live += rows.n;
@@ -196,19 +197,19 @@ static int factory_remove(struct index *index, const uint64_t *ids, size_t n, si
     if (!is_binary(index)) {
         return faiss_remove(index, ids, n, done);
     }
-    faissx_set_threads(pool_threads(index->env.pool));
-    int code = factory_binary_remove(self, ids, n, done);
+    faiss_shim_set_threads(pool_threads(index->env.pool));
+    int code = faiss_factory_binary_remove(self, ids, n, done);
     self->method.live -= *done;
     return code;
 }
 
-/* One knob: refused where the index has no such thing, set where it changed. */
-static int turn(struct faiss_factory *self, const char *knob, bool has, const char *faiss_name,
-                int64_t asked, int64_t own, int64_t *set)
+/* Sets one knob: refused if the index does not have it, passed to FAISS if it changed. */
+static int set_knob(struct faiss_factory *self, const char *knob, bool has, const char *faiss_name,
+                    int64_t requested, int64_t own, int64_t *set)
 {
-    const int64_t value = asked > 0 ? asked : own;
+    const int64_t value = requested > 0 ? requested : own;
     if (!has) {
-        return asked > 0
+        return requested > 0
                    ? fail(self->method.base.env.error, ERR_ARGUMENT,
                           "search: faiss-factory \"%s\" has no %s", self->params.factory, knob)
                    : OK;
@@ -219,11 +220,11 @@ static int turn(struct faiss_factory *self, const char *knob, bool has, const ch
     int code = OK;
     if (self->binary) {
         if (strcmp(knob, "nprobe") == 0) {
-            faissx_binary_set_nprobe(self->binary, (size_t)value);
+            faiss_shim_binary_set_nprobe(self->binary, (size_t)value);
         } else if (strcmp(knob, "nflip") == 0) {
-            faissx_binary_set_nflip(self->binary, (int)value);
+            faiss_shim_binary_set_nflip(self->binary, (int)value);
         } else {
-            faissx_binary_set_ef_search(self->binary, (int)value);
+            faiss_shim_binary_set_ef_search(self->binary, (int)value);
         }
     } else {
         code = set_parameter(self, faiss_name, value);
@@ -234,37 +235,39 @@ static int turn(struct faiss_factory *self, const char *knob, bool has, const ch
     return code;
 }
 
-static int turn_knobs(struct faiss_factory *self, const struct factory_knobs *ask)
+static int set_knobs(struct faiss_factory *self, const struct factory_knobs *requested)
 {
-    const struct faissx_shape *has = &self->shape;
+    const struct faiss_shim_shape *has = &self->shape;
     struct factory_knobs *set = &self->set;
-    int code = turn(self, "nprobe", has->has_nprobe, "nprobe", ask->nprobe, 1, &set->nprobe);
+    int code =
+        set_knob(self, "nprobe", has->has_nprobe, "nprobe", requested->nprobe, 1, &set->nprobe);
     if (code == OK) {
-        code = turn(self, "ef_search", has->has_ef_search, "efSearch", ask->ef_search, 16,
-                    &set->ef_search);
+        code = set_knob(self, "ef_search", has->has_ef_search, "efSearch", requested->ef_search, 16,
+                        &set->ef_search);
     }
     if (code == OK) {
-        code = turn(self, "k_factor_rf", has->has_k_factor_rf, "k_factor_rf", ask->k_factor_rf, 1,
-                    &set->k_factor_rf);
+        code = set_knob(self, "k_factor_rf", has->has_k_factor_rf, "k_factor_rf",
+                        requested->k_factor_rf, 1, &set->k_factor_rf);
     }
     if (code == OK) {
-        code = turn(self, "quantizer_ef_search", has->has_quantizer_ef_search, "quantizer_efSearch",
-                    ask->quantizer_ef_search, 16, &set->quantizer_ef_search);
+        code = set_knob(self, "quantizer_ef_search", has->has_quantizer_ef_search,
+                        "quantizer_efSearch", requested->quantizer_ef_search, 16,
+                        &set->quantizer_ef_search);
     }
     if (code == OK) {
-        code = turn(self, "nflip", has->has_nflip, "nflip", ask->nflip, 0, &set->nflip);
+        code = set_knob(self, "nflip", has->has_nflip, "nflip", requested->nflip, 0, &set->nflip);
     }
     (void)faiss_take_ivf_distances();
-    (void)faissx_binary_take_hash_distances();
+    (void)faiss_shim_binary_take_hash_distances();
     return code;
 }
 
-/* Rows compared by nq queries, in vectors or codes; NAN where FAISS does not tell. */
+/* Rows compared by nq queries, in vectors or codes; NAN if FAISS does not report it. */
 static double rows_scanned(const struct faiss_factory *self, size_t nq, bool filtered,
                            double passed)
 {
     const double of_ivf = faiss_take_ivf_distances();
-    const double of_hash = (double)faissx_binary_take_hash_distances();
+    const double of_hash = (double)faiss_shim_binary_take_hash_distances();
     if (filtered) {
         return passed;
     }
@@ -280,8 +283,8 @@ static void count(const struct faiss_factory *self, struct work *work, size_t nq
     const double rows = rows_scanned(self, nq, filtered, passed);
     double refined = 0;
     if (self->shape.is_refined) {
-        /* Every candidate gets an exact distance; there are k * k_factor unless the lists held
-         * fewer. */
+        /* Every candidate gets an exact distance; there are k * k_factor unless the lists
+         * held fewer. */
         refined = fmin((double)nq * (double)k * (double)self->set.k_factor_rf, rows);
     }
     if (self->method.live > 0) {
@@ -298,9 +301,9 @@ static int factory_search(struct index *index, const struct search_request *requ
     if (request->filter && self->shape.no_filter) {
         return refuse(self, "search", self->shape.no_filter);
     }
-    int code = turn_knobs(self, request->knobs);
+    int code = set_knobs(self, request->knobs);
     if (code == OK) {
-        code = is_binary(index) ? factory_binary_search(self, request, result)
+        code = is_binary(index) ? faiss_factory_binary_search(self, request, result)
                                 : faiss_search(&self->method, request, result, &passed);
     }
     if (code == OK) {
@@ -320,9 +323,9 @@ static int factory_range(struct index *index, const struct range_request *reques
     if (request->filter && self->shape.no_filter) {
         return refuse(self, "range", self->shape.no_filter);
     }
-    int code = turn_knobs(self, request->knobs);
+    int code = set_knobs(self, request->knobs);
     if (code == OK) {
-        code = is_binary(index) ? factory_binary_range(self, request, result)
+        code = is_binary(index) ? faiss_factory_binary_range(self, request, result)
                                 : faiss_range(&self->method, request, result, &passed);
     }
     if (code == OK) {
@@ -333,7 +336,7 @@ static int factory_range(struct index *index, const struct range_request *reques
 
 static int factory_write(const struct index *index, const char *path)
 {
-    return is_binary(index) ? factory_binary_write(index, path) : faiss_write(index, path);
+    return is_binary(index) ? faiss_factory_binary_write(index, path) : faiss_write(index, path);
 }
 
 static int factory_save(struct index *index, const char *dir)
@@ -343,15 +346,15 @@ static int factory_save(struct index *index, const char *dir)
                               .words = { self->trained_by_us, self->has_map },
                               .params = &self->params,
                               .params_bytes = sizeof self->params };
-    return peer_file_save(index, dir, &meta, factory_write, true);
+    return baseline_file_save(index, dir, &meta, factory_write, true);
 }
 
 static int factory_load(struct index **out, const struct index_env *env, const char *dir)
 {
     struct peer_meta meta;
     struct factory_params params;
-    char path[PEER_FILE_PATH_BYTES];
-    int code = peer_file_open(&faiss_factory_ops, env, dir, &meta, &params, path);
+    char path[BASELINE_FILE_PATH_BYTES];
+    int code = baseline_file_open(&faiss_factory_ops, env, dir, &meta, &params, path);
     if (code == OK) {
         code = factory_new(out, env, &params);
     }
@@ -362,7 +365,7 @@ static int factory_load(struct index **out, const struct index_env *env, const c
     self->method.live = meta.rows;
     self->trained_by_us = meta.words[0] != 0;
     self->has_map = meta.words[1] != 0;
-    code = is_binary(*out) ? factory_binary_read(self, path, meta.rows)
+    code = is_binary(*out) ? faiss_factory_binary_read(self, path, meta.rows)
                            : faiss_read(env, path, meta.rows, &self->method.peer);
     if (code != OK) {
         factory_destroy(*out);
@@ -370,14 +373,14 @@ static int factory_load(struct index **out, const struct index_env *env, const c
         return code;
     }
     if (!is_binary(*out)) {
-        faissx_get_shape(self->method.peer, &self->shape);
+        faiss_shim_get_shape(self->method.peer, &self->shape);
     }
     return OK;
 }
 
 static int factory_stats(const struct index *index, struct stat_sink *sink)
 {
-    return is_binary(index) ? factory_binary_stats((const struct faiss_factory *)index, sink)
+    return is_binary(index) ? faiss_factory_binary_stats((const struct faiss_factory *)index, sink)
                             : faiss_stats(index, sink);
 }
 
@@ -388,18 +391,18 @@ static int factory_memory(const struct index *index, struct memory_use *use)
         return faiss_memory(index, use);
     }
     *use = (struct memory_use){ 0 };
-    faissx_binary_memory(self->binary, use);
+    faiss_shim_binary_memory(self->binary, use);
     return OK;
 }
 
 static int factory_check(const struct index *index, struct stat_sink *sink)
 {
-    return is_binary(index) ? factory_binary_check((const struct faiss_factory *)index)
+    return is_binary(index) ? faiss_factory_binary_check((const struct faiss_factory *)index)
                             : faiss_check(index, sink);
 }
 
-/* INDEX_NEEDS_TRAIN is not among the flags: whether an index needs it depends on its string, and
- * insert asks FAISS. */
+/* INDEX_NEEDS_TRAIN is not among the flags: whether an index needs training depends on its string,
+ * so insert asks FAISS. */
 const struct index_ops faiss_factory_ops = {
     .abi = INDEX_ABI,
     .name = "faiss-factory",

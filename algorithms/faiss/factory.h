@@ -1,5 +1,5 @@
-/* factory.h - state of faiss-factory, and its binary half. One of `method.peer` and `binary` is
- * set, by the element. */
+/* factory.h - state of faiss-factory, and its binary half. Exactly one of `method.peer` and
+ * `binary` is set, depending on the element. */
 #ifndef DRIFTLINE_FAISS_FACTORY_H
 #define DRIFTLINE_FAISS_FACTORY_H
 
@@ -12,7 +12,7 @@ struct factory_params {
     int64_t seed, ef_construction;
 };
 
-/* 0: what FAISS has by itself. */
+/* 0: FAISS's default. */
 struct factory_knobs {
     int64_t nprobe, ef_search, k_factor_rf, quantizer_ef_search, nflip;
 };
@@ -21,26 +21,27 @@ struct faiss_factory {
     struct faiss_method method;
     FaissIndexBinary *binary;
     struct factory_params params;
-    struct faissx_shape shape;
+    struct faiss_shim_shape shape;
     FaissParameterSpace *space;
-    struct factory_knobs set; /* what FAISS was last told */
-    bool has_map;             /* an IDMap of ours is in front */
-    bool trained_by_us; /* train() was called; FAISS would keep its first centroids and say nothing
-                         */
+    struct factory_knobs set; /* the values last passed to FAISS */
+    bool has_map;             /* our IDMap wraps the index */
+    bool trained_by_us;       /* train() was called; FAISS would keep its first centroids without
+                           an error */
 };
 
 /* Operations of a factory whose `binary` is set, as in index.h. */
-int factory_binary_create(struct faiss_factory *);
-int factory_binary_train(struct faiss_factory *, struct vectors sample);
-int factory_binary_insert(struct faiss_factory *, struct vectors, const uint64_t *ids);
-int factory_binary_remove(struct faiss_factory *, const uint64_t *ids, size_t n, size_t *removed);
-int factory_binary_search(struct faiss_factory *, const struct search_request *,
-                          struct search_result *);
-int factory_binary_range(struct faiss_factory *, const struct range_request *,
-                         struct range_result *);
-int factory_binary_write(const struct index *, const char *path);
-int factory_binary_read(struct faiss_factory *, const char *path, uint64_t rows);
-int factory_binary_stats(const struct faiss_factory *, struct stat_sink *);
-int factory_binary_check(const struct faiss_factory *);
+int faiss_factory_binary_create(struct faiss_factory *);
+int faiss_factory_binary_train(struct faiss_factory *, struct vectors sample);
+int faiss_factory_binary_insert(struct faiss_factory *, struct vectors, const uint64_t *ids);
+int faiss_factory_binary_remove(struct faiss_factory *, const uint64_t *ids, size_t n,
+                                size_t *removed);
+int faiss_factory_binary_search(struct faiss_factory *, const struct search_request *,
+                                struct search_result *);
+int faiss_factory_binary_range(struct faiss_factory *, const struct range_request *,
+                               struct range_result *);
+int faiss_factory_binary_write(const struct index *, const char *path);
+int faiss_factory_binary_read(struct faiss_factory *, const char *path, uint64_t rows);
+int faiss_factory_binary_stats(const struct faiss_factory *, struct stat_sink *);
+int faiss_factory_binary_check(const struct faiss_factory *);
 
 #endif

@@ -1,9 +1,8 @@
 /* factory_binary.c - faiss-factory over 64-bit codes: FAISS's BFlat, BIVF, BHash and BHNSW.
  *
- * A MultiHash reads hash h as 8 bytes from the byte where it begins, so of the last code it is given
- * up to 7 bytes beyond: it gets copies with room behind them, for the caller's may end where a page
- * does.
- */
+ * A MultiHash reads hash h as 8 bytes from the byte where it begins, which can be up to 7 bytes
+ * past the end of the last code. It is given copies with padding, because the caller's memory may
+ * end at a page boundary. */
 #include <faiss/c_api/IndexBinary_c.h>
 #include <faiss/c_api/impl/AuxIndexStructures_c.h>
 #include <inttypes.h>
@@ -13,33 +12,33 @@
 #include "algorithms/faiss/factory.h"
 #include "src/core/mem.h"
 
-int factory_binary_create(struct faiss_factory *self)
+int faiss_factory_binary_create(struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
     if (env->dim % 8 != 0) {
         return fail(env->error, ERR_DIMENSION,
-                    "create: FAISS's binary indexes want bits by the byte, got %zu", env->dim);
+                    "create: FAISS's binary indexes take a multiple of 8 bits, not %zu", env->dim);
     }
     int code =
-        faissx_binary_factory(&self->binary, (int)env->dim, self->params.factory, env->error);
+        faiss_shim_binary_factory(&self->binary, (int)env->dim, self->params.factory, env->error);
     if (code != OK) {
         self->binary = NULL;
         return code;
     }
-    faissx_binary_set_seed(self->binary, faiss_seed(env, self->params.seed, 1234));
+    faiss_shim_binary_set_seed(self->binary, faiss_seed(env, self->params.seed, 1234));
     if (self->params.ef_construction > 0) {
         return fail(env->error, ERR_UNSUPPORTED,
                     "create: ef_construction cannot be set on FAISS's binary indexes");
     }
-    faissx_get_binary_shape(self->binary, &self->shape);
+    faiss_shim_get_binary_shape(self->binary, &self->shape);
     if (!self->shape.own_ids) {
-        code = faissx_binary_add_id_map(&self->binary, env->error);
+        code = faiss_shim_binary_add_id_map(&self->binary, env->error);
         self->has_map = code == OK;
     }
     return code;
 }
 
-int factory_binary_train(struct faiss_factory *self, struct vectors sample)
+int faiss_factory_binary_train(struct faiss_factory *self, struct vectors sample)
 {
     return faiss_IndexBinary_train(self->binary, (idx_t)sample.n, sample.rows) == 0
                ? OK
@@ -48,7 +47,7 @@ int factory_binary_train(struct faiss_factory *self, struct vectors sample)
 
 #define ROOM_BEHIND 8
 
-/* The codes, or a copy with room behind it, which *copy then holds; NULL: out of memory. */
+/* The codes, or a padded copy, which the caller frees through *copy; NULL: out of memory. */
 static const uint8_t *readable(const struct faiss_factory *self, struct vectors rows, void **copy)
 {
     *copy = NULL;
@@ -67,11 +66,12 @@ static const uint8_t *readable(const struct faiss_factory *self, struct vectors 
 
 static int no_copy(const struct faiss_factory *self, const char *what, size_t n)
 {
-    return fail(self->method.base.env.error, ERR_NO_MEMORY, "%s: no memory for a copy of %zu codes",
-                what, n);
+    return fail(self->method.base.env.error, ERR_NO_MEMORY,
+                "%s: out of memory for a copy of %zu codes", what, n);
 }
 
-int factory_binary_insert(struct faiss_factory *self, struct vectors rows, const uint64_t *ids)
+int faiss_factory_binary_insert(struct faiss_factory *self, struct vectors rows,
+                                const uint64_t *ids)
 {
     const struct index_env *env = &self->method.base.env;
     if (!faiss_IndexBinary_is_trained(self->binary)) {
@@ -92,8 +92,8 @@ int factory_binary_insert(struct faiss_factory *self, struct vectors rows, const
     return rc == 0 ? OK : faiss_fail(env, "insert");
 }
 
-int factory_binary_remove(struct faiss_factory *self, const uint64_t *ids, size_t n,
-                          size_t *removed)
+int faiss_factory_binary_remove(struct faiss_factory *self, const uint64_t *ids, size_t n,
+                                size_t *removed)
 {
     const struct index_env *env = &self->method.base.env;
     FaissIDSelectorBatch *selector = NULL;
@@ -112,7 +112,7 @@ int factory_binary_remove(struct faiss_factory *self, const uint64_t *ids, size_
     return OK;
 }
 
-/* FAISS writes 32-bit integers where we want floats of the same size. */
+/* FAISS writes 32-bit integers into the array; converts them to floats of the same size. */
 static void distances_to_float(struct search_result *result, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -122,8 +122,8 @@ static void distances_to_float(struct search_result *result, size_t n)
     }
 }
 
-int factory_binary_search(struct faiss_factory *self, const struct search_request *request,
-                          struct search_result *result)
+int faiss_factory_binary_search(struct faiss_factory *self, const struct search_request *request,
+                                struct search_result *result)
 {
     const size_t nq = request->queries.n;
     if (self->method.live == 0) {
@@ -138,7 +138,7 @@ int factory_binary_search(struct faiss_factory *self, const struct search_reques
     if (!queries) {
         return no_copy(self, "search", nq);
     }
-    faissx_set_threads(request->threads);
+    faiss_shim_set_threads(request->threads);
     const int rc =
         faiss_IndexBinary_search(self->binary, (idx_t)nq, queries, (idx_t)request->k,
                                  (int32_t *)(void *)result->distances, (idx_t *)result->ids);
@@ -151,8 +151,8 @@ int factory_binary_search(struct faiss_factory *self, const struct search_reques
     return OK;
 }
 
-int factory_binary_range(struct faiss_factory *self, const struct range_request *request,
-                         struct range_result *result)
+int faiss_factory_binary_range(struct faiss_factory *self, const struct range_request *request,
+                               struct range_result *result)
 {
     const struct index_env *env = &self->method.base.env;
     const size_t nq = request->queries.n;
@@ -171,7 +171,7 @@ int factory_binary_range(struct faiss_factory *self, const struct range_request 
     if (faiss_RangeSearchResult_new(&found, (idx_t)nq) != 0) {
         code = faiss_fail(env, "range");
     }
-    faissx_set_threads(request->threads);
+    faiss_shim_set_threads(request->threads);
     if (code == OK) {
         code = faiss_IndexBinary_range_search(self->binary, (idx_t)nq, queries, radius, found) == 0
                    ? faiss_deliver(found, nq, 1, result)
@@ -182,16 +182,16 @@ int factory_binary_range(struct faiss_factory *self, const struct range_request 
     return code;
 }
 
-int factory_binary_write(const struct index *index, const char *path)
+int faiss_factory_binary_write(const struct index *index, const char *path)
 {
     const struct faiss_factory *self = (const struct faiss_factory *)index;
-    return faissx_binary_write(self->binary, path, index->env.error);
+    return faiss_shim_binary_write(self->binary, path, index->env.error);
 }
 
-int factory_binary_read(struct faiss_factory *self, const char *path, uint64_t rows)
+int faiss_factory_binary_read(struct faiss_factory *self, const char *path, uint64_t rows)
 {
     const struct index_env *env = &self->method.base.env;
-    const int code = faissx_binary_read(&self->binary, path, env->error);
+    const int code = faiss_shim_binary_read(&self->binary, path, env->error);
     if (code != OK) {
         return code;
     }
@@ -202,11 +202,11 @@ int factory_binary_read(struct faiss_factory *self, const char *path, uint64_t r
                     (long long)faiss_IndexBinary_ntotal(self->binary),
                     faiss_IndexBinary_d(self->binary), rows, env->dim);
     }
-    faissx_get_binary_shape(self->binary, &self->shape);
+    faiss_shim_get_binary_shape(self->binary, &self->shape);
     return OK;
 }
 
-int factory_binary_stats(const struct faiss_factory *self, struct stat_sink *sink)
+int faiss_factory_binary_stats(const struct faiss_factory *self, struct stat_sink *sink)
 {
     const struct index_env *env = &self->method.base.env;
     const size_t nlist = self->shape.nlist;
@@ -214,17 +214,18 @@ int factory_binary_stats(const struct faiss_factory *self, struct stat_sink *sin
     if (nlist > 0) {
         size_t *sizes = mem_array(env->mem, nlist, sizeof *sizes);
         if (!sizes) {
-            return fail(env->error, ERR_NO_MEMORY, "stats: no memory for %zu list sizes", nlist);
+            return fail(env->error, ERR_NO_MEMORY, "stats: out of memory for %zu list sizes",
+                        nlist);
         }
         for (size_t i = 0; i < nlist; i++) {
-            sizes[i] = faissx_binary_list_size(self->binary, i);
+            sizes[i] = faiss_shim_binary_list_size(self->binary, i);
         }
         faiss_list_stats(sink, sizes, nlist);
         mem_free(env->mem, sizes);
     }
     if (self->shape.is_hash) {
-        struct faissx_buckets buckets;
-        faissx_binary_buckets(self->binary, &buckets);
+        struct faiss_shim_buckets buckets;
+        faiss_shim_binary_buckets(self->binary, &buckets);
         sink->value(sink->to, "tables", (double)buckets.tables);
         sink->value(sink->to, "buckets", (double)buckets.buckets);
         sink->value(sink->to, "largest_bucket", (double)buckets.largest);
@@ -232,42 +233,42 @@ int factory_binary_stats(const struct faiss_factory *self, struct stat_sink *sin
     return OK;
 }
 
-/* The ids that lists or buckets hold: each once, and all of them. */
+/* Each id in lists or buckets must occur once, and all must occur. */
 static int check_held_ids(const struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
     const size_t live = self->method.live;
     uint64_t *ids = mem_array(env->mem, live, sizeof *ids);
     if (!ids) {
-        return fail(env->error, ERR_NO_MEMORY, "check: no memory for %zu ids", live);
+        return fail(env->error, ERR_NO_MEMORY, "check: out of memory for %zu ids", live);
     }
     size_t at = 0;
     for (size_t i = 0; i < self->shape.nlist; i++) {
-        faissx_binary_list_ids(self->binary, i, ids + at);
-        at += faissx_binary_list_size(self->binary, i);
+        faiss_shim_binary_list_ids(self->binary, i, ids + at);
+        at += faiss_shim_binary_list_size(self->binary, i);
     }
     if (self->shape.nlist == 0) {
-        faissx_binary_hash_ids(self->binary, ids);
+        faiss_shim_binary_hash_ids(self->binary, ids);
     }
     const int code = faiss_check_ids(env, ids, live, live);
     mem_free(env->mem, ids);
     return code;
 }
 
-/* Rows that lists or tables hold, each as often as there are tables. */
+/* Rows in lists or tables, each counted as often as there are tables. */
 static size_t held_rows(const struct faiss_factory *self, size_t *tables)
 {
-    struct faissx_buckets buckets;
+    struct faiss_shim_buckets buckets;
     size_t total = 0;
-    faissx_binary_buckets(self->binary, &buckets);
+    faiss_shim_binary_buckets(self->binary, &buckets);
     for (size_t i = 0; i < self->shape.nlist; i++) {
-        total += faissx_binary_list_size(self->binary, i);
+        total += faiss_shim_binary_list_size(self->binary, i);
     }
     *tables = self->shape.is_hash ? buckets.tables : 1;
     return self->shape.is_hash ? buckets.entries : total;
 }
 
-int factory_binary_check(const struct faiss_factory *self)
+int faiss_factory_binary_check(const struct faiss_factory *self)
 {
     const struct index_env *env = &self->method.base.env;
     const size_t live = self->method.live;
@@ -287,7 +288,7 @@ int factory_binary_check(const struct faiss_factory *self)
         return OK;
     }
     size_t n = 0;
-    const uint64_t *map = faissx_binary_id_map(self->binary, &n);
+    const uint64_t *map = faiss_shim_binary_id_map(self->binary, &n);
     if (map) {
         return faiss_check_ids(env, map, n, live);
     }

@@ -1,14 +1,13 @@
-/* flat.c - faiss-flat: FAISS's exhaustive scan, with an IDMap in front that carries the caller's
- * ids. */
+/* flat.c - faiss-flat: FAISS's exhaustive scan, wrapped in an IDMap for the caller's ids. */
 #include <faiss/c_api/IndexFlat_c.h>
 
-#include "algorithms/common/peer_file.h"
+#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/faiss.h"
 
 extern const struct index_ops faiss_flat_ops;
 
 struct faiss_flat_params {
-    char none; /* a C struct has a member; FAISS's Flat has no option */
+    char none; /* C structs need a member; FAISS's Flat has no option */
 };
 static const struct param flat_params[] = { PARAM_END };
 
@@ -72,15 +71,15 @@ static int flat_save(struct index *index, const char *dir)
     const struct faiss_flat_params none = { 0 };
     const struct faiss_method *self = (const struct faiss_method *)index;
     struct peer_meta meta = { .rows = self->live, .params = &none, .params_bytes = sizeof none };
-    return peer_file_save(index, dir, &meta, faiss_write, true);
+    return baseline_file_save(index, dir, &meta, faiss_write, true);
 }
 
 static int flat_load(struct index **out, const struct index_env *env, const char *dir)
 {
     struct peer_meta meta;
     struct faiss_flat_params none;
-    char path[PEER_FILE_PATH_BYTES];
-    int code = peer_file_open(&faiss_flat_ops, env, dir, &meta, &none, path);
+    char path[BASELINE_FILE_PATH_BYTES];
+    int code = baseline_file_open(&faiss_flat_ops, env, dir, &meta, &none, path);
     if (code == OK) {
         code = faiss_method_new(out, sizeof(struct faiss_method), &faiss_flat_ops, env);
     }
@@ -117,4 +116,5 @@ const struct index_ops faiss_flat_ops = {
     .stats = faiss_stats,
     .memory = faiss_memory,
     .check = faiss_check,
+    .inspect = faiss_inspect,
 };

@@ -1,41 +1,40 @@
 /* hnsw.c - faiss-hnsw: FAISS's IndexHNSWFlat. It cannot remove, filter or search by radius. */
 #include <faiss/c_api/AutoTune_c.h>
 
-#include "algorithms/common/peer_file.h"
+#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/faiss.h"
 
-#define FAISS_HNSW_SEED 12345 /* that IndexHNSW draws levels with */
+#define FAISS_HNSW_SEED 12345 /* FAISS's own seed for drawing levels */
 
 extern const struct index_ops faiss_hnsw_ops;
 
-struct hnsw_params {
+struct faiss_hnsw_params {
     int64_t M, ef_construction, seed;
 };
-static const struct param hnsw_params[] = {
-    PARAM_INT(struct hnsw_params, M, 32, 2, 512,
-              "links a row on upper levels, twice as many on the lowest"),
-    PARAM_INT(struct hnsw_params, ef_construction, 40, 1, 100000,
-              "candidates kept while inserting; FAISS's default"),
-    PARAM_INT(struct hnsw_params, seed, 0, 0, INT32_MAX,
-              "of the levels; 0: FAISS's own (12345) at the experiment's seed 1, drawn from the "
-              "seed at others"),
+static const struct param faiss_hnsw_params[] = {
+    PARAM_INT(struct faiss_hnsw_params, M, 32, 2, 512,
+              "neighbours of a row on upper layers; the lowest layer has twice as many"),
+    PARAM_INT(struct faiss_hnsw_params, ef_construction, 40, 1, 100000,
+              "candidates kept per insertion; the default is FAISS's"),
+    PARAM_INT(struct faiss_hnsw_params, seed, 0, 0, INT32_MAX,
+              "seed of the layers; 0: FAISS's own (12345) at the experiment's seed 1, else derived "
+              "from the experiment's"),
     PARAM_END
 };
 
-struct hnsw_knobs {
+struct faiss_hnsw_knobs {
     int64_t ef_search;
 };
-static const struct param hnsw_knobs[] = {
-    PARAM_INT(struct hnsw_knobs, ef_search, 16, 1, 1 << 24,
-              "candidates kept while searching; at least k are kept"),
-    PARAM_END
-};
+static const struct param faiss_hnsw_knobs[] = { PARAM_INT(struct faiss_hnsw_knobs, ef_search, 16,
+                                                           1, 1 << 24,
+                                                           "candidates kept per query, at least k"),
+                                                 PARAM_END };
 
 struct faiss_hnsw {
     struct faiss_method method;
-    struct hnsw_params params;
+    struct faiss_hnsw_params params;
     FaissParameterSpace *space;
-    int64_t ef_set; /* what FAISS was last told, so that a sweep's point tells it once */
+    int64_t ef_set; /* the value last passed to FAISS, so that each point of a sweep sets it once */
 };
 
 static void hnsw_destroy(struct index *index)
@@ -53,7 +52,7 @@ static uint64_t level_seed(const struct faiss_hnsw *self)
 }
 
 static int hnsw_new(struct index **out, const struct index_env *env,
-                    const struct hnsw_params *params)
+                    const struct faiss_hnsw_params *params)
 {
     int code = faiss_method_new(out, sizeof(struct faiss_hnsw), &faiss_hnsw_ops, env);
     if (code != OK) {
@@ -77,9 +76,9 @@ static int hnsw_create(struct index **out, const struct index_env *env, const vo
         return code;
     }
     struct faiss_hnsw *self = (struct faiss_hnsw *)*out;
-    code = faissx_hnsw_new(&self->method.peer, env->dim, faiss_metric(env->metric),
-                           (int)self->params.M, (int)self->params.ef_construction, level_seed(self),
-                           env->error);
+    code = faiss_shim_hnsw_new(&self->method.peer, env->dim, faiss_metric(env->metric),
+                               (int)self->params.M, (int)self->params.ef_construction,
+                               level_seed(self), env->error);
     if (code == OK) {
         code = faiss_add_id_map(env, &self->method.peer);
     }
@@ -94,11 +93,11 @@ static int hnsw_search(struct index *index, const struct search_request *request
                        struct search_result *result)
 {
     struct faiss_hnsw *self = (struct faiss_hnsw *)index;
-    const struct hnsw_knobs *knobs = request->knobs;
+    const struct faiss_hnsw_knobs *knobs = request->knobs;
     double passed;
     if (request->filter) {
         return fail(index->env.error, ERR_UNSUPPORTED,
-                    "search: FAISS 1.7.3's HNSW takes no filter (it would ignore it)");
+                    "search: FAISS 1.7.3's HNSW takes no filter (FAISS would ignore it)");
     }
     if (knobs->ef_search != self->ef_set) {
         if (faiss_ParameterSpace_set_index_parameter(self->space, self->method.peer, "efSearch",
@@ -107,10 +106,10 @@ static int hnsw_search(struct index *index, const struct search_request *request
         }
         self->ef_set = knobs->ef_search;
     }
-    (void)faissx_hnsw_take_distances(self->method.peer);
+    (void)faiss_shim_hnsw_take_distances(self->method.peer);
     int code = faiss_search(&self->method, request, result, &passed);
     if (code == OK) {
-        double counted = (double)faissx_hnsw_take_distances(self->method.peer);
+        double counted = (double)faiss_shim_hnsw_take_distances(self->method.peer);
         result->work.distances += counted;
         result->work.scanned += counted;
         result->work.bytes_read += counted * (double)index->env.dim * sizeof(float);
@@ -124,15 +123,15 @@ static int hnsw_save(struct index *index, const char *dir)
     struct peer_meta meta = { .rows = self->method.live,
                               .params = &self->params,
                               .params_bytes = sizeof self->params };
-    return peer_file_save(index, dir, &meta, faiss_write, true);
+    return baseline_file_save(index, dir, &meta, faiss_write, true);
 }
 
 static int hnsw_load(struct index **out, const struct index_env *env, const char *dir)
 {
     struct peer_meta meta;
-    struct hnsw_params params;
-    char path[PEER_FILE_PATH_BYTES];
-    int code = peer_file_open(&faiss_hnsw_ops, env, dir, &meta, &params, path);
+    struct faiss_hnsw_params params;
+    char path[BASELINE_FILE_PATH_BYTES];
+    int code = baseline_file_open(&faiss_hnsw_ops, env, dir, &meta, &params, path);
     if (code == OK) {
         code = hnsw_new(out, env, &params);
     }
@@ -143,9 +142,9 @@ static int hnsw_load(struct index **out, const struct index_env *env, const char
     self->method.live = meta.rows;
     code = faiss_read(env, path, meta.rows, &self->method.peer);
     if (code == OK) {
-        /* FAISS saves no generator state: levels drawn after a load differ from those of an index
-         * that went on. */
-        code = faissx_hnsw_adopt(self->method.peer, level_seed(self) + meta.rows, env->error);
+        /* FAISS does not save the generator's state: levels drawn after a load differ from those of
+         * an index that was not reloaded. */
+        code = faiss_shim_hnsw_adopt(self->method.peer, level_seed(self) + meta.rows, env->error);
     }
     if (code != OK) {
         hnsw_destroy(*out);
@@ -159,7 +158,7 @@ static int hnsw_stats(const struct index *index, struct stat_sink *sink)
     const struct faiss_hnsw *self = (const struct faiss_hnsw *)index;
     size_t links = 0;
     int max_level = 0;
-    faissx_hnsw_graph(self->method.peer, &links, &max_level);
+    faiss_shim_hnsw_graph(self->method.peer, &links, &max_level);
     sink->value(sink->to, "n_vectors", (double)self->method.live);
     sink->value(sink->to, "links", (double)links);
     sink->value(sink->to, "max_level", (double)max_level);
@@ -173,10 +172,10 @@ const struct index_ops faiss_hnsw_ops = {
     .source = "FAISS 1.7.3; Malkov and Yashunin, 2018",
     .flags = FAISS_FLAGS,
     .spaces = faiss_spaces,
-    .params = hnsw_params,
-    .params_bytes = sizeof(struct hnsw_params),
-    .knobs = hnsw_knobs,
-    .knobs_bytes = sizeof(struct hnsw_knobs),
+    .params = faiss_hnsw_params,
+    .params_bytes = sizeof(struct faiss_hnsw_params),
+    .knobs = faiss_hnsw_knobs,
+    .knobs_bytes = sizeof(struct faiss_hnsw_knobs),
     .create = hnsw_create,
     .destroy = hnsw_destroy,
     .insert = faiss_insert,
@@ -186,4 +185,5 @@ const struct index_ops faiss_hnsw_ops = {
     .stats = hnsw_stats,
     .memory = faiss_memory,
     .check = faiss_check,
+    .inspect = faiss_inspect,
 };

@@ -1,15 +1,15 @@
 /* ivf_flat.c - faiss-ivf-flat: FAISS's inverted file of full vectors. Centroids are trained once
- * and stay. */
+ * and then stay. */
 #include <faiss/c_api/IndexFlat_c.h>
 #include <faiss/c_api/IndexIVFFlat_c.h>
 #include <faiss/c_api/IndexIVF_c.h>
 #include <math.h>
 
-#include "algorithms/common/peer_file.h"
+#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/faiss/faiss.h"
 #include "src/core/parallel.h"
 
-#define FAISS_CLUSTERING_SEED 1234 /* ClusteringParameters' own */
+#define FAISS_CLUSTERING_SEED 1234 /* FAISS's default */
 
 extern const struct index_ops faiss_ivf_flat_ops;
 
@@ -18,13 +18,13 @@ struct ivf_params {
 };
 static const struct param ivf_params[] = {
     PARAM_INT(struct ivf_params, clusters, 0, 0, 1 << 24,
-              "inverted lists; 0: 4 sqrt(rows) of the training sample"),
+              "number of inverted lists; 0: 4 sqrt(n) of the n training vectors"),
     PARAM_INT(struct ivf_params, seed, 0, 0, INT32_MAX,
-              "of the k-means; 0: FAISS's own (1234) at the experiment's seed 1, drawn from the "
-              "seed at others"),
+              "seed of the k-means; 0: FAISS's own (1234) at the experiment's seed 1, else derived "
+              "from the experiment's"),
     PARAM_CHOICE(struct ivf_params, direct_map, 0, "none|hashtable",
-                 "hashtable: a removal costs its rows, not a scan of all ids; insertion and memory "
-                 "pay for it"),
+                 "hashtable: a deletion costs time by its rows, not by a scan of all ids; "
+                 "insertion and memory pay for it"),
     PARAM_END
 };
 enum { DIRECT_MAP_NONE, DIRECT_MAP_HASHTABLE };
@@ -34,7 +34,7 @@ struct ivf_knobs {
 };
 static const struct param ivf_knobs[] = {
     PARAM_INT(struct ivf_knobs, nprobe, 1, 1, 1 << 24,
-              "lists scanned for a query; recall and time grow with it"),
+              "lists scanned per query; recall and time grow with it"),
     PARAM_END
 };
 
@@ -42,7 +42,7 @@ static const struct param ivf_knobs[] = {
 struct faiss_ivf {
     struct faiss_method method;
     struct ivf_params params;
-    struct faissx_shape shape; /* once trained */
+    struct faiss_shim_shape shape; /* once trained */
 };
 
 static int ivf_create(struct index **out, const struct index_env *env, const void *params)
@@ -69,9 +69,9 @@ static int ivf_build(const struct faiss_ivf *self, size_t nlist, FaissIndex **ou
         return code;
     }
     faiss_IndexIVFFlat_set_own_fields(made, 1);
-    faissx_set_seed(made, faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
+    faiss_shim_set_seed(made, faiss_seed(env, self->params.seed, FAISS_CLUSTERING_SEED));
     int code = self->params.direct_map == DIRECT_MAP_HASHTABLE
-                   ? faissx_use_hashtable(made, env->error)
+                   ? faiss_shim_use_hashtable(made, env->error)
                    : OK;
     if (code != OK) {
         faiss_Index_free(made);
@@ -86,11 +86,10 @@ static int ivf_train(struct index *index, struct vectors sample)
     struct faiss_ivf *self = (struct faiss_ivf *)index;
     const struct index_env *env = &index->env;
     if (self->method.live > 0) {
-        return fail(
-            env->error, ERR_UNSUPPORTED,
-            "train: faiss-ivf-flat holds %zu rows, and FAISS cannot move them to new centroids; "
-            "rebuild = TAG makes the index anew",
-            self->method.live);
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "train: faiss-ivf-flat holds %zu rows, and FAISS cannot move them to new "
+                    "centroids; rebuild = TAG builds the index again",
+                    self->method.live);
     }
     size_t nlist = (size_t)self->params.clusters;
     if (nlist == 0) {
@@ -107,7 +106,7 @@ static int ivf_train(struct index *index, struct vectors sample)
     if (code != OK) {
         return code;
     }
-    faissx_set_threads(pool_threads(env->pool));
+    faiss_shim_set_threads(pool_threads(env->pool));
     if (faiss_Index_train(made, (idx_t)sample.n, sample.rows) != 0) {
         code = faiss_fail(env, "train");
         faiss_Index_free(made);
@@ -117,7 +116,7 @@ static int ivf_train(struct index *index, struct vectors sample)
         faiss_Index_free(self->method.peer);
     }
     self->method.peer = made;
-    faissx_get_shape(made, &self->shape);
+    faiss_shim_get_shape(made, &self->shape);
     return OK;
 }
 
@@ -127,7 +126,7 @@ static int ivf_remove(struct index *index, const uint64_t *ids, size_t n, size_t
     if (self->params.direct_map == DIRECT_MAP_NONE || !self->method.peer) {
         return faiss_remove(index, ids, n, done);
     }
-    int code = faissx_remove_by_hashtable(self->method.peer, ids, n, done, index->env.error);
+    int code = faiss_shim_remove_by_hashtable(self->method.peer, ids, n, done, index->env.error);
     self->method.live -= *done;
     if (code == OK && *done != n) {
         code = fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
@@ -145,7 +144,7 @@ static void set_nprobe(struct faiss_ivf *self, const void *knobs)
     (void)faiss_take_ivf_distances();
 }
 
-/* FAISS counts the lengths of the lists it scanned; under a filter, those of their rows that passed
+/* FAISS counts the lengths of the lists it scanned; with a filter, only rows that passed
  * were compared. */
 static void count(struct faiss_ivf *self, struct work *work, size_t nq, bool filtered,
                   double passed)
@@ -188,15 +187,15 @@ static int ivf_save(struct index *index, const char *dir)
     struct peer_meta meta = { .rows = self->method.live,
                               .params = &self->params,
                               .params_bytes = sizeof self->params };
-    return peer_file_save(index, dir, &meta, faiss_write, self->method.peer != NULL);
+    return baseline_file_save(index, dir, &meta, faiss_write, self->method.peer != NULL);
 }
 
 static int ivf_load(struct index **out, const struct index_env *env, const char *dir)
 {
     struct peer_meta meta;
     struct ivf_params params;
-    char path[PEER_FILE_PATH_BYTES];
-    int code = peer_file_open(&faiss_ivf_flat_ops, env, dir, &meta, &params, path);
+    char path[BASELINE_FILE_PATH_BYTES];
+    int code = baseline_file_open(&faiss_ivf_flat_ops, env, dir, &meta, &params, path);
     if (code == OK) {
         code = ivf_create(out, env, &params);
     }
@@ -214,7 +213,7 @@ static int ivf_load(struct index **out, const struct index_env *env, const char 
         *out = NULL;
         return code;
     }
-    faissx_get_shape(self->method.peer, &self->shape);
+    faiss_shim_get_shape(self->method.peer, &self->shape);
     return OK;
 }
 
@@ -241,4 +240,5 @@ const struct index_ops faiss_ivf_flat_ops = {
     .stats = faiss_stats,
     .memory = faiss_memory,
     .check = faiss_check,
+    .inspect = faiss_inspect,
 };

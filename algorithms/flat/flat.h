@@ -1,8 +1,7 @@
-/* flat.h - state of the exact scan, and what its files call of each other.
+/* flat.h - state of the exact scan, and the functions shared by its files.
  *
- * Invariant: slot_of maps each of ids[0 .. n-1] to its position and holds nothing else. A deleted
- * row's place is taken by the last row, so positions say nothing about age.
- */
+ * Invariant: slot_of maps each of ids[0 .. n-1] to its position and holds nothing else. The last
+ * row takes a deleted row's place, so positions do not show the order of insertion. */
 #ifndef DRIFTLINE_FLAT_H
 #define DRIFTLINE_FLAT_H
 
@@ -23,14 +22,16 @@ struct flat {
 
 extern const struct index_ops flat_ops;
 
-int flat_create(struct index **, const struct index_env *, const void *params);
+int flat_create(struct index **, const struct index_ops *, const struct index_env *,
+                const void *params);
 void flat_destroy(struct index *);
-/* Room for n more rows, with these ids; false: out of memory, or too many; the index unchanged. */
+/* Reserves n more rows with these ids; false: out of memory, or too many; the index
+   is unchanged. */
 bool flat_reserve(struct flat *, const uint64_t *ids, size_t n);
 
 int flat_search(struct index *, const struct search_request *, struct search_result *);
 int flat_range(struct index *, const struct range_request *, struct range_result *);
 int flat_save(struct index *, const char *dir);
-int flat_load(struct index **, const struct index_env *, const char *dir);
+int flat_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir);
 
 #endif

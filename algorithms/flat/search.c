@@ -1,12 +1,11 @@
-/* search.c - the scan: tiles of queries against tiles of rows, each tile's distances then selected
- * from.
+/* search.c - the scan: computes the distances of a tile of queries and a tile of rows, then selects
+ * from them.
  *
- * One query reads each row once, so its tile is only as long as keeps the distances in the first
- * cache. Several queries share a tile of rows while it stays in the second. Where there are more
- * threads than tiles of queries, the rows are cut too, and the parts' answers merged; cuts are at
- * tiles, so answers do not depend on the thread count.
- */
-#include "flat.h"
+ * For one query a tile is as long as its distances fit in L1. Several queries share a tile of rows
+ * while it stays in L2. If there are more threads than tiles of queries, the rows are divided too,
+ * and the results of the parts merged; divisions are at tiles, so answers do not depend on the
+ * thread count. */
+#include "algorithms/flat/flat.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -21,13 +20,13 @@
 #define SCORES_A_TILE  ((size_t)8192)
 #define TILE_BYTES     ((size_t)256 << 10)
 #define SELECT_BLOCK   ((size_t)256)
-#define SPARSE         4 /* fewer than 1 row in 4 allowed: the others are not computed */
+#define SPARSE         4 /* fewer than 1 row in 4 allowed: only these are computed */
 
-/* Distances of nq queries to n rows; [q * n + i]. One worker's, on its stack. */
+/* Distances of nq queries to n rows; [q * n + i]. On the stack of one worker. */
 struct tile {
     size_t nq, first, n; /* rows first .. first + n - 1 */
-    size_t n_allowed;    /* of the rows, by the filter */
-    bool as_bytes;       /* Hamming distances stay bytes while nothing has to be masked */
+    size_t n_allowed;    /* of the rows */
+    bool as_bytes;       /* Hamming distances stay bytes while none has to be masked */
     float scores[SCORES_A_TILE];
     union {
         uint32_t u32[SCORES_A_TILE];
@@ -63,14 +62,14 @@ static void widen_u8(const uint8_t *raw, size_t n, float *scores)
         scores[i] = (float)raw[i];
 }
 
-/* Distances of nq queries to n rows into scores[q * ld + i]; Hamming distances into raw.u8 instead.
- */
+/* Computes the distances of nq queries to n rows into scores[q * ld + i]; Hamming distances into
+ * raw.u8 instead. */
 static void score_f32(const struct flat *f, const float *q, size_t nq, const float *rows, size_t n,
                       float *scores, size_t ld)
 {
     const struct kernels *k = f->base.env.kernels;
     const size_t dim = f->base.env.dim;
-    /* Rows and queries are of unit length under cosine, where 2 - 2 cos is the squared distance. */
+    /* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
     if (f->base.env.metric != METRIC_IP) {
         if (nq == 1)
             k->l2sq_f32_1n(q, rows, n, dim, scores);
@@ -119,8 +118,8 @@ static void score_b64(const struct flat *f, const void *queries, size_t nq, cons
         k->hamming_b64_mn(q, nq, codes, n, raw, ld);
 }
 
-/* Rows from `row` on against all the tile's queries; scores start at column `column` of the tile.
- */
+/* Computes the distances of rows from `row` on to all the tile's queries, into columns from
+ * `column` on. */
 static void score(const struct flat *f, struct tile *t, const void *queries, size_t row, size_t n,
                   size_t column)
 {
@@ -134,7 +133,7 @@ static void score(const struct flat *f, struct tile *t, const void *queries, siz
     }
 }
 
-/* What the filter forbids becomes NaN, which is never selected. */
+/* Sets the distances of rows that the filter forbids to NaN, which is never selected. */
 static void mask_forbidden(struct tile *t)
 {
     for (size_t i = 0, at = 0; i < t->n; i++) {
@@ -147,7 +146,7 @@ static void mask_forbidden(struct tile *t)
     }
 }
 
-/* Fills the tile and adds its work. */
+/* Fills the tile and counts its work. */
 static void fill(const struct flat *f, struct tile *t, const void *queries,
                  const struct id_filter *filter, struct work *work)
 {
@@ -174,8 +173,8 @@ static void fill(const struct flat *f, struct tile *t, const void *queries,
     work->scanned += computed;
 }
 
-/* Columns at + selected[], of n from `at` on, with a distance of at most `limit` from query q;
- * returns how many. */
+/* Selects from n columns from `at` on those with a distance of at most `limit` to query q, as at +
+ * selected[]; returns how many. */
 static size_t select_block(const struct flat *f, struct tile *t, size_t q, size_t at, size_t n,
                            float limit)
 {
@@ -195,11 +194,11 @@ static float score_at(const struct tile *t, size_t q, size_t i)
 
 /* ------------------------------------------------------------------------ the k nearest */
 
-struct scan {
+struct flat_scan {
     const struct flat *f;
     const struct search_request *request;
     size_t query_tiles, parts, rows_a_tile;
-    uint64_t *ids; /* [part][query][k]: the result itself where there is one part */
+    uint64_t *ids; /* [part][query][k]: the result itself if there is one part */
     float *distances;
     _Atomic double work_distances, work_bytes;
 };
@@ -211,7 +210,7 @@ static void add_work(_Atomic double *sum, double more)
         ;
 }
 
-static struct topk heap_of(const struct scan *s, size_t part, size_t query)
+static struct topk heap_of(const struct flat_scan *s, size_t part, size_t query)
 {
     const size_t at = (part * s->request->queries.n + query) * s->request->k;
     return topk_begin(s->request->k, s->distances + at, s->ids + at);
@@ -229,8 +228,8 @@ static void offer_tile(const struct flat *f, struct tile *t, size_t q, struct to
     }
 }
 
-/* One tile of queries against one part of the rows. */
-static void scan_part(struct scan *s, size_t query_tile, size_t part)
+/* Scans one part of the rows for one tile of queries. */
+static void scan_part(struct flat_scan *s, size_t query_tile, size_t part)
 {
     const struct flat *f = s->f;
     const struct vectors queries = s->request->queries;
@@ -261,14 +260,14 @@ static void scan_part(struct scan *s, size_t query_tile, size_t part)
 
 static int scan_items(void *arg, size_t first, size_t end, size_t worker)
 {
-    struct scan *s = arg;
+    struct flat_scan *s = arg;
     (void)worker;
     for (size_t item = first; item < end; item++)
         scan_part(s, item / s->parts, item % s->parts);
     return OK;
 }
 
-static void merge(const struct scan *s, struct search_result *result)
+static void merge(const struct flat_scan *s, struct search_result *result)
 {
     const size_t k = s->request->k;
     for (size_t query = 0; query < s->request->queries.n; query++) {
@@ -288,13 +287,13 @@ int flat_search(struct index *index, const struct search_request *request,
     struct flat *f = (struct flat *)index;
     struct mem *mem = index->env.mem;
     const size_t nq = request->queries.n;
-    struct scan s = { .f = f,
-                      .request = request,
-                      .query_tiles = (nq + QUERIES_A_TILE - 1) / QUERIES_A_TILE,
-                      .parts = 1,
-                      .rows_a_tile = rows_a_tile(f, nq),
-                      .ids = result->ids,
-                      .distances = result->distances };
+    struct flat_scan s = { .f = f,
+                           .request = request,
+                           .query_tiles = (nq + QUERIES_A_TILE - 1) / QUERIES_A_TILE,
+                           .parts = 1,
+                           .rows_a_tile = rows_a_tile(f, nq),
+                           .ids = result->ids,
+                           .distances = result->distances };
     const size_t row_tiles = (f->n + s.rows_a_tile - 1) / s.rows_a_tile;
     if (s.query_tiles > 0 && s.query_tiles < request->threads)
         s.parts = (request->threads + s.query_tiles - 1) / s.query_tiles;
@@ -306,8 +305,8 @@ int flat_search(struct index *index, const struct search_request *request,
         s.distances = s.ids ? mem_array(mem, s.parts * nq, request->k * sizeof *s.distances) : NULL;
         if (!s.distances) {
             mem_free(mem, s.ids);
-            return fail(index->env.error, ERR_NO_MEMORY, "flat: no memory for %zu x %zu answers",
-                        nq, request->k);
+            return fail(index->env.error, ERR_NO_MEMORY,
+                        "flat: out of memory for %zu x %zu answers", nq, request->k);
         }
     }
     const int rc =
@@ -325,8 +324,8 @@ int flat_search(struct index *index, const struct search_request *request,
 
 /* ------------------------------------------------------------------------------- radius */
 
-/* The largest float not above the radius, so that comparing floats decides as comparing doubles
- * would. */
+/* The largest float not above the radius, so that comparing floats is equivalent to
+ * comparing doubles. */
 static float float_at_most(double radius)
 {
     const float rounded = (float)radius;
@@ -352,7 +351,7 @@ static int report(const struct flat *f, struct tile *t, size_t query, float limi
     return OK;
 }
 
-/* On one thread: answers have to come from one, and are as many as the radius wants. */
+/* On one thread, because results must be delivered by one; their number depends on the radius. */
 int flat_range(struct index *index, const struct range_request *request,
                struct range_result *result)
 {

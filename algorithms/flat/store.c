@@ -1,10 +1,10 @@
 /* store.c - one file "flat.index": the ids and the rows, in the order of their positions. */
-#include "flat.h"
+#include "algorithms/flat/flat.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "algorithms/common/store_file.h"
+#include "algorithms/common/durable/store_file.h"
 
 #define FILE_NAME "flat.index"
 #define VERSION   1
@@ -38,12 +38,12 @@ static int take_sections(struct flat *f, const struct store_reader *r)
     if (rc != OK || n == 0)
         return rc;
     if (!flat_reserve(f, ids, n))
-        return fail(err, ERR_NO_MEMORY, "flat: no memory to load %zu rows", n);
+        return fail(err, ERR_NO_MEMORY, "flat: out of memory, cannot load %zu rows", n);
     memcpy(f->ids, ids, ids_bytes);
     memcpy(f->rows, rows, n * f->row_bytes);
     for (size_t i = 0; i < n; i++) {
         if (f->ids[i] == ID_NONE || slot_table_get(&f->slot_of, f->ids, f->ids[i], NULL))
-            return fail(err, ERR_CORRUPT, "%s: id %" PRIu64 " at %zu is reserved or stands twice",
+            return fail(err, ERR_CORRUPT, "%s: id %" PRIu64 " at %zu is reserved or occurs twice",
                         r->path, f->ids[i], i);
         slot_table_put(&f->slot_of, f->ids[i], (uint32_t)i);
     }
@@ -51,14 +51,15 @@ static int take_sections(struct flat *f, const struct store_reader *r)
     return OK;
 }
 
-int flat_load(struct index **index, const struct index_env *env, const char *dir)
+int flat_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
+              const char *dir)
 {
     const struct store_identity identity = store_identity_of(env, "flat", VERSION);
     struct store_reader r;
     int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
     if (rc != OK)
         return rc;
-    rc = flat_create(index, env, NULL);
+    rc = flat_create(index, ops, env, NULL);
     if (rc == OK) {
         rc = take_sections((struct flat *)*index, &r);
         if (rc != OK)

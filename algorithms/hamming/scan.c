@@ -1,19 +1,18 @@
-/* scan.c - hamming-scan: every code is compared with every query, by the widest instructions there
- * are. What an index over codes has to beat.
- */
+/* scan.c - hamming-scan: compares every code with every query, with the widest instructions
+ * available. The baseline for an index over codes. */
 #include <inttypes.h>
 #include <string.h>
 
-#include "algorithms/common/code_file.h"
-#include "algorithms/common/code_queries.h"
-#include "algorithms/common/code_scan.h"
-#include "algorithms/common/code_store.h"
+#include "algorithms/common/codes/code_file.h"
+#include "algorithms/common/codes/code_queries.h"
+#include "algorithms/common/codes/code_scan.h"
+#include "algorithms/common/codes/code_store.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
 
 extern const struct index_ops hamming_scan_ops;
 
-struct scan {
+struct hamming_scan {
     struct index base;
     struct code_store store;
 };
@@ -24,9 +23,9 @@ static const struct param no_options[] = { PARAM_END };
 static int scan_create(struct index **index, const struct index_env *env, const void *params)
 {
     (void)params;
-    struct scan *s = mem_zalloc(env->mem, sizeof *s);
+    struct hamming_scan *s = mem_zalloc(env->mem, sizeof *s);
     if (!s)
-        return fail(env->error, ERR_NO_MEMORY, "hamming-scan: no memory for an index");
+        return fail(env->error, ERR_NO_MEMORY, "hamming-scan: out of memory for an index");
     s->base.ops = &hamming_scan_ops;
     s->base.env = *env;
     code_store_init(&s->store, env->mem);
@@ -36,18 +35,18 @@ static int scan_create(struct index **index, const struct index_env *env, const 
 
 static void scan_destroy(struct index *index)
 {
-    struct scan *s = (struct scan *)index;
+    struct hamming_scan *s = (struct hamming_scan *)index;
     code_store_free(&s->store);
     mem_free(index->env.mem, s);
 }
 
 static int scan_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    struct scan *s = (struct scan *)index;
+    struct hamming_scan *s = (struct hamming_scan *)index;
     *done = 0;
     if (!code_store_reserve(&s->store, ids, v.n, index->env.expected_n))
-        return fail(index->env.error, ERR_NO_MEMORY, "hamming-scan: no memory for %zu more codes",
-                    v.n);
+        return fail(index->env.error, ERR_NO_MEMORY,
+                    "hamming-scan: out of memory for %zu more codes", v.n);
     for (; *done < v.n; ++*done) {
         uint64_t code; /* the caller's may be unaligned */
         memcpy(&code, (const unsigned char *)v.rows + *done * sizeof code, sizeof code);
@@ -60,7 +59,7 @@ static int scan_insert(struct index *index, struct vectors v, const uint64_t *id
 
 static int scan_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct scan *s = (struct scan *)index;
+    struct hamming_scan *s = (struct hamming_scan *)index;
     for (*done = 0; *done < n; ++*done) {
         uint32_t row;
         if (*done + PREFETCH_AHEAD < n)
@@ -76,13 +75,13 @@ static int scan_remove(struct index *index, const uint64_t *ids, size_t n, size_
 static int range_group(const struct index *index, struct code_group *group, unsigned radius,
                        struct code_answers *answers)
 {
-    const struct scan *s = (const struct scan *)index;
+    const struct hamming_scan *s = (const struct hamming_scan *)index;
     return code_scan_range(&s->store, index->env.kernels, group, radius, answers);
 }
 
 static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
 {
-    const struct scan *s = (const struct scan *)index;
+    const struct hamming_scan *s = (const struct hamming_scan *)index;
     return code_scan_nearest(&s->store, index->env.kernels, group, nearest);
 }
 
@@ -102,7 +101,7 @@ static int scan_range(struct index *index, const struct range_request *request,
 
 static struct code_store *scan_store(struct index *index)
 {
-    return &((struct scan *)index)->store;
+    return &((struct hamming_scan *)index)->store;
 }
 
 static const struct code_file file = { .method = &hamming_scan_ops, .store = scan_store };
@@ -119,15 +118,29 @@ static int scan_load(struct index **index, const struct index_env *env, const ch
 
 static int scan_stats(const struct index *index, struct stat_sink *sink)
 {
-    const struct scan *s = (const struct scan *)index;
+    const struct hamming_scan *s = (const struct hamming_scan *)index;
     sink->value(sink->to, "rows", (double)s->store.n);
     sink->value(sink->to, "capacity_rows", (double)s->store.codes_capacity);
     return OK;
 }
 
+static int scan_inspect(const struct index *index, const struct structure_sink *sink)
+{
+    const struct hamming_scan *s = (const struct hamming_scan *)index;
+
+    if (!sink->enter(sink->to, "hamming-scan", 0))
+        return OK;
+    sink->number(sink->to, "rows", (double)s->store.n);
+    sink->number(sink->to, "live", (double)s->store.n);
+    sink->number(sink->to, "capacity_rows", (double)s->store.codes_capacity);
+    sink->ids(sink->to, "ids", s->store.ids, s->store.n);
+    sink->leave(sink->to);
+    return OK;
+}
+
 static int scan_memory(const struct index *index, struct memory_use *use)
 {
-    const struct scan *s = (const struct scan *)index;
+    const struct hamming_scan *s = (const struct hamming_scan *)index;
     *use = (struct memory_use){ .vectors = code_store_codes_bytes(&s->store),
                                 .ids = code_store_ids_bytes(&s->store),
                                 .other = sizeof *s };
@@ -137,7 +150,8 @@ static int scan_memory(const struct index *index, struct memory_use *use)
 static int scan_check(const struct index *index, struct stat_sink *sink)
 {
     (void)sink;
-    return code_store_check(&((const struct scan *)index)->store, "hamming-scan", index->env.error);
+    return code_store_check(&((const struct hamming_scan *)index)->store, "hamming-scan",
+                            index->env.error);
 }
 
 const struct index_ops hamming_scan_ops = {
@@ -160,4 +174,5 @@ const struct index_ops hamming_scan_ops = {
     .stats = scan_stats,
     .memory = scan_memory,
     .check = scan_check,
+    .inspect = scan_inspect,
 };

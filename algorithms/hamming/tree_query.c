@@ -1,11 +1,11 @@
 /* tree_query.c - see tree_query.h. */
-#include "tree_query.h"
+#include "algorithms/hamming/tree_query.h"
 
 #include <string.h>
 
 #include "src/core/mem.h"
 
-#define SCAN_BLOCK ((size_t)256) /* codes whose selected positions fit on the stack */
+#define SCAN_BLOCK ((size_t)256) /* the selected positions of this many codes fit on the stack */
 
 /* ------------------------------------------------------------------------------ frontier */
 
@@ -17,14 +17,14 @@ static void frontier_clear(struct tree_frontier *f)
     memset(f->first, 0, sizeof f->first);
 }
 
-void tree_frontier_free(struct mem *mem, void *frontier)
+void hamming_tree_frontier_free(struct mem *mem, void *frontier)
 {
     struct tree_frontier *f = frontier;
     mem_free(mem, f->all);
 }
 
-int tree_query_push(struct tree_query *q, const struct tree_head *node, unsigned bound,
-                    uint8_t **path)
+int hamming_tree_query_push(struct tree_query *q, const struct tree_head *node, unsigned bound,
+                            uint8_t **path)
 {
     struct tree_frontier *f = q->frontier;
     uint32_t at = f->free;
@@ -33,8 +33,8 @@ int tree_query_push(struct tree_query *q, const struct tree_head *node, unsigned
     } else {
         if (f->n >= f->capacity &&
             !mem_grow(q->index->env.mem, &f->all, &f->capacity, f->n + 1, sizeof *f->all))
-            return fail(q->index->env.error, ERR_NO_MEMORY, "%s: no memory for %zu nodes to visit",
-                        q->index->ops->name, f->n);
+            return fail(q->index->env.error, ERR_NO_MEMORY,
+                        "%s: out of memory for %zu nodes to visit", q->index->ops->name, f->n);
         at = (uint32_t)f->n++;
     }
     struct tree_todo *todo = &f->all[at];
@@ -47,8 +47,11 @@ int tree_query_push(struct tree_query *q, const struct tree_head *node, unsigned
     return OK;
 }
 
-/* The next node wholly, whose head has come by now, and the head of the one after it. */
-static void prefetch(const struct tree_frontier *f, uint32_t next)
+/* Prefetches the whole next node, whose head has arrived by now, and the head of the one
+   after it. Always inlined: gcc deletes the call of a function that only prefetches, as one
+   without effects. */
+static inline __attribute__((always_inline)) void prefetch(const struct tree_frontier *f,
+                                                           uint32_t next)
 {
     if (!next)
         return;
@@ -60,7 +63,7 @@ static void prefetch(const struct tree_frontier *f, uint32_t next)
         __builtin_prefetch((const char *)node + at);
 }
 
-bool tree_query_pop(struct tree_query *q, struct tree_todo *todo)
+bool hamming_tree_query_pop(struct tree_query *q, struct tree_todo *todo)
 {
     struct tree_frontier *f = q->frontier;
     while (f->lowest <= q->limit && !f->first[f->lowest])
@@ -78,7 +81,7 @@ bool tree_query_pop(struct tree_query *q, struct tree_todo *todo)
 
 /* ------------------------------------------------------------------------------- answers */
 
-int tree_query_offer(struct tree_query *q, uint32_t row, unsigned distance)
+int hamming_tree_query_offer(struct tree_query *q, uint32_t row, unsigned distance)
 {
     const uint64_t id = q->rows->ids[row];
     if (distance > q->limit || !id_filter_allows(q->filter, id))
@@ -91,7 +94,8 @@ int tree_query_offer(struct tree_query *q, uint32_t row, unsigned distance)
     return OK;
 }
 
-int tree_query_scan(struct tree_query *q, const uint64_t *codes, const uint32_t *rows, size_t n)
+int hamming_tree_query_scan(struct tree_query *q, const uint64_t *codes, const uint32_t *rows,
+                            size_t n)
 {
     const struct kernels *k = q->index->env.kernels;
     uint32_t near[SCAN_BLOCK];
@@ -102,7 +106,7 @@ int tree_query_scan(struct tree_query *q, const uint64_t *codes, const uint32_t 
         const size_t found = k->hamming_b64_within(q->code, codes + at, block, q->limit, near);
         for (size_t i = 0; i < found; i++) {
             const size_t j = at + near[i];
-            const int rc = tree_query_offer(q, rows[j], tree_distance(q->code, codes[j]));
+            const int rc = hamming_tree_query_offer(q, rows[j], tree_distance(q->code, codes[j]));
             if (rc != OK)
                 return rc;
         }
@@ -110,8 +114,8 @@ int tree_query_scan(struct tree_query *q, const uint64_t *codes, const uint32_t 
     return OK;
 }
 
-int tree_query_pick(struct tree_query *q, const uint64_t *codes, const uint32_t *rows,
-                    const uint32_t *positions, size_t n)
+int hamming_tree_query_pick(struct tree_query *q, const uint64_t *codes, const uint32_t *rows,
+                            const uint32_t *positions, size_t n)
 {
     const uint64_t code = q->code;
     unsigned limit = q->limit;
@@ -122,7 +126,7 @@ int tree_query_pick(struct tree_query *q, const uint64_t *codes, const uint32_t 
         const unsigned distance = tree_distance(code, codes[j]);
         if (distance > limit)
             continue;
-        const int rc = tree_query_offer(q, rows[j], distance);
+        const int rc = hamming_tree_query_offer(q, rows[j], distance);
         if (rc != OK)
             return rc;
         limit = q->limit;
@@ -132,7 +136,8 @@ int tree_query_pick(struct tree_query *q, const uint64_t *codes, const uint32_t 
 
 /* -------------------------------------------------------------------------------- groups */
 
-/* One query after the other: answers, or nearest, has one a query, and the other is NULL. */
+/* Answers one query after another. Either answers or nearest has an element per query; the other
+   is NULL. */
 static int visit_group(const struct index *index, const struct code_store *rows,
                        struct code_group *group, unsigned limit, struct code_answers *answers,
                        struct topk *nearest, tree_visit *visit)
@@ -154,15 +159,15 @@ static int visit_group(const struct index *index, const struct code_store *rows,
     return rc;
 }
 
-int tree_range_group(const struct index *index, const struct code_store *rows,
-                     struct code_group *group, unsigned radius, struct code_answers *answers,
-                     tree_visit *visit)
+int hamming_tree_range_group(const struct index *index, const struct code_store *rows,
+                             struct code_group *group, unsigned radius,
+                             struct code_answers *answers, tree_visit *visit)
 {
     return visit_group(index, rows, group, radius, answers, NULL, visit);
 }
 
-int tree_nearest_group(const struct index *index, const struct code_store *rows,
-                       struct code_group *group, struct topk *nearest, tree_visit *visit)
+int hamming_tree_nearest_group(const struct index *index, const struct code_store *rows,
+                               struct code_group *group, struct topk *nearest, tree_visit *visit)
 {
     return visit_group(index, rows, group, CODE_BITS, NULL, nearest, visit);
 }

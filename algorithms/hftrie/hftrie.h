@@ -1,57 +1,58 @@
-/* hftrie.h - 64-bit codes in a trie of bit chunks (standard and fast search, as its source has it),
- * or in several tables over blocks of bits (multi), exact at every radius.
+/* hftrie.h - 64-bit codes in a trie of bit chunks (the paper's standard and fast search), or in
+ * several tables over blocks of bits (multi), exact at every radius.
  *
- * hftrie.c reads the options and has the table of operations; each goes to the body that `mode`
- * chose: trie.h (standard, fast) or multi.h. The bodies know nothing of each other.
- */
+ * method.c has the options and the table of operations. Each operation calls the body that `mode`
+ * chose: trie.h (standard, fast) or multi.h. The bodies are independent of each other. */
 #ifndef DRIFTLINE_HFTRIE_H
 #define DRIFTLINE_HFTRIE_H
 
-#include "algorithms/common/code_queries.h"
+#include "algorithms/common/codes/code_queries.h"
 #include "src/core/index.h"
 
 enum hftrie_mode { HFTRIE_STANDARD, HFTRIE_FAST, HFTRIE_MULTI };
 
 struct hftrie_params {
     int64_t mode;                      /* enum hftrie_mode */
-    int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes a leaf holds before it splits */
-    bool permute;                      /* multi: blocks of bits as learnt from the codes */
+    int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes per leaf before it splits */
+    bool permute;                      /* multi: learn the blocks of bits from the codes */
 };
 
-/* What answers a query of multi: what the cost model thinks cheaper, or always the same. */
+/* How multi answers a query: as the cost model prefers, or always in the same way. */
 enum hftrie_plan { HFTRIE_AUTO, HFTRIE_TABLES, HFTRIE_SCAN };
 
-/* Of multi: whether it may scan, and what its cost model reckons with, in ns. */
+/* For multi: the plan, and the constants of its cost model, in ns. */
 struct hftrie_knobs {
     int64_t plan;              /* enum hftrie_plan */
-    double query_ns;           /* a query, whatever it asks for */
-    double header_ns;          /* reading how many entries a bucket has */
+    double query_ns;           /* per query */
+    double header_ns;          /* reading the number of entries of a bucket */
     double lookup_ns;          /* a bucket that is not empty */
-    double line_ns;            /* a line of it */
-    double candidate_ns;       /* an entry that is to be verified */
-    double compare_ns;         /* scan: a code with a query */
-    double read_ns, cached_ns; /* scan: reading a code; where all stay in the last cache */
+    double line_ns;            /* per line of a bucket */
+    double candidate_ns;       /* per entry to be verified */
+    double compare_ns;         /* scan: comparing a code with a query */
+    double read_ns, cached_ns; /* scan: reading a code; the same if all codes fit in the
+                                  last-level cache */
 };
 
 struct hftrie;
 struct store_reader;
 struct store_writer;
 
-/* What a body does; arguments as in index.h, checked, codes aligned. */
+/* The functions of a body; arguments as in index.h, checked, codes aligned. */
 struct hftrie_body {
-    int (*create)(struct hftrie *);   /* fills h->state; undoes itself where it fails */
-    void (*destroy)(struct hftrie *); /* of what create() made */
+    int (*create)(struct hftrie *);   /* sets h->state; on failure frees everything */
+    void (*destroy)(struct hftrie *); /* frees what create() made */
     int (*insert)(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,
                   size_t *done);
     int (*remove)(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
-    /* Sections of the body's own, none called "params"; load() fills an empty body, and answers are
-       then the same. */
+    /* The body's own sections, none of them named "params". load() fills an empty body, whose
+       answers are then the same. */
     void (*save)(const struct hftrie *, struct store_writer *);
     int (*load)(struct hftrie *, const struct store_reader *);
     void (*stats)(const struct hftrie *, struct stat_sink *);
     void (*memory)(const struct hftrie *, struct memory_use *); /* adds to it */
     int (*check)(const struct hftrie *);
-    int (*maintain)(struct hftrie *, uint64_t budget, bool *more); /* may be NULL */
+    void (*inspect)(const struct hftrie *, const struct structure_sink *); /* in the root node */
+    int (*maintain)(struct hftrie *, uint64_t budget, bool *more);         /* may be NULL */
     struct code_ops search;
 };
 
@@ -67,9 +68,11 @@ struct hftrie {
 
 extern const struct index_ops hftrie_ops;
 
-int hftrie_create(struct index **, const struct index_env *, const void *params);
+int hftrie_create(struct index **, const struct index_ops *, const struct index_env *,
+                  const void *params);
 void hftrie_destroy(struct index *);
 int hftrie_save(struct index *, const char *dir);
-int hftrie_load(struct index **, const struct index_env *, const char *dir);
+int hftrie_load(struct index **, const struct index_ops *, const struct index_env *,
+                const char *dir);
 
 #endif

@@ -1,5 +1,5 @@
 /* store.c - one file "hftrie.index": section "params", then those of the body that `mode` chose. */
-#include "algorithms/common/store_file.h"
+#include "algorithms/common/durable/store_file.h"
 #include "algorithms/hftrie/hftrie.h"
 #include "src/core/mem.h"
 
@@ -12,7 +12,7 @@ int hftrie_save(struct index *index, const char *dir)
     const struct index_env *env = &index->env;
     struct store_writer *w = mem_alloc(env->mem, sizeof *w);
     if (!w)
-        return fail(env->error, ERR_NO_MEMORY, "hftrie: no memory to save with");
+        return fail(env->error, ERR_NO_MEMORY, "hftrie: out of memory, cannot save");
     const struct store_identity identity = store_identity_of(env, "hftrie", VERSION);
     (void)store_begin(w, dir, FILE_NAME, &identity, NULL, env->error);
     store_section(w, "params");
@@ -23,12 +23,13 @@ int hftrie_save(struct index *index, const char *dir)
     return rc;
 }
 
-int hftrie_load(struct index **index, const struct index_env *env, const char *dir)
+int hftrie_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
+                const char *dir)
 {
     const struct store_identity identity = store_identity_of(env, "hftrie", VERSION);
     struct store_reader *r = mem_alloc(env->mem, sizeof *r);
     if (!r)
-        return fail(env->error, ERR_NO_MEMORY, "hftrie: no memory to load with");
+        return fail(env->error, ERR_NO_MEMORY, "hftrie: out of memory, cannot load");
     int rc = store_open(r, dir, FILE_NAME, &identity, env->error);
     if (rc != OK) {
         mem_free(env->mem, r);
@@ -36,11 +37,11 @@ int hftrie_load(struct index **index, const struct index_env *env, const char *d
     }
     const struct hftrie_params *given = NULL;
     rc = store_need_array(r, "params", 1, sizeof *given, &given);
-    if (rc == OK && !param_possible(hftrie_ops.params, given)) /* they say what its sections are */
+    if (rc == OK && !param_possible(ops->params, given)) /* they determine the other sections */
         rc = store_corrupt(r, "its parameters are out of range");
     struct index *loaded = NULL;
     if (rc == OK)
-        rc = hftrie_create(&loaded, env, given);
+        rc = hftrie_create(&loaded, ops, env, given);
     if (rc == OK)
         rc = ((struct hftrie *)loaded)->body->load((struct hftrie *)loaded, r);
     if (rc == OK)

@@ -1,9 +1,9 @@
-/* hnswlib.c - hnswlib: the HNSW of its inventors, and the one to beat. Deleted rows are marked, and
- * stay in the graph; with deletes = replace a new row takes the place of a deleted one. */
+/* hnswlib.c - hnswlib: HNSW by its inventors, the main baseline. Deleted rows are marked and stay
+ * in the graph; with deletes = replace a new row takes the place of a deleted one. */
 #include <stdatomic.h>
 #include <string.h>
 
-#include "algorithms/common/peer_file.h"
+#include "algorithms/common/durable/baseline_file.h"
 #include "algorithms/hnswlib/shim.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -22,26 +22,25 @@ struct hnswlib_params {
 enum { DELETES_MARK, DELETES_REPLACE };
 static const struct param hnswlib_params[] = {
     PARAM_INT(struct hnswlib_params, M, 16, 2, 10000,
-              "links a row on upper levels, twice as many on the lowest"),
+              "neighbours of a row on upper layers; the lowest layer has twice as many"),
     PARAM_INT(struct hnswlib_params, ef_construction, 200, 1, 1000000,
-              "candidates kept while inserting"),
+              "candidates kept per insertion"),
     PARAM_CHOICE(struct hnswlib_params, deletes, DELETES_MARK, "mark|replace",
-                 "mark: the graph keeps deleted rows for good; replace: new rows take their "
-                 "places, which is slower"),
+                 "mark: deleted rows stay in the graph; replace: new rows take their places, which "
+                 "slows insertion"),
     PARAM_INT(struct hnswlib_params, seed, 0, 0, INT32_MAX,
-              "of the levels; 0: hnswlib's own (100) at the experiment's seed 1, drawn from the "
-              "seed at others"),
+              "seed of the layers; 0: hnswlib's own (100) at the experiment's seed 1, else derived "
+              "from the experiment's"),
     PARAM_END
 };
 
 struct hnswlib_knobs {
     int64_t ef_search;
 };
-static const struct param hnswlib_knobs[] = {
-    PARAM_INT(struct hnswlib_knobs, ef_search, 10, 1, 1 << 24,
-              "candidates kept while searching; at least k are kept"),
-    PARAM_END
-};
+static const struct param hnswlib_knobs[] = { PARAM_INT(struct hnswlib_knobs, ef_search, 10, 1,
+                                                        1 << 24,
+                                                        "candidates kept per query, at least k"),
+                                              PARAM_END };
 
 static const struct index_space hnswlib_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
                                                      { ELEMENT_F32, METRIC_COS },
@@ -50,19 +49,19 @@ static const struct index_space hnswlib_spaces[] = { { ELEMENT_F32, METRIC_L2SQ 
 
 struct hnswlib {
     struct index base;
-    struct hnswx *graph;
+    struct hnswlib_shim *graph;
     size_t live;
     struct hnswlib_params params;
 };
 
-static struct hnswx_options options_of(const struct hnswlib *self)
+static struct hnswlib_shim_options options_of(const struct hnswlib *self)
 {
     const struct index_env *env = &self->base.env;
     uint64_t seed = (uint64_t)self->params.seed;
     if (seed == 0) {
         seed = env->seed == 1 ? HNSWLIB_SEED : rng_mix(env->seed, HNSWLIB_SEED) & 0x7fffffff;
     }
-    return (struct hnswx_options){
+    return (struct hnswlib_shim_options){
         .dim = env->dim,
         .capacity = env->expected_n > FIRST_CAPACITY_ROWS ? env->expected_n : FIRST_CAPACITY_ROWS,
         .inner_product = env->metric != METRIC_L2SQ,
@@ -76,23 +75,24 @@ static struct hnswx_options options_of(const struct hnswlib *self)
 static void hnswlib_destroy(struct index *index)
 {
     struct hnswlib *self = (struct hnswlib *)index;
-    hnswx_free(self->graph);
+    hnswlib_shim_free(self->graph);
     mem_free(index->env.mem, self);
 }
 
-/* With the graph of the file at `path`, or an empty one where path is NULL. */
+/* Creates an index with the graph in the file at `path`, or an empty one if path is NULL. */
 static int make(struct index **out, const struct index_env *env,
                 const struct hnswlib_params *params, const char *path)
 {
     struct hnswlib *self = mem_zalloc(env->mem, sizeof *self);
     if (!self) {
-        return fail(env->error, ERR_NO_MEMORY, "hnswlib: no memory for %zu bytes", sizeof *self);
+        return fail(env->error, ERR_NO_MEMORY, "hnswlib: out of memory for %zu bytes",
+                    sizeof *self);
     }
     self->base = (struct index){ .ops = &hnswlib_ops, .env = *env };
     self->params = *params;
-    const struct hnswx_options options = options_of(self);
-    int code = path ? hnswx_load(&self->graph, &options, path, env->error)
-                    : hnswx_new(&self->graph, &options, env->error);
+    const struct hnswlib_shim_options options = options_of(self);
+    int code = path ? hnswlib_shim_load(&self->graph, &options, path, env->error)
+                    : hnswlib_shim_new(&self->graph, &options, env->error);
     if (code != OK) {
         mem_free(env->mem, self);
         return code;
@@ -110,6 +110,7 @@ struct insertion {
     struct hnswlib *self;
     const float *rows;
     const uint64_t *ids;
+    bool known_are_in; /* ids that the graph already knows have been added */
 };
 
 static int insert_chunk(void *arg, size_t first, size_t end, size_t worker)
@@ -118,11 +119,30 @@ static int insert_chunk(void *arg, size_t first, size_t end, size_t worker)
     const struct index_env *env = &job->self->base.env;
     (void)worker;
     for (size_t i = first; i < end; i++) {
-        int code = hnswx_add(job->self->graph, job->rows + i * env->dim, job->ids[i], env->error);
+        if (job->known_are_in && hnswlib_shim_knows(job->self->graph, job->ids[i])) {
+            continue;
+        }
+        int code =
+            hnswlib_shim_add(job->self->graph, job->rows + i * env->dim, job->ids[i], env->error);
         if (code != OK) {
             return code;
         }
     }
+    return OK;
+}
+
+/* Adds ids that the graph already knows one by one: in parallel, other rows could take
+   their places. */
+static int insert_known(struct insertion *job, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int code =
+            hnswlib_shim_knows(job->self->graph, job->ids[i]) ? insert_chunk(job, i, i + 1, 0) : OK;
+        if (code != OK) {
+            return code;
+        }
+    }
+    job->known_are_in = true;
     return OK;
 }
 
@@ -133,13 +153,13 @@ static int hnswlib_insert(struct index *index, struct vectors rows, const uint64
     const struct index_env *env = &index->env;
     const size_t threads = pool_threads(env->pool);
     *done = 0;
-    int code = hnswx_reserve(self->graph, rows.n, env->error);
+    int code = hnswlib_shim_reserve(self->graph, rows.n, env->error);
     if (code != OK) {
         return code;
     }
-    struct insertion job = { self, rows.rows, ids };
-    /* The first row of a graph goes in alone: hnswlib has no entry point to give the others. On one
-       thread rows go one by one too, so that a failure says how many are in. */
+    struct insertion job = { self, rows.rows, ids, false };
+    /* The first row is added alone, because hnswlib has no entry point for concurrent ones. With
+       one thread all rows are added one by one, so that a failure reports how many were added. */
     while (*done < rows.n && (threads == 1 || self->live == 0)) {
         code = insert_chunk(&job, *done, *done + 1, 0);
         if (code != OK) {
@@ -151,6 +171,12 @@ static int hnswlib_insert(struct index *index, struct vectors rows, const uint64
     if (*done < rows.n) {
         job.rows += *done * env->dim;
         job.ids += *done;
+        if (self->params.deletes == DELETES_REPLACE) {
+            code = insert_known(&job, rows.n - *done);
+        }
+        if (code != OK) {
+            return code;
+        }
         code = parallel_for(env->pool, threads, rows.n - *done, ROWS_A_CHUNK, insert_chunk, &job);
         if (code == OK) {
             self->live += rows.n - *done;
@@ -164,7 +190,7 @@ static int hnswlib_remove(struct index *index, const uint64_t *ids, size_t n, si
 {
     struct hnswlib *self = (struct hnswlib *)index;
     for (*done = 0; *done < n; ++*done) {
-        int code = hnswx_remove(self->graph, ids[*done], index->env.error);
+        int code = hnswlib_shim_remove(self->graph, ids[*done], index->env.error);
         if (code != OK) {
             return code;
         }
@@ -180,7 +206,7 @@ struct searching {
     atomic_uint_fast64_t computed;
 };
 
-/* hnswlib's 1 - <a, b> in our terms: -<a, b>, and under cosine 2 - 2 <a, b>. */
+/* Converts hnswlib's 1 - <a, b> to ours: -<a, b>, and 2 - 2 <a, b> under cosine. */
 static void translate(enum metric metric, float *distances, size_t n)
 {
     for (size_t i = 0; i < n && metric != METRIC_L2SQ; i++) {
@@ -198,7 +224,8 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t q = first; q < end; q++) {
         float *distances = job->result->distances + q * k;
-        int code = hnswx_search(job->self->graph, queries + q * env->dim, k, job->request->filter,
+        int code =
+            hnswlib_shim_search(job->self->graph, queries + q * env->dim, k, job->request->filter,
                                 job->result->ids + q * k, distances, &computed, env->error);
         if (code != OK) {
             return code;
@@ -214,7 +241,8 @@ static int hnswlib_search(struct index *index, const struct search_request *requ
 {
     struct hnswlib *self = (struct hnswlib *)index;
     struct searching job = { .self = self, .request = request, .result = result };
-    hnswx_set_ef(self->graph, (size_t)((const struct hnswlib_knobs *)request->knobs)->ef_search);
+    hnswlib_shim_set_ef(self->graph,
+                        (size_t)((const struct hnswlib_knobs *)request->knobs)->ef_search);
     int code = parallel_for(index->env.pool, request->threads, request->queries.n, QUERIES_A_CHUNK,
                             search_chunk, &job);
     if (code == OK) {
@@ -228,7 +256,7 @@ static int hnswlib_search(struct index *index, const struct search_request *requ
 
 static int write_graph(const struct index *index, const char *path)
 {
-    return hnswx_save(((const struct hnswlib *)index)->graph, path, index->env.error);
+    return hnswlib_shim_save(((const struct hnswlib *)index)->graph, path, index->env.error);
 }
 
 static int hnswlib_save(struct index *index, const char *dir)
@@ -237,15 +265,15 @@ static int hnswlib_save(struct index *index, const char *dir)
     struct peer_meta meta = { .rows = self->live,
                               .params = &self->params,
                               .params_bytes = sizeof self->params };
-    return peer_file_save(index, dir, &meta, write_graph, true);
+    return baseline_file_save(index, dir, &meta, write_graph, true);
 }
 
 static int hnswlib_load(struct index **out, const struct index_env *env, const char *dir)
 {
     struct peer_meta meta;
     struct hnswlib_params params;
-    char path[PEER_FILE_PATH_BYTES];
-    int code = peer_file_open(&hnswlib_ops, env, dir, &meta, &params, path);
+    char path[BASELINE_FILE_PATH_BYTES];
+    int code = baseline_file_open(&hnswlib_ops, env, dir, &meta, &params, path);
     if (code == OK) {
         code = make(out, env, &params, path);
     }
@@ -258,8 +286,8 @@ static int hnswlib_load(struct index **out, const struct index_env *env, const c
 static int hnswlib_stats(const struct index *index, struct stat_sink *sink)
 {
     const struct hnswlib *self = (const struct hnswlib *)index;
-    struct hnswx_facts facts;
-    hnswx_get_facts(self->graph, &facts);
+    struct hnswlib_shim_facts facts;
+    hnswlib_shim_get_facts(self->graph, &facts);
     sink->value(sink->to, "n_vectors", (double)self->live);
     sink->value(sink->to, "deleted_count", (double)facts.deleted);
     sink->value(sink->to, "capacity", (double)facts.capacity);
@@ -271,22 +299,22 @@ static int hnswlib_stats(const struct index *index, struct stat_sink *sink)
 static int hnswlib_memory(const struct index *index, struct memory_use *use)
 {
     *use = (struct memory_use){ 0 };
-    hnswx_memory(((const struct hnswlib *)index)->graph, use);
+    hnswlib_shim_memory(((const struct hnswlib *)index)->graph, use);
     return OK;
 }
 
 static int hnswlib_check(const struct index *index, struct stat_sink *sink)
 {
     const struct hnswlib *self = (const struct hnswlib *)index;
-    struct hnswx_facts facts;
+    struct hnswlib_shim_facts facts;
     (void)sink;
-    hnswx_get_facts(self->graph, &facts);
+    hnswlib_shim_get_facts(self->graph, &facts);
     if (facts.rows - facts.deleted != self->live) {
         return fail(index->env.error, ERR_INVARIANT,
                     "hnswlib holds %zu rows, %zu of them deleted; %zu are stored", facts.rows,
                     facts.deleted, self->live);
     }
-    return hnswx_check(self->graph, index->env.error);
+    return hnswlib_shim_check(self->graph, index->env.error);
 }
 
 const struct index_ops hnswlib_ops = {

@@ -1,4 +1,4 @@
-// shim.cc - hnswlib behind C functions: the contract is shim.h.
+// shim.cc - a C interface to hnswlib, declared in shim.h.
 #include "algorithms/hnswlib/shim.h"
 
 #include <algorithm>
@@ -21,16 +21,16 @@
 #include <unordered_set>
 #include <vector>
 
-#include <x86intrin.h> // with all of the above, before malloc is renamed for hnswlib's headers
+#include <x86intrin.h> // like all of the above, before malloc is redefined for hnswlib's headers
 
-// hnswlib reads one link past a full list, to prefetch what it would lead to. On level 0 the row follows; the lists of
-// upper levels end their block, so there blocks are made a link longer.
+// hnswlib reads one link past a full list, for a prefetch. On level 0 the row follows the list; on
+// upper levels the list ends its allocation, so these are made one link longer.
 static void *malloc_with_a_link_more(size_t bytes)
 {
     return std::malloc(bytes + sizeof(unsigned));
 }
 #define malloc malloc_with_a_link_more
-// gcc 12 sees an uninitialised register in its own AVX-512 header wherever that is inlined.
+// gcc 12 warns of an uninitialised register wherever its own AVX-512 header is inlined.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -44,9 +44,9 @@ namespace
 using graph = hnswlib::HierarchicalNSW<float>;
 using distance_function = hnswlib::DISTFUNC<float>;
 
-// hnswlib's own counter sees the upper levels only, or neighbours looked at instead of distances
-// computed. So the distance function counts. By thread, because searches run on several and a
-// shared counter would slow them down.
+// hnswlib's own counter covers the upper levels only, or counts neighbours visited instead of
+// distances computed. So the distance function counts, per thread, because a shared counter would
+// slow concurrent searches down.
 thread_local uint64_t distances_computed;
 
 template <distance_function of> float counted(const void *a, const void *b, const void *dim)
@@ -63,7 +63,7 @@ struct pair_of_functions {
         hnswlib::f, counted<hnswlib::f> \
     }
 
-// What L2Space and InnerProductSpace may choose for this processor.
+// The functions that L2Space and InnerProductSpace may choose for this processor.
 const pair_of_functions known_functions[] = {
     COUNTED(L2Sqr),
     COUNTED(InnerProductDistance),
@@ -88,7 +88,7 @@ const pair_of_functions known_functions[] = {
 #endif
 };
 
-// One of hnswlib's spaces with its distance function counting.
+// One of hnswlib's spaces, with a counting distance function.
 class counting_space : public hnswlib::SpaceInterface<float>
 {
 public:
@@ -143,29 +143,31 @@ template <class F> int guarded(struct error *err, const char *what, F body)
     } catch (const std::bad_alloc &) {
         return fail(err, ERR_NO_MEMORY, "%s: hnswlib ran out of memory", what);
     } catch (const std::exception &e) {
-        return fail(err, ERR_PEER, "%s: hnswlib: %s", what, e.what());
+        return fail(err, ERR_BASELINE, "%s: hnswlib: %s", what, e.what());
     } catch (...) {
-        return fail(err, ERR_PEER, "%s: hnswlib threw something that is no exception", what);
+        return fail(err, ERR_BASELINE, "%s: hnswlib threw something that is not an exception",
+                    what);
     }
 }
 
 } // namespace
 
-struct hnswx {
+struct hnswlib_shim {
     counting_space space;
     bool replace_deleted;
     std::unique_ptr<graph> g;
 
-    explicit hnswx(const hnswx_options &o)
+    explicit hnswlib_shim(const hnswlib_shim_options &o)
         : space(o.dim, o.inner_product), replace_deleted(o.replace_deleted)
     {
     }
 };
 
-int hnswx_new(struct hnswx **out, const struct hnswx_options *o, struct error *err)
+int hnswlib_shim_new(struct hnswlib_shim **out, const struct hnswlib_shim_options *o,
+                     struct error *err)
 {
     return guarded(err, "create", [&] {
-        auto made = std::make_unique<hnswx>(*o);
+        auto made = std::make_unique<hnswlib_shim>(*o);
         made->g = std::make_unique<graph>(&made->space, o->capacity, o->M, o->ef_construction,
                                           o->seed, o->replace_deleted);
         *out = made.release();
@@ -173,11 +175,11 @@ int hnswx_new(struct hnswx **out, const struct hnswx_options *o, struct error *e
     });
 }
 
-int hnswx_load(struct hnswx **out, const struct hnswx_options *o, const char *path,
-               struct error *err)
+int hnswlib_shim_load(struct hnswlib_shim **out, const struct hnswlib_shim_options *o,
+                      const char *path, struct error *err)
 {
     return guarded(err, "load", [&] {
-        auto made = std::make_unique<hnswx>(*o);
+        auto made = std::make_unique<hnswlib_shim>(*o);
         made->g =
             std::make_unique<graph>(&made->space, path, false, o->capacity, o->replace_deleted);
         if (made->g->label_offset_ != made->g->offsetData_ + o->dim * sizeof(float)) {
@@ -185,7 +187,7 @@ int hnswx_load(struct hnswx **out, const struct hnswx_options *o, const char *pa
                         o->dim);
         }
         // The file has no generator state: levels drawn from now on differ from those of a graph
-        // that went on.
+        // that was not reloaded.
         const size_t rows = made->g->cur_element_count;
         made->g->level_generator_.seed(o->seed + rows);
         made->g->update_probability_generator_.seed(o->seed + rows + 1);
@@ -194,11 +196,11 @@ int hnswx_load(struct hnswx **out, const struct hnswx_options *o, const char *pa
     });
 }
 
-int hnswx_save(const struct hnswx *h, const char *path, struct error *err)
+int hnswlib_shim_save(const struct hnswlib_shim *h, const char *path, struct error *err)
 {
     return guarded(err, "save", [&] {
         h->g->saveIndex(path);
-        // saveIndex does not look whether its writes arrived.
+        // saveIndex does not check whether its writes succeeded.
         std::ifstream written(path, std::ios::binary | std::ios::ate);
         const size_t expected = h->g->indexFileSize();
         if (!written || size_t(written.tellg()) != expected) {
@@ -210,12 +212,12 @@ int hnswx_save(const struct hnswx *h, const char *path, struct error *err)
     });
 }
 
-void hnswx_free(struct hnswx *h)
+void hnswlib_shim_free(struct hnswlib_shim *h)
 {
     delete h;
 }
 
-int hnswx_reserve(struct hnswx *h, size_t n, struct error *err)
+int hnswlib_shim_reserve(struct hnswlib_shim *h, size_t n, struct error *err)
 {
     return guarded(err, "insert", [&] {
         const size_t vacant = h->replace_deleted ? h->g->getDeletedCount() : 0;
@@ -227,15 +229,19 @@ int hnswx_reserve(struct hnswx *h, size_t n, struct error *err)
     });
 }
 
-int hnswx_add(struct hnswx *h, const float *row, uint64_t id, struct error *err)
+bool hnswlib_shim_knows(const struct hnswlib_shim *h, uint64_t id)
+{
+    std::unique_lock<std::mutex> lock(h->g->label_lookup_lock);
+    return h->g->label_lookup_.count(id) != 0;
+}
+
+int hnswlib_shim_add(struct hnswlib_shim *h, const float *row, uint64_t id, struct error *err)
 {
     return guarded(err, "insert", [&] {
         if (h->replace_deleted) {
-            std::unique_lock<std::mutex> lock(h->g->label_lookup_lock);
-            const bool was_here = h->g->label_lookup_.count(id) != 0;
-            lock.unlock();
-            // Were the id's old place left for another row, hnswlib would then forget the id's new
-            // place with it.
+            const bool was_here = hnswlib_shim_knows(h, id);
+            // If another row took the id's old place later, hnswlib would also forget the id's new
+            // place.
             if (was_here) {
                 h->g->unmarkDelete(id);
             }
@@ -247,7 +253,7 @@ int hnswx_add(struct hnswx *h, const float *row, uint64_t id, struct error *err)
     });
 }
 
-int hnswx_remove(struct hnswx *h, uint64_t id, struct error *err)
+int hnswlib_shim_remove(struct hnswlib_shim *h, uint64_t id, struct error *err)
 {
     return guarded(err, "remove", [&] {
         h->g->markDelete(id);
@@ -255,14 +261,14 @@ int hnswx_remove(struct hnswx *h, uint64_t id, struct error *err)
     });
 }
 
-void hnswx_set_ef(struct hnswx *h, size_t ef)
+void hnswlib_shim_set_ef(struct hnswlib_shim *h, size_t ef)
 {
     h->g->setEf(ef);
 }
 
-int hnswx_search(const struct hnswx *h, const float *query, size_t k,
-                 const struct id_filter *filter, uint64_t *ids, float *distances,
-                 uint64_t *computed, struct error *err)
+int hnswlib_shim_search(const struct hnswlib_shim *h, const float *query, size_t k,
+                        const struct id_filter *filter, uint64_t *ids, float *distances,
+                        uint64_t *computed, struct error *err)
 {
     return guarded(err, "search", [&] {
         const uint64_t before = distances_computed;
@@ -272,7 +278,7 @@ int hnswx_search(const struct hnswx *h, const float *query, size_t k,
             ids[i] = ID_NONE;
             distances[i] = INFINITY;
         }
-        // Farthest first, of equals the greater id first: (distance, id) pairs are compared whole.
+        // Farthest first, and among equals the greater id: the queue compares (distance, id) pairs.
         for (size_t i = found.size(); i-- > 0;) {
             ids[i] = found.top().second;
             distances[i] = found.top().first;
@@ -283,7 +289,7 @@ int hnswx_search(const struct hnswx *h, const float *query, size_t k,
     });
 }
 
-void hnswx_get_facts(const struct hnswx *h, struct hnswx_facts *facts)
+void hnswlib_shim_get_facts(const struct hnswlib_shim *h, struct hnswlib_shim_facts *facts)
 {
     const graph &g = *h->g;
     *facts = {};
@@ -298,7 +304,7 @@ void hnswx_get_facts(const struct hnswx *h, struct hnswx_facts *facts)
     }
 }
 
-void hnswx_memory(const struct hnswx *h, struct memory_use *use)
+void hnswlib_shim_memory(const struct hnswlib_shim *h, struct memory_use *use)
 {
     const graph &g = *h->g;
     const uint64_t capacity = g.max_elements_;
@@ -341,7 +347,7 @@ int check_links(const graph &g, size_t row, int level, struct error *err)
 
 } // namespace
 
-int hnswx_check(const struct hnswx *h, struct error *err)
+int hnswlib_shim_check(const struct hnswlib_shim *h, struct error *err)
 {
     const graph &g = *h->g;
     size_t deleted = 0;

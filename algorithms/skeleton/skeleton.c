@@ -1,8 +1,11 @@
-/* skeleton.c - the smallest complete method: it looks at every row. Copy it, replace what it does.
- * `./harness new NAME` copies this file with NAME for its name and lists it in registry.def;
- * `make test T=NAME` holds it to the contract, src/core/index.h. A plugin needs no rebuild:
- *   gcc -O3 -I. -DDRIFTLINE_PLUGIN -fPIC -shared -o NAME.so algorithms/skeleton/skeleton.c
- *   ./harness run --plugin ./NAME.so CONFIG
+/* skeleton.c - the smallest complete method: it compares every row. `./harness new NAME` copies it.
+ *
+ * `make test T=skeleton` runs the contract tests of src/core/index.h on it. As a plugin it needs no
+ * rebuild of the program:
+ *
+ *   gcc -O3 -I. -DDRIFTLINE_PLUGIN -fPIC -shared -o skeleton.so \
+ *       algorithms/skeleton/skeleton.c
+ *   ./harness run --plugin ./skeleton.so CONFIG
  */
 #include <stdint.h>
 #include <string.h>
@@ -12,24 +15,39 @@
 #include "src/core/mem.h"
 #include "src/core/topk.h"
 
-/* All state. It begins with struct index, so a pointer to one is a pointer to the other. */
+/* All state. It begins with struct index, so a pointer to one is also a pointer to the other. */
 struct skeleton {
     struct index base;
-    float *rows;   /* n x dim, in room for rows_capacity floats */
-    uint64_t *ids; /* n, in room for ids_capacity */
+    float *rows;   /* n x dim; allocated: rows_capacity floats */
+    uint64_t *ids; /* n; allocated: ids_capacity */
     size_t n, rows_capacity, ids_capacity;
 };
 
-extern const struct index_ops skeleton_ops; /* at the end; registry.def lists it */
+/* Options. A field and its row here make it known to configs, --set, describe and results. Knobs
+   may change per search; params, for the build, are declared in the same way, with .params and
+   .params_bytes below. */
+enum { BLOCK_MAX = 256 };
 
-/* Required. Runs once, first. All memory comes from env->mem, all randomness from env->seed.
-   Options come as tables, a row for each field of a struct, see param.h; this method has none. */
+struct skeleton_knobs {
+    int64_t block;
+};
+
+static const struct param knob_table[] = {
+    PARAM_INT(struct skeleton_knobs, block, 64, 1, BLOCK_MAX,
+              "rows compared per call of the kernel; answers do not depend on it"),
+    PARAM_END,
+};
+
+extern const struct index_ops skeleton_ops; /* defined at the end; registry.def lists it */
+
+/* Required. Runs once, first. All memory comes from env->mem, all randomness from env->seed. params
+   would point to the method's struct of build options; it has none. */
 static int skeleton_create(struct index **index, const struct index_env *env, const void *params)
 {
     (void)params;
     struct skeleton *s = mem_zalloc(env->mem, sizeof *s);
     if (!s)
-        return fail(env->error, ERR_NO_MEMORY, "skeleton: no memory for an index");
+        return fail(env->error, ERR_NO_MEMORY, "skeleton: out of memory for an index");
     s->base.ops = &skeleton_ops;
     s->base.env = *env;
     *index = &s->base;
@@ -46,9 +64,9 @@ static void skeleton_destroy(struct index *index)
     mem_free(mem, s);
 }
 
-/* Required. The arguments were checked: finite rows of the right shape, new and distinct ids. Rows
-   and ids are the caller's, so copy what is to stay. Where it fails, *done says how many of the
-   first rows are in. */
+/* Required. The arguments are already checked: finite rows of the right shape, new and distinct
+   ids. Rows and ids belong to the caller, so copy what must persist. On failure, *done is the
+   number of rows inserted, from the first on. */
 static int skeleton_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
 {
     struct skeleton *s = (struct skeleton *)index;
@@ -56,7 +74,8 @@ static int skeleton_insert(struct index *index, struct vectors v, const uint64_t
     *done = 0;
     if (!mem_grow(mem, &s->rows, &s->rows_capacity, (s->n + v.n) * v.dim, sizeof *s->rows) ||
         !mem_grow(mem, &s->ids, &s->ids_capacity, s->n + v.n, sizeof *s->ids))
-        return fail(index->env.error, ERR_NO_MEMORY, "skeleton: no memory for %zu more rows", v.n);
+        return fail(index->env.error, ERR_NO_MEMORY, "skeleton: out of memory for %zu more rows",
+                    v.n);
     memcpy(s->rows + s->n * v.dim, v.rows, v.n * v.dim * sizeof *s->rows);
     memcpy(s->ids + s->n, ids, v.n * sizeof *ids);
     s->n += v.n;
@@ -64,7 +83,8 @@ static int skeleton_insert(struct index *index, struct vectors v, const uint64_t
     return OK;
 }
 
-/* Optional: without it, deletes are reported as unsupported. The ids were checked to be stored. */
+/* Optional: without it, deletes are reported as unsupported. The ids are already checked to
+   be stored. */
 static int skeleton_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct skeleton *s = (struct skeleton *)index;
@@ -80,30 +100,33 @@ static int skeleton_remove(struct index *index, const uint64_t *ids, size_t n, s
     return OK;
 }
 
-/* Required. Writes k answers a query, nearest first, and adds up the work done. */
+/* Required. Writes k answers per query, nearest first, and adds the work done. */
 static int skeleton_search(struct index *index, const struct search_request *request,
                            struct search_result *result)
 {
     const struct skeleton *s = (const struct skeleton *)index;
-    const size_t k = request->k, dim = index->env.dim;
+    const struct skeleton_knobs *knobs = request->knobs;
+    const size_t k = request->k, dim = index->env.dim, block = (size_t)knobs->block;
+    float distances[BLOCK_MAX];
     for (size_t q = 0; q < request->queries.n; q++) {
         const float *query = (const float *)request->queries.rows + q * dim;
         struct topk nearest = topk_begin(k, result->distances + q * k, result->ids + q * k);
-        for (size_t i = 0; i < s->n; i++) {
-            if (!id_filter_allows(request->filter, s->ids[i]))
-                continue;
-            const float *row = s->rows + i * dim;
-            topk_push(&nearest, index->env.kernels->l2sq_f32(query, row, dim), s->ids[i]);
-            result->work.distances += 1;
-            result->work.scanned += 1;
-            result->work.bytes_read += (double)(dim * sizeof *row);
+        for (size_t at = 0; at < s->n; at += block) {
+            const size_t n = s->n - at < block ? s->n - at : block;
+            index->env.kernels->l2sq_f32_1n(query, s->rows + at * dim, n, dim, distances);
+            for (size_t i = 0; i < n; i++)
+                if (id_filter_allows(request->filter, s->ids[at + i]))
+                    topk_push(&nearest, distances[i], s->ids[at + i]);
         }
         topk_sort(&nearest);
+        result->work.distances += (double)s->n;
+        result->work.scanned += (double)s->n;
+        result->work.bytes_read += (double)(s->n * dim * sizeof *s->rows);
     }
     return OK;
 }
 
-/* Optional: bytes by part, beside what the harness measures itself. */
+/* Optional: bytes by part, in addition to what the harness measures itself. */
 static int skeleton_memory(const struct index *index, struct memory_use *use)
 {
     const struct skeleton *s = (const struct skeleton *)index;
@@ -113,26 +136,34 @@ static int skeleton_memory(const struct index *index, struct memory_use *use)
     return OK;
 }
 
-/* Optional, and worth its lines: the tests call it after every step. */
+/* Optional, but recommended: the tests call it after every step. */
 static int skeleton_check(const struct index *index, struct stat_sink *sink)
 {
     const struct skeleton *s = (const struct skeleton *)index;
     (void)sink;
     if (s->n * index->env.dim > s->rows_capacity || s->n > s->ids_capacity)
-        return fail(index->env.error, ERR_INVARIANT, "skeleton: %zu rows exceed their room", s->n);
+        return fail(index->env.error, ERR_INVARIANT, "skeleton: %zu rows exceed their capacity",
+                    s->n);
     return OK;
 }
 
 static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ }, INDEX_SPACES_END };
-/* Also optional: train range maintain save load stats, clusters, txn. */
+
+/* Also optional: train range maintain save load stats cluster, txn, attributes.
+
+   INDEX_EXACT: every answer is the truth, with any options. INDEX_CONCURRENT_SEARCH: a search only
+   reads the index and keeps what it computes on its own stack, so several may run at once; a search
+   that writes anything shared (a cache, a counter) may claim it only with atomics or locks. */
 
 const struct index_ops skeleton_ops = {
     .abi = INDEX_ABI,
     .name = "skeleton",
-    .summary = "the smallest method: looks at every row, one by one",
+    .summary = "the smallest method: compares every row",
     .source = "Driftline",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
     .spaces = spaces,
+    .knobs = knob_table,
+    .knobs_bytes = sizeof(struct skeleton_knobs),
     .create = skeleton_create,
     .destroy = skeleton_destroy,
     .insert = skeleton_insert,

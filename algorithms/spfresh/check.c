@@ -1,29 +1,32 @@
-/* check.c - every invariant of spfresh.h, by a walk over heads, postings and slots.
+/* check.c - verifies the invariants of spfresh.h by a walk over heads, postings and slots.
  *
- * (a) a live slot has a current entry, in the posting of an open head; (b) at most `replicas` of them, in
- * distinct postings; (c) a posting's size is its number of entries; (d) once nothing is queued, no
- * posting has more live entries than the limit, unless it cannot be split; (e) open heads are the
- * graph's nodes, and each is found by its own vector; (f) the store's own; (g) copies of one vector
- * are the same, byte for byte; (h) the share of vectors not filed under their nearest head is told, not
- * judged.
+ * (a) a live slot has a current entry in the posting of an open head; (b) it has at most `replicas`
+ * of them, in distinct postings; (c) a posting's size is its number of entries; (d) with an empty
+ * queue, no posting has more live entries than the limit, unless it cannot be split; (e) open heads
+ * are the graph's nodes, and a search for a head's vector finds it; (f) the store passes its own
+ * check; (g) copies of one vector are equal byte for byte; (h) the share of vectors not filed under
+ * their nearest head is reported, but is not an error.
  */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "algorithms/spfresh/spfresh.h"
+#include "algorithms/spfresh/filing/filing.h"
+#include "algorithms/spfresh/jobs/jobs.h"
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
 
-/* The graph is approximate: a beam so wide that one who is not found by it is lost. */
+/* The graph is approximate. With a beam this wide, a head that is not found counts as lost. */
 enum { CHECK_EF = 400 };
 
 struct walk {
     struct spfresh *s;
     uint8_t *copies; /* current entries of each slot */
-    uint32_t *last;  /* head that held a slot's last one */
-    uint64_t *hash;  /* of its vector */
+    uint32_t *last;  /* the head where a slot's last one was seen */
+    uint64_t *hash;  /* of a slot's vector */
     size_t slots, stale, coming, over;
-    struct members members;
+    struct spfresh_members members;
 };
 
 static int broken(const struct walk *w, const char *format, ...)
@@ -40,7 +43,7 @@ static int broken(const struct walk *w, const char *format, ...)
     return fail(w->s->base.env.error, ERR_INVARIANT, "%s: %s", w->s->base.ops->name, text);
 }
 
-/* FNV-1a: a debug hash, of rows of some hundred bytes. */
+/* FNV-1a. Speed does not matter: rows have a few hundred bytes. */
 static uint64_t hash_row(const unsigned char *row, size_t n)
 {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
@@ -94,9 +97,9 @@ static int check_posting(struct walk *w, uint32_t head)
     const size_t size = atomic_load(&h->size);
     int rc = OK;
 
-    if (codec_bytes(s->codec, size) != posting_length(s->store, head))
+    if (spfresh_codec_bytes(s->codec, size) != posting_length(s->store, head))
         return broken(w, "posting %u: %zu entries take %zu bytes, but it has %zu", head, size,
-                      codec_bytes(s->codec, size), posting_length(s->store, head));
+                      spfresh_codec_bytes(s->codec, size), posting_length(s->store, head));
     rc = spfresh_load(s, head, false, &w->members);
     for (size_t i = 0; rc == OK && i < w->members.n; i++)
         rc = check_entry(w, head, i);
@@ -177,7 +180,7 @@ static int walk_heads(struct walk *w)
     return rc;
 }
 
-static void tell_copies(const struct walk *w, struct stat_sink *sink)
+static void report_copies(const struct walk *w, struct stat_sink *sink)
 {
     size_t histogram[SPFRESH_REPLICAS_MAX + 1] = { 0 };
 
@@ -199,20 +202,21 @@ static bool walk_init(struct walk *w)
     w->copies = mem_zalloc(mem, w->slots);
     w->last = mem_array(mem, w->slots, sizeof *w->last);
     w->hash = mem_array(mem, w->slots, sizeof *w->hash);
-    members_init(&w->members, w->s);
+    spfresh_members_init(&w->members, w->s);
     return w->copies && w->last && w->hash;
 }
 
-/* Nothing changes meanwhile: the gate is shut. */
+/* Holds the checkpoint lock exclusively, so that nothing changes during the walk. */
 int spfresh_check(const struct index *index, struct stat_sink *sink)
 {
     struct spfresh *s = spfresh_of(index);
     struct walk w = { .s = s };
     int rc = OK;
 
-    pthread_rwlock_wrlock(&s->gate);
+    pthread_rwlock_wrlock(&s->checkpoint_lock);
     if (!walk_init(&w))
-        rc = fail(index->env.error, ERR_NO_MEMORY, "%s: no memory to check", index->ops->name);
+        rc = fail(index->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot check",
+                  index->ops->name);
     if (rc == OK)
         rc = graph_check(s->graph);
     if (rc == OK)
@@ -222,13 +226,13 @@ int spfresh_check(const struct index *index, struct stat_sink *sink)
     if (rc == OK)
         rc = check_slots(&w);
     if (rc == OK && sink)
-        tell_copies(&w, sink);
+        report_copies(&w, sink);
     if (rc == OK && sink)
-        rc = spfresh_misfiled(s, &w.members, sink);
-    pthread_rwlock_unlock(&s->gate);
+        rc = spfresh_npa_violations(s, &w.members, sink);
+    pthread_rwlock_unlock(&s->checkpoint_lock);
     mem_free(index->env.mem, w.copies);
     mem_free(index->env.mem, w.last);
     mem_free(index->env.mem, w.hash);
-    members_free(&w.members);
+    spfresh_members_free(&w.members);
     return rc;
 }

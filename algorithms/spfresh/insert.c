@@ -1,35 +1,40 @@
-/* insert.c - new vectors: chosen for, filed, logged, acknowledged; training before the first.
+/* insert.c - inserts vectors: chooses heads, files, logs, acknowledges; trains before the first.
  *
- * A chunk of rows is filed first and logged after: what the log does not take is undone by deleting
- * its slots, which always succeeds, and no log record stands for what could not be filed.
- */
+ * A chunk of rows is filed first and logged after. If the log fails, deleting the rows'
+ * slots undoes the filing, and that cannot fail. So no log record exists for a row that
+ * could not be filed. */
 #include <string.h>
 
-#include "algorithms/spfresh/spfresh.h"
+#include "algorithms/spfresh/build/build.h"
+#include "algorithms/spfresh/durable/durable.h"
+#include "algorithms/spfresh/filing/filing.h"
+#include "algorithms/spfresh/jobs/jobs.h"
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
 enum { CHUNK = 256, GRAIN = 8 };
-/* Fewer rows than this are filed one by one even into an empty index. */
+/* Fewer rows than this are filed one by one, even into an empty index. */
 enum { FILL_LEAST = 64 };
 
-struct chunk {
+struct insert_chunk {
     struct spfresh *s;
     const unsigned char *rows;
     const uint64_t *ids;
     size_t n;
     uint32_t slots[CHUNK];
-    struct choice choices[CHUNK];
+    struct spfresh_choice choices[CHUNK];
 };
 
-static const unsigned char *row_of(const struct chunk *c, size_t i)
+static const unsigned char *row_of(const struct insert_chunk *c, size_t i)
 {
     return c->rows + i * spfresh_row_bytes(c->s);
 }
 
 static int choose_some(void *arg, size_t first, size_t end, size_t worker)
 {
-    struct chunk *c = arg;
+    struct insert_chunk *c = arg;
     struct spfresh_scratch *x = NULL;
     double checked = 0;
     int rc = spfresh_scratch_take(c->s, &x);
@@ -41,7 +46,7 @@ static int choose_some(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
-static int choose_all(struct chunk *c)
+static int choose_all(struct insert_chunk *c)
 {
     struct pool *pool = c->s->base.env.pool;
 
@@ -49,7 +54,7 @@ static int choose_all(struct chunk *c)
                      : parallel_for(pool, pool_threads(pool), c->n, GRAIN, choose_some, c);
 }
 
-static uint32_t first_open(const struct spfresh *s, const struct choice *c)
+static uint32_t first_open(const struct spfresh *s, const struct spfresh_choice *c)
 {
     size_t i = 0;
 
@@ -58,8 +63,8 @@ static uint32_t first_open(const struct spfresh *s, const struct choice *c)
     return c->heads[i];
 }
 
-/* Every head may have died since it was chosen: then others are. */
-static int file_somewhere(struct chunk *c, size_t i, unsigned version)
+/* All chosen heads may have died in the meantime; then new ones are chosen. */
+static int file_somewhere(struct insert_chunk *c, size_t i, unsigned version)
 {
     struct spfresh *s = c->s;
     size_t done = 0;
@@ -71,20 +76,21 @@ static int file_somewhere(struct chunk *c, size_t i, unsigned version)
             rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), 0, &done);
     }
     if (rc == OK && done < c->choices[i].n)
-        spfresh_queue(s, (struct job){ .kind = JOB_REASSIGN,
-                                       .what = c->slots[i],
-                                       .version = version,
-                                       .from = first_open(s, &c->choices[i]) });
+        spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
+                                               .what = c->slots[i],
+                                               .version = version,
+                                               .from = first_open(s, &c->choices[i]) });
     return rc;
 }
 
-/* Seen by searches as soon as its first copy is there, and by upkeep as one to keep. */
-static int file_row(struct chunk *c, size_t i)
+/* Searches see the row as soon as its first copy is filed, and maintenance keeps its entries. */
+static int file_row(struct insert_chunk *c, size_t i)
 {
     struct spfresh *s = c->s;
     const uint32_t slot = c->slots[i];
     const void *row = row_of(c, i);
-    int rc = codec_has_rows(s->codec) ? codec_rows_put(s->codec, &slot, &row, 1) : OK;
+    const uint64_t start = spfresh_now(s);
+    int rc = spfresh_has_row_file(s) ? spfresh_codec_rows_put(s->codec, &slot, &row, 1) : OK;
 
     spfresh_lock_slot(s, slot);
     const unsigned version = spfresh_version(s, slot) & ~VERSION_DELETED;
@@ -93,30 +99,23 @@ static int file_row(struct chunk *c, size_t i)
         rc = file_somewhere(c, i, version);
     }
     spfresh_unlock_slot(s, slot);
+    (void)spfresh_lap(s, SPFRESH_PHASE_APPEND, start);
     return rc;
 }
 
-int spfresh_log(struct spfresh *s, uint8_t op, const uint64_t *id, const void *row)
-{
-    const struct journal_part parts[] = { { id, sizeof *id },
-                                          { row, row ? spfresh_row_bytes(s) : 0 } };
-
-    return s->journal ? journal_append(s->journal, op, parts, row ? 2 : 1) : OK;
-}
-
-static int log_rows(struct chunk *c, size_t n)
+static int log_rows(struct insert_chunk *c, size_t n)
 {
     int rc = OK;
 
-    if (!c->s->journal || n == 0)
+    if (!c->s->durable.wal || n == 0)
         return OK;
     for (size_t i = 0; rc == OK && i < n; i++)
         rc = spfresh_log(c->s, SPFRESH_LOG_INSERT, &c->ids[i], row_of(c, i));
-    return rc == OK ? journal_commit(c->s->journal) : rc;
+    return rc == OK ? wal_commit(c->s->durable.wal) : rc;
 }
 
-/* Rows before the failing one stay, if they can be logged. The ids are this update's. */
-static int insert_chunk(struct chunk *c, size_t *done)
+/* Rows before the failing one stay if they can be logged. The ids are locked by this update. */
+static int insert_chunk(struct insert_chunk *c, size_t *done)
 {
     struct spfresh *s = c->s;
     size_t filed = 0;
@@ -138,11 +137,9 @@ static int insert_chunk(struct chunk *c, size_t *done)
 
 static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *ids, size_t *done)
 {
-    struct chunk *c = mem_alloc(s->base.env.mem, sizeof *c);
+    struct insert_chunk *c = mem_alloc(s->base.env.mem, sizeof *c);
     const unsigned char *rows = v.rows;
-    int rc =
-        c ? OK
-          : fail(s->base.env.error, ERR_NO_MEMORY, "%s: no memory to insert", s->base.ops->name);
+    int rc = c ? OK : spfresh_no_memory(s, "out of memory, cannot insert");
 
     while (rc == OK && *done < v.n) {
         const size_t left = v.n - *done;
@@ -153,13 +150,13 @@ static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *id
         c->ids = ids + *done;
         c->n = left < CHUNK ? left : CHUNK;
         epoch_collect(s->epoch);
-        pthread_rwlock_rdlock(&s->gate);
+        pthread_rwlock_rdlock(&s->checkpoint_lock);
         rc = spfresh_ids_begin(s, c->ids, c->n);
         if (rc == OK) {
             rc = insert_chunk(c, &went);
             spfresh_ids_end(s, c->ids, c->n);
         }
-        pthread_rwlock_unlock(&s->gate);
+        pthread_rwlock_unlock(&s->checkpoint_lock);
         *done += went;
         if (went > 0) {
             const int after = spfresh_after_update(s);
@@ -170,10 +167,10 @@ static int insert_chunks(struct spfresh *s, struct vectors v, const uint64_t *id
     return rc;
 }
 
-/* With updates locked out: heads made anew, and with `ids` all rows filed at once. Neither is
-   logged; both are durable, and the rows acknowledged, by a snapshot, before anybody files anything
-   under the heads. *filled: the rows are in; they stay after a failure if the snapshot that has
-   them may be what a crash returns to. */
+/* With updates locked out: builds the heads if `heads`, and files all rows at once if `ids`.
+   Neither is logged. A snapshot makes both durable, and acknowledges the rows, before any vector is
+   filed under the heads. *filled: the rows are in the index; after an error they stay if a crash
+   may return to the snapshot that contains them. */
 static int begin_locked(struct spfresh *s, struct vectors v, bool heads, const uint64_t *ids,
                         bool *filled)
 {
@@ -184,7 +181,7 @@ static int begin_locked(struct spfresh *s, struct vectors v, bool heads, const u
         rc = spfresh_fill(s, v, ids);
         *filled = rc == OK;
     }
-    if (rc == OK && s->journal) {
+    if (rc == OK && s->durable.wal) {
         rc = spfresh_checkpoint_locked(s, &kept);
         if (rc != OK && *filled && !kept) {
             spfresh_unfill(s, ids, v.n);
@@ -194,8 +191,8 @@ static int begin_locked(struct spfresh *s, struct vectors v, bool heads, const u
     return rc;
 }
 
-/* The first vectors make the heads, and many are laid out at once. Whoever comes meanwhile waits,
-   and finds that this is done. */
+/* The first vectors determine the heads; many are also filed at once. A concurrent insert waits and
+   then finds the work done. */
 static int insert_first(struct spfresh *s, struct vectors v, const uint64_t *ids, bool *filled)
 {
     int rc = OK;
@@ -244,39 +241,5 @@ int spfresh_train(struct index *index, struct vectors sample)
         rc = begin_locked(s, sample, true, NULL, &filled);
     }
     spfresh_unlock_updates(s);
-    return rc;
-}
-
-int spfresh_file(struct spfresh *s, const struct choice *c, uint32_t slot, unsigned version,
-                 const void *row, uint32_t depth, size_t *done)
-{
-    uint32_t slots[1] = { slot };
-    uint16_t versions[1] = { (uint16_t)version };
-    const struct members one = { slots, versions, (unsigned char *)(uintptr_t)row,
-                                 1,     1,        spfresh_row_bytes(s),
-                                 NULL };
-    const uint64_t merges = atomic_load(&s->counters.merges);
-    int rc = OK;
-
-    *done = 0;
-    for (size_t i = 0; rc == OK && i < c->n; i++) {
-        const uint32_t head = c->heads[i];
-
-        spfresh_lock_posting(s, head);
-        const bool open =
-            spfresh_is_open(s, head) && atomic_load(&spfresh_head(s, head)->lives) == c->lives[i];
-        bool held = false;
-        /* A posting that got the vector already may have been merged into this one. */
-        if (open && *done > 0 && atomic_load(&s->counters.merges) != merges)
-            rc = spfresh_holds(s, head, slot, version, &held);
-        if (open && rc == OK && !held)
-            rc = spfresh_append(s, head, &one, 0, 1);
-        const size_t size = atomic_load(&spfresh_head(s, head)->size);
-        spfresh_unlock_posting(s, head);
-        *done += open && rc == OK;
-        spfresh_count(&s->counters.head_misses, !open);
-        if (open && rc == OK && size > s->limit)
-            spfresh_queue(s, (struct job){ .kind = JOB_SPLIT, .what = head, .depth = depth });
-    }
     return rc;
 }

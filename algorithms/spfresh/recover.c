@@ -1,36 +1,40 @@
-/* recover.c - an index as it was when its process ended: the newest snapshot, and the journal after it.
+/* recover.c - recovers an index from its newest snapshot and the write-ahead log after it.
  *
- * The journal is read twice. The first time what it deletes is deleted: afterwards every live
- * slot's row is the one the snapshot knew (snapshot.h). The second time vectors are inserted by
- * the ordinary way, which logs nothing while there is no journal open; splits and moves come about
- * by themselves.
- */
+ * The log is read twice. The first pass applies its deletions, so that every live slot's row
+ * is the one that the snapshot refers to (snapshot.h). The second pass inserts vectors
+ * through spfresh_insert(), which logs nothing while no log is open. Splits and moves follow
+ * from the inserts. */
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "algorithms/common/folder_claim.h"
-#include "algorithms/spfresh/snapshot.h"
+#include "algorithms/spfresh/durable/durable.h"
+#include "algorithms/spfresh/durable/snapshot.h"
+#include "algorithms/spfresh/jobs/jobs.h"
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
 
 enum { BATCH = 256 };
 
-struct replay {
+struct recovery {
     struct spfresh *s;
-    unsigned char *rows; /* of a batch */
+    unsigned char *rows; /* BATCH x row bytes */
     uint64_t ids[BATCH];
     size_t n;
-    uint64_t dropped; /* told at the end: else what is about to be filled again would be merged */
+    /* Counted at the end: an earlier count would merge postings that the second pass
+       fills again. */
+    uint64_t dropped;
 };
 
-static int misfit(const struct spfresh *s, const struct journal_record *r)
+static int misfit(const struct spfresh *s, const struct wal_record *r)
 {
     return fail(s->base.env.error, ERR_CORRUPT,
-                "%s: journal in %s: record %" PRIu64 " (op %u, %zu bytes) is none of this index",
+                "%s: write-ahead log in %s: record %" PRIu64
+                " (op %u, %zu bytes) does not belong to this index",
                 s->base.ops->name, s->base.env.dir, r->lsn, r->op, r->n);
 }
 
-static int read_record(const struct spfresh *s, const struct journal_record *r, uint64_t *id)
+static int read_record(const struct spfresh *s, const struct wal_record *r, uint64_t *id)
 {
     const size_t row = r->op == SPFRESH_LOG_INSERT ? spfresh_row_bytes(s) : 0;
 
@@ -40,9 +44,9 @@ static int read_record(const struct spfresh *s, const struct journal_record *r, 
     return *id == ID_NONE ? misfit(s, r) : OK;
 }
 
-static int drop_first(void *to, const struct journal_record *r)
+static int drop_first(void *to, const struct wal_record *r)
 {
-    struct replay *p = to;
+    struct recovery *p = to;
     uint64_t id;
     const int rc = read_record(p->s, r, &id);
 
@@ -53,7 +57,7 @@ static int drop_first(void *to, const struct journal_record *r)
     return rc;
 }
 
-static int insert_batch(struct replay *p)
+static int insert_batch(struct recovery *p)
 {
     const struct index_env *env = &p->s->base.env;
     const struct vectors rows = { p->rows, p->n, env->dim, env->element };
@@ -64,7 +68,7 @@ static int insert_batch(struct replay *p)
     return rc;
 }
 
-static size_t in_batch(const struct replay *p, uint64_t id)
+static size_t in_batch(const struct recovery *p, uint64_t id)
 {
     size_t i = 0;
 
@@ -73,7 +77,7 @@ static size_t in_batch(const struct replay *p, uint64_t id)
     return i;
 }
 
-static int redo_insert(struct replay *p, uint64_t id, const void *row)
+static int redo_insert(struct recovery *p, uint64_t id, const void *row)
 {
     const size_t row_bytes = spfresh_row_bytes(p->s);
 
@@ -82,7 +86,7 @@ static int redo_insert(struct replay *p, uint64_t id, const void *row)
     return p->n == BATCH ? insert_batch(p) : OK;
 }
 
-static int redo_remove(struct replay *p, uint64_t id)
+static int redo_remove(struct recovery *p, uint64_t id)
 {
     const size_t row_bytes = spfresh_row_bytes(p->s), at = in_batch(p, id);
 
@@ -92,14 +96,14 @@ static int redo_remove(struct replay *p, uint64_t id)
         return OK;
     }
     if (!spfresh_slot_of(p->s, id, NULL))
-        return OK; /* deleted the first time */
+        return OK; /* deleted in the first pass */
     size_t done;
     return spfresh_remove(&p->s->base, &id, 1, &done);
 }
 
-static int redo(void *to, const struct journal_record *r)
+static int redo(void *to, const struct wal_record *r)
 {
-    struct replay *p = to;
+    struct recovery *p = to;
     uint64_t id;
     const int rc = read_record(p->s, r, &id);
 
@@ -112,10 +116,10 @@ static int redo(void *to, const struct journal_record *r)
     return redo_insert(p, id, (const unsigned char *)r->payload + sizeof id);
 }
 
-static int replay(struct spfresh *s, uint64_t *last)
+static int replay(struct spfresh *s, uint64_t snapshot_lsn, uint64_t *last)
 {
     const struct index_env *env = &s->base.env;
-    struct replay *p = mem_zalloc(env->mem, sizeof *p);
+    struct recovery *p = mem_zalloc(env->mem, sizeof *p);
     uint64_t torn = 0;
     int rc = OK;
 
@@ -124,12 +128,12 @@ static int replay(struct spfresh *s, uint64_t *last)
         p->rows = mem_array(env->mem, BATCH, spfresh_row_bytes(s));
     }
     if (!p || !p->rows)
-        rc = fail(env->error, ERR_NO_MEMORY, "%s: no memory to recover", s->base.ops->name);
+        rc = spfresh_no_memory(s, "out of memory, cannot recover");
     if (!rc)
-        rc = journal_replay(env, env->dir, s->snapshot_lsn, drop_first, p, last, &torn);
+        rc = wal_replay(env, env->dir, snapshot_lsn, drop_first, p, last, &torn);
     epoch_collect(s->epoch);
     if (!rc)
-        rc = journal_replay(env, env->dir, s->snapshot_lsn, redo, p, last, &torn);
+        rc = wal_replay(env, env->dir, snapshot_lsn, redo, p, last, &torn);
     if (!rc)
         rc = insert_batch(p);
     if (!rc)
@@ -142,49 +146,47 @@ static int replay(struct spfresh *s, uint64_t *last)
 
 /* ------------------------------------------------------------------------------ opening */
 
-static int go_on(struct spfresh *s, const struct store_reader *r)
+static int go_on(struct spfresh *s, const struct store_reader *r, uint64_t snapshot_lsn)
 {
     uint64_t last = 0;
     int rc = spfresh_open_store(s, r);
 
     if (!rc)
-        rc = snapshot_fits(s, r);
+        rc = spfresh_snapshot_fits(s, r);
     if (!rc && s->live)
-        rc = spfresh_jobs_open(s);
+        rc = spfresh_maintenance_open(s);
     if (!rc)
-        rc = replay(s, &last);
+        rc = replay(s, snapshot_lsn, &last);
     if (!rc)
-        rc = spfresh_open_journal(s, last);
+        rc = spfresh_open_wal(s, last, snapshot_lsn);
     if (rc)
         return rc;
-    journal_forget(s->journal, s->snapshot_lsn);
-    snapshot_queue(s);
-    rc = spfresh_jobs_start(s);
+    spfresh_queue_overfull(s);
+    rc = spfresh_maintenance_start(s);
     return rc ? rc : spfresh_after_update(s);
 }
 
-/* The newest snapshot, not the newest that is sound: it was durable before it had its name, and pages
-   of an older one may have been written again since. */
-static int recover(struct spfresh **out, const struct index_env *env,
-                   const struct spfresh_opening *opening)
+/* Uses the newest snapshot, not the newest valid one: it was durable before it got its name, and
+   pages of an older one may have been overwritten since. */
+int spfresh_recover(struct spfresh **out, const struct index_env *env,
+                    const struct spfresh_opening *opening)
 {
-    const struct store_identity identity = snapshot_identity(env, opening->live);
+    const struct store_identity identity = spfresh_snapshot_identity(env, opening->ops->name);
     struct store_reader r;
     char name[SNAPSHOT_NAME_BYTES];
     struct spfresh *s = NULL;
     uint64_t number, lsn = 0;
-    int rc = snapshot_newest(env, env->dir, &number);
+    int rc = spfresh_snapshot_newest(env, env->dir, &number);
 
-    snapshot_name(name, number);
+    spfresh_snapshot_name(name, number);
     if (!rc)
         rc = store_open(&r, env->dir, name, &identity, env->error);
     if (rc)
         return rc;
-    rc = snapshot_read(&s, env, opening, &r, &lsn);
+    rc = spfresh_open_snapshot(&s, env, opening, &r, &lsn);
     if (!rc) {
         s->snapshot = number;
-        s->snapshot_lsn = lsn;
-        rc = go_on(s, &r);
+        rc = go_on(s, &r, lsn);
         if (rc)
             spfresh_destroy(&s->base);
     }
@@ -192,55 +194,4 @@ static int recover(struct spfresh **out, const struct index_env *env,
     if (!rc)
         *out = s;
     return rc;
-}
-
-/* The claim comes before anything is read, and is the index's once it is open. */
-static int recover_claimed(struct spfresh **out, const struct index_env *env,
-                           struct spfresh_opening opening)
-{
-    int claim = -1;
-    int rc = folder_claim(env->dir, &claim, env->error);
-
-    if (rc)
-        return rc;
-    opening.claim = &claim;
-    rc = recover(out, env, &opening);
-    if (claim >= 0)
-        (void)close(claim);
-    return rc;
-}
-
-int spfresh_load_from(struct spfresh **out, const struct index_env *env, const char *dir,
-                      const struct spfresh_opening *opening)
-{
-    uint64_t number = 0;
-    int rc = snapshot_newest(env, dir, &number);
-
-    if (rc)
-        return rc;
-    if (number > 0 && folder_same(dir, env->dir))
-        return recover_claimed(out, env, *opening);
-    rc = spfresh_load_saved(out, env, dir, opening);
-    return rc == ERR_NOT_FOUND && number > 0 ? folder_only_ran(env->error, dir) : rc;
-}
-
-static int load_index(struct index **out, const struct index_env *env, const char *dir, bool live)
-{
-    const struct spfresh_opening opening = { .live = live };
-    struct spfresh *s = NULL;
-    const int rc = spfresh_load_from(&s, env, dir, &opening);
-
-    if (!rc)
-        *out = &s->base;
-    return rc;
-}
-
-int spfresh_load_index(struct index **out, const struct index_env *env, const char *dir)
-{
-    return load_index(out, env, dir, true);
-}
-
-int spann_load_index(struct index **out, const struct index_env *env, const char *dir)
-{
-    return load_index(out, env, dir, false);
 }

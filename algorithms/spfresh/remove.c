@@ -1,27 +1,30 @@
-/* remove.c - a deletion is a log record and a tombstone. Space comes back as postings are rewritten. */
+/* remove.c - a deletion is a log record and a tombstone. Rewriting a posting frees the space. */
 #include <inttypes.h>
 
-#include "algorithms/spfresh/spfresh.h"
+#include "algorithms/spfresh/durable/durable.h"
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "algorithms/spfresh/operations.h"
 #include "src/core/mem.h"
 
 enum { CHUNK = 256 };
 
-/* Logged first: dropping cannot fail, and could not be taken back. The ids are this update's. */
+/* Logs first: dropping the slots cannot fail, and cannot be undone. The ids are locked
+   by this update. */
 static int remove_chunk(struct spfresh *s, const uint64_t *ids, size_t n)
 {
     int rc = OK;
 
     for (size_t i = 0; rc == OK && i < n; i++) {
         if (!spfresh_slot_of(s, ids[i], NULL)) {
-            if (s->journal)
-                journal_abandon(s->journal);
+            if (s->durable.wal)
+                wal_abandon(s->durable.wal);
             return fail(s->base.env.error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " is not stored",
                         s->base.ops->name, ids[i]);
         }
         rc = spfresh_log(s, SPFRESH_LOG_REMOVE, &ids[i], NULL);
     }
-    if (rc == OK && s->journal)
-        rc = journal_commit(s->journal);
+    if (rc == OK && s->durable.wal)
+        rc = wal_commit(s->durable.wal);
     if (rc == OK)
         spfresh_slots_drop(s, ids, n);
     spfresh_count(&s->counters.removes, rc == OK ? n : 0);
@@ -37,13 +40,13 @@ int spfresh_remove(struct index *index, const uint64_t *ids, size_t n, size_t *d
         const size_t left = n - *done, some = left < CHUNK ? left : CHUNK;
 
         epoch_collect(s->epoch);
-        pthread_rwlock_rdlock(&s->gate);
+        pthread_rwlock_rdlock(&s->checkpoint_lock);
         rc = spfresh_ids_begin(s, ids + *done, some);
         if (rc == OK) {
             rc = remove_chunk(s, ids + *done, some);
             spfresh_ids_end(s, ids + *done, some);
         }
-        pthread_rwlock_unlock(&s->gate);
+        pthread_rwlock_unlock(&s->checkpoint_lock);
         *done += rc == OK ? some : 0;
         if (rc == OK)
             rc = spfresh_after_update(s);

@@ -1,12 +1,16 @@
-/* stats.c - what a posting index tells of itself: counters, sizes, memory. */
-#include "algorithms/spfresh/spfresh.h"
+/* stats.c - statistics of a posting index: counters, sizes, memory. */
+#include "algorithms/spfresh/codec/codec.h"
+#include "algorithms/spfresh/filing/filing.h"
+#include "algorithms/spfresh/jobs/jobs.h"
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "algorithms/spfresh/operations.h"
 
 static uint64_t count_of(const atomic_uint_fast64_t *counter)
 {
     return atomic_load_explicit((atomic_uint_fast64_t *)(uintptr_t)counter, memory_order_relaxed);
 }
 
-static void upkeep_values(const struct spfresh *s, struct stat_sink *sink)
+static void maintenance_values(const struct spfresh *s, struct stat_sink *sink)
 {
     const struct spfresh_counters *c = &s->counters;
     const struct {
@@ -39,7 +43,7 @@ static void upkeep_values(const struct spfresh *s, struct stat_sink *sink)
     sink->value(sink->to, "queued", (double)spfresh_queued(s));
 }
 
-/* Means a query, over all there have been. */
+/* Means per query since the index was opened. */
 static void search_values(const struct spfresh *s, struct stat_sink *sink)
 {
     const struct spfresh_counters *c = &s->counters;
@@ -64,21 +68,28 @@ static void store_values(const struct spfresh *s, struct stat_sink *sink)
 
     posting_store_counts(s->store, &p);
     sink->value(sink->to, "pages_read", (double)p.pages_read);
-    sink->value(sink->to, "pages_a_query", (double)p.pages_read / (queries > 0 ? queries : 1));
+    sink->value(sink->to, "pages_per_query", (double)p.pages_read / (queries > 0 ? queries : 1));
     sink->value(sink->to, "pages_written", (double)p.pages_written);
     sink->value(sink->to, "pages_used", (double)p.pages_used);
     sink->value(sink->to, "pages_free", (double)p.pages_free);
-    sink->value(sink->to, "pages_parked", (double)p.pages_parked);
+    sink->value(sink->to, "pages_parked", (double)p.pages_pinned);
     sink->value(sink->to, "write_amplification",
                 p.bytes_given > 0 ? (double)p.bytes_written / (double)p.bytes_given : 0);
     sink->value(sink->to, "late", (double)p.late);
     sink->value(sink->to, "direct", p.direct);
     sink->value(sink->to, "io_uring", p.uring);
-    sink->value(sink->to, "journal_bytes", s->journal ? (double)journal_bytes(s->journal) : 0);
-    sink->value(sink->to, "journal_syncs", s->journal ? (double)journal_syncs(s->journal) : 0);
+    sink->value(sink->to, "read_threads", p.threads);
+    sink->value(sink->to, "wal", (double)s->params.wal);
+    sink->value(sink->to, "wal_bytes", s->durable.wal ? (double)wal_bytes(s->durable.wal) : 0);
+    sink->value(sink->to, "wal_syncs", s->durable.wal ? (double)wal_syncs(s->durable.wal) : 0);
 }
 
-/* A table of posting sizes, for figures of kind "sizes"; entries, stale ones included. */
+/* In the order of enum spfresh_phase. */
+static const char *const phase_names[SPFRESH_PHASES] = {
+    "heads", "postings", "rerank", "append", "split", "merge", "reassign", "collect"
+};
+
+/* A table of posting sizes in entries, stale ones included, for figures of kind "sizes". */
 static size_t head_values(const struct spfresh *s, struct stat_sink *sink)
 {
     const size_t n = graph_capacity(s->graph);
@@ -106,13 +117,14 @@ int spfresh_stats(const struct index *index, struct stat_sink *sink)
     sink->value(sink->to, "heads", heads);
     sink->value(sink->to, "entries", entries);
     sink->value(sink->to, "limit", (double)s->limit);
-    sink->value(sink->to, "entries_a_posting", heads > 0 ? entries / heads : 0);
+    sink->value(sink->to, "entries_per_posting", heads > 0 ? entries / heads : 0);
     sink->value(sink->to, "copies", live > 0 ? entries / live : 0);
     sink->value(sink->to, "slots", (double)atomic_load(&spfresh_of(index)->slots.n));
     sink->value(sink->to, "exhausted_slots", (double)s->slots.exhausted);
-    upkeep_values(s, sink);
+    maintenance_values(s, sink);
     search_values(s, sink);
     store_values(s, sink);
+    latency_stats(spfresh_of(index)->phases, phase_names, SPFRESH_PHASES, sink);
     return OK;
 }
 
@@ -123,14 +135,15 @@ int spfresh_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){
         .vectors = graph_row_bytes(s->graph) +
                    (s->params.store == POSTING_MEMORY ? posting_store_resident(s->store) : 0),
-        .codes = codec_resident(s->codec),
+        .codes = spfresh_codec_resident(s->codec),
         .graph = graph_edge_bytes(s->graph),
-        .ids = stable_bytes(&s->slots.versions) + s->slots.ids_capacity * sizeof(uint64_t) +
+        .ids = segmented_bytes(&s->slots.versions) + s->slots.ids_capacity * sizeof(uint64_t) +
                slot_table_bytes(&s->slots.table),
-        .other = sizeof *s + stable_bytes(&s->heads) + spfresh_scratch_bytes(s) +
+        .other = sizeof *s + segmented_bytes(&s->heads) + spfresh_scratch_bytes(s) +
+                 spfresh_maintenance_bytes(s) +
                  (s->params.store == POSTING_MEMORY ? 0 : posting_store_resident(s->store)),
-        .disk = posting_store_disk(s->store) + codec_disk(s->codec) +
-                (s->journal ? journal_bytes(s->journal) : 0),
+        .disk = posting_store_disk(s->store) + spfresh_codec_disk(s->codec) +
+                (s->durable.wal ? wal_bytes(s->durable.wal) : 0),
     };
     return OK;
 }

@@ -1,9 +1,9 @@
--- One method with its parts taken away, and a grid of two parameters: each is built anew, each knob of the sweep is not.
+-- Ablations and a grid: each builds an index with other parameters. A sweep varies knobs on one index.
 local data = synthetic { kind = "mixture", rows = 8000, dim = 32, clusters = 40 }
 
 experiment {
   name = "ablation",
-  title = "What each part of the dynamic IVF is worth",
+  title = "The contribution of each part of dynamic IVF",
   k = 10,
 
   workload = function(w)

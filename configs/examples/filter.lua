@@ -1,4 +1,4 @@
--- Searches that may answer with some of the rows only: those of a tag, or a share of them drawn at random.
+-- Filtered searches: answers are restricted to a tag, to a random share of the rows, or to given ids.
 local data = synthetic { kind = "mixture", rows = 6000, dim = 16, clusters = 30 }
 
 experiment {
@@ -12,6 +12,7 @@ experiment {
     w:insert { data:rows(3001, 6000), tag = "new" }
     w:search { data:queries(100), tag = "all" }
     w:search { data:queries(100), filter = { tag = "new" }, tag = "new only" }
+    w:search { data:queries(100), filter = { ids = { 1, 10, 100, 1000 } }, tag = "four ids" }
     for _, share in ipairs { 0.5, 0.1, 0.02 } do
       w:search { data:queries(100), filter = { fraction = share }, tag = string.format("%g %%", 100 * share) }
     end

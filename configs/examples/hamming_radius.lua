@@ -1,4 +1,4 @@
--- 64-bit codes under Hamming distance: all codes within a radius, for growing radii, by an exact scan.
+-- Range search over 64-bit codes: all codes within a Hamming radius, for growing radii, by an exact scan.
 local data = synthetic { kind = "uniform", rows = 20000, clusters = 50, members = 20, radius = 6 }
 
 experiment {
@@ -9,7 +9,7 @@ experiment {
   workload = function(w)
     w:insert { data, tag = "load" }
     for _, radius in ipairs { 0, 2, 4, 8, 12 } do
-      w:range { data:queries(50), radius = radius, tag = "radius " .. radius }
+      w:range { data:queries(50), radius = radius, planted = 20, tag = "radius " .. radius }
     end
     w:search { data:queries(50), tag = "nearest" }
   end,

@@ -1,4 +1,4 @@
--- Churn on made-up data, in seconds: a window over drifting clusters. Each round the oldest tenth leaves, as many new rows come.
+-- Churn: a sliding window over drifting clusters. Each round the oldest tenth leaves and as many rows arrive.
 local rounds = option("rounds", quick and 3 or 6, "rounds of churn")
 local data = synthetic { kind = "drift", rows = 12000, dim = 24, clusters = 20, speed = 1, turnover = 2 }
 

@@ -1,12 +1,14 @@
--- asteria.lua - what the configs of Asteria share: the data, the methods it is held to, and how points of a sweep are compared.
+-- asteria.lua - Shared by the configs of Asteria: the data, the baselines, and the comparison of points of a sweep.
 --
--- All under cosine. Peers' parameters: configs/tune_peers.lua found two dimensions a code of four bits best for FAISS's fast scan (docs/results.md); eight-bit
--- codes of four dimensions are its usual IVF-PQ.
+-- All data are under cosine. configs/targets/tune_baselines.lua found the parameters of the baselines
+-- (docs/results/baselines.md). For FAISS's fast scan, a code of four bits for two dimensions is best. Eight-bit codes
+-- for four dimensions are its usual IVF-PQ.
 
 local spfresh = require "spfresh"
 local asteria = { with = spfresh.with }
 
--- Image embeddings' stand-in: HOG descriptors of photographs; where they are not at hand, unit vectors of the same anisotropy.
+-- HOG descriptors of photographs, in place of image embeddings. Unit vectors of the same anisotropy where
+-- they are missing.
 function asteria.hog()
   local there, hog = pcall(dataset, "photo-hog")
   if there then return hog end
@@ -16,28 +18,31 @@ end
 
 function asteria.words() return require "channi".words() end
 
--- Embeddings' spectrum and common mean, made.
+-- Synthetic vectors with the spectrum and the common mean of embeddings.
 function asteria.sphere(dim, rows) return synthetic { kind = "sphere", rows = rows or 100000, dim = dim } end
 
--- Lists of an inverted file: the power of two nearest to twice the root of its rows, by ratio.
+-- The number of lists of an inverted file: the power of two nearest, by ratio, to twice the square root of its rows.
 function asteria.lists(rows)
   local power = math.floor(math.log(2 * math.sqrt(rows), 2) + .5)
   return math.max(16, 1 << power)
 end
 
--- FAISS's quantised indexes, its HNSW, and hnswlib. "OPQ": codes alone, a byte for two dimensions of 256 at most; "OPQ fast-scan": 128 dimensions of the rotated, four
--- bits for two, and the vectors as floats to refine by, which is the best of FAISS that was found on descriptors; "OPQ, rows as bytes": the same, refined by bytes.
-function asteria.peers(dim, rows, probes)
+-- FAISS's quantised indexes, FAISS's HNSW, and hnswlib.
+-- "OPQ": codes alone, one byte for two dimensions, at most 256 dimensions.
+-- "OPQ fast-scan": at most 128 rotated dimensions, four bits for two, and float vectors to refine. It is the best of
+-- FAISS on descriptors.
+-- "OPQ, rows as bytes": the same, refined by bytes.
+function asteria.baselines(dim, rows, probes)
   local lists, pairs2, fours = asteria.lists(rows), dim // 2, dim // 4
   local kept, most = math.min(128, dim // 4 * 4), math.min(128, pairs2)
   local function faiss(label, factory, knobs)
     return method { "faiss-factory", label = label, params = { factory = factory }, sweep = asteria.with({ nprobe = probes }, knobs) }
   end
-  local peers = {
+  local baselines = {
     faiss("fast-scan", ("IVF%d,PQ%dx4fs,RFlat"):format(lists, pairs2), { k_factor_rf = { 4, 8, 16, 32, 64 } }),
     method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = asteria.ef } },
   }
-  if quick then return peers end -- the others take minutes to train
+  if quick then return baselines end -- the other baselines take minutes to train
   local slow = {
     faiss("IVF-PQ", ("IVF%d,PQ%dnp"):format(lists, fours)),
     faiss("OPQ", ("OPQ%d_%d,IVF%d,PQ%dnp"):format(most, 2 * most, lists, most)),
@@ -45,13 +50,13 @@ function asteria.peers(dim, rows, probes)
     faiss("OPQ fast-scan", ("OPQ%d_%d,IVF%d,PQ%dx4fs,RFlat"):format(kept // 2, kept, lists, kept // 2), { k_factor_rf = { 4, 8, 16, 32, 64 } }),
     method { "faiss-hnsw", label = "FAISS HNSW", params = { M = 16 }, sweep = { ef_search = asteria.ef } },
   }
-  for _, peer in ipairs(slow) do peers[#peers + 1] = peer end
-  return peers
+  for _, baseline in ipairs(slow) do baselines[#baselines + 1] = baseline end
+  return baselines
 end
 asteria.ef = { 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512 }
 asteria.faiss = { "IVF-PQ", "OPQ", "OPQ, rows as bytes", "OPQ fast-scan", "fast-scan", "FAISS HNSW" }
 
--- Whether no answer of these labels was repeated, unknown or deleted.
+-- Whether these labels returned no repeated, unknown or deleted id.
 asteria.no_wrong_ids = require "channi".no_wrong_ids
 
 return asteria

@@ -1,9 +1,10 @@
--- channi_sizes.lua - what channi_sizes.lua, channi_sizes_words.lua and channi_sizes_mnist.lua share: the sizes of clusters, and what they cost, by the way
--- primaries are chosen and how many there are.
+-- channi_sizes.lua - Shared by channi/sizes.lua, channi/sizes_words.lua and channi/sizes_mnist.lua: cluster sizes and
+-- their cost, by the choice and number of primaries.
 --
--- A cluster is what is nearest to its primary. Random primaries cost nothing and leave sizes to chance; the others cost distances. `kmeans` takes the member
--- nearest each centroid, and FAISS's IVF with as many lists the centroids themselves: what CHANNI means to do without. Sizes are told twice: as built
--- (`load`: nothing was split yet, maintenance waits) and after splits and merges (`settle`).
+-- A cluster holds the vectors nearest to its primary. Random primaries cost nothing and leave sizes to chance. The
+-- other choices cost distances. `kmeans` takes the member nearest to each centroid. FAISS's IVF with as many lists
+-- has the centroids themselves, which CHANNI avoids. Sizes are reported twice: as built (`load`: no split yet,
+-- maintenance waits) and after splits and merges (`settle`).
 
 local channi, paired = require "channi", require "paired"
 local sizes  = {}
@@ -19,7 +20,7 @@ function sizes.run(of)
   local middle  = targets[2]
   local probes  = quick and { 1, 2, 4, 8 } or { 1, 2, 4, 8, 16, 32 }
 
-  local function built(kind, target, nprobe) -- names go in order: nprobe, sampling, target_cluster
+  local function built(kind, target, nprobe) -- a point names nprobe, sampling, target_cluster in this order
     return ("CHANNI[nprobe=%d,sampling=%s,target_cluster=%d]"):format(nprobe or probes[1], kind, target or middle)
   end
   local function cut(kind, target) return ("CHANNI[sampling=%s,target_cluster=%d]"):format(kind, target or middle) end
@@ -27,7 +28,7 @@ function sizes.run(of)
   local function spread(r, kind, what, tag, target) return r(built(kind, target), ("stats.%s/%s"):format(what, tag)) end
 
   local methods = {
-    method { "channi", label = "CHANNI", params = { expected_n = n, defer_fraction = 1, maintenance = "explicit", durability = "volatile",
+    method { "channi", label = "CHANNI", params = { cluster_index = "graph", expected_n = n, defer_fraction = 1, maintenance = "explicit", wal = "none",
              cache_mb = channi.megabytes(n, of.row_bytes, 4) },
              grid = { sampling = kinds, target_cluster = targets }, sweep = { nprobe = probes } },
   }
@@ -36,7 +37,7 @@ function sizes.run(of)
                                      sweep = { nprobe = probes } }
   end
 
-  -- One search setting of each build: sizes do not depend on it.
+  -- One search setting per build, as sizes do not depend on it.
   local function points(targets)
     local list = {}
     for _, kind in ipairs(kinds) do
@@ -99,10 +100,10 @@ function sizes.run(of)
     figures = {
       { "bars", y = "stats.size_cv", where = { tag = { "load", "settle" }, point = points(targets) }, title = "Coefficient of variation of sizes: as built, after splits and merges" },
       { "bars", y = "stats.size_gini", where = { tag = { "load", "settle" }, point = points(targets) }, title = "Gini coefficient of sizes: as built, after splits and merges" },
-      { "bars", y = "seconds", where = { tag = "load", point = points(targets) }, title = "Seconds to build" },
+      { "bars", y = "seconds", where = { tag = "load", point = points(targets) }, title = "Build time, s" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "as built" }, title = "Recall and distances, as built" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "settled" }, title = "Recall and distances, after splits and merges" },
-      { "sizes", y = "cluster.live", where = { point = points { middle } }, title = "Vectors of a cluster in the end" },
+      { "sizes", y = "cluster.live", where = { point = points { middle } }, title = "Vectors per cluster at the end" },
     },
   }
 end

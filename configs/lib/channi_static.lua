@@ -1,8 +1,10 @@
--- channi_static.lua - the experiment of configs/channi_static.lua and channi_static_words.lua: data that do not change.
+-- channi_static.lua - The experiment of configs/channi/static.lua and channi/static_words.lua: data that do not
+-- change.
 --
--- Three ways to search a cluster (a graph, all of its vectors, RaBitQ codes of them), and three caches: everything, the default quarter of the
--- vectors, a tenth of them read past the page cache. Beside them hnswlib and our own HNSW, which keep everything in memory, and FAISS's IVF with about as
--- many lists as there are clusters.
+-- CHANNI searches a cluster in three ways (a graph, all of its vectors, RaBitQ codes) and has three caches
+-- (everything, a quarter of the vectors, a tenth of them with reads past the page cache). The
+-- baselines are hnswlib and our HNSW, which keep everything in memory, and FAISS's IVF with about as many lists
+-- as there are clusters.
 
 local channi = require "channi"
 local static = {}
@@ -49,10 +51,10 @@ function static.run(of)
 
     methods = {
       index(graph, { cache_mb = all }),
-      index(scan, { cache_mb = all, inside = "scan" }),
-      index(codes, { cache_mb = all, inside = "codes" }),
-      index(disk, { cache_mb = all, inside = "codes", cold_rows = true }),
-      index(quarter, {}, few),
+      index(scan, { cache_mb = all, cluster_index = "scan" }),
+      index(codes, { cache_mb = all, cluster_index = "codes" }),
+      index(disk, { cache_mb = all, cluster_index = "codes", cold_rows = true }),
+      index(quarter, { cache_mb = channi.megabytes(rows, of.row_bytes, .25) }, few),
       index(direct, { cache_mb = tenth, direct = true }, few),
       channi.hnsw(nil, { sweep = { ef_search = ef } }),
       channi.hnswlib(nil, { sweep = { ef_search = ef } }),
@@ -61,8 +63,8 @@ function static.run(of)
 
     claims = {
       { "memory far below a pure HNSW's: with a quarter of the vectors cached at most a third of hnswlib's, by its own count and as resident", function(r)
-        local peer = "hnswlib[ef_search=64]"
-        return 3 * r(at(quarter), "index_bytes/end") <= r(peer, "index_bytes/end") and 3 * r(at(quarter), "rss_bytes/end") <= r(peer, "rss_bytes/end")
+        local baseline = "hnswlib[ef_search=64]"
+        return 3 * r(at(quarter), "index_bytes/end") <= r(baseline, "index_bytes/end") and 3 * r(at(quarter), "rss_bytes/end") <= r(baseline, "rss_bytes/end")
       end },
       { "while it keeps high search quality: recall .95 and .98 are reached", function(r)
         return r(graph, "single_qps@recall=0.95/full") > 0 and r(graph, "single_qps@recall=0.98/full") > 0
@@ -97,11 +99,11 @@ function static.run(of)
     figures = {
       { "pareto", x = "single_qps", y = "recall@10", where = { tag = "full" }, title = "One query at a time" },
       { "pareto", x = "distances", y = "recall@10", where = { tag = "full" }, title = "Recall and exact distances" },
-      { "pareto", x = "single_qps", y = "recall@10", where = { tag = "cold" }, title = "One query at a time, the page cache emptied before each" },
+      { "pareto", x = "single_qps", y = "recall@10", where = { tag = "cold" }, title = "One query at a time, with an empty page cache before each" },
       { "memory", title = "Memory and disk" },
-      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load" }, point = { "nprobe=8", "ef_search=64" } }, title = "Building, s" },
+      { "bars", y = "seconds", x = "label", group = "tag", where = { tag = { "train", "load" }, point = { "nprobe=8", "ef_search=64" } }, title = "Build time, s" },
       { "ccdf", where = { tag = "full", point = { "nprobe=8", "ef_search=32" } }, title = "Latency" },
-      { "sizes", y = "cluster.live", title = "Vectors of a cluster" },
+      { "sizes", y = "cluster.live", title = "Vectors per cluster" },
     },
   }
 end

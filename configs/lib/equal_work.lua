@@ -1,16 +1,18 @@
--- equal_work.lua - soft assignment against more probes at equal scanned volume, on data of one's choice.
+-- equal_work.lua - Soft assignment against more probes at equal scanned volume, on the data of the calling config.
 --
--- The source's tables compare soft_k = 2 with soft_k = 1 at the same nprobe, where it scans twice as much. Here both are swept, and
--- compared where they scan the same number of stored copies. The three configs equal_work_*.lua differ in their data only.
+-- The paper's tables compare soft_k = 2 with soft_k = 1 at the same nprobe, where soft_k = 2 scans twice as much.
+-- Here both are swept and compared at the same number of scanned copies. The three configs equal_work_*.lua differ
+-- only in their data.
 
--- Calls experiment with { name, title, clusters, paper_nprobe, load = function(w), queries = { TAG = view }, recalls = { TEXT } };
--- paper_nprobe: the nprobe to compare at as the source does; recalls: as in scanned@recall=TEXT; pays: whether soft_k = 2 is expected to.
+-- Calls experiment. spec: { name, title, clusters, paper_nprobe, load = function(w), queries = { TAG = view },
+-- recalls = { TEXT }, pays }. paper_nprobe: the paper compares at this nprobe. recalls: as in scanned@recall=TEXT.
+-- pays: whether soft_k = 2 is expected to pay.
 return function(spec)
   local one, two, three = "dynamic IVF", "dynamic IVF soft_k=2", "dynamic IVF soft_k=3"
   local faiss = "FAISS IVF"
   local nprobe = spec.paper_nprobe
 
-  -- From a quarter of the published nprobe on, doubled, and half-way between unless quick, to half of the lists.
+  -- From a quarter of the published nprobe to half of the lists, doubling. Without --quick, the midpoints as well.
   local probes, n = {}, nprobe // 4
   while n <= spec.clusters // 2 and n <= 16 * nprobe do
     probes[#probes + 1] = n

@@ -1,14 +1,15 @@
--- hamming_real.lua - what configs/hamming_real.lua and hamming_real_dhash.lua share: range search at every radius in hashes of real images.
+-- hamming_real.lua - Range search at every radius in hashes of real images, shared by configs/hftrie/hamming_real.lua
+-- and hamming_real_dhash.lua.
 
 local hftrie, paired = require "hftrie", require "paired"
 
 local real = {}
 
--- Every second radius to 32, and a few beyond: past half of the bits all codes are found.
+-- Every second radius to 32, and a few larger ones. Beyond half of the bits all codes are found.
 local radii = { 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 40, 48, 64 }
 
--- The set of that name where it is at hand, or hashes of the images that are, under another name. The rows come shuffled: they
--- lie image set by image set.
+-- The set of that name where it is available, else hashes of the available images, under another name. The rows are
+-- shuffled, because the file lists one image set after another.
 function real.codes(name, kind)
   local there, codes = pcall(dataset, name)
   if there then return codes:shuffle(1), name end
@@ -33,13 +34,13 @@ function real.run(of)
   local plain = multi .. "[no permutation]"
   local shown = { multi, "hftrie standard", "MIH, copied", "MIH, slots", "FAISS flat", "FAISS multi-hash, 2 flips", scan }
 
-  -- Mean codes in the bucket that a code is in, of the table where that is most.
+  -- The mean size of the bucket that a code is in, in the table where that is largest.
   local function crowd(r, label)
     local most = 0
     for i = 0, 3 do most = math.max(most, r(label, ("stats.crowding_%d/load"):format(i))) end
     return most
   end
-  -- One query at a time, at the radii up to one of them.
+  -- One query at a time, at all radii up to a given one.
   local function in_turn(a, b, up_to, budget)
     local tags = {}
     for i, radius in ipairs(radii) do

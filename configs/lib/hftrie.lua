@@ -1,12 +1,14 @@
--- hftrie.lua - what the configs of the HFTrie source share: its data, the methods as it has them and as ours are, and its
--- tables in our units.
+-- hftrie.lua - Shared by the configs of the HFTrie paper: the paper's data, the paper's methods and ours, and the
+-- paper's tables in our units.
 --
--- Labels: HFTrie-std and HFTrie-fast are the source's own settings (4 bits a level, 10 codes a leaf); "hftrie ..." are ours.
+-- Labels: HFTrie-std and HFTrie-fast have the paper's own settings (4 bits per level, 10 codes per leaf). "hftrie
+-- ..." have ours.
 
 local hftrie = {}
 
--- The source's experiment: n uniform codes, and clusters of ten: a centre and nine copies with U(1..radius) flips of bits drawn
--- with replacement. The queries are the centres. Planted rows come last: background(n) is without them.
+-- The paper's data: n uniform codes and clusters of ten. A cluster is a centre and nine copies with
+-- U(1..radius) bit flips, drawn with replacement. The centres are the queries. The planted rows come last;
+-- background(n) excludes them.
 hftrie.members = 10
 
 function hftrie.codes(n, clusters, radius)
@@ -17,12 +19,12 @@ function hftrie.planted(codes, clusters)
   return codes:rows(#codes - clusters * hftrie.members + 1, #codes)
 end
 
--- As published.
+-- The published settings.
 function hftrie.std()  return method { "hftrie", label = "HFTrie-std",
                                        params = { mode = "standard", chunk_bits = 4, leaf_capacity = 10 } } end
 function hftrie.fast() return method { "hftrie", label = "HFTrie-fast",
                                        params = { mode = "fast", chunk_bits = 4, leaf_capacity = 10 } } end
--- Ours.
+-- Our methods.
 function hftrie.standard() return method { "hftrie", label = "hftrie standard", params = { mode = "standard" } } end
 function hftrie.quick()    return method { "hftrie", label = "hftrie fast", params = { mode = "fast" } } end
 function hftrie.multi(label, more)
@@ -32,8 +34,8 @@ function hftrie.multi(label, more)
   more.params.mode = "multi"
   return method(more)
 end
--- One index, asked by its cost model and made to scan: in one process, one right after the other, so that the machine's pace is common
--- to both. Two methods, which run in processes of their own, can differ by more than 10 % for that alone.
+-- One index searches with its cost model, then scans, in one process and in direct succession, so both run at the
+-- same machine speed. Two methods run in separate processes and can differ by more than 10 % for that alone.
 function hftrie.one_index() return hftrie.multi("one index", { sweep = { plan = { "auto", "scan" } } }) end
 function hftrie.never_slower(r, metric)
   return r("one index[plan=auto]", metric) <= 1.1 * r("one index[plan=scan]", metric)
@@ -41,8 +43,8 @@ end
 function hftrie.mih(layout) return method { "mih", label = "MIH, " .. layout, params = { layout = layout } } end
 function hftrie.scan(label) return method { "hamming-scan", label = label or "scan" } end
 
--- "100K", "4.0MB", "330 ns", "37.1 us": the source's cells as numbers of bits of the SI. Its MB are millions: 4M rows of 16 bytes
--- are its 64MB.
+-- "100K", "4.0MB", "330 ns", "37.1 us": a cell of the paper's tables as a number. An MB is a million bytes: the paper
+-- gives 64MB for 4M rows of 16 bytes.
 local scale = { K = 1e3, M = 1e6, MB = 1e6, GB = 1e9, ns = 1, us = 1e3, ms = 1e6, s = 1e9 }
 
 function hftrie.number(text)
@@ -50,8 +52,8 @@ function hftrie.number(text)
   return tonumber(value) * (unit == "" and 1 or scale[unit])
 end
 
--- One line of a table, "MEM | insert time | operations % | query time | recall %", as the metrics of an insert step and a range step.
--- A cell that is "-" is left out.
+-- A line of a table, "MEM | insert time | operations % | query time | recall %", as metrics of an insert step and a
+-- range step. A cell "-" is left out.
 function hftrie.cells(line, insert, range, into)
   local names = { "index_bytes/" .. insert, "ns_each/" .. insert, "distances_percent/" .. range,
                   "mean_ns/" .. range, "planted_recall/" .. range }

@@ -1,14 +1,15 @@
--- spfresh.lua - what the configs of SPANN and SPFresh share: the data, the released code's figures, and how points of a sweep are
--- compared.
+-- spfresh.lua - Shared by the configs of SPANN and SPFresh: the data, the released code's figures, and the comparison
+-- of points of a sweep.
 --
--- A page is 4096 bytes: bytes_read / 4096 is the pages of postings that a query read, whichever store they lie in.
+-- A page is 4096 bytes. bytes_read / 4096 is the number of pages of postings that a query reads, whatever
+-- stores them.
 
 local spfresh = {}
 
 spfresh.page = 4096
 spfresh.sift_rows = 296507
 
--- SIFT descriptors of photographs, as bytes, image by image; where they are not at hand, a mixture of as many, as floats.
+-- SIFT descriptors of photographs as bytes, image by image. A mixture of as many float vectors where they are missing.
 function spfresh.sift()
   local there, sift = pcall(dataset, "photo-sift")
   if there then return sift end
@@ -16,14 +17,14 @@ function spfresh.sift()
   return spfresh.mixture(spfresh.sift_rows)
 end
 
--- Clusters of a thousand or so, each in 16 directions of its own.
+-- Clusters of about a thousand vectors, each in 16 directions of its own.
 function spfresh.mixture(rows)
   return synthetic { kind = "mixture", rows = rows, dim = 128, clusters = math.max(10, rows // 1000) }
 end
 
 function spfresh.point(label, nprobe) return ("%s[nprobe=%d]"):format(label, nprobe) end
 
--- The first point of an ascending sweep that reaches a recall; an error where none does.
+-- The first point of an ascending sweep that reaches a recall. An error where none does.
 function spfresh.reaching(r, label, probes, recall, tag)
   for _, nprobe in ipairs(probes) do
     local point = spfresh.point(label, nprobe)
@@ -32,8 +33,8 @@ function spfresh.reaching(r, label, probes, recall, tag)
   error(("%s reaches recall %g at no point of its sweep"):format(label, recall), 0)
 end
 
--- The recall of a sweep where it costs `x` of a metric (bytes_read, distances), interpolated between the two points about it; an
--- error outside of them.
+-- The recall of a sweep at the value `x` of a metric (bytes_read, distances), interpolated between the two nearest
+-- points. An error outside the sweep.
 function spfresh.recall_at(r, label, probes, metric, tag, x)
   local before_x, before
   for _, nprobe in ipairs(probes) do
@@ -48,8 +49,9 @@ function spfresh.recall_at(r, label, probes, metric, tag, x)
   error(("%s has no points about %s = %g"):format(label, metric, x), 0)
 end
 
--- The released code (SPTAG's SPANN, one search thread, page cache) on photo-sift: heads probed = recall, distances
--- without duplicates, pages, p50, p99, p99.9 in ms. It probed 16, 32, ... of 35 555 heads; 64 is with a MaxCheck of 1024.
+-- The released code (SPTAG's SPANN, one search thread, page cache) on photo-sift. Heads probed = recall,
+-- distances without duplicates, pages, p50, p99, p99.9 in ms. It probed 16, 32, ... of 35 555 heads. The 64
+-- has a MaxCheck of 1024.
 local released = {
   { 16, 0.8766, 995, 40, .110, .201, .231 },
   { 32, 0.9522, 1973, 79, .162, .276, .317 },
@@ -58,7 +60,7 @@ local released = {
   { 128, 0.9974, 7752, 310, .769, 1.23, 1.57 },
 }
 
--- Its table as published figures of the points of `label` that a sweep has, of searches tagged `tag`.
+-- The released code's table as published figures for the points of `label` in a sweep, and searches tagged `tag`.
 function spfresh.released(label, tag, probes)
   local into, swept = {}, {}
   for _, nprobe in ipairs(probes) do swept[nprobe] = true end
@@ -71,13 +73,13 @@ function spfresh.released(label, tag, probes)
   return into
 end
 
--- What the release was built and measured with; our parameters of the same names.
+-- The parameters of the released code's build and measurement, by our names.
 spfresh.as_released = { ratio = 0.12, replicas = 8, page_limit = 4 }
 
--- For a million vectors of 128 floats: fewer heads, so that memory stays below a tenth of the vectors.
+-- For a million vectors of 128 floats. Fewer heads keep memory below a tenth of the vectors.
 spfresh.for_1m = { ratio = 0.03 }
 
--- A table with more keys, or others.
+-- A copy of a table with keys added or replaced.
 function spfresh.with(base, more)
   local all = {}
   for key, value in pairs(base) do all[key] = value end

@@ -1,8 +1,10 @@
--- spfresh_churn.lua - the experiment of spfresh_churn.lua and spfresh_churn_shift.lua: all vectors replaced, a hundredth a step.
+-- spfresh_churn.lua - The experiment of spfresh/churn.lua and spfresh/churn_shift.lua: all vectors are replaced, a
+-- hundredth per step.
 --
--- Four indexes begin as the same SPANN. SPFresh splits, merges and reassigns inside the updates that make it necessary (maintenance =
--- inline: one thread, the same at every run); "split only" splits and moves nobody; "append only" does neither; the last is append-only too,
--- and built from scratch half-way and at the end. Postings have different lengths in each, so recall is compared at equal bytes read.
+-- Four indexes begin as the same SPANN. SPFresh splits, merges and reassigns within the updates that require it
+-- (maintenance = inline: one thread, the same in every run). "split only" splits without reassignment. "append only"
+-- does neither. The last is append-only and is rebuilt from scratch half-way and at the end. Postings differ in
+-- length, so recall is compared at equal bytes read.
 
 local spfresh = require "spfresh"
 local churn = {}
@@ -11,7 +13,8 @@ local probes = { 4, 8, 16, 32, 64 }
 local mark = quick and 8 or 32 -- heads probed where points are compared
 local live, split_only, append_only, rebuilt = "SPFresh", "split only", "append only", "rebuilt"
 
--- of: { name, title, rows = view of at least 2n vectors in order of arrival, queries = view, n, steps, leave = "random" or "oldest" }
+-- of: { name, title, rows = view of at least 2n vectors in order of arrival, queries = view, n, steps, leave =
+-- "random" or "oldest" }
 function churn.run(of)
   local n, steps = of.n, of.steps
   local part = n // steps
@@ -25,7 +28,7 @@ function churn.run(of)
   local function final(r, label, metric) return r(at(label), ("%s/churn#%d"):format(metric, last)) end
   local function first(r, label, metric) return r(at(label), metric .. "/churn#1") end
   local function grown(r, label, metric) return r(at(label), ("%s/arrive#%d"):format(metric, steps)) / r(at(label), metric .. "/load") end
-  -- The last recall of a label where it reads as much as SPFresh does at `mark`.
+  -- The last recall of a label at the bytes that SPFresh reads at `mark`.
   local function at_equal_pages(r, label)
     return spfresh.recall_at(r, label, probes, "bytes_read", "churn#" .. last, final(r, live, "bytes_read"))
   end
@@ -90,15 +93,15 @@ function churn.run(of)
 
     figures = {
       { "timeline", y = { "recall@10", "bytes_read", "scanned" }, where = { tag = "churn", point = "nprobe=" .. mark },
-        title = "Recall and what a query reads" },
+        title = "Recall and bytes read per query" },
       { "timeline", y = { "p50_ns", "p99_ns", "p999_ns" }, where = { tag = "churn", point = "nprobe=" .. mark }, title = "Latency" },
       { "timeline", y = { "index_bytes", "rss_bytes", "disk_bytes" }, where = { tag = "arrive", point = "nprobe=" .. mark }, title = "Memory and disk" },
       { "timeline", y = { "stats.heads", "stats.splits", "stats.merges", "stats.reassign_done" },
         where = { tag = "arrive", label = { live, split_only }, point = "nprobe=" .. mark }, title = "Heads, splits, merges, reassigned vectors" },
-      { "pareto", x = "bytes_read", y = "recall@10", where = { tag = "churn" }, title = "Recall and what a query reads, all moments" },
-      { "sizes", y = "postings.entries", title = "Entries of a posting at the end, stale ones included" },
+      { "pareto", x = "bytes_read", y = "recall@10", where = { tag = "churn" }, title = "Recall and bytes read per query, over all steps" },
+      { "sizes", y = "postings.entries", title = "Entries per posting at the end, stale ones included" },
       { "bars", y = "ns_each", x = "label", group = "tag", where = { tag = { "load", "arrive", "leave" }, point = "nprobe=" .. mark },
-        title = "ns a vector that comes or goes" },
+        title = "ns per inserted or deleted vector" },
     },
   }
 end

@@ -1,9 +1,9 @@
 /* assign.cu - the soft_k nearest centroids of every row, without a matrix of distances.
  *
- * A block takes 64 rows through all centroids, 64 at a time; after each tile one thread a row moves what
- * is near enough into the row's list of at most eight, which stays in that thread's registers or local memory.
- * The n x k distances exist only as tiles in shared memory; n x soft_k numbers travel back.
- */
+ * A block compares 64 rows with all centroids, 64 at a time. After each tile one thread per row
+ * inserts centroids that are near enough into the row's list of at most eight, which is in that
+ * thread's registers or local memory. The n x k distances exist only as tiles in shared memory; n x
+ * soft_k numbers are copied back. */
 #include "kernels/cuda/assign.h"
 
 #include <new>
@@ -11,8 +11,8 @@
 #include "kernels/cuda/message.h"
 #include "kernels/cuda/tiles.h"
 
-static constexpr size_t BATCH_BYTES =
-    64 << 20; /* rows in flight: past this size a transfer gains nothing */
+/* bytes of rows per batch; larger transfers are not faster */
+static constexpr size_t BATCH_BYTES = 64 << 20;
 
 struct device_centroids {
     device_array<float> centroids, rows, distances_sq;
@@ -25,7 +25,8 @@ struct near_list {
     uint32_t centroid[DEVICE_MAX_SOFT_K];
 };
 
-/* Centroids come in ascending order, so only a strictly nearer one goes before an equal. */
+/* Centroids come in ascending order, so only a strictly nearer one is inserted before an
+   equal one. */
 __device__ static void near_insert(near_list &list, int soft_k, float distance_sq,
                                    uint32_t centroid)
 {

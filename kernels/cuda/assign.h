@@ -1,4 +1,4 @@
-/* assign.h - what assign.cu hands to the table in device.cu; device.h says what each does. */
+/* assign.h - the functions of assign.cu in the table of device.cu; described in device.h. */
 #ifndef DRIFTLINE_ASSIGN_H
 #define DRIFTLINE_ASSIGN_H
 

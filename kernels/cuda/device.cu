@@ -1,4 +1,4 @@
-/* device.cu - many-to-many distances on the device, and the table the loader looks for. */
+/* device.cu - many-to-many distances on the device, and the table that the loader looks up. */
 #include "kernels/cuda/device.h"
 
 #include "kernels/cuda/assign.h"
@@ -22,7 +22,7 @@ __global__ static void __launch_bounds__(TILE_THREADS)
         }
 }
 
-/* A thread keeps one code of b and walks through 64 of a, which the block shares. */
+/* A thread keeps one code of b and compares it with 64 of a, which the block shares. */
 __global__ static void __launch_bounds__(TILE_THREADS)
     hamming_tiles(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out)
 {
@@ -39,14 +39,15 @@ __global__ static void __launch_bounds__(TILE_THREADS)
         out[(first + i) * nb + column] = static_cast<uint8_t>(__popcll(code ^ shared[i]));
 }
 
-/* A grid has at most 65535 blocks in y, so a's side is taken in parts. */
+/* A grid has at most 65535 blocks in y, so a is divided into parts. */
 static constexpr size_t PART_ROWS = size_t{ 65535 } * TILE;
 
 template <class T, class Result> struct pairs {
     device_array<T> a, b;
     device_array<Result> results;
 
-    /* b and a part of a to the device, `launch(rows)`, the results back into rows of ld. */
+    /* Copies b and a part of a to the device, calls `launch(rows)`, and copies the results into
+       rows of ld. */
     template <class Launch>
     int run(const T *host_a, size_t na, const T *host_b, size_t nb, size_t dim, Result *out,
             size_t ld, const message &m, Launch launch)
@@ -104,7 +105,7 @@ static int count(int *devices, char *why, size_t why_bytes)
 {
     const message m = { why, why_bytes };
     *devices = 0;
-    int driver = 0; /* 0 without one, which CUDA would call an insufficient version */
+    int driver = 0; /* 0: no driver; CUDA would report an insufficient version */
     if (cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0)
         return m.say("CUDA: looking for a device: no NVIDIA driver is installed");
     if (m.check(cudaGetDeviceCount(devices), "looking for a device"))

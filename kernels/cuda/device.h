@@ -1,13 +1,14 @@
-/* device.h - kernels on a CUDA device, in a library of their own that is loaded only where it is wanted.
+/* device.h - kernels on a CUDA device, in a separate library that is loaded only when needed.
  *
- * The program never links CUDA: device_load() opens the shared object (`make` builds it where nvcc is) and
- * hands out its table of functions. Every function returns 0, or -1 with a sentence in `why`, which may
- * be NULL with why_bytes 0. Rows are host memory, contiguous, borrowed for the call; calls block.
+ * The program never links CUDA: device_load() opens the shared object (`make` builds it if nvcc is
+ * installed) and returns its table of functions. Every function returns 0, or -1 with a message in
+ * `why`, which may be NULL with why_bytes 0. Rows are host memory, contiguous, borrowed for the
+ * call; calls block.
  *
- *   1 loading   2 what the library offers
+ *   1 loading   2 the library's functions
  *
- * A library's functions may be called from several threads; one struct device_centroids from one at a time.
- */
+ * A library's functions may be called from several threads; one struct device_centroids from one at
+ * a time. */
 #ifndef DRIFTLINE_DEVICE_H
 #define DRIFTLINE_DEVICE_H
 
@@ -29,42 +30,44 @@ struct device_library {
     const struct device_ops *ops;
 };
 
-/* Opens the library at path and asks it for a device. -1 says which of the two is missing, and *library
-   is then empty. */
+/* Opens the library at path and checks that there is a device. -1: one of the two is missing, `why`
+   names it, and *library is empty. */
 int device_load(const char *path, struct device_library *library, char *why, size_t why_bytes);
 void device_unload(struct device_library *library);
 
-/* 1 if device_load(path) would succeed, else 0 with the reason. */
+/* Returns 1 if device_load(path) would succeed, else 0 with the reason. */
 int device_available(const char *path, char *why, size_t why_bytes);
 
 #define DEVICE_LIBRARY "libdriftline_cuda.so"
-/* 1, and the path of the library beside the program or in a folder above it (build/ for
+/* Returns 1 and the path of the library beside the program or in a folder above it (build/ for
    build/release/driftline); else 0. */
 int device_find(char *path, size_t path_bytes);
 
-/* 2. What the library offers: the symbol driftline_device_ops */
+/* 2. The library's functions: the symbol driftline_device_ops */
 
-struct device_centroids; /* a copy of k centroids in device memory, and room for a batch of rows */
+struct device_centroids; /* a copy of k centroids in device memory, and buffers for a batch
+                            of rows */
 
 struct device_ops {
     uint32_t abi; /* DEVICE_ABI */
 
-    /* Devices that can run these kernels; at least 1 when 0 is returned. */
+    /* Counts the devices that can run these kernels; at least 1 when 0 is returned. */
     int (*count)(int *devices, char *why, size_t why_bytes);
-    /* Name of the device in use, for results. */
+    /* The name of the device in use, for results. */
     int (*name)(char *name, size_t name_bytes, char *why, size_t why_bytes);
 
-    /* Copies k x dim centroids to the device, once; freed by centroids_destroy(). k < 2^32 - 1. */
+    /* Copies k x dim centroids to the device; freed by centroids_destroy(). k < 2^32 - 1. */
     int (*centroids_create)(const float *centroids, size_t k, size_t dim,
                             struct device_centroids **out, char *why, size_t why_bytes);
     void (*centroids_destroy)(struct device_centroids *);
-    /* The soft_k nearest centroids (squared L2) of each of n rows, nearest first, ties to the smaller
-       number: nearest[n x soft_k], and only they travel back; distances_sq[n x soft_k] too unless NULL.
-       1 <= soft_k <= min(k, DEVICE_MAX_SOFT_K). */
+    /* The soft_k nearest centroids (squared L2) of each of n rows, nearest first, ties to the
+       smaller number, in nearest[n x soft_k]; their distances in distances_sq[n x soft_k] unless
+       NULL. Only these are copied back. 1 <= soft_k <= min(k, DEVICE_MAX_SOFT_K). */
     int (*centroids_assign)(struct device_centroids *, const float *rows, size_t n, size_t soft_k,
                             uint32_t *nearest, float *distances_sq, char *why, size_t why_bytes);
 
-    /* As kernels.h's of the same names: out[i * ld + j]. Both sides and the results must fit the device. */
+    /* As the kernels of the same names in kernels.def: out[i * ld + j]. Both sides and the results
+       must fit in device memory. */
     int (*l2sq_f32_mn)(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
                        size_t ld, char *why, size_t why_bytes);
     int (*hamming_b64_mn)(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,

@@ -1,4 +1,4 @@
-/* loader.c - opens the CUDA library, or says why there is no device to be had. */
+/* loader.c - opens the CUDA library, or reports why there is no usable device. */
 #include "kernels/cuda/device.h"
 
 #include <dlfcn.h>

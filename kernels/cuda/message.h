@@ -1,4 +1,5 @@
-/* message.h - turns a CUDA error into the sentence a caller gets; memory that frees itself on any way out. */
+/* message.h - converts a CUDA error into a message for the caller; device memory that is freed at
+   the end of its scope. */
 #ifndef DRIFTLINE_MESSAGE_H
 #define DRIFTLINE_MESSAGE_H
 
@@ -9,12 +10,13 @@ struct message {
     char *why;
     size_t why_bytes;
 
-    /* 0, or -1 having said what was being done and what CUDA thinks of it. */
+    /* Returns 0, or -1 after writing a message: the action and CUDA's error. */
     int check(cudaError_t error, const char *doing) const
     {
         if (error == cudaSuccess)
             return 0;
-        (void)cudaGetLastError(); /* else the next launch would be blamed */
+        (void)cudaGetLastError(); /* clears the error, which the next launch would
+                                     otherwise report */
         return say("CUDA: %s: %s", doing, cudaGetErrorString(error));
     }
 
@@ -26,7 +28,7 @@ struct message {
     }
 };
 
-/* Device memory of a number of elements; grows, never shrinks. */
+/* Device memory for an array; grows, never shrinks. */
 template <class T> struct device_array {
     T *data = nullptr;
     size_t capacity = 0;

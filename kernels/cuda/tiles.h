@@ -1,9 +1,9 @@
-/* tiles.h - the distance tile that assignment and many-to-many share.
+/* tiles.h - the distance tile shared by assignment and many-to-many.
  *
- * A block of 16 x 16 threads computes 64 x 64 squared distances, 4 x 4 a thread, reading both sides through
- * shared memory 16 components at a time: each component loaded is used 64 times. Differences are squared,
- * as on the CPU: |a|^2 + |b|^2 - 2ab would cancel where a row is near its centroid, which is the answer.
- */
+ * A block of 16 x 16 threads computes 64 x 64 squared distances, 4 x 4 per thread, reading both
+ * sides through shared memory 16 components at a time: each component loaded is used 64 times.
+ * Differences are squared, as on the CPU: |a|^2 + |b|^2 - 2ab would cancel where a row is near its
+ * centroid, which is where precision matters. */
 #ifndef DRIFTLINE_TILES_H
 #define DRIFTLINE_TILES_H
 
@@ -12,12 +12,13 @@
 
 enum { TILE = 64, DEPTH = 16, SIDE = 16, EACH = TILE / SIDE, TILE_THREADS = SIDE * SIDE };
 
-/* One column more than needed: rows then start in different banks. */
+/* One column more than needed, so that rows start in different banks. */
 struct tile_rows {
     float a[DEPTH][TILE + 1], b[DEPTH][TILE + 1];
 };
 
-/* Rows and components past the end read as 0 on both sides; results past the end are the caller's to skip. */
+/* Rows and components past the end read as 0 on both sides; the caller ignores results past
+   the end. */
 __device__ inline void tile_load(float to[DEPTH][TILE + 1], const float *rows, size_t first,
                                  size_t n, size_t dim, size_t at)
 {

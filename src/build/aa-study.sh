@@ -3,7 +3,7 @@
 #
 #   aa-study.sh [PAIRS]      20 pairs by default, half a minute each
 #
-# Each pair is three runs of configs/aa_study.lua, one after another: A, A again, and one whose graph searches take 10 % longer. Set
+# Each pair is three runs of configs/targets/aa_study.lua, one after another: A, A again, and one whose graph searches take 10 % longer. Set
 # AA_REPEATS for other than the config's 5 repeats. What is counted are rows of `compare A A-again` with a verdict (false), and
 # those of `compare A more` with the right one (seen), of the labels whose work differs. Results stay in results/aa_study-*.
 # Exit status: 0, or 1 where a metric has more than 5 % false rows, 2 where something does not run.
@@ -16,7 +16,7 @@ out=results/aa_study-$(date +%Y%m%d-%H%M%S)
 mkdir -p "$out" || exit 2
 
 one() { # FOLDER EXTRA
-    ./harness run --quiet --no-plots --repeats "$repeats" --set extra="$2" --out "$out/$1" configs/aa_study.lua \
+    ./harness run --quiet --no-plots --repeats "$repeats" --set extra="$2" --out "$out/$1" configs/targets/aa_study.lua \
         >"$out/run.log" 2>&1 || { cat "$out/run.log" >&2; exit 2; }
 }
 

@@ -29,15 +29,15 @@ key=$(
         "${DRIFTLINE_CACHE:-}" "${NVCC:-}" "$PATH"
     "$CC" --version
     grep -m 1 '^flags' /proc/cpuinfo
-    stat -c %Y /var/lib/dpkg/status "$here"/configure.sh "$here"/peer-*.sh 2>/dev/null
+    stat -c %Y /var/lib/dpkg/status "$here"/configure.sh "$here"/baseline-*.sh 2>/dev/null
 )
 key=$(printf '%s' "$key" | cksum)
-# Every file of a peer as it was when the choice was made: else what changed would be linked, or loaded.
-sums=build/peers.sha256
-peers_intact() {
+# Every file of a baseline as it was when the choice was made: else what changed would be linked, or loaded.
+sums=build/baselines.sha256
+baselines_intact() {
     [ -e "$sums" ] && { [ ! -s "$sums" ] || sha256sum --check --quiet --strict "$sums" >/dev/null 2>&1; }
 }
-if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && peers_intact; then
+if [ -e "$out" ] && [ "$(sed -n 's/^# key //p' "$out")" = "$key" ] && baselines_intact; then
     exit 0
 fi
 
@@ -51,7 +51,7 @@ leave_out() { # NAME WHAT-IT-COSTS WHAT-BRINGS-IT
     say "building without $1: $2; $3"
 }
 
-needed="lua5.4 openblas jansson zlib libxxhash libcrypto"
+needed="lua5.4 openblas jansson zlib libxxhash libcrypto yaml-0.1"
 # shellcheck disable=SC2086  # a list of names
 if ! pkg-config --exists --print-errors $needed; then
     say "pkg-config does not know one of: $needed"
@@ -109,12 +109,12 @@ else
 fi
 
 # {"name": "N", "version": ...} -> X("N", ...), in build.json's order: name version compiler flags simd
-peer_info() {
+baseline_info() {
     printf ' X(%s)' "$(sed 's/"[a-z]*": //g; s/[{}]//g')"
 }
-peers_info=
+baselines_info=
 : >"$sums"
-use_peer() { # NAME WHAT-IT-COSTS SCRIPT
+use_baseline() { # NAME WHAT-IT-COSTS SCRIPT
     if without "$1"; then
         leave_out "$1" "$2" "DRIFTLINE_WITHOUT names it"
         return 1
@@ -122,27 +122,27 @@ use_peer() { # NAME WHAT-IT-COSTS SCRIPT
         leave_out "$1" "$2" "apt-get install g++ brings what compiles it"
         return 1
     elif ! prefix=$("$here/$3"); then
-        leave_out "$1" "$2" "make peers tries again (the cause is above)"
+        leave_out "$1" "$2" "make baselines tries again (the cause is above)"
         return 1
     fi
     cflags="$cflags -isystem $prefix/include"
     "$here/$3" --sums >>"$sums"
-    peers_info="$peers_info$("$here/$3" --describe | peer_info)"
+    baselines_info="$baselines_info$("$here/$3" --describe | baseline_info)"
 }
 have_faiss=
 have_hnswlib=
 have_usearch=
-if use_peer faiss "no faiss-* methods" peer-faiss.sh; then
+if use_baseline faiss "no faiss-* methods" baseline-faiss.sh; then
     have_faiss=1
     defines="$defines -DHAVE_FAISS"
     libs="$libs -L$prefix/lib -Wl,-rpath,$prefix/lib -lfaiss_c -lfaiss -lgomp"
-    case $("$here/peer-faiss.sh" --describe) in *'"simd": "none"'*) defines="$defines -DFAISS_NO_SIMD" ;; esac
+    case $("$here/baseline-faiss.sh" --describe) in *'"simd": "none"'*) defines="$defines -DFAISS_NO_SIMD" ;; esac
 fi
-if use_peer hnswlib "no hnswlib method" peer-hnswlib.sh; then
+if use_baseline hnswlib "no hnswlib method" baseline-hnswlib.sh; then
     have_hnswlib=1
     defines="$defines -DHAVE_HNSWLIB"
 fi
-if use_peer usearch "no usearch method" peer-usearch.sh; then
+if use_baseline usearch "no usearch method" baseline-usearch.sh; then
     have_usearch=1
     # Its own SIMD kernels are another package, its OpenMP and half-precision libraries are not needed.
     defines="$defines -DHAVE_USEARCH -DUSEARCH_USE_NUMKONG=0 -DUSEARCH_USE_OPENMP=0 -DUSEARCH_USE_FP16LIB=0"
@@ -161,8 +161,8 @@ libraries=$(sed -n 's/^\([0-9a-f]*\)  \(.*\.so\)$/ X("\2", "\1")/p' "$sums" | tr
     printf 'HAVE_HNSWLIB := %s\n' "$have_hnswlib"
     printf 'HAVE_USEARCH := %s\n' "$have_usearch"
     printf 'HAVE_ROCKSDB := %s\n' "$have_rocksdb"
-    printf 'PEER_LIBRARIES := %s\n' "$libraries"
-    printf 'PEERS_INFO := %s\n' "$peers_info"
+    printf 'BASELINE_LIBRARIES := %s\n' "$libraries"
+    printf 'BASELINES_INFO := %s\n' "$baselines_info"
     printf 'NVCC := %s\n' "$nvcc"
     printf 'MISSING_PARTS := %s\n' "$missing"
 } >"$out.$$" && mv "$out.$$" "$out"

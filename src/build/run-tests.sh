@@ -1,14 +1,18 @@
 #!/bin/bash
-# run-tests.sh - runs tests, shows what they print in the order given, and ends with the count.
+# run-tests.sh - runs tests, prints a line for each in the order given, and ends with the count.
 #
 #   run-tests.sh OUT METHOD TEST...
 #
-# OUT is the folder of the build, METHOD the one method the contract suite is to look at (or ""), a TEST is
-# tests/KIND/NAME, built to OUT/tests/KIND/NAME, or a script tests/cli/NAME.sh. A test counts as many
-# cases as its cmocka or TAP output tells of, else as one. It runs in the repository's root with a
+# A test that passed has one line: name, cases, seconds, and why cases were skipped. Of a test that failed the whole
+# log is shown. V=1 in the environment shows the logs of all. A log with a sanitizer's report is a failure, whatever
+# the cases and the exit status say: a process that the test started may have written it.
+#
+# OUT is the folder of the build, METHOD the one method the contract suite runs (or ""), a TEST is
+# tests/KIND/NAME, built to OUT/tests/KIND/NAME, a script tests/cli/NAME.sh or a folder tests/cli/golden/NAME. A test counts as many
+# cases as its cmocka or TAP output lists, else as one. It runs in the repository's root with a
 # TMPDIR of its own, removed when it passes, and a DRIFTLINE_TEST_MEMORY where /dev/shm is, always removed:
 # what a killed test leaves must not fill the memory; of a failed one the TMPDIR gets it. Programs run side by side, DRIFTLINE_TEST_JOBS (the number of
-# processors) at a time; scripts, some of which look at the clock, after them and alone.
+# processors) at a time; scripts, some of which measure time, after them and alone.
 # Exit status: 0 all passed, 1 some failed.
 set -u
 
@@ -33,6 +37,7 @@ count() {
         /^\[  PASSED  \] [0-9]+ test/ { passed += $4; next }
         /^\[  SKIPPED \] [0-9]+ test/ { skipped += $4; next }
         /^ok .*# [Ss][Kk][Ii][Pp]/ { skipped++; next }
+        /^skipped: / { whole = 1; next }
         /^\[  FAILED  \] .*[0-9]+ test\(s\), listed below/ {
             for (i = 4; i <= NF; i++) if ($i ~ /^[0-9]+$/) failed += $i
             next
@@ -41,7 +46,7 @@ count() {
         /^not ok( |$)/ { failed++ }
         END {
             if (status != 0 && !failed) failed = 1
-            if (status == 0 && !passed && !failed && !skipped) passed = 1
+            if (status == 0 && !passed && !failed && !skipped) if (whole) skipped = 1; else passed = 1
             print passed + 0, failed + 0, skipped + 0
         }' "$1"
 }
@@ -56,6 +61,7 @@ run_test() {
     memory=$(mktemp -d /dev/shm/driftline-test.XXXXXX 2>/dev/null) || memory=$work
     case $test in
         *.sh) command=(bash "$test") ;;
+        tests/cli/golden/*) command=(bash tests/cli/golden.sh "$test") ;;
         tests/fuzz/*) command=("$out/$test" "tests/fuzz/corpus/${test##*/fuzz_}") ;;
         *) command=("$out/$test") ;;
     esac
@@ -73,28 +79,50 @@ run_test() {
     mv "$log.part" "$log.done"
 }
 
+# The first line of a sanitizer's report in a log, or nothing.
+sanitizer_report() {
+    grep -aoE -m 1 '(ERROR: (Address|Leak)Sanitizer: .*|WARNING: ThreadSanitizer: .*|runtime error: .*)' "$1" | cut -c1-120
+}
+
+# Why cases of a log were skipped, in one line.
+skip_reasons() {
+    local reasons
+    reasons=$(sed -nE 's/^ok .*# *[Ss][Kk][Ii][Pp] *//p; s/^skipped[:,] *//p' "$1" | sort -u)
+    [ -n "$reasons" ] || reasons=$(sed -nE 's/^\[  SKIPPED \] ([a-z].*)/\1/p' "$1" | sort -u)
+    paste -sd ';' <<<"$reasons" | sed 's/;/; /g'
+}
+
 passed=0 failed=0 skipped=0
 failures=()
 report_test() {
-    local test=$1 log status tenths work ok bad left why name
+    local test=$1 log status tenths work ok bad left why name report seconds
     log=$(log_of "$test")
     read -r status tenths work <"$log.done"
     rm "$log.done"
-    echo "== $test ($((tenths / 10)).$((tenths % 10)) s)"
-    cat "$log"
+    seconds="$((tenths / 10)).$((tenths % 10)) s"
     read -r ok bad left < <(count "$log" "$status")
+    report=$(sanitizer_report "$log")
+    [ -z "$report" ] || [ "$bad" != 0 ] || bad=1
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + left))
-    if [ "$status" = 0 ] && [ "$bad" = 0 ]; then
+    if [ "$bad" = 0 ]; then
+        printf 'ok      %-55s %4d cases %9s%s\n' "$test" $((ok + left)) "$seconds" \
+            "$([ "$left" = 0 ] || printf '  %d skipped: %s' "$left" "$(skip_reasons "$log")")"
+        [ "${V:-}" != 1 ] || cat "$log"
         rm -rf "$work"
         return
     fi
-    why="exit status $status"
-    [ "$tenths" -lt $((limit_s * 10)) ] || why="no end within $limit_s s"
+    why=$([ "$status" = 0 ] || printf 'exit status %d, ' "$status")
+    [ "$tenths" -lt $((limit_s * 10)) ] || why="no end within $limit_s s, "
+    [ -z "$report" ] || why+="$report, "
+    why="$ok passed, $bad failed: ${why}log $log, files $work"
+    printf 'FAILED  %-55s %4d cases %9s\n' "$test" $((ok + bad + left)) "$seconds"
+    # The cases that passed only hide the others.
+    grep -vE '^ok |^\[ RUN  |^\[       OK ' "$log"
     name=${test#tests/}
     name=${name%.sh}
-    # A fault in the contract of one method is looked for again in that one only.
+    # A fault in the contract of one method is searched for again in that one only.
     case $name in contract/*) name=${method:-$name} ;; esac
-    failures+=("$test: $bad failed ($why; log $log, files $work)" "    again: make ${out#build/} T=$name")
+    failures+=("$test: $why" "    again: make ${out#build/} T=$name")
 }
 
 # Runs the tests given, $1 at a time, and reports each as soon as those before it are reported.
@@ -131,8 +159,7 @@ run_all 1 "${scripts[@]}"
 if [ ${#failures[@]} -gt 0 ]; then
     echo
     echo "Failed:"
-    printf '  %s\n' "${failures[@]}" | sed 's/make release /make test /'
+    printf '  %s\n' "${failures[@]}" | sed 's/make release /make test /; s/make debug /make MODE=debug test /'
 fi
-[ "$skipped" = 0 ] || echo "$skipped skipped, each says why above"
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed, $skipped skipped (${out#build/})"
 [ "$failed" = 0 ]

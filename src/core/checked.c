@@ -1,20 +1,41 @@
-/* checked.c - what a caller may get wrong, looked at before a method sees it. */
-#include "checked.h"
+/* checked.c - validates a caller's arguments before a method sees them. */
+#include "src/core/checked.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#define DIM_MAX 65535 /* kernels.h: integer sums are exact up to here */
+#include "build_info.h"
+
+#define DIM_MAX 65535 /* up to this dimension integer sums are exact; see kernels.h */
+
+/* There are live options exactly if an operation changes them. */
+static int check_live(const struct index_ops *ops, struct error *err)
+{
+    const struct param *live = ops->params;
+    while (live && live->name && !live->live)
+        live++;
+    const bool any = live && live->name;
+    if (any && !ops->set_params)
+        return fail(
+            err, ERR_VERSION,
+            "method \"%s\" lacks .set_params in its struct index_ops, but its option \"%s\" "
+            "is live",
+            ops->name, live->name);
+    if (!any && ops->set_params)
+        return fail(err, ERR_VERSION,
+                    "method \"%s\" has .set_params, but none of its params is live", ops->name);
+    return OK;
+}
 
 int index_ops_check(const struct index_ops *ops, struct error *err)
 {
     if (!ops)
-        return fail(err, ERR_VERSION, "a method gave no struct index_ops");
+        return fail(err, ERR_VERSION, "a method has no struct index_ops");
     if (ops->abi != INDEX_ABI)
         return fail(err, ERR_VERSION,
-                    "a method has ABI %" PRIu32
-                    ", this program %d; build both from one src/core/index.h",
+                    "a method has ABI %" PRIu32 ", this program (Driftline " BUILD_VERSION
+                    ") has ABI %d; compile the method with this program's src/core/index.h",
                     ops->abi, INDEX_ABI);
     if (!ops->name || !*ops->name)
         return fail(err, ERR_VERSION, "a method has no name; set .name in its struct index_ops");
@@ -45,7 +66,7 @@ int index_ops_check(const struct index_ops *ops, struct error *err)
         if (!mandatory[i].there)
             return fail(err, ERR_VERSION, "method \"%s\" lacks .%s in its struct index_ops",
                         ops->name, mandatory[i].field);
-    return OK;
+    return check_live(ops, err);
 }
 
 static int check_env(const struct index_ops *ops, const struct index_env *env)
@@ -61,8 +82,11 @@ static int check_env(const struct index_ops *ops, const struct index_env *env)
         return fail(err, ERR_DIMENSION,
                     "method \"%s\" does not take %s vectors under %s (./harness describe %s)",
                     ops->name, element_name(env->element), metric_name(env->metric), ops->name);
+    if (env->n_attributes > ATTRIBUTES_MAX)
+        return fail(err, ERR_ARGUMENT, "method \"%s\": %zu attributes a row; expected at most %d",
+                    ops->name, env->n_attributes, ATTRIBUTES_MAX);
     if ((ops->flags & INDEX_ON_DISK) && !env->dir)
-        return fail(err, ERR_ARGUMENT, "method \"%s\" works on disk and was given no folder",
+        return fail(err, ERR_ARGUMENT, "method \"%s\" works on disk, but was given no folder",
                     ops->name);
     return OK;
 }
@@ -94,7 +118,7 @@ int index_open(struct checked *c, const struct index_ops *ops, const struct inde
     return rc;
 }
 
-/* What the index that is gone had not committed never was. */
+/* Restores the live set from before an open transaction, which is lost with the old index. */
 static int unfinished(struct checked *c, const struct checked *from)
 {
     uint64_t id, was_live;
@@ -102,7 +126,7 @@ static int unfinished(struct checked *c, const struct checked *from)
         if (!was_live)
             (void)idmap_remove(&c->live, id, NULL);
         else if (!idmap_put(&c->live, id, 1))
-            return fail(c->error, ERR_NO_MEMORY, "load: no memory for %zu ids", from->live.n);
+            return fail(c->error, ERR_NO_MEMORY, "load: out of memory for %zu ids", from->live.n);
     }
     return OK;
 }
@@ -114,10 +138,10 @@ int index_open_saved(struct checked *c, const struct index_ops *ops, const struc
     if (rc == OK && !ops->load)
         rc = fail(env->error, ERR_UNSUPPORTED, "method \"%s\" cannot load", ops->name);
     if (rc == OK && from && !idmap_reserve(&c->live, from->live.n))
-        rc = fail(env->error, ERR_NO_MEMORY, "load: no memory for %zu ids", from->live.n);
+        rc = fail(env->error, ERR_NO_MEMORY, "load: out of memory for %zu ids", from->live.n);
     uint64_t id;
     for (size_t at = 0; rc == OK && from && idmap_next(&from->live, &at, &id, NULL);)
-        (void)idmap_put(&c->live, id, 1); /* reserved */
+        (void)idmap_put(&c->live, id, 1); /* cannot fail: reserved */
     if (rc == OK && from && from->in_transaction)
         rc = unfinished(c, from);
     if (rc == OK)
@@ -140,9 +164,9 @@ void index_close(struct checked *c)
     idmap_free(&c->pins);
 }
 
-/* The largest bit pattern of the row's magnitudes: 0 for a row of zeros, at least INFINITY's where
-   a component is not finite. A maximum of integers vectorises; a sum of floats may not be
-   reordered. */
+/* Returns the largest bit pattern of the magnitudes in a row: 0 for a row of zeros, at least that
+   of INFINITY if a component is not finite. An integer maximum vectorises; a sum of floats does
+   not, because its order must not change. */
 static uint32_t magnitude_f32(const unsigned char *row, size_t dim)
 {
     uint32_t most = 0;
@@ -210,7 +234,7 @@ int index_admit_vectors(struct checked *c, struct vectors v, const char *what)
     return OK;
 }
 
-/* No id twice, none ID_NONE. Ids usually ascend, and then no set is needed. */
+/* Refuses ID_NONE and duplicate ids. Ids usually ascend, and then no set is needed. */
 static int admit_ids(struct checked *c, const uint64_t *ids, size_t n, const char *what)
 {
     if (n > 0 && !ids)
@@ -227,22 +251,22 @@ static int admit_ids(struct checked *c, const uint64_t *ids, size_t n, const cha
         return OK;
     struct idmap seen;
     idmap_init(&seen, NULL);
-    int rc = idmap_reserve(&seen, n)
-                 ? OK
-                 : fail(c->error, ERR_NO_MEMORY, "%s: no memory to compare %zu ids", what, n);
+    int rc = idmap_reserve(&seen, n) ? OK
+                                     : fail(c->error, ERR_NO_MEMORY,
+                                            "%s: out of memory, cannot compare %zu ids", what, n);
     for (size_t i = 0; i < n && rc == OK; i++) {
         uint64_t first;
         if (idmap_get(&seen, ids[i], &first))
             rc = fail(c->error, ERR_DUPLICATE_ID,
                       "%s: rows %" PRIu64 " and %zu both have id %" PRIu64, what, first, i, ids[i]);
         else
-            (void)idmap_put(&seen, ids[i], i); /* reserved */
+            (void)idmap_put(&seen, ids[i], i); /* cannot fail: reserved */
     }
     idmap_free(&seen);
     return rc;
 }
 
-/* Room to remember n more ids as they were. */
+/* Reserves space to record the earlier state of n more ids. */
 static bool reserve_before(struct checked *c, size_t n)
 {
     return !c->in_transaction || idmap_reserve(&c->before, c->before.n + n);
@@ -251,7 +275,7 @@ static bool reserve_before(struct checked *c, size_t n)
 static void remember(struct checked *c, uint64_t id, bool was_live)
 {
     if (c->in_transaction && !idmap_get(&c->before, id, NULL))
-        (void)idmap_put(&c->before, id, was_live); /* reserved */
+        (void)idmap_put(&c->before, id, was_live); /* cannot fail: reserved */
 }
 
 int index_admit_insert(struct checked *c, struct vectors v, const uint64_t *ids)
@@ -263,9 +287,19 @@ int index_admit_insert(struct checked *c, struct vectors v, const uint64_t *ids)
         if (idmap_get(&c->live, ids[i], NULL))
             rc = fail(c->error, ERR_DUPLICATE_ID,
                       "insert: row %zu: id %" PRIu64 " is already stored", i, ids[i]);
-    /* So that noting them afterwards cannot fail. */
+    /* This reservation ensures that index_note_inserted() cannot fail. */
     if (rc == OK && (!idmap_reserve(&c->live, c->live.n + v.n) || !reserve_before(c, v.n)))
-        rc = fail(c->error, ERR_NO_MEMORY, "insert: no memory for %zu ids", c->live.n + v.n);
+        rc = fail(c->error, ERR_NO_MEMORY, "insert: out of memory for %zu ids", c->live.n + v.n);
+    return rc;
+}
+
+static int admit_live(struct checked *c, const uint64_t *ids, size_t n, const char *what)
+{
+    int rc = admit_ids(c, ids, n, what);
+    for (size_t i = 0; i < n && rc == OK; i++)
+        if (!idmap_get(&c->live, ids[i], NULL))
+            rc = fail(c->error, ERR_UNKNOWN_ID, "%s: id %" PRIu64 " (number %zu) is not stored",
+                      what, ids[i], i);
     return rc;
 }
 
@@ -273,13 +307,9 @@ int index_admit_remove(struct checked *c, const uint64_t *ids, size_t n)
 {
     if (!c->ops->remove)
         return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" cannot delete", c->ops->name);
-    int rc = admit_ids(c, ids, n, "delete");
-    for (size_t i = 0; i < n && rc == OK; i++)
-        if (!idmap_get(&c->live, ids[i], NULL))
-            rc = fail(c->error, ERR_UNKNOWN_ID, "delete: id %" PRIu64 " (number %zu) is not stored",
-                      ids[i], i);
+    int rc = admit_live(c, ids, n, "delete");
     if (rc == OK && !reserve_before(c, n))
-        rc = fail(c->error, ERR_NO_MEMORY, "delete: no memory for %zu ids", n);
+        rc = fail(c->error, ERR_NO_MEMORY, "delete: out of memory for %zu ids", n);
     return rc;
 }
 
@@ -305,12 +335,30 @@ int index_admit_search(struct checked *c, const struct search_request *r)
     return admit_queries(c, r->queries, r->knobs, r->filter, "search");
 }
 
+int index_admit_cluster(struct checked *c, const struct cluster_request *r)
+{
+    if (!c->ops->cluster)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has no clusters", c->ops->name);
+    const int rc = admit_live(c, r->ids, r->n, "cluster");
+    return rc == OK ? index_admit_vectors(c, r->vectors, "cluster") : rc;
+}
+
+int index_admit_attributes(struct checked *c)
+{
+    if (!c->ops->attributes)
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" keeps no attributes", c->ops->name);
+    if (c->index->env.n_attributes == 0)
+        return fail(c->error, ERR_ARGUMENT, "the index was created without attributes");
+    return OK;
+}
+
 int index_note_inserted(struct checked *c, const uint64_t *ids, size_t done)
 {
     for (size_t i = 0; i < done; i++) {
         remember(c, ids[i], false);
         if (!idmap_put(&c->live, ids[i], 1))
-            return fail(c->error, ERR_NO_MEMORY, "insert: no memory for %zu ids", c->live.n + 1);
+            return fail(c->error, ERR_NO_MEMORY, "insert: out of memory for %zu ids",
+                        c->live.n + 1);
     }
     return OK;
 }
@@ -346,13 +394,13 @@ int index_insert(struct checked *c, struct vectors v, const uint64_t *ids, size_
 }
 
 int index_insert_with(struct checked *c, struct vectors v, const uint64_t *ids,
-                      const uint32_t *attributes, size_t *done)
+                      const int64_t *attributes, size_t *done)
 {
     size_t did = 0;
     if (done)
         *done = 0;
-    if (attributes && !c->ops->attributes)
-        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" keeps no attributes", c->ops->name);
+    if (attributes && index_admit_attributes(c) != OK)
+        return c->error->code;
     int rc = index_admit_insert(c, v, ids);
     if (rc != OK || v.n == 0)
         return rc;
@@ -360,7 +408,7 @@ int index_insert_with(struct checked *c, struct vectors v, const uint64_t *ids,
                     : c->ops->insert(c->index, v, ids, &did);
     rc = index_admit_done(c, rc, did, v.n, "insert");
     if (did <= v.n)
-        (void)index_note_inserted(c, ids, did); /* reserved */
+        (void)index_note_inserted(c, ids, did); /* cannot fail: reserved */
     if (done)
         *done = did;
     return rc;
@@ -390,20 +438,21 @@ int index_search(struct checked *c, const struct search_request *request,
     if (rc != OK)
         return rc;
     if (request->queries.n > 0 && (!result->ids || !result->distances))
-        return fail(c->error, ERR_ARGUMENT, "search: nowhere to put the answers");
+        return fail(c->error, ERR_ARGUMENT, "search: the result has no arrays for the answers");
     result->work = (struct work){ 0 };
     return c->ops->search(c->index, request, result);
 }
 
-const char *index_radius_fault(enum metric metric, double radius)
+int index_cluster(struct checked *c, const struct cluster_request *request,
+                  struct cluster_result *result)
 {
-    if (isnan(radius))
-        return "is not a number";
-    if (metric == METRIC_HAMMING && !(radius >= 0 && radius <= 64 && radius == floor(radius)))
-        return "is no number of differing bits: expected a whole number 0 .. 64";
-    if (metric != METRIC_IP && radius < 0)
-        return "is below 0, as no distance of this metric is";
-    return NULL;
+    const int rc = index_admit_cluster(c, request);
+    if (rc != OK)
+        return rc;
+    if ((request->n > 0 && !result->of_ids) || (request->vectors.n > 0 && !result->of_vectors) ||
+        !result->medoid)
+        return fail(c->error, ERR_ARGUMENT, "cluster: the result has no arrays for the clusters");
+    return c->ops->cluster(c->index, request, result);
 }
 
 int index_range(struct checked *c, const struct range_request *request, struct range_result *result)
@@ -418,7 +467,7 @@ int index_range(struct checked *c, const struct range_request *request, struct r
     if (rc != OK)
         return rc;
     if (!result->found)
-        return fail(c->error, ERR_ARGUMENT, "range: nobody to take the answers");
+        return fail(c->error, ERR_ARGUMENT, "range: there is no function to take the answers");
     result->work = (struct work){ 0 };
     return c->ops->range(c->index, request, result);
 }
@@ -427,7 +476,8 @@ int index_maintain(struct checked *c, uint64_t budget, bool *more)
 {
     bool ignored;
     if (!c->ops->maintain)
-        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" needs no upkeep", c->ops->name);
+        return fail(c->error, ERR_UNSUPPORTED, "method \"%s\" has no maintenance operation",
+                    c->ops->name);
     more = more ? more : &ignored;
     *more = false;
     return c->ops->maintain(c->index, budget, more);

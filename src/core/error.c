@@ -1,5 +1,5 @@
-/* error.c - recording the first failure, and guessing what a misspelt name meant. */
-#include "error.h"
+/* error.c - records the first failure and finds the nearest name to a misspelt one. */
+#include "src/core/error.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,8 +19,8 @@ struct error *error_divert(struct error *to)
     return before;
 }
 
-/* Of several threads that fail at once the one that turns `code` from OK writes the text; readers
-   look only after the threads have met again. */
+/* If several threads fail at once, the one that changes `code` from OK writes the text. The text is
+   read only after the threads have joined. */
 static bool claim(struct error *err, int code)
 {
     int free_code = OK;
@@ -53,7 +53,7 @@ int fail_errno(struct error *err, int code, const char *format, ...)
         va_end(args);
         const size_t used = strlen(err->text);
         char words[128];
-        /* strerror() may share a buffer between threads; this one does not. */
+        /* strerror() may share a buffer between threads; strerror_r() does not. */
         if (strerror_r(cause, words, sizeof words) != 0)
             (void)snprintf(words, sizeof words, "errno %d", cause);
         (void)snprintf(err->text + used, sizeof err->text - used, ": %s", words);
@@ -70,10 +70,10 @@ int fail_within(struct error *err, const char *format, ...)
     const int n = vsnprintf(prefixed, sizeof prefixed, format, args);
     va_end(args);
     const size_t used = n < 0 ? 0 : (size_t)n < sizeof prefixed ? (size_t)n : sizeof prefixed - 1;
-    const size_t room = sizeof prefixed - used;
-    /* Cut on purpose where it does not fit: the place is worth more than the sentence's end. */
+    const size_t space = sizeof prefixed - used;
+    /* If the text is too long, its end is cut: the prefix matters more than the end. */
     const size_t old = strnlen(err->text, sizeof err->text - 1);
-    const size_t keep = room > 3 ? (old < room - 3 ? old : room - 3) : 0;
+    const size_t keep = space > 3 ? (old < space - 3 ? old : space - 3) : 0;
     if (keep) {
         memcpy(prefixed + used, ": ", 2);
         memcpy(prefixed + used + 2, err->text, keep);
@@ -113,7 +113,7 @@ const char *error_name(int code)
         { ERR_NOT_FOUND, "ERR_NOT_FOUND" },
         { ERR_FETCH, "ERR_FETCH" },
         { ERR_NO_MEMORY, "ERR_NO_MEMORY" },
-        { ERR_PEER, "ERR_PEER" },
+        { ERR_BASELINE, "ERR_BASELINE" },
         { ERR_INTERRUPTED, "ERR_INTERRUPTED" },
         { ERR_INVARIANT, "ERR_INVARIANT" },
     };
@@ -125,8 +125,8 @@ const char *error_name(int code)
 
 #define NEAR_MAX 63
 
-/* Optimal string alignment distance, so that "nporbe" is one step from "nprobe". Both at most
- * NEAR_MAX long. */
+/* Computes the optimal string alignment distance, in which "nporbe" is one step from "nprobe". Each
+   name has at most NEAR_MAX characters. */
 static size_t edit_distance(const char *a, size_t na, const char *b, size_t nb)
 {
     size_t row[3][NEAR_MAX + 1];
@@ -155,7 +155,7 @@ const char *error_near(const char *given, const char *const *names, size_t n)
     if (length == 0 || length > NEAR_MAX)
         return NULL;
     const char *nearest = NULL;
-    /* A third of the longer of the two, and one step for the shortest names. */
+    /* The distance allowed is a third of the longer name, and 1 for names shorter than 3. */
     size_t best = SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
         const size_t other = strlen(names[i]);
@@ -170,4 +170,13 @@ const char *error_near(const char *given, const char *const *names, size_t n)
         }
     }
     return nearest;
+}
+
+struct hint_text error_hint(const char *given, const char *const *names, size_t n)
+{
+    struct hint_text hint = { "" };
+    const char *near = error_near(given, names, n);
+    if (near)
+        (void)snprintf(hint.text, sizeof hint.text, "; did you mean \"%s\"?", near);
+    return hint;
 }

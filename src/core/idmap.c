@@ -1,27 +1,28 @@
-/* idmap.c - open addressing over a table that is walked lane by lane.
+/* idmap.c - open addressing over a table whose probe sequence runs down one lane at a time.
  *
- * The table is `groups` rows of 8 slots, two cache lines a row. An id's row comes from a hash of id
- * / 8, so 8 consecutive ids share a row, each in a lane of its own: id % 8, turned by the hash, so
- * that ids with a common stride do not all fall into one lane. The probe sequence goes down the
- * lane (slot + 8) and at its end on to the top of the next. It is linear probing over the slots in
- * that order. Were it over the slots as they lie, full rows would form runs eight times as long,
- * and deletion has to walk to the end of a run.
+ * The table is rows of 8 slots; a row fills two cache lines. A lane is one column of slots. The row
+ * of an id comes from a hash of id / 8, so 8 consecutive ids share a row. Each has its own lane:
+ * id % 8, rotated by the hash so that ids with a common stride do not all fall into one lane.
  *
- * Consecutive rows of ids are spread by a multiplication alone, which fills the table more evenly
- * than chance.
+ * The probe sequence goes down the lane (slot + 8), and from its end to the top of the next lane.
+ * It is linear probing over the slots in that order. In memory order, full rows would form runs
+ * eight times as long, and deletion has to scan to the end of a run.
+ *
+ * A multiplication alone spreads consecutive rows of ids, which fills the table more evenly than
+ * random hashing would.
  */
-#include "idmap.h"
+#include "src/core/idmap.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "mem.h"
+#include "src/core/mem.h"
 
 #define LANES        8
 #define CAPACITY_MIN 16
 
-/* Load at most 0.7. */
-static size_t room(size_t capacity)
+/* The number of ids that a capacity allows, at a load of at most 0.7. */
+static size_t ids_at_most(size_t capacity)
 {
     return capacity / 10 * 7 + capacity % 10 * 7 / 10;
 }
@@ -31,8 +32,8 @@ static size_t home(size_t mask, uint64_t id)
     uint64_t hash = id / LANES;
     hash ^= hash >> 32;
     hash *= UINT64_C(0x9e3779b97f4a7c15);
-    /* A multiplication mixes upwards, so the row is taken from the top bits; there are two rows at
-     * least. */
+    /* The high bits of a product are the best mixed, so they select the row. There are at
+       least two rows. */
     const size_t row = (size_t)(hash >> __builtin_clzll(mask / LANES));
     return row * LANES + (size_t)((id ^ hash >> 16) & (LANES - 1));
 }
@@ -43,7 +44,7 @@ static size_t after(size_t mask, size_t slot)
     return slot <= mask ? slot : (slot + 1) & (LANES - 1);
 }
 
-/* How far down the probe sequence a slot is from another. */
+/* The number of steps in the probe sequence from one slot to another. */
 static size_t steps(size_t mask, size_t from, size_t to)
 {
     const size_t rows = (mask + 1) / LANES;
@@ -67,7 +68,7 @@ static const struct idmap_entry *find(const struct idmap *map, uint64_t id)
     return id == UINT64_MAX ? NULL : entries + slot;
 }
 
-/* There is room, and id is not in it. */
+/* Stores an id. The table has a free slot and does not contain the id. */
 static void place(struct idmap_entry *entries, size_t mask, uint64_t id, uint64_t value)
 {
     size_t slot = home(mask, id);
@@ -91,7 +92,7 @@ bool idmap_reserve(struct idmap *map, size_t n)
 {
     const size_t old = map->entries ? map->mask + 1 : 0;
     size_t capacity = old ? old : CAPACITY_MIN;
-    while (room(capacity) < n) {
+    while (ids_at_most(capacity) < n) {
         if (capacity > SIZE_MAX / 2 / sizeof(struct idmap_entry))
             return false;
         capacity *= 2;
@@ -144,8 +145,7 @@ bool idmap_remove(struct idmap *map, uint64_t id, uint64_t *value)
     struct idmap_entry *entries = map->entries;
     const size_t mask = map->mask;
     size_t hole = (size_t)(e - entries), from_hole = 1;
-    /* Whoever stands behind the hole and is further from home than from the hole may step into it.
-     */
+    /* A later entry moves into the hole if the hole is not before its home slot. */
     for (size_t slot = after(mask, hole); entries[slot].id != UINT64_MAX;
          slot = after(mask, slot), from_hole++) {
         if (steps(mask, home(mask, entries[slot].id), slot) >= from_hole) {

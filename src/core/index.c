@@ -1,5 +1,8 @@
-/* index.c - names and sizes of the kinds of vectors. */
-#include "index.h"
+/* index.c - names of elements and metrics, sizes of rows, radii, and conditions on attributes. */
+#include "src/core/index.h"
+
+#include <math.h>
+#include <string.h>
 
 size_t element_row_bytes(enum element element, size_t dim)
 {
@@ -11,25 +14,48 @@ size_t element_row_bytes(enum element element, size_t dim)
     return 0;
 }
 
+const char *const element_names[] = {
+    [ELEMENT_F32] = "f32", [ELEMENT_U8] = "u8", [ELEMENT_B64] = "b64", NULL
+};
+const char *const metric_names[] = { [METRIC_L2SQ] = "l2",
+                                     [METRIC_IP] = "ip",
+                                     [METRIC_COS] = "cosine",
+                                     [METRIC_HAMMING] = "hamming",
+                                     NULL };
+
 const char *element_name(enum element element)
 {
-    switch (element) {
-        case ELEMENT_F32: return "f32";
-        case ELEMENT_U8: return "u8";
-        case ELEMENT_B64: return "b64";
-    }
-    return "?";
+    return (unsigned)element <= ELEMENT_B64 ? element_names[element] : "?";
 }
 
 const char *metric_name(enum metric metric)
 {
-    switch (metric) {
-        case METRIC_L2SQ: return "l2";
-        case METRIC_IP: return "ip";
-        case METRIC_COS: return "cosine";
-        case METRIC_HAMMING: return "hamming";
-    }
-    return "?";
+    return (unsigned)metric <= METRIC_HAMMING ? metric_names[metric] : "?";
+}
+
+/* Returns the position of a name in a list that ends with NULL; -1: it is absent. */
+static int position_of(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+bool element_named(const char *name, enum element *element)
+{
+    const int at = position_of(element_names, name);
+    if (at >= 0)
+        *element = (enum element)at;
+    return at >= 0;
+}
+
+bool metric_named(const char *name, enum metric *metric)
+{
+    const int at = position_of(metric_names, name);
+    if (at >= 0)
+        *metric = (enum metric)at;
+    return at >= 0;
 }
 
 bool index_takes(const struct index_ops *ops, enum element element, enum metric metric)
@@ -38,4 +64,74 @@ bool index_takes(const struct index_ops *ops, enum element element, enum metric 
         if (s->element == element && s->metric == metric)
             return true;
     return false;
+}
+
+static bool is_among(const int64_t *values, size_t n, int64_t number)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+
+        if (values[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < n && values[low] == number;
+}
+
+bool attribute_meets(const struct attribute_condition *c, const int64_t *values, int64_t number)
+{
+    values += c->first;
+    if (number == ATTRIBUTE_NONE || c->test == ATTRIBUTE_MISSING)
+        return (number == ATTRIBUTE_NONE) == (c->test == ATTRIBUTE_MISSING);
+    if (c->test == ATTRIBUTE_RANGE)
+        return number >= values[0] && number <= values[1];
+    return is_among(values, c->n, number) == (c->test == ATTRIBUTE_IN);
+}
+
+bool attribute_filter_allows(const struct attribute_filter *f, const int64_t *record, size_t stride)
+{
+    for (size_t i = 0; f && i < f->n; i++) {
+        const struct attribute_condition *c = &f->conditions[i];
+
+        if (!attribute_meets(c, f->values, record ? record[c->field * stride] : ATTRIBUTE_NONE))
+            return false;
+    }
+    return true;
+}
+
+/* The bits of a positive double ascend with it as an integer; those of a negative one descend. */
+int64_t attribute_of_real(double x)
+{
+    int64_t bits;
+
+    if (isnan(x))
+        return ATTRIBUTE_NONE;
+    x += 0.0; /* -0 becomes 0 */
+    memcpy(&bits, &x, sizeof bits);
+    return bits >= 0 ? bits : bits ^ INT64_MAX;
+}
+
+double attribute_to_real(int64_t number)
+{
+    const int64_t bits = number >= 0 ? number : number ^ INT64_MAX;
+    double x;
+
+    if (number == ATTRIBUTE_NONE)
+        return NAN;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+const char *index_radius_fault(enum metric metric, double radius)
+{
+    if (isnan(radius))
+        return "is not a number";
+    if (metric == METRIC_HAMMING && !(radius >= 0 && radius <= 64 && radius == floor(radius)))
+        return "is not a number of differing bits; expected a whole number 0 .. 64";
+    if (metric != METRIC_IP && radius < 0)
+        return "is below 0, as no distance of this metric is";
+    return NULL;
 }

@@ -1,12 +1,16 @@
-/* index.h - what a method promises the harness. A minimal method needs sections 1-3 only.
+/* index.h - the contract between a method and the harness. A minimal method needs sections 1-4.
  *
- *   1 vectors, ids, spaces   2 create insert search   3 env: all a method may depend on
- *   4 train remove range maintain   5 save load stats memory check   6 clusters, transactions, attributes
- *   7 the table   8 checked calls (checked.h)   9 the registry and plugins (registry.h)
+ *   1 vectors, ids, spaces   2 env: all that a method may depend on   3 search
+ *   4 the table of operations
+ *   optional: 5 range search   6 statistics and memory   7 clusters
+ *   8 transactions   9 attributes   10 plugins
  *
- * Every operation returns OK or a code of error.h, having said why with fail(index->env.error,
- * ...). Inputs are borrowed for the call. One thread calls at a time unless flags say otherwise.
- * Same env and same calls give the same answers, bit for bit, on one thread and one kernel table.
+ * checked.h declares calls that validate their arguments; registry.h declares the list of methods.
+ *
+ * Every operation returns OK or a code of error.h. Before it returns a code other than OK, it
+ * records the reason with fail(index->env.error, ...). Inputs are borrowed for the duration of the
+ * call. Calls come from one thread at a time unless the flags permit more. On one thread and with
+ * one kernel table, the same env and the same calls give the same answers, bit for bit.
  */
 #ifndef DRIFTLINE_INDEX_H
 #define DRIFTLINE_INDEX_H
@@ -15,56 +19,96 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "param.h"
+#include "src/core/error.h"
+#include "src/core/param.h"
 
 #ifdef __cplusplus
 extern "C" {
+#define INDEX_INT : int /* so that -1, which ends a list of spaces, is in range */
+#else
+#define INDEX_INT
 #endif
 
-#define INDEX_ABI 3
+#define INDEX_ABI 5
 
 /* 1. Vectors, ids, spaces */
 
-enum element {
+enum element INDEX_INT {
     ELEMENT_F32, /* float; a row is dim floats */
     ELEMENT_U8,  /* 0..255; a row is dim bytes */
     ELEMENT_B64, /* 64-bit codes; dim = 64 bits, a row is one uint64_t */
 };
 
-/* What search and range report as `distance`, ascending = nearer:
-   L2SQ sum (a-b)^2; IP -<a,b>; COS 2 - 2 cos(a,b); HAMMING differing bits. */
-enum metric { METRIC_L2SQ, METRIC_IP, METRIC_COS, METRIC_HAMMING };
+/* Search and range report this as `distance`; a smaller value is nearer.
+   L2SQ: sum (a-b)^2; IP: -<a,b>; COS: 2 - 2 cos(a,b); HAMMING: the number of differing bits. */
+enum metric INDEX_INT { METRIC_L2SQ, METRIC_IP, METRIC_COS, METRIC_HAMMING };
 
 struct index_space {
     enum element element;
     enum metric metric;
 };
-#define INDEX_SPACES_END                      \
-    {                                         \
-        (enum element)(-1), (enum metric)(-1) \
-    }
+// clang-format off
+#define INDEX_SPACES_END { (enum element)(-1), (enum metric)(-1) }
+// clang-format on
 
-/* How code in C reads floats of rows: they may lie at any address. */
+/* C code reads the floats of a row through this type, because a row may lie at any address. */
 typedef float float_anywhere __attribute__((aligned(1)));
 
-/* n rows, contiguous, any alignment. Borrowed. */
+/* n contiguous rows at any alignment. The rows are borrowed. */
 struct vectors {
     const void *rows;
     size_t n, dim;
     enum element element;
 };
 
-/* Ids are the caller's 64-bit ids; UINT64_MAX is not an id but "no answer". */
+/* Ids are 64-bit numbers chosen by the caller. UINT64_MAX is not an id; it means "no answer". */
 #define ID_NONE UINT64_MAX
 
 size_t element_row_bytes(enum element, size_t dim); /* F32: 4 dim; U8: dim; B64: dim / 8 */
 const char *element_name(enum element);             /* "f32" "u8" "b64" */
 const char *metric_name(enum metric);               /* "l2" "ip" "cosine" "hamming" */
+/* Sets *out to the value of a name. Returns false if there is no such name; *out
+   is then unchanged. */
+bool element_named(const char *name, enum element *out);
+bool metric_named(const char *name, enum metric *out);
+/* All names, indexed by the enums' values. NULL ends a list. */
+extern const char *const element_names[], *const metric_names[];
 
-/* 2. Requests and results */
+/* 2. The environment: all that a method may depend on */
 
-/* Ids allowed in an answer: bit id % 64 of bits[id / 64]; ids >= n_ids are not allowed. */
+struct mem;
+struct pool;
+struct kernels;
+
+struct index_env {
+    size_t dim;
+    enum element element;
+    enum metric metric;
+    size_t expected_n;             /* a hint: the most rows the workload will hold; may be 0 */
+    uint64_t seed;                 /* the only source of randomness */
+    size_t k_hint;                 /* a hint: the most frequent k */
+    size_t n_attributes;           /* numbers that a row may carry, see section 9; 0: none */
+    struct mem *mem;               /* for every allocation; see mem.h */
+    struct pool *pool;             /* parallel.h; never NULL */
+    const struct kernels *kernels; /* kernels/kernels.h */
+    struct error *error;
+    const char *dir;    /* an existing empty folder for files; NULL: methods in memory only */
+    const char *device; /* "cpu" or "cuda" */
+    void (*log)(void *log_to, const char *line); /* may be NULL */
+    void *log_to;
+    /* A monotonic clock, for statistics alone: no answer may depend on it. NULL: no times. */
+    uint64_t (*clock_ns)(void);
+};
+
+/* The state of every method begins with this struct. create() and load() copy the env. */
+struct index {
+    const struct index_ops *ops;
+    struct index_env env;
+};
+
+/* 3. Search */
+
+/* An answer may contain an id only if id < n_ids and bit id % 64 of bits[id / 64] is set. */
 struct id_filter {
     const uint64_t *bits;
     uint64_t n_ids;
@@ -80,81 +124,153 @@ struct search_request {
     size_t k;                       /* >= 1 */
     const void *knobs;              /* the method's knob struct; NULL only if it has none */
     const struct id_filter *filter; /* NULL: all */
-    size_t threads;                 /* at most this many, from env's pool */
+    size_t threads;                 /* the most threads to use, from env's pool */
 };
 
-/* Work, summed over the request's queries. NAN: this method cannot tell. Add to it; the caller
- * zeroed it. */
+/* Work, summed over the queries of the request. The caller has zeroed the fields, and the method
+   adds to them. NAN: the method does not report this field. */
 struct work {
-    double distances;  /* exact distance computations, centroids included; an abandoned one by the
-                          share read */
-    double estimates;  /* quantised ones */
-    double bytes_read; /* bytes of vectors and codes that scans touched */
-    double scanned;    /* stored copies looked at, by a distance or by a code, each once however
-                          often; a row in two lists is two, centroids are none. 0 beside other work:
-                          this method does not tell */
+    /* Exact distance computations, including those to centroids. An abandoned computation counts as
+       the fraction that was computed. */
+    double distances;
+    double estimates;  /* distances estimated from quantised codes */
+    double bytes_read; /* bytes of vectors and codes that scans read */
+    /* Stored copies compared, by distance or by code, each counted once. A row in two lists counts
+       as two; centroids do not count. 0 while other fields are above 0: not reported. */
+    double scanned;
 };
 
-/* Row q's answers at ids[q * k .. q * k + k - 1], nearest first, ties to the smaller id; fewer than
-   k found: the rest ID_NONE and INFINITY. The arrays are the caller's. */
+/* The answers to query q are at ids[q * k .. q * k + k - 1], nearest first; ties go to the smaller
+   id. If fewer than k are found, the rest are ID_NONE and INFINITY. The caller owns the arrays. */
 struct search_result {
     uint64_t *ids;
     float *distances;
     struct work work;
 };
 
+/* 4. The table of operations */
+
+struct range_request;
+struct range_result;
+struct stat_sink;
+struct memory_use;
+struct structure_sink;
+struct cluster_request;
+struct cluster_result;
+struct index_txn_ops;
+struct index_attribute_ops;
+
+enum index_flags {
+    INDEX_EXACT = 1 << 0,             /* every answer is exact, at any knob */
+    INDEX_NEEDS_TRAIN = 1 << 1,       /* insert() before train() returns ERR_UNTRAINED */
+    INDEX_ON_DISK = 1 << 2,           /* the method keeps state under env.dir while it runs */
+    INDEX_CONCURRENT_SEARCH = 1 << 3, /* search and range may run in several threads at once */
+    INDEX_CONCURRENT_UPDATE = 1 << 4, /* insert and remove may run during searches */
+    INDEX_NO_SIMD = 1 << 5,           /* a baseline built without SIMD; all results mark it */
+};
+
+/* A NULL operation is a missing capability: the harness records `unsupported` and continues. */
+struct index_ops {
+    uint32_t abi;                        /* INDEX_ABI */
+    const char *name, *summary, *source; /* "divf", one line, paper or project */
+    uint32_t flags;
+    /* Ends with INDEX_SPACES_END. For F32 with COS the harness passes rows of unit length. */
+    const struct index_space *spaces;
+    /* `params` describes the build options, a struct of params_bytes. `knobs` describes the search
+       options, a struct of knobs_bytes; they may change with each search. NULL and 0: none. */
+    const struct param *params;
+    size_t params_bytes;
+    const struct param *knobs;
+    size_t knobs_bytes;
+
+    /* Required. param_defaults() and param_set() fill `params`, so each value is in range; create()
+       checks combinations of values. */
+    int (*create)(struct index **, const struct index_env *, const void *params);
+    void (*destroy)(struct index *);
+    /* Inserts all rows; on failure, the first *done rows. The ids are new and distinct, and
+       none is ID_NONE. */
+    int (*insert)(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+    int (*search)(struct index *, const struct search_request *, struct search_result *);
+
+    /* Optional. Configs and results call remove() "delete". The ids are live and distinct. */
+    int (*remove)(struct index *, const uint64_t *ids, size_t n, size_t *done);
+    int (*train)(struct index *, struct vectors sample);
+    int (*range)(struct index *, const struct range_request *, struct range_result *);
+    /* Does maintenance of at most about `budget` distance computations (0: no bound). *more:
+       whether maintenance remains to be done. */
+    int (*maintain)(struct index *, uint64_t budget, bool *more);
+    /* Changes live options, those whose row of `params` says .live. The struct has params_bytes;
+       its other fields are as at create(). The values hold for all later calls, and save() stores
+       them. On failure nothing has changed. No other call runs at the same time. */
+    int (*set_params)(struct index *, const void *params);
+    /* save() writes to an existing dir, which afterwards holds the old state or the new one, never
+       a mix. Configs call load() "reload". Its env has as many attributes as the saved index, or 0:
+       as many as are saved. */
+    int (*save)(struct index *, const char *dir);
+    int (*load)(struct index **, const struct index_env *, const char *dir);
+    int (*stats)(const struct index *, struct stat_sink *);
+    int (*memory)(const struct index *, struct memory_use *);
+    /* Checks every invariant. Returns ERR_INVARIANT with a sentence that names the
+       first broken one. */
+    int (*check)(const struct index *, struct stat_sink *);
+    /* Shows the structure. No change and no search runs meanwhile. */
+    int (*inspect)(const struct index *, const struct structure_sink *);
+    int (*cluster)(struct index *, const struct cluster_request *, struct cluster_result *);
+    const struct index_txn_ops *txn;
+    const struct index_attribute_ops *attributes;
+};
+
+/* Whether ops->spaces contains (element, metric). */
+bool index_takes(const struct index_ops *, enum element, enum metric);
+
+/* 5. Range search */
+
 struct range_request {
     struct vectors queries;
-    double radius; /* in `distance` units of the metric; answers have distance <= radius */
+    double radius; /* in the metric's `distance` units; answers have distance <= radius */
     const void *knobs;
     const struct id_filter *filter;
     size_t threads;
 };
 
-/* One answer of a range search, delivered in any order, each id once a query. Returns OK, or a code
-   that the method must return at once. Called from one thread. */
+/* Receives the answers of a range search. The method calls found() for each answer, in any order,
+   each id once per query, from one thread. If found() returns a code other than OK, the method
+   returns that code at once. */
 struct range_result {
     int (*found)(void *to, size_t query, uint64_t id, float distance);
     void *to;
     struct work work;
 };
 
-/* 3. What a method may depend on, and nothing else */
+/* The fault of a radius under this metric, as text to follow "radius = X"; NULL: none.
+   Under HAMMING a radius is a whole number 0 .. 64; under L2SQ and COS it is at least 0. It
+   is never NaN. */
+const char *index_radius_fault(enum metric, double radius);
 
-struct mem;
-struct pool;
-struct kernels;
+/* 6. Statistics and memory */
 
-struct index_env {
-    size_t dim;
-    enum element element;
-    enum metric metric;
-    size_t expected_n; /* rows the workload will hold at most; a hint, may be 0 */
-    uint64_t seed;     /* the only source of randomness */
-    size_t k_hint;     /* neighbours asked for most; a hint */
-    struct mem *mem;   /* every allocation, see mem.h */
-    struct pool *pool; /* parallel.h; never NULL */
-    const struct kernels *kernels;
-    struct error *error;
-    const char *dir; /* an existing empty folder for on-disk state; NULL: in-memory methods only */
-    const char *device;                          /* "cpu" or "cuda" */
-    void (*log)(void *log_to, const char *line); /* may be NULL */
-    void *log_to;
-};
-
-/* Every method's state begins with this. create() and load() copy the env. */
-struct index {
-    const struct index_ops *ops;
-    struct index_env env;
-};
-
-/* 5. Reporting */
-
-/* Named numbers, and rows of tables ("clusters", row 3, "live", 812). Names are valid for the call.
- */
+/* Receives named numbers and table cells, such as ("clusters", row 3, "live", 812). Names are valid
+   only during the call. */
 struct stat_sink {
     void (*value)(void *to, const char *name, double value);
     void (*cell)(void *to, const char *table, size_t row, const char *column, double value);
+    void *to;
+};
+
+/* Receives the structure of an index as a tree of nodes. enter() begins a node, such as list 3;
+   kind and number name one node. Its numbers, texts, vectors and ids follow, then its children,
+   then leave(); none of these follow if enter() returns false. Pointers are valid only during the
+   call, numbers are finite, texts not empty. ids() may be called several times for a name; the
+   lists are joined. The root is (name of the method, 0), and its number "rows" that of live rows.
+   The lists "ids" of all nodes together have each live id at least once and no other id; a node
+   with "ids" has their number as "live". */
+struct structure_sink {
+    bool (*enter)(void *to, const char *kind, uint64_t number);
+    void (*leave)(void *to);
+    void (*number)(void *to, const char *name, double value);
+    void (*text)(void *to, const char *name, const char *value);
+    void (*vector)(void *to, const char *name, const float *components, size_t dim);
+    void (*ids)(void *to, const char *name, const uint64_t *ids, size_t n);
     void *to;
 };
 
@@ -163,102 +279,105 @@ struct memory_use {                             /* bytes */
     uint64_t disk;                              /* files under env.dir */
 };
 
-/* 6. Optional groups */
+/* 7. Clusters */
 
-struct index_cluster_ops {
-    /* Hierarchy level (0 = finest) of n live ids -> cluster number each. */
-    int (*assign)(const struct index *, const uint64_t *ids, size_t n, size_t level,
-                  uint64_t *cluster);
-    int (*count)(const struct index *, size_t level, size_t *clusters);
-    /* ids of the medoids of a level, room for count(). */
-    int (*medoids)(const struct index *, size_t level, uint64_t *ids);
+/* Of a row in no cluster, such as the noise of a density-based method, and of vectors if there is
+   no cluster. */
+#define NO_CLUSTER UINT64_MAX
+
+/* A method has one or more levels of clusters, level 0 the finest. A cluster of a level is a union
+   of clusters of the level before. */
+struct cluster_request {
+    size_t level; /* beyond the last one: the last one */
+    /* Not 0: `level` is ignored. The method uses the level whose number of clusters is nearest to
+       `target`, the finer of two; a method that can make any number of clusters makes `target`. */
+    size_t target;
+    const uint64_t *ids; /* live and distinct */
+    size_t n;
+    struct vectors vectors; /* as queries of a search; n may be 0 */
+    size_t threads;
 };
 
-/* insert() and remove() between begin() and commit() happen at commit, all or none; searches see the last
-   commit meanwhile. Outside of them each call is a transaction of its own. One is open at a time. */
+/* All of it describes one moment, also beside background maintenance. */
+struct cluster_result {
+    size_t levels, level; /* level: the one used */
+    size_t clusters;      /* numbered from 0; some may be empty */
+    /* The clusters of the ids, and those that the vectors would be in if they were inserted: arrays
+       of the caller. */
+    uint64_t *of_ids, *of_vectors;
+    /* Called at most once for each cluster, with a live row of it that represents it, near its
+       centre. If it returns a code other than OK, the method returns that code at once. */
+    int (*medoid)(void *to, uint64_t cluster, uint64_t id);
+    void *to;
+};
+
+/* 8. Transactions */
+
+/* Calls of insert() and remove() between begin() and commit() take effect at commit, all or none.
+   Until then, searches see the last commit. Outside a transaction each call is a transaction of its
+   own. At most one transaction is open at a time. */
 struct index_txn_ops {
     int (*begin)(struct index *);
     int (*commit)(struct index *, uint64_t *version);
     int (*rollback)(struct index *);
-    int (*snapshot)(struct index *, uint64_t *version); /* pins it */
+    int (*snapshot)(struct index *, uint64_t *version); /* pins the version */
     int (*release)(struct index *, uint64_t version);
     int (*search_as_of)(struct index *, uint64_t version, const struct search_request *,
                         struct search_result *);
 };
 
-/* Rows may carry a number each, and searches ask for those whose number is in a range: what a filter by ids
-   says from outside, known to the method. */
-#define ATTRIBUTE_NONE UINT32_MAX /* in no range; what insert() gives */
+/* 9. Attributes */
 
-struct attribute_range {
-    uint32_t low, high; /* both in it; high < ATTRIBUTE_NONE */
+/* A row may carry env.n_attributes numbers, one per field. A search may be limited to rows whose
+   numbers meet conditions, all of them; the method itself applies this filter. The harness maps
+   every type of field to these numbers: see attribute_of_real() for reals; texts are numbers of a
+   dictionary. A row's numbers are a record. Rows from insert() have no number in any field. */
+enum { ATTRIBUTES_MAX = 8 };
+#define ATTRIBUTE_NONE INT64_MIN /* the row has no number in this field */
+
+enum attribute_test {
+    ATTRIBUTE_RANGE,  /* values: low, high; both are included */
+    ATTRIBUTE_IN,     /* the number is one of the values */
+    ATTRIBUTE_NOT_IN, /* the row has a number, which is none of the values */
+    ATTRIBUTE_MISSING /* the row has no number; there are no values */
 };
 
+/* Values are ascending, and distinct but for the two of a range. None is ATTRIBUTE_NONE. */
+struct attribute_condition {
+    uint32_t field, test; /* test: enum attribute_test */
+    uint64_t first, n;    /* its values in the filter's array */
+};
+
+/* Passes rows that meet all conditions. */
+struct attribute_filter {
+    const struct attribute_condition *conditions;
+    size_t n;
+    const int64_t *values; /* of all conditions */
+};
+
+/* Whether a row with this number in the condition's field meets the condition. */
+bool attribute_meets(const struct attribute_condition *, const int64_t *values, int64_t number);
+/* Whether a record passes; field f's number is at record[f * stride]. A NULL record has no numbers.
+   A NULL filter passes all. */
+bool attribute_filter_allows(const struct attribute_filter *, const int64_t *record, size_t stride);
+/* The number of a real, such that numbers are ordered as the reals are. NaN: ATTRIBUTE_NONE. */
+int64_t attribute_of_real(double);
+double attribute_to_real(int64_t);
+
 struct index_attribute_ops {
-    int (*insert)(struct index *, struct vectors, const uint64_t *ids, const uint32_t *attributes,
+    /* attributes: n records of env.n_attributes numbers each. */
+    int (*insert)(struct index *, struct vectors, const uint64_t *ids, const int64_t *attributes,
                   size_t *done);
-    /* The request has no filter. */
-    int (*search)(struct index *, const struct search_request *, struct attribute_range,
+    /* The request has no filter of ids. */
+    int (*search)(struct index *, const struct search_request *, const struct attribute_filter *,
                   struct search_result *);
 };
 
-/* 7. The table */
+/* 10. Plugins */
 
-enum index_flags {
-    INDEX_EXACT = 1,              /* every answer is the truth, at any knob */
-    INDEX_NEEDS_TRAIN = 2,        /* insert before train() is ERR_UNTRAINED */
-    INDEX_ON_DISK = 4,            /* keeps state under env.dir while running */
-    INDEX_CONCURRENT_SEARCH = 8,  /* search and range may run in several threads at once */
-    INDEX_CONCURRENT_UPDATE = 16, /* insert and remove may run beside searches */
-    INDEX_NO_SIMD = 32, /* a peer built without SIMD: named so wherever its numbers stand */
-};
-
-/* A NULL operation is a missing capability: the harness records `unsupported` and goes on. */
-struct index_ops {
-    uint32_t abi;                        /* INDEX_ABI */
-    const char *name, *summary, *source; /* "divf", one line, paper or project */
-    uint32_t flags;
-    const struct index_space
-        *spaces; /* ends with INDEX_SPACES_END; F32 x COS gets unit rows from the harness */
-    const struct param *params; /* build-time options, a struct of params_bytes */
-    size_t params_bytes;
-    const struct param
-        *knobs; /* search-time options, a struct of knobs_bytes, may change per search */
-    size_t knobs_bytes;
-
-    /* params: filled by param_defaults() and param_set(), so in range one by one; create() checks
-     * combinations. */
-    int (*create)(struct index **, const struct index_env *, const void *params);
-    void (*destroy)(struct index *);
-    int (*train)(struct index *, struct vectors sample);
-    /* All rows, or the first *done of them when it fails. ids are new, distinct, not ID_NONE. */
-    int (*insert)(struct index *, struct vectors, const uint64_t *ids, size_t *done);
-    /* ids are live and distinct. */
-    int (*remove)(struct index *, const uint64_t *ids, size_t n, size_t *done);
-    int (*search)(struct index *, const struct search_request *, struct search_result *);
-    int (*range)(struct index *, const struct range_request *, struct range_result *);
-    /* At most about `budget` distance computations of upkeep (0: no bound); *more: there is more to
-     * do. */
-    int (*maintain)(struct index *, uint64_t budget, bool *more);
-    int (*save)(struct index *,
-                const char *dir); /* dir exists; the old state in it or the new, never a mix */
-    int (*load)(struct index **, const struct index_env *, const char *dir);
-    int (*stats)(const struct index *, struct stat_sink *);
-    int (*memory)(const struct index *, struct memory_use *);
-    /* Walks every invariant; ERR_INVARIANT with a sentence naming the first that is broken. */
-    int (*check)(const struct index *, struct stat_sink *);
-
-    const struct index_cluster_ops *clusters;
-    const struct index_txn_ops *txn;
-    const struct index_attribute_ops *attributes;
-};
-
-/* The one symbol of a plugin. The program itself does not define it. */
+/* The symbol that a plugin defines. The program itself does not define it. */
 #define INDEX_PLUGIN_SYMBOL "driftline_plugin"
 const struct index_ops *driftline_plugin(void);
-
-/* Whether ops->spaces holds (element, metric). */
-bool index_takes(const struct index_ops *, enum element, enum metric);
 
 #ifdef __cplusplus
 }

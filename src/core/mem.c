@@ -1,19 +1,22 @@
-/* mem.c - blocks with a size in front of them, so that an account can be kept and a big block can
- * grow in place. */
+/* mem.c - blocks with a header that holds the size.
+ *
+ * The size lets an account count the block, and lets a large block grow without a copy.
+ */
 #define _GNU_SOURCE /* mremap */
-#include "mem.h"
+#include "src/core/mem.h"
 
 #include <assert.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-/* Stands before every block; as long as the alignment we promise. */
+/* The header before every block. It is as long as the alignment of blocks. */
 struct head {
-    size_t bytes;  /* as asked for */
-    size_t taken;  /* what the account was charged: head, block and rounding */
-    size_t mapped; /* length of the mapping; 0: from aligned_alloc */
+    size_t bytes;  /* as requested */
+    size_t taken;  /* bytes charged to the account: header, block and rounding */
+    size_t mapped; /* length of the mapping; 0: from aligned_alloc() */
     uint64_t mark;
     char pad[32];
 };
@@ -22,8 +25,8 @@ struct head {
 #define MARK  UINT64_C(0x44524946544c4d42)
 _Static_assert(sizeof(struct head) == ALIGN, "a block must follow its head aligned");
 
-/* From here on a block is a mapping of its own: mremap() then moves pages instead of copying a
-   growing index. Sanitizers see only malloc's blocks, so under them everything comes from there. */
+/* A block of at least this size is a mapping of its own. mremap() then moves pages, and a growing
+   index is not copied. Sanitizers see only blocks of malloc(), so under them no block is mapped. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MAP_FROM_BYTES SIZE_MAX
 #elif defined(__has_feature)
@@ -44,7 +47,7 @@ static struct head *head_of(void *p)
     return h;
 }
 
-/* Bytes the account is charged for a block; 0 where the size overflows. */
+/* Returns the bytes that an account is charged for a block; 0 if the size overflows. */
 static size_t taken_for(size_t bytes)
 {
     const size_t round = bytes >= MAP_FROM_BYTES ? PAGE_BYTES : ALIGN;
@@ -53,7 +56,7 @@ static size_t taken_for(size_t bytes)
     return (bytes + sizeof(struct head) + round - 1) / round * round;
 }
 
-/* Counts the call and says whether it is one that shall fail. */
+/* Counts the call and returns whether it must fail on purpose. */
 static bool injected(struct mem *mem)
 {
     if (!mem)
@@ -96,7 +99,7 @@ static void *allocate(struct mem *mem, size_t bytes, bool zero)
         h = mmap(NULL, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (h == MAP_FAILED)
             h = NULL;
-        else /* a wish: without it all works. The launcher has malloc() ask for the same. */
+        else /* a hint; failure is harmless. The launcher makes malloc() use it too */
             (void)madvise(h, taken, MADV_HUGEPAGE);
     } else {
         h = aligned_alloc(ALIGN, taken);
@@ -136,11 +139,11 @@ void *mem_array(struct mem *mem, size_t n, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes))
-        bytes = SIZE_MAX; /* refused below, and counted as a call */
+        bytes = SIZE_MAX; /* too large, so allocate() counts the call and refuses it */
     return allocate(mem, bytes, false);
 }
 
-/* Both sizes are mappings: the pages move, nothing is copied. */
+/* Resizes a mapped block to a size that is also mapped: pages move, nothing is copied. */
 static void *remap(struct mem *mem, struct head *h, size_t bytes)
 {
     const size_t old = h->taken, taken = taken_for(bytes);
@@ -184,7 +187,7 @@ bool mem_grow(struct mem *mem, void *array_ptr, size_t *capacity, size_t need, s
     size_t bytes;
     if (__builtin_mul_overflow(want, element_bytes, &bytes))
         return false;
-    /* The caller's pointer has a type of its own, so it is read and written as bytes. */
+    /* The caller's pointer has a type of its own, so memcpy() reads and writes its bytes. */
     void *old;
     memcpy(&old, array_ptr, sizeof old);
     void *fresh = mem_resize(mem, old, bytes);
@@ -226,4 +229,11 @@ size_t mem_peak(const struct mem *mem)
 void mem_trim(void)
 {
     (void)malloc_trim(0);
+}
+
+uint64_t mem_of_machine(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+    return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
 }

@@ -1,40 +1,40 @@
-/* parallel.c - threads that sleep until there is a range to split; the caller works along. */
-#include "parallel.h"
+/* parallel.c - threads that sleep until a range is to be split; the caller works as well. */
+#include "src/core/parallel.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "mem.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
 
-struct job {
+struct parallel_job {
     int (*work)(void *arg, size_t first, size_t end, size_t worker);
     void *arg;
     size_t n, chunk;
-    atomic_size_t next; /* first row nobody has taken */
+    atomic_size_t next; /* first row that no thread has taken */
     atomic_int code;    /* of the first chunk that failed */
 };
 
 struct pool {
-    size_t threads; /* the caller's counted, so threads - 1 of our own */
+    size_t threads; /* including the caller; the pool itself starts threads - 1 */
     atomic_bool busy;
-    struct job job;
+    struct parallel_job job;
 
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* protects the fields below */
     pthread_cond_t start, done;
-    uint64_t round; /* counts jobs, so that a sleeper knows a new one */
+    uint64_t round; /* counts jobs, so that a sleeping thread recognises a new one */
     size_t places;  /* workers that may still join this round */
-    size_t joined;  /* numbers given out this round */
+    size_t joined;  /* worker numbers assigned in this round */
     size_t running;
     bool stop;
 
-    size_t started; /* entries of handles that hold a thread */
+    size_t started; /* handles in use */
     pthread_t handles[];
 };
 
-static void run_chunks(struct job *job, size_t worker)
+static void run_chunks(struct parallel_job *job, size_t worker)
 {
     while (atomic_load_explicit(&job->code, memory_order_relaxed) == OK) {
         const size_t first = atomic_fetch_add(&job->next, job->chunk);
@@ -134,12 +134,12 @@ int parallel_for(struct pool *pool, size_t threads, size_t n, size_t chunk,
     const size_t chunks = (n - 1) / chunk + 1;
     size_t use = threads < pool->threads ? threads : pool->threads;
     use = use < chunks ? use : chunks;
-    /* Searches may come from several threads at once; whoever finds the pool taken works alone. */
+    /* Several threads may search at once. A caller that finds the pool busy works alone. */
     bool was_free = false;
     if (use <= 1 || !atomic_compare_exchange_strong(&pool->busy, &was_free, true))
         return run_alone(n, chunk, work, arg);
 
-    struct job *job = &pool->job;
+    struct parallel_job *job = &pool->job;
     pthread_mutex_lock(&pool->lock);
     job->work = work;
     job->arg = arg;
@@ -156,7 +156,7 @@ int parallel_for(struct pool *pool, size_t threads, size_t n, size_t chunk,
     run_chunks(job, 0);
 
     pthread_mutex_lock(&pool->lock);
-    pool->places = 0; /* who wakes now comes too late */
+    pool->places = 0; /* a thread that wakes after this finds no work */
     while (pool->running > 0)
         pthread_cond_wait(&pool->done, &pool->lock);
     const int rc = atomic_load(&job->code);

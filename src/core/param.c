@@ -1,5 +1,5 @@
-/* param.c - reading, checking and describing the rows of option tables. */
-#include "param.h"
+/* param.c - reads, checks and describes the rows of option tables. */
+#include "src/core/param.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES_MAX \
-    128 /* options of one table, or choices of one option, that are looked at for a hint */
+/* The most names compared for a hint: options of one table, or choices of one option. */
+#define NAMES_MAX 128
 
 static void *field(const struct param *p, void *out)
 {
@@ -20,18 +20,18 @@ static void *field(const struct param *p, void *out)
 static void store_number(const struct param *p, void *out, double value)
 {
     const int64_t whole = (int64_t)value;
-    const bool truth = value != 0;
+    const bool boolean = value != 0;
     assert(p->type != PARAM_TYPE_TEXT);
     switch (p->type) {
         case PARAM_TYPE_INT:
         case PARAM_TYPE_CHOICE: memcpy(field(p, out), &whole, sizeof whole); break;
         case PARAM_TYPE_REAL: memcpy(field(p, out), &value, sizeof value); break;
-        case PARAM_TYPE_BOOL: memcpy(field(p, out), &truth, sizeof truth); break;
+        case PARAM_TYPE_BOOL: memcpy(field(p, out), &boolean, sizeof boolean); break;
         case PARAM_TYPE_TEXT: break;
     }
 }
 
-/* text fits, or the caller has checked. */
+/* The text fits, or the caller has checked its length. */
 static void store_text(const struct param *p, void *out, const char *text)
 {
     char *to = field(p, out);
@@ -52,7 +52,7 @@ void param_defaults(const struct param *table, void *out)
 const struct param *param_find(const struct param *table, const char *name)
 {
     for (const struct param *p = table; p && p->name; p++)
-        if (strcmp(p->name, name) == 0)
+        if (strcmp(p->name, name) == 0 || (p->old_name && strcmp(p->old_name, name) == 0))
             return p;
     return NULL;
 }
@@ -72,10 +72,9 @@ static int fail_unknown(const struct param *table, const char *name, const char 
     size_t n = 0;
     for (const struct param *p = table; p && p->name && n < NAMES_MAX; p++)
         names[n++] = p->name;
-    const char *near = error_near(name, names, n);
-    if (near)
-        return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; did you mean \"%s\"?", owner,
-                    name, near);
+    const struct hint_text hint = error_hint(name, names, n);
+    if (*hint.text)
+        return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"%s", owner, name, hint.text);
     if (n == 0)
         return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has none at all", owner, name);
     char list[512] = "";
@@ -88,12 +87,12 @@ static int fail_unknown(const struct param *table, const char *name, const char 
     return fail(err, ERR_CONFIG, "%s has no parameter \"%s\"; it has: %s", owner, name, list);
 }
 
-/* How the value looked to the person who gave it. */
+/* Formats a value as the user wrote it. */
 static const char *shown(struct param_value v, char *text, size_t bytes)
 {
     switch (v.kind) {
         case VALUE_NUMBER: (void)snprintf(text, bytes, "%.15g", v.number); break;
-        case VALUE_BOOL: (void)snprintf(text, bytes, "%s", v.truth ? "true" : "false"); break;
+        case VALUE_BOOL: (void)snprintf(text, bytes, "%s", v.boolean ? "true" : "false"); break;
         case VALUE_TEXT: (void)snprintf(text, bytes, "\"%s\"", v.text); break;
     }
     return text;
@@ -107,7 +106,7 @@ static int fail_type(const struct param *p, struct param_value v, const char *wa
                 shown(v, text, sizeof text));
 }
 
-/* The whole of the text is one number, blanks around it aside. */
+/* Parses a text that is one number and nothing else; blanks around it are allowed. */
 static bool number_in(const char *text, double *number)
 {
     char *end;
@@ -135,7 +134,7 @@ static int set_number(const struct param *p, void *out, struct param_value v, co
         return fail(err, ERR_CONFIG, "%s: \"%s\" must be %.15g .. %.15g, not %s", owner, p->name,
                     p->min, p->max, shown(v, text, sizeof text));
     }
-    /* 2^63 itself does not fit; tables with such a bound would be ours to mend. */
+    /* 2^63 does not fit an int64_t. A table with such a bound would be a bug in Driftline. */
     assert(!whole || fabs(number) < 0x1p63);
     store_number(p, out, number);
     return OK;
@@ -146,7 +145,7 @@ static int set_bool(const struct param *p, void *out, struct param_value v, cons
 {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
     if (v.kind == VALUE_BOOL) {
-        store_number(p, out, v.truth);
+        store_number(p, out, v.boolean);
         return OK;
     }
     if (v.kind == VALUE_TEXT) {
@@ -160,7 +159,7 @@ static int set_bool(const struct param *p, void *out, struct param_value v, cons
     return fail_type(p, v, "true or false", owner, err);
 }
 
-/* The i-th of "ram|mmap", or false at the end. */
+/* Copies the i-th choice of a list such as "ram|mmap" to name. Returns false past the end. */
 static bool choice_at(const char *choices, size_t i, char name[PARAM_TEXT_BYTES])
 {
     for (; i > 0; i--) {
@@ -177,44 +176,61 @@ static bool choice_at(const char *choices, size_t i, char name[PARAM_TEXT_BYTES]
     return true;
 }
 
+/* Finds the index of the choice with that name. */
+static bool choice_named(const struct param *p, const char *wanted, size_t *index)
+{
+    char name[PARAM_TEXT_BYTES];
+    for (*index = 0; choice_at(p->choices, *index, name); ++*index)
+        if (strcmp(name, wanted) == 0)
+            return true;
+    return false;
+}
+
+/* Like choice_named(), but also takes the old name of a choice. */
+static bool choice_index(const struct param *p, const char *wanted, size_t *index)
+{
+    char pair[PARAM_TEXT_BYTES];
+    if (choice_named(p, wanted, index))
+        return true;
+    for (size_t i = 0; p->old_choices && choice_at(p->old_choices, i, pair); i++) {
+        char *now = strchr(pair, '=');
+        assert(now);
+        *now++ = '\0';
+        if (strcmp(pair, wanted) == 0)
+            return choice_named(p, now, index);
+    }
+    return false;
+}
+
 static int set_choice(const struct param *p, void *out, struct param_value v, const char *owner,
                       struct error *err)
 {
     char name[PARAM_TEXT_BYTES];
-    if (v.kind == VALUE_TEXT) {
-        for (size_t i = 0; choice_at(p->choices, i, name); i++) {
-            if (strcmp(name, v.text) == 0) {
-                store_number(p, out, (double)i);
-                return OK;
-            }
-        }
+    size_t index;
+    if (v.kind == VALUE_TEXT && choice_index(p, v.text, &index)) {
+        store_number(p, out, (double)index);
+        return OK;
     }
     char given[128], wanted[PARAM_TEXT_BYTES];
     size_t used = 0;
-    const char *near = NULL;
-    char nearest[PARAM_TEXT_BYTES];
+    struct hint_text hint = { "" };
     for (size_t i = 0; choice_at(p->choices, i, name) && used < sizeof wanted - 1; i++) {
         const int wrote =
             snprintf(wanted + used, sizeof wanted - used, "%s\"%.60s\"", i ? ", " : "", name);
         used += wrote > 0 ? (size_t)wrote : 0;
-        const char *one = name;
-        if (v.kind == VALUE_TEXT && !near && error_near(v.text, &one, 1)) {
-            memcpy(nearest, name, sizeof name);
-            near = nearest;
-        }
+        const char *const one = name;
+        if (v.kind == VALUE_TEXT && !*hint.text)
+            hint = error_hint(v.text, &one, 1);
     }
-    if (near)
-        return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s; did you mean \"%s\"?",
-                    owner, p->name, wanted, shown(v, given, sizeof given), near);
-    return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s", owner, p->name, wanted,
-                shown(v, given, sizeof given));
+    return fail(err, ERR_CONFIG, "%s: \"%s\" must be one of %s, not %s%s", owner, p->name, wanted,
+                shown(v, given, sizeof given), hint.text);
 }
 
 static int set_text(const struct param *p, void *out, struct param_value v, const char *owner,
                     struct error *err)
 {
     if (v.kind != VALUE_TEXT)
-        return fail_type(p, v, "a text", owner, err);
+        return fail_type(p, v, "a string", owner, err);
     if (strlen(v.text) >= PARAM_TEXT_BYTES)
         return fail(err, ERR_CONFIG, "%s: \"%s\" is %zu bytes long; at most %d fit", owner, p->name,
                     strlen(v.text), PARAM_TEXT_BYTES - 1);
@@ -251,7 +267,7 @@ struct param_value param_get(const struct param *p, const void *out, char scratc
         case PARAM_TYPE_REAL: memcpy(&v.number, at, sizeof v.number); break;
         case PARAM_TYPE_BOOL:
             v.kind = VALUE_BOOL;
-            memcpy(&v.truth, at, sizeof v.truth);
+            memcpy(&v.boolean, at, sizeof v.boolean);
             break;
         case PARAM_TYPE_CHOICE:
             memcpy(&whole, at, sizeof whole);
@@ -266,7 +282,7 @@ struct param_value param_get(const struct param *p, const void *out, char scratc
     return v;
 }
 
-void param_describe(const struct param *p, char *line, size_t bytes)
+static void describe(const struct param *p, char *line, size_t bytes)
 {
     char name[PARAM_TEXT_BYTES];
     switch (p->type) {
@@ -293,6 +309,14 @@ void param_describe(const struct param *p, char *line, size_t bytes)
     }
 }
 
+void param_describe(const struct param *p, char *line, size_t bytes)
+{
+    describe(p, line, bytes);
+    const size_t used = strlen(line);
+    (void)snprintf(line + used, bytes - used, "%s%s%s", p->live ? " (live)" : "",
+                   p->paper ? "; the paper: " : "", p->paper ? p->paper : "");
+}
+
 static bool field_possible(const struct param *p, const void *out)
 {
     const char *at = (const char *)out + p->offset;
@@ -305,7 +329,7 @@ static bool field_possible(const struct param *p, const void *out)
             return (double)whole >= p->min && (double)whole <= p->max;
         case PARAM_TYPE_REAL:
             memcpy(&real, at, sizeof real);
-            return real >= p->min && real <= p->max; /* NaN is not */
+            return real >= p->min && real <= p->max; /* false for NaN */
         case PARAM_TYPE_BOOL: return *(const unsigned char *)at <= 1;
         case PARAM_TYPE_CHOICE:
             memcpy(&whole, at, sizeof whole);

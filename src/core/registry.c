@@ -1,23 +1,13 @@
-/* registry.c - the built-in methods from algorithms/registry.def, and plugins. */
-#include "registry.h"
+/* registry.c - finds methods by name and loads plugins. */
+#include "src/core/registry.h"
 
 #include <dlfcn.h>
 #include <string.h>
 
-#include "checked.h"
-#include "mem.h"
+#include "src/core/checked.h"
+#include "src/core/mem.h"
 
-#define METHOD(ops) extern const struct index_ops ops;
-#include "algorithms/registry.def"
-#undef METHOD
-
-static const struct index_ops *const built_in[] = {
-#define METHOD(ops) &ops,
-#include "algorithms/registry.def"
-#undef METHOD
-};
-
-static const struct index_ops *look_up(const struct registry *r, const char *name)
+static const struct index_ops *find(const struct registry *r, const char *name)
 {
     for (size_t i = 0; i < r->n; i++)
         if (strcmp(r->ops[i]->name, name) == 0)
@@ -25,31 +15,18 @@ static const struct index_ops *look_up(const struct registry *r, const char *nam
     return NULL;
 }
 
-static int add(struct registry *r, const struct index_ops *ops, struct error *err)
+int registry_add(struct registry *r, const struct index_ops *ops, struct error *err)
 {
     const int rc = index_ops_check(ops, err);
     if (rc != OK)
         return rc;
-    if (look_up(r, ops->name))
+    if (find(r, ops->name))
         return fail(err, ERR_ARGUMENT,
                     "two methods are called \"%s\"; rename one (.name in its struct index_ops)",
                     ops->name);
     if (!mem_grow(NULL, &r->ops, &r->capacity, r->n + 1, sizeof *r->ops))
         return fail(err, ERR_NO_MEMORY, "registry: out of memory");
     r->ops[r->n++] = ops;
-    return OK;
-}
-
-int registry_open(struct registry *r, struct error *err)
-{
-    *r = (struct registry){ 0 };
-    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
-        const int rc = add(r, built_in[i], err);
-        if (rc != OK) {
-            registry_close(r);
-            return rc;
-        }
-    }
     return OK;
 }
 
@@ -72,10 +49,10 @@ static int add_from(struct registry *r, void *handle, const char *path, struct e
         return fail(err, ERR_VERSION,
                     "plugin %s has no symbol \"%s\"; it must define one (src/core/index.h, end)",
                     path, INDEX_PLUGIN_SYMBOL);
-    /* C has no cast between the two kinds of pointers; POSIX promises that the bytes are the same.
-     */
+    /* C has no cast from an object pointer to a function pointer; POSIX guarantees that both have
+       the same bytes. */
     memcpy(&plugin, &symbol, sizeof plugin);
-    const int rc = add(r, plugin(), err);
+    const int rc = registry_add(r, plugin(), err);
     if (rc != OK && err)
         (void)fail_within(err, "plugin %s", path);
     return rc;
@@ -86,7 +63,7 @@ int registry_load_plugin(struct registry *r, const char *path, struct error *err
     size_t capacity = r->n_plugins;
     if (!mem_grow(NULL, &r->plugins, &capacity, r->n_plugins + 1, sizeof *r->plugins))
         return fail(err, ERR_NO_MEMORY, "registry: out of memory");
-    /* Without a slash dlopen() would look through the system's library folders. */
+    /* Without a slash in the path, dlopen() would search the system library folders. */
     char local[4096] = "./";
     if (!strchr(path, '/') && strlen(path) < sizeof local - 2) {
         strcpy(local + 2, path);
@@ -112,18 +89,15 @@ int registry_load_plugin(struct registry *r, const char *path, struct error *err
 
 const struct index_ops *registry_find(const struct registry *r, const char *name, struct error *err)
 {
-    const struct index_ops *ops = look_up(r, name);
+    const struct index_ops *ops = find(r, name);
     if (ops)
         return ops;
     const char *names[256] = { NULL };
     size_t n = 0;
     for (; n < r->n && n < sizeof names / sizeof *names; n++)
         names[n] = r->ops[n]->name;
-    const char *near = error_near(name, names, n);
-    if (near)
-        (void)fail(err, ERR_NOT_FOUND, "there is no method \"%s\"; did you mean \"%s\"?", name,
-                   near);
-    else
-        (void)fail(err, ERR_NOT_FOUND, "there is no method \"%s\" (./harness list methods)", name);
+    const struct hint_text hint = error_hint(name, names, n);
+    (void)fail(err, ERR_NOT_FOUND, "there is no method \"%s\"%s", name,
+               *hint.text ? hint.text : " (./harness list methods)");
     return NULL;
 }

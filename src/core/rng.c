@@ -1,5 +1,5 @@
-/* rng.c - xoshiro256++ and what is drawn from it. */
-#include "rng.h"
+/* rng.c - xoshiro256++ and the distributions drawn from it. */
+#include "src/core/rng.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -52,7 +52,7 @@ uint64_t rng_u64(struct rng *r)
     return result;
 }
 
-/* Lemire, "Fast random integer generation in an interval" (2019). */
+/* Source: Lemire, "Fast random integer generation in an interval" (2019). */
 uint64_t rng_below(struct rng *r, uint64_t n)
 {
     __extension__ typedef unsigned __int128 wide;
@@ -72,8 +72,8 @@ double rng_unit(struct rng *r)
 
 double rng_normal(struct rng *r)
 {
-    /* The pair's second value is dropped: keeping it would make the stream depend on who drew last.
-     */
+    /* The second value of the pair is dropped; if kept, it would make a draw depend
+       on earlier calls. */
     for (;;) {
         const double x = 2 * rng_unit(r) - 1, y = 2 * rng_unit(r) - 1;
         const double s = x * x + y * y;
@@ -108,7 +108,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Knuth 3.4.2, algorithm S: each number is taken with the chance that still fits the count. */
+/* Knuth 3.4.2, algorithm S: takes each number with probability (still needed) / (still left). */
 static void select_in_order(struct rng *r, uint64_t n, size_t m, uint64_t *out)
 {
     size_t taken = 0;
@@ -117,7 +117,7 @@ static void select_in_order(struct rng *r, uint64_t n, size_t m, uint64_t *out)
             out[taken++] = i;
 }
 
-/* The first m distinct of a stream of draws: topped up until sorting finds no number twice. */
+/* Draws until m numbers are distinct: sorting finds duplicates, and new draws replace them. */
 static void draw_distinct(struct rng *r, uint64_t n, size_t m, uint64_t *out)
 {
     for (size_t have = 0; have < m;) {

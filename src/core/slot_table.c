@@ -1,139 +1,39 @@
-/* slot_table.c - many small hash tables, chosen by a hash, of buckets of one cache line each.
+/* slot_table.c - many small hash tables, the parts; a bucket is one cache line.
  *
- * Parts. Linear hashing (Litwin, 1980) decides which part an id belongs to, so their number grows
- * by one at a time, when the mean passes PART_MEAN ids: one part's ids are divided between it and
- * the new one. A part's own capacity grows by a third, so the load is between .6 and .8. The 64
- * ids that differ in their last six bits only share a part: ids inserted or deleted in order work
- * in one part's few kilobytes for a while.
+ * Parts. A hash of the id selects its part by linear hashing (Litwin, 1980). The number of parts
+ * grows by one when the mean exceeds PART_MEAN ids: the ids of one part are divided between it and
+ * the new part. The capacity of a part grows by a third, so the load is between .6 and .8. The 64
+ * ids that differ only in their last six bits share a part, so ids inserted or deleted in order
+ * stay within a few kilobytes for a while.
  *
- * Buckets. An id stands anywhere in its home bucket, or where that is full in the next that is not;
- * all sixteen entries are looked at in one step, so the usual call has no branch that is hard to
- * foresee. Where an id leaves a full bucket, one of those that had to go on comes back.
+ * Buckets. An id is anywhere in its home bucket or, if that is full, in the next one that is not.
+ * One step compares all sixteen entries, so the usual call has no branch that is hard to predict.
+ * When an id leaves a full bucket, an id that had overflowed to a later bucket moves back.
  *
- * Entries. From the top: some bits of the id's hash, how many buckets from home the entry stands,
- * and the slot, with as many bits as the part's slots need. So another id's ids[slot], which would
- * be a cache miss, is seldom looked at. A distance that does not fit (DISTANCE_BITS, none where
- * slots need all 32) is taken from the id's hash instead.
+ * Entries. From the top bit down, an entry holds some bits of the id's hash (the tag), the number
+ * of buckets between its home and its place (the distance), and the slot. The slot has as many bits
+ * as the slots of the part need. The tag makes it rare to read ids[slot] of another id, which would
+ * be a cache miss. A distance has DISTANCE_BITS bits, or fewer if the slots need almost all 32; one
+ * that does not fit is computed from the hash of the id instead.
  */
-#include "slot_table.h"
+#include "src/core/slot_table.h"
 
 #include <assert.h>
 #include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
-#include "mem.h"
+#include "src/core/mem.h"
+#include "src/core/slot_table_internal.h"
 
-#define EMPTY         UINT32_MAX
-#define BUCKET        16 /* entries: a cache line */
-#define DISTANCE_BITS 2
-#define PART_MEAN     2048
-#define SLOT_BITS_MIN 8
-#define WALK_BLOCK    64
+enum { PART_MEAN = 2048, WALK_BLOCK = 64 };
 
-struct hash {
-    size_t part;
-    uint32_t home, tag; /* home: as a fraction of the part, of 2^32 */
-};
-
-/* How an entry of a part is cut. */
-struct layout {
-    uint32_t slot_bits, far; /* far: this distance or any longer one */
-    uint32_t slot_mask, tag_mask;
-};
-
-static struct layout layout_of(uint32_t slot_bits)
-{
-    const uint32_t spare = 32 - slot_bits;
-    const uint32_t bits = spare < DISTANCE_BITS ? spare : DISTANCE_BITS;
-    const uint64_t low = slot_bits + bits;
-    return (struct layout){ slot_bits, (1U << bits) - 1, (uint32_t)((UINT64_C(1) << slot_bits) - 1),
-                            (uint32_t) ~((UINT64_C(1) << low) - 1) };
-}
-
-static uint32_t slot_bits_for(uint32_t slot)
-{
-    const uint32_t bits = slot + 1 == 0 ? 32 : 32 - (uint32_t)__builtin_clz(slot + 1);
-    return bits < SLOT_BITS_MIN ? SLOT_BITS_MIN : bits;
-}
-
-static size_t part_of(size_t n_parts, uint64_t group)
-{
-    const size_t mask = SIZE_MAX >> (n_parts > 1 ? __builtin_clzll(n_parts - 1) : 63);
-    const size_t part = (size_t)group & mask;
-    return part < n_parts ? part : part & mask >> 1;
-}
-
-/* The ids of a group are spread over the part by a multiplication alone, more evenly than chance
- * would. */
-static struct hash hash_of(size_t n_parts, uint64_t id)
-{
-    uint64_t group = id >> 6;
-    group = (group ^ group >> 32) * UINT64_C(0xd6e8feb86659fd93);
-    group = (group ^ group >> 32) * UINT64_C(0xd6e8feb86659fd93);
-    group ^= group >> 32;
-    const uint64_t spot = (id ^ group) * UINT64_C(0x9e3779b97f4a7c15);
-    return (struct hash){ part_of(n_parts, group), (uint32_t)(spot >> 32), (uint32_t)spot };
-}
-
-static uint32_t home(const struct slot_part *part, struct hash h)
-{
-    return (uint32_t)((uint64_t)h.home * (part->capacity / BUCKET) >> 32) * BUCKET;
-}
-
-static uint32_t after(const struct slot_part *part, uint32_t bucket)
-{
-    return bucket + BUCKET < part->capacity ? bucket + BUCKET : 0;
-}
-
-/* A bit for each of a bucket's entries that agrees with `like` in the bits of `mask`. */
-#if defined(__SSE2__)
-static __m128i alike_4(const uint32_t *entries, __m128i like, __m128i mask)
-{
-    const __m128i e = _mm_load_si128((const __m128i *)entries);
-    return _mm_cmpeq_epi32(_mm_and_si128(_mm_xor_si128(e, like), mask), _mm_setzero_si128());
-}
-
-static uint32_t alike(const uint32_t *bucket, uint32_t like, uint32_t mask)
-{
-    const __m128i l = _mm_set1_epi32((int)like), m = _mm_set1_epi32((int)mask);
-    const __m128i low = _mm_packs_epi32(alike_4(bucket, l, m), alike_4(bucket + 4, l, m));
-    const __m128i high = _mm_packs_epi32(alike_4(bucket + 8, l, m), alike_4(bucket + 12, l, m));
-    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
-}
-#else
-static uint32_t alike(const uint32_t *bucket, uint32_t like, uint32_t mask)
-{
-    uint32_t bits = 0;
-    for (uint32_t i = 0; i < BUCKET; i++)
-        bits |= (uint32_t)(((bucket[i] ^ like) & mask) == 0) << i;
-    return bits;
-}
-#endif
-
-static uint32_t empties(const uint32_t *bucket)
-{
-    return alike(bucket, EMPTY, UINT32_MAX);
-}
-
-static uint32_t entry_of(struct layout l, struct hash h, uint32_t distance, uint32_t slot)
-{
-    const uint32_t d = distance < l.far ? distance : l.far;
-    return (uint32_t)((h.tag & l.tag_mask) | (uint64_t)d << l.slot_bits | slot);
-}
-
-static uint32_t slots_room(uint32_t capacity)
-{
-    return capacity / BUCKET * (BUCKET * 13 / 16);
-}
-
-/* Where the id, or with ids = NULL whoever looks like it, stands. EMPTY: nowhere. */
-static uint32_t find(const struct slot_part *part, struct hash h, const uint64_t *ids, uint64_t id)
+/* Returns the position of the id or, if ids is NULL, of the first entry whose stored tag and
+   distance match. EMPTY: none. */
+static uint32_t find(const struct slot_part *part, struct slot_hash h, const uint64_t *ids,
+                     uint64_t id)
 {
     if (part->n == 0)
         return EMPTY;
-    const struct layout l = layout_of(part->slot_bits);
+    const struct slot_layout l = layout_of(part->slot_bits);
     uint32_t at = home(part, h);
     for (uint32_t distance = 0;; distance++, at = after(part, at)) {
         const uint32_t *bucket = part->entries + at, empty = empties(bucket);
@@ -148,9 +48,9 @@ static uint32_t find(const struct slot_part *part, struct hash h, const uint64_t
     }
 }
 
-static void place(struct slot_part *part, struct hash h, uint32_t slot)
+static void place(struct slot_part *part, struct slot_hash h, uint32_t slot)
 {
-    const struct layout l = layout_of(part->slot_bits);
+    const struct slot_layout l = layout_of(part->slot_bits);
     uint32_t at = home(part, h), distance = 0, empty;
     for (; (empty = empties(part->entries + at)) == 0; distance++)
         at = after(part, at);
@@ -158,10 +58,10 @@ static void place(struct slot_part *part, struct hash h, uint32_t slot)
     part->n++;
 }
 
-/* An empty part with room for n ids. */
+/* Allocates an empty part with capacity for n ids. */
 static bool part_open(struct slot_table *t, struct slot_part *part, size_t n, size_t at_least)
 {
-    size_t capacity = n / slots_room(BUCKET) * BUCKET + BUCKET;
+    size_t capacity = n / slots_allowed(BUCKET) * BUCKET + BUCKET;
     capacity = capacity < at_least ? at_least : capacity;
     capacity = (capacity + BUCKET - 1) / BUCKET * BUCKET;
     if (capacity >= UINT32_MAX)
@@ -181,11 +81,11 @@ static void part_close(struct slot_table *t, struct slot_part *part)
     mem_free(t->mem, part->entries);
 }
 
-/* Calls each(to, hash, slot) for the ids of a part as n_parts have them. Growing costs what this
- * costs: it has no branch an entry, fetches a block of ids at once, and goes from bucket to bucket,
- * for to look at a bucket just written to, as its neighbour in the old one would, is slow. */
+/* Calls each(to, hash, slot) for every id of a part, with its hash for n_parts parts. It dominates
+   the cost of growing, so it has no branch per entry and prefetches ids in blocks. It takes one
+   entry of each bucket in turn, because reading a bucket just after a write to it is slow. */
 static void part_walk(const struct slot_part *part, const uint64_t *ids, size_t n_parts,
-                      void (*each)(void *to, struct hash, uint32_t slot), void *to)
+                      void (*each)(void *to, struct slot_hash, uint32_t slot), void *to)
 {
     const uint32_t mask = layout_of(part->slot_bits).slot_mask;
     uint32_t slots[WALK_BLOCK], n = 0, at = 0;
@@ -206,7 +106,7 @@ static void part_walk(const struct slot_part *part, const uint64_t *ids, size_t 
     }
 }
 
-static void place_in(void *to, struct hash h, uint32_t slot)
+static void place_in(void *to, struct slot_hash h, uint32_t slot)
 {
     place(to, h, slot);
 }
@@ -214,7 +114,7 @@ static void place_in(void *to, struct hash h, uint32_t slot)
 static bool part_reserve(struct slot_table *t, struct slot_part *part, const uint64_t *ids,
                          size_t n)
 {
-    if (n <= slots_room(part->capacity))
+    if (n <= slots_allowed(part->capacity))
         return true;
     struct slot_part grown;
     if (!part_open(t, &grown, n, part->capacity + part->capacity / 3))
@@ -226,27 +126,27 @@ static bool part_reserve(struct slot_table *t, struct slot_part *part, const uin
     return true;
 }
 
-/* A part's ids divided between it and the part `new`. */
-struct division {
+/* The division of the ids of a part between it and the part `new`. */
+struct slot_division {
     size_t new, n[2];
     struct slot_part parts[2];
 };
 
-static void count_in(void *to, struct hash h, uint32_t slot)
+static void count_in(void *to, struct slot_hash h, uint32_t slot)
 {
-    struct division *d = to;
+    struct slot_division *d = to;
     (void)slot;
     d->n[h.part == d->new]++;
 }
 
-static void divide_in(void *to, struct hash h, uint32_t slot)
+static void divide_in(void *to, struct slot_hash h, uint32_t slot)
 {
-    struct division *d = to;
+    struct slot_division *d = to;
     place(&d->parts[h.part == d->new], h, slot);
 }
 
 static bool part_divide(struct slot_table *t, struct slot_part *old, const uint64_t *ids,
-                        struct division *d)
+                        struct slot_division *d)
 {
     part_walk(old, ids, d->new + 1, count_in, d);
     if (!part_open(t, &d->parts[0], d->n[0], 0))
@@ -261,30 +161,31 @@ static bool part_divide(struct slot_table *t, struct slot_part *old, const uint6
     return true;
 }
 
-/* Adds a part, for which the part whose turn it is is divided. */
+/* Adds a part: divides the next part in the order of linear hashing. */
 static bool add_part(struct slot_table *t, const uint64_t *ids)
 {
     if (!mem_grow(t->mem, &t->parts, &t->parts_capacity, t->n_parts + 1, sizeof *t->parts))
         return false;
-    struct division d = { .new = t->n_parts };
-    const size_t turn = d.new > 0 ? d.new ^ (size_t)1 << (63 - __builtin_clzll(d.new)) : 0;
-    if (d.new > 0 && t->parts[turn].n > 0 && !part_divide(t, &t->parts[turn], ids, &d))
+    struct slot_division d = { .new = t->n_parts };
+    const size_t divided = d.new > 0 ? d.new ^ (size_t)1 << (63 - __builtin_clzll(d.new)) : 0;
+    if (d.new > 0 && t->parts[divided].n > 0 && !part_divide(t, &t->parts[divided], ids, &d))
         return false;
     t->parts[d.new] = d.parts[1];
     t->n_parts++;
     return true;
 }
 
-/* The part has slots that need more bits than its entries gave them. */
+/* Rewrites the entries of a part whose slots need more bits. */
 static void widen(struct slot_part *part, uint32_t slot_bits)
 {
-    const struct layout old = layout_of(part->slot_bits), new = layout_of(slot_bits);
+    const struct slot_layout old = layout_of(part->slot_bits), new = layout_of(slot_bits);
     for (uint32_t i = 0; i < part->capacity; i++) {
         const uint32_t e = part->entries[i];
         if (e == EMPTY)
             continue;
         const uint32_t distance = (e & ~old.tag_mask) >> old.slot_bits;
-        part->entries[i] = entry_of(new, (struct hash){ .tag = e }, distance, e & old.slot_mask);
+        part->entries[i] =
+            entry_of(new, (struct slot_hash){ .tag = e }, distance, e & old.slot_mask);
     }
     part->slot_bits = slot_bits;
 }
@@ -309,32 +210,32 @@ bool slot_table_reserve(struct slot_table *t, const uint64_t *ids, const uint64_
     while (t->n_parts < (t->n + n + PART_MEAN - 1) / PART_MEAN)
         if (!add_part(t, ids))
             return false;
-    bool room = true;
+    bool fits = true;
     for (size_t i = 0; i < n; i++)
         t->parts[hash_of(t->n_parts, more[i]).part].wanted++;
     for (size_t i = 0; i < n; i++) {
         struct slot_part *part = &t->parts[hash_of(t->n_parts, more[i]).part];
-        if (room && part->wanted > 0)
-            room = part_reserve(t, part, ids, (size_t)part->n + part->wanted);
+        if (fits && part->wanted > 0)
+            fits = part_reserve(t, part, ids, (size_t)part->n + part->wanted);
         part->wanted = 0;
     }
-    return room;
+    return fits;
 }
 
-static void want_in(void *to, struct hash h, uint32_t slot)
+static void want_in(void *to, struct slot_hash h, uint32_t slot)
 {
     struct slot_table *t = to;
     (void)slot;
     t->parts[h.part].wanted++;
 }
 
-static void put_in(void *to, struct hash h, uint32_t slot)
+static void put_in(void *to, struct slot_hash h, uint32_t slot)
 {
     struct slot_table *t = to;
     place(&t->parts[h.part], h, slot);
 }
 
-/* Parts of a table that holds what `t` holds, without its entries. */
+/* Allocates parts for a copy of `t`, without its entries. */
 static bool open_packed(const struct slot_table *t, const uint64_t *ids, struct slot_table *packed)
 {
     const size_t n_parts = (t->n + PART_MEAN - 1) / PART_MEAN;
@@ -372,10 +273,10 @@ bool slot_table_pack(struct slot_table *t, const uint64_t *ids)
 
 void slot_table_put(struct slot_table *t, uint64_t id, uint32_t slot)
 {
-    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_hash h = hash_of(t->n_parts, id);
     struct slot_part *part = &t->parts[h.part];
     const uint32_t bits = slot_bits_for(slot);
-    assert(part->n < slots_room(part->capacity) && slot != UINT32_MAX);
+    assert(part->n < slots_allowed(part->capacity) && slot != UINT32_MAX);
     if (bits > t->slot_bits)
         t->slot_bits = bits;
     if (bits > part->slot_bits)
@@ -388,7 +289,7 @@ bool slot_table_get(const struct slot_table *t, const uint64_t *ids, uint64_t id
 {
     if (t->n == 0)
         return false;
-    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_hash h = hash_of(t->n_parts, id);
     const struct slot_part *part = &t->parts[h.part];
     const uint32_t at = find(part, h, ids, id);
     if (at != EMPTY && slot)
@@ -396,8 +297,8 @@ bool slot_table_get(const struct slot_table *t, const uint64_t *ids, uint64_t id
     return at != EMPTY;
 }
 
-/* How many buckets from home the entry `at` in `bucket` stands. */
-static uint32_t distance_of(const struct slot_part *part, struct layout l, size_t n_parts,
+/* Returns the distance in buckets between an entry at `at` in `bucket` and its home. */
+static uint32_t distance_of(const struct slot_part *part, struct slot_layout l, size_t n_parts,
                             const uint64_t *ids, uint32_t bucket, uint32_t at)
 {
     const uint32_t e = part->entries[at];
@@ -408,18 +309,18 @@ static uint32_t distance_of(const struct slot_part *part, struct layout l, size_
     return (bucket >= from ? bucket - from : bucket + part->capacity - from) / BUCKET;
 }
 
-/* Fills the hole in what was a full bucket with one that stands behind it only because it was.
-   That one's own bucket may have been full too. */
+/* Fills the hole in a bucket that was full with an entry that had overflowed past it. If the bucket
+   of that entry was also full, the hole there is filled likewise. */
 static void close_hole(struct slot_part *part, size_t n_parts, const uint64_t *ids, uint32_t bucket,
                        uint32_t hole)
 {
-    const struct layout l = layout_of(part->slot_bits);
+    const struct slot_layout l = layout_of(part->slot_bits);
     bool full = true;
     uint32_t from_hole = 1;
     for (uint32_t next = after(part, bucket); full && next != bucket; from_hole++) {
         const uint32_t *entries = part->entries + next;
         const uint32_t empty = empties(entries);
-        /* Those at home cannot; they are told by their distance, unless none is kept. */
+        /* Entries in their home bucket cannot move. A stored distance of 0 identifies them. */
         uint32_t away = ~empty & 0xffff;
         if (l.far > 0)
             away &= ~alike(entries, 0, ~l.tag_mask & ~l.slot_mask);
@@ -431,7 +332,7 @@ static void close_hole(struct slot_part *part, size_t n_parts, const uint64_t *i
                 continue;
             const uint32_t e = part->entries[at];
             part->entries[hole] =
-                entry_of(l, (struct hash){ .tag = e }, distance - from_hole, e & l.slot_mask);
+                entry_of(l, (struct slot_hash){ .tag = e }, distance - from_hole, e & l.slot_mask);
             part->entries[at] = EMPTY;
             bucket = next;
             hole = at;
@@ -446,7 +347,7 @@ bool slot_table_remove(struct slot_table *t, const uint64_t *ids, uint64_t id, u
 {
     if (t->n == 0)
         return false;
-    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_hash h = hash_of(t->n_parts, id);
     struct slot_part *part = &t->parts[h.part];
     const uint32_t at = find(part, h, ids, id);
     if (at == EMPTY)
@@ -464,7 +365,7 @@ bool slot_table_remove(struct slot_table *t, const uint64_t *ids, uint64_t id, u
 
 void slot_table_move(struct slot_table *t, uint64_t id, uint32_t from, uint32_t to)
 {
-    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_hash h = hash_of(t->n_parts, id);
     struct slot_part *part = &t->parts[h.part];
     const uint32_t bits = slot_bits_for(to);
     assert(to != UINT32_MAX);
@@ -488,7 +389,7 @@ void slot_table_prefetch(const struct slot_table *t, uint64_t id)
 {
     if (t->n == 0)
         return;
-    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_hash h = hash_of(t->n_parts, id);
     const struct slot_part *part = &t->parts[h.part];
     if (part->n > 0)
         __builtin_prefetch(part->entries + home(part, h));
@@ -498,7 +399,7 @@ uint32_t slot_table_guess(const struct slot_table *t, uint64_t id)
 {
     if (t->n == 0)
         return UINT32_MAX;
-    const struct hash h = hash_of(t->n_parts, id);
+    const struct slot_hash h = hash_of(t->n_parts, id);
     const struct slot_part *part = &t->parts[h.part];
     const uint32_t at = find(part, h, NULL, id);
     return at == EMPTY ? UINT32_MAX : part->entries[at] & layout_of(part->slot_bits).slot_mask;

@@ -1,18 +1,18 @@
-/* topk.c - a bounded max-heap; what is at its root is the first to go. */
-#include "topk.h"
+/* topk.c - a bounded max-heap; its root is the worst candidate and is replaced first. */
+#include "src/core/topk.h"
 
 #include <stdbool.h>
 
-#include "index.h"
 #include "kernels/kernels.h"
+#include "src/core/index.h"
 
-/* Whether a is worse than b: further, or as far with the larger id. */
+/* Whether a is worse than b: farther, or equally far with the larger id. */
 static bool worse(float da, uint64_t ia, float db, uint64_t ib)
 {
     return da > db || (da == db && ia > ib);
 }
 
-/* Lets (distance, id) sink from `at` in a heap of n. */
+/* Sifts (distance, id) down from `at` in a heap of n. */
 static void sink(struct topk *t, size_t at, size_t n, float distance, uint64_t id)
 {
     for (;;) {
@@ -56,7 +56,7 @@ void topk_push(struct topk *t, float distance, uint64_t id)
         sink(t, 0, t->n, distance, id);
 }
 
-/* Short enough that the limit is fresh, long enough that the kernel's call costs little. */
+/* A block is short so that the limit is recent, and long so that kernel calls cost little. */
 #define BLOCK 256
 
 void topk_offer(struct topk *t, const struct kernels *kernels, const float *distances,

@@ -1,8 +1,7 @@
-/* topk.h - the k nearest of a stream: a bounded max-heap on (distance, id). Ties go to the smaller
- * id.
+/* topk.h - the k nearest of a stream: a bounded max-heap on (distance, id).
  *
- * The arrays are the caller's, k long; topk_sort() leaves them nearest first, padded with ID_NONE
- * and INFINITY.
+ * Ties go to the smaller id. The caller owns the arrays, each of k elements. topk_sort() sorts them
+ * nearest first and pads them with ID_NONE and INFINITY.
  */
 #ifndef DRIFTLINE_TOPK_H
 #define DRIFTLINE_TOPK_H
@@ -10,6 +9,10 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct topk {
     size_t k, n;
@@ -21,10 +24,12 @@ struct kernels;
 
 static inline struct topk topk_begin(size_t k, float *distances, uint64_t *ids)
 {
-    return (struct topk){ k, 0, distances, ids };
+    const struct topk empty = { k, 0, distances, ids };
+
+    return empty;
 }
 
-/* What a candidate must not exceed to be worth offering: INFINITY until k are held. */
+/* The largest distance a candidate may have to enter the heap: INFINITY until k are held. */
 static inline float topk_limit(const struct topk *t)
 {
     return t->n < t->k ? INFINITY : t->distances[0];
@@ -32,10 +37,14 @@ static inline float topk_limit(const struct topk *t)
 
 void topk_push(struct topk *, float distance, uint64_t id);
 
-/* Offers n candidates. ids NULL: id of candidate i is first_id + i. scratch: n positions. */
+/* Offers n candidates. ids = NULL: candidate i has the id first_id + i. scratch
+   holds n positions. */
 void topk_offer(struct topk *, const struct kernels *, const float *distances, const uint64_t *ids,
                 uint64_t first_id, size_t n, uint32_t *scratch);
 
 void topk_sort(struct topk *);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,5 +1,5 @@
 /* image_hash.c - see image_hash.h. */
-#include "image_hash.h"
+#include "src/data/image_hash.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,8 @@
 
 enum { FIELDS = 8, BLOCK = 256 };
 
-/* cos() times this, rounded: sums of 256 x 256 x 255 x 2^28 stay below 2^53. */
+/* Cosines are rounded multiples of 1 / COSINE_ONE, so all sums are exact: at most 256 x 256 x 255 x
+   2^28 < 2^53. */
 static const double COSINE_ONE = 1 << 14;
 
 struct hasher {
@@ -20,7 +21,8 @@ const char *image_hash_name(enum image_hash kind)
     return kind == IMAGE_DHASH ? "dhash" : "phash";
 }
 
-/* How much of pixel p, which is `fields` units long, lies in field f, which is `side` units long. */
+/* Length of the part of pixel p that is in field f. A pixel is `fields` units long, a
+   field `side` units. */
 static int64_t overlap(size_t p, size_t f, size_t fields, size_t side)
 {
     const size_t low = p * fields > f * side ? p * fields : f * side;
@@ -29,7 +31,7 @@ static int64_t overlap(size_t p, size_t f, size_t fields, size_t side)
     return end > low ? (int64_t)(end - low) : 0;
 }
 
-/* The brightness of field (x, y) of 9 x 8, times a constant. */
+/* Brightness of field (x, y) of 9 x 8, times a constant. */
 static int64_t field_of(const struct hasher *h, const uint8_t *image, size_t x, size_t y)
 {
     const size_t side = h->side;

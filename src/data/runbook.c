@@ -1,103 +1,75 @@
-/* runbook.c - reading runbooks: lines, then blocks and steps, then whether the steps make sense. */
-#include "runbook.h"
+/* runbook.c - reads runbooks: parses YAML events into steps, then checks that the
+ * steps are consistent. */
+#include "src/data/runbook.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <yaml.h>
 
-#include "bytes.h"
 #include "src/core/mem.h"
+#include "src/data/readers/bytes.h"
 
-/* Ids above this are damage, and sums of two stay far from overflow. */
+/* Larger ids are errors; sums of two such ids do not overflow. */
 static const uint64_t MOST_ID = UINT64_C(1) << 48;
 
-enum { KEY_BYTES = 128, VALUE_BYTES = 512 };
+enum { KEY_BYTES = 128 };
 
 struct parser {
-    const char *name, *at, *end;
-    size_t line;
+    yaml_parser_t yaml;
+    yaml_event_t event; /* the current event: the value of `key`, or the end of the mapping */
+    const char *name;
+    char key[KEY_BYTES];
+    size_t line; /* of the key, from 1 */
     struct error *err;
-    /* of the current line */
-    size_t indent;
-    char key[KEY_BYTES], value[VALUE_BYTES];
-    bool have_line;
 };
 
-/* 1. Lines */
+/* 1. Keys and values */
 
 static int refuse(struct parser *p, const char *what)
 {
     return fail(p->err, ERR_CORRUPT, "%s:%zu: %s", p->name, p->line, what);
 }
 
-static bool is_space(char c)
+static int next_event(struct parser *p)
 {
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* Copies a scalar, its quotes taken off, up to `stop`; returns where it ended or NULL. */
-static const char *take_scalar(const char *at, const char *end, char stop, char *out,
-                               size_t out_bytes)
-{
-    size_t n = 0;
-    char quote = at < end && (*at == '"' || *at == '\'') ? *at++ : 0;
-    for (; at < end; at++) {
-        if (quote ? *at == quote : *at == stop || (*at == '#' && n && is_space(at[-1])))
-            break;
-        if (n + 1 >= out_bytes || !*at)
-            return NULL;
-        out[n++] = *at;
-    }
-    if (quote && at++ >= end)
-        return NULL;
-    while (!quote && n && is_space(out[n - 1]))
-        n--;
-    out[n] = 0;
-    while (at < end && is_space(*at))
-        at++;
-    return at;
-}
-
-static bool only_comment(const char *at, const char *end)
-{
-    while (at < end && is_space(*at))
-        at++;
-    return at == end || *at == '#';
-}
-
-/* The next line that says something; have_line is false at the end. */
-static int next_line(struct parser *p)
-{
-    p->have_line = false;
-    while (p->at < p->end) {
-        const char *newline = memchr(p->at, '\n', (size_t)(p->end - p->at)), *at = p->at;
-        const char *end = newline ? newline : p->end;
-        p->at = newline ? newline + 1 : p->end;
-        p->line++;
-        if (only_comment(at, end))
-            continue;
-        p->indent = 0;
-        while (at < end && *at == ' ')
-            at++, p->indent++;
-        if (at < end && *at == '\t')
-            return refuse(p, "a tab in the indentation; use blanks");
-        at = take_scalar(at, end, ':', p->key, sizeof p->key);
-        if (!at || at == end || *at != ':')
-            return refuse(p, "expected \"key: value\"");
-        at++;
-        while (at < end && is_space(*at))
-            at++;
-        at = take_scalar(at, end, '\n', p->value, sizeof p->value);
-        if (!at || !only_comment(at, end))
-            return refuse(p, "the value cannot be read; it may be too long or lack a quote");
-        if (p->value[0] == '#')
-            p->value[0] = 0;
-        p->have_line = true;
+    yaml_event_delete(&p->event);
+    if (yaml_parser_parse(&p->yaml, &p->event))
         return OK;
-    }
-    return OK;
+    const yaml_parser_t *y = &p->yaml;
+    if (y->error == YAML_MEMORY_ERROR)
+        return fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->name);
+    p->line = (y->error == YAML_READER_ERROR ? y->mark.line : y->problem_mark.line) + 1;
+    return fail(p->err, ERR_CORRUPT, "%s:%zu: not YAML: %s%s%s", p->name, p->line,
+                y->context ? y->context : "", y->context ? ": " : "",
+                y->problem ? y->problem : "it cannot be read");
+}
+
+/* The current value as a string; NULL for a mapping, a list, or a string with a zero byte. */
+static const char *scalar(const struct parser *p)
+{
+    if (p->event.type != YAML_SCALAR_EVENT)
+        return NULL;
+    const char *text = (const char *)p->event.data.scalar.value;
+    return strlen(text) == p->event.data.scalar.length ? text : NULL;
+}
+
+/* Reads the next key of the open mapping and the event of its value; *more is false at the end
+   of the mapping. */
+static int next_key(struct parser *p, bool *more)
+{
+    const int rc = next_event(p);
+    *more = !rc && p->event.type != YAML_MAPPING_END_EVENT;
+    if (!*more)
+        return rc;
+    p->line = p->event.start_mark.line + 1;
+    const char *text = scalar(p);
+    if (!text || strlen(text) >= sizeof p->key)
+        return refuse(p, "expected a key of at most 127 bytes");
+    (void)snprintf(p->key, sizeof p->key, "%s", text);
+    return next_event(p);
 }
 
 static bool parse_number(const char *text, uint64_t *out)
@@ -117,19 +89,18 @@ static bool parse_number(const char *text, uint64_t *out)
 
 static int number_value(struct parser *p, const char *where, uint64_t *out)
 {
-    if (parse_number(p->value, out))
+    const char *text = scalar(p);
+    if (text && parse_number(text, out))
         return OK;
     return fail(p->err, ERR_CORRUPT,
                 "%s:%zu: %s: %s = \"%.40s\", expected a whole number from 0 to 2^48", p->name,
-                p->line, where, p->key, p->value);
+                p->line, where, p->key, text ? text : "...");
 }
 
 static int unknown_key(struct parser *p, const char *where, const char *const *known, size_t n)
 {
-    const char *near = error_near(p->key, known, n);
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: unknown key \"%.40s\"%s%s%s", p->name, p->line,
-                where, p->key, near ? "; did you mean \"" : "", near ? near : "",
-                near ? "\"?" : "");
+    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: unknown key \"%.40s\"%s", p->name, p->line, where,
+                p->key, error_hint(p->key, known, n).text);
 }
 
 /* 2. Steps */
@@ -158,18 +129,17 @@ static const unsigned operation_keys[] = {
 
 static int step_operation(struct parser *p, const char *where, struct runbook_step *step)
 {
-    for (int o = 0; o < 4; o++)
-        if (!strcmp(p->value, operation_names[o])) {
+    const char *text = scalar(p);
+    for (int o = 0; text && o < 4; o++)
+        if (!strcmp(text, operation_names[o])) {
             step->operation = (enum runbook_operation)o;
             return OK;
         }
-    const char *near = error_near(p->value, operation_names, 4);
-    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: unknown operation \"%.40s\"%s%s%s", p->name,
-                p->line, where, p->value, near ? "; did you mean \"" : "", near ? near : "",
-                near ? "\"?" : "");
+    return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: unknown operation \"%.40s\"%s", p->name, p->line,
+                where, text ? text : "...", error_hint(text ? text : "", operation_names, 4).text);
 }
 
-static int step_line(struct parser *p, const char *where, struct runbook_step *step, unsigned *seen)
+static int step_key(struct parser *p, const char *where, struct runbook_step *step, unsigned *seen)
 {
     size_t key = 0;
     while (key < STEP_KEYS && strcmp(step_keys[key], p->key))
@@ -223,32 +193,30 @@ static int check_step(struct parser *p, const char *where, const struct runbook_
     return OK;
 }
 
+/* Reads the step whose number is the current key. */
 static int read_step(struct parser *p, struct runbook *r, size_t *capacity, uint64_t number)
 {
     char where[KEY_BYTES + 32];
     snprintf(where, sizeof where, "%s: step %" PRIu64, r->dataset, number);
-    uint64_t expected = r->n ? r->steps[r->n - 1].number + 1 : number > 1 ? 1 : number;
+    const uint64_t expected = r->n ? r->steps[r->n - 1].number + 1 : number > 1 ? 1 : number;
     if (number != expected)
         return fail(p->err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64
                     " was expected; steps are numbered from 0 or 1 without gaps",
                     p->name, p->line, where, expected);
-    if (p->value[0])
-        return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: a step's keys go on lines of their own",
-                    p->name, p->line, where);
+    if (p->event.type != YAML_MAPPING_START_EVENT)
+        return fail(p->err, ERR_CORRUPT,
+                    "%s:%zu: %s: expected the step's keys, as operation: search", p->name, p->line,
+                    where);
     if (!mem_grow(NULL, &r->steps, capacity, r->n + 1, sizeof *r->steps))
         return fail(p->err, ERR_NO_MEMORY, "%s: out of memory", p->name);
     struct runbook_step step = { .number = number, .line = p->line };
-    size_t outer = p->indent, inner = 0;
     unsigned seen = 0;
-    int rc;
-    while (!(rc = next_line(p)) && p->have_line && p->indent > outer) {
-        if (inner && p->indent != inner)
-            return refuse(p, "the indentation differs from the lines above");
-        inner = p->indent;
-        rc = step_line(p, where, &step, &seen);
-        if (rc)
-            return rc;
+    bool more;
+    int rc = next_key(p, &more);
+    while (!rc && more) {
+        rc = step_key(p, where, &step, &seen);
+        rc = rc ? rc : next_key(p, &more);
     }
     if (rc)
         return rc;
@@ -258,41 +226,46 @@ static int read_step(struct parser *p, struct runbook *r, size_t *capacity, uint
 
 /* 3. Blocks */
 
-static int block_line(struct parser *p, struct runbook *r, size_t *capacity)
+static int read_url(struct parser *p, struct runbook *r)
+{
+    const char *text = scalar(p);
+    if (r->gt_url[0])
+        return refuse(p, "gt_url is given twice");
+    if (!text || strlen(text) >= sizeof r->gt_url)
+        return refuse(p, "gt_url must be an address of at most 511 bytes");
+    (void)snprintf(r->gt_url, sizeof r->gt_url, "%s", text);
+    return OK;
+}
+
+static int block_key(struct parser *p, struct runbook *r, size_t *capacity)
 {
     static const char *const known[] = { "max_pts", "gt_url" };
     uint64_t number;
     if (parse_number(p->key, &number))
         return read_step(p, r, capacity, number);
-    int rc = OK;
-    if (!strcmp(p->key, "max_pts")) {
-        if (r->max_pts)
-            return refuse(p, "max_pts is given twice");
-        rc = number_value(p, r->dataset, &r->max_pts);
-        if (!rc && !r->max_pts)
-            rc = refuse(p, "max_pts must be at least 1");
-    } else if (!strcmp(p->key, "gt_url")) {
-        if (r->gt_url[0])
-            return refuse(p, "gt_url is given twice");
-        snprintf(r->gt_url, sizeof r->gt_url, "%s", p->value);
-    } else {
+    if (!strcmp(p->key, "gt_url"))
+        return read_url(p, r);
+    if (strcmp(p->key, "max_pts") != 0)
         return unknown_key(p, r->dataset, known, 2);
-    }
-    return rc ? rc : next_line(p);
+    if (r->max_pts)
+        return refuse(p, "max_pts is given twice");
+    const int rc = number_value(p, r->dataset, &r->max_pts);
+    return rc || r->max_pts ? rc : refuse(p, "max_pts must be at least 1");
 }
 
+/* Reads the block whose dataset is the current key. */
 static int read_block(struct parser *p, struct runbook *r)
 {
-    size_t capacity = 0, inner = 0, first_line = p->line;
-    if (p->indent || !p->key[0] || p->value[0])
-        return refuse(p, "expected a dataset's name and a colon at the line's beginning");
+    const size_t first_line = p->line;
+    size_t capacity = 0;
+    bool more;
+    if (!p->key[0] || p->event.type != YAML_MAPPING_START_EVENT)
+        return refuse(p, "expected a dataset's name, then max_pts and the steps below it");
     snprintf(r->dataset, sizeof r->dataset, "%s", p->key);
-    int rc = next_line(p);
-    while (!rc && p->have_line && p->indent) {
-        if (inner && p->indent != inner)
-            return refuse(p, "the indentation differs from the lines above");
-        inner = p->indent;
-        rc = block_line(p, r, &capacity);
+    int rc = next_key(p, &more);
+    while (!rc && more) {
+        rc = block_key(p, r, &capacity);
+        rc = rc ? rc : next_key(p, &more);
     }
     if (rc)
         return rc;
@@ -305,7 +278,7 @@ static int read_block(struct parser *p, struct runbook *r)
     return OK;
 }
 
-/* 4. Sense: which tags are live, as disjoint ascending ranges */
+/* 4. Consistency: the live tags, as disjoint ascending ranges */
 
 struct range {
     uint64_t start, end;
@@ -317,7 +290,7 @@ struct live {
     uint64_t points;
 };
 
-/* The first range that ends after tag. */
+/* Index of the first range that ends after tag. */
 static size_t first_past(const struct live *l, uint64_t tag)
 {
     size_t low = 0, high = l->n;
@@ -347,7 +320,7 @@ static bool covers(const struct live *l, uint64_t start, uint64_t end)
     return false;
 }
 
-/* Ranges that touch stay apart: covers() walks over the seam. */
+/* Adjacent ranges are not joined; covers() continues from one to the next. */
 static bool add_range(struct live *l, uint64_t start, uint64_t end)
 {
     if (!mem_grow(NULL, &l->ranges, &l->capacity, l->n + 1, sizeof *l->ranges))
@@ -442,35 +415,61 @@ struct names {
 static int read_blocks(struct parser *p, const char *dataset, uint64_t rows, struct runbook *out,
                        struct names *names)
 {
-    int rc = next_line(p);
-    if (!rc && !p->have_line)
-        return refuse(p, "holds no runbook");
-    while (!rc && p->have_line) {
+    bool more;
+    int rc = next_key(p, &more);
+    while (!rc && more) {
         struct runbook block = { .n = 0 };
         rc = read_block(p, &block);
-        bool wanted = !rc && !out->n && (!dataset || !strcmp(dataset, block.dataset));
+        const bool wanted = !rc && !out->n && (!dataset || !strcmp(dataset, block.dataset));
         if (!rc && out->n && !strcmp(out->dataset, block.dataset))
             rc = fail(p->err, ERR_CORRUPT, "%s: %s: has two blocks", p->name, block.dataset);
         if (!rc)
             rc = check_sense(p->name, &block, wanted ? rows : 0, p->err);
-        size_t used = strlen(names->text);
+        const size_t used = strlen(names->text);
         snprintf(names->text + used, sizeof names->text - used, "%s%s", used ? ", " : "",
                  block.dataset);
         if (!rc && wanted)
             *out = block;
         else
             runbook_close(&block);
+        rc = rc ? rc : next_key(p, &more);
     }
+    return rc;
+}
+
+/* A file is one document, which is a mapping. */
+static int read_document(struct parser *p, const char *dataset, uint64_t rows, struct runbook *out,
+                         struct names *names)
+{
+    p->line = 1;
+    int rc = next_event(p); /* start of the stream */
+    for (int i = 0; !rc && i < 2 && p->event.type != YAML_STREAM_END_EVENT; i++)
+        rc = next_event(p);
+    if (rc)
+        return rc;
+    if (p->event.type != YAML_MAPPING_START_EVENT)
+        return refuse(p, "holds no runbook");
+    rc = read_blocks(p, dataset, rows, out, names);
+    for (int i = 0; !rc && i < 2; i++)
+        rc = next_event(p);
+    if (!rc && p->event.type != YAML_STREAM_END_EVENT)
+        rc = refuse(p, "a second document; a file holds one");
     return rc;
 }
 
 int runbook_parse(const char *name, const char *text, size_t bytes, const char *dataset,
                   uint64_t rows, struct runbook *out, struct error *err)
 {
-    struct parser p = { .name = name, .at = text, .end = text + bytes, .err = err };
+    struct parser p = { .name = name, .err = err };
     struct names names = { "" };
     *out = (struct runbook){ .n = 0 };
-    int rc = read_blocks(&p, dataset, rows, out, &names);
+    if (!yaml_parser_initialize(&p.yaml))
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
+    yaml_parser_set_encoding(&p.yaml, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&p.yaml, (const unsigned char *)text, bytes);
+    int rc = read_document(&p, dataset, rows, out, &names);
+    yaml_event_delete(&p.event);
+    yaml_parser_delete(&p.yaml);
     if (!rc && !out->n)
         rc = fail(err, ERR_NOT_FOUND, "%s: has no runbook for \"%s\"; it has %s", name, dataset,
                   names.text);

@@ -1,17 +1,24 @@
-/* runbook.h - big-ann-benchmarks' streaming runbooks: which points arrive, leave and are asked for,
- * in numbered steps.
+/* runbook.h - streaming runbooks of big-ann-benchmarks: which points are inserted, deleted,
+ * replaced and searched, in numbered steps.
  *
- *     msturing-10M:                 the dataset it was written for; a file may hold several
- *       max_pts: 5000000            required: the most points live at once (not the ids' range,
- * which is larger) gt_url: "https://..."       optional, not used 1: operation: insert insert and
- * delete: ids start .. end - 1 start: 0 end: 50000 2: operation: search 3: operation: replace tags
- * keep, their vectors become those of ids_start .. ids_end - 1 tags_start: 0 ...
+ *     msturing-10M:              # the dataset that it is for; a file may hold several
+ *       max_pts: 5000000         # required: the most live points at a time; ids may be larger
+ *       gt_url: "https://..."    # optional, not used
+ *       1:
+ *         operation: insert      # insert and delete: ids start .. end - 1
+ *         start: 0
+ *         end: 50000
+ *       2:
+ *         operation: search
+ *       3:
+ *         operation: replace     # tags stay live and get the vectors of
+ *         tags_start: 0          # ids_start .. ids_end - 1
+ *         ...
  *
- * The subset of YAML these files are written in is read by hand: it is a page of code, and a
- * message can name the line and the dataset. Refused, by name and line: gaps in the numbering
- * (which may begin at 0 or 1), unknown, repeated and missing keys, empty ranges, ranges past the
- * data, replace ranges of unequal length, inserting what is live, deleting or replacing what is
- * not, and more live points than max_pts. All 15 files of neurips23 pass.
+ * A file is one YAML document without aliases. These are errors, which name the line: gaps in the
+ * numbers of steps, which begin at 0 or 1; unknown, repeated and missing keys; empty ranges; ranges
+ * past the data; replace ranges of unequal length; inserting live points; deleting or replacing
+ * points that are not live; more live points than max_pts. All 15 files of neurips23 pass.
  */
 #ifndef DRIFTLINE_RUNBOOK_H
 #define DRIFTLINE_RUNBOOK_H
@@ -25,28 +32,29 @@ enum runbook_operation { RUNBOOK_INSERT, RUNBOOK_DELETE, RUNBOOK_SEARCH, RUNBOOK
 
 struct runbook_step {
     enum runbook_operation operation;
-    uint64_t number;     /* as in the file */
-    size_t line;         /* of the number, from 1 */
-    uint64_t start, end; /* insert: ids, which become tags; delete, replace: tags; half-open */
-    uint64_t ids_start, ids_end; /* replace: the vectors the tags get */
+    uint64_t number; /* as in the file */
+    size_t line;     /* of the number, from 1 */
+    /* half-open range; insert: ids, which become tags; delete, replace: tags */
+    uint64_t start, end;
+    uint64_t ids_start, ids_end; /* replace: ids of the tags' new vectors */
 };
 
 struct runbook {
     char dataset[128];
     char gt_url[512];
     uint64_t max_pts;
-    uint64_t rows_needed; /* one past the largest id: how many rows the data must have */
+    uint64_t rows_needed; /* one past the largest id: the least number of rows of the data */
     struct runbook_step *steps;
     size_t n;
 };
 
-/* Reads the block of `dataset` (NULL: the first) from a file, gzipped or not. rows: of the data it
-   will run on, 0 where the ids are to be rescaled. ERR_CORRUPT with "path:line: dataset: ...",
-   ERR_NOT_FOUND naming the datasets there are, ERR_IO, ERR_NO_MEMORY. Freed with runbook_close(),
-   also after an error. */
+/* Reads the runbook of `dataset`, NULL: the first, from a file, gzipped or not. rows: of
+   the data; 0: any, as the caller scales ids. Freed with runbook_close(), also after an
+   error. ERR_CORRUPT with "path:line: dataset: ...", ERR_NOT_FOUND with the datasets of the
+   file, ERR_IO, ERR_NO_MEMORY. */
 int runbook_open(const char *path, const char *dataset, uint64_t rows, struct runbook *,
                  struct error *);
-/* The same from text in memory. */
+/* As runbook_open(), from a string in memory; name is for messages. */
 int runbook_parse(const char *name, const char *text, size_t bytes, const char *dataset,
                   uint64_t rows, struct runbook *, struct error *);
 void runbook_close(struct runbook *);

@@ -1,4 +1,4 @@
-# checks.sh - what the scripts of tests/cli share: a folder of their own, one check a line, TAP's words.
+# checks.sh - shared by the scripts of tests/cli: a scratch folder, and checks that print TAP lines.
 # shellcheck shell=bash disable=SC2034  # sourced; its variables are used in conditions given to check
 
 work=$(mktemp -d)
@@ -13,4 +13,18 @@ check() { # NAME CONDITION: evaluated here; on failure the last command's output
         sed 's/^/#   /' out err 2>/dev/null | head -n 30
         failed=1
     fi
+}
+
+own_program() { # $program: a copy of the program, as others may be linking it; then goes to the scratch folder
+    root=$PWD
+    program=$work/driftline
+    cp -L build/driftline "$program"
+    export DRIFTLINE_ROOT=$root DRIFTLINE_CACHE=$work/cache NO_COLOR=1
+    unset DRIFTLINE_DATA DRIFTLINE_KERNELS
+    cd "$work" || exit 1
+}
+
+run() { # ARGUMENT...: output in `out` and `err`
+    "$program" "$@" >out 2>err
+    status=$?
 }

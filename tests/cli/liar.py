@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""liar.py - what a result says of each lie of tests/support/liar.c: the table, and what holds results to it.
+"""liar.py - the expected result of each lie of tests/plugins/liar/liar.c: the table, and its comparison with results.
 
-    liar.py check FOLDER DOC    one TAP line an expectation; FOLDER/RUN/result.json and FOLDER/RUN.out are read,
-                                DOC must have the table; exit status 1 if something is not so
+    liar.py check FOLDER DOC    prints one TAP line per expectation; FOLDER/RUN/result.json and FOLDER/RUN.out are read,
+                                DOC must have the table; exit status 1 if an expectation fails
     liar.py modes A|B           whether the table has exactly these modes
     liar.py table               the table as docs/adversary.md has it
 """
@@ -69,7 +69,7 @@ def warned(pattern):
 
 
 def printed(pattern):
-    """On the line that has the label."""
+    """Text on the line with the label."""
     def lines(c):
         return [line for line in c.printed.splitlines() if re.search(rf"(?<!\w){c.label}(?!\w)", line)]
     return (f"printed: /{pattern}/", lambda c: any(re.search(pattern, line) for line in lines(c)), lines)
@@ -91,7 +91,7 @@ truth_noted = ("the result has a note on the ground truth", lambda c: c.result["
 def sound(c):
     """No note, no warning; files that other programs leave in /tmp meanwhile are not the cell's."""
     notes = [s["note"] for p in c.points for s in p["steps"] if s["note"]]
-    warnings = [w for p in c.points for w in p["warnings"] if not w.startswith("new files while it ran")]
+    warnings = [w for p in c.points for w in p["warnings"] if not w.startswith("new temporary files")]
     return notes + warnings
 
 
@@ -109,7 +109,7 @@ processors_noted = (
 # A machine that is busy enough may take longer over what is timed.
 warned_of_work = (
     "a warning of work outside the clock, where that is more than what was timed",
-    lambda c: warned("outside the clock")[1](c) or c.value("cell/timed_seconds") > c.value("cell/untimed_seconds"),
+    lambda c: warned("outside the timed calls")[1](c) or c.value("cell/timed_seconds") > c.value("cell/untimed_seconds"),
     lambda c: (c.value("cell/timed_seconds"), c.value("cell/untimed_seconds"), c.value("cell/warnings")))
 outside_the_clock = [status("ok"), between("cell/untimed_seconds", .35, 60), warned_of_work]
 batch_differs = [status("ok"), between("search/recall/mean", 1, 1), between("search/throughput_recall/mean", 0, 0),
@@ -161,8 +161,8 @@ TABLE = [
          between("live/stats/sampled_answers", 1, 1e9),
          note("live", "answers? .*differently"))]),
     ("memoises", "remembers answers by the bytes of the query, whatever the knobs",
-     "the cell is `failed`: it remembers; with `repeated = true` it is `ok`, and the step says `repeated`",
-     main("memoises", failed("remembers"))
+     "the cell is `failed`: it caches answers; with `repeated = true` it is `ok`, and the step says `repeated`",
+     main("memoises", failed("caches answers"))
      + [("repeated", "memoises", all_points_ok), ("repeated", "memoises", equal("search/repeated", True)),
         ("repeated", "honest", all_points_ok)]),
     ("work_in_stats", "inserts put rows aside; the index is built when statistics are asked for",
@@ -229,8 +229,8 @@ TABLE = [
      main("stats_named_as_harness", status("ok"), equal("load/stats/calls", 1), equal("load/stats/method.calls", -5),
           between("end/stats/create_seconds", 0, 60), equal("end/stats/method.create_seconds", -5))),
     ("range_query_out_of_range", "delivers a range answer for a query number past the last",
-     "`failed`: range answer for query Q, of which there are N",
-     main("range_query_out_of_range", failed(r"range answer for query \d+, of which there are \d+"))),
+     "`failed`: range answer for query Q, but there are only N queries",
+     main("range_query_out_of_range", failed(r"range answer for query \d+, but there are only \d+ queries"))),
     ("writes_past_the_end", "writes one id past the end of its answers", "`failed`: wrote past the end of its answers",
      main("writes_past_the_end", failed("wrote past the end of its answers"))),
     ("unsorted_distances", "answers the second nearest before the nearest",
@@ -241,8 +241,8 @@ TABLE = [
     ("negative_distances", "answers with a distance of -1 under squared L2", "`failed`: a distance is negative",
      main("negative_distances", failed("negative"))),
     ("exact_flag_recall_zero", "says that it is exact (`INDEX_EXACT`), and answers the farthest rows",
-     "`failed`: says it is exact (INDEX_EXACT), recall is 0",
-     main("exact_flag_recall_zero", failed(r"says it is exact \(INDEX_EXACT\), recall is"))),
+     "`failed`: claims to be exact (INDEX_EXACT), but its recall is 0",
+     main("exact_flag_recall_zero", failed(r"claims to be exact \(INDEX_EXACT\), but its recall is"))),
     ("repeats_ids", "answers the nearest row k times",
      "`ok`; recall 1 / k, `wrong_ids` counts the repetitions",
      main("repeats_ids", status("ok"), between("search/recall/mean", .1, .1), equal("search/wrong_ids", 1800),

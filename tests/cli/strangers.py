@@ -1,10 +1,10 @@
-"""strangers.py - results that another person may have written, drawn and reported by the program.
+"""strangers.py - untrusted results, drawn and reported by the program.
 
     strangers.py PROGRAM SEED ROUNDS      one TAP line for each check
 
-Strings are random, out of characters that mean something to gnuplot, HTML, CSV or a shell, and a
-list of attacks. Whatever they are, the program must run nothing, touch no file but those it is to
-write, and show the text as it was typed.
+Strings are random characters with a meaning in gnuplot, HTML, CSV or a shell, and a list of known
+attacks. For every string the program must run no command, change no file except its own output, and
+show the text as it was written.
 """
 import csv, html.parser, json, os, random, re, subprocess, sys, unicodedata
 import xml.etree.ElementTree as tree

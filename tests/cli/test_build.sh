@@ -1,10 +1,11 @@
 #!/bin/bash
-# test_build.sh - the Makefile over a tiny project: what is rebuilt when, and with which flags.
+# test_build.sh - the Makefile over a tiny project: which files are rebuilt when,
+# and with which flags.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-mkdir -p "$work/src/core" "$work/src/harness" "$work/kernels"
+mkdir -p "$work/src/core" "$work/src/cli" "$work/kernels/avx2"
 cp -r Makefile "$work/"
 cp -r src/build "$work/src/"
 cd "$work" || exit 1
@@ -16,15 +17,15 @@ cat >src/core/one.h <<'C'
 int one(void);
 C
 cat >src/core/one.c <<'C'
-#include "core/one.h"
+#include "src/core/one.h"
 int one(void)
 {
     return 1;
 }
 C
-cat >src/harness/main.c <<'C'
+cat >src/cli/main.c <<'C'
 #include "build_info.h"
-#include "core/one.h"
+#include "src/core/one.h"
 #include <stdio.h>
 int main(void)
 {
@@ -40,7 +41,7 @@ void add(float *restrict a, const float *restrict b, int n)
         a[i] += a[i] * b[i];
 }
 C
-sed 's/add/add_avx2/' kernels/scalar.c >kernels/avx2.c
+sed "s/add/add_avx2/" kernels/scalar.c >kernels/avx2/table.c
 
 run() {
     "$@" >out 2>&1
@@ -66,7 +67,7 @@ run make
 check "and back" '[ "$(compiled)" = 4 ] && [ $status = 0 ]'
 
 check "the oracle is neither vectorised nor contracted" '! code scalar | grep -qE "[yz]mm|mulps|addps|fmadd"'
-check "an instruction set's file is compiled for it" 'code avx2 | grep -q ymm'
+check "an instruction set's file is compiled for it" 'code avx2/table | grep -q ymm'
 
 echo 'int f(int a, long b) { int c = b; return a + c; }' >>src/core/one.c
 run make
@@ -74,7 +75,7 @@ check "a warning stops the build" '[ $status != 0 ] && grep -q "one.c" out'
 sed -i '$d' src/core/one.c
 rm src/core/one.h
 sed -i '1d' src/core/one.c
-sed -i '/one.h/d; 1i int one(void);' src/harness/main.c src/core/one.c
+sed -i '/one.h/d; 1i int one(void);' src/cli/main.c src/core/one.c
 run make
 check "a header may go" '[ $status = 0 ]'
 

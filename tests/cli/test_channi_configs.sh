@@ -1,19 +1,15 @@
 #!/bin/bash
-# test_channi_configs.sh - the configs of CHANNI can be read without any data at hand; transactions, versions, attributes,
-# saving and recovery run from Lua; damage and a full disk are told.
+# test_channi_configs.sh - the configs of CHANNI load without data; transactions, versions,
+# attributes, saving and recovery run from Lua; damage and a full disk are reported.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-program=$work/driftline
-cp -L build/driftline "$program"
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-cd "$work" || exit 1
+own_program
 
 "$program" list methods >peers
 if [ "$(grep -c "^hnswlib \|^faiss-ivf-flat " peers)" = 2 ]; then
-    for config in "$DRIFTLINE_ROOT"/configs/channi_*.lua "$DRIFTLINE_ROOT"/configs/bars_channi*.lua; do
+    for config in "$DRIFTLINE_ROOT"/configs/channi/*.lua "$DRIFTLINE_ROOT"/configs/targets/channi*.lua; do
         "$program" check --quick "$config" >out 2>err
         status=$?
         check "$(basename "$config") can be read" '[ $status = 0 ] && grep -q "^distances" out'
@@ -48,8 +44,8 @@ experiment { name = "both", title = "t", repeats = 1, k = 10,
     w:search { d:queries(50), tag = "reloaded" }
   end,
   methods = {
-    method { "channi", params = { target_cluster = 50 }, knobs = { nprobe = 4000000, in_ef = 4000000 } },
-    method { "channi", label = "codes", params = { target_cluster = 50, inside = "codes", eps0 = 12, cold_rows = true, cache_mb = 1 },
+    method { "channi", params = { target_cluster = 50, cluster_index = "graph" }, knobs = { nprobe = 4000000, in_ef = 4000000 } },
+    method { "channi", label = "codes", params = { target_cluster = 50, cluster_index = "codes", eps0 = 12, cold_rows = true, cache_mb = 1 },
       knobs = { nprobe = 4000000 } },
   },
 }
@@ -64,17 +60,75 @@ sys.exit(0 if len(steps) == 14 and all(s["recall"]["mean"] == 1 and s["wrong_ids
 }
 check "transactions, versions, attributes, recovery, saving: at exhaustive knobs every answer is the truth" '[ $status = 0 ] && exact'
 
+cat >several.lua <<'EOT'
+local d = synthetic { kind = "mixture", rows = 3000, dim = 16, clusters = 20, seed = 3 }
+local owners = {}
+for i = 1, 500 do owners[i] = i % 3 > 0 and "owner " .. i % 7 end
+local function some()
+  return { price = { uniform = { -5, 5 }, missing = .1 }, attribute = { classes = 20, skew = 1 },
+    colour = { classes = 3, names = { "red", "green", "blue" }, missing = .3 } }
+end
+experiment { name = "several", title = "t", repeats = 1, k = 10,
+  workload = function(w)
+    local function ask(tag)
+      w:search { d:queries(50), where = { price = { 0, math.huge }, colour = { "red", "blue" } }, tag = tag .. " two" }
+      w:search { d:queries(50), where = { attribute = { 1, 9, ["not"] = { 3, 4 } }, colour = { missing = true } }, tag = tag .. " three" }
+      w:search { d:queries(50), where = { 3, 4 }, tag = tag .. " short" }
+    end
+    w:insert { d:rows(1, 1500), attribute = { classes = 20 } }
+    w:insert { d:rows(1501, 2000), attributes = some(), batch = 90, singles = 30, tag = "load" }
+    w:snapshot { name = "then" }
+    ask "first"
+    w:begin {}
+    w:delete { oldest = 1400 }
+    w:insert { d:rows(2001, 2500), attributes = { owner = { values = owners } } }
+    w:rollback {}
+    ask "undone"
+    w:insert { d:rows(2501, 3000), attributes = { owner = { values = owners }, colour = { classes = 2, names = { "blue", "black" } } } }
+    w:update { random = 300, with = d:rows(1, 300) }
+    w:delete { d:rows(1, 500) }
+    w:insert { d:rows(1, 500), attributes = some(), tag = "again" }
+    w:maintain {}
+    ask "after"
+    w:search { d:queries(50), where = { owner = { "owner 1", "owner 2" } }, tag = "owner" }
+    w:search { d:queries(50), where = { price = { 0, 5 }, colour = "red" }, as_of = "then", tag = "then" }
+    w:release { name = "then" }
+    w:recover {}
+    ask "recovered"
+    w:save {}
+    w:reload {}
+    ask "reloaded"
+  end,
+  methods = {
+    method { "channi", params = { target_cluster = 50, cluster_index = "graph" }, knobs = { nprobe = 4000000, in_ef = 4000000 } },
+    method { "channi", label = "rebuilt", rebuild = "again", params = { target_cluster = 50, cluster_index = "graph" }, knobs = { nprobe = 4000000, in_ef = 4000000 } },
+    method { "flat" },
+  },
+}
+EOT
+"$program" run --no-plots --out results several.lua >out 2>err
+status=$?
+where() { # every answer is the truth; channi applies the conditions itself, but as of a snapshot
+    python3 -c 'import json, sys
+cells = json.load(open("results/several/result.json"))["cells"]
+steps = [(c["label"], s) for c in cells for s in c["steps"] if s["op"] == "search" and s["status"] == "ok"]
+own = sum("own attributes" in s["note"] for _, s in steps)
+print(len(steps), own, [(l, s["tag"], s["recall"]["mean"]) for l, s in steps if s["recall"]["mean"] != 1])
+sys.exit(0 if len(steps) == '"$1"' and own == '"$2"' and all(s["recall"]["mean"] == 1 and s["wrong_ids"] == 0 for _, s in steps) else 1)'
+}
+check "conditions on several attributes: changes, rollback, rebuild, recovery and saving keep them" '[ $status = 0 ] && where 49 32'
+
 cat >old.lua <<'EOT'
 local d = synthetic { kind = "mixture", rows = 500, dim = 8, clusters = 5, seed = 3 }
 experiment { name = "old", title = "t", repeats = 1,
   workload = function(w) w:insert { d } w:save {} w:reload {} w:search { d:queries(5), tag = "q" } end,
-  methods = { method { "spfresh", params = { journal = "written" } } } }
+  methods = { method { "spfresh", params = { wal = "written" } } } }
 EOT
 "$program" run --no-plots --out results old.lua >out 2>err
 status=$?
 check "a reload finds an empty folder, whatever the index kept in it before" '[ $status = 0 ]'
 
-for params in 'split_max = 100, merge_min = 60' 'top_M = 40, top_M0 = 8' 'target_cluster = 1' 'inside = "tree"' 'target = 5'; do
+for params in 'split_max = 100, merge_min = 60' 'top_M = 40, top_M0 = 8' 'target_cluster = 1' 'cluster_index = "tree"' 'target = 5'; do
     cat >bad.lua <<EOT
 local d = synthetic { kind = "mixture", rows = 500, dim = 8, clusters = 5, seed = 3 }
 experiment { name = "bad", title = "t", repeats = 1,
@@ -83,7 +137,7 @@ experiment { name = "bad", title = "t", repeats = 1,
 EOT
     "$program" run --no-plots --out results bad.lua >out 2>err
     status=$?
-    check "$params: refused, and why" '[ $status != 0 ] && cat out err | grep -Eq "merge_min|top_M0|target_cluster|inside|target"'
+    check "$params: refused, and why" '[ $status != 0 ] && cat out err | grep -Eq "merge_min|top_M0|target_cluster|cluster_index|target"'
 done
 
 exit $failed

@@ -1,20 +1,11 @@
 #!/bin/bash
-# test_codes.sh - 64-bit codes from a config: range search, what was planted, figures by radius, hashes of images; and that
-# the configs of the HFTrie source can be read.
+# test_codes.sh - 64-bit codes from a config: range search, planted neighbours, figures by radius,
+# image hashes; and the configs of the HFTrie paper load.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-program=$work/driftline
-cp -L build/driftline "$program"
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-cd "$work" || exit 1
-
-run() {
-    "$program" "$@" >out 2>err
-    status=$?
-}
+own_program
 metric() { # LABEL METRIC: its median, or nothing
     python3 -c 'import json, sys
 for s in json.load(open("results/codes/result.json"))["summary"]:
@@ -64,7 +55,7 @@ check "the result keeps to the schema" '[ $status = 0 ]'
 
 sed 's/rows = 3000, clusters = 5/rows = 100000000, clusters = 5000/; s/queries(5)/queries(5000)/; s/{ 0, 4, 24, 64 }/{ 65 }/' codes.lua >wrong.lua
 run --out results wrong.lua
-check "a radius past 64 is refused in its line" '[ $status = 2 ] && grep -q "wrong.lua:7: w:range: radius = 65 is no number of differing bits" err'
+check "a radius past 64 is refused in its line" '[ $status = 2 ] && grep -q "wrong.lua:7: w:range: radius = 65 is not a number of differing bits" err'
 
 python3 - <<'PY'
 import random, struct
@@ -99,13 +90,33 @@ check "codes of the wrong width" '[ $status = 2 ] && grep -q "4 columns of u8 ca
 
 # ---- the configs that ship
 "$program" list methods >out
-for name in hftrie_scaling hamming_churn ablation_hftrie bars_hftrie hftrie_radius hftrie_methods; do
-    if [ ${name#hftrie_r} != "$name" ] || [ $name = hftrie_methods ]; then
-        grep -q "^faiss-factory " out || continue # a program without peers
+for name in hftrie/scaling hftrie/hamming_churn hftrie/ablation targets/hftrie hftrie/radius hftrie/methods; do
+    if [ ${name#hftrie/r} != "$name" ] || [ $name = hftrie/methods ]; then
+        grep -q "^faiss-factory " out || continue # a program without baselines
     fi
     "$program" check --quick "$DRIFTLINE_ROOT/configs/$name.lua" >plan 2>err
     status=$?
     check "$name.lua can be read" '[ $status = 0 ] && grep -q "^distances" plan'
 done
+
+# ---- the names that they had while all lay in one folder
+while read -r old new; do
+    "$program" check --quick "$old" >plan 2>err
+    status=$?
+    check "$old is found" '[ $status = 0 ] && grep -q "^warning: $old: using $new, which has this name\$" err'
+done <<'EOT'
+configs/hftrie_scaling.lua configs/hftrie/scaling.lua
+ablation_hftrie configs/hftrie/ablation.lua
+bars_hftrie.lua configs/targets/hftrie.lua
+EOT
+"$program" check nothing_of_this_name >plan 2>err
+status=$?
+check "a name of no config" '[ $status = 2 ] && grep -q "nothing_of_this_name: no such file, nor a config of that name  (" err'
+"$program" run configs/hftrie/scalin.lua >plan 2>err
+status=$?
+check "a misspelt config" '[ $status = 2 ] && grep -q "did you mean \"hftrie/scaling\"?" err'
+"$program" check drift.lua >plan 2>err
+status=$?
+check "a file that is not there is no config in another folder" '[ $status = 2 ] && grep -q "drift.lua: no such file" err'
 
 exit $failed

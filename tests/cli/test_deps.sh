@@ -1,5 +1,6 @@
 #!/bin/bash
-# test_deps.sh - src/build/deps.sh against a faked system: what it installs, what it says, how it ends.
+# test_deps.sh - src/build/deps.sh against a simulated system: installed
+# packages, messages, exit status.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
@@ -39,7 +40,7 @@ left=$(cat apt)
 for word; do case $word in -* | install | *=*) ;; *) echo "$word" >>installed ;; esac; done
 SH
 
-all="pkg-config liblua5.4-dev libopenblas-dev libjansson-dev zlib1g-dev libxxhash-dev libssl-dev
+all="pkg-config liblua5.4-dev libopenblas-dev libjansson-dev libyaml-dev zlib1g-dev libxxhash-dev libssl-dev
 g++ cmake npm libhdf5-dev liburing-dev librocksdb-dev gnuplot-nox fonts-dejavu-core curl ca-certificates dataset-fashion-mnist"
 
 # Whether programs like npm happen to be on this machine must not matter, so PATH has only the basics.

@@ -1,15 +1,11 @@
 #!/bin/bash
-# test_dump.sh - two methods measured in turn, and the answers that a run keeps, as a user meets them.
+# test_dump.sh - two methods measured alternately, and the answers that a run stores,
+# from the command line.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-program=$work/driftline
-cp -L build/driftline "$program"
-root=$PWD
-export DRIFTLINE_ROOT=$root DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-cd "$work" || exit 1
+own_program
 
 run() {
     timeout -k 5 120 "$program" "$@" >out 2>err
@@ -36,9 +32,9 @@ experiment {
 }
 LUA
 run run --no-plots --out r duel.lua
-check "two pairs are measured in turn" '[ $status = 0 ] && [ "$(grep -c "measuring in turn" err)" = 2 ]'
+check "two pairs are measured alternately" '[ $status = 0 ] && [ "$(grep -c "measuring alternately" err)" = 2 ]'
 check "a search in rounds, changes once a replay" 'grep -qE "^divf\[nprobe=1\] +flat +q +[0-9.]+ +[0-9.]+ \.\. [0-9.]+ +[0-9]+ in .*a is faster" out && grep -qE "^divf\[nprobe=1\] +flat +gone +[0-9.]+ " out'
-check "what one of them does not do is not measured" 'grep -qE "flat +train +- +- +0 in .*not measured: one of the two does not do this" out'
+check "what one of them does not do is not measured" 'grep -qE "flat +train +- +- +0 in .*not measured: one of the two does not support it" out'
 check "a claim asks for the ratio" 'grep -q "^holds *a list is faster" out'
 python3 - "$root/results/schema.json" >out 2>&1 <<'PY'
 import json, jsonschema, sys
@@ -57,7 +53,7 @@ status=$?
 check "nothing is left of the held processes" '[ $status = 1 ]'
 
 run run --no-plots --only flat --out r duel.lua
-check "without one of the two, nothing is measured in turn" '[ $status = 0 ] && grep -q "not measured: one of the two did not run" out'
+check "without one of the two, nothing is measured alternately" '[ $status = 0 ] && grep -q "not measured: one of the two did not run" out'
 
 # ---- answers
 run run --no-plots --force --out r duel.lua
@@ -80,10 +76,10 @@ assert len(flat) == 100 and flat == full
 PY'
 truncate -s 100 r/duel/cells/0.answers
 run dump r/duel
-check "a damaged file is named" '[ $status = 2 ] && grep -q "cells/0.answers: it is damaged or cut short" err'
+check "a damaged file is named" '[ $status = 2 ] && grep -q "cells/0.answers: the file is damaged or truncated" err'
 rm r/duel/cells/*.answers
 run dump r/duel
-check "a result without answers says so" '[ $status = 2 ] && grep -q "no cell has its answers there" err'
+check "a result without answers says so" '[ $status = 2 ] && grep -q "no cell has stored answers" err'
 run dump nowhere
 check "nor has a folder that is not there" '[ $status = 2 ] && grep -q nowhere err'
 

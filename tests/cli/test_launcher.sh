@@ -46,9 +46,9 @@ check "says that it builds, and only what is for the user" \
 run "$root/harness" again
 check "nothing changed: no make, not a word" '[ "$(builds)" = 1 ] && [ ! -s err ] && grep -q "<again>" out'
 
-start=$(date +%s%N)
-for _ in 1 2 3 4 5; do run "$root/harness"; done
-each_ms=$((($(date +%s%N) - start) / 5000000))
+# Processor time: other programs may keep the processors from it.
+TIMEFORMAT='%3U %3S'
+each_ms=$({ time for _ in 1 2 3 4 5; do run "$root/harness"; done; } 2>&1 | awk '{ print int(($1 + $2) * 1000 / 5) }')
 check "nothing changed: starts within 50 ms (took $each_ms)" '[ $each_ms -lt 50 ]'
 
 ln -s "$root/harness" link

@@ -1,18 +1,14 @@
 #!/bin/bash
-# test_liar.sh - what results say of methods that lie: each mode of tests/support/liar.c through the program, held to
-# the table in liar.py. Runs of its own are for what needs other options, another workload, or more patience.
+# test_liar.sh - results of methods that lie: runs each mode of tests/plugins/liar/liar.c and
+# compares its result with the table in liar.py. Modes that need other options, another workload or
+# more time have runs of their own.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-root=$PWD
-# Its own copy: others may be linking the program meanwhile, and its processes are known by it.
-program=$work/driftline
-cp -L build/driftline "$program"
-plugins=$root/build/release/tests/support
+own_program # its processes are known by it
+plugins=$root/build/release/tests/plugins
 table=$root/tests/cli/liar.py
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
 trap '[ $BASHPID != $$ ] || leave' EXIT
 leave() { # a method that stops its guard may outlive it
     for pid in $(pgrep -f "^$program"); do kill -KILL "$pid" 2>/dev/null; done
@@ -21,7 +17,6 @@ leave() { # a method that stops its guard may outlive it
 for name in liar liar-exact; do
     [ -e "$plugins/$name.so" ] || { echo "not ok - $plugins/$name.so is not built"; exit 1; }
 done
-cd "$work" || exit 1
 
 # Lists of methods by mode, and what all runs have in common.
 mkdir lib
@@ -134,7 +129,7 @@ for name in hang stopped; do
 done
 
 python3 "$table" check r "$root/docs/adversary.md" || failed=1
-modes=honest$(sed -n 's/^ *LIE(\([a-z_]*\)).*/|\1/p' "$root/tests/support/liar.h" | tr -d '\n')
+modes=honest$(sed -n 's/^ *LIE(\([a-z_]*\)).*/|\1/p' "$root/tests/plugins/liar/liar.h" | tr -d '\n')
 python3 "$table" modes "$modes" || failed=1
 
 exit $failed

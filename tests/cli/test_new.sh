@@ -1,5 +1,6 @@
 #!/bin/bash
-# test_new.sh - `new NAME` in a copy of the project: the skeleton becomes a method that builds, is listed, and passes.
+# test_new.sh - `new NAME` in a copy of the project: the skeleton becomes a method that builds, is
+# listed, and passes its tests.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 
@@ -8,7 +9,7 @@ git ls-files -z | xargs -0 tar -cf - | tar -C "$work" -xf - || exit 1
 program=$work/driftline
 cp -L build/driftline "$program"
 cd "$work" || exit 1
-# Unoptimised and without the peers: what is looked at is the way, not the speed.
+# Unoptimised and without the baselines: this is about the steps, not the speed.
 unset MAKEFLAGS MAKELEVEL MFLAGS
 export DRIFTLINE_ROOT=$work CFLAGS=-O0 DRIFTLINE_WITHOUT="faiss hnswlib usearch hdf5 rocksdb cuda"
 
@@ -18,6 +19,8 @@ check "a new method is made, built and tested" \
     '[ $status = 0 ] && [ -s algorithms/tiny/tiny.c ] && grep -q "METHOD(tiny_ops)" algorithms/registry.def'
 check "its tests ran and passed" 'grep -qE "^[1-9][0-9]* passed, 0 failed" out'
 check "nothing of the skeleton's name is left in it" '! grep -q skeleton algorithms/tiny/tiny.c'
+check "nor what is true of the skeleton alone" '! grep -qE "smallest|harness new|Driftline\"" algorithms/tiny/tiny.c'
+check "its head names it" 'head -1 algorithms/tiny/tiny.c | grep -qF "/* tiny.c - what it is"'
 build/driftline list methods >out 2>err
 check "it is listed" 'grep -q "^tiny " out'
 build/driftline new tiny >out 2>err

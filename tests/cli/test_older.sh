@@ -1,15 +1,12 @@
 #!/bin/bash
-# test_older.sh - a finished result is never lost to a smaller run or to one that does not finish: it is kept beside.
+# test_older.sh - a finished result is never lost to a smaller or an unfinished run: it is
+# moved to a folder older/.
 # shellcheck disable=SC2012,SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
 trap 'umount "$work/full" 2>/dev/null; rm -rf "$work"' EXIT
-program=$work/driftline
-cp -L build/driftline "$program"
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-cd "$work" || exit 1
+own_program
 
 run() {
     "$program" --out r "$@" >out 2>err
@@ -150,6 +147,6 @@ if [ "$(id -u)" = 0 ] && mount -t tmpfs -o size=4m,nr_inodes=100 tmpfs full 2>/d
     "$program" --out full --no-plots --set rows=700 --repeats 500 small.lua >out 2>err
     status=$?
     check "a disk that fills half-way: the finished one is beside, and where is said" \
-        '[ $status != 0 ] && grep -qi "space" err && grep -q "finished result is kept in full/small/older/" err && cmp -s full/small/older/*/result.json saved/result.json'
+        '[ $status != 0 ] && grep -qi "space" err && grep -q "finished result of an earlier run is kept in full/small/older/" err && cmp -s full/small/older/*/result.json saved/result.json'
 fi
 exit $failed

@@ -1,23 +1,18 @@
 #!/bin/bash
-# test_processes.sh - what runs, methods and signals leave behind: processes, files, scratch folders, locks.
+# test_processes.sh - processes, files, scratch folders and locks that runs, methods
+# and signals leave behind.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-root=$PWD
-# Its own copy: others may be linking the program meanwhile.
-program=$work/driftline
-cp -L build/driftline "$program"
+own_program
 plugin=$root/build/release/tests/plugins/stray.so
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
 trap '[ $BASHPID != $$ ] || leave' EXIT
 leave() {
     kill_ours
     rm -rf "$work" /tmp/driftline-stray-* /dev/shm/driftline-stray-*
 }
 [ -e "$plugin" ] || { echo "not ok - $plugin is not built"; exit 1; }
-cd "$work" || exit 1
 
 # Processes of this test are known by their program, or by a sleep of a length of its own.
 seconds=$((100000 + $$))
@@ -54,18 +49,18 @@ check "a method that leaves nothing has no warning of its own" \
     '[ $status = 0 ] && ! result "c[\"warnings\"]" | grep -q "running\|outside\|driftline-stray"'
 stray 1 --no-plots
 check "a process that left its session is ended and named" \
-    '[ $status = 0 ] && ! ours && result "c[\"warnings\"]" | grep -q "left running.*(sleep $seconds)"'
-check "and a person is told" 'grep -q "^warning: stray, repeat 1: left running when the cell ended" err'
+    '[ $status = 0 ] && ! ours && result "c[\"warnings\"]" | grep -q "still running.*(sleep $seconds)"'
+check "and a person is told" 'grep -q "^warning: stray, repeat 1: processes still running at the end of the cell" err'
 stray 14 --no-plots
 check "files in /tmp, in memory and in /dev/shm are named" '[ $status = 0 ] && (
     for place in "/tmp/driftline-stray-[0-9]*-open" "/memfd:driftline-stray" "/dev/shm/driftline-stray-[0-9]*-open"; do
-        result "c[\"warnings\"]" | grep -q "outside its folder.*$place" || exit 1
+        result "c[\"warnings\"]" | grep -q "outside the cell.s folder.*$place" || exit 1
     done)'
 run report r/stray
-check "the page has the warnings" 'grep -q "Warning: stray, repeat 1: wrote outside its folder.*memfd:driftline-stray" r/stray/report.html'
+check "the page has the warnings" 'grep -q "Warning: stray, repeat 1: files written outside the cell.*memfd:driftline-stray" r/stray/report.html'
 stray 224 --no-plots
 check "files that were closed again are named as new: large ones, and those with its number" '[ $status = 0 ] &&
-    result "c[\"warnings\"]" | grep -q "new files while it ran.*/tmp/driftline-stray-[0-9]*-closed" &&
+    result "c[\"warnings\"]" | grep -q "new temporary files.*/tmp/driftline-stray-[0-9]*-closed" &&
     result "c[\"warnings\"]" | grep -q "/dev/shm/driftline-stray-large" && ! result "c[\"warnings\"]" | grep -q stray-small'
 check "the result is as the schema says" 'python3 -c "
 import json, jsonschema

@@ -1,16 +1,12 @@
 #!/bin/bash
-# test_resume.sh - what --resume keeps: cells of this same program, plugin, kernels and settings; what it keeps is marked, and
-# what it does not is said why.
+# test_resume.sh - --resume keeps cells of the same program, plugin, kernels and settings, and marks
+# them; for other cells it reports the reason.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-root=$PWD
-program=$work/driftline
-cp -L build/driftline "$program"
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1 OMP_NUM_THREADS=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-cd "$work" || exit 1
+own_program
+export OMP_NUM_THREADS=1
 
 run() {
     "$program" --no-plots --out r "$@" >out 2>err

@@ -1,20 +1,12 @@
 #!/bin/bash
-# test_rounds.sh - paired rounds, from the key `compare` to a claim: queries as a batch and one at a time, range searches, one
-# operation of a tag, and replays that end where nothing more is wanted.
+# test_rounds.sh - paired rounds, from the key `compare` to a claim: queries as a batch and
+# one at a time, range searches, one operation of a tag, and replays that end early when no
+# more rounds are needed.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-program=$work/driftline
-cp -L build/driftline "$program"
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-cd "$work" || exit 1
-
-run() {
-    "$program" "$@" >out 2>err
-    status=$?
-}
+own_program
 compared() { # EXPRESSION of c, the entries of the result, by tag
     python3 -c 'import json, sys
 c = {e["tag"]: e for e in json.load(open(sys.argv[1]))["compare"]}

@@ -1,21 +1,17 @@
 #!/bin/bash
-# test_spfresh_configs.sh - the configs of SPANN and SPFresh can be read without any data at hand, and a small churn and
-# recovery run as they say.
+# test_spfresh_configs.sh - the configs of SPANN and SPFresh load without data; a small churn and a
+# recovery give the expected results.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
-program=$work/driftline
-cp -L build/driftline "$program"
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
-cd "$work" || exit 1
+own_program
 
 "$program" list methods >peers
-for name in spann_static spann_static_1m spfresh_churn spfresh_churn_shift spfresh_live spfresh_recovery spfresh_ablation \
-    bars_spfresh bars_spfresh_1m; do
-    if [ "${name#spann}" != "$name" ]; then
-        [ "$(grep -c "^hnswlib \|^faiss-ivf-flat " peers)" = 2 ] || continue # a program without peers
+for name in spfresh/spann_static spfresh/spann_static_1m spfresh/churn spfresh/churn_shift spfresh/live spfresh/recovery \
+    spfresh/ablation targets/spfresh targets/spfresh_1m; do
+    if [ "${name#*spann}" != "$name" ]; then
+        [ "$(grep -c "^hnswlib \|^faiss-ivf-flat " peers)" = 2 ] || continue # a program without baselines
     fi
     "$program" check --quick "$DRIFTLINE_ROOT/configs/$name.lua" >out 2>err
     status=$?
@@ -36,12 +32,12 @@ for name, value in values.items():
 }
 
 "$program" run --quick --no-plots --out results --set rows=2000 --set steps=10 --set queries=50 \
-    "$DRIFTLINE_ROOT/configs/spfresh_churn.lua" >out 2>err
+    "$DRIFTLINE_ROOT/configs/spfresh/churn.lua" >out 2>err
 status=$?
 check "a small churn" '[ $status = 0 ] && nothing_lost spfresh_churn "no deleted vector is ever answered"'
 
 "$program" run --quick --no-plots --out results --set rows=1000 --set rounds=2 --set first=200 --set queries=50 \
-    "$DRIFTLINE_ROOT/configs/spfresh_recovery.lua" >out 2>err
+    "$DRIFTLINE_ROOT/configs/spfresh/recovery.lua" >out 2>err
 status=$?
 check "a small recovery" '[ $status = 0 ] && nothing_lost spfresh_recovery "nothing acknowledged is lost"'
 

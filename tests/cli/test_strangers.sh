@@ -1,15 +1,13 @@
 #!/bin/bash
-# test_strangers.sh - what another person's config or result may not do when it is run, drawn or reported.
+# test_strangers.sh - untrusted configs and results cannot run commands or write files when they are
+# run, drawn or reported.
 # shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
 set -u
 
 . tests/cli/checks.sh
 strangers=$PWD/tests/cli/strangers.py
-# Its own copy: others may be linking the program meanwhile.
-program=$work/driftline
-cp -L build/driftline "$program"
-export DRIFTLINE_ROOT=$PWD DRIFTLINE_CACHE=$work/cache NO_COLOR=1 LC_ALL=C.UTF-8
-unset DRIFTLINE_DATA DRIFTLINE_KERNELS
+own_program
+export LC_ALL=C.UTF-8
 mkdir "$work/run" "$work/home" && cd "$work/run" || exit 1
 # Fonts are looked up once; what that writes is not to be found below.
 export HOME=$work/home XDG_CACHE_HOME=$work/fonts

@@ -1,5 +1,5 @@
-/* answers.c - what a search or range search says, held to the truth. */
-#include "world.h"
+/* answers.c - the answers of search and range search, compared with the ground truth. */
+#include "tests/contract/world.h"
 
 double world_distance(const struct world *w, const void *a, const void *b)
 {
@@ -46,7 +46,7 @@ double world_tolerance(const struct world *w, const void *a, const void *b)
     if (w->space.element == ELEMENT_U8 && w->space.metric != METRIC_COS)
         return fabs(world_distance(w, a, b)) * 0x1p-24;
     /* hnswlib computes 1 - ab, and the shim takes the 1 off again. */
-    const double offset = (w->flags & PEER) && w->space.metric == METRIC_IP ? 1 : 0;
+    const double offset = (w->flags & BASELINE) && w->space.metric == METRIC_IP ? 1 : 0;
     const double lengths =
         w->space.metric == METRIC_COS ? 2 : offset + square_length(w, a) + square_length(w, b);
     return lengths * (double)(8 + w->dim) * 0x1p-24;
@@ -78,8 +78,8 @@ static size_t true_distances(const struct world *w, const void *query,
     return n;
 }
 
-/* An answer is live, allowed, new to the list, at the distance it says, and after the one before
-   it. */
+/* An answer is live, allowed, new to the list, at the distance it says, and after the one
+   before it. */
 static void expect_answer(struct world *w, const void *query, const struct id_filter *filter,
                           const uint64_t *ids, const float *distances, size_t i)
 {
@@ -98,7 +98,7 @@ static void expect_answer(struct world *w, const void *query, const struct id_fi
     world_expect(w, distances[i - 1] <= distances[i],
                  "answers %zu and %zu: distances %.9g, %.9g do not ascend", i - 1, i,
                  (double)distances[i - 1], (double)distances[i]);
-    world_expect(w, (w->flags & PEER) || distances[i - 1] < distances[i] || ids[i - 1] < ids[i],
+    world_expect(w, (w->flags & BASELINE) || distances[i - 1] < distances[i] || ids[i - 1] < ids[i],
                  "answers %zu and %zu: ids %" PRIu64 ", %" PRIu64 " at one distance do not ascend",
                  i - 1, i, ids[i - 1], ids[i]);
 }
@@ -151,7 +151,7 @@ void world_expect_answers(struct world *w, const void *queries, size_t nq, size_
 void world_answers(struct world *w, const void *queries, size_t nq, size_t k,
                    const struct id_filter *filter, size_t threads, uint64_t *ids, float *distances)
 {
-    /* What is not written must be noticed. */
+    /* Answers that the method does not write must be noticed. */
     for (size_t i = 0; i < nq * k; i++) {
         ids[i] = ID_NONE - 1;
         distances[i] = -1e30F;

@@ -1,5 +1,5 @@
 /* crash_history.c - the states that an index may be found in. */
-#include "crash_history.h"
+#include "tests/contract/crash_history.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -53,8 +53,8 @@ static size_t first_allowed(const struct crash_history *h, bool reload)
     return 0;
 }
 
-/* The state, or, where updates are logged, with the next operation's effect on some of its ids: on all of them
-   or none if it is atomic. */
+/* The state, or, where updates are logged, with the next operation's effect on some of its ids: on
+   all of them or none if it is atomic. */
 static bool is_state(const struct crash_history *h, size_t at, const crash_state found,
                      uint64_t *id)
 {

@@ -1,8 +1,8 @@
-/* crash_history.h - what was asked of an index and what it answered, kept across the death of the process, and
- * which states it may be found in afterwards.
+/* crash_history.h - the operations on an index and their results, kept across the death of the
+ * process, and the states that the index may have afterwards.
  *
- * A row is known by its id and its generation: how often the id was inserted. A state is the generation that each
- * id has, 0: none. History lies in memory that parent and child share.
+ * A row is known by its id and its generation: how often the id was inserted. A state is the
+ * generation that each id has, 0: none. History lies in memory that parent and child share.
  */
 #ifndef DRIFTLINE_CRASH_HISTORY_H
 #define DRIFTLINE_CRASH_HISTORY_H
@@ -37,7 +37,8 @@ typedef uint8_t crash_state[CRASH_IDS];
 struct crash_history {
     enum crash_durability durability;
     crash_state generations; /* the newest that each id ever had */
-    /* Since the index was last opened: state i is before operation i, and is expected to be the one after i - 1. */
+    /* Since the index was last opened: state i is before operation i, and is expected to be the one
+       after i - 1. */
     size_t n;
     struct crash_op ops[CRASH_OPS];
     crash_state states[CRASH_OPS + 1];
@@ -59,8 +60,8 @@ static inline const uint8_t *crash_now(const struct crash_history *h)
     return h->states[h->n];
 }
 
-/* Whether the index may be found like this: `reload`: after it was closed in a sound machine, or its process
-   ended; else after a power cut. If not, *id is one that shows it. */
+/* Whether the index may be found like this: `reload`: after it was closed in a sound machine, or
+   its process ended; else after a power cut. If not, *id is one that shows it. */
 bool crash_allows(const struct crash_history *, const crash_state found, bool reload, uint64_t *id);
 /* What was done since the index was opened, and what an id had after each operation. */
 void crash_print(const struct crash_history *, uint64_t id, FILE *);

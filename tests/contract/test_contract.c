@@ -2,7 +2,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-#include "world.h"
+#include "tests/contract/world.h"
 
 /* Every live id's bit with chance 1 in `one_in`; bits for the ids below next_id. */
 static uint64_t *random_filter(struct world *w, size_t one_in, struct id_filter *filter)
@@ -221,7 +221,7 @@ static void test_equal_rows(struct world *w)
     free(rows);
 }
 
-/* A value within a knob's range may still not go with the parameters, which must be said. */
+/* A value within a knob's range may still contradict the parameters, which must be an error. */
 static void search_or_refusal(struct world *w)
 {
     uint64_t ids[4];
@@ -247,8 +247,8 @@ static void test_knobs(struct world *w)
                  w->ops->knobs_bytes);
     memcpy(before, w->knobs, w->ops->knobs_bytes);
     const unsigned flags = w->flags;
-    /* Each numeric knob at its bounds, then everything as it was: answers may only change in
-       between. */
+    /* Each numeric knob at its bounds, then everything as it was: answers may only change
+       in between. */
     if (!(w->ops->flags & INDEX_EXACT))
         w->flags &= ~(unsigned)EXHAUSTIVE;
     for (const struct param *p = w->ops->knobs; p && p->name; p++) {
@@ -299,7 +299,8 @@ static void expect_reports(struct world *w)
     world_expect(w, sum + use.disk >= w->n * w->row_bytes,
                  "memory(): %" PRIu64 " bytes for %zu rows of %zu", sum, w->n, w->row_bytes);
     /* The account counts block heads, rounding and what is reserved but not touched yet too. */
-    world_expect(w, (w->flags & PEER) || (sum <= live + live / 20 && live <= 2 * sum + (1U << 20)),
+    world_expect(w,
+                 (w->flags & BASELINE) || (sum <= live + live / 20 && live <= 2 * sum + (1U << 20)),
                  "memory() says %" PRIu64 " bytes, the account %zu", sum, live);
 }
 
@@ -329,8 +330,8 @@ static void test_work(struct world *w)
     const struct search_request request = { world_vectors(w, queries, 3), 10, w->knobs, NULL, 2 };
     struct search_result result = { .ids = ids, .distances = distances };
     world_ok(w, index_search(&w->index, &request, &result));
-    /* Our exact scans look at each row once for each query. */
-    if ((w->ops->flags & INDEX_EXACT) && !(w->flags & (PEER | PRUNES))) {
+    /* Our exact scans compare each row once for each query. */
+    if ((w->ops->flags & INDEX_EXACT) && !(w->flags & (BASELINE | PRUNES))) {
         world_expect(w, result.work.distances == 999, "%g distances, expected 999",
                      result.work.distances);
         world_expect(w, result.work.bytes_read == 999.0 * (double)w->row_bytes, "%g bytes read",

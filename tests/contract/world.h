@@ -1,25 +1,28 @@
 /* world.h - a method under test beside the truth about it: a plain array of its live rows.
  *
  * The programs of this folder put every registered method, or the one of DRIFTLINE_TEST_METHOD,
- * through the same operations; DRIFTLINE_TEST_PLUGIN adds one from a shared object. Whatever fails
- * is named with method, space, dimension and step.
+ * through the same operations; DRIFTLINE_TEST_PLUGIN names a shared object whose method is tested
+ * instead. Whatever fails is named with method, space, dimension and step.
  */
 #ifndef DRIFTLINE_CONTRACT_WORLD_H
 #define DRIFTLINE_CONTRACT_WORLD_H
 
-#include "tests/testing.h"
+#include "tests/support/testing.h"
 
 #include "src/core/checked.h"
 #include "src/core/registry.h"
 
 enum setting_flags {
-    EXHAUSTIVE = 1, /* at these knobs every answer must be the truth */
-    PRUNES = 4,     /* exhaustive by a certain bound: it need not look at every copy */
-    PEER = 2,       /* a library's code: allocates on its own account, orders ties as it likes */
-    CODES = 8,      /* the setting is for 64-bit codes alone */
-    NO_REMOVE = 16, /* with this setting the method refuses to delete, */
-    NO_RANGE = 32,  /* to search by radius: as if it had no such operation */
-    UNTRAINED = 64, /* with this setting it needs training, which its flags do not say */
+    EXHAUSTIVE = 1,  /* at these knobs every answer must be the truth */
+    PRUNES = 4,      /* exhaustive by a certain bound: it need not compare every copy */
+    BASELINE = 2,    /* a library's code: allocates on its own account, orders ties as it likes */
+    CODES = 8,       /* the setting is for 64-bit codes alone */
+    NO_REMOVE = 16,  /* with this setting the method refuses to delete, */
+    NO_RANGE = 32,   /* to search by radius: as if it had no such operation */
+    HAS_NOISE = 128, /* its clusters leave out rows */
+    PYTHON = 256,    /* needs python3, and is skipped where there is none */
+    PLUGIN = 512,    /* of a plugin, which may allocate on its own account, as C++'s new does */
+    UNTRAINED = 64,  /* with this setting it needs training, which its flags do not say */
 };
 
 struct setting {
@@ -47,8 +50,7 @@ struct world {
     char dir[PATH_MAX]; /* holds "state" for env.dir and "saved" */
     char state[PATH_MAX], saved[PATH_MAX];
     size_t step, folders;
-    size_t
-        calls_failed; /* allocations asked for when the last operation that lacked memory ended */
+    size_t calls_failed; /* allocations so far, when the last operation that lacked memory ended */
 
     unsigned char *rows; /* the truth: n live rows and their ids */
     uint64_t *ids;
@@ -97,7 +99,8 @@ uint64_t world_new_id(struct world *);
 void world_note_inserted(struct world *, const void *rows, const uint64_t *ids, size_t n);
 void world_note_removed(struct world *, uint64_t id);
 
-/* The truth at a moment, to be put back: after a rollback, or while a search is asked of the past. */
+/* The truth at a moment, to be put back: after a rollback, or while a search is asked of
+   the past. */
 struct past {
     unsigned char *rows;
     uint64_t *ids;
@@ -129,9 +132,15 @@ double world_radius(const struct world *, double radius);
 /* A radius that the metric has not must be refused; then the nearest that it has is asked for. */
 void world_range_at(struct world *, const void *queries, size_t nq, const struct id_filter *,
                     double radius);
-/* The next index that is made or loaded lives in a folder of its own, beside the one there is, as when
-   the harness compares them. */
+/* The next index that is made or loaded lives in a folder of its own, beside the one there is, as
+   when the harness compares them. */
 void world_other_folder(struct world *);
+/* Searches for random queries and holds the answers to `before`, the truth when the transaction
+   began: what it has changed since is not visible. */
+void world_search_past(struct world *, struct past *before, size_t k);
+/* Rolls the transaction back. The truth is `before` again, which then holds what was undone. Some
+   of the ids that are gone may come again. */
+void world_rollback(struct world *, struct past *before);
 /* Saves, closes, loads, and goes on with what was loaded; false where the method cannot. */
 bool world_reload(struct world *);
 

@@ -1,19 +1,19 @@
-/* fuzz_code_ops.c - bytes as a stream of operations on an index over 64-bit codes, held to an array
- * of its rows.
+/* fuzz_code_ops.c - bytes as a stream of operations on an index over 64-bit codes, compared with an
+ * array of its rows.
  *
  *   bytes 0, 1: method and parameters   then operations:
  *   0, 1 insert (count, first id, codes)   2 remove (position)   3 remove an id by its number, live
  *   or not   4 range (radius, code)   5 search (k, code)   6 maintain
  *
- * A code is one of a few centres with a few bits flipped, so that equal codes, codes that share
- * whole blocks of bits, and codes of every distance come about. All methods here are exact; hftrie's
- * fast search, which is not, must answer nothing but the truth.
- */
+ * A code is one of a few centres with a few bits flipped, so that there are equal codes, codes that
+ * share whole blocks of bits, and codes at every distance. All methods here are exact, except
+ * hftrie's fast search, which must return correct answers only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "src/cli/methods.h"
 #include "src/core/checked.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -151,7 +151,7 @@ static void range(struct fuzz *f)
         EXPECT(f, found.seen[i] == (distance(found.query, f->codes[i]) <= found.radius));
 }
 
-/* The row nearest to the query of those not taken, ties to the smaller id. */
+/* The row nearest to the query among those not taken, ties to the smaller id. */
 static size_t nearest(const struct fuzz *f, uint64_t query, const bool *taken)
 {
     size_t best = f->n;
@@ -275,13 +275,13 @@ static void run(struct fuzz *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static struct fuzz f; /* large; nothing stays in it */
+    static struct fuzz f; /* too large for the stack; keeps no state */
     struct registry registry;
     struct pool *pool = pool_create(1);
     memset(&f, 0, sizeof f);
     f.at = data;
     f.end = data + (bytes < 2048 ? bytes : 2048);
-    if (!pool || registry_open(&registry, &f.error) != OK)
+    if (!pool || methods_open(&registry, &f.error) != OK)
         abort();
     open_one(&f, &registry, pool);
     run(&f);

@@ -1,12 +1,13 @@
-/* fuzz_config.c - any text as a config: loaded and planned, or refused with a sentence that begins with the file. */
+/* fuzz_config.c - any text as a config: loaded and planned, or refused with an error that begins
+   with the file name. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "src/harness/plan.h"
-#include "tests/toy_methods.h"
+#include "src/plan/plan.h"
+#include "tests/support/toy_methods.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -15,7 +16,8 @@ enum { INPUT_BYTES_MAX = 20000 };
 static void load(const char *path)
 {
     struct registry registry = toy_registry();
-    /* No root: no catalog, so nothing is fetched. Small bounds, so that a loop ends within a fuzzer's patience. */
+    /* Without a root there is no catalog, so nothing is fetched. Low limits end loops
+       before a fuzzer's timeout. */
     struct run_options options = { .root = "/nonexistent",
                                    .offline = true,
                                    .no_install = true,

@@ -1,11 +1,12 @@
-/* fuzz_index_ops.c - bytes as a stream of operations on an index, held to an array of its rows.
+/* fuzz_index_ops.c - bytes as a stream of operations on an index, compared with an array of
+ * the index's rows.
  *
  *   byte 0: method and parameters   byte 1: dimension 1 .. 8, codes   then operations:
  *   0 insert (count, ids, components)   1 remove (position)   2 search (k, components)   3 maintain
  *   4 range (radius, components)   5 remove an id by its number, live or not
  *
  * Components are small integers, so distances are exact in every kernel and answers must be equal,
- * ties and all.
+ * including ties.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "kernels/kernels.h"
+#include "src/cli/methods.h"
 #include "src/core/checked.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
@@ -194,13 +196,14 @@ static void set(const struct param *table, void *out, const char *name, double v
 /* divf: codes of each kind, with bounds that do not fail. */
 static void set_codes(struct fuzz *f, const struct index_ops *ops, unsigned kind)
 {
-    static const char *const kinds[] = { "none", "none", "sq8", "pq", "rabitq" };
+    static const char *const kinds[] = { "none", "none", "sq8", "pq", "rabitq", "pq" };
     if (!param_find(ops->params, "quantizer") || kind >= sizeof kinds / sizeof *kinds)
         return;
     (void)param_set(ops->params, f->params, "quantizer",
                     (struct param_value){ .kind = VALUE_TEXT, .text = kinds[kind] }, "fuzz", NULL);
     set(ops->params, f->params, "sketch", kind == 1 ? 1 : kind == 0 ? 0 : -1);
     set(ops->params, f->params, "eps0", 12);
+    set(ops->params, f->params, "pq_bits", kind == 5 ? 8 : 4);
 }
 
 /* Parameters small enough that splits, compactions and several lists happen within an input. */
@@ -282,13 +285,13 @@ static void run(struct fuzz *f)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static struct fuzz f; /* large; nothing stays in it */
+    static struct fuzz f; /* too large for the stack; keeps no state */
     struct registry registry;
     struct pool *pool = pool_create(1);
     memset(&f, 0, sizeof f);
     f.at = data;
     f.end = data + (bytes < 4096 ? bytes : 4096);
-    if (!pool || registry_open(&registry, &f.error) != OK)
+    if (!pool || methods_open(&registry, &f.error) != OK)
         abort();
     open_one(&f, &registry, pool);
     run(&f);

@@ -1,10 +1,11 @@
-/* fuzz_journal.c - a write-ahead log that was written, then damaged: it is replayed without a gap or refused with a
- * message, and what is committed after a replay is there at the next one.
+/* fuzz_journal.c - a write-ahead log that was written, then damaged: it is replayed without a gap
+ * or refused with a message, and batches committed after a replay are present at the next one.
  *
- *   byte 0: how many steps   then steps of 2 bytes: what, how much   then edits of 8 bytes: what, file, place
- *   (2 bytes), value (4 bytes)
+ *   byte 0: number of steps   then steps of 2 bytes: kind, amount
+ *   then edits of 8 bytes: kind, file, position (2 bytes), value (4 bytes)
  *   steps: 0 a commit of some records   1 a long record   2 a new file   3 closed and opened again
- *   edits: 0 a bit   1 four bytes   2 cut   3 a page of zeros   4 batches get their checksums again   5 the file goes
+ *   edits: 0 a flipped bit   1 four bytes   2 cut   3 a page of zeros   4 checksums of batches are
+ *   recomputed   5 the file is removed
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -14,8 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "algorithms/common/journal.h"
-#include "algorithms/common/journal_files.h"
+#include "algorithms/common/durable/wal.h"
+#include "algorithms/common/durable/wal_files_internal.h"
 #include "src/core/mem.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -28,7 +29,7 @@ struct fuzz {
     struct index_env env;
     char dir[64];
     uint64_t records; /* written */
-    struct journal *journal;
+    struct wal *journal;
 };
 
 #define EXPECT(f, holds)                                          \
@@ -42,14 +43,14 @@ struct fuzz {
 static int append(struct fuzz *f, uint64_t n, size_t bytes)
 {
     static const unsigned char filler[6000];
-    const struct journal_part parts[] = { { &n, sizeof n }, { filler, bytes } };
+    const struct wal_part parts[] = { { &n, sizeof n }, { filler, bytes } };
 
-    return journal_append(f->journal, (uint8_t)(n & 3), parts, 2);
+    return wal_append(f->journal, (uint8_t)(n & 3), parts, 2);
 }
 
 static void open_journal(struct fuzz *f, uint64_t last)
 {
-    EXPECT(f, journal_open(&f->journal, &f->env, JOURNAL_WRITTEN, last, NULL) == OK);
+    EXPECT(f, wal_open(&f->journal, &f->env, WAL_WRITTEN, last, NULL) == OK);
 }
 
 static void do_step(struct fuzz *f, uint8_t what, uint8_t how_much)
@@ -60,11 +61,11 @@ static void do_step(struct fuzz *f, uint8_t what, uint8_t how_much)
     for (size_t i = 0; i < n; i++)
         EXPECT(f, append(f, ++f->records, what % 4 == 1 ? 20 * (size_t)how_much : how_much) == OK);
     if (n)
-        EXPECT(f, journal_commit(f->journal) == OK);
+        EXPECT(f, wal_commit(f->journal) == OK);
     if (what % 4 == 2)
-        EXPECT(f, journal_rotate(f->journal, &lsn) == OK && lsn == f->records);
+        EXPECT(f, wal_rotate(f->journal, &lsn) == OK && lsn == f->records);
     if (what % 4 == 3) {
-        journal_close(f->journal);
+        wal_close(f->journal);
         open_journal(f, f->records);
     }
 }
@@ -73,12 +74,11 @@ static void do_step(struct fuzz *f, uint8_t what, uint8_t how_much)
 
 static void seal(unsigned char *bytes, size_t n)
 {
-    struct journal_batch b;
+    struct wal_batch_head b;
 
-    for (size_t at = sizeof(struct journal_head);
-         at < n && journal_batch_at(bytes + at, n - at, &b);
-         at += JOURNAL_BATCH + (size_t)b.bytes) {
-        b.crc = journal_crc(bytes + at, b.bytes);
+    for (size_t at = sizeof(struct wal_head); at < n && wal_batch_at(bytes + at, n - at, &b);
+         at += WAL_BATCH_HEAD + (size_t)b.bytes) {
+        b.crc = wal_crc(bytes + at, b.bytes);
         memcpy(bytes + at, &b.crc, sizeof b.crc);
     }
 }
@@ -108,7 +108,7 @@ static void edit(struct fuzz *f, const uint8_t *e)
 
     memcpy(&at, e + 2, sizeof at);
     memcpy(&value, e + 4, sizeof value);
-    EXPECT(f, journal_path(path, f->dir, 1 + e[1] % 4, NULL) == OK);
+    EXPECT(f, wal_path(path, f->dir, 1 + e[1] % 4, NULL) == OK);
     const int fd = open(path, O_RDWR);
     if (fd < 0)
         return;
@@ -126,7 +126,7 @@ struct seen {
     uint64_t next, last_value;
 };
 
-static int see(void *to, const struct journal_record *r)
+static int see(void *to, const struct wal_record *r)
 {
     struct seen *s = to;
 
@@ -141,7 +141,7 @@ static int replay(struct fuzz *f, uint64_t *last, uint64_t *value)
 {
     struct seen s = { .next = 1 };
     uint64_t dropped;
-    const int rc = journal_replay(&f->env, f->dir, 0, see, &s, last, &dropped);
+    const int rc = wal_replay(&f->env, f->dir, 0, see, &s, last, &dropped);
 
     EXPECT(f, rc == f->error.code && (rc == OK || *f->error.text));
     EXPECT(f, rc == OK || rc == ERR_CORRUPT || rc == ERR_VERSION);
@@ -158,8 +158,8 @@ static void go_on(struct fuzz *f)
     if (replay(f, &last, &value) != OK)
         return;
     open_journal(f, last);
-    EXPECT(f, append(f, mark, 3) == OK && journal_commit(f->journal) == OK);
-    journal_close(f->journal);
+    EXPECT(f, append(f, mark, 3) == OK && wal_commit(f->journal) == OK);
+    wal_close(f->journal);
     EXPECT(f, replay(f, &again, &value) == OK && again == last + 1 && value == mark);
 }
 
@@ -168,7 +168,7 @@ static void clear(const char *dir)
     char path[PATH_MAX];
 
     for (uint64_t number = 1; number < STEPS_MOST + 4; number++)
-        if (journal_path(path, dir, number, NULL) == OK)
+        if (wal_path(path, dir, number, NULL) == OK)
             (void)unlink(path);
     (void)rmdir(dir);
 }
@@ -185,7 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     open_journal(&f, 0);
     for (size_t i = 0; i < most && at + 2 <= bytes; i++, at += 2)
         do_step(&f, data[at], data[at + 1]);
-    journal_close(f.journal);
+    wal_close(f.journal);
     for (size_t i = 0; i < EDITS_MOST && at + EDIT <= bytes; i++, at += EDIT)
         edit(&f, data + at);
     go_on(&f);

@@ -1,5 +1,5 @@
 /* fuzz_reader_bin.c - fbin, u8bin, ibin, truth and raw files of arbitrary bytes. */
-#include "reader.h"
+#include "tests/fuzz/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {

@@ -1,5 +1,5 @@
 /* fuzz_reader_idx.c - idx files of arbitrary bytes. */
-#include "reader.h"
+#include "tests/fuzz/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {

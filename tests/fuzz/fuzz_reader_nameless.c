@@ -1,6 +1,6 @@
-/* fuzz_reader_nameless.c - arbitrary bytes under a name that says nothing: gzip, and the
- * formats known by content. HDF5 is refused in memory. */
-#include "reader.h"
+/* fuzz_reader_nameless.c - arbitrary bytes under a name without a known suffix: gzip, and the
+ * formats recognised by content. HDF5 is refused in memory. */
+#include "tests/fuzz/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {

@@ -1,5 +1,5 @@
-/* fuzz_reader_npz.c - a zip of arbitrary bytes: its end, its directory, the npy it holds. */
-#include "reader.h"
+/* fuzz_reader_npz.c - a zip of arbitrary bytes: its end record, its directory, its npy members. */
+#include "tests/fuzz/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {

@@ -1,5 +1,6 @@
-/* fuzz_reader_text.c - text of arbitrary bytes, under each name that prefers another separator. */
-#include "reader.h"
+/* fuzz_reader_text.c - text of arbitrary bytes, under each suffix, as
+   each prefers another separator. */
+#include "tests/fuzz/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {

@@ -1,8 +1,8 @@
-/* fuzz_result.c - bytes as another's result.json, and as its cells/0.json: refused with a sentence
- * that begins with the file, or reported, compared and made into figures, without gnuplot.
+/* fuzz_result.c - bytes as an untrusted result.json, and as its cells/0.json: refused with an error
+ * that begins with the file name, or reported, compared and made into figures, without gnuplot.
  *
- * Bytes that begin with '{' are the document. Others edit one that is whole: each three bytes are
- * the place of a value, in two bytes, and what is put there.
+ * Bytes that begin with '{' are the document. Other bytes edit a valid document: each group of
+ * three is the place of a value, in two bytes, and the replacement.
  */
 #include <errno.h>
 #include <limits.h>
@@ -12,11 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "src/harness/app.h"
-#include "src/harness/plot.h"
-#include "src/harness/report.h"
-#include "src/harness/result.h"
-#include "src/harness/summary.h"
+#include "src/cli/app.h"
+#include "src/cli/commands.h"
+#include "src/report/plot.h"
+#include "src/report/report.h"
+#include "src/result/result.h"
+#include "src/result/summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -28,7 +29,7 @@ static char dir[PATH_MAX], result_path[PATH_MAX + 16], cell_path[PATH_MAX + 16];
 static FILE *nowhere;
 static json_t *whole;
 
-/* What main.c gives the commands. */
+/* Defined in main.c for the commands. */
 void app_error(const struct app *app, const struct error *error)
 {
     (void)app;
@@ -124,7 +125,7 @@ static json_t *odd_value(uint8_t kind)
     }
 }
 
-/* Puts a value in the place-th place below `in`, in the order of a walk; *place < 0: it is done. */
+/* Puts a value at the place-th position below `in`, in the order of a walk; *place < 0: done. */
 static void put(json_t *in, long *place, json_t *value)
 {
     const char *key;
@@ -141,8 +142,7 @@ static void put(json_t *in, long *place, json_t *value)
         if (*place < 0)
             return;
     }
-    json_array_foreach(in, i, below)
-    {
+    json_array_foreach(in, i, below) {
         if ((*place)-- == 0)
             (void)json_array_set(in, i, value);
         else
@@ -168,7 +168,7 @@ static char *edited(const uint8_t *data, size_t bytes)
     return text;
 }
 
-/* ---- 2. what is made of it */
+/* ---- 2. its use */
 
 static void write_file(const char *path, const void *data, size_t bytes)
 {

@@ -1,7 +1,7 @@
-/* fuzz_runbook_reader.c - runbooks of arbitrary text: what is accepted keeps what
- * runbook.h promises. */
-#include "reader.h"
+/* fuzz_runbook_reader.c - runbooks of arbitrary text: an accepted runbook meets
+ * the guarantees of runbook.h. */
 #include "src/data/runbook.h"
+#include "tests/fuzz/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {

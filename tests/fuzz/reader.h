@@ -1,12 +1,12 @@
-/* reader.h - what the fuzz targets of src/data share: open the bytes under a
- * name, read every row. */
+/* reader.h - shared by the fuzz targets of src/data: opens the bytes under a name
+ * and reads every row. */
 #ifndef DRIFTLINE_FUZZ_READER_H
 #define DRIFTLINE_FUZZ_READER_H
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "src/data/file.h"
+#include "src/data/files/file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -30,7 +30,7 @@ static inline void fuzz_open(const char *name, const uint8_t *data, size_t bytes
         return;
     size_t row_bytes = source_row_bytes(s);
     fuzz_expect(s->n >= 1 && s->dim >= 1 && row_bytes >= 1, "an open source without rows");
-    /* A text of B bytes has at most B / 2 + 1 numbers; all other formats hold what they say. */
+    /* B bytes of text have at most B / 2 + 1 numbers; in all other formats the size is stated. */
     fuzz_expect(row_bytes <= 8 * ((size_t)1 << 21) && s->n <= (size_t)1 << 21,
                 "more rows than bytes");
     char *row = malloc(row_bytes);

@@ -2,9 +2,9 @@
  *
  *     fuzz_NAME [FILE|FOLDER]...
  *
- * Each file is handed over as it is, then DRIFTLINE_FUZZ_ROUNDS (64) times damaged. The input at
- * hand lies in TMPDIR/input while the target runs, so a crash leaves it there; `fuzz_NAME INPUT`
- * replays it.
+ * Each file is passed unchanged, then with DRIFTLINE_FUZZ_ROUNDS (64) mutations. The current
+ * input is in TMPDIR/input while the target runs, so a crash leaves it there; `fuzz_NAME INPUT`
+ * replays it from there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
 
 struct replay {
-    char input[PATH_MAX]; /* where the input at hand is kept */
+    char input[PATH_MAX]; /* path of the current input */
     uint64_t seed;
     size_t rounds, files, runs;
     bool failed;
@@ -47,8 +47,8 @@ static void hand_over(struct replay *r, const uint8_t *data, size_t bytes)
     r->runs++;
 }
 
-/* Damages data in place, what readers meet in the wild first: cut short, bits turned, sizes
- * replaced by extremes. */
+/* Damages data in place with frequent faults first: truncation, flipped bits,
+ * sizes replaced by extremes. */
 static size_t damage(struct rng *rng, uint8_t *data, size_t bytes)
 {
     static const uint64_t extremes[] = { 0,          1,         UINT32_MAX, INT32_MAX,

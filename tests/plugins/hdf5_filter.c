@@ -1,5 +1,4 @@
-/* hdf5_filter.c - a library that leaves a file behind when it is loaded: DRIFTLINE_TEST_MARK names
- * it. */
+/* hdf5_filter.c - a library that creates the file DRIFTLINE_TEST_MARK when it is loaded. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,6 +1,5 @@
 /* stray.c - a method that leaves things outside its folder: a process in a session of its own,
- * files in /tmp, in memory and in /dev/shm. `what` adds up. It answers nothing.
- */
+ * files in /tmp, in memory and in /dev/shm. `what` is a sum of flags. It returns no answers. */
 #define _GNU_SOURCE /* memfd_create */
 #include <fcntl.h>
 #include <math.h>
@@ -10,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/index.h"
+#include "src/core/index.h"
 
 enum what {
     ORPHAN = 1,
@@ -39,7 +38,7 @@ struct stray {
     struct stray_params params;
 };
 
-/* As daemon() does it: the process that is left has no parent, group or session of the cell's. */
+/* As daemon() does it: the process has no parent, group or session of the cell's. */
 static void leave_orphan(int64_t seconds)
 {
     char text[24];
@@ -69,7 +68,7 @@ static void leave_file(const char *folder, bool open_too)
         (void)close(fd);
 }
 
-/* Under a name that says nothing, and closed. */
+/* Leaves a closed file whose name does not identify its process. */
 static void leave_unnamed(const char *kind, off_t bytes)
 {
     char path[128];

@@ -1,7 +1,7 @@
-/* drift_data.c - fetches the drift data and computes its truth. */
+/* drift_data.c - fetches the drift data and computes their ground truth. */
 #include "tests/recall/drift_data.h"
 
-#include "src/harness/lua_catalog.h"
+#include "src/config/data/catalog.h"
 
 static const char *cache_dir(void)
 {
@@ -66,7 +66,7 @@ static void find_truth(struct drift *d)
     for (size_t i = 0; i < 2 * QUERIES; i++) {
         size_t set = i / QUERIES, q = i % QUERIES;
         kernels->l2sq_f32_1n(d->queries[set] + q * DIM, d->rows, ROWS, DIM, distances);
-        for (size_t k = 0; k < K; k++) { /* the K-th smallest: the others leave first */
+        for (size_t k = 0; k < K; k++) { /* the K-th smallest; the smaller ones are removed first */
             size_t nearest = kernels->argmin_f32(distances, ROWS);
             d->kth[set][q] = distances[nearest];
             distances[nearest] = INFINITY;

@@ -1,0 +1,145 @@
+/* batch.c - see batch.h. */
+#include "algorithms/asteria/buckets/batch.h"
+
+#include <stdlib.h>
+
+#include "algorithms/asteria/buckets/encode.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* Limits of a batch: rows, and bytes of their encodings. */
+enum { BATCH_ROWS = 16384, BATCH_LEAST = 64, BATCH_BYTES = 1 << 23 };
+/* Buckets that a thread processes at a time. */
+enum { GROUP_GRAIN = 8 };
+
+size_t asteria_batch_rows(const struct asteria *a)
+{
+    const struct asteria_model *m = a->generations[a->now]->model;
+    const size_t floats = m->dim + m->rotation->out_dim + m->m;
+    const size_t rows = BATCH_BYTES / (floats * sizeof(float));
+
+    return rows > BATCH_ROWS ? BATCH_ROWS : rows < BATCH_LEAST ? BATCH_LEAST : rows;
+}
+
+void asteria_batch_free(struct asteria_batch *b)
+{
+    struct mem *mem = b->a->base.env.mem;
+
+    mem_free(mem, b->slots);
+    mem_free(mem, b->units);
+    mem_free(mem, b->z);
+    mem_free(mem, b->p);
+    mem_free(mem, b->encodings);
+    mem_free(mem, b->of_bucket);
+    mem_free(mem, b->order);
+    mem_free(mem, b->groups);
+}
+
+/* The index may get another model while the batch exists: it has space for any. */
+int asteria_batch_begin(struct asteria_batch *b, struct asteria *a, size_t most)
+{
+    const struct index_env *env = &a->base.env;
+    const struct asteria_model *m = a->generations[a->now]->model;
+    struct mem *mem = env->mem;
+
+    *b = (struct asteria_batch){ .a = a, .row_bytes = element_row_bytes(env->element, env->dim) };
+    b->slots = mem_array(mem, most, sizeof *b->slots);
+    b->units = mem_array(mem, most * m->dim, sizeof *b->units);
+    b->z = mem_array(mem, most * asteria_rotation_outputs_most(m->dim), sizeof *b->z);
+    b->p = mem_array(mem, most * ECC_WORD_MAX, sizeof *b->p);
+    b->encodings = mem_array(mem, most, sizeof *b->encodings);
+    b->of_bucket = mem_array(mem, most, sizeof *b->of_bucket);
+    b->order = mem_array(mem, most, sizeof *b->order);
+    b->groups = mem_array(mem, most, sizeof *b->groups);
+    if (b->slots && b->units && b->z && b->p && b->encodings && b->of_bucket && b->order &&
+        b->groups)
+        return OK;
+    asteria_batch_free(b);
+    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot encode %zu rows", most);
+}
+
+static int ascending(const void *x, const void *y)
+{
+    const uint64_t a = *(const uint64_t *)x, b = *(const uint64_t *)y;
+
+    return (a > b) - (a < b);
+}
+
+int asteria_batch_encode(struct asteria_batch *b)
+{
+    const struct asteria *a = b->a;
+    const struct asteria_model *model = a->generations[a->now]->model;
+    const int rc = asteria_encode(a, model, b->rows, b->n, b->units, b->z, b->p, b->encodings);
+
+    b->version = model->version;
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < b->n; i++)
+        b->order[i] = (uint64_t)b->encodings[i].address << 32 | i;
+    qsort(b->order, b->n, sizeof *b->order, ascending);
+    b->n_groups = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        b->of_bucket[i] = &b->encodings[batch_row(b, i)];
+        if (i == 0 || b->order[i] >> 32 != b->order[i - 1] >> 32)
+            b->groups[b->n_groups++] = (struct asteria_batch_group){ .first = (uint32_t)i };
+        b->groups[b->n_groups - 1].n++;
+    }
+    return OK;
+}
+
+int asteria_batch_reserve(struct asteria_batch *b, size_t n_slots)
+{
+    struct asteria *a = b->a;
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < b->n_groups; i++) {
+        struct asteria_batch_group *group = &b->groups[i];
+
+        rc = asteria_generation_reserve(a->generations[a->now], &a->base.env,
+                                        b->of_bucket[group->first]->address, group->n, n_slots,
+                                        &group->bucket);
+    }
+    return rc;
+}
+
+/* Adds a bucket's rows, on one thread. An empty bucket whose centre is the mean of fewer rows gets
+   these rows' mean. */
+static int put_groups(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct asteria_batch *b = arg;
+    struct asteria *a = b->a;
+    struct asteria_generation *g = a->generations[a->now];
+
+    (void)worker;
+    for (size_t i = first; i < end; i++) {
+        const struct asteria_batch_group *group = &b->groups[i];
+        const struct asteria_bucket *to = &g->buckets[group->bucket];
+
+        if (to->n == 0 && group->n > to->centred_n)
+            asteria_bucket_centre(g, &a->base.env, group->bucket, b->of_bucket + group->first,
+                                  group->n);
+        for (size_t j = group->first; j < group->first + group->n; j++) {
+            const uint32_t slot = b->slots[batch_row(b, j)];
+            const uint32_t position =
+                asteria_bucket_put(g, &a->base.env, group->bucket, b->of_bucket[j], slot);
+
+            a->places[slot] = (struct asteria_place){ .bucket = group->bucket,
+                                                      .position = position & 0x7fffffffU,
+                                                      .generation = a->now & 1U };
+        }
+    }
+    return OK;
+}
+
+void asteria_batch_put(struct asteria_batch *b)
+{
+    struct asteria *a = b->a;
+    const struct asteria_bec_rows rows = asteria_bec_rows(a);
+
+    (void)parallel_for(a->base.env.pool, pool_threads(a->base.env.pool), b->n_groups, GROUP_GRAIN,
+                       put_groups, b);
+    a->generations[a->now]->live += b->n;
+    for (size_t j = 0; a->bec && j < b->n; j++)
+        asteria_bec_add(a->bec, &rows, b->slots[batch_row(b, j)], b->of_bucket[j]->address,
+                        b->of_bucket[j]->p);
+}

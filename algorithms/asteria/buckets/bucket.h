@@ -1,0 +1,149 @@
+/* bucket.h - the rows of one address, and certain bounds for all of them.
+ *
+ * Positions 0 .. n-1 have rows in the order of insertion. Dead ones stay until the bucket is
+ * compacted: a removal does that when a third of the positions is dead; it moves codes and reads no
+ * row. The codes that scans read are in blocks of 64 positions (common/quantizer/quantizer.h),
+ * relative to the bucket's centre. The centre is the mean of the rows at the last rewrite, by
+ * maintain(), which is due when the bucket has doubled or many of its rows were removed; before the
+ * first rewrite it is the mean of the first rows, or of the model's sample.
+ *
+ * Bounds of the distance to any live row, for a query with vantage products p and unit length:
+ *   box     p of live rows is in [low, high]
+ *           |q - x|^2 >= sum_i dist(p_i, [low_i, high_i])^2                                  (B1)
+ *   agree   bits that all rows' words share: as the box, by signs only                       (B1)
+ *   angles  of live rows to the codeword's direction w_b: in [angle_min, angle_max]          (B2)
+ *   ball    distances of live rows to the centre: in [near, far]
+ *           |q - x| >= max(|q - c| - far, near - |q - c|)                                    (B2)
+ * Adding a row widens them. Removing one leaves them valid but loose; a rewrite tightens them.
+ */
+#ifndef DRIFTLINE_ASTERIA_BUCKETS_BUCKET_H
+#define DRIFTLINE_ASTERIA_BUCKETS_BUCKET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/asteria/model/model.h"
+#include "algorithms/common/clustering/centroid_codes.h"
+#include "algorithms/common/concurrency/segmented.h"
+
+struct asteria_bucket {
+    uint32_t address;
+    uint64_t codeword;
+    uint32_t n, live, capacity; /* positions used, live, allocated (a multiple of 64) */
+    uint32_t centred_n;         /* number of rows that the centre is the mean of */
+    uint32_t gone;              /* positions compacted away since the last rewrite */
+    uint32_t *slots;            /* n */
+    uint64_t *words;            /* n: raw words */
+    uint64_t *alive;            /* one bit per position */
+    unsigned char *blocks;      /* capacity / 64 blocks of quantizer->block_bytes */
+    float *centre;              /* dim floats, then the quantizer's work_dim */
+    float error;                /* largest error of the quantizer in the bucket */
+    float rest;                 /* largest rest that a row's PCA code leaves out */
+    uint64_t agree_mask, agree_value;
+    float *low, *high;          /* m each */
+    float angle_min, angle_max; /* radians */
+    float near, far;
+    _Atomic uint32_t probed; /* by searches; halved by asteria_rows_refresh_hot_set() */
+};
+
+/* All buckets of a generation. A bucket left without rows by a rewrite is vacant, and reused for
+   the next new address. Any bucket may have no live row. */
+struct asteria_generation {
+    struct asteria_model *model;
+    struct asteria_bucket *buckets;
+    size_t n, capacity;
+    uint32_t *vacant; /* buckets without an address; space for all */
+    size_t n_vacant, vacant_capacity;
+    /* m: the vantages' products with the rotation's shift. p + shift are the products with R x,
+       which angles are computed from. */
+    float *shift;
+    uint32_t *at;           /* up to 16 address bits: bucket + 1 by address, 0: none */
+    struct idmap *sparse;   /* more address bits */
+    struct segmented codes; /* LRSQ codes by slot */
+    size_t live;
+    size_t emptied; /* buckets that became empty since empty ones were vacated */
+    float *centres; /* n x dim floats: all centres side by side, for one kernel call */
+    size_t centres_capacity;
+    /* Changes whenever centres or n change. Atomic, because threads add to different buckets at
+       the same time. */
+    _Atomic uint64_t centres_version;
+    /* The centres as bytes; probe.c recomputes them when a query finds another version. */
+    struct centroid_codes coded;
+    _Atomic uint64_t coded_version; /* 0: none */
+};
+
+/* A row to be inserted. */
+struct asteria_encoding {
+    const void *row;   /* as inserted */
+    const float *unit; /* dim */
+    float *z, *p;      /* out_dim, m */
+    uint64_t word;
+    uint32_t address;
+};
+
+struct mem;
+
+/* generation.c. Takes ownership of the model unless it fails. ERR_NO_MEMORY. */
+int asteria_generation_create(struct asteria_generation **, const struct index_env *,
+                              struct asteria_model *);
+/* NULL is allowed. */
+void asteria_generation_destroy(const struct index_env *, struct asteria_generation *);
+/* The address's bucket; UINT32_MAX: none. */
+uint32_t asteria_generation_find(const struct asteria_generation *, uint32_t address);
+/* Returns the address's bucket, creating it if needed, with space for n more rows; and reserves
+   codes for slots below n_slots. Has no other effect, so it need not be undone if a later reserve
+   fails. ERR_NO_MEMORY. */
+int asteria_generation_reserve(struct asteria_generation *, const struct index_env *,
+                               uint32_t address, size_t n, size_t n_slots, uint32_t *bucket);
+uint64_t asteria_generation_bytes(const struct asteria_generation *, uint64_t *codes);
+
+/* Creates buckets for the addresses of at least FOUNDED_ROWS of a sample's n rows, with the
+   means of these as centres, before any row is added. On ERR_NO_MEMORY some buckets exist, which
+   is harmless. */
+enum { FOUNDED_ROWS = 4 };
+int asteria_generation_found(struct asteria_generation *, const struct index_env *,
+                             const struct asteria_encoding *, size_t n);
+/* Frees the address and the memory of a bucket without rows. */
+void asteria_generation_vacate(struct asteria_generation *, const struct index_env *,
+                               uint32_t bucket);
+
+static inline bool bucket_is_alive(const struct asteria_bucket *b, uint32_t position)
+{
+    return b->alive[position / 64] >> position % 64 & 1;
+}
+
+/* bucket.c. Sets the centre of a bucket without rows to the mean of n >= 1 rows. */
+void asteria_bucket_centre(struct asteria_generation *, const struct index_env *, uint32_t bucket,
+                           const struct asteria_encoding *const *, size_t n);
+/* Adds a row and returns its position; memory must be reserved; cannot fail. A bucket without a
+   centre takes the row as its centre. asteria_bucket_put() does not update generation.live, so
+   threads may call it for different buckets at the same time. */
+uint32_t asteria_bucket_put(struct asteria_generation *, const struct index_env *, uint32_t bucket,
+                            const struct asteria_encoding *, uint32_t slot);
+uint32_t asteria_bucket_add(struct asteria_generation *, const struct index_env *, uint32_t bucket,
+                            const struct asteria_encoding *, uint32_t slot);
+void asteria_bucket_remove(struct asteria_generation *, uint32_t bucket, uint32_t position);
+/* Resets the bounds to those of no row: an empty box, no angles. */
+void asteria_bucket_unbound(struct asteria_bucket *, size_t m);
+/* Whether it has doubled since the last rewrite. */
+bool asteria_bucket_is_due(const struct asteria_bucket *);
+/* The range of the angle whose cosine was computed as a sum of m floats. */
+struct asteria_angles {
+    float min, max;
+};
+struct asteria_angles asteria_bucket_angles(float cosine);
+/* The cosine between R x and the direction of the bucket's codeword; p: the vantages' products with
+   R x - shift. */
+float asteria_bucket_cosine(const struct asteria_generation *, const struct asteria_bucket *,
+                            const float *p);
+/* A bucket's own memory. begin: allocates centre and box; address and codeword must be set. grow:
+   reserves n positions. false: out of memory; the bucket is unchanged. */
+bool asteria_bucket_begin(struct asteria_bucket *, const struct asteria_model *, struct mem *);
+bool asteria_bucket_grow(struct asteria_bucket *, const struct asteria_model *, struct mem *,
+                         size_t n);
+void asteria_bucket_free(struct asteria_bucket *, struct mem *);
+uint64_t asteria_bucket_bytes(const struct asteria_bucket *, const struct asteria_model *);
+
+#endif

@@ -1,0 +1,163 @@
+/* encode.c - encoding of rows by a model, and access to stored rows for the graph and the tree. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/asteria/buckets/encode.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* ----------------------------------------------------------------------------------- rows */
+
+const float *asteria_unit(const struct index_env *env, const void *row, float *to)
+{
+    const unsigned char *bytes = row;
+
+    if (env->element == ELEMENT_F32)
+        return row;
+    const double norm_sq = (double)env->kernels->ip_u8(bytes, bytes, env->dim);
+    const float scale = norm_sq > 0 ? (float)(1 / sqrt(norm_sq)) : 0;
+    for (size_t i = 0; i < env->dim; i++)
+        to[i] = scale * (float)bytes[i];
+    return to;
+}
+
+float asteria_distance(const struct index_env *env, const void *query, const void *row)
+{
+    return env->element == ELEMENT_F32 ? env->kernels->l2sq_f32(query, row, env->dim)
+                                       : env->kernels->cos_u8(query, row, env->dim);
+}
+
+void asteria_distances(const struct index_env *env, const void *query, const void *const *rows,
+                       size_t n, float *distances)
+{
+    if (env->element == ELEMENT_U8) {
+        env->kernels->cos_u8_each(query, (const uint8_t *const *)rows, n, env->dim, distances);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        distances[i] = env->kernels->l2sq_f32(query, rows[i], env->dim);
+}
+
+struct encode_job {
+    const struct index_env *env;
+    const struct asteria_model *model;
+    const unsigned char *rows;
+    float *units, *z, *p;
+    struct asteria_encoding *out;
+};
+
+static int encode_rows(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct encode_job *j = arg;
+    const struct kernels *kernels = j->env->kernels;
+    const size_t out_dim = j->model->rotation->out_dim, m = j->model->m;
+    const size_t row_bytes = element_row_bytes(j->env->element, j->env->dim);
+
+    (void)worker;
+    for (size_t i = first; i < end; i++) {
+        struct asteria_encoding *e = j->out + i;
+
+        e->row = j->rows + i * row_bytes;
+        e->unit = asteria_unit(j->env, e->row, j->units ? j->units + i * j->env->dim : NULL);
+        e->z = j->z + i * out_dim;
+        e->p = j->p + i * m;
+        asteria_model_rotate(j->model, kernels, e->unit, e->z);
+        asteria_model_hash(j->model, kernels, e->z, e->p);
+        e->word = asteria_ecc_word(j->model->ecc, e->p);
+        e->address = asteria_ecc_decode(j->model->ecc, e->p);
+    }
+    return OK;
+}
+
+int asteria_encode(const struct asteria *a, const struct asteria_model *model, const void *rows,
+                   size_t n, float *units, float *z, float *p, struct asteria_encoding *out)
+{
+    enum { CHUNK = 32 };
+    struct encode_job job = { &a->base.env, model, rows, units, z, p, out };
+
+    return parallel_for(a->base.env.pool, pool_threads(a->base.env.pool), n, CHUNK, encode_rows,
+                        &job);
+}
+
+/* ---------------------------------------------------------------------------- the graph's */
+
+/* Called with the lock held for writing, like all maintenance of the graph, so it may use the
+   rows' own fetch. */
+static int graph_exact(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances)
+{
+    const struct asteria *a = to;
+    uint32_t slots[FETCH_MOST];
+    const void *rows[FETCH_MOST];
+    int rc = OK;
+
+    slots[0] = x;
+    for (size_t i = 0, some; rc == OK && i < n; i += some) {
+        some = n - i < FETCH_MOST - 1 ? n - i : FETCH_MOST - 1;
+        memcpy(slots + 1, others + i, some * sizeof *slots);
+        rc = asteria_rows_get_many(a->rows, slots, some + 1, rows);
+        for (size_t j = 0; rc == OK && j < some; j++)
+            distances[i + j] = asteria_distance(&a->base.env, rows[0], rows[1 + j]);
+    }
+    return rc;
+}
+
+/* Codes of two models are not comparable. */
+static struct asteria_lrsq_distance graph_between(const struct asteria *a, uint32_t x, uint32_t y)
+{
+    const unsigned of = a->places[x].generation;
+    const struct asteria_generation *g = a->generations[of];
+
+    if (!g || a->places[y].generation != of)
+        return (struct asteria_lrsq_distance){ INFINITY, 0, INFINITY };
+    return asteria_lrsq_between(g->model->lrsq, segmented_at(&g->codes, x),
+                                segmented_at(&g->codes, y));
+}
+
+static float graph_upper(void *to, uint32_t x, uint32_t y)
+{
+    return graph_between(to, x, y).upper;
+}
+
+static float graph_estimate(void *to, uint32_t x, uint32_t y)
+{
+    return graph_between(to, x, y).estimate;
+}
+
+static bool graph_alive(void *to, uint32_t slot)
+{
+    const struct asteria *a = to;
+
+    return slot < a->n_slots && a->ids[slot] != ID_NONE;
+}
+
+struct asteria_caprg_rows asteria_graph_rows(struct asteria *a)
+{
+    return (struct asteria_caprg_rows){ graph_exact, graph_upper, graph_alive, a, graph_estimate };
+}
+
+/* ------------------------------------------------------------------------- the clusters' */
+
+static void residual_vector(void *to, uint32_t slot, float *y)
+{
+    const struct asteria *a = to;
+    const struct asteria_generation *g = a->generations[a->now];
+
+    y[0] = 0; /* if all rows are equal, no coordinate is kept */
+    asteria_lrsq_get(g->model->lrsq, segmented_at(&g->codes, slot), y);
+}
+
+struct asteria_bec_rows asteria_bec_rows(struct asteria *a)
+{
+    return (struct asteria_bec_rows){ residual_vector, a };
+}
+
+struct asteria_bec_options asteria_bec_options(const struct asteria *a,
+                                               const struct asteria_model *m)
+{
+    const size_t rank = m->lrsq->n_bytes + m->lrsq->n_nibbles;
+
+    return (struct asteria_bec_options){ .rank = rank > 0 ? rank : 1,
+                                         .leaf_cap = (size_t)a->params.leaf_cap,
+                                         .penalty = a->params.leaf_penalty };
+}

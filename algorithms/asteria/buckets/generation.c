@@ -1,0 +1,204 @@
+/* generation.c - the buckets of one model, by address. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/asteria/buckets/bucket.h"
+#include "src/core/idmap.h"
+#include "src/core/mem.h"
+
+/* Longer addresses are found by a hash table. */
+enum { DENSE_BITS = 16 };
+
+static int no_memory(const struct index_env *env)
+{
+    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for buckets");
+}
+
+static bool make_table(struct asteria_generation *g, struct mem *mem)
+{
+    const unsigned k = g->model->ecc->k;
+
+    if (k <= DENSE_BITS)
+        return (g->at = mem_zalloc(mem, sizeof *g->at << k)) != NULL;
+    g->sparse = mem_alloc(mem, sizeof *g->sparse);
+    if (g->sparse)
+        idmap_init(g->sparse, mem);
+    return g->sparse != NULL;
+}
+
+int asteria_generation_create(struct asteria_generation **out, const struct index_env *env,
+                              struct asteria_model *model)
+{
+    struct asteria_generation *g = mem_zalloc(env->mem, sizeof *g);
+
+    if (!g)
+        return no_memory(env);
+    g->model = model;
+    segmented_init(&g->codes, env->mem, model->lrsq->code_bytes);
+    g->shift = mem_array(env->mem, model->m, sizeof *g->shift);
+    if (!g->shift || !make_table(g, env->mem)) {
+        g->model = NULL; /* the caller keeps it */
+        asteria_generation_destroy(env, g);
+        return no_memory(env);
+    }
+    asteria_model_hash(model, env->kernels, model->rotation->shift, g->shift);
+    *out = g;
+    return OK;
+}
+
+void asteria_generation_destroy(const struct index_env *env, struct asteria_generation *g)
+{
+    if (!g)
+        return;
+    for (size_t i = 0; i < g->n; i++)
+        asteria_bucket_free(&g->buckets[i], env->mem);
+    mem_free(env->mem, g->buckets);
+    mem_free(env->mem, g->vacant);
+    mem_free(env->mem, g->shift);
+    mem_free(env->mem, g->at);
+    if (g->sparse)
+        idmap_free(g->sparse);
+    mem_free(env->mem, g->sparse);
+    segmented_free(&g->codes);
+    mem_free(env->mem, g->centres);
+    centroid_codes_free(&g->coded, env->mem);
+    asteria_model_destroy(env, g->model);
+    mem_free(env->mem, g);
+}
+
+uint32_t asteria_generation_find(const struct asteria_generation *g, uint32_t address)
+{
+    uint64_t bucket = UINT32_MAX;
+
+    if (g->at)
+        return g->at[address] - 1; /* 0 (none) wraps to UINT32_MAX */
+    return idmap_get(g->sparse, address, &bucket) ? (uint32_t)bucket : UINT32_MAX;
+}
+
+/* Reserves space for one more bucket in all arrays by bucket. */
+static bool make_place(struct asteria_generation *g, struct mem *mem, size_t dim)
+{
+    return g->n_vacant > 0 ||
+           (mem_grow(mem, &g->buckets, &g->capacity, g->n + 1, sizeof *g->buckets) &&
+            mem_grow(mem, &g->vacant, &g->vacant_capacity, g->n + 1, sizeof *g->vacant) &&
+            mem_grow(mem, &g->centres, &g->centres_capacity, g->n + 1, dim * sizeof *g->centres));
+}
+
+static int make_bucket(struct asteria_generation *g, const struct index_env *env, uint32_t address,
+                       uint32_t *bucket)
+{
+    const uint32_t at = g->n_vacant > 0 ? g->vacant[g->n_vacant - 1] : (uint32_t)g->n;
+    struct asteria_bucket made = { .address = address,
+                                   .codeword = asteria_ecc_codeword(g->model->ecc, address) };
+
+    if (!make_place(g, env->mem, env->dim) || !asteria_bucket_begin(&made, g->model, env->mem))
+        return no_memory(env);
+    if (g->sparse && !idmap_put(g->sparse, address, at)) {
+        asteria_bucket_free(&made, env->mem);
+        return no_memory(env);
+    }
+    if (g->at)
+        g->at[address] = at + 1;
+    if (g->n_vacant > 0)
+        g->n_vacant--;
+    else
+        g->n++;
+    g->buckets[at] = made;
+    memset(g->centres + at * env->dim, 0, env->dim * sizeof *g->centres);
+    g->centres_version++;
+    *bucket = at;
+    return OK;
+}
+
+int asteria_generation_reserve(struct asteria_generation *g, const struct index_env *env,
+                               uint32_t address, size_t n, size_t n_slots, uint32_t *bucket)
+{
+    int rc = OK;
+
+    if (n_slots > g->codes.capacity && !segmented_grow(&g->codes, n_slots))
+        return no_memory(env);
+    *bucket = asteria_generation_find(g, address);
+    if (*bucket == UINT32_MAX)
+        rc = make_bucket(g, env, address, bucket);
+    if (rc == OK &&
+        !asteria_bucket_grow(&g->buckets[*bucket], g->model, env->mem, g->buckets[*bucket].n + n))
+        rc = no_memory(env);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------ founding */
+
+static int by_address(const void *x, const void *y)
+{
+    const struct asteria_encoding *a = *(const struct asteria_encoding *const *)x;
+    const struct asteria_encoding *b = *(const struct asteria_encoding *const *)y;
+
+    if (a->address != b->address)
+        return a->address < b->address ? -1 : 1;
+    return (a > b) - (a < b); /* of one array: in the order of the sample, which
+                                 sums depend on */
+}
+
+int asteria_generation_found(struct asteria_generation *g, const struct index_env *env,
+                             const struct asteria_encoding *rows, size_t n)
+{
+    const struct asteria_encoding **sorted = mem_array(env->mem, n + 1, sizeof *sorted);
+    int rc = OK;
+
+    if (!sorted)
+        return no_memory(env);
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &rows[i];
+    qsort(sorted, n, sizeof(void *), by_address);
+    for (size_t first = 0, end; rc == OK && first < n; first = end) {
+        uint32_t bucket;
+
+        for (end = first + 1; end < n && sorted[end]->address == sorted[first]->address;)
+            end++;
+        if (end - first < FOUNDED_ROWS)
+            continue;
+        rc = asteria_generation_reserve(g, env, sorted[first]->address, 0, 0, &bucket);
+        if (rc == OK)
+            asteria_bucket_centre(g, env, bucket, sorted + first, end - first);
+    }
+    mem_free(env->mem, sorted);
+    return rc;
+}
+
+void asteria_generation_vacate(struct asteria_generation *g, const struct index_env *env,
+                               uint32_t bucket)
+{
+    struct asteria_bucket *b = &g->buckets[bucket];
+
+    if (g->at)
+        g->at[b->address] = 0;
+    else
+        (void)idmap_remove(g->sparse, b->address, NULL);
+    asteria_bucket_free(b, env->mem);
+    *b = (struct asteria_bucket){ .address = UINT32_MAX };
+    memset(g->centres + bucket * env->dim, 0, env->dim * sizeof *g->centres);
+    g->centres_version++;
+    g->vacant[g->n_vacant++] = bucket;
+}
+
+uint64_t asteria_generation_bytes(const struct asteria_generation *g, uint64_t *codes)
+{
+    uint64_t bytes = sizeof *g + g->capacity * sizeof *g->buckets +
+                     g->vacant_capacity * sizeof *g->vacant + g->model->m * sizeof *g->shift +
+                     g->centres_capacity * g->model->dim * sizeof *g->centres +
+                     centroid_codes_bytes(&g->coded) + asteria_model_bytes(g->model);
+
+    if (g->at)
+        bytes += sizeof *g->at << g->model->ecc->k;
+    if (g->sparse)
+        bytes += sizeof *g->sparse + idmap_bytes(g->sparse);
+    *codes = segmented_bytes(&g->codes);
+    for (size_t i = 0; i < g->n; i++) {
+        const uint64_t blocks =
+            (uint64_t)g->buckets[i].capacity / QUANTIZER_BLOCK * g->model->quantizer->block_bytes;
+
+        bytes += asteria_bucket_bytes(&g->buckets[i], g->model) - blocks;
+        *codes += blocks;
+    }
+    return bytes;
+}

@@ -1,0 +1,91 @@
+/* ecc.h - linear block codes with soft decoding: many words share few addresses.
+ *
+ * Bit i of a word is 1 where the hash's component p_i is negative. Decoding finds the codeword b
+ * that maximises sum_i (1 - 2 b_i) p_i. Bits of small |p_i| give way first, so near rows, whose
+ * words differ in few such bits, get the same codeword. The address is its information bits.
+ * (Encoding raw bits with a generator matrix, as the paper's prototype does, has the opposite
+ * effect: one different bit becomes d of them.)
+ *
+ * Codes are systematic: bits 0 .. k-1 of a codeword are the address, parity bits follow. A code
+ * shortened by s has its last s information bits fixed to 0 and left out: length and dimension fall
+ * by s, the distance does not.
+ *
+ *     golay    [24,12,8]   all codewords, eight at a time
+ *     golay2   [48,24,8]   two golay words side by side, decoded separately
+ *     bch      [31,16,7]   ordered statistics, order 2 (Fossorier and Lin 1995); up to 10 address
+ *                          bits: all codewords
+ *     hamming  [15,11,3]   all codewords, by a fast Hadamard transform, as for rm and random
+ *     rm       [32,6,16]   Reed-Muller(1,5)
+ *     random   [24,12]     random parity bits
+ *     none     [a,a,1]     the word itself
+ */
+#ifndef DRIFTLINE_ASTERIA_CODE_ECC_H
+#define DRIFTLINE_ASTERIA_CODE_ECC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/asteria/options.h"
+
+struct error;
+struct mem;
+
+enum { ECC_WORD_MAX = 48, ECC_ADDRESS_MAX = 24 };
+
+/* golay codewords as three octets (golay.c). */
+struct asteria_ecc_golay {
+    unsigned char place[24]; /* of bit i of a whole codeword: octet * 8 + position in it */
+    uint16_t address[12];    /* of a message's bit */
+    float sign[8][8];        /* sign[i][x]: what x multiplies position i by */
+};
+
+struct asteria_ecc {
+    enum asteria_code kind;
+    unsigned n, k; /* length, dimension; after shortening */
+    /* Up to (distance - 1) / 2 bits that differ from a codeword are corrected if all
+       |p_i| are equal. */
+    unsigned distance;
+    uint64_t rows[ECC_ADDRESS_MAX]; /* rows[j]: the codeword of address bit j alone */
+    uint16_t columns[ECC_WORD_MAX]; /* k <= 16: address bits that add to bit i */
+    uint64_t *codewords;            /* 2^k: golay, bch, hamming, random; else NULL */
+    unsigned half;                  /* golay2: address bits of the first half */
+    struct asteria_ecc_golay golay;
+};
+
+/* k: address bits, 1 .. the code's maximum (12, 24, 16, 11, 6, 24, 12); seed: for random.
+   ERR_ARGUMENT: k is out of range. ERR_NO_MEMORY. */
+int asteria_ecc_create(struct asteria_ecc **, struct mem *, enum asteria_code, unsigned k,
+                       uint64_t seed, struct error *);
+void asteria_ecc_destroy(struct mem *, struct asteria_ecc *); /* NULL is allowed */
+size_t asteria_ecc_bytes(const struct asteria_ecc *);
+
+/* The maximum number of address bits of a code. */
+unsigned asteria_ecc_bits_most(enum asteria_code);
+
+/* p: n floats, here and below. Bit i of the result: p_i < 0. */
+uint64_t asteria_ecc_word(const struct asteria_ecc *, const float *p);
+uint64_t asteria_ecc_codeword(const struct asteria_ecc *, uint32_t address);
+static inline uint32_t ecc_address(const struct asteria_ecc *e, uint64_t codeword)
+{
+    return (uint32_t)(codeword & ((1ULL << e->k) - 1));
+}
+/* The address of the best codeword; of equally good ones the smallest address. Exact, except that
+   bch's ordered statistics may miss the best one, though not for a word within half the distance of
+   a codeword. */
+uint32_t asteria_ecc_decode(const struct asteria_ecc *, const float *p);
+/* sum_i (1 - 2 b_i) p_i. */
+float asteria_ecc_correlation(const struct asteria_ecc *, uint64_t codeword, const float *p);
+
+/* Addresses near a soft word: the word decoded, then decoded with some of its t least certain bits
+   flipped (their p_i negated), by rising sum of the flipped |p_i|. Distinct; `most` at most.
+   Returns their number. At most 8 * most sets of bits are tried. t: at most ECC_FLIPS_MAX. */
+enum { ECC_FLIPS_MAX = 12 };
+size_t asteria_ecc_flips(const struct asteria_ecc *, const float *p, unsigned t, size_t most,
+                         uint32_t *addresses);
+
+/* ERR_INVARIANT: a codeword is not decoded to its address, or has a weight that the code does not
+   have. Checks all codewords, or 4096 of them. */
+int asteria_ecc_check(const struct asteria_ecc *, struct error *);
+
+#endif

@@ -1,0 +1,372 @@
+/* snapshot_buckets.c - a generation in a snapshot: model, buckets, residual codes. */
+#include <string.h>
+
+#include "algorithms/asteria/durable/snapshot.h"
+#include "algorithms/asteria/rows/slots.h"
+#include "src/core/idmap.h"
+#include "src/core/mem.h"
+
+struct stored_generation {
+    uint64_t version;                                      /* of the model of codes and words */
+    uint64_t n, n_vacant, live, positions, blocks, filled; /* filled: buckets that are not vacant */
+    uint64_t emptied;
+};
+
+struct stored_bucket {
+    uint32_t address, n, live, centred_n;
+    uint64_t agree_mask, agree_value;
+    float error, rest, angle_min, angle_max, near, far;
+    uint32_t probed, gone;
+};
+
+static size_t blocks_of(uint32_t n)
+{
+    return ((size_t)n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK;
+}
+
+/* The centre, its transform for the quantizer, and the box are one
+   allocation (asteria_bucket_begin()). */
+static size_t centre_floats(const struct asteria_model *m)
+{
+    return m->dim + m->quantizer->work_dim + 2 * m->m;
+}
+
+static bool is_vacant(const struct asteria_bucket *b)
+{
+    return !b->centre;
+}
+
+/* ------------------------------------------------------------------------------- writing */
+
+static struct stored_bucket stored_of(const struct asteria_bucket *b)
+{
+    struct stored_bucket s;
+
+    memset(&s, 0, sizeof s);
+    s.address = b->address;
+    if (is_vacant(b))
+        return s;
+    s.n = b->n;
+    s.live = b->live;
+    s.centred_n = b->centred_n;
+    s.gone = b->gone;
+    s.agree_mask = b->agree_mask;
+    s.agree_value = b->agree_value;
+    s.error = b->error;
+    s.rest = b->rest;
+    s.angle_min = b->angle_min;
+    s.angle_max = b->angle_max;
+    s.near = b->near;
+    s.far = b->far;
+    s.probed = atomic_load_explicit(&((struct asteria_bucket *)(uintptr_t)b)->probed,
+                                    memory_order_relaxed);
+    return s;
+}
+
+static void write_heads(const struct asteria_generation *g, unsigned which, struct store_writer *w)
+{
+    struct stored_generation head = {
+        .version = g->model->version, .n = g->n, .live = g->live, .emptied = g->emptied
+    };
+    char tag[STORE_TAG_BYTES];
+
+    for (size_t i = 0; i < g->n; i++) {
+        head.positions += g->buckets[i].n;
+        head.blocks += blocks_of(g->buckets[i].n);
+        head.filled += !is_vacant(&g->buckets[i]);
+    }
+    for (size_t i = 0; i < g->n_vacant; i++)
+        head.n_vacant += g->vacant[i] < g->n;
+    store_section(w, asteria_snapshot_tag(tag, "gen", which));
+    store_write(w, &head, sizeof head);
+    store_section(w, asteria_snapshot_tag(tag, "buckets", which));
+    for (size_t i = 0; i < g->n; i++) {
+        const struct stored_bucket s = stored_of(&g->buckets[i]);
+        store_write(w, &s, sizeof s);
+    }
+    /* An older generation has dropped its last buckets, vacant ones too. */
+    store_section(w, asteria_snapshot_tag(tag, "vacant", which));
+    for (size_t i = 0; i < g->n_vacant; i++)
+        if (g->vacant[i] < g->n)
+            store_write(w, &g->vacant[i], sizeof g->vacant[i]);
+}
+
+static void write_positions(const struct asteria_generation *g, unsigned which,
+                            struct store_writer *w)
+{
+    const struct asteria_model *m = g->model;
+    char tag[STORE_TAG_BYTES];
+
+    store_section(w, asteria_snapshot_tag(tag, "slots", which));
+    for (size_t i = 0; i < g->n; i++)
+        store_write(w, g->buckets[i].slots, g->buckets[i].n * sizeof *g->buckets[i].slots);
+    store_section(w, asteria_snapshot_tag(tag, "words", which));
+    for (size_t i = 0; i < g->n; i++)
+        store_write(w, g->buckets[i].words, g->buckets[i].n * sizeof *g->buckets[i].words);
+    store_section(w, asteria_snapshot_tag(tag, "alive", which));
+    for (size_t i = 0; i < g->n; i++)
+        store_write(w, g->buckets[i].alive,
+                    blocks_of(g->buckets[i].n) * sizeof *g->buckets[i].alive);
+    store_section(w, asteria_snapshot_tag(tag, "blocks", which));
+    for (size_t i = 0; i < g->n; i++)
+        store_write(w, g->buckets[i].blocks,
+                    blocks_of(g->buckets[i].n) * m->quantizer->block_bytes);
+    store_section(w, asteria_snapshot_tag(tag, "centres", which));
+    for (size_t i = 0; i < g->n; i++)
+        if (!is_vacant(&g->buckets[i]))
+            store_write(w, g->buckets[i].centre, centre_floats(m) * sizeof(float));
+}
+
+/* Codes of kept slots whose row is in this generation. */
+void asteria_snapshot_write_generation(const struct asteria *a, unsigned which,
+                                       struct store_writer *w)
+{
+    const struct asteria_generation *g = a->generations[which];
+    char tag[STORE_TAG_BYTES];
+
+    asteria_model_write(g->model, w, (char)('0' + which));
+    write_heads(g, which, w);
+    write_positions(g, which, w);
+    store_section(w, asteria_snapshot_tag(tag, "codes", which));
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        if (asteria_keeps(a, slot) && a->places[slot].generation == which)
+            store_write(w, segmented_at(&g->codes, slot), g->model->lrsq->code_bytes);
+}
+
+/* ------------------------------------------------------------------------------- reading */
+
+struct parts {
+    const struct stored_generation *head;
+    const struct stored_bucket *buckets;
+    const uint32_t *vacant, *slots;
+    const uint64_t *words, *alive;
+    const unsigned char *blocks, *codes;
+    const float *centres;
+};
+
+static int find_parts(struct parts *p, const struct asteria_model *m, unsigned which,
+                      size_t n_codes, const struct store_reader *r)
+{
+    char tag[STORE_TAG_BYTES];
+    int rc =
+        store_need_array(r, asteria_snapshot_tag(tag, "gen", which), 1, sizeof *p->head, &p->head);
+
+    if (rc != OK)
+        return rc;
+    if (p->head->version != m->version)
+        return fail(r->error, ERR_VERSION,
+                    "asteria: load: %s: rows are encoded by version %llu of the model, which is of "
+                    "version %u; build the index again",
+                    r->path, (unsigned long long)p->head->version, (unsigned)m->version);
+    const struct {
+        const char *name;
+        uint64_t n;
+        size_t each;
+        void *out;
+    } wanted[] = {
+        { "buckets", p->head->n, sizeof *p->buckets, &p->buckets },
+        { "vacant", p->head->n_vacant, sizeof *p->vacant, &p->vacant },
+        { "slots", p->head->positions, sizeof *p->slots, &p->slots },
+        { "words", p->head->positions, sizeof *p->words, &p->words },
+        { "alive", p->head->blocks, sizeof *p->alive, &p->alive },
+        { "blocks", p->head->blocks, m->quantizer->block_bytes, &p->blocks },
+        { "centres", p->head->filled, centre_floats(m) * sizeof *p->centres, &p->centres },
+        { "codes", n_codes, m->lrsq->code_bytes, &p->codes },
+    };
+    for (size_t i = 0; rc == OK && i < sizeof wanted / sizeof *wanted; i++)
+        rc = store_need_array(r, asteria_snapshot_tag(tag, wanted[i].name, which), wanted[i].n,
+                              wanted[i].each, wanted[i].out);
+    return rc;
+}
+
+static int no_memory(const struct asteria *a)
+{
+    return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: load: out of memory for buckets");
+}
+
+static bool reserve(struct asteria_generation *g, struct mem *mem, size_t n, size_t n_slots)
+{
+    return mem_grow(mem, &g->buckets, &g->capacity, n, sizeof *g->buckets) &&
+           mem_grow(mem, &g->vacant, &g->vacant_capacity, n, sizeof *g->vacant) &&
+           mem_grow(mem, &g->centres, &g->centres_capacity, n,
+                    g->model->dim * sizeof *g->centres) &&
+           segmented_grow(&g->codes, n_slots);
+}
+
+/* Appends an empty bucket with its address. */
+static int add_bucket(struct asteria *a, struct asteria_generation *g,
+                      const struct stored_bucket *s)
+{
+    struct mem *mem = a->base.env.mem;
+    struct asteria_bucket *b = &g->buckets[g->n];
+
+    *b = (struct asteria_bucket){ .address = s->address,
+                                  .codeword = asteria_ecc_codeword(g->model->ecc, s->address) };
+    if (!asteria_bucket_begin(b, g->model, mem))
+        return no_memory(a);
+    g->n++; /* from here on it is freed with the generation */
+    if (g->sparse && !idmap_put(g->sparse, s->address, g->n - 1))
+        return no_memory(a);
+    if (g->at)
+        g->at[s->address] = (uint32_t)g->n;
+    return asteria_bucket_grow(b, g->model, mem, s->n) ? OK : no_memory(a);
+}
+
+static void fill_head(struct asteria_bucket *b, const struct stored_bucket *s)
+{
+    b->n = s->n;
+    b->live = s->live;
+    b->centred_n = s->centred_n;
+    b->gone = s->gone;
+    b->agree_mask = s->agree_mask;
+    b->agree_value = s->agree_value;
+    b->error = s->error;
+    b->rest = s->rest;
+    b->angle_min = s->angle_min;
+    b->angle_max = s->angle_max;
+    b->near = s->near;
+    b->far = s->far;
+    atomic_store_explicit(&b->probed, s->probed, memory_order_relaxed);
+}
+
+static void fill_positions(struct asteria_bucket *b, const struct asteria_model *m, struct parts *p)
+{
+    const size_t blocks = blocks_of(b->n);
+
+    memcpy(b->centre, p->centres, centre_floats(m) * sizeof *b->centre);
+    p->centres += centre_floats(m);
+    if (b->n == 0)
+        return;
+    memcpy(b->slots, p->slots, b->n * sizeof *b->slots);
+    memcpy(b->words, p->words, b->n * sizeof *b->words);
+    memcpy(b->alive, p->alive, blocks * sizeof *b->alive);
+    memcpy(b->blocks, p->blocks, blocks * m->quantizer->block_bytes);
+    p->slots += b->n;
+    p->words += b->n;
+    p->alive += blocks;
+    p->blocks += blocks * m->quantizer->block_bytes;
+}
+
+/* Each live position must be its slot's place, and their number must be b->live. A word must have
+   no bits beyond the model's. */
+static bool is_in_place(const struct asteria *a, unsigned which, uint32_t bucket)
+{
+    const struct asteria_bucket *b = &a->generations[which]->buckets[bucket];
+    const size_t m = a->generations[which]->model->m;
+    size_t live = 0;
+
+    for (uint32_t i = 0; i < blocks_of(b->n) * 64; i++) {
+        const bool alive = b->alive[i / 64] >> i % 64 & 1;
+
+        live += alive;
+        if ((alive && i >= b->n) ||
+            (i < b->n && (b->slots[i] >= a->n_slots || b->words[i] >> m != 0)))
+            return false;
+        if (!alive)
+            continue;
+        const struct asteria_place *at = &a->places[b->slots[i]];
+        if (a->ids[b->slots[i]] == ID_NONE || at->generation != which || at->bucket != bucket ||
+            at->position != i)
+            return false;
+    }
+    return live == b->live;
+}
+
+/* Subtracts from the sums of the heads, so that no more than the sections have is read. */
+static int add_filled(struct asteria *a, unsigned which, const struct stored_bucket *s,
+                      struct parts *left, struct stored_generation *sums,
+                      const struct store_reader *r)
+{
+    struct asteria_generation *g = a->generations[which];
+    const uint64_t blocks = blocks_of(s->n);
+
+    if (s->address >> g->model->ecc->k != 0 || asteria_generation_find(g, s->address) != UINT32_MAX)
+        return store_corrupt(r, "a bucket's address is invalid, or used twice");
+    if (sums->filled == 0 || s->n > sums->positions || blocks > sums->blocks || s->live > s->n ||
+        s->live > sums->live)
+        return store_corrupt(r, "buckets' rows do not add up");
+    sums->filled--;
+    sums->positions -= s->n;
+    sums->blocks -= blocks;
+    sums->live -= s->live;
+    const int rc = add_bucket(a, g, s);
+    if (rc != OK)
+        return rc;
+    struct asteria_bucket *b = &g->buckets[g->n - 1];
+    fill_head(b, s);
+    fill_positions(b, g->model, left);
+    memcpy(g->centres + (g->n - 1) * g->model->dim, b->centre, g->model->dim * sizeof *b->centre);
+    return is_in_place(a, which, (uint32_t)g->n - 1)
+               ? OK
+               : store_corrupt(r, "a bucket's rows are not where their places say");
+}
+
+static int read_buckets(struct asteria *a, unsigned which, const struct parts *p,
+                        const struct store_reader *r)
+{
+    struct asteria_generation *g = a->generations[which];
+    struct stored_generation sums = *p->head;
+    struct parts left = *p;
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < p->head->n; i++) {
+        if (p->buckets[i].address != UINT32_MAX) {
+            rc = add_filled(a, which, &p->buckets[i], &left, &sums, r);
+            continue;
+        }
+        memset(g->centres + g->n * g->model->dim, 0, g->model->dim * sizeof *g->centres);
+        g->buckets[g->n++] = (struct asteria_bucket){ .address = UINT32_MAX };
+    }
+    if (rc == OK && (sums.filled > 0 || sums.positions > 0 || sums.blocks > 0 || sums.live > 0 ||
+                     p->head->n - p->head->filled != p->head->n_vacant))
+        rc = store_corrupt(r, "buckets' rows do not add up");
+    for (size_t i = 0; rc == OK && i < p->head->n_vacant; i++) {
+        if (p->vacant[i] >= g->n || !is_vacant(&g->buckets[p->vacant[i]]))
+            return store_corrupt(r, "a bucket is vacant that is not");
+        g->vacant[g->n_vacant++] = p->vacant[i];
+    }
+    g->live = (size_t)p->head->live;
+    g->emptied = p->head->emptied < g->n ? (size_t)p->head->emptied : g->n;
+    return rc;
+}
+
+static void read_codes(struct asteria *a, unsigned which, const struct parts *p)
+{
+    const struct asteria_generation *g = a->generations[which];
+    const size_t each = g->model->lrsq->code_bytes;
+    const unsigned char *from = p->codes;
+
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        if (asteria_keeps(a, slot) && a->places[slot].generation == which) {
+            memcpy(segmented_at(&g->codes, slot), from, each);
+            from += each;
+        }
+}
+
+int asteria_snapshot_read_generation(struct asteria *a, unsigned which,
+                                     const struct store_reader *r)
+{
+    const struct index_env *env = &a->base.env;
+    struct asteria_model *model = NULL;
+    struct parts p = { 0 };
+    size_t n_codes = 0;
+    int rc = asteria_model_read(&model, env, r, (char)('0' + which));
+
+    if (rc != OK)
+        return rc;
+    rc = asteria_generation_create(&a->generations[which], env, model);
+    if (rc != OK) {
+        asteria_model_destroy(env, model);
+        return rc;
+    }
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        n_codes += asteria_keeps(a, slot) && a->places[slot].generation == which;
+    rc = find_parts(&p, model, which, n_codes, r);
+    if (rc == OK && !reserve(a->generations[which], env->mem, (size_t)p.head->n, a->n_slots))
+        rc = no_memory(a);
+    if (rc == OK)
+        rc = read_buckets(a, which, &p, r);
+    if (rc == OK)
+        read_codes(a, which, &p);
+    return rc;
+}

@@ -1,0 +1,297 @@
+/* snapshot_read.c - reading an index from the sections of a file; all numbers are checked against
+   each other. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/check/check.h"
+#include "algorithms/asteria/durable/snapshot.h"
+#include "algorithms/asteria/rows/slots.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/param.h"
+
+static bool is_sound(const struct asteria_snapshot_meta *m)
+{
+    const bool now = m->now < 2 && (m->generations >> m->now & 1);
+
+    return m->n_slots < UINT32_MAX / 2 && m->live + m->n_free <= m->n_slots && m->now < 2 &&
+           m->generations < 4 && m->trained < 2 && m->has_graph < 2 && m->has_tree < 2 &&
+           m->rows_apart < 2 && (m->trained ? now : m->generations == 0 && m->n_slots == 0);
+}
+
+int asteria_snapshot_find(struct asteria_snapshot_parts *p, const struct store_reader *r,
+                          const struct param *params)
+{
+    int rc = store_need_array(r, "meta", 1, sizeof *p->meta, &p->meta);
+
+    if (rc != OK)
+        return rc;
+    if (!param_possible(params, &p->meta->params) ||
+        p->meta->params.address_bits >
+            asteria_ecc_bits_most((enum asteria_code)p->meta->params.code))
+        return store_corrupt(r, "its options are out of their ranges");
+    if (!is_sound(p->meta))
+        return store_corrupt(r, "the index's numbers are inconsistent");
+    const uint64_t n = p->meta->n_slots;
+    rc = store_need_array(r, "ids", n, sizeof *p->ids, &p->ids);
+    if (rc == OK)
+        rc = store_need_array(r, "places", n, sizeof *p->places, &p->places);
+    if (rc == OK)
+        rc = store_need_array(r, "waiting", (2 * n + 63) / 64, sizeof *p->tombstones,
+                              &p->tombstones);
+    if (rc == OK)
+        rc = store_need_array(r, "free", p->meta->n_free, sizeof *p->free, &p->free);
+    return rc;
+}
+
+/* -------------------------------------------------------------------------------- slots */
+
+static bool reserve(struct asteria *a, size_t n_slots, size_t n_free)
+{
+    struct mem *mem = a->base.env.mem;
+
+    if (!mem_grow(mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
+        !mem_grow(mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
+        !mem_grow(mem, &a->free, &a->free_capacity, n_free, sizeof *a->free) ||
+        !mem_grow(mem, &a->tombstones, &a->tombstones_capacity, (2 * n_slots + 63) / 64,
+                  sizeof *a->tombstones))
+        return false;
+    if (a->tombstones_capacity > 0)
+        memset(a->tombstones, 0, a->tombstones_capacity * sizeof *a->tombstones);
+    return true;
+}
+
+static int put_ids(struct asteria *a, const struct asteria_snapshot_parts *p,
+                   const struct store_reader *r)
+{
+    const struct index_env *env = &a->base.env;
+    uint64_t *live = mem_array(env->mem, (size_t)p->meta->live, sizeof *live);
+    size_t n = 0;
+    int rc = OK;
+
+    for (size_t i = 0; live && rc == OK && i < a->n_slots; i++) {
+        if (a->ids[i] == ID_NONE)
+            continue;
+        if (n == p->meta->live)
+            rc = store_corrupt(r, "more ids than live rows");
+        else
+            live[n++] = a->ids[i];
+    }
+    if (rc == OK && live && n < p->meta->live)
+        rc = store_corrupt(r, "fewer ids than live rows");
+    if (rc == OK && (!live || !slot_table_reserve(&a->slots, a->ids, live, n)))
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for %zu ids", n);
+    for (uint32_t i = 0; rc == OK && i < a->n_slots; i++) {
+        if (a->ids[i] == ID_NONE)
+            continue;
+        if (slot_table_get(&a->slots, a->ids, a->ids[i], NULL))
+            rc = store_corrupt(r, "an id occurs twice");
+        else
+            slot_table_put(&a->slots, a->ids[i], i);
+    }
+    mem_free(env->mem, live);
+    a->live = (size_t)p->meta->live;
+    return rc;
+}
+
+/* The generation of a live row must exist. snapshot_buckets.c checks bucket and position. */
+static bool has_place(const struct asteria *a, const struct asteria_snapshot_parts *p,
+                      uint32_t slot)
+{
+    return a->ids[slot] == ID_NONE || (p->meta->generations >> a->places[slot].generation & 1);
+}
+
+static int read_slots(struct asteria *a, const struct asteria_snapshot_parts *p,
+                      const struct store_reader *r)
+{
+    const size_t n = (size_t)p->meta->n_slots, n_free = (size_t)p->meta->n_free;
+    size_t kept = 0;
+
+    if (!reserve(a, n, n_free))
+        return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: load: out of memory for %zu slots",
+                    n);
+    a->n_slots = n;
+    a->n_free = n_free;
+    if (n > 0) {
+        memcpy(a->ids, p->ids, n * sizeof *a->ids);
+        memcpy(a->places, p->places, n * sizeof *a->places);
+        memcpy(a->tombstones, p->tombstones, (2 * n + 63) / 64 * sizeof *a->tombstones);
+    }
+    if (n_free > 0)
+        memcpy(a->free, p->free, n_free * sizeof *a->free);
+    if (2 * n % 64 > 0 && a->tombstones[2 * n / 64] >> 2 * n % 64 != 0)
+        return store_corrupt(r, "a tombstone belongs to no slot");
+    for (uint32_t slot = 0; slot < n; slot++) {
+        kept += asteria_keeps(a, slot);
+        if (!has_place(a, p, slot))
+            return store_corrupt(r, "a row's generation is not there");
+    }
+    for (size_t i = 0; i < n_free; i++)
+        if (a->free[i] >= n || asteria_keeps(a, a->free[i]))
+            return store_corrupt(r, "a slot is free and used");
+    if (kept + n_free != n)
+        return store_corrupt(r, "slots are neither used nor free");
+    return put_ids(a, p, r);
+}
+
+/* ---------------------------------------------------------------------------------- rows */
+
+/* Floats were normalised to unit length before insertion. Others could lead to NaN. */
+bool asteria_rows_possible(const struct index_env *env, const void *rows, size_t n)
+{
+    const float *row = rows;
+
+    for (size_t i = 0; env->element == ELEMENT_F32 && i < n; i++, row += env->dim)
+        if (!(fabsf(env->kernels->ip_f32(row, row, env->dim) - 1) < 1e-3F))
+            return false;
+    return true;
+}
+
+/* The next kept slots from *at on; returns their number. */
+static size_t next_kept(const struct asteria *a, uint32_t *at, uint32_t slots[FETCH_MOST])
+{
+    size_t n = 0;
+
+    for (; *at < a->n_slots && n < FETCH_MOST; ++*at)
+        if (asteria_keeps(a, *at))
+            slots[n++] = *at;
+    return n;
+}
+
+static size_t count_kept(const struct asteria *a)
+{
+    size_t n = 0;
+
+    for (uint32_t slot = 0; slot < a->n_slots; slot++)
+        n += asteria_keeps(a, slot);
+    return n;
+}
+
+static int read_rows(struct asteria *a, const struct store_reader *r)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t each = element_row_bytes(env->element, env->dim), kept = count_kept(a);
+    uint32_t slots[FETCH_MOST], at = 0;
+    const unsigned char *rows = NULL;
+    int rc = store_need_array(r, "rows", kept, each, &rows);
+
+    if (rc == OK && !asteria_rows_possible(env, rows, kept))
+        rc = store_corrupt(r, "a row is not of unit length");
+    if (rc == OK)
+        rc = asteria_rows_reserve(a->rows, a->n_slots);
+    while (rc == OK && at < a->n_slots) {
+        const size_t n = next_kept(a, &at, slots);
+
+        rc = asteria_rows_write(a->rows, slots, rows, n);
+        asteria_rows_written(a->rows, slots, rows, n, rc == OK);
+        rows += n * each;
+    }
+    return rc;
+}
+
+/* Rows stay in their places, and so do their slots until a newer snapshot is durable. */
+static int find_rows(struct asteria *a, const struct store_reader *r)
+{
+    const struct index_env *env = &a->base.env;
+    uint32_t slots[FETCH_MOST], at = 0;
+    const void *rows[FETCH_MOST];
+    const uint32_t *sums = NULL;
+    int rc = store_need_array(r, "sums", count_kept(a), sizeof *sums, &sums);
+
+    if (rc == OK)
+        rc = asteria_rows_reserve(a->rows, a->n_slots);
+    while (rc == OK && at < a->n_slots) {
+        const size_t n = next_kept(a, &at, slots);
+
+        rc = asteria_rows_adopt(a->rows, slots, sums, n, rows);
+        for (size_t i = 0; rc == OK && i < n; i++)
+            if (!asteria_rows_possible(env, rows[i], 1))
+                rc = store_corrupt(r, "a row is not of unit length");
+        sums += n;
+    }
+    if (rc == OK)
+        rc = asteria_pins_take(a);
+    if (rc == OK)
+        asteria_pins_drop(a, PINS_DURABLE);
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- whole */
+
+static int read_graph(struct asteria *a, const struct store_reader *r)
+{
+    struct asteria_caprg *graph = NULL;
+    const int rc = asteria_caprg_read(&graph, &a->base.env, (size_t)a->params.degree, r);
+
+    if (rc != OK)
+        return rc;
+    asteria_caprg_destroy(a->graph);
+    a->graph = graph;
+    return OK;
+}
+
+static int read_tree(struct asteria *a, const struct store_reader *r)
+{
+    const struct asteria_model *m = a->generations[a->now]->model;
+    const struct asteria_bec_options options = asteria_bec_options(a, m);
+    struct asteria_bec *tree = NULL;
+    const int rc = asteria_bec_read(&tree, &a->base.env, m, &options, r);
+
+    if (rc != OK)
+        return rc;
+    asteria_bec_destroy(a->bec);
+    a->bec = tree;
+    return OK;
+}
+
+/* Checks links between the parts: a wrong one could lead to a slot that is used twice. */
+static int fits_together(struct asteria *a, const struct store_reader *r)
+{
+    struct error found = { 0 }, *before = error_divert(&found);
+    const int rc = asteria_check_slots(a);
+
+    (void)error_divert(before);
+    if (rc == ERR_INVARIANT)
+        return store_corrupt(r, found.text);
+    return rc == OK ? OK : fail(a->base.env.error, rc, "%s", found.text);
+}
+
+static int fill(struct asteria *a, const struct asteria_snapshot_parts *p,
+                const struct store_reader *r)
+{
+    const struct asteria_snapshot_meta *m = p->meta;
+    int rc = read_slots(a, p, r);
+
+    a->now = m->now;
+    a->fitted_rows = m->fitted_rows;
+    a->inserted_since = m->inserted_since;
+    for (unsigned g = 0; rc == OK && g < 2; g++)
+        if (m->generations >> g & 1)
+            rc = asteria_snapshot_read_generation(a, g, r);
+    for (unsigned g = 0; rc == OK && g < 2; g++)
+        if (a->generations[g] && a->generations[g]->model->version > a->last_version)
+            a->last_version = a->generations[g]->model->version;
+    const size_t live = (a->generations[0] ? a->generations[0]->live : 0) +
+                        (a->generations[1] ? a->generations[1]->live : 0);
+    if (rc == OK && live != a->live)
+        rc = store_corrupt(r, "rows are in no bucket");
+    if (rc == OK && m->has_graph)
+        rc = read_graph(a, r);
+    if (rc == OK && m->has_tree)
+        rc = read_tree(a, r);
+    if (rc == OK)
+        rc = fits_together(a, r);
+    if (rc == OK)
+        rc = m->rows_apart ? find_rows(a, r) : read_rows(a, r);
+    a->trained = rc == OK && m->trained;
+    return rc;
+}
+
+int asteria_snapshot_read(struct asteria *a, const struct asteria_snapshot_parts *p,
+                          const struct store_reader *r, bool recovers)
+{
+    if (p->meta->rows_apart != (recovers && asteria_rows_are_durable(a->rows)))
+        return store_corrupt(r, "its rows are not where they should be");
+    return fill(a, p, r);
+}

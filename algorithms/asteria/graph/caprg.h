@@ -1,0 +1,134 @@
+/* caprg.h - the code-adjacent pruned relative graph: a few edges per row, to rows of its bucket and
+ * of buckets a codeword step away.
+ *
+ * The pool of node x is sorted by distance, then by slot. Candidate y passes the gate unless an
+ * earlier kept z has UB(y, z) < |x y|, UB being LRSQ's upper bound (asteria_lrsq_between()). UB is
+ * never below the true distance, so every edge of the pool's exact relative neighbourhood graph
+ * passes. If more pass than the degree allows, estimates choose (prune.c). Each edge gets a
+ * back-link. A full node defers it; the node is pruned when it has deferred several, or
+ * by asteria_caprg_forget().
+ *
+ * Nodes are slots. Searches pass through removed slots until asteria_caprg_forget() has linked each
+ * in-neighbour of a removed slot to that slot's neighbours (internal.h: how it finds them). The
+ * graph has no vectors and gets distances by the owner's calls. Changes come one at a time, and
+ * searches must not run meanwhile (the owner's lock).
+ *
+ * Linking a node takes tens of microseconds, too long for an insert. So an insert only queues its
+ * rows, which cannot fail once slots are reserved, and maintain() links them:
+ *
+ *     insert     asteria_caprg_reserve(g, n_slots); ...  asteria_caprg_queue(g, x)
+ *     maintain   while ((x = asteria_caprg_pending(g)) != CAPRG_NONE && budget is left)
+ *                    asteria_caprg_add(g, &rows, x, pool, n);   the pool may have queued rows
+ *                asteria_caprg_forget(g, &rows, budget, &more, gone, to)
+ */
+#ifndef DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
+#define DRIFTLINE_ASTERIA_GRAPH_CAPRG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/core/index.h"
+
+struct store_reader;
+struct store_writer;
+
+enum { CAPRG_DEGREE_MAX = 64 };
+#define CAPRG_NONE UINT32_MAX
+
+/* What the graph needs of its owner. Distances are squared. */
+struct asteria_caprg_rows {
+    /* exact distances of x to n others; OK or an error (rows may be on disk) */
+    int (*exact)(void *to, uint32_t x, const uint32_t *others, size_t n, float *distances);
+    /* upper bound of the distance of two rows, from their codes alone */
+    float (*upper)(void *to, uint32_t x, uint32_t y);
+    bool (*alive)(void *to, uint32_t slot); /* false: a tombstone, or no row at all */
+    void *to;
+    /* estimate of the same distance; NULL: there is none, and `upper` stands for it */
+    float (*estimate)(void *to, uint32_t x, uint32_t y);
+};
+
+struct asteria_caprg; /* private to graph/ */
+
+int asteria_caprg_create(struct asteria_caprg **, const struct index_env *, size_t degree);
+void asteria_caprg_destroy(struct asteria_caprg *); /* NULL is allowed */
+int asteria_caprg_reserve(struct asteria_caprg *, size_t n_slots);
+
+/* Queues x to be linked by a later asteria_caprg_add(). Cannot fail for a reserved slot that is not
+   a removed node's; does nothing for a node. Edges of others may lead to x from now on. */
+int asteria_caprg_queue(struct asteria_caprg *, uint32_t x);
+/* The lowest queued slot, which stays queued until it is added or removed; CAPRG_NONE: none is
+   queued. In slot order, rows inserted together into one bucket are linked one after the other. */
+uint32_t asteria_caprg_pending(struct asteria_caprg *);
+/* Links x to rows of its pool: n live slots. Slots that are no nodes (neither added nor queued), x
+   itself and duplicates are skipped. x must be reserved. It may be queued; if it is a node it is
+   linked again, with its edges added to the pool. The pool may be empty. On ERR_NO_MEMORY or an
+   error of rows->exact() no edge has changed and a queued x stays queued. */
+int asteria_caprg_add(struct asteria_caprg *, const struct asteria_caprg_rows *, uint32_t x,
+                      const uint32_t *pool, size_t n);
+/* Marks a dead row: its edges will be removed. x is any reserved slot, linked or not. On
+   ERR_NO_MEMORY nothing has changed. */
+int asteria_caprg_remove(struct asteria_caprg *, uint32_t x);
+/* Reserves memory so that the next n removals cannot fail. ERR_NO_MEMORY. */
+int asteria_caprg_reserve_removals(struct asteria_caprg *, size_t n);
+/* Takes removed nodes out of the graph: each in-neighbour gets, by estimates, some of the removed
+   node's neighbours instead. Then adds deferred back-links. Computes about `budget` distances at
+   most (0: no limit). *more: there is more to do. gone(to, slot) is called for each slot that can
+   be reused; it must not call the graph. Nothing is begun, and *more is false, while fewer than
+   1/64 of the nodes wait: so the work on edges is proportional to the removals. After an error of
+   rows->exact() what was done remains, and the next call continues. */
+int asteria_caprg_forget(struct asteria_caprg *, const struct asteria_caprg_rows *, uint64_t budget,
+                         bool *more, void (*gone)(void *to, uint32_t slot), void *to);
+/* The first part of it, which reads no row: takes removed nodes out and leaves deferred
+   back-links. It begins once 1/share of the nodes wait; _is_due(): that is so, or a sweep has
+   begun. ERR_NO_MEMORY. */
+bool asteria_caprg_sweep_is_due(const struct asteria_caprg *, size_t share);
+int asteria_caprg_sweep(struct asteria_caprg *, const struct asteria_caprg_rows *, size_t share,
+                        uint64_t budget, bool *more, void (*gone)(void *to, uint32_t slot),
+                        void *to);
+
+/* The state of any x. ALIVE: linked or queued. DEAD: removed, and passed through until it is
+   forgotten. UNKNOWN: not in the graph. */
+enum asteria_caprg_standing { CAPRG_UNKNOWN, CAPRG_ALIVE, CAPRG_DEAD };
+enum asteria_caprg_standing asteria_caprg_standing(const struct asteria_caprg *, uint32_t x);
+const uint32_t *asteria_caprg_edges(const struct asteria_caprg *, uint32_t x, size_t *n);
+
+/* A beam search from seeds: n slots with scores, in any order. The neighbours of each expanded node
+   that were not met before are given to score(), which may keep them as candidates and sets their
+   scores (smaller is nearer; INFINITY: not to be expanded). Dead slots are scored too, because the
+   search passes through them, but must not be kept. The search ends when the nearest unexpanded
+   slot is farther than the last of the beam. */
+struct asteria_caprg_beam {
+    void (*score)(void *to, const uint32_t *slots, size_t n, float *scores);
+    void *to;
+    size_t beam;
+    size_t hops, scored; /* counts, added to */
+};
+struct asteria_caprg_scratch; /* for one thread */
+int asteria_caprg_scratch_create(struct asteria_caprg_scratch **, const struct asteria_caprg *);
+void asteria_caprg_scratch_destroy(struct asteria_caprg_scratch *); /* NULL is allowed */
+uint64_t asteria_caprg_scratch_bytes(const struct asteria_caprg_scratch *);
+/* Begins a search: forgets which slots were met. The caller then marks the slots it scored itself
+   with met(), before search(). ERR_NO_MEMORY. */
+int asteria_caprg_search_begin(const struct asteria_caprg *, struct asteria_caprg_scratch *);
+void asteria_caprg_met(struct asteria_caprg_scratch *, uint32_t slot);
+int asteria_caprg_search(const struct asteria_caprg *, struct asteria_caprg_scratch *,
+                         const uint32_t *seeds, const float *scores, size_t n,
+                         struct asteria_caprg_beam *);
+
+uint64_t asteria_caprg_bytes(const struct asteria_caprg *);
+struct asteria_caprg_counts {
+    uint64_t edges, nodes, removed_waiting, deferred, pruned, backlinks, mended;
+    uint64_t queued; /* of nodes */
+};
+struct asteria_caprg_counts asteria_caprg_count(const struct asteria_caprg *);
+/* Checks the degree limit, and that edges are distinct, not loops, and lead to nodes. rows may be
+   NULL. ERR_INVARIANT. */
+int asteria_caprg_check(const struct asteria_caprg *, const struct asteria_caprg_rows *,
+                        struct error *);
+
+void asteria_caprg_write(const struct asteria_caprg *, struct store_writer *);
+int asteria_caprg_read(struct asteria_caprg **, const struct index_env *, size_t degree,
+                       const struct store_reader *);
+
+#endif

@@ -1,0 +1,119 @@
+/* index.c - creation and destruction of an index without model and rows. */
+#define _GNU_SOURCE /* pthread_rwlockattr_setkind_np() */
+#include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/code/ecc.h"
+#include "algorithms/asteria/durable/durable.h"
+#include "algorithms/asteria/rows/slots.h"
+#include "algorithms/asteria/search/search.h"
+#include "src/core/mem.h"
+
+static int check_params(const struct index_env *env, const struct asteria_params *p)
+{
+    const unsigned most = asteria_ecc_bits_most((enum asteria_code)p->code);
+
+    if (p->address_bits > most)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: address_bits is %lld, but the code's words have %u bits of address; "
+                    "code = golay2 and none have 24",
+                    (long long)p->address_bits, most);
+    if (!env->dir && (p->storage == ASTERIA_ROWS_TIERED || p->wal != ASTERIA_NO_WAL))
+        return fail(
+            env->error, ERR_ARGUMENT,
+            "asteria: %s needs a folder for the index, but none was given; storage = memory "
+            "and wal = none work without",
+            p->storage == ASTERIA_ROWS_TIERED ? "storage = tiered" : "wal");
+    return OK;
+}
+
+/* Writers come first: overlapping searches must not starve changes, nor changes a checkpoint. No
+   thread takes a lock twice. */
+static void init_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t writers_first;
+
+    (void)pthread_rwlockattr_init(&writers_first);
+    (void)pthread_rwlockattr_setkind_np(&writers_first,
+                                        PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    (void)pthread_rwlock_init(lock, &writers_first);
+    (void)pthread_rwlockattr_destroy(&writers_first);
+}
+
+int asteria_open(struct asteria **out, const struct index_env *env, const struct asteria_params *p,
+                 const struct asteria_opening *opening)
+{
+    const struct asteria_rows_opening rows = { .again =
+                                                   opening->recovers && p->wal != ASTERIA_NO_WAL,
+                                               .fault = opening->fault };
+    int rc = check_params(env, p);
+
+    if (rc != OK)
+        return rc;
+    struct asteria *a = mem_zalloc(env->mem, sizeof *a);
+    if (!a)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory creating the index");
+    a->base = (struct index){ opening->ops, *env };
+    a->params = *p;
+    init_lock(&a->lock);
+    init_lock(&a->checkpoint_lock);
+    pthread_mutex_init(&a->changing, NULL);
+    scratch_pool_init(&a->scratch);
+    slot_table_init(&a->slots, env->mem);
+    durable_init(&a->durable, env, opening->fault, (uint64_t)p->checkpoint_mb << 20);
+    rc = asteria_log_create(a, opening);
+    if (rc == OK)
+        rc = asteria_rows_create(&a->rows, &a->base.env, &a->params, &rows);
+    if (rc == OK && p->caprg)
+        rc = asteria_caprg_create(&a->graph, &a->base.env, (size_t)p->degree);
+    if (rc == OK)
+        *out = a;
+    else
+        asteria_destroy(&a->base);
+    return rc;
+}
+
+int asteria_create(const struct index_ops *ops, struct index **out, const struct index_env *env,
+                   const void *params)
+{
+    const struct asteria_opening opening = { .ops = ops };
+    struct asteria *a = NULL;
+    int rc = asteria_open(&a, env, params, &opening);
+
+    if (rc == OK && (rc = asteria_log_start(a)) != OK)
+        asteria_destroy(&a->base);
+    if (rc == OK)
+        *out = &a->base;
+    return rc;
+}
+
+int asteria_set_params(struct index *index, const void *params)
+{
+    asteria_of(index)->params = *(const struct asteria_params *)params;
+    return OK;
+}
+
+void asteria_destroy(struct index *index)
+{
+    if (!index)
+        return;
+    struct asteria *a = asteria_of(index);
+    struct mem *mem = index->env.mem;
+
+    asteria_scratch_free(a);
+    mem_free(mem, a->audit);
+    asteria_bec_destroy(a->bec);
+    asteria_caprg_destroy(a->graph);
+    for (size_t i = 0; i < 2; i++)
+        asteria_generation_destroy(&index->env, a->generations[i]);
+    asteria_rows_destroy(a->rows);
+    slot_table_free(&a->slots);
+    mem_free(mem, a->ids);
+    mem_free(mem, a->places);
+    mem_free(mem, a->free);
+    mem_free(mem, a->tombstones);
+    asteria_pins_free(a);
+    pthread_mutex_destroy(&a->changing);
+    pthread_rwlock_destroy(&a->checkpoint_lock);
+    pthread_rwlock_destroy(&a->lock);
+    durable_free(&a->durable);
+    mem_free(mem, a);
+}

@@ -1,0 +1,260 @@
+/* link.c - linking of rows in the graph, and taking dead ones out.
+ *
+ * A row's edges are chosen from a pool: rows of its bucket and of the buckets reached by flips of
+ * its least certain bits. If there are too many, the nearest by residual codes are taken.
+ */
+#include <string.h>
+
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/change.h"
+#include "algorithms/asteria/maintenance/internal.h"
+#include "algorithms/asteria/maintenance/maintenance.h"
+#include "algorithms/asteria/rows/slots.h"
+#include "kernels/kernels.h"
+#include "src/core/key_heap.h"
+#include "src/core/mem.h"
+
+/* Buckets per codeword step; least certain bits that are flipped; rows considered, in multiples
+   of the pool. */
+enum { STEP_BUCKETS = 4, FLIPPED_BITS = 8, CONSIDERED = 16 };
+
+struct linking {
+    struct asteria *a;
+    size_t most, considered; /* rows of a pool; considered for it */
+    uint32_t *found;         /* considered */
+    size_t n;
+    const void **codes; /* considered, like the next two */
+    float *estimates;
+    uint64_t *keys;      /* estimate, then slot */
+    uint32_t *addresses; /* n_addresses */
+    size_t n_addresses;
+    void *read, *query; /* a row's bytes; the row as a query */
+    float *unit, *z;
+    uint32_t versions[2]; /* of the models that the buffers fit */
+};
+
+static void linking_end(struct linking *l)
+{
+    struct mem *mem = l->a->base.env.mem;
+
+    mem_free(mem, l->found);
+    mem_free(mem, l->codes);
+    mem_free(mem, l->estimates);
+    mem_free(mem, l->keys);
+    mem_free(mem, l->addresses);
+    mem_free(mem, l->read);
+    mem_free(mem, l->query);
+    mem_free(mem, l->unit);
+    mem_free(mem, l->z);
+    *l = (struct linking){ .a = l->a };
+}
+
+/* 0: the index has no such generation. */
+static uint32_t version_of(const struct asteria *a, unsigned generation)
+{
+    const struct asteria_generation *g = a->generations[generation];
+
+    return g ? g->model->version : 0;
+}
+
+static size_t query_bytes(const struct asteria *a)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < 2; i++)
+        if (a->generations[i]) {
+            const size_t bytes = asteria_lrsq_query_bytes(a->generations[i]->model->lrsq);
+
+            most = bytes > most ? bytes : most;
+        }
+    return most;
+}
+
+static int linking_begin(struct linking *l, struct asteria *a)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t most = (size_t)a->params.pool;
+
+    *l = (struct linking){ .a = a,
+                           .most = most,
+                           .considered = CONSIDERED * most,
+                           .n_addresses = 1 + STEP_BUCKETS * (size_t)a->params.r0,
+                           .versions = { version_of(a, 0), version_of(a, 1) } };
+    l->found = mem_array(env->mem, l->considered, sizeof *l->found);
+    l->codes = mem_array(env->mem, l->considered, sizeof *l->codes);
+    l->estimates = mem_array(env->mem, l->considered, sizeof *l->estimates);
+    l->keys = mem_array(env->mem, l->considered, sizeof *l->keys);
+    l->addresses = mem_array(env->mem, l->n_addresses, sizeof *l->addresses);
+    l->read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    l->query = mem_alloc(env->mem, query_bytes(a));
+    l->unit = mem_array(env->mem, env->dim, sizeof *l->unit);
+    l->z = mem_array(env->mem, asteria_rotation_outputs_most(env->dim), sizeof *l->z);
+    if (l->found && l->codes && l->estimates && l->keys && l->addresses && l->read && l->query &&
+        l->unit && l->z)
+        return OK;
+    linking_end(l);
+    return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory, cannot link rows");
+}
+
+/* The lock was released since, and there may be a newer model. */
+static int linking_fit(struct linking *l)
+{
+    struct asteria *a = l->a;
+
+    if (l->versions[0] == version_of(a, 0) && l->versions[1] == version_of(a, 1))
+        return OK;
+    linking_end(l);
+    return linking_begin(l, a);
+}
+
+/* Adds the bucket's live rows except x, as long as there is space. */
+static void consider(struct linking *l, const struct asteria_generation *g, uint32_t address,
+                     uint32_t x)
+{
+    const uint32_t at = asteria_generation_find(g, address);
+
+    if (at == UINT32_MAX)
+        return;
+    const struct asteria_bucket *b = &g->buckets[at];
+    for (uint32_t i = 0; i < b->n && l->n < l->considered; i++)
+        if (bucket_is_alive(b, i) && b->slots[i] != x)
+            l->found[l->n++] = b->slots[i];
+}
+
+static uint64_t key_of(float estimate, uint32_t slot)
+{
+    const float clean = estimate > 0 ? estimate : 0;
+    uint32_t bits;
+
+    memcpy(&bits, &clean, sizeof bits);
+    return (uint64_t)bits << 32 | slot;
+}
+
+/* Keeps the nearest of the rows found, by residual codes, as the pool. */
+static void choose(struct linking *l, const struct asteria_generation *g)
+{
+    if (l->n <= l->most)
+        return;
+    asteria_lrsq_query(g->model->lrsq, l->z, l->query);
+    for (size_t i = 0; i < l->n; i++)
+        l->codes[i] = segmented_at(&g->codes, l->found[i]);
+    asteria_lrsq_estimates(g->model->lrsq, l->query, l->codes, l->n, l->estimates);
+    for (size_t i = 0; i < l->n; i++)
+        l->keys[i] = key_of(l->estimates[i], l->found[i]);
+    key_heap_make(l->keys, l->n);
+    for (size_t i = 0, n = l->n; i < l->most; i++) {
+        l->found[i] = (uint32_t)l->keys[0];
+        l->keys[0] = l->keys[--n];
+        key_heap_sift(l->keys, n, 0);
+    }
+    l->n = l->most;
+}
+
+static int link_row(struct linking *l, uint32_t x)
+{
+    struct asteria *a = l->a;
+    const struct asteria_generation *g = a->generations[a->places[x].generation];
+    const struct asteria_caprg_rows rows = asteria_graph_rows(a);
+    const void *row;
+    float p[ECC_WORD_MAX];
+    size_t n = 0;
+    int rc = asteria_rows_get(a->rows, x, l->read, &row);
+
+    if (rc != OK)
+        return rc;
+    asteria_model_rotate(g->model, a->base.env.kernels, asteria_unit(&a->base.env, row, l->unit),
+                         l->z);
+    asteria_model_hash(g->model, a->base.env.kernels, l->z, p);
+    n = asteria_ecc_flips(g->model->ecc, p, FLIPPED_BITS, l->n_addresses, l->addresses);
+    l->n = 0;
+    for (size_t i = 0; i < n && l->n < l->considered; i++)
+        consider(l, g, l->addresses[i], x);
+    choose(l, g);
+    return asteria_caprg_add(a->graph, &rows, x, l->found, l->n);
+}
+
+static void left_graph(void *to, uint32_t slot)
+{
+    asteria_tombstone_leaves_graph(to, slot);
+}
+
+static int forget(struct asteria_maintenance *u)
+{
+    struct asteria *a = u->a;
+    const struct asteria_caprg_rows rows = asteria_graph_rows(a);
+    bool more = false;
+    int rc = OK;
+
+    if (!asteria_maintenance_goes_on(u)) {
+        u->more |= asteria_caprg_count(a->graph).removed_waiting > 0;
+        return OK;
+    }
+    rc = asteria_free_reserve(a, 0);
+    if (rc == OK)
+        rc = asteria_caprg_forget(a->graph, &rows, asteria_maintenance_left(u), &more, left_graph,
+                                  a);
+    u->more |= more;
+    return rc;
+}
+
+static int link_next(struct asteria_maintenance *u, struct linking *l, bool *done)
+{
+    struct asteria *a = u->a;
+    const uint32_t x = asteria_caprg_pending(a->graph);
+    int rc;
+
+    *done = x == CAPRG_NONE;
+    if (*done)
+        return OK;
+    if (!asteria_maintenance_goes_on(u)) {
+        u->more = *done = true;
+        return OK;
+    }
+    rc = linking_fit(l);
+    if (rc == OK)
+        rc = link_row(l, x);
+    u->spent += l->n + 1;
+    return rc;
+}
+
+int asteria_link(struct asteria *a)
+{
+    struct asteria_maintenance u = { .a = a };
+    struct linking l;
+    bool done = asteria_caprg_pending(a->graph) == CAPRG_NONE;
+    int rc = done ? OK : linking_begin(&l, a);
+
+    if (done || rc != OK)
+        return rc;
+    while (rc == OK && !done)
+        rc = link_next(&u, &l, &done);
+    linking_end(&l);
+    return rc;
+}
+
+int asteria_maintenance_link(struct asteria_maintenance *u)
+{
+    struct asteria *a = u->a;
+    struct linking l;
+    bool done = false;
+    int rc;
+
+    if (!a->graph)
+        return OK;
+    pthread_rwlock_rdlock(&a->lock);
+    rc = linking_begin(&l, a);
+    pthread_rwlock_unlock(&a->lock);
+    if (rc != OK)
+        return rc;
+    while (rc == OK && !done) {
+        asteria_change_begin(a);
+        rc = link_next(u, &l, &done);
+        asteria_change_end(a);
+    }
+    linking_end(&l);
+    asteria_change_begin(a);
+    if (rc == OK)
+        rc = forget(u);
+    asteria_change_end(a);
+    return rc;
+}

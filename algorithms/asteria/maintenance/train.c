@@ -1,0 +1,296 @@
+/* train.c - training: fits a model and installs it; maintain() moves rows of an older
+   model to it. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/durable/durable.h"
+#include "algorithms/asteria/maintenance/internal.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+#include "src/core/rng.h"
+
+/* Mean rows per bucket that address_bits = 0 aims at. */
+static const double ROWS_PER_BUCKET = 200;
+/* Sample rows that decide which buckets exist at first. */
+enum { FOUNDING_ROWS = 65536 };
+/* Maximum floats of z: the rotations of quantizer.h have no more dimensions. */
+enum { Z_MOST = 8192 };
+
+/* --------------------------------------------------------------------------- a new model */
+
+/* The new model with its buckets and tree. */
+struct successor {
+    struct asteria_generation *generation;
+    struct asteria_bec *bec;
+};
+
+static unsigned address_bits(const struct asteria *a, size_t rows)
+{
+    const struct asteria_params *p = &a->params;
+    const unsigned most = asteria_ecc_bits_most((enum asteria_code)p->code);
+
+    if (p->address_bits > 0)
+        return (unsigned)p->address_bits;
+    const double bits = round(log2((double)rows / ROWS_PER_BUCKET));
+    return bits < 1 ? 1 : bits > most ? most : (unsigned)bits;
+}
+
+struct addressing {
+    const struct index_env *env;
+    const struct asteria_model *model;
+    const float *units;
+    struct asteria_encoding *out;
+};
+
+static int find_addresses(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct addressing *j = arg;
+    _Alignas(64) float z[Z_MOST];
+    float p[ECC_WORD_MAX];
+
+    (void)worker;
+    for (size_t i = first; i < end; i++) {
+        const float *unit = j->units + i * j->env->dim;
+
+        asteria_model_rotate(j->model, j->env->kernels, unit, z);
+        asteria_model_hash(j->model, j->env->kernels, z, p);
+        j->out[i] = (struct asteria_encoding){ .unit = unit,
+                                               .address = asteria_ecc_decode(j->model->ecc, p) };
+    }
+    return OK;
+}
+
+static int found_buckets(struct asteria *a, struct asteria_generation *g, const float *units,
+                         size_t n)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t some = n < FOUNDING_ROWS ? n : FOUNDING_ROWS;
+    struct asteria_encoding *rows = mem_zalloc(env->mem, some * sizeof *rows);
+    struct addressing job = { env, g->model, units, rows };
+    int rc;
+
+    if (!rows)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", some);
+    rc = parallel_for(env->pool, pool_threads(env->pool), some, 64, find_addresses, &job);
+    if (rc == OK)
+        rc = asteria_generation_found(g, env, rows, some);
+    mem_free(env->mem, rows);
+    return rc;
+}
+
+static void successor_destroy(const struct asteria *a, struct successor *s)
+{
+    asteria_generation_destroy(&a->base.env, s->generation);
+    asteria_bec_destroy(s->bec);
+}
+
+static int fit(struct asteria *a, const float *units, size_t n, struct successor *s)
+{
+    const struct index_env *env = &a->base.env;
+    const struct asteria_generation *before = a->generations[a->now];
+    const struct asteria_model *from = before ? before->model : NULL;
+    struct asteria_model *model = NULL;
+    struct index_env fitted = *env;
+
+    fitted.expected_n = n > a->live ? n : a->live;
+    fitted.expected_n = fitted.expected_n > env->expected_n ? fitted.expected_n : env->expected_n;
+    int rc = asteria_model_fit(&model, &fitted, &a->params, address_bits(a, fitted.expected_n),
+                               units, n, from, ++a->last_version);
+
+    if (rc == OK && (rc = asteria_generation_create(&s->generation, env, model)) != OK)
+        asteria_model_destroy(env, model);
+    if (rc != OK)
+        return rc;
+    const struct asteria_bec_options options = asteria_bec_options(a, model);
+    rc = asteria_bec_create(&s->bec, env, model, &options);
+    return rc == OK ? found_buckets(a, s->generation, units, n) : rc;
+}
+
+/* ---------------------------------------------------------------------------- installing */
+
+/* Exchanges the present generation and tree with the successor: once to install, once
+   more to undo. */
+static void exchange(struct asteria *a, struct successor *s)
+{
+    struct asteria_bec *bec = a->bec;
+
+    if (s->generation) {
+        a->now = !a->now;
+        a->generations[a->now] = s->generation;
+        s->generation = NULL;
+    } else {
+        s->generation = a->generations[a->now];
+        a->generations[a->now] = NULL;
+        a->now = !a->now;
+    }
+    a->bec = s->bec;
+    s->bec = bec;
+}
+
+/* Updates wait for the checkpoint; searches use the newer model at once. */
+static int install(struct asteria *a, struct successor *s, size_t rows)
+{
+    const bool trained = a->trained;
+    const uint64_t fitted = a->fitted_rows, inserted = a->inserted_since;
+
+    pthread_rwlock_wrlock(&a->lock);
+    exchange(a, s);
+    a->trained = true;
+    a->fitted_rows = a->live > 0 ? a->live : rows;
+    a->inserted_since = 0;
+    pthread_rwlock_unlock(&a->lock);
+    const int rc = asteria_checkpoint_unchanged(a);
+    if (rc == OK)
+        return OK;
+    pthread_rwlock_wrlock(&a->lock);
+    exchange(a, s);
+    a->trained = trained;
+    a->fitted_rows = fitted;
+    a->inserted_since = inserted;
+    pthread_rwlock_unlock(&a->lock);
+    return rc;
+}
+
+static int refit(struct asteria *a, const float *units, size_t n)
+{
+    struct successor s = { 0 };
+    struct asteria_maintenance all = { .a = a };
+    int rc = asteria_maintenance_reencode(&all); /* there are at most two generations */
+
+    if (rc == OK)
+        rc = asteria_log_train(a, true);
+    if (rc == OK)
+        rc = fit(a, units, n, &s);
+    if (rc == OK) {
+        pthread_mutex_lock(&a->durable.checkpointing);
+        pthread_rwlock_wrlock(&a->checkpoint_lock);
+        rc = install(a, &s, n);
+        pthread_rwlock_unlock(&a->checkpoint_lock);
+        pthread_mutex_unlock(&a->durable.checkpointing);
+    }
+    if (rc != OK)
+        (void)asteria_log_train(a, false); /* if this fails, recovery reports an interruption */
+    successor_destroy(a, &s);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- samples */
+
+/* Returns a sample of the sample as unit rows of floats in *made. */
+static int unit_rows(const struct asteria *a, struct vectors sample, float **made, size_t *n)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t most = (size_t)a->params.train_rows;
+    const size_t row_bytes = element_row_bytes(env->element, env->dim);
+    struct rng rng = rng_at(env->seed, 0x75);
+
+    *n = sample.n < most ? sample.n : most;
+    uint64_t *chosen = mem_array(env->mem, *n, sizeof *chosen);
+    *made = mem_array(env->mem, *n * env->dim, sizeof **made);
+    if (!chosen || !*made) {
+        mem_free(env->mem, chosen);
+        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", *n);
+    }
+    rng_sample(&rng, sample.n, *n, chosen);
+    for (size_t i = 0; i < *n; i++) {
+        float *to = *made + i * env->dim;
+        const unsigned char *row = (const unsigned char *)sample.rows + chosen[i] * row_bytes;
+
+        if (env->element == ELEMENT_F32)
+            memcpy(to, row, row_bytes);
+        else
+            (void)asteria_unit(env, row, to);
+    }
+    mem_free(env->mem, chosen);
+    return OK;
+}
+
+int asteria_train(struct index *index, struct vectors sample)
+{
+    struct asteria *a = asteria_of(index);
+    float *units = NULL;
+    size_t n;
+    int rc;
+
+    if (sample.n == 0)
+        return fail(index->env.error, ERR_ARGUMENT,
+                    "asteria: train: the sample is empty; give at least one row");
+    rc = unit_rows(a, sample, &units, &n);
+    if (rc == OK)
+        rc = refit(a, units, n);
+    mem_free(index->env.mem, units);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------ refitting */
+
+/* Copies n random live rows as unit rows. */
+static int live_rows(struct asteria *a, float *units, size_t n)
+{
+    const struct index_env *env = &a->base.env;
+    void *read = mem_alloc(env->mem, element_row_bytes(env->element, env->dim));
+    struct rng rng = rng_at(env->seed, 0x11fe + a->generations[a->now]->model->version);
+    size_t left = n, there = a->live;
+    int rc = read ? OK : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory");
+
+    /* Draws n of the live rows with equal probability (Knuth's algorithm S). */
+    for (size_t slot = 0; rc == OK && left > 0; slot++) {
+        const void *row;
+
+        if (a->ids[slot] == ID_NONE || rng_below(&rng, there--) >= left)
+            continue;
+        rc = asteria_rows_get(a->rows, (uint32_t)slot, read, &row);
+        if (rc != OK)
+            break;
+        float *to = units + (n - left--) * env->dim;
+        const float *unit = asteria_unit(env, row, to);
+        if (unit != to)
+            memcpy(to, unit, env->dim * sizeof *to);
+    }
+    mem_free(env->mem, read);
+    return rc;
+}
+
+static bool is_refit_due(const struct asteria *a)
+{
+    const double share = a->params.retrain_share;
+
+    return share > 0 && a->generations[!a->now] == NULL && a->live > 0 &&
+           (double)a->inserted_since > share * (double)a->fitted_rows;
+}
+
+/* Too few rows are no sample: then *n is 0 and the model is kept. */
+static int sample_live(struct asteria *a, float **units, size_t *n)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t most = (size_t)a->params.train_rows;
+    int rc = OK;
+
+    pthread_rwlock_rdlock(&a->lock);
+    *n = a->live < most ? a->live : most;
+    if (*n < a->generations[a->now]->model->m)
+        *n = 0;
+    *units = mem_array(env->mem, *n * env->dim, sizeof **units);
+    rc = *units ? live_rows(a, *units, *n)
+                : fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu rows", *n);
+    pthread_rwlock_unlock(&a->lock);
+    return rc;
+}
+
+int asteria_maintenance_refit(struct asteria_maintenance *u)
+{
+    float *units = NULL;
+    size_t n;
+    int rc;
+
+    if (!is_refit_due(u->a))
+        return OK;
+    rc = sample_live(u->a, &units, &n);
+    if (rc == OK && n > 0)
+        rc = refit(u->a, units, n);
+    mem_free(u->a->base.env.mem, units);
+    u->spent += rc == OK ? n : 0;
+    return rc;
+}

@@ -1,0 +1,192 @@
+/* method.c - the options of Asteria and its table of operations. asteria.h describes the state and
+ * its invariants.
+ */
+#include "algorithms/asteria/asteria.h"
+
+#define P struct asteria_params
+#define K struct asteria_knobs
+
+/* ------------------------------------------------------------------------------- options */
+
+static const struct param options[] = {
+    PARAM_CHOICE(
+        P, rotation, ROTATION_AUTO, "bor|hadamard|identity|random|pca|itq|opq|auto",
+        "how rows are rotated. bor: a learned butterfly; hadamard: the same before learning; "
+        "identity: not at all; random, pca, itq, opq: a dense matrix, which costs dim^2 per row; "
+        "auto: bor or pca, whichever makes queries cheaper by rows kept out of training",
+        .paper = "bor"),
+    PARAM_INT(P, passes, 1, 1, 4,
+              "bor, hadamard: butterflies in sequence. More: closer to a dense matrix, slower"),
+    PARAM_CHOICE(P, init, BOR_HADAMARD, "hadamard|identity|random",
+                 "bor: the angles that training starts with"),
+    PARAM_INT(P, train_steps, 2000, 0, 1 << 20, "bor: gradient steps; 0: no training"),
+    PARAM_INT(P, batch, 512, 2, 1 << 16, "bor: rows per gradient step"),
+    PARAM_REAL(P, learning_rate, .01, 1e-6, 1, "bor: step size of Adam"),
+    PARAM_INT(P, train_rows, 50000, 1, 1 << 24,
+              "rows of the sample that a model is trained on, at most"),
+    PARAM_BOOL(
+        P, centering, true,
+        "true: bits are signs about the mean of the sample, which balances them; false: about zero",
+        .old_name = "centre"),
+    PARAM_CHOICE(P, code, ECC_GOLAY, "golay|golay2|bch|hamming|rm|none|random",
+                 "error-correcting code that sign bits are decoded to, so that near rows share an "
+                 "address: golay [24,12], golay2 (two of them), bch [31,16], hamming [15,11], rm "
+                 "(Reed-Muller [32,6]), none (raw bits), random [24,12]"),
+    PARAM_INT(
+        P, address_bits, 0, 0, ECC_ADDRESS_MAX,
+        "bits of a bucket's address, at most the code's; 0: chosen for about 200 rows per bucket"),
+    PARAM_CHOICE(P, vantages, VANTAGE_COORDINATES, "coordinates|learned",
+                 "what bits are signs of: coordinates of the rotated row, or products with learned "
+                 "orthonormal directions, which are slower",
+                 .paper = "learned"),
+    PARAM_INT(P, r, 0, 0, 8192,
+              "coordinates of the residual codes (LRSQ); 0: half of the rotated row's, at most 96. "
+              "More: closer estimates, more memory"),
+    PARAM_INT(
+        P, bits, 8, 4, 8,
+        "mean bits per coordinate of the residual codes. More: closer estimates, more memory"),
+    PARAM_INT(P, lrsq_block, 24, 1, 8192,
+              "coordinates of the residual codes that share a number of bits"),
+    PARAM_BOOL(P, lrsq_pca, true,
+               "true: residual codes use principal axes, which are much closer and cost a dense "
+               "product; false: the strongest coordinates of the rotated row",
+               .paper = "false"),
+    PARAM_INT(P, scan_dims, 0, 0, 8192,
+              "principal coordinates in the scanned codes, at most a quarter of the dimensions. "
+              "Fewer: faster, but recall falls where the rest matters; 0: all dimensions"),
+    PARAM_INT(
+        P, scan_bits, 4, 1, 4,
+        "bits per coordinate of the scanned codes. More: fewer distances; 4 are scanned fastest"),
+    PARAM_INT(P, rabitq_bits, 1, 1, 9,
+              "scan_dims = 0: bits per dimension. 4 are scanned at once; else the sign first, then "
+              "the other bits of what passes. More: fewer distances"),
+    PARAM_REAL(P, eps0, 1.9, .1, 100,
+               "confidence of the scan's error bound; more: fewer misses, more estimates"),
+    PARAM_BOOL(
+        P, caprg, false,
+        "whether a graph links each row to near rows of the buckets around it, for beam > 0. "
+        "Linking takes longer than inserting",
+        .paper = "true"),
+    PARAM_INT(P, degree, 16, 2, CAPRG_DEGREE_MAX,
+              "links per row in the graph, at most; 4 bytes each"),
+    PARAM_INT(P, r0, 1, 0, 8,
+              "distance of the buckets that a row's links lead to, in codeword steps"),
+    PARAM_INT(P, pool, 64, 4, 4096, "candidates for a row's links, at most"),
+    PARAM_CHOICE(P, link_policy, LINK_MAINTAIN, "insert|maintain",
+                 "when rows are linked: before insert returns, or by w:maintain alone",
+                 .paper = "insert", .old_name = "link"),
+    PARAM_INT(P, leaf_cap, 2048, 4, 1 << 24, "rows in a cluster before it is split"),
+    PARAM_REAL(P, leaf_penalty, .1, 0, 10,
+               "penalty on storing a row in another cluster than its address names"),
+    PARAM_REAL(P, compact_share, .2, 0, 1,
+               "share of removed rows from which w:maintain rewrites a bucket. More: rarer, looser "
+               "bounds",
+               .live = true),
+    PARAM_REAL(P, retrain_share, 0, 0, 1e6,
+               "w:maintain trains a new model when the rows added since the last training exceed "
+               "this share of the rows it was trained for, and migrates the rows to it; 0: never",
+               .live = true),
+    PARAM_CHOICE(P, storage, ASTERIA_ROWS_MEMORY, "memory|tiered",
+                 "where rows are stored: in memory, or in a file with a cache of the most used "
+                 "rows in memory",
+                 .old_name = "rows"),
+    PARAM_INT(P, cache_mb, 64, 0, 1 << 24, "storage = tiered: megabytes of rows in memory",
+              .old_name = "hot_mb"),
+    PARAM_CHOICE(P, wal, ASTERIA_NO_WAL, "none|written|synced",
+                 "what an acknowledged update survives. none: nothing; written: the death of the "
+                 "process; synced: a power failure, by an fsync per batch",
+                 .old_name = "durability", .old_choices = "volatile=none"),
+    PARAM_INT(
+        P, checkpoint_mb, 64, 1, 1 << 20,
+        "megabytes of log after which a checkpoint is due, or the size of the last snapshot if "
+        "that is more"),
+    PARAM_END
+};
+
+static const struct param knobs[] = {
+    PARAM_CHOICE(K, mode, MODE_HEURISTIC, "heuristic|certified",
+                 "heuristic: rows that residual codes find unlikely are skipped; certified: only "
+                 "rows that a bound excludes, so that answers are exact"),
+    PARAM_CHOICE(K, probe_order, ORDER_HYBRID, "centre|score|bound|flips|tree|hybrid",
+                 "order of the buckets: by their centres, by the codeword's correlation (score), "
+                 "by the certified bound (always in certified mode), by flips of uncertain bits, "
+                 "by the tree, or by centre and score together (hybrid), which scans fewest rows",
+                 .paper = "bound", .old_name = "order", .old_choices = "both=hybrid"),
+    PARAM_INT(K, nprobe, 16, 1, 1 << 22, "buckets scanned per query; recall and time grow with it",
+              .old_name = "probes"),
+    PARAM_INT(K, early_stop_buckets, 0, 0, 1 << 22,
+              "a query ends after this many buckets in a row without a new answer; 0: never before "
+              "nprobe",
+              .old_name = "patience"),
+    PARAM_INT(K, candidates, 0, 0, 1 << 30,
+              "rows scanned per query, at most, beyond the first bucket's; 0: no limit"),
+    PARAM_INT(K, beam, 0, 0, 4096,
+              "caprg = true: rows kept by the beam search in the graph; 0: no beam search",
+              .paper = "16"),
+    PARAM_INT(
+        K, rerank, 0, 0, 1 << 22,
+        "best LRSQ estimates per query that get an exact distance; 0: all rows that pass the scan"),
+    PARAM_BOOL(K, exact, true,
+               "true: answers have exact distances; false: estimates, and no row is read"),
+    PARAM_BOOL(K, use_b1, true,
+               "whether bounds by boxes of buckets exclude rows; false: for comparison"),
+    PARAM_BOOL(K, use_b2, true,
+               "whether bounds by angles and balls of buckets exclude rows; false: for comparison"),
+    PARAM_BOOL(K, use_b3, true,
+               "whether bounds by residual codes exclude rows; false: for comparison"),
+    PARAM_BOOL(
+        K, audit, false,
+        "compares every bound with the exact distance of every row, beside the search; slow"),
+    PARAM_END
+};
+
+#undef P
+#undef K
+
+/* ------------------------------------------------------------------------------ lifecycle */
+
+static int create(struct index **out, const struct index_env *env, const void *params)
+{
+    return asteria_create(&asteria_ops, out, env, params);
+}
+
+static int load(struct index **out, const struct index_env *env, const char *dir)
+{
+    return asteria_load(&asteria_ops, out, env, dir);
+}
+
+/* ------------------------------------------------------------------------------ the table */
+
+static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_COS },
+                                             { ELEMENT_U8, METRIC_COS },
+                                             INDEX_SPACES_END };
+
+const struct index_ops asteria_ops = {
+    .abi = INDEX_ABI,
+    .name = "asteria",
+    .summary = "learned rotation, buckets by decoded sign bits, bounds that are certain, a small "
+               "graph, clusters by prefix",
+    .source = "Asteria (public prototype); Golay 1949, Gao and Long 2024",
+    .flags = INDEX_NEEDS_TRAIN | INDEX_ON_DISK | INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
+    .spaces = spaces,
+    .params = options,
+    .params_bytes = sizeof(struct asteria_params),
+    .knobs = knobs,
+    .knobs_bytes = sizeof(struct asteria_knobs),
+    .create = create,
+    .destroy = asteria_destroy,
+    .train = asteria_train,
+    .insert = asteria_insert,
+    .remove = asteria_remove,
+    .search = asteria_search,
+    .range = asteria_range,
+    .maintain = asteria_maintain,
+    .set_params = asteria_set_params,
+    .save = asteria_save,
+    .load = load,
+    .stats = asteria_stats,
+    .memory = asteria_memory,
+    .check = asteria_check,
+    .inspect = asteria_inspect,
+    .cluster = asteria_cluster,
+};

@@ -1,0 +1,267 @@
+/* file.c - a model in a snapshot: sections "model", "vantages" and "quantizer" + suffix, and those
+ * of the rotation and of the residual codes.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/asteria/model/model.h"
+#include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/rotation/axes.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* Format 1 ends before `costs`. */
+enum { FORMAT = 2 };
+
+struct stored {
+    uint32_t format, version;
+    uint32_t code, k;
+    uint64_t dim, m, out_dim;
+    uint64_t has_vantages;
+    uint64_t pca_code; /* rank; 0: none */
+    uint64_t sample_rows, seed;
+    struct asteria_calibration calibration;
+    double first_loss, last_loss, margin_before, margin_after;
+    uint64_t steps, stopped;
+    double bit_mean[ECC_WORD_MAX], bit_margin[ECC_WORD_MAX];
+    double costs[ROTATION_CANDIDATES];
+};
+
+static const char *tag_of(char tag[STORE_TAG_BYTES], const char *name, char suffix)
+{
+    (void)snprintf(tag, STORE_TAG_BYTES, "%s%c", name, suffix);
+    return tag;
+}
+
+/* ----------------------------------------------------------------------------------- writing */
+
+static void fill_stored(const struct asteria_model *model, struct stored *s)
+{
+    memset(s, 0, sizeof *s); /* padding is written too */
+    s->format = FORMAT;
+    s->version = model->version;
+    s->code = (uint32_t)model->ecc->kind;
+    s->k = model->ecc->k;
+    s->dim = model->dim;
+    s->m = model->m;
+    s->out_dim = model->rotation->out_dim;
+    s->has_vantages = model->vantages != NULL;
+    s->pca_code = model->pca_code ? model->pca_code->rank : 0;
+    s->sample_rows = model->sample_rows;
+    s->seed = model->seed;
+    s->calibration.alpha = model->calibration.alpha;
+    memcpy(s->calibration.quantile, model->calibration.quantile, sizeof s->calibration.quantile);
+    memcpy(s->calibration.pairs, model->calibration.pairs, sizeof s->calibration.pairs);
+    s->first_loss = model->report.first_loss;
+    s->last_loss = model->report.last_loss;
+    s->margin_before = model->report.margin_before;
+    s->margin_after = model->report.margin_after;
+    s->steps = model->report.steps;
+    s->stopped = model->report.stopped;
+    memcpy(s->bit_mean, model->bit_mean, sizeof s->bit_mean);
+    memcpy(s->bit_margin, model->bit_margin, sizeof s->bit_margin);
+    memcpy(s->costs, model->costs, sizeof s->costs);
+}
+
+static void write_quantizer(const struct asteria_model *model, struct store_writer *w,
+                            const char *tag)
+{
+    const size_t n = quantizer_save(model->quantizer, NULL);
+    void *bytes = mem_zalloc(model->mem, n);
+
+    if (!bytes) {
+        store_fail(w,
+                   fail(w->error, ERR_NO_MEMORY, "asteria: save: out of memory for a quantizer"));
+        return;
+    }
+    (void)quantizer_save(model->quantizer, bytes);
+    store_section(w, tag);
+    store_write(w, bytes, n);
+    mem_free(model->mem, bytes);
+}
+
+void asteria_model_write(const struct asteria_model *model, struct store_writer *w, char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+    struct stored s;
+
+    fill_stored(model, &s);
+    store_section(w, tag_of(tag, "model", suffix));
+    store_write(w, &s, sizeof s);
+    if (model->vantages) {
+        store_section(w, tag_of(tag, "vantages", suffix));
+        store_write(w, model->vantages,
+                    model->m * model->rotation->out_dim * sizeof *model->vantages);
+    }
+    if (model->pca_code)
+        asteria_pca_code_write(model->pca_code, w, suffix);
+    write_quantizer(model, w, tag_of(tag, "quantizer", suffix));
+    asteria_rotation_write(model->rotation, w, suffix);
+    asteria_lrsq_write(model->lrsq, w, suffix);
+}
+
+/* ----------------------------------------------------------------------------------- reading */
+
+static bool shares(const double *share, size_t n, double most)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(share[i] >= 0 && share[i] <= most))
+            return false;
+    return true;
+}
+
+static int check_stored(const struct store_reader *r, const struct index_env *env,
+                        const struct stored *s)
+{
+    if (s->version == 0 || s->dim != env->dim || s->code > ECC_RANDOM || s->k == 0 ||
+        s->k > asteria_ecc_bits_most((enum asteria_code)s->code) || s->m == 0 ||
+        s->m > ECC_WORD_MAX || s->m > s->out_dim || s->has_vantages > 1 || s->pca_code >= s->dim)
+        return store_corrupt(r, "the model's numbers are inconsistent");
+    if (!(s->calibration.alpha > 0 && s->calibration.alpha < 1) ||
+        !shares(s->calibration.quantile, CALIBRATION_LEVELS, 3.1416) ||
+        !shares(s->bit_mean, s->m, 1) || !shares(s->bit_margin, s->m, INFINITY) ||
+        !shares(s->costs, ROTATION_CANDIDATES, INFINITY))
+        return store_corrupt(r, "the model's calibration is invalid");
+    return OK;
+}
+
+static void take_stored(struct asteria_model *model, const struct stored *s)
+{
+    model->version = s->version;
+    model->dim = (size_t)s->dim;
+    model->m = (size_t)s->m;
+    model->sample_rows = s->sample_rows;
+    model->seed = s->seed;
+    model->calibration = s->calibration;
+    model->report = (struct asteria_rotation_report){ .first_loss = s->first_loss,
+                                                      .last_loss = s->last_loss,
+                                                      .margin_before = s->margin_before,
+                                                      .margin_after = s->margin_after,
+                                                      .steps = (size_t)s->steps,
+                                                      .stopped = s->stopped != 0 };
+    memcpy(model->bit_mean, s->bit_mean, sizeof model->bit_mean);
+    memcpy(model->bit_margin, s->bit_margin, sizeof model->bit_margin);
+    memcpy(model->costs, s->costs, sizeof model->costs);
+}
+
+static int read_vantages(struct asteria_model *model, const struct index_env *env,
+                         const struct store_reader *r, const struct stored *s, char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+    const float *stored = NULL;
+    const size_t n = (size_t)(s->m * s->out_dim);
+    int rc = OK;
+
+    if (!s->has_vantages)
+        return OK;
+    rc = store_need_array(r, tag_of(tag, "vantages", suffix), n, sizeof *stored, &stored);
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(stored[i]))
+            return store_corrupt(r, "a vantage is not finite");
+    model->vantages = mem_array(env->mem, n, sizeof *stored);
+    if (!model->vantages)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for vantages");
+    memcpy(model->vantages, stored, n * sizeof *stored);
+    if (!(axes_defect(model->vantages, model->m, (size_t)s->out_dim) < 1e-5))
+        return store_corrupt(r, "the vantages are not orthonormal");
+    return OK;
+}
+
+static int read_quantizer(struct asteria_model *model, const struct index_env *env,
+                          const struct store_reader *r, char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+    const void *bytes = NULL;
+    size_t n = 0;
+    struct index_env scanned = *env;
+    int rc = store_need(r, tag_of(tag, "quantizer", suffix), SIZE_MAX, &bytes, &n);
+
+    scanned.dim = pca_code_floats(model->pca_code, env->dim);
+    if (rc == OK)
+        rc = quantizer_load(&model->quantizer, &scanned, bytes, n);
+    if (rc == OK && model->quantizer->kind != QUANTIZER_RABITQ &&
+        model->quantizer->kind != QUANTIZER_PLANES)
+        rc = store_corrupt(r, "the model's quantizer is of another kind");
+    return rc;
+}
+
+static int read_parts(struct asteria_model *model, const struct index_env *env,
+                      const struct store_reader *r, const struct stored *s, char suffix)
+{
+    int rc = asteria_ecc_create(&model->ecc, env->mem, (enum asteria_code)s->code, s->k, s->seed,
+                                env->error);
+
+    if (rc == OK)
+        rc = asteria_rotation_read(&model->rotation, env, r, suffix);
+    if (rc == OK)
+        rc = asteria_lrsq_read(&model->lrsq, env, r, suffix);
+    if (rc == OK && (model->ecc->n != s->m || model->rotation->dim != s->dim ||
+                     model->rotation->out_dim != s->out_dim || model->lrsq->in_dim != s->out_dim))
+        rc = store_corrupt(r, "the model's parts are of different shapes");
+    /* Bounds are certain only if the rotation is an isometry. */
+    if (rc == OK && !(asteria_rotation_defect(model->rotation, env->kernels, s->seed, 16) < 1e-5))
+        rc = store_corrupt(r, "the rotation changes lengths");
+    /* The shift is the rotated mean of unit vectors. A much longer one would make bits NaN. */
+    if (rc == OK && !(env->kernels->ip_f32(model->rotation->shift, model->rotation->shift,
+                                           model->rotation->out_dim) < 1.01F))
+        rc = store_corrupt(r, "the rotation's shift is longer than unit vectors");
+    if (rc == OK)
+        rc = read_vantages(model, env, r, s, suffix);
+    if (rc == OK && s->pca_code > 0)
+        rc = asteria_pca_code_read(&model->pca_code, env, r, (size_t)s->pca_code, suffix);
+    if (rc == OK)
+        rc = read_quantizer(model, env, r, suffix);
+    return rc;
+}
+
+/* The first word has the format: other formats may have other lengths. */
+static int find_stored(const struct index_env *env, const struct store_reader *r, char suffix,
+                       struct stored *s)
+{
+    char tag[STORE_TAG_BYTES];
+    const void *bytes = NULL;
+    uint32_t format = 0;
+    size_t n = 0;
+    const int rc = store_need(r, tag_of(tag, "model", suffix), SIZE_MAX, &bytes, &n);
+
+    if (rc != OK)
+        return rc;
+    if (n < sizeof format)
+        return store_corrupt(r, "the model is cut off");
+    memcpy(&format, bytes, sizeof format);
+    if (format < 1 || format > FORMAT)
+        return fail(env->error, ERR_VERSION,
+                    "asteria: load: %s: a model of format %u, this program reads 1 to %d; build "
+                    "the index again",
+                    r->path, (unsigned)format, FORMAT);
+    if (n != (format == 1 ? offsetof(struct stored, costs) : sizeof *s))
+        return store_corrupt(r, "the model has another length");
+    memset(s, 0, sizeof *s);
+    memcpy(s, bytes, n);
+    return check_stored(r, env, s);
+}
+
+int asteria_model_read(struct asteria_model **out, const struct index_env *env,
+                       const struct store_reader *r, char suffix)
+{
+    struct stored s;
+    int rc = find_stored(env, r, suffix, &s);
+
+    *out = NULL;
+    if (rc != OK)
+        return rc;
+    struct asteria_model *model = mem_zalloc(env->mem, sizeof *model);
+    if (!model)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: load: out of memory for a model");
+    model->mem = env->mem;
+    take_stored(model, &s);
+    rc = read_parts(model, env, r, &s, suffix);
+    if (rc == OK)
+        *out = model;
+    else
+        asteria_model_destroy(env, model);
+    return rc;
+}

@@ -1,0 +1,277 @@
+/* vantage.c - learned vantages: a dense m x out_dim matrix with orthonormal rows.
+ *
+ * Words of the first m coordinates of a butterfly cost nothing beyond the rotation. Vantages cost m
+ * x out_dim products per row, which is more than the O(d log d) of the rotation. In return they may
+ * be any m directions, while the butterfly has d/2 log d angles for all its outputs.
+ *
+ * Training is Adam on bor's hash loss, without its length term, from the coordinates on. Gradients
+ * are first projected to the tangent space of the matrices with orthonormal rows. Otherwise the
+ * steps between two QRs would mostly lengthen the rows, which makes every tanh steeper and lowers
+ * the loss without better directions.
+ */
+#include <cblas.h>
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/asteria/model/model.h"
+#include "algorithms/asteria/rotation/bor.h"
+#include "algorithms/common/rotation/axes.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+enum { STEPS = 400, QR_EACH = 50, BATCH = 256, HARD_OF = 8 };
+
+static const double RATE = 3e-3, RATE_LAST = .05;
+static const double BETA_FIRST = 1, BETA_LAST = 8;
+static const double ADAM_MEAN = .9, ADAM_SQUARE = .999, ADAM_LEAST = 1e-8;
+
+/* Streams of the seed. */
+enum { STREAM_BATCHES = 1, STREAM_NEIGHBOURS, STREAM_MEASURE };
+
+struct learning {
+    size_t m, out_dim, n; /* n: anchors of a batch */
+    const float *z;
+    struct asteria_bor_neighbours near;
+    struct asteria_bor_loss loss;
+    struct rng rng;
+    uint64_t seed;
+    uint32_t *rows;         /* 2 n: anchors, their neighbours */
+    uint32_t *anchors;      /* n: which of near.anchors */
+    float *batch;           /* 2 n x out_dim: z of the rows */
+    float *p;               /* 2 n x m */
+    float *v, *best;        /* m x out_dim: current vantages, and those of the least loss */
+    float *gradient;        /* m x out_dim */
+    float *along;           /* m x m: gradient * v' */
+    double *first, *second; /* Adam's means */
+};
+
+static bool learning_alloc(struct learning *l, const struct index_env *env)
+{
+    const size_t size = l->m * l->out_dim;
+
+    l->rows = mem_array(env->mem, 2 * l->n, sizeof *l->rows);
+    l->anchors = mem_array(env->mem, l->n, sizeof *l->anchors);
+    l->batch = mem_array(env->mem, 2 * l->n * l->out_dim, sizeof *l->batch);
+    l->p = mem_array(env->mem, 2 * l->n * l->m, sizeof *l->p);
+    l->v = mem_zalloc(env->mem, size * sizeof *l->v);
+    l->best = mem_array(env->mem, size, sizeof *l->best);
+    l->gradient = mem_array(env->mem, size, sizeof *l->gradient);
+    l->along = mem_array(env->mem, l->m * l->m, sizeof *l->along);
+    l->first = mem_zalloc(env->mem, size * sizeof *l->first);
+    l->second = mem_zalloc(env->mem, size * sizeof *l->second);
+    return l->rows && l->anchors && l->batch && l->p && l->v && l->best && l->gradient &&
+           l->along && l->first && l->second;
+}
+
+static void learning_free(struct learning *l, const struct index_env *env)
+{
+    asteria_bor_neighbours_free(&l->near, env);
+    asteria_bor_loss_free(&l->loss, env);
+    mem_free(env->mem, l->rows);
+    mem_free(env->mem, l->anchors);
+    mem_free(env->mem, l->batch);
+    mem_free(env->mem, l->p);
+    mem_free(env->mem, l->v);
+    mem_free(env->mem, l->best);
+    mem_free(env->mem, l->gradient);
+    mem_free(env->mem, l->along);
+    mem_free(env->mem, l->first);
+    mem_free(env->mem, l->second);
+}
+
+/* ---------------------------------------------------------------------------------- batches */
+
+static void draw(struct learning *l)
+{
+    const struct asteria_bor_neighbours *near = &l->near;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const size_t a = (size_t)rng_below(&l->rng, near->n_anchors);
+
+        l->anchors[i] = (uint32_t)a;
+        l->rows[i] = (uint32_t)near->anchors[a];
+        l->rows[l->n + i] = near->near[a * near->k + rng_below(&l->rng, near->k)];
+    }
+    for (size_t i = 0; i < 2 * l->n; i++)
+        memcpy(l->batch + i * l->out_dim, l->z + l->rows[i] * l->out_dim,
+               l->out_dim * sizeof *l->batch);
+}
+
+static bool is_near(const struct learning *l, uint32_t anchor, uint32_t row)
+{
+    const uint32_t *near = l->near.near + anchor * l->near.k;
+
+    for (size_t i = 0; i < l->near.k; i++)
+        if (near[i] == row)
+            return true;
+    return l->near.anchors[anchor] == row;
+}
+
+/* Every second anchor gets a hard negative: of HARD_OF others, the one whose bits agree most. The
+   rest get a random one. */
+static void choose_negatives(struct learning *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        float most = -INFINITY;
+
+        l->loss.negatives[i] = UINT32_MAX;
+        for (size_t c = 0; c < (i % 2 ? HARD_OF : 1); c++) {
+            const size_t j = (size_t)rng_below(&l->rng, l->n);
+            if (is_near(l, l->anchors[i], l->rows[j]))
+                continue;
+            const float agree =
+                cblas_sdot((int)l->m, l->loss.t + i * l->m, 1, l->loss.t + j * l->m, 1);
+            if (agree > most) {
+                most = agree;
+                l->loss.negatives[i] = (uint32_t)j;
+            }
+        }
+    }
+}
+
+/* The loss of the batch drawn; its gradient by p is left in loss.gradient. */
+static double evaluate(struct learning *l)
+{
+    const int m = (int)l->m, out_dim = (int)l->out_dim;
+
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(2 * l->n), m, out_dim, 1, l->batch,
+                out_dim, l->v, out_dim, 0, l->p, m);
+    for (size_t i = 0; i < 2 * l->n; i++)
+        asteria_bor_loss_rotate(&l->loss, i, l->p + i * l->m, 1);
+    choose_negatives(l);
+    return asteria_bor_loss(&l->loss);
+}
+
+/* Measures on the same batches each time, at the last beta. */
+static double measure(struct learning *l)
+{
+    enum { BATCHES = 8 };
+    const struct rng kept = l->rng;
+    const double beta = l->loss.beta;
+    double sum = 0;
+
+    l->rng = rng_at(l->seed, STREAM_MEASURE);
+    l->loss.beta = BETA_LAST;
+    for (int i = 0; i < BATCHES; i++) {
+        draw(l);
+        sum += evaluate(l);
+    }
+    l->rng = kept;
+    l->loss.beta = beta;
+    return sum / BATCHES;
+}
+
+/* ------------------------------------------------------------------------------------ steps */
+
+/* gradient = G - sym(G v') v, G the gradient of the loss by v. */
+static void make_gradient(struct learning *l)
+{
+    const int m = (int)l->m, out_dim = (int)l->out_dim;
+
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, out_dim, (int)(2 * l->n), 1,
+                l->loss.gradient, m, l->batch, out_dim, 0, l->gradient, out_dim);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, m, out_dim, 1, l->gradient, out_dim,
+                l->v, out_dim, 0, l->along, m);
+    for (size_t i = 0; i < l->m; i++)
+        for (size_t j = 0; j <= i; j++) {
+            const float both = (l->along[i * l->m + j] + l->along[j * l->m + i]) / 2;
+            l->along[i * l->m + j] = l->along[j * l->m + i] = both;
+        }
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, out_dim, m, -1, l->along, m, l->v,
+                out_dim, 1, l->gradient, out_dim);
+}
+
+static void adam(struct learning *l, size_t step)
+{
+    const double done = (double)step / STEPS, k = (double)(step + 1);
+    const double fall = RATE_LAST + (1 - RATE_LAST) * (1 + cos(3.14159265358979 * done)) / 2;
+    const double rate = RATE * fall * sqrt(1 - pow(ADAM_SQUARE, k)) / (1 - pow(ADAM_MEAN, k));
+
+    for (size_t i = 0; i < l->m * l->out_dim; i++) {
+        const double g = (double)l->gradient[i];
+
+        l->first[i] += (1 - ADAM_MEAN) * (g - l->first[i]);
+        l->second[i] += (1 - ADAM_SQUARE) * (g * g - l->second[i]);
+        l->v[i] -= (float)(rate * l->first[i] / (sqrt(l->second[i]) + ADAM_LEAST));
+    }
+}
+
+static bool all_finite(const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return false;
+    return true;
+}
+
+/* best: the vantages of the least loss at any QR. Stops if a loss or gradient is not finite. */
+static void learn(struct learning *l, double losses[2])
+{
+    const size_t size = l->m * l->out_dim;
+
+    for (size_t i = 0; i < l->m; i++)
+        l->v[i * l->out_dim + i] = 1;
+    memcpy(l->best, l->v, size * sizeof *l->v);
+    losses[0] = losses[1] = measure(l);
+    for (size_t step = 0; step < STEPS && isfinite(losses[0]); step++) {
+        l->loss.beta = BETA_FIRST * pow(BETA_LAST / BETA_FIRST, (double)step / (STEPS - 1));
+        draw(l);
+        if (!isfinite(evaluate(l)))
+            break;
+        make_gradient(l);
+        if (!all_finite(l->gradient, size))
+            break;
+        adam(l, step);
+        if ((step + 1) % QR_EACH != 0)
+            continue;
+        axes_orthonormalise(l->v, l->m, l->out_dim);
+        const double loss = measure(l);
+        if (loss < losses[1]) {
+            losses[1] = loss;
+            memcpy(l->best, l->v, size * sizeof *l->v);
+        }
+    }
+}
+
+static int learning_begin(struct learning *l, const struct index_env *env, const float *rows,
+                          size_t n, uint64_t seed)
+{
+    int rc = asteria_bor_loss_init(&l->loss, env, l->m, 0, l->out_dim, l->n);
+
+    if (rc == OK && n > 1)
+        rc = asteria_bor_neighbours_find(&l->near, env, rows, n, rng_mix(seed, STREAM_NEIGHBOURS));
+    if (rc == OK && !learning_alloc(l, env))
+        rc =
+            fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for %zu vantages", l->m);
+    if (rc == OK)
+        memset(l->loss.energy, 0, l->out_dim * sizeof *l->loss.energy);
+    return rc;
+}
+
+int asteria_vantage_learn(float **out, const struct index_env *env, size_t m, size_t out_dim,
+                          const float *rows, const float *z, size_t n, uint64_t seed,
+                          double losses[2])
+{
+    struct learning l = { .m = m, .out_dim = out_dim, .n = BATCH, .z = z, .seed = seed };
+    const int threads = openblas_get_num_threads();
+    double seen[2] = { 0 };
+    int rc = learning_begin(&l, env, rows, n, seed);
+
+    *out = NULL;
+    l.rng = rng_at(seed, STREAM_BATCHES);
+    if (threads > 1) /* the order of sums must not depend on their number */
+        openblas_set_num_threads(1);
+    if (rc == OK && n > 1)
+        learn(&l, losses ? losses : seen);
+    else if (rc == OK)
+        for (size_t i = 0; i < m * out_dim; i++)
+            l.best[i] = i % out_dim == i / out_dim;
+    if (threads > 1)
+        openblas_set_num_threads(threads);
+    if (rc == OK) {
+        *out = l.best;
+        l.best = NULL;
+    }
+    learning_free(&l, env);
+    return rc;
+}

@@ -1,0 +1,371 @@
+/* lrsq.c - training of LRSQ: chooses directions, bits and scales from a sample.
+ *
+ * A large sample is thinned to evenly spaced rows. The coordinates of y in the `rank` strongest
+ * directions are stored by column for the quantiles: at most COLUMN_FLOATS floats.
+ */
+#include "algorithms/asteria/residual/lrsq.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "algorithms/asteria/residual/internal.h"
+#include "algorithms/common/rotation/axes.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum {
+    ROWS_MOST = 16384,
+    ROWS_LEAST = 1024,
+    COLUMN_FLOATS = 1 << 23,
+    EXTREMES = ROWS_MOST / 100 + 2
+};
+/* Relative to the largest variance: float rounding alone gives a constant coordinate this much. */
+static const double CONSTANT = 1e-12;
+
+struct range {
+    double low, high;
+};
+
+struct training {
+    const struct index_env *env;
+    const struct asteria_lrsq_options *options;
+    const float *z;                       /* m rows, `stride` floats apart */
+    size_t m, stride, in_dim, candidates; /* the strongest directions */
+    float *centre, *axes;                 /* in_dim; pca: candidates x in_dim */
+    uint32_t *order;                      /* coordinates by falling variance */
+    double *variance;                     /* of candidates, falling */
+    float *columns;                       /* candidates x m */
+    struct range *ranges;                 /* of candidates */
+};
+
+static int no_memory(const struct index_env *env, size_t in_dim)
+{
+    return fail(env->error, ERR_NO_MEMORY, "asteria: LRSQ of %zu coordinates: out of memory",
+                in_dim);
+}
+
+int asteria_lrsq_allocate(struct asteria_lrsq **to, const struct index_env *env,
+                          const struct asteria_lrsq *shape, bool pca)
+{
+    struct asteria_lrsq *l = mem_zalloc(env->mem, sizeof *l);
+    if (!l)
+        return no_memory(env, shape->in_dim);
+    *l = *shape;
+    const size_t width = lrsq_width(l);
+    l->code_bytes = sizeof(struct asteria_lrsq_head) + l->n_bytes + l->n_nibbles / 2;
+    l->kernels = env->kernels;
+    l->axis = pca ? NULL : mem_zalloc(env->mem, width * sizeof *l->axis);
+    l->rows = pca ? mem_zalloc(env->mem, width * l->in_dim * sizeof *l->rows) : NULL;
+    l->panels = pca ? mem_zalloc(env->mem, width * lrsq_padded(l) * sizeof *l->panels) : NULL;
+    l->centre = mem_zalloc(env->mem, l->in_dim * sizeof *l->centre);
+    l->scale = mem_zalloc(env->mem, width * sizeof *l->scale);
+    l->zero = mem_zalloc(env->mem, width * sizeof *l->zero);
+    *to = l;
+    if ((l->axis || (l->rows && l->panels)) && l->centre && l->scale && l->zero)
+        return OK;
+    asteria_lrsq_destroy(env, l);
+    *to = NULL;
+    return no_memory(env, shape->in_dim);
+}
+
+void asteria_lrsq_destroy(const struct index_env *env, struct asteria_lrsq *l)
+{
+    if (!l)
+        return;
+    mem_free(env->mem, l->axis);
+    mem_free(env->mem, l->rows);
+    mem_free(env->mem, l->panels);
+    mem_free(env->mem, l->centre);
+    mem_free(env->mem, l->scale);
+    mem_free(env->mem, l->zero);
+    mem_free(env->mem, l);
+}
+
+size_t asteria_lrsq_bytes(const struct asteria_lrsq *l)
+{
+    const size_t width = lrsq_width(l);
+    return sizeof *l + l->in_dim * sizeof *l->centre + 2 * width * sizeof *l->scale +
+           width * (l->axis ? sizeof *l->axis : (l->in_dim + lrsq_padded(l)) * sizeof *l->rows);
+}
+
+/* Gain per bit of four more bits for a coordinate that has `width`. */
+static double gain(double variance, uint8_t width)
+{
+    return variance * (exp2(-2.0 * width) - exp2(-2.0 * (width + 4))) / 4;
+}
+
+/* The mean variance of a block decides. If the budget ends inside a block, its first coordinates
+   get the bits. A constant coordinate gets none. */
+void asteria_lrsq_fill(const double *variance, size_t n, size_t block, double bits, uint8_t *widths)
+{
+    size_t alive = 0, steps = (size_t)(bits * (double)n / 4 + 1e-9);
+    while (alive < n && variance[alive] > CONSTANT * variance[0])
+        alive++;
+    memset(widths, 0, n);
+    block = block ? block : 1;
+    while (steps > 0) {
+        size_t best = alive;
+        double most = 0;
+        for (size_t first = 0; first < alive; first += block) {
+            const size_t end = first + block < alive ? first + block : alive;
+            double mean = 0;
+            for (size_t i = first; i < end; i++)
+                mean += variance[i] / (double)(end - first);
+            if (widths[first] < 8 && gain(mean, widths[first]) > most) {
+                most = gain(mean, widths[first]);
+                best = first;
+            }
+        }
+        if (best == alive)
+            return;
+        for (size_t i = best; i < alive && i < best + block && steps > 0; i++, steps--)
+            widths[i] = (uint8_t)(widths[i] + 4);
+    }
+}
+
+static const float *row_of(const struct training *t, size_t i)
+{
+    return t->z + i * t->stride;
+}
+
+/* Mean and variance of all coordinates, in two passes. */
+static void measure(struct training *t, double *variance)
+{
+    double *sum = variance;
+    memset(sum, 0, t->in_dim * sizeof *sum);
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t j = 0; j < t->in_dim; j++)
+            sum[j] += (double)row_of(t, i)[j];
+    for (size_t j = 0; j < t->in_dim; j++)
+        t->centre[j] = (float)(sum[j] / (double)t->m);
+    memset(variance, 0, t->in_dim * sizeof *variance);
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t j = 0; j < t->in_dim; j++) {
+            const double x = (double)row_of(t, i)[j] - (double)t->centre[j];
+            variance[j] += x * x / (double)t->m;
+        }
+}
+
+/* Insertion sort keeps equal ones in order; it runs once, over a few thousand coordinates. */
+static void order_coordinates(struct training *t, const double *variance)
+{
+    for (size_t j = 0; j < t->in_dim; j++) {
+        size_t at = j;
+        for (; at > 0 && variance[t->order[at - 1]] < variance[j]; at--)
+            t->order[at] = t->order[at - 1];
+        t->order[at] = (uint32_t)j;
+    }
+}
+
+static void take_columns(struct training *t)
+{
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t c = 0; c < t->candidates; c++)
+            t->columns[c * t->m + i] = row_of(t, i)[t->order[c]] - t->centre[t->order[c]];
+}
+
+static void column_variances(struct training *t)
+{
+    for (size_t c = 0; c < t->candidates; c++) {
+        double mean = 0, square = 0;
+        for (size_t i = 0; i < t->m; i++)
+            mean += (double)t->columns[c * t->m + i] / (double)t->m;
+        for (size_t i = 0; i < t->m; i++) {
+            const double x = (double)t->columns[c * t->m + i] - mean;
+            square += x * x / (double)t->m;
+        }
+        /* Rounding must not make variances rise. */
+        t->variance[c] = c && square > t->variance[c - 1] ? t->variance[c - 1] : square;
+    }
+}
+
+static int use_coordinates(struct training *t)
+{
+    double *variance = mem_array(t->env->mem, t->in_dim, sizeof *variance);
+    if (!variance)
+        return no_memory(t->env, t->in_dim);
+    measure(t, variance);
+    order_coordinates(t, variance);
+    mem_free(t->env->mem, variance);
+    take_columns(t);
+    column_variances(t);
+    return OK;
+}
+
+/* Columns are the products of the axes with the rows minus the mean. */
+static int use_axes(struct training *t)
+{
+    struct index_env env = *t->env;
+    env.dim = t->in_dim;
+    float *rows = mem_array(env.mem, t->m * t->in_dim, sizeof *rows);
+    if (!rows)
+        return no_memory(t->env, t->in_dim);
+    for (size_t i = 0; i < t->m; i++)
+        memcpy(rows + i * t->in_dim, row_of(t, i), t->in_dim * sizeof *rows);
+    const int rc = axes_find(&env, rows, t->m, t->candidates, t->centre, t->axes);
+    if (rc == OK) {
+        for (size_t i = 0; i < t->m; i++)
+            for (size_t j = 0; j < t->in_dim; j++)
+                rows[i * t->in_dim + j] -= t->centre[j];
+        env.kernels->ip_f32_mn(t->axes, t->candidates, rows, t->m, t->in_dim, t->columns, t->m);
+        column_variances(t);
+    }
+    mem_free(env.mem, rows);
+    return rc;
+}
+
+/* The `keep` smallest of sign * values, ascending. */
+static void smallest(const float *values, size_t n, float sign, size_t keep, float *to)
+{
+    size_t have = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float x = sign * values[i];
+        if (have == keep && !(x < to[keep - 1]))
+            continue;
+        size_t at = have < keep ? have++ : keep - 1;
+        for (; at > 0 && to[at - 1] > x; at--)
+            to[at] = to[at - 1];
+        to[at] = x;
+    }
+}
+
+/* Cost, in the error of estimates, of clipping the first `beyond` values to the next one. */
+static double clipped(const float *ends, size_t beyond, double variance)
+{
+    double cost = 0;
+    for (size_t i = 0; i < beyond; i++) {
+        const double x = (double)ends[i], left = x - (double)ends[beyond];
+        cost += (x * x + variance) * left * left;
+    }
+    return cost;
+}
+
+/* The range of a coordinate's codes: the quantiles that minimise the mean of the estimates'
+   error (y_q - y)^2 (y - yhat)^2, y_q being distributed as y. A clipped y is far from y_q and
+   errs to one side, so at 8 bits it is best to clip almost nothing. Small samples get at least
+   three deviations. */
+static struct range range_of(const float *column, size_t m, double variance, unsigned width)
+{
+    static const size_t shares[] = { SIZE_MAX, 10000, 1000, 300, 100 };
+    float least[EXTREMES] = { 0 }, greatest[EXTREMES] = { 0 };
+    struct range best = { 0, 0 };
+    double lowest = INFINITY;
+    smallest(column, m, 1, m / 100 + 1, least);
+    smallest(column, m, -1, m / 100 + 1, greatest);
+    for (size_t s = 0; s < sizeof shares / sizeof *shares; s++) {
+        const size_t beyond = m / shares[s];
+        const struct range r = { (double)least[beyond], -(double)greatest[beyond] };
+        const double step = (r.high - r.low) / (width == 8 ? 255 : 15);
+        const double cost = clipped(least, beyond, variance) + clipped(greatest, beyond, variance) +
+                            (double)m * variance * step * step / 6;
+        if (cost < lowest && r.high > r.low) {
+            lowest = cost;
+            best = r;
+        }
+    }
+    if (m < 1000) {
+        best.low = fmin(best.low, -3 * sqrt(variance));
+        best.high = fmax(best.high, 3 * sqrt(variance));
+    }
+    return best;
+}
+
+/* Coordinates whose scale would underflow a float get no bits. */
+static void take_ranges(const struct training *t, uint8_t *widths)
+{
+    for (size_t c = 0; c < t->candidates; c++) {
+        struct range *r = &t->ranges[c];
+        *r = range_of(t->columns + c * t->m, t->m, t->variance[c], widths[c]);
+        widths[c] = (r->high - r->low) / 255 > (double)FLT_MIN * 4 ? widths[c] : 0;
+    }
+}
+
+static void set_coordinate(const struct training *t, struct asteria_lrsq *l, size_t c, size_t at)
+{
+    const struct range r = t->ranges[c];
+    l->zero[at] = (float)r.low;
+    l->scale[at] = (float)((r.high - r.low) / (at < l->n_bytes ? 255 : 15));
+    if (l->axis)
+        l->axis[at] = t->order[c];
+    else
+        memcpy(l->rows + at * l->in_dim, t->axes + c * l->in_dim, l->in_dim * sizeof *l->rows);
+}
+
+static int build(const struct training *t, uint8_t *widths, struct asteria_lrsq **to)
+{
+    size_t bytes = 0, nibbles = 0;
+    asteria_lrsq_fill(t->variance, t->candidates, t->options->block, t->options->bits, widths);
+    take_ranges(t, widths);
+    for (size_t c = 0; c < t->candidates; c++) {
+        bytes += widths[c] == 8;
+        nibbles += widths[c] == 4;
+    }
+    const struct asteria_lrsq shape = { .in_dim = t->in_dim,
+                                        .rank = bytes + nibbles,
+                                        .n_bytes = (bytes + 7) / 8 * 8,
+                                        .n_nibbles = (nibbles + 15) / 16 * 16,
+                                        .alpha = 1 };
+    const int rc = asteria_lrsq_allocate(to, t->env, &shape, t->options->pca);
+    if (rc != OK)
+        return rc;
+    struct asteria_lrsq *l = *to;
+    memcpy(l->centre, t->centre, t->in_dim * sizeof *l->centre);
+    size_t at_byte = 0, at_nibble = l->n_bytes;
+    for (size_t c = 0; c < t->candidates; c++)
+        if (widths[c])
+            set_coordinate(t, l, c, widths[c] == 8 ? at_byte++ : at_nibble++);
+    asteria_lrsq_lay(l);
+    if (t->options->pca)
+        l->defect = (float)(axes_defect(t->axes, t->candidates, t->in_dim) * (1 + 1e-6));
+    return OK;
+}
+
+static int run(struct training *t, struct asteria_lrsq **to)
+{
+    struct mem *mem = t->env->mem;
+    int rc = OK;
+    t->centre = mem_array(mem, t->in_dim, sizeof *t->centre);
+    t->order = mem_array(mem, t->in_dim, sizeof *t->order);
+    t->variance = mem_array(mem, t->candidates, sizeof *t->variance);
+    t->columns = mem_array(mem, t->candidates * t->m, sizeof *t->columns);
+    t->ranges = mem_array(mem, t->candidates, sizeof *t->ranges);
+    t->axes = t->options->pca ? mem_array(mem, t->candidates * t->in_dim, sizeof *t->axes) : NULL;
+    uint8_t *widths = mem_array(mem, t->candidates, sizeof *widths);
+    if (!t->centre || !t->order || !t->variance || !t->columns || !t->ranges || !widths ||
+        (t->options->pca && !t->axes))
+        rc = no_memory(t->env, t->in_dim);
+    else
+        rc = t->options->pca ? use_axes(t) : use_coordinates(t);
+    if (rc == OK)
+        rc = build(t, widths, to);
+    if (rc == OK)
+        rc = asteria_lrsq_fit(*to, t->env, t->z, t->m, t->stride, t->options->seed);
+    mem_free(mem, t->centre);
+    mem_free(mem, t->order);
+    mem_free(mem, t->variance);
+    mem_free(mem, t->columns);
+    mem_free(mem, t->ranges);
+    mem_free(mem, t->axes);
+    mem_free(mem, widths);
+    return rc;
+}
+
+int asteria_lrsq_train(struct asteria_lrsq **to, const struct index_env *env,
+                       const struct asteria_lrsq_options *options, const float *z, size_t n,
+                       size_t in_dim)
+{
+    struct training t = { .env = env, .options = options, .z = z, .in_dim = in_dim };
+    t.candidates = options->rank < in_dim ? options->rank : in_dim;
+    size_t most = COLUMN_FLOATS / (t.candidates ? t.candidates : 1);
+    most = most < ROWS_LEAST ? ROWS_LEAST : most > ROWS_MOST ? ROWS_MOST : most;
+    const size_t every = (n + most - 1) / most;
+    t.m = n / every;
+    t.stride = every * in_dim;
+    *to = NULL;
+    const int rc = run(&t, to);
+    if (rc != OK) {
+        asteria_lrsq_destroy(env, *to);
+        *to = NULL;
+    }
+    return rc;
+}

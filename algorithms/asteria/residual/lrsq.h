@@ -1,0 +1,99 @@
+/* lrsq.h - low-rank spherical quantization: the strongest coordinates of z in 4 or 8 bits each,
+ * with certain bounds of the distance.
+ *
+ * z (rotation/rotation.h) minus its mean over the sample, which changes no distance, is projected
+ * on `rank` orthonormal directions: coordinates of greatest variance, or principal axes. They are
+ * divided into blocks by falling variance. Reverse water-filling gives a block 8, 4 or no bits per
+ * coordinate: the greatest gain per bit, sigma^2 (4^-b - 4^-b') / (b' - b), comes first, until the
+ * budget `bits` x rank is spent. The scale and zero of a coordinate are set from quantiles of the
+ * sample: y_i ~ yhat_i = zero_i + scale_i code_i, clipped. A row's code has, beside these numbers,
+ *
+ *     norm = |z|^2 - 2 <y, y - yhat>  as a float, and, rounded up to halves,
+ *     d >= |y - yhat|,  e >= sqrt(|z|^2 - |y|^2).
+ *
+ * With the query's y_q, e_q, and T = |q - x|^2 = |z_q - z|^2 = |z_q|^2 + |z|^2 - 2 <y_q, y> - 2
+ * <rest>, |<rest>| <= e_q e,
+ *
+ *     T = A - 2 <y_q - y, y - yhat> - 2 <rest>,   A = |z_q|^2 + norm - 2 <y_q, yhat>,
+ *     (sqrt T + d)^2 >= A + d^2 - 2 e_q e,        (sqrt T - d)^2 <= A + d^2 + 2 e_q e        (B3)
+ *
+ * are certain, also with clipping, because |y_q - y| <= sqrt T. For near rows this error is smaller
+ * than |y_q| d. The query's products are computed in 15-bit integers; the bounds include the errors
+ * of that and of float arithmetic (query.c). Estimates for ranking use alpha <y_q, yhat> + beta,
+ * fitted by least squares to pairs of the sample (fit.c).
+ */
+#ifndef DRIFTLINE_ASTERIA_RESIDUAL_LRSQ_H
+#define DRIFTLINE_ASTERIA_RESIDUAL_LRSQ_H
+
+#include "src/core/index.h"
+
+struct store_reader;
+struct store_writer;
+
+struct asteria_lrsq {
+    size_t in_dim; /* dimensions of z */
+    size_t rank;   /* coordinates that have bits */
+    /* Coordinates of 8 bits, which come first, padded to a multiple of 8, and of 4 bits, padded to
+       a multiple of 16. Padding has scale 0, zero 0 and code 0. */
+    size_t n_bytes, n_nibbles;
+    size_t code_bytes;   /* bytes of a row's code with its head; a multiple of 8 */
+    uint32_t *axis;      /* coordinates of z; NULL: `rows` is used */
+    float *rows;         /* principal axes, (n_bytes + n_nibbles) x in_dim; or NULL */
+    float *panels;       /* rows as read: sixteen floats of each of eight, side by side */
+    float *centre;       /* in_dim */
+    float *scale, *zero; /* n_bytes + n_nibbles */
+    float alpha, beta;
+    float defect; /* upper bound of the norm of P P' - 1, P = `rows` */
+    const struct kernels *kernels;
+};
+
+struct asteria_lrsq_options {
+    size_t rank;  /* 1 .. in_dim */
+    size_t block; /* coordinates per block */
+    double bits;  /* mean bits per coordinate, 4 .. 8 */
+    bool pca;
+    uint64_t seed;
+};
+
+/* Trains on n >= 1 rows of in_dim floats. Constant coordinates get no bits. ERR_NO_MEMORY. */
+int asteria_lrsq_train(struct asteria_lrsq **, const struct index_env *,
+                       const struct asteria_lrsq_options *, const float *z, size_t n,
+                       size_t in_dim);
+void asteria_lrsq_destroy(const struct index_env *, struct asteria_lrsq *); /* NULL is allowed */
+size_t asteria_lrsq_bytes(const struct asteria_lrsq *);
+
+/* Encodes a row. code: code_bytes, aligned to 8. |z| is at most 2^8; differences of unit vectors
+   have at most 2. */
+void asteria_lrsq_put(const struct asteria_lrsq *, const float *z, void *code);
+/* Decodes yhat: n_bytes + n_nibbles floats. */
+void asteria_lrsq_get(const struct asteria_lrsq *, const void *code, float *y);
+
+/* Prepares a query into asteria_lrsq_query_bytes() bytes, aligned to 64. */
+size_t asteria_lrsq_query_bytes(const struct asteria_lrsq *);
+void asteria_lrsq_query(const struct asteria_lrsq *, const float *z, void *query);
+
+struct asteria_lrsq_distance {
+    float estimate, lower, upper; /* of |q - x|^2 */
+};
+float asteria_lrsq_estimate(const struct asteria_lrsq *, const void *query, const void *code);
+/* Estimates for n codes at any addresses; prefetches them and computes four at a time. */
+void asteria_lrsq_estimates(const struct asteria_lrsq *, const void *query,
+                            const void *const *codes, size_t n, float *estimates);
+struct asteria_lrsq_distance asteria_lrsq_bounds(const struct asteria_lrsq *, const void *query,
+                                                 const void *code);
+/* Bounds of the distance of two rows from their codes alone, for edges (caprg.h). Among the 64
+   nearest neighbours in photo-hog, `upper` is 1.06 times the distance with all coordinates in 8
+   bits, and 1.2 times with 96 principal axes. With 96 of a rotation's 512 coordinates it is 5.8
+   times the distance, because of what the others hold, and prunes no edge. */
+struct asteria_lrsq_distance asteria_lrsq_between(const struct asteria_lrsq *, const void *code_a,
+                                                  const void *code_b);
+
+/* ERR_INVARIANT: d, e or norm of the code do not fit z. */
+int asteria_lrsq_check(const struct asteria_lrsq *, const float *z, const void *code,
+                       struct error *);
+
+void asteria_lrsq_write(const struct asteria_lrsq *, struct store_writer *, char suffix);
+int asteria_lrsq_read(struct asteria_lrsq **, const struct index_env *, const struct store_reader *,
+                      char suffix);
+
+#endif

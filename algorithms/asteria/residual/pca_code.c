@@ -1,0 +1,138 @@
+/* pca_code.c - see pca_code.h. */
+#include "algorithms/asteria/residual/pca_code.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/rotation/axes.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+static struct asteria_pca_code *pca_code_new(const struct index_env *env, size_t rank)
+{
+    struct asteria_pca_code *o = mem_zalloc(env->mem, sizeof *o);
+
+    if (!o)
+        return NULL;
+    o->dim = env->dim;
+    o->rank = rank;
+    o->axes = mem_array(env->mem, (rank + 1) * env->dim, sizeof *o->axes);
+    o->offsets = mem_array(env->mem, rank + 1, sizeof *o->offsets);
+    if (o->axes && o->offsets)
+        return o;
+    asteria_pca_code_destroy(env, o);
+    return NULL;
+}
+
+void asteria_pca_code_destroy(const struct index_env *env, struct asteria_pca_code *o)
+{
+    if (!o)
+        return;
+    mem_free(env->mem, o->axes);
+    mem_free(env->mem, o->offsets);
+    mem_free(env->mem, o);
+}
+
+size_t asteria_pca_code_bytes(const struct asteria_pca_code *o)
+{
+    return o ? sizeof *o + (o->rank + 1) * (o->dim + 1) * sizeof(float) : 0;
+}
+
+int asteria_pca_code_fit(struct asteria_pca_code **out, const struct index_env *env, size_t rank,
+                         const float *rows, size_t n)
+{
+    struct asteria_pca_code *o = pca_code_new(env, rank);
+    float *to = mem_array(env->mem, rank + 1, sizeof *to);
+    double rest = 0, squares = 0;
+    int rc = o && to ? OK
+                     : fail(env->error, ERR_NO_MEMORY,
+                            "asteria: train: out of memory for axes of %zu rows", n);
+
+    if (rc == OK)
+        rc = axes_find(env, rows, n, rank, o->axes + rank * env->dim, o->axes);
+    if (rc == OK) {
+        const float *mean = o->axes + rank * env->dim;
+
+        env->kernels->ip_f32_1n(mean, o->axes, rank + 1, env->dim, o->offsets);
+        for (size_t i = 0; i < n; i++) {
+            const float e =
+                asteria_pca_code_make(o, env->kernels, rows + i * env->dim, PCA_CODE_ROW, to);
+
+            rest += (double)e;
+            squares += (double)(e * e);
+        }
+        rest /= (double)n;
+        o->rest = (float)rest;
+        o->usual = (float)(rest + 3 * sqrt(fmax(squares / (double)n - rest * rest, 0)));
+        *out = o;
+    } else {
+        asteria_pca_code_destroy(env, o);
+    }
+    mem_free(env->mem, to);
+    return rc;
+}
+
+float asteria_pca_code_make(const struct asteria_pca_code *o, const struct kernels *kernels,
+                            const float *unit, enum asteria_pca_code_of of, float *to)
+{
+    const size_t rank = o->rank;
+    float length = kernels->ip_f32(unit, unit, o->dim) + o->offsets[rank], kept = 0;
+
+    kernels->ip_f32_1n(unit, o->axes, rank + 1, o->dim, to);
+    length -= 2 * to[rank];
+    for (size_t i = 0; i < rank; i++) {
+        to[i] -= o->offsets[i];
+        kept += to[i] * to[i];
+    }
+    const float rest = sqrtf(fmaxf(length - kept, 0));
+    to[rank] = of == PCA_CODE_ROW ? rest : of == PCA_CODE_CENTRE ? o->rest : 0;
+    return rest;
+}
+
+/* -------------------------------------------------------------------------------- snapshots */
+
+static const char *tag_of(char tag[STORE_TAG_BYTES], char suffix)
+{
+    (void)snprintf(tag, STORE_TAG_BYTES, "outline%c", suffix);
+    return tag;
+}
+
+void asteria_pca_code_write(const struct asteria_pca_code *o, struct store_writer *w, char suffix)
+{
+    char tag[STORE_TAG_BYTES];
+
+    store_section(w, tag_of(tag, suffix));
+    store_write(w, o->axes, (o->rank + 1) * o->dim * sizeof *o->axes);
+    store_write(w, o->offsets, (o->rank + 1) * sizeof *o->offsets);
+    store_write(w, &o->rest, sizeof o->rest);
+    store_write(w, &o->usual, sizeof o->usual);
+}
+
+int asteria_pca_code_read(struct asteria_pca_code **out, const struct index_env *env,
+                          const struct store_reader *r, size_t rank, char suffix)
+{
+    const size_t n_axes = (rank + 1) * env->dim, n = n_axes + rank + 3;
+    char tag[STORE_TAG_BYTES];
+    const float *stored = NULL;
+    const int rc = store_need_array(r, tag_of(tag, suffix), n, sizeof *stored, &stored);
+
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(stored[i]))
+            return store_corrupt(r, "an axis of the PCA code is not finite");
+    struct asteria_pca_code *o = pca_code_new(env, rank);
+    if (!o)
+        return fail(env->error, ERR_NO_MEMORY,
+                    "asteria: load: out of memory for the PCA code's axes");
+    memcpy(o->axes, stored, n_axes * sizeof *stored);
+    memcpy(o->offsets, stored + n_axes, (rank + 1) * sizeof *stored);
+    o->rest = stored[n - 2];
+    o->usual = stored[n - 1];
+    *out = o;
+    if (axes_defect(o->axes, rank, env->dim) < 1e-4)
+        return OK;
+    return store_corrupt(r, "the PCA code's axes are not orthonormal");
+}

@@ -1,0 +1,221 @@
+/* rotation.c - rotations: creation, application, measurement. */
+#include "algorithms/asteria/rotation/rotation.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/asteria/rotation/bor.h"
+#include "algorithms/asteria/rotation/dense.h"
+#include "algorithms/common/rotation/axes.h"
+#include "kernels/kernels.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+/* Rows whose margins are measured: their median is good to a percent. */
+enum { MARGIN_ROWS = 2048 };
+
+void asteria_rotation_destroy(const struct index_env *env, struct asteria_rotation *t)
+{
+    if (!t)
+        return;
+    asteria_bor_destroy(env, t->bor);
+    mem_free(env->mem, t->matrix);
+    mem_free(env->mem, t->shift);
+    mem_free(env->mem, t);
+}
+
+size_t asteria_rotation_outputs_most(size_t dim)
+{
+    const size_t network = asteria_bor_size(dim), dense = (dim + 15) / 16 * 16;
+
+    return network > dense ? network : dense;
+}
+
+size_t asteria_rotation_bytes(const struct asteria_rotation *t)
+{
+    return sizeof *t + t->out_dim * sizeof *t->shift + (t->bor ? asteria_bor_bytes(t->bor) : 0) +
+           (t->matrix ? t->out_dim * t->dim * sizeof *t->matrix : 0);
+}
+
+static void rotate(const struct asteria_rotation *t, const struct kernels *kernels,
+                   const float *row, float *z)
+{
+    if (t->bor) {
+        asteria_bor_apply(t->bor, row, z);
+    } else if (t->matrix) {
+        kernels->ip_f32_1n(row, t->matrix, t->out_dim, t->dim, z);
+    } else {
+        memcpy(z, row, t->dim * sizeof *z);
+        memset(z + t->dim, 0, (t->out_dim - t->dim) * sizeof *z);
+    }
+}
+
+void asteria_rotation_apply(const struct asteria_rotation *t, const struct kernels *kernels,
+                            const float *row, float *z)
+{
+    const float *restrict shift = t->shift;
+    rotate(t, kernels, row, z);
+    for (size_t i = 0; i < t->out_dim; i++)
+        z[i] -= shift[i];
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Median of |z_i| sqrt(out_dim), i < m, over rows that are evenly spaced. */
+static int median_margin(const struct asteria_rotation *t, const struct index_env *env,
+                         const struct asteria_rotation_options *o, const float *rows, size_t n,
+                         double *median)
+{
+    const size_t taken = n < MARGIN_ROWS ? n : MARGIN_ROWS, values = taken * o->m;
+    float *z = mem_array(env->mem, t->out_dim, sizeof *z);
+    float *margins = mem_array(env->mem, values, sizeof *margins);
+    if (z && margins && values) {
+        for (size_t i = 0; i < taken; i++) {
+            asteria_rotation_apply(t, env->kernels, rows + i * n / taken * t->dim, z);
+            for (size_t j = 0; j < o->m; j++)
+                margins[i * o->m + j] = fabsf(z[j]);
+        }
+        qsort(margins, values, sizeof *margins, by_size);
+        *median = (double)margins[values / 2] * sqrt((double)t->out_dim);
+    }
+    const int rc = z && margins ? OK
+                                : fail(env->error, ERR_NO_MEMORY,
+                                       "asteria: train: out of memory for %zu margins", values);
+    mem_free(env->mem, z);
+    mem_free(env->mem, margins);
+    return rc;
+}
+
+static int take_from(struct asteria_rotation *t, const struct index_env *env,
+                     const struct asteria_rotation *from)
+{
+    const struct asteria_bor *a = t->bor, *b = from->bor;
+    if (!b || a->dim != b->dim || a->passes != b->passes)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: train: the rotation to continue from has another kind or shape; "
+                    "train without it");
+    memcpy(a->signs, b->signs, a->passes * a->size * sizeof *a->signs);
+    asteria_bor_set_angles(t->bor, b->angles);
+    return OK;
+}
+
+static int make(struct asteria_rotation *t, const struct index_env *env,
+                const struct asteria_rotation_options *o, const float *rows, size_t n)
+{
+    const bool learned = t->kind == ROTATION_BOR;
+    t->out_dim = (t->dim + 15) / 16 * 16;
+    if (t->kind == ROTATION_IDENTITY)
+        return OK;
+    if (!learned && t->kind != ROTATION_HADAMARD)
+        return asteria_dense_train(t, env, o, rows, n);
+    const int rc = asteria_bor_create(&t->bor, env, t->dim, o->passes,
+                                      learned ? o->init : BOR_HADAMARD, o->seed);
+    if (rc != OK)
+        return rc;
+    t->out_dim = t->bor->size;
+    return learned && o->from ? take_from(t, env, o->from) : OK;
+}
+
+/* Starts from the present angles. The shift is computed before and after training. */
+static int train(struct asteria_rotation *t, const struct index_env *env,
+                 const struct asteria_rotation_options *o, const float *mean, const float *rows,
+                 size_t n, struct asteria_rotation_report *report)
+{
+    if (o->centre)
+        rotate(t, env->kernels, mean, t->shift);
+    int rc = median_margin(t, env, o, rows, n, &report->margin_before);
+    report->margin_after = report->margin_before;
+    if (rc != OK || t->kind != ROTATION_BOR || o->steps == 0)
+        return rc;
+    rc = asteria_bor_train(t->bor, env, o, o->centre ? mean : NULL, rows, n, report);
+    if (rc != OK)
+        return rc;
+    if (o->centre)
+        rotate(t, env->kernels, mean, t->shift);
+    return median_margin(t, env, o, rows, n, &report->margin_after);
+}
+
+static int prepare(struct asteria_rotation *t, const struct index_env *env,
+                   const struct asteria_rotation_options *o, const float *rows, size_t n,
+                   struct asteria_rotation_report *report)
+{
+    int rc = make(t, env, o, rows, n);
+    if (rc != OK)
+        return rc;
+    if (o->m > t->out_dim)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: train: words of %zu bits, but the rotation has %zu outputs; set "
+                    "fewer address_bits",
+                    o->m, t->out_dim);
+    t->shift = mem_array(env->mem, t->out_dim, sizeof *t->shift);
+    float *mean = mem_array(env->mem, t->dim, sizeof *mean);
+    if (t->shift && mean) {
+        memset(t->shift, 0, t->out_dim * sizeof *t->shift);
+        axes_mean(rows, n, t->dim, mean);
+        rc = train(t, env, o, mean, rows, n, report);
+    } else {
+        rc = fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a rotation of %zu",
+                  t->dim);
+    }
+    mem_free(env->mem, mean);
+    return rc;
+}
+
+int asteria_rotation_train(struct asteria_rotation **rotation, const struct index_env *env,
+                           const struct asteria_rotation_options *o, const float *rows, size_t n,
+                           struct asteria_rotation_report *report)
+{
+    struct asteria_rotation_report seen = { 0 };
+    if (n < o->m)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: train: %zu rows are too few for words of %zu bits; give at least as "
+                    "many rows as bits",
+                    n, o->m);
+    if (env->dim > ASTERIA_ROTATION_DIM_MAX)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: train: rows of %zu dimensions; a rotation takes at most %d", env->dim,
+                    ASTERIA_ROTATION_DIM_MAX);
+    struct asteria_rotation *t = mem_zalloc(env->mem, sizeof *t);
+    if (!t)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: train: out of memory for a rotation");
+    t->kind = o->kind;
+    t->dim = env->dim;
+    const int rc = prepare(t, env, o, rows, n, &seen);
+    if (rc != OK) {
+        asteria_rotation_destroy(env, t);
+        return rc;
+    }
+    if (report)
+        *report = seen;
+    *rotation = t;
+    return OK;
+}
+
+double asteria_rotation_defect(const struct asteria_rotation *t, const struct kernels *kernels,
+                               uint64_t seed, size_t n)
+{
+    _Alignas(64) float row[ASTERIA_ROTATION_DIM_MAX], z[ASTERIA_ROTATION_DIM_MAX];
+    struct rng rng = rng_at(seed, 0);
+    double worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        double before = 0, after = 0;
+        for (size_t j = 0; j < t->dim; j++) {
+            row[j] = (float)rng_normal(&rng);
+            before += (double)row[j] * (double)row[j];
+        }
+        rotate(t, kernels, row, z);
+        for (size_t j = 0; j < t->out_dim; j++)
+            after += (double)z[j] * (double)z[j];
+        const double defect = fabs(sqrt(after) / sqrt(before) - 1);
+        if (!isfinite(defect))
+            return INFINITY;
+        worst = fmax(worst, defect);
+    }
+    return worst;
+}

@@ -1,0 +1,93 @@
+/* rotation.h - the rotation: unit rows of dim floats -> z = R x - t of out_dim floats, R with
+ * orthonormal columns.
+ *
+ * All out_dim outputs are kept, so |z(x) - z(y)| = |x - y| up to rounding. t is R mu, mu the mean
+ * of the sample, if the rows are centred, else zero. A shift moves the thresholds of sign bits and
+ * changes no distance.
+ *
+ *   bor       butterfly stages, learned (bor.h); out_dim: the next power of two, passes * out_dim / 2 * log2 out_dim
+ *             angles, 3 out_dim log2 out_dim flops per row and pass
+ *   hadamard  the same network, angles pi/4, random signs, not learned
+ *   identity  out_dim = dim rounded up to 16, as for all kinds below
+ *   random    dense, QR of normal numbers
+ *   pca       principal axes, falling variance
+ *   itq       pca, the first m axes rotated so that signs lose least (Gong and Lazebnik 2011)
+ *   opq       pca with eigenvalues allocated to blocks of equal product (parametric OPQ, Ge et al. 2013)
+ *
+ * Immutable once trained; any number of threads may use it.
+ */
+#ifndef DRIFTLINE_ASTERIA_ROTATION_ROTATION_H
+#define DRIFTLINE_ASTERIA_ROTATION_ROTATION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/asteria/options.h"
+#include "src/core/index.h"
+
+struct store_reader;
+struct store_writer;
+struct asteria_bor;
+
+/* Limited because a row's buffers are on the stack. */
+enum { ASTERIA_ROTATION_DIM_MAX = 8192 };
+
+struct asteria_rotation {
+    enum asteria_rotation_kind kind;
+    size_t dim, out_dim;
+    float *shift;            /* out_dim; all zero unless centred */
+    struct asteria_bor *bor; /* bor, hadamard */
+    float *matrix;           /* dense kinds: out_dim x dim, row-major; else NULL */
+};
+
+struct asteria_rotation_options {
+    enum asteria_rotation_kind kind;
+    bool centre;
+    size_t m;      /* coordinates that sign bits are taken from: for bor's loss and itq */
+    size_t rank;   /* coordinates that LRSQ keeps: for bor's loss and opq */
+    size_t blocks; /* opq */
+    uint64_t seed;
+    /* bor */
+    size_t passes, steps, batch;
+    double learning_rate;
+    enum asteria_bor_init init;
+    /* Training continues from this one, which has the same kind and shape; NULL: from init. */
+    const struct asteria_rotation *from;
+};
+
+/* What training measured, for stats. */
+struct asteria_rotation_report {
+    double first_loss, last_loss; /* of one batch at the last beta; before, after training */
+    /* Median |z_i| sqrt(out_dim), i < m, over the sample, before and after training. */
+    double margin_before, margin_after;
+    size_t steps;
+    bool stopped; /* a gradient was not finite: the last good angles are kept */
+};
+
+/* Creates and trains a rotation on n >= 1 unit rows. ERR_NO_MEMORY. ERR_ARGUMENT: fewer rows than
+   options.m, more bits than out_dim, a `from` of another shape, or more than
+   ASTERIA_ROTATION_DIM_MAX dimensions. A gradient that is not finite ends training with the last
+   good angles: this is reported and is not an error. report may be NULL. */
+int asteria_rotation_train(struct asteria_rotation **, const struct index_env *,
+                           const struct asteria_rotation_options *, const float *rows, size_t n,
+                           struct asteria_rotation_report *report);
+/* NULL is allowed. */
+void asteria_rotation_destroy(const struct index_env *, struct asteria_rotation *);
+/* The most outputs that a rotation of rows of dim floats has, of any kind. */
+size_t asteria_rotation_outputs_most(size_t dim);
+size_t asteria_rotation_bytes(const struct asteria_rotation *);
+
+/* z: out_dim floats, aligned to 64 bytes, not overlapping the row (which needs no alignment). */
+void asteria_rotation_apply(const struct asteria_rotation *, const struct kernels *,
+                            const float *row, float *z);
+
+/* The largest | |Rx| - |x| | / |x| of n random rows: how far R is from an isometry. */
+double asteria_rotation_defect(const struct asteria_rotation *, const struct kernels *,
+                               uint64_t seed, size_t n);
+
+/* Sections "turn" + suffix ('0' .. '9') of a snapshot. Reading: ERR_CORRUPT. */
+void asteria_rotation_write(const struct asteria_rotation *, struct store_writer *, char suffix);
+int asteria_rotation_read(struct asteria_rotation **, const struct index_env *,
+                          const struct store_reader *, char suffix);
+
+#endif

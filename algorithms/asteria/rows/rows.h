@@ -1,0 +1,109 @@
+/* rows.h - the vectors by slot, as inserted: all in memory, or in a file with the hot ones cached.
+ *
+ * Tiered: every row is in the file "rows" of env->dir, row s at s * stride, stride being row_bytes
+ * rounded up to 8; its checksum is in memory. Rows of the buckets probed most are also in memory,
+ * up to a budget, and so are rows just written while there is space. If updates are durable, so is
+ * the file: snapshots have checksums of rows, and rows keep their place while a snapshot needs them
+ * (pins.c). Otherwise the file is removed with the index.
+ *
+ * Threads: several may read. All other calls come one at a time and exclude reading (the lock of
+ * struct asteria), except asteria_rows_write() and asteria_rows_sync().
+ */
+#ifndef DRIFTLINE_ASTERIA_ROWS_ROWS_H
+#define DRIFTLINE_ASTERIA_ROWS_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/asteria/options.h"
+#include "src/core/index.h"
+
+struct asteria_rows;       /* private to rows/ */
+struct asteria_rows_fetch; /* reads under way, for one thread */
+
+struct file_fault;
+struct asteria_rows_opening {
+    bool again; /* true: opens the existing file; false: creates it */
+    /* Tests: faults of "open" "read" "write" "fsync" "fsync-dir" of the file; or NULL. */
+    const struct file_fault *fault;
+};
+int asteria_rows_create(struct asteria_rows **, const struct index_env *,
+                        const struct asteria_params *, const struct asteria_rows_opening *);
+void asteria_rows_destroy(struct asteria_rows *); /* NULL is allowed */
+
+/* Reserves slots below n. ERR_NO_MEMORY. */
+int asteria_rows_reserve(struct asteria_rows *, size_t n);
+/* Writes n rows, row i to slots[i]. The slots must be reserved and have no live row; others may be
+   read meanwhile. On ERR_IO no other row has changed. */
+int asteria_rows_write(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n);
+/* Ends the write, excluding reading: the rows become hot while there is space. all: whether
+   asteria_rows_write() returned OK. */
+void asteria_rows_written(struct asteria_rows *, const uint32_t *slots, const void *rows, size_t n,
+                          bool all);
+
+/* fetch.c. The row if it is in memory, else NULL. Valid until the next
+   asteria_rows_refresh_hot_set() or write. */
+const void *asteria_rows_resident(const struct asteria_rows *, uint32_t slot);
+
+/* Reads many rows at once. begin() takes those in memory and starts to read the others. next()
+   returns one row after the other as they arrive: its place in `slots`, and the row, valid
+   until the next begin(); after the last one NULL and OK. At most FETCH_MOST rows; `slots` must
+   stay. After an error (ERR_IO; ERR_CORRUPT: the file is too short, or a checksum differs) the
+   fetch is empty. */
+enum { FETCH_MOST = 256 };
+int asteria_rows_fetch_create(struct asteria_rows_fetch **, const struct asteria_rows *);
+void asteria_rows_fetch_destroy(struct asteria_rows_fetch *);         /* NULL is allowed */
+uint64_t asteria_rows_fetch_bytes(const struct asteria_rows_fetch *); /* NULL: 0 */
+int asteria_rows_fetch_begin(struct asteria_rows_fetch *, const uint32_t *slots, size_t n);
+int asteria_rows_fetch_next(struct asteria_rows_fetch *, size_t *i, const void **row);
+/* Returns one row in *row, reading it into `to` (row_bytes) if it is not in memory.
+   Errors as above. */
+int asteria_rows_get(const struct asteria_rows *, uint32_t slot, void *to, const void **row);
+
+/* Returns n rows, at most FETCH_MOST, in the order of `slots`; valid until the next such call,
+   asteria_rows_promote() or write. Uses the rows' own fetch, so only writers may call it. Errors as
+   above and ERR_NO_MEMORY. */
+int asteria_rows_get_many(struct asteria_rows *, const uint32_t *slots, size_t n,
+                          const void **rows);
+
+/* promote: reads distinct slots into memory, as many as the budget allows; demote: frees their
+   frames. Neither does anything unless tiered. Errors as above and ERR_NO_MEMORY; rows read before
+   an error are hot. */
+int asteria_rows_promote(struct asteria_rows *, const uint32_t *slots, size_t n);
+void asteria_rows_demote(struct asteria_rows *, const uint32_t *slots, size_t n);
+uint64_t asteria_rows_resident_bytes(const struct asteria_rows *),
+    asteria_rows_disk_bytes(const struct asteria_rows *);
+/* Budget of hot rows in bytes; UINT64_MAX: all rows. */
+uint64_t asteria_rows_budget(const struct asteria_rows *);
+bool asteria_rows_are_tiered(const struct asteria_rows *);
+/* Reads from the file since it was opened. */
+uint64_t asteria_rows_reads(const struct asteria_rows *);
+
+struct asteria;
+/* hot_set.c. Makes the rows of the buckets probed most since the last call hot, demotes others if
+   there is no space, and halves the probe counts. Reads at most `budget` rows (0: no limit). Does
+   nothing unless tiered. */
+int asteria_rows_refresh_hot_set(struct asteria *, uint64_t budget, bool *more);
+
+/* Durability. Without a file these calls do nothing and return OK. */
+
+bool asteria_rows_are_durable(const struct asteria_rows *);
+/* Between load(true) and load(false), rows that the disk has no space for are held in memory until
+   a later write succeeds; otherwise such a write fails. */
+void asteria_rows_load(struct asteria_rows *, bool begun);
+/* The rows of n slots, at most FETCH_MOST, are in the file with these checksums.
+   Reads and checks them, and keeps them hot while there is space; rows[i] is valid as
+   with asteria_rows_get_many(). */
+int asteria_rows_adopt(struct asteria_rows *, const uint32_t *slots, const uint32_t *sums, size_t n,
+                       const void **rows);
+uint32_t asteria_rows_sum(const struct asteria_rows *, uint32_t slot);
+/* Writes held rows to the file. ERR_IO. */
+int asteria_rows_flush(struct asteria_rows *);
+/* Makes the rows of the slots whose bits are set, below n_slots, durable. May run during all other
+   calls that do not write these rows; no row may be held. ERR_IO, ERR_CORRUPT, ERR_NO_MEMORY. */
+int asteria_rows_sync(struct asteria_rows *, const uint64_t *slots, size_t n_slots);
+/* From now on a snapshot may refer to the file: it is not removed with the index. */
+void asteria_rows_keep_file(struct asteria_rows *);
+
+#endif

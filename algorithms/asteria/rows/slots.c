@@ -1,0 +1,137 @@
+/* slots.c - life of a slot: taken, tombstone, free again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/asteria/rows/slots.h"
+#include "src/core/mem.h"
+
+static size_t words_of(size_t n_slots)
+{
+    return (2 * n_slots + 63) / 64;
+}
+
+static size_t from_free(const struct asteria *a, size_t n)
+{
+    return n < a->n_free ? n : a->n_free;
+}
+
+static bool grow_arrays(struct asteria *a, size_t n_slots)
+{
+    struct mem *mem = a->base.env.mem;
+    const size_t had = a->tombstones_capacity;
+
+    if (!mem_grow(mem, &a->ids, &a->ids_capacity, n_slots, sizeof *a->ids) ||
+        !mem_grow(mem, &a->places, &a->places_capacity, n_slots, sizeof *a->places) ||
+        !mem_grow(mem, &a->tombstones, &a->tombstones_capacity, words_of(n_slots),
+                  sizeof *a->tombstones))
+        return false;
+    memset(a->tombstones + had, 0, (a->tombstones_capacity - had) * sizeof *a->tombstones);
+    return true;
+}
+
+int asteria_slots_reserve(struct asteria *a, const uint64_t *ids, size_t n)
+{
+    const struct index_env *env = &a->base.env;
+    const size_t n_slots = a->n_slots + n - from_free(a, n);
+    int rc = OK;
+
+    if (n_slots >= UINT32_MAX / 2)
+        return fail(env->error, ERR_ARGUMENT,
+                    "asteria: %zu rows are more than the 2^31 - 1 that slots can number", n_slots);
+    if (!grow_arrays(a, n_slots) || !slot_table_reserve(&a->slots, a->ids, ids, n))
+        return fail(env->error, ERR_NO_MEMORY, "asteria: out of memory for %zu more rows", n);
+    rc = asteria_rows_reserve(a->rows, n_slots);
+    if (rc == OK && a->graph)
+        rc = asteria_caprg_reserve(a->graph, n_slots);
+    if (rc == OK && a->bec)
+        rc = asteria_bec_reserve(a->bec, n_slots, n);
+    return rc;
+}
+
+static int ascending(const void *x, const void *y)
+{
+    const uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+
+    return (a > b) - (a < b);
+}
+
+/* Free slots are below n_slots, so they come before new ones. */
+void asteria_slots_next(const struct asteria *a, size_t n, uint32_t *slots)
+{
+    const size_t again = from_free(a, n);
+
+    if (again > 0)
+        memcpy(slots, a->free + a->n_free - again, again * sizeof *slots);
+    if (again > 1)
+        qsort(slots, again, sizeof *slots, ascending);
+    for (size_t i = again; i < n; i++)
+        slots[i] = (uint32_t)(a->n_slots + i - again);
+}
+
+void asteria_slots_take(struct asteria *a, const uint64_t *ids, const uint32_t *slots, size_t n)
+{
+    const size_t again = from_free(a, n);
+
+    a->n_free -= again;
+    a->n_slots += n - again;
+    for (size_t i = 0; i < n; i++) {
+        a->ids[slots[i]] = ids[i];
+        slot_table_put(&a->slots, ids[i], slots[i]);
+    }
+    a->live += n;
+    a->changes += n;
+}
+
+int asteria_free_reserve(struct asteria *a, size_t more)
+{
+    /* Slots that are not live are free, pinned, or tombstones. */
+    const size_t most = a->n_slots - a->live + more;
+    struct mem *mem = a->base.env.mem;
+
+    if (mem_grow(mem, &a->free, &a->free_capacity, most, sizeof *a->free) &&
+        mem_grow(mem, &a->pins.slots, &a->pins.capacity, most, sizeof *a->pins.slots))
+        return OK;
+    return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: out of memory for %zu free slots",
+                most);
+}
+
+static void set_tombstone(struct asteria *a, uint32_t slot, unsigned in_graph, bool to)
+{
+    const size_t bit = 2 * (size_t)slot + in_graph;
+    const uint64_t mask = 1ULL << bit % 64;
+
+    a->tombstones[bit / 64] = to ? a->tombstones[bit / 64] | mask : a->tombstones[bit / 64] & ~mask;
+}
+
+void asteria_slot_tombstone(struct asteria *a, uint32_t slot, bool linked)
+{
+    uint32_t found;
+
+    (void)slot_table_remove(&a->slots, a->ids, a->ids[slot], &found);
+    a->ids[slot] = ID_NONE;
+    a->live--;
+    a->changes++;
+    set_tombstone(a, slot, 0, true);
+    set_tombstone(a, slot, 1, linked);
+}
+
+static void left(struct asteria *a, uint32_t slot, unsigned in_graph)
+{
+    set_tombstone(a, slot, in_graph, false);
+    if (asteria_is_tombstone(a, slot, !in_graph))
+        return;
+    if (asteria_is_pinned(a, slot))
+        a->pins.slots[a->pins.n++] = slot;
+    else
+        a->free[a->n_free++] = slot;
+}
+
+void asteria_tombstone_leaves_bucket(struct asteria *a, uint32_t slot)
+{
+    left(a, slot, 0);
+}
+
+void asteria_tombstone_leaves_graph(struct asteria *a, uint32_t slot)
+{
+    left(a, slot, 1);
+}

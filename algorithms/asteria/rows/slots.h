@@ -1,0 +1,56 @@
+/* slots.h - slots: taken, tombstones, pinned by a snapshot, free again. */
+#ifndef DRIFTLINE_ASTERIA_ROWS_SLOTS_H
+#define DRIFTLINE_ASTERIA_ROWS_SLOTS_H
+
+#include "algorithms/asteria/asteria.h"
+
+/* slots.c. Reserves memory for n more rows in all arrays by slot or id; changes nothing else. */
+int asteria_slots_reserve(struct asteria *, const uint64_t *ids, size_t n);
+/* Fills the n next slots, ascending, for reserved rows: free ones first. asteria_slots_take()
+   takes them. */
+void asteria_slots_next(const struct asteria *, size_t n, uint32_t *slots);
+void asteria_slots_take(struct asteria *, const uint64_t *ids, const uint32_t *slots, size_t n);
+/* Makes a live slot a tombstone: its id is removed; its bucket, and the graph if `linked`,
+   still have it. */
+void asteria_slot_tombstone(struct asteria *, uint32_t slot, bool linked);
+/* Reserves space in `free` for all slots that are not live and for `more` live
+   ones. ERR_NO_MEMORY. */
+int asteria_free_reserve(struct asteria *, size_t more);
+/* The bucket or the graph no longer has the slot. asteria_free_reserve() must have been called. */
+void asteria_tombstone_leaves_bucket(struct asteria *, uint32_t slot);
+void asteria_tombstone_leaves_graph(struct asteria *, uint32_t slot);
+static inline bool asteria_is_live(const struct asteria *a, uint32_t slot)
+{
+    return slot < a->n_slots && a->ids[slot] != ID_NONE;
+}
+static inline bool asteria_is_tombstone(const struct asteria *a, uint32_t slot, unsigned in_graph)
+{
+    const size_t bit = 2 * (size_t)slot + in_graph;
+
+    return a->tombstones[bit / 64] >> bit % 64 & 1;
+}
+
+/* Whether a snapshot has the slot's row and codes. */
+static inline bool asteria_keeps(const struct asteria *a, uint32_t slot)
+{
+    const size_t bit = 2 * (size_t)slot;
+
+    return a->ids[slot] != ID_NONE || (a->tombstones[bit / 64] >> bit % 64 & 3) != 0;
+}
+
+/* pins.c. Records the slots that the new snapshot needs: live ones, and dead ones that their bucket
+   or the graph still has. Must exclude changes, and takes a->lock for a moment. ERR_NO_MEMORY. */
+int asteria_pins_take(struct asteria *);
+/* Ends the snapshot. NONE: it has the rows itself, or was given up. The others are for snapshots
+   whose rows are in the file. FAILED: it was not installed. EITHER: it failed, but a crash may
+   return to it. DURABLE: it replaces the previous one. Frees slots that no snapshot needs.
+   asteria_free_reserve() must have been called. */
+enum asteria_pins_end { PINS_NONE, PINS_FAILED, PINS_EITHER, PINS_DURABLE };
+void asteria_pins_drop(struct asteria *, enum asteria_pins_end);
+bool asteria_is_pinned(const struct asteria *, uint32_t slot);
+/* Whether so many slots are pinned that a checkpoint is due. */
+bool asteria_pins_are_many(const struct asteria *);
+void asteria_pins_free(struct asteria *);
+uint64_t asteria_pins_bytes(const struct asteria *);
+
+#endif

@@ -1,0 +1,274 @@
+/* bounds_audit.c - audit of a search: compares every bound with every live row's exact distance.
+ *
+ * Statistics: violations of B1, B2, B3 (there are none); their tightness, the share of rows that
+ * each excludes at the true k-th distance; the coverage of the calibrated quantile of the angle;
+ * candidates and true neighbours by the number of bits in which their words, and codewords, differ
+ * from the query's. Sums are over the searches since rows were last inserted or removed.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/search/internal.h"
+#include "algorithms/common/rotation/rotation.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { RADII = ECC_WORD_MAX + 1 };
+
+struct asteria_audit {
+    double queries, pairs;
+    double violations[3], pruned[3], pruned_by_any;
+    double covered, calibrated; /* over pairs whose quantile is below pi */
+    double candidates[RADII], neighbours[RADII], covered_at[RADII];
+    double code_candidates[RADII], code_neighbours[RADII];
+    double quantile[RADII];
+    uint64_t changes; /* asteria.changes when the sums began */
+};
+
+/* The audit of one query. */
+struct auditor {
+    const struct asteria_job *job;
+    struct asteria_scratch *s;
+    struct asteria_audit *sums;
+    double *distances; /* of live rows, in the order of visits */
+    size_t n;
+    double kth;
+};
+
+/* Passed to the callback of each live row. */
+struct visited {
+    const struct asteria_view *view;
+    const struct asteria_bucket *bucket;
+    size_t position;
+    struct asteria_bound bound;
+    uint64_t word, codeword; /* the query's */
+};
+
+static int visit_bucket(struct auditor *x, struct visited *at,
+                        int (*row)(struct auditor *, const struct visited *))
+{
+    int rc = OK;
+    for (size_t i = 0; !rc && i < at->bucket->n; i++)
+        if (at->bucket->alive[i / QUANTIZER_BLOCK] >> i % QUANTIZER_BLOCK & 1) {
+            at->position = i;
+            rc = row(x, at);
+        }
+    return rc;
+}
+
+static int visit(struct auditor *x, int (*row)(struct auditor *, const struct visited *))
+{
+    const struct index_env *env = &x->job->a->base.env;
+    struct asteria_knobs knobs = *x->job->knobs;
+    knobs.use_b1 = knobs.use_b2 = true;
+    const struct asteria_job job = { .a = x->job->a, .knobs = &knobs };
+    int rc = OK;
+    for (size_t v = 0; v < x->s->n_views; v++) {
+        const struct asteria_view *view = &x->s->views[v];
+        const struct asteria_ecc *ecc = view->g->model->ecc;
+        struct visited at = { .view = view,
+                              .word = asteria_ecc_word(ecc, view->p),
+                              .codeword =
+                                  asteria_ecc_codeword(ecc, asteria_ecc_decode(ecc, view->p)) };
+        for (size_t b = 0; !rc && b < view->g->n; b++) {
+            at.bucket = &view->g->buckets[b];
+            if (at.bucket->live == 0)
+                continue;
+            at.bound = asteria_bounds_of_bucket(
+                &job, view, at.bucket,
+                env->kernels->l2sq_f32(x->s->unit, at.bucket->centre, env->dim));
+            rc = visit_bucket(x, &at, row);
+        }
+    }
+    return rc;
+}
+
+static int note_distance(struct auditor *x, const struct visited *at)
+{
+    const struct asteria *a = x->job->a;
+    const size_t dim = a->base.env.dim;
+    float unit[ROTATION_DIM_MAX];
+    _Alignas(8) unsigned char bytes[ROTATION_DIM_MAX * sizeof(float)];
+    const void *row;
+    const int rc = asteria_rows_get(a->rows, at->bucket->slots[at->position], bytes, &row);
+    if (rc)
+        return rc;
+    const float *other = asteria_unit(&a->base.env, row, unit);
+    double sum = 0;
+    for (size_t i = 0; i < dim; i++) {
+        const double d = (double)x->s->unit[i] - (double)other[i];
+        sum += d * d;
+    }
+    x->distances[x->n++] = sum;
+    return OK;
+}
+
+static void count_bound(struct asteria_audit *sums, int which, double lower, double distance,
+                        double kth)
+{
+    sums->violations[which] += lower > distance + (double)BOUND_SLACK;
+    sums->pruned[which] += lower > kth + (double)BOUND_SLACK;
+}
+
+static void count_angle(struct asteria_audit *sums, const struct asteria_calibration *c, unsigned h,
+                        double distance)
+{
+    const double pi = 3.14159265358979323846;
+    const double cosine = fmin(fmax(1 - distance / 2, -1), 1);
+    const bool covered = acos(cosine) <= c->quantile[h];
+    sums->quantile[h] = c->quantile[h];
+    sums->covered_at[h] += covered;
+    if (c->quantile[h] >= pi) /* no calibration */
+        return;
+    sums->calibrated += 1;
+    sums->covered += covered;
+}
+
+static int judge_row(struct auditor *x, const struct visited *at)
+{
+    struct asteria_audit *sums = x->sums;
+    const struct asteria_generation *g = at->view->g;
+    const double distance = x->distances[x->n++];
+    const uint32_t slot = at->bucket->slots[at->position];
+    const struct asteria_lrsq_distance d = asteria_lrsq_bounds(
+        g->model->lrsq, at->view->residual_query, segmented_at(&g->codes, slot));
+    const unsigned h = (unsigned)__builtin_popcountll(at->word ^ at->bucket->words[at->position]);
+    const unsigned hc = (unsigned)__builtin_popcountll(at->codeword ^ at->bucket->codeword);
+    sums->pairs += 1;
+    count_bound(sums, 0, (double)at->bound.b1, distance, x->kth);
+    count_bound(sums, 1, (double)at->bound.b2, distance, x->kth);
+    count_bound(sums, 2, (double)d.lower, distance, x->kth);
+    sums->violations[2] += (double)d.upper < distance - (double)BOUND_SLACK;
+    sums->pruned_by_any +=
+        (double)fmaxf(fmaxf(at->bound.b1, at->bound.b2), d.lower) > x->kth + (double)BOUND_SLACK;
+    count_angle(sums, &g->model->calibration, h, distance);
+    sums->candidates[h] += 1;
+    sums->neighbours[h] += distance <= x->kth;
+    sums->code_candidates[hc] += 1;
+    sums->code_neighbours[hc] += distance <= x->kth;
+    return OK;
+}
+
+/* Finds the k-th smallest distance; INFINITY if there are fewer. Keeps the order of distances. */
+static int find_kth(struct auditor *x)
+{
+    struct mem *mem = x->job->a->base.env.mem;
+    const size_t k = x->job->k;
+    float *best = mem_array(mem, k, sizeof *best);
+    uint64_t *at = mem_array(mem, k, sizeof *at);
+    if (best && at) {
+        struct topk t = topk_begin(k, best, at);
+        for (size_t i = 0; i < x->n; i++)
+            if ((float)x->distances[i] <= topk_limit(&t))
+                topk_push(&t, (float)x->distances[i], i);
+        x->kth = INFINITY;
+        if (t.n == k) {
+            x->kth = 0;
+            for (size_t i = 0; i < k; i++)
+                x->kth = fmax(x->kth, x->distances[at[i]]);
+        }
+    }
+    const int rc = best && at ? OK : search_no_memory(x->job->a);
+    mem_free(mem, best);
+    mem_free(mem, at);
+    return rc;
+}
+
+static struct asteria_audit *sums_of(struct asteria *a)
+{
+    pthread_mutex_lock(&a->scratch.lock);
+    if (!a->audit)
+        a->audit = mem_zalloc(a->base.env.mem, sizeof *a->audit);
+    pthread_mutex_unlock(&a->scratch.lock);
+    return a->audit;
+}
+
+static void add_sums(struct asteria *a, const struct asteria_audit *more)
+{
+    const double *from = (const double *)more;
+    double *to = (double *)a->audit;
+    pthread_mutex_lock(&a->scratch.lock);
+    if (a->audit->changes != a->changes)
+        *a->audit = (struct asteria_audit){ .changes = a->changes };
+    for (size_t i = 0; i < offsetof(struct asteria_audit, quantile) / sizeof *to; i++)
+        to[i] += from[i];
+    memcpy(a->audit->quantile, more->quantile, sizeof more->quantile);
+    pthread_mutex_unlock(&a->scratch.lock);
+}
+
+int asteria_bounds_audit_query(const struct asteria_job *job, struct asteria_scratch *s)
+{
+    struct asteria *a = job->a;
+    struct asteria_audit sums = { .queries = 1 };
+    struct auditor x = { .job = job, .s = s, .sums = &sums };
+    if (!sums_of(a))
+        return search_no_memory(a);
+    x.distances = mem_array(a->base.env.mem, a->live, sizeof *x.distances);
+    if (!x.distances)
+        return search_no_memory(a);
+    int rc = visit(&x, note_distance);
+    if (!rc)
+        rc = find_kth(&x);
+    x.n = 0;
+    if (!rc)
+        rc = visit(&x, judge_row);
+    mem_free(a->base.env.mem, x.distances);
+    if (!rc)
+        add_sums(a, &sums);
+    return rc;
+}
+
+static void radius_row(struct stat_sink *sink, size_t h, const struct asteria_audit *x)
+{
+    const struct {
+        const char *column;
+        double value;
+    } cells[] = {
+        { "candidates", x->candidates[h] },
+        { "neighbours", x->neighbours[h] },
+        { "quantile", x->quantile[h] },
+        { "covered", x->candidates[h] > 0 ? x->covered_at[h] / x->candidates[h] : 1 },
+        { "code_candidates", x->code_candidates[h] },
+        { "code_neighbours", x->code_neighbours[h] },
+    };
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        sink->cell(sink->to, "radius", h, cells[i].column, cells[i].value);
+    /* Scalar statistics, because claims can only name these. */
+    char name[32];
+    (void)snprintf(name, sizeof name, "candidates_h%zu", h);
+    sink->value(sink->to, name, x->candidates[h]);
+    (void)snprintf(name, sizeof name, "neighbours_h%zu", h);
+    sink->value(sink->to, name, x->neighbours[h]);
+}
+
+void asteria_bounds_audit_stats(const struct asteria *a, struct stat_sink *sink)
+{
+    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&a->scratch.lock;
+    pthread_mutex_lock(lock);
+    const struct asteria_audit x = a->audit ? *a->audit : (struct asteria_audit){ 0 };
+    pthread_mutex_unlock(lock);
+    const double pairs = x.pairs > 0 ? x.pairs : 1;
+    const struct {
+        const char *name;
+        double value;
+    } values[] = {
+        { "audited_pairs", x.pairs },
+        { "b1_violations", x.violations[0] },
+        { "b2_violations", x.violations[1] },
+        { "b3_violations", x.violations[2] },
+        { "b1_pruned", x.pruned[0] / pairs },
+        { "b2_pruned", x.pruned[1] / pairs },
+        { "b3_pruned", x.pruned[2] / pairs },
+        { "bounds_pruned", x.pruned_by_any / pairs },
+        { "calibrated_pairs", x.calibrated },
+        { "calibrated_coverage", x.calibrated > 0 ? x.covered / x.calibrated : 1 },
+    };
+    if (x.queries == 0)
+        return;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        sink->value(sink->to, values[i].name, values[i].value);
+    for (size_t h = 0; h < RADII; h++)
+        if (x.candidates[h] > 0 || x.code_candidates[h] > 0)
+            radius_row(sink, h, &x);
+}

@@ -1,0 +1,301 @@
+/* internal.h - types and functions shared by the files of this folder.
+ *
+ * A query sees each generation through a view: its own rotation, codes and prepared tables. Buckets
+ * of both generations are probed in one order. The path of a row:
+ *
+ *     block scanned (RaBitQ, limit) -> LRSQ code (bound, estimate) -> row (distance) -> answer
+ *
+ * Before each of the last two steps it waits in a ring until the data needed are prefetched.
+ * Certified searches scan no blocks. Heuristic ones use LRSQ codes only if estimates are needed, or
+ * in the beam search (uses_codes()).
+ */
+#ifndef DRIFTLINE_ASTERIA_SEARCH_INTERNAL_H
+#define DRIFTLINE_ASTERIA_SEARCH_INTERNAL_H
+
+#include <math.h>
+
+#include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/search/search.h"
+#include "src/core/topk.h"
+
+/* A certified bound is wrong by less than this, due to rounding. */
+#define BOUND_SLACK 1e-5f
+
+/* Rows prefetched before the first of them is used; powers of two. */
+enum { CODES_AHEAD = 16, ROWS_AHEAD = 16, ROWS_AT_ONCE = 8 };
+enum { VIEWS = 2 };
+
+/* A search or range request, shared by its threads. */
+struct asteria_job {
+    struct asteria *a;
+    const struct asteria_knobs *knobs;
+    const struct id_filter *filter;
+    const unsigned char *queries;
+    size_t query_bytes;
+    struct asteria_scratch **scratch; /* one per thread */
+    /* For search: */
+    size_t k;
+    uint64_t *ids;
+    float *distances;
+    /* For range; the answers of query first_query + i are left in scratch[i]: */
+    bool range;
+    double radius;
+    size_t first_query;
+};
+
+/* A query's view of a generation. */
+struct asteria_view {
+    struct asteria_generation *g; /* NULL: there is none */
+    size_t first;                 /* number of its first bucket among all views' buckets */
+    float *rotated;               /* the quantizer's work_dim */
+    void *prepared;               /* the quantizer's query */
+    float *z, *p;                 /* out_dim, m */
+    float rest;                   /* length of what the query's PCA code leaves out */
+    float size;                   /* sum |p_i| */
+    void *residual_query;         /* LRSQ's prepared query */
+    unsigned char *memory;        /* memory of all of the above */
+    size_t memory_bytes;
+};
+
+struct asteria_candidate {
+    const struct asteria_view *view;
+    uint32_t slot;
+    float estimate;
+};
+
+struct asteria_ring {
+    struct asteria_candidate at[CODES_AHEAD];
+    uint32_t n, first;
+};
+
+struct asteria_hit { /* an answer of a range search */
+    uint64_t id;
+    float distance;
+};
+
+/* Scratch of one thread: taken from the index's idle ones and given back afterwards. */
+struct asteria_scratch {
+    struct scratch_item item;
+    struct asteria_view views[VIEWS];
+    size_t n_views;
+    float *unit; /* dim */
+    /* Arrays over the buckets of all views: n_buckets. */
+    /* keys: a heap (key_heap.h) of n_keys; a key is the order, then the bucket's number. From
+       first_later on there are n_later greater keys, unsorted, from which the next heap is made.
+       n_keys is 0 only if n_later is. */
+    uint64_t *keys;
+    float *centre_sq;            /* |q - c|^2; NAN: not computed */
+    struct asteria_bound *bound; /* filled if bounded */
+    uint32_t *numbers;           /* scratch */
+    float *estimates;            /* of a view's centre_sq; a multiple of 16 entries */
+    size_t n_buckets, n_keys, first_later, n_later, buckets_capacity;
+    bool bounded;
+    /* The current query. */
+    const void *query;   /* as given */
+    struct topk nearest; /* exact distances, or estimates if rows are not read */
+    uint64_t settled;    /* rows that were among the nearest at some time */
+    struct topk best;    /* slots by LRSQ's estimates; k = 0: no limit */
+    float *best_distances;
+    uint64_t *best_slots;
+    size_t best_capacity;
+    float cap; /* k rows are known to be within this distance */
+    struct asteria_ring codes, rows;
+    uint32_t cold[FETCH_MOST]; /* rows that are not in memory */
+    float cold_estimates[FETCH_MOST];
+    size_t n_cold;
+    struct asteria_rows_fetch *fetch;
+    /* Of the beam search: */
+    struct asteria_caprg_scratch *walk;
+    uint32_t *seeds;
+    float *seed_scores;
+    size_t n_seeds, seeds_capacity;
+    uint32_t *seen; /* by slot: seen_now of the last query that offered it */
+    size_t seen_capacity;
+    uint32_t seen_now;
+    bool uses_beam;
+    struct asteria_hit *hits;
+    size_t n_hits, hits_capacity;
+    unsigned char *tree; /* scratch of asteria_bec_order() */
+    size_t tree_bytes;
+    uint32_t *addresses; /* of flips and tree */
+    float *address_keys;
+    size_t addresses_capacity;
+    int failure; /* first error of the query */
+    struct work work;
+    struct asteria_counts counts;
+};
+
+/* Certified lower bounds of |q - x|^2 over the live rows of a bucket. */
+struct asteria_bound {
+    float b1, b2;
+};
+
+/* ------------------------------------------------------------------------- scratch.c */
+
+/* NULL: out of memory. Thread-safe. */
+struct asteria_scratch *asteria_scratch_take(struct asteria *);
+/* Adds its counts to the index's counts. */
+void asteria_scratch_give(struct asteria *, struct asteria_scratch *);
+/* Prepares for a query of the present index; best: number of estimates kept. The lock must be
+   held. ERR_NO_MEMORY. */
+int asteria_scratch_prepare(struct asteria *, struct asteria_scratch *,
+                            const struct asteria_knobs *, size_t best);
+
+/* -------------------------------------------------------------------------- search.c */
+
+enum asteria_query_needs {
+    NEEDS_SCAN = 1,  /* the quantizer's tables */
+    NEEDS_HASH = 2,  /* z and p */
+    NEEDS_BOUNDS = 4 /* those, LRSQ's query, and what B2 needs */
+};
+/* Begins a query. asteria_scratch_prepare() must have been called. */
+void asteria_query_begin(const struct asteria_job *, struct asteria_scratch *, const void *query,
+                         enum asteria_query_needs);
+/* Computes z and p of the scratch's unit vector; all: also what bounds need. */
+void asteria_query_hash(const struct index_env *, const struct asteria_scratch *,
+                        struct asteria_view *, bool all);
+int asteria_job_open(struct asteria_job *, size_t *threads, struct asteria_scratch **scratch);
+void asteria_job_close(struct asteria_job *, size_t threads, struct work *);
+static inline int search_no_memory(const struct asteria *a)
+{
+    return fail(a->base.env.error, ERR_NO_MEMORY, "asteria: search: out of memory");
+}
+
+enum { THREADS_MAX = 256 };
+
+static inline struct asteria_view *view_of(struct asteria_scratch *s, size_t number)
+{
+    return &s->views[s->n_views > 1 && number >= s->views[1].first];
+}
+
+static inline struct asteria_bucket *bucket_of(struct asteria_scratch *s, size_t number,
+                                               struct asteria_view **view)
+{
+    *view = view_of(s, number);
+    return &(*view)->g->buckets[number - (*view)->first];
+}
+
+/* A row of a greater distance cannot be an answer. */
+static inline float limit_of(const struct asteria_job *job, const struct asteria_scratch *s)
+{
+    return job->range ? (float)job->radius : fminf(topk_limit(&s->nearest), s->cap);
+}
+
+/* Certified answers, including ranges, are exact with any value of the knob `exact`. */
+static inline bool reads_rows(const struct asteria_job *job)
+{
+    return job->range || job->knobs->exact || job->knobs->mode == MODE_CERTIFIED;
+}
+
+/* Whether LRSQ codes are used, for a bound or an estimate; else every row offered is read.
+   In heuristic search the rows have passed the scan, and LRSQ's bound would exclude too
+   few of them. */
+static inline bool uses_codes(const struct asteria_job *job, const struct asteria_scratch *s)
+{
+    const bool certified = job->range || job->knobs->mode == MODE_CERTIFIED;
+    return s->best.k > 0 || !reads_rows(job) || (certified && job->knobs->use_b3);
+}
+
+/* Whether a row is offered for the first time. A scan offers each row once; only the beam search
+   meets rows again. */
+static inline bool first_seen(struct asteria_scratch *s, uint32_t slot)
+{
+    if (!s->uses_beam)
+        return true;
+    if (s->seen[slot] == s->seen_now)
+        return false;
+    s->seen[slot] = s->seen_now;
+    return true;
+}
+
+/* Counts probes for hot_set.c, if rows may be on disk. */
+static inline void note_probe(const struct asteria_job *job, struct asteria_bucket *b)
+{
+    if (asteria_rows_are_tiered(job->a->rows))
+        atomic_fetch_add_explicit(&b->probed, 1, memory_order_relaxed);
+}
+
+static inline bool allowed(const struct asteria_job *job, uint32_t slot)
+{
+    return !job->filter || id_filter_allows(job->filter, job->a->ids[slot]);
+}
+
+enum { LINE = 64, LINES_AHEAD = 16 }; /* further lines are prefetched by the processor itself */
+
+static inline void prefetch_lines(const void *from, size_t bytes)
+{
+    const char *at = from;
+    if (bytes > LINES_AHEAD * LINE)
+        bytes = LINES_AHEAD * LINE;
+    for (size_t i = 0; i < bytes; i += LINE)
+        __builtin_prefetch(at + i, 0, 2); /* into L2: in L1 queued rows evict each other */
+    if (bytes)
+        __builtin_prefetch(at + bytes - 1, 0, 2); /* rows may be unaligned */
+}
+
+/* --------------------------------------------------------------------------- probe.c */
+
+/* Orders the buckets that may be probed in s->keys. Certified and range: all that are not empty. */
+void asteria_probe_order(const struct asteria_job *, struct asteria_scratch *);
+/* The next bucket. false: there is none. */
+bool asteria_probe_next(struct asteria_scratch *, size_t *number);
+/* |q - c|^2 */
+float asteria_probe_distance(const struct asteria_job *, struct asteria_scratch *, size_t number);
+
+/* -------------------------------------------------------------------------- scan.c */
+
+/* Prepares the quantizer's query relative to a bucket's centre. */
+void asteria_scan_begin(struct asteria_view *, const struct kernels *,
+                        const struct asteria_bucket *);
+void asteria_scan_bucket(const struct asteria_job *, struct asteria_scratch *, size_t number);
+/* Sets a first limit: the distances of the k best estimates of a bucket. Without it every row would
+   pass the scan. */
+void asteria_scan_cap(const struct asteria_job *, struct asteria_scratch *, struct asteria_view *,
+                      const struct asteria_bucket *);
+
+/* ----------------------------------------------------------------------- rerank.c */
+
+/* Offers a live, allowed row; it waits for its code, then for its row. */
+void asteria_rerank_offer(const struct asteria_job *, struct asteria_scratch *,
+                          const struct asteria_view *, uint32_t slot);
+/* LRSQ's estimate. Offers the row if `offer` is set and its bound allows an answer. */
+float asteria_rerank_estimate(const struct asteria_job *, struct asteria_scratch *,
+                              const struct asteria_view *, uint32_t slot, bool offer);
+/* Offers a row whose LRSQ estimate is known; it waits for its row. */
+void asteria_rerank_offer_estimated(const struct asteria_job *, struct asteria_scratch *,
+                                    uint32_t slot, float estimate);
+/* Computes the distances of all waiting rows. */
+void asteria_rerank_flush(const struct asteria_job *, struct asteria_scratch *);
+/* The distance of a row that is in memory, at once. */
+float asteria_rerank_distance(const struct asteria_job *, struct asteria_scratch *,
+                              const void *row);
+
+/* --------------------------------------------------------------------------- bounds.c */
+
+struct asteria_bound asteria_bounds_of_bucket(const struct asteria_job *,
+                                              const struct asteria_view *,
+                                              const struct asteria_bucket *, float centre_sq);
+/* The bound by the knobs; 0 if neither is used. */
+static inline float bound_used(const struct asteria_knobs *knobs, struct asteria_bound b)
+{
+    return fmaxf(knobs->use_b1 ? b.b1 : 0, knobs->use_b2 ? b.b2 : 0);
+}
+/* Whether no row of the bucket can be an answer; counts skipped buckets and rows. */
+bool asteria_bounds_skip(const struct asteria_job *, struct asteria_scratch *,
+                         const struct asteria_bucket *, struct asteria_bound);
+/* certified.c. Probes all buckets in the order of their bounds, and skips rows by LRSQ's
+   bounds. Exact. */
+void asteria_certified_query(const struct asteria_job *, struct asteria_scratch *);
+
+/* --------------------------------------------------------------------- beam.c, bounds_audit.c */
+
+/* Before the scan: decides whether there will be a beam search. */
+void asteria_beam_begin(const struct asteria_job *, struct asteria_scratch *);
+/* Adds a seed. */
+void asteria_beam_seed(const struct asteria_job *, struct asteria_scratch *, uint32_t slot);
+/* Searches the graph from the seeds and offers the rows met. */
+int asteria_beam_query(const struct asteria_job *, struct asteria_scratch *);
+int asteria_bounds_audit_query(const struct asteria_job *, struct asteria_scratch *);
+void asteria_bounds_audit_stats(const struct asteria *, struct stat_sink *);
+
+#endif

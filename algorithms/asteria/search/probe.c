@@ -1,0 +1,356 @@
+/* probe.c - the order in which buckets are scanned.
+ *
+ *   centre  |q - c|^2, one kernel call for all centres
+ *   score   correlation of p with the codeword
+ *   bound   certified bound; those of bound 0 by score
+ *   flips   codewords reached by flipping the least certain bits
+ *   tree    best first in the BEC-tree, by bounds of its nodes' boxes (bec.h), then by score
+ *   hybrid  centre and score together
+ *
+ * Buckets of two generations are in one order: distances and bounds are comparable.
+ */
+#include <string.h>
+
+#include "algorithms/asteria/search/internal.h"
+#include "kernels/kernels.h"
+#include "src/core/key_heap.h"
+
+enum { FLIPS_T = 12, TABLE = 256 };
+/* Addresses looked up per probe: some flips lead to no bucket, and the best of the tree's addresses
+   are chosen by score. */
+enum { FLIPS_TIMES = 4, TREE_TIMES = 8, ADDRESSES_LEAST = 8 };
+/* Fewer, or longer, centres are not coded. */
+enum { CODED_FROM = 64, CODED_DIM_MAX = 8192 };
+/* Weight of the score against the centre. Between half and twice this, the rows scanned for a given
+   recall are within a tenth of the minimum (photo-hog, bor and ITQ). */
+#define SCORE_WEIGHT 1.0f
+
+/* Sorts by the float, then by number. */
+static uint64_t key_of(float key, size_t number)
+{
+    uint32_t bits;
+    memcpy(&bits, &key, sizeof bits);
+    bits ^= bits >> 31 ? UINT32_MAX : UINT32_C(1) << 31;
+    return (uint64_t)bits << 32 | (uint32_t)number;
+}
+
+/* table[j][byte j of a codeword]: that byte's part of sum of (1 - 2 b_i) p_i. */
+struct correlations {
+    float table[(ECC_WORD_MAX + 7) / 8][TABLE];
+    unsigned bytes;
+};
+
+static void correlate(struct correlations *c, const struct asteria_view *v)
+{
+    const unsigned m = (unsigned)v->g->model->m;
+    c->bytes = (m + 7) / 8;
+    for (unsigned j = 0; j < c->bytes; j++) {
+        float *table = c->table[j], sum = 0;
+        for (unsigned i = 8 * j; i < 8 * j + 8 && i < m; i++)
+            sum += v->p[i];
+        table[0] = sum;
+        for (unsigned i = 0; i < 8; i++) {
+            const float twice = 8 * j + i < m ? 2 * v->p[8 * j + i] : 0;
+            for (unsigned b = 0; b < 1U << i; b++)
+                table[(1U << i) + b] = table[b] - twice;
+        }
+    }
+}
+
+static inline float correlation(const struct correlations *c, uint64_t codeword)
+{
+    float sum = 0;
+    for (unsigned j = 0; j < c->bytes; j++, codeword >>= 8)
+        sum += c->table[j][codeword & 255];
+    return sum;
+}
+
+static inline void take(struct asteria_scratch *s, float key, size_t number)
+{
+    s->keys[s->n_keys++] = key_of(key, number);
+}
+
+static void centre_distances(const struct asteria_job *job, struct asteria_scratch *s,
+                             const struct asteria_view *v)
+{
+    const struct index_env *env = &job->a->base.env;
+    env->kernels->l2sq_f32_1n(s->unit, v->g->centres, v->g->n, env->dim, s->centre_sq + v->first);
+    s->work.distances += (double)v->g->n;
+    s->work.bytes_read += (double)(v->g->n * env->dim * sizeof(float));
+}
+
+static void order_by_centre(const struct asteria_job *job, struct asteria_scratch *s,
+                            const struct asteria_view *v)
+{
+    centre_distances(job, s, v);
+    for (size_t i = 0; i < v->g->n; i++)
+        if (v->g->buckets[i].live > 0)
+            take(s, s->centre_sq[v->first + i], v->first + i);
+}
+
+static void order_by_score(struct asteria_scratch *s, const struct asteria_view *v)
+{
+    struct correlations c;
+    correlate(&c, v);
+    for (size_t i = 0; i < v->g->n; i++)
+        if (v->g->buckets[i].live > 0)
+            take(s, -correlation(&c, v->g->buckets[i].codeword), v->first + i);
+}
+
+/* Standard deviation of the centres' distances, empty buckets included. */
+static float spread_of(const float *x, size_t n)
+{
+    float sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    sum /= (float)n;
+    for (size_t i = 0; i < n; i++)
+        squares += (x[i] - sum) * (x[i] - sum);
+    return sqrtf(squares / (float)n);
+}
+
+/* Whether the codes of the centres are up to date; the first query that finds other centres
+   makes them. No query reads outdated codes, and centres change only while no query runs. false:
+   use floats. */
+static bool coded(const struct asteria_job *job, struct asteria_generation *g)
+{
+    struct asteria *a = job->a;
+    const struct kernels *kernels = a->base.env.kernels;
+    const uint64_t version = g->centres_version + 1;
+    if (g->n < CODED_FROM || a->base.env.dim > CODED_DIM_MAX || kernels->isa == ISA_SCALAR)
+        return false;
+    if (atomic_load_explicit(&g->coded_version, memory_order_acquire) == version)
+        return true;
+    pthread_mutex_lock(&a->scratch.lock);
+    const struct centroids centres = {
+        .rows = g->centres, .n = g->n, .dim = a->base.env.dim, .version = version
+    };
+    const bool made = atomic_load_explicit(&g->coded_version, memory_order_relaxed) == version ||
+                      centroid_codes_make(&g->coded, a->base.env.mem, kernels, &centres);
+    atomic_store_explicit(&g->coded_version, made ? version : 0, memory_order_release);
+    pthread_mutex_unlock(&a->scratch.lock);
+    return made;
+}
+
+/* |q - c|^2 of all centres into s->estimates, with the rounding of the codes: it only
+   decides the order. */
+static void centre_estimates(const struct asteria_job *job, struct asteria_scratch *s,
+                             const struct asteria_view *v)
+{
+    const struct index_env *env = &job->a->base.env;
+    const struct centroid_codes *c = &v->g->coded;
+    float *to = s->estimates;
+    if (!coded(job, v->g)) {
+        centre_distances(job, s, v);
+        memcpy(to, s->centre_sq + v->first, v->g->n * sizeof *to);
+        return;
+    }
+    int8_t codes[CODED_DIM_MAX];
+    struct code_row row;
+    env->kernels->code_s8(s->unit, c->middle, env->dim, codes, &row);
+    const float square = row.norm_sq;
+    row.error = row.norm = 0; /* only the estimate is needed, not its bounds */
+    env->kernels->bounds_s8(codes, &row, 1, c->code_dim, c->panels, c->columns, (c->n + 15) / 16,
+                            to, (c->n + 15) / 16 * 16);
+    for (size_t i = 0; i < v->g->n; i++)
+        to[i] += square;
+    s->work.estimates += (double)v->g->n;
+    s->work.bytes_read += (double)(v->g->n * c->code_dim);
+}
+
+/* A bucket's rows are on the query's side of the hash's planes, and around their mean. Where one
+   criterion is weak, as the centres of large buckets are, the other helps. Each is divided by its
+   deviation over buckets, which is |p| for correlations. */
+static void order_by_hybrid(const struct asteria_job *job, struct asteria_scratch *s,
+                            const struct asteria_view *v)
+{
+    struct correlations c;
+    float square = 0;
+    correlate(&c, v);
+    centre_estimates(job, s, v);
+    const float *centre_sq = s->estimates, spread = spread_of(centre_sq, v->g->n);
+    for (size_t i = 0; i < v->g->model->m; i++)
+        square += v->p[i] * v->p[i];
+    const float weight = square > 0 ? SCORE_WEIGHT * spread / sqrtf(square) : 0;
+    for (size_t i = 0; i < v->g->n; i++) {
+        const struct asteria_bucket *b = &v->g->buckets[i];
+        if (b->live > 0)
+            take(s, centre_sq[i] - weight * correlation(&c, b->codeword), v->first + i);
+    }
+}
+
+/* Bounds are often 0: those buckets get keys in [-1, 0] by score. */
+static void order_by_bound(const struct asteria_job *job, struct asteria_scratch *s,
+                           const struct asteria_view *v)
+{
+    struct correlations c;
+    correlate(&c, v);
+    if (job->knobs->use_b2)
+        centre_distances(job, s, v);
+    for (size_t i = 0; i < v->g->n; i++) {
+        const struct asteria_bucket *b = &v->g->buckets[i];
+        const size_t number = v->first + i;
+        if (b->live == 0)
+            continue;
+        s->bound[number] = asteria_bounds_of_bucket(job, v, b, s->centre_sq[number]);
+        const float used = bound_used(job->knobs, s->bound[number]);
+        const float score = v->size > 0 ? correlation(&c, b->codeword) / v->size : 0;
+        take(s, used > 0 ? used : -(1 + score) / 2, number);
+    }
+    s->bounded = true;
+}
+
+static size_t addresses_most(const struct asteria_job *job, const struct asteria_scratch *s,
+                             const struct asteria_view *v, int64_t times)
+{
+    const size_t most = v->g->n < s->addresses_capacity ? v->g->n : s->addresses_capacity;
+    const int64_t wanted =
+        job->knobs->nprobe < ADDRESSES_LEAST ? ADDRESSES_LEAST : job->knobs->nprobe;
+    return wanted < (int64_t)most / times ? (size_t)(times * wanted) : most;
+}
+
+static void order_by_flips(const struct asteria_job *job, struct asteria_scratch *s,
+                           const struct asteria_view *v)
+{
+    const struct asteria_ecc *e = v->g->model->ecc;
+    const size_t n =
+        asteria_ecc_flips(e, v->p, FLIPS_T, addresses_most(job, s, v, FLIPS_TIMES), s->addresses);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t b = asteria_generation_find(v->g, s->addresses[i]);
+        if (b != UINT32_MAX && v->g->buckets[b].live > 0)
+            take(s, (float)i, v->first + b);
+    }
+    s->counts.flips += (double)n;
+}
+
+/* The tree uses address bits, some of which decoding may have changed. So more addresses are taken
+   than are probed, and sorted by the codeword's score. */
+static void order_by_tree(const struct asteria_job *job, struct asteria_scratch *s,
+                          const struct asteria_view *v)
+{
+    const size_t n = asteria_bec_order(job->a->bec, v->p, addresses_most(job, s, v, TREE_TIMES),
+                                       s->addresses, s->address_keys, s->tree);
+    struct correlations c;
+    correlate(&c, v);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t b = asteria_generation_find(v->g, s->addresses[i]);
+        if (b != UINT32_MAX && v->g->buckets[b].live > 0)
+            take(s, -correlation(&c, v->g->buckets[b].codeword), v->first + b);
+    }
+}
+
+/* Adds the buckets that the order did not reach after all others, so that enough probes scan
+   all buckets. */
+static void rest_behind(struct asteria_scratch *s, const struct asteria_view *v, size_t first_key)
+{
+    uint32_t *listed = s->numbers;
+    memset(listed, 0, v->g->n * sizeof *listed);
+    for (size_t i = first_key; i < s->n_keys; i++)
+        listed[(uint32_t)s->keys[i] - v->first] = 1;
+    struct correlations c;
+    correlate(&c, v);
+    for (size_t i = 0; i < v->g->n; i++)
+        if (v->g->buckets[i].live > 0 && !listed[i])
+            take(s, 1e30f * (1 - correlation(&c, v->g->buckets[i].codeword) / (2 * v->size + 1)),
+                 v->first + i);
+}
+
+/* ------------------------------------------------------------------------ partial sorting */
+
+/* Only few of many keys are needed, so not all are made a heap at once. */
+enum { HEAP_ALL = 128, SAMPLE = 32, SAMPLE_RANK = 5 };
+
+/* A pivot near the n / 6-th smallest: the SAMPLE_RANK-th of SAMPLE evenly spaced keys. */
+static uint64_t pivot_of(const uint64_t *keys, size_t n)
+{
+    uint64_t sample[SAMPLE];
+    for (size_t i = 0; i < SAMPLE; i++) {
+        const uint64_t key = keys[i * (n / SAMPLE)];
+        size_t at = i;
+        for (; at > 0 && sample[at - 1] > key; at--)
+            sample[at] = sample[at - 1];
+        sample[at] = key;
+    }
+    return sample[SAMPLE_RANK];
+}
+
+/* Moves keys up to the pivot to the front. Returns their number. */
+static size_t smallest_first(uint64_t *keys, size_t n)
+{
+    const uint64_t pivot = pivot_of(keys, n);
+    size_t front = 0;
+    for (size_t i = 0; i < n; i++) { /* without a branch, which would be mispredicted */
+        const uint64_t key = keys[i];
+        keys[i] = keys[front];
+        keys[front] = key;
+        front += key <= pivot;
+    }
+    return front;
+}
+
+/* Makes a heap of the smallest of the n first keys; the others stay behind it. */
+static void heap_of_smallest(struct asteria_scratch *s, size_t n)
+{
+    s->n_keys = n > HEAP_ALL ? smallest_first(s->keys, n) : n;
+    s->first_later = s->n_keys;
+    s->n_later = n - s->n_keys;
+    key_heap_make(s->keys, s->n_keys);
+}
+
+void asteria_probe_order(const struct asteria_job *job, struct asteria_scratch *s)
+{
+    const bool certified = job->range || job->knobs->mode == MODE_CERTIFIED;
+    enum asteria_order order =
+        certified ? ORDER_BOUND : (enum asteria_order)job->knobs->probe_order;
+    s->n_keys = 0;
+    s->bounded = false;
+    for (size_t i = 0; order != ORDER_CENTRE && i < s->n_buckets; i++)
+        s->centre_sq[i] = NAN;
+    for (size_t i = 0; i < s->n_views; i++) {
+        const struct asteria_view *v = &s->views[i];
+        const size_t first = s->n_keys;
+        if (order == ORDER_CENTRE)
+            order_by_centre(job, s, v);
+        else if (order == ORDER_SCORE || (order == ORDER_TREE && (!job->a->bec || i > 0)))
+            order_by_score(s, v); /* the tree belongs to the first view */
+        else if (order == ORDER_HYBRID)
+            order_by_hybrid(job, s, v);
+        else if (order == ORDER_FLIPS)
+            order_by_flips(job, s, v);
+        else if (order == ORDER_TREE)
+            order_by_tree(job, s, v);
+        else
+            order_by_bound(job, s, v);
+        if (order == ORDER_FLIPS || order == ORDER_TREE)
+            rest_behind(s, v, first);
+    }
+    heap_of_smallest(s, s->n_keys);
+}
+
+bool asteria_probe_next(struct asteria_scratch *s, size_t *number)
+{
+    if (s->n_keys == 0)
+        return false;
+    *number = (uint32_t)s->keys[0];
+    s->keys[0] = s->keys[--s->n_keys];
+    if (s->n_keys > 0) {
+        key_heap_sift(s->keys, s->n_keys, 0);
+    } else if (s->n_later > 0) {
+        memmove(s->keys, s->keys + s->first_later, s->n_later * sizeof *s->keys);
+        heap_of_smallest(s, s->n_later);
+    }
+    return true;
+}
+
+float asteria_probe_distance(const struct asteria_job *job, struct asteria_scratch *s,
+                             size_t number)
+{
+    if (!isnan(s->centre_sq[number]))
+        return s->centre_sq[number];
+    const struct index_env *env = &job->a->base.env;
+    struct asteria_view *v;
+    const struct asteria_bucket *b = bucket_of(s, number, &v);
+    s->work.distances += 1;
+    s->work.bytes_read += (double)(env->dim * sizeof(float));
+    return s->centre_sq[number] = env->kernels->l2sq_f32(s->unit, b->centre, env->dim);
+}

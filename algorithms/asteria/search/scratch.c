@@ -1,0 +1,222 @@
+/* scratch.c - scratch of one search thread. Idle ones are pooled, so that a search allocates
+ * nothing once warm.
+ */
+#include <string.h>
+
+#include "algorithms/asteria/search/internal.h"
+#include "src/core/mem.h"
+
+static void scratch_destroy(void *owner, void *scratch)
+{
+    struct mem *mem = owner;
+    struct asteria_scratch *s = scratch;
+    for (size_t v = 0; v < VIEWS; v++)
+        mem_free(mem, s->views[v].memory);
+    mem_free(mem, s->unit);
+    mem_free(mem, s->keys);
+    mem_free(mem, s->centre_sq);
+    mem_free(mem, s->bound);
+    mem_free(mem, s->numbers);
+    mem_free(mem, s->estimates);
+    mem_free(mem, s->best_distances);
+    mem_free(mem, s->best_slots);
+    asteria_rows_fetch_destroy(s->fetch);
+    asteria_caprg_scratch_destroy(s->walk);
+    mem_free(mem, s->seeds);
+    mem_free(mem, s->seed_scores);
+    mem_free(mem, s->seen);
+    mem_free(mem, s->hits);
+    mem_free(mem, s->tree);
+    mem_free(mem, s->addresses);
+    mem_free(mem, s->address_keys);
+    mem_free(mem, s);
+}
+
+/* Replaces the array by a new one; its contents are lost. */
+static bool fit_array(struct mem *mem, void *array_ptr, size_t n, size_t each)
+{
+    void **array = array_ptr, *more = mem_array(mem, n, each);
+    if (!more)
+        return false;
+    mem_free(mem, *array);
+    *array = more;
+    return true;
+}
+
+static size_t padded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Divides one allocation into the view's buffers. */
+static bool fit_view(struct mem *mem, struct asteria_view *v)
+{
+    const struct asteria_model *m = v->g->model;
+    const size_t sizes[] = { padded(m->quantizer->work_dim * sizeof *v->rotated),
+                             padded(m->quantizer->query_bytes),
+                             padded(m->rotation->out_dim * sizeof *v->z),
+                             padded(m->m * sizeof *v->p),
+                             padded(asteria_lrsq_query_bytes(m->lrsq)) };
+    size_t bytes = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        bytes += sizes[i];
+    if (bytes > v->memory_bytes) {
+        v->memory_bytes = 0;
+        if (!fit_array(mem, &v->memory, bytes, 1))
+            return false;
+        v->memory_bytes = bytes;
+    }
+    unsigned char *at = v->memory;
+    v->rotated = (float *)(void *)at;
+    v->prepared = at += sizes[0];
+    v->z = (float *)(void *)(at += sizes[1]);
+    v->p = (float *)(void *)(at += sizes[2]);
+    v->residual_query = at + sizes[3];
+    return true;
+}
+
+/* Sets up views of the present generations. */
+static bool fit_views(struct asteria *a, struct asteria_scratch *s)
+{
+    s->n_views = s->n_buckets = 0;
+    for (unsigned i = 0; i < VIEWS; i++) {
+        struct asteria_generation *g = a->generations[a->now ^ i];
+        if (!g)
+            continue;
+        struct asteria_view *v = &s->views[s->n_views++];
+        v->g = g;
+        v->first = s->n_buckets;
+        s->n_buckets += g->n;
+        if (!fit_view(a->base.env.mem, v))
+            return false;
+    }
+    return true;
+}
+
+static bool fit_buckets(struct mem *mem, struct asteria_scratch *s)
+{
+    if (s->n_buckets <= s->buckets_capacity && s->keys)
+        return true;
+    const size_t n = s->n_buckets + s->n_buckets / 8 + 1;
+    s->buckets_capacity = 0;
+    if (!fit_array(mem, &s->keys, n, sizeof *s->keys) ||
+        !fit_array(mem, &s->centre_sq, n, sizeof *s->centre_sq) ||
+        !fit_array(mem, &s->bound, n, sizeof *s->bound) ||
+        !fit_array(mem, &s->numbers, n, sizeof *s->numbers) ||
+        !fit_array(mem, &s->estimates, (n + 15) / 16 * 16, sizeof *s->estimates))
+        return false;
+    s->buckets_capacity = n;
+    return true;
+}
+
+static bool fit_best(struct mem *mem, struct asteria_scratch *s, size_t best)
+{
+    if (best > s->best_capacity) {
+        s->best_capacity = 0;
+        if (!fit_array(mem, &s->best_distances, best, sizeof *s->best_distances) ||
+            !fit_array(mem, &s->best_slots, best, sizeof *s->best_slots))
+            return false;
+        s->best_capacity = best;
+    }
+    s->best = topk_begin(best, s->best_distances, s->best_slots);
+    return true;
+}
+
+static bool fit_beam(struct asteria *a, struct asteria_scratch *s)
+{
+    struct mem *mem = a->base.env.mem;
+    if (!s->walk && asteria_caprg_scratch_create(&s->walk, a->graph) != OK)
+        return false;
+    if (a->n_slots > s->seen_capacity) {
+        const size_t n = a->n_slots + a->n_slots / 8;
+        s->seen_capacity = 0;
+        if (!fit_array(mem, &s->seen, n, sizeof *s->seen))
+            return false;
+        memset(s->seen, 0, n * sizeof *s->seen);
+        s->seen_capacity = n;
+        s->seen_now = 0;
+    }
+    return true;
+}
+
+/* For the orders by tree and by flips: one entry per bucket. */
+static bool fit_addresses(struct asteria *a, struct asteria_scratch *s,
+                          const struct asteria_knobs *knobs)
+{
+    struct mem *mem = a->base.env.mem;
+    if (knobs->probe_order != ORDER_TREE && knobs->probe_order != ORDER_FLIPS)
+        return true;
+    if (s->addresses_capacity < s->buckets_capacity) {
+        s->addresses_capacity = 0;
+        if (!fit_array(mem, &s->addresses, s->buckets_capacity, sizeof *s->addresses) ||
+            !fit_array(mem, &s->address_keys, s->buckets_capacity, sizeof *s->address_keys))
+            return false;
+        s->addresses_capacity = s->buckets_capacity;
+    }
+    const size_t tree =
+        knobs->probe_order == ORDER_TREE && a->bec ? asteria_bec_scratch_bytes(a->bec) : 0;
+    if (tree > s->tree_bytes) {
+        s->tree_bytes = 0;
+        if (!fit_array(mem, &s->tree, tree, 1))
+            return false;
+        s->tree_bytes = tree;
+    }
+    return true;
+}
+
+int asteria_scratch_prepare(struct asteria *a, struct asteria_scratch *s,
+                            const struct asteria_knobs *knobs, size_t best)
+{
+    struct mem *mem = a->base.env.mem;
+    s->failure = OK;
+    if (!s->unit)
+        s->unit = mem_array(mem, a->base.env.dim, sizeof *s->unit);
+    if (s->unit && fit_views(a, s) && fit_buckets(mem, s) && fit_best(mem, s, best) &&
+        fit_addresses(a, s, knobs) && (knobs->beam == 0 || !a->graph || fit_beam(a, s)) &&
+        (!asteria_rows_are_tiered(a->rows) || s->fetch ||
+         asteria_rows_fetch_create(&s->fetch, a->rows) == OK))
+        return OK;
+    return search_no_memory(a);
+}
+
+struct asteria_scratch *asteria_scratch_take(struct asteria *a)
+{
+    struct asteria_scratch *s = scratch_pool_take(&a->scratch);
+    return s ? s : mem_zalloc(a->base.env.mem, sizeof *s);
+}
+
+void asteria_scratch_give(struct asteria *a, struct asteria_scratch *s)
+{
+    const double *from = (const double *)&s->counts;
+    pthread_mutex_lock(&a->scratch.lock);
+    double *to = (double *)&a->counts;
+    for (size_t i = 0; i < sizeof s->counts / sizeof *from; i++)
+        to[i] += from[i];
+    pthread_mutex_unlock(&a->scratch.lock);
+    s->counts = (struct asteria_counts){ 0 };
+    scratch_pool_give(&a->scratch, s);
+}
+
+void asteria_scratch_free(struct asteria *a)
+{
+    scratch_pool_free(&a->scratch, scratch_destroy, a->base.env.mem);
+}
+
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
+{
+    const struct asteria *a = owner;
+    const struct asteria_scratch *s = scratch;
+    return sizeof *s + a->base.env.dim * sizeof *s->unit + s->views[0].memory_bytes +
+           s->views[1].memory_bytes + asteria_rows_fetch_bytes(s->fetch) +
+           s->buckets_capacity * (sizeof *s->keys + sizeof *s->centre_sq + sizeof *s->bound +
+                                  sizeof *s->numbers + sizeof *s->estimates) +
+           s->best_capacity * (sizeof *s->best_distances + sizeof *s->best_slots) +
+           s->seeds_capacity * (sizeof *s->seeds + sizeof *s->seed_scores) +
+           s->seen_capacity * sizeof *s->seen + s->hits_capacity * sizeof *s->hits + s->tree_bytes +
+           s->addresses_capacity * (sizeof *s->addresses + sizeof *s->address_keys);
+}
+
+uint64_t asteria_scratch_bytes(struct asteria *a)
+{
+    return scratch_pool_bytes(&a->scratch, scratch_bytes, a);
+}

@@ -1,0 +1,272 @@
+/* bec.c - creation of the tree, adding and removing rows, statistics. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/asteria/model/model.h"
+#include "algorithms/asteria/tree/internal.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+static double entropy_of(double share)
+{
+    return share <= 0 || share >= 1 ? 0 : -share * log2(share) - (1 - share) * log2(1 - share);
+}
+
+/* Orders bits by falling entropy x margin; of equals the lower bit first. A bit without margin gets
+   a scale, too. */
+static void learn(struct asteria_bec *b, const struct asteria_model *model)
+{
+    double worth[ECC_ADDRESS_MAX];
+
+    b->bits = model->ecc->k;
+    for (unsigned i = 0; i < b->bits; i++) {
+        const double margin = model->bit_margin[i];
+        unsigned at = i;
+        worth[i] = entropy_of(model->bit_mean[i]) * margin;
+        b->scale[i] = (float)(BEC_Q_MOST / (4 * (margin > 1e-6 ? margin : 1e-6)));
+        for (; at > 0 && worth[b->order[at - 1]] < worth[i]; at--)
+            b->order[at] = b->order[at - 1];
+        b->order[at] = (uint8_t)i;
+    }
+}
+
+void asteria_bec_clear(struct asteria_bec *b, uint32_t node)
+{
+    for (unsigned i = 0; i < b->bits; i++)
+        bec_tallies(b, node)[i] =
+            (struct asteria_bec_bit){ .low = BEC_Q_MOST, .high = BEC_Q_LEAST };
+    memset(bec_sum(b, node), 0, b->rank * sizeof(double));
+    memset(bec_medoid_of(b, node), 0, b->rank * sizeof(float));
+    b->nodes[node].n = 0;
+    b->nodes[node].medoid = BEC_NONE;
+    b->nodes[node].medoid_length = 0;
+    b->nodes[node].changes = 0;
+}
+
+int asteria_bec_reserve_nodes(struct asteria_bec *b, size_t n)
+{
+    struct mem *mem = b->env.mem;
+
+    if (!mem_grow(mem, &b->nodes, &b->nodes_capacity, n, sizeof *b->nodes) ||
+        !mem_grow(mem, &b->tallies, &b->tallies_capacity, n * b->bits, sizeof *b->tallies) ||
+        !mem_grow(mem, &b->sums, &b->sums_capacity, n * b->rank, sizeof *b->sums) ||
+        !mem_grow(mem, &b->medoids, &b->medoids_capacity, n * b->rank, sizeof *b->medoids))
+        return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu nodes",
+                    n);
+    return OK;
+}
+
+int asteria_bec_create(struct asteria_bec **out, const struct index_env *env,
+                       const struct asteria_model *model, const struct asteria_bec_options *options)
+{
+    *out = NULL;
+    if (options->rank < 1 || options->leaf_cap < 4)
+        return fail(
+            env->error, ERR_ARGUMENT,
+            "asteria: clusters: dimension %zu, leaves of %zu rows; expected at least 1 and 4",
+            options->rank, options->leaf_cap);
+    struct asteria_bec *b = mem_zalloc(env->mem, sizeof *b);
+    if (!b)
+        return fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
+    b->env = *env;
+    b->rank = options->rank;
+    b->leaf_cap = options->leaf_cap;
+    b->penalty = options->penalty;
+    b->free_pair = b->free_cell = BEC_NONE;
+    b->round = BEC_ROUNDS;
+    idmap_init(&b->of_address, env->mem);
+    learn(b, model);
+    b->y = mem_array(env->mem, 2 * b->rank, sizeof *b->y);
+    int rc = b->y ? asteria_bec_reserve_nodes(b, 1)
+                  : fail(env->error, ERR_NO_MEMORY, "asteria: clusters: out of memory");
+    if (rc != OK) {
+        asteria_bec_destroy(b);
+        return rc;
+    }
+    b->best = b->y + b->rank;
+    b->nodes[0] = (struct asteria_bec_node){
+        .parent = BEC_NONE, .child = BEC_NONE, .cells = BEC_NONE, .used = true
+    };
+    b->n_nodes = 1;
+    asteria_bec_clear(b, 0);
+    *out = b;
+    return OK;
+}
+
+void asteria_bec_destroy(struct asteria_bec *b)
+{
+    if (!b)
+        return;
+    struct mem *mem = b->env.mem;
+    mem_free(mem, b->nodes);
+    mem_free(mem, b->tallies);
+    mem_free(mem, b->sums);
+    mem_free(mem, b->medoids);
+    mem_free(mem, b->cells);
+    idmap_free(&b->of_address);
+    mem_free(mem, b->rows);
+    mem_free(mem, b->q);
+    mem_free(mem, b->y);
+    mem_free(mem, b);
+}
+
+int asteria_bec_reserve(struct asteria_bec *b, size_t n_slots, size_t more)
+{
+    if (!mem_grow(b->env.mem, &b->rows, &b->rows_capacity, n_slots, sizeof *b->rows) ||
+        !mem_grow(b->env.mem, &b->q, &b->q_capacity, n_slots * b->bits, sizeof *b->q))
+        return fail(b->env.error, ERR_NO_MEMORY, "asteria: clusters: out of memory for %zu rows",
+                    n_slots);
+    for (; b->n_slots < n_slots; b->n_slots++) {
+        b->rows[b->n_slots] = (struct asteria_bec_row){ .cell = BEC_NONE };
+        memset(b->q + b->n_slots * b->bits, 0, b->bits);
+    }
+    return asteria_bec_reserve_cells(b, more);
+}
+
+void asteria_bec_tally(struct asteria_bec *b, uint32_t node, uint32_t slot, uint32_t address,
+                       bool in)
+{
+    struct asteria_bec_bit *tallies = bec_tallies(b, node);
+    const int8_t *q = bec_q(b, slot);
+
+    for (unsigned i = 0; i < b->bits; i++) {
+        struct asteria_bec_bit *t = &tallies[i];
+        const uint64_t margin = (uint64_t)abs(2 * q[i] + 1);
+        t->margin += in ? margin : -margin;
+        t->ones += in ? address >> i & 1U : -(address >> i & 1U);
+        if (in) {
+            t->low = q[i] < t->low ? q[i] : t->low;
+            t->high = q[i] > t->high ? q[i] : t->high;
+        }
+    }
+    b->nodes[node].n += in ? 1U : -1U;
+}
+
+static void count_up(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,
+                     const float *y, bool in)
+{
+    const double sign = in ? 1 : -1;
+
+    for (uint32_t node = leaf; node != BEC_NONE; node = b->nodes[node].parent) {
+        double *sum = bec_sum(b, node);
+        asteria_bec_tally(b, node, slot, address, in);
+        for (size_t i = 0; i < b->rank; i++)
+            sum[i] += sign * (double)y[i];
+        /* Clears the rounding errors of adding and subtracting. */
+        if (b->nodes[node].n == 0)
+            memset(sum, 0, b->rank * sizeof *sum);
+    }
+}
+
+void asteria_bec_enter(struct asteria_bec *b, uint32_t slot, uint32_t leaf, uint32_t address,
+                       const float *y)
+{
+    asteria_bec_link(b, slot, leaf, address);
+    count_up(b, slot, leaf, address, y, true);
+    b->nodes[leaf].changes++;
+    if (b->nodes[leaf].medoid == BEC_NONE)
+        asteria_bec_medoid_set(b, leaf, slot, y);
+}
+
+/* If the medoid leaves, any row of the leaf replaces it until a new one is found. */
+void asteria_bec_leave(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot,
+                       const float *y)
+{
+    const uint32_t leaf = asteria_bec_leaf(b, slot), address = b->cells[b->rows[slot].cell].address;
+    struct asteria_bec_node *node = &b->nodes[leaf];
+
+    asteria_bec_unlink(b, slot);
+    count_up(b, slot, leaf, address, y, false);
+    node->changes++;
+    if (node->n == 0) {
+        asteria_bec_clear(b, leaf);
+    } else if (node->medoid == slot) {
+        const uint32_t other = b->cells[node->cells].first;
+        rows->vector(rows->to, other, b->best);
+        asteria_bec_medoid_set(b, leaf, other, b->best);
+        node->changes = node->n;
+    }
+}
+
+void asteria_bec_add(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot,
+                     uint32_t address, const float *p)
+{
+    int8_t *q = b->q + (size_t)slot * b->bits;
+
+    for (unsigned i = 0; i < b->bits; i++) {
+        const float at = floorf(p[i] * b->scale[i]);
+        q[i] = (int8_t)(at < BEC_Q_LEAST ? BEC_Q_LEAST : at > BEC_Q_MOST ? BEC_Q_MOST : at);
+    }
+    rows->vector(rows->to, slot, b->y);
+    asteria_bec_enter(b, slot, asteria_bec_leaf_of(b, address), address, b->y);
+    b->n++;
+    b->changed++;
+    b->again = 0;
+}
+
+void asteria_bec_remove(struct asteria_bec *b, const struct asteria_bec_rows *rows, uint32_t slot)
+{
+    rows->vector(rows->to, slot, b->y);
+    asteria_bec_leave(b, rows, slot, b->y);
+    b->n--;
+    b->changed++;
+    b->again = 0;
+}
+
+bool asteria_bec_has(const struct asteria_bec *b, uint32_t slot)
+{
+    return slot < b->n_slots && b->rows[slot].cell != BEC_NONE;
+}
+
+uint32_t asteria_bec_leaf(const struct asteria_bec *b, uint32_t slot)
+{
+    return b->cells[b->rows[slot].cell].leaf;
+}
+
+uint32_t asteria_bec_leaf_of(const struct asteria_bec *b, uint32_t address)
+{
+    return bec_descend(b, 0, address);
+}
+
+unsigned asteria_bec_depth(const struct asteria_bec *b)
+{
+    unsigned depth = 0;
+
+    for (uint32_t i = 0; i < b->n_nodes; i++)
+        if (b->nodes[i].used && b->nodes[i].depth > depth)
+            depth = b->nodes[i].depth;
+    return depth;
+}
+
+struct asteria_bec_counts asteria_bec_count_events(const struct asteria_bec *b)
+{
+    struct asteria_bec_counts c = { .depth = asteria_bec_depth(b),
+                                    .splits = b->splits,
+                                    .merges = b->merges,
+                                    .moved = b->moved,
+                                    .medoids = b->medoids_found };
+
+    for (uint32_t i = 0; i < b->n_nodes; i++) {
+        const struct asteria_bec_node *node = &b->nodes[i];
+        if (!node->used)
+            continue;
+        c.nodes++;
+        if (!bec_is_leaf(b, i))
+            continue;
+        const double share = b->n > 0 ? node->n / (double)b->n : 0;
+        c.leaves++;
+        c.largest = node->n > c.largest ? node->n : c.largest;
+        c.entropy -= share > 0 ? share * log2(share) : 0;
+    }
+    return c;
+}
+
+uint64_t asteria_bec_bytes(const struct asteria_bec *b)
+{
+    return sizeof *b + b->nodes_capacity * sizeof *b->nodes +
+           b->tallies_capacity * sizeof *b->tallies + b->sums_capacity * sizeof *b->sums +
+           b->medoids_capacity * sizeof *b->medoids + b->cells_capacity * sizeof *b->cells +
+           idmap_bytes(&b->of_address) + b->rows_capacity * sizeof *b->rows +
+           b->q_capacity * sizeof *b->q + 2 * b->rank * sizeof *b->y;
+}

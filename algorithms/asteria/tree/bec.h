@@ -1,0 +1,122 @@
+/* bec.h - the BEC-tree: clusters that are prefixes of addresses, with medoids, splits and merges.
+ *
+ * A node's prefix fixes some address bits. Bits are used in an order fixed at creation: by falling
+ * entropy x mean margin in the model's sample. A leaf of more than leaf_cap rows splits by the next
+ * bit whose entropy among its rows is at least .8 bit and whose mean margin is at least a twentieth
+ * of the sample's; other bits are skipped and belong to no prefix below. Sibling leaves merge when
+ * they have fewer than leaf_cap / 4 rows together, or when the bit between them has a mean margin
+ * below that twentieth in both. A row belongs to the leaf of its address, or of its address with
+ * one bit flipped: to the leaf with the least
+ *
+ *     angle to the leaf's medoid + lambda (|p| of the flipped bit / the sample's mean
+ *                                          + increase of n log n by the row),
+ *
+ * n being the number of the leaf's rows. The sum of n log n is least when all leaves are equally
+ * large (the paper's sum p log p). A new row goes to the leaf of its address. When half of the rows
+ * have been inserted, removed, split or merged, asteria_bec_maintain() assigns all rows again, in
+ * rounds of halved lambda. A leaf's medoid is, among at most 256 of its rows, the one with the
+ * greatest product with their mean; it is searched again after n / 8 changes.
+ *
+ * Level 0 is the leaves; level l is the nodes of depth (greatest depth - l) and the leaves above
+ * them. Changes come one at a time; several threads may read.
+ */
+#ifndef DRIFTLINE_ASTERIA_TREE_BEC_H
+#define DRIFTLINE_ASTERIA_TREE_BEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/core/index.h"
+
+struct asteria_model;
+struct store_reader;
+struct store_writer;
+struct asteria_bec; /* private to tree/ */
+
+/* The owner's rows: a row's vector of rank floats, the same at every call. */
+struct asteria_bec_rows {
+    void (*vector)(void *to, uint32_t slot, float *y);
+    void *to;
+};
+
+struct asteria_bec_options {
+    size_t rank;     /* floats per vector */
+    size_t leaf_cap; /* at least 4 */
+    double penalty;  /* lambda at the start */
+};
+
+/* Copies what it needs of the model. ERR_ARGUMENT: rank 0, leaf_cap below 4. ERR_NO_MEMORY. */
+int asteria_bec_create(struct asteria_bec **, const struct index_env *,
+                       const struct asteria_model *, const struct asteria_bec_options *);
+void asteria_bec_destroy(struct asteria_bec *); /* NULL is allowed */
+/* Reserves memory for `more` rows with slots below n_slots. ERR_NO_MEMORY. */
+int asteria_bec_reserve(struct asteria_bec *, size_t n_slots, size_t more);
+/* Adds a row; memory must be reserved. p: the vantages' products, for the margins of the
+   address bits. */
+void asteria_bec_add(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot,
+                     uint32_t address, const float *p);
+void asteria_bec_remove(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot);
+/* Does the splits, merges, medoids and assignments that are due, reading about `budget` vectors (0:
+   no limit). On ERR_NO_MEMORY what was done remains. */
+int asteria_bec_maintain(struct asteria_bec *, const struct asteria_bec_rows *, uint64_t budget,
+                         bool *more);
+
+/* Clusters: see cluster_request. Clusters are numbered 0 .. count - 1 until the next change; some
+   may be empty. */
+size_t asteria_bec_levels(const struct asteria_bec *);
+size_t asteria_bec_count(const struct asteria_bec *, size_t level);
+bool asteria_bec_has(const struct asteria_bec *, uint32_t slot);
+/* slot must be a row of the tree. */
+uint64_t asteria_bec_cluster(const struct asteria_bec *, uint32_t slot, size_t level);
+void asteria_bec_medoids(
+    const struct asteria_bec *, size_t level,
+    uint32_t *slots); /* asteria_bec_count() entries; UINT32_MAX: empty cluster */
+/* For many rows: fills numbers[leaf], the cluster of each leaf. numbers has
+   asteria_bec_leaves_end() entries. The leaf of a row, of an address: */
+size_t asteria_bec_leaves_end(const struct asteria_bec *);
+void asteria_bec_numbers(const struct asteria_bec *, size_t level, uint32_t *numbers);
+uint32_t asteria_bec_leaf(const struct asteria_bec *, uint32_t slot);
+uint32_t asteria_bec_leaf_of(const struct asteria_bec *, uint32_t address);
+
+/* Addresses of rows, best first. The bound of a leaf or node is the squared distance of the query's
+   p to the box of its rows over the address bits. It bounds |q - x|^2 for all of them (B1); the
+   prefix alone does not, because raw bits may differ from the address. Ties, often at 0, are broken
+   by the least sum of p_i^2 over bits that differ from the query's. Each address comes once, with
+   the least bound of its leaves; at most `most`. Returns their number. scratch:
+   asteria_bec_scratch_bytes(), aligned to 8. */
+size_t asteria_bec_order(const struct asteria_bec *, const float *p, size_t most,
+                         uint32_t *addresses, float *lower, void *scratch);
+size_t asteria_bec_scratch_bytes(const struct asteria_bec *);
+
+/* Shows the tree. ids: by slot. */
+void asteria_bec_inspect(const struct asteria_bec *, const uint64_t *ids,
+                         const struct structure_sink *);
+
+struct asteria_bec_counts {
+    uint64_t leaves, nodes, depth, splits, merges, moved, medoids;
+    double largest, entropy; /* rows of the largest leaf; entropy of leaf sizes in bits */
+};
+struct asteria_bec_counts asteria_bec_count_events(const struct asteria_bec *);
+
+/* A leaf that was split into two, or two that were merged into one; rows: of the two. */
+struct asteria_bec_event {
+    bool split;
+    uint8_t depth;          /* of the parent */
+    uint32_t parent, child; /* numbers of nodes; the other child is child + 1 */
+    uint32_t rows[2];
+};
+/* The last events, oldest first, at most `most`; returns how many. Files do not have them. */
+enum { ASTERIA_BEC_EVENTS = 256 };
+size_t asteria_bec_events(const struct asteria_bec *, struct asteria_bec_event *, size_t most);
+uint64_t asteria_bec_bytes(const struct asteria_bec *);
+/* Checks that counts and sums match the rows, and that each row is in one leaf that its address, or
+   a flip of it, allows. ERR_INVARIANT, ERR_NO_MEMORY. */
+int asteria_bec_check(const struct asteria_bec *, const struct asteria_bec_rows *, struct error *);
+
+/* Sections "bec.*". The tree read equals the one written. */
+void asteria_bec_write(const struct asteria_bec *, struct store_writer *);
+int asteria_bec_read(struct asteria_bec **, const struct index_env *, const struct asteria_model *,
+                     const struct asteria_bec_options *, const struct store_reader *);
+
+#endif

@@ -1,0 +1,215 @@
+/* file.c - the tree in a snapshot: its arrays as they are, so that the tree read behaves as the
+   one written. */
+#include <string.h>
+
+#include "algorithms/asteria/model/model.h"
+#include "algorithms/asteria/tree/internal.h"
+#include "algorithms/common/durable/store_file.h"
+
+struct head {
+    uint64_t n, n_nodes, n_cells, cells_used, n_slots, rank, bits;
+    uint64_t changed, reshaped, splits, merges, moved, medoids_found;
+    uint32_t free_pair, free_cell, round, again, cursor, unused;
+};
+
+static void write(struct store_writer *w, const char *tag, const void *bytes, size_t n, size_t each)
+{
+    store_section(w, tag);
+    store_write(w, bytes, n * each);
+}
+
+/* Leaves out the chains of an address's cells: their order depends on history and has no meaning,
+   and equal trees should give equal files. */
+static void write_cells(const struct asteria_bec *b, struct store_writer *w)
+{
+    store_section(w, "bec.cells");
+    for (size_t i = 0; i < b->n_cells; i++) {
+        struct asteria_bec_cell cell = b->cells[i];
+
+        cell.same = BEC_NONE;
+        store_write(w, &cell, sizeof cell);
+    }
+}
+
+void asteria_bec_write(const struct asteria_bec *b, struct store_writer *w)
+{
+    const struct head head = { .n = b->n,
+                               .n_nodes = b->n_nodes,
+                               .n_cells = b->n_cells,
+                               .cells_used = b->cells_used,
+                               .n_slots = b->n_slots,
+                               .rank = b->rank,
+                               .bits = b->bits,
+                               .changed = b->changed,
+                               .reshaped = b->reshaped,
+                               .splits = b->splits,
+                               .merges = b->merges,
+                               .moved = b->moved,
+                               .medoids_found = b->medoids_found,
+                               .free_pair = b->free_pair,
+                               .free_cell = b->free_cell,
+                               .round = b->round,
+                               .again = b->again,
+                               .cursor = b->cursor };
+
+    write(w, "bec.head", &head, 1, sizeof head);
+    write(w, "bec.nodes", b->nodes, b->n_nodes, sizeof *b->nodes);
+    write(w, "bec.tallies", b->tallies, b->n_nodes * b->bits, sizeof *b->tallies);
+    write(w, "bec.sums", b->sums, b->n_nodes * b->rank, sizeof *b->sums);
+    write(w, "bec.medoids", b->medoids, b->n_nodes * b->rank, sizeof *b->medoids);
+    write_cells(b, w);
+    write(w, "bec.rows", b->rows, b->n_slots, sizeof *b->rows);
+    write(w, "bec.q", b->q, b->n_slots * b->bits, sizeof *b->q);
+}
+
+/* Whether the free list has all unused nodes and no others. */
+static bool free_pairs_are_sound(const struct asteria_bec *b)
+{
+    size_t unused = 0, listed = 0;
+    uint32_t pair = b->free_pair;
+
+    for (size_t i = 0; i < b->n_nodes; i++)
+        unused += !b->nodes[i].used;
+    for (; pair != BEC_NONE && listed < unused; pair = b->nodes[pair].parent, listed += 2)
+        if ((size_t)pair + 1 >= b->n_nodes || b->nodes[pair].used || b->nodes[pair + 1].used)
+            return false;
+    return pair == BEC_NONE && listed == unused;
+}
+
+static bool free_cells_are_sound(const struct asteria_bec *b)
+{
+    size_t unused = 0, listed = 0;
+    uint32_t cell = b->free_cell;
+
+    for (size_t i = 0; i < b->n_cells; i++)
+        unused += b->cells[i].leaf == BEC_NONE;
+    for (; cell != BEC_NONE && listed < unused; cell = b->cells[cell].next, listed++)
+        if (cell >= b->n_cells || b->cells[cell].leaf != BEC_NONE)
+            return false;
+    return cell == BEC_NONE && listed == unused && b->n_cells - unused == b->cells_used;
+}
+
+static bool at_most(uint32_t index, size_t end)
+{
+    return index == BEC_NONE || index < end;
+}
+
+/* Checks the indexes from one array into another; asteria_bec_check_shape() checks the rest. */
+static bool indices_are_sound(const struct asteria_bec *b)
+{
+    for (size_t i = 0; i < b->n_cells; i++)
+        if (!at_most(b->cells[i].leaf, b->n_nodes) || !at_most(b->cells[i].next, b->n_cells) ||
+            !at_most(b->cells[i].first, b->n_slots))
+            return false;
+    for (size_t i = 0; i < b->n_slots; i++)
+        if (b->rows[i].cell != BEC_NONE &&
+            (b->rows[i].cell >= b->n_cells || !at_most(b->rows[i].next, b->n_slots)))
+            return false;
+    for (size_t i = 0; i < b->n_nodes; i++)
+        if (!at_most(b->nodes[i].cells, b->n_cells) || b->nodes[i].depth > b->bits)
+            return false;
+    return b->round <= BEC_ROUNDS && b->cursor <= b->n_slots;
+}
+
+static void take_head(struct asteria_bec *b, const struct head *head)
+{
+    b->n = head->n;
+    b->n_nodes = head->n_nodes;
+    b->n_cells = head->n_cells;
+    b->cells_used = head->cells_used;
+    b->changed = head->changed;
+    b->reshaped = head->reshaped;
+    b->splits = head->splits;
+    b->merges = head->merges;
+    b->moved = head->moved;
+    b->medoids_found = head->medoids_found;
+    b->free_pair = head->free_pair;
+    b->free_cell = head->free_cell;
+    b->round = head->round;
+    b->again = head->again;
+    b->cursor = head->cursor;
+}
+
+/* Chains each address's cells in any order: they are only searched by leaf. */
+static void chain_cells(struct asteria_bec *b)
+{
+    for (size_t i = 0; i < b->n_cells; i++) {
+        struct asteria_bec_cell *c = &b->cells[i];
+        uint64_t first = BEC_NONE;
+        if (c->leaf == BEC_NONE)
+            continue;
+        (void)idmap_get(&b->of_address, c->address, &first);
+        c->same = (uint32_t)first;
+        (void)idmap_put(&b->of_address, c->address, i); /* reserved */
+    }
+}
+
+/* Finds sections of the sizes given by the head, reserves memory, and copies them. */
+static int read_arrays(struct asteria_bec *b, const struct store_reader *r, const struct head *head)
+{
+    const size_t nodes = head->n_nodes, bits = head->bits, rank = head->rank;
+    const struct {
+        const char *tag;
+        uint64_t n;
+        size_t each;
+    } sections[7] = {
+        { "bec.nodes", nodes, sizeof *b->nodes },
+        { "bec.tallies", nodes * bits, sizeof *b->tallies },
+        { "bec.sums", nodes * rank, sizeof *b->sums },
+        { "bec.medoids", nodes * rank, sizeof *b->medoids },
+        { "bec.cells", head->n_cells, sizeof *b->cells },
+        { "bec.rows", head->n_slots, sizeof *b->rows },
+        { "bec.q", head->n_slots * bits, sizeof *b->q },
+    };
+    const void *from[7];
+    int rc = OK;
+
+    for (unsigned i = 0; i < 7 && rc == OK; i++)
+        rc =
+            store_need_array(r, sections[i].tag, sections[i].n, sections[i].each, (void *)&from[i]);
+    if (rc == OK)
+        rc = asteria_bec_reserve_nodes(b, nodes);
+    if (rc == OK)
+        rc = asteria_bec_reserve(b, head->n_slots, head->n_cells);
+    if (rc != OK)
+        return rc;
+    void *const to[7] = { b->nodes, b->tallies, b->sums, b->medoids, b->cells, b->rows, b->q };
+    for (unsigned i = 0; i < 7; i++)
+        if (sections[i].n > 0)
+            memcpy(to[i], from[i], sections[i].n * sections[i].each);
+    take_head(b, head);
+    if (!indices_are_sound(b) || !free_pairs_are_sound(b) || !free_cells_are_sound(b))
+        return store_corrupt(r, "the clusters' lists lead nowhere");
+    chain_cells(b);
+    return OK;
+}
+
+static int read_into(struct asteria_bec *b, const struct store_reader *r)
+{
+    const struct head *head;
+    struct error why = { 0 };
+    int rc = store_need(r, "bec.head", sizeof *head, (const void **)&head, NULL);
+
+    if (rc != OK)
+        return rc;
+    if (head->rank != b->rank || head->bits != b->bits || head->n_nodes < 1 ||
+        head->n_nodes >= BEC_NONE || head->n_cells >= BEC_NONE || head->n_slots >= BEC_NONE)
+        return store_corrupt(r, "the clusters are another model's, or none");
+    rc = read_arrays(b, r, head);
+    if (rc == OK && asteria_bec_check_shape(b, &why) != OK)
+        rc = store_corrupt(r, why.text);
+    return rc;
+}
+
+int asteria_bec_read(struct asteria_bec **out, const struct index_env *env,
+                     const struct asteria_model *model, const struct asteria_bec_options *options,
+                     const struct store_reader *r)
+{
+    int rc = asteria_bec_create(out, env, model, options);
+
+    if (rc == OK && (rc = read_into(*out, r)) != OK) {
+        asteria_bec_destroy(*out);
+        *out = NULL;
+    }
+    return rc;
+}

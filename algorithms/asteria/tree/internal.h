@@ -1,0 +1,201 @@
+/* internal.h - the BEC-tree's arrays, and functions shared by the files of this folder.
+ *
+ *   bec.c     creation, rows               cells.c   rows of one address in one leaf
+ *   split.c   splits, merges               assign.c  rounds of assignment
+ *   medoid.c  maintain.c  levels.c  order.c  check.c  file.c
+ *
+ * The rows of a leaf that have one address form a cell, a list; a leaf is a list of cells. Splits
+ * move whole cells, because they depend on addresses only. An address has a cell in each leaf that
+ * has rows of it; they form a chain, found by `of_address`.
+ *
+ * The components p of a row are stored in 8 bits: q = floor(p scale), so p is in [q, q + 1) /
+ * scale; the ranges at -128 and 127 are open. Margins are sums of |2 q + 1|.
+ */
+#ifndef DRIFTLINE_ASTERIA_TREE_INTERNAL_H
+#define DRIFTLINE_ASTERIA_TREE_INTERNAL_H
+
+#include "algorithms/asteria/code/ecc.h"
+#include "algorithms/asteria/tree/bec.h"
+#include "src/core/idmap.h"
+
+#define BEC_NONE UINT32_MAX
+
+enum {
+    BEC_SAMPLE = 256, /* rows that a medoid is chosen from */
+    BEC_ROUNDS = 3,   /* of assignment; the penalty is halved after each */
+    BEC_AGAIN = 2,    /* series of rounds caused by the splits and merges of rounds */
+    BEC_Q_LEAST = -128,
+    BEC_Q_MOST = 127
+};
+
+/* Mean |2 q + 1| at a twentieth of the sample's mean margin: the 8 bits cover 4 mean margins. */
+#define BEC_LEAST_MARGIN  (2 * .05 * BEC_Q_MOST / 4)
+#define BEC_LEAST_ENTROPY .8
+
+struct asteria_bec_node {
+    uint32_t parent, child; /* first child, the other is child + 1; BEC_NONE: a leaf */
+    uint32_t mask, value;   /* bits of addresses that the prefix fixes */
+    uint32_t n;             /* rows of the node */
+    uint8_t depth, next;    /* splits above it; where in `order` to look for its bit */
+    uint8_t bit;            /* bit it is split by */
+    uint8_t used;           /* 0: free; `parent` is the next free pair */
+    /* Of a leaf: */
+    uint32_t cells, n_cells;
+    uint32_t medoid;  /* slot; BEC_NONE: it has no rows */
+    uint32_t changes; /* rows added and removed since the medoid was found */
+    float medoid_length;
+};
+
+/* Of all rows of a node, by address bit. The box low .. high covers them and may be wider. */
+struct asteria_bec_bit {
+    uint64_t margin;
+    uint32_t ones;
+    int8_t low, high;
+    uint16_t unused; /* 0; written to files */
+};
+
+struct asteria_bec_cell {
+    uint32_t address, leaf, n;
+    uint32_t first;      /* first row */
+    uint32_t next, prev; /* in its leaf; of a free cell: the next free one */
+    uint32_t same;       /* next cell of the same address */
+};
+
+struct asteria_bec_row {
+    uint32_t cell; /* BEC_NONE: not in the tree */
+    uint32_t next, prev;
+};
+
+struct asteria_bec {
+    struct index_env env;
+    size_t rank, leaf_cap;
+    double penalty;
+    unsigned bits;                  /* address bits */
+    uint8_t order[ECC_ADDRESS_MAX]; /* bits in the order of splitting */
+    float scale[ECC_ADDRESS_MAX];
+    size_t n; /* rows */
+
+    struct asteria_bec_node *nodes;  /* nodes[0] is the root */
+    struct asteria_bec_bit *tallies; /* nodes x bits */
+    double *sums;                    /* nodes x rank: sums of the rows' vectors */
+    float *medoids;                  /* nodes x rank: the medoid's vector */
+    size_t n_nodes, nodes_capacity, tallies_capacity, sums_capacity, medoids_capacity;
+    uint32_t free_pair;
+
+    struct asteria_bec_cell *cells;
+    size_t n_cells, cells_used, cells_capacity; /* ever used; in use */
+    uint32_t free_cell;
+    struct idmap of_address;
+
+    struct asteria_bec_row *rows; /* by slot */
+    int8_t *q;                    /* slots x bits */
+    size_t n_slots, rows_capacity, q_capacity;
+    float *y, *best; /* scratch of changes, rank floats each */
+
+    /* Assignment; round BEC_ROUNDS: none is running. */
+    uint32_t round, again, cursor; /* cursor: the next slot to visit */
+    uint64_t changed;              /* rows added and removed since the rounds began */
+    uint64_t reshaped;             /* rows of leaves split or merged since then */
+    uint64_t splits, merges, moved, medoids_found;
+    /* A ring; n_events counts all since the tree was created or read. */
+    struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
+    uint64_t n_events;
+};
+
+static inline bool bec_is_leaf(const struct asteria_bec *b, uint32_t node)
+{
+    return b->nodes[node].child == BEC_NONE;
+}
+
+static inline struct asteria_bec_bit *bec_tallies(const struct asteria_bec *b, uint32_t node)
+{
+    return b->tallies + (size_t)node * b->bits;
+}
+
+static inline double *bec_sum(const struct asteria_bec *b, uint32_t node)
+{
+    return b->sums + (size_t)node * b->rank;
+}
+
+static inline float *bec_medoid_of(const struct asteria_bec *b, uint32_t node)
+{
+    return b->medoids + (size_t)node * b->rank;
+}
+
+static inline const int8_t *bec_q(const struct asteria_bec *b, uint32_t slot)
+{
+    return b->q + (size_t)slot * b->bits;
+}
+
+/* The leaf below `node` for the address. */
+static inline uint32_t bec_descend(const struct asteria_bec *b, uint32_t node, uint32_t address)
+{
+    while (!bec_is_leaf(b, node))
+        node = b->nodes[node].child + (address >> b->nodes[node].bit & 1);
+    return node;
+}
+
+/* cells.c. Reserves memory for n more cells. ERR_NO_MEMORY. */
+int asteria_bec_reserve_cells(struct asteria_bec *, size_t n);
+/* The leaf's cell of the address, or BEC_NONE. */
+uint32_t asteria_bec_cell_find(const struct asteria_bec *, uint32_t leaf, uint32_t address);
+/* Adds the row to the leaf's cell of the address; a new cell uses reserved memory. */
+void asteria_bec_link(struct asteria_bec *, uint32_t slot, uint32_t leaf, uint32_t address);
+/* Removes the row; an empty cell is freed. */
+void asteria_bec_unlink(struct asteria_bec *, uint32_t slot);
+/* Moves all cells of a leaf to another, merging those of equal address. */
+void asteria_bec_cells_move(struct asteria_bec *, uint32_t from, uint32_t to);
+/* Moves one cell to a leaf that has none of its address. */
+void asteria_bec_cell_move(struct asteria_bec *, uint32_t cell, uint32_t to);
+/* Iterates over the rows of a leaf: start with *cell = *slot = BEC_NONE. false: no more. */
+bool asteria_bec_next_row(const struct asteria_bec *, uint32_t leaf, uint32_t *cell,
+                          uint32_t *slot);
+
+/* bec.c. Reserves memory for n nodes in total. ERR_NO_MEMORY. */
+int asteria_bec_reserve_nodes(struct asteria_bec *, size_t n);
+/* Resets a node to no rows. */
+void asteria_bec_clear(struct asteria_bec *, uint32_t node);
+/* Adds the row's bits to the node's counts, or subtracts them. */
+void asteria_bec_tally(struct asteria_bec *, uint32_t node, uint32_t slot, uint32_t address,
+                       bool in);
+/* Adds or removes a row with vector y: in the leaf, and in the counts and sums from there
+   to the root. */
+void asteria_bec_enter(struct asteria_bec *, uint32_t slot, uint32_t leaf, uint32_t address,
+                       const float *y);
+void asteria_bec_leave(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t slot,
+                       const float *y);
+unsigned asteria_bec_depth(const struct asteria_bec *); /* depth of the deepest leaf */
+
+/* split.c. The place in `order` of the bit to split a leaf by; `bits` if there is none, or if the
+   leaf has at most leaf_cap rows. */
+unsigned asteria_bec_split_place(const struct asteria_bec *, uint32_t leaf);
+/* Adds the number of vectors read to *spent. ERR_NO_MEMORY. */
+int asteria_bec_split(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,
+                      unsigned place, uint64_t *spent);
+bool asteria_bec_merge_is_due(const struct asteria_bec *, uint32_t parent);
+void asteria_bec_merge(struct asteria_bec *, uint32_t parent);
+
+/* medoid.c. */
+bool asteria_bec_medoid_is_due(const struct asteria_bec *, uint32_t leaf);
+/* The rows that the medoid is chosen from: at most BEC_SAMPLE. */
+size_t asteria_bec_sample(const struct asteria_bec *, uint32_t leaf, uint32_t *slots);
+/* Also recomputes the box. */
+void asteria_bec_medoid_find(struct asteria_bec *, const struct asteria_bec_rows *, uint32_t leaf,
+                             uint64_t *spent);
+void asteria_bec_medoid_set(struct asteria_bec *, uint32_t leaf, uint32_t slot, const float *y);
+
+/* assign.c. */
+bool asteria_bec_rounds_are_due(struct asteria_bec *); /* also begins them */
+/* Assigns the next `most` rows, or the rest of the round. ERR_NO_MEMORY. */
+int asteria_bec_assign(struct asteria_bec *, const struct asteria_bec_rows *, size_t most,
+                       uint64_t *spent);
+double asteria_bec_lambda(const struct asteria_bec *);
+/* What assignment minimises: sum of angles to medoids + lambda (sum of margins of flipped bits + n
+   times the sum of share log share over leaves). */
+double asteria_bec_objective(const struct asteria_bec *, const struct asteria_bec_rows *,
+                             double lambda);
+
+/* check.c: all except the sums of vectors. */
+int asteria_bec_check_shape(const struct asteria_bec *, struct error *);
+
+#endif

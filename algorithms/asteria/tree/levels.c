@@ -1,0 +1,100 @@
+/* levels.c - clusters of a level: the tree cut at a depth. */
+#include <math.h>
+
+#include "algorithms/asteria/tree/internal.h"
+
+/* The depth of a level's cut. */
+static unsigned cut_of(const struct asteria_bec *b, size_t level)
+{
+    const unsigned depth = asteria_bec_depth(b);
+
+    return level < depth ? depth - (unsigned)level : 0;
+}
+
+static bool is_cluster(const struct asteria_bec *b, uint32_t node, unsigned cut)
+{
+    return b->nodes[node].used &&
+           (b->nodes[node].depth == cut || (b->nodes[node].depth < cut && bec_is_leaf(b, node)));
+}
+
+/* The last level is the root alone. */
+size_t asteria_bec_levels(const struct asteria_bec *b)
+{
+    return asteria_bec_depth(b) + 1;
+}
+
+/* Clusters are numbered in the order of their nodes. */
+size_t asteria_bec_count(const struct asteria_bec *b, size_t level)
+{
+    const unsigned cut = cut_of(b, level);
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < b->n_nodes; i++)
+        n += is_cluster(b, i, cut);
+    return n;
+}
+
+static uint32_t cluster_above(const struct asteria_bec *b, uint32_t node, unsigned cut)
+{
+    while (b->nodes[node].depth > cut)
+        node = b->nodes[node].parent;
+    return node;
+}
+
+uint64_t asteria_bec_cluster(const struct asteria_bec *b, uint32_t slot, size_t level)
+{
+    const unsigned cut = cut_of(b, level);
+    const uint32_t node = cluster_above(b, asteria_bec_leaf(b, slot), cut);
+    uint64_t number = 0;
+
+    for (uint32_t i = 0; i < node; i++)
+        number += is_cluster(b, i, cut);
+    return number;
+}
+
+size_t asteria_bec_leaves_end(const struct asteria_bec *b)
+{
+    return b->n_nodes;
+}
+
+void asteria_bec_numbers(const struct asteria_bec *b, size_t level, uint32_t *numbers)
+{
+    const unsigned cut = cut_of(b, level);
+    uint32_t next = 0;
+
+    for (uint32_t i = 0; i < b->n_nodes; i++)
+        numbers[i] = is_cluster(b, i, cut) ? next++ : BEC_NONE;
+    for (uint32_t i = 0; i < b->n_nodes; i++)
+        if (b->nodes[i].used && b->nodes[i].depth > cut)
+            numbers[i] = numbers[cluster_above(b, i, cut)];
+}
+
+/* Among the medoids of the leaves below a node, the one with the greatest product with the mean
+   of all rows. */
+static double best_below(const struct asteria_bec *b, uint32_t node, const double *sum,
+                         uint32_t *medoid)
+{
+    uint32_t other = BEC_NONE;
+    double product = 0;
+
+    if (!bec_is_leaf(b, node)) {
+        product = best_below(b, b->nodes[node].child, sum, medoid);
+        const double second = best_below(b, b->nodes[node].child + 1, sum, &other);
+        *medoid = second > product ? other : *medoid;
+        return second > product ? second : product;
+    }
+    *medoid = b->nodes[node].medoid;
+    for (size_t i = 0; i < b->rank; i++)
+        product += sum[i] * (double)bec_medoid_of(b, node)[i];
+    return b->nodes[node].n > 0 ? product : -INFINITY;
+}
+
+void asteria_bec_medoids(const struct asteria_bec *b, size_t level, uint32_t *slots)
+{
+    const unsigned cut = cut_of(b, level);
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < b->n_nodes; i++)
+        if (is_cluster(b, i, cut))
+            (void)best_below(b, i, bec_sum(b, i), &slots[n++]);
+}

@@ -1,0 +1,373 @@
+/* build.c - turns the one list of rows into clusters: chooses primaries, assigns every row to the
+ * primary that a graph search finds nearest, and replaces the one cluster by the new ones.
+ *
+ * The graph of primaries is made twice: here, to assign rows; and by the replacement, once it is
+ * certain that there will be routes. Both use the same rows in the same order, so they are equal.
+ * The graph has one node per thousand rows.
+ *
+ * Primaries are chosen from a random subset of the rows (SUBSET_LEAST, or SUBSET_PER per primary),
+ * so that no kind of sampling takes longer than the assignment. For uniform sampling a smaller
+ * subset is enough.
+ *
+ * Memory that serves only the choice and the assignment is freed before the files are made. Then
+ * the rows are in memory twice, and that is the build's peak.
+ */
+#include "algorithms/channi/build/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/channi/jobs/jobs.h"
+#include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/versions/view.h"
+#include "algorithms/common/quantizer/quantizer.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum {
+    BUILD_STREAM = 0x6275,
+    SUBSET_LEAST = 65536,
+    SUBSET_PER = 32,
+    UNIFORM_PER = 4,    /* some rows are equal */
+    TRAIN_ROWS = 16384, /* of the subset, to train the quantizer */
+    BLOCK = 64,
+};
+
+struct building {
+    struct channi *c;
+    struct channi_taken w;
+    struct channi_members m;
+    struct rng rng;
+    unsigned char *subset; /* n_subset rows */
+    uint32_t *members;     /* the subset's rows, as member indices */
+    size_t n_subset, k;
+    uint32_t *primaries;       /* k member indices */
+    uint32_t *of;              /* each member's primary, 0 .. k - 1 */
+    uint32_t *order;           /* members, grouped by primary */
+    struct channi_part *parts; /* k */
+    struct graph *top;
+    struct graph_scratch **scratch; /* one per worker */
+    double *checked;                /* one per worker */
+};
+
+static int no_memory(const struct building *b)
+{
+    return fail(b->c->base.env.error, ERR_NO_MEMORY,
+                "channi: out of memory, cannot build clusters of %zu rows", b->m.n);
+}
+
+static bool is_due(struct channi *c)
+{
+    const size_t live = channi_live(c);
+
+    return !atomic_load(&c->now)->layout->routes && live > 0 && live >= c->build_at;
+}
+
+/* ------------------------------------------------------------------------------ primaries */
+
+static size_t subset_most(const struct building *b)
+{
+    const bool any = b->c->params.sampling == SAMPLE_UNIFORM;
+    const size_t per = b->k * (any ? UNIFORM_PER : SUBSET_PER);
+    const size_t least = any ? TRAIN_ROWS : SUBSET_LEAST;
+
+    return per > least ? per : least;
+}
+
+static int draw_subset(struct building *b)
+{
+    struct mem *mem = b->c->base.env.mem;
+    const size_t row_bytes = b->c->row_bytes, most = subset_most(b);
+    uint32_t *live = mem_array(mem, b->m.n_live, sizeof *live);
+    size_t n = 0;
+
+    if (!live)
+        return no_memory(b);
+    for (size_t i = 0; i < b->m.n; i++)
+        if (!b->m.dead[i])
+            live[n++] = (uint32_t)i;
+    b->members = live;
+    b->n_subset = n < most ? n : most;
+    if (b->n_subset < n)
+        rng_shuffle_u32(&b->rng, live, n);
+    b->subset = mem_array(mem, b->n_subset, row_bytes);
+    if (!b->subset)
+        return no_memory(b);
+    for (size_t i = 0; i < b->n_subset; i++)
+        memcpy(b->subset + i * row_bytes, b->m.rows[live[i]], row_bytes);
+    return OK;
+}
+
+/* Drops primaries equal to another: they would get no row but themselves. */
+static size_t drop_equal(const struct building *b, uint32_t *chosen, size_t n)
+{
+    const size_t row_bytes = b->c->row_bytes;
+    struct idmap seen;
+    size_t kept = 0;
+
+    idmap_init(&seen, b->c->base.env.mem);
+    if (!idmap_reserve(&seen, n))
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *row = b->subset + chosen[i] * row_bytes;
+        const uint64_t hash = channi_row_hash(b->c, row);
+        uint64_t other;
+
+        if (idmap_get(&seen, hash, &other) &&
+            memcmp(row, b->subset + other * row_bytes, row_bytes) == 0)
+            continue;
+        (void)idmap_put(&seen, hash, chosen[i]);
+        chosen[kept++] = chosen[i];
+    }
+    idmap_free(&seen);
+    return kept;
+}
+
+static int choose(struct building *b)
+{
+    struct channi *c = b->c;
+    double checked = 0;
+    int rc;
+
+    b->k = (b->m.n_live - 1) / (size_t)c->params.target_cluster + 1;
+    rc = draw_subset(b);
+    if (rc != OK)
+        return rc;
+    b->k = b->k < b->n_subset ? b->k : b->n_subset;
+    b->primaries = mem_array(c->base.env.mem, b->k, sizeof *b->primaries);
+    if (!b->primaries)
+        return no_memory(b);
+    rc = channi_sample(&c->base.env, (enum channi_sampling)c->params.sampling, &b->rng, b->subset,
+                       b->n_subset, b->k, b->primaries, &checked);
+    if (rc != OK)
+        return rc;
+    b->k = drop_equal(b, b->primaries, b->k);
+    if (b->k == 0)
+        return no_memory(b);
+    for (size_t i = 0; i < b->k; i++)
+        b->primaries[i] = b->members[b->primaries[i]];
+    channi_count(&c->counters.build_sampling, (uint64_t)checked);
+    return OK;
+}
+
+/* ------------------------------------------------------------------------------ quantizer */
+
+/* The quantizer is kept: if the build fails later, the next one uses it. */
+static int train(struct building *b)
+{
+    struct channi *c = b->c;
+    const struct index_env *env = &c->base.env;
+    const size_t n = b->n_subset < TRAIN_ROWS ? b->n_subset : TRAIN_ROWS;
+    const struct quantizer_options options = { .kind = QUANTIZER_RABITQ,
+                                               .seed = env->seed,
+                                               .bits = (size_t)c->params.bits,
+                                               .eps0 = c->params.eps0 };
+    float *rows;
+    int rc;
+
+    if (c->params.cluster_index != INSIDE_CODES || c->quantizer)
+        return OK;
+    rows = mem_array(env->mem, n, env->dim * sizeof *rows);
+    if (!rows)
+        return no_memory(b);
+    for (size_t i = 0; i < n; i++)
+        channi_to_float(c, b->subset + i * c->row_bytes, rows + i * env->dim);
+    rc = quantizer_train(&c->quantizer, env, &options, rows, n);
+    mem_free(env->mem, rows);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------- assignment */
+
+static int make_top(struct building *b)
+{
+    struct channi *c = b->c;
+    const struct index_env *env = &c->base.env;
+    const struct graph_options options = channi_top_options(c);
+    unsigned char *rows = mem_array(env->mem, b->k, c->row_bytes);
+    int rc = rows ? graph_create(&b->top, env, c->top_epoch, &options) : no_memory(b);
+
+    for (size_t i = 0; rc == OK && i < b->k; i++)
+        memcpy(rows + i * c->row_bytes, b->m.rows[b->primaries[i]], c->row_bytes);
+    if (rc == OK)
+        rc = graph_build(b->top, (struct vectors){ rows, b->k, env->dim, env->element });
+    mem_free(env->mem, rows);
+    return rc;
+}
+
+static int assign_block(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct building *b = arg;
+    const struct graph_query query = { .k = 1, .ef = (size_t)b->c->params.assign_ef };
+
+    for (size_t i = first; i < end; i++) {
+        float distance;
+        size_t n;
+        const int rc = graph_search(b->top, b->scratch[worker], b->m.rows[i], &query, &b->of[i],
+                                    &distance, &n, &b->checked[worker]);
+
+        if (rc != OK)
+            return rc;
+        if (n == 0)
+            return fail(b->c->base.env.error, ERR_INVARIANT,
+                        "channi: the graph of %zu primaries found none for row %zu", b->k, i);
+    }
+    return OK;
+}
+
+static int assign(struct building *b)
+{
+    const struct index_env *env = &b->c->base.env;
+    const size_t threads = pool_threads(env->pool);
+    double sum = 0;
+    int rc = OK;
+
+    b->of = mem_array(env->mem, b->m.n, sizeof *b->of);
+    b->scratch = mem_zalloc(env->mem, threads * sizeof(struct graph_scratch *));
+    b->checked = mem_zalloc(env->mem, threads * sizeof *b->checked);
+    if (!b->of || !b->scratch || !b->checked)
+        return no_memory(b);
+    for (size_t i = 0; i < threads; i++) {
+        b->scratch[i] = graph_scratch_create(env->mem);
+        if (!b->scratch[i])
+            return no_memory(b);
+    }
+    rc = parallel_for(env->pool, threads, b->m.n, BLOCK, assign_block, b);
+    for (size_t i = 0; i < b->k; i++)
+        b->of[b->primaries[i]] = (uint32_t)i;
+    for (size_t i = 0; i < threads; i++)
+        sum += b->checked[i];
+    channi_count(&b->c->counters.build_assigning, rc == OK ? (uint64_t)sum : 0);
+    return rc;
+}
+
+static int make_parts(struct building *b)
+{
+    struct mem *mem = b->c->base.env.mem;
+    size_t *begins = mem_zalloc(mem, (b->k + 1) * sizeof *begins);
+
+    b->order = mem_array(mem, b->m.n, sizeof *b->order);
+    b->parts = mem_zalloc(mem, b->k * sizeof *b->parts);
+    if (!begins || !b->order || !b->parts) {
+        mem_free(mem, begins);
+        return no_memory(b);
+    }
+    for (size_t i = 0; i < b->m.n; i++)
+        begins[b->of[i] + 1]++;
+    for (size_t i = 0; i < b->k; i++) {
+        begins[i + 1] += begins[i];
+        b->parts[i] = (struct channi_part){ .rows = b->order + begins[i],
+                                            .root = b->primaries[i],
+                                            .kind = CLUSTER_NORMAL,
+                                            .successor_of = SUCCESSOR_NONE,
+                                            .new_route = true };
+    }
+    for (size_t i = 0; i < b->m.n; i++) {
+        struct channi_part *part = &b->parts[b->of[i]];
+
+        b->order[begins[b->of[i]] + part->n++] = (uint32_t)i;
+    }
+    mem_free(mem, begins);
+    return OK;
+}
+
+/* --------------------------------------------------------------------------------- build */
+
+/* Frees all but the input of the replacement: members, parts and order. */
+static void drop_work_space(struct building *b)
+{
+    struct mem *mem = b->c->base.env.mem;
+
+    for (size_t i = 0; b->scratch && i < pool_threads(b->c->base.env.pool); i++)
+        graph_scratch_destroy(b->scratch[i]);
+    mem_free(mem, b->scratch);
+    mem_free(mem, b->checked);
+    graph_destroy(b->top);
+    mem_free(mem, b->subset);
+    mem_free(mem, b->members);
+    mem_free(mem, b->primaries);
+    mem_free(mem, b->of);
+    b->scratch = NULL;
+    b->checked = NULL;
+    b->top = NULL;
+    b->subset = NULL;
+    b->members = b->primaries = b->of = NULL;
+}
+
+static void end(struct building *b)
+{
+    struct mem *mem = b->c->base.env.mem;
+
+    drop_work_space(b);
+    mem_free(mem, b->order);
+    mem_free(mem, b->parts);
+    channi_members_free(&b->m, b->c);
+    channi_give(b->c, &b->w);
+}
+
+static int build(struct building *b)
+{
+    int rc = channi_gather(b->c, &b->w, &b->m);
+
+    if (rc != OK || b->m.n_live == 0)
+        return rc;
+    rc = choose(b);
+    if (rc == OK)
+        rc = train(b);
+    if (rc == OK)
+        rc = make_top(b);
+    if (rc == OK)
+        rc = assign(b);
+    if (rc == OK)
+        rc = make_parts(b);
+    drop_work_space(b);
+    if (rc == OK)
+        rc = channi_replace(
+            b->c, &b->w, &b->m,
+            &(struct channi_replacement){
+                .parts = b->parts, .n_parts = b->k, .threads = pool_threads(b->c->base.env.pool) });
+    return rc;
+}
+
+/* Random primaries leave some clusters many times too large. */
+static void queue_large(struct channi *c)
+{
+    unsigned ticket;
+    const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
+
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+        if (layout->clusters[cid] && atomic_load(&layout->clusters[cid]->live) > c->split_max)
+            channi_queue(c, cid);
+    channi_leave(c, ticket);
+}
+
+int channi_build_if_due(struct channi *c)
+{
+    struct building b = { .c = c, .rng = rng_at(c->base.env.seed, BUILD_STREAM) };
+    const uint32_t all = 0;
+    bool due, taken = false;
+    int rc = OK;
+
+    pthread_mutex_lock(&c->write);
+    due = is_due(c);
+    pthread_mutex_unlock(&c->write);
+    if (!due)
+        return OK;
+    channi_members_init(&b.m, c);
+    rc = channi_take(c, &all, 1, &b.w, &taken);
+    if (rc != OK || !taken)
+        return rc; /* another thread builds */
+    /* Another thread may have built while this one waited for the latch. */
+    due = !b.w.view->layout->routes;
+    if (due)
+        rc = build(&b);
+    end(&b);
+    if (rc == OK && due) {
+        queue_large(c);
+        epoch_collect(c->epoch); /* frees the old cluster, a third of the memory in use */
+        channi_trim(c);
+    }
+    return rc;
+}

@@ -1,0 +1,226 @@
+/* cache.c - opens the cache, adds and removes files, reports. */
+#include "algorithms/channi/cache/cache.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "algorithms/channi/cache/internal.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* ---- opening */
+
+static int no_memory(const struct index_env *env)
+{
+    return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the cluster cache");
+}
+
+int channi_cache_create(struct channi_cache **out, const struct index_env *env,
+                        const struct channi_cache_options *options)
+{
+    const char *why = "";
+    const bool uring = options->io != CACHE_IO_PREAD && read_queue_uring_usable(&why);
+    struct channi_cache *c;
+
+    *out = NULL;
+    if (options->io == CACHE_IO_URING && !uring)
+        return fail(env->error, ERR_UNSUPPORTED,
+                    "channi: io_uring cannot be used: %s; choose io = auto or pread", why);
+    c = mem_zalloc(env->mem, sizeof *c);
+    if (!c)
+        return no_memory(env);
+    c->env = *env;
+    c->options = *options;
+    c->budget = options->budget_bytes;
+    c->files_max = channi_cache_files_limit(options->files_max);
+    c->uring = uring;
+    atomic_init(&c->direct, options->direct);
+    c->threads = read_threads_create(env->mem);
+    if (!c->threads) {
+        mem_free(env->mem, c);
+        return no_memory(env);
+    }
+    (void)pthread_mutex_init(&c->lock, NULL);
+    (void)pthread_cond_init(&c->file_free, NULL);
+    *out = c;
+    return OK;
+}
+
+void channi_cache_destroy(struct channi_cache *c)
+{
+    if (!c)
+        return;
+    while (c->all)
+        channi_cache_leave(c, c->all->base, false);
+    read_threads_destroy(c->threads);
+    (void)pthread_cond_destroy(&c->file_free);
+    (void)pthread_mutex_destroy(&c->lock);
+    mem_free(c->env.mem, c);
+}
+
+/* ---- joining, leaving */
+
+/* Takes a block that was just written; with cold rows it keeps only the hot part. On error the
+   caller still owns the block, unchanged. */
+static int take_over(struct channi_cache *c, struct channi_cache_slot *s, unsigned char *hot)
+{
+    struct channi_base *b = s->base;
+    struct channi_image image;
+    bool kept;
+    int rc = channi_image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
+
+    if (rc == OK && b->hot_bytes < b->file_bytes) {
+        unsigned char *shorter = mem_resize(c->env.mem, hot, b->hot_bytes);
+
+        if (!shorter)
+            return no_memory(&c->env);
+        hot = shorter;
+        rc = channi_image_open(&image, &c->env, b, hot, b->hot_bytes, IMAGE_TRUST);
+    }
+    if (rc != OK)
+        return rc;
+    channi_cache_keep(c, s, hot, b->hot_bytes, &image, &kept);
+    if (!kept)
+        mem_free(c->env.mem, hot);
+    return OK;
+}
+
+int channi_cache_join(struct channi_cache *c, struct channi_base *b, unsigned char *hot)
+{
+    struct channi_cache_slot *s = mem_zalloc(c->env.mem, sizeof *s);
+    int rc = OK;
+
+    if (!s)
+        return no_memory(&c->env);
+    s->base = b;
+    s->fd = -1;
+    if (hot)
+        rc = take_over(c, s, hot);
+    if (rc != OK) {
+        mem_free(c->env.mem, s);
+        return rc;
+    }
+    (void)pthread_mutex_lock(&c->lock);
+    RING_PUT(&c->all, s, all);
+    (void)pthread_mutex_unlock(&c->lock);
+    b->slot = s;
+    return OK;
+}
+
+static void remove_file(struct channi_cache *c, const struct channi_base *b)
+{
+    char path[CLUSTER_PATH_MAX], line[CLUSTER_PATH_MAX + 160];
+
+    if (channi_cluster_file_path(&c->env, b->phash, b->version, path) != OK)
+        return;
+    if ((file_faulted(c->options.fault, "unlink") || unlink(path) != 0) && c->env.log) {
+        (void)snprintf(line, sizeof line,
+                       "channi: cannot remove the obsolete cluster file %s; opening the index "
+                       "again removes it",
+                       path);
+        c->env.log(c->env.log_to, line);
+    }
+}
+
+void channi_cache_leave(struct channi_cache *c, struct channi_base *b, bool remove)
+{
+    struct channi_cache_slot *s = b->slot;
+
+    if (s) {
+        unsigned char *block = NULL;
+
+        (void)pthread_mutex_lock(&c->lock);
+        if (atomic_exchange(&s->state, 0) & SLOT_RESIDENT)
+            block = channi_cache_expel(c, s);
+        channi_cache_file_close(c, s);
+        RING_DROP(&c->all, s, all);
+        (void)pthread_mutex_unlock(&c->lock);
+        mem_free(c->env.mem, block);
+        mem_free(c->env.mem, s);
+        b->slot = NULL;
+    }
+    if (remove)
+        remove_file(c, b);
+}
+
+/* ---- reports */
+
+void channi_cache_counts(const struct channi_cache *cache, struct channi_cache_counts *out)
+{
+    struct channi_cache *c = (struct channi_cache *)(uintptr_t)cache;
+
+    (void)pthread_mutex_lock(&c->lock);
+    *out = (struct channi_cache_counts){ .hits = atomic_load(&c->hits),
+                                         .misses = atomic_load(&c->misses),
+                                         .evictions = atomic_load(&c->evictions),
+                                         .evicted_bytes = atomic_load(&c->evicted_bytes),
+                                         .reads = atomic_load(&c->reads),
+                                         .read_bytes = atomic_load(&c->read_bytes),
+                                         .row_reads = atomic_load(&c->row_reads),
+                                         .row_read_bytes = atomic_load(&c->row_read_bytes),
+                                         .prefetched = atomic_load(&c->prefetched),
+                                         .prefetch_used = atomic_load(&c->prefetch_used),
+                                         .resident_bytes = atomic_load(&c->charged),
+                                         .budget_bytes = c->budget,
+                                         .over_bytes = c->over,
+                                         .files_open = c->n_open,
+                                         .files_closed_early = atomic_load(&c->closed_for_room),
+                                         .uring = c->uring,
+                                         .direct = atomic_load(&c->direct) };
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+static int broken(const struct channi_cache *c, const struct channi_cache_slot *s, const char *what)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    channi_cluster_file_name(s->base->phash, s->base->version, name);
+    return fail(c->env.error, ERR_INVARIANT, "channi: cache: %s: %s", name, what);
+}
+
+static int check_slot(const struct channi_cache *c, const struct channi_cache_slot *s)
+{
+    const uint32_t state = atomic_load(&((struct channi_cache_slot *)(uintptr_t)s)->state);
+    const bool resident = state & SLOT_RESIDENT;
+
+    if (s->base->slot != s)
+        return broken(c, s, "its slot is another's");
+    if (state & ~SLOT_RESIDENT)
+        return broken(c, s, "a pin is left");
+    if (resident != (s->block != NULL) || resident != (s->clock.next != NULL))
+        return broken(c, s, "it is in memory, or in the clock's ring, but not in both");
+    if ((s->fd >= 0) != (s->open.next != NULL) || s->fd_users > 0)
+        return broken(c, s, "its descriptor is not where it should be");
+    return OK;
+}
+
+int channi_cache_check(const struct channi_cache *c)
+{
+    const struct channi_cache_slot *s = c->all;
+    size_t bytes = 0, n_clock = 0, n_open = 0;
+    int rc = OK;
+
+    while (s && rc == OK) {
+        rc = check_slot(c, s);
+        bytes += s->block ? s->charge : 0;
+        n_clock += s->clock.next != NULL;
+        n_open += s->open.next != NULL;
+        s = s->all.next != c->all ? s->all.next : NULL;
+    }
+    if (rc != OK)
+        return rc;
+    if (n_clock != c->n_clock || n_open != c->n_open || c->n_busy > 0)
+        return fail(c->env.error, ERR_INVARIANT,
+                    "channi: cache: %zu files in memory and %zu open, counted %zu and %zu", n_clock,
+                    n_open, c->n_clock, c->n_open);
+    if (bytes != atomic_load(&((struct channi_cache *)(uintptr_t)c)->charged))
+        return fail(c->env.error, ERR_INVARIANT, "channi: cache: %zu bytes in memory, counted %zu",
+                    bytes, (size_t)atomic_load(&((struct channi_cache *)(uintptr_t)c)->charged));
+    if (bytes > c->budget)
+        return fail(c->env.error, ERR_INVARIANT,
+                    "channi: cache: %zu bytes unpinned in memory, the budget is %zu", bytes,
+                    c->budget);
+    return OK;
+}

@@ -1,0 +1,252 @@
+/* files.c - open descriptors: files stay open between reads, up to a limit; beyond it the least
+ * recently used file is closed. */
+#define _GNU_SOURCE /* O_DIRECT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "algorithms/channi/cache/internal.h"
+#include "src/core/error.h"
+
+/* Half of the process's limit. The other half is for the program, the log and io_uring. */
+size_t channi_cache_files_limit(size_t asked)
+{
+    struct rlimit limit;
+    size_t most = 512;
+
+    if (asked > 0)
+        return asked;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        most = limit.rlim_cur / 2 < 65536 ? (size_t)(limit.rlim_cur / 2) : 65536;
+    return most > 0 ? most : 1;
+}
+
+void channi_cache_file_close(struct channi_cache *c, struct channi_cache_slot *s)
+{
+    if (s->fd < 0)
+        return;
+    RING_DROP(&c->open, s, open);
+    c->n_open--;
+    /* close() releases the descriptor even if it fails, and the file was only read. */
+    (void)file_faulted(c->options.fault, "close");
+    (void)close(s->fd);
+    s->fd = -1;
+}
+
+/* Closes the least recently used file without users. false: all have users. */
+static bool close_one(struct channi_cache *c)
+{
+    struct channi_cache_slot *s = c->open;
+
+    for (size_t i = 0; i < c->n_open; i++, s = s->open.next)
+        if (s->fd_users == 0) {
+            channi_cache_file_close(c, s);
+            channi_cache_count(&c->closed_for_room, 1);
+            return true;
+        }
+    return false;
+}
+
+/* Whether O_DIRECT reads work: some file systems accept the flag and then refuse the read. Tried
+   once, with the first file. */
+static bool reads_directly(int fd)
+{
+    _Alignas(CLUSTER_PAGE) unsigned char page[CLUSTER_PAGE];
+
+    return pread(fd, page, sizeof page, 0) >= 0 || errno != EINVAL;
+}
+
+static int open_file(struct channi_cache *c, const char *path)
+{
+    int fd;
+
+    if (file_faulted(c->options.fault, "open"))
+        return -1;
+    if (atomic_load(&c->direct)) {
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+        if (fd >= 0 && (atomic_load(&c->direct_known) || reads_directly(fd))) {
+            atomic_store(&c->direct_known, true);
+            return fd;
+        }
+        if (fd < 0 && errno != EINVAL && errno != EOPNOTSUPP)
+            return -1;
+        if (fd >= 0)
+            (void)close(fd);
+        atomic_store(&c->direct, false);
+    }
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int no_descriptor(struct channi_cache *c, const char *path)
+{
+    struct rlimit limit = { 0 };
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    return fail(c->env.error, ERR_IO,
+                "channi: cannot open %s: no descriptor is free: the process may have %" PRIu64
+                " (RLIMIT_NOFILE), the cache has %zu open and may have %zu; raise the limit "
+                "(ulimit -n)",
+                path, (uint64_t)limit.rlim_cur, c->n_open, c->files_max);
+}
+
+/* Opens the slot's file. The lock is held. FILE_LATER: no descriptor is left, and none of ours can
+   be closed. FILE_FAILED: see errno. */
+static enum channi_file_answer open_slot(struct channi_cache *c, struct channi_cache_slot *s,
+                                         const char *path)
+{
+    bool none;
+
+    while (c->n_open >= c->files_max && close_one(c))
+        ;
+    if (c->n_open >= c->files_max)
+        return FILE_LATER;
+    do {
+        s->fd = open_file(c, path);
+        none = s->fd < 0 && (errno == EMFILE || errno == ENFILE);
+    } while (none && close_one(c));
+    if (s->fd < 0)
+        return none ? FILE_LATER : FILE_FAILED;
+    RING_PUT(&c->open, s, open);
+    c->n_open++;
+    return FILE_OPEN;
+}
+
+/* The lock is held and the file is open. */
+static void use(struct channi_cache *c, struct channi_cache_slot *s)
+{
+    RING_DROP(&c->open, s, open);
+    RING_PUT(&c->open, s, open);
+    c->n_busy += s->fd_users++ == 0;
+}
+
+/* The lock is held. Waiting ends: other threads' reads complete without this thread. */
+static enum channi_file_answer take(struct channi_cache *c, struct channi_cache_slot *s,
+                                    const char *path, bool wait)
+{
+    while (s->fd < 0) {
+        const enum channi_file_answer answer = open_slot(c, s, path);
+
+        if (answer == FILE_FAILED || (answer == FILE_LATER && (!wait || c->n_busy == 0)))
+            return answer;
+        if (answer == FILE_LATER)
+            (void)pthread_cond_wait(&c->file_free, &c->lock);
+    }
+    use(c, s);
+    return FILE_OPEN;
+}
+
+/* The fast path for files that are open already: it builds no path. */
+static bool take_open(struct channi_cache *c, struct channi_cache_slot *s)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    const bool open = s->fd >= 0;
+
+    if (open)
+        use(c, s);
+    (void)pthread_mutex_unlock(&c->lock);
+    return open;
+}
+
+enum channi_file_answer channi_cache_file_take(struct channi_cache *c, struct channi_cache_slot *s,
+                                               bool wait, int *rc)
+{
+    char path[CLUSTER_PATH_MAX];
+    enum channi_file_answer answer;
+
+    *rc = OK;
+    if (take_open(c, s))
+        return FILE_OPEN;
+    *rc = channi_cluster_file_path(&c->env, s->base->phash, s->base->version, path);
+    if (*rc != OK)
+        return FILE_FAILED;
+    (void)pthread_mutex_lock(&c->lock);
+    answer = take(c, s, path, wait);
+    const int why = errno;
+    if (answer == FILE_LATER && wait) {
+        *rc = no_descriptor(c, path);
+        answer = FILE_FAILED;
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    if (answer == FILE_FAILED && *rc == OK) {
+        errno = why;
+        *rc = fail_errno(c->env.error, ERR_IO, "channi: cannot open the cluster file %s", path);
+        if (why == ENOENT)
+            channi_cache_damage(c, s, "it is missing");
+    }
+    return answer;
+}
+
+void channi_cache_file_give(struct channi_cache *c, struct channi_cache_slot *s)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    if (--s->fd_users == 0) {
+        c->n_busy--;
+        (void)pthread_cond_broadcast(&c->file_free);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- errors */
+
+void channi_cache_damage(struct channi_cache *c, struct channi_cache_slot *s, const char *what)
+{
+    char name[CLUSTER_NAME_MAX], line[CLUSTER_PATH_MAX + 160];
+
+    if (atomic_exchange(&s->base->damaged, true) || !c->env.log)
+        return;
+    channi_cluster_file_name(s->base->phash, s->base->version, name);
+    (void)snprintf(line, sizeof line, "channi: the cluster file %s/%s is damaged: %s", c->env.dir,
+                   name, what);
+    c->env.log(c->env.log_to, line);
+}
+
+int channi_cache_read_failed(struct channi_cache *c, struct channi_cache_slot *s, uint64_t at,
+                             int error)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    channi_cluster_file_name(s->base->phash, s->base->version, name);
+    if (error == READ_SHORT) {
+        channi_cache_damage(c, s, "it is too short");
+        return fail(c->env.error, ERR_CORRUPT,
+                    "channi: %s/%s: the file ends at %" PRIu64
+                    ", within its %s, expected %zu bytes; it is damaged",
+                    c->env.dir, name, at, at < s->base->rows_at ? "hot part" : "rows",
+                    s->base->file_bytes);
+    }
+    if (error == EIO)
+        channi_cache_damage(c, s, "it cannot be read");
+    errno = error;
+    return fail_errno(c->env.error, ERR_IO,
+                      "channi: cannot read the cluster file %s/%s at %" PRIu64, c->env.dir, name,
+                      at);
+}
+
+int channi_cache_read(struct channi_cache *c, struct channi_cache_slot *s, uint64_t at, void *to,
+                      size_t n)
+{
+    size_t done = 0;
+    int rc, error = 0;
+
+    if (channi_cache_file_take(c, s, true, &rc) != FILE_OPEN)
+        return rc;
+    while (done < n && !error) {
+        const ssize_t did =
+            file_faulted(c->options.fault, "read")
+                ? -1
+                : pread(s->fd, (unsigned char *)to + done, n - done, (off_t)(at + done));
+
+        if (did > 0)
+            done += (size_t)did;
+        else if (did == 0)
+            error = READ_SHORT;
+        else if (errno != EINTR)
+            error = errno;
+    }
+    channi_cache_file_give(c, s);
+    return error ? channi_cache_read_failed(c, s, at + done, error) : OK;
+}

@@ -1,0 +1,174 @@
+/* internal.h - shared by the files of the cache.
+ *
+ * Each file in the cache has a *slot*. The slot's `state` is one word: whether the hot part is in
+ * memory, and the number of pins. Searches pin without a lock:
+ *
+ *   pin       adds 1 and tests the old value: if it was resident, it is pinned; else subtracts 1
+ *   unpin     subtracts 1 (release: all reads of the memory come before)
+ *   evict     changes exactly "resident, no pin" to 0 by compare and swap. An earlier pin makes
+ *             that fail, a later pin finds it not resident; so after success no other thread uses
+ *             the memory
+ *   install   writes image and block, which no thread reads before `resident` is set, then adds
+ *             the bit (adds, because the word may hold the 1 of a pin about to be undone)
+ *
+ * Evictions and installations hold `lock`, so the bit has one writer at a time. A pin about to be
+ * undone may make an eviction skip a slot, but does nothing worse.
+ *
+ *   cache.c  opening, adding and removing files, reports
+ *   clock.c  memory: pins, the budget
+ *   files.c  open descriptors
+ *   fetch.c  a search's reads: requests, returns
+ *   loads.c  reads under way
+ *   rows.c   single rows, whole files
+ */
+#ifndef DRIFTLINE_CHANNI_CACHE_INTERNAL_H
+#define DRIFTLINE_CHANNI_CACHE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "algorithms/channi/cache/cache.h"
+#include "algorithms/channi/files/cluster_layout.h"
+#include "algorithms/common/io/read_queue.h"
+
+#define SLOT_RESIDENT (UINT32_C(1) << 31)
+
+/* A slot's links in one ring. NULL next: not in the ring. */
+struct channi_ring_place {
+    struct channi_cache_slot *next, *before;
+};
+
+struct channi_cache_slot {
+    /* Written by every pin, so on a cache line of its own. */
+    _Alignas(64) _Atomic(uint32_t) state; /* SLOT_RESIDENT | pins */
+    atomic_bool used;                     /* since the clock's hand passed */
+    /* constant while resident */
+    _Alignas(64) struct channi_image image;
+    unsigned char *block; /* the memory of image, as allocated */
+    size_t charge;        /* bytes of block */
+    struct channi_base *base;
+    /* Protected by the cache's lock. */
+    struct channi_ring_place clock, open, all;
+    int fd; /* -1: not open */
+    uint32_t fd_users;
+};
+
+/* Memory for a read, counted in `charged`. */
+struct channi_cache_block {
+    /* `block` as allocated; `bytes` is page-aligned within it if reads are direct. */
+    unsigned char *block, *bytes;
+    size_t charge;
+};
+
+#define COUNTER atomic_uint_fast64_t
+
+struct channi_cache {
+    struct index_env env;
+    struct channi_cache_options options;
+    size_t budget, files_max;
+    bool uring;
+    atomic_bool direct, direct_known;
+    struct read_threads *threads;
+    /* Bytes of resident blocks and of reads under way; changed with the lock held. */
+    _Alignas(64) atomic_size_t charged;
+    _Alignas(64) pthread_mutex_t lock;
+    pthread_cond_t file_free;        /* signals that a descriptor has lost its last user */
+    struct channi_cache_slot *clock; /* the hand; NULL: nothing is resident */
+    struct channi_cache_slot *open;  /* least recently used first; NULL: no file is open */
+    struct channi_cache_slot *all;
+    size_t n_clock, n_open, n_busy; /* busy: open, with users */
+    size_t over;
+    _Alignas(64) COUNTER hits, misses, evictions, evicted_bytes, reads, read_bytes, row_reads,
+        row_read_bytes, prefetched, prefetch_used, closed_for_room;
+};
+
+static inline void channi_cache_count(COUNTER *counter, uint64_t by)
+{
+    if (by > 0)
+        (void)atomic_fetch_add_explicit(counter, by, memory_order_relaxed);
+}
+
+/* Inserts before the ring's first slot, so it becomes the last. */
+void channi_ring_put(struct channi_cache_slot **ring, struct channi_cache_slot *,
+                     size_t place_offset);
+void channi_ring_drop(struct channi_cache_slot **ring, struct channi_cache_slot *,
+                      size_t place_offset);
+#define RING_PUT(ring, slot, place) \
+    channi_ring_put(ring, slot, offsetof(struct channi_cache_slot, place))
+#define RING_DROP(ring, slot, place) \
+    channi_ring_drop(ring, slot, offsetof(struct channi_cache_slot, place))
+
+/* ---- clock.c */
+
+static inline bool channi_slot_pin(struct channi_cache_slot *s)
+{
+    if (!(atomic_fetch_add_explicit(&s->state, 1, memory_order_acquire) & SLOT_RESIDENT)) {
+        (void)atomic_fetch_sub_explicit(&s->state, 1, memory_order_relaxed);
+        return false;
+    }
+    if (!atomic_load_explicit(&s->used, memory_order_relaxed))
+        atomic_store_explicit(&s->used, true, memory_order_relaxed);
+    return true;
+}
+
+/* After unpinning all its clusters, the caller calls channi_cache_trim(). */
+static inline void channi_slot_unpin(struct channi_cache_slot *s)
+{
+    (void)atomic_fetch_sub_explicit(&s->state, 1, memory_order_release);
+}
+
+/* Evicts unpinned clusters while the budget is exceeded. Cheap if it is not. */
+void channi_cache_trim(struct channi_cache *);
+/* Evicts for n bytes and allocates them. false: out of memory. */
+bool channi_cache_block_take(struct channi_cache *, size_t n, struct channi_cache_block *);
+void channi_cache_block_drop(struct channi_cache *, struct channi_cache_block *);
+/* Gives the slot the block, opened as `image`, and pins it. If it is resident already,
+   frees the block. */
+void channi_cache_install(struct channi_cache *, struct channi_cache_slot *,
+                          struct channi_cache_block *, const struct channi_image *);
+/* Gives the slot a block that no search waits for, if it fits into the budget; else *kept is false
+   and the caller still owns the block. */
+void channi_cache_keep(struct channi_cache *, struct channi_cache_slot *, unsigned char *block,
+                       size_t n, const struct channi_image *, bool *kept);
+/* Makes the slot not resident. The lock is held, no pin is left. Returns the block, to be freed. */
+unsigned char *channi_cache_expel(struct channi_cache *, struct channi_cache_slot *);
+
+/* ---- rows.c */
+
+/* Pins the slot; reads its hot part first if that is not in memory. */
+int channi_cache_pin(struct channi_cache *, struct channi_cache_slot *);
+
+/* ---- files.c */
+
+enum channi_file_answer { FILE_OPEN, FILE_LATER, FILE_FAILED };
+
+/* Opens the slot's file, or finds it open. The descriptor stays open until
+   channi_cache_file_give(). FILE_LATER, only without `wait`: all allowed descriptors are in use.
+   With `wait`, the calling thread has no read in flight. */
+enum channi_file_answer channi_cache_file_take(struct channi_cache *, struct channi_cache_slot *,
+                                               bool wait, int *rc);
+void channi_cache_file_give(struct channi_cache *, struct channi_cache_slot *);
+/* The lock is held, and the file has no users. */
+void channi_cache_file_close(struct channi_cache *, struct channi_cache_slot *);
+size_t channi_cache_files_limit(size_t asked);
+/* Reports a failed read of the slot's file. error: as in struct read_request. Returns the code. */
+int channi_cache_read_failed(struct channi_cache *, struct channi_cache_slot *, uint64_t at,
+                             int error);
+/* Marks the file as damaged; logs `what` the first time. */
+void channi_cache_damage(struct channi_cache *, struct channi_cache_slot *, const char *what);
+/* Reads n bytes at `at` in the calling thread. */
+int channi_cache_read(struct channi_cache *, struct channi_cache_slot *, uint64_t at, void *to,
+                      size_t n);
+
+/* ---- fetch.c, loads.c, for rows */
+
+/* The fetch's queue, created at the first call. NULL: out of memory. */
+struct read_queue *channi_fetch_queue(struct channi_fetch *);
+/* Waits for a request with `tag`, and completes hot parts that arrive meanwhile. NULL: nothing
+   is in flight. */
+struct read_request *channi_fetch_await(struct channi_fetch *, const void *tag);
+/* Waits until the fetch has nothing in flight; then it uses no descriptor. */
+void channi_fetch_drain(struct channi_fetch *);
+/* A buffer for a list of rows, owned and reused by the fetch. NULL: out of memory. */
+void *channi_fetch_buffer(struct channi_fetch *, size_t bytes);
+
+#endif

@@ -1,0 +1,169 @@
+/* checkpoint.c - checkpoints: writes a new manifest, so that the log before it, and files that only
+ * the old one names, can be removed.
+ *
+ * A failed checkpoint may nevertheless have replaced the manifest. Then the log and the files of
+ * both manifests are kept, and a crash may return to either. */
+#include "algorithms/channi/durable/checkpoint.h"
+
+#include "algorithms/channi/durable/folder.h"
+#include "src/core/mem.h"
+
+/* --------------------------------------------------------------------------------- files */
+
+void channi_manifest_close(struct channi *s)
+{
+    for (size_t i = 0; i < s->n_retained; i++)
+        channi_base_unref(s, s->retained[i]);
+    mem_free(s->base.env.mem, s->retained);
+    s->retained = NULL;
+    s->n_retained = s->retained_capacity = 0;
+    channi_obsolete_close(s);
+}
+
+static size_t count_files(const struct channi_layout *l)
+{
+    size_t n = 0;
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
+        n += l->clusters[cid] && l->clusters[cid]->base;
+    return n;
+}
+
+/* Adds the layout's files that are not retained yet. The list has space for them. */
+static void retain_more(struct channi *s, const struct channi_layout *l)
+{
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++) {
+        struct channi_base *base = l->clusters[cid] ? l->clusters[cid]->base : NULL;
+
+        if (!base || atomic_exchange(&base->in_manifest, true))
+            continue;
+        (void)atomic_fetch_add(&base->refs, 1);
+        s->retained[s->n_retained++] = base;
+    }
+}
+
+/* Retains the layout's files instead of the present ones. The layout is referenced. */
+static void retain_these(struct channi *s, const struct channi_layout *l)
+{
+    const size_t n_old = s->n_retained;
+    uint64_t parked = 0;
+
+    for (size_t i = 0; i < n_old; i++)
+        atomic_store(&s->retained[i]->in_manifest, false);
+    retain_more(s, l);
+    for (size_t i = 0; i < n_old; i++)
+        channi_base_unref(s, s->retained[i]);
+    s->n_retained -= n_old;
+    for (size_t i = 0; i < s->n_retained; i++) {
+        s->retained[i] = s->retained[i + n_old];
+        parked += atomic_load(&s->retained[i]->refs) == 1 ? s->retained[i]->file_bytes : 0;
+    }
+    atomic_store(&s->durable.parked_bytes, parked);
+}
+
+static int grow_retained(struct channi *s, const struct channi_layout *l)
+{
+    const size_t n = s->n_retained + count_files(l);
+
+    if (mem_grow(s->base.env.mem, &s->retained, &s->retained_capacity, n,
+                 sizeof(struct channi_base *)))
+        return OK;
+    return fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory, cannot keep %zu files",
+                n);
+}
+
+void channi_manifest_release(struct channi *s)
+{
+    const struct channi_layout *l = atomic_load(&s->now)->layout;
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
+        if (l->clusters[cid] && l->clusters[cid]->base)
+            atomic_store(&l->clusters[cid]->base->in_manifest, false);
+}
+
+int channi_manifest_retain(struct channi *s)
+{
+    const struct channi_layout *l = atomic_load(&s->now)->layout;
+    const int rc = grow_retained(s, l);
+
+    if (rc == OK) {
+        channi_manifest_release(s);
+        retain_more(s, l);
+    }
+    return rc;
+}
+
+/* Files that the manifest will name must be durable before the manifest is. */
+static int sync_files(struct channi *s, const struct channi_layout *l)
+{
+    const struct index_env *env = &s->base.env;
+    char name[CLUSTER_NAME_MAX];
+    bool any = false;
+    int rc = OK;
+
+    for (uint32_t cid = 0; rc == OK && cid < l->n_clusters; cid++) {
+        const struct channi_base *base = l->clusters[cid] ? l->clusters[cid]->base : NULL;
+
+        if (!base || atomic_load(&((struct channi_base *)(uintptr_t)base)->in_manifest))
+            continue;
+        any = true;
+        channi_cluster_file_name(base->phash, base->version, name);
+        if (s->params.wal != CHANNI_SYNCED) /* else synced when it was written */
+            rc = channi_folder_sync(env, env->dir, name, s->durable.fault);
+    }
+    return rc == OK && any ? channi_folder_sync(env, env->dir, NULL, s->durable.fault) : rc;
+}
+
+/* --------------------------------------------------------------------------- checkpoints */
+
+struct checkpoint {
+    struct channi *s;
+    struct channi_capture capture;
+};
+
+static int write_manifest(void *to, struct store_writer *w, uint64_t *lsn)
+{
+    struct checkpoint *c = to;
+    struct channi *s = c->s;
+
+    channi_obsolete_remove(s);
+    int rc = channi_capture_take(s, &c->capture, true);
+    if (rc != OK)
+        return rc;
+    *lsn = c->capture.meta.lsn;
+    rc = grow_retained(s, c->capture.view->layout);
+    if (rc == OK)
+        rc = sync_files(s, c->capture.view->layout);
+    return rc == OK ? channi_manifest_write(s, &c->capture, w) : rc;
+}
+
+static void ended(void *to, enum durable_outcome outcome, uint64_t lsn)
+{
+    struct checkpoint *c = to;
+    struct channi *s = c->s;
+
+    (void)lsn;
+    if (outcome == DURABLE_IN_DOUBT)
+        retain_more(s, c->capture.view->layout);
+    if (outcome == DURABLE_DONE) {
+        retain_these(s, c->capture.view->layout);
+        s->manifest = c->capture.meta.number;
+        channi_count(&s->counters.checkpoints, 1);
+    }
+    channi_capture_free(s, &c->capture);
+}
+
+/* by_size: the next checkpoint waits until the log is as large as this manifest, which holds all
+   rows before the build. */
+int channi_checkpoint(struct channi *s)
+{
+    struct checkpoint c = { .s = s };
+    const struct durable_snapshot snapshot = { .name = MANIFEST_RUNNING,
+                                               .identity = channi_manifest_identity(&s->base.env),
+                                               .write = write_manifest,
+                                               .ended = ended,
+                                               .to = &c,
+                                               .by_size = true };
+
+    return durable_checkpoint(&s->durable, &snapshot);
+}

@@ -1,0 +1,245 @@
+/* folder.c - an index's folder and the folders of saved copies: lists, links and removes files. */
+#include "algorithms/channi/durable/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/common/io/files.h"
+#include "src/core/mem.h"
+
+static int join(const struct index_env *env, const char *dir, const char *name, char path[PATH_MAX])
+{
+    const int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
+
+    if (n < 0 || n >= PATH_MAX)
+        return fail(env->error, ERR_ARGUMENT, "channi: the path %s/%s is too long", dir, name);
+    return OK;
+}
+
+static DIR *list(const struct index_env *env, const char *dir, int *rc)
+{
+    DIR *d = opendir(dir);
+
+    *rc = OK;
+    if (!d)
+        *rc = fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                         "channi: cannot read the folder %s", dir);
+    return d;
+}
+
+static bool sync_file(const char *path, const struct file_fault *fault)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool synced = fd >= 0 && file_sync(fd, fault);
+    const int why = errno;
+
+    if (fd >= 0)
+        (void)close(fd);
+    errno = why;
+    return synced;
+}
+
+int channi_folder_sync(const struct index_env *env, const char *dir, const char *name,
+                       const struct file_fault *fault)
+{
+    char path[PATH_MAX];
+    int rc = join(env, dir, name ? name : ".", path);
+
+    if (rc != OK)
+        return rc;
+    if (!(name ? sync_file(path, fault) : file_sync_folder(path, fault)))
+        rc = fail_errno(env->error, ERR_IO, "channi: cannot sync %s", path);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------ listing */
+
+/* An index that exists there would be overwritten. */
+int channi_folder_expect_empty(const struct index_env *env)
+{
+    if (!folder_has(env->dir, MANIFEST_RUNNING))
+        return OK;
+    return durable_refuse_taken(env, CHANNI_NAME, MANIFEST_RUNNING);
+}
+
+static int order(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    for (size_t i = 0; i < 2; i++)
+        if (x[i] != y[i])
+            return x[i] < y[i] ? -1 : 1;
+    return 0;
+}
+
+/* File names as pairs of numbers, ascending. */
+struct names {
+    uint64_t (*list)[2];
+    size_t n;
+};
+
+static int names_of(const struct index_env *env, const struct channi_manifest_cluster *clusters,
+                    size_t n, struct names *names)
+{
+    names->list = mem_array(env->mem, n, sizeof *names->list);
+    names->n = 0;
+    if (!names->list)
+        return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the names of %zu files",
+                    n);
+    for (size_t i = 0; i < n; i++) {
+        if (!clusters[i].has_file)
+            continue;
+        names->list[names->n][0] = clusters[i].phash;
+        names->list[names->n++][1] = clusters[i].file_version;
+    }
+    if (names->n > 1)
+        qsort(names->list, names->n, sizeof *names->list, order);
+    return OK;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t n = strlen(name), m = strlen(end);
+
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+static bool is_rubbish(const struct names *names, const char *name)
+{
+    uint64_t key[2];
+
+    if (channi_cluster_file_parse(name, &key[0], &key[1]))
+        return names->n == 0 || !bsearch(key, names->list, names->n, sizeof *names->list, order);
+    return ends_with(name, ".clu.new") || strcmp(name, MANIFEST_RUNNING ".new") == 0;
+}
+
+/* Fails if a file cannot be removed: it might be overwritten later, although a saved copy may share
+   it by a hard link. */
+int channi_folder_clear(const struct index_env *env, const char *dir,
+                        const struct channi_manifest_cluster *clusters, size_t n,
+                        const struct file_fault *fault)
+{
+    struct names names = { 0 };
+    int rc = names_of(env, clusters, n, &names);
+    DIR *d = rc == OK ? list(env, dir, &rc) : NULL;
+
+    for (const struct dirent *e = d ? readdir(d) : NULL; rc == OK && e; e = readdir(d)) {
+        if (!is_rubbish(&names, e->d_name))
+            continue;
+        if (file_faulted(fault, "unlink") || unlinkat(dirfd(d), e->d_name, 0) != 0)
+            rc = fail_errno(env->error, ERR_IO, "channi: cannot remove the obsolete file %s/%s",
+                            dir, e->d_name);
+    }
+    if (d)
+        (void)closedir(d);
+    mem_free(env->mem, names.list);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------ files of saved copies */
+
+/* Returns 0 if it is not a saved file's name. */
+static uint64_t number_of(const char *name)
+{
+    const size_t prefix = sizeof MANIFEST_FILES - 1;
+    uint64_t phash, version;
+    char *end = NULL;
+
+    if (strncmp(name, MANIFEST_FILES, prefix) != 0 || strspn(name + prefix, "0123456789") == 0)
+        return 0;
+    const uint64_t number = strtoull(name + prefix, &end, 10);
+    return *end == '.' && channi_cluster_file_parse(end + 1, &phash, &version) ? number : 0;
+}
+
+void channi_folder_saved_name(uint64_t number, uint64_t phash, uint64_t version,
+                              char name[SAVED_NAME_MAX])
+{
+    char file[CLUSTER_NAME_MAX];
+
+    channi_cluster_file_name(phash, version, file);
+    (void)snprintf(name, SAVED_NAME_MAX, MANIFEST_FILES "%" PRIu64 ".%s", number, file);
+}
+
+int channi_folder_newest_saved(const struct index_env *env, const char *dir, uint64_t *number)
+{
+    DIR *d = opendir(dir);
+
+    *number = 0;
+    if (!d)
+        return fail_errno(env->error, ERR_IO, "channi: cannot read the folder %s", dir);
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const uint64_t n = number_of(e->d_name);
+        *number = n > *number ? n : *number;
+    }
+    (void)closedir(d);
+    return OK;
+}
+
+void channi_folder_remove_saved(const char *dir, uint64_t number, bool others,
+                                const struct file_fault *fault)
+{
+    DIR *d = opendir(dir);
+
+    for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        const uint64_t n = number_of(e->d_name);
+        if (n > 0 && (n == number) != others && !file_faulted(fault, "unlink"))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        (void)closedir(d);
+}
+
+/* ----------------------------------------------------------------------------- links and copies */
+
+static int copy(const struct index_env *env, const char *from, const char *to,
+                const struct file_fault *fault)
+{
+    const int in = open(from, O_RDONLY | O_CLOEXEC);
+    int out = -1, rc = OK;
+
+    if (in < 0)
+        rc = fail_errno(env->error, ERR_IO, "channi: cannot open %s", from);
+    if (rc == OK && !file_faulted(fault, "open"))
+        out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (rc == OK && (out < 0 || !file_copy(in, out, fault)))
+        rc = fail_errno(env->error, ERR_IO, "channi: cannot copy %s to %s", from, to);
+    if (in >= 0)
+        (void)close(in);
+    if (out >= 0 && close(out) != 0 && rc == OK)
+        rc = fail_errno(env->error, ERR_IO, "channi: cannot copy %s to %s", from, to);
+    if (out >= 0 && rc != OK)
+        (void)unlink(to);
+    return rc;
+}
+
+static bool can_copy(int code)
+{
+    return code == EXDEV || code == EPERM || code == EMLINK || code == ENOTSUP || code == EACCES;
+}
+
+int channi_folder_link(const struct index_env *env, const char *from, const char *name,
+                       const char *to, const char *new_name, const struct file_fault *fault)
+{
+    char old[PATH_MAX], new[PATH_MAX];
+    int rc = join(env, from, name, old);
+
+    if (rc == OK)
+        rc = join(env, to, new_name, new);
+    if (rc != OK)
+        return rc;
+    if (unlink(new) != 0 && errno != ENOENT)
+        return fail_errno(env->error, ERR_IO, "channi: cannot replace %s", new);
+    if (!file_faulted(fault, "link") && link(old, new) == 0)
+        return OK;
+    if (can_copy(errno))
+        return copy(env, old, new, fault);
+    return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                      "channi: cannot link %s to %s", old, new);
+}

@@ -1,0 +1,97 @@
+/* manifest.h - the files of an index on disk, for the code that writes and reads them.
+ *
+ * A running index has in its folder
+ *
+ *     LOCK            locked by the process that has the index open
+ *     channi.manifest the clusters at a version: the names of their files, and all other state
+ *     *.clu           these files, and those of clusters made since
+ *     journal.N       write-ahead log: commits since
+ *
+ * The index is the manifest plus the log after it. Splits, merges and compactions made since are
+ * made again by maintenance, and files that the manifest does not name are removed. A file that it
+ * names stays until the next manifest is durable (`retained`).
+ *
+ * save() to a folder writes a manifest as "channi.index", and the files it names as
+ * "channi.N.*.clu". N is new each time, so an earlier saved index is whole until the new manifest
+ * replaces the old one. An index without a log saves these files into its own folder too.
+ */
+#ifndef DRIFTLINE_CHANNI_DURABLE_MANIFEST_H
+#define DRIFTLINE_CHANNI_DURABLE_MANIFEST_H
+
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/versions/view.h"
+#include "algorithms/common/durable/folder_claim.h"
+#include "algorithms/common/durable/wal.h"
+
+enum { MANIFEST_VERSION = 3, SAVED_NAME_MAX = 72 };
+#define MANIFEST_RUNNING "channi.manifest"
+#define MANIFEST_SAVED   "channi.index"
+#define MANIFEST_FILES   "channi."
+
+/* ------------------------------------------------------------------------- sections */
+
+struct channi_manifest_meta {
+    struct channi_params params;
+    struct rng rng;
+    uint64_t number, version, layouts, files; /* as in struct channi */
+    uint64_t lsn;                             /* of the last log record that it includes */
+    uint64_t saved;                           /* in a saved manifest: N of its files' names */
+    uint64_t build_at, lost_rows, damaged_clusters;
+    uint32_t split_max, merge_min, ood_cap;
+    uint32_t built;
+    uint32_t n_cids, n_clusters;           /* cids used so far; clusters */
+    uint32_t n_routes, n_attributes;       /* n_attributes: of a row, as in env */
+    uint64_t n_delta, n_deaths, n_aliases; /* totals over all clusters */
+};
+
+struct channi_manifest_cluster {
+    uint64_t phash, file_version; /* of the file */
+    uint64_t root_id, born_ver;
+    uint32_t cid, kind, has_file, n; /* n: rows of the file */
+    uint32_t root, live, tried, n_routes;
+    uint32_t n_delta, n_deaths; /* in this manifest */
+    float mean_d, sd_d, drift;
+    uint32_t retained_dead; /* from the latch, like tried */
+};
+
+struct channi_manifest_death { /* deletion of a row since its file was written */
+    uint64_t version;
+    uint32_t row, zero;
+};
+
+/* -------------------------------------------------------------------------- writing */
+
+/* The state at one moment: what no longer changes, and the sizes of what only grows. */
+struct channi_capture {
+    struct channi_view *view; /* referenced */
+    struct channi_manifest_meta meta;
+    struct channi_manifest_cluster *clusters; /* meta.n_clusters */
+    uint32_t *seen;                           /* rows in each cluster's delta */
+    uint64_t horizon;
+};
+
+/* rotate: starts a new log file, and sets meta.lsn to the last record before it. Takes `write`. */
+int channi_capture_take(struct channi *, struct channi_capture *, bool rotate);
+void channi_capture_free(struct channi *, struct channi_capture *);
+/* Writes all sections. No lock is held. */
+int channi_manifest_write(struct channi *, struct channi_capture *, struct store_writer *);
+struct store_identity channi_manifest_identity(const struct index_env *);
+
+/* -------------------------------------------------------------------------- reading */
+
+/* Restores the state into an index that was just opened with the manifest's options, without log
+   and threads. The manifest's files are in env.dir. */
+int channi_manifest_read(struct channi *, const struct store_reader *,
+                         const struct channi_manifest_meta *,
+                         const struct channi_manifest_cluster *);
+/* Finds the meta section and the clusters, and checks both and the options. ERR_CORRUPT. */
+int channi_manifest_meta_of(const struct store_reader *, const struct param *options,
+                            const struct channi_manifest_meta **,
+                            const struct channi_manifest_cluster **);
+/* Retains the files that channi_manifest_read() read, for an index that goes on in its folder: they
+   stay on disk until the next manifest is durable. */
+int channi_manifest_retain(struct channi *);
+/* Marks the files as named by no manifest: each is removed with its last reference. */
+void channi_manifest_release(struct channi *);
+
+#endif

@@ -1,0 +1,293 @@
+/* manifest_write.c - captures the state at one moment, and writes its sections.
+ *
+ * Commits wait only while counts are copied. The layout does not change, deltas only grow, and
+ * later deletions have a later version. So rows and deletions can be read while they are written
+ * to the file. */
+#include <string.h>
+
+#include "algorithms/channi/durable/manifest.h"
+#include "algorithms/channi/versions/latch.h"
+#include "algorithms/common/quantizer/quantizer.h"
+#include "src/core/mem.h"
+
+struct store_identity channi_manifest_identity(const struct index_env *env)
+{
+    return store_identity_of(env, CHANNI_NAME, MANIFEST_VERSION);
+}
+
+/* ------------------------------------------------------------------------------- capture */
+
+static const struct channi_cluster *cluster_of(const struct channi_capture *c, uint32_t i)
+{
+    return c->view->layout->clusters[c->clusters[i].cid];
+}
+
+static struct channi_manifest_cluster describe(const struct channi *s,
+                                               const struct channi_cluster *cl)
+{
+    struct channi_latch *latch = segmented_at(&s->latches, cl->cid);
+
+    return (struct channi_manifest_cluster){
+        .phash = cl->base ? cl->base->phash : 0,
+        .file_version = cl->base ? cl->base->version : 0,
+        .root_id = cl->root_id,
+        .born_ver = cl->born_ver,
+        .cid = cl->cid,
+        .kind = (uint32_t)cl->kind,
+        .has_file = cl->base != NULL,
+        .n = cl->base_n,
+        .root = cl->root,
+        .live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live),
+        .tried = atomic_load(&latch->tried),
+        .retained_dead = atomic_load(&latch->retained_dead),
+        .n_routes = cl->n_routes,
+        .mean_d = cl->mean_d,
+        .sd_d = cl->sd_d,
+        .drift = cl->drift,
+    };
+}
+
+static int capture_clusters(struct channi *s, struct channi_capture *c)
+{
+    struct mem *mem = s->base.env.mem;
+    const struct channi_layout *l = c->view->layout;
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++)
+        c->meta.n_clusters += l->clusters[cid] != NULL;
+    c->clusters = mem_array(mem, c->meta.n_clusters, sizeof *c->clusters);
+    c->seen = mem_array(mem, c->meta.n_clusters, sizeof *c->seen);
+    if (!c->clusters || !c->seen)
+        return fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory for a checkpoint");
+    for (uint32_t cid = 0, i = 0; cid < l->n_clusters; cid++) {
+        if (!l->clusters[cid])
+            continue;
+        c->clusters[i] = describe(s, l->clusters[cid]);
+        c->seen[i++] = channi_delta_count(&l->clusters[cid]->delta);
+    }
+    return OK;
+}
+
+static void capture_meta(struct channi *s, struct channi_capture *c)
+{
+    struct channi_manifest_meta *m = &c->meta;
+
+    m->params = s->params;
+    m->rng = s->rng;
+    m->number = s->manifest + 1;
+    m->version = c->view->version;
+    m->layouts = s->layouts;
+    m->files = s->files;
+    m->build_at = s->build_at;
+    m->lost_rows = atomic_load(&s->counters.lost_rows);
+    m->damaged_clusters = atomic_load(&s->counters.damaged_clusters);
+    m->split_max = s->split_max;
+    m->merge_min = s->merge_min;
+    m->ood_cap = s->ood_cap;
+    m->built = c->view->layout->routes != NULL;
+    m->n_cids = c->view->layout->n_clusters;
+    m->n_attributes = (uint32_t)s->base.env.n_attributes;
+    m->n_routes = m->built ? c->view->layout->routes->n : 0;
+}
+
+int channi_capture_take(struct channi *s, struct channi_capture *c, bool rotate)
+{
+    int rc = OK;
+
+    memset(c, 0, sizeof *c); /* padding too: it is written to the file */
+    pthread_mutex_lock(&s->write);
+    c->view = atomic_load(&s->now);
+    (void)atomic_fetch_add(&c->view->refs, 1);
+    c->horizon = channi_horizon(s);
+    capture_meta(s, c);
+    rc = capture_clusters(s, c);
+    if (rc == OK && rotate)
+        rc = wal_rotate(s->durable.wal, &c->meta.lsn);
+    pthread_mutex_unlock(&s->write);
+    if (rc != OK)
+        channi_capture_free(s, c);
+    return rc;
+}
+
+void channi_capture_free(struct channi *s, struct channi_capture *c)
+{
+    if (c->view)
+        channi_view_unref(s, c->view);
+    mem_free(s->base.env.mem, c->clusters);
+    mem_free(s->base.env.mem, c->seen);
+    memset(c, 0, sizeof *c);
+}
+
+/* ---------------------------------------------------------------------- rows and deletions */
+
+struct kept_row {
+    struct channi_delta_row row;
+    uint64_t born, dead;
+};
+
+/* Whether the row belongs to the captured state: alive, or dead but visible to an old version that
+   can still be searched. */
+static bool is_kept(const struct channi_capture *c, const struct channi_delta_row *row,
+                    struct kept_row *out)
+{
+    const uint64_t born = atomic_load_explicit(row->born, memory_order_acquire);
+    const uint64_t dead = atomic_load_explicit(row->dead, memory_order_acquire);
+
+    if (born == ROW_VOID)
+        return false;
+    *out = (struct kept_row){ *row, born, dead > c->meta.version ? 0 : dead };
+    return out->dead == 0 || (c->meta.params.history > 0 && out->dead > c->horizon);
+}
+
+static uint64_t death_of(const struct channi_capture *c, const struct channi_cluster *cl,
+                         uint32_t row)
+{
+    _Atomic(uint64_t) *dead =
+        atomic_load_explicit(&((struct channi_cluster *)(uintptr_t)cl)->dead, memory_order_acquire);
+    const uint64_t at = dead ? atomic_load_explicit(&dead[row], memory_order_acquire) : 0;
+
+    return at > c->meta.version ? 0 : at;
+}
+
+/* Counts once: later deletions have later versions and do not change the result. */
+static void count(struct channi_capture *c)
+{
+    for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
+        const struct channi_cluster *cl = cluster_of(c, i);
+        struct channi_manifest_cluster *m = &c->clusters[i];
+        struct kept_row kept;
+
+        for (uint32_t row = 0; row < c->seen[i]; row++) {
+            const struct channi_delta_row d = channi_delta_at(&cl->delta, row);
+            m->n_delta += is_kept(c, &d, &kept);
+        }
+        for (uint32_t row = 0; row < cl->base_n; row++)
+            m->n_deaths += death_of(c, cl, row) != 0;
+        c->meta.n_delta += m->n_delta;
+        c->meta.n_deaths += m->n_deaths;
+        c->meta.n_aliases += m->n_routes;
+    }
+}
+
+static void write_deaths(const struct channi_capture *c, struct store_writer *w)
+{
+    store_section(w, "deaths");
+    for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
+        const struct channi_cluster *cl = cluster_of(c, i);
+
+        for (uint32_t row = 0; c->clusters[i].n_deaths > 0 && row < cl->base_n; row++) {
+            const struct channi_manifest_death death = { .version = death_of(c, cl, row),
+                                                         .row = row };
+            if (death.version)
+                store_write(w, &death, sizeof death);
+        }
+    }
+}
+
+enum delta_part { PART_IDS, PART_BORN, PART_DEAD, PART_ATTRIBUTES, PART_ROWS, PARTS };
+
+static void write_part(const struct channi *s, const struct kept_row *kept, enum delta_part part,
+                       struct store_writer *w)
+{
+    switch (part) {
+        case PART_IDS: store_write(w, &kept->row.id, sizeof kept->row.id); return;
+        case PART_BORN: store_write(w, &kept->born, sizeof kept->born); return;
+        case PART_DEAD: store_write(w, &kept->dead, sizeof kept->dead); return;
+        case PART_ATTRIBUTES:
+            store_write(w, kept->row.record.numbers, channi_record_bytes(s));
+            return;
+        case PART_ROWS: store_write(w, kept->row.row, s->row_bytes); return;
+        case PARTS: return;
+    }
+}
+
+static void write_deltas(const struct channi *s, const struct channi_capture *c,
+                         struct store_writer *w)
+{
+    static const char *const names[PARTS] = { "delta.ids", "delta.born", "delta.dead",
+                                              "delta.records", "delta.rows" };
+
+    for (enum delta_part part = 0; part < PARTS; part++) {
+        store_section(w, names[part]);
+        for (uint32_t i = 0; i < c->meta.n_clusters; i++) {
+            const struct channi_cluster *cl = cluster_of(c, i);
+            struct kept_row kept;
+
+            for (uint32_t row = 0; row < c->seen[i]; row++) {
+                const struct channi_delta_row d = channi_delta_at(&cl->delta, row);
+                if (is_kept(c, &d, &kept))
+                    write_part(s, &kept, part, w);
+            }
+        }
+    }
+}
+
+/* ---------------------------------------------------------------------------- all sections */
+
+static void write_clusters(const struct channi *s, const struct channi_capture *c,
+                           struct store_writer *w)
+{
+    store_section(w, "clusters");
+    store_write(w, c->clusters, c->meta.n_clusters * sizeof *c->clusters);
+    store_section(w, "roots");
+    for (uint32_t i = 0; c->meta.built && i < c->meta.n_clusters; i++)
+        store_write(w, cluster_of(c, i)->site, s->row_bytes);
+    store_section(w, "aliases");
+    for (uint32_t i = 0; i < c->meta.n_clusters; i++)
+        store_write(w, cluster_of(c, i)->routes, c->clusters[i].n_routes * sizeof(uint32_t));
+}
+
+/* The links of the uppermost layer are the last bytes of an image. */
+static size_t image_bytes(const struct channi_routes *r)
+{
+    const uint32_t last = r->graph.n_layers - 1;
+    const size_t n = (size_t)r->graph.layers[last].n * r->graph.layers[last].degree;
+    const unsigned char *end =
+        (const unsigned char *)r->graph.layers[last].links + n * (r->graph.narrow ? 2 : 4);
+
+    return ((size_t)(end - r->block) + 63) / 64 * 64;
+}
+
+static void write_routes(const struct channi *s, const struct channi_routes *r,
+                         struct store_writer *w)
+{
+    store_section(w, "routes");
+    store_write(w, r->cid, r->n * sizeof *r->cid);
+    store_section(w, "routes.phash");
+    for (uint32_t i = 0; i < r->n; i++)
+        store_write(w, segmented_at(&s->route_phash, i), sizeof(uint64_t));
+    store_section(w, "routes.rows");
+    for (uint32_t i = 0; i < r->n; i++)
+        store_write(w, segmented_at(&s->route_rows, i), s->row_bytes);
+    store_section(w, "routes.graph");
+    store_write(w, r->block, image_bytes(r));
+}
+
+static int write_quantizer(const struct channi *s, struct store_writer *w)
+{
+    struct mem *mem = s->base.env.mem;
+    const size_t n = quantizer_save(s->quantizer, NULL);
+    unsigned char *bytes = mem_alloc(mem, n);
+
+    if (!bytes)
+        return fail(s->base.env.error, ERR_NO_MEMORY,
+                    "channi: out of memory, cannot write the quantizer");
+    (void)quantizer_save(s->quantizer, bytes);
+    store_section(w, "quantizer");
+    store_write(w, bytes, n);
+    mem_free(mem, bytes);
+    return OK;
+}
+
+int channi_manifest_write(struct channi *s, struct channi_capture *c, struct store_writer *w)
+{
+    count(c);
+    store_section(w, "meta");
+    store_write(w, &c->meta, sizeof c->meta);
+    write_clusters(s, c, w);
+    write_deaths(c, w);
+    write_deltas(s, c, w);
+    if (!c->meta.built)
+        return OK;
+    write_routes(s, c->view->layout->routes, w);
+    return s->quantizer ? write_quantizer(s, w) : OK;
+}

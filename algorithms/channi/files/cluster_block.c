@@ -1,0 +1,189 @@
+/* cluster_block.c - makes a cluster's file in memory, and writes it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/channi/files/cluster_layout.h"
+#include "algorithms/common/io/files.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* ---- making the block */
+
+/* Bytes of each section. */
+static void measure(const struct index_env *env, const struct channi_cluster_contents *c,
+                    size_t bytes[SECTIONS])
+{
+    const size_t n = c->n;
+    const size_t rows = n * element_row_bytes(env->element, env->dim);
+
+    bytes[SECTION_IDS] = n * sizeof *c->ids;
+    bytes[SECTION_ATTRIBUTES] = c->attributes ? n * env->n_attributes * sizeof *c->attributes : 0;
+    bytes[SECTION_BORN] = c->born ? n * sizeof *c->born : 0;
+    bytes[SECTION_DEAD] = c->born ? n * sizeof *c->dead : 0;
+    bytes[SECTION_GRAPH] = c->graph ? graph_image_bytes(c->graph) : 0;
+    bytes[SECTION_CODES] = c->codes ? c->codes_bytes : 0;
+    bytes[SECTION_CENTRE] = c->centre ? c->centre_bytes : 0;
+    bytes[SECTION_SUMS] = c->cold_rows ? n * sizeof(uint32_t) : 0;
+    bytes[SECTION_ROWS] = rows;
+}
+
+static void plan(struct channi_cluster_head *h, const size_t bytes[SECTIONS])
+{
+    uint64_t at = CLUSTER_HEAD;
+
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        if (i == SECTION_ROWS && h->cold_rows)
+            h->hot_bytes = at = channi_cluster_round(at, CLUSTER_PAGE);
+        h->sections[i].at = at;
+        h->sections[i].bytes = bytes[i];
+        at = channi_cluster_round(at + bytes[i], CLUSTER_ALIGN);
+    }
+    h->file_bytes = channi_cluster_round(at, CLUSTER_PAGE);
+    if (!h->cold_rows)
+        h->hot_bytes = h->file_bytes;
+}
+
+/* false: out of memory. */
+static bool sum_up_columns(const struct index_env *env, struct channi_cluster_head *h,
+                           const struct channi_cluster_contents *c)
+{
+    int64_t *scratch = c->attributes ? mem_array(env->mem, c->n, sizeof *scratch) : NULL;
+
+    h->n_columns = (uint32_t)env->n_attributes;
+    for (size_t f = 0; scratch && f < h->n_columns; f++)
+        channi_summary_make(&h->columns[f], c->attributes + f * c->n, c->n, scratch);
+    mem_free(env->mem, scratch);
+    return scratch || !c->attributes;
+}
+
+static void sum_rows(const struct channi_cluster_head *h, unsigned char *block)
+{
+    uint32_t *sums = (uint32_t *)(void *)(block + h->sections[SECTION_SUMS].at);
+    const unsigned char *rows = block + h->sections[SECTION_ROWS].at;
+    const size_t row_bytes = h->n > 0 ? h->sections[SECTION_ROWS].bytes / h->n : 0;
+
+    for (size_t i = 0; i < h->n; i++)
+        sums[i] = channi_cluster_row_sum(rows + i * row_bytes, row_bytes);
+}
+
+/* Copies the contents to their places in a block of zeros. */
+static void fill(const struct channi_cluster_contents *c, struct channi_cluster_head *h,
+                 unsigned char *block)
+{
+    const void *from[SECTIONS] = {
+        [SECTION_IDS] = c->ids,     [SECTION_ATTRIBUTES] = c->attributes,
+        [SECTION_BORN] = c->born,   [SECTION_DEAD] = c->born ? c->dead : NULL,
+        [SECTION_CODES] = c->codes, [SECTION_CENTRE] = c->centre,
+        [SECTION_ROWS] = c->rows
+    };
+
+    h->has = UINT32_C(1) << SECTION_IDS | UINT32_C(1) << SECTION_ROWS;
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        if (!from[i])
+            continue;
+        h->has |= UINT32_C(1) << i;
+        if (h->sections[i].bytes > 0)
+            memcpy(block + h->sections[i].at, from[i], h->sections[i].bytes);
+    }
+    if (c->graph) {
+        h->has |= UINT32_C(1) << SECTION_GRAPH;
+        graph_image_write(c->graph, block + h->sections[SECTION_GRAPH].at);
+    }
+    if (h->cold_rows) {
+        h->has |= UINT32_C(1) << SECTION_SUMS;
+        sum_rows(h, block);
+    }
+}
+
+int channi_cluster_block_make(const struct index_env *env, const struct channi_cluster_contents *c,
+                              struct channi_cluster_block *out)
+{
+    size_t bytes[SECTIONS];
+    struct channi_cluster_head h = { .magic = CLUSTER_MAGIC,
+                                     .format = CLUSTER_FORMAT,
+                                     .cold_rows = c->cold_rows,
+                                     .phash = c->phash,
+                                     .version = c->version,
+                                     .dim = env->dim,
+                                     .element = (uint32_t)env->element,
+                                     .metric = (uint32_t)env->metric,
+                                     .n = c->n,
+                                     .root = c->root,
+                                     .code_error = c->code_error };
+
+    measure(env, c, bytes);
+    plan(&h, bytes);
+    *out = (struct channi_cluster_block){ .hot_bytes = h.hot_bytes, .file_bytes = h.file_bytes };
+    if (sum_up_columns(env, &h, c))
+        out->bytes = mem_zalloc(env->mem, h.file_bytes);
+    if (!out->bytes)
+        return fail(env->error, ERR_NO_MEMORY,
+                    "channi: out of memory for the file of a cluster of %" PRIu32
+                    " rows (%zu bytes)",
+                    c->n, out->file_bytes);
+    fill(c, &h, out->bytes);
+    for (unsigned i = 0; i < SECTIONS; i++)
+        h.sections[i].hash = channi_cluster_hash(
+            out->bytes + h.sections[i].at, channi_cluster_section_end(&h, i) - h.sections[i].at);
+    h.hash = channi_cluster_hash(&h, offsetof(struct channi_cluster_head, hash));
+    memcpy(out->bytes, &h, sizeof h);
+    return OK;
+}
+
+/* ---- writing the block */
+
+/* Returns the step that failed, for a message, with errno set; NULL: success. */
+static const char *write_file(const char *path, const struct channi_cluster_block *block,
+                              bool durable, const struct file_fault *fault, bool *created)
+{
+    const char *failed = NULL;
+    int fd = -1, why = 0;
+
+    if (!file_faulted(fault, "open"))
+        fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    *created = fd >= 0;
+    if (fd < 0)
+        return "create";
+    if (file_write(fd, block->bytes, block->file_bytes, fault) < block->file_bytes)
+        failed = "write";
+    else if (durable && !file_sync(fd, fault))
+        failed = "sync";
+    why = errno;
+    const bool refused = file_faulted(fault, "close");
+    if ((close(fd) != 0 || refused) && !failed) {
+        failed = "close";
+        why = errno;
+    }
+    errno = why;
+    return failed;
+}
+
+int channi_cluster_block_write(const struct index_env *env, const struct channi_cluster_contents *c,
+                               const struct channi_cluster_block *block, bool durable,
+                               const struct file_fault *fault)
+{
+    char path[CLUSTER_PATH_MAX];
+    const char *failed;
+    bool created;
+    int rc = channi_cluster_file_path(env, c->phash, c->version, path);
+
+    if (rc != OK)
+        return rc;
+    failed = write_file(path, block, durable, fault, &created);
+    if (!failed)
+        return OK;
+    rc =
+        errno == ENOSPC || errno == EDQUOT
+            ? fail_errno(env->error, ERR_IO,
+                         "channi: cannot %s the cluster file %s: the disk is full; free disk space "
+                         "and try again",
+                         failed, path)
+            : fail_errno(env->error, ERR_IO, "channi: cannot %s the cluster file %s", failed, path);
+    if (created)
+        (void)unlink(path);
+    return rc;
+}

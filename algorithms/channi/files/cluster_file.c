@@ -1,0 +1,268 @@
+/* cluster_file.c - names of cluster files, and their heads. */
+#include "algorithms/channi/files/cluster_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "algorithms/channi/files/cluster_layout.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+#define XXH_INLINE_ALL
+
+/* ---- names */
+
+void channi_cluster_file_name(uint64_t phash, uint64_t version, char name[CLUSTER_NAME_MAX])
+{
+    (void)snprintf(name, CLUSTER_NAME_MAX, "%016" PRIx64 ".%016" PRIx64 ".clu", phash, version);
+}
+
+static bool parse_hex(const char *text, uint64_t *value)
+{
+    *value = 0;
+    for (size_t i = 0; i < 16; i++) {
+        const char c = text[i];
+
+        if (c >= '0' && c <= '9')
+            *value = *value << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *value = *value << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    return true;
+}
+
+bool channi_cluster_file_parse(const char *name, uint64_t *phash, uint64_t *version)
+{
+    uint64_t p, v;
+
+    if (strlen(name) != 37 || !parse_hex(name, &p) || name[16] != '.' ||
+        !parse_hex(name + 17, &v) || strcmp(name + 33, ".clu") != 0)
+        return false;
+    *phash = p;
+    *version = v;
+    return true;
+}
+
+int channi_cluster_file_path(const struct index_env *env, uint64_t phash, uint64_t version,
+                             char path[CLUSTER_PATH_MAX])
+{
+    char name[CLUSTER_NAME_MAX];
+    int n;
+
+    channi_cluster_file_name(phash, version, name);
+    n = snprintf(path, CLUSTER_PATH_MAX, "%s/%s", env->dir, name);
+    if (n < 0 || n >= CLUSTER_PATH_MAX)
+        return fail(env->error, ERR_ARGUMENT, "channi: the path %s/%s is too long", env->dir, name);
+    return OK;
+}
+
+/* ---- heads */
+
+uint64_t channi_cluster_hash(const void *bytes, size_t n)
+{
+    return XXH3_64bits(bytes, n);
+}
+
+uint32_t channi_cluster_row_sum(const void *row, size_t n)
+{
+    return (uint32_t)XXH3_64bits(row, n);
+}
+
+const char *channi_cluster_section_name(enum channi_cluster_section section)
+{
+    static const char *const names[SECTIONS] = { "ids",   "attributes", "born", "dead", "graph",
+                                                 "codes", "centre",     "sums", "rows" };
+
+    return names[section];
+}
+
+size_t channi_cluster_section_end(const struct channi_cluster_head *h,
+                                  enum channi_cluster_section section)
+{
+    return section + 1 == SECTIONS ? h->file_bytes : h->sections[section + 1].at;
+}
+
+static int wrong(const struct index_env *env, const char *name, const char *part, const char *what)
+{
+    return fail(env->error, ERR_CORRUPT, "channi: %s/%s: %s: %s; the file is damaged", env->dir,
+                name, part, what);
+}
+
+/* Bytes that a section must have; UINT64_MAX: any number. */
+static uint64_t section_bytes(const struct index_env *env, const struct channi_cluster_head *h,
+                              enum channi_cluster_section section)
+{
+    const uint64_t n = h->n;
+    const uint64_t rows = n * element_row_bytes(env->element, env->dim);
+
+    switch (section) {
+        case SECTION_IDS: return n * sizeof(uint64_t);
+        case SECTION_ATTRIBUTES: return n * env->n_attributes * sizeof(int64_t);
+        case SECTION_BORN:
+        case SECTION_DEAD: return n * sizeof(uint64_t);
+        case SECTION_SUMS: return n * sizeof(uint32_t);
+        case SECTION_ROWS: return rows;
+        case SECTION_GRAPH:
+        case SECTION_CODES:
+        case SECTION_CENTRE:
+        case SECTIONS: break;
+    }
+    return UINT64_MAX;
+}
+
+static int check_sections(const struct index_env *env, const struct channi_cluster_head *h,
+                          const char *name)
+{
+    const uint32_t both = UINT32_C(1) << SECTION_BORN | UINT32_C(1) << SECTION_DEAD;
+    uint64_t at = CLUSTER_HEAD;
+
+    for (unsigned i = 0; i < SECTIONS; i++) {
+        const bool has = h->has >> i & 1;
+        const uint64_t bytes = section_bytes(env, h, i);
+
+        if (i == SECTION_ROWS && h->cold_rows)
+            at = channi_cluster_round(at, CLUSTER_PAGE);
+        if (i == SECTION_ROWS && h->hot_bytes != (h->cold_rows ? at : h->file_bytes))
+            return wrong(env, name, "head", "the hot part's length is not that of its sections");
+        if (h->sections[i].at != at || h->sections[i].bytes > h->file_bytes ||
+            h->sections[i].bytes > h->file_bytes - at ||
+            (has ? bytes != UINT64_MAX && h->sections[i].bytes != bytes : h->sections[i].bytes > 0))
+            return wrong(env, name, channi_cluster_section_name(i),
+                         "the head says it lies, or is as long, as it cannot");
+        at = channi_cluster_round(at + h->sections[i].bytes, CLUSTER_ALIGN);
+    }
+    if (channi_cluster_round(at, CLUSTER_PAGE) != h->file_bytes)
+        return wrong(env, name, "head", "the file's length is not that of its sections");
+    if (!(h->has >> SECTION_IDS & 1) || !(h->has >> SECTION_ROWS & 1) ||
+        ((h->has & both) != 0 && (h->has & both) != both) ||
+        (h->has >> SECTION_SUMS & 1) != h->cold_rows)
+        return wrong(env, name, "head", "a section that has to be there is not");
+    return OK;
+}
+
+int channi_cluster_head_check(const struct index_env *env, const struct channi_cluster_head *h,
+                              uint64_t phash, uint64_t version)
+{
+    char name[CLUSTER_NAME_MAX];
+
+    channi_cluster_file_name(phash, version, name);
+    if (h->magic != CLUSTER_MAGIC)
+        return fail(env->error, ERR_CORRUPT,
+                    "channi: %s/%s: head: starts with %016" PRIx64 ", expected %016" PRIx64
+                    "; not a cluster's file",
+                    env->dir, name, h->magic, CLUSTER_MAGIC);
+    if (channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash)) != h->hash)
+        return wrong(env, name, "head", "its checksum does not fit it");
+    if (h->format != CLUSTER_FORMAT)
+        return fail(env->error, ERR_VERSION,
+                    "channi: %s/%s: file format %" PRIu32 ", this program reads %d", env->dir, name,
+                    h->format, CLUSTER_FORMAT);
+    if (h->dim != env->dim)
+        return fail(env->error, ERR_DIMENSION, "channi: %s/%s: dimension %" PRIu64 ", expected %zu",
+                    env->dir, name, h->dim, env->dim);
+    if (h->n_columns != env->n_attributes)
+        return fail(env->error, ERR_DIMENSION,
+                    "channi: %s/%s: %" PRIu32 " attributes a row, expected %zu", env->dir, name,
+                    h->n_columns, env->n_attributes);
+    if (h->element != (uint32_t)env->element || h->metric != (uint32_t)env->metric)
+        return fail(env->error, ERR_DIMENSION,
+                    "channi: %s/%s: %s vectors under %s, expected %s under %s", env->dir, name,
+                    element_name((enum element)h->element), metric_name((enum metric)h->metric),
+                    element_name(env->element), metric_name(env->metric));
+    if (h->phash != phash || h->version != version)
+        return fail(env->error, ERR_CORRUPT,
+                    "channi: %s/%s: head: holds %016" PRIx64 ".%016" PRIx64
+                    "; the file was renamed",
+                    env->dir, name, h->phash, h->version);
+    if (h->n > 0 && h->root >= h->n)
+        return wrong(env, name, "head", "the root is no row of it");
+    return check_sections(env, h, name);
+}
+
+/* Reads the head and checks that the file has the length recorded there. */
+static int read_head(const struct index_env *env, const char *path, struct channi_cluster_head *h)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st = { 0 };
+    ssize_t n = 0;
+    int rc = OK;
+
+    if (fd < 0)
+        return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                          "channi: cannot open the cluster file %s", path);
+    do
+        n = pread(fd, h, sizeof *h, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 || fstat(fd, &st) != 0)
+        rc = fail_errno(env->error, ERR_IO, "channi: cannot read the cluster file %s", path);
+    else if (n != sizeof *h)
+        rc = fail(env->error, ERR_CORRUPT,
+                  "channi: %s: head: the file has %zd bytes, less than %zu", path, n, sizeof *h);
+    (void)close(fd);
+    if (rc == OK && h->magic == CLUSTER_MAGIC && (uint64_t)st.st_size != h->file_bytes &&
+        channi_cluster_hash(h, offsetof(struct channi_cluster_head, hash)) == h->hash)
+        rc = fail(env->error, ERR_CORRUPT,
+                  "channi: %s: the file has %jd bytes, expected %" PRIu64 "; it is damaged", path,
+                  (intmax_t)st.st_size, h->file_bytes);
+    return rc;
+}
+
+struct channi_base *channi_base_create(const struct index_env *env)
+{
+    struct channi_base *base =
+        mem_zalloc(env->mem, sizeof *base + env->n_attributes * sizeof *base->columns);
+
+    if (base)
+        base->columns = (struct channi_summary *)(base + 1);
+    return base;
+}
+
+void channi_cluster_head_base(const struct channi_cluster_head *h, struct channi_base *out)
+{
+    struct channi_summary *columns = out->columns;
+
+    *out = (struct channi_base){ .phash = h->phash,
+                                 .version = h->version,
+                                 .n = h->n,
+                                 .root = h->root,
+                                 .hot_bytes = h->hot_bytes,
+                                 .file_bytes = h->file_bytes,
+                                 .rows_at = h->sections[SECTION_ROWS].at,
+                                 .columns = columns,
+                                 .cold_rows = h->cold_rows != 0 };
+    if (columns)
+        memcpy(columns, h->columns, h->n_columns * sizeof *columns);
+    atomic_init(&out->refs, 0);
+    atomic_init(&out->in_manifest, false);
+    atomic_init(&out->damaged, false);
+}
+
+int channi_cluster_file_head(const struct index_env *env, uint64_t phash, uint64_t version,
+                             struct channi_base *out)
+{
+    char path[CLUSTER_PATH_MAX];
+    struct channi_cluster_head *h;
+    int rc = channi_cluster_file_path(env, phash, version, path);
+
+    if (rc != OK)
+        return rc;
+    h = mem_alloc(env->mem, sizeof *h);
+    if (!h)
+        return fail(env->error, ERR_NO_MEMORY, "channi: out of memory, cannot read %s", path);
+    rc = read_head(env, path, h);
+    if (rc == OK)
+        rc = channi_cluster_head_check(env, h, phash, version);
+    if (rc == OK)
+        channi_cluster_head_base(h, out);
+    mem_free(env->mem, h);
+    return rc;
+}

@@ -1,0 +1,87 @@
+/* needs.c - decides whether a cluster must be split, merged or compacted. */
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/jobs/jobs.h"
+#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/view.h"
+
+/* Fewer changed rows than this do not justify a rewrite. */
+enum { COMPACT_LEAST = 16, OVERDUE_LEAST = 256 };
+
+static bool root_died(const struct channi_cluster *cl)
+{
+    if (cl->root >= cl->base_n)
+        return atomic_load(channi_delta_at(&cl->delta, cl->root - cl->base_n).dead) != 0;
+    _Atomic(uint64_t) *dead =
+        atomic_load_explicit(&((struct channi_cluster *)(uintptr_t)cl)->dead, memory_order_acquire);
+    return dead && atomic_load_explicit(&dead[cl->root], memory_order_acquire) != 0;
+}
+
+/* Rows of the delta, or dead rows, whichever are more. Dead rows that the last compaction kept for
+   old versions do not count. */
+static uint32_t changed_rows(const struct channi_cluster *cl, const struct channi_latch *latch)
+{
+    const uint32_t n_dead = atomic_load(&cl->n_dead), kept = atomic_load(&latch->retained_dead);
+    const uint32_t dead = n_dead > kept ? n_dead - kept : 0, delta = channi_delta_count(&cl->delta);
+
+    return dead > delta ? dead : delta;
+}
+
+static bool compaction_is_due(const struct channi *c, const struct channi_cluster *cl,
+                              const struct channi_latch *latch)
+{
+    const uint32_t changed = changed_rows(cl, latch);
+
+    if (atomic_load(&cl->live) == 0)
+        return false;
+    return root_died(cl) ||
+           (changed >= COMPACT_LEAST && (double)changed > c->compact_share * (double)cl->base_n);
+}
+
+/* A refused split is tried again when the cluster has grown by half. */
+static bool split_is_due(const struct channi *c, uint32_t live, const struct channi_latch *latch)
+{
+    const uint32_t tried = atomic_load(&latch->tried);
+
+    return live > c->split_max && (tried == 0 || live >= (uint64_t)tried + tried / 2);
+}
+
+/* A cluster that found no partner tries again when the layout or a version has changed. */
+static bool merge_is_due(struct channi *c, uint32_t live, const struct channi_latch *latch)
+{
+    unsigned ticket;
+
+    if (live >= c->merge_min && live > 0)
+        return false;
+    const struct channi_view *view = channi_enter(c, &ticket);
+    const uint64_t stamp = channi_stamp(view);
+    channi_leave(c, ticket);
+    return atomic_load(&latch->alone) != stamp;
+}
+
+enum channi_job_kind channi_needs(const struct channi *index, const struct channi_cluster *cl)
+{
+    struct channi *c = (struct channi *)(uintptr_t)index;
+    const uint32_t live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live);
+    const struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
+
+    if (cl->kind == CLUSTER_DEFERRED)
+        return JOB_KINDS;
+    if (split_is_due(c, live, latch))
+        return JOB_SPLIT;
+    if (merge_is_due(c, live, latch))
+        return JOB_MERGE;
+    return compaction_is_due(c, cl, latch) ? JOB_COMPACT : JOB_KINDS;
+}
+
+bool channi_is_overdue(const struct channi *c, const struct channi_cluster *cl)
+{
+    const struct channi_latch *latch = segmented_at(&c->latches, cl->cid);
+    const double twice = 2 * c->compact_share, share = twice > 1 ? twice : 1;
+    const uint32_t live = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live),
+                   changed = changed_rows(cl, latch);
+
+    if (cl->kind == CLUSTER_DEFERRED || live == 0)
+        return false;
+    return (live > 2 * (uint64_t)c->split_max && split_is_due(c, live, latch)) ||
+           (changed >= OVERDUE_LEAST && (double)changed > share * (double)cl->base_n);
+}

@@ -1,0 +1,128 @@
+/* compact.c - rewrites a cluster's file, with the rows of its delta and without its dead rows.
+ *
+ * A live root stays. If the root has died, the live member nearest to the site replaces it, but
+ * site and routes stay: rows were assigned by the site, and moving it would leave a fifth of them,
+ * and of the neighbours' rows, misassigned. With params.reroute the cluster moves to the member
+ * nearest to the mean of all. */
+#include <math.h>
+
+#include "algorithms/channi/maintenance/division.h"
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/rows.h"
+#include "src/core/mem.h"
+
+/* Finds the cluster's root among the members. false: it has died. */
+static bool find_root(const struct channi_cluster *cl, const struct channi_members *m,
+                      uint32_t *root)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (m->row[i] == cl->root && m->dead[i] == 0) {
+            *root = (uint32_t)i;
+            return true;
+        }
+    return false;
+}
+
+static uint32_t nearest_to_site(const struct channi *c, const struct channi_cluster *cl,
+                                const struct channi_members *m, double *cost)
+{
+    uint32_t nearest = 0;
+    float least = INFINITY;
+
+    for (uint32_t i = 0; i < m->n; i++) {
+        const float d = m->dead[i] == 0 ? channi_distance(c, m->rows[i], cl->site) : INFINITY;
+
+        if (d < least) {
+            least = d;
+            nearest = i;
+        }
+    }
+    *cost += (double)m->n_live;
+    return nearest;
+}
+
+/* Moves the cluster's site to the middle of its present rows. */
+static int move(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                struct channi_replacement *r, struct channi_part *part, double *cost)
+{
+    const struct channi_cluster *cl = w->clusters[0];
+    uint32_t *copy;
+    int rc = channi_choose_root(c, m, &part->root, cost);
+
+    if (rc != OK)
+        return rc;
+    part->new_route =
+        channi_wants_route(c, m, part->rows, part->n, part->root, cl->routes, cl->n_routes);
+    *cost += (double)part->n;
+    copy = mem_array(c->base.env.mem, 2 * cl->n_routes, sizeof *copy);
+    if (!copy)
+        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot choose routes",
+                    c->base.ops->name);
+    for (uint32_t i = 0; i < cl->n_routes; i++)
+        copy[i] = cl->routes[i];
+    r->n_dropped = channi_surplus_routes(c, copy, cl->n_routes, part->new_route,
+                                         m->rows[part->root], copy + cl->n_routes);
+    r->dropped = copy + cl->n_routes;
+    rc = channi_replace(c, w, m, r);
+    if (rc == OK) {
+        channi_count(&c->counters.reroutes, part->new_route);
+        channi_count(&c->counters.aliases_dropped, r->n_dropped);
+    }
+    mem_free(c->base.env.mem, copy);
+    return rc;
+}
+
+static int rewrite(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                   struct channi_replacement *r, struct channi_part *part, double *cost)
+{
+    const struct channi_cluster *cl = w->clusters[0];
+
+    part->go_on = true;
+    part->stays = true;
+    if (!find_root(cl, m, &part->root)) {
+        if (c->params.reroute) {
+            part->stays = false;
+            return move(c, w, m, r, part, cost);
+        }
+        part->root = nearest_to_site(c, cl, m, cost);
+    }
+    return channi_replace(c, w, m, r);
+}
+
+static int compact_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                           double *cost)
+{
+    struct mem *mem = c->base.env.mem;
+    uint32_t *all = mem_array(mem, m->n, sizeof *all);
+    struct channi_part part = {
+        .rows = all, .n = m->n, .kind = w->clusters[0]->kind, .successor_of = 0, .routes_of = 1
+    };
+    struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
+    int rc = OK;
+
+    if (!all)
+        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot compact a cluster",
+                    c->base.ops->name);
+    for (size_t i = 0; i < m->n; i++)
+        all[i] = (uint32_t)i;
+    *cost += (double)m->n;
+    rc = rewrite(c, w, m, &r, &part, cost);
+    mem_free(mem, all);
+    if (rc == OK)
+        channi_count(&c->counters.compactions, 1);
+    return rc;
+}
+
+int channi_compact(struct channi *c, uint32_t cid, double *cost, bool *busy)
+{
+    struct channi_taken w;
+    struct channi_members m;
+    int rc;
+
+    if (!channi_rewrite_begin(c, cid, JOB_COMPACT, &w, &m, busy, &rc))
+        return rc;
+    if (rc == OK && m.n_live > 0)
+        rc = compact_members(c, &w, &m, cost);
+    channi_rewrite_end(c, &w, &m);
+    return rc;
+}

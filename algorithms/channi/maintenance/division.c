@@ -1,0 +1,200 @@
+/* division.c - shared by compactions, splits and merges. */
+#include "algorithms/channi/maintenance/division.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/channi/rows.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+bool channi_rewrite_is_due(struct channi *c, uint32_t cid, enum channi_job_kind kind)
+{
+    unsigned ticket;
+    const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
+    const bool due = cid < layout->n_clusters && layout->clusters[cid] &&
+                     channi_needs(c, layout->clusters[cid]) == kind;
+
+    channi_leave(c, ticket);
+    return due;
+}
+
+bool channi_rewrite_begin(struct channi *c, uint32_t cid, enum channi_job_kind kind,
+                          struct channi_taken *w, struct channi_members *m, bool *busy, int *rc)
+{
+    bool taken = false;
+
+    *rc = OK;
+    if (!channi_rewrite_is_due(c, cid, kind))
+        return false;
+    *rc = channi_take(c, &cid, 1, w, &taken);
+    *busy = *rc == OK && !taken;
+    if (*rc != OK || !taken)
+        return false;
+    channi_members_init(m, c);
+    if (channi_needs(c, w->clusters[0]) == kind)
+        *rc = channi_gather(c, w, m);
+    return true;
+}
+
+void channi_rewrite_end(struct channi *c, struct channi_taken *w, struct channi_members *m)
+{
+    channi_members_free(m, c);
+    channi_give(c, w);
+}
+
+/* ------------------------------------------------------------------------------------ clouds */
+
+int channi_cloud_make(struct channi_cloud *x, const struct channi *c,
+                      const struct channi_members *m)
+{
+    struct mem *mem = c->base.env.mem;
+    const size_t dim = c->base.env.dim;
+
+    *x = (struct channi_cloud){ .dim = dim };
+    x->rows = mem_array(mem, m->n_live, dim * sizeof *x->rows);
+    x->member = mem_array(mem, m->n_live, sizeof *x->member);
+    x->scratch = mem_array(mem, m->n_live, sizeof *x->scratch);
+    if (!x->rows || !x->member || !x->scratch) {
+        channi_cloud_free(x, c);
+        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot convert %zu rows",
+                    c->base.ops->name, m->n_live);
+    }
+    for (size_t i = 0; i < m->n && x->n < m->n_live; i++)
+        if (m->dead[i] == 0) {
+            channi_to_float(c, m->rows[i], x->rows + x->n * dim);
+            x->member[x->n++] = (uint32_t)i;
+        }
+    return OK;
+}
+
+void channi_cloud_free(struct channi_cloud *x, const struct channi *c)
+{
+    mem_free(c->base.env.mem, x->rows);
+    mem_free(c->base.env.mem, x->member);
+    mem_free(c->base.env.mem, x->scratch);
+    *x = (struct channi_cloud){ 0 };
+}
+
+/* Works in chunks of dimensions, so that the sums in double fit on the stack. */
+void channi_cloud_mean(const struct channi_cloud *x, const uint32_t *rows, size_t n, float *mean)
+{
+    double sum[256];
+
+    for (size_t first = 0; first < x->dim; first += 256) {
+        const size_t len = x->dim - first < 256 ? x->dim - first : 256;
+
+        memset(sum, 0, sizeof sum);
+        for (size_t i = 0; i < n; i++) {
+            const float *row = x->rows + (rows ? rows[i] : i) * x->dim + first;
+            for (size_t j = 0; j < len; j++)
+                sum[j] += (double)row[j];
+        }
+        for (size_t j = 0; j < len; j++)
+            mean[first + j] = (float)(sum[j] / (double)(n ? n : 1));
+    }
+}
+
+uint32_t channi_cloud_nearest(const struct channi *c, const struct channi_cloud *x,
+                              const uint32_t *rows, size_t n, const float *point)
+{
+    const struct kernels *k = c->base.env.kernels;
+    uint32_t best = rows ? rows[0] : 0;
+    float least = INFINITY;
+
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t at = rows ? rows[i] : (uint32_t)i;
+        const float d = k->l2sq_f32(x->rows + at * x->dim, point, x->dim);
+        if (d < least) {
+            least = d;
+            best = at;
+        }
+    }
+    return best;
+}
+
+int channi_choose_root(const struct channi *c, const struct channi_members *m, uint32_t *member,
+                       double *cost)
+{
+    struct channi_cloud x;
+    int rc = channi_cloud_make(&x, c, m);
+
+    if (rc != OK)
+        return rc;
+    float *mean = mem_array(c->base.env.mem, x.dim, sizeof *mean);
+    if (mean) {
+        channi_cloud_mean(&x, NULL, x.n, mean);
+        *member = x.member[channi_cloud_nearest(c, &x, NULL, x.n, mean)];
+        *cost += (double)x.n;
+    } else {
+        rc = fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot choose a root",
+                  c->base.ops->name);
+    }
+    mem_free(c->base.env.mem, mean);
+    channi_cloud_free(&x, c);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------ routes */
+
+const void *channi_route_row(const struct channi *c, uint32_t route)
+{
+    return segmented_at(&c->route_rows, route);
+}
+
+uint32_t channi_nearest_route(const struct channi *c, const uint32_t *routes, size_t n,
+                              const void *row, float *distance)
+{
+    uint32_t best = routes[0];
+
+    *distance = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const float d = channi_distance(c, channi_route_row(c, routes[i]), row);
+        if (d < *distance) {
+            *distance = d;
+            best = routes[i];
+        }
+    }
+    return best;
+}
+
+bool channi_wants_route(const struct channi *c, const struct channi_members *m,
+                        const uint32_t *rows, size_t n, uint32_t root, const uint32_t *routes,
+                        size_t n_routes)
+{
+    size_t nearer = 0, live = 0;
+    float drift;
+
+    if (!c->params.reroute || n_routes == 0)
+        return n_routes == 0;
+    (void)channi_nearest_route(c, routes, n_routes, m->rows[root], &drift);
+    for (size_t i = 0; drift > 0 && i < n; i++)
+        if (m->dead[rows[i]] == 0) {
+            live++;
+            nearer += channi_distance(c, m->rows[rows[i]], m->rows[root]) < drift;
+        }
+    return live > 0 && (double)nearer >= 0.9 * (double)live;
+}
+
+size_t channi_surplus_routes(const struct channi *c, uint32_t *routes, size_t n, size_t more,
+                             const void *root, uint32_t *dropped)
+{
+    const size_t most = (size_t)c->params.alias_max;
+    size_t n_dropped = 0;
+
+    while (n > 0 && n + more > most && n + more > 1) {
+        size_t worst = 0;
+        float farthest = -1;
+
+        for (size_t i = 0; i < n; i++) {
+            const float d = channi_distance(c, channi_route_row(c, routes[i]), root);
+            if (d > farthest) {
+                farthest = d;
+                worst = i;
+            }
+        }
+        dropped[n_dropped++] = routes[worst];
+        routes[worst] = routes[--n];
+    }
+    return n_dropped;
+}

@@ -1,0 +1,176 @@
+/* maintain.c - runs jobs after commits and in maintain(), and the chores after jobs. */
+#include "algorithms/channi/build/build.h"
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/durable/checkpoint.h"
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/operations.h"
+#include "algorithms/channi/rewrite/replace.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* --------------------------------------------------------------------------- kinds of jobs */
+
+static int run_with(struct index *index, const void *job, struct job_run *run,
+                    int (*function)(struct channi *, uint32_t cid, double *cost, bool *busy))
+{
+    struct channi *c = channi_of(index);
+    const struct channi_job *j = job;
+    (void)atomic_fetch_add(&c->jobs->running[j->kind], 1);
+    const int rc = function(c, j->cid, &run->cost, &run->busy);
+    (void)atomic_fetch_sub(&c->jobs->running[j->kind], 1);
+
+    epoch_collect(c->epoch);
+    return rc;
+}
+
+static int run_compact(struct index *index, const void *job, struct job_run *run)
+{
+    return run_with(index, job, run, channi_compact);
+}
+
+static int run_split(struct index *index, const void *job, struct job_run *run)
+{
+    return run_with(index, job, run, channi_split);
+}
+
+static int run_merge(struct index *index, const void *job, struct job_run *run)
+{
+    return run_with(index, job, run, channi_merge);
+}
+
+static job_queue_function *const kinds[JOB_KINDS] = {
+    [JOB_COMPACT] = run_compact,
+    [JOB_SPLIT] = run_split,
+    [JOB_MERGE] = run_merge,
+};
+
+/* ------------------------------------------------------------------------- opening, chores */
+
+/* Background threads return memory only with an empty queue: the next job would need it. */
+static int chores(struct index *index)
+{
+    struct channi *c = channi_of(index);
+    const int rc = durable_is_due(&c->durable) ? channi_checkpoint(c) : OK;
+
+    if (c->maintenance != CHANNI_BACKGROUND || channi_queued(c) == 0)
+        channi_trim(c);
+    return rc;
+}
+
+int channi_maintenance_open(struct channi *c)
+{
+    return channi_jobs_open(c, kinds, chores);
+}
+
+int channi_maintenance_start(struct channi *c)
+{
+    if (!c->jobs)
+        return OK;
+    channi_jobs_queue_all(c); /* jobs that were due when the index was closed */
+    if (c->maintenance != CHANNI_BACKGROUND)
+        return OK;
+    return job_queue_start(&c->jobs->queue, (size_t)c->params.background_threads,
+                           (int)c->params.background_nice);
+}
+
+/* ----------------------------------------------------------------------------- running jobs */
+
+/* Runs jobs. Jobs queue more jobs, so one call has a bound. Cannot fail: a job's error is counted,
+   and the job put aside. */
+static void work_off(struct channi *c, uint64_t budget, bool *more)
+{
+    struct job_queue *q = &c->jobs->queue;
+    const struct job_queue_bounds bounds = { .cost = budget,
+                                             .jobs = 64 + 16 * job_queue_waiting(q),
+                                             .threads = pool_threads(c->base.env.pool) };
+
+    (void)job_queue_work(q, &bounds, more);
+}
+
+/* ------------------------------------------------------------------------------ after commits */
+
+/* Queues OOD clusters that have just reached CHANNI_OOD_AGE. No other event may ever queue them. */
+static void queue_aged(struct channi *c)
+{
+    unsigned ticket;
+    const struct channi_view *view = channi_enter(c, &ticket);
+    const struct channi_layout *l = view->layout;
+
+    for (uint32_t i = 0; i < l->n_ood; i++) {
+        const struct channi_cluster *cl = l->clusters[l->ood[i]];
+
+        if (cl && view->version == cl->born_ver + CHANNI_OOD_AGE)
+            channi_queue(c, cl->cid);
+    }
+    channi_leave(c, ticket);
+}
+
+/* Queues again the jobs that were put aside or not queued. all: also clears the error and
+   tests every cluster. */
+static void resume(struct channi *c, bool all)
+{
+    struct job_queue *q = &c->jobs->queue;
+
+    job_queue_retry(q, all);
+    if (durable_is_due(&c->durable))
+        job_queue_chores_due(q);
+    if (all || atomic_load(&c->jobs->forgotten))
+        channi_jobs_queue_all(c);
+}
+
+/* Background threads may be limited, or starve while all processors are busy. Then the commits that
+   make the work do it. So rows in deltas, which every search scans, stay bounded. */
+static void push_back(struct channi *c, const uint32_t *touched, size_t n)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++)
+        any |= channi_catch_up_overdue(c, touched[i]);
+    channi_count(&c->counters.delayed_commits, any);
+}
+
+/* The commit is complete even if a job fails. The job is retried, and its error is returned by
+   the next maintain(). */
+int channi_after_commit(struct channi *c, const uint32_t *touched, size_t n)
+{
+    struct error error = { 0 };
+    bool more;
+
+    if (!c->jobs)
+        return OK;
+    resume(c, false);
+    queue_aged(c);
+    if (c->maintenance == CHANNI_BACKGROUND) {
+        push_back(c, touched, n);
+        return OK;
+    }
+    struct error *before = error_divert(&error);
+    if (c->maintenance == CHANNI_INLINE)
+        work_off(c, 0, &more);
+    const int rc = job_queue_chores(&c->jobs->queue);
+    (void)error_divert(before);
+    if (rc != OK) {
+        channi_count(&c->counters.job_errors, 1);
+        job_queue_keep(&c->jobs->queue, &error);
+    }
+    return OK;
+}
+
+/* -------------------------------------------------------------------------------- maintain() */
+
+/* Retries failed jobs; an error is cleared when its job succeeds. */
+int channi_maintain(struct index *index, uint64_t budget, bool *more)
+{
+    struct channi *c = channi_of(index);
+    int rc;
+
+    *more = false;
+    epoch_collect(c->epoch);
+    rc = channi_build_if_due(c);
+    if (rc != OK || !c->jobs)
+        return rc;
+    resume(c, true);
+    work_off(c, budget, more);
+    rc = job_queue_error(&c->jobs->queue, c->base.env.error);
+    return rc == OK ? job_queue_chores(&c->jobs->queue) : rc;
+}

@@ -1,0 +1,296 @@
+/* merge.c - merges a cluster that has become too small into a near one. The graph of routes loses
+ * no node: both clusters' routes lead to the merged one.
+ *
+ * The partner is the nearest cluster, by a search among the routes, with which the sum of live
+ * rows is at most half of split_max. An OOD cluster merges only with OOD clusters until it is
+ * CHANNI_OOD_AGE commits old. A cluster without live rows merges into the nearest that has
+ * some, of any size, as it adds none. A cluster without a partner stays, and tries again when
+ * anything has changed. */
+#include <math.h>
+
+#include "algorithms/channi/maintenance/division.h"
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/channi/search/route.h"
+#include "algorithms/channi/versions/latch.h"
+#include "src/core/mem.h"
+
+/* Candidates for a partner. */
+enum { PARTNERS = 16 };
+
+static uint32_t live_of(const struct channi_cluster *cl)
+{
+    return atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live);
+}
+
+/* -------------------------------------------------------------------------------- the partner */
+
+static bool is_young(const struct channi_cluster *cl, uint64_t version)
+{
+    return cl->kind == CLUSTER_OOD && version < cl->born_ver + CHANNI_OOD_AGE;
+}
+
+static bool fit(const struct channi *c, const struct channi_cluster *a,
+                const struct channi_cluster *b, uint64_t version)
+{
+    const uint32_t na = live_of(a), nb = live_of(b);
+
+    if (a == b || nb == 0)
+        return false;
+    if (na == 0)
+        return true;
+    return (uint64_t)na + nb <= c->split_max / 2 &&
+           (a->kind == b->kind || (!is_young(a, version) && !is_young(b, version)));
+}
+
+/* Tries the n nearest clusters by route. */
+static int find_by_route(struct channi *c, struct channi_scratch *x, const struct channi_view *view,
+                         const struct channi_cluster *cl, size_t n, uint32_t *partner, double *cost)
+{
+    struct mem *mem = c->base.env.mem;
+    const struct channi_layout *l = view->layout;
+    uint32_t *cids = mem_array(mem, n, sizeof *cids);
+    float *distances = mem_array(mem, n, sizeof *distances);
+    const size_t ef = (size_t)c->params.assign_ef;
+    size_t found = 0;
+    int rc;
+
+    rc = cids && distances
+             ? channi_nearest_clusters(c, x, l, cl->site, n, ef, cids, distances, &found, cost)
+             : fail(c->base.env.error, ERR_NO_MEMORY,
+                    "%s: out of memory, cannot find a cluster's partner", c->base.ops->name);
+    for (size_t i = 0; rc == OK && i < found && *partner == CID_NONE; i++)
+        if (fit(c, cl, l->clusters[cids[i]], view->version))
+            *partner = cids[i];
+    mem_free(mem, cids);
+    mem_free(mem, distances);
+    return rc;
+}
+
+/* Compares all OOD clusters: they are far from one another, but few. */
+static void find_outliers(struct channi *c, const struct channi_view *view,
+                          const struct channi_cluster *cl, uint32_t *partner, double *cost)
+{
+    const struct channi_layout *l = view->layout;
+    float least = INFINITY;
+
+    for (uint32_t i = 0; i < l->n_ood; i++) {
+        const struct channi_cluster *other = l->clusters[l->ood[i]];
+
+        if (!other || !fit(c, cl, other, view->version))
+            continue;
+        const float d = channi_distance(c, cl->site, other->site);
+        *cost += 1;
+        if (d < least) {
+            least = d;
+            *partner = other->cid;
+        }
+    }
+}
+
+/* Called inside the epoch. */
+static int find_in(struct channi *c, const struct channi_view *view,
+                   const struct channi_cluster *cl, uint32_t *partner, double *cost)
+{
+    const size_t all = view->layout->n_clusters;
+    int rc = OK;
+
+    if (is_young(cl, view->version) && live_of(cl) > 0) {
+        find_outliers(c, view, cl, partner, cost);
+        return OK;
+    }
+    struct channi_scratch *x = channi_scratch_take(c);
+    if (!x)
+        return fail(c->base.env.error, ERR_NO_MEMORY,
+                    "%s: out of memory, cannot find a cluster's partner", c->base.ops->name);
+    rc = find_by_route(c, x, view, cl, all < PARTNERS ? all : PARTNERS, partner, cost);
+    if (rc == OK && *partner == CID_NONE && live_of(cl) == 0 && all > PARTNERS)
+        rc = find_by_route(c, x, view, cl, all, partner, cost);
+    channi_scratch_give(c, x);
+    return rc;
+}
+
+/* *partner CID_NONE: no merge is needed, or no partner was found; the latch then records that. */
+static int find_partner(struct channi *c, uint32_t cid, uint32_t *partner, double *cost)
+{
+    unsigned ticket;
+    int rc = OK;
+
+    *partner = CID_NONE;
+    const struct channi_view *view = channi_enter(c, &ticket);
+    const struct channi_cluster *cl =
+        cid < view->layout->n_clusters ? view->layout->clusters[cid] : NULL;
+    if (cl && channi_needs(c, cl) == JOB_MERGE) {
+        rc = find_in(c, view, cl, partner, cost);
+        if (rc == OK && *partner == CID_NONE) {
+            struct channi_latch *latch = segmented_at(&c->latches, cid);
+            atomic_store(&latch->alone, channi_stamp(view));
+        }
+    }
+    channi_leave(c, ticket);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------------- merging */
+
+/* A merge of two clusters. */
+struct merger {
+    struct channi *c;
+    struct channi_taken *w;
+    const struct channi_members *m;
+    size_t larger, smaller; /* of w's clusters */
+    uint32_t *rows;         /* m->n */
+    uint32_t *routes;       /* n_routes of both clusters; then space for dropped ones */
+    size_t n_routes;
+};
+
+static int merger_open(struct merger *g, struct channi *c, struct channi_taken *w,
+                       const struct channi_members *m)
+{
+    struct mem *mem = c->base.env.mem;
+
+    *g = (struct merger){ .c = c, .w = w, .m = m };
+    g->larger = live_of(w->clusters[1]) > live_of(w->clusters[0]);
+    g->smaller = !g->larger;
+    g->n_routes = (size_t)w->clusters[0]->n_routes + w->clusters[1]->n_routes;
+    g->rows = mem_array(mem, m->n, sizeof *g->rows);
+    g->routes = mem_array(mem, 2 * g->n_routes, sizeof *g->routes);
+    return g->rows && g->routes
+               ? OK
+               : fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot merge clusters",
+                      c->base.ops->name);
+}
+
+static void merger_close(struct merger *g)
+{
+    mem_free(g->c->base.env.mem, g->rows);
+    mem_free(g->c->base.env.mem, g->routes);
+}
+
+/* Lists the larger cluster's rows first, so that its graph can be extended. */
+static void list_rows(const struct merger *g)
+{
+    size_t n = 0;
+
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < g->m->n; i++)
+            if ((g->m->from[i] == g->larger) == (pass == 0))
+                g->rows[n++] = (uint32_t)i;
+}
+
+/* Lists the routes that lead to the merged cluster first in routes[], then the dropped ones. */
+static void choose_routes(struct merger *g, struct channi_part *part, struct channi_replacement *r)
+{
+    const struct channi_cluster *larger = g->w->clusters[g->larger],
+                                *smaller = g->w->clusters[g->smaller];
+    uint32_t *dropped = g->routes + g->n_routes;
+    const void *root = g->m->rows[part->root];
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < larger->n_routes; i++)
+        g->routes[n++] = larger->routes[i];
+    for (uint32_t i = 0; i < smaller->n_routes; i++)
+        if (g->c->params.alias)
+            g->routes[n++] = smaller->routes[i];
+        else
+            dropped[r->n_dropped++] = smaller->routes[i];
+    part->new_route = channi_wants_route(g->c, g->m, part->rows, part->n, part->root, g->routes, n);
+    r->n_dropped +=
+        channi_surplus_routes(g->c, g->routes, n, part->new_route, root, dropped + r->n_dropped);
+    r->dropped = dropped;
+}
+
+static enum channi_cluster_kind kind_of(const struct merger *g)
+{
+    return g->w->clusters[0]->kind == CLUSTER_OOD && g->w->clusters[1]->kind == CLUSTER_OOD
+               ? CLUSTER_OOD
+               : CLUSTER_NORMAL;
+}
+
+static void count(const struct merger *g, const struct channi_part *part,
+                  const struct channi_replacement *r)
+{
+    struct channi *c = g->c;
+    const size_t smaller = g->w->clusters[g->smaller]->n_routes;
+
+    channi_count(&c->counters.merges, 1);
+    channi_count(&c->counters.reroutes, part->new_route);
+    channi_count(&c->counters.aliases, c->params.alias ? smaller : 0);
+    channi_count(&c->counters.aliases_dropped, r->n_dropped);
+}
+
+static int unite(struct merger *g, double *cost)
+{
+    struct channi_part part = { .rows = g->rows,
+                                .n = g->m->n,
+                                .kind = kind_of(g),
+                                .successor_of = (uint32_t)g->larger,
+                                .routes_of = g->c->params.alias ? 3 : 1u << g->larger,
+                                .go_on = true };
+    struct channi_replacement r = { .parts = &part, .n_parts = 1, .threads = 1 };
+    int rc;
+
+    list_rows(g);
+    if ((rc = channi_choose_root(g->c, g->m, &part.root, cost)) != OK)
+        return rc;
+    choose_routes(g, &part, &r);
+    *cost += (double)g->m->n;
+    rc = channi_replace(g->c, g->w, g->m, &r);
+    if (rc == OK)
+        count(g, &part, &r);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------- the job */
+
+/* Tests again, now that both latches are held. */
+static bool still_fit(struct channi *c, const struct channi_taken *w, uint32_t cid)
+{
+    const size_t at = w->clusters[1]->cid == cid;
+
+    return channi_needs(c, w->clusters[at]) == JOB_MERGE &&
+           fit(c, w->clusters[at], w->clusters[!at], w->view->version);
+}
+
+static int merge_taken(struct channi *c, struct channi_taken *w, double *cost)
+{
+    struct channi_members m;
+    struct merger g;
+    int rc;
+
+    channi_members_init(&m, c);
+    rc = channi_gather(c, w, &m);
+    if (rc == OK && m.n_live > 0) {
+        rc = merger_open(&g, c, w, &m);
+        if (rc == OK)
+            rc = unite(&g, cost);
+        merger_close(&g);
+    }
+    channi_members_free(&m, c);
+    return rc;
+}
+
+int channi_merge(struct channi *c, uint32_t cid, double *cost, bool *busy)
+{
+    uint32_t cids[2] = { cid, CID_NONE };
+    struct channi_taken w;
+    bool taken;
+    int rc;
+
+    rc = find_partner(c, cid, &cids[1], cost);
+    if (rc != OK)
+        return rc;
+    if (cids[1] != CID_NONE) {
+        rc = channi_take(c, cids, 2, &w, &taken);
+        *busy = rc == OK && !taken;
+        if (rc != OK || !taken)
+            return rc;
+        if (still_fit(c, &w, cid))
+            rc = merge_taken(c, &w, cost);
+        channi_give(c, &w);
+    }
+    for (size_t i = 0; rc == OK && i < 2; i++)
+        if (cids[i] != CID_NONE)
+            channi_queue(c, cids[i]);
+    return rc;
+}

@@ -1,0 +1,204 @@
+/* ood.c - finds outliers of a cluster under split, and makes OOD clusters of them.
+ *
+ * A row is an outlier if its distance e (not squared) to the nearest temporary centroid is above mu
+ * + s sigma of all rows' e. By Cantelli's inequality at most 1 / (1 + s^2) of any rows are: 20 % at
+ * s = 2. With normally distributed distances it is about 2 %.
+ *
+ * So even an ordinary cluster has flagged rows, the tail of its distances. The paper makes a
+ * cluster of "sufficient" outliers without a definition. We require a number (1 % of the rows, at
+ * least OOD_LEAST) and a distance: on average the flagged rows lie at least ood_excess sigma beyond
+ * the mark. A normal tail lies 0.37 sigma beyond it, those of clusters of SIFT, MNIST and words 0.1
+ * to 0.99; one row in twenty planted at 6 sigma lies 1.3 and more. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "algorithms/channi/maintenance/split.h"
+#include "kernels/kernels.h"
+
+/* At s = 2 the share .2 is Cantelli's bound; .8 gives the same results. A minimum of 8 does as
+   well; with 128 no outliers are found, as with ood = false (docs/decisions.md). */
+#define OOD_SHARE .2
+enum { OOD_LEAST = 16 };
+
+static void moments(struct channi_cut *k)
+{
+    const size_t n = k->x.n;
+    double sum = 0, squares = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += sqrt((double)k->temporary.distance[i]);
+    k->mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        const double from = sqrt((double)k->temporary.distance[i]) - k->mean;
+        squares += from * from;
+    }
+    k->sd = sqrt(squares / (double)n);
+}
+
+static void unflag(struct channi_cut *k)
+{
+    for (size_t i = 0; i < k->x.n; i++)
+        k->flagged[i] = false;
+    k->n_flagged = 0;
+}
+
+/* Maximum number of flagged rows: a share of all, and what fits into the parts of a split. */
+static size_t flags_most(const struct channi_cut *k)
+{
+    const size_t share = (size_t)(OOD_SHARE * (double)k->x.n);
+    const size_t fit = (CUT_PARTS - 8) * (size_t)k->c->ood_cap;
+
+    return share < fit ? share : fit;
+}
+
+static size_t flags_least(const struct channi_cut *k)
+{
+    const size_t percent = k->x.n / 100;
+
+    return percent > OOD_LEAST ? percent : OOD_LEAST;
+}
+
+/* Whether the flagged rows are more than a tail. */
+static bool lie_far(const struct channi_cut *k, double mark)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < k->x.n; i++)
+        if (k->flagged[i])
+            sum += sqrt((double)k->temporary.distance[i]) - mark;
+    return sum >= k->c->params.ood_excess * k->sd * (double)k->n_flagged;
+}
+
+struct far {
+    float distance;
+    uint32_t row;
+};
+
+static int farther_first(const void *a, const void *b)
+{
+    const struct far *x = a, *y = b;
+
+    if (x->distance != y->distance)
+        return x->distance > y->distance ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* Keeps the flags of the `most` farthest rows. */
+static void keep_farthest(struct channi_cut *k, size_t most)
+{
+    struct far *far = k->work;
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < k->x.n; i++)
+        if (k->flagged[i])
+            far[n++] = (struct far){ k->temporary.distance[i], i };
+    qsort(far, n, sizeof *far, farther_first);
+    for (size_t i = most; i < n; i++)
+        k->flagged[far[i].row] = false;
+    k->n_flagged = n < most ? n : most;
+}
+
+void channi_cut_flag(struct channi_cut *k)
+{
+    moments(k);
+    unflag(k);
+    const double mark = k->mean + k->c->params.ood_sigma * k->sd;
+    if (!k->c->params.ood)
+        return;
+    for (size_t i = 0; i < k->x.n; i++) {
+        const double e = sqrt((double)k->temporary.distance[i]);
+        k->flagged[i] = e > mark;
+        k->n_flagged += k->flagged[i];
+    }
+    const bool far = lie_far(k, mark);
+    if (k->n_flagged > flags_most(k))
+        keep_farthest(k, flags_most(k));
+    if (!far || k->n_flagged < flags_least(k))
+        unflag(k);
+}
+
+/* ------------------------------------------------------------------------ clusters of their own */
+
+/* Draws primaries among the n rows of list[], with probability by squared distance to the nearest
+   earlier one (k-means++). x.scratch[] has these distances. If all remaining rows are equal to
+   primaries, any is drawn. */
+static void draw_primaries(struct channi_cut *k, const uint32_t *list, size_t n)
+{
+    struct rng rng = rng_at(k->seed, 0x6f6f64);
+    uint32_t *primaries = k->roots + k->n_groups;
+    size_t at = (size_t)rng_below(&rng, n);
+
+    for (size_t g = 0; g < k->n_ood; g++) {
+        const float *row = k->x.rows + (size_t)list[at] * k->x.dim;
+        double total = 0, sum = 0;
+
+        primaries[g] = list[at];
+        k->part[list[at]] = (uint32_t)(k->n_groups + g);
+        for (size_t i = 0; i < n; i++) {
+            const float d = k->c->base.env.kernels->l2sq_f32(k->x.rows + (size_t)list[i] * k->x.dim,
+                                                             row, k->x.dim);
+            k->x.scratch[i] = g == 0 || d < k->x.scratch[i] ? d : k->x.scratch[i];
+            total += (double)k->x.scratch[i];
+        }
+        const double mark = rng_unit(&rng) * total;
+        for (size_t i = 0; i < n && sum <= mark; i++)
+            if (k->part[list[i]] == UINT32_MAX) {
+                sum += (double)k->x.scratch[i];
+                at = i;
+            }
+    }
+    k->cost += (double)(n * k->n_ood);
+}
+
+/* Assigns each of the n rows of list[] to the nearest primary whose cluster is not full. */
+static void to_primaries(struct channi_cut *k, const uint32_t *list, size_t n)
+{
+    size_t count[CUT_PARTS] = { 0 };
+
+    for (size_t g = 0; g < k->n_ood; g++)
+        count[g] = 1; /* the primary */
+    for (size_t i = 0; i < n; i++) {
+        const float *row = k->x.rows + (size_t)list[i] * k->x.dim;
+        float least = INFINITY;
+        size_t best = k->n_ood;
+
+        if (k->part[list[i]] != UINT32_MAX)
+            continue;
+        for (size_t g = 0; g < k->n_ood; g++) {
+            const size_t primary = k->roots[k->n_groups + g];
+            const float d =
+                k->c->base.env.kernels->l2sq_f32(row, k->x.rows + primary * k->x.dim, k->x.dim);
+            if (count[g] < k->c->ood_cap && (best == k->n_ood || d < least)) {
+                least = d;
+                best = g;
+            }
+        }
+        count[best]++;
+        k->part[list[i]] = (uint32_t)(k->n_groups + best);
+    }
+    k->cost += (double)(n * k->n_ood);
+}
+
+void channi_cut_file_outliers(struct channi_cut *k)
+{
+    uint32_t *list = k->list;
+    size_t n = 0;
+
+    k->n_ood = (k->n_flagged + k->c->ood_cap - 1) / k->c->ood_cap;
+    if (k->n_ood == 0)
+        return;
+    for (uint32_t i = 0; i < k->x.n; i++)
+        if (k->flagged[i]) {
+            list[n++] = i;
+            k->part[i] = UINT32_MAX;
+        }
+    draw_primaries(k, list, n);
+    to_primaries(k, list, n);
+    /* The final root of each OOD cluster is the row nearest to its mean. */
+    for (size_t g = k->n_groups; g < k->n_groups + k->n_ood; g++) {
+        const size_t rows = channi_cut_rows(k, g, list);
+        channi_cloud_mean(&k->x, list, rows, k->point);
+        k->roots[g] = channi_cloud_nearest(k->c, &k->x, list, rows, k->point);
+        k->cost += (double)rows;
+    }
+}

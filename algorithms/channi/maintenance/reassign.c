@@ -1,0 +1,232 @@
+/* reassign.c - after a split, moves rows of the new clusters and their neighbours to the
+ * nearest root.
+ *
+ * The paper divides only the rows of the split cluster. Rows of its neighbours that are nearer to a
+ * new primary stay where they are, and a search that is routed to the new clusters misses them.
+ * After growth to ten times the size a third of all rows are misassigned (docs/methods/channi.md).
+ * So params.reassign_clusters neighbours are rewritten together with the new clusters; roots,
+ * routes and names stay. This never waits: if a latch is taken, nothing is done. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/channi/search/route.h"
+#include "algorithms/common/concurrency/throttle.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum {
+    WORTH = 100,     /* at least one row in 100 must move */
+    YIELD_ROWS = 256 /* rows between two waits for the throttle */
+};
+
+struct reassignment {
+    struct channi *c;
+    struct channi_taken w;
+    struct channi_members m;
+    uint32_t cids[WORK_MOST], n;
+    uint32_t root[WORK_MOST], size[WORK_MOST]; /* roots as member indices; live rows */
+    uint32_t *part, *list;                     /* a member's part; members grouped by part */
+    size_t moved;
+};
+
+/* ------------------------------------------------------------------------------ neighbours */
+
+static bool among(const struct reassignment *s, uint32_t cid)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->cids[i] == cid)
+            return true;
+    return false;
+}
+
+static void add(struct reassignment *s, const struct channi_layout *layout, uint32_t cid)
+{
+    const struct channi_cluster *cl = cid < layout->n_clusters ? layout->clusters[cid] : NULL;
+
+    if (cl && cl->kind == CLUSTER_NORMAL && s->n < WORK_MOST && !among(s, cid) &&
+        atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->live) > 0)
+        s->cids[s->n++] = cid;
+}
+
+/* Collects the nearest clusters of each new one, until there are params.reassign_clusters. */
+static int find_neighbours(struct reassignment *s, const uint32_t *cids, size_t n_cids,
+                           double *cost)
+{
+    struct channi *c = s->c;
+    struct channi_scratch *x = channi_scratch_take(c);
+    uint32_t near[2 * WORK_MOST];
+    float distances[2 * WORK_MOST];
+    unsigned ticket;
+    size_t found;
+    int rc = OK;
+
+    if (!x)
+        return fail(c->base.env.error, ERR_NO_MEMORY,
+                    "channi: out of memory, cannot reassign rows");
+    const struct channi_layout *layout = channi_enter(c, &ticket)->layout;
+    for (size_t i = 0; i < n_cids; i++)
+        add(s, layout, cids[i]);
+    const uint32_t own = s->n, most = own + (uint32_t)c->params.reassign_clusters;
+    for (uint32_t i = 0; rc == OK && i < own; i++) {
+        const size_t share = (i + 1) * (size_t)c->params.reassign_clusters / own;
+
+        rc = channi_nearest_clusters(c, x, layout, layout->clusters[s->cids[i]]->site, own + share,
+                                     (size_t)c->params.assign_ef, near, distances, &found, cost);
+        for (size_t j = 0; rc == OK && j < found && s->n < own + share && s->n < most; j++)
+            add(s, layout, near[j]);
+    }
+    channi_leave(c, ticket);
+    channi_scratch_give(c, x);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------------ rows */
+
+/* Finds each cluster's root among the members, or the live member nearest to its site if the root
+   has died. false: a cluster has no live row. */
+static bool find_roots(struct reassignment *s)
+{
+    const struct channi_members *m = &s->m;
+    float least[WORK_MOST];
+
+    for (size_t i = 0; i < s->w.n; i++) {
+        least[i] = INFINITY;
+        s->size[i] = 0;
+    }
+    for (uint32_t i = 0; i < m->n; i++) {
+        const uint32_t from = m->from[i];
+        const struct channi_cluster *cl = s->w.clusters[from];
+
+        if (m->dead[i] != 0)
+            continue;
+        const float d = m->row[i] == cl->root ? -1 : channi_distance(s->c, m->rows[i], cl->site);
+        s->size[from]++;
+        if (d < least[from]) {
+            least[from] = d;
+            s->root[from] = i;
+        }
+    }
+    for (size_t i = 0; i < s->w.n; i++)
+        if (s->size[i] == 0)
+            return false;
+    return true;
+}
+
+/* Chooses the nearest root, unless that makes a cluster too small or too large. */
+static void reassign_row(struct reassignment *s, uint32_t i, double *cost)
+{
+    const struct channi *c = s->c;
+    const uint32_t from = s->m.from[i];
+    uint32_t best = from;
+    float least = INFINITY;
+
+    s->part[i] = from;
+    if (s->m.dead[i] != 0 || i == s->root[from] || s->size[from] <= 2 * c->merge_min + 1)
+        return;
+    for (uint32_t j = 0; j < s->w.n; j++) {
+        const float d = channi_distance(c, s->m.rows[i], s->w.clusters[j]->site);
+
+        if (d < least || (d == least && j == from)) {
+            least = d;
+            best = j;
+        }
+    }
+    *cost += (double)s->w.n;
+    if (best == from || s->size[best] >= c->split_max)
+        return;
+    s->part[i] = best;
+    s->size[from]--;
+    s->size[best]++;
+    s->moved++;
+}
+
+static int reassign_rows(struct reassignment *s, double *cost)
+{
+    struct mem *mem = s->c->base.env.mem;
+
+    s->part = mem_array(mem, s->m.n, sizeof *s->part);
+    s->list = mem_array(mem, s->m.n, sizeof *s->list);
+    if (!s->part || !s->list)
+        return fail(s->c->base.env.error, ERR_NO_MEMORY,
+                    "channi: out of memory, cannot reassign %zu rows", s->m.n);
+    for (uint32_t i = 0; i < s->m.n; i++) {
+        reassign_row(s, i, cost);
+        if (i % YIELD_ROWS == 0)
+            throttle_wait();
+    }
+    return OK;
+}
+
+/* Lists rows that stay first, in file order, so that the file's graph can be extended. */
+static size_t list_part(const struct reassignment *s, uint32_t part, uint32_t *to)
+{
+    size_t n = 0;
+
+    for (int arrived = 0; arrived < 2; arrived++)
+        for (uint32_t i = 0; i < s->m.n; i++)
+            if (s->part[i] == part && (s->m.from[i] != part) == arrived)
+                to[n++] = i;
+    return n;
+}
+
+static int carry_out(struct reassignment *s)
+{
+    struct channi_part parts[WORK_MOST];
+    const struct channi_replacement r = { .parts = parts, .n_parts = s->w.n, .threads = 1 };
+    uint32_t *at = s->list;
+
+    for (uint32_t i = 0; i < s->w.n; i++) {
+        parts[i] = (struct channi_part){ .rows = at,
+                                         .n = list_part(s, i, at),
+                                         .root = s->root[i],
+                                         .kind = s->w.clusters[i]->kind,
+                                         .successor_of = i,
+                                         .routes_of = UINT32_C(1) << i,
+                                         .stays = true,
+                                         .go_on = true };
+        at += parts[i].n;
+    }
+    const int rc = channi_replace(s->c, &s->w, &s->m, &r);
+    if (rc == OK)
+        channi_count(&s->c->counters.reassigned, s->moved);
+    return rc;
+}
+
+static int reassign_taken(struct reassignment *s, double *cost)
+{
+    int rc = channi_gather(s->c, &s->w, &s->m);
+
+    if (rc == OK && find_roots(s)) {
+        rc = reassign_rows(s, cost);
+        if (rc == OK && s->moved > s->m.n_live / WORTH)
+            rc = carry_out(s);
+    }
+    mem_free(s->c->base.env.mem, s->part);
+    mem_free(s->c->base.env.mem, s->list);
+    return rc;
+}
+
+int channi_reassign(struct channi *c, const uint32_t *cids, size_t n_cids, double *cost)
+{
+    struct reassignment s = { .c = c };
+    bool taken = false;
+    int rc;
+
+    if (c->params.reassign_clusters == 0)
+        return OK;
+    rc = find_neighbours(&s, cids, n_cids, cost);
+    if (rc == OK && s.n > 1)
+        rc = channi_take(c, s.cids, s.n, &s.w, &taken);
+    if (rc != OK || !taken)
+        return rc;
+    channi_members_init(&s.m, c);
+    rc = reassign_taken(&s, cost);
+    channi_members_free(&s.m, c);
+    channi_give(c, &s.w);
+    for (uint32_t i = 0; rc == OK && i < s.n; i++)
+        channi_queue(c, s.cids[i]);
+    return rc;
+}

@@ -1,0 +1,377 @@
+/* split.c - splits a cluster past its limit.
+ *
+ *   1  find a few temporary centroids by mini-batch k-means
+ *   2  flag rows too far from all of them as outliers, if they are enough (ood.c)
+ *   3  merge temporary centroids to two or three groups (agglomerate.c)
+ *   4  make the live member nearest to each group's centroid a primary; assign rows to the nearest
+ *   5  let the part whose primary is nearest to the old one keep cid, file name and routes; of that
+ *      cluster only the root changes. Every other part, OOD ones too, becomes a new cluster with a
+ *      route of its own.
+ *
+ * If assignment to the nearest primary would leave a part nearly empty, which a merge would undo,
+ * rows stay with their group. A cluster that cannot be split is tried again when it has grown by
+ * half.
+ */
+#include "algorithms/channi/maintenance/split.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/channi/versions/latch.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* Mini-batch k-means for temporary centroids. With a quarter or four times of each value, recall at
+   equal work changes no more than between two seeds (docs/decisions.md). */
+enum { BATCH_ROWS = 256, BATCH_STEPS = 50, RESTARTS = 3 };
+
+/* ----------------------------------------------------------------------------------- memory */
+
+static void cut_close(struct channi_cut *k)
+{
+    struct mem *mem = k->c->base.env.mem;
+
+    channi_cloud_free(&k->x, k->c);
+    mem_free(mem, k->temporary.centroids);
+    mem_free(mem, k->temporary.count);
+    mem_free(mem, k->temporary.label);
+    mem_free(mem, k->temporary.distance);
+    mem_free(mem, k->centres);
+    mem_free(mem, k->point);
+    mem_free(mem, k->part);
+    mem_free(mem, k->list);
+    mem_free(mem, k->work);
+    mem_free(mem, k->flagged);
+}
+
+static int cut_open(struct channi_cut *k, const struct channi *c, const struct channi_members *m,
+                    uint64_t seed)
+{
+    struct mem *mem = c->base.env.mem;
+    int rc;
+
+    *k = (struct channi_cut){ .c = c, .seed = seed };
+    if ((rc = channi_cloud_make(&k->x, c, m)) != OK)
+        return rc;
+    const size_t n = k->x.n, dim = k->x.dim;
+    k->temporary.centroids = mem_array(mem, CUT_TEMPORARY, dim * sizeof(float));
+    k->temporary.count = mem_array(mem, CUT_TEMPORARY, sizeof(uint32_t));
+    k->temporary.label = mem_array(mem, n, sizeof(uint32_t));
+    k->temporary.distance = mem_array(mem, n, sizeof(float));
+    k->centres = mem_array(mem, CUT_TEMPORARY, dim * sizeof(float));
+    k->point = mem_array(mem, dim, sizeof(float));
+    k->part = mem_array(mem, n, sizeof(uint32_t));
+    k->list = mem_array(mem, n, sizeof(uint32_t));
+    k->work = mem_array(mem, n, sizeof(uint64_t));
+    k->flagged = mem_array(mem, n, sizeof(bool));
+    if (k->temporary.centroids && k->temporary.count && k->temporary.label &&
+        k->temporary.distance && k->centres && k->point && k->part && k->list && k->work &&
+        k->flagged)
+        return OK;
+    cut_close(k);
+    return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot split %zu rows",
+                c->base.ops->name, n);
+}
+
+/* ------------------------------------------------------------------------------------- steps */
+
+static size_t temporary_count(const struct channi *c, size_t n)
+{
+    const double logarithm =
+        floor(c->params.split_count == SPLIT_LOG2 ? log2((double)n) : log((double)n));
+    const size_t k = c->params.split_count == SPLIT_2   ? 2
+                     : c->params.split_count == SPLIT_3 ? 3
+                     : logarithm > 3                    ? (size_t)logarithm
+                                                        : 3;
+
+    return k < CUT_TEMPORARY ? k : CUT_TEMPORARY;
+}
+
+static size_t parts_wanted(const struct channi *c, size_t n)
+{
+    const long parts = lround((double)n / (double)c->params.target_cluster);
+
+    if (c->params.parts > 0)
+        return (size_t)c->params.parts;
+    return parts < 2 ? 2 : parts > 3 ? 3 : (size_t)parts;
+}
+
+static int find_temporary(struct channi_cut *k)
+{
+    const struct batch_kmeans_options o = { .k = temporary_count(k->c, k->x.n),
+                                            .batch = BATCH_ROWS,
+                                            .steps = BATCH_STEPS,
+                                            .restarts = RESTARTS,
+                                            .seed = k->seed };
+
+    return batch_kmeans_train(&k->c->base.env, &o, k->x.rows, k->x.n, &k->temporary, &k->cost);
+}
+
+/* Groups are disjoint and equal rows are in one group, so the primaries are distinct. */
+static void choose_primaries(struct channi_cut *k)
+{
+    for (size_t g = 0; g < k->n_groups; g++) {
+        const size_t n = channi_cut_rows(k, g, k->list);
+
+        k->roots[g] = channi_cloud_nearest(k->c, &k->x, k->list, n, k->centres + g * k->x.dim);
+        k->cost += (double)n;
+    }
+}
+
+/* Assigns normal rows to the nearest primary (or centroid), unless a part would be too small. */
+static void to_nearest(struct channi_cut *k)
+{
+    const struct kernels *kernels = k->c->base.env.kernels;
+    const size_t dim = k->x.dim, least = k->c->merge_min > 0 ? k->c->merge_min : 1;
+    size_t count[CUT_TEMPORARY] = { 0 };
+    float distances[CUT_TEMPORARY];
+
+    for (size_t g = 0; g < k->n_groups && !k->c->params.assign_to_centroid; g++)
+        memcpy(k->centres + g * dim, k->x.rows + k->roots[g] * dim, dim * sizeof *k->centres);
+    for (size_t i = 0; i < k->x.n; i++) {
+        if (k->flagged[i])
+            continue;
+        kernels->l2sq_f32_1n(k->x.rows + i * dim, k->centres, k->n_groups, dim, distances);
+        k->list[i] = (uint32_t)kernels->argmin_f32(distances, k->n_groups);
+        count[k->list[i]]++;
+    }
+    /* A primary stays in its own part, even if another centroid is nearer. */
+    for (size_t g = 0; g < k->n_groups; g++) {
+        count[k->list[k->roots[g]]]--;
+        k->list[k->roots[g]] = (uint32_t)g;
+        count[g]++;
+    }
+    for (size_t g = 0; g < k->n_groups; g++)
+        if (count[g] < least)
+            return;
+    for (size_t i = 0; i < k->x.n; i++)
+        if (!k->flagged[i])
+            k->part[i] = k->list[i];
+    k->cost += (double)(k->x.n * k->n_groups);
+}
+
+/* ---------------------------------------------------------------------------------- the plan */
+
+/* The old primary: the route nearest to the site. */
+static const void *old_primary(const struct channi *c, const struct channi_cluster *cl)
+{
+    float ignored;
+
+    return cl->n_routes == 0 ? cl->site
+                             : channi_route_row(c, channi_nearest_route(c, cl->routes, cl->n_routes,
+                                                                        cl->site, &ignored));
+}
+
+static size_t choose_successor(const struct channi_cut *k, const struct channi_cluster *cl,
+                               const struct channi_members *m)
+{
+    const void *old = old_primary(k->c, cl);
+    size_t predecessor = 0;
+    float least = INFINITY;
+
+    for (size_t g = 0; g < k->n_groups; g++) {
+        const float d = channi_distance(k->c, m->rows[k->x.member[k->roots[g]]], old);
+        if (d < least) {
+            least = d;
+            predecessor = g;
+        }
+    }
+    return predecessor;
+}
+
+/* Dead rows that old versions still see go to the part with the nearest root. */
+static void place_dead(const struct channi_cut *k, const struct channi_members *m,
+                       uint32_t *part_of)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        float least = INFINITY;
+
+        if (m->dead[i] == 0)
+            continue;
+        for (size_t p = 0; p < k->n_groups + k->n_ood; p++) {
+            const float d = channi_distance(k->c, m->rows[i], m->rows[k->x.member[k->roots[p]]]);
+            if (d < least) {
+                least = d;
+                part_of[i] = (uint32_t)p;
+            }
+        }
+    }
+}
+
+static int list_parts(const struct channi_cut *k, const struct channi_members *m,
+                      struct channi_split_plan *plan)
+{
+    uint32_t *block = mem_array(k->c->base.env.mem, 2 * m->n, sizeof *block);
+
+    if (!block)
+        return fail(k->c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot split %zu rows",
+                    k->c->base.ops->name, m->n);
+    uint32_t *part_of = block + m->n, *at = block;
+    memset(part_of, 0, m->n * sizeof *part_of);
+    for (size_t i = 0; i < k->x.n; i++)
+        part_of[k->x.member[i]] = k->part[i];
+    place_dead(k, m, part_of);
+    for (size_t p = 0; p < plan->n_parts; p++) {
+        plan->parts[p].rows = at;
+        for (size_t i = 0; i < m->n; i++)
+            if (part_of[i] == p)
+                *at++ = (uint32_t)i;
+        plan->parts[p].n = (size_t)(at - plan->parts[p].rows);
+    }
+    plan->block = block;
+    return OK;
+}
+
+static int fill_plan(struct channi_cut *k, const struct channi_cluster *cl,
+                     const struct channi_members *m, struct channi_split_plan *plan)
+{
+    const size_t predecessor = choose_successor(k, cl, m);
+    int rc;
+
+    plan->n_normal = k->n_groups;
+    plan->n_parts = k->n_groups + k->n_ood;
+    if ((rc = list_parts(k, m, plan)) != OK)
+        return rc;
+    for (size_t p = 0; p < plan->n_parts; p++) {
+        struct channi_part *part = &plan->parts[p];
+
+        part->root = k->x.member[k->roots[p]];
+        part->kind = p < k->n_groups ? CLUSTER_NORMAL : CLUSTER_OOD;
+        part->successor_of = p == predecessor ? 0 : UINT32_MAX;
+        part->routes_of = p == predecessor;
+        part->new_route = p != predecessor || !k->c->params.reuse;
+    }
+    struct channi_part *first = &plan->parts[predecessor];
+    if (channi_wants_route(k->c, m, first->rows, first->n, first->root, cl->routes, cl->n_routes))
+        first->new_route = true;
+    return OK;
+}
+
+int channi_plan_split(struct channi *c, const struct channi_cluster *cl,
+                      const struct channi_members *m, uint64_t seed, struct channi_split_plan *plan,
+                      double *cost)
+{
+    struct channi_cut k;
+    int rc;
+
+    *plan = (struct channi_split_plan){ .why = NULL };
+    if (m->n_live < 2) {
+        plan->why = "there are fewer than two live rows";
+        return OK;
+    }
+    if ((rc = cut_open(&k, c, m, seed)) != OK)
+        return rc;
+    if ((rc = find_temporary(&k)) == OK) {
+        channi_cut_flag(&k);
+        k.n_groups = channi_cut_group(&k, parts_wanted(c, k.x.n));
+        plan->flagged = k.n_flagged;
+        plan->n_temporary = k.temporary.made;
+        plan->mean = k.mean;
+        plan->sd = k.sd;
+    }
+    if (rc == OK && k.n_groups == 0) {
+        plan->why = "its rows are all alike, or too many of them are";
+    } else if (rc == OK) {
+        choose_primaries(&k);
+        to_nearest(&k);
+        channi_cut_file_outliers(&k);
+        rc = fill_plan(&k, cl, m, plan);
+    }
+    *cost += k.cost;
+    cut_close(&k);
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- the job */
+
+static void count(struct channi *c, const struct channi_split_plan *plan, bool rerouted,
+                  size_t dropped)
+{
+    channi_count(&c->counters.splits, 1);
+    channi_count(&c->counters.split_parts, plan->n_parts);
+    channi_count(&c->counters.ood_found, plan->flagged);
+    channi_count(&c->counters.ood_clusters, plan->n_parts - plan->n_normal);
+    channi_count(&c->counters.reroutes, rerouted);
+    channi_count(&c->counters.aliases_dropped, dropped);
+}
+
+static int carry_out(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                     struct channi_split_plan *plan, uint32_t *cids)
+{
+    const struct channi_cluster *cl = w->clusters[0];
+    uint32_t *routes = mem_array(c->base.env.mem, 2 * (size_t)cl->n_routes, sizeof *routes);
+    struct channi_replacement r = {
+        .parts = plan->parts, .n_parts = plan->n_parts, .threads = 1, .cids = cids
+    };
+    size_t predecessor = 0;
+    int rc;
+
+    if (!routes)
+        return fail(c->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot split a cluster",
+                    c->base.ops->name);
+    while (plan->parts[predecessor].successor_of != 0)
+        predecessor++;
+    const struct channi_part *first = &plan->parts[predecessor];
+    for (uint32_t i = 0; i < cl->n_routes; i++)
+        routes[i] = cl->routes[i];
+    r.dropped = c->params.reuse ? routes + cl->n_routes : routes;
+    r.n_dropped = c->params.reuse
+                      ? channi_surplus_routes(c, routes, cl->n_routes, first->new_route,
+                                              m->rows[first->root], routes + cl->n_routes)
+                      : cl->n_routes;
+    rc = channi_replace(c, w, m, &r);
+    if (rc == OK)
+        count(c, plan, c->params.reuse && first->new_route, c->params.reuse ? r.n_dropped : 0);
+    mem_free(c->base.env.mem, routes);
+    return rc;
+}
+
+/* cids: set to the parts' cids. */
+static int split_members(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                         uint32_t *cids, size_t *n_cids, double *cost)
+{
+    const uint32_t cid = w->clusters[0]->cid;
+    struct channi_latch *latch = segmented_at(&c->latches, cid);
+    const uint64_t seed = rng_mix(rng_mix(c->base.env.seed, cid), w->view->version);
+    struct channi_split_plan plan;
+    int rc = channi_plan_split(c, w->clusters[0], m, seed, &plan, cost);
+
+    if (rc != OK)
+        return rc;
+    if (plan.n_parts == 0) {
+        atomic_store(&latch->tried, (uint32_t)m->n_live);
+        channi_count(&c->counters.refused_splits, 1);
+        return OK;
+    }
+    rc = carry_out(c, w, m, &plan, cids);
+    if (rc == OK) {
+        atomic_store(&latch->tried, 0);
+        *n_cids = plan.n_parts;
+    }
+    mem_free(c->base.env.mem, plan.block);
+    return rc;
+}
+
+int channi_split(struct channi *c, uint32_t cid, double *cost, bool *busy)
+{
+    uint32_t cids[CUT_PARTS];
+    size_t n = 0;
+    struct channi_taken w;
+    struct channi_members m;
+    int rc;
+
+    if (!channi_rewrite_begin(c, cid, JOB_SPLIT, &w, &m, busy, &rc))
+        return rc;
+    if (rc == OK && m.n_live > 0)
+        rc = split_members(c, &w, &m, cids, &n, cost);
+    channi_rewrite_end(c, &w, &m);
+    if (rc == OK && n > 0)
+        rc = channi_reassign(c, cids, n, cost);
+    if (rc == OK)
+        channi_queue(c, cid);
+    for (size_t i = 0; i < n; i++)
+        channi_queue(c, cids[i]);
+    return rc;
+}

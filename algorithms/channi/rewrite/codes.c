@@ -1,0 +1,91 @@
+/* codes.c - encodes a cluster's rows relative to their mean, for clusters that are scanned. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/channi/rewrite/internal.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/common/quantizer/quantizer.h"
+#include "src/core/mem.h"
+
+static bool reserve(struct channi *c, size_t n, struct channi_cluster_codes *out)
+{
+    const struct quantizer *q = c->quantizer;
+    struct mem *mem = c->base.env.mem;
+
+    out->n_bytes = (n + QUANTIZER_BLOCK - 1) / QUANTIZER_BLOCK * q->block_bytes;
+    out->centre_bytes = q->work_dim * sizeof(float);
+    out->bytes = mem_zalloc(mem, out->n_bytes ? out->n_bytes : 1);
+    out->centre = mem_zalloc(mem, out->centre_bytes);
+    return out->bytes && out->centre;
+}
+
+/* row, sum: scratch, dim each. */
+static void find_centre(const struct channi *c, const unsigned char *rows, size_t n, float *row,
+                        double *sum, float *centre)
+{
+    const size_t dim = c->base.env.dim;
+
+    memset(sum, 0, dim * sizeof *sum);
+    for (size_t i = 0; i < n; i++) {
+        channi_to_float(c, rows + i * c->row_bytes, row);
+        for (size_t j = 0; j < dim; j++)
+            sum[j] += (double)row[j];
+    }
+    for (size_t j = 0; j < dim; j++)
+        row[j] = n ? (float)(sum[j] / (double)n) : 0;
+    quantizer_transform(c->quantizer, row, 1, centre);
+}
+
+/* Encodes a block at a time: transforming many rows is one matrix product. */
+static void put_all(const struct channi *c, const unsigned char *rows, size_t n, float *block,
+                    float *transformed, struct channi_cluster_codes *out)
+{
+    const struct quantizer *q = c->quantizer;
+
+    for (size_t first = 0; first < n; first += QUANTIZER_BLOCK) {
+        const size_t m = n - first < QUANTIZER_BLOCK ? n - first : QUANTIZER_BLOCK;
+        unsigned char *to = out->bytes + first / QUANTIZER_BLOCK * q->block_bytes;
+
+        for (size_t i = 0; i < m; i++)
+            channi_to_float(c, rows + (first + i) * c->row_bytes, block + i * c->base.env.dim);
+        quantizer_transform(q, block, m, transformed);
+        for (size_t i = 0; i < m; i++)
+            out->error = fmaxf(out->error, quantizer_put(q, transformed + i * q->work_dim,
+                                                         out->centre, to, (unsigned)i));
+    }
+}
+
+int channi_codes_make(struct channi *c, const void *rows, size_t n,
+                      struct channi_cluster_codes *out)
+{
+    const struct quantizer *q = c->quantizer;
+    const struct index_env *env = &c->base.env;
+    float *block, *transformed;
+    double *sum;
+
+    *out = (struct channi_cluster_codes){ 0 };
+    if (!q)
+        return OK;
+    block = mem_array(env->mem, QUANTIZER_BLOCK, env->dim * sizeof *block);
+    transformed = mem_array(env->mem, QUANTIZER_BLOCK, q->work_dim * sizeof *transformed);
+    sum = mem_array(env->mem, env->dim, sizeof *sum);
+    const bool ready = reserve(c, n, out) && block && transformed && sum;
+    if (ready) {
+        find_centre(c, rows, n, block, sum, out->centre);
+        put_all(c, rows, n, block, transformed, out);
+    }
+    mem_free(env->mem, block);
+    mem_free(env->mem, transformed);
+    mem_free(env->mem, sum);
+    if (ready)
+        return OK;
+    channi_codes_free(c, out);
+    return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for the codes of %zu rows", n);
+}
+
+void channi_codes_free(struct channi *c, struct channi_cluster_codes *codes)
+{
+    mem_free(c->base.env.mem, codes->bytes);
+    mem_free(c->base.env.mem, codes->centre);
+    *codes = (struct channi_cluster_codes){ 0 };
+}

@@ -1,0 +1,63 @@
+/* internal.h - shared by the files that replace clusters by others, in three steps.
+ *
+ * 1 parts.c makes files and unpublished clusters: no lock, several threads
+ * 2 catch_up.c adds rows and deletions that came meanwhile: under `write`
+ * 3 replace.c changes routes and layout and publishes them: under `write`
+ *
+ * Until the publication everything can be discarded, files included. */
+#ifndef DRIFTLINE_CHANNI_REWRITE_INTERNAL_H
+#define DRIFTLINE_CHANNI_REWRITE_INTERNAL_H
+
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/common/graph/graph.h"
+#include "kernels/kernels.h"
+
+#define ROOT_NONE UINT32_MAX /* a cluster without rows */
+
+/* A part in the making. */
+struct channi_making {
+    const struct channi_part *part;
+    const struct channi_cluster *predecessor; /* the cluster it replaces; NULL: it is new */
+    struct channi_cluster *cl;                /* owned here until the layout has it */
+    uint64_t file_phash, file_version, route_phash;
+    bool held; /* route_phash is reserved in by_phash */
+};
+
+struct channi_replacing {
+    struct channi *c;
+    struct channi_taken *w;
+    const struct channi_members *m;
+    const struct channi_replacement *r;
+    struct channi_making *parts; /* r->n_parts */
+    struct index_env env;        /* for single parts; with many parts its pool has one thread */
+    struct pool *alone;
+    uint64_t horizon; /* for catch_up.c */
+};
+
+/* Value in by_phash of a name reserved for a future route. */
+#define PHASH_HELD (UINT64_MAX - 1)
+
+/* parts.c: makes all parts. On error the caller discards what was made. */
+int channi_replace_make(struct channi_replacing *);
+/* Creates a cluster without rows, refs 1. NULL: out of memory. */
+struct channi_cluster *channi_replace_cluster(struct channi *, uint32_t cid,
+                                              enum channi_cluster_kind, uint64_t born_ver);
+
+/* catch_up.c: adds the deletions and rows since the gathering to the new clusters; sets live and
+   n_dead. `write` is held. */
+int channi_catch_up(struct channi_replacing *);
+
+/* codes.c: the codes of a cluster's rows relative to their mean, in file format. Freed with
+   channi_codes_free(). All NULL if the index has no quantizer. */
+struct channi_cluster_codes {
+    unsigned char *bytes;
+    size_t n_bytes;
+    float *centre;
+    size_t centre_bytes;
+    float error;
+};
+int channi_codes_make(struct channi *, const void *rows, size_t n, struct channi_cluster_codes *);
+void channi_codes_free(struct channi *, struct channi_cluster_codes *);
+
+#endif

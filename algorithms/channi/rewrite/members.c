@@ -1,0 +1,262 @@
+/* members.c - takes clusters for a job, and gathers their rows. */
+#include "algorithms/channi/rewrite/members.h"
+
+#include <string.h>
+
+#include "algorithms/channi/cache/cache.h"
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/view.h"
+#include "algorithms/common/concurrency/throttle.h"
+#include "src/core/mem.h"
+
+/* --------------------------------------------------------------------------------- latches */
+
+static struct channi_latch *latch_of(const struct channi *c, uint32_t cid)
+{
+    return segmented_at(&c->latches, cid);
+}
+
+static void release_latches(const struct channi *c, const uint32_t *cids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        atomic_store(&latch_of(c, cids[i])->busy, false);
+}
+
+/* Never waits, so two jobs that need the same clusters cannot deadlock. */
+static bool take_latches(const struct channi *c, const uint32_t *sorted, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (atomic_exchange(&latch_of(c, sorted[i])->busy, true)) {
+            release_latches(c, sorted, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sorts the cids. false: one is repeated, or no such cluster ever existed. */
+static bool sort_cids(const struct channi_layout *layout, const uint32_t *cids, size_t n,
+                      uint32_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i;
+
+        for (; at > 0 && out[at - 1] > cids[i]; at--)
+            out[at] = out[at - 1];
+        out[at] = cids[i];
+        if (cids[i] >= layout->n_clusters || (at > 0 && out[at - 1] == cids[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Counts the bytes of the clusters. false: with those of other jobs they are too many. */
+static bool reserve_bytes(struct channi *c, const struct channi_layout *layout,
+                          const uint32_t *cids, size_t n, struct channi_taken *w)
+{
+    size_t bytes = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct channi_cluster *cl = layout->clusters[cids[i]];
+
+        bytes += (cl->base ? cl->base->file_bytes : 0) + atomic_load(&cl->delta.bytes);
+    }
+    if (c->taken_bytes > 0 && c->taken_bytes + bytes > c->taken_bytes_most)
+        return false;
+    w->bytes = bytes;
+    c->taken_bytes += bytes;
+    return true;
+}
+
+/* References the clusters. The latches are held, so they cannot be replaced. */
+static bool refer(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w)
+{
+    struct channi_view *now = atomic_load(&c->now);
+
+    for (size_t i = 0; i < n; i++) {
+        if (!now->layout->clusters[cids[i]])
+            return false;
+    }
+    if (!reserve_bytes(c, now->layout, cids, n, w))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        w->clusters[i] = now->layout->clusters[cids[i]];
+        channi_cluster_ref(w->clusters[i]);
+    }
+    (void)atomic_fetch_add(&now->refs, 1);
+    w->view = now;
+    w->n = n;
+    return true;
+}
+
+int channi_take(struct channi *c, const uint32_t *cids, size_t n, struct channi_taken *w,
+                bool *taken)
+{
+    uint32_t sorted[sizeof w->clusters / sizeof *w->clusters];
+
+    *w = (struct channi_taken){ 0 };
+    *taken = false;
+    if (n == 0 || n > sizeof sorted / sizeof *sorted)
+        return fail(c->base.env.error, ERR_ARGUMENT,
+                    "channi: a job of %zu clusters at once; it works on 1 to %zu", n,
+                    sizeof sorted / sizeof *sorted);
+    /* `now` keeps its view while `write` is held. */
+    pthread_mutex_lock(&c->write);
+    if (sort_cids(atomic_load(&c->now)->layout, cids, n, sorted) && take_latches(c, sorted, n)) {
+        *taken = refer(c, cids, n, w);
+        if (!*taken)
+            release_latches(c, sorted, n);
+    }
+    pthread_mutex_unlock(&c->write);
+    if (!*taken)
+        channi_count(&c->counters.conflicts, 1);
+    return OK;
+}
+
+/* A latch is released last: check() takes them all and expects that no file is being removed. */
+void channi_give(struct channi *c, struct channi_taken *w)
+{
+    pthread_mutex_lock(&c->write);
+    c->taken_bytes -= w->bytes;
+    pthread_mutex_unlock(&c->write);
+    if (w->view)
+        channi_view_unref(c, w->view);
+    for (size_t i = 0; i < w->n; i++) {
+        const uint32_t cid = w->clusters[i]->cid;
+
+        channi_cluster_unref(c, w->clusters[i]);
+        release_latches(c, &cid, 1);
+    }
+    *w = (struct channi_taken){ 0 };
+}
+
+/* ------------------------------------------------------------------------------- members */
+
+void channi_members_init(struct channi_members *m, struct channi *c)
+{
+    *m = (struct channi_members){ .mem = c->base.env.mem };
+}
+
+void channi_members_free(struct channi_members *m, struct channi *c)
+{
+    for (size_t i = 0; i < m->n_wholes; i++)
+        if (m->wholes[i].base)
+            channi_cache_whole_done(c->cache, &m->wholes[i]);
+    mem_free(m->mem, m->wholes);
+    mem_free(m->mem, m->rows);
+    mem_free(m->mem, m->ids);
+    mem_free(m->mem, m->born);
+    mem_free(m->mem, m->dead);
+    mem_free(m->mem, m->records);
+    mem_free(m->mem, m->from);
+    mem_free(m->mem, m->row);
+    channi_members_init(m, c);
+}
+
+static bool reserve(struct channi_members *m, size_t n, size_t n_clusters)
+{
+    m->capacity = n;
+    n = n ? n : 1;
+    m->rows = mem_array(m->mem, n, sizeof *m->rows);
+    m->ids = mem_array(m->mem, n, sizeof *m->ids);
+    m->born = mem_array(m->mem, n, sizeof *m->born);
+    m->dead = mem_array(m->mem, n, sizeof *m->dead);
+    m->records = mem_array(m->mem, n, sizeof *m->records);
+    m->from = mem_array(m->mem, n, sizeof *m->from);
+    m->row = mem_array(m->mem, n, sizeof *m->row);
+    m->wholes = mem_array(m->mem, n_clusters, sizeof *m->wholes);
+    if (m->wholes)
+        memset(m->wholes, 0, n_clusters * sizeof *m->wholes);
+    m->n_wholes = m->wholes ? n_clusters : 0;
+    return m->rows && m->ids && m->born && m->dead && m->records && m->from && m->row && m->wholes;
+}
+
+/* The version to gather: marks of a commit under way do not count yet. */
+struct gather_moment {
+    uint64_t version, horizon;
+    bool history;
+};
+
+static void gather_row(struct channi_members *m, const struct gather_moment *at, uint32_t from,
+                       uint32_t row, const struct channi_delta_row *r, uint64_t born, uint64_t dead)
+{
+    if (born == ROW_VOID)
+        return;
+    dead = dead > at->version ? 0 : dead;
+    if (dead && !(at->history && dead > at->horizon))
+        return;
+    m->rows[m->n] = r->row;
+    m->ids[m->n] = r->id;
+    m->records[m->n] = r->record;
+    m->born[m->n] = born;
+    m->dead[m->n] = dead;
+    m->from[m->n] = from;
+    m->row[m->n] = row;
+    m->n++;
+    m->n_live += dead == 0;
+}
+
+static int gather_file(struct channi *c, const struct channi_cluster *cl, uint32_t from,
+                       const struct gather_moment *at, struct channi_members *m)
+{
+    struct channi_whole_file *whole = &m->wholes[from];
+    const struct channi_image *image = &whole->image;
+    const int rc = cl->base ? channi_cache_whole(c->cache, cl->base, whole) : OK;
+
+    if (rc != OK) {
+        whole->base = NULL; /* nothing is pinned */
+        return rc;
+    }
+    for (uint32_t i = 0; i < cl->base_n; i++) {
+        const struct channi_delta_row r = { .row = image->rows + i * c->row_bytes,
+                                            .id = image->ids[i],
+                                            .record = channi_image_record(image, i) };
+
+        gather_row(m, at, from, i, &r, image->born ? image->born[i] : 0,
+                   channi_cluster_base_dead(cl, image, i));
+    }
+    return OK;
+}
+
+static void gather_delta(const struct channi_cluster *cl, uint32_t from, uint32_t seen,
+                         const struct gather_moment *at, struct channi_members *m)
+{
+    for (uint32_t i = 0; i < seen; i++) {
+        const struct channi_delta_row r = channi_delta_at(&cl->delta, i);
+
+        gather_row(m, at, from, cl->base_n + i, &r,
+                   atomic_load_explicit(r.born, memory_order_acquire),
+                   atomic_load_explicit(r.dead, memory_order_acquire));
+    }
+}
+
+int channi_gather(struct channi *c, struct channi_taken *w, struct channi_members *m)
+{
+    struct gather_moment at = { .history = c->params.history > 0 };
+    size_t most = 0;
+    int rc = OK;
+
+    /* No commit is under way, so every appended row is committed or void. */
+    pthread_mutex_lock(&c->write);
+    at.version = atomic_load(&c->now)->version;
+    at.horizon = channi_horizon(c);
+    for (size_t i = 0; i < w->n; i++) {
+        w->seen[i] = channi_delta_count(&w->clusters[i]->delta);
+        most += w->clusters[i]->base_n + w->seen[i];
+    }
+    pthread_mutex_unlock(&c->write);
+    channi_members_free(m, c);
+    if (!reserve(m, most, w->n))
+        rc = fail(c->base.env.error, ERR_NO_MEMORY,
+                  "channi: out of memory, cannot gather the %zu rows of %zu clusters", most, w->n);
+    for (size_t i = 0; rc == OK && i < w->n; i++) {
+        rc = gather_file(c, w->clusters[i], (uint32_t)i, &at, m);
+        throttle_wait();
+        if (rc == OK)
+            gather_delta(w->clusters[i], (uint32_t)i, w->seen[i], &at, m);
+    }
+    if (rc != OK)
+        channi_members_free(m, c);
+    return rc;
+}

@@ -1,0 +1,373 @@
+/* parts.c - makes a part's file, and its unpublished cluster.
+ *
+ * The rows of a part are written in the given order. Its graph or codes are made here. A graph
+ * extends that of the old file if most of its rows are still there in the same order; the other
+ * rows are removed from it. Otherwise it is built anew. */
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/channi/cache/cache.h"
+#include "algorithms/channi/files/cluster_layout.h"
+#include "algorithms/channi/rewrite/internal.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/common/concurrency/throttle.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum {
+    INSIDE_STREAM = 0x696e,
+    GONE_SHARE = 3, /* a graph is extended if at most a third of its rows are gone */
+};
+
+/* The content of a file in the making. */
+struct draft {
+    struct channi_cluster_contents contents;
+    unsigned char *rows;
+    uint64_t *ids, *born, *dead;
+    int64_t *attributes; /* columns */
+    struct graph *graph;
+    struct channi_cluster_codes codes;
+};
+
+static int no_memory(const struct channi_replacing *x, size_t n)
+{
+    return fail(x->c->base.env.error, ERR_NO_MEMORY,
+                "channi: out of memory, cannot write a cluster of %zu rows", n);
+}
+
+struct channi_cluster *channi_replace_cluster(struct channi *c, uint32_t cid,
+                                              enum channi_cluster_kind kind, uint64_t born_ver)
+{
+    struct channi_cluster *cl = channi_cluster_create(c, cid, kind, born_ver);
+
+    if (!cl)
+        return NULL;
+    cl->root = ROOT_NONE;
+    cl->site = mem_zalloc(c->base.env.mem, c->row_bytes);
+    if (!cl->site) {
+        channi_cluster_unref(c, cl);
+        return NULL;
+    }
+    return cl;
+}
+
+/* -------------------------------------------------------------------------------- drafts */
+
+static void draft_free(const struct channi_replacing *x, struct draft *d)
+{
+    struct mem *mem = x->c->base.env.mem;
+
+    graph_destroy(d->graph);
+    channi_codes_free(x->c, &d->codes);
+    mem_free(mem, d->rows);
+    mem_free(mem, d->ids);
+    mem_free(mem, d->born);
+    mem_free(mem, d->dead);
+    mem_free(mem, d->attributes);
+}
+
+static bool draft_reserve(const struct channi_replacing *x, const struct channi_part *part,
+                          struct draft *d)
+{
+    struct mem *mem = x->c->base.env.mem;
+    const bool history = x->c->params.history > 0;
+
+    d->rows = mem_array(mem, part->n, x->c->row_bytes);
+    d->ids = mem_array(mem, part->n, sizeof *d->ids);
+    d->attributes = mem_array(mem, part->n * x->c->base.env.n_attributes, sizeof *d->attributes);
+    d->born = history ? mem_array(mem, part->n, sizeof *d->born) : NULL;
+    d->dead = history ? mem_array(mem, part->n, sizeof *d->dead) : NULL;
+    return d->rows && d->ids && d->attributes && (!history || (d->born && d->dead));
+}
+
+static void draft_fill(const struct channi_replacing *x, const struct channi_making *p,
+                       struct draft *d)
+{
+    const struct channi_members *m = x->m;
+    const size_t n_fields = x->c->base.env.n_attributes;
+    struct channi_cluster_contents *out = &d->contents;
+    bool attributes = false;
+
+    *out =
+        (struct channi_cluster_contents){ .phash = p->file_phash,
+                                          .version = p->file_version,
+                                          .n = (uint32_t)p->part->n,
+                                          .ids = d->ids,
+                                          .rows = d->rows,
+                                          .born = d->born,
+                                          .dead = d->dead,
+                                          .cold_rows = x->c->params.cluster_index == INSIDE_CODES &&
+                                                       x->c->params.cold_rows };
+    for (size_t i = 0; i < p->part->n; i++) {
+        const uint32_t at = p->part->rows[i];
+
+        memcpy(d->rows + i * x->c->row_bytes, m->rows[at], x->c->row_bytes);
+        d->ids[i] = m->ids[at];
+        for (size_t f = 0; f < n_fields; f++) {
+            const int64_t number = channi_record_at(m->records[at], f);
+
+            d->attributes[f * p->part->n + i] = number;
+            attributes |= number != ATTRIBUTE_NONE;
+        }
+        if (d->born) {
+            d->born[i] = m->born[at];
+            d->dead[i] = m->dead[at];
+        }
+        if (at == p->part->root)
+            out->root = (uint32_t)i;
+    }
+    out->attributes = attributes ? d->attributes : NULL;
+}
+
+/* -------------------------------------------------------------------------------- graphs */
+
+/* Number of rows that the part keeps from the file whose graph it extends. They come first and in
+   file order. 0: it extends none, also if so many rows are gone that a new graph costs as much. */
+static uint32_t goes_on(const struct channi_replacing *x, const struct channi_making *p)
+{
+    const struct channi_cluster *predecessor = p->predecessor;
+    const uint32_t from = p->part->successor_of;
+    uint32_t n = 0, next = 0;
+
+    if (!p->part->go_on || !predecessor || !predecessor->base ||
+        !x->m->wholes[from].image.has_graph)
+        return 0;
+    for (; n < p->part->n; n++) {
+        const uint32_t at = p->part->rows[n];
+
+        if (x->m->from[at] != from || x->m->row[at] >= predecessor->base_n)
+            break;
+        if (x->m->row[at] < next)
+            return 0;
+        next = x->m->row[at] + 1;
+    }
+    return n < predecessor->base_n - predecessor->base_n / GONE_SHARE ? 0 : n;
+}
+
+/* Removes the file's rows that the part lacks from the graph. kept: number of rows that it has. */
+static int take_out(const struct channi_replacing *x, const struct channi_making *p, uint32_t kept,
+                    struct graph *graph)
+{
+    struct mem *mem = x->c->base.env.mem;
+    const uint32_t base_n = p->predecessor->base_n;
+    uint32_t *gone, n = 0;
+
+    if (kept == base_n)
+        return OK;
+    gone = mem_array(mem, base_n - kept, sizeof *gone);
+    if (!gone)
+        return no_memory(x, p->part->n);
+    for (uint32_t row = 0, i = 0; row < base_n; row++) {
+        if (i < kept && x->m->row[p->part->rows[i]] == row)
+            i++;
+        else
+            gone[n++] = row;
+    }
+    const int rc = graph_take_out(graph, gone, n);
+    mem_free(mem, gone);
+    return rc;
+}
+
+static int go_on(const struct channi_replacing *x, const struct channi_making *p, uint32_t kept,
+                 struct draft *d)
+{
+    const struct channi_image *image = &x->m->wholes[p->part->successor_of].image;
+    const struct index_env *env = &x->env;
+    const struct graph_image_rows rows = { .base = image->rows,
+                                           .row_bytes = x->c->row_bytes,
+                                           .dim = env->dim,
+                                           .element = env->element,
+                                           .kernels = env->kernels };
+    uint32_t node;
+    int rc = graph_image_thaw(&image->graph, &rows, d->graph);
+
+    if (rc == OK)
+        rc = take_out(x, p, kept, d->graph);
+    for (size_t i = kept; rc == OK && i < p->part->n; i++) {
+        rc = graph_add(d->graph, d->rows + i * x->c->row_bytes, &node);
+        throttle_wait();
+    }
+    return rc;
+}
+
+static int make_graph(const struct channi_replacing *x, const struct channi_making *p,
+                      struct draft *d)
+{
+    const struct channi_params *params = &x->c->params;
+    const uint32_t kept = goes_on(x, p);
+    const uint64_t seed = rng_mix(x->env.seed, INSIDE_STREAM);
+    const struct graph_options options = { .kind = GRAPH_HNSW,
+                                           .degree = 2 * (size_t)params->degree,
+                                           .build_ef = (size_t)params->in_ef_construction,
+                                           .insert_ef = (size_t)params->in_ef_construction,
+                                           .rng_factor = 1,
+                                           .between_rows = throttle_wait,
+                                           /* Levels are drawn from the seed by row number,
+                                              and numbers repeat. */
+                                           .seed = kept ? rng_mix(seed, p->file_version) : seed };
+    int rc = graph_create(&d->graph, &x->env, x->c->top_epoch, &options);
+
+    if (rc == OK)
+        rc = kept ? go_on(x, p, kept, d)
+                  : graph_build(d->graph, (struct vectors){ d->rows, p->part->n, x->env.dim,
+                                                            x->env.element });
+    d->contents.graph = d->graph;
+    return rc;
+}
+
+static int make_searchable(const struct channi_replacing *x, const struct channi_making *p,
+                           struct draft *d)
+{
+    struct channi_cluster_contents *out = &d->contents;
+    const struct channi_params *params = &x->c->params;
+    int rc = OK;
+
+    if (params->cluster_index == INSIDE_GRAPH && p->part->n > (size_t)params->flat_below)
+        rc = make_graph(x, p, d);
+    if (params->cluster_index == INSIDE_CODES)
+        rc = channi_codes_make(x->c, d->rows, p->part->n, &d->codes);
+    out->codes = d->codes.bytes;
+    out->codes_bytes = d->codes.n_bytes;
+    out->code_error = d->codes.error;
+    out->centre = d->codes.centre;
+    out->centre_bytes = d->codes.centre_bytes;
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- files */
+
+static void remove_file(const struct channi *c, const struct channi_base *base)
+{
+    struct error ignored = { 0 }, *before = error_divert(&ignored);
+    char path[CLUSTER_PATH_MAX];
+
+    if (channi_cluster_file_path(&c->base.env, base->phash, base->version, path) == OK)
+        (void)unlink(path);
+    (void)error_divert(before);
+}
+
+static void describe(struct channi_base *base, const struct channi_cluster_block *block)
+{
+    const struct channi_cluster_head *head =
+        (const struct channi_cluster_head *)(const void *)block->bytes;
+
+    channi_cluster_head_base(head, base);
+    atomic_init(&base->refs, 1);
+}
+
+/* On success the cache owns the block. */
+static int write_block(const struct channi_replacing *x, const struct draft *d,
+                       struct channi_cluster_block *block, struct channi_cluster *cl)
+{
+    struct channi *c = x->c;
+    struct channi_base *base = channi_base_create(&c->base.env);
+    int rc = base ? channi_cluster_block_write(&c->base.env, &d->contents, block,
+                                               c->params.wal == CHANNI_SYNCED, c->durable.fault)
+                  : no_memory(x, d->contents.n);
+
+    if (rc == OK) {
+        describe(base, block);
+        rc = channi_cache_join(c->cache, base, block->bytes);
+        if (rc != OK)
+            remove_file(c, base);
+    }
+    if (rc != OK) {
+        mem_free(c->base.env.mem, base);
+        return rc;
+    }
+    block->bytes = NULL;
+    cl->base = base;
+    cl->base_n = base->n;
+    throttle_charge(base->file_bytes);
+    channi_count(&c->counters.files_written, 1);
+    channi_count(&c->counters.bytes_written, base->file_bytes);
+    return OK;
+}
+
+static int write_file(const struct channi_replacing *x, const struct channi_making *p)
+{
+    struct draft d = { 0 };
+    struct channi_cluster_block block = { 0 };
+    int rc = draft_reserve(x, p->part, &d) ? OK : no_memory(x, p->part->n);
+
+    if (rc == OK) {
+        draft_fill(x, p, &d);
+        rc = make_searchable(x, p, &d);
+    }
+    if (rc == OK)
+        rc = channi_cluster_block_make(&x->c->base.env, &d.contents, &block);
+    if (rc == OK)
+        rc = write_block(x, &d, &block, p->cl);
+    if (rc == OK)
+        p->cl->root = d.contents.root;
+    mem_free(x->c->base.env.mem, block.bytes);
+    draft_free(x, &d);
+    return rc;
+}
+
+/* ----------------------------------------------------------------------------- one part */
+
+/* Mean and deviation of live members' distances to the site. Dead ones serve old versions only. */
+static void measure(const struct channi_replacing *x, const struct channi_making *p)
+{
+    double sum = 0, squares = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < p->part->n; i++) {
+        const uint32_t at = p->part->rows[i];
+
+        if (x->m->dead[at])
+            continue;
+        const float squared = channi_distance(x->c, x->m->rows[at], p->cl->site);
+        sum += sqrt((double)squared);
+        squares += (double)squared;
+        n++;
+    }
+    const double mean = n ? sum / (double)n : 0;
+    const double variance = n ? squares / (double)n - mean * mean : 0;
+    p->cl->mean_d = (float)mean;
+    p->cl->sd_d = variance > 0 ? (float)sqrt(variance) : 0;
+}
+
+static int make_part(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct channi_replacing *x = arg;
+    int rc = OK;
+
+    (void)worker;
+    for (size_t i = first; rc == OK && i < end; i++) {
+        const struct channi_making *p = &x->parts[i];
+        const struct channi_part *part = p->part;
+
+        if (part->n > 0) {
+            memcpy(p->cl->site, part->stays ? p->predecessor->site : x->m->rows[part->root],
+                   x->c->row_bytes);
+            p->cl->root_id = x->m->ids[part->root];
+            measure(x, p);
+            rc = write_file(x, p);
+            throttle_wait();
+        } else if (p->predecessor && p->predecessor->site) {
+            memcpy(p->cl->site, p->predecessor->site, x->c->row_bytes);
+            p->cl->root_id = p->predecessor->root_id;
+        }
+    }
+    return rc;
+}
+
+int channi_replace_make(struct channi_replacing *x)
+{
+    const size_t n = x->r->n_parts;
+
+    x->env = x->c->base.env;
+    /* With many parts each graph is built by one thread, and must not use the pool, which searches
+       may be using. A single part may use all threads. */
+    if (n > 1 || x->r->threads <= 1) {
+        x->alone = pool_create(1);
+        if (!x->alone)
+            return no_memory(x, x->m->n);
+        x->env.pool = x->alone;
+    }
+    return parallel_for(x->c->base.env.pool, n > 1 ? x->r->threads : 1, n, 1, make_part, x);
+}

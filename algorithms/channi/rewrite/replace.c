@@ -1,0 +1,408 @@
+/* replace.c - replaces clusters by others. Every change of the set of clusters is made here.
+ *
+ * Files are written first, concurrently with searches and commits. Then, under `write`, changes
+ * made meanwhile are added (catch_up.c) and a layout with the new clusters and their routes is
+ * published. Readers of older views keep the old clusters and files. All steps that can fail come
+ * before the publication; until then only reserved names have changed. See internal.h.
+ *
+ * A part that is a successor keeps the cid, name and routes of its predecessor: after a split the
+ * old route leads to it, even if its root is another row. Other parts take the lowest free cid and are named
+ * after their root. Routes that no part takes over are dropped.
+ */
+#include "algorithms/channi/rewrite/replace.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/channi/rewrite/internal.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/versions/view.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+static int no_memory(const struct channi_replacing *x)
+{
+    return fail(x->c->base.env.error, ERR_NO_MEMORY,
+                "channi: out of memory, cannot replace %zu clusters by %zu", x->w->n,
+                x->r->n_parts);
+}
+
+/* ---------------------------------------------------------------------------------- names */
+
+/* Whether the part takes over the routes of the taken cluster i. */
+static bool takes_routes(const struct channi_part *part, size_t i)
+{
+    return part->successor_of == i || (part->routes_of >> i & 1);
+}
+
+static const uint32_t *first_route(const struct channi_replacing *x, const struct channi_part *part)
+{
+    for (size_t i = 0; i < x->w->n; i++)
+        if (takes_routes(part, i) && x->w->clusters[i]->n_routes > 0)
+            return x->w->clusters[i]->routes;
+    return NULL;
+}
+
+/* Reserves a phash until the route exists or the replacement has failed. */
+static int hold_phash(struct channi_replacing *x, struct channi_making *p)
+{
+    struct channi *c = x->c;
+    const uint32_t root = p->part->root;
+
+    p->route_phash = channi_phash(c, x->m->ids[root], x->m->rows[root]);
+    if (!idmap_put(&c->by_phash, p->route_phash, PHASH_HELD))
+        return no_memory(x);
+    p->held = true;
+    return OK;
+}
+
+/* A file is named after a route to it: one that it has, or the one that it gets. */
+static int name_part(struct channi_replacing *x, struct channi_making *p)
+{
+    struct channi *c = x->c;
+    const struct channi_part *part = p->part;
+    const uint32_t *route = first_route(x, part);
+
+    p->file_version = ++c->files;
+    if (part->new_route && part->n > 0) {
+        const int rc = hold_phash(x, p);
+
+        if (rc != OK)
+            return rc;
+    }
+    if (p->predecessor && p->predecessor->base)
+        p->file_phash = p->predecessor->base->phash;
+    else if (route)
+        p->file_phash = *(const uint64_t *)segmented_at(&c->route_phash, *route);
+    else if (p->held)
+        p->file_phash = p->route_phash;
+    else
+        return fail(c->base.env.error, ERR_INVARIANT,
+                    "channi: a cluster of %zu rows would have no route", part->n);
+    return OK;
+}
+
+static int begin_parts(struct channi_replacing *x)
+{
+    struct channi *c = x->c;
+    int rc = OK;
+
+    x->parts = mem_zalloc(c->base.env.mem, x->r->n_parts * sizeof *x->parts);
+    if (!x->parts)
+        return no_memory(x);
+    pthread_mutex_lock(&c->write);
+    const uint64_t version = atomic_load(&c->now)->version;
+    for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
+        struct channi_making *p = &x->parts[i];
+
+        p->part = &x->r->parts[i];
+        p->predecessor =
+            p->part->successor_of == SUCCESSOR_NONE ? NULL : x->w->clusters[p->part->successor_of];
+        p->cl = channi_replace_cluster(c, p->predecessor ? p->predecessor->cid : CID_NONE,
+                                       p->part->kind,
+                                       p->predecessor ? p->predecessor->born_ver : version);
+        rc = p->cl ? name_part(x, p) : no_memory(x);
+    }
+    pthread_mutex_unlock(&c->write);
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- layout */
+
+static bool has_successor(const struct channi_replacing *x, size_t i)
+{
+    for (size_t j = 0; j < x->r->n_parts; j++)
+        if (x->r->parts[j].successor_of == i)
+            return true;
+    return false;
+}
+
+/* Assigns cids to the new parts: first those of removed clusters, of this replacement too,
+   then new ones. */
+static int give_cids(struct channi_replacing *x, struct channi_layout *layout)
+{
+    struct channi *c = x->c;
+    uint32_t next = 0;
+
+    for (size_t i = 0; i < x->w->n; i++)
+        if (!has_successor(x, i))
+            channi_layout_set(c, layout, x->w->clusters[i]->cid, NULL);
+    for (size_t i = 0; i < x->r->n_parts; i++) {
+        struct channi_cluster *cl = x->parts[i].cl;
+
+        if (x->parts[i].predecessor)
+            continue;
+        while (next < layout->n_clusters && layout->clusters[next])
+            next++;
+        cl->cid = next++;
+    }
+    return channi_layout_reserve(c, layout, next > layout->n_clusters ? next : layout->n_clusters)
+               ? OK
+               : no_memory(x);
+}
+
+static bool is_dropped(const struct channi_replacement *r, uint32_t route)
+{
+    for (size_t i = 0; i < r->n_dropped; i++)
+        if (r->dropped[i] == route)
+            return true;
+    return false;
+}
+
+/* Collects a part's routes. If it gets a new route, that is number `next`, greater
+   than all others. */
+static bool collect_routes(const struct channi_replacing *x, const struct channi_making *p,
+                           uint32_t next)
+{
+    struct channi_cluster *cl = p->cl;
+    size_t most = p->held;
+
+    for (size_t i = 0; i < x->w->n; i++)
+        most += takes_routes(p->part, i) ? x->w->clusters[i]->n_routes : 0;
+    cl->routes = mem_array(x->c->base.env.mem, most, sizeof *cl->routes);
+    if (!cl->routes)
+        return false;
+    for (size_t i = 0; i < x->w->n; i++) {
+        const struct channi_cluster *old = x->w->clusters[i];
+
+        for (uint32_t j = 0; takes_routes(p->part, i) && j < old->n_routes; j++) {
+            uint32_t at = cl->n_routes;
+
+            if (is_dropped(x->r, old->routes[j]))
+                continue;
+            for (; at > 0 && cl->routes[at - 1] > old->routes[j]; at--)
+                cl->routes[at] = cl->routes[at - 1];
+            cl->routes[at] = old->routes[j];
+            cl->n_routes++;
+        }
+    }
+    if (p->held)
+        cl->routes[cl->n_routes++] = next;
+    return true;
+}
+
+/* Lets the old routes lead to the parts that took them over, and drops the others. */
+static void redirect(const struct channi_replacing *x, struct channi_routes *routes)
+{
+    for (size_t i = 0; i < x->w->n; i++) {
+        const struct channi_cluster *old = x->w->clusters[i];
+
+        for (uint32_t j = 0; j < old->n_routes; j++)
+            routes->cid[old->routes[j]] = CID_NONE;
+    }
+    for (size_t i = 0; i < x->r->n_dropped; i++)
+        routes->cid[x->r->dropped[i]] = CID_NONE;
+    for (size_t i = 0; i < x->r->n_parts; i++) {
+        const struct channi_cluster *cl = x->parts[i].cl;
+
+        for (uint32_t j = 0; j < cl->n_routes; j++)
+            routes->cid[cl->routes[j]] = cl->cid;
+    }
+}
+
+static void set_drift(const struct channi_replacing *x, struct channi_cluster *cl)
+{
+    cl->drift = cl->n_routes > 0 ? INFINITY : 0;
+    for (uint32_t i = 0; i < cl->n_routes; i++) {
+        const void *row = segmented_at(&x->c->route_rows, cl->routes[i]);
+
+        cl->drift = fminf(cl->drift, channi_distance(x->c, row, cl->site));
+    }
+}
+
+/* Whether no route changes, as in a compaction; then they need not be copied. */
+static bool routes_stay(const struct channi_replacing *x, const struct channi_routes *routes)
+{
+    size_t before = 0, after = 0;
+
+    for (size_t i = 0; i < x->w->n; i++)
+        before += x->w->clusters[i]->n_routes;
+    for (size_t i = 0; i < x->r->n_parts; i++) {
+        const struct channi_cluster *cl = x->parts[i].cl;
+
+        if (x->parts[i].held)
+            return false;
+        for (uint32_t j = 0; j < cl->n_routes; j++, after++)
+            if (routes->cid[cl->routes[j]] != cl->cid)
+                return false;
+    }
+    return before == after;
+}
+
+static int change_routes(struct channi_replacing *x, struct channi_layout *layout,
+                         const void *const *rows, const uint64_t *phashes, const uint32_t *cids,
+                         size_t n)
+{
+    struct channi *c = x->c;
+    struct channi_routes *routes;
+    const int rc = channi_routes_add(c, layout->routes, rows, phashes, cids, n, &routes);
+
+    if (rc != OK)
+        return rc;
+    /* From here on the reserved names belong to the new routes. */
+    for (size_t i = 0; i < x->r->n_parts; i++)
+        x->parts[i].held = false;
+    redirect(x, routes);
+    if (layout->routes)
+        channi_routes_unref(c, layout->routes);
+    layout->routes = routes;
+    return OK;
+}
+
+static int next_routes(struct channi_replacing *x, struct channi_layout *layout)
+{
+    struct channi *c = x->c;
+    struct mem *mem = c->base.env.mem;
+    const size_t most = x->r->n_parts;
+    const void **rows = mem_array(mem, most, sizeof *rows);
+    uint64_t *phashes = mem_array(mem, most, sizeof *phashes);
+    uint32_t *cids = mem_array(mem, most, sizeof *cids);
+    const uint32_t n_old = layout->routes ? layout->routes->n : 0;
+    size_t n = 0;
+    int rc = rows && phashes && cids ? OK : no_memory(x);
+
+    for (size_t i = 0; rc == OK && i < x->r->n_parts; i++) {
+        const struct channi_making *p = &x->parts[i];
+
+        if (!collect_routes(x, p, n_old + (uint32_t)n))
+            rc = no_memory(x);
+        if (!p->held)
+            continue;
+        rows[n] = p->cl->site;
+        phashes[n] = p->route_phash;
+        cids[n++] = p->cl->cid;
+    }
+    if (rc == OK && !(layout->routes && routes_stay(x, layout->routes)))
+        rc = change_routes(x, layout, rows, phashes, cids, n);
+    mem_free(mem, rows);
+    mem_free(mem, phashes);
+    mem_free(mem, cids);
+    for (size_t i = 0; rc == OK && i < x->r->n_parts; i++)
+        set_drift(x, x->parts[i].cl);
+    return rc;
+}
+
+/* ---------------------------------------------------------------------------- publication */
+
+/* Resets the state that described the cid's old cluster or its old file. */
+static void reset_latch(const struct channi_replacing *x, const struct channi_making *p)
+{
+    struct channi_latch *latch = segmented_at(&x->c->latches, p->cl->cid);
+    uint32_t kept = 0;
+
+    for (size_t i = 0; i < p->part->n; i++)
+        kept += x->m->dead[p->part->rows[i]] != 0;
+    atomic_store(&latch->retained_dead, kept);
+    if (p->predecessor)
+        return;
+    atomic_store(&latch->tried, 0);
+    atomic_store(&latch->alone, 0);
+}
+
+static void put_clusters(struct channi_replacing *x, struct channi_layout *layout)
+{
+    for (size_t i = 0; i < x->r->n_parts; i++) {
+        struct channi_making *p = &x->parts[i];
+
+        channi_cluster_ref(p->cl); /* the layout's reference; ours is released at the end */
+        channi_layout_set(x->c, layout, p->cl->cid, p->cl);
+        reset_latch(x, p);
+    }
+}
+
+static void set_places(const struct channi_replacing *x)
+{
+    for (size_t i = 0; i < x->r->n_parts; i++) {
+        const struct channi_making *p = &x->parts[i];
+        const struct channi_cluster *cl = p->cl;
+        _Atomic(uint64_t) *dead = atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->dead);
+        const uint32_t n = channi_delta_count(&cl->delta);
+
+        for (uint32_t row = 0; row < cl->base_n; row++) {
+            const uint32_t member = p->part->rows[row];
+
+            if (!x->m->dead[member] && !(dead && atomic_load(&dead[row])))
+                channi_place_set(x->c, x->m->ids[member], (struct channi_place){ cl->cid, row });
+        }
+        for (uint32_t row = 0; row < n; row++) {
+            const struct channi_delta_row r = channi_delta_at(&cl->delta, row);
+
+            if (!atomic_load(r.dead))
+                channi_place_set(x->c, r.id, (struct channi_place){ cl->cid, cl->base_n + row });
+        }
+    }
+}
+
+/* Called with `write` held. */
+static int publish(struct channi_replacing *x)
+{
+    struct channi *c = x->c;
+    const struct channi_view *now = atomic_load(&c->now);
+    const struct channi_routes *old = now->layout->routes;
+    struct channi_layout *layout = NULL;
+    int rc = channi_catch_up(x);
+
+    if (rc != OK)
+        return rc;
+    layout = channi_layout_copy(c, now->layout);
+    rc = layout ? give_cids(x, layout) : no_memory(x);
+    if (rc == OK)
+        rc = next_routes(x, layout);
+    if (rc == OK) {
+        put_clusters(x, layout);
+        rc = channi_layout_find_ood(c, layout) ? channi_publish(c, now->version, layout)
+                                               : no_memory(x);
+    }
+    if (rc != OK) {
+        if (layout)
+            channi_layout_unref(c, layout);
+        channi_routes_undo(c, old);
+        return rc;
+    }
+    set_places(x);
+    return OK;
+}
+
+static void end(struct channi_replacing *x)
+{
+    struct channi *c = x->c;
+
+    pthread_mutex_lock(&c->write);
+    for (size_t i = 0; x->parts && i < x->r->n_parts; i++)
+        if (x->parts[i].held)
+            (void)idmap_remove(&c->by_phash, x->parts[i].route_phash, NULL);
+    pthread_mutex_unlock(&c->write);
+    for (size_t i = 0; x->parts && i < x->r->n_parts; i++)
+        if (x->parts[i].cl)
+            channi_cluster_unref(c, x->parts[i].cl);
+    mem_free(c->base.env.mem, x->parts);
+    pool_destroy(x->alone);
+}
+
+int channi_replace(struct channi *c, struct channi_taken *w, const struct channi_members *m,
+                   const struct channi_replacement *r)
+{
+    struct channi_replacing x = { .c = c, .w = w, .m = m, .r = r };
+    int rc;
+
+    if (r->n_parts == 0)
+        return fail(c->base.env.error, ERR_ARGUMENT,
+                    "channi: %zu clusters cannot be replaced by none: rows to come need one", w->n);
+    rc = begin_parts(&x);
+
+    if (rc == OK)
+        rc = channi_replace_make(&x);
+    if (rc == OK) {
+        pthread_mutex_lock(&c->write);
+        rc = publish(&x);
+        pthread_mutex_unlock(&c->write);
+    }
+    for (size_t i = 0; rc == OK && r->cids && i < r->n_parts; i++)
+        r->cids[i] = x.parts[i].cl->cid;
+    end(&x);
+    return rc;
+}

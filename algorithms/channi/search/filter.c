@@ -1,0 +1,87 @@
+/* filter.c - estimates how many rows a filter allows, and excludes files without allowed rows.
+ *
+ * The attributes of a file have summaries that are known without reading it. For ids no summary
+ * helps: a cluster of some hundred rows has ids from the whole range, and a filter that allows one
+ * row in a thousand allows one in nearly every cluster. So neither the range of ids nor a Bloom
+ * filter would save a read. */
+#include "algorithms/channi/search/search.h"
+
+static double count_bits(const struct id_filter *f)
+{
+    const size_t whole = f->n_ids / 64, rest = f->n_ids % 64;
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < whole; i++)
+        n += (uint64_t)__builtin_popcountll(f->bits[i]);
+    if (rest)
+        n += (uint64_t)__builtin_popcountll(f->bits[whole] & (((uint64_t)1 << rest) - 1));
+    return (double)n;
+}
+
+static double live_rows(const struct channi_layout *layout)
+{
+    double n = 0;
+
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+        if (layout->clusters[cid])
+            n += atomic_load_explicit(&layout->clusters[cid]->live, memory_order_relaxed);
+    return n;
+}
+
+bool channi_allowed_may(const struct channi_allowed *a, const struct channi_cluster *cl)
+{
+    for (size_t i = 0; a->where && i < a->where->n; i++) {
+        const struct attribute_condition *c = &a->where->conditions[i];
+
+        if (!channi_summary_may(&cl->base->columns[c->field], cl->base->n, c, a->where->values))
+            return false;
+    }
+    return true;
+}
+
+/* Share of a file's rows, as if conditions were independent. */
+static double file_share(const struct attribute_filter *where, const struct channi_base *b)
+{
+    double share = 1;
+
+    for (size_t i = 0; i < where->n; i++) {
+        const struct attribute_condition *c = &where->conditions[i];
+
+        share *= channi_summary_share(&b->columns[c->field], b->n, c, where->values);
+    }
+    return share;
+}
+
+static double attribute_share(const struct attribute_filter *where,
+                              const struct channi_layout *layout)
+{
+    double rows = 0, allowed = 0;
+
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
+        const struct channi_cluster *cl = layout->clusters[cid];
+
+        if (!cl || !cl->base)
+            continue;
+        rows += cl->base_n;
+        allowed += cl->base_n * file_share(where, cl->base);
+    }
+    return rows > 0 ? allowed / rows : 1;
+}
+
+void channi_allowed_begin(struct channi_allowed *a, struct channi *c,
+                          const struct channi_view *view)
+{
+    unsigned ticket;
+    const struct channi_view *now = channi_enter(c, &ticket);
+    const struct channi_layout *layout = view ? view->layout : now->layout;
+
+    if (a->where) {
+        a->share = attribute_share(a->where, layout);
+    } else {
+        const double live = live_rows(layout);
+
+        a->share = live > 0 ? count_bits(a->ids) / live : 1;
+    }
+    a->share = a->share < 1 ? a->share : 1;
+    channi_leave(c, ticket);
+}

@@ -1,0 +1,275 @@
+/* probe.c - one query: chooses the clusters to scan, and stops when there are enough. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/channi/search/route.h"
+#include "algorithms/channi/search/search.h"
+#include "src/core/mem.h"
+
+/* Candidate clusters beyond 1.5 times the wanted number, ranked by their roots too. */
+enum { RANKED_BESIDES = 4 };
+
+/* If the filter allows a smaller share of rows, all clusters are scanned. */
+#define FILTER_EXACT 0.01
+
+/* ------------------------------------------------------------------------- choice of clusters */
+
+static bool list_fit(struct channi_search_work *w, size_t n)
+{
+    return mem_grow(w->mem, &w->cids, &w->cids_capacity, n, sizeof *w->cids) &&
+           mem_grow(w->mem, &w->routes, &w->routes_capacity, n, sizeof *w->routes);
+}
+
+static int begin_seen(struct channi_query_context *s)
+{
+    struct channi_search_work *w = s->w;
+    const size_t need = s->q->view->layout->n_clusters, had = w->seen_capacity;
+
+    if (!mem_grow(w->mem, &w->seen, &w->seen_capacity, need, sizeof *w->seen))
+        return channi_search_no_memory(s->q->c);
+    if (w->seen_capacity > had || ++w->stamp == 0) {
+        memset(w->seen, 0, w->seen_capacity * sizeof *w->seen);
+        w->stamp = 1;
+    }
+    return OK;
+}
+
+/* Marks a cluster as seen; returns whether it is new. */
+static bool see(struct channi_search_work *w, uint32_t cid)
+{
+    const bool fresh = w->seen[cid] != w->stamp;
+
+    w->seen[cid] = w->stamp;
+    return fresh;
+}
+
+/* Whether there are at most n clusters. Stops soon after n. */
+static bool has_at_most(const struct channi_layout *layout, size_t n)
+{
+    size_t found = 0;
+
+    for (uint32_t cid = 0; cid < layout->n_clusters && found <= n; cid++)
+        found += layout->clusters[cid] != NULL;
+    return found <= n;
+}
+
+/* Appends all clusters not seen to w->cids, from *n on. */
+static int list_rest(struct channi_query_context *s, size_t *n)
+{
+    const struct channi_layout *layout = s->q->view->layout;
+    struct channi_search_work *w = s->w;
+
+    if (!list_fit(w, *n + layout->n_clusters))
+        return channi_search_no_memory(s->q->c);
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+        if (layout->clusters[cid] && see(w, cid)) {
+            w->cids[*n] = cid;
+            w->routes[(*n)++] = 0;
+        }
+    return OK;
+}
+
+/* Lists the `want` nearest clusters not seen in w->cids, nearest first. *all: these and the seen
+   ones are all clusters. */
+static int list_nearest(struct channi_query_context *s, size_t want, size_t *n, bool *all)
+{
+    const struct channi_layout *layout = s->q->view->layout;
+    struct channi_search_work *w = s->w;
+    size_t ef = (size_t)s->q->knobs->top_ef, found = 0;
+
+    *all = has_at_most(layout, want);
+    if (*all) { /* there are at least as many routes as clusters */
+        want = layout->n_clusters;
+        ef = layout->routes->n;
+    }
+    const size_t candidates = *all ? want : want + want / 2 + RANKED_BESIDES;
+    if (!list_fit(w, candidates))
+        return channi_search_no_memory(s->q->c);
+    const int rc = channi_nearest_clusters(s->q->c, s->x, layout, s->q->query, candidates, ef,
+                                           w->cids, w->routes, &found, &s->counts.top);
+    if (rc == OK)
+        channi_rank_clusters(s->q->c, layout, s->q->query, w->cids, w->routes, found,
+                             &s->counts.top);
+    found = found < want ? found : want;
+    *n = 0;
+    for (size_t i = 0; i < found; i++)
+        if (see(w, w->cids[i])) {
+            w->cids[*n] = w->cids[i];
+            w->routes[(*n)++] = w->routes[i];
+        }
+    return rc != OK || !*all ? rc : list_rest(s, n);
+}
+
+/* Squared distance beyond which an OOD cluster is not searched: relative to the n-th route,
+   the last one. */
+static float ood_limit(const struct channi_query_context *s, size_t n)
+{
+    const float by = 1 + (float)s->q->knobs->ood_reach;
+
+    return by > 1 && n > 0 ? by * by * s->w->routes[n - 1] : INFINITY;
+}
+
+/* Appends to the n clusters of w->cids the OOD clusters not seen with the nearest roots. */
+static int list_ood(struct channi_query_context *s, size_t n, size_t *n_ood)
+{
+    const struct channi_layout *layout = s->q->view->layout;
+    const size_t most = (size_t)s->q->knobs->ood_probe;
+    struct channi_search_work *w = s->w;
+
+    *n_ood = 0;
+    if (most == 0 || layout->n_ood == 0)
+        return OK;
+    if (!list_fit(w, n + most + 1))
+        return channi_search_no_memory(s->q->c);
+    const float limit = ood_limit(s, n);
+    for (uint32_t i = 0; i < layout->n_ood; i++) {
+        const uint32_t cid = layout->ood[i];
+        const struct channi_cluster *cl = layout->clusters[cid];
+        size_t at = n + *n_ood;
+
+        if (!cl || w->seen[cid] == w->stamp)
+            continue;
+        const float distance = channi_scan_distance(s, cl->site);
+        s->counts.top += 1;
+        if (distance > limit)
+            continue;
+        for (; at > n && w->routes[at - 1] > distance; at--) {
+            w->routes[at] = w->routes[at - 1];
+            w->cids[at] = w->cids[at - 1];
+        }
+        w->routes[at] = distance;
+        w->cids[at] = cid;
+        *n_ood += *n_ood < most;
+    }
+    for (size_t i = n; i < n + *n_ood; i++)
+        (void)see(w, w->cids[i]);
+    s->counts.ood += *n_ood;
+    return OK;
+}
+
+/* ------------------------------------------------------------------------------------ a query */
+
+/* Scans n clusters in order of their routes, then n_ood more. */
+static int scan_listed(struct channi_query_context *s, size_t n, size_t n_ood)
+{
+    const struct channi_search_work *w = s->w;
+    const bool in_order = s->q->knobs->eps > 0 || s->q->knobs->early_stop_clusters > 0 ||
+                          s->q->stop_score || s->q->trace;
+
+    if (!in_order || s->q->hits)
+        return channi_scan_clusters(s, w->cids, n + n_ood);
+    const int rc = channi_scan_clusters_until(s, w->cids, w->routes, n);
+    return rc == OK ? channi_scan_clusters(s, w->cids + n, n_ood) : rc;
+}
+
+/* Whether more clusters must be scanned for a filtered query, after n clusters with the last
+   route at `farthest`. The nearest allowed row is as far as the (1 / share)-th row of all. The
+   number of clusters to scan grows with the square root of 1 / share: measured, that keeps recall
+   as without a filter. A cluster whose route is nearer than the k-th answer may also hold a
+   nearer allowed row. */
+static bool wants_more(const struct channi_query_context *s,
+                       const struct channi_search_counts *before, size_t n, float farthest)
+{
+    const double tested = s->counts.tested - before->tested,
+                 here = (s->counts.taken - before->taken + 1) / (tested + 1),
+                 share = here < s->q->allowed->share ? here : s->q->allowed->share;
+
+    return s->top.n + s->w->n_candidates < s->top.k || farthest < channi_context_limit(s) ||
+           (double)n * sqrt(share) < (double)s->q->knobs->nprobe;
+}
+
+/* Scans more distant clusters, because the near ones have too few allowed rows. */
+static int scan_further(struct channi_query_context *s, const struct channi_search_counts *before,
+                        float farthest)
+{
+    size_t want = (size_t)s->q->knobs->nprobe, n;
+    bool all = false;
+    int rc = OK;
+
+    while (rc == OK && !all && wants_more(s, before, want, farthest)) {
+        want *= 2;
+        rc = list_nearest(s, want, &n, &all);
+        if (rc == OK && n > 0)
+            farthest = s->w->routes[n - 1];
+        if (rc == OK)
+            rc = channi_scan_clusters(s, s->w->cids, n);
+    }
+    return rc;
+}
+
+/* Lists n clusters, then n_ood clusters of outliers. After begin_seen(). */
+static int choose(struct channi_query_context *s, size_t *n, size_t *n_ood, bool *all)
+{
+    const int rc = list_nearest(s, (size_t)s->q->knobs->nprobe, n, all);
+
+    return rc == OK ? list_ood(s, *n, n_ood) : rc;
+}
+
+int channi_query_choose(struct channi_query_context *s, size_t *n)
+{
+    size_t n_ood = 0;
+    bool all;
+    int rc = begin_seen(s);
+
+    *n = 0;
+    if (rc == OK)
+        rc = choose(s, n, &n_ood, &all);
+    *n += n_ood;
+    return rc;
+}
+
+static int run_routed(struct channi_query_context *s)
+{
+    const struct channi_allowed *a = s->q->allowed;
+    const struct channi_search_counts before = s->counts;
+    size_t n = 0, n_ood = 0;
+    bool all = true;
+    float farthest = 0;
+    int rc = begin_seen(s);
+
+    if (rc == OK && a && a->share < FILTER_EXACT) {
+        s->counts.filter_exact++;
+        rc = list_rest(s, &n);
+        return rc == OK ? channi_scan_clusters(s, s->w->cids, n) : rc;
+    }
+    if (rc == OK)
+        rc = choose(s, &n, &n_ood, &all);
+    if (rc == OK && n > 0)
+        farthest = s->w->routes[n - 1];
+    if (rc == OK)
+        rc = scan_listed(s, n, n_ood);
+    return rc == OK && a && !all && !s->q->hits ? scan_further(s, &before, farthest) : rc;
+}
+
+/* What follows the scan of the clusters. */
+static int finish(struct channi_query_context *s, int rc)
+{
+    if (rc == OK)
+        rc = channi_scan_candidates(s);
+    s->w->n_candidates = s->w->n_sources = 0;
+    channi_scan_unpin(s);
+    return rc;
+}
+
+int channi_query_scan(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    return finish(s, channi_scan_clusters(s, cids, n));
+}
+
+int channi_query_run(struct channi_query_context *s)
+{
+    const struct channi_layout *layout = s->q->view->layout;
+    int rc = OK;
+
+    s->counts.queries++;
+    if (!layout->routes) { /* not built yet */
+        s->counts.deferred++;
+        for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+            if (layout->clusters[cid])
+                channi_scan_delta(s, layout->clusters[cid]);
+        rc = s->rc;
+    } else {
+        rc = run_routed(s);
+    }
+    return finish(s, rc);
+}

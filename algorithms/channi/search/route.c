@@ -1,0 +1,134 @@
+/* route.c - finds the clusters near a vector, and the one it belongs to. Several routes may
+ * lead to one cluster, and a dropped route to none, so more routes are requested until there
+ * are enough clusters. */
+#include "algorithms/channi/search/route.h"
+
+#include <inttypes.h>
+
+#include "algorithms/channi/rows.h"
+
+/* Up to this many beam widths of routes, all routes are scanned: a contiguous row costs a tenth of
+   one reached by the graph, and a beam measures about six times its width. */
+enum { BEAMS_SCANNED = 32 };
+
+static bool scans_all(const struct channi_routes *r, size_t ef)
+{
+    return r->n / BEAMS_SCANNED <= ef;
+}
+
+int channi_nearest_routes(struct channi *c, struct channi_scratch *x, const struct channi_routes *r,
+                          const void *query, size_t n, size_t ef, uint32_t *routes,
+                          float *distances, size_t *found, double *checked)
+{
+    ef = ef > n ? ef : n;
+    if (scans_all(r, ef))
+        ef = r->n;
+    return graph_image_search(&r->graph, &r->rows, x->graph, query, n, ef, NULL, routes, distances,
+                              found, checked, c->base.env.error);
+}
+
+/* Lists the clusters of x's n routes, ascending, each once, at most `most`. */
+static size_t distinct_clusters(struct channi_scratch *x, const struct channi_layout *layout,
+                                size_t n, size_t most, uint32_t *cids, float *distances)
+{
+    const struct channi_routes *r = layout->routes;
+    size_t found = 0;
+
+    for (size_t i = 0; i < n && found < most; i++) {
+        const uint32_t cid = r->cid[x->nodes[i]];
+
+        if (cid == CID_NONE || x->marks[cid])
+            continue;
+        x->marks[cid] = 1;
+        cids[found] = cid;
+        distances[found++] = x->distances[i];
+    }
+    for (size_t i = 0; i < found; i++)
+        x->marks[cids[i]] = 0;
+    return found;
+}
+
+/* Distance from the row to the cluster's root or to its nearest route, whichever is smaller.
+   to_route: the distance to that route. */
+static float to_cluster(const struct channi *c, const struct channi_cluster *cl, const void *row,
+                        float to_route, double *checked)
+{
+    if (cl->n_routes == 1 && cl->drift == 0)
+        return to_route; /* the route's row is the site */
+    *checked += 1;
+    const float to_root = channi_distance(c, row, cl->site);
+    return to_root < to_route ? to_root : to_route;
+}
+
+void channi_rank_clusters(const struct channi *c, const struct channi_layout *layout,
+                          const void *query, uint32_t *cids, float *distances, size_t n,
+                          double *checked)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t cid = cids[i];
+        const float d = to_cluster(c, layout->clusters[cid], query, distances[i], checked);
+        size_t at = i;
+
+        for (; at > 0 && distances[at - 1] > d; at--) {
+            distances[at] = distances[at - 1];
+            cids[at] = cids[at - 1];
+        }
+        distances[at] = d;
+        cids[at] = cid;
+    }
+}
+
+int channi_nearest_clusters(struct channi *c, struct channi_scratch *x,
+                            const struct channi_layout *layout, const void *query, size_t n,
+                            size_t ef, uint32_t *cids, float *distances, size_t *found,
+                            double *checked)
+{
+    const struct channi_routes *r = layout->routes;
+    size_t ask, got;
+
+    *found = 0;
+    if (n == 0)
+        return OK;
+    if (!r) { /* before the build one cluster has all rows */
+        cids[0] = 0;
+        distances[0] = 0;
+        *found = 1;
+        return OK;
+    }
+    ef = ef > n ? ef : n;
+    /* A beam returns all it finds anyway; a scan sorts only as many as are requested. */
+    ask = scans_all(r, ef) ? n : ef;
+    for (;; ask *= 2) {
+        ask = ask < r->n ? ask : r->n;
+        if (!channi_scratch_fit(c, x, ask) || !channi_scratch_marks(c, x, layout->n_clusters))
+            return fail(c->base.env.error, ERR_NO_MEMORY,
+                        "channi: out of memory for the %zu nearest routes", ask);
+        const int rc =
+            channi_nearest_routes(c, x, r, query, ask, ef, x->nodes, x->distances, &got, checked);
+        if (rc != OK)
+            return rc;
+        *found = distinct_clusters(x, layout, got, n, cids, distances);
+        if (*found == n || ask == r->n)
+            return OK;
+    }
+}
+
+int channi_route(struct channi *c, struct channi_scratch *x, const struct channi_layout *layout,
+                 const void *row, size_t ef, uint32_t *cid, double *checked)
+{
+    uint32_t cids[ASSIGN_CLUSTERS];
+    float distances[ASSIGN_CLUSTERS];
+    size_t found;
+    const int rc = channi_nearest_clusters(c, x, layout, row, ASSIGN_CLUSTERS, ef, cids, distances,
+                                           &found, checked);
+
+    if (rc != OK)
+        return rc;
+    if (found == 0)
+        return fail(c->base.env.error, ERR_INVARIANT,
+                    "channi: none of %" PRIu32 " routes leads to a cluster", layout->routes->n);
+    if (layout->routes)
+        channi_rank_clusters(c, layout, row, cids, distances, found, checked);
+    *cid = cids[0];
+    return OK;
+}

@@ -1,0 +1,259 @@
+/* scan.c - scans one cluster: its file, by distances or by its graph, and its delta. */
+#include "algorithms/channi/search/search.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum {
+    WIDEN = 4,     /* factor from one beam width to the next */
+    FEW_BEAMS = 8, /* with fewer allowed rows than this many beam widths, all are measured */
+};
+
+/* Contiguous rows, and the data that decide whether they count. */
+struct run {
+    const unsigned char *rows;
+    const uint64_t *ids;
+    struct channi_record record; /* of the first row */
+    size_t record_step;          /* from one row's record to the next */
+    size_t n;
+    const struct channi_cluster *cl; /* rows of a file, from row `first` on; NULL: a delta */
+    const struct channi_image *image;
+    uint32_t first;
+    _Atomic(uint64_t) *born, *dead; /* of a delta */
+    bool all_seen;
+};
+
+/* Offers a row without a code: its distance is also its upper bound. */
+static void offer_first(struct channi_query_context *s, float distance, uint64_t id)
+{
+    if (s->coded && !s->q->hits)
+        topk_push(&s->uppers, distance, id);
+    channi_scan_offer(s, distance, id);
+}
+
+/* ----------------------------------------------------------------- visibility and filter */
+
+static bool run_takes(struct channi_query_context *s, const struct run *r, size_t i)
+{
+    if (r->cl && !r->all_seen)
+        return channi_scan_takes(s, r->cl, r->image, r->first + (uint32_t)i);
+    if (!r->cl &&
+        !channi_sees(s->q->view->version, atomic_load_explicit(&r->born[i], memory_order_acquire),
+                     atomic_load_explicit(&r->dead[i], memory_order_acquire)))
+        return false;
+    struct channi_record record = r->record;
+    if (record.numbers)
+        record.numbers += i * r->record_step;
+    return channi_scan_allows(s, r->ids[i], record);
+}
+
+/* ------------------------------------------------------------------------------- scanning */
+
+/* Computes distances to w->distances. Returns the number of rows within the limit, and their
+   positions in w->at. */
+static size_t measure(struct channi_query_context *s, const struct run *r, size_t first, size_t n)
+{
+    const struct index_env *env = &s->q->c->base.env;
+    const struct kernels *k = env->kernels;
+    struct channi_search_work *w = s->w;
+    const float limit = channi_context_limit(s);
+
+    if (env->element == ELEMENT_F32) {
+        k->l2sq_f32_1n((const float *)(const void *)s->q->query,
+                       (const float *)(const void *)r->rows + first * env->dim, n, env->dim,
+                       w->distances);
+    } else {
+        k->l2sq_u8_1n(s->q->query, r->rows + first * env->dim, n, env->dim, w->integers);
+        for (size_t i = 0; i < n; i++)
+            w->distances[i] = (float)w->integers[i];
+    }
+    return k->at_most_f32(w->distances, n, limit, w->at);
+}
+
+/* Computes all distances first, and tests visibility only for the near rows. */
+static void scan_near(struct channi_query_context *s, const struct run *r)
+{
+    for (size_t first = 0; first < r->n; first += SCAN_BLOCK) {
+        const size_t n = r->n - first < SCAN_BLOCK ? r->n - first : SCAN_BLOCK;
+        const size_t near = measure(s, r, first, n);
+
+        for (size_t j = 0; j < near; j++) {
+            const size_t i = s->w->at[j];
+
+            if (s->w->distances[i] <= channi_context_limit(s) && run_takes(s, r, first + i))
+                offer_first(s, s->w->distances[i], r->ids[first + i]);
+        }
+    }
+}
+
+/* Measures only allowed rows; returns their number. */
+static size_t scan_allowed(struct channi_query_context *s, const struct run *r)
+{
+    const size_t row_bytes = s->q->c->row_bytes;
+    size_t measured = 0;
+
+    for (size_t i = 0; i < r->n; i++) {
+        if (!run_takes(s, r, i))
+            continue;
+        const float distance = channi_scan_distance(s, r->rows + i * row_bytes);
+        measured++;
+        if (distance <= channi_context_limit(s))
+            offer_first(s, distance, r->ids[i]);
+    }
+    return measured;
+}
+
+static size_t scan_run(struct channi_query_context *s, const struct run *r)
+{
+    if (s->q->allowed)
+        return scan_allowed(s, r);
+    scan_near(s, r);
+    return r->n;
+}
+
+void channi_scan_delta(struct channi_query_context *s, const struct channi_cluster *cl)
+{
+    const uint32_t n = channi_delta_count(&cl->delta);
+    const size_t n_fields = cl->delta.n_fields;
+    size_t measured = 0;
+
+    for (uint32_t i = 0, offset, some; i < n; i += some) {
+        const struct channi_delta_chunk *chunk = channi_delta_run(&cl->delta, i, &offset, &some);
+
+        some = some < n - i ? some : n - i;
+        measured +=
+            scan_run(s, &(struct run){ .rows = chunk->rows + offset * s->q->c->row_bytes,
+                                       .ids = chunk->ids + offset,
+                                       .record = { chunk->attributes + offset * n_fields, 1 },
+                                       .record_step = n_fields,
+                                       .n = some,
+                                       .born = chunk->born + offset,
+                                       .dead = chunk->dead + offset });
+    }
+    s->counts.delta += (double)measured;
+    s->counts.scanned += n;
+    s->counts.bytes += (double)(measured * s->q->c->row_bytes);
+}
+
+static void scan_all(struct channi_query_context *s, const struct channi_cluster *cl,
+                     const struct channi_image *image)
+{
+    const size_t measured =
+        scan_run(s, &(struct run){ .rows = image->rows,
+                                   .ids = image->ids,
+                                   .record = channi_image_record(image, 0),
+                                   .record_step = 1,
+                                   .n = image->n,
+                                   .cl = cl,
+                                   .image = image,
+                                   .all_seen = channi_scan_sees_all(cl, image) });
+
+    s->counts.in += (double)measured;
+    s->counts.scanned += image->n;
+    s->counts.bytes += (double)(measured * s->q->c->row_bytes);
+}
+
+/* -------------------------------------------------------------------------------- the graph */
+
+/* Moves the visible and allowed nodes of the beam to the front; returns their number. */
+static size_t keep_taken(struct channi_query_context *s, const struct channi_cluster *cl,
+                         const struct channi_image *image, size_t n)
+{
+    struct channi_scratch *x = s->x;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!channi_scan_takes(s, cl, image, x->nodes[i]))
+            continue;
+        x->nodes[kept] = x->nodes[i];
+        x->distances[kept++] = x->distances[i];
+    }
+    return kept;
+}
+
+/* Runs one beam. *n: nodes that count. *more: a wider beam may find more of them. */
+static int beam(struct channi_query_context *s, const struct channi_cluster *cl,
+                const struct channi_image *image, bool judged, size_t ef, size_t *n, bool *more)
+{
+    struct channi *c = s->q->c;
+    const struct index_env *env = &c->base.env;
+    const struct graph_image_rows rows = { .base = image->rows,
+                                           .row_bytes = c->row_bytes,
+                                           .dim = env->dim,
+                                           .element = env->element,
+                                           .kernels = env->kernels };
+    const struct graph_image_limit limit = { s->beams_limit,
+                                             (size_t)s->q->knobs->early_stop_steps };
+    double checked = 0;
+
+    *n = 0;
+    if (!channi_scratch_fit(c, s->x, ef))
+        return channi_search_no_memory(c);
+    const int rc = graph_image_search(&image->graph, &rows, s->x->graph, s->q->query,
+                                      judged || channi_beams_share(s->q) ? ef : s->q->k, ef,
+                                      limit.distance < INFINITY ? &limit : NULL, s->x->nodes,
+                                      s->x->distances, n, &checked, env->error);
+    s->counts.in += checked;
+    s->counts.scanned += checked;
+    s->counts.bytes += checked * (double)c->row_bytes;
+    const bool all_within = *n == ef && !(s->x->distances[ef - 1] > s->beams_limit);
+    if (rc == OK && judged)
+        *n = keep_taken(s, cl, image, *n);
+    s->in_vain = limit.distance < INFINITY && !(*n > 0 && s->x->distances[0] <= s->beams_limit);
+    *more = judged && *n < s->q->k && (all_within || s->beams_limit == INFINITY);
+    return rc;
+}
+
+/* Offers the first n results of a beam, ascending. Ids are read only for possible answers. */
+static void offer_beam(struct channi_query_context *s, const struct channi_image *image, size_t n)
+{
+    for (size_t i = 0; channi_beams_share(s->q) && i < n; i++) {
+        if (s->x->distances[i] >= topk_limit(&s->uppers))
+            break;
+        topk_push(&s->uppers, s->x->distances[i], ID_NONE);
+    }
+    for (size_t i = 0; i < n && i < s->q->k; i++) {
+        if (s->x->distances[i] > channi_context_limit(s))
+            break;
+        channi_scan_offer(s, s->x->distances[i], image->ids[s->x->nodes[i]]);
+    }
+}
+
+/* If too few nodes of a beam count although all are within the limit, the next beam is wider; in
+   the end all rows are measured. */
+static int search_graph(struct channi_query_context *s, const struct channi_cluster *cl,
+                        const struct channi_image *image)
+{
+    const bool judged = s->q->allowed || !channi_scan_sees_all(cl, image);
+    size_t ef = channi_beam_width(s->q), n = 0;
+    bool more = false;
+
+    if (s->q->allowed && s->q->allowed->share * (double)image->n < (double)(FEW_BEAMS * ef))
+        ef = image->n;
+    for (; ef < image->n; ef *= WIDEN) {
+        const int rc = beam(s, cl, image, judged, ef, &n, &more);
+
+        if (rc != OK)
+            return rc;
+        if (more)
+            continue;
+        offer_beam(s, image, n);
+        return OK;
+    }
+    s->in_vain = false;
+    scan_all(s, cl, image);
+    return OK;
+}
+
+int channi_scan_image(struct channi_query_context *s, const struct channi_cluster *cl,
+                      const struct channi_image *image)
+{
+    int rc = OK;
+
+    if (s->coded && image->codes && (!s->q->hits || !image->rows))
+        rc = channi_scan_codes(s, cl, image);
+    else if (image->has_graph && !s->q->hits)
+        rc = search_graph(s, cl, image);
+    else
+        scan_all(s, cl, image);
+    return rc == OK ? s->rc : rc;
+}

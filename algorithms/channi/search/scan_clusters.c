@@ -1,0 +1,400 @@
+/* scan_clusters.c - scans a list of clusters: their deltas, and their files as they arrive.
+ *
+ * Clusters are scanned in steps. The files of a step are requested at once, and deltas are scanned
+ * while they are read. With `eps`, early_stop_clusters or target_recall a step is one cluster,
+ * because each may be the last; the next ones are prefetched. */
+#include "algorithms/channi/search/search.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* Clusters per step; their files are pinned together. */
+enum { STEP = CHANNI_SCAN_STEP };
+/* Clusters in the first group of a step. A group's candidates are reranked before the
+   next group. */
+enum { GROUP = 4 };
+/* A delta of at most 1 / FEW_NEW of the file's rows is skipped if the file had no answers. */
+enum { FEW_NEW = 4 };
+
+/* --------------------------------------------------------------------------- some clusters */
+
+/* Appends the files of n clusters to w->bases. */
+static int list_files(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    struct channi_search_work *w = s->w;
+    const size_t before = w->n_bases;
+
+    if (!mem_grow(w->mem, &w->bases, &w->bases_capacity, before + n, sizeof *w->bases) ||
+        !mem_grow(w->mem, &w->of, &w->of_capacity, before + n, sizeof *w->of) ||
+        !mem_grow(w->mem, &w->images, &w->images_capacity, before + n, sizeof *w->images))
+        return channi_search_no_memory(s->q->c);
+    for (size_t i = 0; i < n; i++) {
+        const struct channi_cluster *cl = channi_context_cluster(s, cids[i]);
+
+        if (cl->base && s->q->allowed && !channi_allowed_may(s->q->allowed, cl)) {
+            s->counts.skipped++;
+        } else if (cl->base) {
+            w->of[w->n_bases] = cids[i];
+            w->images[w->n_bases] = NULL;
+            w->bases[w->n_bases++] = cl->base;
+        }
+    }
+    s->counts.touched += n;
+    return OK;
+}
+
+/* Requests the files of n clusters and appends them to w->bases. */
+static int request(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    struct channi_search_work *w = s->w;
+    const size_t before = w->n_bases;
+
+    if (!s->x->fetch)
+        s->x->fetch = channi_fetch_create(s->q->c->cache);
+    if (!s->x->fetch)
+        return channi_search_no_memory(s->q->c);
+    const int rc = list_files(s, cids, n);
+    if (rc != OK)
+        return rc;
+    return w->n_bases > before
+               ? channi_fetch_ask(s->x->fetch, w->bases + before, w->n_bases - before)
+               : OK;
+}
+
+/* Whether candidates must be reranked while their clusters are pinned. */
+static bool rows_are_hot(const struct channi_query_context *s)
+{
+    return s->coded && !s->q->c->params.cold_rows;
+}
+
+bool channi_scan_reranks_pinned(const struct channi *c)
+{
+    return c->params.cluster_index == INSIDE_CODES && !c->params.cold_rows;
+}
+
+void channi_scan_unpin(struct channi_query_context *s)
+{
+    if (s->x->fetch)
+        channi_fetch_done(s->x->fetch);
+    s->w->n_bases = 0;
+}
+
+static const struct channi_image damaged; /* stands for a file that cannot be read */
+
+/* Waits until the requested files first .. end - 1 are in w->images. */
+static int await(struct channi_query_context *s, size_t first, size_t end)
+{
+    struct channi_search_work *w = s->w;
+    const struct channi_image *image = NULL;
+    int rc = OK, how = OK;
+
+    for (; rc == OK && first < end; first++)
+        for (size_t i; rc == OK && !w->images[first];) {
+            if (!channi_fetch_next(s->x->fetch, &i, &image, &how))
+                return fail(s->q->c->base.env.error, ERR_INVARIANT,
+                            "channi: a requested cluster was not read");
+            w->images[i] = how == OK ? image : &damaged;
+            rc = how == OK ? OK : channi_context_damaged(s, how);
+        }
+    return rc;
+}
+
+/* With shared beams, a delta is scanned after its file. */
+static bool deltas_wait(const struct channi_query_context *s)
+{
+    return channi_beams_share(s->q) && !s->q->allowed;
+}
+
+/* Counts the rows that this version sees, so that answers from a snapshot do not change when
+   the delta grows. */
+static bool is_small(const struct channi_query_context *s, const struct channi_cluster *cl)
+{
+    const uint32_t most = cl->base_n / FEW_NEW;
+
+    return channi_delta_count(&cl->delta) <= most ||
+           atomic_load_explicit(channi_delta_at(&cl->delta, most).born, memory_order_acquire) >
+               s->q->view->version;
+}
+
+int channi_scan_file(struct channi_query_context *s, const struct channi_cluster *cl,
+                     const struct channi_image *image)
+{
+    int rc = OK;
+
+    s->in_vain = false;
+    if (image)
+        rc = channi_scan_image(s, cl, image);
+    if (rc != OK || !deltas_wait(s))
+        return rc;
+    if (!s->in_vain || !is_small(s, cl))
+        channi_scan_delta(s, cl);
+    return s->rc;
+}
+
+static int scan_nth(struct channi_query_context *s, const struct channi_search_work *w, size_t i)
+{
+    if (s->coded && i + 1 < w->n_bases && w->images[i + 1])
+        channi_scan_codes_ahead(s->q->c->quantizer, w->images[i + 1]);
+    return channi_scan_file(s, channi_context_cluster(s, w->of[i]),
+                            w->images[i] == &damaged ? NULL : w->images[i]);
+}
+
+/* ------------------------------------------------------------------------- several threads */
+
+struct team {
+    const struct channi_query_context *leader;
+    size_t first;
+    struct channi_query_context *members; /* by worker; x NULL: it got no work */
+};
+
+static int member_begin(struct channi_query_context *m, const struct channi_query_context *leader)
+{
+    struct channi *c = leader->q->c;
+    struct channi_scratch *x = channi_scratch_take(c);
+    const int rc = x ? channi_context_begin(m, leader->q, x, NULL) : channi_search_no_memory(c);
+
+    if (rc != OK) {
+        if (x)
+            channi_scratch_give(c, x);
+        m->x = NULL;
+    }
+    m->ceiling = channi_context_limit(leader);
+    m->beams_limit = leader->beams_limit;
+    return rc;
+}
+
+static int member_work(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct team *t = arg;
+    struct channi_query_context *m = &t->members[worker];
+    int rc = m->x ? OK : member_begin(m, t->leader);
+
+    for (; rc == OK && first < end; first++)
+        rc = scan_nth(m, t->leader->w, t->first + first);
+    return rc;
+}
+
+/* Moves the members that got work to the front; returns their number. */
+static size_t gather_members(struct channi_query_context *members, size_t n)
+{
+    size_t to = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (members[i].x)
+            members[to++] = members[i];
+    return to;
+}
+
+/* Scans the files first .. end - 1, which have arrived, with several threads. */
+static int scan_together(struct channi_query_context *s, size_t first, size_t end)
+{
+    struct channi *c = s->q->c;
+    const size_t n = end - first, threads = s->q->threads < n ? s->q->threads : n;
+    struct team t = { .leader = s, .first = first };
+
+    t.members = mem_zalloc(s->w->mem, threads * sizeof *t.members);
+    if (!t.members)
+        return channi_search_no_memory(c);
+    int rc = parallel_for(c->base.env.pool, threads, n, 1, member_work, &t);
+    const size_t found = gather_members(t.members, threads);
+    if (rc == OK)
+        rc = channi_reduce_contexts(s, t.members, found);
+    for (size_t i = 0; i < found; i++)
+        channi_scratch_give(c, t.members[i].x);
+    mem_free(s->w->mem, t.members);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- a step */
+
+/* A file that has arrived, or failed. */
+struct arrival {
+    size_t i;
+    const struct channi_image *image;
+    int how;
+};
+
+static bool next_arrival(struct channi_query_context *s, struct arrival *a)
+{
+    if (!channi_fetch_next(s->x->fetch, &a->i, &a->image, &a->how))
+        return false;
+    if (s->coded && a->how == OK)
+        channi_scan_codes_ahead(s->q->c->quantizer, a->image);
+    return true;
+}
+
+/* Scans the files of a step in order of arrival; the result does not depend on that order. If the
+   next file is there, its codes are prefetched meanwhile. */
+static int scan_arrivals(struct channi_query_context *s)
+{
+    struct arrival now, next;
+    int rc = OK;
+
+    for (bool more = next_arrival(s, &now), ahead; rc == OK && more; now = next) {
+        ahead = channi_fetch_ready(s->x->fetch) && next_arrival(s, &next);
+        rc = now.how == OK
+                 ? channi_scan_image(s, channi_context_cluster(s, s->w->of[now.i]), now.image)
+                 : channi_context_damaged(s, now.how);
+        more = ahead || next_arrival(s, &next);
+    }
+    return rc;
+}
+
+/* Begins the group whose first file is `first`, in a step that begins at `from`. Returns its end.
+   Independent of the number of threads. */
+static size_t begin_group(struct channi_query_context *s, size_t from, size_t first)
+{
+    const size_t n = s->w->n_bases;
+    size_t end = n;
+
+    s->beams_limit = channi_beams_share(s->q) ? topk_limit(&s->uppers) : INFINITY;
+
+    if (channi_beams_share(s->q))
+        end = first + 1 + (first - from) / 2;
+    else if (rows_are_hot(s) && s->rerank_left == SIZE_MAX)
+        end = first == from ? from + GROUP : from + 4 * (first - from);
+    return end < n ? end : n;
+}
+
+/* Scans in groups: the results of the nearest clusters give a limit that saves most distances
+   in the others. */
+static int scan_groups(struct channi_query_context *s, size_t from)
+{
+    const size_t n = s->w->n_bases;
+    const bool measured = rows_are_hot(s) && s->rerank_left == SIZE_MAX;
+    int rc = OK;
+
+    for (size_t first = from, end; rc == OK && first < n; first = end) {
+        end = begin_group(s, from, first);
+        rc = await(s, first, end);
+        if (rc == OK && s->q->threads > 1 && end - first > 1)
+            rc = scan_together(s, first, end);
+        else
+            for (size_t i = first; rc == OK && i < end; i++)
+                rc = scan_nth(s, s->w, i);
+        if (rc == OK && measured)
+            rc = channi_scan_candidates(s);
+    }
+    return rc;
+}
+
+/* Scans the deltas that do not wait for their file. */
+static int scan_deltas(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!deltas_wait(s) || !channi_context_cluster(s, cids[i])->base)
+            channi_scan_delta(s, channi_context_cluster(s, cids[i]));
+    return s->rc;
+}
+
+int channi_scan_begin_step(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    s->w->n_bases = 0;
+    const int rc = list_files(s, cids, n);
+    return rc == OK ? scan_deltas(s, cids, n) : rc;
+}
+
+/* Where all clusters are one group, the nearest is a group of its own: its limit saves work in the
+   others, which are not visited in their order. */
+size_t channi_scan_begin_group(struct channi_query_context *s, size_t first)
+{
+    const size_t end = begin_group(s, 0, first);
+
+    return first == 0 && end > 1 ? 1 : end;
+}
+
+static int scan_step(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    const size_t from = s->w->n_bases;
+    int rc = request(s, cids, n);
+
+    rc = rc == OK ? scan_deltas(s, cids, n) : rc;
+    if (rc != OK || s->w->n_bases == from)
+        return rc;
+    if (s->q->threads > 1 || rows_are_hot(s) || channi_beams_share(s->q))
+        return scan_groups(s, from);
+    return scan_arrivals(s);
+}
+
+/* ---------------------------------------------------------------------------------- a list */
+
+/* Whether the route is too far for an answer, by `eps`. */
+static bool too_far(const struct channi_query_context *s, float route)
+{
+    const double eps = s->q->knobs->eps, limit = (double)channi_context_limit(s);
+
+    return eps > 0 && limit < INFINITY && (double)route > (1 + eps) * (1 + eps) * limit;
+}
+
+static int read_ahead(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    struct channi_base *bases[CHANNI_PREFETCH_MAX];
+    const size_t most = (size_t)s->q->c->params.prefetch;
+    size_t m = 0;
+
+    for (size_t i = 0; i < n && i < most; i++)
+        if (channi_context_cluster(s, cids[i])->base)
+            bases[m++] = channi_context_cluster(s, cids[i])->base;
+    return m > 0 && s->x->fetch ? channi_fetch_ahead(s->x->fetch, bases, m) : OK;
+}
+
+/* After a cluster, before the one whose route is `next`: whether target_recall is reached. */
+static int judge(struct channi_query_context *s, struct channi_stop_state *stop, float home,
+                 float next, bool *enough)
+{
+    if (s->q->trace)
+        return channi_stop_trace(s, stop, home, next, enough);
+    if (s->q->stop_score)
+        *enough = channi_stop_after(stop, channi_context_limit(s), home, next) >= *s->q->stop_score;
+    return OK;
+}
+
+/* Scans one cluster after another, until a route is too far, the last few had no answers, or enough
+   is found. */
+int channi_scan_clusters_until(struct channi_query_context *s, const uint32_t *cids,
+                               const float *routes, size_t n)
+{
+    const size_t patience =
+        s->q->knobs->early_stop_clusters > 0 ? (size_t)s->q->knobs->early_stop_clusters : SIZE_MAX;
+    struct channi_stop_state stop = { 0 };
+    bool enough = false;
+    size_t idle = 0;
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        const float limit = channi_context_limit(s);
+
+        if (enough || too_far(s, routes[i]) || idle >= patience) {
+            s->counts.stopped++;
+            n = i;
+            break;
+        }
+        rc = read_ahead(s, cids + i + 1, n - i - 1);
+        if (rc == OK)
+            rc = scan_step(s, cids + i, 1);
+        if (rc == OK)
+            rc = judge(s, &stop, routes[0], i + 1 < n ? routes[i + 1] : INFINITY, &enough);
+        idle = channi_context_limit(s) < limit || limit == INFINITY ? 0 : idle + 1;
+        if (s->w->n_bases < STEP && i + 1 < n)
+            continue;
+        if (rc == OK && rows_are_hot(s))
+            rc = channi_scan_candidates(s); /* the rest, if `rerank` is a cap */
+        channi_scan_unpin(s);
+    }
+    return rc;
+}
+
+int channi_scan_clusters(struct channi_query_context *s, const uint32_t *cids, size_t n)
+{
+    const bool capped = s->rerank_left < SIZE_MAX && rows_are_hot(s);
+    const size_t step = capped ? n : STEP;
+    int rc = OK;
+
+    for (size_t i = 0, m; rc == OK && i < n; i += m) {
+        m = n - i < step ? n - i : step;
+        rc = scan_step(s, cids + i, m);
+        if (rc == OK && rows_are_hot(s))
+            rc = channi_scan_candidates(s);
+        channi_scan_unpin(s);
+    }
+    return rc;
+}

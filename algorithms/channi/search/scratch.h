@@ -1,0 +1,96 @@
+/* scratch.h - a thread's memory for searching and routing. It is pooled when idle, so that a search
+ * allocates only when its needs grow. */
+#ifndef DRIFTLINE_CHANNI_SEARCH_SCRATCH_H
+#define DRIFTLINE_CHANNI_SEARCH_SCRATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "algorithms/channi/cache/cache.h"
+#include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/graph/graph.h"
+
+struct channi;
+
+/* Search state (search.h) */
+
+struct channi_hit {
+    uint64_t id;
+    float distance;
+};
+
+struct channi_hits {
+    struct channi_hit *hits;
+    size_t n, capacity;
+};
+
+enum { SCAN_BLOCK = 256 };
+
+/* A row that its code's bounds do not exclude. */
+struct channi_candidate {
+    /* Set if rows are in memory; otherwise the id is read when the row is reranked. */
+    uint64_t id;
+    float lower, estimate;
+    uint32_t source, row;
+};
+
+/* The rows of candidates: in memory, pinned, with their ids; or in the file (`rows` NULL). */
+struct channi_row_source {
+    const struct channi_base *base;
+    const unsigned char *rows;
+    const uint64_t *ids;
+};
+
+struct channi_search_work {
+    struct mem *mem;
+    uint32_t *cids; /* clusters to be searched */
+    float *routes;
+    size_t cids_capacity, routes_capacity;
+    struct channi_base **bases; /* requested since the last unpin; of: the cluster of each */
+    uint32_t *of;
+    const struct channi_image **images; /* their images as they arrive, in groups */
+    size_t n_bases, bases_capacity, of_capacity, images_capacity;
+    uint32_t *seen; /* by cid; seen if equal to stamp */
+    uint32_t stamp;
+    size_t seen_capacity;
+    unsigned char *prepared; /* codes: the query */
+    float *rotated, *floats;
+    struct channi_candidate *candidates;
+    uint64_t *order; /* order of candidates */
+    struct channi_row_source *sources;
+    size_t n_candidates, candidates_capacity, order_capacity, n_sources, sources_capacity;
+    float *upper_distances, *own_distances;
+    uint64_t *upper_ids, *own_ids;
+    size_t upper_distances_capacity, upper_ids_capacity, own_distances_capacity, own_ids_capacity;
+    unsigned char *rows; /* cold rows, read singly */
+    size_t rows_capacity;
+    struct channi_hits hits;
+    float distances[SCAN_BLOCK];
+    uint32_t integers[SCAN_BLOCK], at[SCAN_BLOCK];
+};
+/* Used by one thread. */
+struct channi_scratch {
+    struct scratch_item item;
+    struct graph_scratch *graph;
+    struct channi_fetch *fetch;      /* NULL until a search needs it */
+    struct channi_search_work *work; /* likewise */
+    /* For route.c */
+    uint32_t *nodes;
+    float *distances;
+    uint8_t *marks; /* by cid; 0 between calls */
+    size_t nodes_capacity, distances_capacity, marks_capacity;
+};
+
+struct channi_scratch *channi_scratch_take(struct channi *); /* NULL: out of memory */
+void channi_scratch_give(struct channi *, struct channi_scratch *);
+void channi_scratch_free(struct channi *);      /* frees idle ones and the pool */
+uint64_t channi_scratch_bytes(struct channi *); /* of the idle ones */
+void channi_search_work_free(struct mem *, struct channi_search_work *); /* NULL is allowed */
+/* Makes x->work unless it is there. false: out of memory. */
+bool channi_scratch_work(struct channi *, struct channi_scratch *);
+/* Capacity for n nodes and distances; for n marks. false: out of memory. */
+bool channi_scratch_fit(struct channi *, struct channi_scratch *, size_t n);
+bool channi_scratch_marks(struct channi *, struct channi_scratch *, size_t n);
+
+#endif

@@ -1,0 +1,150 @@
+/* search.c - k-nearest search: divides the queries among threads or, with fewer queries than
+ * threads, the clusters of each query. Many queries are grouped by cluster (batch.c).
+ *
+ * A query is inside the epoch from its first route to its last row. It takes no lock but that of
+ * the scratch pool. */
+#include "algorithms/channi/search/search.h"
+
+#include "algorithms/channi/operations.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+enum { GRAIN = 8 };
+
+/* --------------------------------------------------------------------------------- search */
+
+/* Called inside the epoch. */
+static int search_one(const struct channi_search_batch *a, const struct channi_view *view,
+                      struct channi_scratch *x, size_t i, size_t threads,
+                      struct channi_search_counts *counts)
+{
+    const struct search_request *r = a->request;
+    const struct channi_query q = { .c = a->c,
+                                    .view = view,
+                                    .knobs = r->knobs,
+                                    .allowed = a->allowed,
+                                    .query = (const unsigned char *)r->queries.rows +
+                                             i * a->c->row_bytes,
+                                    .k = r->k,
+                                    .threads = threads,
+                                    .stop_score = a->stop_score };
+    const struct topk top =
+        topk_begin(r->k, a->result->distances + i * r->k, a->result->ids + i * r->k);
+    struct channi_query_context s;
+    int rc = channi_context_begin(&s, &q, x, &top);
+
+    if (rc != OK)
+        return rc;
+    rc = channi_query_run(&s);
+    topk_sort(&s.top);
+    channi_search_counts_add(counts, &s.counts);
+    return rc;
+}
+
+/* Runs the queries first .. end - 1, each with `threads` threads. */
+static int search_some(struct channi_search_batch *a, size_t first, size_t end, size_t threads)
+{
+    struct channi *c = a->c;
+    struct channi_scratch *x = channi_scratch_take(c);
+    struct channi_search_counts counts = { 0 };
+    unsigned ticket;
+    int rc = OK;
+
+    if (!x)
+        return channi_search_no_memory(c);
+    const struct channi_view *now = channi_enter(c, &ticket);
+    for (size_t i = first; rc == OK && i < end; i++)
+        rc = search_one(a, a->view ? a->view : now, x, i, threads, &counts);
+    channi_leave(c, ticket);
+    channi_scratch_give(c, x);
+    pthread_mutex_lock(&a->lock);
+    channi_search_counts_report(c, &counts, &a->result->work);
+    pthread_mutex_unlock(&a->lock);
+    return rc;
+}
+
+static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
+{
+    (void)worker;
+    return search_some(arg, first, end, 1);
+}
+
+static bool batch_pays(const struct channi_search_batch *a)
+{
+    unsigned ticket;
+    const struct channi_view *now = channi_enter(a->c, &ticket);
+    const bool pays = channi_batch_pays(a, a->view ? a->view : now);
+
+    channi_leave(a->c, ticket);
+    return pays;
+}
+
+static int search_all(struct channi_search_batch *a)
+{
+    const struct search_request *r = a->request;
+    const size_t pool = pool_threads(a->c->base.env.pool);
+    const size_t threads = r->threads < pool ? r->threads : pool;
+    int rc;
+
+    pthread_mutex_init(&a->lock, NULL);
+    if (batch_pays(a))
+        rc = channi_batch_run(a, threads > 1 ? threads : 1);
+    else if (threads <= 1 || r->queries.n < threads)
+        rc = search_some(a, 0, r->queries.n, threads);
+    else
+        rc = parallel_for(a->c->base.env.pool, threads, r->queries.n, GRAIN, search_chunk, a);
+    pthread_mutex_destroy(&a->lock);
+    return rc;
+}
+
+/* view NULL: the newest view. */
+static int search_in(struct channi *c, const struct channi_view *view,
+                     const struct search_request *request, struct channi_allowed *allowed,
+                     struct search_result *result)
+{
+    struct channi_search_batch a = {
+        .c = c, .view = view, .request = request, .result = result, .allowed = allowed
+    };
+
+    double stop_score;
+    int rc = OK;
+
+    if (allowed) {
+        channi_allowed_begin(allowed, c, view);
+    } else if (((const struct channi_knobs *)request->knobs)->target_recall > 0) {
+        rc = channi_stop_score(c, request, &stop_score);
+        a.stop_score = &stop_score;
+    }
+    return rc == OK ? search_all(&a) : rc;
+}
+
+int channi_search(struct index *index, const struct search_request *request,
+                  struct search_result *result)
+{
+    struct channi_allowed allowed = { .ids = request->filter };
+
+    return search_in(channi_of(index), NULL, request, request->filter ? &allowed : NULL, result);
+}
+
+int channi_search_as_of(struct index *index, uint64_t version, const struct search_request *request,
+                        struct search_result *result)
+{
+    struct channi *c = channi_of(index);
+    struct channi_allowed allowed = { .ids = request->filter };
+    struct channi_view *view = NULL;
+    int rc = channi_view_of(c, version, &view);
+
+    if (rc != OK)
+        return rc;
+    rc = search_in(c, view, request, request->filter ? &allowed : NULL, result);
+    channi_view_unref(c, view);
+    return rc;
+}
+
+int channi_search_where(struct index *index, const struct search_request *request,
+                        const struct attribute_filter *where, struct search_result *result)
+{
+    struct channi_allowed allowed = { .where = where };
+
+    return search_in(channi_of(index), NULL, request, &allowed, result);
+}

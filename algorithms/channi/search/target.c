@@ -1,0 +1,277 @@
+/* target.c - target_recall: learns at which score (stop.c) a query stops.
+ *
+ * The scores are learnt from the index itself: stored rows are searched in all near clusters, and
+ * after each cluster the share of the final answers found so far is noted. Stopping at a score
+ * gives a mean recall over this sample; the score for a level is the least that reaches it.
+ *
+ * The final answers are those of a wide search, with four times the beam and the early_stop_steps.
+ * So recall that a cluster's search itself loses counts as missing. Only every second row counts as
+ * an answer, by a hash of its id, and never the query itself, because a stored row has nearer
+ * neighbours than a new query, whose recall matters. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/channi/search/search.h"
+#include "src/core/mem.h"
+
+/* SAMPLE: queries. PER_CLUSTER: of one cluster. STEPS: clusters searched for each. */
+enum { SAMPLE = 512, PER_CLUSTER = 2, STEPS = CHANNI_STOP_STEPS, STREAM = 0x7461 };
+/* A search of the sample has this many times k answers, so that k of them count. */
+enum { WIDER = 3 };
+
+/* -------------------------------------------------------------------------------- the sample */
+
+struct learning {
+    struct channi *c;
+    const struct channi_view *view;
+    struct channi_scratch *x;
+    struct channi_knobs knobs, wide;
+    size_t k; /* of the searches of the sample */
+    struct rng rng;
+    struct channi_stop_trace traces[SAMPLE];
+    size_t n;
+    float *distances, *kept;
+    uint64_t *ids;
+};
+
+static int search(struct learning *l, const void *row, const struct channi_knobs *knobs,
+                  struct channi_stop_trace *trace)
+{
+    const struct channi_query q = { .c = l->c,
+                                    .view = l->view,
+                                    .knobs = knobs,
+                                    .query = row,
+                                    .k = l->k,
+                                    .threads = 1,
+                                    .trace = trace };
+    const struct topk top = topk_begin(l->k, l->distances, l->ids);
+    struct channi_query_context s;
+    int rc = channi_context_begin(&s, &q, l->x, &top);
+
+    if (rc != OK)
+        return rc;
+    rc = channi_query_run(&s);
+    topk_sort(&s.top);
+    return rc;
+}
+
+static int sample_row(struct learning *l, const void *row, uint64_t id)
+{
+    struct channi_stop_trace *t = &l->traces[l->n];
+    int rc = search(l, row, &l->wide, NULL);
+
+    if (rc != OK)
+        return rc;
+    *t = (struct channi_stop_trace){ .self = id, .k = l->k / WIDER, .kept = l->kept };
+    if (channi_stop_keep(t, l->distances, l->ids, l->k) < t->k) /* too few rows */
+        return OK;
+    t->true_kth = t->kept[t->k - 1];
+    rc = search(l, row, &l->knobs, t);
+    l->n += rc == OK && t->n > 0;
+    return rc;
+}
+
+static int sample_cluster(struct learning *l, const struct channi_cluster *cl)
+{
+    struct channi_whole_file whole;
+    int rc = channi_cache_whole(l->c->cache, cl->base, &whole);
+
+    if (rc != OK)
+        return l->c->params.degraded && rc != ERR_NO_MEMORY ? OK : rc;
+    for (size_t i = 0; rc == OK && i < PER_CLUSTER && l->n < SAMPLE; i++) {
+        const uint32_t row = (uint32_t)rng_below(&l->rng, cl->base_n);
+
+        if (!channi_cluster_base_dead(cl, &whole.image, row))
+            rc = sample_row(l, whole.image.rows + row * l->c->row_bytes, whole.image.ids[row]);
+    }
+    channi_cache_whole_done(l->c->cache, &whole);
+    return rc;
+}
+
+/* Draws a cluster with a probability in proportion to its rows. NULL: none has a file. */
+static const struct channi_cluster *draw(struct learning *l)
+{
+    const struct channi_layout *layout = l->view->layout;
+    uint64_t total = 0, at;
+
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+        total += layout->clusters[cid] && layout->clusters[cid]->base
+                     ? layout->clusters[cid]->base_n
+                     : 0;
+    if (total == 0)
+        return NULL;
+    at = rng_below(&l->rng, total);
+    for (uint32_t cid = 0;; cid++) {
+        const struct channi_cluster *cl = layout->clusters[cid];
+
+        if (!cl || !cl->base)
+            continue;
+        if (at < cl->base_n)
+            return cl;
+        at -= cl->base_n;
+    }
+}
+
+static int sample(struct learning *l)
+{
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < SAMPLE / PER_CLUSTER; i++) {
+        const struct channi_cluster *cl = draw(l);
+
+        if (cl)
+            rc = sample_cluster(l, cl);
+    }
+    return rc;
+}
+
+/* -------------------------------------------------------------------------------- the levels */
+
+static const double levels[CHANNI_STOP_LEVELS] = { .5,   .6,  .7,  .8,  .85, .9,
+                                                   .925, .95, .97, .98, .99, .995 };
+
+/* Mean recall of the sample if its searches stop at the score. Never falls as the score grows. */
+static double recall_at(const struct learning *l, double score)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct channi_stop_trace *t = &l->traces[i];
+        size_t s = 0;
+
+        while (s + 1 < t->n && t->score[s] < score)
+            s++;
+        sum += (double)t->found[s] / (double)t->k;
+    }
+    return sum / (double)l->n;
+}
+
+static void find_scores(const struct learning *l, double scores[CHANNI_STOP_LEVELS])
+{
+    for (size_t i = 0; i < CHANNI_STOP_LEVELS; i++) {
+        double low = -30, high = 30;
+
+        for (int step = 0; step < 40; step++) {
+            const double middle = (low + high) / 2;
+
+            if (recall_at(l, middle) < levels[i])
+                low = middle;
+            else
+                high = middle;
+        }
+        scores[i] = high;
+    }
+}
+
+static double logit(double p)
+{
+    return log(p / (1 - p));
+}
+
+/* Linear between the levels, in logits. Beyond the last, searches do not stop. */
+static double score_for(const struct channi_stop *stop, double target)
+{
+    size_t i = 0;
+
+    while (i < CHANNI_STOP_LEVELS && levels[i] < target)
+        i++;
+    if (i == CHANNI_STOP_LEVELS)
+        return INFINITY;
+    if (i == 0)
+        return stop->score[0];
+    const double from = logit(levels[i - 1]),
+                 share = (logit(target) - from) / (logit(levels[i]) - from);
+    return stop->score[i - 1] + share * (stop->score[i] - stop->score[i - 1]);
+}
+
+/* ------------------------------------------------------------------------------- learning */
+
+/* Called inside the epoch. */
+static int learn(struct learning *l, struct channi_stop *stop)
+{
+    struct mem *mem = l->c->base.env.mem;
+    int rc;
+
+    l->x = channi_scratch_take(l->c);
+    l->distances = mem_array(mem, l->k, sizeof *l->distances);
+    l->kept = mem_array(mem, l->k, sizeof *l->kept);
+    l->ids = mem_array(mem, l->k, sizeof *l->ids);
+    rc = l->x && l->distances && l->kept && l->ids ? sample(l) : channi_search_no_memory(l->c);
+    if (rc == OK && l->n > 0)
+        find_scores(l, stop->score);
+    for (size_t i = 0; rc == OK && l->n == 0 && i < CHANNI_STOP_LEVELS; i++)
+        stop->score[i] = INFINITY;
+    if (l->x)
+        channi_scratch_give(l->c, l->x);
+    mem_free(mem, l->distances);
+    mem_free(mem, l->kept);
+    mem_free(mem, l->ids);
+    return rc;
+}
+
+/* The knobs that the scores depend on. */
+static struct channi_knobs knobs_of(const struct channi_knobs *asked)
+{
+    struct channi_knobs knobs = *asked;
+
+    knobs.nprobe = STEPS;
+    knobs.target_recall = 0;
+    knobs.eps = 0;
+    knobs.early_stop_clusters = 0;
+    return knobs;
+}
+
+static bool fits(const struct channi_stop *stop, const struct channi_view *view,
+                 const struct search_request *request)
+{
+    const struct channi_knobs knobs = knobs_of(request->knobs);
+    const uint32_t n = view->layout->n_clusters;
+
+    return stop->learnt && stop->k == request->k && 2 * n <= 3 * stop->clusters &&
+           2 * stop->clusters <= 3 * n && memcmp(&stop->knobs, &knobs, sizeof knobs) == 0;
+}
+
+static int learn_anew(struct channi *c, const struct channi_view *view, struct channi_stop *stop,
+                      const struct search_request *request)
+{
+    struct learning *l = mem_zalloc(c->base.env.mem, sizeof *l);
+
+    if (!l)
+        return channi_search_no_memory(c);
+    l->c = c;
+    l->view = view;
+    l->k = WIDER * request->k;
+    l->rng = rng_at(c->base.env.seed, STREAM);
+    l->knobs = knobs_of(request->knobs);
+    l->wide = l->knobs;
+    l->wide.in_ef = 4 * (l->knobs.in_ef > (int64_t)l->k ? l->knobs.in_ef : (int64_t)l->k);
+    l->wide.early_stop_steps *= 4;
+    l->wide.rerank = 0;
+    const int rc = learn(l, stop);
+    stop->learnt = rc == OK;
+    stop->knobs = l->knobs;
+    stop->k = request->k;
+    stop->clusters = view->layout->n_clusters;
+    mem_free(c->base.env.mem, l);
+    return rc;
+}
+
+int channi_stop_score(struct channi *c, const struct search_request *request, double *score)
+{
+    const struct channi_knobs *knobs = request->knobs;
+    struct channi_stop *stop = &c->stop;
+    unsigned ticket;
+    int rc = OK;
+
+    *score = INFINITY;
+    pthread_mutex_lock(&stop->lock);
+    const struct channi_view *view = channi_enter(c, &ticket);
+    if (view->layout->routes && request->k > 0) {
+        rc = fits(stop, view, request) ? OK : learn_anew(c, view, stop, request);
+        if (rc == OK)
+            *score = score_for(stop, knobs->target_recall);
+    }
+    channi_leave(c, ticket);
+    pthread_mutex_unlock(&stop->lock);
+    return rc;
+}

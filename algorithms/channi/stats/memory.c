@@ -1,0 +1,136 @@
+/* memory.c - reports memory by kind. Bytes of cached clusters are divided by the mean composition
+   of all files. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "algorithms/channi/operations.h"
+#include "algorithms/channi/search/scratch.h"
+#include "algorithms/channi/stats/stats.h"
+#include "algorithms/channi/versions/latch.h"
+#include "algorithms/common/quantizer/quantizer.h"
+#include "src/core/mem.h"
+
+/* Composition of the hot parts of all files. */
+struct byte_shares {
+    uint64_t rows, ids, hot;
+};
+
+static void add_delta(const struct channi *c, const struct channi_delta *d, struct memory_use *use)
+{
+    const uint64_t bytes = atomic_load(&((struct channi_delta *)(uintptr_t)d)->bytes);
+    const uint64_t rows =
+        bytes * c->row_bytes / (c->row_bytes + 3 * sizeof(uint64_t) + sizeof(uint32_t));
+
+    use->vectors += rows;
+    use->ids += bytes - rows;
+}
+
+static void add_cluster(const struct channi *c, const struct channi_cluster *cl,
+                        struct byte_shares *shares, struct memory_use *use)
+{
+    add_delta(c, &cl->delta, use);
+    use->vectors += cl->site ? c->row_bytes : 0;
+    use->other += sizeof *cl + cl->n_routes * sizeof *cl->routes;
+    if (atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->dead))
+        use->other += cl->base_n * sizeof(uint64_t);
+    if (!cl->base)
+        return;
+    shares->rows += cl->base->cold_rows ? 0 : cl->base_n * c->row_bytes;
+    shares->ids += cl->base_n * sizeof(uint64_t);
+    shares->hot += cl->base->hot_bytes;
+}
+
+static void add_layout(const struct channi *c, const struct channi_layout *layout,
+                       const struct channi_layout *but, struct byte_shares *shares,
+                       struct memory_use *use)
+{
+    use->other += sizeof *layout + layout->capacity * sizeof(struct channi_cluster *);
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
+        const struct channi_cluster *cl = layout->clusters[cid];
+
+        if (cl && !(but && cid < but->n_clusters && but->clusters[cid] == cl))
+            add_cluster(c, cl, shares, use);
+    }
+    if (layout->routes && !(but && but->routes == layout->routes))
+        use->graph += sizeof *layout->routes + layout->routes->block_bytes +
+                      layout->routes->n * sizeof *layout->routes->cid;
+}
+
+/* Adds what snapshots keep beyond the newest view. Each is compared with that view only, so parts
+   that two snapshots share count twice. */
+static void add_snapshots(struct channi *c, const struct channi_layout *now,
+                          struct byte_shares *shares, struct memory_use *use)
+{
+    pthread_mutex_lock(&c->snapshot_lock);
+    for (size_t i = 0; i < c->n_snapshots; i++)
+        if (c->snapshots[i].view->layout != now)
+            add_layout(c, c->snapshots[i].view->layout, now, shares, use);
+    pthread_mutex_unlock(&c->snapshot_lock);
+}
+
+static void add_cache(const struct channi *c, const struct byte_shares *shares,
+                      struct memory_use *use)
+{
+    struct channi_cache_counts n = { 0 };
+    const double hot = shares->hot ? (double)shares->hot : 1;
+
+    channi_cache_counts(c->cache, &n);
+    const uint64_t rows = (uint64_t)((double)n.resident_bytes * ((double)shares->rows / hot));
+    const uint64_t ids = (uint64_t)((double)n.resident_bytes * ((double)shares->ids / hot));
+    const uint64_t rest = n.resident_bytes - rows - ids;
+    use->vectors += rows;
+    use->ids += ids;
+    if (c->params.cluster_index == INSIDE_GRAPH)
+        use->graph += rest;
+    else if (c->params.cluster_index == INSIDE_CODES)
+        use->codes += rest;
+    else
+        use->other += rest;
+}
+
+/* All files in the folder: clusters, also those of snapshots or of the manifest only,
+   log and manifest. */
+static uint64_t disk_bytes(const struct channi *c)
+{
+    DIR *dir = opendir(c->base.env.dir);
+    uint64_t sum = 0;
+
+    for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+        struct stat info;
+
+        if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(info.st_mode))
+            sum += (uint64_t)info.st_size;
+    }
+    if (dir)
+        (void)closedir(dir);
+    return sum;
+}
+
+int channi_memory(const struct index *index, struct memory_use *use)
+{
+    struct channi *c = channi_of(index);
+    struct channi_view *view = channi_stats_view(c, NULL, NULL);
+    struct byte_shares shares = { 0 };
+
+    *use = (struct memory_use){ .disk = disk_bytes(c) };
+    add_layout(c, view->layout, NULL, &shares, use);
+    add_snapshots(c, view->layout, &shares, use);
+    channi_view_unref(c, view);
+    add_cache(c, &shares, use);
+    pthread_mutex_lock(&c->write);
+    use->ids += channi_places_bytes(c);
+    use->vectors += segmented_bytes(&c->route_rows);
+    if (c->top) {
+        use->vectors += graph_row_bytes(c->top);
+        use->graph += graph_edge_bytes(c->top);
+    }
+    use->other += segmented_bytes(&c->route_phash) + idmap_bytes(&c->by_phash) +
+                  segmented_bytes(&c->latches) + sizeof *c;
+    if (c->quantizer)
+        use->codes += quantizer_bytes(c->quantizer);
+    pthread_mutex_unlock(&c->write);
+    use->other += channi_scratch_bytes(c);
+    return OK;
+}

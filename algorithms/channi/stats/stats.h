@@ -1,0 +1,45 @@
+/* stats.h - shared by the reports: cluster sizes, sampled and misassigned rows, maintenance. */
+#ifndef DRIFTLINE_CHANNI_STATS_STATS_H
+#define DRIFTLINE_CHANNI_STATS_STATS_H
+
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/jobs/jobs.h"
+#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/versions/view.h"
+
+/* Sizes of n clusters. Gini: 0 if all have the same size, near 1 if one has all rows. */
+struct channi_sizes {
+    double mean, cv, gini; /* cv: standard deviation over mean */
+    uint32_t p99, max;     /* p99: 99th percentile */
+    size_t n, empty;
+};
+/* Sorts `live`. */
+void channi_sizes_of(uint32_t *live, size_t n, struct channi_sizes *);
+
+/* References the newest view. If `rows` is not NULL, also samples up to *n live rows at the same
+   moment, drawn by the index's seed (all rows if there are fewer), and sets *n. */
+struct channi_sampled_row {
+    uint64_t id;
+    struct channi_place place;
+};
+struct channi_view *channi_stats_view(struct channi *, struct channi_sampled_row *rows, size_t *n);
+
+/* The share of up to MISASSIGNED_ROWS sampled live rows that would be routed to another cluster
+   today. Files that cannot be read are skipped. ERR_NO_MEMORY. */
+enum { MISASSIGNED_ROWS = 200 };
+int channi_misassigned(struct channi *, double *share, size_t *rows);
+
+/* What maintenance has to do in a layout, and what it does now. Clusters change meanwhile, so the
+   numbers need not fit each other beside background threads. */
+struct channi_health {
+    size_t pending[JOB_KINDS]; /* jobs queued, also those put aside after a failure */
+    size_t running[JOB_KINDS];
+    size_t over, under;     /* clusters above split_max and below merge_min */
+    uint64_t backlog_bytes; /* files and deltas of the clusters that have a pending job */
+};
+void channi_health_of(struct channi *, const struct channi_layout *, struct channi_health *);
+/* Gives these numbers by name. */
+void channi_health_report(struct channi *, const struct channi_layout *,
+                          void (*number)(void *to, const char *name, double value), void *to);
+
+#endif

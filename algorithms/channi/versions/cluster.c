@@ -1,0 +1,112 @@
+/* cluster.c - lifetimes of a cluster's state and of its file. */
+#include "algorithms/channi/versions/cluster.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "algorithms/channi/cache/cache.h"
+#include "algorithms/channi/channi.h"
+#include "src/core/mem.h"
+
+/* --------------------------------------------------------------------------------- files */
+
+static bool remove_file(const struct channi *s, const struct channi_base *base)
+{
+    char name[CLUSTER_NAME_MAX], path[PATH_MAX];
+
+    channi_cluster_file_name(base->phash, base->version, name);
+    const int n = snprintf(path, sizeof path, "%s/%s", s->base.env.dir, name);
+    return n > 0 && (size_t)n < sizeof path && !file_faulted(s->durable.fault, "unlink") &&
+           (unlink(path) == 0 || errno == ENOENT);
+}
+
+static void add_obsolete(struct channi *s, struct channi_base *base)
+{
+    base->next = atomic_load(&s->obsolete);
+    while (!atomic_compare_exchange_weak(&s->obsolete, &base->next, base))
+        ;
+}
+
+void channi_obsolete_remove(struct channi *s)
+{
+    struct channi_base *base = atomic_exchange(&s->obsolete, NULL);
+
+    while (base) {
+        struct channi_base *next = base->next;
+
+        if (remove_file(s, base))
+            mem_free(s->base.env.mem, base);
+        else
+            add_obsolete(s, base);
+        base = next;
+    }
+}
+
+void channi_obsolete_close(struct channi *s)
+{
+    channi_obsolete_remove(s);
+    for (struct channi_base *base = atomic_load(&s->obsolete), *next; base; base = next) {
+        next = base->next;
+        mem_free(s->base.env.mem, base); /* the next opening removes the file */
+    }
+    atomic_store(&s->obsolete, NULL);
+}
+
+void channi_base_unref(struct channi *s, struct channi_base *base)
+{
+    const bool marked = atomic_load(&base->in_manifest);
+    const size_t file_bytes = base->file_bytes;
+    const size_t before = atomic_fetch_sub_explicit(&base->refs, 1, memory_order_acq_rel);
+
+    if (before == 2 && marked) /* only the manifest's reference is left */
+        (void)atomic_fetch_add(&s->durable.parked_bytes, file_bytes);
+    if (before > 1)
+        return;
+    const bool kept = atomic_load(&base->in_manifest); /* final: no other thread has a reference */
+
+    channi_cache_leave(s->cache, base, false);
+    if (kept || remove_file(s, base))
+        mem_free(s->base.env.mem, base);
+    else
+        add_obsolete(s, base);
+}
+
+/* ------------------------------------------------------------------------------ clusters */
+
+struct channi_cluster *channi_cluster_create(struct channi *s, uint32_t cid,
+                                             enum channi_cluster_kind kind, uint64_t born_ver)
+{
+    struct mem *mem = s->base.env.mem;
+    struct channi_cluster *cl = mem_zalloc(mem, sizeof *cl);
+
+    if (!cl)
+        return NULL;
+    cl->cid = cid;
+    cl->kind = kind;
+    cl->born_ver = born_ver;
+    atomic_init(&cl->refs, 1);
+    channi_delta_init(&cl->delta, mem, s->row_bytes, s->base.env.n_attributes);
+    return cl;
+}
+
+void channi_cluster_ref(struct channi_cluster *cl)
+{
+    (void)atomic_fetch_add_explicit(&cl->refs, 1, memory_order_relaxed);
+}
+
+void channi_cluster_unref(struct channi *s, struct channi_cluster *cl)
+{
+    struct mem *mem = s->base.env.mem;
+
+    if (!cl || atomic_fetch_sub_explicit(&cl->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    if (cl->base)
+        channi_base_unref(s, cl->base);
+    channi_delta_free(&cl->delta);
+    mem_free(mem, atomic_load_explicit(&cl->dead, memory_order_relaxed));
+    mem_free(mem, cl->routes);
+    mem_free(mem, cl->site);
+    mem_free(mem, cl);
+}

@@ -1,0 +1,19 @@
+/* latch.h - state by cid that outlives cluster objects: the latch for rewrites, and
+   maintenance data. */
+#ifndef DRIFTLINE_CHANNI_VERSIONS_LATCH_H
+#define DRIFTLINE_CHANNI_VERSIONS_LATCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct channi_latch {
+    atomic_bool busy;        /* taken by a job */
+    atomic_uint queued;      /* bit per job kind */
+    _Atomic(uint32_t) tried; /* live rows when a split was refused; 0: never */
+    /* Dead rows that the last compaction kept for old versions. */
+    _Atomic(uint32_t) retained_dead;
+    _Atomic(uint64_t) alone; /* channi_stamp() when no partner was found; 0: never */
+};
+
+#endif

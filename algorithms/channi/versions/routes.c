@@ -1,0 +1,204 @@
+/* routes.c - the routes of a layout: a graph of the primaries' vectors that only grows.
+ *
+ * The growing graph (c->top) belongs to the writer. Each layout with new routes gets an immutable
+ * image of it, and an array with the cluster of each route. Rows and phashes are appended and
+ * shared by all layouts; an older image refers to fewer of them.
+ *
+ * If an addition fails half-way, the growing graph is destroyed, and the next addition rebuilds it
+ * from the newest image. The same happens after a load, which reads images only. */
+#include "algorithms/channi/versions/routes.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/versions/cluster.h"
+#include "src/core/mem.h"
+
+enum { TOP_STREAM = 0x746f70 };
+
+uint64_t channi_phash(const struct channi *c, uint64_t id, const void *row)
+{
+    for (uint64_t salt = 0;; salt++) {
+        const uint64_t phash = XXH3_64bits_withSeed(row, c->row_bytes, rng_mix(id, salt));
+
+        if (phash != UINT64_MAX && !idmap_get(&c->by_phash, phash, NULL))
+            return phash;
+    }
+}
+
+uint64_t channi_row_hash(const struct channi *c, const void *row)
+{
+    return XXH3_64bits(row, c->row_bytes) & (UINT64_MAX >> 1);
+}
+
+struct graph_options channi_top_options(const struct channi *c)
+{
+    return (struct graph_options){ .kind = GRAPH_HNSW,
+                                   .degree = (size_t)c->params.top_M0,
+                                   .upper_degree = (size_t)c->params.top_M,
+                                   .build_ef = (size_t)c->params.top_ef_construction,
+                                   .insert_ef = (size_t)c->params.top_ef_construction,
+                                   .rng_factor = 1,
+                                   .seed = rng_mix(c->base.env.seed, TOP_STREAM) };
+}
+
+void channi_routes_ref(struct channi_routes *r)
+{
+    (void)atomic_fetch_add_explicit(&r->refs, 1, memory_order_relaxed);
+}
+
+void channi_routes_unref(struct channi *c, struct channi_routes *r)
+{
+    struct mem *mem = c->base.env.mem;
+
+    if (!r || atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    mem_free(mem, r->block);
+    mem_free(mem, r->cid);
+    mem_free(mem, r);
+}
+
+void channi_routes_undo(struct channi *c, const struct channi_routes *old)
+{
+    const uint32_t n = old ? old->n : 0;
+
+    while (c->n_routes > n) {
+        const uint64_t phash = *(const uint64_t *)segmented_at(&c->route_phash, --c->n_routes);
+
+        (void)idmap_remove(&c->by_phash, phash, NULL);
+    }
+    if (c->top && graph_capacity(c->top) != n) {
+        graph_destroy(c->top);
+        c->top = NULL;
+    }
+}
+
+/* Makes the growing graph hold exactly the routes of `old`. */
+static int thaw(struct channi *c, const struct channi_routes *old)
+{
+    const struct graph_options options = channi_top_options(c);
+    int rc;
+
+    if (c->top && graph_capacity(c->top) == (old ? old->n : 0))
+        return OK;
+    graph_destroy(c->top);
+    c->top = NULL;
+    rc = graph_create(&c->top, &c->base.env, c->top_epoch, &options);
+    if (rc == OK && old && old->n > 0)
+        rc = graph_image_thaw(&old->graph, &old->rows, c->top);
+    return rc;
+}
+
+/* Builds the first routes at once, with all threads of the pool. */
+static int build_top(struct channi *c, const void *const *rows, size_t n)
+{
+    const struct index_env *env = &c->base.env;
+    unsigned char *all = mem_array(env->mem, n, c->row_bytes);
+    int rc;
+
+    if (!all)
+        return fail(env->error, ERR_NO_MEMORY, "channi: out of memory for a graph of %zu routes",
+                    n);
+    for (size_t i = 0; i < n; i++)
+        memcpy(all + i * c->row_bytes, rows[i], c->row_bytes);
+    rc = graph_build(c->top, (struct vectors){ all, n, env->dim, env->element });
+    mem_free(env->mem, all);
+    return rc;
+}
+
+static int grow_top(struct channi *c, const void *const *rows, size_t n)
+{
+    uint32_t node;
+    int rc = OK;
+
+    if (n > 0 && graph_capacity(c->top) == 0)
+        return build_top(c, rows, n);
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = graph_add(c->top, rows[i], &node);
+    return rc;
+}
+
+static int no_memory(struct channi *c, size_t n)
+{
+    return fail(c->base.env.error, ERR_NO_MEMORY,
+                "channi: out of memory for %zu routes beside %" PRIu32, n, c->n_routes);
+}
+
+/* Makes an image of the growing graph. */
+static int freeze(struct channi *c, uint32_t n, struct channi_routes **out)
+{
+    const struct index_env *env = &c->base.env;
+    struct channi_routes *r = mem_zalloc(env->mem, sizeof *r);
+    const size_t bytes = graph_image_bytes(c->top);
+
+    if (!r)
+        return no_memory(c, n);
+    atomic_init(&r->refs, 1);
+    r->n = n;
+    r->block_bytes = bytes;
+    r->block = mem_alloc(env->mem, bytes);
+    r->cid = mem_array(env->mem, n ? n : 1, sizeof *r->cid);
+    int rc = r->block && r->cid ? OK : no_memory(c, n);
+    if (rc == OK) {
+        graph_image_write(c->top, r->block);
+        rc = graph_image_open(&r->graph, r->block, bytes, "the routes", env->error);
+    }
+    if (rc != OK) {
+        channi_routes_unref(c, r);
+        return rc;
+    }
+    r->rows = (struct graph_image_rows){ .chunks = atomic_load(&c->route_rows.table),
+                                         .row_bytes = c->row_bytes,
+                                         .dim = env->dim,
+                                         .element = env->element,
+                                         .kernels = env->kernels };
+    *out = r;
+    return OK;
+}
+
+static bool reserve(struct channi *c, size_t n)
+{
+    const size_t sum = c->n_routes + n;
+
+    return sum < CID_NONE && segmented_grow(&c->route_rows, sum) &&
+           segmented_grow(&c->route_phash, sum) && idmap_reserve(&c->by_phash, c->by_phash.n + n);
+}
+
+/* Readers never read past the routes of their image, so rows and phashes need not be atomic. */
+static void append(struct channi *c, const void *row, uint64_t phash)
+{
+    const uint32_t route = c->n_routes++;
+
+    memcpy(segmented_at(&c->route_rows, route), row, c->row_bytes);
+    *(uint64_t *)segmented_at(&c->route_phash, route) = phash;
+    (void)idmap_put(&c->by_phash, phash, route); /* reserved */
+}
+
+int channi_routes_add(struct channi *c, const struct channi_routes *old, const void *const *rows,
+                      const uint64_t *phashes, const uint32_t *cids, size_t n,
+                      struct channi_routes **out)
+{
+    const uint32_t n_old = old ? old->n : 0;
+    struct channi_routes *r = NULL;
+    int rc = reserve(c, n) ? thaw(c, old) : no_memory(c, n);
+
+    if (rc == OK)
+        rc = grow_top(c, rows, n);
+    if (rc == OK)
+        rc = freeze(c, n_old + (uint32_t)n, &r);
+    if (rc != OK) {
+        graph_destroy(c->top);
+        c->top = NULL;
+        return rc;
+    }
+    if (n_old > 0)
+        memcpy(r->cid, old->cid, n_old * sizeof *r->cid);
+    for (size_t i = 0; i < n; i++) {
+        r->cid[n_old + i] = cids[i];
+        append(c, rows[i], phashes[i]);
+    }
+    *out = r;
+    return OK;
+}

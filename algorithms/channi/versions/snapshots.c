@@ -1,0 +1,173 @@
+/* snapshots.c - versions that are kept: those with a snapshot and, with `history`, the last ones. A
+ * snapshot keeps its whole view: routes, files and deltas. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/versions/view.h"
+#include "src/core/mem.h"
+
+static struct channi_snapshot *snapshot_of(const struct channi *s, uint64_t version)
+{
+    for (size_t i = 0; i < s->n_snapshots; i++)
+        if (s->snapshots[i].version == version)
+            return &s->snapshots[i];
+    return NULL;
+}
+
+static struct channi_view *ref(struct channi_view *view)
+{
+    (void)atomic_fetch_add_explicit(&view->refs, 1, memory_order_relaxed);
+    return view;
+}
+
+/* References the newest view. */
+static struct channi_view *ref_now(struct channi *s)
+{
+    unsigned ticket;
+    struct channi_view *now = ref((struct channi_view *)(uintptr_t)channi_enter(s, &ticket));
+
+    channi_leave(s, ticket);
+    return now;
+}
+
+/* Takes over the reference to `view`. */
+static int retain(struct channi *s, struct channi_view *view)
+{
+    struct channi_snapshot *pin = snapshot_of(s, view->version);
+
+    if (pin) {
+        pin->times++;
+        channi_view_unref(s, view);
+        return OK;
+    }
+    if (!mem_grow(s->base.env.mem, &s->snapshots, &s->snapshots_capacity, s->n_snapshots + 1,
+                  sizeof *s->snapshots)) {
+        channi_view_unref(s, view);
+        return fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory for a snapshot");
+    }
+    s->snapshots[s->n_snapshots++] =
+        (struct channi_snapshot){ .version = view->version, .view = view, .times = 1 };
+    return OK;
+}
+
+int channi_snapshot(struct index *index, uint64_t *version)
+{
+    struct channi *s = channi_of(index);
+    struct channi_view *now = ref_now(s);
+
+    *version = now->version;
+    pthread_mutex_lock(&s->snapshot_lock);
+    const int rc = retain(s, now);
+    pthread_mutex_unlock(&s->snapshot_lock);
+    return rc;
+}
+
+/* Lists the versions with a snapshot, "3, 7, 9", as many as fit. */
+static const char *snapshot_names(const struct channi *s, char *text, size_t size)
+{
+    size_t at = 0;
+
+    (void)snprintf(text, size, "none");
+    for (size_t i = 0; i < s->n_snapshots && at + 48 < size; i++)
+        at += (size_t)snprintf(text + at, size - at, "%s%" PRIu64, i ? ", " : "",
+                               s->snapshots[i].version);
+    if (at + 48 >= size)
+        (void)snprintf(text + at, size - at, " and others");
+    return text;
+}
+
+int channi_release(struct index *index, uint64_t version)
+{
+    struct channi *s = channi_of(index);
+    struct channi_view *view = NULL;
+    char names[400];
+    int rc = OK;
+
+    pthread_mutex_lock(&s->snapshot_lock);
+    struct channi_snapshot *pin = snapshot_of(s, version);
+    if (!pin) {
+        rc = fail(index->env.error, ERR_NOT_FOUND,
+                  "channi: there is no snapshot of version %" PRIu64 "; there are: %s", version,
+                  snapshot_names(s, names, sizeof names));
+    } else if (--pin->times == 0) {
+        view = pin->view;
+        *pin = s->snapshots[--s->n_snapshots];
+    }
+    pthread_mutex_unlock(&s->snapshot_lock);
+    channi_view_unref(s, view);
+    return rc;
+}
+
+static uint64_t oldest_of(const struct channi *s, uint64_t now)
+{
+    const uint64_t history = (uint64_t)s->params.history;
+
+    return now > history ? now - history : 0;
+}
+
+/* Makes a view of an older version in the present layout, whose files keep what that
+   version sees. */
+static struct channi_view *older_view(struct channi *s, const struct channi_view *now,
+                                      uint64_t version)
+{
+    struct channi_view *view = channi_view_make(s);
+
+    if (!view)
+        return NULL;
+    view->version = version;
+    view->layout = now->layout;
+    (void)atomic_fetch_add_explicit(&view->layout->refs, 1, memory_order_relaxed);
+    atomic_init(&view->refs, 1);
+    return view;
+}
+
+static struct channi_view *snapshot_view(struct channi *s, uint64_t version)
+{
+    pthread_mutex_lock(&s->snapshot_lock);
+    const struct channi_snapshot *pin = snapshot_of(s, version);
+    struct channi_view *view = pin ? ref(pin->view) : NULL;
+    pthread_mutex_unlock(&s->snapshot_lock);
+    return view;
+}
+
+static int no_such(struct channi *s, uint64_t version, uint64_t oldest, uint64_t newest)
+{
+    char names[400];
+
+    pthread_mutex_lock(&s->snapshot_lock);
+    const int rc = fail(s->base.env.error, ERR_NOT_FOUND,
+                        "channi: there is no version %" PRIu64 "; there are %" PRIu64 " to %" PRIu64
+                        ", and snapshots of: %s",
+                        version, oldest, newest, snapshot_names(s, names, sizeof names));
+    pthread_mutex_unlock(&s->snapshot_lock);
+    return rc;
+}
+
+/* Takes no lock that a commit holds, because searches call it. */
+int channi_view_of(struct channi *s, uint64_t version, struct channi_view **out)
+{
+    struct channi_view *now = ref_now(s);
+    const uint64_t newest = now->version, oldest = oldest_of(s, newest);
+    int rc = OK;
+
+    *out = snapshot_view(s, version);
+    if (!*out && version == newest)
+        *out = ref(now);
+    else if (!*out && version >= oldest && version < newest)
+        rc = (*out = older_view(s, now, version)) ? OK : ERR_NO_MEMORY;
+    else if (!*out)
+        rc = no_such(s, version, oldest, newest);
+    channi_view_unref(s, now);
+    return rc;
+}
+
+uint64_t channi_horizon(struct channi *s)
+{
+    unsigned ticket;
+    const struct channi_view *now = channi_enter(s, &ticket);
+    const uint64_t oldest = oldest_of(s, now->version);
+
+    channi_leave(s, ticket);
+    return oldest;
+}

@@ -1,0 +1,183 @@
+/* view.c - views: a version in a layout. The newest view is `now`. A reader inside the epoch needs
+ * no reference to it: the index drops its own reference only after all readers that may have loaded
+ * the pointer have left. */
+#include "algorithms/channi/versions/view.h"
+
+#include <string.h>
+
+#include "algorithms/channi/channi.h"
+#include "algorithms/channi/versions/latch.h"
+#include "src/core/mem.h"
+
+/* ------------------------------------------------------------------------------- readers */
+
+const struct channi_view *channi_enter(struct channi *s, unsigned *ticket)
+{
+    *ticket = epoch_enter(s->epoch);
+    return atomic_load_explicit(&s->now, memory_order_acquire);
+}
+
+void channi_leave(struct channi *s, unsigned ticket)
+{
+    epoch_leave(s->epoch, ticket);
+}
+
+/* ------------------------------------------------------------------------------- layouts */
+
+static void *copy_of(struct mem *mem, const void *from, size_t n, size_t capacity, size_t bytes)
+{
+    void *to = mem_array(mem, capacity, bytes);
+
+    if (to && n > 0)
+        memcpy(to, from, n * bytes);
+    return to;
+}
+
+struct channi_layout *channi_layout_copy(const struct channi *s, const struct channi_layout *old)
+{
+    struct mem *mem = s->base.env.mem;
+    struct channi_layout *l = mem_zalloc(mem, sizeof *l);
+
+    if (!l)
+        return NULL;
+    l->clusters =
+        copy_of(mem, old->clusters, old->n_clusters, old->n_clusters, sizeof *l->clusters);
+    l->ood = copy_of(mem, old->ood, old->n_ood, old->n_ood, sizeof *l->ood);
+    if (!l->clusters || !l->ood) {
+        mem_free(mem, l->clusters);
+        mem_free(mem, l->ood);
+        mem_free(mem, l);
+        return NULL;
+    }
+    l->n_clusters = l->capacity = old->n_clusters;
+    l->n_ood = old->n_ood;
+    l->routes = old->routes;
+    if (l->routes)
+        channi_routes_ref(l->routes);
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        if (l->clusters[c])
+            channi_cluster_ref(l->clusters[c]);
+    atomic_init(&l->refs, 1);
+    return l;
+}
+
+void channi_layout_unref(struct channi *s, struct channi_layout *l)
+{
+    struct mem *mem = s->base.env.mem;
+
+    if (!l || atomic_fetch_sub_explicit(&l->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        channi_cluster_unref(s, l->clusters[c]);
+    if (l->routes)
+        channi_routes_unref(s, l->routes);
+    mem_free(mem, l->clusters);
+    mem_free(mem, l->ood);
+    mem_free(mem, l);
+}
+
+bool channi_layout_reserve(struct channi *s, struct channi_layout *l, uint32_t n_clusters)
+{
+    const uint32_t eighth = l->capacity / 8;
+
+    if (!segmented_grow(&s->latches, n_clusters))
+        return false;
+    if (n_clusters <= l->capacity)
+        return true;
+    if (n_clusters < l->capacity + eighth)
+        n_clusters = l->capacity + eighth;
+    struct channi_cluster **clusters =
+        mem_resize(s->base.env.mem, l->clusters, n_clusters * sizeof(struct channi_cluster *));
+    if (!clusters)
+        return false;
+    l->clusters = clusters;
+    l->capacity = n_clusters;
+    return true;
+}
+
+void channi_layout_set(struct channi *s, struct channi_layout *l, uint32_t cid,
+                       struct channi_cluster *cl)
+{
+    while (l->n_clusters <= cid)
+        l->clusters[l->n_clusters++] = NULL;
+    struct channi_cluster *old = l->clusters[cid];
+
+    l->clusters[cid] = cl;
+    channi_cluster_unref(s, old);
+}
+
+bool channi_layout_find_ood(const struct channi *s, struct channi_layout *l)
+{
+    struct mem *mem = s->base.env.mem;
+    uint32_t n = 0;
+
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        n += l->clusters[c] && l->clusters[c]->kind == CLUSTER_OOD;
+    uint32_t *ood = mem_array(mem, n, sizeof *ood);
+    if (!ood)
+        return false;
+    mem_free(mem, l->ood);
+    l->ood = ood;
+    l->n_ood = 0;
+    for (uint32_t c = 0; c < l->n_clusters; c++)
+        if (l->clusters[c] && l->clusters[c]->kind == CLUSTER_OOD)
+            ood[l->n_ood++] = c;
+    return true;
+}
+
+/* --------------------------------------------------------------------------------- views */
+
+static void view_free(struct channi *s, struct channi_view *view)
+{
+    channi_layout_unref(s, view->layout);
+    mem_free(s->base.env.mem, view);
+}
+
+void channi_view_unref(struct channi *s, struct channi_view *view)
+{
+    if (view && atomic_fetch_sub_explicit(&view->refs, 1, memory_order_acq_rel) == 1)
+        view_free(s, view);
+}
+
+static void unref_retired(void *index, struct epoch_item *item)
+{
+    channi_view_unref(index, (struct channi_view *)(void *)item);
+}
+
+struct channi_view *channi_view_make(struct channi *s)
+{
+    struct channi_view *view = mem_zalloc(s->base.env.mem, sizeof *view);
+
+    if (!view)
+        (void)fail(s->base.env.error, ERR_NO_MEMORY, "channi: out of memory for a version");
+    return view;
+}
+
+void channi_show(struct channi *s, struct channi_view *view, uint64_t version,
+                 struct channi_layout *layout)
+{
+    struct channi_view *old = atomic_load_explicit(&s->now, memory_order_relaxed);
+
+    if (layout) {
+        layout->number = ++s->layouts;
+    } else {
+        layout = old->layout;
+        (void)atomic_fetch_add_explicit(&layout->refs, 1, memory_order_relaxed);
+    }
+    view->version = version;
+    view->layout = layout;
+    atomic_init(&view->refs, 1);
+    atomic_store_explicit(&s->now, view, memory_order_release);
+    if (old)
+        epoch_retire(s->epoch, &old->item, unref_retired, s);
+}
+
+int channi_publish(struct channi *s, uint64_t version, struct channi_layout *layout)
+{
+    struct channi_view *view = channi_view_make(s);
+
+    if (!view)
+        return ERR_NO_MEMORY;
+    channi_show(s, view, version, layout);
+    return OK;
+}

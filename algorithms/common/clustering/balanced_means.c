@@ -1,0 +1,227 @@
+/* balanced_means.c - k-means with a penalty on full clusters. */
+#include "algorithms/common/clustering/balanced_means_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { STARTS = 3, STALE_PASSES = 5 };
+
+/* Converged: the centres move by less than this share of the rows' distance from them. */
+static const double converged = 1e-3;
+
+/* Arrays of the scratch begin at multiples of 64. */
+static size_t padded(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+bool balanced_means_create(struct balanced_means *m, const struct index_env *env, size_t dim,
+                           size_t rows_max, size_t k_max)
+{
+    rows_max = rows_max > BALANCED_BLOCK ? rows_max : BALANCED_BLOCK;
+    const size_t bytes[] = {
+        padded(rows_max * dim * sizeof(float)), padded(k_max * dim * sizeof(float)),
+        padded(k_max * dim * sizeof(float)),    padded(BALANCED_BLOCK * k_max * sizeof(float)),
+        padded(k_max * sizeof(float)),          padded(k_max * dim * sizeof(double)),
+        padded(rows_max * sizeof(uint32_t)),    padded(k_max * sizeof(uint32_t)),
+        padded(rows_max * sizeof(uint64_t))
+    };
+    enum { ARRAYS = sizeof bytes / sizeof *bytes };
+    size_t total = 0;
+    void *at[ARRAYS];
+
+    for (size_t i = 0; i < ARRAYS; i++)
+        total += bytes[i];
+    *m = (struct balanced_means){ .kernels = env->kernels, .dim = dim };
+    m->block = mem_alloc(env->mem, total);
+    if (!m->block)
+        return false;
+    unsigned char *free_at = m->block;
+    for (size_t i = 0; i < ARRAYS; free_at += bytes[i++])
+        at[i] = free_at;
+    m->rows = at[0];
+    m->centres = at[1];
+    m->start = at[2];
+    m->distances = at[3];
+    m->penalty = at[4];
+    m->sums = at[5];
+    m->label = at[6];
+    m->count = at[7];
+    m->picks = at[8];
+    return true;
+}
+
+void balanced_means_destroy(struct balanced_means *m, struct mem *mem)
+{
+    mem_free(mem, m->block);
+    m->block = NULL;
+}
+
+void balanced_gather(struct vectors rows, const uint32_t *numbers, size_t first, size_t n,
+                     float *out)
+{
+    const size_t dim = rows.dim;
+
+    for (size_t i = 0; i < n; i++) {
+        const size_t row = numbers ? numbers[i] : first + i;
+        float *to = out + i * dim;
+        if (rows.element == ELEMENT_F32) {
+            memcpy(to, (const unsigned char *)rows.rows + row * dim * sizeof(float),
+                   dim * sizeof(float));
+        } else {
+            const uint8_t *from = (const uint8_t *)rows.rows + row * dim;
+            for (size_t j = 0; j < dim; j++)
+                to[j] = (float)from[j];
+        }
+    }
+}
+
+/* Distances of a block of rows from `first` on to all centres; returns the number of rows. */
+static size_t block_distances(struct balanced_means *m, size_t first, size_t n, size_t k)
+{
+    const size_t width = n - first < BALANCED_BLOCK ? n - first : BALANCED_BLOCK;
+
+    m->kernels->l2sq_f32_mn(m->rows + first * m->dim, width, m->centres, k, m->dim, m->distances,
+                            k);
+    return width;
+}
+
+/* Labels and counts by distance alone; returns the sum of distances. */
+static double assign_nearest(struct balanced_means *m, size_t n, size_t k)
+{
+    double cost = 0;
+    size_t width;
+
+    memset(m->count, 0, k * sizeof *m->count);
+    for (size_t first = 0; first < n; first += width) {
+        width = block_distances(m, first, n, k);
+        for (size_t i = 0; i < width; i++) {
+            const size_t best = m->kernels->argmin_f32(m->distances + i * k, k);
+            m->label[first + i] = (uint32_t)best;
+            m->count[best]++;
+            cost += (double)m->distances[i * k + best];
+        }
+    }
+    return cost;
+}
+
+static void seed(struct balanced_means *m, size_t n, size_t k, struct rng *rng)
+{
+    rng_sample(rng, n, k, m->picks);
+    for (size_t c = 0; c < k; c++)
+        memcpy(m->centres + c * m->dim, m->rows + m->picks[c] * m->dim, m->dim * sizeof(float));
+}
+
+/* Keeps the best of several starts, with its labels. */
+static void start(struct balanced_means *m, size_t n, size_t k, struct rng *rng)
+{
+    const size_t bytes = k * m->dim * sizeof(float);
+    double best = INFINITY, last = 0;
+
+    for (size_t i = 0; i < STARTS; i++) {
+        seed(m, n, k, rng);
+        last = assign_nearest(m, n, k);
+        if (i == 0 || last < best) {
+            best = last;
+            memcpy(m->start, m->centres, bytes);
+        }
+    }
+    if (last > best) {
+        memcpy(m->centres, m->start, bytes);
+        assign_nearest(m, n, k);
+    }
+    m->mean_sq = best / (double)n;
+}
+
+/* The cluster of least distance plus penalty; the row itself is not counted in any cluster. */
+static size_t choose(struct balanced_means *m, float *distances, size_t k)
+{
+    for (size_t c = 0; c < k; c++)
+        distances[c] += m->penalty[c];
+    return m->kernels->argmin_f32(distances, k);
+}
+
+/* Moves one row after another to its best cluster; returns the sum of distances. */
+static double assign_balanced(struct balanced_means *m, size_t n, size_t k, double lambda)
+{
+    double cost = 0;
+    size_t width;
+
+    for (size_t c = 0; c < k; c++)
+        m->penalty[c] = (float)(lambda * m->count[c]);
+    for (size_t first = 0; first < n; first += width) {
+        width = block_distances(m, first, n, k);
+        for (size_t i = 0; i < width; i++) {
+            uint32_t *label = &m->label[first + i];
+            m->penalty[*label] = (float)(lambda * --m->count[*label]);
+            const size_t best = choose(m, m->distances + i * k, k);
+            cost += (double)(m->distances[i * k + best] - m->penalty[best]);
+            m->penalty[best] = (float)(lambda * ++m->count[best]);
+            *label = (uint32_t)best;
+        }
+    }
+    return cost;
+}
+
+/* Moves centres to the means of their rows; a centre without rows stays. Returns the mean squared
+   distance moved. */
+static double update(struct balanced_means *m, size_t n, size_t k)
+{
+    double moved = 0;
+
+    memset(m->sums, 0, k * m->dim * sizeof *m->sums);
+    for (size_t i = 0; i < n; i++) {
+        double *restrict sums = m->sums + m->label[i] * m->dim;
+        const float *restrict row = m->rows + i * m->dim;
+        for (size_t j = 0; j < m->dim; j++)
+            sums[j] += (double)row[j];
+    }
+    for (size_t c = 0; c < k; c++) {
+        if (m->count[c] == 0)
+            continue;
+        float *restrict centre = m->centres + c * m->dim;
+        const double *restrict sums = m->sums + c * m->dim, each = 1.0 / m->count[c];
+        for (size_t j = 0; j < m->dim; j++) {
+            const double step = sums[j] * each - (double)centre[j];
+            moved += step * step;
+            centre[j] = (float)(sums[j] * each);
+        }
+    }
+    return moved / (double)k;
+}
+
+static double sum_of_squares(const uint32_t *count, size_t k)
+{
+    double sum = 0;
+    for (size_t c = 0; c < k; c++)
+        sum += (double)count[c] * count[c];
+    return sum;
+}
+
+void balanced_means_run(struct balanced_means *m, size_t n, size_t k, size_t iterations,
+                        double balance, struct rng *rng)
+{
+    double best = INFINITY;
+    size_t stale = 0;
+
+    start(m, n, k, rng);
+    const double lambda = balance > 0 ? balance * m->mean_sq / ((double)n / (double)k) : 0;
+    for (size_t pass = 0; pass < iterations && stale < STALE_PASSES; pass++) {
+        if (update(m, n, k) <= converged * converged * m->mean_sq)
+            break;
+        double cost = lambda > 0 ? assign_balanced(m, n, k, lambda) : assign_nearest(m, n, k);
+        cost += lambda / 2 * sum_of_squares(m->count, k);
+        stale = cost < best ? 0 : stale + 1;
+        best = fmin(best, cost);
+    }
+}
+
+double balanced_means_unevenness(struct balanced_means *m, size_t n, size_t k)
+{
+    assign_nearest(m, n, k);
+    const double mean = (double)n / (double)k;
+    return sqrt(fmax(0, sum_of_squares(m->count, k) / (double)k - mean * mean)) / mean;
+}

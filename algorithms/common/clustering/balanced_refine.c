@@ -1,0 +1,232 @@
+/* balanced_refine.c - centres moved to the means of the rows near them: a pass of Lloyd's algorithm
+ * for many centres, which are searched in groups. A row's centre is the nearest one in the groups
+ * near the row. That is nearly always the nearest of all, which is good enough for a mean. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/common/clustering/balanced.h"
+#include "algorithms/common/clustering/balanced_means_internal.h"
+#include "algorithms/common/clustering/kmeans.h"
+#include "kernels/kernels.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* Groups searched per row; rows converted to floats at a time; k-means passes for the groups. */
+enum { GROUPS_NEAR = 4, ROWS_AT_ONCE = 8192, GROUP_PASSES = 4, GRAIN = 256 };
+
+struct refining {
+    const struct index_env *env;
+    struct vectors rows;
+    size_t n, dim, n_groups, widest;
+    float *groups, *norm_sq; /* n_groups x dim */
+    float *centres;          /* n x dim, group by group */
+    uint32_t *member;        /* n: index of that centre among the caller's */
+    size_t *start;           /* n_groups + 1: of its centres */
+    uint32_t *centre_of;     /* rows.n: index of its centre among the caller's */
+    uint32_t *order;         /* rows.n: rows by centre */
+    size_t *first;           /* n + 2: of a centre's rows in order */
+    float *block;            /* ROWS_AT_ONCE x dim */
+    uint32_t *near;          /* ROWS_AT_ONCE x GROUPS_NEAR */
+    float *distances;        /* widest, for each worker */
+    double *sums;            /* dim, for each worker */
+    size_t s, at;            /* groups searched per row; the first row of the block */
+    void *to;                /* the caller's centres */
+};
+
+static void refining_free(struct refining *r)
+{
+    struct mem *mem = r->env->mem;
+
+    mem_free(mem, r->groups);
+    mem_free(mem, r->norm_sq);
+    mem_free(mem, r->centres);
+    mem_free(mem, r->member);
+    mem_free(mem, r->start);
+    mem_free(mem, r->centre_of);
+    mem_free(mem, r->order);
+    mem_free(mem, r->first);
+    mem_free(mem, r->block);
+    mem_free(mem, r->near);
+    mem_free(mem, r->distances);
+    mem_free(mem, r->sums);
+}
+
+static bool refining_alloc(struct refining *r)
+{
+    struct mem *mem = r->env->mem;
+    const size_t n = r->n, rows = r->rows.n;
+
+    r->n_groups = (size_t)ceil(sqrt((double)n));
+    r->groups = mem_array(mem, r->n_groups * r->dim, sizeof *r->groups);
+    r->norm_sq = mem_array(mem, r->n_groups, sizeof *r->norm_sq);
+    r->centres = mem_array(mem, n * r->dim, sizeof *r->centres);
+    r->member = mem_array(mem, n, sizeof *r->member);
+    r->start = mem_zalloc(mem, (r->n_groups + 2) * sizeof *r->start);
+    r->centre_of = mem_array(mem, rows > n ? rows : n, sizeof *r->centre_of);
+    r->order = mem_array(mem, rows, sizeof *r->order);
+    r->first = mem_zalloc(mem, (n + 2) * sizeof *r->first);
+    r->block = mem_array(mem, ROWS_AT_ONCE * r->dim, sizeof *r->block);
+    r->near = mem_array(mem, (size_t)ROWS_AT_ONCE * GROUPS_NEAR, sizeof *r->near);
+    r->sums = mem_array(mem, pool_threads(r->env->pool) * r->dim, sizeof *r->sums);
+    return r->groups && r->norm_sq && r->centres && r->member && r->start && r->centre_of &&
+           r->order && r->first && r->block && r->near && r->sums;
+}
+
+static int no_memory(const struct refining *r)
+{
+    return fail(r->env->error, ERR_NO_MEMORY, "moving %zu centres: out of memory", r->n);
+}
+
+static struct centroids centroids_of(const struct refining *r)
+{
+    return (struct centroids){ r->groups,
+                               r->norm_sq,
+                               nearest_centroid_norms(r->env->kernels, r->groups, r->n_groups,
+                                                      r->dim, r->norm_sq),
+                               r->n_groups,
+                               r->dim,
+                               0 };
+}
+
+/* Groups the centres by k-means. */
+static int make_groups(struct refining *r)
+{
+    const struct kmeans_options o = { r->n_groups, GROUP_PASSES, KMEANS_RANDOM, r->env->seed };
+    const struct vectors all = { r->to, r->n, r->dim, r->rows.element };
+
+    balanced_gather(all, NULL, 0, r->n, r->centres);
+    int rc = kmeans_train(r->env, &o, r->centres, r->n, r->groups, &r->n_groups);
+    if (rc)
+        return rc;
+    const struct centroids groups = centroids_of(r);
+    rc = nearest_all(r->env, &groups, r->centres, r->n, 1, r->centre_of);
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < r->n; i++)
+        r->start[r->centre_of[i] + 2]++;
+    for (size_t g = 0; g < r->n_groups; g++) {
+        const size_t count = r->start[g + 2];
+        r->widest = count > r->widest ? count : r->widest;
+        r->start[g + 2] += r->start[g + 1];
+    }
+    for (size_t i = 0; i < r->n; i++)
+        r->member[r->start[r->centre_of[i] + 1]++] = (uint32_t)i;
+    balanced_gather(all, r->member, 0, r->n, r->centres);
+    r->distances =
+        mem_array(r->env->mem, pool_threads(r->env->pool) * r->widest, sizeof *r->distances);
+    return r->distances ? OK : no_memory(r);
+}
+
+/* Finds the nearest centre of each row of the block, among the groups near it. */
+static int find_centres(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct refining *r = arg;
+    const struct kernels *kernels = r->env->kernels;
+    float *distances = r->distances + worker * r->widest;
+
+    for (size_t i = first; i < end; i++) {
+        float best = INFINITY;
+        uint32_t best_at = (uint32_t)r->start[r->near[i * r->s]];
+        for (size_t j = 0; j < r->s; j++) {
+            const size_t at = r->start[r->near[i * r->s + j]];
+            const size_t n = r->start[r->near[i * r->s + j] + 1] - at;
+            if (n == 0)
+                continue;
+            kernels->l2sq_f32_1n(r->block + i * r->dim, r->centres + at * r->dim, n, r->dim,
+                                 distances);
+            const size_t nearest = kernels->argmin_f32(distances, n);
+            if (distances[nearest] < best) {
+                best = distances[nearest];
+                best_at = (uint32_t)(at + nearest);
+            }
+        }
+        r->centre_of[r->at + i] = r->member[best_at < r->n ? best_at : 0];
+    }
+    return OK;
+}
+
+static int assign_rows(struct refining *r)
+{
+    const struct centroids groups = centroids_of(r);
+    int rc = OK;
+
+    r->s = r->n_groups < GROUPS_NEAR ? r->n_groups : GROUPS_NEAR;
+    for (r->at = 0; rc == OK && r->at < r->rows.n; r->at += ROWS_AT_ONCE) {
+        const size_t left = r->rows.n - r->at, n = left < ROWS_AT_ONCE ? left : ROWS_AT_ONCE;
+        balanced_gather(r->rows, NULL, r->at, n, r->block);
+        rc = nearest_all(r->env, &groups, r->block, n, r->s, r->near);
+        if (rc == OK)
+            rc = parallel_for(r->env->pool, pool_threads(r->env->pool), n, GRAIN, find_centres, r);
+    }
+    return rc;
+}
+
+/* Lists rows by centre, each centre's in ascending order, so that sums do not depend on threads. */
+static void order_rows(struct refining *r)
+{
+    for (size_t i = 0; i < r->rows.n; i++)
+        r->first[r->centre_of[i] + 2]++;
+    for (size_t c = 0; c < r->n; c++)
+        r->first[c + 2] += r->first[c + 1];
+    for (size_t i = 0; i < r->rows.n; i++)
+        r->order[r->first[r->centre_of[i] + 1]++] = (uint32_t)i;
+}
+
+static void add_row(struct vectors rows, size_t row, double *restrict sums)
+{
+    if (rows.element == ELEMENT_U8) {
+        const uint8_t *from = (const uint8_t *)rows.rows + row * rows.dim;
+        for (size_t j = 0; j < rows.dim; j++)
+            sums[j] += (double)from[j];
+        return;
+    }
+    const char *from = (const char *)rows.rows + row * rows.dim * sizeof(float);
+    for (size_t j = 0; j < rows.dim; j++) {
+        float x;
+        memcpy(&x, from + j * sizeof x, sizeof x);
+        sums[j] += (double)x;
+    }
+}
+
+/* Moves centres to their means; a centre without rows stays. */
+static int move_centres(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct refining *r = arg;
+    double *sums = r->sums + worker * r->dim;
+
+    for (size_t c = first; c < end; c++) {
+        const size_t n = r->first[c + 1] - r->first[c];
+        if (n == 0)
+            continue;
+        memset(sums, 0, r->dim * sizeof *sums);
+        for (size_t i = r->first[c]; i < r->first[c + 1]; i++)
+            add_row(r->rows, r->order[i], sums);
+        for (size_t j = 0; j < r->dim; j++) {
+            const double mean = sums[j] / (double)n;
+            if (r->rows.element == ELEMENT_U8)
+                ((uint8_t *)r->to)[c * r->dim + j] = (uint8_t)(mean + .5);
+            else
+                ((float *)r->to)[c * r->dim + j] = (float)mean;
+        }
+    }
+    return OK;
+}
+
+int balanced_refine(const struct index_env *env, struct vectors rows, void *centres, size_t n)
+{
+    struct refining r = { .env = env, .rows = rows, .n = n, .dim = rows.dim, .to = centres };
+    int rc = OK;
+
+    if (n == 0 || rows.n == 0)
+        return OK;
+    rc = refining_alloc(&r) ? make_groups(&r) : no_memory(&r);
+    if (rc == OK)
+        rc = assign_rows(&r);
+    if (rc == OK) {
+        order_rows(&r);
+        rc = parallel_for(env->pool, pool_threads(env->pool), n, GRAIN, move_centres, &r);
+    }
+    refining_free(&r);
+    return rc;
+}

@@ -1,0 +1,311 @@
+/* code_queries.c - requests divided into groups, groups into waves.
+ *
+ * Range results must be delivered by one thread. So a wave of as many groups as threads is
+ * answered at once, then delivered, then the next: only one wave's answers are held, however long
+ * the request. */
+#include "algorithms/common/codes/code_queries.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+#define FIRST_RADIUS 2
+#define RADIUS_STEP  3
+
+/* State of a worker, kept from group to group. */
+struct worker {
+    void *scratch;
+    struct code_answers answers[CODE_GROUP];
+};
+
+struct code_request {
+    const struct index *index;
+    const struct code_ops *ops;
+    struct vectors queries;
+    const void *knobs;
+    const struct id_filter *filter;
+    size_t group, threads, n_groups, first_group; /* first_group: the first group of the wave */
+    struct worker *workers;
+    struct work *works; /* one per worker */
+
+    unsigned radius;              /* range */
+    struct search_result *result; /* search */
+    size_t k;
+};
+
+int code_answers_more(struct code_answers *to, size_t n)
+{
+    size_t capacity = to->capacity;
+    if (!mem_grow(to->mem, &to->ids, &capacity, to->n + n, sizeof *to->ids))
+        return fail(to->error, ERR_NO_MEMORY, "out of memory for %zu answers", to->n + n);
+    uint8_t *distances = mem_resize(to->mem, to->distances, capacity);
+    if (!distances)
+        return fail(to->error, ERR_NO_MEMORY, "out of memory for %zu answers", to->n + n);
+    to->distances = distances;
+    to->capacity = capacity;
+    return OK;
+}
+
+bool code_filter_few(const struct id_filter *filter, size_t most)
+{
+    const size_t words = (size_t)(filter->n_ids / 64) + (filter->n_ids % 64 != 0);
+    size_t allowed = 0;
+    for (size_t w = 0; w < words && allowed <= most; w++)
+        allowed += (size_t)__builtin_popcountll(filter->bits[w]);
+    return allowed <= most;
+}
+
+/* ------------------------------------------------------------------------ workers */
+
+static void add_work(struct work *to, const struct work *more)
+{
+    to->distances += more->distances;
+    to->estimates += more->estimates;
+    to->bytes_read += more->bytes_read;
+    to->scanned += more->scanned;
+}
+
+static void close_workers(struct code_request *a)
+{
+    struct mem *mem = a->index->env.mem;
+    for (size_t w = 0; w < a->threads; w++) {
+        struct worker *worker = &a->workers[w];
+        if (worker->scratch && a->ops->scratch_free)
+            a->ops->scratch_free(mem, worker->scratch);
+        mem_free(mem, worker->scratch);
+        for (size_t i = 0; i < CODE_GROUP; i++) {
+            mem_free(mem, worker->answers[i].ids);
+            mem_free(mem, worker->answers[i].distances);
+        }
+    }
+}
+
+static int open_workers(struct code_request *a)
+{
+    const struct index_env *env = &a->index->env;
+    for (size_t w = 0; w < a->threads; w++) {
+        struct worker *worker = &a->workers[w];
+        for (size_t i = 0; i < CODE_GROUP; i++)
+            worker->answers[i] = (struct code_answers){ .mem = env->mem, .error = env->error };
+        if (a->ops->scratch_bytes > 0 &&
+            !(worker->scratch = mem_zalloc(env->mem, a->ops->scratch_bytes)))
+            return fail(env->error, ERR_NO_MEMORY, "%s: out of memory, cannot search",
+                        a->index->ops->name);
+    }
+    return OK;
+}
+
+/* Chooses the group size so that all threads have work. */
+static void cut_into_groups(struct code_request *a, size_t threads)
+{
+    const size_t n = a->queries.n;
+    a->group = (n + threads - 1) / threads;
+    a->group = a->group < CODE_GROUP ? a->group : CODE_GROUP;
+    a->n_groups = a->group > 0 ? (n + a->group - 1) / a->group : 0;
+    a->threads = threads < a->n_groups ? threads : a->n_groups;
+}
+
+/* Runs `run` with workers. With one thread they are on the stack, because a single query may take
+   less time than an allocation. */
+static int with_workers(struct code_request *a, int (*run)(struct code_request *),
+                        struct work *work)
+{
+    struct mem *mem = a->index->env.mem;
+    struct worker one;
+    struct work one_work = { 0 };
+    if (a->n_groups == 0)
+        return OK;
+    a->workers = &one;
+    a->works = &one_work;
+    if (a->threads > 1) {
+        a->workers = mem_zalloc(mem, a->threads * sizeof *a->workers);
+        a->works = a->workers ? mem_zalloc(mem, a->threads * sizeof *a->works) : NULL;
+        if (!a->works) {
+            mem_free(mem, a->workers);
+            return fail(a->index->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot search",
+                        a->index->ops->name);
+        }
+    } else {
+        memset(&one, 0, sizeof one);
+    }
+    int rc = open_workers(a);
+    if (rc == OK)
+        rc = run(a);
+    close_workers(a);
+    for (size_t w = 0; w < a->threads; w++)
+        add_work(work, &a->works[w]);
+    if (a->threads > 1) {
+        mem_free(mem, a->workers);
+        mem_free(mem, a->works);
+    }
+    return rc;
+}
+
+/* Makes group g of queries, copied to `copy`, because the caller's may be unaligned. */
+static struct code_group group_at(const struct code_request *a, size_t g, void *scratch,
+                                  uint64_t *copy)
+{
+    const size_t first = g * a->group, left = a->queries.n - first;
+    const size_t n = left < a->group ? left : a->group;
+    memcpy(copy, (const uint64_t *)a->queries.rows + first, n * sizeof *copy);
+    return (struct code_group){
+        .queries = copy, .n = n, .knobs = a->knobs, .filter = a->filter, .scratch = scratch
+    };
+}
+
+/* ------------------------------------------------------------------------ range */
+
+static int range_group(struct code_request *a, size_t g, size_t w)
+{
+    uint64_t copy[CODE_GROUP];
+    struct worker *worker = &a->workers[w];
+    struct code_group group = group_at(a, g, worker->scratch, copy);
+    for (size_t i = 0; i < group.n; i++)
+        worker->answers[i].n = 0;
+    const int rc = a->ops->range(a->index, &group, a->radius, worker->answers);
+    add_work(&a->works[w], &group.work);
+    return rc;
+}
+
+/* Group first_group + i of the wave uses worker i, whichever thread runs it: its answers must stay
+   there until they are delivered. */
+static int range_of_wave(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct code_request *a = arg;
+    (void)worker;
+    int rc = OK;
+    for (size_t i = first; rc == OK && i < end; i++)
+        rc = range_group(a, a->first_group + i, i);
+    return rc;
+}
+
+static int deliver(const struct code_request *a, size_t g, const struct code_answers *answers,
+                   struct range_result *result)
+{
+    const size_t first = g * a->group, left = a->queries.n - first;
+    int rc = OK;
+    for (size_t q = 0; q < (left < a->group ? left : a->group); q++)
+        for (size_t i = 0; rc == OK && i < answers[q].n; i++)
+            rc = result->found(result->to, first + q, answers[q].ids[i],
+                               (float)answers[q].distances[i]);
+    return rc;
+}
+
+struct code_range_request {
+    struct code_request base;
+    struct range_result *result;
+};
+
+static int run_range(struct code_request *a)
+{
+    struct range_result *result = ((struct code_range_request *)a)->result;
+    int rc = OK;
+    for (; rc == OK && a->first_group < a->n_groups; a->first_group += a->threads) {
+        const size_t left = a->n_groups - a->first_group;
+        const size_t wave = left < a->threads ? left : a->threads;
+        rc = parallel_for(a->index->env.pool, a->threads, wave, 1, range_of_wave, a);
+        for (size_t i = 0; rc == OK && i < wave; i++)
+            rc = deliver(a, a->first_group + i, a->workers[i].answers, result);
+    }
+    return rc;
+}
+
+int code_range(struct index *index, const struct range_request *request,
+               struct range_result *result, const struct code_ops *ops)
+{
+    struct code_range_request r = { .base = { .index = index,
+                                              .ops = ops,
+                                              .queries = request->queries,
+                                              .knobs = request->knobs,
+                                              .filter = request->filter },
+                                    .result = result };
+    if (request->radius < 0)
+        return OK;
+    r.base.radius = (unsigned)fmin(request->radius, CODE_BITS);
+    cut_into_groups(&r.base, request->threads);
+    return with_workers(&r.base, run_range, &result->work);
+}
+
+/* ------------------------------------------------------------------------ the k nearest */
+
+/* Searches by ranges. Queries with k answers within the radius are done; the others are repeated
+   with a greater radius. */
+static int nearest_by_ranges(const struct code_request *a, struct code_group *group,
+                             struct code_answers *answers, struct topk *nearest)
+{
+    uint64_t pending[CODE_GROUP];
+    size_t of[CODE_GROUP];
+    struct code_group rest = *group;
+    int rc = OK;
+    memcpy(pending, group->queries, group->n * sizeof *pending);
+    rest.queries = pending;
+    for (size_t i = 0; i < group->n; i++)
+        of[i] = i;
+    for (unsigned radius = FIRST_RADIUS; rc == OK && rest.n > 0; radius += RADIUS_STEP) {
+        const unsigned most = radius < CODE_BITS ? radius : CODE_BITS;
+        for (size_t i = 0; i < rest.n; i++)
+            answers[i].n = 0;
+        rc = a->ops->range(a->index, &rest, most, answers);
+        size_t left = 0;
+        for (size_t i = 0; rc == OK && i < rest.n; i++) {
+            const struct code_answers *found = &answers[i];
+            if (found->n < a->k && most < CODE_BITS) {
+                pending[left] = pending[i];
+                of[left++] = of[i];
+                continue;
+            }
+            for (size_t j = 0; j < found->n; j++)
+                topk_push(&nearest[of[i]], (float)found->distances[j], found->ids[j]);
+        }
+        rest.n = left;
+    }
+    group->work = rest.work;
+    return rc;
+}
+
+static int search_group(struct code_request *a, size_t g, size_t w)
+{
+    uint64_t copy[CODE_GROUP];
+    struct topk nearest[CODE_GROUP];
+    struct code_group group = group_at(a, g, a->workers[w].scratch, copy);
+    const size_t n = group.n;
+    for (size_t i = 0; i < n; i++) {
+        const size_t at = (g * a->group + i) * a->k;
+        nearest[i] = topk_begin(a->k, a->result->distances + at, a->result->ids + at);
+    }
+    const int rc = a->ops->nearest ? a->ops->nearest(a->index, &group, nearest)
+                                   : nearest_by_ranges(a, &group, a->workers[w].answers, nearest);
+    for (size_t i = 0; i < n; i++)
+        topk_sort(&nearest[i]);
+    add_work(&a->works[w], &group.work);
+    return rc;
+}
+
+static int search_groups(void *arg, size_t first, size_t end, size_t worker)
+{
+    int rc = OK;
+    for (size_t g = first; rc == OK && g < end; g++)
+        rc = search_group(arg, g, worker);
+    return rc;
+}
+
+static int run_search(struct code_request *a)
+{
+    return parallel_for(a->index->env.pool, a->threads, a->n_groups, 1, search_groups, a);
+}
+
+int code_search(struct index *index, const struct search_request *request,
+                struct search_result *result, const struct code_ops *ops)
+{
+    struct code_request a = { .index = index,
+                              .ops = ops,
+                              .queries = request->queries,
+                              .knobs = request->knobs,
+                              .filter = request->filter,
+                              .result = result,
+                              .k = request->k };
+    cut_into_groups(&a, request->threads);
+    return with_workers(&a, run_search, &result->work);
+}

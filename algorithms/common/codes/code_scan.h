@@ -1,0 +1,19 @@
+/* code_scan.h - the exact scan of a code_store: the baseline of other methods, and their fallback.
+ *
+ * One query reads all codes once. A group reads each tile of codes from memory once and compares it
+ * with all its queries while it is in L1. */
+#ifndef DRIFTLINE_COMMON_CODES_CODE_SCAN_H
+#define DRIFTLINE_COMMON_CODES_CODE_SCAN_H
+
+#include "algorithms/common/codes/code_queries.h"
+#include "algorithms/common/codes/code_store.h"
+
+struct kernels;
+
+/* As in struct code_ops. */
+int code_scan_range(const struct code_store *, const struct kernels *, struct code_group *,
+                    unsigned radius, struct code_answers *answers);
+int code_scan_nearest(const struct code_store *, const struct kernels *, struct code_group *,
+                      struct topk *nearest);
+
+#endif

@@ -1,0 +1,159 @@
+/* code_store.c - contiguous rows, and the table that finds them by id. */
+#include "algorithms/common/codes/code_store.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "algorithms/common/durable/store_file.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+#define SHRINK_FROM 1024 /* rows; smaller arrays are not shrunk */
+
+void code_store_init(struct code_store *s, struct mem *mem)
+{
+    *s = (struct code_store){ .mem = mem };
+    slot_table_init(&s->slot_of, mem);
+}
+
+void code_store_free(struct code_store *s)
+{
+    mem_free(s->mem, s->codes);
+    mem_free(s->mem, s->ids);
+    slot_table_free(&s->slot_of);
+    code_store_init(s, s->mem);
+}
+
+static bool reserve(struct code_store *s, size_t n)
+{
+    return mem_grow(s->mem, &s->codes, &s->codes_capacity, n, sizeof *s->codes) &&
+           mem_grow(s->mem, &s->ids, &s->ids_capacity, n, sizeof *s->ids);
+}
+
+bool code_store_reserve(struct code_store *s, const uint64_t *ids, size_t n, size_t expected_n)
+{
+    if (n >= UINT32_MAX - s->n)
+        return false;
+    /* The hint avoids the spare half of doubling. If it exceeds the memory, growing by need may
+       still succeed. */
+    const size_t need = s->n + n;
+    return ((need <= expected_n && s->codes_capacity < need && reserve(s, expected_n)) ||
+            reserve(s, need)) &&
+           slot_table_reserve(&s->slot_of, s->ids, ids, n);
+}
+
+uint32_t code_store_add(struct code_store *s, uint64_t code, uint64_t id)
+{
+    assert(s->n < s->codes_capacity && s->n < s->ids_capacity);
+    const uint32_t row = (uint32_t)s->n++;
+    s->codes[row] = code;
+    s->ids[row] = id;
+    slot_table_put(&s->slot_of, id, row);
+    if (s->n > s->most)
+        s->most = s->n;
+    return row;
+}
+
+bool code_store_find(const struct code_store *s, uint64_t id, uint32_t *row)
+{
+    return slot_table_get(&s->slot_of, s->ids, id, row);
+}
+
+/* Shrinks an array of `capacity` to n; if that fails it stays as it is. */
+static void cut(struct mem *mem, uint64_t **array, size_t *capacity, size_t n)
+{
+    uint64_t *less = n < *capacity ? mem_resize(mem, *array, n * sizeof **array) : NULL;
+    if (less) {
+        *array = less;
+        *capacity = n;
+    }
+}
+
+static void shrink(struct code_store *s)
+{
+    if (s->n == 0) {
+        code_store_free(s);
+        return;
+    }
+    cut(s->mem, &s->codes, &s->codes_capacity, s->n + s->n / 4);
+    cut(s->mem, &s->ids, &s->ids_capacity, s->n + s->n / 4);
+    (void)slot_table_pack(&s->slot_of, s->ids);
+    s->most = s->n;
+}
+
+void code_store_remove(struct code_store *s, uint32_t row)
+{
+    uint32_t was;
+    const bool there = slot_table_remove(&s->slot_of, s->ids, s->ids[row], &was);
+    assert(there && was == row);
+    (void)there;
+    const size_t last = --s->n;
+    if (row != last) {
+        s->codes[row] = s->codes[last];
+        s->ids[row] = s->ids[last];
+        slot_table_move(&s->slot_of, s->ids[row], (uint32_t)last, row);
+    }
+    if (s->n == 0 || (s->most >= SHRINK_FROM && s->n < s->most / 4))
+        shrink(s);
+}
+
+size_t code_store_codes_bytes(const struct code_store *s)
+{
+    return s->codes_capacity * sizeof *s->codes;
+}
+
+size_t code_store_ids_bytes(const struct code_store *s)
+{
+    return s->ids_capacity * sizeof *s->ids + slot_table_bytes(&s->slot_of);
+}
+
+int code_store_check(const struct code_store *s, const char *method, struct error *error)
+{
+    if (s->n > s->codes_capacity || s->n > s->ids_capacity)
+        return fail(error, ERR_INVARIANT, "%s: %zu rows in space for %zu codes and %zu ids", method,
+                    s->n, s->codes_capacity, s->ids_capacity);
+    if (s->slot_of.n != s->n)
+        return fail(error, ERR_INVARIANT, "%s: %zu rows, but the table has %zu ids", method, s->n,
+                    s->slot_of.n);
+    for (size_t i = 0; i < s->n; i++) {
+        uint32_t row = UINT32_MAX;
+        if (!code_store_find(s, s->ids[i], &row) || row != i)
+            return fail(error, ERR_INVARIANT,
+                        "%s: row %zu holds id %" PRIu64 ", which the table has at %" PRIu32, method,
+                        i, s->ids[i], row);
+    }
+    return OK;
+}
+
+void code_store_save(const struct code_store *s, struct store_writer *w)
+{
+    store_section(w, "ids");
+    store_write(w, s->ids, s->n * sizeof *s->ids);
+    store_section(w, "codes");
+    store_write(w, s->codes, s->n * sizeof *s->codes);
+}
+
+int code_store_load(struct code_store *s, const struct store_reader *r)
+{
+    const uint64_t *ids = NULL, *codes = NULL;
+    size_t bytes = 0;
+    int rc = store_need(r, "ids", SIZE_MAX, (const void **)&ids, &bytes);
+    const size_t n = bytes / sizeof *ids;
+    if (rc == OK && bytes % sizeof *ids != 0)
+        return store_corrupt(r, "section \"ids\" is not a multiple of 8 bytes long");
+    if (rc == OK)
+        rc = store_need_array(r, "codes", n, sizeof *codes, &codes);
+    if (rc != OK || n == 0)
+        return rc;
+    if (!code_store_reserve(s, ids, n, 0))
+        return fail(r->error, ERR_NO_MEMORY, "load: out of memory for %zu codes", n);
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] == UINT64_MAX || code_store_find(s, ids[i], NULL))
+            return fail(r->error, ERR_CORRUPT,
+                        "%s: id %" PRIu64 " at %zu is reserved or occurs twice", r->path, ids[i],
+                        i);
+        (void)code_store_add(s, codes[i], ids[i]);
+    }
+    return OK;
+}

@@ -1,0 +1,315 @@
+/* image_search.c - search.c's beam in an image: the same order of visits and the same answers, with
+ * plain loads, contiguous rows and no removed nodes. */
+#include "algorithms/common/graph/image.h"
+
+#include "algorithms/common/graph/internal.h"
+#include "src/core/error.h"
+
+enum {
+    PREFETCH_BYTES = 512,
+    RUN = GRAPH_DEGREE_MAX, /* rows measured at once in a scan; no run crosses a chunk */
+    PIVOTS = 15,            /* keys from which a pivot is chosen */
+    SELECTIONS = 16,        /* partitions at most */
+    SORTED_MAX = 256        /* insertion sort up to this many */
+};
+
+_Static_assert(SEGMENTED_CHUNK % RUN == 0, "a run is in one chunk");
+
+/* A search in progress. */
+struct image_walk {
+    const struct graph_image *image;
+    const struct graph_image_rows *rows;
+    struct graph_scratch *scratch;
+    const void *query;
+};
+
+static inline const unsigned char *row_at(const struct graph_image_rows *rows, uint32_t i)
+{
+    if (rows->base)
+        return rows->base + i * rows->row_bytes;
+    return rows->chunks[i / SEGMENTED_CHUNK] + i % SEGMENTED_CHUNK * rows->row_bytes;
+}
+
+static inline float measure(const struct graph_image_rows *rows, const void *query, uint32_t i)
+{
+    return rows->element == ELEMENT_U8
+               ? (float)rows->kernels->l2sq_u8(query, row_at(rows, i), rows->dim)
+               : rows->kernels->l2sq_f32(query, (const float *)(const void *)row_at(rows, i),
+                                         rows->dim);
+}
+
+/* The node that is number i of a layer. */
+static inline uint32_t node_of(const struct graph_image *image, size_t level, uint32_t i)
+{
+    for (; level > 0; level--)
+        i = image->layers[level].below[i];
+    return i;
+}
+
+static inline const void *links_at(const struct graph_image *image, size_t level, uint32_t i,
+                                   bool narrow)
+{
+    const size_t at = (size_t)i * image->layers[level].degree;
+
+    return narrow ? (const void *)((const uint16_t *)image->layers[level].links + at)
+                  : (const void *)((const uint32_t *)image->layers[level].links + at);
+}
+
+static inline uint32_t link_of(const void *links, size_t j, bool narrow)
+{
+    if (!narrow)
+        return ((const uint32_t *)links)[j];
+    const uint16_t link = ((const uint16_t *)links)[j];
+    return link == UINT16_MAX ? GRAPH_NONE : link;
+}
+
+/* Collects the links of number i that were not followed yet in scratch->fresh. */
+static inline size_t fresh_links(const struct image_walk *w, size_t level, uint32_t i, bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+    const void *links = links_at(w->image, level, i, narrow);
+    const size_t degree = w->image->layers[level].degree;
+    const size_t row_bytes =
+        w->rows->row_bytes < PREFETCH_BYTES ? w->rows->row_bytes : PREFETCH_BYTES;
+    size_t n = 0;
+
+    for (size_t j = 0; j < degree; j++) {
+        const uint32_t to = link_of(links, j, narrow);
+
+        if (to == GRAPH_NONE) {
+            if (j > 0)
+                break;
+            continue; /* the ring of a single node */
+        }
+        if (s->seen[to] == s->stamp)
+            continue;
+        s->seen[to] = s->stamp;
+        s->fresh[n++] = to;
+        const unsigned char *row = row_at(w->rows, node_of(w->image, level, to));
+        for (size_t at = 0; at < row_bytes; at += 64)
+            __builtin_prefetch(row + at);
+    }
+    return n;
+}
+
+static inline void measure_fresh(const struct image_walk *w, size_t level, size_t n)
+{
+    const struct graph_image_rows *rows = w->rows;
+    const struct kernels *kernels = rows->kernels;
+    struct graph_scratch *s = w->scratch;
+
+    for (size_t i = 0; i < n; i++) {
+        const unsigned char *row = row_at(rows, node_of(w->image, level, s->fresh[i]));
+
+        s->distances[i] =
+            rows->element == ELEMENT_U8
+                ? (float)kernels->l2sq_u8(w->query, row, rows->dim)
+                : kernels->l2sq_f32(w->query, (const float *)(const void *)row, rows->dim);
+    }
+}
+
+static inline void expand(const struct image_walk *w, size_t level, uint32_t i, bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+    const size_t n = fresh_links(w, level, i, narrow);
+
+    s->checked += n;
+    measure_fresh(w, level, n);
+    for (size_t j = 0; j < n; j++) {
+        if (s->n == s->ef && key_of(s->distances[j], s->fresh[j]) > s->keys[s->n - 1])
+            continue;
+        graph_beam_offer(s, s->fresh[j], s->distances[j]);
+    }
+}
+
+/* Expands until no unexpanded candidate is left. */
+static inline void run(const struct image_walk *w, size_t level, bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+
+    while (s->cursor < s->n) {
+        const uint64_t key = s->keys[s->cursor];
+
+        if (key & 1) {
+            s->cursor++;
+            continue;
+        }
+        s->keys[s->cursor++] = key | 1;
+        if (s->cursor < s->n)
+            __builtin_prefetch(links_at(w->image, level, key_node(s->keys[s->cursor]), narrow));
+        expand(w, level, key_node(key), narrow);
+    }
+}
+
+/* The same in the lowest layer, with the early end of struct graph_image_limit. */
+static inline void run_near(const struct image_walk *w, const struct graph_image_limit *limit,
+                            bool narrow)
+{
+    struct graph_scratch *s = w->scratch;
+    size_t idle = 0;
+
+    while (s->cursor < s->n) {
+        const uint64_t key = s->keys[s->cursor], least = s->keys[0] >> 1;
+
+        if (key & 1) {
+            s->cursor++;
+            continue;
+        }
+        const bool beyond = key_distance(key) > limit->distance;
+        if (beyond && idle >= limit->patience)
+            return;
+        s->keys[s->cursor++] = key | 1;
+        if (s->cursor < s->n)
+            __builtin_prefetch(links_at(w->image, 0, key_node(s->keys[s->cursor]), narrow));
+        expand(w, 0, key_node(key), narrow);
+        idle = beyond && s->keys[0] >> 1 == least ? idle + 1 : 0;
+    }
+}
+
+/* From the topmost layer's entry down, greedily, then with a beam in the lowest layer. */
+static inline void descend(const struct image_walk *w, size_t ef,
+                           const struct graph_image_limit *limit, bool narrow)
+{
+    const struct graph_image *image = w->image;
+    struct graph_scratch *s = w->scratch;
+    size_t level = image->n_layers - 1;
+    uint32_t at = image->entry;
+    float distance = measure(w->rows, w->query, node_of(image, level, at));
+
+    s->checked++;
+    for (; level > 0; level--) {
+        graph_beam_begin(s, 1);
+        graph_beam_start_known(s, at, distance);
+        run(w, level, narrow);
+        distance = key_distance(s->keys[0]);
+        at = image->layers[level].below[key_node(s->keys[0])];
+    }
+    graph_beam_begin(s, ef);
+    graph_beam_start_known(s, at, distance);
+    if (limit)
+        run_near(w, limit, narrow);
+    else
+        run(w, 0, narrow);
+}
+
+static void measure_run(const struct graph_image_rows *rows, const void *query, uint32_t first,
+                        size_t n, float *out)
+{
+    const unsigned char *row = row_at(rows, first);
+    uint32_t whole[RUN];
+
+    if (rows->element == ELEMENT_F32) {
+        rows->kernels->l2sq_f32_1n(query, (const float *)(const void *)row, n, rows->dim, out);
+        return;
+    }
+    rows->kernels->l2sq_u8_1n(query, row, n, rows->dim, whole);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)whole[i];
+}
+
+/* Of n keys, more than PIVOTS, one with about `least` keys below it, and at least one. */
+static uint64_t find_pivot(const uint64_t *keys, size_t n, size_t least)
+{
+    const size_t rank = 1 + least * PIVOTS / n;
+    uint64_t some[PIVOTS];
+
+    for (size_t i = 0; i < PIVOTS; i++) {
+        const uint64_t key = keys[i * n / PIVOTS];
+        size_t at = i;
+
+        for (; at > 0 && some[at - 1] > key; at--)
+            some[at] = some[at - 1];
+        some[at] = key;
+    }
+    return some[rank < PIVOTS ? rank : PIVOTS - 1];
+}
+
+/* Moves the k least of n distinct keys, and few others, to the front; returns the number moved. A
+   branch on the comparison would be mispredicted often, so there is none. */
+static size_t select_least(uint64_t *keys, size_t n, size_t k)
+{
+    size_t low = 0; /* keys that are certainly among them */
+
+    for (int i = 0; i < SELECTIONS && n > k + k / 2 + PIVOTS && n - low > PIVOTS; i++) {
+        const uint64_t pivot = find_pivot(keys + low, n - low, k - low);
+        size_t end = low;
+
+        for (size_t j = low; j < n; j++) {
+            const uint64_t key = keys[j];
+
+            keys[j] = keys[end];
+            keys[end] = key;
+            end += key < pivot;
+        }
+        if (end < k)
+            low = end;
+        else
+            n = end;
+    }
+    return n;
+}
+
+static void sort_keys(uint64_t *keys, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        const uint64_t key = keys[i];
+        size_t at = i;
+
+        for (; at > 0 && keys[at - 1] > key; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+}
+
+/* Scans all nodes; for a small k, partitioning finds the nearest faster than sorting. */
+static size_t scan(const struct image_walk *w, size_t k, uint32_t *nodes, float *distances)
+{
+    struct graph_scratch *s = w->scratch;
+    const uint32_t n = w->image->n;
+
+    graph_beam_begin(s, k);
+    for (uint32_t first = 0; first < n; first += RUN) {
+        const size_t m = n - first < RUN ? n - first : RUN;
+
+        measure_run(w->rows, w->query, first, m, s->distances);
+        for (size_t i = 0; i < m; i++)
+            s->keys[s->n++] = key_of(s->distances[i], first + (uint32_t)i);
+    }
+    s->checked += n;
+    s->n = select_least(s->keys, n, k);
+    if (s->n > SORTED_MAX)
+        return graph_beam_answer(s, true, graph_beam_sort_last(s, k), nodes, distances);
+    sort_keys(s->keys, s->n);
+    return graph_beam_answer(s, false, k, nodes, distances);
+}
+
+int graph_image_search(const struct graph_image *image, const struct graph_image_rows *rows,
+                       struct graph_scratch *scratch, const void *query, size_t k, size_t ef,
+                       const struct graph_image_limit *limit, uint32_t *nodes, float *distances,
+                       size_t *n, double *checked, struct error *err)
+{
+    const struct image_walk w = { image, rows, scratch, query };
+
+    *n = 0;
+    k = k < image->n ? k : image->n;
+    if (k == 0)
+        return OK;
+    ef = graph_beam_width(k, ef);
+    ef = ef < image->n ? ef : image->n;
+    if (!graph_scratch_fit(scratch, image->n, ef))
+        return fail(err, ERR_NO_MEMORY,
+                    "searching a graph of %u nodes: out of memory for %zu candidates", image->n,
+                    ef);
+    scratch->checked = scratch->max_check = 0;
+    if (ef == image->n) {
+        *n = scan(&w, k, nodes, distances);
+    } else {
+        if (image->narrow)
+            descend(&w, ef, limit, true);
+        else
+            descend(&w, ef, limit, false);
+        *n = graph_beam_answer(scratch, false, k < scratch->n ? k : scratch->n, nodes, distances);
+    }
+    *checked += (double)scratch->checked;
+    return OK;
+}

@@ -1,0 +1,106 @@
+/* repair.c - side work of every change: some steps of the sweep that finds the last links to
+ * removed numbers, and of the patrol for nodes that a search for their own row does not find. */
+#include "algorithms/common/graph/internal.h"
+
+/* SWEEP_STEPS: numbers swept per change, so that at most about a thirtieth of the numbers wait to
+   become free. FIND_EF: a beam that should find a node by its own row. */
+enum { SWEEP_STEPS = 64, FIND_EF = 32, PATROL_STEPS = 1 };
+
+bool graph_fit(struct graph *g)
+{
+    size_t most = 0;
+
+    for (size_t level = 0; level < GRAPH_LAYERS; level++)
+        most = layer_count(&g->layers[level]) > most ? layer_count(&g->layers[level]) : most;
+    const size_t ef = g->options.insert_ef > FIND_EF ? g->options.insert_ef : FIND_EF;
+    return graph_scratch_fit(g->scratch, most + 1, ef) && graph_candidates_fit(g, g->scratch, ef);
+}
+
+void graph_change_begins(struct graph *g)
+{
+    g->scratch->max_check = g->scratch->checked = 0;
+    g->scratch->since = graph_removals(g);
+}
+
+void graph_layer_sweep_one(const struct graph *g, struct layer *l, uint32_t i)
+{
+    _Atomic(uint32_t) *links = layer_links(l, i);
+
+    if (!layer_is_live(l, i))
+        return;
+    for (size_t j = 1; j < l->degree; j++) {
+        const uint32_t to = link_at(links, j);
+
+        if (to == GRAPH_NONE)
+            break;
+        if (!layer_is_live(l, to)) {
+            graph_edges_reconnect(g, l, i, to);
+            break; /* that removed all links to numbers that are not live */
+        }
+    }
+}
+
+static void sweep(struct graph *g, struct layer *l)
+{
+    const size_t n = layer_count(l);
+
+    if (l->leaving == GRAPH_NONE) {
+        l->leaving = l->removed;
+        l->removed = GRAPH_NONE;
+        l->cursor = 0;
+    }
+    if (l->leaving == GRAPH_NONE)
+        return;
+    for (size_t step = 0; step < SWEEP_STEPS && l->cursor < n; step++)
+        graph_layer_sweep_one(g, l, (uint32_t)l->cursor++);
+    /* If not now, then with the next change. */
+    if (l->cursor >= n && graph_layer_retire(l, g->epoch, l->leaving))
+        l->leaving = GRAPH_NONE;
+}
+
+void graph_sweep(struct graph *g)
+{
+    for (size_t level = 0; level < GRAPH_LAYERS; level++)
+        sweep(g, &g->layers[level]);
+}
+
+void graph_make_findable(struct graph *g, uint32_t i)
+{
+    struct layer *l = &g->layers[0];
+    struct graph_scratch *s = g->scratch;
+    uint32_t list[GRAPH_DEGREE_MAX];
+    const void *row = layer_row(l, i);
+
+    graph_change_begins(g);
+    graph_entry_begin(g, 0, s, row, FIND_EF);
+    graph_beam_run(g, l, s, row);
+    graph_beam_keep_admitted(l, s);
+    if (s->n == 0 || key_distance(s->keys[0]) == 0 || graph_links_to(l, key_node(s->keys[0]), i))
+        return;
+    const uint32_t near = key_node(s->keys[0]);
+    size_t n = graph_edges_get(l, near, list);
+    n -= n == l->degree - 1; /* replaces the last edge, the farthest or the latest */
+    list[n++] = i;
+    graph_edges_set(l, near, list, n);
+}
+
+void graph_make_all_findable(struct graph *g)
+{
+    if (!graph_fit(g))
+        return; /* out of memory: left to the patrol */
+    for (uint32_t i = 0; i < layer_count(&g->layers[0]); i++)
+        graph_make_findable(g, i);
+}
+
+void graph_patrol(struct graph *g)
+{
+    struct layer *l = &g->layers[0];
+
+    for (size_t step = 0; step < PATROL_STEPS; step++) {
+        if (g->patrol >= layer_count(l))
+            g->patrol = 0;
+        if (g->patrol < layer_count(l) && layer_is_live(l, (uint32_t)g->patrol))
+            graph_make_findable(g, (uint32_t)g->patrol);
+        g->patrol++;
+    }
+}

@@ -1,0 +1,137 @@
+/* graph_index.h - an index that is one graph over all rows (algorithms/common/graph/graph.h), with
+ * the ids of its nodes: all of `hnsw`, and `vamana` in memory. A method gives its options, its
+ * table, and the struct graph_index_kind.
+ *
+ *   index.c creation   update.c insert remove maintain   search.c search range
+ *   lift.c inner product   scratch.c memory of a thread   store.c save load check
+ *   report.c stats memory inspect
+ *
+ * Invariant: a node is live exactly if the graph has it and ids[node] is not ID_NONE, and `nodes`
+ * maps that id back to it. A node of the graph without an id is deleted and not consolidated yet
+ * (`deleted`), or is just being added or removed; a search skips it and searches for more. */
+#ifndef DRIFTLINE_COMMON_GRAPH_INDEX_GRAPH_INDEX_H
+#define DRIFTLINE_COMMON_GRAPH_INDEX_GRAPH_INDEX_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/graph/graph.h"
+#include "src/core/index.h"
+#include "src/core/slot_table.h"
+
+/* What a method says of itself. The functions read its params and knobs. */
+struct graph_index_kind {
+    uint32_t version; /* of its file */
+    struct graph_options (*options)(const void *params);
+    size_t (*beam)(const void *knobs); /* candidates kept per query */
+    /* Not NULL: remove() only marks rows. Once the marked ones are more than this share of the
+       rows, or in maintain(), they leave the graph together. 0: in maintain() alone. */
+    double (*consolidate_share)(const void *params);
+};
+
+/* The memory that one thread needs to search; pooled. */
+struct graph_index_scratch {
+    struct scratch_item item;
+    struct graph_scratch *graph;
+    uint32_t *nodes;
+    float *distances, *lifted; /* lifted: a query, see lift.c */
+    size_t nodes_capacity, distances_capacity, lifted_capacity;
+};
+
+struct graph_index {
+    struct index base;
+    const struct graph_index_kind *kind;
+    void *params; /* the method's */
+    struct epoch *epoch;
+    struct graph *graph;
+    pthread_mutex_t lock;             /* changes run one at a time */
+    struct slot_table nodes;          /* id -> node */
+    _Atomic(_Atomic(uint64_t) *) ids; /* by node; replaced arrays are retired */
+    size_t ids_capacity;              /* for changes; ids beyond the graph's nodes are ID_NONE */
+    uint32_t *deleted;                /* marked nodes, which are still in the graph */
+    size_t deleted_capacity;
+    atomic_size_t n_deleted, n_marked; /* n_marked: ever */
+    float norm_max_sq;                 /* METRIC_IP: of the first rows; see lift.c */
+    struct scratch_pool scratch;       /* struct graph_index_scratch */
+};
+
+/* The id of a node that a search has found; inside the epoch, or while no change runs. */
+static inline uint64_t graph_index_id_of(const struct graph_index *h, uint32_t node)
+{
+    _Atomic(uint64_t) *ids =
+        atomic_load_explicit(&((struct graph_index *)(uintptr_t)h)->ids, memory_order_acquire);
+
+    return atomic_load_explicit(&ids[node], memory_order_acquire);
+}
+
+/* The ids for the slot table, during a change: nothing else writes them. */
+static inline const uint64_t *graph_index_ids(const struct graph_index *h)
+{
+    return (const uint64_t *)(uintptr_t)atomic_load_explicit(
+        &((struct graph_index *)(uintptr_t)h)->ids, memory_order_relaxed);
+}
+
+static inline size_t graph_index_n_deleted(const struct graph_index *h)
+{
+    return atomic_load_explicit(&((struct graph_index *)(uintptr_t)h)->n_deleted,
+                                memory_order_acquire);
+}
+
+static inline size_t graph_index_n_marked(const struct graph_index *h)
+{
+    return atomic_load_explicit(&((struct graph_index *)(uintptr_t)h)->n_marked,
+                                memory_order_acquire);
+}
+
+/* index.c. Copies ops->params_bytes of params. ERR_NO_MEMORY, ERR_ARGUMENT. */
+int graph_index_create(struct index **, const struct index_ops *, const struct graph_index_kind *,
+                       const struct index_env *, const void *params);
+void graph_index_destroy(struct index *);
+/* The env of the graph: rows under METRIC_IP have one component more. */
+struct index_env graph_index_graph_env(const struct graph_index *);
+
+/* update.c */
+bool graph_index_reserve_ids(struct graph_index *, size_t need); /* for that many nodes; false: out
+                                                                    of memory */
+bool graph_index_reserve_deleted(struct graph_index *, size_t more); /* false: out of memory */
+void graph_index_set_id(struct graph_index *, uint32_t node, uint64_t id);
+int graph_index_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int graph_index_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+int graph_index_maintain(struct index *, uint64_t budget, bool *more);
+
+/* lift.c: inner product as squared L2 */
+/* Sets norm_max_sq from the first rows. */
+void graph_index_measure_norms(struct graph_index *, struct vectors);
+/* n rows with the component that makes their norms equal; `out` has space for dim + 1 floats
+   each. */
+void graph_index_lift(const struct graph_index *, const void *rows, size_t n, float *out);
+/* The query with a 0 appended, in x->lifted; the query itself under other metrics. NULL: out
+   of memory. */
+const void *graph_index_lift_query(const struct graph_index *, struct graph_index_scratch *,
+                                   const void *query);
+/* The distance to answer for a node found at `distance` in the graph. */
+float graph_index_distance(const struct graph_index *, const void *query, uint32_t node,
+                           float distance);
+
+/* scratch.c. take: NULL: out of memory. */
+struct graph_index_scratch *graph_index_scratch_take(struct graph_index *);
+void graph_index_scratch_free(struct graph_index *); /* the pool with its idle scratch */
+uint64_t graph_index_scratch_bytes(struct graph_index *);
+
+/* search.c */
+int graph_index_search(struct index *, const struct search_request *, struct search_result *);
+int graph_index_range(struct index *, const struct range_request *, struct range_result *);
+
+/* store.c. Load: as create; ERR_NOT_FOUND, ERR_CORRUPT, ERR_VERSION, ERR_DIMENSION. */
+int graph_index_save(struct index *, const char *dir);
+int graph_index_load(struct index **, const struct index_ops *, const struct graph_index_kind *,
+                     const struct index_env *, const char *dir);
+int graph_index_check(const struct index *, struct stat_sink *);
+
+/* report.c */
+int graph_index_stats(const struct index *, struct stat_sink *);
+int graph_index_memory(const struct index *, struct memory_use *);
+int graph_index_inspect(const struct index *, const struct structure_sink *);
+
+#endif

@@ -1,0 +1,68 @@
+/* index.c - creating and destroying an index. */
+#include <string.h>
+
+#include "algorithms/common/graph_index/graph_index.h"
+#include "src/core/mem.h"
+
+struct index_env graph_index_graph_env(const struct graph_index *h)
+{
+    struct index_env env = h->base.env;
+
+    env.dim += env.metric == METRIC_IP;
+    return env;
+}
+
+static int create_graph(struct graph_index *h, const void *params)
+{
+    const struct index_env env = graph_index_graph_env(h);
+    const size_t bytes = h->base.ops->params_bytes;
+
+    h->params = mem_alloc(env.mem, bytes);
+    h->epoch = epoch_create(env.mem);
+    if (!h->params || !h->epoch)
+        return fail(env.error, ERR_NO_MEMORY, "%s: out of memory for an index", h->base.ops->name);
+    memcpy(h->params, params, bytes);
+    const struct graph_options options = h->kind->options(params);
+    return graph_create(&h->graph, &env, h->epoch, &options);
+}
+
+int graph_index_create(struct index **index, const struct index_ops *ops,
+                       const struct graph_index_kind *kind, const struct index_env *env,
+                       const void *params)
+{
+    struct graph_index *h = mem_zalloc(env->mem, sizeof *h);
+
+    if (!h)
+        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
+    h->base = (struct index){ .ops = ops, .env = *env };
+    h->kind = kind;
+    slot_table_init(&h->nodes, env->mem);
+    pthread_mutex_init(&h->lock, NULL);
+    scratch_pool_init(&h->scratch);
+    atomic_init(&h->ids, NULL);
+    atomic_init(&h->n_deleted, 0);
+    atomic_init(&h->n_marked, 0);
+    const int rc = create_graph(h, params);
+    if (rc != OK) {
+        graph_index_destroy(&h->base);
+        return rc;
+    }
+    *index = &h->base;
+    return OK;
+}
+
+void graph_index_destroy(struct index *index)
+{
+    struct graph_index *h = (struct graph_index *)index;
+    struct mem *mem = index->env.mem;
+
+    graph_index_scratch_free(h);
+    graph_destroy(h->graph);
+    epoch_destroy(h->epoch);
+    slot_table_free(&h->nodes);
+    epoch_array_free(mem, (void *)(uintptr_t)graph_index_ids(h));
+    mem_free(mem, h->deleted);
+    mem_free(mem, h->params);
+    pthread_mutex_destroy(&h->lock);
+    mem_free(mem, h);
+}

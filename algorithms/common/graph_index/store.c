@@ -1,0 +1,207 @@
+/* store.c - one file "METHOD.index": the parameters, the ids of the nodes, the sections of the
+ * graph, and under METRIC_IP the norm; and the check of the invariants. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "algorithms/common/durable/store_file.h"
+#include "algorithms/common/graph_index/graph_index.h"
+#include "src/core/mem.h"
+#include "src/core/param.h"
+
+enum { FILE_NAME_BYTES = 64 };
+
+static const char *file_name(const struct index_ops *ops, char out[FILE_NAME_BYTES])
+{
+    (void)snprintf(out, FILE_NAME_BYTES, "%s.index", ops->name);
+    return out;
+}
+
+int graph_index_save(struct index *index, const char *dir)
+{
+    struct graph_index *h = (struct graph_index *)index;
+    const struct store_identity identity =
+        store_identity_of(&index->env, index->ops->name, h->kind->version);
+    char name[FILE_NAME_BYTES];
+    struct store_writer w;
+
+    pthread_mutex_lock(&h->lock);
+    epoch_drain(h->epoch); /* retired nodes are free in the file */
+    (void)store_begin(&w, dir, file_name(index->ops, name), &identity, NULL, index->env.error);
+    store_section(&w, "params");
+    store_write(&w, h->params, index->ops->params_bytes);
+    store_section(&w, "ids");
+    store_write(&w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
+    if (index->env.metric == METRIC_IP) {
+        store_section(&w, "norm");
+        store_write(&w, &h->norm_max_sq, sizeof h->norm_max_sq);
+    }
+    (void)graph_save(h->graph, &w);
+    const int rc = store_commit(&w);
+    pthread_mutex_unlock(&h->lock);
+    return rc;
+}
+
+/* A node of the graph without an id is a deleted one, where deletes are lazy. */
+static int take_id(struct graph_index *h, const struct store_reader *r, uint32_t node, uint64_t id)
+{
+    const bool live = graph_is_live(h->graph, node);
+    struct error *error = h->base.env.error;
+
+    if (id == ID_NONE && live && h->kind->consolidate_share) {
+        if (!graph_index_reserve_deleted(h, 1))
+            return fail(error, ERR_NO_MEMORY, "%s: out of memory for an id", h->base.ops->name);
+        h->deleted[atomic_fetch_add(&h->n_deleted, 1)] = node;
+        return OK;
+    }
+    if ((id != ID_NONE) != live)
+        return fail(error, ERR_CORRUPT, "%s: node %" PRIu32 " has an id and is not live, or none",
+                    r->path, node);
+    if (id == ID_NONE)
+        return OK;
+    if (slot_table_get(&h->nodes, graph_index_ids(h), id, NULL))
+        return fail(error, ERR_CORRUPT, "%s: id %" PRIu64 " at %" PRIu32 " occurs twice", r->path,
+                    id, node);
+    if (!slot_table_reserve(&h->nodes, graph_index_ids(h), &id, 1))
+        return fail(error, ERR_NO_MEMORY, "%s: out of memory for an id", h->base.ops->name);
+    graph_index_set_id(h, node, id);
+    slot_table_put(&h->nodes, id, node);
+    return OK;
+}
+
+static int take_ids(struct graph_index *h, const struct store_reader *r)
+{
+    const size_t n = graph_capacity(h->graph);
+    const uint64_t *ids = NULL;
+    int rc = store_need_array(r, "ids", n, sizeof *ids, &ids);
+
+    if (rc == OK && !graph_index_reserve_ids(h, n))
+        rc = fail(h->base.env.error, ERR_NO_MEMORY, "%s: out of memory, cannot load %zu ids",
+                  h->base.ops->name, n);
+    for (uint32_t i = 0; i < n && rc == OK; i++)
+        rc = take_id(h, r, i, ids[i]);
+    return rc;
+}
+
+static int take_norm(struct graph_index *h, const struct store_reader *r)
+{
+    const void *bytes;
+
+    if (h->base.env.metric != METRIC_IP)
+        return OK;
+    const int rc = store_need(r, "norm", sizeof h->norm_max_sq, &bytes, NULL);
+    if (rc != OK)
+        return rc;
+    memcpy(&h->norm_max_sq, bytes, sizeof h->norm_max_sq);
+    return h->norm_max_sq >= 0 && isfinite(h->norm_max_sq)
+               ? OK
+               : store_corrupt(r, "the greatest norm is not a number of at least 0");
+}
+
+static int take_sections(struct graph_index *h, const struct store_reader *r)
+{
+    const struct index_env env = graph_index_graph_env(h);
+    const struct graph_options options = h->kind->options(h->params);
+    struct graph *loaded;
+    int rc = graph_load(&loaded, &env, h->epoch, &options, r);
+
+    if (rc != OK)
+        return rc;
+    graph_destroy(h->graph);
+    h->graph = loaded;
+    rc = take_ids(h, r);
+    return rc == OK ? take_norm(h, r) : rc;
+}
+
+/* The seed in a file is the one in use, which may be the experiment's and of any size. */
+static int take_params(const struct store_reader *r, const struct index_ops *ops, void *params)
+{
+    const struct param *seed = param_find(ops->params, "seed");
+    const void *bytes;
+    const int rc = store_need(r, "params", ops->params_bytes, &bytes, NULL);
+
+    if (rc != OK)
+        return rc;
+    memcpy(params, bytes, ops->params_bytes);
+    memset((char *)params + seed->offset, 0, sizeof(int64_t));
+    if (!param_possible(ops->params, params))
+        return store_corrupt(r, "a parameter out of range");
+    memcpy(params, bytes, ops->params_bytes);
+    return OK;
+}
+
+int graph_index_load(struct index **index, const struct index_ops *ops,
+                     const struct graph_index_kind *kind, const struct index_env *env,
+                     const char *dir)
+{
+    const struct store_identity identity = store_identity_of(env, ops->name, kind->version);
+    char name[FILE_NAME_BYTES];
+    struct store_reader r;
+    int rc = store_open(&r, dir, file_name(ops, name), &identity, env->error);
+
+    if (rc != OK)
+        return rc;
+    void *params = mem_alloc(env->mem, ops->params_bytes);
+    rc = params ? take_params(&r, ops, params)
+                : fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
+    if (rc == OK)
+        rc = graph_index_create(index, ops, kind, env, params);
+    if (rc == OK) {
+        rc = take_sections((struct graph_index *)*index, &r);
+        if (rc != OK)
+            graph_index_destroy(*index);
+    }
+    mem_free(env->mem, params);
+    store_close(&r);
+    return rc;
+}
+
+static int check_deleted(const struct graph_index *h)
+{
+    const size_t n = graph_index_n_deleted(h);
+
+    for (size_t i = 0; i < n; i++)
+        if (!graph_is_live(h->graph, h->deleted[i]) ||
+            graph_index_id_of(h, h->deleted[i]) != ID_NONE)
+            return fail(h->base.env.error, ERR_INVARIANT,
+                        "%s: node %" PRIu32 " is deleted but has an id or left the graph",
+                        h->base.ops->name, h->deleted[i]);
+    return OK;
+}
+
+/* Each live node without an id is one of the deleted ones, for there are as many of both. */
+static int check_ids(const struct graph_index *h)
+{
+    const size_t n = graph_capacity(h->graph), live = graph_live(h->graph);
+    const char *name = h->base.ops->name;
+    struct error *error = h->base.env.error;
+
+    if (n > h->ids_capacity || h->nodes.n + graph_index_n_deleted(h) != live)
+        return fail(error, ERR_INVARIANT,
+                    "%s: %zu nodes, %zu live, %zu deleted; capacity for %zu ids, %zu mapped", name,
+                    n, live, graph_index_n_deleted(h), h->ids_capacity, h->nodes.n);
+    for (uint32_t i = 0; i < h->ids_capacity; i++) {
+        const uint64_t id = graph_index_id_of(h, i);
+        uint32_t node = GRAPH_NONE;
+
+        if (id != ID_NONE && !graph_is_live(h->graph, i))
+            return fail(error, ERR_INVARIANT,
+                        "%s: node %" PRIu32 " has id %" PRIu64 " but is not live", name, i, id);
+        if (id != ID_NONE &&
+            (!slot_table_get(&h->nodes, graph_index_ids(h), id, &node) || node != i))
+            return fail(error, ERR_INVARIANT,
+                        "%s: node %" PRIu32 " has id %" PRIu64 ", which the map has at %" PRIu32,
+                        name, i, id, node);
+    }
+    return check_deleted(h);
+}
+
+int graph_index_check(const struct index *index, struct stat_sink *sink)
+{
+    const struct graph_index *h = (const struct graph_index *)index;
+    const int rc = graph_check(h->graph);
+
+    (void)sink;
+    return rc == OK ? check_ids(h) : rc;
+}

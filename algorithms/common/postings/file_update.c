@@ -1,0 +1,400 @@
+/* file_update.c - the block file: updates of postings, and reads for updates. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "algorithms/common/postings/file_internal.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+
+/* A fill writes 16 kB at once. The page cache keeps pages written together as one folio, and ext4
+   walks the whole folio at every later small write into it: an append took 10.7 us after writes of
+   256 kB, 2.0 us after these. */
+enum { FILL_BYTES = 4 * POSTING_PAGE, STACK_BYTES = 4 * POSTING_PAGE };
+
+/* ---- preparing an update */
+
+static int no_memory(const struct file_store *s, uint32_t posting)
+{
+    return fail(s->base.env.error, ERR_NO_MEMORY,
+                "%s: out of memory, cannot write posting %" PRIu32 "; it is unchanged", s->path,
+                posting);
+}
+
+/* The number of contiguous runs of a posting's pages. */
+static size_t runs_of(const struct placement *p, size_t n_pages)
+{
+    size_t runs = 0;
+
+    for (size_t i = 0; i < n_pages; i += run_length(p, i, n_pages))
+        runs++;
+    return runs;
+}
+
+/* Makes a placement of n_pages, of which the first *kept are the old one's; sets *kept to 0 if the
+   posting would otherwise have too many runs. Under lock. */
+static int place(struct file_store *s, uint32_t posting, const struct placement *old, size_t *kept,
+                 size_t n_pages, struct placement **made)
+{
+    struct placement *p = posting_placement_make(&s->pool, n_pages);
+    size_t n = n_pages - *kept;
+    uint32_t first = PAGE_NONE;
+    int rc = OK;
+
+    if (!p)
+        return no_memory(s, posting);
+    if (*kept > 0 && n > 0) {
+        const bool whole = runs_of(old, *kept) + 1 > 1 + n_pages / 8;
+
+        first = posting_extents_reserve(&s->space, n, old->pages[*kept - 1].page + 1, whole);
+        if (first == PAGE_NONE && whole) {
+            *kept = 0;
+            n = n_pages;
+        }
+    }
+    if (first == PAGE_NONE && n > 0)
+        first = posting_extents_reserve(&s->space, n, PAGE_NONE, false);
+    if (first == PAGE_NONE && n > 0) {
+        rc = posting_file_grow(s, posting_extents_grown(&s->space, n));
+        if (rc == OK)
+            first = posting_extents_reserve(&s->space, n, PAGE_NONE, false);
+    }
+    if (rc != OK) {
+        posting_placement_release(&s->pool, p);
+        return rc;
+    }
+    if (*kept > 0)
+        memcpy(p->pages, old->pages, *kept * sizeof *p->pages);
+    if (*kept > 0 && *kept == old->n_pages) /* it grew in place */
+        p->pages[*kept - 1].sum = (uint32_t)placement_tail(old);
+    for (size_t i = *kept; i < n_pages; i++)
+        p->pages[i] = (struct page_ref){ first + (uint32_t)(i - *kept), 0 };
+    *made = p;
+    return OK;
+}
+
+/* Gives back the pages from `first` on, and the placement. Under lock. */
+static void unplace(struct file_store *s, struct placement *p, size_t first)
+{
+    for (size_t i = first; i < p->n_pages; i++)
+        posting_extents_release(&s->space, p->pages[i].page);
+    posting_placement_release(&s->pool, p);
+}
+
+/* Called when no reader holds it any more. */
+static void give_back(void *owner, struct epoch_item *item)
+{
+    struct file_store *s = owner;
+    struct placement *p = (struct placement *)(void *)item;
+
+    (void)pthread_mutex_lock(&s->lock);
+    s->retired_pages -= p->n_pages - p->kept;
+    unplace(s, p, p->kept);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Makes `p` the posting's placement; the first `kept` pages of the old one belong to p too. */
+static void publish(struct file_store *s, uint32_t posting, struct placement *p,
+                    struct placement *old, size_t kept)
+{
+    directory_put(&s->directory, posting, p);
+    if (!old)
+        return;
+    old->kept = (uint32_t)kept;
+    (void)pthread_mutex_lock(&s->lock);
+    s->retired_pages += old->n_pages - kept;
+    (void)pthread_mutex_unlock(&s->lock);
+    epoch_retire(s->base.epoch, &old->item, give_back, s);
+}
+
+/* ---- splice */
+
+/* An append within the last page: no reader or snapshot uses the bytes after the posting's end. */
+static int append_in_page(struct file_store *s, uint32_t posting, struct placement *p,
+                          size_t length, const void *bytes, size_t n)
+{
+    unsigned char page[POSTING_PAGE];
+    const size_t used = length % POSTING_PAGE, start = length - used;
+    int rc = posting_file_fetch(s, posting, p, start, used, page);
+
+    if (rc == OK)
+        rc = posting_file_write(s, posting, p, length, bytes, n);
+    if (rc != OK)
+        return rc;
+    memcpy(page + used, bytes, n);
+    atomic_store_explicit(&p->tail, tail_make(length + n, posting_page_checksum(page, used + n)),
+                          memory_order_release);
+    return OK;
+}
+
+/* Computes the checksums of the pages from byte `from` (a page's first) on; `n` bytes end
+   the posting. */
+static void sum_pages(struct placement *p, size_t from, const unsigned char *bytes, size_t n)
+{
+    size_t i = from / POSTING_PAGE;
+
+    for (size_t at = 0; at < n; at += POSTING_PAGE, i++)
+        p->pages[i].sum =
+            posting_page_checksum(bytes + at, n - at < POSTING_PAGE ? n - at : POSTING_PAGE);
+    atomic_store_explicit(&p->tail, tail_make(from + n, p->pages[p->n_pages - 1].sum),
+                          memory_order_relaxed);
+}
+
+/* Any other update: bytes from page `kept` on go to fresh pages. If the last page only grows, new
+   bytes go past its end and to fresh pages. */
+static int splice_pages(struct file_store *s, uint32_t posting, struct placement *old,
+                        size_t length, size_t keep, const void *bytes, size_t n)
+{
+    const size_t total = keep + n, n_pages = pages_of(total);
+    size_t kept = keep == length ? pages_of(keep) : keep / POSTING_PAGE, from, before;
+    unsigned char stack[STACK_BYTES], *image = stack;
+    struct placement *p = NULL;
+    int rc;
+
+    (void)pthread_mutex_lock(&s->lock);
+    rc = place(s, posting, old, &kept, n_pages, &p);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (rc != OK)
+        return rc;
+    /* From the start of the first page whose bytes or checksum change. */
+    from = kept * POSTING_PAGE < keep ? kept * POSTING_PAGE : keep / POSTING_PAGE * POSTING_PAGE;
+    before = keep - from;
+    if (before == 0)
+        image = NULL; /* the caller's bytes are all that is written */
+    else if (before + n > sizeof stack)
+        image = mem_alloc(s->base.env.mem, before + n);
+    if (before > 0 && !image)
+        rc = no_memory(s, posting);
+    if (rc == OK && before > 0)
+        rc = posting_file_fetch(s, posting, old, from, before, image);
+    if (rc == OK && before > 0 && n > 0)
+        memcpy(image + before, bytes, n);
+    if (rc == OK) {
+        /* The kept bytes of the last page are already there. */
+        const size_t skip = kept * POSTING_PAGE > from ? before : 0;
+        const unsigned char *all = image ? image : bytes;
+
+        if (before + n > 0)
+            rc = posting_file_write(s, posting, p, from + skip, all + skip, before + n - skip);
+        if (before + n > 0)
+            sum_pages(p, from, all, before + n);
+        else
+            atomic_store_explicit(&p->tail, tail_make(total, p->pages[n_pages - 1].sum),
+                                  memory_order_relaxed);
+    }
+    if (image != stack)
+        mem_free(s->base.env.mem, image);
+    if (rc != OK) {
+        (void)pthread_mutex_lock(&s->lock);
+        unplace(s, p, kept);
+        (void)pthread_mutex_unlock(&s->lock);
+        return rc;
+    }
+    publish(s, posting, p, old, kept);
+    return OK;
+}
+
+static void take_away(struct file_store *s, uint32_t posting)
+{
+    struct placement *old = directory_get(&s->directory, posting);
+
+    if (old)
+        publish(s, posting, NULL, old, 0);
+}
+
+int posting_file_splice(struct posting_store *store, uint32_t posting, size_t keep,
+                        const void *bytes, size_t n)
+{
+    struct file_store *s = file_of(store);
+    struct placement *old;
+    size_t length;
+    int rc = OK;
+
+    if (!directory_reserve(&s->directory, posting))
+        return no_memory(s, posting);
+    old = directory_get(&s->directory, posting);
+    length = old ? tail_length(placement_tail(old)) : 0;
+    if (keep > length || n > UINT32_MAX - keep)
+        return fail(store->env.error, ERR_ARGUMENT,
+                    "posting %" PRIu32
+                    ": %zu bytes are to stay and %zu to follow; it has %zu, and may have %" PRIu32,
+                    posting, keep, n, length, UINT32_MAX);
+    if (keep + n == 0)
+        take_away(s, posting);
+    else if (keep == length && keep % POSTING_PAGE > 0 && pages_of(keep + n) == pages_of(keep))
+        rc = n > 0 ? append_in_page(s, posting, old, length, bytes, n) : OK;
+    else if (keep < length || n > 0)
+        rc = splice_pages(s, posting, old, length, keep, bytes, n);
+    if (rc == OK) {
+        COUNT_ADD(s->splices, 1);
+        COUNT_ADD(s->bytes_given, n);
+    }
+    return rc;
+}
+
+void posting_file_drop(struct posting_store *store, uint32_t posting)
+{
+    COUNT_ADD(file_of(store)->drops, 1);
+    take_away(file_of(store), posting);
+}
+
+size_t posting_file_length(const struct posting_store *store, uint32_t posting)
+{
+    const struct placement *p = directory_get(&file_of(store)->directory, posting);
+
+    return p ? tail_length(placement_tail(p)) : 0;
+}
+
+int posting_file_fetch_current(struct posting_store *store, uint32_t posting, size_t from, size_t n,
+                               void *out)
+{
+    struct file_store *s = file_of(store);
+
+    return posting_file_fetch(s, posting, directory_get(&s->directory, posting), from, n, out);
+}
+
+/* ---- fill */
+
+/* Writes the pages of a fill in order, through a buffer. */
+struct filling {
+    struct file_store *s;
+    unsigned char *buffer;
+    size_t buffered;
+    uint32_t page; /* the next to write */
+};
+
+static int fill_flush(struct filling *f)
+{
+    /* A temporary placement of contiguous pages. */
+    struct placement *p;
+    const size_t n = f->buffered, n_pages = pages_of(n);
+    unsigned char storage[sizeof *p + FILL_BYTES / POSTING_PAGE * sizeof(struct page_ref)]
+        __attribute__((aligned(8)));
+
+    p = (struct placement *)(void *)storage;
+    for (size_t i = 0; i < n_pages; i++)
+        p->pages[i].page = f->page + (uint32_t)i;
+    f->buffered = 0;
+    f->page += (uint32_t)n_pages;
+    return posting_file_write(f->s, POSTINGS_MANY, p, 0, f->buffer, n);
+}
+
+static int fill_put(struct filling *f, const unsigned char *bytes, size_t n)
+{
+    int rc = OK;
+
+    while (n > 0 && rc == OK) {
+        const size_t space = FILL_BYTES - f->buffered, k = n < space ? n : space;
+        const size_t padding = (size_t)-k % POSTING_PAGE;
+
+        memcpy(f->buffer + f->buffered, bytes, k);
+        memset(f->buffer + f->buffered + k, 0, padding);
+        f->buffered += k + padding;
+        bytes += k;
+        n -= k;
+        if (f->buffered == FILL_BYTES)
+            rc = fill_flush(f);
+    }
+    return rc;
+}
+
+/* Makes placements for all postings, on contiguous pages. */
+static int fill_place(struct file_store *s, size_t n, const uint64_t *offsets,
+                      struct placement **made, uint32_t *first)
+{
+    size_t n_pages = 0;
+    uint32_t page = 0;
+    int rc = OK;
+
+    for (size_t i = 0; i < n; i++)
+        n_pages += pages_of((size_t)(offsets[i + 1] - offsets[i]));
+    if (n_pages == 0)
+        return OK;
+    page = posting_extents_reserve(&s->space, n_pages, PAGE_NONE, false);
+    if (page == PAGE_NONE) {
+        rc = posting_file_grow(s, s->space.total + n_pages);
+        page = rc == OK ? posting_extents_reserve(&s->space, n_pages, PAGE_NONE, false) : page;
+    }
+    if (rc != OK)
+        return rc;
+    *first = page;
+    for (size_t i = 0; i < n; i++) {
+        const size_t k = pages_of((size_t)(offsets[i + 1] - offsets[i]));
+
+        made[i] = k > 0 ? posting_placement_make(&s->pool, k) : NULL;
+        if (k > 0 && !made[i]) {
+            for (size_t j = 0; j < i; j++)
+                if (made[j])
+                    posting_placement_release(&s->pool, made[j]);
+            for (size_t j = 0; j < n_pages; j++)
+                posting_extents_release(&s->space, *first + (uint32_t)j);
+            return fail(s->base.env.error, ERR_NO_MEMORY,
+                        "%s: out of memory, cannot fill %zu postings", s->path, n);
+        }
+        for (size_t j = 0; j < k; j++)
+            made[i]->pages[j] = (struct page_ref){ page++, 0 };
+    }
+    return OK;
+}
+
+static int fill_all(struct filling *f, const uint32_t *postings, size_t n,
+                    const unsigned char *bytes, const uint64_t *offsets, struct placement **made)
+{
+    struct file_store *s = f->s;
+    int rc;
+
+    (void)pthread_mutex_lock(&s->lock);
+    rc = fill_place(s, n, offsets, made, &f->page);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        const size_t length = (size_t)(offsets[i + 1] - offsets[i]);
+
+        if (length > 0)
+            sum_pages(made[i], 0, bytes + offsets[i], length);
+        rc = fill_put(f, bytes + offsets[i], length);
+    }
+    if (rc == OK && f->buffered > 0)
+        rc = fill_flush(f);
+    for (size_t i = 0; i < n; i++) {
+        if (rc == OK) {
+            publish(s, postings[i], made[i], directory_get(&s->directory, postings[i]), 0);
+        } else if (made[i]) {
+            (void)pthread_mutex_lock(&s->lock);
+            unplace(s, made[i], 0);
+            (void)pthread_mutex_unlock(&s->lock);
+        }
+    }
+    return rc;
+}
+
+int posting_file_fill(struct posting_store *store, const uint32_t *postings, size_t n,
+                      const void *bytes, const uint64_t *offsets)
+{
+    struct file_store *s = file_of(store);
+    struct mem *mem = store->env.mem;
+    struct placement **made = mem_array(mem, n, sizeof(struct placement *));
+    struct filling f = { .s = s, .buffer = mem_alloc(mem, FILL_BYTES) };
+    bool ready = made && f.buffer;
+    int rc = OK;
+
+    for (size_t i = 0; i < n && rc == OK; i++) {
+        ready = ready && directory_reserve(&s->directory, postings[i]);
+        if (offsets[i + 1] - offsets[i] > UINT32_MAX)
+            rc = fail(store->env.error, ERR_ARGUMENT,
+                      "posting %" PRIu32 ": %" PRIu64 " bytes, and it may have %" PRIu32,
+                      postings[i], offsets[i + 1] - offsets[i], UINT32_MAX);
+    }
+    if (rc == OK && !ready)
+        rc = fail(store->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot fill %zu postings",
+                  s->path, n);
+    if (rc == OK)
+        rc = fill_all(&f, postings, n, bytes, offsets, made);
+    if (rc == OK) {
+        COUNT_ADD(s->splices, n);
+        COUNT_ADD(s->bytes_given, offsets[n] - offsets[0]);
+    }
+    mem_free(mem, f.buffer);
+    mem_free(mem, made);
+    return rc;
+}

@@ -1,0 +1,310 @@
+/* rocksdb.c - postings in RocksDB: opening, updates, reports. */
+#include "algorithms/common/postings/rocksdb_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/core/mem.h"
+
+/* ---- updates */
+
+/* For updates, which are outside the epoch: an entry does not move. */
+static struct rocks_entry *find_entry(const struct rocks *r, uint32_t posting)
+{
+    const unsigned ticket = epoch_enter(r->store.epoch);
+    struct rocks_entry *e = rocks_entry(r, posting);
+
+    epoch_leave(r->store.epoch, ticket);
+    return e;
+}
+
+/* Puts or merges a value that consists of two parts. */
+static int write_parts(struct rocks *r, uint32_t posting, bool merge, const char *first,
+                       size_t first_n, const void *second, size_t second_n)
+{
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    const char *const values[] = { first, second };
+    const size_t sizes[] = { first_n, second_n };
+    const size_t key_n = ROCKS_KEY_BYTES;
+    char key[ROCKS_KEY_BYTES];
+    const char *const keys[] = { key };
+    char *words = NULL;
+
+    rocks_key(posting, key);
+    if (merge)
+        rocksdb_writebatch_mergev(batch, 1, keys, &key_n, 2, values, sizes);
+    else
+        rocksdb_writebatch_putv(batch, 1, keys, &key_n, 2, values, sizes);
+    rocksdb_write(r->db, r->writing, batch, &words);
+    rocksdb_writebatch_destroy(batch);
+    return words ? posting_rocks_trouble(r, r->store.env.error, "cannot write", &posting, words)
+                 : OK;
+}
+
+/* Reads the posting from the database, at least `need` bytes; the caller destroys *value. */
+static int get(struct rocks *r, uint32_t posting, size_t need, rocksdb_pinnableslice_t **value,
+               const char **bytes)
+{
+    size_t n = 0;
+    const int rc = posting_rocks_get(r, posting, value);
+
+    if (rc != OK)
+        return rc;
+    *bytes = *value ? rocksdb_pinnableslice_value(*value, &n) : NULL;
+    if (n >= need)
+        return OK;
+    rocksdb_pinnableslice_destroy(*value);
+    *value = NULL;
+    return posting_rocks_too_short(r, posting, n, need);
+}
+
+static int put_whole(struct rocks *r, uint32_t posting, size_t keep, const void *bytes, size_t n)
+{
+    rocksdb_pinnableslice_t *old = NULL;
+    const char *kept = NULL;
+    int rc = keep ? get(r, posting, keep, &old, &kept) : OK;
+
+    if (rc == OK)
+        rc = write_parts(r, posting, false, kept, keep, bytes, n);
+    if (old)
+        rocksdb_pinnableslice_destroy(old);
+    return rc;
+}
+
+static int rocks_splice(struct posting_store *store, uint32_t posting, size_t keep,
+                        const void *bytes, size_t n)
+{
+    struct rocks *r = rocks_of(store);
+    int rc = posting_rocks_reserve(r, posting);
+    if (rc != OK)
+        return rc;
+    struct rocks_entry *e = find_entry(r, posting);
+    const uint32_t length = atomic_load(&e->length), chain = atomic_load(&e->chain);
+    const uint64_t kept = keep;
+    const bool merge = kept > 0 && chain < ROCKS_CHAIN;
+
+    if (keep > length || n > UINT32_MAX - keep)
+        return fail(store->env.error, ERR_ARGUMENT,
+                    "posting %" PRIu32 ": %zu bytes and %zu more do not fit: it has %" PRIu32
+                    " and may have %" PRIu32,
+                    posting, keep, n, length, UINT32_MAX);
+    if (kept == length && n == 0)
+        return OK;
+    if (kept + n < length) /* before the bytes are removed: see is_whole() */
+        atomic_store(&e->length, (uint32_t)(kept + n));
+    if (kept + n == 0)
+        rc = posting_rocks_erase(r, store->env.error, posting);
+    else if ((rc = posting_rocks_fault(r, r->store.env.error, "write", r->dir)) == OK)
+        rc = merge ? write_parts(r, posting, true, (const char *)&kept, sizeof kept, bytes, n)
+                   : put_whole(r, posting, kept, bytes, n);
+    if (rc != OK) {
+        atomic_store(&e->length, length);
+        return rc;
+    }
+    atomic_store(&e->chain, merge ? chain + 1 : 0);
+    atomic_store(&e->length, (uint32_t)(kept + n));
+    atomic_fetch_add(&r->counters.splices, 1);
+    atomic_fetch_add(&r->counters.bytes_given, n);
+    return OK;
+}
+
+/* If the deletion fails, the length is 0 nevertheless, and freeze() deletes again. */
+static void rocks_drop(struct posting_store *store, uint32_t posting)
+{
+    struct rocks *r = rocks_of(store);
+    struct rocks_entry *e = find_entry(r, posting);
+
+    if (!e || atomic_load(&e->length) == 0)
+        return;
+    atomic_store(&e->length, 0);
+    atomic_store(&e->chain, posting_rocks_erase(r, NULL, posting) == OK ? 0 : ROCKS_STALE);
+    atomic_fetch_add(&r->counters.drops, 1);
+}
+
+static size_t rocks_length(const struct posting_store *store, uint32_t posting)
+{
+    const struct rocks_entry *e = find_entry(rocks_of(store), posting);
+
+    return e ? atomic_load(&e->length) : 0;
+}
+
+static int rocks_fetch(struct posting_store *store, uint32_t posting, size_t from, size_t n,
+                       void *out)
+{
+    struct rocks *r = rocks_of(store);
+    rocksdb_pinnableslice_t *value;
+    const char *bytes;
+    const size_t length = rocks_length(store, posting);
+    int rc;
+
+    if (from > length || n > length - from)
+        return fail(store->env.error, ERR_ARGUMENT,
+                    "posting %" PRIu32 ": bytes %zu to %zu of %zu were requested", posting, from,
+                    from + n, length);
+    if (n == 0)
+        return OK;
+    if ((rc = posting_rocks_fault(r, r->store.env.error, "read", r->dir)) != OK ||
+        (rc = get(r, posting, length, &value, &bytes)) != OK)
+        return rc;
+    memcpy(out, bytes + from, n);
+    rocksdb_pinnableslice_destroy(value);
+    return OK;
+}
+
+/* ---- reports */
+
+static void rocks_counts(const struct posting_store *store, struct posting_counts *out)
+{
+    const struct rocks *r = rocks_of(store);
+    const struct rocks_counters *c = &r->counters;
+
+    *out = (struct posting_counts){
+        .splices = atomic_load(&c->splices),
+        .drops = atomic_load(&c->drops),
+        .reads = atomic_load(&c->reads),
+        .pages_read = atomic_load(&c->pages_read),
+        .bytes_read = atomic_load(&c->bytes_read),
+        .bytes_written = posting_rocks_ticker(r, "rocksdb.flush.write.bytes") +
+                         posting_rocks_ticker(r, "rocksdb.compact.write.bytes"),
+        .bytes_given = atomic_load(&c->bytes_given),
+        .late = atomic_load(&c->late),
+        .direct = r->direct,
+    };
+    out->pages_written = out->bytes_written / POSTING_PAGE;
+}
+
+static uint64_t property(const struct rocks *r, const char *name)
+{
+    uint64_t value = 0;
+
+    return rocksdb_property_int(r->db, name, &value) == 0 ? value : 0;
+}
+
+static uint64_t rocks_resident(const struct posting_store *store)
+{
+    const struct rocks *r = rocks_of(store);
+
+    return sizeof *r + segmented_bytes(&r->entries) + atomic_load(&r->reader_bytes) +
+           property(r, "rocksdb.size-all-mem-tables") +
+           property(r, "rocksdb.estimate-table-readers-mem") + rocksdb_cache_get_usage(r->cache);
+}
+
+/* Compares one key's value with the stored length; *filled counts the keys. */
+static int check_pair(const struct rocks *r, rocksdb_iterator_t *at, size_t *filled)
+{
+    size_t key_n, n;
+    const unsigned char *key = (const unsigned char *)rocksdb_iter_key(at, &key_n);
+    uint32_t posting = 0;
+
+    if (key_n != ROCKS_KEY_BYTES)
+        return fail(r->store.env.error, ERR_INVARIANT, "a key of %zu bytes in %s", key_n, r->dir);
+    for (int i = 0; i < ROCKS_KEY_BYTES; i++)
+        posting = posting << 8 | key[i];
+    const struct rocks_entry *e = rocks_entry(r, posting);
+    (void)rocksdb_iter_value(at, &n);
+    if (!e || (atomic_load(&e->length) != n && atomic_load(&e->chain) != ROCKS_STALE))
+        return fail(r->store.env.error, ERR_INVARIANT,
+                    "posting %" PRIu32 " has %zu bytes in %s and should have %" PRIu32, posting, n,
+                    r->dir, e ? atomic_load(&e->length) : 0);
+    *filled += atomic_load(&e->length) > 0;
+    return OK;
+}
+
+/* Reads the whole database, so every checksum is verified. */
+static int rocks_check(const struct posting_store *store)
+{
+    const struct rocks *r = rocks_of(store);
+    rocksdb_iterator_t *at = rocksdb_create_iterator(r->db, r->reading);
+    const unsigned ticket = epoch_enter(store->epoch);
+    size_t filled = 0, expected = 0;
+    char *words = NULL;
+    int rc = OK;
+
+    for (rocksdb_iter_seek_to_first(at); rc == OK && rocksdb_iter_valid(at); rocksdb_iter_next(at))
+        rc = check_pair(r, at, &filled);
+    rocksdb_iter_get_error(at, &words);
+    rocksdb_iter_destroy(at);
+    if (words)
+        rc = posting_rocks_trouble(r, r->store.env.error, "cannot read through", NULL, words);
+    for (size_t i = 0; i < atomic_load(&r->known); i++)
+        expected += atomic_load(&rocks_entry(r, (uint32_t)i)->length) > 0;
+    epoch_leave(store->epoch, ticket);
+    if (rc == OK && filled != expected)
+        rc = fail(store->env.error, ERR_INVARIANT, "%zu postings in %s, %zu were written", filled,
+                  r->dir, expected);
+    return rc;
+}
+
+/* ---- opening */
+
+static void rocks_close(struct posting_store *store)
+{
+    struct rocks *r = rocks_of(store);
+
+    if (!store)
+        return;
+    posting_rocks_close_database(r);
+    segmented_free(&r->entries);
+    pthread_mutex_destroy(&r->growth);
+    mem_free(store->env.mem, r);
+}
+
+static int open_in(struct rocks *r, const struct store_reader *resume)
+{
+    const struct index_env *env = &r->store.env;
+    const int n =
+        env->dir ? snprintf(r->dir, sizeof r->dir - NAME_MAX, "%s/rocks", env->dir) : INT_MAX;
+    int rc;
+
+    if (n < 0 || (size_t)n >= sizeof r->dir - NAME_MAX)
+        return fail(env->error, ERR_ARGUMENT, "postings in RocksDB need a folder%s%s",
+                    env->dir ? ", with a shorter path than " : "", env->dir ? env->dir : "");
+    if ((rc = posting_rocks_clear(r)) != OK ||
+        (resume && (rc = posting_rocks_resume(r, resume)) != OK) ||
+        (rc = posting_rocks_configure(r)) != OK)
+        return rc;
+    return posting_rocks_open_database(r, !resume);
+}
+
+static int rocks_open(struct posting_store **out, const struct index_env *env, struct epoch *epoch,
+                      const struct posting_options *options, const struct store_reader *resume)
+{
+    struct rocks *r = mem_zalloc(env->mem, sizeof *r);
+
+    *out = NULL;
+    if (!r)
+        return fail(env->error, ERR_NO_MEMORY, "out of memory for a posting store in RocksDB");
+    r->store = (struct posting_store){ &posting_rocksdb_ops, *env, epoch, *options };
+    segmented_init(&r->entries, env->mem, sizeof(struct rocks_entry));
+    pthread_mutex_init(&r->growth, NULL);
+    const int rc = open_in(r, resume);
+    if (rc != OK)
+        rocks_close(&r->store);
+    else
+        *out = &r->store;
+    return rc;
+}
+
+const struct posting_ops posting_rocksdb_ops = {
+    .name = "rocksdb",
+    .open = rocks_open,
+    .close = rocks_close,
+    .splice = rocks_splice,
+    .drop = rocks_drop,
+    .length = rocks_length,
+    .fetch = rocks_fetch,
+    .reader_create = posting_rocks_reader_create,
+    .reader_destroy = posting_rocks_reader_destroy,
+    .read = posting_rocks_read,
+    .next = posting_rocks_next,
+    .freeze = posting_rocks_freeze,
+    .sync = posting_rocks_sync,
+    .durable = posting_rocks_durable,
+    .release = posting_rocks_release,
+    .counts = rocks_counts,
+    .resident = rocks_resident,
+    .disk = posting_rocks_disk,
+    .check = rocks_check,
+};

@@ -1,0 +1,245 @@
+/* rocksdb_options.c - RocksDB's options, and the merge operator for splices.
+ *
+ * Settings follow the SPFresh artifact: 4 levels, memtables of 16 MB, 10 bloom bits per key, values
+ * of 64 bytes and more in blob files. Compression is off, because vectors hardly compress. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/common/postings/rocksdb_internal.h"
+
+enum {
+    LEVELS = 4,
+    BLOOM_BITS = 10,
+    BLOB_FROM_BYTES = 64,
+    MEMTABLE_BYTES = 16 << 20,
+    BLOB_FILE_BYTES = 64 << 20,
+    CACHE_BYTES = 8 << 20, /* for blocks of keys; postings are in blobs, which it does not cache */
+    KEEP_BYTES = 8,        /* at the front of an operand */
+};
+
+/* ---- merging */
+
+static uint64_t keep_of(const char *operand)
+{
+    uint64_t keep;
+
+    memcpy(&keep, operand, sizeof keep);
+    return keep;
+}
+
+/* A value under construction, allocated by malloc(), because RocksDB frees it. */
+struct value {
+    char *bytes;
+    size_t n, capacity;
+};
+
+/* Keeps the value's first `keep` bytes, which it must have, and appends n. */
+static bool splice(struct value *v, uint64_t keep, const char *bytes, size_t n)
+{
+    if (keep > v->n)
+        return false;
+    if (keep + n > v->capacity) {
+        const size_t capacity = keep + n + (keep + n) / 2 + 64;
+        char *more = realloc(v->bytes, capacity);
+
+        if (!more)
+            return false;
+        v->bytes = more;
+        v->capacity = capacity;
+    }
+    if (n)
+        memcpy(v->bytes + keep, bytes, n);
+    v->n = keep + n;
+    return true;
+}
+
+static char *finish(struct value *v, bool good, unsigned char *success, size_t *n)
+{
+    *success = good && v->bytes;
+    *n = *success ? v->n : 0;
+    if (!*success)
+        free(v->bytes);
+    return *success ? v->bytes : NULL;
+}
+
+/* A base that is missing or shorter than an operand's `keep` has lost data: RocksDB then reports
+   corruption, and so does the store. */
+static char *full_merge(void *state, const char *key, size_t key_n, const char *base, size_t base_n,
+                        const char *const *operands, const size_t *sizes, int count,
+                        unsigned char *success, size_t *n)
+{
+    struct value v = { 0 };
+    size_t most = base ? base_n : 0;
+
+    (void)state, (void)key, (void)key_n;
+    for (int i = 0; i < count; i++)
+        most += sizes[i];
+    v.bytes = malloc(most ? most : 1); /* allocated once; if that fails, splice() reports it */
+    v.capacity = v.bytes ? most : 0;
+    bool good = splice(&v, 0, base, base ? base_n : 0);
+    for (int i = 0; i < count && good; i++)
+        good = sizes[i] >= KEEP_BYTES &&
+               splice(&v, keep_of(operands[i]), operands[i] + KEEP_BYTES, sizes[i] - KEEP_BYTES);
+    return finish(&v, good, success, n);
+}
+
+/* {a, x} then {b, y}: if b < a, x is dropped: {b, y}; else {a, the first b - a bytes of x,
+   then y}. */
+static char *partial_merge(void *state, const char *key, size_t key_n, const char *const *operands,
+                           const size_t *sizes, int count, unsigned char *success, size_t *n)
+{
+    struct value v = { 0 };
+    bool good = count > 0 && sizes[0] >= KEEP_BYTES && splice(&v, 0, operands[0], sizes[0]);
+    uint64_t first = good ? keep_of(operands[0]) : 0;
+
+    (void)state, (void)key, (void)key_n;
+    for (int i = 1; i < count && good; i++) {
+        const uint64_t keep = sizes[i] >= KEEP_BYTES ? keep_of(operands[i]) : UINT64_MAX;
+
+        good = keep != UINT64_MAX;
+        if (good && keep < first) {
+            good = splice(&v, 0, operands[i], sizes[i]);
+            first = keep;
+        } else if (good) {
+            good = keep - first <= SIZE_MAX - KEEP_BYTES &&
+                   splice(&v, KEEP_BYTES + (keep - first), operands[i] + KEEP_BYTES,
+                          sizes[i] - KEEP_BYTES);
+        }
+    }
+    return finish(&v, good, success, n);
+}
+
+static void delete_value(void *state, const char *value, size_t n)
+{
+    (void)state, (void)n;
+    free((void *)(uintptr_t)value);
+}
+
+static const char *merge_name(void *state)
+{
+    (void)state;
+    return "driftline.splice";
+}
+
+static void nothing(void *state)
+{
+    (void)state;
+}
+
+/* ---- options */
+
+static void set_tables(struct rocks *r)
+{
+    rocksdb_block_based_table_options_t *tables = rocksdb_block_based_options_create();
+
+    r->cache = rocksdb_cache_create_lru(CACHE_BYTES);
+    rocksdb_block_based_options_set_block_cache(tables, r->cache);
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(tables, 1);
+    rocksdb_block_based_options_set_filter_policy(
+        tables, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS));
+    rocksdb_options_set_block_based_table_factory(r->options, tables);
+    rocksdb_block_based_options_destroy(tables);
+}
+
+static void set_options(struct rocks *r)
+{
+    rocksdb_options_t *o = r->options;
+
+    rocksdb_options_set_num_levels(o, LEVELS);
+    rocksdb_options_set_write_buffer_size(o, MEMTABLE_BYTES);
+    rocksdb_options_set_compression(o, rocksdb_no_compression);
+    rocksdb_options_set_enable_blob_files(o, 1);
+    rocksdb_options_set_min_blob_size(o, BLOB_FROM_BYTES);
+    rocksdb_options_set_blob_file_size(o, BLOB_FILE_BYTES);
+    rocksdb_options_set_blob_compression_type(o, rocksdb_no_compression);
+    rocksdb_options_set_enable_blob_gc(o, 1);
+    rocksdb_options_set_merge_operator(o, rocksdb_mergeoperator_create(NULL, nothing, full_merge,
+                                                                       partial_merge, delete_value,
+                                                                       merge_name));
+    /* For bytes_written. Nothing is printed or kept over time. */
+    rocksdb_options_enable_statistics(o);
+    rocksdb_options_set_stats_dump_period_sec(o, 0);
+    rocksdb_options_set_stats_persist_period_sec(o, 0);
+    rocksdb_options_set_info_log_level(o, 3); /* errors */
+    rocksdb_options_set_keep_log_file_num(o, 1);
+}
+
+int posting_rocks_configure(struct rocks *r)
+{
+    rocksdb_options_t *plain = rocksdb_options_create();
+    char *words = NULL;
+
+    r->options = rocksdb_options_create();
+    /* Closing writes nothing, as in a crash. The C interface has no function for this option. */
+    rocksdb_get_options_from_string(plain, "avoid_flush_during_shutdown=true", r->options, &words);
+    rocksdb_options_destroy(plain);
+    if (words)
+        return posting_rocks_trouble(r, r->store.env.error, "set up", NULL, words);
+    set_options(r);
+    set_tables(r);
+    r->reading = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_verify_checksums(r->reading, 1);
+    r->writing = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(r->writing, 1);
+    return OK;
+}
+
+static void open_as_set(struct rocks *r, char **words)
+{
+    const char *const names[] = { "default" };
+    const rocksdb_options_t *const families[] = { r->options };
+
+    r->db = rocksdb_open_column_families(r->options, r->dir, 1, names, families, &r->family, words);
+}
+
+/* Tries direct reads first: RocksDB refuses to open where the file system has none. */
+int posting_rocks_open_database(struct rocks *r, bool create)
+{
+    char *words = NULL;
+
+    rocksdb_options_set_create_if_missing(r->options, create);
+    rocksdb_options_set_use_direct_reads(r->options, r->store.options.direct);
+    rocksdb_options_set_use_direct_io_for_flush_and_compaction(r->options, r->store.options.direct);
+    open_as_set(r, &words);
+    r->direct = !words && r->store.options.direct;
+    if (words && r->store.options.direct && strstr(words, "irect I/O")) {
+        rocksdb_free(words);
+        words = NULL;
+        rocksdb_options_set_use_direct_reads(r->options, 0);
+        rocksdb_options_set_use_direct_io_for_flush_and_compaction(r->options, 0);
+        open_as_set(r, &words);
+    }
+    return words ? posting_rocks_trouble(r, r->store.env.error, "cannot open", NULL, words) : OK;
+}
+
+void posting_rocks_close_database(struct rocks *r)
+{
+    if (r->family)
+        rocksdb_column_family_handle_destroy(r->family);
+    if (r->db)
+        rocksdb_close(r->db);
+    if (r->writing)
+        rocksdb_writeoptions_destroy(r->writing);
+    if (r->reading)
+        rocksdb_readoptions_destroy(r->reading);
+    if (r->options)
+        rocksdb_options_destroy(r->options);
+    if (r->cache)
+        rocksdb_cache_destroy(r->cache);
+}
+
+uint64_t posting_rocks_ticker(const struct rocks *r, const char *name)
+{
+    char wanted[96];
+    char *all = rocksdb_options_statistics_get_string(r->options);
+    const char *at;
+    uint64_t value = 0;
+
+    (void)snprintf(wanted, sizeof wanted, "%s COUNT : ", name);
+    if (all && (at = strstr(all, wanted)))
+        value = strtoull(at + strlen(wanted), NULL, 10);
+    rocksdb_free(all);
+    return value;
+}

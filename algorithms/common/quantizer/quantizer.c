@@ -1,0 +1,150 @@
+/* quantizer.c - dispatches each call of quantizer.h to the function of the kind. */
+#include "algorithms/common/quantizer/quantizer.h"
+
+#include <string.h>
+
+#include "algorithms/common/quantizer/internal.h"
+#include "algorithms/common/quantizer/sketch_internal.h"
+
+/* The functions of a kind are in the file of its name; NULL: not in this build. */
+static const struct quantizer_ops *const kinds[] = {
+    [QUANTIZER_SKETCH] = &quantizer_sketch_ops,
+    [QUANTIZER_SQ8] = &quantizer_sq8_ops,
+    [QUANTIZER_PQ] = &pq_ops,
+    [QUANTIZER_RABITQ] = &rabitq_ops,
+    [QUANTIZER_PLANES] = &rabitq_planes_ops,
+    [QUANTIZER_ANISOTROPIC] = &pq_anisotropic_ops,
+};
+
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+
+/* Precedes a kind's own bytes in a file. */
+struct head {
+    uint64_t kind, dim;
+};
+
+static const struct quantizer_ops *ops_of(uint64_t kind)
+{
+    return kind < N_KINDS ? kinds[kind] : NULL;
+}
+
+static void finish(struct quantizer *q, const struct quantizer_ops *ops, enum quantizer_kind kind,
+                   size_t dim)
+{
+    if (!q)
+        return;
+    q->ops = ops;
+    q->kind = kind;
+    q->dim = dim;
+}
+
+int quantizer_train(struct quantizer **out, const struct index_env *env,
+                    const struct quantizer_options *options, const float *rows, size_t n)
+{
+    const struct quantizer_ops *ops = ops_of(options->kind);
+    *out = NULL;
+    if (!ops)
+        return fail(env->error, ERR_UNSUPPORTED, "quantizer: kind %d is not in this build",
+                    (int)options->kind);
+    int rc = ops->train(out, env, options, rows, n);
+    finish(*out, ops, options->kind, env->dim);
+    return rc;
+}
+
+void quantizer_destroy(const struct index_env *env, struct quantizer *q)
+{
+    if (q)
+        q->ops->destroy(env, q);
+}
+
+uint64_t quantizer_bytes(const struct quantizer *q)
+{
+    return q->ops->bytes(q);
+}
+
+size_t quantizer_save(const struct quantizer *q, void *bytes)
+{
+    if (!bytes)
+        return sizeof(struct head) + q->ops->save(q, NULL);
+    memcpy(bytes, &(struct head){ q->kind, q->dim }, sizeof(struct head));
+    return sizeof(struct head) + q->ops->save(q, (unsigned char *)bytes + sizeof(struct head));
+}
+
+int quantizer_load(struct quantizer **out, const struct index_env *env, const void *bytes, size_t n)
+{
+    struct head head;
+    *out = NULL;
+    if (n < sizeof head)
+        return fail(env->error, ERR_CORRUPT, "quantizer: %zu bytes are not a quantizer", n);
+    memcpy(&head, bytes, sizeof head);
+    const struct quantizer_ops *ops = ops_of(head.kind);
+    if (!ops || head.dim != env->dim)
+        return fail(env->error, ERR_CORRUPT,
+                    "quantizer: kind %llu of dimension %llu; expected dimension %zu",
+                    (unsigned long long)head.kind, (unsigned long long)head.dim, env->dim);
+    int rc = ops->load(out, env, (const unsigned char *)bytes + sizeof head, n - sizeof head);
+    finish(*out, ops, (enum quantizer_kind)head.kind, env->dim);
+    return rc;
+}
+
+void quantizer_transform(const struct quantizer *q, const float *rows, size_t n, float *out)
+{
+    q->ops->transform(q, rows, n, out);
+}
+
+float quantizer_put(const struct quantizer *q, const float *transformed, const float *centroid,
+                    void *block, unsigned i)
+{
+    return q->ops->put(q, transformed, centroid, block, i);
+}
+
+void quantizer_copy(const struct quantizer *q, const void *from, unsigned i, void *to, unsigned j)
+{
+    q->ops->copy(q, from, i, to, j);
+}
+
+void quantizer_query(const struct quantizer *q, const float *transformed, void *query)
+{
+    q->ops->query(q, transformed, query);
+}
+
+void quantizer_query_certain(const struct quantizer *q, void *query)
+{
+    if (q->ops->query_certain)
+        q->ops->query_certain(q, query);
+}
+
+void quantizer_query_list(const struct quantizer *q, void *query, const float *centroid,
+                          float distance, float error)
+{
+    q->ops->query_list(q, query, centroid, distance, error);
+}
+
+uint64_t quantizer_scan(const struct quantizer *q, const void *query, const void *block,
+                        float limit, float *estimate)
+{
+    return q->ops->scan(q, query, block, limit, estimate);
+}
+
+bool quantizer_refine(const struct quantizer *q, const void *query, const void *block, unsigned i,
+                      float limit, float *estimate)
+{
+    return q->ops->refine(q, query, block, i, limit, estimate);
+}
+
+void quantizer_refine_ahead(const struct quantizer *q, const void *block, unsigned i)
+{
+    q->ops->refine_ahead(q, block, i);
+}
+
+float quantizer_scanned(const struct quantizer *q, const void *query, const void *block, unsigned i,
+                        float estimate)
+{
+    return q->ops->scanned(q, query, block, i, estimate);
+}
+
+struct quantizer_bounds quantizer_bounds(const struct quantizer *q, const void *query,
+                                         const void *block, unsigned i, float estimate)
+{
+    return q->ops->bounds(q, query, block, i, estimate);
+}

@@ -1,0 +1,109 @@
+/* clusters.c - the clusters of src/core/index.h: one level, the lists. A vector with several copies
+ * is in the list of its nearest centroid. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "algorithms/divf/divf.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+static float distance(const struct divf_lists *lists, uint32_t slot, size_t list)
+{
+    const size_t dim = lists->env->dim;
+
+    return lists->env->kernels->l2sq_f32(divf_vector(lists, slot), lists->centroids + list * dim,
+                                         dim);
+}
+
+/* The list of the slot's nearest centroid among those that have a copy of it. */
+static uint32_t list_of(const struct divf_lists *lists, uint32_t slot, float *nearest)
+{
+    const uint32_t *places = divf_slot_places(lists, slot);
+    uint32_t best = 0;
+
+    *nearest = INFINITY;
+    for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++) {
+        const uint32_t list = divf_place_head(lists->chunks, places[j])->list;
+        const float d = distance(lists, slot, list);
+
+        if (d < *nearest || (d <= *nearest && list < best)) {
+            *nearest = d;
+            best = list;
+        }
+    }
+    return best;
+}
+
+static int assign_ids(const struct divf *d, const struct cluster_request *request,
+                      uint64_t *cluster)
+{
+    for (size_t i = 0; i < request->n; i++) {
+        uint32_t slot;
+        float nearest;
+
+        if (!slot_table_get(&d->slots.ids, d->slots.id, request->ids[i], &slot))
+            return fail(d->base.env.error, ERR_UNKNOWN_ID, "divf: id %" PRIu64 " is not stored",
+                        request->ids[i]);
+        cluster[i] = list_of(&d->lists, slot, &nearest);
+    }
+    return OK;
+}
+
+static int assign_vectors(const struct divf *d, struct vectors v, uint64_t *cluster)
+{
+    const struct index_env *env = &d->base.env;
+    const struct centroids centroids = divf_centroids(&d->lists);
+    uint32_t *lists = mem_array(env->mem, v.n, sizeof *lists);
+    int rc = lists ? OK : fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory");
+
+    if (rc == OK)
+        rc = nearest_all(env, &centroids, v.rows, v.n, 1, lists);
+    for (size_t i = 0; rc == OK && i < v.n; i++)
+        cluster[i] = lists[i];
+    mem_free(env->mem, lists);
+    return rc;
+}
+
+struct nearest_row {
+    float distance;
+    uint32_t slot;
+};
+
+/* Of each list the live row that is nearest to the centroid; ties go to the smaller slot. */
+static int report_medoids(const struct divf *d, struct cluster_result *result)
+{
+    const struct divf_lists *lists = &d->lists;
+    struct nearest_row *best = mem_array(d->base.env.mem, lists->n, sizeof *best);
+    int rc = best ? OK : fail(d->base.env.error, ERR_NO_MEMORY, "divf: clusters: out of memory");
+
+    for (size_t i = 0; best && i < lists->n; i++)
+        best[i] = (struct nearest_row){ INFINITY, SLOT_NONE };
+    for (uint32_t slot = 0; best && slot < d->slots.n; slot++) {
+        float nearest;
+
+        if (d->slots.id[slot] == ID_NONE)
+            continue;
+        const uint32_t list = list_of(lists, slot, &nearest);
+        if (nearest < best[list].distance)
+            best[list] = (struct nearest_row){ nearest, slot };
+    }
+    for (size_t i = 0; rc == OK && i < lists->n; i++)
+        if (best[i].slot != SLOT_NONE)
+            rc = result->medoid(result->to, i, d->slots.id[best[i].slot]);
+    mem_free(d->base.env.mem, best);
+    return rc;
+}
+
+int divf_cluster(struct index *index, const struct cluster_request *request,
+                 struct cluster_result *result)
+{
+    const struct divf *d = divf_of(index);
+
+    result->levels = 1;
+    result->level = 0;
+    result->clusters = d->lists.n;
+    int rc = assign_ids(d, request, result->of_ids);
+    if (rc == OK && request->vectors.n > 0)
+        rc = assign_vectors(d, request->vectors, result->of_vectors);
+    return rc == OK ? report_medoids(d, result) : rc;
+}

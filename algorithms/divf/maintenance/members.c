@@ -1,0 +1,369 @@
+/* members.c - adding, removing and moving lists together with their maintenance state. */
+#include "algorithms/divf/maintenance/members.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+/* distinct from the streams of training and splits */
+static const uint64_t STREAM_MAINTENANCE = UINT64_C(1) << 48;
+
+static int out_of_memory(const struct divf *d)
+{
+    return fail(d->base.env.error, ERR_NO_MEMORY,
+                "divf: out of memory for the maintenance of %zu lists", d->lists.n);
+}
+
+static void forget(struct divf *d)
+{
+    struct divf_maintainer *u = d->maintenance;
+    for (size_t i = 0; i < u->n; i++)
+        mem_free(d->base.env.mem, u->list[i].was);
+    u->n = 0;
+    u->tick = u->checked_at = 0;
+    u->n_pending = u->n_quiet = u->n_fresh = u->at = 0;
+    u->cycling = false;
+}
+
+static int make_scratch(struct divf *d)
+{
+    struct mem *mem = d->base.env.mem;
+    struct divf_maintainer *u = d->maintenance;
+    if (u->answer_lists < (size_t)d->params.soft_k + 1) {
+        nearest_destroy(mem, u->nearest);
+        mem_free(mem, u->answer);
+        u->nearest = NULL;
+        u->answer = NULL;
+        u->answer_lists = (size_t)d->params.soft_k + 1;
+    }
+    if (!u->nearest)
+        u->nearest = nearest_create(mem, u->answer_lists);
+    if (!u->nearest_near)
+        u->nearest_near = nearest_create(mem, 1);
+    if (!u->rows)
+        u->rows = mem_array(mem, NEAREST_ROWS * d->base.env.dim, sizeof *u->rows);
+    if (!u->answer)
+        u->answer = mem_array(mem, NEAREST_ROWS * u->answer_lists, sizeof *u->answer);
+    return u->nearest && u->nearest_near && u->rows && u->answer ? OK : out_of_memory(d);
+}
+
+/* Allocates state and scratch for `n` lists. */
+static int fit(struct divf *d, size_t n)
+{
+    struct mem *mem = d->base.env.mem;
+    struct divf_maintainer *u = d->maintenance;
+    if (n > u->distances_capacity) {
+        size_t capacity = n + n / 4 + 8;
+        float *distances = mem_resize(mem, u->distances, capacity * sizeof *distances);
+        if (distances)
+            u->distances = distances;
+        uint32_t *ranked = mem_resize(mem, u->ranked, capacity * sizeof *ranked);
+        if (ranked)
+            u->ranked = ranked;
+        if (!distances || !ranked)
+            return out_of_memory(d);
+        u->distances_capacity = capacity;
+    }
+    if (!mem_grow(mem, &u->list, &u->capacity, n, sizeof *u->list))
+        return out_of_memory(d);
+    for (; u->n < n; u->n++)
+        u->list[u->n] = (struct divf_list_state){ 0 };
+    return OK;
+}
+
+int divf_maintenance_ready(struct divf *d)
+{
+    if (!d->maintenance)
+        d->maintenance = mem_zalloc(d->base.env.mem, sizeof *d->maintenance);
+    if (!d->maintenance)
+        return out_of_memory(d);
+    if (d->maintenance->trainings != d->counters.trainings) {
+        forget(d);
+        d->maintenance->trainings = d->counters.trainings;
+    }
+    int rc = make_scratch(d);
+    return rc ? rc : fit(d, d->lists.n);
+}
+
+void divf_maintenance_free(struct divf *d)
+{
+    struct divf_maintainer *u = d->maintenance;
+    struct mem *mem = d->base.env.mem;
+    if (!u)
+        return;
+    forget(d);
+    nearest_destroy(mem, u->nearest);
+    nearest_destroy(mem, u->nearest_near);
+    mem_free(mem, u->list);
+    mem_free(mem, u->rows);
+    mem_free(mem, u->answer);
+    mem_free(mem, u->slots);
+    mem_free(mem, u->to);
+    mem_free(mem, u->near);
+    mem_free(mem, u->near_norm);
+    mem_free(mem, u->near_list);
+    mem_free(mem, u->distances);
+    mem_free(mem, u->ranked);
+    mem_free(mem, u);
+    d->maintenance = NULL;
+}
+
+uint64_t divf_maintenance_bytes(const struct divf *d)
+{
+    const struct divf_maintainer *u = d->maintenance;
+    if (!u)
+        return 0;
+    size_t dim = d->base.env.dim, was = 0;
+    for (size_t i = 0; i < u->n; i++)
+        was += u->list[i].was != NULL;
+    return sizeof *u + (u->nearest ? nearest_bytes(u->nearest) : 0) +
+           (u->nearest_near ? nearest_bytes(u->nearest_near) : 0) + u->capacity * sizeof *u->list +
+           was * dim * sizeof(float) + NEAREST_ROWS * dim * sizeof(float) +
+           NEAREST_ROWS * u->answer_lists * sizeof *u->answer +
+           u->slots_capacity * 2 * sizeof *u->slots +
+           u->near_capacity * ((dim + 1) * sizeof(float) + sizeof *u->near_list) +
+           u->distances_capacity * (sizeof *u->distances + sizeof *u->ranked);
+}
+
+double divf_fair_length(const struct divf *d)
+{
+    size_t lists = divf_clusters_wanted(d, d->slots.ids.n);
+    return (double)d->lists.live / (double)lists;
+}
+
+struct rng divf_maintenance_rng(struct divf *d)
+{
+    return rng_at(d->base.env.seed, STREAM_MAINTENANCE + d->counters.maintenance.random++);
+}
+
+int divf_maintenance_reserve(struct divf *d, size_t n)
+{
+    struct divf_maintainer *u = d->maintenance;
+    if (n <= u->slots_capacity)
+        return OK;
+    size_t capacity = n + n / 4;
+    uint32_t *slots = mem_resize(d->base.env.mem, u->slots, capacity * sizeof *slots);
+    if (slots)
+        u->slots = slots;
+    uint32_t *to = mem_resize(d->base.env.mem, u->to, capacity * sizeof *to);
+    if (to)
+        u->to = to;
+    if (!slots || !to)
+        return out_of_memory(d);
+    u->slots_capacity = capacity;
+    return OK;
+}
+
+/* Vectors are scattered, and too short for the hardware prefetcher: the next ones are prefetched
+   while one is copied. */
+static void fetch(const float *vector, size_t dim)
+{
+    for (size_t j = 0; j < dim; j += 16)
+        __builtin_prefetch(vector + j);
+}
+
+void divf_gather_rows(struct divf *d, const uint32_t *slots, size_t n)
+{
+    enum { AHEAD = 2 };
+    size_t dim = d->base.env.dim;
+    for (size_t i = 0; i < n && i < AHEAD; i++)
+        fetch(divf_vector(&d->lists, slots[i]), dim);
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            fetch(divf_vector(&d->lists, slots[i + AHEAD]), dim);
+        memcpy(d->maintenance->rows + i * dim, divf_vector(&d->lists, slots[i]),
+               dim * sizeof(float));
+    }
+}
+
+size_t divf_near_centroids(struct divf *d, const float *vector, size_t m, size_t except)
+{
+    struct divf_maintainer *u = d->maintenance;
+    const struct kernels *kernels = d->base.env.kernels;
+    size_t n = d->lists.n, most = except < n ? n - 1 : n;
+    if (m >= most) { /* unordered, which is enough when all are returned */
+        m = 0;
+        for (size_t i = 0; i < n; i++)
+            if (i != except)
+                u->ranked[m++] = (uint32_t)i;
+        return m;
+    }
+    kernels->l2sq_f32_1n(vector, d->lists.centroids, n, d->base.env.dim, u->distances);
+    if (except < n)
+        u->distances[except] = INFINITY;
+    for (size_t i = 0; i < m; i++) {
+        u->ranked[i] = (uint32_t)kernels->argmin_f32(u->distances, n);
+        u->distances[u->ranked[i]] = INFINITY;
+    }
+    return m;
+}
+
+int divf_maintenance_list_add(struct divf *d, const float *centroid)
+{
+    int rc = fit(d, d->lists.n + 1);
+    if (!rc)
+        rc = divf_list_add(&d->lists, centroid, (int64_t)d->counters.insert_batches);
+    d->maintenance->n = d->lists.n;
+    return rc;
+}
+
+static void unmark(struct divf_maintainer *u, struct divf_list_state *l)
+{
+    u->n_pending -= l->pending;
+    u->n_quiet -= l->quiet;
+    u->n_fresh -= l->fresh;
+    l->pending = l->quiet = l->fresh = false;
+}
+
+void divf_maintenance_list_remove(struct divf *d, size_t list)
+{
+    struct divf_maintainer *u = d->maintenance;
+    unmark(u, &u->list[list]);
+    mem_free(d->base.env.mem, u->list[list].was);
+    u->list[list] = u->list[--u->n];
+    divf_list_remove(&d->lists, list);
+}
+
+uint64_t divf_move_centroid(struct divf *d, size_t list, const float *centroid)
+{
+    size_t bytes = d->base.env.dim * sizeof *centroid;
+    struct divf_list_state *l = &d->maintenance->list[list];
+    if (l->moved <= l->compared && !l->was) {
+        l->was = mem_alloc(d->base.env.mem, bytes);
+        if (l->was)
+            memcpy(l->was, d->lists.centroids + list * d->base.env.dim, bytes);
+    }
+    l->moved = ++d->maintenance->tick;
+    divf_centroid_set(&d->lists, list, centroid);
+    return divf_codes_per_list(d) ? d->lists.list[list]->live : 0;
+}
+
+void divf_forget_moves(struct divf *d)
+{
+    struct divf_maintainer *u = d->maintenance;
+    for (size_t i = 0; i < u->n; i++) {
+        struct divf_list_state *l = &u->list[i];
+        mem_free(d->base.env.mem, l->was);
+        *l = (struct divf_list_state){ .refused = l->refused };
+    }
+    u->tick = u->checked_at = 0;
+    u->n_pending = u->n_quiet = u->n_fresh = 0;
+}
+
+void divf_mark_due(struct divf *d)
+{
+    struct divf_maintainer *u = d->maintenance;
+    u->splits_due = u->merges_due = true;
+    u->checked_at = u->tick;
+    for (size_t i = 0; i < u->n; i++)
+        u->list[i].kept = false;
+}
+
+struct move {
+    uint32_t to, slot;
+};
+
+static int by_target(const void *a, const void *b)
+{
+    const struct move *x = a, *y = b;
+    if (x->to != y->to)
+        return x->to < y->to ? -1 : 1;
+    return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+static size_t run_of(const uint32_t *to, size_t first, size_t n)
+{
+    size_t end = first;
+    while (end < n && to[end] == to[first])
+        end++;
+    return end - first;
+}
+
+/* Reserves space in the lists of the sorted moves. */
+static int reserve_moves(struct divf_lists *lists, const uint32_t *to, size_t n)
+{
+    for (size_t i = 0, run; i < n && to[i] != UINT32_MAX; i += run) {
+        run = run_of(to, i, n);
+        int rc = divf_list_reserve(lists, to[i], run);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
+/* Adds the copies to their new lists, waits for the searches that may have read those before, and
+   removes the old ones. */
+static void make_moves(struct divf *d, size_t from, const uint32_t *slots, const uint32_t *to,
+                       size_t n, uint32_t *was)
+{
+    struct divf_lists *lists = &d->lists;
+    size_t i = 0;
+    for (size_t run; i < n && to[i] != UINT32_MAX; i += run) {
+        run = run_of(to, i, n);
+        divf_list_move(lists, from, to[i], slots + i, run, was + i);
+        if (lists->list[to[i]]->live > d->largest_list)
+            d->largest_list = lists->list[to[i]]->live;
+    }
+    if (i > 0) {
+        divf_grace(d);
+        divf_list_bury(lists, from, was, i);
+    }
+    divf_list_drop(lists, from, slots + i, n - i);
+}
+
+int divf_refile(struct divf *d, size_t from, uint32_t *slots, uint32_t *to, size_t n)
+{
+    struct divf_lists *lists = &d->lists;
+    struct mem *mem = d->base.env.mem;
+    struct move *moves = mem_array(mem, n, sizeof *moves);
+    uint32_t *was = mem_array(mem, n, sizeof *was);
+    int rc = moves && was ? OK : out_of_memory(d);
+    if (!rc) {
+        for (size_t i = 0; i < n; i++)
+            moves[i] = (struct move){ to[i], slots[i] };
+        qsort(moves, n, sizeof *moves, by_target);
+        for (size_t i = 0; i < n; i++) {
+            to[i] = moves[i].to;
+            slots[i] = moves[i].slot;
+        }
+        rc = reserve_moves(lists, to, n);
+    }
+    if (!rc) {
+        make_moves(d, from, slots, to, n, was);
+        d->counters.maintenance.moved += n;
+        if (lists->list[from]->rows > lists->list[from]->live)
+            divf_list_compact(d, from);
+    }
+    mem_free(mem, moves);
+    mem_free(mem, was);
+    return rc;
+}
+
+int divf_maintenance_check(const struct divf *d)
+{
+    const struct divf_maintainer *u = d->maintenance;
+    size_t pending = 0, quiet = 0, fresh = 0;
+    if (!u || u->trainings != d->counters.trainings)
+        return OK;
+    if (u->n != d->lists.n && u->n > 0)
+        return fail(d->base.env.error, ERR_INVARIANT,
+                    "divf: maintenance has state of %zu lists of %zu", u->n, d->lists.n);
+    for (size_t i = 0; i < u->n; i++) {
+        const struct divf_list_state *l = &u->list[i];
+        pending += l->pending;
+        quiet += l->quiet && l->pending;
+        fresh += l->fresh;
+        if (l->moved > u->tick || l->compared > u->tick || (l->was && l->moved <= l->compared))
+            return fail(d->base.env.error, ERR_INVARIANT,
+                        "divf: list %zu was moved or reassigned in the future", i);
+    }
+    if (pending != u->n_pending || fresh != u->n_fresh || quiet != u->n_quiet)
+        return fail(d->base.env.error, ERR_INVARIANT,
+                    "divf: %zu lists are pending, %zu quiet, %zu fresh; counted %zu, %zu, %zu",
+                    pending, quiet, fresh, u->n_pending, u->n_quiet, u->n_fresh);
+    return OK;
+}

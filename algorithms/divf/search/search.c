@@ -1,0 +1,276 @@
+/* search.c - searches the nearest lists for the k nearest vectors or all within a radius. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/divf/search/scan.h"
+#include "kernels/kernels.h"
+#include "src/core/parallel.h"
+
+/* Whether the query can stop after its first n lists. If the next list's centroid distance is
+   unknown, the last one's is a lower bound. */
+static bool found_enough(const struct divf_job *job, const struct divf_scratch *s,
+                         const struct divf_query *query, struct stop_state *stop, size_t n,
+                         size_t probes)
+{
+    const struct topk *nearest = job->rerank ? &query->best : &query->nearest;
+    float next = s->probe_distances[n < probes ? n : n - 1];
+    return divf_stop_after(&job->stop, stop, topk_limit(nearest), next) >= job->stop_score;
+}
+
+static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
+                              struct divf_query *query, size_t probes, size_t worker)
+{
+    struct stop_state stop = divf_stop_begin(s->probe_distances[0]);
+    bool enough = false;
+    size_t p = 0;
+    while (p < probes && !enough) {
+        divf_prefetch_lists(job->view, s->probes + p + 1, probes - p - 1);
+        divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], &job->work[worker]);
+        divf_query_flush(job, s, query, &job->work[worker]); /* so that the k-th distance
+                                                                is current */
+        p++;
+        enough = found_enough(job, s, query, &stop, p, probes);
+    }
+    struct divf_stops *sum = &job->stops[worker];
+    sum->queries += 1;
+    sum->lists += (double)p;
+    sum->recall += p == job->view->n ? 1 : divf_stop_rule_recall(&job->stop, stop.score);
+}
+
+static int search_queries(const struct divf_job *job, size_t first, size_t end, size_t worker)
+{
+    struct divf_scratch *s = job->scratch[worker];
+    struct work *work = &job->work[worker];
+    if (!divf_scratch_fit_queries(job->d, job->view, s, 1, job->rerank))
+        return fail(job->d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+    struct divf_query *query = s->queries;
+    for (size_t q = first; q < end; q++) {
+        const float *vector = job->queries + q * job->d->base.env.dim;
+        size_t probes = divf_choose_lists(job, s, vector, work);
+        query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
+        divf_query_begin(job, s, query, vector);
+        if (job->stops)
+            scan_until_enough(job, s, query, probes, worker);
+        for (size_t p = 0; !job->stops && p < probes; p++) {
+            divf_prefetch_lists(job->view, s->probes + p + 1, probes - p - 1);
+            divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
+        }
+        divf_query_end(job, s, query, work);
+    }
+    return OK;
+}
+
+int divf_search_few(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct divf_job job = divf_job_enter(arg);
+    int rc = search_queries(&job, first, end, worker);
+    divf_job_leave(&job);
+    return rc;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct divf_hit *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Keeps one answer of each id: a vector may have several copies, and one that moved or was replaced
+   meanwhile may be met twice. */
+static void drop_repeats(struct divf_scratch *s)
+{
+    size_t n = 0;
+    if (s->n_hits > 1)
+        qsort(s->hits, s->n_hits, sizeof *s->hits, by_id);
+    for (size_t i = 0; i < s->n_hits; i++)
+        if (n == 0 || s->hits[n - 1].id != s->hits[i].id)
+            s->hits[n++] = s->hits[i];
+    s->n_hits = n;
+}
+
+static int range_query(const struct divf_job *job, struct divf_scratch *s, const float *vector,
+                       struct work *work)
+{
+    if (!divf_scratch_fit_queries(job->d, job->view, s, 1, 0))
+        return fail(job->d->base.env.error, ERR_NO_MEMORY, "range: out of memory");
+    uint64_t changes = atomic_load(&job->d->changes);
+    size_t probes = divf_choose_lists(job, s, vector, work);
+    struct divf_query *query = s->queries;
+    divf_query_begin(job, s, query, vector);
+    s->n_hits = 0;
+    s->failure = OK;
+    for (size_t p = 0; !s->failure && p < probes; p++)
+        divf_scan_list(job, s, query, s->probes[p], s->probe_distances[p], work);
+    divf_query_flush(job, s, query, work);
+    if (job->view->soft_k > 1 || changes % 2 || atomic_load(&job->d->changes) != changes)
+        drop_repeats(s);
+    return s->failure;
+}
+
+static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
+{
+    const struct divf_job job = divf_job_enter(arg);
+    int rc = OK;
+    (void)worker;
+    for (size_t i = first; !rc && i < end; i++)
+        rc = range_query(&job, job.scratch[i],
+                         job.queries + (job.first_query + i) * job.d->base.env.dim, &job.work[i]);
+    divf_job_leave(&job);
+    return rc;
+}
+
+static size_t threads_of(const struct divf *d, size_t asked)
+{
+    size_t most = pool_threads(d->base.env.pool);
+    return asked < 1 ? 1 : asked < most ? asked : most;
+}
+
+enum { THREADS_MAX = 256 };
+
+/* Takes a scratch and a work counter for each thread; the arrays have space for THREADS_MAX. */
+static int job_open(struct divf_job *job, size_t *threads)
+{
+    struct divf *d = job->d;
+    size_t wanted = *threads < THREADS_MAX ? *threads : THREADS_MAX;
+    for (*threads = 0; *threads < wanted; ++*threads) {
+        job->work[*threads] = (struct work){ 0 };
+        job->scratch[*threads] = divf_scratch_take(d);
+        if (!job->scratch[*threads])
+            break;
+    }
+    if (*threads > 0)
+        return OK;
+    return fail(d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+}
+
+static void job_close(struct divf_job *job, size_t threads, struct work *work)
+{
+    while (threads-- > 0) {
+        divf_scratch_give(job->d, job->scratch[threads]);
+        work->distances += job->work[threads].distances;
+        work->estimates += job->work[threads].estimates;
+        work->bytes_read += job->work[threads].bytes_read;
+        work->scanned += job->work[threads].scanned;
+    }
+}
+
+static void count_stops(struct divf *d, const struct divf_stops *stops, size_t threads)
+{
+    pthread_mutex_lock(&d->scratch.lock);
+    for (size_t t = 0; t < threads; t++) {
+        d->stops.queries += stops[t].queries;
+        d->stops.lists += stops[t].lists;
+        d->stops.recall += stops[t].recall;
+    }
+    pthread_mutex_unlock(&d->scratch.lock);
+}
+
+/* The part of a job common to searches and range searches; the arrays are the caller's,
+   THREADS_MAX long. */
+static struct divf_job job_for(struct divf *d, struct vectors queries,
+                               const struct id_filter *filter, const void *knobs_of_request,
+                               struct divf_scratch **scratch, struct work *work)
+{
+    const struct divf_knobs *knobs = knobs_of_request;
+    return (struct divf_job){ .d = d,
+                              .queries = queries.rows,
+                              .filter = filter,
+                              .nprobe = (size_t)knobs->nprobe,
+                              .scan_budget = (uint64_t)knobs->scan_budget,
+                              .rerank = (size_t)knobs->rerank,
+                              .scratch = scratch,
+                              .work = work };
+}
+
+/* For maintenance = cost-model: counts the queries that the lists' `probes` are shares of. */
+static void note_queries(struct divf *d, size_t n)
+{
+    if (d->params.maintenance == DIVF_COST_MODEL)
+        atomic_fetch_add_explicit(&d->queries, n, memory_order_relaxed);
+}
+
+static size_t group_size(const struct divf_job *job)
+{
+    const struct divf_job now = divf_job_enter(job);
+    size_t n = divf_group_size(job->d, now.view->quantizer);
+    divf_job_leave(&now);
+    return n;
+}
+
+int divf_search(struct index *index, const struct search_request *request,
+                struct search_result *result)
+{
+    struct divf *d = divf_of(index);
+    struct divf_scratch *scratch[THREADS_MAX];
+    struct work work[THREADS_MAX];
+    struct divf_stops stops[THREADS_MAX];
+    struct divf_job job =
+        job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    const double target = ((const struct divf_knobs *)request->knobs)->target_recall;
+    job.k = request->k;
+    if (job.rerank > 0 && job.rerank < job.k)
+        job.rerank = job.k;
+    job.ids = result->ids;
+    job.distances = result->distances;
+    size_t threads = threads_of(d, request->threads);
+    if (threads > request->queries.n)
+        threads = request->queries.n;
+    if (threads == 0)
+        return OK;
+    int rc = target > 0 ? divf_stop_rule(d, &job.stop) : OK;
+    if (!rc)
+        rc = job_open(&job, &threads);
+    if (rc)
+        return rc;
+    /* One group per thread if possible; the division into groups does not change answers. */
+    size_t n = request->queries.n, group = (n + threads - 1) / threads;
+    job.threads = threads;
+    if (target > 0) {
+        memset(stops, 0, threads * sizeof *stops);
+        job.stops = stops;
+        job.stop_score = divf_stop_rule_score(&job.stop, target);
+    }
+    if (job.stops || group < MANY_QUERIES_MIN) {
+        rc = parallel_for(index->env.pool, threads, n, 1, divf_search_few, &job);
+    } else {
+        size_t most = group_size(&job);
+        rc = parallel_for(index->env.pool, threads, n, group < most ? group : most,
+                          divf_search_many, &job);
+    }
+    if (job.stops)
+        count_stops(d, stops, threads);
+    job_close(&job, threads, &result->work);
+    note_queries(d, request->queries.n);
+    return rc;
+}
+
+/* Gathers the answers of as many queries as threads, which the caller's thread then delivers. */
+int divf_range(struct index *index, const struct range_request *request,
+               struct range_result *result)
+{
+    struct divf *d = divf_of(index);
+    struct divf_scratch *scratch[THREADS_MAX];
+    struct work work[THREADS_MAX];
+    struct divf_job job =
+        job_for(d, request->queries, request->filter, request->knobs, scratch, work);
+    job.range = true;
+    job.rerank = 0;
+    job.radius = request->radius;
+    job.limit = nextafterf((float)job.radius, INFINITY); /* the nearest float may be below
+                                                            the radius */
+    size_t threads = threads_of(d, request->threads), n = request->queries.n;
+    int rc = job_open(&job, &threads);
+    if (rc)
+        return rc;
+    for (; !rc && job.first_query < n; job.first_query += threads) {
+        size_t count = n - job.first_query < threads ? n - job.first_query : threads;
+        rc = parallel_for(index->env.pool, threads, count, 1, range_chunk, &job);
+        for (size_t i = 0; !rc && i < count; i++)
+            for (size_t h = 0; !rc && h < scratch[i]->n_hits; h++)
+                rc = result->found(result->to, job.first_query + i, scratch[i]->hits[h].id,
+                                   scratch[i]->hits[h].distance);
+    }
+    job_close(&job, threads, &result->work);
+    note_queries(d, request->queries.n);
+    return rc;
+}

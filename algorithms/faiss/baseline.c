@@ -1,0 +1,287 @@
+/* baseline.c - shared by the four FAISS methods: building, updating, searching, saving. See faiss.h. */
+#include "algorithms/faiss/faiss.h"
+
+#include <faiss/c_api/AutoTune_c.h>
+#include <faiss/c_api/IndexIVF_c.h>
+#include <faiss/c_api/MetaIndexes_c.h>
+#include <faiss/c_api/impl/AuxIndexStructures_c.h>
+#include <faiss/c_api/index_io_c.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+#include "src/core/rng.h"
+
+const struct index_space faiss_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                            { ELEMENT_F32, METRIC_COS },
+                                            { ELEMENT_F32, METRIC_IP },
+                                            INDEX_SPACES_END };
+
+FaissMetricType faiss_metric(enum metric metric)
+{
+    return metric == METRIC_IP ? METRIC_INNER_PRODUCT : METRIC_L2;
+}
+
+int faiss_seed(const struct index_env *env, int64_t chosen, int own)
+{
+    if (chosen > 0) {
+        return (int)chosen;
+    }
+    return env->seed == 1 ? own : (int)(rng_mix(env->seed, (uint64_t)own) & 0x7fffffff);
+}
+
+int faiss_fail(const struct index_env *env, const char *what)
+{
+    return fail(env->error, ERR_BASELINE, "%s: FAISS: %s", what, faiss_get_last_error());
+}
+
+int faiss_method_new(struct index **out, size_t bytes, const struct index_ops *ops,
+                     const struct index_env *env)
+{
+    struct index *made = mem_zalloc(env->mem, bytes);
+    if (!made) {
+        return fail(env->error, ERR_NO_MEMORY, "%s: out of memory for %zu bytes", ops->name, bytes);
+    }
+    made->ops = ops;
+    made->env = *env;
+    *out = made;
+    return OK;
+}
+
+void faiss_method_destroy(struct index *index)
+{
+    struct faiss_method *self = (struct faiss_method *)index;
+    if (self->peer) {
+        faiss_Index_free(self->peer);
+    }
+    mem_free(index->env.mem, self);
+}
+
+int faiss_add_id_map(const struct index_env *env, FaissIndex **peer)
+{
+    FaissIndexIDMap *map = NULL;
+    if (faiss_IndexIDMap_new(&map, *peer) != 0) {
+        return faiss_fail(env, "create");
+    }
+    faiss_IndexIDMap_set_own_fields(map, 1);
+    *peer = map;
+    return OK;
+}
+
+int faiss_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
+{
+    struct faiss_method *self = (struct faiss_method *)index;
+    *done = 0;
+    if (!self->peer || !faiss_Index_is_trained(self->peer)) {
+        return fail(index->env.error, ERR_UNTRAINED, "insert: %s needs train() first",
+                    index->ops->name);
+    }
+    faiss_shim_set_threads(pool_threads(index->env.pool));
+    if (faiss_Index_add_with_ids(self->peer, (idx_t)rows.n, rows.rows, (const idx_t *)ids) != 0) {
+        return faiss_fail(&index->env, "insert");
+    }
+    *done = rows.n;
+    self->live += rows.n;
+    return OK;
+}
+
+int faiss_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct faiss_method *self = (struct faiss_method *)index;
+    FaissIDSelectorBatch *selector = NULL;
+    *done = 0;
+    if (!self->peer) {
+        return fail(index->env.error, ERR_UNKNOWN_ID, "remove: id %" PRIu64 " is not stored",
+                    ids[0]);
+    }
+    faiss_shim_set_threads(pool_threads(index->env.pool));
+    if (faiss_IDSelectorBatch_new(&selector, n, (const idx_t *)ids) != 0) {
+        return faiss_fail(&index->env, "remove");
+    }
+    int rc = faiss_Index_remove_ids(self->peer, (FaissIDSelector *)selector, done);
+    faiss_IDSelector_free((FaissIDSelector *)selector);
+    if (rc != 0) {
+        return faiss_fail(&index->env, "remove");
+    }
+    self->live -= *done;
+    if (*done != n) {
+        return fail(index->env.error, ERR_UNKNOWN_ID, "remove: FAISS held %zu of the %zu ids",
+                    *done, n);
+    }
+    return OK;
+}
+
+void faiss_no_answers(const struct search_request *request, struct search_result *result)
+{
+    for (size_t i = 0; i < request->queries.n * request->k; i++) {
+        result->ids[i] = ID_NONE;
+        result->distances[i] = INFINITY;
+    }
+}
+
+void faiss_order_ties(uint64_t *ids, float *distances, size_t n_queries, size_t k)
+{
+    for (size_t q = 0; q < n_queries; q++, ids += k, distances += k) {
+        for (size_t i = 1; i < k; i++) {
+            uint64_t id = ids[i];
+            size_t to = i;
+            for (; to > 0 && !(distances[to - 1] < distances[i]) && ids[to - 1] > id; to--) {
+                ids[to] = ids[to - 1];
+            }
+            ids[to] = id;
+        }
+    }
+}
+
+/* Converts FAISS's result: -1 is already ID_NONE, its distance is not INFINITY. */
+static void translate(const struct index_env *env, const struct search_request *request,
+                      struct search_result *result)
+{
+    const bool is_ip = env->metric == METRIC_IP;
+    for (size_t i = 0; i < request->queries.n * request->k; i++) {
+        if (result->ids[i] == ID_NONE) {
+            result->distances[i] = INFINITY;
+        } else if (is_ip) {
+            result->distances[i] = -result->distances[i];
+        }
+    }
+    faiss_order_ties(result->ids, result->distances, request->queries.n, request->k);
+}
+
+int faiss_search(struct faiss_method *self, const struct search_request *request,
+                 struct search_result *result, double *passed)
+{
+    const struct index_env *env = &self->base.env;
+    const float *queries = request->queries.rows;
+    *passed = NAN;
+    if (self->live == 0) {
+        faiss_no_answers(request, result);
+        *passed = 0;
+        return OK;
+    }
+    faiss_shim_set_threads(request->threads);
+    if (request->filter) {
+        uint64_t counted = 0;
+        int code = faiss_shim_search_filtered(self->peer, request->queries.n, queries, request->k,
+                                              request->filter, result->distances, result->ids,
+                                              &counted, env->error);
+        if (code != OK) {
+            return code;
+        }
+        *passed = request->threads == 1 ? (double)counted : NAN;
+    } else if (faiss_Index_search(self->peer, (idx_t)request->queries.n, queries, (idx_t)request->k,
+                                  result->distances, (idx_t *)result->ids) != 0) {
+        return faiss_fail(env, "search");
+    }
+    translate(env, request, result);
+    return OK;
+}
+
+/* FAISS compares with < and >, we with <=, so its radius is the next float outwards. */
+static float radius_for_faiss(double radius, bool is_ip)
+{
+    float inner = (float)radius;
+    if ((double)inner > radius) {
+        inner = nextafterf(inner, -INFINITY);
+    }
+    return is_ip ? nextafterf(-inner, -INFINITY) : nextafterf(inner, INFINITY);
+}
+
+int faiss_deliver(FaissRangeSearchResult *found, size_t n_queries, float scale,
+                  struct range_result *to)
+{
+    size_t *lims = NULL;
+    idx_t *labels = NULL;
+    float *distances = NULL;
+    faiss_RangeSearchResult_lims(found, &lims);
+    faiss_RangeSearchResult_labels(found, &labels, &distances);
+    int code = OK;
+    for (size_t q = 0; q < n_queries && code == OK; q++) {
+        for (size_t i = lims[q]; i < lims[q + 1] && code == OK; i++) {
+            code = to->found(to->to, q, (uint64_t)labels[i], scale * distances[i]);
+        }
+    }
+    return code;
+}
+
+int faiss_range(struct faiss_method *self, const struct range_request *request,
+                struct range_result *result, double *passed)
+{
+    const struct index_env *env = &self->base.env;
+    const bool is_ip = env->metric == METRIC_IP;
+    const float radius = radius_for_faiss(request->radius, is_ip);
+    const size_t n = request->queries.n;
+    FaissRangeSearchResult *found = NULL;
+    *passed = NAN;
+    if (self->live == 0) {
+        *passed = 0;
+        return OK;
+    }
+    if (faiss_RangeSearchResult_new(&found, (idx_t)n) != 0) {
+        return faiss_fail(env, "range");
+    }
+    int code = OK;
+    faiss_shim_set_threads(request->threads);
+    if (request->filter) {
+        uint64_t counted = 0;
+        code = faiss_shim_range_filtered(self->peer, n, request->queries.rows, radius,
+                                         request->filter, found, &counted, env->error);
+        *passed = request->threads == 1 ? (double)counted : NAN;
+    } else if (faiss_Index_range_search(self->peer, (idx_t)n, request->queries.rows, radius,
+                                        found) != 0) {
+        code = faiss_fail(env, "range");
+    }
+    if (code == OK) {
+        code = faiss_deliver(found, n, is_ip ? -1.0F : 1.0F, result);
+    }
+    faiss_RangeSearchResult_free(found);
+    return code;
+}
+
+void faiss_add_work(struct work *work, const struct faiss_shim_shape *shape, size_t nq, double rows,
+                    double refined, size_t full_row_bytes)
+{
+    if (shape->scan == FAISSX_SCAN_UNKNOWN) {
+        work->distances = work->estimates = work->bytes_read = work->scanned = NAN;
+        return;
+    }
+    const double centroids = (double)nq * (double)shape->nlist;
+    work->distances += centroids + refined + (shape->scan == FAISSX_SCAN_EXACT ? rows : 0);
+    work->estimates += shape->scan == FAISSX_SCAN_CODES ? rows : 0;
+    work->bytes_read += centroids * (double)shape->centroid_bytes +
+                        rows * (double)shape->code_bytes + refined * (double)full_row_bytes;
+    work->scanned += rows;
+}
+
+double faiss_take_ivf_distances(void)
+{
+    FaissIndexIVFStats *stats = faiss_get_indexIVF_stats();
+    double counted = (double)stats->ndis;
+    faiss_IndexIVFStats_reset(stats);
+    return counted;
+}
+
+int faiss_write(const struct index *index, const char *path)
+{
+    const struct faiss_method *self = (const struct faiss_method *)index;
+    return faiss_write_index_fname(self->peer, path) == 0 ? OK : faiss_fail(&index->env, "save");
+}
+
+int faiss_read(const struct index_env *env, const char *path, uint64_t rows, FaissIndex **out)
+{
+    FaissIndex *read = NULL;
+    if (faiss_read_index_fname(path, 0, &read) != 0) {
+        return faiss_fail(env, "load");
+    }
+    if ((size_t)faiss_Index_d(read) != env->dim || (uint64_t)faiss_Index_ntotal(read) != rows) {
+        int code = fail(env->error, ERR_CORRUPT,
+                        "load: %s holds %lld rows of %d-d, expected %" PRIu64 " of %zu-d", path,
+                        (long long)faiss_Index_ntotal(read), faiss_Index_d(read), rows, env->dim);
+        faiss_Index_free(read);
+        return code;
+    }
+    *out = read;
+    return OK;
+}

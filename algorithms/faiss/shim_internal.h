@@ -1,0 +1,92 @@
+// shim_internal.h - shared by the C++ files of the shim: FAISS's objects behind the C API's
+// handles, traversal of an index's layers, and conversion of exceptions to error codes.
+#ifndef DRIFTLINE_FAISS_SHIM_INTERNAL_H
+#define DRIFTLINE_FAISS_SHIM_INTERNAL_H
+
+#include "algorithms/faiss/shim.h"
+
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <typeinfo>
+
+#include <faiss/Index.h>
+#include <faiss/IndexHNSW.h>
+#include <faiss/IndexIDMap.h>
+#include <faiss/IndexIVF.h>
+#include <faiss/IndexPreTransform.h>
+#include <faiss/IndexRefine.h>
+
+namespace faiss_shim
+{
+
+// FAISS's type of ids: Index::idx_t in 1.7.3, faiss::idx_t from 1.7.4 on.
+using idx = decltype(faiss::Index::ntotal);
+
+// Bytes of a std::vector, or of what is one from FAISS 1.11 on: a MaybeOwnedVector, which has no
+// capacity().
+template <class V> auto held(const V &v, int) -> decltype(uint64_t(v.capacity()))
+{
+    return v.capacity() * sizeof *v.data();
+}
+template <class V> uint64_t held(const V &v, long)
+{
+    return v.size() * sizeof *v.data();
+}
+template <class V> uint64_t held(const V &v)
+{
+    return held(v, 0);
+}
+
+// The C API's handles are pointers to FAISS's objects.
+inline faiss::Index *of(FaissIndex *index)
+{
+    return reinterpret_cast<faiss::Index *>(index);
+}
+inline const faiss::Index *of(const FaissIndex *index)
+{
+    return reinterpret_cast<const faiss::Index *>(index);
+}
+
+// Returns what `body` returns, or the code of error.h for the exception it throws; `what` begins
+// the message.
+template <class F> int guarded(struct error *err, const char *what, F body)
+{
+    try {
+        return body();
+    } catch (const std::bad_alloc &) {
+        return fail(err, ERR_NO_MEMORY, "%s: FAISS ran out of memory", what);
+    } catch (const std::exception &e) {
+        return fail(err, ERR_BASELINE, "%s: FAISS: %s", what, e.what());
+    } catch (...) {
+        return fail(err, ERR_BASELINE, "%s: FAISS threw something that is not an exception", what);
+    }
+}
+
+// Whether the index is a T itself, not of a class derived from it.
+template <class... T> bool is_exactly(const faiss::Index *index)
+{
+    return ((typeid(*index) == typeid(T)) || ...);
+}
+
+// Calls visit(layer) for the index and every index inside it, the outermost first.
+template <class F> void for_each_layer(faiss::Index *index, F visit)
+{
+    visit(index);
+    if (auto map = dynamic_cast<faiss::IndexIDMap *>(index)) {
+        for_each_layer(map->index, visit);
+    } else if (auto transform = dynamic_cast<faiss::IndexPreTransform *>(index)) {
+        for_each_layer(transform->index, visit);
+    } else if (auto refine = dynamic_cast<faiss::IndexRefine *>(index)) {
+        for_each_layer(refine->base_index, visit);
+        for_each_layer(refine->refine_index, visit);
+    } else if (auto ivf = dynamic_cast<faiss::IndexIVF *>(index)) {
+        for_each_layer(ivf->quantizer, visit);
+    } else if (auto hnsw = dynamic_cast<faiss::IndexHNSW *>(index)) {
+        for_each_layer(hnsw->storage, visit);
+    }
+}
+
+} // namespace faiss_shim
+
+#endif

@@ -1,0 +1,139 @@
+/* method.c - the exact scan: compares every row with every query, so its answers are the ground
+ * truth.
+ *
+ * This file has insertion, deletion, reports, and the table. index.c creates, search.c scans,
+ * store.c saves and loads. */
+#include "algorithms/flat/flat.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static int flat_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct flat *f = (struct flat *)index;
+    *done = 0;
+    if (!flat_reserve(f, ids, v.n))
+        return fail(index->env.error, ERR_NO_MEMORY, "flat: out of memory for %zu more rows", v.n);
+    memcpy(f->rows + f->n * f->row_bytes, v.rows, v.n * f->row_bytes);
+    memcpy(f->ids + f->n, ids, v.n * sizeof *ids);
+    for (size_t i = 0; i < v.n; i++)
+        slot_table_put(&f->slot_of, ids[i], (uint32_t)(f->n + i));
+    f->n += v.n;
+    *done = v.n;
+    return OK;
+}
+
+#define PREFETCH_AHEAD 8
+
+static int flat_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct flat *f = (struct flat *)index;
+    for (*done = 0; *done < n; ++*done) {
+        if (*done + PREFETCH_AHEAD < n)
+            slot_table_prefetch(&f->slot_of, ids[*done + PREFETCH_AHEAD]);
+        uint32_t slot;
+        if (!slot_table_remove(&f->slot_of, f->ids, ids[*done], &slot))
+            return fail(index->env.error, ERR_UNKNOWN_ID, "flat: id %" PRIu64 " is not stored",
+                        ids[*done]);
+        const size_t last = --f->n;
+        if (slot == last)
+            continue;
+        memcpy(f->rows + slot * f->row_bytes, f->rows + last * f->row_bytes, f->row_bytes);
+        f->ids[slot] = f->ids[last];
+        slot_table_move(&f->slot_of, f->ids[slot], (uint32_t)last, slot);
+    }
+    return OK;
+}
+
+static int flat_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct flat *f = (const struct flat *)index;
+    sink->value(sink->to, "rows", (double)f->n);
+    sink->value(sink->to, "capacity_rows", (double)f->rows_capacity);
+    return OK;
+}
+
+static int flat_memory(const struct index *index, struct memory_use *use)
+{
+    const struct flat *f = (const struct flat *)index;
+    *use = (struct memory_use){ .vectors = f->rows_capacity * f->row_bytes,
+                                .ids = f->ids_capacity * sizeof *f->ids +
+                                       slot_table_bytes(&f->slot_of),
+                                .other = sizeof *f };
+    return OK;
+}
+
+static int flat_check(const struct index *index, struct stat_sink *sink)
+{
+    const struct flat *f = (const struct flat *)index;
+    struct error *err = index->env.error;
+    (void)sink;
+    if (f->n > f->rows_capacity || f->n > f->ids_capacity)
+        return fail(err, ERR_INVARIANT, "flat: %zu rows, with capacity for %zu rows and %zu ids",
+                    f->n, f->rows_capacity, f->ids_capacity);
+    if (f->slot_of.n != f->n)
+        return fail(err, ERR_INVARIANT, "flat: %zu rows, but the map has %zu ids", f->n,
+                    f->slot_of.n);
+    for (size_t i = 0; i < f->n; i++) {
+        uint32_t slot = UINT32_MAX;
+        if (!slot_table_get(&f->slot_of, f->ids, f->ids[i], &slot) || slot != i)
+            return fail(err, ERR_INVARIANT,
+                        "flat: position %zu holds id %" PRIu64 ", which the map has at %" PRIu32, i,
+                        f->ids[i], slot);
+    }
+    return OK;
+}
+
+static int flat_inspect(const struct index *index, const struct structure_sink *sink)
+{
+    const struct flat *f = (const struct flat *)index;
+
+    if (!sink->enter(sink->to, "flat", 0))
+        return OK;
+    sink->number(sink->to, "rows", (double)f->n);
+    sink->number(sink->to, "live", (double)f->n);
+    sink->ids(sink->to, "ids", f->ids, f->n);
+    sink->leave(sink->to);
+    return OK;
+}
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return flat_create(index, &flat_ops, env, params);
+}
+
+static int load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return flat_load(index, &flat_ops, env, dir);
+}
+
+static const struct index_space spaces[] = {
+    { ELEMENT_F32, METRIC_L2SQ },    { ELEMENT_F32, METRIC_IP }, { ELEMENT_F32, METRIC_COS },
+    { ELEMENT_U8, METRIC_L2SQ },     { ELEMENT_U8, METRIC_IP },  { ELEMENT_U8, METRIC_COS },
+    { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END,
+};
+
+static const struct param no_options[] = { PARAM_END };
+
+const struct index_ops flat_ops = {
+    .abi = INDEX_ABI,
+    .name = "flat",
+    .summary = "exact scan of every row; the truth the others are held to",
+    .source = "Driftline",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = no_options,
+    .knobs = no_options,
+    .create = create,
+    .destroy = flat_destroy,
+    .insert = flat_insert,
+    .remove = flat_remove,
+    .search = flat_search,
+    .range = flat_range,
+    .save = flat_save,
+    .load = load,
+    .stats = flat_stats,
+    .memory = flat_memory,
+    .check = flat_check,
+    .inspect = flat_inspect,
+};

@@ -1,0 +1,160 @@
+/* method.c - multi-index hashing as a method: options, reports, files, table. */
+#include "algorithms/common/codes/code_file.h"
+#include "algorithms/hamming/mih/mih.h"
+
+static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+
+static const struct param param_table[] = {
+    PARAM_INT(struct mih_params, tables, 4, 1, MIH_TABLES_MAX,
+              "blocks that a code is divided into, one table each. More: fewer flipped bits, more "
+              "codes read"),
+    PARAM_CHOICE(struct mih_params, layout, MIH_COPIED, "copied|slots",
+                 "what buckets hold: copies of the codes, which are read in sequence, or row "
+                 "numbers, which take a third of the memory"),
+    PARAM_INT(struct mih_params, key_bits, 0, 0, MIH_KEY_MAX,
+              "bits of a block that form a key, at most; 0: log2 of the rows expected"),
+    PARAM_END
+};
+
+static const struct param no_options[] = { PARAM_END };
+
+/* The number of buckets with rows; *largest: the rows of the largest one. */
+static size_t used_buckets(const struct mih_table *t, uint32_t *largest)
+{
+    size_t used = 0;
+    *largest = 0;
+    for (size_t key = 0; key >> t->bits == 0; key++) {
+        const uint32_t n = t->buckets[key].n;
+        used += n > 0;
+        *largest = n > *largest ? n : *largest;
+    }
+    return used;
+}
+
+static int mih_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct mih *m = (const struct mih *)index;
+    sink->value(sink->to, "rows", (double)m->store.n);
+    sink->value(sink->to, "key_bits", (double)m->params.key_bits);
+    for (size_t i = 0; i < m->n_tables; i++) {
+        const struct mih_table *t = &m->tables[i];
+        uint32_t largest;
+        const size_t used = used_buckets(t, &largest);
+        sink->cell(sink->to, "tables", i, "bits", (double)t->bits);
+        sink->cell(sink->to, "tables", i, "buckets", (double)used);
+        sink->cell(sink->to, "tables", i, "longest", (double)largest);
+        sink->cell(sink->to, "tables", i, "long_buckets", (double)t->n_long);
+    }
+    return OK;
+}
+
+/* Shows the tables: how even their buckets are. */
+static int mih_inspect(const struct index *index, const struct structure_sink *sink)
+{
+    const struct mih *m = (const struct mih *)index;
+
+    if (!sink->enter(sink->to, "mih", 0))
+        return OK;
+    sink->number(sink->to, "rows", (double)m->store.n);
+    sink->number(sink->to, "live", (double)m->store.n);
+    sink->ids(sink->to, "ids", m->store.ids, m->store.n);
+    for (size_t i = 0; i < m->n_tables; i++) {
+        const struct mih_table *t = &m->tables[i];
+        uint32_t largest;
+        if (!sink->enter(sink->to, "table", i))
+            continue;
+        const size_t used = used_buckets(t, &largest);
+        sink->number(sink->to, "first_bit", t->shift);
+        sink->number(sink->to, "bits", t->bits);
+        sink->number(sink->to, "buckets", (double)((size_t)1 << t->bits));
+        sink->number(sink->to, "buckets_used", (double)used);
+        sink->number(sink->to, "mean_bucket", used > 0 ? (double)m->store.n / (double)used : 0);
+        sink->number(sink->to, "largest_bucket", largest);
+        sink->number(sink->to, "long_buckets", (double)t->n_long);
+        sink->leave(sink->to);
+    }
+    sink->leave(sink->to);
+    return OK;
+}
+
+static int mih_memory(const struct index *index, struct memory_use *use)
+{
+    const struct mih *m = (const struct mih *)index;
+    const bool copied = m->params.layout == MIH_COPIED;
+    size_t tables = 0;
+    for (size_t i = 0; i < m->n_tables; i++)
+        tables += (sizeof *m->tables[i].buckets << m->tables[i].bits) +
+                  m->tables[i].position_capacity * sizeof *m->tables[i].position;
+    *use = (struct memory_use){ .vectors = code_store_codes_bytes(&m->store),
+                                .codes = copied ? mih_blocks_bytes(&m->blocks) : 0,
+                                .graph = tables + (copied ? 0 : mih_blocks_bytes(&m->blocks)),
+                                .ids = code_store_ids_bytes(&m->store),
+                                .other = sizeof *m };
+    return OK;
+}
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return mih_create(index, &mih_ops, env, params);
+}
+
+/* Save and load: options and rows in one file, "mih.index"; tables are rebuilt. */
+
+static const void *params_of(const struct index *index)
+{
+    return &((const struct mih *)index)->params;
+}
+
+static struct code_store *store_of(struct index *index)
+{
+    return &((struct mih *)index)->store;
+}
+
+static int fill(struct index *index)
+{
+    struct mih *m = (struct mih *)index;
+    for (size_t row = 0; row < m->store.n; row++) {
+        if (!mih_file(m, m->store.codes[row], (uint32_t)row))
+            return fail(m->base.env.error, ERR_NO_MEMORY,
+                        "mih: out of memory, cannot load %zu codes", m->store.n);
+        mih_tidy(m);
+    }
+    return OK;
+}
+
+static const struct code_file file = { &mih_ops, params_of, store_of, fill };
+
+static int mih_save(struct index *index, const char *dir)
+{
+    return code_file_save(&file, index, dir);
+}
+
+static int mih_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return code_file_load(&file, index, env, dir);
+}
+
+const struct index_ops mih_ops = {
+    .abi = INDEX_ABI,
+    .name = "mih",
+    .summary = "multi-index hashing of 64-bit codes, exact",
+    .source = "Norouzi, Punjani, Fleet: Fast Exact Search in Hamming Space with Multi-Index "
+              "Hashing (TPAMI 2014)",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = param_table,
+    .params_bytes = sizeof(struct mih_params),
+    .knobs = no_options,
+    .create = create,
+    .destroy = mih_destroy,
+    .insert = mih_insert,
+    .remove = mih_remove,
+    .search = mih_search,
+    .range = mih_range,
+    .save = mih_save,
+    .load = mih_load,
+    .stats = mih_stats,
+    .memory = mih_memory,
+    .check = mih_check,
+    .inspect = mih_inspect,
+};

@@ -1,0 +1,96 @@
+/* mih.h - multi-index hashing (Norouzi, Punjani and Fleet, CVPR 2012 and TPAMI 2014): state, its
+ * invariants, and the functions shared by its files.
+ *
+ *   method.c options, reports, files   index.c creation   update.c insertion, deletion   search.c
+ *   check.c   blocks.c memory of buckets
+ *
+ * A code is divided into `tables` blocks of bits. Each table stores rows by a key: the bits of its
+ * block, or as many of them as a key has.
+ *
+ * Invariant: each row of the store is once in each table, in the bucket of its code's key. If codes
+ * are copied, entry i of a bucket consists of codes[i] and rows[i], else of rows[i] alone. A bucket
+ * whose block holds MIH_LONG entries or more is long: position[row] is the row's position in it, so
+ * that deletion takes the same time however many rows share a key. */
+#ifndef DRIFTLINE_HAMMING_MIH_MIH_H
+#define DRIFTLINE_HAMMING_MIH_MIH_H
+
+#include "algorithms/common/codes/code_store.h"
+#include "algorithms/hamming/mih/blocks.h"
+#include "src/core/index.h"
+
+#define MIH_TABLES_MAX 16
+#define MIH_KEY_MAX    24
+#define MIH_LONG       512U
+
+enum mih_layout { MIH_COPIED, MIH_SLOTS };
+
+struct mih_params {
+    int64_t tables, layout, key_bits;
+};
+
+struct mih_bucket {
+    uint32_t block, n; /* block: undefined if n is 0 */
+};
+
+struct mih_table {
+    struct mih_bucket *buckets; /* 2^bits */
+    unsigned shift, bits;       /* position and length of a key in the code */
+    uint32_t *position;         /* of rows in long buckets; NULL if there are none */
+    size_t position_capacity, n_long;
+};
+
+struct mih {
+    struct index base;
+    struct mih_params params; /* key_bits: never 0 */
+    struct code_store store;
+    struct blocks blocks;
+    size_t n_tables;
+    struct mih_table tables[MIH_TABLES_MAX];
+};
+
+/* A bucket's entries; valid until it grows or shrinks. */
+struct mih_run {
+    uint64_t *codes; /* NULL if not copied */
+    uint32_t *rows;
+    uint32_t n, capacity;
+};
+
+static inline uint32_t mih_key(const struct mih_table *t, uint64_t code)
+{
+    return (uint32_t)(code >> t->shift & ((UINT64_C(1) << t->bits) - 1));
+}
+
+/* n > 0. */
+static inline struct mih_run mih_run(const struct mih *m, struct mih_bucket b)
+{
+    const struct slab *slab = mih_blocks_slab(&m->blocks, b.block);
+    unsigned char *memory = mih_blocks_at(slab, b.block);
+    struct mih_run run = { .n = b.n, .capacity = slab->capacity };
+    if (m->params.layout == MIH_COPIED) {
+        run.codes = (uint64_t *)(void *)memory;
+        memory += (size_t)slab->capacity * sizeof *run.codes;
+    }
+    run.rows = (uint32_t *)(void *)memory;
+    return run;
+}
+
+extern const struct index_ops mih_ops;
+
+int mih_create(struct index **, const struct index_ops *, const struct index_env *,
+               const void *params);
+void mih_destroy(struct index *);
+
+int mih_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int mih_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+/* Adds a row of the store to all tables, none of which has it. false: out of memory, and it is
+   in none. */
+bool mih_file(struct mih *, uint64_t code, uint32_t row);
+/* Compacts blocks. To be called after the store has added or removed the row. */
+void mih_tidy(struct mih *);
+
+int mih_search(struct index *, const struct search_request *, struct search_result *);
+int mih_range(struct index *, const struct range_request *, struct range_result *);
+
+int mih_check(const struct index *, struct stat_sink *);
+
+#endif

@@ -1,0 +1,254 @@
+/* mvptree.c - multi-vantage-point tree over 64-bit codes under Hamming distance (Bozkaya and
+ * Ozsoyoglu, SIGMOD 1997), grown by insertion as in the hftrie author's implementation.
+ *
+ * This file has options, creation, insertion and removal of rows, reports, saving, and the table.
+ * Only the rows are saved; load() builds the tree of all rows at once. */
+#include "algorithms/hamming/mvptree/mvptree.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "algorithms/common/codes/code_file.h"
+#include "src/core/mem.h"
+
+#define SHRINK_FROM 1024 /* rows; smaller arrays are not shrunk */
+
+static const struct param param_table[] = {
+    PARAM_INT(struct mvptree_params, branch_factor, 2, 2, 16,
+              "parts that a vantage point's distances are divided into. The fan-out of a node, at "
+              "most 256, is branch_factor to the power of vantage_points"),
+    PARAM_INT(struct mvptree_params, vantage_points, 2, 1, MVP_POINTS, "vantage points per node"),
+    PARAM_INT(struct mvptree_params, path_length, 0, 0, TREE_PATH,
+              "distances to vantage points on its path that a leaf stores per row, a byte each. "
+              "More: fewer distances computed, more bytes read"),
+    PARAM_INT(struct mvptree_params, leaf_capacity, MVP_LEAF, 8, MVP_LEAF,
+              "rows in a leaf before it is divided"),
+    PARAM_END,
+};
+
+/* ----------------------------------------------------------------------- create, destroy */
+
+/* branch_factor to the power of vantage_points; 0: too many. */
+static size_t fan_out_of(const struct mvptree_params *p)
+{
+    size_t fan_out = 1;
+    for (int64_t i = 0; i < p->vantage_points; i++)
+        fan_out *= (size_t)p->branch_factor;
+    return fan_out <= MVP_FAN_OUT ? fan_out : 0;
+}
+
+static int mvptree_create(struct index **index, const struct index_env *env, const void *params)
+{
+    const struct mvptree_params *p = params;
+    if (fan_out_of(p) == 0)
+        return fail(env->error, ERR_ARGUMENT,
+                    "mvptree: branch_factor %" PRId64 " to the power of vantage_points %" PRId64
+                    " is more than %d children",
+                    p->branch_factor, p->vantage_points, MVP_FAN_OUT);
+    struct mvptree *t = mem_zalloc(env->mem, sizeof *t);
+    if (!t)
+        return fail(env->error, ERR_NO_MEMORY, "mvptree: out of memory for an index");
+    t->base.ops = &mvptree_ops;
+    t->base.env = *env;
+    t->params = *p;
+    t->m = (size_t)p->branch_factor;
+    t->v = (size_t)p->vantage_points;
+    t->fan_out = fan_out_of(p);
+    t->path_length = (size_t)p->path_length;
+    t->rng = rng_at(env->seed, 0);
+    code_store_init(&t->rows, env->mem);
+    *index = &t->base;
+    return OK;
+}
+
+static void mvptree_destroy(struct index *index)
+{
+    struct mvptree *t = (struct mvptree *)index;
+    struct mem *mem = index->env.mem;
+    if (t->root)
+        mvptree_free_below(t, t->root);
+    code_store_free(&t->rows);
+    mem_free(mem, t->place);
+    mem_free(mem, t);
+}
+
+/* ------------------------------------------------------------------------ insert, remove */
+
+static int reserve(struct mvptree *t, const uint64_t *ids, size_t n)
+{
+    if (!code_store_reserve(&t->rows, ids, n, t->base.env.expected_n) ||
+        !mem_grow(t->base.env.mem, &t->place, &t->place_capacity, t->rows.n + n, sizeof *t->place))
+        return fail(t->base.env.error, ERR_NO_MEMORY, "mvptree: out of memory for %zu more rows",
+                    n);
+    return OK;
+}
+
+static int mvptree_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct mvptree *t = (struct mvptree *)index;
+    *done = 0;
+    int rc = reserve(t, ids, v.n);
+    while (rc == OK && *done < v.n) {
+        uint64_t code; /* the caller's may be unaligned */
+        memcpy(&code, (const char *)v.rows + *done * sizeof code, sizeof code);
+        rc = mvptree_put(t, (uint32_t)t->rows.n, code);
+        if (rc == OK)
+            (void)code_store_add(&t->rows, code, ids[(*done)++]);
+    }
+    return rc;
+}
+
+static void shrink(struct mvptree *t)
+{
+    struct mem *mem = t->base.env.mem;
+    const size_t n = t->rows.n, capacity = n + n / 4;
+    if (n == 0) {
+        mem_free(mem, t->place);
+        t->place = NULL;
+        t->place_capacity = 0;
+    } else if (t->place_capacity >= SHRINK_FROM && n < t->place_capacity / 4) {
+        uint32_t *less = mem_resize(mem, t->place, capacity * sizeof *less);
+        t->place = less ? less : t->place;
+        t->place_capacity = less ? capacity : t->place_capacity;
+    }
+}
+
+static int mvptree_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct mvptree *t = (struct mvptree *)index;
+    for (*done = 0; *done < n; ++*done) {
+        uint32_t row;
+        if (!code_store_find(&t->rows, ids[*done], &row))
+            return fail(index->env.error, ERR_UNKNOWN_ID, "mvptree: id %" PRIu64 " is not stored",
+                        ids[*done]);
+        mvptree_take(t, row);
+        code_store_remove(&t->rows, row);
+        shrink(t);
+    }
+    return OK;
+}
+
+/* ------------------------------------------------------------------------- search, reports */
+
+static int mvptree_search(struct index *index, const struct search_request *request,
+                          struct search_result *result)
+{
+    return code_search(index, request, result, &mvptree_code_ops);
+}
+
+static int mvptree_range(struct index *index, const struct range_request *request,
+                         struct range_result *result)
+{
+    return code_range(index, request, result, &mvptree_code_ops);
+}
+
+static int mvptree_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct mvptree *t = (const struct mvptree *)index;
+    size_t depth = 0, in_leaves = 0, dead = 0, largest = 0;
+    for (struct mvptree_node *node = t->root; node; node = mvptree_next(t, node, NULL)) {
+        const size_t level = node->parent ? node->parent->depth + 2 : 1;
+        depth = level > depth ? level : depth;
+        if (node->leaf) {
+            const size_t n = ((const struct mvptree_leaf *)node)->n;
+            in_leaves += n;
+            largest = n > largest ? n : largest;
+        }
+    }
+    if (t->root && !t->root->leaf)
+        dead = ((const struct mvptree_inner *)t->root)->dead;
+    sink->value(sink->to, "rows", (double)t->rows.n);
+    sink->value(sink->to, "nodes", (double)(t->n_inner + t->n_leaves));
+    sink->value(sink->to, "leaves", (double)t->n_leaves);
+    sink->value(sink->to, "depth", (double)depth);
+    sink->value(sink->to, "leaf_rows_mean",
+                t->n_leaves ? (double)in_leaves / (double)t->n_leaves : 0);
+    sink->value(sink->to, "leaf_rows_max", (double)largest);
+    sink->value(sink->to, "dead_points", (double)dead);
+    return OK;
+}
+
+static int mvptree_memory(const struct index *index, struct memory_use *use)
+{
+    const struct mvptree *t = (const struct mvptree *)index;
+    *use = (struct memory_use){
+        .codes = code_store_codes_bytes(&t->rows),
+        .ids = code_store_ids_bytes(&t->rows),
+        .graph = t->nodes_bytes + t->place_capacity * sizeof *t->place,
+        .other = sizeof *t,
+    };
+    return OK;
+}
+
+/* -------------------------------------------------------------------------------- save, load */
+
+static const void *params_of(const struct index *index)
+{
+    return &((const struct mvptree *)index)->params;
+}
+
+static struct code_store *rows_of(struct index *index)
+{
+    return &((struct mvptree *)index)->rows;
+}
+
+/* One leaf of all rows, which is then divided: the paper's construction. */
+static int fill(struct index *index)
+{
+    struct mvptree *t = (struct mvptree *)index;
+    const size_t n = t->rows.n;
+    if (n == 0)
+        return OK;
+    struct mvptree_leaf *leaf = NULL;
+    if (mem_grow(t->base.env.mem, &t->place, &t->place_capacity, n, sizeof *t->place))
+        leaf = mvptree_leaf_new(t, 0, mvptree_leaf_capacity(n));
+    if (!leaf)
+        return fail(t->base.env.error, ERR_NO_MEMORY,
+                    "mvptree: out of memory, cannot load %zu rows", n);
+    mvptree_link(t, NULL, 0, &leaf->head);
+    for (size_t row = 0; row < n; row++)
+        mvptree_leaf_append(t, leaf, t->rows.codes[row], (uint32_t)row, NULL);
+    mvptree_divide(t, &leaf->head);
+    return OK;
+}
+
+static const struct code_file file = { &mvptree_ops, params_of, rows_of, fill };
+
+static int mvptree_save(struct index *index, const char *dir)
+{
+    return code_file_save(&file, index, dir);
+}
+
+static int mvptree_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return code_file_load(&file, index, env, dir);
+}
+
+/* ----------------------------------------------------------------------------------- table */
+
+static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct param no_knobs[] = { PARAM_END };
+
+const struct index_ops mvptree_ops = {
+    .abi = INDEX_ABI,
+    .name = "mvptree",
+    .summary = "multi-vantage-point tree over codes, exact; a baseline",
+    .source = "Bozkaya and Ozsoyoglu, SIGMOD 1997",
+    .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = param_table,
+    .params_bytes = sizeof(struct mvptree_params),
+    .knobs = no_knobs,
+    .create = mvptree_create,
+    .destroy = mvptree_destroy,
+    .insert = mvptree_insert,
+    .remove = mvptree_remove,
+    .search = mvptree_search,
+    .range = mvptree_range,
+    .save = mvptree_save,
+    .load = mvptree_load,
+    .stats = mvptree_stats,
+    .memory = mvptree_memory,
+    .check = mvptree_check,
+    .inspect = mvptree_inspect,
+};

@@ -1,0 +1,172 @@
+/* method.c - the method's options and its table of operations, which call the body that
+   `mode` chose. */
+#include "algorithms/hftrie/hftrie.h"
+
+#include <string.h>
+
+#include "src/core/mem.h"
+
+static const struct param param_table[] = {
+    PARAM_CHOICE(
+        struct hftrie_params, mode, HFTRIE_MULTI, "standard|fast|multi",
+        "standard: one trie, exact; fast: one trie that follows at most one flipped bit per chunk, "
+        "faster and inexact; multi: four tables, exact, or a scan where that is cheaper",
+        .paper = "standard"),
+    PARAM_INT(struct hftrie_params, chunk_bits, 4, 1, 8,
+              "standard, fast: bits per level of the trie: 1, 2, 4 or 8. More: fewer levels, "
+              "larger nodes"),
+    PARAM_INT(struct hftrie_params, leaf_capacity, 128, 1, 65536,
+              "standard, fast: codes in a leaf before it splits. More: less memory, more codes "
+              "compared in fewer places",
+              .paper = "10"),
+    PARAM_BOOL(struct hftrie_params, permute, true,
+               "multi: bits are permuted so that buckets are of even size"),
+    PARAM_END
+};
+
+/* The costs: docs/methods/hftrie.md describes how they were measured. */
+static const struct param knob_table[] = {
+    PARAM_CHOICE(struct hftrie_knobs, plan, HFTRIE_AUTO, "auto|tables|scan",
+                 "multi: what answers a query; auto: what the cost model expects to be cheaper"),
+    PARAM_REAL(struct hftrie_knobs, query_ns, 250, 0, 1e9, "cost model: fixed cost of a query"),
+    PARAM_REAL(struct hftrie_knobs, header_ns, 2.5, 0, 1e9,
+               "cost model: reading the size of a bucket"),
+    PARAM_REAL(struct hftrie_knobs, lookup_ns, 8, 0, 1e9, "cost model: a bucket that is not empty"),
+    PARAM_REAL(struct hftrie_knobs, line_ns, 6, 0, 1e9, "cost model: a cache line of 15 codes"),
+    PARAM_REAL(struct hftrie_knobs, candidate_ns, 40, 0, 1e9,
+               "cost model: verifying a code that is near enough"),
+    PARAM_REAL(struct hftrie_knobs, compare_ns, .06, 0, 1e9,
+               "cost model: comparing a code in a scan"),
+    PARAM_REAL(struct hftrie_knobs, read_ns, .1, 0, 1e9,
+               "cost model: reading a code from memory, once per batch"),
+    PARAM_REAL(struct hftrie_knobs, cached_ns, .035, 0, 1e9,
+               "cost model: reading a code where all codes fit the last-level cache"),
+    PARAM_END
+};
+
+static struct hftrie *hftrie_of(struct index *index)
+{
+    return (struct hftrie *)index;
+}
+
+#define COPY_ROWS ((size_t)512)
+
+/* Copies rows from an unaligned address. */
+static int insert_copied(struct hftrie *h, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    uint64_t codes[COPY_ROWS];
+    int rc = OK;
+    while (rc == OK && *done < v.n) {
+        const size_t n = v.n - *done < COPY_ROWS ? v.n - *done : COPY_ROWS;
+        size_t some = 0;
+        memcpy(codes, (const char *)v.rows + *done * sizeof *codes, n * sizeof *codes);
+        rc = h->body->insert(h, codes, ids + *done, n, &some);
+        *done += some;
+    }
+    return rc;
+}
+
+static int hftrie_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    struct hftrie *h = hftrie_of(index);
+    *done = 0;
+    if ((uintptr_t)v.rows % _Alignof(uint64_t) != 0)
+        return insert_copied(h, v, ids, done);
+    return h->body->insert(h, v.rows, ids, v.n, done);
+}
+
+static int hftrie_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct hftrie *h = hftrie_of(index);
+    *done = 0;
+    return h->body->remove(h, ids, n, done);
+}
+
+static int hftrie_search(struct index *index, const struct search_request *request,
+                         struct search_result *result)
+{
+    return code_search(index, request, result, &hftrie_of(index)->body->search);
+}
+
+static int hftrie_range(struct index *index, const struct range_request *request,
+                        struct range_result *result)
+{
+    return code_range(index, request, result, &hftrie_of(index)->body->search);
+}
+
+static int hftrie_maintain(struct index *index, uint64_t budget, bool *more)
+{
+    struct hftrie *h = hftrie_of(index);
+    *more = false;
+    return h->body->maintain ? h->body->maintain(h, budget, more) : OK;
+}
+
+static int hftrie_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    h->body->stats(h, sink);
+    return OK;
+}
+
+static int hftrie_memory(const struct index *index, struct memory_use *use)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    *use = (struct memory_use){ .other = sizeof *h };
+    h->body->memory(h, use); /* adds */
+    return OK;
+}
+
+static int hftrie_check(const struct index *index, struct stat_sink *sink)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    (void)sink;
+    return h->body->check(h);
+}
+
+static int hftrie_inspect(const struct index *index, const struct structure_sink *sink)
+{
+    const struct hftrie *h = (const struct hftrie *)index;
+    if (!sink->enter(sink->to, "hftrie", 0))
+        return OK;
+    h->body->inspect(h, sink);
+    sink->leave(sink->to);
+    return OK;
+}
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return hftrie_create(index, &hftrie_ops, env, params);
+}
+
+static int load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return hftrie_load(index, &hftrie_ops, env, dir);
+}
+
+static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+
+const struct index_ops hftrie_ops = {
+    .abi = INDEX_ABI,
+    .name = "hftrie",
+    .summary = "64-bit codes in a trie of bit chunks: insert, delete, search by Hamming distance",
+    .source = "HFTrie",
+    .flags = INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = param_table,
+    .params_bytes = sizeof(struct hftrie_params),
+    .knobs = knob_table,
+    .knobs_bytes = sizeof(struct hftrie_knobs),
+    .create = create,
+    .destroy = hftrie_destroy,
+    .insert = hftrie_insert,
+    .remove = hftrie_remove,
+    .search = hftrie_search,
+    .range = hftrie_range,
+    .maintain = hftrie_maintain,
+    .save = hftrie_save,
+    .load = load,
+    .stats = hftrie_stats,
+    .memory = hftrie_memory,
+    .check = hftrie_check,
+    .inspect = hftrie_inspect,
+};

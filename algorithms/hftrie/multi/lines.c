@@ -1,0 +1,262 @@
+/* lines.c - buckets as chains of lines of one cache line each.
+ *
+ * Entries are added to and taken from the first line of a chain. A hole elsewhere is filled
+ * from there, so all lines but the first are full, and a bucket's number of entries determines
+ * the length of its chain. Empty lines are kept for reuse; laying out all lines again gives
+ * them back. */
+#include <string.h>
+
+#include "algorithms/hftrie/multi/multi.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* Spare lines as a share of those in use, so that growing is rare and memory is not doubled. */
+#define SPARE_SHARE 32
+#define SPARE_LEAST 64
+
+void hftrie_multi_lines_free(struct multi *m, struct multi_table *t)
+{
+    mem_free(m->store.mem, t->buckets);
+    mem_free(m->store.mem, t->lines);
+    mem_free(m->store.mem, t->rows);
+    *t = (struct multi_table){ .which = t->which, .first_free = MULTI_NONE };
+}
+
+static bool resize(struct multi *m, struct multi_line **lines, size_t n)
+{
+    struct multi_line *moved = mem_resize(m->store.mem, *lines, n * sizeof **lines);
+    if (moved)
+        *lines = moved;
+    return moved;
+}
+
+bool hftrie_multi_lines_reserve(struct multi *m, struct multi_table *t, size_t n)
+{
+    const size_t need = t->used + n;
+    if (need <= (size_t)t->capacity + t->n_free)
+        return true;
+    const size_t capacity = need + need / SPARE_SHARE + SPARE_LEAST;
+    if (capacity >= MULTI_RUN || !resize(m, &t->lines, capacity) ||
+        (t->which == 0 && !resize(m, &t->rows, capacity)))
+        return false;
+    t->capacity = (uint32_t)capacity;
+    return true;
+}
+
+static uint32_t new_line(struct multi_table *t)
+{
+    if (t->n_free == 0)
+        return t->used++;
+    const uint32_t line = t->first_free;
+    t->first_free = t->lines[line].entry[MULTI_ENTRIES];
+    t->n_free--;
+    return line;
+}
+
+void hftrie_multi_lines_add(struct multi *m, struct multi_table *t, uint32_t key, uint32_t entry,
+                            uint32_t row)
+{
+    (void)m;
+    struct multi_bucket *b = &t->buckets[key];
+    const uint32_t at = b->n % MULTI_ENTRIES;
+    if (at == 0) {
+        const uint32_t line = new_line(t);
+        t->lines[line].entry[MULTI_ENTRIES] = b->n ? b->first : MULTI_NONE;
+        b->first = line;
+        t->loose += b->n > 0;
+    }
+    const uint32_t line = b->first & ~MULTI_RUN;
+    t->lines[line].entry[at] = entry;
+    if (t->which == 0)
+        t->rows[line].entry[at] = row;
+    b->n++;
+}
+
+#define ALL     UINT32_MAX
+#define AT_ONCE 16U /* lines compared per call */
+
+/* Bit i of masks[l]: entry i of line l equals its query. */
+static void equal_in_lines(const struct multi *m, const uint32_t *queries,
+                           const uint32_t *const *lines, size_t n, uint16_t *masks)
+{
+    static const uint32_t all[AT_ONCE] = { ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL,
+                                           ALL, ALL, ALL, ALL, ALL, ALL, ALL, ALL };
+    static const uint32_t none[AT_ONCE] = { 0 };
+    m->kernels->hamming_b32_lines(queries, all, lines, none, n, masks);
+}
+
+/* The same for the first n entries of one line. */
+static unsigned equal_in_line(const struct multi *m, const struct multi_line *line, uint32_t entry,
+                              uint32_t n)
+{
+    const uint32_t *entries = line->entry;
+    uint16_t mask;
+    equal_in_lines(m, &entry, &entries, 1, &mask);
+    return mask & ((1U << n) - 1);
+}
+
+static bool is_wanted(const struct multi *m, const struct multi_probe *p, uint32_t line, unsigned i)
+{
+    if (p->which != 0)
+        return true;
+    const uint32_t row = m->table[0].rows[line].entry[i];
+    return p->row == MULTI_NONE ? m->store.codes[row] == p->code : row == p->row;
+}
+
+/* Continues after a line whose equal entries are given. If one in table 0 is equal, prefetches its
+   row first. */
+static void step(const struct multi *m, struct multi_probe *p, unsigned equal)
+{
+    const struct multi_table *t = &m->table[p->which];
+    const uint32_t line = p->link & ~MULTI_RUN, n = multi_fill(p->left);
+    equal &= (1U << n) - 1;
+    if (equal && p->which == 0 && !p->waits) {
+        __builtin_prefetch(t->rows + line, 1);
+        p->waits = true;
+        return;
+    }
+    p->waits = false;
+    for (; equal && !p->found; equal &= equal - 1) {
+        const unsigned i = (unsigned)__builtin_ctz(equal);
+        if (!is_wanted(m, p, line, i))
+            continue;
+        p->found = true;
+        p->place = (struct multi_place){ line, i };
+    }
+    p->link = t->lines[line].entry[MULTI_ENTRIES];
+    p->left = p->found ? 0 : p->left - n;
+    if (p->left > 0)
+        __builtin_prefetch(t->lines + (p->link & ~MULTI_RUN));
+}
+
+/* One line of each probe at a time: with many probes this keeps memory busy, and fetches no line
+   that is not read. */
+void hftrie_multi_lines_probe(const struct multi *m, struct multi_probe *probes, size_t n)
+{
+    uint16_t active[MULTI_PROBES];
+    size_t n_active = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct multi_probe *p = &probes[i];
+        const struct multi_bucket *b = &m->table[p->which].buckets[p->key];
+        p->link = b->first;
+        p->left = p->n = b->n;
+        p->found = p->waits = false;
+        if (b->n == 0)
+            continue;
+        active[n_active++] = (uint16_t)i;
+        __builtin_prefetch(m->table[p->which].lines + (b->first & ~MULTI_RUN), 1);
+        if (p->which == 0)
+            __builtin_prefetch(m->table[0].rows + (b->first & ~MULTI_RUN), 1);
+    }
+    while (n_active > 0) {
+        size_t left = 0;
+        for (size_t first = 0; first < n_active; first += AT_ONCE) {
+            const size_t count = n_active - first < AT_ONCE ? n_active - first : AT_ONCE;
+            const uint32_t *lines[AT_ONCE];
+            uint32_t entries[AT_ONCE];
+            uint16_t masks[AT_ONCE];
+            for (size_t i = 0; i < count; i++) {
+                const struct multi_probe *p = &probes[active[first + i]];
+                lines[i] = m->table[p->which].lines[p->link & ~MULTI_RUN].entry;
+                entries[i] = p->entry;
+            }
+            equal_in_lines(m, entries, lines, count, masks);
+            for (size_t i = 0; i < count; i++) {
+                struct multi_probe *p = &probes[active[first + i]];
+                step(m, p, masks[i]);
+                active[left] = active[first + i];
+                left += p->left > 0;
+            }
+        }
+        n_active = left;
+    }
+}
+
+void hftrie_multi_lines_take(struct multi_table *t, uint32_t key, struct multi_place place)
+{
+    struct multi_bucket *b = &t->buckets[key];
+    const uint32_t first = b->first & ~MULTI_RUN, last = multi_fill(b->n) - 1;
+    t->lines[place.line].entry[place.at] = t->lines[first].entry[last];
+    if (t->which == 0)
+        t->rows[place.line].entry[place.at] = t->rows[first].entry[last];
+    b->n--;
+    if (last > 0)
+        return;
+    b->first = t->lines[first].entry[MULTI_ENTRIES];
+    t->lines[first].entry[MULTI_ENTRIES] = t->first_free;
+    t->first_free = first;
+    t->n_free++;
+}
+
+bool hftrie_multi_lines_find(const struct multi *m, const struct multi_table *t, uint32_t key,
+                             uint32_t entry, uint32_t row, struct multi_place *place)
+{
+    const struct multi_bucket *b = &t->buckets[key];
+    uint32_t link = b->first;
+    for (uint32_t left = b->n; left > 0; left -= multi_fill(left)) {
+        const uint32_t line = link & ~MULTI_RUN;
+        unsigned equal = equal_in_line(m, &t->lines[line], entry, multi_fill(left));
+        for (; equal; equal &= equal - 1) {
+            const uint32_t i = (uint32_t)__builtin_ctz(equal);
+            if (t->which == 0 && t->rows[line].entry[i] != row)
+                continue;
+            *place = (struct multi_place){ line, i };
+            return true;
+        }
+        link = t->lines[line].entry[MULTI_ENTRIES];
+    }
+    return false;
+}
+
+bool hftrie_multi_find_code(const struct multi *m, uint64_t code, uint64_t p, uint32_t *row)
+{
+    const struct multi_table *t = &m->table[0];
+    const struct multi_bucket *b = &t->buckets[multi_key(m, 0, p)];
+    uint32_t link = b->first;
+    for (uint32_t left = b->n; left > 0; left -= multi_fill(left)) {
+        const uint32_t line = link & ~MULTI_RUN;
+        unsigned equal = equal_in_line(m, &t->lines[line], multi_entry(0, p), multi_fill(left));
+        for (; equal; equal &= equal - 1) {
+            *row = t->rows[line].entry[__builtin_ctz(equal)];
+            if (m->store.codes[*row] == code)
+                return true;
+        }
+        link = t->lines[line].entry[MULTI_ENTRIES];
+    }
+    return false;
+}
+
+/* Copies a chain of n entries to the lines from `to` on. */
+static void copy_chain(const struct multi_table *from, uint32_t link, uint32_t n,
+                       struct multi_table *to)
+{
+    for (uint32_t left = n; left > 0; left -= multi_fill(left)) {
+        const uint32_t line = link & ~MULTI_RUN;
+        to->lines[to->used] = from->lines[line];
+        if (to->rows)
+            to->rows[to->used] = from->rows[line];
+        link = from->lines[line].entry[MULTI_ENTRIES];
+        to->lines[to->used].entry[MULTI_ENTRIES] = (to->used + 1) | MULTI_RUN;
+        to->used++;
+    }
+}
+
+bool hftrie_multi_lines_lay(struct multi *m, struct multi_table *t)
+{
+    const size_t buckets = (size_t)1 << m->shape.bits;
+    struct multi_table to = { .which = t->which, .buckets = t->buckets, .first_free = MULTI_NONE };
+    if (!hftrie_multi_lines_reserve(m, &to, t->used - t->n_free)) {
+        mem_free(m->store.mem, to.lines);
+        return false;
+    }
+    for (size_t i = 0; i < buckets; i++) {
+        struct multi_bucket *b = &t->buckets[i];
+        const uint32_t first = to.used | MULTI_RUN;
+        copy_chain(t, b->first, b->n, &to);
+        b->first = first;
+    }
+    mem_free(m->store.mem, t->lines);
+    mem_free(m->store.mem, t->rows);
+    *t = to;
+    return true;
+}

@@ -1,0 +1,116 @@
+/* multi.c - the body for mode multi: creation, reports, maintenance. */
+#include "algorithms/hftrie/multi/multi.h"
+
+#include "src/core/mem.h"
+
+#define LOOSE_SHARE 8 /* a table is laid out again when 1 / LOOSE_SHARE of its lines are loose */
+
+static int multi_create(struct hftrie *h)
+{
+    struct multi *m = mem_zalloc(h->base.env.mem, sizeof *m);
+    if (!m)
+        return fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: out of memory for an index");
+    m->kernels = h->base.env.kernels;
+    code_store_init(&m->store, h->base.env.mem);
+    h->state = m;
+    return OK;
+}
+
+static void multi_destroy(struct hftrie *h)
+{
+    struct multi *m = h->state;
+    hftrie_multi_empty(m);
+    code_store_free(&m->store);
+    mem_free(h->base.env.mem, m);
+}
+
+static void multi_save(const struct hftrie *h, struct store_writer *w)
+{
+    code_store_save(&multi_of(h)->store, w);
+}
+
+/* Rebuilds the tables; their shape does not affect answers. */
+static int multi_load(struct hftrie *h, const struct store_reader *r)
+{
+    struct multi *m = h->state;
+    const int rc = code_store_load(&m->store, r);
+    if (rc != OK || m->store.n == 0)
+        return rc;
+    const size_t n = m->store.n, expected = h->base.env.expected_n;
+    return hftrie_multi_build(h, expected > n ? expected : n, true)
+               ? OK
+               : fail(h->base.env.error, ERR_NO_MEMORY, "hftrie: out of memory for %zu codes", n);
+}
+
+static void multi_stats(const struct hftrie *h, struct stat_sink *sink)
+{
+    struct multi *m = h->state;
+    static const char *const names[] = { "crowding_0", "crowding_1", "crowding_2", "crowding_3" };
+    double lines = 0, spare = 0;
+    for (unsigned j = 0; j < MULTI_TABLES; j++) {
+        lines += m->table[j].used - m->table[j].n_free;
+        spare += m->table[j].n_free;
+        sink->value(sink->to, names[j], hftrie_multi_crowding(m, j));
+    }
+    sink->value(sink->to, "rows", (double)m->store.n);
+    sink->value(sink->to, "distinct_codes", (double)m->n_codes);
+    sink->value(sink->to, "key_bits", m->shape.bits);
+    sink->value(sink->to, "permuted", m->shape.permuted);
+    sink->value(sink->to, "lines", lines);
+    sink->value(sink->to, "free_lines", spare);
+    sink->value(sink->to, "queries", (double)atomic_load(&m->queries));
+    sink->value(sink->to, "scans", (double)atomic_load(&m->scans));
+    sink->value(sink->to, "lookups", (double)atomic_load(&m->lookups));
+    sink->value(sink->to, "lines_read", (double)atomic_load(&m->lines));
+    sink->value(sink->to, "candidates", (double)atomic_load(&m->candidates));
+    sink->value(sink->to, "verified", (double)atomic_load(&m->verified));
+}
+
+static void multi_memory(const struct hftrie *h, struct memory_use *use)
+{
+    const struct multi *m = h->state;
+    const size_t buckets = m->shape.bits ? (size_t)1 << m->shape.bits : 0;
+    size_t lines = m->table[0].capacity; /* of rows */
+    for (unsigned j = 0; j < MULTI_TABLES; j++)
+        lines += m->table[j].capacity;
+    use->vectors += code_store_codes_bytes(&m->store);
+    use->ids += code_store_ids_bytes(&m->store);
+    use->codes +=
+        lines * sizeof(struct multi_line) + MULTI_TABLES * buckets * sizeof(struct multi_bucket);
+    use->other += sizeof *m + 2 * m->links * sizeof *m->next + buckets * sizeof *m->shape.masks +
+                  (m->shape.spread ? 8 * sizeof *m->shape.spread : 0);
+}
+
+/* Lays out one table per call, if enough of its lines are loose. */
+static int multi_maintain(struct hftrie *h, uint64_t budget, bool *more)
+{
+    struct multi *m = h->state;
+    unsigned loose = 0;
+    for (unsigned j = 0; j < MULTI_TABLES; j++) {
+        struct multi_table *t = &m->table[j];
+        if (t->loose == 0 || t->loose < t->used / LOOSE_SHARE)
+            continue;
+        if (budget > 0 && loose++ > 0)
+            break;
+        if (!hftrie_multi_lines_lay(m, t))
+            return fail(h->base.env.error, ERR_NO_MEMORY,
+                        "hftrie: out of memory, cannot lay out %u lines again", t->used);
+    }
+    *more = loose > 1;
+    return OK;
+}
+
+const struct hftrie_body hftrie_multi = {
+    .create = multi_create,
+    .destroy = multi_destroy,
+    .insert = hftrie_multi_insert,
+    .remove = hftrie_multi_remove,
+    .save = multi_save,
+    .load = multi_load,
+    .stats = multi_stats,
+    .memory = multi_memory,
+    .check = hftrie_multi_check,
+    .inspect = hftrie_multi_inspect,
+    .maintain = multi_maintain,
+    .search = { .range = hftrie_multi_range, .nearest = hftrie_multi_nearest },
+};

@@ -1,0 +1,234 @@
+/* multi.h - exact range search by tables over blocks of bits.
+ *
+ * The bits of a code are permuted and divided into four blocks of 16. The key of table j is the
+ * first `bits` bits of block j; the table has a bucket for each key. If the t_j + 1 sum to r + 1,
+ * then a code within r of a query differs from it in at least one key j by at most t_j bits, so the
+ * buckets at these distances contain all answers. An entry of a bucket consists of 32 of the code's
+ * other bits, so that sixteen are compared at once and few have to be verified.
+ *
+ *   lines.c  a table's buckets, chains of lines     build.c   building all of them
+ *   learn.c  assigning bits to blocks               insert.c, remove.c
+ *   cost.c   choosing the t_j, or the scan          walk.c    searching buckets
+ *   search.c range, nearest                         check.c   multi.c  the rest
+ *
+ * Rows are those of a code_store; a table has each distinct code once. Only table 0 refers to rows:
+ * an entry of another table is looked up there by the bits of block 0. The row in table 0 is the
+ * head of the rows of its code, which are linked by `next` and `prev`. */
+#ifndef DRIFTLINE_HFTRIE_MULTI_MULTI_H
+#define DRIFTLINE_HFTRIE_MULTI_MULTI_H
+
+#include <stdatomic.h>
+
+#include "algorithms/common/codes/code_store.h"
+#include "algorithms/hftrie/hftrie.h"
+
+#define MULTI_TABLES        4U
+#define MULTI_BLOCK         16U /* bits */
+#define MULTI_BITS_AT_LEAST 2U
+#define MULTI_ENTRIES       15U /* per line */
+#define MULTI_LEARN_AGAIN   4   /* with this many times the rows, other blocks may be more even */
+#define MULTI_NONE          UINT32_MAX
+/* In a link: the lines from there to the chain's end are consecutive. */
+#define MULTI_RUN ((uint32_t)1 << 31)
+
+/* entry[15] is the link to the next line; only the first line of a chain may have fewer than
+   15 entries. */
+struct multi_line {
+    _Alignas(64) uint32_t entry[16];
+};
+
+struct multi_bucket {
+    uint32_t first; /* a line, possibly with MULTI_RUN; undefined if n is 0 */
+    uint32_t n;
+};
+
+struct multi_table {
+    unsigned which;
+    struct multi_bucket *buckets; /* 2^bits */
+    struct multi_line *lines;
+    struct multi_line *rows;     /* table 0: entry i of a line belongs to row rows[line].entry[i] */
+    uint32_t capacity, used;     /* lines; those from `used` on were never used */
+    uint32_t first_free, n_free; /* linked by entry[15] */
+    uint32_t loose;              /* lines added in front of chains since the lines were laid out */
+};
+
+/* The assignment of codes to buckets. */
+struct multi_shape {
+    unsigned bits; /* of a key; 0: no tables, and no rows */
+    bool permuted;
+    uint64_t (*spread)[256];        /* [8]: positions of the bits of byte i; NULL until learnt */
+    uint16_t *masks;                /* the 2^bits masks by ascending number of bits */
+    uint32_t ring[MULTI_BLOCK + 2]; /* masks with d bits are ring[d] .. ring[d + 1] - 1 */
+};
+
+struct kernels;
+
+struct multi {
+    const struct kernels *kernels;
+    struct code_store store;
+    struct multi_shape shape;
+    struct multi_table table[MULTI_TABLES];
+    size_t n_codes;        /* distinct */
+    size_t most_codes;     /* the most since the tables were built */
+    size_t grow_at;        /* number of codes from which longer keys are better */
+    size_t learn_at;       /* number of rows at which to check whether other blocks are more even */
+    uint32_t *next, *prev; /* links of rows; NULL until a code occurs twice */
+    size_t links;          /* capacity of each */
+
+    /* Share of entries within l bits of a query's entry, l < 32, measured on pairs of rows. */
+    float within[MULTI_TABLES][33];
+    double evenness;   /* 1: as even as uniform keys; near 0: a few buckets have most codes */
+    double walk_lines; /* lines of table 0 read to verify an entry of another table */
+
+    atomic_ullong queries, scans, lookups, lines, candidates, verified;
+};
+
+/* The permuted code. */
+static inline uint64_t multi_permute(const struct multi *m, uint64_t code)
+{
+    if (!m->shape.permuted)
+        return code;
+    uint64_t p = 0;
+    for (unsigned i = 0; i < 8; i++)
+        p |= m->shape.spread[i][code >> 8 * i & 255];
+    return p;
+}
+
+/* The following take a permuted code p. */
+
+static inline uint32_t multi_key(const struct multi *m, unsigned table, uint64_t p)
+{
+    return (uint32_t)(p >> MULTI_BLOCK * table) & (((uint32_t)1 << m->shape.bits) - 1);
+}
+
+/* The blocks in an entry, by table: 1 and 2; 0 and 2; 0 and 3; 0 and 1. */
+static inline uint32_t multi_entry(unsigned table, uint64_t p)
+{
+    switch (table) {
+        case 0: return (uint32_t)(p >> 16);
+        case 1: return (uint32_t)((p & 0xffff) | (p >> 32 & 0xffff) << 16);
+        case 2: return (uint32_t)((p & 0xffff) | (p >> 48) << 16);
+        default: return (uint32_t)p;
+    }
+}
+
+/* The bits of the code that key and entry contain, the others 0. */
+static inline uint64_t multi_part(unsigned table, uint32_t key, uint32_t entry)
+{
+    const uint64_t e = entry, low = e & 0xffff, high = e >> 16, k = (uint64_t)key << 16 * table;
+    switch (table) {
+        case 0: return e << 16 | k;
+        case 1: return low | high << 32 | k;
+        case 2: return low | high << 48 | k;
+        default: return e | k;
+    }
+}
+
+static inline const struct multi *multi_of(const struct hftrie *h)
+{
+    return h->state;
+}
+
+/* Entries in the first line of a chain of n. */
+static inline uint32_t multi_fill(uint32_t n)
+{
+    return (n - 1) % MULTI_ENTRIES + 1;
+}
+
+static inline size_t multi_lines_of(size_t n)
+{
+    return (n + MULTI_ENTRIES - 1) / MULTI_ENTRIES;
+}
+
+/* lines.c. The position of an entry. */
+struct multi_place {
+    uint32_t line, at;
+};
+
+/* One of many simultaneous searches for entries. */
+struct multi_probe {
+    uint32_t which, key, entry, row; /* row: in table 0; MULTI_NONE: any row whose code is `code` */
+    uint64_t code;
+    uint32_t link, left; /* the next line, and the entries from it on */
+    uint32_t n;          /* entries of the bucket at the time of the search */
+    bool found, waits;
+    struct multi_place place;
+};
+#define MULTI_PROBES 320U /* most probes at once */
+
+/* Reserves at least n more lines. false: out of memory. */
+bool hftrie_multi_lines_reserve(struct multi *, struct multi_table *, size_t n);
+/* Adds an entry in reserved space; `row` is used in table 0 only. */
+void hftrie_multi_lines_add(struct multi *, struct multi_table *, uint32_t key, uint32_t entry,
+                            uint32_t row);
+/* Finds the entry with this row, or, in tables other than 0, any equal one. */
+bool hftrie_multi_lines_find(const struct multi *, const struct multi_table *, uint32_t key,
+                             uint32_t entry, uint32_t row, struct multi_place *);
+/* The same for n probes whose which, key, entry, row and code are set and whose buckets have
+   been prefetched. */
+void hftrie_multi_lines_probe(const struct multi *, struct multi_probe *, size_t n);
+void hftrie_multi_lines_take(struct multi_table *, uint32_t key, struct multi_place);
+/* Makes the lines of each chain contiguous, in as little memory as they need plus some spare lines.
+   false: out of memory, nothing has changed. */
+bool hftrie_multi_lines_lay(struct multi *, struct multi_table *);
+void hftrie_multi_lines_free(struct multi *, struct multi_table *);
+
+/* Finds the head row of this code; p is the permuted code. */
+bool hftrie_multi_find_code(const struct multi *, uint64_t code, uint64_t p, uint32_t *row);
+
+/* build.c. Rebuilds the tables for the current rows. `wanted`: the number of rows expected. Links
+   are kept, or, if `fresh`, made again. false: out of memory, nothing changed. */
+bool hftrie_multi_build(struct hftrie *, size_t wanted, bool fresh);
+void hftrie_multi_empty(struct multi *); /* frees tables and links */
+/* Reserves links for n rows, if there are links. */
+bool hftrie_multi_links_reserve(struct multi *, size_t n);
+/* Makes the links if there are none. false: out of memory. */
+bool hftrie_multi_links_begin(struct multi *);
+/* Links a row to the head of its code. */
+void hftrie_multi_link(struct multi *, uint32_t head, uint32_t row);
+
+/* learn.c. Learns a permutation from the rows: order[i] is the bit that goes to place i of the
+   permuted code. false: the current one is about as even. */
+bool hftrie_multi_learn(const struct multi *, uint64_t seed, uint8_t order[64]);
+void hftrie_multi_spread(const uint8_t order[64], uint64_t spread[8][256]);
+/* Mean number of entries in the bucket of an entry of the table. */
+double hftrie_multi_crowding(const struct multi *, unsigned table);
+/* Sets within, evenness and walk_lines. */
+void hftrie_multi_measure(struct multi *, uint64_t seed);
+
+int hftrie_multi_insert(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,
+                        size_t *done);
+int hftrie_multi_remove(struct hftrie *, const uint64_t *ids, size_t n, size_t *done);
+
+/* cost.c */
+struct hftrie_multi_plan {
+    int8_t threshold[MULTI_TABLES]; /* the t_j; -1: the table is not used */
+    double ns;                      /* expected time */
+};
+/* Expected time of a scan for each query of a group of n. */
+double hftrie_multi_scan_ns(const struct multi *, const struct hftrie_knobs *, size_t n);
+/* Whether planning pays: false if a scan is likely to be better for any query. */
+bool hftrie_multi_promising(const struct multi *, const struct hftrie_knobs *, unsigned radius,
+                            double limit_ns);
+/* Makes a plan for p and a radius that takes less than limit_ns; false: none was found. */
+bool hftrie_multi_plan(const struct multi *, const struct hftrie_knobs *, uint64_t p,
+                       unsigned radius, double limit_ns, struct hftrie_multi_plan *);
+
+/* walk.c. A query of a group, with its plan and its answers. */
+struct multi_query {
+    uint64_t query, p;
+    struct hftrie_multi_plan plan;
+    struct code_answers *answers;
+};
+int hftrie_multi_walk(const struct hftrie *, const struct multi_query *, size_t n, unsigned radius,
+                      const struct id_filter *, struct work *);
+
+/* search.c */
+int hftrie_multi_range(const struct index *, struct code_group *, unsigned radius,
+                       struct code_answers *answers);
+int hftrie_multi_nearest(const struct index *, struct code_group *, struct topk *nearest);
+
+int hftrie_multi_check(const struct hftrie *);
+void hftrie_multi_inspect(const struct hftrie *, const struct structure_sink *);
+
+#endif

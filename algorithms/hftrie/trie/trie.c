@@ -1,0 +1,75 @@
+/* trie.c - the trie as a body of hftrie: creation and the table of functions. */
+#include "algorithms/hftrie/trie/trie.h"
+
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+static void order_children(struct trie *t, bool fast)
+{
+    struct trie_reach *r = &t->reach;
+    uint16_t n = 0;
+    for (unsigned d = 0; d <= t->bits; d++) {
+        r->start[d] = n;
+        for (uint32_t x = 0; x < t->fan; x++)
+            if ((unsigned)__builtin_popcount(x) == d)
+                r->order[n++] = (uint8_t)x;
+    }
+    r->start[t->bits + 1] = n;
+    r->furthest = fast ? 1 : t->bits;
+}
+
+static int trie_create(struct hftrie *h)
+{
+    const struct index_env *env = &h->base.env;
+    struct trie *t = mem_zalloc(env->mem, sizeof *t);
+    if (!t)
+        return fail(env->error, ERR_NO_MEMORY, "hftrie: out of memory for a trie");
+    t->mem = env->mem;
+    t->error = env->error;
+    t->kernels = env->kernels;
+    t->bits = (unsigned)h->params.chunk_bits;
+    t->levels = 64 / t->bits;
+    t->fan = 1U << t->bits;
+    t->capacity = (uint32_t)h->params.leaf_capacity;
+    /* Well below the size at which a leaf splits, so that splits and merges do not alternate. */
+    t->merge_at = t->capacity - t->capacity / 4;
+    t->root = t->spare = TRIE_NONE;
+    /* On average, leaves leave one place in sixteen empty. */
+    const size_t full = env->expected_n / TRIE_SLOTS;
+    t->expected_granules = full < TRIE_HEAD / TRIE_SLOTS ? (uint32_t)(full + full / 16) : 0;
+    order_children(t, h->params.mode == HFTRIE_FAST);
+    slot_table_init(&t->slot_of, env->mem);
+    h->state = t;
+    return OK;
+}
+
+static void trie_destroy(struct hftrie *h)
+{
+    struct trie *t = trie_of(h);
+    hftrie_trie_free_all(t);
+    mem_free(t->mem, t);
+}
+
+static void trie_memory(const struct hftrie *h, struct memory_use *use)
+{
+    const struct trie *t = trie_of(h);
+    use->codes += t->granules_capacity * sizeof *t->granules;
+    use->ids += t->ids_capacity * TRIE_SLOTS * sizeof *t->ids + slot_table_bytes(&t->slot_of);
+    use->graph +=
+        t->refs_capacity * t->fan * sizeof *t->refs + t->nodes_capacity * sizeof *t->nodes;
+    use->other += sizeof *t;
+}
+
+const struct hftrie_body hftrie_trie = {
+    .create = trie_create,
+    .destroy = trie_destroy,
+    .insert = hftrie_trie_insert,
+    .remove = hftrie_trie_remove,
+    .save = hftrie_trie_save,
+    .load = hftrie_trie_load,
+    .stats = hftrie_trie_stats,
+    .memory = trie_memory,
+    .check = hftrie_trie_check,
+    .inspect = hftrie_trie_inspect,
+    .search = { .range = hftrie_trie_range, .nearest = hftrie_trie_nearest },
+};

@@ -1,0 +1,92 @@
+/* method.c - HNSW (Malkov and Yashunin 2018) as a method: algorithms/common/graph_index over a graph
+ * of kind HNSW. Removed nodes leave the graph and their neighbours are reconnected. */
+#include "algorithms/common/graph_index/graph_index.h"
+#include "algorithms/hnsw/hnsw.h"
+
+#define M_MAX 128 /* a link list of the lowest layer has at most 256 entries */
+
+static const struct param hnsw_params[] = {
+    PARAM_INT(struct hnsw_params, M, 16, 2, M_MAX,
+              "neighbours of a row on upper layers; the lowest layer has twice as many. Memory "
+              "grows with it"),
+    PARAM_INT(struct hnsw_params, ef_construction, 200, 1, 1 << 20,
+              "candidates for a row's neighbours; insertion slows with it"),
+    PARAM_INT(struct hnsw_params, seed, 0, 0, INT32_MAX,
+              "seed of the layers and of the order of a batch; 0: the experiment's"),
+    PARAM_END
+};
+
+static const struct param hnsw_knobs[] = { PARAM_INT(
+                                               struct hnsw_knobs, ef_search, 10, 1, 1 << 24,
+                                               "candidates kept per query, at least k; the search "
+                                               "is exact when it is the number of rows or more"),
+                                           PARAM_END };
+
+/* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
+static const struct index_space hnsw_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                                  { ELEMENT_F32, METRIC_COS },
+                                                  { ELEMENT_U8, METRIC_L2SQ },
+                                                  INDEX_SPACES_END };
+
+static struct graph_options options_of(const void *params)
+{
+    const struct hnsw_params *p = params;
+
+    return (struct graph_options){ .kind = GRAPH_HNSW,
+                                   .degree = 2 * (size_t)p->M,
+                                   .build_ef = (size_t)p->ef_construction,
+                                   .insert_ef = (size_t)p->ef_construction,
+                                   .rng_factor = 1,
+                                   .seed = (uint64_t)p->seed };
+}
+
+static size_t beam_of(const void *knobs)
+{
+    return (size_t)((const struct hnsw_knobs *)knobs)->ef_search;
+}
+
+static const struct graph_index_kind hnsw = { .version = 1,
+                                              .options = options_of,
+                                              .beam = beam_of };
+
+/* A `seed` that is not 0 replaces the experiment's. */
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    struct hnsw_params used = *(const struct hnsw_params *)params;
+
+    if (used.seed == 0)
+        used.seed = (int64_t)(env->seed & INT64_MAX);
+    return graph_index_create(index, &hnsw_ops, &hnsw, env, &used);
+}
+
+static int load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return graph_index_load(index, &hnsw_ops, &hnsw, env, dir);
+}
+
+const struct index_ops hnsw_ops = {
+    .abi = INDEX_ABI,
+    .name = "hnsw",
+    .summary =
+        "navigable small-world graph, written for this project; removed rows leave it and their "
+        "places are used again",
+    .source = "Malkov and Yashunin, 2018; Driftline",
+    .flags = INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
+    .spaces = hnsw_spaces,
+    .params = hnsw_params,
+    .params_bytes = sizeof(struct hnsw_params),
+    .knobs = hnsw_knobs,
+    .knobs_bytes = sizeof(struct hnsw_knobs),
+    .create = create,
+    .destroy = graph_index_destroy,
+    .insert = graph_index_insert,
+    .remove = graph_index_remove,
+    .search = graph_index_search,
+    .range = graph_index_range,
+    .save = graph_index_save,
+    .load = load,
+    .stats = graph_index_stats,
+    .memory = graph_index_memory,
+    .check = graph_index_check,
+    .inspect = graph_index_inspect,
+};

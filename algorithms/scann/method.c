@@ -1,0 +1,109 @@
+/* method.c - ScaNN (Guo et al. 2020; Sun et al. 2023) as a method: its options, reports, and the
+ * table of its operations. */
+#include "algorithms/scann/scann.h"
+
+static const struct param param_table[] = {
+    PARAM_INT(
+        struct scann_params, clusters, 0, 0, 1 << 22,
+        "number of inverted lists made by training; 0: 2 sqrt(n) of the n training rows, with "
+        "w:train of expected_n if that is more"),
+    PARAM_CHOICE(struct scann_params, spill, SCANN_SPILL_NONE, "none|soar",
+                 "soar: each row is in two lists; codes, and the rows scanned per list, double",
+                 .paper = "soar"),
+    PARAM_REAL(struct scann_params, soar_lambda, 1, 0, 1e6,
+               "spill = soar: penalty of a second list whose error is parallel to that of the "
+               "first; 0: the second list is the second nearest"),
+    PARAM_REAL(struct scann_params, threshold, 0.2, 0, 0.99,
+               "cosine T above which inner products matter: a code's error along its row weighs "
+               "(d - 1) T^2 / (1 - T^2) times that across it; 0: both weigh the same"),
+    PARAM_INT(struct scann_params, pq_groups, 0, 0, 1 << 16,
+              "groups of dimensions, 4 bits of code each; 0: half the number of dimensions"),
+    PARAM_INT(struct scann_params, train_iters, 10, 1, 10000,
+              "passes of k-means in training, at most"),
+    PARAM_INT(struct scann_params, train_sample, 0, 0, 1e15,
+              "training rows of k-means, a random sample of those given; 0: 128 per list"),
+    PARAM_END
+};
+
+static const struct param knob_table[] = {
+    PARAM_INT(struct scann_knobs, nprobe, 0, 0, 1 << 22,
+              "lists scanned per query; recall and time grow with it; 0: one in 16, at least 8"),
+    PARAM_INT(struct scann_knobs, rerank, 0, 0, 1 << 20,
+              "best estimates per query that get an exact distance, at least k; 0: 8 k"),
+    PARAM_END
+};
+
+static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                             { ELEMENT_F32, METRIC_IP },
+                                             { ELEMENT_F32, METRIC_COS },
+                                             INDEX_SPACES_END };
+
+static int stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct scann *s = (const struct scann *)index;
+    size_t largest = 0;
+    for (size_t i = 0; i < s->lists.n; i++)
+        largest = s->lists.list[i].n > largest ? s->lists.list[i].n : largest;
+    sink->value(sink->to, "n_vectors", (double)s->n);
+    sink->value(sink->to, "clusters", (double)s->lists.n);
+    sink->value(sink->to, "stored_copies", (double)s->lists.copies);
+    sink->value(sink->to, "largest_cluster", (double)largest);
+    sink->value(sink->to, "trainings", (double)s->trainings);
+    return OK;
+}
+
+static int memory(const struct index *index, struct memory_use *use)
+{
+    struct scann *s = (struct scann *)(uintptr_t)index;
+    const size_t dim = index->env.dim;
+    *use =
+        (struct memory_use){ .vectors = s->rows_capacity * dim * sizeof *s->rows,
+                             .ids = s->ids_capacity * sizeof *s->ids + slot_table_bytes(&s->slots),
+                             .other = sizeof *s +
+                                      s->lists.n * (dim * sizeof(float) + sizeof *s->lists.list) +
+                                      scann_scratch_bytes(s) };
+    use->ids += s->lists.places_capacity * 2 * sizeof *s->lists.places;
+    for (size_t i = 0; i < s->lists.n; i++) {
+        use->codes += s->lists.list[i].codes_capacity;
+        use->ids += s->lists.list[i].slots_capacity * sizeof *s->lists.list[i].slots;
+    }
+    if (s->lists.quantizer)
+        use->other += quantizer_bytes(s->lists.quantizer);
+    return OK;
+}
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return scann_create(index, &scann_ops, env, params);
+}
+
+static int load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return scann_load(index, &scann_ops, env, dir);
+}
+
+const struct index_ops scann_ops = {
+    .abi = INDEX_ABI,
+    .name = "scann",
+    .summary = "ScaNN, written from its papers: score-aware 4-bit codes, lists with SOAR spilling, "
+               "exact rerank",
+    .source = "Guo et al., 2020; Sun et al., 2023",
+    .flags = INDEX_CONCURRENT_SEARCH,
+    .spaces = spaces,
+    .params = param_table,
+    .params_bytes = sizeof(struct scann_params),
+    .knobs = knob_table,
+    .knobs_bytes = sizeof(struct scann_knobs),
+    .create = create,
+    .destroy = scann_destroy,
+    .train = scann_train,
+    .insert = scann_insert,
+    .remove = scann_remove,
+    .search = scann_search,
+    .save = scann_save,
+    .load = load,
+    .stats = stats,
+    .memory = memory,
+    .check = scann_check,
+    .inspect = scann_inspect,
+};

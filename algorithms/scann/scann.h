@@ -1,0 +1,153 @@
+/* scann.h - ScaNN: a partition of the rows into lists, score-aware 4-bit codes that a scan reads,
+ * spilling by SOAR, and exact distances for the best estimates.
+ *
+ *   method.c options, reports, table     index.c create, destroy, slots    lists.c lists and copies
+ *   assign.c lists of a row (SOAR)       train.c k-means and codes         update.c insert remove
+ *   search.c search                      store.c save load                 check.c check inspect
+ *
+ * Invariants (check.c):
+ *  - Rows are in slots 0 .. n - 1. `slots` maps each id to its slot and holds nothing else. The
+ *    last row takes a removed row's slot.
+ *  - A trained index has lists, and each row has one or two *copies* in them: places[2 slot] is its
+ *    place in its first list, places[2 slot + 1] that in its second or list NO_LIST.
+ *    The two lists differ. The copy at a place has the row's slot and its code in that list.
+ *  - An index that is not trained has no lists, and searches compare every row.
+ *
+ * Searches may run beside each other, not beside a change. */
+#ifndef DRIFTLINE_SCANN_H
+#define DRIFTLINE_SCANN_H
+
+#include "algorithms/common/concurrency/scratch_pool.h"
+#include "algorithms/common/quantizer/quantizer.h"
+#include "kernels/kernels.h"
+#include "src/core/index.h"
+#include "src/core/slot_table.h"
+
+enum scann_spill { SCANN_SPILL_NONE, SCANN_SPILL_SOAR };
+
+struct scann_params {
+    int64_t clusters, spill;
+    double soar_lambda, threshold;
+    int64_t pq_groups, train_iters, train_sample;
+};
+
+struct scann_knobs {
+    int64_t nprobe, rerank;
+};
+
+#define NO_LIST UINT32_MAX
+
+/* Copies of a list, dense: the last one takes a removed one's position. */
+struct scann_list {
+    uint32_t *slots; /* n of slots_capacity */
+    uint8_t *codes;  /* blocks of QUANTIZER_BLOCK; codes_capacity bytes */
+    size_t n, slots_capacity, codes_capacity;
+};
+
+struct scann_place {
+    uint32_t list, at;
+};
+
+/* What training makes, and the rows' copies. Retraining fills a second one and swaps. */
+struct scann_lists {
+    size_t n; /* 0: not trained */
+    float *centroids;
+    struct scann_list *list;
+    struct quantizer *quantizer;
+    struct scann_place *places; /* 2 per slot */
+    size_t places_capacity;     /* in slots */
+    size_t copies;              /* over all lists */
+};
+
+struct scann {
+    struct index base;
+    struct scann_params params;
+    size_t n;
+    float *rows;
+    uint64_t *ids;
+    size_t rows_capacity, ids_capacity; /* in rows */
+    struct slot_table slots;
+    struct scann_lists lists;
+    bool fixed;         /* train() made the lists: insertions do not train */
+    uint64_t train_at;  /* rows at which an insertion trains */
+    uint64_t trainings; /* since the index was created */
+    struct scratch_pool scratch;
+};
+
+extern const struct index_ops scann_ops;
+
+static inline struct scann *scann_of(struct index *index)
+{
+    return (struct scann *)index;
+}
+
+static inline const float *scann_row(const struct scann *s, size_t slot)
+{
+    return s->rows + slot * s->base.env.dim;
+}
+
+/* Whether the estimates of the codes are inner products. Rows of unit length are nearest by squared
+   L2 too, and its choice of lists is the better one. */
+static inline bool scann_products(const struct index_env *env)
+{
+    return env->metric == METRIC_IP;
+}
+
+/* Whether rows have a second copy. */
+static inline bool scann_spills(const struct scann *s)
+{
+    return s->params.spill == SCANN_SPILL_SOAR;
+}
+
+/* index.c */
+int scann_create(struct index **, const struct index_ops *, const struct index_env *,
+                 const void *params);
+void scann_destroy(struct index *);
+/* Space for n more rows with these ids, their places included. ERR_NO_MEMORY: nothing changed. */
+int scann_reserve(struct scann *, const uint64_t *ids, size_t n);
+
+/* lists.c */
+void scann_lists_free(const struct index_env *, struct scann_lists *);
+bool scann_places_reserve(const struct index_env *, struct scann_lists *, size_t slots);
+/* Files the row of a slot in its lists (lists[1] may be NO_LIST). ERR_NO_MEMORY: in none. */
+int scann_file(const struct index_env *, struct scann_lists *, const float *row, uint32_t slot,
+               const uint32_t lists[2]);
+/* Removes the slot's copies. */
+void scann_unfile(struct scann_lists *, uint32_t slot);
+/* The copies of slot `from` become those of slot `to`, which has none. */
+void scann_renumber(struct scann_lists *, uint32_t from, uint32_t to);
+static inline uint8_t *scann_block(const struct scann_lists *lists, const struct scann_list *l,
+                                   size_t at)
+{
+    return l->codes + at / QUANTIZER_BLOCK * lists->quantizer->block_bytes;
+}
+
+/* assign.c. The lists of n rows, 2 per row: the list with the nearest centroid, and if there are
+   two lists and `spill`, SOAR's second with this lambda, else NO_LIST. ERR_NO_MEMORY. */
+int scann_assign(const struct index_env *, const float *centroids, size_t n_centroids, bool spill,
+                 float lambda, const float *rows, size_t n, uint32_t *lists);
+
+/* train.c. The weight of a code's error along its row: eta of quantizer.h, from `threshold`. */
+double scann_eta(const struct scann *);
+/* Trains on n rows, for an index that will hold `total`, and files the index's rows.
+   ERR_NO_MEMORY: nothing changed. */
+int scann_train_on(struct scann *, const float *rows, size_t n, size_t total);
+int scann_train(struct index *, struct vectors sample);
+
+/* update.c */
+int scann_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int scann_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+
+/* search.c */
+int scann_search(struct index *, const struct search_request *, struct search_result *);
+void scann_scratch_free(struct scann *);
+uint64_t scann_scratch_bytes(struct scann *);
+
+/* store.c, check.c */
+int scann_save(struct index *, const char *dir);
+int scann_load(struct index **, const struct index_ops *, const struct index_env *,
+               const char *dir);
+int scann_check(const struct index *, struct stat_sink *);
+int scann_inspect(const struct index *, const struct structure_sink *);
+
+#endif

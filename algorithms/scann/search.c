@@ -1,0 +1,454 @@
+/* search.c - the k nearest: the lists with the best centroids are scanned by their codes, and the
+ * best estimates get exact distances. */
+#include <string.h>
+
+#include "algorithms/scann/scann.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+#include "src/core/topk.h"
+
+enum {
+    QUERIES_A_CHUNK = 4,
+    CUT_STEPS = 24,
+    ROWS_AHEAD = 4,     /* prefetch distance of exact distances, in rows */
+    ROW_BYTES = 1024,   /* prefetched of each */
+    EXACT_ROWS = 256,   /* compared per call where an index is not trained */
+    AUTO_LISTS = 16,    /* nprobe = 0: one list of so many, */
+    AUTO_LISTS_MIN = 8, /* at least so many, */
+    AUTO_RERANK = 8,    /* and rerank = 0: k times so many */
+};
+
+/* ------------------------------------------------------------------------------- scratch */
+
+/* The memory that one thread needs to search; pooled. */
+struct scann_scratch {
+    struct scratch_item item;
+    float *query;         /* aligned copy */
+    float *scores;        /* of centroids; of rows where not trained */
+    uint32_t *positions;  /* as many, and 2 rerank */
+    float *probe_scores;  /* nprobe */
+    uint64_t *probes;     /* nprobe */
+    uint8_t *prepared;    /* the quantizer's query */
+    float *estimates;     /* of the candidates, 2 rerank */
+    uint64_t *candidates; /* 2 rerank: a slot, or list << 32 | position */
+    uint64_t *held;       /* a bit per slot: it is a candidate; only by_slot */
+    size_t query_capacity, scores_capacity, positions_capacity, probe_scores_capacity,
+        probes_capacity, prepared_capacity, estimates_capacity, candidates_capacity, held_capacity;
+    struct work work;
+};
+
+static void scratch_destroy(void *owner, void *scratch)
+{
+    struct mem *mem = owner;
+    struct scann_scratch *x = scratch;
+    mem_free(mem, x->query);
+    mem_free(mem, x->scores);
+    mem_free(mem, x->positions);
+    mem_free(mem, x->probe_scores);
+    mem_free(mem, x->probes);
+    mem_free(mem, x->prepared);
+    mem_free(mem, x->estimates);
+    mem_free(mem, x->candidates);
+    mem_free(mem, x->held);
+    mem_free(mem, x);
+}
+
+void scann_scratch_free(struct scann *s)
+{
+    scratch_pool_free(&s->scratch, scratch_destroy, s->base.env.mem);
+}
+
+static uint64_t scratch_bytes(const void *owner, const void *scratch)
+{
+    const struct scann_scratch *x = scratch;
+    (void)owner;
+    return sizeof *x + x->query_capacity * sizeof *x->query +
+           x->scores_capacity * sizeof *x->scores + x->positions_capacity * sizeof *x->positions +
+           x->probe_scores_capacity * sizeof *x->probe_scores +
+           x->probes_capacity * sizeof *x->probes + x->prepared_capacity +
+           x->estimates_capacity * sizeof *x->estimates +
+           x->candidates_capacity * sizeof *x->candidates + x->held_capacity * sizeof *x->held;
+}
+
+uint64_t scann_scratch_bytes(struct scann *s)
+{
+    return scratch_pool_bytes(&s->scratch, scratch_bytes, NULL);
+}
+
+/* --------------------------------------------------------------------------------- a job */
+
+struct searching {
+    struct scann *s;
+    const struct search_request *request;
+    struct search_result *result;
+    size_t nprobe, rerank; /* with defaults and limits applied; rerank: at least k */
+    bool by_slot; /* rows may be met twice or be forbidden, so a scan reads their slots. Else only
+                     the slots of the final candidates are read. */
+};
+
+/* The bits of `held` are 0 between queries, new ones too. */
+static bool fit_held(struct mem *mem, struct scann_scratch *x, size_t slots)
+{
+    const size_t before = x->held_capacity;
+    if (!mem_grow(mem, &x->held, &x->held_capacity, slots / 64 + 1, sizeof *x->held))
+        return false;
+    memset(x->held + before, 0, (x->held_capacity - before) * sizeof *x->held);
+    return true;
+}
+
+static bool fit(const struct searching *job, struct scann_scratch *x)
+{
+    const struct scann *s = job->s;
+    const struct index_env *env = &s->base.env;
+    const size_t scores = s->lists.n > EXACT_ROWS ? s->lists.n : EXACT_ROWS;
+    const size_t positions = scores > 2 * job->rerank ? scores : 2 * job->rerank;
+    const size_t query = s->lists.n > 0 ? s->lists.quantizer->query_bytes : 0;
+    return mem_grow(env->mem, &x->query, &x->query_capacity, env->dim, sizeof *x->query) &&
+           mem_grow(env->mem, &x->scores, &x->scores_capacity, scores, sizeof *x->scores) &&
+           mem_grow(env->mem, &x->positions, &x->positions_capacity, positions,
+                    sizeof *x->positions) &&
+           mem_grow(env->mem, &x->probe_scores, &x->probe_scores_capacity, job->nprobe,
+                    sizeof *x->probe_scores) &&
+           mem_grow(env->mem, &x->probes, &x->probes_capacity, job->nprobe, sizeof *x->probes) &&
+           mem_grow(env->mem, &x->prepared, &x->prepared_capacity, query, 1) &&
+           mem_grow(env->mem, &x->estimates, &x->estimates_capacity, 2 * job->rerank,
+                    sizeof *x->estimates) &&
+           mem_grow(env->mem, &x->candidates, &x->candidates_capacity, 2 * job->rerank,
+                    sizeof *x->candidates) &&
+           (!job->by_slot || fit_held(env->mem, x, s->n));
+}
+
+static struct scann_scratch *scratch_take(const struct searching *job)
+{
+    struct scann *s = job->s;
+    struct mem *mem = s->base.env.mem;
+    struct scann_scratch *x = scratch_pool_take(&s->scratch);
+    if (!x)
+        x = mem_zalloc(mem, sizeof *x);
+    if (x && !fit(job, x)) {
+        scratch_pool_give(&s->scratch, x);
+        x = NULL;
+    }
+    if (!x)
+        fail(s->base.env.error, ERR_NO_MEMORY, "scann: out of memory, cannot search");
+    else
+        x->work = (struct work){ 0 };
+    return x;
+}
+
+/* ------------------------------------------------------------------------------ distances */
+
+/* The metric's distances of n rows. */
+static void distances_of(const struct index_env *env, const float *query, const float *rows,
+                         size_t n, float *out)
+{
+    if (env->metric != METRIC_IP) {
+        env->kernels->l2sq_f32_1n(query, rows, n, env->dim, out);
+        return;
+    }
+    env->kernels->ip_f32_1n(query, rows, n, env->dim, out);
+    for (size_t i = 0; i < n; i++)
+        out[i] = -out[i];
+}
+
+/* Of an index that is not trained. */
+static void scan_rows(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
+{
+    const struct scann *s = job->s;
+    for (size_t first = 0; first < s->n; first += EXACT_ROWS) {
+        const size_t n = s->n - first < EXACT_ROWS ? s->n - first : EXACT_ROWS;
+        distances_of(&s->base.env, x->query, scann_row(s, first), n, x->scores);
+        for (size_t i = 0; i < n; i++)
+            if (id_filter_allows(job->request->filter, s->ids[first + i]))
+                topk_push(nearest, x->scores[i], s->ids[first + i]);
+    }
+    x->work.distances += (double)s->n;
+    x->work.scanned += (double)s->n;
+    x->work.bytes_read += (double)s->n * (double)s->base.env.dim * sizeof(float);
+}
+
+/* ------------------------------------------------------------------------------ candidates */
+
+/* Moves the `wanted` smallest estimates of n > wanted to the front (Hoare's selection). */
+static void select_smallest(float *estimates, uint64_t *candidates, size_t n, size_t wanted)
+{
+    size_t low = 0, high = n - 1;
+    while (low < high) {
+        const float pivot = estimates[low + (high - low) / 2];
+        size_t i = low, j = high;
+        for (;; i++, j--) {
+            while (estimates[i] < pivot)
+                i++;
+            while (estimates[j] > pivot)
+                j--;
+            if (i >= j)
+                break;
+            const float estimate = estimates[i];
+            const uint64_t candidate = candidates[i];
+            estimates[i] = estimates[j];
+            candidates[i] = candidates[j];
+            estimates[j] = estimate;
+            candidates[j] = candidate;
+        }
+        if (wanted == j + 1)
+            return;
+        if (wanted <= j)
+            high = j;
+        else
+            low = j + 1;
+    }
+}
+
+static void drop(struct scann_scratch *x, uint64_t slot)
+{
+    x->held[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+}
+
+/* The candidates of one query so far. */
+struct candidates {
+    size_t n;
+    float limit; /* estimates above it are not among the `rerank` best */
+};
+
+/* Keeps the `most` best. */
+static void keep_best(const struct searching *job, struct scann_scratch *x, struct candidates *c,
+                      size_t most)
+{
+    if (c->n <= most)
+        return;
+    select_smallest(x->estimates, x->candidates, c->n, most);
+    for (size_t i = most; job->by_slot && i < c->n; i++)
+        drop(x, x->candidates[i]);
+    c->n = most;
+    c->limit = x->estimates[0];
+    for (size_t i = 1; i < most; i++)
+        c->limit = fmaxf(c->limit, x->estimates[i]);
+}
+
+static size_t count_at_most(const float *estimates, size_t n, float cut)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += estimates[i] <= cut;
+    return count;
+}
+
+/* A value that `least` to `most` of the estimates do not exceed, by bisection, which needs no
+   branches that depend on the data. NAN: not found, as with many equal estimates. */
+static float find_cut(const float *estimates, size_t n, size_t least, size_t most)
+{
+    float low = estimates[0], high = low;
+    for (size_t i = 1; i < n; i++) {
+        low = estimates[i] < low ? estimates[i] : low;
+        high = estimates[i] > high ? estimates[i] : high;
+    }
+    for (size_t step = 0; step < CUT_STEPS; step++) {
+        const float cut = low + (high - low) / 2;
+        const size_t count = count_at_most(estimates, n, cut);
+        if (count >= least && count <= most)
+            return cut;
+        if (count < least)
+            low = cut;
+        else
+            high = cut;
+    }
+    return NAN;
+}
+
+/* Keeps at least the `rerank` best, and makes room for more. */
+static void keep_better(const struct searching *job, struct scann_scratch *x, struct candidates *c)
+{
+    const float cut = find_cut(x->estimates, c->n, job->rerank, job->rerank + job->rerank / 4);
+    if (isnan(cut)) {
+        keep_best(job, x, c, job->rerank);
+        return;
+    }
+    for (size_t i = 0; job->by_slot && i < c->n; i++)
+        if (x->estimates[i] > cut)
+            drop(x, x->candidates[i]);
+    const size_t kept =
+        job->s->base.env.kernels->at_most_f32(x->estimates, c->n, cut, x->positions);
+    for (size_t i = 0; i < kept; i++) {
+        x->estimates[i] = x->estimates[x->positions[i]];
+        x->candidates[i] = x->candidates[x->positions[i]];
+    }
+    c->n = kept;
+    c->limit = cut;
+}
+
+/* Whether a row may become a candidate, which it is once; marks it as one. */
+static bool claim(const struct searching *job, struct scann_scratch *x, uint32_t slot)
+{
+    const uint64_t bit = UINT64_C(1) << slot % 64;
+    if ((x->held[slot / 64] & bit) || !id_filter_allows(job->request->filter, job->s->ids[slot]))
+        return false;
+    x->held[slot / 64] |= bit;
+    return true;
+}
+
+static void offer(const struct searching *job, struct scann_scratch *x, struct candidates *c,
+                  float estimate, uint64_t candidate)
+{
+    if (!(estimate <= c->limit) || (job->by_slot && !claim(job, x, (uint32_t)candidate)))
+        return;
+    x->estimates[c->n] = estimate;
+    x->candidates[c->n++] = candidate;
+    if (c->n == 2 * job->rerank)
+        keep_better(job, x, c);
+}
+
+static void scan_list(const struct searching *job, struct scann_scratch *x, struct candidates *c,
+                      uint64_t list)
+{
+    const struct scann_lists *lists = &job->s->lists;
+    const struct scann_list *l = &lists->list[list];
+    float estimates[QUANTIZER_BLOCK];
+    for (size_t first = 0; first < l->n; first += QUANTIZER_BLOCK) {
+        uint64_t near = quantizer_scan(lists->quantizer, x->prepared, scann_block(lists, l, first),
+                                       c->limit, estimates);
+        if (l->n - first < QUANTIZER_BLOCK)
+            near &= (UINT64_C(1) << (l->n - first)) - 1;
+        for (; near; near &= near - 1) {
+            const size_t i = (size_t)__builtin_ctzll(near);
+            offer(job, x, c, estimates[i],
+                  job->by_slot ? l->slots[first + i] : list << 32 | (first + i));
+        }
+    }
+    x->work.estimates += (double)l->n;
+    x->work.scanned += (double)l->n;
+    x->work.bytes_read += (double)l->n * lists->quantizer->code_bytes;
+}
+
+static void fetch_row(const struct scann *s, uint32_t slot)
+{
+    const char *row = (const char *)scann_row(s, slot);
+    const size_t bytes = s->base.env.dim * sizeof(float);
+    for (size_t at = 0; at < bytes && at < ROW_BYTES; at += 64)
+        __builtin_prefetch(row + at);
+}
+
+/* Replaces places by slots. */
+static void find_slots(const struct searching *job, struct scann_scratch *x, size_t n)
+{
+    const struct scann_list *list = job->s->lists.list;
+    for (size_t i = 0; i < n; i++)
+        __builtin_prefetch(list[x->candidates[i] >> 32].slots + (uint32_t)x->candidates[i]);
+    for (size_t i = 0; i < n; i++)
+        x->candidates[i] = list[x->candidates[i] >> 32].slots[(uint32_t)x->candidates[i]];
+}
+
+static void rerank(const struct searching *job, struct scann_scratch *x, size_t n,
+                   struct topk *nearest)
+{
+    const struct scann *s = job->s;
+    if (!job->by_slot)
+        find_slots(job, x, n);
+    for (size_t i = 0; i < n && i < ROWS_AHEAD; i++)
+        fetch_row(s, (uint32_t)x->candidates[i]);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t slot = (uint32_t)x->candidates[i];
+        float distance;
+        if (i + ROWS_AHEAD < n)
+            fetch_row(s, (uint32_t)x->candidates[i + ROWS_AHEAD]);
+        distances_of(&s->base.env, x->query, scann_row(s, slot), 1, &distance);
+        if (distance <= topk_limit(nearest))
+            topk_push(nearest, distance, s->ids[slot]);
+        if (job->by_slot)
+            drop(x, slot);
+    }
+    x->work.distances += (double)n;
+    x->work.bytes_read += (double)n * (double)s->base.env.dim * sizeof(float);
+}
+
+/* ------------------------------------------------------------------------------ one query */
+
+/* The lists to scan, best first, and the quantizer's `distance` of their centroids. */
+static void choose_lists(const struct searching *job, struct scann_scratch *x)
+{
+    const struct scann_lists *lists = &job->s->lists;
+    const struct index_env *env = &job->s->base.env;
+    struct topk best = topk_begin(job->nprobe, x->probe_scores, x->probes);
+    if (scann_products(env)) {
+        env->kernels->ip_f32_1n(x->query, lists->centroids, lists->n, env->dim, x->scores);
+        for (size_t i = 0; i < lists->n; i++)
+            x->scores[i] *= -2;
+    } else {
+        env->kernels->l2sq_f32_1n(x->query, lists->centroids, lists->n, env->dim, x->scores);
+    }
+    topk_offer(&best, env->kernels, x->scores, NULL, 0, lists->n, x->positions);
+    topk_sort(&best);
+    x->work.distances += (double)lists->n;
+    x->work.bytes_read += (double)lists->n * (double)env->dim * sizeof(float);
+}
+
+static void search_query(const struct searching *job, struct scann_scratch *x, struct topk *nearest)
+{
+    const struct scann_lists *lists = &job->s->lists;
+    struct candidates c = { .limit = INFINITY };
+    choose_lists(job, x);
+    quantizer_query(lists->quantizer, x->query, x->prepared);
+    for (size_t i = 0; i < job->nprobe; i++) {
+        quantizer_query_list(lists->quantizer, x->prepared, NULL, x->probe_scores[i], 0);
+        scan_list(job, x, &c, x->probes[i]);
+    }
+    keep_best(job, x, &c, job->rerank);
+    rerank(job, x, c.n, nearest);
+}
+
+static void add_work(struct scann *s, struct work *to, const struct work *more)
+{
+    pthread_mutex_lock(&s->scratch.lock);
+    to->distances += more->distances;
+    to->estimates += more->estimates;
+    to->bytes_read += more->bytes_read;
+    to->scanned += more->scanned;
+    pthread_mutex_unlock(&s->scratch.lock);
+}
+
+static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct searching *job = arg;
+    const size_t dim = job->s->base.env.dim, k = job->request->k;
+    struct scann_scratch *x = scratch_take(job);
+    (void)worker;
+    if (!x)
+        return ERR_NO_MEMORY;
+    for (size_t q = first; q < end; q++) {
+        struct topk nearest =
+            topk_begin(k, job->result->distances + q * k, job->result->ids + q * k);
+        memcpy(x->query, (const float_anywhere *)job->request->queries.rows + q * dim,
+               dim * sizeof *x->query);
+        if (job->s->lists.n > 0)
+            search_query(job, x, &nearest);
+        else
+            scan_rows(job, x, &nearest);
+        topk_sort(&nearest);
+    }
+    add_work(job->s, &job->result->work, &x->work);
+    scratch_pool_give(&job->s->scratch, x);
+    return OK;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+int scann_search(struct index *index, const struct search_request *request,
+                 struct search_result *result)
+{
+    struct scann *s = scann_of(index);
+    const struct scann_knobs *knobs = request->knobs;
+    struct searching job = { .s = s, .request = request, .result = result };
+    job.by_slot = scann_spills(s) || request->filter;
+    job.nprobe = (size_t)knobs->nprobe;
+    if (job.nprobe == 0)
+        job.nprobe =
+            s->lists.n / AUTO_LISTS > AUTO_LISTS_MIN ? s->lists.n / AUTO_LISTS : AUTO_LISTS_MIN;
+    job.nprobe = least(job.nprobe, s->lists.n);
+    job.rerank = knobs->rerank > 0 ? (size_t)knobs->rerank : AUTO_RERANK * request->k;
+    job.rerank = job.rerank < request->k ? request->k : job.rerank;
+    job.rerank = least(job.rerank, s->n > 0 ? s->n : 1);
+    return parallel_for(index->env.pool, request->threads, request->queries.n, QUERIES_A_CHUNK,
+                        search_chunk, &job);
+}

@@ -1,0 +1,43 @@
+/* candidate_set.c - memory of a candidate set. */
+#include "algorithms/spfresh/codec/candidate_set.h"
+
+#include <string.h>
+
+#include "src/core/mem.h"
+
+enum { BITS_LEAST = 11, BITS_MOST = 31 };
+
+void spfresh_candidate_set_init(struct spfresh_candidate_set *s)
+{
+    *s = (struct spfresh_candidate_set){ 0 };
+}
+
+void spfresh_candidate_set_free(struct spfresh_candidate_set *s, struct mem *mem)
+{
+    mem_free(mem, s->table);
+    mem_free(mem, s->slots);
+    spfresh_candidate_set_init(s);
+}
+
+bool spfresh_candidate_set_reserve(struct spfresh_candidate_set *s, struct mem *mem, size_t n)
+{
+    unsigned bits = s->bits ? s->bits : BITS_LEAST;
+    struct spfresh_candidate_set grown = { 0 };
+
+    while (bits < BITS_MOST && (size_t)1 << (bits - 1) < n)
+        bits++;
+    if (bits == s->bits)
+        return (size_t)1 << (bits - 1) >= n;
+    grown.bits = bits;
+    grown.table = mem_zalloc(mem, sizeof *grown.table << bits);
+    grown.slots = mem_alloc(mem, sizeof *grown.slots << (bits - 1));
+    if ((size_t)1 << (bits - 1) < n || !grown.table || !grown.slots) {
+        spfresh_candidate_set_free(&grown, mem);
+        return false;
+    }
+    for (size_t i = 0; i < s->n; i++)
+        (void)spfresh_candidate_set_add(&grown, s->slots[i]);
+    spfresh_candidate_set_free(s, mem);
+    *s = grown;
+    return true;
+}

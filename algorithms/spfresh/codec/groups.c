@@ -1,0 +1,186 @@
+/* groups.c - postings of codes: groups of 64, a quantizer's block, then slots, then versions. */
+#include <string.h>
+
+#include "algorithms/spfresh/codec/internal.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+enum { GROUP = QUANTIZER_BLOCK };
+
+/* 1. The quantizer */
+
+void spfresh_codec_groups_lay_out(struct spfresh_codec *c)
+{
+    c->slots_at = c->quantizer->block_bytes;
+    c->versions_at = c->slots_at + GROUP * sizeof(uint32_t);
+    c->group_bytes = c->versions_at + GROUP * c->version_bytes;
+}
+
+/* Converts a row to floats. */
+static void widen(const struct spfresh_codec *c, const void *row, float *out)
+{
+    if (c->env.element == ELEMENT_F32)
+        memcpy(out, row, c->row_bytes);
+    else
+        for (size_t d = 0; d < c->env.dim; d++)
+            out[d] = (float)((const uint8_t *)row)[d];
+}
+
+/* Up to 4 bits, all bits are scanned at once; beyond, the sign bits alone exclude most entries. */
+static struct quantizer_options options_of(const struct spfresh_codec *c)
+{
+    const struct spfresh_params *p = &c->s->params;
+    struct quantizer_options o = { .seed = rng_mix(c->env.seed, 0x636f646563),
+                                   .bits = (size_t)p->bits,
+                                   .pq_groups = (size_t)p->pq_groups,
+                                   .eps0 = p->eps0 };
+
+    o.kind = c->kind == CODEC_SQ8  ? QUANTIZER_SQ8
+             : c->kind == CODEC_PQ ? QUANTIZER_PQ
+             : p->bits <= 4        ? QUANTIZER_PLANES
+                                   : QUANTIZER_RABITQ;
+    return o;
+}
+
+int spfresh_codec_groups_train(struct spfresh_codec *c, struct vectors sample)
+{
+    enum { SAMPLE_MAX = 1 << 16 };
+    const size_t n = sample.n < SAMPLE_MAX ? sample.n : SAMPLE_MAX;
+    const struct quantizer_options options = options_of(c);
+    float *rows = mem_array(c->env.mem, n, c->env.dim * sizeof *rows);
+    struct quantizer *made = NULL;
+
+    if (!rows)
+        return spfresh_no_memory(c->s, "out of memory training its codes");
+    for (size_t i = 0; i < n; i++)
+        widen(c, (const char *)sample.rows + i * sample.n / n * c->row_bytes,
+              rows + i * c->env.dim);
+    const int rc = quantizer_train(&made, &c->env, &options, rows, n);
+    mem_free(c->env.mem, rows);
+    if (rc != OK)
+        return rc;
+    quantizer_destroy(&c->env, c->quantizer);
+    c->quantizer = made;
+    spfresh_codec_groups_lay_out(c);
+    return OK;
+}
+
+/* 2. Writing */
+
+static void put_entry(const struct spfresh_codec *c, unsigned char *group, size_t at, uint32_t slot,
+                      uint16_t version)
+{
+    memcpy(group + c->slots_at + at * sizeof slot, &slot, sizeof slot);
+    memcpy(group + c->versions_at + at * c->version_bytes, &version, c->version_bytes);
+}
+
+/* Clears the groups in `out`, except the first one if `from` > 0: that one has entries already. */
+static void clear_groups(const struct spfresh_codec *c, unsigned char *out, size_t from,
+                         size_t n_bytes)
+{
+    unsigned char *end = out + n_bytes;
+
+    if (from > 0)
+        out += c->group_bytes;
+    for (; out < end; out += c->group_bytes) {
+        memset(out, 0, c->group_bytes);
+        memset(out + c->slots_at, 0xff, GROUP * sizeof(uint32_t)); /* SLOT_NONE */
+    }
+}
+
+/* Writes members to the groups at `out`, from place `at` on. */
+static int put_members(const struct spfresh_codec *c, const void *head_row,
+                       const struct spfresh_members *m, size_t first, size_t n, unsigned char *out,
+                       size_t at, float *error)
+{
+    const struct quantizer *q = c->quantizer;
+    const size_t width = (q->work_dim + 15) / 16 * 16;
+    float *space = mem_array(c->env.mem, 2 * width + c->env.dim, sizeof *space);
+
+    if (!space)
+        return spfresh_no_memory(c->s, "out of memory coding a posting");
+    float *centre = space, *rotated = space + width, *row = space + 2 * width;
+    memset(centre, 0, width * sizeof *centre);
+    if (q->per_list && !c->global) {
+        widen(c, head_row, row);
+        quantizer_transform(q, row, 1, centre);
+    }
+    for (size_t i = first; i < first + n; i++, at++) {
+        unsigned char *group = out + at / GROUP * c->group_bytes;
+
+        widen(c, m->rows + i * c->row_bytes, row);
+        quantizer_transform(q, row, 1, rotated);
+        const float off = quantizer_put(q, rotated, centre, group, at % GROUP);
+        *error = off > *error ? off : *error;
+        put_entry(c, group, at % GROUP, m->slots[i], m->versions[i]);
+    }
+    mem_free(c->env.mem, space);
+    return OK;
+}
+
+int spfresh_codec_groups_encode(const struct spfresh_codec *c, const void *head_row,
+                                const struct spfresh_members *m, size_t first, size_t n, void *out,
+                                float *error)
+{
+    clear_groups(c, out, 0, spfresh_codec_bytes(c, n));
+    return put_members(c, head_row, m, first, n, out, 0, error);
+}
+
+int spfresh_codec_groups_extend(const struct spfresh_codec *c, const void *head_row, size_t size,
+                                const void *tail, const struct spfresh_members *m, size_t first,
+                                size_t n, void *out, float *error)
+{
+    const size_t at = size % GROUP;
+
+    if (at > 0)
+        memcpy(out, tail, c->group_bytes);
+    clear_groups(c, out, at, spfresh_codec_bytes(c, size + n) - spfresh_codec_kept(c, size));
+    return put_members(c, head_row, m, first, n, out, at, error);
+}
+
+/* 3. Reading */
+
+static uint32_t slot_of(const struct spfresh_codec *c, const unsigned char *bytes, size_t i)
+{
+    return spfresh_codec_slot_at(bytes + i / GROUP * c->group_bytes + c->slots_at +
+                                 i % GROUP * sizeof(uint32_t));
+}
+
+static unsigned version_of(const struct spfresh_codec *c, const unsigned char *bytes, size_t i)
+{
+    return spfresh_codec_version_at(c, bytes + i / GROUP * c->group_bytes + c->versions_at +
+                                           i % GROUP * c->version_bytes);
+}
+
+/* Only the last group has free places, after the used ones: found by bisection. An incomplete
+   group, cut off by a page budget, is not counted. */
+size_t spfresh_codec_groups_count(const struct spfresh_codec *c, const void *bytes, size_t n_bytes)
+{
+    const size_t groups = n_bytes / c->group_bytes;
+    size_t first = groups > 0 ? (groups - 1) * GROUP : 0, end = groups * GROUP;
+
+    while (first < end) {
+        const size_t middle = (first + end) / 2;
+
+        if (slot_of(c, bytes, middle) == SLOT_NONE)
+            end = middle;
+        else
+            first = middle + 1;
+    }
+    return first;
+}
+
+int spfresh_codec_groups_decode(const struct spfresh_codec *c, const void *bytes, size_t n,
+                                struct spfresh_members *to)
+{
+    if (spfresh_codec_groups_count(c, bytes, spfresh_codec_bytes(c, n)) != n)
+        return fail(c->env.error, ERR_CORRUPT, "its bytes are not those of %zu entries", n);
+    for (size_t i = 0; i < n; i++) {
+        to->slots[to->n] = slot_of(c, bytes, i);
+        to->versions[to->n] = (uint16_t)version_of(c, bytes, i);
+        if (to->slots[to->n] == SLOT_NONE)
+            return fail(c->env.error, ERR_CORRUPT, "entry %zu of %zu belongs to no slot", i, n);
+        to->n++;
+    }
+    return OK;
+}

@@ -1,0 +1,274 @@
+/* scan.c - scans postings of codes: selects candidates by their bounds, then computes exact
+ * distances of those that remain.
+ *
+ * During the scan the limit is the k-th smallest upper bound of distinct current vectors; an entry
+ * whose lower bound is above it cannot be an answer. At the end rows are read by ascending
+ * estimate. From then on the k-th exact distance is the limit, and a candidate is reranked if and
+ * only if its lower bound is not above the limit. This needs no parameter; the knob `rerank` caps
+ * the number of exact distances. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/spfresh/codec/internal.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { GROUP = QUANTIZER_BLOCK, BATCH = 32 };
+
+static int no_memory(const struct spfresh_codec *c)
+{
+    return spfresh_no_memory(c->s, "out of memory searching");
+}
+
+/* 1. A query */
+
+void spfresh_codec_codes_free(struct spfresh_codec_scratch *x)
+{
+    struct mem *mem = x->mem;
+
+    mem_free(mem, x->prepared);
+    mem_free(mem, x->rotated);
+    mem_free(mem, x->floats);
+    spfresh_candidate_set_free(&x->met, mem);
+    mem_free(mem, x->candidates);
+    mem_free(mem, x->ranked);
+    mem_free(mem, x->limits);
+    mem_free(mem, x->limit_slots);
+    spfresh_rows_reader_destroy(x->reader);
+}
+
+/* Allocates memory for queries. The sizes depend only on the codec's options, and on k. */
+static int reserve(struct spfresh_codec_scratch *x, const struct spfresh_codec *c, size_t k)
+{
+    const struct quantizer *q = c->quantizer;
+
+    if (!x->prepared)
+        x->prepared = mem_alloc(x->mem, q->query_bytes);
+    if (!x->rotated)
+        x->rotated = mem_array(x->mem, q->work_dim, sizeof *x->rotated);
+    if (!x->floats)
+        x->floats = mem_array(x->mem, c->env.dim, sizeof *x->floats);
+    if (!x->prepared || !x->rotated || !x->floats ||
+        !mem_grow(x->mem, &x->limits, &x->limits_capacity, k, sizeof *x->limits) ||
+        !mem_grow(x->mem, &x->limit_slots, &x->limit_slots_capacity, k, sizeof *x->limit_slots))
+        return no_memory(c);
+    return OK;
+}
+
+int spfresh_codec_codes_begin(struct spfresh_scan *scan, const struct spfresh_codec *c)
+{
+    struct spfresh_codec_scratch *x = scan->scratch;
+    const struct quantizer *q = c->quantizer;
+    int rc = reserve(x, c, scan->top.k ? scan->top.k : 1);
+
+    if (rc != OK)
+        return rc;
+    for (size_t d = 0; d < c->env.dim; d++)
+        x->floats[d] = c->env.element == ELEMENT_F32 ? ((const float *)scan->query)[d]
+                                                     : (float)((const uint8_t *)scan->query)[d];
+    quantizer_transform(q, x->floats, 1, x->rotated);
+    quantizer_query(q, x->rotated, x->prepared);
+    if (scan->found) /* the answer is every vector within the radius */
+        quantizer_query_certain(q, x->prepared);
+    x->global_distance =
+        c->global ? c->env.kernels->ip_f32(x->rotated, x->rotated, q->work_dim) : 0;
+    if (x->met.bits)
+        spfresh_candidate_set_clear(&x->met);
+    x->uppers = topk_begin(scan->top.k, x->limits, x->limit_slots);
+    return OK;
+}
+
+/* 2. Scanning */
+
+/* Adds a candidate: an entry that is current, allowed, and not excluded by its bounds. If
+   the vector is a candidate already, narrows its bounds: replicas have different codes.
+   Capacity is reserved. */
+static void keep(struct spfresh_scan *scan, uint32_t slot, uint64_t id, float estimate,
+                 struct quantizer_bounds b)
+{
+    struct spfresh_codec_scratch *x = scan->scratch;
+    const size_t n = x->met.n, i = spfresh_candidate_set_add(&x->met, slot);
+    struct spfresh_candidate *to = &x->candidates[i];
+
+    if (i == n) {
+        *to = (struct spfresh_candidate){ b.lower, b.upper, estimate, id };
+        if (!scan->found && b.upper <= topk_limit(&x->uppers))
+            topk_push(&x->uppers, b.upper, slot);
+        return;
+    }
+    scan->duplicates += 1;
+    if (b.upper - b.lower < to->upper - to->lower)
+        to->estimate = estimate;
+    to->lower = fmaxf(to->lower, b.lower);
+    to->upper = fminf(to->upper, b.upper);
+}
+
+static float limit_of(const struct spfresh_scan *scan)
+{
+    return scan->found ? scan->radius : topk_limit(&scan->scratch->uppers);
+}
+
+static void scan_group(struct spfresh_scan *scan, const struct spfresh_codec *c,
+                       const unsigned char *group, size_t n)
+{
+    const struct quantizer *q = c->quantizer;
+    struct spfresh_codec_scratch *x = scan->scratch;
+    float estimate[GROUP];
+    uint64_t near = quantizer_scan(q, x->prepared, group, limit_of(scan), estimate);
+
+    near &= n < GROUP ? ((uint64_t)1 << n) - 1 : UINT64_MAX;
+    for (; near; near &= near - 1) {
+        const unsigned i = (unsigned)__builtin_ctzll(near);
+        const uint32_t slot = spfresh_codec_slot_at(group + c->slots_at + i * sizeof slot);
+        const unsigned version =
+            spfresh_codec_version_at(c, group + c->versions_at + i * c->version_bytes);
+        const float limit = limit_of(scan);
+        uint64_t id;
+
+        if (q->refines && !quantizer_refine(q, x->prepared, group, i, limit, &estimate[i]))
+            continue;
+        const struct quantizer_bounds b = quantizer_bounds(q, x->prepared, group, i, estimate[i]);
+        if (b.lower > limit || !spfresh_codec_is_current(scan, slot, version, &id))
+            continue;
+        keep(scan, slot, id, estimate[i], b);
+    }
+}
+
+int spfresh_codec_codes_scan(struct spfresh_scan *scan, const struct spfresh_codec *c,
+                             uint32_t head, float distance, const unsigned char *bytes,
+                             size_t n_bytes)
+{
+    struct spfresh_codec_scratch *x = scan->scratch;
+    const size_t n = spfresh_codec_groups_count(c, bytes, n_bytes);
+    const size_t most = x->met.n + n;
+
+    if (!spfresh_candidate_set_reserve(&x->met, x->mem, most) ||
+        !mem_grow(x->mem, &x->candidates, &x->candidate_capacity, most, sizeof *x->candidates))
+        return no_memory(c);
+    quantizer_query_list(
+        c->quantizer, x->prepared, NULL, c->global ? x->global_distance : distance,
+        atomic_load_explicit(&spfresh_head(scan->s, head)->error, memory_order_relaxed));
+    for (size_t i = 0; i < n; i += GROUP)
+        scan_group(scan, c, bytes + i / GROUP * c->group_bytes, n - i < GROUP ? n - i : GROUP);
+    scan->entries += (double)n;
+    scan->estimates += (double)n;
+    scan->bytes += (double)n_bytes;
+    return OK;
+}
+
+/* 3. Exact distances */
+
+static float final_limit(const struct spfresh_scan *scan)
+{
+    return scan->found ? scan->radius : topk_limit(&scan->top);
+}
+
+/* Computes exact distances of n candidates, given by index, and marks them as done. */
+static int rerank(struct spfresh_scan *scan, const struct spfresh_codec *c, const uint32_t *which,
+                  size_t n)
+{
+    struct spfresh_codec_scratch *x = scan->scratch;
+    const void *rows[ROWS_BATCH];
+    uint32_t slots[ROWS_BATCH] = { 0 };
+    int rc;
+
+    for (size_t i = 0; i < n; i++)
+        slots[i] = x->met.slots[which[i]];
+    rc = spfresh_rows_read(x->reader, slots, n, rows);
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        struct spfresh_candidate *of = &x->candidates[which[i]];
+        const float distance = spfresh_codec_distance(c, scan->query, rows[i]);
+
+        of->lower = INFINITY;
+        if (distance > final_limit(scan))
+            continue;
+        if (scan->found)
+            rc = scan->found(scan->to, of->id, distance);
+        else
+            topk_push(&scan->top, distance, of->id);
+    }
+    scan->distances += (double)n;
+    return rc;
+}
+
+/* Collects the candidates that may be within the limit, sorted by ascending key. Returns their
+   number. */
+static int by_key(const void *a, const void *b)
+{
+    const struct spfresh_ranked *x = a, *y = b;
+
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return (x->i > y->i) - (x->i < y->i);
+}
+
+static size_t rank(struct spfresh_scan *scan, bool by_estimate, float limit,
+                   struct spfresh_ranked *to)
+{
+    const struct spfresh_codec_scratch *x = scan->scratch;
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < x->met.n; i++) {
+        const struct spfresh_candidate *of = &x->candidates[i];
+        if (!(of->lower > limit) && of->lower < INFINITY) /* INFINITY: already reranked */
+            to[n++] = (struct spfresh_ranked){ by_estimate ? of->estimate : of->lower, i };
+    }
+    qsort(to, n, sizeof *to, by_key);
+    return n;
+}
+
+/* Reranks in this order, until the lower bounds pass the limit or `most` candidates are done. */
+static int rerank_in_order(struct spfresh_scan *scan, const struct spfresh_codec *c,
+                           const struct spfresh_ranked *r, size_t n, size_t batch, size_t most)
+{
+    const struct spfresh_codec_scratch *x = scan->scratch;
+    uint32_t which[ROWS_BATCH];
+    size_t m = 0, done = 0;
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n && done < most; i++) {
+        if (!(x->candidates[r[i].i].lower > final_limit(scan))) {
+            which[m++] = r[i].i;
+            done++;
+        }
+        if (m == batch || (m > 0 && (i + 1 == n || done == most))) {
+            rc = rerank(scan, c, which, m);
+            m = 0;
+        }
+    }
+    return rc == OK && m > 0 ? rerank(scan, c, which, m) : rc;
+}
+
+/* Reranks the k best estimates, which gives a limit; then all candidates with a lower bound below
+   it, in order of that bound. */
+int spfresh_codec_codes_end(struct spfresh_scan *scan, struct spfresh_codec *c)
+{
+    struct spfresh_codec_scratch *x = scan->scratch;
+    const size_t k = scan->top.k < ROWS_BATCH ? scan->top.k : ROWS_BATCH;
+    size_t most = SIZE_MAX;
+    int rc = OK;
+
+    if (x->met.n == 0)
+        return OK;
+    if (!mem_grow(x->mem, &x->ranked, &x->ranked_capacity, x->met.n, sizeof *x->ranked))
+        return no_memory(c);
+    /* Not earlier: an index without rows has no row file, and a search must not create one. */
+    rc = x->reader ? OK : spfresh_codec_reader(c, &x->reader);
+    if (rc != OK)
+        return rc;
+    spfresh_rows_begin(x->reader);
+    struct spfresh_ranked *ranked = x->ranked;
+    if (scan->rerank > 0)
+        most = scan->rerank > scan->top.k ? scan->rerank : scan->top.k;
+    size_t n = rank(scan, true, limit_of(scan), ranked);
+    if (scan->found || most != SIZE_MAX) {
+        rc = rerank_in_order(scan, c, ranked, n, ROWS_BATCH, scan->found ? SIZE_MAX : most);
+    } else {
+        rc = rerank_in_order(scan, c, ranked, n, k, k);
+        n = rc == OK ? rank(scan, false, final_limit(scan), ranked) : 0;
+        rc = rc == OK ? rerank_in_order(scan, c, ranked, n, BATCH, SIZE_MAX) : rc;
+    }
+    scan->row_pages += (double)spfresh_rows_pages(x->reader);
+    return rc;
+}

@@ -1,0 +1,150 @@
+/* checkpoint.c - writes a snapshot that recovery starts from. */
+#include "algorithms/spfresh/codec/codec.h"
+#include "algorithms/spfresh/durable/durable.h"
+#include "algorithms/spfresh/durable/snapshot.h"
+#include "src/core/mem.h"
+
+enum { ROWS = 256 }; /* rows per batch in put_rows_again() */
+
+struct checkpoint {
+    struct spfresh *s;
+    bool locked; /* the caller holds checkpoint_lock exclusively */
+    bool frozen; /* the store is frozen until the outcome is known */
+    bool kept;   /* a crash may return to it */
+};
+
+/* Writes the rows of live slots again, after a failed sync. */
+static int put_rows_again(struct spfresh *s)
+{
+    const size_t n = atomic_load(&s->slots.n), row_bytes = spfresh_row_bytes(s);
+    unsigned char *rows = mem_array(s->base.env.mem, ROWS, row_bytes);
+    const void *each[ROWS];
+    uint32_t slots[ROWS], at = 0;
+    int rc = rows ? OK : spfresh_no_memory(s, "out of memory for a checkpoint");
+
+    while (rc == OK && at < n) {
+        size_t some = 0;
+
+        for (; at < n && some < ROWS; at++)
+            if (!(spfresh_version(s, at) & VERSION_DELETED)) {
+                each[some] = rows + some * row_bytes;
+                slots[some++] = at;
+            }
+        rc = spfresh_codec_rows_get(s->codec, slots, some, rows);
+        if (rc == OK)
+            rc = spfresh_codec_rows_put(s->codec, slots, each, some);
+    }
+    mem_free(s->base.env.mem, rows);
+    return rc;
+}
+
+/* Captures the state at one moment; the checkpoint lock is held exclusively. */
+static int capture(struct checkpoint *c, struct store_writer *w, uint64_t *lsn)
+{
+    struct spfresh *s = c->s;
+
+    epoch_drain(s->epoch);
+    int rc = spfresh_codec_rows_unsure(s->codec) ? put_rows_again(s) : OK;
+    if (!rc)
+        rc = wal_rotate(s->durable.wal, lsn);
+    if (!rc)
+        rc = spfresh_snapshot_write(s, w, *lsn);
+    if (!rc) {
+        rc = posting_store_freeze(s->store, w);
+        c->frozen = rc == OK;
+    }
+    if (!rc)
+        spfresh_slots_frozen(s);
+    return rc;
+}
+
+static int write_sections(void *to, struct store_writer *w, uint64_t *lsn)
+{
+    struct checkpoint *c = to;
+    struct spfresh *s = c->s;
+
+    if (!c->locked)
+        pthread_rwlock_wrlock(&s->checkpoint_lock);
+    int rc = capture(c, w, lsn);
+    if (!c->locked)
+        pthread_rwlock_unlock(&s->checkpoint_lock);
+    if (!rc)
+        rc = posting_store_sync(s->store);
+    if (!rc && spfresh_has_row_file(s))
+        rc = spfresh_codec_rows_sync(s->codec);
+    return rc;
+}
+
+/* Releases slots and store according to the outcome. While it is in doubt whether the
+   snapshot is durable, its pages and those of the one before are kept, and the next snapshot
+   gets a higher number. */
+static void ended(void *to, enum durable_outcome outcome, uint64_t lsn)
+{
+    struct checkpoint *c = to;
+    struct spfresh *s = c->s;
+
+    (void)lsn;
+    if (outcome == DURABLE_IN_DOUBT && spfresh_snapshot_remove(s, s->snapshot + 1) &&
+        store_sync_dir(s->base.env.dir, s->durable.fault, NULL) == OK)
+        outcome = DURABLE_NOTHING;
+    spfresh_slots_thawed(s, outcome == DURABLE_DONE);
+    c->kept = outcome != DURABLE_NOTHING;
+    s->snapshot += c->kept;
+    if (outcome == DURABLE_IN_DOUBT) {
+        posting_store_keep_both(s->store);
+    } else if (outcome == DURABLE_DONE) {
+        posting_store_durable(s->store);
+        spfresh_snapshot_remove_older(s, s->snapshot);
+        spfresh_count(&s->counters.checkpoints, 1);
+    } else if (c->frozen) {
+        posting_store_release(s->store);
+    }
+}
+
+/* `checkpointing` is held. */
+static int write_checkpoint(struct checkpoint *c)
+{
+    struct spfresh *s = c->s;
+    char name[SNAPSHOT_NAME_BYTES];
+    const struct durable_snapshot snapshot = {
+        .name = name,
+        .identity = spfresh_snapshot_identity(&s->base.env, s->base.ops->name),
+        .write = write_sections,
+        .ended = ended,
+        .to = c,
+    };
+
+    spfresh_snapshot_name(name, s->snapshot + 1);
+    return durable_checkpoint_locked(&s->durable, &snapshot);
+}
+
+int spfresh_checkpoint(struct spfresh *s)
+{
+    struct checkpoint c = { .s = s };
+
+    pthread_mutex_lock(&s->durable.checkpointing);
+    const int rc = write_checkpoint(&c);
+    pthread_mutex_unlock(&s->durable.checkpointing);
+    return rc;
+}
+
+int spfresh_checkpoint_locked(struct spfresh *s, bool *kept)
+{
+    struct checkpoint c = { .s = s, .locked = true };
+    const int rc = write_checkpoint(&c);
+
+    *kept = c.kept;
+    return rc;
+}
+
+void spfresh_lock_updates(struct spfresh *s)
+{
+    pthread_mutex_lock(&s->durable.checkpointing);
+    pthread_rwlock_wrlock(&s->checkpoint_lock);
+}
+
+void spfresh_unlock_updates(struct spfresh *s)
+{
+    pthread_rwlock_unlock(&s->checkpoint_lock);
+    pthread_mutex_unlock(&s->durable.checkpointing);
+}

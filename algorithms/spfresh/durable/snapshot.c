@@ -1,0 +1,136 @@
+/* snapshot.c - names of snapshots, and the writing of an index's state into one. */
+#include "algorithms/spfresh/durable/snapshot.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "algorithms/spfresh/codec/codec.h"
+
+#define PREFIX "snapshot."
+
+/* ------------------------------------------------------------------------------- names */
+
+void spfresh_snapshot_name(char name[SNAPSHOT_NAME_BYTES], uint64_t number)
+{
+    (void)snprintf(name, SNAPSHOT_NAME_BYTES, PREFIX "%" PRIu64, number);
+}
+
+/* Returns 0 if it is not a snapshot's name. */
+static uint64_t number_of(const char *name)
+{
+    const size_t prefix = sizeof PREFIX - 1;
+    char *end = NULL;
+
+    if (strncmp(name, PREFIX, prefix) != 0 || strspn(name + prefix, "0123456789") == 0)
+        return 0;
+    const uint64_t number = strtoull(name + prefix, &end, 10);
+    return *end ? 0 : number;
+}
+
+int spfresh_snapshot_newest(const struct index_env *env, const char *dir, uint64_t *number)
+{
+    DIR *d = opendir(dir);
+
+    *number = 0;
+    if (!d)
+        return fail_errno(env->error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                          "cannot read the folder %s", dir);
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const uint64_t n = number_of(e->d_name);
+        *number = n > *number ? n : *number;
+    }
+    (void)closedir(d);
+    return OK;
+}
+
+bool spfresh_snapshot_remove(const struct spfresh *s, uint64_t number)
+{
+    char name[SNAPSHOT_NAME_BYTES], path[PATH_MAX];
+
+    spfresh_snapshot_name(name, number);
+    const int n = snprintf(path, sizeof path, "%s/%s", s->base.env.dir, name);
+    return n > 0 && (size_t)n < sizeof path && !file_faulted(s->durable.fault, "unlink") &&
+           (unlink(path) == 0 || errno == ENOENT);
+}
+
+void spfresh_snapshot_remove_older(const struct spfresh *s, uint64_t than)
+{
+    DIR *d = opendir(s->base.env.dir);
+
+    if (!d)
+        return;
+    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
+        const uint64_t n = number_of(e->d_name);
+        if (n > 0 && n < than)
+            (void)spfresh_snapshot_remove(s, n);
+    }
+    (void)closedir(d);
+}
+
+struct store_identity spfresh_snapshot_identity(const struct index_env *env, const char *method)
+{
+    return store_identity_of(env, method, SNAPSHOT_VERSION);
+}
+
+/* ------------------------------------------------------------------------------ sections */
+
+static void write_slots(const struct spfresh *s, struct store_writer *w, size_t n)
+{
+    const uint64_t *ids = atomic_load(&((struct spfresh *)(uintptr_t)s)->slots.ids);
+
+    store_section(w, "versions");
+    for (uint32_t i = 0; i < n; i++) {
+        const uint16_t version = (uint16_t)spfresh_version(s, i);
+        store_write(w, &version, sizeof version);
+    }
+    store_section(w, "ids"); /* of live ones */
+    for (uint32_t i = 0; i < n; i++)
+        if (!(spfresh_version(s, i) & VERSION_DELETED))
+            store_write(w, &ids[i], sizeof *ids);
+}
+
+static void write_heads(const struct spfresh *s, struct store_writer *w, size_t n)
+{
+    store_section(w, "heads");
+    for (uint32_t i = 0; i < n; i++) {
+        struct spfresh_head *h = spfresh_head(s, i);
+        struct spfresh_snapshot_head out = { 0 };
+        if (spfresh_is_open(s, i))
+            out = (struct spfresh_snapshot_head){ .size = atomic_load(&h->size),
+                                                  .flags = atomic_load(&h->flags) &
+                                                           (HEAD_OPEN | HEAD_UNSPLITTABLE),
+                                                  .refused = atomic_load(&h->refused),
+                                                  .error = atomic_load(&h->error) };
+        store_write(w, &out, sizeof out);
+    }
+}
+
+/* A slot that is dropped but not yet free counts as deleted: after a crash no reader holds it. */
+int spfresh_snapshot_write(struct spfresh *s, struct store_writer *w, uint64_t lsn)
+{
+    struct spfresh_snapshot_meta meta;
+
+    memset(&meta, 0, sizeof meta);
+    memcpy(meta.params, &s->params, SNAPSHOT_PARAMS_BYTES);
+    meta.lsn = lsn;
+    meta.slots = atomic_load(&s->slots.n);
+    meta.heads = graph_capacity(s->graph);
+    meta.built = atomic_load(&s->built);
+    meta.repeats = atomic_load(&s->repeats);
+    for (uint32_t i = 0; i < meta.slots; i++)
+        meta.live += !(spfresh_version(s, i) & VERSION_DELETED);
+    store_section(w, "meta");
+    store_write(w, &meta, sizeof meta);
+    store_section(w, "background");
+    store_write(w, (const unsigned char *)&s->params + SNAPSHOT_PARAMS_BYTES,
+                sizeof s->params - SNAPSHOT_PARAMS_BYTES);
+    write_slots(s, w, (size_t)meta.slots);
+    write_heads(s, w, (size_t)meta.heads);
+    const int rc = graph_save(s->graph, w);
+    return rc ? rc : spfresh_codec_save(s->codec, w);
+}

@@ -1,0 +1,95 @@
+/* filing.h - reads, writes, adds and removes postings and heads; chooses heads for a vector.
+ *
+ *   1 postings   2 heads   3 scratch   4 choosing heads   5 filing a vector
+ */
+#ifndef DRIFTLINE_SPFRESH_FILING_FILING_H
+#define DRIFTLINE_SPFRESH_FILING_FILING_H
+
+#include "algorithms/spfresh/codec/codec.h"
+#include "algorithms/spfresh/codec/members.h"
+#include "algorithms/spfresh/spfresh.h"
+
+/* 1. Postings */
+
+void spfresh_lock_posting(struct spfresh *, uint32_t head);
+void spfresh_unlock_posting(struct spfresh *, uint32_t head);
+/* Lock the stripes of up to 3 heads, each stripe once, in ascending order. */
+void spfresh_lock_postings(struct spfresh *, const uint32_t *heads, size_t n);
+void spfresh_unlock_postings(struct spfresh *, const uint32_t *heads, size_t n);
+
+/* Sets s->limit, hard_limit and merge_limit. Called when the codec knows the size of an entry. */
+void spfresh_set_limits(struct spfresh *);
+
+/* The functions below are called with the posting's lock held. */
+/* Loads the posting; with `kept`, without stale entries and repeated ones. */
+int spfresh_load(struct spfresh *, uint32_t head, bool kept, struct spfresh_members *);
+/* Replaces the posting's content by these members; sets its size. */
+int spfresh_put(struct spfresh *, uint32_t head, const struct spfresh_members *);
+/* Appends n members from `first` on; sets the size. The head is alive. */
+int spfresh_append(struct spfresh *, uint32_t head, const struct spfresh_members *, size_t first,
+                   size_t n);
+/* Whether the posting has an entry of this slot and version. */
+int spfresh_holds(struct spfresh *, uint32_t head, uint32_t slot, unsigned version, bool *held);
+
+/* 2. Heads */
+
+/* Adds a node to the graph, writes its posting, and then sets OPEN, so that no thread appends
+   before `members` are written. Until then searches may find the posting empty. centre: an element
+   row. Needs no lock. */
+int spfresh_add_head(struct spfresh *, const void *centre, const struct spfresh_members *,
+                     uint32_t *head);
+/* Clears OPEN and removes the head from the graph. Its posting is dropped once no search can be
+   reading it. The posting's lock is held. On error nothing has changed. */
+int spfresh_remove_head(struct spfresh *, uint32_t head);
+/* Options of the graph over the heads, from the index's options. */
+struct graph_options spfresh_graph_options(const struct spfresh *);
+
+/* 3. Scratch memory of one thread */
+
+struct spfresh_scratch {
+    struct scratch_item item;
+    struct graph_scratch *graph;
+    struct posting_reader *reader;
+    struct spfresh_codec_scratch *codec;
+    uint32_t *heads; /* candidates, head_capacity */
+    float *distances;
+    size_t head_capacity, n_heads;
+};
+int spfresh_scratch_take(struct spfresh *, struct spfresh_scratch **);
+void spfresh_scratch_give(struct spfresh *, struct spfresh_scratch *); /* NULL is allowed */
+void spfresh_scratch_free(struct spfresh *);      /* frees idle ones and the pool */
+uint64_t spfresh_scratch_bytes(struct spfresh *); /* of the idle ones */
+bool spfresh_scratch_fit(struct spfresh *, struct spfresh_scratch *, size_t heads);
+
+/* 4. Choosing heads */
+
+struct spfresh_choice {
+    uint32_t heads[SPFRESH_REPLICAS_MAX];
+    float distances[SPFRESH_REPLICAS_MAX];
+    /* Generations of the heads: a number may be given to another head in the meantime. */
+    uint32_t generation[SPFRESH_REPLICAS_MAX];
+    size_t n;
+};
+/* Chooses the heads that a vector x is filed under. Of the assign_heads nearest, in ascending
+ * order, a head c_i is chosen unless a chosen c_j has rng_factor d(c_i, c_j) <= d(c_i, x), or d(x,
+ * c_i) > (1 + closure_eps)^2 d(x, c_1) (SPANN's closure; d is the squared distance). Enters the
+ * epoch itself. *checked: number of distances computed. */
+int spfresh_choose(struct spfresh *, struct spfresh_scratch *, const void *row,
+                   struct spfresh_choice *, double *checked);
+/* The same, from candidates that the caller gives in ascending order. */
+void spfresh_choose_of(const struct spfresh *, const uint32_t *heads, const float *distances,
+                       size_t n, struct spfresh_choice *);
+/* Finds the k nearest heads: sets x->heads, x->distances and x->n_heads. Called inside the epoch.
+   ef, max_check: see graph.h. */
+int spfresh_nearest(struct spfresh *, struct spfresh_scratch *x, const void *row, size_t k,
+                    size_t ef, size_t max_check, double *checked);
+
+/* 5. Filing a vector, for insert, recovery and maintenance. The caller holds the
+   checkpoint lock shared. */
+
+/* Appends the vector to the posting of every chosen head. A head that died in the meantime is
+   skipped and counted in head_misses. *done: number of heads appended to. Queues splits. */
+int spfresh_file(struct spfresh *, const struct spfresh_choice *, uint32_t slot, unsigned version,
+                 const void *row, uint32_t depth, size_t *done);
+
+#endif

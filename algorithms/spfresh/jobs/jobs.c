@@ -1,0 +1,181 @@
+/* jobs.c - queues splits, merges, moves and head updates. */
+#include "algorithms/spfresh/jobs/jobs.h"
+
+#include "src/core/mem.h"
+
+/* ---------------------------------------------------------------------------------- queueing */
+
+static void mark_urgent(struct spfresh *s, uint32_t head)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    pthread_mutex_lock(&q->queue.lock);
+    if (mem_grow(s->base.env.mem, &q->urgent, &q->urgent_capacity, q->n_urgent + 1,
+                 sizeof *q->urgent))
+        q->urgent[q->n_urgent++] = head;
+    else
+        (void)atomic_fetch_and(&spfresh_head(s, head)->flags, ~(uint32_t)HEAD_SPLIT_URGENT);
+    pthread_mutex_unlock(&q->queue.lock);
+}
+
+static void queue_split(struct spfresh *s, const struct spfresh_job *job)
+{
+    struct spfresh_head *h = spfresh_head(s, job->what);
+    const uint32_t size = atomic_load(&h->size), flags = atomic_load(&h->flags);
+
+    if (flags & HEAD_UNSPLITTABLE && size / 2 < atomic_load(&h->refused))
+        return;
+    if (!(flags & HEAD_SPLIT_QUEUED) &&
+        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_QUEUED) & HEAD_SPLIT_QUEUED) &&
+        !job_queue_push(&s->jobs->queue, job, 0)) {
+        (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_SPLIT_QUEUED);
+        atomic_store(&s->forgotten, true);
+    }
+    if (size > s->hard_limit && s->params.maintenance != SPFRESH_INLINE &&
+        !(atomic_fetch_or(&h->flags, HEAD_SPLIT_URGENT) & HEAD_SPLIT_URGENT))
+        mark_urgent(s, job->what);
+}
+
+static void queue_merge(struct spfresh *s, const struct spfresh_job *job)
+{
+    struct spfresh_head *h = spfresh_head(s, job->what);
+
+    if (!(atomic_fetch_or(&h->flags, HEAD_MERGE_QUEUED) & HEAD_MERGE_QUEUED) &&
+        !job_queue_push(&s->jobs->queue, job, 0))
+        (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_MERGE_QUEUED);
+}
+
+/* Not queued: the flag is found when the queue is empty. */
+static void note_drifted(struct spfresh *s, uint32_t head)
+{
+    struct spfresh_jobs *q = s->jobs;
+    const bool known = atomic_fetch_or(&spfresh_head(s, head)->flags, HEAD_DRIFTED) & HEAD_DRIFTED;
+
+    pthread_mutex_lock(&q->queue.lock);
+    q->drifted += !known;
+    if (!known)
+        workers_wake_one(&q->queue.workers);
+    pthread_mutex_unlock(&q->queue.lock);
+}
+
+void spfresh_queue(struct spfresh *s, struct spfresh_job job)
+{
+    if (!s->jobs)
+        return;
+    if (job.kind == SPFRESH_JOB_SPLIT && s->params.split)
+        queue_split(s, &job);
+    else if (job.kind == SPFRESH_JOB_MERGE && s->params.merge)
+        queue_merge(s, &job);
+    else if (job.kind == SPFRESH_JOB_REASSIGN)
+        (void)job_queue_push(&s->jobs->queue, &job, 0);
+    else if (job.kind == SPFRESH_JOB_UPDATE_HEAD && s->params.recentre)
+        note_drifted(s, job.what);
+}
+
+void spfresh_queue_overfull(struct spfresh *s)
+{
+    const size_t n = graph_capacity(s->graph);
+
+    for (uint32_t head = 0; s->jobs && head < n; head++)
+        if (spfresh_is_open(s, head) && atomic_load(&spfresh_head(s, head)->size) > s->limit)
+            spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT, .what = head });
+}
+
+bool spfresh_queue_move(struct spfresh *s, struct spfresh_job job)
+{
+    return job_queue_push_first(&s->jobs->queue, &job);
+}
+
+size_t spfresh_queued(const struct spfresh *s)
+{
+    return s->jobs ? job_queue_length(&s->jobs->queue) : 0;
+}
+
+/* ------------------------------------------------------------------- heads past the hard limit */
+
+bool spfresh_take_urgent(struct spfresh *s, uint32_t *head)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    pthread_mutex_lock(&q->queue.lock);
+    const bool there = q->n_urgent > 0;
+    if (there)
+        *head = q->urgent[--q->n_urgent];
+    pthread_mutex_unlock(&q->queue.lock);
+    if (there)
+        (void)atomic_fetch_and(&spfresh_head(s, *head)->flags, ~(uint32_t)HEAD_SPLIT_URGENT);
+    return there;
+}
+
+/* ------------------------------------------------------------------------- opening, closing */
+
+/* An append from now on queues the head again. */
+static void clear_queued(struct index *index, const void *job)
+{
+    const struct spfresh_job *j = job;
+    const uint32_t flag = j->kind == SPFRESH_JOB_SPLIT   ? HEAD_SPLIT_QUEUED
+                          : j->kind == SPFRESH_JOB_MERGE ? HEAD_MERGE_QUEUED
+                                                         : 0;
+
+    if (flag)
+        (void)atomic_fetch_and(&spfresh_head(spfresh_of(index), j->what)->flags, ~flag);
+}
+
+/* Our jobs never report busy. A failed job holds up all others, so it goes to the end
+   of the queue. */
+static void queue_again(struct index *index, const void *job, uint64_t after)
+{
+    (void)after;
+    spfresh_queue(spfresh_of(index), *(const struct spfresh_job *)job);
+}
+
+static struct throttle_limits limits_of(const struct spfresh *s)
+{
+    return (struct throttle_limits){ .bytes_per_second = (uint64_t)s->params.background_mb_s << 20,
+                                     .cpu_share = s->params.background_cpu_share };
+}
+
+void spfresh_jobs_limit(struct spfresh *s)
+{
+    const struct throttle_limits limits = limits_of(s);
+
+    throttle_set(&s->jobs->throttle, &limits);
+}
+
+int spfresh_jobs_open(struct spfresh *s, job_queue_function *const *kinds,
+                      int (*chores)(struct index *))
+{
+    const struct throttle_limits limits = limits_of(s);
+    struct spfresh_jobs *q = mem_zalloc(s->base.env.mem, sizeof *q);
+
+    if (!q)
+        return spfresh_no_memory(s, "out of memory for maintenance");
+    const struct job_queue_config config = { .kinds = kinds,
+                                             .job_bytes = sizeof(struct spfresh_job),
+                                             .taken = clear_queued,
+                                             .again = queue_again,
+                                             .chores = chores,
+                                             .find = spfresh_walk_find,
+                                             .findable = spfresh_walk_findable,
+                                             .failures = &s->counters.job_errors,
+                                             .hold = true,
+                                             .throttle = &q->throttle };
+    throttle_init(&q->throttle, &limits);
+    job_queue_init(&q->queue, &s->base, &config);
+    s->jobs = q;
+    spfresh_queue_overfull(s);
+    return OK;
+}
+
+void spfresh_jobs_close(struct spfresh *s)
+{
+    struct spfresh_jobs *q = s->jobs;
+
+    if (!q)
+        return;
+    job_queue_free(&q->queue);
+    throttle_free(&q->throttle);
+    mem_free(s->base.env.mem, q->urgent);
+    mem_free(s->base.env.mem, q);
+    s->jobs = NULL;
+}

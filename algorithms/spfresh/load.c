@@ -1,0 +1,150 @@
+/* load.c - loads an index from the file that save() wrote, or from the folder it ran in. */
+#include "algorithms/spfresh/codec/codec.h"
+#include "algorithms/spfresh/durable/durable.h"
+#include "algorithms/spfresh/durable/snapshot.h"
+#include "algorithms/spfresh/jobs/jobs.h"
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "algorithms/spfresh/operations.h"
+#include "src/core/mem.h"
+
+enum { ROWS = 256 };
+
+/* Computes offsets from lengths, and lists the postings that are not empty. */
+static int read_lengths(const struct spfresh *s, const struct store_reader *r, uint32_t *postings,
+                        uint64_t *offsets, size_t *filled, const unsigned char **bytes)
+{
+    const size_t n = graph_capacity(s->graph);
+    const uint64_t *lengths = NULL;
+    size_t total = 0;
+    int rc = store_need_array(r, "lengths", n, sizeof *lengths, &lengths);
+
+    if (rc == OK)
+        rc = store_need(r, "postings", SIZE_MAX, (const void **)bytes, &total);
+    *filled = 0;
+    offsets[0] = 0;
+    for (uint32_t i = 0; rc == OK && i < n; i++) {
+        if (lengths[i] == 0)
+            continue;
+        if (lengths[i] > total - offsets[*filled])
+            return store_corrupt(r, "postings are longer than their section");
+        postings[*filled] = i;
+        offsets[*filled + 1] = offsets[*filled] + lengths[i];
+        ++*filled;
+    }
+    if (rc == OK && offsets[*filled] != total)
+        rc = store_corrupt(r, "postings are shorter than their section");
+    return rc;
+}
+
+static int read_postings(struct spfresh *s, const struct store_reader *r)
+{
+    struct mem *mem = s->base.env.mem;
+    const size_t n = graph_capacity(s->graph);
+    uint32_t *postings = mem_array(mem, n + 1, sizeof *postings);
+    uint64_t *offsets = mem_array(mem, n + 1, sizeof *offsets);
+    const unsigned char *bytes = NULL;
+    size_t filled = 0;
+    int rc = postings && offsets
+                 ? OK
+                 : fail(s->base.env.error, ERR_NO_MEMORY,
+                        "%s: load: out of memory for %zu postings", s->base.ops->name, n);
+
+    if (rc == OK)
+        rc = read_lengths(s, r, postings, offsets, &filled, &bytes);
+    if (rc == OK && filled > 0)
+        rc = posting_fill(s->store, postings, filled, bytes, offsets);
+    mem_free(mem, postings);
+    mem_free(mem, offsets);
+    return rc;
+}
+
+static int read_rows(struct spfresh *s, const struct store_reader *r)
+{
+    const size_t n = atomic_load(&s->slots.n), row_bytes = spfresh_row_bytes(s);
+    const unsigned char *row = NULL;
+    const void *rows[ROWS];
+    uint32_t slots[ROWS], at = 0;
+    int rc = store_need_array(r, "rows", atomic_load(&s->slots.live), row_bytes, &row);
+
+    while (rc == OK && at < n) {
+        size_t some = 0;
+        for (; at < n && some < ROWS; at++) {
+            if (spfresh_version(s, at) & VERSION_DELETED)
+                continue;
+            slots[some] = at;
+            rows[some++] = row;
+            row += row_bytes;
+        }
+        rc = spfresh_codec_rows_put(s->codec, slots, rows, some);
+    }
+    return rc;
+}
+
+static int fill(struct spfresh *s, const struct store_reader *r)
+{
+    int rc = spfresh_expect_empty(s);
+
+    if (rc == OK)
+        rc = spfresh_open_store(s, NULL);
+    if (rc == OK)
+        rc = read_postings(s, r);
+    if (rc == OK)
+        rc = spfresh_snapshot_fits(s, r);
+    if (rc == OK && spfresh_has_row_file(s))
+        rc = read_rows(s, r);
+    if (rc == OK)
+        rc = spfresh_start(s);
+    if (rc == OK)
+        spfresh_queue_overfull(s);
+    return rc == OK ? spfresh_after_update(s) : rc;
+}
+
+/* The context of durable_load()'s callbacks. */
+struct loading {
+    struct spfresh **out;
+    const struct index_env *env;
+    const char *dir;
+    struct spfresh_opening opening;
+};
+
+static int load_saved(void *to)
+{
+    const struct loading *l = to;
+    const struct store_identity identity = spfresh_snapshot_identity(l->env, l->opening.ops->name);
+    struct store_reader r;
+    struct spfresh *s = NULL;
+    uint64_t lsn;
+    int rc = store_open(&r, l->dir, SNAPSHOT_SAVED, &identity, l->env->error);
+
+    if (rc == OK) {
+        rc = spfresh_open_snapshot(&s, l->env, &l->opening, &r, &lsn);
+        if (rc == OK)
+            rc = fill(s, &r);
+        store_close(&r);
+    }
+    if (rc == OK)
+        *l->out = s;
+    else
+        spfresh_destroy(s ? &s->base : NULL);
+    return rc;
+}
+
+static int recover(void *to, int *claim)
+{
+    struct loading *l = to;
+
+    l->opening.claim = claim;
+    return spfresh_recover(l->out, l->env, &l->opening);
+}
+
+int spfresh_load_from(struct spfresh **out, const struct index_env *env, const char *dir,
+                      const struct spfresh_opening *opening)
+{
+    struct loading loading = { out, env, dir, *opening };
+    struct durable_loading calls = { .recover = recover, .load_saved = load_saved, .to = &loading };
+    uint64_t number = 0;
+    const int rc = spfresh_snapshot_newest(env, dir, &number);
+
+    calls.ran = number > 0;
+    return rc == OK ? durable_load(env, dir, &calls) : rc;
+}

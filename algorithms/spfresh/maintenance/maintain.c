@@ -1,0 +1,214 @@
+/* maintain.c - runs maintenance after updates, in maintain() and in background threads; has the
+ * functions that the queue calls for its jobs. */
+#include "algorithms/spfresh/durable/durable.h"
+#include "algorithms/spfresh/filing/filing.h"
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "algorithms/spfresh/maintenance/work.h"
+
+/* --------------------------------------------------------------------------- kinds of jobs */
+
+static void count_depth(struct spfresh *s, const struct spfresh_job *job)
+{
+    const size_t last = sizeof s->counters.cascade / sizeof *s->counters.cascade - 1;
+
+    if (job->kind == SPFRESH_JOB_SPLIT || job->kind == SPFRESH_JOB_MERGE)
+        spfresh_count(&s->counters.cascade[job->depth < last ? job->depth : last], 1);
+}
+
+static int run_with(struct index *index, const struct spfresh_job *job, struct job_run *run,
+                    int (*function)(struct spfresh *, struct spfresh_work *,
+                                    const struct spfresh_job *, struct job_run *))
+{
+    struct spfresh *s = spfresh_of(index);
+    struct spfresh_work *w = NULL;
+    int rc = spfresh_work_take(s, &w);
+
+    if (rc != OK)
+        return rc;
+    pthread_rwlock_rdlock(&s->checkpoint_lock);
+    count_depth(s, job);
+    rc = function(s, w, job, run);
+    pthread_rwlock_unlock(&s->checkpoint_lock);
+    spfresh_work_give(s, w);
+    epoch_collect(s->epoch);
+    return rc;
+}
+
+static int run_split(struct index *index, const void *job, struct job_run *run)
+{
+    return run_with(index, job, run, spfresh_split);
+}
+
+static int run_merge(struct index *index, const void *job, struct job_run *run)
+{
+    return run_with(index, job, run, spfresh_merge);
+}
+
+static int run_reassign(struct index *index, const void *job, struct job_run *run)
+{
+    return run_with(index, job, run, spfresh_reassign);
+}
+
+static int run_update_head(struct index *index, const void *job, struct job_run *run)
+{
+    return run_with(index, job, run, spfresh_update_head);
+}
+
+static job_queue_function *const kinds[SPFRESH_JOB_KINDS] = {
+    [SPFRESH_JOB_SPLIT] = run_split,
+    [SPFRESH_JOB_MERGE] = run_merge,
+    [SPFRESH_JOB_REASSIGN] = run_reassign,
+    [SPFRESH_JOB_UPDATE_HEAD] = run_update_head,
+};
+
+/* --------------------------------------------------------------------- vacuums, checkpoints */
+
+/* A vacuum rewrites all postings, so it waits until many slots need it. */
+static bool vacuum_due(struct spfresh *s)
+{
+    pthread_mutex_lock(&s->slots.lock);
+    const size_t exhausted = s->slots.exhausted;
+    pthread_mutex_unlock(&s->slots.lock);
+    return exhausted > 64 + atomic_load(&s->slots.live) / 8;
+}
+
+static int checkpoint_if_due(struct spfresh *s)
+{
+    return durable_is_due(&s->durable) ? spfresh_checkpoint(s) : OK;
+}
+
+static int chores(struct index *index)
+{
+    struct spfresh *s = spfresh_of(index);
+    const int rc = vacuum_due(s) ? spfresh_vacuum(s) : OK;
+
+    return rc == OK ? checkpoint_if_due(s) : rc;
+}
+
+/* ------------------------------------------------------------------------- opening, closing */
+
+int spfresh_maintenance_open(struct spfresh *s)
+{
+    return spfresh_jobs_open(s, kinds, chores);
+}
+
+int spfresh_maintenance_start(struct spfresh *s)
+{
+    if (!s->jobs || s->params.maintenance != SPFRESH_BACKGROUND)
+        return OK;
+    return job_queue_start(&s->jobs->queue, (size_t)s->params.background_threads,
+                           (int)s->params.background_nice);
+}
+
+void spfresh_maintenance_close(struct spfresh *s)
+{
+    spfresh_jobs_close(s);
+    spfresh_work_free(s);
+}
+
+int spfresh_set_params(struct index *index, const void *params)
+{
+    const struct spfresh_params *p = params;
+    struct spfresh *s = spfresh_of(index);
+
+    job_queue_pause(&s->jobs->queue);
+    s->params.background_cpu_share = p->background_cpu_share;
+    s->params.background_mb_s = p->background_mb_s;
+    s->params.buffer_pages = p->buffer_pages;
+    s->params.reassign_heads = p->reassign_heads;
+    s->params.merge_entries = p->merge_entries;
+    spfresh_set_limits(s);
+    spfresh_jobs_limit(s);
+    job_queue_resume(&s->jobs->queue);
+    return OK;
+}
+
+/* ------------------------------------------------------------------------------ after updates */
+
+int spfresh_do_jobs(struct spfresh *s, uint64_t budget, bool *more)
+{
+    const struct job_queue_bounds bounds = { .cost = budget, .threads = 1 };
+
+    *more = false;
+    return s->jobs ? job_queue_work(&s->jobs->queue, &bounds, more) : OK;
+}
+
+/* Splits postings past the hard limit. Their jobs in the queue will find nothing to do. */
+static int split_urgent(struct spfresh *s)
+{
+    int rc = OK;
+    uint32_t head;
+
+    while (rc == OK && spfresh_take_urgent(s, &head)) {
+        const struct spfresh_job job = { .kind = SPFRESH_JOB_SPLIT, .what = head };
+
+        rc = job_queue_run(&s->jobs->queue, &job);
+        spfresh_count(&s->counters.inline_splits, rc == OK);
+    }
+    return rc;
+}
+
+static int maintain_now(struct spfresh *s)
+{
+    bool more;
+
+    if (s->params.maintenance != SPFRESH_INLINE)
+        return split_urgent(s);
+    const int rc = spfresh_do_jobs(s, 0, &more);
+    return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
+}
+
+/* Queues the splits that earlier could not be queued for lack of memory. */
+static void remember(struct spfresh *s)
+{
+    if (atomic_exchange(&s->forgotten, false))
+        spfresh_queue_overfull(s);
+}
+
+/* The update is complete even if maintenance fails. The job is retried, and its error is returned
+   by the next maintain(). */
+int spfresh_after_update(struct spfresh *s)
+{
+    struct error error = { 0 };
+
+    if (!s->jobs)
+        return checkpoint_if_due(s);
+    remember(s);
+    if (s->params.maintenance != SPFRESH_EXPLICIT)
+        spfresh_walk_if_due(s, false);
+    job_queue_retry(&s->jobs->queue, false);
+    struct error *before = error_divert(&error);
+    const int rc = maintain_now(s);
+    (void)error_divert(before);
+    if (rc != OK)
+        job_queue_keep(&s->jobs->queue, &error);
+    return OK;
+}
+
+/* -------------------------------------------------------------------------------- maintain() */
+
+int spfresh_maintenance_error(const struct spfresh *s)
+{
+    return s->jobs ? job_queue_error(&s->jobs->queue, s->base.env.error) : OK;
+}
+
+/* Retries failed jobs; an error is cleared when its job succeeds. */
+static int maintain(struct spfresh *s, uint64_t budget, bool *more)
+{
+    remember(s);
+    spfresh_walk_if_due(s, budget == 0);
+    job_queue_retry(&s->jobs->queue, true);
+    int rc = spfresh_do_jobs(s, budget, more);
+    if (rc == OK)
+        rc = spfresh_maintenance_error(s);
+    return rc == OK ? job_queue_chores(&s->jobs->queue) : rc;
+}
+
+int spfresh_maintain(struct index *index, uint64_t budget, bool *more)
+{
+    struct spfresh *s = spfresh_of(index);
+
+    *more = false;
+    epoch_collect(s->epoch);
+    return s->jobs ? maintain(s, budget, more) : checkpoint_if_due(s);
+}

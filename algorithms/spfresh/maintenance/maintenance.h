@@ -1,0 +1,44 @@
+/* maintenance.h - keeps an index fresh: splits, merges, moves, vacuums, and when each is due.
+ *
+ *   1 opening   2 when   3 vacuum   4 NPA violations
+ */
+#ifndef DRIFTLINE_SPFRESH_MAINTENANCE_MAINTENANCE_H
+#define DRIFTLINE_SPFRESH_MAINTENANCE_MAINTENANCE_H
+
+#include "algorithms/spfresh/codec/members.h"
+#include "algorithms/spfresh/spfresh.h"
+
+/* 1. Opening */
+
+int spfresh_maintenance_open(struct spfresh *);
+/* Starts background threads if the options ask for them. Called when all else is open. */
+int spfresh_maintenance_start(struct spfresh *);
+void spfresh_maintenance_close(struct spfresh *);     /* background threads end after their job */
+uint64_t spfresh_maintenance_bytes(struct spfresh *); /* of idle work spaces */
+
+/* 2. When */
+
+/* Maintenance at the end of an update. inline: all jobs; background: wakes the threads, and splits
+   postings past the hard limit itself. */
+int spfresh_after_update(struct spfresh *);
+/* Runs jobs until there are none or about `budget` distances were computed (0: no bound). */
+int spfresh_do_jobs(struct spfresh *, uint64_t budget, bool *more);
+int spfresh_maintain(struct index *, uint64_t budget, bool *more);
+/* Changes the live options. Waits for the jobs that are running. */
+int spfresh_set_params(struct index *, const void *params);
+/* Returns OK, or the error of a job that has not succeeded since. */
+int spfresh_maintenance_error(const struct spfresh *);
+
+/* 3. Vacuum */
+
+/* Rewrites every posting without stale entries; takes the checkpoint lock exclusively. */
+int spfresh_vacuum(struct spfresh *);
+
+/* 4. NPA violations */
+
+/* Reports "npa_violations": the share of live vectors (of a sample) that have no copy in
+   the posting of their nearest head, or of one as near. The index must not change
+   meanwhile. m: scratch memory. */
+int spfresh_npa_violations(struct spfresh *, struct spfresh_members *m, struct stat_sink *);
+
+#endif

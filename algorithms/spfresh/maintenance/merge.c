@@ -1,0 +1,206 @@
+/* merge.c - merges a small posting into a neighbour's; removes an empty one.
+ *
+ * The head with more live entries survives. It gets all entries before the other head leaves the
+ * graph. Vectors that are farther from the survivor than from the removed head may belong
+ * elsewhere, and are candidates for a move. */
+#include <string.h>
+
+#include "algorithms/spfresh/maintenance/work.h"
+#include "src/core/mem.h"
+
+enum { PARTNERS = 64 };
+
+struct merger {
+    struct spfresh *s;
+    struct spfresh_work *w;
+    uint32_t head, partner;
+    size_t live;
+    struct job_run *run;
+    bool merged;
+};
+
+static size_t size_of(const struct spfresh *s, uint32_t head)
+{
+    return atomic_load(&spfresh_head(s, head)->size);
+}
+
+/* ------------------------------------------------------------------------ the small posting */
+
+static int take_away(struct merger *m)
+{
+    const int rc = spfresh_remove_head(m->s, m->head);
+
+    m->merged = rc == OK;
+    spfresh_count(&m->s->counters.merges, m->merged);
+    return rc;
+}
+
+static size_t pages_of(const struct spfresh *s, size_t entries)
+{
+    return (spfresh_codec_bytes(s->codec, entries) + POSTING_PAGE - 1) / POSTING_PAGE;
+}
+
+/* Rewriting pays if a quarter of the entries is stale or a page is saved: searches
+   read whole pages. */
+static bool is_worth_it(const struct spfresh *s, size_t entries, size_t kept)
+{
+    return 4 * (entries - kept) >= entries || pages_of(s, kept) < pages_of(s, entries);
+}
+
+/* Examines the posting. *low: it must be merged; then its head's row is in w->rows. Otherwise
+   rewrites it if that pays. */
+static int examine(struct merger *m, bool *low)
+{
+    struct spfresh *s = m->s;
+    struct spfresh_members *kept = &m->w->members[0];
+    int rc;
+
+    *low = false;
+    if (!spfresh_is_open(s, m->head))
+        return OK;
+    const size_t size = size_of(s, m->head);
+    rc = spfresh_load(s, m->head, true, kept);
+    if (rc != OK)
+        return rc;
+    m->run->cost += (double)size;
+    m->live = kept->n;
+    const bool alone = graph_live(s->graph) < 2;
+    if (kept->n == 0 && s->params.merge && !alone)
+        return take_away(m);
+    *low = kept->n <= s->merge_limit && s->params.merge && !alone;
+    if (*low) {
+        rc = spfresh_work_reserve(s, m->w, kept->n);
+        if (rc == OK)
+            memcpy(m->w->rows, graph_row(s->graph, m->head), spfresh_row_bytes(s));
+    }
+    if (rc == OK && is_worth_it(s, size, kept->n))
+        rc = spfresh_collect(s, m->w, m->head, kept);
+    return rc;
+}
+
+/* Finds the nearest open head whose posting has space for both. */
+static int find_partner(struct merger *m, bool *found)
+{
+    struct spfresh *s = m->s;
+    struct spfresh_scratch *x = m->w->scratch;
+    const unsigned ticket = epoch_enter(s->epoch);
+    const int rc = spfresh_nearest(s, x, m->w->rows, PARTNERS + 1, 0, 0, &m->run->cost);
+
+    *found = false;
+    for (size_t i = 0; rc == OK && i < x->n_heads && !*found; i++)
+        if (x->heads[i] != m->head && spfresh_is_open(s, x->heads[i]) &&
+            m->live + size_of(s, x->heads[i]) < s->limit) {
+            m->partner = x->heads[i];
+            *found = true;
+        }
+    epoch_leave(s->epoch, ticket);
+    return rc;
+}
+
+/* ---------------------------------------------------------------------------------- joining */
+
+/* Collects all entries of `stays`, and those of `goes` that are not in it. Of the latter, vectors
+   that are farther from the survivor than from the removed head become candidates (members[3]). A
+   coming and a current entry of one vector count as two. */
+static int unite(struct merger *m, const struct spfresh_members *stays,
+                 const struct spfresh_members *goes, uint32_t survivor, uint32_t gone)
+{
+    struct spfresh *s = m->s;
+    struct spfresh_work *w = m->w;
+    struct spfresh_members *all = &m->w->members[2];
+
+    spfresh_marks_clear(&w->marks);
+    all->n = m->w->members[3].n = 0;
+    if (!spfresh_members_reserve(all, stays->n + goes->n))
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < stays->n; i++) {
+        if (!spfresh_marks_set(&w->marks, stays->slots[i], 0))
+            return ERR_NO_MEMORY;
+        spfresh_members_add(all, stays->slots[i], stays->versions[i],
+                            stays->rows + i * stays->row_bytes);
+    }
+    spfresh_work_distances(s, w, graph_row(s->graph, survivor), goes->rows, goes->n,
+                           w->distances[0]);
+    spfresh_work_distances(s, w, graph_row(s->graph, gone), goes->rows, goes->n, w->distances[1]);
+    m->run->cost += 2 * (double)goes->n;
+    for (size_t i = 0; i < goes->n; i++) {
+        const unsigned char *row = goes->rows + i * goes->row_bytes;
+        size_t same = spfresh_marks_get(&w->marks, goes->slots[i]) == UNMARKED ? stays->n : 0;
+
+        while (same < stays->n &&
+               (stays->slots[same] != goes->slots[i] || stays->versions[same] != goes->versions[i]))
+            same++;
+        if (same < stays->n)
+            continue;
+        spfresh_members_add(all, goes->slots[i], goes->versions[i], row);
+        if (w->distances[0][i] > w->distances[1][i] &&
+            !spfresh_work_add_candidate(m->w, goes->slots[i], goes->versions[i], row, survivor))
+            return ERR_NO_MEMORY;
+    }
+    return OK;
+}
+
+/* Called with both postings locked. */
+static int join(struct merger *m)
+{
+    struct spfresh *s = m->s;
+    const struct spfresh_members *a = &m->w->members[0], *b = &m->w->members[1];
+    int rc = spfresh_load(s, m->head, true, &m->w->members[0]);
+
+    if (rc == OK)
+        rc = spfresh_load(s, m->partner, true, &m->w->members[1]);
+    if (rc != OK || a->n > s->merge_limit || a->n + b->n >= s->limit)
+        return rc;
+    rc = spfresh_work_reserve(s, m->w, a->n > b->n ? a->n : b->n);
+    if (rc != OK)
+        return rc;
+    const bool first = a->n > b->n;
+    const uint32_t survivor = first ? m->head : m->partner;
+    const uint32_t gone = first ? m->partner : m->head;
+    rc = unite(m, first ? a : b, first ? b : a, survivor, gone);
+    if (rc != OK)
+        return fail(s->base.env.error, rc, "%s: out of memory, cannot merge two postings",
+                    s->base.ops->name);
+    epoch_wait(s->epoch, atomic_load(&s->last_move)); /* as in spfresh_collect() */
+    rc = spfresh_put(s, survivor, &m->w->members[2]);
+    if (rc != OK)
+        return rc;
+    rc = spfresh_remove_head(s, gone);
+    m->merged = rc == OK;
+    if (m->merged) {
+        spfresh_count(&s->counters.merges, 1);
+    } else { /* both postings hold the entries until the merge is retried */
+        atomic_store(&s->repeats, true);
+        m->w->members[3].n = 0;
+    }
+    return rc;
+}
+
+/* Holds s->merging: two merges at once could remove the last two heads. */
+int spfresh_merge(struct spfresh *s, struct spfresh_work *w, const struct spfresh_job *job,
+                  struct job_run *run)
+{
+    struct merger m = { .s = s, .w = w, .head = job->what, .run = run };
+    bool low = false, found = false;
+    const uint64_t start = spfresh_now(s);
+
+    w->members[3].n = 0;
+    pthread_mutex_lock(&s->merging);
+    spfresh_lock_posting(s, m.head);
+    int rc = examine(&m, &low);
+    spfresh_unlock_posting(s, m.head);
+    if (rc == OK && low)
+        rc = find_partner(&m, &found);
+    if (rc == OK && found) {
+        const uint32_t both[2] = { m.head, m.partner };
+
+        spfresh_lock_postings(s, both, 2);
+        if (spfresh_is_open(s, m.head) && spfresh_is_open(s, m.partner))
+            rc = join(&m);
+        spfresh_unlock_postings(s, both, 2);
+    }
+    pthread_mutex_unlock(&s->merging);
+    if (m.merged)
+        (void)spfresh_lap(s, SPFRESH_PHASE_MERGE, start);
+    return rc == OK && w->members[3].n > 0 ? spfresh_reassign_all(s, w, job->depth, run) : rc;
+}

@@ -1,0 +1,355 @@
+/* split.c - splits a posting past its limit in two; only rewrites it if that is enough.
+ *
+ * Balanced 2-means gives two means; the members nearest to them become the new heads. Then each
+ * member goes to the nearer head, as an insert would. The balanced halves are kept only if this
+ * would leave one half nearly empty.
+ *
+ * The new heads can be found before the old one is removed, and the old posting stays readable for
+ * searches that found it, so no search misses both. Members that are all equal cannot be split.
+ * They get a head of their own, at distance 0, and the posting grows past the limit. The split is
+ * tried again when the posting has twice as many live members. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/common/clustering/balanced.h"
+#include "algorithms/spfresh/maintenance/work.h"
+#include "src/core/mem.h"
+#include "src/core/rng.h"
+
+/* The nearest-head assignment is used only if each half gets at least 1 / SHARE_LEAST
+   of the members. */
+enum { SHARE_LEAST = 8 };
+
+/* A half keeps the old head if its own head is within this share of its members' mean distance from
+   the old head. Values from .0125 to .2 give the same counts: mostly it is the same member. */
+#define REUSE_HEAD_RADIUS .05
+
+/* ---------------------------------------------------------------------------- new centres */
+
+/* Makes the member nearest to a side's mean its head, as the build does. The mean itself is nearer
+   to everything around it than any member is. Beside heads that are members, it would attract
+   their vectors and starve their postings, and vectors filed later would get few copies (the RNG
+   rule takes means to be alike). */
+static void to_member(const struct spfresh_division *d, const struct spfresh_members *m,
+                      size_t side)
+{
+    const size_t row_bytes = spfresh_row_bytes(d->s);
+    unsigned char *head = spfresh_division_row(d, side);
+    float *from_mean = d->w->distances[side];
+    size_t nearest = m->n;
+
+    spfresh_work_mean_row(d->s, d->w->centres + side * d->s->base.env.dim, head);
+    spfresh_work_distances(d->s, d->w, head, m->rows, m->n, from_mean);
+    for (size_t i = 0; i < m->n; i++)
+        if (d->w->sides[i] == side && (nearest == m->n || from_mean[i] < from_mean[nearest]))
+            nearest = i;
+    memcpy(head, m->rows + nearest * row_bytes, row_bytes);
+}
+
+/* The mean distance of a side's members from the old head; not squared. */
+static double mean_distance(const struct spfresh_work *w, size_t n, uint8_t side)
+{
+    double sum = 0;
+    size_t members = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (w->sides[i] == side) {
+            sum += sqrt((double)w->distances[2][i]);
+            members++;
+        }
+    return members > 0 ? sum / (double)members : 0;
+}
+
+/* Which half can keep the old head: the one whose new head is nearer to it, and near
+   enough. 2: none. */
+static size_t half_of_old(const struct spfresh_division *d, size_t n)
+{
+    float moved[2];
+    const size_t row_bytes = spfresh_row_bytes(d->s);
+
+    spfresh_work_distances(d->s, d->w, spfresh_division_row(d, 2), d->w->rows, 2, moved);
+    const size_t nearer = moved[1] < moved[0];
+    if (sqrt((double)moved[nearer]) > REUSE_HEAD_RADIUS * mean_distance(d->w, n, (uint8_t)nearer))
+        return 2;
+    memcpy(spfresh_division_row(d, nearer), spfresh_division_row(d, 2), row_bytes);
+    return nearer;
+}
+
+/* If both heads are the same point, replaces one by the member farthest from it. */
+static void separate(const struct spfresh_division *d, const struct spfresh_members *m, size_t kept)
+{
+    const size_t row_bytes = spfresh_row_bytes(d->s);
+    size_t farthest = 0;
+
+    if (memcmp(spfresh_division_row(d, 0), spfresh_division_row(d, 1), row_bytes) != 0)
+        return;
+    spfresh_work_distances(d->s, d->w, spfresh_division_row(d, 0), m->rows, m->n,
+                           d->w->distances[0]);
+    for (size_t i = 1; i < m->n; i++)
+        if (d->w->distances[0][i] > d->w->distances[0][farthest])
+            farthest = i;
+    memcpy(spfresh_division_row(d, kept == 1 ? 0 : 1), m->rows + farthest * row_bytes, row_bytes);
+}
+
+/* ---------------------------------------------------------------------------------- sides */
+
+static void to_nearer(const struct spfresh_division *d, const struct spfresh_members *m)
+{
+    struct spfresh_work *w = d->w;
+    size_t second = 0;
+
+    for (size_t h = 0; h < 2; h++)
+        spfresh_work_distances(d->s, w, spfresh_division_row(d, h), m->rows, m->n, w->distances[h]);
+    for (size_t i = 0; i < m->n; i++)
+        second += w->distances[1][i] < w->distances[0][i] ||
+                  (w->distances[1][i] == w->distances[0][i] && w->sides[i]);
+    const size_t smaller = second < m->n - second ? second : m->n - second;
+    if (smaller == 0 || smaller < m->n / SHARE_LEAST)
+        return;
+    for (size_t i = 0; i < m->n; i++)
+        if (w->distances[0][i] != w->distances[1][i])
+            w->sides[i] = w->distances[1][i] < w->distances[0][i];
+}
+
+static int take_sides(const struct spfresh_division *d, const struct spfresh_members *m)
+{
+    struct spfresh_members *halves = d->w->members + 1;
+    size_t n[2] = { 0, 0 };
+
+    for (size_t i = 0; i < m->n; i++)
+        n[d->w->sides[i]]++;
+    for (size_t h = 0; h < 2; h++) {
+        halves[h].n = 0;
+        if (!spfresh_members_reserve(&halves[h], n[h]))
+            return spfresh_no_memory(d->s, "out of memory, cannot split a posting");
+    }
+    for (size_t i = 0; i < m->n; i++)
+        spfresh_members_add(&halves[d->w->sides[i]], m->slots[i], m->versions[i],
+                            m->rows + i * m->row_bytes);
+    return OK;
+}
+
+/* ------------------------------------------------------------------------------ new heads */
+
+/* Removes a new head again, unless another thread has filed something there. Then the head stays,
+   and with it second copies of its members. */
+static void undo_head(struct spfresh *s, uint32_t head, size_t n)
+{
+    spfresh_lock_posting(s, head);
+    const bool ours = spfresh_is_open(s, head) && atomic_load(&spfresh_head(s, head)->size) == n;
+    if (!ours || spfresh_remove_head(s, head) != OK)
+        atomic_store(&s->repeats, true);
+    spfresh_unlock_posting(s, head);
+}
+
+/* Keeps the old head for one half. Its posting is rewritten once no search is left that may look
+   there for the other half. */
+static int shrink_old(struct spfresh_division *d, size_t kept, uint32_t *undo)
+{
+    struct spfresh *s = d->s;
+    const struct spfresh_members *halves = d->w->members + 1;
+    int rc = spfresh_add_head(s, spfresh_division_row(d, !kept), &halves[!kept], &d->heads[!kept]);
+
+    if (rc != OK)
+        return rc;
+    epoch_drain(s->epoch);
+    d->heads[kept] = d->old;
+    rc = spfresh_put(s, d->old, &halves[kept]);
+    if (rc != OK)
+        undo[!kept] = d->heads[!kept];
+    else
+        spfresh_count(&s->counters.same_head, 1);
+    return rc;
+}
+
+static int replace_old(struct spfresh_division *d, uint32_t *undo)
+{
+    struct spfresh *s = d->s;
+    const struct spfresh_members *halves = d->w->members + 1;
+    int rc = OK;
+
+    for (size_t h = 0; rc == OK && h < d->n; h++) {
+        rc = spfresh_add_head(s, spfresh_division_row(d, h), &halves[h], &d->heads[h]);
+        if (rc == OK)
+            undo[h] = d->heads[h];
+    }
+    return rc == OK ? spfresh_remove_head(s, d->old) : rc;
+}
+
+static void set_refused(struct spfresh *s, uint32_t head, size_t n)
+{
+    struct spfresh_head *h = spfresh_head(s, head);
+
+    atomic_store(&h->refused, (uint32_t)n);
+    (void)atomic_fetch_or(&h->flags, HEAD_UNSPLITTABLE);
+}
+
+/* All members are the same point. */
+static int give_own_head(struct spfresh_division *d, const struct spfresh_members *m,
+                         uint32_t *undo)
+{
+    struct spfresh *s = d->s;
+    const size_t row_bytes = spfresh_row_bytes(s);
+
+    spfresh_count(&s->counters.even_splits, 1);
+    if (memcmp(m->rows, spfresh_division_row(d, 2), row_bytes) == 0) {
+        d->n = 0;
+        set_refused(s, d->old, m->n);
+        return spfresh_collect(s, d->w, d->old, m);
+    }
+    memcpy(spfresh_division_row(d, 0), m->rows, row_bytes);
+    memset(d->w->sides, 0, m->n);
+    d->n = 1;
+    int rc = take_sides(d, m);
+    if (rc == OK)
+        rc = replace_old(d, undo);
+    if (rc == OK)
+        set_refused(s, d->heads[0], m->n);
+    return rc;
+}
+
+/* --------------------------------------------------------------------------------- a split */
+
+static int divide(struct spfresh_division *d, const struct spfresh_members *m, uint32_t *undo)
+{
+    struct spfresh *s = d->s;
+    const struct index_env *env = &s->base.env;
+    const struct balanced_options options = { .fanout = 2,
+                                              .leaf = 1,
+                                              .samples = (size_t)s->params.samples,
+                                              .iterations = 100,
+                                              .balance =
+                                                  s->params.balance < 0 ? 1 : s->params.balance,
+                                              .seed = rng_mix(env->seed, d->old) };
+    const struct vectors rows = { m->rows, m->n, env->dim, env->element };
+    bool even = false;
+    int rc = spfresh_work_reserve(s, d->w, m->n);
+
+    if (rc != OK)
+        return rc;
+    d->n = 2;
+    memcpy(spfresh_division_row(d, 2), graph_row(s->graph, d->old), spfresh_row_bytes(s));
+    rc = balanced_halves(env, &options, rows, d->w->sides, d->w->centres, &even);
+    if (rc != OK)
+        return rc;
+    /* An estimate of the passes of 2-means over both centres. */
+    d->run->cost += 18 * (double)m->n;
+    if (even)
+        return give_own_head(d, m, undo);
+    for (size_t h = 0; h < 2; h++)
+        to_member(d, m, h);
+    spfresh_work_distances(s, d->w, spfresh_division_row(d, 2), m->rows, m->n, d->w->distances[2]);
+    const size_t kept = half_of_old(d, m->n);
+    separate(d, m, kept);
+    to_nearer(d, m);
+    rc = take_sides(d, m);
+    if (rc == OK)
+        rc = kept < 2 ? shrink_old(d, kept, undo) : replace_old(d, undo);
+    return rc;
+}
+
+/* Whether a rewrite is enough, or an earlier split of nearly the same members found
+   them all equal. */
+static bool is_enough(struct spfresh *s, uint32_t head, const struct spfresh_members *m)
+{
+    struct spfresh_head *h = spfresh_head(s, head);
+
+    if (m->n <= s->limit) {
+        (void)atomic_fetch_and(&h->flags, ~(uint32_t)HEAD_UNSPLITTABLE);
+        return true;
+    }
+    return atomic_load(&h->flags) & HEAD_UNSPLITTABLE && m->n / 2 < atomic_load(&h->refused);
+}
+
+static int split_locked(struct spfresh_division *d, uint32_t *undo)
+{
+    struct spfresh *s = d->s;
+    struct spfresh_members *m = &d->w->members[0];
+    int rc;
+
+    if (!spfresh_is_open(s, d->old) || atomic_load(&spfresh_head(s, d->old)->size) <= s->limit)
+        return OK;
+    rc = spfresh_load(s, d->old, true, m);
+    if (rc != OK)
+        return rc;
+    d->run->cost += (double)m->n;
+    if (is_enough(s, d->old, m))
+        return spfresh_collect(s, d->w, d->old, m);
+    rc = divide(d, m, undo);
+    if (rc != OK)
+        d->n = 0;
+    return rc;
+}
+
+/* Keeps all members together, under another head. */
+static int update_head_locked(struct spfresh_division *d, uint32_t *undo)
+{
+    struct spfresh *s = d->s;
+    struct spfresh_members *m = &d->w->members[0];
+    bool found = false;
+    int rc;
+
+    if (!spfresh_is_open(s, d->old))
+        return OK;
+    rc = spfresh_load(s, d->old, true, m);
+    if (rc == OK)
+        rc = spfresh_division_new_head(d, m, &found);
+    if (rc != OK || !found)
+        return rc;
+    memset(d->w->sides, 0, m->n);
+    d->n = 1;
+    rc = take_sides(d, m);
+    if (rc == OK)
+        rc = replace_old(d, undo);
+    d->n = rc == OK;
+    spfresh_count(&s->counters.recentres, rc == OK);
+    return rc;
+}
+
+static int run_division(struct spfresh_division *d,
+                        int (*locked)(struct spfresh_division *, uint32_t *undo))
+{
+    struct spfresh *s = d->s;
+    const struct spfresh_members *halves = d->w->members + 1;
+    uint32_t undo[2] = { GRAPH_NONE, GRAPH_NONE };
+    const uint64_t start = spfresh_now(s);
+
+    spfresh_lock_posting(s, d->old);
+    const int rc = locked(d, undo);
+    spfresh_unlock_posting(s, d->old);
+    for (size_t h = 0; rc != OK && h < 2; h++)
+        if (undo[h] != GRAPH_NONE)
+            undo_head(s, undo[h], halves[h].n);
+    if (d->n == 0)
+        return rc;
+    if (d->n == 2) {
+        (void)spfresh_lap(s, SPFRESH_PHASE_SPLIT, start);
+        spfresh_count(&s->counters.splits, 1);
+    }
+    for (size_t h = 0; h < d->n; h++)
+        if (halves[h].n > s->limit)
+            spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_SPLIT,
+                                                   .what = d->heads[h],
+                                                   .depth = d->depth + 1 });
+    return spfresh_division_reassign(d);
+}
+
+int spfresh_split(struct spfresh *s, struct spfresh_work *w, const struct spfresh_job *job,
+                  struct job_run *run)
+{
+    struct spfresh_division d = {
+        .s = s, .w = w, .old = job->what, .depth = job->depth, .run = run
+    };
+
+    return run_division(&d, split_locked);
+}
+
+int spfresh_update_head(struct spfresh *s, struct spfresh_work *w, const struct spfresh_job *job,
+                        struct job_run *run)
+{
+    struct spfresh_division d = {
+        .s = s, .w = w, .old = job->what, .depth = job->depth, .run = run
+    };
+
+    return run_division(&d, update_head_locked);
+}

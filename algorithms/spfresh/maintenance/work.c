@@ -1,0 +1,206 @@
+/* work.c - the work space of splits, merges and moves. Idle ones are pooled. */
+#include "algorithms/spfresh/maintenance/work.h"
+
+#include <string.h>
+
+#include "algorithms/spfresh/maintenance/maintenance.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { MEMBERS = sizeof((struct spfresh_work *)0)->members / sizeof(struct spfresh_members) };
+
+/* ----------------------------------------------------------------------- taken and given back */
+
+static void work_destroy(void *owner, void *work)
+{
+    struct mem *mem = owner;
+    struct spfresh_work *w = work;
+
+    for (size_t i = 0; i < MEMBERS; i++)
+        spfresh_members_free(&w->members[i]);
+    mem_free(mem, w->sides);
+    for (size_t i = 0; i < WORK_DISTANCES; i++)
+        mem_free(mem, w->distances[i]);
+    mem_free(mem, w->whole);
+    mem_free(mem, w->centres);
+    mem_free(mem, w->rows);
+    mem_free(mem, w->from);
+    mem_free(mem, w->marks.slots);
+    mem_free(mem, w->marks.marks);
+    mem_free(mem, w);
+}
+
+static struct spfresh_work *create(const struct spfresh *s)
+{
+    struct mem *mem = s->base.env.mem;
+    struct spfresh_work *w = mem_zalloc(mem, sizeof *w);
+
+    if (!w)
+        return NULL;
+    w->mem = w->marks.mem = mem;
+    for (size_t i = 0; i < MEMBERS; i++)
+        spfresh_members_init(&w->members[i], s);
+    w->centres = mem_array(mem, 2 * s->base.env.dim, sizeof *w->centres);
+    w->rows = mem_array(mem, 3, spfresh_row_bytes(s));
+    if (w->centres && w->rows)
+        return w;
+    work_destroy(mem, w);
+    return NULL;
+}
+
+int spfresh_work_take(struct spfresh *s, struct spfresh_work **out)
+{
+    struct spfresh_work *w = scratch_pool_take(&s->works);
+
+    *out = NULL;
+    if (!w)
+        w = create(s);
+    if (!w)
+        return spfresh_no_memory(s, "out of memory, cannot work with");
+    const int rc = spfresh_scratch_take(s, &w->scratch);
+    if (rc == OK)
+        *out = w;
+    else
+        scratch_pool_give(&s->works, w);
+    return rc;
+}
+
+void spfresh_work_give(struct spfresh *s, struct spfresh_work *w)
+{
+    if (!w)
+        return;
+    spfresh_scratch_give(s, w->scratch);
+    w->scratch = NULL;
+    scratch_pool_give(&s->works, w);
+}
+
+void spfresh_work_free(struct spfresh *s)
+{
+    scratch_pool_free(&s->works, work_destroy, s->base.env.mem);
+}
+
+static uint64_t work_bytes(const void *owner, const void *work)
+{
+    const struct spfresh_work *w = work;
+    uint64_t bytes = 0;
+
+    (void)owner;
+    for (size_t i = 0; i < MEMBERS; i++)
+        bytes += w->members[i].capacity *
+                 (w->members[i].row_bytes + sizeof(uint32_t) + sizeof(uint16_t));
+    return bytes;
+}
+
+uint64_t spfresh_maintenance_bytes(struct spfresh *s)
+{
+    return scratch_pool_bytes(&s->works, work_bytes, NULL);
+}
+
+/* --------------------------------------------------------------------------------- using it */
+
+static bool lengthen(struct mem *mem, void *array, size_t bytes)
+{
+    void *longer = mem_resize(mem, *(void **)array, bytes);
+
+    if (longer)
+        *(void **)array = longer;
+    return longer != NULL;
+}
+
+static bool fit(struct spfresh_work *w, size_t n)
+{
+    const size_t more = n > 2 * w->capacity ? n : 2 * w->capacity;
+
+    if (n <= w->capacity)
+        return true;
+    for (size_t i = 0; i < WORK_DISTANCES; i++)
+        if (!lengthen(w->mem, &w->distances[i], more * sizeof(float)))
+            return false;
+    if (!lengthen(w->mem, &w->whole, more * sizeof(uint32_t)) || !lengthen(w->mem, &w->sides, more))
+        return false;
+    w->capacity = more;
+    return true;
+}
+
+int spfresh_work_reserve(const struct spfresh *s, struct spfresh_work *w, size_t n)
+{
+    if (fit(w, n))
+        return OK;
+    return fail(s->base.env.error, ERR_NO_MEMORY,
+                "%s: out of memory, cannot work on a posting of %zu", s->base.ops->name, n);
+}
+
+void spfresh_work_distances(const struct spfresh *s, struct spfresh_work *w, const void *row,
+                            const unsigned char *rows, size_t n, float *out)
+{
+    const struct index_env *env = &s->base.env;
+
+    if (env->element == ELEMENT_F32) {
+        env->kernels->l2sq_f32_1n(row, (const float *)(const void *)rows, n, env->dim, out);
+        return;
+    }
+    env->kernels->l2sq_u8_1n(row, rows, n, env->dim, w->whole);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)w->whole[i];
+}
+
+void spfresh_work_mean_row(const struct spfresh *s, const float *centre, unsigned char *row)
+{
+    const size_t dim = s->base.env.dim;
+
+    if (s->base.env.element == ELEMENT_F32) {
+        memcpy(row, centre, dim * sizeof *centre);
+        return;
+    }
+    for (size_t j = 0; j < dim; j++) {
+        const float x = centre[j] + .5F;
+        row[j] = (unsigned char)(x < 0 ? 0 : x > 255 ? 255 : x);
+    }
+}
+
+bool spfresh_work_add_candidate(struct spfresh_work *w, uint32_t slot, unsigned version,
+                                const void *row, uint32_t from)
+{
+    struct spfresh_members *m = &w->members[3];
+
+    if (!spfresh_members_reserve(m, m->n + 1) ||
+        !mem_grow(w->mem, &w->from, &w->from_capacity, m->n + 1, sizeof *w->from))
+        return false;
+    w->from[m->n] = from;
+    spfresh_members_add(m, slot, version, row);
+    return true;
+}
+
+static bool has_drifted(const struct spfresh *s, struct spfresh_work *w, uint32_t head,
+                        const struct spfresh_members *m)
+{
+    spfresh_work_distances(s, w, graph_row(s->graph, head), m->rows, m->n, w->distances[0]);
+    for (size_t i = 0; i < m->n; i++)
+        if (w->distances[0][i] <= 0)
+            return false;
+    return true;
+}
+
+int spfresh_collect(struct spfresh *s, struct spfresh_work *w, uint32_t head,
+                    const struct spfresh_members *m)
+{
+    const uint64_t start = spfresh_now(s);
+    int rc = OK;
+
+    if (m->n == atomic_load(&spfresh_head(s, head)->size))
+        return OK;
+    if (s->params.recentre)
+        rc = spfresh_work_reserve(s, w, m->n);
+    if (rc == OK && s->params.recentre && has_drifted(s, w, head, m))
+        spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_UPDATE_HEAD, .what = head });
+    /* A search may have read a vector's new posting before the move, and be about to
+       read this one. */
+    epoch_wait(s->epoch, atomic_load(&s->last_move));
+    if (rc == OK)
+        rc = spfresh_put(s, head, m);
+    if (rc == OK) {
+        (void)spfresh_lap(s, SPFRESH_PHASE_COLLECT, start);
+        spfresh_count(&s->counters.collections, 1);
+    }
+    return rc;
+}

@@ -1,0 +1,111 @@
+/* work.h - shared by splits, merges and moves: a thread's work space, marks of slots, and the state
+ * of a split.
+ *
+ *   1 work space   2 marks   3 a division   4 jobs   5 moving vectors
+ */
+#ifndef DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
+#define DRIFTLINE_SPFRESH_MAINTENANCE_WORK_H
+
+#include "algorithms/spfresh/filing/filing.h"
+#include "algorithms/spfresh/jobs/jobs.h"
+
+/* 1. Work space. The use of members[]:
+      split   0: the posting, later a neighbour's   1, 2: its halves   3: candidates
+      merge   0: the small posting   1: its partner   2: both   3: candidates
+      move    0: the posting that the vector is in */
+
+enum { WORK_PRESENT = 3, WORK_DISTANCES }; /* from 0, 1: new heads; 2: old; 3: present head */
+
+struct spfresh_marks {
+    uint32_t *slots; /* SLOT_NONE: free */
+    uint8_t *marks;
+    size_t capacity, n; /* capacity: a power of two */
+    struct mem *mem;
+};
+
+struct spfresh_work {
+    struct scratch_item item;
+    struct mem *mem;
+    struct spfresh_scratch *scratch; /* NULL while idle */
+    struct spfresh_members members[4];
+    size_t capacity; /* of the arrays with an element per member */
+    uint8_t *sides;
+    float *distances[WORK_DISTANCES];
+    uint32_t *whole;     /* integer distances of u8 vectors */
+    float *centres;      /* 2 x dim */
+    unsigned char *rows; /* 3 element rows: the two new heads, the old one */
+    uint32_t *from;      /* present heads of members[3] */
+    size_t from_capacity;
+    struct spfresh_marks marks;
+};
+
+int spfresh_work_take(struct spfresh *, struct spfresh_work **);
+void spfresh_work_give(struct spfresh *, struct spfresh_work *); /* NULL is allowed */
+void spfresh_work_free(struct spfresh *);                        /* frees idle ones and the pool */
+/* Reserves space for n members. ERR_NO_MEMORY. */
+int spfresh_work_reserve(const struct spfresh *, struct spfresh_work *, size_t n);
+/* Squared L2 distances from `row` to n rows, as floats. n is at most the reserved number. */
+void spfresh_work_distances(const struct spfresh *, struct spfresh_work *, const void *row,
+                            const unsigned char *rows, size_t n, float *out);
+/* Converts dim floats to an element row; for u8, rounds to the nearest value. */
+void spfresh_work_mean_row(const struct spfresh *, const float *mean, unsigned char *row);
+/* Adds a candidate for a move to members[3]. from: its present head. false: out of memory. */
+bool spfresh_work_add_candidate(struct spfresh_work *, uint32_t slot, unsigned version,
+                                const void *row, uint32_t from);
+
+/* 2. Marks of slots, 0 .. 254 */
+
+enum { UNMARKED = 255 };
+void spfresh_marks_clear(struct spfresh_marks *);
+/* Sets or replaces a slot's mark. false: out of memory. */
+bool spfresh_marks_set(struct spfresh_marks *, uint32_t slot, uint8_t mark);
+uint8_t spfresh_marks_get(const struct spfresh_marks *, uint32_t slot);
+
+/* 3. A division: a posting under split. Has the rows of the new heads and of the old one. */
+
+struct spfresh_division {
+    struct spfresh *s;
+    struct spfresh_work *w;
+    uint32_t old, heads[2]; /* one of them may be `old` */
+    size_t n;               /* new heads; 1: all members are equal, or only the head changes */
+    uint32_t depth;
+    struct job_run *run;
+};
+
+static inline unsigned char *spfresh_division_row(const struct spfresh_division *d,
+                                                  size_t i) /* 2: the old head's */
+{
+    return d->w->rows + i * spfresh_row_bytes(d->s);
+}
+
+/* head_update.c: whether the posting of d->old, with kept members m, should get another head. If
+   so, row 0 is set to its vector. */
+int spfresh_division_new_head(struct spfresh_division *d, const struct spfresh_members *m,
+                              bool *found);
+
+/* neighbours.c: finds vectors by SPFresh's two necessary conditions (paper, section 3.3)
+   and moves them. */
+int spfresh_division_reassign(struct spfresh_division *);
+
+/* 4. Jobs, one file each: split.c, merge.c, reassign.c. The caller holds the checkpoint lock
+   shared. When run->cost reaches run->limit, moves are queued instead of made. */
+
+int spfresh_split(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
+                  struct job_run *);
+int spfresh_update_head(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
+                        struct job_run *);
+int spfresh_merge(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
+                  struct job_run *);
+int spfresh_reassign(struct spfresh *, struct spfresh_work *, const struct spfresh_job *,
+                     struct job_run *);
+
+/* 5. Moving vectors */
+
+/* Reassigns members[3]; beyond the run's limit the moves are queued. */
+int spfresh_reassign_all(struct spfresh *, struct spfresh_work *, uint32_t depth, struct job_run *);
+/* Rewrites a posting without its stale entries. m: the kept members. The posting's lock is held. If
+   the head's vector is no longer a member, queues an update of the head. */
+int spfresh_collect(struct spfresh *, struct spfresh_work *, uint32_t head,
+                    const struct spfresh_members *);
+
+#endif

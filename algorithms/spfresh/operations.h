@@ -1,0 +1,56 @@
+/* operations.h - the operations of an index, one file each; method.c has the tables of them.
+ *
+ *   1 opening and closing   2 updates   3 other operations
+ */
+#ifndef DRIFTLINE_SPFRESH_OPERATIONS_H
+#define DRIFTLINE_SPFRESH_OPERATIONS_H
+
+#include "algorithms/spfresh/spfresh.h"
+
+/* 1. Opening and closing: index.c, load.c, recover.c */
+
+struct spfresh_opening {
+    const struct index_ops *ops; /* spann_ops or spfresh_ops */
+    bool live;                   /* spfresh */
+    int *claim; /* lock on env.dir; the index takes it and sets -1. NULL: not locked yet */
+    const struct file_fault *fault;
+};
+/* Opens an index without heads, store and log. */
+int spfresh_open(struct spfresh **, const struct index_env *, const struct spfresh_params *,
+                 const struct spfresh_opening *);
+/* Restores an index from a snapshot's sections, in env's folder, without store, log and jobs. Sets
+   *lsn to the last log record that the snapshot contains. */
+int spfresh_open_snapshot(struct spfresh **, const struct index_env *,
+                          const struct spfresh_opening *, const struct store_reader *,
+                          uint64_t *lsn);
+/* resume: the snapshot whose postings are used; NULL: an empty store. */
+int spfresh_open_store(struct spfresh *, const struct store_reader *resume);
+/* Opens the log, starts background threads and writes the first snapshot. */
+int spfresh_start(struct spfresh *);
+/* create() and load() from start to end. */
+int spfresh_create(struct spfresh **, const struct index_env *, const struct spfresh_params *,
+                   const struct spfresh_opening *);
+int spfresh_load_from(struct spfresh **, const struct index_env *, const char *dir,
+                      const struct spfresh_opening *);
+/* Recovers an index from env.dir's newest snapshot and the log after it. */
+int spfresh_recover(struct spfresh **, const struct index_env *, const struct spfresh_opening *);
+void spfresh_destroy(struct index *);
+
+/* 2. Updates: insert.c, remove.c */
+
+int spfresh_train(struct index *, struct vectors);
+int spfresh_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
+int spfresh_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+
+/* 3. Other operations */
+
+int spfresh_save(struct index *, const char *dir);
+int spfresh_stats(const struct index *, struct stat_sink *);
+int spfresh_memory(const struct index *, struct memory_use *);
+int spfresh_check(const struct index *, struct stat_sink *);
+int spfresh_inspect(const struct index *, const struct structure_sink *);
+int spfresh_cluster(struct index *, const struct cluster_request *, struct cluster_result *);
+
+extern const struct index_ops spann_ops, spfresh_ops;
+
+#endif

@@ -1,0 +1,314 @@
+/* batch.c - searches many queries at once: a posting that several of them need is read once.
+ *
+ * First the heads of all queries are found. Then the queries are sorted by their nearest head; the
+ * build numbers heads so that neighbours have near numbers. The sorted queries are cut into groups.
+ * The union of a group's postings is read in order of their numbers, and scanned for each query in
+ * the query's own order. So the answers equal those of single queries bit for bit. A part of the
+ * request runs inside one epoch, which keeps postings of removed heads readable; parts are small,
+ * so that no epoch is long. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/spfresh/search/internal.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+
+/* PART: queries per epoch. UNION: capacity for a group's postings, counted before duplicates go. */
+enum { PART = 1024, UNION = 1024, GROUP_MOST = 64, GRAIN = 16 };
+
+bool spfresh_batch_pays(const struct spfresh *s, const struct search_request *r)
+{
+    const struct spfresh_knobs *knobs = r->knobs;
+
+    return r->queries.n > 1 && knobs->nprobe <= UNION / 2 && !(knobs->latency_limit_ms > 0) &&
+           (s->params.store == POSTING_FILE || s->params.store == POSTING_ROCKSDB);
+}
+
+struct spfresh_batch {
+    struct spfresh *s;
+    const struct search_request *request;
+    struct search_result *result;
+    const struct spfresh_knobs *knobs;
+    size_t first, n; /* this part of the request */
+    size_t width;    /* most heads of a query */
+    size_t per_group;
+    uint32_t *heads; /* n x width */
+    float *distances;
+    uint32_t *n_heads;
+    double *checked;
+    uint32_t *order;      /* queries, sorted by their nearest head */
+    pthread_mutex_t lock; /* protects result->work */
+};
+
+static int no_memory(const struct spfresh *s)
+{
+    return spfresh_no_memory(s, "out of memory searching");
+}
+
+static const void *query_at(const struct spfresh_batch *b, size_t i)
+{
+    return (const char *)b->request->queries.rows + (b->first + i) * spfresh_row_bytes(b->s);
+}
+
+/* 1. Heads */
+
+static int find_heads(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct spfresh_batch *b = arg;
+    struct spfresh_scratch *x = NULL;
+    int rc = spfresh_scratch_take(b->s, &x);
+
+    (void)worker;
+    for (size_t i = first; rc == OK && i < end; i++) {
+        const uint64_t start = spfresh_now(b->s);
+
+        b->checked[i] = 0;
+        rc = spfresh_nearest(b->s, x, query_at(b, i), b->width, (size_t)b->knobs->ef,
+                             (size_t)b->knobs->max_check, &b->checked[i]);
+        (void)spfresh_lap(b->s, SPFRESH_PHASE_HEADS, start);
+        if (rc != OK)
+            break;
+        b->n_heads[i] = (uint32_t)spfresh_worth_opening(b->knobs, x->distances, x->n_heads);
+        memcpy(b->heads + i * b->width, x->heads, b->n_heads[i] * sizeof *b->heads);
+        memcpy(b->distances + i * b->width, x->distances, b->n_heads[i] * sizeof *b->distances);
+        spfresh_count(&b->s->counters.postings_pruned, x->n_heads - b->n_heads[i]);
+    }
+    spfresh_scratch_give(b->s, x);
+    return rc;
+}
+
+struct placed {
+    uint32_t head, query;
+};
+
+static int by_head(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
+    return (x->query > y->query) - (x->query < y->query);
+}
+
+static int order_queries(struct spfresh_batch *b)
+{
+    struct placed *placed = mem_array(b->s->base.env.mem, b->n, sizeof *placed);
+
+    if (!placed)
+        return no_memory(b->s);
+    for (uint32_t i = 0; i < b->n; i++)
+        placed[i] = (struct placed){ b->n_heads[i] ? b->heads[i * b->width] : GRAPH_NONE, i };
+    qsort(placed, b->n, sizeof *placed, by_head);
+    for (size_t i = 0; i < b->n; i++)
+        b->order[i] = placed[i].query;
+    mem_free(b->s->base.env.mem, placed);
+    return OK;
+}
+
+/* 2. A group of queries */
+
+struct query_group {
+    struct spfresh_batch *b;
+    size_t first, n;                             /* of b->order */
+    struct spfresh_scratch *scratch[GROUP_MOST]; /* one per query; the first one's reader is used */
+    uint32_t postings[UNION];                    /* ascending */
+    const unsigned char *bytes[UNION];
+    size_t n_bytes[UNION], n_postings;
+    double read;         /* bytes of pages */
+    uint64_t waiting_ns; /* for the postings; each query of the group waits for all */
+};
+
+static int ascending(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static void unite(struct query_group *g)
+{
+    const struct spfresh_batch *b = g->b;
+    size_t n = 0, to = 0;
+
+    for (size_t i = 0; i < g->n; i++) {
+        const uint32_t q = b->order[g->first + i];
+
+        memcpy(g->postings + n, b->heads + q * b->width, b->n_heads[q] * sizeof *g->postings);
+        n += b->n_heads[q];
+    }
+    qsort(g->postings, n, sizeof *g->postings, ascending);
+    for (size_t i = 0; i < n; i++)
+        if (to == 0 || g->postings[to - 1] != g->postings[i])
+            g->postings[to++] = g->postings[i];
+    g->n_postings = to;
+}
+
+/* The bytes stay valid until the reader's next posting_read(). */
+static int read_union(struct query_group *g)
+{
+    const struct posting_read_options options = {
+        .bytes_at_most = (size_t)g->b->knobs->page_budget * POSTING_PAGE
+    };
+    struct posting_reader *reader = g->scratch[0]->reader;
+    const uint64_t start = spfresh_now(g->b->s);
+    int rc = posting_read(reader, g->postings, g->n_postings, &options);
+
+    for (size_t i = 0; rc == OK && i < g->n_postings; i++) {
+        rc = posting_next(reader, &g->bytes[i], &g->n_bytes[i]);
+        if (rc == OK)
+            g->read += (double)(g->n_bytes[i] + -g->n_bytes[i] % POSTING_PAGE);
+    }
+    g->waiting_ns = spfresh_now(g->b->s) - start;
+    spfresh_count(&g->b->s->counters.postings_read, g->n_postings);
+    return rc;
+}
+
+static int scan_one(struct query_group *g, size_t i, struct work *work)
+{
+    const struct spfresh_batch *b = g->b;
+    const uint32_t q = b->order[g->first + i];
+    const size_t k = b->request->k, at = (b->first + q) * k;
+    struct spfresh_scan scan = { .s = b->s,
+                                 .scratch = g->scratch[i]->codec,
+                                 .query = query_at(b, q),
+                                 .filter = b->request->filter,
+                                 .rerank = (size_t)b->knobs->rerank,
+                                 .top = topk_begin(k, b->result->distances + at,
+                                                   b->result->ids + at) };
+    uint64_t lap = spfresh_now(b->s);
+    int rc = spfresh_codec_scan_begin(&scan);
+
+    for (size_t j = 0; rc == OK && j < b->n_heads[q]; j++) {
+        const uint32_t head = b->heads[q * b->width + j];
+        const uint32_t *found = bsearch(&head, g->postings, g->n_postings, sizeof head, ascending);
+        const size_t p = (size_t)(found - g->postings);
+
+        if (g->n_bytes[p] > 0)
+            rc = spfresh_codec_scan(&scan, head, b->distances[q * b->width + j], g->bytes[p],
+                                    g->n_bytes[p]);
+    }
+    lap = spfresh_lap(b->s, SPFRESH_PHASE_POSTINGS, lap - g->waiting_ns);
+    if (rc == OK)
+        rc = spfresh_rerank(b->s, &scan, lap);
+    spfresh_finish_top(&scan.top);
+    scan.bytes = 0; /* counted once for the group, in g->read */
+    spfresh_count_query(b->s, &scan, b->checked[q], work);
+    return rc;
+}
+
+static int run_group(struct spfresh_batch *b, size_t first, size_t n)
+{
+    struct mem *mem = b->s->base.env.mem;
+    struct work work = { 0 };
+    struct query_group *g = mem_zalloc(mem, sizeof *g);
+    int rc = g ? OK : no_memory(b->s);
+
+    if (rc != OK)
+        return rc;
+    g->b = b;
+    g->first = first;
+    g->n = n;
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = spfresh_scratch_take(b->s, &g->scratch[i]);
+    if (rc == OK) {
+        unite(g);
+        rc = read_union(g);
+    }
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = scan_one(g, i, &work);
+    work.bytes_read += g->read;
+    for (size_t i = 0; i < n; i++)
+        if (g->scratch[i])
+            spfresh_scratch_give(b->s, g->scratch[i]);
+    mem_free(mem, g);
+    pthread_mutex_lock(&b->lock);
+    spfresh_add_work(&b->result->work, &work);
+    pthread_mutex_unlock(&b->lock);
+    return rc;
+}
+
+static int run_groups(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct spfresh_batch *b = arg;
+    int rc = OK;
+
+    (void)worker;
+    for (size_t i = first; rc == OK && i < end; i++) {
+        const size_t from = i * b->per_group, left = b->n - from;
+
+        rc = run_group(b, from, left < b->per_group ? left : b->per_group);
+    }
+    return rc;
+}
+
+/* 3. A part of the request */
+
+static bool reserve(struct spfresh_batch *b, size_t most)
+{
+    struct mem *mem = b->s->base.env.mem;
+
+    b->heads = mem_array(mem, most, b->width * sizeof *b->heads);
+    b->distances = mem_array(mem, most, b->width * sizeof *b->distances);
+    b->n_heads = mem_array(mem, most, sizeof *b->n_heads);
+    b->checked = mem_array(mem, most, sizeof *b->checked);
+    b->order = mem_array(mem, most, sizeof *b->order);
+    return b->heads && b->distances && b->n_heads && b->checked && b->order;
+}
+
+static void release(struct spfresh_batch *b)
+{
+    struct mem *mem = b->s->base.env.mem;
+
+    mem_free(mem, b->heads);
+    mem_free(mem, b->distances);
+    mem_free(mem, b->n_heads);
+    mem_free(mem, b->checked);
+    mem_free(mem, b->order);
+}
+
+static int run_part(struct spfresh_batch *b)
+{
+    struct pool *pool = b->s->base.env.pool;
+    const size_t threads = b->request->threads;
+    const size_t groups = (b->n + b->per_group - 1) / b->per_group;
+    const unsigned ticket = epoch_enter(b->s->epoch);
+    int rc = parallel_for(pool, threads, b->n, GRAIN, find_heads, b);
+
+    if (rc == OK)
+        rc = order_queries(b);
+    if (rc == OK)
+        rc = parallel_for(pool, threads, groups, 1, run_groups, b);
+    epoch_leave(b->s->epoch, ticket);
+    return rc;
+}
+
+int spfresh_search_batch(struct spfresh *s, const struct search_request *request,
+                         struct search_result *result)
+{
+    const struct spfresh_knobs *knobs = request->knobs;
+    const size_t n = request->queries.n, width = (size_t)knobs->nprobe;
+    struct spfresh_batch b = {
+        .s = s, .request = request, .result = result, .knobs = knobs, .width = width
+    };
+    int rc = OK;
+
+    b.per_group = UNION / width < GROUP_MOST ? UNION / width : GROUP_MOST;
+    if (!atomic_load(&s->built)) {
+        for (size_t i = 0; i < n * request->k; i++) {
+            result->ids[i] = ID_NONE;
+            result->distances[i] = INFINITY;
+        }
+        return OK;
+    }
+    pthread_mutex_init(&b.lock, NULL);
+    if (!reserve(&b, n < PART ? n : PART))
+        rc = no_memory(s);
+    for (; rc == OK && b.first < n; b.first += b.n) {
+        b.n = n - b.first < PART ? n - b.first : PART;
+        rc = run_part(&b);
+    }
+    release(&b);
+    pthread_mutex_destroy(&b.lock);
+    return rc;
+}

@@ -1,0 +1,300 @@
+/* build.c - building the graph of all rows at once (the paper's section 4).
+ *
+ * The first graph is random. Each iteration searches it, with its codes, for the candidates of each
+ * row's edges, prunes them by the RNG rule, adds the reverse edges, and fills the places that are
+ * left with the nearest of those pruned: a block of codes costs the same, full or not. At the end
+ * rows that no path from the entry leads to get an edge from a near row. */
+#include "algorithms/symqg/symqg.h"
+#include "src/core/error.h"
+#include "src/core/mem.h"
+#include "src/core/parallel.h"
+#include "src/core/rng.h"
+
+enum { ROWS_A_CHUNK = 64, CONNECT_EF = 64 };
+
+struct build {
+    struct symqg *s;
+    size_t threads;
+    struct symqg_scratch **scratch; /* by worker */
+    uint64_t *lists;                /* n x degree keys: the edges, those of the rule first */
+    uint32_t *n_kept, *n_all;       /* by vertex */
+    uint64_t *reverse;              /* keys from their targets' point of view */
+    size_t *first;                  /* n + 1: where a target's begin */
+};
+
+static void build_free(struct build *b)
+{
+    struct mem *mem = b->s->base.env.mem;
+
+    for (size_t i = 0; b->scratch && i < b->threads; i++) {
+        if (b->scratch[i])
+            scratch_pool_give(&b->s->scratch, b->scratch[i]);
+    }
+    mem_free(mem, b->scratch);
+    mem_free(mem, b->lists);
+    mem_free(mem, b->n_kept);
+    mem_free(mem, b->n_all);
+    mem_free(mem, b->reverse);
+    mem_free(mem, b->first);
+}
+
+static bool build_init(struct build *b)
+{
+    struct symqg *s = b->s;
+    struct mem *mem = s->base.env.mem;
+
+    b->threads = pool_threads(s->base.env.pool);
+    b->scratch = mem_zalloc(mem, b->threads * sizeof *b->scratch);
+    b->lists = mem_array(mem, s->n, s->degree * sizeof *b->lists);
+    b->reverse = mem_array(mem, s->n, s->degree * sizeof *b->reverse);
+    b->n_kept = mem_array(mem, s->n, sizeof *b->n_kept);
+    b->n_all = mem_array(mem, s->n, sizeof *b->n_all);
+    b->first = mem_array(mem, s->n + 1, sizeof *b->first);
+    if (!b->scratch || !b->lists || !b->reverse || !b->n_kept || !b->n_all || !b->first)
+        return false;
+    for (size_t i = 0; i < b->threads; i++) {
+        b->scratch[i] = symqg_scratch_take(s, s->n);
+        if (!b->scratch[i])
+            return false;
+    }
+    return true;
+}
+
+/* Space for `need` candidates. */
+static int fit_candidates(const struct symqg *s, struct symqg_scratch *x, size_t need)
+{
+    return mem_grow(s->base.env.mem, &x->candidates, &x->candidates_capacity, need,
+                    sizeof *x->candidates)
+               ? OK
+               : fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu candidates",
+                      need);
+}
+
+static void keep_list(struct build *b, uint32_t v, uint64_t *keys, size_t n)
+{
+    b->n_kept[v] = (uint32_t)symqg_prune(b->s, v, keys, &n);
+    b->n_all[v] = (uint32_t)n;
+    memcpy(b->lists + v * b->s->degree, keys, n * sizeof *keys);
+}
+
+/* Random neighbours, or all others where there are not more than places. */
+static int draw_edges(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct build *b = arg;
+    struct symqg *s = b->s;
+    const size_t others = s->n - 1, n = others < s->degree ? others : s->degree;
+    uint64_t drawn[SYMQG_DEGREE_MAX], keys[SYMQG_DEGREE_MAX];
+
+    for (size_t v = first; v < end; v++) {
+        struct rng rng = rng_at((uint64_t)s->params.seed, v);
+
+        rng_sample(&rng, others, n, drawn);
+        for (size_t i = 0; i < n; i++)
+            keys[i] = symqg_key(0, (uint32_t)(drawn[i] + (drawn[i] >= v)));
+        symqg_set_edges(s, b->scratch[worker], (uint32_t)v, keys, n);
+    }
+    return OK;
+}
+
+static int find_edges(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct build *b = arg;
+    struct symqg *s = b->s;
+    struct symqg_scratch *x = b->scratch[worker];
+    int rc = OK;
+
+    for (size_t v = first; v < end && rc == OK; v++) {
+        const void *row = symqg_vertex(s, (uint32_t)v);
+        const uint32_t *links = symqg_links(s, (uint32_t)v);
+        const size_t held = symqg_edges(s, (uint32_t)v);
+
+        rc = symqg_beam(s, x, row, (size_t)s->params.ef_construction);
+        if (rc == OK)
+            rc = fit_candidates(s, x, x->n_expanded + held);
+        if (rc != OK)
+            break;
+        memcpy(x->candidates, x->expanded, x->n_expanded * sizeof *x->candidates);
+        for (size_t i = 0; i < held; i++)
+            x->candidates[x->n_expanded + i] =
+                symqg_key(symqg_distance(s, row, symqg_vertex(s, links[i])), links[i]);
+        keep_list(b, (uint32_t)v, x->candidates, x->n_expanded + held);
+    }
+    return rc;
+}
+
+/* Groups the edges of the rule by their targets, in the order of their sources. */
+static void reverse_edges(struct build *b)
+{
+    const size_t n = b->s->n, degree = b->s->degree;
+    size_t *first = b->first;
+
+    memset(first, 0, (n + 1) * sizeof *first);
+    for (size_t v = 0; v < n; v++)
+        for (size_t i = 0; i < b->n_kept[v]; i++)
+            first[symqg_key_vertex(b->lists[v * degree + i]) + 1]++;
+    for (size_t v = 0; v < n; v++)
+        first[v + 1] += first[v];
+    for (size_t v = 0; v < n; v++)
+        for (size_t i = 0; i < b->n_kept[v]; i++) {
+            const uint64_t key = b->lists[v * degree + i];
+
+            b->reverse[first[symqg_key_vertex(key)]++] =
+                symqg_key(symqg_key_distance(key), (uint32_t)v);
+        }
+    memmove(first + 1, first, n * sizeof *first);
+    first[0] = 0;
+}
+
+static int link_edges(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct build *b = arg;
+    struct symqg *s = b->s;
+    struct symqg_scratch *x = b->scratch[worker];
+
+    for (size_t v = first; v < end; v++) {
+        const size_t own = b->n_all[v], more = b->first[v + 1] - b->first[v];
+        const int rc = fit_candidates(s, x, own + more);
+
+        if (rc != OK)
+            return rc;
+        memcpy(x->candidates, b->lists + v * s->degree, own * sizeof *x->candidates);
+        memcpy(x->candidates + own, b->reverse + b->first[v], more * sizeof *x->candidates);
+        keep_list(b, (uint32_t)v, x->candidates, own + more);
+        symqg_set_edges(s, x, (uint32_t)v, b->lists + v * s->degree, b->n_all[v]);
+    }
+    return OK;
+}
+
+/* Searches begin at the row nearest to the mean. */
+static int choose_entry(struct symqg *s)
+{
+    const struct index_env *env = &s->base.env;
+    double *mean = mem_zalloc(env->mem, env->dim * sizeof *mean), best = INFINITY;
+
+    if (!mean)
+        return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for a mean");
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t v = 0; v < s->n; v++) {
+            const unsigned char *bytes = symqg_vertex(s, (uint32_t)v);
+            const float *floats = (const float *)(const void *)bytes;
+            double distance = 0;
+
+            for (size_t d = 0; d < env->dim; d++) {
+                const double c = env->element == ELEMENT_U8 ? (double)bytes[d] : (double)floats[d];
+                if (pass == 0)
+                    mean[d] += c / (double)s->n;
+                else
+                    distance += (c - mean[d]) * (c - mean[d]);
+            }
+            if (pass == 1 && distance < best) {
+                best = distance;
+                s->entry = (uint32_t)v;
+            }
+        }
+    mem_free(env->mem, mean);
+    return OK;
+}
+
+/* Marks the vertices that paths from v lead to in the bits; `stack` has space for n. */
+static void mark_reached(const struct symqg *s, uint32_t v, uint64_t *reached, uint32_t *stack)
+{
+    size_t n = 0;
+
+    reached[v / 64] |= UINT64_C(1) << (v % 64);
+    for (stack[n++] = v; n > 0;) {
+        const uint32_t *links = symqg_links(s, stack[--n]);
+
+        for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
+            const uint32_t to = links[i];
+
+            if (reached[to / 64] >> (to % 64) & 1)
+                continue;
+            reached[to / 64] |= UINT64_C(1) << (to % 64);
+            stack[n++] = to;
+        }
+    }
+}
+
+/* Whether the vertex has an edge beyond the rule's, whose place another edge can take. */
+static bool has_spare_edge(const struct build *b, uint32_t v)
+{
+    return b->n_kept[v] < b->s->degree;
+}
+
+/* Gives a row that no path leads to an edge from the nearest row that a search for it finds and
+   that has a spare edge; among many equal rows there may be none, and `last`, the row that got an
+   edge before, is taken. Returns OK also if neither has one. */
+static int connect_row(struct build *b, uint32_t v, uint32_t last)
+{
+    struct symqg *s = b->s;
+    struct symqg_scratch *x = b->scratch[0];
+    const int rc = symqg_beam(s, x, symqg_vertex(s, v), CONNECT_EF);
+    uint64_t best = UINT64_MAX;
+
+    if (rc != OK)
+        return rc;
+    for (size_t i = 0; i < x->n_expanded; i++) {
+        if (x->expanded[i] < best && has_spare_edge(b, symqg_key_vertex(x->expanded[i])))
+            best = x->expanded[i];
+    }
+    if (best == UINT64_MAX && has_spare_edge(b, last))
+        best = symqg_key(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, last)), last);
+    if (best == UINT64_MAX)
+        return OK;
+    const uint32_t from = symqg_key_vertex(best);
+    uint64_t *list = b->lists + from * s->degree;
+    const size_t at = b->n_all[from] < s->degree ? b->n_all[from]++ : s->degree - 1;
+    list[at] = list[b->n_kept[from]];
+    list[b->n_kept[from]++] = symqg_key(symqg_key_distance(best), v);
+    symqg_set_edges(s, x, from, list, b->n_all[from]);
+    return OK;
+}
+
+/* Searches that find too few rows compare all of them, so that a row that stays without a path
+   is found too. */
+static int connect_rows(struct build *b)
+{
+    struct symqg *s = b->s;
+    struct mem *mem = s->base.env.mem;
+    uint64_t *reached = mem_zalloc(mem, (s->n / 64 + 1) * sizeof *reached);
+    uint32_t *stack = mem_array(mem, s->n, sizeof *stack);
+    int rc = reached && stack ? OK
+                              : fail(s->base.env.error, ERR_NO_MEMORY,
+                                     "symqg: out of memory for %zu rows", s->n);
+
+    if (rc == OK)
+        mark_reached(s, s->entry, reached, stack);
+    for (uint32_t v = 0, last = s->entry; v < s->n && rc == OK; v++) {
+        if (reached[v / 64] >> (v % 64) & 1)
+            continue;
+        rc = connect_row(b, v, last);
+        mark_reached(s, v, reached, stack);
+        last = v;
+    }
+    mem_free(mem, reached);
+    mem_free(mem, stack);
+    return rc;
+}
+
+int symqg_build(struct symqg *s)
+{
+    struct build b = { .s = s };
+    struct pool *pool = s->base.env.pool;
+    int rc = build_init(&b) ? choose_entry(s)
+                            : fail(s->base.env.error, ERR_NO_MEMORY,
+                                   "symqg: out of memory for the build of %zu rows", s->n);
+
+    if (rc == OK)
+        rc = parallel_for(pool, b.threads, s->n, ROWS_A_CHUNK, draw_edges, &b);
+    for (int64_t i = 0; i < s->params.iterations && rc == OK; i++) {
+        rc = parallel_for(pool, b.threads, s->n, ROWS_A_CHUNK, find_edges, &b);
+        if (rc == OK) {
+            reverse_edges(&b);
+            rc = parallel_for(pool, b.threads, s->n, ROWS_A_CHUNK, link_edges, &b);
+        }
+    }
+    if (rc == OK)
+        rc = connect_rows(&b);
+    build_free(&b);
+    return rc;
+}

@@ -1,0 +1,88 @@
+/* method.c - SymphonyQG (Gou et al. 2025) as a method: its options, reports and table. */
+#include "algorithms/symqg/symqg.h"
+
+static const struct param symqg_params[] = {
+    PARAM_INT(struct symqg_params, degree, 32, 32, SYMQG_DEGREE_MAX,
+              "neighbours per row, a multiple of 32. Memory grows with it; 64 needs fewer "
+              "expansions and reads twice as much in each"),
+    PARAM_INT(struct symqg_params, ef_construction, 200, 1, 1 << 20,
+              "candidates kept per search of the build; it slows with it"),
+    PARAM_INT(struct symqg_params, iterations, 3, 1, 16,
+              "times that all rows are searched and linked again in the build"),
+    PARAM_INT(struct symqg_params, seed, 0, 0, INT32_MAX,
+              "seed of the rotation and of the first, random graph; 0: the experiment's"),
+    PARAM_END
+};
+
+static const struct param symqg_knobs[] = { PARAM_INT(
+                                                struct symqg_knobs, ef_search, 10, 1, 1 << 24,
+                                                "candidates kept per query, at least k; the search "
+                                                "is exact when it is the number of rows or more"),
+                                            PARAM_END };
+
+/* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
+static const struct index_space symqg_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                                   { ELEMENT_F32, METRIC_COS },
+                                                   { ELEMENT_U8, METRIC_L2SQ },
+                                                   INDEX_SPACES_END };
+
+static int symqg_stats(const struct index *index, struct stat_sink *sink)
+{
+    const struct symqg *s = (const struct symqg *)index;
+    size_t links = 0;
+
+    for (uint32_t v = 0; v < s->n; v++)
+        links += symqg_edges(s, v);
+    sink->value(sink->to, "n_vectors", (double)s->n);
+    sink->value(sink->to, "links", (double)links);
+    return OK;
+}
+
+static int symqg_memory(const struct index *index, struct memory_use *use)
+{
+    struct symqg *s = (struct symqg *)(uintptr_t)index;
+    const size_t capacity = s->vertices_capacity;
+
+    *use = (struct memory_use){ .vectors = capacity * s->blocks_at,
+                                .codes = capacity * (s->links_at - s->blocks_at),
+                                .graph = capacity * (s->stride - s->links_at),
+                                .ids = s->ids_capacity * sizeof *s->ids,
+                                .other = sizeof *s +
+                                         (s->quantizer ? quantizer_bytes(s->quantizer) : 0) +
+                                         symqg_scratch_bytes(s) };
+    return OK;
+}
+
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    return symqg_create(index, &symqg_ops, env, params);
+}
+
+static int load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return symqg_load(index, &symqg_ops, env, dir);
+}
+
+const struct index_ops symqg_ops = {
+    .abi = INDEX_ABI,
+    .name = "symqg",
+    .summary = "graph whose edges carry 1-bit RaBitQ codes: a visit estimates the distances of all "
+               "neighbours at once; rows are not removed",
+    .source = "SymphonyQG (Gou et al., 2025)",
+    .flags = INDEX_CONCURRENT_SEARCH,
+    .spaces = symqg_spaces,
+    .params = symqg_params,
+    .params_bytes = sizeof(struct symqg_params),
+    .knobs = symqg_knobs,
+    .knobs_bytes = sizeof(struct symqg_knobs),
+    .create = create,
+    .destroy = symqg_destroy,
+    .insert = symqg_insert,
+    .search = symqg_search,
+    .save = symqg_save,
+    .load = load,
+    .stats = symqg_stats,
+    .memory = symqg_memory,
+    .check = symqg_check,
+    .inspect = symqg_inspect,
+};

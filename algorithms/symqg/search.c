@@ -1,0 +1,125 @@
+/* search.c - the k nearest. If the filter rejects results, the beam is widened; if few ids are
+ * allowed, or the beam would be as wide as the index, rows are compared one by one instead. So a
+ * result is complete whenever enough rows are allowed. */
+#include <stdatomic.h>
+
+#include "algorithms/symqg/symqg.h"
+#include "src/core/error.h"
+#include "src/core/parallel.h"
+#include "src/core/topk.h"
+
+enum {
+    QUERIES_A_CHUNK = 8,
+    WIDEN = 4,     /* factor for the next beam */
+    SCAN_SHARE = 8 /* if the next beam exceeds 1 / SCAN_SHARE of the rows, scanning is cheaper */
+};
+
+struct searching {
+    struct symqg *s;
+    const struct search_request *request;
+    struct search_result *result;
+    atomic_uint_fast64_t expanded, scanned;
+};
+
+/* What one chunk has computed: exact distances of expanded vertices, and of scanned rows. */
+struct counts {
+    uint64_t expanded, scanned;
+};
+
+static void scan_allowed(const struct symqg *s, const void *query, const struct id_filter *filter,
+                         struct topk *top, struct counts *counts)
+{
+    for (uint32_t v = 0; v < s->n; v++) {
+        if (!id_filter_allows(filter, s->ids[v]))
+            continue;
+        topk_push(top, symqg_distance(s, query, symqg_vertex(s, v)), s->ids[v]);
+        counts->scanned++;
+    }
+}
+
+static int search_query(const struct symqg *s, struct symqg_scratch *x, const void *query,
+                        size_t ef, const struct id_filter *filter, struct topk *top,
+                        struct counts *counts)
+{
+    const struct topk empty = *top;
+
+    for (ef = ef > top->k ? ef : top->k; ef < s->n; ef *= WIDEN) {
+        const int rc = symqg_beam(s, x, query, ef);
+
+        if (rc != OK)
+            return rc;
+        counts->expanded += x->n_expanded;
+        for (size_t i = 0; i < x->n_expanded; i++) {
+            const float distance = symqg_key_distance(x->expanded[i]);
+            const uint64_t id = s->ids[symqg_key_vertex(x->expanded[i])];
+
+            if (distance <= topk_limit(top) && id_filter_allows(filter, id))
+                topk_push(top, distance, id);
+        }
+        if (top->n == top->k)
+            return OK;
+        *top = empty;
+        if (ef * WIDEN > s->n / SCAN_SHARE)
+            break;
+    }
+    scan_allowed(s, query, filter, top, counts);
+    return OK;
+}
+
+static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct searching *job = arg;
+    struct symqg *s = job->s;
+    const struct search_request *request = job->request;
+    const size_t ef = (size_t)((const struct symqg_knobs *)request->knobs)->ef_search;
+    const size_t k = request->k;
+    struct symqg_scratch *x = symqg_scratch_take(s, s->n);
+    struct counts counts = { 0, 0 };
+    int rc = OK;
+
+    (void)worker;
+    if (!x)
+        return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory, cannot search");
+    for (size_t q = first; q < end && rc == OK; q++) {
+        const unsigned char *query =
+            (const unsigned char *)request->queries.rows + q * s->row_bytes;
+        struct topk top = topk_begin(k, job->result->distances + q * k, job->result->ids + q * k);
+
+        rc = search_query(s, x, query, ef, request->filter, &top, &counts);
+        topk_sort(&top);
+    }
+    scratch_pool_give(&s->scratch, x);
+    atomic_fetch_add_explicit(&job->expanded, counts.expanded, memory_order_relaxed);
+    atomic_fetch_add_explicit(&job->scanned, counts.scanned, memory_order_relaxed);
+    return rc;
+}
+
+static void answer_nothing(size_t n, struct search_result *result)
+{
+    for (size_t i = 0; i < n; i++) {
+        result->ids[i] = ID_NONE;
+        result->distances[i] = INFINITY;
+    }
+}
+
+/* An expansion compares the codes of all places, taken or not. */
+int symqg_search(struct index *index, const struct search_request *request,
+                 struct search_result *result)
+{
+    struct symqg *s = (struct symqg *)index;
+    struct searching job = { .s = s, .request = request, .result = result };
+
+    if (s->n == 0) {
+        answer_nothing(request->queries.n * request->k, result);
+        return OK;
+    }
+    const int rc = parallel_for(index->env.pool, request->threads, request->queries.n,
+                                QUERIES_A_CHUNK, search_chunk, &job);
+    const double expanded = (double)atomic_load(&job.expanded);
+    const double scanned = (double)atomic_load(&job.scanned);
+    result->work.distances += expanded + scanned;
+    result->work.estimates += expanded * (double)s->degree;
+    result->work.scanned += expanded * (double)(s->degree + 1) + scanned;
+    result->work.bytes_read += expanded * (double)s->stride + scanned * (double)s->row_bytes;
+    return rc;
+}

@@ -1,0 +1,112 @@
+/* method.c - Vamana, the graph of DiskANN (NeurIPS 2019), in memory: algorithms/common/graph_index
+ * over a graph of kind Vamana. Deletes are those of FreshDiskANN (arXiv 2105.09613): a removed row
+ * is marked, searches pass through it, and consolidation removes all marked rows together. */
+#include "algorithms/common/graph_index/graph_index.h"
+#include "algorithms/vamana/vamana.h"
+
+static const struct param vamana_params[] = {
+    PARAM_INT(struct vamana_params, degree, 32, 4, 256,
+              "neighbours of a row at most (R). Memory grows with it", .paper = "64"),
+    PARAM_INT(struct vamana_params, build_list, 100, 1, 1 << 20,
+              "candidates kept while a row's neighbours are searched for (L); insertion slows with "
+              "it",
+              .paper = "75"),
+    PARAM_REAL(struct vamana_params, alpha, 1.2, 1, 4,
+               "an edge is left out if another leads alpha times nearer to its end; more gives "
+               "longer edges and more of them"),
+    PARAM_CHOICE(struct vamana_params, maintenance, VAMANA_INLINE, "inline|explicit",
+                 "who consolidates deleted rows: the delete that exceeds consolidate_share, or "
+                 "w:maintain alone"),
+    PARAM_REAL(struct vamana_params, consolidate_share, .1, .001, 1,
+               "maintenance = inline: share of the rows in the graph that are deleted before they "
+               "are consolidated; searches slow with it"),
+    PARAM_INT(struct vamana_params, seed, 0, 0, INT32_MAX,
+              "seed of the order of a batch; 0: the experiment's"),
+    PARAM_END
+};
+
+static const struct param vamana_knobs[] = {
+    PARAM_INT(
+        struct vamana_knobs, search_list, 64, 1, 1 << 24,
+        "candidates kept per query (L), at least k; the search is exact when it is the number "
+        "of rows or more"),
+    PARAM_END
+};
+
+/* Under cosine, rows and queries have unit length, and 2 - 2 cos is the squared distance. */
+static const struct index_space vamana_spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
+                                                    { ELEMENT_F32, METRIC_IP },
+                                                    { ELEMENT_F32, METRIC_COS },
+                                                    { ELEMENT_U8, METRIC_L2SQ },
+                                                    INDEX_SPACES_END };
+
+/* The paper's alpha is a factor on distances; the graph compares squared ones. */
+static struct graph_options options_of(const void *params)
+{
+    const struct vamana_params *p = params;
+
+    return (struct graph_options){ .kind = GRAPH_VAMANA,
+                                   .degree = (size_t)p->degree,
+                                   .build_ef = (size_t)p->build_list,
+                                   .insert_ef = (size_t)p->build_list,
+                                   .rng_factor = p->alpha * p->alpha,
+                                   .seed = (uint64_t)p->seed };
+}
+
+static size_t beam_of(const void *knobs)
+{
+    return (size_t)((const struct vamana_knobs *)knobs)->search_list;
+}
+
+static double consolidate_share_of(const void *params)
+{
+    const struct vamana_params *p = params;
+
+    return p->maintenance == VAMANA_INLINE ? p->consolidate_share : 0;
+}
+
+static const struct graph_index_kind vamana = {
+    .version = 1, .options = options_of, .beam = beam_of, .consolidate_share = consolidate_share_of
+};
+
+/* A `seed` that is not 0 replaces the experiment's. */
+static int create(struct index **index, const struct index_env *env, const void *params)
+{
+    struct vamana_params used = *(const struct vamana_params *)params;
+
+    if (used.seed == 0)
+        used.seed = (int64_t)(env->seed & INT64_MAX);
+    return graph_index_create(index, &vamana_ops, &vamana, env, &used);
+}
+
+static int load(struct index **index, const struct index_env *env, const char *dir)
+{
+    return graph_index_load(index, &vamana_ops, &vamana, env, dir);
+}
+
+const struct index_ops vamana_ops = {
+    .abi = INDEX_ABI,
+    .name = "vamana",
+    .summary = "DiskANN's graph: one layer, robust prune with alpha in two passes, a medoid to "
+               "enter; deletes are lazy",
+    .source = "Subramanya et al., DiskANN, 2019; Singh et al., FreshDiskANN, 2021",
+    .flags = INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
+    .spaces = vamana_spaces,
+    .params = vamana_params,
+    .params_bytes = sizeof(struct vamana_params),
+    .knobs = vamana_knobs,
+    .knobs_bytes = sizeof(struct vamana_knobs),
+    .create = create,
+    .destroy = graph_index_destroy,
+    .insert = graph_index_insert,
+    .remove = graph_index_remove,
+    .search = graph_index_search,
+    .range = graph_index_range,
+    .maintain = graph_index_maintain,
+    .save = graph_index_save,
+    .load = load,
+    .stats = graph_index_stats,
+    .memory = graph_index_memory,
+    .check = graph_index_check,
+    .inspect = graph_index_inspect,
+};

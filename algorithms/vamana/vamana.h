@@ -1,0 +1,23 @@
+/* vamana.h - the options of `vamana`. */
+#ifndef DRIFTLINE_VAMANA_H
+#define DRIFTLINE_VAMANA_H
+
+#include "src/core/index.h"
+
+enum vamana_maintenance { VAMANA_INLINE, VAMANA_EXPLICIT };
+
+struct vamana_params {
+    int64_t degree, build_list;
+    double alpha;
+    int64_t maintenance; /* enum vamana_maintenance */
+    double consolidate_share;
+    int64_t seed; /* in an index, the one in use */
+};
+
+struct vamana_knobs {
+    int64_t search_list;
+};
+
+extern const struct index_ops vamana_ops;
+
+#endif

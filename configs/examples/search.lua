@@ -1,0 +1,22 @@
+-- Searches with another k, with repeated queries, and from a cold page cache.
+local data = synthetic { kind = "mixture", rows = 4000, dim = 32 }
+
+experiment {
+  name = "search",
+  title = "Ways to search",
+  k = 10,
+
+  workload = function(w)
+    w:train { data }
+    w:insert { data, tag = "load" }
+    w:search { data:queries(50), tag = "ten" }
+    w:search { data:queries(50), k = 100, tag = "a hundred" }
+    w:search { data:queries(50), repeated = true, tag = "repeated" }
+    w:search { data:queries(10), cold = true, tag = "cold" }
+  end,
+
+  methods = {
+    method { "flat" },
+    method { "spfresh", params = { store = "file" }, sweep = { nprobe = { 4, 16 } } },
+  },
+}

@@ -1,0 +1,90 @@
+-- defaults.lua - What a user gets who sets nothing: every method at its defaults beside the best of a grid of its
+-- parameters, before and after every row was replaced.
+--
+-- One run is one data set, `--set data=NAME`; the eight of the target are in `sets`. Two of them, git-lsa96 and sphere,
+-- chose no default: they were run when the defaults were fixed. Dynamic IVF's number of lists and bits were chosen on
+-- photo-sift, w2v100 and mnist, CHANNI's defaults on photo-sift, photo-hog, mnist and w2v100, the other methods' before
+-- this config. One query at a time, one thread. Compared are medians of the latency, which a busy machine does not
+-- change, at a recall interpolated between the points of a label's sweep.
+
+local sets = { "photo-sift", "photo-hog", "git-lsa96", "mnist", "mixture", "sphere", "w2v100", "fashion-mnist" }
+local data = option("data", "photo-sift", "data set: " .. table.concat(sets, ", "))
+local made = {
+  mixture = function(n) return synthetic { kind = "mixture", rows = n, dim = 32, clusters = 200, seed = 5 } end,
+  sphere = function(n) return synthetic { kind = "sphere", rows = n, dim = 64, seed = 5 } end,
+}
+local most = quick and 8000 or 64000
+local asked = option("queries", quick and 100 or 500, "asked")
+local whole = made[data] and made[data](2 * most) or dataset(data)
+local cosine = { ["photo-hog"] = true, ["git-lsa96"] = true, sphere = true, w2v100 = true }
+local set, queries = whole, nil
+if data == "git-lsa96" then -- it has no queries: its last rows
+  set, queries = whole:rows(1, #whole - asked), whole:rows(#whole - asked + 1, #whole)
+else
+  queries = whole:queries(asked)
+end
+local rows = option("rows", math.min(most, #set) // 2, "rows held at a time; twice as many are used")
+local recalls = { "0.9", "0.95", "0.98", "0.99" }
+
+local probes = { 1, 2, 4, 8, 16, 32, 64, 128, 256 }
+local lists = { 0, rows // 512, rows // 256, rows // 64 } -- 0: as many as training chooses
+local ef = { 16, 32, 64, 128, 256, 512 }
+-- Per method: its sweep, and the grid that the tuned one is the best of.
+local all = {
+  { "divf", sweep = { nprobe = probes }, grid = { clusters = lists, sketch = { -1, 0 } } },
+  { "divf", label = "divf, RaBitQ", params = { quantizer = "rabitq" }, sweep = { nprobe = probes },
+    grid = { clusters = lists, bits = { 1, 4, 5, 7 } } },
+  { "hnsw", sweep = { ef_search = ef }, grid = { M = { 8, 16, 32 }, ef_construction = { 100, 200, 400 } } },
+  { "spfresh", sweep = { nprobe = probes }, grid = { ratio = { .05, .1, .2 }, store = { "memory", "mmap" } } },
+  { "channi", sweep = { nprobe = probes }, grid = { cluster_index = { "scan", "codes", "graph" }, target_cluster = { 100, 300, 1000 }, cache_mb = { 0, 1024 } } },
+  { "asteria", sweep = { nprobe = probes }, grid = { rabitq_bits = { 1, 4 }, code = { "golay", "none" }, rotation = { "bor", "pca" } } },
+}
+local wanted = option("methods", "", "names of the methods, all without")
+
+local methods, names = {}, {}
+for _, m in ipairs(all) do
+  local label = m.label or m[1]
+  if (wanted == "" or wanted:find(m[1], 1, true)) and (m[1] ~= "asteria" or cosine[data]) then
+    names[#names + 1] = label
+    methods[#methods + 1] = method { m[1], label = label, params = m.params, sweep = m.sweep }
+    methods[#methods + 1] = method { m[1], label = label .. ", tuned", params = m.params, sweep = m.sweep, grid = m.grid }
+  end
+end
+
+local claims = {}
+for _, label in ipairs(names) do
+  for _, tag in ipairs { "before", "after" } do
+    for _, recall in ipairs(recalls) do
+      claims[#claims + 1] = { ("%s, %s turnover, recall %s: at most 1.5 times the tuned latency"):format(label, tag, recall), function(r)
+        local metric = ("p50_ns@recall=%s/%s"):format(recall, tag)
+        return r(label, metric) <= 1.5 * r(label .. ", tuned", metric)
+      end }
+    end
+  end
+end
+
+experiment {
+  name = "target_defaults_" .. data,
+  title = "Defaults beside tuned parameters: " .. data,
+  seed = 1, k = 10, threads = 1,
+
+  workload = function(w)
+    w:train  { set:rows(1, rows) }
+    w:insert { set:rows(1, rows), tag = "load" }
+    w:search { queries, tag = "before" }
+    for step = 1, 10 do
+      local first, last = (step - 1) * rows // 10, step * rows // 10
+      w:delete { set:rows(first + 1, last), tag = "leave" }
+      w:insert { set:rows(rows + first + 1, rows + last), tag = "come" }
+    end
+    w:maintain { tag = "settle" }
+    w:search { queries, tag = "after" }
+  end,
+
+  methods = methods,
+  claims = claims,
+  figures = {
+    { "pareto", x = "single_qps", y = "recall@10", where = { tag = "before" }, title = "Before" },
+    { "pareto", x = "single_qps", y = "recall@10", where = { tag = "after" }, title = "After every row was replaced" },
+  },
+}

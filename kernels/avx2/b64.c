@@ -1,0 +1,223 @@
+/* b64.c - 64-bit codes, and selection by a limit, with AVX2 and POPCNT.
+ *
+ * Flags: -mavx2 -mpopcnt -mbmi
+ *
+ * AVX2 has no vector popcount. Nine shuffles, masks and sums would replace four POPCNTs, of
+ * which a processor starts one (Intel) to four (Zen) per cycle, so codes are counted one at a
+ * time. Accumulators: none, every count is a result. Tail: a scalar loop, which reads nothing
+ * past the end. */
+#if defined(__x86_64__)
+
+#include "kernels/avx2/avx2.h"
+
+#include <immintrin.h>
+
+#include "kernels/blocking.h"
+
+enum { ROUND = 8 };
+
+INLINE unsigned distance(uint64_t a, uint64_t b)
+{
+    return (unsigned)_mm_popcnt_u64(a ^ b);
+}
+
+void avx2_hamming_b64_1n(uint64_t query, const uint64_t *codes, size_t n, uint8_t *out)
+{
+    size_t i = 0;
+    for (; i + ROUND <= n; i += ROUND) {
+        UNROLL
+        for (size_t c = 0; c < ROUND; c++) {
+            out[i + c] = (uint8_t)distance(query, codes[i + c]);
+        }
+    }
+    for (; i < n; i++) {
+        out[i] = (uint8_t)distance(query, codes[i]);
+    }
+}
+
+/* Every position is written, but `found` advances only if it counts: no branch to mispredict. found
+ * <= i, so the position fits. */
+size_t avx2_hamming_b64_within(uint64_t query, const uint64_t *codes, size_t n, unsigned radius,
+                               uint32_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        out[found] = (uint32_t)i;
+        found += distance(query, codes[i]) <= radius;
+    }
+    return found;
+}
+
+/* Popcounts of eight 32-bit numbers: nibbles by a table, then their sums. */
+INLINE __m256i bits_32(__m256i x)
+{
+    const __m256i low = _mm256_set1_epi8(15),
+                  table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1,
+                                           2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    __m256i bytes =
+        _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(x, low)),
+                        _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(x, 4), low)));
+    __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+INLINE unsigned half_line(__m256i query, __m256i care, const uint32_t *codes, __m256i limit)
+{
+    __m256i x = _mm256_xor_si256(query, _mm256_load_si256((const __m256i *)(const void *)codes));
+    __m256i count = bits_32(_mm256_and_si256(x, care));
+    __m256i over = _mm256_cmpgt_epi32(count, limit);
+    return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(over)) & 0xffu;
+}
+
+void avx2_hamming_b32_lines(const uint32_t *queries, const uint32_t *cares,
+                            const uint32_t *const *lines, const uint32_t *limits, size_t n,
+                            uint16_t *masks)
+{
+    for (size_t l = 0; l < n; l++) {
+        __m256i query = _mm256_set1_epi32((int)queries[l]), care = _mm256_set1_epi32((int)cares[l]),
+                limit = _mm256_set1_epi32((int)(limits[l] < 32 ? limits[l] : 32));
+        masks[l] = (uint16_t)(half_line(query, care, lines[l], limit) |
+                              half_line(query, care, lines[l] + 8, limit) << 8);
+    }
+}
+
+size_t avx2_hamming_b32_runs(const struct line_run *runs, size_t n, struct line_hit *hits)
+{
+    size_t found = 0;
+    for (size_t r = 0; r < n; r++) {
+        __m256i query = _mm256_set1_epi32((int)runs[r].query),
+                care = _mm256_set1_epi32((int)runs[r].care),
+                limit = _mm256_set1_epi32((int)(runs[r].limit < 32 ? runs[r].limit : 32));
+        const uint32_t *line = runs[r].codes;
+        for (uint32_t l = 0; l < runs[r].lines; l++, line += 16) {
+            unsigned mask =
+                half_line(query, care, line, limit) | half_line(query, care, line + 8, limit) << 8;
+            if (mask)
+                hits[found++] = (struct line_hit){ (uint16_t)r, (uint16_t)mask, l };
+        }
+    }
+    return found;
+}
+
+void avx2_hamming_b64_lines(uint64_t query, const uint64_t *const *lines, size_t n, unsigned limit,
+                            uint8_t *masks)
+{
+    for (size_t l = 0; l < n; l++) {
+        unsigned mask = 0;
+        UNROLL
+        for (unsigned i = 0; i < 8; i++) {
+            mask |= (unsigned)(distance(query, lines[l][i]) <= limit) << i;
+        }
+        masks[l] = (uint8_t)mask;
+    }
+}
+
+void avx2_hamming_b64_mn(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
+                         size_t ld)
+{
+    size_t tile = B_TILE_BYTES / sizeof *b;
+    for (size_t j0 = 0; j0 < nb; j0 += tile) {
+        for (size_t i = 0; i < na; i++) {
+            avx2_hamming_b64_1n(a[i], b + j0, least(tile, nb - j0), out + i * ld + j0);
+        }
+    }
+}
+
+/* Appends at + the position of each set bit; returns how many. */
+INLINE size_t append(uint32_t *out, unsigned bits, size_t at)
+{
+    size_t found = 0;
+    for (; bits; bits &= bits - 1) {
+        out[found++] = (uint32_t)(at + (size_t)__builtin_ctz(bits));
+    }
+    return found;
+}
+
+size_t avx2_at_most_f32(const float *value, size_t n, float limit, uint32_t *out)
+{
+    __m256 most = _mm256_set1_ps(limit);
+    size_t found = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 chosen = _mm256_cmp_ps(_mm256_loadu_ps(value + i), most, _CMP_LE_OQ);
+        found += append(out + found, (unsigned)_mm256_movemask_ps(chosen), i);
+    }
+    for (; i < n; i++) {
+        if (value[i] <= limit)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+/* Unsigned x <= limit exactly if min(x, limit) is x. */
+size_t avx2_at_most_u32(const uint32_t *value, size_t n, uint32_t limit, uint32_t *out)
+{
+    __m256i most = _mm256_set1_epi32((int)limit);
+    size_t found = 0, i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(value + i));
+        __m256i chosen = _mm256_cmpeq_epi32(_mm256_min_epu32(x, most), x);
+        found += append(out + found, (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(chosen)), i);
+    }
+    for (; i < n; i++) {
+        if (value[i] <= limit)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+size_t avx2_at_most_u8(const uint8_t *value, size_t n, uint8_t limit, uint32_t *out)
+{
+    __m256i most = _mm256_set1_epi8((char)limit);
+    size_t found = 0, i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(value + i));
+        __m256i chosen = _mm256_cmpeq_epi8(_mm256_min_epu8(x, most), x);
+        found += append(out + found, (unsigned)_mm256_movemask_epi8(chosen), i);
+    }
+    for (; i < n; i++) {
+        if (value[i] <= limit)
+            out[found++] = (uint32_t)i;
+    }
+    return found;
+}
+
+/* The minimum that ignores NaN: the old value stays where the new one is NaN. */
+INLINE float least_f32(const float *value, size_t n)
+{
+    float lanes[8], low = INFINITY;
+    __m256 least_8 = _mm256_set1_ps(INFINITY);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        least_8 = _mm256_min_ps(_mm256_loadu_ps(value + i), least_8);
+    }
+    for (; i < n; i++) {
+        if (value[i] < low)
+            low = value[i];
+    }
+    _mm256_storeu_ps(lanes, least_8);
+    for (size_t l = 0; l < 8; l++) {
+        if (lanes[l] < low)
+            low = lanes[l];
+    }
+    return low;
+}
+
+size_t avx2_argmin_f32(const float *value, size_t n)
+{
+    float low = least_f32(value, n);
+    __m256 low_8 = _mm256_set1_ps(low);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        int equal =
+            _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(value + i), low_8, _CMP_EQ_OQ));
+        if (equal)
+            return i + (size_t)__builtin_ctz((unsigned)equal);
+    }
+    for (; i < n; i++) {
+        if (value[i] == low)
+            return i;
+    }
+    return 0; /* all NaN */
+}
+
+#endif

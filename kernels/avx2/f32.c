@@ -1,0 +1,235 @@
+/* f32.c - float distances with AVX2 and FMA.
+ *
+ * Flags: -mavx2 -mfma -ffp-contract=off
+ *
+ * Accumulators: every pair of rows has two, for even and odd chunks of 8 components. Two FMAs start
+ * per cycle and each takes 4 cycles, but each pair also loads. One to many: the next rows fill the
+ * gaps. Many to many: 2 x 3 pairs are 12 sums, and with the chunks of a and b and a difference they
+ * use all 16 registers. Order of summation, in all three forms: even + odd, then halves, (0 + 2) +
+ * (1 + 3). One to many reads row after row, as in avx512/f32.c; the query comes from L1 each time.
+ * Tail: vmaskmovps, which touches no byte past the row; a zero adds nothing to a sum. */
+#if defined(__x86_64__)
+
+#include "kernels/avx2/avx2.h"
+
+#include <immintrin.h>
+
+#include "kernels/blocking.h"
+
+enum { LANES = 8, ROWS = 4, BLOCK_A = 2, BLOCK_B = 3 };
+
+/* Keeps the compiler from interleaving the loads of neighbouring rows: memory is read fastest
+ * in order. */
+#define IN_ORDER __asm__ volatile("" ::: "memory")
+
+INLINE __m256 step(enum distance_form form, __m256 a, __m256 b, __m256 sum)
+{
+    __m256 d = form == L2SQ ? _mm256_sub_ps(a, b) : a;
+    return _mm256_fmadd_ps(d, form == L2SQ ? d : b, sum);
+}
+
+INLINE __m256i first_lanes(size_t n)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+
+INLINE __m128 halves(__m256 v)
+{
+    return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+}
+
+INLINE __m128 sum_4(const __m256 v[4])
+{
+    __m128 a = halves(v[0]), b = halves(v[1]), c = halves(v[2]), d = halves(v[3]);
+    __m128 ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+    __m128 cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+    return _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
+}
+
+INLINE float sum_1(__m256 v)
+{
+    __m128 x = halves(v);
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+}
+
+/* na x nb pairs of rows over one chunk; `half` is 0 for an even chunk. Without `partial` all
+ * lanes count. */
+INLINE void chunk(enum distance_form form, const float *a, size_t na, const float *b, size_t nb,
+                  size_t dim, size_t at, int partial, __m256i lanes, __m256 sum[][2], size_t half)
+{
+    __m256 x[BLOCK_A];
+    UNROLL
+    for (size_t i = 0; i < na; i++) {
+        const float *from = a + i * dim + at;
+        x[i] = partial ? _mm256_maskload_ps(from, lanes) : _mm256_loadu_ps(from);
+    }
+    UNROLL
+    for (size_t j = 0; j < nb; j++) {
+        const float *from = b + j * dim + at;
+        __m256 y = partial ? _mm256_maskload_ps(from, lanes) : _mm256_loadu_ps(from);
+        UNROLL
+        for (size_t i = 0; i < na; i++) {
+            sum[i * nb + j][half] = step(form, x[i], y, sum[i * nb + j][half]);
+        }
+    }
+}
+
+/* The sums of na x nb pairs of rows, each still a vector. */
+INLINE void accumulate(enum distance_form form, const float *a, size_t na, const float *b,
+                       size_t nb, size_t dim, __m256 *total)
+{
+    __m256 sum[BLOCK_A * BLOCK_B][2];
+    UNROLL
+    for (size_t p = 0; p < na * nb; p++) {
+        sum[p][0] = sum[p][1] = _mm256_setzero_ps();
+    }
+    const __m256i all = _mm256_set1_epi32(-1);
+    size_t at = 0;
+    for (; at + 2 * LANES <= dim; at += 2 * LANES) {
+        chunk(form, a, na, b, nb, dim, at, 0, all, sum, 0);
+        chunk(form, a, na, b, nb, dim, at + LANES, 0, all, sum, 1);
+    }
+    size_t left = dim - at;
+    if (left >= LANES) {
+        chunk(form, a, na, b, nb, dim, at, 0, all, sum, 0);
+        if (left > LANES) {
+            chunk(form, a, na, b, nb, dim, at + LANES, 1, first_lanes(left - LANES), sum, 1);
+        }
+    } else if (left > 0) {
+        chunk(form, a, na, b, nb, dim, at, 1, first_lanes(left), sum, 0);
+    }
+    UNROLL
+    for (size_t p = 0; p < na * nb; p++) {
+        total[p] = _mm256_add_ps(sum[p][0], sum[p][1]);
+    }
+}
+
+INLINE float one_to_one(enum distance_form form, const float *a, const float *b, size_t dim)
+{
+    __m256 total;
+    accumulate(form, a, 1, b, 1, dim, &total);
+    return sum_1(total);
+}
+
+static float norm(const float *row, size_t dim)
+{
+    return one_to_one(IP, row, row, dim);
+}
+
+/* cosine_distance() and inverse_norm() of blocking.h for four rows, in the same order
+ * of operations. */
+INLINE __m128 cosine_4(__m128 ip, __m128 norm_sq, double inverse_query)
+{
+    __m256d norms = _mm256_cvtps_pd(norm_sq), two = _mm256_set1_pd(2.0);
+    __m256d positive = _mm256_cmp_pd(norms, _mm256_setzero_pd(), _CMP_GT_OQ);
+    __m256d inverse = _mm256_div_pd(_mm256_set1_pd(1.0), _mm256_sqrt_pd(norms));
+    inverse = _mm256_and_pd(inverse, positive);
+    __m256d twice = _mm256_mul_pd(two, _mm256_cvtps_pd(ip));
+    twice = _mm256_mul_pd(_mm256_mul_pd(twice, _mm256_set1_pd(inverse_query)), inverse);
+    return _mm_max_ps(_mm_setzero_ps(), _mm256_cvtpd_ps(_mm256_sub_pd(two, twice)));
+}
+
+INLINE void one_to_many(enum distance_form form, const float *query, const float *rows, size_t n,
+                        size_t dim, float *out)
+{
+    double inverse_query = form == COS ? inverse_norm((double)norm(query, dim)) : 0.0;
+    size_t i = 0;
+    for (; i + ROWS <= n; i += ROWS) {
+        __m256 total[ROWS], norms[ROWS];
+        for (size_t r = 0; r < ROWS; r++) {
+            const float *row = rows + (i + r) * dim;
+            accumulate(form, query, 1, row, 1, dim, &total[r]);
+            if (form == COS)
+                accumulate(IP, row, 1, row, 1, dim, &norms[r]);
+            IN_ORDER;
+        }
+        __m128 sums = sum_4(total);
+        _mm_storeu_ps(out + i, form == COS ? cosine_4(sums, sum_4(norms), inverse_query) : sums);
+    }
+    for (; i < n; i++) {
+        const float *row = rows + i * dim;
+        out[i] = one_to_one(form, query, row, dim);
+        if (form != COS)
+            continue;
+        out[i] =
+            cosine_distance((double)out[i], inverse_query, inverse_norm((double)norm(row, dim)));
+    }
+}
+
+INLINE void block(enum distance_form form, const float *a, const float *b, size_t dim, float *out,
+                  size_t ld)
+{
+    __m256 total[BLOCK_A * BLOCK_B];
+    accumulate(form, a, BLOCK_A, b, BLOCK_B, dim, total);
+    UNROLL
+    for (size_t i = 0; i < BLOCK_A; i++) {
+        const __m256 *t = total + i * BLOCK_B;
+        __m256 four[4] = { t[0], t[1], t[2], _mm256_setzero_ps() };
+        const __m128i three = _mm_setr_epi32(-1, -1, -1, 0);
+        _mm_maskstore_ps(out + i * ld, three, sum_4(four));
+    }
+}
+
+static void block_l2sq(const float *a, const float *b, size_t dim, float *out, size_t ld)
+{
+    block(L2SQ, a, b, dim, out, ld);
+}
+
+static void block_ip(const float *a, const float *b, size_t dim, float *out, size_t ld)
+{
+    block(IP, a, b, dim, out, ld);
+}
+
+float avx2_l2sq_f32(const float *a, const float *b, size_t dim)
+{
+    return one_to_one(L2SQ, a, b, dim);
+}
+
+float avx2_ip_f32(const float *a, const float *b, size_t dim)
+{
+    return one_to_one(IP, a, b, dim);
+}
+
+float avx2_cos_f32(const float *a, const float *b, size_t dim)
+{
+    return cosine_of_sums((double)one_to_one(IP, a, b, dim), (double)norm(a, dim),
+                          (double)norm(b, dim));
+}
+
+void avx2_l2sq_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
+{
+    one_to_many(L2SQ, query, rows, n, dim, out);
+}
+
+void avx2_ip_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
+{
+    one_to_many(IP, query, rows, n, dim, out);
+}
+
+void avx2_cos_f32_1n(const float *query, const float *rows, size_t n, size_t dim, float *out)
+{
+    one_to_many(COS, query, rows, n, dim, out);
+}
+
+void avx2_l2sq_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                      size_t ld)
+{
+    many_f32(L2SQ, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_l2sq, avx2_l2sq_f32_1n,
+             norm);
+}
+
+void avx2_ip_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                    size_t ld)
+{
+    many_f32(IP, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_f32_1n, norm);
+}
+
+void avx2_cos_f32_mn(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
+                     size_t ld)
+{
+    many_f32(COS, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_f32_1n, norm);
+}
+
+#endif

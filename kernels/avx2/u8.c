@@ -1,0 +1,208 @@
+/* u8.c - distances of unsigned bytes with AVX2.
+ *
+ * Flags: -mavx2 -ffp-contract=off
+ *
+ * vpmaddubsw would saturate (255 * 127 * 2 exceeds 16 bits), so bytes (|a - b| or the bytes
+ * themselves) are widened to 16 bits by interleaving with zeros, then multiplied by vpmaddwd, which
+ * is exact: two products below 2^16 each. Sums are modulo 2^32, and below it for dim up to 65535.
+ * The order inside a vector does not matter. Many to many computes dot products only (blocking.h):
+ * a row is widened once for all its partners. Accumulators: two per sum, for the low and the high
+ * half of each chunk, because vpaddd has a latency of 1. Tail: the last bytes are copied to a
+ * zeroed vector, because masked loads of bytes exist only in AVX-512. */
+#if defined(__x86_64__)
+
+#include "kernels/avx2/avx2.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/blocking.h"
+
+enum { LANES = 32, ROWS = 4, BLOCK_A = 2, BLOCK_B = 3 };
+
+/* 32 bytes as two vectors of 16 words. */
+struct words {
+    __m256i low, high;
+};
+
+INLINE struct words widen(__m256i bytes)
+{
+    __m256i zero = _mm256_setzero_si256();
+    return (struct words){ _mm256_unpacklo_epi8(bytes, zero), _mm256_unpackhi_epi8(bytes, zero) };
+}
+
+INLINE __m256i load(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+
+INLINE __m256i load_first(const uint8_t *from, size_t n)
+{
+    uint8_t bytes[LANES] = { 0 };
+    memcpy(bytes, from, n);
+    return load(bytes);
+}
+
+INLINE __m256i add_products(struct words a, struct words b, __m256i sum)
+{
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a.low, b.low));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a.high, b.high));
+}
+
+INLINE __m256i step(enum distance_form form, __m256i a, __m256i b, __m256i sum)
+{
+    if (form != L2SQ)
+        return add_products(widen(a), widen(b), sum);
+    struct words d = widen(_mm256_or_si256(_mm256_subs_epu8(a, b), _mm256_subs_epu8(b, a)));
+    return add_products(d, d, sum);
+}
+
+INLINE __m128i halves(__m256i v)
+{
+    return _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+}
+
+INLINE uint32_t sum_1(__m256i v)
+{
+    __m128i x = halves(v);
+    x = _mm_add_epi32(x, _mm_unpackhi_epi64(x, x));
+    return (uint32_t)_mm_cvtsi128_si32(_mm_add_epi32(x, _mm_shuffle_epi32(x, 0x55)));
+}
+
+INLINE uint32_t one_to_one(enum distance_form form, const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    __m256i sum = _mm256_setzero_si256(), odd = sum;
+    size_t at = 0;
+    for (; at + 2 * LANES <= dim; at += 2 * LANES) {
+        sum = step(form, load(a + at), load(b + at), sum);
+        odd = step(form, load(a + at + LANES), load(b + at + LANES), odd);
+    }
+    if (at + LANES <= dim) {
+        sum = step(form, load(a + at), load(b + at), sum);
+        at += LANES;
+    }
+    if (at < dim) {
+        odd = step(form, load_first(a + at, dim - at), load_first(b + at, dim - at), odd);
+    }
+    return sum_1(_mm256_add_epi32(sum, odd));
+}
+
+static uint32_t norm(const uint8_t *row, size_t dim)
+{
+    return one_to_one(IP, row, row, dim);
+}
+
+uint32_t avx2_l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    return one_to_one(L2SQ, a, b, dim);
+}
+
+uint32_t avx2_ip_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    return one_to_one(IP, a, b, dim);
+}
+
+float avx2_cos_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    return cosine_of_sums((double)one_to_one(IP, a, b, dim), (double)norm(a, dim),
+                          (double)norm(b, dim));
+}
+
+void avx2_l2sq_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = one_to_one(L2SQ, query, rows + i * dim, dim);
+    }
+}
+
+void avx2_ip_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        out[i] = one_to_one(IP, query, rows + i * dim, dim);
+    }
+}
+
+void avx2_cos_u8_each(const uint8_t *query, const uint8_t *const *rows, size_t n, size_t dim,
+                      float *out)
+{
+    double inverse_query = inverse_norm((double)norm(query, dim));
+    for (size_t i = 0; i < n; i++) {
+        out[i] = cosine_distance((double)one_to_one(IP, query, rows[i], dim), inverse_query,
+                                 inverse_norm((double)norm(rows[i], dim)));
+    }
+}
+
+void avx2_cos_u8_1n(const uint8_t *query, const uint8_t *rows, size_t n, size_t dim, float *out)
+{
+    double inverse_query = inverse_norm((double)norm(query, dim));
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t *row = rows + i * dim;
+        out[i] = cosine_distance((double)one_to_one(IP, query, row, dim), inverse_query,
+                                 inverse_norm((double)norm(row, dim)));
+    }
+}
+
+INLINE void block_chunk(const uint8_t *a, const uint8_t *b, size_t dim, size_t at, size_t n,
+                        __m256i sum[BLOCK_A][BLOCK_B])
+{
+    struct words x[BLOCK_A];
+    UNROLL
+    for (size_t i = 0; i < BLOCK_A; i++) {
+        const uint8_t *from = a + i * dim + at;
+        x[i] = widen(n == LANES ? load(from) : load_first(from, n));
+    }
+    UNROLL
+    for (size_t j = 0; j < BLOCK_B; j++) {
+        const uint8_t *from = b + j * dim + at;
+        struct words y = widen(n == LANES ? load(from) : load_first(from, n));
+        UNROLL
+        for (size_t i = 0; i < BLOCK_A; i++) {
+            sum[i][j] = add_products(x[i], y, sum[i][j]);
+        }
+    }
+}
+
+static void block_ip(const uint8_t *a, const uint8_t *b, size_t dim, uint32_t *out, size_t ld)
+{
+    __m256i sum[BLOCK_A][BLOCK_B];
+    UNROLL
+    for (size_t i = 0; i < BLOCK_A; i++) {
+        UNROLL
+        for (size_t j = 0; j < BLOCK_B; j++) {
+            sum[i][j] = _mm256_setzero_si256();
+        }
+    }
+    size_t at = 0;
+    for (; at + LANES <= dim; at += LANES) {
+        block_chunk(a, b, dim, at, LANES, sum);
+    }
+    if (at < dim)
+        block_chunk(a, b, dim, at, dim - at, sum);
+    UNROLL
+    for (size_t i = 0; i < BLOCK_A; i++) {
+        UNROLL
+        for (size_t j = 0; j < BLOCK_B; j++) {
+            out[i * ld + j] = sum_1(sum[i][j]);
+        }
+    }
+}
+
+void avx2_l2sq_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
+                     uint32_t *out, size_t ld)
+{
+    many_u8(L2SQ, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_u8_1n, norm);
+}
+
+void avx2_ip_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
+                   uint32_t *out, size_t ld)
+{
+    many_u8(IP, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_u8_1n, norm);
+}
+
+void avx2_cos_u8_mn(const uint8_t *a, size_t na, const uint8_t *b, size_t nb, size_t dim,
+                    float *out, size_t ld)
+{
+    many_u8(COS, a, na, b, nb, dim, out, ld, BLOCK_A, BLOCK_B, block_ip, avx2_ip_u8_1n, norm);
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* atomic_file.h - files written whole or not at all.
+ *
+ * The bytes are written to PATH.PID.tmp in the same folder. A commit calls fsync() on that file,
+ * renames it to PATH and calls fsync() on the folder. An earlier file at PATH is kept until the
+ * rename, even if the disk is full.
+ */
+#ifndef DRIFTLINE_BASE_ATOMIC_FILE_H
+#define DRIFTLINE_BASE_ATOMIC_FILE_H
+
+#include <limits.h>
+#include <stddef.h>
+
+#include "src/core/error.h"
+
+struct atomic_file {
+    char path[PATH_MAX], temporary[PATH_MAX + 32];
+    int fd; /* -1: not open */
+};
+
+/* These three return OK or ERR_IO. The message names the path and, for common causes, a remedy. */
+int atomic_file_begin(struct atomic_file *, const char *path, struct error *);
+int atomic_file_put(struct atomic_file *, const void *bytes, size_t n, struct error *);
+int atomic_file_commit(struct atomic_file *, struct error *);
+/* Removes the temporary file. Does nothing after a commit or a failed begin. */
+void atomic_file_abandon(struct atomic_file *);
+
+/* Begins, writes n bytes and commits; abandons the file on an error. */
+int atomic_file_write(const char *path, const void *bytes, size_t n, struct error *);
+
+/* Removes the temporary files of processes that no longer exist from a folder. */
+void atomic_file_sweep(const char *dir);
+
+#endif

@@ -1,0 +1,27 @@
+/* clock.h - the clock of the harness: monotonic nanoseconds, and the cost of a reading. */
+#ifndef DRIFTLINE_BASE_CLOCK_H
+#define DRIFTLINE_BASE_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t clock_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static inline double clock_seconds(uint64_t ns)
+{
+    return (double)ns * 1e-9;
+}
+
+/* The part of a measured interval that is the cost of reading the clock: the minimum over runs of
+   back-to-back readings. Takes about 50 microseconds. */
+uint64_t clock_cost_ns(void);
+
+/* Waits until clock_ns() >= at_ns: sleeps first, then spins for the last 100 microseconds. */
+void clock_wait_until(uint64_t at_ns);
+
+#endif

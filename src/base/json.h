@@ -1,0 +1,47 @@
+/* json.h - optional fields of JSON objects, numbers that may not be finite, and JSON files. */
+#ifndef DRIFTLINE_BASE_JSON_H
+#define DRIFTLINE_BASE_JSON_H
+
+#include <jansson.h>
+#include <math.h>
+
+#include "src/core/error.h"
+
+/* The string in a field, owned by the object; `otherwise` if the field is not a string. */
+static inline const char *field_text(const json_t *object, const char *name, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : otherwise;
+}
+
+/* The number in a field, or NAN. */
+static inline double field_number(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* The integer in a field; `otherwise` if the field is not an integer. */
+static inline long long field_integer(const json_t *object, const char *name, long long otherwise)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+/* A new JSON value: null for NAN and infinity, an integer for a whole |value| < 9e15. */
+static inline json_t *json_number(double value)
+{
+    if (!isfinite(value))
+        return json_null();
+    if (value == floor(value) && fabs(value) < 9e15)
+        return json_integer((json_int_t)value);
+    return json_real(value);
+}
+
+/* A new value, or NULL with ERR_NOT_FOUND, ERR_IO, ERR_NO_MEMORY or ERR_CORRUPT. The message for
+   invalid JSON contains the line and the column. */
+json_t *json_read(const char *path, struct error *);
+/* OK, ERR_NO_MEMORY or ERR_IO. On an error, an earlier file at path is kept. */
+int json_write(const char *path, const json_t *, struct error *);
+
+#endif

@@ -1,0 +1,35 @@
+/* result_metrics.h - descriptions of the metrics of a result: metrics.def as a table.
+ *
+ * A metric in a summary is named NAME/TAG, NAME/TAG#i in a series, or RATE@recall=R/TAG for a whole
+ * sweep. The distance between vectors, also called a metric, is defined in src/core/index.h.
+ */
+#ifndef DRIFTLINE_BASE_RESULT_METRICS_H
+#define DRIFTLINE_BASE_RESULT_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A row of metrics.def, which describes the fields. */
+struct result_metric {
+    const char *name, *object, *field, *title;
+    enum { UNIT_NONE, UNIT_PER_SECOND, UNIT_SHARE, UNIT_SECONDS, UNIT_NS, UNIT_BYTES } unit;
+    bool logarithmic;
+    int better;
+    unsigned queries, updates;
+};
+/* A column with at least this number is also printed after a run. */
+enum { RESULT_METRIC_SCREEN = 1000 };
+
+/* The description of a metric without its tag; never NULL. An unknown metric has the name "". */
+const struct result_metric *result_metric(const char *name);
+/* The i-th metric of metrics.def; NULL past the end. */
+const struct result_metric *result_metric_at(size_t i);
+/* True for RATE@recall=R. A build has this metric; the points of its sweep do not. */
+bool result_metric_is_at_recall(const char *name);
+/* Formats a value for a table, in a form that suits the metric's unit. */
+void result_metric_text(const struct result_metric *, double value, char *text, size_t bytes);
+/* Splits a name such as "recall@10/fashion#2" at its first slash. The tag may be empty. */
+void result_metric_split(const char *metric, char *name, size_t name_bytes, char *tag,
+                         size_t tag_bytes);
+
+#endif

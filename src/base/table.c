@@ -1,0 +1,119 @@
+/* table.c - aligned columns and readable numbers. */
+#include "src/base/table.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "src/base/quote.h"
+
+void table_init(struct table *t, size_t columns)
+{
+    *t = (struct table){ .columns = columns };
+}
+
+void table_free(struct table *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        mem_free(t->mem, t->cells[i]);
+    mem_free(t->mem, t->cells);
+    *t = (struct table){ 0 };
+}
+
+void table_add(struct table *t, const char *format, ...)
+{
+    char text[600];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    for (char *c = text; (c = strpbrk(c, "\n\t"));)
+        *c = ' ';
+    char *cell = mem_strdup(t->mem, text);
+    if (cell && mem_grow(t->mem, &t->cells, &t->capacity, t->n + 1, sizeof *t->cells)) {
+        t->cells[t->n++] = cell;
+    } else {
+        mem_free(t->mem, cell);
+        t->failed = true;
+    }
+}
+
+/* The width of UTF-8 text on the screen, at one column per character. */
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static bool numeric_column(const struct table *t, size_t column)
+{
+    for (size_t i = t->columns + column; i < t->n; i += t->columns)
+        if (t->cells[i][0] && !strchr("0123456789.-+<", t->cells[i][0]))
+            return false;
+    return t->n > t->columns;
+}
+
+void table_print(const struct table *t, FILE *out)
+{
+    if (t->failed) {
+        fputs("out of memory: this table is not shown\n", out);
+        return;
+    }
+    for (size_t i = 0; i < t->n; i++) {
+        size_t column = i % t->columns, widest = 0;
+        for (size_t j = column; j < t->n; j += t->columns)
+            if (width_of(t->cells[j]) > widest)
+                widest = width_of(t->cells[j]);
+        bool last = column + 1 == t->columns;
+        int pad = (int)(widest - width_of(t->cells[i]));
+        const bool right = numeric_column(t, column);
+        fprintf(out, "%*s", right ? pad : 0, "");
+        quote_terminal(out, t->cells[i]);
+        fprintf(out, "%*s", right || last ? 0 : pad, "");
+        fputs(last ? "\n" : "  ", out);
+    }
+}
+
+static void scaled(double value, const char *const *units, double step, char *text, size_t bytes)
+{
+    size_t u = 0;
+    while (fabs(value) >= step * 0.9995 && units[u + 1]) {
+        value /= step;
+        u++;
+    }
+    int decimals = fabs(value) >= 99.95 ? 0 : fabs(value) >= 9.995 ? 1 : 2;
+    snprintf(text, bytes, "%.*f%s", decimals, value, units[u]);
+}
+
+void table_number(double value, char *text, size_t bytes)
+{
+    static const char *const units[] = { "", "k", "M", "G", "T", NULL };
+    if (isnan(value))
+        snprintf(text, bytes, "-");
+    else if (fabs(value) < 1000 && value == floor(value))
+        snprintf(text, bytes, "%.0f", value);
+    else if (fabs(value) < 1.5)
+        snprintf(text, bytes, "%.4f", value);
+    else
+        scaled(value, units, 1000, text, bytes);
+}
+
+void table_bytes(double value, char *text, size_t bytes)
+{
+    static const char *const units[] = { " B", " KiB", " MiB", " GiB", " TiB", NULL };
+    if (isnan(value))
+        snprintf(text, bytes, "-");
+    else
+        scaled(value, units, 1024, text, bytes);
+}
+
+void table_seconds(double value, char *text, size_t bytes)
+{
+    static const char *const units[] = { " ns", " us", " ms", " s", NULL };
+    if (isnan(value))
+        snprintf(text, bytes, "-");
+    else
+        scaled(value * 1e9, units, 1000, text, bytes);
+}

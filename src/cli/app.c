@@ -1,0 +1,89 @@
+/* app.c - shared by the commands: errors and warnings on the terminal, paths, drawing a result. */
+#include "src/cli/app.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/base/quote.h"
+#include "src/report/plot.h"
+
+void app_error(const struct app *app, const struct error *error)
+{
+    const char *red = app->options.colour ? "\033[31m" : "",
+               *off = app->options.colour ? "\033[0m" : "";
+    fprintf(stderr, "%serror:%s ", red, off);
+    quote_terminal(stderr, error->text);
+    fputc('\n', stderr);
+}
+
+void app_warn(const struct app *app, const char *format, ...)
+{
+    const char *yellow = app->options.colour ? "\033[33m" : "",
+               *off = app->options.colour ? "\033[0m" : "";
+    char text[2000];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%swarning:%s ", yellow, off);
+    quote_terminal(stderr, text);
+    fputc('\n', stderr);
+}
+
+int app_say(void *app_of, const char *line)
+{
+    const struct app *app = app_of;
+    if (!app->options.quiet) {
+        quote_terminal(stderr, line);
+        fputc('\n', stderr);
+    }
+    return *app->interrupted;
+}
+
+void *app_made(void *made)
+{
+    static const char text[] = "error: out of memory\n";
+    if (!made) {
+        const ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+        (void)n;
+        /* Not exit(): a cell's forked process must not run its parent's atexit() handlers. */
+        _exit(EXIT_USAGE);
+    }
+    return made;
+}
+
+void *app_allocate(size_t bytes)
+{
+    return app_made(malloc(bytes ? bytes : 1));
+}
+
+char *app_path(const char *first, const char *second)
+{
+    const size_t bytes = strlen(first) + strlen(second) + 2;
+    char *path = app_allocate(bytes);
+    snprintf(path, bytes, "%s/%s", first, second);
+    return path;
+}
+
+char *app_copy(const char *text)
+{
+    return app_made(strdup(text));
+}
+
+int app_draw(const char *dir, const struct app *app, struct error *error)
+{
+    size_t i;
+    json_t *bare, *name;
+    const int rc = plot_result(dir, app->options.root, app->interrupted, &bare, error);
+
+    json_array_foreach(bare, i, name)
+        app_warn(app, "figure %s: no values to draw", json_string_value(name));
+    json_decref(bare);
+    return rc;
+}

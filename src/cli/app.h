@@ -1,0 +1,61 @@
+/* app.h - state and functions that the commands share. */
+#ifndef DRIFTLINE_CLI_APP_H
+#define DRIFTLINE_CLI_APP_H
+
+#include "src/config/run_options.h"
+#include "src/core/registry.h"
+#include "src/data/files/file.h"
+#include "src/plan/identity.h"
+
+struct kernels;
+
+enum exit_status { EXIT_OK = 0, EXIT_SOME_FAILED = 1, EXIT_USAGE = 2 };
+
+struct app {
+    struct run_options options;
+    struct registry registry;
+    const struct kernels *kernels;
+    struct identity identity;        /* only in commands that measure; else empty */
+    const volatile int *interrupted; /* set by Ctrl-C */
+    volatile int *measuring; /* not 0: after Ctrl-C the program writes its results before it ends */
+    const char **arguments;  /* the command line without its options */
+    size_t n_arguments;
+    uint32_t given;            /* bit i: row i of the table in options.c was given */
+    bool help;                 /* --help was given */
+    bool fail_on_regression;   /* only for compare */
+    double regression_percent; /* only for compare; 0: its default */
+    struct file_options in;    /* only for convert and search: how to read vectors */
+    size_t depth;              /* only for inspect: levels below the node; 0: all */
+    const char *node;          /* only for inspect: "list 3"; NULL: the root */
+    bool json, all;            /* only for inspect: print JSON; print long lists in full */
+    const char *save;          /* only for build: --save DIR */
+    const char *truth;         /* only for search: file of true ids; NULL: none */
+    struct override *knobs;    /* only for search: --knob NAME=VALUE */
+    size_t n_knobs, k;         /* k: only for search; 0: its default */
+};
+
+/* Prints "error: " and the message on stderr; the prefix is red if colours are on. */
+void app_error(const struct app *, const struct error *);
+void app_warn(const struct app *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Draws the figures of the result in dir, and warns of each figure that has no values. Returns OK,
+   ERR_INTERRUPTED or another error code. */
+int app_draw(const char *dir, const struct app *, struct error *);
+
+/* For options.say, with the app as say_to: prints a line on stderr unless --quiet. Returns a value
+   other than 0 once the program is interrupted. */
+int app_say(void *app_of, const char *line);
+
+/* The calls below end the process with a message when memory is exhausted. Only src/cli may do
+   so; all other folders return ERR_NO_MEMORY. */
+
+/* "first/second"; the caller frees it. */
+char *app_path(const char *first, const char *second);
+/* A copy of a string; the caller frees it. */
+char *app_copy(const char *text);
+/* Returns `made`, which an allocation has returned; ends the process if it is NULL. */
+void *app_made(void *made);
+/* malloc() that never returns NULL. jansson uses it too, so that no JSON value lacks a member. */
+void *app_allocate(size_t bytes);
+
+#endif

@@ -1,0 +1,292 @@
+/* cmd_compare.c - `compare A B`: for each label and metric the difference, its interval, the
+ * smallest detectable change, and a verdict; --fail-on-regression makes them an exit status. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/stats.h"
+#include "src/base/table.h"
+#include "src/cli/app.h"
+#include "src/cli/commands.h"
+#include "src/result/compare.h"
+
+static const double regression_default = 10; /* per cent */
+
+static const char *verdict_text(const struct compare_row *row)
+{
+    const size_t least = row->n[0] < row->n[1] ? row->n[0] : row->n[1];
+    switch (row->verdict) {
+        case VERDICT_BETTER: return "better";
+        case VERDICT_WORSE: return "worse";
+        case VERDICT_FEW_REPEATS:
+            return least == 1 ? "one repeat: no verdict" : "two repeats: no verdict";
+        default: return "no difference shown";
+    }
+}
+
+static void add_interval(struct table *table, const struct compare_row *row)
+{
+    char p[40] = "";
+    if (!isnan(row->p))
+        snprintf(p, sizeof p, ", p = %.2g", row->p);
+    if (isnan(row->low))
+        table_add(table, "%s", *p ? p + 2 : row->verdict == VERDICT_FEW_REPEATS ? "-" : "exact");
+    else if (row->kind == ROW_PAIRED)
+        table_add(table, "%+.4g .. %+.4g%s", row->low, row->high, p);
+    else
+        table_add(table, "%+.3g .. %+.3g %%%s", 100 * row->low, 100 * row->high, p);
+}
+
+/* The smallest change that the row's test detects. */
+static void add_visible(struct table *table, const struct compare_row *row)
+{
+    const double percent = 100 * expm1(row->visible);
+    if (isnan(percent))
+        table_add(table, "-");
+    else
+        table_add(table, percent > 1000 ? "> 1000 %%" : "%.3g %%", percent);
+}
+
+static void print_rows(const struct compare_rows *rows)
+{
+    struct table table;
+    static const char *const header[] = { "",         "metric",        "A",         "B",
+                                          "B over A", "95 % interval", "could see", "verdict" };
+    table_init(&table, sizeof header / sizeof *header);
+    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
+        table_add(&table, "%s", header[i]);
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct compare_row *row = &rows->row[i];
+        table_add(&table, "%s", row->label);
+        table_add(&table, "%s", row->metric);
+        table_add(&table, "%.6g", row->a);
+        table_add(&table, "%.6g", row->b);
+        table_add(&table, row->a != 0 ? "%+.2f %%" : "-", 100 * (row->b / row->a - 1));
+        add_interval(&table, row);
+        add_visible(&table, row);
+        table_add(&table, "%s", verdict_text(row));
+    }
+    table_print(&table, stdout);
+    table_free(&table);
+}
+
+/* The assumptions behind the verdicts. */
+static void print_assumptions(const struct compare_rows *rows, const struct compare_side *a,
+                              const struct compare_side *b)
+{
+    const json_t *x = json_object_get(a->result, "environment");
+    const json_t *y = json_object_get(b->result, "environment");
+    size_t tests = 0;
+    for (size_t i = 0; i < rows->n; i++)
+        tests += isnan(rows->row[i].p) ? 0 : 1;
+    printf(
+        "\nA was run at %s, B at %s: at different times, on a machine whose pace drifts. Assumed "
+        "of a run's mean\ntime: a drift of %.0f %% and of %.2f of the deviation among its "
+        "repeats, beside what its repeats show.\n",
+        field_text(x, "started", "an unknown time"), field_text(y, "started", "an unknown time"),
+        100 * DRIFT_FLOOR, sqrt(DRIFT_SHARE));
+    printf("Intervals: of each row alone. p: corrected over the %zu rows that have one. could see: "
+           "the smallest change that a\nrow shows with probability .8, where the times of its step "
+           "change together. To see less, measure both in one\nconfig: compare = { ... } "
+           "(docs/measuring.md).\n",
+           tests);
+}
+
+/* The assumed drift does not cover other programs that ran during only one of the two runs. */
+static void warn_about_load(const struct app *app, const json_t *x, const json_t *y)
+{
+    const double before = json_number_value(json_array_get(json_object_get(x, "load"), 0));
+    const double after = json_number_value(json_array_get(json_object_get(y, "load"), 0));
+    const double processors = field_number(json_object_get(x, "cpu"), "online");
+    if (fabs(after - before) > processors / 2)
+        app_warn(app,
+                 "the load of the machine differs: %.1f during A, %.1f during B, on %g processors; "
+                 "run both again, one after the other",
+                 before, after, processors);
+}
+
+static void warn_about_machines(const struct app *app, const struct compare_side *a,
+                                const struct compare_side *b)
+{
+    static const struct {
+        const char *group, *key;
+    } keys[] = { { "cpu", "model" },
+                 { "build", "compiler" },
+                 { "build", "cflags" },
+                 { "libraries", "openblas" } };
+    const json_t *x = json_object_get(a->result, "environment");
+    const json_t *y = json_object_get(b->result, "environment");
+    if (!json_equal(json_object_get(x, "kernels"), json_object_get(y, "kernels")))
+        app_warn(app, "the two results used different kernels; their times are not comparable");
+    warn_about_load(app, x, y);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *left = json_object_get(json_object_get(x, keys[i].group), keys[i].key);
+        const json_t *right = json_object_get(json_object_get(y, keys[i].group), keys[i].key);
+        if (left && right && !json_equal(left, right))
+            app_warn(app,
+                     "the two results differ in environment.%s.%s; their times are not comparable",
+                     keys[i].group, keys[i].key);
+    }
+}
+
+/* Warns of each label of A without a sample in B. Returns how many there are. */
+static size_t warn_about_missing(const struct app *app, const struct compare_side *a,
+                                 const struct compare_side *b)
+{
+    json_t *there = json_object(), *said = json_object(), *sample;
+    const char *key;
+    json_object_foreach(b->samples, key, sample)
+        json_object_set_new(there, field_text(sample, "label", ""), json_true());
+    json_object_foreach(a->samples, key, sample) {
+        const char *label = field_text(sample, "label", "");
+        if (json_object_get(there, label) || json_object_get(said, label))
+            continue;
+        json_object_set_new(said, label, json_true());
+        app_warn(
+            app,
+            "%s has no result of \"%s\", which %s has: it did not run, or all its cells failed",
+            app->arguments[1], label, app->arguments[0]);
+    }
+    const size_t n = json_object_size(said);
+    json_decref(there);
+    json_decref(said);
+    return n;
+}
+
+static size_t failed_cells(const struct compare_side *side)
+{
+    size_t n = 0, i;
+    const json_t *cell;
+    json_array_foreach(json_object_get(side->result, "cells"), i, cell)
+        n += strcmp(field_text(cell, "status", ""), "ok") != 0;
+    return n;
+}
+
+/* Returns how many more cells failed in B than in A: the samples do not include failed repeats. */
+static size_t warn_about_failed(const struct app *app, const struct compare_side *a,
+                                const struct compare_side *b)
+{
+    const size_t before = failed_cells(a), after = failed_cells(b);
+    if (after <= before)
+        return 0;
+    app_warn(app, "%s has %zu cell%s without status ok, %s has %zu", app->arguments[1], after,
+             after == 1 ? "" : "s", app->arguments[0], before);
+    return after - before;
+}
+
+/* The smallest detectable change of time in step TAG of LABEL, as a logarithm; INFINITY: none. */
+static double step_visible(const struct compare_rows *rows, const char *label, const char *tag)
+{
+    double least = INFINITY;
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct compare_row *row = &rows->row[i];
+        if (row->kind == ROW_TIMED && !strcmp(row->label, label) &&
+            !strcmp(strchr(row->metric, '/') + 1, tag))
+            least = fmin(least, row->visible); /* fmin() ignores a NAN */
+    }
+    return least;
+}
+
+/* Warns of each step in which no time could show a slow-down of `percent`. Returns how many. */
+static size_t warn_about_blind(const struct app *app, const struct compare_rows *rows,
+                               double percent)
+{
+    enum { NAMED = 5 };
+    json_t *said = json_object();
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct compare_row *row = &rows->row[i];
+        char key[600], could[64];
+        const char *tag = row->kind == ROW_TIMED ? strchr(row->metric, '/') + 1 : "";
+        snprintf(key, sizeof key, "%s\n%s", row->label, tag);
+        if (row->kind != ROW_TIMED || json_object_get(said, key))
+            continue;
+        const double visible = step_visible(rows, row->label, tag);
+        if (visible <= log(1 + percent / 100))
+            continue;
+        json_object_set_new(said, key, json_true());
+        if (json_object_size(said) > NAMED)
+            continue;
+        if (visible <= log(11))
+            snprintf(could, sizeof could, "the smallest they could show is %.3g %%",
+                     100 * expm1(visible));
+        else if (isfinite(visible))
+            snprintf(could, sizeof could, "they could not show 1000 %% either");
+        else
+            snprintf(could, sizeof could, "at least %d repeats of each are needed",
+                     STATS_INTERVAL_MIN);
+        app_warn(app, "the repeats of \"%s\", %s, could not show a slow-down of %g %%: %s",
+                 row->label, tag, percent, could);
+    }
+    const size_t n = json_object_size(said);
+    json_decref(said);
+    if (n > NAMED)
+        app_warn(app, "the same holds for %zu more steps", n - NAMED);
+    if (n)
+        app_warn(app, "there are too few repeats, or the machine is too noisy; use more repeats "
+                      "(--repeats), or a larger slow-down (--regression PERCENT)");
+    return n;
+}
+
+/* Prints the comparison; returns the exit status, which depends on --fail-on-regression. */
+static int report(const struct app *app, const struct compare_side *a, const struct compare_side *b)
+{
+    struct compare_rows rows = { 0 };
+    struct error error = { 0 };
+    size_t worse = 0, better = 0;
+    if (compare_sides(&rows, a, b, &error)) {
+        compare_rows_free(&rows);
+        app_error(app, &error);
+        return EXIT_USAGE;
+    }
+    warn_about_machines(app, a, b);
+    if (rows.n) {
+        print_rows(&rows);
+        print_assumptions(&rows, a, b);
+    } else {
+        app_warn(app, "%s and %s have no label and metric in common", app->arguments[0],
+                 app->arguments[1]);
+    }
+    const size_t missing =
+        (rows.n ? warn_about_missing(app, a, b) : 1) + warn_about_failed(app, a, b);
+    for (size_t i = 0; i < rows.n; i++) {
+        worse += rows.row[i].verdict == VERDICT_WORSE;
+        better += rows.row[i].verdict == VERDICT_BETTER;
+    }
+    printf("\nB against A: %zu better, %zu worse, of %zu\n", better, worse, rows.n);
+    size_t blind = 0;
+    if (app->fail_on_regression)
+        blind = warn_about_blind(
+            app, &rows, app->regression_percent > 0 ? app->regression_percent : regression_default);
+    compare_rows_free(&rows);
+    return app->fail_on_regression && (worse || missing || blind) ? EXIT_SOME_FAILED : EXIT_OK;
+}
+
+/* With --in-process a cell's times and memory include the harness's own. */
+static int refuse_in_process(const struct app *app, const struct compare_side *sides[2],
+                             struct error *error)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (json_is_true(json_object_get(json_object_get(sides[i]->result, "run"), "in_process")))
+            return fail(error, ERR_CONFIG,
+                        "%s: its cells ran in the harness's process (--in-process), so it is not "
+                        "comparable; run its config again without --in-process",
+                        app->arguments[i]);
+    return OK;
+}
+
+int command_compare(struct app *app)
+{
+    struct compare_side a = { 0 }, b = { 0 };
+    const struct compare_side *sides[2] = { &a, &b };
+    struct error error = { 0 };
+    int status = EXIT_USAGE;
+    if (compare_side_read(&a, app->arguments[0], &error) ||
+        compare_side_read(&b, app->arguments[1], &error) || refuse_in_process(app, sides, &error))
+        app_error(app, &error);
+    else
+        status = report(app, &a, &b);
+    compare_side_free(&a);
+    compare_side_free(&b);
+    return status;
+}

@@ -1,0 +1,170 @@
+/* cmd_dump.c - `dump RESULT`: prints the ids that each cell returned, as tab-separated lines. */
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/cli/app.h"
+#include "src/cli/commands.h"
+#include "src/core/index.h"
+#include "src/core/mem.h"
+#include "src/result/lookup.h"
+#include "src/result/result.h"
+#include "src/run/answers_file.h"
+
+/* The answers of one cell, and the cell's JSON. */
+struct dumped {
+    const struct app *app;
+    const json_t *cells; /* from cells/N.json: one entry per point */
+    const char *path;
+    size_t left_out;
+};
+
+static bool is_wanted(const struct app *app, const char *label)
+{
+    bool wanted = app->options.n_only == 0;
+
+    for (size_t i = 0; i < app->options.n_only; i++)
+        wanted |= strcmp(app->options.only[i], label) == 0;
+    return wanted;
+}
+
+static const json_t *step_of(const json_t *cell, size_t op)
+{
+    size_t i;
+    json_t *step;
+
+    json_array_foreach(json_object_get(cell, "steps"), i, step)
+        if (field_integer(step, "index", -1) == (long long)op)
+            return step;
+    return NULL;
+}
+
+/* Queries run in a shuffled order; the output is sorted by their position in the operation. */
+struct query_place {
+    uint64_t position;
+    size_t at;
+};
+
+static int by_position(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct query_place *)a)->position,
+                   y = ((const struct query_place *)b)->position;
+
+    return x < y ? -1 : x > y;
+}
+
+static void print_answers(const char *head, const struct answers_entry *e)
+{
+    const struct answers *a = &e->answers;
+    struct query_place *order = app_made(mem_array(NULL, a->n + 1, sizeof *order));
+
+    for (size_t q = 0; q < a->n; q++)
+        order[q] = (struct query_place){ a->positions[q], q };
+    qsort(order, a->n, sizeof *order, by_position);
+    for (size_t i = 0; i < a->n; i++) {
+        const size_t q = order[i].at;
+        const size_t from = a->starts ? (size_t)a->starts[q] : q * e->k;
+        const size_t to = a->starts ? (size_t)a->starts[q + 1] : from + e->k;
+
+        for (size_t j = from; j < to; j++) {
+            if (a->ids[j] == ID_NONE)
+                continue;
+            quote_terminal(stdout, head);
+            printf("\t%" PRIu64 "\t%zu\t%" PRIu64 "\n", a->positions[q] + 1, j - from + 1,
+                   a->ids[j]);
+        }
+    }
+    mem_free(NULL, order);
+}
+
+static void print_entry(const struct dumped *d, const struct answers_entry *e)
+{
+    const struct answers *a = &e->answers;
+    const json_t *cell = json_array_get(d->cells, e->point == SIZE_MAX ? 0 : e->point);
+    const json_t *step = step_of(cell, a->op);
+    char label[400], head[600];
+
+    if (!cell || !is_wanted(d->app, field_text(cell, "label", "")))
+        return;
+    result_cell_label(cell, label, sizeof label);
+    (void)snprintf(head, sizeof head, "%s\t%lld\t%zu\t%s", label,
+                   field_integer(cell, "repeat", 0) + 1, a->op + 1, field_text(step, "tag", ""));
+    print_answers(head, e);
+}
+
+static int dump_file(struct dumped *d, struct error *error)
+{
+    FILE *file = fopen(d->path, "rb");
+    struct answers_entry entry;
+    int rc;
+
+    if (!file)
+        return errno == ENOENT ? OK : fail_errno(error, ERR_IO, "%s: cannot be read", d->path);
+    while ((rc = answers_file_read(file, d->path, &entry, error)) == 1) {
+        if (entry.kept)
+            print_entry(d, &entry);
+        else
+            d->left_out++;
+        free(entry.words);
+    }
+    (void)fclose(file);
+    return rc;
+}
+
+/* Prints each cell that has both cells/N.json and cells/N.answers, in the order of N. */
+static int dump_cells(struct app *app, const char *dir, size_t *found, size_t *left_out,
+                      struct error *error)
+{
+    size_t n = 0;
+    unsigned long *numbers = result_stored_numbers(dir, &n);
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++) {
+        char json[PATH_MAX], answers[PATH_MAX];
+        struct stat st;
+
+        (void)snprintf(json, sizeof json, "%s/cells/%lu.json", dir, numbers[i]);
+        (void)snprintf(answers, sizeof answers, "%s/cells/%lu.answers", dir, numbers[i]);
+        if (stat(answers, &st) != 0)
+            continue;
+        json_t *file = json_read(json, error);
+        struct dumped d = { app, json_object_get(file, "cells"), answers, 0 };
+        rc = file ? dump_file(&d, error) : error->code;
+        *left_out += d.left_out;
+        *found += 1;
+        json_decref(file);
+    }
+    mem_free(NULL, numbers);
+    return rc;
+}
+
+int command_dump(struct app *app)
+{
+    char *dir = app_made(result_dir(app->arguments[0]));
+    struct error error = { 0 };
+    size_t found = 0, left_out = 0;
+
+    printf("label\trepeat\toperation\ttag\tquery\trank\tid\n");
+    int rc = dump_cells(app, dir, &found, &left_out, &error);
+    if (rc == OK && found == 0)
+        rc = fail(&error, ERR_NOT_FOUND,
+                  "%s: no cell has stored answers (cells/NUMBER.answers); run the config again, "
+                  "which stores them",
+                  dir);
+    if (rc != OK)
+        app_error(app, &error);
+    if (left_out > 0)
+        app_warn(app,
+                 "the answers of %zu searches were not stored: at most %zu MiB of answers are "
+                 "stored for a cell",
+                 left_out, ANSWERS_BYTES_MAX >> 20);
+    free(dir);
+    return rc == OK ? EXIT_OK : EXIT_USAGE;
+}

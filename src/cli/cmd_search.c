@@ -1,0 +1,255 @@
+/* cmd_search.c - `search DIR QUERIES`: opens a saved index and searches it. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/cli/app.h"
+#include "src/cli/commands.h"
+#include "src/config/data/rows.h"
+#include "src/core/parallel.h"
+#include "src/data/files/file.h"
+#include "src/run/saved/search.h"
+#include "src/workload/gather.h"
+
+enum { K_DEFAULT = 10 };
+
+struct search {
+    struct app *app;
+    struct saved_index index;
+    struct source *source; /* of the queries */
+    void *rows, *knobs;
+    char knobs_text[1000]; /* those that are set: "nprobe=32 " */
+    size_t n, k;
+    uint64_t *ids; /* n x k */
+    struct saved_times times;
+    double recall; /* NAN: without --truth */
+};
+
+static struct param_value value_of(const json_t *json)
+{
+    if (json_is_string(json))
+        return (struct param_value){ .kind = VALUE_TEXT, .text = json_string_value(json) };
+    if (json_is_boolean(json))
+        return (struct param_value){ .kind = VALUE_BOOL, .boolean = json_is_true(json) };
+    return (struct param_value){ .kind = VALUE_NUMBER, .number = json_number_value(json) };
+}
+
+static int set_knob(struct search *s, const char *name, struct param_value value, struct error *err)
+{
+    const struct index_ops *ops = s->index.ops;
+    char owner[100];
+
+    (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
+    return param_set(ops->knobs, s->knobs, name, value, owner, err);
+}
+
+static void describe_knobs(struct search *s, const void *defaults)
+{
+    char scratch[PARAM_TEXT_BYTES];
+    size_t used = 0;
+
+    for (const struct param *p = s->index.ops->knobs; p && p->name; p++) {
+        const struct param_value v = param_get(p, s->knobs, scratch);
+        char text[PARAM_TEXT_BYTES], plain[PARAM_TEXT_BYTES];
+
+        for (int i = 0; i < 2; i++) {
+            const struct param_value of = i ? param_get(p, defaults, scratch) : v;
+            char *to = i ? plain : text;
+            if (of.kind == VALUE_TEXT)
+                (void)snprintf(to, PARAM_TEXT_BYTES, "%s", of.text);
+            else if (of.kind == VALUE_BOOL)
+                (void)snprintf(to, PARAM_TEXT_BYTES, "%s", of.boolean ? "true" : "false");
+            else
+                (void)snprintf(to, PARAM_TEXT_BYTES, "%.12g", of.number);
+        }
+        if (strcmp(text, plain) != 0 && used < sizeof s->knobs_text)
+            used += (size_t)snprintf(s->knobs_text + used, sizeof s->knobs_text - used, " %s=%s",
+                                     p->name, text);
+    }
+}
+
+/* The method's defaults, then what the config set, then --knob. */
+static int choose_knobs(struct search *s, struct error *err)
+{
+    const struct index_ops *ops = s->index.ops;
+    void *defaults = NULL;
+    const char *name;
+    json_t *value;
+    int rc = OK;
+
+    if (ops->knobs) {
+        s->knobs = app_allocate(ops->knobs_bytes);
+        defaults = app_allocate(ops->knobs_bytes);
+        memset(s->knobs, 0, ops->knobs_bytes);
+        memset(defaults, 0, ops->knobs_bytes);
+        param_defaults(ops->knobs, s->knobs);
+        param_defaults(ops->knobs, defaults);
+    }
+    json_object_foreach(json_object_get(s->index.about, "knobs"), name, value)
+        rc = rc ? rc : set_knob(s, name, value_of(value), err);
+    for (size_t i = 0; !rc && i < s->app->n_knobs; i++)
+        rc = set_knob(s, s->app->knobs[i].key,
+                      (struct param_value){ .kind = VALUE_TEXT, .text = s->app->knobs[i].value },
+                      err);
+    if (!rc)
+        describe_knobs(s, defaults);
+    free(defaults);
+    return rc;
+}
+
+static int read_queries(struct search *s, struct error *err)
+{
+    const struct index_env *env = &s->index.env;
+    const char *given = s->app->arguments[1];
+    const struct source *q;
+
+    if (catalog_rows_open(given, &s->app->in, &s->app->options, &s->source, err))
+        return err->code;
+    q = s->source;
+    if (*q->note) {
+        char line[sizeof q->name + sizeof q->note + 2];
+
+        (void)snprintf(line, sizeof line, "%s: %s", q->name, q->note);
+        (void)app_say(s->app, line);
+    }
+    const bool bytes_of_codes = env->element == ELEMENT_B64 && q->element == ELEMENT_U8;
+    const size_t dim = bytes_of_codes ? 8 * q->dim : q->dim;
+    if (dim != env->dim)
+        return fail(err, ERR_DIMENSION, "%s: the queries have dimension %zu, the index has %zu",
+                    given, dim, env->dim);
+    if (env->element == ELEMENT_B64 && !bytes_of_codes && q->element != ELEMENT_B64)
+        return fail(err, ERR_DIMENSION, "%s: the queries are %s, the index has codes of 64 bits",
+                    given, data_element_name(q->element));
+    s->n = q->n;
+    s->rows = catalog_rows_read(q, env->element, err);
+    if (!s->rows)
+        return err->code;
+    if (env->metric == METRIC_COS && env->element == ELEMENT_F32)
+        gather_scale_to_unit(s->rows, s->n, env->dim);
+    return OK;
+}
+
+static int search(struct search *s, struct error *err)
+{
+    const struct search_request request = {
+        .queries = { s->rows, s->n, s->index.env.dim, s->index.env.element },
+        .k = s->k,
+        .knobs = s->knobs,
+        .threads = pool_threads(s->index.pool),
+    };
+
+    s->ids = mem_array(NULL, s->n, s->k * sizeof *s->ids);
+    if (!s->ids)
+        return fail(err, ERR_NO_MEMORY, "out of memory for %zu x %zu answers", s->n, s->k);
+    return saved_search(&s->index, &request, s->ids, &s->times);
+}
+
+static int score(struct search *s, struct error *err)
+{
+    const char *path = s->app->truth;
+    const struct file_options by_name = { 0 };
+    struct source *truth = NULL;
+    int64_t *ids = NULL;
+
+    s->recall = NAN;
+    if (!path)
+        return OK;
+    if (catalog_rows_open(path, &by_name, &s->app->options, &truth, err))
+        return err->code;
+    if (truth->n < s->n)
+        fail(err, ERR_DIMENSION, "%s: %zu rows of true ids, but there are %zu queries", path,
+             truth->n, s->n);
+    else if (truth->dim < s->k)
+        fail(err, ERR_DIMENSION, "%s: %zu true ids a row, but k is %zu; choose a smaller --k", path,
+             truth->dim, s->k);
+    else
+        ids = catalog_rows_read(truth, ELEMENT_I64, err);
+    if (ids)
+        s->recall = saved_recall(s->ids, s->n, s->k, ids, truth->dim);
+    mem_free(NULL, ids);
+    source_close(truth);
+    return err->code;
+}
+
+/* -1 in the file stands for no answer: ID_NONE as a signed number. */
+static int write_answers(struct search *s, struct error *err)
+{
+    const struct file_options by_name = { 0 };
+    struct source *answers;
+
+    if (!s->app->options.out)
+        return OK;
+    answers = source_new("answers", err);
+    if (!answers)
+        return err->code;
+    answers->n = s->n;
+    answers->dim = s->k;
+    answers->element = ELEMENT_I64;
+    answers->rows = s->ids;
+    const int rc = data_write(answers, s->app->options.out, &by_name, NULL, err);
+    source_close(answers);
+    return rc;
+}
+
+static void print_times(const struct search *s, FILE *out)
+{
+    const struct saved_times *t = &s->times;
+
+    if (!isnan(s->recall))
+        fprintf(out, "recall   %.4f of the first %zu ids of %s\n", s->recall, s->k, s->app->truth);
+    fprintf(out, "batch    %.0f queries a second (%zu queries)\n", t->queries_per_second,
+            t->n_batch);
+    fprintf(out, "latency  p50 %.1f us, p99 %.1f us (%zu queries, one at a time)\n",
+            t->p50_ns / 1000, t->p99_ns / 1000, t->n_single);
+}
+
+static void print(const struct search *s)
+{
+    const json_t *about = s->index.about;
+    const size_t threads = pool_threads(s->index.pool);
+    struct quoted_output text;
+
+    quote_terminal_begin(&text);
+    if (text.out) {
+        fprintf(text.out, "index    %s: %s, %lld rows of %zu %s, metric %s\n", s->app->arguments[0],
+                s->index.ops->name, field_integer(about, "rows", 0), s->index.env.dim,
+                element_name(s->index.env.element), metric_name(s->index.env.metric));
+        fprintf(text.out, "queries  %s: %zu, k = %zu, %zu thread%s\n", s->app->arguments[1], s->n,
+                s->k, threads, threads == 1 ? "" : "s");
+        fprintf(text.out, "knobs   %s\n", *s->knobs_text ? s->knobs_text : " defaults");
+        print_times(s, text.out);
+        if (s->app->options.out)
+            fprintf(text.out, "answers  %s\n", s->app->options.out);
+    }
+    quote_terminal_print(&text);
+}
+
+int command_search(struct app *app)
+{
+    struct search s = { .app = app, .k = app->k ? app->k : K_DEFAULT };
+    struct error error = { 0 };
+
+    app->options.say = app_say;
+    app->options.say_to = app;
+    int rc = saved_open(&s.index, app->arguments[0], &app->registry, app->kernels,
+                        app->options.threads, &error);
+    rc = rc ? rc : choose_knobs(&s, &error);
+    rc = rc ? rc : read_queries(&s, &error);
+    rc = rc ? rc : search(&s, &error);
+    rc = rc ? rc : score(&s, &error);
+    rc = rc ? rc : write_answers(&s, &error);
+    if (rc)
+        app_error(app, &error);
+    else
+        print(&s);
+    source_close(s.source);
+    mem_free(NULL, s.rows);
+    mem_free(NULL, s.ids);
+    free(s.knobs);
+    saved_close(&s.index);
+    return rc ? EXIT_USAGE : EXIT_OK;
+}

@@ -1,0 +1,235 @@
+/* commands.c - the table of commands: finds the one that the command line names, prints help, opens
+ * the registry and the kernels, and runs it. */
+#include "src/cli/commands.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+#include "src/cli/app.h"
+#include "src/cli/docs/docs.h"
+#include "src/cli/methods.h"
+#include "src/cli/options.h"
+
+static int command_docs(struct app *);
+
+struct command {
+    const char *name, *arguments, *help;
+    size_t min_arguments, max_arguments;
+    int (*run)(struct app *);
+};
+
+static const struct command commands[] = {
+    { "run", "[options] CONFIG...",
+      "run experiments and write results/NAME/: result.json, figures, report.html", 1, 1000,
+      command_run },
+    { "check", "CONFIG...", "read a config and print its plan; run nothing", 1, 1000,
+      command_check },
+    { "build", "CONFIG --save DIR",
+      "run the workload of a config without its searches, and save the index", 1, 1,
+      command_build },
+    { "search", "DIR QUERIES",
+      "search a saved index: a file of queries, FILE:DATASET, or DATASET:PART", 2, 2,
+      command_search },
+    { "inspect", "RESULT|DIR",
+      "print the structure of a saved index, or what w:inspect stored in a result", 1, 1,
+      command_inspect },
+    { "list", "[methods|datasets|configs|kernels]",
+      "list methods, data sets, configs or kernels; without a word, all of them", 0, 1,
+      command_list },
+    { "describe", "NAME",
+      "print the parameters of a method, or the shape and sources of a data set", 1, 1,
+      command_describe },
+    { "fetch", "DATASET...", "download data sets, verify and convert them", 1, 1000,
+      command_fetch },
+    { "convert", "IN OUT", "convert a file of vectors; the names state the formats", 2, 2,
+      command_convert },
+    { "plot", "RESULT...", "redraw the figures of a result", 1, 1000, command_plot },
+    { "report", "RESULT...", "write report.html again", 1, 1000, command_report },
+    { "compare", "A B", "compare two results: difference, interval, verdict", 2, 2,
+      command_compare },
+    { "dump", "RESULT", "print the ids that each query was answered, one line each", 1, 1,
+      command_dump },
+    { "reproduce", "[PAPER]",
+      "run every config of a paper and write one page: measured beside published", 0, 1,
+      command_reproduce },
+    { "bench", "kernels", "measure each kernel beside the scalar one and the machine's limits", 1,
+      1, command_bench },
+    { "new", "NAME", "make a new method from the skeleton, build and test it", 1, 1, command_new },
+    { "version", "", "print version, build, kernels and baseline libraries", 0, 0,
+      command_version },
+    { "help", "[COMMAND]", "print this text, or the help of a command", 0, 1, command_help },
+    { "docs", "DIR", NULL, 1, 1, command_docs }, /* for `make docs`; --help does not list it */
+    { NULL, NULL, NULL, 0, 0, NULL },
+};
+
+static const char environment[] =
+    "  DRIFTLINE_DATA         folders with datasets, separated by ':', looked through before "
+    "any download\n"
+    "  DRIFTLINE_CACHE        where downloads, converted data and built baselines are kept: a "
+    "folder that\n"
+    "                         only you can write; by default in ~/.cache\n"
+    "  DRIFTLINE_KERNELS      scalar, avx2 or avx512: at most this instruction set\n"
+    "  DRIFTLINE_OFFLINE      1: download nothing\n"
+    "  DRIFTLINE_NO_INSTALL   1: install nothing, print the command instead\n"
+    "  DRIFTLINE_KEEP_ENV     1: hand on OPENBLAS_*, OMP_*, MALLOC_*, GLIBC_TUNABLES, "
+    "LD_PRELOAD and the like, which\n"
+    "                         the launcher else takes out, as they change libraries; the "
+    "result says which\n"
+    "  NO_COLOR               no colours\n";
+static const char exit_status[] =
+    "0 all cells ran; 1 some cell failed or was interrupted, or --fail-on-regression; 2 usage or "
+    "config error";
+
+static void help_all(void)
+{
+    puts("Driftline: nearest-neighbour search on data that change\n\nusage:\n"
+         "  ./harness CONFIG...   the same as run");
+    for (const struct command *c = commands; c->name; c++) {
+        char left[64];
+        if (!c->help)
+            continue;
+        snprintf(left, sizeof left, "%s %s", c->name, c->arguments);
+        printf("  ./harness %-42s %s\n", left, c->help);
+    }
+    puts("\n./harness COMMAND --help lists the options of one command. All options:");
+    options_help(NULL);
+    printf("\nenvironment:\n%s\nexit status: %s\n", environment, exit_status);
+}
+
+static void help_one(const struct command *c)
+{
+    printf("usage: ./harness %s%s%s\n\n%s\n\noptions:\n", c->name, *c->arguments ? " " : "",
+           c->arguments, c->help ? c->help : "write the generated documents into DIR");
+    options_help(c->name);
+}
+
+static int choose_kernels(struct app *app)
+{
+    enum isa at_most = kernels_best_isa();
+    const char *name = getenv("DRIFTLINE_KERNELS");
+    if (name && *name && kernels_isa_named(name, &at_most)) {
+        struct error error = { 0 };
+        fail(&error, ERR_CONFIG, "DRIFTLINE_KERNELS=%s: expected scalar, avx2 or avx512", name);
+        app_error(app, &error);
+        return EXIT_USAGE;
+    }
+    app->kernels = kernels_select(at_most);
+    if (name && *name && app->kernels->isa != at_most)
+        app_warn(app, "DRIFTLINE_KERNELS=%s: this processor has no %s; using %s", name, name,
+                 app->kernels->name);
+    return EXIT_OK;
+}
+
+static int open_registry(struct app *app, bool measures)
+{
+    struct error error = { 0 };
+    int rc = methods_open(&app->registry, &error);
+    if (!rc && !app->options.allow_programs)
+        methods_lock_programs(&app->registry);
+    for (size_t i = 0; !rc && i < app->options.n_plugins; i++)
+        rc = registry_load_plugin(&app->registry, app->options.plugins[i], &error);
+    if (!rc && measures)
+        rc = identity_open(&app->identity, &app->registry, app->kernels, &error);
+    if (!rc)
+        return EXIT_OK;
+    app_error(app, &error);
+    return EXIT_USAGE;
+}
+
+/* Prints an error and returns NULL if there is no such command. A config without a command is an
+   argument of `run`. */
+static const struct command *find_command(const struct app *app, const char *given)
+{
+    const char *names[32];
+    size_t n = 0;
+    for (const struct command *c = commands; c->name; c++) {
+        if (!strcmp(c->name, given))
+            return c;
+        names[n++] = c->name;
+    }
+    const size_t length = strlen(given);
+    if (strchr(given, '/') || (length > 4 && !strcmp(given + length - 4, ".lua")))
+        return &commands[0];
+    struct error error = { 0 };
+    fail(&error, ERR_CONFIG, "there is no command \"%s\"%s  (./harness help)", given,
+         error_hint(given, names, n).text);
+    app_error(app, &error);
+    return NULL;
+}
+
+static int command_docs(struct app *app)
+{
+    struct docs_command list[sizeof commands / sizeof *commands];
+    struct docs_option options[OPTIONS_MAX];
+    struct error error = { 0 };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        list[i] =
+            (struct docs_command){ commands[i].name, commands[i].arguments, commands[i].help };
+    options_documented(options);
+    const struct docs_program program = { .registry = &app->registry,
+                                          .root = app->options.root,
+                                          .commands = list,
+                                          .options = options,
+                                          .environment = environment,
+                                          .exit_status = exit_status };
+    if (!docs_write(&program, app->arguments[0], &error))
+        return EXIT_OK;
+    app_error(app, &error);
+    return EXIT_SOME_FAILED;
+}
+
+int command_help(struct app *app)
+{
+    const struct command *command = app->n_arguments ? find_command(app, app->arguments[0]) : NULL;
+    if (app->n_arguments && !command)
+        return EXIT_USAGE;
+    if (command)
+        help_one(command);
+    else
+        help_all();
+    return EXIT_OK;
+}
+
+/* Prints an error unless the options and the number of arguments suit the command. */
+static int check_usage(const struct app *app, const struct command *command)
+{
+    struct error error = { 0 };
+    if (options_check(app, command->name, &error) == OK &&
+        (app->n_arguments < command->min_arguments || app->n_arguments > command->max_arguments))
+        fail(&error, ERR_CONFIG, "usage: ./harness %s %s", command->name, command->arguments);
+    if (!error.code)
+        return EXIT_OK;
+    app_error(app, &error);
+    return EXIT_USAGE;
+}
+
+int commands_run(struct app *app)
+{
+    if (!app->n_arguments) {
+        help_all();
+        return app->help ? EXIT_OK : EXIT_USAGE;
+    }
+    if (app->help)
+        return command_help(app);
+    const struct command *command = find_command(app, app->arguments[0]);
+    if (!command)
+        return EXIT_USAGE;
+    if (!strcmp(command->name, app->arguments[0])) {
+        app->arguments++;
+        app->n_arguments--;
+    }
+    int status = check_usage(app, command);
+    if (!status)
+        status = choose_kernels(app);
+    if (!status)
+        status =
+            open_registry(app, command->run == command_run || command->run == command_reproduce);
+    if (status)
+        return status;
+    status = command->run(app);
+    identity_close(&app->identity);
+    registry_close(&app->registry);
+    return status;
+}

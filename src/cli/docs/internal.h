@@ -1,0 +1,54 @@
+/* internal.h - shared by the generators of documents. */
+#ifndef DRIFTLINE_CLI_DOCS_INTERNAL_H
+#define DRIFTLINE_CLI_DOCS_INTERNAL_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "src/cli/docs/docs.h"
+#include "src/core/param.h"
+
+/* page.c: a file that is gathered in memory */
+
+struct docs_page {
+    FILE *out; /* write the file's content here */
+    char *text;
+    size_t bytes;
+};
+
+int docs_begin(struct docs_page *, struct error *);
+/* Writes FOLDER/NAME unless the file already has this content. Frees the page, also on failure. */
+int docs_finish(struct docs_page *, const char *folder, const char *name, struct error *);
+void docs_abandon(struct docs_page *);
+/* Writes a cell of a Markdown table; escapes '|' and '<'. */
+void docs_cell(FILE *, const char *text);
+/* "100", "2^22", "1e9" */
+void docs_number(FILE *, double);
+
+/* A generator writes the lines of a block. `arguments` has what follows "of", or "". DOCS_ABSENT
+   leaves the block as it is. */
+enum docs_result { DOCS_WRITTEN, DOCS_ABSENT, DOCS_FAILED };
+typedef enum docs_result docs_generator(const struct docs_program *, FILE *, const char *arguments,
+                                        struct error *);
+
+docs_generator docs_options;   /* NAME...: the tables of options of methods */
+docs_generator docs_synthetic; /* the options of the kinds of synthetic data */
+docs_generator docs_language;  /* SECTION of src/config/script/language.def */
+docs_generator docs_metrics;   /* the metrics of results */
+docs_generator docs_figures;   /* the kinds of figures */
+docs_generator docs_fields;    /* MEMBER of result.json, from its schema */
+docs_generator docs_configs;   /* FOLDER below configs/, or "configs" itself */
+
+/* options.c: head and rows of a table of options. `only`: the method that alone among the block's
+   methods has the option, or NULL. */
+void docs_option_head(FILE *);
+void docs_option_row(FILE *, const struct param *, const char *only);
+
+/* configs.c: for scandir(), the files of a folder that are configs */
+int docs_is_config(const struct dirent *);
+
+/* man.c */
+void docs_man(const struct docs_program *, FILE *);
+
+#endif

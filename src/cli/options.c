@@ -1,0 +1,445 @@
+/* options.c - the options of the command line: one table for parsing, --help and "did you mean". */
+#include "src/cli/options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct flag {
+    const char *name, *value; /* value NULL: takes none */
+    const char *applies_to;   /* commands, separated by blanks; NULL: all */
+    const char *help;
+    int (*take)(struct app *, const char *text); /* 0, or -1: not a valid value */
+};
+
+static void *grown(void *array, size_t n, size_t element_bytes)
+{
+    return app_made(realloc(array, (n + 1) * element_bytes));
+}
+
+static void append(const char ***list, size_t *n, const char *text)
+{
+    *list = grown(*list, *n, sizeof **list);
+    (*list)[(*n)++] = text;
+}
+
+static int take_count(const char *text, size_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (errno || end == text || *end || strchr(text, '-') || v == 0)
+        return -1;
+    *out = (size_t)v;
+    return 0;
+}
+
+/* "4G", "512M", "1073741824" */
+static int take_bytes(const char *text, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || !(v > 0))
+        return -1;
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    if (*end && (!unit || end[1]))
+        return -1;
+    for (const char *u = units; unit && u <= unit; u++)
+        v *= 1024;
+    if (v > 1e18)
+        return -1;
+    *out = (uint64_t)v;
+    return 0;
+}
+
+/* "KEY=VALUE" */
+static int take_pair(const char *text, struct override **list, size_t *n)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        return -1;
+    *list = grown(*list, *n, sizeof **list);
+    char *key = app_made(strndup(text, (size_t)(equals - text)));
+    char *value = app_copy(equals + 1);
+    (*list)[(*n)++] = (struct override){ key, value, false };
+    return 0;
+}
+
+static int take_set(struct app *app, const char *text)
+{
+    return take_pair(text, &app->options.sets, &app->options.n_sets);
+}
+
+static int take_knob(struct app *app, const char *text)
+{
+    return take_pair(text, &app->knobs, &app->n_knobs);
+}
+
+static int take_k(struct app *app, const char *text)
+{
+    return take_count(text, &app->k) || app->k > 1000000 ? -1 : 0;
+}
+
+static int take_save(struct app *app, const char *text)
+{
+    app->save = text;
+    return *text ? 0 : -1;
+}
+
+static int take_depth(struct app *app, const char *text)
+{
+    return take_count(text, &app->depth);
+}
+
+static int take_node(struct app *app, const char *text)
+{
+    app->node = text;
+    return *text ? 0 : -1;
+}
+
+static int take_json(struct app *app, const char *text)
+{
+    (void)text;
+    app->json = true;
+    return 0;
+}
+
+static int take_all(struct app *app, const char *text)
+{
+    (void)text;
+    app->all = true;
+    return 0;
+}
+
+static int take_truth(struct app *app, const char *text)
+{
+    app->truth = text;
+    return *text ? 0 : -1;
+}
+
+static int take_repeats(struct app *app, const char *text)
+{
+    return take_count(text, &app->options.repeats);
+}
+
+static int take_threads(struct app *app, const char *text)
+{
+    return take_count(text, &app->options.threads);
+}
+
+static int take_seed(struct app *app, const char *text)
+{
+    char *end;
+    errno = 0;
+    app->options.seed = strtoull(text, &end, 10);
+    app->options.has_seed = true;
+    return errno || end == text || *end || strchr(text, '-') ? -1 : 0;
+}
+
+static int take_timeout(struct app *app, const char *text)
+{
+    char *end;
+    app->options.timeout_s = strtod(text, &end);
+    return end == text || *end || !(app->options.timeout_s > 0) ? -1 : 0;
+}
+
+static int take_memory(struct app *app, const char *text)
+{
+    return take_bytes(text, &app->options.memory_limit);
+}
+
+static int take_only(struct app *app, const char *text)
+{
+    append(&app->options.only, &app->options.n_only, text);
+    return 0;
+}
+
+static int take_allow_programs(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.allow_programs = true;
+    return 0;
+}
+
+static int take_plugin(struct app *app, const char *text)
+{
+    append(&app->options.plugins, &app->options.n_plugins, text);
+    return 0;
+}
+
+static int take_out(struct app *app, const char *text)
+{
+    app->options.out = text;
+    return *text ? 0 : -1;
+}
+
+static int take_quick(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.quick = true;
+    return 0;
+}
+
+static int take_in_process(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.in_process = true;
+    return 0;
+}
+
+static int take_resume(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.resume = true;
+    return 0;
+}
+
+static int take_force(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.force = true;
+    return 0;
+}
+
+static int take_id(struct app *app, const char *text)
+{
+    size_t column = 0;
+    if (strcmp(text, "0") != 0 && (take_count(text, &column) || column > 1 << 20))
+        return -1;
+    app->in.id_column = column ? (int)column : FILE_NO_ID;
+    return 0;
+}
+
+static int take_header(struct app *app, const char *text)
+{
+    app->in.header = strcmp(text, "yes") ? -1 : 1;
+    return strcmp(text, "yes") != 0 && strcmp(text, "no") != 0 ? -1 : 0;
+}
+
+static int take_dataset(struct app *app, const char *text)
+{
+    app->in.dataset = text;
+    return *text ? 0 : -1;
+}
+
+static int take_no_plots(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.no_plots = true;
+    return 0;
+}
+
+static int take_quiet(struct app *app, const char *text)
+{
+    (void)text;
+    app->options.quiet = true;
+    return 0;
+}
+
+static int take_fail_on_regression(struct app *app, const char *text)
+{
+    (void)text;
+    app->fail_on_regression = true;
+    return 0;
+}
+
+static int take_regression(struct app *app, const char *text)
+{
+    char *end;
+    app->regression_percent = strtod(text, &end);
+    return end == text || *end || !(app->regression_percent > 0 && app->regression_percent < 1e6)
+               ? -1
+               : 0;
+}
+
+#define RUNS    "run reproduce"
+#define CONFIGS "run check reproduce" /* commands that measure or plan a config */
+#define BUILDS  CONFIGS " build"      /* commands that read a config */
+
+static const struct flag flags[] = {
+    { "set", "KEY=VALUE", BUILDS,
+      "change a key of the experiment, an option() of the config, or METHOD.parameter; may be "
+      "given "
+      "again",
+      take_set },
+    { "repeats", "N", CONFIGS, "measure every method N times (config: repeats)", take_repeats },
+    { "quick", NULL, BUILDS,
+      "one repeat, one seed, and what else the config does when `quick` is true", take_quick },
+    { "in-process", NULL, "run",
+      "run the cells in the harness's process, for gdb, valgrind and perf: no limits, no claims",
+      take_in_process },
+    { "only", "LABEL", CONFIGS " dump inspect", "use this label only; may be given again",
+      take_only },
+    { "method", "LABEL", "build", "build the index of this method (config: label)", take_only },
+    { "save", "DIR", "build", "the folder of the index; an index there is replaced", take_save },
+    { "threads", "N", BUILDS " search",
+      "threads a method may use (config: threads); search: by default as many as built the index",
+      take_threads },
+    { "seed", "N", BUILDS, "the experiment's seed (config: seed)", take_seed },
+    { "k", "N", "search", "answers for each query; default 10", take_k },
+    { "knob", "NAME=VALUE", "search",
+      "a search option of the method (describe lists them); may be given again", take_knob },
+    { "truth", "FILE", "search",
+      "print recall, by this file of true ids: a row for each query, nearest first", take_truth },
+    { "depth", "N", "inspect", "print N levels of nodes below the root; default: all", take_depth },
+    { "node", "'KIND N'", "inspect", "print this node and what is below it, such as 'list 3'",
+      take_node },
+    { "all", NULL, "inspect", "print long lists in full", take_all },
+    { "json", NULL, "inspect", "print JSON, in full", take_json },
+    { "out", "PATH", RUNS " search",
+      "write PATH/NAME/ instead of results/NAME/; search: write the ids found to the file PATH",
+      take_out },
+    { "resume", NULL, RUNS,
+      "keep the finished cells of an interrupted run of this same program, and run the rest",
+      take_resume },
+    { "force", NULL, RUNS " convert",
+      "run: replace a finished result by a smaller one, which otherwise moves to "
+      "results/NAME/older/; convert: overwrite OUT",
+      take_force },
+    { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)", take_timeout },
+    { "memory-limit", "B", BUILDS, "memory limit of a cell, as 4G or 512M (config: memory_limit)",
+      take_memory },
+    { "plugin", "SO", BUILDS " search inspect list describe",
+      "load a method from a shared object; may be given again", take_plugin },
+    { "allow-programs", NULL, BUILDS " search inspect",
+      "start the programs that the config or the index names, for the method external",
+      take_allow_programs },
+    { "no-plots", NULL, RUNS, "write result.json, no figures and no report", take_no_plots },
+    { "quiet", NULL, NULL, "no progress on stderr", take_quiet },
+    { "id", "N", "convert search",
+      "text: column N is an id or label, not a component; 0: no column is", take_id },
+    { "header", "yes|no", "convert search", "text: whether the first line is a header",
+      take_header },
+    { "dataset", "NAME", "convert", "HDF5, npz: name of the data set in the file", take_dataset },
+    { "fail-on-regression", NULL, "compare",
+      "exit 1 when B is worse than A anywhere, lacks what A has, or when the repeats could not "
+      "show a slow-down of --regression",
+      take_fail_on_regression },
+    { "regression", "PERCENT", "compare",
+      "the slow-down that --fail-on-regression must be able to see; default 10", take_regression },
+};
+enum { N_FLAGS = sizeof flags / sizeof *flags };
+_Static_assert(N_FLAGS < (int)OPTIONS_MAX, "app.given has a bit for each");
+
+static bool applies(const struct flag *flag, const char *command)
+{
+    const size_t length = strlen(command);
+    for (const char *at = flag->applies_to; at && *at; at += strcspn(at, " "), at += *at == ' ')
+        if (strcspn(at, " ") == length && !memcmp(at, command, length))
+            return true;
+    return !flag->applies_to;
+}
+
+void options_help(const char *command)
+{
+    for (size_t i = 0; i < N_FLAGS; i++) {
+        const struct flag *flag = &flags[i];
+        if (command && !applies(flag, command))
+            continue;
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", flag->name, flag->value ? " " : "",
+                 flag->value ? flag->value : "");
+        const bool several = !command && flag->applies_to;
+        printf("  %-22s %s%s%s%s\n", left, flag->help, several ? "  (" : "",
+               several ? flag->applies_to : "", several ? ")" : "");
+    }
+}
+
+void options_documented(struct docs_option list[OPTIONS_MAX])
+{
+    for (size_t i = 0; i < N_FLAGS; i++)
+        list[i] = (struct docs_option){ flags[i].name, flags[i].value, flags[i].applies_to,
+                                        flags[i].help };
+    list[N_FLAGS] = (struct docs_option){ NULL, NULL, NULL, NULL };
+}
+
+int options_check(const struct app *app, const char *command, struct error *error)
+{
+    for (size_t i = 0; i < N_FLAGS; i++)
+        if (app->given >> i & 1 && !applies(&flags[i], command))
+            return fail(error, ERR_CONFIG,
+                        "--%s is not an option of %s, but of: %s  (./harness %s --help)",
+                        flags[i].name, command, flags[i].applies_to, command);
+    return OK;
+}
+
+static const struct flag *flag_named(const char *name, size_t length)
+{
+    for (size_t i = 0; i < N_FLAGS; i++)
+        if (strlen(flags[i].name) == length && !memcmp(flags[i].name, name, length))
+            return &flags[i];
+    return NULL;
+}
+
+static int unknown_option(const struct app *app, const char *given, size_t length)
+{
+    const char *names[N_FLAGS];
+    for (size_t i = 0; i < N_FLAGS; i++)
+        names[i] = flags[i].name;
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), given);
+    const char *near = error_near(name, names, N_FLAGS);
+    struct error error = { 0 };
+    fail(&error, ERR_CONFIG, "there is no option --%s%s%s%s  (./harness help)", name,
+         near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+    app_error(app, &error);
+    return EXIT_USAGE;
+}
+
+/* Parses one "--name", "--name=value" or "--name value"; *used: how many arguments that took. */
+static int parse_one(struct app *app, char **argv, int left, int *used)
+{
+    const char *name = argv[0] + 2;
+    const char *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    const struct flag *flag = flag_named(name, length);
+    if (!flag)
+        return unknown_option(app, name, length);
+    app->given |= UINT32_C(1) << (flag - flags);
+    const char *value = equals ? equals + 1 : NULL;
+    *used = 1;
+    if (flag->value && !value && left > 1) {
+        value = argv[1];
+        *used = 2;
+    }
+    struct error error = { 0 };
+    if (flag->value && !value)
+        fail(&error, ERR_CONFIG, "--%s needs a value: --%s %s", flag->name, flag->name,
+             flag->value);
+    else if (!flag->value && value)
+        fail(&error, ERR_CONFIG, "--%s takes no value", flag->name);
+    else if (flag->take(app, value))
+        fail(&error, ERR_CONFIG, "--%s %s: expected %s (%s)", flag->name, value, flag->value,
+             flag->help);
+    else
+        return EXIT_OK;
+    app_error(app, &error);
+    return EXIT_USAGE;
+}
+
+int options_parse(struct app *app, int argc, char **argv)
+{
+    bool plain = false; /* after "--" */
+    for (int i = 0; i < argc;) {
+        int used = 1;
+        if (!plain && !strcmp(argv[i], "--")) {
+            plain = true;
+        } else if (!plain && (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help"))) {
+            app->help = true;
+        } else if (!plain && !strcmp(argv[i], "--version")) {
+            append(&app->arguments, &app->n_arguments, "version");
+        } else if (!plain && !strncmp(argv[i], "--", 2)) {
+            int status = parse_one(app, argv + i, argc - i, &used);
+            if (status)
+                return status;
+        } else if (!plain && argv[i][0] == '-' && argv[i][1]) {
+            return unknown_option(app, argv[i] + 1, strlen(argv[i] + 1));
+        } else {
+            append(&app->arguments, &app->n_arguments, argv[i]);
+        }
+        i += used;
+    }
+    return EXIT_OK;
+}

@@ -1,0 +1,212 @@
+/* ask.c - decides the claims: calls their functions in a child process. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/clock.h"
+#include "src/config/claims/internal.h"
+#include "src/data/readers/child.h"
+
+/* Processor time of one claim and of all, and the time that they get to end after Ctrl-C. */
+#define CLAIM_SECONDS     5.0
+#define CLAIMS_SECONDS    60.0
+#define CLAIM_PATIENCE_NS UINT64_C(500000000)
+
+struct claim_context { /* the claim whose function runs */
+    double (*lookup)(void *from, const char *label, const char *metric);
+    void *from;
+    json_t *values;
+    char missed[200]; /* the first result requested that does not exist */
+};
+
+/* r(label, metric) */
+static int ask_result(lua_State *L)
+{
+    struct claim_context *a = lua_touserdata(L, lua_upvalueindex(1));
+    if (lua_type(L, 1) != LUA_TSTRING || lua_type(L, 2) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG,
+                    "r(label, metric) takes two strings, as in r(\"flat\", \"recall@10/search\")");
+    const char *label = lua_tostring(L, 1), *metric = lua_tostring(L, 2);
+    const double value = a->lookup(a->from, label, metric);
+    if (!isfinite(value)) {
+        if (!*a->missed)
+            (void)snprintf(a->missed, sizeof a->missed, "\"%s\" of \"%s\"", metric, label);
+        lua_check_label(L, script_place(L), "r", label);
+        lua_check_metric(L, script_place(L), "r", metric);
+        script_fail(
+            L, ERR_NOT_FOUND,
+            "r: no such result: \"%s\" of \"%s\" (not measured, failed, or another point or tag)",
+            metric, label);
+    }
+    char key[600];
+    (void)snprintf(key, sizeof key, "%s %s", label, metric);
+    json_object_set_new(a->values, key, json_real(value));
+    lua_pushnumber(L, value);
+    return 1;
+}
+
+/* Whether the claim is of the publication; those of the config itself begin with "(ours)". */
+static bool is_published(const struct experiment *ex, const struct claim *c)
+{
+    static const char ours[] = "(ours)";
+    return ex->publication && strncmp(c->text, ours, sizeof ours - 1) != 0;
+}
+
+/* The claim as result.json has it. Takes holds and values; why, or NULL, is the reason
+   for a null. */
+static json_t *claim_json(const struct experiment *ex, const struct claim *c, json_t *holds,
+                          json_t *values, const char *why)
+{
+    if (why && !script_is_plain(why))
+        why = "its function raised an error whose message cannot be printed";
+    return json_pack("{s:s, s:o, s:o, s:s?, s:b}", "text", c->text, "holds", holds, "values",
+                     values, "why", why, "published", is_published(ex, c));
+}
+
+/* Sets err if the function requested a missing result or none at all, even if it
+   returned a boolean. */
+static void doubt_answer(const struct claim_context *a, const struct claim *c,
+                         const struct experiment *ex, struct error *err)
+{
+    if (!err->code && *a->missed)
+        fail(err, ERR_NOT_FOUND, "%s:%d: r: no such result: %s", ex->config_path, c->line,
+             a->missed);
+    else if (!err->code && !json_object_size(a->values))
+        fail(err, ERR_CONFIG,
+             "%s:%d: the function asked for no result; call r(label, metric) in it",
+             ex->config_path, c->line);
+}
+
+static json_t *ask_claim(struct experiment *ex, const struct claim *c, struct claim_context *a)
+{
+    struct script *s = ex->script;
+    struct error err = { 0 };
+    bool holds = false;
+    a->values = json_object();
+    *a->missed = '\0';
+    lua_rawgeti(s->L, LUA_REGISTRYINDEX, c->lua_ref);
+    lua_pushlightuserdata(s->L, a);
+    lua_pushcclosure(s->L, ask_result, 1);
+    lua_ratio_wrap(s->L, a->values);
+    if (!script_call(s, 1, 1, &err)) {
+        holds = lua_toboolean(s->L, -1);
+        if (!lua_isboolean(s->L, -1))
+            fail(&err, ERR_CONFIG, "%s:%d: a claim's function must return true or false, not %s",
+                 ex->config_path, c->line, luaL_typename(s->L, -1));
+        lua_pop(s->L, 1);
+    }
+    doubt_answer(a, c, ex, &err);
+    json_t *claim = claim_json(ex, c, err.code ? json_null() : json_boolean(holds), a->values,
+                               err.code ? err.text : NULL);
+    error_clear(&err);
+    return claim;
+}
+
+json_t *experiment_claims_unasked(const struct experiment *ex, const char *why)
+{
+    json_t *claims = json_array();
+    for (size_t i = 0; i < ex->n_claims; i++)
+        json_array_append_new(claims,
+                              claim_json(ex, &ex->claims[i], json_null(), json_object(), why));
+    return claims;
+}
+
+/* Sets all claims to null if the command line changed what they are about. Their values stay. */
+static void take_answers_back(const struct experiment *ex, json_t *claims)
+{
+    char *list = NULL;
+    size_t bytes, i;
+    json_t *item, *claim;
+    FILE *out = json_array_size(ex->changed) ? open_memstream(&list, &bytes) : NULL;
+    if (!out)
+        return;
+    fputs("not the run that the config describes: ", out);
+    json_array_foreach(ex->changed, i, item)
+        fprintf(out, "%s%s", i ? ", " : "", json_string_value(item));
+    (void)fclose(out);
+    json_array_foreach(claims, i, claim) {
+        json_object_set_new(claim, "holds", json_null());
+        json_object_set_new(claim, "why", json_string(list));
+    }
+    free(list);
+}
+
+struct claims_task {
+    struct experiment *ex;
+    struct claim_context claim;
+    uint64_t interrupted_ns; /* when Ctrl-C was first seen; 0: not yet */
+};
+
+/* Writes one line of JSON per claim to `out`. Runs in a child: some slow claims stop only with
+ * their process, and the results must be written nevertheless. */
+static void ask_all(void *context, int out)
+{
+    struct claims_task *task = context;
+    struct experiment *ex = task->ex;
+    if (ex->script->seconds_limit > CLAIM_SECONDS)
+        ex->script->seconds_limit = CLAIM_SECONDS;
+    for (size_t i = 0; i < ex->n_claims; i++) {
+        json_t *claim = ask_claim(ex, &ex->claims[i], &task->claim);
+        if (!claim || json_dumpfd(claim, out, JSON_COMPACT) || write(out, "\n", 1) != 1)
+            _exit(1);
+        json_decref(claim);
+    }
+}
+
+static int claims_tick(void *context)
+{
+    struct claims_task *task = context;
+    const volatile int *interrupted = task->ex->script->options->interrupted;
+    if (!interrupted || !*interrupted)
+        return 0;
+    const uint64_t now_ns = clock_ns();
+    if (!task->interrupted_ns)
+        task->interrupted_ns = now_ns;
+    return now_ns - task->interrupted_ns > CLAIM_PATIENCE_NS;
+}
+
+/* Parses the child's line at *at, and moves *at past it; NULL if there is none. */
+static json_t *next_claim(const struct child_process *c, size_t *at)
+{
+    if (!c->output)
+        return NULL;
+    const char *line = c->output + *at;
+    const char *end = memchr(line, '\n', c->output_bytes - *at);
+    if (!end)
+        return NULL;
+    *at += (size_t)(end - line) + 1;
+    return json_loadb(line, (size_t)(end - line), 0, NULL);
+}
+
+int experiment_claims(struct experiment *ex,
+                      double (*lookup)(void *from, const char *label, const char *metric),
+                      void *from, json_t **out, struct error *err)
+{
+    struct claims_task task = { .ex = ex, .claim = { .lookup = lookup, .from = from } };
+    struct child_process child = {
+        .work = ask_all, .context = &task, .cpu_s = CLAIMS_SECONDS, .tick = claims_tick
+    };
+    struct error why = { 0 };
+    size_t at = 0;
+    *out = json_array();
+    if (ex->n_claims)
+        (void)child_run(&child, &why);
+    for (size_t i = 0; *out && i < ex->n_claims; i++) {
+        json_t *claim = next_claim(&child, &at);
+        if (!claim) {
+            struct error unasked = { 0 };
+            fail(&unasked, ERR_CONFIG, "%s:%d: not known: asking the claims %s", ex->config_path,
+                 ex->claims[i].line, why.text);
+            claim = claim_json(ex, &ex->claims[i], json_null(), json_object(), unasked.text);
+        }
+        if (json_array_append_new(*out, claim)) {
+            json_decref(*out);
+            *out = NULL;
+        }
+    }
+    free(child.output);
+    take_answers_back(ex, *out);
+    return *out ? OK : fail(err, ERR_NO_MEMORY, "out of memory for the claims");
+}

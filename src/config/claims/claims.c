@@ -1,0 +1,123 @@
+/* claims.c - reads the keys `paper` and `claims` of experiment { ... }. */
+#define _GNU_SOURCE /* qsort_r, strverscmp */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/claims/internal.h"
+
+/* Paper */
+
+static void add_paper(lua_State *L, const char *label, const char *metric, double value, int line)
+{
+    struct experiment *ex = script_of(L)->experiment;
+    struct paper_value *more = realloc(ex->paper, (ex->n_paper + 1) * sizeof *more);
+    if (!more)
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    ex->paper = more;
+    struct paper_value *p = &more[ex->n_paper];
+    *p = (struct paper_value){ strdup(label), strdup(metric), value, line };
+    ex->n_paper++;
+    if (!p->label || !p->metric)
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+}
+
+/* Index of the method whose label this is, with or without a point; n_methods if there is none. */
+static size_t method_of(const struct experiment *ex, const char *label)
+{
+    const size_t length = strcspn(label, "[");
+    size_t m = 0;
+    while (m < ex->n_methods && (strncmp(ex->methods[m].label, label, length) != 0 ||
+                                 ex->methods[m].label[length] != '\0'))
+        m++;
+    return m;
+}
+
+/* Sorts in the config's order of methods, then by label and metric with numbers in order:
+   #1, #2, #10. */
+static int by_method(const void *a, const void *b, void *experiment)
+{
+    const struct paper_value *x = a, *y = b;
+    const size_t of_x = method_of(experiment, x->label), of_y = method_of(experiment, y->label);
+    if (of_x != of_y)
+        return of_x < of_y ? -1 : 1;
+    const int label = strverscmp(x->label, y->label);
+    return label ? label : strverscmp(x->metric, y->metric);
+}
+
+void lua_paper_read(lua_State *L, const struct fields *experiment)
+{
+    const int top = lua_gettop(L);
+    if (fields_push(experiment, "paper") == LUA_TNIL) {
+        lua_settop(L, top);
+        return;
+    }
+    if (!lua_istable(L, -1))
+        fields_fail(experiment, "paper", ERR_CONFIG,
+                    "\"paper\" must be { [\"LABEL\"] = { [\"METRIC/TAG\"] = number } }");
+    const struct fields labels = { L, lua_gettop(L), "paper", experiment->call,
+                                   experiment->depth + 1 };
+    size_t n_labels, n_metrics;
+    const char **names = fields_names(&labels, &n_labels);
+    for (size_t i = 0; i < n_labels; i++) {
+        const struct script_place at = script_key_place(L, labels.call, labels.depth, names[i]);
+        lua_check_label(L, at, "paper", names[i]);
+        if (fields_push(&labels, names[i]) != LUA_TTABLE)
+            script_fail_at(L, at, ERR_CONFIG,
+                           "paper: \"%.60s\" must be { [\"METRIC/TAG\"] = number }", names[i]);
+        const struct fields metrics = { L, lua_gettop(L), "paper", at, 0 };
+        const char **keys = fields_names(&metrics, &n_metrics);
+        for (size_t j = 0; j < n_metrics; j++) {
+            lua_check_metric(L, at, "paper", keys[j]);
+            add_paper(L, names[i], keys[j], fields_real(&metrics, keys[j], 0, -1e300, 1e300),
+                      at.line);
+        }
+        lua_pop(L, 2);
+    }
+    struct experiment *ex = script_of(L)->experiment;
+    if (ex->n_paper)
+        qsort_r(ex->paper, ex->n_paper, sizeof *ex->paper, by_method, ex);
+    lua_settop(L, top);
+}
+
+/* Claims */
+
+void lua_claims_read(lua_State *L, const struct fields *experiment)
+{
+    struct experiment *ex = script_of(L)->experiment;
+    const int top = lua_gettop(L);
+    if (fields_push(experiment, "claims") == LUA_TNIL) {
+        lua_settop(L, top);
+        return;
+    }
+    const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
+    const struct fields list = { L, lua_gettop(L), "claims", experiment->call,
+                                 experiment->depth + 1 };
+    if (!n)
+        fields_fail(experiment, "claims", ERR_CONFIG,
+                    "\"claims\" must be a list of { \"SENTENCE\", function(r) ... end }");
+    fields_only(&list, CALL_LIST, n);
+    ex->claims = calloc(n, sizeof *ex->claims);
+    if (!ex->claims)
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 1; i <= n; i++) {
+        lua_rawgeti(L, list.at, (lua_Integer)i);
+        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING ||
+            lua_rawgeti(L, -2, 2) != LUA_TFUNCTION)
+            fields_fail(experiment, "claims", ERR_CONFIG,
+                        "claim %zu must be { \"SENTENCE\", function(r) ... end }", i);
+        lua_Debug ar;
+        lua_pushvalue(L, -1);
+        lua_getinfo(L, ">S", &ar);
+        struct claim *c = &ex->claims[ex->n_claims];
+        if (!script_is_plain(lua_tostring(L, -2)))
+            fields_fail(experiment, "claims", ERR_CONFIG,
+                        "claim %zu: its sentence must be UTF-8 without control characters", i);
+        c->text = strdup(lua_tostring(L, -2));
+        ex->n_claims++;
+        c->line = ar.linedefined;
+        c->lua_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        lua_pop(L, 2);
+    }
+    lua_settop(L, top);
+}

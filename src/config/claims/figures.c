@@ -1,0 +1,182 @@
+/* figures.c - reads figures = { { KIND, x = ..., y = ... } }. */
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/figures.h"
+#include "src/base/result_metrics.h"
+#include "src/config/claims/internal.h"
+
+/* The present name of the option that has this old name; NULL if no method has one. */
+static const char *renamed_option(const struct experiment *ex, const char *old)
+{
+    for (size_t m = 0; m < ex->n_methods; m++) {
+        const struct param *p = param_find(ex->methods[m].ops->params, old);
+        if (!p)
+            p = param_find(ex->methods[m].ops->knobs, old);
+        if (p)
+            return p->name;
+    }
+    return NULL;
+}
+
+/* Checks that an axis is a metric, an option of a method, or a field of every step. Returns
+   its present name. */
+static const char *check_axis(const struct fields *f, const char *key, const char *name)
+{
+    static const char *const own[] = { "label", "tag",    "point",  "method", "index",
+                                       "live",  "radius", "repeat", "parts" };
+    const struct experiment *ex = script_of(f->L)->experiment;
+    const char *names[NAMES_MAX];
+    size_t n = lua_result_metrics(names);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        names[n++] = own[i];
+    for (size_t m = 0; m < ex->n_methods; m++) {
+        const struct param *tables[2] = { ex->methods[m].ops->params, ex->methods[m].ops->knobs };
+        for (int t = 0; t < 2; t++)
+            for (const struct param *p = tables[t]; p && p->name && n < NAMES_MAX; p++)
+                names[n++] = p->name;
+    }
+    char plain[100], tag[100];
+    result_metric_split(name, plain, sizeof plain, tag, sizeof tag);
+    if (lua_is_metric(plain) || lua_is_one_of(plain, names, n))
+        return name;
+    const char *renamed = renamed_option(ex, name);
+    if (!renamed)
+        fields_fail(f, key, ERR_CONFIG, "unknown metric or option \"%.60s\"%s", name,
+                    script_hint(f->L, name, names, n));
+    return renamed;
+}
+
+/* Reads a string or a list of strings into `to`; axis: checks each as an axis. */
+static void read_texts(const struct fields *f, const char *key, json_t *to, bool axis)
+{
+    lua_State *L = f->L;
+    const int type = fields_push(f, key);
+    const size_t n = type == LUA_TTABLE ? (size_t)lua_rawlen(L, -1) : 0;
+    json_t *list = json_array();
+    json_object_set_new(to, key, list);
+    for (size_t i = 0; i < (n ? n : 1); i++) {
+        if (n)
+            lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        json_t *text = lua_type(L, -1) == LUA_TSTRING ? json_string(lua_tostring(L, -1)) : NULL;
+        if (!text)
+            fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a string or a list of strings, not %s",
+                        key, script_shown(L, -1));
+        json_array_append_new(list, text);
+        if (axis)
+            json_string_set(text, check_axis(f, key, json_string_value(text)));
+        if (n)
+            lua_pop(L, 1);
+    }
+    if (!n)
+        json_object_set(to, key, json_array_get(list, 0));
+    lua_pop(L, 1);
+}
+
+static void read_where(const struct fields *f, json_t *figure)
+{
+    const char *keys[LUA_KEYS_MAX + 1];
+    (void)lua_keys(CALL_WHERE, keys);
+    lua_State *L = f->L;
+    if (fields_push(f, "where") != LUA_TTABLE)
+        fields_fail(f, "where", ERR_CONFIG,
+                    "\"where\" must be a table, as in where = { tag = \"drift\" }, not %s",
+                    script_shown(L, -1));
+    const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
+    fields_only(&sub, CALL_WHERE, 0);
+    json_t *where = json_object();
+    json_object_set_new(figure, "where", where);
+    for (size_t i = 0; keys[i]; i++)
+        if (fields_has(&sub, keys[i]))
+            read_texts(&sub, keys[i], where, false);
+    lua_pop(L, 1);
+}
+
+/* Reads the label whose crossings with the others are marked. */
+static void read_baseline(const struct fields *f, const struct figure_kind *kind, json_t *figure)
+{
+    const char *label = fields_text(f, "baseline", "");
+    const struct figure_kind *with = figure_kinds;
+    while (!(with->traits & FIGURE_HAS_BASELINE))
+        with++;
+    if (!(kind->traits & FIGURE_HAS_BASELINE))
+        fields_fail(f, "baseline", ERR_CONFIG, "\"baseline\" is for figures of kind %s, not %s",
+                    with->name, kind->name);
+    lua_check_label(f->L, script_key_place(f->L, f->call, f->depth, "baseline"),
+                    "figures: baseline", label);
+    json_object_set_new(figure, "baseline", json_string(label));
+}
+
+static bool is_axis(const struct figure_kind *kind, const char *key)
+{
+    return strcmp(key, "title") != 0 && !(kind->traits & FIGURE_OF_TABLE && strcmp(key, "y") == 0);
+}
+
+/* A list of several names is for the y of some kinds alone. */
+static void check_count(const struct fields *f, const struct figure_kind *kind, const char *key,
+                        const json_t *figure)
+{
+    const size_t n = json_array_size(json_object_get(figure, key));
+    if (n > 1 && !(strcmp(key, "y") == 0 && kind->traits & FIGURE_HAS_SEVERAL_Y))
+        fields_fail(f, key, ERR_CONFIG, "figures of kind %s take one \"%s\", not %zu", kind->name,
+                    key, n);
+}
+
+static void read_figure(const struct fields *f, json_t *figure)
+{
+    const char *keys[LUA_KEYS_MAX + 1];
+    (void)lua_keys(CALL_FIGURE, keys);
+    const char *names[FIGURE_KINDS];
+    lua_State *L = f->L;
+    fields_only(f, CALL_FIGURE, 1);
+    const char *name = lua_rawgeti(L, f->at, 1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    const struct figure_kind *kind = figure_kind_named(name);
+    for (size_t i = 0; i < FIGURE_KINDS; i++)
+        names[i] = figure_kinds[i].name;
+    if (!kind)
+        fields_fail(f, "figures", ERR_CONFIG, "unknown figure kind %s%s", script_shown(L, -1),
+                    script_hint(L, name, names, FIGURE_KINDS));
+    lua_pop(L, 1);
+    json_object_set_new(figure, "kind", json_string(kind->name));
+    for (size_t i = 0; keys[i]; i++) {
+        if (!fields_has(f, keys[i]))
+            continue;
+        if (strcmp(keys[i], "where") == 0)
+            read_where(f, figure);
+        else if (strcmp(keys[i], "baseline") == 0)
+            read_baseline(f, kind, figure);
+        else
+            read_texts(f, keys[i], figure, is_axis(kind, keys[i]));
+        if (strcmp(keys[i], "where") != 0)
+            check_count(f, kind, keys[i], figure);
+    }
+}
+
+void lua_figures_read(lua_State *L, const struct fields *experiment)
+{
+    struct experiment *ex = script_of(L)->experiment;
+    const int top = lua_gettop(L);
+    if (fields_push(experiment, "figures") != LUA_TNIL && !lua_istable(L, -1))
+        fields_fail(experiment, "figures", ERR_CONFIG,
+                    "\"figures\" must be a list of { KIND, x = ..., y = ... }, not %s",
+                    script_shown(L, -1));
+    const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
+    const struct fields list = { L, lua_gettop(L), "figures", experiment->call,
+                                 experiment->depth + 1 };
+    if (n)
+        fields_only(&list, CALL_LIST, n);
+    for (size_t i = 1; i <= n; i++) {
+        if (lua_rawgeti(L, list.at, (lua_Integer)i) != LUA_TTABLE)
+            fields_fail(experiment, "figures", ERR_CONFIG,
+                        "figure %zu must be { KIND, x = ..., y = ... }, not %s", i,
+                        script_shown(L, -1));
+        char what[40];
+        (void)snprintf(what, sizeof what, "figure %zu", i);
+        const struct fields f = { L, lua_gettop(L), what, experiment->call, 0 };
+        json_t *figure = json_object();
+        json_array_append_new(ex->figures, figure);
+        read_figure(&f, figure);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, top);
+}

@@ -1,0 +1,24 @@
+/* internal.h - checks of names for claims, figures and comparisons. */
+#ifndef DRIFTLINE_CONFIG_CLAIMS_INTERNAL_H
+#define DRIFTLINE_CONFIG_CLAIMS_INTERNAL_H
+
+#include "src/config/claims/claims.h"
+
+enum { NAMES_MAX = 600 };
+
+bool lua_is_one_of(const char *name, const char *const *names, size_t n);
+/* Fills names with those of all result metrics, at most NAMES_MAX; returns their number. The
+   names are static. */
+size_t lua_result_metrics(const char **names);
+bool lua_is_metric(const char *name);
+/* Raise ERR_CONFIG unless label is LABEL or LABEL[point] of a method, and metric METRIC or
+   METRIC/TAG with a known METRIC. `what` opens the message. */
+void lua_check_label(lua_State *, struct script_place, const char *what, const char *label);
+void lua_check_metric(lua_State *, struct script_place, const char *what, const char *metric);
+
+/* ratio.c: replaces the function r at the top of the stack by an object. Calling it calls
+   r; its function ratio(label, label, tag) records the ratio that it returns in `values`,
+   which is borrowed. */
+void lua_ratio_wrap(lua_State *, json_t *values);
+
+#endif

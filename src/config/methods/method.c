@@ -1,0 +1,354 @@
+/* method.c - method { "NAME", params, knobs, sweep, grid, ablations ... }: reads one
+ * into a method_spec. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/methods/methods.h"
+
+#define METHOD_NAME "driftline.method"
+
+enum { AXIS_MAX = 1000, LABEL_BYTES_MAX = 120 };
+
+struct lua_method {
+    struct method_spec *spec; /* NULL once lua_method_take() has taken it */
+};
+
+void lua_method_free(struct method_spec *m)
+{
+    if (!m)
+        return;
+    free(m->name);
+    free(m->label);
+    free(m->rebuild);
+    json_decref(m->params);
+    json_decref(m->knobs);
+    json_decref(m->sweep);
+    json_decref(m->grid);
+    json_decref(m->ablations);
+    free(m);
+}
+
+static int method_gc(lua_State *L)
+{
+    struct lua_method *m = luaL_checkudata(L, 1, METHOD_NAME);
+    lua_method_free(m->spec);
+    m->spec = NULL;
+    return 0;
+}
+
+struct method_spec *lua_method_take(lua_State *L, int index)
+{
+    struct lua_method *m = luaL_testudata(L, index, METHOD_NAME);
+    struct method_spec *spec = m ? m->spec : NULL;
+    if (m)
+        m->spec = NULL;
+    return spec;
+}
+
+/* Pushes and opens the table `key`; false, with nothing pushed, if there is none. */
+static bool sub_table(const struct fields *f, const char *key, struct fields *sub)
+{
+    const int type = fields_push(f, key);
+    if (type == LUA_TNIL) {
+        lua_pop(f->L, 1);
+        return false;
+    }
+    if (type != LUA_TTABLE)
+        fields_fail(f, key, ERR_CONFIG,
+                    "\"%s\" must be a table, as in %s = { name = value }, not %s", key, key,
+                    script_shown(f->L, -1));
+    *sub = (struct fields){ f->L, lua_gettop(f->L), f->what, f->call, f->depth + 1 };
+    return true;
+}
+
+static struct script_place key_place(const struct fields *f, const char *key)
+{
+    return script_key_place(f->L, f->call, f->depth, key);
+}
+
+/* Refuses an option that is given under its old name as well. */
+static void check_once(const struct fields *f, const struct param *p, const json_t *given)
+{
+    if (json_object_get(given, p->name))
+        script_fail_at(f->L, key_place(f, p->old_name), ERR_CONFIG,
+                       "%s: \"%s\" is the old name of \"%s\"; give one of them", f->what,
+                       p->old_name, p->name);
+}
+
+/* Reads { name = value } into `to`, which the spec owns; pops the table. */
+static void read_values(const struct fields *f, const struct index_ops *ops, enum option_home homes,
+                        json_t *to)
+{
+    lua_State *L = f->L;
+    size_t n;
+    const char **names = fields_names(f, &n);
+    for (size_t i = 0; i < n; i++) {
+        enum option_home home;
+        const struct script_place at = key_place(f, names[i]);
+        const struct param *p = lua_option_find(L, at, ops, homes, names[i], &home);
+        check_once(f, p, to);
+        fields_push(f, names[i]);
+        json_object_set_new(
+            to, p->name, lua_option_value(L, at, ops, p, home, lua_option_at(L, at, -1, names[i])));
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* Reads the list of values on top of the stack into `to`. */
+static void read_axis(const struct fields *f, const struct index_ops *ops, const struct param *p,
+                      enum option_home home, json_t *to)
+{
+    lua_State *L = f->L;
+    const struct script_place at = key_place(f, p->name);
+    const size_t n = lua_istable(L, -1) ? (size_t)lua_rawlen(L, -1) : 0;
+    if (!n || n > AXIS_MAX)
+        script_fail_at(L, at, ERR_CONFIG,
+                       "%s: \"%s\" must be a list of values, as in { 1, 2, 4 }, not %s", f->what,
+                       p->name, lua_istable(L, -1) ? "an empty one" : script_shown(L, -1));
+    for (size_t i = 1; i <= n; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        json_t *value = lua_option_value(L, at, ops, p, home, lua_option_at(L, at, -1, p->name));
+        lua_pop(L, 1);
+        bool again = false;
+        for (size_t j = 0; j < json_array_size(to) && !again; j++)
+            again = json_equal(json_array_get(to, j), value);
+        json_array_append_new(to, value);
+        if (again)
+            script_fail_at(L, at, ERR_CONFIG, "%s: \"%s\" has the same value twice", f->what,
+                           p->name);
+    }
+}
+
+static void read_axes(const struct fields *f, const char *key, const struct index_ops *ops,
+                      enum option_home home, json_t *to)
+{
+    struct fields sub;
+    lua_State *L = f->L;
+    if (!sub_table(f, key, &sub))
+        return;
+    size_t n;
+    const char **names = fields_names(&sub, &n);
+    for (size_t i = 0; i < n; i++) {
+        enum option_home found;
+        const struct param *p =
+            lua_option_find(L, key_place(&sub, names[i]), ops, home, names[i], &found);
+        check_once(&sub, p, to);
+        json_t *values = json_array();
+        lua_axis_set(to, p->name, values);
+        json_decref(values);
+        fields_push(&sub, names[i]);
+        read_axis(&sub, ops, p, home, values);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 2);
+}
+
+static void check_name(const struct fields *f, const char *what, const char *name)
+{
+    if (!script_is_plain(name) || !*name || strlen(name) > LABEL_BYTES_MAX || strpbrk(name, "[]/"))
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "%s \"%.60s\" must be 1 to %d bytes of UTF-8 without [ ] / and control "
+                    "characters",
+                    what, name, LABEL_BYTES_MAX);
+}
+
+/* Reads the table of options on top of the stack into `to` under the name; pops it. */
+static void read_ablation(const struct fields *f, const struct index_ops *ops, const char *name,
+                          json_t *to)
+{
+    lua_State *L = f->L;
+    check_name(f, "the name of an ablation,", name);
+    if (!lua_istable(L, -1))
+        script_fail_at(L, key_place(f, name), ERR_CONFIG,
+                       "%s: ablation \"%s\" must be a table of options, not %s", f->what, name,
+                       script_shown(L, -1));
+    if (json_object_get(to, name))
+        script_fail_at(L, key_place(f, name), ERR_CONFIG, "%s: ablation \"%s\" occurs twice",
+                       f->what, name);
+    json_t *values = json_object();
+    json_object_set_new(to, name, values);
+    const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
+    read_values(&sub, ops, HOME_EITHER, values);
+    if (!json_object_size(values))
+        script_fail_at(L, key_place(f, name), ERR_CONFIG, "%s: ablation \"%s\" changes nothing",
+                       f->what, name);
+    lua_pop(L, 1);
+}
+
+/* Reads { ["no X"] = { option = value } }, sorted by name, or { { "no X", { option = value } } },
+   in that order. */
+static void read_ablations(const struct fields *f, const struct index_ops *ops, json_t *to)
+{
+    struct fields sub;
+    lua_State *L = f->L;
+    if (!sub_table(f, "ablations", &sub))
+        return;
+    const size_t listed = (size_t)lua_rawlen(L, sub.at);
+    for (size_t i = 1; i <= listed; i++) {
+        lua_rawgeti(L, sub.at, (lua_Integer)i);
+        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TSTRING)
+            fields_fail(f, "ablations", ERR_CONFIG,
+                        "ablation %zu must be { \"name\", { option = value } }", i);
+        lua_rawgeti(L, -2, 2);
+        read_ablation(&sub, ops, lua_tostring(L, -2), to);
+        lua_pop(L, 2);
+    }
+    size_t n = 0;
+    if (!listed) {
+        const char **names = fields_names(&sub, &n);
+        for (size_t i = 0; i < n; i++) {
+            fields_push(&sub, names[i]);
+            read_ablation(&sub, ops, names[i], to);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+/* Refuses an option that is both varied by an axis and fixed under `in`. */
+static void check_overlap(const struct fields *f, const json_t *axes, const json_t *fixed,
+                          const char *in)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)axes, key, value)
+        if (json_object_get(fixed, key))
+            fields_fail(f, in, ERR_CONFIG,
+                        "\"%s\" is both fixed under %s and varied; leave one of them out", key, in);
+}
+
+static void read_calibrate(const struct fields *f, struct method_spec *m)
+{
+    struct fields sub;
+    if (!sub_table(f, "calibrate", &sub))
+        return;
+    fields_only(&sub, CALL_CALIBRATE, 0);
+    m->calibrate_recall = fields_real(&sub, "recall", 0, 0.01, 1);
+    if (!fields_has(&sub, "recall"))
+        fields_fail(f, "calibrate", ERR_CONFIG,
+                    "calibrate = { recall = 0.95 } names the recall to reach");
+    if (!json_object_size(m->sweep))
+        fields_fail(f, "calibrate", ERR_CONFIG,
+                    "calibrate chooses among the values of a sweep; give it one, as in "
+                    "sweep = { nprobe = { 1, 2, 4 } }");
+    lua_pop(f->L, 1);
+}
+
+static void read_policies(const struct fields *f, struct method_spec *m)
+{
+    static const char *const policies[] = { "native", "filter", "rebuild", "replace", NULL };
+    static const char *const elements[] = { "f32", NULL };
+    const char *rebuild = fields_text(f, "rebuild", NULL);
+    m->floats = fields_choice(f, "element", -1, elements) == 0;
+    m->rebuild = rebuild ? strdup(rebuild) : NULL;
+    m->deletes = (enum deletes_policy)fields_choice(f, "deletes", DELETES_NATIVE, policies);
+    m->overfetch = (size_t)fields_count(f, "overfetch", 0, 2, 1000);
+    if (m->overfetch > 0 && m->deletes != DELETES_FILTER)
+        fields_fail(f, "overfetch", ERR_CONFIG,
+                    "\"overfetch\" is for deletes = \"filter\": it sets how many answers a search "
+                    "fetches; give both");
+    if (m->deletes == DELETES_NATIVE || m->deletes == DELETES_FILTER ||
+        m->deletes == DELETES_REBUILD)
+        return;
+    const struct param *p = param_find(m->ops->params, "deletes");
+    if (!p || p->type != PARAM_TYPE_CHOICE || !strstr(p->choices, "replace"))
+        fields_fail(f, "deletes", ERR_CONFIG,
+                    "the method cannot replace deleted rows; use deletes = \"filter\" or "
+                    "\"rebuild\", which work with every method");
+}
+
+/* Sets the options to their values in the paper, except those that are given or varied. */
+static void take_paper(const struct fields *f, const struct index_ops *ops, enum option_home home,
+                       const json_t *axes, json_t *to)
+{
+    const struct param *table = home == HOME_PARAMS ? ops->params : ops->knobs;
+    for (const struct param *p = table; p && p->name; p++) {
+        const struct param_value value = { VALUE_TEXT, 0, false, p->paper };
+        if (p->paper && !json_object_get(to, p->name) && !json_object_get(axes, p->name))
+            json_object_set_new(
+                to, p->name, lua_option_value(f->L, key_place(f, "preset"), ops, p, home, value));
+    }
+}
+
+/* After the overlaps are checked: an option of the preset may be varied. */
+static void read_preset(const struct fields *f, struct method_spec *m)
+{
+    static const char *const presets[] = { "default", "paper", NULL };
+    if (fields_choice(f, "preset", 0, presets) == 0)
+        return;
+    take_paper(f, m->ops, HOME_PARAMS, m->grid, m->params);
+    take_paper(f, m->ops, HOME_KNOBS, m->sweep, m->knobs);
+}
+
+static void read_spec(const struct fields *f, struct method_spec *m)
+{
+    struct fields sub;
+    const char *label = fields_text(f, "label", m->name);
+    check_name(f, "label", label);
+    m->label = strdup(label);
+    m->params = json_object();
+    m->knobs = json_object();
+    m->sweep = json_object();
+    m->grid = json_object();
+    m->ablations = json_object();
+    if (sub_table(f, "params", &sub))
+        read_values(&sub, m->ops, HOME_PARAMS, m->params);
+    if (sub_table(f, "knobs", &sub))
+        read_values(&sub, m->ops, HOME_KNOBS, m->knobs);
+    read_axes(f, "sweep", m->ops, HOME_KNOBS, m->sweep);
+    read_axes(f, "grid", m->ops, HOME_PARAMS, m->grid);
+    read_ablations(f, m->ops, m->ablations);
+    check_overlap(f, m->sweep, m->knobs, "knobs");
+    check_overlap(f, m->grid, m->params, "params");
+    const char *name;
+    json_t *ablation;
+    json_object_foreach(m->ablations, name, ablation) {
+        check_overlap(f, m->sweep, ablation, "ablations");
+        check_overlap(f, m->grid, ablation, "ablations");
+    }
+    read_preset(f, m);
+    read_calibrate(f, m);
+    read_policies(f, m);
+}
+
+static int lua_method(lua_State *L)
+{
+    const struct script *s = script_of(L);
+    struct fields f = fields_open(L, 1, "method");
+    if (lua_rawgeti(L, 1, 1) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG,
+                    "method: the name of one comes first, as in method { \"divf\" }, not %s",
+                    script_shown(L, -1));
+    const char *name = lua_tostring(L, -1);
+    struct error err = { 0 };
+    const struct index_ops *ops = registry_find(s->registry, name, &err);
+    if (!ops)
+        script_raise(L, script_place(L), NULL, &err);
+    f.what = lua_pushfstring(L, "method \"%s\"", name);
+    fields_only(&f, CALL_METHOD, 1);
+    struct lua_method *m = lua_newuserdatauv(L, sizeof *m, 0);
+    m->spec = NULL;
+    luaL_setmetatable(L, METHOD_NAME);
+    m->spec = calloc(1, sizeof *m->spec);
+    if (!m->spec || !(m->spec->name = strdup(name)))
+        script_fail(L, ERR_NO_MEMORY, "out of memory");
+    m->spec->ops = ops;
+    m->spec->line = f.call.line;
+    const int made = lua_gettop(L);
+    read_spec(&f, m->spec);
+    lua_pushvalue(L, made);
+    return 1;
+}
+
+void lua_method_register(struct script *s)
+{
+    luaL_newmetatable(s->L, METHOD_NAME);
+    lua_pushcfunction(s->L, method_gc);
+    lua_setfield(s->L, -2, "__gc");
+    lua_pushliteral(s->L, "method");
+    lua_setfield(s->L, -2, "__metatable");
+    lua_pop(s->L, 1);
+    script_global(s, CALL_METHOD, lua_method);
+}

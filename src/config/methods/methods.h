@@ -1,0 +1,31 @@
+/* methods.h - method { ... } in a config, and the values of its options. */
+#ifndef DRIFTLINE_CONFIG_METHODS_H
+#define DRIFTLINE_CONFIG_METHODS_H
+
+#include "src/config/script/fields.h"
+#include "src/config/script/script.h"
+
+void lua_method_register(struct script *); /* method */
+/* Takes the method spec out of the userdata at index; the caller owns it. NULL if the value is no
+   method or was taken before. */
+struct method_spec *lua_method_take(lua_State *, int index);
+void lua_method_free(struct method_spec *);
+/* Applies --set METHOD.option and LABEL.option, and marks them used. */
+void lua_method_overrides(lua_State *, struct method_spec *);
+
+/* options.c: values of option tables, shared by method and --set. */
+enum option_home { HOME_PARAMS = 1, HOME_KNOBS = 2, HOME_EITHER = 3 };
+/* The row of an option in the tables of `homes`, by its name or old name; *home: the table that has
+   it. Raises ERR_CONFIG, with a suggestion, if there is none. */
+const struct param *lua_option_find(lua_State *, struct script_place, const struct index_ops *,
+                                    enum option_home homes, const char *name,
+                                    enum option_home *home);
+/* The value, checked for type and range, in the form that the table stores. New reference. */
+json_t *lua_option_value(lua_State *, struct script_place, const struct index_ops *,
+                         const struct param *, enum option_home, struct param_value);
+/* Sets an axis; axes stay sorted by name. */
+void lua_axis_set(json_t *axes, const char *name, json_t *values);
+/* The Lua value at index; raises ERR_CONFIG unless it is a number, a string or a boolean. */
+struct param_value lua_option_at(lua_State *, struct script_place, int index, const char *name);
+
+#endif

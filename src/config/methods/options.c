@@ -1,0 +1,164 @@
+/* options.c - values of a method's options: finds, checks and normalises them,
+ * and applies --set. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/methods/methods.h"
+
+enum { NAMES_MAX = 200, VALUES_MAX = 1000 };
+
+static const struct param *table_of(const struct index_ops *ops, enum option_home home)
+{
+    return home == HOME_PARAMS ? ops->params : ops->knobs;
+}
+
+const struct param *lua_option_find(lua_State *L, struct script_place at,
+                                    const struct index_ops *ops, enum option_home homes,
+                                    const char *name, enum option_home *home)
+{
+    static const enum option_home both[2] = { HOME_PARAMS, HOME_KNOBS };
+    const char *names[NAMES_MAX];
+    size_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        const struct param *p = param_find(table_of(ops, both[i]), name);
+        *home = both[i];
+        if (p && (homes & both[i]))
+            return p;
+        if (p && both[i] == HOME_PARAMS)
+            script_fail_at(L, at, ERR_CONFIG,
+                           "method \"%s\": \"%s\" is set when the index is built, not when it is "
+                           "searched: write it under params or grid",
+                           ops->name, name);
+        if (p)
+            script_fail_at(L, at, ERR_CONFIG,
+                           "method \"%s\": \"%s\" is a knob, set when the index is searched: "
+                           "write it under knobs or sweep",
+                           ops->name, name);
+        for (p = table_of(ops, both[i]); (homes & both[i]) && p && p->name && n < NAMES_MAX; p++)
+            names[n++] = p->name;
+    }
+    const char *kind = homes == HOME_KNOBS ? "knob" : "parameter";
+    script_fail_at(L, at, ERR_CONFIG,
+                   "method \"%s\" has no %s \"%.60s\"%s  (./harness describe %s)", ops->name, kind,
+                   name, n ? script_hint(L, name, names, n) : "; it has none", ops->name);
+}
+
+json_t *lua_option_value(lua_State *L, struct script_place at, const struct index_ops *ops,
+                         const struct param *p, enum option_home home, struct param_value value)
+{
+    char owner[100], scratch[PARAM_TEXT_BYTES];
+    (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
+    const size_t bytes = home == HOME_PARAMS ? ops->params_bytes : ops->knobs_bytes;
+    void *out = lua_newuserdatauv(L, bytes + 1, 0);
+    param_defaults(table_of(ops, home), out);
+    struct error err = { 0 };
+    if (param_set(table_of(ops, home), out, p->name, value, owner, &err))
+        script_raise(L, at, NULL, &err);
+    const struct param_value v = param_get(p, out, scratch);
+    json_t *json = v.kind == VALUE_BOOL        ? json_boolean(v.boolean)
+                   : v.kind == VALUE_TEXT      ? json_string(v.text)
+                   : p->type == PARAM_TYPE_INT ? json_integer((json_int_t)v.number)
+                                               : json_real(v.number);
+    lua_pop(L, 1);
+    if (!json)
+        script_fail_at(L, at, ERR_CONFIG, "%s: the value of \"%s\" is not UTF-8", owner, p->name);
+    return json;
+}
+
+struct param_value lua_option_at(lua_State *L, struct script_place at, int index, const char *name)
+{
+    switch (lua_type(L, index)) {
+        case LUA_TNUMBER:
+            return (struct param_value){ VALUE_NUMBER, lua_tonumber(L, index), false, NULL };
+        case LUA_TBOOLEAN:
+            return (struct param_value){ VALUE_BOOL, 0, lua_toboolean(L, index), NULL };
+        case LUA_TSTRING:
+            return (struct param_value){ VALUE_TEXT, 0, false, lua_tostring(L, index) };
+        default: break;
+    }
+    script_fail_at(L, at, ERR_CONFIG, "\"%.60s\" must be a number, a string or a boolean, not %s",
+                   name, script_shown(L, index));
+}
+
+/* --set */
+
+/* Appends one value, such as the "4" of "1,4,16", to the array. */
+static void append_value(lua_State *L, struct method_spec *m, const struct param *p,
+                         enum option_home home, const char *text, size_t n, json_t *values)
+{
+    char one[PARAM_TEXT_BYTES];
+    const struct script_place at = script_place(L);
+    if (n >= sizeof one || json_array_size(values) == VALUES_MAX)
+        script_fail_at(L, at, ERR_CONFIG, "--set %s.%s: the name is too long", m->name, p->name);
+    memcpy(one, text, n);
+    one[n] = '\0';
+    const struct param_value value = { VALUE_TEXT, 0, false, one };
+    json_array_append_new(values, lua_option_value(L, at, m->ops, p, home, value));
+}
+
+void lua_axis_set(json_t *axes, const char *name, json_t *values)
+{
+    json_t *sorted = json_object();
+    const char *key;
+    json_t *old;
+    bool placed = false;
+    json_object_foreach(axes, key, old) {
+        if (!placed && strcmp(name, key) <= 0) {
+            json_object_set(sorted, name, values);
+            placed = true;
+        }
+        if (strcmp(name, key) != 0)
+            json_object_set(sorted, key, old);
+    }
+    if (!placed)
+        json_object_set(sorted, name, values);
+    json_object_clear(axes);
+    json_object_update(axes, sorted);
+    json_decref(sorted);
+}
+
+static void apply_set(lua_State *L, struct method_spec *m, const char *name, const char *value)
+{
+    enum option_home home;
+    const struct param *p = lua_option_find(L, script_place(L), m->ops, HOME_EITHER, name, &home);
+    json_t *values = json_array(), *axes = home == HOME_KNOBS ? m->sweep : m->grid;
+    json_t *fixed = home == HOME_KNOBS ? m->knobs : m->params;
+    /* If an error is raised below, the array is freed with the overrides. */
+    json_object_set_new(script_of(L)->overrides, "", values);
+    const bool list = p->type != PARAM_TYPE_TEXT;
+    for (const char *at = value;;) {
+        const size_t n = list ? strcspn(at, ",") : strlen(at);
+        append_value(L, m, p, home, at, n, values);
+        if (!at[n])
+            break;
+        at += n + 1;
+    }
+    if (json_array_size(values) > 1 || json_object_get(axes, p->name)) {
+        lua_axis_set(axes, p->name, values);
+        json_object_del(fixed, p->name);
+    } else {
+        json_object_set(fixed, p->name, json_array_get(values, 0));
+    }
+    json_object_del(script_of(L)->overrides, "");
+}
+
+void lua_method_overrides(lua_State *L, struct method_spec *m)
+{
+    struct script *s = script_of(L);
+    for (size_t i = 0; i < s->options->n_sets; i++) {
+        struct override *set = &s->options->sets[i];
+        const char *dot = strrchr(set->key, '.');
+        const size_t n = dot ? (size_t)(dot - set->key) : 0;
+        const bool mine = n && ((strlen(m->name) == n && !strncmp(m->name, set->key, n)) ||
+                                (strlen(m->label) == n && !strncmp(m->label, set->key, n)));
+        if (!mine)
+            continue;
+        apply_set(L, m, dot + 1, set->value);
+        if (!json_object_get(s->overrides, set->key))
+            script_note_change(s, "%s=%s", set->key, set->value);
+        set->used = true;
+        json_object_set_new(s->overrides, set->key, json_string(set->value));
+    }
+}

@@ -1,0 +1,84 @@
+/* fail.c - raises an error of a config: FILE:LINE of the running Lua, and one sentence. */
+#include "src/config/script/fail.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/script/script.h"
+
+struct script_place script_place(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline <= 0 || ar.source[0] != '@')
+            continue;
+        const struct script *s = script_of(L);
+        for (size_t i = 0; i < s->n_files; i++)
+            if (strcmp(s->files[i].path, ar.source + 1) == 0)
+                return (struct script_place){ s->files[i].path, ar.currentline };
+    }
+    return (struct script_place){ "", 0 };
+}
+
+static _Noreturn void raise_text(lua_State *L, struct script_place at, int code, const char *text)
+{
+    struct script *s = script_of(L);
+    error_clear(&s->raised);
+    if (*at.file)
+        fail(&s->raised, code, "%s:%d: %s", at.file, at.line, text);
+    else
+        fail(&s->raised, code, "%s", text);
+    lua_pushstring(L, s->raised.text);
+    lua_error(L);
+    abort(); /* lua_error() does not return, but is not declared so */
+}
+
+void script_fail_at(lua_State *L, struct script_place at, int code, const char *format, ...)
+{
+    char text[900];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    raise_text(L, at, code, text);
+}
+
+void script_fail(lua_State *L, int code, const char *format, ...)
+{
+    char text[900];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    raise_text(L, script_place(L), code, text);
+}
+
+void script_raise(lua_State *L, struct script_place at, const char *what, const struct error *err)
+{
+    const struct error copy = *err;
+    if (what)
+        script_fail_at(L, at, copy.code, "%s: %s", what, copy.text);
+    script_fail_at(L, at, copy.code, "%s", copy.text);
+}
+
+const char *script_hint(lua_State *L, const char *given, const char *const *names, size_t n)
+{
+    const struct hint_text hint = error_hint(given, names, n);
+    if (*hint.text)
+        return lua_pushstring(L, hint.text);
+    if (n == 0 || n > 24)
+        return lua_pushstring(L, "");
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, "; there ");
+    luaL_addstring(&b, n == 1 ? "is: " : "are: ");
+    for (size_t i = 0; i < n; i++) {
+        luaL_addstring(&b, i ? ", " : "");
+        luaL_addstring(&b, names[i]);
+    }
+    luaL_pushresult(&b);
+    return lua_tostring(L, -1);
+}

@@ -1,0 +1,32 @@
+/* fail.h - raising an error of a config: FILE:LINE and one sentence. */
+#ifndef DRIFTLINE_CONFIG_FAIL_H
+#define DRIFTLINE_CONFIG_FAIL_H
+
+#include <lua.h>
+#include <stddef.h>
+
+#include "src/core/error.h"
+
+struct script_place {
+    const char *file; /* path of one of script.files; "": unknown */
+    int line;
+};
+
+/* Place of the innermost Lua function that is running. */
+struct script_place script_place(lua_State *);
+_Noreturn void script_fail(lua_State *, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+_Noreturn void script_fail_at(lua_State *, struct script_place, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Raises err, after "what: " unless what is NULL. */
+_Noreturn void script_raise(lua_State *, struct script_place, const char *what,
+                            const struct error *err);
+/* Pushes and returns "; did you mean \"x\"?", "; there are: a, b", or "", to end a message with. */
+const char *script_hint(lua_State *, const char *given, const char *const *names, size_t n);
+
+/* The place of `key =` in the call that begins at `call`, `depth` tables deep (0: at any depth);
+   `call` itself if it is not found. */
+struct script_place script_key_place(lua_State *, struct script_place call, int depth,
+                                     const char *key);
+
+#endif

@@ -1,0 +1,76 @@
+/* internal.h - shared by the operations of w: reading their tables. */
+#ifndef DRIFTLINE_CONFIG_WORKLOAD_INTERNAL_H
+#define DRIFTLINE_CONFIG_WORKLOAD_INTERNAL_H
+
+#include "src/config/script/fields.h"
+#include "src/config/script/script.h"
+
+#define WORKLOAD_NAME "driftline.workload"
+
+/* step.c: keys that several operations have. All raise ERR_CONFIG. */
+
+/* The recorder; raises unless the workload function is running. */
+struct recorder *lua_recorder(lua_State *);
+struct fields lua_open_step(lua_State *, enum lua_call, size_t positions);
+/* The same for a table of any keys: w:set. */
+struct fields lua_open_settings(lua_State *, enum lua_call);
+/* Reads tag, batch, singles and allow_queries; a key that the operation does not have
+   keeps its default. */
+struct op_options lua_step_note(const struct fields *);
+_Noreturn void lua_step_fail(const struct fields *, const struct error *);
+/* The view under `key`, or the first item of the list if key is NULL; valid while the table is. */
+struct view *lua_step_view(const struct fields *, const char *key);
+/* Calls the function under "stream" for its views and joins them; sets the chunks of the options.
+   The view and the chunks stay on the stack. */
+struct view *lua_step_stream(const struct fields *, struct op_options *);
+/* Reads a list of *n ids; the array is a userdata that stays on the stack. */
+const uint64_t *lua_step_ids(const struct fields *, const char *key, size_t *n);
+/* Reads a selection of rows: view | random = n | oldest = n | ids = { ... } */
+struct id_selector lua_step_choice(const struct fields *);
+/* Reads filter = { tag | fraction | ids }; false: there is none. */
+bool lua_step_filter(const struct fields *, struct filter_spec *);
+/* Reads removes = "oldest" | "random" | view | { ids }, for n rows written. */
+struct id_selector lua_step_removes(const struct fields *, size_t n);
+
+/* versions.c: transactions, snapshots */
+
+int lua_w_begin(lua_State *);
+int lua_w_commit(lua_State *);
+int lua_w_rollback(lua_State *);
+int lua_w_snapshot(lua_State *);
+int lua_w_release(lua_State *);
+
+/* attributes.c */
+
+/* The field of the short forms attribute = { ... } and where = { low, high }. */
+#define ONLY_FIELD "attribute"
+
+/* A value of attributes or where: `sub` is the table that was on top, `f` the operation's. */
+struct field_table {
+    const struct fields *f;
+    struct fields sub;
+    const char *name;
+};
+struct field_table lua_field_open(const struct fields *, const char *name);
+/* Raises: the value on top is not of the field's type. */
+_Noreturn void lua_field_wrong(const struct field_table *, enum attribute_type);
+/* The number of the value on top, an integer or a real. */
+int64_t lua_field_number(const struct field_table *, enum attribute_type);
+/* Reads attribute or attributes: one spec per field; what they refer to stays on the stack. *n = 0:
+   none. */
+const struct attribute_spec *lua_step_attributes(const struct fields *, size_t *n);
+
+/* where.c: reads where. false: there is none, and *allow is unchanged. The conditions stay on the
+   stack. */
+bool lua_step_where(const struct fields *, struct filter_spec *allow);
+
+/* set.c */
+int lua_w_set(lua_State *);
+
+/* cluster.c */
+int lua_w_cluster(lua_State *);
+
+/* runbook.c */
+int lua_w_runbook(lua_State *);
+
+#endif

@@ -1,0 +1,213 @@
+/* runbook.c - w:runbook: records the operations of a big-ann-benchmarks runbook.
+ *
+ * A runbook numbers the rows of its own data set. If the view has fewer rows than the runbook
+ * needs, number p stands for row p * n / needed, rounded down, so adjacent ranges stay adjacent and
+ * nested ranges nested.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/config/data/data.h"
+#include "src/config/script/bounds.h"
+#include "src/config/script/require.h"
+#include "src/config/workload/internal.h"
+#include "src/data/runbook.h"
+
+#define RUNBOOK_NAME "driftline.runbook"
+
+struct runbook_player {
+    struct runbook *book;
+    struct view *rows, *queries; /* queries may be NULL */
+    size_t k;
+    struct op_options note;
+};
+
+static int runbook_gc(lua_State *L)
+{
+    runbook_close(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* Pushes an empty runbook, which Lua closes. */
+static struct runbook *push_runbook(lua_State *L)
+{
+    struct runbook *book = lua_newuserdatauv(L, sizeof *book, 0);
+    memset(book, 0, sizeof *book);
+    if (luaL_newmetatable(L, RUNBOOK_NAME)) {
+        lua_pushcfunction(L, runbook_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return book;
+}
+
+static size_t row_of(const struct runbook_player *r, uint64_t number)
+{
+    if (r->rows->n >= r->book->rows_needed)
+        return (size_t)number;
+    return (size_t)((unsigned __int128)number * r->rows->n / r->book->rows_needed);
+}
+
+/* The rows of numbers start .. end - 1; NULL with err set. */
+static struct view *slice(const struct runbook_player *r, uint64_t start, uint64_t end,
+                          struct error *err)
+{
+    const size_t first = row_of(r, start), last = row_of(r, end);
+    if (first == last) {
+        fail(err, ERR_CONFIG,
+             "%llu to %llu map to no row of the view, which has %zu; the runbook has %llu",
+             (unsigned long long)start, (unsigned long long)end, r->rows->n,
+             (unsigned long long)r->book->rows_needed);
+        return NULL;
+    }
+    struct view *v = view_slice(r->rows, first, last - first);
+    if (!v)
+        fail(err, ERR_NO_MEMORY, "out of memory");
+    return v;
+}
+
+/* old->n rows from number `start` on. Scaling can make two equal ranges differ by one row, so the
+   end of the range is not used. */
+static struct view *replacement(const struct runbook_player *r, uint64_t start,
+                                const struct view *old, struct error *err)
+{
+    size_t first = row_of(r, start);
+    if (first + old->n > r->rows->n)
+        first = r->rows->n - old->n;
+    struct view *v = view_slice(r->rows, first, old->n);
+    if (!v)
+        fail(err, ERR_NO_MEMORY, "out of memory");
+    return v;
+}
+
+static int play_step(lua_State *L, const struct runbook_player *r, const struct runbook_step *step,
+                     struct error *err)
+{
+    static const char *const tags[] = { "insert", "delete", "search", "replace" };
+    struct recorder *recorder = script_of(L)->recorder;
+    struct op_options note = r->note;
+    note.tag = note.tag ? note.tag : tags[step->operation];
+    if (step->operation == RUNBOOK_SEARCH)
+        return record_search(recorder, &note, r->queries, r->k, NULL, err);
+    struct view *rows = slice(r, step->start, step->end, err), *with = NULL;
+    int rc = rows ? OK : err->code;
+    const struct id_selector choice = { .rows = rows };
+    if (!rc && step->operation == RUNBOOK_INSERT)
+        rc = record_insert(recorder, &note, rows, err);
+    else if (!rc && step->operation == RUNBOOK_DELETE)
+        rc = record_delete(recorder, &note, &choice, err);
+    else if (!rc) {
+        with = replacement(r, step->ids_start, rows, err);
+        rc = with ? record_update(recorder, &note, &choice, with, err) : err->code;
+    }
+    view_drop(rows);
+    view_drop(with);
+    return rc;
+}
+
+static void play(const struct fields *f, const char *path, const struct runbook_player *r)
+{
+    for (size_t i = 0; i < r->book->n; i++) {
+        const struct runbook_step *step = &r->book->steps[i];
+        if (step->operation == RUNBOOK_SEARCH && !r->queries)
+            fields_fail(f, NULL, ERR_CONFIG,
+                        "%s searches, but the data has no queries of its own: set queries = view",
+                        path);
+        struct error err = { 0 };
+        script_charge(f->L, 0);
+        if (play_step(f->L, r, step, &err)) {
+            fail_within(&err, "%s:%zu: step %llu", path, step->line,
+                        (unsigned long long)step->number);
+            lua_step_fail(f, &err);
+        }
+    }
+}
+
+/* Pushes the path of the runbook: "book.yaml" beside the config, or "SET/PART" of the catalog. */
+static const char *find_runbook(const struct fields *f, const char *name)
+{
+    lua_State *L = f->L;
+    struct script *s = script_of(L);
+    const char *slash = strchr(name, '/');
+    if (!slash || strstr(name, ".yaml") || strstr(name, ".yml"))
+        return lua_data_path(L, name);
+    const char *set = lua_pushlstring(L, name, (size_t)(slash - name));
+    struct error err = { 0 };
+    if (lua_catalog_open(s, &err))
+        lua_step_fail(f, &err);
+    struct catalog_entry *entry = catalog_find(s->catalog, set);
+    if (!entry) {
+        size_t n;
+        const char *const *names = catalog_names(s->catalog, &n);
+        fields_fail(f, NULL, ERR_NOT_FOUND,
+                    "\"%.100s\" is neither a .yaml file nor SET/RUNBOOK of the catalog%s", name,
+                    script_hint(L, set, names, n));
+    }
+    char *path = lua_newuserdatauv(L, PATH_MAX, 0);
+    const uint64_t stopped_ns = script_stop_clock();
+    const int rc = catalog_file(entry, slash + 1, s->options, path, &err);
+    script_start_clock(s, stopped_ns);
+    if (rc || lua_catalog_note(s, entry, slash + 1, &err))
+        lua_step_fail(f, &err);
+    return lua_pushstring(L, path);
+}
+
+/* Pushes a view of the only open data set, for w:runbook "file.yaml". */
+static void push_only_set(lua_State *L)
+{
+    const struct script *s = script_of(L);
+    if (s->n_sets != 1)
+        script_fail(
+            L, ERR_CONFIG,
+            "w:runbook \"file\" needs exactly one data set opened before; with %zu, say which: "
+            "w:runbook { \"file\", view }",
+            s->n_sets);
+    lua_view_push(L, view_range(s->sets->base, s->sets->metric, 0, s->sets->base->n), s->sets);
+}
+
+int lua_w_runbook(lua_State *L)
+{
+    (void)lua_recorder(L);
+    if (lua_type(L, 2) == LUA_TSTRING) {
+        lua_settop(L, 2);
+        lua_createtable(L, 2, 0);
+        lua_insert(L, 2);
+        lua_rawseti(L, 2, 1);
+        push_only_set(L);
+        lua_rawseti(L, 2, 2);
+    }
+    const struct fields f = fields_open(L, 2, "w:runbook");
+    fields_only(&f, CALL_W_RUNBOOK, 2);
+    if (lua_rawgeti(L, 2, 1) != LUA_TSTRING)
+        fields_fail(&f, NULL, ERR_CONFIG,
+                    "a path comes first, as in w:runbook { \"file.yaml\", view }, not %s",
+                    script_shown(L, -1));
+    const char *path = find_runbook(&f, lua_tostring(L, -1));
+    lua_rawgeti(L, 2, 2);
+    struct lua_view *v = lua_view_at(L, -1);
+    if (!v)
+        fields_fail(&f, NULL, ERR_CONFIG,
+                    "a view comes second, as in w:runbook { \"file.yaml\", view }, not %s",
+                    script_shown(L, -1));
+    struct runbook_player r = { .rows = v->view, .note = lua_step_note(&f) };
+    r.k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    if (fields_push(&f, "queries") != LUA_TNIL) {
+        const struct lua_view *q = lua_view_at(L, -1);
+        if (!q)
+            fields_fail(&f, "queries", ERR_CONFIG, "\"queries\" must be a view, not %s",
+                        script_shown(L, -1));
+        r.queries = q->view;
+    } else if (v->set && !v->set->synthetic && (v->set->entry || v->set->paths[0])) {
+        lua_view_push(L, lua_data_queries(L, v->set, 0, -1), v->set);
+        r.queries = lua_view_at(L, -1)->view;
+    }
+    r.book = push_runbook(L);
+    struct error err = { 0 };
+    if (runbook_open(path, fields_text(&f, "dataset", NULL), 0, r.book, &err) ||
+        script_note_file(script_of(L), path, &err))
+        lua_step_fail(&f, &err);
+    play(&f, path, &r);
+    return 0;
+}

@@ -1,0 +1,170 @@
+/* step.c - reads the keys that several operations of a workload have. */
+#include <stdio.h>
+#include <string.h>
+
+#include "src/config/data/data.h"
+#include "src/config/script/bounds.h"
+#include "src/config/workload/internal.h"
+
+enum { TAG_BYTES_MAX = 60 };
+
+struct recorder *lua_recorder(lua_State *L)
+{
+    const struct script *s = script_of(L);
+    script_charge(L, 0);
+    if (s->phase != PHASE_WORKLOAD)
+        script_fail(L, ERR_CONFIG,
+                    "w works only inside workload = function(w) ... end, which is over");
+    return s->recorder;
+}
+
+void lua_step_fail(const struct fields *f, const struct error *err)
+{
+    script_raise(f->L, f->call, f->what, err);
+}
+
+struct fields lua_open_settings(lua_State *L, enum lua_call call)
+{
+    const char *what = lua_call_name(call);
+    (void)lua_recorder(L);
+    if (!luaL_testudata(L, 1, WORKLOAD_NAME))
+        script_fail(L, ERR_CONFIG, "%s is called with a colon: %s { ... }", what, what);
+    return fields_open(L, 2, what);
+}
+
+/* The table is the second argument, after w itself. */
+struct fields lua_open_step(lua_State *L, enum lua_call call, size_t positions)
+{
+    if (lua_isnone(L, 2) && !positions)
+        lua_newtable(L);
+    const struct fields f = lua_open_settings(L, call);
+    fields_only(&f, call, positions);
+    return f;
+}
+
+struct op_options lua_step_note(const struct fields *f)
+{
+    const char *tag = fields_text(f, "tag", NULL);
+    const bool fine = !tag || (script_is_plain(tag) && *tag && strlen(tag) <= TAG_BYTES_MAX &&
+                               !strpbrk(tag, "/#"));
+    if (!fine)
+        fields_fail(f, "tag", ERR_CONFIG,
+                    "tag \"%.60s\" must be 1 to %d bytes of UTF-8 without / # and control "
+                    "characters",
+                    tag, TAG_BYTES_MAX);
+    return (struct op_options){
+        .tag = tag,
+        .line = f->call.line,
+        .batch = (size_t)fields_count(f, "batch", 0, 1, UINT32_MAX),
+        .singles = (size_t)fields_count(f, "singles", 0, 0, UINT32_MAX),
+        .allow_queries = fields_bool(f, "allow_queries", false),
+    };
+}
+
+struct view *lua_step_view(const struct fields *f, const char *key)
+{
+    lua_State *L = f->L;
+    if (key)
+        fields_push(f, key);
+    else
+        lua_rawgeti(L, f->at, 1);
+    const struct lua_view *v = lua_view_at(L, -1);
+    if (!v && key)
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a view, as in mnist:rows(1, 1000), not %s",
+                    key, script_shown(L, -1));
+    if (!v)
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "a view comes first, as in %s { mnist:rows(1, 1000) }, not %s", f->what,
+                    script_shown(L, -1));
+    lua_pop(L, 1);
+    return v->view; /* the table keeps it alive */
+}
+
+const uint64_t *lua_step_ids(const struct fields *f, const char *key, size_t *n)
+{
+    lua_State *L = f->L;
+    if (fields_push(f, key) != LUA_TTABLE)
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" must be a list of ids, as in { 0, 5, 7 }, not %s",
+                    key, script_shown(L, -1));
+    const int list = lua_gettop(L);
+    *n = (size_t)lua_rawlen(L, list);
+    if (!*n)
+        fields_fail(f, key, ERR_CONFIG, "\"%s\" is an empty list", key);
+    uint64_t *ids = lua_newuserdatauv(L, *n * sizeof *ids, 0);
+    for (size_t i = 0; i < *n; i++) {
+        int whole = 0;
+        lua_rawgeti(L, list, (lua_Integer)i + 1);
+        const lua_Integer id = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
+        if (!whole || id < 0)
+            fields_fail(f, key, ERR_CONFIG, "\"%s\"[%zu] must be a whole number from 0, not %s",
+                        key, i + 1, script_shown(L, -1));
+        ids[i] = (uint64_t)id;
+        lua_pop(L, 1);
+    }
+    return ids;
+}
+
+struct id_selector lua_step_choice(const struct fields *f)
+{
+    lua_State *L = f->L;
+    const bool view = lua_rawgeti(L, f->at, 1) != LUA_TNIL;
+    lua_pop(L, 1);
+    const int given =
+        view + fields_has(f, "random") + fields_has(f, "oldest") + fields_has(f, "ids");
+    if (given != 1)
+        fields_fail(f, NULL, ERR_CONFIG,
+                    "exactly one of a view, random = n, oldest = n and ids = { ... } says which "
+                    "rows; %d are given",
+                    given);
+    struct id_selector c = { 0 };
+    if (view)
+        c.rows = lua_step_view(f, NULL);
+    else if (fields_has(f, "ids"))
+        c.ids = lua_step_ids(f, "ids", &c.n_ids);
+    c.random = (size_t)fields_count(f, "random", 0, 1, UINT32_MAX);
+    c.oldest = (size_t)fields_count(f, "oldest", 0, 1, UINT32_MAX);
+    return c;
+}
+
+bool lua_step_filter(const struct fields *f, struct filter_spec *a)
+{
+    lua_State *L = f->L;
+    const int type = fields_push(f, "filter");
+    if (type == LUA_TNIL)
+        return false;
+    if (type != LUA_TTABLE)
+        fields_fail(f, "filter", ERR_CONFIG,
+                    "\"filter\" must be { tag = ... }, { fraction = ... } or { ids = ... }, "
+                    "not %s",
+                    script_shown(L, -1));
+    const struct fields sub = { L, lua_gettop(L), f->what, f->call, f->depth + 1 };
+    fields_only(&sub, CALL_FILTER, 0);
+    if (fields_has(&sub, "fraction") + fields_has(&sub, "ids") + fields_has(&sub, "tag") != 1)
+        fields_fail(f, "filter", ERR_CONFIG, "\"filter\" has exactly one of tag, fraction and ids");
+    *a = (struct filter_spec){ .tag = fields_text(&sub, "tag", NULL),
+                               .fraction = fields_real(&sub, "fraction", 0, 1e-9, 1) };
+    if (fields_has(&sub, "ids"))
+        a->ids = lua_step_ids(&sub, "ids", &a->n_ids);
+    return true;
+}
+
+struct id_selector lua_step_removes(const struct fields *f, size_t n)
+{
+    lua_State *L = f->L;
+    struct id_selector c = { 0 };
+    const int type = fields_push(f, "removes");
+    const char *how = type == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (strcmp(how, "oldest") == 0)
+        c.oldest = n;
+    else if (strcmp(how, "random") == 0)
+        c.random = n;
+    else if (type == LUA_TTABLE)
+        c.ids = lua_step_ids(f, "removes", &c.n_ids);
+    else if (lua_view_at(L, -1))
+        c.rows = lua_step_view(f, "removes");
+    else
+        fields_fail(f, "removes", ERR_CONFIG,
+                    "\"removes\" must be \"oldest\", \"random\", a view or a list of ids, not %s",
+                    script_shown(L, -1));
+    return c;
+}

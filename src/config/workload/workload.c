@@ -1,0 +1,322 @@
+/* workload.c - the object w: records operations without running them; w.rng and w.live. */
+#include <stdio.h>
+#include <string.h>
+
+#include "src/config/data/data.h"
+#include "src/config/script/bounds.h"
+#include "src/config/workload/internal.h"
+#include "src/config/workload/workload.h"
+
+#define RNG_NAME "driftline.generator"
+
+static int lua_w_train(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_TRAIN, 1);
+    const struct op_options note = lua_step_note(&f);
+    struct error err = { 0 };
+    if (record_train(lua_recorder(L), &note, lua_step_view(&f, NULL), &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int lua_w_insert(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_INSERT, 1);
+    struct op_options note = lua_step_note(&f);
+    struct view *rows =
+        fields_has(&f, "stream") ? lua_step_stream(&f, &note) : lua_step_view(&f, NULL);
+    size_t n_specs;
+    const struct attribute_spec *specs = lua_step_attributes(&f, &n_specs);
+    struct recorder *recorder = lua_recorder(L);
+    struct error err = { 0 };
+    uint64_t first, last;
+    if (record_insert_with(recorder, &note, rows, specs, n_specs, &err))
+        lua_step_fail(&f, &err);
+    if (!recorder_inserted(recorder, &first, &last))
+        return 0;
+    lua_pushinteger(L, (lua_Integer)first);
+    lua_pushinteger(L, (lua_Integer)last);
+    return 2;
+}
+
+static int lua_w_delete(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_DELETE, 1);
+    const struct op_options note = lua_step_note(&f);
+    const struct id_selector choice = lua_step_choice(&f);
+    struct error err = { 0 };
+    if (record_delete(lua_recorder(L), &note, &choice, &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int lua_w_update(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_UPDATE, 1);
+    const struct op_options note = lua_step_note(&f);
+    const struct id_selector choice = lua_step_choice(&f);
+    struct view *with = lua_step_view(&f, "with");
+    struct error err = { 0 };
+    if (record_update(lua_recorder(L), &note, &choice, with, &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int lua_w_search(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_SEARCH, 1);
+    struct op_options note = lua_step_note(&f);
+    note.cold = fields_bool(&f, "cold", false);
+    note.clusters = fields_bool(&f, "clusters", false);
+    note.repeated = fields_bool(&f, "repeated", false);
+    note.as_of = fields_text(&f, "as_of", NULL);
+    const size_t k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20);
+    struct view *queries = lua_step_view(&f, NULL);
+    struct filter_spec allow;
+    bool filtered = lua_step_filter(&f, &allow);
+    if (filtered && fields_has(&f, "where"))
+        fields_fail(&f, "where", ERR_CONFIG, "filter and where are both given; use one of them");
+    filtered |= lua_step_where(&f, &allow);
+    struct error err = { 0 };
+    if (record_search(lua_recorder(L), &note, queries, k, filtered ? &allow : NULL, &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int lua_w_range(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_RANGE, 1);
+    struct op_options note = lua_step_note(&f);
+    note.repeated = fields_bool(&f, "repeated", false);
+    note.planted = (size_t)fields_count(&f, "planted", 0, 1, UINT32_MAX);
+    if (!fields_has(&f, "radius"))
+        fields_fail(&f, NULL, ERR_CONFIG, "radius = ... is missing");
+    const double radius = fields_real(&f, "radius", 0, -1e30, 1e30);
+    struct view *queries = lua_step_view(&f, NULL);
+    struct filter_spec allow;
+    const bool filtered = lua_step_filter(&f, &allow);
+    struct error err = { 0 };
+    if (record_range(lua_recorder(L), &note, queries, radius, filtered ? &allow : NULL, &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int lua_w_maintain(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_MAINTAIN, 0);
+    const struct op_options note = lua_step_note(&f);
+    struct error err = { 0 };
+    if (record_maintain(lua_recorder(L), &note, fields_count(&f, "budget", 0, 0, INT64_MAX), &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int lua_w_inspect(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_INSPECT, 0);
+    const struct op_options note = lua_step_note(&f);
+    const size_t depth = (size_t)fields_count(&f, "depth", 0, 0, 1000);
+    struct error err = { 0 };
+    if (record_inspect(lua_recorder(L), &note, depth, fields_bool(&f, "ids", false), &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int mark(lua_State *L, enum lua_call call, enum op_kind kind)
+{
+    const struct fields f = lua_open_step(L, call, 0);
+    const struct op_options note = lua_step_note(&f);
+    struct error err = { 0 };
+    if (record_mark(lua_recorder(L), &note, kind, &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+static int lua_w_save(lua_State *L)
+{
+    return mark(L, CALL_W_SAVE, OP_SAVE);
+}
+
+static int lua_w_reload(lua_State *L)
+{
+    return mark(L, CALL_W_RELOAD, OP_RELOAD);
+}
+
+static int lua_w_recover(lua_State *L)
+{
+    return mark(L, CALL_W_RECOVER, OP_RECOVER);
+}
+
+static int lua_w_checkpoint(lua_State *L)
+{
+    if (lua_type(L, 2) != LUA_TSTRING)
+        script_fail(L, ERR_CONFIG, "w:checkpoint: a name, as in w:checkpoint \"day 1\", not %s",
+                    script_shown(L, 2));
+    lua_settop(L, 2);
+    lua_createtable(L, 0, 1);
+    lua_insert(L, 2);
+    lua_setfield(L, 2, "tag");
+    return mark(L, CALL_W_CHECKPOINT, OP_CHECKPOINT);
+}
+
+static int lua_w_concurrent(lua_State *L)
+{
+    const struct fields f = lua_open_step(L, CALL_W_CONCURRENT, 1);
+    struct op_options note = lua_step_note(&f);
+    note.repeated = fields_bool(&f, "repeated", false);
+    const bool writes = fields_has(&f, "writes");
+    struct view *rows = writes ? lua_step_view(&f, "writes") : NULL;
+    const bool replaces = fields_has(&f, "removes");
+    const struct id_selector removes =
+        replaces ? lua_step_removes(&f, rows ? rows->n : 0) : (struct id_selector){ 0 };
+    const struct concurrent_request request = {
+        .queries = lua_step_view(&f, NULL),
+        .writes = rows,
+        .removes = replaces ? &removes : NULL,
+        .writers = (size_t)fields_count(&f, "writers", writes, 0, 256),
+        .readers = (size_t)fields_count(&f, "readers", 1, 0, 256),
+        .k = (size_t)fields_count(&f, "k", script_of(L)->experiment->k, 1, 1 << 20),
+        .seconds = fields_real(&f, "seconds", 5, 0, 86400),
+        .rate = fields_real(&f, "rate", 0, 0, 1e9),
+    };
+    if (writes != (request.writers > 0))
+        fields_fail(&f, "writers", ERR_CONFIG, "%zu writers%s", request.writers,
+                    writes ? ", but there are rows to write"
+                           : ", but no rows to write: writes = view is missing");
+    if (request.seconds == 0 && !writes)
+        fields_fail(&f, "seconds", ERR_CONFIG,
+                    "seconds = 0 lasts until the writers are done, but there are no writers");
+    if (replaces && !writes)
+        fields_fail(
+            &f, "removes", ERR_CONFIG,
+            "\"removes\" removes one row for each that is written, but writes = view is missing");
+    if (request.writers + request.readers == 0)
+        fields_fail(&f, NULL, ERR_CONFIG,
+                    "there are neither readers nor writers; set one of the two");
+    struct error err = { 0 };
+    if (record_concurrent(lua_recorder(L), &note, &request, &err))
+        lua_step_fail(&f, &err);
+    return 0;
+}
+
+/* w.rng */
+
+static struct rng *check_rng(lua_State *L)
+{
+    if (!luaL_testudata(L, 1, RNG_NAME))
+        script_fail(L, ERR_CONFIG,
+                    "the functions of w.rng are called with a colon: w.rng:int(1, 10)");
+    return &script_of(L)->rng;
+}
+
+static int rng_int(lua_State *L)
+{
+    struct rng *rng = check_rng(L);
+    int whole_low = 0, whole_high = 0;
+    const lua_Integer low = lua_tointegerx(L, 2, &whole_low),
+                      high = lua_tointegerx(L, 3, &whole_high);
+    if (!whole_low || !whole_high || low > high)
+        script_fail(L, ERR_CONFIG, "w.rng:int(a, b) takes two whole numbers, a <= b, not %s and %s",
+                    script_shown(L, 2), script_shown(L, 3));
+    const uint64_t span = (uint64_t)high - (uint64_t)low;
+    const uint64_t drawn = span == UINT64_MAX ? rng_u64(rng) : rng_below(rng, span + 1);
+    lua_pushinteger(L, (lua_Integer)((uint64_t)low + drawn));
+    return 1;
+}
+
+static int rng_real(lua_State *L)
+{
+    lua_pushnumber(L, rng_unit(check_rng(L)));
+    return 1;
+}
+
+static int rng_shuffle(lua_State *L)
+{
+    struct rng *rng = check_rng(L);
+    if (!lua_istable(L, 2))
+        script_fail(L, ERR_CONFIG, "w.rng:shuffle(list) takes a list, not %s", script_shown(L, 2));
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, 2); i > 1; i--) {
+        const lua_Integer j = (lua_Integer)rng_below(rng, (uint64_t)i) + 1;
+        lua_rawgeti(L, 2, i);
+        lua_rawgeti(L, 2, j);
+        lua_rawseti(L, 2, i);
+        lua_rawseti(L, 2, j);
+    }
+    lua_settop(L, 2);
+    return 1;
+}
+
+struct member {
+    enum lua_call call;
+    lua_CFunction func; /* NULL ends */
+};
+
+/* Pushes the function that `owner`, w or w.rng, has under the key; raises if there is none. */
+static int find_function(lua_State *L, const struct member *functions, const char *owner)
+{
+    const char *names[32];
+    size_t n = 0;
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    for (const struct member *f = functions; f->func; f++) {
+        names[n] = lua_call_member(f->call);
+        if (strcmp(names[n++], key) == 0) {
+            lua_pushcfunction(L, f->func);
+            return 1;
+        }
+    }
+    script_fail(L, ERR_CONFIG, "%s has no operation %s%s", owner, script_shown(L, 2),
+                script_hint(L, key, names, n));
+}
+
+static int rng_index(lua_State *L)
+{
+    static const struct member functions[] = { { CALL_W_RNG_INT, rng_int },
+                                               { CALL_W_RNG_REAL, rng_real },
+                                               { CALL_W_RNG_SHUFFLE, rng_shuffle },
+                                               { LUA_CALLS, NULL } };
+    return find_function(L, functions, "w.rng");
+}
+
+static int w_index(lua_State *L)
+{
+    static const struct member functions[] = {
+#define OP(KIND, name, steps, rows, flags) { CALL_W_##KIND, lua_w_##name },
+#include "src/workload/ops.def"
+#undef OP
+        { CALL_W_RUNBOOK, lua_w_runbook },
+        { LUA_CALLS, NULL },
+    };
+    const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+    if (strcmp(key, "live") == 0) {
+        lua_pushinteger(L, (lua_Integer)recorder_live(lua_recorder(L)));
+        return 1;
+    }
+    if (strcmp(key, "rng") == 0) {
+        lua_newuserdatauv(L, 1, 0);
+        luaL_setmetatable(L, RNG_NAME);
+        return 1;
+    }
+    return find_function(L, functions, "w");
+}
+
+void lua_workload_push(lua_State *L)
+{
+    lua_newuserdatauv(L, 1, 0);
+    luaL_setmetatable(L, WORKLOAD_NAME);
+}
+
+static void register_object(lua_State *L, const char *name, const char *shown, lua_CFunction index)
+{
+    luaL_newmetatable(L, name);
+    lua_pushcfunction(L, index);
+    lua_setfield(L, -2, "__index");
+    lua_pushstring(L, shown);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+}
+
+void lua_workload_register(struct script *s)
+{
+    register_object(s->L, WORKLOAD_NAME, "workload", w_index);
+    register_object(s->L, RNG_NAME, "rng", rng_index);
+}

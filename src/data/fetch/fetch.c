@@ -1,0 +1,438 @@
+/* fetch.c - fetches a part: from the cache, local folders, then each origin; checks, converts
+ * and maps it. */
+#define _GNU_SOURCE
+#include "src/data/fetch/fetch.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/base/atomic_file.h"
+#include "src/base/path.h"
+#include "src/data/fetch/cache.h"
+#include "src/data/fetch/origins.h"
+#include "src/data/files/sha256.h"
+#include "src/data/readers/bytes.h"
+
+/* 1. Names */
+
+const struct dataset_part *fetch_find_part(const struct dataset_entry *entry, const char *part)
+{
+    for (size_t i = 0; i < entry->n_parts; i++)
+        if (!strcmp(entry->parts[i].part, part))
+            return &entry->parts[i];
+    return NULL;
+}
+
+static bool begins(const char *text, const char *with)
+{
+    return !strncasecmp(text, with, strlen(with));
+}
+
+int fetch_check_trust(const struct dataset_part *part, struct error *err)
+{
+    if (part->n_origins && !part->sha256 && !part->unpinned)
+        return fail(err, ERR_CONFIG,
+                    "%s has no sha256, so a replaced file would not be noticed; add its sha256, or "
+                    "set unpinned = true",
+                    part->file);
+    for (size_t i = 0; i < part->n_origins; i++) {
+        const struct dataset_origin *o = &part->origins[i];
+        if (o->kind != ORIGIN_URL || begins(o->address, "https://"))
+            continue;
+        if (!begins(o->address, "http://") && !begins(o->address, "ftp://"))
+            return fail(err, ERR_CONFIG, "%s: an address begins with https://, http:// or ftp://",
+                        o->address);
+        if (!o->insecure)
+            return fail(
+                err, ERR_CONFIG,
+                "%s: plain %.*s can be changed on the way; use https, or set insecure = true",
+                o->address, (int)strcspn(o->address, ":"), o->address);
+    }
+    return OK;
+}
+
+static int no_such_part(const struct dataset_entry *entry, const char *part, struct error *err)
+{
+    char names[300] = "";
+    for (size_t i = 0; i < entry->n_parts; i++) {
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", entry->parts[i].part);
+    }
+    return fail(err, ERR_NOT_FOUND, "dataset \"%s\" has no part \"%s\"; it has %s", entry->name,
+                part, names);
+}
+
+static int begin_delivery(struct delivery *d, const struct dataset_entry *entry,
+                          const struct dataset_part *part, const struct fetch_env *env,
+                          struct error *err)
+{
+    const char *slash = strrchr(part->file, '/');
+    *d = (struct delivery){ .entry = entry, .part = part, .env = env };
+    snprintf(d->what, sizeof d->what, "fetch %s/%s", entry->name, part->part);
+    int folder =
+        snprintf(d->folder, sizeof d->folder, "%s/downloads/%s", env->cache_dir, entry->name);
+    int target =
+        snprintf(d->target, sizeof d->target, "%s/%s", d->folder, slash ? slash + 1 : part->file);
+    if (folder >= PATH_MAX || target >= PATH_MAX - 16)
+        return fail(err, ERR_ARGUMENT, "%.80s...: the path of the cache is too long",
+                    env->cache_dir);
+    return path_make_folders(d->folder, 0755, err);
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* 2. Checking */
+
+/* The sha256 of the inflated data of a gzip file, "" for another file: a local copy may be
+   compressed where the catalog's file is not. */
+static int sha256_inflated(const char *path, char hex[SHA256_HEX_BYTES], struct error *err)
+{
+    struct bytes b;
+    int rc = bytes_open(&b, path, NULL, 0, err);
+    if (rc)
+        return rc;
+    if (b.was_gzip)
+        rc = sha256_block(b.at, b.size, hex, err);
+    else
+        hex[0] = 0;
+    bytes_close(&b);
+    return rc;
+}
+
+/* hex gets the file's sha256. ERR_CORRUPT unless the file, or its inflated data, has
+ * the catalog's sha256. */
+static int check_sha256(const struct delivery *d, const char *path, char hex[SHA256_HEX_BYTES],
+                        struct error *err)
+{
+    char inflated[SHA256_HEX_BYTES] = "";
+    int rc = sha256_file(path, hex, &d->env->progress, err);
+    if (rc || !d->part->sha256 || !strcmp(hex, d->part->sha256))
+        return rc;
+    struct error ignored = { 0 };
+    if (!sha256_inflated(path, inflated, &ignored) && !strcmp(inflated, d->part->sha256))
+        return OK;
+    struct stat st;
+    return fail(
+        err, ERR_CORRUPT,
+        "%s: expected sha256 %s, found %s (%lld bytes); the file is damaged, short or another one",
+        path, d->part->sha256, hex, stat(path, &st) ? 0LL : (long long)st.st_size);
+}
+
+static void note_path(const struct delivery *d, char out[PATH_MAX + 16])
+{
+    snprintf(out, PATH_MAX + 16, "%s.sha256", d->target);
+}
+
+/* Whether the hash of an unpinned download is the one recorded at the first; true if there
+ * is no record. */
+static bool agrees_with_record(const struct delivery *d, const char *hex)
+{
+    char path[PATH_MAX + 16], recorded[SHA256_HEX_BYTES] = "";
+    note_path(d, path);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return true;
+    size_t n = fread(recorded, 1, SHA256_HEX_BYTES - 1, f);
+    fclose(f);
+    return n == SHA256_HEX_BYTES - 1 && !strcmp(recorded, hex);
+}
+
+static int record(const struct delivery *d, const char *hex, struct error *err)
+{
+    char path[PATH_MAX + 16];
+    char line[SHA256_HEX_BYTES + 2];
+    note_path(d, path);
+    const int n = snprintf(line, sizeof line, "%s\n", hex);
+    return atomic_file_write(path, line, (size_t)n, err);
+}
+
+static void set_aside(const char *path)
+{
+    char bad[PATH_MAX + 8];
+    snprintf(bad, sizeof bad, "%s.bad", path);
+    rename(path, bad);
+}
+
+/* 3. Local folders */
+
+static bool try_local(const char *folder, const char *name, const char *suffix, char out[PATH_MAX])
+{
+    return snprintf(out, PATH_MAX, "%s/%s%s", folder, name, suffix) < PATH_MAX && exists(out);
+}
+
+/* Finds folder/NAME/file or folder/file, with or without ".gz". *certain: the path has a folder
+ * that identifies the data set, so the file is meant for it. */
+static bool find_in_folder(const struct delivery *d, const char *folder, bool *certain,
+                           char out[PATH_MAX])
+{
+    char own[PATH_MAX + SOURCE_NAME_BYTES], bare[PATH_MAX];
+    const char *file = d->part->file;
+    size_t n = strlen(file);
+    bool packed = n > 3 && !strcmp(file + n - 3, ".gz");
+    snprintf(bare, sizeof bare, "%.*s", (int)(packed ? n - 3 : n), file);
+    snprintf(own, sizeof own, "%s/%.250s", folder, d->entry->name);
+    *certain = true;
+    if (try_local(own, file, "", out) || try_local(own, bare, packed ? "" : ".gz", out))
+        return true;
+    *certain = strchr(file, '/') != NULL;
+    return try_local(folder, file, "", out) || try_local(folder, bare, packed ? "" : ".gz", out);
+}
+
+struct attempts {
+    char text[900];
+};
+
+static void add_attempt(struct attempts *a, const char *source, const char *why)
+{
+    size_t used = strlen(a->text);
+    snprintf(a->text + used, sizeof a->text - used, "\n  %.200s: %.330s", source, why);
+}
+
+/* Searches the folders of DRIFTLINE_DATA; d->found is "" if none has the file. A damaged file is
+   an error if its path identifies the data set: a download would hide that the user's own file
+   is not used. */
+static int look_locally(struct delivery *d, struct attempts *tried, struct error *err)
+{
+    const char *list = d->env->data_path;
+    d->found[0] = 0;
+    while (list && *list) {
+        char folder[PATH_MAX], path[PATH_MAX], hex[SHA256_HEX_BYTES];
+        size_t n = strcspn(list, ":");
+        snprintf(folder, sizeof folder, "%.*s", (int)(n < PATH_MAX ? n : 0), list);
+        list += n + (list[n] == ':');
+        if (!folder[0])
+            continue;
+        bool certain;
+        if (!find_in_folder(d, folder, &certain, path)) {
+            add_attempt(tried, folder, "has no such file");
+            continue;
+        }
+        struct error why = { 0 };
+        int rc = check_sha256(d, path, hex, &why);
+        if (rc && (certain || rc == ERR_INTERRUPTED))
+            return fail(err, rc, "%s: %s", d->what, why.text);
+        if (rc) {
+            add_attempt(tried, folder, why.text);
+            continue;
+        }
+        memcpy(d->found, path, sizeof d->found);
+        return OK;
+    }
+    if (!d->env->data_path || !*d->env->data_path)
+        add_attempt(tried, "DRIFTLINE_DATA", "names no folder");
+    return OK;
+}
+
+/* 4. Origins */
+
+static int check_delivered(struct delivery *d, struct error *err)
+{
+    char hex[SHA256_HEX_BYTES];
+    int rc = check_sha256(d, d->found, hex, err);
+    if (!rc && !d->part->sha256 && !agrees_with_record(d, hex))
+        rc = fail(err, ERR_CORRUPT,
+                  "%s: sha256 %s is not the one recorded when it was first downloaded (%s.sha256)",
+                  d->found, hex, d->target);
+    bool ours = !strcmp(d->found, d->target);
+    if (rc == ERR_CORRUPT && ours)
+        set_aside(d->found);
+    if (!rc && !d->part->sha256 && ours)
+        rc = record(d, hex, err);
+    return rc;
+}
+
+/* Warns before a download that has no sha256 to check it against. */
+static int say_trust(const struct delivery *d, const struct dataset_origin *o, const char *name)
+{
+    const struct data_progress *progress = &d->env->progress;
+    char line[512];
+    if (!progress->step || d->part->sha256)
+        return 0;
+    snprintf(line, sizeof line,
+             "%s: trusting %s%s: the catalog has no sha256 of it; what comes is recorded", d->what,
+             name, o->insecure ? ", over a connection that others can change" : "");
+    return progress->step(progress->context, line, 0, 0);
+}
+
+static int try_origins(struct delivery *d, struct attempts *tried, struct error *err)
+{
+    struct error refused = { 0 };
+    if (fetch_check_trust(d->part, &refused))
+        return fail(err, refused.code, "%s: %s", d->what, refused.text);
+    for (size_t i = 0; i < d->part->n_origins; i++) {
+        char name[160];
+        struct error why = { 0 };
+        origin_name(&d->part->origins[i], name, sizeof name);
+        if (say_trust(d, &d->part->origins[i], name))
+            return fail(err, ERR_INTERRUPTED, "%s: interrupted", d->what);
+        int rc = origin_get(d, &d->part->origins[i], &why);
+        if (!rc)
+            rc = check_delivered(d, &why);
+        if (!rc)
+            return OK;
+        if (rc == ERR_INTERRUPTED)
+            return fail(err, rc, "%s: %s", d->what, why.text);
+        add_attempt(tried, name, why.text);
+    }
+    return fail(err, ERR_FETCH, "%s: no source provides %s:%s", d->what, d->part->file,
+                tried->text);
+}
+
+/* The caller holds the dataset's lock. */
+static int deliver(struct delivery *d, struct error *err)
+{
+    struct attempts tried = { "" };
+    int rc = look_locally(d, &tried, err);
+    if (rc || d->found[0])
+        return rc;
+    if (exists(d->target)) {
+        struct error why = { 0 };
+        memcpy(d->found, d->target, sizeof d->found);
+        rc = check_delivered(d, &why);
+        if (!rc)
+            return OK;
+        if (rc != ERR_CORRUPT)
+            return fail(err, rc, "%s: %s", d->what, why.text);
+        add_attempt(&tried, "cache", why.text);
+    }
+    return try_origins(d, &tried, err);
+}
+
+static int lock_dataset(const struct delivery *d, int *lock, struct error *err)
+{
+    char path[PATH_MAX + 8];
+    snprintf(path, sizeof path, "%s/lock", d->folder);
+    return cache_lock(path, lock, err);
+}
+
+int fetch_file(const struct dataset_entry *entry, const char *part_name,
+               const struct fetch_env *env, char path[PATH_MAX], struct error *err)
+{
+    const struct dataset_part *part = fetch_find_part(entry, part_name);
+    if (!part)
+        return no_such_part(entry, part_name, err);
+    int lock = -1, rc = cache_prepare(env->cache_dir, err);
+    if (rc)
+        return rc;
+    struct delivery *d = malloc(sizeof *d);
+    rc = d ? begin_delivery(d, entry, part, env, err)
+           : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
+    if (!rc)
+        rc = lock_dataset(d, &lock, err);
+    if (!rc)
+        rc = deliver(d, err);
+    if (!rc)
+        memcpy(path, d->found, PATH_MAX);
+    cache_unlock(lock);
+    free(d);
+    return rc;
+}
+
+/* 5. Rows */
+
+struct cached {
+    char npy[PATH_MAX], name[SOURCE_NAME_BYTES], key[600];
+};
+
+static const char *or_dash(const char *text)
+{
+    return text ? text : "-";
+}
+
+static void name_cached(const struct dataset_entry *entry, const struct dataset_part *part,
+                        const struct fetch_env *env, struct cached *c)
+{
+    snprintf(c->npy, sizeof c->npy, "%s/datasets/%s/%s.npy", env->cache_dir, entry->name,
+             part->part);
+    snprintf(c->name, sizeof c->name, "%s/%s", entry->name, part->part);
+    snprintf(c->key, sizeof c->key,
+             "file=%s sha256=%s format=%s dataset=%s element=%s rows=%zu dim=%zu", part->file,
+             or_dash(part->sha256), or_dash(part->format), or_dash(part->dataset),
+             or_dash(part->element), part->rows, part->dim);
+}
+
+static int convert(struct delivery *d, const struct cached *c, struct error *err)
+{
+    const struct dataset_part *part = d->part;
+    char folder[PATH_MAX];
+    struct source *s;
+    /* Inflated files can be larger than memory, so they go to the cache's disk. */
+    struct file_options options = { .format = part->format,
+                                    .dataset = part->dataset,
+                                    .element = part->element,
+                                    .dim = part->dim,
+                                    .first_rows = part->first_only ? part->rows : 0,
+                                    .scratch_dir = d->folder,
+                                    .limit_bytes = (size_t)1 << 42 };
+    snprintf(folder, sizeof folder, "%s", c->npy);
+    *strrchr(folder, '/') = 0;
+    int rc = path_make_folders(folder, 0755, err);
+    if (!rc)
+        rc = file_open(d->found, &options, &s, err);
+    if (rc)
+        return rc;
+    if (part->rows && s->n != part->rows)
+        rc = fail(err, ERR_DIMENSION, "%s: %s has %zu rows, the catalog says %zu", d->what,
+                  d->found, s->n, part->rows);
+    if (!rc)
+        rc = cache_store(s, c->npy, c->key, d->env->progress.step ? &d->env->progress : NULL, err);
+    source_close(s);
+    return rc;
+}
+
+static int fetch_and_convert(const struct dataset_entry *entry, const struct dataset_part *part,
+                             const struct fetch_env *env, const struct cached *c,
+                             struct source **out, struct error *err)
+{
+    struct delivery *d = malloc(sizeof *d);
+    int lock = -1, rc = d ? begin_delivery(d, entry, part, env, err)
+                          : fail(err, ERR_NO_MEMORY, "fetch: out of memory");
+    if (!rc)
+        rc = lock_dataset(d, &lock, err);
+    /* Another process may have stored it before this one got the lock. */
+    if (!rc)
+        rc = cache_open(c->npy, c->key, c->name, out, err);
+    if (!rc && !*out)
+        rc = deliver(d, err);
+    if (!rc && !*out) {
+        rc = convert(d, c, err);
+        if (!rc)
+            rc = cache_open(c->npy, c->key, c->name, out, err);
+        if (!rc && !*out)
+            rc = fail(err, ERR_IO, "%s: was written but cannot be read back", c->npy);
+    }
+    cache_unlock(lock);
+    free(d);
+    return rc;
+}
+
+int fetch_part(const struct dataset_entry *entry, const char *part_name,
+               const struct fetch_env *env, struct source **out, struct error *err)
+{
+    const struct dataset_part *part = fetch_find_part(entry, part_name);
+    struct cached c;
+    *out = NULL;
+    if (!part)
+        return no_such_part(entry, part_name, err);
+    if (part->plain)
+        return fail(err, ERR_ARGUMENT, "%s/%s holds no rows; it is a file to be read as it is",
+                    entry->name, part_name);
+    int rc = cache_prepare(env->cache_dir, err);
+    if (rc)
+        return rc;
+    name_cached(entry, part, env, &c);
+    rc = cache_open(c.npy, c.key, c.name, out, err);
+    if (rc || *out)
+        return rc;
+    return fetch_and_convert(entry, part, env, &c, out, err);
+}

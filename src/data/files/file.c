@@ -1,0 +1,231 @@
+/* file.c - opens a file: its bytes, format and layout; then reads rows in the requested element. */
+#include "src/data/files/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/data/readers/formats.h"
+
+struct file_state {
+    struct bytes bytes;
+    struct row_layout layout;
+    char *path; /* bytes.name points here */
+};
+
+/* Values that need swapping or widening are copied through a buffer of this size, a multiple of the
+ * size of each element. */
+enum { PIECE_BYTES = 4096 };
+
+static void swap_bytes(uint8_t *at, size_t n, size_t width)
+{
+    for (size_t i = 0; i + width <= n; i += width)
+        for (size_t k = 0; k < width / 2; k++) {
+            uint8_t t = at[i + k];
+            at[i + k] = at[i + width - 1 - k];
+            at[i + width - 1 - k] = t;
+        }
+}
+
+static int convert_row(const struct source *s, size_t row, char *out, struct error *err)
+{
+    const struct file_state *f = s->state;
+    const struct row_layout *l = &f->layout;
+    const uint8_t *base = l->owned ? l->owned : f->bytes.at;
+    const uint8_t *at = base + l->offset + row * l->stride_bytes;
+    size_t width = l->stored == ELEMENT_B64 ? 8 : data_row_bytes(l->stored, 1);
+    size_t unit = l->stored == ELEMENT_B64 ? 64 : 1,
+           out_width = source_row_bytes(s) * width / data_row_bytes(l->stored, l->dim);
+    size_t values = data_row_bytes(l->stored, l->dim) / width;
+    uint8_t piece[PIECE_BYTES];
+    for (size_t first = 0; first < values;) {
+        size_t n = values - first < PIECE_BYTES / width ? values - first : PIECE_BYTES / width;
+        memcpy(piece, at + first * width, n * width);
+        if (l->big_endian)
+            swap_bytes(piece, n * width, width);
+        size_t done =
+            data_convert_elements(l->stored, piece, s->element, out + first * out_width, n * unit);
+        if (done != n * unit)
+            return fail(err, ERR_DIMENSION, "%s: row %zu, column %zu does not fit %s", s->name,
+                        row + 1, first + done / unit + 1, data_element_name(s->element));
+        first += n;
+    }
+    return OK;
+}
+
+static int file_read(const struct source *s, size_t first, size_t n, void *out, struct error *err)
+{
+    size_t row_bytes = source_row_bytes(s);
+    for (size_t i = 0; i < n; i++) {
+        int rc = convert_row(s, first + i, (char *)out + i * row_bytes, err);
+        if (rc)
+            return rc;
+    }
+    return OK;
+}
+
+static void file_close(struct source *s)
+{
+    struct file_state *f = s->state;
+    bytes_close(&f->bytes);
+    free(f->layout.owned);
+    free(f->path);
+    free(f);
+}
+
+/* Decides the element of the rows: options->element, else the stored one or f32 for one that
+   methods do not take. */
+static int settle_element(struct source *s, const struct file_options *options, struct error *err)
+{
+    const struct row_layout *l = &((struct file_state *)s->state)->layout;
+    s->element = layout_default_element(l->stored);
+    s->dim = l->dim;
+    if (options->element && !data_element_named(options->element, &s->element))
+        return fail(err, ERR_ARGUMENT,
+                    "%s: unknown element \"%s\"; known are f32 u8 b64 i8 i32 i64 f64", s->name,
+                    options->element);
+    if (s->element == ELEMENT_I16 || s->element == ELEMENT_F16)
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: rows cannot become %s; f32 holds every one of its values", s->name,
+                    options->element);
+    bool codes = s->element == ELEMENT_B64, bytes = l->stored == ELEMENT_U8;
+    if (codes && bytes && l->dim == 8)
+        s->dim = 64;
+    else if (codes != (l->stored == ELEMENT_B64))
+        return fail(err, ERR_DIMENSION,
+                    "%s: %zu columns of %s cannot become %s; "
+                    "64-bit codes are 8 columns of u8",
+                    s->name, l->dim, data_element_name(l->stored), data_element_name(s->element));
+    if (options->dim && options->dim != s->dim)
+        return fail(err, ERR_DIMENSION, "%s: has %zu columns, %zu were expected", s->name, s->dim,
+                    options->dim);
+    return OK;
+}
+
+/* The rows in the mapped file, if no row needs skipped bytes, swapping, widening or
+   alignment; else NULL. */
+static const void *rows_in_place(const struct source *s)
+{
+    const struct file_state *f = s->state;
+    const struct row_layout *l = &f->layout;
+    const uint8_t *at = (l->owned ? (const uint8_t *)l->owned : f->bytes.at) + l->offset;
+    bool same = l->stored == s->element || (l->stored == ELEMENT_U8 && s->element == ELEMENT_B64);
+    size_t width = s->element == ELEMENT_B64 ? 8 : data_row_bytes(s->element, 1);
+    bool swapped = l->big_endian && width > 1;
+    bool packed = l->stride_bytes == data_row_bytes(l->stored, l->dim);
+    return same && packed && !swapped && (uintptr_t)at % width == 0 ? at : NULL;
+}
+
+/* Reads the layout of one data set of a file that holds several. */
+static int unpack(struct source *s, const struct format *format, const struct file_options *options,
+                  struct error *err)
+{
+    struct file_state *f = s->state;
+    struct inner_names names = { "", "" };
+    int rc = format->unpack(&f->bytes, options, &f->layout, &names, err);
+    if (rc)
+        return rc;
+    const size_t used = strlen(s->name);
+    snprintf(s->name + used, sizeof s->name - used, "[%.64s]", names.dataset);
+    memcpy(s->metric, names.metric, sizeof s->metric);
+    return OK;
+}
+
+static int open_layout(struct source *s, const struct format *format,
+                       const struct file_options *options, struct error *err)
+{
+    struct file_state *f = s->state;
+    if (format->read != reader_text && (options->id_column > 0 || options->header))
+        return fail(err, ERR_ARGUMENT, "%s: id and header are for text, this is %s", s->name,
+                    format->name);
+    if (!format->unpack && options->dataset)
+        return fail(err, ERR_ARGUMENT, "%s: dataset is for HDF5 and npz, this is %s", s->name,
+                    format->name);
+    int rc = format->read ? format->read(&f->bytes, options, &f->layout, err)
+                          : unpack(s, format, options, err);
+    if (!rc && f->layout.by_columns)
+        rc = layout_rows_from_columns(&f->bytes, &f->layout, options->scratch_dir, err);
+    if (!rc)
+        rc = settle_element(s, options, err);
+    if (rc)
+        return rc;
+    s->n = f->layout.n;
+    memcpy(s->note, f->layout.note, sizeof s->note);
+    s->rows = rows_in_place(s);
+    s->read = file_read;
+    return source_scan(s, err);
+}
+
+static struct source *new_file(const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    struct source *s = source_new(slash ? slash + 1 : path, err);
+    if (!s)
+        return NULL;
+    struct file_state *f = calloc(1, sizeof *f);
+    if (f)
+        f->path = strdup(path);
+    if (!f || !f->path) {
+        fail(err, ERR_NO_MEMORY, "%s: out of memory", path);
+        free(f);
+        free(s);
+        return NULL;
+    }
+    f->bytes.fd = -1;
+    s->state = f;
+    s->close = file_close;
+    return s;
+}
+
+static int open_bytes(struct source *s, const struct file_options *options, struct source **out,
+                      struct error *err)
+{
+    struct file_state *f = s->state;
+    const struct format *format = format_of(f->path, options, &f->bytes, err);
+    if (!format) {
+        source_close(s);
+        return err ? err->code : ERR_CORRUPT;
+    }
+    int rc = open_layout(s, format, options, err);
+    if (rc)
+        source_close(s);
+    else
+        *out = s;
+    return rc;
+}
+
+static const struct file_options no_options;
+
+int file_open(const char *path, const struct file_options *options, struct source **out,
+              struct error *err)
+{
+    if (!options)
+        options = &no_options;
+    *out = NULL;
+    struct source *s = new_file(path, err);
+    if (!s)
+        return ERR_NO_MEMORY;
+    struct file_state *f = s->state;
+    int rc = bytes_open(&f->bytes, f->path, options->scratch_dir, options->limit_bytes, err);
+    if (!rc)
+        return open_bytes(s, options, out, err);
+    source_close(s);
+    return rc;
+}
+
+int file_open_block(const char *name, const void *block, size_t size,
+                    const struct file_options *options, struct source **out, struct error *err)
+{
+    if (!options)
+        options = &no_options;
+    *out = NULL;
+    struct source *s = new_file(name, err);
+    if (!s)
+        return ERR_NO_MEMORY;
+    struct file_state *f = s->state;
+    int rc = bytes_borrow(&f->bytes, f->path, block, size, options->limit_bytes, err);
+    if (!rc)
+        return open_bytes(s, options, out, err);
+    source_close(s);
+    return rc;
+}

@@ -1,0 +1,89 @@
+/* file.h - reading and writing data files.
+ *
+ * The last part of the name decides the format, without a final ".gz"; the content must agree:
+ *
+ *   idx    *.idx *-ubyte            MNIST's format, big-endian; further dimensions become columns
+ *   vecs   *.fvecs *.bvecs *.ivecs  each row is its i32 dimension, then the values
+ *   bin    *.fbin *.u8bin *.i8bin *.ibin
+ *                                   u32 rows, u32 columns, then the values (little-endian)
+ *   truth  *.truth                  u32 rows, u32 k, then rows * k u32 ids, then as many f32
+ *                                   distances; only the ids are read
+ *   npy    *.npy                    versions 1 to 3; f2 f4 f8 u1 i1 i2 i4 i8, and u8 as codes
+ *   npz    *.npz                    a zip of npy files, stored or deflated
+ *   hdf5   *.hdf5 *.h5              files of ann-benchmarks, or other datasets of rows and columns
+ *   text   *.txt *.csv *.tsv *.vec  numbers, one row per line; see id_column and header below
+ *   raw    *.u8 *.i64 *.i32 *.f32 *.f64
+ *                                   only the values; one column unless the options state more
+ *
+ * Any of them may be compressed by gzip, except that HDF5 is not written so. f16, f64 and i16 are
+ * read as f32.
+ */
+#ifndef DRIFTLINE_DATA_FILES_FILE_H
+#define DRIFTLINE_DATA_FILES_FILE_H
+
+#include <stddef.h>
+
+#include "src/data/source/source.h"
+
+enum { FILE_NO_ID = -1 };
+
+/* All zero: each is decided from the file. */
+struct file_options {
+    const char *format;  /* a name from the list above; NULL: by the file's name */
+    const char *dataset; /* HDF5, npz: name of the data set; NULL: "train", else the only one */
+    /* element of the rows: "f32" from any number, "b64" from 8 columns of u8; NULL: as stored, f32
+       for f16, f64 and i16 */
+    const char *element;
+    /* raw: columns, default 1. Other formats: the columns that the file must have; 0: any */
+    size_t dim;
+    /* fbin, u8bin, i8bin, ibin: rows of the file, which is the beginning of a longer one; 0:
+       it is whole */
+    size_t first_rows;
+    /* text: the column, from 1, with an id or a label, which is left out; FILE_NO_ID: there is
+       none; 0: a column "id" of the header, or a first column of words */
+    int id_column;
+    /* text: 1: the first line is a header; -1: it is a row; 0: decided from the file, an
+       error if unclear */
+    int header;
+    const char *scratch_dir; /* folder of inflated data; NULL: memory */
+    size_t limit_bytes;      /* limit of inflated bytes; 0: 16 GiB */
+};
+
+/* Opens a file and reads it once, to hash it and to check for NaN and for row lengths. The caller
+   closes *out with source_close(). ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_NOT_FINITE,
+   ERR_DIMENSION, ERR_UNSUPPORTED, ERR_ARGUMENT, ERR_NO_MEMORY; the message names the file, what was
+   expected and what was found. */
+int file_open(const char *path, const struct file_options *, struct source **out, struct error *);
+
+/* As file_open(), from a block in memory, which is borrowed until the source is closed. The name
+ * decides the format; HDF5 is ERR_UNSUPPORTED. */
+int file_open_block(const char *name, const void *block, size_t size, const struct file_options *,
+                    struct source **out, struct error *);
+
+/* step is called repeatedly during a long call; total is 0 if unknown. A result other than 0 ends
+ * the call with ERR_INTERRUPTED. */
+struct data_progress {
+    int (*step)(void *context, const char *what, size_t done, size_t total);
+    void *context;
+};
+
+/* What a conversion wrote. */
+struct data_written {
+    size_t n, dim; /* dim: components; bits for b64 */
+    enum element element;
+    char note[160]; /* what the input's reader decided on its own, or "" */
+};
+
+/* Reads `in` and writes `out`, whole or not at all. The name of out decides its format; ".gz"
+   compresses it. A value that the format cannot hold is ERR_DIMENSION, such as 300 in a u8bin.
+   out_options: format, dataset (HDF5; default "train") and element. written may be NULL; it is
+   filled on success. */
+int data_convert(const char *in, const struct file_options *in_options, const char *out,
+                 const struct file_options *out_options, const struct data_progress *,
+                 struct data_written *, struct error *);
+
+/* Writes an open source as data_convert() does. */
+int data_write(const struct source *, const char *out, const struct file_options *,
+               const struct data_progress *, struct error *);
+
+#endif

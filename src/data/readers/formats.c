@@ -1,0 +1,115 @@
+/* formats.c - decides the format of a file: by its name, checked by its first bytes. */
+#include "src/data/readers/formats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct format formats[] = {
+    { "idx", ".idx -ubyte", reader_idx, NULL },
+    { "fvecs", ".fvecs", reader_vecs, NULL },
+    { "bvecs", ".bvecs", reader_vecs, NULL },
+    { "ivecs", ".ivecs", reader_vecs, NULL },
+    { "fbin", ".fbin", reader_bin, NULL },
+    { "u8bin", ".u8bin", reader_bin, NULL },
+    { "i8bin", ".i8bin", reader_bin, NULL },
+    { "ibin", ".ibin", reader_bin, NULL },
+    { "truth", ".truth", reader_truth, NULL },
+    { "npy", ".npy", reader_npy, NULL },
+    { "hdf5", ".hdf5 .h5", NULL, reader_hdf5 },
+    { "npz", ".npz", NULL, reader_npz },
+    { "text", ".txt .csv .tsv .vec", reader_text, NULL },
+    { "raw", ".u8 .i32 .i64 .f32 .f64", reader_raw, NULL },
+};
+enum { FORMATS = sizeof formats / sizeof formats[0] };
+
+static bool has_suffix(const char *path, const char *suffixes)
+{
+    while (*suffixes) {
+        char one[16];
+        size_t n = strcspn(suffixes, " ");
+        snprintf(one, sizeof one, "%.*s", (int)n, suffixes);
+        if (layout_name_ends(path, one))
+            return true;
+        suffixes += n + (suffixes[n] == ' ');
+    }
+    return false;
+}
+
+static const struct format *by_name(const char *name)
+{
+    for (size_t i = 0; i < FORMATS; i++)
+        if (!strcmp(formats[i].name, name))
+            return &formats[i];
+    return NULL;
+}
+
+const struct format *format_named(const char *path, const struct file_options *options,
+                                  struct error *err)
+{
+    const char *names[FORMATS];
+    for (size_t i = 0; i < FORMATS; i++)
+        names[i] = formats[i].name;
+    if (options && options->format) {
+        const struct format *found = by_name(options->format);
+        if (!found)
+            fail(err, ERR_ARGUMENT, "%s: unknown format \"%s\"%s", path, options->format,
+                 error_hint(options->format, names, FORMATS).text);
+        return found;
+    }
+    for (size_t i = 0; i < FORMATS; i++)
+        if (has_suffix(path, formats[i].suffixes))
+            return &formats[i];
+    char list[256] = "";
+    for (size_t i = 0, used = 0; i < FORMATS && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, " %s", formats[i].suffixes);
+    fail(err, ERR_UNSUPPORTED,
+         "%s: the name does not end like a known format:%s, each also with .gz", path, list);
+    return NULL;
+}
+
+/* The format whose signature the file begins with, for formats with a long signature; else NULL. */
+static const char *strong_magic(const struct bytes *b)
+{
+    if (b->size >= 6 && !memcmp(b->at, "\x93NUMPY", 6))
+        return "npy";
+    if (b->size >= 8 && !memcmp(b->at, "\x89HDF\r\n\x1a\n", 8))
+        return "hdf5";
+    if (b->size >= 4 && !memcmp(b->at, "PK\3\4", 4))
+        return "npz";
+    return NULL;
+}
+
+static bool looks_like_idx(const struct bytes *b)
+{
+    return b->size >= 8 && b->at[0] == 0 && b->at[1] == 0 && b->at[2] >= 8 && b->at[2] <= 14 &&
+           b->at[3] >= 1 && b->at[3] <= 4;
+}
+
+const struct format *format_of(const char *path, const struct file_options *options,
+                               const struct bytes *b, struct error *err)
+{
+    const char *magic = strong_magic(b);
+    struct error unknown = { 0 };
+    const struct format *named = format_named(path, options, &unknown);
+    if (!named && !(options && options->format)) {
+        if (magic)
+            return by_name(magic);
+        if (looks_like_idx(b))
+            return by_name("idx");
+    }
+    if (!named) {
+        fail(err, unknown.code, "%s", unknown.text);
+        return NULL;
+    }
+    bool says_magic = named->unpack || !strcmp(named->name, "npy");
+    if (magic && strcmp(magic, named->name)) {
+        fail(err, ERR_CORRUPT, "%s: expected %s by its name, but it begins like %s", path,
+             named->name, magic);
+        return NULL;
+    }
+    if (says_magic && !magic) {
+        fail(err, ERR_CORRUPT, "%s: not %s: the magic first bytes are missing", path, named->name);
+        return NULL;
+    }
+    return named;
+}

@@ -1,0 +1,467 @@
+/* hdf5.c - reads a dataset of an HDF5 file into rows in a scratch file.
+ *
+ * The library is not hardened: damaged files crash it, and a file can refer to other files. So it
+ * runs in a child process, and anything outside the file itself is refused: external raw storage,
+ * external and soft links, virtual datasets, filter plugins. The parent checks the reported shape
+ * against the size of the rows.
+ *
+ * 1 the child   2 the parent
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/data/readers/child.h"
+#include "src/data/readers/formats.h"
+
+#ifndef HAVE_HDF5
+
+int reader_hdf5(struct bytes *b, const struct file_options *options, struct row_layout *layout,
+                struct inner_names *names, struct error *err)
+{
+    (void)options, (void)layout, (void)names;
+    return fail(err, ERR_UNSUPPORTED,
+                "%s: HDF5 is left out of this build; install libhdf5-dev and build again", b->name);
+}
+
+#else
+
+#include "src/data/readers/hdf5_error.h"
+
+enum { BLOCK_BYTES = 16 << 20 };
+static const size_t MEMORY_BYTES = (size_t)4 << 30;
+static const size_t DEFAULT_LIMIT_BYTES = (size_t)16 << 30;
+
+/* Report of the child: all that the parent gets besides the rows. */
+struct found {
+    int code;
+    char text[sizeof((struct error *)0)->text];
+    size_t n, dim;
+    enum element element;
+    struct inner_names names;
+};
+
+struct hdf5_job {
+    const struct bytes *file;
+    const struct file_options *options;
+    int rows; /* the scratch file */
+    /* used by the child */
+    hid_t dataset, memory_type;
+    struct found found;
+    char name[SOURCE_NAME_BYTES + 80]; /* for messages: "base.hdf5[train]" */
+};
+
+/* 1. The child */
+
+/* The datasets of numbers in a group and the groups below it, with one number of dimensions. */
+struct name_list {
+    char text[400]; /* names and shapes, for messages */
+    char only[sizeof((struct inner_names *)0)->dataset];
+    int rank; /* number of dimensions: 2, or 1 if no dataset has 2 */
+    size_t n;
+};
+
+static bool is_numeric(hid_t dataset)
+{
+    const hid_t type = H5Dget_type(dataset);
+    const H5T_class_t class = H5Tget_class(type);
+    H5Tclose(type);
+    return class == H5T_FLOAT || class == H5T_INTEGER;
+}
+
+static int shape_of(hid_t dataset, hsize_t extent[2])
+{
+    const hid_t space = H5Dget_space(dataset);
+    const int rank = H5Sget_simple_extent_ndims(space);
+    extent[0] = extent[1] = 1;
+    if (rank == 1 || rank == 2)
+        H5Sget_simple_extent_dims(space, extent, NULL);
+    H5Sclose(space);
+    return rank;
+}
+
+static void list_add(struct name_list *list, const char *name, int rank, const hsize_t extent[2])
+{
+    const size_t used = strlen(list->text);
+    if (list->rank != rank)
+        return;
+    snprintf(list->text + used, sizeof list->text - used, "%s%.100s (%llu x %llu)",
+             list->n ? ", " : "", name, (unsigned long long)extent[0],
+             (unsigned long long)extent[1]);
+    if (strlen(name) < sizeof list->only)
+        snprintf(list->only, sizeof list->only, "%s", name);
+    list->n++;
+}
+
+/* Follows hard links only: others can lead to other files. */
+static herr_t collect(hid_t group, const char *name, const H5L_info_t *info, void *context)
+{
+    if (info->type != H5L_TYPE_HARD)
+        return 0;
+    const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
+    if (object >= 0 && H5Iget_type(object) == H5I_DATASET && is_numeric(object)) {
+        hsize_t extent[2];
+        list_add(context, name, shape_of(object, extent), extent);
+    }
+    if (object >= 0)
+        H5Oclose(object);
+    return 0;
+}
+
+/* The datasets with two dimensions, else those with one. */
+static struct name_list list_datasets(hid_t group)
+{
+    struct name_list list = { .rank = 2 };
+    H5Lvisit(group, H5_INDEX_NAME, H5_ITER_NATIVE, collect, &list);
+    if (!list.n) {
+        list = (struct name_list){ .rank = 1 };
+        H5Lvisit(group, H5_INDEX_NAME, H5_ITER_NATIVE, collect, &list);
+    }
+    return list;
+}
+
+/* Each part of the path must be a hard link. */
+static int check_links(const struct hdf5_job *job, hid_t file, const char *path, struct error *err)
+{
+    char part[sizeof job->found.names.dataset];
+    for (size_t end = 0; path[end];) {
+        end += strspn(path + end, "/");
+        end += strcspn(path + end, "/");
+        H5L_info_t info;
+        snprintf(part, sizeof part, "%.*s", (int)end, path);
+        if (H5Lget_info(file, part, &info, H5P_DEFAULT) >= 0 && info.type != H5L_TYPE_HARD)
+            return fail(err, ERR_UNSUPPORTED,
+                        "%s: \"%s\" is %s link; links can lead to other files and are not followed",
+                        job->name, part, info.type == H5L_TYPE_SOFT ? "a soft" : "an external");
+    }
+    return OK;
+}
+
+/* ERR_UNSUPPORTED if the rows are stored outside this file. */
+static int check_storage(const struct hdf5_job *job, struct error *err)
+{
+    hid_t properties = H5Dget_create_plist(job->dataset);
+    const bool outside = properties >= 0 && H5Pget_external_count(properties) != 0;
+    const H5D_layout_t layout = properties < 0 ? H5D_LAYOUT_ERROR : H5Pget_layout(properties);
+    if (properties >= 0)
+        H5Pclose(properties);
+    if (outside || layout == H5D_VIRTUAL)
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: its rows lie in other files (%s), which are not read", job->name,
+                    outside ? "external raw storage" : "a virtual dataset");
+    if (layout == H5D_LAYOUT_ERROR)
+        return fail(err, ERR_CORRUPT, "%s: does not state how its rows are stored", job->name);
+    return OK;
+}
+
+/* Chooses the only dataset of rows and columns in the group; an error if there are more. */
+static int choose_in_group(struct hdf5_job *job, hid_t file, const char *group, struct error *err)
+{
+    char *const name = job->found.names.dataset;
+    const bool root = !strcmp(group, "/");
+    const hid_t object = H5Oopen(file, group, H5P_DEFAULT);
+    if (object < 0)
+        return fail(err, ERR_CORRUPT, "%s: \"%s\" cannot be opened", job->name, group);
+    const struct name_list list = list_datasets(object);
+    H5Oclose(object);
+    if (!list.n)
+        return fail(err, ERR_NOT_FOUND, "%s: no dataset of rows and columns in \"%s\"", job->name,
+                    group);
+    if (list.n > 1)
+        return fail(err, ERR_ARGUMENT,
+                    "%s: \"%s\" holds %zu datasets, %s; name one, as in dataset = \"%s%s%s\" "
+                    "(convert: --dataset)",
+                    job->name, group, list.n, list.text, root ? "" : group, root ? "" : "/",
+                    list.only);
+    const int n = snprintf(name, sizeof job->found.names.dataset, "%s%s%s", root ? "" : group,
+                           root ? "" : "/", list.only);
+    if (!*list.only || n >= (int)sizeof job->found.names.dataset)
+        return fail(err, ERR_ARGUMENT, "%s: a dataset's name of more than %zu bytes", job->name,
+                    sizeof job->found.names.dataset - 1);
+    return OK;
+}
+
+static H5I_type_t type_of(hid_t file, const char *name)
+{
+    const hid_t object = H5Oopen(file, name, H5P_DEFAULT);
+    const H5I_type_t type = object < 0 ? H5I_BADID : H5Iget_type(object);
+    if (object >= 0)
+        H5Oclose(object);
+    return type;
+}
+
+/* Chooses the dataset of the requested name or "train", or the only one in the group of that name.
+   Without a request, the only one in the file is the last choice. */
+static int name_dataset(struct hdf5_job *job, hid_t file, struct error *err)
+{
+    const char *asked = job->options->dataset;
+    struct inner_names *names = &job->found.names;
+    const char *name = asked ? asked : "train";
+    if (strlen(name) >= sizeof names->dataset)
+        return fail(err, ERR_ARGUMENT, "%s: a dataset's name of more than %zu bytes", job->name,
+                    sizeof names->dataset - 1);
+    int rc = check_links(job, file, name, err);
+    if (rc)
+        return rc;
+    const H5I_type_t type = type_of(file, name);
+    if (type == H5I_GROUP)
+        return choose_in_group(job, file, name, err);
+    if (type != H5I_DATASET && !asked)
+        return choose_in_group(job, file, "/", err);
+    snprintf(names->dataset, sizeof names->dataset, "%s", name);
+    if (type == H5I_DATASET)
+        return OK;
+    const struct name_list list = list_datasets(file);
+    return fail(err, ERR_NOT_FOUND, "%s: no dataset \"%s\"; the file has %s", job->name, name,
+                list.n ? list.text : "none");
+}
+
+static int choose_dataset(struct hdf5_job *job, hid_t file, struct error *err)
+{
+    const char *name = job->found.names.dataset;
+    const int rc = name_dataset(job, file, err);
+    if (rc)
+        return rc;
+    job->dataset = H5Dopen2(file, name, H5P_DEFAULT);
+    if (job->dataset < 0)
+        return fail(err, ERR_CORRUPT, "%s: dataset \"%s\" cannot be opened", job->name, name);
+    size_t used = strlen(job->name);
+    snprintf(job->name + used, sizeof job->name - used, "[%.64s]", name);
+    return check_storage(job, err);
+}
+
+static bool settle_type(struct hdf5_job *job)
+{
+    hid_t stored = H5Dget_type(job->dataset);
+    const size_t bytes = H5Tget_size(stored);
+    const H5T_class_t class = H5Tget_class(stored);
+    const bool is_signed = class == H5T_INTEGER && H5Tget_sign(stored) == H5T_SGN_2;
+    enum element *element = &job->found.element;
+    H5Tclose(stored);
+    job->memory_type = H5T_NATIVE_FLOAT;
+    *element = ELEMENT_F32;
+    if (class == H5T_FLOAT)
+        return true;
+    if (class != H5T_INTEGER)
+        return false;
+    if (bytes == 1 && !is_signed)
+        *element = ELEMENT_U8, job->memory_type = H5T_NATIVE_UINT8;
+    else if (bytes == 1)
+        *element = ELEMENT_I8, job->memory_type = H5T_NATIVE_INT8;
+    else if (bytes == 4 && is_signed)
+        *element = ELEMENT_I32, job->memory_type = H5T_NATIVE_INT32;
+    else if (bytes == 4 || (bytes == 8 && is_signed))
+        *element = ELEMENT_I64, job->memory_type = H5T_NATIVE_INT64;
+    else if (bytes == 8)
+        *element = ELEMENT_B64, job->memory_type = H5T_NATIVE_UINT64;
+    return *element != ELEMENT_F32 || bytes == 2;
+}
+
+static int check_size(const struct hdf5_job *job, size_t columns, struct error *err)
+{
+    const struct found *f = &job->found;
+    const size_t limit =
+        job->options->limit_bytes ? job->options->limit_bytes : DEFAULT_LIMIT_BYTES;
+    const size_t row_bytes = data_row_bytes(f->element, f->dim);
+    if (!f->n || !columns || !row_bytes || f->n > SIZE_MAX / row_bytes)
+        return fail(err, ERR_CORRUPT,
+                    "%s: %zu rows of %zu columns; both must be at least 1 and fit memory addresses",
+                    job->name, f->n, columns);
+    /* The best filter of the library is deflate, with a ratio of at most 1032 to 1. */
+    if (f->n * row_bytes / 1100 > job->file->size)
+        return fail(err, ERR_CORRUPT,
+                    "%s: %zu rows of %zu columns cannot be in a file of %zu bytes", job->name, f->n,
+                    columns, job->file->size);
+    if (f->n * row_bytes > limit)
+        return fail(err, ERR_CORRUPT,
+                    "%s: %zu rows of %zu columns are more than the %zu bytes allowed", job->name,
+                    f->n, columns, limit);
+    return OK;
+}
+
+static int settle_shape(struct hdf5_job *job, struct error *err)
+{
+    struct found *f = &job->found;
+    hsize_t extent[2];
+    const int rank = shape_of(job->dataset, extent);
+    if (rank != 1 && rank != 2)
+        return fail(err, ERR_DIMENSION, "%s: has %d dimensions, rows and columns were expected",
+                    job->name, rank);
+    if (!settle_type(job))
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);
+    f->n = extent[0];
+    if (__builtin_mul_overflow((size_t)extent[1], f->element == ELEMENT_B64 ? 64u : 1u, &f->dim))
+        f->dim = 0;
+    int rc = check_size(job, (size_t)extent[1], err);
+    if (!rc && f->element == ELEMENT_B64 && f->dim != 64)
+        rc = fail(err, ERR_UNSUPPORTED,
+                  "%s: %zu columns of 64-bit codes; only one code per row is supported", job->name,
+                  f->dim / 64);
+    return rc;
+}
+
+/* Reads the attribute "distance" of ann-benchmarks, if there is one. */
+static void read_metric(hid_t file, char metric[16])
+{
+    if (H5Aexists(file, "distance") <= 0)
+        return;
+    hid_t attribute = H5Aopen(file, "distance", H5P_DEFAULT), type = H5Aget_type(attribute);
+    if (H5Tget_class(type) == H5T_STRING) {
+        if (H5Tis_variable_str(type) > 0) {
+            char *text = NULL;
+            if (H5Aread(attribute, type, &text) >= 0 && text)
+                snprintf(metric, 16, "%s", text);
+            H5free_memory(text);
+        } else if (H5Tget_size(type) < 64) {
+            char text[65] = { 0 };
+            if (H5Aread(attribute, type, text) >= 0)
+                snprintf(metric, 16, "%.15s", text);
+        }
+    }
+    H5Tclose(type);
+    H5Aclose(attribute);
+}
+
+static int copy_block(const struct hdf5_job *job, hid_t space, size_t first, size_t n, void *block,
+                      struct error *err)
+{
+    const struct found *f = &job->found;
+    const size_t bytes = n * data_row_bytes(f->element, f->dim);
+    const hsize_t start[2] = { first, 0 },
+                  count[2] = { n, f->element == ELEMENT_B64 ? f->dim / 64 : f->dim };
+    char text[HDF5_REASON_BYTES];
+    hid_t memory = H5Screate_simple(H5Sget_simple_extent_ndims(space), count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
+    const herr_t status =
+        H5Dread(job->dataset, job->memory_type, memory, space, H5P_DEFAULT, block);
+    H5Sclose(memory);
+    if (status < 0)
+        return fail(err, ERR_CORRUPT, "%s: rows %zu to %zu cannot be read: %s", job->name,
+                    first + 1, first + n, hdf5_reason(text));
+    if (bytes_put(job->rows, block, bytes))
+        return fail_errno(err, ERR_IO, "%s: cannot store its rows", job->name);
+    return OK;
+}
+
+static int copy_rows(const struct hdf5_job *job, struct error *err)
+{
+    const struct found *f = &job->found;
+    const size_t row_bytes = data_row_bytes(f->element, f->dim);
+    const size_t most = row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1;
+    const size_t block = most < f->n ? most : f->n;
+    void *rows = calloc(block, row_bytes);
+    hid_t space = H5Dget_space(job->dataset);
+    int rc = rows ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", job->name);
+    for (size_t first = 0; !rc && first < f->n; first += block)
+        rc = copy_block(job, space, first, f->n - first < block ? f->n - first : block, rows, err);
+    H5Sclose(space);
+    free(rows);
+    return rc;
+}
+
+static int unpack(struct hdf5_job *job, struct error *err)
+{
+    char path[64], text[HDF5_REASON_BYTES];
+    hdf5_silence();
+    H5PLset_loading_state(0);
+    H5Lunregister(H5L_TYPE_EXTERNAL);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fapl_sec2(access);
+    /* Opens the file that was checked, by its descriptor; an inflated file has no name. */
+    snprintf(path, sizeof path, "/proc/self/fd/%d", job->file->fd);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (file < 0)
+        return fail(err, ERR_CORRUPT, "%s: HDF5 cannot open it: %s", job->name, hdf5_reason(text));
+    int rc = choose_dataset(job, file, err);
+    if (!rc)
+        rc = settle_shape(job, err);
+    if (!rc)
+        rc = copy_rows(job, err);
+    if (!rc)
+        read_metric(file, job->found.names.metric);
+    return rc;
+}
+
+static void unpack_and_tell(void *context, int out)
+{
+    struct hdf5_job *job = context;
+    struct error err = { 0 };
+    job->found.code = unpack(job, &err);
+    memcpy(job->found.text, err.text, sizeof job->found.text);
+    (void)bytes_put(out, &job->found, sizeof job->found);
+}
+
+/* 2. The parent */
+
+/* A crafted file may control what the child reports. */
+static int check_found(struct found *f, const struct bytes *b, struct error *err)
+{
+    static const enum element known[] = { ELEMENT_F32, ELEMENT_U8,  ELEMENT_B64,
+                                          ELEMENT_I8,  ELEMENT_I32, ELEMENT_I64 };
+    bool fine = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        fine |= f->element == known[i];
+    f->text[sizeof f->text - 1] = '\0';
+    f->names.metric[sizeof f->names.metric - 1] = '\0';
+    f->names.dataset[sizeof f->names.dataset - 1] = '\0';
+    if (f->code)
+        return fail(err, f->code, "%s", f->text);
+    return fine ? OK : fail(err, ERR_CORRUPT, "%s: HDF5 returned rows of an unknown kind", b->name);
+}
+
+static int run_child(struct hdf5_job *job, struct error *err)
+{
+    struct child_process child = { .work = unpack_and_tell,
+                                   .context = job,
+                                   .cpu_s = 60 + 1e-6 * (double)job->file->size,
+                                   .memory_bytes = MEMORY_BYTES };
+    struct error why = { 0 };
+    int rc = child_run(&child, &why);
+    if (rc)
+        fail(err, rc, "%s: the process that read it %s%s", job->file->name, why.text,
+             rc == ERR_CORRUPT ? "; the file is damaged or malicious" : "");
+    else if (child.output_bytes != sizeof job->found)
+        rc = fail(err, ERR_CORRUPT, "%s: the process that read it ended early", job->file->name);
+    else
+        memcpy(&job->found, child.output, sizeof job->found);
+    free(child.output);
+    return rc ? rc : check_found(&job->found, job->file, err);
+}
+
+int reader_hdf5(struct bytes *b, const struct file_options *options, struct row_layout *layout,
+                struct inner_names *names, struct error *err)
+{
+    if (b->fd < 0)
+        return fail(err, ERR_UNSUPPORTED, "%s: HDF5 is read from files, not from memory", b->name);
+    const char *slash = strrchr(b->name, '/');
+    struct hdf5_job *job = calloc(1, sizeof *job);
+    if (!job)
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory", b->name);
+    *job = (struct hdf5_job){ .file = b,
+                              .options = options,
+                              .rows = bytes_scratch(options->scratch_dir) };
+    snprintf(job->name, sizeof job->name, "%.*s", SOURCE_NAME_BYTES - 1,
+             slash ? slash + 1 : b->name);
+    int rc = job->rows < 0 ? fail_errno(err, ERR_IO, "%s: cannot make a temporary file", b->name)
+                           : run_child(job, err);
+    if (!rc)
+        rc = bytes_replace(b, job->rows, err);
+    if (!rc) {
+        const size_t row_bytes = data_row_bytes(job->found.element, job->found.dim);
+        *layout = (struct row_layout){ .stored = job->found.element,
+                                       .n = job->found.n,
+                                       .dim = job->found.dim,
+                                       .stride_bytes = row_bytes };
+        *names = job->found.names;
+        rc = layout_check_size(b, layout, row_bytes, err);
+    } else if (job->rows >= 0) {
+        close(job->rows);
+    }
+    free(job);
+    return rc;
+}
+
+#endif

@@ -1,0 +1,221 @@
+/* text.c - numbers as text: CSV, TSV, plain columns, and word vectors ("the 0.1 -0.2 ...").
+ *
+ * text_shape.c finds the separator, the header and the id column in the first lines; all later
+ * lines must agree. No column or line is left out by a guess: if one could be an id, a label or a
+ * header and no option decides it, that is an error. Checks that need all rows are here.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/data/readers/formats.h"
+#include "src/data/readers/text_cells.h"
+#include "src/data/readers/text_shape.h"
+
+/* Fewer rows may count up by chance. */
+enum { COUNTING_ROWS = 3 };
+
+struct text {
+    const char *name;
+    const struct file_options *options;
+    struct text_lines lines;
+    struct text_shape shape;
+    float *values;
+    size_t n, dim, used, capacity;
+    char mark; /* decimal mark of the first number that has one */
+    size_t mark_line;
+    size_t blank_line;    /* the last blank line since the last row, or 0 */
+    size_t number_ids;    /* rows whose id is a number */
+    size_t counting_rows; /* rows, from the first on, that begin with 0, 1, 2 ... or 1, 2, 3 ... */
+    struct text_cell first_id;
+};
+
+/* Some editors write a byte order mark, which states the encoding. */
+static int skip_byte_order_mark(struct text *t, struct error *err)
+{
+    const size_t n = (size_t)(t->lines.end - t->lines.next);
+    if (n >= 3 && !memcmp(t->lines.next, "\xef\xbb\xbf", 3))
+        t->lines.next += 3;
+    else if (n >= 2 &&
+             (!memcmp(t->lines.next, "\xff\xfe", 2) || !memcmp(t->lines.next, "\xfe\xff", 2)))
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: line 1, column 1: the text is UTF-16; save it as UTF-8", t->name);
+    return OK;
+}
+
+static int reserve_row(struct text *t, struct error *err)
+{
+    if (t->used + t->dim <= t->capacity)
+        return OK;
+    const size_t least = t->used + t->dim,
+                 capacity = 2 * t->capacity > least ? 2 * t->capacity : least;
+    float *grown =
+        capacity > SIZE_MAX / sizeof *grown ? NULL : realloc(t->values, capacity * sizeof *grown);
+    if (!grown)
+        return fail(err, ERR_NO_MEMORY, "%s: row %zu: out of memory", t->name, t->n + 1);
+    t->values = grown;
+    t->capacity = capacity;
+    return OK;
+}
+
+/* Checks that the number fits a float and has the decimal mark of the file. */
+static int check_number(struct text *t, const struct text_number *number, size_t line,
+                        size_t column, struct error *err)
+{
+    if (!isfinite(number->value))
+        return fail(err, ERR_NOT_FINITE,
+                    "%s: line %zu (row %zu, column %zu) is %s; every value must be finite", t->name,
+                    line, t->n + 1, column, isnan(number->value) ? "NaN" : "infinite");
+    if (number->inexact)
+        return fail(err, ERR_DIMENSION,
+                    "%s: line %zu, column %zu: a whole number that f32 does not hold, as only ids "
+                    "have; set id = %zu if it is one, else write it with a point",
+                    t->name, line, column, column);
+    if (number->mark && t->mark && number->mark != t->mark)
+        return fail(err, ERR_CORRUPT,
+                    "%s: line %zu, column %zu: a decimal %s, but line %zu has a decimal %s",
+                    t->name, line, column, number->mark == ',' ? "comma" : "point", t->mark_line,
+                    t->mark == ',' ? "comma" : "point");
+    if (number->mark && !t->mark) {
+        t->mark = number->mark;
+        t->mark_line = line;
+    }
+    return OK;
+}
+
+static void note_id(struct text *t, struct text_cell cell)
+{
+    struct text_number number;
+    if (!t->n)
+        t->first_id = cell;
+    t->number_ids += text_cell_number(cell, text_shape_commas(&t->shape), &number);
+}
+
+static int parse_row(struct text *t, struct text_line line, struct error *err)
+{
+    const size_t id = t->shape.id, number_of_line = line.number;
+    const bool commas = text_shape_commas(&t->shape);
+    float *row = t->values + t->used;
+    struct text_cell cell;
+    size_t column = 0;
+    while (text_cell_next(&line, t->shape.separator, &cell)) {
+        struct text_number number;
+        int rc = OK;
+        if (++column > t->shape.columns)
+            continue;
+        if (column == id && !cell.unclosed && (cell.n || !t->shape.id_is_word)) {
+            note_id(t, cell);
+            continue;
+        }
+        if (!text_cell_number(cell, commas, &number))
+            return text_shape_no_number(t->name, number_of_line, column, cell, err);
+        rc = check_number(t, &number, number_of_line, column, err);
+        if (rc)
+            return rc;
+        row[column - 1 - (id && column > id)] = number.value;
+    }
+    if (column != t->shape.columns)
+        return fail(err, ERR_CORRUPT, "%s: line %zu has %zu columns, the rows before it have %zu",
+                    t->name, number_of_line, column, t->shape.columns);
+    const float first = t->used ? t->values[0] : row[0];
+    if (t->counting_rows == t->n && (first == 0 || first == 1) && row[0] == first + (float)t->n)
+        t->counting_rows++;
+    t->used += t->dim;
+    t->n++;
+    return OK;
+}
+
+/* Whether the line is blank or a # comment. With tabs, blanks can be empty cells; after the first
+   row of a file with ids, # can begin a word. */
+static bool is_remark(struct text *t, const struct text_line *line)
+{
+    const char *p = text_line_start(line);
+    if (p == line->end && (t->shape.separator != '\t' || p == line->at)) {
+        t->blank_line = line->number;
+        return true;
+    }
+    return p < line->end && *p == '#' && !t->shape.id;
+}
+
+static int parse_rows(struct text *t, struct error *err)
+{
+    struct text_line line = t->shape.first;
+    do {
+        int rc = OK;
+        if (t->n && is_remark(t, &line))
+            continue;
+        if (t->blank_line && t->shape.columns == 1)
+            return text_shape_no_number(t->name, t->blank_line, 1, (struct text_cell){ .n = 0 },
+                                        err);
+        t->blank_line = 0;
+        rc = reserve_row(t, err);
+        if (!rc)
+            rc = parse_row(t, line, err);
+        if (rc)
+            return rc;
+    } while (text_line_next(&t->lines, &line));
+    return OK;
+}
+
+/* Checks that need all rows. */
+static int check_whole(const struct text *t, struct error *err)
+{
+    const struct text_shape *shape = &t->shape;
+    const size_t line = shape->first.number;
+    const int shown = (int)(t->first_id.n < 40 ? t->first_id.n : 40);
+    if (shape->promised_rows && shape->promised_rows != t->n)
+        return fail(err, ERR_CORRUPT, "%s: the first line says %zu rows, the file has %zu", t->name,
+                    shape->promised_rows, t->n);
+    if (shape->promised_rows)
+        return OK;
+    if (shape->id_is_word && t->n > 1 && 2 * t->number_ids >= t->n)
+        return fail(err, ERR_ARGUMENT,
+                    "%s: line %zu, column 1: \"%.*s\" is not a number, but %zu of %zu rows have "
+                    "one there; set id = 1 if the column is an id or label, header = true if the "
+                    "line is a header (convert: --id 1, --header yes)",
+                    t->name, line, shown, t->first_id.at ? t->first_id.at : "", t->number_ids,
+                    t->n);
+    if (!t->options->id_column && !shape->id && t->dim > 1 && t->n >= COUNTING_ROWS &&
+        t->counting_rows == t->n)
+        return fail(err, ERR_ARGUMENT,
+                    "%s: column 1 counts the rows (%g, %g, %g ...), as an id does; set id = 1 if "
+                    "it is one, or id = 0 if it is a component (convert: --id 1 or 0)",
+                    t->name, (double)t->values[0], (double)t->values[t->dim],
+                    (double)t->values[2 * t->dim]);
+    if (!t->options->header && shape->separator == ' ' && t->dim == 2 && t->n > 2 &&
+        t->values[0] == (float)(t->n - 1) && t->values[1] == 2)
+        return fail(err, ERR_ARGUMENT,
+                    "%s: line %zu may be a row, or word2vec's header of %zu rows of 2 columns; set "
+                    "header = true or false (convert: --header yes or no)",
+                    t->name, line, t->n - 1);
+    return OK;
+}
+
+static int read_all(struct text *t, struct row_layout *l, struct error *err)
+{
+    int rc = skip_byte_order_mark(t, err);
+    if (!rc)
+        rc = text_shape_find(t->name, t->options, &t->lines, &t->shape, l, err);
+    t->dim = l->dim;
+    if (!rc)
+        rc = parse_rows(t, err);
+    return rc ? rc : check_whole(t, err);
+}
+
+int reader_text(const struct bytes *b, const struct file_options *options, struct row_layout *l,
+                struct error *err)
+{
+    const char *at = (const char *)b->at;
+    struct text t = { .name = b->name, .options = options, .lines = { at, at + b->size, 0 } };
+    const int rc = read_all(&t, l, err);
+    if (rc) {
+        free(t.values);
+        return rc;
+    }
+    l->n = t.n;
+    l->stored = ELEMENT_F32;
+    l->stride_bytes = l->dim * sizeof(float);
+    l->owned = t.values;
+    return OK;
+}

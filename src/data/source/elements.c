@@ -1,0 +1,162 @@
+/* elements.c - the numbers that a file may hold: names, sizes, and conversion without loss. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "src/data/source/source.h"
+
+/* Elements besides those of index.h. */
+static const struct {
+    enum element element;
+    const char *name;
+    size_t bytes; /* of one component */
+} elements[] = {
+    { ELEMENT_I8, "i8", 1 },   { ELEMENT_I16, "i16", 2 }, { ELEMENT_I32, "i32", 4 },
+    { ELEMENT_I64, "i64", 8 }, { ELEMENT_F16, "f16", 2 }, { ELEMENT_F64, "f64", 8 },
+};
+enum { ELEMENTS = sizeof elements / sizeof elements[0] };
+
+static size_t component_bytes(enum element element)
+{
+    for (size_t i = 0; i < ELEMENTS; i++)
+        if (elements[i].element == element)
+            return elements[i].bytes;
+    return element == ELEMENT_F32 || element == ELEMENT_U8 ? element_row_bytes(element, 1) : 0;
+}
+
+size_t data_row_bytes(enum element element, size_t dim)
+{
+    if (element == ELEMENT_B64)
+        return element_row_bytes(element, dim);
+    const size_t bytes = component_bytes(element);
+    return bytes && dim <= SIZE_MAX / bytes ? dim * bytes : 0;
+}
+
+const char *data_element_name(enum element element)
+{
+    for (size_t i = 0; i < ELEMENTS; i++)
+        if (elements[i].element == element)
+            return elements[i].name;
+    return element_name(element);
+}
+
+bool data_element_named(const char *name, enum element *out)
+{
+    for (size_t i = 0; i < ELEMENTS; i++)
+        if (!strcmp(elements[i].name, name)) {
+            *out = elements[i].element;
+            return true;
+        }
+    return element_named(name, out);
+}
+
+/* IEEE half precision to float, subnormals included. */
+static float half_value(uint16_t half)
+{
+    int exponent = half >> 10 & 31;
+    float mantissa = (float)(half & 1023), magnitude;
+    if (exponent == 31)
+        magnitude = mantissa != 0 ? NAN : INFINITY;
+    else if (exponent == 0)
+        magnitude = ldexpf(mantissa, -24);
+    else
+        magnitude = ldexpf(mantissa + 1024, exponent - 25);
+    return half & 0x8000 ? -magnitude : magnitude;
+}
+
+/* long double holds each 64-bit integer and each double exactly on the machines that
+   Driftline builds for. */
+static long double value_at(enum element from, const void *in, size_t i)
+{
+    const char *at = in;
+    float f32;
+    double f64;
+    int16_t i16;
+    int32_t i32;
+    int64_t i64;
+    uint16_t f16;
+    switch ((int)from) {
+        case ELEMENT_U8: return ((const uint8_t *)in)[i];
+        case (int)ELEMENT_I8: return ((const int8_t *)in)[i];
+        case (int)ELEMENT_I16: memcpy(&i16, at + 2 * i, 2); return i16;
+        case (int)ELEMENT_I32: memcpy(&i32, at + 4 * i, 4); return i32;
+        case (int)ELEMENT_I64: memcpy(&i64, at + 8 * i, 8); return (long double)i64;
+        case (int)ELEMENT_F16: memcpy(&f16, at + 2 * i, 2); return half_value(f16);
+        case (int)ELEMENT_F64: memcpy(&f64, at + 8 * i, 8); return f64;
+        default: memcpy(&f32, at + 4 * i, 4); return f32;
+    }
+}
+
+static bool whole_within(long double v, long double low, long double high)
+{
+    return v >= low && v <= high && v == floorl(v);
+}
+
+static bool put_value(enum element to, void *out, size_t i, long double v)
+{
+    char *at = out;
+    if (to == ELEMENT_F32) {
+        float f = (float)v;
+        memcpy(at + 4 * i, &f, 4);
+        return !isfinite(v) || isfinite(f);
+    }
+    if (to == ELEMENT_F64) {
+        double d = (double)v;
+        memcpy(at + 8 * i, &d, 8);
+        return true;
+    }
+    if (to == ELEMENT_U8 && whole_within(v, 0, UINT8_MAX)) {
+        ((uint8_t *)out)[i] = (uint8_t)v;
+        return true;
+    }
+    if (to == ELEMENT_I8 && whole_within(v, INT8_MIN, INT8_MAX)) {
+        ((int8_t *)out)[i] = (int8_t)v;
+        return true;
+    }
+    if (to == ELEMENT_I32 && whole_within(v, INT32_MIN, INT32_MAX)) {
+        int32_t k = (int32_t)v;
+        memcpy(at + 4 * i, &k, 4);
+        return true;
+    }
+    if (to == ELEMENT_I64 && whole_within(v, INT64_MIN, INT64_MAX)) {
+        int64_t k = (int64_t)v;
+        memcpy(at + 8 * i, &k, 8);
+        return true;
+    }
+    return false;
+}
+
+/* Whether an integer survives as a float: a 64-bit id above 2^24 would silently
+ * become its neighbour. */
+static bool float_keeps(enum element from, long double v)
+{
+    bool integer = from == ELEMENT_I32 || from == ELEMENT_I64;
+    return !integer || (long double)(float)v == v;
+}
+
+size_t data_convert_elements(enum element from, const void *in, enum element to, void *out,
+                             size_t count)
+{
+    if (from == to || (from == ELEMENT_U8 && to == ELEMENT_B64) ||
+        (from == ELEMENT_B64 && to == ELEMENT_U8)) {
+        memcpy(out, in, data_row_bytes(from, count));
+        return count;
+    }
+    if (from == ELEMENT_B64 || to == ELEMENT_B64)
+        return 0;
+    if (from == ELEMENT_U8 && to == ELEMENT_F32) {
+        const uint8_t *bytes = in;
+        float *floats = out;
+        for (size_t i = 0; i < count; i++)
+            floats[i] = (float)bytes[i];
+        return count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        long double v = value_at(from, in, i);
+        if (to == ELEMENT_F32 && !float_keeps(from, v))
+            return i;
+        if (!put_value(to, out, i, v))
+            return i;
+    }
+    return count;
+}

@@ -1,0 +1,150 @@
+/* source.c - shared by all sources: bounds, widening, and the scan that hashes rows
+ * and finds NaN. */
+#include "src/data/source/source.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* Blocks are large, so that calls cost little, but stay in the second-level cache between
+ * hash and check. */
+enum { SCAN_BYTES = 256 * 1024 };
+#define EXPONENT UINT32_C(0x7f800000) /* of a float; all ones in NaN and infinity */
+
+struct source *source_new(const char *name, struct error *err)
+{
+    struct source *s = calloc(1, sizeof *s);
+    if (!s) {
+        fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
+        return NULL;
+    }
+    snprintf(s->name, sizeof s->name, "%s", name);
+    return s;
+}
+
+void source_close(struct source *s)
+{
+    if (!s)
+        return;
+    if (s->close)
+        s->close(s);
+    free(s);
+}
+
+size_t source_row_bytes(const struct source *s)
+{
+    return s ? data_row_bytes(s->element, s->dim) : 0;
+}
+
+static int check_bounds(const struct source *s, size_t first, size_t n, struct error *err)
+{
+    if (first <= s->n && n <= s->n - first)
+        return OK;
+    return fail(err, ERR_ARGUMENT, "%s: rows %zu to %zu were asked for, it has %zu", s->name,
+                first + 1, first + n, s->n);
+}
+
+int source_read(const struct source *s, size_t first, size_t n, void *out, struct error *err)
+{
+    int rc = check_bounds(s, first, n, err);
+    if (rc || !n)
+        return rc;
+    if (!s->rows)
+        return s->read(s, first, n, out, err);
+    size_t row_bytes = source_row_bytes(s);
+    memcpy(out, (const char *)s->rows + first * row_bytes, n * row_bytes);
+    return OK;
+}
+
+int source_read_f32(const struct source *s, size_t first, size_t n, float *out, struct error *err)
+{
+    if (s->element == ELEMENT_F32)
+        return source_read(s, first, n, out, err);
+    if (s->element != ELEMENT_U8 && s->element != ELEMENT_I8)
+        return fail(err, ERR_DIMENSION, "%s: holds %s, which are not widened to f32", s->name,
+                    data_element_name(s->element));
+    /* The bytes are read into the last quarter of out, so a float is never written over a byte that
+     * is not yet converted. */
+    size_t count = n * s->dim;
+    unsigned char *bytes = (unsigned char *)out + 3 * count;
+    int rc = source_read(s, first, n, bytes, err);
+    if (rc)
+        return rc;
+    if (s->element == ELEMENT_U8)
+        for (size_t i = 0; i < count; i++)
+            out[i] = (float)bytes[i];
+    else
+        for (size_t i = 0; i < count; i++)
+            out[i] = (float)(signed char)bytes[i];
+    return OK;
+}
+
+static int check_finite(const struct source *s, size_t first, size_t n, const float *rows,
+                        struct error *err)
+{
+    /* One reduction over the exponent bits, which compilers vectorise, without a
+       branch per value. */
+    uint32_t any = 0;
+    for (size_t i = 0; i < n * s->dim; i++) {
+        uint32_t bits;
+        memcpy(&bits, &rows[i], sizeof bits);
+        any |= (bits & EXPONENT) == EXPONENT;
+    }
+    if (!any)
+        return OK;
+    for (size_t i = 0; i < n * s->dim; i++)
+        if (!isfinite(rows[i]))
+            return fail(err, ERR_NOT_FINITE,
+                        "%s: row %zu, column %zu is %s; every value must be finite", s->name,
+                        first + i / s->dim + 1, i % s->dim + 1,
+                        isnan(rows[i]) ? "NaN" : "infinite");
+    return OK;
+}
+
+static int scan_rows(struct source *s, XXH3_state_t *state, float *buffer, size_t block,
+                     struct error *err)
+{
+    size_t row_bytes = source_row_bytes(s);
+    bool aligned = (uintptr_t)s->rows % sizeof(float) == 0;
+    for (size_t first = 0; first < s->n; first += block) {
+        size_t n = s->n - first < block ? s->n - first : block;
+        const void *rows = buffer;
+        int rc = OK;
+        if (s->rows && aligned)
+            rows = (const char *)s->rows + first * row_bytes;
+        else
+            rc = source_read(s, first, n, buffer, err);
+        if (!rc && s->element == ELEMENT_F32)
+            rc = check_finite(s, first, n, rows, err);
+        if (rc)
+            return rc;
+        XXH3_64bits_update(state, rows, n * row_bytes);
+    }
+    return OK;
+}
+
+int source_scan(struct source *s, struct error *err)
+{
+    size_t row_bytes = source_row_bytes(s),
+           block = SCAN_BYTES / row_bytes ? SCAN_BYTES / row_bytes : 1;
+    if (block > s->n)
+        block = s->n;
+    float *buffer = malloc(block * row_bytes);
+    XXH3_state_t *state = XXH3_createState();
+    int rc = OK;
+    if (!buffer || !state) {
+        rc = fail(err, ERR_NO_MEMORY, "%s: out of memory for a block of %zu rows", s->name, block);
+        goto done;
+    }
+    uint64_t shape[3] = { (uint64_t)s->element, s->n, s->dim };
+    XXH3_64bits_reset(state);
+    XXH3_64bits_update(state, shape, sizeof shape);
+    rc = scan_rows(s, state, buffer, block, err);
+    s->hash = XXH3_64bits_digest(state);
+done:
+    XXH3_freeState(state);
+    free(buffer);
+    return rc;
+}

@@ -1,0 +1,142 @@
+/* identity.c - see identity.h. */
+#define _GNU_SOURCE
+#include "src/plan/identity.h"
+
+#include <cblas.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernels/cuda/device.h"
+#include "kernels/kernels.h"
+#include "src/base/quote.h"
+#include "src/base/sysinfo.h"
+#include "src/data/files/sha256.h"
+
+extern char **environ;
+
+/* Environment variables that change the libraries that methods use; a name that ends in
+   _ is a prefix. */
+static const char *const tunables[] = { "BLIS_", "GLIBC_TUNABLES", "GOMP_",      "GOTO_",
+                                        "KMP_",  "LD_BIND_NOW",    "LD_PRELOAD", "MALLOC_",
+                                        "MKL_",  "OMP_",           "OPENBLAS_" };
+
+static bool is_tunable(const char *variable, size_t name_bytes)
+{
+    for (size_t i = 0; i < sizeof tunables / sizeof *tunables; i++) {
+        const size_t n = strlen(tunables[i]);
+        const bool family = tunables[i][n - 1] == '_';
+        if ((family ? name_bytes > n : name_bytes == n) && !strncmp(variable, tunables[i], n))
+            return true;
+    }
+    return false;
+}
+
+static json_t *tunables_json(void)
+{
+    json_t *object = json_object();
+    for (char **at = environ; object && *at; at++) {
+        const char *equals = strchr(*at, '=');
+        char name[128];
+        if (!equals || !is_tunable(*at, (size_t)(equals - *at)))
+            continue;
+        (void)snprintf(name, sizeof name, "%.*s", (int)(equals - *at), *at);
+        json_object_set_new(object, name, quote_json(equals + 1));
+    }
+    /* The kernels in use, whether a variable or OpenBLAS itself chose them. */
+    json_object_set_new(object, "openblas_core", json_string(openblas_get_corename()));
+    return object;
+}
+
+struct loaded {
+    json_t *libraries;
+    const struct registry *registry;
+    struct error *err;
+};
+
+static bool is_plugin(const struct registry *r, const char *path)
+{
+    for (size_t i = 0; i < r->n_plugins; i++)
+        if (strcmp(r->plugins[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* Skips objects without a path: the program itself, whose name is "", and the kernel's vDSO. */
+static int add_library(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    struct loaded *l = context;
+    char sha256[SHA256_HEX_BYTES];
+    (void)bytes;
+    if (!strchr(info->dlpi_name, '/') || is_plugin(l->registry, info->dlpi_name))
+        return 0;
+    const int rc = sha256_file(info->dlpi_name, sha256, NULL, l->err);
+    if (!rc)
+        json_object_set_new(l->libraries, strrchr(info->dlpi_name, '/') + 1, json_string(sha256));
+    return rc;
+}
+
+/* The library of GPU kernels is not loaded yet: a method opens it when it needs the GPU. */
+static int add_device_library(struct loaded *l)
+{
+    char path[PATH_MAX], sha256[SHA256_HEX_BYTES];
+    if (!device_find(path, sizeof path))
+        return OK;
+    const int rc = sha256_file(path, sha256, NULL, l->err);
+    if (!rc)
+        json_object_set_new(l->libraries, DEVICE_LIBRARY, json_string(sha256));
+    return rc;
+}
+
+static int hash_plugins(struct identity *id, const struct registry *r, struct error *err)
+{
+    int rc = OK;
+    id->plugins = json_object();
+    for (size_t i = 0; !rc && i < r->n_plugins; i++) {
+        char sha256[SHA256_HEX_BYTES];
+        rc = sha256_file(r->plugins[i].path, sha256, NULL, err);
+        if (!rc)
+            json_object_set_new(id->plugins, r->ops[r->plugins[i].op]->name, json_string(sha256));
+    }
+    return rc;
+}
+
+int identity_open(struct identity *id, const struct registry *r, const struct kernels *kernels,
+                  struct error *err)
+{
+    char program[SHA256_HEX_BYTES];
+    struct loaded loaded = { json_object(), r, err };
+    *id = (struct identity){ 0 };
+    int rc = sha256_file("/proc/self/exe", program, NULL, err);
+    if (!rc)
+        rc = hash_plugins(id, r, err);
+    if (!rc)
+        rc = dl_iterate_phdr(add_library, &loaded);
+    if (!rc)
+        rc = add_device_library(&loaded);
+    if (rc) {
+        json_decref(loaded.libraries);
+        return rc;
+    }
+    id->program =
+        json_pack("{s:s, s:n, s:o, s:s, s:o, s:o}", "program_sha256", program, "plugin_sha256",
+                  "libraries", loaded.libraries, "kernels", kernels ? kernels->name : "", "cpu",
+                  sysinfo_cpu_model(), "tunables", tunables_json());
+    return id->program ? OK : fail(err, ERR_NO_MEMORY, "out of memory for the program's identity");
+}
+
+void identity_close(struct identity *id)
+{
+    json_decref(id->program);
+    json_decref(id->plugins);
+    *id = (struct identity){ 0 };
+}
+
+json_t *identity_of_method(const struct identity *id, const char *method)
+{
+    json_t *own = json_deep_copy(id->program), *plugin = json_object_get(id->plugins, method);
+    if (own && plugin)
+        json_object_set(own, "plugin_sha256", plugin);
+    return own;
+}

@@ -1,0 +1,289 @@
+/* key.c - see key.h.
+ *
+ * 1 hashing   2 the parts   3 the key   4 differences */
+#include "src/plan/key.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+
+/* 1. Hashing */
+
+static void hash_text(EVP_MD_CTX *hash, const char *text)
+{
+    const size_t n = text ? strlen(text) + 1 : 0;
+    EVP_DigestUpdate(hash, &n, sizeof n);
+    EVP_DigestUpdate(hash, text ? text : "", n);
+}
+
+static void hash_json(EVP_MD_CTX *hash, const json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY) : NULL;
+    hash_text(hash, text);
+    free(text);
+}
+
+static void hash_array(EVP_MD_CTX *hash, const void *items, size_t bytes)
+{
+    const size_t n = items ? bytes : SIZE_MAX; /* NULL differs from an empty array */
+    EVP_DigestUpdate(hash, &n, sizeof n);
+    if (items)
+        EVP_DigestUpdate(hash, items, bytes);
+}
+
+static void hash_view(EVP_MD_CTX *hash, const struct view *v)
+{
+    const size_t n = v ? v->n_segments : SIZE_MAX;
+    EVP_DigestUpdate(hash, &n, sizeof n);
+    for (size_t i = 0; v && i < v->n_segments; i++) {
+        const struct segment *s = &v->segments[i];
+        const uint64_t shape[3] = { s->source->hash, s->first, s->n };
+        EVP_DigestUpdate(hash, shape, sizeof shape);
+        hash_array(hash, s->order, s->n * sizeof *s->order);
+    }
+}
+
+/* OP_FIELDS also declares struct op, so no field can be missing here. */
+static void hash_op(EVP_MD_CTX *hash, const struct op *op)
+{
+#define HASH_NUMBER(type, name)                         \
+    {                                                   \
+        const uint64_t number = (uint64_t)op->name;     \
+        EVP_DigestUpdate(hash, &number, sizeof number); \
+    }
+#define HASH_REAL(name)               EVP_DigestUpdate(hash, &op->name, sizeof op->name);
+#define HASH_TEXT(name)               hash_text(hash, op->name);
+#define HASH_VIEW(name)               hash_view(hash, op->name);
+#define HASH_ARRAY(type, name, count) hash_array(hash, op->name, (count) * sizeof(type));
+    OP_FIELDS(HASH_NUMBER, HASH_REAL, HASH_TEXT, HASH_VIEW, HASH_ARRAY)
+#undef HASH_NUMBER
+#undef HASH_REAL
+#undef HASH_TEXT
+#undef HASH_VIEW
+#undef HASH_ARRAY
+}
+
+static EVP_MD_CTX *hash_begin(void)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    if (hash && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1)
+        return hash;
+    EVP_MD_CTX_free(hash);
+    return NULL;
+}
+
+/* Frees the hash. Sets hex to "" on failure. */
+static void hash_end(EVP_MD_CTX *hash, char hex[65])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+    *hex = '\0';
+    if (hash && EVP_DigestFinal_ex(hash, digest, &n) == 1)
+        for (size_t i = 0; i < 32; i++)
+            (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    EVP_MD_CTX_free(hash);
+}
+
+void plan_op_digest(const struct op *op, char hex[65])
+{
+    EVP_MD_CTX *hash = hash_begin();
+    if (hash)
+        hash_op(hash, op);
+    hash_end(hash, hex);
+}
+
+/* 2. The parts */
+
+static void hash_data(EVP_MD_CTX *hash, const struct op_list *list)
+{
+    const uint64_t shape[] = { (uint64_t)list->metric, (uint64_t)list->element, list->dim };
+    EVP_DigestUpdate(hash, shape, sizeof shape);
+    for (size_t i = 0; i < list->n_datasets; i++) {
+        hash_text(hash, list->datasets[i].sha256);
+        EVP_DigestUpdate(hash, &list->datasets[i].source->hash, sizeof(uint64_t));
+    }
+}
+
+static void hash_settings(EVP_MD_CTX *hash, const struct experiment *ex)
+{
+    const uint64_t flags[] = { ex->warmup, !ex->size_hint };
+    EVP_DigestUpdate(hash, flags, sizeof flags);
+    EVP_DigestUpdate(hash, &ex->timeout_s, sizeof ex->timeout_s);
+}
+
+static void hash_method(EVP_MD_CTX *hash, const struct cell *c)
+{
+    const struct method_spec *m = c->method;
+    const uint64_t numbers[] = { c->repeat, c->seed, (uint64_t)m->deletes, m->overfetch,
+                                 (uint64_t)c->element };
+    hash_text(hash, m->name);
+    hash_text(hash, m->label);
+    hash_text(hash, m->rebuild);
+    EVP_DigestUpdate(hash, numbers, sizeof numbers);
+    EVP_DigestUpdate(hash, &m->calibrate_recall, sizeof m->calibrate_recall);
+    hash_json(hash, c->params_json);
+    for (size_t i = 0; i < c->n_points; i++) {
+        hash_text(hash, c->points[i].name);
+        hash_json(hash, c->points[i].knobs_json);
+    }
+}
+
+/* The parts that all cells share; NULL if out of memory. */
+static json_t *common_parts(const struct experiment *ex)
+{
+    char data[65], workload[65], settings[65];
+    EVP_MD_CTX *hash = hash_begin();
+    if (hash)
+        hash_data(hash, ex->ops);
+    hash_end(hash, data);
+    if ((hash = hash_begin()))
+        for (size_t i = 0; i < ex->ops->n; i++)
+            hash_op(hash, &ex->ops->ops[i]);
+    hash_end(hash, workload);
+    if ((hash = hash_begin()))
+        hash_settings(hash, ex);
+    hash_end(hash, settings);
+    if (!*data || !*workload || !*settings)
+        return NULL;
+    return json_pack("{s:s, s:s, s:s, s:s}", "config", ex->config_sha256, "data", data, "workload",
+                     workload, "settings", settings);
+}
+
+/* 3. The key */
+
+static int make_key(struct cell *c, struct error *err)
+{
+    EVP_MD_CTX *hash = hash_begin();
+    if (hash) {
+        hash_json(hash, c->key_parts);
+        hash_json(hash, c->identity);
+    }
+    hash_end(hash, c->key);
+    return *c->key ? OK : fail(err, ERR_NO_MEMORY, "cannot compute a cell's key");
+}
+
+int plan_key_parts(struct plan *plan, const struct experiment *ex, struct error *err)
+{
+    json_t *common = common_parts(ex);
+    int rc = common ? OK : fail(err, ERR_NO_MEMORY, "cannot compute the cells' keys");
+    for (size_t i = 0; !rc && i < plan->n; i++) {
+        struct cell *c = &plan->cells[i];
+        char method[65];
+        EVP_MD_CTX *hash = hash_begin();
+        if (hash)
+            hash_method(hash, c);
+        hash_end(hash, method);
+        c->key_parts = json_copy(common);
+        json_object_set_new(c->key_parts, "method", json_string(method));
+    }
+    json_decref(common);
+    return rc ? rc : plan_identify(plan, ex, NULL, err);
+}
+
+int plan_identify(struct plan *plan, const struct experiment *ex, const struct identity *id,
+                  struct error *err)
+{
+    int rc = OK;
+    for (size_t i = 0; !rc && i < plan->n; i++) {
+        struct cell *c = &plan->cells[i];
+        json_decref(c->identity);
+        c->identity =
+            id ? identity_of_method(id, c->method->name) : json_pack("{s:{}}", "tunables");
+        json_t *tunables = json_object_get(c->identity, "tunables");
+        if (json_object_set_new(tunables, "threads", json_integer((json_int_t)ex->threads)) ||
+            json_object_set_new(tunables, "memory_limit_bytes",
+                                json_integer((json_int_t)ex->memory_limit)))
+            return fail(err, ERR_NO_MEMORY, "cannot compute the cells' keys");
+        rc = make_key(c, err);
+    }
+    return rc;
+}
+
+/* 4. Differences */
+
+struct line {
+    char *text;
+    size_t bytes, used;
+};
+
+static void add(struct line *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(struct line *l, const char *format, ...)
+{
+    if (l->used && l->used + 2 < l->bytes)
+        l->used += (size_t)snprintf(l->text + l->used, l->bytes - l->used, ", ");
+    va_list args;
+    va_start(args, format);
+    const int n = vsnprintf(l->text + l->used, l->bytes - l->used, format, args);
+    va_end(args);
+    l->used = n < 0 || (size_t)n >= l->bytes - l->used ? l->bytes - 1 : l->used + (size_t)n;
+}
+
+/* Calls `write` once for each key whose value differs or that only one of the objects has. */
+static void each_difference(const json_t *was, const json_t *is, struct line *l,
+                            void (*write)(struct line *, const char *, const json_t *,
+                                          const json_t *))
+{
+    json_t *keys = json_object(), *value;
+    const char *key;
+    json_object_update(keys, (json_t *)(uintptr_t)was);
+    json_object_update(keys, (json_t *)(uintptr_t)is);
+    json_object_foreach(keys, key, value) {
+        const json_t *a = json_object_get(was, key), *b = json_object_get(is, key);
+        if (!a || !b || !json_equal(a, b))
+            write(l, key, a, b);
+    }
+    json_decref(keys);
+}
+
+static void write_name(struct line *l, const char *key, const json_t *was, const json_t *is)
+{
+    add(l, "%s%s", key, !was ? " (new)" : !is ? " (gone)" : "");
+}
+
+static void write_values(struct line *l, const char *key, const json_t *was, const json_t *is)
+{
+    char *a = was ? json_dumps(was, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    char *b = is ? json_dumps(is, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    add(l, "%s %s -> %s", key, a ? a : "not set", b ? b : "not set");
+    free(a);
+    free(b);
+}
+
+static bool same(const json_t *a, const json_t *b, const char *key)
+{
+    const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
+    return x && y ? json_equal(x, y) : x == y;
+}
+
+void plan_key_difference(const struct cell *c, const json_t *stored, char *text, size_t bytes)
+{
+    const json_t *was = json_object_get(stored, "identity"), *is = c->identity;
+    struct line l = { text, bytes, 0 };
+    *text = '\0';
+    if (strcmp(field_text(stored, "key", ""), c->key) == 0)
+        return;
+    if (!json_is_object(was) || !json_is_object(json_object_get(stored, "key_parts"))) {
+        add(&l, "stored without saying by what program");
+        return;
+    }
+    if (!same(was, is, "program_sha256"))
+        add(&l, "program rebuilt");
+    if (!same(was, is, "plugin_sha256"))
+        add(&l, "plugin rebuilt");
+    each_difference(json_object_get(was, "libraries"), json_object_get(is, "libraries"), &l,
+                    write_name);
+    if (!same(was, is, "kernels"))
+        add(&l, "kernels %s -> %s", field_text(was, "kernels", "?"),
+            field_text(is, "kernels", "?"));
+    if (!same(was, is, "cpu"))
+        add(&l, "another processor");
+    each_difference(json_object_get(was, "tunables"), json_object_get(is, "tunables"), &l,
+                    write_values);
+    each_difference(json_object_get(stored, "key_parts"), c->key_parts, &l, write_name);
+    if (!l.used)
+        add(&l, "its key");
+}

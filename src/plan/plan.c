@@ -1,0 +1,470 @@
+/* plan.c - operations x methods -> cells: sweeps, grids, ablations, repeats and their order.
+ *
+ * 1 points   2 cells   3 order and choice   4 checks of named points   5 the plan */
+#include "src/plan/plan.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/plan/key.h"
+
+enum { POINTS_MAX = 100000, CELLS_MAX = 100000, NAME_BYTES = 600 };
+
+/* One setting of the axes: its values, and its part of the point's name. */
+struct setting {
+    json_t *values; /* object */
+    char *name;     /* "a=1,b=2"; "" for no axes */
+};
+struct settings {
+    struct setting *at;
+    size_t n;
+};
+
+static int no_memory(struct error *err)
+{
+    return fail(err, ERR_NO_MEMORY, "out of memory for the plan");
+}
+
+static void settings_free(struct settings *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        json_decref(s->at[i].values);
+        free(s->at[i].name);
+    }
+    free(s->at);
+    *s = (struct settings){ 0 };
+}
+
+/* 1. Points */
+
+static void value_text(const json_t *value, char *text, size_t bytes)
+{
+    if (json_is_string(value))
+        (void)snprintf(text, bytes, "%.200s", json_string_value(value));
+    else if (json_is_boolean(value))
+        (void)snprintf(text, bytes, "%s", json_is_true(value) ? "true" : "false");
+    else if (json_is_integer(value))
+        (void)snprintf(text, bytes, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else
+        (void)snprintf(text, bytes, "%.10g", json_real_value(value));
+}
+
+/* "name=value,..." in the object's order, which is sorted by name. */
+static char *name_values(const json_t *values)
+{
+    char text[NAME_BYTES] = "";
+    size_t used = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)values, key, value) {
+        char shown[256];
+        value_text(value, shown, sizeof shown);
+        const int n =
+            snprintf(text + used, sizeof text - used, "%s%s=%s", used ? "," : "", key, shown);
+        used += n > 0 && (size_t)n < sizeof text - used ? (size_t)n : 0;
+    }
+    return strdup(text);
+}
+
+/* All combinations of the axes; the last axis varies fastest. Without axes, one empty setting. */
+static int cross(const json_t *axes, struct settings *out, struct error *err)
+{
+    size_t n = 1;
+    const char *key;
+    json_t *values;
+    json_t *order = (json_t *)(uintptr_t)axes;
+    json_object_foreach(order, key, values) {
+        n *= json_array_size(values);
+        if (n > POINTS_MAX)
+            return fail(err, ERR_CONFIG, "a sweep or grid has more than %d points", POINTS_MAX);
+    }
+    out->at = calloc(n, sizeof *out->at);
+    if (!out->at)
+        return no_memory(err);
+    for (out->n = 0; out->n < n; out->n++) {
+        struct setting *s = &out->at[out->n];
+        size_t block = n, rest = out->n;
+        s->values = json_object();
+        json_object_foreach(order, key, values) {
+            block /= json_array_size(values);
+            json_object_set(s->values, key, json_array_get(values, rest / block));
+            rest %= block;
+        }
+        s->name = name_values(s->values);
+        if (!s->values || !s->name) {
+            out->n++;
+            return no_memory(err);
+        }
+    }
+    return OK;
+}
+
+static struct param_value value_of(const json_t *json)
+{
+    if (json_is_string(json))
+        return (struct param_value){ VALUE_TEXT, 0, false, json_string_value(json) };
+    if (json_is_boolean(json))
+        return (struct param_value){ VALUE_BOOL, 0, json_is_true(json), NULL };
+    return (struct param_value){ VALUE_NUMBER, json_number_value(json), false, NULL };
+}
+
+/* Sets the values whose names are in the table; ignores the others. */
+static int set_values(const struct param *table, void *out, const json_t *values, const char *owner,
+                      struct error *err)
+{
+    const char *key;
+    json_t *value;
+    int rc = OK;
+    json_object_foreach((json_t *)(uintptr_t)values, key, value)
+        if (!rc && param_find(table, key))
+            rc = param_set(table, out, key, value_of(value), owner, err);
+    return rc;
+}
+
+/* *out: a new struct with the defaults, then overwritten by each set of values in order; NULL if
+   the table is empty. */
+static int fill(const struct param *table, size_t bytes, const json_t *const *sets, size_t n,
+                const char *owner, void **out, struct error *err)
+{
+    *out = NULL;
+    if (!bytes)
+        return OK;
+    *out = calloc(1, bytes);
+    if (!*out)
+        return no_memory(err);
+    param_defaults(table, *out);
+    int rc = OK;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = set_values(table, *out, sets[i], owner, err);
+    return rc;
+}
+
+static json_t *values_json(const struct param *table, const void *values)
+{
+    json_t *json = json_object();
+    for (const struct param *p = table; values && p && p->name; p++) {
+        char scratch[PARAM_TEXT_BYTES];
+        const struct param_value v = param_get(p, values, scratch);
+        json_object_set_new(json, p->name,
+                            v.kind == VALUE_BOOL        ? json_boolean(v.boolean)
+                            : v.kind == VALUE_TEXT      ? json_string(v.text)
+                            : p->type == PARAM_TYPE_INT ? json_integer((json_int_t)v.number)
+                                                        : json_real(v.number));
+    }
+    return json;
+}
+
+/* 2. Cells */
+
+/* One build of a method: a setting of its grid, and an ablation or none. */
+struct build {
+    const struct method_spec *method;
+    const struct setting *grid;
+    const char *ablation; /* its name; NULL: the method unchanged */
+    const json_t *changes;
+};
+
+/* "no X,nprobe=4,soft_k=2": the ablation, then sweep and grid in order of name. */
+static char *point_name(const struct build *b, const struct setting *sweep)
+{
+    json_t *both = json_object();
+    const char *key;
+    json_t *value;
+    /* Merges two sorted objects. */
+    json_t *grid = b->grid->values;
+    void *g = json_object_iter(grid), *s = json_object_iter(sweep->values);
+    while (g || s) {
+        const bool from_grid =
+            g && (!s || strcmp(json_object_iter_key(g), json_object_iter_key(s)) < 0);
+        void *it = from_grid ? g : s;
+        key = json_object_iter_key(it);
+        value = json_object_iter_value(it);
+        json_object_set(both, key, value);
+        if (from_grid)
+            g = json_object_iter_next(grid, g);
+        else
+            s = json_object_iter_next(sweep->values, s);
+    }
+    char *axes = name_values(both);
+    json_decref(both);
+    if (!b->ablation || !axes)
+        return axes;
+    char text[NAME_BYTES + 200];
+    (void)snprintf(text, sizeof text, "%s%s%s", b->ablation, *axes ? "," : "", axes);
+    free(axes);
+    return strdup(text);
+}
+
+static int make_points(struct cell *c, const struct build *b, const struct settings *sweep,
+                       struct error *err)
+{
+    const struct index_ops *ops = b->method->ops;
+    char owner[100];
+    (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
+    c->points = calloc(sweep->n, sizeof *c->points);
+    if (!c->points)
+        return no_memory(err);
+    for (c->n_points = 0; c->n_points < sweep->n;) {
+        const struct setting *s = &sweep->at[c->n_points];
+        struct point *p = &c->points[c->n_points++];
+        const json_t *sets[3] = { b->method->knobs, s->values, b->changes };
+        int rc =
+            fill(ops->knobs, ops->knobs_bytes, sets, b->changes ? 3 : 2, owner, &p->knobs, err);
+        if (rc)
+            return rc;
+        p->knobs_json = values_json(ops->knobs, p->knobs);
+        p->name = point_name(b, s);
+        if (!p->knobs_json || !p->name)
+            return no_memory(err);
+    }
+    return OK;
+}
+
+/* The method gets the data's own element. Bytes are widened to floats if the method does not take
+   them or the config requests floats. */
+static void choose_element(struct cell *c, const struct op_list *list)
+{
+    const struct index_ops *ops = c->method->ops;
+    const bool bytes = list->element == ELEMENT_U8;
+    c->element = list->element;
+    if (!(bytes && c->method->floats) && index_takes(ops, list->element, list->metric))
+        return;
+    if (bytes && index_takes(ops, ELEMENT_F32, list->metric)) {
+        c->element = ELEMENT_F32;
+        c->widened = true;
+        return;
+    }
+    char why[200];
+    (void)snprintf(why, sizeof why, "method \"%s\" does not take %s rows under metric \"%s\"",
+                   ops->name, bytes && c->method->floats ? "f32" : element_name(list->element),
+                   metric_name(list->metric));
+    c->unsupported = strdup(why);
+}
+
+static int make_cell(struct cell *c, const struct experiment *ex, const struct build *b,
+                     const struct settings *sweep, size_t repeat, struct error *err)
+{
+    const struct index_ops *ops = b->method->ops;
+    char owner[100];
+    (void)snprintf(owner, sizeof owner, "method \"%s\"", ops->name);
+    c->method = b->method;
+    c->repeat = repeat;
+    c->seed = ex->seed + repeat % ex->seeds;
+    choose_element(c, ex->ops);
+    const json_t *sets[3] = { b->method->params, b->grid->values, b->changes };
+    int rc = fill(ops->params, ops->params_bytes, sets, b->changes ? 3 : 2, owner, &c->params, err);
+    if (rc)
+        return rc;
+    c->params_json = values_json(ops->params, c->params);
+    return c->params_json ? make_points(c, b, sweep, err) : no_memory(err);
+}
+
+static void cell_free(struct cell *c)
+{
+    for (size_t i = 0; i < c->n_points; i++) {
+        free(c->points[i].name);
+        free(c->points[i].knobs);
+        json_decref(c->points[i].knobs_json);
+    }
+    free(c->points);
+    free(c->params);
+    json_decref(c->params_json);
+    json_decref(c->key_parts);
+    json_decref(c->identity);
+    free((char *)(uintptr_t)c->unsupported);
+}
+
+void plan_free(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n; i++)
+        cell_free(&plan->cells[i]);
+    free(plan->cells);
+    *plan = (struct plan){ 0 };
+}
+
+/* 3. Order and choice */
+
+static bool wanted(const struct run_options *o, const char *label)
+{
+    for (size_t i = 0; i < o->n_only; i++)
+        if (strcmp(o->only[i], label) == 0)
+            return true;
+    return o->n_only == 0;
+}
+
+static int check_only(const struct experiment *ex, const struct run_options *o, struct error *err)
+{
+    for (size_t i = 0; i < o->n_only; i++) {
+        bool found = false;
+        const char *names[1000];
+        size_t n = 0;
+        for (size_t m = 0; m < ex->n_methods && n < 1000; m++) {
+            found |= strcmp(ex->methods[m].label, o->only[i]) == 0;
+            names[n++] = ex->methods[m].label;
+        }
+        if (!found)
+            return fail(err, ERR_CONFIG, "%s: no method has the label \"%s\"%s", ex->config_path,
+                        o->only[i], error_hint(o->only[i], names, n).text);
+    }
+    return OK;
+}
+
+static int add_cell(struct plan *plan, const struct experiment *ex, const struct build *b,
+                    const struct settings *sweep, size_t repeat, struct error *err)
+{
+    if (plan->n == CELLS_MAX)
+        return fail(err, ERR_CONFIG, "%s: more than %d cells", ex->config_path, CELLS_MAX);
+    /* The capacity is a power of two. */
+    if ((plan->n & (plan->n - 1)) == 0) {
+        struct cell *more = realloc(plan->cells, (plan->n ? 2 * plan->n : 1) * sizeof *more);
+        if (!more)
+            return no_memory(err);
+        plan->cells = more;
+    }
+    struct cell *c = &plan->cells[plan->n];
+    *c = (struct cell){ .number = plan->n };
+    plan->n++;
+    return make_cell(c, ex, b, sweep, repeat, err);
+}
+
+/* All builds of one method, for one repeat. */
+static int add_method(struct plan *plan, const struct experiment *ex, const struct method_spec *m,
+                      size_t repeat, struct error *err)
+{
+    struct settings grid = { 0 }, sweep = { 0 };
+    int rc = cross(m->grid, &grid, err);
+    if (!rc)
+        rc = cross(m->sweep, &sweep, err);
+    const char *name;
+    json_t *changes;
+    for (size_t g = 0; !rc && g < grid.n; g++) {
+        struct build b = { .method = m, .grid = &grid.at[g] };
+        rc = add_cell(plan, ex, &b, &sweep, repeat, err);
+        json_object_foreach(m->ablations, name, changes) {
+            b.ablation = name;
+            b.changes = changes;
+            if (!rc)
+                rc = add_cell(plan, ex, &b, &sweep, repeat, err);
+        }
+    }
+    settings_free(&grid);
+    settings_free(&sweep);
+    return rc;
+}
+
+/* Repeats stay in order. Within a repeat the cells are shuffled, so that a noisy minute does not
+   affect only one method. */
+static void shuffle(struct plan *plan, uint64_t seed)
+{
+    for (size_t first = 0; first < plan->n;) {
+        size_t end = first;
+        while (end < plan->n && plan->cells[end].repeat == plan->cells[first].repeat)
+            end++;
+        struct rng rng = rng_at(seed, rng_mix(0x6f726465, plan->cells[first].repeat));
+        for (size_t i = end - 1; i > first; i--) {
+            const size_t j = first + (size_t)rng_below(&rng, i - first + 1);
+            const struct cell kept = plan->cells[i];
+            plan->cells[i] = plan->cells[j];
+            plan->cells[j] = kept;
+        }
+        first = end;
+    }
+}
+
+/* 4. Labels that the config's `paper` and `compare` name must exist, unless --set has changed the
+   axes or --only has removed methods. */
+static int check_point(const struct plan *plan, const struct experiment *ex, const char *what,
+                       int line, const char *wanted_label, struct error *err)
+{
+    char nearest[NAME_BYTES * 2] = "";
+    for (size_t c = 0; c < plan->n; c++)
+        for (size_t p = 0; p < plan->cells[c].n_points; p++) {
+            char label[NAME_BYTES * 2];
+            const char *const both[2] = { nearest, label };
+            plan_label(&plan->cells[c], p, label, sizeof label);
+            if (strcmp(label, wanted_label) == 0)
+                return OK;
+            if (error_near(wanted_label, both, 2) == label)
+                memcpy(nearest, label, sizeof nearest);
+        }
+    const char *const one = nearest;
+    return fail(err, ERR_CONFIG, "%s:%d: %s: no cell has a point \"%s\"%s", ex->config_path, line,
+                what, wanted_label, error_hint(wanted_label, &one, 1).text);
+}
+
+static int check_points(const struct plan *plan, const struct experiment *ex,
+                        const struct run_options *o, struct error *err)
+{
+    int rc = OK;
+    if (o->n_sets || o->n_only)
+        return OK;
+    for (size_t i = 0; !rc && i < ex->n_paper; i++)
+        rc = check_point(plan, ex, "paper", ex->paper[i].line, ex->paper[i].label, err);
+    for (size_t i = 0; !rc && i < ex->n_compare; i++) {
+        const struct comparison *c = &ex->compare[i];
+        rc = check_point(plan, ex, "compare", c->line, c->a, err);
+        if (!rc)
+            rc = check_point(plan, ex, "compare", c->line, c->b, err);
+    }
+    return rc;
+}
+
+/* 5. The plan */
+
+/* An upper estimate of distances: one full scan per query for each point of each cell. */
+static double estimate(const struct plan *plan, const struct op_list *list)
+{
+    double scans = 0;
+    for (size_t i = 0; i < list->n; i++)
+        if (op_info(list->ops[i].kind)->flags & OP_AT_POINTS)
+            scans += (double)list->ops[i].n * (double)list->ops[i].live_after;
+    double points = 1;
+    for (size_t i = 0; i < plan->n; i++)
+        points += plan->cells[i].unsupported ? 0 : (double)plan->cells[i].n_points;
+    return scans * points;
+}
+
+static int fill_plan(struct plan *plan, const struct experiment *ex, const struct run_options *o,
+                     struct error *err)
+{
+    int rc = check_only(ex, o, err);
+    for (size_t repeat = 0; !rc && repeat < ex->repeats * ex->seeds; repeat++)
+        for (size_t m = 0; !rc && m < ex->n_methods; m++)
+            if (wanted(o, ex->methods[m].label))
+                rc = add_method(plan, ex, &ex->methods[m], repeat, err);
+    if (!rc)
+        rc = check_points(plan, ex, o, err);
+    return rc ? rc : plan_key_parts(plan, ex, err);
+}
+
+int plan_make(struct plan *plan, const struct experiment *ex, const struct run_options *o,
+              struct error *err)
+{
+    *plan = (struct plan){ 0 };
+    const int rc = fill_plan(plan, ex, o, err);
+    if (rc) {
+        plan_free(plan);
+        return rc;
+    }
+    plan->estimated_distances = estimate(plan, ex->ops);
+    shuffle(plan, ex->seed);
+    return OK;
+}
+
+void plan_label(const struct cell *c, size_t point, char *text, size_t text_bytes)
+{
+    const char *name = c->points[point].name;
+    (void)snprintf(text, text_bytes, "%s%s%s%s", c->method->label, *name ? "[" : "", name,
+                   *name ? "]" : "");
+}
+
+json_t *plan_common_identity(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->n; i++)
+        if (json_is_null(json_object_get(plan->cells[i].identity, "plugin_sha256")))
+            return plan->cells[i].identity;
+    return plan->n ? plan->cells[0].identity : NULL;
+}

@@ -1,0 +1,54 @@
+/* plan.h - operations x methods -> cells, in the order they will run. `./harness check` ends here.
+ *
+ * A cell is one process: one method with one set of build params, one repeat, one seed. A sweep
+ * varies knobs without rebuilding, so a cell has one or more points; every search operation is run
+ * at every point. cell.repeat counts from 0 to repeats * seeds - 1; the number of its seed is
+ * repeat % seeds. */
+#ifndef DRIFTLINE_PLAN_PLAN_H
+#define DRIFTLINE_PLAN_PLAN_H
+
+#include "src/config/experiment.h"
+#include "src/workload/record.h"
+
+struct point {
+    char *name;         /* as in LABEL[name]: "nprobe=4,soft_k=2", "no CAPRG"; or "" */
+    void *knobs;        /* ops->knobs_bytes, filled; NULL if the method has none */
+    json_t *knobs_json; /* every knob's value, defaults included */
+};
+
+struct cell {
+    size_t number; /* in plan order before shuffling; names the file cells/NUMBER.json */
+    const struct method_spec *method;
+    void *params;        /* ops->params_bytes, filled; NULL if none */
+    json_t *params_json; /* every param's value, defaults included */
+    struct point *points;
+    size_t n_points;
+    size_t repeat;
+    uint64_t seed;           /* env.seed: experiment.seed + seed number */
+    enum element element;    /* of the rows that the method gets: the data's, or F32 if widened */
+    bool widened;            /* recorded in the result */
+    const char *unsupported; /* why the method does not take these data; NULL if it does */
+    json_t *key_parts;       /* object: name of a part -> its sha256; see key.h */
+    json_t *identity;        /* object; see identity.h */
+    char key[65];            /* sha256 of key_parts and identity, for --resume */
+};
+
+struct plan {
+    /* in order of execution: repeats outermost, cells shuffled by the seed within each */
+    struct cell *cells;
+    size_t n;
+    double estimated_distances; /* rough, for `check` */
+};
+
+/* Makes the cells and their keys. The plan refers to the experiment. ERR_CONFIG, ERR_NO_MEMORY. */
+int plan_make(struct plan *, const struct experiment *, const struct run_options *, struct error *);
+void plan_free(struct plan *);
+/* The identity of the cells whose method is not from a plugin, which is the same for all of them; a
+   plugin's if there are no others. Borrowed; NULL: no cells. */
+json_t *plan_common_identity(const struct plan *);
+/* Writes "LABEL[point]", or "LABEL" if the point has no name. */
+void plan_label(const struct cell *, size_t point, char *text, size_t text_bytes);
+/* Prints the output of `./harness check`. */
+void plan_print(const struct plan *, const struct experiment *, FILE *);
+
+#endif

@@ -1,0 +1,159 @@
+/* claims.c - see claims.h. */
+#include "src/report/claims.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/result_metrics.h"
+
+enum { SERIES_SHOWN = 6 }; /* a longer series is shown by its range */
+
+static const char ours[] = "(ours)";
+
+static bool is_marked(const char *text)
+{
+    return strncmp(text, ours, sizeof ours - 1) == 0;
+}
+
+/* Older results have no member `published`; their text starts with "(ours)" instead. */
+bool claim_is_published(const json_t *claim)
+{
+    const json_t *published = json_object_get(claim, "published");
+    return published ? json_is_true(published) : !is_marked(field_text(claim, "text", ""));
+}
+
+const char *claim_verdict(const json_t *claim)
+{
+    const json_t *holds = json_object_get(claim, "holds");
+    if (!json_is_boolean(holds))
+        return "not measured";
+    if (claim_is_published(claim))
+        return json_is_true(holds) ? "reproduced" : "not reproduced";
+    return json_is_true(holds) ? "holds" : "does not hold";
+}
+
+const char *claim_why(const json_t *claim)
+{
+    return field_text(claim, "why", field_text(claim, "error", ""));
+}
+
+const char *claim_text(const json_t *claim)
+{
+    const char *text = field_text(claim, "text", "");
+    const char *behind = is_marked(text) ? text + sizeof ours - 1 : text;
+    return behind + strspn(behind, " ");
+}
+
+/* The labels of a result, as keys of a new object. */
+static json_t *labels_of(const json_t *result)
+{
+    json_t *labels = json_object(), *entry;
+    size_t i;
+    json_array_foreach(json_object_get(result, "summary"), i, entry)
+        json_object_set_new(labels, field_text(entry, "label", ""), json_true());
+    return labels;
+}
+
+/* The metric in "LABEL METRIC". Both may have spaces, so the longest known label is taken. */
+static const char *metric_in(const json_t *labels, const char *key)
+{
+    char label[600];
+    for (const char *at = key + strlen(key); at > key; at--) {
+        if (*at != ' ' || (size_t)(at - key) >= sizeof label)
+            continue;
+        snprintf(label, sizeof label, "%.*s", (int)(at - key), key);
+        if (json_object_get(labels, label))
+            return at + 1;
+    }
+    return strchr(key, ' ') ? strchr(key, ' ') + 1 : key;
+}
+
+/* New object, label -> { metric -> value }, in the order in which the claim read the values. */
+static json_t *by_label(const json_t *result, const json_t *claim)
+{
+    json_t *labels = labels_of(result), *groups = json_object(), *value;
+    const char *key;
+    json_object_foreach(json_object_get(claim, "values"), key, value) {
+        const char *metric = metric_in(labels, key);
+        char label[600];
+        snprintf(label, sizeof label, "%.*s", metric > key ? (int)(metric - key - 1) : 0, key);
+        if (!json_object_get(groups, label))
+            json_object_set_new(groups, label, json_object());
+        json_object_set(json_object_get(groups, label), metric, value);
+    }
+    json_decref(labels);
+    return groups;
+}
+
+static void value_text(const char *metric, double value, char *text, size_t bytes)
+{
+    char name[64], tag[128];
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    result_metric_text(result_metric(name), value, text, bytes);
+}
+
+/* Counts the entries from `iter` on that belong to one series METRIC/TAG#i; finds their range. */
+static size_t series_at(json_t *values, void *iter, double *low, double *high)
+{
+    const char *first = json_object_iter_key(iter);
+    const size_t length = strcspn(first, "#");
+    size_t n = 0;
+    *low = INFINITY, *high = -INFINITY;
+    for (; iter; iter = json_object_iter_next(values, iter), n++) {
+        const char *key = json_object_iter_key(iter);
+        if (strcspn(key, "#") != length || strncmp(key, first, length) != 0)
+            break;
+        const double value = json_number_value(json_object_iter_value(iter));
+        *low = fmin(*low, value);
+        *high = fmax(*high, value);
+    }
+    return n;
+}
+
+static void write_values(FILE *out, json_t *values)
+{
+    const char *before = "";
+    for (void *iter = json_object_iter(values); iter;) {
+        const char *first = json_object_iter_key(iter);
+        double low, high;
+        char text[64], top[64];
+        const size_t n = series_at(values, iter, &low, &high), length = strcspn(first, "#");
+        fprintf(out, "%s%.*s", before, (int)length, first);
+        before = ", ";
+        if (n > SERIES_SHOWN) {
+            value_text(first, low, text, sizeof text);
+            value_text(first, high, top, sizeof top);
+            fprintf(out, " = %s to %s (%zu values)", text, top, n);
+        }
+        for (size_t i = 0; i < n; i++, iter = json_object_iter_next(values, iter)) {
+            if (n > SERIES_SHOWN)
+                continue;
+            const char *key = json_object_iter_key(iter);
+            value_text(key, json_number_value(json_object_iter_value(iter)), text, sizeof text);
+            fprintf(out, "%s%s = %s", i ? ", " : "", key + length, text);
+        }
+    }
+}
+
+json_t *claim_lines(const json_t *result, const json_t *claim)
+{
+    json_t *groups = by_label(result, claim), *lines = json_array(), *values;
+    const char *label;
+    json_object_foreach(groups, label, values) {
+        char *line = NULL;
+        size_t bytes;
+        FILE *out = open_memstream(&line, &bytes);
+        if (!out)
+            break;
+        fprintf(out, "%s: ", label);
+        write_values(out, values);
+        fclose(out);
+        json_array_append_new(lines, json_string(line));
+        free(line);
+    }
+    json_decref(groups);
+    return lines;
+}

@@ -1,0 +1,391 @@
+/* curves.c - figures of one metric over another: Pareto, bars, curves over the workload's steps. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/report/internal.h"
+
+static bool same_curve(const struct plot_point *a, const struct plot_point *b)
+{
+    return !strcmp(a->panel, b->panel) && !strcmp(a->series, b->series);
+}
+
+/* Sorts the points of each curve by x: a sweep of two knobs gives them in another order. */
+static void order_curves(struct figure *f)
+{
+    for (size_t i = 1; i < f->n; i++) {
+        struct plot_point p = f->points[i];
+        size_t at = i;
+        for (; at > 0 && same_curve(&f->points[at - 1], &p) && f->points[at - 1].x > p.x; at--)
+            f->points[at] = f->points[at - 1];
+        f->points[at] = p;
+    }
+}
+
+/* Over throughput, the y axis is the recall of the same searches (throughput_recall@K) if the
+   result has it, else the figure's y. */
+static void recall_beside(const struct gather *g, char *name, size_t bytes)
+{
+    const struct figure *f = g->figure;
+
+    snprintf(name, bytes, "%s", f->y_name);
+    if (strcmp(f->x_name, "qps") != 0 || strcmp(f->y_name, g->recall) != 0)
+        return;
+    char own[64];
+    snprintf(own, sizeof own, "throughput_%s", g->recall);
+    json_t *tags = figure_tags_with(g, own);
+    if (json_array_size(tags) > 0)
+        snprintf(name, bytes, "%s", own);
+    json_decref(tags);
+}
+
+/* One panel per query set, one curve per build, one point per knob setting. */
+int figure_gather_pareto(struct gather *g)
+{
+    struct figure *f = g->figure;
+    char y_name[200];
+    recall_beside(g, y_name, sizeof y_name);
+    json_t *tags = figure_tags_with(g, y_name);
+    int rc = OK;
+    for (size_t t = 0; !rc && t < json_array_size(tags); t++) {
+        const char *tag = json_string_value(json_array_get(tags, t));
+        size_t i;
+        json_t *cell;
+        json_array_foreach(g->variants, i, cell) {
+            double x = figure_value_of(g, cell, f->x_name, tag);
+            if (rc || isnan(x) || !figure_allows_cell(g, cell))
+                continue;
+            char series[300];
+            result_build_label(cell, series, sizeof series);
+            rc = figure_add_variant(g, cell, tag, series, x, "", y_name, tag);
+        }
+    }
+    json_decref(tags);
+    order_curves(f);
+    return rc;
+}
+
+/* Adds the bars of one cell in one panel. The labels are positions on the x axis; with `by_tag`, the
+   tags are. */
+static int add_bars(struct gather *g, const json_t *cell, const char *panel, const char *metric,
+                    bool shared)
+{
+    const bool by_tag = !strcmp(g->figure->x_name, "tag");
+    json_t *tags = figure_tags_with(g, metric);
+    char label[300];
+    int rc = OK;
+    (shared ? result_build_label : result_cell_label)(cell, label, sizeof label);
+    for (size_t t = 0; rc == OK && t < json_array_size(tags); t++) {
+        const char *tag = json_string_value(json_array_get(tags, t));
+        rc = figure_add_variant(g, cell, panel, by_tag ? label : tag, 0, by_tag ? tag : label,
+                                metric, tag);
+    }
+    json_decref(tags);
+    return rc;
+}
+
+/* One group of bars per label, one colour per tag; with several metrics, one panel per metric. */
+int figure_gather_bars(struct gather *g)
+{
+    const json_t *listed = json_object_get(g->spec, "y");
+    const size_t n = json_array_size(listed) > 1 ? json_array_size(listed) : 1;
+    json_t *cells, *cell;
+    bool shared = true;
+    int rc = OK;
+    for (size_t m = 0; m < n; m++)
+        shared &= figure_is_of_build(n > 1 ? json_string_value(json_array_get(listed, m))
+                                           : g->figure->y_name);
+    cells = figure_cells(g, shared);
+    for (size_t m = 0; m < n; m++) {
+        const char *metric =
+            n > 1 ? json_string_value(json_array_get(listed, m)) : g->figure->y_name;
+        size_t i;
+        json_array_foreach(cells, i, cell)
+            rc = rc ? rc : add_bars(g, cell, n > 1 ? metric : "", metric, shared);
+    }
+    json_decref(cells);
+    figure_place_by_label(g->figure);
+    return rc;
+}
+
+static bool asks(const json_t *step)
+{
+    const char *op = field_text(step, "op", "");
+    return !strcmp(op, "search") || !strcmp(op, "range") || !strcmp(op, "concurrent");
+}
+
+/* The parameters of gather_steps(). */
+struct over_steps {
+    const char *op, *metric, *panel;    /* op NULL: any */
+    bool all_tags;                      /* whether a curve's name includes the tag */
+    double (*x_of)(const json_t *step); /* NAN: the step is not drawn */
+};
+
+/* Adds the steps of one cell: its queries, or its other operations. */
+static int add_steps(struct gather *g, const json_t *cell, const struct over_steps *o, bool queries,
+                     const char *label)
+{
+    struct place_in_series *places = series_places(figure_steps_of(cell));
+    int rc = places ? OK : ERR_NO_MEMORY;
+    for (size_t s = 0; !rc && s < json_array_size(figure_steps_of(cell)); s++) {
+        const json_t *step = json_array_get(figure_steps_of(cell), s);
+        const double x = o->x_of(step);
+        const char *plain = series_step_tag(step);
+        char series[400], tag[160];
+        if (isnan(x) || asks(step) != queries || !figure_allows(g->spec, "tag", plain))
+            continue;
+        if (o->op && strcmp(field_text(step, "op", ""), o->op) != 0)
+            continue;
+        snprintf(tag, sizeof tag, places[s].of > 1 ? "%s#%zu" : "%s", plain, places[s].number);
+        snprintf(series, sizeof series, o->all_tags ? "%s, %s" : "%s", label, plain);
+        rc = figure_add_variant(g, cell, o->panel, series, x, tag, o->metric, tag);
+    }
+    free(places);
+    return rc;
+}
+
+/* Values over the steps of the workload. The points of a build share its updates, which are drawn
+   as one curve. */
+static int gather_steps(struct gather *g, const struct over_steps *o)
+{
+    int rc = OK;
+    for (int queries = 0; !rc && queries < 2; queries++) {
+        const bool by_build = !queries || result_metric_is_at_recall(o->metric);
+        json_t *cells = figure_cells(g, by_build), *cell;
+        size_t i;
+        json_array_foreach(cells, i, cell) {
+            char label[300];
+            (by_build ? result_build_label : result_cell_label)(cell, label, sizeof label);
+            if (!rc)
+                rc = add_steps(g, cell, o, queries, label);
+        }
+        json_decref(cells);
+    }
+    return rc;
+}
+
+static double x_index(const json_t *step)
+{
+    return field_number(step, "index");
+}
+
+static double x_live(const json_t *step)
+{
+    return field_number(step, "live");
+}
+
+static double x_radius(const json_t *step)
+{
+    return field_number(json_object_get(step, "range"), "radius");
+}
+
+/* How many distinct tags have this metric; with several, a curve's name includes its tag. */
+static size_t tag_count(const struct gather *g, const char *metric)
+{
+    json_t *tags = figure_tags_with(g, metric);
+    size_t n = json_array_size(tags);
+    json_decref(tags);
+    return n;
+}
+
+/* Draws each metric that the specification names, or the given defaults, if the result has it. */
+static int for_each_metric(struct gather *g, const char *const *defaults, size_t n_defaults,
+                           const char *op, double (*x_of)(const json_t *))
+{
+    const json_t *y = json_object_get(g->spec, "y");
+    size_t n = json_is_array(y) ? json_array_size(y) : json_is_string(y) ? 1 : n_defaults;
+    int rc = OK;
+    for (size_t i = 0; !rc && i < n; i++) {
+        const char *metric = json_is_array(y)    ? json_string_value(json_array_get(y, i))
+                             : json_is_string(y) ? json_string_value(y)
+                                                 : defaults[i];
+        size_t tags = metric ? tag_count(g, metric) : 0;
+        if (tags)
+            rc = gather_steps(g, &(struct over_steps){ op, metric, metric, tags > 1, x_of });
+    }
+    return rc;
+}
+
+int figure_gather_timeline(struct gather *g)
+{
+    const char *const defaults[] = { g->recall, "single_qps", "p99_ns", "index_bytes" };
+    return for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, NULL, x_index);
+}
+
+static void rename_series(struct figure *f, const char *old, const char *named)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->points[i].series, old) != 0)
+            continue;
+        free(f->points[i].series);
+        f->points[i].series = strdup(named);
+    }
+}
+
+/* The baseline's y at x in a panel; NAN if it has no point there. */
+static double baseline_at(const struct figure *f, const char *panel, const char *baseline, double x)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (!strcmp(f->points[i].panel, panel) && !strcmp(f->points[i].series, baseline) &&
+            f->points[i].x == x)
+            return f->points[i].y;
+    return NAN;
+}
+
+/* A curve must exceed the baseline by this factor to have crossed it. A method that falls back to
+   the baseline's algorithm differs from it only by noise. */
+static const double CROSSING_MARGIN = 1.1;
+
+/* Points [first, end) are one curve, ascending in x. The crossing follows the last point that is
+   not above the baseline; it is interpolated on a logarithmic y axis. */
+static int mark_crossing(struct figure *f, size_t first, size_t end, const char *baseline)
+{
+    size_t last = end;
+    double most = 0, before = 0, after = 0;
+    for (size_t i = first; i < end; i++) {
+        const struct plot_point *p = &f->points[i];
+        const double over = log(p->y / baseline_at(f, p->panel, baseline, p->x));
+        if (!isfinite(over))
+            return OK;
+        if (over <= 0) {
+            last = i;
+            most = 0;
+            before = over;
+        } else if (last + 1 == i) {
+            after = over;
+        }
+        most = over > most ? over : most;
+    }
+    if (last >= end || most < log(CROSSING_MARGIN))
+        return OK;
+    const struct plot_point low = f->points[last], high = f->points[last + 1];
+    const double share = before / (before - after), x = low.x + share * (high.x - low.x);
+    char at[32];
+    snprintf(at, sizeof at, "%.1f", x);
+    const int rc = figure_add(f, low.panel, low.series, low.point, x, at,
+                              low.y * pow(high.y / low.y, share), NAN, NAN);
+    if (rc == OK)
+        f->points[f->n - 1].crossing = true;
+    return rc;
+}
+
+/* Adds the crossing to the curve's name, "HFTrie-std (scan at 2.7)": numbers beside the rings in
+   the figure would overlap. */
+static void name_crossings(struct figure *f, const char *baseline)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (!f->points[i].crossing || strstr(f->points[i].series, " at "))
+            continue;
+        char old[400], named[480];
+        snprintf(old, sizeof old, "%s", f->points[i].series);
+        snprintf(named, sizeof named, "%s (%s at %s)", old, baseline, f->points[i].x_label);
+        rename_series(f, old, named);
+    }
+}
+
+/* Marks where each curve crosses the baseline, in panels of times only. */
+static int mark_crossings(struct figure *f, const char *baseline)
+{
+    const size_t n = f->n;
+    int rc = OK;
+    for (size_t first = 0, end; rc == OK && first < n; first = end) {
+        const struct plot_point *p = &f->points[first];
+        for (end = first + 1; end < n && same_curve(p, &f->points[end]);)
+            end++;
+        if (result_metric(p->panel)->unit == UNIT_NS && strcmp(p->series, baseline) != 0)
+            rc = mark_crossing(f, first, end, baseline);
+    }
+    name_crossings(f, baseline);
+    return rc;
+}
+
+int figure_gather_radius(struct gather *g)
+{
+    const char *const defaults[] = { "ns_each", "range_recall", "distances" };
+    const char *baseline = field_text(g->spec, "baseline", NULL);
+    const int rc =
+        for_each_metric(g, defaults, sizeof defaults / sizeof *defaults, "range", x_radius);
+    order_curves(g->figure);
+    return rc == OK && baseline ? mark_crossings(g->figure, baseline) : rc;
+}
+
+/* Least-squares slope of log y over log x of one series; NAN below two points. */
+static double fitted_slope(const struct figure *f, const char *series)
+{
+    double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->points[i].series, series) != 0 || !(f->points[i].x > 0) ||
+            !(f->points[i].y > 0))
+            continue;
+        double x = log(f->points[i].x), y = log(f->points[i].y);
+        n++;
+        sx += x;
+        sy += y;
+        sxx += x * x;
+        sxy += x * y;
+    }
+    double spread = n * sxx - sx * sx;
+    return n >= 2 && spread > 1e-9 ? (n * sxy - sx * sy) / spread : NAN;
+}
+
+/* Names each curve with its slope: "divf (slope 0.02)". */
+static void name_slopes(struct figure *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (strstr(f->points[i].series, " (slope "))
+            continue;
+        char old[400], named[440];
+        snprintf(old, sizeof old, "%s", f->points[i].series);
+        double slope = fitted_slope(f, old);
+        if (isnan(slope))
+            continue;
+        snprintf(named, sizeof named, "%s (slope %.2f)", old, slope);
+        rename_series(f, old, named);
+    }
+}
+
+/* x is the number of live vectors at the step, or a parameter that a grid varies. */
+int figure_gather_scaling(struct gather *g)
+{
+    struct figure *f = g->figure;
+    int rc;
+    if (!strcmp(f->x_name, "live")) {
+        rc = gather_steps(
+            g, &(struct over_steps){ NULL, f->y_name, "", tag_count(g, f->y_name) > 1, x_live });
+    } else {
+        rc = figure_gather_pareto(g);
+        /* Each point is another build, so a curve is named by the label without parameters. */
+        for (size_t i = 0; i < f->n; i++)
+            f->points[i].series[strcspn(f->points[i].series, "[")] = '\0';
+    }
+    if (!strstr(f->y_name, "recall")) /* a share has no power law */
+        name_slopes(f);
+    return rc;
+}
+
+/* x and y are parameters. The colour is the metric named by `group`; it is stored in y_low. */
+int figure_gather_heatmap(struct gather *g)
+{
+    struct figure *f = g->figure;
+    const char *metric = field_text(g->spec, "group", g->recall);
+    json_t *tags = figure_tags_with(g, metric);
+    json_t *cells = figure_cells(g, figure_is_of_build(metric));
+    int rc = OK;
+    for (size_t t = 0; t < json_array_size(tags); t++) {
+        const char *tag = json_string_value(json_array_get(tags, t));
+        size_t i;
+        json_t *cell;
+        json_array_foreach(cells, i, cell) {
+            double x = figure_value_of(g, cell, f->x_name, tag),
+                   y = figure_value_of(g, cell, f->y_name, tag);
+            double value = figure_value_of(g, cell, metric, tag);
+            if (rc || isnan(x) || isnan(y) || isnan(value))
+                continue;
+            rc = figure_add(f, tag, metric, field_text(cell, "point", ""), x, "", y, value, NAN);
+        }
+    }
+    json_decref(cells);
+    json_decref(tags);
+    return rc;
+}

@@ -1,0 +1,271 @@
+/* distributions.c - figures of distributions: latencies, cluster sizes, columns of a method's
+   tables, memory by kind. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/stats.h"
+#include "src/report/internal.h"
+
+struct latency_bucket {
+    double ns, count;
+};
+struct latency_buckets {
+    struct latency_bucket *at;
+    size_t n;
+};
+
+/* Adds one step's latency buckets [[ns, count], ...] to a list. */
+static int add_buckets(struct latency_buckets *all, const json_t *counts)
+{
+    size_t n = json_array_size(counts);
+    struct latency_bucket *more = realloc(all->at, (all->n + n + 1) * sizeof *more);
+    if (!more)
+        return ERR_NO_MEMORY;
+    all->at = more;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *pair = json_array_get(counts, i);
+        all->at[all->n++] = (struct latency_bucket){ json_number_value(json_array_get(pair, 0)),
+                                                     json_number_value(json_array_get(pair, 1)) };
+    }
+    return OK;
+}
+
+static int by_ns(const void *a, const void *b)
+{
+    double x = ((const struct latency_bucket *)a)->ns, y = ((const struct latency_bucket *)b)->ns;
+    return (x > y) - (x < y);
+}
+
+/* Draws the share of queries that took longer than each bucket. A bucket is skipped unless the
+   share has fallen by a twentieth since the last drawn one. */
+static int add_ccdf(struct gather *g, const char *tag, const char *label,
+                    struct latency_buckets *all)
+{
+    double total = 0, gone = 0, drawn = 2;
+    qsort(all->at, all->n, sizeof *all->at, by_ns);
+    for (size_t i = 0; i < all->n; i++)
+        total += all->at[i].count;
+    int rc = OK;
+    for (size_t i = 0; !rc && i < all->n; i++) {
+        gone += all->at[i].count;
+        double longer = (total - gone) / total;
+        if (longer > 0 && longer < 0.95 * drawn) {
+            rc = figure_add(g->figure, tag, label, "", all->at[i].ns, "", longer, NAN, NAN);
+            drawn = longer;
+        }
+    }
+    return rc;
+}
+
+/* Merges the queries of all repeats of one LABEL[point] and tag. */
+static int gather_latencies(struct gather *g, const char *label, const char *tag)
+{
+    struct latency_buckets all = { 0 };
+    size_t c, s;
+    json_t *cell, *step;
+    int rc = OK;
+    json_array_foreach(json_object_get(g->result, "cells"), c, cell) {
+        char other[300];
+        result_cell_label(cell, other, sizeof other);
+        if (strcmp(other, label) != 0)
+            continue;
+        json_array_foreach(figure_steps_of(cell), s, step) {
+            const char *op = field_text(step, "op", "");
+            if (!rc && !strcmp(field_text(step, "tag", op), tag))
+                rc = add_buckets(&all, json_object_get(step, "latency_counts"));
+        }
+    }
+    if (!rc && all.n)
+        rc = add_ccdf(g, tag, label, &all);
+    free(all.at);
+    return rc;
+}
+
+int figure_gather_ccdf(struct gather *g)
+{
+    json_t *tags = figure_tags_with(g, "p50_ns");
+    int rc = OK;
+    for (size_t t = 0; t < json_array_size(tags); t++) {
+        size_t i;
+        json_t *cell;
+        json_array_foreach(g->variants, i, cell) {
+            char label[300];
+            result_cell_label(cell, label, sizeof label);
+            if (!rc && figure_allows_cell(g, cell))
+                rc = gather_latencies(g, label, json_string_value(json_array_get(tags, t)));
+        }
+    }
+    json_decref(tags);
+    return rc;
+}
+
+enum { SIZES_DRAWN = 1000 }; /* at most; a longer list is sampled evenly */
+
+/* Sizes of clusters or postings, largest first, over the share of clusters in per cent. */
+static int add_sizes(struct gather *g, const char *label, const json_t *sizes)
+{
+    size_t n = json_array_size(sizes);
+    double *sorted = malloc((n ? n : 1) * sizeof *sorted);
+    if (!sorted)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = json_number_value(json_array_get(sizes, i));
+    qsort(sorted, n, sizeof *sorted, stats_by_value);
+    int rc = OK;
+    for (size_t i = 0; !rc && i < n; i += n / SIZES_DRAWN + 1)
+        rc = figure_add(g->figure, "", label, "", 100 * ((double)i + 0.5) / (double)n, "",
+                        sorted[n - 1 - i], NAN, NAN);
+    free(sorted);
+    return rc;
+}
+
+/* The column `name` of a step's statistics: "TABLE.COLUMN", or "COLUMN" of the table `clusters`. */
+static const json_t *column_of(const json_t *step, const char *name)
+{
+    const char *dot = strchr(name, '.');
+    char table[64];
+
+    (void)snprintf(table, sizeof table, "%.*s", dot ? (int)(dot - name) : 0, name);
+    return json_object_get(
+        json_object_get(json_object_get(step, "stats"), dot ? table : "clusters"),
+        dot ? dot + 1 : name);
+}
+
+int figure_gather_sizes(struct gather *g)
+{
+    int rc = OK;
+    size_t i;
+    json_t *cell;
+    json_t *builds = result_builds(g->result); /* knobs do not change the clusters */
+    json_array_foreach(builds, i, cell) {
+        char label[300];
+        result_build_label(cell, label, sizeof label);
+        if (rc || !figure_allows_cell(g, cell))
+            continue;
+        const json_t *sizes = NULL;
+        for (size_t s = 0; s < json_array_size(figure_steps_of(cell)); s++) {
+            const json_t *column =
+                column_of(json_array_get(figure_steps_of(cell), s), g->figure->y_name);
+            if (json_is_array(column))
+                sizes = column;
+        }
+        if (sizes)
+            rc = add_sizes(g, label, sizes);
+    }
+    json_decref(builds);
+    return rc;
+}
+
+/* The column in the last step that has it and that `where` allows; NULL if there is none. */
+static const json_t *last_column(const struct gather *g, const json_t *cell, const char *name)
+{
+    const json_t *last = NULL;
+
+    for (size_t s = 0; s < json_array_size(figure_steps_of(cell)); s++) {
+        const json_t *step = json_array_get(figure_steps_of(cell), s);
+        const json_t *column = column_of(step, name);
+
+        if (json_is_array(column) && figure_allows(g->spec, "tag", series_step_tag(step)))
+            last = column;
+    }
+    return last;
+}
+
+/* One curve per build: a build reports its tables once, after all points of a sweep. */
+static int add_profiles(struct gather *g, const char *name)
+{
+    json_t *cells = figure_cells(g, true), *cell, *value;
+    int rc = OK;
+    size_t i, row;
+
+    json_array_foreach(cells, i, cell) {
+        char label[300];
+        result_build_label(cell, label, sizeof label);
+        json_array_foreach(last_column(g, cell, name), row, value) {
+            if (!rc && json_is_number(value)) /* null: the method did not set it in this row */
+                rc = figure_add(g->figure, name, label, "", (double)row, "",
+                                json_number_value(value), NAN, NAN);
+        }
+    }
+    json_decref(cells);
+    return rc;
+}
+
+/* Columns of the method's tables over the row number, one panel per column. */
+int figure_gather_profile(struct gather *g)
+{
+    const json_t *y = json_object_get(g->spec, "y"), *name;
+    int rc = OK;
+    size_t i;
+
+    if (!json_is_array(y))
+        return add_profiles(g, g->figure->y_name);
+    json_array_foreach(y, i, name) {
+        if (!rc && json_is_string(name))
+            rc = add_profiles(g, json_string_value(name));
+    }
+    return rc;
+}
+
+/* A cell's memory in the last step that reports it, by the name of a count or of a part. */
+static double last_bytes(const json_t *cell, bool of_parts, const char *name)
+{
+    double bytes = NAN;
+
+    for (size_t s = 0; s < json_array_size(figure_steps_of(cell)); s++) {
+        const json_t *memory = json_object_get(json_array_get(figure_steps_of(cell), s), "memory");
+        const double now = field_number(of_parts ? json_object_get(memory, "parts") : memory, name);
+
+        if (!isnan(now))
+            bytes = now;
+    }
+    return bytes;
+}
+
+struct bytes_shown {
+    const char *name, *title;
+    bool drawn;
+};
+
+/* Memory after the last update: the index's own count, resident growth, and disk. With y = "parts",
+   the resident parts of the index's own count. */
+int figure_gather_memory(struct gather *g)
+{
+    static const struct bytes_shown counts[] = { { "index_bytes", "index", true },
+                                                 { "rss_bytes", "resident growth", true },
+                                                 { "disk_bytes", "on disk", true } };
+#define MEMORY_PART(name, resident) { #name, #name, resident },
+    static const struct bytes_shown parts[] = {
+#include "src/base/memory_parts.def"
+    };
+#undef MEMORY_PART
+    const bool of_parts = !strcmp(g->figure->y_name, "parts");
+    json_t *builds = result_builds(g->result), *cell;
+    int rc = OK;
+
+    if (of_parts) { /* "parts" is no metric; the axis shows the unit */
+        free(g->figure->y_name);
+        g->figure->y_name = strdup("MiB");
+    }
+    const struct bytes_shown *shown = of_parts ? parts : counts;
+    const size_t n = of_parts ? sizeof parts / sizeof *parts : sizeof counts / sizeof *counts;
+    for (const struct bytes_shown *p = shown; p < shown + n; p++) {
+        size_t i;
+        if (!p->drawn)
+            continue;
+        json_array_foreach(builds, i, cell) {
+            char build[300];
+            result_build_label(cell, build, sizeof build);
+            if (rc || !figure_allows_cell(g, cell))
+                continue;
+            const double bytes = last_bytes(cell, of_parts, p->name);
+            if (!isnan(bytes))
+                rc = figure_add(g->figure, "", p->title, "", 0, build, bytes / 1048576, NAN, NAN);
+        }
+    }
+    json_decref(builds);
+    figure_place_by_label(g->figure);
+    return rc;
+}

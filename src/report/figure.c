@@ -1,0 +1,107 @@
+/* figure.c - makes the labelled points of a figure from its specification and a result. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/report/internal.h"
+
+#define FIGURE(kind, x, y, log_from, traits, help) figure_gather_##kind,
+static int (*const gatherers[FIGURE_KINDS])(struct gather *) = {
+#include "src/base/figures.def"
+};
+#undef FIGURE
+
+/* A file name from kind and axes: "pareto-qps". */
+static char *file_name(const struct figure *f, const json_t *spec)
+{
+    char text[200];
+    const char *y =
+        json_object_get(spec, "y") || !strncmp(f->y_name, "recall@", 7) ? f->y_name : "";
+    const char *x = json_is_string(json_object_get(spec, "x")) ? f->x_name : "";
+    snprintf(text, sizeof text, "%s-%s-%s", f->kind->name, y, x);
+    char *out = text;
+    for (const char *in = text; *in; in++) {
+        bool plain =
+            (*in >= 'a' && *in <= 'z') || (*in >= '0' && *in <= '9') || *in == '_' || *in == '.';
+        if (plain)
+            *out++ = *in;
+        else if (out > text && out[-1] != '-')
+            *out++ = '-';
+    }
+    while (out > text && out[-1] == '-')
+        out--;
+    *out = '\0';
+    return strdup(text);
+}
+
+int figure_gather(struct figure *f, const json_t *result, const json_t *spec, struct error *error)
+{
+    *f = (struct figure){ 0 };
+    const char *name = field_text(spec, "kind", "");
+    const struct figure_kind *kind = figure_kind_named(name);
+    if (!kind)
+        return fail(error, ERR_CORRUPT, "the result has a figure of the unknown kind \"%s\"", name);
+    const json_t *experiment = json_object_get(result, "experiment");
+    struct gather g = { .figure = f, .result = result, .spec = spec };
+    snprintf(g.recall, sizeof g.recall, "recall@%lld", field_integer(experiment, "k", 0));
+    const json_t *listed = json_array_get(json_object_get(spec, "y"), 0); /* the first of a list */
+    const char *y =
+        json_is_string(listed) ? json_string_value(listed) : field_text(spec, "y", kind->y);
+    f->kind = kind;
+    f->x_name = strdup(field_text(spec, "x", kind->x));
+    f->y_name = strdup(!strcmp(y, "recall") ? g.recall : y);
+    f->title = strdup(field_text(spec, "title", field_text(experiment, "title", "")));
+    f->file = file_name(f, spec);
+    summary_index_init(&g.index, result);
+    g.variants = result_variants(result);
+    int rc = gatherers[kind - figure_kinds](&g);
+    json_decref(g.variants);
+    summary_index_free(&g.index);
+    return rc ? fail(error, rc, "out of memory gathering the figure %s", f->file) : OK;
+}
+
+static void want(json_t *specs, const char *kind, const char *x, const char *y)
+{
+    json_t *spec = json_pack("{s:s}", "kind", kind);
+    if (x)
+        json_object_set_new(spec, "x", json_string(x));
+    if (y)
+        json_object_set_new(spec, "y", json_string(y));
+    json_array_append_new(specs, spec);
+}
+
+json_t *figure_specs(const json_t *result)
+{
+    json_t *given = json_object_get(json_object_get(result, "experiment"), "figure_specs");
+    if (json_array_size(given))
+        return json_incref(given);
+    json_t *specs = json_array();
+    bool search = false, range = false, insert = false, series = false;
+    const json_t *steps = figure_steps_of(json_array_get(json_object_get(result, "cells"), 0));
+    struct place_in_series *places = series_places(steps);
+    for (size_t i = 0; i < json_array_size(steps); i++) {
+        const char *op = field_text(json_array_get(steps, i), "op", "");
+        search |= !strcmp(op, "search");
+        range |= !strcmp(op, "range");
+        insert |= !strcmp(op, "insert");
+        series |= places && places[i].of > 1;
+    }
+    free(places);
+    if (search)
+        want(specs, "bars", NULL, NULL);
+    if (search)
+        want(specs, "pareto", "qps", NULL);
+    if (search)
+        want(specs, "pareto", "distances", NULL);
+    if (search)
+        want(specs, "ccdf", NULL, NULL);
+    if (series)
+        want(specs, "timeline", NULL, NULL);
+    if (range)
+        want(specs, "radius", NULL, NULL);
+    if (insert)
+        want(specs, "bars", NULL, "seconds");
+    if (insert)
+        want(specs, "memory", NULL, NULL);
+    return specs;
+}

@@ -1,0 +1,96 @@
+/* html.c - head and end of a page, its figures and table cells. A content security policy allows
+   only the page's own script and style. */
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/path.h"
+#include "src/base/quote.h"
+#include "src/report/html.h"
+
+/* The Makefile turns page.css and page.js into string literals. */
+static const char style[] = "\n"
+#include "src/report/page.css.inc"
+    ;
+static const char script[] = "\n"
+#include "src/report/page.js.inc"
+    ;
+
+static void base64(FILE *out, const void *bytes, size_t n)
+{
+    enum { STEP = 3 * 1024 }; /* a multiple of 3: padding only at the end */
+    unsigned char text[STEP / 3 * 4 + 1];
+
+    for (size_t at = 0; at < n; at += STEP) {
+        const size_t part = n - at < STEP ? n - at : STEP;
+        const int length = EVP_EncodeBlock(text, (const unsigned char *)bytes + at, (int)part);
+        fwrite(text, 1, (size_t)length, out);
+    }
+}
+
+/* The policy's expression that allows this script or style by its hash. */
+static void policy_hash(FILE *out, const char *text)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+
+    if (!EVP_Digest(text, strlen(text), digest, &length, EVP_sha256(), NULL))
+        return;
+    fputs("'sha256-", out);
+    base64(out, digest, length);
+    fputs("'", out);
+}
+
+/* The policy comes first, so that text that was not escaped by mistake cannot
+   run or load anything. */
+void html_begin(FILE *out, const char *title)
+{
+    fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+          "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+          "base-uri 'none'; form-action 'none'; img-src data:; style-src ",
+          out);
+    policy_hash(out, style);
+    fputs("; script-src ", out);
+    policy_hash(out, script);
+    fputs("\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n", out);
+    fprintf(out, "<style>%s</style>\n<title>", style);
+    quote_html(out, title);
+    fputs("</title></head><body>\n", out);
+}
+
+void html_end(FILE *out)
+{
+    fprintf(out, "<script>%s</script></body></html>\n", script);
+}
+
+/* An image, not inline SVG: browsers do not run scripts of an image and fetch nothing for it. */
+void html_figure(FILE *out, const char *dir, const char *name)
+{
+    struct error error = { 0 };
+    const char *extension = strrchr(name, '.');
+    char *svg = NULL;
+    size_t bytes;
+
+    if (!extension || strcmp(extension, ".svg") != 0)
+        (void)fail(&error, ERR_CORRUPT, "%s: \"%s\" is not the name of an SVG file", dir, name);
+    else if (path_read_file(dir, name, &svg, &bytes, &error) == OK) {
+        fputs("<figure><img alt=\"", out);
+        quote_html(out, name);
+        fputs("\" src=\"data:image/svg+xml;base64,", out);
+        base64(out, svg, bytes);
+        fputs("\"></figure>\n", out);
+    }
+    free(svg);
+    if (!error.code)
+        return;
+    fputs("<p class=\"bad\">A figure is not shown: ", out);
+    quote_html(out, error.text);
+    fputs("</p>\n", out);
+}
+
+void html_cell(FILE *out, const char *text, const char *class)
+{
+    fprintf(out, "<td class=\"%s\">", class);
+    quote_html(out, text);
+    fputs("</td>", out);
+}

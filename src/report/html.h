@@ -1,0 +1,16 @@
+/* html.h - the parts of a page that all its sections use. */
+#ifndef DRIFTLINE_REPORT_HTML_H
+#define DRIFTLINE_REPORT_HTML_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* The text before a page's content, and the text after it. */
+void html_begin(FILE *, const char *title);
+void html_end(FILE *);
+/* The SVG file `name` of dir as an image; if it cannot be read, the reason as text. */
+void html_figure(FILE *, const char *dir, const char *name);
+/* <td class="...">text</td> */
+void html_cell(FILE *, const char *text, const char *class);
+
+#endif

@@ -1,0 +1,53 @@
+/* internal.h - shared by the kinds of figures when they select points; private to this folder. */
+#ifndef DRIFTLINE_REPORT_INTERNAL_H
+#define DRIFTLINE_REPORT_INTERNAL_H
+
+#include <stdbool.h>
+
+#include "src/base/json.h"
+#include "src/base/result_metrics.h"
+#include "src/report/plot.h"
+#include "src/result/lookup.h"
+#include "src/result/series.h"
+
+/* The input of every kind of figure, and the figure that it fills. */
+struct gather {
+    struct figure *figure;
+    const json_t *result, *spec;
+    struct summary_index index;
+    json_t *variants; /* first cell of each LABEL[point] */
+    char recall[32];  /* "recall@10" */
+};
+
+json_t *figure_steps_of(const json_t *cell);
+
+/* Whether the specification's `where` allows the value of a key, or a cell's
+   label, point and method. */
+bool figure_allows(const json_t *spec, const char *key, const char *value);
+bool figure_allows_cell(const struct gather *, const json_t *cell);
+/* The tags for which a label has `metric`, in order of first appearance. New array of strings. */
+json_t *figure_tags_with(const struct gather *, const char *metric);
+/* A new array of the cells that `where` allows, one per point. With by_build, only the first cell
+ * of each build. */
+json_t *figure_cells(const struct gather *, bool by_build);
+/* Whether all points of a build share the metric: it is measured before the first search, or over
+   a sweep. */
+bool figure_is_of_build(const char *metric);
+/* A value of one variant: the summary's median of a metric, else a parameter or knob of that name,
+   else NAN. */
+double figure_value_of(const struct gather *, const json_t *cell, const char *name,
+                       const char *tag);
+/* Adds one variant's y with its interval at x; adds nothing if there is no value. */
+int figure_add_variant(struct gather *, const json_t *cell, const char *panel, const char *series,
+                       double x, const char *x_label, const char *y_name, const char *tag);
+
+/* Sets each point's x to the place of its x_label among the distinct ones, in order of appearance:
+   the order of XLABEL in the figure's script. */
+void figure_place_by_label(struct figure *);
+
+/* figure_gather_KIND() of each kind; returns OK or ERR_NO_MEMORY. */
+#define FIGURE(kind, x, y, log_from, traits, help) int figure_gather_##kind(struct gather *);
+#include "src/base/figures.def"
+#undef FIGURE
+
+#endif

@@ -1,0 +1,48 @@
+/* plot.h - draws the figures of a result. Reads result.json, so old results can be drawn again.
+ *
+ * Each figure is a CSV with every data point, and a drawing of it by gnuplot in SVG, PNG and PDF
+ * from a template of plots/. write_csv() in plot.c has the columns of the CSV. */
+#ifndef DRIFTLINE_REPORT_PLOT_H
+#define DRIFTLINE_REPORT_PLOT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "src/base/figures.h"
+#include "src/core/error.h"
+
+/* Draws all figures of dir/result.json into dir, replaces those drawn before, and records their
+ * names in its "figures". root: the folder of plots/. interrupted: may be NULL; once set, drawing
+ * ends with ERR_INTERRUPTED. *bare: a new array with name and title of each figure that was not
+ * drawn because it has no values; set also on failure. */
+int plot_result(const char *dir, const char *root, const volatile int *interrupted, json_t **bare,
+                struct error *);
+
+/* One drawn point of a figure; a number that does not apply is NAN. */
+struct plot_point {
+    char *panel, *series, *x_label, *point; /* owned */
+    double x, y, y_low, y_high;
+    bool crossing; /* not measured: the intersection of its series with the figure's baseline */
+};
+struct figure {
+    const struct figure_kind *kind;
+    char *file, *title, *x_name, *y_name; /* owned; file without extension */
+    struct plot_point *points;
+    size_t n, capacity;
+};
+
+/* Fills a figure from a specification { kind, x, y, group, where, title, baseline } and a result.
+   The caller calls figure_free(), also on failure. ERR_CORRUPT: the kind is unknown. */
+int figure_gather(struct figure *, const json_t *result, const json_t *spec, struct error *);
+/* The specifications of a result: those of its config, or defaults for its operations. Returns a
+ * new reference. */
+json_t *figure_specs(const json_t *result);
+void figure_free(struct figure *);
+/* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. */
+int figure_write(const struct figure *, const json_t *result, const char *dir, const char *root,
+                 struct error *);
+/* Adds a point; copies the strings. OK or ERR_NO_MEMORY. */
+int figure_add(struct figure *, const char *panel, const char *series, const char *point, double x,
+               const char *x_label, double y, double low, double high);
+
+#endif

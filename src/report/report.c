@@ -1,0 +1,299 @@
+/* report.c - writes report.html from result.json and the SVGs beside it. */
+#include "src/report/report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/atomic_file.h"
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/base/result_metrics.h"
+#include "src/base/table.h"
+#include "src/report/columns.h"
+#include "src/report/html.h"
+#include "src/report/rounds.h"
+#include "src/report/run.h"
+#include "src/report/statements.h"
+#include "src/result/result.h"
+
+/* A rounded number with its interval; data-v has the full value, for sorting. */
+static void cell_value(FILE *out, const struct result_metric *info, const json_t *entry)
+{
+    const json_t *median = json_object_get(entry, "median");
+    if (!json_is_number(median)) {
+        fputs("<td>-</td>", out);
+        return;
+    }
+    char value[64], low[64], high[64];
+    result_metric_text(info, json_number_value(median), value, sizeof value);
+    result_metric_text(info, json_number_value(json_object_get(entry, "low")), low, sizeof low);
+    result_metric_text(info, json_number_value(json_object_get(entry, "high")), high, sizeof high);
+    fprintf(out, "<td data-v=\"%.9g\">%s", json_number_value(median), value);
+    if (strcmp(low, high) != 0)
+        fprintf(out, " <small>%s … %s</small>", low, high);
+    fputs("</td>", out);
+}
+
+static void value_table(FILE *out, const json_t *result, const struct summary_index *index,
+                        enum column_group group, const char *title)
+{
+    const bool of_sweep = group == COLUMNS_AT_RECALL; /* its label is the build's */
+    const bool by_build = group == COLUMNS_ALL_UPDATES || of_sweep;
+    json_t *columns = report_columns(result, group);
+    json_t *variants = by_build ? result_builds(result) : result_variants(result);
+    size_t c, v;
+    json_t *column, *cell;
+    if (json_array_size(columns)) {
+        fprintf(out, "<h3>%s</h3><div class=\"wide\"><table><thead><tr><th>method</th>", title);
+        json_array_foreach(columns, c, column) {
+            fputs("<th>", out);
+            quote_html(out, json_string_value(column));
+            fputs("</th>", out);
+        }
+        fputs("</tr></thead><tbody>\n", out);
+        json_array_foreach(variants, v, cell) {
+            char label[300], name[64], tag[128];
+            (of_sweep ? result_build_label : result_cell_label)(cell, label, sizeof label);
+            if (!report_has_any(index, label, columns))
+                continue;
+            fputs("<tr>", out);
+            char shown[300];
+            (by_build ? result_build_label : result_cell_label)(cell, shown, sizeof shown);
+            html_cell(out, shown, "text");
+            json_array_foreach(columns, c, column) {
+                result_metric_split(json_string_value(column), name, sizeof name, tag, sizeof tag);
+                cell_value(out, result_metric(name),
+                           summary_find(index, label, json_string_value(column)));
+            }
+            fputs("</tr>\n", out);
+        }
+        fputs("</tbody></table></div>\n", out);
+    }
+    json_decref(columns);
+    json_decref(variants);
+}
+
+static void figures_section(FILE *out, const json_t *result, const char *dir)
+{
+    const json_t *figures = json_object_get(result, "figures");
+    if (!json_array_size(figures))
+        return;
+    fputs("<h3>Figures</h3><p class=\"soft\">Each also as PNG and PDF, its points as CSV, beside "
+          "this file.</p>\n",
+          out);
+    size_t i;
+    json_t *name;
+    json_array_foreach(figures, i, name) {
+        html_figure(out, dir, json_is_string(name) ? json_string_value(name) : "");
+    }
+}
+
+static void failures_section(FILE *out, const json_t *result)
+{
+    bool any = false;
+    size_t i;
+    json_t *cell;
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        if (!strcmp(field_text(cell, "status", ""), "ok"))
+            continue;
+        if (!any)
+            fputs("<h3>Cells that did not finish</h3><ul>\n", out);
+        any = true;
+        char label[300];
+        result_cell_label(cell, label, sizeof label);
+        fputs("<li>", out);
+        quote_html(out, label);
+        fprintf(out, ", repeat %lld: <b class=\"bad\">", field_integer(cell, "repeat", 0) + 1);
+        quote_html(out, field_text(cell, "status", ""));
+        fputs("</b> ", out);
+        quote_html(out, field_text(cell, "error", ""));
+        fputs("</li>\n", out);
+    }
+    if (any)
+        fputs("</ul>\n", out);
+}
+
+/* The warnings of each build and repeat once: the points of a sweep share their process. */
+static void warnings_section(FILE *out, const json_t *result)
+{
+    json_t *seen = json_object(), *cell, *warning;
+    size_t i, j;
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        char label[300], key[400];
+        result_build_label(cell, label, sizeof label);
+        snprintf(key, sizeof key, "%s, repeat %lld", label, field_integer(cell, "repeat", 0) + 1);
+        json_array_foreach(json_object_get(cell, "warnings"), j, warning) {
+            if (!json_is_string(warning) || json_object_get(seen, key))
+                continue;
+            fputs("<p class=\"bad\">Warning: ", out);
+            quote_html(out, key);
+            fputs(": ", out);
+            quote_html(out, json_string_value(warning));
+            fputs("</p>\n", out);
+        }
+        json_object_set_new(seen, key, json_true());
+    }
+    json_decref(seen);
+}
+
+static void json_rows(FILE *out, const json_t *object, const char *prefix)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        char name[200];
+        snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", key);
+        if (json_is_object(value)) {
+            json_rows(out, value, name);
+            continue;
+        }
+        char *text =
+            json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        fputs("<tr>", out);
+        html_cell(out, name, "text");
+        html_cell(out, text ? text : json_string_value(value), "wrap");
+        fputs("</tr>\n", out);
+        free(text);
+    }
+}
+
+static void conditions_section(FILE *out, const json_t *result)
+{
+    size_t i;
+    json_t *warning;
+    const json_t *environment = json_object_get(result, "environment");
+    json_array_foreach(json_object_get(environment, "warnings"), i, warning) {
+        fputs("<p class=\"bad\">Warning: ", out);
+        quote_html(out, json_is_string(warning) ? json_string_value(warning) : "");
+        fputs("</p>\n", out);
+    }
+    fputs("<details><summary>Experiment, data, machine and build</summary><div "
+          "class=\"wide\"><table><tbody>\n",
+          out);
+    json_t *experiment = json_copy(json_object_get(result, "experiment"));
+    json_object_del(experiment, "about"); /* html_about() has printed it */
+    json_rows(out, experiment, "experiment");
+    json_decref(experiment);
+    json_t *dataset;
+    json_array_foreach(json_object_get(result, "datasets"), i, dataset) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "dataset %zu", i + 1);
+        json_rows(out, dataset, prefix);
+    }
+    json_rows(out, environment, "");
+    fputs("</tbody></table></div></details>\n", out);
+}
+
+/* number: of the section on a page of several results; 0 on the page of one result. */
+static void one_result(FILE *out, const json_t *result, const char *dir, size_t number)
+{
+    const json_t *experiment = json_object_get(result, "experiment");
+    fprintf(out, number ? "<section id=\"result-%zu\"><h2>" : "<h1>", number);
+    quote_html(out, *field_text(experiment, "title", "") ? field_text(experiment, "title", "")
+                                                         : field_text(experiment, "name", ""));
+    fprintf(out, "</h%d><p class=\"soft\">", number ? 2 : 1);
+    const char *config = field_text(experiment, "config", ""), *ours = strstr(config, "/configs/");
+    quote_html(out, ours ? ours + 1 : config); /* without the path of the repository */
+    const long long repeats = field_integer(experiment, "repeats", 0);
+    fprintf(out, " · seed %lld · %lld repeat%s · k = %lld", field_integer(experiment, "seed", 0),
+            repeats, repeats == 1 ? "" : "s", field_integer(experiment, "k", 0));
+    fputs("</p>\n", out);
+    json_t *remarks = report_remarks(result), *remark;
+    size_t i;
+    json_array_foreach(remarks, i, remark) {
+        fputs("<p><b class=\"bad\">", out);
+        quote_html(out, json_string_value(remark));
+        fputs("</b></p>\n", out);
+    }
+    json_decref(remarks);
+    struct summary_index index;
+    summary_index_init(&index, result);
+    html_about(out, result);
+    html_claims(out, result);
+    html_published(out, result);
+    html_rounds(out, result);
+    figures_section(out, result, dir);
+    if (number)
+        fputs("<details><summary>Every value</summary>\n", out);
+    value_table(out, result, &index, COLUMNS_ALL_QUERIES, "Queries");
+    value_table(out, result, &index, COLUMNS_AT_RECALL,
+                "At a recall, between two points of a sweep");
+    value_table(out, result, &index, COLUMNS_ALL_UPDATES, "Updates");
+    if (number)
+        fputs("</details>\n", out);
+    failures_section(out, result);
+    warnings_section(out, result);
+    conditions_section(out, result);
+    fputs(number ? "</section>\n" : "", out);
+    summary_index_free(&index);
+}
+
+static int load_all(const char *const *dirs, size_t n, json_t **results, struct error *error)
+{
+    int rc = OK;
+    for (size_t i = 0; !rc && i < n; i++) {
+        char file[4096];
+        snprintf(file, sizeof file, "%s/result.json", dirs[i]);
+        rc = result_load(file, &results[i], error);
+    }
+    return rc;
+}
+
+/* failed: NULL on the page of one result, which has no overview. */
+static void write_page(FILE *out, json_t *const *results, const char *const *dirs, size_t n,
+                       const char *const *failed, const char *title)
+{
+    html_begin(out, title);
+    if (failed) {
+        fputs("<h1>", out);
+        quote_html(out, title);
+        fputs("</h1>\n", out);
+        html_runs(out, results, n);
+        html_overview(out, results, n);
+    }
+    for (size_t i = 0; failed && failed[i]; i++) {
+        fputs("<p class=\"bad\">No result: ", out);
+        quote_html(out, failed[i]);
+        fputs("</p>\n", out);
+    }
+    for (size_t i = 0; i < n; i++)
+        one_result(out, results[i], dirs[i], failed ? i + 1 : 0);
+    html_end(out);
+}
+
+static int make_page(const char *const *dirs, size_t n, const char *const *failed,
+                     const char *title, const char *path, struct error *error)
+{
+    json_t **results = calloc(n ? n : 1, sizeof *results);
+    char *page = NULL;
+    size_t bytes = 0;
+    FILE *out = results ? open_memstream(&page, &bytes) : NULL;
+    int rc = out ? load_all(dirs, n, results, error)
+                 : fail(error, ERR_NO_MEMORY, "out of memory writing %s", path);
+    if (!rc)
+        write_page(out, results, dirs, n, failed, title);
+    if (out)
+        fclose(out);
+    if (!rc)
+        rc = atomic_file_write(path, page, bytes, error);
+    for (size_t i = 0; results && i < n; i++)
+        json_decref(results[i]);
+    free(results);
+    free(page);
+    return rc;
+}
+
+int report_write_many(const char *const *dirs, size_t n, const char *const *failed,
+                      const char *title, const char *path, struct error *error)
+{
+    return make_page(dirs, n, failed, title, path, error);
+}
+
+int report_write(const char *dir, struct error *error)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/report.html", dir);
+    return make_page(&dir, 1, NULL, "Driftline", path, error);
+}

@@ -1,0 +1,17 @@
+/* run.h - describes the run of a result: changes to the config, unfinished cells, cells kept from
+ * an earlier run, machine and program. */
+#ifndef DRIFTLINE_REPORT_RUN_H
+#define DRIFTLINE_REPORT_RUN_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* How the run differs from a full run of the config, as sentences: "Not the run that the config
+   describes: --quick.", "5 of 12 cells have run." Returns a new array of strings, empty
+   for a full run. */
+json_t *report_remarks(const json_t *result);
+/* The opening of a page of n results: the kind of run, machine and program, and a table with one
+   row per result. */
+void html_runs(FILE *, json_t *const *results, size_t n);
+
+#endif

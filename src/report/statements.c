@@ -1,0 +1,196 @@
+/* statements.c - see statements.h. */
+#include "src/report/statements.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/base/result_metrics.h"
+#include "src/base/table.h"
+#include "src/report/claims.h"
+#include "src/report/html.h"
+
+void html_about(FILE *out, const json_t *result)
+{
+    const char *text = field_text(json_object_get(result, "experiment"), "about", "");
+    if (!*text)
+        return;
+    fputs("<div class=\"about\"><p>", out);
+    for (const char *line = text; *line;) {
+        const size_t length = strcspn(line, "\n");
+        char *part = strndup(line, length);
+        if (part)
+            quote_html(out, part);
+        free(part);
+        if (length == 0)
+            fputs("</p><p>", out); /* an empty comment line separates paragraphs */
+        fputc('\n', out);
+        line += length + (line[length] == '\n');
+    }
+    fputs("</p></div>\n", out);
+}
+
+static void verdict_cell(FILE *out, const json_t *claim)
+{
+    const json_t *holds = json_object_get(claim, "holds");
+    html_cell(out, claim_verdict(claim),
+              json_is_true(holds)    ? "text good"
+              : json_is_false(holds) ? "text bad"
+                                     : "text soft");
+}
+
+static void claim_row(FILE *out, const json_t *result, const json_t *claim)
+{
+    json_t *lines = claim_lines(result, claim), *line;
+    size_t i;
+    fputs("<tr>", out);
+    html_cell(out, claim_text(claim), "wrap");
+    verdict_cell(out, claim);
+    fputs("<td class=\"wrap numbers\">", out);
+    json_array_foreach(lines, i, line) {
+        quote_html(out, json_string_value(line));
+        fputs("<br>", out);
+    }
+    quote_html(out, claim_why(claim));
+    fputs("</td></tr>\n", out);
+    json_decref(lines);
+}
+
+static void claim_table_head(FILE *out, const char *title)
+{
+    fputs("<h3>", out);
+    quote_html(out, title);
+    fputs("</h3><div class=\"wide\"><table><thead><tr><th class=\"text\">claim</th>"
+          "<th class=\"text\">here</th><th class=\"text\">numbers</th></tr></thead><tbody>\n",
+          out);
+}
+
+static void claim_table(FILE *out, const json_t *result, bool published, const char *title)
+{
+    bool any = false;
+    size_t i;
+    json_t *claim;
+    json_array_foreach(json_object_get(result, "claims"), i, claim) {
+        if (claim_is_published(claim) != published)
+            continue;
+        if (!any)
+            claim_table_head(out, title);
+        any = true;
+        claim_row(out, result, claim);
+    }
+    if (any)
+        fputs("</tbody></table></div>\n", out);
+}
+
+void html_claims(FILE *out, const json_t *result)
+{
+    const char *publication =
+        field_text(json_object_get(result, "experiment"), "publication", NULL);
+    char title[200];
+    (void)snprintf(title, sizeof title, "Claims of %.150s",
+                   publication ? publication : "the paper");
+    claim_table(out, result, true, title);
+    claim_table(out, result, false, publication ? "What we add" : "Claims");
+}
+
+static void published_row(FILE *out, const json_t *row)
+{
+    char name[64], tag[128], published[64], measured[64];
+    const double p = field_number(row, "published"), m = field_number(row, "measured");
+    result_metric_split(field_text(row, "metric", ""), name, sizeof name, tag, sizeof tag);
+    result_metric_text(result_metric(name), p, published, sizeof published);
+    result_metric_text(result_metric(name), m, measured, sizeof measured);
+    fputs("<tr>", out);
+    html_cell(out, field_text(row, "label", ""), "text");
+    html_cell(out, field_text(row, "metric", ""), "text");
+    fprintf(out, "<td data-v=\"%.9g\">%s</td><td data-v=\"%.9g\">%s</td><td>", p, published,
+            isnan(m) ? 0 : m, measured);
+    if (isnan(m) || p == 0)
+        fputs("-", out);
+    else
+        fprintf(out, "%.3f", m / p);
+    fputs("</td></tr>\n", out);
+}
+
+void html_published(FILE *out, const json_t *result)
+{
+    const json_t *paper = json_object_get(result, "paper");
+    if (!json_array_size(paper))
+        return;
+    fputs("<h3>Published and measured</h3><p class=\"soft\">Recalls compare across machines; times "
+          "do not, their ratios do.</p><div class=\"wide\"><table><thead><tr><th>method</th>"
+          "<th class=\"text\">metric</th><th>published</th><th>measured</th>"
+          "<th>measured / published</th></tr></thead><tbody>\n",
+          out);
+    size_t i;
+    json_t *row;
+    json_array_foreach(paper, i, row) {
+        published_row(out, row);
+    }
+    fputs("</tbody></table></div>\n", out);
+}
+
+/* How many claims of one kind there are, how many were measured, and how many of those hold. */
+struct claim_count {
+    size_t all, measured, hold;
+};
+
+static struct claim_count count_claims(json_t *const *results, size_t n, bool published)
+{
+    struct claim_count count = { 0 };
+    size_t i;
+    json_t *claim;
+    for (size_t r = 0; r < n; r++)
+        json_array_foreach(json_object_get(results[r], "claims"), i, claim) {
+            const json_t *holds = json_object_get(claim, "holds");
+            if (claim_is_published(claim) != published)
+                continue;
+            count.all++;
+            count.measured += json_is_boolean(holds);
+            count.hold += json_is_true(holds);
+        }
+    return count;
+}
+
+static void overview_rows(FILE *out, const json_t *result, size_t number)
+{
+    const json_t *experiment = json_object_get(result, "experiment");
+    size_t i;
+    json_t *claim;
+    json_array_foreach(json_object_get(result, "claims"), i, claim) {
+        fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
+        quote_html(out, field_text(experiment, "name", ""));
+        fputs("</a></td>", out);
+        html_cell(out, claim_text(claim), "wrap");
+        html_cell(out, claim_is_published(claim) ? "published" : "ours", "text soft");
+        verdict_cell(out, claim);
+        fputs("</tr>\n", out);
+    }
+    if (json_array_size(json_object_get(result, "claims")))
+        return;
+    fprintf(out, "<tr><td class=\"text\"><a href=\"#result-%zu\">", number);
+    quote_html(out, field_text(experiment, "name", ""));
+    fputs("</a></td>", out);
+    html_cell(out, field_text(experiment, "title", ""), "wrap");
+    fputs("<td></td><td class=\"text soft\">measured, nothing claimed</td></tr>\n", out);
+}
+
+void html_overview(FILE *out, json_t *const *results, size_t n)
+{
+    const struct claim_count published = count_claims(results, n, true),
+                             own = count_claims(results, n, false);
+    fprintf(
+        out,
+        "<p>%zu experiments. Of %zu published claims %zu are measured here and %zu reproduced; of "
+        "the %zu we add, %zu are measured and %zu hold. Each stands below with its numbers.</p>\n"
+        "<div class=\"wide\"><table><thead><tr><th class=\"text\">experiment</th>"
+        "<th class=\"text\">claim</th><th class=\"text\">whose</th><th class=\"text\">here</th>"
+        "</tr></thead><tbody>\n",
+        n, published.all, published.measured, published.hold, own.all, own.measured, own.hold);
+    for (size_t i = 0; i < n; i++)
+        overview_rows(out, results[i], i + 1);
+    fputs("</tbody></table></div>\n", out);
+}

@@ -1,0 +1,305 @@
+/* compare_judge.c - makes the rows of two results and their verdicts.
+ *
+ * 1 metrics that make a row   2 recall, by query   3 other metrics, by repeats   4 verdicts
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/result_metrics.h"
+#include "src/base/stats.h"
+#include "src/result/compare.h"
+
+#define LOG_WIDEST 4.6 /* log(100): an interval with a larger half-width is not reported */
+static const double significant = 0.05, not_seen = 0.2; /* test level; 1 - power */
+/* Standard deviation of resident memory in bytes. Memory is mapped in pages of 2 MiB, so all
+   repeats of a run may share an error of one page. */
+static const double resident_deviation = 1048576;
+
+/* 1. Rows */
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+static enum compare_kind kind_of(const char *name)
+{
+    static const char *const resident[] = { "rss_bytes", "mapped_bytes", "peak_bytes", NULL };
+    const int unit = (int)result_metric(name)->unit;
+    if (is_one_of(name, resident))
+        return ROW_RESIDENT;
+    if (unit == UNIT_PER_SECOND || unit == UNIT_SECONDS || unit == UNIT_NS)
+        return ROW_TIMED;
+    return ROW_COUNTED;
+}
+
+/* True if the side has the same measurement under another name or unit. Only the other metric
+   makes a row. */
+static bool is_double(const struct compare_side *side, const char *label, const char *name,
+                      const char *tag)
+{
+    static const char *const doubles[][2] = {
+        { "per_second", "qps" },  { "per_second", "seconds" }, { "ns_each", "qps" },
+        { "ns_each", "seconds" }, { "seconds", "qps" },        { "single_qps", "mean_ns" }
+    };
+    for (size_t i = 0; i < sizeof doubles / sizeof *doubles; i++) {
+        char key[600];
+        if (strcmp(doubles[i][0], name) != 0)
+            continue;
+        snprintf(key, sizeof key, "%s\n%s/%s", label, doubles[i][1], tag);
+        if (json_object_get(side->samples, key))
+            return true;
+    }
+    return false;
+}
+
+/* NULL: out of memory. */
+static struct compare_row *new_row(struct compare_rows *rows, const char *label, const char *metric)
+{
+    if (!mem_grow(rows->mem, &rows->row, &rows->capacity, rows->n + 1, sizeof *rows->row))
+        return NULL;
+    struct compare_row *row = &rows->row[rows->n++];
+    *row = (struct compare_row){ .p = NAN, .error = NAN, .df = NAN, .visible = NAN };
+    row->low = row->high = NAN;
+    snprintf(row->label, sizeof row->label, "%s", label);
+    snprintf(row->metric, sizeof row->metric, "%s", metric);
+    return row;
+}
+
+/* Returns one value per repeat. The caller frees them with mem_free(). NULL: out of memory. */
+static double *values_of(const json_t *sample, size_t *n, struct mem *mem)
+{
+    const json_t *list = json_object_get(sample, "values");
+    *n = json_array_size(list);
+    double *values = mem_array(mem, *n, sizeof *values);
+    for (size_t i = 0; values && i < *n; i++)
+        values[i] = json_number_value(json_array_get(list, i));
+    return values;
+}
+
+static bool all_equal(const double *values, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (values[i] < values[0] || values[i] > values[0])
+            return false;
+    return true;
+}
+
+/* 2. Recall */
+
+/* Sets the p value of Wilcoxon's test on B - A of each query, the mean difference and its bootstrap
+   interval. False: out of memory. */
+static bool pair_queries(struct compare_row *row, const json_t *left, const json_t *right, size_t k,
+                         struct mem *mem)
+{
+    const size_t n = json_array_size(left);
+    double *differences = mem_array(mem, n, sizeof *differences);
+    if (!differences)
+        return false;
+    /* The lists hold hits out of k; recall = hits / k. */
+    const double scale = k ? 1 / (double)k : 1;
+    row->a = row->b = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double x = scale * json_number_value(json_array_get(left, i));
+        const double y = scale * json_number_value(json_array_get(right, i));
+        row->a += x / (double)n;
+        row->b += y / (double)n;
+        differences[i] = y - x;
+    }
+    row->change = row->b - row->a;
+    row->p = stats_wilcoxon_p(differences, n);
+    stats_bootstrap_mean(differences, n, 1, STATS_RESAMPLES_MAX, &row->low, &row->high);
+    mem_free(mem, differences);
+    return true;
+}
+
+/* 3. By repeats */
+
+struct two { /* one metric's values in A and in B, one per repeat */
+    double *value[2];
+    size_t n[2];
+};
+
+/* Welch's t test on logs, or on the values themselves if any is not positive. The variance of a
+   run's mean is the variance of its repeats divided by their number, plus the drift between runs
+   (DRIFT_SHARE, DRIFT_FLOOR). The Welch-Satterthwaite equation gives the degrees of freedom. */
+static void test_repeats(struct compare_row *row, const struct two *t)
+{
+    struct moments m[2];
+    bool logs = true;
+    for (int s = 0; s < 2; s++)
+        for (size_t i = 0; i < t->n[s]; i++)
+            logs = logs && t->value[s][i] > 0;
+    for (int s = 0; s < 2; s++) {
+        for (size_t i = 0; logs && i < t->n[s]; i++)
+            t->value[s][i] = log(t->value[s][i]);
+        m[s] = stats_moments(t->value[s], t->n[s]);
+    }
+    double variance = 0, satterthwaite = 0;
+    for (int s = 0; s < 2; s++) {
+        const double size = logs ? exp(m[s].mean) : 1, unit = logs ? 1 : fabs(m[s].mean);
+        const double seen = m[s].variance * (1 / (double)t->n[s] + DRIFT_SHARE);
+        variance += seen;
+        satterthwaite += seen * seen / (double)(t->n[s] - 1);
+        if (row->kind != ROW_COUNTED && row->kind != ROW_PAIRED)
+            variance += DRIFT_FLOOR * unit * DRIFT_FLOOR * unit;
+        if (row->kind == ROW_RESIDENT)
+            variance += resident_deviation / size * resident_deviation / size;
+    }
+    const double difference = m[1].mean - m[0].mean, error = sqrt(variance);
+    const double df = satterthwaite > 0 ? variance * variance / satterthwaite : 1e9;
+    const double p = error > 0 ? stats_student_p(difference / error, df) : 1;
+    row->p = isnan(row->p) ? p : fmax(p, row->p);
+    row->change = row->kind == ROW_PAIRED ? row->change : difference;
+    if (!logs || row->kind == ROW_PAIRED)
+        return;
+    const double half = stats_student_t(0.05, df) * error;
+    row->error = error;
+    row->df = df;
+    if (half > LOG_WIDEST)
+        return; /* such as resident memory of a few pages, whose ratio is unknown */
+    row->low = exp(difference - half) - 1;
+    row->high = exp(difference + half) - 1;
+}
+
+/* Compares exactly, tests, or sets VERDICT_FEW_REPEATS, by the number and spread of repeats. */
+static void judge_repeats(struct compare_row *row, struct two *t)
+{
+    const bool constant = all_equal(t->value[0], t->n[0]) && all_equal(t->value[1], t->n[1]);
+    const bool exact = constant && (row->kind == ROW_COUNTED || row->kind == ROW_PAIRED);
+    const size_t least = t->n[0] < t->n[1] ? t->n[0] : t->n[1];
+    if (least < (exact ? 2 : STATS_INTERVAL_MIN)) {
+        row->verdict = VERDICT_FEW_REPEATS;
+        row->p = NAN;
+    } else if (exact && row->kind == ROW_COUNTED) {
+        row->change = t->value[1][0] - t->value[0][0];
+        row->verdict = row->change * row->better > 0   ? VERDICT_BETTER
+                       : row->change * row->better < 0 ? VERDICT_WORSE
+                                                       : VERDICT_SAME;
+    } else if (!exact) {
+        test_repeats(row, t);
+    }
+}
+
+/* True if the metric is zero in both results, such as bytes on disk of a method without files.
+   Such a metric makes no row. */
+static bool all_zero(const struct two *t)
+{
+    return t->n[0] && t->n[1] && t->value[0][0] == 0 && t->value[1][0] == 0 &&
+           all_equal(t->value[0], t->n[0]) && all_equal(t->value[1], t->n[1]);
+}
+
+/* `left` and `right` hold the hits of each query; NULL: the metric has no hits.
+   False: out of memory. */
+static bool fill_row(struct compare_row *row, struct two *t, const json_t *left,
+                     const json_t *right, size_t k, struct mem *mem)
+{
+    for (int s = 0; s < 2; s++)
+        row->n[s] = t->n[s];
+    row->a = stats_median(t->value[0], t->n[0]);
+    row->b = stats_median(t->value[1], t->n[1]);
+    if (json_array_size(left) && json_array_size(left) == json_array_size(right)) {
+        row->kind = ROW_PAIRED;
+        if (!pair_queries(row, left, right, k, mem))
+            return false;
+    }
+    judge_repeats(row, t);
+    return true;
+}
+
+/* Adds the row of one key of the samples, if both results have it. False: out of memory. */
+static bool add_row(struct compare_rows *rows, const struct compare_side *a,
+                    const struct compare_side *b, const char *key)
+{
+    const json_t *left = json_object_get(a->samples, key);
+    const json_t *right = json_object_get(b->samples, key);
+    const char *label = field_text(left, "label", ""), *metric = field_text(left, "metric", "");
+    char name[64], tag[128];
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    const int better = result_metric(name)->better;
+    if (!right || !better || strchr(metric, '#') ||
+        (is_double(a, label, name, tag) && is_double(b, label, name, tag)))
+        return true;
+    struct two t;
+    t.value[0] = values_of(left, &t.n[0], rows->mem);
+    t.value[1] = values_of(right, &t.n[1], rows->mem);
+    bool ok = t.value[0] && t.value[1];
+    if (ok && !all_zero(&t)) {
+        struct compare_row *row = new_row(rows, label, metric);
+        if (row) {
+            row->kind = kind_of(name);
+            row->better = better;
+        }
+        ok = row && fill_row(row, &t, json_object_get(a->queries, key),
+                             json_object_get(b->queries, key), a->k, rows->mem);
+    }
+    mem_free(rows->mem, t.value[0]);
+    mem_free(rows->mem, t.value[1]);
+    return ok;
+}
+
+/* 4. Verdicts */
+
+/* Counts the rows that a slowdown of this row's step changes together: the row itself, and the
+   timed rows of the same label and tag whose standard error is no larger. */
+static size_t moved_together(const struct compare_rows *rows, const struct compare_row *row)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct compare_row *other = &rows->row[i];
+        n += other == row || (row->kind == ROW_TIMED && other->kind == ROW_TIMED &&
+                              other->error <= row->error && !strcmp(other->label, row->label) &&
+                              !strcmp(strchr(other->metric, '/'), strchr(row->metric, '/')));
+    }
+    return n;
+}
+
+/* Adjusts the p values by Benjamini and Yekutieli and sets verdicts and detectable changes. False:
+   out of memory. */
+static bool judge(struct compare_rows *rows)
+{
+    double *p = mem_array(rows->mem, rows->n, sizeof *p);
+    if (!p)
+        return false;
+    for (size_t i = 0; i < rows->n; i++)
+        p[i] = rows->row[i].p;
+    const double factor = stats_yekutieli_adjust(p, rows->n);
+    for (size_t i = 0; i < rows->n; i++) {
+        struct compare_row *row = &rows->row[i];
+        row->p = p[i];
+        if (row->p < significant)
+            row->verdict = row->change * row->better > 0 ? VERDICT_BETTER : VERDICT_WORSE;
+        if (isnan(row->error))
+            continue;
+        const double level = significant * (double)moved_together(rows, row) / factor;
+        row->visible =
+            (stats_student_t(level, row->df) + stats_student_t(2 * not_seen, row->df)) * row->error;
+    }
+    mem_free(rows->mem, p);
+    return true;
+}
+
+int compare_sides(struct compare_rows *rows, const struct compare_side *a,
+                  const struct compare_side *b, struct error *error)
+{
+    const char *key;
+    json_t *left;
+    bool ok = true;
+    json_object_foreach(a->samples, key, left) {
+        ok = ok && add_row(rows, a, b, key);
+    }
+    if (!ok || !judge(rows))
+        return fail(error, ERR_NO_MEMORY, "out of memory comparing the two results, at row %zu",
+                    rows->n);
+    return OK;
+}
+
+void compare_rows_free(struct compare_rows *rows)
+{
+    mem_free(rows->mem, rows->row);
+    *rows = (struct compare_rows){ 0 };
+}

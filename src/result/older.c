@@ -1,0 +1,272 @@
+/* older.c - see older.h.
+ *
+ * 1 copying   2 files to keep   3 the folder   4 differences in size
+ */
+#define _GNU_SOURCE
+#include "src/result/older.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "src/base/json.h"
+#include "src/base/path.h"
+#include "src/run/measure/folder.h"
+
+/* Bytes of PATH_MAX reserved for the names below DIR. */
+enum { NAMES_BYTES = 400 };
+
+/* Writes FOLDER/NAME. A path that is too long is cut, and opening it then fails. */
+static void join(char path[PATH_MAX], const char *folder, const char *name)
+{
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
+        path[PATH_MAX - 1] = '\0';
+}
+
+/* 1. Copying */
+
+static int copy_bytes(int from, int to)
+{
+    char block[1 << 16];
+    ssize_t n;
+    while ((n = read(from, block, sizeof block)) > 0)
+        for (ssize_t at = 0; at < n;) {
+            const ssize_t written = write(to, block + at, (size_t)(n - at));
+            if (written < 0)
+                return -1;
+            at += written;
+        }
+    return n < 0 ? -1 : fsync(to);
+}
+
+static int copy_file(const char *from, const char *to)
+{
+    const int in = open(from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    const int out = in < 0 ? -1 : open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int rc = out < 0 ? -1 : copy_bytes(in, out);
+    const int why = errno;
+    if (in >= 0)
+        (void)close(in);
+    if (out >= 0 && close(out) != 0)
+        rc = -1;
+    else if (rc)
+        errno = why;
+    return rc;
+}
+
+/* Makes a hard link, or a copy if the file system has no links. A link suffices because results
+   are replaced by rename(), which leaves the linked file unchanged. */
+static int keep_file(const char *from, const char *to, struct error *err)
+{
+    if (link(from, to) == 0)
+        return OK;
+    if (errno != ENOSPC && errno != EDQUOT && copy_file(from, to) == 0)
+        return OK;
+    return fail_errno(err, ERR_IO, "%s: cannot be kept as %s", from, to);
+}
+
+/* 2. Files to keep: those that a run writes. All other files in the folder belong to the user. */
+
+static bool is_drawn(const char *name)
+{
+    static const char *const extensions[] = { ".svg", ".png", ".pdf", ".csv", ".gp" };
+    const char *dot = strrchr(name, '.');
+    if (strcmp(name, "report.html") == 0)
+        return true;
+    if (!dot || !isdigit((unsigned char)name[0]) || !isdigit((unsigned char)name[1]) ||
+        name[2] != '-')
+        return false;
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
+        if (strcmp(dot, extensions[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_cell(const char *name)
+{
+    const size_t digits = strspn(name, "0123456789");
+    return digits &&
+           (strcmp(name + digits, ".json") == 0 || strcmp(name + digits, ".answers") == 0 ||
+            strcmp(name + digits, ".structure") == 0);
+}
+
+static bool is_result(const char *name)
+{
+    return strcmp(name, "result.json") == 0 || is_drawn(name);
+}
+
+/* Creates the folder `to` and keeps the wanted regular files of `from` in it. */
+static int keep_files(const char *from, const char *to, bool (*wanted)(const char *),
+                      struct error *err)
+{
+    if (mkdir(to, 0777) != 0)
+        return fail_errno(err, ERR_IO, "%s: cannot be created", to);
+    DIR *all = opendir(from);
+    int rc = OK;
+    for (struct dirent *e; !rc && all && (e = readdir(all));) {
+        char source[PATH_MAX], kept[PATH_MAX];
+        struct stat st;
+        join(source, from, e->d_name);
+        join(kept, to, e->d_name);
+        if (wanted(e->d_name) && lstat(source, &st) == 0 && S_ISREG(st.st_mode))
+            rc = keep_file(source, kept, err);
+    }
+    if (all)
+        (void)closedir(all);
+    return rc;
+}
+
+/* 3. The folder */
+
+/* Removes incomplete folders of a killed run. The folder lock excludes any other run. */
+static void sweep(const char *older)
+{
+    DIR *all = opendir(older);
+    for (struct dirent *e; all && (e = readdir(all));) {
+        char path[PATH_MAX];
+        join(path, older, e->d_name);
+        if (strncmp(e->d_name, ".new", 4) == 0)
+            folder_remove(path);
+    }
+    if (all)
+        (void)closedir(all);
+}
+
+/* Writes DIR/older/DATE, where DATE is the result's modification time in UTC, or DATE-2 and so on
+   if the name is taken. True: the folder already holds this result. */
+static bool name_folder(const char *dir, const struct stat *result, char *path, size_t bytes)
+{
+    char date[40] = "before", kept[PATH_MAX];
+    struct tm tm;
+    struct stat st;
+    if (gmtime_r(&result->st_mtime, &tm))
+        (void)strftime(date, sizeof date, "%Y-%m-%dT%H%M%SZ", &tm);
+    for (int i = 1;; i++) {
+        if (i == 1)
+            (void)snprintf(path, bytes, "%s/older/%s", dir, date);
+        else
+            (void)snprintf(path, bytes, "%s/older/%s-%d", dir, date, i);
+        join(kept, path, "result.json");
+        if (stat(path, &st) != 0)
+            return false;
+        if (stat(kept, &st) == 0 && st.st_ino == result->st_ino && st.st_dev == result->st_dev)
+            return true;
+    }
+}
+
+/* Fills a temporary folder and then renames it, so that `path` never names an incomplete one. */
+static int fill_folder(const char *dir, const char *path, struct error *err)
+{
+    char older[PATH_MAX], fresh[PATH_MAX], cells[PATH_MAX], kept[PATH_MAX];
+    join(older, dir, "older");
+    join(fresh, older, ".new");
+    join(cells, dir, "cells");
+    join(kept, fresh, "cells");
+    if (mkdir(older, 0777) != 0 && errno != EEXIST)
+        return fail_errno(err, ERR_IO, "%s: cannot be created", older);
+    sweep(older);
+    int rc = keep_files(dir, fresh, is_result, err);
+    if (!rc)
+        rc = keep_files(cells, kept, is_cell, err);
+    if (!rc) {
+        path_sync(kept);
+        path_sync(fresh);
+    }
+    if (!rc && rename(fresh, path) != 0)
+        rc = fail_errno(err, ERR_IO, "%s: cannot be created", path);
+    if (rc)
+        folder_remove(fresh);
+    path_sync(older);
+    (void)rmdir(older); /* succeeds only if it is empty */
+    return rc;
+}
+
+/* 4. Differences in size */
+
+static void add_less(struct older_result *o, const json_t *run, const json_t *was,
+                     const char *count, const char *what)
+{
+    const long long now = field_integer(run, count, 0), before = field_integer(was, count, 0);
+    const size_t used = strlen(o->smaller);
+    if (now < before)
+        (void)snprintf(o->smaller + used, sizeof o->smaller - used, "%s%lld of its %lld %s",
+                       used ? ", " : "", now, before, what);
+}
+
+static void compare_runs(struct older_result *o, const json_t *run, const json_t *was)
+{
+    if (!was) {
+        (void)snprintf(o->smaller, sizeof o->smaller, "it does not record its run");
+        return;
+    }
+    if (json_is_true(json_object_get(run, "quick")) && !json_is_true(json_object_get(was, "quick")))
+        (void)snprintf(o->smaller, sizeof o->smaller, "--quick");
+    if (json_is_true(json_object_get(run, "in_process")) &&
+        !json_is_true(json_object_get(was, "in_process")))
+        (void)snprintf(o->smaller, sizeof o->smaller, "--in-process");
+    add_less(o, run, was, "planned", "cells");
+    add_less(o, run, was, "operations", "operations");
+    add_less(o, run, was, "rows", "rows of all operations");
+}
+
+int older_result_keep(struct older_result *o, const char *dir, const json_t *run, struct error *err)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    struct error unread = { 0 };
+    *o = (struct older_result){ 0 };
+    if (snprintf(path, sizeof path, "%s/result.json", dir) >= PATH_MAX - NAMES_BYTES)
+        return fail(err, ERR_IO, "%s: the path is too long", dir);
+    json_t *result = lstat(path, &st) == 0 ? json_read(path, &unread) : NULL;
+    const json_t *was = json_object_get(result, "run");
+    /* Results of earlier versions have no "run" object and count as finished. */
+    const bool finished = was ? json_is_true(json_object_get(was, "finished")) : true;
+    int rc = OK;
+    if (finished && json_array_size(json_object_get(result, "cells"))) {
+        compare_runs(o, run, was);
+        if (!name_folder(dir, &st, path, sizeof path))
+            rc = fill_folder(dir, path, err);
+        if (!rc)
+            o->path = strdup(path);
+    }
+    json_decref(result);
+    return rc;
+}
+
+void older_result_replace(const struct older_result *o, const char *dir)
+{
+    if (!o->path)
+        return;
+    DIR *all = opendir(dir);
+    for (struct dirent *e; all && (e = readdir(all));)
+        if (is_drawn(e->d_name))
+            (void)unlinkat(dirfd(all), e->d_name, 0);
+    if (all)
+        (void)closedir(all);
+}
+
+void older_result_settle(struct older_result *o, bool replaced)
+{
+    if (!o->path || !replaced)
+        return;
+    folder_remove(o->path);
+    char *slash = strrchr(o->path, '/');
+    *slash = '\0';
+    (void)rmdir(o->path); /* DIR/older, where nothing else is kept */
+    free(o->path);
+    o->path = NULL;
+}
+
+void older_result_free(struct older_result *o)
+{
+    free(o->path);
+    o->path = NULL;
+}

@@ -1,0 +1,344 @@
+/* result.c - makes, writes and reads result.json. */
+#include "src/result/result.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/result/lookup.h"
+#include "src/result/summary.h"
+#include "src/truth/recall.h"
+
+#define RESULT_SCHEMA "driftline-result/1"
+
+/* ---- 1. the document */
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? quote_json(text) : json_null();
+}
+
+static json_t *experiment_json(const struct experiment *x)
+{
+    json_t *labels = json_array();
+
+    for (size_t i = 0; i < x->n_methods; i++)
+        (void)json_array_append_new(labels, json_string(x->methods[i].label));
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:s, s:O, s:o, s:I, s:I, s:I, s:I, s:I, s:O?, s:O?, s:o, s:b, s:s}",
+        "name", x->name, "title", text_or_null(x->title), "about", text_or_null(x->about), "config",
+        text_or_null(x->config_path), "config_sha256", x->config_sha256, "config_files",
+        x->config_files, "publication", text_or_null(x->publication), "seed", (json_int_t)x->seed,
+        "seeds", (json_int_t)x->seeds, "repeats", (json_int_t)x->repeats, "k", (json_int_t)x->k,
+        "threads", (json_int_t)x->threads, "overrides", x->overrides, "figure_specs", x->figures,
+        "labels", labels, "warmup", x->warmup, "recall_definition", RECALL_DEFINITION);
+}
+
+static json_t *datasets_json(const struct op_list *list)
+{
+    json_t *datasets = json_array();
+
+    for (size_t i = 0; i < list->n_datasets; i++) {
+        const struct dataset_use *d = &list->datasets[i];
+        (void)json_array_append_new(
+            datasets,
+            json_pack("{s:o, s:I, s:I, s:s, s:s}", "name", quote_json(d->name), "rows",
+                      (json_int_t)d->source->n, "dim", (json_int_t)d->source->dim, "sha256",
+                      d->sha256, "element", data_element_name(d->source->element)));
+    }
+    return datasets;
+}
+
+/* Returns the cells without per-query data; cells/NUMBER.json holds those. */
+static json_t *lean_cells(const json_t *cells)
+{
+    json_t *lean = json_array(), *cell, *step;
+    size_t i, j;
+
+    json_array_foreach(cells, i, cell) {
+        json_t *copy = json_copy(cell), *steps = json_array();
+
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            json_t *slim = json_copy(step);
+            (void)json_object_del(slim, "queries");
+            (void)json_array_append_new(steps, slim);
+        }
+        (void)json_object_set_new(copy, "steps", steps);
+        (void)json_array_append_new(lean, copy);
+    }
+    return lean;
+}
+
+double result_lookup(const json_t *result, const char *label, const char *metric)
+{
+    const json_t *entry;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "summary"), i, entry) {
+        const json_t *median = json_object_get(entry, "median");
+
+        if (strcmp(json_string_value(json_object_get(entry, "label")), label) == 0 &&
+            strcmp(json_string_value(json_object_get(entry, "metric")), metric) == 0)
+            return json_is_number(median) ? json_number_value(median) : NAN;
+    }
+    return NAN;
+}
+
+/* True if a cell of the label or build label did not finish. Its medians then cover fewer repeats
+   than the config requests, and its curves lack points. */
+static bool has_failed(const json_t *result, const char *label)
+{
+    const json_t *cell;
+    size_t i;
+
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        char point[600], build[600];
+
+        if (strcmp(json_string_value(json_object_get(cell, "status")), "ok") == 0)
+            continue;
+        result_cell_label(cell, point, sizeof point);
+        result_build_label(cell, build, sizeof build);
+        if (strcmp(point, label) == 0 || strcmp(build, label) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The lookup function of claims. NAN: absent, or a cell of the label did not finish. */
+static double lookup(void *from, const char *label, const char *metric)
+{
+    return has_failed(from, label) ? NAN : result_lookup(from, label, metric);
+}
+
+static int make_claims(struct experiment *x, const struct result_run *run, json_t *result,
+                       json_t **claims, struct error *err)
+{
+    char why[100];
+
+    if (run->finished == run->planned)
+        return experiment_claims(x, lookup, result, claims, err);
+    (void)snprintf(why, sizeof why, "%zu of %zu cells have run", run->finished, run->planned);
+    *claims = experiment_claims_unasked(x, why);
+    return OK;
+}
+
+json_t *result_run_json(const struct experiment *x, const struct result_run *run)
+{
+    json_int_t rows = 0;
+
+    for (size_t i = 0; i < x->ops->n; i++)
+        rows += (json_int_t)x->ops->ops[i].n;
+    return json_pack("{s:b, s:b, s:O, s:I, s:I, s:I, s:b, s:I, s:I}", "quick", run->quick,
+                     "in_process", run->in_process, "changed", x->changed, "planned",
+                     (json_int_t)run->planned, "cells", (json_int_t)run->finished, "kept",
+                     (json_int_t)run->kept, "finished", run->finished == run->planned, "operations",
+                     (json_int_t)x->ops->n, "rows", rows);
+}
+
+static json_t *paper_json(const struct experiment *x, const json_t *result)
+{
+    json_t *paper = json_array();
+
+    for (size_t i = 0; i < x->n_paper; i++) {
+        const struct paper_value *p = &x->paper[i];
+        const double measured = result_lookup(result, p->label, p->metric);
+
+        (void)json_array_append_new(
+            paper, json_pack("{s:s, s:s, s:f, s:o}", "label", p->label, "metric", p->metric,
+                             "published", p->published, "measured",
+                             isfinite(measured) ? json_real(measured) : json_null()));
+    }
+    return paper;
+}
+
+static json_t *oracle_json(const struct oracle *oracle)
+{
+    json_t *notes = json_array();
+
+    for (size_t i = 0; i < oracle->n_notes; i++)
+        (void)json_array_append_new(notes, quote_json(oracle->notes[i]));
+    return json_pack("{s:f, s:f, s:o}", "seconds", oracle->seconds, "gflops", oracle->gflops,
+                     "notes", notes);
+}
+
+int result_make(struct experiment *x, const struct oracle *oracle, json_t *environment,
+                const struct result_run *run, json_t *cells, json_t **result, struct error *err)
+{
+    json_t *claims = NULL;
+    int rc;
+
+    *result =
+        json_pack("{s:s, s:o, s:o, s:O, s:o, s:o, s:o, s:o}", "schema", RESULT_SCHEMA, "experiment",
+                  experiment_json(x), "run", result_run_json(x, run), "environment", environment,
+                  "datasets", datasets_json(x->ops), "cells", lean_cells(cells), "summary",
+                  summary_make(cells), "truth", oracle_json(oracle));
+    if (!*result)
+        return fail(err, ERR_NO_MEMORY, "out of memory for the result of \"%s\"", x->name);
+    if (json_array_size(x->compared))
+        (void)json_object_set(*result, "compare", x->compared);
+    rc = make_claims(x, run, *result, &claims, err);
+    (void)json_object_set_new(*result, "claims", claims ? claims : json_array());
+    (void)json_object_set_new(*result, "paper", paper_json(x, *result));
+    (void)json_object_set_new(*result, "figures", json_array());
+    if (rc != OK) {
+        json_decref(*result);
+        *result = NULL;
+    }
+    return rc;
+}
+
+int result_save(const json_t *result, const char *dir, struct error *err)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/result.json", dir) >= (int)sizeof path)
+        return fail(err, ERR_IO, "%s/result.json: the path is too long", dir);
+    return json_write(path, result, err);
+}
+
+/* ---- 2. reading */
+
+static const struct part {
+    const char *name;
+    json_type type;
+    const char *type_name;
+} parts[] = {
+    { "experiment", JSON_OBJECT, "an object" }, { "environment", JSON_OBJECT, "an object" },
+    { "datasets", JSON_ARRAY, "an array" },     { "cells", JSON_ARRAY, "an array" },
+    { "summary", JSON_ARRAY, "an array" },      { "claims", JSON_ARRAY, "an array" },
+    { "paper", JSON_ARRAY, "an array" },        { "figures", JSON_ARRAY, "an array" },
+};
+
+static int check_texts(const char *path, const json_t *list, const char *what,
+                       const char *const *names, size_t n, struct error *err)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach(list, i, item) {
+        for (size_t j = 0; j < n; j++)
+            if (!json_is_string(json_object_get(item, names[j])))
+                return fail(err, ERR_CORRUPT, "%s: %s[%zu].%s is missing or not a string", path,
+                            what, i, names[j]);
+    }
+    return OK;
+}
+
+/* A field that is either absent or a whole number from `low` to `high`. */
+struct whole_range {
+    const char *name;
+    json_int_t low, high;
+};
+static const struct whole_range of_experiment[] = {
+    { "seed", INT64_MIN, INT64_MAX }, /* a seed of 2^63 or more is stored as negative */
+    { "seeds", 1, INT_MAX },          { "repeats", 1, INT_MAX }, { "k", 1, 1 << 20 },
+    { "threads", 1, INT_MAX },
+};
+static const struct whole_range of_repeat = { "repeat", 0, INT_MAX };
+static const struct whole_range of_recall = { "k", 1, 1 << 20 };
+
+static int check_whole(const char *path, const char *where, const json_t *object,
+                       const struct whole_range *numbers, size_t n, struct error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const json_t *value = json_object_get(object, numbers[i].name);
+        const json_int_t number = json_integer_value(value);
+
+        if (!value ||
+            (json_is_integer(value) && number >= numbers[i].low && number <= numbers[i].high))
+            continue;
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        (void)fail(err, ERR_CORRUPT,
+                   "%s: %s.%s is %.40s; expected a whole number from %lld to %lld", path, where,
+                   numbers[i].name, text ? text : "", (long long)numbers[i].low,
+                   (long long)numbers[i].high);
+        free(text);
+        return err->code;
+    }
+    return OK;
+}
+
+static int check_numbers(const char *path, const json_t *result, struct error *err)
+{
+    const json_t *cell, *step;
+    char where[64];
+    size_t i, j;
+    int rc = check_whole(path, "experiment", json_object_get(result, "experiment"), of_experiment,
+                         sizeof of_experiment / sizeof *of_experiment, err);
+
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        (void)snprintf(where, sizeof where, "cells[%zu]", i);
+        if (rc == OK)
+            rc = check_whole(path, where, cell, &of_repeat, 1, err);
+        json_array_foreach(json_object_get(cell, "steps"), j, step) {
+            (void)snprintf(where, sizeof where, "cells[%zu].steps[%zu].recall", i, j);
+            if (rc == OK)
+                rc = check_whole(path, where, json_object_get(step, "recall"), &of_recall, 1, err);
+        }
+    }
+    return rc;
+}
+
+static int check_shape(const char *path, const json_t *result, struct error *err)
+{
+    static const char *const of_cell[] = { "label", "point", "method", "status" };
+    static const char *const of_entry[] = { "label", "metric" };
+    const char *schema = json_string_value(json_object_get(result, "schema"));
+    const json_t *cell;
+    size_t i;
+    int rc;
+
+    if (!schema || strcmp(schema, RESULT_SCHEMA) != 0)
+        return fail(err, schema ? ERR_VERSION : ERR_CORRUPT,
+                    "%s: its schema is \"%s\"; expected \"%s\"", path, schema ? schema : "",
+                    RESULT_SCHEMA);
+    for (i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *part = json_object_get(result, parts[i].name);
+        if (!part || json_typeof(part) != parts[i].type)
+            return fail(err, ERR_CORRUPT, "%s: \"%s\" is missing or not %s", path, parts[i].name,
+                        parts[i].type_name);
+    }
+    rc = check_texts(path, json_object_get(result, "cells"), "cells", of_cell, 4, err);
+    if (rc == OK)
+        rc = check_texts(path, json_object_get(result, "summary"), "summary", of_entry, 2, err);
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        if (rc == OK && !json_is_array(json_object_get(cell, "steps")))
+            rc = fail(err, ERR_CORRUPT, "%s: cells[%zu].steps is missing or not an array", path, i);
+    }
+    return rc == OK ? check_numbers(path, result, err) : rc;
+}
+
+int result_load(const char *path, json_t **result, struct error *err)
+{
+    json_t *json = json_read(path, err);
+    int rc;
+
+    *result = NULL;
+    if (!json)
+        return err->code;
+    if ((rc = check_shape(path, json, err)) != OK) {
+        json_decref(json);
+        return rc;
+    }
+    *result = json;
+    return OK;
+}
+
+char *result_dir(const char *path)
+{
+    struct stat st;
+    char *dir = strdup(path);
+    char *slash = dir ? strrchr(dir, '/') : NULL;
+    if (dir && !stat(path, &st) && !S_ISDIR(st.st_mode)) {
+        if (slash)
+            *slash = '\0';
+        else
+            strcpy(dir, ".");
+    }
+    return dir;
+}

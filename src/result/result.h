@@ -1,0 +1,51 @@
+/* result.h - makes result.json from all cells, writes it atomically, and reads it.
+ *
+ * cells/NUMBER.json in the same folder holds one finished cell with its per-query data and key;
+ * --resume and `compare` read it.
+ */
+#ifndef DRIFTLINE_RESULT_RESULT_H
+#define DRIFTLINE_RESULT_RESULT_H
+
+#include "src/run/cell.h"
+
+/* Stores the array of cell_run() under dir/cells, with the cell's key, key parts and identity.
+   `answers` and `structure` are files that are moved beside it; NULL: none. */
+int result_store_cell(const char *dir, const struct cell *, json_t *cells, const char *answers,
+                      const char *structure, struct error *);
+/* Reads a stored cell if it finished and its key matches; the caller owns *cells. Otherwise *cells
+   is NULL and `why` holds the reason, or "" if no cell is stored. */
+int result_stored_cell(const char *dir, const struct cell *, json_t **cells, char *why,
+                       size_t why_bytes, struct error *);
+
+/* Reads the stored cells of dir/result.json with per-query data into a new array, which is empty if
+   none is stored. The caller owns *cells, also after an error. */
+int result_all_stored(const char *dir, json_t **cells, struct error *);
+
+/* Returns the *n numbers N of the files dir/cells/N.json, ascending; NULL: none. The caller frees
+   them with mem_free() and the account NULL. */
+unsigned long *result_stored_numbers(const char *dir, size_t *n);
+
+/* Progress and options of a run. */
+struct result_run {
+    size_t planned, finished, kept; /* cells; kept: read from an earlier run by --resume */
+    bool quick, in_process;
+};
+
+/* Makes the whole document; the caller owns *result. It holds a summary (medians over repeats with
+   intervals, by LABEL[point] and metric), claims, published and measured values, environment and
+   datasets. `cells` concatenates the arrays of cell_run(). Takes the reference `environment`. */
+int result_make(struct experiment *, const struct oracle *, json_t *environment,
+                const struct result_run *, json_t *cells, json_t **result, struct error *);
+/* Returns the new `run` object of a result: its options and progress. NULL: out of memory. */
+json_t *result_run_json(const struct experiment *, const struct result_run *);
+/* Returns the median of a summary metric; NAN: absent. */
+double result_lookup(const json_t *result, const char *label, const char *metric);
+int result_save(const json_t *result, const char *dir, struct error *);
+/* Reads a result and checks its schema, required fields and number ranges; the caller owns
+   *result. ERR_VERSION: another schema. ERR_CORRUPT: a field is invalid. */
+int result_load(const char *path, json_t **result, struct error *);
+/* Returns the folder of a result, given the folder or its result.json. The caller frees it with
+   free(). NULL: out of memory. */
+char *result_dir(const char *path);
+
+#endif

@@ -1,0 +1,396 @@
+/* summary.c - see summary.h. */
+#include "src/result/summary.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/result_metrics.h"
+#include "src/base/stats.h"
+#include "src/core/mem.h"
+#include "src/result/lookup.h"
+#include "src/result/series.h"
+
+/* A series of more than LONG_SERIES steps, as in a runbook, has no entries per step for method
+   statistics, memory parts and RATE@recall. Such entries would make the summary ten times as large
+   as the cells. */
+enum { NAME_BYTES = 400, LONG_SERIES = 100 };
+
+/* ---- 1. the metrics of one cell: name -> [sum, n] */
+
+static void add_value(json_t *metrics, const char *name, double value)
+{
+    json_t *entry = json_object_get(metrics, name);
+
+    if (!isfinite(value))
+        return;
+    if (!entry) {
+        entry = json_pack("[f, i]", 0.0, 0);
+        (void)json_object_set_new(metrics, name, entry);
+    }
+    (void)json_array_set_new(entry, 0,
+                             json_real(json_number_value(json_array_get(entry, 0)) + value));
+    (void)json_array_set_new(entry, 1,
+                             json_integer(json_integer_value(json_array_get(entry, 1)) + 1));
+}
+
+/* Adds METRIC/TAG, and METRIC/TAG#number if the tag repeats (number > 0). */
+static void add_metric(json_t *metrics, const char *metric, const char *tag, size_t number,
+                       double value)
+{
+    char name[NAME_BYTES];
+
+    (void)snprintf(name, sizeof name, "%s/%s", metric, tag);
+    add_value(metrics, name, value);
+    if (number > 0) {
+        (void)snprintf(name, sizeof name, "%s/%s#%zu", metric, tag, number);
+        add_value(metrics, name, value);
+    }
+}
+
+/* Adds each number of an object as PREFIX.NAME. */
+static void add_numbers(json_t *metrics, const char *prefix, json_t *object, const char *tag,
+                        size_t number)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(object, key, value) {
+        char name[200];
+
+        (void)snprintf(name, sizeof name, "%s.%s", prefix, key);
+        if (json_is_number(value))
+            add_metric(metrics, name, tag, number, json_number_value(value));
+    }
+}
+
+/* Adds the method's statistics after the step as stats.NAME and, for objects such as the latency of
+   writers, stats.GROUP.NAME. Arrays and strings remain only in the cell. */
+static void add_stats(json_t *metrics, const json_t *step, const char *tag, size_t number)
+{
+    json_t *stats = json_object_get(step, "stats"), *value;
+    const char *key;
+
+    add_numbers(metrics, "stats", stats, tag, number);
+    json_object_foreach(stats, key, value) {
+        char group[100];
+
+        (void)snprintf(group, sizeof group, "stats.%s", key);
+        add_numbers(metrics, group, value, tag, number);
+    }
+}
+
+/* Adds NAME@K. A step without queries has a null recall and adds no metric. */
+static void add_recall(json_t *metrics, const char *name, const json_t *recall, const char *tag,
+                       size_t number)
+{
+    char metric[64];
+
+    (void)snprintf(metric, sizeof metric, "%s@%lld", name, field_integer(recall, "k", 0));
+    add_metric(metrics, metric, tag, number, field_number(recall, "mean"));
+}
+
+static void add_step(json_t *metrics, const json_t *step, size_t number, bool long_series)
+{
+    const char *op = field_text(step, "op", ""), *tag = series_step_tag(step);
+    const json_t *recall = json_object_get(step, "recall");
+    size_t i = 0;
+    const bool asks =
+        strcmp(op, "search") == 0 || strcmp(op, "range") == 0 || strcmp(op, "concurrent") == 0;
+
+    for (const struct result_metric *m = result_metric_at(0); m; m = result_metric_at(++i)) {
+        const json_t *object = m->object ? json_object_get(step, m->object) : step;
+
+        if (m->field)
+            add_metric(metrics, m->name, tag, number, field_number(object, m->field));
+    }
+    if (asks) {
+        const double of = field_number(step, "distances") / field_number(step, "live");
+
+        add_metric(metrics, "qps", tag, number, field_number(step, "per_second"));
+        add_metric(metrics, "distances_percent", tag, number, 100 * of);
+    }
+    add_recall(metrics, "recall", recall, tag, number);
+    add_recall(metrics, "throughput_recall", json_object_get(step, "throughput_recall"), tag,
+               number);
+    add_stats(metrics, step, tag, long_series ? 0 : number);
+    add_numbers(metrics, "parts", json_object_get(json_object_get(step, "memory"), "parts"), tag,
+                long_series ? 0 : number);
+}
+
+/* Returns a new object: metric -> mean over the steps that have it. NULL: out of memory. */
+static json_t *cell_metrics(const json_t *cell)
+{
+    const json_t *steps = json_object_get(cell, "steps");
+    struct place_in_series *series = series_places(steps);
+    json_t *sums, *means, *step, *entry;
+    const char *name;
+    size_t i;
+
+    if (!series)
+        return NULL;
+    sums = json_object();
+    means = json_object();
+    json_array_foreach(steps, i, step) {
+        const struct place_in_series at = series[i];
+        add_step(sums, step, at.of > 1 ? at.number : 0, at.of > LONG_SERIES);
+    }
+    json_object_foreach(sums, name, entry) {
+        const double sum = json_number_value(json_array_get(entry, 0));
+        (void)json_object_set_new(means, name,
+                                  json_real(sum / json_number_value(json_array_get(entry, 1))));
+    }
+    json_decref(sums);
+    free(series);
+    return means;
+}
+
+/* ---- 2. samples: (label, metric) -> { label, metric, values: one per repeat } */
+
+static void add_sample(json_t *samples, const char *label, const char *metric, double value)
+{
+    char key[2 * NAME_BYTES];
+    json_t *entry;
+
+    (void)snprintf(key, sizeof key, "%s\n%s", label, metric);
+    if (!(entry = json_object_get(samples, key))) {
+        entry = json_pack("{s:s, s:s, s:[]}", "label", label, "metric", metric, "values");
+        (void)json_object_set_new(samples, key, entry);
+    }
+    (void)json_array_append_new(json_object_get(entry, "values"), json_real(value));
+}
+
+static void add_cell(json_t *samples, const json_t *cell, const json_t *metrics)
+{
+    char label[NAME_BYTES];
+    const char *name;
+    json_t *value;
+
+    result_cell_label(cell, label, sizeof label);
+    json_object_foreach((json_t *)(uintptr_t)metrics, name, value)
+        add_sample(samples, label, name, json_number_value(value));
+}
+
+/* ---- 3. curves: the points of one build in one repeat, for RATE@recall=R */
+
+struct curve_point {
+    double recall, value; /* more is better; costs are negated */
+};
+
+/* The rates and costs that are interpolated at a recall. Each names the recall metric of the
+   answers from the same measurement. */
+static const struct rate {
+    const char *name;
+    int better; /* +1: more is better, -1: less is better */
+    const char *recall;
+} rates[] = {
+    { "qps", +1, "throughput_recall@" }, { "single_qps", +1, "recall@" },
+    { "distances", -1, "recall@" },      { "estimates", -1, "recall@" },
+    { "scanned", -1, "recall@" },        { "bytes_read", -1, "recall@" },
+};
+enum { RATES = sizeof rates / sizeof *rates };
+
+/* Adds one point to its curve in `curves`:
+   "build\nrepeat\ntag\nrate" -> { label, tag, rate, points: [[recall, value]] }. */
+static void add_to_curve(json_t *curves, const json_t *cell, const char *tag, size_t rate,
+                         double recall, double value)
+{
+    char label[NAME_BYTES], key[2 * NAME_BYTES];
+    json_t *curve;
+
+    result_build_label(cell, label, sizeof label);
+    (void)snprintf(key, sizeof key, "%s\n%lld\n%s\n%zu", label, field_integer(cell, "repeat", 0),
+                   tag, rate);
+    if (!(curve = json_object_get(curves, key))) {
+        curve = json_pack("{s:s, s:s, s:i, s:[]}", "label", label, "tag", tag, "rate", (int)rate,
+                          "points");
+        (void)json_object_set_new(curves, key, curve);
+    }
+    (void)json_array_append_new(json_object_get(curve, "points"),
+                                json_pack("[f, f]", recall, rates[rate].better * value));
+}
+
+/* True if `name` is METRIC/TAG#i of a series of more than LONG_SERIES steps. */
+static bool of_long_series(const json_t *metrics, const char *name)
+{
+    char past[NAME_BYTES];
+
+    (void)snprintf(past, sizeof past, "%.*s#%d", (int)strcspn(name, "#"), name, LONG_SERIES + 1);
+    return strchr(name, '#') && json_object_get(metrics, past);
+}
+
+/* Adds the cell's point of each tag and rate to the curves. */
+static void add_to_curves(json_t *curves, const json_t *cell, const json_t *metrics)
+{
+    char rate[NAME_BYTES];
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)metrics, name, value) {
+        const char *tag = strchr(name, '/');
+
+        if (!tag || of_long_series(metrics, name))
+            continue;
+        for (size_t i = 0; i < RATES; i++) {
+            if (strncmp(name, rates[i].recall, strlen(rates[i].recall)) != 0)
+                continue;
+            (void)snprintf(rate, sizeof rate, "%s%s", rates[i].name, tag);
+            const double of_rate = field_number(metrics, rate);
+            if (isfinite(of_rate))
+                add_to_curve(curves, cell, tag + 1, i, json_number_value(value), of_rate);
+        }
+    }
+}
+
+static int by_recall(const void *a, const void *b)
+{
+    const struct curve_point *x = a, *y = b;
+
+    if (x->recall != y->recall)
+        return x->recall < y->recall ? -1 : 1;
+    return (x->value > y->value) - (x->value < y->value);
+}
+
+/* Keeps the Pareto-optimal points, ascending in recall, and returns their number. */
+static size_t frontier(struct curve_point *p, size_t n)
+{
+    size_t kept = n;
+    double best = -INFINITY;
+
+    qsort(p, n, sizeof *p, by_recall);
+    for (size_t i = n; i-- > 0;)
+        if (p[i].value > best) {
+            best = p[i].value;
+            p[--kept] = p[i];
+        }
+    memmove(p, p + kept, (n - kept) * sizeof *p);
+    return n - kept;
+}
+
+static double value_at(const struct curve_point *p, size_t n, double recall)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (p[i].recall == recall)
+            return p[i].value;
+        if (i > 0 && p[i - 1].recall < recall && p[i].recall > recall) {
+            const double share = (recall - p[i - 1].recall) / (p[i].recall - p[i - 1].recall);
+            return p[i - 1].value + share * (p[i].value - p[i - 1].value);
+        }
+    }
+    return NAN;
+}
+
+/* Adds a sample of RATE@recall=R for each R that the curve covers. False: out of memory. */
+static bool add_curve(json_t *samples, const json_t *curve)
+{
+    static const char *const recalls[] = { "0.9", "0.95", "0.98", "0.99" };
+    const struct rate *rate = &rates[field_integer(curve, "rate", 0)];
+    const json_t *points = json_object_get(curve, "points");
+    struct curve_point *p = mem_array(NULL, json_array_size(points) + 1, sizeof *p);
+    char metric[NAME_BYTES];
+    json_t *point;
+    size_t i;
+
+    if (!p)
+        return false;
+    json_array_foreach(points, i, point) {
+        p[i] = (struct curve_point){ json_number_value(json_array_get(point, 0)),
+                                     json_number_value(json_array_get(point, 1)) };
+    }
+    const size_t n = json_array_size(points) > 1 ? frontier(p, json_array_size(points)) : 0;
+    for (i = 0; i < sizeof recalls / sizeof *recalls; i++) {
+        const double value = value_at(p, n, strtod(recalls[i], NULL));
+
+        (void)snprintf(metric, sizeof metric, "%s@recall=%s/%s", rate->name, recalls[i],
+                       field_text(curve, "tag", ""));
+        if (isfinite(value))
+            add_sample(samples, field_text(curve, "label", ""), metric, rate->better * value);
+    }
+    mem_free(NULL, p);
+    return true;
+}
+
+/* ---- 4. medians */
+
+static json_t *number_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* True if the metric is at most 1. Its interval then ends at 1 or below. */
+static bool is_share(const char *metric)
+{
+    static const char *const shares[] = { "recall@", "range_recall/", "range_precision/" };
+
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+        if (strncmp(metric, shares[i], strlen(shares[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Returns { label, metric, median, low, high, repeats } of one sample. `scratch` has space for
+   the values of the sample. */
+static json_t *median_json(const json_t *sample, double *scratch)
+{
+    const json_t *list = json_object_get(sample, "values");
+    const size_t n = json_array_size(list);
+    double low, high;
+
+    for (size_t i = 0; i < n; i++)
+        scratch[i] = json_number_value(json_array_get(list, i));
+    if (stats_median_interval(scratch, n, &low, &high) &&
+        is_share(field_text(sample, "metric", "")))
+        high = fmin(high, 1);
+    return json_pack("{s:O, s:O, s:o, s:o, s:o, s:I}", "label", json_object_get(sample, "label"),
+                     "metric", json_object_get(sample, "metric"), "median",
+                     number_json(stats_median(scratch, n)), "low", number_json(low), "high",
+                     number_json(high), "repeats", (json_int_t)n);
+}
+
+json_t *summary_samples(const json_t *cells)
+{
+    json_t *samples = json_object(), *curves = json_object(), *cell, *entry;
+    const char *key;
+    size_t i;
+    bool ok = true;
+
+    json_array_foreach(cells, i, cell) {
+        if (strcmp(field_text(cell, "status", ""), "ok") != 0)
+            continue;
+        json_t *metrics = cell_metrics(cell);
+        ok = ok && metrics;
+        add_cell(samples, cell, metrics);
+        add_to_curves(curves, cell, metrics);
+        json_decref(metrics);
+    }
+    json_object_foreach(curves, key, entry) {
+        ok = ok && add_curve(samples, entry);
+    }
+    json_decref(curves);
+    if (ok)
+        return samples;
+    json_decref(samples);
+    return NULL;
+}
+
+json_t *summary_make(const json_t *cells)
+{
+    json_t *samples = summary_samples(cells), *summary = json_array(), *entry;
+    double *scratch = mem_array(NULL, json_array_size(cells) + 1, sizeof *scratch);
+    const char *key;
+    const bool ok = samples && scratch;
+
+    json_object_foreach(samples, key, entry) {
+        if (ok)
+            (void)json_array_append_new(summary, median_json(entry, scratch));
+    }
+    mem_free(NULL, scratch);
+    json_decref(samples);
+    if (ok)
+        return summary;
+    json_decref(summary);
+    return NULL;
+}

@@ -1,0 +1,24 @@
+/* summary.h - medians of cells over repeats, with intervals, by LABEL[point] and metric.
+ *
+ * METRIC/TAG names a metric of a step; TAG is the step's tag, or its operation's name. If several
+ * steps of an operation share a tag, METRIC/TAG#i belongs to the i-th step, and METRIC/TAG is the
+ * mean over these steps in one repeat. Cells that failed are left out. stats.NAME/TAG is a
+ * statistic that the method reports. RATE@recall=R/TAG interpolates linearly between the two
+ * measured points of a sweep around R, for query rates and work per query. It is absent outside the
+ * measured range.
+ */
+#ifndef DRIFTLINE_RESULT_SUMMARY_H
+#define DRIFTLINE_RESULT_SUMMARY_H
+
+#include <jansson.h>
+
+/* Returns a new array of { label, metric, median, low, high, repeats }. low and high are the 95 %
+   interval of the median over this run's repeats by stats_median_interval() (stats.h); null below
+   three repeats. NULL: out of memory. */
+json_t *summary_make(const json_t *cells);
+
+/* Returns the values behind the medians in a new object: "LABEL\nMETRIC" -> { label, metric,
+   values: one per repeat }. NULL: out of memory. */
+json_t *summary_samples(const json_t *cells);
+
+#endif

@@ -1,0 +1,133 @@
+/* answers_file.c - see answers_file.h. */
+#include "src/run/answers_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/json.h"
+
+enum { LINE_BYTES = 512 };
+
+/* ---- 1. writing */
+
+static void give_up(struct answers_writer *w)
+{
+    if (w->file)
+        (void)fclose(w->file);
+    w->file = NULL;
+    w->failed = true;
+    (void)unlink(w->path);
+}
+
+static size_t words_of(const struct answers *a)
+{
+    return a->n + (a->starts ? a->n + 1 : 0) + a->n_ids;
+}
+
+static bool write_entry(FILE *file, const struct answers *a, size_t k, size_t point, bool kept)
+{
+    json_t *head =
+        json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:b}", "op", (json_int_t)a->op, "point",
+                  point == SIZE_MAX ? json_null() : json_integer((json_int_t)point), "k",
+                  (json_int_t)k, "queries", (json_int_t)a->n, "ids", (json_int_t)a->n_ids, "range",
+                  a->starts != NULL, "kept", kept);
+    bool good = json_dumpf(head, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
+
+    json_decref(head);
+    if (!kept)
+        return good;
+    good &= fwrite(a->positions, sizeof *a->positions, a->n, file) == a->n;
+    if (a->starts)
+        good &= fwrite(a->starts, sizeof *a->starts, a->n + 1, file) == a->n + 1;
+    return good && fwrite(a->ids, sizeof *a->ids, a->n_ids, file) == a->n_ids;
+}
+
+void answers_file_write(struct answers_writer *w, const struct answers *a, size_t k, size_t point)
+{
+    const size_t bytes = words_of(a) * sizeof(uint64_t);
+    const bool kept = bytes <= ANSWERS_BYTES_MAX - w->bytes;
+
+    if (!w->path || w->failed)
+        return;
+    if (!w->file && !(w->file = fopen(w->path, "wb"))) {
+        w->failed = true;
+        return;
+    }
+    if (!write_entry(w->file, a, k, point, kept))
+        give_up(w);
+    else if (kept)
+        w->bytes += bytes;
+}
+
+void answers_file_close(struct answers_writer *w)
+{
+    FILE *file = w->file;
+
+    w->file = NULL;
+    if (file && fclose(file) != 0)
+        give_up(w);
+}
+
+/* ---- 2. reading */
+
+static bool take_head(const json_t *head, struct answers_entry *e)
+{
+    const long long n = field_integer(head, "queries", -1), ids = field_integer(head, "ids", -1);
+    const long long op = field_integer(head, "op", -1), k = field_integer(head, "k", -1);
+    static const uint64_t none;
+
+    if (n < 0 || ids < 0 || op < 0 || k < 0 || n > UINT32_MAX || ids > INT64_MAX / 64)
+        return false;
+    const bool range = json_is_true(json_object_get(head, "range"));
+    if (!range && ids != n * k)
+        return false;
+    e->answers = (struct answers){
+        .op = (size_t)op, .n = (size_t)n, .n_ids = (size_t)ids, .starts = range ? &none : NULL
+    };
+    e->k = (size_t)k;
+    e->point = (size_t)field_integer(head, "point", -1);
+    e->kept = json_is_true(json_object_get(head, "kept"));
+    return true;
+}
+
+/* Reads and checks the words of an entry. */
+static bool take_words(FILE *file, struct answers_entry *e)
+{
+    struct answers *a = &e->answers;
+    const size_t n = words_of(a);
+
+    if (n * sizeof(uint64_t) > ANSWERS_BYTES_MAX)
+        return false;
+    e->words = malloc((n + 1) * sizeof *e->words);
+    if (!e->words || fread(e->words, sizeof *e->words, n, file) != n)
+        return false;
+    a->positions = e->words;
+    if (a->starts)
+        a->starts = e->words + a->n;
+    a->ids = e->words + n - a->n_ids;
+    for (size_t i = 0; a->starts && i < a->n; i++)
+        if (a->starts[i] > a->starts[i + 1] || a->starts[i + 1] > a->n_ids)
+            return false;
+    return true;
+}
+
+int answers_file_read(FILE *file, const char *path, struct answers_entry *e, struct error *err)
+{
+    char line[LINE_BYTES];
+
+    *e = (struct answers_entry){ 0 };
+    if (!fgets(line, sizeof line, file))
+        return 0;
+    json_t *head = json_loads(line, 0, NULL);
+    const bool whole = head && take_head(head, e) && (!e->kept || take_words(file, e));
+    json_decref(head);
+    if (whole)
+        return 1;
+    free(e->words);
+    e->words = NULL;
+    return fail(err, ERR_CORRUPT,
+                "%s: the file is damaged or truncated; run the config again to write it anew "
+                "(./harness run CONFIG)",
+                path);
+}

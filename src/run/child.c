@@ -1,0 +1,246 @@
+/* child.c - see child.h. */
+#define _GNU_SOURCE
+#include "src/run/child.h"
+#include "src/core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/base/sysinfo.h"
+#include "src/run/crash.h"
+#include "src/run/measure/outside.h"
+#include "src/run/measure/proc.h"
+#include "src/run/measure/threads.h"
+#include "src/run/replay/replay.h"
+#include "src/run/scratch.h"
+
+uint64_t cell_memory_limit(const struct cell_env *env)
+{
+    if (env->options && env->options->memory_limit)
+        return env->options->memory_limit;
+    if (env->experiment->memory_limit)
+        return env->experiment->memory_limit;
+    return mem_of_machine() / 5 * 4;
+}
+
+double cell_timeout_s(const struct cell_env *env)
+{
+    if (env->options && env->options->timeout_s > 0)
+        return env->options->timeout_s;
+    return env->experiment->timeout_s > 0 ? env->experiment->timeout_s : 1800;
+}
+
+static int write_all(int fd, const void *bytes, size_t n)
+{
+    const char *at = bytes;
+
+    while (n > 0) {
+        const ssize_t done = write(fd, at, n);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return -1;
+        at += done;
+        n -= (size_t)done;
+    }
+    return 0;
+}
+
+int cell_send(const struct cell_channel *to, json_t *json_taken)
+{
+    char *text = json_dumps(json_taken, JSON_COMPACT), *line = NULL;
+    const int n = text ? asprintf(&line, "%s %s\n", to->key, text) : -1;
+    const int rc = n > 0 ? write_all(to->lines, line, (size_t)n) : -1;
+
+    json_decref(json_taken);
+    free(text);
+    if (n > 0)
+        free(line);
+    return rc;
+}
+
+/* Reads one line from the harness; NULL if the pipe is closed. */
+static json_t *read_reply(const struct cell_channel *from)
+{
+    char line[2048];
+    size_t n = 0;
+
+    while (n < sizeof line) {
+        const ssize_t got = read(from->replies, line + n, 1);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return NULL;
+        if (line[n] == '\n')
+            return json_loadb(line, n, 0, NULL);
+        n++;
+    }
+    return NULL;
+}
+
+static json_t *point_json(size_t point)
+{
+    return point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point);
+}
+
+struct sender {
+    const struct cell_channel *channel;
+    const char *dir;
+    json_t *known;            /* files that this process can write to, found so far (outside.h) */
+    size_t steps, operations; /* steps sent so far; operations of the workload */
+};
+
+static void on_begin(void *to, size_t op, size_t point)
+{
+    const struct sender *s = to;
+
+    (void)cell_send(s->channel, json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op,
+                                          "point", point_json(point)));
+}
+
+/* Called between steps, outside the clock: at the end of the cell the index and its files no longer
+   exist. A search takes half a millisecond and a workload may have thousands of steps, so only
+   steps 1, 2, 4, 8 ... and the last one are followed by a search. */
+static void look_outside(struct sender *s, size_t step)
+{
+    s->steps++;
+    if ((s->steps & (s->steps - 1)) != 0 && step < s->operations)
+        return;
+    json_t *found = outside_new(s->known, s->dir);
+
+    if (json_array_size(found) > 0)
+        (void)cell_send(s->channel, json_pack("{s:O}", "outside", found));
+    json_decref(found);
+}
+
+static int on_step(void *to, size_t point, json_t *step, struct error *err)
+{
+    struct sender *s = to;
+    const size_t number = (size_t)json_integer_value(json_object_get(step, "index"));
+
+    if (cell_send(s->channel, json_pack("{s:o, s:o}", "point", point_json(point), "step", step)) !=
+        0)
+        return fail_errno(err, ERR_IO, "cannot send a finished step to the harness process");
+    look_outside(s, number);
+    return OK;
+}
+
+/* Sends answers and waits for the harness to score them. */
+static int on_score(void *to, const struct answers *a, double *recall, struct error *err)
+{
+    const struct sender *s = to;
+    const int lines = s->channel->lines;
+    int rc =
+        cell_send(s->channel, json_pack("{s:{s:i, s:I, s:b, s:I, s:I, s:b}}", "answers", "pass",
+                                        (int)a->pass, "op", (json_int_t)a->op, "concurrent",
+                                        a->concurrent, "queries", (json_int_t)a->n, "ids",
+                                        (json_int_t)a->n_ids, "range", a->starts != NULL));
+
+    if (rc == 0)
+        rc = write_all(lines, a->positions, a->n * sizeof *a->positions);
+    if (rc == 0 && a->starts)
+        rc = write_all(lines, a->starts, (a->n + 1) * sizeof *a->starts);
+    if (rc == 0)
+        rc = write_all(lines, a->ids, a->n_ids * sizeof *a->ids);
+    json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
+    if (!reply)
+        return fail(err, ERR_IO, "cannot send answers to the harness process");
+    const int code = (int)json_integer_value(json_object_get(reply, "code"));
+    if (recall)
+        *recall = field_number(reply, "recall");
+    if (code != OK)
+        fail(err, code, "%s", field_text(reply, "error", ""));
+    json_decref(reply);
+    return code;
+}
+
+static int on_held(void *to, size_t op, double ns, enum replay_order *order, struct error *err)
+{
+    const struct sender *s = to;
+    const int rc = cell_send(s->channel, json_pack("{s:{s:I, s:o}}", "ready", "op", (json_int_t)op,
+                                                   "ns", json_number(ns)));
+    json_t *reply = rc == 0 ? read_reply(s->channel) : NULL;
+
+    if (!reply)
+        return fail(err, ERR_IO, "the harness process sent no order");
+    *order = (enum replay_order)json_integer_value(json_object_get(reply, "order"));
+    json_decref(reply);
+    return OK;
+}
+
+static void settle_process(int errors, const char *dir, pid_t parent)
+{
+    const struct rlimit no_core = { 0, 0 };
+    const int nothing = open("/dev/null", O_RDWR);
+
+    (void)setpgid(0, 0);
+    /* The child must not outlive its parent. The parent may already have ended before prctl(). */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    if (nothing >= 0) {
+        (void)dup2(nothing, STDIN_FILENO);
+        (void)dup2(nothing, STDOUT_FILENO);
+    }
+    (void)dup2(errors, STDERR_FILENO);
+    scratch_mark(dir);
+    crash_handlers_install();
+}
+
+void cell_child(const struct cell *cell, const struct cell_env *env, const char *dir,
+                const struct cell_channel *channel, int errors, pid_t parent)
+{
+    char real[PATH_MAX];
+    double children = 0;
+    struct sender sender = { .channel = channel,
+                             .dir = realpath(dir, real) ? real : dir,
+                             .operations = env->experiment->ops->n };
+    const struct experiment *x = env->experiment;
+    const struct replay_env replay = {
+        .experiment = x,
+        .list = x->ops,
+        .cell = cell,
+        .kernels = env->kernels,
+        .threads = x->threads,
+        .memory_limit = cell_memory_limit(env),
+        .dir = dir,
+        .family = parent,
+        .held = env->held ? on_held : NULL,
+        .held_point = env->held_point,
+        .save_dir = env->save_dir,
+        .structure_path = env->structure_path,
+        .begin = on_begin,
+        .score = env->save_dir ? NULL : on_score,
+        .step_take = on_step,
+        .to = &sender,
+    };
+    struct error err = { 0 };
+
+    settle_process(errors, dir, parent);
+    sender.known = outside_writable();
+    (void)cell_send(channel, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+    (void)cell_send(channel, json_pack("{s:o}", "facts", threads_set(x->threads)));
+    const int rc = replay_run(&replay, &children, &err);
+    (void)cell_send(channel,
+                    json_pack("{s:{s:i, s:o, s:f}}", "end", "code", rc, "error",
+                              quote_json(err.text), "own_seconds", proc_own_seconds() + children));
+    /* Not exit(): handlers that the parent has registered must not run in the child. */
+    _exit(0);
+}

@@ -1,0 +1,41 @@
+/* child.h - the forked process of a cell, which replays the operations and reports each step.
+ *
+ * A line on the pipe is the cell's key, a space, and a JSON object. In this order:
+ *
+ *     { pid }, { facts: {...} }                once
+ *     { begin: {step, point} }                 before an operation
+ *     { answers: {pass, op, concurrent, queries, ids, range} }
+ *                                              then 64-bit words: positions, starts (only of a
+ *                                              range, queries + 1), ids
+ *     { point, step: {...} }                   after an operation
+ *     { outside: [file...] }                   after a step, if there are such files
+ *     { end: {code, error, ...} }              last
+ *
+ * The harness scores answers while the child waits and replies with { code, error, recall }. A held
+ * cell (cell_rounds.h) sends { ready: {op, ns} } before each operation and receives { order }.
+ *
+ * The key is random for each cell. A line without it was not written by the harness's code. The key
+ * does not protect against a method that searches the memory of its process for it. */
+#ifndef DRIFTLINE_RUN_CHILD_H
+#define DRIFTLINE_RUN_CHILD_H
+
+#include "src/run/cell.h"
+
+enum { CELL_KEY_BYTES = 16 }; /* in hexadecimal */
+
+struct cell_channel {
+    int lines, replies; /* pipe ends: lines is written, replies is read */
+    char key[CELL_KEY_BYTES + 1];
+};
+
+/* Never returns. dir: an empty folder for this cell. errors: becomes stderr. */
+_Noreturn void cell_child(const struct cell *, const struct cell_env *, const char *dir,
+                          const struct cell_channel *, int errors, pid_t parent);
+/* Sends one line; takes the reference. Returns a value other than 0 if the pipe is closed. */
+int cell_send(const struct cell_channel *, json_t *json_taken);
+/* In bytes: the limit of the command line, of the config, or 80 % of the machine's memory. */
+uint64_t cell_memory_limit(const struct cell_env *);
+/* The limit of the command line, else of the config, else 1800. */
+double cell_timeout_s(const struct cell_env *);
+
+#endif

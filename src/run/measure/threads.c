@@ -1,0 +1,49 @@
+/* threads.c - see threads.h. */
+#define _GNU_SOURCE
+#include "src/run/measure/threads.h"
+
+#include <cblas.h>
+#include <dlfcn.h>
+#include <sched.h>
+
+#include "src/base/clock.h"
+#include "src/run/measure/proc.h"
+
+/* Uses the processors with the highest numbers: interrupts tend to go to the lowest. */
+static json_t *pin(size_t threads)
+{
+    cpu_set_t may, use;
+    json_t *cpus = json_array();
+    size_t left = threads;
+
+    CPU_ZERO(&use);
+    if (sched_getaffinity(0, sizeof may, &may) != 0)
+        return cpus;
+    for (size_t cpu = CPU_SETSIZE; cpu-- > 0 && left > 0;)
+        if (CPU_ISSET(cpu, &may)) {
+            CPU_SET(cpu, &use);
+            (void)json_array_append_new(cpus, json_integer((json_int_t)cpu));
+            left--;
+        }
+    if (sched_setaffinity(0, sizeof use, &use) != 0)
+        (void)json_array_clear(cpus);
+    return cpus;
+}
+
+json_t *threads_set(size_t threads)
+{
+    json_t *cpus = pin(threads);
+    void (*omp_set)(int) = NULL;
+    int (*omp_get)(void) = NULL;
+
+    /* The program itself is not linked with OpenMP, but a baseline's library may be. */
+    *(void **)&omp_set = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+    *(void **)&omp_get = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+    openblas_set_num_threads((int)threads);
+    if (omp_set)
+        omp_set((int)threads);
+    return json_pack("{s:I, s:o, s:i, s:o, s:I, s:I}", "threads", (json_int_t)threads, "cpus", cpus,
+                     "blas_threads", openblas_get_num_threads(), "omp_threads",
+                     omp_get ? json_integer(omp_get()) : json_null(), "clock_ns",
+                     (json_int_t)clock_cost_ns(), "threads_before", (json_int_t)proc_threads());
+}

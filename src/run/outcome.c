@@ -1,0 +1,291 @@
+/* outcome.c - makes the status, the error and the JSON of a cell that has ended. */
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "src/base/clock.h"
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/run/crash.h"
+#include "src/run/watch.h"
+
+void watch_end_as(struct cell_watch *w, const char *status, const char *format, ...)
+{
+    va_list args;
+
+    if (w->status)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(w->cause, sizeof w->cause, format, args);
+    va_end(args);
+    w->status = status;
+    w->ending_ns = clock_ns();
+    if (w->guard > 0) /* 0: the cell is in this process (in_process.h) */
+        (void)kill(w->guard, SIGTERM);
+}
+
+/* Whether a step of every operation and point has been received. */
+static bool has_all_steps(const struct cell_watch *w)
+{
+    return w->next_op > w->env->experiment->ops->n;
+}
+
+static void where_text(const struct cell_watch *w, char *text, size_t bytes)
+{
+    const struct op_list *list = w->env->experiment->ops;
+    const struct op *op = w->step < list->n ? &list->ops[w->step] : NULL;
+
+    text[0] = '\0';
+    if (op)
+        (void)snprintf(text, bytes, "operation %zu (%s%s%s, config line %d): ", w->step + 1,
+                       op_name(op->kind), op->tag ? " " : "", op->tag ? op->tag : "", op->line);
+}
+
+static const char *status_of_code(int code)
+{
+    return code == OK                ? "ok"
+           : code == ERR_NO_MEMORY   ? "out-of-memory"
+           : code == ERR_UNSUPPORTED ? "unsupported"
+                                     : "failed";
+}
+
+const char *watch_outcome(const struct cell_watch *w, char *error, size_t bytes)
+{
+    char where[300];
+    const char *status = w->status;
+
+    where_text(w, where, sizeof where);
+    error[0] = '\0';
+    if (status) {
+        (void)snprintf(error, bytes, "%s%s", where, w->cause);
+    } else if (w->end) {
+        const int code = (int)json_integer_value(json_object_get(w->end, "code"));
+
+        status = status_of_code(code);
+        if (code != OK) {
+            (void)snprintf(error, bytes, "%s%s (%s)", where,
+                           json_string_value(json_object_get(w->end, "error")), error_name(code));
+        } else if (cell_records_searches(w->env) && !has_all_steps(w)) {
+            status = "failed";
+            (void)snprintf(error, bytes,
+                           "the process ended without an error, but operation %zu has no record",
+                           w->next_op + 1);
+        }
+    } else {
+        status = "failed";
+        if (WIFSIGNALED(w->state))
+            (void)snprintf(error, bytes, "%skilled by %s", where,
+                           crash_signal_name(WTERMSIG(w->state)));
+        else
+            (void)snprintf(error, bytes, "%sthe process ended with status %d and sent no result",
+                           where, WIFEXITED(w->state) ? WEXITSTATUS(w->state) : -1);
+    }
+    if (error[0] && w->tail_n > 0) {
+        const size_t used = strlen(error);
+        (void)snprintf(error + used, bytes - used, "\n%s", w->tail);
+    }
+    return status;
+}
+
+/* Steps of one point: its own, and those that all points share. */
+static json_t *steps_of_point(const struct cell_watch *w, size_t point)
+{
+    json_t *steps = json_array(), *line;
+    size_t i;
+
+    json_array_foreach(w->steps, i, line) {
+        const json_t *of = json_object_get(line, "point");
+        const bool shared = json_is_null(of);
+
+        if (!shared && (size_t)json_integer_value(of) != point)
+            continue;
+        json_t *step = json_copy(json_object_get(line, "step"));
+        (void)json_object_set_new(step, "shared", json_boolean(shared && point > 0));
+        (void)json_array_append_new(steps, step);
+    }
+    return steps;
+}
+
+/* The part of a point's name without knobs, because calibration chooses the
+   knobs: "soft_k=2" of "soft_k=2,nprobe=4". */
+static void build_part(const struct cell *cell, char *text, size_t bytes)
+{
+    const char *name = cell->n_points && cell->points[0].name ? cell->points[0].name : "";
+
+    text[0] = '\0';
+    for (const char *at = name; *at;) {
+        const size_t n = strcspn(at, ","), key = strcspn(at, "=,");
+        char knob[128];
+
+        (void)snprintf(knob, sizeof knob, "%.*s", (int)key, at);
+        if (key == n || !json_object_get(cell->points[0].knobs_json, knob)) {
+            const size_t used = strlen(text);
+            (void)snprintf(text + used, bytes - used, "%s%.*s", used ? "," : "", (int)n, at);
+        }
+        at += n + (at[n] == ',');
+    }
+}
+
+static json_t *object_or_empty(json_t *borrowed)
+{
+    return borrowed ? json_incref(borrowed) : json_object();
+}
+
+/* Adds "WHAT: NAME, NAME and 3 more" if there are names. */
+static void add_warning(json_t *warnings, const char *what, const json_t *names)
+{
+    enum { NAMED = 8 };
+    const size_t n = json_array_size(names);
+    char text[2000];
+    size_t used = (size_t)snprintf(text, sizeof text, "%s: ", what);
+
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < n && i < NAMED && used < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.200s", i ? ", " : "",
+                                 json_string_value(json_array_get(names, i)));
+    if (n > NAMED && used < sizeof text)
+        (void)snprintf(text + used, sizeof text - used, " and %zu more", n - NAMED);
+    (void)json_array_append_new(warnings, quote_json(text));
+}
+
+/* The processor time and threads of the cell's process, over all its steps. */
+struct effort {
+    double timed, untimed, cpu, children; /* seconds; children: used by its child processes */
+    double threads; /* the largest number, without those of libraries at the start */
+};
+
+static struct effort effort_of(const struct cell_watch *w)
+{
+    const double own = field_number(w->end, "own_seconds");
+    const double before = fmax(1, field_number(w->facts, "threads_before"));
+    struct effort e = { .children = NAN, .threads = fmax(1, (double)w->threads - before + 1) };
+    json_t *line;
+    size_t i;
+
+    json_array_foreach(w->steps, i, line) {
+        const json_t *step = json_object_get(line, "step");
+
+        e.timed += fmax(0, field_number(step, "timed_seconds"));
+        e.untimed += fmax(0, field_number(step, "untimed_seconds"));
+        e.cpu += fmax(0, field_number(step, "cpu_seconds"));
+    }
+    if (isfinite(own) && isfinite(w->all_seconds)) {
+        e.children = fmax(0, w->all_seconds - own);
+        e.untimed += e.children;
+    }
+    return e;
+}
+
+/* Untimed seconds of the last step, which reads all tables and checks all invariants
+   after the last operation. */
+static double after_the_end(const struct cell_watch *w)
+{
+    const json_t *last = json_array_get(w->steps, json_array_size(w->steps) - 1);
+
+    return has_all_steps(w)
+               ? fmax(0, field_number(json_object_get(last, "step"), "untimed_seconds"))
+               : 0;
+}
+
+static void warn_of_untimed(json_t *warnings, const struct cell_watch *w)
+{
+    const double worth_s = .25;
+    const struct effort e = effort_of(w);
+    const double untimed = e.untimed - after_the_end(w);
+    char text[300];
+
+    if (!(untimed > worth_s && untimed > e.timed))
+        return;
+    (void)snprintf(
+        text, sizeof text,
+        "spent %.3g s outside the timed calls and %.3g s inside: in create, stats, memory, check "
+        "and first searches, in threads between the operations, or in child processes (%.3g s)",
+        untimed, e.timed, isfinite(e.children) ? e.children : 0);
+    (void)json_array_append_new(warnings, json_string(text));
+}
+
+/* The rates of batches and of single queries are not comparable if their answers differ. */
+static void warn_of_batches(json_t *warnings, const struct cell_watch *w)
+{
+    enum { NAMED = 3 };
+    char text[600];
+    json_t *line;
+    size_t i, n = 0;
+
+    json_array_foreach(w->steps, i, line) {
+        const json_t *step = json_object_get(line, "step");
+        const char *at = strstr(field_text(step, "note", ""), "the batch answers differently");
+
+        if (!at || n++ >= NAMED)
+            continue;
+        (void)snprintf(text, sizeof text, "%s %s: %.*s", field_text(step, "op", ""),
+                       field_text(step, "tag", ""), (int)strcspn(at, ";"), at);
+        (void)json_array_append_new(warnings, quote_json(text));
+    }
+}
+
+static json_t *warnings_of(const struct cell_watch *w)
+{
+    json_t *warnings = json_array();
+
+    add_warning(warnings, "processes still running at the end of the cell, now killed", w->left);
+    add_warning(warnings, "files written outside the cell's folder, which are not measured",
+                w->outside);
+    add_warning(warnings, "new temporary files, by the method or by another program", w->temporary);
+    warn_of_untimed(warnings, w);
+    warn_of_batches(warnings, w);
+    return warnings;
+}
+
+static void put_effort(json_t *cell, const struct cell_watch *w)
+{
+    const struct effort e = effort_of(w);
+
+    (void)json_object_set_new(cell, "timed_seconds", json_real(e.timed));
+    (void)json_object_set_new(cell, "untimed_seconds", json_real(e.untimed));
+    (void)json_object_set_new(cell, "cpu_seconds", json_real(e.cpu));
+    (void)json_object_set_new(cell, "children_seconds",
+                              isfinite(e.children) ? json_real(e.children) : json_null());
+    (void)json_object_set_new(cell, "threads_used", json_integer((json_int_t)e.threads));
+}
+
+static json_t *cell_json(const struct cell_watch *w, size_t p, bool calibrated, const char *status,
+                         const char *error, double seconds)
+{
+    const struct cell *cell = w->cell;
+    const struct point *point = p < cell->n_points ? &cell->points[p] : NULL;
+    char name[256];
+
+    if (calibrated)
+        build_part(cell, name, sizeof name);
+    else
+        (void)snprintf(name, sizeof name, "%s", point && point->name ? point->name : "");
+    json_t *json = json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:s, s:o, s:o, s:s, s:b, s:b, s:f, s:o, s:o}", "label",
+        cell->method->label, "point", name, "method", cell->method->name, "params",
+        object_or_empty(cell->params_json), "knobs",
+        calibrated || !point ? json_object() : object_or_empty(point->knobs_json), "repeat",
+        (json_int_t)cell->repeat, "seed", (json_int_t)cell->seed, "status", status, "error",
+        error[0] ? quote_json(error) : json_null(), "warnings", warnings_of(w), "element",
+        element_name(cell->element), "widened", cell->widened, "no_simd",
+        (cell->method->ops->flags & INDEX_NO_SIMD) != 0, "cell_seconds", seconds, "process",
+        w->facts ? json_incref(w->facts) : json_null(), "steps", steps_of_point(w, p));
+    put_effort(json, w);
+    return json;
+}
+
+json_t *watch_cells(const struct cell_watch *w, const char *status, const char *error)
+{
+    const bool calibrated = w->cell->method->calibrate_recall > 0;
+    const size_t n = calibrated || w->cell->n_points == 0 ? 1 : w->cell->n_points;
+    const double seconds = w->began_ns ? clock_seconds(clock_ns() - w->began_ns) : 0;
+    json_t *cells = json_array();
+
+    for (size_t p = 0; p < n; p++)
+        (void)json_array_append_new(cells, cell_json(w, p, calibrated, status, error, seconds));
+    return cells;
+}

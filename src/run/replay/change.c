@@ -1,0 +1,344 @@
+/* change.c - training, insertions, deletions and updates. */
+#include <math.h>
+#include <string.h>
+
+#include "src/run/replay/verbs.h"
+
+/* The calls of a change: rows or ids in batches. Each call is timed. */
+struct change_calls {
+    struct replay_session *replay;
+    struct vectors rows; /* rows to insert; n = 0: none */
+    const uint64_t *ids;
+    const int64_t *attributes; /* NULL: none, or the method does not store them */
+    size_t n;
+    const uint64_t *chunks; /* rows of each call, n in all; NULL: batches */
+    size_t n_chunks;
+    int (*call)(struct change_calls *, size_t first, size_t n, size_t *done);
+    uint64_t total_ns, calls;
+};
+
+static struct vectors slice(struct vectors v, size_t first, size_t n)
+{
+    v.rows = (const char *)v.rows + first * element_row_bytes(v.element, v.dim);
+    v.n = n;
+    return v;
+}
+
+static int call_insert(struct change_calls *c, size_t first, size_t n, size_t *done)
+{
+    const struct index_ops *ops = c->replay->ops;
+    struct index *index = c->replay->checked.index;
+    const struct vectors rows = slice(c->rows, first, n);
+
+    if (!c->attributes)
+        return ops->insert(index, rows, c->ids + first, done);
+    return ops->attributes->insert(index, rows, c->ids + first,
+                                   c->attributes + first * index->env.n_attributes, done);
+}
+
+static int call_remove(struct change_calls *c, size_t first, size_t n, size_t *done)
+{
+    return c->replay->ops->remove(c->replay->checked.index, c->ids + first, n, done);
+}
+
+/* An update is a removal and an insertion, timed together. */
+static int call_update(struct change_calls *c, size_t first, size_t n, size_t *done)
+{
+    struct checked *checked = &c->replay->checked;
+    int rc = call_remove(c, first, n, done);
+
+    rc = index_admit_done(checked, rc, *done, n, "delete");
+    if (rc != OK)
+        return rc;
+    *done = 0;
+    return call_insert(c, first, n, done);
+}
+
+static int note_done(const struct change_calls *c, size_t done)
+{
+    struct checked *checked = &c->replay->checked;
+
+    if (c->call == call_insert)
+        return index_note_inserted(checked, c->ids, done);
+    if (c->call == call_remove)
+        index_note_removed(checked, c->ids, done);
+    return OK;
+}
+
+/* Calls for every chunk, else for every `batch` ids (0: one call). With `latency`, each call's time
+   enters the histogram. */
+static int run_calls(struct change_calls *c, size_t batch, bool latency)
+{
+    struct replay_session *r = c->replay;
+    const size_t each = batch && batch < c->n ? batch : c->n;
+    const size_t calls = c->chunks ? c->n_chunks : each ? (c->n + each - 1) / each : 0;
+    struct buffer times = { 0 };
+    size_t done_before = 0, made = 0;
+    int rc = buffer_reserve(&times, calls * sizeof(uint64_t), r->err);
+    uint64_t *ns = times.bytes;
+
+    for (size_t first = 0, n; rc == OK && first < c->n; first += n) {
+        size_t done = 0;
+        n = c->chunks ? (size_t)c->chunks[made] : c->n - first < each ? c->n - first : each;
+        const uint64_t start = clock_ns();
+
+        rc = c->call(c, first, n, &done);
+        ns[made++] = clock_ns() - start;
+        rc = index_admit_done(&r->checked, rc, done, n,
+                              c->call == call_remove ? "delete" : "insert");
+        done_before += rc == OK ? n : done < n ? done : n;
+    }
+    for (size_t i = 0; i < made; i++) {
+        const uint64_t less = ns[i] > r->clock_cost_ns ? ns[i] - r->clock_cost_ns : 0;
+
+        c->total_ns += less;
+        if (latency)
+            histogram_add(&r->latency, less);
+    }
+    c->calls += made;
+    buffer_free(&times);
+    const int noted = note_done(c, done_before);
+    return rc != OK ? rc : noted;
+}
+
+/* The positions that get a call of their own, evenly spaced, and those of the
+   batch, which run first. */
+struct split {
+    struct buffer buffer;
+    uint64_t *batch, *single;
+    size_t n_batch, n_single;
+};
+
+static int split_positions(struct split *s, const uint64_t *positions, size_t n, size_t singles,
+                           struct error *err)
+{
+    const int rc = buffer_reserve(&s->buffer, 2 * (n + 1) * sizeof(uint64_t), err);
+
+    if (rc != OK)
+        return rc;
+    s->batch = s->buffer.bytes;
+    s->single = s->batch + n + 1;
+    for (size_t i = 0, next = 0; i < n; i++) {
+        const uint64_t position = positions ? positions[i] : i;
+
+        if (s->n_single < singles && i == next) {
+            s->single[s->n_single++] = position;
+            next = s->n_single * n / singles;
+        } else {
+            s->batch[s->n_batch++] = position;
+        }
+    }
+    return OK;
+}
+
+/* Gathers the ids of these positions into the buffer. */
+static int ids_at(const struct op *op, const uint64_t *positions, size_t n, struct buffer *buffer,
+                  struct error *err)
+{
+    const int rc = buffer_reserve(buffer, n * sizeof(uint64_t), err);
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        ((uint64_t *)buffer->bytes)[i] = op->ids[positions[i]];
+    return rc;
+}
+
+static int attributes_at(const struct op *op, const uint64_t *positions, size_t n,
+                         struct buffer *buffer, struct error *err)
+{
+    const size_t each = op->n_fields * sizeof *op->attributes;
+    const int rc = buffer_reserve(buffer, n * each, err);
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        memcpy((char *)buffer->bytes + i * each, op->attributes + positions[i] * op->n_fields,
+               each);
+    return rc;
+}
+
+/* Gathers, validates and runs these positions of the operation. NULL: all n, without
+   a copy if possible. */
+static int run_part(struct change_calls *c, const struct op *op, const uint64_t *positions,
+                    size_t n, size_t batch, bool latency)
+{
+    struct replay_session *r = c->replay;
+    const enum element element = r->cell->element;
+    const bool attributes = op->attributes && session_keeps_attributes(r);
+    struct buffer rows = { 0 }, ids = { 0 }, numbers = { 0 };
+    int rc = OK;
+
+    if (n == 0)
+        return OK;
+    c->n = n;
+    c->ids = op->ids;
+    c->attributes = attributes ? op->attributes : NULL;
+    if (positions && (rc = ids_at(op, positions, n, &ids, r->err)) == OK)
+        c->ids = ids.bytes;
+    if (rc == OK && positions && attributes &&
+        (rc = attributes_at(op, positions, n, &numbers, r->err)) == OK)
+        c->attributes = numbers.bytes;
+    if (rc == OK && c->call != call_remove)
+        rc = positions ? gather_positions(op->rows, positions, n, element, session_unit_rows(r),
+                                          &rows, &c->rows, r->err)
+                       : gather_view(op->rows, 0, n, element, session_unit_rows(r), &rows, &c->rows,
+                                     r->err);
+    if (rc == OK && c->call == call_insert)
+        rc = index_admit_insert(&r->checked, c->rows, c->ids);
+    if (rc == OK && c->call == call_update)
+        rc = index_admit_vectors(&r->checked, c->rows, "update");
+    if (rc == OK && c->call != call_insert)
+        rc = index_admit_remove(&r->checked, c->ids, n);
+    if (rc == OK)
+        rc = run_calls(c, batch, latency);
+    buffer_free(&rows);
+    buffer_free(&ids);
+    buffer_free(&numbers);
+    return rc;
+}
+
+/* Lists the positions whose ids the index holds (held) or does not hold. */
+static int positions_held(const struct replay_session *r, const struct op *op, bool held,
+                          struct buffer *buffer, size_t *n)
+{
+    const int rc = buffer_reserve(buffer, op->n * sizeof(uint64_t), r->err);
+
+    *n = 0;
+    for (size_t i = 0; rc == OK && i < op->n; i++)
+        if (idmap_get(&r->checked.live, op->ids[i], NULL) == held)
+            ((uint64_t *)buffer->bytes)[(*n)++] = i;
+    return rc;
+}
+
+/* Takes over the chunks of a stream, with as many rows as there are at these n ascending positions
+   (NULL: all). A chunk without any is left out. */
+static int take_chunks(struct change_calls *c, const struct op *op, const uint64_t *positions,
+                       size_t n, struct buffer *buffer)
+{
+    const int rc = buffer_reserve(buffer, op->n_chunks * sizeof(uint64_t), c->replay->err);
+    uint64_t *rows = buffer->bytes;
+    uint64_t end = 0;
+
+    for (size_t i = 0, at = 0; rc == OK && i < op->n_chunks; i++) {
+        const size_t first = at;
+
+        end += op->chunks[i];
+        while (at < n && (positions ? positions[at] : at) < end)
+            at++;
+        if (at > first)
+            rows[c->n_chunks++] = at - first;
+    }
+    c->chunks = rows;
+    return rc;
+}
+
+/* Runs a whole change, batch and single calls, and records it in the step. */
+static int run_change(struct replay_session *r, struct step_record *s, bool held,
+                      int (*call)(struct change_calls *, size_t, size_t, size_t *))
+{
+    const struct op *op = s->op;
+    struct change_calls c = { .replay = r, .call = call };
+    struct buffer positions = { 0 }, chunks = { 0 };
+    struct split split = { 0 };
+    size_t n = 0;
+    int rc = positions_held(r, op, held, &positions, &n);
+    const uint64_t *some = n < op->n ? positions.bytes : NULL;
+    const size_t singles = op->batch == 1 ? 0 : op->singles < n ? op->singles : n;
+
+    if (n < op->n)
+        step_note(s, "%zu of %zu ids were %s the index already", op->n - n, op->n,
+                  held ? "not in" : "in");
+    if (rc == OK && op->n_chunks && !op->batch)
+        rc = take_chunks(&c, op, some, n, &chunks);
+    if (rc == OK && singles == 0) {
+        rc = run_part(&c, op, some, n, op->batch, op->batch == 1 || op->n_chunks);
+    } else if (rc == OK && (rc = split_positions(&split, some, n, singles, r->err)) == OK) {
+        rc = run_part(&c, op, split.batch, split.n_batch, op->batch, false);
+        if (split.n_batch > 0)
+            s->ns_each = (double)c.total_ns / (double)split.n_batch;
+        if (rc == OK)
+            rc = run_part(&c, op, split.single, split.n_single, 1, true);
+    }
+    buffer_free(&positions);
+    buffer_free(&chunks);
+    buffer_free(&split.buffer);
+    s->count = (double)n;
+    s->seconds = clock_seconds(c.total_ns);
+    if (n > 0 && c.total_ns > 0) {
+        s->per_second = (double)n / s->seconds;
+        if (isnan(s->ns_each))
+            s->ns_each = (double)c.total_ns / (double)n;
+    }
+    step_stat(s, "calls", (double)c.calls);
+    return rc;
+}
+
+/* ---- operations */
+
+int replay_train(struct replay_session *r, struct step_record *s)
+{
+    struct buffer buffer = { 0 };
+    struct vectors sample;
+    int rc;
+
+    s->count = (double)s->op->rows->n;
+    if (!r->ops->train)
+        return step_unsupported(s, "this method is not trained");
+    rc = gather_view(s->op->rows, 0, s->op->rows->n, r->cell->element, session_unit_rows(r),
+                     &buffer, &sample, r->err);
+    if (rc == OK)
+        rc = index_admit_vectors(&r->checked, sample, "train");
+    if (rc == OK) {
+        const uint64_t start = clock_ns();
+
+        rc = r->ops->train(r->checked.index, sample);
+        s->seconds = clock_seconds(session_interval_ns(r, start, clock_ns()));
+        step_take_rate(s, sample.n);
+    }
+    buffer_free(&buffer);
+    return rc;
+}
+
+int replay_insert(struct replay_session *r, struct step_record *s)
+{
+    return run_change(r, s, false, call_insert);
+}
+
+/* Runs a change that begins with a removal. Some indexes of a method may support removal
+   while this one does not, as in FAISS. The operation is then unsupported, with the method's
+   message as the reason. */
+static int run_removal(struct replay_session *r, struct step_record *s,
+                       int (*call)(struct change_calls *, size_t, size_t, size_t *))
+{
+    const size_t held = r->checked.live.n;
+    const int rc = run_change(r, s, true, call);
+
+    if (rc != ERR_UNSUPPORTED || r->checked.live.n < held)
+        return rc;
+    s->seconds = s->per_second = s->ns_each = NAN;
+    return step_take_unsupported(s, r, rc);
+}
+
+int replay_delete(struct replay_session *r, struct step_record *s)
+{
+    const enum deletes_policy policy = r->cell->method->deletes;
+
+    s->count = (double)s->op->n;
+    if (policy == DELETES_REBUILD)
+        return replay_rebuild(r, s);
+    if (policy == DELETES_FILTER) {
+        step_note(s, "deletes = filter: the rows stay, and searches get a filter of live ids");
+        return OK;
+    }
+    if (!r->ops->remove)
+        return step_unsupported(s, "this method cannot delete; its dead rows count in wrong_ids "
+                                   "(deletes = \"filter\" or \"rebuild\" give it a way)");
+    return run_removal(r, s, call_remove);
+}
+
+int replay_update(struct replay_session *r, struct step_record *s)
+{
+    s->count = (double)s->op->n;
+    if (r->cell->method->deletes == DELETES_REBUILD)
+        return replay_rebuild(r, s);
+    if (!r->ops->remove || r->cell->method->deletes == DELETES_FILTER)
+        return step_unsupported(s, "an update needs a delete of the method's own");
+    return run_removal(r, s, call_update);
+}

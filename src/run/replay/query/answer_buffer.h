@@ -1,0 +1,31 @@
+/* answer_buffer.h - the memory for a method's answers, with guards on both sides, and
+   the validity of answers. */
+#ifndef DRIFTLINE_RUN_REPLAY_ANSWER_BUFFER_H
+#define DRIFTLINE_RUN_REPLAY_ANSWER_BUFFER_H
+
+#include "src/run/replay/query/query_batch.h"
+
+/* Receives k_fetched answers per query from the method and keeps k of them. The guard words beyond
+   both ends must not change, which is checked. */
+struct answer_buffer {
+    size_t n;         /* queries */
+    uint64_t *ids;    /* n x k_fetched */
+    float *distances; /* n x k_fetched */
+    uint64_t *kept;   /* n x k; equals ids if all are kept */
+    float *kept_distances;
+    struct buffer bytes;
+};
+
+/* Allocates for n queries of the batch. A zero-initialised buffer is empty and can be freed. */
+int answer_buffer_make(struct answer_buffer *, const struct query_batch *, size_t n);
+void answer_buffer_free(struct answer_buffer *);
+/* Marks every entry as unanswered. */
+void answer_buffer_clear(struct answer_buffer *, const struct query_batch *);
+/* ERR_INVARIANT: the method wrote beyond the ends, or the answers are invalid by index.h. first:
+   the number of the buffer's first query. */
+int answer_buffer_check(const struct answer_buffer *, const struct query_batch *, size_t first);
+/* The same for n answers to one query. position: its number in the operation. */
+int answer_buffer_check_query(const struct query_batch *, const uint64_t *ids,
+                              const float *distances, size_t n, size_t position);
+
+#endif

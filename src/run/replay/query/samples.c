@@ -1,0 +1,97 @@
+/* samples.c - see samples.h. */
+#include "src/run/replay/query/samples.h"
+
+#include <string.h>
+
+#include "src/run/replay/query/answer_buffer.h"
+
+/* Drops every second sample. */
+static void thin_out(struct samples *s, size_t k)
+{
+    for (size_t i = 0; 2 * i < s->n; i++) {
+        s->positions[i] = s->positions[2 * i];
+        memmove(s->ids + i * k, s->ids + 2 * i * k, k * sizeof *s->ids);
+        memmove(s->distances + i * k, s->distances + 2 * i * k, k * sizeof *s->distances);
+    }
+    s->n = (s->n + 1) / 2;
+    s->stride *= 2;
+}
+
+void samples_offer(struct samples *s, size_t k, size_t i, size_t position, const uint64_t *ids,
+                   const float *distances)
+{
+    if (i % s->stride != 0)
+        return;
+    if (s->n == SAMPLES)
+        thin_out(s, k);
+    if (i % s->stride != 0)
+        return;
+    s->positions[s->n] = position;
+    memcpy(s->ids + s->n * k, ids, k * sizeof *ids);
+    memcpy(s->distances + s->n * k, distances, k * sizeof *distances);
+    s->n++;
+}
+
+bool samples_make(struct samples *s, size_t k)
+{
+    s->stride = 1;
+    s->positions = mem_array(NULL, SAMPLES, sizeof *s->positions);
+    s->ids = mem_array(NULL, SAMPLES * k + 1, sizeof *s->ids);
+    s->distances = mem_array(NULL, SAMPLES * k + 1, sizeof *s->distances);
+    return s->positions && s->ids && s->distances;
+}
+
+void samples_free(struct samples *s)
+{
+    mem_free(NULL, s->positions);
+    mem_free(NULL, s->ids);
+    mem_free(NULL, s->distances);
+}
+
+int sample_set_make(struct sample_set *s, const struct query_batch *batch, size_t readers)
+{
+    *s = (struct sample_set){
+        .answers = { .pass = PASS_THROUGHPUT, .op = batch->replay->at, .concurrent = true }
+    };
+    const int rc = buffer_reserve(
+        &s->words, readers * SAMPLES * (batch->k + 1) * sizeof(uint64_t) + 1, batch->replay->err);
+
+    if (rc != OK)
+        return rc;
+    s->answers.positions = s->words.bytes;
+    s->answers.ids = s->answers.positions + readers * SAMPLES;
+    return OK;
+}
+
+int sample_set_add(struct sample_set *to, const struct query_batch *batch, const struct samples *s)
+{
+    const size_t k = batch->k;
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < s->n; i++)
+        rc = answer_buffer_check_query(batch, s->ids + i * k, s->distances + i * k, k,
+                                       s->positions[i]);
+    if (rc != OK)
+        return rc;
+    uint64_t *positions = to->words.bytes;
+    uint64_t *ids = positions + (to->answers.ids - to->answers.positions);
+    memcpy(positions + to->answers.n, s->positions, s->n * sizeof *positions);
+    memcpy(ids + to->answers.n_ids, s->ids, s->n * k * sizeof *ids);
+    to->answers.n += s->n;
+    to->answers.n_ids += s->n * k;
+    return OK;
+}
+
+int sample_set_score(const struct sample_set *s, const struct query_batch *batch)
+{
+    const struct replay_env *env = batch->replay->env;
+
+    return env->score && s->answers.n > 0
+               ? env->score(env->to, &s->answers, NULL, batch->replay->err)
+               : OK;
+}
+
+void sample_set_free(struct sample_set *s)
+{
+    buffer_free(&s->words);
+}

@@ -1,0 +1,109 @@
+/* rebuild.c - rebuilds the index for methods that cannot change it or whose policy requires it. */
+#include <string.h>
+
+#include "src/run/replay/verbs.h"
+
+bool replay_rebuilds(const struct replay_session *r, const struct op *op)
+{
+    const char *rebuild_at = r->cell->method->rebuild;
+    bool rebuild = rebuild_at && op->tag && strcmp(rebuild_at, op->tag) == 0 && op->kind != OP_SET;
+
+    /* A commit rebuilds if one of its operations would. */
+    for (size_t i = op->kind == OP_COMMIT ? op->back : 0; i > 0; i--) {
+        const struct op *inside = op - i;
+
+        rebuild |= inside->pending && replay_rebuilds(r, inside);
+        rebuild |= inside->pending && inside->kind != OP_INSERT &&
+                   r->cell->method->deletes == DELETES_REBUILD;
+    }
+    return rebuild && !op->pending;
+}
+
+static bool is_trained(const struct replay_session *r)
+{
+    bool asked = r->ops->flags & INDEX_NEEDS_TRAIN;
+
+    for (size_t i = 0; i < r->list->n && !asked; i++)
+        asked = r->list->ops[i].kind == OP_TRAIN;
+    return r->ops->train && asked;
+}
+
+/* Gathers all live rows and their ids, contiguously. */
+static int gather_live(struct replay_session *r, struct buffer *rows, struct buffer *ids,
+                       struct vectors *out)
+{
+    const size_t n = r->now.live.n, dim = r->list->dim;
+    const enum element element = r->cell->element;
+    int rc = buffer_reserve(ids, n * sizeof(uint64_t), r->err);
+
+    if (rc == OK)
+        rc = buffer_reserve(rows, n * element_row_bytes(element, dim), r->err);
+    if (rc != OK)
+        return rc;
+    *out =
+        (struct vectors){ rows->bytes, live_state_ids(&r->now, NULL, 0, ids->bytes), dim, element };
+    rc = live_state_read(&r->now, ids->bytes, out->n, element, rows->bytes, r->err);
+    if (rc == OK && session_unit_rows(r))
+        gather_scale_to_unit(rows->bytes, out->n, dim);
+    return rc;
+}
+
+static int timed_rebuild(struct replay_session *r, struct step_record *s, struct vectors rows,
+                         const uint64_t *ids, const int64_t *attributes)
+{
+    const uint64_t start = clock_ns();
+    size_t done = 0;
+    int rc;
+
+    index_close(&r->checked);
+    session_forget_versions(r);
+    r->open = false;
+    rc = session_fresh_dir(r->state_dir, r->err);
+    if (rc == OK)
+        rc = session_open_index(r);
+    const uint64_t opened = clock_ns();
+    if (rc != OK || (rc = index_admit_insert(&r->checked, rows, ids)) != OK)
+        return rc;
+    const uint64_t admitted = clock_ns();
+    if (is_trained(r))
+        rc = r->ops->train(r->checked.index, rows);
+    const uint64_t trained = clock_ns();
+    if (rc == OK)
+        rc = attributes ? r->ops->attributes->insert(r->checked.index, rows, ids, attributes, &done)
+                        : r->ops->insert(r->checked.index, rows, ids, &done);
+    const uint64_t inserted = clock_ns();
+    rc = index_admit_done(&r->checked, rc, done, rows.n, "insert");
+    if (rc != OK)
+        return rc;
+    s->seconds = clock_seconds((opened - start) + (inserted - admitted));
+    step_stat(s, "create_seconds", clock_seconds(opened - start));
+    step_stat(s, "train_seconds", clock_seconds(trained - admitted));
+    step_stat(s, "insert_seconds", clock_seconds(inserted - trained));
+    step_stat(s, "rebuilt_rows", (double)rows.n);
+    return index_note_inserted(&r->checked, ids, done);
+}
+
+int replay_rebuild(struct replay_session *r, struct step_record *s)
+{
+    const bool attributes = r->now.attributes && session_keeps_attributes(r);
+    struct buffer rows = { 0 }, ids = { 0 }, numbers = { 0 };
+    struct vectors live;
+    int rc = gather_live(r, &rows, &ids, &live);
+
+    const size_t n_fields = r->list->n_fields, each = n_fields * sizeof(int64_t);
+    if (rc == OK && attributes)
+        rc = buffer_reserve(&numbers, live.n * each, r->err);
+    for (size_t i = 0; rc == OK && attributes && i < live.n; i++)
+        memcpy((char *)numbers.bytes + i * each,
+               r->now.attributes + ((const uint64_t *)ids.bytes)[i] * n_fields, each);
+    if (rc == OK)
+        rc = timed_rebuild(r, s, live, ids.bytes, attributes ? numbers.bytes : NULL);
+    buffer_free(&rows);
+    buffer_free(&ids);
+    buffer_free(&numbers);
+    s->count = (double)s->op->n;
+    if (rc == OK)
+        step_take_rate(s, s->op->n);
+    step_note(s, "rebuilt: destroyed, created, trained and loaded with all live rows");
+    return rc;
+}

@@ -1,0 +1,323 @@
+/* search.c - searches: some queries run one at a time for latency, the others as
+   a batch for throughput. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/run/measure/folder.h"
+#include "src/run/replay/query/answer_buffer.h"
+#include "src/run/replay/query/answer_clusters.h"
+#include "src/run/replay/verbs.h"
+
+/* ---- 1. the passes */
+
+/* State that the passes of one point share. */
+struct passes {
+    struct query_batch *batch;
+    struct step_record *step;
+    struct query_shares shares;
+    /* Answers of one query, and answers of the whole batch. */
+    struct answer_buffer single_answers, batch_answers;
+    struct buffer found; /* ids of single queries' answers, queries.n x k */
+};
+
+static int passes_make(struct passes *p, struct query_batch *batch, struct step_record *s,
+                       struct query_shares shares)
+{
+    *p = (struct passes){ .batch = batch, .step = s, .shares = shares };
+    int rc = answer_buffer_make(&p->single_answers, batch, 1);
+    if (rc == OK)
+        rc = answer_buffer_make(&p->batch_answers, batch, shares.n_batch);
+    if (rc == OK)
+        rc = buffer_reserve(&p->found, (batch->queries.n * batch->k + 1) * sizeof(uint64_t),
+                            batch->replay->err);
+    if (rc == OK) /* prevents page faults later */
+        memset(p->found.bytes, 0xff, (batch->queries.n * batch->k + 1) * sizeof(uint64_t));
+    return rc;
+}
+
+static void passes_free(struct passes *p)
+{
+    answer_buffer_free(&p->single_answers);
+    answer_buffer_free(&p->batch_answers);
+    buffer_free(&p->found);
+}
+
+/* Clears the answers and runs one query. *ns: its time; ns may be NULL. */
+static int ask_one(struct passes *p, struct vectors of, size_t q, uint64_t *ns)
+{
+    struct query_batch *batch = p->batch;
+
+    answer_buffer_clear(&p->single_answers, batch);
+    if (p->step->cold)
+        folder_uncache(batch->replay->state_dir);
+    const uint64_t start = clock_ns();
+    const int rc = query_batch_search(batch, of, q, 1, &p->single_answers);
+
+    if (ns)
+        *ns = clock_ns() - start;
+    return rc;
+}
+
+static int ask_and_keep(struct passes *p, size_t q, uint64_t *ns)
+{
+    struct query_batch *batch = p->batch;
+    int rc = ask_one(p, batch->queries, q, ns);
+
+    if (rc == OK)
+        rc = answer_buffer_check(&p->single_answers, batch, q);
+    if (rc == OK)
+        memcpy((uint64_t *)p->found.bytes + q * batch->k, p->single_answers.kept,
+               batch->k * sizeof(uint64_t));
+    return rc;
+}
+
+static int ask_warm(void *to, struct query_batch *batch, size_t q)
+{
+    return ask_one(to, batch->warm, q, NULL);
+}
+
+static int warm_up(struct passes *p)
+{
+    struct query_batch *batch = p->batch;
+    struct time_mark from;
+    int rc = OK;
+
+    time_mark_take(&from);
+    for (size_t q = 0; rc == OK && q < batch->warm.n / 2; q++)
+        rc = ask_warm(p, batch, q);
+    step_take_untimed_search(p->step, &from, batch->warm.n / 2);
+    return rc;
+}
+
+static int single_pass(struct passes *p)
+{
+    struct query_batch *batch = p->batch;
+    const size_t n = p->shares.n_single;
+    struct buffer times = { 0 };
+    struct time_mark from;
+    int rc = buffer_reserve(&times, (n + 1) * sizeof(uint64_t), batch->replay->err);
+    uint64_t *ns = times.bytes;
+
+    if (rc == OK)
+        memset(ns, 0, n * sizeof *ns); /* touched before the clock starts */
+    batch->work = (struct work){ 0 };
+    time_mark_take(&from);
+    for (size_t q = 0; rc == OK && q < n; q++)
+        rc = ask_and_keep(p, q, &ns[q]);
+    step_take_timed(p->step, &from, batch->threads);
+    if (rc == OK) {
+        step_take_times(batch->replay, p->step, ns, n);
+        step_take_work(p->step, batch->work, n);
+    }
+    buffer_free(&times);
+    return rc;
+}
+
+static int batch_pass(struct passes *p)
+{
+    struct query_batch *batch = p->batch;
+    const size_t first = p->shares.first_batch, n = p->shares.n_batch;
+    struct time_mark from;
+
+    answer_buffer_clear(&p->batch_answers, batch);
+    if (p->step->cold)
+        folder_uncache(batch->replay->state_dir);
+    time_mark_take(&from);
+    const uint64_t start = clock_ns();
+    int rc = query_batch_search(batch, batch->queries, first, n, &p->batch_answers);
+    step_take_batch(batch->replay, p->step, start, clock_ns(), n);
+    step_take_timed(p->step, &from, batch->threads);
+    if (rc == OK)
+        rc = answer_buffer_check(&p->batch_answers, batch, first);
+    return rc == OK
+               ? query_batch_score(batch, PASS_THROUGHPUT, first, p->batch_answers.kept, n, NULL)
+               : rc;
+}
+
+/* Runs the queries of the batch one at a time, untimed. Recall then covers all queries, and the two
+   passes can be compared. */
+static int remaining_pass(struct passes *p)
+{
+    struct query_batch *batch = p->batch;
+    const size_t n = batch->queries.n, first = p->shares.n_single;
+    struct time_mark from;
+    int rc = OK;
+
+    time_mark_take(&from);
+    for (size_t q = first; rc == OK && q < n; q++)
+        rc = ask_and_keep(p, q, NULL);
+    step_take_untimed_search(p->step, &from, n - first);
+    return rc == OK ? query_batch_score(batch, PASS_SINGLE, 0, p->found.bytes, n, NULL) : rc;
+}
+
+/* ---- 2. a point */
+
+/* Records how much of an on-disk index the page cache holds before the clock starts. A cold search
+   empties the cache first. */
+static void look_at_cache(struct replay_session *r, struct step_record *s)
+{
+    if (!(r->ops->flags & INDEX_ON_DISK)) {
+        if (s->op->cold)
+            step_note(s, "cold: this method keeps nothing on disk");
+        return;
+    }
+    s->cold = s->op->cold;
+    if (s->cold)
+        folder_uncache(r->state_dir);
+    const double share = folder_cached(r->state_dir);
+    step_stat(s, "cached_share", share);
+    if (s->cold && share > .05)
+        step_note(s, "cold: the page cache keeps %.0f %% of the files all the same", 100 * share);
+}
+
+static int run_passes(struct passes *p)
+{
+    struct replay_session *r = p->batch->replay;
+    const bool warmup = r->env->experiment->warmup && p->batch->warm.n > 0;
+    int rc = OK;
+
+    if (warmup) {
+        rc = warm_up(p);
+        p->step->warmup = true;
+    }
+    if (rc == OK) {
+        look_at_cache(r, p->step);
+        rc = single_pass(p);
+    }
+    /* The probe compares repeated queries with new ones, so these must run once. */
+    if (rc == OK && !warmup)
+        rc = warm_up(p);
+    if (rc == OK)
+        rc = batch_pass(p);
+    if (rc == OK)
+        rc = remaining_pass(p);
+    return rc == OK ? query_batch_probe(p->batch, p->step, ask_warm, p) : rc;
+}
+
+/* Runs all passes of one point on the queries at these positions (NULL: all). */
+static int search_point(struct replay_session *r, struct step_record *s, const uint64_t *positions,
+                        size_t n, const void *knobs)
+{
+    const struct op *op = s->op;
+    struct buffer order = { 0 };
+    struct query_batch batch = { 0 };
+    struct passes p = { 0 };
+    int rc;
+
+    s->count = (double)n;
+    step_note_lacks(s, r);
+    if (!r->ops->search)
+        return step_unsupported(s, "this method has no search");
+    if (op->as_of && session_version(r, op->as_of) == VERSION_NONE)
+        return step_unsupported(s, "this method holds no such version");
+    if (op->clusters && !r->ops->cluster)
+        return step_unsupported(s, "clusters: this method has no clusters");
+    if ((rc = buffer_reserve(&order, (n + 1) * sizeof(uint64_t), r->err)) != OK)
+        return rc;
+    const struct query_shares shares = query_shares_of(positions, n, order.bytes);
+    rc = query_batch_begin(&batch, r, op, order.bytes, n, knobs, s);
+    if (rc == OK)
+        rc = passes_make(&p, &batch, s, shares);
+    if (rc == OK)
+        rc = run_passes(&p);
+    if (rc == OK && op->clusters)
+        rc = answer_clusters_measure(&batch, p.found.bytes, s);
+    passes_free(&p);
+    query_batch_end(&batch);
+    buffer_free(&order);
+    return step_take_unsupported(s, r, rc);
+}
+
+/* ---- 3. calibration: the first point that reaches a recall on the queries at even positions */
+
+static int tuning_recall(struct replay_session *r, struct step_record *s, const uint64_t *even,
+                         size_t n, const void *knobs, double *recall)
+{
+    struct answer_buffer answers = { 0 };
+    struct query_batch batch = { 0 };
+    int rc = query_batch_begin(&batch, r, s->op, even, n, knobs, s);
+
+    if (rc == OK)
+        rc = answer_buffer_make(&answers, &batch, n);
+    if (rc == OK)
+        rc = query_batch_search(&batch, batch.queries, 0, n, &answers);
+    if (rc == OK)
+        rc = answer_buffer_check(&answers, &batch, 0);
+    if (rc == OK)
+        rc = query_batch_score(&batch, PASS_TUNING, 0, answers.kept, n, recall);
+    answer_buffer_free(&answers);
+    query_batch_end(&batch);
+    return rc;
+}
+
+static int calibrate(struct replay_session *r, struct step_record *s, const uint64_t *even,
+                     size_t n, size_t *chosen)
+{
+    const double want = r->cell->method->calibrate_recall;
+    double best = -1, recall = NAN;
+    size_t tried = 0;
+    int rc = OK;
+
+    for (size_t p = 0; rc == OK && p < r->cell->n_points && !(best >= want); p++) {
+        rc = tuning_recall(r, s, even, n, r->cell->points[p].knobs, &recall);
+        tried++;
+        if (rc == OK && recall > best) {
+            best = recall;
+            *chosen = p;
+        }
+    }
+    const struct point *point = &r->cell->points[*chosen];
+    s->calibrated = json_pack("{s:f, s:s, s:O?, s:o, s:b, s:I, s:I}", "recall", want, "point",
+                              point->name ? point->name : "", "knobs", point->knobs_json,
+                              "tuning_recall", json_number(best), "reached", best >= want,
+                              "tuning_queries", (json_int_t)n, "points_tried", (json_int_t)tried);
+    return rc;
+}
+
+/* Whether the method and the operation permit calibration. */
+static bool can_calibrate(const struct replay_session *r, const struct op *op)
+{
+    return op->rows->n >= 2 && r->ops->search &&
+           !(op->as_of && session_version(r, op->as_of) == VERSION_NONE);
+}
+
+/* Emits one step, for the chosen point, or for the first point if none can be chosen. */
+static int search_calibrated(struct replay_session *r, const struct op *op)
+{
+    const size_t n = op->rows->n, n_even = (n + 1) / 2;
+    struct buffer positions = { 0 };
+    struct step_record s;
+    size_t chosen = 0;
+    int rc;
+
+    step_begin(&s, r, op, 0);
+    if (!can_calibrate(r, op))
+        return step_finish(&s, r, search_point(r, &s, NULL, n, r->cell->points[0].knobs));
+    if ((rc = buffer_reserve(&positions, n * sizeof(uint64_t), r->err)) == OK) {
+        uint64_t *even = positions.bytes, *odd = even + n_even;
+
+        for (size_t i = 0; i < n; i++)
+            (i % 2 ? odd : even)[i / 2] = i;
+        rc = calibrate(r, &s, even, n_even, &chosen);
+        if (rc == OK)
+            rc = search_point(r, &s, odd, n - n_even, r->cell->points[chosen].knobs);
+    }
+    buffer_free(&positions);
+    return step_finish(&s, r, rc);
+}
+
+int replay_search(struct replay_session *r)
+{
+    const struct op *op = &r->list->ops[r->at];
+    int rc = OK;
+
+    if (r->cell->method->calibrate_recall > 0)
+        return search_calibrated(r, op);
+    for (size_t p = 0; rc == OK && p < r->cell->n_points; p++) {
+        struct step_record s;
+
+        step_begin(&s, r, op, p);
+        rc = step_finish(&s, r, search_point(r, &s, NULL, op->rows->n, r->cell->points[p].knobs));
+    }
+    return rc;
+}

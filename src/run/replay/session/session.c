@@ -1,0 +1,162 @@
+/* session.c - see session.h. */
+#define _GNU_SOURCE
+#include "src/run/replay/session/session.h"
+#include "src/run/measure/folder.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/base/clock.h"
+#include "src/core/parallel.h"
+#include "src/run/replay/session/time_mark.h"
+
+/* ---- 1. the index */
+
+int session_open_index(struct replay_session *r)
+{
+    int rc = index_open(&r->checked, r->ops, &r->index_env, r->params);
+
+    r->open = rc == OK;
+    return rc;
+}
+
+static int open_first(struct replay_session *r)
+{
+    struct time_mark from;
+
+    /* Otherwise the method would reuse memory that the parent freed, and its
+       growth would be underestimated. */
+    (void)malloc_trim(0);
+    memory_reset_peak();
+    (void)memory_resident_read(0, &r->before);
+    memory_files_read(0, &r->files_before);
+    r->shared_files_before = memory_shared_files_bytes();
+    r->family = r->env->family > 0 ? r->env->family : getpid();
+    time_mark_take(&from);
+    const uint64_t start = clock_ns();
+    const int rc = session_open_index(r);
+    r->create_seconds = clock_seconds(clock_ns() - start);
+    r->untimed_ns = time_mark_since(&from).process_ns;
+    return rc;
+}
+
+/* Sets the cell's params. Under the policy "replace", a method with that
+   option reuses deleted entries. */
+static int take_params(struct replay_session *r)
+{
+    if (r->ops->params_bytes == 0)
+        return OK;
+    r->params = mem_alloc(NULL, r->ops->params_bytes);
+    if (!r->params)
+        return fail(r->err, ERR_NO_MEMORY, "out of memory for parameters");
+    if (r->cell->params)
+        memcpy(r->params, r->cell->params, r->ops->params_bytes);
+    else
+        param_defaults(r->ops->params, r->params);
+    if (r->cell->method->deletes == DELETES_REPLACE && param_find(r->ops->params, "deletes"))
+        return param_set(r->ops->params, r->params, "deletes",
+                         (struct param_value){ .kind = VALUE_TEXT, .text = "replace" },
+                         r->ops->name, r->err);
+    return OK;
+}
+
+/* ---- 2. folders, memory, threads */
+
+int session_fresh_dir(const char *path, struct error *err)
+{
+    folder_remove(path);
+    return mkdir(path, 0700) == 0 ? OK : fail_errno(err, ERR_IO, "%s: cannot be created", path);
+}
+
+static int make_dir(const char *parent, const char *name, char *out, struct error *err)
+{
+    if (snprintf(out, PATH_MAX, "%s/%s", parent, name) >= PATH_MAX)
+        return fail(err, ERR_IO, "%s/%s: the path is too long", parent, name);
+    if (mkdir(out, 0700) != 0 && errno != EEXIST)
+        return fail_errno(err, ERR_IO, "%s: cannot be created", out);
+    return OK;
+}
+
+int session_begin(struct replay_session *r, const struct replay_env *env, struct error *err)
+{
+    const struct op_list *list = env->list;
+    int rc;
+
+    *r = (struct replay_session){ .env = env,
+                                  .list = list,
+                                  .cell = env->cell,
+                                  .ops = env->cell->method->ops,
+                                  .err = err,
+                                  .clock_cost_ns = clock_cost_ns() };
+    idmap_init(&r->versions, NULL);
+    r->account.limit_bytes = (size_t)env->memory_limit;
+    if ((rc = make_dir(env->dir, "state", r->state_dir, err)) != OK ||
+        (rc = make_dir(env->dir, "saved", r->saved_dir, err)) != OK ||
+        (rc = live_state_init(&r->now, list, err)) != OK || (rc = take_params(r)) != OK)
+        return rc;
+    r->pool = pool_create(env->threads);
+    if (!r->pool)
+        return fail(err, ERR_NO_MEMORY, "cannot start %zu threads", env->threads);
+    r->index_env = (struct index_env){
+        .dim = list->dim,
+        .element = env->cell->element,
+        .metric = list->metric,
+        .expected_n = env->experiment->size_hint ? list->max_live : 0,
+        .seed = env->cell->seed,
+        .k_hint = list->max_k,
+        .n_attributes = list->n_fields,
+        .mem = &r->account,
+        .pool = r->pool,
+        .kernels = env->kernels,
+        .error = err,
+        .dir = r->state_dir,
+        .device = "cpu",
+        .clock_ns = clock_ns,
+    };
+    return open_first(r);
+}
+
+void session_end(struct replay_session *r)
+{
+    if (r->open)
+        index_close(&r->checked);
+    if (r->pool)
+        pool_destroy(r->pool);
+    live_state_free(&r->now);
+    idmap_free(&r->versions);
+    mem_free(NULL, r->params);
+}
+
+/* ---- 3. transactions and snapshots */
+
+bool session_transacts(const struct replay_session *r)
+{
+    const struct method_spec *m = r->cell->method;
+
+    return r->ops->txn && !m->rebuild && m->deletes != DELETES_FILTER &&
+           m->deletes != DELETES_REBUILD;
+}
+
+bool session_keeps_attributes(const struct replay_session *r)
+{
+    return r->ops->attributes && r->cell->method->deletes != DELETES_FILTER;
+}
+
+uint64_t session_version(const struct replay_session *r, size_t as_of)
+{
+    uint64_t version = VERSION_NONE;
+
+    (void)idmap_get(&r->versions, as_of, &version);
+    return version;
+}
+
+void session_forget_versions(struct replay_session *r)
+{
+    idmap_free(&r->versions);
+    idmap_init(&r->versions, NULL);
+    r->in_transaction = false;
+}

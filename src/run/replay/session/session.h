@@ -1,0 +1,84 @@
+/* session.h - the index of a cell's replay, with its environment, ids, files and snapshots. */
+#ifndef DRIFTLINE_RUN_REPLAY_SESSION_H
+#define DRIFTLINE_RUN_REPLAY_SESSION_H
+
+#include <limits.h>
+
+#include "src/base/clock.h"
+#include "src/core/checked.h"
+#include "src/core/mem.h"
+#include "src/run/measure/histogram.h"
+#include "src/run/measure/memory.h"
+#include "src/run/replay/replay.h"
+#include "src/workload/gather.h"
+#include "src/workload/live_state.h"
+
+struct replay_session {
+    const struct replay_env *env;
+    const struct op_list *list;
+    const struct cell *cell;
+    const struct index_ops *ops;
+    void *params; /* the cell's, plus those of the deletes policy, with the changes by w:set */
+    bool params_changed;
+    struct mem account;
+    struct pool *pool;
+    struct index_env index_env;
+    /* checked.live: the ids in the index. A policy may keep them after their deletion. */
+    struct checked checked;
+    bool open;
+    struct live_state now; /* the state after operation `at` */
+    size_t at;
+    struct error *err;
+    struct histogram latency;
+    uint64_t clock_cost_ns;
+    struct resident before; /* before the first create() */
+    struct memory_files files_before;
+    uint64_t shared_files_before, resolution;
+    long family;             /* root of all processes that the cell may start */
+    double create_seconds;   /* of the first create() */
+    double check_seconds;    /* of the last check(); decides whether to run the next */
+    uint64_t untimed_ns;     /* of create(), charged to the next step */
+    double children_seconds; /* processor time of the harness's child processes */
+    /* An unsupported change: the index lacks its effect. NULL: none. */
+    const struct op *lacks;
+    char state_dir[PATH_MAX], saved_dir[PATH_MAX];
+    /* From the number of a snapshot's operation, plus one, to the method's version. */
+    struct idmap versions;
+    bool in_transaction; /* the method's own transaction is open */
+};
+
+/* Prepares folders, memory, threads and an empty index. The caller calls session_end()
+   even after an error. */
+int session_begin(struct replay_session *, const struct replay_env *, struct error *);
+void session_end(struct replay_session *);
+/* Opens an empty index: index_open() with the cell's environment and params. */
+int session_open_index(struct replay_session *);
+/* Creates an empty folder and removes its previous contents. */
+int session_fresh_dir(const char *path, struct error *);
+
+/* Whether the method runs transactions itself. Otherwise operations wait for the commit (txn.c), as
+   they do under policies that replace an operation by others. */
+bool session_transacts(const struct replay_session *);
+bool session_keeps_attributes(const struct replay_session *);
+#define VERSION_NONE UINT64_MAX
+/* The method's version of the snapshot that operation as_of - 1 made, or VERSION_NONE. */
+uint64_t session_version(const struct replay_session *, size_t as_of);
+/* Forgets all versions. They end with their index. */
+void session_forget_versions(struct replay_session *);
+
+/* The interval without the cost of reading the clock. */
+static inline uint64_t session_interval_ns(const struct replay_session *r, uint64_t start,
+                                           uint64_t end)
+{
+    const uint64_t ns = end - start;
+
+    return ns > r->clock_cost_ns ? ns - r->clock_cost_ns : 0;
+}
+
+/* Whether rows and queries are scaled to unit length before the method gets them. */
+static inline bool session_unit_rows(const struct replay_session *r)
+{
+    return r->list->metric == METRIC_COS && r->cell->element == ELEMENT_F32;
+}
+
+#endif

@@ -1,0 +1,231 @@
+/* step.c - the record of one step; see step.h. */
+#include "src/run/replay/session/step.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/quote.h"
+
+/* ---- 1. filling it in */
+
+void step_begin(struct step_record *s, struct replay_session *r, const struct op *op, size_t point)
+{
+    *s = (struct step_record){ .op = op,
+                               .index = r->at,
+                               .point = point,
+                               .status = "ok",
+                               .count = NAN,
+                               .seconds = NAN,
+                               .per_second = NAN,
+                               .single_per_second = NAN,
+                               .ns_each = NAN,
+                               .distances = NAN,
+                               .estimates = NAN,
+                               .bytes_read = NAN,
+                               .scanned = NAN,
+                               .wrong_ids = NAN,
+                               .latency = &r->latency,
+                               .untimed_ns = r->untimed_ns,
+                               .new_over_repeated = NAN };
+    r->untimed_ns = 0;
+    histogram_clear(&r->latency);
+    time_mark_take(&s->began);
+    if (r->env->begin)
+        r->env->begin(r->env->to, r->at, point);
+}
+
+void step_note(struct step_record *s, const char *format, ...)
+{
+    const size_t used = strlen(s->note);
+    va_list args;
+
+    va_start(args, format);
+    if (used + 3 < sizeof s->note) {
+        memcpy(s->note + used, used ? "; " : "", used ? 3 : 1);
+        (void)vsnprintf(s->note + used + (used ? 2 : 0), sizeof s->note - used - 2, format, args);
+    }
+    va_end(args);
+}
+
+int step_unsupported(struct step_record *s, const char *what)
+{
+    s->status = "unsupported";
+    step_note(s, "%s", what);
+    return OK;
+}
+
+int step_take_unsupported(struct step_record *s, struct replay_session *r, int rc)
+{
+    if (rc != ERR_UNSUPPORTED)
+        return rc;
+    step_unsupported(s, r->err->text);
+    error_clear(r->err);
+    return OK;
+}
+
+void step_note_lacks(struct step_record *s, const struct replay_session *r)
+{
+    if (r->lacks)
+        step_note(s, "operation %td (%s) was unsupported: the index does not hold what it should",
+                  r->lacks - r->list->ops + 1, op_name(r->lacks->kind));
+}
+
+void step_stat(struct step_record *s, const char *name, double value)
+{
+    if (!s->stats)
+        s->stats = json_object();
+    (void)json_object_set_new(s->stats, name, json_number(value));
+}
+
+void step_set_queries(struct step_record *s, const char *name, json_t *take)
+{
+    if (!s->queries)
+        s->queries = json_object();
+    (void)json_object_set_new(s->queries, name, take);
+}
+
+void step_take_call(struct replay_session *r, struct step_record *s, uint64_t ns)
+{
+    s->seconds = clock_seconds(ns);
+    histogram_clear(&r->latency);
+    histogram_add(&r->latency, ns);
+}
+
+void step_take_rate(struct step_record *s, size_t n)
+{
+    s->count = (double)n;
+    if (s->count > 0 && s->seconds > 0) {
+        s->per_second = s->count / s->seconds;
+        s->ns_each = s->seconds * 1e9 / s->count;
+    }
+}
+
+/* ---- 2. its JSON */
+
+static json_t *or_null(json_t *taken)
+{
+    return taken ? taken : json_null();
+}
+
+json_t *step_latency_json(const struct histogram *h)
+{
+    if (h->n == 0)
+        return NULL;
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o}", "p50", json_number(histogram_quantile(h, .5)), "p90",
+        json_number(histogram_quantile(h, .9)), "p99", json_number(histogram_quantile(h, .99)),
+        "p999", json_number(histogram_quantile(h, .999)), "max", json_number((double)h->max),
+        "mean", json_number(histogram_mean(h)));
+}
+
+/* [[ns, count], ...] ascending, for a plot of the complementary distribution. */
+static json_t *counts_json(const struct histogram *h)
+{
+    json_t *counts = h->n ? json_array() : NULL;
+    uint64_t value, count;
+
+    for (size_t at = 0; counts && (count = histogram_next(h, &at, &value)) > 0;)
+        (void)json_array_append_new(counts,
+                                    json_pack("[I, I]", (json_int_t)value, (json_int_t)count));
+    return counts;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* Untimed searches are assumed to cost as much as timed ones. The excess is other work. */
+static uint64_t search_excess(const struct step_record *s)
+{
+    if (s->timed_queries == 0)
+        return 0;
+    const double each = (double)s->timed_queries_ns / (double)s->timed_queries;
+    const double expected = each * (double)s->untimed_queries;
+
+    return (double)s->untimed_search_ns > expected
+               ? (uint64_t)((double)s->untimed_search_ns - expected)
+               : 0;
+}
+
+/* Adds the method's work to the step's JSON. */
+static void put_work(struct step_record *s, json_t *step)
+{
+    const struct time_mark d = time_mark_since(&s->began);
+    const uint64_t others = less(d.process_ns, d.main_ns);
+    const uint64_t background = less(others, s->sections_other_ns);
+    const double untimed = clock_seconds(s->untimed_ns + search_excess(s) + background);
+
+    (void)json_object_set_new(step, "timed_seconds", json_real(clock_seconds(s->timed_ns)));
+    (void)json_object_set_new(step, "untimed_seconds", json_real(untimed));
+    (void)json_object_set_new(step, "cpu_seconds", json_real(clock_seconds(s->timed_cpu_ns)));
+    (void)json_object_set_new(step, "new_over_repeated", json_number(s->new_over_repeated));
+}
+
+static json_t *step_json(struct step_record *s, const struct replay_session *r)
+{
+    const char *tag = s->op ? s->op->tag : "end";
+    json_t *json = json_object();
+    const struct {
+        const char *name;
+        json_t *value_take;
+    } fields[] = {
+        { "index", json_integer((json_int_t)s->index) },
+        { "op", json_string(s->op ? op_name(s->op->kind) : "checkpoint") },
+        { "tag", tag ? json_string(tag) : json_null() },
+        { "status", json_string(s->status) },
+        { "note", or_null(s->note[0] ? quote_json(s->note) : NULL) },
+        { "count", json_number(s->count) },
+        { "live", json_number((double)r->now.live.n) },
+        { "seconds", json_number(s->seconds) },
+        { "per_second", json_number(s->per_second) },
+        { "single_per_second", json_number(s->single_per_second) },
+        { "ns_each", json_number(s->ns_each) },
+        { "latency_ns", or_null(step_latency_json(s->latency)) },
+        { "latency_counts", or_null(counts_json(s->latency)) },
+        { "recall", json_null() }, /* scorer.h fills these in */
+        { "range", json_null() },
+        { "distances", json_number(s->distances) },
+        { "estimates", json_number(s->estimates) },
+        { "bytes_read", json_number(s->bytes_read) },
+        { "scanned", json_number(s->scanned) },
+        { "wrong_ids", json_number(s->wrong_ids) },
+        { "memory", or_null(s->memory) },
+        { "warmup", json_boolean(s->warmup) },
+        { "cold", json_boolean(s->cold) },
+        { "repeated", json_boolean(s->op && s->op->repeated) },
+        { "calibrated", or_null(s->calibrated) },
+        { "stats", s->stats ? s->stats : json_object() },
+        { "queries", or_null(s->queries) },
+    };
+
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        (void)json_object_set_new(json, fields[i].name, fields[i].value_take);
+    if (s->op && s->op->settings)
+        (void)json_object_set_new(json, "set", or_null(json_loads(s->op->settings, 0, NULL)));
+    put_work(s, json);
+    s->memory = s->stats = s->queries = s->calibrated = NULL;
+    return json;
+}
+
+/* Passes the step to step_take() and releases it. */
+static int hand_on(struct step_record *s, struct replay_session *r)
+{
+    json_t *json = step_json(s, r);
+
+    if (r->env->step_take)
+        return r->env->step_take(r->env->to, s->point, json, r->err);
+    json_decref(json);
+    return OK;
+}
+
+int step_finish(struct step_record *s, struct replay_session *r, int rc)
+{
+    if (rc != OK) {
+        s->status = "failed";
+        step_note(s, "%s", r->err->text);
+    }
+    const int sent = hand_on(s, r);
+    return rc != OK ? rc : sent;
+}

@@ -1,0 +1,31 @@
+/* verbs.h - the functions that run each kind of operation of a workload.
+   replay.c has their table. */
+#ifndef DRIFTLINE_RUN_REPLAY_VERBS_H
+#define DRIFTLINE_RUN_REPLAY_VERBS_H
+
+#include "src/run/replay/session/step.h"
+
+/* Each operation of ops.def has a function replay_NAME(). ONE_STEP: replay.c begins and finishes
+   its step. OWN_STEPS: the function does so itself; a search has one step per point. */
+#define ONE_STEP(name)                     int replay_##name(struct replay_session *, struct step_record *);
+#define OWN_STEPS(name)                    int replay_##name(struct replay_session *);
+#define OP(KIND, name, steps, rows, flags) steps(name)
+#include "src/workload/ops.def"
+#undef ONE_STEP
+#undef OWN_STEPS
+#undef OP
+
+/* These run instead of the operation's own function. */
+
+/* Inside a transaction, for a method without transactions: the operation waits
+   for the commit (txn.c). */
+int replay_wait(struct replay_session *, struct step_record *);
+/* By the method's policy: destroys the index, creates it, trains it on all live rows
+   and inserts them (rebuild.c). */
+bool replay_rebuilds(const struct replay_session *, const struct op *);
+int replay_rebuild(struct replay_session *, struct step_record *);
+/* If the replay is held: waits until the operation may run, and runs rounds of a search meanwhile.
+   *run: whether the operation must run afterwards (held.c). */
+int replay_wait_held(struct replay_session *, bool *run);
+
+#endif

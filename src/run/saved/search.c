@@ -1,0 +1,140 @@
+/* search.c - see search.h. */
+#include "src/run/saved/search.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "src/base/clock.h"
+#include "src/run/measure/histogram.h"
+#include "src/run/replay/query/query_batch.h"
+
+/* The queries in the order in which they are asked, and their answers in that order. */
+struct asked {
+    struct saved_index *index;
+    struct search_request request;
+    struct buffer order, rows, warm, ids, distances;
+    struct query_shares shares;
+};
+
+static int search(struct asked *a, struct vectors of, size_t first, size_t n)
+{
+    const size_t row_bytes = element_row_bytes(of.element, of.dim), k = a->request.k;
+    struct search_request request = a->request;
+    struct search_result result = { .ids = (uint64_t *)a->ids.bytes + first * k,
+                                    .distances = (float *)a->distances.bytes + first * k };
+
+    request.queries =
+        (struct vectors){ (const char *)of.rows + first * row_bytes, n, of.dim, of.element };
+    return a->index->ops->search(a->index->checked.index, &request, &result);
+}
+
+static int prepare(struct asked *a, const struct search_request *r)
+{
+    const struct vectors v = r->queries;
+    const size_t row_bytes = element_row_bytes(v.element, v.dim);
+    struct error *err = a->index->error;
+    int rc = buffer_reserve(&a->order, v.n * sizeof(uint64_t) + 1, err);
+
+    if (rc == OK)
+        rc = buffer_reserve(&a->rows, v.n * row_bytes + 1, err);
+    if (rc == OK)
+        rc = buffer_reserve(&a->ids, v.n * r->k * sizeof(uint64_t) + 1, err);
+    if (rc == OK)
+        rc = buffer_reserve(&a->distances, v.n * r->k * sizeof(float) + 1, err);
+    if (rc != OK)
+        return rc;
+    uint64_t *order = a->order.bytes;
+    a->shares = query_shares_of(NULL, v.n, order);
+    for (size_t i = 0; i < v.n; i++)
+        memcpy((char *)a->rows.bytes + i * row_bytes, (const char *)v.rows + order[i] * row_bytes,
+               row_bytes);
+    memset(a->distances.bytes, 0xff, v.n * r->k * sizeof(float)); /* prevents page faults later */
+    a->request.queries.rows = a->rows.bytes;
+    return OK;
+}
+
+static int warm_up(struct asked *a)
+{
+    const struct vectors v = a->request.queries;
+    struct vectors warm;
+    int rc = query_warm_make(v, a->index->env.metric, v.n < WARMUP_QUERIES ? v.n : WARMUP_QUERIES,
+                             &a->warm, &warm, a->index->error);
+
+    for (size_t q = 0; rc == OK && q < warm.n; q++)
+        rc = search(a, warm, q, 1);
+    return rc;
+}
+
+static int timed(struct asked *a, struct histogram *latency, struct saved_times *times)
+{
+    const uint64_t cost_ns = clock_cost_ns();
+    uint64_t start;
+    int rc = OK;
+
+    histogram_clear(latency);
+    for (size_t q = 0; rc == OK && q < a->shares.n_single; q++) {
+        start = clock_ns();
+        rc = search(a, a->request.queries, q, 1);
+        const uint64_t ns = clock_ns() - start;
+        histogram_add(latency, ns > cost_ns ? ns - cost_ns : 0);
+    }
+    start = clock_ns();
+    if (rc == OK)
+        rc = search(a, a->request.queries, a->shares.first_batch, a->shares.n_batch);
+    times->queries_per_second = (double)a->shares.n_batch / clock_seconds(clock_ns() - start);
+    times->n_single = a->shares.n_single;
+    times->n_batch = a->shares.n_batch;
+    times->p50_ns = histogram_quantile(latency, .5);
+    times->p99_ns = histogram_quantile(latency, .99);
+    return rc;
+}
+
+int saved_search(struct saved_index *s, const struct search_request *r, uint64_t *ids,
+                 struct saved_times *times)
+{
+    struct asked a = { .index = s, .request = *r };
+    struct histogram *latency = mem_alloc(NULL, sizeof *latency); /* too large for the stack */
+    int rc = latency ? index_admit_search(&s->checked, r)
+                     : fail(s->error, ERR_NO_MEMORY, "out of memory for a histogram");
+
+    if (rc == OK)
+        rc = prepare(&a, r);
+    if (rc == OK)
+        rc = warm_up(&a);
+    if (rc == OK) {
+        memset(a.ids.bytes, 0xff, r->queries.n * r->k * sizeof(uint64_t));
+        rc = timed(&a, latency, times);
+    }
+    for (size_t i = 0; rc == OK && i < r->queries.n; i++)
+        memcpy(ids + ((const uint64_t *)a.order.bytes)[i] * r->k,
+               (const uint64_t *)a.ids.bytes + i * r->k, r->k * sizeof *ids);
+    buffer_free(&a.order);
+    buffer_free(&a.rows);
+    buffer_free(&a.warm);
+    buffer_free(&a.ids);
+    buffer_free(&a.distances);
+    mem_free(NULL, latency);
+    return rc;
+}
+
+static bool is_among(int64_t id, const uint64_t *ids, size_t k)
+{
+    for (size_t i = 0; i < k; i++)
+        if (ids[i] == (uint64_t)id)
+            return true;
+    return false;
+}
+
+double saved_recall(const uint64_t *ids, size_t n, size_t k, const int64_t *truth, size_t columns)
+{
+    size_t found = 0, wanted = 0;
+
+    for (size_t q = 0; q < n; q++)
+        for (size_t j = 0; j < k; j++) {
+            const int64_t id = truth[q * columns + j];
+
+            wanted += id >= 0;
+            found += id >= 0 && is_among(id, ids + q * k, k);
+        }
+    return wanted ? (double)found / (double)wanted : NAN;
+}

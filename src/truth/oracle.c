@@ -1,0 +1,352 @@
+/* oracle.c - the ground truth of every search of a list. A query set that is searched again updates
+   its earlier neighbours. */
+#include "src/truth/oracle.h"
+
+#include <cblas.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "src/base/clock.h"
+#include "src/core/mem.h"
+#include "src/truth/oracle_internal.h"
+#include "src/workload/gather.h"
+
+/* In answers. A larger truth is not cached: computing it again is about as fast as reading it. */
+static const size_t MOST_CACHED = (size_t)64 << 20;
+
+/* The limit for ground truth of range searches, in bytes: half of the machine's memory, because the
+   cells need memory too. */
+static size_t memory_for_ranges(void)
+{
+    const size_t all = (size_t)mem_of_machine();
+
+    return all > 0 ? all / 2 : SIZE_MAX;
+}
+
+static bool has_truth(const struct op *op)
+{
+    return (op_info(op->kind)->flags & OP_ASKS) && op->rows && (op->kind == OP_RANGE || op->k > 0);
+}
+
+static void add_note(struct oracle *oracle, const struct error *note)
+{
+    const size_t most = sizeof oracle->notes / sizeof *oracle->notes;
+    char *text = note->code && oracle->n_notes < most ? mem_strdup(NULL, note->text) : NULL;
+
+    if (text)
+        oracle->notes[oracle->n_notes++] = text;
+}
+
+static int find_query_sets(struct oracle_run *w)
+{
+    w->query_sets = mem_zalloc(NULL, w->list->n * sizeof *w->query_sets);
+    w->query_set_of = mem_array(NULL, w->list->n, sizeof *w->query_set_of);
+    if (!w->query_sets || !w->query_set_of)
+        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu operations", w->list->n);
+    for (size_t i = 0; i < w->list->n; i++) {
+        const struct op *op = &w->list->ops[i];
+        size_t at = 0;
+
+        w->query_set_of[i] = SIZE_MAX;
+        if (!has_truth(op))
+            continue;
+        const XXH128_hash_t key = oracle_query_set_key(w->list, op);
+        while (at < w->n_query_sets && !XXH128_isEqual(w->query_sets[at].key, key))
+            at++;
+        w->n_query_sets += at == w->n_query_sets;
+        w->query_sets[at].key = key;
+        w->query_sets[at].n_queries = op->rows->n;
+        w->query_sets[at].left++;
+        w->n_asked++;
+        w->query_set_of[i] = at;
+    }
+    return OK;
+}
+
+static int fill_search(struct truth *t, const struct query_set *q, struct error *err)
+{
+    t->ids = mem_array(NULL, t->n_queries * t->k + 1, sizeof *t->ids);
+    t->distances = mem_array(NULL, t->n_queries * t->k + 1, sizeof *t->distances);
+    if (!t->ids || !t->distances)
+        return fail(err, ERR_NO_MEMORY, "truth: out of memory for %zu answers",
+                    t->n_queries * t->k);
+    for (size_t i = 0; i < t->n_queries; i++)
+        for (size_t j = 0; j < t->k; j++) {
+            const struct neighbours *known = &q->known[i];
+            const bool there = j < known->n;
+
+            t->ids[i * t->k + j] = there ? known->items[j].id : ID_NONE;
+            t->distances[i * t->k + j] = there ? (float)known->items[j].distance : INFINITY;
+        }
+    return OK;
+}
+
+static size_t answers_of(const struct query_set *q)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < q->n_queries; i++)
+        n += q->known[i].n;
+    return n;
+}
+
+/* *left: bytes that the ground truth of all range searches together may still use. */
+static int fill_range(struct truth *t, const struct query_set *q, size_t *left, struct error *err)
+{
+    size_t n = answers_of(q);
+    const size_t bytes = n * (sizeof *t->ids + sizeof *t->distances);
+
+    if (bytes > *left)
+        return fail(err, ERR_NO_MEMORY,
+                    "%zu answers need more than what is left of half the memory", n);
+    *left -= bytes;
+    t->starts = mem_array(NULL, t->n_queries + 1, sizeof *t->starts);
+    t->ids = mem_array(NULL, n + 1, sizeof *t->ids);
+    t->distances = mem_array(NULL, n + 1, sizeof *t->distances);
+    if (!t->starts || !t->ids || !t->distances)
+        return fail(err, ERR_NO_MEMORY, "truth: out of memory for %zu answers", n);
+    n = 0;
+    for (size_t i = 0; i < t->n_queries; i++) {
+        t->starts[i] = n;
+        for (size_t j = 0; j < q->known[i].n; j++, n++) {
+            t->ids[n] = q->known[i].items[j].id;
+            t->distances[n] = (float)q->known[i].items[j].distance;
+        }
+    }
+    t->starts[t->n_queries] = n;
+    return OK;
+}
+
+/* Whether one query of a cached file is computed again as a check. About 20 files per run are
+   chosen at random, so that the author of a wrong file cannot predict which. */
+static bool is_drawn(const struct oracle_run *w, uint64_t *number)
+{
+    enum { FILES = 20 };
+
+    if (getrandom(number, sizeof *number, 0) != (ssize_t)sizeof *number)
+        return false;
+    const bool drawn = w->n_asked <= FILES || *number % w->n_asked < FILES;
+    *number /= w->n_asked ? w->n_asked : 1;
+    return drawn;
+}
+
+static bool same_neighbours(const struct neighbours *a, const struct neighbours *b)
+{
+    bool same = a->n == b->n;
+
+    for (size_t i = 0; i < a->n && same; i++)
+        same = a->items[i].id == b->items[i].id && !(a->items[i].distance < b->items[i].distance) &&
+               !(a->items[i].distance > b->items[i].distance);
+    return same;
+}
+
+/* Computes one query of a cached file again. Returns false, with a message in `note`, if the file
+   is wrong. */
+static bool holds_up(struct oracle_run *w, const struct query_set *read, const struct op *op,
+                     struct error *note)
+{
+    const bool range = op->kind == OP_RANGE;
+    const uint32_t which = 0;
+    struct neighbours again = { .horizon = range ? (struct neighbour){ op->radius, UINT64_MAX }
+                                                 : HORIZON_NONE };
+    struct exact_scan scan = w->scan;
+    struct buffer rows = { 0 };
+    struct vectors query;
+    struct error err = { 0 };
+    uint64_t number;
+    bool holds = true;
+
+    if (read->n_queries == 0 || !is_drawn(w, &number))
+        return true;
+    number %= read->n_queries;
+    int rc = gather_positions(op->rows, &number, 1, w->list->element, false, &rows, &query, &err);
+    if (rc == OK) {
+        scan.queries = query.rows;
+        scan.most = 0;
+        rc = scan_rows(&scan, w->ids, w->n_ids, &which, 1, &again, range ? SIZE_MAX : op->k, &err);
+    }
+    if (rc == OK)
+        holds = same_neighbours(&again, &read->known[number]);
+    if (!holds)
+        fail(note, ERR_CORRUPT,
+             "a stored truth is wrong (query %" PRIu64 " of the operation on line %d), so it is "
+             "computed again",
+             number + 1, op->line);
+    buffer_free(&rows);
+    mem_free(NULL, again.items);
+    return holds;
+}
+
+/* Replaces the query set's neighbours by the cached ones. The horizon is the last cached neighbour,
+   unless all rows are cached. Returns false if there is no valid file. */
+static bool from_cache(struct oracle_run *w, struct query_set *q, const struct op *op,
+                       XXH128_hash_t key)
+{
+    const bool range = op->kind == OP_RANGE;
+    struct error note = { 0 };
+    struct query_set read = { .n_queries = q->n_queries };
+
+    if (!w->cache_dir || oracle_query_set_begin(w, &read, op) != OK)
+        return false;
+    bool found = truth_load(w->cache_dir, key, w->ids, w->n_ids, read.known, read.n_queries,
+                            range ? SIZE_MAX : op->k, &note);
+    found = found && holds_up(w, &read, op, &note);
+    add_note(w->oracle, &note);
+    if (!found) {
+        oracle_query_set_free(&read);
+        return false;
+    }
+    for (size_t i = 0; !range && i < q->n_queries; i++) {
+        struct neighbours *known = &read.known[i];
+
+        if (known->n > 0 && known->n < w->n_ids)
+            known->horizon = known->items[known->n - 1];
+    }
+    oracle_query_set_free(q);
+    q->known = read.known;
+    q->begun = true;
+    return true;
+}
+
+static int compute(struct oracle_run *w, struct query_set *q, const struct op *op,
+                   XXH128_hash_t key)
+{
+    const uint64_t start = clock_ns();
+    uint32_t *which = mem_array(NULL, q->n_queries + 1, sizeof *which);
+    struct buffer rows = { 0 };
+    struct vectors queries;
+    int rc = which ? OK : fail(w->err, ERR_NO_MEMORY, "truth: out of memory for queries");
+
+    if (rc == OK)
+        rc =
+            gather_view(op->rows, 0, op->rows->n, w->list->element, false, &rows, &queries, w->err);
+    if (rc == OK) {
+        w->scan.queries = queries.rows;
+        w->scan.most = w->range_bytes / RANGE_ANSWER_BYTES + 1;
+        rc = oracle_query_set_update(w, q, op, which);
+    }
+    mem_free(NULL, which);
+    buffer_free(&rows);
+    w->oracle->seconds += clock_seconds(clock_ns() - start);
+    if (rc == OK && w->cache_dir && answers_of(q) <= MOST_CACHED) {
+        struct error note = { 0 };
+
+        truth_store(w->cache_dir, key, w->ids, w->n_ids, q->known, q->n_queries,
+                    op->kind == OP_RANGE ? SIZE_MAX : op->k, &note);
+        add_note(w->oracle, &note);
+    }
+    return rc;
+}
+
+static int answer(struct oracle_run *w, size_t i)
+{
+    const struct op *op = &w->list->ops[i];
+    struct query_set *q = &w->query_sets[w->query_set_of[i]];
+    struct truth *t = &w->oracle->truths[i];
+    int rc = OK;
+
+    w->asked = w->scan.at = live_state_of(&w->now, op);
+    w->n_ids = live_state_ids(w->asked, op->filter_bits, op->filter_ids, w->ids);
+    q->left--;
+    *t = (struct truth){ .n_queries = op->rows->n,
+                         .k = op->kind == OP_RANGE ? 0 : op->k,
+                         .available = w->n_ids };
+    const XXH128_hash_t key = oracle_truth_key(w, op);
+    if (!from_cache(w, q, op, key))
+        rc = compute(w, q, op, key);
+    if (rc == OK)
+        rc = op->kind == OP_RANGE ? fill_range(t, q, &w->range_bytes, w->err)
+                                  : fill_search(t, q, w->err);
+    if (rc == ERR_NO_MEMORY && op->kind == OP_RANGE)
+        fail_within(w->err,
+                    "truth of the range search on line %d, radius %g, %zu queries, %zu rows live "
+                    "(fewer queries, or a smaller radius, find less)",
+                    op->line, op->radius, op->rows->n, w->n_ids);
+    q->at = i + 1;
+    if (q->left == 0)
+        oracle_query_set_free(q);
+    return rc;
+}
+
+static int begin(struct oracle_run *w, const struct kernels *kernels, struct pool *pool)
+{
+    const struct op_list *list = w->list;
+    int rc = live_state_init(&w->now, list, w->err);
+
+    if (rc != OK)
+        return rc;
+    w->oracle->truths = mem_zalloc(NULL, (list->n + 1) * sizeof *w->oracle->truths);
+    w->oracle->n = list->n;
+    w->ids = mem_array(NULL, list->n_ids + 1, sizeof *w->ids);
+    w->fresh = mem_array(NULL, list->n_ids + 1, sizeof *w->fresh);
+    if (!w->oracle->truths || !w->ids || !w->fresh)
+        return fail(w->err, ERR_NO_MEMORY, "truth: out of memory for %zu ids", list->n_ids);
+    w->scan = (struct exact_scan){ .at = &w->now, .kernels = kernels, .pool = pool };
+    for (size_t i = 0; i < list->n; i++) {
+        const enum op_rows rows = op_info(list->ops[i].kind)->rows;
+
+        w->shrinks |= rows == ROWS_GO || rows == ROWS_CHANGE || list->ops[i].removes;
+    }
+    return find_query_sets(w);
+}
+
+static void end(struct oracle_run *w)
+{
+    for (size_t i = 0; w->query_sets && i < w->n_query_sets; i++)
+        oracle_query_set_free(&w->query_sets[i]);
+    mem_free(NULL, w->query_sets);
+    mem_free(NULL, w->query_set_of);
+    mem_free(NULL, w->ids);
+    mem_free(NULL, w->fresh);
+    live_state_free(&w->now);
+}
+
+int oracle_make(struct oracle *oracle, const struct op_list *list, const struct kernels *kernels,
+                struct pool *pool, const char *cache_dir, void (*progress)(void *to, double share),
+                void *to, const volatile int *interrupted, struct error *err)
+{
+    struct oracle_run w = { .oracle = oracle,
+                            .list = list,
+                            .cache_dir = cache_dir,
+                            .range_bytes = memory_for_ranges(),
+                            .err = err };
+    int rc;
+
+    *oracle = (struct oracle){ 0 };
+    /* Each worker of the pool calls SGEMM for its own tile. */
+    openblas_set_num_threads(1);
+    rc = begin(&w, kernels, pool);
+    w.scan.interrupted = interrupted;
+    for (size_t i = 0; rc == OK && i < list->n; i++) {
+        rc = live_state_step(&w.now, i, err);
+        if (rc == OK && has_truth(&list->ops[i]))
+            rc = answer(&w, i);
+        if (progress)
+            progress(to, (double)(i + 1) / (double)list->n);
+    }
+    if (oracle->seconds > 0)
+        oracle->gflops = w.scan.flops / oracle->seconds * 1e-9;
+    end(&w);
+    if (rc != OK)
+        oracle_free(oracle);
+    return rc;
+}
+
+void oracle_free(struct oracle *oracle)
+{
+    for (size_t i = 0; oracle->truths && !oracle->mapped && i < oracle->n; i++) {
+        mem_free(NULL, oracle->truths[i].ids);
+        mem_free(NULL, oracle->truths[i].distances);
+        mem_free(NULL, oracle->truths[i].starts);
+    }
+    mem_free(NULL, oracle->truths);
+    if (oracle->mapped)
+        (void)munmap(oracle->mapped, oracle->mapped_bytes);
+    for (size_t i = 0; i < oracle->n_notes; i++)
+        mem_free(NULL, oracle->notes[i]);
+    *oracle = (struct oracle){ 0 };
+}

@@ -1,0 +1,56 @@
+/* oracle_internal.h - the computation of a list's ground truth. oracle.c goes through the
+ * operations, oracle_query_set.c updates queries that are searched again, oracle_key.c makes the
+ * keys of query sets and of cache files. */
+#ifndef DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
+#define DRIFTLINE_TRUTH_ORACLE_INTERNAL_H
+
+#include <math.h>
+
+#include "src/truth/cache.h"
+#include "src/truth/oracle.h"
+#include "src/truth/scan.h"
+
+/* The same queries with the same k or radius and filter. If they are searched again, the
+   computation starts from the neighbours stored here. */
+struct query_set {
+    XXH128_hash_t key;
+    size_t left; /* how many operations that search it are still to come */
+    bool begun;
+    size_t at; /* one plus the number of the last operation that searched it */
+    struct neighbours *known;
+    size_t n_queries;
+};
+
+struct oracle_run {
+    struct oracle *oracle;
+    const struct op_list *list;
+    const char *cache_dir;
+    struct live_state now;
+    const struct live_state *asked; /* `now`, or the snapshot that the operation searches */
+    struct exact_scan scan;
+    struct query_set *query_sets;
+    size_t n_query_sets;
+    size_t *query_set_of; /* by operation; SIZE_MAX: none */
+    uint64_t *ids;        /* n_ids live ids that pass the filter; capacity list->n_ids */
+    uint64_t *fresh;      /* those inserted since the query set was last searched */
+    size_t n_ids;
+    bool shrinks;       /* the list deletes or updates */
+    size_t range_bytes; /* bytes that the truths of ranges may still use */
+    size_t n_asked;     /* operations that have a truth */
+    struct error *err;
+};
+
+/* Hash of queries, k or radius, and filter. Both functions return 0 if out of memory. */
+XXH128_hash_t oracle_query_set_key(const struct op_list *, const struct op *);
+/* Hash of queries, k or radius, and the rows that are searched (w->ids). */
+XXH128_hash_t oracle_truth_key(const struct oracle_run *w, const struct op *);
+
+/* Allocates q->known, without neighbours. */
+int oracle_query_set_begin(struct oracle_run *, struct query_set *, const struct op *);
+void oracle_query_set_free(struct query_set *);
+/* Updates the neighbours to the live set searched now. Scans only new rows, except for queries that
+   have lost too many neighbours. which: scratch space for n_queries. */
+int oracle_query_set_update(struct oracle_run *, struct query_set *, const struct op *,
+                            uint32_t *which);
+
+#endif

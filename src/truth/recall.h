@@ -1,0 +1,61 @@
+/* recall.h - recall and precision of answers. Distances are computed from the data; distances that
+ * a method reports are not used.
+ *
+ * RECALL_DEFINITION is part of every result. Wrong ids (deleted, unknown, repeated within a query,
+ * or excluded by the filter) do not count as found; they are counted separately. */
+#ifndef DRIFTLINE_TRUTH_RECALL_H
+#define DRIFTLINE_TRUTH_RECALL_H
+
+#include "src/truth/oracle.h"
+#include "src/workload/live_state.h"
+
+#define RECALL_DEFINITION                                                                          \
+    "recall@k: of each query's answers, at most k count; an answer counts if its id is live, "     \
+    "passes the filter, is not repeated, and its exact distance, computed again from the data in " \
+    "double precision, is at most the true k-th distance (relative slack 1e-6 for f32 and "        \
+    "cosine, "                                                                                     \
+    "none for integers and codes); divided by min(k, rows there were to find), then averaged "     \
+    "over "                                                                                        \
+    "queries. Deleted, unknown, repeated and filtered-out ids are counted in wrong_ids. Range: "   \
+    "recall is the share of all true answers found, precision the share of all answers that are "  \
+    "right, over the queries together."
+
+struct score {
+    uint32_t *hits; /* right answers of each of n queries; freed by score_free() */
+    size_t n;
+    size_t most; /* search: the most hits that a query can have, min(k, available) */
+    /* search: recall and its 95 % bootstrap interval; NAN without queries */
+    double mean, min, low, high;
+    /* range: results are answers per query; recall is NAN if there are no true answers, precision
+       if there are no answers */
+    double recall, precision, results;
+    double wrong_ids; /* number of wrong ids in all answers */
+};
+
+/* Scoring fails with ERR_CORRUPT if an answer is nearer than the last true neighbour but is not one
+   of them: the ground truth is then wrong. */
+
+struct score_context {
+    const struct live_state *now;
+    const struct op *op;
+    const struct truth *truth;
+    const void *queries; /* all of the operation, contiguous, in the list's element */
+};
+
+/* ids: n x k answers, ID_NONE for no answer. positions: the n queries that they belong to; NULL:
+   the first n in order. seed: for the bootstrap. */
+int score_search(struct score *, const struct score_context *, const uint64_t *positions, size_t n,
+                 const uint64_t *ids, uint64_t seed, struct error *);
+/* The answers of query positions[i] (NULL: i) are ids[starts[i]] to ids[starts[i + 1] - 1]. */
+int score_range(struct score *, const struct score_context *, const uint64_t *positions, size_t n,
+                const uint64_t *starts, const uint64_t *ids, struct error *);
+/* As score_search(), for answers given during the operation's writes; `now` is the state after all
+   of them. It is not known which writes an answer has seen. So only required rows count: those that
+   are live during the whole operation and among the k nearest of all rows that were live at any
+   time. Queries without a required row do not count in the mean; hits counts required rows. Wrong
+   ids are those that were never live, and repeated ones. */
+int score_concurrent(struct score *, const struct score_context *, const uint64_t *positions,
+                     size_t n, const uint64_t *ids, uint64_t seed, struct error *);
+void score_free(struct score *);
+
+#endif

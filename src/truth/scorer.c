@@ -1,0 +1,273 @@
+/* scorer.c - see scorer.h. */
+#include "src/truth/scorer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/core/mem.h"
+#include "src/truth/scorer_internal.h"
+#include "src/workload/gather.h"
+
+/* If the recalls of a step's two passes differ by more than this, the step gets a note. */
+#define RECALLS_DIFFER .01
+/* The least recall of an exact method: rounding in its distances may cost a little. */
+#define EXACT_RECALL .999
+
+static void forget_scores(struct scorer *s)
+{
+    for (size_t i = 0; i < PASSES; i++) {
+        json_decref(s->scored[i].json);
+        mem_free(NULL, s->scored[i].hits);
+        s->scored[i] = (struct scored){ 0 };
+    }
+    mem_free(NULL, s->cluster_of);
+    s->cluster_of = NULL;
+}
+
+void scorer_free(struct scorer *s)
+{
+    forget_scores(s);
+    if (s->begun)
+        live_state_free(&s->now);
+    s->begun = false;
+}
+
+/* ---- 1. checks of what was received */
+
+static bool shape_fits(const struct op_list *list, const struct answers *a)
+{
+    if (a->op >= list->n || (unsigned)a->pass >= PASSES)
+        return false;
+    const struct op *op = &list->ops[a->op];
+    if (op->kind == OP_CLUSTER)
+        return scorer_fits_clusters(op, a);
+    const bool range = op->kind == OP_RANGE;
+    const bool asks = (op_info(op->kind)->flags & OP_ASKS) && op->rows;
+
+    if (!asks || range != (a->starts != NULL) || (a->concurrent && op->kind != OP_CONCURRENT))
+        return false;
+    if (!range && a->n_ids != a->n * op->k)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (a->positions[i] >= op->rows->n || (range && a->starts[i] > a->starts[i + 1]))
+            return false;
+    return !range || (a->starts[0] == 0 && a->starts[a->n] == a->n_ids);
+}
+
+/* Advances `now` to the state after the operation; operations must come in order. */
+static int follow(struct scorer *s, size_t op, struct error *err)
+{
+    int rc = OK;
+
+    if (!s->begun) {
+        if ((rc = live_state_init(&s->now, s->list, err)) != OK)
+            return rc;
+        s->begun = true;
+    }
+    if (op + 1 < s->taken)
+        return fail(err, ERR_ARGUMENT, "answers of operation %zu came after those of %zu", op + 1,
+                    s->taken);
+    for (; rc == OK && s->taken <= op; s->taken++)
+        rc = live_state_step(&s->now, s->taken, err);
+    return rc;
+}
+
+/* ---- 2. scores */
+
+static json_t *search_json(const struct score *s, size_t k)
+{
+    return json_pack("{s:{s:I, s:o, s:o, s:o, s:o}, s:o}", "recall", "k", (json_int_t)k, "mean",
+                     json_number(s->mean), "min", json_number(s->min), "low", json_number(s->low),
+                     "high", json_number(s->high), "wrong_ids", json_number(s->wrong_ids));
+}
+
+static json_t *range_json(const struct score *s, const struct op *op)
+{
+    const double planted = (double)op->planted;
+
+    return json_pack("{s:{s:f, s:o, s:o, s:o, s:o}, s:o}", "range", "radius", op->radius, "recall",
+                     json_number(s->recall), "precision", json_number(s->precision), "results",
+                     json_number(s->results), "planted_recall",
+                     json_number(planted > 0 ? s->results / planted : NAN), "wrong_ids",
+                     json_number(s->wrong_ids));
+}
+
+static int score(struct scorer *s, const struct answers *a, struct score *score, struct error *err)
+{
+    const struct op *op = &s->list->ops[a->op];
+    struct buffer buffer = { 0 };
+    struct vectors queries;
+    int rc = gather_view(op->rows, 0, op->rows->n, s->list->element, false, &buffer, &queries, err);
+    const struct score_context context = { live_state_of(&s->now, op), op,
+                                           &s->oracle->truths[a->op], queries.rows };
+
+    if (rc == OK)
+        rc = a->starts ? score_range(score, &context, a->positions, a->n, a->starts, a->ids, err)
+             : a->concurrent
+                 ? score_concurrent(score, &context, a->positions, a->n, a->ids, s->seed, err)
+                 : score_search(score, &context, a->positions, a->n, a->ids, s->seed, err);
+    buffer_free(&buffer);
+    return rc;
+}
+
+static int hold_to_exact(const struct scorer *s, const struct answers *a, double recall,
+                         struct error *err)
+{
+    if (!s->exact || a->concurrent || a->pass == PASS_TUNING || !(recall < EXACT_RECALL))
+        return OK;
+    return fail(err, ERR_INVARIANT,
+                "the method claims to be exact (INDEX_EXACT), but its recall is %.4f%s; fix the "
+                "method, or remove the flag",
+                recall, a->pass == PASS_THROUGHPUT ? " as a batch" : "");
+}
+
+static int by_position(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct query_hits *)a)->position,
+                   y = ((const struct query_hits *)b)->position;
+
+    return x < y ? -1 : x > y;
+}
+
+static int keep(struct scorer *s, const struct answers *a, const struct score *of,
+                struct error *err)
+{
+    const struct op *op = &s->list->ops[a->op];
+    struct scored *to = &s->scored[a->pass];
+    struct query_hits *hits = mem_array(NULL, a->n + 1, sizeof *hits);
+
+    if (!hits)
+        return fail(err, ERR_NO_MEMORY, "scores: out of memory for %zu queries", a->n);
+    for (size_t i = 0; i < a->n; i++)
+        hits[i] = (struct query_hits){ a->positions[i], of->hits[i] };
+    qsort(hits, a->n, sizeof *hits, by_position);
+    json_decref(to->json);
+    mem_free(NULL, to->hits);
+    *to = (struct scored){ a->starts ? range_json(of, op) : search_json(of, op->k), hits, a->n,
+                           a->starts ? 0 : of->most };
+    return OK;
+}
+
+int scorer_take(struct scorer *s, const struct answers *a, double *recall, struct error *err)
+{
+    struct score of;
+
+    if (recall)
+        *recall = NAN;
+    if (!shape_fits(s->list, a))
+        return fail(err, ERR_ARGUMENT,
+                    "received answers that cannot belong to operation %zu: %zu queries, %zu ids",
+                    a->op + 1, a->n, a->n_ids);
+    int rc = follow(s, a->op, err);
+    if (rc == OK && s->list->ops[a->op].kind == OP_CLUSTER)
+        return scorer_take_clusters(s, a, err);
+    if (rc == OK)
+        rc = score(s, a, &of, err);
+    if (rc != OK)
+        return rc;
+    const double mean = a->starts ? of.recall : of.mean;
+    if (recall)
+        *recall = mean;
+    if (a->pass != PASS_TUNING)
+        rc = keep(s, a, &of, err);
+    score_free(&of);
+    return rc == OK ? hold_to_exact(s, a, mean, err) : rc;
+}
+
+/* ---- 3. into the step */
+
+static void add_note(json_t *step, const char *text)
+{
+    const char *before = json_string_value(json_object_get(step, "note"));
+    char both[1000];
+
+    (void)snprintf(both, sizeof both, "%s%s%s", before ? before : "", before ? "; " : "", text);
+    (void)json_object_set_new(step, "note", quote_json(both));
+}
+
+/* Adds a note if right answers differ between the passes, over the queries that both passes ran. */
+static void note_difference(json_t *step, const struct scored *single, const struct scored *batch)
+{
+    double right[2] = { 0 }, n = 0;
+    char text[160];
+
+    for (size_t i = 0, j = 0; i < single->n && j < batch->n;) {
+        if (single->hits[i].position == batch->hits[j].position) {
+            right[0] += single->hits[i++].n;
+            right[1] += batch->hits[j++].n;
+            n++;
+        } else if (single->hits[i].position < batch->hits[j].position) {
+            i++;
+        } else {
+            j++;
+        }
+    }
+    const double most = single->most > 0 ? n * (double)single->most : fmax(right[0], right[1]);
+    if (!(fabs(right[0] - right[1]) > RECALLS_DIFFER * most))
+        return;
+    if (single->most > 0)
+        (void)snprintf(text, sizeof text,
+                       "the batch answers differently: recall %.4f, of the same queries one at a "
+                       "time %.4f",
+                       right[1] / most, right[0] / most);
+    else
+        (void)snprintf(text, sizeof text,
+                       "the batch answers differently: %.0f right answers, of the same queries one "
+                       "at a time %.0f",
+                       right[1], right[0]);
+    add_note(step, text);
+}
+
+static void set_scores(json_t *step, const json_t *single, const json_t *throughput)
+{
+    json_t *range = json_object_get(single, "range"), *of;
+
+    if ((of = json_object_get(single, "clusters"))) {
+        (void)json_object_set(step, "clusters", of);
+        return;
+    }
+    if (single && !range)
+        (void)json_object_set(step, "recall", json_object_get(single, "recall"));
+    if (single)
+        (void)json_object_set(step, "wrong_ids", json_object_get(single, "wrong_ids"));
+    if (range)
+        (void)json_object_set(step, "range", range);
+    if ((of = json_object_get(throughput, "recall")))
+        (void)json_object_set(step, "throughput_recall", of);
+    if (throughput)
+        (void)json_object_set(step, "throughput_wrong_ids",
+                              json_object_get(throughput, "wrong_ids"));
+    if (range && (of = json_object_get(throughput, "range"))) {
+        (void)json_object_set(range, "throughput_recall", json_object_get(of, "recall"));
+        (void)json_object_set(range, "throughput_precision", json_object_get(of, "precision"));
+    }
+}
+
+static json_t *hits_json(const struct scored *of)
+{
+    json_t *hits = json_array();
+
+    for (size_t i = 0; i < of->n; i++)
+        (void)json_array_append_new(hits, json_integer(of->hits[i].n));
+    return hits;
+}
+
+void scorer_finish_step(struct scorer *s, json_t *step)
+{
+    const struct scored *single = &s->scored[PASS_SINGLE], *batch = &s->scored[PASS_THROUGHPUT];
+
+    if (single->json || batch->json)
+        set_scores(step, single->json, batch->json);
+    if (single->hits) {
+        if (!json_is_object(json_object_get(step, "queries")))
+            (void)json_object_set_new(step, "queries", json_object());
+        (void)json_object_set_new(json_object_get(step, "queries"), "hits", hits_json(single));
+    }
+    if (single->json && batch->json)
+        note_difference(step, single, batch);
+    forget_scores(s);
+}

@@ -1,0 +1,184 @@
+/* attributes.c - records the attributes of rows: their fields, and the numbers of inserted rows. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/workload/internal.h"
+
+/* Random streams, plus the field's position. */
+enum { STREAM_ATTRIBUTES = 0x61747472, STREAM_MISSING = 0x6d697373 };
+
+/* 1. Fields and words */
+
+static bool add_word(struct attribute_field *field, const char *word, int64_t *number)
+{
+    if (op_field_word(field, word, number))
+        return true;
+    char *copy = strdup(word);
+    const uint64_t hash = op_word_hash(word);
+    if (!copy ||
+        !record_grow(&field->words, &field->words_capacity, field->n_words + 1,
+                     sizeof *field->words) ||
+        !(idmap_get(&field->word_of, hash, NULL) ||
+          idmap_put(&field->word_of, hash, field->n_words))) {
+        free(copy);
+        return false;
+    }
+    *number = (int64_t)field->n_words;
+    field->words[field->n_words++] = copy;
+    return true;
+}
+
+static bool new_column(struct recorder *r, size_t f)
+{
+    r->attributes[f] = malloc((r->ids_capacity + 1) * sizeof *r->attributes[f]);
+    for (size_t id = 0; r->attributes[f] && id < r->ids_capacity; id++)
+        r->attributes[f][id] = ATTRIBUTE_NONE;
+    return r->attributes[f];
+}
+
+/* Sets *at to the position of the spec's field, which is new or of the same type. */
+static int field_of(struct recorder *r, const struct attribute_spec *spec, size_t *at,
+                    struct error *err)
+{
+    struct op_list *list = r->list;
+    const struct attribute_field *known = op_list_field(list, spec->name);
+
+    *at = known ? (size_t)(known - list->fields) : list->n_fields;
+    if (known && known->type != spec->type)
+        return fail(err, ERR_CONFIG, "%s: the rows before have %s, but these have %s", spec->name,
+                    op_field_type_name(known->type), op_field_type_name(spec->type));
+    if (known)
+        return OK;
+    if (list->n_fields == ATTRIBUTES_MAX)
+        return fail(err, ERR_CONFIG, "%s: there are %d attributes already, which is the most",
+                    spec->name, ATTRIBUTES_MAX);
+    char *name = strdup(spec->name);
+    if (!name || !new_column(r, *at)) {
+        free(name);
+        return record_no_memory(err);
+    }
+    struct attribute_field *field = &list->fields[list->n_fields++];
+    *field = (struct attribute_field){ .name = name, .type = spec->type };
+    idmap_init(&field->word_of, NULL);
+    return OK;
+}
+
+/* 2. The numbers of inserted rows */
+
+/* Draws classes by a Zipf law: class c has weight (c + 1)^-skew. */
+static int draw_classes(struct rng *rng, const struct attribute_spec *spec, int64_t *column,
+                        size_t n, struct error *err)
+{
+    double *up_to = malloc(spec->classes * sizeof *up_to), sum = 0;
+
+    if (!up_to)
+        return record_no_memory(err);
+    for (size_t c = 0; c < spec->classes; c++)
+        up_to[c] = sum += pow((double)(c + 1), -spec->skew);
+    for (size_t i = 0; i < n; i++) {
+        const double at = rng_unit(rng) * sum;
+        size_t low = 0, high = spec->classes - 1;
+
+        while (low < high) {
+            const size_t middle = low + (high - low) / 2;
+            if (up_to[middle] <= at)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+        column[i] = (int64_t)low;
+    }
+    free(up_to);
+    return OK;
+}
+
+/* Replaces positions in the spec's words by those in the field's. */
+static int translate(struct attribute_field *field, const struct attribute_spec *spec,
+                     int64_t *column, size_t n, struct error *err)
+{
+    int64_t *number = malloc((spec->n_words + 1) * sizeof *number);
+    bool fine = number;
+
+    for (size_t i = 0; fine && i < spec->n_words; i++)
+        fine = add_word(field, spec->words[i], &number[i]);
+    for (size_t i = 0; fine && i < n; i++)
+        if (column[i] != ATTRIBUTE_NONE)
+            column[i] = number[column[i]];
+    free(number);
+    return fine ? OK : record_no_memory(err);
+}
+
+/* Fills the n numbers of one field. */
+static int fill(struct recorder *r, const struct attribute_spec *spec, size_t field,
+                int64_t *column, size_t n, struct error *err)
+{
+    struct rng rng = rng_at(r->seed, rng_mix(STREAM_ATTRIBUTES + field, r->list->n));
+    struct rng gaps = rng_at(r->seed, rng_mix(STREAM_MISSING + field, r->list->n));
+    int rc = OK;
+
+    if (spec->classes)
+        rc = draw_classes(&rng, spec, column, n, err);
+    else if (!spec->uniform)
+        memcpy(column, spec->values, n * sizeof *column);
+    for (size_t i = 0; spec->uniform && i < n; i++)
+        column[i] = attribute_of_real(spec->uniform[0] +
+                                      rng_unit(&rng) * (spec->uniform[1] - spec->uniform[0]));
+    for (size_t i = 0; spec->missing > 0 && i < n; i++)
+        if (rng_unit(&gaps) < spec->missing)
+            column[i] = ATTRIBUTE_NONE;
+    if (rc == OK && spec->type == FIELD_TEXT)
+        rc = translate(&r->list->fields[field], spec, column, n, err);
+    return rc;
+}
+
+static int make_records(struct recorder *r, struct op *op, struct error *err)
+{
+    op->n_fields = r->list->n_fields;
+    op->attributes = malloc((op->n * op->n_fields + 1) * sizeof *op->attributes);
+    if (!op->attributes)
+        return record_no_memory(err);
+    for (size_t i = 0; i < op->n * op->n_fields; i++)
+        op->attributes[i] = r->attributes[i % op->n_fields][op->ids[i / op->n_fields]];
+    return OK;
+}
+
+/* An update keeps the attributes of its ids. */
+static int keep_attributes(struct recorder *r, struct op *op, struct error *err)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < op->n && !any; i++)
+        for (size_t f = 0; f < r->list->n_fields; f++)
+            any |= r->attributes[f][op->ids[i]] != ATTRIBUTE_NONE;
+    return any ? make_records(r, op, err) : OK;
+}
+
+int record_attributes(struct recorder *r, const struct attribute_spec *specs, size_t n,
+                      struct op *op, struct error *err)
+{
+    int64_t *column;
+    int rc = OK;
+
+    if (n == 0)
+        return keep_attributes(r, op, err);
+    column = malloc((op->n + 1) * sizeof *column);
+    if (!column)
+        return record_no_memory(err);
+    for (size_t s = 0; s < n && !rc; s++) {
+        const struct attribute_spec *spec = &specs[s];
+        size_t f = 0;
+
+        if (spec->values && spec->n_values != op->n)
+            rc = fail(err, ERR_CONFIG, "%s: %zu values for %zu rows", spec->name, spec->n_values,
+                      op->n);
+        if (!rc)
+            rc = field_of(r, spec, &f, err);
+        if (!rc)
+            rc = fill(r, spec, f, column, op->n, err);
+        for (size_t i = 0; i < op->n && !rc; i++)
+            r->attributes[f][op->ids[i]] = column[i]; /* record_make_live() has saved the old */
+    }
+    free(column);
+    return rc ? rc : make_records(r, op, err);
+}

@@ -1,0 +1,114 @@
+/* fields.c - the fields of the rows' attributes, their words, and conditions on them as text. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "src/workload/op.h"
+
+const char *op_field_type_name(enum attribute_type type)
+{
+    static const char *const names[] = { "integers", "reals", "texts" };
+
+    return names[type];
+}
+
+const struct attribute_field *op_list_field(const struct op_list *list, const char *name)
+{
+    for (size_t f = 0; f < list->n_fields; f++)
+        if (strcmp(list->fields[f].name, name) == 0)
+            return &list->fields[f];
+    return NULL;
+}
+
+uint64_t op_word_hash(const char *word)
+{
+    return XXH3_64bits(word, strlen(word)) >> 1; /* an idmap takes no UINT64_MAX */
+}
+
+bool op_field_word(const struct attribute_field *field, const char *word, int64_t *number)
+{
+    uint64_t at = 0;
+
+    if (!idmap_get(&field->word_of, op_word_hash(word), &at))
+        return false;
+    /* If two words have one hash, the map has the first. */
+    while (at < field->n_words && strcmp(field->words[at], word) != 0)
+        at++;
+    *number = (int64_t)at;
+    return at < field->n_words;
+}
+
+void op_fields_free(struct op_list *list)
+{
+    for (size_t f = 0; f < list->n_fields; f++) {
+        struct attribute_field *field = &list->fields[f];
+
+        for (size_t i = 0; i < field->n_words; i++)
+            free(field->words[i]);
+        free(field->words);
+        free(field->name);
+        idmap_free(&field->word_of);
+    }
+}
+
+bool op_fields_widen(struct op_list *list)
+{
+    for (size_t at = 0; at < list->n; at++) {
+        struct op *op = &list->ops[at];
+
+        if (!op->attributes || op->n_fields == list->n_fields)
+            continue;
+        const size_t from = op->n_fields, to = list->n_fields;
+        int64_t *wide = realloc(op->attributes, (op->n * to + 1) * sizeof *wide);
+        if (!wide)
+            return false;
+        for (size_t i = op->n; i-- > 0;)
+            for (size_t f = to; f-- > 0;)
+                wide[i * to + f] = f < from ? wide[i * from + f] : ATTRIBUTE_NONE;
+        op->attributes = wide;
+        op->n_fields = to;
+    }
+    return true;
+}
+
+static void add_text(char *text, size_t bytes, const char *more)
+{
+    const size_t n = strlen(text);
+
+    (void)snprintf(text + n, bytes - n, "%s", more);
+}
+
+static void add_value(const struct attribute_field *field, int64_t number, char *text, size_t bytes)
+{
+    char shown[40];
+
+    if (field->type == FIELD_REAL)
+        (void)snprintf(shown, sizeof shown, "%.6g", attribute_to_real(number));
+    else
+        (void)snprintf(shown, sizeof shown, "%" PRId64, number);
+    add_text(text, bytes, field->type == FIELD_TEXT ? field->words[number] : shown);
+}
+
+void op_where_text(const struct op_list *list, const struct op *op, char *text, size_t bytes)
+{
+    text[0] = '\0';
+    for (size_t i = 0; i < op->n_where; i++) {
+        const struct attribute_condition *c = &op->where[i];
+        const struct attribute_field *field = &list->fields[c->field];
+        const int64_t *values = op->where_values + c->first;
+
+        add_text(text, bytes, i ? ", " : "");
+        add_text(text, bytes, field->name);
+        add_text(text, bytes,
+                 c->test == ATTRIBUTE_NOT_IN    ? c->n ? " not " : " present"
+                 : c->test == ATTRIBUTE_MISSING ? " missing"
+                                                : " ");
+        for (uint64_t v = 0; v < c->n; v++) {
+            add_text(text, bytes, v == 0 ? "" : c->test == ATTRIBUTE_RANGE ? " .. " : " | ");
+            add_value(field, values[v], text, bytes);
+        }
+    }
+}

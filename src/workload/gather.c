@@ -1,0 +1,61 @@
+/* gather.c - see gather.h. */
+#include "src/workload/gather.h"
+
+#include <math.h>
+
+void gather_scale_to_unit(float *rows, size_t n, size_t dim)
+{
+    for (size_t i = 0; i < n; i++) {
+        float *row = rows + i * dim;
+        double sum = 0;
+
+        for (size_t j = 0; j < dim; j++)
+            sum += (double)row[j] * (double)row[j];
+        const double scale = sum > 0 ? 1 / sqrt(sum) : 1;
+        for (size_t j = 0; j < dim; j++)
+            row[j] = (float)((double)row[j] * scale);
+    }
+}
+
+int gather_view(const struct view *v, size_t first, size_t n, enum element want, bool unit,
+                struct buffer *buffer, struct vectors *out, struct error *err)
+{
+    const void *there = unit ? NULL : view_map(v, first, n, want);
+    int rc;
+
+    *out = (struct vectors){ there, n, v->dim, want };
+    if (there)
+        return OK;
+    if ((rc = buffer_reserve(buffer, n * element_row_bytes(want, v->dim), err)) != OK)
+        return rc;
+    out->rows = buffer->bytes;
+    if (n == 0)
+        return OK;
+    if ((rc = view_read(v, first, n, want, buffer->bytes, err)) != OK)
+        return rc;
+    if (unit)
+        gather_scale_to_unit(buffer->bytes, n, v->dim);
+    return OK;
+}
+
+int gather_positions(const struct view *v, const uint64_t *positions, size_t n, enum element want,
+                     bool unit, struct buffer *buffer, struct vectors *out, struct error *err)
+{
+    const size_t row_bytes = element_row_bytes(want, v->dim);
+    int rc = buffer_reserve(buffer, n * row_bytes, err);
+
+    if (rc != OK)
+        return rc;
+    *out = (struct vectors){ buffer->bytes, n, v->dim, want };
+    for (size_t i = 0, run; i < n; i += run) {
+        for (run = 1; i + run < n && positions[i + run] == positions[i] + run;)
+            run++;
+        rc = view_read(v, (size_t)positions[i], run, want, (char *)buffer->bytes + i * row_bytes,
+                       err);
+        if (rc != OK)
+            return rc;
+    }
+    if (unit)
+        gather_scale_to_unit(buffer->bytes, n, v->dim);
+    return OK;
+}

@@ -1,0 +1,138 @@
+/* ids.c - the recorder's ids: assigns ids to rows and maintains the live set. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/workload/internal.h"
+
+bool record_is_live(const struct recorder *r, uint64_t id)
+{
+    return id < r->list->n_ids && (r->bits[id >> 6] >> (id & 63) & 1);
+}
+
+void record_set_live(struct recorder *r, uint64_t id, bool live)
+{
+    const uint64_t bit = (uint64_t)1 << (id & 63);
+    if (live)
+        r->bits[id >> 6] |= bit;
+    else
+        r->bits[id >> 6] &= ~bit;
+    r->live += live ? 1 : (size_t)-1;
+}
+
+/* Makes space for ids below n; the new ones are not live. */
+static bool grow_ids(struct recorder *r, size_t n)
+{
+    if (n <= r->ids_capacity)
+        return true;
+    size_t capacity = r->ids_capacity * 2 > n ? r->ids_capacity * 2 : n;
+    capacity = (capacity + 63) / 64 * 64;
+    size_t old_words = r->ids_capacity / 64, words = capacity / 64, at;
+    at = 0;
+    if (!record_grow(&r->list->rows, &at, capacity, sizeof *r->list->rows))
+        return false;
+    at = 0;
+    if (!record_grow(&r->born, &at, capacity, sizeof *r->born))
+        return false;
+    for (size_t f = 0; f < r->list->n_fields; f++) {
+        at = 0;
+        if (!record_grow(&r->attributes[f], &at, capacity, sizeof *r->attributes[f]))
+            return false;
+        for (size_t id = r->ids_capacity; id < capacity; id++)
+            r->attributes[f][id] = ATTRIBUTE_NONE;
+    }
+    at = 0;
+    if (!record_grow(&r->bits, &at, words, sizeof *r->bits))
+        return false;
+    memset(r->bits + old_words, 0, (words - old_words) * sizeof *r->bits);
+    r->ids_capacity = capacity;
+    return true;
+}
+
+/* Assigns ids to the rows [row, row + n) of a dataset that have none, and sets their rows[]. */
+static bool name_rows(struct recorder *r, size_t dataset, size_t row, size_t n, uint64_t *ids)
+{
+    uint64_t next = r->list->n_ids;
+    if (!row_ids_name(r->row_ids[dataset], row, n, &next) || !grow_ids(r, (size_t)next))
+        return false;
+    row_ids_get(r->row_ids[dataset], row, n, ids);
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] >= r->list->n_ids)
+            r->list->rows[ids[i]] = (struct row_ref){ (uint32_t)dataset, row + i };
+    r->list->n_ids = (size_t)next;
+    return true;
+}
+
+/* The ids of a view's rows. A row without an id gets a new one if `name` is true, else ID_NONE. */
+static bool ids_of_view(struct recorder *r, const struct view *v, bool name, uint64_t *ids)
+{
+    for (size_t k = 0; k < v->n_segments; k++) {
+        const struct segment *s = &v->segments[k];
+        const size_t dataset = record_dataset(r, s->source);
+        for (size_t i = 0; i < s->n;) {
+            size_t row = s->order ? (size_t)s->order[i] : s->first, run = s->order ? 1 : s->n;
+            while (s->order && i + run < s->n && s->order[i + run] == row + run)
+                run++;
+            if (!name)
+                row_ids_get(r->row_ids[dataset], row, run, ids + s->at + i);
+            else if (!name_rows(r, dataset, row, run, ids + s->at + i))
+                return false;
+            i += run;
+        }
+    }
+    return true;
+}
+
+int record_fail_row(struct recorder *r, const struct view *v, size_t i, uint64_t id,
+                    const char *what, struct error *err)
+{
+    size_t row;
+    const struct source *source = view_row(v, i, &row);
+    const char *name = r->list->datasets[record_dataset(r, source)].name;
+    if (id == ID_NONE)
+        return fail(err, ERR_CONFIG, "row %zu of %s %s", row + 1, name, what);
+    return fail(err, ERR_CONFIG, "row %zu of %s (id %" PRIu64 ") %s", row + 1, name, id, what);
+}
+
+void record_ids_of(struct recorder *r, const struct view *v, uint64_t *ids)
+{
+    (void)ids_of_view(r, v, false, ids);
+}
+
+uint64_t *record_new_ids(struct recorder *r, size_t n, struct error *err)
+{
+    if (n > (RECORD_BYTES_MAX - r->bytes) / sizeof(uint64_t)) {
+        fail(err, ERR_CONFIG, "the workload has more than %zu million rows and ids in all",
+             RECORD_BYTES_MAX / sizeof(uint64_t) / 1000000);
+        return NULL;
+    }
+    r->bytes += n * sizeof(uint64_t);
+    uint64_t *ids = malloc((n ? n : 1) * sizeof *ids);
+    if (!ids)
+        record_no_memory(err);
+    return ids;
+}
+
+int record_make_live(struct recorder *r, const struct view *v, uint64_t *ids, struct error *err)
+{
+    if (!ids_of_view(r, v, true, ids) ||
+        !record_grow(&r->log, &r->log_capacity, r->log_n + v->n, sizeof *r->log))
+        return record_no_memory(err);
+    for (size_t i = 0; i < v->n; i++) {
+        if (record_is_live(r, ids[i]))
+            return record_fail_row(r, v, i, ids[i],
+                                   "is live already; delete it first, or use w:update", err);
+        if (!record_remember(r, ids[i]))
+            return record_no_memory(err);
+        record_set_live(r, ids[i], true);
+        for (size_t f = 0; f < r->list->n_fields; f++)
+            r->attributes[f][ids[i]] = ATTRIBUTE_NONE;
+        r->born[ids[i]] = r->log_n;
+        r->log[r->log_n++] = ids[i];
+    }
+    if (r->live > r->list->max_live && !r->in_transaction)
+        r->list->max_live = r->live;
+    r->changed = true;
+    return OK;
+}

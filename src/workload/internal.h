@@ -1,0 +1,131 @@
+/* internal.h - the recorder: a list that is being recorded, and its live set. Each file uses only
+ * those before it: recorder.c, ids.c, select.c, versions.c, attributes.c and labels.c,
+ * record.c. */
+#ifndef DRIFTLINE_WORKLOAD_INTERNAL_H
+#define DRIFTLINE_WORKLOAD_INTERNAL_H
+
+#include "src/workload/record.h"
+#include "src/workload/row_ids.h"
+
+/* The limit for ids, filters and snapshots of a workload; past it, recording fails. */
+#define RECORD_BYTES_MAX ((size_t)4 << 30)
+
+/* The rows that a search sees: the live set, as of the last commit, or of a snapshot. */
+struct visible_set {
+    const uint64_t *bits;
+    size_t words, live;
+    const int64_t *attributes[ATTRIBUTES_MAX]; /* by field and id; NULL: no row has this field */
+    size_t n_ids;                              /* of these columns; other ids have none */
+};
+
+struct held_snapshot {
+    char *name;
+    size_t op;
+    uint64_t *bits;
+    int64_t *attributes; /* the columns, one after another */
+    struct visible_set visible;
+};
+
+/* The state of one id before the open transaction changed it. A rollback restores these states in
+   reverse order. */
+struct record_undo {
+    uint64_t id, born;
+    int64_t attributes[ATTRIBUTES_MAX];
+};
+
+struct recorder {
+    struct op_list *list;
+    size_t ops_capacity, datasets_capacity;
+    struct row_ids **row_ids; /* one per dataset, in the same order */
+    size_t row_ids_capacity;
+    size_t ids_capacity;   /* of list->rows, born, attributes, and of bits in bits */
+    uint64_t *bits, *born; /* bits: the live set; born: an id's latest insertion in the log */
+    int64_t *attributes[ATTRIBUTES_MAX]; /* by field of the list and id; NULL: no such field yet */
+    uint64_t *log;                       /* ids in order of insertion */
+    size_t log_n, log_head, log_capacity, live;
+    size_t bytes; /* used by operations, of RECORD_BYTES_MAX */
+    uint64_t seed;
+    bool metric_set, space_set, saved, changed;
+    const char *space_of; /* the dataset that determined dim and metric */
+    /* The state before the open transaction: */
+    bool in_transaction;
+    size_t begun_at; /* number of its begin operation */
+    uint64_t *before;
+    size_t before_words, before_live, before_log_n, before_log_head;
+    struct record_undo *undo;
+    size_t undo_n, undo_capacity;
+    struct held_snapshot *snapshots;
+    size_t n_snapshots, snapshots_capacity;
+    struct error first;
+};
+
+/* ---- recorder.c */
+
+/* Grows *array_ptr to at least `need` elements, at least doubling it. Returns false, without a
+   change, if out of memory. */
+bool record_grow(void *array_ptr, size_t *capacity, size_t need, size_t element_bytes);
+int record_no_memory(struct error *);
+/* The number of a source in list->datasets. At its first use the source moves before those that no
+   operation uses. */
+size_t record_dataset(struct recorder *, const struct source *);
+/* ERR_DIMENSION unless the view has the workload's dimension and metric; the first sets them. */
+int record_check_space(struct recorder *, const struct view *, struct error *);
+/* The same for rows to store. ERR_CONFIG if they are of a query set, unless options allow it. */
+int record_check_stored(struct recorder *, const struct view *, const struct op_options *,
+                        struct error *);
+/* A new operation at the end of the list; NULL on failure. It is not counted before
+   record_op_end(), which removes it if rc is an error. */
+struct op *record_op(struct recorder *, enum op_kind, const struct op_options *, struct error *);
+int record_op_end(struct recorder *, struct op *, int rc, const struct error *);
+/* ERR_CONFIG inside a transaction, for operations that are not allowed there. */
+int record_outside(const struct recorder *, struct error *);
+/* ERR_CONFIG inside a transaction, for the end of the workload. */
+int record_not_begun(const struct recorder *, struct error *);
+/* Saves an id's state for a rollback; called before an id is inserted or its attribute changes.
+   false: out of memory. */
+bool record_remember(struct recorder *, uint64_t id);
+void record_snapshot_free(struct held_snapshot *);
+
+/* ---- ids.c */
+
+/* Memory for n ids of an operation, counted against RECORD_BYTES_MAX; NULL on failure. */
+uint64_t *record_new_ids(struct recorder *, size_t n, struct error *);
+/* Makes a view's rows live and writes their v->n ids. ERR_CONFIG if a row is already live. */
+int record_make_live(struct recorder *, const struct view *, uint64_t *ids, struct error *);
+bool record_is_live(const struct recorder *, uint64_t id);
+void record_set_live(struct recorder *, uint64_t id, bool live);
+/* The ids of a view's rows; ID_NONE for a row without one. */
+void record_ids_of(struct recorder *, const struct view *, uint64_t *ids);
+/* Returns ERR_CONFIG, "row ROW of DATASET (id ID) WHAT", for row i of the view. */
+int record_fail_row(struct recorder *, const struct view *, size_t i, uint64_t id, const char *what,
+                    struct error *);
+
+/* ---- select.c */
+
+size_t record_selected_n(const struct id_selector *);
+/* Writes the chosen ids. ERR_CONFIG if an id is not live or occurs twice. With `remove` they are no
+   longer live afterwards. */
+int record_choose(struct recorder *, const struct id_selector *, bool remove, uint64_t *ids,
+                  struct error *);
+/* Sets op's filter; NULL: none. */
+int record_filter(struct recorder *, const struct filter_spec *, const struct visible_set *,
+                  struct op *, struct error *);
+
+/* ---- versions.c */
+
+/* The rows that a search sees: of snapshot `as_of`, or of the last commit if it is NULL. Sets
+   op->as_of. The caller frees *spare after the last use of the set. */
+int record_visible(struct recorder *, const char *as_of, struct op *, struct visible_set *,
+                   void **spare, struct error *);
+/* ---- attributes.c */
+
+/* Sets op->attributes by the specs. None: the present attributes of the ids, if any has one. */
+int record_attributes(struct recorder *, const struct attribute_spec *, size_t n, struct op *,
+                      struct error *);
+
+/* ---- labels.c */
+
+/* Sets op->labels, for the op->n rows that are live. ERR_CONFIG if a row has no label. */
+int record_labels(struct recorder *, const struct label_spec *, struct op *, struct error *);
+
+#endif

@@ -1,0 +1,88 @@
+/* labels.c - the labels of the live rows, as classes counted from 0. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "src/workload/internal.h"
+#include "src/workload/live_state.h"
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static const struct source *labels_of(const struct label_spec *spec, const struct source *rows)
+{
+    for (size_t i = 0; i < spec->n; i++)
+        if (spec->parts[i].rows == rows)
+            return spec->parts[i].labels;
+    return NULL;
+}
+
+static int read_label(const struct label_spec *spec, const struct dataset_use *set, uint64_t row,
+                      double *label, struct error *err)
+{
+    const struct source *labels = labels_of(spec, set->source);
+    union {
+        unsigned char raw[8];
+        double real;
+    } in, out;
+    if (!labels)
+        return fail(err, ERR_CONFIG, "labels: row %" PRIu64 " is of %s, which has no part \"%s\"",
+                    row + 1, set->name, spec->part);
+    const int rc = source_read(labels, row, 1, in.raw, err);
+    if (rc)
+        return rc;
+    if (data_convert_elements(labels->element, in.raw, ELEMENT_F64, out.raw, 1) != 1)
+        return fail(err, ERR_CONFIG, "labels: %s: row %" PRIu64 " is too large for a label",
+                    labels->name, row + 1);
+    *label = out.real;
+    return OK;
+}
+
+/* Reads the labels of the live ids in ascending order. The rows are those of the last updates. */
+static int read_labels(const struct recorder *r, const struct label_spec *spec, double *labels,
+                       struct error *err)
+{
+    struct live_state now;
+    size_t n = 0;
+    int rc = live_state_init(&now, r->list, err);
+    for (size_t i = 0; !rc && i < r->list->n; i++)
+        rc = live_state_step(&now, i, err);
+    for (uint64_t id = 0; !rc && id < r->list->n_ids; id++)
+        if (live_has(&now.live, id))
+            rc = read_label(spec, &r->list->datasets[now.rows[id].dataset], now.rows[id].row,
+                            &labels[n++], err);
+    live_state_free(&now);
+    return rc;
+}
+
+int record_labels(struct recorder *r, const struct label_spec *spec, struct op *op,
+                  struct error *err)
+{
+    const size_t bytes = op->n * sizeof *op->labels;
+    if (bytes > RECORD_BYTES_MAX - r->bytes)
+        return fail(err, ERR_CONFIG, "the labels of %zu rows exceed the limit of a workload",
+                    op->n);
+    r->bytes += bytes;
+    double *labels = malloc((op->n + 1) * sizeof *labels);
+    double *values = malloc((op->n + 1) * sizeof *values);
+    op->labels = malloc(bytes + 1);
+    int rc =
+        labels && values && op->labels ? read_labels(r, spec, labels, err) : record_no_memory(err);
+    size_t classes = 0;
+    for (size_t i = 0; !rc && i < op->n; i++)
+        values[i] = labels[i];
+    if (!rc)
+        qsort(values, op->n, sizeof *values, by_value);
+    for (size_t i = 0; !rc && i < op->n; i++)
+        if (i == 0 || values[i] > values[classes - 1])
+            values[classes++] = values[i];
+    for (size_t i = 0; !rc && i < op->n; i++) {
+        const double *found = bsearch(&labels[i], values, classes, sizeof *values, by_value);
+        op->labels[i] = (uint32_t)(found - values);
+    }
+    free(labels);
+    free(values);
+    return rc;
+}

@@ -1,0 +1,229 @@
+/* live_state.c - see live_state.h. */
+#include "src/workload/live_state.h"
+
+#include <string.h>
+
+#include "src/core/mem.h"
+
+int live_state_init(struct live_state *s, const struct op_list *list, struct error *err)
+{
+    *s = (struct live_state){ .list = list };
+    s->rows = mem_zalloc(NULL, (list->n_ids ? list->n_ids : 1) * sizeof *s->rows);
+    if (!s->rows)
+        return fail(err, ERR_NO_MEMORY, "out of memory for the rows of %zu ids", list->n_ids);
+    if (list->n_fields > 0) {
+        const size_t n = list->n_ids * list->n_fields;
+
+        s->attributes = mem_array(NULL, n + 1, sizeof *s->attributes);
+        if (!s->attributes)
+            return fail(err, ERR_NO_MEMORY, "out of memory for the attributes of %zu ids",
+                        list->n_ids);
+        for (size_t i = 0; i < n; i++)
+            s->attributes[i] = ATTRIBUTE_NONE;
+    }
+    for (size_t id = 0; id < list->n_ids; id++) {
+        s->rows[id].dataset = list->rows[id].dataset;
+        s->rows[id].row = list->rows[id].row;
+    }
+    return live_init(&s->live, list, err);
+}
+
+static void free_one(struct live_state *s)
+{
+    mem_free(NULL, s->rows);
+    mem_free(NULL, s->attributes);
+    live_free(&s->live);
+}
+
+void live_state_free(struct live_state *s)
+{
+    for (size_t i = 0; i < s->n_past; i++)
+        free_one(&s->past[i]);
+    mem_free(NULL, s->past);
+    free_one(s);
+    *s = (struct live_state){ 0 };
+}
+
+/* Copies the state for the snapshot that operation `at` makes. */
+static int keep_past(struct live_state *s, size_t at, struct error *err)
+{
+    const size_t n = s->list->n_ids, numbers = n * s->list->n_fields;
+    struct live_state *copy;
+
+    if (!mem_grow(NULL, &s->past, &s->past_capacity, s->n_past + 1, sizeof *s->past))
+        return fail(err, ERR_NO_MEMORY, "out of memory for a snapshot");
+    copy = &s->past[s->n_past];
+    *copy = (struct live_state){ .list = s->list, .snapshot = at + 1 };
+    copy->rows = mem_array(NULL, n + 1, sizeof *copy->rows);
+    copy->attributes =
+        s->attributes ? mem_array(NULL, numbers + 1, sizeof *copy->attributes) : NULL;
+    int rc = live_init(&copy->live, s->list, err);
+    if (rc == OK && (!copy->rows || (s->attributes && !copy->attributes)))
+        rc = fail(err, ERR_NO_MEMORY, "out of memory for a snapshot of %zu ids", n);
+    if (rc != OK) {
+        free_one(copy);
+        return rc;
+    }
+    memcpy(copy->rows, s->rows, n * sizeof *copy->rows);
+    if (copy->attributes)
+        memcpy(copy->attributes, s->attributes, numbers * sizeof *copy->attributes);
+    memcpy(copy->live.bits, s->live.bits, (n / 64 + 1) * sizeof *copy->live.bits);
+    copy->live.n = s->live.n;
+    s->n_past++;
+    return OK;
+}
+
+static void drop_past(struct live_state *s, size_t snapshot)
+{
+    for (size_t i = 0; i < s->n_past; i++)
+        if (s->past[i].snapshot == snapshot) {
+            free_one(&s->past[i]);
+            s->past[i] = s->past[--s->n_past];
+            return;
+        }
+}
+
+const struct live_state *live_state_of(const struct live_state *s, const struct op *op)
+{
+    for (size_t i = 0; op->as_of && i < s->n_past; i++)
+        if (s->past[i].snapshot == op->as_of)
+            return &s->past[i];
+    return s;
+}
+
+size_t live_state_past_bytes(const struct live_state *s)
+{
+    const size_t each = sizeof *s->rows + s->list->n_fields * sizeof *s->attributes;
+
+    return s->n_past * (s->live.n_ids * each + s->live.n_ids / 8);
+}
+
+static int dataset_of(const struct op_list *list, const struct source *source, uint32_t *at,
+                      struct error *err)
+{
+    for (uint32_t i = 0; i < list->n_datasets; i++)
+        if (list->datasets[i].source == source) {
+            *at = i;
+            return OK;
+        }
+    return fail(err, ERR_NOT_FOUND, "%s: its source is not among the workload's datasets",
+                source->name);
+}
+
+/* Assigns the rows of a view to the n ids of an operation. */
+static int take_rows(struct live_state *s, const struct view *v, const uint64_t *ids, size_t n,
+                     const int64_t *attributes, uint32_t since, struct error *err)
+{
+    const struct source *last = NULL;
+    const size_t n_fields = s->list->n_fields;
+    uint32_t dataset = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t row;
+        const struct source *source = view_row(v, i, &row);
+
+        if (source != last && dataset_of(s->list, source, &dataset, err) != OK)
+            return err->code;
+        last = source;
+        s->rows[ids[i]] = (struct live_row){ dataset, since, row };
+        for (size_t f = 0; f < n_fields; f++)
+            s->attributes[ids[i] * n_fields + f] =
+                attributes ? attributes[i * n_fields + f] : ATTRIBUTE_NONE;
+    }
+    return OK;
+}
+
+static int take_op(struct live_state *s, const struct op *op, uint32_t since, struct error *err)
+{
+    const struct view *rows = op_new_rows(op);
+
+    return rows ? take_rows(s, rows, op->ids, op->n, op->attributes, since, err) : OK;
+}
+
+int live_state_step(struct live_state *s, size_t at, struct error *err)
+{
+    const struct op *op = &s->list->ops[at];
+    const uint32_t since = (uint32_t)at + 1;
+    int rc = op->pending ? OK : take_op(s, op, since, err);
+
+    for (size_t i = op->kind == OP_COMMIT ? op->back : 0; rc == OK && i > 0; i--)
+        if ((op - i)->pending)
+            rc = take_op(s, op - i, since, err);
+    if (rc == OK && op->kind == OP_SNAPSHOT)
+        rc = keep_past(s, at, err);
+    if (op->kind == OP_RELEASE)
+        drop_past(s, op->as_of);
+    live_step(&s->live, op);
+    return rc;
+}
+
+size_t live_state_ids(const struct live_state *s, const uint64_t *filter_bits, uint64_t filter_ids,
+                      uint64_t *out)
+{
+    const size_t words = (s->live.n_ids + 63) / 64;
+    size_t n = 0;
+
+    for (size_t w = 0; w < words; w++) {
+        uint64_t bits = s->live.bits[w];
+
+        if (filter_bits)
+            bits &= w < (filter_ids + 63) / 64 ? filter_bits[w] : 0;
+        for (; bits; bits &= bits - 1) {
+            const uint64_t id = w * 64 + (uint64_t)__builtin_ctzll(bits);
+
+            if (!filter_bits || id < filter_ids)
+                out[n++] = id;
+        }
+    }
+    return n;
+}
+
+const void *live_state_row(const struct live_state *s, uint64_t id, void *scratch,
+                           struct error *err)
+{
+    const struct live_row at = s->rows[id];
+    const struct source *source = s->list->datasets[at.dataset].source;
+
+    if (source->rows && source->element == s->list->element)
+        return (const char *)source->rows + at.row * source_row_bytes(source);
+    const int rc = source->element == s->list->element
+                       ? source_read(source, at.row, 1, scratch, err)
+                       : source_read_f32(source, at.row, 1, scratch, err);
+    return rc == OK ? scratch : NULL;
+}
+
+bool live_state_mapped(const struct live_state *s)
+{
+    for (size_t i = 0; i < s->list->n_datasets; i++) {
+        const struct source *source = s->list->datasets[i].source;
+
+        if (!source->rows || source->element != s->list->element)
+            return false;
+    }
+    return true;
+}
+
+int live_state_read(const struct live_state *s, const uint64_t *ids, size_t n, enum element want,
+                    void *out, struct error *err)
+{
+    const size_t row_bytes = element_row_bytes(want, s->list->dim);
+
+    for (size_t i = 0, run; i < n; i += run) {
+        const struct live_row first = s->rows[ids[i]];
+        const struct source *source = s->list->datasets[first.dataset].source;
+        char *to = (char *)out + i * row_bytes;
+
+        for (run = 1; i + run < n; run++) {
+            const struct live_row next = s->rows[ids[i + run]];
+            if (next.dataset != first.dataset || next.row != first.row + run)
+                break;
+        }
+        const int rc =
+            source->element == want
+                ? source_read(source, (size_t)first.row, run, to, err)
+                : source_read_f32(source, (size_t)first.row, run, (float *)(void *)to, err);
+        if (rc != OK)
+            return rc;
+    }
+    return OK;
+}

@@ -1,0 +1,47 @@
+/* live_state.h - the live ids after an operation, with the newest row and attribute of each. Runs
+ * outside the clock. */
+#ifndef DRIFTLINE_WORKLOAD_LIVE_STATE_H
+#define DRIFTLINE_WORKLOAD_LIVE_STATE_H
+
+#include "src/workload/op.h"
+
+struct live_row {
+    uint32_t dataset; /* index into list->datasets */
+    uint32_t since;   /* the operation that stored it, plus one; 0: never */
+    uint64_t row;
+};
+struct live_state {
+    const struct op_list *list;
+    struct live_row *rows; /* by id */
+    struct live_set live;
+    int64_t *attributes; /* records of the list's fields, by id; NULL if it has none */
+    /* copies for the snapshots that are not released; their own `past` is NULL */
+    struct live_state *past;
+    size_t n_past, past_capacity;
+    size_t snapshot; /* in a copy: number of the snapshot operation, plus one */
+};
+
+/* The state before the first operation. The caller calls live_state_free(), also on failure. */
+int live_state_init(struct live_state *, const struct op_list *, struct error *);
+void live_state_free(struct live_state *);
+/* Applies operation `op`; called once for each operation, in order. */
+int live_state_step(struct live_state *, size_t op, struct error *);
+/* The state that an operation searches: its snapshot's, or this one. */
+const struct live_state *live_state_of(const struct live_state *, const struct op *);
+/* Bytes of the copies. */
+size_t live_state_past_bytes(const struct live_state *);
+/* Writes the live ids that the filter allows (bits NULL: all), ascending; returns how many. `out`
+   has space for live.n ids. */
+size_t live_state_ids(const struct live_state *, const uint64_t *filter_bits, uint64_t filter_ids,
+                      uint64_t *out);
+/* One row with the list's element: a pointer into the data, or a copy in `scratch`, which has space
+   for one row. NULL on failure. */
+const void *live_state_row(const struct live_state *, uint64_t id, void *scratch, struct error *);
+/* Whether all datasets are in memory with the list's element, so that live_state_row() does not use
+   its scratch. */
+bool live_state_mapped(const struct live_state *);
+/* Copies the rows of n ids to out, contiguous, with element `want`. */
+int live_state_read(const struct live_state *, const uint64_t *ids, size_t n, enum element want,
+                    void *out, struct error *);
+
+#endif

@@ -1,0 +1,48 @@
+/* op.c - see op.h. */
+#include "src/workload/op.h"
+
+#include <stdlib.h>
+
+const struct op_info *op_info(enum op_kind kind)
+{
+    static const struct op_info kinds[OP_KINDS] = {
+#define OP(KIND, name, steps, rows, flags) [OP_##KIND] = { #name, rows, flags },
+#include "src/workload/ops.def"
+#undef OP
+    };
+    static const struct op_info none = { "?", ROWS_STAY, 0 };
+
+    return (unsigned)kind < OP_KINDS ? &kinds[kind] : &none;
+}
+
+const char *op_name(enum op_kind kind)
+{
+    return op_info(kind)->name;
+}
+
+const char *op_tag(const struct op *op)
+{
+    return op->tag ? op->tag : op_name(op->kind);
+}
+
+const struct view *op_new_rows(const struct op *op)
+{
+    const struct op_info *info = op_info(op->kind);
+
+    if (info->rows != ROWS_COME && info->rows != ROWS_CHANGE)
+        return NULL;
+    return info->flags & OP_ASKS ? op->writes : op->rows;
+}
+
+void op_free(struct op *op)
+{
+#define FREE_NOTHING(...)
+#define FREE_TEXT(name)               free(op->name);
+#define FREE_VIEW(name)               view_drop(op->name);
+#define FREE_ARRAY(type, name, count) free(op->name);
+    OP_FIELDS(FREE_NOTHING, FREE_NOTHING, FREE_TEXT, FREE_VIEW, FREE_ARRAY)
+#undef FREE_NOTHING
+#undef FREE_TEXT
+#undef FREE_VIEW
+#undef FREE_ARRAY
+}

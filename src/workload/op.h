@@ -1,0 +1,224 @@
+/* op.h - the operations of a workload, and a recorded list of them.
+ *
+ *   1 kinds   2 one operation   3 the list   4 the live set */
+#ifndef DRIFTLINE_WORKLOAD_OP_H
+#define DRIFTLINE_WORKLOAD_OP_H
+
+#include <stdbool.h>
+
+#include "src/core/idmap.h"
+#include "src/core/index.h"
+#include "src/workload/view.h"
+
+/* 1. Kinds */
+
+enum op_kind {
+#define OP(KIND, name, steps, rows, flags) OP_##KIND,
+#include "src/workload/ops.def"
+#undef OP
+    OP_KINDS
+};
+
+/* What an operation does to the rows of its ids: nothing, insert, delete, update. */
+enum op_rows { ROWS_STAY, ROWS_COME, ROWS_GO, ROWS_CHANGE };
+/* Flags; ops.def explains them. */
+enum { OP_ASKS = 1, OP_AT_POINTS = 2, OP_COMPARED = 4 };
+
+struct op_info {
+    const char *name;
+    enum op_rows rows;
+    unsigned flags;
+};
+
+/* 2. One operation */
+
+/* The list of all fields of an operation. It declares struct op, op_free() frees by it, and key.c
+ * hashes it, so that a cell's key cannot miss a field.
+ *
+ *   NUMBER(type, name)   REAL(name): a double   TEXT(name): a string or NULL   VIEW(name): its rows
+ *   ARRAY(type, name, count): owned, or NULL; count is an expression over `op`
+ *
+ * singles   this many evenly spaced ids get a call each, for latency
+ * pending   the operation is inside a transaction, and takes effect with the commit. Until then
+ *           searches see the rows of the last commit
+ * cold      the page cache of the index's files is dropped before each call
+ * repeated  the workload repeats its queries on purpose: cached answers are not excluded
+ * planted   this many rows were planted near each query
+ * writes    rows that the writers insert; ids has their ids. Rows that the writers do not reach in
+ *           time are inserted afterwards, so that the live set is the same for every method
+ * labels    the class, counted from 0, of each of the n live ids, ascending
+ * removes   a writer deletes removes[i] before it inserts row i */
+#define OP_FIELDS(NUMBER, REAL, TEXT, VIEW, ARRAY)        \
+    OP_FIELDS_ALL(NUMBER, REAL, TEXT, VIEW, ARRAY)        \
+    OP_FIELDS_ROWS(NUMBER, REAL, TEXT, VIEW, ARRAY)       \
+    OP_FIELDS_QUERIES(NUMBER, REAL, TEXT, VIEW, ARRAY)    \
+    OP_FIELDS_CONCURRENT(NUMBER, REAL, TEXT, VIEW, ARRAY) \
+    OP_FIELDS_OTHERS(NUMBER, REAL, TEXT, VIEW, ARRAY)
+
+/* All operations. */
+#define OP_FIELDS_ALL(NUMBER, REAL, TEXT, VIEW, ARRAY)                                           \
+    NUMBER(enum op_kind, kind)                                                                   \
+    TEXT(tag)                  /* NULL: none */                                                  \
+    NUMBER(int, line)          /* in the config */                                               \
+    NUMBER(size_t, n)          /* rows or ids the operation is about */                          \
+    VIEW(rows)                 /* to train on, to insert, new vectors, or queries; NULL: none */ \
+    NUMBER(size_t, live_after) /* ids live when it is done */
+
+/* insert delete update */
+#define OP_FIELDS_ROWS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                       \
+    ARRAY(uint64_t, ids, op->n) /* insert: ids[i] is row i's; concurrent: of writes */        \
+    /* insert update: records of the op list's first n_fields fields; NULL: rows have none */ \
+    ARRAY(int64_t, attributes, op->n * op->n_fields)                                          \
+    NUMBER(size_t, n_fields)                                                                  \
+    NUMBER(size_t, batch)                 /* ids a call; 0: all in one call */                \
+    NUMBER(size_t, singles)               /* insert delete; 0: none */                        \
+    NUMBER(bool, pending)                 /* it waits for the commit */                       \
+    NUMBER(size_t, n_chunks)              /* insert: views of a stream; 0: it is not one */   \
+    ARRAY(uint64_t, chunks, op->n_chunks) /* rows of each */
+
+/* search range cluster concurrent */
+#define OP_FIELDS_QUERIES(NUMBER, REAL, TEXT, VIEW, ARRAY)                               \
+    NUMBER(size_t, k)       /* search concurrent; cluster: 1 */                          \
+    REAL(radius)            /* range */                                                  \
+    NUMBER(size_t, planted) /* range; 0: unknown */                                      \
+    NUMBER(bool, cold)      /* search */                                                 \
+    NUMBER(bool, clusters)  /* search: of the answers, too */                            \
+    NUMBER(bool, repeated)                                                               \
+    /* search range: allowed ids, as struct id_filter; NULL: all */                      \
+    ARRAY(uint64_t, filter_bits, op->filter_ids / 64 + 1)                                \
+    NUMBER(uint64_t, filter_ids)                                                         \
+    /* search: conditions on attributes (index.h); filter_bits has the rows that pass */ \
+    ARRAY(struct attribute_condition, where, op->n_where)                                \
+    ARRAY(int64_t, where_values, op->n_where_values)                                     \
+    NUMBER(size_t, n_where)                                                              \
+    NUMBER(size_t, n_where_values)                                                       \
+    NUMBER(size_t, as_of) /* search release: its snapshot's operation, plus one; 0: now */
+
+/* concurrent */
+#define OP_FIELDS_CONCURRENT(NUMBER, REAL, TEXT, VIEW, ARRAY)                                \
+    NUMBER(size_t, writers)                                                                  \
+    NUMBER(size_t, readers)                                                                  \
+    REAL(seconds)                                                                            \
+    REAL(rate) /* operations per second and thread, from their intended start; 0: unpaced */ \
+    VIEW(writes)                                                                             \
+    ARRAY(uint64_t, removes, op->n) /* NULL: nothing is removed */
+
+#define OP_FIELDS_OTHERS(NUMBER, REAL, TEXT, VIEW, ARRAY)                                        \
+    NUMBER(size_t, level)          /* cluster */                                                 \
+    NUMBER(size_t, target)         /* cluster: clusters wanted; 0: level decides */              \
+    ARRAY(uint32_t, labels, op->n) /* cluster; NULL: none */                                     \
+    NUMBER(uint64_t, budget)       /* maintain */                                                \
+    NUMBER(size_t, back)           /* commit rollback: its begin is this many operations back */ \
+    TEXT(name)                     /* snapshot release: of the snapshot */                       \
+    TEXT(settings)                 /* set: a JSON object, options and their new values */        \
+    NUMBER(size_t, depth)          /* inspect: levels below the root; 0: all */                  \
+    NUMBER(bool, with_ids)         /* inspect */
+
+struct op {
+#define DECLARE_NUMBER(type, name)       type name;
+#define DECLARE_REAL(name)               double name;
+#define DECLARE_TEXT(name)               char *name;
+#define DECLARE_VIEW(name)               struct view *name;
+#define DECLARE_ARRAY(type, name, count) type *name;
+    OP_FIELDS(DECLARE_NUMBER, DECLARE_REAL, DECLARE_TEXT, DECLARE_VIEW, DECLARE_ARRAY)
+#undef DECLARE_NUMBER
+#undef DECLARE_REAL
+#undef DECLARE_TEXT
+#undef DECLARE_VIEW
+#undef DECLARE_ARRAY
+};
+
+/* The name in Lua and in result.json. */
+const char *op_name(enum op_kind);
+/* The tag; the name if the operation has no tag. */
+const char *op_tag(const struct op *);
+const struct op_info *op_info(enum op_kind);
+/* The rows that the operation assigns to its ids by an insert or update; NULL for others. */
+const struct view *op_new_rows(const struct op *);
+/* Frees the fields; the struct belongs to the list. */
+void op_free(struct op *);
+
+/* 3. The list */
+
+struct dataset_use {
+    char *name; /* catalog name, path, or "synthetic mixture ..." */
+    struct source *source;
+    char sha256[65]; /* of the downloaded file if known, else "xxh64:" and a content hash */
+};
+
+/* The row with which an id was first inserted. op_list_vector() also takes updates into account. */
+struct row_ref {
+    uint32_t dataset; /* index into op_list.datasets */
+    uint64_t row;
+};
+
+/* From operation `since` on, the id's vector is row `row` of operation op's view. `since` is op, or
+   its commit if op was pending. */
+struct update_ref {
+    uint64_t id;
+    size_t op, since, row;
+};
+
+enum attribute_type { FIELD_INTEGER, FIELD_REAL, FIELD_TEXT };
+
+/* A field of the rows' attributes. Its numbers (index.h, section 9) are integers as they are, those
+   of attribute_of_real(), or positions in `words`. */
+struct attribute_field {
+    char *name;
+    enum attribute_type type;
+    char **words; /* FIELD_TEXT: distinct, in order of first use */
+    size_t n_words, words_capacity;
+    struct idmap word_of; /* hash of a word -> its position */
+};
+
+struct op_list {
+    struct op *ops;
+    size_t n;
+    struct dataset_use *datasets; /* owned; each source once, in order of first use */
+    size_t n_datasets;
+    size_t n_opened; /* entries from n_datasets to n_opened - 1 are not used by any operation */
+    size_t dim;
+    enum element element; /* of the data as recorded */
+    enum metric metric;   /* config `metric`, or the first dataset's own */
+    struct row_ref *rows; /* by id, n_ids entries */
+    size_t n_ids, max_live, max_queries, max_k;
+    bool has_updates;
+    struct attribute_field fields[ATTRIBUTES_MAX]; /* n_fields, in order of first use */
+    size_t n_fields;
+    struct update_ref *updates; /* n_updates entries, sorted by id, then operation */
+    size_t n_updates;
+};
+
+void op_list_free(struct op_list *);
+/* Copies the vector that `id` has after operations 0 .. at-1. want: F32, B64 or
+ * the list's element. ERR_UNKNOWN_ID. */
+int op_list_vector(const struct op_list *, uint64_t id, size_t at, enum element want, void *out,
+                   struct error *);
+
+const char *op_field_type_name(enum attribute_type); /* "integers" "reals" "texts" */
+/* The field of this name; NULL: no insert so far has it. */
+const struct attribute_field *op_list_field(const struct op_list *, const char *name);
+uint64_t op_word_hash(const char *word); /* the key in word_of */
+/* Whether the field has the word; sets its number. */
+bool op_field_word(const struct attribute_field *, const char *word, int64_t *number);
+/* The conditions of a search, such as "price 10 .. 20, colour red | blue", cut to the buffer. */
+void op_where_text(const struct op_list *, const struct op *, char *text, size_t bytes);
+/* Widens the records of all operations to all fields of the list. false: out of memory. */
+bool op_fields_widen(struct op_list *);
+void op_fields_free(struct op_list *);
+
+/* 4. The live set as a bitmap over n_ids. live_step() applies one operation, which must be in its
+ * list, because a commit reads the operations before it. */
+struct live_set {
+    uint64_t *bits;
+    size_t n_ids, n;
+};
+int live_init(struct live_set *, const struct op_list *, struct error *);
+void live_step(struct live_set *, const struct op *);
+void live_free(struct live_set *);
+static inline bool live_has(const struct live_set *l, uint64_t id)
+{
+    return id < l->n_ids && (l->bits[id >> 6] >> (id & 63) & 1);
+}
+
+#endif

@@ -1,0 +1,327 @@
+/* record.c - records each call of a workload as an operation with fixed rows and ids. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/checked.h"
+#include "src/workload/internal.h"
+
+static void use_rows(struct recorder *r, struct op *op, struct view *rows)
+{
+    op->rows = view_keep(rows);
+    op->n = rows->n;
+    r->bytes += view_bytes(rows);
+}
+
+/* Keeps the number of rows of each view of a stream. */
+static int use_chunks(struct recorder *r, struct op *op, const struct op_options *options,
+                      struct error *err)
+{
+    if (!options->n_chunks)
+        return OK;
+    if (op->singles)
+        return fail(
+            err, ERR_CONFIG,
+            "a stream is inserted view by view, so it has no singles; batch = 1 inserts its "
+            "rows one by one");
+    op->chunks = record_new_ids(r, options->n_chunks, err);
+    if (!op->chunks)
+        return err->code;
+    memcpy(op->chunks, options->chunks, options->n_chunks * sizeof *op->chunks);
+    op->n_chunks = options->n_chunks;
+    return OK;
+}
+
+static int check_singles(const struct op *op, struct error *err)
+{
+    if (op->singles <= op->n)
+        return OK;
+    return fail(err, ERR_CONFIG, "singles = %zu, but there are %zu rows", op->singles, op->n);
+}
+
+int record_train(struct recorder *r, const struct op_options *options, struct view *rows,
+                 struct error *err)
+{
+    struct op *op = record_op(r, OP_TRAIN, options, err);
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc)
+        rc = record_check_stored(r, rows, options, err);
+    if (!rc)
+        use_rows(r, op, rows);
+    return record_op_end(r, op, rc, err);
+}
+
+int record_insert(struct recorder *r, const struct op_options *options, struct view *rows,
+                  struct error *err)
+{
+    return record_insert_with(r, options, rows, NULL, 0, err);
+}
+
+int record_insert_with(struct recorder *r, const struct op_options *options, struct view *rows,
+                       const struct attribute_spec *specs, size_t n_specs, struct error *err)
+{
+    struct op *op = record_op(r, OP_INSERT, options, err);
+    int rc = op ? record_check_stored(r, rows, options, err) : err->code;
+    if (!rc) {
+        use_rows(r, op, rows);
+        op->ids = record_new_ids(r, op->n, err);
+        rc = op->ids ? check_singles(op, err) : err->code;
+        op->pending = r->in_transaction;
+    }
+    if (!rc)
+        rc = use_chunks(r, op, options, err);
+    if (!rc)
+        rc = record_make_live(r, rows, op->ids, err);
+    if (!rc && n_specs)
+        rc = record_attributes(r, specs, n_specs, op, err);
+    return record_op_end(r, op, rc, err);
+}
+
+bool recorder_inserted(const struct recorder *r, uint64_t *first, uint64_t *last)
+{
+    const struct op *op = &r->list->ops[r->list->n - 1];
+
+    for (size_t i = 1; i < op->n; i++)
+        if (op->ids[i] != op->ids[0] + i)
+            return false;
+    *first = op->ids[0];
+    *last = op->ids[op->n - 1];
+    return true;
+}
+
+static int choose_into(struct recorder *r, struct op *op, const struct id_selector *c, bool remove,
+                       struct error *err)
+{
+    op->n = record_selected_n(c);
+    int rc = check_singles(op, err);
+    if (!rc && c->rows)
+        rc = record_check_space(r, c->rows, err);
+    if (rc)
+        return rc;
+    op->ids = record_new_ids(r, op->n, err);
+    return op->ids ? record_choose(r, c, remove, op->ids, err) : err->code;
+}
+
+int record_delete(struct recorder *r, const struct op_options *options, const struct id_selector *c,
+                  struct error *err)
+{
+    struct op *op = record_op(r, OP_DELETE, options, err);
+    int rc = op ? choose_into(r, op, c, true, err) : err->code;
+    if (!rc)
+        op->pending = r->in_transaction;
+    return record_op_end(r, op, rc, err);
+}
+
+int record_update(struct recorder *r, const struct op_options *options, const struct id_selector *c,
+                  struct view *with, struct error *err)
+{
+    struct op *op = record_op(r, OP_UPDATE, options, err);
+    int rc = op ? record_check_stored(r, with, options, err) : err->code;
+    if (!rc && record_selected_n(c) != with->n)
+        rc = fail(err, ERR_CONFIG, "%zu rows are to get new vectors, but `with` has %zu",
+                  record_selected_n(c), with->n);
+    if (!rc)
+        rc = choose_into(r, op, c, false, err);
+    if (!rc) {
+        use_rows(r, op, with);
+        op->pending = r->in_transaction;
+        r->list->has_updates = true;
+        rc = record_attributes(r, NULL, 0, op, err);
+    }
+    return record_op_end(r, op, rc, err);
+}
+
+/* The common part of search, range and concurrent. */
+static int ask(struct recorder *r, struct op *op, struct view *queries,
+               const struct filter_spec *filter, const char *as_of, struct error *err)
+{
+    struct visible_set seen;
+    void *spare = NULL;
+    int rc = record_check_space(r, queries, err);
+    if (!rc)
+        rc = record_visible(r, as_of, op, &seen, &spare, err);
+    if (!rc && !seen.live)
+        rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert %sfirst",
+                  r->in_transaction ? "and w:commit " : "");
+    if (!rc && op->k > seen.live)
+        rc = fail(err, ERR_CONFIG, "k = %zu, but only %zu rows are live here", op->k, seen.live);
+    if (!rc)
+        rc = record_filter(r, filter, &seen, op, err);
+    free(spare);
+    if (rc)
+        return rc;
+    use_rows(r, op, queries);
+    if (op->n > r->list->max_queries)
+        r->list->max_queries = op->n;
+    if (op->k > r->list->max_k)
+        r->list->max_k = op->k;
+    return OK;
+}
+
+int record_search(struct recorder *r, const struct op_options *options, struct view *queries,
+                  size_t k, const struct filter_spec *filter, struct error *err)
+{
+    struct op *op = record_op(r, OP_SEARCH, options, err);
+    if (op) {
+        op->k = k;
+        op->cold = options->cold;
+        op->clusters = options->clusters;
+    }
+    int rc = op ? ask(r, op, queries, filter, options->as_of, err) : err->code;
+    if (rc == OK && op->clusters && (options->as_of || r->in_transaction))
+        rc = fail(err, ERR_CONFIG,
+                  "clusters = true: clusters are those of the present rows; search them without "
+                  "as_of and outside transactions");
+    return record_op_end(r, op, rc, err);
+}
+
+int record_range(struct recorder *r, const struct op_options *options, struct view *queries,
+                 double radius, const struct filter_spec *filter, struct error *err)
+{
+    struct op *op = record_op(r, OP_RANGE, options, err);
+    if (op) {
+        op->radius = radius;
+        op->planted = options->planted;
+    }
+    int rc = op ? ask(r, op, queries, filter, NULL, err) : err->code;
+    const char *fault = rc ? NULL : index_radius_fault(r->list->metric, radius);
+    if (fault)
+        rc = fail(err, ERR_CONFIG, "radius = %g %s (metric \"%s\")", radius, fault,
+                  metric_name(r->list->metric));
+    return record_op_end(r, op, rc, err);
+}
+
+int record_set(struct recorder *r, const struct op_options *options, const char *settings,
+               struct error *err)
+{
+    struct op *op = record_op(r, OP_SET, options, err);
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc && !(op->settings = strdup(settings)))
+        rc = record_no_memory(err);
+    r->changed = true;
+    return record_op_end(r, op, rc, err);
+}
+
+int record_cluster(struct recorder *r, const struct op_options *options, struct view *queries,
+                   size_t level, size_t target, const struct label_spec *labels, struct error *err)
+{
+    struct op *op = record_op(r, OP_CLUSTER, options, err);
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc && !r->live)
+        rc = fail(err, ERR_CONFIG, "no vector is live here; call w:insert first");
+    if (!rc) {
+        op->level = level;
+        op->target = target;
+        op->k = queries ? 1 : 0; /* the ground truth: each query's nearest row */
+    }
+    if (!rc && queries)
+        rc = ask(r, op, queries, NULL, NULL, err);
+    if (!rc) {
+        op->n = r->live;
+        rc = labels ? record_labels(r, labels, op, err) : OK;
+    }
+    return record_op_end(r, op, rc, err);
+}
+
+int record_maintain(struct recorder *r, const struct op_options *options, uint64_t budget,
+                    struct error *err)
+{
+    struct op *op = record_op(r, OP_MAINTAIN, options, err);
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc)
+        op->budget = budget;
+    return record_op_end(r, op, rc, err);
+}
+
+int record_inspect(struct recorder *r, const struct op_options *options, size_t depth,
+                   bool with_ids, struct error *err)
+{
+    struct op *op = record_op(r, OP_INSPECT, options, err);
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc) {
+        op->depth = depth;
+        op->with_ids = with_ids;
+    }
+    return record_op_end(r, op, rc, err);
+}
+
+int record_mark(struct recorder *r, const struct op_options *options, enum op_kind kind,
+                struct error *err)
+{
+    struct op *op = record_op(r, kind, options, err);
+    int rc = op ? OK : err->code;
+    if (!rc && kind != OP_CHECKPOINT)
+        rc = record_outside(r, err);
+    if (!rc && (kind == OP_RELOAD || kind == OP_RECOVER) && r->n_snapshots)
+        rc = fail(err, ERR_CONFIG,
+                  "snapshot \"%s\" is held of the index that this operation replaces; call "
+                  "w:release first",
+                  r->snapshots[r->n_snapshots - 1].name);
+    if (!rc && kind == OP_SAVE) {
+        r->saved = true;
+        r->changed = false;
+    }
+    if (!rc && kind == OP_RELOAD && !r->saved)
+        rc = fail(err, ERR_CONFIG, "nothing was saved yet; call w:save first");
+    if (!rc && kind == OP_RELOAD && r->changed)
+        rc = fail(err, ERR_CONFIG,
+                  "rows or options changed since the last w:save; call w:save again first");
+    return record_op_end(r, op, rc, err);
+}
+
+/* Chooses the ids that the writers remove, from those that are live before the operation. */
+static int choose_removes(struct recorder *r, struct op *op, const struct concurrent_request *c,
+                          struct error *err)
+{
+    const size_t n = record_selected_n(c->removes), written = c->writes ? c->writes->n : 0;
+
+    if (n != written)
+        return fail(err, ERR_CONFIG,
+                    "each row that is written removes one, but there are %zu to write and %zu to "
+                    "remove",
+                    written, n);
+    int rc = c->removes->rows ? record_check_space(r, c->removes->rows, err) : OK;
+    if (rc)
+        return rc;
+    op->removes = record_new_ids(r, n, err);
+    return op->removes ? record_choose(r, c->removes, true, op->removes, err) : err->code;
+}
+
+static int check_removes_apart(const struct recorder *r, const struct op *op, struct error *err)
+{
+    for (size_t i = 0; op->removes && i < op->n; i++)
+        if (record_is_live(r, op->removes[i]))
+            return fail(err, ERR_CONFIG, "id %" PRIu64 " is both removed and written",
+                        op->removes[i]);
+    return OK;
+}
+
+int record_concurrent(struct recorder *r, const struct op_options *options,
+                      const struct concurrent_request *c, struct error *err)
+{
+    struct op *op = record_op(r, OP_CONCURRENT, options, err);
+    int rc = op ? record_outside(r, err) : err->code;
+    if (!rc) {
+        op->k = c->k;
+        rc = ask(r, op, c->queries, NULL, NULL, err);
+        op->n = 0;
+    }
+    if (!rc && c->removes)
+        rc = choose_removes(r, op, c, err);
+    if (!rc && c->writes) {
+        rc = record_check_stored(r, c->writes, options, err);
+        op->n = c->writes->n;
+        op->ids = rc ? NULL : record_new_ids(r, op->n, err);
+        rc = op->ids ? record_make_live(r, c->writes, op->ids, err) : err->code;
+    }
+    if (!rc)
+        rc = check_removes_apart(r, op, err);
+    if (!rc) {
+        op->writes = c->writes ? view_keep(c->writes) : NULL;
+        op->writers = c->writers;
+        op->readers = c->readers;
+        op->seconds = c->seconds;
+        op->rate = c->rate;
+    }
+    return record_op_end(r, op, rc, err);
+}

@@ -1,0 +1,140 @@
+/* record.h - records a workload as a list of operations with fixed rows and ids.
+ *
+ * The config's workload function runs once and calls record_*(); replay.c then runs the same list
+ * for every cell. Ids are assigned from 0 in order of first insertion. A row that is inserted again
+ * after its deletion gets its old id. */
+#ifndef DRIFTLINE_WORKLOAD_RECORD_H
+#define DRIFTLINE_WORKLOAD_RECORD_H
+
+#include "src/core/rng.h"
+#include "src/workload/op.h"
+
+/* Each call checks its rows and ids against the live set at that time. Messages number rows from 1
+ * and do not have FILE:LINE, which the caller adds. After a failure, all further calls and
+ * recorder_finish() fail with the first error. */
+struct recorder;
+
+struct op_options {
+    const char *tag; /* NULL: none */
+    int line;
+    size_t batch, singles; /* insert delete update; see struct op */
+    bool allow_queries;    /* rows of a query set may be inserted or trained on */
+    size_t planted;        /* range; see struct op */
+    bool cold, clusters;   /* search; see struct op */
+    bool repeated;         /* search range concurrent; see struct op */
+    const char *as_of;     /* search: a snapshot's name; NULL: the present */
+    /* insert: the rows are those of n_chunks views of a stream, of chunks[i] >= 1 rows each */
+    const uint64_t *chunks;
+    size_t n_chunks; /* 0: no stream */
+};
+
+/* Selects live ids for an operation by exactly one of these. */
+struct id_selector {
+    const struct view *rows; /* the ids of these rows */
+    const uint64_t *ids;
+    size_t n_ids;
+    size_t random, oldest; /* how many live ids; oldest by their latest insertion */
+};
+
+/* Allows ids in a search by exactly one of these; only live ids pass. */
+struct filter_spec {
+    const char *tag; /* the ids of all inserts with this tag */
+    double fraction; /* 0 < fraction <= 1 of the live ids, at random */
+    const uint64_t *ids;
+    size_t n_ids;
+    const struct attribute_filter *where; /* ids whose attributes meet these conditions */
+};
+
+/* One field of inserted rows: the given values, uniform reals, or classes drawn by a Zipf law with
+   exponent skew (0: uniform), of which class 0 is the most frequent. */
+struct attribute_spec {
+    const char *name;
+    enum attribute_type type;
+    size_t classes; /* 0: none */
+    double skew;
+    const double *uniform; /* low, high; NULL: none */
+    const int64_t *values; /* numbers as in struct attribute_field, but of `words` here */
+    size_t n_values;
+    const char *const *words; /* FIELD_TEXT: distinct; a class or value is a position in it */
+    size_t n_words;
+    double missing; /* share of the rows that get no value, at random */
+};
+
+/* Labels of rows: a part of their data sets with one number per row. */
+struct label_spec {
+    const char *part; /* its name, for messages */
+    const struct label_part {
+        const struct source *rows, *labels;
+    } * parts; /* of each data set that has it */
+    size_t n;
+};
+
+struct concurrent_request {
+    struct view *queries, *writes; /* writes: NULL if writers = 0 */
+    /* as many ids as there are writes, all live before the operation; or NULL */
+    const struct id_selector *removes;
+    size_t writers, readers, k;
+    double seconds, rate; /* seconds 0: until the writers finish */
+};
+
+int recorder_new(struct recorder **, struct error *);
+/* Sets the seed of random choices. Called before the first operation. */
+void recorder_set_seed(struct recorder *, uint64_t seed);
+void recorder_free(struct recorder *);
+/* Sets the metric; without this call it is the first view's. Called before the first operation. */
+void recorder_set_metric(struct recorder *, enum metric);
+/* Takes ownership of the source, also on failure. sha256: "" if unknown. */
+int recorder_source_take(struct recorder *, struct source *, const char *name, const char *sha256,
+                         struct error *);
+
+int record_train(struct recorder *, const struct op_options *, struct view *, struct error *);
+int record_insert(struct recorder *, const struct op_options *, struct view *, struct error *);
+/* With attributes, one spec per field. A field that has no spec here has no value in these rows.
+   ERR_CONFIG: a field of another type, or more than ATTRIBUTES_MAX fields. */
+int record_insert_with(struct recorder *, const struct op_options *, struct view *,
+                       const struct attribute_spec *, size_t n_specs, struct error *);
+/* The ids of the last operation, an insert: those of its rows in order are *first .. *last. Returns
+   false if they are not consecutive, because some rows had ids from an earlier insertion. */
+bool recorder_inserted(const struct recorder *, uint64_t *first, uint64_t *last);
+int record_delete(struct recorder *, const struct op_options *, const struct id_selector *,
+                  struct error *);
+/* Gives the chosen ids new vectors. The row first inserted with an id still selects it. */
+int record_update(struct recorder *, const struct op_options *, const struct id_selector *,
+                  struct view *with, struct error *);
+int record_search(struct recorder *, const struct op_options *, struct view *queries, size_t k,
+                  const struct filter_spec *, struct error *);
+int record_range(struct recorder *, const struct op_options *, struct view *queries, double radius,
+                 const struct filter_spec *, struct error *);
+/* Clusters the live rows. queries, labels: NULL: none. target 0: by level. */
+int record_cluster(struct recorder *, const struct op_options *, struct view *queries, size_t level,
+                   size_t target, const struct label_spec *labels, struct error *);
+/* Changes options of the methods' indexes. settings: a JSON object of options and values. */
+int record_set(struct recorder *, const struct op_options *, const char *settings, struct error *);
+int record_maintain(struct recorder *, const struct op_options *, uint64_t budget, struct error *);
+/* depth: levels below the root; 0: all. */
+int record_inspect(struct recorder *, const struct op_options *, size_t depth, bool with_ids,
+                   struct error *);
+/* OP_SAVE; OP_RELOAD, which loads the last save and is an error if rows or options have changed
+ * since; OP_RECOVER from the index's own files, as after a crash; or OP_CHECKPOINT. */
+int record_mark(struct recorder *, const struct op_options *, enum op_kind, struct error *);
+int record_concurrent(struct recorder *, const struct op_options *,
+                      const struct concurrent_request *, struct error *);
+/* Transactions. Inside one, only changes of rows and searches are allowed. A rollback restores the
+   live set. A row that the transaction inserted keeps its id for a later insertion. */
+int record_begin(struct recorder *, const struct op_options *, struct error *);
+int record_commit(struct recorder *, const struct op_options *, struct error *);
+int record_rollback(struct recorder *, const struct op_options *, struct error *);
+/* Names the present live set until record_release(). */
+int record_snapshot(struct recorder *, const struct op_options *, const char *name, struct error *);
+int record_release(struct recorder *, const struct op_options *, const char *name, struct error *);
+/* The number of live ids; inside a transaction, as after its commit. */
+size_t recorder_live(const struct recorder *);
+/* The number of operations so far. */
+size_t recorder_operations(const struct recorder *);
+/* The list recorded so far, for its fields. */
+const struct op_list *recorder_list(const struct recorder *);
+/* Gives the list to the caller. Frees the recorder, also on failure. ERR_CONFIG if
+   the workload is empty. */
+int recorder_finish(struct recorder *, struct op_list **, struct error *);
+
+#endif

@@ -1,0 +1,359 @@
+/* recorder.c - the state of the recorder: sources, beginning and end of an operation, and the end
+ * of the list.
+ *
+ * 1 state   2 sources and spaces   3 an operation   4 transactions   5 the end */
+#include "src/workload/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A longer workload is assumed to be an endless loop in the config. */
+#define OPS_MAX ((size_t)1000000)
+
+/* 1. State */
+
+bool record_grow(void *array_ptr, size_t *capacity, size_t need, size_t element_bytes)
+{
+    if (need <= *capacity)
+        return true;
+    size_t more = *capacity * 2 > need ? *capacity * 2 : need;
+    void *old;
+    memcpy(&old, array_ptr, sizeof old);
+    void *array = more > SIZE_MAX / element_bytes ? NULL : realloc(old, more * element_bytes);
+    if (!array)
+        return false;
+    memcpy(array_ptr, &array, sizeof array);
+    *capacity = more;
+    return true;
+}
+
+int record_no_memory(struct error *err)
+{
+    return fail(err, ERR_NO_MEMORY, "out of memory recording the workload");
+}
+
+void record_snapshot_free(struct held_snapshot *snapshot)
+{
+    free(snapshot->name);
+    free(snapshot->bits);
+    free(snapshot->attributes);
+}
+
+static void free_versions(struct recorder *r)
+{
+    for (size_t i = 0; i < r->n_snapshots; i++)
+        record_snapshot_free(&r->snapshots[i]);
+    free(r->snapshots);
+    free(r->before);
+    free(r->undo);
+}
+
+int recorder_new(struct recorder **out, struct error *err)
+{
+    struct recorder *r = *out = calloc(1, sizeof *r);
+    if (r)
+        r->list = calloc(1, sizeof *r->list);
+    if (!r || !r->list) {
+        free(r);
+        *out = NULL;
+        return fail(err, ERR_NO_MEMORY, "out of memory");
+    }
+    return OK;
+}
+
+void recorder_set_seed(struct recorder *r, uint64_t seed)
+{
+    r->seed = seed;
+}
+
+void recorder_free(struct recorder *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; r->list && i < r->list->n_opened; i++) {
+        row_ids_free(r->row_ids[i]);
+        free(r->row_ids[i]);
+    }
+    op_list_free(r->list);
+    free_versions(r);
+    free(r->row_ids);
+    free(r->bits);
+    free(r->born);
+    for (size_t f = 0; f < ATTRIBUTES_MAX; f++)
+        free(r->attributes[f]);
+    free(r->log);
+    free(r);
+}
+
+void recorder_set_metric(struct recorder *r, enum metric metric)
+{
+    r->list->metric = metric;
+    r->metric_set = true;
+}
+
+size_t recorder_live(const struct recorder *r)
+{
+    return r->live;
+}
+
+size_t recorder_operations(const struct recorder *r)
+{
+    return r->list->n;
+}
+
+const struct op_list *recorder_list(const struct recorder *r)
+{
+    return r->list;
+}
+
+/* 2. Sources and spaces */
+
+static int add_source(struct recorder *r, struct source *source, const char *name,
+                      const char *sha256)
+{
+    struct op_list *list = r->list;
+    if (!record_grow(&list->datasets, &r->datasets_capacity, list->n_opened + 1,
+                     sizeof *list->datasets) ||
+        !record_grow(&r->row_ids, &r->row_ids_capacity, list->n_opened + 1,
+                     sizeof(struct row_ids *)))
+        return ERR_NO_MEMORY;
+    struct row_ids *ids = malloc(sizeof *ids);
+    char *copy = strdup(name);
+    if (!ids || !copy) {
+        free(ids);
+        free(copy);
+        return ERR_NO_MEMORY;
+    }
+    row_ids_init(ids);
+    struct dataset_use *use = &list->datasets[list->n_opened];
+    *use = (struct dataset_use){ .name = copy, .source = source };
+    if (*sha256)
+        snprintf(use->sha256, sizeof use->sha256, "%s", sha256);
+    else
+        snprintf(use->sha256, sizeof use->sha256, "xxh64:%016" PRIx64, source->hash);
+    r->row_ids[list->n_opened++] = ids;
+    return OK;
+}
+
+int recorder_source_take(struct recorder *r, struct source *source, const char *name,
+                         const char *sha256, struct error *err)
+{
+    if (add_source(r, source, name, sha256) == OK)
+        return OK;
+    source_close(source);
+    return record_no_memory(err);
+}
+
+size_t record_dataset(struct recorder *r, const struct source *source)
+{
+    struct op_list *list = r->list;
+    size_t i = 0;
+    while (list->datasets[i].source != source)
+        i++;
+    if (i < list->n_datasets)
+        return i;
+    const size_t to = list->n_datasets++;
+    struct dataset_use use = list->datasets[i];
+    list->datasets[i] = list->datasets[to];
+    list->datasets[to] = use;
+    struct row_ids *ids = r->row_ids[i];
+    r->row_ids[i] = r->row_ids[to];
+    r->row_ids[to] = ids;
+    return to;
+}
+
+static const char *name_of(struct recorder *r, const struct view *v)
+{
+    return r->list->datasets[record_dataset(r, v->segments[0].source)].name;
+}
+
+int record_check_space(struct recorder *r, const struct view *v, struct error *err)
+{
+    struct op_list *list = r->list;
+    const char *name = name_of(r, v);
+    for (size_t i = 0; i < v->n_segments; i++)
+        record_dataset(r, v->segments[i].source);
+    const enum metric metric = r->metric_set ? list->metric : v->metric;
+    if ((v->element == ELEMENT_B64) != (metric == METRIC_HAMMING))
+        return fail(err, ERR_DIMENSION, "%s has rows of %s, which metric \"%s\" does not measure",
+                    name, element_name(v->element), metric_name(metric));
+    if (!r->space_set) {
+        list->dim = v->dim;
+        list->element = v->element;
+        list->metric = metric;
+        r->space_of = name;
+        r->space_set = true;
+        return OK;
+    }
+    if (v->dim != list->dim)
+        return fail(err, ERR_DIMENSION, "%s has dimension %zu, but %s before it has %zu", name,
+                    v->dim, r->space_of, list->dim);
+    if (metric != list->metric)
+        return fail(err, ERR_DIMENSION,
+                    "%s is measured by \"%s\", but %s before it by \"%s\"; set metric = ... in the "
+                    "experiment",
+                    name, metric_name(metric), r->space_of, metric_name(list->metric));
+    /* If bytes and floats both occur, bytes are converted to floats, which is exact. */
+    if (v->element == ELEMENT_F32)
+        list->element = ELEMENT_F32;
+    return OK;
+}
+
+int record_check_stored(struct recorder *r, const struct view *v, const struct op_options *options,
+                        struct error *err)
+{
+    if (!v->is_query || options->allow_queries)
+        return record_check_space(r, v, err);
+    return fail(err, ERR_CONFIG,
+                "these are rows of a query set (%s), which are for searching; to use them here, "
+                "set allow_queries = true",
+                name_of(r, v));
+}
+
+/* 3. An operation */
+
+struct op *record_op(struct recorder *r, enum op_kind kind, const struct op_options *options,
+                     struct error *err)
+{
+    struct op_list *list = r->list;
+    if (r->first.code) {
+        fail(err, ERR_CONFIG, "the workload went on after an error: %s", r->first.text);
+        return NULL;
+    }
+    if (list->n == OPS_MAX) {
+        fail(err, ERR_CONFIG, "the workload has more than %zu operations", OPS_MAX);
+        return NULL;
+    }
+    if (!record_grow(&list->ops, &r->ops_capacity, list->n + 1, sizeof *list->ops)) {
+        record_no_memory(err);
+        return NULL;
+    }
+    struct op *op = &list->ops[list->n];
+    *op = (struct op){
+        .kind = kind,
+        .line = options->line,
+        .batch = options->batch,
+        .singles = options->singles,
+        .repeated = options->repeated,
+    };
+    op->tag = options->tag ? strdup(options->tag) : NULL;
+    if (!options->tag || op->tag)
+        return op;
+    record_no_memory(err);
+    return NULL;
+}
+
+int record_op_end(struct recorder *r, struct op *op, int rc, const struct error *err)
+{
+    if (!op || rc) {
+        if (!r->first.code && err)
+            r->first = *err;
+        if (op)
+            op_free(op);
+        return rc ? rc : err->code;
+    }
+    op->live_after = r->in_transaction ? r->before_live : r->live;
+    r->list->n++;
+    return OK;
+}
+
+/* 4. Transactions */
+
+int record_outside(const struct recorder *r, struct error *err)
+{
+    if (!r->in_transaction)
+        return OK;
+    return fail(err, ERR_CONFIG,
+                "not allowed inside the transaction that began on line %d; call w:commit or "
+                "w:rollback first",
+                r->list->ops[r->begun_at].line);
+}
+
+int record_not_begun(const struct recorder *r, struct error *err)
+{
+    if (!r->in_transaction)
+        return OK;
+    return fail(err, ERR_CONFIG,
+                "the workload ends inside the transaction that began on line %d, without w:commit "
+                "or w:rollback",
+                r->list->ops[r->begun_at].line);
+}
+
+bool record_remember(struct recorder *r, uint64_t id)
+{
+    if (!r->in_transaction)
+        return true;
+    if (!record_grow(&r->undo, &r->undo_capacity, r->undo_n + 1, sizeof *r->undo))
+        return false;
+    struct record_undo *undo = &r->undo[r->undo_n++];
+    *undo = (struct record_undo){ .id = id, .born = r->born[id] };
+    for (size_t f = 0; f < ATTRIBUTES_MAX; f++)
+        undo->attributes[f] = r->attributes[f] ? r->attributes[f][id] : ATTRIBUTE_NONE;
+    return true;
+}
+
+/* 5. The end */
+
+static int compare_updates(const void *a, const void *b)
+{
+    const struct update_ref *x = a, *y = b;
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    if (x->since != y->since)
+        return x->since < y->since ? -1 : 1;
+    return (x->op > y->op) - (x->op < y->op);
+}
+
+static void add_updates(struct op_list *list, size_t at, size_t since)
+{
+    const struct op *op = &list->ops[at];
+    for (size_t i = 0; op->kind == OP_UPDATE && i < op->n; i++)
+        list->updates[list->n_updates++] = (struct update_ref){ op->ids[i], at, since, i };
+}
+
+static int index_updates(struct op_list *list, struct error *err)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < list->n; k++)
+        n += list->ops[k].kind == OP_UPDATE ? list->ops[k].n : 0;
+    if (!n)
+        return OK;
+    list->updates = malloc(n * sizeof *list->updates);
+    if (!list->updates)
+        return record_no_memory(err);
+    for (size_t k = 0; k < list->n; k++) {
+        const struct op *op = &list->ops[k];
+        if (!op->pending)
+            add_updates(list, k, k);
+        for (size_t i = op->kind == OP_COMMIT ? op->back : 0; i > 0; i--)
+            if (list->ops[k - i].pending)
+                add_updates(list, k - i, k);
+    }
+    qsort(list->updates, list->n_updates, sizeof *list->updates, compare_updates);
+    return OK;
+}
+
+int recorder_finish(struct recorder *r, struct op_list **out, struct error *err)
+{
+    int rc = OK;
+    if (r->first.code)
+        rc = fail(err, ERR_CONFIG, "the workload went on after an error: %s", r->first.text);
+    else if (!r->list->n)
+        rc = fail(err, ERR_CONFIG, "the workload has no operation");
+    else if (r->in_transaction)
+        rc = record_not_begun(r, err);
+    else
+        rc = op_fields_widen(r->list) ? index_updates(r->list, err) : record_no_memory(err);
+    if (!rc) {
+        for (size_t i = 0; i < r->list->n_opened; i++) {
+            row_ids_free(r->row_ids[i]);
+            free(r->row_ids[i]);
+        }
+        *out = r->list;
+        r->list = NULL;
+    }
+    recorder_free(r);
+    return rc;
+}

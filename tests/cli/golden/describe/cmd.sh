@@ -1,0 +1,3 @@
+run describe skeleton
+run describe flat
+run describe fashion-mnist

@@ -1,0 +1,6 @@
+# Each command's own help has the options that apply to it.
+for command in run check build search inspect list describe fetch convert plot report compare dump reproduce bench new version help; do
+    run $command --help
+done
+run help compare
+run x.lua --help

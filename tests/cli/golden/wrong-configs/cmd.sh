@@ -1,0 +1,25 @@
+# An error of a config names the file, the line and what was meant.
+config() { # NAME LINE...
+    local name=$1
+    shift
+    printf '%s\n' "$@" >"$name.lua"
+    run check "$name.lua"
+}
+config nothing 'local x = 1'
+config syntax 'experiment {' ' name = = 1 }'
+config os 'os.execute("touch owned")'
+config random 'return math.random()'
+config key 'experiment { name = "a", repeets = 3 }'
+config dataset 'dataset "minst"'
+config kind 'synthetic { kind = "mixtur", rows = 10, dim = 4 }'
+config parameter 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
+    'experiment { name = "bad", workload = function(w) w:insert { s } end,' \
+    '  methods = { method { "divf", params = { softk = 2 } } } }'
+config knob 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
+    'experiment { name = "bad", workload = function(w) w:insert { s } end,' \
+    '  methods = { method { "divf", params = { nprobe = 2 } } } }'
+config operation 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
+    'experiment { name = "bad", workload = function(w) w:insret { s } end, methods = { method { "flat" } } }'
+config empty 'local s = synthetic { kind = "gaussian", rows = 10, dim = 4 }' \
+    'experiment { name = "bad", workload = function(w) w:search { s:queries(1) } end, methods = { method { "flat" } } }'
+ls -1 owned 2>/dev/null

@@ -1,0 +1,20 @@
+# What is wrong in a file of one's own is named with its place.
+cat >own.lua <<'LUA'
+local f = file(option("path", "own.csv", "what to read"))
+experiment {
+  name = "own", k = 2,
+  workload = function(w) w:insert { f:rows(1, 4) }; w:search { f:rows(5, 6), tag = "q" } end,
+  methods = { method { "flat" } },
+}
+LUA
+printf '1,2\n3,nan\n5,6\n7,8\n1,2\n7,9\n' >nan.csv
+run run --no-plots --out r --set path=nan.csv own.lua
+printf '1,2\n3\n' >ragged.csv
+run run --no-plots --out r --set path=ragged.csv own.lua
+: >empty.csv
+run run --no-plots --out r --set path=empty.csv own.lua
+printf 'a,b\nc,d\n' >words.csv
+run run --no-plots --out r --set path=words.csv own.lua
+printf '1,2\n3,4\n' >short.csv
+run check --set path=short.csv own.lua
+run check --set path=missing.csv own.lua

@@ -1,0 +1,51 @@
+#!/bin/bash
+# test_cxx_plugin.sh - methods in C++: the headers compile as C++17, `make test-plugin` runs the contract tests on
+# tests/plugins/cxx.cc, which allocates with `new`, and finds the fault planted in it; its memory is that of the process.
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+command -v g++ >/dev/null || { echo "ok # SKIP no g++"; exit 0; }
+unset MAKEFLAGS MAKELEVEL MFLAGS
+flags=(-std=c++17 -Wall -Wextra -Werror -I.)
+
+for header in index mem error param topk parallel rng idmap; do
+    echo "#include \"src/core/$header.h\"" | g++ "${flags[@]}" -fsyntax-only -x c++ - >"$work/out" 2>&1
+    status=$?
+    check "src/core/$header.h is C++17" '[ $status = 0 ]'
+done
+echo '#include "kernels/kernels.h"' | g++ "${flags[@]}" -fsyntax-only -x c++ - >"$work/out" 2>&1
+status=$?
+check "kernels/kernels.h is C++17" '[ $status = 0 ]'
+
+plugin() { g++ "${flags[@]}" -O2 -fPIC -shared -o "$work/$1.so" "${@:2}" tests/plugins/cxx.cc; }
+plugin good && plugin broken -DCXX_BROKEN || exit 1
+
+out=$work/out
+make test-plugin SO="$work/good.so" >"$out" 2>&1
+status=$?
+check "a method that allocates with new passes the contract" '[ $status = 0 ] && grep -qE "^[1-9][0-9]* passed, 0 failed" $out'
+CMOCKA_TEST_FILTER='history*' make test-plugin SO="$work/broken.so" >"$out" 2>&1
+status=$?
+check "one that loses rows does not" '[ $status != 0 ] && grep -q "FAILED.*history: cxx" $out'
+make test-plugin SO="$work/none.so" >"$out" 2>&1
+status=$?
+check "a file that is not there is named" '[ $status != 0 ] && grep -q "none.so\" is no file" $out'
+
+own_program
+cat >cxx.lua <<'LUA'
+experiment {
+  name = "cxx",
+  workload = function(w)
+    w:insert { synthetic { kind = "mixture", rows = 20000, dim = 256 }, tag = "load" }
+    w:search { (synthetic { kind = "mixture", rows = 20000, dim = 256 }):queries(10), tag = "ask" }
+  end,
+  methods = { method { "cxx" } },
+}
+LUA
+run run --plugin ./good.so --no-plots --out r cxx.lua
+check "it runs as a plugin" '[ $status = 0 ]'
+field() { grep -o "\"$1\": *[0-9a-z.]*" r/cxx/result.json | head -1 | grep -o '[0-9a-z.]*$'; }
+check "the process counts its 20 MB" '[ "$(field rss_bytes)" -gt 18000000 ] && [ "$(field accounted_bytes)" = null ]'
+
+exit $failed

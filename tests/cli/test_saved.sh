@@ -1,0 +1,94 @@
+#!/bin/bash
+# test_saved.sh - an index that one process builds answers in another as it would in a run.
+# shellcheck disable=SC2016  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+own_program
+
+awk 'BEGIN { srand(7); for (i = 0; i < 1240; i++) { for (j = 0; j < 8; j++) printf "%s%.4f", j ? "," : "", rand() + rand() * (i % 5); print "" } }' >all.csv
+head -n 1200 all.csv >rows.csv
+tail -n 40 all.csv >queries.csv
+cat >all.lua <<'LUA'
+local metric = option("by", "l2", "")
+local data = file { "rows.csv", queries = "queries.csv", metric = metric, header = false }
+experiment {
+  name = "all",
+  workload = function(w)
+    w:train { data:rows(1, 1000) }
+    w:insert { data:rows(1, 1000), tag = "load" }
+    w:delete { data:rows(101, 300), tag = "leave" }
+    w:update { random = 50, with = data:rows(1001, 1050), tag = "move" }
+    w:search { data:queries(), tag = "q" }
+    w:concurrent { data:queries(), writes = data:rows(1101, 1200), readers = 1, writers = 1, seconds = .1, tag = "both" }
+    w:search { data:queries(), tag = "end" }
+  end,
+  methods = {
+    method { "flat" }, method { "divf", params = { clusters = 16 } }, method { "ampi" }, method { "hnsw" },
+    method { "spann", deletes = "rebuild" }, method { "spfresh" }, method { "channi" }, method { "asteria" },
+  },
+}
+LUA
+sed '/w:concurrent/,/tag = "end"/d; s/tag = "q"/tag = "end"/' all.lua >calm.lua
+
+compare_with_run() { # METRIC METHOD...: the answers of `search` are those of the run's last search
+    local metric=$1 method
+    shift
+    for method; do
+        run run --no-plots --quiet --force --only "$method" --set by="$metric" --out r calm.lua
+        run dump r/all
+        sort -t "$(printf '\t')" -k5,5n -k6,6n out | awk -F '\t' '$4 == "end" { printf "%s%s", $7, $6 == 10 ? "\n" : "," }' >wanted
+        run build calm.lua --save "$method.idx" --method "$method" --set by="$metric"
+        check "$method, $metric: the index is saved" '[ $status = 0 ] && grep -q " 800 rows of 8 f32" out'
+        run search "$method.idx" queries.csv --header no --out answers.csv
+        check "$method, $metric: another process answers as the run did" '[ $status = 0 ] && [ "$(wc -l <wanted)" = 40 ] && cmp wanted answers.csv'
+    done
+}
+compare_with_run l2 flat divf ampi hnsw spann spfresh channi
+compare_with_run cosine asteria divf
+
+run build all.lua --save written --method spfresh
+check "writers of a concurrent operation are part of the workload" '[ $status = 0 ] && grep -q "900 rows" out && grep -q "5 operations; searches skipped: 2" err'
+
+# ---- a build that ends early
+run build calm.lua --save kept --method flat
+run search kept queries.csv --header no --out before.csv
+mkdir kept/state-7 && echo half >kept/state-7/file
+run build calm.lua --save kept --method hnsw --timeout 0.000001
+check "a build that does not end says why" '[ $status = 1 ] && grep -q "took longer than" err'
+run search kept queries.csv --header no --out after.csv
+check "and the index before it stays" '[ $status = 0 ] && cmp before.csv after.csv && [ "$(cd kept && ls -d state-*)" = state-1 ]'
+run build calm.lua --save kept --method hnsw
+check "the next build replaces it" '[ $status = 0 ] && [ "$(cd kept && ls)" = "index.json
+state-2" ] && grep -q hnsw kept/index.json'
+python3 - <<'PY' &
+import fcntl, time
+lock = open("kept/.lock", "r+")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+open("locked", "w").close()
+time.sleep(60)
+PY
+locker=$!
+for _ in $(seq 100); do [ -e locked ] || sleep .1; done
+run build calm.lua --save kept --method flat
+check "one build at a time" '[ $status = 1 ] && grep -q "process $locker is writing" err'
+kill $locker
+
+# ---- codes, bytes, and one search option after the other
+cat >codes.lua <<'LUA'
+local codes = synthetic { kind = "codes", rows = 1000 }
+experiment { name = "codes", workload = function(w) w:insert { codes } end, methods = { method { "hftrie" } } }
+LUA
+run build codes.lua --save codes.idx
+head -c 80 /dev/urandom >codes.b64
+python3 - <<'PY'
+import struct
+data = open("codes.b64", "rb").read()
+open("q.u8bin", "wb").write(struct.pack("<II", 10, 8) + data)
+PY
+run search codes.idx q.u8bin --k 2 --out found.ivecs
+check "eight bytes are a code" '[ $status = 0 ] && grep -q "1000 rows of 64 b64, metric hamming" out && [ "$(stat -c %s found.ivecs)" = 120 ]'
+run search codes.idx queries.csv --header no
+check "floats are not" '[ $status = 2 ] && grep -q "the queries" err'
+
+exit $failed

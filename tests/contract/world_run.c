@@ -1,0 +1,268 @@
+/* world_run.c - every method with each of its settings, through each test of a program. */
+#include "tests/contract/world.h"
+
+#include "src/cli/methods.h"
+#include "tests/support/tsan.h"
+
+/* CHANNI: a build after 40 rows, then splits and merges; and nothing left out. */
+#define SMALL_CLUSTERS \
+    "expected_n=50,target_cluster=12,split_max=28,merge_min=3,flat_below=4,maintenance=inline,"
+#define ALL_CLUSTERS "nprobe=4194304,top_ef=4194304,in_ef=4194304"
+
+/* Asteria: few steps of training, for there are many indexes; and all buckets and rows. */
+#define FEW_STEPS   "train_steps=8,batch=32"
+#define ALL_BUCKETS "nprobe=4194304,rerank=1048576"
+
+/* Settings beyond the defaults; a method without a row is tested at its defaults. */
+static const struct setting settings[] = {
+    { "divf", "clusters=8", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=8,soft_k=3,split_threshold=1.5", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=4,storage=mmap", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=8,soft_k=2", "nprobe=2", 0 },
+    { "divf", "clusters=8,sketch=0,soft_k=2", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=140,sketch=1", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=140,sketch=1", "nprobe=2,rerank=30,scan_budget=200", 0 },
+    { "divf", "clusters=8,soft_k=2,quantizer=sq8", "nprobe=4194304", EXHAUSTIVE },
+    /* A bound so wide that it does not fail. */
+    { "divf", "clusters=8,soft_k=2,quantizer=rabitq,eps0=12", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=140,quantizer=rabitq,storage=mmap", "nprobe=2,rerank=20", 0 },
+    { "divf", "clusters=8,soft_k=2,quantizer=pq,pq_bits=8", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=12,soft_k=2,maintenance=lire", "nprobe=4194304", EXHAUSTIVE },
+    { "divf", "clusters=12,maintenance=dedrift,quantizer=rabitq,eps0=12", "nprobe=4194304",
+      EXHAUSTIVE },
+    { "divf", "clusters=6,maintenance=cost-model,cost_probe=1,cost_tau=0", "nprobe=4194304",
+      EXHAUSTIVE },
+    { "scann", "", "nprobe=4194304,rerank=1048576", EXHAUSTIVE },
+    { "scann", "clusters=8,spill=soar", "nprobe=4194304,rerank=1048576", EXHAUSTIVE },
+    { "scann", "clusters=9,spill=none,threshold=.5,pq_groups=1", "nprobe=2,rerank=20", 0 },
+    { "scann", "clusters=12,spill=soar,soar_lambda=0,threshold=0", "nprobe=3,rerank=1", 0 },
+    { "hnsw", "", "ef_search=4194304", EXHAUSTIVE },
+    { "hnsw", "M=4,ef_construction=20", "ef_search=12", 0 },
+    { "vamana", "", "search_list=4194304", EXHAUSTIVE },
+    { "vamana", "maintenance=explicit,degree=12,build_list=30", "search_list=4194304", EXHAUSTIVE },
+    { "vamana", "degree=8,build_list=20,consolidate_share=.02", "search_list=12", 0 },
+    { "symqg", "", "ef_search=4194304", EXHAUSTIVE },
+    { "symqg", "degree=64,ef_construction=20,iterations=2", "ef_search=12", 0 },
+    { "spann", "store=memory", "nprobe=4194304", EXHAUSTIVE },
+    { "spann", "store=mmap,replicas=2", "nprobe=4194304", EXHAUSTIVE },
+    { "spfresh", "store=memory,posting_entries=6", "nprobe=4194304", EXHAUSTIVE },
+    { "spfresh", "store=mmap,posting_entries=12,replicas=3", "nprobe=4194304", EXHAUSTIVE },
+    { "spfresh", "store=file,head_index=bkt,posting_entries=9", "nprobe=4194304", EXHAUSTIVE },
+    { "spfresh", "store=file,postings=sq8,posting_entries=12,replicas=2", "nprobe=4194304",
+      EXHAUSTIVE | PRUNES },
+    /* A bound so wide that it does not fail. */
+    { "spfresh", "store=memory,postings=rabitq,eps0=12,posting_entries=9", "nprobe=4194304",
+      EXHAUSTIVE | PRUNES },
+    { "spfresh", "store=memory,posting_entries=8,maintenance=explicit,version_bits=15", "nprobe=2",
+      0 },
+    { "channi", "wal=none", "", 0 },
+    { "channi", SMALL_CLUSTERS "cluster_index=graph,wal=none,history=4", ALL_CLUSTERS, EXHAUSTIVE },
+    { "channi", SMALL_CLUSTERS "cluster_index=scan,target_cluster=30,split_max=60", ALL_CLUSTERS,
+      EXHAUSTIVE },
+    /* A bound so wide that it does not fail. */
+    { "channi", SMALL_CLUSTERS "cluster_index=codes,eps0=12,cold_rows=true,history=2", ALL_CLUSTERS,
+      EXHAUSTIVE },
+    { "channi", SMALL_CLUSTERS "cluster_index=codes,maintenance=explicit,wal=synced",
+      "nprobe=2,in_ef=12", 0 },
+    { "asteria", FEW_STEPS, "mode=certified,nprobe=4194304", EXHAUSTIVE | PRUNES },
+    /* A bound so wide that it does not fail. */
+    { "asteria", FEW_STEPS ",caprg=true,eps0=100,leaf_cap=8,scan_dims=8,rabitq_bits=4", ALL_BUCKETS,
+      EXHAUSTIVE | PRUNES },
+    { "asteria", FEW_STEPS ",caprg=true,address_bits=5,compact_share=.05,rabitq_bits=5,eps0=100",
+      ALL_BUCKETS, EXHAUSTIVE | PRUNES },
+    { "asteria", "rotation=pca,code=hamming,address_bits=4,r=8", "mode=certified,nprobe=4194304",
+      EXHAUSTIVE | PRUNES },
+    { "asteria",
+      "rotation=identity,code=none,address_bits=6,vantages=learned,lrsq_pca=false,bits=6",
+      "mode=certified,nprobe=4194304", EXHAUSTIVE | PRUNES },
+    { "asteria", "rotation=itq,code=golay2,address_bits=7,storage=tiered,cache_mb=0",
+      "mode=certified,nprobe=4194304", EXHAUSTIVE | PRUNES },
+    { "asteria",
+      FEW_STEPS ",code=bch,caprg=true,link_policy=insert,leaf_cap=8,retrain_share=.5,wal=written",
+      "nprobe=3,beam=12", 0 },
+    { "asteria", FEW_STEPS ",caprg=true,storage=tiered,cache_mb=0,wal=synced,checkpoint_mb=1",
+      "nprobe=4,beam=8", 0 },
+    { "asteria", FEW_STEPS, "", 0 },
+    { "ampi", "clusters=8,fans=4", "nprobe=4194304,fan_probes=4194304,window=1073741824",
+      EXHAUSTIVE | PRUNES },
+    { "ampi", "clusters=0,fans=3,cones=1,drift_theta=2,refresh_at=0.5",
+      "nprobe=4194304,fan_probes=4194304,window=1073741824", EXHAUSTIVE | PRUNES },
+    { "ampi", "clusters=6,fans=5", "nprobe=3,fan_probes=2,window=9", 0 },
+    { "hwtree", "", "", PRUNES },
+    { "hwtree", "leaf_capacity=1", "", PRUNES },
+    { "hwtree", "leaf_capacity=5,max_depth=3", "", PRUNES },
+    { "hftrie", "mode=standard", "", EXHAUSTIVE | PRUNES },
+    { "hftrie", "mode=standard,chunk_bits=1,leaf_capacity=1", "", EXHAUSTIVE | PRUNES },
+    { "hftrie", "mode=standard,chunk_bits=8,leaf_capacity=10", "", EXHAUSTIVE | PRUNES },
+    { "hftrie", "mode=fast,leaf_capacity=10", "", 0 },
+    { "hftrie", "mode=multi", "", EXHAUSTIVE | PRUNES },
+    { "hftrie", "mode=multi", "plan=tables", EXHAUSTIVE | PRUNES },
+    { "hftrie", "mode=multi,permute=false", "plan=tables", EXHAUSTIVE | PRUNES },
+    { "mih", "", "", EXHAUSTIVE | PRUNES },
+    { "mih", "layout=slots,key_bits=6", "", EXHAUSTIVE | PRUNES },
+    { "mih", "tables=7,key_bits=3", "", EXHAUSTIVE | PRUNES },
+    { "mih", "tables=1,key_bits=9,layout=slots", "", EXHAUSTIVE | PRUNES },
+    { "mtree", "node_capacity=4", "", PRUNES },
+    { "mtree", "node_capacity=7,promotion=random", "", PRUNES },
+    { "mtree", "", "", PRUNES },
+    { "mvptree", "leaf_capacity=8,branch_factor=2,path_length=6", "", PRUNES },
+    { "mvptree", "leaf_capacity=20,vantage_points=1,path_length=3", "", PRUNES },
+    { "mvptree", "leaf_capacity=16,vantage_points=4,path_length=32", "", PRUNES },
+    { "mvptree", "", "", PRUNES },
+    { "kmeans", "", "", 0 },
+    { "kmeans", "clusters=5,iterations=3", "", 0 },
+    { "hdbscan", "", "", HAS_NOISE },
+    { "hdbscan", "min_cluster_size=5,min_samples=3,neighbours=4", "", HAS_NOISE },
+    { "external", "command=build/external-client", "", EXHAUSTIVE | BASELINE },
+    { "external", "command=python3 configs/examples/external/client.py", "",
+      EXHAUSTIVE | BASELINE | PYTHON },
+    { "faiss-flat", "", "", EXHAUSTIVE | BASELINE },
+    { "faiss-ivf-flat", "clusters=8", "nprobe=16777216", EXHAUSTIVE | BASELINE },
+    { "faiss-ivf-flat", "clusters=8,direct_map=hashtable", "nprobe=2", BASELINE },
+    { "faiss-hnsw", "", "ef_search=64", BASELINE },
+    { "faiss-factory", "", "", BASELINE },
+    { "faiss-factory", "factory=BFlat", "", EXHAUSTIVE | BASELINE | CODES },
+    { "faiss-factory", "factory=BIVF6", "nprobe=6", EXHAUSTIVE | BASELINE | CODES | UNTRAINED },
+    { "faiss-factory", "factory=BIVF6", "nprobe=2", BASELINE | CODES | UNTRAINED },
+    { "faiss-factory", "factory=BHash10", "nflip=10", EXHAUSTIVE | BASELINE | CODES | NO_REMOVE },
+    { "faiss-factory", "factory=BHash8x8", "nflip=8", EXHAUSTIVE | BASELINE | CODES | NO_REMOVE },
+    { "faiss-factory", "factory=BHash16x4", "nflip=1", BASELINE | CODES | NO_REMOVE },
+    { "faiss-factory", "factory=BHNSW8", "ef_search=64", BASELINE | CODES | NO_REMOVE | NO_RANGE },
+    { "hnswlib", "", "ef_search=64", BASELINE },
+    { "hnswlib", "deletes=replace", "ef_search=64", BASELINE },
+    { "usearch", "", "expansion_search=64", BASELINE },
+    { "usearch", "metric_impl=usearch", "expansion_search=64", BASELINE },
+};
+
+static const size_t dims[] = { 1, 7, 32, 100 };
+
+/* ---- the runner */
+
+struct case_state {
+    struct subject subject;
+    const char *test_name;
+    world_test *test;
+    size_t number;
+    char name[240];
+};
+
+/* The thread sanitizer's short tier: of a method's spaces and dimensions every fourth, for each
+   case others. */
+static bool is_left_out(const struct case_state *c, size_t space, size_t dim)
+{
+    return TEST_IS_THREAD_SANITIZED && !test_is_long() && (c->number + space + dim) % 4 != 0;
+}
+
+static void run_case(void **state)
+{
+    const struct case_state *c = *state;
+    if ((c->subject.setting.flags & PYTHON) && system("python3 -c '' >/dev/null 2>&1") != 0) {
+        print_message("           there is no python3: skipped\n");
+        return;
+    }
+    for (const struct index_space *s = c->subject.ops->spaces; (int)s->element != -1; s++) {
+        const bool codes = s->element == ELEMENT_B64;
+        if (!codes && (c->subject.setting.flags & CODES))
+            continue;
+        for (size_t i = 0; i < (codes ? 1 : sizeof dims / sizeof *dims); i++) {
+            struct world w;
+            /* One dimension: an interpreter starts for each index, and compares row by row. */
+            if ((c->subject.setting.flags & PYTHON) && !codes && dims[i] != 7)
+                continue;
+            if (!codes && is_left_out(c, (size_t)(s - c->subject.ops->spaces), i))
+                continue;
+            world_begin(&w, &c->subject, *s, codes ? 64 : dims[i]);
+            c->test(&w);
+            world_end(&w);
+        }
+    }
+}
+
+static void add_cases(struct case_state *cases, size_t *n, const struct index_ops *ops,
+                      bool is_plugin, const char *name, world_test *test)
+{
+    bool known = false;
+    for (size_t i = 0; i <= sizeof settings / sizeof *settings; i++) {
+        static const struct setting plain = { "", "", "", 0 };
+        const bool last = i == sizeof settings / sizeof *settings;
+        const struct setting *s = last ? &plain : &settings[i];
+        if (last ? known : strcmp(s->method, ops->name) != 0)
+            continue;
+        known = true;
+        struct case_state *c = &cases[*n];
+        *c = (struct case_state){ .subject = { .ops = ops, .setting = *s },
+                                  .test_name = name,
+                                  .test = test,
+                                  .number = (*n)++ };
+        if (ops->flags & INDEX_EXACT)
+            c->subject.setting.flags |= EXHAUSTIVE;
+        if (is_plugin)
+            c->subject.setting.flags |= PLUGIN;
+        (void)snprintf(c->subject.name, sizeof c->subject.name, "%s%s%s%s", ops->name,
+                       *s->params ? " " : "", s->params,
+                       strstr(s->knobs, "nprobe=2") ? " nprobe=2" : "");
+        (void)snprintf(c->name, sizeof c->name, "%s: %s", name, c->subject.name);
+    }
+}
+
+static int run_registry(const struct registry *registry, const char *group,
+                        const char *const *names, world_test *const *tests, size_t n_tests,
+                        bool (*these)(const struct index_ops *))
+{
+    const char *only = getenv("DRIFTLINE_TEST_METHOD");
+    if (registry->n_plugins > 0)
+        only = registry->ops[registry->plugins[0].op]->name;
+    const size_t most = n_tests * (registry->n + sizeof settings / sizeof *settings);
+    struct case_state *cases = calloc(most, sizeof *cases);
+    struct CMUnitTest *units = calloc(most, sizeof *units);
+    size_t n = 0;
+    for (size_t m = 0; cases && units && m < registry->n; m++)
+        for (size_t t = 0; t < n_tests; t++)
+            if ((!only || !*only || strcmp(only, registry->ops[m]->name) == 0) &&
+                (!these || these(registry->ops[m])))
+                add_cases(cases, &n, registry->ops[m], registry->n_plugins > 0, names[t], tests[t]);
+    int status = these == NULL; /* for few methods there may be nothing to do */
+    if (n == 0)
+        fprintf(stderr, "%s: no method%s%s%s to test\n", group, only ? " \"" : "", only ? only : "",
+                only ? "\"" : "");
+    for (size_t i = 0; i < n; i++)
+        units[i] = (struct CMUnitTest){ cases[i].name, run_case, NULL, NULL, &cases[i] };
+    test_filter();
+    if (n > 0)
+        status = test_verdict(_cmocka_run_group_tests(group, units, n, NULL, NULL));
+    free(units);
+    free(cases);
+    return status;
+}
+
+/* FAISS's OpenMP threads spin while they wait, which on few processors makes the suite several
+   times slower. The library reads its settings before main(), so the program starts itself
+   once more. */
+static void let_openmp_sleep(void)
+{
+    if (getenv("OMP_WAIT_POLICY") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+        return;
+    (void)execl("/proc/self/exe", "contract", (char *)NULL);
+}
+
+int world_run(const char *group, const char *const *names, world_test *const *tests, size_t n)
+{
+    return world_run_those(group, names, tests, n, NULL);
+}
+
+int world_run_those(const char *group, const char *const *names, world_test *const *tests, size_t n,
+                    bool (*these)(const struct index_ops *))
+{
+    struct registry registry;
+    struct error error = { 0 };
+    let_openmp_sleep();
+    const char *plugin = getenv("DRIFTLINE_TEST_PLUGIN");
+    int rc = methods_open(&registry, &error);
+    if (rc == OK && plugin && *plugin)
+        rc = registry_load_plugin(&registry, plugin, &error);
+    const int status = rc == OK ? run_registry(&registry, group, names, tests, n, these) : 1;
+    if (rc != OK)
+        fprintf(stderr, "%s\n", error.text);
+    registry_close(&registry);
+    return status;
+}

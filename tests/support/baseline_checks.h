@@ -1,0 +1,248 @@
+/* baseline_checks.h - tests that every baseline passes: saving and loading, damaged files, failing
+ * allocations, rows that come and go. */
+#ifndef DRIFTLINE_TESTS_SUPPORT_BASELINE_CHECKS_H
+#define DRIFTLINE_TESTS_SUPPORT_BASELINE_CHECKS_H
+
+#include <dirent.h>
+
+#include "tests/support/baselines.h"
+
+enum { BASELINE_PROBES = 20, BASELINE_K = 10 };
+
+static inline void baseline_probe(struct baseline_test *t, const char *knobs, uint64_t *ids,
+                                  float *distances)
+{
+    baseline_search(t, baseline_row(t, 0), BASELINE_PROBES, BASELINE_K, knobs, NULL, ids,
+                    distances);
+}
+
+/* Saved and loaded, an index answers as before, holds its invariants and can be saved again. */
+static inline void baseline_expect_same_after_reload(struct baseline_test *t, const char *knobs)
+{
+    uint64_t ids[2][BASELINE_PROBES * BASELINE_K];
+    float distances[2][BASELINE_PROBES * BASELINE_K];
+    char dir[PATH_MAX];
+    const struct index_ops *ops = t->index->ops;
+    test_dir_make(dir);
+    baseline_probe(t, knobs, ids[0], distances[0]);
+    for (int again = 0; again < 2; again++) {
+        assert_ok(ops->save(t->index, dir), &t->bench.error);
+        ops->destroy(t->index);
+        assert_ok(ops->load(&t->index, &t->bench.env, dir), &t->bench.error);
+    }
+    assert_ok(ops->check(t->index, NULL), &t->bench.error);
+    baseline_probe(t, knobs, ids[1], distances[1]);
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+    test_dir_remove(dir);
+}
+
+static inline void baseline_flip_byte(const char *path, double where)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    const long at = (long)(where * (double)ftell(file));
+    fseek(file, at, SEEK_SET);
+    const int byte = fgetc(file);
+    fseek(file, at, SEEK_SET);
+    fputc(byte ^ 0x10, file);
+    fclose(file);
+}
+
+/* A flipped byte anywhere, a cut file, another dimension, another method and no file are errors of
+   load(); undone, the index loads. */
+static inline void baseline_try_files(const struct index_ops *ops, const char *params,
+                                      const char *knobs)
+{
+    struct baseline_test t;
+    struct index *loaded = NULL;
+    char dir[PATH_MAX], path[2 * PATH_MAX];
+    test_dir_make(dir);
+    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 12, 300);
+    struct error *err = &t.bench.error;
+    struct index_env *env = &t.bench.env;
+    assert_code(ops->load(&loaded, env, dir), ERR_NOT_FOUND, err);
+    if (ops->train)
+        assert_ok(ops->train(t.index, baseline_rows(&t, 0, 300)), err);
+    baseline_insert(&t, 0, 300);
+    baseline_expect_same_after_reload(&t, knobs);
+    assert_ok(ops->save(t.index, dir), err);
+
+    DIR *folder = opendir(dir);
+    size_t files = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (entry->d_name[0] == '.')
+            continue;
+        files++;
+        (void)snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        for (size_t i = 0; i < 12; i++) {
+            const double where = rng_unit(&t.rng);
+            baseline_flip_byte(path, where);
+            const int rc = ops->load(&loaded, env, dir);
+            if (rc == OK)
+                print_error("a flipped byte of %s at %.4f was not noticed\n", path, where);
+            assert_true(rc == ERR_CORRUPT || rc == ERR_VERSION);
+            error_clear(err);
+            baseline_flip_byte(path, where);
+        }
+    }
+    closedir(folder);
+    assert_true(files >= 1);
+    env->dim = 13;
+    assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
+    env->dim = 12;
+    env->metric = METRIC_IP;
+    assert_code(ops->load(&loaded, env, dir), ERR_DIMENSION, err);
+    env->metric = METRIC_L2SQ;
+    assert_ok(ops->load(&loaded, env, dir), err);
+    ops->destroy(loaded);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_code(ops->load(&loaded, env, dir), ERR_CORRUPT, err);
+    baseline_end(&t);
+    test_dir_remove(dir);
+}
+
+static inline void baseline_try_no_memory(const struct index_ops *ops)
+{
+    struct baseline_test t;
+    _Alignas(16) char options[BASELINE_OPTIONS_BYTES];
+    struct index *made = NULL;
+    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_L2SQ, 8, 10);
+    baseline_options(ops->params, "", options);
+    t.bench.mem.fail_at = atomic_load(&t.bench.mem.calls) + 1;
+    assert_code(ops->create(&made, &t.bench.env, options), ERR_NO_MEMORY, &t.bench.error);
+    assert_null(made);
+    baseline_end(&t);
+}
+
+/* Rows come and go at random; check() after each step, and answers at the given recall. */
+static inline void baseline_churn(const struct index_ops *ops, const char *params,
+                                  const char *knobs, double recall)
+{
+    struct baseline_test t;
+    baseline_begin(&t, ops, params, ELEMENT_F32, METRIC_L2SQ, 16, 800);
+    if (ops->train)
+        assert_ok(ops->train(t.index, baseline_rows(&t, 0, 400)), &t.bench.error);
+    for (size_t step = 0; step < 60; step++) {
+        const size_t first = rng_below(&t.rng, t.n), most = 1 + rng_below(&t.rng, 60);
+        const bool adding = !t.live[first];
+        size_t end = first;
+        while (end < t.n && end - first < most && t.live[end] != adding)
+            end++;
+        if (adding)
+            baseline_insert(&t, first, end);
+        else
+            baseline_remove(&t, first, end);
+        if (step % 6 == 5)
+            assert_true(baseline_recall(&t, knobs) >= recall);
+    }
+    baseline_end(&t);
+}
+
+/* Recall under every metric, and the same answers from the index once it is saved and loaded. */
+static inline void baseline_try_recall(const struct index_ops *ops, const char *params, size_t dim,
+                                       const char *knobs)
+{
+    for (int m = METRIC_L2SQ; m <= METRIC_COS; m++) {
+        struct baseline_test t;
+        baseline_begin(&t, ops, params, ELEMENT_F32, (enum metric)m, dim, 600);
+        baseline_insert(&t, 0, 600);
+        assert_true(baseline_recall(&t, knobs) > (m == METRIC_IP ? .9 : .97));
+        baseline_expect_same_after_reload(&t, knobs);
+        baseline_end(&t);
+    }
+}
+
+/* With knobs that search the whole graph: distances, order, ties and filters are exact. */
+static inline void baseline_try_exact(const struct index_ops *ops, const char *params,
+                                      const char *knobs)
+{
+    for (int m = METRIC_L2SQ; m <= METRIC_COS; m++) {
+        struct baseline_test t;
+        baseline_begin(&t, ops, params, ELEMENT_F32, (enum metric)m, 12, 500);
+        baseline_insert(&t, 0, 400);
+        baseline_expect_exact(&t, knobs, NULL);
+        baseline_remove(&t, 50, 150);
+        baseline_expect_exact(&t, knobs, NULL);
+        struct id_filter filter = baseline_filter(&t, 3);
+        baseline_expect_exact(&t, knobs, &filter);
+        baseline_end(&t);
+    }
+}
+
+static inline void baseline_try_ids_of_64_bits(const struct index_ops *ops, const char *knobs)
+{
+    struct baseline_test t;
+    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_L2SQ, 12, 300);
+    baseline_spread_ids(&t);
+    baseline_insert(&t, 0, 300);
+    baseline_remove(&t, 3, 60);
+    baseline_expect_exact(&t, knobs, NULL);
+    baseline_end(&t);
+}
+
+/* Distances are counted: those of a search of the whole graph (`all`), of a short one (`few`), and
+   of four queries together. */
+static inline void baseline_try_work(const struct index_ops *ops, const char *all, const char *few)
+{
+    struct baseline_test t;
+    uint64_t ids[40];
+    float distances[40];
+    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_L2SQ, 16, 500);
+    baseline_insert(&t, 0, 500);
+    const struct work whole = baseline_search(&t, t.f32, 1, 10, all, NULL, ids, distances);
+    assert_true(whole.distances >= 499 && whole.distances < 620);
+    assert_float_equal(whole.bytes_read, whole.distances * 64, 0);
+    const struct work part = baseline_search(&t, t.f32, 1, 10, few, NULL, ids, distances);
+    assert_true(part.distances > 20 && part.distances < 400);
+    const struct work four = baseline_search(&t, t.f32, 4, 10, all, NULL, ids, distances);
+    assert_true(four.distances > 3.9 * 499 && four.distances < 4 * 620);
+    baseline_end(&t);
+}
+
+/* 40 queries have the same answers and the same count of distances on one thread and on many. */
+static inline void baseline_expect_threads_agree(struct baseline_test *t, const char *knobs,
+                                                 size_t threads)
+{
+    uint64_t ids[2][400];
+    float distances[2][400];
+    struct work work[2];
+    _Alignas(16) char options[BASELINE_OPTIONS_BYTES];
+    baseline_options(t->index->ops->knobs, knobs, options);
+    for (size_t i = 0; i < 2; i++) {
+        struct search_request request = { .queries = baseline_rows(t, 0, 40),
+                                          .k = 10,
+                                          .knobs = options,
+                                          .threads = i == 0 ? 1 : threads };
+        struct search_result result = { .ids = ids[i], .distances = distances[i] };
+        assert_ok(t->index->ops->search(t->index, &request, &result), &t->bench.error);
+        work[i] = result.work;
+    }
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    assert_float_equal(work[0].distances, work[1].distances, 0);
+}
+
+/* Nothing stored, everything removed: both are saved, loaded, and go on. */
+static inline void baseline_try_empty(const struct index_ops *ops, const char *knobs)
+{
+    struct baseline_test t;
+    uint64_t ids[3] = { 0 };
+    float distances[3] = { 0 };
+    baseline_begin(&t, ops, "", ELEMENT_F32, METRIC_COS, 4, 40);
+    baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
+    assert_true(ids[0] == ID_NONE && isinf(distances[0]));
+    baseline_expect_same_after_reload(&t, "");
+    baseline_insert(&t, 0, 2);
+    baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
+    assert_true(ids[1] != ID_NONE && ids[2] == ID_NONE && isinf(distances[2]));
+    baseline_remove(&t, 0, 2);
+    baseline_search(&t, t.f32, 1, 3, "", NULL, ids, distances);
+    assert_true(ids[0] == ID_NONE);
+    baseline_expect_same_after_reload(&t, "");
+    baseline_insert(&t, 0, 40);
+    baseline_expect_exact(&t, knobs, NULL);
+    baseline_end(&t);
+}
+
+#endif

@@ -1,0 +1,87 @@
+/* model.h - models fitted to random rows, and what they compute for rows. */
+#ifndef DRIFTLINE_TESTS_UNIT_ASTERIA_MODEL_H
+#define DRIFTLINE_TESTS_UNIT_ASTERIA_MODEL_H
+
+#include "algorithms/asteria/model/model.h"
+
+#include "algorithms/asteria/asteria.h"
+#include "algorithms/common/durable/store_file.h"
+#include "tests/support/testing.h"
+
+enum { ROTATIONS = ROTATION_AUTO + 1, CODES = ECC_RANDOM + 1 };
+
+static inline struct asteria_params params_of(enum asteria_rotation_kind rotation,
+                                              enum asteria_code code)
+{
+    struct asteria_params p;
+    param_defaults(asteria_ops.params, &p);
+    p.rotation = rotation;
+    p.code = code;
+    p.train_steps = 3;
+    p.batch = 16;
+    return p;
+}
+
+static inline float *unit_rows(struct rng *r, size_t n, size_t dim)
+{
+    float *rows = malloc(n * dim * sizeof *rows);
+    test_fill_f32(r, rows, n, dim, 8, .4);
+    test_normalise_f32(rows, n, dim);
+    return rows;
+}
+
+static inline struct asteria_model *fitted(struct test_bench *b, const struct asteria_params *p,
+                                           unsigned bits, const float *rows, size_t n,
+                                           const struct asteria_model *from)
+{
+    struct asteria_model *model = NULL;
+    assert_ok(
+        asteria_model_fit(&model, &b->env, p, bits, rows, n, from, from ? from->version + 1 : 1),
+        &b->error);
+    assert_ok(asteria_model_check(model, &b->env), &b->error);
+    return model;
+}
+
+/* All that a model computes for a row. */
+struct said {
+    _Alignas(64) float z[2048];
+    float p[ECC_WORD_MAX];
+    uint64_t word;
+    uint32_t address;
+    _Alignas(64) unsigned char code[8192];
+};
+
+static inline void say(const struct asteria_model *model, const struct kernels *kernels,
+                       const float *row, struct said *s)
+{
+    memset(s, 0, sizeof *s);
+    asteria_model_rotate(model, kernels, row, s->z);
+    asteria_model_hash(model, kernels, s->z, s->p);
+    s->word = asteria_ecc_word(model->ecc, s->p);
+    s->address = asteria_ecc_decode(model->ecc, s->p);
+    asteria_lrsq_put(model->lrsq, s->z, s->code);
+}
+
+static inline void same_words(const struct asteria_model *a, const struct asteria_model *b,
+                              const struct test_bench *t, const float *rows, size_t n)
+{
+    static struct said of_a, of_b;
+    assert_int_equal(a->m, b->m);
+    assert_memory_equal(&a->calibration, &b->calibration, sizeof a->calibration);
+    assert_memory_equal(a->bit_mean, b->bit_mean, sizeof a->bit_mean);
+    assert_memory_equal(a->bit_margin, b->bit_margin, sizeof a->bit_margin);
+    for (size_t i = 0; i < n; i++) {
+        say(a, t->env.kernels, rows + i * t->env.dim, &of_a);
+        say(b, t->env.kernels, rows + i * t->env.dim, &of_b);
+        assert_memory_equal(&of_a, &of_b, sizeof of_a);
+    }
+    const size_t bytes = quantizer_save(a->quantizer, NULL);
+    assert_int_equal(bytes, quantizer_save(b->quantizer, NULL));
+    unsigned char *saved = calloc(2, bytes);
+    (void)quantizer_save(a->quantizer, saved);
+    (void)quantizer_save(b->quantizer, saved + bytes);
+    assert_memory_equal(saved, saved + bytes, bytes);
+    free(saved);
+}
+
+#endif

@@ -1,0 +1,326 @@
+/* test_rotation.c - rotations: all are isometries, training improves them, and failures.
+ */
+#include "tests/unit/asteria/rotation/rotation.h"
+
+static void test_isometry(void **state)
+{
+    const size_t dims[] = { 1, 2, 7, 32, 100, 324, 512, 784 };
+    (void)state;
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+        for (size_t k = 0; k < N_KINDS; k++)
+            for (int centre = 0; centre <= 1; centre++) {
+                const size_t dim = dims[d], n = 40;
+                struct test_bench b;
+                struct asteria_rotation *t;
+                struct asteria_rotation_options o = options_of(KINDS[k], dim < 4 ? 1 : 4);
+                float *rows = some_rows(n, dim, test_seed() + dim);
+                o.centre = centre;
+                o.passes = 1 + d % 2;
+                test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 1);
+                assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, n, NULL), &b.error);
+                assert_true(asteria_rotation_defect(t, b.env.kernels, test_seed(), 100) < 1e-5);
+                float *z = floats(2 * t->out_dim + 16), *y = z + (t->out_dim + 15) / 16 * 16;
+                double zero = 0;
+                for (size_t i = 0; i + 1 < n; i++) {
+                    asteria_rotation_apply(t, b.env.kernels, rows + i * dim, z);
+                    asteria_rotation_apply(t, b.env.kernels, rows + (i + 1) * dim, y);
+                    assert_float_equal(
+                        b.env.kernels->l2sq_f32(z, y, t->out_dim),
+                        b.env.kernels->l2sq_f32(rows + i * dim, rows + (i + 1) * dim, dim), 1e-5);
+                    for (size_t j = 0; j < t->out_dim; j++)
+                        zero += z[j];
+                }
+                if (!centre)
+                    for (size_t j = 0; j < t->out_dim; j++)
+                        assert_true(t->shift[j] == 0);
+                assert_true(isfinite(zero));
+                free(z);
+                asteria_rotation_destroy(&b.env, t);
+                assert_int_equal(mem_live(&b.mem), 0);
+                test_bench_end(&b);
+                free(rows);
+            }
+}
+
+/* The shift makes the sample's mean zero, also after training. */
+static void test_centred(void **state)
+{
+    enum { N = 300, DIM = 20 };
+    float *rows = some_rows(N, DIM, test_seed());
+    (void)state;
+    for (size_t k = 0; k < N_KINDS; k++) {
+        struct test_bench b;
+        struct asteria_rotation *t;
+        const struct asteria_rotation_options o = options_of(KINDS[k], 8);
+        double mean[32] = { 0 };
+        float z[64] __attribute__((aligned(64)));
+        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+        assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), &b.error);
+        assert_int_equal(t->out_dim, 32);
+        for (size_t i = 0; i < N; i++) {
+            asteria_rotation_apply(t, b.env.kernels, rows + i * DIM, z);
+            for (size_t j = 0; j < t->out_dim; j++)
+                mean[j] += z[j] / N;
+        }
+        for (size_t j = 0; j < t->out_dim; j++)
+            assert_float_equal(mean[j], 0, 1e-6);
+        asteria_rotation_destroy(&b.env, t);
+        test_bench_end(&b);
+    }
+    free(rows);
+}
+
+/* Share of the first m bits in which each row agrees with its nearest neighbour, minus the share
+   for any two rows. */
+static double agreement(const struct asteria_rotation *t, const struct kernels *kernels,
+                        const float *rows, size_t n, size_t m)
+{
+    bool *bits = calloc(n * m, sizeof *bits);
+    float *z = floats(t->out_dim);
+    double near = 0, any = 0;
+    assert_non_null(bits);
+    for (size_t i = 0; i < n; i++) {
+        asteria_rotation_apply(t, kernels, rows + i * t->dim, z);
+        for (size_t j = 0; j < m; j++)
+            bits[i * m + j] = z[j] > 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t nearest = i ? 0 : 1;
+        for (size_t j = 0; j < n; j++)
+            if (j != i && kernels->l2sq_f32(rows + i * t->dim, rows + j * t->dim, t->dim) <
+                              kernels->l2sq_f32(rows + i * t->dim, rows + nearest * t->dim, t->dim))
+                nearest = j;
+        for (size_t j = 0; j < m; j++) {
+            near += bits[i * m + j] == bits[nearest * m + j];
+            any += bits[i * m + j] == bits[(i * 7 + 1) % n * m + j];
+        }
+    }
+    free(bits);
+    free(z);
+    return (near - any) / (double)(n * m);
+}
+
+static void test_training(void **state)
+{
+    enum { N = 1200, DIM = 48, M = 12 };
+    const enum asteria_bor_init inits[] = { BOR_HADAMARD, BOR_NEAR_IDENTITY, BOR_RANDOM };
+    float *rows = some_rows(N, DIM, test_seed());
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct test_bench b;
+        struct asteria_rotation *before, *after, *more;
+        struct asteria_rotation_report report, again;
+        struct asteria_rotation_options o = options_of(ROTATION_BOR, M);
+        o.init = inits[i];
+        o.batch = 128;
+        o.steps = 0;
+        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 2);
+        assert_ok(asteria_rotation_train(&before, &b.env, &o, rows, N, NULL), &b.error);
+        o.steps = 300;
+        assert_ok(asteria_rotation_train(&after, &b.env, &o, rows, N, &report), &b.error);
+        assert_false(report.stopped);
+        assert_int_equal(report.steps, 300);
+        assert_true(report.last_loss < 0.85 * report.first_loss);
+        assert_true(report.margin_after > 1.2 * report.margin_before);
+        const double was = agreement(before, b.env.kernels, rows, N, M),
+                     is = agreement(after, b.env.kernels, rows, N, M);
+        if (is < was + 0.02)
+            fail_msg("init %d: near rows agree by %g more than others, %g untrained (seed %" PRIu64
+                     ")",
+                     inits[i], is, was, test_seed());
+        /* Training continues from the given rotation, signs included, whatever the seed. */
+        o.from = after;
+        o.steps = 20;
+        o.learning_rate = 1e-3;
+        o.seed++;
+        assert_ok(asteria_rotation_train(&more, &b.env, &o, rows, N, &again), &b.error);
+        assert_memory_equal(more->bor->signs, after->bor->signs, 64 * sizeof(float));
+        assert_memory_not_equal(more->bor->angles, after->bor->angles,
+                                asteria_bor_n_angles(after->bor) * sizeof(float));
+        assert_true(again.first_loss < report.last_loss + 0.1);
+        asteria_rotation_destroy(&b.env, before);
+        asteria_rotation_destroy(&b.env, after);
+        asteria_rotation_destroy(&b.env, more);
+        assert_int_equal(mem_live(&b.mem), 0);
+        test_bench_end(&b);
+    }
+    free(rows);
+}
+
+/* The same angles for any number of threads; others for another seed. */
+static void test_deterministic(void **state)
+{
+    enum { N = 500, DIM = 30 };
+    float *rows = some_rows(N, DIM, test_seed()), *angles[4];
+    size_t bytes = 0;
+    (void)state;
+    for (size_t run = 0; run < 4; run++) {
+        struct test_bench b;
+        struct asteria_rotation *t;
+        struct asteria_rotation_options o = options_of(ROTATION_BOR, 10);
+        o.passes = 2;
+        o.batch = 300; /* some chunks of lanes, the last one short */
+        o.steps = 30;
+        o.seed += run == 3;
+        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, run % 3 + 1);
+        assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), &b.error);
+        bytes = asteria_bor_n_angles(t->bor) * sizeof(float);
+        angles[run] = malloc(bytes);
+        assert_non_null(angles[run]);
+        memcpy(angles[run], t->bor->angles, bytes);
+        asteria_rotation_destroy(&b.env, t);
+        test_bench_end(&b);
+    }
+    assert_memory_equal(angles[0], angles[1], bytes);
+    assert_memory_equal(angles[0], angles[2], bytes);
+    assert_memory_not_equal(angles[0], angles[3], bytes);
+    for (size_t run = 0; run < 4; run++)
+        free(angles[run]);
+    free(rows);
+}
+
+/* Training that diverges: the angles stay at the last finite ones. */
+static void stop(double rate, float scale, size_t steps_least, size_t steps_most, bool untouched)
+{
+    enum { N = 200, DIM = 16 };
+    struct test_bench b;
+    struct asteria_rotation *t, *start;
+    struct asteria_rotation_report report;
+    struct asteria_rotation_options o = options_of(ROTATION_BOR, 8);
+    float *rows = some_rows(N, DIM, test_seed());
+    for (size_t i = 0; i < N * DIM; i++)
+        rows[i] *= scale;
+    o.centre = false;
+    o.steps = 0;
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 2);
+    assert_ok(asteria_rotation_train(&start, &b.env, &o, rows, N, NULL), &b.error);
+    o.steps = 50;
+    o.learning_rate = rate;
+    assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, N, &report), &b.error);
+    assert_true(report.stopped);
+    assert_in_range(report.steps, steps_least, steps_most);
+    for (size_t i = 0; i < asteria_bor_n_angles(t->bor); i++)
+        assert_true(isfinite(t->bor->angles[i]));
+    if (untouched)
+        assert_memory_equal(t->bor->angles, start->bor->angles,
+                            asteria_bor_n_angles(t->bor) * sizeof(float));
+    else
+        assert_memory_not_equal(t->bor->angles, start->bor->angles,
+                                asteria_bor_n_angles(t->bor) * sizeof(float));
+    assert_true(asteria_rotation_defect(t, b.env.kernels, 1, 20) < 1e-5);
+    asteria_rotation_destroy(&b.env, t);
+    asteria_rotation_destroy(&b.env, start);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+    free(rows);
+}
+
+static void test_stops(void **state)
+{
+    (void)state;
+    stop(INFINITY, 1, 1, 1, true); /* the first step's angles are not finite */
+    stop(1e38, 1, 2, 20, false);   /* some steps are finite */
+    stop(1e-2, 1e25f, 0, 0, true); /* the first loss is not finite */
+}
+
+static void test_odd_rows(void **state)
+{
+    enum { N = 64, DIM = 12 };
+    (void)state;
+    for (size_t kind = 0; kind < 4; kind++) {
+        struct test_bench b;
+        struct asteria_rotation *t;
+        struct asteria_rotation_report report;
+        struct asteria_rotation_options o = options_of(ROTATION_BOR, kind == 3 ? 1 : 8);
+        float *rows = some_rows(N, DIM, test_seed());
+        for (size_t i = 0; i < N && kind < 3; i++)
+            if (kind == 0) /* all the same */
+                memcpy(rows + i * DIM, rows, DIM * sizeof *rows);
+            else if (kind == 1) /* each twice */
+                memcpy(rows + i * DIM, rows + i / 2 * DIM, DIM * sizeof *rows);
+            else /* dimensions that never vary */
+                memset(rows + i * DIM + 4, 0, 8 * sizeof *rows);
+        test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+        o.steps = 20;
+        assert_ok(asteria_rotation_train(&t, &b.env, &o, rows, kind == 3 ? 1 : N, &report),
+                  &b.error);
+        assert_false(report.stopped);
+        assert_true(asteria_rotation_defect(t, b.env.kernels, 1, 20) < 1e-5);
+        asteria_rotation_destroy(&b.env, t);
+        test_bench_end(&b);
+        free(rows);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    enum { N = 20, DIM = 10 };
+    struct test_bench b;
+    struct asteria_rotation *t = NULL, *other;
+    struct asteria_rotation_options o = options_of(ROTATION_BOR, 21);
+    float *rows = some_rows(N, DIM, test_seed());
+    (void)state;
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    int rc = asteria_rotation_train(&t, &b.env, &o, rows, N, NULL);
+    assert_non_null(strstr(b.error.text, "20 rows are too few for words of 21 bits"));
+    assert_code(rc, ERR_ARGUMENT, &b.error);
+    o.m = 17; /* of 16 */
+    assert_code(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), ERR_ARGUMENT, &b.error);
+    o.m = 16;
+    o.passes = 2;
+    assert_ok(asteria_rotation_train(&other, &b.env, &o, rows, N, NULL), &b.error);
+    o.passes = 1;
+    o.from = other;
+    assert_code(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), ERR_ARGUMENT, &b.error);
+    b.env.dim = ASTERIA_ROTATION_DIM_MAX + 1;
+    assert_code(asteria_rotation_train(&t, &b.env, &o, rows, N, NULL), ERR_ARGUMENT, &b.error);
+    assert_null(t);
+    asteria_rotation_destroy(&b.env, other);
+    asteria_rotation_destroy(&b.env, NULL);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+    free(rows);
+}
+
+static void test_no_memory(void **state)
+{
+    enum { N = 40, DIM = 10 };
+    float *rows = some_rows(N, DIM, test_seed());
+    (void)state;
+    for (size_t k = 0; k < N_KINDS; k++)
+        for (int after = 0; after <= 1; after++) {
+            const struct asteria_rotation_options o = options_of(KINDS[k], 8);
+            bool failed = true;
+            for (size_t at = 1; failed; at++) {
+                struct test_bench b;
+                struct asteria_rotation *t = NULL;
+                test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 2);
+                b.mem.fail_at = at;
+                b.mem.fail_after = after;
+                const int rc = asteria_rotation_train(&t, &b.env, &o, rows, N, NULL);
+                failed = atomic_load(&b.mem.failed);
+                if (failed) {
+                    assert_code(rc, ERR_NO_MEMORY, &b.error);
+                    assert_null(t);
+                } else {
+                    assert_ok(rc, &b.error);
+                    asteria_rotation_destroy(&b.env, t);
+                    assert_true(at > (KINDS[k] == ROTATION_BOR ? 20 : 4));
+                }
+                assert_int_equal(mem_live(&b.mem), 0);
+                test_bench_end(&b);
+            }
+        }
+    free(rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_isometry), cmocka_unit_test(test_centred),
+        cmocka_unit_test(test_training), cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_stops),    cmocka_unit_test(test_odd_rows),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_no_memory),
+    };
+    return test_run("asteria_rotation", tests);
+}

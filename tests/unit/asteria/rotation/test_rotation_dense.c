@@ -1,0 +1,365 @@
+/* test_rotation_dense.c - dense rotations are isometries for any sample, and have their kind's
+ * property: falling variances, signs that lose less, blocks of equal product.
+ */
+#include "algorithms/asteria/rotation/rotation.h"
+#include "tests/support/testing.h"
+
+static const enum asteria_rotation_kind kinds[] = { ROTATION_RANDOM, ROTATION_PCA, ROTATION_ITQ,
+                                                    ROTATION_OPQ };
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static struct asteria_rotation_options options_of(enum asteria_rotation_kind kind, size_t dim,
+                                                  size_t m)
+{
+    return (struct asteria_rotation_options){ .kind = kind,
+                                              .centre = true,
+                                              .m = m,
+                                              .rank = (dim + 1) / 2,
+                                              .blocks = (dim + 15) / 16,
+                                              .seed = test_seed() };
+}
+
+static struct asteria_rotation *
+trained(struct test_bench *b, const struct asteria_rotation_options *o, const float *rows, size_t n)
+{
+    struct asteria_rotation *t = NULL;
+    assert_ok(asteria_rotation_train(&t, &b->env, o, rows, n, NULL), &b->error);
+    return t;
+}
+
+/* ------------------------------------------------------------------------------- isometry */
+
+/* Largest | R'R - I |; checks that rows past dim are zero. */
+static double defect_of(const struct asteria_rotation *t)
+{
+    double worst = 0;
+    for (size_t i = 0; i < t->dim; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double sum = 0;
+            for (size_t l = 0; l < t->out_dim; l++)
+                sum += (double)t->matrix[l * t->dim + i] * (double)t->matrix[l * t->dim + j];
+            worst = fmax(worst, fabs(sum - (i == j)));
+        }
+    for (size_t l = t->dim * t->dim; l < t->out_dim * t->dim; l++)
+        assert_true(t->matrix[l] == 0);
+    return worst;
+}
+
+enum data { GAUSSIAN, CLUSTERED, LOW_RANK, FLAT, EQUAL, TWICE, DATA };
+
+static void fill(struct rng *r, enum data data, float *rows, size_t n, size_t dim)
+{
+    test_fill_f32(r, rows, n, dim, data == CLUSTERED ? 5 : 0, .3);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < dim; j++) {
+            float *x = rows + i * dim + j;
+            if (data == LOW_RANK && j >= 3)
+                *x = rows[i * dim + j % 3];
+            if (data == FLAT && j % 3)
+                *x = .25f;
+            if (data == EQUAL || (data == TWICE && i % 2))
+                *x = rows[(data == EQUAL ? 0 : i - 1) * dim + j];
+        }
+    test_normalise_f32(rows, n, dim);
+}
+
+static void test_isometry(void **state)
+{
+    (void)state;
+    static const size_t dims[] = { 1, 2, 7, 16, 33, 100 }, counts[] = { 1, 7, 300 };
+    struct rng r = rng_at(test_seed(), 1);
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++)
+        for (size_t c = 0; c < 3; c++)
+            for (int data = 0; data < DATA; data++) {
+                const size_t dim = dims[d], n = counts[c], m = dim < n ? dim : n;
+                float *rows = malloc(n * dim * sizeof *rows);
+                struct test_bench b;
+                test_bench_begin(&b, ELEMENT_F32, METRIC_COS, dim, 1);
+                fill(&r, (enum data)data, rows, n, dim);
+                for (size_t k = 0; k < KINDS; k++) {
+                    const struct asteria_rotation_options o =
+                        options_of(kinds[k], dim, m < 24 ? m : 24);
+                    struct asteria_rotation *t = trained(&b, &o, rows, n);
+                    assert_int_equal(t->out_dim, (dim + 15) / 16 * 16);
+                    const double defect = defect_of(t);
+                    if (!(defect < 1e-5)) {
+                        fprintf(stderr, "kind %d, dim %zu, n %zu, data %d: %g\n", kinds[k], dim, n,
+                                data, defect);
+                        fail_msg("not an isometry");
+                    }
+                    assert_true(asteria_rotation_defect(t, b.env.kernels, 3, 8) < 1e-5);
+                    asteria_rotation_destroy(&b.env, t);
+                }
+                assert_int_equal(mem_live(&b.mem), 0);
+                test_bench_end(&b);
+                free(rows);
+            }
+}
+
+/* ---------------------------------------------------------------------- property of each kind */
+
+enum { N = 3000, DIM = 48, M = 12 };
+
+/* Variance i falls as 1 / (1 + i), along randomly rotated axes. */
+static float *spectrum(struct rng *r, struct test_bench *b)
+{
+    float *plain = malloc(N * DIM * sizeof *plain), *rows = malloc(N * DIM * sizeof *rows);
+    const struct asteria_rotation_options o = options_of(ROTATION_RANDOM, DIM, 1);
+    _Alignas(64) float z[DIM];
+    test_fill_f32(r, plain, N, DIM, 0, 1);
+    struct asteria_rotation *t = trained(b, &o, plain, N);
+    for (size_t i = 0; i < N; i++) {
+        for (size_t j = 0; j < DIM; j++)
+            plain[i * DIM + j] *= (float)sqrt(1. / (1. + (double)j));
+        memset(t->shift, 0, sizeof z);
+        asteria_rotation_apply(t, b->env.kernels, plain + i * DIM, z);
+        memcpy(rows + i * DIM, z, sizeof z);
+    }
+    asteria_rotation_destroy(&b->env, t);
+    test_normalise_f32(rows, N, DIM);
+    free(plain);
+    return rows;
+}
+
+/* z of all rows, DIM each. */
+static float *rotated(const struct test_bench *b, const struct asteria_rotation *t,
+                      const float *rows)
+{
+    float *z = aligned_alloc(64, N * DIM * sizeof *z);
+    assert_int_equal(t->out_dim, DIM);
+    for (size_t i = 0; i < N; i++)
+        asteria_rotation_apply(t, b->env.kernels, rows + i * DIM, z + i * DIM);
+    return z;
+}
+
+static void variances(const float *z, double *variance)
+{
+    for (size_t j = 0; j < DIM; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < N; i++)
+            sum += (double)z[i * DIM + j] * z[i * DIM + j];
+        variance[j] = sum / N;
+    }
+}
+
+static void test_pca(void **state)
+{
+    (void)state;
+    struct rng r = rng_at(test_seed(), 2);
+    struct test_bench b;
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    float *rows = spectrum(&r, &b);
+    const struct asteria_rotation_options o = options_of(ROTATION_PCA, DIM, M);
+    struct asteria_rotation *t = trained(&b, &o, rows, N);
+    float *z = rotated(&b, t, rows);
+    double variance[DIM];
+    variances(z, variance);
+    for (size_t j = 1; j < DIM; j++)
+        assert_true(variance[j] <= variance[j - 1] * 1.0001);
+    assert_true(variance[0] > 15 * variance[DIM - 1]);
+    for (size_t j = 0; j < DIM; j++) /* coordinates are uncorrelated: these are the axes */
+        for (size_t l = 0; l < j; l++) {
+            double sum = 0;
+            for (size_t i = 0; i < N; i++)
+                sum += (double)z[i * DIM + j] * z[i * DIM + l];
+            assert_true(fabs(sum / N) < 1e-3 * variance[0]);
+        }
+    free(z);
+    free(rows);
+    asteria_rotation_destroy(&b.env, t);
+    test_bench_end(&b);
+}
+
+/* |sign(v) - v|^2 of v = the first M coordinates, over all rows scaled to a mean |v|^2 of M. */
+static double sign_loss(const float *z)
+{
+    double norm = 0, loss = 0;
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < M; j++)
+            norm += (double)z[i * DIM + j] * z[i * DIM + j];
+    const double scale = sqrt((double)N * M / norm);
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < M; j++) {
+            const double v = scale * z[i * DIM + j];
+            loss += (v < 0 ? v + 1 : v - 1) * (v < 0 ? v + 1 : v - 1);
+        }
+    return loss / ((double)N * M);
+}
+
+/* Corners of a cube in the first M of randomly rotated coordinates, with noise: signs along the
+   cube's axes lose only the noise. */
+static float *cube(struct rng *r, struct test_bench *b)
+{
+    float *plain = malloc(N * DIM * sizeof *plain);
+    const struct asteria_rotation_options o = options_of(ROTATION_RANDOM, DIM, 1);
+    test_fill_f32(r, plain, N, DIM, 0, .2);
+    struct asteria_rotation *t = trained(b, &o, plain, N);
+    memset(t->shift, 0, DIM * sizeof *t->shift);
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = 0; j < M; j++)
+            plain[i * DIM + j] += rng_below(r, 2) ? 1.0f : -1.0f;
+    float *rows = rotated(b, t, plain);
+    asteria_rotation_destroy(&b->env, t);
+    free(plain);
+    return rows;
+}
+
+/* ITQ must do better than its start, a random rotation of the first M axes. */
+static void test_itq(void **state)
+{
+    (void)state;
+    static const enum asteria_rotation_kind compared[] = { ROTATION_PCA, ROTATION_OPQ,
+                                                           ROTATION_ITQ };
+    struct rng r = rng_at(test_seed(), 3);
+    struct test_bench b;
+    double loss[3], energy[3] = { 0 };
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    float *rows = cube(&r, &b);
+    for (int k = 0; k < 3; k++) {
+        struct asteria_rotation_options o = options_of(compared[k], DIM, M);
+        o.rank = M;
+        o.blocks = 1;
+        struct asteria_rotation *t = trained(&b, &o, rows, N);
+        float *z = rotated(&b, t, rows);
+        double variance[DIM];
+        variances(z, variance);
+        for (size_t j = 0; j < M; j++)
+            energy[k] += variance[j];
+        loss[k] = sign_loss(z);
+        free(z);
+        asteria_rotation_destroy(&b.env, t);
+    }
+    print_message("signs lose of a coordinate: axes %.4f, turned at random %.4f, itq %.4f\n",
+                  loss[0], loss[1], loss[2]);
+    assert_true(loss[2] < .6 * loss[0] && loss[2] < .6 * loss[1]);
+    assert_true(fabs(energy[0] - energy[2]) < 1e-4 * energy[0]); /* the same axes, rotated */
+    free(rows);
+    test_bench_end(&b);
+}
+
+/* log det of the covariance of `size` coordinates from `first` on. */
+static double log_det(const float *z, size_t first, size_t size)
+{
+    double a[DIM][DIM], sum = 0;
+    for (size_t j = 0; j < size; j++)
+        for (size_t l = 0; l <= j; l++) {
+            a[j][l] = 0;
+            for (size_t i = 0; i < N; i++)
+                a[j][l] += (double)z[i * DIM + first + j] * z[i * DIM + first + l] / N;
+        }
+    for (size_t j = 0; j < size; j++)
+        for (size_t l = 0; l <= j; l++) { /* Cholesky */
+            for (size_t i = 0; i < l; i++)
+                a[j][l] -= a[j][i] * a[l][i];
+            a[j][l] = l < j ? a[j][l] / a[l][l] : sqrt(a[j][j]);
+            sum += l == j ? 2 * log(a[j][j]) : 0;
+        }
+    return sum;
+}
+
+static void test_opq(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 3, EACH = 8 };
+    struct rng r = rng_at(test_seed(), 4);
+    struct test_bench b;
+    double spread[2], least[2] = { INFINITY, INFINITY }, greatest[2] = { 0, 0 };
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    float *rows = spectrum(&r, &b);
+    for (size_t i = 0; i < N * DIM; i++) /* factors below 1 */
+        rows[i] *= 1e-3f;
+    for (int k = 0; k < 2; k++) {
+        struct asteria_rotation_options o = options_of(k ? ROTATION_OPQ : ROTATION_PCA, DIM, M);
+        o.rank = BLOCKS * EACH;
+        o.blocks = BLOCKS;
+        struct asteria_rotation *t = trained(&b, &o, rows, N);
+        float *z = rotated(&b, t, rows);
+        double low = INFINITY, high = -INFINITY, variance[DIM];
+        for (size_t i = 0; i < BLOCKS; i++) {
+            const double d = log_det(z, i * EACH, EACH);
+            low = fmin(low, d);
+            high = fmax(high, d);
+        }
+        spread[k] = high - low;
+        variances(z, variance);
+        for (size_t j = 0; j < BLOCKS * EACH; j++) {
+            least[k] = fmin(least[k], variance[j]);
+            greatest[k] = fmax(greatest[k], variance[j]);
+        }
+        free(z);
+        asteria_rotation_destroy(&b.env, t);
+    }
+    print_message("opq: log products of blocks are %.3f apart, %.3f on principal axes\n", spread[1],
+                  spread[0]);
+    assert_true(spread[1] < .15 * spread[0]);
+    assert_true(greatest[1] / least[1] < .7 * greatest[0] / least[0]); /* rotated within blocks */
+    free(rows);
+    test_bench_end(&b);
+}
+
+/* ---------------------------------------------------------------------- repeatability, failures */
+
+static void test_repeats(void **state)
+{
+    (void)state;
+    struct rng r = rng_at(test_seed(), 5);
+    for (size_t k = 0; k < KINDS; k++) {
+        struct asteria_rotation *t[2];
+        struct test_bench b[2];
+        float *rows = malloc(N * DIM * sizeof *rows);
+        const struct asteria_rotation_options o = options_of(kinds[k], DIM, M);
+        fill(&r, CLUSTERED, rows, N, DIM);
+        for (int i = 0; i < 2; i++) {
+            test_bench_begin(&b[i], ELEMENT_F32, METRIC_COS, DIM, i ? 3 : 1);
+            t[i] = trained(&b[i], &o, rows, N);
+        }
+        assert_memory_equal(t[0]->matrix, t[1]->matrix, DIM * DIM * sizeof(float));
+        for (int i = 0; i < 2; i++) {
+            asteria_rotation_destroy(&b[i].env, t[i]);
+            test_bench_end(&b[i]);
+        }
+        free(rows);
+    }
+}
+
+static void test_failures(void **state)
+{
+    (void)state;
+    enum { ROWS = 60, FEW = 10 };
+    struct rng r = rng_at(test_seed(), 6);
+    float rows[ROWS * FEW];
+    fill(&r, GAUSSIAN, rows, ROWS, FEW);
+    for (size_t k = 0; k < KINDS; k++)
+        for (int after = 0; after < 2; after++) {
+            struct test_bench b;
+            const struct asteria_rotation_options o = options_of(kinds[k], FEW, 5);
+            bool hit = true;
+            size_t i = 1;
+            test_bench_begin(&b, ELEMENT_F32, METRIC_COS, FEW, 1);
+            b.mem.fail_after = after;
+            for (; hit; i++) {
+                struct asteria_rotation *t = NULL;
+                b.mem.failed = false;
+                b.mem.fail_at = b.mem.calls + i;
+                const int rc = asteria_rotation_train(&t, &b.env, &o, rows, ROWS, NULL);
+                hit = b.mem.failed;
+                b.mem.fail_at = 0;
+                assert_code(rc, hit ? ERR_NO_MEMORY : OK, &b.error);
+                assert_true((t == NULL) == hit);
+                asteria_rotation_destroy(&b.env, t);
+                assert_int_equal(mem_live(&b.mem), 0);
+            }
+            assert_true(i > 5);
+            test_bench_end(&b);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_isometry), cmocka_unit_test(test_pca),
+        cmocka_unit_test(test_itq),      cmocka_unit_test(test_opq),
+        cmocka_unit_test(test_repeats),  cmocka_unit_test(test_failures),
+    };
+    return test_run("asteria: dense rotations", tests);
+}

@@ -1,0 +1,429 @@
+/* test_bounds.c - B1, B2 and B3 against distances in double: ten million pairs of a query and a
+ * row, for rotations, codes and data of all kinds, queries unlike any row, and rows inserted long
+ * after training. And a demonstration that words alone bound no angle.
+ */
+#include "algorithms/asteria/buckets/encode.h"
+#include "tests/unit/asteria/search.h"
+
+enum { ROWS = 2000, LATE = 500, QUERIES = 500 };
+
+static const struct {
+    const char *name;
+    enum asteria_rotation_kind rotation;
+    enum asteria_code code;
+    enum asteria_vantages vantages;
+    enum element element;
+    size_t dim;
+    bool centre, pca, remove;
+    int64_t bits;
+} cases[] = {
+    { "bor, golay", ROTATION_BOR, ECC_GOLAY, 0, ELEMENT_F32, 48, true, false, false, 8 },
+    { "bor, golay, 4 bits", ROTATION_BOR, ECC_GOLAY, 0, ELEMENT_F32, 100, true, false, true, 4 },
+    { "hadamard, hamming", ROTATION_HADAMARD, ECC_HAMMING, 0, ELEMENT_F32, 32, false, false, false,
+      8 },
+    { "itq, golay2", ROTATION_ITQ, ECC_GOLAY2, 0, ELEMENT_F32, 64, true, true, true, 6 },
+    { "pca, bch", ROTATION_PCA, ECC_BCH, 0, ELEMENT_F32, 40, true, false, false, 8 },
+    { "opq, rm", ROTATION_OPQ, ECC_RM, 0, ELEMENT_F32, 48, false, false, true, 8 },
+    { "random, none", ROTATION_RANDOM, ECC_NONE, 0, ELEMENT_F32, 24, true, false, false, 5 },
+    { "identity, random code", ROTATION_IDENTITY, ECC_RANDOM, 0, ELEMENT_F32, 36, true, true, false,
+      8 },
+    { "learned vantages", ROTATION_HADAMARD, ECC_GOLAY, VANTAGE_LEARNED, ELEMENT_F32, 33, true,
+      false, true, 8 },
+    { "bytes", ROTATION_BOR, ECC_GOLAY, 0, ELEMENT_U8, 64, true, false, true, 8 },
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+/* The vantages' products with each row, by id: B1 also bounds their distance, exactly for a bucket
+   of one row. */
+static float products[(ROWS + LATE) * ECC_WORD_MAX];
+
+struct tally {
+    double pairs, broken[3], useful[3];
+    double worst;
+};
+
+/* A query near a row, far from all rows, opposite to a row, or near an axis. */
+static void fill_query(struct asteria_search_world *w, size_t i, float *unit)
+{
+    const float *row =
+        asteria_unit(&w->bench.env, world_row(w, rng_below(&w->rng, w->capacity)), unit);
+    if (row != unit)
+        memcpy(unit, row, w->dim * sizeof *unit);
+    for (size_t j = 0; j < w->dim; j++)
+        switch (i % 4) {
+            case 0: unit[j] += .02f * (float)rng_normal(&w->rng); break;
+            case 1: unit[j] = (float)rng_normal(&w->rng); break;
+            case 2: unit[j] = -unit[j]; break;
+            default: unit[j] = j == i % w->dim ? 1 : 1e-4f * (float)rng_normal(&w->rng);
+        }
+    test_normalise_f32(unit, 1, w->dim);
+}
+
+static double distance_of(const float *a, const float *b, size_t dim)
+{
+    double sum = 0;
+    for (size_t j = 0; j < dim; j++)
+        sum += ((double)a[j] - (double)b[j]) * ((double)a[j] - (double)b[j]);
+    return sum;
+}
+
+static void hold(struct tally *t, int which, double lower, double distance)
+{
+    t->broken[which] += lower > distance + (double)BOUND_SLACK;
+    t->useful[which] += lower > .01 * distance; /* B1 and B2 are weak */
+    t->worst = fmax(t->worst, lower - distance);
+}
+
+static void hold_bucket(struct asteria_search_world *w, const struct asteria_job *job,
+                        const struct asteria_view *v, const struct asteria_bucket *b,
+                        const float *query, struct tally *t)
+{
+    const struct kernels *kernels = w->bench.env.kernels;
+    float unit[128];
+    const struct asteria_bound bound =
+        asteria_bounds_of_bucket(job, v, b, kernels->l2sq_f32(query, b->centre, w->dim));
+    for (size_t i = 0; i < b->n; i++) {
+        if (!(b->alive[i / 64] >> i % 64 & 1))
+            continue;
+        const uint32_t slot = b->slots[i];
+        const void *row = world_row(w, job->a->ids[slot]);
+        const double distance = distance_of(query, asteria_unit(&w->bench.env, row, unit), w->dim);
+        const struct asteria_lrsq_distance d = asteria_lrsq_bounds(
+            v->g->model->lrsq, v->residual_query, segmented_at(&v->g->codes, slot));
+        t->pairs += 1;
+        hold(t, 0, (double)bound.b1, distance);
+        t->broken[0] +=
+            (double)bound.b1 >
+            distance_of(v->p, products + job->a->ids[slot] * ECC_WORD_MAX, v->g->model->m) +
+                (double)BOUND_SLACK;
+        hold(t, 1, (double)bound.b2, distance);
+        hold(t, 2, (double)d.lower, distance);
+        t->broken[2] += (double)d.upper < distance - (double)BOUND_SLACK;
+    }
+}
+
+/* Prepares a query as search.c does, but from floats for any element type. */
+static void hold_query(struct asteria_search_world *w, struct asteria_scratch *s,
+                       const float *query, struct tally *t)
+{
+    struct asteria *a = asteria_of(w->index);
+    const struct asteria_knobs knobs = world_knobs();
+    const struct asteria_job job = { .a = a, .knobs = &knobs };
+    assert_ok(asteria_scratch_prepare(a, s, &knobs, 0), &w->bench.error);
+    memcpy(s->unit, query, w->dim * sizeof *query);
+    for (size_t i = 0; i < s->n_views; i++) {
+        struct asteria_view *v = &s->views[i];
+        asteria_query_hash(&w->bench.env, s, v, true);
+        for (size_t b = 0; b < v->g->n; b++)
+            if (v->g->buckets[b].live > 0)
+                hold_bucket(w, &job, v, &v->g->buckets[b], query, t);
+    }
+}
+
+static void open_trained(struct asteria_search_world *w, size_t c)
+{
+    struct asteria_params params = world_defaults();
+    params.rotation = cases[c].rotation;
+    params.code = cases[c].code;
+    params.vantages = cases[c].vantages;
+    params.centering = cases[c].centre;
+    params.lrsq_pca = cases[c].pca;
+    params.bits = cases[c].bits;
+    params.caprg = false;
+    /* Some buckets have one row. */
+    params.address_bits = asteria_ecc_bits_most(cases[c].code) < 10 ? 5 : 10;
+    world_open(w, params, cases[c].element, cases[c].dim, ROWS + LATE, 2);
+    world_fill(w, ROWS, LATE, 1.5); /* other clusters, wider */
+    world_train(w, ROWS / 2);
+}
+
+static void open_case(struct asteria_search_world *w, size_t c)
+{
+    open_trained(w, c);
+    world_insert(w, 0, ROWS / 2);
+    world_insert(w, ROWS / 2, ROWS / 2 + LATE);
+    if (cases[c].remove) {
+        for (size_t i = 0; i < LATE; i++)
+            world_remove(w, rng_below(&w->rng, ROWS));
+        world_maintain(w);
+    }
+}
+
+static void fill_products(struct asteria_search_world *w)
+{
+    const struct asteria *a = asteria_of(w->index);
+    const struct asteria_model *m = a->generations[a->now]->model;
+    const struct index_env *env = &w->bench.env;
+    _Alignas(64) float unit[128], z[256], p[ECC_WORD_MAX];
+    for (size_t i = 0; i < w->capacity; i++) {
+        asteria_model_rotate(m, env->kernels, asteria_unit(env, world_row(w, i), unit), z);
+        asteria_model_hash(m, env->kernels, z, p);
+        memcpy(products + i * ECC_WORD_MAX, p, m->m * sizeof *p);
+    }
+}
+
+static void test_bounds(void **state)
+{
+    double pairs = 0;
+    (void)state;
+    for (size_t c = 0; c < CASES; c++) {
+        struct asteria_search_world w;
+        struct tally t = { 0 };
+        float query[128];
+        open_case(&w, c);
+        fill_products(&w);
+        struct asteria_scratch *s = asteria_scratch_take(asteria_of(w.index));
+        for (size_t q = 0; q < QUERIES; q++) {
+            fill_query(&w, q, query);
+            hold_query(&w, s, query, &t);
+        }
+        asteria_scratch_give(asteria_of(w.index), s);
+        if (t.broken[0] + t.broken[1] + t.broken[2] > 0)
+            fail_msg("%s: of %.0f pairs %.0f break B1, %.0f B2, %.0f B3, by up to %g",
+                     cases[c].name, t.pairs, t.broken[0], t.broken[1], t.broken[2], t.worst);
+        if (!(t.useful[0] > 0 && t.useful[1] > 0 && t.useful[2] > 0))
+            fail_msg("%s: a bound says nothing: %.0f, %.0f, %.0f", cases[c].name, t.useful[0],
+                     t.useful[1], t.useful[2]);
+        pairs += t.pairs;
+        world_close(&w);
+    }
+    print_message("%.0f pairs\n", pairs);
+    assert_true(pairs >= 1e7);
+}
+
+/* ------------------------------------------------------------- words that bound no angle */
+
+enum { DIM_MOST = 128, OUT_MOST = 256 };
+
+/* The vantages as rows of the data's own space. The model's products are affine: row i is p(e_j) -
+   p(0). Returns the bits of a word; zero: p(0). */
+static size_t vantages_of(struct asteria_search_world *w, const struct asteria_model *m,
+                          double (*rows)[DIM_MOST], float *zero)
+{
+    const struct kernels *kernels = w->bench.env.kernels;
+    _Alignas(64) float x[DIM_MOST] = { 0 }, z[OUT_MOST], p[ECC_WORD_MAX];
+    asteria_model_rotate(m, kernels, x, z);
+    asteria_model_hash(m, kernels, z, zero);
+    for (size_t j = 0; j < w->dim; j++) {
+        x[j] = 1;
+        asteria_model_rotate(m, kernels, x, z);
+        asteria_model_hash(m, kernels, z, p);
+        for (size_t i = 0; i < m->m; i++)
+            rows[i][j] = (double)p[i] - (double)zero[i];
+        x[j] = 0;
+    }
+    return m->m;
+}
+
+static double product_of(const double *a, const double *b, size_t dim)
+{
+    double sum = 0;
+    for (size_t j = 0; j < dim; j++)
+        sum += a[j] * b[j];
+    return sum;
+}
+
+/* to -= share * from */
+static void take_off(double *to, double share, const double *from, size_t dim)
+{
+    for (size_t j = 0; j < dim; j++)
+        to[j] -= share * from[j];
+}
+
+static void to_length_one(double *x, size_t dim)
+{
+    const double length = sqrt(product_of(x, x, dim));
+    for (size_t j = 0; j < dim; j++)
+        x[j] /= length;
+}
+
+/* g: the unit vector of the vantages' span whose products with all of them are equally large, with
+   the sign that the shift gives each bit, so that no bit is in doubt; without a shift, with the
+   signs of a codeword. n: a unit vector orthogonal to all vantages. rows become an orthonormal
+   basis. Returns the word of g. */
+static uint64_t split_space(struct asteria_search_world *w, double (*rows)[DIM_MOST],
+                            const float *zero, const struct asteria_ecc *ecc, double *g, double *n)
+{
+    const size_t dim = w->dim, m = ecc->n;
+    const uint64_t codeword = asteria_ecc_codeword(ecc, (uint32_t)rng_below(&w->rng, 1U << ecc->k));
+    double along[ECC_WORD_MAX]; /* coordinates of g in the basis */
+    uint64_t word = 0;
+    for (size_t j = 0; j < dim; j++) {
+        g[j] = 0;
+        n[j] = rng_normal(&w->rng);
+    }
+    for (size_t i = 0; i < m; i++) {
+        double vantage[DIM_MOST];
+        memcpy(vantage, rows[i], sizeof vantage);
+        for (int pass = 0; pass < 2; pass++)
+            for (size_t k = 0; k < i; k++)
+                take_off(rows[i], product_of(rows[i], rows[k], dim), rows[k], dim);
+        to_length_one(rows[i], dim);
+        const bool bit = zero[i] < 0 || (!(zero[i] > 0) && (codeword >> i & 1));
+        word |= (uint64_t)bit << i;
+        along[i] = bit ? -1 : 1;
+        for (size_t k = 0; k < i; k++)
+            along[i] -= along[k] * product_of(vantage, rows[k], dim);
+        along[i] /= product_of(vantage, rows[i], dim);
+        take_off(g, -along[i], rows[i], dim);
+    }
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < m; i++)
+            take_off(n, product_of(n, rows[i], dim), rows[i], dim);
+    to_length_one(g, dim);
+    to_length_one(n, dim);
+    return word;
+}
+
+struct opposites {
+    const double *g, *n;
+    uint64_t word;
+    const char *name;
+};
+
+/* Whether it has the address, or one as good up to float rounding. */
+static bool has_address(const struct asteria_ecc *ecc, const struct asteria_encoding *e,
+                        uint32_t address)
+{
+    const float own = asteria_ecc_correlation(ecc, asteria_ecc_codeword(ecc, e->address), e->p);
+    const float other = asteria_ecc_correlation(ecc, asteria_ecc_codeword(ecc, address), e->p);
+    return e->address == address || fabsf(own - other) < 1e-5f;
+}
+
+/* x and y = eps g +- sqrt(1 - eps^2) n have the same word and address, as insertion computes them,
+   and an angle near pi. */
+static void expect_one_word(struct asteria_search_world *w, const struct asteria_model *m,
+                            const struct opposites *o, double eps)
+{
+    _Alignas(64) float z[2 * OUT_MOST];
+    float x[2 * DIM_MOST], p[2 * ECC_WORD_MAX];
+    struct asteria_encoding e[2];
+    double cosine = 0;
+    for (size_t j = 0; j < w->dim; j++) {
+        x[j] = (float)(eps * o->g[j] + sqrt(1 - eps * eps) * o->n[j]);
+        x[w->dim + j] = (float)(eps * o->g[j] - sqrt(1 - eps * eps) * o->n[j]);
+        cosine += (double)x[j] * (double)x[w->dim + j];
+    }
+    assert_ok(asteria_encode(asteria_of(w->index), m, x, 2, NULL, z, p, e), &w->bench.error);
+    assert_true(fabs(cosine - (2 * eps * eps - 1)) < 1e-6);
+    if (e[0].word != o->word || e[1].word != o->word || !has_address(m->ecc, &e[0], e[1].address))
+        fail_msg("%s, eps %g: words %" PRIx64 " and %" PRIx64 " for %" PRIx64 ", addresses %" PRIu32
+                 " and %" PRIu32,
+                 o->name, eps, e[0].word, e[1].word, o->word, e[0].address, e[1].address);
+}
+
+/* The counter-example to "H(x, y) <= h implies theta <= f(h)" (docs/theory.md): H = 0, and an
+   angle as near to pi as one likes, for all rotations and codes whose words are shorter than the
+   data's dimension. */
+static void test_no_angle_from_words(void **state)
+{
+    static double rows[ECC_WORD_MAX][DIM_MOST];
+    (void)state;
+    for (size_t c = 0; c < CASES; c++) {
+        struct asteria_search_world w;
+        double g[DIM_MOST], n[DIM_MOST];
+        float zero[ECC_WORD_MAX];
+        if (cases[c].element != ELEMENT_F32)
+            continue;
+        open_trained(&w, c);
+        const struct asteria *a = asteria_of(w.index);
+        const struct asteria_model *m = a->generations[a->now]->model;
+        const size_t bits = vantages_of(&w, m, rows, zero);
+        assert_true(bits < w.dim && m->rotation->out_dim <= OUT_MOST);
+        const uint64_t word = split_space(&w, rows, zero, m->ecc, g, n);
+        const struct opposites o = { g, n, word, cases[c].name };
+        for (double eps = .3; eps > .5e-3; eps /= 3)
+            expect_one_word(&w, m, &o, eps);
+        world_close(&w);
+    }
+}
+
+/* ------------------------------------------------------------------------------- the audit */
+
+struct seen {
+    double values[8];
+    double candidates, neighbours, code_candidates;
+    size_t rows;
+};
+
+static const char *const names[8] = { "audited_pairs", "b1_violations",      "b2_violations",
+                                      "b3_violations", "b1_pruned",          "b2_pruned",
+                                      "b3_pruned",     "calibrated_coverage" };
+
+static void see_value(void *to, const char *name, double value)
+{
+    struct seen *s = to;
+    for (size_t i = 0; i < 8; i++)
+        if (strcmp(name, names[i]) == 0)
+            s->values[i] = value;
+}
+
+static void see_cell(void *to, const char *table, size_t row, const char *column, double value)
+{
+    struct seen *s = to;
+    (void)row;
+    if (strcmp(table, "radius") != 0)
+        return;
+    s->rows += strcmp(column, "quantile") == 0;
+    s->candidates += strcmp(column, "candidates") == 0 ? value : 0;
+    s->neighbours += strcmp(column, "neighbours") == 0 ? value : 0;
+    s->code_candidates += strcmp(column, "code_candidates") == 0 ? value : 0;
+}
+
+static struct seen audited(struct asteria_search_world *w)
+{
+    struct seen s = { .values = { -1, -1, -1, -1, -1, -1, -1, -1 } };
+    struct stat_sink sink = { see_value, see_cell, &s };
+    struct asteria_knobs knobs = world_knobs();
+    uint64_t ids[20 * 10];
+    float distances[20 * 10];
+    knobs.audit = true;
+    world_search(w, world_row(w, ROWS), 20, 10, &knobs, NULL, 2, ids, distances);
+    asteria_search_stats(asteria_of(w->index), &sink);
+    return s;
+}
+
+static void test_audit(void **state)
+{
+    struct asteria_search_world w;
+    (void)state;
+    open_case(&w, 0);
+    const struct seen s = audited(&w);
+    assert_true(s.values[0] == 20.0 * (double)w.n);
+    assert_true(s.values[1] == 0 && s.values[2] == 0 && s.values[3] == 0);
+    assert_true(s.values[6] > .5 && s.values[6] <= 1);
+    assert_true(s.values[7] > .5 && s.values[7] <= 1);
+    assert_true(s.rows > 4 && s.candidates == s.values[0] && s.code_candidates == s.values[0]);
+    assert_true(s.neighbours >= 200);
+    /* Sums continue until rows are inserted or removed. */
+    assert_true(audited(&w).values[0] == 2 * s.values[0]);
+    for (uint64_t id = 0; w.n == (size_t)(s.values[0] / 20); id++)
+        world_remove(&w, id);
+    assert_true(audited(&w).values[0] == 20.0 * (double)w.n);
+    world_close(&w);
+}
+
+/* The audit finds a box that leaves rows out. */
+static void test_audit_finds_a_wrong_bound(void **state)
+{
+    struct asteria_search_world w;
+    (void)state;
+    open_case(&w, 0);
+    struct asteria_generation *g = asteria_of(w.index)->generations[asteria_of(w.index)->now];
+    for (size_t b = 0; b < g->n; b++)
+        for (size_t i = 0; i < g->model->m; i++)
+            g->buckets[b].low[i] = g->buckets[b].high[i] = .5f;
+    assert_true(audited(&w).values[1] > 0);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_no_angle_from_words),
+        cmocka_unit_test(test_audit),
+        cmocka_unit_test(test_audit_finds_a_wrong_bound),
+    };
+    return test_run("asteria_bounds", tests);
+}

@@ -1,0 +1,384 @@
+/* test_buckets.c - buckets and generations: bounds hold for all live rows after adding and
+ * removing, and are tight after a rewrite; centres; addresses, reuse of vacant buckets, few and
+ * many address bits; check() finds planted errors; options that change.
+ */
+#include "algorithms/asteria/buckets/compact.h"
+#include "tests/unit/asteria/support.h"
+
+/* --------------------------------------------------------------------------------- bounds */
+
+struct bounds {
+    float low[ECC_WORD_MAX], high[ECC_WORD_MAX];
+    float cosine_min, cosine_max, near, far;
+    uint64_t agree, value;
+};
+
+/* The tightest possible bounds of a bucket's live rows. */
+static struct bounds tightest(const struct asteria_world *w, const struct asteria_generation *g,
+                              const struct asteria_bucket *b)
+{
+    const struct index_env *env = &w->bench.env;
+    struct bounds t = { .cosine_min = 2, .cosine_max = -2, .near = INFINITY, .agree = UINT64_MAX };
+    _Alignas(64) float z[64];
+    float p[ECC_WORD_MAX];
+    bool any = false;
+
+    for (size_t i = 0; i < g->model->m; i++)
+        t.low[i] = INFINITY, t.high[i] = -INFINITY;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (!bucket_is_alive(b, i))
+            continue;
+        const float *unit = asteria_rows_resident(state_of(w)->rows, b->slots[i]);
+        asteria_model_rotate(g->model, env->kernels, unit, z);
+        asteria_model_hash(g->model, env->kernels, z, p);
+        for (size_t j = 0; j < g->model->m; j++) {
+            t.low[j] = fminf(t.low[j], p[j]);
+            t.high[j] = fmaxf(t.high[j], p[j]);
+        }
+        t.value = any ? t.value : asteria_ecc_word(g->model->ecc, p);
+        any = true;
+        t.agree &= ~(t.value ^ asteria_ecc_word(g->model->ecc, p));
+        const float root = sqrtf(env->kernels->l2sq_f32(unit, b->centre, env->dim));
+        t.near = fminf(t.near, root);
+        t.far = fmaxf(t.far, root);
+        t.cosine_min = fminf(t.cosine_min, asteria_bucket_cosine(g, b, p));
+        t.cosine_max = fmaxf(t.cosine_max, asteria_bucket_cosine(g, b, p));
+    }
+    t.agree &= (1ULL << g->model->m) - 1;
+    t.value &= t.agree;
+    return t;
+}
+
+/* Bounds hold, and if tight, leave only rounding error. */
+static void expect_bounds(const struct asteria_world *w, const struct asteria_bucket *b, bool tight)
+{
+    const struct asteria_generation *g = state_of(w)->generations[state_of(w)->now];
+    const struct bounds t = tightest(w, g, b);
+
+    for (size_t i = 0; i < g->model->m; i++) {
+        assert_true(b->low[i] <= t.low[i] && b->high[i] >= t.high[i]);
+        assert_true(!tight || (b->low[i] >= t.low[i] - 1e-6F && b->high[i] <= t.high[i] + 1e-6F));
+    }
+    assert_int_equal(b->agree_mask & ~t.agree, 0);
+    assert_int_equal(b->agree_value, t.value & b->agree_mask);
+    assert_true(!tight || b->agree_mask == t.agree);
+    assert_true(b->near <= t.near && b->far >= t.far);
+    assert_true(!tight || (b->near >= t.near - 2e-5F && b->far <= t.far + 2e-5F));
+    assert_true(b->angle_min <= acosf(fminf(t.cosine_max, 1)) &&
+                b->angle_max >= acosf(fmaxf(t.cosine_min, -1)));
+    /* 2e-6 of a cosine near 1 is .002 of the angle. */
+    assert_true(!tight || (cosf(b->angle_min) <= t.cosine_max + 1e-5F &&
+                           cosf(b->angle_max) >= t.cosine_min - 1e-5F));
+}
+
+static void expect_all(const struct asteria_world *w, bool tight)
+{
+    const struct asteria_generation *g = state_of(w)->generations[state_of(w)->now];
+
+    for (size_t i = 0; i < g->n; i++)
+        if (g->buckets[i].live > 0)
+            expect_bounds(w, &g->buckets[i], tight);
+}
+
+static void bounds_of(const char *settings, size_t dim)
+{
+    struct asteria_world w;
+
+    asteria_world_open(&w, settings, ELEMENT_F32, dim, 1000, 1);
+    struct asteria *a = state_of(&w);
+    asteria_world_train(&w, 0, 400);
+    for (size_t i = 0; i < 500; i += 50)
+        asteria_world_insert(&w, i, 50);
+    expect_all(&w, true); /* no removal: only live rows have widened them */
+    asteria_world_remove(&w, 0, 500, 3);
+    expect_all(&w, false);
+    asteria_world_insert(&w, 500, 500);
+    expect_all(&w, false);
+    const struct asteria_generation *g = a->generations[a->now];
+    for (uint32_t i = 0; i < g->n; i++) {
+        const uint32_t live = g->buckets[i].live;
+
+        assert_ok(asteria_bucket_rewrite(a, a->generations[a->now], i), &w.bench.error);
+        assert_int_equal(g->buckets[i].n, live);
+        assert_true(live == 0 || g->buckets[i].centred_n == live);
+    }
+    expect_all(&w, true);
+    asteria_world_check(&w);
+    asteria_world_close(&w);
+}
+
+static void test_bounds(void **state)
+{
+    (void)state;
+    bounds_of("address_bits=3,caprg=false", 32);
+    bounds_of("address_bits=1,centering=false", 5);
+    bounds_of("code=none,address_bits=1,rotation=identity", 1);
+    bounds_of("code=bch,rotation=random,address_bits=4,vantages=learned", 48);
+}
+
+/* -------------------------------------------------------------------------------- centres */
+
+static double off_mean(const struct asteria_world *w, const struct asteria_bucket *b)
+{
+    double most = 0;
+
+    for (size_t d = 0; d < w->dim; d++) {
+        double sum = 0;
+
+        for (uint32_t i = 0; i < b->n; i++)
+            if (bucket_is_alive(b, i)) {
+                const float *row = asteria_rows_resident(state_of(w)->rows, b->slots[i]);
+
+                sum += row[d];
+            }
+        most = fmax(most, fabs(sum / b->live - (double)b->centre[d]));
+    }
+    return most;
+}
+
+/* Centres are the sample's; then the first rows' mean if these are more; then the mean of all rows
+   once the bucket has doubled. */
+static void test_centres(void **state)
+{
+    struct asteria_world w;
+    size_t due = 0;
+
+    (void)state;
+    asteria_world_open(&w, "address_bits=2,caprg=false", ELEMENT_F32, 24, 2000, 1);
+    struct asteria *a = state_of(&w);
+    asteria_world_train(&w, 0, 200);
+    const struct asteria_generation *g = a->generations[a->now];
+    assert_true(g->n >= 2 && g->n <= 4);
+    for (size_t i = 0; i < g->n; i++) {
+        assert_int_equal(g->buckets[i].n, 0);
+        assert_true(g->buckets[i].centred_n >= FOUNDED_ROWS);
+        assert_memory_equal(g->centres + i * w.dim, g->buckets[i].centre, w.dim * sizeof(float));
+    }
+    asteria_world_insert(&w, 0, 1000);
+    for (size_t i = 0; i < g->n; i++)
+        if (g->buckets[i].n > 50)
+            assert_true(off_mean(&w, &g->buckets[i]) < 1e-6);
+    asteria_world_insert(&w, 1000, 1000);
+    asteria_world_insert(&w, 0, 0);
+    for (size_t i = 0; i < g->n; i++)
+        due += asteria_bucket_is_due(&g->buckets[i]);
+    assert_true(due > 0);
+    (void)asteria_world_maintain(&w, 0);
+    for (size_t i = 0; i < g->n; i++) {
+        assert_false(asteria_bucket_is_due(&g->buckets[i]));
+        assert_memory_equal(g->centres + i * w.dim, g->buckets[i].centre, w.dim * sizeof(float));
+    }
+    asteria_world_check(&w);
+    asteria_world_close(&w);
+}
+
+/* ------------------------------------------------------------------------------- addresses */
+
+static void addresses_of(const char *settings, bool sparse)
+{
+    struct asteria_world w;
+    size_t vacant;
+
+    asteria_world_open(&w, settings, ELEMENT_F32, 32, 800, 1);
+    asteria_world_train(&w, 0, 400);
+    const struct asteria_generation *g = state_of(&w)->generations[state_of(&w)->now];
+    assert_int_equal(g->sparse != NULL, sparse);
+    asteria_world_insert(&w, 0, 400);
+    for (uint32_t i = 0; i < g->n; i++)
+        assert_int_equal(asteria_generation_find(g, g->buckets[i].address), i);
+    asteria_world_remove(&w, 0, 400, 1);
+    (void)asteria_world_maintain(&w, 0);
+    vacant = g->n_vacant;
+    assert_true(vacant > 0);
+    const size_t n = g->n;
+    asteria_world_insert(&w, 400, 400);
+    assert_true(g->n == n || g->n_vacant == 0);
+    assert_true(g->n_vacant < vacant);
+    asteria_world_check(&w);
+    asteria_world_close(&w);
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    addresses_of("code=none,address_bits=8,caprg=false", false);
+    addresses_of("code=none,address_bits=20,caprg=false", true);
+}
+
+/* -------------------------------------------------------------------------------- check() */
+
+static struct asteria_bucket *fullest(const struct asteria_world *w)
+{
+    const struct asteria *a = state_of(w);
+    const struct asteria_generation *g = a->generations[a->now];
+    struct asteria_bucket *most = &g->buckets[0];
+
+    for (size_t i = 0; i < g->n; i++)
+        most = g->buckets[i].live > most->live ? &g->buckets[i] : most;
+    return most;
+}
+
+static void narrow_box(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)a;
+    b->high[0] = b->low[0] + (b->high[0] - b->low[0]) / 2;
+}
+static void narrow_ball(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)a;
+    b->far *= .9F;
+}
+static void narrow_angles(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)a;
+    b->angle_min += .5F * (b->angle_max - b->angle_min);
+}
+static void agree_on_all(struct asteria *a, struct asteria_bucket *b)
+{
+    b->agree_mask = (1ULL << a->generations[a->now]->model->m) - 1;
+    b->agree_value = b->words[0];
+}
+static void flip_bit(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)a;
+    b->words[1] ^= 1;
+}
+static void other_slot(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)a;
+    b->slots[0] = b->slots[1];
+}
+static void other_place(struct asteria *a, struct asteria_bucket *b)
+{
+    a->places[b->slots[0]].position++;
+}
+static void one_alive_more(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)a;
+    b->live++;
+}
+static void one_row_more(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)b;
+    a->live++;
+}
+static void free_one_that_lives(struct asteria *a, struct asteria_bucket *b)
+{
+    a->free[0] = b->slots[0];
+}
+static void forget_a_free_one(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)b;
+    a->n_free--;
+}
+static void same_id(struct asteria *a, struct asteria_bucket *b)
+{
+    a->ids[b->slots[0]] = a->ids[b->slots[1]];
+}
+static void other_code(struct asteria *a, struct asteria_bucket *b)
+{
+    struct asteria_generation *g = a->generations[a->now];
+
+    memcpy(segmented_at(&g->codes, b->slots[0]), segmented_at(&g->codes, b->slots[1]),
+           g->model->lrsq->code_bytes);
+}
+static void other_address(struct asteria *a, struct asteria_bucket *b)
+{
+    (void)a;
+    b->address ^= 1;
+}
+
+static void test_check_finds(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*plant)(struct asteria *, struct asteria_bucket *);
+    } bugs[] = {
+        { "box", narrow_box },
+        { "ball", narrow_ball },
+        { "angles", narrow_angles },
+        { "agree mask", agree_on_all },
+        { "word", flip_bit },
+        { "slot", other_slot },
+        { "place", other_place },
+        { "alive", one_alive_more },
+        { "live", one_row_more },
+        { "free", free_one_that_lives },
+        { "lost slot", forget_a_free_one },
+        { "id", same_id },
+        { "short code", other_code },
+        { "address", other_address },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bugs / sizeof *bugs; i++) {
+        struct asteria_world w;
+
+        asteria_world_open(&w, "address_bits=2,caprg=false", ELEMENT_F32, 24, 500, 1);
+        struct asteria *a = state_of(&w);
+        asteria_world_train(&w, 0, 200);
+        asteria_world_insert(&w, 0, 500);
+        asteria_world_remove(&w, 0, 500, 2);
+        asteria_world_maintain_all(&w);
+        asteria_world_check(&w);
+        assert_true(a->n_free > 0);
+        bugs[i].plant(a, fullest(&w));
+        const int rc = asteria_ops.check(w.index, NULL);
+        if (rc != ERR_INVARIANT)
+            fail_msg("check() finds no fault with a wrong %s", bugs[i].name);
+        error_clear(&w.bench.error);
+        asteria_world_close(&w);
+    }
+}
+
+/* Rows that were removed and are still in a bucket. */
+static size_t removed_rows(const struct asteria *a)
+{
+    const struct asteria_generation *g = a->generations[a->now];
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < g->n; i++)
+        n += g->buckets[i].n - g->buckets[i].live;
+    return n;
+}
+
+/* The live options take effect in the next w:maintain. */
+static void test_options_that_change(void **state)
+{
+    struct asteria_world w;
+
+    (void)state;
+    asteria_world_open(&w, "address_bits=3,compact_share=1", ELEMENT_F32, 24, 1000, 1);
+    const struct asteria *a = state_of(&w);
+    asteria_world_train(&w, 0, 400);
+    asteria_world_insert(&w, 0, 600);
+    asteria_world_remove(&w, 0, 100, 1);
+    asteria_world_maintain_all(&w);
+    assert_true(removed_rows(a) > 0);
+    assert_int_equal(a->generations[a->now]->model->version, 1);
+    w.params.compact_share = 0;
+    assert_ok(asteria_ops.set_params(w.index, &w.params), &w.bench.error);
+    asteria_world_maintain_all(&w);
+    asteria_world_check(&w);
+    assert_int_equal(removed_rows(a), 0);
+    assert_int_equal(a->generations[a->now]->model->version, 1);
+    w.params.retrain_share = .1;
+    assert_ok(asteria_ops.set_params(w.index, &w.params), &w.bench.error);
+    asteria_world_maintain_all(&w);
+    asteria_world_check(&w);
+    assert_int_equal(a->generations[a->now]->model->version, 2);
+    asteria_world_search(&w, 2);
+    asteria_world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_centres),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_check_finds),
+        cmocka_unit_test(test_options_that_change),
+    };
+    return test_run("asteria buckets", tests);
+}

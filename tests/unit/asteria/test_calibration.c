@@ -1,0 +1,372 @@
+/* test_calibration.c - calibration: quantiles cover new pairs as often as promised and not more.
+ * Vantages are orthonormal and lose less than coordinates. Rows are encoded by the model.
+ */
+#include "algorithms/asteria/asteria.h"
+#include "algorithms/asteria/buckets/encode.h"
+#include "algorithms/asteria/model/model.h"
+#include "tests/support/testing.h"
+
+static float *unit_rows(struct rng *r, size_t n, size_t dim, size_t clusters, double spread)
+{
+    float *rows = malloc(n * dim * sizeof *rows);
+    test_fill_f32(r, rows, n, dim, clusters, spread);
+    test_normalise_f32(rows, n, dim);
+    return rows;
+}
+
+static struct asteria_model *fitted(struct test_bench *b, const struct asteria_params *p,
+                                    unsigned bits, const float *rows, size_t n)
+{
+    struct asteria_model *model = NULL;
+    assert_ok(asteria_model_fit(&model, &b->env, p, bits, rows, n, NULL, 1), &b->error);
+    return model;
+}
+
+static uint64_t word_of(const struct test_bench *b, const struct asteria_model *model,
+                        const float *row)
+{
+    _Alignas(64) float z[256];
+    float p[ECC_WORD_MAX];
+    asteria_model_rotate(model, b->env.kernels, row, z);
+    asteria_model_hash(model, b->env.kernels, z, p);
+    return asteria_ecc_word(model->ecc, p);
+}
+
+/* ---------------------------------------------------------------------------------- coverage */
+
+enum { POOL = 2000, DIM = 24 };
+
+static double angle_of(const float *a, const float *b)
+{
+    double sum = 0;
+    for (size_t j = 0; j < DIM; j++)
+        sum += ((double)a[j] - b[j]) * ((double)a[j] - b[j]);
+    return 2 * asin(fmin(1, sqrt(sum) / 2));
+}
+
+/* The `rank`-th nearest other row; 0: the nearest. */
+static size_t near_of(const float *rows, size_t x, size_t rank)
+{
+    size_t best[16], n = 0;
+    double key[16];
+    for (size_t i = 0; i < POOL; i++) {
+        const double d = angle_of(rows + x * DIM, rows + i * DIM);
+        if (i == x || (n > rank && d >= key[n - 1]))
+            continue;
+        size_t at = n <= rank ? n++ : n - 1;
+        for (; at > 0 && key[at - 1] > d; at--) {
+            key[at] = key[at - 1];
+            best[at] = best[at - 1];
+        }
+        key[at] = d;
+        best[at] = i;
+    }
+    return best[rank];
+}
+
+/* New pairs of a new pool, made as calibration makes them. For N calibration pairs with h different
+   bits the quantile's coverage has a Beta distribution, with a mean between 1 - alpha and 1 - alpha
+   + 1 / (N + 1) and a variance below alpha (1 - alpha) / (N + 2). T new pairs vary about it with
+   variance T alpha (1 - alpha). The test allows six deviations to both sides: for a normal sum and
+   independent pairs (rows near several anchors are not quite independent) it would fail wrongly in
+   one run of 10^9. */
+static void hold_to_account(struct test_bench *b, const struct asteria_model *model,
+                            const struct asteria_calibration *c, struct rng *r, const float *pool)
+{
+    double fresh[CALIBRATION_LEVELS] = { 0 }, violations = 0, expected = 0, variance = 0, slack = 0;
+    uint64_t *words = malloc(POOL * sizeof *words);
+    for (size_t i = 0; i < POOL; i++)
+        words[i] = word_of(b, model, pool + i * DIM);
+    for (size_t i = 0; i < 2 * POOL; i++) {
+        const size_t x = i / 2;
+        size_t y = i % 2 ? near_of(pool, x, rng_below(r, 10)) : rng_below(r, POOL - 1);
+        y += i % 2 == 0 && y >= x;
+        const unsigned h = (unsigned)__builtin_popcountll(words[x] ^ words[y]);
+        if (c->quantile[h] > 3.1415)
+            continue;
+        fresh[h]++;
+        violations += angle_of(pool + x * DIM, pool + y * DIM) > c->quantile[h] + 1e-6;
+    }
+    size_t used = 0;
+    for (size_t h = 0; h < CALIBRATION_LEVELS; h++) {
+        const double spread = c->alpha * (1 - c->alpha);
+        expected += fresh[h] * c->alpha;
+        slack += fresh[h] / (c->pairs[h] + 1.);
+        variance += spread * (fresh[h] + fresh[h] * fresh[h] / (c->pairs[h] + 2.));
+        used += fresh[h] > 0;
+    }
+    print_message(
+        "alpha %.2f: %.0f of %.0f fresh pairs beyond, %.0f expected +- %.0f; %zu levels\n",
+        c->alpha, violations, expected / c->alpha, expected, sqrt(variance), used);
+    assert_true(used >= 5 && expected > 30);
+    assert_true(violations <= expected + 6 * sqrt(variance));
+    assert_true(violations >= expected - slack - 6 * sqrt(variance));
+    free(words);
+}
+
+static void test_coverage(void **state)
+{
+    (void)state;
+    static const double alphas[] = { .2, .1, .03 };
+    struct rng r = rng_at(test_seed(), 1);
+    struct test_bench b;
+    struct asteria_params p;
+    float *rows = unit_rows(&r, 3 * POOL, DIM, 20, .5); /* of the same clusters */
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    param_defaults(asteria_ops.params, &p);
+    p.rotation = ROTATION_PCA;
+    struct asteria_model *model = fitted(&b, &p, 12, rows, POOL);
+    for (size_t i = 0; i < 3; i++) {
+        struct asteria_calibration c = { .alpha = alphas[i] };
+        assert_ok(asteria_calibrate(&c, &b.env, model, rows + POOL * DIM, POOL, test_seed() + i),
+                  &b.error);
+        uint64_t pairs = 0;
+        for (size_t h = 0; h < CALIBRATION_LEVELS; h++) {
+            pairs += c.pairs[h];
+            /* too few pairs for a guarantee */
+            if (c.pairs[h] + 1 < 1 / c.alpha)
+                assert_true(c.quantile[h] > 3.14159);
+            else
+                assert_true(c.quantile[h] < 3.14);
+        }
+        assert_int_equal(pairs, 2 * POOL);
+        hold_to_account(&b, model, &c, &r, rows + 2 * POOL * DIM);
+    }
+    /* asteria_model_fit()'s own: 400 rows apart, alpha .01 */
+    const struct asteria_calibration *c = &model->calibration;
+    uint64_t pairs = 0;
+    for (size_t h = 0; h < CALIBRATION_LEVELS; h++)
+        pairs += c->pairs[h];
+    assert_true(c->alpha == .01);
+    assert_int_equal(pairs, 2 * (POOL / 5));
+    asteria_model_destroy(&b.env, model);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+    free(rows);
+}
+
+/* One row has no pairs; between equal rows all angles are 0. */
+static void test_few_pairs(void **state)
+{
+    (void)state;
+    struct rng r = rng_at(test_seed(), 2);
+    struct test_bench b;
+    struct asteria_params p;
+    float *rows = unit_rows(&r, 300, DIM, 0, 1);
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, DIM, 1);
+    param_defaults(asteria_ops.params, &p);
+    p.rotation = ROTATION_RANDOM;
+    struct asteria_model *model = fitted(&b, &p, 4, rows, 300);
+    for (size_t n = 0; n < 3; n++) {
+        struct asteria_calibration c = { .alpha = .01 };
+        uint64_t pairs = 0;
+        assert_ok(asteria_calibrate(&c, &b.env, model, rows, n, 1), &b.error);
+        for (size_t h = 0; h < CALIBRATION_LEVELS; h++) {
+            assert_true(c.quantile[h] > 3.14159 && c.quantile[h] < 3.1416);
+            pairs += c.pairs[h];
+        }
+        assert_int_equal(pairs, n < 2 ? 0 : 2 * n);
+    }
+    for (size_t i = 1; i < 300; i++)
+        memcpy(rows + i * DIM, rows, DIM * sizeof *rows);
+    struct asteria_calibration c = { .alpha = .01 };
+    assert_ok(asteria_calibrate(&c, &b.env, model, rows, 300, 1), &b.error);
+    assert_int_equal(c.pairs[0], 600);
+    assert_true(c.quantile[0] == 0);
+    asteria_model_destroy(&b.env, model);
+    test_bench_end(&b);
+    free(rows);
+}
+
+/* ---------------------------------------------------------------------------------- vantages */
+
+/* Clusters that differ in the later coordinates only: the first ones, which words use by
+   default, are noise. */
+static float *late_signal(struct rng *r, size_t n, size_t dim, size_t noise)
+{
+    float *rows = malloc(n * dim * sizeof *rows), centres[16][64];
+    for (size_t c = 0; c < 16; c++)
+        for (size_t j = 0; j < dim; j++)
+            centres[c][j] = j < noise ? 0 : (float)rng_normal(r);
+    for (size_t i = 0; i < n; i++) {
+        const float *centre = centres[rng_below(r, 16)];
+        for (size_t j = 0; j < dim; j++)
+            rows[i * dim + j] = centre[j] + (float)(.3 * rng_normal(r));
+    }
+    test_normalise_f32(rows, n, dim);
+    return rows;
+}
+
+/* Mean share of different bits of pairs within 0.9 of one another, divided by that of all pairs. */
+static double unlikeness(const float *v, size_t m, const float *rows, size_t n, size_t dim)
+{
+    uint64_t *words = calloc(n, sizeof *words);
+    double bits[2] = { 0 }, pairs[2] = { 0 };
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < m; k++) {
+            double sum = 0;
+            for (size_t j = 0; j < dim; j++)
+                sum += (double)v[k * dim + j] * rows[i * dim + j];
+            words[i] |= (uint64_t)(sum < 0) << k;
+        }
+    for (size_t i = 0; i < n; i++)
+        for (size_t l = 0; l < i; l++) {
+            double distance = 0;
+            for (size_t j = 0; j < dim; j++)
+                distance += pow((double)rows[i * dim + j] - rows[l * dim + j], 2);
+            const double unlike = __builtin_popcountll(words[i] ^ words[l]);
+            for (int near = distance > .9; near < 2; near++) {
+                bits[near] += unlike;
+                pairs[near]++;
+            }
+        }
+    free(words);
+    assert_true(pairs[0] > 100);
+    return bits[0] / pairs[0] / (bits[1] / pairs[1]);
+}
+
+static double orthonormality(const float *v, size_t m, size_t dim)
+{
+    double worst = 0;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j <= i; j++) {
+            double sum = 0;
+            for (size_t k = 0; k < dim; k++)
+                sum += (double)v[i * dim + k] * v[j * dim + k];
+            worst = fmax(worst, fabs(sum - (i == j)));
+        }
+    return worst;
+}
+
+static void test_vantages(void **state)
+{
+    (void)state;
+    enum { N = 600, D = 48, M = 16 };
+    struct rng r = rng_at(test_seed(), 3);
+    struct test_bench b;
+    float *rows = late_signal(&r, N, D, M), *v = NULL, plain[M * D] = { 0 };
+    double losses[2] = { 0 };
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, D, 1);
+    assert_ok(asteria_vantage_learn(&v, &b.env, M, D, rows, rows, N, test_seed(), losses),
+              &b.error);
+    for (size_t i = 0; i < M; i++)
+        plain[i * D + i] = 1;
+    const double of_plain = unlikeness(plain, M, rows, N, D),
+                 of_learned = unlikeness(v, M, rows, N, D);
+    print_message(
+        "loss %.4f of coordinates, %.4f learned; near pairs' unlike bits %.3f and %.3f of "
+        "all pairs'\n",
+        losses[0], losses[1], of_plain, of_learned);
+    assert_true(orthonormality(v, M, D) < 1e-5);
+    assert_true(losses[1] < .8 * losses[0]);
+    assert_true(of_learned < .6 * of_plain);
+    mem_free(&b.mem, v);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+    free(rows);
+}
+
+/* Any rows: as many bits as outputs, one row, zeros, rows of NaN without a finite loss. */
+static void test_vantages_of_anything(void **state)
+{
+    (void)state;
+    enum { D = 16 };
+    struct rng r = rng_at(test_seed(), 4);
+    struct test_bench b;
+    float *rows = unit_rows(&r, 40, D, 3, .2);
+    test_bench_begin(&b, ELEMENT_F32, METRIC_COS, D, 1);
+    for (int data = 0; data < 4; data++)
+        for (size_t m = 1; m <= D; m += 5) {
+            float *v = NULL;
+            double losses[2] = { 0 };
+            float *z = malloc(40 * D * sizeof *z);
+            for (size_t i = 0; i < 40 * D; i++)
+                z[i] = data == 0 ? rows[i] : data == 1 ? rows[i % D] : data == 2 ? 0 : NAN;
+            const size_t n = m == 1 ? 1 : m == 6 ? 2 : 40;
+            assert_ok(asteria_vantage_learn(&v, &b.env, m, D, rows, z, n, 1, losses), &b.error);
+            assert_true(orthonormality(v, m, D) < 1e-5);
+            assert_false(losses[1] > losses[0]);
+            mem_free(&b.mem, v);
+            free(z);
+        }
+    for (size_t i = 1;; i++) { /* allocations come before the steps: the failing runs are short */
+        float *v = NULL;
+        b.mem.failed = false;
+        b.mem.fail_at = b.mem.calls + i;
+        const int rc = asteria_vantage_learn(&v, &b.env, 6, D, rows, rows, 40, 1, NULL);
+        b.mem.fail_at = 0;
+        assert_code(rc, b.mem.failed ? ERR_NO_MEMORY : OK, &b.error);
+        assert_true((v == NULL) == b.mem.failed);
+        mem_free(&b.mem, v);
+        assert_int_equal(mem_live(&b.mem), 0);
+        if (!b.mem.failed)
+            break;
+    }
+    test_bench_end(&b);
+    free(rows);
+}
+
+/* ---------------------------------------------------------------------------------- encoding */
+
+static void test_encode(void **state)
+{
+    (void)state;
+    enum { N = 150 };
+    struct rng r = rng_at(test_seed(), 5);
+    static const size_t dims[] = { 3, 20 };
+    for (int bytes = 0; bytes < 2; bytes++)
+        for (size_t d = 0; d < 2; d++) {
+            const size_t dim = dims[d];
+            struct test_bench b;
+            struct asteria_params p;
+            test_bench_begin(&b, bytes ? ELEMENT_U8 : ELEMENT_F32, METRIC_COS, dim, 3);
+            param_defaults(asteria_ops.params, &p);
+            p.rotation = ROTATION_HADAMARD;
+            float *rows = unit_rows(&r, N, dim, 5, .5), *units = malloc(N * dim * sizeof *units);
+            uint8_t *u8 = malloc(N * dim);
+            test_fill_u8(&r, u8, N, dim, 5, .5);
+            const void *stored = bytes ? (const void *)u8 : rows;
+            struct asteria_model *model = fitted(&b, &p, 5, rows, N);
+            const size_t out_dim = model->rotation->out_dim;
+            float *z = mem_array(&b.mem, N * out_dim, sizeof *z);
+            float *hashes = mem_array(&b.mem, N * model->m, sizeof *hashes);
+            struct asteria_encoding out[N];
+            struct asteria a = { .base.env = b.env };
+            assert_ok(asteria_encode(&a, model, stored, N, units, z, hashes, out), &b.error);
+            for (size_t i = 0; i < N; i++) {
+                const struct asteria_encoding *e = out + i;
+                double norm = 0, distance = 0;
+                assert_ptr_equal(e->row, (const char *)stored + i * dim * (bytes ? 1 : 4));
+                assert_ptr_equal(e->unit, bytes ? units + i * dim : rows + i * dim);
+                for (size_t j = 0; j < dim; j++)
+                    norm += (double)e->unit[j] * e->unit[j];
+                assert_true(fabs(norm - 1) < 1e-5);
+                assert_ptr_equal(e->z, z + i * out_dim);
+                assert_true(e->word == word_of(&b, model, e->unit));
+                assert_true(e->word == asteria_ecc_word(model->ecc, e->p));
+                assert_int_equal(e->address, asteria_ecc_decode(model->ecc, e->p));
+                for (size_t j = 0; j < dim; j++)
+                    distance += pow((double)e->unit[j] - out[0].unit[j], 2);
+                const float said = asteria_distance(&b.env, out[0].row, e->row);
+                assert_true(fabs(distance - (double)said) < 1e-5);
+            }
+            mem_free(&b.mem, z);
+            mem_free(&b.mem, hashes);
+            asteria_model_destroy(&b.env, model);
+            assert_int_equal(mem_live(&b.mem), 0);
+            test_bench_end(&b);
+            free(rows);
+            free(units);
+            free(u8);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_coverage), cmocka_unit_test(test_few_pairs),
+        cmocka_unit_test(test_vantages), cmocka_unit_test(test_vantages_of_anything),
+        cmocka_unit_test(test_encode),
+    };
+    return test_run("asteria: calibration, vantages, encoding", tests);
+}

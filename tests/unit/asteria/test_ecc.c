@@ -1,0 +1,402 @@
+/* test_ecc.c - codes: the errors they correct; decoding finds the codeword that an exhaustive
+   search finds. */
+#include "tests/unit/asteria/ecc.h"
+
+static const struct {
+    const char *name;
+    enum asteria_code kind;
+    unsigned k, parity, distance;
+} codes[] = {
+    { "golay", ECC_GOLAY, 12, 12, 8 },   { "golay2", ECC_GOLAY2, 24, 24, 8 },
+    { "bch", ECC_BCH, 16, 15, 7 },       { "hamming", ECC_HAMMING, 11, 4, 3 },
+    { "rm", ECC_RM, 6, 26, 16 },         { "none", ECC_NONE, 24, 0, 1 },
+    { "random", ECC_RANDOM, 12, 12, 1 },
+};
+enum { N_CODES = sizeof codes / sizeof *codes };
+
+/* |p_i| = 1. */
+static void soften(const struct asteria_ecc *e, uint64_t word, float *p)
+{
+    for (unsigned i = 0; i < e->n; i++)
+        p[i] = word >> i & 1 ? -1 : 1;
+}
+
+static double correlation(const struct asteria_ecc *e, uint64_t codeword, const float *p)
+{
+    double sum = 0;
+
+    for (unsigned i = 0; i < e->n; i++)
+        sum += codeword >> i & 1 ? -(double)p[i] : (double)p[i];
+    return sum;
+}
+
+/* The greatest correlation over all codewords, and the smallest address that has it. */
+static double best_of_all(const struct asteria_ecc *e, const float *p, uint32_t *address)
+{
+    double best = -INFINITY;
+
+    for (uint32_t a = 0; a < 1U << e->k; a++) {
+        const double sum = correlation(e, asteria_ecc_codeword(e, a), p);
+        *address = sum > best ? a : *address;
+        best = sum > best ? sum : best;
+    }
+    return best;
+}
+
+static void test_golay_has_its_weights(void **state)
+{
+    (void)state;
+    struct asteria_ecc *e = code_of(ECC_GOLAY, 12);
+    unsigned n[25] = { 0 };
+
+    for (uint32_t a = 0; a < 4096; a++)
+        n[weight_of(asteria_ecc_codeword(e, a))]++;
+    for (unsigned i = 0; i <= 24; i++)
+        assert_int_equal(n[i], i == 0 || i == 24   ? 1
+                               : i == 8 || i == 16 ? 759
+                               : i == 12           ? 2576
+                                                   : 0);
+    asteria_ecc_destroy(NULL, e);
+}
+
+static void test_golay_puts_three_flips_right(void **state)
+{
+    (void)state;
+    struct asteria_ecc *e = code_of(ECC_GOLAY, 12);
+
+    for (uint32_t a = 0; a < 4096; a += (uint32_t)test_scale()) {
+        float p[24];
+        unsigned wrong = 0;
+        soften(e, asteria_ecc_codeword(e, a), p);
+        wrong += asteria_ecc_decode(e, p) != a;
+        for (unsigned i = 0; i < 24; i++) {
+            p[i] = -p[i];
+            wrong += asteria_ecc_decode(e, p) != a;
+            for (unsigned j = 0; j < i; j++) {
+                p[j] = -p[j];
+                wrong += asteria_ecc_decode(e, p) != a;
+                for (unsigned l = 0; l < j; l++) {
+                    p[l] = -p[l];
+                    wrong += asteria_ecc_decode(e, p) != a;
+                    p[l] = -p[l];
+                }
+                p[j] = -p[j];
+            }
+            p[i] = -p[i];
+        }
+        assert_int_equal(wrong, 0);
+    }
+    asteria_ecc_destroy(NULL, e);
+}
+
+/* Tries all patterns of at most `flips` flips of one codeword, from bit `from` on. Returns how many
+   are not corrected. */
+static unsigned wrong_within(const struct asteria_ecc *e, uint32_t address, float *p, unsigned from,
+                             unsigned flips)
+{
+    unsigned wrong = asteria_ecc_decode(e, p) != address;
+
+    for (unsigned i = from; i < e->n && flips > 0; i++) {
+        p[i] = -p[i];
+        wrong += wrong_within(e, address, p, i + 1, flips - 1);
+        p[i] = -p[i];
+    }
+    return wrong;
+}
+
+static void test_flips_within_the_distance_are_put_right(void **state)
+{
+    (void)state;
+    struct rng rng = rng_at(test_seed(), 1);
+
+    for (unsigned c = 0; c < N_CODES; c++)
+        for (unsigned k = 1; k <= codes[c].k; k++) {
+            struct asteria_ecc *e = code_of(codes[c].kind, k);
+            const unsigned flips = (e->distance - 1) / 2;
+            for (unsigned i = 0; i < 8; i++) {
+                const uint32_t address = (uint32_t)rng_below(&rng, 1ULL << k);
+                float p[ECC_WORD_MAX];
+                soften(e, asteria_ecc_codeword(e, address), p);
+                const unsigned wrong = wrong_within(e, address, p, 0, flips < 3 ? flips : 3);
+                if (wrong > 0)
+                    fail_msg("%s, k = %u: %u patterns of %u flips at most", codes[c].name, k, wrong,
+                             flips);
+            }
+            asteria_ecc_destroy(NULL, e);
+        }
+}
+
+/* Reed-Muller corrects seven flips; a sample of all patterns. */
+static void test_reed_muller_puts_seven_flips_right(void **state)
+{
+    (void)state;
+    struct rng rng = rng_at(test_seed(), 2);
+    struct asteria_ecc *e = code_of(ECC_RM, 6);
+
+    for (unsigned i = 0; i < 20000; i++) {
+        const uint32_t address = (uint32_t)rng_below(&rng, 64);
+        uint64_t flips[7], word = asteria_ecc_codeword(e, address);
+        float p[32];
+        rng_sample(&rng, 32, 7, flips);
+        for (unsigned j = 0; j < 7; j++)
+            word ^= 1ULL << flips[j];
+        soften(e, word, p);
+        assert_int_equal(asteria_ecc_decode(e, p), address);
+    }
+    asteria_ecc_destroy(NULL, e);
+}
+
+static void test_distances_are_as_said(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < N_CODES; c++)
+        for (unsigned k = 1; k <= codes[c].k; k++) {
+            struct asteria_ecc *e = code_of(codes[c].kind, k);
+            const bool halves = codes[c].kind == ECC_GOLAY2;
+            int least = 99;
+            assert_int_equal(e->n, k + (halves && k == 1 ? 12 : codes[c].parity));
+            /* The sum of two codewords is a codeword. For golay2 only addresses of few bits are
+               tried, which reach both halves. */
+            for (uint32_t a = 1; a < 1U << (k < 16 ? k : 16); a++) {
+                const int weight = weight_of(asteria_ecc_codeword(e, a));
+                least = weight < least ? weight : least;
+            }
+            assert_true(least >= (int)e->distance);
+            if (codes[c].kind != ECC_RANDOM)
+                assert_int_equal(e->distance, codes[c].distance);
+            if (k == codes[c].k || codes[c].kind == ECC_RANDOM)
+                assert_int_equal(least, e->distance);
+            asteria_ecc_destroy(NULL, e);
+        }
+}
+
+static void test_addresses_are_the_first_bits(void **state)
+{
+    (void)state;
+    struct rng rng = rng_at(test_seed(), 3);
+
+    for (unsigned c = 0; c < N_CODES; c++)
+        for (unsigned k = 1; k <= codes[c].k; k++) {
+            struct asteria_ecc *e = code_of(codes[c].kind, k);
+            for (unsigned i = 0; i < 50; i++) {
+                const uint32_t a = (uint32_t)rng_below(&rng, 1ULL << k),
+                               b = (uint32_t)rng_below(&rng, 1ULL << k);
+                float p[ECC_WORD_MAX];
+                assert_int_equal(ecc_address(e, asteria_ecc_codeword(e, a)), a);
+                assert_true((asteria_ecc_codeword(e, a) ^ asteria_ecc_codeword(e, b)) ==
+                            asteria_ecc_codeword(e, a ^ b));
+                assert_true(asteria_ecc_codeword(e, a) >> e->n == 0);
+                soften(e, asteria_ecc_codeword(e, a), p);
+                assert_true(asteria_ecc_word(e, p) == asteria_ecc_codeword(e, a));
+                assert_true((double)asteria_ecc_correlation(e, asteria_ecc_codeword(e, a), p) ==
+                            (double)e->n);
+            }
+            asteria_ecc_destroy(NULL, e);
+        }
+}
+
+/* Small integers, so that sums are exact and ties occur; zeros among them. */
+static void draw_whole(struct rng *rng, unsigned n, float *p)
+{
+    const uint64_t range = 1 + rng_below(rng, 6);
+
+    for (unsigned i = 0; i < n; i++)
+        p[i] = (float)rng_below(rng, 2 * range + 1) - (float)range;
+}
+
+static void test_decoding_is_the_best_of_all(void **state)
+{
+    (void)state;
+    struct rng rng = rng_at(test_seed(), 4);
+
+    for (unsigned c = 0; c < N_CODES; c++)
+        for (unsigned k = 1; k <= codes[c].k && k <= 14; k++) {
+            struct asteria_ecc *e = code_of(codes[c].kind, k);
+            if (codes[c].kind == ECC_BCH && k > 10) {
+                asteria_ecc_destroy(NULL, e);
+                continue;
+            }
+            for (unsigned i = 0; i < (k > 10 ? 60 : 200); i++) {
+                float p[ECC_WORD_MAX];
+                uint32_t best = 0;
+                if (i % 2) {
+                    draw_whole(&rng, e->n, p);
+                    (void)best_of_all(e, p, &best);
+                    if (asteria_ecc_decode(e, p) != best)
+                        fail_msg("%s, k = %u: %u, the best is %u", codes[c].name, k,
+                                 asteria_ecc_decode(e, p), best);
+                    continue;
+                }
+                for (unsigned j = 0; j < e->n; j++)
+                    p[j] = (float)(0.1 * rng_normal(&rng));
+                const double most = best_of_all(e, p, &best);
+                if (correlation(e, asteria_ecc_codeword(e, asteria_ecc_decode(e, p)), p) <
+                    most - 1e-6)
+                    fail_msg("%s, k = %u: worse than the best", codes[c].name, k);
+            }
+            asteria_ecc_destroy(NULL, e);
+        }
+}
+
+/* The halves of golay2 are golay codes, for which all codewords can be tried. */
+static void test_golay2_decodes_its_halves(void **state)
+{
+    (void)state;
+    struct rng rng = rng_at(test_seed(), 5);
+
+    for (unsigned k = 2; k <= 24; k++) {
+        struct asteria_ecc *both = code_of(ECC_GOLAY2, k), *first = code_of(ECC_GOLAY, both->half),
+                           *second = code_of(ECC_GOLAY, k - both->half);
+        for (unsigned i = 0; i < 20; i++) {
+            float p[48], p1[24], p2[24];
+            uint32_t a = 0, b = 0;
+            draw_whole(&rng, both->n, p);
+            memcpy(p1, p, first->k * sizeof *p);
+            memcpy(p1 + first->k, p + k, 12 * sizeof *p);
+            memcpy(p2, p + first->k, second->k * sizeof *p);
+            memcpy(p2 + second->k, p + k + 12, 12 * sizeof *p);
+            (void)best_of_all(first, p1, &a);
+            (void)best_of_all(second, p2, &b);
+            assert_int_equal(asteria_ecc_decode(both, p), a | b << both->half);
+        }
+        asteria_ecc_destroy(NULL, both);
+        asteria_ecc_destroy(NULL, first);
+        asteria_ecc_destroy(NULL, second);
+    }
+}
+
+/* Order 2 rarely misses the best codeword, for noisy codewords and for random words. */
+static void test_bch_misses_few(void **state)
+{
+    (void)state;
+    struct rng rng = rng_at(test_seed(), 6);
+    static const double noises[] = { 0.5, 0.8, 0 }; /* 0: no codeword */
+    enum { TRIES = 150 };
+
+    for (unsigned s = 0; s < 3; s++) {
+        struct asteria_ecc *e = code_of(ECC_BCH, 16);
+        unsigned found = 0;
+        for (unsigned i = 0; i < TRIES; i++) {
+            const uint64_t sent = asteria_ecc_codeword(e, (uint32_t)rng_below(&rng, 1 << 16));
+            float p[31];
+            uint32_t best = 0;
+            for (unsigned j = 0; j < 31; j++)
+                p[j] =
+                    (float)(noises[s] > 0 ? (sent >> j & 1 ? -1 : 1) + noises[s] * rng_normal(&rng)
+                                          : rng_normal(&rng));
+            const double most = best_of_all(e, p, &best);
+            found +=
+                correlation(e, asteria_ecc_codeword(e, asteria_ecc_decode(e, p)), p) > most - 1e-5;
+        }
+        print_message("bch, order 2: the best codeword of %u of %d words (noise %.1f)\n", found,
+                      TRIES, noises[s]);
+        assert_true(found * 100 >= (noises[s] > 0 ? 97U : 90U) * TRIES);
+        asteria_ecc_destroy(NULL, e);
+    }
+}
+
+static void test_check_finds_a_wrong_codeword(void **state)
+{
+    (void)state;
+    struct error error = { 0 };
+
+    for (unsigned c = 0; c < N_CODES; c++)
+        for (unsigned k = 2; k <= codes[c].k; k += 5) {
+            struct asteria_ecc *e = code_of(codes[c].kind, k);
+            assert_ok(asteria_ecc_check(e, &error), &error);
+            e->rows[k - 1] ^= codes[c].kind == ECC_NONE ? 1 : 1ULL << (e->n - 1);
+            assert_code(asteria_ecc_check(e, &error), ERR_INVARIANT, &error);
+            e->rows[k - 1] ^= codes[c].kind == ECC_NONE ? 1 : 1ULL << (e->n - 1);
+            if (e->codewords) {
+                e->codewords[(1 << k) - 1] ^= 1ULL << k;
+                assert_code(asteria_ecc_check(e, &error), ERR_INVARIANT, &error);
+                e->codewords[(1 << k) - 1] ^= 1ULL << k;
+            }
+            if (codes[c].kind == ECC_HAMMING || codes[c].kind == ECC_RM) {
+                e->columns[0] ^= 2;
+                assert_code(asteria_ecc_check(e, &error), ERR_INVARIANT, &error);
+            }
+            asteria_ecc_destroy(NULL, e);
+        }
+}
+
+static void test_bits_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    struct error error = { 0 };
+    struct asteria_ecc *e;
+
+    for (unsigned c = 0; c < N_CODES; c++) {
+        char most[16];
+        (void)snprintf(most, sizeof most, "1 to %u", codes[c].k);
+        assert_int_equal(asteria_ecc_bits_most(codes[c].kind), codes[c].k);
+        assert_int_equal(asteria_ecc_create(&e, NULL, codes[c].kind, codes[c].k + 1, 1, &error),
+                         ERR_ARGUMENT);
+        assert_null(e);
+        assert_non_null(strstr(error.text, most));
+        assert_non_null(strstr(error.text, codes[c].name));
+        error_clear(&error);
+        assert_code(asteria_ecc_create(&e, NULL, codes[c].kind, 0, 1, &error), ERR_ARGUMENT,
+                    &error);
+    }
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < N_CODES; c++)
+        for (size_t at = 1;; at++) {
+            struct mem mem = { .fail_at = at };
+            struct error error = { 0 };
+            struct asteria_ecc *e;
+            const int rc = asteria_ecc_create(&e, &mem, codes[c].kind, codes[c].k, 1, &error);
+            if (atomic_load(&mem.failed)) {
+                assert_code(rc, ERR_NO_MEMORY, &error);
+                assert_null(e);
+            } else {
+                assert_ok(rc, &error);
+                assert_true(mem_live(&mem) >= asteria_ecc_bytes(e) &&
+                            mem_live(&mem) < asteria_ecc_bytes(e) + 256);
+                asteria_ecc_destroy(&mem, e);
+            }
+            assert_int_equal(mem_live(&mem), 0);
+            if (rc == OK)
+                break;
+        }
+    asteria_ecc_destroy(NULL, NULL);
+}
+
+/* Equal seeds give equal codes; different seeds give different ones. */
+static void test_random_is_the_seeds(void **state)
+{
+    (void)state;
+    struct error error = { 0 };
+    struct asteria_ecc *e[3];
+
+    for (unsigned i = 0; i < 3; i++)
+        assert_ok(asteria_ecc_create(&e[i], NULL, ECC_RANDOM, 12, 1 + i / 2, &error), &error);
+    assert_memory_equal(e[0]->rows, e[1]->rows, sizeof e[0]->rows);
+    assert_true(memcmp(e[0]->rows, e[2]->rows, sizeof e[0]->rows) != 0);
+    for (unsigned i = 0; i < 3; i++)
+        asteria_ecc_destroy(NULL, e[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golay_has_its_weights),
+        cmocka_unit_test(test_golay_puts_three_flips_right),
+        cmocka_unit_test(test_flips_within_the_distance_are_put_right),
+        cmocka_unit_test(test_reed_muller_puts_seven_flips_right),
+        cmocka_unit_test(test_distances_are_as_said),
+        cmocka_unit_test(test_addresses_are_the_first_bits),
+        cmocka_unit_test(test_decoding_is_the_best_of_all),
+        cmocka_unit_test(test_golay2_decodes_its_halves),
+        cmocka_unit_test(test_bch_misses_few),
+        cmocka_unit_test(test_check_finds_a_wrong_codeword),
+        cmocka_unit_test(test_bits_out_of_range_are_refused),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_random_is_the_seeds),
+    };
+    return test_run("asteria ecc", tests);
+}

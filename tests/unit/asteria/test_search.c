@@ -1,0 +1,412 @@
+/* test_search.c - both modes compared with a scan of all rows; probe orders; the effect
+   of each knob. */
+#include "algorithms/asteria/buckets/encode.h"
+#include "tests/unit/asteria/search.h"
+#include "tests/unit/asteria/support.h"
+
+enum { EVERY = 1 << 22 };
+
+static const struct {
+    enum element element;
+    size_t dim, n;
+} shapes[] = {
+    { ELEMENT_F32, 1, 40 },    { ELEMENT_F32, 7, 1 },     { ELEMENT_F32, 7, 700 },
+    { ELEMENT_F32, 32, 1500 }, { ELEMENT_F32, 100, 900 }, { ELEMENT_U8, 7, 300 },
+    { ELEMENT_U8, 32, 1500 },  { ELEMENT_U8, 100, 900 },
+};
+enum { SHAPES = sizeof shapes / sizeof *shapes };
+
+/* A filter that allows about a third of the ids, some of them not stored. */
+static struct id_filter some_ids(struct asteria_search_world *w, uint64_t *bits)
+{
+    const size_t words = w->capacity / 64 + 1;
+    for (size_t i = 0; i < words; i++)
+        bits[i] = rng_u64(&w->rng) & (rng_u64(&w->rng) | rng_u64(&w->rng));
+    return (struct id_filter){ bits, w->capacity - w->capacity / 10 };
+}
+
+static void open_shape(struct asteria_search_world *w, size_t shape, double eps0)
+{
+    struct asteria_params params = world_defaults();
+    params.eps0 = eps0;
+    const size_t n = shapes[shape].n;
+    world_open(w, params, shapes[shape].element, shapes[shape].dim, n + 20, 1);
+    world_train(w, n + 20);
+    world_insert(w, 0, n / 2);
+    world_insert(w, n / 2, n - n / 2);
+}
+
+static void expect_exact_everywhere(struct asteria_search_world *w, struct asteria_knobs knobs)
+{
+    uint64_t bits[64];
+    struct id_filter filter = some_ids(w, bits);
+    for (size_t i = 0; i < 12; i++) {
+        const size_t query = i < 6 ? rng_below(&w->rng, w->capacity) : w->capacity - 1 - i % 20;
+        const size_t k = i % 4 == 0 ? 1 : i % 4 == 1 ? w->n + 5 : 10;
+        world_expect_exact(w, world_row(w, query), k, &knobs, i % 3 == 2 ? &filter : NULL);
+    }
+}
+
+static void test_certified(void **state)
+{
+    (void)state;
+    for (size_t shape = 0; shape < SHAPES; shape++) {
+        struct asteria_search_world w;
+        open_shape(&w, shape, 1.9);
+        for (unsigned use = 0; use < 8; use++) {
+            struct asteria_knobs knobs = world_knobs();
+            knobs.mode = MODE_CERTIFIED;
+            knobs.use_b1 = use & 1;
+            knobs.use_b2 = use >> 1 & 1;
+            knobs.use_b3 = use >> 2 & 1;
+            knobs.nprobe = 1;       /* ignored here, */
+            knobs.exact = use != 7; /* and so is this */
+            if (use == 4)
+                for (size_t i = 0; i < shapes[shape].n / 2; i++)
+                    world_remove(&w, rng_below(&w.rng, shapes[shape].n));
+            expect_exact_everywhere(&w, knobs);
+        }
+        world_close(&w);
+    }
+}
+
+/* All buckets, a bound that does not fail, and all rows that pass it: the answers are exact. */
+static void test_heuristic_of_all(void **state)
+{
+    (void)state;
+    for (size_t shape = 0; shape < SHAPES; shape++) {
+        struct asteria_search_world w;
+        open_shape(&w, shape, 12);
+        for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
+            struct asteria_knobs knobs = world_knobs();
+            knobs.probe_order = order;
+            knobs.nprobe = EVERY;
+            knobs.rerank = order % 2 ? EVERY : 0;
+            knobs.beam = order == ORDER_SCORE ? 8 : 0;
+            if (order == ORDER_BOUND)
+                for (size_t i = 0; i < shapes[shape].n / 2; i++)
+                    world_remove(&w, rng_below(&w.rng, shapes[shape].n));
+            if (order == ORDER_TREE)
+                world_maintain(&w);
+            expect_exact_everywhere(&w, knobs);
+        }
+        world_close(&w);
+    }
+}
+
+static void open_clustered(struct asteria_search_world *w, size_t n, size_t dim, size_t extra)
+{
+    struct asteria_params params = world_defaults();
+    params.train_steps = 200;
+    params.address_bits = 6;
+    world_open(w, params, ELEMENT_F32, dim, n + extra, 2);
+    world_train(w, n);
+    world_insert(w, 0, n);
+    world_maintain(w);
+}
+
+/* More probes give better answers, and fewer than all rows are scanned. */
+static void test_orders(void **state)
+{
+    enum { QUERIES = 40, K = 10 };
+    struct asteria_search_world w;
+    (void)state;
+    open_clustered(&w, 4000, 48, QUERIES);
+    const void *queries = world_row(&w, 4000);
+    for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
+        struct asteria_knobs knobs = world_knobs();
+        struct work few, many;
+        knobs.probe_order = order;
+        knobs.nprobe = 2;
+        const double low = world_recall(&w, queries, QUERIES, K, &knobs, &few);
+        knobs.nprobe = 16;
+        const double high = world_recall(&w, queries, QUERIES, K, &knobs, &many);
+        if (!(high > low) || high < .5 || !(many.scanned > few.scanned) ||
+            many.scanned > QUERIES * 4000 * .9)
+            fail_msg("order %d: recall %.3f, %.3f; scanned %.0f, %.0f", (int)order, low, high,
+                     few.scanned, many.scanned);
+    }
+    world_close(&w);
+}
+
+/* All buckets, each once, with ascending keys in each order; more buckets than one heap has. */
+static void test_every_bucket_in_order(void **state)
+{
+    struct asteria_search_world w;
+    struct asteria_params params = world_defaults();
+    (void)state;
+    params.train_steps = 0;
+    params.address_bits = 11;
+    params.code = ECC_NONE;
+    world_open(&w, params, ELEMENT_F32, 32, 4000, 2);
+    world_train(&w, 4000);
+    world_insert(&w, 0, 4000);
+    const struct asteria *a = asteria_of(w.index);
+    const size_t n = a->generations[a->now]->n;
+    bool *met = calloc(n, sizeof *met);
+    assert_true(met && n > 300);
+    for (enum asteria_order order = ORDER_CENTRE; order <= ORDER_HYBRID; order++) {
+        struct asteria_knobs knobs = world_knobs();
+        knobs.probe_order = order;
+        const struct asteria_job job = { .a = asteria_of(w.index), .knobs = &knobs, .k = 1 };
+        struct asteria_scratch *s = asteria_scratch_take(job.a);
+        assert_non_null(s);
+        assert_int_equal(asteria_scratch_prepare(job.a, s, &knobs, 0), OK);
+        asteria_query_begin(&job, s, world_row(&w, 17), NEEDS_SCAN | NEEDS_BOUNDS);
+        asteria_probe_order(&job, s);
+        memset(met, 0, n * sizeof *met);
+        size_t number, count = 0;
+        for (uint64_t before = 0; s->n_keys > 0; count++) {
+            const uint64_t key = s->keys[0];
+            assert_true(asteria_probe_next(s, &number) && key >= before && number < n &&
+                        !met[number]);
+            met[number] = true;
+            before = key;
+        }
+        assert_int_equal(count, n);
+        asteria_scratch_give(job.a, s);
+    }
+    free(met);
+    world_close(&w);
+}
+
+static void test_candidates(void **state)
+{
+    struct asteria_search_world w;
+    struct work all, some;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 3000, 32, 10);
+    knobs.nprobe = EVERY;
+    knobs.use_b1 = knobs.use_b2 = false;
+    world_recall(&w, world_row(&w, 3000), 10, 10, &knobs, &all);
+    assert_int_equal((int)all.scanned, 10 * 3000);
+    knobs.candidates = 600;
+    world_recall(&w, world_row(&w, 3000), 10, 10, &knobs, &some);
+    assert_true(some.scanned > 10 * 50 && some.scanned <= 10 * 1500);
+    world_close(&w);
+}
+
+/* With early_stop_buckets queries end by themselves, later if it is larger; at 64 they
+   scan everything. */
+static void test_patience(void **state)
+{
+    struct asteria_search_world w;
+    struct work before = { 0 };
+    double recall = 0;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 4000, 48, 40);
+    knobs.nprobe = EVERY;
+    for (knobs.early_stop_buckets = 1; knobs.early_stop_buckets <= 64;
+         knobs.early_stop_buckets *= 4) {
+        struct work work;
+        const double now = world_recall(&w, world_row(&w, 4000), 40, 10, &knobs, &work);
+        assert_true(now >= recall && work.scanned > before.scanned);
+        recall = now;
+        before = work;
+    }
+    assert_int_equal((int)before.scanned, 40 * 4000);
+    assert_true(recall > .97);
+    world_close(&w);
+}
+
+struct switched {
+    double recall;
+    struct asteria_counts counts;
+};
+
+static struct switched with(struct asteria_search_world *w, const struct asteria_knobs *knobs)
+{
+    struct switched s;
+    struct work work;
+    *world_counts(w) = (struct asteria_counts){ 0 };
+    s.recall = world_recall(w, world_row(w, 4000), 40, 10, knobs, &work);
+    s.counts = *world_counts(w);
+    return s;
+}
+
+static void test_certified_switches(void **state)
+{
+    struct asteria_search_world w;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 4000, 16, 40);
+    knobs.mode = MODE_CERTIFIED;
+    const struct switched all = with(&w, &knobs);
+    knobs.use_b1 = false;
+    const struct switched no_b1 = with(&w, &knobs);
+    knobs.use_b2 = false;
+    const struct switched no_buckets = with(&w, &knobs);
+    knobs.use_b3 = false;
+    const struct switched none = with(&w, &knobs);
+    assert_true(all.counts.rows_skipped_b1 > 0);
+    assert_true(no_b1.counts.rows_skipped_b1 == 0 && no_b1.counts.rows_skipped_b2 > 0);
+    assert_true(no_buckets.counts.buckets_skipped == 0 && no_buckets.counts.skipped_b3 > 0);
+    assert_true(all.counts.scanned < no_buckets.counts.scanned);
+    assert_true(none.counts.skipped_b3 == 0 && none.counts.estimates == 0);
+    assert_true(none.counts.exact > 2 * no_buckets.counts.exact);
+    assert_true(all.recall == 1 && none.recall == 1);
+    world_close(&w);
+}
+
+/* An index without a graph refuses a beam search. */
+static void test_beam_without_graph(void **state)
+{
+    struct asteria_world w;
+    struct asteria_knobs knobs;
+    uint64_t id;
+    float distance;
+    const float query[16] = { 1 };
+    (void)state;
+    asteria_world_open(&w, "address_bits=2,caprg=false", ELEMENT_F32, 16, 400, 1);
+    param_defaults(asteria_ops.knobs, &knobs);
+    knobs.beam = 4;
+    const struct search_request request = { { query, 1, 16, ELEMENT_F32 }, 1, &knobs, NULL, 1 };
+    struct search_result result = { .ids = &id, .distances = &distance };
+    assert_int_equal(asteria_search(w.index, &request, &result), ERR_ARGUMENT);
+    assert_non_null(strstr(w.bench.error.text, "build it with caprg = true"));
+    asteria_world_close(&w);
+}
+
+static void test_heuristic_switches(void **state)
+{
+    struct asteria_search_world w;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 4000, 64, 40);
+    knobs.nprobe = 3;
+    const struct switched plain = with(&w, &knobs);
+    knobs.beam = 32;
+    const struct switched beam_rows = with(&w, &knobs);
+    assert_true(plain.counts.hops == 0 && beam_rows.counts.hops > 0 &&
+                beam_rows.counts.beam_rows > 0);
+    assert_true(beam_rows.recall > plain.recall);
+    knobs.beam = 0;
+    knobs.rerank = 10;
+    const struct switched few = with(&w, &knobs);
+    assert_true(few.counts.exact < plain.counts.exact);
+    assert_true(few.counts.estimates > plain.counts.estimates); /* LRSQ's and the scan's */
+    knobs.rerank = 0;
+    knobs.exact = false;
+    knobs.probe_order = ORDER_SCORE;
+    const struct switched estimated = with(&w, &knobs);
+    assert_true(estimated.counts.exact == 0);
+    world_close(&w);
+}
+
+/* exact = false: distances are estimates near the true ones. */
+static void test_estimated_distances(void **state)
+{
+    struct asteria_search_world w;
+    uint64_t ids[10];
+    float distances[10];
+    struct asteria_knobs knobs = world_knobs();
+    double off = 0;
+    (void)state;
+    open_clustered(&w, 2000, 32, 20);
+    knobs.exact = false;
+    knobs.nprobe = EVERY;
+    for (size_t q = 0; q < 20; q++) {
+        const void *query = world_row(&w, 2000 + q);
+        world_search(&w, query, 1, 10, &knobs, NULL, 1, ids, distances);
+        for (size_t i = 0; i < 10; i++) {
+            assert_true(i == 0 || distances[i] >= distances[i - 1]);
+            off += fabs((double)distances[i] -
+                        (double)asteria_distance(&w.bench.env, query, world_row(&w, ids[i])));
+        }
+    }
+    assert_true(off > 0 && off / 200 < .2);
+    world_close(&w);
+}
+
+/* Re-encoding to a newer model bucket by bucket: answers are exact all the time. */
+static void test_two_generations(void **state)
+{
+    struct asteria_search_world w;
+    struct asteria_params params = world_defaults();
+    size_t both = 0;
+    (void)state;
+    params.eps0 = 12;
+    params.retrain_share = .2;
+    world_open(&w, params, ELEMENT_F32, 24, 2400, 1);
+    world_train(&w, 800);
+    world_insert(&w, 0, 800);
+    world_insert(&w, 800, 1200);
+    bool more = true;
+    for (size_t step = 0; more && step < 4000; step++) {
+        const struct asteria *a = asteria_of(w.index);
+        const bool two = a->generations[0] && a->generations[1];
+        both += two;
+        if (two && both % 8 == 1) {
+            struct asteria_knobs knobs = world_knobs();
+            knobs.nprobe = EVERY;
+            knobs.probe_order = step % (ORDER_HYBRID + 1);
+            expect_exact_everywhere(&w, knobs);
+            knobs.mode = MODE_CERTIFIED;
+            expect_exact_everywhere(&w, knobs);
+            world_remove(&w, rng_below(&w.rng, 2000));
+        }
+        assert_ok(asteria_ops.maintain(w.index, 60, &more), &w.bench.error);
+    }
+    assert_true(both > 0);
+    world_close(&w);
+}
+
+static void test_threads_and_repeats(void **state)
+{
+    enum { N = 64, K = 10 };
+    struct asteria_search_world w;
+    uint64_t one[N * K], two[N * K];
+    float near[N * K], far[N * K];
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, 3000, 32, N);
+    knobs.beam = 16;
+    knobs.rerank = 30;
+    world_search(&w, world_row(&w, 3000), N, K, &knobs, NULL, 1, one, near);
+    world_search(&w, world_row(&w, 3000), N, K, &knobs, NULL, 2, two, far);
+    assert_memory_equal(one, two, sizeof one);
+    assert_memory_equal(near, far, sizeof near);
+    world_close(&w);
+}
+
+/* A search computes far fewer distances than a scan. */
+static void test_distances_are_few(void **state)
+{
+    enum { N = 20000, QUERIES = 60 };
+    struct asteria_search_world w;
+    struct work work;
+    struct asteria_knobs knobs = world_knobs();
+    (void)state;
+    open_clustered(&w, N, 64, QUERIES);
+    double recall = 0;
+    for (knobs.nprobe = 2; recall < .95; knobs.nprobe += 2) {
+        assert_true(knobs.nprobe <= 64);
+        recall = world_recall(&w, world_row(&w, N), QUERIES, 10, &knobs, &work);
+    }
+    if (work.distances / QUERIES > N / 20)
+        fail_msg("recall %.3f takes %.0f distances a query of %d rows", recall,
+                 work.distances / QUERIES, N);
+    world_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_certified),
+        cmocka_unit_test(test_heuristic_of_all),
+        cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_every_bucket_in_order),
+        cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_certified_switches),
+        cmocka_unit_test(test_beam_without_graph),
+        cmocka_unit_test(test_heuristic_switches),
+        cmocka_unit_test(test_estimated_distances),
+        cmocka_unit_test(test_two_generations),
+        cmocka_unit_test(test_threads_and_repeats),
+        cmocka_unit_test(test_distances_are_few),
+    };
+    return test_run("asteria_search", tests);
+}

@@ -1,0 +1,473 @@
+/* test_updates.c - histories of changes: inserts, removals, changes of the model, memory failures.
+ * check() holds after each step, and certified searches are exact all the time.
+ */
+#include "algorithms/asteria/rows/slots.h"
+#include "tests/unit/asteria/support.h"
+
+/* --------------------------------------------------------------------------------- histories */
+
+static void random_step(struct asteria_world *w)
+{
+    const size_t at = rng_below(&w->rng, w->capacity);
+    size_t n = 0;
+
+    switch (rng_below(&w->rng, 8)) {
+        case 0:
+        case 1:
+        case 2: /* rows from `at` on that are not stored, sometimes many */
+            while (at + n < w->capacity && !w->stored[at + n] &&
+                   n < (rng_below(&w->rng, 2) ? 1000U : 3U))
+                n++;
+            asteria_world_insert(w, at, n);
+            break;
+        case 3: asteria_world_remove(w, at, w->capacity - at, 1 + rng_below(&w->rng, 7)); break;
+        case 4: asteria_world_remove(w, at, 1, 1); break;
+        case 5: (void)asteria_world_maintain(w, 0); break;
+        case 6: (void)asteria_world_maintain(w, 1 + rng_below(&w->rng, 300)); break;
+        default:
+            if (rng_below(&w->rng, 4) == 0)
+                asteria_world_train(w, at / 2, w->capacity / 2);
+    }
+}
+
+static void live_history(const char *settings, enum element element, size_t dim, size_t steps)
+{
+    struct asteria_world w;
+
+    asteria_world_open(&w, settings, element, dim, 900, 2);
+    asteria_world_check(&w);
+    asteria_world_train(&w, 0, 300);
+    for (w.step = 0; w.step < steps; w.step++) {
+        random_step(&w);
+        asteria_world_check(&w);
+        asteria_world_search(&w, 2);
+    }
+    asteria_world_maintain_all(&w);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 5);
+    asteria_world_close(&w);
+}
+
+static void test_histories(void **state)
+{
+    (void)state;
+    live_history("", ELEMENT_F32, 24, 60);
+    live_history("address_bits=5,compact_share=.1", ELEMENT_U8, 24, 60);
+    live_history("code=golay2,address_bits=18,degree=4", ELEMENT_F32, 64, 60);
+    live_history("code=none,address_bits=3,caprg=false", ELEMENT_U8, 7, 60);
+    live_history("rotation=pca,code=hamming,address_bits=6,link_policy=insert", ELEMENT_F32, 20,
+                 40);
+    live_history("code=bch,address_bits=9,retrain_share=.4", ELEMENT_F32, 33, 60);
+}
+
+static void test_equal_rows(void **state)
+{
+    struct asteria_world w;
+
+    (void)state;
+    asteria_world_open(&w, "", ELEMENT_F32, 16, 1500, 1);
+    for (size_t i = 1; i < w.capacity; i++)
+        memcpy(w.rows + i * w.row_bytes, w.rows, w.row_bytes);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, 1500);
+    asteria_world_check(&w);
+    asteria_world_remove(&w, 0, 1500, 3);
+    asteria_world_maintain_all(&w);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 3);
+    asteria_world_close(&w);
+}
+
+/* ------------------------------------------------------------------------------ bad input */
+
+static void test_untrained(void **state)
+{
+    struct asteria_world w;
+    bool more = true;
+
+    (void)state;
+    asteria_world_open(&w, "", ELEMENT_F32, 32, 100, 1);
+    assert_code(asteria_world_try_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
+    assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 0)), ERR_ARGUMENT, &w.bench.error);
+    /* Fewer rows than bits of a word. */
+    assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 2)), ERR_ARGUMENT, &w.bench.error);
+    assert_ok(asteria_ops.maintain(w.index, 0, &more), &w.bench.error);
+    assert_false(more);
+    assert_code(asteria_world_try_insert(&w, 0, 3), ERR_UNTRAINED, &w.bench.error);
+    asteria_world_check(&w);
+    asteria_world_train(&w, 0, 100);
+    asteria_world_insert(&w, 0, 50);
+    /* A failed training keeps the present model. */
+    assert_code(asteria_ops.train(w.index, rows_from(&w, 0, 2)), ERR_ARGUMENT, &w.bench.error);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 3);
+    asteria_world_close(&w);
+}
+
+static void refuse(const char *settings)
+{
+    struct asteria_params params = asteria_world_params(settings);
+    struct test_bench bench;
+    struct index *index = NULL;
+
+    test_bench_begin(&bench, ELEMENT_F32, METRIC_COS, 8, 1);
+    assert_code(asteria_ops.create(&index, &bench.env, &params), ERR_ARGUMENT, &bench.error);
+    assert_int_equal(mem_live(&bench.mem), 0);
+    test_bench_end(&bench);
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    refuse("code=hamming,address_bits=12");
+    refuse("code=rm,address_bits=7");
+    refuse("storage=tiered"); /* without a folder */
+    refuse("wal=written");
+}
+
+/* ------------------------------------------------------------------------------- re-encoding */
+
+static size_t rows_of(const struct asteria *a, unsigned generation)
+{
+    return a->generations[generation] ? a->generations[generation]->live : 0;
+}
+
+/* Stopped after any step, with changes in between, the index stays valid and exact. */
+static void reencode_by(uint64_t budget, bool change)
+{
+    struct asteria_world w;
+    size_t halfway = 0;
+
+    asteria_world_open(&w, "address_bits=4", ELEMENT_F32, 24, 1200, 1);
+    const struct asteria *a = state_of(&w);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, 800);
+    asteria_world_maintain_all(&w);
+    asteria_world_train(&w, 400, 500);
+    assert_int_equal(rows_of(a, !a->now), 800);
+    for (w.step = 0; asteria_world_maintain(&w, budget); w.step++) {
+        assert_true(w.step < 20000);
+        if (w.step % 16 == 0 || a->generations[!a->now]) {
+            asteria_world_check(&w);
+            asteria_world_search(&w, 1);
+        }
+        halfway += rows_of(a, 0) > 0 && rows_of(a, 1) > 0;
+        if (change && w.step < 300)
+            asteria_world_insert(&w, 800 + w.step, 1);
+        if (change)
+            asteria_world_remove(&w, w.step % 800, 1, 1);
+    }
+    assert_true(halfway > 0);
+    assert_null(a->generations[!a->now]);
+    assert_int_equal(a->generations[a->now]->model->version, 2);
+    asteria_world_check(&w);
+    asteria_world_search(&w, 5);
+    asteria_world_close(&w);
+}
+
+static void test_reencoding(void **state)
+{
+    (void)state;
+    reencode_by(100, false);
+    reencode_by(40, true);
+}
+
+/* Rows removed before they were moved: too few for a sweep of the graph, so it passes through them
+   by codes of the newer model. */
+static void test_reencoding_of_the_dead(void **state)
+{
+    enum { DEAD = 6 };
+    struct asteria_world w;
+    size_t dead = 0;
+
+    (void)state;
+    asteria_world_open(&w, "address_bits=4", ELEMENT_F32, 24, 800, 1);
+    const struct asteria *a = state_of(&w);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, 800);
+    asteria_world_maintain_all(&w);
+    asteria_world_train(&w, 300, 500);
+    asteria_world_remove(&w, 100, DEAD, 1);
+    asteria_world_maintain_all(&w);
+    asteria_world_check(&w);
+    assert_null(a->generations[!a->now]);
+    const struct asteria_model *m = a->generations[a->now]->model;
+    float *z = calloc(m->rotation->out_dim, sizeof *z);
+    assert_non_null(z);
+    for (uint32_t slot = 0; slot < a->n_slots; slot++) {
+        const void *row;
+
+        if (asteria_is_live(a, slot))
+            continue;
+        dead++;
+        assert_true(asteria_is_tombstone(a, slot, 1));
+        assert_false(asteria_is_tombstone(a, slot, 0)); /* its bucket is gone */
+        assert_int_equal(a->places[slot].generation, a->now);
+        assert_ok(asteria_rows_get(a->rows, slot, NULL, &row), &w.bench.error);
+        asteria_model_rotate(m, w.bench.env.kernels, row, z);
+        assert_ok(asteria_lrsq_check(m->lrsq, z, segmented_at(&a->generations[a->now]->codes, slot),
+                                     &w.bench.error),
+                  &w.bench.error);
+    }
+    assert_int_equal(dead, DEAD);
+    free(z);
+    asteria_world_close(&w);
+}
+
+/* A third model is not fitted while two exist. */
+static void test_models_in_a_row(void **state)
+{
+    struct asteria_world w;
+
+    (void)state;
+    asteria_world_open(&w, "address_bits=4", ELEMENT_U8, 24, 900, 1);
+    for (uint32_t version = 1; version <= 4; version++) {
+        asteria_world_train(&w, 0, 300 + 100 * version);
+        asteria_world_insert(&w, 200 * (version - 1), 200);
+        assert_int_equal(state_of(&w)->generations[state_of(&w)->now]->model->version, version);
+        asteria_world_check(&w);
+        asteria_world_search(&w, 2);
+    }
+    asteria_world_close(&w);
+}
+
+static void test_retrain_share(void **state)
+{
+    struct asteria_world w;
+
+    (void)state;
+    asteria_world_open(&w, "retrain_share=.5", ELEMENT_F32, 24, 1000, 1);
+    const struct asteria *a = state_of(&w);
+    asteria_world_train(&w, 0, 400);
+    asteria_world_insert(&w, 0, 150);
+    asteria_world_maintain_all(&w);
+    assert_int_equal(a->generations[a->now]->model->version, 1);
+    asteria_world_insert(&w, 150, 100);
+    asteria_world_maintain_all(&w);
+    assert_int_equal(a->generations[a->now]->model->version, 2);
+    assert_null(a->generations[!a->now]);
+    assert_int_equal(a->fitted_rows, 250);
+    asteria_world_check(&w);
+    asteria_world_close(&w);
+}
+
+/* ---------------------------------------------------------------------------------- slots */
+
+static void reuse_slots(const char *settings)
+{
+    struct asteria_world w;
+    size_t slots = 0;
+
+    asteria_world_open(&w, settings, ELEMENT_F32, 16, 600, 1);
+    asteria_world_train(&w, 0, 300);
+    for (w.step = 0; w.step < 4; w.step++) {
+        asteria_world_insert(&w, 0, 600);
+        if (w.step == 0)
+            slots = state_of(&w)->n_slots;
+        asteria_world_remove(&w, 0, 600, 1);
+        asteria_world_maintain_all(&w);
+        asteria_world_check(&w);
+    }
+    assert_int_equal(slots, 600);
+    assert_int_equal(state_of(&w)->n_slots, slots);
+    assert_int_equal(state_of(&w)->n_free, slots);
+    asteria_world_close(&w);
+}
+
+static void test_slots_are_used_again(void **state)
+{
+    (void)state;
+    reuse_slots("");
+    reuse_slots("caprg=false");
+    reuse_slots("code=golay2,address_bits=18");
+}
+
+/* Rows of a bucket inserted together get consecutive slots. */
+static void test_slots_side_by_side(void **state)
+{
+    struct asteria_world w;
+
+    (void)state;
+    asteria_world_open(&w, "address_bits=4,caprg=false", ELEMENT_F32, 16, 600, 2);
+    asteria_world_train(&w, 0, 300);
+    asteria_world_insert(&w, 0, 600);
+    const struct asteria *a = state_of(&w);
+    for (uint32_t slot = 0; slot < 600; slot++)
+        assert_true(slot == 0 || a->places[slot].bucket == a->places[slot - 1].bucket ||
+                    a->places[slot].position == 0);
+    asteria_world_close(&w);
+}
+
+static void test_links(void **state)
+{
+    static const char *const settings[] = { "link_policy=insert", "link_policy=maintain" };
+    struct asteria_world w;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        asteria_world_open(&w, settings[i], ELEMENT_F32, 16, 300, 1);
+        asteria_world_train(&w, 0, 300);
+        asteria_world_insert(&w, 0, 300);
+        assert_int_equal(asteria_caprg_count(state_of(&w)->graph).queued, i == 0 ? 0 : 300);
+        asteria_world_check(&w);
+        asteria_world_maintain_all(&w);
+        assert_int_equal(asteria_caprg_count(state_of(&w)->graph).queued, 0);
+        assert_true(asteria_caprg_count(state_of(&w)->graph).edges > 900);
+        asteria_world_close(&w);
+    }
+}
+
+/* The codes of the centres, which searches order buckets by, are up to date. */
+static void test_codes_of_centres(void **state)
+{
+    struct asteria_world w;
+    struct asteria_knobs knobs;
+    uint64_t id, versions = 0, before = 0;
+    float distance;
+
+    (void)state;
+    asteria_world_open(&w, "code=none,address_bits=12,caprg=false", ELEMENT_F32, 24, 900, 2);
+    const struct asteria *a = state_of(&w);
+    param_defaults(asteria_ops.knobs, &knobs);
+    asteria_world_train(&w, 0, 300);
+    for (w.step = 0; w.step < 9; w.step++) {
+        const struct search_request request = { rows_from(&w, w.step, 1), 1, &knobs, NULL, 1 };
+        struct search_result result = { .ids = &id, .distances = &distance };
+
+        if (w.step < 8)
+            asteria_world_insert(&w, 100 * w.step, 100);
+        else
+            asteria_world_maintain_all(&w);
+        assert_ok(asteria_ops.search(w.index, &request, &result), &w.bench.error);
+        const struct asteria_generation *g = a->generations[a->now];
+        const uint64_t coded = atomic_load(&g->coded_version);
+        if (w.bench.env.kernels->isa == ISA_SCALAR || coded == 0)
+            continue;
+        assert_int_equal(coded, g->centres_version + 1);
+        assert_int_equal(g->coded.n, g->n);
+        versions += coded != before;
+        before = coded;
+    }
+    assert_true(versions > 3 || w.bench.env.kernels->isa == ISA_SCALAR);
+    asteria_world_close(&w);
+}
+
+/* ------------------------------------------------------------------------------ allocations */
+
+/* After a failure: the right code and a valid index; the failed call is repeated and succeeds. */
+static void recover(struct asteria_world *w, int rc)
+{
+    w->bench.mem.fail_at = 0;
+    assert_code(rc, ERR_NO_MEMORY, &w->bench.error);
+    asteria_world_check(w);
+}
+
+static void insert_through(struct asteria_world *w, size_t first, size_t n)
+{
+    const size_t before = w->live;
+    const int rc = asteria_world_try_insert(w, first, n);
+
+    if (rc == OK)
+        return;
+    recover(w, rc);
+    const size_t done = w->live - before;
+    asteria_world_insert(w, first + done, n - done);
+}
+
+static void remove_through(struct asteria_world *w, size_t first, size_t n)
+{
+    for (uint64_t id = first; id < first + n; id++) {
+        const int rc = asteria_world_try_remove(w, &id, 1);
+
+        if (rc != OK) {
+            recover(w, rc);
+            assert_ok(asteria_world_try_remove(w, &id, 1), &w->bench.error);
+        }
+    }
+}
+
+static void train_through(struct asteria_world *w, size_t first, size_t n)
+{
+    const int rc = asteria_ops.train(w->index, rows_from(w, first, n));
+
+    if (rc != OK) {
+        recover(w, rc);
+        asteria_world_train(w, first, n);
+    }
+}
+
+static void maintain_through(struct asteria_world *w)
+{
+    bool more = false;
+    const int rc = asteria_ops.maintain(w->index, 0, &more);
+
+    if (rc != OK) {
+        recover(w, rc);
+        asteria_world_maintain_all(w);
+    }
+}
+
+static bool live_with_fault(const char *settings, size_t at, bool persistent)
+{
+    struct asteria_world w;
+
+    asteria_world_open(&w, settings, ELEMENT_U8, 7, 200, 1);
+    w.step = at;
+    atomic_store(&w.bench.mem.calls, 0);
+    w.bench.mem.fail_after = persistent;
+    w.bench.mem.fail_at = at;
+    train_through(&w, 0, 40);
+    insert_through(&w, 0, 90);
+    insert_through(&w, 90, 1);
+    maintain_through(&w);
+    remove_through(&w, 20, 60);
+    maintain_through(&w);
+    insert_through(&w, 100, 30);
+    train_through(&w, 100, 40);
+    insert_through(&w, 130, 20);
+    maintain_through(&w);
+    w.bench.mem.fail_at = 0;
+    asteria_world_check(&w);
+    asteria_world_search(&w, 1);
+    const bool hit = atomic_load(&w.bench.mem.failed);
+    asteria_world_close(&w);
+    return hit;
+}
+
+static void test_allocations(void **state)
+{
+    static const char *const settings[] = { "address_bits=3,degree=4,pool=16",
+                                            "code=golay2,address_bits=18,caprg=false",
+                                            "link_policy=insert,address_bits=2,retrain_share=.3" };
+    size_t tried = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        for (size_t at = 1, hit = 1; hit; at = test_next_fault(at), tried++) {
+            hit = live_with_fault(settings[i], at, false);
+            if (at % 8 == 0)
+                (void)live_with_fault(settings[i], at, true);
+        }
+    print_message("           %zu allocations failed\n", tried);
+    assert_true(tried > 300 / test_scale());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_equal_rows),
+        cmocka_unit_test(test_untrained),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_reencoding),
+        cmocka_unit_test(test_reencoding_of_the_dead),
+        cmocka_unit_test(test_models_in_a_row),
+        cmocka_unit_test(test_retrain_share),
+        cmocka_unit_test(test_slots_are_used_again),
+        cmocka_unit_test(test_slots_side_by_side),
+        cmocka_unit_test(test_links),
+        cmocka_unit_test(test_codes_of_centres),
+        cmocka_unit_test(test_allocations),
+    };
+    return test_run("asteria updates", tests);
+}

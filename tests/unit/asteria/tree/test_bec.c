@@ -1,0 +1,466 @@
+/* test_bec.c - the tree of clusters, with asteria_bec_check() after each step. */
+#include "tests/unit/asteria/tree/bec.h"
+
+/* At every level each row is in one cluster, which is inside a cluster of the level above. */
+static void expect_levels(const struct forest *f)
+{
+    const struct asteria_bec *b = f->bec;
+    const unsigned depth = asteria_bec_depth(b);
+    uint32_t *numbers = malloc(asteria_bec_leaves_end(b) * sizeof *numbers);
+
+    assert_int_equal(asteria_bec_count(b, 0), asteria_bec_count_events(b).leaves);
+    assert_int_equal(asteria_bec_count(b, depth), 1);
+    assert_int_equal(asteria_bec_count(b, depth + 7), 1);
+    for (unsigned level = 0; level <= depth; level++) {
+        const size_t n = asteria_bec_count(b, level);
+        uint32_t *medoids = calloc(n, sizeof *medoids), *rows = calloc(n, sizeof *rows),
+                 *above = malloc(n * sizeof *above);
+        assert_true(level == 0 || n < asteria_bec_count(b, level - 1));
+        asteria_bec_medoids(b, level, medoids);
+        asteria_bec_numbers(b, level, numbers);
+        memset(above, 255, n * sizeof *above);
+        for (uint32_t slot = 0; slot < SLOTS; slot++) {
+            if (!f->alive[slot])
+                continue;
+            const uint64_t cluster = asteria_bec_cluster(b, slot, level);
+            const uint32_t up = (uint32_t)asteria_bec_cluster(b, slot, level + 1);
+            assert_true(cluster < n && numbers[asteria_bec_leaf(b, slot)] == cluster);
+            assert_true(above[cluster] == UINT32_MAX || above[cluster] == up);
+            above[cluster] = up;
+            rows[cluster]++;
+        }
+        for (size_t i = 0; i < n; i++) {
+            assert_true((medoids[i] == UINT32_MAX) == (rows[i] == 0));
+            if (rows[i] > 0) {
+                assert_true(f->alive[medoids[i]]);
+                assert_int_equal(asteria_bec_cluster(b, medoids[i], level), i);
+            }
+        }
+        free(medoids);
+        free(rows);
+        free(above);
+    }
+    free(numbers);
+}
+
+static void test_rows_come_and_go(void **state)
+{
+    (void)state;
+    static const struct {
+        enum asteria_code code;
+        unsigned bits;
+        size_t cap, clusters;
+        double spread;
+        unsigned constant;
+    } cases[] = { { ECC_GOLAY, 12, 50, 0, 1, 0 }, { ECC_NONE, 8, 20, 12, .5, 0 },
+                  { ECC_GOLAY, 5, 4, 3, .2, 0 },  { ECC_HAMMING, 9, 30, 5, .8, 5 },
+                  { ECC_NONE, 1, 10, 0, 1, 0 },   { ECC_NONE, 24, 16, 0, 1, 0 },
+                  { ECC_RM, 6, 40, 1, 0, 0 } /* all rows are equal */ };
+
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct forest f;
+        forest_open(&f, cases[c].code, cases[c].bits, cases[c].cap, cases[c].clusters,
+                    cases[c].spread, cases[c].constant, 10 + c);
+        forest_check(&f);
+        for (unsigned step = 0; step < 60; step++) {
+            bool more;
+            const bool grow = rng_below(&f.rng, 100) < (step < 35 ? 75 : 25);
+            const size_t n = rng_below(&f.rng, 300);
+            assert_ok(asteria_bec_reserve(f.bec, SLOTS, n), &f.bench.error);
+            for (size_t i = 0; i < n; i++) {
+                const uint32_t slot = (uint32_t)rng_below(&f.rng, SLOTS);
+                if (grow && !f.alive[slot])
+                    forest_add(&f, slot);
+                else if (!grow && f.alive[slot])
+                    forest_take(&f, slot);
+            }
+            forest_check(&f);
+            assert_ok(asteria_bec_maintain(f.bec, &f.rows,
+                                           rng_below(&f.rng, 3) ? 1 + rng_below(&f.rng, 500) : 0,
+                                           &more),
+                      &f.bench.error);
+            forest_check(&f);
+            if (step % 10 == 9)
+                expect_levels(&f);
+        }
+        forest_maintain_all(&f);
+        for (uint32_t slot = 0; slot < SLOTS; slot++)
+            if (f.alive[slot])
+                forest_take(&f, slot);
+        forest_maintain_all(&f);
+        assert_int_equal(asteria_bec_count(f.bec, 0), 1);
+        forest_close(&f);
+    }
+}
+
+/* Whether the bit's entropy and mean margin among a leaf's rows allow a split. */
+static bool may_split(const struct asteria_bec *b, uint32_t leaf, unsigned bit)
+{
+    double ones = 0, margin = 0, n = 0;
+
+    for (uint32_t cell = BEC_NONE, slot; asteria_bec_next_row(b, leaf, &cell, &slot); n++) {
+        ones += b->cells[cell].address >> bit & 1;
+        margin += abs(2 * bec_q(b, slot)[bit] + 1);
+    }
+    const double p = ones / n;
+    return p > 0 && p < 1 && -p * log2(p) - (1 - p) * log2(1 - p) >= .8 &&
+           margin / n >= BEC_LEAST_MARGIN;
+}
+
+static void test_leaves_split_at_the_cap(void **state)
+{
+    (void)state;
+    struct forest f;
+    const unsigned constant = 1U << 2 | 1U << 7;
+
+    forest_open(&f, ECC_NONE, 10, 100, 20, 0.7, constant, 30);
+    forest_add_all(&f, 0, 100);
+    forest_maintain_all(&f);
+    assert_int_equal(asteria_bec_count(f.bec, 0), 1);
+    forest_add_all(&f, 100, SLOTS);
+    forest_maintain_all(&f);
+    const struct asteria_bec *b = f.bec;
+    assert_true(asteria_bec_count(b, 0) > 20);
+    for (uint32_t i = 0; i < b->n_nodes; i++) {
+        if (!b->nodes[i].used)
+            continue;
+        assert_int_equal(b->nodes[i].mask & constant, 0);
+        if (!bec_is_leaf(b, i) || b->nodes[i].n <= 100)
+            continue;
+        for (unsigned place = b->nodes[i].next; place < b->bits; place++)
+            assert_false(may_split(b, i, b->order[place]));
+    }
+    forest_close(&f);
+}
+
+/* A split uses the first allowed bit of the order, and moves each row by its address. */
+static void test_a_split_is_by_the_next_bit(void **state)
+{
+    (void)state;
+    struct forest f;
+    uint64_t spent = 0;
+
+    forest_open(&f, ECC_NONE, 8, 50, 9, 0.6, 1U << 3, 31);
+    /* The first bit of the order is set in a tenth of the rows: it is skipped. */
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        f.z[slot][5] = slot % 10 ? 0.9F : -0.9F;
+    forest_learn_bits(&f);
+    asteria_bec_destroy(f.bec);
+    assert_ok(asteria_bec_create(&f.bec, &f.bench.env, &f.model, &f.options), &f.bench.error);
+    assert_int_equal(f.bec->order[0], 5);
+    forest_add_all(&f, 0, 51);
+    const struct asteria_bec *b = f.bec;
+    unsigned place = 0;
+    while (place < 8 && !may_split(b, 0, b->order[place]))
+        place++;
+    assert_true(place > 0 && place < 8);
+    assert_int_equal(asteria_bec_split_place(b, 0), place);
+    assert_ok(asteria_bec_split(f.bec, &f.rows, 0, place, &spent), &f.bench.error);
+    assert_true(spent > 0 && spent <= 25 + 2 * BEC_SAMPLE);
+    forest_check(&f);
+    assert_int_equal(asteria_bec_count(b, 0), 2);
+    for (uint32_t slot = 0; slot < 51; slot++)
+        assert_int_equal(asteria_bec_leaf(b, slot),
+                         1 + (forest_address(&f, slot) >> b->order[place] & 1));
+    forest_close(&f);
+}
+
+/* The events, applied to a tree of the root alone, give the leaves that there are. */
+static void expect_events(const struct forest *f)
+{
+    const struct asteria_bec *b = f->bec;
+    const struct asteria_bec_counts counts = asteria_bec_count_events(b);
+    struct asteria_bec_event events[ASTERIA_BEC_EVENTS];
+    const size_t n = asteria_bec_events(b, events, ASTERIA_BEC_EVENTS);
+    bool *leaf = calloc(b->n_nodes, sizeof *leaf);
+    uint64_t splits = 0;
+
+    assert_non_null(leaf);
+    assert_true(n == counts.splits + counts.merges && n < ASTERIA_BEC_EVENTS);
+    leaf[0] = true;
+    for (size_t i = 0; i < n; i++) {
+        const struct asteria_bec_event *e = &events[i];
+        assert_true(leaf[e->parent] == e->split && leaf[e->child] == !e->split &&
+                    leaf[e->child + 1] == !e->split);
+        assert_true(!e->split || e->rows[0] + e->rows[1] > b->leaf_cap);
+        leaf[e->parent] = !e->split;
+        leaf[e->child] = leaf[e->child + 1] = e->split;
+        splits += e->split;
+    }
+    assert_int_equal(splits, counts.splits);
+    for (uint32_t i = 0; i < b->n_nodes; i++)
+        assert_true(leaf[i] == (b->nodes[i].used && bec_is_leaf(b, i)));
+    assert_int_equal(asteria_bec_events(b, events, 2), 2);
+    assert_int_equal(events[1].child, b->events[(b->n_events - 1) % ASTERIA_BEC_EVENTS].child);
+    free(leaf);
+}
+
+static void test_emptied_siblings_merge(void **state)
+{
+    (void)state;
+    struct forest f;
+
+    forest_open(&f, ECC_NONE, 10, 100, 0, 1, 0, 32);
+    forest_add_all(&f, 0, SLOTS);
+    forest_maintain_all(&f);
+    const size_t leaves = asteria_bec_count(f.bec, 0);
+    for (uint32_t slot = 0; slot < SLOTS; slot++)
+        if (slot % 20)
+            forest_take(&f, slot);
+    forest_maintain_all(&f);
+    assert_true(asteria_bec_count(f.bec, 0) < leaves / 4);
+    assert_true(asteria_bec_count_events(f.bec).merges > 0);
+    expect_events(&f);
+    for (uint32_t i = 0; i < f.bec->n_nodes; i++)
+        assert_false(f.bec->nodes[i].used && asteria_bec_merge_is_due(f.bec, i));
+    forest_close(&f);
+}
+
+/* Rows without margin in their bit: siblings of any size merge. */
+static void test_siblings_of_no_margin_merge(void **state)
+{
+    (void)state;
+    struct forest f;
+
+    forest_open(&f, ECC_NONE, 1, 200, 0, 1, 0, 33);
+    forest_add_all(&f, 0, 300);
+    forest_maintain_all(&f);
+    assert_false(bec_is_leaf(f.bec, 0));
+    for (uint32_t slot = 1000; slot < SLOTS; slot++)
+        f.z[slot][0] *= 1e-4F;
+    forest_add_all(&f, 1000, SLOTS);
+    for (uint32_t slot = 0; slot < 300; slot++)
+        forest_take(&f, slot);
+    forest_maintain_all(&f);
+    assert_true(bec_is_leaf(f.bec, 0));
+    forest_close(&f);
+}
+
+static void test_medoids_are_the_nearest_to_the_mean(void **state)
+{
+    (void)state;
+    struct forest f;
+
+    forest_open(&f, ECC_GOLAY, 8, 400, 15, 0.5, 0, 34);
+    forest_add_all(&f, 0, SLOTS);
+    forest_maintain_all(&f);
+    unsigned large = 0;
+    for (uint32_t leaf = 0; leaf < f.bec->n_nodes; leaf++) {
+        uint32_t slots[BEC_SAMPLE];
+        double sum[RANK] = { 0 }, best = -INFINITY, medoid = 0;
+        uint64_t spent = 0;
+        if (!bec_is_leaf(f.bec, leaf) || f.bec->nodes[leaf].n == 0)
+            continue;
+        asteria_bec_medoid_find(f.bec, &f.rows, leaf, &spent);
+        const size_t n = asteria_bec_sample(f.bec, leaf, slots);
+        assert_true(spent == n && n <= BEC_SAMPLE &&
+                    2 * n > BEC_SAMPLE % (f.bec->nodes[leaf].n + 1));
+        large += f.bec->nodes[leaf].n > BEC_SAMPLE;
+        for (uint32_t slot = 0; slot < SLOTS; slot++)
+            for (unsigned i = 0; i < RANK && asteria_bec_leaf(f.bec, slot) == leaf; i++)
+                sum[i] += (double)f.z[slot][DIM - RANK + i];
+        for (size_t j = 0; j < n; j++) {
+            double product = 0;
+            assert_int_equal(asteria_bec_leaf(f.bec, slots[j]), leaf);
+            for (unsigned i = 0; i < RANK; i++)
+                product += sum[i] * (double)f.z[slots[j]][DIM - RANK + i];
+            best = product > best ? product : best;
+            medoid = slots[j] == f.bec->nodes[leaf].medoid ? product : medoid;
+        }
+        assert_true(medoid > best - 1e-6);
+    }
+    assert_true(large > 0);
+    forest_check(&f);
+    forest_close(&f);
+}
+
+/* The medoid is searched again after changes of an eighth of the rows; a removed medoid is
+   replaced at once. */
+static void test_medoids_are_found_anew(void **state)
+{
+    (void)state;
+    struct forest f;
+    uint32_t medoid;
+
+    forest_open(&f, ECC_NONE, 4, 1000, 0, 1, 0, 35);
+    forest_add_all(&f, 0, 800);
+    forest_maintain_all(&f);
+    const uint64_t found = asteria_bec_count_events(f.bec).medoids;
+    asteria_bec_medoids(f.bec, 0, &medoid);
+    for (uint32_t slot = 800; slot < 900; slot++) {
+        forest_maintain_all(&f);
+        assert_int_equal(asteria_bec_count_events(f.bec).medoids, found);
+        forest_add_all(&f, slot, slot + 1);
+    }
+    for (uint32_t slot = 900; slot < 920; slot++)
+        forest_add_all(&f, slot, slot + 1);
+    forest_maintain_all(&f);
+    assert_true(asteria_bec_count_events(f.bec).medoids > found);
+    asteria_bec_medoids(f.bec, 0, &medoid);
+    forest_take(&f, medoid);
+    forest_check(&f);
+    forest_close(&f);
+}
+
+static void test_assignment_lessens_the_objective(void **state)
+{
+    (void)state;
+    static const double penalties[] = { 0, 0.02, 0.1, 1, 10 };
+
+    for (size_t c = 0; c < sizeof penalties / sizeof *penalties; c++) {
+        struct forest f;
+        forest_open(&f, ECC_GOLAY, 9, 150, 12, 0.6, 0, 40 + c);
+        f.bec->penalty = penalties[c];
+        forest_add_all(&f, 0, SLOTS);
+        for (uint32_t i = 0; i < f.bec->n_nodes; i++) {
+            uint64_t spent = 0;
+            const unsigned place = bec_is_leaf(f.bec, i) ? asteria_bec_split_place(f.bec, i) : 99;
+            if (place < f.bec->bits)
+                assert_ok(asteria_bec_split(f.bec, &f.rows, i, place, &spent), &f.bench.error);
+        }
+        assert_true(asteria_bec_rounds_are_due(f.bec));
+        double first = 0;
+        for (unsigned round = 0; round < BEC_ROUNDS; round++) {
+            uint64_t spent = 0;
+            const double lambda = asteria_bec_lambda(f.bec),
+                         before = asteria_bec_objective(f.bec, &f.rows, lambda);
+            const uint64_t moved = asteria_bec_count_events(f.bec).moved;
+            assert_int_equal(f.bec->round, round);
+            assert_true(fabs(lambda - penalties[c] / (1 << round)) < 1e-12);
+            while (f.bec->round == round)
+                assert_ok(asteria_bec_assign(f.bec, &f.rows, 500, &spent), &f.bench.error);
+            forest_check(&f);
+            const double after = asteria_bec_objective(f.bec, &f.rows, lambda);
+            if (asteria_bec_count_events(f.bec).moved > moved)
+                assert_true(after < before);
+            else
+                assert_true(after <= before + 1e-6);
+            first = round == 0 ? before - after : first;
+        }
+        assert_true(first > 1);
+        forest_close(&f);
+    }
+}
+
+static float distance_of_p(const struct forest *f, const float *p, uint32_t slot)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < f->model.m; i++)
+        sum += ((double)p[i] - (double)f->z[slot][i]) * ((double)p[i] - (double)f->z[slot][i]);
+    return (float)sum;
+}
+
+static void expect_order(struct forest *f, const float *p)
+{
+    const size_t all = (size_t)1 << f->model.ecc->k;
+    uint32_t *addresses = malloc((all + 1) * sizeof *addresses);
+    float *lower = malloc((all + 1) * sizeof *lower), *of = malloc(all * sizeof *of);
+    void *scratch = malloc(asteria_bec_scratch_bytes(f->bec) + 1);
+    const size_t n = asteria_bec_order(f->bec, p, all + 1, addresses, lower, scratch);
+
+    for (size_t a = 0; a < all; a++)
+        of[a] = -1;
+    for (size_t i = 0; i < n; i++) {
+        assert_true(addresses[i] < all && of[addresses[i]] < 0);
+        assert_true(lower[i] >= 0 && (i == 0 || lower[i] >= lower[i - 1]));
+        of[addresses[i]] = lower[i];
+    }
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        if (!f->alive[slot])
+            continue;
+        const float bound = of[forest_address(f, slot)];
+        assert_true(bound >= 0); /* no address is missing */
+        assert_true(bound <= distance_of_p(f, p, slot) + 1e-5F);
+    }
+    assert_true(n <= f->n_alive);
+    /* A smaller `most` returns the first of them. */
+    for (size_t most = 0; most < n; most += 1 + n / 7) {
+        uint32_t *some = malloc((most + 1) * sizeof *some);
+        assert_int_equal(asteria_bec_order(f->bec, p, most, some, lower, scratch), most);
+        assert_memory_equal(some, addresses, most * sizeof *some);
+        free(some);
+    }
+    free(addresses);
+    free(lower);
+    free(of);
+    free(scratch);
+}
+
+static void test_order_is_of_true_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        enum asteria_code code;
+        unsigned bits;
+        size_t cap, clusters;
+        double spread;
+    } cases[] = { { ECC_GOLAY, 12, 60, 0, 1 },     { ECC_NONE, 10, 40, 30, 0.3 },
+                  { ECC_HAMMING, 8, 100, 6, 0.5 }, { ECC_NONE, 3, 5000, 0, 1 },
+                  { ECC_NONE, 1, 100, 3, 0.02 }, /* ends of the box are rows */
+                  { ECC_RM, 6, 50, 1, 0 } };
+
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct forest f;
+        forest_open(&f, cases[c].code, cases[c].bits, cases[c].cap, cases[c].clusters,
+                    cases[c].spread, 0, 50 + c);
+        const float none[DIM] = { 0 };
+        expect_order(&f, none);
+        forest_add_all(&f, 0, SLOTS - 100);
+        forest_maintain_all(&f);
+        for (unsigned round = 0; round < 12; round++) {
+            float p[DIM];
+            for (unsigned i = 0; i < DIM; i++)
+                p[i] = (float)rng_normal(&f.rng) * (round % 3 ? 0.2F : 2);
+            expect_order(&f, round % 2 ? p : f.z[SLOTS - 1 - round]);
+            /* Outside the box on the other side. */
+            for (unsigned i = 0; i < DIM; i++)
+                p[i] = -p[i];
+            expect_order(&f, p);
+            for (unsigned i = 0; i < 400; i++) {
+                const uint32_t slot = (uint32_t)rng_below(&f.rng, SLOTS - 100);
+                if (f.alive[slot])
+                    forest_take(&f, slot);
+            }
+        }
+        forest_close(&f);
+    }
+}
+
+/* Bounds of 0 would be valid, too: for separated clusters most are greater. */
+static void test_bounds_tell_leaves_apart(void **state)
+{
+    (void)state;
+    struct forest f;
+    uint32_t addresses[1024];
+    float lower[1024];
+
+    forest_open(&f, ECC_NONE, 10, 60, 30, 0.1, 0, 60);
+    forest_add_all(&f, 0, SLOTS);
+    forest_maintain_all(&f);
+    void *scratch = malloc(asteria_bec_scratch_bytes(f.bec));
+    const size_t n = asteria_bec_order(f.bec, f.z[17], 1024, addresses, lower, scratch);
+    size_t above = 0;
+    for (size_t i = 0; i < n; i++)
+        above += lower[i] > 0.05F;
+    assert_true(2 * above > n);
+    free(scratch);
+    forest_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows_come_and_go),
+        cmocka_unit_test(test_leaves_split_at_the_cap),
+        cmocka_unit_test(test_a_split_is_by_the_next_bit),
+        cmocka_unit_test(test_emptied_siblings_merge),
+        cmocka_unit_test(test_siblings_of_no_margin_merge),
+        cmocka_unit_test(test_medoids_are_the_nearest_to_the_mean),
+        cmocka_unit_test(test_medoids_are_found_anew),
+        cmocka_unit_test(test_assignment_lessens_the_objective),
+        cmocka_unit_test(test_order_is_of_true_bounds),
+        cmocka_unit_test(test_bounds_tell_leaves_apart),
+    };
+    return test_run("asteria bec", tests);
+}

@@ -1,0 +1,252 @@
+/* test_bec_file.c - a tree read from a file behaves like the one written, a damaged one is refused;
+ * asteria_bec_check() finds errors, and memory failures leave the tree valid.
+ */
+#include "algorithms/common/durable/store_file.h"
+#include "tests/unit/asteria/tree/bec.h"
+
+static const struct store_identity identity = { "asteria", 1, DIM, ELEMENT_F32, METRIC_COS };
+
+static int write_tree(const struct asteria_bec *b, const char *dir, struct error *error)
+{
+    static struct store_writer w;
+    int rc = store_begin(&w, dir, "tree", &identity, NULL, error);
+
+    if (rc != OK)
+        return rc;
+    asteria_bec_write(b, &w);
+    return store_commit(&w);
+}
+
+static int read_tree(struct forest *f, const char *dir, struct asteria_bec **b)
+{
+    static struct store_reader r;
+    int rc = store_open(&r, dir, "tree", &identity, &f->bench.error);
+
+    if (rc != OK)
+        return rc;
+    rc = asteria_bec_read(b, &f->bench.env, &f->model, &f->options, &r);
+    store_close(&r);
+    return rc;
+}
+
+static void test_what_was_written_goes_on(void **state)
+{
+    (void)state;
+    struct forest f;
+    struct asteria_bec *again;
+    char dir[PATH_MAX];
+    bool more;
+    unsigned midway = 0;
+
+    test_dir_make(dir);
+    forest_open(&f, ECC_GOLAY, 10, 60, 9, 0.5, 0, 70);
+    for (unsigned round = 0; round < 4; round++) {
+        if (round > 0)
+            forest_add_all(&f, (round - 1) * 1000, round * 1000);
+        for (uint32_t slot = 0; slot < 1000 && round == 3; slot++)
+            forest_take(&f, slot);
+        assert_ok(asteria_bec_maintain(f.bec, &f.rows, 2500, &more), &f.bench.error);
+        assert_ok(write_tree(f.bec, dir, &f.bench.error), &f.bench.error);
+        assert_ok(read_tree(&f, dir, &again), &f.bench.error);
+        assert_ok(asteria_bec_check(again, &f.rows, &f.bench.error), &f.bench.error);
+        assert_int_equal(again->round, f.bec->round);
+        assert_int_equal(again->cursor, f.bec->cursor);
+        assert_int_equal(again->again, f.bec->again);
+        assert_int_equal(again->changed, f.bec->changed);
+        assert_int_equal(again->reshaped, f.bec->reshaped);
+        midway += f.bec->round < BEC_ROUNDS && f.bec->cursor > 0;
+        /* Both behave the same. */
+        struct asteria_bec *both[2] = { f.bec, again };
+        for (unsigned i = 0; i < 2; i++) {
+            assert_ok(asteria_bec_reserve(both[i], 5500, 500), &f.bench.error);
+            for (uint32_t slot = 5000; slot < 5500; slot++)
+                asteria_bec_add(both[i], &f.rows, slot, forest_address(&f, slot), f.z[slot]);
+            assert_ok(asteria_bec_maintain(both[i], &f.rows, 900, &more), &f.bench.error);
+        }
+        const struct asteria_bec_counts a = asteria_bec_count_events(f.bec),
+                                        b = asteria_bec_count_events(again);
+        assert_memory_equal(&a, &b, sizeof a);
+        for (uint32_t slot = 0; slot < 5500; slot++) {
+            assert_int_equal(asteria_bec_has(f.bec, slot), asteria_bec_has(again, slot));
+            if (asteria_bec_has(again, slot))
+                assert_int_equal(asteria_bec_cluster(f.bec, slot, 0),
+                                 asteria_bec_cluster(again, slot, 0));
+        }
+        asteria_bec_destroy(again);
+        for (uint32_t slot = 5000; slot < 5500; slot++)
+            asteria_bec_remove(f.bec, &f.rows, slot);
+    }
+    assert_true(midway > 0);
+    forest_close(&f);
+    test_dir_remove(dir);
+}
+
+/* Bytes of the tree's arrays are changed before writing: the file is refused, or gives a
+   valid tree. */
+static void test_damage_is_refused(void **state)
+{
+    (void)state;
+    struct forest f;
+    char dir[PATH_MAX];
+    unsigned refused = 0;
+    enum { TRIES = 600 };
+
+    test_dir_make_in_memory(dir);
+    forest_open(&f, ECC_GOLAY, 7, 30, 9, 0.5, 0, 71);
+    forest_add_all(&f, 0, 400);
+    forest_maintain_all(&f);
+    for (uint32_t slot = 0; slot < 200; slot++)
+        forest_take(&f, slot);
+    forest_maintain_all(&f);
+    for (unsigned i = 0; i < TRIES; i++) {
+        struct asteria_bec *b = f.bec, *again = NULL;
+        unsigned char *const arrays[] = { (unsigned char *)b->nodes, (unsigned char *)b->cells,
+                                          (unsigned char *)b->rows, (unsigned char *)b->tallies };
+        const size_t bytes[] = { b->n_nodes * sizeof *b->nodes, b->n_cells * sizeof *b->cells,
+                                 b->n_slots * sizeof *b->rows,
+                                 b->n_nodes * b->bits * sizeof *b->tallies };
+        const unsigned which = i % 4;
+        unsigned char *at = arrays[which] + rng_below(&f.rng, bytes[which]);
+        const unsigned char was = *at;
+        *at ^= (unsigned char)(1U << rng_below(&f.rng, 8));
+        assert_ok(write_tree(b, dir, &f.bench.error), &f.bench.error);
+        *at = was;
+        const int rc = read_tree(&f, dir, &again);
+        if (rc == OK) {
+            assert_ok(asteria_bec_check_shape(again, &f.bench.error), &f.bench.error);
+            asteria_bec_destroy(again);
+        } else {
+            assert_code(rc, ERR_CORRUPT, &f.bench.error);
+            refused++;
+        }
+    }
+    assert_true(refused > TRIES / 4);
+    forest_close(&f);
+    test_dir_remove(dir);
+}
+
+static void test_another_models_tree_is_refused(void **state)
+{
+    (void)state;
+    struct forest f, other;
+    struct asteria_bec *b;
+    char dir[PATH_MAX];
+
+    test_dir_make(dir);
+    forest_open(&f, ECC_GOLAY, 7, 30, 9, 0.5, 0, 72);
+    forest_open(&other, ECC_GOLAY, 8, 30, 9, 0.5, 0, 73);
+    assert_ok(write_tree(f.bec, dir, &f.bench.error), &f.bench.error);
+    assert_code(read_tree(&other, dir, &b), ERR_CORRUPT, &other.bench.error);
+    assert_null(b);
+    forest_close(&f);
+    forest_close(&other);
+    test_dir_remove(dir);
+}
+
+static void test_check_finds_what_is_wrong(void **state)
+{
+    (void)state;
+    struct forest f;
+
+    forest_open(&f, ECC_GOLAY, 8, 100, 9, 0.5, 0, 74);
+    forest_add_all(&f, 0, 1500);
+    forest_maintain_all(&f);
+    struct asteria_bec *b = f.bec;
+    const uint32_t leaf = asteria_bec_leaf(b, 7), cell = b->rows[7].cell;
+    uint32_t *const numbers[] = { &b->nodes[leaf].n,       &b->nodes[leaf].mask,
+                                  &b->nodes[0].n,          &b->nodes[leaf].medoid,
+                                  &b->cells[cell].address, &b->cells[cell].leaf,
+                                  &b->cells[cell].n,       &b->rows[7].cell,
+                                  &b->nodes[leaf].n_cells, &bec_tallies(b, leaf)[3].ones };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const uint32_t was = *numbers[i];
+        *numbers[i] = was == 0 ? 1 : was - 1;
+        assert_code(asteria_bec_check(b, &f.rows, &f.bench.error), ERR_INVARIANT, &f.bench.error);
+        *numbers[i] = was;
+        forest_check(&f);
+    }
+    bec_sum(b, leaf)[2] += 0.01;
+    assert_code(asteria_bec_check(b, &f.rows, &f.bench.error), ERR_INVARIANT, &f.bench.error);
+    bec_sum(b, leaf)[2] -= 0.01;
+    bec_tallies(b, leaf)[1].low = 127;
+    assert_code(asteria_bec_check(b, &f.rows, &f.bench.error), ERR_INVARIANT, &f.bench.error);
+    forest_close(&f);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    bool done = false;
+
+    test_dir_make_in_memory(dir);
+    for (size_t at = 1; !done; at++) {
+        struct forest f;
+        struct asteria_bec *again = NULL;
+        bool more = true;
+        forest_open(&f, ECC_GOLAY, 8, 20, 9, 0.5, 0, 75);
+        f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
+        f.bench.mem.fail_after = at % 2;
+        int rc = asteria_bec_reserve(f.bec, 500, 500);
+        for (uint32_t slot = 0; rc == OK && slot < 500; slot++)
+            forest_add(&f, slot);
+        while (rc == OK && more)
+            rc = asteria_bec_maintain(f.bec, &f.rows, 300, &more);
+        if (rc == OK)
+            rc = write_tree(f.bec, dir, &f.bench.error);
+        if (rc == OK)
+            rc = read_tree(&f, dir, &again);
+        if (rc == OK)
+            asteria_bec_destroy(again);
+        done = !atomic_load(&f.bench.mem.failed);
+        assert_true(done == (rc == OK));
+        f.bench.mem.fail_at = 0;
+        if (rc != OK)
+            assert_code(rc, ERR_NO_MEMORY, &f.bench.error);
+        forest_check(&f);
+        forest_maintain_all(&f); /* and it goes on */
+        forest_close(&f);
+    }
+    for (size_t at = 1; at <= 6; at++) {
+        struct forest f;
+        struct asteria_bec *b;
+        forest_open(&f, ECC_GOLAY, 8, 20, 9, 0.5, 0, 76);
+        f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
+        assert_code(asteria_bec_create(&b, &f.bench.env, &f.model, &f.options), ERR_NO_MEMORY,
+                    &f.bench.error);
+        assert_null(b);
+        forest_close(&f);
+    }
+    test_dir_remove(dir);
+}
+
+static void test_options_out_of_range_are_refused(void **state)
+{
+    (void)state;
+    struct forest f;
+    struct asteria_bec *b;
+    struct asteria_bec_options options;
+
+    forest_open(&f, ECC_GOLAY, 8, 20, 9, 0.5, 0, 77);
+    options = (struct asteria_bec_options){ .rank = 0, .leaf_cap = 20 };
+    assert_code(asteria_bec_create(&b, &f.bench.env, &f.model, &options), ERR_ARGUMENT,
+                &f.bench.error);
+    options = (struct asteria_bec_options){ .rank = 3, .leaf_cap = 3 };
+    assert_code(asteria_bec_create(&b, &f.bench.env, &f.model, &options), ERR_ARGUMENT,
+                &f.bench.error);
+    forest_close(&f);
+    asteria_bec_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_written_goes_on),
+        cmocka_unit_test(test_damage_is_refused),
+        cmocka_unit_test(test_another_models_tree_is_refused),
+        cmocka_unit_test(test_check_finds_what_is_wrong),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_options_out_of_range_are_refused),
+    };
+    return test_run("asteria bec file", tests);
+}

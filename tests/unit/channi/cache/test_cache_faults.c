@@ -1,0 +1,446 @@
+/* test_cache_faults.c - the cache with damaged files, failing system calls, and without
+   descriptors or memory. */
+#include <errno.h>
+#include <sys/resource.h>
+
+#include "tests/unit/channi/cluster_files.h"
+
+/* Takes all n clusters. Those not in `bad` (bits) must have their content; those in it must fail
+   with one of two codes and a message with the file and `part`. */
+static void take_but(struct shelf *s, struct channi_fetch *f, size_t n, uint64_t bad, int code,
+                     const char *part)
+{
+    struct error *err = &s->f.bench.error;
+    const struct channi_image *image;
+    char name[CLUSTER_NAME_MAX];
+    size_t i, taken = 0;
+    int rc;
+
+    assert_int_equal(err->code, OK); /* no error is set before it is returned */
+    for (; channi_fetch_next(f, &i, &image, &rc); taken++) {
+        if (!(bad >> i & 1)) {
+            assert_ok(rc, err);
+            assert_image(image, &s->filed[i], &s->f, !(s->with & WITH_COLD));
+            continue;
+        }
+        assert_null(image);
+        channi_cluster_file_name(s->bases[i].phash, s->bases[i].version, name);
+        assert_int_equal(rc, code);
+        assert_int_equal(err->code, code);
+        if (!strstr(err->text, name) || !strstr(err->text, part))
+            fail_msg("\"%s\" does not name %s and %s", err->text, name, part);
+        error_clear(err);
+    }
+    assert_int_equal(taken, n);
+}
+
+/* ---- damage */
+
+static void flip(const struct shelf *s, size_t file, size_t at)
+{
+    char path[CLUSTER_PATH_MAX];
+    unsigned char byte;
+    int fd;
+
+    shelf_path(s, file, path);
+    fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &byte, 1, (off_t)at), 1);
+    byte ^= 4;
+    assert_true(pwrite(fd, &byte, 1, (off_t)at) == 1);
+    assert_int_equal(close(fd), 0);
+}
+
+enum damage { FLIPPED_HEAD, FLIPPED_IDS, FLIPPED_ROWS, CUT, CUT_TO_NOTHING, MISSING, ANOTHER };
+static const struct {
+    const char *name;
+    int code;
+    const char *part;
+} damages[] = {
+    [FLIPPED_HEAD] = { "flipped in the head", ERR_CORRUPT, "head" },
+    [FLIPPED_IDS] = { "flipped in the ids", ERR_CORRUPT, "ids" },
+    [FLIPPED_ROWS] = { "flipped in the rows", ERR_CORRUPT, "rows" },
+    [CUT] = { "cut", ERR_CORRUPT, "ends at" },
+    [CUT_TO_NOTHING] = { "empty", ERR_CORRUPT, "ends at" },
+    [MISSING] = { "missing", ERR_IO, "cannot open" },
+    [ANOTHER] = { "another's", ERR_CORRUPT, "renamed" },
+};
+
+static void damage(const struct shelf *s, size_t file, enum damage how)
+{
+    char path[CLUSTER_PATH_MAX], other[CLUSTER_PATH_MAX + 8];
+
+    shelf_path(s, file, path);
+    switch (how) {
+        case FLIPPED_HEAD: flip(s, file, 30); break;
+        case FLIPPED_IDS: flip(s, file, CLUSTER_HEAD + 5); break;
+        case FLIPPED_ROWS: flip(s, file, s->bases[file].rows_at + 77); break;
+        case CUT: assert_int_equal(truncate(path, (off_t)s->bases[file].rows_at + 10), 0); break;
+        case CUT_TO_NOTHING: assert_int_equal(truncate(path, 0), 0); break;
+        case MISSING: assert_int_equal(unlink(path), 0); break;
+        case ANOTHER:
+            shelf_path(s, file + 1, other);
+            assert_int_equal(rename(other, path), 0);
+            break;
+    }
+}
+
+/* One of all files is damaged, before it was opened or after: only that one fails,
+   with its name. */
+static void test_damage(void **state)
+{
+    (void)state;
+    for (size_t way = 0; way < WAYS; way++)
+        for (unsigned how = 0; how < sizeof damages / sizeof *damages; how++) {
+            const size_t n = how == ANOTHER ? 5 : FILES; /* file 6 has the content of file 5 */
+            struct shelf s;
+            struct channi_fetch *f;
+
+            shelf_begin(&s, WITH_ATTRIBUTES, ways[way]);
+            damage(&s, 4, how);
+            f = channi_fetch_create(s.cache);
+            for (size_t round = 0; round < 2; round++) {
+                assert_ok(channi_fetch_ask(f, s.list, n), &s.f.bench.error);
+                take_but(&s, f, n, 1U << 4, damages[how].code, damages[how].part);
+                channi_fetch_done(f);
+                assert_true(s.bases[4].damaged && !s.bases[3].damaged);
+                assert_int_equal(s.f.n_logged, 1);
+            }
+            struct channi_whole_file whole;
+            assert_code(channi_cache_whole(s.cache, s.list[4], &whole), damages[how].code,
+                        &s.f.bench.error);
+            channi_fetch_destroy(f);
+            shelf_end(&s);
+        }
+}
+
+/* Cold rows: a flipped byte (the first, a middle or the last one) is detected by a read of its row,
+   not by reads of adjacent rows, and by a read of the whole file. */
+static void test_damaged_row(void **state)
+{
+    (void)state;
+    const uint32_t row = 40, others[] = { 39, 41, 100 };
+    float out[3 * SHELF_DIM];
+    const size_t row_bytes = SHELF_DIM * sizeof *out, at[] = { 0, 3, row_bytes - 1 };
+
+    for (size_t way = 0; way < WAYS; way++) {
+        struct shelf s;
+        struct error *err = &s.f.bench.error;
+        struct channi_fetch *f;
+        struct channi_whole_file whole;
+        char path[CLUSTER_PATH_MAX];
+
+        shelf_begin(&s, WITH_CODES | WITH_COLD, ways[way]);
+        flip(&s, 20, s.bases[20].rows_at + row * row_bytes + at[way % 3]);
+        f = channi_fetch_create(s.cache);
+        assert_ok(channi_fetch_ask(f, s.list, FILES), err);
+        take_all(&s, f, in_order, FILES);
+        assert_code(channi_cache_rows(s.cache, f, s.list[20], &row, 1, out), ERR_CORRUPT, err);
+        assert_ok(channi_cache_rows(s.cache, f, s.list[20], others, 3, out), err);
+        for (size_t i = 0; i < 3; i++)
+            assert_memory_equal(out + i * SHELF_DIM, s.filed[20].rows + others[i] * row_bytes,
+                                row_bytes);
+        assert_ok(channi_cache_rows(s.cache, f, s.list[19], &row, 1, out), err);
+        assert_code(channi_cache_whole(s.cache, s.list[20], &whole), ERR_CORRUPT, err);
+        assert_ok(channi_cache_whole(s.cache, s.list[19], &whole), err);
+        assert_image(&whole.image, &s.filed[19], &s.f, true);
+        channi_cache_whole_done(s.cache, &whole);
+        shelf_path(&s, 21, path);
+        assert_int_equal(truncate(path, (off_t)s.bases[21].rows_at), 0);
+        assert_code(channi_cache_rows(s.cache, f, s.list[21], &row, 1, out), ERR_CORRUPT, err);
+        assert_int_equal(s.f.n_logged, 2);
+        channi_fetch_destroy(f);
+        shelf_end(&s);
+    }
+}
+
+/* ---- failing calls */
+
+static void test_faults(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call;
+        int error;
+    } faults[] = { { "open", EACCES }, { "read", EIO }, { "close", EIO } };
+
+    for (size_t way = 0; way < WAYS; way++)
+        for (size_t k = 0; k < sizeof faults / sizeof *faults; k++)
+            for (int at = 1; at <= 6; at++) {
+                const bool fails = strcmp(faults[k].call, "close") != 0;
+                struct channi_cache_options options = ways[way];
+                struct shelf s;
+                struct channi_fetch *f;
+
+                options.files_max = fails ? 0 : 2;
+                shelf_begin(&s, 0, options);
+                f = channi_fetch_create(s.cache);
+                s.plan = (struct fault_plan){ .call = faults[k].call,
+                                              .at = at,
+                                              .error = faults[k].error };
+                assert_ok(channi_fetch_ask(f, s.list, 6), &s.f.bench.error);
+                take_but(&s, f, 6, fails ? 1U << (at - 1) : 0, ERR_IO, "");
+                channi_fetch_done(f);
+                assert_true(atomic_load(&s.plan.seen) >= (fails ? 6 : 4));
+                assert_ok(channi_fetch_ask(f, s.list, 6), &s.f.bench.error);
+                take_all(&s, f, in_order, 6); /* later reads succeed */
+                channi_fetch_destroy(f);
+                shelf_end(&s);
+            }
+}
+
+static void test_rows_refused(void **state)
+{
+    (void)state;
+    const uint32_t rows[] = { 70, 140, 0, 141 }; /* in three pages that are not adjacent */
+    float out[4 * SHELF_DIM];
+
+    for (int at = 1; at <= 3; at++) {
+        struct shelf s;
+        struct channi_fetch *f;
+
+        shelf_begin(&s, WITH_COLD, ways[0]);
+        f = channi_fetch_create(s.cache);
+        assert_ok(channi_fetch_ask(f, s.list + 23, 1), &s.f.bench.error);
+        s.plan = (struct fault_plan){ .call = "read", .at = at, .error = EIO };
+        assert_code(channi_cache_rows(s.cache, f, s.list[23], rows, 4, out), ERR_IO,
+                    &s.f.bench.error);
+        assert_ok(channi_cache_rows(s.cache, f, s.list[23], rows, 4, out), &s.f.bench.error);
+        channi_fetch_destroy(f);
+        shelf_end(&s);
+    }
+}
+
+/* A file that cannot be removed is logged, and is the only one left. */
+static void test_not_removed(void **state)
+{
+    (void)state;
+    char path[CLUSTER_PATH_MAX];
+    struct shelf s;
+
+    shelf_begin(&s, 0, ways[0]);
+    s.plan = (struct fault_plan){ .call = "unlink", .at = 1, .error = EACCES };
+    shelf_path(&s, 5, path);
+    channi_cache_leave(s.cache, s.list[5], true);
+    assert_non_null(strstr(s.f.logged, path));
+    assert_int_equal(access(path, F_OK), 0);
+    shelf_end(&s);
+}
+
+/* ---- descriptors */
+
+/* With a single descriptor all files can be read, one after another. */
+static void test_few_files(void **state)
+{
+    (void)state;
+    for (size_t way = 0; way < WAYS; way++)
+        for (size_t files = 1; files < 40; files = files * 3 + 1) {
+            struct channi_cache_options options = ways[way];
+            struct shelf s;
+            struct channi_fetch *f;
+            const uint32_t row = 3;
+            float out[SHELF_DIM];
+
+            options.files_max = files;
+            shelf_begin(&s, WITH_COLD, options);
+            f = channi_fetch_create(s.cache);
+            assert_ok(channi_fetch_ask(f, s.list, FILES), &s.f.bench.error);
+            take_all(&s, f, in_order, FILES);
+            channi_fetch_done(f);
+            assert_ok(channi_fetch_ahead(f, s.list, FILES), &s.f.bench.error);
+            for (size_t i = 0; i < FILES; i++)
+                assert_ok(channi_cache_rows(s.cache, f, s.list[i], &row, 1, out), &s.f.bench.error);
+            channi_fetch_done(f);
+            const struct channi_cache_counts c = counts_of(&s);
+            assert_int_equal(c.files_open, files < FILES ? files : FILES);
+            assert_true((c.files_closed_early > 0) == (files < FILES));
+            channi_fetch_destroy(f);
+            shelf_end(&s);
+        }
+}
+
+/* The process has only `spare` descriptors left. With one, all files can be read; with
+   none, each read fails and names the limit, but no file counts as damaged. Afterwards all
+   can be read again. */
+static void test_descriptor_limit(void **state)
+{
+    (void)state;
+    struct rlimit before, few;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (size_t way = 0; way < WAYS; way++)
+        for (int spare = 3; spare >= 0; spare--) {
+            struct channi_cache_options options = ways[way];
+            struct shelf s;
+            struct channi_fetch *f;
+
+            options.files_max = FILES;
+            shelf_begin(&s, 0, options);
+            f = channi_fetch_create(s.cache);
+            /* The descriptor of io_uring is open already. */
+            assert_ok(channi_fetch_ask(f, s.list + 23, 1), &s.f.bench.error);
+            take_all(&s, f, (size_t[]){ 23 }, 1);
+            channi_fetch_done(f);
+            channi_cache_leave(s.cache, s.list[23], false);
+            const int next = open("/", O_RDONLY);
+            assert_true(next >= 0);
+            few =
+                (struct rlimit){ .rlim_cur = (rlim_t)(next + spare), .rlim_max = before.rlim_max };
+            (void)close(next);
+            assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+            assert_ok(channi_fetch_ask(f, s.list, 20), &s.f.bench.error);
+            if (spare > 0)
+                take_all(&s, f, in_order, 20);
+            else
+                take_but(&s, f, 20, (1U << 20) - 1, ERR_IO, "RLIMIT_NOFILE");
+            channi_fetch_done(f);
+            assert_false(s.bases[0].damaged);
+            assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+            assert_ok(channi_fetch_ask(f, s.list, 20), &s.f.bench.error);
+            take_all(&s, f, in_order, 20);
+            channi_fetch_destroy(f);
+            shelf_end(&s);
+        }
+}
+
+/* ---- memory */
+
+/* Fails every allocation in turn: the retry must succeed, and no memory is lost. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    static const uint32_t rows[] = { 1, 2, 30 };
+    float out[3 * SHELF_DIM];
+    bool hit = true;
+
+    for (size_t at = 1; hit; at++) {
+        struct shelf s;
+        struct error *err = &s.f.bench.error;
+        struct mem *mem = &s.f.bench.mem;
+        struct channi_fetch *f;
+        struct channi_whole_file whole;
+        int rc;
+
+        shelf_begin(&s, WITH_COLD | WITH_CODES, ways[at % WAYS]);
+        mem->fail_at = atomic_load(&mem->calls) + at;
+        f = channi_fetch_create(s.cache);
+        rc = f ? channi_fetch_ask(f, s.list, 4) : ERR_NO_MEMORY;
+        if (rc == OK) {
+            take_all(&s, f, in_order, 4);
+            rc = channi_fetch_ahead(f, s.list + 4, 4);
+        }
+        if (rc == OK)
+            rc = channi_cache_rows(s.cache, f, s.list[2], rows, 2, out);
+        if (rc == OK)
+            rc = channi_cache_rows(s.cache, f, s.list[12], rows, 2, out);
+        if (rc == OK)
+            rc = channi_fetch_ask(f, s.list + 4, 8);
+        if (rc == OK)
+            rc = channi_cache_whole(s.cache, s.list[2], &whole);
+        if (rc == OK)
+            channi_cache_whole_done(s.cache, &whole);
+        hit = atomic_load(&mem->failed);
+        mem->fail_at = 0;
+        if (hit) {
+            assert_int_equal(rc, ERR_NO_MEMORY);
+            error_clear(err);
+        } else {
+            assert_ok(rc, err);
+        }
+        /* Earlier requests must remain. */
+        if (!f)
+            f = channi_fetch_create(s.cache);
+        channi_fetch_done(f);
+        assert_ok(channi_cache_check(s.cache), err);
+        assert_ok(channi_fetch_ask(f, s.list, FILES), err);
+        take_all(&s, f, in_order, FILES);
+        channi_fetch_destroy(f);
+        shelf_end(&s);
+    }
+}
+
+/* None of the refused clusters is requested; earlier requests are returned. */
+static void test_refused_ask(void **state)
+{
+    (void)state;
+    for (size_t at = 1; at < 12; at++) {
+        struct shelf s;
+        struct mem *mem = &s.f.bench.mem;
+        struct channi_fetch *f;
+        int rc;
+
+        shelf_begin(&s, 0, ways[at % WAYS]);
+        f = channi_fetch_create(s.cache);
+        assert_ok(channi_fetch_ask(f, s.list, 3), &s.f.bench.error);
+        assert_ok(channi_fetch_ahead(f, s.list + 3, 2), &s.f.bench.error);
+        mem->fail_at = atomic_load(&mem->calls) + at;
+        rc = channi_fetch_ask(f, s.list + 3, 8);
+        mem->fail_at = 0;
+        if (rc != OK) {
+            assert_code(rc, ERR_NO_MEMORY, &s.f.bench.error);
+            assert_int_equal(counts_of(&s).misses, 0);
+            take_all(&s, f, in_order, 3);
+            assert_ok(channi_fetch_ask(f, s.list + 3, 8), &s.f.bench.error);
+        } else {
+            assert_true(at > 6);
+            take_all(&s, f, in_order, 11);
+        }
+        channi_fetch_done(f);
+        assert_int_equal(counts_of(&s).prefetch_used, 2);
+        channi_fetch_destroy(f);
+        shelf_end(&s);
+    }
+}
+
+static void test_join_without_memory(void **state)
+{
+    (void)state;
+    bool hit = true;
+
+    for (size_t at = 1; hit; at++) {
+        struct files_fixture f;
+        struct error *err = &f.bench.error;
+        struct channi_cluster_block block = { 0 };
+        struct channi_cache *cache = NULL;
+        struct filed d;
+        struct channi_base base = { 0 };
+        int rc;
+
+        files_begin(&f, ELEMENT_U8, 64);
+        filed_make(&d, &f, WITH_COLD, 9, 300);
+        f.bench.mem.fail_at = atomic_load(&f.bench.mem.calls) + at;
+        rc = channi_cluster_block_make(&f.bench.env, &d.contents, &block);
+        if (rc == OK)
+            rc = channi_cluster_block_write(&f.bench.env, &d.contents, &block, false, NULL);
+        if (rc == OK)
+            rc = channi_cluster_file_head(&f.bench.env, 9, d.contents.version, &base);
+        if (rc == OK)
+            rc = channi_cache_create(&cache, &f.bench.env,
+                                     &(struct channi_cache_options){ .budget_bytes = SIZE_MAX });
+        if (rc == OK)
+            rc = channi_cache_join(cache, &base, block.bytes);
+        if (rc == OK)
+            block.bytes = NULL;
+        hit = atomic_load(&f.bench.mem.failed);
+        assert_true(hit == (rc != OK));
+        if (rc != OK)
+            assert_code(rc, ERR_NO_MEMORY, err);
+        mem_free(&f.bench.mem, block.bytes);
+        channi_cache_destroy(cache);
+        filed_free(&d, &f);
+        files_end(&f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_damage),           cmocka_unit_test(test_damaged_row),
+        cmocka_unit_test(test_faults),           cmocka_unit_test(test_rows_refused),
+        cmocka_unit_test(test_not_removed),      cmocka_unit_test(test_few_files),
+        cmocka_unit_test(test_descriptor_limit), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_refused_ask),      cmocka_unit_test(test_join_without_memory),
+    };
+
+    return test_run("channi_cache_faults", tests);
+}

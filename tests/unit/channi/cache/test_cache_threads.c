@@ -1,0 +1,179 @@
+/* test_cache_threads.c - the cache under several threads; also for the thread sanitizer. */
+#include <pthread.h>
+
+#include "algorithms/channi/cache/loads.h"
+#include "tests/unit/channi/cluster_files.h"
+
+struct reader {
+    struct shelf *shelf;
+    uint64_t seed;
+    size_t rounds;
+    bool fine;
+};
+
+/* For readers that cannot use cmocka, whose asserts work only in the main thread. */
+static bool is_as_written(const struct shelf *s, const struct channi_image *image, size_t file)
+{
+    const struct channi_cluster_contents *c = &s->filed[file].contents;
+
+    return image->n == c->n && memcmp(image->ids, c->ids, c->n * sizeof *c->ids) == 0 &&
+           (!image->rows || memcmp(image->rows, c->rows, c->n * SHELF_DIM * sizeof(float)) == 0);
+}
+
+static bool one_search(struct shelf *s, struct channi_fetch *f, struct rng *r)
+{
+    const size_t n = 1 + rng_below(r, 6), file = rng_below(r, FILES);
+    const uint32_t row = (uint32_t)rng_below(r, s->bases[file].n);
+    const struct channi_image *image, *held[6];
+    struct channi_base *list[6];
+    size_t which[6], i;
+    float out[SHELF_DIM];
+    struct channi_whole_file whole;
+    bool fine = true;
+    int rc;
+
+    for (i = 0; i < n; i++)
+        list[i] = s->list[which[i] = rng_below(r, FILES)];
+    fine = channi_fetch_ahead(f, list, n / 2) == OK && channi_fetch_ask(f, list, n) == OK;
+    for (size_t k = 0; fine && k < n; k++) {
+        fine =
+            channi_fetch_next(f, &i, &image, &rc) && rc == OK && is_as_written(s, image, which[i]);
+        held[i] = image;
+    }
+    if (fine && s->with & WITH_COLD)
+        fine = channi_cache_rows(s->cache, f, s->list[file], &row, 1, out) == OK &&
+               memcmp(out, s->filed[file].rows + row * sizeof out, sizeof out) == 0;
+    for (i = 0; fine && i < n; i++)
+        fine = is_as_written(s, held[i], which[i]);
+    channi_fetch_done(f);
+    if (fine && rng_below(r, 4) == 0) {
+        fine = channi_cache_whole(s->cache, s->list[file], &whole) == OK &&
+               is_as_written(s, &whole.image, file);
+        if (fine)
+            channi_cache_whole_done(s->cache, &whole);
+    }
+    return fine;
+}
+
+static void *read_on(void *arg)
+{
+    struct reader *me = arg;
+    struct rng r = rng_at(me->seed, 1);
+    struct channi_fetch *f = channi_fetch_create(me->shelf->cache);
+
+    me->fine = f;
+    for (size_t i = 0; me->fine && i < me->rounds; i++)
+        me->fine = one_search(me->shelf, f, &r);
+    channi_fetch_destroy(f);
+    return NULL;
+}
+
+/* Four threads, with space for a few clusters and descriptors: every returned cluster is right
+   while it is pinned. */
+static void test_threads(void **state)
+{
+    (void)state;
+    for (size_t run = 0; run < 20; run++) {
+        struct channi_cache_options options = ways[run % WAYS];
+        struct reader readers[4];
+        pthread_t threads[4];
+        struct shelf s;
+
+        options.budget_bytes = run % 5 * 50000;
+        options.files_max = run % 3 ? 2 + run % 7 : 0;
+        shelf_begin(&s, run & 4 ? WITH_COLD | WITH_CODES : 0, options);
+        for (size_t i = 0; i < 4; i++) {
+            readers[i] = (struct reader){ .shelf = &s,
+                                          .seed = test_seed() + run * 4 + i,
+                                          .rounds = 400 / test_scale() };
+            assert_int_equal(pthread_create(&threads[i], NULL, read_on, readers + i), 0);
+        }
+        for (size_t i = 0; i < 4; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        for (size_t i = 0; i < 4; i++)
+            if (!readers[i].fine)
+                fail_msg("run %zu, reader %zu: %s", run, i, s.f.bench.error.text);
+        assert_true(counts_of(&s).evictions > 0);
+        shelf_end(&s);
+    }
+}
+
+/* Tests the protocol of pins alone: two threads pin and unpin one cluster, a few instructions
+   apart, while it is read, unpinned and evicted. A thread with a pin must see it completely. */
+struct hammer {
+    struct shelf *shelf;
+    atomic_bool *end;
+    atomic_size_t lost; /* pins that found it evicted: the threads did overlap */
+    bool fine;
+};
+
+static void *hammer_on(void *arg)
+{
+    struct hammer *me = arg;
+    struct channi_cache_slot *slot = me->shelf->bases[0].slot;
+
+    bool had = false;
+
+    me->fine = true;
+    for (size_t round = 0; !atomic_load_explicit(me->end, memory_order_relaxed); round++) {
+        for (volatile size_t i = 0; i < round % 300; i = i + 1)
+            ;
+        if (channi_slot_pin(slot)) {
+            const struct channi_cluster_contents *c = &me->shelf->filed[0].contents;
+
+            me->fine &= slot->image.n == c->n && slot->image.ids[c->n - 1] == c->ids[c->n - 1];
+            channi_slot_unpin(slot);
+            had = true;
+        } else if (had) {
+            atomic_fetch_add(&me->lost, 1);
+            had = false;
+        }
+    }
+    return NULL;
+}
+
+static void test_pin_against_eviction(void **state)
+{
+    (void)state;
+    struct hammer hammers[2];
+    pthread_t threads[2];
+    atomic_bool end = false;
+    struct shelf s;
+    struct channi_cache_counts c;
+
+    shelf_begin(&s, 0, (struct channi_cache_options){ .budget_bytes = 0 });
+    for (size_t i = 0; i < 2; i++) {
+        hammers[i] = (struct hammer){ .shelf = &s, .end = &end };
+        assert_int_equal(pthread_create(&threads[i], NULL, hammer_on, hammers + i), 0);
+    }
+    for (size_t i = 0;
+         i < 600000 / test_scale() && (atomic_load(&hammers[0].lost) < 5000 / test_scale() ||
+                                       atomic_load(&hammers[1].lost) < 5000 / test_scale());
+         i++) {
+        assert_ok(channi_cache_pin(s.cache, s.bases[0].slot), &s.f.bench.error);
+        channi_slot_unpin(s.bases[0].slot);
+        channi_cache_trim(s.cache);
+    }
+    atomic_store(&end, true);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(hammers[i].fine);
+    }
+    channi_cache_trim(s.cache);
+    c = counts_of(&s);
+    assert_true(c.evictions > 0 && c.evictions <= c.reads);
+    print_message("%zu and %zu side by side\n", atomic_load(&hammers[0].lost),
+                  atomic_load(&hammers[1].lost));
+    assert_int_equal(c.resident_bytes, 0);
+    shelf_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_pin_against_eviction),
+    };
+
+    return test_run("channi_cache_threads", tests);
+}

@@ -1,0 +1,207 @@
+/* test_checkpoint.c - checkpoints and saves during commits, searches and maintenance: each captures
+ * one moment, and log and files stay bounded. */
+#include <pthread.h>
+
+#include "tests/unit/channi/files/crash.h"
+
+struct beside {
+    struct crash *c;
+    atomic_bool stop;
+    atomic_size_t checkpoints, searches;
+};
+
+static void *checkpoints(void *arg)
+{
+    struct beside *b = arg;
+
+    while (!atomic_load(&b->stop)) {
+        if (channi_checkpoint(b->c->s) == OK)
+            atomic_fetch_add(&b->checkpoints, 1);
+        usleep(2000);
+    }
+    return NULL;
+}
+
+static void *searches(void *arg)
+{
+    struct beside *b = arg;
+    uint64_t ids[5];
+    float distances[5];
+
+    for (size_t i = 0; !atomic_load(&b->stop); i++)
+        if (crash_nearest(b->c, i % CRASH_IDS, ids, distances, 5) == OK)
+            atomic_fetch_add(&b->searches, 1);
+    return NULL;
+}
+
+static bool is_enough(struct beside *b)
+{
+    return atomic_load(&b->checkpoints) > 3 && atomic_load(&b->searches) > 10;
+}
+
+static void beside(int64_t maintenance, int64_t inside)
+{
+    static struct crash c;
+    struct beside b = { .c = &c };
+    struct channi_params p = crash_params();
+    struct rng r = rng_at(test_seed(), 21);
+    pthread_t threads[2];
+    bool more;
+
+    p.maintenance = maintenance;
+    p.background_threads = 2;
+    p.cluster_index = inside;
+    p.history = inside == INSIDE_SCAN ? 9 : 0;
+    crash_begin(&c, p);
+    crash_bench(&c);
+    assert_ok(crash_create(&c), &c.bench.error);
+    assert_int_equal(pthread_create(&threads[0], NULL, checkpoints, &b), 0);
+    assert_int_equal(pthread_create(&threads[1], NULL, searches, &b), 0);
+    /* More updates if the other threads were not scheduled meanwhile. */
+    for (size_t i = 0; i < 300 || (i < 30000 && !is_enough(&b)); i++) {
+        struct crash_op op = crash_pick(&c, &r, 1 + rng_below(&r, 60));
+        if (i == 0)
+            op = (struct crash_op){ .first = 0, .n = 130, .put = true };
+        assert_ok(crash_apply(&c, op), &c.bench.error);
+        crash_note(&c, op);
+        if (i % 50 == 49)
+            assert_ok(channi_maintain(&c.s->base, 0, &more), &c.bench.error);
+    }
+    atomic_store(&b.stop, true);
+    for (size_t i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(is_enough(&b));
+    crash_expect(&c, "beside");
+    const uint64_t version = crash_version(&c);
+    /* Maintenance after the last manifest is not in it; the commits are in the log. */
+    crash_close(&c);
+    crash_bench(&c);
+    assert_ok(crash_load(&c), &c.bench.error);
+    assert_int_equal(crash_version(&c), version);
+    crash_expect(&c, "opened again");
+    crash_close(&c);
+    crash_end(&c);
+}
+
+static void test_beside(void **state)
+{
+    (void)state;
+    beside(CHANNI_INLINE, INSIDE_GRAPH);
+    beside(CHANNI_BACKGROUND, INSIDE_SCAN);
+    beside(CHANNI_BACKGROUND, INSIDE_CODES);
+}
+
+static uint64_t bytes_of(const char *dir, const char *like, size_t *files)
+{
+    DIR *d = opendir(dir);
+    uint64_t sum = 0;
+    struct stat st;
+
+    assert_non_null(d);
+    *files = 0;
+    for (const struct dirent *e = readdir(d); e; e = readdir(d))
+        if (strstr(e->d_name, like) && fstatat(dirfd(d), e->d_name, &st, 0) == 0) {
+            sum += (uint64_t)st.st_size;
+            ++*files;
+        }
+    closedir(d);
+    return sum;
+}
+
+/* checkpoint_mb of log, or of files that only the manifest needs, trigger a checkpoint. */
+static void test_due(void **state)
+{
+    (void)state;
+    static struct crash c;
+    struct rng r = rng_at(test_seed(), 22);
+    struct channi_params p = crash_params();
+    enum { DUE = 40000 };
+    size_t files = 0, most = 0;
+    uint64_t bytes = 0;
+
+    p.checkpoint_mb = 1;
+    crash_begin(&c, p);
+    crash_bench(&c);
+    assert_ok(crash_create(&c), &c.bench.error);
+    for (size_t i = 0; i < 500; i++) {
+        struct crash_op op = crash_pick(&c, &r, 1 + rng_below(&r, 60));
+        if (i == 0)
+            op = (struct crash_op){ .first = 0, .n = 130, .put = true };
+        op.abort = false;
+        /* Rows are too small to reach a megabyte soon. */
+        if (atomic_load(&c.s->durable.due_at) > DUE)
+            atomic_store(&c.s->durable.due_at, DUE);
+        assert_ok(crash_apply(&c, op), &c.bench.error);
+        crash_note(&c, op);
+        bytes = bytes_of(c.dir, ".clu", &files);
+        most = files > most ? files : most;
+        const struct channi_layout *l = atomic_load(&c.s->now)->layout;
+        uint64_t needed = 0;
+        for (uint32_t cid = 0; cid < l->n_clusters; cid++)
+            if (l->clusters[cid] && l->clusters[cid]->base)
+                needed += l->clusters[cid]->base->file_bytes;
+        assert_true(bytes <= needed + 4 * DUE);
+        assert_true(bytes_of(c.dir, "journal.", &files) <= 4 * DUE);
+    }
+    print_message("           %zu checkpoints, %zu files at most\n",
+                  (size_t)atomic_load(&c.s->counters.checkpoints), most);
+    assert_true(atomic_load(&c.s->counters.checkpoints) > 3);
+    crash_expect(&c, "at the end");
+    crash_close(&c);
+    crash_end(&c);
+}
+
+/* A snapshot's files survive new manifests, and are removed when it is released. */
+static void test_snapshot(void **state)
+{
+    (void)state;
+    static struct crash c;
+    uint64_t version = 0;
+    size_t before = 0, pinned = 0, after = 0;
+
+    crash_begin(&c, crash_params());
+    crash_bench(&c);
+    assert_ok(crash_stream(&c, 20, true, NULL), &c.bench.error);
+    assert_ok(channi_checkpoint(c.s), &c.bench.error);
+    (void)bytes_of(c.dir, ".clu", &before);
+    assert_ok(channi_snapshot(&c.s->base, &version), &c.bench.error);
+    bool then[CRASH_IDS];
+    memcpy(then, c.stored, sizeof then);
+    crash_go_on(&c, 60);
+    assert_ok(channi_checkpoint(c.s), &c.bench.error);
+    assert_ok(channi_checkpoint(c.s), &c.bench.error);
+    crash_expect(&c, "pinned");
+    (void)bytes_of(c.dir, ".clu", &pinned);
+    for (size_t id = 0; id < CRASH_IDS; id++) {
+        uint64_t found = ID_NONE;
+        float distance = 0;
+        struct channi_knobs knobs;
+        const struct search_request request = {
+            { c.rows[id], 1, CRASH_DIM, ELEMENT_U8 }, 1, &knobs, NULL, 1
+        };
+        struct search_result result = { .ids = &found, .distances = &distance };
+        param_defaults(channi_ops.knobs, &knobs);
+        knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
+        assert_ok(channi_search_as_of(&c.s->base, version, &request, &result), &c.bench.error);
+        assert_true(found < CRASH_IDS && then[found]);
+        assert_true(!then[id] || distance == 0);
+    }
+    assert_ok(channi_release(&c.s->base, version), &c.bench.error);
+    crash_expect(&c, "released");
+    (void)bytes_of(c.dir, ".clu", &after);
+    print_message("           %zu files, %zu while it was pinned, %zu after\n", before, pinned,
+                  after);
+    assert_true(after < pinned);
+    crash_close(&c);
+    crash_end(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_due),
+        cmocka_unit_test(test_snapshot),
+    };
+    return test_run("channi_checkpoint", tests);
+}

@@ -1,0 +1,210 @@
+/* test_catch_up.c - rows that are inserted and deleted while clusters are replaced are caught up:
+ * every id stays in one place, readers keep their views, and routes are only added. */
+#include "tests/unit/channi/maintenance/replace.h"
+
+/* ------------------------------------------------------------------------------- catch-up */
+
+static size_t between_from; /* the first row that is inserted meanwhile */
+
+/* Inserts some rows, deletes some, deletes one of the new ones, and deletes and reinserts one. */
+static void traffic(struct book *b)
+{
+    const size_t first = between_from;
+
+    assert_ok(book_insert(b, first, 25), &b->bench.error);
+    for (size_t i = 0; i < 30; i++)
+        assert_ok(book_remove(b, book_any(b)), &b->bench.error);
+    if (b->stored[first + 3])
+        assert_ok(book_remove(b, first + 3), &b->bench.error);
+    const uint64_t id = book_any(b);
+    assert_ok(book_remove(b, id), &b->bench.error);
+    assert_ok(book_insert(b, id, 1), &b->bench.error);
+    between_from += 25;
+}
+
+static void carry_over(int64_t history, enum channi_inside inside)
+{
+    struct channi_params params = book_defaults();
+    struct book b;
+    struct plan plan = { .between = traffic };
+
+    params.history = history;
+    params.cluster_index = inside;
+    params.eps0 = 12;
+    open_built(&b, params, ELEMENT_U8, 400);
+    between_from = 400;
+    for (size_t round = 0; round < 7; round++) {
+        plan.n = 1 + round % 3;
+        plan.n_parts = 1 + round % 4;
+        plan.successor = round % 2 == 0;
+        plan.seed = test_seed() + round;
+        largest(&b, plan.cids, plan.n);
+        assert_ok(replace(&b, &plan), &b.bench.error);
+        book_check(&b);
+        book_expect(&b, 10, 10);
+    }
+    assert_true(book_counter(&b, caught_up) > 0);
+    book_close(&b);
+}
+
+static void test_carry_over(void **state)
+{
+    (void)state;
+    print_message("seed %" PRIu64 "\n", test_seed());
+    carry_over(0, INSIDE_GRAPH);
+    carry_over(0, INSIDE_CODES);
+    carry_over(50, INSIDE_SCAN);
+    carry_over(3, INSIDE_GRAPH);
+}
+
+/* A row that is caught up goes to the new cluster with the nearest root. */
+static void one_more(struct book *b)
+{
+    assert_ok(book_insert(b, between_from, 1), &b->bench.error);
+}
+
+static void test_carried_to_the_nearest(void **state)
+{
+    (void)state;
+    struct book b;
+    size_t tried = 0;
+
+    open_built(&b, book_defaults(), ELEMENT_F32, 400);
+    for (between_from = 400; between_from < 440; between_from++) {
+        struct plan plan = { .n_parts = 3,
+                             .seed = test_seed() + between_from,
+                             .between = one_more };
+        struct channi_place place;
+        const uint64_t carried = book_counter(&b, caught_up);
+
+        plan.n = count_clusters(&b) < 4 ? count_clusters(&b) : 4;
+        largest(&b, plan.cids, plan.n);
+        assert_ok(replace(&b, &plan), &b.bench.error);
+        if (book_counter(&b, caught_up) == carried)
+            continue; /* it was in another cluster */
+        assert_true(channi_place_of(book_channi(&b), between_from, &place));
+        const double here =
+            book_distance(&b, book_row(&b, between_from), cluster_of(&b, place.cid)->site);
+        for (uint32_t r = layout_of(&b)->routes->n - 3; r < layout_of(&b)->routes->n; r++)
+            assert_true(here <= book_distance(&b, book_row(&b, between_from),
+                                              segmented_at(&book_channi(&b)->route_rows, r)) +
+                                    1e-5);
+        tried++;
+    }
+    assert_true(tried > 5);
+    book_check(&b);
+    book_close(&b);
+}
+
+/* Kept versions do not change: rows that have died since are in the new files. */
+static void test_history(void **state)
+{
+    (void)state;
+    struct channi_params params = book_defaults();
+    bool stored[ROWS];
+    struct book b;
+
+    params.history = 1000;
+    open_built(&b, params, ELEMENT_U8, 400);
+    for (size_t round = 0; round < 5; round++) {
+        struct plan plan = { .n = 2, .n_parts = 2, .successor = true, .seed = test_seed() + round };
+        const uint64_t version = book_version(&b);
+
+        memcpy(stored, b.stored, sizeof stored);
+        for (size_t i = 0; i < 40; i++)
+            assert_ok(book_remove(&b, book_any(&b)), &b.bench.error);
+        largest(&b, plan.cids, 2);
+        assert_ok(replace(&b, &plan), &b.bench.error);
+        book_check(&b);
+        for (size_t i = 0; i < 10; i++)
+            book_expect_at(&b, version, stored, book_row(&b, 37 * i), 10);
+        book_expect(&b, 10, 10);
+    }
+    book_close(&b);
+}
+
+/* --------------------------------------------------------------------------------- routes */
+
+/* An image of routes that is referenced stays equal byte for byte, whatever is added. */
+static void test_routes_append_only(void **state)
+{
+    (void)state;
+    struct book b;
+    struct {
+        struct channi_view *view;
+        unsigned char *block, *rows;
+        uint32_t *cid;
+    } held[12];
+    const size_t n_held = sizeof held / sizeof *held;
+
+    open_built(&b, book_defaults(), ELEMENT_U8, 500);
+    struct channi *c = book_channi(&b);
+    for (size_t i = 0; i < n_held; i++) {
+        struct plan plan = {
+            .n = 1 + i % 2, .n_parts = 2, .successor = i % 3 > 0, .seed = test_seed() + i
+        };
+        struct channi_view *view = atomic_load(&c->now);
+        const struct channi_routes *r = view->layout->routes;
+
+        (void)atomic_fetch_add(&view->refs, 1);
+        held[i].view = view;
+        held[i].block = malloc(r->block_bytes);
+        held[i].cid = malloc(r->n * sizeof *r->cid);
+        held[i].rows = malloc(r->n * b.row_bytes);
+        assert_true(held[i].block && held[i].cid && held[i].rows);
+        memcpy(held[i].block, r->block, r->block_bytes);
+        memcpy(held[i].cid, r->cid, r->n * sizeof *r->cid);
+        for (uint32_t j = 0; j < r->n; j++)
+            memcpy(held[i].rows + j * b.row_bytes, segmented_at(&c->route_rows, j), b.row_bytes);
+        largest(&b, plan.cids, plan.n);
+        assert_ok(replace(&b, &plan), &b.bench.error);
+        assert_true(layout_of(&b)->routes->n > r->n);
+    }
+    for (size_t i = 0; i < n_held; i++) {
+        const struct channi_routes *r = held[i].view->layout->routes;
+
+        assert_memory_equal(r->block, held[i].block, r->block_bytes);
+        assert_memory_equal(r->cid, held[i].cid, r->n * sizeof *r->cid);
+        for (uint32_t j = 0; j < r->n; j++)
+            assert_memory_equal(r->rows.chunks[j / SEGMENTED_CHUNK] +
+                                    j % SEGMENTED_CHUNK * b.row_bytes,
+                                held[i].rows + j * b.row_bytes, b.row_bytes);
+        free(held[i].block);
+        free(held[i].cid);
+        free(held[i].rows);
+        channi_view_unref(c, held[i].view);
+    }
+    book_check(&b); /* files that only they kept are removed too */
+    book_close(&b);
+}
+
+/* Without the growing graph, as after a load, the next addition rebuilds it from the image. */
+static void test_routes_thawed(void **state)
+{
+    (void)state;
+    struct book b;
+    struct plan plan = { .n = 1, .n_parts = 3, .successor = true, .seed = test_seed() };
+
+    open_built(&b, book_defaults(), ELEMENT_F32, 500);
+    struct channi *c = book_channi(&b);
+    graph_destroy(c->top);
+    c->top = NULL;
+    const uint32_t n = layout_of(&b)->routes->n;
+    largest(&b, plan.cids, 1);
+    assert_ok(replace(&b, &plan), &b.bench.error);
+    assert_int_equal(layout_of(&b)->routes->n, n + 2);
+    assert_int_equal(graph_live(c->top), n + 2);
+    book_check(&b);
+    book_expect(&b, 20, 10);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_carry_over),    cmocka_unit_test(test_carried_to_the_nearest),
+        cmocka_unit_test(test_history),       cmocka_unit_test(test_routes_append_only),
+        cmocka_unit_test(test_routes_thawed),
+    };
+    return test_run("channi_carry", tests);
+}

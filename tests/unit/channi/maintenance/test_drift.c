@@ -1,0 +1,234 @@
+/* test_drift.c - maintenance with outliers and with drifting rows. */
+#include "algorithms/channi/maintenance/division.h"
+#include "algorithms/channi/search/route.h"
+#include "tests/unit/channi/maintenance/maintenance.h"
+
+/* -------------------------------------------------------------------------------- outliers */
+
+/* The cluster of a search with nprobe 1, by a scan: of the five nearest by route the one nearest by
+   root or route. */
+static uint32_t probed_cluster(struct book *b, const void *row, double *least)
+{
+    enum { CANDIDATES = 5 };
+    const struct channi_layout *l = layout_of(b);
+    uint32_t cids[CANDIDATES + 1], best = CID_NONE;
+    double distances[CANDIDATES + 1];
+    size_t n = 0;
+
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++) {
+        double d = INFINITY;
+        size_t at = n;
+
+        for (uint32_t r = 0; r < l->routes->n; r++)
+            if (l->routes->cid[r] == cid)
+                d = fmin(d, book_distance(b, row, channi_route_row(book_channi(b), r)));
+        if (!l->clusters[cid])
+            continue;
+        for (; at > 0 && distances[at - 1] > d; at--) {
+            distances[at] = distances[at - 1];
+            cids[at] = cids[at - 1];
+        }
+        distances[at] = d;
+        cids[at] = cid;
+        n += n < CANDIDATES;
+    }
+    *least = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const double d = fmin(distances[i], book_distance(b, row, l->clusters[cids[i]]->site));
+
+        if (d < *least) {
+            *least = d;
+            best = cids[i];
+        }
+    }
+    return best;
+}
+
+/* A search scans one cluster, and the OOD clusters with roots within (1 + reach)
+   times its route. */
+static void expect_reach(struct book *b, double reach)
+{
+    const struct channi_layout *l = layout_of(b);
+    struct channi_knobs knobs = book_knobs();
+    struct book_answer answer;
+    size_t within = 0, touched = 0, all = 0;
+
+    knobs.nprobe = 1;
+    knobs.top_ef = 1 << 20;
+    knobs.ood_probe = 1 << 20;
+    knobs.ood_reach = reach;
+    for (size_t i = 0; i < b->capacity; i += 7) {
+        const void *row = book_row(b, i);
+        uint32_t nearest = CID_NONE;
+        double least = INFINITY;
+
+        nearest = probed_cluster(b, row, &least);
+        for (uint32_t o = 0; o < l->n_ood; o++) {
+            const double d = book_distance(b, row, cluster_of(b, l->ood[o])->site);
+            all += l->ood[o] != nearest;
+            within += l->ood[o] != nearest && sqrt(d) <= (1 + reach) * sqrt(least) * (1 + 1e-5);
+        }
+        const uint64_t before = book_counter(b, ood_touched);
+        assert_ok(book_search_at(b, ROW_VOID, row, 5, &knobs, &answer), &b->bench.error);
+        touched += book_counter(b, ood_touched) - before;
+    }
+    assert_true(all > 0);
+    assert_int_equal(touched, reach > 0 ? within : all);
+    assert_true(reach == 0 || reach > 10 || touched < all);
+}
+
+/* One row in twenty is six deviations farther from its centre than the others' mean. All rows are
+   in one cluster, which is split until no cluster is too large. */
+static void test_planted_outliers(void **state)
+{
+    (void)state;
+    enum { N = 6000, DIM = 16, CENTRES = 6 };
+    struct channi_params p = fifty();
+    struct book b;
+    float centres[CENTRES][DIM];
+    size_t found = 0, out = 0, others = 0;
+
+    p.target_cluster = 400;
+    p.expected_n = 100;
+    p.maintenance = CHANNI_EXPLICIT;
+    book_open(&b, p, ELEMENT_F32, DIM, N, 1);
+    for (size_t i = 0; i < CENTRES * DIM; i++)
+        centres[i / DIM][i % DIM] = (float)(6 * rng_normal(&b.rng));
+    for (size_t i = 0; i < N; i++) {
+        float *row = book_row(&b, i);
+        double length = 0;
+
+        for (size_t j = 0; j < DIM; j++) {
+            row[j] = (float)rng_normal(&b.rng);
+            length += (double)row[j] * (double)row[j];
+        }
+        for (size_t j = 0; j < DIM; j++)
+            row[j] = centres[i % CENTRES][j] +
+                     row[j] * (i % 20 ? 1 : (float)((sqrt(DIM) + 6 * sqrt(0.5)) / sqrt(length)));
+    }
+    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+    assert_int_equal(clusters_of(&b), 1);
+    assert_ok(book_insert(&b, 100, N - 100), &b.bench.error);
+    work_off(&b, 0);
+    book_check(&b);
+    for (size_t i = 0; i < N; i++) {
+        const bool in = cluster_of(&b, cid_of(&b, i))->kind == CLUSTER_OOD;
+
+        out += i % 20 == 0;
+        found += in && i % 20 == 0;
+        others += in && i % 20 != 0;
+    }
+    print_message("seed %" PRIu64 ": %zu of %zu outliers in %u clusters of their own with %zu of "
+                  "%zu others; %" PRIu64 " splits to %zu clusters\n",
+                  test_seed(), found, out, layout_of(&b)->n_ood, others, N - out,
+                  book_counter(&b, splits), clusters_of(&b));
+    assert_true((double)found >= 0.95 * (double)out);
+    assert_true((double)others <= 0.05 * (double)(N - out));
+    for (double reach = 0; reach < 2; reach += 0.25)
+        expect_reach(&b, reach);
+    book_expect(&b, 20, 10);
+    book_close(&b);
+}
+
+/* ---------------------------------------------------------------------------------- drift */
+
+struct drift {
+    double routes, misrouted; /* mean distance of root and route / mean_d; share of rows */
+    size_t n_routes, n_clusters;
+};
+
+static struct drift drift_of(struct book *b)
+{
+    struct channi *c = book_channi(b);
+    struct channi_scratch *x = channi_scratch_take(c);
+    const struct channi_layout *l = layout_of(b);
+    struct drift d = { .n_clusters = clusters_of(b) };
+    size_t rows = 0;
+    double checked = 0;
+
+    for (uint32_t i = 0; i < l->n_clusters; i++)
+        if (l->clusters[i] && l->clusters[i]->mean_d > 0) {
+            d.routes += sqrt((double)l->clusters[i]->drift) / (double)l->clusters[i]->mean_d;
+            d.n_routes += l->clusters[i]->n_routes;
+        }
+    d.routes /= (double)d.n_clusters;
+    for (size_t i = 0; i < b->capacity; i++) {
+        uint32_t cid;
+
+        if (!b->stored[i])
+            continue;
+        assert_ok(channi_route(c, x, l, book_row(b, i), 64, &cid, &checked), &b->bench.error);
+        d.misrouted += cid != cid_of(b, i);
+        rows++;
+    }
+    d.misrouted /= (double)rows;
+    channi_scratch_give(c, x);
+    return d;
+}
+
+/* Drifting data: each generation's rows are a step further on, and the oldest are deleted. */
+static void drift_run(bool reroute, struct drift *last)
+{
+    enum { GENERATIONS = 50, ROWS = 250, ALIVE = 4 };
+    struct channi_params p = twenty();
+    struct book b;
+    float centres[8][8], way[8][8];
+    uint64_t ids[ROWS];
+
+    p.reroute = reroute;
+    book_open(&b, p, ELEMENT_F32, 8, GENERATIONS * ROWS, 1);
+    for (size_t i = 0; i < 64; i++) {
+        centres[i / 8][i % 8] = (float)(2 * rng_normal(&b.rng));
+        way[i / 8][i % 8] = (float)(0.06 * rng_normal(&b.rng));
+    }
+    for (size_t g = 0; g < GENERATIONS; g++) {
+        for (size_t i = g * ROWS; i < (g + 1) * ROWS; i++)
+            for (size_t j = 0; j < 8; j++)
+                ((float *)book_row(&b, i))[j] = centres[i % 8][j] + (float)g * way[i % 8][j] +
+                                                (float)(0.3 * rng_normal(&b.rng));
+        assert_ok(book_insert(&b, g * ROWS, ROWS), &b.bench.error);
+        for (size_t i = 0; i < ROWS; i++)
+            ids[i] = (g - ALIVE) * ROWS + i;
+        if (g >= ALIVE)
+            assert_ok(book_remove_some(&b, ids, ROWS), &b.bench.error);
+        if (g % 5 == 4)
+            book_check(&b);
+        if (g % 10 == 9 || g == 4) {
+            *last = drift_of(&b);
+            print_message("reroute %d, generation %zu: drift %.2f of the mean distance, %.4f "
+                          "misrouted, %zu routes to %zu clusters, %" PRIu64 " rerouted\n",
+                          reroute, g + 1, last->routes, last->misrouted, last->n_routes,
+                          last->n_clusters, book_counter(&b, reroutes));
+        }
+    }
+    book_expect(&b, 20, 10);
+    struct channi_knobs knobs = book_knobs();
+    knobs.nprobe = 3;
+    print_message("recall with 3 of %zu clusters: %.4f\n", last->n_clusters,
+                  book_recall(&b, 300, 10, &knobs));
+    assert_true(book_counter(&b, splits) > 10 && book_counter(&b, merges) > 10);
+    assert_true((book_counter(&b, reroutes) > 0) == reroute);
+    book_close(&b);
+}
+
+static void test_drift(void **state)
+{
+    (void)state;
+    struct drift without, with;
+
+    /* A cluster stays where its rows were filed; one that moves leaves its rows and
+       its route behind. */
+    drift_run(false, &without);
+    drift_run(true, &with);
+    assert_true(without.routes < 1 && with.routes < 1);
+    assert_true(without.misrouted < .3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_planted_outliers),
+        cmocka_unit_test(test_drift),
+    };
+    return test_run("channi_drift", tests);
+}

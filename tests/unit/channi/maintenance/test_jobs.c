@@ -1,0 +1,353 @@
+/* test_jobs.c - the queue of maintenance jobs: waiting for latches, several threads, a budget,
+   and failing jobs. */
+#include <errno.h>
+
+#include "algorithms/channi/index.h"
+#include "algorithms/channi/jobs/jobs.h"
+#include "algorithms/channi/stats/stats.h"
+#include "algorithms/channi/versions/latch.h"
+#include "tests/unit/channi/maintenance/maintenance.h"
+
+/* ------------------------------------------------------------------------------- threads */
+
+static void test_threads(void **state)
+{
+    (void)state;
+    for (size_t threads = 1; threads <= 4; threads += 3) {
+        struct channi_params p = twenty();
+        struct book b;
+
+        p.maintenance = CHANNI_EXPLICIT;
+        book_open(&b, p, ELEMENT_F32, 8, 4000, threads);
+        book_fill(&b, 0, 4000, 16, 0.3);
+        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        assert_ok(book_insert(&b, 100, 900), &b.bench.error);
+        for (size_t round = 0; round < 3; round++) {
+            assert_ok(book_insert(&b, 1000 + 1000 * round, 1000), &b.bench.error);
+            starve_some(&b, 4);
+            work_off(&b, 0);
+            book_check(&b);
+            book_expect(&b, 10, 10);
+        }
+        assert_true(book_counter(&b, splits) > 10);
+        assert_true(book_counter(&b, merges) > 0);
+        book_close(&b);
+    }
+}
+
+static void set_all_busy(struct channi *c, uint32_t n_clusters, bool busy)
+{
+    for (uint32_t cid = 0; cid < n_clusters; cid++) {
+        struct channi_latch *latch = segmented_at(&c->latches, cid);
+
+        atomic_store(&latch->busy, busy);
+    }
+}
+
+/* The latches of the clusters are taken without a job: each job is tried, one of them twice, and
+   the call ends with all still queued. */
+static void test_in_vain(void **state)
+{
+    (void)state;
+    struct book b;
+    bool more;
+    struct channi_params p = book_defaults();
+
+    p.maintenance = CHANNI_EXPLICIT;
+    p.expected_n = 100;
+    book_open(&b, p, ELEMENT_F32, 8, 400, 1);
+    book_fill(&b, 0, 400, 8, 0.2);
+    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+    assert_ok(book_insert(&b, 100, 300), &b.bench.error);
+    struct channi *c = book_channi(&b);
+    const uint32_t n_clusters = layout_of(&b)->n_clusters;
+    const size_t queued = channi_queued(c);
+    assert_true(queued > 3);
+    set_all_busy(c, n_clusters, true);
+    assert_ok(channi_ops.maintain(b.index, 0, &more), &b.bench.error);
+    assert_true(more);
+    assert_int_equal(book_counter(&b, requeued), queued + 1);
+    assert_int_equal(book_counter(&b, job_errors), 0);
+    assert_int_equal(channi_queued(c), queued);
+    set_all_busy(c, n_clusters, false);
+    work_off(&b, 0);
+    assert_int_equal(book_counter(&b, requeued), queued + 1);
+    book_check(&b);
+    book_expect(&b, 5, 10);
+    book_close(&b);
+}
+
+/* ---------------------------------------------------------------------------------- budget */
+
+static void test_budget(void **state)
+{
+    (void)state;
+    struct channi_params p = fifty();
+    struct book b;
+    size_t calls = 0;
+    bool more = true;
+
+    p.maintenance = CHANNI_EXPLICIT;
+    book_open(&b, p, ELEMENT_F32, 8, 3000, 1);
+    book_fill(&b, 0, 3000, 16, 0.3);
+    assert_ok(book_insert(&b, 0, 500), &b.bench.error);
+    assert_ok(book_insert(&b, 500, 2500), &b.bench.error);
+    assert_int_equal(book_counter(&b, splits), 0);
+    assert_true(channi_queued(book_channi(&b)) > 3);
+    for (; more; calls++) {
+        const uint64_t jobs = book_counter(&b, splits) + book_counter(&b, compactions) +
+                              book_counter(&b, merges) + book_counter(&b, refused_splits);
+
+        assert_ok(channi_ops.maintain(b.index, 1, &more), &b.bench.error);
+        assert_true(book_counter(&b, splits) + book_counter(&b, compactions) +
+                        book_counter(&b, merges) + book_counter(&b, refused_splits) <=
+                    jobs + 1); /* one job is past the budget */
+        assert_true(calls < 1000);
+    }
+    assert_true(calls > 5);
+    book_check(&b);
+    book_expect(&b, 20, 10);
+    book_close(&b);
+}
+
+/* --------------------------------------------------------------------------------- failures */
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    bool done = false;
+
+    for (size_t at = 1; !done; at += 1 + at / 8) {
+        struct channi_params p = fifty();
+        struct book b;
+        bool more;
+
+        p.maintenance = CHANNI_EXPLICIT;
+        p.target_cluster = 20;
+        p.split_max = 40;
+        p.expected_n = 100;
+        book_open(&b, p, ELEMENT_F32, 4, 400, 1);
+        book_fill(&b, 0, 400, 5, 0.3);
+        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        assert_ok(book_insert(&b, 100, 300), &b.bench.error);
+        for (size_t i = 0; i < 60; i++)
+            assert_ok(book_remove(&b, i), &b.bench.error);
+        atomic_store(&b.bench.mem.calls, 0);
+        b.bench.mem.fail_at = at;
+        b.bench.mem.fail_after = at % 2;
+        const int rc = channi_ops.maintain(b.index, 0, &more);
+        b.bench.mem.fail_at = 0;
+        b.bench.mem.fail_after = false;
+        done = !b.bench.mem.failed;
+        if (rc != OK)
+            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+        book_check(&b);
+        book_expect(&b, 3, 10);
+        work_off(&b, 0);
+        book_check(&b);
+        book_expect(&b, 3, 10);
+        assert_true(book_counter(&b, splits) > 0);
+        book_close(&b);
+    }
+}
+
+struct full_disk {
+    bool full;
+    size_t calls;
+};
+
+static int no_room(void *to, const char *call)
+{
+    struct full_disk *disk = to;
+
+    if (!disk->full || strcmp(call, "write") != 0)
+        return 0;
+    disk->calls++;
+    return ENOSPC;
+}
+
+/* A commit whose maintenance fails is complete nevertheless; maintain() returns the error
+   and then retries. */
+static void test_full_disk(void **state)
+{
+    (void)state;
+    struct full_disk disk = { false, 0 };
+    const struct file_fault fault = { no_room, &disk };
+    const struct channi_opening opening = { .ops = &channi_ops, .fault = &fault };
+    struct channi_params p = fifty();
+    struct channi *c;
+    struct book b;
+    bool more;
+
+    p.expected_n = 100;
+    book_begin(&b, p, ELEMENT_F32, 8, 2000, 1);
+    assert_ok(channi_create_with(&c, &b.bench.env, &p, &opening), &b.bench.error);
+    b.index = &c->base;
+    book_fill(&b, 0, 2000, 16, 0.3);
+    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+    assert_ok(book_insert(&b, 100, 400), &b.bench.error);
+    disk.full = true;
+    for (size_t first = 500; first < 2000; first += 100) {
+        assert_ok(book_insert(&b, first, 100), &b.bench.error);
+        book_check(&b);
+    }
+    assert_true(disk.calls > 3);
+    assert_true(book_counter(&b, job_errors) > 3);
+    assert_true(channi_queued(c) > 0);
+    assert_code(channi_ops.maintain(b.index, 0, &more), ERR_IO, &b.bench.error);
+    assert_false(more); /* no job that could run now */
+    book_expect(&b, 10, 10);
+    disk.full = false;
+    work_off(&b, 0);
+    assert_true(book_counter(&b, splits) > 3);
+    book_check(&b);
+    book_expect(&b, 10, 10);
+    book_close(&b);
+}
+
+/* ------------------------------------------------------------------------------ reports */
+
+/* What inspect() shows in the node "maintenance", and stats() under the same names. */
+struct reported {
+    bool in_node;
+    size_t nodes;
+    double pending, running, over, under, backlog;
+};
+
+static void take_number(void *to, const char *name, double value)
+{
+    struct reported *r = to;
+
+    r->pending += strncmp(name, "pending_", 8) == 0 ? value : 0;
+    r->running += strncmp(name, "running_", 8) == 0 ? value : 0;
+    r->over += strcmp(name, "clusters_over_split_max") == 0 ? value : 0;
+    r->under += strcmp(name, "clusters_below_merge_min") == 0 ? value : 0;
+    r->backlog += strcmp(name, "backlog_bytes") == 0 ? value : 0;
+}
+
+static void take_shown(void *to, const char *name, double value)
+{
+    struct reported *r = to;
+
+    if (r->in_node)
+        take_number(to, name, value);
+}
+
+static void take_cell(void *to, const char *table, size_t row, const char *column, double value)
+{
+    (void)to, (void)table, (void)row, (void)column, (void)value;
+}
+
+static bool enter_node(void *to, const char *kind, uint64_t number)
+{
+    struct reported *r = to;
+
+    (void)number;
+    r->in_node = strcmp(kind, "maintenance") == 0;
+    r->nodes += r->in_node;
+    return r->in_node || strcmp(kind, "channi") == 0;
+}
+
+static void leave_node(void *to)
+{
+    ((struct reported *)to)->in_node = false;
+}
+
+static struct reported reports(const struct book *b)
+{
+    struct reported stats = { 0 }, shown = { 0 };
+    struct stat_sink sink = { .value = take_number, .cell = take_cell, .to = &stats };
+    const struct structure_sink structure = {
+        .enter = enter_node, .leave = leave_node, .number = take_shown, .to = &shown
+    };
+
+    assert_ok(channi_ops.stats(b->index, &sink), &b->bench.error);
+    assert_ok(channi_ops.inspect(b->index, &structure), &b->bench.error);
+    assert_int_equal(shown.nodes, 1);
+    assert_float_equal(shown.pending, stats.pending, 0);
+    assert_float_equal(shown.backlog, stats.backlog, 0);
+    return shown;
+}
+
+/* Waiting jobs are counted by kind, with the bytes that they concern; afterwards there are none. */
+static void test_health(void **state)
+{
+    (void)state;
+    struct channi_params p = book_defaults();
+    struct channi_health h;
+    struct book b;
+
+    p.maintenance = CHANNI_EXPLICIT;
+    p.expected_n = 100;
+    book_open(&b, p, ELEMENT_F32, 8, 400, 1);
+    book_fill(&b, 0, 400, 8, 0.2);
+    assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+    work_off(&b, 0);
+    assert_ok(book_insert(&b, 100, 300), &b.bench.error);
+    channi_health_of(book_channi(&b), layout_of(&b), &h);
+    assert_true(h.pending[JOB_SPLIT] > 0);
+    assert_true(h.over >= h.pending[JOB_SPLIT]);
+    const struct reported before = reports(&b);
+    assert_float_equal(before.pending, (double)channi_queued(book_channi(&b)), 0);
+    assert_float_equal(before.over, (double)h.over, 0);
+    assert_true(before.backlog >= (double)h.pending[JOB_SPLIT] * p.split_max * 8 * sizeof(float));
+    work_off(&b, 0);
+    const struct reported after = reports(&b);
+    assert_float_equal(after.pending + after.running + after.backlog, 0, 0);
+    book_close(&b);
+}
+
+/* ------------------------------------------------------------------------------- memory */
+
+static size_t bytes_of(const struct channi_cluster *cl)
+{
+    return cl->base->file_bytes +
+           atomic_load(&((struct channi_cluster *)(uintptr_t)cl)->delta.bytes);
+}
+
+/* A job waits while the clusters of others and its own have too many bytes together. Alone it goes
+   on whatever its size, so everything is done in the end. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct channi_taken first, second;
+    struct channi_params p = twenty();
+    struct book b;
+    bool taken;
+
+    p.maintenance = CHANNI_EXPLICIT;
+    p.cache_mb = 8;
+    book_open(&b, p, ELEMENT_F32, 8, 4000, 4);
+    book_fill(&b, 0, 4000, 16, 0.3);
+    assert_ok(book_insert(&b, 0, 1000), &b.bench.error);
+    work_off(&b, 0);
+    struct channi *c = book_channi(&b);
+    assert_int_equal(c->taken_bytes_most, 2 << 20);
+    c->taken_bytes_most = bytes_of(layout_of(&b)->clusters[0]);
+    assert_ok(channi_take(c, (uint32_t[]){ 0 }, 1, &first, &taken), &b.bench.error);
+    assert_true(taken);
+    assert_ok(channi_take(c, (uint32_t[]){ 1 }, 1, &second, &taken), &b.bench.error);
+    assert_false(taken);
+    channi_give(c, &first);
+    assert_ok(channi_take(c, (uint32_t[]){ 1, 0 }, 2, &second, &taken), &b.bench.error);
+    assert_true(taken);
+    channi_give(c, &second);
+    assert_int_equal(c->taken_bytes, 0);
+    assert_ok(book_insert(&b, 1000, 3000), &b.bench.error);
+    work_off(&b, 0);
+    assert_int_equal(c->taken_bytes, 0);
+    book_check(&b);
+    book_expect(&b, 10, 10);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads),   cmocka_unit_test(test_in_vain),
+        cmocka_unit_test(test_budget),    cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_full_disk), cmocka_unit_test(test_health),
+        cmocka_unit_test(test_memory),
+    };
+    return test_run("channi_jobs", tests);
+}

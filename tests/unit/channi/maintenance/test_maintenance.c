@@ -1,0 +1,246 @@
+/* test_maintenance.c - splits, merges and compactions one after another in one thread, and their
+ * effect on routes, roots and files. */
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/options.h"
+#include "algorithms/channi/versions/cluster.h"
+#include "tests/unit/channi/maintenance/maintenance.h"
+
+/* --------------------------------------------------------------------------------- growth */
+
+static void test_growth(void **state)
+{
+    (void)state;
+    const struct {
+        enum element element;
+        enum channi_inside inside;
+        size_t threads;
+        int64_t history;
+    } cases[] = { { ELEMENT_F32, INSIDE_GRAPH, 1, 0 },
+                  { ELEMENT_U8, INSIDE_SCAN, 3, 0 },
+                  { ELEMENT_F32, INSIDE_CODES, 1, 5 },
+                  { ELEMENT_U8, INSIDE_GRAPH, 1, 1000 } };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct channi_params p = fifty();
+        struct book b;
+
+        p.cluster_index = cases[i].inside;
+        p.history = cases[i].history;
+        p.eps0 = 12;
+        book_open(&b, p, cases[i].element, 12, 3000, cases[i].threads);
+        book_fill(&b, 0, 3000, 20, 0.3);
+        for (size_t first = 0; first < 3000; first += 100) {
+            assert_ok(book_insert(&b, first, 100), &b.bench.error);
+            book_check(&b);
+        }
+        assert_true(book_counter(&b, splits) > 0);
+        assert_true(book_counter(&b, compactions) > 0);
+        assert_int_equal(book_counter(&b, job_errors), 0);
+        assert_int_equal(channi_queued(book_channi(&b)), 0);
+        book_expect(&b, 20, 10);
+        work_off(&b, 0);
+        book_check(&b);
+        book_close(&b);
+    }
+}
+
+/* ------------------------------------------------------------------------------- one split */
+
+/* Inserts rows around the centre of one cluster until it is past its limit. Returns its cid. */
+static uint32_t overfill(struct book *b, size_t first)
+{
+    const uint32_t cid = cid_of(b, 0);
+    const struct channi_cluster *cl = cluster_of(b, cid);
+    size_t next = first;
+
+    for (; live_of(cluster_of(b, cid)) <= book_channi(b)->split_max; next++) {
+        assert_true(next < b->capacity);
+        for (size_t j = 0; j < b->dim; j++)
+            ((float *)book_row(b, next))[j] = ((const float *)(const void *)cl->site)[j] +
+                                              (float)(0.05 * rng_normal(&b->rng)) +
+                                              (float)(next % 2 && j == 0 ? 0.2 : 0);
+        assert_ok(book_insert(b, next, 1), &b->bench.error);
+    }
+    return cid;
+}
+
+static void open_explicit(struct book *b, struct channi_params p)
+{
+    p.maintenance = CHANNI_EXPLICIT;
+    book_open(b, p, ELEMENT_F32, 8, 2000, 1);
+    book_fill(b, 0, 400, 8, 0.2);
+    assert_ok(book_insert(b, 0, 400), &b->bench.error);
+    assert_non_null(layout_of(b)->routes);
+}
+
+/* The specification of a split: one old root changes, each new part gets a route, and the old file
+   name is kept. */
+static void test_a_split(void **state)
+{
+    (void)state;
+    struct book b;
+    struct before was;
+    double cost = 0;
+    bool busy;
+
+    struct channi_params p = fifty();
+    p.reassign_clusters = 0; /* no other cluster changes */
+    open_explicit(&b, p);
+    const uint32_t cid = overfill(&b, 400);
+    before_take(&was, &b);
+    assert_int_equal(channi_needs(book_channi(&b), cluster_of(&b, cid)), JOB_SPLIT);
+    assert_ok(channi_split(book_channi(&b), cid, &cost, &busy), &b.bench.error);
+    assert_false(busy);
+    assert_true(cost > 0);
+    assert_int_equal(book_counter(&b, splits), 1);
+    const size_t parts = book_counter(&b, split_parts), ood = book_counter(&b, ood_clusters);
+    assert_in_range(parts - ood, 2, 3);
+    assert_int_equal(layout_of(&b)->routes->n, was.n_routes + parts - 1);
+    size_t founded = 0;
+    for (uint32_t i = 0; i < layout_of(&b)->n_clusters; i++) {
+        const struct channi_cluster *cl = cluster_of(&b, i);
+        const bool old = i < was.n_clusters && was.clusters[i].there;
+
+        founded += cl && !old;
+        if (!old)
+            continue;
+        assert_non_null(cl);
+        assert_int_equal(cl->base->phash, was.clusters[i].phash);
+        assert_true((cl->base->version > was.clusters[i].file) == (i == cid));
+        assert_true(has_file(&b, cl->base));
+        if (i != cid)
+            assert_int_equal(cl->root_id, was.clusters[i].root_id);
+    }
+    assert_int_equal(founded, parts - 1);
+    for (uint32_t i = 0; i < was.n_routes; i++)
+        assert_int_equal(layout_of(&b)->routes->cid[i], was.routes[i].cid);
+    expect_routes_stay(&was, &b);
+    before_free(&was);
+    book_check(&b);
+    book_expect(&b, 20, 10);
+    book_close(&b);
+}
+
+static void test_a_split_without_reuse(void **state)
+{
+    (void)state;
+    struct channi_params p = fifty();
+    struct book b;
+    struct before was;
+    double cost = 0;
+    bool busy;
+
+    p.reuse = false;
+    open_explicit(&b, p);
+    const uint32_t cid = overfill(&b, 400);
+    before_take(&was, &b);
+    assert_ok(channi_split(book_channi(&b), cid, &cost, &busy), &b.bench.error);
+    const size_t parts = book_counter(&b, split_parts);
+    assert_int_equal(layout_of(&b)->routes->n, was.n_routes + parts);
+    for (uint32_t i = 0; i < was.n_routes; i++)
+        assert_int_equal(layout_of(&b)->routes->cid[i],
+                         was.routes[i].cid == cid ? CID_NONE : was.routes[i].cid);
+    assert_int_equal(cluster_of(&b, cid)->n_routes, 1);
+    assert_true(cluster_of(&b, cid)->drift == 0);
+    before_free(&was);
+    book_check(&b);
+    book_expect(&b, 20, 10);
+    book_close(&b);
+}
+
+/* ------------------------------------------------------------------------------- equal rows */
+
+static void test_equal_rows(void **state)
+{
+    (void)state;
+    struct channi_params p = fifty();
+    struct book b;
+
+    p.expected_n = 100;
+    book_open(&b, p, ELEMENT_F32, 6, 1600, 1);
+    for (size_t first = 0; first < 1600; first += 20) {
+        assert_ok(book_insert(&b, first, 20), &b.bench.error);
+        book_check(&b);
+    }
+    /* The build draws two primaries, both equal; later rows go to one of them. 1600 rows are at
+       most six growths by half beyond the limit of 200. */
+    assert_int_equal(book_counter(&b, splits), 0);
+    assert_in_range(book_counter(&b, refused_splits), 1, 12);
+    book_expect(&b, 3, 10);
+    work_off(&b, 0);
+    assert_in_range(book_counter(&b, refused_splits), 1, 12);
+    book_close(&b);
+}
+
+/* --------------------------------------------------------------------------- roots that die */
+
+static void test_roots_die(void **state)
+{
+    (void)state;
+    for (int64_t history = 0; history < 20; history += 10) {
+        struct channi_params p = fifty();
+        struct book b;
+        struct before was;
+        size_t dead = 0;
+
+        p.history = history;
+        book_open(&b, p, ELEMENT_F32, 8, 2000, 1);
+        book_fill(&b, 0, 2000, 8, 0.2);
+        assert_ok(book_insert(&b, 0, 1500), &b.bench.error);
+        before_take(&was, &b);
+        for (size_t round = 0; round < 6; round++) {
+            for (uint32_t cid = 0; cid < layout_of(&b)->n_clusters; cid++) {
+                const struct channi_cluster *cl = cluster_of(&b, cid);
+
+                if (!cl || live_of(cl) == 0)
+                    continue;
+                assert_true(root_lives(&b, cl));
+                assert_ok(book_remove(&b, cl->root_id), &b.bench.error);
+                dead++;
+                book_check(&b);
+            }
+            book_expect(&b, 3, 10);
+        }
+        assert_true(dead > 30);
+        assert_true(book_counter(&b, compactions) + book_counter(&b, merges) >= dead / 2);
+        expect_routes_stay(&was, &b);
+        before_free(&was);
+        book_close(&b);
+    }
+}
+
+/* Deletes the primaries themselves, whose routes stay for ever. */
+static void test_primaries_die(void **state)
+{
+    (void)state;
+    struct book b;
+    struct before was;
+
+    book_open(&b, fifty(), ELEMENT_F32, 8, 1000, 1);
+    book_fill(&b, 0, 1000, 8, 0.2);
+    assert_ok(book_insert(&b, 0, 1000), &b.bench.error);
+    before_take(&was, &b);
+    for (uint32_t route = 0; route < was.n_routes; route++)
+        for (size_t i = 0; i < b.capacity; i++)
+            if (b.stored[i] && memcmp(segmented_at(&book_channi(&b)->route_rows, route),
+                                      book_row(&b, i), b.row_bytes) == 0)
+                assert_ok(book_remove(&b, i), &b.bench.error);
+    book_check(&b);
+    expect_routes_stay(&was, &b);
+    before_free(&was);
+    book_expect(&b, 20, 10);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_a_split),
+        cmocka_unit_test(test_a_split_without_reuse),
+        cmocka_unit_test(test_equal_rows),
+        cmocka_unit_test(test_roots_die),
+        cmocka_unit_test(test_primaries_die),
+    };
+    return test_run("channi_upkeep", tests);
+}

@@ -1,0 +1,250 @@
+/* test_reassign.c - after splits, rows of near clusters go to the nearest root: fewer are
+ * misassigned, and nothing else changes, neither for a reader of an older version nor after
+ * a failed allocation. */
+#include "algorithms/channi/index.h"
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/rewrite/members.h"
+#include "algorithms/channi/stats/stats.h"
+#include "tests/unit/channi/maintenance/maintenance.h"
+
+enum { FIRST = 200, ROWS = 1600, STEP = 100 };
+
+static struct channi_params settling(int64_t neighbours)
+{
+    struct channi_params p = book_defaults();
+
+    p.target_cluster = 20;
+    p.split_max = 60;
+    p.merge_min = 3;
+    p.expected_n = FIRST;
+    p.reassign_clusters = neighbours;
+    p.cache_mb = 64;
+    return p;
+}
+
+/* The first rows are elsewhere than the later ones. */
+static void open_book(struct book *b, struct channi_params p, enum element element)
+{
+    book_open(b, p, element, 8, ROWS, 1);
+    book_fill(b, 0, FIRST, 3, 0.3);
+    book_fill(b, FIRST, ROWS - FIRST, 12, 0.8);
+    assert_ok(book_insert(b, 0, FIRST), &b->bench.error);
+    assert_non_null(layout_of(b)->routes);
+}
+
+static double astray(struct book *b)
+{
+    double share;
+    size_t rows;
+
+    assert_ok(channi_misassigned(book_channi(b), &share, &rows), &b->bench.error);
+    return share;
+}
+
+/* The share of rows nearer to another root than to that of their cluster, by roots alone. */
+static double misassigned(const struct book *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->capacity; i++) {
+        double least = INFINITY, own = 0;
+
+        if (!b->stored[i])
+            continue;
+        for (uint32_t cid = 0; cid < layout_of(b)->n_clusters; cid++) {
+            const struct channi_cluster *cl = cluster_of(b, cid);
+
+            if (!cl)
+                continue;
+            const double d = book_distance(b, book_row(b, i), cl->site);
+            least = d < least ? d : least;
+            own = cid_of(b, i) == cid ? d : own;
+        }
+        n += least < own;
+    }
+    return (double)n / (double)b->n;
+}
+
+static void test_fewer_are_astray(void **state)
+{
+    (void)state;
+    for (int u8 = 0; u8 < 2; u8++) {
+        double routes[2], roots[2];
+
+        for (int on = 0; on < 2; on++) {
+            struct channi_params p = settling(on ? 6 : 0);
+            struct book b;
+
+            p.ood = false;
+            open_book(&b, p, u8 ? ELEMENT_U8 : ELEMENT_F32);
+            for (size_t at = FIRST; at < ROWS; at += STEP) {
+                assert_ok(book_insert(&b, at, STEP), &b.bench.error);
+                book_check(&b);
+                book_expect(&b, 5, 10);
+            }
+            assert_true(book_counter(&b, splits) > 5);
+            assert_int_equal(book_counter(&b, reassigned) > 0, on);
+            routes[on] = astray(&b);
+            roots[on] = misassigned(&b);
+            book_close(&b);
+        }
+        if (routes[1] >= routes[0] || roots[1] >= 0.7 * roots[0])
+            print_error("astray: %.3f without, %.3f with; nearer to another root: %.3f, %.3f\n",
+                        routes[0], routes[1], roots[0], roots[1]);
+        assert_true(routes[1] < routes[0]);
+        assert_true(roots[1] < 0.7 * roots[0]);
+    }
+}
+
+/* Clusters outside the reassignment keep their files; those within it keep cids, names,
+   routes and roots. */
+static void test_what_stays(void **state)
+{
+    (void)state;
+    struct book b;
+    struct channi_params p = settling(3);
+    double cost = 0;
+    size_t others = 0;
+
+    p.reassign_clusters = 0; /* called directly below */
+    open_book(&b, p, ELEMENT_F32);
+    for (size_t at = FIRST; at < ROWS; at += STEP)
+        assert_ok(book_insert(&b, at, STEP), &b.bench.error);
+    uint32_t cid = 0;
+    while (!cluster_of(&b, cid) || cluster_of(&b, cid)->kind != CLUSTER_NORMAL)
+        cid++;
+    struct channi_cluster *old[256];
+    const uint32_t n = layout_of(&b)->n_clusters;
+    assert_true(n <= 256);
+    for (uint32_t i = 0; i < n; i++) {
+        old[i] = layout_of(&b)->clusters[i];
+        if (old[i])
+            channi_cluster_ref(old[i]);
+    }
+    book_channi(&b)->params.reassign_clusters = 5;
+    assert_ok(channi_reassign(book_channi(&b), &cid, 1, &cost), &b.bench.error);
+    assert_true(cost > 0 && book_counter(&b, reassigned) > 0);
+    assert_int_equal(layout_of(&b)->n_clusters, n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct channi_cluster *now = cluster_of(&b, i);
+
+        assert_int_equal(now == NULL, old[i] == NULL);
+        if (!now)
+            continue;
+        others += now == old[i];
+        assert_memory_equal(now->site, old[i]->site, b.row_bytes);
+        assert_int_equal(now->base->phash, old[i]->base->phash);
+        assert_int_equal(now->n_routes, old[i]->n_routes);
+        assert_memory_equal(now->routes, old[i]->routes, now->n_routes * sizeof *now->routes);
+        channi_cluster_unref(book_channi(&b), old[i]);
+    }
+    assert_int_equal(others + 6, clusters_of(&b));
+    book_check(&b);
+    book_expect(&b, 40, 10);
+    /* A second time hardly a row moves: only those without space before. */
+    const uint64_t settled = book_counter(&b, reassigned);
+    assert_ok(channi_reassign(book_channi(&b), &cid, 1, &cost), &b.bench.error);
+    assert_true(book_counter(&b, reassigned) - settled <= settled / 4);
+    book_close(&b);
+}
+
+/* Taken latches are not waited for. */
+static void test_latches_that_are_taken(void **state)
+{
+    (void)state;
+    struct book b;
+    struct channi_taken w;
+    bool taken;
+    double cost = 0;
+    uint32_t cid = 0;
+
+    open_book(&b, settling(0), ELEMENT_F32);
+    for (size_t at = FIRST; at < ROWS; at += STEP)
+        assert_ok(book_insert(&b, at, STEP), &b.bench.error);
+    while (!cluster_of(&b, cid) || cluster_of(&b, cid)->kind != CLUSTER_NORMAL)
+        cid++;
+    assert_ok(channi_take(book_channi(&b), &cid, 1, &w, &taken), &b.bench.error);
+    assert_true(taken);
+    book_channi(&b)->params.reassign_clusters = 5;
+    assert_ok(channi_reassign(book_channi(&b), &cid, 1, &cost), &b.bench.error);
+    assert_int_equal(book_counter(&b, reassigned), 0);
+    channi_give(book_channi(&b), &w);
+    assert_ok(channi_reassign(book_channi(&b), &cid, 1, &cost), &b.bench.error);
+    assert_true(book_counter(&b, reassigned) > 0);
+    book_check(&b);
+    book_close(&b);
+}
+
+/* A snapshot stays the same, also with rows inserted and deleted since. */
+static void test_a_pinned_reader(void **state)
+{
+    (void)state;
+    struct book b;
+    uint64_t version;
+    bool *stored;
+
+    open_book(&b, settling(6), ELEMENT_U8);
+    assert_ok(book_insert(&b, FIRST, 4 * STEP), &b.bench.error);
+    assert_ok(channi_ops.txn->snapshot(b.index, &version), &b.bench.error);
+    stored = malloc(ROWS * sizeof *stored);
+    memcpy(stored, b.stored, ROWS * sizeof *stored);
+    for (size_t at = FIRST + 4 * STEP; at < ROWS; at += STEP) {
+        assert_ok(book_insert(&b, at, STEP), &b.bench.error);
+        for (size_t i = 0; i < 20; i++)
+            assert_ok(book_remove(&b, book_any(&b)), &b.bench.error);
+        for (size_t i = 0; i < 5; i++)
+            book_expect_at(&b, version, stored, book_row(&b, rng_below(&b.rng, ROWS)), 10);
+        book_expect(&b, 5, 10);
+        book_check(&b);
+    }
+    assert_true(book_counter(&b, reassigned) > 0);
+    assert_ok(channi_ops.txn->release(b.index, version), &b.bench.error);
+    free(stored);
+    book_close(&b);
+}
+
+/* Each allocation of a reassignment fails in turn: it is complete, or nothing has changed. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct book b;
+    bool done = false;
+    uint32_t cid = 0;
+
+    open_book(&b, settling(0), ELEMENT_F32);
+    for (size_t at = FIRST; at < ROWS; at += STEP)
+        assert_ok(book_insert(&b, at, STEP), &b.bench.error);
+    while (!cluster_of(&b, cid) || cluster_of(&b, cid)->kind != CLUSTER_NORMAL)
+        cid++;
+    book_channi(&b)->params.reassign_clusters = 4;
+    for (size_t at = 1; !done; at++) {
+        double cost = 0;
+
+        atomic_store(&b.bench.mem.calls, 0);
+        atomic_store(&b.bench.mem.failed, false);
+        b.bench.mem.fail_at = at;
+        const int rc = channi_reassign(book_channi(&b), &cid, 1, &cost);
+        b.bench.mem.fail_at = 0;
+        done = !b.bench.mem.failed;
+        if (rc != OK) {
+            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+            assert_int_equal(book_counter(&b, reassigned), 0);
+        }
+        done = done || book_counter(&b, reassigned) > 0;
+        book_check(&b);
+        book_expect(&b, 3, 10);
+        assert_true(at < 5000);
+    }
+    assert_true(book_counter(&b, reassigned) > 0);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fewer_are_astray),       cmocka_unit_test(test_what_stays),
+        cmocka_unit_test(test_latches_that_are_taken), cmocka_unit_test(test_a_pinned_reader),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return test_run("channi's settling", tests);
+}

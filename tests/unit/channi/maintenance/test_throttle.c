@@ -1,0 +1,134 @@
+/* test_throttle.c - limits of background maintenance, and what commits do when it falls behind. */
+#include <time.h>
+
+#include "algorithms/channi/jobs/jobs.h"
+#include "tests/unit/channi/maintenance/maintenance.h"
+
+enum { PATIENCE_S = 120 };
+
+static double now(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void wait_until_done(const struct book *b)
+{
+    const double began = now();
+
+    while (channi_queued(book_channi(b)) > 0) {
+        assert_true(now() - began < PATIENCE_S);
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+}
+
+static void open_and_fill(struct book *b, struct channi_params p)
+{
+    p.maintenance = CHANNI_BACKGROUND;
+    book_open(b, p, ELEMENT_F32, 128, 4000, 1);
+    book_fill(b, 0, 4000, 16, 0.3);
+    assert_ok(book_insert(b, 0, 100), &b->bench.error);
+    wait_until_done(b);
+}
+
+/* Files are written at no more than 1 MB per second. The first charge is not waited for before it is
+   written, and neither is the last. */
+static void test_bytes(void **state)
+{
+    (void)state;
+    struct channi_params p = twenty();
+    struct book b;
+
+    p.background_mb_s = 1;
+    p.expected_n = 1500;
+    open_and_fill(&b, p);
+    assert_ok(book_insert(&b, 100, 1400), &b.bench.error);
+    work_off(&b, 0);
+    const uint64_t before = book_counter(&b, bytes_written);
+    const double began = now();
+    assert_ok(book_insert(&b, 1500, 1000), &b.bench.error);
+    wait_until_done(&b);
+    const double took = now() - began;
+    const double mb = (double)(book_counter(&b, bytes_written) - before) / (1 << 20);
+    assert_int_equal(book_counter(&b, delayed_commits), 0); /* none was overdue */
+    assert_true(mb > .5);
+    assert_true(took > mb - .25);
+    book_check(&b);
+    book_expect(&b, 10, 10);
+    book_close(&b);
+}
+
+/* maintain() and closing do not wait for the limits: at a share of 1 % they would take minutes. */
+static void test_lifted(void **state)
+{
+    (void)state;
+    for (int closes = 0; closes < 2; closes++) {
+        struct channi_params p = twenty();
+        struct book b;
+
+        p.background_cpu_share = .01;
+        p.background_mb_s = 1;
+        open_and_fill(&b, p);
+        const double began = now();
+        assert_ok(book_insert(&b, 100, 1900), &b.bench.error);
+        if (!closes) {
+            work_off(&b, 0);
+            book_check(&b);
+        }
+        book_close(&b);
+        assert_true(now() - began < 20);
+    }
+}
+
+/* No cluster is late by more than the bound and one commit. */
+static void expect_bounded(const struct book *b, uint32_t commit)
+{
+    struct channi *c = book_channi(b);
+    unsigned ticket;
+
+    const struct channi_layout *l = channi_enter(c, &ticket)->layout;
+    for (uint32_t cid = 0; cid < l->n_clusters; cid++) {
+        const struct channi_cluster *cl = l->clusters[cid];
+
+        if (!cl || cl->kind == CLUSTER_DEFERRED)
+            continue;
+        const uint32_t least = cl->base_n > 256 ? cl->base_n : 256;
+        assert_true(channi_delta_count(&cl->delta) <= least + commit);
+        assert_true(live_of(cl) <= 2 * c->split_max + commit);
+    }
+    channi_leave(c, ticket);
+}
+
+/* Background threads that hardly run: the commits do what is overdue. */
+static void test_back_pressure(void **state)
+{
+    (void)state;
+    enum { COMMIT = 25 };
+    struct channi_params p = twenty();
+    struct book b;
+
+    p.background_cpu_share = .01;
+    open_and_fill(&b, p);
+    for (size_t at = 100; at < 2000; at += COMMIT) {
+        assert_ok(book_insert(&b, at, COMMIT), &b.bench.error);
+        expect_bounded(&b, COMMIT);
+    }
+    assert_true(book_counter(&b, delayed_commits) > 0);
+    assert_int_equal(book_counter(&b, job_errors), 0);
+    work_off(&b, 0);
+    book_check(&b);
+    book_expect(&b, 10, 10);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_lifted),
+        cmocka_unit_test(test_back_pressure),
+    };
+    return test_run("channi_throttle", tests);
+}

@@ -1,0 +1,348 @@
+/* support.h - an index in its own folder, and a reference list of its content, for the tests
+ * of this folder. */
+#ifndef TEST_CHANNI_H
+#define TEST_CHANNI_H
+
+#include <limits.h>
+
+#include "algorithms/channi/build/build.h"
+#include "algorithms/channi/cache/internal.h"
+#include "algorithms/channi/commit/commit.h"
+#include "algorithms/channi/durable/checkpoint.h"
+#include "algorithms/channi/index.h"
+#include "algorithms/channi/jobs/jobs.h"
+#include "algorithms/channi/maintenance/maintenance.h"
+#include "algorithms/channi/operations.h"
+#include "algorithms/channi/options.h"
+#include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/rows.h"
+#include "algorithms/channi/search/route.h"
+#include "algorithms/channi/versions/latch.h"
+#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/versions/view.h"
+#include "src/core/param.h"
+#include "src/core/topk.h"
+#include "tests/support/testing.h"
+
+/* Rows are U8 or F32. Row i is the vector of id i, stored or not. */
+struct book {
+    struct test_bench bench;
+    struct channi_params params;
+    struct index *index;
+    struct rng rng;
+    size_t dim, row_bytes, capacity, n;
+    unsigned char *rows;
+    bool *stored;
+    char dir[PATH_MAX];
+};
+
+/* Small clusters, so that a few hundred rows are split and merged. */
+static inline struct channi_params book_defaults(void)
+{
+    struct channi_params params;
+
+    memset(&params, 0, sizeof params);
+    param_defaults(channi_ops.params, &params);
+    params.cluster_index = INSIDE_GRAPH;
+    params.target_cluster = 8;
+    params.flat_below = 4;
+    params.split_max = 20;
+    params.merge_min = 2;
+    params.maintenance = CHANNI_INLINE; /* auto: depends on the test's threads */
+    params.background_nice = 0;         /* tests run beside others */
+    params.wal = CHANNI_NO_WAL;
+    return params;
+}
+
+static inline struct channi_knobs book_knobs(void)
+{
+    struct channi_knobs knobs;
+
+    memset(&knobs, 0, sizeof knobs);
+    param_defaults(channi_ops.knobs, &knobs);
+    return knobs;
+}
+
+/* Misses nothing, if the codes' eps0 is large enough. */
+static inline struct channi_knobs book_exhaustive(void)
+{
+    struct channi_knobs knobs = book_knobs();
+
+    knobs.nprobe = knobs.top_ef = knobs.in_ef = 1 << 22;
+    return knobs;
+}
+
+static inline struct channi *book_channi(const struct book *b)
+{
+    return channi_of(b->index);
+}
+
+/* For an index that only one thread uses. */
+static inline struct channi_layout *layout_of(const struct book *b)
+{
+    return atomic_load(&book_channi(b)->now)->layout;
+}
+
+/* Begins all but the index itself. */
+static inline void book_begin(struct book *b, struct channi_params params, enum element element,
+                              size_t dim, size_t capacity, size_t threads)
+{
+    memset(b, 0, sizeof *b);
+    test_bench_begin(&b->bench, element, METRIC_L2SQ, dim, threads);
+    test_dir_make(b->dir);
+    b->bench.env.dir = b->dir;
+    b->bench.env.n_attributes = 1;
+    b->params = params;
+    b->dim = dim;
+    b->row_bytes = element_row_bytes(element, dim);
+    b->capacity = capacity;
+    b->rng = rng_at(test_seed(), 13);
+    b->rows = calloc(capacity, b->row_bytes);
+    b->stored = calloc(capacity, sizeof *b->stored);
+    assert_non_null(b->rows);
+    assert_non_null(b->stored);
+}
+
+static inline void book_open(struct book *b, struct channi_params params, enum element element,
+                             size_t dim, size_t capacity, size_t threads)
+{
+    book_begin(b, params, element, dim, capacity, threads);
+    assert_ok(channi_ops.create(&b->index, &b->bench.env, &b->params), &b->bench.error);
+}
+
+static inline void book_close(struct book *b)
+{
+    channi_ops.destroy(b->index);
+    assert_int_equal(mem_live(&b->bench.mem), 0);
+    test_bench_end(&b->bench);
+    free(b->rows);
+    free(b->stored);
+    test_dir_remove(b->dir);
+}
+
+static inline void *book_row(const struct book *b, size_t i)
+{
+    return b->rows + i * b->row_bytes;
+}
+
+/* Fills rows first .. first + n - 1 with random vectors around `clusters` centres. */
+static inline void book_fill(struct book *b, size_t first, size_t n, size_t clusters, double spread)
+{
+    if (b->bench.env.element == ELEMENT_U8)
+        test_fill_u8(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
+    else
+        test_fill_f32(&b->rng, book_row(b, first), n, b->dim, clusters, spread);
+}
+
+static inline struct vectors book_vectors(const struct book *b, size_t first, size_t n)
+{
+    return (struct vectors){ book_row(b, first), n, b->dim, b->bench.env.element };
+}
+
+static inline void book_check(struct book *b)
+{
+    assert_ok(channi_ops.check(b->index, NULL), &b->bench.error);
+}
+
+/* Inserts ids first .. first + n - 1, all or none. Returns the code. */
+static inline int book_insert(struct book *b, size_t first, size_t n)
+{
+    uint64_t *ids = calloc(n + 1, sizeof *ids);
+    size_t done = 0;
+
+    for (size_t i = 0; i < n; i++)
+        ids[i] = first + i;
+    const int rc = channi_ops.insert(b->index, book_vectors(b, first, n), ids, &done);
+    assert_int_equal(done, rc == OK ? n : 0);
+    for (size_t i = 0; i < done; i++)
+        b->stored[first + i] = true;
+    b->n += done;
+    free(ids);
+    return rc;
+}
+
+static inline int book_remove_some(struct book *b, const uint64_t *ids, size_t n)
+{
+    size_t done = 0;
+    const int rc = channi_ops.remove(b->index, ids, n, &done);
+
+    assert_int_equal(done, rc == OK ? n : 0);
+    for (size_t i = 0; i < done; i++)
+        b->stored[ids[i]] = false;
+    b->n -= done;
+    return rc;
+}
+
+static inline int book_remove(struct book *b, uint64_t id)
+{
+    return book_remove_some(b, &id, 1);
+}
+
+/* Returns a random stored id; there is at least one. */
+static inline uint64_t book_any(struct book *b)
+{
+    size_t id = rng_below(&b->rng, b->capacity);
+
+    while (!b->stored[id])
+        id = (id + 1) % b->capacity;
+    return id;
+}
+
+/* Returns a random id that is not stored; there is at least one. */
+static inline uint64_t book_new(struct book *b)
+{
+    size_t id = rng_below(&b->rng, b->capacity);
+
+    while (b->stored[id])
+        id = (id + 1) % b->capacity;
+    return id;
+}
+
+static inline double book_distance(const struct book *b, const void *x, const void *y)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < b->dim; i++) {
+        const double d = b->bench.env.element == ELEMENT_U8
+                             ? (double)((const uint8_t *)x)[i] - ((const uint8_t *)y)[i]
+                             : (double)((const float *)x)[i] - ((const float *)y)[i];
+        sum += d * d;
+    }
+    return sum;
+}
+
+/* --------------------------------------------------------------------------------- answers */
+
+struct book_answer {
+    uint64_t ids[64];
+    float distances[64];
+    size_t n, k;
+};
+
+/* version ROW_VOID: the newest. Returns the code. Checks that answers are distinct and in order. */
+static inline int book_search_at(struct book *b, uint64_t version, const void *row, size_t k,
+                                 const struct channi_knobs *knobs, struct book_answer *a)
+{
+    const struct search_request request = {
+        { row, 1, b->dim, b->bench.env.element }, k, knobs, NULL, 1
+    };
+    struct search_result result = { .ids = a->ids, .distances = a->distances };
+
+    assert_true(k <= 64);
+    a->k = k;
+    a->n = 0;
+    const int rc = version == ROW_VOID
+                       ? channi_ops.search(b->index, &request, &result)
+                       : channi_ops.txn->search_as_of(b->index, version, &request, &result);
+    for (; rc == OK && a->n < k && a->ids[a->n] != ID_NONE; a->n++) {
+        const size_t n = a->n;
+
+        assert_true(a->ids[n] < b->capacity);
+        for (size_t j = 0; j < n; j++)
+            assert_true(a->ids[j] != a->ids[n]);
+        assert_true(n == 0 || a->distances[n - 1] <= a->distances[n]);
+    }
+    return rc;
+}
+
+static inline int book_ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Distances of the stored rows, ascending; freed by the caller. */
+static inline double *book_truth(const struct book *b, const bool *stored, const void *row,
+                                 size_t *n)
+{
+    double *all = calloc(b->capacity + 1, sizeof *all);
+
+    *n = 0;
+    for (size_t i = 0; i < b->capacity; i++)
+        if (stored[i])
+            all[(*n)++] = book_distance(b, row, book_row(b, i));
+    qsort(all, *n, sizeof *all, book_ascending);
+    return all;
+}
+
+/* How many answers are as near as the ground truth. Checks that all are stored and have
+   the right distance. */
+static inline size_t book_right(const struct book *b, const bool *stored, const void *row,
+                                const struct book_answer *a)
+{
+    size_t live, right = 0;
+    double *truth = book_truth(b, stored, row, &live);
+    const size_t k = a->k < live ? a->k : live;
+
+    for (size_t i = 0; i < a->n; i++) {
+        const double d = book_distance(b, row, book_row(b, a->ids[i]));
+
+        assert_true(stored[a->ids[i]]);
+        assert_true(fabs((double)a->distances[i] - d) <= 1e-4 * (1 + d));
+        right += k > 0 && d <= truth[k - 1] * (1 + 1e-5) + 1e-9;
+    }
+    assert_true(right <= k);
+    free(truth);
+    return right;
+}
+
+/* An exhaustive search finds the ground truth of the version. */
+static inline void book_expect_at(struct book *b, uint64_t version, const bool *stored,
+                                  const void *row, size_t k)
+{
+    const struct channi_knobs knobs = book_exhaustive();
+    struct book_answer a;
+    size_t live = 0;
+
+    for (size_t i = 0; i < b->capacity; i++)
+        live += stored[i];
+    assert_ok(book_search_at(b, version, row, k, &knobs, &a), &b->bench.error);
+    assert_int_equal(a.n, k < live ? k : live);
+    assert_int_equal(book_right(b, stored, row, &a), a.n);
+}
+
+/* The same for `queries` random rows, stored or not. */
+static inline void book_expect(struct book *b, size_t queries, size_t k)
+{
+    for (size_t i = 0; i < queries; i++)
+        book_expect_at(b, ROW_VOID, b->stored, book_row(b, rng_below(&b->rng, b->capacity)), k);
+}
+
+/* Mean recall@k of searches for `queries` random rows. */
+static inline double book_recall(struct book *b, size_t queries, size_t k,
+                                 const struct channi_knobs *knobs)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < queries; i++) {
+        const void *row = book_row(b, rng_below(&b->rng, b->capacity));
+        struct book_answer a;
+
+        assert_ok(book_search_at(b, ROW_VOID, row, k, knobs, &a), &b->bench.error);
+        sum += (double)book_right(b, b->stored, row, &a);
+    }
+    return sum / ((double)queries * (double)(k < b->n ? k : b->n));
+}
+
+/* Number of commits so far. */
+static inline uint64_t book_version(const struct book *b)
+{
+    struct channi *c = book_channi(b);
+    const unsigned ticket = epoch_enter(c->epoch); /* background maintenance publishes views too */
+    const uint64_t version = atomic_load(&c->now)->version;
+
+    epoch_leave(c->epoch, ticket);
+    return version;
+}
+
+static inline uint64_t book_count(const struct book *b, size_t offset)
+{
+    const unsigned char *at = (const unsigned char *)&book_channi(b)->counters + offset;
+
+    return atomic_load((const atomic_uint_fast64_t *)(const void *)at);
+}
+/* book_counter(b, splits) */
+#define book_counter(b, name) book_count((b), offsetof(struct channi_counters, name))
+
+#endif

@@ -1,0 +1,193 @@
+/* test_batch.c - searches of many queries, grouped by cluster: the answers of single searches, bit
+ * for bit, and fewer reads. */
+#include "tests/unit/channi/search.h"
+
+enum { K = 10, MANY = 150, ROWS = 4000, DIM = 96 };
+
+struct replies {
+    uint64_t ids[MANY * K];
+    float distances[MANY * K];
+    struct work work;
+};
+
+/* How many queries a search has at a time. */
+static int search_by(struct ledger *l, size_t at_a_time, size_t threads, uint64_t version,
+                     struct replies *a)
+{
+    int rc = OK;
+
+    memset(a, 0, sizeof *a);
+    for (size_t i = 0; rc == OK && i < MANY; i += at_a_time) {
+        const struct vectors queries = { ledger_row(l, i), at_a_time, l->dim,
+                                         l->bench.env.element };
+        const struct search_request request = { queries, K, &l->knobs, NULL, threads };
+        struct search_result result = { .ids = a->ids + i * K, .distances = a->distances + i * K };
+
+        rc = version == UINT64_MAX
+                 ? channi_ops.search(l->index, &request, &result)
+                 : channi_ops.txn->search_as_of(l->index, version, &request, &result);
+        a->work.distances += result.work.distances;
+        a->work.estimates += result.work.estimates;
+        a->work.scanned += result.work.scanned;
+    }
+    return rc;
+}
+
+static void expect_same(const struct replies *a, const struct replies *b)
+{
+    assert_memory_equal(a->ids, b->ids, sizeof a->ids);
+    assert_memory_equal(a->distances, b->distances, sizeof a->distances);
+}
+
+static uint64_t reads(const struct ledger *l)
+{
+    struct channi_cache_counts n;
+
+    channi_cache_counts(ledger_index(l)->cache, &n);
+    return n.reads;
+}
+
+/* An index with files, deltas and deleted rows. */
+static void open_mixed(struct ledger *l, struct channi_params p, enum element element)
+{
+    p.maintenance = CHANNI_EXPLICIT;
+    p.cache_mb = 1;
+    p.expected_n = 3000;
+    ledger_open(l, p, element, DIM, ROWS, 3);
+    ledger_insert(l, 3000);
+    bool more;
+    assert_ok(channi_ops.maintain(l->index, 0, &more), &l->bench.error);
+    ledger_insert(l, 900);
+    for (size_t i = 0; i < 600; i++)
+        ledger_remove(l, 5 * i);
+}
+
+struct batch_case {
+    enum channi_inside inside;
+    bool cold;
+    enum element element;
+    int64_t early_stop_steps, nprobe, rerank;
+};
+
+static const struct batch_case cases[] = {
+    { INSIDE_GRAPH, false, ELEMENT_F32, 8, 8, 0 },  { INSIDE_GRAPH, false, ELEMENT_U8, 8, 80, 0 },
+    { INSIDE_GRAPH, false, ELEMENT_F32, 0, 8, 0 },  { INSIDE_SCAN, false, ELEMENT_F32, 8, 8, 0 },
+    { INSIDE_CODES, false, ELEMENT_F32, 8, 20, 0 }, { INSIDE_CODES, false, ELEMENT_U8, 8, 20, 15 },
+    { INSIDE_CODES, true, ELEMENT_F32, 8, 70, 0 },
+};
+
+static void test_same(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct batch_case *t = &cases[i];
+        struct channi_params p = ledger_params();
+        struct replies single, batch;
+        struct ledger l;
+
+        p.cluster_index = t->inside;
+        p.cold_rows = t->cold;
+        p.target_cluster = 40;
+        open_mixed(&l, p, t->element);
+        l.knobs.nprobe = t->nprobe;
+        l.knobs.early_stop_steps = t->early_stop_steps;
+        l.knobs.rerank = t->rerank;
+        assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.bench.error);
+        for (size_t threads = 1; threads <= 3; threads++) {
+            assert_ok(search_by(&l, MANY, threads, UINT64_MAX, &batch), &l.bench.error);
+            expect_same(&single, &batch);
+            if (t->inside ==
+                INSIDE_GRAPH) { /* elsewhere the work depends on the order of arrival */
+                assert_true(single.work.distances == batch.work.distances);
+                assert_true(single.work.scanned == batch.work.scanned);
+            }
+        }
+        ledger_close(&l);
+    }
+}
+
+/* Of an old version. */
+static void test_as_of(void **state)
+{
+    (void)state;
+    struct channi_params p = ledger_params();
+    struct replies before, single, batch;
+    struct ledger l;
+    uint64_t version;
+
+    p.target_cluster = 40;
+    p.expected_n = 2000;
+    ledger_open(&l, p, ELEMENT_F32, DIM, ROWS, 2);
+    ledger_insert(&l, 2000);
+    assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
+    assert_ok(search_by(&l, MANY, 2, UINT64_MAX, &before), &l.bench.error);
+    ledger_insert(&l, 2000);
+    assert_ok(search_by(&l, MANY, 2, version, &batch), &l.bench.error);
+    assert_ok(search_by(&l, 1, 1, version, &single), &l.bench.error);
+    expect_same(&single, &batch);
+    expect_same(&before, &batch);
+    assert_ok(channi_ops.txn->release(l.index, version), &l.bench.error);
+    ledger_close(&l);
+}
+
+/* With a cache smaller than the data, each file is read at most once per round. 10 clusters of graphs
+   are five rounds. */
+static void test_reads(void **state)
+{
+    (void)state;
+    struct channi_params p = ledger_params();
+    struct replies a;
+    struct ledger l;
+
+    p.target_cluster = 150;
+    open_mixed(&l, p, ELEMENT_F32);
+    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.bench.error);
+    const uint64_t before = reads(&l);
+    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &a), &l.bench.error);
+    const uint64_t singly = reads(&l) - before;
+    assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &a), &l.bench.error);
+    const uint64_t grouped = reads(&l) - before - singly;
+    assert_true(singly > 100);
+    assert_true(grouped * 2 < singly);
+    assert_true(grouped <= 5 * (uint64_t)atomic_load(&ledger_index(&l)->now)->layout->n_clusters);
+    ledger_close(&l);
+}
+
+/* Out of memory at any point: the code, no leak, and the next search succeeds. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct channi_params p = ledger_params();
+    struct replies single, batch;
+    struct ledger l;
+    bool done = false;
+
+    p.target_cluster = 40;
+    open_mixed(&l, p, ELEMENT_F32);
+    assert_ok(search_by(&l, 1, 1, UINT64_MAX, &single), &l.bench.error);
+    for (size_t at = 1; !done; at += 1 + at / 4) {
+        atomic_store(&l.bench.mem.calls, 0);
+        l.bench.mem.fail_at = at;
+        const int rc = search_by(&l, MANY, 1, UINT64_MAX, &batch);
+        l.bench.mem.fail_at = 0;
+        done = !l.bench.mem.failed;
+        l.bench.mem.failed = false;
+        if (rc != OK)
+            assert_code(rc, ERR_NO_MEMORY, &l.bench.error);
+        assert_ok(search_by(&l, MANY, 1, UINT64_MAX, &batch), &l.bench.error);
+        expect_same(&single, &batch);
+    }
+    assert_ok(channi_cache_check(ledger_index(&l)->cache), &l.bench.error);
+    ledger_close(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same),
+        cmocka_unit_test(test_as_of),
+        cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return test_run("channi_batch", tests);
+}

@@ -1,0 +1,323 @@
+/* test_build.c - CHANNI's build: when it runs, where rows go, equal results with any number of
+ * threads, its memory, and its codes. */
+#include <limits.h>
+
+#include "algorithms/channi/build/build.h"
+#include "algorithms/channi/index.h"
+#include "algorithms/channi/rewrite/internal.h"
+#include "algorithms/channi/versions/places.h"
+#include "algorithms/channi/versions/view.h"
+#include "algorithms/common/quantizer/quantizer.h"
+#include "tests/unit/channi/build.h"
+
+/* -------------------------------------------------------------------------------- builds */
+
+/* The build comes when it is due, and makes the right number of clusters. With an exhaustive graph
+   search every row is assigned to its nearest primary. */
+static void test_build(void **state)
+{
+    (void)state;
+    struct channi_params params = build_params();
+    struct book b;
+
+    params.assign_ef = ROWS;
+    book_open(&b, params, ELEMENT_F32, DIM, ROWS, 2);
+    book_fill(&b, 0, ROWS, 30, .4);
+    assert_ok(book_insert(&b, 0, 959), &b.bench.error);
+    assert_null(layout_of(&b)->routes);
+    book_expect(&b, 10, 10);
+    assert_ok(book_insert(&b, 959, 1), &b.bench.error);
+    const struct channi_layout *layout = layout_of(&b);
+    assert_non_null(layout->routes);
+    assert_int_equal(layout->routes->n, 20);
+    assert_int_equal(layout->n_clusters, 20);
+    assert_true(book_counter(&b, build_assigning) > 0);
+    for (size_t i = 0; i < 960; i++) {
+        struct channi_place place;
+        double least = INFINITY;
+
+        assert_true(channi_place_of(book_channi(&b), i, &place));
+        for (uint32_t cid = 0; cid < layout->n_clusters; cid++)
+            least = fmin(least, book_distance(&b, book_row(&b, i), layout->clusters[cid]->site));
+        const double is = book_distance(&b, book_row(&b, i), layout->clusters[place.cid]->site);
+        assert_true(is <= least * (1 + 1e-5) + 1e-9);
+    }
+    for (uint32_t cid = 0; cid < layout->n_clusters; cid++) {
+        const struct channi_cluster *cl = layout->clusters[cid];
+
+        assert_true(cl->drift == 0);
+        assert_int_equal(cl->n_routes, 1);
+        assert_memory_equal(cl->site, book_row(&b, cl->root_id), b.row_bytes);
+    }
+    book_check(&b);
+    book_expect(&b, 20, 10);
+    assert_ok(book_insert(&b, 960, ROWS - 960), &b.bench.error);
+    book_check(&b);
+    book_expect(&b, 20, 10);
+    book_close(&b);
+}
+
+/* Equal rows are never separated: there are as many clusters as distinct rows. */
+static void test_build_of_equal_rows(void **state)
+{
+    (void)state;
+    struct book b;
+
+    book_open(&b, build_params(), ELEMENT_U8, DIM, ROWS, 2);
+    book_fill(&b, 0, 3, 0, 1);
+    for (size_t i = 3; i < ROWS; i++)
+        memcpy(book_row(&b, i), book_row(&b, i % 3), b.row_bytes);
+    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
+    assert_int_equal(layout_of(&b)->routes->n, 3);
+    book_check(&b);
+    book_expect(&b, 5, 10);
+    book_close(&b);
+}
+
+/* A hash of the names and bytes of all cluster files, in order of names. */
+static uint64_t hash_of_files(const struct book *b, size_t *n_files)
+{
+    struct dirent **entries;
+    const int n = scandir(b->dir, &entries, NULL, alphasort);
+    uint64_t hash = 0;
+
+    assert_true(n > 0);
+    *n_files = 0;
+    for (int i = 0; i < n; i++) {
+        char path[PATH_MAX + 300];
+        int c;
+
+        if (strstr(entries[i]->d_name, ".clu")) {
+            (void)snprintf(path, sizeof path, "%s/%s", b->dir, entries[i]->d_name);
+            FILE *f = fopen(path, "rb");
+            assert_non_null(f);
+            for (const char *at = entries[i]->d_name; *at; at++)
+                hash = rng_mix(hash, (uint64_t)*at);
+            while ((c = fgetc(f)) != EOF)
+                hash = rng_mix(hash, (uint64_t)c);
+            (void)fclose(f);
+            ++*n_files;
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return hash;
+}
+
+static void test_same_at_any_threads(void **state)
+{
+    (void)state;
+    for (int inside = INSIDE_GRAPH; inside <= INSIDE_CODES; inside++) {
+        for (int sampling = 0; sampling <= SAMPLE_KMEANS;
+             sampling += inside == INSIDE_GRAPH ? 1 : 3) {
+            uint64_t hash[2];
+            size_t files[2];
+
+            for (size_t i = 0; i < 2; i++) {
+                struct channi_params params = build_params();
+                struct book b;
+
+                params.cluster_index = inside;
+                params.sampling = sampling;
+                book_open(&b, params, ELEMENT_U8, DIM, ROWS, i + 1);
+                book_fill(&b, 0, ROWS, 30, .4);
+                assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
+                const struct channi_routes *r = layout_of(&b)->routes;
+                hash[i] = hash_of_files(&b, &files[i]);
+                for (size_t j = 0; j < r->block_bytes; j++)
+                    hash[i] = rng_mix(hash[i], r->block[j]);
+                for (uint32_t j = 0; j < r->n; j++)
+                    hash[i] = rng_mix(hash[i], r->cid[j]);
+                book_check(&b);
+                book_close(&b);
+            }
+            assert_int_equal(files[0], 24);
+            assert_int_equal(files[0], files[1]);
+            assert_true(hash[0] == hash[1]);
+        }
+    }
+}
+
+/* A failed build changes nothing: the rows stay in one cluster, and the next commit builds. */
+static void test_build_out_of_memory(void **state)
+{
+    (void)state;
+    for (size_t at = 1;; at += 5) {
+        struct channi_params params = build_params();
+        struct book b;
+
+        params.cluster_index = at % 2 ? INSIDE_CODES : INSIDE_GRAPH;
+        params.eps0 = 12;
+        params.sampling = (int64_t)(at / 5 % (SAMPLE_KMEANS + 1));
+        params.expected_n = 10 * ROWS;
+        book_open(&b, params, ELEMENT_U8, DIM, ROWS, 1);
+        book_fill(&b, 0, ROWS, 30, .4);
+        assert_ok(book_insert(&b, 0, ROWS - 1), &b.bench.error);
+        struct channi *c = book_channi(&b);
+        c->build_at = 100;
+        b.bench.mem.fail_at = atomic_load(&b.bench.mem.calls) + at;
+        const int rc = channi_build_if_due(c);
+        const bool failed = atomic_load(&b.bench.mem.failed);
+        b.bench.mem.fail_at = 0;
+        if (rc != OK) {
+            assert_true(failed);
+            assert_code(rc, ERR_NO_MEMORY, &b.bench.error);
+            assert_null(layout_of(&b)->routes);
+            assert_int_equal(c->by_phash.n, 0);
+            assert_int_equal(c->n_routes, 0);
+            book_expect(&b, 2, 10);
+            assert_ok(channi_build_if_due(c), &b.bench.error);
+        }
+        assert_non_null(layout_of(&b)->routes);
+        if (at % 3 == 1) {
+            book_check(&b);
+            book_expect(&b, 2, 10);
+        }
+        book_close(&b);
+        if (!failed)
+            break;
+        assert_true(at < 100000);
+    }
+}
+
+/* ------------------------------------------------------------------------------- memory */
+
+/* Peak memory while files are written: during the build, and during the splits after it. */
+struct watch {
+    struct channi *c;
+    size_t build, upkeep, writes;
+};
+
+static int watch_write(void *to, const char *call)
+{
+    struct watch *w = to;
+
+    if (w->c && strcmp(call, "write") == 0) {
+        size_t *most = atomic_load(&w->c->now)->layout->routes ? &w->upkeep : &w->build;
+        const size_t live = mem_live(w->c->base.env.mem);
+
+        *most = live > *most ? live : *most;
+        w->writes++;
+    }
+    return 0;
+}
+
+/* The list of rows is freed before the splits begin that the build makes due. The memory used for
+   all of that is returned to the system, but not at every later commit. */
+static void test_list_goes_before_splits(void **state)
+{
+    (void)state;
+    enum { MANY = 12000, MORE = 100, WIDE = 128 };
+    struct channi_params params = build_params();
+    struct watch w = { 0 };
+    const struct file_fault fault = { watch_write, &w };
+    struct book b;
+
+    params.cluster_index = INSIDE_SCAN;
+    params.maintenance = CHANNI_INLINE;
+    params.target_cluster = 100;
+    params.split_max = 150;
+    params.expected_n = MANY;
+    params.defer_fraction = 1;
+    params.cache_mb = 1;
+    book_begin(&b, params, ELEMENT_F32, WIDE, MANY + MORE, 1);
+    assert_ok(channi_create_with(&w.c, &b.bench.env, &b.params,
+                                 &(struct channi_opening){ .ops = &channi_ops, .fault = &fault }),
+              &b.bench.error);
+    b.index = &w.c->base;
+    book_fill(&b, 0, MANY, 30, .4);
+    book_fill(&b, MANY, MORE, 1, .1);
+    assert_ok(book_insert(&b, 0, MANY), &b.bench.error);
+    assert_true(w.writes > 100 && w.upkeep > 0);
+    assert_true(book_counter(&b, splits) > 0);
+    assert_true(w.upkeep + MANY * b.row_bytes / 2 < w.build);
+    const uint64_t trimmed_at = atomic_load(&w.c->trimmed_at);
+    const uint64_t written = book_counter(&b, bytes_written);
+    assert_true(trimmed_at >= MANY * b.row_bytes && trimmed_at <= written);
+    assert_ok(book_insert(&b, MANY, MORE), &b.bench.error);
+    assert_true(book_counter(&b, bytes_written) > written);
+    assert_int_equal(atomic_load(&w.c->trimmed_at), trimmed_at);
+    book_check(&b);
+    book_close(&b);
+}
+
+/* --------------------------------------------------------------------------------- codes */
+
+/* Checks that the codes of the first 100 rows bound their distances to row 500, the query. */
+static void expect_bounds(const struct book *b, const struct quantizer *q, const void *query,
+                          const struct channi_cluster_codes *codes)
+{
+    float estimate[QUANTIZER_BLOCK];
+
+    for (size_t block = 0; block < 2; block++) {
+        const unsigned char *at = codes->bytes + block * q->block_bytes;
+
+        (void)quantizer_scan(q, query, at, INFINITY, estimate);
+        for (unsigned i = 0; block * QUANTIZER_BLOCK + i < 100 && i < QUANTIZER_BLOCK; i++) {
+            if (q->refines)
+                (void)quantizer_refine(q, query, at, i, INFINITY, &estimate[i]);
+            const struct quantizer_bounds bounds = quantizer_bounds(q, query, at, i, estimate[i]);
+            const double d =
+                book_distance(b, book_row(b, 500), book_row(b, block * QUANTIZER_BLOCK + i));
+            assert_true((double)bounds.lower <= d * (1 + 1e-3) + 1);
+            assert_true((double)bounds.upper >= d * (1 - 1e-3) - 1);
+        }
+    }
+}
+
+static void test_codes(void **state)
+{
+    (void)state;
+    struct channi_params params = build_params();
+    struct book b;
+    struct channi_cluster_codes codes;
+
+    params.cluster_index = INSIDE_CODES;
+    book_open(&b, params, ELEMENT_U8, DIM, ROWS, 1);
+    book_fill(&b, 0, ROWS, 30, .4);
+    struct channi *c = book_channi(&b);
+    assert_ok(channi_codes_make(c, b.rows, 100, &codes), &b.bench.error);
+    assert_null(codes.bytes); /* there is no quantizer yet */
+    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
+    const struct quantizer *q = c->quantizer;
+    assert_non_null(q);
+    assert_ok(channi_codes_make(c, b.rows, 100, &codes), &b.bench.error);
+    assert_int_equal(codes.n_bytes, 2 * q->block_bytes);
+    assert_int_equal(codes.centre_bytes, q->work_dim * sizeof(float));
+
+    float row[DIM], mean[DIM] = { 0 };
+    float *work = calloc(q->work_dim, sizeof *work);
+    void *query = aligned_alloc(64, q->query_bytes);
+    assert_true(work && query);
+    for (size_t i = 0; i < 100; i++)
+        for (size_t j = 0; j < DIM; j++)
+            mean[j] += (float)b.rows[i * DIM + j] / 100;
+    quantizer_transform(q, mean, 1, work);
+    for (size_t j = 0; j < q->work_dim; j++)
+        assert_float_equal(work[j], codes.centre[j], 1e-2);
+    for (size_t j = 0; j < DIM; j++)
+        row[j] = b.rows[500 * DIM + j];
+    quantizer_transform(q, row, 1, work);
+    quantizer_query(q, work, query);
+    quantizer_query_certain(q, query);
+    quantizer_query_list(q, query, codes.centre, b.bench.env.kernels->l2sq_f32(row, mean, DIM),
+                         codes.error);
+    expect_bounds(&b, q, query, &codes);
+    free(work);
+    free(query);
+    channi_codes_free(c, &codes);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_build),
+        cmocka_unit_test(test_build_of_equal_rows),
+        cmocka_unit_test(test_same_at_any_threads),
+        cmocka_unit_test(test_build_out_of_memory),
+        cmocka_unit_test(test_list_goes_before_splits),
+        cmocka_unit_test(test_codes),
+    };
+    return test_run("channi_build", tests);
+}

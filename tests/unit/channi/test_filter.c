@@ -1,0 +1,285 @@
+/* test_filter.c - filtered searches: by id, by attributes; and the summaries of attributes. */
+#include "tests/unit/channi/search.h"
+
+static uint64_t *bits_make(struct ledger *l, double share, struct id_filter *filter)
+{
+    uint64_t *bits = calloc(l->n_vectors / 64 + 1, sizeof *bits);
+
+    assert_non_null(bits);
+    for (uint64_t id = 0; id < l->n_vectors; id++)
+        if (rng_unit(&l->rng) < share)
+            bits[id / 64] |= (uint64_t)1 << id % 64;
+    *filter = (struct id_filter){ bits, l->n_vectors };
+    return bits;
+}
+
+static void assert_allowed(const struct ledger *l, const struct answers *a,
+                           const struct id_selector *choice)
+{
+    for (size_t i = 0; i < a->n * a->k; i++)
+        if (a->ids[i] != ID_NONE)
+            assert_true(l->live[a->ids[i]] && choice_allows(l, choice, a->ids[i]));
+}
+
+/* The range of field 0, and a condition on field 1. Valid until the next call. */
+static struct attribute_filter both_fields(const struct attribute_filter *range, size_t which)
+{
+    static const struct attribute_condition second[] = { { 1, ATTRIBUTE_IN, 2, 2 },
+                                                         { 1, ATTRIBUTE_NOT_IN, 2, 2 },
+                                                         { 1, ATTRIBUTE_MISSING, 2, 0 },
+                                                         { 1, ATTRIBUTE_RANGE, 2, 2 } };
+    static struct attribute_condition conditions[2];
+    static int64_t values[4];
+
+    conditions[0] = range->conditions[0];
+    conditions[1] = second[which % 4];
+    memcpy(values, range->values, 2 * sizeof *values);
+    values[2] = 2;
+    values[3] = 7;
+    return (struct attribute_filter){ conditions, 2, values };
+}
+
+/* With an exhaustive search the answers are the ground truth under any filter. */
+static void test_exact(void **state)
+{
+    static const double shares[] = { .5, .1, .01, .001, 0 };
+
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct ledger l;
+
+        ledger_open(&l, inside_params(which), which % 2 ? ELEMENT_U8 : ELEMENT_F32, 20, 2000, 2);
+        for (int round = 0; round < 3; round++) {
+            ledger_insert(&l, round == 1 ? 1200 : 250); /* before, at and after the build */
+            ledger_churn(&l, 20);
+            unsigned char *queries = ledger_queries(&l);
+            knobs_exhaustive(&l.knobs);
+            for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+                const int64_t low = (int64_t)rng_below(&l.rng, 900);
+                const struct attribute_filter range =
+                    ONE_RANGE(low, low + (int64_t)(shares[i] * 1000));
+                struct id_filter filter;
+                uint64_t *bits = bits_make(&l, shares[i], &filter);
+                const struct attribute_filter both = both_fields(&range, i);
+                const struct id_selector choices[] = { { .ids = &filter },
+                                                       { .where = &range },
+                                                       { .where = &both } };
+
+                for (size_t j = 0; j < 3; j++) {
+                    struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of,
+                                                    &choices[j]),
+                                   found =
+                                       ledger_ask(&l, queries, QUERIES, 10, 1 + i % 2, &choices[j]);
+
+                    assert_same_answers(&found, &truth);
+                    answers_free(&truth);
+                    answers_free(&found);
+                }
+                free(bits);
+            }
+            free(queries);
+        }
+        ledger_close(&l);
+    }
+}
+
+/* With knobs for a recall of .9 the filter must not cost recall, by id or by attribute. */
+static void test_recall(void **state)
+{
+    static const double shares[] = { 1, .5, .1, .02, .005, .001 };
+    static const char *const by[] = { "id", "attribute", "two attributes" };
+
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct channi_params p = inside_params(which);
+        struct ledger l;
+        double plain = 0;
+
+        p.eps0 = 1.9;
+        p.bits = 4;
+        ledger_open(&l, p, ELEMENT_F32, 24, 6000, 1);
+        ledger_insert(&l, 6000);
+        l.knobs.nprobe = 16;
+        l.knobs.in_ef = 24;
+        unsigned char *queries = ledger_queries(&l);
+        for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+            const struct attribute_filter range = ONE_RANGE(100, 100 + (int64_t)(shares[i] * 1000));
+            struct id_filter filter;
+            uint64_t *bits = bits_make(&l, shares[i], &filter);
+            const struct attribute_filter both = both_fields(&range, i);
+            const struct id_selector choices[] = { { .ids = &filter },
+                                                   { .where = &range },
+                                                   { .where = &both } };
+
+            for (size_t j = 0; j < 3; j++) {
+                struct answers truth =
+                                   truth_of(&l, queries, QUERIES, 10, l.live, l.of, &choices[j]),
+                               found = ledger_ask(&l, queries, QUERIES, 10, 1, &choices[j]);
+                const double recall = answers_recall(&truth, &found);
+
+                assert_allowed(&l, &found, &choices[j]);
+                plain = i == 0 && j == 0 ? recall : plain;
+                print_message("%s, %g allowed by %s: recall %.3f, %.0f rows scanned\n",
+                              insides[which], shares[i], by[j], recall,
+                              found.work.scanned / QUERIES);
+                assert_true(recall >= plain - .05);
+                answers_free(&truth);
+                answers_free(&found);
+            }
+            free(bits);
+        }
+        assert_true(plain > .85);
+        assert_true(atomic_load(&ledger_index(&l)->counters.filter_exact) > 0);
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
+/* The allowed rows are far from the query, and in few clusters. */
+static void test_elsewhere(void **state)
+{
+    (void)state;
+    struct ledger l;
+
+    ledger_open(&l, inside_params(1), ELEMENT_F32, 8, 4000, 1);
+    for (size_t i = 0; i < l.capacity; i++) { /* attributes by place */
+        const float *row = ledger_row(&l, i);
+        l.attributes[i * LEDGER_FIELDS] = (int64_t)(1000 + 100 * row[0]);
+        l.attributes[i * LEDGER_FIELDS + 1] = (int64_t)(1000 + 100 * row[1]) / 20;
+    }
+    ledger_insert(&l, 4000);
+    struct channi *c = ledger_index(&l);
+    unsigned char *queries = ledger_queries(&l);
+    l.knobs.nprobe = 4;
+    struct answers all = truth_of(&l, queries, QUERIES, 10, l.live, l.of, NULL),
+                   some = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+    const double plain = answers_recall(&all, &some);
+    answers_free(&all);
+    answers_free(&some);
+    for (int64_t low = 700; low < 1300; low += 100) {
+        const struct attribute_filter range = ONE_RANGE(low, low + 9);
+        const struct id_selector choice = { .where = &range };
+        struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, &choice),
+                       found = ledger_ask(&l, queries, QUERIES, 10, 1, &choice);
+
+        print_message("%d to %d: recall %.3f, without a filter %.3f; %.0f rows scanned\n", (int)low,
+                      (int)low + 9, answers_recall(&truth, &found), plain,
+                      found.work.scanned / QUERIES);
+        assert_true(answers_recall(&truth, &found) >= plain - .05);
+        answers_free(&truth);
+        answers_free(&found);
+    }
+    assert_true(atomic_load(&c->counters.clusters_skipped) > 0);
+    /* The same values of the other field as a set with gaps: only the Bloom filter excludes. */
+    const uint64_t skipped = atomic_load(&c->counters.clusters_skipped);
+    const struct attribute_condition set = { 1, ATTRIBUTE_IN, 0, 2 };
+    const struct attribute_filter gaps = { &set, 1, (const int64_t[]){ 1, 49 } };
+    const struct id_selector in_set = { .where = &gaps };
+    struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, &in_set),
+                   found = ledger_ask(&l, queries, QUERIES, 10, 1, &in_set);
+    assert_true(answers_recall(&truth, &found) >= plain - .05);
+    assert_true(atomic_load(&c->counters.clusters_skipped) > skipped);
+    answers_free(&truth);
+    answers_free(&found);
+    free(queries);
+    ledger_close(&l);
+}
+
+/* ---- summaries */
+
+enum { COLUMN = 3000, KINDS = 5 };
+
+static void fill_column(struct rng *r, size_t kind, int64_t *column, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double u = rng_unit(r);
+
+        column[i] = kind == 0   ? (int64_t)rng_below(r, 1000)
+                    : kind == 1 ? (int64_t)(1 / (u + .001)) /* skewed: half are 1 */
+                    : kind == 2 ? attribute_of_real(exp(40 * u - 20))
+                    : kind == 3 ? 7
+                                : (int64_t)rng_below(r, 4) * (INT64_MAX / 4);
+        if (kind > 0 && rng_below(r, 4) == 0)
+            column[i] = ATTRIBUTE_NONE;
+    }
+}
+
+static struct attribute_condition draw_condition(struct rng *r, const int64_t *column,
+                                                 int64_t values[4])
+{
+    struct attribute_condition c = { 0, (uint32_t)rng_below(r, ATTRIBUTE_MISSING + 1), 0, 0 };
+
+    c.n = c.test == ATTRIBUTE_MISSING ? 0 : c.test == ATTRIBUTE_RANGE ? 2 : 1 + rng_below(r, 4);
+    for (size_t i = 0; i < c.n; i++) {
+        int64_t value;
+        do
+            value = column[rng_below(r, COLUMN)];
+        while (value == ATTRIBUTE_NONE);
+        value += rng_below(r, 9) == 0; /* perhaps no row's */
+        size_t at = i;
+        for (; at > 0 && values[at - 1] > value; at--)
+            values[at] = values[at - 1];
+        values[at] = value;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < c.n && c.test != ATTRIBUTE_RANGE; i++)
+        if (i == 0 || values[i] != values[kept - 1])
+            values[kept++] = values[i];
+    c.n = c.test == ATTRIBUTE_RANGE ? c.n : kept;
+    return c;
+}
+
+/* A condition that a row meets is never excluded, and the estimated share is near. */
+static void test_summaries(void **state)
+{
+    (void)state;
+    struct rng r = rng_at(test_seed(), 31);
+    static int64_t column[COLUMN], scratch[COLUMN];
+
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct channi_summary s;
+        double error = 0;
+        size_t skipped = 0;
+
+        fill_column(&r, kind, column, COLUMN);
+        channi_summary_make(&s, column, COLUMN, scratch);
+        assert_true(channi_summary_fits(&s, column, COLUMN));
+        for (size_t i = 0; i < 300; i++) {
+            int64_t values[4];
+            const struct attribute_condition c = draw_condition(&r, column, values);
+            size_t met = 0;
+
+            for (size_t j = 0; j < COLUMN; j++)
+                met += attribute_meets(&c, values, column[j]);
+            const bool may = channi_summary_may(&s, COLUMN, &c, values);
+            const double share = channi_summary_share(&s, COLUMN, &c, values);
+            assert_true(may || met == 0);
+            assert_true(share >= 0 && share <= 1);
+            error += fabs(share - (double)met / COLUMN) / 300;
+            skipped += !may;
+        }
+        print_message("column %zu: mean error of the share %.3f, %zu of 300 excluded\n", kind,
+                      error, skipped);
+        assert_true(error < .05);
+        column[5] = s.steps[SUMMARY_STEPS] + 1; /* above the greatest */
+        assert_false(channi_summary_fits(&s, column, COLUMN));
+    }
+    struct channi_summary none;
+    for (size_t i = 0; i < COLUMN; i++)
+        column[i] = ATTRIBUTE_NONE;
+    channi_summary_make(&none, column, COLUMN, scratch);
+    assert_false(channi_summary_may(&none, COLUMN, ONE_RANGE(INT64_MIN + 1, INT64_MAX).conditions,
+                                    (const int64_t[]){ INT64_MIN + 1, INT64_MAX }));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_recall),
+        cmocka_unit_test(test_elsewhere),
+        cmocka_unit_test(test_summaries),
+    };
+
+    return test_run("channi_filter", tests);
+}

@@ -1,0 +1,68 @@
+/* test_io.c - every combination of io, direct and wal does what it says, and stats() reports it. */
+#include "algorithms/common/io/read_queue.h"
+#include "tests/support/index_folder.h"
+#include "tests/unit/channi/build.h"
+
+enum { WIDE = 300 }; /* dimensions: the vectors are larger than the cache */
+
+static void search_all(struct book *b)
+{
+    const struct channi_knobs knobs = book_exhaustive();
+
+    for (size_t i = 0; i < ROWS; i += 37) {
+        uint64_t id = ID_NONE;
+        float distance = 1;
+        const struct search_request request = {
+            { book_row(b, i), 1, b->dim, b->bench.env.element }, 1, &knobs, NULL, 1
+        };
+        struct search_result result = { .ids = &id, .distances = &distance };
+
+        assert_ok(channi_ops.search(b->index, &request, &result), &b->bench.error);
+        assert_true(distance <= 0);
+    }
+}
+
+static void try_one(struct channi_params params)
+{
+    struct book b;
+    const char *why;
+    const bool uring = params.io != CACHE_IO_PREAD && read_queue_uring_usable(&why);
+
+    book_open(&b, params, ELEMENT_F32, WIDE, ROWS, 1);
+    book_fill(&b, 0, ROWS, 10, .4);
+    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
+    search_all(&b);
+    assert_true(test_stat(b.index, "cache_reads") + test_stat(b.index, "cache_row_reads") > 0);
+    assert_true(test_stat(b.index, "io_uring") == uring);
+    assert_true(test_stat(b.index, "read_threads") == !uring);
+    assert_true(test_stat(b.index, "direct") == (params.direct && folder_has_direct_reads(b.dir)));
+    assert_true(test_stat(b.index, "wal") == (double)params.wal);
+    assert_true((book_channi(&b)->durable.wal != NULL) == (params.wal != CHANNI_NO_WAL));
+    book_close(&b);
+}
+
+static void every_combination(void **state)
+{
+    struct channi_params p = build_params();
+    const char *why;
+    (void)state;
+
+    p.cache_mb = 1;
+    for (p.io = CACHE_IO_AUTO; p.io <= CACHE_IO_PREAD; p.io++)
+        for (int direct = 0; direct < 2; direct++)
+            for (int cold = 0; cold < 2; cold++)
+                for (p.wal = CHANNI_NO_WAL; p.wal <= CHANNI_SYNCED; p.wal++) {
+                    p.direct = direct;
+                    p.cold_rows = cold;
+                    p.cluster_index = cold ? INSIDE_CODES : INSIDE_SCAN;
+                    if (p.io != CACHE_IO_URING || read_queue_uring_usable(&why))
+                        try_one(p);
+                }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_combination) };
+
+    return test_run("channi_io", tests);
+}

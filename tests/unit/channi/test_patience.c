@@ -1,0 +1,167 @@
+/* test_patience.c - work saved by a search with graphs in the clusters: beams that stop early, and
+ * deltas of clusters whose file had no answers. */
+#include "tests/unit/channi/search.h"
+
+/* Beams that stop by the results of others save distances but lose no answers: with all rows, after
+   many deletions, and with an attribute range. */
+static void test_patience(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(0);
+    struct ledger l;
+    const struct attribute_filter range = ONE_RANGE(0, 700);
+    double full, cut, in_full, in_cut;
+
+    p.target_cluster = 400;
+    p.compact_share = 16; /* dead rows stay in their files */
+    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_insert(&l, 6000);
+    l.knobs.nprobe = 8;
+    l.knobs.in_ef = 16;
+    for (int round = 0; round < 3; round++) {
+        const struct id_selector choice = { .where = round == 2 ? &range : NULL };
+        unsigned char *queries = ledger_queries(&l);
+
+        l.knobs.early_stop_steps = 0;
+        in_full = asked_of(&l, queries, &choice, &full);
+        l.knobs.early_stop_steps = 8;
+        in_cut = asked_of(&l, queries, &choice, &cut);
+        print_message("round %d: %.0f distances of %.0f, recall %.3f of %.3f\n", round, in_cut,
+                      in_full, cut, full);
+        assert_true(in_cut < .95 * in_full);
+        assert_true(cut > full - .06);
+        free(queries);
+        for (size_t i = 0; round == 0 && i < 3000; i++)
+            ledger_remove(&l, ledger_any(&l));
+    }
+    ledger_close(&l);
+}
+
+/* Distances to delta rows in searches for each of these rows; all are found. */
+static double newest_asked(struct ledger *l, size_t first, int64_t patience)
+{
+    struct channi *c = ledger_index(l);
+    const uint64_t before = atomic_load(&c->counters.delta_distances);
+    const size_t n = l->n_vectors - first;
+    struct answers a;
+
+    l->knobs.early_stop_steps = patience;
+    a = ledger_ask(l, ledger_row(l, first), n, 1, 1, &(struct id_selector){ 0 });
+    for (size_t i = 0; i < n; i++)
+        assert_true(a.distances[i] == 0);
+    answers_free(&a);
+    return (double)(atomic_load(&c->counters.delta_distances) - before);
+}
+
+/* The few new rows of a cluster are skipped if its file had no answers; many are scanned, and
+   without early stopping all are. */
+static void test_new_rows(void **state)
+{
+    (void)state;
+    for (int many = 0; many < 2; many++) {
+        const size_t first = many ? 3000 : 5400;
+        struct channi_params p = inside_params(0);
+        struct ledger l;
+
+        p.target_cluster = 400;
+        p.compact_share = 16; /* rows stay in the deltas */
+        p.split_max = 6000;
+        p.defer_fraction = .5;
+        ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+        ledger_insert(&l, first);
+        ledger_insert(&l, 6000 - first);
+        l.knobs.nprobe = 8;
+        l.knobs.in_ef = 16;
+        const double all = newest_asked(&l, first, 0), some = newest_asked(&l, first, 8);
+        print_message("%zu new rows: %.0f distances of %.0f\n", 6000 - first, some, all);
+        assert_true(many ? some > .9 * all : some < .7 * all);
+        ledger_close(&l);
+    }
+}
+
+static struct answers asked_at(struct ledger *l, uint64_t version, const unsigned char *queries,
+                               size_t n)
+{
+    struct answers a = answers_make(n, 10);
+    struct search_request r = ledger_request(l, queries, n, 10, 1);
+    struct search_result result = { .ids = a.ids, .distances = a.distances };
+
+    assert_ok(channi_ops.txn->search_as_of(l->index, version, &r, &result), &l->bench.error);
+    return a;
+}
+
+/* Rows that a reader's version does not see do not make a small delta large. */
+static void test_new_rows_pinned(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(0);
+    struct ledger l;
+    uint64_t version;
+
+    p.target_cluster = 200;
+    p.compact_share = 16;
+    p.split_max = 6000;
+    p.defer_fraction = .5;
+    ledger_open(&l, p, ELEMENT_F32, 16, 6000, 1);
+    ledger_insert(&l, 3000);
+    ledger_insert(&l, 400);
+    assert_ok(channi_ops.txn->snapshot(l.index, &version), &l.bench.error);
+    l.knobs.nprobe = 8;
+    l.knobs.in_ef = 10;
+    l.knobs.early_stop_steps = 1;
+    struct answers before = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    ledger_insert(&l, 2600);
+    struct answers after = asked_at(&l, version, ledger_row(&l, 0), 3400);
+    assert_same_answers(&before, &after);
+    answers_free(&before);
+    answers_free(&after);
+    assert_ok(channi_ops.txn->release(l.index, version), &l.bench.error);
+    ledger_close(&l);
+}
+
+/* Only a search that scans one cluster after another prefetches, and at most
+   `prefetch` clusters. */
+static void test_prefetch(void **state)
+{
+    (void)state;
+    static const int64_t prefetch[] = { 0, 32, 150 };
+    uint64_t read[3];
+
+    for (int i = 0; i < 3; i++) {
+        struct channi_params p = ledger_params();
+        struct channi_cache_counts before, after;
+        struct ledger l;
+        double recall;
+
+        p.cache_mb = 1;
+        p.prefetch = prefetch[i];
+        ledger_open(&l, p, ELEMENT_F32, 64, 8000, 1);
+        ledger_insert(&l, 8000);
+        l.knobs.nprobe = 200;
+        unsigned char *queries = ledger_queries(&l);
+        (void)asked_of(&l, queries, &(struct id_selector){ 0 }, &recall);
+        channi_cache_counts(ledger_index(&l)->cache, &before);
+        assert_true(before.misses > 0);
+        assert_int_equal(before.prefetched, 0);
+        l.knobs.early_stop_clusters = 3;
+        (void)asked_of(&l, queries, &(struct id_selector){ 0 }, &recall);
+        channi_cache_counts(ledger_index(&l)->cache, &after);
+        read[i] = after.prefetched;
+        assert_true((after.prefetch_used > 0) == (prefetch[i] > 0));
+        free(queries);
+        ledger_close(&l);
+    }
+    assert_int_equal(read[0], 0);
+    assert_true(read[1] > 0 && read[2] > 2 * read[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_patience),
+        cmocka_unit_test(test_new_rows),
+        cmocka_unit_test(test_new_rows_pinned),
+        cmocka_unit_test(test_prefetch),
+    };
+    return test_run("channi_patience", tests);
+}

@@ -1,0 +1,491 @@
+/* test_search.c - searches of CHANNI: exact where they must be, equal with any number of threads,
+ * of old versions, with damaged files. */
+#include <limits.h>
+
+#include "algorithms/channi/cache/internal.h"
+#include "algorithms/channi/index.h"
+#include "algorithms/channi/search/search.h"
+#include "tests/unit/channi/search.h"
+
+static void assert_exact(struct ledger *l, size_t threads)
+{
+    const struct channi_knobs given = l->knobs;
+    unsigned char *queries = ledger_queries(l);
+
+    knobs_exhaustive(&l->knobs);
+    for (size_t k = 1; k <= 16; k += 15) {
+        struct answers truth = truth_of(l, queries, QUERIES, k, l->live, l->of, NULL),
+                       found = ledger_ask(l, queries, QUERIES, k, threads, NULL);
+
+        assert_same_answers(&found, &truth);
+        answers_free(&truth);
+        answers_free(&found);
+    }
+    free(queries);
+    l->knobs = given;
+}
+
+static void test_exact(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < INSIDES * 2; i++) {
+        const size_t which = i / 2;
+        struct ledger l;
+
+        print_message("%s, %s, seed %" PRIu64 "\n", insides[which], i % 2 ? "u8" : "f32",
+                      test_seed());
+        ledger_open(&l, inside_params(which), i % 2 ? ELEMENT_U8 : ELEMENT_F32, 20, 1500, 3);
+        ledger_insert(&l, 300);
+        assert_exact(&l, 1); /* deferred */
+        assert_true(atomic_load(&ledger_index(&l)->counters.deferred_searches) > 0);
+        ledger_churn(&l, 20);
+        assert_exact(&l, 2);
+        ledger_insert(&l, 900);
+        assert_true(atomic_load(&ledger_index(&l)->now)->layout->routes != NULL);
+        assert_exact(&l, 1);
+        for (int round = 0; round < 4; round++) {
+            ledger_churn(&l, 60);
+            assert_exact(&l, 1 + (size_t)round % 3);
+        }
+        assert_ok(channi_ops.check(l.index, NULL), &l.bench.error);
+        ledger_close(&l);
+    }
+}
+
+/* Clusters are so large that the first one's probably nearest rows give the limit. By the
+   Cauchy-Schwarz inequality bounds of 24 dimensions never fail from eps0 = sqrt(23) on. */
+static void test_exact_large(void **state)
+{
+    (void)state;
+    for (size_t cold = 0; cold < 2; cold++) {
+        struct channi_params p = inside_params(2);
+        struct ledger l;
+
+        p.eps0 = 5;
+        p.cold_rows = cold;
+        p.target_cluster = 250;
+        ledger_open(&l, p, ELEMENT_F32, 24, 2500, 3);
+        ledger_insert(&l, 2300);
+        assert_exact(&l, 1);
+        ledger_churn(&l, 60);
+        assert_exact(&l, 1 + cold);
+        ledger_close(&l);
+    }
+}
+
+/* One query with many threads, and many queries, give the answers of one thread. */
+static void test_threads(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct channi_params p = inside_params(which);
+        struct ledger l;
+
+        p.eps0 = 1.9;
+        p.target_cluster = 200; /* enough work for more than one thread */
+        ledger_open(&l, p, ELEMENT_F32, 96, 6000, 4);
+        ledger_insert(&l, 5600);
+        ledger_churn(&l, 50);
+        l.knobs.nprobe = 12;
+        l.knobs.in_ef = 16;
+        l.knobs.early_stop_steps = 1;
+        l.knobs.early_stop_clusters = which == 0 ? 0 : 4;
+        for (int64_t rerank = 0; rerank < 30; rerank += 15) {
+            unsigned char *queries = ledger_queries(&l);
+            l.knobs.rerank = rerank;
+            struct answers one = ledger_ask(&l, queries, QUERIES, 10, 1, NULL),
+                           many = ledger_ask(&l, queries, QUERIES, 10, 4, NULL);
+
+            assert_same_answers(&many, &one);
+            for (size_t q = 0; q < QUERIES; q++) {
+                struct answers split = ledger_ask(&l, queries + q * l.row_bytes, 1, 10, 4, NULL);
+                struct answers alone = {
+                    .n = 1, .k = 10, .ids = one.ids + 10 * q, .distances = one.distances + 10 * q
+                };
+
+                assert_same_answers(&split, &alone);
+                answers_free(&split);
+            }
+            answers_free(&one);
+            answers_free(&many);
+            free(queries);
+        }
+        ledger_close(&l);
+    }
+}
+
+/* Answers do not depend on the content of the cache (none, some, all clusters) or on the order in
+   which files arrive, even with bounds that may fail. */
+static void test_cached(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        static const size_t budgets[] = { SIZE_MAX / 2, 100000, 300000, 1000000, 1, 100000 };
+        struct channi_params p = inside_params(which);
+        struct ledger l;
+
+        p.eps0 = 1.9;
+        p.target_cluster = 50;
+        ledger_open(&l, p, ELEMENT_F32, 96, 3000, 1);
+        ledger_insert(&l, 2800);
+        ledger_churn(&l, 50);
+        l.knobs.nprobe = 12;
+        l.knobs.in_ef = 16;
+        unsigned char *queries = ledger_queries(&l);
+        struct channi_cache *cache = ledger_index(&l)->cache;
+        struct answers all = { 0 };
+        for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+            cache->budget = budgets[i];
+            for (int again = 0; again < 2; again++) {
+                struct answers a = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+                if (all.ids) {
+                    assert_same_answers(&a, &all);
+                    answers_free(&a);
+                } else {
+                    all = a;
+                }
+            }
+        }
+        answers_free(&all);
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
+/* A pinned version returns the same rows, whatever happens later. */
+static void test_as_of(void **state)
+{
+    enum { PINS = 4 };
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct ledger l;
+        bool *live[PINS];
+        size_t *of[PINS];
+        uint64_t versions[PINS];
+
+        ledger_open(&l, inside_params(which), ELEMENT_U8, 20, 1500, 2);
+        ledger_insert(&l, 700);
+        for (size_t i = 0; i < PINS; i++) {
+            if (i == 1)
+                ledger_insert(&l, 520); /* the build is after the first pin */
+            ledger_churn(&l, 40);
+            assert_ok(channi_ops.txn->snapshot(l.index, &versions[i]), &l.bench.error);
+            live[i] = malloc(l.capacity * sizeof **live);
+            of[i] = malloc(l.capacity * sizeof **of);
+            memcpy(live[i], l.live, l.capacity * sizeof **live);
+            memcpy(of[i], l.of, l.capacity * sizeof **of);
+        }
+        ledger_churn(&l, 80);
+        knobs_exhaustive(&l.knobs);
+        unsigned char *queries = ledger_queries(&l);
+        for (size_t i = 0; i < PINS; i++) {
+            struct answers truth = truth_of(&l, queries, QUERIES, 8, live[i], of[i], NULL),
+                           found = answers_make(QUERIES, 8);
+            struct search_request r = ledger_request(&l, queries, QUERIES, 8, 1 + i % 2);
+            struct search_result result = { .ids = found.ids, .distances = found.distances };
+
+            assert_ok(channi_ops.txn->search_as_of(l.index, versions[i], &r, &result),
+                      &l.bench.error);
+            assert_same_answers(&found, &truth);
+            assert_ok(channi_ops.txn->release(l.index, versions[i]), &l.bench.error);
+            answers_free(&truth);
+            answers_free(&found);
+            free(live[i]);
+            free(of[i]);
+        }
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
+/* Each knob has its effect: recall rises with nprobe, eps saves clusters, rerank
+   saves distances. */
+static void test_knobs(void **state)
+{
+    (void)state;
+    struct channi_params p = inside_params(2);
+    struct ledger l;
+
+    p.eps0 = 1.9;
+    p.bits = 1;
+    ledger_open(&l, p, ELEMENT_F32, 24, 3000, 1);
+    ledger_insert(&l, 3000);
+    struct channi *c = ledger_index(&l);
+    unsigned char *queries = ledger_queries(&l);
+    struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, NULL);
+    double recall = 0, scanned = 0;
+    for (l.knobs.nprobe = 1; l.knobs.nprobe <= 64; l.knobs.nprobe *= 4) {
+        struct answers a = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+
+        assert_true(answers_recall(&truth, &a) >= recall - .02);
+        assert_true(a.work.scanned > scanned);
+        recall = answers_recall(&truth, &a);
+        scanned = a.work.scanned;
+        answers_free(&a);
+    }
+    assert_true(recall > .98);
+    assert_int_equal(atomic_load(&c->counters.stopped_early), 0);
+    l.knobs.nprobe = 64;
+    l.knobs.eps = .5;
+    struct answers stopped = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+    assert_true(atomic_load(&c->counters.stopped_early) > QUERIES / 2);
+    print_message("eps: %.0f rows of %.0f, recall %.3f of %.3f\n", stopped.work.scanned, scanned,
+                  answers_recall(&truth, &stopped), recall);
+    assert_true(stopped.work.scanned < scanned / 2);
+    assert_true(answers_recall(&truth, &stopped) > recall - .1);
+    l.knobs.eps = 0;
+    const uint64_t before = atomic_load(&c->counters.in_distances);
+    l.knobs.rerank = 12;
+    struct answers few = ledger_ask(&l, queries, QUERIES, 10, 1, NULL);
+    assert_int_equal(atomic_load(&c->counters.in_distances) - before, 12 * QUERIES);
+    answers_free(&few);
+    answers_free(&stopped);
+    answers_free(&truth);
+    free(queries);
+    ledger_close(&l);
+}
+
+/* Clusters without answers end a search. */
+static void test_idle(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct ledger l;
+        double all, some, recall, idle;
+
+        ledger_open(&l, inside_params(which), ELEMENT_F32, 16, 3000, 1);
+        ledger_insert(&l, 3000);
+        unsigned char *queries = ledger_queries(&l);
+        struct channi *c = ledger_index(&l);
+        l.knobs.nprobe = 100;
+        asked_of(&l, queries, NULL, &recall);
+        all = (double)atomic_load(&c->counters.clusters_touched);
+        assert_int_equal(atomic_load(&c->counters.stopped_early), 0);
+        l.knobs.early_stop_clusters = 12;
+        asked_of(&l, queries, NULL, &idle);
+        some = (double)atomic_load(&c->counters.clusters_touched) - all;
+        print_message("%s: %.0f clusters of %.0f, recall %.3f of %.3f\n", insides[which], some, all,
+                      idle, recall);
+        assert_true(some < .75 * all);
+        assert_true(some >= 12 * QUERIES);
+        assert_true(atomic_load(&c->counters.stopped_early) > QUERIES / 2);
+        assert_true(idle > recall - .1);
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
+struct found {
+    const struct ledger *l;
+    const unsigned char *queries;
+    size_t *times; /* by query and id */
+};
+
+static int note(void *to, size_t query, uint64_t id, float distance)
+{
+    struct found *f = to;
+
+    assert_true(id < f->l->n_vectors);
+    assert_true(distance ==
+                ledger_distance(f->l, f->queries + query * f->l->row_bytes, f->l->of[id]));
+    f->times[query * f->l->capacity + id]++;
+    return OK;
+}
+
+static void test_range(void **state)
+{
+    (void)state;
+    for (size_t which = 0; which < INSIDES; which++) {
+        struct ledger l;
+
+        ledger_open(&l, inside_params(which), ELEMENT_F32, 20, 1500, 1);
+        for (int round = 0; round < 3; round++) {
+            ledger_insert(&l, round == 1 ? 900 : 250);
+            ledger_churn(&l, 10);
+            unsigned char *queries = ledger_queries(&l);
+            struct found f = { &l, queries, calloc(QUERIES * l.capacity, sizeof *f.times) };
+            struct range_result result = { .found = note, .to = &f };
+
+            knobs_exhaustive(&l.knobs);
+            const struct range_request r = { .queries = { queries, QUERIES, l.dim, ELEMENT_F32 },
+                                             .radius = 6,
+                                             .knobs = &l.knobs };
+            assert_ok(channi_ops.range(l.index, &r, &result), &l.bench.error);
+            size_t hits = 0;
+            for (size_t q = 0; q < QUERIES; q++)
+                for (uint64_t id = 0; id < l.n_vectors; id++) {
+                    const bool in =
+                        l.live[id] && (double)ledger_distance(&l, queries + q * l.row_bytes,
+                                                              l.of[id]) <= r.radius;
+                    assert_int_equal(f.times[q * l.capacity + id], in);
+                    hits += in;
+                }
+            assert_true(hits > QUERIES);
+            free(f.times);
+            free(queries);
+        }
+        ledger_close(&l);
+    }
+}
+
+static void damage(const struct ledger *l, char *name)
+{
+    char path[2 * PATH_MAX];
+    DIR *dir = opendir(l->dir);
+    bool done = false;
+
+    assert_non_null(dir);
+    for (struct dirent *e = readdir(dir); e && !done; e = readdir(dir)) {
+        if (!strstr(e->d_name, ".clu"))
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%s", l->dir, e->d_name);
+        const int fd = open(path, O_RDWR);
+        unsigned char bytes[64];
+        assert_int_equal(pread(fd, bytes, sizeof bytes, CLUSTER_HEAD), sizeof bytes);
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] ^= 0x55;
+        assert_int_equal(pwrite(fd, bytes, sizeof bytes, CLUSTER_HEAD), sizeof bytes);
+        close(fd);
+        strcpy(name, e->d_name);
+        done = true;
+    }
+    closedir(dir);
+    assert_true(done);
+}
+
+/* A damaged file is an error with its name or, with `degraded`, skipped. */
+static void test_damaged(void **state)
+{
+    (void)state;
+    for (int degraded = 0; degraded < 2; degraded++) {
+        struct channi_params p = inside_params(1);
+        struct ledger l;
+        char name[PATH_MAX];
+
+        p.degraded = degraded;
+        p.cache_mb = 1;
+        ledger_open(&l, p, ELEMENT_F32, 200, 3000, 1);
+        ledger_insert(&l, 3000);
+        damage(&l, name);
+        knobs_exhaustive(&l.knobs);
+        unsigned char *queries = ledger_queries(&l);
+        struct answers truth = truth_of(&l, queries, QUERIES, 10, l.live, l.of, NULL),
+                       found = answers_make(QUERIES, 10);
+        struct search_request r = ledger_request(&l, queries, QUERIES, 10, 1);
+        struct search_result result = { .ids = found.ids, .distances = found.distances };
+        /* Twice: clusters in the cache are not read the first time. */
+        int rc = channi_ops.search(l.index, &r, &result);
+        rc = rc == OK ? channi_ops.search(l.index, &r, &result) : rc;
+        if (degraded) {
+            assert_ok(rc, &l.bench.error);
+            assert_true(answers_recall(&truth, &found) > .85);
+            assert_true(atomic_load(&ledger_index(&l)->counters.damaged_clusters) > 0);
+        } else {
+            assert_non_null(strstr(l.bench.error.text, name));
+            assert_code(rc, ERR_CORRUPT, &l.bench.error);
+        }
+        answers_free(&truth);
+        answers_free(&found);
+        free(queries);
+        ledger_close(&l);
+    }
+}
+
+/* The k smallest of sorted lists, with any earlier content of the heap. */
+static void test_reduce(void **state)
+{
+    enum { LISTS = 5, K = 12 };
+    struct rng rng = rng_at(test_seed(), 5);
+
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        float distances[LISTS + 2][K];
+        uint64_t ids[LISTS + 2][K];
+        struct topk lists[LISTS], to = topk_begin(K, distances[LISTS], ids[LISTS]),
+                                  all = topk_begin(K, distances[LISTS + 1], ids[LISTS + 1]);
+        size_t heads[LISTS];
+
+        for (size_t i = 0; i <= LISTS; i++) {
+            struct topk *t = i < LISTS ? &lists[i] : &to;
+            const size_t n = rng_below(&rng, 2 * K);
+
+            if (i < LISTS)
+                *t = topk_begin(K, distances[i], ids[i]);
+            for (size_t j = 0; j < n; j++) {
+                const float d = (float)rng_below(&rng, 20);
+                const uint64_t id = i * 100 + j;
+
+                topk_push(t, d, id);
+                topk_push(&all, d, id);
+            }
+            if (i < LISTS)
+                topk_sort(t);
+        }
+        channi_reduce_sorted(&to, lists, LISTS, heads);
+        topk_sort(&to);
+        topk_sort(&all);
+        assert_memory_equal(to.ids, all.ids, sizeof ids[0]);
+        assert_memory_equal(to.distances, all.distances, sizeof distances[0]);
+    }
+}
+
+/* Candidates refer to the right sources after a merge of contexts. */
+static void test_reduce_candidates(void **state)
+{
+    enum { MEMBERS = 3, EACH = 4 };
+    struct mem mem = { 0 };
+    struct channi_base bases[MEMBERS];
+    struct channi_search_work works[MEMBERS + 1];
+    struct channi_query_context seekers[MEMBERS + 1];
+
+    (void)state;
+    memset(works, 0, sizeof works);
+    memset(seekers, 0, sizeof seekers);
+    for (size_t i = 0; i <= MEMBERS; i++) {
+        works[i].mem = &mem;
+        seekers[i].w = &works[i];
+        seekers[i].counts.in = 1;
+    }
+    for (size_t i = 0; i < MEMBERS; i++) {
+        struct channi_search_work *w = &works[i];
+
+        assert_true(mem_grow(&mem, &w->sources, &w->sources_capacity, 1, sizeof *w->sources));
+        assert_true(
+            mem_grow(&mem, &w->candidates, &w->candidates_capacity, EACH, sizeof *w->candidates));
+        w->sources[w->n_sources++] = (struct channi_row_source){ .base = &bases[i] };
+        for (uint32_t j = 0; j < EACH; j++)
+            w->candidates[w->n_candidates++] =
+                (struct channi_candidate){ .id = i * 10 + j, .row = j };
+    }
+    struct channi_search_work *to = &works[MEMBERS];
+    assert_int_equal(channi_reduce_contexts(&seekers[MEMBERS], seekers, MEMBERS), OK);
+    assert_int_equal(to->n_candidates, MEMBERS * EACH);
+    for (size_t i = 0; i < to->n_candidates; i++)
+        assert_ptr_equal(to->sources[to->candidates[i].source].base,
+                         &bases[to->candidates[i].id / 10]);
+    assert_true(seekers[MEMBERS].counts.in == MEMBERS + 1);
+    for (size_t i = 0; i <= MEMBERS; i++) {
+        mem_free(&mem, works[i].sources);
+        mem_free(&mem, works[i].candidates);
+    }
+    assert_int_equal(mem_live(&mem), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_exact_large),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_cached),
+        cmocka_unit_test(test_as_of),
+        cmocka_unit_test(test_knobs),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_reduce),
+        cmocka_unit_test(test_reduce_candidates),
+    };
+
+    return test_run("channi_search", tests);
+}

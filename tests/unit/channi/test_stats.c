@@ -1,0 +1,190 @@
+/* test_stats.c - an index's reports: sizes, counters, memory, clusters. */
+#include "algorithms/channi/index.h"
+#include "algorithms/channi/rewrite/replace.h"
+#include "algorithms/channi/stats/stats.h"
+#include "tests/unit/channi/build.h"
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    struct channi_sizes s;
+    uint32_t even[] = { 7, 7, 7, 7 }, one[] = { 0, 0, 0, 12, 0 }, mixed[] = { 5, 1, 3 };
+    uint32_t many[200], hundred[100];
+
+    channi_sizes_of(even, 4, &s);
+    assert_float_equal(s.mean, 7, 1e-12);
+    assert_float_equal(s.cv, 0, 1e-12);
+    assert_float_equal(s.gini, 0, 1e-12);
+    assert_int_equal(s.p99, 7);
+    assert_int_equal(s.empty, 0);
+    channi_sizes_of(one, 5, &s);
+    assert_float_equal(s.gini, .8, 1e-12); /* (n - 1) / n */
+    assert_float_equal(s.cv, 2, 1e-12);    /* sqrt(n - 1) */
+    assert_int_equal(s.max, 12);
+    assert_int_equal(s.empty, 4);
+    channi_sizes_of(mixed, 3, &s);
+    assert_float_equal(s.mean, 3, 1e-12);
+    assert_float_equal(s.cv, sqrt(8. / 3) / 3, 1e-12);
+    assert_int_equal(s.p99, 5);
+    assert_float_equal(s.gini, 8. / 27, 1e-12); /* mean |x - y| / (2 mean) */
+    for (uint32_t i = 0; i < 200; i++)
+        many[i] = 200 - i;
+    channi_sizes_of(many, 200, &s);
+    assert_int_equal(s.p99, 198);
+    assert_int_equal(s.max, 200);
+    for (uint32_t i = 0; i < 100; i++)
+        hundred[i] = i;
+    channi_sizes_of(hundred, 100, &s);
+    assert_int_equal(s.p99, 98);
+    channi_sizes_of(NULL, 0, &s);
+    assert_int_equal(s.n, 0);
+    assert_float_equal(s.gini, 0, 0);
+}
+
+struct told {
+    size_t values, rows;
+    double live, misroute, clusters, size_mean, deferred, routes, root_not_route;
+};
+
+static void take_value(void *to, const char *name, double value)
+{
+    struct told *t = to;
+
+    assert_true(isfinite(value));
+    t->values++;
+    if (strcmp(name, "misroute_rate") == 0)
+        t->misroute = value;
+    if (strcmp(name, "clusters") == 0)
+        t->clusters = value;
+    if (strcmp(name, "size_mean") == 0)
+        t->size_mean = value;
+    if (strcmp(name, "deferred") == 0)
+        t->deferred = value;
+    if (strcmp(name, "routes") == 0)
+        t->routes = value;
+    if (strcmp(name, "root_not_route") == 0)
+        t->root_not_route = value;
+}
+
+static void take_cell(void *to, const char *table, size_t row, const char *column, double value)
+{
+    struct told *t = to;
+
+    assert_string_equal(table, "cluster");
+    if (strcmp(column, "live") == 0) {
+        assert_int_equal(row, t->rows++);
+        t->live += value;
+    }
+}
+
+static struct told told_by(struct book *b)
+{
+    struct told t = { 0 };
+    struct stat_sink sink = { take_value, take_cell, &t };
+
+    assert_ok(channi_ops.stats(b->index, &sink), &b->bench.error);
+    return t;
+}
+
+/* Exchanges the rows of two clusters. */
+static void exchange(struct book *b, uint32_t x, uint32_t y)
+{
+    struct channi *c = book_channi(b);
+    struct channi_taken w;
+    struct channi_members m;
+    uint32_t order[ROWS], n[2] = { 0, 0 };
+    bool taken;
+
+    channi_members_init(&m, c);
+    assert_ok(channi_take(c, (uint32_t[]){ x, y }, 2, &w, &taken), &b->bench.error);
+    assert_true(taken);
+    assert_ok(channi_gather(c, &w, &m), &b->bench.error);
+    for (uint32_t from = 0; from < 2; from++)
+        for (size_t i = 0; i < m.n; i++)
+            if (m.from[i] == from)
+                order[from * n[0] + n[from]++] = (uint32_t)i;
+    const struct channi_part parts[] = {
+        { .rows = order + n[0], .n = n[1], .root = order[n[0]], .successor_of = 0 },
+        { .rows = order, .n = n[0], .root = order[0], .successor_of = 1 },
+    };
+    const struct channi_replacement r = { .parts = parts, .n_parts = 2, .threads = 1 };
+    assert_ok(channi_replace(c, &w, &m, &r), &b->bench.error);
+    channi_members_free(&m, c);
+    channi_give(c, &w);
+}
+
+/* The reports match the index; rows in another cluster than their search's count as misassigned. */
+static void test_stats(void **state)
+{
+    (void)state;
+    struct book b;
+
+    book_open(&b, build_params(), ELEMENT_F32, DIM, ROWS, 1);
+    book_fill(&b, 0, ROWS, 30, .2);
+    assert_ok(book_insert(&b, 0, 500), &b.bench.error);
+    struct told t = told_by(&b);
+    assert_true(t.deferred == 1 && t.clusters == 1 && t.routes == 0 && t.live == 500);
+    assert_ok(book_insert(&b, 500, 600), &b.bench.error);
+    t = told_by(&b);
+    assert_true(t.deferred == 0 && t.clusters == 22 && t.routes == 22 && t.live == 1100);
+    assert_int_equal(t.rows, 22);
+    assert_float_equal(t.size_mean, 50, 1e-9);
+    assert_true(t.root_not_route == 0);
+    assert_true(t.misroute < .05);
+    for (uint32_t cid = 0; cid < 22; cid += 2)
+        exchange(&b, cid, cid + 1);
+    book_check(&b);
+    t = told_by(&b);
+    assert_true(t.live == 1100 && t.root_not_route == 22);
+    assert_true(t.misroute > .5);
+    book_close(&b);
+}
+
+static int take_medoid(void *to, uint64_t cluster, uint64_t id)
+{
+    ((uint64_t *)to)[cluster] = id;
+    return OK;
+}
+
+static void test_memory_and_clusters(void **state)
+{
+    (void)state;
+    struct book b;
+    struct memory_use use;
+    uint64_t ids[ROWS], numbers[ROWS], medoids[ROWS];
+
+    book_open(&b, build_params(), ELEMENT_F32, DIM, ROWS, 1);
+    book_fill(&b, 0, ROWS, 30, .2);
+    assert_ok(book_insert(&b, 0, ROWS), &b.bench.error);
+    assert_ok(channi_ops.memory(b.index, &use), &b.bench.error);
+    const uint64_t sum = use.vectors + use.codes + use.graph + use.ids + use.other;
+    print_message("told %" PRIu64 " of %zu bytes, %" PRIu64 " on disk\n", sum,
+                  mem_live(&b.bench.mem), use.disk);
+    assert_true(sum <= mem_live(&b.bench.mem) && 2 * sum > mem_live(&b.bench.mem));
+    assert_true(use.disk > ROWS * (DIM * 4 + 8));
+    assert_true(use.vectors >= ROWS * DIM * 4); /* all clusters are in the cache */
+
+    for (size_t i = 0; i < ROWS; i++)
+        ids[i] = medoids[i] = i;
+    struct cluster_request request = { .level = 1, .ids = ids, .n = ROWS };
+    struct cluster_result result = { .of_ids = numbers, .medoid = take_medoid, .to = medoids };
+    assert_ok(channi_ops.cluster(b.index, &request, &result), &b.bench.error);
+    assert_true(result.clusters == 24 && result.levels == 1 && result.level == 0);
+    for (size_t i = 0; i < ROWS; i++)
+        assert_true(numbers[i] < 24);
+    for (size_t i = 0; i < 24; i++)
+        assert_int_equal(numbers[medoids[i]], i);
+    assert_ok(book_remove(&b, 5), &b.bench.error);
+    assert_code(channi_ops.cluster(b.index, &request, &result), ERR_UNKNOWN_ID, &b.bench.error);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_stats),
+        cmocka_unit_test(test_memory_and_clusters),
+    };
+    return test_run("channi_stats", tests);
+}

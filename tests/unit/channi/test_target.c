@@ -1,0 +1,191 @@
+/* test_target.c - target_recall: the recall reached over several synthetic sets, and the clusters
+ * searched for it. */
+#include "tests/unit/channi/search.h"
+
+enum { K = 10, ASKED = 200, STORED = 6000, NPROBE = 60 };
+/* Recall below the target that is accepted: of one set, and of the mean over the sets. */
+static const double slack = .06, mean_slack = .02;
+
+struct target_set {
+    const char *name;
+    enum channi_inside inside;
+    enum element element;
+    size_t dim, clusters;
+    double spread;
+};
+
+static const struct target_set sets[] = {
+    { "graphs, few clusters", INSIDE_GRAPH, ELEMENT_F32, 16, 12, .5 },
+    { "graphs, one cloud", INSIDE_GRAPH, ELEMENT_F32, 12, 1, 1 },
+    { "graphs, bytes", INSIDE_GRAPH, ELEMENT_U8, 24, 40, .5 },
+    { "scans, many clusters", INSIDE_SCAN, ELEMENT_F32, 32, 200, .6 },
+    { "codes", INSIDE_CODES, ELEMENT_F32, 24, 20, .5 },
+};
+
+static double distance(const struct ledger *l, const void *x, const void *y)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < l->dim; i++) {
+        const double d = l->bench.env.element == ELEMENT_U8
+                             ? (double)((const uint8_t *)x)[i] - ((const uint8_t *)y)[i]
+                             : (double)((const float *)x)[i] - ((const float *)y)[i];
+        sum += d * d;
+    }
+    return sum;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* The distance of the k-th nearest stored row. */
+static double true_kth(const struct ledger *l, const void *query)
+{
+    static double all[STORED];
+
+    for (size_t i = 0; i < STORED; i++)
+        all[i] = distance(l, query, ledger_row(l, i));
+    qsort(all, STORED, sizeof *all, ascending);
+    return all[K - 1];
+}
+
+/* Mean recall of queries that are not stored; *clusters: searched per query. */
+static double recall_at(struct ledger *l, double target, double *clusters)
+{
+    const struct channi_counters *n = &ledger_index(l)->counters;
+    size_t right = 0;
+
+    l->knobs.target_recall = target;
+    uint64_t ids[K];
+    float distances[K];
+    struct search_result result = { .ids = ids, .distances = distances };
+    struct search_request request = {
+        { ledger_row(l, STORED), 1, l->dim, l->bench.env.element }, K, &l->knobs, NULL, 1
+    };
+    assert_ok(channi_ops.search(l->index, &request, &result), &l->bench.error); /* learns */
+    const uint64_t before = atomic_load(&n->clusters_touched);
+    for (size_t i = 0; i < ASKED; i++) {
+        const void *query = ledger_row(l, STORED + i);
+
+        request.queries.rows = query;
+        assert_ok(channi_ops.search(l->index, &request, &result), &l->bench.error);
+        const double kth = true_kth(l, query);
+        for (size_t j = 0; j < K; j++)
+            right += ids[j] != ID_NONE && distance(l, query, ledger_row(l, ids[j])) <= kth;
+    }
+    *clusters = (double)(atomic_load(&n->clusters_touched) - before) / ASKED;
+    return (double)right / (ASKED * K);
+}
+
+static void open_set(struct ledger *l, const struct target_set *t)
+{
+    struct channi_params p = ledger_params();
+
+    p.cluster_index = t->inside;
+    p.target_cluster = 100;
+    p.in_ef_construction = 100;
+    p.degree = 12;
+    ledger_open(l, p, t->element, t->dim, STORED + ASKED, 1);
+    if (t->element == ELEMENT_U8)
+        test_fill_u8(&l->rng, l->rows, l->capacity, t->dim, t->clusters, t->spread);
+    else
+        test_fill_f32(&l->rng, (float *)(void *)l->rows, l->capacity, t->dim, t->clusters,
+                      t->spread);
+    ledger_insert(l, STORED);
+    l->knobs.nprobe = NPROBE;
+}
+
+static void test_reached(void **state)
+{
+    (void)state;
+    static const double targets[] = { .8, .9, .95 };
+    double below[3] = { 0 };
+
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        double clusters[4], recall;
+        struct ledger l;
+
+        open_set(&l, &sets[i]);
+        (void)recall_at(&l, 0, &clusters[3]);
+        for (size_t j = 0; j < 3; j++) {
+            recall = recall_at(&l, targets[j], &clusters[j]);
+            if (getenv("DRIFTLINE_SHOW"))
+                print_message("%-24s target %.2f recall %.3f clusters %.1f of %.1f\n", sets[i].name,
+                              targets[j], recall, clusters[j], clusters[3]);
+            assert_true(recall >= targets[j] - slack);
+            assert_true(clusters[j] < .9 * clusters[3]);
+            below[j] += targets[j] - recall;
+        }
+        assert_true(clusters[0] <= clusters[1] && clusters[1] <= clusters[2]);
+        ledger_close(&l);
+    }
+    for (size_t j = 0; j < 3; j++)
+        assert_true(below[j] / (double)(sizeof sets / sizeof *sets) <= mean_slack);
+}
+
+/* Before the build, and with fewer rows than k, nothing can be learnt: searches are complete. */
+static void test_nothing_to_learn(void **state)
+{
+    (void)state;
+    struct channi_params p = ledger_params();
+    struct ledger l;
+    double clusters;
+
+    ledger_open(&l, p, ELEMENT_F32, 8, STORED + ASKED, 1);
+    ledger_insert(&l, 5);
+    l.knobs.target_recall = .5;
+    uint64_t ids[K];
+    float distances[K];
+    struct search_result result = { .ids = ids, .distances = distances };
+    const struct search_request request = {
+        { ledger_row(&l, 9), 1, l.dim, ELEMENT_F32 }, K, &l.knobs, NULL, 1
+    };
+    assert_ok(channi_ops.search(l.index, &request, &result), &l.bench.error);
+    assert_true(ids[4] != ID_NONE && ids[5] == ID_NONE);
+    ledger_insert(&l, STORED - 5);
+    assert_true(recall_at(&l, .9, &clusters) > .8); /* learnt after the build */
+    ledger_close(&l);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct ledger l;
+    bool done = false;
+    uint64_t ids[K];
+    float distances[K];
+    struct search_result result = { .ids = ids, .distances = distances };
+
+    open_set(&l, &sets[0]);
+    l.knobs.target_recall = .9;
+    for (size_t at = 1; !done; at += 1 + at / 2) {
+        const struct search_request request = {
+            { ledger_row(&l, STORED), 1, l.dim, ELEMENT_F32 }, K, &l.knobs, NULL, 1
+        };
+
+        ledger_index(&l)->stop.learnt = false;
+        atomic_store(&l.bench.mem.calls, 0);
+        l.bench.mem.fail_at = at;
+        const int rc = channi_ops.search(l.index, &request, &result);
+        l.bench.mem.fail_at = 0;
+        done = !l.bench.mem.failed;
+        l.bench.mem.failed = false;
+        if (rc != OK)
+            assert_code(rc, ERR_NO_MEMORY, &l.bench.error);
+    }
+    ledger_close(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reached),
+        cmocka_unit_test(test_nothing_to_learn),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    return test_run("channi_target", tests);
+}

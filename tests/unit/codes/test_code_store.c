@@ -1,0 +1,201 @@
+/* test_code_store.c - codes under ids against a plain list; freed memory; a damaged file. */
+#include "tests/support/testing.h"
+
+#include "algorithms/common/codes/code_store.h"
+#include "algorithms/common/durable/store_file.h"
+
+enum { IDS = 5000 };
+
+struct world {
+    struct mem mem;
+    struct error err;
+    struct code_store store;
+    struct rng rng;
+    bool in[IDS]; /* whether id i is stored, with code code_of(i) */
+    size_t n;
+};
+
+static uint64_t code_of(size_t id)
+{
+    return rng_mix(id, 7);
+}
+
+static void begin(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    w->rng = rng_at(test_seed(), 1);
+    code_store_init(&w->store, &w->mem);
+}
+
+static void end(struct world *w)
+{
+    code_store_free(&w->store);
+    assert_int_equal(mem_live(&w->mem), 0);
+}
+
+static bool add(struct world *w, uint64_t id)
+{
+    if (!code_store_reserve(&w->store, &id, 1, 0))
+        return false;
+    const uint32_t row = code_store_add(&w->store, code_of(id), id);
+    assert_int_equal(row, w->n);
+    w->in[id] = true;
+    w->n++;
+    return true;
+}
+
+static void take(struct world *w, uint64_t id)
+{
+    uint32_t row;
+    assert_true(code_store_find(&w->store, id, &row));
+    code_store_remove(&w->store, row);
+    w->in[id] = false;
+    w->n--;
+}
+
+static void expect_equal(struct world *w)
+{
+    assert_ok(code_store_check(&w->store, "store", &w->err), &w->err);
+    assert_int_equal(w->store.n, w->n);
+    for (uint64_t id = 0; id < IDS; id++) {
+        uint32_t row;
+        assert_int_equal(code_store_find(&w->store, id, &row), w->in[id]);
+        if (w->in[id]) {
+            assert_int_equal(w->store.ids[row], id);
+            assert_true(w->store.codes[row] == code_of(id));
+        }
+    }
+}
+
+static size_t bytes(const struct code_store *s)
+{
+    return code_store_codes_bytes(s) + code_store_ids_bytes(s);
+}
+
+static void test_history(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    for (size_t step = 0; step < 40000; step++) {
+        const uint64_t id = rng_below(&w.rng, IDS);
+        const bool growing = step / 10000 % 2 == 0;
+        if (!w.in[id] && rng_below(&w.rng, 10) < (growing ? 9U : 2U))
+            assert_true(add(&w, id));
+        else if (w.in[id] && rng_below(&w.rng, 10) < (growing ? 2U : 9U))
+            take(&w, id);
+        if (step % 4000 == 3999)
+            expect_equal(&w);
+    }
+    for (uint64_t id = 0; id < IDS; id++)
+        if (w.in[id])
+            take(&w, id);
+    expect_equal(&w);
+    assert_int_equal(bytes(&w.store), 0);
+    end(&w);
+}
+
+/* While a full store is emptied, it takes less than twice the memory that it needs, and keeps
+   to the size hint. */
+static void test_memory_comes_back(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    uint64_t ids[IDS];
+    for (uint64_t id = 0; id < IDS; id++)
+        ids[id] = id;
+    assert_true(code_store_reserve(&w.store, ids, 1, IDS));
+    assert_int_equal(w.store.codes_capacity, IDS);
+    for (uint64_t id = 0; id < IDS; id++)
+        assert_true(add(&w, id));
+    assert_int_equal(w.store.codes_capacity, IDS);
+    const size_t full = bytes(&w.store);
+    for (uint64_t id = 0; id < IDS - IDS / 5; id++)
+        take(&w, id);
+    assert_true(bytes(&w.store) < full / 2);
+    expect_equal(&w);
+    end(&w);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w);
+    for (size_t i = 1;; i++) {
+        w.mem.fail_at = atomic_load(&w.mem.calls) + i;
+        uint64_t id = 0;
+        while (id < IDS && (w.in[id] || add(&w, id)))
+            id++;
+        w.mem.fail_at = 0;
+        expect_equal(&w);
+        for (id = 0; id < IDS; id += 3)
+            if (w.in[id])
+                take(&w, id);
+        if (w.n > IDS / 2 && i > 40)
+            break;
+    }
+    end(&w);
+}
+
+static void test_saved(void **state)
+{
+    (void)state;
+    static struct store_writer writer;
+    const struct store_identity identity = { "tester", 1, 64, ELEMENT_B64, METRIC_HAMMING };
+    const uint64_t twice[] = { 3, 4, 3 }, none[] = { 3, UINT64_MAX };
+    const struct {
+        const uint64_t *ids;
+        size_t n, codes;
+        int code;
+    } files[] = { { NULL, 0, 0, OK },
+                  { twice, 2, 2, OK },
+                  { twice, 3, 3, ERR_CORRUPT },
+                  { none, 2, 2, ERR_CORRUPT },
+                  { twice, 2, 3, ERR_CORRUPT } };
+    char dir[PATH_MAX];
+    test_dir_make(dir);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct world w;
+        begin(&w);
+        if (!files[i].ids) {
+            for (uint64_t id = 0; id < 100; id++)
+                assert_true(add(&w, id));
+        }
+        (void)store_begin(&writer, dir, "x", &identity, NULL, &w.err);
+        if (files[i].ids) {
+            store_section(&writer, "ids");
+            store_write(&writer, files[i].ids, files[i].n * 8);
+            store_section(&writer, "codes");
+            store_write(&writer, twice, files[i].codes * 8);
+        } else {
+            code_store_save(&w.store, &writer);
+        }
+        assert_ok(store_commit(&writer), &w.err);
+        code_store_free(&w.store);
+        struct store_reader r;
+        assert_ok(store_open(&r, dir, "x", &identity, &w.err), &w.err);
+        const int rc = code_store_load(&w.store, &r);
+        if (files[i].code == OK)
+            assert_ok(rc, &w.err);
+        else
+            assert_code(rc, files[i].code, &w.err);
+        store_close(&r);
+        if (!files[i].ids)
+            expect_equal(&w);
+        end(&w);
+    }
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_memory_comes_back),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_saved),
+    };
+    return test_run("code_store", tests);
+}

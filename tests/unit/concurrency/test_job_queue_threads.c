@@ -1,0 +1,146 @@
+/* test_job_queue_threads.c - maintenance jobs on several threads: in the index's pool, in the
+ * background, and by several callers. */
+#include "tests/unit/concurrency/plant.h"
+
+/* Returns false on a timeout. Under p->lock. */
+static bool wait_logged(struct plant *p)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    return pthread_cond_timedwait(&p->logged, &p->lock, &until) == 0;
+}
+
+static bool wait_for(struct plant *p, size_t n)
+{
+    bool patient = true;
+
+    pthread_mutex_lock(&p->lock);
+    while (patient && p->n < n)
+        patient = wait_logged(p);
+    pthread_mutex_unlock(&p->lock);
+    return patient;
+}
+
+static void *work_on(void *plant)
+{
+    struct plant *p = plant;
+    const struct job_queue_bounds bounds = { .threads = 1, .jobs = p->n == 0 ? 1 : 0 };
+    bool more;
+
+    return job_queue_work(&p->queue, &bounds, &more) == OK ? p : NULL;
+}
+
+/* While another job runs, each busy job is tried once, and again when that job has ended. */
+static void test_busy_beside_another(void **state)
+{
+    (void)state;
+    struct plant *p = begin_with(false, 1);
+    const struct timespec a_while = { .tv_nsec = 20 * 1000 * 1000 };
+    pthread_t threads[2];
+    void *done[2];
+
+    push(p, GATE, 9, 0);
+    assert_int_equal(pthread_create(&threads[0], NULL, work_on, p), 0);
+    assert_true(wait_for(p, 1));
+    for (uint32_t i = 1; i <= 3; i++)
+        push(p, BUSY, i, 1);
+    assert_int_equal(pthread_create(&threads[1], NULL, work_on, p), 0);
+    assert_true(wait_for(p, 4));
+    nanosleep(&a_while, NULL);
+    pthread_mutex_lock(&p->lock);
+    const size_t tried = p->n;
+    p->open = true;
+    pthread_cond_broadcast(&p->logged);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], &done[i]), 0);
+        assert_non_null(done[i]);
+    }
+    assert_int_equal(tried, 4);
+    expect_log(p, (const uint32_t[]){ 9, 1, 2, 3, 1, 2, 3 }, 7);
+    end(p);
+}
+
+/* Each job ran once, on any thread. */
+static void expect_each_once(const struct plant *p, uint32_t n)
+{
+    size_t times[LOG] = { 0 };
+
+    assert_int_equal(p->n, n);
+    for (size_t i = 0; i < p->n; i++)
+        times[p->log[i]]++;
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(times[i], 1);
+}
+
+static void test_a_pool_works_it_off(void **state)
+{
+    (void)state;
+    struct plant *p = begin_with(false, 3);
+    const struct job_queue_bounds bounds = { .threads = 3 };
+    bool more = true;
+
+    for (uint32_t i = 0; i < 500; i++)
+        push(p, TAKE, i, 0);
+    assert_ok(job_queue_work(&p->queue, &bounds, &more), &p->bench.error);
+    assert_false(more);
+    expect_each_once(p, 500);
+    end(p);
+}
+
+static void test_background_threads(void **state)
+{
+    (void)state;
+    struct plant *p = begin_with(true, 1);
+    bool patient = true;
+
+    push(p, TAKE, 0, 0);
+    assert_ok(job_queue_start(&p->queue, 3, 0), &p->bench.error);
+    for (uint32_t i = 1; i < 1000; i++)
+        push(p, TAKE, i, 0);
+    assert_ok(work(p, 0, 0, false), &p->bench.error);
+    expect_each_once(p, 1000);
+    pthread_mutex_lock(&p->lock);
+    const size_t before = p->chores;
+    pthread_mutex_unlock(&p->lock);
+    job_queue_chores_due(&p->queue);
+    pthread_mutex_lock(&p->lock);
+    while (patient && p->chores == before)
+        patient = wait_logged(p);
+    pthread_mutex_unlock(&p->lock);
+    assert_true(patient);
+    end(p);
+}
+
+/* After a failure the threads wait for a retry, and so do their callers. */
+static void test_background_failure(void **state)
+{
+    (void)state;
+    struct plant *p = begin_with(true, 1);
+    struct error kept = { 0 };
+
+    push(p, FAIL, 0, 1);
+    push(p, TAKE, 1, 0);
+    assert_ok(job_queue_start(&p->queue, 1, 0), &p->bench.error);
+    assert_ok(work(p, 0, 0, true), &p->bench.error);
+    assert_int_equal(p->failures, 1);
+    assert_int_equal(job_queue_error(&p->queue, &kept), ERR_IO);
+    assert_int_equal(job_queue_waiting(&p->queue), 2);
+    job_queue_retry(&p->queue, true);
+    assert_ok(work(p, 0, 0, false), &p->bench.error);
+    expect_log(p, (const uint32_t[]){ 0, 1, 0 }, 3);
+    end(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_busy_beside_another),
+        cmocka_unit_test(test_a_pool_works_it_off),
+        cmocka_unit_test(test_background_threads),
+        cmocka_unit_test(test_background_failure),
+    };
+    return test_run("job_queue_threads", tests);
+}

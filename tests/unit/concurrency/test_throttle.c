@@ -1,0 +1,166 @@
+/* test_throttle.c - bytes per second and the share of a processor, measured; lifting. */
+#include <pthread.h>
+#include <time.h>
+
+#include "algorithms/common/concurrency/throttle.h"
+#include "tests/support/testing.h"
+
+enum { KB = 1000 };
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+
+    (void)clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* Charges n times 10 kB, and waits after each. */
+static void *charge_some(void *throttle)
+{
+    throttle_begin(throttle);
+    for (size_t i = 0; i < 10; i++) {
+        throttle_charge((size_t)10 * KB);
+        throttle_wait();
+    }
+    throttle_end();
+    return NULL;
+}
+
+/* The rate is that of all threads together. */
+static void test_bytes(void **state)
+{
+    (void)state;
+    for (size_t threads = 1; threads <= 2; threads++) {
+        const struct throttle_limits limits = { .bytes_per_second = (uint64_t)KB * KB };
+        struct throttle t;
+        pthread_t other;
+
+        throttle_init(&t, &limits);
+        const double began = seconds(CLOCK_MONOTONIC);
+        if (threads == 2)
+            assert_int_equal(pthread_create(&other, NULL, charge_some, &t), 0);
+        charge_some(&t);
+        if (threads == 2)
+            assert_int_equal(pthread_join(other, NULL), 0);
+        const double took = seconds(CLOCK_MONOTONIC) - began;
+        assert_true(took > .099 * (double)threads);
+        assert_true(took < 20);
+        throttle_free(&t);
+    }
+}
+
+/* Works in steps of about 20 us until 20 ms of processor time are used. Returns the time that it
+   took. */
+static double work(void)
+{
+    const double began = seconds(CLOCK_MONOTONIC), used = seconds(CLOCK_THREAD_CPUTIME_ID);
+
+    while (seconds(CLOCK_THREAD_CPUTIME_ID) - used < .02) {
+        for (volatile size_t i = 0; i < 20000; i++)
+            continue;
+        throttle_wait();
+    }
+    return seconds(CLOCK_MONOTONIC) - began;
+}
+
+static void test_processor(void **state)
+{
+    (void)state;
+    const struct throttle_limits limits = { .cpu_share = .1 };
+    struct throttle t;
+
+    throttle_init(&t, &limits);
+    throttle_begin(&t);
+    const double took = work();
+    throttle_end();
+    assert_true(took > .18); /* the last step may not have been paid for */
+    assert_true(took < 20);
+    throttle_free(&t);
+}
+
+/* A thread that is not under the throttle owes nothing, and neither does one without limits. */
+static void test_no_limits(void **state)
+{
+    (void)state;
+    const struct throttle_limits none = { .cpu_share = 1 }, narrow = { 1, .01 };
+    const double began = seconds(CLOCK_MONOTONIC);
+    struct throttle t;
+
+    throttle_init(&t, &narrow);
+    throttle_charge((size_t)1 << 40);
+    throttle_wait();
+    throttle_free(&t);
+    throttle_init(&t, &none);
+    throttle_begin(&t);
+    throttle_charge((size_t)1 << 40);
+    (void)work();
+    throttle_end();
+    throttle_free(&t);
+    assert_true(seconds(CLOCK_MONOTONIC) - began < 20);
+}
+
+static void *owe_much(void *throttle)
+{
+    throttle_begin(throttle);
+    throttle_charge((size_t)KB * KB * KB);
+    throttle_wait();
+    throttle_end();
+    return NULL;
+}
+
+/* A lift ends a wait of 1 000 s. What is charged meanwhile is not paid for later. */
+static void test_lift(void **state)
+{
+    (void)state;
+    const struct throttle_limits limits = { .bytes_per_second = (uint64_t)KB * KB };
+    const double began = seconds(CLOCK_MONOTONIC);
+    struct throttle t;
+    pthread_t other;
+
+    throttle_init(&t, &limits);
+    assert_int_equal(pthread_create(&other, NULL, owe_much, &t), 0);
+    nanosleep(&(struct timespec){ .tv_nsec = 20 * KB * KB }, NULL);
+    throttle_lift(&t);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    (void)owe_much(&t);
+    throttle_drop(&t);
+    (void)charge_some(&t);
+    const double took = seconds(CLOCK_MONOTONIC) - began;
+    assert_true(took > .09);
+    assert_true(took < 60);
+    throttle_free(&t);
+}
+
+/* A change of the limits ends a wait of 1 000 s, and the new limits hold. */
+static void test_set(void **state)
+{
+    (void)state;
+    const struct throttle_limits slow = { .bytes_per_second = (uint64_t)KB * KB }, none = { 0 };
+    const double began = seconds(CLOCK_MONOTONIC);
+    struct throttle t;
+    pthread_t other;
+
+    throttle_init(&t, &slow);
+    assert_int_equal(pthread_create(&other, NULL, owe_much, &t), 0);
+    nanosleep(&(struct timespec){ .tv_nsec = 20 * KB * KB }, NULL);
+    throttle_set(&t, &none);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    (void)owe_much(&t);
+    throttle_set(&t, &slow);
+    (void)charge_some(&t);
+    const double took = seconds(CLOCK_MONOTONIC) - began;
+    assert_true(took > .09);
+    assert_true(took < 60);
+    throttle_free(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes),     cmocka_unit_test(test_processor),
+        cmocka_unit_test(test_no_limits), cmocka_unit_test(test_lift),
+        cmocka_unit_test(test_set),
+    };
+    return test_run("throttle", tests);
+}

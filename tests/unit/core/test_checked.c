@@ -1,0 +1,257 @@
+/* test_checked.c - the validation layer, with a method that records which calls reach it. Refusals
+ * that hold for every method are tested in tests/contract/; here are corner cases and the live set.
+ * test_checked_groups.c has transactions, versions and attributes. */
+#include "tests/unit/core/fake_method.h"
+
+/* Every component of every row is checked, at any length and alignment. */
+static void test_finite(void **state)
+{
+    (void)state;
+    struct rng r = rng_at(test_seed(), 1);
+    for (size_t dim = 1; dim < 70; dim++) {
+        struct test_bench b;
+        struct checked c;
+        fake_begin(&b, &c, ELEMENT_F32, METRIC_COS, dim);
+        unsigned char *rows = malloc(3 * dim * sizeof(float) + 1);
+        assert_non_null(rows);
+        float row[70 * 3];
+        test_fill_f32(&r, row, 3, dim, 0, 1);
+        row[0] = 3.4e38F; /* large and finite */
+        memcpy(rows + 1, row, 3 * dim * sizeof(float));
+        const struct vectors v = { rows + 1, 3, dim, ELEMENT_F32 };
+        assert_ok(index_admit_vectors(&c, v, "test"), &b.error);
+        for (size_t j = 0; j < 3 * dim; j++) {
+            static const float bad[] = { NAN, INFINITY, -INFINITY };
+            const float x = bad[rng_below(&r, 3)];
+            memcpy(rows + 1, row, 3 * dim * sizeof(float));
+            memcpy(rows + 1 + j * sizeof x, &x, sizeof x);
+            assert_int_equal(index_admit_vectors(&c, v, "test"), ERR_NOT_FINITE);
+            char place[64];
+            (void)snprintf(place, sizeof place, "row %zu: component %zu is", j / dim, j % dim);
+            if (!strstr(b.error.text, place))
+                fail_msg("expected \"%s\" in \"%s\"", place, b.error.text);
+            error_clear(&b.error);
+        }
+        memset(row + dim, 0, dim * sizeof *row);
+        row[dim] = -0.0F;
+        memcpy(rows + 1, row, 3 * dim * sizeof(float));
+        assert_code(index_admit_vectors(&c, v, "test"), ERR_ZERO_VECTOR, &b.error);
+        row[dim + rng_below(&r, dim)] = 1e-45F; /* the smallest subnormal */
+        memcpy(rows + 1, row, 3 * dim * sizeof(float));
+        assert_ok(index_admit_vectors(&c, v, "test"), &b.error);
+        free(rows);
+        fake_end(&b, &c);
+    }
+}
+
+static void test_other_elements(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    uint8_t bytes[6] = { 0, 0, 1, 0, 0, 0 };
+    fake_begin(&b, &c, ELEMENT_U8, METRIC_COS, 3);
+    assert_code(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, ELEMENT_U8 }, "x"),
+                ERR_ZERO_VECTOR, &b.error);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 1, 3, ELEMENT_U8 }, "x"), &b.error);
+    fake_end(&b, &c);
+    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 3);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 2, 3, ELEMENT_U8 }, "x"), &b.error);
+    fake_end(&b, &c);
+    fake_begin(&b, &c, ELEMENT_B64, METRIC_HAMMING, 64);
+    assert_ok(index_admit_vectors(&c, (struct vectors){ bytes, 0, 64, ELEMENT_B64 }, "x"),
+              &b.error);
+    fake_end(&b, &c);
+}
+
+static void test_refused_spaces(void **state)
+{
+    (void)state;
+    static const struct {
+        enum element element;
+        enum metric metric;
+        size_t dim;
+    } rows[] = {
+        { ELEMENT_F32, METRIC_L2SQ, 3 },     { ELEMENT_F32, METRIC_COS, 0 },
+        { ELEMENT_U8, METRIC_COS, 65536 },   { ELEMENT_B64, METRIC_COS, 64 },
+        { ELEMENT_B64, METRIC_HAMMING, 32 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct test_bench b;
+        struct checked c;
+        test_bench_begin(&b, rows[i].element, rows[i].metric, rows[i].dim, 1);
+        assert_code(index_open(&c, &fake_ops, &b.env, NULL), ERR_DIMENSION, &b.error);
+        fake_end(&b, &c);
+    }
+}
+
+/* The live set follows the rows that the method changed, not those that were requested. */
+static void test_live_set(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    const uint8_t rows[40] = { 0 };
+    const uint64_t ids[] = { 30, 10, 20, 5, 40 };
+    size_t done = 9;
+    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
+    const struct vectors v = { rows, 5, 8, ELEMENT_U8 };
+    fake.take = 3;
+    assert_code(index_insert(&c, v, ids, &done), ERR_IO, &b.error);
+    assert_int_equal(done, 3);
+    assert_int_equal(c.live.n, 3);
+    assert_true(idmap_get(&c.live, 20, NULL) && !idmap_get(&c.live, 5, NULL));
+    /* The rows that failed may be inserted again; the whole batch may not. */
+    fake.take = SIZE_MAX;
+    assert_code(index_insert(&c, v, ids, NULL), ERR_DUPLICATE_ID, &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, ids + 3, NULL),
+              &b.error);
+    assert_int_equal(c.live.n, 5);
+    fake.take = 1;
+    assert_code(index_remove(&c, ids, 5, &done), ERR_IO, &b.error);
+    assert_int_equal(done, 1);
+    assert_int_equal(c.live.n, 4);
+    fake.take = SIZE_MAX;
+    assert_code(index_remove(&c, ids, 5, &done), ERR_UNKNOWN_ID, &b.error);
+    assert_ok(index_remove(&c, ids + 1, 4, &done), &b.error);
+    assert_int_equal(c.live.n, 0);
+    /* A method that returns OK but changed fewer rows is detected. */
+    fake.take = 2;
+    fake.lie = true;
+    assert_code(index_insert(&c, v, ids, &done), ERR_INVARIANT, &b.error);
+    assert_int_equal(c.live.n, 2);
+    fake.take = SIZE_MAX - 1;
+    const uint64_t more[] = { 70, 71, 72 };
+    assert_code(index_insert(&c, (struct vectors){ rows, 2, 8, ELEMENT_U8 }, more, &done),
+                ERR_INVARIANT, &b.error);
+    assert_int_equal(c.live.n, 2);
+    /* A refused call does not reach the method, nor does an empty one. */
+    const size_t calls = fake.calls;
+    assert_code(index_insert(&c, v, ids, &done), ERR_DUPLICATE_ID, &b.error);
+    assert_ok(index_insert(&c, (struct vectors){ NULL, 0, 8, ELEMENT_U8 }, NULL, &done), &b.error);
+    assert_int_equal(fake.calls, calls);
+    fake_end(&b, &c);
+}
+
+/* Validation and bookkeeping as calls of their own, as the replay uses them. */
+static void test_admit_and_note(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c;
+    const uint8_t rows[40] = { 0 };
+    const uint64_t ids[] = { 1, 2, 3, 2 };
+    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
+    const struct vectors v = { rows, 3, 8, ELEMENT_U8 };
+    assert_ok(index_admit_insert(&c, v, ids), &b.error);
+    assert_int_equal(c.live.n, 0);
+    assert_ok(index_note_inserted(&c, ids, 2), &b.error);
+    assert_code(index_admit_insert(&c, v, ids), ERR_DUPLICATE_ID, &b.error);
+    assert_code(index_admit_remove(&c, ids, 3), ERR_UNKNOWN_ID, &b.error);
+    assert_code(index_admit_remove(&c, ids + 1, 3), ERR_DUPLICATE_ID, &b.error);
+    assert_ok(index_admit_remove(&c, ids, 2), &b.error);
+    index_note_removed(&c, ids, 1);
+    assert_int_equal(c.live.n, 1);
+    assert_int_equal(fake.calls, 0);
+    fake_end(&b, &c);
+}
+
+/* Each missing capability is reported with the same code. */
+static void test_missing_capabilities(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct checked c, loaded;
+    fake_begin(&b, &c, ELEMENT_U8, METRIC_L2SQ, 8);
+    struct index_ops bare = fake_ops;
+    bare.remove = NULL;
+    c.ops = &bare;
+    const uint64_t id = 1;
+    struct range_result found = { .found = NULL };
+    const struct range_request request = { .radius = 1 };
+    assert_code(index_remove(&c, &id, 1, NULL), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_train(&c, (struct vectors){ NULL, 0, 8, ELEMENT_U8 }), ERR_UNSUPPORTED,
+                &b.error);
+    assert_code(index_range(&c, &request, &found), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_maintain(&c, 0, NULL), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_save(&c, "."), ERR_UNSUPPORTED, &b.error);
+    assert_code(index_open_saved(&loaded, &bare, &b.env, ".", &c), ERR_UNSUPPORTED, &b.error);
+    assert_ok(index_check(&c, NULL), &b.error);
+    fake_end(&b, &c);
+}
+
+static int fake_range(struct index *index, const struct range_request *request,
+                      struct range_result *result)
+{
+    (void)index;
+    (void)request;
+    (void)result;
+    fake.calls++;
+    return OK;
+}
+
+static int take_nothing(void *to, size_t query, uint64_t id, float distance)
+{
+    (void)to;
+    (void)query;
+    (void)id;
+    (void)distance;
+    return OK;
+}
+
+/* A radius for which the metric has no distance is refused before the method receives it. */
+static void test_radius(void **state)
+{
+    (void)state;
+    static const struct {
+        enum element element;
+        enum metric metric;
+        double radius;
+        bool fine;
+    } cases[] = {
+        { ELEMENT_B64, METRIC_HAMMING, 0, true },
+        { ELEMENT_B64, METRIC_HAMMING, 64, true },
+        { ELEMENT_B64, METRIC_HAMMING, -1, false },
+        { ELEMENT_B64, METRIC_HAMMING, 65, false },
+        { ELEMENT_B64, METRIC_HAMMING, 1.5, false },
+        { ELEMENT_B64, METRIC_HAMMING, NAN, false },
+        { ELEMENT_B64, METRIC_HAMMING, HUGE_VAL, false },
+        { ELEMENT_U8, METRIC_L2SQ, 0, true },
+        { ELEMENT_U8, METRIC_L2SQ, 2.5, true },
+        { ELEMENT_U8, METRIC_L2SQ, HUGE_VAL, true },
+        { ELEMENT_U8, METRIC_L2SQ, -0.5, false },
+        { ELEMENT_U8, METRIC_L2SQ, NAN, false },
+        { ELEMENT_U8, METRIC_COS, -1, false },
+        { ELEMENT_U8, METRIC_IP, -1, true },
+        { ELEMENT_U8, METRIC_IP, NAN, false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const bool codes = cases[i].element == ELEMENT_B64;
+        const uint64_t query = UINT64_C(0x0102030405060708);
+        struct test_bench b;
+        struct checked c;
+        fake_begin(&b, &c, cases[i].element, cases[i].metric, codes ? 64 : 8);
+        struct index_ops ops = fake_ops;
+        ops.range = fake_range;
+        c.ops = &ops;
+        struct range_result found = { .found = take_nothing };
+        const struct range_request request = {
+            .queries = { &query, 1, codes ? 64 : 8, cases[i].element }, .radius = cases[i].radius
+        };
+        const int rc = index_range(&c, &request, &found);
+        if (rc != (cases[i].fine ? OK : ERR_ARGUMENT) || fake.calls != cases[i].fine)
+            fail_msg("case %zu: %s: %s", i, error_name(rc), b.error.text);
+        fake_end(&b, &c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_finite),         cmocka_unit_test(test_other_elements),
+        cmocka_unit_test(test_refused_spaces), cmocka_unit_test(test_live_set),
+        cmocka_unit_test(test_admit_and_note), cmocka_unit_test(test_missing_capabilities),
+        cmocka_unit_test(test_radius),
+    };
+    return test_run("core_checked", tests);
+}

@@ -1,0 +1,116 @@
+/* data_files.h - for the tests of src/data: a scratch folder, files of given bytes, and
+ * checks of error messages. */
+#ifndef DRIFTLINE_TESTS_UNIT_DATA_DATA_FILES_H
+#define DRIFTLINE_TESTS_UNIT_DATA_DATA_FILES_H
+
+#include "tests/support/testing.h"
+
+#include <zlib.h>
+
+#include "src/data/files/file.h"
+
+/* cmocka's fail_msg() needs its own `fail`, which testing.h redefines. */
+#define fail_with(...) (print_error(__VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
+
+struct scratch {
+    char dir[PATH_MAX];
+    char path[PATH_MAX + 256];
+};
+
+/* The path of name in the folder; valid until the next call. */
+static inline const char *scratch_path(struct scratch *s, const char *name)
+{
+    snprintf(s->path, sizeof s->path, "%s/%s", s->dir, name);
+    return s->path;
+}
+
+static inline const char *scratch_write(struct scratch *s, const char *name, const void *bytes,
+                                        size_t n)
+{
+    FILE *f = fopen(scratch_path(s, name), "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    assert_int_equal(fclose(f), 0);
+    return s->path;
+}
+
+static inline const char *scratch_write_gzip(struct scratch *s, const char *name, const void *bytes,
+                                             size_t n)
+{
+    gzFile f = gzopen(scratch_path(s, name), "wb");
+    assert_non_null(f);
+    assert_int_equal(gzwrite(f, bytes, (unsigned)n), n);
+    assert_int_equal(gzclose(f), Z_OK);
+    return s->path;
+}
+
+/* Bytes appended piece by piece. */
+struct blob {
+    uint8_t at[4096];
+    size_t n;
+};
+
+static inline void blob_add(struct blob *b, const void *bytes, size_t n)
+{
+    assert_true(b->n + n <= sizeof b->at);
+    if (n > 0) /* nothing may be a null pointer */
+        memcpy(b->at + b->n, bytes, n);
+    b->n += n;
+}
+
+static inline void blob_u32(struct blob *b, uint32_t v)
+{
+    blob_add(b, &v, 4);
+}
+
+static inline void blob_big_u32(struct blob *b, uint32_t v)
+{
+    blob_u32(b, __builtin_bswap32(v));
+}
+
+static inline void blob_f32(struct blob *b, float v)
+{
+    blob_add(b, &v, 4);
+}
+
+/* An npy file of this version (1 to 3) with this header. */
+static inline struct blob npy_bytes(int version, const char *header, const void *rows, size_t bytes)
+{
+    struct blob b = { .n = 0 };
+    size_t n = strlen(header);
+    uint8_t magic[12] = {
+        0x93, 'N', 'U', 'M', 'P', 'Y', (uint8_t)version, 0, (uint8_t)n, (uint8_t)(n >> 8)
+    };
+    blob_add(&b, magic, version == 1 ? 10 : 12);
+    blob_add(&b, header, n);
+    blob_add(&b, rows, bytes);
+    return b;
+}
+
+/* Fails the test unless err contains every one of the '|'-separated pieces. */
+static inline void expect_text(const char *name, const struct error *err, const char *pieces)
+{
+    char copy[512];
+    snprintf(copy, sizeof copy, "%s", pieces);
+    for (char *piece = strtok(copy, "|"); piece; piece = strtok(NULL, "|"))
+        if (!strstr(err->text, piece))
+            fail_with("%s: expected \"%s\" in \"%s\"", name, piece, err->text);
+}
+
+static inline int scratch_setup(void **state)
+{
+    struct scratch *s = calloc(1, sizeof *s);
+    assert_non_null(s);
+    test_dir_make(s->dir);
+    *state = s;
+    return 0;
+}
+
+static inline int scratch_teardown(void **state)
+{
+    test_dir_remove(((struct scratch *)*state)->dir);
+    free(*state);
+    return 0;
+}
+
+#endif

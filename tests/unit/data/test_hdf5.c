@@ -1,0 +1,414 @@
+/* test_hdf5.c - untrusted HDF5 files: references outside the file are refused, damage is an error,
+ * and a crash of the library is an error too. */
+#define _GNU_SOURCE
+#include "tests/unit/data/data_files.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#ifndef HAVE_HDF5
+
+static void without_hdf5(void **state)
+{
+    (void)state;
+    skip();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(without_hdf5) };
+    return test_run("data_hdf5", tests);
+}
+
+#else
+
+#include <hdf5.h>
+
+enum { ROWS = 20, COLUMNS = 3, FILTER = 300, FLIPS = 600 };
+
+static const char secret[] = "root:x:0:0:this is no vector and must not become one";
+
+/* Creates a file in which `make` puts a dataset, usually "train". */
+static const char *make_file(struct scratch *s, const char *name,
+                             void (*make)(struct scratch *, hid_t))
+{
+    char path[PATH_MAX + 256];
+    snprintf(path, sizeof path, "%s", scratch_path(s, name));
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(file >= 0);
+    make(s, file);
+    assert_true(H5Fclose(file) >= 0);
+    return scratch_path(s, name);
+}
+
+static void put_rows(hid_t at, const char *name, hid_t properties)
+{
+    float rows[ROWS * COLUMNS];
+    for (int i = 0; i < ROWS * COLUMNS; i++)
+        rows[i] = (float)i;
+    hid_t space = H5Screate_simple(2, (hsize_t[]){ ROWS, COLUMNS }, NULL);
+    hid_t dataset =
+        H5Dcreate2(at, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    assert_true(H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+}
+
+static void plain(struct scratch *s, hid_t file)
+{
+    (void)s;
+    hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
+    H5Tset_size(text, H5T_VARIABLE);
+    hid_t attribute = H5Acreate2(file, "distance", text, scalar, H5P_DEFAULT, H5P_DEFAULT);
+    const char *metric = "angular";
+    assert_true(H5Awrite(attribute, text, &metric) >= 0);
+    H5Aclose(attribute);
+    H5Sclose(scalar);
+    H5Tclose(text);
+    hid_t packed = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(packed, 2, (hsize_t[]){ 7, COLUMNS });
+    H5Pset_deflate(packed, 6);
+    put_rows(file, "train", packed);
+    H5Pclose(packed);
+    hid_t group = H5Gcreate2(file, "more", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    put_rows(group, "rows", H5P_DEFAULT);
+    H5Gclose(group);
+}
+
+/* Raw data stored in another file of the machine. */
+static void external_storage(struct scratch *s, hid_t file)
+{
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t space = H5Screate_simple(2, (hsize_t[]){ 4, 8 }, NULL);
+    assert_true(
+        H5Pset_external(properties, scratch_write(s, "secret", secret, sizeof secret), 0, 32) >= 0);
+    hid_t dataset =
+        H5Dcreate2(file, "train", H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Pclose(properties);
+}
+
+static void virtual_rows(struct scratch *s, hid_t file)
+{
+    hid_t space = H5Screate_simple(2, (hsize_t[]){ ROWS, COLUMNS }, NULL);
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    assert_true(H5Pset_virtual(properties, space, scratch_path(s, "plain.h5"), "train", space) >=
+                0);
+    hid_t dataset =
+        H5Dcreate2(file, "train", H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Pclose(properties);
+}
+
+static void external_link(struct scratch *s, hid_t file)
+{
+    assert_true(H5Lcreate_external(scratch_path(s, "plain.h5"), "train", file, "train", H5P_DEFAULT,
+                                   H5P_DEFAULT) >= 0);
+    assert_true(H5Lcreate_external(scratch_path(s, "plain.h5"), "/more", file, "other", H5P_DEFAULT,
+                                   H5P_DEFAULT) >= 0);
+    assert_true(H5Lcreate_soft("/other", file, "turn", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+static void soft_link(struct scratch *s, hid_t file)
+{
+    (void)s;
+    put_rows(file, "rows", H5P_DEFAULT);
+    assert_true(H5Lcreate_soft("/rows", file, "train", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+static void only_linked(struct scratch *s, hid_t file)
+{
+    assert_true(H5Lcreate_external(scratch_path(s, "plain.h5"), "train", file, "one", H5P_DEFAULT,
+                                   H5P_DEFAULT) >= 0);
+}
+
+static void reads_its_own_rows(void **state)
+{
+    struct source *s = NULL;
+    struct error err = { 0 };
+    float row[COLUMNS];
+    const char *path = make_file(*state, "plain.h5", plain);
+    assert_ok(file_open(path, NULL, &s, &err), &err);
+    assert_string_equal(s->name, "plain.h5[train]");
+    assert_string_equal(s->metric, "angular");
+    assert_int_equal(s->n, ROWS);
+    assert_int_equal(s->dim, COLUMNS);
+    assert_ok(source_read(s, ROWS - 1, 1, row, &err), &err);
+    assert_true(row[2] == ROWS * COLUMNS - 1);
+    source_close(s);
+    const struct file_options inner = { .dataset = "/more/rows", .element = "f32" };
+    assert_ok(file_open(scratch_path(*state, "plain.h5"), &inner, &s, &err), &err);
+    assert_int_equal(s->n, ROWS);
+    source_close(s);
+    const struct file_options small = { .limit_bytes = 100 };
+    assert_code(file_open(scratch_path(*state, "plain.h5"), &small, &s, &err), ERR_CORRUPT, &err);
+}
+
+static hid_t add_group(hid_t at, const char *name)
+{
+    hid_t group = H5Gcreate2(at, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(group >= 0);
+    return group;
+}
+
+/* One number or string per row, so not vectors. */
+static void put_column(hid_t at, const char *name, hid_t type)
+{
+    hid_t space = H5Screate_simple(1, (hsize_t[]){ ROWS }, NULL);
+    hid_t dataset = H5Dcreate2(at, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+}
+
+static void halves(struct scratch *s, hid_t file)
+{
+    static const char *const names[] = { "train", "test" };
+    (void)s;
+    for (int i = 0; i < 2; i++) {
+        hid_t group = add_group(file, names[i]);
+        put_rows(group, "vectors", H5P_DEFAULT);
+        put_column(group, "label", H5T_STD_I32LE);
+        H5Gclose(group);
+    }
+}
+
+/* The only dataset of vectors lies deep, and a link leads back to its parent group, which must not
+ * cause an endless loop. */
+static void deep(struct scratch *s, hid_t file)
+{
+    (void)s;
+    hid_t group = add_group(file, "data"), inner = add_group(group, "embeddings");
+    put_rows(inner, "rows", H5P_DEFAULT);
+    put_column(file, "time", H5T_STD_I64LE);
+    hid_t text = H5Tcopy(H5T_C_S1);
+    put_column(group, "text", text);
+    H5Tclose(text);
+    assert_true(H5Lcreate_hard(file, "/data", inner, "up", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    H5Gclose(inner);
+    H5Gclose(group);
+}
+
+static void several(struct scratch *s, hid_t file)
+{
+    (void)s;
+    hid_t group = add_group(file, "model");
+    put_rows(group, "input", H5P_DEFAULT);
+    put_rows(group, "output", H5P_DEFAULT);
+    put_column(group, "label", H5T_STD_I32LE);
+    H5Gclose(group);
+    put_rows(file, "other", H5P_DEFAULT);
+}
+
+static void columns_only(struct scratch *s, hid_t file)
+{
+    (void)s;
+    put_column(file, "time", H5T_STD_I64LE);
+}
+
+static void finds_rows_in_groups(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*make)(struct scratch *, hid_t);
+        const char *dataset;
+        int code;
+        const char *expected;
+        size_t dim;
+    } cases[] = {
+        { "halves.h5", halves, NULL, OK, "halves.h5[train/vectors]", COLUMNS },
+        { "halves.h5", halves, "test", OK, "halves.h5[test/vectors]", COLUMNS },
+        { "halves.h5", halves, "/test/vectors", OK, "halves.h5[/test/vectors]", COLUMNS },
+        { "halves.h5", halves, "train/label", OK, "halves.h5[train/label]", 1 },
+        { "halves.h5", halves, "train/nothing", ERR_NOT_FOUND,
+          "halves.h5: no dataset \"train/nothing\"; the file has|test/vectors (20 x "
+          "3)|train/vectors",
+          0 },
+        { "deep.h5", deep, NULL, OK, "deep.h5[data/embeddings/rows]", COLUMNS },
+        { "deep.h5", deep, "data", OK, "deep.h5[data/embeddings/rows]", COLUMNS },
+        { "several.h5", several, NULL, ERR_ARGUMENT,
+          "several.h5: \"/\" holds 3 datasets, model/input (20 x 3), model/output (20 x 3), other "
+          "(20 x "
+          "3); name one, as in dataset = \"other\"",
+          0 },
+        { "several.h5", several, "model", ERR_ARGUMENT,
+          "\"model\" holds 2 datasets, input|output|name one, as in dataset = \"model/", 0 },
+        { "columns.h5", columns_only, NULL, OK, "columns.h5[time]", 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error err = { 0 };
+        struct source *s = NULL;
+        const struct file_options options = { .dataset = cases[i].dataset };
+        const char *path = make_file(*state, cases[i].name, cases[i].make);
+        const int rc = file_open(path, &options, &s, &err);
+        if (rc != cases[i].code)
+            fail_with("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
+                      err.text);
+        if (rc == OK) {
+            assert_string_equal(s->name, cases[i].expected);
+            assert_int_equal(s->n, ROWS);
+            assert_int_equal(s->dim, cases[i].dim);
+        } else {
+            expect_text(cases[i].name, &err, cases[i].expected);
+        }
+        source_close(s);
+    }
+}
+
+static void refuses_to_read_other_files(void **state)
+{
+    static const struct {
+        const char *name;
+        void (*make)(struct scratch *, hid_t);
+        const char *dataset;
+        int code;
+        const char *expected;
+    } cases[] = {
+        { "storage.h5", external_storage, NULL, ERR_UNSUPPORTED,
+          "storage.h5[train]|external raw storage" },
+        { "virtual.h5", virtual_rows, NULL, ERR_UNSUPPORTED,
+          "virtual.h5[train]|a virtual dataset" },
+        { "link.h5", external_link, NULL, ERR_UNSUPPORTED,
+          "link.h5: \"train\" is an external link" },
+        { "link.h5", external_link, "other/rows", ERR_UNSUPPORTED,
+          "\"other\" is an external link" },
+        { "link.h5", external_link, "turn/rows", ERR_UNSUPPORTED, "\"turn\" is a soft link" },
+        { "soft.h5", soft_link, NULL, ERR_UNSUPPORTED, "\"train\" is a soft link" },
+        { "soft.h5", soft_link, "rows", OK, "" },
+        { "only.h5", only_linked, NULL, ERR_NOT_FOUND, "no dataset of rows and columns in" },
+    };
+    struct error err = { 0 };
+    make_file(*state, "plain.h5", plain);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct source *s = NULL;
+        const struct file_options options = { .dataset = cases[i].dataset };
+        const char *path = make_file(*state, cases[i].name, cases[i].make);
+        const int rc = file_open(path, &options, &s, &err);
+        if (rc == OK)
+            source_close(s);
+        if (rc != cases[i].code)
+            fail_with("%s %s: %d %s", cases[i].name, cases[i].dataset ? cases[i].dataset : "", rc,
+                      err.text);
+        expect_text(cases[i].name, &err, cases[i].expected);
+        error_clear(&err);
+    }
+}
+
+static size_t pass_on(unsigned flags, size_t n, const unsigned values[], size_t bytes, size_t *size,
+                      void **buffer)
+{
+    (void)flags, (void)n, (void)values, (void)size, (void)buffer;
+    return bytes;
+}
+
+static void filtered(struct scratch *s, hid_t file)
+{
+    (void)s;
+    const H5Z_class2_t filter = { .version = H5Z_CLASS_T_VERS,
+                                  .id = FILTER,
+                                  .encoder_present = 1,
+                                  .decoder_present = 1,
+                                  .name = "stranger",
+                                  .filter = pass_on };
+    assert_true(H5Zregister(&filter) >= 0);
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, 2, (hsize_t[]){ ROWS, COLUMNS });
+    assert_true(H5Pset_filter(properties, FILTER, H5Z_FLAG_MANDATORY, 0, NULL) >= 0);
+    put_rows(file, "train", properties);
+    H5Pclose(properties);
+    assert_true(H5Fflush(file, H5F_SCOPE_LOCAL) >= 0);
+}
+
+/* A file names its filter; libhdf5 would load any library in its plugin folder. */
+static void loads_no_plugin(void **state)
+{
+    struct scratch *s = *state;
+    struct source *source = NULL;
+    struct error err = { 0 };
+    struct stat st;
+    char plugin[PATH_MAX + 64], mark[PATH_MAX + 64], program[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    assert_true(n > 0);
+    program[n] = '\0';
+    *strstr(program, "/tests/unit/") = '\0';
+    strcat(program, "/tests/plugins/hdf5_filter.so");
+    snprintf(plugin, sizeof plugin, "%s/libfilter.so", s->dir);
+    snprintf(mark, sizeof mark, "%s/mark", s->dir);
+    assert_int_equal(symlink(program, plugin), 0);
+    setenv("HDF5_PLUGIN_PATH", s->dir, 1);
+    setenv("DRIFTLINE_TEST_MARK", mark, 1);
+    const char *path = make_file(s, "filtered.h5", filtered);
+    assert_true(H5Zunregister(FILTER) >= 0);
+    assert_code(file_open(path, NULL, &source, &err), ERR_CORRUPT, &err);
+    assert_int_equal(stat(mark, &st), -1);
+    unsetenv("HDF5_PLUGIN_PATH");
+    unsetenv("DRIFTLINE_TEST_MARK");
+}
+
+/* 1 of 300 damaged files crashes libhdf5 1.10.8; such a crash is reported as an error. */
+static void survives_flipped_bits(void **state)
+{
+    struct scratch *s = *state;
+    struct rng rng = rng_at(test_seed(), 5);
+    struct error err = { 0 };
+    uint8_t bytes[1 << 16];
+    FILE *f = fopen(make_file(s, "plain.h5", plain), "rb");
+    assert_non_null(f);
+    const size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    assert_true(n > 100 && n < sizeof bytes);
+    size_t crashes = 0, refused = 0;
+    const int flips = FLIPS / (int)test_scale();
+    for (int i = 0; i < flips; i++) {
+        struct source *source = NULL;
+        const size_t at = (size_t)rng_below(&rng, n);
+        const uint8_t bit = (uint8_t)(1u << rng_below(&rng, 8));
+        bytes[at] ^= bit;
+        const int rc = file_open(scratch_write(s, "flipped.h5", bytes, n), NULL, &source, &err);
+        bytes[at] ^= bit;
+        if (rc == OK)
+            source_close(source);
+        else if (!strstr(err.text, "flipped.h5"))
+            fail_with("flip %d at byte %zu: no name in \"%s\"", i, at, err.text);
+        refused += rc != OK;
+        crashes += rc != OK && strstr(err.text, "the process that read it") != NULL;
+        error_clear(&err);
+    }
+    print_message("%d flips: %zu refused, %zu of them by the end of the child\n", flips, refused,
+                  crashes);
+    assert_true(refused > 0);
+}
+
+static void survives_every_cut(void **state)
+{
+    struct scratch *s = *state;
+    struct error err = { 0 };
+    const char *path = make_file(s, "plain.h5", plain);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    for (off_t n = st.st_size - 1; n > 0; n -= 97) {
+        struct source *source = NULL;
+        assert_int_equal(truncate(scratch_path(s, "plain.h5"), n), 0);
+        assert_int_not_equal(file_open(scratch_path(s, "plain.h5"), NULL, &source, &err), OK);
+        assert_non_null(strstr(err.text, "plain.h5"));
+        error_clear(&err);
+    }
+}
+
+int main(void)
+{
+#define WITH_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, scratch_teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_SCRATCH(reads_its_own_rows),          WITH_SCRATCH(finds_rows_in_groups),
+        WITH_SCRATCH(refuses_to_read_other_files), WITH_SCRATCH(loads_no_plugin),
+        WITH_SCRATCH(survives_flipped_bits),       WITH_SCRATCH(survives_every_cut),
+    };
+    return test_run("data_hdf5", tests);
+}
+
+#endif

@@ -1,0 +1,314 @@
+/* test_readers.c - every reader on valid files, and on files that cannot be opened: the error
+ * must name the file. */
+#define _GNU_SOURCE
+#include "tests/unit/data/good_files.h"
+
+#include <sys/stat.h>
+
+static struct source *open_good(const char *path, const struct file_options *options)
+{
+    struct source *s = NULL;
+    struct error err = { 0 };
+    if (file_open(path, options, &s, &err))
+        fail_with("%s: %s", path, err.text);
+    assert_true(s->hash != 0);
+    return s;
+}
+
+static void expect_rows(const struct source *s, size_t n, size_t dim, enum element element,
+                        const void *rows)
+{
+    struct error err = { 0 };
+    char got[1024];
+    assert_int_equal(s->n, n);
+    assert_int_equal(s->dim, dim);
+    assert_int_equal(s->element, element);
+    assert_int_equal(source_read(s, 0, n, got, &err), OK);
+    assert_memory_equal(got, rows, n * source_row_bytes(s));
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(source_read(s, i, 1, got, &err), OK);
+        assert_memory_equal(got, (const char *)rows + i * source_row_bytes(s), source_row_bytes(s));
+    }
+    assert_int_equal(source_read(s, n, 1, got, &err), ERR_ARGUMENT);
+    assert_int_equal(source_read(s, 1, SIZE_MAX, got, &err), ERR_ARGUMENT);
+}
+
+static void reads_idx(void **state)
+{
+    struct blob b = idx_bytes();
+    struct source *s = open_good(scratch_write(*state, "a-images-idx3-ubyte", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    uint64_t hash = s->hash;
+    source_close(s);
+    s = open_good(scratch_write_gzip(*state, "a-images-idx3-ubyte.gz", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    assert_true(s->hash == hash);
+    source_close(s);
+    /* gzip is recognised by content under any name; idx by content where the name
+       has no known suffix */
+    s = open_good(scratch_write_gzip(*state, "nameless", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    source_close(s);
+}
+
+static void reads_idx_floats_big_endian(void **state)
+{
+    struct blob b = { { 0, 0, 13, 1 }, 4 };
+    blob_big_u32(&b, 2);
+    uint32_t bits[2];
+    memcpy(bits, six, 8);
+    blob_big_u32(&b, bits[0]);
+    blob_big_u32(&b, bits[1]);
+    struct source *s = open_good(scratch_write(*state, "f.idx", b.at, b.n), NULL);
+    assert_null(s->rows);
+    expect_rows(s, 2, 1, ELEMENT_F32, six);
+    source_close(s);
+}
+
+static void reads_vecs(void **state)
+{
+    struct blob b = fvecs_bytes();
+    struct source *s = open_good(scratch_write(*state, "a.fvecs", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    source_close(s);
+    b = (struct blob){ .n = 0 };
+    for (int row = 0; row < 2; row++) {
+        blob_u32(&b, 3);
+        blob_add(&b, six_bytes + 3 * row, 3);
+    }
+    s = open_good(scratch_write(*state, "a.bvecs", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_U8, six_bytes);
+    source_close(s);
+    b = (struct blob){ .n = 0 };
+    for (int row = 0; row < 2; row++) {
+        blob_u32(&b, 3);
+        blob_add(&b, six_ints + 3 * row, 12);
+    }
+    s = open_good(scratch_write_gzip(*state, "a.ivecs", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_I32, six_ints);
+    source_close(s);
+}
+
+static void reads_bin(void **state)
+{
+    struct blob b = fbin_bytes();
+    struct source *s = open_good(scratch_write(*state, "a.fbin", b.at, b.n), NULL);
+    assert_non_null(s->rows);
+    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    source_close(s);
+    s = open_good(scratch_write(*state, "a.ibin", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_I32, six);
+    source_close(s);
+    b = (struct blob){ .n = 0 };
+    blob_u32(&b, 3);
+    blob_u32(&b, 2);
+    blob_add(&b, six_bytes, 6);
+    s = open_good(scratch_write(*state, "a.u8bin", b.at, b.n), NULL);
+    expect_rows(s, 3, 2, ELEMENT_U8, six_bytes);
+    float wide[6], expected[6] = { 0, 1, 2, -6, -2, -1 };
+    source_close(s);
+    s = open_good(scratch_write(*state, "a.i8bin", b.at, b.n), NULL);
+    struct error err = { 0 };
+    assert_int_equal(source_read_f32(s, 0, 3, wide, &err), OK);
+    assert_memory_equal(wide, expected, sizeof wide);
+    source_close(s);
+    s = open_good(((struct scratch *)*state)->path, &(struct file_options){ .element = "f32" });
+    expect_rows(s, 3, 2, ELEMENT_F32, expected);
+    source_close(s);
+}
+
+static void reads_codes(void **state)
+{
+    uint64_t codes[2] = { 0x0123456789abcdef, UINT64_MAX };
+    struct blob b = { .n = 0 };
+    blob_u32(&b, 2);
+    blob_u32(&b, 8);
+    blob_add(&b, codes, 16);
+    const char *path = scratch_write(*state, "a.u8bin", b.at, b.n);
+    struct source *s = open_good(path, &(struct file_options){ .element = "b64" });
+    expect_rows(s, 2, 64, ELEMENT_B64, codes);
+    source_close(s);
+}
+
+static void reads_truth_and_raw(void **state)
+{
+    struct blob b = fbin_bytes();
+    blob_add(&b, six, sizeof six);
+    struct source *s = open_good(scratch_write(*state, "a.bin", b.at, b.n),
+                                 &(struct file_options){ .format = "truth" });
+    expect_rows(s, 2, 3, ELEMENT_I32, six);
+    source_close(s);
+    int64_t times[2] = { 1112911993, -1 };
+    s = open_good(scratch_write_gzip(*state, "t.i64.gz", times, 16), NULL);
+    expect_rows(s, 2, 1, ELEMENT_I64, times);
+    source_close(s);
+    s = open_good(scratch_write(*state, "r.f32", six, sizeof six),
+                  &(struct file_options){ .dim = 3 });
+    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    source_close(s);
+}
+
+static void reads_npy(void **state)
+{
+    struct blob b = npy_bytes(
+        1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }     \n", six, sizeof six);
+    struct source *s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    source_close(s);
+    b = npy_bytes(2, "{\"shape\":(6,),'fortran_order':True,'descr':'|u1'}\n", six_bytes, 6);
+    s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
+    expect_rows(s, 6, 1, ELEMENT_U8, six_bytes);
+    source_close(s);
+    double wide[6];
+    for (int i = 0; i < 6; i++)
+        wide[i] = (double)six[i];
+    b = npy_bytes(1, "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }\n", wide,
+                  sizeof wide);
+    s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_F32, six);
+    source_close(s);
+    uint16_t halves[6] = { 0x3c00, 0xc100, 0x0001, 0x7bff, 0x0000, 0x3555 };
+    float from_halves[6] = { 1, -2.5f, 0x1p-24f, 65504, 0, 0.333251953125f };
+    b = npy_bytes(1, "{'descr': '<f2', 'fortran_order': False, 'shape': (2, 3), }\n", halves,
+                  sizeof halves);
+    s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
+    expect_rows(s, 2, 3, ELEMENT_F32, from_halves);
+    source_close(s);
+    int64_t ids[2] = { 1, INT64_MIN };
+    b = npy_bytes(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (2, 1), }\n", ids,
+                  sizeof ids);
+    s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
+    expect_rows(s, 2, 1, ELEMENT_I64, ids);
+    source_close(s);
+    b = npy_bytes(1, "{'descr': '<u8', 'fortran_order': False, 'shape': (2,), }\n", ids,
+                  sizeof ids);
+    s = open_good(scratch_write(*state, "a.npy", b.at, b.n), NULL);
+    expect_rows(s, 2, 64, ELEMENT_B64, ids);
+    source_close(s);
+}
+
+static void reads_text(void **state)
+{
+    static const struct {
+        const char *name, *text, *note;
+    } good[] = {
+        { "blanks.txt", "1 -2.5 3\n4 5 1e-20\n", "" },
+        { "no end.txt", "1 -2.5 3\r\n\r\n# remark\n 4\t5   1e-20", "" },
+        { "a.csv", "1,-2.5,3\n4, 5 ,1e-20\n", "" },
+        { "comma.txt", "1, -2.5, 3\n4, 5, 1e-20\n", "" },
+        { "a.tsv", "1\t-2.5\t3\n4\t5\t1e-20\n", "" },
+        { "semicolon.csv", "1;-2.5;3\n4;5;1e-20\n", "" },
+        { "header.csv", "x,y,z\n1,-2.5,3\n4,5,1e-20\n", "line 1 is a header, skipped" },
+        { "glove.txt", "the 1 -2.5 3\n, 4 5 1e-20\n", "column 1 holds words, left out" },
+        { "word2vec.vec", "2 3\nthe 1 -2.5 3\n1984 4 5 1e-20\n",
+          "line 1 says 2 rows of 3 columns; column 1 holds words, left out" },
+        { "word2vec numbers.vec", "2 3\n1 -2.5 3\n4 5 1e-20\n", "line 1 says 2 rows of 3 columns" },
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct source *s = open_good(
+            scratch_write(*state, good[i].name, good[i].text, strlen(good[i].text)), NULL);
+        if (strcmp(s->note, good[i].note))
+            fail_with("%s: note \"%s\"", good[i].name, s->note);
+        expect_rows(s, 2, 3, ELEMENT_F32, six);
+        source_close(s);
+    }
+}
+
+static void names_what_cannot_be_opened(void **state)
+{
+    struct source *s = NULL;
+    struct error err = { 0 };
+    struct scratch *scratch = *state;
+    assert_int_equal(file_open(scratch->dir, NULL, &s, &err), ERR_IO);
+    expect_text("folder", &err, "is a directory");
+    error_clear(&err);
+    assert_int_equal(file_open(scratch_path(scratch, "missing.npy"), NULL, &s, &err),
+                     ERR_NOT_FOUND);
+    expect_text("missing", &err, "missing.npy|No such file");
+    error_clear(&err);
+    assert_int_equal(mkfifo(scratch_path(scratch, "pipe.npy"), 0600), 0);
+    assert_int_equal(file_open(scratch->path, NULL, &s, &err), ERR_IO);
+    expect_text("pipe", &err, "not a regular file");
+    error_clear(&err);
+    if (geteuid() == 0)
+        return; /* root reads everything */
+    chmod(scratch_write(scratch, "secret.f32", six, 24), 0);
+    assert_int_equal(file_open(scratch->path, NULL, &s, &err), ERR_IO);
+    expect_text("secret", &err, "secret.f32|Permission denied");
+}
+
+static void names_options_that_do_not_fit(void **state)
+{
+    struct blob b = fbin_bytes();
+    const char *path = scratch_write(*state, "a.fbin", b.at, b.n);
+    static const struct {
+        struct file_options options;
+        int code;
+        const char *expected;
+    } cases[] = {
+        { { .dim = 4 }, ERR_DIMENSION, "has 3 columns, 4 were expected" },
+        { { .element = "b64" }, ERR_DIMENSION, "64-bit codes are 8 columns of u8" },
+        { { .element = "u8" }, ERR_DIMENSION, "row 1, column 2 does not fit u8" },
+        { { .element = "f33" }, ERR_ARGUMENT, "unknown element \"f33\"" },
+        { { .format = "fbni" }, ERR_ARGUMENT, "unknown format \"fbni\"; did you mean \"fbin\"?" },
+        { { .format = "raw" }, ERR_ARGUMENT, "which element?" },
+        { { .dataset = "train" }, ERR_ARGUMENT, "dataset is for HDF5 and npz, this is fbin" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct source *s = NULL;
+        struct error err = { 0 };
+        int rc = file_open(path, &cases[i].options, &s, &err);
+        if (rc != cases[i].code)
+            fail_with("%s: got %s: %s", cases[i].expected, error_name(rc), err.text);
+        expect_text(cases[i].expected, &err, cases[i].expected);
+    }
+}
+
+/* Every prefix of every valid file opens or is refused: no crash, and no rows
+ * that are not there. */
+static void survives_every_prefix(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct blob (*make)(void);
+    } files[] = { { "a.idx", idx_bytes },
+                  { "a.fbin", fbin_bytes },
+                  { "a.fvecs", fvecs_bytes },
+                  { "a.npy", npy_good } };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        struct blob b = files[i].make();
+        for (size_t n = 0; n <= b.n; n++) {
+            /* a block of exactly this size, so that the sanitizer sees a read past its end */
+            uint8_t *copy = malloc(n ? n : 1);
+            assert_non_null(copy);
+            memcpy(copy, b.at, n);
+            struct source *s = NULL;
+            int rc = file_open_block(files[i].name, copy, n, NULL, &s, NULL);
+            if ((rc == OK) != (n == b.n || (i == 2 && n == 16)))
+                fail_with("%s cut to %zu: %d", files[i].name, n, rc);
+            source_close(s);
+            free(copy);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_idx),
+        cmocka_unit_test(reads_idx_floats_big_endian),
+        cmocka_unit_test(reads_vecs),
+        cmocka_unit_test(reads_bin),
+        cmocka_unit_test(reads_codes),
+        cmocka_unit_test(reads_truth_and_raw),
+        cmocka_unit_test(reads_npy),
+        cmocka_unit_test(reads_text),
+        cmocka_unit_test(names_what_cannot_be_opened),
+        cmocka_unit_test(names_options_that_do_not_fit),
+        cmocka_unit_test(survives_every_prefix),
+    };
+    test_filter();
+    return test_verdict(
+        cmocka_run_group_tests_name("data_readers", tests, scratch_setup, scratch_teardown));
+}

@@ -1,0 +1,253 @@
+/* test_runbook.c - runbooks: the grammar, every refusal by name and line, and random ones
+ * against a plain model. */
+#include "tests/unit/data/data_files.h"
+
+#include "src/data/runbook.h"
+
+static const char good[] = "# two blocks\n"
+                           "small:\n"
+                           "  max_pts: 10   # live at once\n"
+                           "  0:\n"
+                           "    operation: \"insert\"\n"
+                           "    start: 0\n"
+                           "    end: 6\n"
+                           "  1: \n"
+                           "    end: 10\n"
+                           "    operation: 'insert'\n"
+                           "    start: 6\n"
+                           "\n"
+                           "  2:\n"
+                           "    operation: search  \n"
+                           "  3:\n"
+                           "    operation: delete\n"
+                           "    start: 5\n"
+                           "    end: 7\n"
+                           "  4:\n"
+                           "    operation: replace\n"
+                           "    tags_start: 0\n"
+                           "    tags_end: 2\n"
+                           "    ids_start: 20\n"
+                           "    ids_end: 22\n"
+                           "  gt_url: \"https://example.org/a#b\"\n"
+                           "other-1M:\n"
+                           "    1:\n"
+                           "        operation: insert\n"
+                           "        start: 0\n"
+                           "        end: 5\n"
+                           "    max_pts: 5";
+
+static void reads_the_grammar(void **state)
+{
+    (void)state;
+    struct runbook r;
+    struct error err = { 0 };
+    assert_ok(runbook_parse("good", good, strlen(good), NULL, 22, &r, &err), &err);
+    assert_string_equal(r.dataset, "small");
+    assert_string_equal(r.gt_url, "https://example.org/a#b");
+    assert_int_equal(r.max_pts, 10);
+    assert_int_equal(r.rows_needed, 22);
+    assert_int_equal(r.n, 5);
+    static const struct runbook_step expected[] = {
+        { RUNBOOK_INSERT, 0, 4, 0, 6, 0, 0 },     { RUNBOOK_INSERT, 1, 8, 6, 10, 0, 0 },
+        { RUNBOOK_SEARCH, 2, 13, 0, 0, 0, 0 },    { RUNBOOK_DELETE, 3, 15, 5, 7, 0, 0 },
+        { RUNBOOK_REPLACE, 4, 19, 0, 2, 20, 22 },
+    };
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(r.steps[i].operation, expected[i].operation);
+        assert_int_equal(r.steps[i].number, expected[i].number);
+        assert_int_equal(r.steps[i].line, expected[i].line);
+        assert_int_equal(r.steps[i].start, expected[i].start);
+        assert_int_equal(r.steps[i].end, expected[i].end);
+        assert_int_equal(r.steps[i].ids_start, expected[i].ids_start);
+        assert_int_equal(r.steps[i].ids_end, expected[i].ids_end);
+    }
+    runbook_close(&r);
+    assert_ok(runbook_parse("good", good, strlen(good), "other-1M", 0, &r, &err), &err);
+    assert_int_equal(r.n, 1);
+    runbook_close(&r);
+    assert_int_equal(runbook_parse("good", good, strlen(good), "none", 0, &r, &err), ERR_NOT_FOUND);
+    expect_text("none", &err, "no runbook for \"none\"; it has small, other-1M");
+    error_clear(&err);
+    assert_int_equal(runbook_parse("good", good, strlen(good), NULL, 21, &r, &err), ERR_CORRUPT);
+    expect_text("rows", &err,
+                "good:19: small: step 4: replace up to id 22 passes the 21 rows of the data");
+}
+
+/* YAML that a line-based reader would miss: flow style, escapes, a
+   document marker, comments anywhere. */
+static void reads_any_yaml(void **state)
+{
+    (void)state;
+    static const char text[] = "%YAML 1.1\n--- # one document\n"
+                               "{ \"d\\u0031\": { max_pts: 5, # live\n"
+                               "  1: { operation: insert, start: 0, end: 5 },\n"
+                               "  ? 2\n  : { operation: search } } }\n...\n";
+    struct runbook r;
+    struct error err = { 0 };
+    assert_ok(runbook_parse("flow", text, strlen(text), NULL, 0, &r, &err), &err);
+    assert_string_equal(r.dataset, "d1");
+    assert_int_equal(r.n, 2);
+    assert_int_equal(r.steps[0].line, 4);
+    assert_int_equal(r.steps[1].operation, RUNBOOK_SEARCH);
+    assert_int_equal(r.steps[1].line, 5);
+    runbook_close(&r);
+}
+
+#define STEP(n, rest)       "  " #n ":\n    operation: " rest "\n"
+#define INSERT(n, from, to) STEP(n, "insert\n    start: " #from "\n    end: " #to)
+#define DELETE(n, from, to) STEP(n, "delete\n    start: " #from "\n    end: " #to)
+#define TOP                 "d:\n  max_pts: 10\n"
+
+static const struct {
+    const char *name, *text, *expected;
+} bad[] = {
+    { "gap", TOP INSERT(1, 0, 5) STEP(3, "search"), ":7: d: step 3: step 2 was expected" },
+    { "late start", TOP INSERT(2, 0, 5), ":3: d: step 2: step 1 was expected" },
+    { "twice", TOP INSERT(1, 0, 5) STEP(1, "search"), ":7: d: step 1: step 2 was expected" },
+    { "empty range", TOP INSERT(1, 5, 5), ":3: d: step 1: the range 5 to 5 is empty" },
+    { "backward", TOP INSERT(1, 5, 4), "the range 5 to 4 is empty" },
+    { "unknown key", TOP "  1:\n    operation: insert\n    strat: 0\n    end: 1\n",
+      ":5: d: step 1: unknown key \"strat\"; did you mean \"start\"?" },
+    { "unknown top key", "d:\n  max_ptz: 10\n" INSERT(1, 0, 5),
+      ":2: d: unknown key \"max_ptz\"; did you mean \"max_pts\"?" },
+    { "unknown operation", TOP STEP(1, "insret"),
+      ":4: d: step 1: unknown operation \"insret\"; did you mean \"insert\"?" },
+    { "no operation", TOP "  1:\n    start: 0\n    end: 1\n",
+      ":3: d: step 1: \"operation\" is missing" },
+    { "no end", TOP STEP(1, "insert\n    start: 1"), ":3: d: step 1: insert lacks \"end\"" },
+    { "search with range", TOP STEP(1, "search\n    start: 1"), "search has no key \"start\"" },
+    { "repeated key", TOP STEP(1, "insert\n    start: 1\n    start: 2\n    end: 3"),
+      ":6: d: step 1: \"start\" is given twice" },
+    { "no max_pts", "d:\n" INSERT(1, 0, 5), ":1: d: max_pts is missing" },
+    { "max_pts twice", TOP "  max_pts: 10\n", ":3: max_pts is given twice" },
+    { "no steps", TOP, ":1: d: has no steps" },
+    { "negative", TOP INSERT(1, -1, 5), "start = \"-1\", expected a whole number" },
+    { "float", TOP INSERT(1, 0.5, 5), "start = \"0.5\", expected a whole number" },
+    { "huge", TOP INSERT(1, 0, 99999999999999999999), "expected a whole number from 0 to 2^48" },
+    { "too many", TOP INSERT(1, 0, 11), ":3: d: step 1: 11 points are live, max_pts is 10" },
+    { "insert live", TOP INSERT(1, 0, 5) INSERT(2, 4, 6),
+      ":7: d: step 2: some of 4 to 6 are live already" },
+    { "delete dead", TOP INSERT(1, 0, 5) DELETE(2, 4, 6),
+      "step 2: delete: some of 4 to 6 are not live" },
+    { "delete twice", TOP INSERT(1, 0, 5) DELETE(2, 1, 3) DELETE(3, 2, 4),
+      "step 3: delete: some of 2 to 4 are not live" },
+    { "replace dead",
+      TOP STEP(1, "replace\n    tags_start: 0\n    tags_end: 1\n    ids_start: 0\n    ids_end: 1"),
+      "replace: some of 0 to 1 are not live" },
+    { "replace unequal",
+      TOP INSERT(1, 0, 5)
+          STEP(2, "replace\n    tags_start: 0\n    tags_end: 1\n    ids_start: 0\n    ids_end: 2"),
+      "1 tags are to get 2 vectors" },
+    { "tab", "d:\n\tmax_pts: 10\n", ":2: not YAML: while scanning for the next token" },
+    { "no colon", "d:\n  max_pts 10\n", ":1: expected a dataset's name" },
+    { "indent", TOP INSERT(1, 0, 5) "   2:\n     operation: search\n", ":7: not YAML: " },
+    { "quote", "d:\n  gt_url: \"abc\n", "not YAML: while scanning a quoted scalar" },
+    { "list", TOP "  1: [ operation, search ]\n", ":3: d: step 1: expected the step's keys" },
+    { "no keys", TOP "  1:\n", ":3: d: step 1: expected the step's keys" },
+    { "alias", "d:\n  max_pts: &n 10\n  1:\n    operation: *n\n",
+      ":4: d: step 1: unknown operation" },
+    { "zero byte", "d:\n  max_pts: \"1\\0\"\n",
+      ":2: d: max_pts = \"...\", expected a whole number" },
+    { "second document", TOP INSERT(1, 0, 5) "---\n" TOP, "a second document" },
+    { "scalar", "runbook\n", ":1: holds no runbook" },
+    { "nothing", "# only a remark\n", "holds no runbook" },
+    { "two blocks", TOP INSERT(1, 0, 5) TOP INSERT(1, 0, 5), "d: has two blocks" },
+    { "no dataset", "max_pts: 10\n", ":1: expected a dataset's name" },
+};
+
+static void refuses_by_name_and_line(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct runbook r;
+        struct error err = { 0 };
+        int rc = runbook_parse(bad[i].name, bad[i].text, strlen(bad[i].text), NULL, 0, &r, &err);
+        if (rc != ERR_CORRUPT)
+            fail_with("%s: got %s: %s", bad[i].name, error_name(rc), err.text);
+        expect_text(bad[i].name, &err, bad[i].name);
+        expect_text(bad[i].name, &err, bad[i].expected);
+        assert_null(r.steps);
+    }
+}
+
+/* Random inserts and deletes against an array of flags: the parser must accept exactly the steps
+ * that the model can do. */
+static void agrees_with_a_plain_model(void **state)
+{
+    (void)state;
+    enum { IDS = 40, STEPS = 30 };
+    struct rng rng = rng_at(test_seed(), 7);
+    size_t accepted = 0;
+    for (int round = 0; round < 300; round++) {
+        char text[8192];
+        bool live[IDS] = { false }, sane = true;
+        size_t used = (size_t)snprintf(text, sizeof text, "m:\n  max_pts: %d\n", IDS);
+        size_t steps = 1 + rng_below(&rng, STEPS);
+        for (size_t i = 1; i <= steps; i++) {
+            size_t start = rng_below(&rng, IDS), end = start + 1 + rng_below(&rng, IDS - start);
+            bool insert = rng_below(&rng, 2), odd = rng_below(&rng, 40) == 0;
+            size_t limit = start; /* the longest range from start that is sane, unless this step is
+                                     to be odd */
+            while (limit < end && live[limit] != insert)
+                limit++;
+            if (limit == start && !odd)
+                insert = !insert;
+            for (limit = start; limit < end && live[limit] != insert; limit++)
+                continue;
+            if (!odd)
+                end = limit;
+            for (size_t t = start; t < end; t++) {
+                sane = sane && live[t] != insert;
+                live[t] = insert;
+            }
+            used += (size_t)snprintf(text + used, sizeof text - used,
+                                     "  %zu:\n    operation: %s\n    start: %zu\n    end: %zu\n", i,
+                                     insert ? "insert" : "delete", start, end);
+        }
+        struct runbook r;
+        int rc = runbook_parse("model", text, used, NULL, IDS, &r, NULL);
+        if ((rc == OK) != sane)
+            fail_with("round %d: the model says %d, the parser %s:\n%s", round, sane,
+                      error_name(rc), text);
+        accepted += sane;
+        runbook_close(&r);
+    }
+    assert_in_range(accepted, 50, 290);
+}
+
+static void reads_files(void **state)
+{
+    struct runbook r;
+    struct error err = { 0 };
+    assert_ok(runbook_open(scratch_write_gzip(*state, "a.yaml.gz", good, strlen(good)), NULL, 0, &r,
+                           &err),
+              &err);
+    assert_int_equal(r.n, 5);
+    runbook_close(&r);
+    assert_int_equal(runbook_open(scratch_path(*state, "none.yaml"), NULL, 0, &r, &err),
+                     ERR_NOT_FOUND);
+    expect_text("none", &err, "none.yaml|No such file");
+    /* Every prefix of a valid file is accepted or refused, without a crash. */
+    for (size_t n = 0; n < strlen(good); n++) {
+        char *copy = malloc(n + 1);
+        assert_non_null(copy);
+        memcpy(copy, good, n);
+        (void)runbook_parse("prefix", copy, n, NULL, 0, &r, NULL);
+        runbook_close(&r);
+        free(copy);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_the_grammar),
+        cmocka_unit_test(reads_any_yaml),
+        cmocka_unit_test(refuses_by_name_and_line),
+        cmocka_unit_test(agrees_with_a_plain_model),
+        cmocka_unit_test(reads_files),
+    };
+    test_filter();
+    return test_verdict(
+        cmocka_run_group_tests_name("data_runbook", tests, scratch_setup, scratch_teardown));
+}

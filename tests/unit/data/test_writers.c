@@ -1,0 +1,246 @@
+/* test_writers.c - files are read back as they were written, in every format; data that do not fit
+ * are refused, and a failed write leaves the old file. */
+#include "tests/unit/data/data_files.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+static const char *make_source_file(struct scratch *s, enum element element)
+{
+    struct blob b = { .n = 0 };
+    const int8_t signed_bytes[6] = { 0, -1, 2, -128, 127, 5 };
+    const float floats[6] = { 1, -2.5f, 3, 1.17549435e-38f, 16777216, -0.1f };
+    const int64_t longs[6] = { 1, -1, INT64_MAX, INT64_MIN, 0, 5 };
+    const int32_t ints[6] = { 1, -1, INT32_MAX, INT32_MIN, 0, 5 };
+    if (element == ELEMENT_I64)
+        return scratch_write(s, "in.i64", longs, sizeof longs);
+    blob_u32(&b, element == ELEMENT_B64 ? 6 : 3);
+    blob_u32(&b, element == ELEMENT_B64 ? 8 : 2);
+    if (element == ELEMENT_F32)
+        blob_add(&b, floats, sizeof floats);
+    if (element == ELEMENT_I32)
+        blob_add(&b, ints, sizeof ints);
+    if (element == ELEMENT_I8 || element == ELEMENT_U8)
+        blob_add(&b, signed_bytes, sizeof signed_bytes);
+    if (element == ELEMENT_B64)
+        blob_add(&b, longs, sizeof longs);
+    const char *name = element == ELEMENT_F32   ? "in.fbin"
+                       : element == ELEMENT_I32 ? "in.ibin"
+                       : element == ELEMENT_I8  ? "in.i8bin"
+                                                : "in.u8bin";
+    return scratch_write(s, name, b.at, b.n);
+}
+
+struct trip {
+    enum element element;
+    const char *out;
+    const char *back_element; /* requested when reading back */
+};
+
+static const struct trip trips[] = {
+    { ELEMENT_F32, "o.npy", NULL },     { ELEMENT_F32, "o.fvecs", NULL },
+    { ELEMENT_F32, "o.fbin.gz", NULL }, { ELEMENT_F32, "o.idx", NULL },
+    { ELEMENT_F32, "o.csv", NULL },     { ELEMENT_F32, "o.tsv.gz", NULL },
+    { ELEMENT_F32, "o.txt", NULL },     { ELEMENT_F32, "o.f64", NULL },
+    { ELEMENT_U8, "o.npy.gz", NULL },   { ELEMENT_U8, "o.bvecs", NULL },
+    { ELEMENT_U8, "o.u8bin", NULL },    { ELEMENT_U8, "o.idx.gz", NULL },
+    { ELEMENT_U8, "o.csv", "u8" },      { ELEMENT_I8, "o.i8bin", NULL },
+    { ELEMENT_I8, "o.npy", NULL },      { ELEMENT_I8, "o.ibin", "i8" },
+    { ELEMENT_I32, "o.ivecs", NULL },   { ELEMENT_I32, "o.ibin", NULL },
+    { ELEMENT_I32, "o.idx", NULL },     { ELEMENT_I32, "o.npy", NULL },
+    { ELEMENT_I64, "o.npy", NULL },     { ELEMENT_I64, "o.i64", NULL },
+    { ELEMENT_B64, "o.npy", NULL },     { ELEMENT_B64, "o.u8bin", "b64" },
+    { ELEMENT_B64, "o.bvecs", "b64" },
+#ifdef HAVE_HDF5
+    { ELEMENT_F32, "o.hdf5", NULL },    { ELEMENT_U8, "o.h5", NULL },
+    { ELEMENT_I32, "o.hdf5", NULL },    { ELEMENT_I64, "o.hdf5", NULL },
+    { ELEMENT_B64, "o.hdf5", NULL },    { ELEMENT_I8, "o.hdf5", NULL },
+#endif
+};
+
+static void round_trips(void **state)
+{
+    for (size_t i = 0; i < sizeof trips / sizeof trips[0]; i++) {
+        const struct trip *t = &trips[i];
+        struct error err = { 0 };
+        struct source *in = NULL, *back = NULL;
+        struct file_options as = { .element = data_element_name(t->element),
+                                   .dim = t->element == ELEMENT_I64 ? 2 : 0 };
+        const char *path = make_source_file(*state, t->element);
+        if (file_open(path, &as, &in, &err))
+            fail_with("%s: %s", path, err.text);
+        if (data_write(in, scratch_path(*state, t->out), NULL, NULL, &err))
+            fail_with("%s: %s", t->out, err.text);
+        as = (struct file_options){ .element = t->back_element };
+        if (!strcmp(t->out, "o.i64") || !strcmp(t->out, "o.f64"))
+            as.dim = in->dim;
+        if (!strcmp(t->out, "o.f64"))
+            as.element = "f32";
+        if (file_open(((struct scratch *)*state)->path, &as, &back, &err))
+            fail_with("%s: %s", t->out, err.text);
+        /* The hash covers element, shape and bytes, so it decides; the byte
+         * comparison shows the place. */
+        char a[64], b[64];
+        assert_int_equal(source_read(in, 0, in->n, a, &err), OK);
+        assert_int_equal(source_read(back, 0, back->n, b, &err), OK);
+        if (in->hash != back->hash || memcmp(a, b, in->n * source_row_bytes(in)))
+            fail_with("%s of %s: came back different", t->out, data_element_name(t->element));
+        source_close(in);
+        source_close(back);
+    }
+}
+
+static void refuses_what_does_not_fit(void **state)
+{
+    static const struct {
+        enum element element;
+        const char *out, *expected;
+        int code;
+    } cases[] = {
+        { ELEMENT_F32, "bad.u8bin", "bad.u8bin: row 1, column 2 of in.fbin does not fit",
+          ERR_DIMENSION },
+        { ELEMENT_F32, "bad.ivecs", "row 1, column 2", ERR_DIMENSION },
+        { ELEMENT_I32, "bad.fbin", "row 2, column 1 of in.ibin does not fit fbin (f32)",
+          ERR_DIMENSION },
+        { ELEMENT_I32, "bad.bvecs", "row 1, column 2", ERR_DIMENSION },
+        { ELEMENT_B64, "bad.fbin", "b64 cannot become f32", ERR_DIMENSION },
+        { ELEMENT_F32, "bad.truth", "only read", ERR_UNSUPPORTED },
+        { ELEMENT_F32, "bad.jpeg", "not end like a known format", ERR_UNSUPPORTED },
+        { ELEMENT_F32, "none/o.npy", "none/o.npy: cannot be written|No such file", ERR_IO },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct error err = { 0 };
+        struct file_options as = { .element = data_element_name(cases[i].element) };
+        char in[PATH_MAX + 256];
+        snprintf(in, sizeof in, "%s", make_source_file(*state, cases[i].element));
+        int rc = data_convert(in, &as, scratch_path(*state, cases[i].out), NULL, NULL, NULL, &err);
+        if (rc != cases[i].code)
+            fail_with("%s: got %s: %s", cases[i].out, error_name(rc), err.text);
+        expect_text(cases[i].out, &err, cases[i].expected);
+        struct stat st;
+        assert_int_not_equal(stat(scratch_path(*state, cases[i].out), &st), 0);
+    }
+}
+
+static int stop_at_once(void *context, const char *what, size_t done, size_t total)
+{
+    (void)what;
+    *(size_t *)context += 1;
+    return done <= total;
+}
+
+static void a_failed_write_leaves_the_old_file(void **state)
+{
+    struct error err = { 0 };
+    char in[PATH_MAX + 256];
+    size_t calls = 0;
+    snprintf(in, sizeof in, "%s", make_source_file(*state, ELEMENT_F32));
+    const char *old = scratch_write(*state, "old.npy", "old", 3);
+    struct data_progress stop = { stop_at_once, &calls };
+    assert_code(data_convert(in, NULL, old, NULL, &stop, NULL, &err), ERR_INTERRUPTED, &err);
+    assert_int_equal(calls, 1);
+    char left[8] = { 0 };
+    FILE *f = fopen(old, "rb");
+    assert_int_equal(fread(left, 1, sizeof left, f), 3);
+    fclose(f);
+    assert_string_equal(left, "old");
+    /* The write fails half way, as on a full disk; here because of a file size limit. */
+    float many[5000] = { 0 };
+    snprintf(in, sizeof in, "%s", scratch_write(*state, "many.f32", many, sizeof many));
+    struct rlimit before, small = { 4096, 4096 };
+    getrlimit(RLIMIT_FSIZE, &before);
+    small.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &small);
+    const char *full = scratch_path(*state, "old.npy");
+    int rc = data_convert(in, NULL, full, NULL, NULL, NULL, &err);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_int_equal(rc, ERR_IO);
+    expect_text("full", &err, "old.npy: cannot be written: File too large");
+    struct stat st;
+    assert_int_equal(stat(full, &st), 0);
+    assert_int_equal(st.st_size, 3);
+    DIR *dir = opendir(((struct scratch *)*state)->dir);
+    for (struct dirent *e; (e = readdir(dir));)
+        if (!strncmp(e->d_name, "old.npy.", 8))
+            fail_with("%s was left behind", e->d_name);
+    closedir(dir);
+}
+
+static void npy_rows_begin_at_a_cache_line(void **state)
+{
+    struct error err = { 0 };
+    char in[PATH_MAX + 256];
+    struct source *s = NULL;
+    snprintf(in, sizeof in, "%s", make_source_file(*state, ELEMENT_F32));
+    assert_ok(data_convert(in, NULL, scratch_path(*state, "o.npy"), NULL, NULL, NULL, &err), &err);
+    assert_ok(file_open(((struct scratch *)*state)->path, NULL, &s, &err), &err);
+    assert_non_null(s->rows);
+    assert_int_equal((uintptr_t)s->rows % 64, 0);
+    source_close(s);
+}
+
+/* More rows than a block, so that loops over blocks have a partial last one;
+ * metric and dataset names. */
+static void large_files_and_names_inside_hdf5(void **state)
+{
+    enum { N = 70001, DIM = 5 };
+    struct error err = { 0 };
+    float *rows = malloc(N * DIM * sizeof *rows);
+    struct rng r = rng_at(test_seed(), 1);
+    assert_non_null(rows);
+    for (size_t i = 0; i < N * DIM; i++)
+        rows[i] = (float)rng_normal(&r);
+    char in[PATH_MAX + 256];
+    snprintf(in, sizeof in, "%s", scratch_write(*state, "big.f32", rows, N * DIM * sizeof *rows));
+    struct source *s = NULL, *back = NULL;
+    assert_ok(file_open(in, &(struct file_options){ .dim = DIM }, &s, &err), &err);
+    static const char *const outs[] = {
+        "big.npy",  "big.fvecs.gz", "big.idx", "big.csv",
+#ifdef HAVE_HDF5
+        "big.hdf5",
+#endif
+    };
+    snprintf(s->metric, sizeof s->metric, "angular");
+    for (size_t i = 0; i < sizeof outs / sizeof outs[0]; i++) {
+        const bool holds_several = strstr(outs[i], "hdf5") != NULL;
+        struct file_options named = { .dataset = holds_several ? "test" : NULL };
+        assert_ok(data_write(s, scratch_path(*state, outs[i]), &named, NULL, &err), &err);
+        assert_ok(file_open(((struct scratch *)*state)->path, &named, &back, &err), &err);
+        assert_true(back->hash == s->hash);
+        source_close(back);
+    }
+#ifdef HAVE_HDF5
+    const char *path = scratch_path(*state, "big.hdf5");
+    assert_ok(file_open(path, NULL, &back, &err), &err); /* the only dataset of the file */
+    assert_string_equal(back->metric, "angular");
+    assert_string_equal(back->name, "big.hdf5[test]");
+    float some[3 * DIM];
+    assert_ok(source_read(back, N - 3, 3, some, &err), &err);
+    assert_memory_equal(some, rows + (N - 3) * DIM, sizeof some);
+    source_close(back);
+    assert_code(file_open(path, &(struct file_options){ .dataset = "nest" }, &back, &err),
+                ERR_NOT_FOUND, &err);
+    assert_int_equal(truncate(path, 700000), 0);
+    assert_int_equal(file_open(path, NULL, &back, &err), ERR_CORRUPT);
+    expect_text("cut HDF5", &err, "big.hdf5|truncated file");
+#endif
+    source_close(s);
+    free(rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(a_failed_write_leaves_the_old_file),
+        cmocka_unit_test(npy_rows_begin_at_a_cache_line),
+        cmocka_unit_test(large_files_and_names_inside_hdf5),
+    };
+    test_filter();
+    return test_verdict(
+        cmocka_run_group_tests_name("data_writers", tests, scratch_setup, scratch_teardown));
+}

@@ -1,0 +1,47 @@
+/* support.h - stored_rows.h for divf: its parameters and searches. */
+#ifndef TEST_DIVF_H
+#define TEST_DIVF_H
+
+#include "algorithms/divf/divf.h"
+#include "src/core/param.h"
+#include "tests/support/stored_rows.h"
+
+static inline struct divf_params divf_defaults(void)
+{
+    struct divf_params params;
+    param_defaults(divf_ops.params, &params);
+    return params;
+}
+
+static inline void world_open(struct stored_rows *w, struct divf_params params, size_t dim,
+                              size_t capacity, size_t threads)
+{
+    stored_open(w, &divf_ops, &params, dim, capacity, threads, 7);
+}
+
+static inline struct work world_search(struct stored_rows *w, const float *queries, size_t n,
+                                       size_t k, int64_t nprobe, const struct id_filter *filter,
+                                       size_t threads, uint64_t *ids, float *distances)
+{
+    struct divf_knobs knobs = { .nprobe = nprobe };
+    struct search_request request = {
+        { queries, n, w->dim, ELEMENT_F32 }, k, &knobs, filter, threads
+    };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_ok(divf_ops.search(w->index, &request, &result), &w->bench.error);
+    return result.work;
+}
+
+/* With every list probed, the answer is exact after any history. */
+static inline void world_expect_exact(struct stored_rows *w, const float *query, size_t k,
+                                      const struct id_filter *filter)
+{
+    uint64_t *ids = calloc(k, sizeof *ids);
+    float *distances = calloc(k, sizeof *distances);
+    world_search(w, query, 1, k, 1 << 22, filter, 1, ids, distances);
+    stored_expect(w, query, k, filter, ids, distances);
+    free(ids);
+    free(distances);
+}
+
+#endif

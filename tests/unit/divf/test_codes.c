@@ -1,0 +1,443 @@
+/* test_codes.c - divf with each quantizer: answers of a full scan, moved and
+   damaged codes, threads, files. */
+#include "tests/unit/divf/support.h"
+
+enum { DIM = 24, N = 3000, QUERIES = 120, K = 10 };
+
+static const struct kind {
+    const char *name;
+    int64_t quantizer, sketch;
+    double eps0; /* rabitq: so large that its bound does not fail */
+    int64_t pq_bits;
+} kinds[] = {
+    { "sketch of 1", DIVF_SKETCH, 1, 1.9, 4 },     { "sketch of 9", DIVF_SKETCH, 9, 1.9, 4 },
+    { "sketch of all", DIVF_SKETCH, DIM, 1.9, 4 }, { "sq8", DIVF_SQ8, 0, 1.9, 4 },
+    { "sq8 and sketch", DIVF_SQ8, 8, 1.9, 4 },     { "pq", DIVF_PQ, 0, 1.9, 4 },
+    { "rabitq", DIVF_RABITQ, 0, 12, 4 },           { "pq of 8 bits", DIVF_PQ, 0, 1.9, 8 },
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static struct divf_params params_of(const struct kind *kind, int64_t clusters, int64_t soft_k)
+{
+    struct divf_params params = divf_defaults();
+    params.clusters = clusters;
+    params.soft_k = soft_k;
+    params.split_threshold = 0;
+    params.quantizer = kind->quantizer;
+    params.sketch = kind->sketch;
+    params.eps0 = kind->eps0;
+    params.bits = 5;
+    params.pq_bits = kind->pq_bits;
+    return params;
+}
+
+/* Trains on the first rows and stores all rows, then deletes a few. */
+static void open_filled(struct stored_rows *w, struct divf_params params, size_t threads)
+{
+    world_open(w, params, DIM, N, threads);
+    test_fill_f32(&w->rng, w->rows, N, DIM, 40, 0.5);
+    assert_ok(divf_ops.train(w->index, stored_vectors(w, 0, 1500)), &w->bench.error);
+    for (size_t first = 0; first < N; first += 1000)
+        assert_ok(stored_insert(w, first, 1000), &w->bench.error);
+    for (uint64_t id = 0; id < N; id += 9)
+        assert_ok(stored_remove(w, &id, 1), &w->bench.error);
+}
+
+static struct work search_at(struct stored_rows *w, struct divf_knobs knobs,
+                             const struct id_filter *f, size_t first, size_t n, uint64_t *ids,
+                             float *distances)
+{
+    struct search_request request = { stored_vectors(w, first, n), K, &knobs, f, 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_ok(divf_ops.search(w->index, &request, &result), &w->bench.error);
+    return result.work;
+}
+
+static uint64_t truth_ids[4][QUERIES * K], ids[QUERIES * K];
+static float truth_distances[4][QUERIES * K], distances[QUERIES * K];
+
+/* Few and many lists, with and without a filter: the same answers as with sketch = 0,
+   which computes every distance. */
+static void test_answers_of_a_full_scan(void **state)
+{
+    (void)state;
+    static const struct kind none = { "none", DIVF_SKETCH, 0, 1.9, 4 };
+    static uint64_t bits[N / 64 + 1];
+    struct rng rng = rng_at(test_seed(), 3);
+    for (size_t i = 0; i <= N / 64; i++)
+        bits[i] = rng_u64(&rng) & rng_u64(&rng);
+    const struct id_filter filter = { bits, N };
+    for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
+        for (size_t kind = 0; kind <= KINDS; kind++) {
+            struct stored_rows w;
+            open_filled(&w, params_of(kind ? &kinds[kind - 1] : &none, 150, soft_k), 1);
+            stored_check(&w);
+            for (size_t i = 0; i < 4; i++) {
+                struct divf_knobs knobs = { .nprobe = i < 2 ? 6 : 1000 };
+                const struct id_filter *f = i % 2 ? &filter : NULL;
+                if (kind == 0) {
+                    search_at(&w, knobs, f, 0, QUERIES, truth_ids[i], truth_distances[i]);
+                    continue;
+                }
+                struct work work = search_at(&w, knobs, f, 0, QUERIES, ids, distances);
+                assert_memory_equal(ids, truth_ids[i], sizeof ids);
+                assert_memory_equal(distances, truth_distances[i], sizeof distances);
+                assert_true(work.estimates > 0);
+                for (size_t q = 0; q < QUERIES; q++)
+                    search_at(&w, knobs, f, q, 1, ids + q * K, distances + q * K);
+                assert_memory_equal(ids, truth_ids[i], sizeof ids);
+                assert_memory_equal(distances, truth_distances[i], sizeof distances);
+            }
+            stored_close(&w);
+        }
+    }
+}
+
+/* With codes whose bounds are tight, few exact distances are computed. */
+static void test_codes_save_distances(void **state)
+{
+    (void)state;
+    for (size_t kind = 1; kind < KINDS; kind++) {
+        struct stored_rows w;
+        open_filled(&w, params_of(&kinds[kind], 40, 1), 1);
+        struct divf_knobs knobs = { .nprobe = 1000 };
+        struct work work = search_at(&w, knobs, NULL, 0, QUERIES, ids, distances);
+        print_message("%s: %.0f of %zu vectors looked at\n", kinds[kind].name,
+                      work.distances / QUERIES - 40, w.n);
+        assert_true(work.scanned >= (double)(QUERIES * w.n));
+        assert_true(work.distances < 0.6 * (double)(QUERIES * w.n));
+        stored_close(&w);
+    }
+}
+
+static size_t common_answers(const uint64_t *a, const uint64_t *b)
+{
+    size_t hits = 0;
+    for (size_t q = 0; q < QUERIES; q++)
+        for (size_t i = 0; i < K; i++)
+            for (size_t j = 0; j < K; j++)
+                hits += a[q * K + i] == b[q * K + j];
+    return hits;
+}
+
+/* Exactly `rerank` exact distances per query; with all vectors reranked the answer is exact. */
+static void test_rerank(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
+            struct stored_rows w;
+            open_filled(&w, params_of(&kinds[kind], 40, soft_k), 1);
+            struct divf_knobs all = { .nprobe = 40 }, few = { .nprobe = 40, .rerank = 60 };
+            search_at(&w, all, NULL, 0, QUERIES, truth_ids[0], truth_distances[0]);
+            struct work work = search_at(&w, few, NULL, 0, QUERIES, ids, distances);
+            assert_true(work.distances <= QUERIES * (40.0 + 60));
+            if (kind > 1)
+                assert_true(common_answers(ids, truth_ids[0]) > QUERIES * K * 9 / 10);
+            few.rerank = N;
+            search_at(&w, few, NULL, 0, QUERIES, ids, distances);
+            assert_memory_equal(ids, truth_ids[0], sizeof ids);
+            few.rerank = 1; /* rerank below k counts as k */
+            search_at(&w, few, NULL, 0, QUERIES, ids, distances);
+            for (size_t i = 0; i < QUERIES * K; i++)
+                assert_true(ids[i] != ID_NONE && w.stored[ids[i]]);
+            stored_close(&w);
+        }
+    }
+}
+
+/* A list is scanned whole, and no list is begun after the budget is spent. */
+static void test_scan_budget(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    open_filled(&w, params_of(&kinds[1], 40, 1), 1);
+    uint32_t longest = 0;
+    for (size_t i = 0; i < divf_of(w.index)->lists.n; i++)
+        longest = divf_of(w.index)->lists.list[i]->rows > longest
+                      ? divf_of(w.index)->lists.list[i]->rows
+                      : longest;
+    for (int64_t budget = 1; budget < N; budget *= 3) {
+        struct divf_knobs knobs = { .nprobe = 40, .scan_budget = budget };
+        struct work many = search_at(&w, knobs, NULL, 0, QUERIES, truth_ids[0], truth_distances[0]);
+        assert_true(many.scanned >= (double)(QUERIES * budget));
+        assert_true(many.scanned < (double)QUERIES * ((double)budget + longest));
+        struct work few = { 0 };
+        for (size_t q = 0; q < QUERIES; q++)
+            few.scanned += search_at(&w, knobs, NULL, q, 1, ids + q * K, distances + q * K).scanned;
+        assert_true(few.scanned == many.scanned);
+        assert_memory_equal(ids, truth_ids[0], sizeof ids);
+    }
+    stored_close(&w);
+}
+
+/* The usual bound of RabitQ rarely fails. */
+static void test_rabitq_recall(void **state)
+{
+    (void)state;
+    struct kind usual = { "rabitq", DIVF_RABITQ, 0, 1.9, 4 };
+    for (int64_t bits = 1; bits <= 9; bits += 4) {
+        struct stored_rows w;
+        struct divf_params params = params_of(&usual, 40, 1);
+        params.bits = bits;
+        open_filled(&w, params, 1);
+        size_t hits = 0;
+        struct divf_knobs knobs = { .nprobe = 1000 };
+        search_at(&w, knobs, NULL, 0, QUERIES, ids, distances);
+        for (size_t q = 0; q < QUERIES; q++) {
+            size_t n;
+            struct test_truth *t = stored_truth(&w, w.rows + q * DIM, NULL, &n);
+            for (size_t i = 0; i < K; i++)
+                hits += distances[q * K + i] <= t[K - 1].distance;
+            free(t);
+        }
+        print_message("rabitq, %d bits: recall %.4f\n", (int)bits, (double)hits / (QUERIES * K));
+        assert_true(hits >= QUERIES * K * 98 / 100);
+        stored_close(&w);
+    }
+}
+
+/* ------------------------------------------------------------------------------ moved codes */
+
+static size_t some_slots(struct stored_rows *w, size_t from, size_t to, uint32_t *slots)
+{
+    const struct divf_lists *lists = &divf_of(w->index)->lists;
+    size_t n = divf_list_slots(lists, from, slots), kept = 0;
+    assert_int_equal(n, lists->list[from]->live);
+    for (size_t i = 0; i < n; i++)
+        if (!divf_slot_in_list(lists, slots[i], to) && rng_below(&w->rng, 3) == 0)
+            slots[kept++] = slots[i];
+    return kept;
+}
+
+static void move(struct divf_lists *lists, size_t from, size_t to, const uint32_t *slots, size_t n)
+{
+    uint32_t was[N];
+    divf_list_move(lists, from, to, slots, n, was);
+    divf_list_bury(lists, from, was, n);
+}
+
+static void move_some(struct stored_rows *w)
+{
+    struct divf *d = divf_of(w->index);
+    uint32_t slots[N];
+    size_t from = rng_below(&w->rng, d->lists.n), to = rng_below(&w->rng, d->lists.n);
+    size_t n = from == to ? 0 : some_slots(w, from, to, slots);
+    assert_ok(divf_list_reserve(&d->lists, to, n), &w->bench.error);
+    move(&d->lists, from, to, slots, n);
+    for (size_t i = 0; i < n; i++)
+        assert_true(divf_slot_in_list(&d->lists, slots[i], to) &&
+                    !divf_slot_in_list(&d->lists, slots[i], from));
+}
+
+static void drop_some(struct stored_rows *w)
+{
+    struct divf *d = divf_of(w->index);
+    uint32_t slots[N];
+    size_t list = rng_below(&w->rng, d->lists.n), n = divf_list_slots(&d->lists, list, slots);
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t *places = divf_slot_places(&d->lists, slots[i]);
+        if (d->lists.soft_k > 1 && places[1] != PLACE_NONE && rng_below(&w->rng, 4) == 0)
+            slots[kept++] = slots[i];
+    }
+    divf_list_drop(&d->lists, list, slots, kept);
+}
+
+static void move_centroid(struct stored_rows *w)
+{
+    struct divf *d = divf_of(w->index);
+    float centroid[DIM];
+    test_fill_f32(&w->rng, centroid, 1, DIM, 1, 0.5);
+    divf_centroid_set(&d->lists, rng_below(&w->rng, d->lists.n), centroid);
+}
+
+/* Empties a list into another one and removes it. */
+static void dissolve(struct stored_rows *w)
+{
+    struct divf *d = divf_of(w->index);
+    uint32_t slots[N];
+    if (d->lists.n < 4)
+        return;
+    size_t from = rng_below(&w->rng, d->lists.n), to = (from + 1) % d->lists.n;
+    size_t n = divf_list_slots(&d->lists, from, slots), twice = 0, once = 0;
+    uint32_t both[N];
+    for (size_t i = 0; i < n; i++) {
+        if (divf_slot_in_list(&d->lists, slots[i], to))
+            both[twice++] = slots[i];
+        else
+            slots[once++] = slots[i];
+    }
+    assert_ok(divf_list_reserve(&d->lists, to, once), &w->bench.error);
+    divf_list_drop(&d->lists, from, both, twice);
+    move(&d->lists, from, to, slots, once);
+    assert_int_equal(d->lists.list[from]->live, 0);
+    divf_list_remove(&d->lists, from);
+}
+
+static void add_list(struct stored_rows *w)
+{
+    struct divf *d = divf_of(w->index);
+    float centroid[DIM];
+    test_fill_f32(&w->rng, centroid, 1, DIM, 1, 0.5);
+    assert_ok(divf_list_add(&d->lists, centroid, 7), &w->bench.error);
+}
+
+static void test_moved_codes(void **state)
+{
+    (void)state;
+    static void (*const changes[])(struct stored_rows *) = { move_some, move_some,     drop_some,
+                                                             add_list,  move_centroid, dissolve };
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        for (int64_t soft_k = 1; soft_k <= 3; soft_k += 2) {
+            struct stored_rows w;
+            open_filled(&w, params_of(&kinds[kind], 12, soft_k), 1);
+            for (int step = 0; step < 40; step++) {
+                assert_ok(divf_lists_detach(divf_of(w.index)), &w.bench.error);
+                changes[rng_below(&w.rng, sizeof changes / sizeof *changes)](&w);
+                divf_lists_publish(divf_of(w.index));
+                divf_of(w.index)->largest_list = UINT32_MAX; /* unknown: splits compute it */
+                if (rng_below(&w.rng, 4) == 0)
+                    divf_list_compact(divf_of(w.index),
+                                      rng_below(&w.rng, divf_of(w.index)->lists.n));
+                stored_check(&w);
+            }
+            for (size_t q = 0; q < 20; q++)
+                world_expect_exact(&w, w.rows + q * 31 * DIM, 12, NULL);
+            stored_close(&w);
+        }
+    }
+}
+
+/* A code of another vector, or encoded for another list, is detected. */
+static void test_check_finds_damage(void **state)
+{
+    (void)state;
+    for (size_t kind = 1; kind < KINDS; kind++) {
+        struct stored_rows w;
+        open_filled(&w, params_of(&kinds[kind], 12, 1), 1);
+        struct divf_lists *lists = &divf_of(w.index)->lists;
+        struct divf_chunk *chunk = divf_chunk_at(lists->chunks, lists->list[3]->chunks[0]);
+        unsigned char *kept = malloc(lists->chunks->block_bytes);
+        memcpy(kept, chunk->block, lists->chunks->block_bytes);
+        stored_check(&w);
+        const struct divf_chunk *other = divf_chunk_at(lists->chunks, lists->list[4]->chunks[0]);
+        memcpy(chunk->block, other->block, lists->chunks->block_bytes);
+        assert_code(divf_ops.check(w.index, NULL), ERR_INVARIANT, &w.bench.error);
+        memcpy(chunk->block, kept, lists->chunks->block_bytes);
+        stored_check(&w);
+        struct divf_chunk_head *head = divf_chunk_head(lists->chunks, lists->list[3]->chunks[0]);
+        uint64_t live = head->live;
+        head->live &= live - 1;
+        assert_code(divf_ops.check(w.index, NULL), ERR_INVARIANT, &w.bench.error);
+        head->live = live;
+        free(kept);
+        stored_close(&w);
+    }
+}
+
+/* -------------------------------------------------------------------------- threads and files */
+
+/* Compares all chunks of all lists byte for byte. */
+static void expect_same_chunks(const struct stored_rows *a, const struct stored_rows *b)
+{
+    const struct divf_lists *x = &divf_of(a->index)->lists, *y = &divf_of(b->index)->lists;
+    assert_int_equal(x->n, y->n);
+    for (size_t i = 0; i < x->n; i++) {
+        assert_int_equal(x->list[i]->rows, y->list[i]->rows);
+        assert_true(!(x->list[i]->error < y->list[i]->error) &&
+                    !(x->list[i]->error > y->list[i]->error));
+        for (uint32_t c = 0; c < x->list[i]->n_chunks; c++) {
+            const struct divf_chunk *p = divf_chunk_at(x->chunks, x->list[i]->chunks[c]);
+            const struct divf_chunk *q = divf_chunk_at(y->chunks, y->list[i]->chunks[c]);
+            assert_true(divf_chunk_live(x->chunks, x->list[i]->chunks[c]) ==
+                        divf_chunk_live(y->chunks, y->list[i]->chunks[c]));
+            assert_memory_equal(p->slots, q->slots, sizeof p->slots);
+            assert_memory_equal(p->block, q->block, x->chunks->block_bytes);
+        }
+    }
+}
+
+static void test_threads_leave_no_trace(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct stored_rows one, many;
+        open_filled(&one, params_of(&kinds[kind], 30, 2), 1);
+        open_filled(&many, params_of(&kinds[kind], 30, 2), 4);
+        expect_same_chunks(&one, &many);
+        stored_close(&one);
+        stored_close(&many);
+    }
+}
+
+static void test_saved_and_loaded(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    test_dir_make(dir);
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct stored_rows w;
+        open_filled(&w, params_of(&kinds[kind], 150, 2), 1);
+        assert_ok(divf_ops.save(w.index, dir), &w.bench.error);
+        struct divf_knobs knobs = { .nprobe = 5, .rerank = 30 };
+        search_at(&w, knobs, NULL, 0, QUERIES, truth_ids[0], truth_distances[0]);
+        divf_ops.destroy(w.index);
+        w.index = NULL;
+        assert_ok(divf_ops.load(&w.index, &w.bench.env, dir), &w.bench.error);
+        stored_check(&w);
+        search_at(&w, knobs, NULL, 0, QUERIES, ids, distances);
+        assert_memory_equal(ids, truth_ids[0], sizeof ids);
+        assert_memory_equal(distances, truth_distances[0], sizeof distances);
+        uint64_t again = 0; /* deleted by open_filled() */
+        test_fill_f32(&w.rng, w.rows, 1, DIM, 1, 0.5);
+        assert_ok(stored_insert(&w, again, 1), &w.bench.error);
+        stored_check(&w);
+        world_expect_exact(&w, w.rows, 15, NULL);
+        stored_close(&w);
+    }
+    test_dir_remove(dir);
+}
+
+/* Training while vectors are stored, in a provisional list at first: codes exist
+   once the codebook does. */
+static void test_training_later(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct stored_rows w;
+        world_open(&w, params_of(&kinds[kind], 20, 2), DIM, N, 1);
+        test_fill_f32(&w.rng, w.rows, N, DIM, 40, 0.5);
+        assert_ok(stored_insert(&w, 0, 50), &w.bench.error);
+        assert_true(test_stat(w.index, "code_bytes") == 0);
+        world_expect_exact(&w, w.rows, 12, NULL);
+        assert_ok(stored_insert(&w, 50, 1000), &w.bench.error);
+        assert_true(test_stat(w.index, "code_bytes") > 0);
+        stored_check(&w);
+        world_expect_exact(&w, w.rows + 700 * DIM, 12, NULL);
+        for (uint64_t id = 3; id < 900; id += 4)
+            assert_ok(stored_remove(&w, &id, 1), &w.bench.error);
+        assert_ok(divf_ops.train(w.index, stored_vectors(&w, 1000, 2000)), &w.bench.error);
+        stored_check(&w);
+        world_expect_exact(&w, w.rows + 700 * DIM, 12, NULL);
+        stored_close(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers_of_a_full_scan),
+        cmocka_unit_test(test_codes_save_distances),
+        cmocka_unit_test(test_rerank),
+        cmocka_unit_test(test_scan_budget),
+        cmocka_unit_test(test_rabitq_recall),
+        cmocka_unit_test(test_moved_codes),
+        cmocka_unit_test(test_check_finds_damage),
+        cmocka_unit_test(test_threads_leave_no_trace),
+        cmocka_unit_test(test_saved_and_loaded),
+        cmocka_unit_test(test_training_later),
+    };
+    return test_run("divf_codes", tests);
+}

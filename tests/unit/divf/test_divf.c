@@ -1,0 +1,491 @@
+/* test_divf.c - divf: random histories against a plain list, training,
+   deletion, compaction, splits. */
+#include "tests/unit/divf/support.h"
+
+static void history_insert(struct stored_rows *w, size_t *next)
+{
+    size_t n = rng_below(&w->rng, 4) == 0 ? 1 + rng_below(&w->rng, 3) : rng_below(&w->rng, 600);
+    if (*next + n > w->capacity)
+        n = w->capacity - *next;
+    /* Some batches are spread out, some are in one place, some repeat a vector. */
+    uint64_t kind = rng_below(&w->rng, 4);
+    test_fill_f32(&w->rng, w->rows + *next * w->dim, n, w->dim, kind == 0 ? 1 : 20,
+                  kind == 3 ? 0 : 0.2);
+    assert_ok(stored_insert(w, *next, n), &w->bench.error);
+    *next += n;
+}
+
+static void history_remove(struct stored_rows *w, size_t next)
+{
+    uint64_t ids[400];
+    size_t n = 0, most = rng_below(&w->rng, 400);
+    for (size_t tries = 0; n < most && tries < 2000 && next > 0; tries++) {
+        uint64_t id = rng_below(&w->rng, next);
+        if (!w->stored[id])
+            continue;
+        w->stored[id] = false; /* so that it is not drawn twice */
+        ids[n++] = id;
+    }
+    assert_ok(stored_remove(w, ids, n), &w->bench.error);
+}
+
+/* Deleted ids are inserted again with other vectors. */
+static void history_return(struct stored_rows *w, size_t next)
+{
+    for (size_t i = 0; i < 40 && next > 0; i++) {
+        uint64_t id = rng_below(&w->rng, next);
+        if (w->stored[id])
+            continue;
+        test_fill_f32(&w->rng, w->rows + id * w->dim, 1, w->dim, 1, 0.5);
+        assert_ok(stored_insert(w, id, 1), &w->bench.error);
+    }
+}
+
+static void history_search(struct stored_rows *w)
+{
+    float *query = calloc(w->dim, sizeof *query);
+    uint64_t bits[64];
+    for (size_t i = 0; i < 64; i++)
+        bits[i] = rng_u64(&w->rng);
+    struct id_filter filter = { bits, rng_below(&w->rng, 64 * 64) };
+    test_fill_f32(&w->rng, query, 1, w->dim, 1, 0.2);
+    world_expect_exact(w, query, 1 + rng_below(&w->rng, 30), NULL);
+    world_expect_exact(w, query, 1 + rng_below(&w->rng, 30), &filter);
+    uint64_t ids[5];
+    float distances[5];
+    world_search(w, query, 1, 5, 1 + (int64_t)rng_below(&w->rng, 6), NULL, 1, ids, distances);
+    for (size_t i = 0; i < 5 && ids[i] != ID_NONE; i++) {
+        assert_true(w->stored[ids[i]]);
+        for (size_t j = 0; j < i; j++)
+            assert_true(ids[j] != ids[i]);
+    }
+    free(query);
+}
+
+static void history_train(struct stored_rows *w)
+{
+    size_t n = 1 + rng_below(&w->rng, 300);
+    float *sample = calloc(n * w->dim, sizeof *sample);
+    test_fill_f32(&w->rng, sample, n, w->dim, 20, 0.2);
+    assert_ok(divf_ops.train(w->index, (struct vectors){ sample, n, w->dim, ELEMENT_F32 }),
+              &w->bench.error);
+    free(sample);
+}
+
+static void run_history(struct divf_params params, size_t dim, uint64_t stream, const char *dir)
+{
+    struct stored_rows w;
+    bool more;
+    size_t next = 0;
+    memset(&w, 0, sizeof w);
+    world_open(&w, divf_defaults(), dim, 4000, 1);
+    divf_ops.destroy(w.index);
+    w.bench.env.dir = dir;
+    assert_ok(divf_ops.create(&w.index, &w.bench.env, &params), &w.bench.error);
+    w.rng = rng_at(test_seed(), stream);
+    for (int step = 0; step < 50; step++) {
+        switch (rng_below(&w.rng, 8)) {
+            case 0:
+            case 1:
+            case 2: history_insert(&w, &next); break;
+            case 3: history_remove(&w, next); break;
+            case 4: history_return(&w, next); break;
+            case 5: history_search(&w); break;
+            case 6:
+                assert_ok(divf_ops.maintain(w.index, rng_below(&w.rng, 50), &more), &w.bench.error);
+                break;
+            default:
+                if (rng_below(&w.rng, 4) == 0)
+                    history_train(&w);
+        }
+        stored_check(&w);
+        assert_true(test_stat(w.index, "n_vectors") == (double)w.n);
+    }
+    history_search(&w);
+    stored_close(&w);
+}
+
+static void test_histories(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    test_dir_make(dir);
+    for (uint64_t run = 0; run < 16; run++) {
+        struct rng rng = rng_at(test_seed(), 100 + run);
+        struct divf_params params = divf_defaults();
+        const double compact_at[] = { 0, 0.1, 0.5, 1 }, threshold[] = { 0, 1.2, 2, 3 };
+        params.soft_k = 1 + (int64_t)rng_below(&rng, 3);
+        params.clusters = run % 3 == 0 ? 0 : 1 + (int64_t)rng_below(&rng, 40);
+        params.compact_at = compact_at[rng_below(&rng, 4)];
+        params.split_threshold = threshold[rng_below(&rng, 4)];
+        params.storage = run % 4 == 3 ? DIVF_MMAP : DIVF_RAM;
+        params.init = (int64_t)(run % 2);
+        params.train_sample = run % 5 == 0 ? 100 : 0;
+        run_history(params, 1 + (size_t)rng_below(&rng, 40), 200 + run, dir);
+    }
+    test_dir_remove(dir);
+}
+
+/* The original implementation corrupts its counts here. */
+static void test_delete_twice_after_compaction(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    uint64_t id = 17;
+    bool more;
+    size_t done = 9;
+    world_open(&w, divf_defaults(), 8, 2000, 1);
+    test_fill_f32(&w.rng, w.rows, 2000, 8, 10, 0.3);
+    assert_ok(stored_insert(&w, 0, 2000), &w.bench.error);
+    assert_ok(stored_remove(&w, &id, 1), &w.bench.error);
+    assert_true(test_stat(w.index, "deleted_count") == 1);
+    assert_ok(divf_ops.maintain(w.index, 0, &more), &w.bench.error);
+    assert_true(test_stat(w.index, "deleted_count") == 0);
+    assert_code(divf_ops.remove(w.index, &id, 1, &done), ERR_UNKNOWN_ID, &w.bench.error);
+    assert_int_equal(done, 0);
+    assert_true(test_stat(w.index, "n_vectors") == 1999);
+    stored_check(&w);
+    assert_ok(stored_insert(&w, 17, 1), &w.bench.error);
+    stored_check(&w);
+    world_expect_exact(&w, w.rows + 17 * 8, 3, NULL);
+    stored_close(&w);
+}
+
+/* In the original implementation an index whose first batch is one vector keeps
+   random centroids for ever. */
+static void test_first_batch_of_one(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 16;
+    params.split_threshold = 0;
+    struct stored_rows w;
+    world_open(&w, params, 12, 3000, 1);
+    test_fill_f32(&w.rng, w.rows, 3000, 12, 16, 0.05);
+    assert_ok(stored_insert(&w, 0, 1), &w.bench.error);
+    assert_true(test_stat(w.index, "n_clusters") == 1);
+    world_expect_exact(&w, w.rows + 12, 3, NULL);
+    assert_ok(stored_insert(&w, 1, 2999), &w.bench.error);
+    stored_check(&w);
+    assert_true(test_stat(w.index, "n_clusters") == 16);
+    assert_true(test_stat(w.index, "provisional") == 0);
+    /* The data are 16 tight groups: with a good codebook the lists are of similar length. */
+    assert_true(test_stat(w.index, "imbalance") < 3);
+    assert_true(test_stat(w.index, "empty_clusters") == 0);
+    stored_close(&w);
+}
+
+static void test_training_on_too_little(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 32;
+    struct stored_rows w;
+    world_open(&w, params, 6, 2000, 1);
+    test_fill_f32(&w.rng, w.rows, 2000, 6, 40, 0.1);
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1)), &w.bench.error);
+    assert_true(test_stat(w.index, "n_clusters") == 1);
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 20)), &w.bench.error);
+    assert_true(test_stat(w.index, "n_clusters") == 20);
+    assert_ok(stored_insert(&w, 0, 200), &w.bench.error);
+    assert_true(test_stat(w.index, "n_clusters") == 20);
+    assert_ok(stored_insert(&w, 200, 1800), &w.bench.error);
+    assert_true(test_stat(w.index, "n_clusters") >= 32);
+    assert_code(divf_ops.train(w.index, stored_vectors(&w, 0, 0)), ERR_ARGUMENT, &w.bench.error);
+    stored_check(&w);
+    stored_close(&w);
+}
+
+/* Centroids stay as trained; splits only add new ones. */
+static void test_codebook_is_frozen(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 8;
+    params.split_threshold = 0;
+    struct stored_rows w;
+    world_open(&w, params, 5, 2000, 1);
+    test_fill_f32(&w.rng, w.rows, 2000, 5, 8, 0.2);
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 100)), &w.bench.error);
+    float before[40];
+    memcpy(before, divf_of(w.index)->lists.centroids, sizeof before);
+    for (size_t first = 0; first < 2000; first += 250)
+        assert_ok(stored_insert(&w, first, 250), &w.bench.error);
+    assert_memory_equal(before, divf_of(w.index)->lists.centroids, sizeof before);
+    assert_true(test_stat(w.index, "trainings") == 1);
+    stored_close(&w);
+}
+
+/* The original implementation makes 194 empty lists here. */
+static void test_identical_vectors_are_not_split(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 8;
+    struct stored_rows w;
+    world_open(&w, params, 4, 6000, 1);
+    test_fill_f32(&w.rng, w.rows, 500, 4, 8, 0.3);
+    for (size_t i = 500; i < 5000; i++)
+        for (size_t j = 0; j < 4; j++)
+            w.rows[i * 4 + j] = 0.25f;
+    test_fill_f32(&w.rng, w.rows + 5000 * 4, 1000, 4, 1, 0.01);
+    for (size_t i = 5000; i < 6000; i++)
+        for (size_t j = 0; j < 4; j++)
+            w.rows[i * 4 + j] = 0.25f + (float)(i - 4999) * 1e-4f;
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 500)), &w.bench.error);
+    assert_ok(stored_insert(&w, 0, 500), &w.bench.error);
+    for (size_t first = 500; first < 5000; first += 500) {
+        assert_ok(stored_insert(&w, first, 500), &w.bench.error);
+        stored_check(&w);
+    }
+    double lists = test_stat(w.index, "n_clusters"), refused = test_stat(w.index, "refused_splits");
+    assert_true(lists <= 16);
+    assert_true(refused >= 1 && refused <= 3);
+    assert_true(test_stat(w.index, "empty_clusters") == 0);
+    /* Different vectors enter the same list: now it can be split, and is. */
+    assert_ok(stored_insert(&w, 5000, 1000), &w.bench.error);
+    stored_check(&w);
+    assert_true(test_stat(w.index, "n_clusters") > lists);
+    stored_close(&w);
+
+    /* Equal vectors only, and no call of train(). */
+    world_open(&w, params, 4, 2000, 1);
+    for (size_t first = 0; first < 2000; first += 100)
+        assert_ok(stored_insert(&w, first, 100), &w.bench.error);
+    assert_true(test_stat(w.index, "n_clusters") == 1);
+    assert_true(test_stat(w.index, "trainings") < 6); /* at each doubling, not at each batch */
+    stored_check(&w);
+    stored_close(&w);
+}
+
+static void count_rounds(void *to, const char *table, size_t row, const char *column, double value)
+{
+    double *seen = to; /* rows, live, physical, rows by split round: -1, 2, other */
+    assert_string_equal(table, "clusters");
+    if (row >= seen[0])
+        seen[0] = (double)row + 1;
+    if (strcmp(column, "live") == 0)
+        seen[1] += value;
+    if (strcmp(column, "physical") == 0)
+        seen[2] += value;
+    if (strcmp(column, "last_split_round") == 0)
+        seen[value == -1 ? 3 : value == 2 ? 4 : 5]++;
+}
+
+static void skip_value(void *to, const char *name, double value)
+{
+    (void)to, (void)name, (void)value;
+}
+
+/* The original implementation documents these rows but does not return them. */
+static void test_splits_and_cluster_rows(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 10;
+    params.soft_k = 2;
+    params.split_threshold = 1.2; /* halves are too long as well, and wait for the next batch */
+    struct stored_rows w;
+    world_open(&w, params, 8, 4000, 1);
+    test_fill_f32(&w.rng, w.rows, 1000, 8, 10, 0.2);
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1000)), &w.bench.error);
+    assert_ok(stored_insert(&w, 0, 1000), &w.bench.error);
+    double splits = test_stat(w.index, "splits");
+    test_fill_f32(&w.rng, w.rows + 1000 * 8, 3000, 8, 1, 0.5); /* drift: all go to 1 or 2 lists */
+    assert_ok(stored_insert(&w, 1000, 3000), &w.bench.error);
+    stored_check(&w);
+    splits = test_stat(w.index, "splits") - splits;
+    assert_true(splits >= 1);
+    uint64_t gone[] = { 5, 6, 7 };
+    assert_ok(stored_remove(&w, gone, 3), &w.bench.error);
+
+    double seen[6] = { 0 };
+    struct stat_sink sink = { skip_value, count_rounds, seen };
+    assert_int_equal(divf_ops.stats(w.index, &sink), OK);
+    assert_true(seen[0] == test_stat(w.index, "n_clusters"));
+    assert_true(seen[1] == 2 * 3997 && seen[2] == 2 * 4000);
+    assert_true(seen[4] == 2 * splits); /* no list is split twice in a batch */
+    world_expect_exact(&w, w.rows + 1500 * 8, 20, NULL);
+    stored_close(&w);
+}
+
+static void test_forced_and_lazy_compaction(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 10;
+    struct stored_rows w;
+    uint64_t ids[600], found[10];
+    float distances[10];
+    world_open(&w, params, 8, 2001, 1);
+    test_fill_f32(&w.rng, w.rows, 2001, 8, 10, 0.2);
+    assert_ok(stored_insert(&w, 0, 2000), &w.bench.error);
+    for (size_t i = 0; i < 600; i++)
+        ids[i] = 3 * i;
+    assert_ok(stored_remove(&w, ids, 100), &w.bench.error);
+    assert_true(test_stat(w.index, "deleted_count") == 100);
+    assert_true(test_stat(w.index, "forced_compactions") == 0);
+    /* A search marks the lists that it read; the next insert compacts only these. */
+    world_search(&w, w.rows, 1, 10, 1, NULL, 1, found, distances);
+    assert_true(test_stat(w.index, "deleted_count") == 100);
+    assert_ok(stored_insert(&w, 2000, 1), &w.bench.error);
+    assert_true(test_stat(w.index, "compactions") == 1);
+    assert_true(test_stat(w.index, "deleted_count") < 100 &&
+                test_stat(w.index, "deleted_count") > 0);
+    assert_ok(stored_remove(&w, ids + 100, 500), &w.bench.error);
+    assert_true(test_stat(w.index, "forced_compactions") >= 1);
+    assert_true(test_stat(w.index, "deleted_count") <= 0.1 * 1401 + 1);
+    stored_check(&w);
+    world_expect_exact(&w, w.rows, 50, NULL);
+    stored_close(&w);
+}
+
+/* A simulated device that computes on the host. It shows which calls divf makes and
+   when centroids are sent. */
+struct device_centroids {
+    float rows[64 * 5];
+    size_t k;
+};
+static size_t sent, asked;
+static struct device_centroids on_device;
+
+static int fake_create(const float *centroids, size_t k, size_t dim, struct device_centroids **out,
+                       char *why, size_t why_bytes)
+{
+    (void)why, (void)why_bytes;
+    assert_true(k <= 64 && dim == 5);
+    memcpy(on_device.rows, centroids, k * dim * sizeof(float));
+    on_device.k = k;
+    *out = &on_device;
+    sent++;
+    return 0;
+}
+
+static void fake_destroy(struct device_centroids *c)
+{
+    assert_ptr_equal(c, &on_device);
+}
+
+static int fake_assign(struct device_centroids *c, const float *rows, size_t n, size_t soft_k,
+                       uint32_t *nearest, float *distances_sq, char *why, size_t why_bytes)
+{
+    const struct kernels *kernels = kernels_select(ISA_AVX512);
+    struct centroids centroids = { c->rows, NULL, 0, c->k, 5, 0 };
+    float distances[64];
+    assert_null(distances_sq);
+    if (asked++ == 3) {
+        (void)snprintf(why, why_bytes, "the device is on fire");
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++)
+        nearest_one(kernels, &centroids, rows + i * 5, soft_k, distances, nearest + i * soft_k);
+    return 0;
+}
+
+static void test_device(void **state)
+{
+    (void)state;
+    static const struct device_ops ops = { .abi = DEVICE_ABI,
+                                           .centroids_create = fake_create,
+                                           .centroids_destroy = fake_destroy,
+                                           .centroids_assign = fake_assign };
+    struct divf_params params = divf_defaults();
+    params.clusters = 12;
+    params.soft_k = 2;
+    params.split_threshold = 2;
+    uint64_t ids[2][50 * 10];
+    float distances[50 * 10];
+    for (size_t run = 0; run < 2; run++) {
+        struct stored_rows w;
+        world_open(&w, params, 5, 3000, 1);
+        test_fill_f32(&w.rng, w.rows, 1000, 5, 12, 0.3);
+        test_fill_f32(&w.rng, w.rows + 1000 * 5, 2000, 5, 1, 0.4);
+        if (run)
+            divf_of(w.index)->device.library.ops = &ops;
+        assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1000)), &w.bench.error);
+        assert_ok(stored_insert(&w, 0, 600), &w.bench.error);
+        if (run)
+            assert_true(sent == 1 && asked == 1);
+        assert_ok(stored_insert(&w, 600, 400), &w.bench.error);
+        assert_ok(stored_insert(&w, 1000, 1000), &w.bench.error);
+        assert_true(test_stat(w.index, "splits") > 0);
+        if (run) {
+            assert_code(stored_insert(&w, 2000, 1000), ERR_BASELINE, &w.bench.error);
+            assert_int_equal(w.n, 2000);
+        }
+        assert_ok(stored_insert(&w, 2000, 1000), &w.bench.error);
+        stored_check(&w);
+        world_search(&w, w.rows, 50, 10, 3, NULL, 1, ids[run], distances);
+        stored_close(&w);
+    }
+    assert_true(sent >= 2); /* again after a split */
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+}
+
+static void test_bad_parameters(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct index *index = NULL;
+    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, 4, 1);
+    struct divf_params params = divf_defaults();
+    params.split_threshold = 0.5;
+    assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
+    params = divf_defaults();
+    params.device = DIVF_CUDA;
+    if (divf_ops.create(&index, &b.env, &params) == OK) { /* a machine with a device */
+        divf_ops.destroy(index);
+        index = NULL;
+    } else {
+        assert_int_equal(b.error.code, ERR_UNSUPPORTED);
+        assert_non_null(strstr(b.error.text, "device = cpu"));
+        error_clear(&b.error);
+    }
+    params = divf_defaults();
+    params.storage = DIVF_MMAP;
+    assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
+    b.env.dir = "/nonexistent/folder";
+    assert_code(divf_ops.create(&index, &b.env, &params), ERR_IO, &b.error);
+    assert_null(index);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+}
+
+/* Memory besides the vectors is at most 15 % at soft_k = 1. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 64;
+    struct stored_rows w;
+    enum { N = 40000, DIM = 128 };
+    world_open(&w, params, DIM, N, 1);
+    test_fill_f32(&w.rng, w.rows, N, DIM, 100, 0.5);
+    for (size_t first = 0; first < N; first += 1000)
+        assert_ok(stored_insert(&w, first, 1000), &w.bench.error);
+    struct memory_use use;
+    assert_int_equal(divf_ops.memory(w.index, &use), OK);
+    uint64_t sum = use.vectors + use.codes + use.graph + use.ids + use.other;
+    assert_in_range(sum, mem_live(&w.bench.mem) * 85 / 100, mem_live(&w.bench.mem));
+    assert_true((double)sum < 1.15 * N * DIM * sizeof(float));
+    assert_int_equal(use.disk, 0);
+    stored_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_delete_twice_after_compaction),
+        cmocka_unit_test(test_first_batch_of_one),
+        cmocka_unit_test(test_training_on_too_little),
+        cmocka_unit_test(test_codebook_is_frozen),
+        cmocka_unit_test(test_identical_vectors_are_not_split),
+        cmocka_unit_test(test_splits_and_cluster_rows),
+        cmocka_unit_test(test_forced_and_lazy_compaction),
+        cmocka_unit_test(test_device),
+        cmocka_unit_test(test_bad_parameters),
+        cmocka_unit_test(test_memory),
+    };
+    return test_run("divf", tests);
+}

@@ -1,0 +1,489 @@
+/* test_maintenance.c - maintenance policies: which vectors they move, which they must not,
+   and that they end. */
+#include "algorithms/divf/maintenance/members.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+#include "tests/unit/divf/support.h"
+
+static const int64_t policies[] = { DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT, DIVF_COST_MODEL };
+enum { POLICIES = 4 };
+
+static struct divf_maintenance_counters counters(const struct stored_rows *w)
+{
+    return divf_of_const(w->index)->counters.maintenance;
+}
+
+/* Row i lies near one of a few centres, which move with `at`. */
+static void fill_row(struct stored_rows *w, size_t i, double at)
+{
+    size_t centre = (size_t)rng_below(&w->rng, 6);
+    for (size_t j = 0; j < w->dim; j++)
+        w->rows[i * w->dim + j] =
+            (float)(8 * sin((double)(centre * 13 + j * 7) + at) + rng_normal(&w->rng));
+}
+
+static void maintain_all(struct stored_rows *w, uint64_t budget)
+{
+    bool more = true;
+    for (size_t calls = 0; more; calls++) {
+        assert_true(calls < 100000);
+        assert_ok(divf_ops.maintain(w->index, budget, &more), &w->bench.error);
+        stored_check(w);
+    }
+}
+
+/* Share of vectors without a copy in their nearest list. */
+static double misfiled(const struct stored_rows *w)
+{
+    const struct divf *d = divf_of_const(w->index);
+    float *distances = malloc(d->lists.n * sizeof *distances);
+    size_t wrong = 0;
+    for (size_t s = 0; s < d->slots.n; s++) {
+        if (d->slots.id[s] == ID_NONE)
+            continue;
+        d->base.env.kernels->l2sq_f32_1n(divf_vector(&d->lists, (uint32_t)s), d->lists.centroids,
+                                         d->lists.n, w->dim, distances);
+        size_t nearest = d->base.env.kernels->argmin_f32(distances, d->lists.n);
+        size_t in = 0; /* a list at the same distance is correct too */
+        for (size_t l = 0; l < d->lists.n; l++)
+            in +=
+                distances[l] == distances[nearest] && divf_slot_in_list(&d->lists, (uint32_t)s, l);
+        if (in == 0)
+            for (size_t l = 0; l < d->lists.n; l++)
+                in += distances[l] <= distances[nearest] * 1.00001F &&
+                      divf_slot_in_list(&d->lists, (uint32_t)s, l);
+        wrong += in == 0;
+    }
+    free(distances);
+    return w->n > 0 ? (double)wrong / (double)w->n : 0;
+}
+
+static void some_searches(struct stored_rows *w, size_t n)
+{
+    float *query = calloc(w->dim, sizeof *query);
+    uint64_t ids[4];
+    float distances[4];
+    for (size_t q = 0; q < n; q++) {
+        size_t row = (size_t)rng_below(&w->rng, w->capacity);
+        memcpy(query, w->rows + row * w->dim, w->dim * sizeof *query);
+        world_search(w, query, 1, 4, 2, NULL, 1, ids, distances);
+    }
+    free(query);
+}
+
+/* Random insertions, deletions, searches and maintenance: the index stays consistent
+   and exhaustive search exact. */
+static void history(struct divf_params params, bool exact)
+{
+    enum { CAPACITY = 1600, DIMENSIONS = 6, ROUNDS = 40 };
+    struct stored_rows w;
+    size_t next = 0, oldest = 0;
+    world_open(&w, params, DIMENSIONS, CAPACITY, 1);
+    for (size_t round = 0; round < ROUNDS; round++) {
+        size_t n = 1 + (size_t)rng_below(&w.rng, round % 5 == 0 ? 100 : 12);
+        n = n < CAPACITY - next ? n : CAPACITY - next;
+        for (size_t i = 0; i < n; i++)
+            fill_row(&w, next + i, (double)round / 10);
+        assert_ok(stored_insert(&w, next, n), &w.bench.error);
+        next += n;
+        stored_check(&w);
+        some_searches(&w, 3);
+        size_t away = (size_t)rng_below(&w.rng, 8);
+        for (; away > 0 && oldest + 30 < next; away--) {
+            uint64_t id = oldest++;
+            if (rng_below(&w.rng, 4) > 0)
+                assert_int_equal(stored_remove(&w, &id, 1), OK);
+        }
+        stored_check(&w);
+        if (round % 7 == 3) {
+            bool more;
+            assert_ok(divf_ops.maintain(w.index, 1 + rng_below(&w.rng, 3000), &more),
+                      &w.bench.error);
+            stored_check(&w);
+        }
+        if (round % 13 == 12)
+            maintain_all(&w, 0);
+        if (exact)
+            world_expect_exact(&w, w.rows + rng_below(&w.rng, next) * DIMENSIONS, 5, NULL);
+    }
+    for (; oldest < next; oldest++) { /* down to no vectors, and up again */
+        uint64_t id = oldest;
+        if (w.stored[id])
+            assert_int_equal(stored_remove(&w, &id, 1), OK);
+        if (oldest % 100 == 0)
+            maintain_all(&w, 500);
+    }
+    maintain_all(&w, 0);
+    stored_close(&w);
+}
+
+static void test_histories(void **state)
+{
+    (void)state;
+    const struct {
+        int64_t quantizer, sketch;
+        bool certain;
+    } codes[] = { { DIVF_SKETCH, 0, true },
+                  { DIVF_SKETCH, 3, true },
+                  { DIVF_SQ8, 0, true },
+                  { DIVF_RABITQ, 0, false } };
+    for (size_t p = 0; p < POLICIES; p++)
+        for (int64_t soft_k = 1; soft_k <= 3; soft_k++)
+            for (size_t c = 0; c < sizeof codes / sizeof *codes; c++) {
+                struct divf_params params = divf_defaults();
+                params.maintenance = policies[p];
+                params.clusters = 6;
+                params.soft_k = soft_k;
+                params.split_threshold = 1.5;
+                params.quantizer = codes[c].quantizer;
+                params.sketch = codes[c].sketch;
+                params.cost_tau = 0.01;
+                params.cost_probe = 1;
+                history(params, codes[c].certain);
+            }
+}
+
+/* Trained on both ends of a line, then filled with its middle. */
+static void drifted(struct stored_rows *w, struct divf_params params, size_t dim)
+{
+    enum { HALF = 400 };
+    world_open(w, params, dim, 3 * HALF, 1);
+    for (size_t i = 0; i < 3 * HALF; i++)
+        fill_row(w, i, i < HALF ? 0 : 1.3);
+    assert_ok(divf_ops.train(w->index, stored_vectors(w, 0, HALF)), &w->bench.error);
+    assert_int_equal(stored_insert(w, 0, HALF), OK);
+    assert_int_equal(stored_insert(w, HALF, 2 * HALF), OK);
+}
+
+static struct divf_params policy_params(int64_t maintenance)
+{
+    struct divf_params params = divf_defaults();
+    params.maintenance = maintenance;
+    params.clusters = 12;
+    return params;
+}
+
+/* LIRE: after a full maintain() few vectors are misassigned, without refinement none, for any
+   soft_k; Copenhagen's splits leave many misassigned. */
+static void test_lire_property(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
+        struct divf_params params = policy_params(DIVF_LIRE);
+        params.soft_k = soft_k;
+        drifted(&w, params, 8);
+        maintain_all(&w, 0);
+        assert_true(test_stat(w.index, "splits") > 0);
+        assert_true(test_stat(w.index, "reassign_moved") > 0);
+        assert_true(test_stat(w.index, "centroids_refreshed") > 0);
+        assert_true(misfiled(&w) == 0);
+        double limit = params.list_limit * divf_fair_length(divf_of(w.index));
+        for (size_t l = 0; l < divf_of(w.index)->lists.n; l++)
+            if (divf_of(w.index)->maintenance->list[l].refused == 0)
+                assert_true(divf_of(w.index)->lists.list[l]->live <= limit);
+        stored_close(&w);
+    }
+    struct divf_params params = policy_params(DIVF_LIRE);
+    params.reassign_lists = 0;
+    drifted(&w, params, 8);
+    maintain_all(&w, 0);
+    double without = misfiled(&w);
+    print_message("misfiled without reassignment: %.3f\n", without);
+    assert_true(without > 0.01);
+    stored_close(&w);
+}
+
+/* Two lists on a line, one of which is split: of five vectors exactly those that conditions C1 and
+   C2 select are moved. */
+static void test_conditions(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    struct divf_params params = policy_params(DIVF_LIRE);
+    params.maintenance_budget = 0;
+    params.refine_passes = 0;
+    params.clusters = 2;
+    world_open(&w, params, 2, 100, 1);
+    /* List 0 at (0, 0): 20 vectors at (-4, y) and 20 at (4, y); list 1 at (10, 0): 20
+       at (11, y). */
+    for (size_t i = 0; i < 60; i++) {
+        w.rows[2 * i] = i < 20 ? -4 : i < 40 ? 4 : 11;
+        w.rows[2 * i + 1] = (float)(i % 20) * 0.01F;
+    }
+    w.rows[2 * 60] = 4.9F; /* list 0, kept by the half at (4, .): nearer to it than to (10, 0) */
+    w.rows[2 * 61] = 5.1F; /* list 1, C2: nearer to the half at 4 than to 10 */
+    w.rows[2 * 62] = 0;    /* list 0, C1: its half's centroid is farther than the old one was ... */
+    w.rows[2 * 62 + 1] = -3;
+    w.rows[2 * 63] = 9; /* list 1, stays */
+    w.n = 0;
+    struct divf *d = divf_of(w.index);
+    float centroids[6] = { 0, 0, 10, 0, 0, -7 };
+    assert_ok(divf_ops.train(w.index, (struct vectors){ centroids, 2, 2, ELEMENT_F32 }),
+              &w.bench.error);
+    size_t zero = d->lists.centroids[0] < 5 ? 0 : 1;
+    assert_int_equal(stored_insert(&w, 0, 64), OK);
+    assert_ok(divf_maintenance_ready(d), &w.bench.error);
+    /* ... and a third list, below, was farther from it than the old centroid, but is
+       nearer than its half's. */
+    assert_ok(divf_lists_detach(d), &w.bench.error);
+    assert_ok(divf_maintenance_list_add(d, centroids + 4), &w.bench.error);
+    uint64_t spent = 0;
+    assert_ok(divf_split_list(d, zero, &spent), &w.bench.error);
+    stored_check(&w);
+    assert_int_equal(d->lists.n, 4);
+    maintain_all(&w, 0);
+    size_t positive = d->lists.centroids[2 * zero] > 0 ? zero : 3;
+    uint32_t slot = 0;
+    for (uint32_t s = 0; s < d->slots.n; s++) {
+        slot = s;
+        if (d->slots.id[s] == 60 || d->slots.id[s] == 61)
+            assert_true(divf_slot_in_list(&d->lists, slot, positive));
+        if (d->slots.id[s] == 62)
+            assert_true(divf_slot_in_list(&d->lists, slot, 2));
+        if (d->slots.id[s] == 63 || (d->slots.id[s] >= 40 && d->slots.id[s] < 60))
+            assert_true(divf_slot_in_list(&d->lists, slot, 1 - zero));
+    }
+    assert_int_equal(counters(&w).moved, 2);
+    assert_true(misfiled(&w) == 0);
+    stored_close(&w);
+}
+
+static void test_identical_vectors(void **state)
+{
+    (void)state;
+    for (size_t p = 1; p < POLICIES; p++) {
+        struct stored_rows w;
+        struct divf_params params = policy_params(policies[p]);
+        params.clusters = 4;
+        world_open(&w, params, 3, 800, 1);
+        for (size_t i = 0; i < 800; i++) /* four points; then 700 times one of them */
+            for (size_t j = 0; j < 3; j++)
+                w.rows[3 * i + j] = i < 100 ? (float)(i % 4 * (j + 1)) : 3;
+        for (size_t i = 100; i < 800; i++)
+            memcpy(w.rows + 3 * i, w.rows + 3 * 1, 3 * sizeof(float));
+        assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 100)), &w.bench.error);
+        assert_int_equal(stored_insert(&w, 0, 800), OK);
+        maintain_all(&w, 0);
+        assert_true(test_stat(w.index, "n_clusters") <= 5);
+        world_expect_exact(&w, w.rows, 20, NULL);
+        stored_close(&w);
+    }
+}
+
+/* A list of a new codebook that is still empty is kept; lists that
+   deletions emptied are removed. */
+static void test_merges(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    struct divf_params params = policy_params(DIVF_LIRE);
+    params.list_limit = 10;
+    world_open(&w, params, 4, 1200, 1);
+    for (size_t i = 0; i < 1200; i++)
+        fill_row(&w, i, 0);
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1200)), &w.bench.error);
+    size_t trained = divf_of(w.index)->lists.n;
+    assert_int_equal(stored_insert(&w, 0, 3), OK);
+    maintain_all(&w, 0);
+    assert_int_equal(divf_of(w.index)->lists.n, trained);
+    assert_int_equal(stored_insert(&w, 3, 1197), OK);
+    maintain_all(&w, 0);
+    assert_int_equal(divf_of(w.index)->lists.n, trained);
+    /* All vectors of four lists, and most of a fifth list. */
+    struct divf *d = divf_of(w.index);
+    for (size_t l = 0; l < 5; l++) {
+        uint32_t slots[1200];
+        size_t n = divf_list_slots(&d->lists, l, slots);
+        for (size_t i = 0; i + (l == 4 ? 2 : 0) < n; i++) {
+            uint64_t id = d->slots.id[slots[i]];
+            assert_int_equal(stored_remove(&w, &id, 1), OK);
+        }
+    }
+    maintain_all(&w, 1); /* one step per call */
+    print_message("%zu lists of %zu are left\n", d->lists.n, trained);
+    assert_true(d->lists.n <= trained - 5);
+    assert_true(counters(&w).merges >= 5);
+    assert_true(misfiled(&w) == 0);
+    world_expect_exact(&w, w.rows, 10, NULL);
+    stored_close(&w);
+}
+
+/* When a list is removed, the last list takes its number, and its maintenance
+   state moves with it. */
+static void test_state_follows(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    struct divf_params params = policy_params(DIVF_LIRE);
+    params.maintenance_budget = 0;
+    drifted(&w, params, 4);
+    struct divf *d = divf_of(w.index);
+    assert_ok(divf_maintenance_ready(d), &w.bench.error);
+    size_t last = d->lists.n - 1;
+    uint64_t spent = 0;
+    d->maintenance->list[last].refused = 77;
+    divf_mark_pending(d, last);
+    divf_mark_pending(d, 2);
+    assert_ok(divf_dissolve(d, 2, &spent), &w.bench.error);
+    divf_lists_publish(d);
+    assert_int_equal(d->maintenance->list[2].refused, 77);
+    assert_true(d->maintenance->list[2].pending);
+    stored_check(&w);
+    stored_close(&w);
+}
+
+/* maintain(budget) stops within one step of the budget; insertions spend only what they earn. */
+static void test_budget(void **state)
+{
+    (void)state;
+    for (size_t p = 1; p < POLICIES; p++) {
+        struct stored_rows w;
+        struct divf_params params = policy_params(policies[p]);
+        params.maintenance_budget = 0;
+        params.cost_probe = 1;
+        drifted(&w, params, 8);
+        assert_int_equal(counters(&w).steps, 0);
+        bool more = true;
+        uint64_t calls = 0;
+        for (; more; calls++) {
+            uint64_t steps = counters(&w).steps, before = counters(&w).distances;
+            assert_ok(divf_ops.maintain(w.index, 1, &more), &w.bench.error);
+            assert_true(counters(&w).steps <= steps + 1); /* only the last step may cost anything */
+            assert_true(!more || counters(&w).distances > before || counters(&w).steps == steps);
+            assert_true(calls < 10000);
+        }
+        assert_true(calls > 5);
+        stored_close(&w);
+
+        params.maintenance_budget = 20;
+        drifted(&w, params, 8);
+        uint64_t earned = (uint64_t)params.maintenance_budget * w.n;
+        print_message("policy %d: %d distances of %d earned\n", (int)policies[p],
+                      (int)counters(&w).distances, (int)earned);
+        assert_true(counters(&w).distances > 0);
+        assert_true(counters(&w).distances < earned + 20000); /* and a step */
+        stored_close(&w);
+    }
+}
+
+/* The same calls build the same index, and a loaded copy continues as the saved index does. */
+static void test_determinism(void **state)
+{
+    (void)state;
+    for (size_t p = 1; p < POLICIES; p++) {
+        struct stored_rows a, b;
+        struct divf_params params = policy_params(policies[p]);
+        params.cost_probe = 1;
+        drifted(&a, params, 8);
+        drifted(&b, params, 8);
+        some_searches(&a, 50);
+        some_searches(&b, 50);
+        maintain_all(&a, 700);
+        maintain_all(&b, 700);
+        const struct divf *x = divf_of(a.index), *y = divf_of(b.index);
+        assert_int_equal(x->lists.n, y->lists.n);
+        assert_memory_equal(x->lists.centroids, y->lists.centroids, x->lists.n * 8 * sizeof(float));
+        assert_memory_equal(&x->counters, &y->counters, sizeof x->counters);
+        stored_close(&a);
+        stored_close(&b);
+    }
+}
+
+/* Every allocation of a maintenance call fails once: no vector is lost, and
+   the next call completes. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    for (size_t p = 1; p < POLICIES; p++) {
+        bool failed = true;
+        for (size_t at = 1; failed; at += 1 + at / 16) {
+            struct stored_rows w;
+            bool more;
+            struct divf_params params = policy_params(policies[p]);
+            params.maintenance_budget = 0;
+            params.cost_probe = 1;
+            params.soft_k = 1 + (int64_t)(at % 2);
+            drifted(&w, params, 4);
+            uint64_t ids[200];
+            for (size_t i = 0; i < 200; i++)
+                ids[i] = i;
+            assert_int_equal(stored_remove(&w, ids, 200), OK);
+            w.bench.mem.calls = 0;
+            w.bench.mem.failed = false;
+            w.bench.mem.fail_at = at;
+            int rc = divf_ops.maintain(w.index, 0, &more);
+            failed = w.bench.mem.failed;
+            w.bench.mem.fail_at = 0;
+            assert_true(rc == OK || (failed && rc == ERR_NO_MEMORY));
+            error_clear(&w.bench.error);
+            stored_check(&w);
+            world_expect_exact(&w, w.rows + 4 * 300, 5, NULL);
+            maintain_all(&w, 0);
+            world_expect_exact(&w, w.rows + 4 * 300, 5, NULL);
+            stored_close(&w);
+        }
+    }
+}
+
+/* The cost model splits lists that queries read, and no others. */
+static void test_cost_follows_queries(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    struct divf_params params = policy_params(DIVF_COST_MODEL);
+    params.maintenance_budget = 0;
+    params.clusters = 8;
+    world_open(&w, params, 2, 8000, 1);
+    for (size_t i = 0; i < 8000; i++)
+        for (size_t j = 0; j < 2; j++)
+            w.rows[2 * i + j] = (float)(rng_normal(&w.rng) + (j == 0 ? (i % 2 ? 50 : -50) : 0));
+    assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 8000)), &w.bench.error);
+    assert_int_equal(stored_insert(&w, 0, 8000), OK);
+    uint64_t ids[1];
+    float distances[1];
+    for (size_t q = 0; q < 4000; q++) /* all on the right */
+        world_search(&w, w.rows + 2 * (2 * q + 1), 1, 1, 1, NULL, 1, ids, distances);
+    maintain_all(&w, 0);
+    const struct divf *d = divf_of(w.index);
+    size_t sides[2] = { 0, 0 };
+    for (size_t l = 0; l < d->lists.n; l++)
+        sides[d->lists.centroids[2 * l] > 0]++;
+    print_message("lists where nobody asks: %zu, where all do: %zu\n", sides[0], sides[1]);
+    assert_true(sides[1] >= sides[0] + 4);
+    stored_close(&w);
+}
+
+/* DeDrift keeps the number of lists; the lazy policy alone moves no vector. */
+static void test_dedrift(void **state)
+{
+    (void)state;
+    struct stored_rows w;
+    struct divf_params params = policy_params(DIVF_DEDRIFT);
+    drifted(&w, params, 8);
+    maintain_all(&w, 0);
+    assert_int_equal(divf_of(w.index)->lists.n, 12);
+    assert_true(counters(&w).merges > 0 && counters(&w).refreshed > 0);
+    stored_close(&w);
+
+    params.dedrift_lists = 0;
+    drifted(&w, params, 8);
+    maintain_all(&w, 0);
+    assert_int_equal(counters(&w).moved, 0);
+    assert_int_equal(counters(&w).merges, 0);
+    assert_true(counters(&w).refreshed >= 12);
+    stored_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_histories),  cmocka_unit_test(test_lire_property),
+        cmocka_unit_test(test_conditions), cmocka_unit_test(test_identical_vectors),
+        cmocka_unit_test(test_merges),     cmocka_unit_test(test_state_follows),
+        cmocka_unit_test(test_budget),     cmocka_unit_test(test_determinism),
+        cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_cost_follows_queries),
+        cmocka_unit_test(test_dedrift),
+    };
+    return test_run("divf_upkeep", tests);
+}

@@ -1,0 +1,156 @@
+/* test_search.c - divf: ranges, groups of queries, threads, counts of work. */
+#include "tests/unit/divf/support.h"
+
+struct found_in_range {
+    uint8_t *seen;
+    size_t n;
+};
+
+static int note_found(void *to, size_t query, uint64_t id, float distance)
+{
+    struct found_in_range *f = to;
+    (void)distance;
+    assert_int_equal(f->seen[query * 4000 + id]++, 0);
+    f->n++;
+    return OK;
+}
+
+static int refuse_found(void *to, size_t query, uint64_t id, float distance)
+{
+    (void)to, (void)query, (void)id, (void)distance;
+    return ERR_INTERRUPTED;
+}
+
+static void test_range(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 20;
+    params.soft_k = 2;
+    struct stored_rows w;
+    world_open(&w, params, 6, 4000, 3);
+    test_fill_f32(&w.rng, w.rows, 4000, 6, 10, 0.4);
+    assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
+    for (size_t threads = 1; threads <= 3; threads += 2) {
+        struct found_in_range found = { calloc(7 * 4000, 1), 0 };
+        struct divf_knobs knobs = { .nprobe = 1 << 20 };
+        struct range_request request = { stored_vectors(&w, 0, 7), 0.8, &knobs, NULL, threads };
+        struct range_result result = { .found = note_found, .to = &found };
+        assert_ok(divf_ops.range(w.index, &request, &result), &w.bench.error);
+        size_t expected = 0;
+        for (size_t q = 0; q < 7; q++) {
+            size_t n;
+            struct test_truth *t = stored_truth(&w, w.rows + q * 6, NULL, &n);
+            for (size_t i = 0; i < n && (double)t[i].distance <= 0.8; i++, expected++)
+                assert_int_equal(found.seen[q * 4000 + t[i].id], 1);
+            free(t);
+        }
+        assert_true(expected > 100);
+        assert_int_equal(found.n, expected);
+        free(found.seen);
+        result.found = refuse_found;
+        assert_int_equal(divf_ops.range(w.index, &request, &result), ERR_INTERRUPTED);
+    }
+    stored_close(&w);
+}
+
+/* The numbers of threads and the batch sizes change nothing, in training, assignment or answers. */
+static void test_same_answers(void **state)
+{
+    (void)state;
+    uint64_t ids[3][200 * 10];
+    float distances[200 * 10];
+    struct divf_params params = divf_defaults();
+    params.clusters = 40;
+    params.soft_k = 2;
+    params.split_threshold = 0;
+    for (size_t run = 0; run < 3; run++) {
+        struct stored_rows w;
+        world_open(&w, params, 24, 3000, run == 1 ? 4 : 1);
+        test_fill_f32(&w.rng, w.rows, 3000, 24, 60, 0.5);
+        assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1500)), &w.bench.error);
+        size_t batch = run == 2 ? 1 : 3000;
+        for (size_t first = 0; first < 3000; first += batch)
+            assert_ok(stored_insert(&w, first, batch), &w.bench.error);
+        world_search(&w, w.rows, 200, 10, 3, NULL, 4, ids[run], distances);
+        stored_check(&w);
+        stored_close(&w);
+    }
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    assert_memory_equal(ids[0], ids[2], sizeof ids[0]);
+}
+
+/* A batch of queries gives the answers and the work of its single queries, also with filters,
+   copies and deleted rows. */
+static void test_many_are_as_few(void **state)
+{
+    (void)state;
+    enum { QUERIES = 300, K = 10 };
+    static uint64_t ids[2][QUERIES * K], bits[64];
+    static float distances[2][QUERIES * K];
+    for (int64_t soft_k = 1; soft_k <= 2; soft_k++) {
+        struct divf_params params = divf_defaults();
+        params.clusters = 80;
+        params.soft_k = soft_k;
+        struct stored_rows w;
+        world_open(&w, params, 30, 4000, 1);
+        test_fill_f32(&w.rng, w.rows, 4000, 30, 50, 0.6);
+        assert_ok(stored_insert(&w, 0, 4000), &w.bench.error);
+        for (uint64_t id = 0; id < 300; id += 2)
+            assert_ok(stored_remove(&w, &id, 1), &w.bench.error);
+        for (size_t i = 0; i < 64; i++)
+            bits[i] = rng_u64(&w.rng);
+        struct id_filter some = { bits, 4000 };
+        const int64_t nprobe[] = { 1, 2, 7, 16, 33, 1000 };
+        for (size_t i = 0; i < 12; i++) {
+            const struct id_filter *filter = i % 2 ? &some : NULL;
+            struct work many = world_search(&w, w.rows, QUERIES, K, nprobe[i / 2], filter, 1,
+                                            ids[0], distances[0]);
+            struct work few = { 0 };
+            for (size_t q = 0; q < QUERIES; q++) {
+                struct work one = world_search(&w, w.rows + q * 30, 1, K, nprobe[i / 2], filter, 1,
+                                               ids[1] + q * K, distances[1] + q * K);
+                few.distances += one.distances;
+                few.scanned += one.scanned;
+                few.bytes_read += one.bytes_read;
+            }
+            assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+            assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+            assert_true(many.scanned == few.scanned);
+            if (soft_k == 1) /* the first copy found depends on the order of lists */
+                assert_true(many.distances == few.distances && many.bytes_read == few.bytes_read);
+        }
+        stored_close(&w);
+    }
+}
+
+static void test_work(void **state)
+{
+    (void)state;
+    struct divf_params params = divf_defaults();
+    params.clusters = 9;
+    params.split_threshold = 0;
+    struct stored_rows w;
+    uint64_t ids[20];
+    float distances[20];
+    world_open(&w, params, 10, 900, 1);
+    test_fill_f32(&w.rng, w.rows, 900, 10, 9, 0.2);
+    assert_ok(stored_insert(&w, 0, 900), &w.bench.error);
+    struct work work = world_search(&w, w.rows, 2, 10, 9, NULL, 1, ids, distances);
+    assert_true(work.distances == 2 * (9 + 900));
+    assert_true(work.bytes_read == 2 * 909 * 40.0);
+    work = world_search(&w, w.rows, 1, 10, 1, NULL, 1, ids, distances);
+    assert_true(work.distances > 9 && work.distances < 900);
+    stored_close(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_range),
+        cmocka_unit_test(test_same_answers),
+        cmocka_unit_test(test_many_are_as_few),
+        cmocka_unit_test(test_work),
+    };
+    return test_run("divf_search", tests);
+}

@@ -1,0 +1,338 @@
+/* test_store_file.c - contents are read back as written; every damaged byte and every failing
+ * system call is detected. */
+#include "tests/support/testing.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "algorithms/common/durable/store_file.h"
+
+#define NAME "some.index"
+static const struct store_identity identity = { "tester", 3, 7, ELEMENT_F32, METRIC_COS };
+
+/* Sections from the second to the last but one are held in memory, if `held` is not NULL. */
+struct holding {
+    struct mem *mem;
+    size_t *calls; /* system calls so far; NULL: not counted */
+};
+
+static void expect_no_calls(const struct holding *held, size_t before)
+{
+    if (held && held->calls)
+        assert_int_equal(*held->calls, before);
+}
+
+/* Writes sections of all sizes around the alignment and the buffer, in pieces;
+   `version` changes the contents. */
+static int write_held(const char *dir, const struct file_fault *fault, unsigned version,
+                      const struct holding *held, struct error *err)
+{
+    static struct store_writer w;
+    static unsigned char big[200001];
+    struct rng r = rng_at(version, 1);
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (unsigned char)rng_u64(&r);
+    (void)store_begin(&w, dir, NAME, &identity, fault, err);
+    store_section(&w, "empty");
+    const size_t before = held && held->calls ? *held->calls : 0;
+    if (held)
+        store_hold(&w, held->mem);
+    store_section(&w, "one");
+    store_write(&w, &version, 1);
+    store_section(&w, "sixty-four");
+    store_write(&w, big, 64);
+    store_section(&w, "pieces");
+    for (size_t at = 0; at < 1000; at += 10)
+        store_write(&w, big + at, 10);
+    store_section(&w, "big");
+    store_write(&w, big, sizeof big);
+    store_section(&w, "none");
+    expect_no_calls(held, before);
+    store_write_held(&w);
+    store_section(&w, "last");
+    store_write(&w, big, 100);
+    return store_commit(&w);
+}
+
+static int write_one(const char *dir, const struct file_fault *fault, unsigned version,
+                     struct error *err)
+{
+    return write_held(dir, fault, version, NULL, err);
+}
+
+static int read_one(const char *dir, unsigned version, struct error *err)
+{
+    struct store_reader r;
+    int rc = store_open(&r, dir, NAME, &identity, err);
+    if (rc != OK)
+        return rc;
+    const void *bytes;
+    size_t n = 99;
+    assert_ok(store_need(&r, "empty", 0, &bytes, &n), err);
+    assert_int_equal(n, 0);
+    assert_ok(store_need(&r, "one", 1, &bytes, NULL), err);
+    assert_int_equal(*(const unsigned char *)bytes, version);
+    struct rng random = rng_at(version, 1);
+    const unsigned char *big;
+    assert_ok(store_need(&r, "big", SIZE_MAX, &bytes, &n), err);
+    big = bytes;
+    assert_int_equal(n, 200001);
+    assert_int_equal((uintptr_t)bytes % 64, 0);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(big[i], (unsigned char)rng_u64(&random));
+    assert_ok(store_need(&r, "pieces", 1000, &bytes, NULL), err);
+    assert_memory_equal(bytes, big, 1000);
+    assert_null(store_find(&r, "other", &n));
+    assert_code(store_need(&r, "other", SIZE_MAX, &bytes, NULL), ERR_CORRUPT, err);
+    assert_code(store_need(&r, "pieces", 999, &bytes, NULL), ERR_CORRUPT, err);
+    store_close(&r);
+    store_close(&r);
+    return OK;
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_code(read_one(dir, 1, &e), ERR_NOT_FOUND, &e);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    assert_ok(read_one(dir, 1, &e), &e);
+    assert_ok(write_one(dir, NULL, 2, &e), &e);
+    assert_ok(read_one(dir, 2, &e), &e);
+    test_dir_remove(dir);
+}
+
+static void test_identity(void **state)
+{
+    (void)state;
+    static const struct {
+        struct store_identity identity;
+        int code;
+        const char *says;
+    } rows[] = {
+        { { "other", 3, 7, ELEMENT_F32, METRIC_COS },
+          ERR_VERSION,
+          "saved by method \"tester\", expected \"other\"" },
+        { { "tester", 4, 7, ELEMENT_F32, METRIC_COS },
+          ERR_VERSION,
+          "version 3 of method \"tester\"" },
+        { { "tester", 3, 8, ELEMENT_F32, METRIC_COS }, ERR_DIMENSION, "dimension 7, expected 8" },
+        { { "tester", 3, 7, ELEMENT_U8, METRIC_COS },
+          ERR_DIMENSION,
+          "f32 vectors under cosine, expected u8" },
+        { { "tester", 3, 7, ELEMENT_F32, METRIC_IP }, ERR_DIMENSION, "expected f32 under ip" },
+    };
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct store_reader r;
+        assert_int_equal(store_open(&r, dir, NAME, &rows[i].identity, &e), rows[i].code);
+        if (!strstr(e.text, rows[i].says) || !strstr(e.text, NAME))
+            fail_msg("row %zu: \"%s\"", i, e.text);
+        error_clear(&e);
+    }
+    test_dir_remove(dir);
+}
+
+struct whole_file {
+    char path[PATH_MAX];
+    unsigned char *bytes;
+    size_t n;
+};
+
+/* Written in place: truncating and rewriting would make the file system flush each time. */
+static void put_bytes(const struct whole_file *f, size_t first, size_t n, size_t length)
+{
+    const int fd = open(f->path, O_WRONLY);
+    assert_true(fd >= 0 && pwrite(fd, f->bytes + first, n, (off_t)first) == (ssize_t)n);
+    assert_int_equal(ftruncate(fd, (off_t)length), 0);
+    close(fd);
+}
+
+static void test_damage(void **state)
+{
+    (void)state;
+    struct whole_file f;
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    struct rng r = rng_at(test_seed(), 1);
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    (void)snprintf(f.path, sizeof f.path, "%.4000s/" NAME, dir);
+    const int fd = open(f.path, O_RDONLY);
+    struct stat st;
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    f.n = (size_t)st.st_size;
+    f.bytes = malloc(f.n + 1);
+    assert_int_equal(read(fd, f.bytes, f.n), f.n);
+    close(fd);
+    /* Every byte of the header and the table, gaps between sections, and some of the contents. */
+    for (size_t i = 0; i < f.n; i += i < 1400 || i > f.n - 300 ? 1 : 977) {
+        const unsigned char was = f.bytes[i];
+        f.bytes[i] ^= (unsigned char)(1U << rng_below(&r, 8));
+        put_bytes(&f, i, 1, f.n);
+        const int rc = read_one(dir, 1, &e);
+        if (rc != ERR_CORRUPT || !strstr(e.text, NAME))
+            fail_msg("byte %zu of %zu: %s: %s", i, f.n, error_name(rc), e.text);
+        error_clear(&e);
+        f.bytes[i] = was;
+        put_bytes(&f, i, 1, f.n);
+        if (i % 40 != 0 && i + 40 < f.n)
+            continue;
+        put_bytes(&f, 0, 0, i);
+        assert_code(read_one(dir, 1, &e), ERR_CORRUPT, &e);
+        put_bytes(&f, i, f.n - i, f.n);
+    }
+    assert_ok(read_one(dir, 1, &e), &e);
+    f.bytes[f.n] = 0;
+    put_bytes(&f, f.n, 1, f.n + 1);
+    assert_code(read_one(dir, 1, &e), ERR_CORRUPT, &e);
+    free(f.bytes);
+    test_dir_remove(dir);
+}
+
+struct faults {
+    size_t calls, fail_at;
+    char last[32];
+};
+
+static int fail_nth(void *to, const char *call)
+{
+    struct faults *f = to;
+    if (++f->calls != f->fail_at)
+        return 0;
+    (void)snprintf(f->last, sizeof f->last, "%s", call);
+    return ENOSPC;
+}
+
+static bool exists(const char *dir, const char *name)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%.4000s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+/* When any call fails: an error that names the call, the old or the new contents,
+   and no temporary file. */
+static void test_failing_calls(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    size_t i = 1;
+    for (bool done = false; !done; i++) {
+        struct faults faults = { .fail_at = i };
+        const struct file_fault fault = { fail_nth, &faults };
+        const int rc = write_one(dir, &fault, 2, &e);
+        done = faults.calls < i;
+        assert_int_equal(rc, done ? OK : ERR_IO);
+        if (!done && !strstr(e.text, "No space left"))
+            fail_msg("%s: \"%s\"", faults.last, e.text);
+        error_clear(&e);
+        assert_false(exists(dir, NAME ".new"));
+        /* The new file is in place if only the folder's fsync failed. */
+        const bool placed = done || strcmp(faults.last, "fsync-dir") == 0;
+        assert_ok(read_one(dir, placed ? 2 : 1, &e), &e);
+        if (placed && !done)
+            assert_ok(write_one(dir, NULL, 1, &e), &e);
+    }
+    assert_true(i > 8);
+    test_dir_remove(dir);
+}
+
+static size_t file_of(const char *dir, unsigned char *bytes, size_t most)
+{
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%.4000s/%s", dir, NAME);
+    const int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    const ssize_t n = read(fd, bytes, most);
+    assert_true(n > 0 && (size_t)n < most);
+    (void)close(fd);
+    return (size_t)n;
+}
+
+/* The file is the same whether sections are held or not, and whichever allocation fails. While they
+   are held, nothing is written. */
+static void test_held(void **state)
+{
+    (void)state;
+    static unsigned char plain[300000], held[300000];
+    char dir[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    const size_t n = file_of(dir, plain, sizeof plain);
+    size_t failed = 0;
+    for (bool done = false; !done; failed++) {
+        struct mem mem = { .fail_at = failed };
+        struct faults counted = { .fail_at = 0 };
+        const struct file_fault fault = { fail_nth, &counted };
+        const struct holding h = { &mem, failed == 0 ? &counted.calls : NULL };
+        assert_ok(write_held(dir, &fault, 1, &h, &e), &e);
+        assert_int_equal(mem_live(&mem), 0);
+        assert_int_equal(file_of(dir, held, sizeof held), n);
+        assert_memory_equal(held, plain, n);
+        done = failed > 0 && !atomic_load(&mem.failed);
+    }
+    assert_true(failed > 3);
+    for (size_t i = 1; i < 12; i++) { /* a failed call: an error, no leak, the old file */
+        struct mem mem = { .fail_at = 0 };
+        struct faults faults = { .fail_at = i };
+        const struct file_fault fault = { fail_nth, &faults };
+        const struct holding h = { &mem, NULL };
+        const int rc = write_held(dir, &fault, 2, &h, &e);
+        assert_int_equal(rc, faults.calls < i ? OK : ERR_IO);
+        error_clear(&e);
+        assert_int_equal(mem_live(&mem), 0);
+        if (rc != OK && strcmp(faults.last, "fsync-dir") != 0)
+            assert_ok(read_one(dir, 1, &e), &e);
+        assert_ok(write_one(dir, NULL, 1, &e), &e);
+    }
+    test_dir_remove(dir);
+}
+
+static void test_abort_and_bad_folders(void **state)
+{
+    (void)state;
+    static struct store_writer w;
+    static const unsigned char bytes[100000];
+    char dir[PATH_MAX], missing[PATH_MAX];
+    struct error e = { 0 };
+    test_dir_make(dir);
+    assert_ok(write_one(dir, NULL, 1, &e), &e);
+    assert_ok(store_begin(&w, dir, NAME, &identity, NULL, &e), &e);
+    store_section(&w, "x");
+    store_write(&w, bytes, sizeof bytes);
+    store_abort(&w);
+    assert_false(exists(dir, NAME ".new"));
+    assert_ok(read_one(dir, 1, &e), &e);
+    (void)snprintf(missing, sizeof missing, "%.4000s/none", dir);
+    assert_code(write_one(missing, NULL, 1, &e), ERR_IO, &e);
+    assert_code(store_begin(&w, missing, NAME, &identity, NULL, &e), ERR_IO, &e);
+    assert_code(read_one(missing, 1, &e), ERR_NOT_FOUND, &e);
+    (void)snprintf(missing, sizeof missing, "%.3000s/" NAME, dir);
+    assert_int_equal(unlink(missing), 0);
+    assert_int_equal(mkdir(missing, 0777), 0);
+    assert_code(read_one(dir, 1, &e), ERR_IO, &e);
+    assert_code(write_one(dir, NULL, 1, &e), ERR_IO, &e);
+    assert_false(exists(dir, NAME ".new"));
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_damage),     cmocka_unit_test(test_failing_calls),
+        cmocka_unit_test(test_held),       cmocka_unit_test(test_abort_and_bad_folders)
+    };
+    return test_run("store_file", tests);
+}

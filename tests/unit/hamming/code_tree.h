@@ -1,0 +1,339 @@
+/* code_tree.h - histories for the metric trees of codes (mtree, mvptree), beside a plain array
+ * of their expected contents. */
+#ifndef DRIFTLINE_TESTS_UNIT_HAMMING_CODE_TREE_H
+#define DRIFTLINE_TESTS_UNIT_HAMMING_CODE_TREE_H
+
+#include "tests/support/testing.h"
+
+#include "src/core/checked.h"
+
+struct code_tree {
+    struct test_bench bench;
+    struct checked index;
+    struct rng rng;
+    uint64_t *codes, *ids; /* reference */
+    size_t n, capacity;
+    uint64_t next_id;
+    double computed; /* of the last range search */
+    bool starved;    /* removals ran out of memory, so a range search may compute more distances */
+};
+
+static inline void tree_begin(struct code_tree *t, const struct index_ops *ops, const char *options)
+{
+    char copy[256], *rest = NULL;
+    _Alignas(16) char params[1024];
+    memset(t, 0, sizeof *t);
+    test_bench_begin(&t->bench, ELEMENT_B64, METRIC_HAMMING, 64, 2);
+    t->rng = rng_at(test_seed(), 3);
+    param_defaults(ops->params, params);
+    (void)snprintf(copy, sizeof copy, "%s", options);
+    for (char *pair = strtok_r(copy, ",", &rest); pair; pair = strtok_r(NULL, ",", &rest)) {
+        char *value = strchr(pair, '=');
+        *value++ = '\0';
+        assert_ok(param_set(ops->params, params, pair,
+                            (struct param_value){ .kind = VALUE_TEXT, .text = value }, ops->name,
+                            &t->bench.error),
+                  &t->bench.error);
+    }
+    assert_ok(index_open(&t->index, ops, &t->bench.env, params), &t->bench.error);
+}
+
+static inline void tree_end(struct code_tree *t)
+{
+    index_close(&t->index);
+    assert_int_equal(mem_live(&t->bench.mem), 0);
+    test_bench_end(&t->bench);
+    free(t->codes);
+    free(t->ids);
+}
+
+static inline void tree_check(struct code_tree *t)
+{
+    assert_ok(index_check(&t->index, NULL), &t->bench.error);
+}
+
+static inline void tree_insert(struct code_tree *t, const uint64_t *codes, size_t n)
+{
+    if (t->n + n > t->capacity) {
+        t->capacity = 2 * (t->n + n);
+        t->codes = realloc(t->codes, t->capacity * sizeof *t->codes);
+        t->ids = realloc(t->ids, t->capacity * sizeof *t->ids);
+        assert_true(t->codes && t->ids);
+    }
+    memcpy(t->codes + t->n, codes, n * sizeof *codes);
+    for (size_t i = 0; i < n; i++)
+        t->ids[t->n + i] = t->next_id++;
+    size_t done;
+    assert_ok(index_insert(&t->index, (struct vectors){ codes, n, 64, ELEMENT_B64 }, t->ids + t->n,
+                           &done),
+              &t->bench.error);
+    t->n += n;
+}
+
+/* Removes n random rows, or all. */
+static inline void tree_remove(struct code_tree *t, size_t n)
+{
+    n = n < t->n ? n : t->n;
+    for (size_t i = 0; i < n; i++) { /* to the end of the array */
+        const size_t at = rng_below(&t->rng, t->n - i), last = t->n - 1 - i;
+        const uint64_t code = t->codes[at], id = t->ids[at];
+        t->codes[at] = t->codes[last];
+        t->ids[at] = t->ids[last];
+        t->codes[last] = code;
+        t->ids[last] = id;
+    }
+    t->n -= n;
+    size_t done;
+    assert_ok(index_remove(&t->index, t->ids + t->n, n, &done), &t->bench.error);
+    assert_int_equal(done, n);
+}
+
+/* The row with this id. */
+static inline void tree_remove_id(struct code_tree *t, uint64_t id)
+{
+    size_t at = 0, done;
+    while (t->ids[at] != id)
+        at++;
+    assert_ok(index_remove(&t->index, &id, 1, &done), &t->bench.error);
+    t->n--;
+    t->codes[at] = t->codes[t->n];
+    t->ids[at] = t->ids[t->n];
+}
+
+/* Answers come in no order, so they are summed: each must be within the radius, at the right
+   distance, and occur once. */
+struct tree_found {
+    const struct code_tree *t;
+    uint64_t query;
+    uint8_t *seen; /* by id */
+    size_t n;
+    const uint64_t *code_of; /* by id */
+    double radius;
+};
+
+static inline int tree_note(void *to, size_t query, uint64_t id, float distance)
+{
+    struct tree_found *f = to;
+    (void)query;
+    assert_true(id < f->t->next_id && !f->seen[id]);
+    assert_true(distance <= f->radius);
+    assert_true(distance == (float)__builtin_popcountll(f->code_of[id] ^ f->query));
+    f->seen[id] = 1;
+    f->n++;
+    return OK;
+}
+
+/* Compares one query at every radius of a range with the array. */
+static inline void tree_compare(struct code_tree *t, uint64_t query, unsigned first, unsigned last)
+{
+    uint8_t *seen = calloc(t->next_id + 1, 1);
+    uint64_t *code_of = calloc(t->next_id + 1, sizeof *code_of);
+    assert_true(seen && code_of);
+    for (size_t i = 0; i < t->n; i++)
+        code_of[t->ids[i]] = t->codes[i];
+    for (unsigned radius = first; radius <= last; radius++) {
+        size_t expected = 0;
+        for (size_t i = 0; i < t->n; i++)
+            expected += (unsigned)__builtin_popcountll(t->codes[i] ^ query) <= radius;
+        memset(seen, 0, t->next_id);
+        struct tree_found found = { t, query, seen, 0, code_of, radius };
+        const struct range_request request = {
+            { &query, 1, 64, ELEMENT_B64 }, radius, NULL, NULL, 1
+        };
+        struct range_result result = { .found = tree_note, .to = &found };
+        assert_ok(index_range(&t->index, &request, &result), &t->bench.error);
+        assert_int_equal(found.n, expected);
+        assert_true(t->starved || result.work.distances <= (double)t->n * 3 + 64);
+        t->computed = result.work.distances;
+    }
+    free(seen);
+    free(code_of);
+}
+
+static inline int tree_by_distance(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Compares the k nearest, ties to the smaller id, with the sorted array. */
+static inline void tree_compare_nearest(struct code_tree *t, uint64_t query, size_t k)
+{
+    uint64_t *all = malloc((t->n + 1) * sizeof *all), *ids = malloc(k * sizeof *ids);
+    float *distances = malloc(k * sizeof *distances);
+    assert_true(all && ids && distances);
+    for (size_t i = 0; i < t->n; i++)
+        all[i] = (uint64_t)__builtin_popcountll(t->codes[i] ^ query) << 56 | t->ids[i];
+    qsort(all, t->n, sizeof *all, tree_by_distance);
+    const struct search_request request = { { &query, 1, 64, ELEMENT_B64 }, k, NULL, NULL, 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_ok(index_search(&t->index, &request, &result), &t->bench.error);
+    for (size_t i = 0; i < k; i++) {
+        assert_true(ids[i] == (i < t->n ? all[i] & (UINT64_MAX >> 8) : ID_NONE));
+        assert_true(i >= t->n || distances[i] == (float)(all[i] >> 56));
+    }
+    free(all);
+    free(ids);
+    free(distances);
+}
+
+/* Codes of one of several kinds: uniform, clusters, few values, consecutive. */
+static inline void tree_codes(struct code_tree *t, uint64_t *codes, size_t n)
+{
+    const uint64_t kind = rng_below(&t->rng, 5);
+    test_fill_b64(&t->rng, codes, n, kind == 1 ? 3 : 0);
+    for (size_t i = 0; i < n && kind >= 2; i++)
+        codes[i] = kind == 2   ? rng_below(&t->rng, 4) * UINT64_C(0x0101010101010101)
+                   : kind == 3 ? t->next_id + i
+                   : t->n > 0  ? t->codes[rng_below(&t->rng, t->n)]
+                               : 0;
+}
+
+static inline uint64_t tree_a_query(struct code_tree *t)
+{
+    const uint64_t any = rng_u64(&t->rng);
+    return t->n > 0 && any % 2 ? t->codes[any / 2 % t->n] ^ (UINT64_C(1) << any % 61) : any;
+}
+
+/* Inserts and removes at random; after each step runs check() and compares a range search, one
+   radius per step and all radii at the end. */
+static inline void tree_history(const struct index_ops *ops, const char *options, size_t steps,
+                                size_t most)
+{
+    struct code_tree t;
+    uint64_t *codes = malloc(most * sizeof *codes);
+    assert_non_null(codes);
+    tree_begin(&t, ops, options);
+    for (size_t step = 0; step < steps; step++) {
+        const size_t n = 1 + rng_below(&t.rng, rng_below(&t.rng, 3) ? 20 : most);
+        if (rng_below(&t.rng, 20) == 0) {
+            tree_remove(&t, t.n);
+        } else if (rng_below(&t.rng, 9) < 5) {
+            tree_codes(&t, codes, n);
+            tree_insert(&t, codes, n);
+        } else {
+            tree_remove(&t, n);
+        }
+        tree_check(&t);
+        tree_compare(&t, tree_a_query(&t), step % 65, step % 65);
+        tree_compare_nearest(&t, tree_a_query(&t), 1 + rng_below(&t.rng, 30));
+        if (step % 16 == 15)
+            tree_compare(&t, tree_a_query(&t), 0, 64);
+    }
+    tree_remove(&t, t.n);
+    tree_check(&t);
+    tree_end(&t);
+    free(codes);
+}
+
+/* Inserts n rows of `codes`, checks and searches, then removes half and all of them; memory must
+   return to that of an empty index. */
+static inline void tree_fill_and_empty(const struct index_ops *ops, const char *options,
+                                       const uint64_t *codes, size_t n)
+{
+    struct code_tree t;
+    tree_begin(&t, ops, options);
+    const size_t empty = mem_live(&t.bench.mem);
+    tree_insert(&t, codes, n);
+    tree_check(&t);
+    for (unsigned radius = 0; radius <= 64; radius += 8)
+        tree_compare(&t, codes[n / 3], radius, radius);
+    tree_compare_nearest(&t, codes[n / 2] ^ 5, 10);
+    tree_remove(&t, n / 2);
+    tree_check(&t);
+    tree_compare(&t, codes[0], 2, 3);
+    tree_remove(&t, t.n - t.n / 10);
+    tree_check(&t);
+    tree_compare(&t, codes[0], 2, 3);
+    tree_remove(&t, t.n);
+    tree_check(&t);
+    if (mem_live(&t.bench.mem) > empty + empty / 10)
+        fail_msg("%zu bytes after removing all, %zu at first", mem_live(&t.bench.mem), empty);
+    tree_insert(&t, codes, 100);
+    tree_check(&t);
+    tree_compare(&t, codes[1], 0, 64);
+    tree_end(&t);
+}
+
+/* Codes that unbalance a tree: all equal, consecutive, two clusters far apart. */
+static inline void tree_adversaries(const struct index_ops *ops, const char *options, size_t n)
+{
+    struct rng rng = rng_at(test_seed(), 5);
+    uint64_t *codes = malloc(n * sizeof *codes);
+    assert_non_null(codes);
+    for (size_t i = 0; i < n; i++)
+        codes[i] = UINT64_C(0x123456789abcdef0);
+    tree_fill_and_empty(ops, options, codes, n);
+    for (size_t i = 0; i < n; i++)
+        codes[i] = i;
+    tree_fill_and_empty(ops, options, codes, n);
+    for (size_t i = 0; i < n; i++)
+        codes[i] = (i % 2 ? UINT64_MAX : 0) ^ (UINT64_C(1) << rng_below(&rng, 64));
+    tree_fill_and_empty(ops, options, codes, n);
+    for (size_t i = 0; i < n; i++) /* most equal, the others random */
+        codes[i] = i % 16 ? 77 : rng_u64(&rng);
+    tree_fill_and_empty(ops, options, codes, n);
+    free(codes);
+}
+
+/* Removals must succeed without memory, and leave a sound index. */
+static inline void tree_remove_without_memory(const struct index_ops *ops, const char *options)
+{
+    struct code_tree t;
+    uint64_t codes[3000];
+    tree_begin(&t, ops, options);
+    test_fill_b64(&t.rng, codes, 3000, 0);
+    tree_insert(&t, codes, 3000);
+    t.starved = true;
+    for (size_t round = 0; round < 29; round++) {
+        t.bench.mem.fail_at = 1;
+        t.bench.mem.fail_after = true;
+        tree_remove(&t, 100);
+        t.bench.mem.fail_at = 0;
+        tree_check(&t);
+        tree_compare(&t, tree_a_query(&t), 20, 22);
+    }
+    tree_insert(&t, codes, 1000);
+    tree_remove(&t, 1);
+    tree_check(&t);
+    tree_compare(&t, codes[7], 0, 64);
+    tree_end(&t);
+}
+
+/* A query near one of 40 clusters computes far fewer distances than there are rows. */
+static inline void tree_prunes(const struct index_ops *ops, const char *options, double most_share)
+{
+    enum { N = 20000 };
+    struct code_tree t;
+    uint64_t *codes = malloc(N * sizeof *codes);
+    assert_non_null(codes);
+    tree_begin(&t, ops, options);
+    for (size_t i = 0; i < N; i++)
+        codes[i] = rng_mix(i % 40, 9) ^ (UINT64_C(1) << rng_below(&t.rng, 64)) ^
+                   (UINT64_C(1) << rng_below(&t.rng, 64));
+    tree_insert(&t, codes, N);
+    tree_compare(&t, codes[17], 4, 4);
+    assert_true(t.computed < N * most_share);
+    tree_end(&t);
+    free(codes);
+}
+
+/* The same calls do the same work and give the same answers. */
+static inline void tree_repeats(const struct index_ops *ops, const char *options)
+{
+    double computed[2];
+    for (size_t i = 0; i < 2; i++) {
+        struct code_tree t;
+        uint64_t codes[2000];
+        tree_begin(&t, ops, options);
+        test_fill_b64(&t.rng, codes, 2000, 0);
+        tree_insert(&t, codes, 2000);
+        tree_remove(&t, 900);
+        tree_compare(&t, codes[3], 9, 9);
+        computed[i] = t.computed;
+        tree_end(&t);
+    }
+    assert_true(computed[0] == computed[1]);
+}
+
+#endif

@@ -1,0 +1,434 @@
+/* test_hftrie.c - the trie under changes: random histories, equal codes, memory, files. */
+#include "algorithms/common/durable/store_file.h"
+#include "tests/unit/hftrie/support.h"
+
+static const int64_t all_bits[] = { 1, 2, 4, 8 };
+static const int64_t all_capacities[] = { 1, 2, 10, 64 };
+
+/* ------------------------------------------------------------------------ histories */
+
+static void step(struct hf_world *w, enum hf_pattern pattern)
+{
+    const uint64_t what = rng_below(&w->rng, 8);
+    if (what < 3)
+        hf_insert(w, pattern, 1 + (size_t)rng_below(&w->rng, 200));
+    else if (what == 3)
+        hf_insert(w, pattern, 1);
+    else if (what < 7) {
+        const size_t most = w->n < 150 ? w->n : 150;
+        hf_shuffle(w);
+        hf_remove_last(w, (size_t)rng_below(&w->rng, most + 1));
+    } else if (rng_below(&w->rng, 4) == 0) {
+        hf_remove_last(w, w->n);
+    }
+}
+
+static void test_histories(void **state)
+{
+    (void)state;
+    uint64_t stream = 0;
+    for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++)
+        for (size_t b = 0; b < 4; b++)
+            for (size_t c = 0; c < 4; c++) {
+                struct hf_world w;
+                hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], all_capacities[c]), ++stream);
+                for (size_t i = 0; i < 60; i++) {
+                    step(&w, pattern);
+                    hf_check(&w);
+                    hf_expect_exact(&w, hf_code(&w, pattern), (unsigned)rng_below(&w.rng, 65));
+                }
+                hf_close(&w);
+            }
+}
+
+/* Some codes of each pattern, so that leaves of all kinds are side by side. */
+static void insert_mixture(struct hf_world *w, size_t n)
+{
+    for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++)
+        hf_insert(w, pattern, n);
+}
+
+static void test_every_radius(void **state)
+{
+    (void)state;
+    for (size_t b = 0; b < 4; b++)
+        for (size_t c = 0; c < 4; c++) {
+            struct hf_world w;
+            hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], all_capacities[c]), 100 + b);
+            insert_mixture(&w, 300);
+            hf_shuffle(&w);
+            hf_remove_last(&w, 400);
+            hf_check(&w);
+            for (unsigned radius = 0; radius <= 64; radius++) {
+                hf_expect_exact(&w, rng_u64(&w.rng), radius);
+                hf_expect_exact(&w, w.codes[rng_below(&w.rng, w.n)], radius);
+            }
+            hf_close(&w);
+        }
+}
+
+/* A hundred thousand codes, enough for chained leaves and full node lists. */
+static void test_many(void **state)
+{
+    (void)state;
+    for (size_t b = 0; b < 4; b++) {
+        struct hf_world w;
+        hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], 10), 110 + b);
+        hf_insert(&w, HF_UNIFORM, 60000);
+        hf_insert(&w, HF_CLUSTERED, 40000);
+        hf_check(&w);
+        for (unsigned radius = 0; radius <= 64; radius += 4)
+            hf_expect_exact(&w, w.codes[rng_below(&w.rng, w.n)], radius);
+        hf_shuffle(&w);
+        hf_remove_last(&w, 90000);
+        hf_check(&w);
+        hf_expect_exact(&w, w.codes[0], 14);
+        hf_close(&w);
+    }
+}
+
+/* ------------------------------------------------------------------------ equal codes */
+
+/* One code under 100 000 ids, among others; then removed in the order of insertion, in
+ * reverse, or at random. */
+static void test_one_code_many_ids(void **state)
+{
+    (void)state;
+    enum { EQUAL = 100000 };
+    uint64_t *codes = malloc(EQUAL * sizeof *codes);
+    assert_non_null(codes);
+    for (int order = 0; order < 3; order++)
+        for (size_t b = 0; b < 4; b++) {
+            struct hf_world w;
+            hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], 10), 120);
+            hf_insert(&w, HF_UNIFORM, 500);
+            for (size_t i = 0; i < EQUAL; i++)
+                codes[i] = 77;
+            hf_insert_codes(&w, codes, EQUAL);
+            hf_check(&w);
+            const uint64_t near[] = { 76, 77, 77 ^ UINT64_C(1) << 63 };
+            hf_insert_codes(&w, near, 3);
+            hf_check(&w);
+            hf_expect_exact(&w, 77, 0);
+            hf_expect_exact(&w, 76, 1);
+            for (size_t i = 0; order == 0 && i < w.n / 2; i++) {
+                const uint64_t id = w.ids[i], code = w.codes[i];
+                w.ids[i] = w.ids[w.n - 1 - i];
+                w.codes[i] = w.codes[w.n - 1 - i];
+                w.ids[w.n - 1 - i] = id;
+                w.codes[w.n - 1 - i] = code;
+            }
+            if (order == 2)
+                hf_shuffle(&w);
+            hf_remove_last(&w, EQUAL / 2);
+            hf_check(&w);
+            hf_expect_exact(&w, 77, 3);
+            hf_remove_last(&w, w.n);
+            hf_check(&w);
+            hf_close(&w);
+        }
+    free(codes);
+}
+
+/* Codes that differ in the last bit only, with more on one side than a leaf holds: each insertion
+ * on the other side splits them, each removal there merges them. */
+static void test_last_bit(void **state)
+{
+    (void)state;
+    const uint64_t even[12] = { 0 }, odd = 1;
+    for (size_t b = 0; b < 4; b++) {
+        struct hf_world w;
+        hf_open(&w, hf_params(HFTRIE_STANDARD, all_bits[b], 4), 130);
+        hf_insert_codes(&w, even, 12);
+        assert_int_equal(hf_stat(&w, "nodes"), 0);
+        for (int i = 0; i < 3; i++) {
+            hf_insert_codes(&w, &odd, 1);
+            hf_check(&w);
+            assert_int_equal(hf_stat(&w, "depth"), 64 / all_bits[b]);
+            hf_expect_exact(&w, 0, 0);
+            hf_expect_exact(&w, 1, 0);
+            hf_remove_last(&w, 1);
+            hf_check(&w);
+            assert_int_equal(hf_stat(&w, "nodes"), 0);
+        }
+        hf_close(&w);
+    }
+}
+
+/* ---------------------------------------------------------------------- splits, merges, memory */
+
+/* At the size limit of a leaf, a code inserted and removed again and again splits and merges
+ * once, not each time. */
+static void test_no_thrashing(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 64), 140);
+    hf_insert(&w, HF_UNIFORM, 64);
+    for (int i = 0; i < 50; i++) {
+        hf_insert(&w, HF_UNIFORM, 1);
+        hf_remove_last(&w, 1);
+        hf_check(&w);
+    }
+    assert_int_equal(hf_stat(&w, "splits"), 1);
+    assert_int_equal(hf_stat(&w, "merges"), 0);
+    hf_remove_last(&w, 15);
+    assert_int_equal(hf_stat(&w, "merges"), 0);
+    hf_remove_last(&w, 1);
+    hf_check(&w);
+    assert_int_equal(hf_stat(&w, "merges"), 1);
+    assert_int_equal(hf_stat(&w, "nodes"), 0);
+    hf_close(&w);
+}
+
+/* Deletions free memory as they go, not only at the end. */
+static void test_memory(void **state)
+{
+    (void)state;
+    for (enum hf_pattern pattern = 0; pattern < HF_PATTERNS; pattern++) {
+        struct hf_world w;
+        hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 64), 150 + pattern);
+        const size_t empty = mem_live(&w.bench.mem);
+        hf_insert(&w, pattern, 10000);
+        const size_t small = mem_live(&w.bench.mem);
+        hf_insert(&w, pattern, 90000);
+        hf_shuffle(&w);
+        for (int i = 0; i < 9; i++) {
+            hf_remove_last(&w, 10000);
+            hf_check(&w);
+        }
+        /* Leaves that were sized for ten times as many codes are no longer full. */
+        if (mem_live(&w.bench.mem) > 4 * small)
+            fail_msg("pattern %d: %zu bytes for 10000 codes after deletions, %zu before", pattern,
+                     mem_live(&w.bench.mem), small);
+        hf_remove_last(&w, w.n);
+        assert_int_equal(mem_live(&w.bench.mem), empty);
+        hf_close(&w);
+    }
+}
+
+/* ------------------------------------------------------------------------ saved */
+
+/* Deletions leave a trie deeper than its codes need. A loaded trie is as deep, so that a fast
+ * search misses the same codes. */
+static void test_reload_keeps_shape(void **state)
+{
+    (void)state;
+    for (size_t b = 0; b < 4; b++) {
+        struct hf_world w;
+        hf_open(&w, hf_params(HFTRIE_FAST, all_bits[b], 20), 160 + b);
+        insert_mixture(&w, 2000);
+        hf_shuffle(&w);
+        hf_remove_last(&w, 5000);
+        static const char *const names[] = { "rows", "nodes", "leaves", "depth", "granules" };
+        double before[5];
+        for (size_t i = 0; i < 5; i++)
+            before[i] = hf_stat(&w, names[i]);
+        const uint64_t query = rng_u64(&w.rng);
+        struct hf_found a = hf_range(&w, query, 26);
+        hf_reload(&w);
+        hf_check(&w);
+        for (size_t i = 0; i < 5; i++)
+            assert_int_equal(hf_stat(&w, names[i]), before[i]);
+        struct hf_found z = hf_range(&w, query, 26);
+        assert_memory_equal(a.distance, z.distance, w.next_id);
+        assert_true(a.n > 0);
+        free(a.distance);
+        free(z.distance);
+        hf_remove_last(&w, w.n);
+        hf_reload(&w);
+        hf_check(&w);
+        hf_close(&w);
+    }
+}
+
+struct leaf {
+    uint32_t level, n;
+};
+
+/* Sections whose checksums are right but whose contents form no trie. */
+static void test_impossible_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        struct leaf leaves[2];
+        uint64_t ids[3], codes[3];
+    } cases[] = {
+        { "an id twice", { { 1, 2 }, { 1, 1 } }, { 1, 2, 1 }, { 0, 1, UINT64_C(1) << 63 } },
+        { "an id that is none", { { 1, 2 }, { 1, 1 } }, { 1, 2, ID_NONE }, { 0, 1, UINT64_MAX } },
+        { "an empty leaf", { { 1, 0 }, { 1, 3 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
+        { "too deep", { { 17, 2 }, { 1, 1 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
+        { "not below its node", { { 1, 2 }, { 1, 1 } }, { 1, 2, 3 }, { 0, UINT64_MAX, 1 } },
+        { "one in another", { { 1, 2 }, { 2, 1 } }, { 1, 2, 3 }, { 0, 1, 2 } },
+        { "over another", { { 2, 2 }, { 1, 1 } }, { 1, 2, 3 }, { 0, 1, 2 } },
+        { "too many", { { 0, 3 }, { 0, 0 } }, { 1, 2, 3 }, { 0, 1, 2 } },
+        { "should be one leaf", { { 1, 2 }, { 2, 1 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
+        { "fewer codes", { { 1, 3 }, { 1, 1 } }, { 1, 2, 3 }, { 0, 1, UINT64_MAX } },
+    };
+    struct hf_world w;
+    struct store_writer *writer = malloc(sizeof *writer);
+    assert_non_null(writer);
+    hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 2), 170);
+    const struct store_identity identity = store_identity_of(&w.bench.env, "hftrie", 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char dir[PATH_MAX];
+        struct index *loaded = NULL;
+        test_dir_make(dir);
+        (void)store_begin(writer, dir, "hftrie.index", &identity, NULL, &w.bench.error);
+        store_section(writer, "params");
+        store_write(writer, &w.params, sizeof w.params);
+        store_section(writer, "leaves");
+        store_write(writer, cases[i].leaves,
+                    (cases[i].leaves[0].level == 0 ? 1 : 2) * sizeof(struct leaf));
+        store_section(writer, "ids");
+        store_write(writer, cases[i].ids, sizeof cases[i].ids);
+        store_section(writer, "codes");
+        store_write(writer, cases[i].codes, sizeof cases[i].codes);
+        assert_ok(store_commit(writer), &w.bench.error);
+        print_message("           %s\n", cases[i].what);
+        assert_code(hftrie_ops.load(&loaded, &w.bench.env, dir), ERR_CORRUPT, &w.bench.error);
+        test_dir_remove(dir);
+    }
+    free(writer);
+    hf_close(&w);
+}
+
+/* ------------------------------------------------------------------------ check, print, options */
+
+/* Each invariant, broken by hand, must be named in the error. */
+static void test_check_finds(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    hf_open(&w, hf_params(HFTRIE_STANDARD, 4, 10), 180);
+    hf_insert(&w, HF_UNIFORM, 500);
+    hf_insert(&w, HF_FEW_VALUES, 100);
+    struct trie *t = hf_trie(&w);
+    const uint32_t leaf = *hftrie_trie_find(t, w.codes[0], NULL);
+    uint32_t long_leaf = leaf;
+    for (uint32_t g = 0; g < t->n_granules; g++)
+        if (t->granules[g].before & TRIE_HEAD && trie_leaf_size(t, g) > TRIE_SLOTS)
+            long_leaf = g;
+#define BREAK(thing, value)                                                          \
+    do {                                                                             \
+        __typeof__(thing) was = (thing);                                             \
+        (thing) = (value);                                                           \
+        assert_code(hftrie_ops.check(w.index, NULL), ERR_INVARIANT, &w.bench.error); \
+        (thing) = was;                                                               \
+        hf_check(&w);                                                                \
+    } while (0)
+    BREAK(t->granules[leaf].codes[0], ~was);
+    BREAK(t->ids[leaf * TRIE_SLOTS], was + 100000);
+    BREAK(t->granules[leaf].before, was + 1);
+    BREAK(t->granules[long_leaf].next, TRIE_NONE);
+    BREAK(t->granules[t->granules[long_leaf].next].before, was + 1);
+    BREAK(t->nodes[0].inner, was + 1);
+    BREAK(t->nodes[1].codes, was - 1);
+    BREAK(t->nodes[1].children, was + 1);
+    BREAK(t->n, was + 1);
+    BREAK(t->n_granules, was + 1);
+    BREAK(t->n_nodes, was - 1);
+    BREAK(t->spare, 0);
+    BREAK(*hftrie_trie_find(t, w.codes[0], NULL), TRIE_NONE);
+    BREAK(*hftrie_trie_find(t, w.codes[0], NULL), long_leaf == leaf ? 0 : long_leaf);
+#undef BREAK
+    hf_close(&w);
+}
+
+struct shown {
+    size_t depth, nodes, leaves, codes;
+};
+
+static bool count_node(void *to, const char *kind, uint64_t number)
+{
+    struct shown *s = to;
+    (void)number;
+    s->depth++;
+    s->nodes += strcmp(kind, "node") == 0;
+    s->leaves += strcmp(kind, "leaf") == 0;
+    return true;
+}
+
+static void count_leave(void *to)
+{
+    ((struct shown *)to)->depth--;
+}
+
+static void count_number(void *to, const char *name, double value)
+{
+    struct shown *s = to;
+    s->codes += strcmp(name, "live") == 0 ? (size_t)value : 0;
+}
+
+/* As many bits lead to a node as its depth says. */
+static void check_prefix(void *to, const char *name, const char *value)
+{
+    const struct shown *s = to;
+    assert_string_equal(name, "prefix");
+    assert_int_equal(strlen(value), s->depth - 2);
+}
+
+static void skip_ids(void *to, const char *name, const uint64_t *ids, size_t n)
+{
+    (void)to, (void)name, (void)ids, (void)n;
+}
+
+static void test_inspect(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    struct shown none = { 0 }, s = { 0 };
+    struct structure_sink sink = { .enter = count_node,
+                                   .leave = count_leave,
+                                   .number = count_number,
+                                   .text = check_prefix,
+                                   .ids = skip_ids,
+                                   .to = &none };
+    hf_open(&w, hf_params(HFTRIE_STANDARD, 1, 3), 190);
+    assert_int_equal(hftrie_ops.inspect(w.index, &sink), OK);
+    assert_int_equal(none.nodes + none.leaves, 0);
+    insert_mixture(&w, 50);
+    sink.to = &s;
+    assert_int_equal(hftrie_ops.inspect(w.index, &sink), OK);
+    assert_int_equal(s.nodes, hf_stat(&w, "nodes"));
+    assert_int_equal(s.leaves, hf_stat(&w, "leaves"));
+    assert_int_equal(s.codes, w.n);
+    hf_close(&w);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    test_bench_begin(&b, ELEMENT_B64, METRIC_HAMMING, 64, 1);
+    for (int64_t bits = 1; bits <= 8; bits++) {
+        const struct hftrie_params p = hf_params(HFTRIE_STANDARD, bits, 10);
+        struct index *index = NULL;
+        const bool good = bits == 1 || bits == 2 || bits == 4 || bits == 8;
+        const int rc = hftrie_ops.create(&index, &b.env, &p);
+        assert_code(rc, good ? OK : ERR_CONFIG, &b.error);
+        if (good)
+            hftrie_ops.destroy(index);
+    }
+    test_bench_end(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_histories),
+        cmocka_unit_test(test_every_radius),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_one_code_many_ids),
+        cmocka_unit_test(test_last_bit),
+        cmocka_unit_test(test_no_thrashing),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_reload_keeps_shape),
+        cmocka_unit_test(test_impossible_files),
+        cmocka_unit_test(test_check_finds),
+        cmocka_unit_test(test_inspect),
+        cmocka_unit_test(test_options),
+    };
+    return test_run("hftrie", tests);
+}

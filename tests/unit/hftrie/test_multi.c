@@ -1,0 +1,493 @@
+/* test_multi.c - hftrie's multi mode against a plain array: every radius, histories, very uneven
+ * codes, one code under many ids, growth and shrinkage. */
+#include "algorithms/hftrie/multi/multi.h"
+#include "tests/unit/hftrie/support.h"
+
+/* Codes that make buckets uneven, or give different codes equal entries and keys. */
+enum pattern { UNIFORM, CLUSTERED, FEW_BLOCKS, ONE_BLOCK, FEW_CODES, EQUAL, PATTERNS };
+
+static uint64_t code_of(struct hf_world *w, enum pattern pattern)
+{
+    const uint64_t r = rng_u64(&w->rng);
+    uint64_t code = 0;
+    switch (pattern) {
+        case CLUSTERED: return hf_code(w, HF_CLUSTERED);
+        case FEW_BLOCKS: /* each block has one of five values */
+            for (unsigned j = 0; j < 4; j++)
+                code |= ((r >> 8 * j) % 5 * 0x1357 + 0x0f0f) % 65536 << 16 * j;
+            return code;
+        case ONE_BLOCK: return r & ~UINT64_C(0xffff);
+        case FEW_CODES: return hf_code(w, HF_FEW_VALUES);
+        case EQUAL: return 42;
+        default: return r;
+    }
+}
+
+static void insert(struct hf_world *w, enum pattern pattern, size_t n)
+{
+    uint64_t *codes = malloc((n + 1) * sizeof *codes);
+    assert_non_null(codes);
+    for (size_t i = 0; i < n; i++)
+        codes[i] = code_of(w, pattern);
+    hf_insert_codes(w, codes, n);
+    free(codes);
+}
+
+static struct hftrie_params multi_params(bool permute)
+{
+    struct hftrie_params p = hf_params(HFTRIE_MULTI, 4, 256);
+    p.permute = permute;
+    return p;
+}
+
+static struct multi *multi(const struct hf_world *w)
+{
+    return ((struct hftrie *)w->index)->state;
+}
+
+/* A stored code, one a few bits from it, or a random one. */
+static uint64_t query_of(struct hf_world *w, enum pattern pattern)
+{
+    const uint64_t kind = rng_below(&w->rng, 3);
+    if (kind == 0 || w->n == 0)
+        return code_of(w, pattern);
+    const uint64_t code = w->codes[rng_below(&w->rng, w->n)];
+    return kind == 1
+               ? code
+               : code ^ (rng_u64(&w->rng) & rng_u64(&w->rng) & rng_u64(&w->rng) & rng_u64(&w->rng));
+}
+
+/* ------------------------------------------------------------------------ histories */
+
+static void history(enum pattern pattern, bool permute, int64_t plan)
+{
+    struct hf_world w;
+    hf_open(&w, multi_params(permute), 100 + pattern);
+    w.knobs.plan = plan;
+    for (size_t step = 0; step < 40; step++) {
+        const uint64_t kind = rng_below(&w.rng, 5);
+        if (kind < 3 || w.n == 0) {
+            insert(&w, pattern, (size_t)rng_below(&w.rng, step % 10 == 0 ? 1500 : 90));
+        } else {
+            hf_shuffle(&w);
+            hf_remove_last(&w, (size_t)rng_below(&w.rng, kind == 3 ? w.n + 1 : w.n % 70 + 1));
+        }
+        hf_check(&w);
+        hf_expect_exact(&w, query_of(&w, pattern), (unsigned)rng_below(&w.rng, 24));
+        hf_expect_exact(&w, query_of(&w, pattern), (unsigned)rng_below(&w.rng, 65));
+    }
+    insert(&w, pattern, 2000);
+    for (unsigned radius = 0; radius <= 64; radius++)
+        hf_expect_exact(&w, query_of(&w, pattern), radius);
+    hf_reload(&w);
+    hf_check(&w);
+    for (unsigned radius = 0; radius <= 64; radius += 4)
+        hf_expect_exact(&w, query_of(&w, pattern), radius);
+    hf_close(&w);
+}
+
+static void test_histories(void **state)
+{
+    (void)state;
+    for (enum pattern p = 0; p < PATTERNS; p++)
+        for (unsigned i = 0; i < 4; i++)
+            history(p, i & 1, i & 2 ? HFTRIE_AUTO : HFTRIE_TABLES);
+}
+
+/* One index gets two kinds of codes in turn, so that statistics of the first are
+   wrong for the second. */
+static void test_drift(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    hf_open(&w, multi_params(true), 110);
+    w.knobs.plan = HFTRIE_TABLES;
+    insert(&w, ONE_BLOCK, 3000);
+    for (unsigned round = 0; round < 4; round++) {
+        insert(&w, FEW_BLOCKS, 1000);
+        hf_check(&w);
+        for (unsigned radius = 0; radius <= 24; radius += 3)
+            hf_expect_exact(&w, query_of(&w, round % 2 ? ONE_BLOCK : FEW_BLOCKS), radius);
+        hf_shuffle(&w);
+        hf_remove_last(&w, 700);
+    }
+    hf_close(&w);
+}
+
+/* ------------------------------------------------------------------------ one code, many ids */
+
+enum { MANY = 100000 };
+
+static void many_ids(bool in_order, size_t batch)
+{
+    struct hf_world w;
+    hf_open(&w, multi_params(true), 120);
+    const size_t empty = mem_live(&w.bench.mem);
+    insert(&w, UNIFORM, 500);
+    uint64_t *codes = malloc(MANY * sizeof *codes);
+    assert_non_null(codes);
+    for (size_t i = 0; i < MANY; i++)
+        codes[i] = 42;
+    for (size_t i = 0; i < MANY; i += batch)
+        hf_insert_codes(&w, codes + i, MANY - i < batch ? MANY - i : batch);
+    free(codes);
+    assert_true(hf_stat(&w, "distinct_codes") <= 501);
+    hf_check(&w);
+    hf_expect_exact(&w, 43, 1);
+    if (!in_order)
+        hf_shuffle(&w);
+    while (w.n > 0) {
+        hf_remove_last(&w, w.n < batch ? w.n : batch);
+        if (w.n % 20000 < batch)
+            hf_check(&w);
+    }
+    assert_int_equal(mem_live(&w.bench.mem), empty);
+    hf_close(&w);
+}
+
+static void test_many_ids(void **state)
+{
+    (void)state;
+    many_ids(true, 5000);
+    many_ids(false, 5000);
+    many_ids(true, 1);
+}
+
+/* ------------------------------------------------------------------------ growing, shrinking */
+
+static void grow_and_shrink(size_t hint)
+{
+    struct hf_world w;
+    hf_open(&w, multi_params(true), 130);
+    ((struct hftrie *)w.index)->base.env.expected_n = hint;
+    const size_t empty = mem_live(&w.bench.mem);
+    for (size_t batch = 1; w.n < 60000; batch = batch * 3 / 2 + 1) {
+        insert(&w, UNIFORM, batch);
+        hf_check(&w);
+        hf_expect_exact(&w, query_of(&w, UNIFORM), (unsigned)rng_below(&w.rng, 12));
+    }
+    const double bits = hf_stat(&w, "key_bits");
+    assert_true(bits >= 10);
+    hf_shuffle(&w);
+    while (w.n > 100) {
+        hf_remove_last(&w, w.n / 3);
+        hf_check(&w);
+        hf_expect_exact(&w, query_of(&w, UNIFORM), (unsigned)rng_below(&w.rng, 12));
+    }
+    assert_true(hf_stat(&w, "key_bits") < bits);
+    assert_true(mem_live(&w.bench.mem) < 40000);
+    hf_remove_last(&w, w.n);
+    assert_int_equal(mem_live(&w.bench.mem), empty);
+    hf_check(&w);
+    insert(&w, UNIFORM, 300);
+    hf_check(&w);
+    hf_close(&w);
+}
+
+static void test_growing(void **state)
+{
+    (void)state;
+    grow_and_shrink(0);
+    grow_and_shrink(70000);
+}
+
+/* Bytes per code are bounded, and freed lines are returned without a rebuild. */
+static void test_memory(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    hf_open(&w, multi_params(true), 140);
+    insert(&w, UNIFORM, 200000);
+    const size_t full = mem_live(&w.bench.mem);
+    assert_true(full < (size_t)50 * 200000);
+    hf_shuffle(&w);
+    hf_remove_last(&w, 130000);
+    hf_check(&w);
+    assert_true(hf_stat(&w, "free_lines") < .4 * hf_stat(&w, "lines"));
+    assert_true((double)mem_live(&w.bench.mem) < .8 * (double)full);
+    hf_close(&w);
+}
+
+/* ------------------------------------------------------------------- maintenance, cost model */
+
+static void test_maintain(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    bool more = true;
+    hf_open(&w, multi_params(true), 150);
+    ((struct hftrie *)w.index)->base.env.expected_n = 20000;
+    for (unsigned i = 0; i < 40; i++)
+        insert(&w, UNIFORM, 500);
+    assert_true(multi(&w)->table[2].loose > 0);
+    for (unsigned calls = 0; more; calls++) {
+        assert_true(calls < 8);
+        assert_ok(hftrie_ops.maintain(w.index, 1, &more), &w.bench.error);
+        hf_check(&w);
+    }
+    for (unsigned j = 0; j < MULTI_TABLES; j++)
+        assert_int_equal(multi(&w)->table[j].loose, 0);
+    w.knobs.plan = HFTRIE_TABLES;
+    for (unsigned radius = 0; radius <= 64; radius += 5)
+        hf_expect_exact(&w, query_of(&w, UNIFORM), radius);
+    hf_close(&w);
+}
+
+/* Short radii use the tables, long ones the scan, unless that is forbidden. */
+static void test_fallback(void **state)
+{
+    (void)state;
+    struct hf_world w;
+    hf_open(&w, multi_params(true), 160);
+    insert(&w, UNIFORM, 30000);
+    hf_expect_exact(&w, rng_u64(&w.rng), 2);
+    assert_true(hf_stat(&w, "scans") == 0 && hf_stat(&w, "lookups") > 0);
+    const double lookups = hf_stat(&w, "lookups");
+    hf_expect_exact(&w, rng_u64(&w.rng), 30);
+    assert_true(hf_stat(&w, "scans") == 1 && hf_stat(&w, "lookups") == lookups);
+    w.knobs.plan = HFTRIE_TABLES;
+    hf_expect_exact(&w, rng_u64(&w.rng), 30);
+    assert_true(hf_stat(&w, "scans") == 1 && hf_stat(&w, "lookups") > lookups);
+    hf_close(&w);
+}
+
+/* Bits that all codes share are spread over the blocks. */
+static void test_permutation(void **state)
+{
+    (void)state;
+    double crowding[2];
+    for (unsigned permute = 0; permute < 2; permute++) {
+        struct hf_world w;
+        hf_open(&w, multi_params(permute), 170);
+        insert(&w, ONE_BLOCK, 20000);
+        assert_true(hf_stat(&w, "permuted") == permute);
+        crowding[permute] = hf_stat(&w, "crowding_0");
+        hf_close(&w);
+    }
+    assert_true(crowding[1] < crowding[0] / 20);
+    struct hf_world w;
+    hf_open(&w, multi_params(true), 171);
+    insert(&w, UNIFORM, 20000);
+    assert_true(hf_stat(&w, "permuted") == 0);
+    hf_close(&w);
+}
+
+/* ------------------------------------------------------------------------ requests */
+
+struct answer {
+    size_t query;
+    uint64_t id;
+    float distance;
+};
+
+struct answers {
+    struct answer *at;
+    size_t n;
+};
+
+static int note(void *to, size_t query, uint64_t id, float distance)
+{
+    struct answers *a = to;
+    a->at = realloc(a->at, (a->n + 1) * sizeof *a->at);
+    assert_non_null(a->at);
+    a->at[a->n++] = (struct answer){ query, id, distance };
+    return OK;
+}
+
+static int by_query_and_id(const void *a, const void *b)
+{
+    const struct answer *x = a, *y = b;
+    if (x->query != y->query)
+        return x->query < y->query ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static struct answers ranges(struct hf_world *w, const uint64_t *queries, size_t n, unsigned radius,
+                             const struct id_filter *filter, size_t threads)
+{
+    struct answers a = { NULL, 0 };
+    const struct range_request request = {
+        { queries, n, 64, ELEMENT_B64 }, radius, &w->knobs, filter, threads
+    };
+    struct range_result result = { .found = note, .to = &a };
+    assert_ok(hftrie_ops.range(w->index, &request, &result), &w->bench.error);
+    if (a.n > 0)
+        qsort(a.at, a.n, sizeof *a.at, by_query_and_id);
+    return a;
+}
+
+static void expect_ranges(struct hf_world *w, const uint64_t *queries, size_t n, unsigned radius,
+                          const struct id_filter *filter)
+{
+    struct answers one = ranges(w, queries, n, radius, filter, 1),
+                   two = ranges(w, queries, n, radius, filter, 2);
+    size_t expected = 0;
+    for (size_t q = 0; q < n; q++)
+        for (size_t i = 0; i < w->n; i++)
+            expected += hf_distance(queries[q], w->codes[i]) <= radius &&
+                        id_filter_allows(filter, w->ids[i]);
+    assert_int_equal(one.n, expected);
+    assert_int_equal(two.n, expected);
+    for (size_t i = 0; i < expected; i++) {
+        assert_int_equal(by_query_and_id(&one.at[i], &two.at[i]), 0);
+        assert_true(one.at[i].distance == two.at[i].distance &&
+                    one.at[i].distance <= (float)radius);
+        assert_true(id_filter_allows(filter, one.at[i].id));
+        assert_true(i == 0 || by_query_and_id(&one.at[i - 1], &one.at[i]) < 0);
+    }
+    free(one.at);
+    free(two.at);
+}
+
+/* Batches longer than a group, filters that allow few and many ids, one thread and two. */
+static void test_batches(void **state)
+{
+    (void)state;
+    enum { QUERIES = 100 };
+    for (int64_t plan = HFTRIE_AUTO; plan <= HFTRIE_SCAN; plan++) {
+        struct hf_world w;
+        uint64_t queries[QUERIES], bits[200] = { 0 };
+        hf_open(&w, multi_params(true), 180 + (unsigned)plan);
+        w.knobs.plan = plan;
+        insert(&w, UNIFORM, 4000 / test_scale());
+        insert(&w, FEW_BLOCKS, 4000 / test_scale());
+        for (size_t i = 0; i < QUERIES; i++)
+            queries[i] = query_of(&w, i % 2 ? UNIFORM : FEW_BLOCKS);
+        for (unsigned radius = 0; radius < 24; radius += 4) {
+            expect_ranges(&w, queries, QUERIES, radius, NULL);
+            for (unsigned share = 0; share < 3; share++) {
+                for (size_t i = 0; i < 125; i++)
+                    bits[i] = share == 0   ? (uint64_t)(i % 50 == 0)
+                              : share == 1 ? rng_u64(&w.rng)
+                                           : ~(uint64_t)0;
+                const struct id_filter filter = { bits, 8000 - 64 * share - share };
+                expect_ranges(&w, queries, 40, radius, &filter);
+            }
+        }
+        hf_close(&w);
+    }
+}
+
+static int nearer(const void *a, const void *b)
+{
+    const struct answer *x = a, *y = b;
+    if (x->distance < y->distance || x->distance > y->distance)
+        return x->distance < y->distance ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static void expect_nearest(struct hf_world *w, const uint64_t *queries, size_t n, size_t k,
+                           const struct id_filter *filter)
+{
+    uint64_t *ids = malloc(n * k * sizeof *ids);
+    float *distances = malloc(n * k * sizeof *distances);
+    struct answer *truth = malloc((w->n + 1) * sizeof *truth);
+    assert_true(ids && distances && truth);
+    const struct search_request request = {
+        { queries, n, 64, ELEMENT_B64 }, k, &w->knobs, filter, 2
+    };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_ok(hftrie_ops.search(w->index, &request, &result), &w->bench.error);
+    for (size_t q = 0; q < n; q++) {
+        size_t there = 0;
+        for (size_t i = 0; i < w->n; i++)
+            if (id_filter_allows(filter, w->ids[i]))
+                truth[there++] =
+                    (struct answer){ q, w->ids[i], (float)hf_distance(queries[q], w->codes[i]) };
+        qsort(truth, there, sizeof *truth, nearer);
+        for (size_t i = 0; i < k; i++) {
+            assert_true(ids[q * k + i] == (i < there ? truth[i].id : ID_NONE));
+            assert_true(distances[q * k + i] == (i < there ? truth[i].distance : INFINITY));
+        }
+    }
+    free(ids);
+    free(distances);
+    free(truth);
+}
+
+static void test_nearest(void **state)
+{
+    (void)state;
+    static const size_t ks[] = { 1, 10, 300, 2500 };
+    uint64_t queries[40], bits[32];
+    for (enum pattern p = 0; p < PATTERNS; p++)
+        for (int64_t plan = HFTRIE_AUTO; plan <= HFTRIE_SCAN; plan++) {
+            struct hf_world w;
+            hf_open(&w, multi_params(true), 190 + p);
+            w.knobs.plan = plan;
+            insert(&w, p, 2000);
+            for (size_t i = 0; i < 40; i++)
+                queries[i] = query_of(&w, p);
+            for (size_t i = 0; i < 32; i++)
+                bits[i] = rng_u64(&w.rng);
+            const struct id_filter filter = { bits, 2000 };
+            for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
+                expect_nearest(&w, queries, i < 2 ? 40 : 3, ks[i], NULL);
+                expect_nearest(&w, queries, 5, ks[i], &filter);
+            }
+            hf_close(&w);
+        }
+}
+
+/* ------------------------------------------------------------------------ check() */
+
+/* Each kind of damage is detected. */
+static void test_damage(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "entry", "row", "link", "count", "free", "codes", "run"
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct hf_world w;
+        hf_open(&w, multi_params(true), 200);
+        insert(&w, FEW_CODES, 50);
+        insert(&w, UNIFORM, 4000);
+        hf_shuffle(&w);
+        hf_remove_last(&w, 2500);
+        hf_check(&w);
+        struct multi *m = multi(&w);
+        struct multi_table *t = &m->table[i % 2 ? 0 : 1];
+        uint32_t key = 0;
+        while (t->buckets[key].n <= MULTI_ENTRIES)
+            key++;
+        const uint32_t line = t->buckets[key].first & ~MULTI_RUN;
+        const struct multi_bucket bucket = t->buckets[key];
+        const struct multi_line kept = t->lines[line],
+                                rows = multi(&w)->table[0].rows[line % m->table[0].capacity];
+        const uint32_t n_free = t->n_free;
+        const size_t n_codes = m->n_codes;
+        switch (i) {
+            case 0: t->lines[line].entry[0] ^= 4; break;
+            case 1: t->rows[line].entry[0] = 1U << 30; break;
+            case 2: t->lines[line].entry[MULTI_ENTRIES] = line; break;
+            case 3: t->buckets[key].n--; break;
+            case 4: t->n_free++; break;
+            case 5: m->n_codes--; break;
+            default: t->buckets[key].first |= MULTI_RUN; t->lines[line].entry[MULTI_ENTRIES] = 0;
+        }
+        if (hftrie_ops.check(w.index, NULL) == OK)
+            fail_msg("check() passes damage \"%s\"", damages[i]);
+        error_clear(&w.bench.error);
+        t->buckets[key] = bucket;
+        t->lines[line] = kept;
+        multi(&w)->table[0].rows[line % m->table[0].capacity] = rows;
+        t->n_free = n_free;
+        m->n_codes = n_codes;
+        hf_check(&w);
+        hf_close(&w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_histories), cmocka_unit_test(test_drift),
+        cmocka_unit_test(test_many_ids),  cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_memory),    cmocka_unit_test(test_maintain),
+        cmocka_unit_test(test_fallback),  cmocka_unit_test(test_permutation),
+        cmocka_unit_test(test_batches),   cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_damage),
+    };
+    return test_run("hftrie: multi", tests);
+}

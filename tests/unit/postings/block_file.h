@@ -1,0 +1,125 @@
+/* block_file.h - the block file in all its modes, its snapshots, and injected call failures. */
+#ifndef DRIFTLINE_TESTS_UNIT_POSTINGS_BLOCK_FILE_H
+#define DRIFTLINE_TESTS_UNIT_POSTINGS_BLOCK_FILE_H
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "algorithms/common/io/read_queue.h"
+#include "tests/unit/postings/histories.h"
+
+/* The modes with io_uring are skipped where the system refuses it. */
+static const struct mode {
+    const char *name;
+    struct posting_options options;
+} modes[] = {
+    { "mmap", { .kind = POSTING_MMAP } },
+    { "preads", { .kind = POSTING_FILE, .io = POSTING_IO_PREAD } },
+    { "preads, direct", { .kind = POSTING_FILE, .io = POSTING_IO_PREAD, .direct = true } },
+    { "io_uring", { .kind = POSTING_FILE, .io = POSTING_IO_URING } },
+    { "io_uring, direct", { .kind = POSTING_FILE, .io = POSTING_IO_URING, .direct = true } },
+    { "auto", { .kind = POSTING_FILE } },
+    { "auto, direct", { .kind = POSTING_FILE, .direct = true } },
+};
+enum { N_MODES = sizeof modes / sizeof *modes };
+
+static inline bool uring_is_usable(void)
+{
+    const char *why = "";
+
+    return read_queue_uring_usable(&why);
+}
+
+static inline bool available(struct postings_bench *b, const struct posting_options *options)
+{
+    const int rc = posting_store_open(&b->store, &b->bench.env, b->epoch, options);
+
+    if (rc == ERR_UNSUPPORTED && options->io == POSTING_IO_URING) {
+        error_clear(&b->bench.error);
+        return false;
+    }
+    assert_ok(rc, &b->bench.error);
+    posting_store_close(b->store);
+    b->store = NULL;
+    return true;
+}
+
+#define FOR_EACH_MODE(b, m)                                                              \
+    for (const struct mode *m = modes; m < modes + N_MODES; m++)                         \
+        for (bool once = (postings_begin(b), true); once; once = false, postings_end(b)) \
+            if (available(b, &m->options))
+
+struct faults {
+    size_t calls, fail_at; /* 0: none */
+    bool hit;
+    char last[32];
+};
+
+static inline int fail_nth(void *to, const char *call)
+{
+    struct faults *f = to;
+
+    if (++f->calls != f->fail_at)
+        return 0;
+    f->hit = true;
+    (void)snprintf(f->last, sizeof f->last, "%s", call);
+    return ENOSPC;
+}
+
+static const struct store_identity identity = { "tester", 1, 8, ELEMENT_U8, METRIC_L2SQ };
+
+/* freeze, sync, rename and durable, in the order of a checkpoint. */
+static inline int snapshot(struct postings_bench *b)
+{
+    static struct store_writer w;
+    struct error *err = &b->bench.error;
+    int rc;
+
+    (void)store_begin(&w, b->dir, "snapshot", &identity, NULL, err);
+    rc = posting_store_freeze(b->store, &w);
+    if (rc == OK)
+        rc = posting_store_sync(b->store);
+    if (rc != OK)
+        store_abort(&w);
+    else
+        rc = store_commit(&w);
+    if (rc == OK)
+        posting_store_durable(b->store);
+    else
+        posting_store_release(b->store);
+    return rc;
+}
+
+static inline int resume(struct postings_bench *b, const struct posting_options *options)
+{
+    struct store_reader snap;
+    int rc = store_open(&snap, b->dir, "snapshot", &identity, &b->bench.error);
+
+    assert_ok(rc, &b->bench.error);
+    rc = posting_store_resume(&b->store, &b->bench.env, b->epoch, options, &snap);
+    store_close(&snap);
+    if (rc == OK)
+        assert_ok(posting_reader_create(&b->reader, b->store), &b->bench.error);
+    return rc;
+}
+
+/* Postings of 2.5 pages, laid out one after another. */
+static inline void fill_even(struct postings_bench *b, size_t bytes_each)
+{
+    uint32_t postings[MODEL_POSTINGS];
+    uint64_t offsets[MODEL_POSTINGS + 1] = { 0 };
+    struct rng r = rng_at(test_seed(), 3);
+    unsigned char *bytes = malloc(MODEL_POSTINGS * bytes_each);
+
+    assert_non_null(bytes);
+    random_bytes(&r, bytes, MODEL_POSTINGS * bytes_each);
+    for (uint32_t p = 0; p < MODEL_POSTINGS; p++) {
+        postings[p] = p;
+        offsets[p + 1] = (p + 1) * bytes_each;
+        model_splice(&b->model, p, 0, bytes + offsets[p], bytes_each);
+    }
+    assert_ok(posting_fill(b->store, postings, MODEL_POSTINGS, bytes, offsets), &b->bench.error);
+    free(bytes);
+}
+
+#endif

@@ -1,0 +1,59 @@
+/* test_memory.c - postings in memory against a plain model. */
+#include "tests/unit/postings/histories.h"
+
+#include <pthread.h>
+
+static const struct posting_options in_memory = { .kind = POSTING_MEMORY };
+
+static void test_histories(void **state)
+{
+    (void)state;
+    for (uint64_t round = 0; round < 5; round++)
+        run_round(&in_memory, round);
+}
+
+static void test_failing_memory(void **state)
+{
+    (void)state;
+    run_failing_memories(&in_memory);
+}
+
+static void test_drops_without_memory(void **state)
+{
+    (void)state;
+    run_drops_without_memory(&in_memory);
+}
+
+static void test_bad_calls(void **state)
+{
+    (void)state;
+    struct postings_bench b;
+    unsigned char out[8];
+    struct posting_store *other;
+
+    postings_begin(&b);
+    postings_open(&b, &in_memory);
+    assert_ok(posting_splice(b.store, 3, 0, "abcdef", 6), &b.bench.error);
+    assert_code(posting_splice(b.store, 3, 7, "x", 1), ERR_ARGUMENT, &b.bench.error);
+    assert_code(posting_splice(b.store, 4, 1, "x", 1), ERR_ARGUMENT, &b.bench.error);
+    assert_code(posting_fetch(b.store, 3, 5, 2, out), ERR_ARGUMENT, &b.bench.error);
+    assert_code(posting_fetch(b.store, 9, 0, 1, out), ERR_ARGUMENT, &b.bench.error);
+    assert_ok(posting_fetch(b.store, 3, 2, 4, out), &b.bench.error);
+    assert_memory_equal(out, "cdef", 4);
+    posting_drop(b.store, 1000000);
+    assert_int_equal(posting_length(b.store, 1000000), 0);
+    assert_code(posting_store_freeze(b.store, NULL), ERR_UNSUPPORTED, &b.bench.error);
+    const struct posting_options none = { .kind = (enum posting_kind)9 };
+    assert_code(posting_store_open(&other, &b.bench.env, b.epoch, &none), ERR_UNSUPPORTED,
+                &b.bench.error);
+    postings_end(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_histories),
+                                        cmocka_unit_test(test_failing_memory),
+                                        cmocka_unit_test(test_drops_without_memory),
+                                        cmocka_unit_test(test_bad_calls) };
+    return test_run("posting_memory", tests);
+}

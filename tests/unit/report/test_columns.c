@@ -1,0 +1,81 @@
+/* test_columns.c - the metrics that a table shows, and their order. */
+#include "src/report/columns.h"
+#include "tests/support/testing.h"
+
+static void add(json_t *summary, const char *metric)
+{
+    json_array_append_new(
+        summary, json_pack("{s:s,s:s,s:f}", "label", "a", "metric", metric, "median", 1.0));
+}
+
+/* A build, six query sets with some metrics each, in the order of the workload. */
+static json_t *small_result(void)
+{
+    json_t *summary = json_array(), *steps = json_array();
+    char text[64];
+
+    json_array_append_new(steps, json_pack("{s:s,s:s}", "op", "insert", "tag", "load"));
+    add(summary, "index_bytes/load");
+    add(summary, "p50_ns/load");
+    add(summary, "seconds/load");
+    add(summary, "live/load");
+    for (int i = 0; i < 6; i++) {
+        snprintf(text, sizeof text, "q%d", i);
+        json_array_append_new(steps, json_pack("{s:s,s:s}", "op", "search", "tag", text));
+        snprintf(text, sizeof text, "recall@10/q%d", i);
+        add(summary, text);
+    }
+    add(summary, "wrong_ids/q0");
+    add(summary, "distances/q0");
+    add(summary, "p50_ns/q0");
+    add(summary, "qps/q0");
+    add(summary, "scanned@recall=0.9/q0");
+    add(summary, "single_qps@recall=0.9/q0");
+    add(summary, "single_qps@recall=0.99/q0");
+    add(summary, "single_qps@recall=0.95/q1");
+    return json_pack("{s:[{s:o}],s:o}", "cells", "steps", steps, "summary", summary);
+}
+
+static void expect(enum column_group group, const char *columns)
+{
+    json_t *result = small_result(), *found = report_columns(result, group), *column;
+    char text[1000] = "";
+    size_t i;
+
+    json_array_foreach(found, i, column) {
+        const size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", json_string_value(column));
+    }
+    assert_string_equal(text, columns);
+    json_decref(found);
+    json_decref(result);
+}
+
+static void test_columns(void **state)
+{
+    (void)state;
+    expect(COLUMNS_QUERIES,
+           "recall@10/q0 qps/q0 distances/q0 recall@10/q1 recall@10/q2 recall@10/q3");
+    expect(COLUMNS_UPDATES, "seconds/load index_bytes/load");
+    expect(COLUMNS_ALL_QUERIES,
+           "recall@10/q0 qps/q0 p50_ns/q0 distances/q0 wrong_ids/q0 recall@10/q1 "
+           "recall@10/q2 recall@10/q3 recall@10/q4 recall@10/q5");
+    expect(COLUMNS_ALL_UPDATES, "seconds/load p50_ns/load index_bytes/load");
+}
+
+/* recall=0.9 is not recall=0.99. */
+static void test_columns_at_a_recall(void **state)
+{
+    (void)state;
+    expect(COLUMNS_AT_RECALL, "single_qps@recall=0.9/q0 single_qps@recall=0.99/q0 "
+                              "scanned@recall=0.9/q0 single_qps@recall=0.95/q1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_columns_at_a_recall),
+    };
+    return test_run("columns", tests);
+}

@@ -1,0 +1,274 @@
+/* test_cell.c - cells that end well, crash, hang, leak or are interrupted: each has a
+   status with its cause. */
+#include <cblas.h>
+
+#include "tests/unit/run/cell.h"
+
+static void test_a_cell_that_ends_well(void **state)
+{
+    struct stage s;
+    json_t *cells = NULL;
+
+    (void)state;
+    stage_begin(&s, 1);
+    assert_ok(stage_run(&s, &cells), &s.err);
+    assert_int_equal(json_array_size(cells), 2);
+    for (size_t p = 0; p < 2; p++) {
+        const json_t *cell = json_array_get(cells, p), *steps = json_object_get(cell, "steps");
+
+        assert_string_equal(text_at(cell, "status"), "ok");
+        assert_string_equal(text_at(cell, "point"), p ? "part=2" : "part=1");
+        assert_int_equal(json_integer_value(json_object_get(cell, "repeat")), 3);
+        assert_true(json_is_null(json_object_get(cell, "error")));
+        assert_int_equal(json_array_size(steps), 4);
+        assert_int_equal(json_is_true(json_object_get(json_array_get(steps, 1), "shared")), p == 1);
+        assert_false(json_is_true(json_object_get(json_array_get(steps, 2), "shared")));
+    }
+    json_decref(cells);
+    stage_end(&s);
+}
+
+static int crash_search(struct index *index, const struct search_request *q,
+                        struct search_result *out)
+{
+    volatile int *nowhere = (volatile int *)(uintptr_t)(q->k - 2); /* k = 10: address 8 */
+
+    (void)index;
+    (void)out;
+    fprintf(stderr, "about to crash\n");
+    return *nowhere;
+}
+
+static void test_a_crash(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, 1);
+    s.ops.search = crash_search;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    expect(&s, "failed", (const char *const[]){ "operation 3 (search q", NULL }, 2);
+#else
+    expect(&s, "failed",
+           (const char *const[]){ "operation 3 (search q", "SIGSEGV", "about to crash",
+                                  "crashed:", NULL },
+           2);
+#endif
+}
+
+static int abort_search(struct index *index, const struct search_request *q,
+                        struct search_result *out)
+{
+    (void)index;
+    (void)q;
+    (void)out;
+    _exit(7);
+}
+
+static void test_a_silent_exit(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, 1);
+    s.ops.search = abort_search;
+    expect(&s, "failed", (const char *const[]){ "status 7", NULL }, 2);
+}
+
+static int hang_search(struct index *index, const struct search_request *q,
+                       struct search_result *out)
+{
+    (void)index;
+    (void)q;
+    (void)out;
+    while (clock_ns() > 0)
+        pause();
+    return OK;
+}
+
+static void test_a_hang(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, 1);
+    s.ops.search = hang_search;
+    s.options.timeout_s = .4;
+    expect(&s, "timeout", (const char *const[]){ "search q", "0.4 s", NULL }, 2);
+}
+
+static int leak_search(struct index *index, const struct search_request *q,
+                       struct search_result *out)
+{
+    (void)index;
+    (void)q;
+    (void)out;
+    for (uint32_t i = 1; i; i++) {
+        char *volatile leak = malloc(1 << 20); /* volatile: the compiler must not remove it */
+
+        if (leak)
+            memset(leak, (int)(i & 127) | 1, 1 << 20);
+        clock_wait_until(clock_ns() + 500000);
+    }
+    return OK;
+}
+
+static void test_a_leak(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, 1);
+    s.ops.search = leak_search;
+    s.options.memory_limit = 48 << 20;
+    expect(&s, "out-of-memory", (const char *const[]){ "48 MiB", NULL }, 2);
+}
+
+static int greedy_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    (void)v;
+    (void)ids;
+    *done = 0;
+    return mem_alloc(index->env.mem, (size_t)1 << 30)
+               ? OK
+               : fail(index->env.error, ERR_NO_MEMORY, "plain: out of memory for a gigabyte");
+}
+
+static void test_an_account_that_is_full(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, 1);
+    s.ops.insert = greedy_insert;
+    s.options.memory_limit = 48 << 20;
+    expect(&s, "out-of-memory", (const char *const[]){ "insert load", "a gigabyte", NULL }, 2);
+}
+
+static void test_an_interruption(void **state)
+{
+    struct stage s;
+    json_t *cells = NULL;
+
+    (void)state;
+    stage_begin(&s, 1);
+    s.ops.search = hang_search;
+    s.interrupted = 1;
+    assert_code(stage_run(&s, &cells), ERR_INTERRUPTED, &s.err);
+    assert_null(cells);
+    stage_end(&s);
+}
+
+static void test_a_method_that_cannot_run(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, 1);
+    s.cell.unsupported = "plain takes no codes";
+    expect(&s, "unsupported", (const char *const[]){ "takes no codes", NULL }, 0);
+}
+
+/* A child must be able to use OpenBLAS after its parent computed ground truth with its threads. */
+static int blas_train(struct index *index, struct vectors v)
+{
+    enum { N = 512 };
+    float *a = calloc(N * N, sizeof *a), *b = calloc(N * N, sizeof *b);
+
+    (void)index;
+    (void)v;
+    a[0] = 3;
+    for (int i = 0; i < 20; i++)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, a, N, 0, b, N);
+    const int rc = b[0] == 9 ? OK : fail(index->env.error, ERR_INVARIANT, "wrong product");
+    free(a);
+    free(b);
+    return rc;
+}
+
+static void test_openblas_after_a_fork(void **state)
+{
+    struct stage s;
+    float a[64 * 64] = { 0 }, b[64 * 64];
+
+    (void)state;
+#ifdef __SANITIZE_THREAD__
+    print_message("the thread sanitizer allows no thread after a fork of several: skipped\n");
+    skip();
+#endif
+    openblas_set_num_threads(2);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, 64, 64, 64, 1, a, 64, a, 64, 0, b, 64);
+    stage_begin(&s, 2);
+    s.ops.train = blas_train;
+    s.options.timeout_s = 20;
+    expect(&s, "ok", (const char *const[]){ NULL }, 4);
+}
+
+/* With a single query nothing is left to calibrate on. The search still has one step, and the cell
+   is not taken for a forged one. */
+static void test_calibrated_by_one_query(void **state)
+{
+    struct rng r = rng_at(test_seed(), 8);
+    struct workload w;
+    struct stage s;
+    json_t *cells = NULL;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 1, 12);
+    workload_insert(&w, 0, 300, 0, 0, "load");
+    workload_search(&w, 10, 1, "one");
+    workload_search(&w, 10, 1, "again");
+    stage_begin_with(&s, 1, workload_finish(&w));
+    s.method.calibrate_recall = .9;
+    assert_ok(stage_run(&s, &cells), &s.err);
+    const json_t *cell = json_array_get(cells, 0);
+    assert_int_equal(json_array_size(cells), 1);
+    assert_string_equal(text_at(cell, "error"), "");
+    assert_string_equal(text_at(cell, "status"), "ok");
+    assert_int_equal(json_array_size(json_object_get(cell, "steps")), 4);
+    json_decref(cells);
+    stage_end(&s);
+}
+
+/* The harness reads the state of processes and files between operations. That time
+   must not be charged to the method: a method that does almost nothing gets no
+   warning after many operations. */
+static void test_many_operations(void **state)
+{
+    enum { OPERATIONS = 400 };
+    struct rng r = rng_at(test_seed(), 9);
+    struct workload w;
+    struct stage s;
+    json_t *cells = NULL;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, OPERATIONS, 20, 12);
+    for (size_t i = 0; i < OPERATIONS; i++)
+        workload_insert(&w, i, 1, 0, 0, "load");
+    workload_search(&w, 10, 1, "q");
+    stage_begin_with(&s, 1, workload_finish(&w));
+    assert_ok(stage_run(&s, &cells), &s.err);
+    const json_t *warnings = json_object_get(json_array_get(cells, 0), "warnings");
+    if (json_array_size(warnings) > 0)
+        fail_msg("%s", json_string_value(json_array_get(warnings, 0)));
+    json_decref(cells);
+    stage_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_cell_that_ends_well),
+        cmocka_unit_test(test_a_crash),
+        cmocka_unit_test(test_a_silent_exit),
+        cmocka_unit_test(test_a_hang),
+        cmocka_unit_test(test_a_leak),
+        cmocka_unit_test(test_an_account_that_is_full),
+        cmocka_unit_test(test_an_interruption),
+        cmocka_unit_test(test_a_method_that_cannot_run),
+        cmocka_unit_test(test_openblas_after_a_fork),
+        cmocka_unit_test(test_calibrated_by_one_query),
+        cmocka_unit_test(test_many_operations),
+    };
+    return test_run("cell", tests);
+}

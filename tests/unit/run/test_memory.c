@@ -1,0 +1,92 @@
+/* test_memory.c - memory use of a process and size of a folder; prefaulted memory is released. */
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "src/run/measure/folder.h"
+#include "src/run/measure/memory.h"
+#include "tests/support/testing.h"
+
+static void test_resident_memory_follows_what_is_touched(void **state)
+{
+    (void)state;
+    const size_t bytes = 64 << 20;
+    struct resident before, during;
+    assert_true(memory_resident_read(0, &before));
+    char *pages = malloc(bytes);
+    assert_non_null(pages);
+    memset(pages, 1, bytes);
+    assert_true(memory_resident_read(0, &during));
+    assert_true(during.anonymous >= before.anonymous + bytes);
+    assert_true(pages[bytes / 2] == 1);
+    free(pages);
+    assert_false(memory_resident_read(1L << 30, &during));
+}
+
+static void test_prefaulting_is_not_charged_to_this_process(void **state)
+{
+    (void)state;
+    struct resident before, after;
+    memory_reset_peak();
+    assert_true(memory_resident_read(0, &before));
+    memory_prefault((size_t)128 << 20);
+    assert_true(memory_resident_read(0, &after));
+    assert_true(after.anonymous < before.anonymous + (16 << 20));
+    assert_true(after.peak < before.peak + (16 << 20));
+}
+
+static void test_folders_are_summed_and_removed(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/driftline-memory-XXXXXX", path[64];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/inner", dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/inner/file", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs("12345", f);
+    fclose(f);
+    assert_int_equal(folder_bytes(dir), 5);
+    assert_true(folder_cached(dir) == 1);
+    folder_uncache(dir);
+    assert_true(folder_cached(dir) <= 1); /* 1 if the folder is on a memory file system */
+    folder_remove(dir);
+    assert_true(isnan(folder_cached(dir)));
+    assert_int_equal(access(dir, F_OK), -1);
+}
+
+/* Mapped files are dropped from the cache too, and data written through a mapping are kept. */
+static void test_mapped_files_are_forgotten(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 * 4096 };
+    char dir[PATH_MAX], path[PATH_MAX + 8];
+
+    test_dir_make(dir);
+    snprintf(path, sizeof path, "%s/file", dir);
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_true(fd >= 0 && ftruncate(fd, BYTES) == 0);
+    unsigned char *at = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(at != MAP_FAILED);
+    memset(at, 7, BYTES);
+    assert_true(folder_cached(dir) == 1);
+    folder_uncache(dir);
+    /* 1 if the folder is on a memory file system. */
+    assert_true(folder_cached(dir) < .05 || folder_cached(dir) == 1);
+    for (size_t i = 0; i < BYTES; i++)
+        assert_int_equal(at[i], 7);
+    assert_int_equal(munmap(at, BYTES), 0);
+    (void)close(fd);
+    test_dir_remove(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resident_memory_follows_what_is_touched),
+        cmocka_unit_test(test_prefaulting_is_not_charged_to_this_process),
+        cmocka_unit_test(test_folders_are_summed_and_removed),
+        cmocka_unit_test(test_mapped_files_are_forgotten),
+    };
+    return test_run("memory", tests);
+}

@@ -1,0 +1,289 @@
+/* test_replay_changes.c - inserts and deletes in a replay, and the policies for
+   methods without an operation. */
+#include "tests/unit/run/stage.h"
+
+static int search_unfiltered(struct index *index, const struct search_request *q,
+                             struct search_result *out)
+{
+    if (q->filter)
+        return fail(index->env.error, ERR_UNSUPPORTED, "plain: takes no filter");
+    return reference_search(index, q, out);
+}
+
+/* Answers each query with its first neighbour, repeated k times. */
+static int search_repeating(struct index *index, const struct search_request *q,
+                            struct search_result *out)
+{
+    const int rc = reference_search(index, q, out);
+
+    for (size_t i = 0; i < q->queries.n * q->k; i++)
+        out->ids[i] = out->ids[i / q->k * q->k];
+    return rc;
+}
+
+static void test_policies_make_up_for_deletes(void **state)
+{
+    const struct {
+        enum deletes_policy policy;
+        bool filters;
+    } cases[] = { { DELETES_FILTER, true }, { DELETES_FILTER, false }, { DELETES_REBUILD, false } };
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct rng r = rng_at(test_seed(), 9);
+        struct workload w;
+        struct stage s;
+
+        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 300, 30, 12);
+        workload_insert(&w, 0, 200, 0, 0, NULL);
+        workload_delete(&w, 60, 0);
+        workload_search(&w, 10, 1, NULL);
+        workload_insert(&w, 200, 100, 0, 0, NULL);
+        struct op_list *list = workload_finish(&w);
+        stage_begin(&s, list);
+        s.ops.remove = NULL;
+        s.ops.search = cases[i].filters ? reference_search : search_unfiltered;
+        s.method.deletes = cases[i].policy;
+        const int rc = stage_run(&s);
+        assert_ok(rc, &s.err);
+        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+        assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+        if (cases[i].policy == DELETES_REBUILD)
+            assert_true(number_at(step_at(&s, 1), "stats", "rebuilt_rows") == 140);
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+/* The method is given a larger k and no filter, even if it supports filters. Live rows that deleted
+   ones displaced are missing. */
+static void test_overfetch(void **state)
+{
+    const size_t times[] = { 0, 2, 3, 12 };
+    double recall[4];
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct rng r = rng_at(test_seed(), 9);
+        struct workload w;
+        struct stage s;
+
+        workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 200, 30, 12);
+        workload_insert(&w, 0, 200, 0, 0, NULL);
+        workload_search(&w, 10, 1, NULL);
+        workload_delete(&w, 120, 0);
+        workload_search(&w, 10, 1, NULL);
+        struct op_list *list = workload_finish(&w);
+        stage_begin(&s, list);
+        s.method.deletes = DELETES_FILTER;
+        s.method.overfetch = times[i];
+        assert_ok(stage_run(&s), &s.err);
+        assert_true(number_at(step_at(&s, 1), "recall", "mean") == 1); /* nothing is deleted yet */
+        assert_true(number_at(step_at(&s, 3), "wrong_ids", NULL) == 0);
+        recall[i] = number_at(step_at(&s, 3), "recall", "mean");
+        stage_end(&s);
+        op_list_free(list);
+    }
+    assert_true(recall[0] == 1);                      /* a filter */
+    assert_true(recall[1] > 0.5 && recall[1] < 0.95); /* 20 answers, two in five of them live */
+    assert_true(recall[2] > recall[1]);
+    assert_true(recall[3] > 0.99);
+}
+
+/* Rows that are inserted again get their old ids under every policy; under cosine every
+   row has unit length. */
+static void test_rows_that_come_back(void **state)
+{
+    (void)state;
+    for (enum deletes_policy policy = DELETES_NATIVE; policy <= DELETES_REBUILD; policy++) {
+        struct rng r = rng_at(test_seed(), 13);
+        struct workload w;
+        struct stage s;
+        uint64_t ids[20];
+
+        for (size_t i = 0; i < 20; i++)
+            ids[i] = i;
+        const struct id_selector choice = { .ids = ids, .n_ids = 20 };
+        workload_begin(&w, &r, ELEMENT_F32, METRIC_COS, 100, 10, 12);
+        workload_insert(&w, 0, 100, 0, 0, NULL);
+        assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &choice, &w.err), &w.err);
+        workload_search(&w, 10, 1, NULL);
+        workload_insert(&w, 0, 20, 0, 0, NULL);
+        workload_search(&w, 10, 1, NULL);
+        struct op_list *list = workload_finish(&w);
+        stage_begin(&s, list);
+        s.method.deletes = policy;
+        assert_ok(stage_run(&s), &s.err);
+        assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+        assert_true(number_at(step_at(&s, 4), "recall", "mean") == 1);
+        assert_true(number_at(step_at(&s, 3), "count", NULL) ==
+                    (policy == DELETES_FILTER ? 0 : 20));
+        stage_end(&s);
+        op_list_free(list);
+    }
+}
+
+static uint64_t seen_singles[100];
+static size_t n_seen_singles;
+
+static int noting_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    if (v.n == 1)
+        seen_singles[n_seen_singles++] = ids[0];
+    return reference_insert(index, v, ids, done);
+}
+
+static void test_singles_are_evenly_spaced(void **state)
+{
+    struct rng r = rng_at(test_seed(), 14);
+    struct workload w;
+    struct stage s;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 103, 10, 4);
+    workload_insert(&w, 0, 103, 0, 10, NULL);
+    workload_search(&w, 10, 1, NULL);
+    struct op_list *list = workload_finish(&w);
+    stage_begin(&s, list);
+    s.ops.insert = noting_insert;
+    n_seen_singles = 0;
+    assert_ok(stage_run(&s), &s.err);
+    assert_int_equal(n_seen_singles, 10);
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(seen_singles[i], i * 103 / 10);
+    assert_true(number_at(step_at(&s, 1), "recall", "mean") == 1);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static void test_a_rebuild_at_a_tag(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.method.rebuild = (char *)(uintptr_t) "more";
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(number_at(step_at(&s, 5), "stats", "rebuilt_rows") == 350);
+    assert_true(number_at(step_at(&s, 5), "seconds", NULL) > 0);
+    assert_true(number_at(step_at(&s, 11), "recall", "mean") == 1);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static void test_repeated_answers_do_not_count(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.search = search_repeating;
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(fabs(number_at(step_at(&s, 2), "recall", "mean") - .1) < 1e-9);
+    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 30 * 9);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+/* A method that has removal but whose index refuses it is treated as one without removal. */
+static void test_a_refused_removal_is_recorded(void **state)
+{
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.remove = refusing_remove;
+    assert_ok(stage_run(&s), &s.err);
+    for (size_t i = 0; i < 14; i++) {
+        const bool refused = i == 3 || i == 8;
+        assert_string_equal(text_at(step_at(&s, i), "status"), refused ? "unsupported" : "ok");
+        if (refused)
+            assert_non_null(strstr(text_at(step_at(&s, i), "note"), "not from such lists"));
+    }
+    assert_true(json_is_null(json_object_get(step_at(&s, 3), "seconds")));
+    assert_true(number_at(step_at(&s, 4), "wrong_ids", NULL) > 0);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static size_t seen_calls[100];
+static size_t n_seen_calls;
+
+static int noting_calls(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    seen_calls[n_seen_calls++] = v.n;
+    return reference_insert(index, v, ids, done);
+}
+
+static void workload_stream(struct workload *w, size_t first, const uint64_t *chunks,
+                            size_t n_chunks, size_t batch)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_chunks; i++)
+        n += chunks[i];
+    struct view *v = workload_rows(w, first, n);
+    const struct op_options note = { .batch = batch, .chunks = chunks, .n_chunks = n_chunks };
+    assert_ok(record_insert(w->recorder, &note, v, &w->err), &w->err);
+    view_drop(v);
+}
+
+/* Each view of a stream is a call, whose latency is kept; without the rows that the index has. */
+static void test_streams(void **state)
+{
+    static const uint64_t chunks[] = { 30, 1, 20, 9 };
+    static const size_t expected[] = { 40,
+                                       /* the index has 40 of 60: */ 11,
+                                       9,
+                                       /* all are new: */ 30,
+                                       1,
+                                       20,
+                                       9,
+                                       /* in batches: */ 25,
+                                       25,
+                                       10 };
+    struct rng r = rng_at(test_seed(), 15);
+    struct workload w;
+    struct stage s;
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 200, 10, 12);
+    workload_insert(&w, 0, 40, 0, 0, NULL);
+    workload_delete(&w, 40, 0);
+    workload_stream(&w, 0, chunks, 4, 0);
+    workload_stream(&w, 60, chunks, 4, 0);
+    workload_stream(&w, 120, chunks, 4, 25);
+    workload_search(&w, 10, 1, NULL);
+    struct op_list *list = workload_finish(&w);
+    stage_begin(&s, list);
+    s.ops.insert = noting_calls;
+    s.ops.remove = NULL;
+    n_seen_calls = 0;
+    assert_ok(stage_run(&s), &s.err);
+    assert_int_equal(n_seen_calls, sizeof expected / sizeof *expected);
+    for (size_t i = 0; i < n_seen_calls; i++)
+        assert_int_equal(seen_calls[i], expected[i]);
+    assert_true(number_at(step_at(&s, 2), "count", NULL) == 20);
+    assert_true(number_at(step_at(&s, 3), "stats", "calls") == 4);
+    assert_true(number_at(step_at(&s, 3), "latency_ns", "max") > 0);
+    assert_true(number_at(step_at(&s, 4), "latency_ns", "max") > 0);
+    assert_true(number_at(step_at(&s, 5), "recall", "mean") == 1);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_policies_make_up_for_deletes),
+        cmocka_unit_test(test_overfetch),
+        cmocka_unit_test(test_rows_that_come_back),
+        cmocka_unit_test(test_singles_are_evenly_spaced),
+        cmocka_unit_test(test_a_rebuild_at_a_tag),
+        cmocka_unit_test(test_repeated_answers_do_not_count),
+        cmocka_unit_test(test_a_refused_removal_is_recorded),
+        cmocka_unit_test(test_streams),
+    };
+    return test_run("replay_changes", tests);
+}

@@ -1,0 +1,182 @@
+/* test_replay_concurrent.c - readers and writers at the same time. */
+#include <pthread.h>
+
+#include "tests/unit/run/stage.h"
+
+/* Allows updates during searches by a lock around each call. */
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+static int locked_search(struct index *index, const struct search_request *q,
+                         struct search_result *out)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    const int rc = reference_search(index, q, out);
+    pthread_mutex_unlock(&one_at_a_time);
+    return rc;
+}
+
+static int locked_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    const int rc = reference_insert(index, v, ids, done);
+    pthread_mutex_unlock(&one_at_a_time);
+    return rc;
+}
+
+static int locked_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    pthread_mutex_lock(&one_at_a_time);
+    const int rc = reference_remove(index, ids, n, done);
+    pthread_mutex_unlock(&one_at_a_time);
+    return rc;
+}
+
+static void test_a_concurrent_step(void **state)
+{
+    struct rng r = rng_at(test_seed(), 11);
+    struct workload w;
+    struct stage s;
+
+    (void)state;
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_insert(&w, 0, 300, 0, 0, NULL);
+    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    const struct concurrent_request paced = {
+        .queries = queries, .readers = 2, .k = 5, .seconds = .1, .rate = 200
+    };
+    assert_ok(record_concurrent(w.recorder, &(struct op_options){ .tag = "paced" }, &paced, &w.err),
+              &w.err);
+    struct view *writes = workload_rows(&w, 300, 100);
+    const struct concurrent_request both = {
+        .queries = queries, .writes = writes, .readers = 1, .writers = 1, .k = 5
+    };
+    assert_ok(record_concurrent(w.recorder, &(struct op_options){ .tag = "both" }, &both, &w.err),
+              &w.err);
+    view_drop(queries);
+    view_drop(writes);
+    struct op_list *list = workload_finish(&w);
+    stage_begin(&s, list);
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1);
+    assert_string_equal(text_at(step, "status"), "ok");
+    const double reads = number_at(step, "stats", "reads");
+    /* 2 readers x 200 per second x .1 s, and one at the start of each */
+    assert_true(reads > 10 && reads <= 44);
+    assert_true(number_at(step, "recall", "mean") == 1);
+    /* The method does not support updates during searches: the step is unsupported, but
+       its rows are inserted. */
+    assert_string_equal(text_at(step_at(&s, 2), "status"), "unsupported");
+    assert_true(number_at(step_at(&s, 3), "memory", "index_bytes") == 400 * (12 * 4 + 8));
+    stage_end(&s);
+    op_list_free(list);
+}
+
+static struct op_list *replacing_list(size_t readers)
+{
+    struct rng r = rng_at(test_seed(), 13);
+    struct workload w;
+
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 400, 20, 12);
+    workload_insert(&w, 0, 300, 0, 0, NULL);
+    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 20);
+    struct view *writes = workload_rows(&w, 300, 100);
+    const struct id_selector oldest = { .oldest = 100 };
+    const struct concurrent_request request = { .queries = queries,
+                                                .writes = writes,
+                                                .removes = &oldest,
+                                                .readers = readers,
+                                                .writers = 2,
+                                                .k = 5 };
+    assert_ok(
+        record_concurrent(w.recorder, &(struct op_options){ .tag = "churn" }, &request, &w.err),
+        &w.err);
+    view_drop(queries);
+    view_drop(writes);
+    workload_search(&w, 10, 1, "after");
+    return workload_finish(&w);
+}
+
+static void test_writers_replace(void **state)
+{
+    struct op_list *list = replacing_list(1);
+    struct stage s;
+
+    (void)state;
+    stage_begin(&s, list);
+    s.ops.flags |= INDEX_CONCURRENT_UPDATE;
+    s.ops.search = locked_search;
+    s.ops.insert = locked_insert;
+    s.ops.remove = locked_remove;
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1), *stats = json_object_get(step, "stats");
+    assert_string_equal(text_at(step, "status"), "ok");
+    assert_true(number_at(step, "stats", "writes_in_time") == 100);
+    assert_true(number_at(step, "stats", "writes_per_second") > 0);
+    assert_true(number_at(step, "live", NULL) == 300);
+    assert_true(number_at(stats, "insert_latency_ns", "p50") > 0);
+    assert_true(number_at(stats, "insert_latency_ns", "p50") <=
+                number_at(stats, "write_latency_ns", "max"));
+    assert_true(number_at(step, "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+    assert_true(number_at(step_at(&s, 2), "distances", NULL) == 300);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+/* Rows that are not replaced within the time are replaced after it. */
+static void test_replacing_is_finished(void **state)
+{
+    struct op_list *list = replacing_list(0);
+    struct stage s;
+
+    (void)state;
+    list->ops[1].seconds = .01;
+    list->ops[1].rate = 500; /* about 5 of 50 rows per writer */
+    stage_begin(&s, list);
+    assert_ok(stage_run(&s), &s.err);
+    const json_t *step = step_at(&s, 1);
+    assert_string_equal(text_at(step, "status"), "ok");
+    assert_true(number_at(step, "stats", "writes_after") > 0);
+    assert_true(number_at(step_at(&s, 2), "recall", "mean") == 1);
+    assert_true(number_at(step_at(&s, 2), "wrong_ids", NULL) == 0);
+    stage_end(&s);
+    op_list_free(list);
+}
+
+/* Without a removal operation the new rows are inserted all the same, and deleted rows count as
+   wrong. A rebuild, by policy or at a named step, corrects the live set. */
+static void test_replacing_without_removal(void **state)
+{
+    struct op_list *list = replacing_list(0);
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        struct stage s;
+
+        stage_begin(&s, list);
+        s.method.rebuild = i == 4 ? (char *)(uintptr_t) "churn" : NULL;
+        s.ops.remove = i == 0 ? NULL : i == 1 ? refusing_remove : reference_remove;
+        s.method.deletes = i == 2 ? DELETES_REBUILD : i == 3 ? DELETES_FILTER : s.method.deletes;
+        assert_ok(stage_run(&s), &s.err);
+        assert_string_equal(text_at(step_at(&s, 1), "status"), i == 4 ? "ok" : "unsupported");
+        if (i == 2 || i == 4)
+            assert_true(number_at(step_at(&s, 1), "stats", "rebuilt_rows") == 300);
+        assert_true(number_at(step_at(&s, 2), "distances", NULL) == (i == 2 || i == 4 ? 300 : 400));
+        const double wrong = number_at(step_at(&s, 2), "wrong_ids", NULL);
+        assert_true(i < 2 ? wrong > 0 : wrong == 0);
+        stage_end(&s);
+    }
+    op_list_free(list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_concurrent_step),
+        cmocka_unit_test(test_writers_replace),
+        cmocka_unit_test(test_replacing_is_finished),
+        cmocka_unit_test(test_replacing_without_removal),
+    };
+    return test_run("replay_concurrent", tests);
+}

@@ -1,0 +1,131 @@
+/* test_rounds.c - when paired rounds end, the verdict that they give, and that their interval keeps
+ * its level although it is checked after each round. */
+#include <math.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/run/rounds.h"
+#include "tests/support/noise.h"
+#include "tests/support/testing.h"
+
+enum { SEED = 20261122, TRIALS = 600 };
+
+/* Runs rounds with this noise until they end; a takes 100 ns, b `ratio` times as long. */
+static void run(struct rounds *r, enum noise_kind kind, uint64_t stream, double deviation,
+                double ratio)
+{
+    struct noise noise = noise_new(kind, SEED, stream);
+    rounds_init(r, 0.03, 1e9);
+    do
+        rounds_add(r, 100, 100 * ratio * exp(deviation * noise_next(&noise)));
+    while (rounds_go_on(r, (double)r->n));
+}
+
+static void intervals_hold_although_looked_at(void **state)
+{
+    static const double deviations[] = { 0.003, 0.01, 0.03, 0.08 };
+    static struct rounds r;
+    (void)state;
+    for (enum noise_kind kind = 0; kind < NOISE_KINDS; kind++)
+        for (size_t d = 0; d < sizeof deviations / sizeof *deviations; d++) {
+            int held = 0;
+            for (int trial = 0; trial < TRIALS; trial++) {
+                run(&r, kind, (uint64_t)trial, deviations[d], 1.1);
+                held += r.low <= 1.1 && r.high >= 1.1;
+            }
+            if (held < 0.94 * TRIALS)
+                print_message("%s, deviation %g, seed %d: %d of %d\n", noise_name(kind),
+                              deviations[d], SEED, held, TRIALS);
+            assert_true(held >= 0.94 * TRIALS);
+        }
+}
+
+static void quiet_rounds_end_early_and_noisy_ones_late(void **state)
+{
+    static struct rounds r;
+    (void)state;
+    run(&r, NOISE_NORMAL, 1, 0.005, 1);
+    assert_int_equal(r.n, 16);
+    run(&r, NOISE_NORMAL, 1, 0.1, 1);
+    assert_true(r.n >= 128 && r.n < ROUNDS_MAX);
+    run(&r, NOISE_NORMAL, 1, 3, 1);
+    assert_int_equal(r.n, ROUNDS_MAX);
+}
+
+static json_t *json_of(const double *b_ns, size_t n, double until, double budget_s, double each_s,
+                       struct rounds *r)
+{
+    rounds_init(r, until, budget_s);
+    for (size_t i = 0; i < n; i++) {
+        rounds_add(r, 100, b_ns[i % 4]);
+        if (!rounds_go_on(r, each_s * (double)(i + 1)))
+            break;
+    }
+    return rounds_json(r);
+}
+
+static void expect_verdict(json_t *json, const char *start)
+{
+    const char *verdict = field_text(json, "verdict", "");
+    if (strncmp(verdict, start, strlen(start)) != 0)
+        print_message("verdict: %s\n", verdict);
+    assert_int_equal(strncmp(verdict, start, strlen(start)), 0);
+    json_decref(json);
+}
+
+static void verdicts_say_what_was_seen(void **state)
+{
+    static struct rounds r;
+    static const double slower[] = { 110, 111, 109, 110 }, faster[] = { 90, 91, 89, 90 },
+                        same[] = { 100, 101, 99, 100 }, wild[] = { 50, 220, 90, 100 };
+    (void)state;
+    expect_verdict(json_of(slower, 16, 0.03, 60, 0.1, &r), "a is faster");
+    assert_true(r.low > 1.08 && r.high < 1.12);
+    expect_verdict(json_of(faster, 16, 0.03, 60, 0.1, &r), "b is faster");
+    expect_verdict(json_of(same, 16, 0.03, 60, 0.1, &r), "no difference above ");
+    expect_verdict(json_of(wild, 40, 0.001, 3, 0.1, &r), "not narrow enough: +-");
+    expect_verdict(json_of(same, 3, 0.03, 60, 0.1, &r), "not narrow enough: 3 rounds");
+}
+
+static void a_spent_budget_ends_after_the_least_rounds(void **state)
+{
+    static struct rounds r;
+    static const double same[] = { 100, 101, 99, 100 };
+    (void)state;
+    json_t *json = json_of(same, 100, 1e-6, 1, 5, &r);
+    assert_int_equal(field_integer(json, "rounds", 0), ROUNDS_MIN);
+    assert_true(field_number(json, "seconds") == 5 * ROUNDS_MIN);
+    assert_true(field_number(json, "low") < 1 && field_number(json, "high") > 1);
+    json_decref(json);
+    json = json_of(same, 100, 1e-6, 20.5, 1, &r);
+    assert_int_equal(field_integer(json, "rounds", 0), 21);
+    json_decref(json);
+}
+
+static void rounds_without_a_time_do_not_count(void **state)
+{
+    static struct rounds r;
+    (void)state;
+    rounds_init(&r, 0.03, 1);
+    rounds_add(&r, 0, 1);
+    rounds_add(&r, 1, -1);
+    rounds_add(&r, NAN, 1);
+    rounds_add(&r, 1, INFINITY);
+    assert_int_equal(r.n, 0);
+    json_t *json = rounds_json(&r);
+    assert_true(json_is_null(json_object_get(json, "ratio")));
+    assert_true(json_is_null(json_object_get(json, "low")));
+    json_decref(json);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(intervals_hold_although_looked_at),
+        cmocka_unit_test(quiet_rounds_end_early_and_noisy_ones_late),
+        cmocka_unit_test(verdicts_say_what_was_seen),
+        cmocka_unit_test(a_spent_budget_ends_after_the_least_rounds),
+        cmocka_unit_test(rounds_without_a_time_do_not_count),
+    };
+    return test_run("rounds", tests);
+}

@@ -1,0 +1,223 @@
+/* test_scann.c - ScaNN beyond the contract tests: what score-aware codes and spilling gain at equal
+ * cost, the second list, and rows that come and go across trainings. */
+#include "algorithms/scann/scann.h"
+#include "tests/support/baselines.h"
+
+enum { K = 10, ROWS = 6000, QUERIES = 150, DIM = 48 };
+
+struct outcome {
+    double recall, scanned; /* a query */
+};
+
+/* Queries are rows that are not stored: ROWS .. ROWS + QUERIES - 1. No id is answered twice. */
+static struct outcome ask(struct baseline_test *t, const char *knobs)
+{
+    struct outcome o = { 0 };
+    for (size_t q = ROWS; q < ROWS + QUERIES; q++) {
+        uint64_t ids[K];
+        float distances[K];
+        size_t n;
+        double *truth = baseline_truth(t, baseline_row(t, q), NULL, &n);
+        o.scanned +=
+            baseline_search(t, baseline_row(t, q), 1, K, knobs, NULL, ids, distances).scanned /
+            QUERIES;
+        for (size_t i = 0; i < K; i++) {
+            o.recall += (double)(ids[i] != ID_NONE && (double)distances[i] <= truth[K - 1] + 1e-6) /
+                        (K * QUERIES);
+            for (size_t j = 0; j < i; j++)
+                assert_true(ids[i] == ID_NONE || ids[i] != ids[j]);
+        }
+        free(truth);
+    }
+    return o;
+}
+
+/* ROWS rows of unit length are stored: in clusters, or with a decaying spectrum. */
+static void begin(struct baseline_test *t, bool clustered, const char *params)
+{
+    baseline_begin(t, &scann_ops, params, ELEMENT_F32, METRIC_IP, DIM, ROWS + QUERIES);
+    struct rng r = rng_at(test_seed(), 3);
+    test_fill_f32(&r, t->f32, t->n, DIM, clustered ? 60 : 0, clustered ? 0.6 : 1);
+    for (size_t i = 0; !clustered && i < t->n * DIM; i++)
+        t->f32[i] /= sqrtf((float)(1 + i % DIM));
+    test_normalise_f32(t->f32, t->n, DIM);
+    baseline_insert(t, 0, ROWS);
+}
+
+/* Codes of equal size, all of them scanned, and no exact distance to spare. */
+static void test_aware_codes(void **state)
+{
+    (void)state;
+    static const char *const params[] = { "clusters=40;pq_groups=24;threshold=0",
+                                          "clusters=40;pq_groups=24;threshold=0.2" };
+    struct outcome o[2];
+    uint64_t bytes[2];
+    for (size_t i = 0; i < 2; i++) {
+        struct baseline_test t;
+        struct memory_use use;
+        begin(&t, true, params[i]);
+        o[i] = ask(&t, "nprobe=40;rerank=10");
+        assert_ok(scann_ops.memory(t.index, &use), &t.bench.error);
+        bytes[i] = use.codes;
+        baseline_end(&t);
+    }
+    assert_int_equal(bytes[0], bytes[1]);
+    if (!(o[1].recall > o[0].recall + .04))
+        fail_msg("recall %g, of plain codes %g", o[1].recall, o[0].recall);
+}
+
+/* A second copy finds more in as many lists. (It does not find more among as many scanned rows:
+   docs/methods/scann.md.) */
+static void test_spilling(void **state)
+{
+    (void)state;
+    static const char *const params[] = { "clusters=80", "clusters=80;spill=soar" };
+    struct outcome o[2];
+    for (size_t i = 0; i < 2; i++) {
+        struct baseline_test t;
+        begin(&t, false, params[i]);
+        assert_true(test_stat(t.index, "stored_copies") == (double)((1 + i) * ROWS));
+        o[i] = ask(&t, "nprobe=3;rerank=400");
+        baseline_end(&t);
+    }
+    if (!(o[1].recall > o[0].recall + .1))
+        fail_msg("recall %g, without second copies %g", o[1].recall, o[0].recall);
+}
+
+/* The mean of |cos(r, r')|, and that each second list has the least loss, by another formula. */
+static double parallel(const struct baseline_test *t, const float *centroids, size_t lists,
+                       double lambda)
+{
+    uint32_t of[2 * 500];
+    double sum = 0;
+    assert_ok(scann_assign(&t->bench.env, centroids, lists, true, (float)lambda, t->f32, 500, of),
+              &t->bench.error);
+    for (size_t i = 0; i < 500; i++) {
+        const float *x = t->f32 + i * DIM, *c = centroids + of[2 * i] * DIM;
+        double chosen = 0, least = INFINITY, cosine = 0;
+        assert_int_not_equal(of[2 * i], of[2 * i + 1]);
+        for (size_t l = 0; l < lists; l++) {
+            double rr = 0, ss = 0, rs = 0;
+            for (size_t d = 0; d < DIM; d++) {
+                const double r = (double)x[d] - (double)c[d];
+                const double s = (double)x[d] - (double)centroids[l * DIM + d];
+                rr += r * r;
+                ss += s * s;
+                rs += r * s;
+            }
+            const double loss = ss + lambda * rs * rs / rr;
+            least = l != of[2 * i] && loss < least ? loss : least;
+            chosen = l == of[2 * i + 1] ? loss : chosen;
+            cosine = l == of[2 * i + 1] ? fabs(rs) / sqrt(rr * ss) : cosine;
+        }
+        assert_true(chosen <= least * (1 + 1e-4));
+        sum += cosine / 500;
+    }
+    return sum;
+}
+
+static void test_second_list(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    begin(&t, false, "clusters=80");
+    const struct scann_lists *lists = &((struct scann *)t.index)->lists;
+    const double nearest = parallel(&t, lists->centroids, lists->n, 0);
+    const double soar = parallel(&t, lists->centroids, lists->n, 1);
+    const double strong = parallel(&t, lists->centroids, lists->n, 10);
+    if (!(soar < .97 * nearest && strong < soar))
+        fail_msg("|cos| of residuals: %g, by SOAR %g, with lambda 10 %g", nearest, soar, strong);
+    baseline_end(&t);
+}
+
+/* Rows come one by one and in batches, and go, while the index trains itself at 256 rows, and at
+   four times as many; check() runs after each call. */
+static void test_mutations(void **state)
+{
+    (void)state;
+    static const enum metric metrics[] = { METRIC_L2SQ, METRIC_IP, METRIC_COS };
+    for (size_t m = 0; m < 3; m++) {
+        struct baseline_test t;
+        baseline_begin(&t, &scann_ops, "spill=soar", ELEMENT_F32, metrics[m], 20, 1500);
+        for (size_t i = 0; i < 40; i++)
+            baseline_insert(&t, i, i + 1);
+        baseline_expect_exact(&t, "", NULL); /* not trained: every row is compared */
+        assert_true(test_stat(t.index, "trainings") == 0);
+        baseline_insert(&t, 40, 255);
+        assert_true(test_stat(t.index, "clusters") == 0);
+        baseline_insert(&t, 255, 256);
+        assert_true(test_stat(t.index, "trainings") == 1);
+        assert_true(test_stat(t.index, "clusters") == 32);
+        for (size_t i = 256; i < 300; i++)
+            baseline_insert(&t, i, i + 1);
+        for (size_t i = 0; i < 120; i++)
+            baseline_remove(&t, 2 * i, 2 * i + 1);
+        baseline_expect_exact(&t, "nprobe=4194304;rerank=10000", NULL);
+        baseline_insert(&t, 300, 1450);
+        assert_true(test_stat(t.index, "trainings") == 2);
+        assert_true(test_stat(t.index, "stored_copies") == 2 * (1450 - 120));
+        baseline_expect_exact(&t, "nprobe=4194304;rerank=10000", NULL);
+        assert_true(baseline_recall(&t, "") > .8);
+        baseline_remove(&t, 300, 1450);
+        baseline_expect_exact(&t, "nprobe=4194304;rerank=10000", NULL);
+        baseline_insert(&t, 300, 420);
+        const struct id_filter some = baseline_filter(&t, 5);
+        baseline_expect_exact(&t, "nprobe=4194304;rerank=10000", &some);
+        baseline_end(&t);
+    }
+}
+
+/* After train() insertions never train. */
+static void test_trained_once(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    baseline_begin(&t, &scann_ops, "clusters=7", ELEMENT_F32, METRIC_COS, 16, 2000);
+    assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, 300)), &t.bench.error);
+    baseline_insert(&t, 0, 2000);
+    assert_true(test_stat(t.index, "trainings") == 1 && test_stat(t.index, "clusters") == 7);
+    assert_ok(scann_ops.train(t.index, baseline_rows(&t, 0, 2000)), &t.bench.error);
+    assert_ok(scann_ops.check(t.index, NULL), &t.bench.error);
+    assert_true(test_stat(t.index, "trainings") == 2);
+    baseline_end(&t);
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    static const struct {
+        enum metric metric;
+        const char *params;
+        double eta;
+        bool spills;
+    } cases[] = { { METRIC_L2SQ, "threshold=0", 1, false },
+                  { METRIC_IP, "", 47 * .04 / .96, false },
+                  { METRIC_COS, "spill=soar", 47 * .04 / .96, true },
+                  { METRIC_L2SQ, "spill=soar;threshold=.5", 47 * .25 / .75, true } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct baseline_test t;
+        baseline_begin(&t, &scann_ops, cases[i].params, ELEMENT_F32, cases[i].metric, 48, 8);
+        const struct scann *s = (const struct scann *)t.index;
+        assert_true(fabs(scann_eta(s) - cases[i].eta) < 1e-9);
+        assert_int_equal(scann_spills(s), cases[i].spills);
+        baseline_end(&t);
+    }
+    struct test_bench b;
+    struct scann_params params;
+    struct index *index = NULL;
+    test_bench_begin(&b, ELEMENT_F32, METRIC_IP, 8, 1);
+    baseline_options(scann_ops.params, "pq_groups=9", &params);
+    assert_code(scann_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
+    assert_int_equal(mem_live(&b.mem), 0);
+    test_bench_end(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_aware_codes),  cmocka_unit_test(test_spilling),
+        cmocka_unit_test(test_second_list),  cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_trained_once), cmocka_unit_test(test_defaults)
+    };
+    return test_run("scann", tests);
+}

@@ -1,0 +1,96 @@
+/* lire.h - for the tests of maintenance: heads placed by hand, and the postings of a vector. */
+#ifndef TEST_SPFRESH_LIRE_H
+#define TEST_SPFRESH_LIRE_H
+
+#include "tests/unit/spfresh/support.h"
+
+#define COUNT(b, what) ((double)atomic_load(&book_index(b)->counters.what))
+
+/* Makes heads at these points instead of a build. */
+static inline void lire_heads(struct book *b, const float *points, size_t n)
+{
+    struct spfresh *s = book_index(b);
+    struct spfresh_members none;
+
+    spfresh_members_init(&none, s);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t head;
+
+        assert_ok(spfresh_add_head(s, points + i * b->dim, &none, &head), &b->bench.error);
+        assert_int_equal(head, i);
+    }
+    atomic_store(&s->built, true);
+}
+
+static inline uint32_t lire_slot(const struct book *b, uint64_t id)
+{
+    uint32_t slot = SLOT_NONE;
+
+    assert_true(spfresh_slot_of(book_index(b), id, &slot));
+    return slot;
+}
+
+static inline unsigned lire_version(const struct book *b, uint64_t id)
+{
+    return spfresh_version(book_index(b), lire_slot(b, id));
+}
+
+/* Whether the posting has a current entry of the vector. */
+static inline bool lire_is_in(struct book *b, uint32_t head, uint64_t id)
+{
+    struct spfresh *s = book_index(b);
+    const uint32_t slot = lire_slot(b, id);
+    struct spfresh_members m;
+    bool there = false;
+
+    spfresh_members_init(&m, s);
+    spfresh_lock_posting(s, head);
+    assert_ok(spfresh_load(s, head, true, &m), &b->bench.error);
+    spfresh_unlock_posting(s, head);
+    for (size_t i = 0; i < m.n; i++)
+        there |= m.slots[i] == slot && m.versions[i] == spfresh_version(s, slot);
+    spfresh_members_free(&m);
+    return there;
+}
+
+struct lire_sum {
+    const char *name;
+    double value;
+};
+
+static inline void lire_value(void *to, const char *name, double value)
+{
+    struct lire_sum *sum = to;
+
+    if (strcmp(sum->name, name) == 0)
+        sum->value = value;
+}
+
+static inline void lire_cell(void *to, const char *table, size_t row, const char *column,
+                             double value)
+{
+    (void)to, (void)table, (void)row, (void)column, (void)value;
+}
+
+/* Runs check() and returns the share of vectors that are not filed under their nearest head. */
+static inline double lire_npa_violations(struct book *b)
+{
+    struct lire_sum sum = { "npa_violations", NAN };
+    struct stat_sink sink = { lire_value, lire_cell, &sum };
+
+    assert_ok(b->ops->check(b->index, &sink), &b->bench.error);
+    assert_true(sum.value >= 0);
+    return sum.value;
+}
+
+static inline void lire_maintain(struct book *b, uint64_t budget)
+{
+    bool more = true;
+
+    for (size_t calls = 0; more; calls++) {
+        assert_true(calls < 100000);
+        assert_ok(b->ops->maintain(b->index, budget, &more), &b->bench.error);
+    }
+}
+
+#endif

@@ -1,0 +1,202 @@
+/* test_recovery.c - after a kill at any system call, or at any time, the index holds what it
+ * acknowledged and nothing else. */
+#include "tests/unit/spfresh/crash.h"
+
+struct row {
+    const char *name;
+    bool live;
+    int64_t store, wal, postings, maintenance;
+};
+
+static const struct row rows[] = {
+    { "spann, mapped", false, POSTING_MMAP, SPFRESH_WRITTEN, CODEC_RAW, 0 },
+    { "spfresh, mapped", true, POSTING_MMAP, SPFRESH_WRITTEN, CODEC_RAW, SPFRESH_INLINE },
+    { "spfresh, file, synced", true, POSTING_FILE, SPFRESH_SYNCED, CODEC_RAW, SPFRESH_EXPLICIT },
+    { "spfresh, mapped, sq8", true, POSTING_MMAP, SPFRESH_WRITTEN, CODEC_SQ8, SPFRESH_INLINE },
+    { "spfresh, file, rabitq, synced", true, POSTING_FILE, SPFRESH_SYNCED, CODEC_RABITQ,
+      SPFRESH_INLINE },
+    { "spfresh, mapped, background", true, POSTING_MMAP, SPFRESH_WRITTEN, CODEC_RAW,
+      SPFRESH_BACKGROUND },
+    { "spfresh, file, rabitq, background", true, POSTING_FILE, SPFRESH_WRITTEN, CODEC_RABITQ,
+      SPFRESH_BACKGROUND },
+/* RocksDB's threads run until the process ends, and under the thread sanitizer a child of a process
+   with threads cannot start any. */
+#if defined HAVE_ROCKSDB && !defined __SANITIZE_THREAD__
+    { "spfresh, rocksdb", true, POSTING_ROCKSDB, SPFRESH_WRITTEN, CODEC_RAW, SPFRESH_INLINE },
+#endif
+};
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static struct spfresh_params params_of(const struct row *row)
+{
+    struct spfresh_params p = crash_params(row->live);
+
+    p.store = row->store;
+    p.wal = row->wal;
+    p.postings = row->postings;
+    p.maintenance = row->maintenance;
+    if (row->live)
+        p.background_threads = 2;
+    return p;
+}
+
+/* Runs the same stream killed at call 1, 2, 3, ... until it finishes. */
+static void kill_at_every_call(const struct row *row, size_t steps)
+{
+    static struct crash c;
+    bool finished = false;
+    size_t i = 1;
+
+    for (; !finished; i = test_next_fault(i)) {
+        crash_begin(&c, row->live, params_of(row));
+        c.faults.kill_at = i;
+        finished = crash_child(&c, steps, true, 0);
+        crash_learn(&c);
+        crash_recover(&c);
+        crash_end(&c);
+    }
+    print_message("           %s: killed at calls 1 to %zu\n", row->name, i);
+    assert_true(i > 40);
+}
+
+/* RocksDB's system calls cannot be intercepted; below it is killed at random times. */
+static void test_every_call(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].maintenance != SPFRESH_BACKGROUND && rows[i].store != POSTING_ROCKSDB)
+            kill_at_every_call(&rows[i], 8);
+}
+
+/* Kills it during recovery too. */
+static void test_killed_in_recovery(void **state)
+{
+    (void)state;
+    static struct crash c;
+
+    for (size_t k = 1; k < 5; k++) {
+        bool finished = false;
+        crash_begin(&c, true, params_of(&rows[k]));
+        (void)crash_child(&c, 60, true, 0);
+        crash_learn(&c);
+        for (size_t i = 1; !finished; i++) {
+            c.faults.kill_at = i;
+            finished = crash_child(&c, 0, false, 0);
+        }
+        crash_learn(&c);
+        crash_recover(&c);
+        crash_end(&c);
+    }
+}
+
+/* Kills it at random times, with all threads; reopens it several times in one folder. */
+static void test_any_time(void **state)
+{
+    (void)state;
+    static struct crash c;
+    struct rng r = rng_at(test_seed(), 8);
+
+    for (size_t k = 0; k < ROWS; k++)
+        for (size_t trial = 0; trial < (test_scale() > 1 ? 1 : 3); trial++) {
+            crash_begin(&c, rows[k].live, params_of(&rows[k]));
+            c.params.checkpoint_mb = 1;
+            for (size_t life = 0; life < 4; life++) {
+                uint64_t number = 0;
+                c.seed = test_seed() + 100 * k + 10 * trial + life;
+                crash_bench(&c);
+                assert_ok(spfresh_snapshot_newest(&c.bench.env, c.dir, &number), &c.bench.error);
+                crash_close(&c);
+                (void)crash_child(&c, 400, number == 0, (useconds_t)(1000 + rng_below(&r, 120000)));
+                crash_learn(&c);
+                crash_recover(&c);
+                crash_bench(&c);
+                assert_ok(spfresh_snapshot_newest(&c.bench.env, c.dir, &number), &c.bench.error);
+                crash_close(&c);
+                if (number == 0)
+                    test_dir_clear(c.dir);
+            }
+            crash_end(&c);
+        }
+}
+
+/* --------------------------------------------------------------------------- save and load */
+
+static void fill(struct crash *c, size_t steps)
+{
+    crash_bench(c);
+    memset(c->log, 0, sizeof *c->log);
+    assert_ok(crash_stream(c, steps, true), &c->bench.error);
+}
+
+static void test_save_elsewhere(void **state)
+{
+    (void)state;
+    static struct crash c;
+    char other[PATH_MAX], third[PATH_MAX];
+
+    for (size_t k = 0; k < ROWS; k++) {
+        struct spfresh *copy = NULL;
+        const struct spfresh_opening o = crash_opening(rows[k].live, NULL);
+        crash_begin(&c, rows[k].live, params_of(&rows[k]));
+        fill(&c, 40);
+        test_dir_make_in_memory(other);
+        test_dir_make_in_memory(third);
+        assert_ok(spfresh_save(&c.s->base, other), &c.bench.error);
+        crash_expect(&c, "saved");
+        /* A save into its own folder is a checkpoint. */
+        const uint64_t before = c.s->snapshot;
+        assert_ok(spfresh_save(&c.s->base, c.dir), &c.bench.error);
+        assert_true(c.s->snapshot > before);
+        struct index_env env = c.bench.env;
+        env.dir = third;
+        assert_ok(spfresh_load_from(&copy, &env, other, &o), &c.bench.error);
+        struct spfresh *original = c.s;
+        c.s = copy;
+        crash_expect(&c, "loaded");
+        spfresh_destroy(&copy->base);
+        copy = NULL;
+        /* The folder of a running index is not a saved index. */
+        env.dir = other;
+        assert_code(spfresh_load_from(&copy, &env, third, &o), ERR_NOT_FOUND, &c.bench.error);
+        c.s = original;
+        crash_close(&c);
+        test_dir_remove(other);
+        test_dir_remove(third);
+        crash_end(&c);
+    }
+}
+
+/* Without a log only saved state survives the process. */
+static void test_no_wal(void **state)
+{
+    (void)state;
+    static struct crash c;
+
+    for (int64_t store = POSTING_MEMORY; store <= POSTING_FILE; store++)
+        for (int64_t postings = CODEC_RAW; postings <= CODEC_SQ8; postings++) {
+            struct spfresh_params p = crash_params(true);
+            p.store = store;
+            p.wal = SPFRESH_NO_WAL;
+            p.postings = postings;
+            crash_begin(&c, true, p);
+            fill(&c, 20);
+            assert_null(c.s->durable.wal);
+            assert_ok(spfresh_save(&c.s->base, c.dir), &c.bench.error);
+            crash_close(&c);
+            crash_bench(&c);
+            assert_ok(crash_load(&c), &c.bench.error);
+            crash_expect(&c, "loaded");
+            crash_close(&c);
+            crash_end(&c);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_save_elsewhere), cmocka_unit_test(test_no_wal),
+        cmocka_unit_test(test_every_call),     cmocka_unit_test(test_killed_in_recovery),
+        cmocka_unit_test(test_any_time),
+    };
+    return test_run("spfresh_recovery", tests);
+}

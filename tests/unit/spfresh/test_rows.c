@@ -1,0 +1,394 @@
+/* test_rows.c - rows by slot: they are read as written, in any order and concurrently with writers;
+ * damage, failing calls and reused slots are detected. */
+#include "tests/support/testing.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "algorithms/spfresh/codec/rows.h"
+
+enum { SLOTS = 3000 };
+
+struct table {
+    struct test_bench bench;
+    struct epoch *epoch;
+    struct spfresh_rows *rows;
+    char dir[PATH_MAX];
+    size_t row_bytes;
+    unsigned char *truth; /* SLOTS rows */
+};
+
+static void table_begin(struct table *t, enum spfresh_rows_kind kind, enum element element,
+                        size_t dim, bool direct)
+{
+    test_bench_begin(&t->bench, element, METRIC_L2SQ, dim, 1);
+    test_dir_make(t->dir);
+    t->bench.env.dir = t->dir;
+    t->epoch = epoch_create(&t->bench.mem);
+    assert_non_null(t->epoch);
+    t->row_bytes = element_row_bytes(element, dim);
+    t->truth = calloc(SLOTS, t->row_bytes);
+    assert_non_null(t->truth);
+    const struct spfresh_rows_options options = { .kind = kind, .direct = direct };
+    assert_ok(spfresh_rows_open(&t->rows, &t->bench.env, t->epoch, &options), &t->bench.error);
+}
+
+static void table_end(struct table *t)
+{
+    spfresh_rows_close(t->rows);
+    epoch_destroy(t->epoch);
+    assert_int_equal(mem_live(&t->bench.mem), 0);
+    free(t->truth);
+    test_dir_remove(t->dir);
+    test_bench_end(&t->bench);
+}
+
+/* Writes new rows for slots [first, first + n), in order or shuffled. */
+static void put(struct table *t, struct rng *r, uint32_t first, size_t n, bool shuffled)
+{
+    uint32_t *slots = malloc(n * sizeof *slots);
+    const void **rows = malloc(n * sizeof *rows);
+    assert_true(slots && rows);
+    for (size_t i = 0; i < n; i++)
+        slots[i] = first + (uint32_t)i;
+    if (shuffled)
+        rng_shuffle_u32(r, slots, n);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char *row = t->truth + slots[i] * t->row_bytes;
+        for (size_t j = 0; j < t->row_bytes; j++)
+            row[j] = (unsigned char)rng_u64(r);
+        rows[i] = row;
+    }
+    assert_ok(spfresh_rows_put(t->rows, slots, rows, n), &t->bench.error);
+    free(slots);
+    free(rows);
+}
+
+static void read_some(struct table *t, struct spfresh_rows_reader *reader, struct rng *r, size_t n)
+{
+    uint32_t slots[ROWS_BATCH];
+    const void *rows[ROWS_BATCH];
+    const unsigned ticket = epoch_enter(t->epoch);
+    for (size_t i = 0; i < n; i++)
+        slots[i] = (uint32_t)rng_below(r, SLOTS);
+    assert_ok(spfresh_rows_read(reader, slots, n, rows), &t->bench.error);
+    for (size_t i = 0; i < n; i++)
+        assert_memory_equal(rows[i], t->truth + slots[i] * t->row_bytes, t->row_bytes);
+    epoch_leave(t->epoch, ticket);
+}
+
+static void read_all(struct table *t)
+{
+    uint32_t slots[SLOTS];
+    unsigned char *out = malloc(SLOTS * t->row_bytes);
+    struct rng r = rng_at(test_seed(), 9);
+    assert_non_null(out);
+    for (uint32_t i = 0; i < SLOTS; i++)
+        slots[i] = i;
+    rng_shuffle_u32(&r, slots, SLOTS);
+    assert_ok(spfresh_rows_get(t->rows, slots, SLOTS, out), &t->bench.error);
+    for (size_t i = 0; i < SLOTS; i++)
+        assert_memory_equal(out + i * t->row_bytes, t->truth + slots[i] * t->row_bytes,
+                            t->row_bytes);
+    free(out);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    static const struct {
+        enum spfresh_rows_kind kind;
+        enum element element;
+        size_t dim;
+        bool direct;
+    } cases[] = {
+        { ROWS_MEMORY, ELEMENT_U8, 13, false },  { ROWS_MEMORY, ELEMENT_F32, 128, false },
+        { ROWS_MAPPED, ELEMENT_U8, 128, false }, { ROWS_MAPPED, ELEMENT_F32, 2100, false },
+        { ROWS_FILE, ELEMENT_U8, 1, false },     { ROWS_FILE, ELEMENT_U8, 128, true },
+        { ROWS_FILE, ELEMENT_F32, 1022, true },  { ROWS_FILE, ELEMENT_F32, 1021, true },
+        { ROWS_FILE, ELEMENT_F32, 2100, false }, { ROWS_FILE, ELEMENT_F32, 96, false },
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct table t;
+        struct spfresh_rows_reader *reader;
+        struct rng r = rng_at(test_seed(), c);
+        table_begin(&t, cases[c].kind, cases[c].element, cases[c].dim, cases[c].direct);
+        put(&t, &r, 0, SLOTS, false);
+        read_all(&t);
+        assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
+        for (size_t i = 0; i < 60; i++) {
+            spfresh_rows_begin(reader);
+            put(&t, &r, (uint32_t)rng_below(&r, SLOTS - 50), 1 + rng_below(&r, 50), i % 2);
+            read_some(&t, reader, &r, 1 + rng_below(&r, ROWS_BATCH));
+            read_some(&t, reader, &r, 1 + rng_below(&r, 3));
+        }
+        spfresh_rows_reader_destroy(reader);
+        read_all(&t);
+        if (cases[c].kind != ROWS_MEMORY) { /* as another process would read it */
+            const struct spfresh_rows_options options = { .kind = ROWS_FILE };
+            assert_ok(spfresh_rows_sync(t.rows), &t.bench.error);
+            spfresh_rows_close(t.rows);
+            assert_ok(spfresh_rows_open(&t.rows, &t.bench.env, t.epoch, &options), &t.bench.error);
+            read_all(&t);
+            assert_true(spfresh_rows_disk(t.rows) >= SLOTS * t.row_bytes);
+        }
+        table_end(&t);
+    }
+}
+
+/* Pages are counted once per query. A reader that has dropped pages reads them again. */
+static void test_pages(void **state)
+{
+    (void)state;
+    struct table t;
+    struct spfresh_rows_reader *reader;
+    struct rng r = rng_at(test_seed(), 50);
+    uint32_t slots[60];
+    const void *rows[60];
+    table_begin(&t, ROWS_FILE, ELEMENT_U8, 128, false);
+    put(&t, &r, 0, SLOTS, false);
+    assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
+    for (uint32_t i = 0; i < 60; i++)
+        slots[i] = i; /* 30 records of 136 bytes per page */
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(spfresh_rows_read(reader, slots, 60, rows), &t.bench.error);
+        assert_int_equal(spfresh_rows_pages(reader), 2);
+    }
+    spfresh_rows_begin(reader);
+    assert_int_equal(spfresh_rows_pages(reader), 0);
+    assert_ok(spfresh_rows_read(reader, slots + 29, 2, rows), &t.bench.error);
+    assert_int_equal(spfresh_rows_pages(reader), 2);
+    assert_int_equal(spfresh_rows_page(t.rows, 29), spfresh_rows_page(t.rows, 0));
+    assert_int_not_equal(spfresh_rows_page(t.rows, 30), spfresh_rows_page(t.rows, 0));
+    spfresh_rows_reader_destroy(reader);
+    table_end(&t);
+
+    table_begin(&t, ROWS_FILE, ELEMENT_F32, 4000, false); /* four pages per row */
+    put(&t, &r, 0, SLOTS, false);
+    assert_ok(spfresh_rows_reader_create(&reader, t.rows), &t.bench.error);
+    for (size_t i = 0; i < 30; i++)
+        read_some(&t, reader, &r, ROWS_BATCH);
+    assert_ok(spfresh_rows_read(reader, slots, 1, rows), &t.bench.error);
+    spfresh_rows_begin(reader);
+    assert_ok(spfresh_rows_read(reader, slots, 1, rows), &t.bench.error);
+    assert_int_equal(spfresh_rows_pages(reader), 4);
+    spfresh_rows_reader_destroy(reader);
+    table_end(&t);
+}
+
+static void flip(const struct table *t, uint64_t at)
+{
+    char path[PATH_MAX + 8];
+    unsigned char byte = 0;
+    (void)snprintf(path, sizeof path, "%s/rows", t->dir);
+    const int fd = open(path, O_RDWR);
+    assert_true(fd >= 0 && pread(fd, &byte, 1, (off_t)at) == 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, (off_t)at), 1);
+    close(fd);
+}
+
+static void test_damage(void **state)
+{
+    (void)state;
+    for (enum spfresh_rows_kind kind = ROWS_MAPPED; kind <= ROWS_FILE; kind++) {
+        struct table t;
+        struct rng r = rng_at(test_seed(), 60);
+        unsigned char row[64];
+        const uint32_t slot = 57; /* 56 records of 72 bytes per page */
+        const uint32_t near[] = { 56, 58 };
+        unsigned char rows[2 * 64];
+        table_begin(&t, kind, ELEMENT_U8, 64, false);
+        put(&t, &r, 0, SLOTS, false);
+        for (uint64_t i = 0; i < 72; i++) {
+            flip(&t, 4096 + 72 + i);
+            assert_code(spfresh_rows_get(t.rows, &slot, 1, row), ERR_CORRUPT, NULL);
+            if (!strstr(t.bench.error.text, "/rows") || !strstr(t.bench.error.text, "slot 57"))
+                fail_msg("\"%s\"", t.bench.error.text);
+            error_clear(&t.bench.error);
+            assert_ok(spfresh_rows_get(t.rows, near, 2, rows), &t.bench.error);
+            flip(&t, 4096 + 72 + i);
+            assert_ok(spfresh_rows_get(t.rows, &slot, 1, row), &t.bench.error);
+        }
+        /* Slots that were never written, within the file and past its end. */
+        const uint32_t none = SLOTS + 1, far = 1 << 30;
+        assert_code(spfresh_rows_get(t.rows, &none, 1, row), ERR_CORRUPT, &t.bench.error);
+        assert_code(spfresh_rows_get(t.rows, &far, 1, row), ERR_CORRUPT, &t.bench.error);
+        table_end(&t);
+    }
+}
+
+/* The record of another slot in this slot's place: its checksum is right. */
+static void test_misplaced(void **state)
+{
+    (void)state;
+    struct table t;
+    struct rng r = rng_at(test_seed(), 61);
+    unsigned char record[72], row[64];
+    char path[PATH_MAX + 8];
+    const uint32_t slot = 3;
+    table_begin(&t, ROWS_FILE, ELEMENT_U8, 64, false);
+    put(&t, &r, 0, SLOTS, false);
+    (void)snprintf(path, sizeof path, "%s/rows", t.dir);
+    const int fd = open(path, O_RDWR);
+    assert_true(fd >= 0 && pread(fd, record, 72, 72 * 4) == 72);
+    assert_int_equal(pwrite(fd, record, 72, 72 * 3), 72);
+    close(fd);
+    assert_code(spfresh_rows_get(t.rows, &slot, 1, row), ERR_CORRUPT, &t.bench.error);
+    table_end(&t);
+}
+
+static int refuse(void *to, const char *call)
+{
+    (void)call;
+    size_t *left = to;
+    return (*left)-- == 0 ? ENOSPC : 0;
+}
+
+static void test_failing_calls(void **state)
+{
+    (void)state;
+    struct test_bench bench;
+    char dir[PATH_MAX];
+    unsigned char rows[2][32], out[64];
+    const void *const from[] = { rows[0], rows[1] };
+    const uint32_t slots[] = { 7, 900 };
+    bool done = false;
+    test_bench_begin(&bench, ELEMENT_U8, METRIC_L2SQ, 32, 1);
+    memset(rows, 7, sizeof rows);
+    for (size_t i = 0; !done; i++) {
+        struct spfresh_rows *r = NULL;
+        size_t left = i;
+        const struct file_fault fault = { refuse, &left };
+        const struct spfresh_rows_options options = { .kind = ROWS_FILE, .fault = &fault };
+        struct epoch *epoch = epoch_create(&bench.mem);
+        test_dir_make(dir);
+        bench.env.dir = dir;
+        int rc = spfresh_rows_open(&r, &bench.env, epoch, &options);
+        if (!rc)
+            rc = spfresh_rows_put(r, slots, from, 2);
+        if (!rc)
+            rc = spfresh_rows_sync(r);
+        done = left != SIZE_MAX && rc == OK;
+        if (rc) {
+            assert_int_equal(rc, ERR_IO);
+            assert_non_null(strstr(bench.error.text, "/rows"));
+            error_clear(&bench.error);
+            left = SIZE_MAX; /* the retry must work */
+            if (r) {
+                assert_ok(spfresh_rows_put(r, slots, from, 2), &bench.error);
+                assert_ok(spfresh_rows_get(r, slots, 2, out), &bench.error);
+                assert_memory_equal(out, rows, 64);
+            }
+        }
+        spfresh_rows_close(r);
+        epoch_destroy(epoch);
+        test_dir_remove(dir);
+        assert_true(i < 20);
+    }
+    assert_int_equal(mem_live(&bench.mem), 0);
+    test_bench_end(&bench);
+}
+
+static void test_failing_allocator(void **state)
+{
+    (void)state;
+    for (enum spfresh_rows_kind kind = ROWS_MEMORY; kind <= ROWS_FILE; kind++) {
+        bool done = false;
+        for (size_t i = 1; !done; i++) {
+            struct table t;
+            struct rng r = rng_at(test_seed(), 70);
+            unsigned char out[3 * 48];
+            const uint32_t slots[] = { 2999, 5, 1500 };
+            table_begin(&t, kind, ELEMENT_U8, 48, false);
+            for (size_t j = 0; j < SLOTS * t.row_bytes; j++)
+                t.truth[j] = (unsigned char)rng_u64(&r);
+            const void *rows[] = { t.truth + 2999 * 48, t.truth + 5 * 48, t.truth + 1500 * 48 };
+            t.bench.mem.fail_at = atomic_load(&t.bench.mem.calls) + i;
+            for (int tries = 0, rc = 1; rc; tries++) {
+                rc = spfresh_rows_put(t.rows, slots, rows, 3);
+                if (!rc)
+                    rc = spfresh_rows_get(t.rows, slots, 3, out);
+                if (rc) {
+                    assert_int_equal(tries, 0);
+                    assert_int_equal(rc, ERR_NO_MEMORY);
+                    error_clear(&t.bench.error);
+                }
+            }
+            for (size_t j = 0; j < 3; j++)
+                assert_memory_equal(out + j * 48, rows[j], 48);
+            done = !atomic_load(&t.bench.mem.failed);
+            t.bench.mem.fail_at = 0;
+            table_end(&t);
+        }
+    }
+}
+
+struct beside {
+    struct table *t;
+    atomic_uint done;
+};
+
+static void *reads(void *arg)
+{
+    struct beside *b = arg;
+    struct rng r = rng_at(test_seed(), 81);
+    unsigned char out[20 * 40];
+    uint32_t slots[20];
+    while (atomic_load(&b->done) < SLOTS) {
+        const uint32_t n = atomic_load(&b->done);
+        for (size_t i = 0; n && i < 20; i++)
+            slots[i] = (uint32_t)rng_below(&r, n);
+        if (n && spfresh_rows_get(b->t->rows, slots, 20, out))
+            return "a row was not there";
+        for (size_t i = 0; n && i < 20; i++)
+            if (memcmp(out + 40 * i, b->t->truth + 40 * slots[i], 40) != 0)
+                return "a row was another";
+    }
+    return NULL;
+}
+
+/* Readers of existing rows run while rows are appended. */
+static void test_beside_writer(void **state)
+{
+    (void)state;
+    for (enum spfresh_rows_kind kind = ROWS_MEMORY; kind <= ROWS_FILE; kind++) {
+        struct table t;
+        struct rng r = rng_at(test_seed(), 80);
+        pthread_t threads[2];
+        void *said;
+        table_begin(&t, kind, ELEMENT_U8, 40, true);
+        struct beside b = { .t = &t };
+        for (size_t i = 0; i < SLOTS * t.row_bytes; i++)
+            t.truth[i] = (unsigned char)rng_u64(&r);
+        for (size_t i = 0; i < 2; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, reads, &b), 0);
+        int rc = OK;
+        for (uint32_t i = 0; i < SLOTS; i += 3) {
+            const uint32_t slots[] = { i, i + 1, i + 2 };
+            const void *rows[] = { t.truth + i * 40, t.truth + (i + 1) * 40,
+                                   t.truth + (i + 2) * 40 };
+            rc = rc ? rc : spfresh_rows_put(t.rows, slots, rows, 3);
+            atomic_store(&b.done, i + 3);
+        }
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(pthread_join(threads[i], &said), 0);
+            if (said)
+                fail_msg("%s", (char *)said);
+        }
+        assert_ok(rc, &t.bench.error);
+        table_end(&t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_misplaced),
+        cmocka_unit_test(test_failing_calls), cmocka_unit_test(test_failing_allocator),
+        cmocka_unit_test(test_beside_writer),
+    };
+    return test_run("spfresh rows", tests);
+}

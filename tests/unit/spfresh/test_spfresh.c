@@ -1,0 +1,237 @@
+/* test_spfresh.c - spann and spfresh: build, filing, pruning, slots. test_lire.c tests splits. */
+#include "tests/unit/spfresh/support.h"
+
+struct sums {
+    double values[64];
+    char names[64][40];
+    size_t n;
+};
+
+static void take_value(void *to, const char *name, double value)
+{
+    struct sums *s = to;
+
+    if (s->n == 64)
+        return;
+    (void)snprintf(s->names[s->n], sizeof s->names[s->n], "%s", name);
+    s->values[s->n++] = value;
+}
+
+static void leave_cell(void *to, const char *table, size_t row, const char *column, double value)
+{
+    (void)to;
+    (void)table;
+    (void)row;
+    (void)column;
+    (void)value;
+}
+
+static double stat_of(const struct sums *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->names[i], name) == 0)
+            return s->values[i];
+    fail_msg("no statistic %s", name);
+    return 0;
+}
+
+static struct sums stats(const struct book *b)
+{
+    struct sums sums = { .n = 0 };
+    struct stat_sink sink = { take_value, leave_cell, &sums };
+
+    assert_ok(b->ops->stats(b->index, &sink), &b->bench.error);
+    return sums;
+}
+
+/* ------------------------------------------------------------------------------- the build */
+
+static void built_and_searched(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        struct book b;
+        struct spfresh_params params = book_defaults(&spann_ops);
+        double recall = 0;
+
+        params.head_index = i % 2 ? GRAPH_BKT : GRAPH_HNSW;
+        book_open(&b, &spann_ops, params, i / 2 ? ELEMENT_U8 : ELEMENT_F32, 24, 4000, 2);
+        book_fill(&b, 0, 4000, 40, .4);
+        assert_ok(book_insert(&b, 0, 4000), &b.bench.error);
+        book_check(&b);
+        for (size_t q = 0; q < 40; q++) {
+            const void *row = book_row(&b, rng_below(&b.rng, 4000));
+
+            assert_true(book_recall(&b, row, 10, 1 << 22) == 1);
+            recall += book_recall(&b, row, 10, 32) / 40;
+        }
+        const struct sums sums = stats(&b);
+        assert_true(recall > .95);
+        assert_true(fabs(stat_of(&sums, "heads") - 400) < 40);
+        assert_true(stat_of(&sums, "copies") > 1.5);
+        book_close(&b);
+    }
+}
+
+/* With a limit that removes most copies, every vector still keeps one. */
+static void the_last_copy_stays(void **state)
+{
+    struct book b;
+    struct spfresh_params params = book_defaults(&spann_ops);
+
+    (void)state;
+    params.posting_entries = 4;
+    book_open(&b, &spann_ops, params, ELEMENT_F32, 5, 3000, 1);
+    book_fill(&b, 0, 3000, 3, .2);
+    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+    book_check(&b); /* invariant (a): in some posting */
+    book_all_found(&b);
+    book_close(&b);
+}
+
+static void trained_on_others(void **state)
+{
+    struct book b;
+
+    (void)state;
+    book_open(&b, &spann_ops, book_defaults(&spann_ops), ELEMENT_F32, 8, 2000, 1);
+    book_fill(&b, 0, 2000, 10, .5);
+    assert_ok(spann_ops.train(b.index, book_vectors(&b, 0, 500)), &b.bench.error);
+    assert_ok(spann_ops.train(b.index, book_vectors(&b, 500, 800)), &b.bench.error); /* anew */
+    assert_ok(book_insert(&b, 0, 2000), &b.bench.error);
+    book_check(&b);
+    assert_code(spann_ops.train(b.index, book_vectors(&b, 0, 500)), ERR_ARGUMENT, &b.bench.error);
+    book_close(&b);
+}
+
+/* ---------------------------------------------------------------------------- knobs prune */
+
+static void knobs_do_what_they_say(void **state)
+{
+    struct book b;
+    uint64_t ids[10];
+    struct work all, fewer;
+    struct spfresh_params params = book_defaults(&spann_ops);
+
+    (void)state;
+    params.page_limit = 12;
+    book_open(&b, &spann_ops, params, ELEMENT_F32, 128, 3000, 1);
+    book_fill(&b, 0, 3000, 10, .5);
+    assert_ok(book_insert(&b, 0, 3000), &b.bench.error);
+    struct spfresh_knobs knobs = book_knobs(&b, 50);
+    const void *row = book_row(&b, 17);
+
+    (void)book_search(&b, row, 10, &knobs, ids, &all);
+    knobs.max_dist_ratio = 1.2;
+    (void)book_search(&b, row, 10, &knobs, ids, &fewer);
+    assert_true(fewer.scanned < all.scanned);
+    struct sums sums = stats(&b);
+    assert_true(stat_of(&sums, "postings_pruned") > 0);
+    knobs.max_dist_ratio = 0;
+    knobs.page_budget = 1;
+    (void)book_search(&b, row, 10, &knobs, ids, &fewer);
+    assert_true(fewer.scanned < all.scanned && fewer.bytes_read <= 50 * POSTING_PAGE);
+    knobs.page_budget = 0;
+    sums = stats(&b);
+    const double before = stat_of(&sums, "head_distances") * stat_of(&sums, "queries");
+    knobs.max_check = 20;
+    (void)book_search(&b, row, 10, &knobs, ids, &fewer);
+    sums = stats(&b);
+    assert_true(stat_of(&sums, "head_distances") * stat_of(&sums, "queries") - before <= 20.5);
+    book_close(&b);
+}
+
+/* ---------------------------------------------------------------------------- histories */
+
+/* Slots are reused many times; stale entries of their former vectors must not be answers. */
+static void used_slots(void **state)
+{
+    struct book b;
+
+    (void)state;
+    for (int64_t bits = 0; bits < 2; bits++) {
+        struct spfresh_params params = book_defaults(&spann_ops);
+
+        params.version_bits = bits;
+        book_open(&b, &spann_ops, params, ELEMENT_F32, 6, 20000, 1);
+        book_fill(&b, 0, 20000, 8, .5);
+        assert_ok(book_insert(&b, 0, 100), &b.bench.error);
+        for (size_t i = 100; i < 20000; i += 10) {
+            for (size_t j = 0; j < 10; j++)
+                assert_ok(book_remove(&b, i - 100 + j), &b.bench.error);
+            assert_ok(book_insert(&b, i, 10), &b.bench.error);
+            if (i % 1000 == 0) {
+                assert_true(book_recall(&b, book_row(&b, i), 20, 1 << 22) == 1);
+                book_check(&b);
+            }
+        }
+        const struct sums sums = stats(&b);
+        assert_true(stat_of(&sums, "slots") < (bits ? 300 : 1000));
+        assert_true((stat_of(&sums, "exhausted_slots") > 0) == !bits);
+        book_close(&b);
+    }
+}
+
+static void identical_vectors(void **state)
+{
+    struct book b;
+    enum { N = 10000 };
+    struct spfresh_params params = book_defaults(&spann_ops);
+    uint64_t *ids = calloc(N, sizeof *ids);
+
+    (void)state;
+    book_open(&b, &spann_ops, params, ELEMENT_U8, 16, N, 2);
+    memset(b.rows, 7, N * b.row_bytes);
+    assert_ok(book_insert(&b, 0, N), &b.bench.error);
+    book_check(&b);
+    const struct spfresh_knobs knobs = book_knobs(&b, 1 << 22);
+    assert_int_equal(book_search(&b, book_row(&b, 0), N, &knobs, ids, NULL), N);
+    for (size_t i = 0; i < N; i++)
+        assert_int_equal(ids[i], i);
+    free(ids);
+    book_close(&b);
+}
+
+/* With store = memory a log would promise durability without files, so it is refused. An index
+   saved by an older version that allowed it can be loaded. */
+static void a_log_needs_files(void **state)
+{
+    (void)state;
+    struct book b;
+    struct spfresh_params params = book_defaults(&spfresh_ops);
+    struct index *index = NULL;
+    char saved[PATH_MAX];
+
+    book_open(&b, &spfresh_ops, params, ELEMENT_F32, 4, 50, 1);
+    book_fill(&b, 0, 50, 3, .5);
+    for (int64_t wal = SPFRESH_WRITTEN; wal <= SPFRESH_SYNCED; wal++) {
+        params.wal = wal;
+        assert_int_equal(spfresh_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT);
+        assert_non_null(strstr(b.bench.error.text, "wal = none"));
+        error_clear(&b.bench.error);
+        assert_code(spann_ops.create(&index, &b.bench.env, &params), ERR_ARGUMENT, &b.bench.error);
+    }
+    assert_ok(book_insert(&b, 0, 50), &b.bench.error);
+    book_index(&b)->params.wal = SPFRESH_WRITTEN;
+    test_dir_make(saved);
+    assert_ok(b.ops->save(b.index, saved), &b.bench.error);
+    b.ops->destroy(b.index);
+    b.index = NULL;
+    assert_ok(b.ops->load(&b.index, &b.bench.env, saved), &b.bench.error);
+    book_check(&b);
+    book_all_found(&b);
+    test_dir_remove(saved);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(built_and_searched), cmocka_unit_test(the_last_copy_stays),
+        cmocka_unit_test(trained_on_others),  cmocka_unit_test(knobs_do_what_they_say),
+        cmocka_unit_test(used_slots),         cmocka_unit_test(identical_vectors),
+        cmocka_unit_test(a_log_needs_files),
+    };
+
+    return test_run("spfresh", tests);
+}

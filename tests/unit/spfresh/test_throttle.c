@@ -1,0 +1,171 @@
+/* test_throttle.c - limits of background maintenance, and options that change while it works. */
+#include <time.h>
+
+#include "tests/unit/spfresh/support.h"
+
+enum { PATIENCE_S = 120, DIM = 128, ROWS = 3000 };
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+
+    (void)clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double now(void)
+{
+    return seconds(CLOCK_MONOTONIC);
+}
+
+/* Small postings in a file; updates leave all splits to the background. */
+static struct spfresh_params small_postings(void)
+{
+    struct spfresh_params p = book_defaults(&spfresh_ops);
+
+    p.store = POSTING_MMAP;
+    p.maintenance = SPFRESH_BACKGROUND;
+    p.posting_entries = 20;
+    p.buffer_pages = 4096;
+    return p;
+}
+
+/* Builds from a few rows, then inserts the others, which begins many splits. */
+static void open_and_fill(struct book *b, struct spfresh_params p)
+{
+    book_open(b, &spfresh_ops, p, ELEMENT_F32, DIM, ROWS, 1);
+    book_fill(b, 0, ROWS, 16, .3);
+    assert_ok(book_insert(b, 0, 300), &b->bench.error);
+    assert_ok(book_insert(b, 300, ROWS - 300), &b->bench.error);
+}
+
+static void wait_until_done(const struct book *b)
+{
+    const double began = now();
+
+    while (spfresh_queued(book_index(b)) > 0) {
+        assert_true(now() - began < PATIENCE_S);
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    }
+}
+
+static uint64_t bytes_given(const struct book *b)
+{
+    struct posting_counts counts;
+
+    posting_store_counts(book_index(b)->store, &counts);
+    return counts.bytes_given;
+}
+
+static void set(struct book *b, const struct spfresh_params *p)
+{
+    assert_ok(b->ops->set_params(b->index, p), &b->bench.error);
+}
+
+static void maintain(struct book *b)
+{
+    bool more = true;
+
+    assert_ok(b->ops->maintain(b->index, 0, &more), &b->bench.error);
+    assert_false(more);
+}
+
+/* Postings are written at no more than 4 MB per second. The first and the last charge are not waited
+   for. */
+static void test_bytes(void **state)
+{
+    (void)state;
+    struct spfresh_params p = small_postings();
+    struct book b;
+
+    p.background_mb_s = 4;
+    p.reassign_heads = 0; /* these splits write more than they read */
+    open_and_fill(&b, p);
+    const double began = now(); /* what is counted was written in a part of this time */
+    const uint64_t before = bytes_given(&b);
+    while (bytes_given(&b) - before < 1 << 19 && spfresh_queued(book_index(&b)) > 0)
+        nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+    const double mb = (double)(bytes_given(&b) - before) / (1 << 20);
+    const double took = now() - began;
+    assert_true(mb > .4);
+    assert_true(took > mb / 4 - .05);
+    p.background_mb_s = 0; /* ends the wait of the thread */
+    set(&b, &p);
+    wait_until_done(&b);
+    book_check(&b);
+    book_close(&b);
+}
+
+/* maintain() and closing do not wait for the limits: at a share of 1 % they would take up to a
+   hundred times the processor time. */
+static void test_lifted(void **state)
+{
+    (void)state;
+    for (int closes = 0; closes < 2; closes++) {
+        struct spfresh_params p = small_postings();
+        struct book b;
+
+        p.background_cpu_share = .01;
+        p.background_mb_s = 1;
+        const double began = now(), used = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        open_and_fill(&b, p);
+        if (!closes) {
+            maintain(&b);
+            book_check(&b);
+        }
+        book_close(&b);
+        assert_true(now() - began < 20 * (seconds(CLOCK_PROCESS_CPUTIME_ID) - used));
+    }
+}
+
+/* Options change while the thread works, and hold for later jobs. */
+static void test_set(void **state)
+{
+    (void)state;
+    struct spfresh_params p = small_postings();
+    struct book b;
+
+    p.reassign_heads = 0;
+    open_and_fill(&b, p);
+    struct spfresh *s = book_index(&b);
+    assert_int_equal(atomic_load(&s->counters.reassign_scanned), 0);
+    for (int64_t i = 0; i < 20; i++) {
+        p.reassign_heads = i % 4;
+        p.merge_entries = i % 3;
+        p.background_cpu_share = i % 2 ? .5 : 1;
+        p.background_mb_s = i % 5;
+        set(&b, &p);
+        assert_ok(book_remove(&b, (uint64_t)i), &b.bench.error);
+    }
+    p.reassign_heads = 8;
+    p.buffer_pages = 0;
+    p.background_mb_s = 0;
+    p.background_cpu_share = 1;
+    p.merge_entries = 6;
+    set(&b, &p);
+    assert_int_equal(s->merge_limit, 6);
+    assert_true(s->hard_limit < s->limit + 20);
+    for (uint64_t i = 20; i < 1000; i++) /* splits and merges to come */
+        assert_ok(book_remove(&b, i), &b.bench.error);
+    maintain(&b);
+    assert_true(atomic_load(&s->counters.reassign_scanned) > 0);
+    p.background_mb_s = 7;
+    set(&b, &p);
+    assert_ok(b.ops->save(b.index, b.dir), &b.bench.error); /* a checkpoint: the index has a log */
+    b.ops->destroy(b.index);
+    assert_ok(b.ops->load(&b.index, &b.bench.env, b.dir), &b.bench.error);
+    assert_int_equal(book_index(&b)->params.background_mb_s, 7);
+    assert_int_equal(book_index(&b)->params.merge_entries, 6);
+    book_check(&b);
+    book_close(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_lifted),
+        cmocka_unit_test(test_set),
+    };
+    return test_run("spfresh_throttle", tests);
+}

@@ -1,0 +1,215 @@
+/* test_symqg.c - SymphonyQG as a method, beyond the contract tests: recall of a build and of rows
+ * added later, the same graph at any number of threads, paths to rows of separate groups, equal
+ * rows, work, and damage that check() and load() find. */
+#include "algorithms/common/durable/store_file.h"
+#include "algorithms/symqg/symqg.h"
+#include "src/core/parallel.h"
+#include "tests/support/baselines.h"
+
+static void test_recall(void **state)
+{
+    (void)state;
+    static const char *const params[] = { "", "degree=64;iterations=2", "iterations=1" };
+    static const double least[] = { .95, .95, .85 };
+    const size_t n = 4000 / test_scale();
+
+    for (size_t i = 0; i < 3; i++) {
+        struct baseline_test t;
+
+        baseline_begin(&t, &symqg_ops, params[i], ELEMENT_F32, METRIC_L2SQ, 40, n);
+        baseline_insert(&t, 0, n);
+        baseline_expect_exact(&t, "ef_search=6000", NULL);
+        const double recall = baseline_recall(&t, "ef_search=60");
+        if (recall < least[i])
+            fail_msg("\"%s\": recall %.3f, expected %.3f", params[i], recall, least[i]);
+        baseline_end(&t);
+    }
+}
+
+/* Rows that come later are found as often, whether the first batch was one row or half of them. */
+static void test_later_rows(void **state)
+{
+    (void)state;
+    const size_t n = 3000 / test_scale(), first[] = { 1, n / 2 };
+
+    for (size_t i = 0; i < 2; i++) {
+        struct baseline_test t;
+
+        baseline_begin(&t, &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 24, n);
+        baseline_insert(&t, 0, first[i]);
+        baseline_insert(&t, first[i], n);
+        assert_true(baseline_recall(&t, "ef_search=60") >= .97);
+        baseline_end(&t);
+    }
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    const size_t n = 1000;
+    struct baseline_test t[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        baseline_begin(&t[i], &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 20, n);
+        struct pool *pool = pool_create(1 + 3 * i), *held = t[i].index->env.pool;
+
+        assert_non_null(pool);
+        t[i].index->env.pool = pool;
+        baseline_insert(&t[i], 0, n);
+        t[i].index->env.pool = held;
+        pool_destroy(pool);
+    }
+    const struct symqg *a = (const struct symqg *)t[0].index, *b = (const void *)t[1].index;
+    assert_int_equal(a->entry, b->entry);
+    assert_memory_equal(a->vertices, b->vertices, n * a->stride);
+    baseline_end(&t[0]);
+    baseline_end(&t[1]);
+}
+
+/* Whether paths from the entry lead to every row. */
+static size_t reached(const struct symqg *s)
+{
+    bool *seen = calloc(s->n, sizeof *seen);
+    uint32_t *stack = calloc(s->n, sizeof *stack);
+    size_t n = 0, waiting = 0;
+
+    assert_true(seen && stack);
+    seen[s->entry] = true;
+    for (stack[waiting++] = s->entry; waiting > 0; n++) {
+        const uint32_t *links = symqg_links(s, stack[--waiting]);
+
+        for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
+            if (!seen[links[i]])
+                stack[waiting++] = links[i];
+            seen[links[i]] = true;
+        }
+    }
+    free(seen);
+    free(stack);
+    return n;
+}
+
+/* Ten groups far apart, so that no row of one is a near row of another's. */
+static void test_groups(void **state)
+{
+    (void)state;
+    enum { GROUPS = 10 };
+    const size_t n = 4000 / test_scale();
+    struct baseline_test t;
+
+    baseline_begin(&t, &symqg_ops, "ef_construction=50", ELEMENT_F32, METRIC_L2SQ, 24, n);
+    for (size_t i = 0; i < n; i++)
+        t.f32[i * t.dim] += 30 * (float)(i % GROUPS);
+    baseline_insert(&t, 0, n);
+    assert_int_equal(reached((const struct symqg *)t.index), n);
+    const double recall = baseline_recall(&t, "ef_search=60");
+    if (recall < .95)
+        fail_msg("recall %.3f", recall);
+    baseline_end(&t);
+}
+
+/* Most rows are equal: the others are found none the less. */
+static void test_equal_rows(void **state)
+{
+    (void)state;
+    const size_t same = 3000 / test_scale(), others = 200;
+    struct baseline_test t;
+    size_t missed = 0;
+
+    baseline_begin(&t, &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 16, same + others);
+    for (size_t i = 0; i < same; i++)
+        memcpy(t.f32 + i * t.dim, t.f32 + same * t.dim, t.dim * sizeof *t.f32);
+    baseline_insert(&t, 0, same + others);
+    assert_int_equal(reached((const struct symqg *)t.index), same + others);
+    for (size_t i = same + 1; i < same + others; i++) {
+        uint64_t id;
+        float distance;
+
+        baseline_search(&t, baseline_row(&t, i), 1, 1, "ef_search=64", NULL, &id, &distance);
+        missed += id != i;
+    }
+    assert_true(missed <= 2);
+    baseline_end(&t);
+}
+
+/* An exact distance is computed for expanded rows alone, an estimate for each of their edges. */
+static void test_work(void **state)
+{
+    (void)state;
+    const size_t n = 3000;
+    struct baseline_test t;
+    const struct symqg_knobs knobs = { 40 };
+    uint64_t ids[10];
+    float distances[10];
+
+    baseline_begin(&t, &symqg_ops, "degree=32", ELEMENT_F32, METRIC_L2SQ, 32, n);
+    baseline_insert(&t, 0, n);
+    const struct search_request request = { baseline_rows(&t, 5, 6), 10, &knobs, NULL, 1 };
+    struct search_result result = { .ids = ids, .distances = distances };
+    assert_ok(t.ops->search(t.index, &request, &result), &t.bench.error);
+    assert_int_equal(ids[0], 5);
+    assert_true(result.work.distances >= 10 && result.work.distances <= 120);
+    assert_float_equal(result.work.estimates, 32 * result.work.distances, 0);
+    baseline_end(&t);
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    struct test_bench b;
+    struct symqg_params params;
+    struct index *index = NULL;
+
+    test_bench_begin(&b, ELEMENT_F32, METRIC_L2SQ, 8, 1);
+    param_defaults(symqg_ops.params, &params);
+    params.degree = 48;
+    assert_int_equal(symqg_ops.create(&index, &b.env, &params), ERR_ARGUMENT);
+    assert_non_null(strstr(b.error.text, "multiple of 32"));
+    test_bench_end(&b);
+    assert_null(symqg_ops.remove);
+}
+
+/* Each kind of damage breaks an invariant that check() names. */
+static void test_damage(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    static const char *const named[] = { "no other row", "no other row", "two edges",
+                                         "a gap",        "codes",        "codes" };
+
+    baseline_begin(&t, &symqg_ops, "degree=64", ELEMENT_F32, METRIC_L2SQ, 20, 500);
+    baseline_insert(&t, 0, 500);
+    struct symqg *s = (struct symqg *)t.index;
+    unsigned char *kept = malloc(s->stride), *vertex = symqg_vertex(s, 7);
+    uint32_t *links = symqg_links(s, 7);
+    memcpy(kept, vertex, s->stride);
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        switch (i) {
+            case 0: links[3] = 7; break;
+            case 1: links[3] = 500; break;
+            case 2: links[3] = links[4]; break;
+            case 3: links[3] = SYMQG_NONE; break;
+            case 4: vertex[s->blocks_at + 5] ^= 1; break;
+            default: vertex[s->blocks_at + s->block_bytes] ^= 1; break; /* the second block */
+        }
+        t.bench.error.code = OK;
+        assert_int_equal(t.ops->check(t.index, NULL), ERR_INVARIANT);
+        if (!strstr(t.bench.error.text, named[i]))
+            fail_msg("damage %zu: %s", i, t.bench.error.text);
+        memcpy(vertex, kept, s->stride);
+    }
+    assert_ok(t.ops->check(t.index, NULL), &t.bench.error);
+    free(kept);
+    baseline_end(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recall),     cmocka_unit_test(test_later_rows),
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_equal_rows), cmocka_unit_test(test_work),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_damage),
+    };
+    return test_run("symqg", tests);
+}

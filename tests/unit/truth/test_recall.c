@@ -1,0 +1,150 @@
+/* test_recall.c - found answers and wrong ids case by case, and intervals that cover the mean. */
+#include "src/truth/recall.h"
+#include "tests/support/tiny_workload.h"
+
+/* Eight points on a line at 0 1 2 2 3 4 5 6 (ids 0 .. 7; 2 and 3 are alike), id 6 deleted; one
+   query at 0. */
+struct line {
+    struct op_list *list;
+    struct live_state now;
+    struct oracle oracle;
+    struct score_context context;
+    float query[1];
+    struct error err;
+};
+
+static const float points[] = { 0, 1, 2, 2, 3, 4, 5, 6 };
+
+static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t n_allowed,
+                       double radius)
+{
+    struct rng r = rng_at(1, 1);
+    struct workload w;
+    const uint64_t gone = 6;
+
+    memset(l, 0, sizeof *l);
+    workload_begin(&w, &r, ELEMENT_F32, METRIC_L2SQ, 8, 1, 1);
+    memcpy(w.rows->state, points, sizeof points);
+    memset(w.queries->state, 0, sizeof(float));
+    workload_insert(&w, 0, 8, 0, 0, NULL);
+    const struct id_selector choice = { .ids = &gone, .n_ids = 1 };
+    assert_ok(record_delete(w.recorder, &(struct op_options){ 0 }, &choice, &w.err), &w.err);
+    struct view *queries = view_range(w.queries, METRIC_L2SQ, 0, 1);
+    const struct filter_spec allow = { .ids = allowed, .n_ids = n_allowed };
+    if (radius >= 0)
+        assert_ok(
+            record_range(w.recorder, &(struct op_options){ 0 }, queries, radius, NULL, &w.err),
+            &w.err);
+    else
+        assert_ok(record_search(w.recorder, &(struct op_options){ 0 }, queries, k,
+                                allowed ? &allow : NULL, &w.err),
+                  &w.err);
+    view_drop(queries);
+    l->list = workload_finish(&w);
+    struct pool *pool = pool_create(1);
+    assert_ok(oracle_make(&l->oracle, l->list, kernels_select(ISA_AVX512), pool, NULL, NULL, NULL,
+                          NULL, &l->err),
+              &l->err);
+    pool_destroy(pool);
+    assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);
+    for (size_t i = 0; i < l->list->n; i++)
+        assert_ok(live_state_step(&l->now, i, &l->err), &l->err);
+    l->context =
+        (struct score_context){ &l->now, &l->list->ops[2], &l->oracle.truths[2], l->query };
+}
+
+static void line_end(struct line *l)
+{
+    live_state_free(&l->now);
+    oracle_free(&l->oracle);
+    op_list_free(l->list);
+}
+
+#define NONE ID_NONE
+
+static void test_cases(void **state)
+{
+    static const struct {
+        const char *name;
+        uint64_t ids[4];
+        uint32_t hits;
+        double wrong;
+    } cases[] = {
+        { "the truth", { 0, 1, 2, 3 }, 3, 0 }, /* k = 3: a fourth is not requested */
+        { "a tie", { 0, 1, 3 }, 3, 0 },
+        { "in any order", { 3, 0, 1 }, 3, 0 },
+        { "one too far", { 0, 1, 4 }, 2, 0 },
+        { "fewer", { 0, NONE, NONE }, 1, 0 },
+        { "nothing", { NONE, NONE, NONE }, 0, 0 },
+        { "ten copies of one", { 0, 0, 0 }, 1, 2 },
+        { "a deleted one", { 0, 1, 6 }, 2, 1 },
+        { "an unknown one", { 0, 1, 99 }, 2, 1 },
+        { "an unknown one near the end", { 0, 1, UINT64_MAX - 1 }, 2, 1 },
+        { "both of a tie and one nearer", { 2, 3, 0 }, 3, 0 },
+        { "a copy of a wrong one", { 6, 6, 0 }, 1, 2 },
+    };
+    struct line l;
+
+    (void)state;
+    line_begin(&l, 3, NULL, 0, -1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct score s;
+
+        assert_ok(score_search(&s, &l.context, NULL, 1, cases[i].ids, 1, &l.err), &l.err);
+        if (s.hits[0] != cases[i].hits || s.wrong_ids != cases[i].wrong ||
+            fabs(s.mean - cases[i].hits / 3.0) > 1e-12) {
+            print_error("%s: %u hits, %g wrong ids, recall %g\n", cases[i].name, s.hits[0],
+                        s.wrong_ids, s.mean);
+            _fail(__FILE__, __LINE__);
+        }
+        assert_true(isnan(s.low) && isnan(s.recall));
+        score_free(&s);
+    }
+    line_end(&l);
+}
+
+static void test_a_filter(void **state)
+{
+    static const uint64_t allowed[] = { 1, 4 }, ids[] = { 1, 0, 4 };
+    struct line l;
+    struct score s;
+
+    (void)state;
+    line_begin(&l, 3, allowed, 2, -1);
+    assert_ok(score_search(&s, &l.context, NULL, 1, ids, 1, &l.err), &l.err);
+    /* Only two can be found; recall divides by min(k, rows allowed). */
+    assert_int_equal(s.most, 2);
+    assert_int_equal(s.hits[0], 2);
+    assert_true(s.wrong_ids == 1 && s.mean == 1);
+    score_free(&s);
+    line_end(&l);
+}
+
+static void test_range(void **state)
+{
+    static const uint64_t ids[] = { 0, 1, 3, 4, 6, 0 }, starts[] = { 0, 6 }, none[] = { 0, 0 };
+    struct line l;
+    struct score s;
+
+    (void)state;
+    line_begin(&l, 0, NULL, 0, 4); /* within the squared radius: 0 1 2 2 */
+    assert_ok(score_range(&s, &l.context, NULL, 1, starts, ids, &l.err), &l.err);
+    assert_true(s.recall == .75);        /* 2 is missing */
+    assert_true(s.precision == 3.0 / 6); /* one too far, one deleted, one repeated */
+    assert_true(s.results == 6 && s.wrong_ids == 2);
+    score_free(&s);
+    assert_ok(score_range(&s, &l.context, NULL, 1, none, ids, &l.err), &l.err);
+    assert_true(s.recall == 0 && isnan(s.precision));
+    score_free(&s);
+    line_end(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_a_filter),
+        cmocka_unit_test(test_range),
+    };
+    return test_run("recall", tests);
+}

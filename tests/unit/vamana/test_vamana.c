@@ -1,0 +1,245 @@
+/* test_vamana.c - Vamana as a method, beyond the contract tests: alpha, lazy deletes and their
+ * consolidation, turnover, inner product, searches during changes (run under the thread
+ * sanitizer). */
+#include "algorithms/common/graph_index/graph_index.h"
+#include "algorithms/vamana/vamana.h"
+#include "tests/support/baseline_checks.h"
+#include "tests/support/beside_changes.h"
+
+enum { K = 10 };
+
+static struct graph_layer layer_of(const struct baseline_test *t)
+{
+    return graph_layer_of(((const struct graph_index *)t->index)->graph, 0);
+}
+
+/* A larger alpha keeps more edges; alpha = 1 is the relative neighbourhood rule. */
+static void test_alpha_keeps_edges(void **state)
+{
+    (void)state;
+    static const char *const params[] = { "degree=64;alpha=1", "degree=64;alpha=1.1",
+                                          "degree=64;alpha=1.2", "degree=64;alpha=1.4" };
+    size_t before = 0;
+
+    for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
+        struct baseline_test t;
+
+        baseline_begin(&t, &vamana_ops, params[i], ELEMENT_F32, METRIC_L2SQ, 16, 2000);
+        baseline_insert(&t, 0, 2000);
+        const struct graph_layer layer = layer_of(&t);
+        if (layer.links * 20 <= before * 21)
+            print_error("%s: %zu links, %zu before\n", params[i], layer.links, before);
+        assert_true(layer.links * 20 > before * 21);
+        assert_true(layer.most_links <= 64);
+        assert_int_equal(graph_layers(((const struct graph_index *)t.index)->graph), 1);
+        before = layer.links;
+        baseline_end(&t);
+    }
+}
+
+/* Searches enter at the row nearest to the mean, and at that of the rows left after a
+   consolidation: with the least beam, a query there needs few distances. */
+static void test_enters_at_the_medoid(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    uint64_t id;
+    float distance;
+
+    baseline_begin(&t, &vamana_ops, "maintenance=explicit;degree=8", ELEMENT_F32, METRIC_L2SQ, 1,
+                   4000);
+    for (size_t i = 0; i < 4000; i++)
+        t.f32[i] = (float)i;
+    baseline_insert(&t, 0, 4000);
+    float middle = 2000;
+    assert_true(
+        baseline_search(&t, &middle, 1, 1, "search_list=1", NULL, &id, &distance).distances <=
+        2 * 8 + 1);
+    assert_int_equal(id, 2000);
+    bool more;
+    baseline_remove(&t, 0, 3000);
+    assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
+    middle = 3500;
+    assert_true(
+        baseline_search(&t, &middle, 1, 1, "search_list=1", NULL, &id, &distance).distances <=
+        2 * 8 + 1);
+    assert_int_equal(id, 3500);
+    baseline_end(&t);
+}
+
+/* Deleted rows are not answered, and answers are complete; the rows leave at w:maintain, and their
+   places are used again. */
+static void test_lazy_deletes(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    const size_t n = 2000;
+    bool more = true;
+
+    baseline_begin(&t, &vamana_ops, "maintenance=explicit", ELEMENT_F32, METRIC_L2SQ, 12, 2 * n);
+    baseline_insert(&t, 0, n);
+    baseline_remove(&t, 0, n / 2);
+    const struct graph_index *h = (const struct graph_index *)t.index;
+    assert_int_equal(graph_live(h->graph), n);
+    assert_int_equal(graph_index_n_deleted(h), n / 2);
+    assert_float_equal(baseline_stat(&t, "n_vectors"), n - n / 2, 0);
+    baseline_expect_exact(&t, "search_list=2000", NULL);
+    baseline_expect_same_after_reload(&t, "search_list=40");
+    h = (const struct graph_index *)t.index;
+    assert_int_equal(graph_index_n_deleted(h), n / 2);
+
+    assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
+    assert_false(more);
+    assert_ok(vamana_ops.check(t.index, NULL), &t.bench.error);
+    assert_int_equal(graph_live(h->graph), n / 2);
+    assert_int_equal(graph_index_n_deleted(h), 0);
+    baseline_expect_exact(&t, "search_list=2000", NULL);
+    baseline_insert(&t, n, n + n / 2 - 10);
+    assert_float_equal(baseline_stat(&t, "capacity"), n, 0);
+    baseline_remove(&t, n / 2, n);
+    baseline_remove(&t, n, n + n / 2 - 10);
+    assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
+    assert_ok(vamana_ops.check(t.index, NULL), &t.bench.error);
+    assert_int_equal(graph_live(h->graph), 0);
+    baseline_insert(&t, 0, 30);
+    baseline_expect_exact(&t, "search_list=30", NULL);
+    baseline_end(&t);
+}
+
+/* maintenance = inline consolidates when more than the share is deleted, not before. */
+static void test_consolidates_in_time(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+
+    baseline_begin(&t, &vamana_ops, "consolidate_share=.1", ELEMENT_F32, METRIC_L2SQ, 12, 1000);
+    baseline_insert(&t, 0, 1000);
+    const struct graph_index *h = (const struct graph_index *)t.index;
+    baseline_remove(&t, 0, 100);
+    assert_int_equal(graph_index_n_deleted(h), 100);
+    baseline_remove(&t, 100, 101);
+    assert_int_equal(graph_index_n_deleted(h), 0);
+    assert_int_equal(graph_live(h->graph), 899);
+    baseline_end(&t);
+}
+
+/* Replaces every row, a tenth per step: recall is that of an index built from the current rows, and
+   memory no larger than one consolidation's worth. */
+static void test_turnover(void **state)
+{
+    (void)state;
+    struct baseline_test t, fresh;
+    const size_t half = 4000 / test_scale(), step = half / 10;
+    const char *knobs = "search_list=12", *params = "build_list=64";
+
+    baseline_begin(&t, &vamana_ops, params, ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
+    baseline_insert(&t, 0, half);
+    for (size_t i = 0; i < half; i += step) {
+        baseline_remove(&t, i, i + step);
+        baseline_insert(&t, half + i, half + i + step);
+    }
+    bool more;
+    assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
+    const double churned = baseline_recall(&t, knobs);
+    assert_true(baseline_stat(&t, "capacity") <= (double)(half + 4 * step));
+
+    baseline_begin(&fresh, &vamana_ops, params, ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
+    memcpy(fresh.f32, t.f32, 2 * half * t.dim * sizeof *t.f32);
+    baseline_insert(&fresh, half, 2 * half);
+    const double built = baseline_recall(&fresh, knobs);
+    if ((test_scale() == 1 && built > .995) || churned < built - .02)
+        print_error("recall %.4f after turnover, %.4f of a fresh index\n", churned, built);
+    assert_true(test_scale() > 1 || built <= .995); /* otherwise the test shows nothing */
+    assert_true(churned >= built - .02);
+    baseline_end(&fresh);
+    baseline_end(&t);
+}
+
+/* Rows of norms from 1 to 5, then some that are a little longer than all of these. */
+static void test_inner_product(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    const size_t n = 2000 / test_scale();
+
+    baseline_begin(&t, &vamana_ops, "", ELEMENT_F32, METRIC_IP, 20, n + 50);
+    test_normalise_f32(t.f32, n + 50, t.dim);
+    for (size_t i = 0; i < n + 50; i++)
+        for (size_t j = 0; j < t.dim; j++)
+            t.f32[i * t.dim + j] *= i < n ? 1 + 4 * (float)i / (float)n : 5.1F;
+    baseline_insert(&t, 0, n);
+    assert_true(baseline_recall(&t, "search_list=100") > .95);
+    baseline_insert(&t, n, n + 50);
+    assert_true(baseline_recall(&t, "search_list=100") > .9);
+    baseline_expect_exact(&t, "search_list=4000", NULL);
+    baseline_expect_same_after_reload(&t, "search_list=40");
+    baseline_end(&t);
+}
+
+/* The graph, and so the answers, are the same for any number of threads, also after a
+   consolidation. */
+static void test_any_thread_count(void **state)
+{
+    (void)state;
+    uint64_t ids[2][50 * K];
+    float distances[50 * K];
+    bool more;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct baseline_test t;
+        struct pool *pool = pool_create(1 + 2 * i), *usual;
+
+        assert_non_null(pool);
+        baseline_begin(&t, &vamana_ops, "", ELEMENT_F32, METRIC_L2SQ, 20, 3000);
+        usual = t.index->env.pool;
+        t.index->ops->destroy(t.index);
+        t.bench.env.pool = pool;
+        t.index = baseline_create(&t, "maintenance=explicit");
+        baseline_insert(&t, 0, 3000);
+        baseline_remove(&t, 1000, 2000);
+        assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
+        baseline_search(&t, baseline_row(&t, 0), 50, K, "search_list=10", NULL, ids[i], distances);
+        t.index->ops->destroy(t.index);
+        t.bench.env.pool = usual;
+        t.index = baseline_create(&t, "");
+        baseline_end(&t);
+        pool_destroy(pool);
+    }
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+}
+
+static void test_beside_changes(void **state)
+{
+    (void)state;
+    beside_changes(&vamana_ops, "degree=16;build_list=40;consolidate_share=.3", "search_list=64");
+}
+
+static void test_one_row_is_always_there(void **state)
+{
+    (void)state;
+    beside_one_row(&vamana_ops, "degree=8;build_list=16", "search_list=16");
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    baseline_try_files(&vamana_ops, "", "search_list=20");
+    baseline_try_no_memory(&vamana_ops);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_alpha_keeps_edges),
+        cmocka_unit_test(test_enters_at_the_medoid),
+        cmocka_unit_test(test_lazy_deletes),
+        cmocka_unit_test(test_consolidates_in_time),
+        cmocka_unit_test(test_turnover),
+        cmocka_unit_test(test_inner_product),
+        cmocka_unit_test(test_any_thread_count),
+        cmocka_unit_test(test_beside_changes),
+        cmocka_unit_test(test_one_row_is_always_there),
+        cmocka_unit_test(test_files),
+    };
+    return test_run("vamana", tests);
+}

@@ -1,0 +1,108 @@
+/* test_record_versions.c - transactions and attributes in the recorder. */
+#include <math.h>
+
+#include "tests/support/tiny_workload.h"
+
+enum { ROWS = 300, QUERIES = 12, DIM = 8, NEAR = 6, CLASSES = 5 };
+
+static void test_rollback_puts_back(void **state)
+{
+    (void)state;
+    struct workload w;
+    struct rng rng = rng_at(test_seed(), 3);
+    const struct op_options note = { 0 };
+    workload_begin(&w, &rng, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, DIM);
+    workload_insert(&w, 0, 10, 0, 0, NULL); /* 0 */
+    assert_ok(record_begin(w.recorder, &note, &w.err), &w.err);
+    const struct id_selector two = { .oldest = 2 };
+    struct view *first = workload_rows(&w, 0, 1);
+    assert_ok(record_delete(w.recorder, &note, &two, &w.err), &w.err);
+    /* 3: id 0, now the newest */
+    assert_ok(record_insert(w.recorder, &note, first, &w.err), &w.err);
+    workload_insert(&w, 20, 5, 0, 0, NULL); /* 4: ids 10 .. 14 */
+    const struct id_selector one = { .oldest = 1 };
+    /* 5: skips the deleted ones */
+    assert_ok(record_delete(w.recorder, &note, &one, &w.err), &w.err);
+    assert_int_equal(recorder_live(w.recorder), 13);
+    assert_ok(record_rollback(w.recorder, &note, &w.err), &w.err);
+    assert_int_equal(recorder_live(w.recorder), 10);
+    /* The oldest rows are the oldest again after a rollback; assigned ids stay assigned. */
+    assert_ok(record_delete(w.recorder, &note, &two, &w.err), &w.err); /* 7 */
+    workload_insert(&w, 25, 1, 0, 0, NULL);                            /* 8 */
+    workload_insert(&w, 22, 1, 0, 0, NULL);                            /* 9 */
+    struct op_list *list = workload_finish(&w);
+    assert_int_equal(list->ops[7].ids[0], 0);
+    assert_int_equal(list->ops[7].ids[1], 1);
+    assert_int_equal(list->ops[4].ids[2], 12);
+    assert_int_equal(list->ops[8].ids[0], 15);
+    assert_int_equal(list->ops[9].ids[0], 12);
+    assert_int_equal(list->ops[6].n, 2 + 1 + 5 + 1);
+    assert_int_equal(list->ops[4].live_after, 10);
+    assert_int_equal(list->max_live, 10);
+    view_drop(first);
+    op_list_free(list);
+}
+
+/* The updates of a transaction apply from its commit on. */
+static void test_updates_wait(void **state)
+{
+    (void)state;
+    struct workload w;
+    struct rng rng = rng_at(test_seed(), 4);
+    const struct op_options note = { 0 };
+    struct error err = { 0 };
+    workload_begin(&w, &rng, ELEMENT_F32, METRIC_L2SQ, ROWS, QUERIES, DIM);
+    workload_insert(&w, 0, 1, 0, 0, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        assert_ok(record_begin(w.recorder, &note, &w.err), &w.err);
+        workload_update(&w, 7 + i, 1);
+        assert_ok((i ? record_commit : record_rollback)(w.recorder, &note, &w.err), &w.err);
+    }
+    struct op_list *list = workload_finish(&w);
+    for (size_t at = 1; at <= list->n; at++) {
+        float row[DIM];
+        assert_ok(op_list_vector(list, 0, at, ELEMENT_F32, row, &err), &err);
+        assert_memory_equal(row, (const float *)w.rows->rows + (at <= 6 ? 0 : 8) * DIM, sizeof row);
+    }
+    op_list_free(list);
+}
+
+/* Class c is drawn in proportion to 1 / (c + 1)^skew. */
+static void test_classes(void **state)
+{
+    (void)state;
+    enum { N = 20000, OF = 10 };
+    for (int skew = 0; skew < 2; skew++) {
+        struct workload w;
+        struct rng rng = rng_at(test_seed(), 5);
+        double sum = 0, counts[OF] = { 0 };
+        workload_begin(&w, &rng, ELEMENT_F32, METRIC_L2SQ, N, 1, 2);
+        struct view *v = workload_rows(&w, 0, N);
+        const struct attribute_spec spec = { .name = "c", .classes = OF, .skew = skew };
+        assert_ok(record_insert_with(w.recorder, &(struct op_options){ 0 }, v, &spec, 1, &w.err),
+                  &w.err);
+        view_drop(v);
+        struct op_list *list = workload_finish(&w);
+        for (size_t i = 0; i < N; i++) {
+            assert_true(list->ops[0].attributes[i] < OF);
+            counts[list->ops[0].attributes[i]]++;
+        }
+        for (size_t c = 0; c < OF; c++)
+            sum += skew ? 1.0 / (double)(c + 1) : 1;
+        for (size_t c = 0; c < OF; c++) {
+            const double p = (skew ? 1.0 / (double)(c + 1) : 1) / sum;
+            assert_true(fabs(counts[c] - N * p) < 6 * sqrt(N * p * (1 - p)));
+        }
+        op_list_free(list);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rollback_puts_back),
+        cmocka_unit_test(test_updates_wait),
+        cmocka_unit_test(test_classes),
+    };
+    return test_run("record_versions", tests);
+}

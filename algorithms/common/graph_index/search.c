@@ -15,7 +15,7 @@ enum {
     SCAN_SHARE = 8,   /* if the beam exceeds 1 / SCAN_SHARE of the rows, scanning the allowed rows
               is cheaper */
     RANGE_FIRST = 64, /* first number of neighbours for a range search */
-    TRIES = 16        /* of a query whose result is incomplete because of concurrent changes */
+    TRIES = 16        /* beams that concurrent changes may make incomplete before one runs alone */
 };
 
 /* ------------------------------------------------------------------------------ one query */
@@ -93,37 +93,62 @@ static size_t first_fetch(const struct graph_index *h, size_t k, size_t ef,
     return (filter || deleted > 0 || h->base.env.metric == METRIC_IP) && ef > k ? ef : k;
 }
 
+/* Widens until `top` is full or every live node was offered. */
+struct widening {
+    size_t fetch, nameless; /* nameless: nodes without an id that the last beam found */
+    bool complete;
+};
+
 /* Inside the epoch. `top` is emptied for each beam, so that no node is offered twice. */
-static int search_query(const struct graph_index *h, struct graph_index_scratch *x,
-                        const void *query, size_t ef, const struct id_filter *filter,
-                        struct topk *top, double *checked)
+static int widen(const struct graph_index *h, struct graph_index_scratch *x, const void *query,
+                 size_t ef, const struct id_filter *filter, struct topk *top, struct widening *w,
+                 double *checked)
+{
+    const size_t marked = graph_index_n_marked(h), deleted = graph_index_n_deleted(h);
+    const size_t live = graph_live(h->graph), fetch = w->fetch < live ? w->fetch : live;
+    size_t n;
+
+    w->complete = fetch == 0;
+    if (w->complete)
+        return OK;
+    if (filter && fetch < live && fetch > live / SCAN_SHARE) {
+        scan_allowed(h, query, filter, top, checked);
+        w->complete = true;
+        return OK;
+    }
+    /* Nodes removed during the search may be nearer than all that remain. */
+    const size_t wanted = fetch + w->nameless;
+    const int rc = nearest_nodes(h, x, query, wanted, ef > wanted ? ef : wanted, &n, checked);
+    if (rc != OK)
+        return rc;
+    w->nameless = offer(h, x, n, filter, top);
+    /* No row was added, removed or consolidated meanwhile, as far as this search has seen. */
+    const bool steady = w->nameless <= deleted && deleted == graph_index_n_deleted(h) &&
+                        marked == graph_index_n_marked(h);
+    w->complete = top->n == top->k || (fetch == live && steady);
+    w->fetch = fetch * WIDEN;
+    return OK;
+}
+
+/* Inside the epoch. If changes have made many beams incomplete, the next ones run between two
+   changes; they do not wait for one, because it may wait for the epoch. */
+static int search_query(struct graph_index *h, struct graph_index_scratch *x, const void *query,
+                        size_t ef, const struct id_filter *filter, struct topk *top,
+                        double *checked)
 {
     const struct topk empty = *top;
-    size_t fetch = first_fetch(h, top->k, ef, filter), nameless = 0, n;
+    struct widening w = { .fetch = first_fetch(h, top->k, ef, filter) };
+    int rc = OK;
 
-    for (size_t tries = 1;; tries++, fetch *= WIDEN) {
-        const size_t marked = graph_index_n_marked(h), deleted = graph_index_n_deleted(h);
-        const size_t live = graph_live(h->graph);
+    for (size_t tries = 0; rc == OK && !w.complete; tries++) {
+        const bool alone = tries >= TRIES && pthread_mutex_trylock(&h->lock) == 0;
 
         *top = empty;
-        if (filter && fetch < live && fetch > live / SCAN_SHARE) {
-            scan_allowed(h, query, filter, top, checked);
-            return OK;
-        }
-        fetch = fetch < live ? fetch : live;
-        if (fetch == 0)
-            return OK;
-        /* Nodes removed during the search may be nearer than all that remain. */
-        const size_t wanted = fetch + nameless;
-        const int rc = nearest_nodes(h, x, query, wanted, ef > wanted ? ef : wanted, &n, checked);
-        if (rc != OK)
-            return rc;
-        const size_t more = offer(h, x, n, filter, top);
-        const bool steady = more <= deleted && marked == graph_index_n_marked(h);
-        if (top->n == top->k || (fetch == live && (steady || tries >= TRIES)))
-            return OK;
-        nameless += more;
+        rc = widen(h, x, query, ef, filter, top, &w, checked);
+        if (alone)
+            pthread_mutex_unlock(&h->lock);
     }
+    return rc;
 }
 
 /* -------------------------------------------------------------------------------- search */

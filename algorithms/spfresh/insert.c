@@ -54,15 +54,6 @@ static int choose_all(struct insert_chunk *c)
                      : parallel_for(pool, pool_threads(pool), c->n, GRAIN, choose_some, c);
 }
 
-static uint32_t first_open(const struct spfresh *s, const struct spfresh_choice *c)
-{
-    size_t i = 0;
-
-    while (i + 1 < c->n && !spfresh_is_open(s, c->heads[i]))
-        i++;
-    return c->heads[i];
-}
-
 /* All chosen heads may have died in the meantime; then new ones are chosen. */
 static int file_somewhere(struct insert_chunk *c, size_t i, unsigned version)
 {
@@ -76,10 +67,7 @@ static int file_somewhere(struct insert_chunk *c, size_t i, unsigned version)
             rc = spfresh_file(s, &c->choices[i], c->slots[i], version, row_of(c, i), 0, &done);
     }
     if (rc == OK && done < c->choices[i].n)
-        spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
-                                               .what = c->slots[i],
-                                               .version = version,
-                                               .from = first_open(s, &c->choices[i]) });
+        spfresh_file_again(s, &c->choices[i], c->slots[i], version, 0);
     return rc;
 }
 

@@ -36,3 +36,22 @@ int spfresh_file(struct spfresh *s, const struct spfresh_choice *c, uint32_t slo
     }
     return rc;
 }
+
+static uint32_t first_open(const struct spfresh *s, const struct spfresh_choice *c)
+{
+    size_t i = 0;
+
+    while (i + 1 < c->n && !spfresh_is_open(s, c->heads[i]))
+        i++;
+    return c->heads[i];
+}
+
+void spfresh_file_again(struct spfresh *s, const struct spfresh_choice *c, uint32_t slot,
+                        unsigned version, uint32_t depth)
+{
+    spfresh_queue(s, (struct spfresh_job){ .kind = SPFRESH_JOB_REASSIGN,
+                                           .what = slot,
+                                           .version = version,
+                                           .depth = depth,
+                                           .from = first_open(s, c) });
+}

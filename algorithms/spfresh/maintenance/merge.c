@@ -99,9 +99,10 @@ static int find_partner(struct merger *m, bool *found)
 
 /* ---------------------------------------------------------------------------------- joining */
 
-/* Collects all entries of `stays`, and those of `goes` that are not in it. Of the latter, vectors
-   that are farther from the survivor than from the removed head become candidates (members[3]). A
-   coming and a current entry of one vector count as two. */
+/* Collects all entries of `stays`, and those of `goes` that are not in it. Vectors of `goes` that
+   are farther from the survivor than from the removed head become candidates (members[3]), whether
+   `stays` has them or not: a third head may be nearer. A coming and a current entry of one vector
+   count as two. */
 static int unite(struct merger *m, const struct spfresh_members *stays,
                  const struct spfresh_members *goes, uint32_t survivor, uint32_t gone)
 {
@@ -130,9 +131,8 @@ static int unite(struct merger *m, const struct spfresh_members *stays,
         while (same < stays->n &&
                (stays->slots[same] != goes->slots[i] || stays->versions[same] != goes->versions[i]))
             same++;
-        if (same < stays->n)
-            continue;
-        spfresh_members_add(all, goes->slots[i], goes->versions[i], row);
+        if (same == stays->n)
+            spfresh_members_add(all, goes->slots[i], goes->versions[i], row);
         if (w->distances[0][i] > w->distances[1][i] &&
             !spfresh_work_add_candidate(m->w, goes->slots[i], goes->versions[i], row, survivor))
             return ERR_NO_MEMORY;

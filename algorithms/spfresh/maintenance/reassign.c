@@ -69,8 +69,8 @@ static void note_move(struct spfresh *s, uint32_t slot)
         ;
 }
 
-/* Moves by raising the version. An error after the first entry does not undo the move: that entry
-   is in the nearest head's posting, so the vector just has fewer copies. */
+/* Moves by raising the version. An error after the first entry does not undo the move: the vector
+   just has fewer copies. */
 static int move_up(const struct move *m, const struct spfresh_choice *c, size_t *done)
 {
     const int rc = spfresh_file(m->s, c, m->slot, m->version + 1, m->row, m->depth + 1, done);
@@ -78,6 +78,8 @@ static int move_up(const struct move *m, const struct spfresh_choice *c, size_t 
     if (*done > 0) {
         note_move(m->s, m->slot);
         spfresh_set_version(m->s, m->slot, m->version + 1);
+        if (rc == OK && *done < c->n)
+            spfresh_file_again(m->s, c, m->slot, m->version + 1, m->depth);
     }
     return rc;
 }

@@ -230,8 +230,7 @@ static void starved_postings_merge(void **state)
         assert_true(graph_live(book_index(&b)->graph) < heads / 4);
         assert_true(posting_bytes(&b) < bytes / 4);
         assert_true(COUNT(&b, merges) > 0);
-        /* Of 150 rows. The order of background jobs varies, and with it what each reassigns. */
-        assert_true(lire_npa_violations(&b) <= (mode == SPFRESH_BACKGROUND ? .06 : .02));
+        assert_true(lire_npa_violations(&b) <= .02);
         book_all_found(&b);
         for (size_t i = 0; i < 3000; i += 20) /* down to an empty index */
             assert_ok(book_remove(&b, i), &b.bench.error);

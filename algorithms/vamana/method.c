@@ -1,6 +1,7 @@
 /* method.c - Vamana, the graph of DiskANN (NeurIPS 2019), in memory: algorithms/common/graph_index
- * over a graph of kind Vamana. Deletes are those of FreshDiskANN (arXiv 2105.09613): a removed row
- * is marked, searches pass through it, and consolidation removes all marked rows together. */
+ * over a graph of kind Vamana. Deletes are those of FreshDiskANN (arXiv 2105.09613), where a removed
+ * row is marked, searches pass through it, and consolidation removes all marked rows together; or
+ * those of IP-DiskANN (arXiv 2502.13826), where each removed row leaves the graph at once. */
 #include "algorithms/common/graph_index/graph_index.h"
 #include "algorithms/vamana/vamana.h"
 
@@ -14,11 +15,15 @@ static const struct param vamana_params[] = {
     PARAM_REAL(struct vamana_params, alpha, 1.2, 1, 4,
                "an edge is left out if another leads alpha times nearer to its end; more gives "
                "longer edges and more of them"),
+    PARAM_CHOICE(struct vamana_params, deletes, VAMANA_LAZY, "lazy|in-place",
+                 "lazy: rows are marked, and consolidated together (FreshDiskANN); in-place: each "
+                 "row leaves the graph at once (IP-DiskANN)"),
     PARAM_CHOICE(struct vamana_params, maintenance, VAMANA_INLINE, "inline|explicit",
-                 "who consolidates deleted rows: the delete that exceeds consolidate_share, or "
+                 "deletes = lazy: who consolidates, the delete that exceeds consolidate_share, or "
                  "w:maintain alone"),
     PARAM_REAL(struct vamana_params, consolidate_share, .1, .001, 1,
-               "maintenance = inline: share of the rows in the graph that are deleted before they "
+               "deletes = lazy, maintenance = inline: share of the rows in the graph that are "
+               "deleted before they "
                "are consolidated; searches slow with it"),
     PARAM_INT(struct vamana_params, seed, 0, 0, INT32_MAX,
               "seed of the order of a batch; 0: the experiment's"),
@@ -58,6 +63,11 @@ static size_t beam_of(const void *knobs)
     return (size_t)((const struct vamana_knobs *)knobs)->search_list;
 }
 
+static bool is_lazy(const void *params)
+{
+    return ((const struct vamana_params *)params)->deletes == VAMANA_LAZY;
+}
+
 static double consolidate_share_of(const void *params)
 {
     const struct vamana_params *p = params;
@@ -65,9 +75,11 @@ static double consolidate_share_of(const void *params)
     return p->maintenance == VAMANA_INLINE ? p->consolidate_share : 0;
 }
 
-static const struct graph_index_kind vamana = {
-    .version = 1, .options = options_of, .beam = beam_of, .consolidate_share = consolidate_share_of
-};
+static const struct graph_index_kind vamana = { .version = 2,
+                                                .options = options_of,
+                                                .beam = beam_of,
+                                                .lazy = is_lazy,
+                                                .consolidate_share = consolidate_share_of };
 
 /* A `seed` that is not 0 replaces the experiment's. */
 static int create(struct index **index, const struct index_env *env, const void *params)
@@ -88,8 +100,9 @@ const struct index_ops vamana_ops = {
     .abi = INDEX_ABI,
     .name = "vamana",
     .summary = "DiskANN's graph: one layer, robust prune with alpha in two passes, a medoid to "
-               "enter; deletes are lazy",
-    .source = "Subramanya et al., DiskANN, 2019; Singh et al., FreshDiskANN, 2021",
+               "enter; deletes are lazy or in place",
+    .source = "Subramanya et al., DiskANN, 2019; Singh et al., FreshDiskANN, 2021; Xu et al., "
+              "IP-DiskANN, 2025",
     .flags = INDEX_CONCURRENT_SEARCH | INDEX_CONCURRENT_UPDATE,
     .spaces = vamana_spaces,
     .params = vamana_params,

@@ -13,7 +13,8 @@ local steps = 20
 local lists = { 10, 16, 32, 64 }
 local function vamana(t)
   t[1], t.element, t.sweep = "vamana", "f32", { search_list = lists }
-  t.params = { degree = degree }
+  t.params = { degree = degree, deletes = t.deletes }
+  t.deletes = nil
   return method(t)
 end
 local function slice(first, step) return sift:rows(first + (step - 1) * rows // steps + 1, first + step * rows // steps) end
@@ -35,6 +36,7 @@ experiment {
 
   methods = {
     vamana { label = "vamana" },
+    vamana { label = "in place", deletes = "in-place" },
     vamana { label = "rebuilt", rebuild = "last" },
     method { "hnsw", element = "f32", sweep = { ef_search = lists } },
   },

@@ -41,6 +41,8 @@ static const struct setting settings[] = {
     { "vamana", "", "search_list=4194304", EXHAUSTIVE },
     { "vamana", "maintenance=explicit,degree=12,build_list=30", "search_list=4194304", EXHAUSTIVE },
     { "vamana", "degree=8,build_list=20,consolidate_share=.02", "search_list=12", 0 },
+    { "vamana", "deletes=in-place", "search_list=4194304", EXHAUSTIVE },
+    { "vamana", "deletes=in-place,degree=8,build_list=20", "search_list=12", 0 },
     { "symqg", "", "ef_search=4194304", EXHAUSTIVE },
     { "symqg", "degree=64,ef_construction=20,iterations=2", "ef_search=12", 0 },
     { "spann", "store=memory", "nprobe=4194304", EXHAUSTIVE },

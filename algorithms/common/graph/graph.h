@@ -59,7 +59,7 @@ int graph_build(struct graph *, struct vectors rows);
 
 int graph_add(struct graph *, const void *row, uint32_t *node);
 /* Removes a live node. Later searches do not return it; its row stays readable inside epochs that
-   began before. */
+   began before. Vamana: edges are mended as in IP-DiskANN. */
 int graph_remove(struct graph *, uint32_t node);
 /* Removes n distinct live nodes at once: a live node that links to some of them gets their
    neighbours as candidates, of which the RNG rule selects (FreshDiskANN, algorithm 4). Uses all of

@@ -320,7 +320,7 @@ void graph_layer_bury(struct graph *, struct layer *, uint32_t i);
 void graph_keys_from(const struct graph *, const struct layer *, uint32_t i, const uint32_t *list,
                      size_t n, uint64_t *keys);
 
-/* 6. Changes (add.c, remove.c). Nothing fails: all memory was reserved. */
+/* 6. Changes (add.c, remove.c, in_place.c). Nothing fails: all memory was reserved. */
 
 /* Links row into the layer; g->scratch is large enough. `below`: its number in the layer below. */
 uint32_t graph_layer_add(struct graph *, size_t level, const void *row, uint32_t below);
@@ -328,6 +328,8 @@ uint32_t graph_layer_add(struct graph *, size_t level, const void *row, uint32_t
 void graph_layer_remove(struct graph *, struct layer *, uint32_t i);
 /* Removes a live node from all its layers; links to it may remain until swept. */
 void graph_unlink(struct graph *, uint32_t node);
+/* The same in a GRAPH_VAMANA, by IP-DiskANN's rule. */
+void graph_remove_in_place(struct graph *, uint32_t node);
 
 /* 7. Side work of every change (repair.c) */
 

@@ -81,7 +81,10 @@ int graph_remove(struct graph *g, uint32_t node)
         rc = fail(g->env.error, ERR_NO_MEMORY,
                   "removing node %" PRIu32 " of a graph: out of memory", node);
     } else {
-        graph_unlink(g, node);
+        if (g->options.kind == GRAPH_VAMANA)
+            graph_remove_in_place(g, node);
+        else
+            graph_unlink(g, node);
         graph_sweep(g);
         graph_patrol(g);
         graph_tree_changed(g);

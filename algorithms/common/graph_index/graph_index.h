@@ -25,8 +25,9 @@ struct graph_index_kind {
     uint32_t version; /* of its file */
     struct graph_options (*options)(const void *params);
     size_t (*beam)(const void *knobs); /* candidates kept per query */
-    /* Not NULL: remove() only marks rows. Once the marked ones are more than this share of the
-       rows, or in maintain(), they leave the graph together. 0: in maintain() alone. */
+    /* Whether remove() only marks rows, which leave the graph together: once they are more than this
+       share of the rows, or in maintain(). 0: in maintain() alone. NULL: never lazy. */
+    bool (*lazy)(const void *params);
     double (*consolidate_share)(const void *params);
 };
 
@@ -70,6 +71,11 @@ static inline const uint64_t *graph_index_ids(const struct graph_index *h)
 {
     return (const uint64_t *)(uintptr_t)atomic_load_explicit(
         &((struct graph_index *)(uintptr_t)h)->ids, memory_order_relaxed);
+}
+
+static inline bool graph_index_is_lazy(const struct graph_index *h)
+{
+    return h->kind->lazy && h->kind->lazy(h->params);
 }
 
 static inline size_t graph_index_n_deleted(const struct graph_index *h)

@@ -52,7 +52,7 @@ int graph_index_inspect(const struct index *index, const struct structure_sink *
         return OK;
     sink->number(sink->to, "rows", (double)h->nodes.n);
     sink->number(sink->to, "live", (double)h->nodes.n);
-    if (h->kind->consolidate_share)
+    if (graph_index_is_lazy(h))
         sink->number(sink->to, "deleted", (double)graph_index_n_deleted(h));
     sink->number(sink->to, "layers", (double)layers);
     for (uint32_t i = 0; i < nodes; i++) {

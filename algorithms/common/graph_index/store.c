@@ -49,7 +49,7 @@ static int take_id(struct graph_index *h, const struct store_reader *r, uint32_t
     const bool live = graph_is_live(h->graph, node);
     struct error *error = h->base.env.error;
 
-    if (id == ID_NONE && live && h->kind->consolidate_share) {
+    if (id == ID_NONE && live && graph_index_is_lazy(h)) {
         if (!graph_index_reserve_deleted(h, 1))
             return fail(error, ERR_NO_MEMORY, "%s: out of memory for an id", h->base.ops->name);
         h->deleted[atomic_fetch_add(&h->n_deleted, 1)] = node;

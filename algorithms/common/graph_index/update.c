@@ -123,7 +123,7 @@ bool graph_index_reserve_deleted(struct graph_index *h, size_t more)
 /* Removes from the graph first, because only that can fail. */
 static int remove_one(struct graph_index *h, uint64_t id)
 {
-    const bool lazy = h->kind->consolidate_share;
+    const bool lazy = graph_index_is_lazy(h);
     uint32_t node;
 
     if (!slot_table_get(&h->nodes, graph_index_ids(h), id, &node))
@@ -165,7 +165,7 @@ static void consolidate_if_due(struct graph_index *h)
 int graph_index_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
 {
     struct graph_index *h = (struct graph_index *)index;
-    const bool lazy = h->kind->consolidate_share;
+    const bool lazy = graph_index_is_lazy(h);
     int rc = OK;
 
     *done = 0;

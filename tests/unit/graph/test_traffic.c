@@ -46,7 +46,7 @@ static void *search_on(void *arg)
 static void test_changes_beside_searches(void **state)
 {
     (void)state;
-    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
         struct bed b;
         struct traffic t = { .b = &b };
         pthread_t threads[3];
@@ -79,7 +79,7 @@ static void test_changes_beside_searches(void **state)
 static void test_someone_is_always_there(void **state)
 {
     (void)state;
-    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
         struct bed b;
         struct traffic t = { .b = &b };
         pthread_t threads[3];

@@ -5,6 +5,7 @@
 #include "algorithms/common/graph_index/graph_index.h"
 #include "algorithms/hnsw/hnsw.h"
 #include "tests/support/beside_changes.h"
+#include "tests/support/turnover.h"
 
 enum { K = 10 };
 
@@ -49,59 +50,10 @@ static void test_bounds(void **state)
     }
 }
 
-/* Recall of queries near the rows. */
-static double recall_of(struct baseline_test *t, size_t first, size_t end, const char *knobs)
-{
-    double found = 0, wanted = 0;
-
-    for (size_t q = first; q + 1 < end; q += 7) {
-        float query[64];
-        uint64_t ids[K];
-        float distances[K];
-        size_t n;
-
-        for (size_t j = 0; j < t->dim; j++)
-            query[j] = .85F * t->f32[q * t->dim + j] + .15F * t->f32[(q + 1) * t->dim + j];
-        double *truth = baseline_truth(t, query, NULL, &n);
-        baseline_search(t, query, 1, K, knobs, NULL, ids, distances);
-        for (size_t i = 0; i < K; i++)
-            found += (double)distances[i] <= truth[K - 1] + baseline_slack(truth[K - 1]);
-        wanted += K;
-        free(truth);
-    }
-    return found / wanted;
-}
-
-/* Replaces every row, a tenth per step, with a check after each: recall is that of an index built
-   from the current rows, and memory no larger. */
 static void test_turnover(void **state)
 {
     (void)state;
-    struct baseline_test t, fresh;
-    const size_t half = 4000 / test_scale(), step = half / 10;
-    const char *knobs = "ef_search=14";
-
-    baseline_begin(&t, &hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
-    baseline_insert(&t, 0, half);
-    for (size_t i = 0; i < half; i += step) {
-        baseline_remove(&t, i, i + step);
-        baseline_insert(&t, half + i, half + i + step);
-    }
-    const double churned = recall_of(&t, half, 2 * half, knobs);
-    assert_float_equal(baseline_stat(&t, "n_vectors"), half, 0);
-    assert_true(baseline_stat(&t, "capacity") <= (double)(half + half / 4));
-
-    baseline_begin(&fresh, &hnsw_ops, "", ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
-    memcpy(fresh.f32, t.f32, 2 * half * t.dim * sizeof *t.f32);
-    baseline_insert(&fresh, half, 2 * half);
-    const double built = recall_of(&fresh, half, 2 * half, knobs);
-    if ((test_scale() == 1 && built > .995) || churned < built - .02)
-        print_error("recall %.4f after turnover, %.4f of a fresh index\n", churned, built);
-
-    assert_true(test_scale() > 1 || built <= .995); /* otherwise the test shows nothing */
-    assert_true(churned >= built - .02);
-    baseline_end(&fresh);
-    baseline_end(&t);
+    turnover_keeps_recall(&hnsw_ops, "", "ef_search=14", .02, .25);
 }
 
 /* Most rows are equal, inserted in any way; all are found, and so are the others. */

@@ -1,10 +1,11 @@
 /* test_vamana.c - Vamana as a method, beyond the contract tests: alpha, lazy deletes and their
- * consolidation, turnover, inner product, searches during changes (run under the thread
+ * consolidation, deletes in place, turnover, inner product, searches during changes (run under the thread
  * sanitizer). */
 #include "algorithms/common/graph_index/graph_index.h"
 #include "algorithms/vamana/vamana.h"
 #include "tests/support/baseline_checks.h"
 #include "tests/support/beside_changes.h"
+#include "tests/support/turnover.h"
 
 enum { K = 10 };
 
@@ -123,36 +124,41 @@ static void test_consolidates_in_time(void **state)
     baseline_end(&t);
 }
 
-/* Replaces every row, a tenth per step: recall is that of an index built from the current rows, and
-   memory no larger than one consolidation's worth. */
+/* Each deleted row leaves the graph at once, and its place is used again. */
+static void test_in_place_deletes(void **state)
+{
+    (void)state;
+    struct baseline_test t;
+    const size_t n = 2000;
+    bool more = true;
+
+    baseline_begin(&t, &vamana_ops, "deletes=in-place", ELEMENT_F32, METRIC_L2SQ, 12, 2 * n);
+    baseline_insert(&t, 0, n);
+    baseline_remove(&t, 0, n / 2);
+    const struct graph_index *h = (const struct graph_index *)t.index;
+    assert_int_equal(graph_live(h->graph), n - n / 2);
+    assert_int_equal(graph_index_n_deleted(h), 0);
+    baseline_expect_exact(&t, "search_list=2000", NULL);
+    assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
+    assert_false(more);
+    baseline_expect_same_after_reload(&t, "search_list=40");
+    baseline_insert(&t, n, n + n / 2 - 10);
+    assert_true(baseline_stat(&t, "capacity") <= (double)(n + n / 10));
+    baseline_remove(&t, n / 2, n);
+    baseline_remove(&t, n, n + n / 2 - 10);
+    h = (const struct graph_index *)t.index;
+    assert_int_equal(graph_live(h->graph), 0);
+    baseline_insert(&t, 0, 30);
+    baseline_expect_exact(&t, "search_list=30", NULL);
+    baseline_end(&t);
+}
+
 static void test_turnover(void **state)
 {
     (void)state;
-    struct baseline_test t, fresh;
-    const size_t half = 4000 / test_scale(), step = half / 10;
-    const char *knobs = "search_list=12", *params = "build_list=64";
-
-    baseline_begin(&t, &vamana_ops, params, ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
-    baseline_insert(&t, 0, half);
-    for (size_t i = 0; i < half; i += step) {
-        baseline_remove(&t, i, i + step);
-        baseline_insert(&t, half + i, half + i + step);
-    }
-    bool more;
-    assert_ok(vamana_ops.maintain(t.index, 0, &more), &t.bench.error);
-    const double churned = baseline_recall(&t, knobs);
-    assert_true(baseline_stat(&t, "capacity") <= (double)(half + 4 * step));
-
-    baseline_begin(&fresh, &vamana_ops, params, ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
-    memcpy(fresh.f32, t.f32, 2 * half * t.dim * sizeof *t.f32);
-    baseline_insert(&fresh, half, 2 * half);
-    const double built = baseline_recall(&fresh, knobs);
-    if ((test_scale() == 1 && built > .995) || churned < built - .02)
-        print_error("recall %.4f after turnover, %.4f of a fresh index\n", churned, built);
-    assert_true(test_scale() > 1 || built <= .995); /* otherwise the test shows nothing */
-    assert_true(churned >= built - .02);
-    baseline_end(&fresh);
-    baseline_end(&t);
+    turnover_keeps_recall(&vamana_ops, "degree=24;build_list=64", "search_list=10", .02, .4);
+    turnover_keeps_recall(&vamana_ops, "degree=24;build_list=64;deletes=in-place", "search_list=10",
+                          .01, .25);
 }
 
 /* Rows of norms from 1 to 5, then some that are a little longer than all of these. */
@@ -212,18 +218,21 @@ static void test_beside_changes(void **state)
 {
     (void)state;
     beside_changes(&vamana_ops, "degree=16;build_list=40;consolidate_share=.3", "search_list=64");
+    beside_changes(&vamana_ops, "degree=16;build_list=40;deletes=in-place", "search_list=64");
 }
 
 static void test_one_row_is_always_there(void **state)
 {
     (void)state;
     beside_one_row(&vamana_ops, "degree=8;build_list=16", "search_list=16");
+    beside_one_row(&vamana_ops, "degree=8;build_list=16;deletes=in-place", "search_list=16");
 }
 
 static void test_files(void **state)
 {
     (void)state;
     baseline_try_files(&vamana_ops, "", "search_list=20");
+    baseline_try_files(&vamana_ops, "deletes=in-place", "search_list=20");
     baseline_try_no_memory(&vamana_ops);
 }
 
@@ -234,6 +243,7 @@ int main(void)
         cmocka_unit_test(test_enters_at_the_medoid),
         cmocka_unit_test(test_lazy_deletes),
         cmocka_unit_test(test_consolidates_in_time),
+        cmocka_unit_test(test_in_place_deletes),
         cmocka_unit_test(test_turnover),
         cmocka_unit_test(test_inner_product),
         cmocka_unit_test(test_any_thread_count),

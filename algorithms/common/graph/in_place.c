@@ -31,7 +31,7 @@ static struct around search_around(struct graph *g, const struct layer *l, uint3
     return found;
 }
 
-/* The candidates nearest to i, and not i; returns their number. */
+/* Writes the candidates nearest to i, which are not i; returns their number. */
 static size_t nearest(const struct graph *g, const struct layer *l, const struct around *found,
                       uint32_t i, uint32_t out[EDGES])
 {
@@ -44,6 +44,29 @@ static size_t nearest(const struct graph *g, const struct layer *l, const struct
             out[n++] = key_node(keys[j]);
     }
     return n;
+}
+
+/* Gives each of the n neighbours edges from its nearest candidates; each candidate is pruned once,
+   because that costs the most. */
+static void link_neighbours(const struct graph *g, struct layer *l, const struct around *found,
+                            const uint32_t *neighbours, size_t n)
+{
+    uint32_t from[GRAPH_DEGREE_MAX][EDGES], more[GRAPH_DEGREE_MAX];
+
+    for (size_t j = 0; j < n; j++) {
+        for (size_t e = nearest(g, l, found, neighbours[j], from[j]); e < EDGES; e++)
+            from[j][e] = GRAPH_NONE;
+    }
+    for (size_t c = 0; c < found->n; c++) {
+        size_t some = 0;
+
+        for (size_t j = 0; j < n; j++)
+            for (size_t e = 0; e < EDGES; e++)
+                if (from[j][e] == found->candidates[c])
+                    more[some++] = neighbours[j];
+        if (some > 0)
+            graph_edges_add(g, l, found->candidates[c], more, some);
+    }
 }
 
 void graph_remove_in_place(struct graph *g, uint32_t i)
@@ -62,10 +85,5 @@ void graph_remove_in_place(struct graph *g, uint32_t i)
         if (layer_is_live(l, visited) && graph_links_to(l, visited, i))
             graph_edges_add(g, l, visited, near, nearest(g, l, &found, visited, near));
     }
-    for (size_t j = 0; j < n; j++) {
-        const size_t from = nearest(g, l, &found, neighbours[j], near);
-
-        for (size_t e = 0; e < from; e++)
-            graph_edges_add(g, l, near[e], &neighbours[j], 1);
-    }
+    link_neighbours(g, l, &found, neighbours, n);
 }

@@ -4,23 +4,18 @@
 effort is efSearch or nprobe. An index that needs training is trained by its first insert.
 """
 import client
+import library
 
 try:
     import faiss
-    import numpy
+    missing = None
 except ImportError as problem:
     faiss, missing = None, problem
 
 
-class Faiss:
-    filters = False
-
+class Faiss(library.Library):
     def prepare(self, request):
-        if faiss is None:
-            raise RuntimeError(f"{missing}; Debian's package python3-faiss has it")
-        self.metric, self.dim = client.METRICS[request.metric], request.dim
-        if self.metric == "hamming":
-            raise NotImplementedError("this client has no codes of 64 bits")
+        self.begin(request, missing, "python3-faiss of Debian", ("l2", "ip", "cosine"))
         faiss.omp_set_num_threads(request.threads)
 
     def create(self, request):
@@ -28,19 +23,16 @@ class Faiss:
         kind = faiss.METRIC_INNER_PRODUCT if self.metric == "ip" else faiss.METRIC_L2  # L2 of unit rows is 2 - 2 cos
         self.index = faiss.IndexIDMap(faiss.index_factory(self.dim, request.texts()[1] or "HNSW32", kind))
 
-    def rows(self, request):
-        return numpy.frombuffer(request.view(request.rows_at, request.n * self.dim, "f"), "f4").reshape(-1, self.dim)
-
     def insert(self, request):
         if not self.index.is_trained:
             self.index.train(self.rows(request))
-        self.index.add_with_ids(self.rows(request), numpy.array(request.ids(), "u8").view("i8"))
+        self.index.add_with_ids(self.rows(request), self.row_ids(request.ids()).view("i8"))
 
     def delete(self, request):
         if isinstance(faiss.downcast_index(self.index.index), faiss.IndexIVF):
             raise NotImplementedError("under an IndexIDMap, an inverted file loses its ids when rows are removed")
         try:
-            self.index.remove_ids(numpy.array(request.ids(), "u8").view("i8"))
+            self.index.remove_ids(self.row_ids(request.ids()).view("i8"))
         except RuntimeError as error:
             raise NotImplementedError("this index of FAISS cannot delete") from error
 

@@ -117,3 +117,17 @@ publish() { # PREFIX
     rm -rf "$1"
     mv "$whole" "$1"
 }
+
+# The end of each script: with no option the baseline is there when its prefix is printed.
+serve_baseline() { # PREFIX [OPTION]
+    case ${2:-} in
+        "")
+            publish "$1"
+            printf '%s\n' "$1"
+            ;;
+        --prefix) printf '%s\n' "$1" ;;
+        --describe) cat "$1/build.json" ;;
+        --sums) print_sums "$1" ;;
+        *) fail "${0##*/}: unknown option $2" ;;
+    esac
+}

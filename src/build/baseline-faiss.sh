@@ -126,13 +126,4 @@ build_baseline() { # FOLDER
 }
 
 prefix=$(prefix_here)
-case ${1:-} in
-    "")
-        publish "$prefix"
-        printf '%s\n' "$prefix"
-        ;;
-    --prefix) printf '%s\n' "$prefix" ;;
-    --describe) cat "$prefix/build.json" ;;
-    --sums) print_sums "$prefix" ;;
-    *) fail "baseline-faiss.sh: unknown option $1" ;;
-esac
+serve_baseline "$prefix" "$@"

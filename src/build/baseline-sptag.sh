@@ -34,12 +34,4 @@ build_peer() { # FOLDER
 }
 
 prefix=$peers/sptag-$(printf '%s' "$package_sha256" | short_hash)
-case ${1:-} in
-    "")
-        publish "$prefix"
-        printf '%s\n' "$prefix"
-        ;;
-    --describe) cat "$prefix/build.json" ;;
-    --sums) print_sums "$prefix" ;;
-    *) fail "baseline-sptag.sh: unknown option $1" ;;
-esac
+serve_baseline "$prefix" "$@"

@@ -24,12 +24,4 @@ build_peer() { # FOLDER
 }
 
 prefix=$peers/sqlite-vec-$version-$(printf '%s' "$tarball_sha256" | short_hash)
-case ${1:-} in
-    "")
-        publish "$prefix"
-        printf '%s\n' "$prefix"
-        ;;
-    --describe) cat "$prefix/build.json" ;;
-    --sums) print_sums "$prefix" ;;
-    *) fail "baseline-sqlite-vec.sh: unknown option $1" ;;
-esac
+serve_baseline "$prefix" "$@"

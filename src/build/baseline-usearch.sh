@@ -25,12 +25,4 @@ build_baseline() { # FOLDER
 }
 
 prefix=$peers/usearch-$version-$(printf '%s' "$tarball_sha256" | short_hash)
-case ${1:-} in
-    "")
-        publish "$prefix"
-        printf '%s\n' "$prefix"
-        ;;
-    --describe) cat "$prefix/build.json" ;;
-    --sums) print_sums "$prefix" ;;
-    *) fail "baseline-usearch.sh: unknown option $1" ;;
-esac
+serve_baseline "$prefix" "$@"

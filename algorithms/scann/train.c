@@ -43,8 +43,7 @@ static int file_all(const struct scann *s, struct scann_lists *to)
     return rc;
 }
 
-/* Guo et al. 2020, section 3: for rows of length 1, h_par / h_perp tends to (d - 1) T^2 / (1 -
-   T^2). */
+/* Guo et al. 2020: for rows of length 1, h_par / h_perp tends to (d - 1) T^2 / (1 - T^2). */
 double scann_eta(const struct scann *s)
 {
     const double t = s->params.threshold;

@@ -1,4 +1,4 @@
-/* beam.c - the search of the graph (the paper's section 3.3): the exact distance of a row is
+/* beam.c - the search of the graph, with the paper's implicit rerank: the exact distance of a row is
  * computed only when its vertex is expanded, so that no rerank follows.
  *
  * The beam holds estimates. A vertex that several expanded ones lead to has several estimates, and

@@ -1,4 +1,4 @@
-/* build.c - building the graph of all rows at once (the paper's section 4).
+/* build.c - building the graph of all rows at once.
  *
  * The first graph is random. Each iteration searches it, with its codes, for the candidates of each
  * row's edges, prunes them by the RNG rule, adds the reverse edges, and fills the places that are

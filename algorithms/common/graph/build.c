@@ -5,7 +5,7 @@
  * at the same time do not miss each other. Searches run in parallel, and so do the edges back, one
  * task per target; the data they read does not change meanwhile.
  *
- * GRAPH_VAMANA is linked twice (DiskANN, algorithm 3): with alpha 1, then with its own alpha, where
+ * GRAPH_VAMANA is linked twice (DiskANN's indexing): with alpha 1, then with its own alpha, where
  * a row's candidates are all that the search has expanded, and the edges it has. */
 #include "algorithms/common/graph/internal.h"
 

@@ -1,5 +1,5 @@
 /* candidates.c - the candidates of GRAPH_VAMANA's robust prune: all rows that a search has expanded
- * (DiskANN, algorithm 3), the beam itself, and the edges that the row has. */
+ * (DiskANN's indexing), the beam itself, and the edges that the row has. */
 #include "algorithms/common/graph/internal.h"
 
 #include <stdlib.h>

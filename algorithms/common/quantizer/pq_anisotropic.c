@@ -6,9 +6,9 @@
  *
  *     |d|^2 + (eta - 1) <d, x / |x|>^2,
  *
- * the paper's h_perp |d_perp|^2 + h_par |d_par|^2 divided by h_perp, eta = h_par / h_perp (its
- * section 3). Groups share the second term, so codewords are chosen by coordinate descent (its
- * section 4): one group after the other, until none changes.
+ * the paper's h_perp |d_perp|^2 + h_par |d_par|^2 divided by h_perp, eta = h_par / h_perp. Groups
+ * share the second term, so codewords are chosen by coordinate descent, as in the paper: one group
+ * after the other, until none changes.
  *
  * The tables of a query are those of pq.c. With `products` an estimate is -2 <q, c> - 2 <q, r^>.
  * Else it is |q - c|^2 + A - 2 <q, r^> with A = |r^|^2 - |d|^2 + 2 <c, r^>, which is off by

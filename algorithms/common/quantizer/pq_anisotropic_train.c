@@ -1,5 +1,5 @@
-/* pq_anisotropic_train.c - codewords of least anisotropic loss (Guo et al. 2020, section 4), and
- * their storage.
+/* pq_anisotropic_train.c - codewords of least anisotropic loss (Guo et al. 2020), and their
+ * storage.
  *
  * Training starts from the codewords of pq_train.c. In turn, one group at a time, the sample's rows
  * choose codewords and the codewords are set to their optimum. With u the group's part of x / |x|

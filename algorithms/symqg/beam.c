@@ -1,5 +1,5 @@
-/* beam.c - the search of the graph, with the paper's implicit rerank: the exact distance of a row is
- * computed only when its vertex is expanded, so that no rerank follows.
+/* beam.c - the search of the graph: the exact distance of a row is computed when its vertex is
+ * expanded, so that no rerank follows.
  *
  * The beam holds estimates. A vertex that several expanded ones lead to has several estimates, and
  * may be in the beam several times: a poor estimate is made up for by a better one. It is expanded

@@ -62,8 +62,8 @@ int graph_add(struct graph *, const void *row, uint32_t *node);
    began before. Vamana: edges are mended as in IP-DiskANN. */
 int graph_remove(struct graph *, uint32_t node);
 /* Removes n distinct live nodes at once: a live node that links to some of them gets their
-   neighbours as candidates, of which the RNG rule selects (FreshDiskANN's consolidation). Uses all of
-   env's pool; the same graph at any thread count. The entry becomes the medoid of the rest. */
+   neighbours as candidates, of which the RNG rule selects (FreshDiskANN's consolidation). Uses all
+   of env's pool; the same graph at any thread count. The entry becomes the medoid of the rest. */
 int graph_remove_many(struct graph *, const uint32_t *nodes, size_t n);
 /* Removes live nodes, given in ascending order, at once, and closes the gaps: the remaining nodes
    are renumbered from 0 in their order, so that an image can be made. HNSW only; requires that no

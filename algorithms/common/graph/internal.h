@@ -237,6 +237,8 @@ bool graph_layer_retire(struct layer *, struct epoch *, uint32_t list);
 /* Puts i on the ring after `near` (GRAPH_NONE: i is the only one); removes it. */
 void graph_ring_join(struct layer *, uint32_t i, uint32_t near);
 void graph_ring_leave(struct layer *, uint32_t i);
+/* Removes i from the ring and from the live ones; links to it remain. */
+void graph_layer_bury(struct graph *, struct layer *, uint32_t i);
 uint64_t graph_layer_bytes(const struct layer *, uint64_t *rows);
 
 /* 4. Searches (beam.c) */
@@ -314,8 +316,6 @@ size_t graph_candidates(const struct graph *, const struct layer *, struct graph
 /* The row nearest to the mean of all numbers, or of the live ones: the nearest to a rounded mean if
    rows are U8. GRAPH_NONE: there is none, or out of memory. */
 uint32_t graph_medoid(const struct graph *, const struct layer *, bool live_only);
-/* Removes i from the ring and from the live ones; links to it remain. */
-void graph_layer_bury(struct graph *, struct layer *, uint32_t i);
 /* Keys of the distances from i, ascending. */
 void graph_keys_from(const struct graph *, const struct layer *, uint32_t i, const uint32_t *list,
                      size_t n, uint64_t *keys);

@@ -130,6 +130,20 @@ void graph_ring_leave(struct layer *l, uint32_t i)
     link_set(layer_links(l, before), 0, before == next ? GRAPH_NONE : next);
 }
 
+void graph_layer_bury(struct graph *g, struct layer *l, uint32_t i)
+{
+    const uint32_t next = link_at(layer_links(l, i), 0);
+
+    atomic_store_explicit(layer_removed_at(l, i), graph_removals(g), memory_order_release);
+    layer_set_state(l, i, NODE_REMOVED);
+    atomic_fetch_sub(&l->live, 1);
+    if (layer_entry(l) == i)
+        atomic_store_explicit(&l->entry, next, memory_order_release);
+    graph_ring_leave(l, i);
+    l->chain[i] = l->removed;
+    l->removed = i;
+}
+
 uint64_t graph_layer_bytes(const struct layer *l, uint64_t *rows)
 {
     *rows = segmented_bytes(&l->rows);

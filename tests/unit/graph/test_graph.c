@@ -37,7 +37,7 @@ static void test_recall(void **state)
         { ELEMENT_F32, 4000, 24, 100 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
+        for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
             struct bed b;
 
             bed_open(&b, kind, cases[i].element, 1 + (cases[i].n - 1) / test_scale(), cases[i].dim,
@@ -158,7 +158,7 @@ static void test_histories(void **state)
 static void test_turnover(void **state)
 {
     (void)state;
-    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
         struct graph *fresh;
         const size_t half = 4000 / test_scale();
@@ -194,7 +194,7 @@ static void test_identical_rows(void **state)
 {
     (void)state;
     const size_t same = 10000 / test_scale(), others = 300 / test_scale();
-    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         struct bed b;
         uint32_t nodes[20];
         float distances[20];
@@ -230,7 +230,7 @@ static void test_same_at_any_thread_count(void **state)
     uint32_t first[200], nodes[200];
     float distances[200];
 
-    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
+    for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
         for (size_t threads = 1; threads <= 3; threads++) {
             struct bed b;
             double checked = 0;
@@ -256,7 +256,7 @@ static void test_out_of_memory(void **state)
 {
     (void)state;
     for (int persistent = 0; persistent < 2; persistent++) {
-        for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_VAMANA; kind++) {
+        for (enum graph_kind kind = GRAPH_HNSW; kind <= GRAPH_BKT; kind++) {
             bool done = false;
 
             for (size_t at = 1; !done; at = test_next_fault(at)) {

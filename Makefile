@@ -304,7 +304,7 @@ golden-record: all
 
 ## test-plugin: the contract tests of the method in a plugin, SO=./x.so
 test-plugin: $(addprefix $(OUT)/,$(filter tests/contract/%,$(TEST_PROGRAMS)))
-	@[ -f "$(SO)" ] || { echo 'test-plugin: SO="$(SO)" is no file; make test-plugin SO=./x.so' >&2; exit 2; }
+	@[ -f "$(SO)" ] || { echo 'test-plugin: SO="$(SO)" is not a file; name the plugin: make test-plugin SO=./x.so' >&2; exit 2; }
 	@DRIFTLINE_TEST_PLUGIN=$(abspath $(SO)) exec src/build/run-tests.sh $(OUT) "$(METHOD)" \
 	    $(sort $(filter tests/contract/%,$(TEST_PROGRAMS)))
 

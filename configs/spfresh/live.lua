@@ -7,8 +7,8 @@
 -- thread, one append thread and splits in the background; inserts p50 .13 to .15 ms, p99 1.5 to 2.6 ms. On a machine
 -- of two processors, the update thread and the background use both. The searching thread is a third.
 --
--- Two more steps have a steady rate of searches, and latency counts from the moment a search was due: nobody writes
--- ("idle"), then replacements arrive at the same rate ("steady").
+-- Two more steps have a steady rate of searches, and latency counts from the moment a search was due: without writes
+-- ("idle"), then with replacements at the same rate ("steady").
 
 local spfresh = require "spfresh"
 local sift    = spfresh.sift():shuffle(1)

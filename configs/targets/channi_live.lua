@@ -3,7 +3,7 @@
 --
 -- Writes arrive at a steady rate too. The first index has the default of maintenance, which with two threads is the
 -- background at the default priority; the second works at commits. Latency counts from the moment a search was due. In
--- the idle phase nobody writes. A reader that was pinned before searches again afterwards: `as_of` must return the same
+-- the idle phase there are no writes. A reader that was pinned before searches again afterwards: `as_of` must return the same
 -- answers. On two processors the reader, the writer and maintenance share them.
 
 local channi  = require "channi"

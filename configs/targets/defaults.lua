@@ -4,8 +4,8 @@
 -- One run is one data set, `--set data=NAME`; the eight of the target are in `sets`. Two of them, git-lsa96 and sphere,
 -- chose no default: they were run when the defaults were fixed. Dynamic IVF's number of lists and bits were chosen on
 -- photo-sift, w2v100 and mnist, CHANNI's defaults on photo-sift, photo-hog, mnist and w2v100, the other methods' before
--- this config. One query at a time, one thread. Compared are medians of the latency, which a busy machine does not
--- change, at a recall interpolated between the points of a label's sweep.
+-- this config. One query at a time, one thread, QPS at a recall interpolated between the points
+-- of a label's sweep. A busy machine changes it: run this on an idle one.
 
 local sets = { "photo-sift", "photo-hog", "git-lsa96", "mnist", "mixture", "sphere", "w2v100", "fashion-mnist" }
 local data = option("data", "photo-sift", "data set: " .. table.concat(sets, ", "))
@@ -55,9 +55,9 @@ local claims = {}
 for _, label in ipairs(names) do
   for _, tag in ipairs { "before", "after" } do
     for _, recall in ipairs(recalls) do
-      claims[#claims + 1] = { ("%s, %s turnover, recall %s: at most 1.5 times the tuned latency"):format(label, tag, recall), function(r)
-        local metric = ("p50_ns@recall=%s/%s"):format(recall, tag)
-        return r(label, metric) <= 1.5 * r(label .. ", tuned", metric)
+      claims[#claims + 1] = { ("%s, %s turnover, recall %s: at least two thirds of the tuned QPS"):format(label, tag, recall), function(r)
+        local metric = ("single_qps@recall=%s/%s"):format(recall, tag)
+        return r(label, metric) >= 2 / 3 * r(label .. ", tuned", metric)
       end }
     end
   end

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* <stdatomic.h> is no header of C++17. std::atomic has the same layout in gcc and in clang. */
+/* C++17 does not have <stdatomic.h>. In gcc and clang, std::atomic has the layout of _Atomic. */
 #ifdef __cplusplus
 #include <atomic>
 using std::atomic_bool;

@@ -20,7 +20,7 @@
 
 #ifdef __cplusplus
 extern "C" {
-/* A row of options sets the fields it needs by name; in C, this is no reason to warn. */
+/* A row of options sets the fields it needs by name; C allows it without a warning. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #ifdef __clang__
 #pragma GCC diagnostic ignored "-Wc++20-designator"

@@ -245,7 +245,7 @@ int figure_gather_memory(struct gather *g)
     json_t *builds = result_builds(g->result), *cell;
     int rc = OK;
 
-    if (of_parts) { /* "parts" is no metric; the axis shows the unit */
+    if (of_parts) { /* "parts" is not a metric; the axis shows the unit */
         free(g->figure->y_name);
         g->figure->y_name = strdup("MiB");
     }

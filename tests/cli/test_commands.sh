@@ -78,7 +78,7 @@ check "statistics of a method are metrics" 'grep -A1 "^holds .*lists were made" 
 check "a claim without its result says why" 'grep -A2 "^not measured .*nothing was measured" out | grep -q "no such result"'
 check "figures in three forms with their points" \
     'for e in svg png pdf csv gp; do ls results/small/*recall*.$e >/dev/null || exit 1; done'
-check "the points of a sweep are told apart" 'grep -q "^VARIANT.[0-9]*. = 1" results/small/*ccdf*.gp'
+check "the points of a sweep are distinct" 'grep -q "^VARIANT.[0-9]*. = 1" results/small/*ccdf*.gp'
 check "the report needs no network" '! grep -qE "(src|href)=.http" results/small/report.html'
 check "nothing is left in the scratch folder" '[ ! -e results/small/scratch ]'
 python3 - "$DRIFTLINE_ROOT/results/schema.json" results/small/result.json >out 2>err <<'PY'

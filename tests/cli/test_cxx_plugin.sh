@@ -30,7 +30,7 @@ status=$?
 check "one that loses rows does not" '[ $status != 0 ] && grep -q "FAILED.*history: cxx" $out'
 make test-plugin SO="$work/none.so" >"$out" 2>&1
 status=$?
-check "a file that is not there is named" '[ $status != 0 ] && grep -q "none.so\" is no file" $out'
+check "a file that is not there is named" '[ $status != 0 ] && grep -q "none.so\" is not a file" $out'
 
 own_program
 cat >cxx.lua <<'LUA'

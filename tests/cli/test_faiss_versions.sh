@@ -1,7 +1,7 @@
 #!/bin/bash
 # test_faiss_versions.sh - the shims compile with the headers of FAISS that this build uses, and with a copy of them changed
 # in the two ways in which later versions differ: idx_t is in the namespace (from 1.7.4), and codes, lists and links are
-# MaybeOwnedVector (from 1.11). That is no test with a later FAISS. Also what is said of a FAISS_PREFIX.
+# MaybeOwnedVector (from 1.11). That does not test a later FAISS. Also what is said of a FAISS_PREFIX.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

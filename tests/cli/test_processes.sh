@@ -50,7 +50,7 @@ check "a method that leaves nothing has no warning of its own" \
 stray 1 --no-plots
 check "a process that left its session is ended and named" \
     '[ $status = 0 ] && ! ours && result "c[\"warnings\"]" | grep -q "still running.*(sleep $seconds)"'
-check "and a person is told" 'grep -q "^warning: stray, repeat 1: processes still running at the end of the cell" err'
+check "and a warning says so" 'grep -q "^warning: stray, repeat 1: processes still running at the end of the cell" err'
 stray 14 --no-plots
 check "files in /tmp, in memory and in /dev/shm are named" '[ $status = 0 ] && (
     for place in "/tmp/driftline-stray-[0-9]*-open" "/memfd:driftline-stray" "/dev/shm/driftline-stray-[0-9]*-open"; do

@@ -18,7 +18,7 @@ for name in spfresh/spann_static spfresh/spann_static_1m spfresh/churn spfresh/c
     check "$name.lua can be read" '[ $status = 0 ] && grep -q "^distances" out'
 done
 
-# A run of other sizes is no answer to a claim, but its numbers are there: of that claim's, nothing wrong, nothing lost.
+# A run of other sizes does not answer a claim, but its numbers are there: of that claim's, nothing wrong, nothing lost.
 nothing_lost() { # NAME TEXT
     python3 -c 'import json, sys
 claims = json.load(open("results/%s/result.json" % sys.argv[1]))["claims"]

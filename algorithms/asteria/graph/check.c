@@ -24,7 +24,7 @@ static int check_edges(const struct asteria_caprg *g, uint32_t x, struct error *
         if (i >= n)
             continue;
         if (links[i] >= g->n_slots || !g->states[links[i]])
-            return wrong(error, x, "an edge to a slot that is no node", links[i]);
+            return wrong(error, x, "an edge to a slot without a node", links[i]);
         if (links[i] == x)
             return wrong(error, x, "an edge to itself", i);
         if (caprg_has(links, i, links[i]))
@@ -45,7 +45,7 @@ static int check_state(const struct asteria_caprg *g, const struct asteria_caprg
     if (kind & (kind - 1) || kind > CAPRG_LEAVING || (state & CAPRG_DEFERS && !caprg_is_node(g, x)))
         return wrong(error, x, "a state there is not", state);
     if (!kind && caprg_links(g, x)[0] != CAPRG_NONE)
-        return wrong(error, x, "edges of a slot that is no node", caprg_links(g, x)[0]);
+        return wrong(error, x, "edges of a slot without a node", caprg_links(g, x)[0]);
     if ((g->first_deferred[x] != CAPRG_NONE) != ((state & CAPRG_DEFERS) != 0))
         return wrong(error, x, "has deferred back-links, or has none, against its state", state);
     if (kind == CAPRG_QUEUED && x < g->queued_from)

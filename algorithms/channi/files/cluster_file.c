@@ -184,7 +184,7 @@ int channi_cluster_head_check(const struct index_env *env, const struct channi_c
                     "; the file was renamed",
                     env->dir, name, h->phash, h->version);
     if (h->n > 0 && h->root >= h->n)
-        return wrong(env, name, "head", "the root is no row of it");
+        return wrong(env, name, "head", "the root is not one of its rows");
     return check_sections(env, h, name);
 }
 

@@ -166,8 +166,8 @@ static void note_failure(struct job_queue *q, const struct error *error)
     pthread_mutex_unlock(&q->lock);
 }
 
-/* A busy job released nothing, so its end is no reason to retry other busy jobs: two jobs that wait
-   for the same third would wake each other endlessly. */
+/* A busy job released nothing, so its end does not retry other busy jobs: two jobs that wait for the
+   same third would wake each other endlessly. */
 static void end(struct job_queue *q, const void *job, bool busy, int rc, const struct error *error)
 {
     if (rc != OK)

@@ -3,7 +3,7 @@
  * A full leaf splits before the new code descends further. So no leaf above max_depth holds more
  * than leaf_capacity codes, and one code with many ids costs at most max_depth splits. A node with
  * half of leaf_capacity or less becomes a leaf again. If memory is short it stays a node, which
- * costs time but is no error. */
+ * costs time but is not an error. */
 #include "algorithms/hamming/hwtree/hwtree.h"
 
 #include <string.h>

@@ -101,7 +101,7 @@ static int guarded_pattern(lua_State *L)
     return bounded_search(L, false);
 }
 
-/* In gmatch ^ is no anchor. The search runs later, while the iterator is called. */
+/* In gmatch ^ does not anchor. The search runs later, while the iterator is called. */
 static int guarded_gmatch(lua_State *L)
 {
     size_t bytes = 0;

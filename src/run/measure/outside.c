@@ -49,8 +49,8 @@ static void add_open(json_t *names)
         (void)closedir(fds);
 }
 
-/* Shared memory without a name is no file: anonymous memory, and that between the method `external`
-   and its client. It is measured (memory.h). */
+/* Shared memory without a name does not count as a file: anonymous memory, and that between the
+   method `external` and its client. It is measured (memory.h). */
 static void add_mapped(json_t *names)
 {
     static const char anonymous[] = "/dev/zero (deleted)";

@@ -39,7 +39,7 @@ static double default_of(enum lua_call call, const char *key)
             return *word->otherwise == 't';
         const double value = strtod(word->otherwise, &end);
         if (end == word->otherwise || *end)
-            fail_msg("%s: the default \"%s\" is no number", key, word->otherwise);
+            fail_msg("%s: the default \"%s\" is not a number", key, word->otherwise);
         return value;
     }
     fail_msg("there is no key %s", key);

@@ -39,7 +39,7 @@ static void test_plugins(void **state)
     (void)snprintf(path, sizeof path, "%.4000s/not-elf.so", dir);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fputs("this is no shared object\n", f);
+    fputs("this is not a shared object\n", f);
     fclose(f);
     assert_code(registry_load_plugin(&r, path, &e), ERR_NOT_FOUND, &e);
     /* A shared object that is not a plugin. */

@@ -26,7 +26,7 @@ int main(void)
 
 enum { ROWS = 20, COLUMNS = 3, FILTER = 300, FLIPS = 600 };
 
-static const char secret[] = "root:x:0:0:this is no vector and must not become one";
+static const char secret[] = "root:x:0:0:this is not a vector";
 
 /* Creates a file in which `make` puts a dataset, usually "train". */
 static const char *make_file(struct scratch *s, const char *name,

@@ -90,7 +90,7 @@ static void test_failing_calls(void **state)
         struct rng r = rng_at(test_seed(), 5);
         int rc;
 
-        /* A refused O_DIRECT open is no error. */
+        /* A refused O_DIRECT open is not an error. */
         options.fault = &fault;
         model_clear(&b.model);
         rc = posting_store_open(&b.store, &b.bench.env, b.epoch, &options);

@@ -45,6 +45,7 @@ static const struct crash_setting settings[] = {
     { "hnsw", "", "ef_search=4194304", CRASH_SAVED, 0 },
     { "vamana", "maintenance=explicit", "search_list=4194304", CRASH_SAVED, 0 },
     { "vamana", "deletes=in-place", "search_list=4194304", CRASH_SAVED, 0 },
+    { "vamana-disk", "merge_rows=8", "search_list=4194304", CRASH_SAVED, 0 },
     { "ampi", "clusters=4,fans=3", "nprobe=4194304,fan_probes=4194304,window=1073741824",
       CRASH_SAVED, 0 },
     { "hftrie", "mode=multi", "", CRASH_SAVED, 0 },

@@ -156,6 +156,11 @@ static void write_now(struct store_writer *w, const void *bytes, size_t n_bytes)
     append(w, bytes, n_bytes);
 }
 
+uint64_t store_offset(const struct store_writer *w)
+{
+    return w->at + w->buffered;
+}
+
 void store_hold(struct store_writer *w, struct mem *mem)
 {
     w->held = store_held_create(mem);

@@ -72,6 +72,8 @@ int store_begin(struct store_writer *, const char *dir, const char *name,
 /* Ends the section before it. The tag is at most 15 bytes and new to the file. */
 void store_section(struct store_writer *, const char *tag);
 void store_write(struct store_writer *, const void *bytes, size_t n_bytes);
+/* Where the next byte will be in the file; nothing is held. */
+uint64_t store_offset(const struct store_writer *);
 /* Keeps copies of what follows in memory, and writes them at store_write_held(). For a caller that
    excludes updates while it writes sections: they wait neither for the file nor for the hash. If
    memory runs out, all is written at once from then on. */

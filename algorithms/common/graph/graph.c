@@ -99,6 +99,24 @@ const void *graph_row(const struct graph *g, uint32_t node)
     return layer_row(&g->layers[0], node);
 }
 
+size_t graph_links(const struct graph *g, uint32_t node, uint32_t *out)
+{
+    const struct layer *l = &g->layers[0];
+    const uint32_t next = link_at(layer_links(l, node), 0);
+    const size_t n = graph_edges_get(l, node, out);
+
+    if (next == GRAPH_NONE || next == node || !layer_is_live(l, next) ||
+        graph_links_to(l, node, next))
+        return n;
+    out[n] = next;
+    return n + 1;
+}
+
+uint32_t graph_entry(const struct graph *g)
+{
+    return layer_entry(&g->layers[0]);
+}
+
 float graph_distance(const struct graph *g, const void *a, const void *b)
 {
     return row_distance(g, a, b);

@@ -97,6 +97,11 @@ size_t graph_live(const struct graph *);     /* live nodes */
 size_t graph_capacity(const struct graph *); /* numbers ever used: every node is below this */
 bool graph_is_live(const struct graph *, uint32_t node);
 const void *graph_row(const struct graph *, uint32_t node);
+/* The live nodes that a live node links to in the lowest layer, the next one on the ring among them,
+   each once; space for `degree`. Returns their number. While no change runs. */
+size_t graph_links(const struct graph *, uint32_t node, uint32_t *out);
+/* Where searches enter the lowest layer; GRAPH_NONE: there is no node. */
+uint32_t graph_entry(const struct graph *);
 /* Squared L2 of two rows of env's element. */
 float graph_distance(const struct graph *, const void *a, const void *b);
 

@@ -134,6 +134,11 @@ int graph_index_save(struct index *, const char *dir);
 int graph_index_load(struct index **, const struct index_ops *, const struct graph_index_kind *,
                      const struct index_env *, const char *dir);
 int graph_index_check(const struct index *, struct stat_sink *);
+/* The same as sections "ids", "norm" and "graph.*" of a file of the caller's, without the params.
+   Write: no change runs. read: as graph_index_load(). */
+int graph_index_write(struct graph_index *, struct store_writer *);
+int graph_index_read(struct index **, const struct index_ops *, const struct graph_index_kind *,
+                     const struct index_env *, const void *params, const struct store_reader *);
 
 /* report.c */
 int graph_index_stats(const struct index *, struct stat_sink *);

@@ -18,6 +18,18 @@ static const char *file_name(const struct index_ops *ops, char out[FILE_NAME_BYT
     return out;
 }
 
+int graph_index_write(struct graph_index *h, struct store_writer *w)
+{
+    epoch_drain(h->epoch); /* retired nodes are free in the file */
+    store_section(w, "ids");
+    store_write(w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
+    if (h->base.env.metric == METRIC_IP) {
+        store_section(w, "norm");
+        store_write(w, &h->norm_max_sq, sizeof h->norm_max_sq);
+    }
+    return graph_save(h->graph, w);
+}
+
 int graph_index_save(struct index *index, const char *dir)
 {
     struct graph_index *h = (struct graph_index *)index;
@@ -27,17 +39,10 @@ int graph_index_save(struct index *index, const char *dir)
     struct store_writer w;
 
     pthread_mutex_lock(&h->lock);
-    epoch_drain(h->epoch); /* retired nodes are free in the file */
     (void)store_begin(&w, dir, file_name(index->ops, name), &identity, NULL, index->env.error);
     store_section(&w, "params");
     store_write(&w, h->params, index->ops->params_bytes);
-    store_section(&w, "ids");
-    store_write(&w, graph_index_ids(h), graph_capacity(h->graph) * sizeof(uint64_t));
-    if (index->env.metric == METRIC_IP) {
-        store_section(&w, "norm");
-        store_write(&w, &h->norm_max_sq, sizeof h->norm_max_sq);
-    }
-    (void)graph_save(h->graph, &w);
+    (void)graph_index_write(h, &w);
     const int rc = store_commit(&w);
     pthread_mutex_unlock(&h->lock);
     return rc;
@@ -131,6 +136,20 @@ static int take_params(const struct store_reader *r, const struct index_ops *ops
     return OK;
 }
 
+int graph_index_read(struct index **index, const struct index_ops *ops,
+                     const struct graph_index_kind *kind, const struct index_env *env,
+                     const void *params, const struct store_reader *r)
+{
+    int rc = graph_index_create(index, ops, kind, env, params);
+
+    if (rc == OK) {
+        rc = take_sections((struct graph_index *)*index, r);
+        if (rc != OK)
+            graph_index_destroy(*index);
+    }
+    return rc;
+}
+
 int graph_index_load(struct index **index, const struct index_ops *ops,
                      const struct graph_index_kind *kind, const struct index_env *env,
                      const char *dir)
@@ -146,12 +165,7 @@ int graph_index_load(struct index **index, const struct index_ops *ops,
     rc = params ? take_params(&r, ops, params)
                 : fail(env->error, ERR_NO_MEMORY, "%s: out of memory for an index", ops->name);
     if (rc == OK)
-        rc = graph_index_create(index, ops, kind, env, params);
-    if (rc == OK) {
-        rc = take_sections((struct graph_index *)*index, &r);
-        if (rc != OK)
-            graph_index_destroy(*index);
-    }
+        rc = graph_index_read(index, ops, kind, env, params, &r);
     mem_free(env->mem, params);
     store_close(&r);
     return rc;

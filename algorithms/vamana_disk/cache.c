@@ -1,0 +1,134 @@
+/* cache.c - the records in memory: those that the fewest steps lead to from the entry, as many as
+ * the option cache_mb allows (DiskANN, section 3.4). */
+#include "algorithms/vamana_disk/vamana_disk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/core/mem.h"
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+const unsigned char *vamana_disk_cached(const struct vamana_disk_part *p, uint32_t node)
+{
+    const uint32_t *found =
+        p->n_cached ? bsearch(&node, p->cached, p->n_cached, sizeof node, by_number) : NULL;
+
+    return found ? p->cache + (size_t)(found - p->cached) * p->layout.record_bytes : NULL;
+}
+
+/* Breadth first: `queue` has the nodes to cache, in the order in which they were met. */
+struct filling {
+    struct vamana_disk_part *part;
+    uint64_t *met; /* a bit per node */
+    uint32_t *queue;
+    size_t n, most;
+};
+
+static void meet(struct filling *f, uint32_t node)
+{
+    if (f->n == f->most || (f->met[node / 64] >> (node % 64) & 1))
+        return;
+    f->met[node / 64] |= UINT64_C(1) << (node % 64);
+    f->queue[f->n++] = node;
+}
+
+static int meet_links(void *to, uint32_t node, const unsigned char *record)
+{
+    struct filling *f = to;
+    const struct vamana_disk_links *links = vamana_disk_links_of(&f->part->layout, record);
+
+    (void)node;
+    for (size_t i = 0; i < links->n; i++)
+        meet(f, links->to[i]);
+    return OK;
+}
+
+/* One at a time, so that the nodes met do not depend on the order in which reads end. */
+static int walk(struct filling *f, struct vamana_disk_scratch *x)
+{
+    int rc = OK;
+
+    meet(f, f->part->entry);
+    for (size_t i = 0; i < f->n && f->n < f->most && rc == OK; i++)
+        rc = vamana_disk_read(f->part, x, &f->queue[i], 1, meet_links, f);
+    return rc;
+}
+
+/* The records of `part->cached`; part->n_cached is set once all are there. */
+struct keeping {
+    struct vamana_disk_part *part;
+    size_t n;
+};
+
+static int keep(void *to, uint32_t node, const unsigned char *record)
+{
+    const struct keeping *k = to;
+    struct vamana_disk_part *p = k->part;
+    const uint32_t *at = bsearch(&node, p->cached, k->n, sizeof node, by_number);
+
+    memcpy(p->cache + (size_t)(at - p->cached) * p->layout.record_bytes, record,
+           p->layout.record_bytes);
+    return OK;
+}
+
+static int read_records(struct vamana_disk_part *p, struct vamana_disk_scratch *x, size_t n)
+{
+    struct keeping keeping = { p, n };
+    int rc = OK;
+
+    for (size_t i = 0; i < n && rc == OK; i += VAMANA_DISK_BEAM_MAX)
+        rc = vamana_disk_read(p, x, p->cached + i,
+                              n - i < VAMANA_DISK_BEAM_MAX ? n - i : VAMANA_DISK_BEAM_MAX, keep,
+                              &keeping);
+    return rc;
+}
+
+static int fill(struct vamana_disk_part *p, struct filling *f, struct vamana_disk_scratch *x)
+{
+    struct mem *mem = p->owner->base.env.mem;
+    int rc = walk(f, x);
+
+    if (rc != OK)
+        return rc;
+    p->cached = mem_array(mem, f->n, sizeof *p->cached);
+    p->cache = mem_array(mem, f->n, p->layout.record_bytes);
+    if (!p->cached || !p->cache)
+        return fail(p->owner->base.env.error, ERR_NO_MEMORY,
+                    "vamana-disk: out of memory for a cache of %zu nodes", f->n);
+    memcpy(p->cached, f->queue, f->n * sizeof *f->queue);
+    qsort(p->cached, f->n, sizeof *p->cached, by_number);
+    rc = read_records(p, x, f->n);
+    p->n_cached = rc == OK ? f->n : 0;
+    return rc;
+}
+
+int vamana_disk_cache_fill(struct vamana_disk_part *p)
+{
+    struct mem *mem = p->owner->base.env.mem;
+    const double bytes = p->owner->params.cache_mb * 1048576;
+    const size_t most = (size_t)(bytes / (double)(p->layout.record_bytes + sizeof *p->cached));
+    struct filling f = { .part = p, .most = most < p->n ? most : p->n };
+    int rc = OK;
+
+    if (f.most == 0 || p->n_cached > 0)
+        return OK;
+    struct vamana_disk_scratch *x = vamana_disk_scratch_take(p);
+    f.met = mem_zalloc(mem, (p->n / 64 + 1) * sizeof *f.met);
+    f.queue = mem_array(mem, f.most, sizeof *f.queue);
+    if (x && f.met && f.queue)
+        rc = fill(p, &f, x);
+    else
+        rc = fail(p->owner->base.env.error, ERR_NO_MEMORY,
+                  "vamana-disk: out of memory for a cache of %zu nodes", f.most);
+    mem_free(mem, f.met);
+    mem_free(mem, f.queue);
+    if (x)
+        vamana_disk_scratch_give(p, x);
+    return rc;
+}

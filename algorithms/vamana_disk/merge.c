@@ -1,0 +1,102 @@
+/* merge.c - moves all recent rows into the file, and removes the deleted ones from it. */
+#include <string.h>
+
+#include "algorithms/vamana_disk/vamana_disk.h"
+
+#include "src/core/mem.h"
+
+/* All live rows, as they were inserted. */
+struct gathering {
+    const struct vamana_disk *h;
+    const struct vamana_disk_part *part;
+    unsigned char *rows;
+    uint64_t *ids;
+    size_t n, row_bytes;
+};
+
+static void gather(struct gathering *g, uint64_t id, const void *row)
+{
+    memcpy(g->rows + g->n * g->row_bytes, row, g->row_bytes);
+    g->ids[g->n++] = id;
+}
+
+static int gather_record(void *to, uint32_t node, const unsigned char *record)
+{
+    struct gathering *g = to;
+    const uint64_t id = vamana_disk_id(g->part, node);
+
+    if (id != ID_NONE)
+        gather(g, id, record);
+    return OK;
+}
+
+static void gather_recent(struct gathering *g, const struct graph_index *recent)
+{
+    for (uint32_t i = 0; i < graph_capacity(recent->graph); i++) {
+        const uint64_t id =
+            graph_is_live(recent->graph, i) ? graph_index_id_of(recent, i) : ID_NONE;
+
+        if (id != ID_NONE)
+            gather(g, id, graph_row(recent->graph, i));
+    }
+}
+
+static int gather_all(struct gathering *g, const struct vamana_disk_view *view)
+{
+    struct index_env *env = &((struct vamana_disk *)(uintptr_t)g->h)->base.env;
+    const size_t n = vamana_disk_live(view->part) + view->recent->nodes.n;
+
+    g->part = view->part;
+    g->row_bytes = element_row_bytes(env->element, env->dim);
+    g->rows = mem_array(env->mem, n, g->row_bytes);
+    g->ids = mem_array(env->mem, n, sizeof *g->ids);
+    if (!g->rows || !g->ids)
+        return fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu rows", n);
+    gather_recent(g, view->recent);
+    return vamana_disk_read_all(view->part, gather_record, g);
+}
+
+/* A graph in memory of all live rows. */
+static int link_all(struct vamana_disk *h, const struct vamana_disk_view *view,
+                    struct graph_index **out)
+{
+    struct gathering g = { .h = h };
+    size_t done;
+    int rc = gather_all(&g, view);
+
+    if (rc == OK)
+        rc = vamana_disk_recent_create(h, out);
+    if (rc == OK)
+        rc = graph_index_insert(
+            &(*out)->base, (struct vectors){ g.rows, g.n, h->base.env.dim, h->base.env.element },
+            g.ids, &done);
+    mem_free(h->base.env.mem, g.rows);
+    mem_free(h->base.env.mem, g.ids);
+    return rc;
+}
+
+int vamana_disk_merge(struct vamana_disk *h)
+{
+    const struct vamana_disk_view *view = vamana_disk_view_of(h);
+    struct graph_index *all = NULL, *recent = NULL;
+    struct vamana_disk_part *part = NULL;
+    bool more;
+    int rc = vamana_disk_recent_create(h, &recent);
+
+    if (rc == OK && vamana_disk_live(view->part) == 0)
+        rc = graph_index_maintain(&view->recent->base, 0, &more);
+    else if (rc == OK)
+        rc = link_all(h, view, &all);
+    if (rc == OK)
+        rc = vamana_disk_build(h, all ? all : view->recent, recent, &part);
+    if (all)
+        graph_index_destroy(&all->base);
+    if (rc == OK) {
+        atomic_fetch_add(&h->merges, 1);
+        rc = vamana_disk_show(h, part, recent);
+        mem_trim();
+    } else if (recent) {
+        graph_index_destroy(&recent->base);
+    }
+    return rc;
+}

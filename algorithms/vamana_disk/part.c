@@ -1,0 +1,197 @@
+/* part.c - the disk part: its codes, its ids and the descriptor of its file. */
+#define _GNU_SOURCE /* O_DIRECT */
+#include "algorithms/vamana_disk/vamana_disk.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+/* ----------------------------------------------------------------------------------- rows */
+
+struct index_env vamana_disk_row_env(const struct vamana_disk *h)
+{
+    struct index_env env = h->base.env;
+
+    env.dim += env.metric == METRIC_IP;
+    return env;
+}
+
+float vamana_disk_distance(const struct vamana_disk *h, const void *query, const void *row)
+{
+    const struct index_env *env = &h->base.env;
+
+    if (env->element == ELEMENT_U8)
+        return (float)env->kernels->l2sq_u8(query, row, env->dim);
+    return env->metric == METRIC_IP ? -env->kernels->ip_f32(query, row, env->dim)
+                                    : env->kernels->l2sq_f32(query, row, env->dim);
+}
+
+void vamana_disk_floats(const struct vamana_disk *h, const void *row, float *out)
+{
+    const struct index_env env = vamana_disk_row_env(h);
+
+    if (env.element == ELEMENT_F32) {
+        memcpy(out, row, env.dim * sizeof *out);
+        return;
+    }
+    for (size_t i = 0; i < env.dim; i++)
+        out[i] = ((const uint8_t *)row)[i];
+}
+
+/* ------------------------------------------------------------------- creation, destruction */
+
+static struct vamana_disk_layout layout_of(const struct vamana_disk *h)
+{
+    const struct index_env env = vamana_disk_row_env(h);
+    struct vamana_disk_layout l = { .row_bytes = element_row_bytes(env.element, env.dim),
+                                    .degree = (size_t)h->params.degree };
+
+    l.links_at = (l.row_bytes + 3) / 4 * 4;
+    l.record_bytes = l.links_at + (1 + l.degree) * sizeof(uint32_t);
+    l.per_page = l.record_bytes <= VAMANA_DISK_PAGE ? VAMANA_DISK_PAGE / l.record_bytes : 1;
+    l.read_bytes = (l.record_bytes + VAMANA_DISK_PAGE - 1) / VAMANA_DISK_PAGE * VAMANA_DISK_PAGE;
+    return l;
+}
+
+int vamana_disk_part_create(struct vamana_disk_part **out, const struct vamana_disk *h, size_t n)
+{
+    struct mem *mem = h->base.env.mem;
+    struct vamana_disk_part *p = mem_zalloc(mem, sizeof *p);
+
+    *out = NULL;
+    if (!p)
+        return fail(h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu rows", n);
+    p->owner = h;
+    p->layout = layout_of(h);
+    p->n = n;
+    p->fd = -1;
+    p->entry = VAMANA_DISK_NONE;
+    atomic_init(&p->n_live, 0);
+    slot_table_init(&p->nodes, mem);
+    scratch_pool_init(&p->scratch);
+    p->ids = mem_array(mem, n, sizeof *p->ids);
+    if (!p->ids) {
+        vamana_disk_part_destroy(p);
+        return fail(h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu rows", n);
+    }
+    for (size_t i = 0; i < n; i++)
+        atomic_init(&p->ids[i], ID_NONE);
+    *out = p;
+    return OK;
+}
+
+void vamana_disk_part_destroy(struct vamana_disk_part *p)
+{
+    if (!p)
+        return;
+    const struct index_env *env = &p->owner->base.env;
+    vamana_disk_scratch_free(p);
+    if (p->fd >= 0)
+        (void)close(p->fd);
+    quantizer_destroy(env, p->quantizer);
+    slot_table_free(&p->nodes);
+    mem_free(env->mem, p->codes);
+    mem_free(env->mem, (void *)(uintptr_t)p->ids);
+    mem_free(env->mem, p->cached);
+    mem_free(env->mem, p->cache);
+    mem_free(env->mem, p);
+}
+
+/* ---------------------------------------------------------------------------- codes, ids */
+
+static size_t groups_of(const struct vamana_disk *h)
+{
+    const size_t dim = vamana_disk_row_env(h).dim;
+
+    return h->params.pq_groups ? (size_t)h->params.pq_groups : (dim + 3) / 4;
+}
+
+int vamana_disk_part_train(struct vamana_disk_part *p, const float *rows, size_t n)
+{
+    const struct vamana_disk *h = p->owner;
+    const struct index_env env = vamana_disk_row_env(h);
+    const size_t groups = groups_of(h);
+    const int rc = pq_codes_train(&p->quantizer, &env, (uint64_t)h->params.seed, groups, rows, n);
+
+    if (rc == OK)
+        p->codes = mem_array(env.mem, p->n, groups);
+    return rc == OK && !p->codes
+               ? fail(env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu codes", p->n)
+               : rc;
+}
+
+void vamana_disk_part_code(struct vamana_disk_part *p, uint32_t node, const void *row,
+                           float *floats)
+{
+    float *transformed = floats + p->quantizer->dim;
+
+    vamana_disk_floats(p->owner, row, floats);
+    quantizer_transform(p->quantizer, floats, 1, transformed);
+    pq_codes_put(p->quantizer, transformed, p->codes + node * pq_codes_bytes(p->quantizer));
+}
+
+int vamana_disk_part_map(struct vamana_disk_part *p)
+{
+    const uint64_t *ids = (const uint64_t *)(uintptr_t)p->ids;
+    struct error *error = p->owner->base.env.error;
+
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (ids[i] == ID_NONE)
+            continue;
+        if (slot_table_get(&p->nodes, ids, ids[i], NULL))
+            return fail(error, ERR_CORRUPT, "vamana-disk: id %" PRIu64 " occurs twice", ids[i]);
+        if (!slot_table_reserve(&p->nodes, ids, &ids[i], 1))
+            return fail(error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu ids", p->n);
+        slot_table_put(&p->nodes, ids[i], i);
+    }
+    atomic_store(&p->n_live, p->nodes.n);
+    return OK;
+}
+
+/* ---------------------------------------------------------------------------------- file */
+
+/* Some file systems refuse O_DIRECT at open(), some at the first read. */
+static int open_direct(const char *path, uint64_t at)
+{
+    _Alignas(VAMANA_DISK_PAGE) unsigned char page[VAMANA_DISK_PAGE];
+    const int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+    if (fd >= 0 && pread(fd, page, sizeof page, (off_t)at) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int vamana_disk_part_attach(struct vamana_disk_part *p, const char *dir)
+{
+    const struct vamana_disk *h = p->owner;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/" VAMANA_DISK_FILE, dir) >= (int)sizeof path)
+        return fail(h->base.env.error, ERR_ARGUMENT, "vamana-disk: the path %s is too long", dir);
+    const int fd = h->params.direct ? open_direct(path, p->pages_at) : -1;
+    const int plain = fd >= 0 ? fd : open(path, O_RDONLY | O_CLOEXEC);
+    if (plain < 0)
+        return fail_errno(h->base.env.error, ERR_IO, "cannot open %s", path);
+    vamana_disk_scratch_free(p); /* queues are bound to the descriptor */
+    scratch_pool_init(&p->scratch);
+    if (p->fd >= 0)
+        (void)close(p->fd);
+    p->fd = plain;
+    const off_t end = lseek(p->fd, 0, SEEK_END);
+    p->file_bytes = end > 0 ? (uint64_t)end : 0;
+    return vamana_disk_cache_fill(p);
+}
+
+uint64_t vamana_disk_part_bytes(const struct vamana_disk_part *p)
+{
+    return sizeof *p + p->n_cached * (sizeof *p->cached + p->layout.record_bytes) +
+           vamana_disk_scratch_bytes(p);
+}

@@ -1,0 +1,189 @@
+/* store.c - saving the index to a folder, and loading it: from its own folder, which is used as it
+ * is, or from another, whose file is copied to its own. */
+#include <math.h>
+#include <string.h>
+
+#include "algorithms/common/durable/folder_claim.h"
+#include "algorithms/vamana_disk/write_internal.h"
+#include "src/core/mem.h"
+
+/* In its own folder the file takes the place of the one in use, which is opened again. */
+int vamana_disk_save(struct index *index, const char *dir)
+{
+    struct vamana_disk *h = vamana_disk_of(index);
+    uint64_t pages_at = 0;
+
+    pthread_mutex_lock(&h->lock);
+    struct vamana_disk_view *view = vamana_disk_view_of(h);
+    struct vamana_disk_part *p = view->part;
+    const struct vamana_disk_pages pages = { vamana_disk_copy_pages, p };
+    int rc = vamana_disk_write(h, dir, p, view->recent, &pages, &pages_at);
+    if (rc == OK && p->n > 0 && folder_same(dir, h->dir)) {
+        p->pages_at = pages_at;
+        rc = vamana_disk_part_attach(p, h->dir);
+    }
+    pthread_mutex_unlock(&h->lock);
+    return rc;
+}
+
+/* ------------------------------------------------------------------------------- loading */
+
+/* The seed in a file is the one in use, which may be the experiment's and of any size. */
+static int take_params(const struct store_reader *r, struct vamana_disk_params *out)
+{
+    const void *bytes;
+    const int rc = store_need(r, "params", sizeof *out, &bytes, NULL);
+
+    if (rc != OK)
+        return rc;
+    memcpy(out, bytes, sizeof *out);
+    struct vamana_disk_params checked = *out;
+    checked.seed = 0;
+    return param_possible(vamana_disk_ops.params, &checked)
+               ? OK
+               : store_corrupt(r, "a parameter out of range");
+}
+
+static int take_codes(struct vamana_disk_part *p, const struct store_reader *r)
+{
+    const struct index_env env = vamana_disk_row_env(p->owner);
+    const void *bytes;
+    size_t n;
+    int rc = store_need(r, "disk.pq", SIZE_MAX, &bytes, &n);
+
+    rc = rc == OK ? pq_codes_load(&p->quantizer, &env, bytes, n) : rc;
+    if (rc == OK)
+        rc = store_need_array(r, "disk.codes", p->n, pq_codes_bytes(p->quantizer), &bytes);
+    if (rc != OK)
+        return rc;
+    n = p->n * pq_codes_bytes(p->quantizer);
+    p->codes = mem_alloc(env.mem, n);
+    if (!p->codes)
+        return fail(env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu codes", p->n);
+    memcpy(p->codes, bytes, n);
+    return OK;
+}
+
+static int take_pages(struct vamana_disk_part *p, const struct store_reader *r)
+{
+    const unsigned char *bytes;
+    size_t n;
+    const int rc = store_need(r, "pages", SIZE_MAX, (const void **)&bytes, &n);
+
+    if (rc != OK)
+        return rc;
+    const uint64_t at = (uint64_t)(bytes - r->base), off = at % VAMANA_DISK_PAGE;
+    p->pages_at = at + (off ? VAMANA_DISK_PAGE - off : 0);
+    return at + n - p->pages_at == vamana_disk_n_reads(&p->layout, p->n) * p->layout.read_bytes
+               ? OK
+               : store_corrupt(r, "there are not as many pages as nodes need");
+}
+
+static int take_part(struct vamana_disk *h, const struct store_reader *r,
+                     struct vamana_disk_part **out)
+{
+    struct vamana_disk_head head;
+    const void *bytes;
+    const uint64_t *ids = NULL;
+    struct vamana_disk_part *p = NULL;
+    int rc = store_need(r, "disk.head", sizeof head, &bytes, NULL);
+
+    if (rc != OK)
+        return rc;
+    memcpy(&head, bytes, sizeof head);
+    if (head.n >= VAMANA_DISK_NONE || (head.n > 0 && head.entry >= head.n) ||
+        !(head.norm_max_sq >= 0 && isfinite(head.norm_max_sq)))
+        return store_corrupt(r, "the number of nodes or the entry is out of range");
+    rc = store_need_array(r, "disk.ids", head.n, sizeof *ids, &ids);
+    if (rc == OK)
+        rc = vamana_disk_part_create(&p, h, (size_t)head.n);
+    if (rc != OK)
+        return rc;
+    p->entry = head.entry;
+    p->norm_max_sq = head.norm_max_sq;
+    for (size_t i = 0; i < p->n; i++)
+        atomic_init(&p->ids[i], ids[i]);
+    rc = vamana_disk_part_map(p);
+    rc = rc == OK && p->n > 0 ? take_codes(p, r) : rc;
+    rc = rc == OK ? take_pages(p, r) : rc;
+    if (rc == OK)
+        *out = p;
+    else
+        vamana_disk_part_destroy(p);
+    return rc;
+}
+
+struct mapped {
+    const struct store_reader *r;
+    const struct vamana_disk_part *part;
+};
+
+static int write_mapped(void *to, struct store_writer *w)
+{
+    const struct mapped *m = to;
+
+    store_write(w, m->r->base + m->part->pages_at,
+                (size_t)vamana_disk_n_reads(&m->part->layout, m->part->n) *
+                    m->part->layout.read_bytes);
+    return w->code;
+}
+
+/* Puts a file of another folder into the index's own, and opens it. */
+static int settle(struct vamana_disk *h, const struct store_reader *r, const char *dir,
+                  struct vamana_disk_part *p, struct graph_index *recent)
+{
+    struct mapped mapped = { r, p };
+    const struct vamana_disk_pages pages = { write_mapped, &mapped };
+    uint64_t at = p->pages_at;
+    const int rc =
+        folder_same(dir, h->dir) ? OK : vamana_disk_write(h, h->dir, p, recent, &pages, &at);
+
+    p->pages_at = at;
+    return rc == OK && p->n > 0 ? vamana_disk_part_attach(p, h->dir) : rc;
+}
+
+static int take_all(struct vamana_disk *h, const struct store_reader *r, const char *dir)
+{
+    struct vamana_disk_part *p = NULL;
+    struct index *recent = NULL;
+    int rc = take_part(h, r, &p);
+
+    if (rc == OK)
+        rc = graph_index_read(&recent, &vamana_disk_ops, &vamana_disk_recent, &h->base.env,
+                              &h->params, r);
+    if (rc != OK)
+        recent = NULL;
+    if (rc == OK)
+        rc = settle(h, r, dir, p, (struct graph_index *)recent);
+    if (rc == OK)
+        return vamana_disk_show(h, p, (struct graph_index *)recent);
+    vamana_disk_part_destroy(p);
+    if (recent)
+        graph_index_destroy(recent);
+    return rc;
+}
+
+int vamana_disk_load(struct index **index, const struct index_env *env, const char *dir)
+{
+    const struct store_identity identity =
+        store_identity_of(env, vamana_disk_ops.name, VAMANA_DISK_VERSION);
+    struct vamana_disk_params params;
+    struct vamana_disk *h = NULL;
+    struct store_reader r;
+    int rc = store_open(&r, dir, VAMANA_DISK_FILE, &identity, env->error);
+
+    if (rc != OK)
+        return rc;
+    rc = take_params(&r, &params);
+    if (rc == OK)
+        rc = vamana_disk_open(&h, env, &params);
+    if (rc == OK) {
+        rc = take_all(h, &r, dir);
+        if (rc == OK)
+            *index = &h->base;
+        else
+            vamana_disk_destroy(&h->base);
+    }
+    store_close(&r);
+    return rc;
+}

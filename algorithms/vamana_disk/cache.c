@@ -128,7 +128,9 @@ int vamana_disk_cache_fill(struct vamana_disk_part *p)
                   "vamana-disk: out of memory for a cache of %zu nodes", f.most);
     mem_free(mem, f.met);
     mem_free(mem, f.queue);
-    if (x)
+    if (x) {
+        x->pages = x->hits = 0; /* they are no search's */
         vamana_disk_scratch_give(p, x);
+    }
     return rc;
 }

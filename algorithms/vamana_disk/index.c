@@ -36,6 +36,7 @@ int vamana_disk_open(struct vamana_disk **out, const struct index_env *env,
     if (h->params.seed == 0)
         h->params.seed = (int64_t)(env->seed & INT64_MAX);
     (void)pthread_mutex_init(&h->lock, NULL);
+    scratch_pool_init(&h->scratch);
     h->dir = mem_strdup(env->mem, env->dir);
     h->epoch = epoch_create(env->mem);
     h->threads = read_threads_create(env->mem);
@@ -129,6 +130,7 @@ void vamana_disk_destroy(struct index *index)
     epoch_destroy(h->epoch);
     if (view)
         view_call(h, &view->item);
+    vamana_disk_scratch_free(h);
     read_threads_destroy(h->threads);
     (void)pthread_mutex_destroy(&h->lock);
     mem_free(mem, h->dir);

@@ -46,7 +46,7 @@ void vamana_disk_floats(const struct vamana_disk *h, const void *row, float *out
 
 /* ------------------------------------------------------------------- creation, destruction */
 
-static struct vamana_disk_layout layout_of(const struct vamana_disk *h)
+struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *h)
 {
     const struct index_env env = vamana_disk_row_env(h);
     struct vamana_disk_layout l = { .row_bytes = element_row_bytes(env.element, env.dim),
@@ -68,13 +68,12 @@ int vamana_disk_part_create(struct vamana_disk_part **out, const struct vamana_d
     if (!p)
         return fail(h->base.env.error, ERR_NO_MEMORY, "vamana-disk: out of memory for %zu rows", n);
     p->owner = h;
-    p->layout = layout_of(h);
+    p->layout = vamana_disk_layout_of(h);
     p->n = n;
     p->fd = -1;
     p->entry = VAMANA_DISK_NONE;
     atomic_init(&p->n_live, 0);
     slot_table_init(&p->nodes, mem);
-    scratch_pool_init(&p->scratch);
     p->ids = mem_array(mem, n, sizeof *p->ids);
     if (!p->ids) {
         vamana_disk_part_destroy(p);
@@ -91,7 +90,6 @@ void vamana_disk_part_destroy(struct vamana_disk_part *p)
     if (!p)
         return;
     const struct index_env *env = &p->owner->base.env;
-    vamana_disk_scratch_free(p);
     if (p->fd >= 0)
         (void)close(p->fd);
     quantizer_destroy(env, p->quantizer);
@@ -105,7 +103,7 @@ void vamana_disk_part_destroy(struct vamana_disk_part *p)
 
 /* ---------------------------------------------------------------------------- codes, ids */
 
-static size_t groups_of(const struct vamana_disk *h)
+size_t vamana_disk_groups(const struct vamana_disk *h)
 {
     const size_t dim = vamana_disk_row_env(h).dim;
 
@@ -116,7 +114,7 @@ int vamana_disk_part_train(struct vamana_disk_part *p, const float *rows, size_t
 {
     const struct vamana_disk *h = p->owner;
     const struct index_env env = vamana_disk_row_env(h);
-    const size_t groups = groups_of(h);
+    const size_t groups = vamana_disk_groups(h);
     const int rc = pq_codes_train(&p->quantizer, &env, (uint64_t)h->params.seed, groups, rows, n);
 
     if (rc == OK)
@@ -180,8 +178,6 @@ int vamana_disk_part_attach(struct vamana_disk_part *p, const char *dir)
     const int plain = fd >= 0 ? fd : open(path, O_RDONLY | O_CLOEXEC);
     if (plain < 0)
         return fail_errno(h->base.env.error, ERR_IO, "cannot open %s", path);
-    vamana_disk_scratch_free(p); /* queues are bound to the descriptor */
-    scratch_pool_init(&p->scratch);
     if (p->fd >= 0)
         (void)close(p->fd);
     p->fd = plain;
@@ -192,6 +188,5 @@ int vamana_disk_part_attach(struct vamana_disk_part *p, const char *dir)
 
 uint64_t vamana_disk_part_bytes(const struct vamana_disk_part *p)
 {
-    return sizeof *p + p->n_cached * (sizeof *p->cached + p->layout.record_bytes) +
-           vamana_disk_scratch_bytes(p);
+    return sizeof *p + p->n_cached * (sizeof *p->cached + p->layout.record_bytes);
 }

@@ -25,8 +25,6 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, x->keys);
     mem_free(mem, x->found);
     mem_free(mem, x->distances);
-    mem_free(mem, x->top_ids);
-    mem_free(mem, x->top_distances);
     mem_free(mem, x);
 }
 
@@ -36,75 +34,77 @@ static unsigned char *aligned(unsigned char *block)
     return block + (VAMANA_DISK_PAGE - (uintptr_t)block % VAMANA_DISK_PAGE) % VAMANA_DISK_PAGE;
 }
 
-static size_t buffers_bytes(const struct vamana_disk_part *p)
+static size_t buffers_bytes(const struct vamana_disk *h)
 {
-    return VAMANA_DISK_BEAM_MAX * p->layout.read_bytes + VAMANA_DISK_PAGE;
+    return VAMANA_DISK_BEAM_MAX * vamana_disk_layout_of(h).read_bytes + VAMANA_DISK_PAGE;
 }
 
-static size_t table_floats(const struct vamana_disk_part *p)
+/* Of a query: its floats, those transformed, and the table. */
+static size_t query_floats(const struct vamana_disk *h)
 {
-    return pq_codes_bytes(p->quantizer) * PQ_CODES_WORDS;
+    return 2 * vamana_disk_row_env(h).dim;
 }
 
-static size_t seen_words(const struct vamana_disk_part *p)
+static size_t table_floats(const struct vamana_disk *h)
 {
-    return p->n / 64 + 1;
+    return vamana_disk_groups(h) * PQ_CODES_WORDS;
 }
 
-static struct vamana_disk_scratch *scratch_create(struct vamana_disk_part *p)
+static struct vamana_disk_scratch *scratch_create(const struct vamana_disk *h)
 {
-    const struct vamana_disk *h = p->owner;
     struct mem *mem = h->base.env.mem;
     struct vamana_disk_scratch *x = mem_zalloc(mem, sizeof *x);
 
     if (!x)
         return NULL;
     x->queue = read_queue_create(mem, h->threads, h->params.io != VAMANA_DISK_IO_PREAD);
-    x->buffers_block = mem_alloc(mem, buffers_bytes(p));
-    x->query = mem_array(mem, 2 * p->quantizer->dim, sizeof *x->query);
-    x->table = mem_array(mem, table_floats(p), sizeof *x->table);
-    x->seen = mem_array(mem, seen_words(p), sizeof *x->seen);
-    if (!x->queue || !x->buffers_block || !x->query || !x->table || !x->seen) {
+    x->buffers_block = mem_alloc(mem, buffers_bytes(h));
+    x->query = mem_array(mem, query_floats(h), sizeof *x->query);
+    x->table = mem_array(mem, table_floats(h), sizeof *x->table);
+    if (!x->queue || !x->buffers_block || !x->query || !x->table) {
         scratch_destroy(mem, x);
         return NULL;
     }
     x->buffers = aligned(x->buffers_block);
-    read_queue_fix(x->queue, p->fd);
     return x;
 }
 
-struct vamana_disk_scratch *vamana_disk_scratch_take(struct vamana_disk_part *p)
+struct vamana_disk_scratch *vamana_disk_scratch_take(const struct vamana_disk_part *p)
 {
-    struct vamana_disk_scratch *x = scratch_pool_take(&p->scratch);
+    struct vamana_disk *h = (struct vamana_disk *)(uintptr_t)p->owner;
+    struct vamana_disk_scratch *x = scratch_pool_take(&h->scratch);
 
-    return x ? x : scratch_create(p);
+    x = x ? x : scratch_create(h);
+    if (!x ||
+        mem_grow(h->base.env.mem, &x->seen, &x->seen_capacity, p->n / 64 + 1, sizeof *x->seen))
+        return x;
+    scratch_pool_give(&h->scratch, x);
+    return NULL;
 }
 
-void vamana_disk_scratch_give(struct vamana_disk_part *p, struct vamana_disk_scratch *x)
+void vamana_disk_scratch_give(const struct vamana_disk_part *p, struct vamana_disk_scratch *x)
 {
-    scratch_pool_give(&p->scratch, x);
+    scratch_pool_give(&((struct vamana_disk *)(uintptr_t)p->owner)->scratch, x);
 }
 
-void vamana_disk_scratch_free(struct vamana_disk_part *p)
+void vamana_disk_scratch_free(struct vamana_disk *h)
 {
-    scratch_pool_free(&p->scratch, scratch_destroy, p->owner->base.env.mem);
+    scratch_pool_free(&h->scratch, scratch_destroy, h->base.env.mem);
 }
 
 static uint64_t one_bytes(const void *owner, const void *scratch)
 {
-    const struct vamana_disk_part *p = owner;
+    const struct vamana_disk *h = owner;
     const struct vamana_disk_scratch *x = scratch;
 
-    return sizeof *x + buffers_bytes(p) +
-           (2 * p->quantizer->dim + table_floats(p)) * sizeof(float) +
-           (seen_words(p) + x->keys_capacity + x->top_ids_capacity) * sizeof(uint64_t) +
-           (x->found_capacity + x->distances_capacity + x->top_distances_capacity) *
-               sizeof(uint32_t);
+    return sizeof *x + buffers_bytes(h) + (query_floats(h) + table_floats(h)) * sizeof(float) +
+           (x->seen_capacity + x->keys_capacity) * sizeof(uint64_t) +
+           (x->found_capacity + x->distances_capacity) * sizeof(uint32_t);
 }
 
-uint64_t vamana_disk_scratch_bytes(const struct vamana_disk_part *p)
+uint64_t vamana_disk_scratch_bytes(const struct vamana_disk *h)
 {
-    return scratch_pool_bytes(&((struct vamana_disk_part *)(uintptr_t)p)->scratch, one_bytes, p);
+    return scratch_pool_bytes(&((struct vamana_disk *)(uintptr_t)h)->scratch, one_bytes, h);
 }
 
 /* ------------------------------------------------------------------------- some records */

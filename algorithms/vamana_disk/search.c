@@ -108,9 +108,9 @@ static int search_chunk(void *arg, size_t first, size_t end, size_t worker)
         rc = search_query(job, x, query, &top);
         topk_sort(&top);
     }
-    pthread_mutex_lock(&job->part->scratch.lock);
+    pthread_mutex_lock(&job->h->scratch.lock);
     vamana_disk_count(job->h, job->part, x, &job->result->work);
-    pthread_mutex_unlock(&job->part->scratch.lock);
+    pthread_mutex_unlock(&job->h->scratch.lock);
     vamana_disk_scratch_give(job->part, x);
     return rc;
 }

@@ -52,6 +52,8 @@ static int take_codes(struct vamana_disk_part *p, const struct store_reader *r)
     int rc = store_need(r, "disk.pq", SIZE_MAX, &bytes, &n);
 
     rc = rc == OK ? pq_codes_load(&p->quantizer, &env, bytes, n) : rc;
+    if (rc == OK && pq_codes_bytes(p->quantizer) != vamana_disk_groups(p->owner))
+        rc = store_corrupt(r, "codes of another length than the params say");
     if (rc == OK)
         rc = store_need_array(r, "disk.codes", p->n, pq_codes_bytes(p->quantizer), &bytes);
     if (rc != OK)

@@ -98,7 +98,6 @@ struct vamana_disk_part {
     uint32_t *cached;     /* ascending: nodes whose records are in memory */
     unsigned char *cache; /* their records */
     size_t n_cached;
-    struct scratch_pool scratch; /* struct vamana_disk_scratch */
 };
 
 struct vamana_disk_view {
@@ -113,12 +112,14 @@ struct vamana_disk {
     char *dir; /* env.dir's copy */
     struct epoch *epoch;
     struct read_threads *threads;
-    pthread_mutex_t lock; /* changes run one at a time */
+    struct scratch_pool scratch; /* struct vamana_disk_scratch; of all parts, as rings are slow to
+                                    close */
+    pthread_mutex_t lock;        /* changes run one at a time */
     _Atomic(struct vamana_disk_view *) view;
     atomic_uint_fast64_t queries, pages_read, cache_hits, merges;
 };
 
-/* The memory that one thread needs to search a part; pooled. */
+/* The memory that one thread needs to search; pooled. */
 struct vamana_disk_scratch {
     struct scratch_item item;
     struct read_queue *queue;
@@ -126,14 +127,12 @@ struct vamana_disk_scratch {
     unsigned char *buffers, *buffers_block; /* VAMANA_DISK_BEAM_MAX of layout.read_bytes */
     float *query, *table; /* the query as floats, transformed; its distances from codewords */
     uint64_t *seen;       /* a bit per node */
-    uint64_t *keys;       /* candidates: estimate and node, nearest first; the flag: expanded */
+    size_t seen_capacity;
+    uint64_t *keys; /* candidates: estimate and node, nearest first; the flag: expanded */
     size_t n, list, cursor, keys_capacity;
     uint32_t *found; /* expanded nodes, with their exact distances */
     float *distances;
     size_t n_found, found_capacity, distances_capacity;
-    uint64_t *top_ids;
-    float *top_distances;
-    size_t top_ids_capacity, top_distances_capacity;
     uint64_t pages, hits; /* counts since they were taken */
     double exact, estimates;
 };
@@ -194,6 +193,9 @@ struct index_env vamana_disk_row_env(const struct vamana_disk *);
 float vamana_disk_distance(const struct vamana_disk *, const void *query, const void *row);
 /* From a row on disk to floats. */
 void vamana_disk_floats(const struct vamana_disk *, const void *row, float *out);
+/* Of a code. */
+size_t vamana_disk_groups(const struct vamana_disk *);
+struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *);
 uint64_t vamana_disk_part_bytes(const struct vamana_disk_part *);
 
 /* cache.c */
@@ -202,11 +204,11 @@ int vamana_disk_cache_fill(struct vamana_disk_part *);
 const unsigned char *vamana_disk_cached(const struct vamana_disk_part *, uint32_t node);
 
 /* read.c */
-/* Of the pool, or new. NULL: out of memory. */
-struct vamana_disk_scratch *vamana_disk_scratch_take(struct vamana_disk_part *);
-void vamana_disk_scratch_give(struct vamana_disk_part *, struct vamana_disk_scratch *);
-void vamana_disk_scratch_free(struct vamana_disk_part *);
-uint64_t vamana_disk_scratch_bytes(const struct vamana_disk_part *);
+/* Of the pool, or new; for searches of the part. NULL: out of memory. */
+struct vamana_disk_scratch *vamana_disk_scratch_take(const struct vamana_disk_part *);
+void vamana_disk_scratch_give(const struct vamana_disk_part *, struct vamana_disk_scratch *);
+void vamana_disk_scratch_free(struct vamana_disk *); /* the pool with its idle scratch */
+uint64_t vamana_disk_scratch_bytes(const struct vamana_disk *);
 /* Reads the records of n <= VAMANA_DISK_BEAM_MAX distinct nodes and calls visit() for each, in the
    order in which they arrive. ERR_IO, ERR_CORRUPT, errors of visit(). */
 int vamana_disk_read(const struct vamana_disk_part *, struct vamana_disk_scratch *,

@@ -111,46 +111,53 @@ static size_t next_nodes(struct vamana_disk_scratch *x, size_t width, uint32_t *
     return n;
 }
 
-/* Under inner product a query has a 0 where rows have the rest of their norm. */
-static void prepare(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
-                    const void *query)
+static int run(struct expanding *e, size_t L, size_t width)
 {
-    const struct index_env *env = &p->owner->base.env;
-    const size_t dim = p->quantizer->dim;
-    float *transformed = x->query + dim;
-
-    for (size_t i = 0; i < env->dim; i++)
-        x->query[i] = env->element == ELEMENT_U8 ? (float)((const uint8_t *)query)[i]
-                                                 : ((const float_anywhere *)query)[i];
-    if (dim > env->dim)
-        x->query[env->dim] = 0;
-    quantizer_transform(p->quantizer, x->query, 1, transformed);
-    pq_codes_query(p->quantizer, transformed, x->table);
-}
-
-int vamana_disk_beam(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
-                     const void *query, size_t L, size_t width)
-{
-    struct mem *mem = p->owner->base.env.mem;
-    struct expanding e = { p, x, query };
+    const struct vamana_disk_part *p = e->part;
+    struct vamana_disk_scratch *x = e->x;
+    float *transformed = x->query + p->quantizer->dim, estimate;
     uint32_t nodes[VAMANA_DISK_BEAM_MAX];
-    float estimate;
     size_t n;
     int rc = OK;
 
     x->n = x->cursor = x->n_found = 0;
     x->list = L;
-    if (!mem_grow(mem, &x->keys, &x->keys_capacity, L + 1, sizeof *x->keys))
+    if (!mem_grow(p->owner->base.env.mem, &x->keys, &x->keys_capacity, L + 1, sizeof *x->keys))
         return fail(p->owner->base.env.error, ERR_NO_MEMORY,
                     "vamana-disk: out of memory for %zu candidates", L);
     memset(x->seen, 0, (p->n / 64 + 1) * sizeof *x->seen);
-    prepare(p, x, query);
+    quantizer_transform(p->quantizer, x->query, 1, transformed);
+    pq_codes_query(p->quantizer, transformed, x->table);
     (void)meet(x, p->entry);
     pq_codes_distances(p->quantizer, x->table, p->codes, &p->entry, 1, &estimate);
     offer(x, key_of(estimate, p->entry));
     while (rc == OK && (n = next_nodes(x, width, nodes)) > 0)
-        rc = vamana_disk_read(p, x, nodes, n, expand, &e);
+        rc = vamana_disk_read(p, x, nodes, n, expand, e);
     return rc;
+}
+
+/* Under inner product a query has a 0 where rows have the rest of their norm. */
+int vamana_disk_beam(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
+                     const void *query, size_t L, size_t width)
+{
+    const struct index_env *env = &p->owner->base.env;
+    struct expanding e = { p, x, query };
+
+    for (size_t i = 0; i < env->dim; i++)
+        x->query[i] = env->element == ELEMENT_U8 ? (float)((const uint8_t *)query)[i]
+                                                 : ((const float_anywhere *)query)[i];
+    if (p->quantizer->dim > env->dim)
+        x->query[env->dim] = 0;
+    return run(&e, L, width);
+}
+
+int vamana_disk_beam_row(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
+                         const void *row, size_t L, size_t width)
+{
+    struct expanding e = { p, x, row };
+
+    vamana_disk_floats(p->owner, row, x->query);
+    return run(&e, L, width);
 }
 
 /* ------------------------------------------------------------------------------------ scan */

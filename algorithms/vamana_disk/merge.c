@@ -1,4 +1,5 @@
-/* merge.c - moves all recent rows into the file, and removes the deleted ones from it. */
+/* merge.c - moves all recent rows into the file, and removes the deleted ones from it: by a streaming
+ * merge, or, if more rows change than stay, by building the file anew. */
 #include <string.h>
 
 #include "algorithms/vamana_disk/vamana_disk.h"
@@ -75,28 +76,41 @@ static int link_all(struct vamana_disk *h, const struct vamana_disk_view *view,
     return rc;
 }
 
+/* Where nothing on disk stays, the recent rows have their graph already. */
+static int build(struct vamana_disk *h, const struct vamana_disk_view *view,
+                 struct graph_index *empty, struct vamana_disk_part **part)
+{
+    struct graph_index *all = NULL;
+    bool more;
+    int rc = vamana_disk_live(view->part) > 0 ? link_all(h, view, &all)
+                                              : graph_index_maintain(&view->recent->base, 0, &more);
+
+    if (rc == OK)
+        rc = vamana_disk_build(h, all ? all : view->recent, empty, part);
+    if (all)
+        graph_index_destroy(&all->base);
+    return rc;
+}
+
 int vamana_disk_merge(struct vamana_disk *h)
 {
     const struct vamana_disk_view *view = vamana_disk_view_of(h);
-    struct graph_index *all = NULL, *recent = NULL;
+    const size_t live = vamana_disk_live(view->part);
+    const size_t changes = view->part->n - live + view->recent->nodes.n;
+    struct graph_index *empty = NULL;
     struct vamana_disk_part *part = NULL;
-    bool more;
-    int rc = vamana_disk_recent_create(h, &recent);
+    int rc = vamana_disk_recent_create(h, &empty);
 
-    if (rc == OK && vamana_disk_live(view->part) == 0)
-        rc = graph_index_maintain(&view->recent->base, 0, &more);
+    if (rc == OK && live > 0 && live >= changes)
+        rc = vamana_disk_stream(h, view, empty, &part);
     else if (rc == OK)
-        rc = link_all(h, view, &all);
-    if (rc == OK)
-        rc = vamana_disk_build(h, all ? all : view->recent, recent, &part);
-    if (all)
-        graph_index_destroy(&all->base);
+        rc = build(h, view, empty, &part);
     if (rc == OK) {
         atomic_fetch_add(&h->merges, 1);
-        rc = vamana_disk_show(h, part, recent);
+        rc = vamana_disk_show(h, part, empty);
         mem_trim();
-    } else if (recent) {
-        graph_index_destroy(&recent->base);
+    } else if (empty) {
+        graph_index_destroy(&empty->base);
     }
     return rc;
 }

@@ -3,7 +3,8 @@
  *   method.c options, table    index.c creation, views    update.c insert remove maintain
  *   part.c the disk part       cache.c its first levels   read.c its pages
  *   beam.c search of the graph search.c search            range.c range search
- *   build.c rows to disk       merge.c the merge          write.c the file
+ *   build.c rows to disk       merge.c when it merges how     stream.c, link.c the streaming merge
+ *   prune.c links by codes     write.c the file
  *   store.c save load          check.c check   report.c stats memory inspect
  *
  * A view is what searches see: the disk part, which does not change but for its deletes, and an
@@ -228,6 +229,10 @@ int vamana_disk_read_all(const struct vamana_disk_part *,
 /* Searches the graph with a list of L candidates, `width` reads at a time: x->found. */
 int vamana_disk_beam(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                      const void *query, size_t L, size_t width);
+/* The same, for a row as it is on disk, which under METRIC_IP has its added component: the nearest by
+   squared L2. */
+int vamana_disk_beam_row(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
+                         const void *row, size_t L, size_t width);
 /* Reads all live nodes that are allowed, which are `allowed` at most: x->found. */
 int vamana_disk_scan(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                      const void *query, const struct id_filter *, size_t allowed);
@@ -254,6 +259,32 @@ int vamana_disk_build(struct vamana_disk *, struct graph_index *from, struct gra
 /* Moves all recent rows to disk and removes the deleted ones: a new file, and a new view. Under the
    lock. On failure nothing has changed. */
 int vamana_disk_merge(struct vamana_disk *);
+
+/* prune.c. Space for candidates of one node at a time; they may be given several times. */
+struct vamana_disk_prune {
+    const struct vamana_disk_part *part; /* its codes */
+    uint32_t self;
+    uint32_t *numbers;
+    uint64_t *keys;
+    float *distances, *rows, *table;
+    size_t n;
+};
+/* For at most `most` candidates of a node. false: out of memory. */
+bool vamana_disk_prune_init(struct vamana_disk_prune *, const struct vamana_disk_part *,
+                            size_t most);
+void vamana_disk_prune_free(struct mem *, struct vamana_disk_prune *);
+void vamana_disk_prune_begin(struct vamana_disk_prune *, uint32_t self);
+void vamana_disk_prune_add(struct vamana_disk_prune *, uint32_t number); /* self: ignored */
+/* The links of `self`, at most `degree`: all candidates if they fit and !always, else those that
+   robust prune selects. Returns their number. */
+size_t vamana_disk_prune(struct vamana_disk_prune *, bool always, uint32_t *out);
+
+/* stream.c */
+/* The streaming merge (FreshDiskANN, section 5): a part of the live rows on disk and the recent
+   ones, written to the index's folder with the rows of `empty`, and attached. Memory is needed for
+   the recent rows and for numbers of the others. ERR_NO_MEMORY, ERR_IO, ERR_CORRUPT. */
+int vamana_disk_stream(struct vamana_disk *, const struct vamana_disk_view *,
+                       struct graph_index *empty, struct vamana_disk_part **out);
 
 /* write.c */
 struct vamana_disk_pages {

@@ -1,5 +1,5 @@
 -- vamana_disk.lua - The target of our DiskANN index on disk: recall .95 at a median of at most 2 ms with at most 15 % of
--- the raw vectors in memory, on 269 552 SIFT descriptors as floats, on one thread.
+-- the raw vectors in memory, on 296 507 SIFT descriptors as floats, on one thread.
 --
 -- Reads bypass the page cache (`direct`), so that each page comes from the disk. --set direct=false reads through it.
 -- Most of a run goes into the build; --set rows=50000 is a short one.

@@ -1,0 +1,161 @@
+/* prune.c - robust prune (DiskANN, algorithm 2) by distances of codes, for merges: no rows need to
+ * be read. As in memory, the rule is applied with alpha 1 first, and alpha then fills the list. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "algorithms/vamana_disk/vamana_disk.h"
+#include "kernels/kernels.h"
+#include "src/core/mem.h"
+
+enum { NEAREST = 512, ZERO_SHARE = 4 /* at most 1 / ZERO_SHARE of the links at distance 0 */ };
+
+void vamana_disk_prune_free(struct mem *mem, struct vamana_disk_prune *w)
+{
+    mem_free(mem, w->numbers);
+    mem_free(mem, w->keys);
+    mem_free(mem, w->distances);
+    mem_free(mem, w->rows);
+    mem_free(mem, w->table);
+    *w = (struct vamana_disk_prune){ 0 };
+}
+
+bool vamana_disk_prune_init(struct vamana_disk_prune *w, const struct vamana_disk_part *p,
+                            size_t most)
+{
+    struct mem *mem = p->owner->base.env.mem;
+
+    *w = (struct vamana_disk_prune){ .part = p };
+    w->numbers = mem_array(mem, most, sizeof *w->numbers);
+    w->keys = mem_array(mem, most, sizeof *w->keys);
+    w->distances = mem_array(mem, most, sizeof *w->distances);
+    w->rows = mem_array(mem, NEAREST + 1, p->quantizer->dim * sizeof *w->rows);
+    w->table = mem_array(mem, vamana_disk_groups(p->owner), PQ_CODES_WORDS * sizeof *w->table);
+    if (w->numbers && w->keys && w->distances && w->rows && w->table)
+        return true;
+    vamana_disk_prune_free(mem, w);
+    return false;
+}
+
+void vamana_disk_prune_begin(struct vamana_disk_prune *w, uint32_t self)
+{
+    w->self = self;
+    w->n = 0;
+}
+
+void vamana_disk_prune_add(struct vamana_disk_prune *w, uint32_t number)
+{
+    if (number != w->self)
+        w->numbers[w->n++] = number;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static void make_distinct(struct vamana_disk_prune *w)
+{
+    size_t n = 0;
+
+    qsort(w->numbers, w->n, sizeof *w->numbers, by_number);
+    for (size_t i = 0; i < w->n; i++) {
+        if (n == 0 || w->numbers[n - 1] != w->numbers[i])
+            w->numbers[n++] = w->numbers[i];
+    }
+    w->n = n;
+}
+
+/* Orders the candidates by their distance from `self`, and decodes the nearest. */
+static void order(struct vamana_disk_prune *w)
+{
+    const struct vamana_disk_part *p = w->part;
+    const size_t dim = p->quantizer->dim, code_bytes = pq_codes_bytes(p->quantizer);
+    float *self = w->rows + NEAREST * dim;
+
+    pq_codes_get(p->quantizer, p->codes + w->self * code_bytes, self);
+    pq_codes_query(p->quantizer, self, w->table);
+    pq_codes_distances(p->quantizer, w->table, p->codes, w->numbers, w->n, w->distances);
+    for (size_t i = 0; i < w->n; i++) {
+        uint32_t bits;
+
+        memcpy(&bits, &w->distances[i], sizeof bits);
+        w->keys[i] = (uint64_t)bits << 32 | w->numbers[i];
+    }
+    qsort(w->keys, w->n, sizeof *w->keys, by_key);
+    w->n = w->n < NEAREST ? w->n : NEAREST;
+    for (size_t i = 0; i < w->n; i++)
+        pq_codes_get(p->quantizer, p->codes + (uint32_t)w->keys[i] * code_bytes, w->rows + i * dim);
+}
+
+static float distance_of(uint64_t key)
+{
+    const uint32_t bits = (uint32_t)(key >> 32);
+    float distance;
+
+    memcpy(&distance, &bits, sizeof distance);
+    return distance;
+}
+
+static bool is_shadowed(const struct vamana_disk_prune *w, size_t i, const uint32_t *kept, size_t n,
+                        float factor)
+{
+    const size_t dim = w->part->quantizer->dim;
+    const struct kernels *kernels = w->part->owner->base.env.kernels;
+
+    for (size_t j = 0; j < n; j++) {
+        if (factor * kernels->l2sq_f32(w->rows + kept[j] * dim, w->rows + i * dim, dim) <
+            distance_of(w->keys[i]))
+            return true;
+    }
+    return false;
+}
+
+/* kept: places in keys. Returns how many are kept, `taken` were before. */
+static size_t select_by(const struct vamana_disk_prune *w, float factor, size_t taken,
+                        uint32_t *kept)
+{
+    const size_t capacity = w->part->layout.degree, before = taken;
+    size_t zeros = 0;
+
+    for (uint32_t i = 0; i < w->n && taken < capacity; i++) {
+        const bool zero = distance_of(w->keys[i]) == 0;
+        bool held = false;
+
+        for (size_t j = 0; j < before && !held; j++)
+            held = kept[j] == i;
+        if (held || (zero && (before > 0 || zeros >= capacity / ZERO_SHARE)) ||
+            is_shadowed(w, i, kept, taken, factor))
+            continue;
+        zeros += zero;
+        kept[taken++] = i;
+    }
+    return taken;
+}
+
+size_t vamana_disk_prune(struct vamana_disk_prune *w, bool always, uint32_t *out)
+{
+    const double alpha = w->part->owner->params.alpha;
+    uint32_t kept[256];
+
+    make_distinct(w);
+    if (!always && w->n <= w->part->layout.degree) {
+        memcpy(out, w->numbers, w->n * sizeof *out);
+        return w->n;
+    }
+    order(w);
+    size_t n = select_by(w, 1, 0, kept);
+    if (alpha > 1)
+        n = select_by(w, (float)(alpha * alpha), n, kept);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (uint32_t)w->keys[kept[i]];
+    return n;
+}

@@ -40,6 +40,7 @@ function baselines.methods(t)
         sweep = { nprobe = probes } }
   add { "hnsw", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, sweep = { ef_search = ef } }
   add { "vamana", grid = { degree = { 24, 32, 48 } }, sweep = { search_list = ef } }
+  add { "vamana-disk", grid = { pq_groups = { 0, math.ceil(t.dim / 2) } }, sweep = { search_list = ef } }
   if not t.changes then
     add { "symqg", grid = { degree = { 32, 64 } }, sweep = { ef_search = ef } }
   end

@@ -7,12 +7,12 @@
 local sift = dataset "photo-sift"
 local rows = option("rows", quick and 20000 or #sift, "descriptors inserted")
 local degree = option("degree", 32, "neighbours of a row at most")
-local groups = option("groups", 32, "bytes of a row's code in memory")
+local groups = option("groups", 48, "bytes of a row's code in memory")
 local cache_mb = option("cache_mb", 1, "megabytes of nodes in memory")
 local direct = option("direct", true, "reads bypass the page cache")
 
 local label = "vamana-disk"
-local lists = { 10, 16, 24, 32, 48, 64, 96, 128 }
+local lists = { 10, 16, 20, 24, 28, 32, 48, 64, 96 }
 
 experiment {
   name = "target_vamana_disk",
@@ -29,9 +29,15 @@ experiment {
              params = { degree = degree, pq_groups = groups, cache_mb = cache_mb, direct = direct, maintenance = "inline" } },
   },
   claims = {
-    { "recall .95 at a median of at most 2 ms", function(r) return r(label, "p50_ns@recall=0.95/full") <= 2e6 end },
+    { "recall .95 at a median of at most 2 ms", function(r)
+      for _, list in ipairs(lists) do
+        local point = ("%s[search_list=%d]"):format(label, list)
+        if r(point, "recall@10/full") >= 0.95 and r(point, "p50_ns/full") <= 2e6 then return true end
+      end
+      return false
+    end },
     { "at most 15 % of the raw vectors in memory", function(r)
-      return r(label .. "[search_list=32]", "index_bytes/full") <= 0.15 * rows * sift.dim * 4
+      return r(label, "index_bytes/load") <= 0.15 * rows * sift.dim * 4
     end },
   },
 

@@ -206,14 +206,14 @@ static void test_folder_after_a_crash(void **state)
     test_dir_remove(other);
 }
 
-/* Replaces every row, a tenth per step: recall is that of an index built from the
+/* Replaces every row, a tenth per step: recall is near that of an index built from the
    rows that are left. */
 static void test_turnover(void **state)
 {
     (void)state;
     struct baseline_test t, fresh;
     const size_t half = 4000 / test_scale(), step = half / 10;
-    const char *knobs = "search_list=12", *params = "build_list=64;merge_rows=20;pq_groups=12";
+    const char *knobs = "search_list=24", *params = "build_list=64;merge_rows=20;pq_groups=12";
 
     baseline_begin(&t, &here, params, ELEMENT_F32, METRIC_L2SQ, 24, 2 * half);
     baseline_insert(&t, 0, half);
@@ -232,7 +232,7 @@ static void test_turnover(void **state)
     const double built = baseline_recall(&fresh, knobs);
     if (churned < built - .02)
         print_error("recall %.4f after turnover, %.4f of a fresh index\n", churned, built);
-    assert_true(churned >= built - .02);
+    assert_true(churned >= built - .02 && churned > .9);
     baseline_end(&fresh);
 }
 

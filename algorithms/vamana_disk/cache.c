@@ -1,9 +1,14 @@
-/* cache.c - the records in memory: those that the fewest steps lead to from the entry, as many as
+/* cache.c - opening the file, and the records in memory: those that the fewest steps lead to from the entry, as many as
  * the option cache_mb allows (DiskANN, section 3.4). */
+#define _GNU_SOURCE /* O_DIRECT */
 #include "algorithms/vamana_disk/vamana_disk.h"
 
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "src/core/mem.h"
 
@@ -12,14 +17,6 @@ static int by_number(const void *a, const void *b)
     const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
     return x < y ? -1 : x > y;
-}
-
-const unsigned char *vamana_disk_cached(const struct vamana_disk_part *p, uint32_t node)
-{
-    const uint32_t *found =
-        p->n_cached ? bsearch(&node, p->cached, p->n_cached, sizeof node, by_number) : NULL;
-
-    return found ? p->cache + (size_t)(found - p->cached) * p->layout.record_bytes : NULL;
 }
 
 /* Breadth first: `queue` has the nodes to cache, in the order in which they were met. */
@@ -108,7 +105,7 @@ static int fill(struct vamana_disk_part *p, struct filling *f, struct vamana_dis
     return rc;
 }
 
-int vamana_disk_cache_fill(struct vamana_disk_part *p)
+static int cache_fill(struct vamana_disk_part *p)
 {
     struct mem *mem = p->owner->base.env.mem;
     const double bytes = p->owner->params.cache_mb * 1048576;
@@ -133,4 +130,38 @@ int vamana_disk_cache_fill(struct vamana_disk_part *p)
         vamana_disk_scratch_give(p, x);
     }
     return rc;
+}
+
+/* ---------------------------------------------------------------------------------- file */
+
+/* Some file systems refuse O_DIRECT at open(), some at the first read. */
+static int open_direct(const char *path, uint64_t at)
+{
+    _Alignas(VAMANA_DISK_PAGE) unsigned char page[VAMANA_DISK_PAGE];
+    const int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+    if (fd >= 0 && pread(fd, page, sizeof page, (off_t)at) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int vamana_disk_part_attach(struct vamana_disk_part *p, const char *dir)
+{
+    const struct vamana_disk *h = p->owner;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/" VAMANA_DISK_FILE, dir) >= (int)sizeof path)
+        return fail(h->base.env.error, ERR_ARGUMENT, "vamana-disk: the path %s is too long", dir);
+    const int fd = h->params.direct ? open_direct(path, p->pages_at) : -1;
+    const int plain = fd >= 0 ? fd : open(path, O_RDONLY | O_CLOEXEC);
+    if (plain < 0)
+        return fail_errno(h->base.env.error, ERR_IO, "cannot open %s", path);
+    if (p->fd >= 0)
+        (void)close(p->fd);
+    p->fd = plain;
+    const off_t end = lseek(p->fd, 0, SEEK_END);
+    p->file_bytes = end > 0 ? (uint64_t)end : 0;
+    return cache_fill(p);
 }

@@ -5,6 +5,39 @@
 #include "algorithms/common/durable/folder_claim.h"
 #include "src/core/mem.h"
 
+/* ------------------------------------------------------------------------- recent rows */
+
+/* As those of `vamana`. */
+static struct graph_options options_of(const void *params)
+{
+    const struct vamana_disk_params *p = params;
+
+    return (struct graph_options){ .kind = GRAPH_VAMANA,
+                                   .degree = (size_t)p->degree,
+                                   .build_ef = (size_t)p->build_list,
+                                   .insert_ef = (size_t)p->build_list,
+                                   .rng_factor = p->alpha * p->alpha,
+                                   .seed = (uint64_t)p->seed };
+}
+
+static size_t beam_of(const void *knobs)
+{
+    return (size_t)((const struct vamana_disk_knobs *)knobs)->search_list;
+}
+
+static double consolidate_share_of(const void *params)
+{
+    (void)params;
+    return .1;
+}
+
+const struct graph_index_kind vamana_disk_recent = { .version = VAMANA_DISK_VERSION,
+                                                     .options = options_of,
+                                                     .beam = beam_of,
+                                                     .consolidate_share = consolidate_share_of };
+
+/* ------------------------------------------------------------------------------- opening */
+
 static int check_params(const struct index_env *env, const struct vamana_disk_params *p)
 {
     const char *why = "";
@@ -21,8 +54,8 @@ static int check_params(const struct index_env *env, const struct vamana_disk_pa
 }
 
 /* A `seed` that is not 0 replaces the experiment's. */
-int vamana_disk_open(struct vamana_disk **out, const struct index_env *env,
-                     const struct vamana_disk_params *params)
+int vamana_disk_open(struct vamana_disk **out, const struct index_ops *ops,
+                     const struct index_env *env, const struct vamana_disk_params *params)
 {
     const int rc = check_params(env, params);
     struct vamana_disk *h = rc == OK ? mem_zalloc(env->mem, sizeof *h) : NULL;
@@ -31,7 +64,7 @@ int vamana_disk_open(struct vamana_disk **out, const struct index_env *env,
         return rc;
     if (!h)
         return fail(env->error, ERR_NO_MEMORY, "vamana-disk: out of memory for an index");
-    h->base = (struct index){ .ops = &vamana_disk_ops, .env = *env };
+    h->base = (struct index){ .ops = ops, .env = *env };
     h->params = *params;
     if (h->params.seed == 0)
         h->params.seed = (int64_t)(env->seed & INT64_MAX);
@@ -53,7 +86,7 @@ int vamana_disk_recent_create(struct vamana_disk *h, struct graph_index **recent
 {
     struct index *made = NULL;
     const int rc =
-        graph_index_create(&made, &vamana_disk_ops, &vamana_disk_recent, &h->base.env, &h->params);
+        graph_index_create(&made, h->base.ops, &vamana_disk_recent, &h->base.env, &h->params);
 
     *recent = rc == OK ? (struct graph_index *)made : NULL;
     return rc;
@@ -94,7 +127,8 @@ int vamana_disk_show(struct vamana_disk *h, struct vamana_disk_part *part,
 }
 
 /* An index without rows has no file yet. */
-int vamana_disk_create(struct index **index, const struct index_env *env, const void *params)
+int vamana_disk_create(struct index **index, const struct index_ops *ops,
+                       const struct index_env *env, const void *params)
 {
     struct vamana_disk *h = NULL;
     struct vamana_disk_part *part = NULL;
@@ -104,7 +138,7 @@ int vamana_disk_create(struct index **index, const struct index_env *env, const 
     if (env->dir && folder_has(env->dir, VAMANA_DISK_FILE))
         rc = durable_refuse_taken(env, "vamana-disk", VAMANA_DISK_FILE);
     if (rc == OK)
-        rc = vamana_disk_open(&h, env, params);
+        rc = vamana_disk_open(&h, ops, env, params);
     if (rc != OK)
         return rc;
     rc = vamana_disk_part_create(&part, h, 0);

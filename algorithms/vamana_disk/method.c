@@ -50,36 +50,17 @@ static const struct index_space vamana_disk_spaces[] = { { ELEMENT_F32, METRIC_L
                                                          { ELEMENT_U8, METRIC_L2SQ },
                                                          INDEX_SPACES_END };
 
-/* ------------------------------------------------------------------------- recent rows */
+/* ------------------------------------------------------------------------ creation, loading */
 
-/* As those of `vamana`. */
-static struct graph_options options_of(const void *params)
+static int create(struct index **index, const struct index_env *env, const void *params)
 {
-    const struct vamana_disk_params *p = params;
-
-    return (struct graph_options){ .kind = GRAPH_VAMANA,
-                                   .degree = (size_t)p->degree,
-                                   .build_ef = (size_t)p->build_list,
-                                   .insert_ef = (size_t)p->build_list,
-                                   .rng_factor = p->alpha * p->alpha,
-                                   .seed = (uint64_t)p->seed };
+    return vamana_disk_create(index, &vamana_disk_ops, env, params);
 }
 
-static size_t beam_of(const void *knobs)
+static int load(struct index **index, const struct index_env *env, const char *dir)
 {
-    return (size_t)((const struct vamana_disk_knobs *)knobs)->search_list;
+    return vamana_disk_load(index, &vamana_disk_ops, env, dir);
 }
-
-static double consolidate_share_of(const void *params)
-{
-    (void)params;
-    return .1;
-}
-
-const struct graph_index_kind vamana_disk_recent = { .version = VAMANA_DISK_VERSION,
-                                                     .options = options_of,
-                                                     .beam = beam_of,
-                                                     .consolidate_share = consolidate_share_of };
 
 /* ------------------------------------------------------------------------------ table */
 
@@ -95,7 +76,7 @@ const struct index_ops vamana_disk_ops = {
     .params_bytes = sizeof(struct vamana_disk_params),
     .knobs = vamana_disk_knobs,
     .knobs_bytes = sizeof(struct vamana_disk_knobs),
-    .create = vamana_disk_create,
+    .create = create,
     .destroy = vamana_disk_destroy,
     .insert = vamana_disk_insert,
     .remove = vamana_disk_remove,
@@ -103,7 +84,7 @@ const struct index_ops vamana_disk_ops = {
     .range = vamana_disk_range,
     .maintain = vamana_disk_maintain,
     .save = vamana_disk_save,
-    .load = vamana_disk_load,
+    .load = load,
     .stats = vamana_disk_stats,
     .memory = vamana_disk_memory,
     .check = vamana_disk_check,

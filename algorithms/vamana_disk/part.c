@@ -1,11 +1,8 @@
 /* part.c - the disk part: its codes, its ids and the descriptor of its file. */
-#define _GNU_SOURCE /* O_DIRECT */
 #include "algorithms/vamana_disk/vamana_disk.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -152,38 +149,21 @@ int vamana_disk_part_map(struct vamana_disk_part *p)
     return OK;
 }
 
-/* ---------------------------------------------------------------------------------- file */
+/* --------------------------------------------------------------------------------- cache */
 
-/* Some file systems refuse O_DIRECT at open(), some at the first read. */
-static int open_direct(const char *path, uint64_t at)
+static int by_number(const void *a, const void *b)
 {
-    _Alignas(VAMANA_DISK_PAGE) unsigned char page[VAMANA_DISK_PAGE];
-    const int fd = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
-    if (fd >= 0 && pread(fd, page, sizeof page, (off_t)at) < 0) {
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
+    return x < y ? -1 : x > y;
 }
 
-int vamana_disk_part_attach(struct vamana_disk_part *p, const char *dir)
+const unsigned char *vamana_disk_cached(const struct vamana_disk_part *p, uint32_t node)
 {
-    const struct vamana_disk *h = p->owner;
-    char path[PATH_MAX];
+    const uint32_t *found =
+        p->n_cached ? bsearch(&node, p->cached, p->n_cached, sizeof node, by_number) : NULL;
 
-    if (snprintf(path, sizeof path, "%s/" VAMANA_DISK_FILE, dir) >= (int)sizeof path)
-        return fail(h->base.env.error, ERR_ARGUMENT, "vamana-disk: the path %s is too long", dir);
-    const int fd = h->params.direct ? open_direct(path, p->pages_at) : -1;
-    const int plain = fd >= 0 ? fd : open(path, O_RDONLY | O_CLOEXEC);
-    if (plain < 0)
-        return fail_errno(h->base.env.error, ERR_IO, "cannot open %s", path);
-    if (p->fd >= 0)
-        (void)close(p->fd);
-    p->fd = plain;
-    const off_t end = lseek(p->fd, 0, SEEK_END);
-    p->file_bytes = end > 0 ? (uint64_t)end : 0;
-    return vamana_disk_cache_fill(p);
+    return found ? p->cache + (size_t)(found - p->cached) * p->layout.record_bytes : NULL;
 }
 
 uint64_t vamana_disk_part_bytes(const struct vamana_disk_part *p)

@@ -29,7 +29,8 @@ int vamana_disk_save(struct index *index, const char *dir)
 /* ------------------------------------------------------------------------------- loading */
 
 /* The seed in a file is the one in use, which may be the experiment's and of any size. */
-static int take_params(const struct store_reader *r, struct vamana_disk_params *out)
+static int take_params(const struct store_reader *r, const struct index_ops *ops,
+                       struct vamana_disk_params *out)
 {
     const void *bytes;
     const int rc = store_need(r, "params", sizeof *out, &bytes, NULL);
@@ -39,9 +40,8 @@ static int take_params(const struct store_reader *r, struct vamana_disk_params *
     memcpy(out, bytes, sizeof *out);
     struct vamana_disk_params checked = *out;
     checked.seed = 0;
-    return param_possible(vamana_disk_ops.params, &checked)
-               ? OK
-               : store_corrupt(r, "a parameter out of range");
+    return param_possible(ops->params, &checked) ? OK
+                                                 : store_corrupt(r, "a parameter out of range");
 }
 
 static int take_codes(struct vamana_disk_part *p, const struct store_reader *r)
@@ -151,8 +151,8 @@ static int take_all(struct vamana_disk *h, const struct store_reader *r, const c
     int rc = take_part(h, r, &p);
 
     if (rc == OK)
-        rc = graph_index_read(&recent, &vamana_disk_ops, &vamana_disk_recent, &h->base.env,
-                              &h->params, r);
+        rc = graph_index_read(&recent, h->base.ops, &vamana_disk_recent, &h->base.env, &h->params,
+                              r);
     if (rc != OK)
         recent = NULL;
     if (rc == OK)
@@ -165,10 +165,10 @@ static int take_all(struct vamana_disk *h, const struct store_reader *r, const c
     return rc;
 }
 
-int vamana_disk_load(struct index **index, const struct index_env *env, const char *dir)
+int vamana_disk_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
+                     const char *dir)
 {
-    const struct store_identity identity =
-        store_identity_of(env, vamana_disk_ops.name, VAMANA_DISK_VERSION);
+    const struct store_identity identity = store_identity_of(env, ops->name, VAMANA_DISK_VERSION);
     struct vamana_disk_params params;
     struct vamana_disk *h = NULL;
     struct store_reader r;
@@ -176,9 +176,9 @@ int vamana_disk_load(struct index **index, const struct index_env *env, const ch
 
     if (rc != OK)
         return rc;
-    rc = take_params(&r, &params);
+    rc = take_params(&r, ops, &params);
     if (rc == OK)
-        rc = vamana_disk_open(&h, env, &params);
+        rc = vamana_disk_open(&h, ops, env, &params);
     if (rc == OK) {
         rc = take_all(h, &r, dir);
         if (rc == OK)

@@ -139,7 +139,7 @@ struct vamana_disk_scratch {
 };
 
 extern const struct index_ops vamana_disk_ops;
-extern const struct graph_index_kind vamana_disk_recent; /* method.c */
+extern const struct graph_index_kind vamana_disk_recent; /* index.c */
 
 static inline struct vamana_disk *vamana_disk_of(const struct index *index)
 {
@@ -163,10 +163,11 @@ static inline size_t vamana_disk_live(const struct vamana_disk_part *p)
 }
 
 /* index.c */
-int vamana_disk_create(struct index **, const struct index_env *, const void *params);
+int vamana_disk_create(struct index **, const struct index_ops *, const struct index_env *,
+                       const void *params);
 void vamana_disk_destroy(struct index *);
 /* An index without a view. ERR_NO_MEMORY, ERR_ARGUMENT, ERR_IO. */
-int vamana_disk_open(struct vamana_disk **, const struct index_env *,
+int vamana_disk_open(struct vamana_disk **, const struct index_ops *, const struct index_env *,
                      const struct vamana_disk_params *);
 /* An empty index of recent rows. ERR_NO_MEMORY. */
 int vamana_disk_recent_create(struct vamana_disk *, struct graph_index **);
@@ -185,9 +186,6 @@ void vamana_disk_part_code(struct vamana_disk_part *, uint32_t node, const void 
                            float *floats);
 /* Maps the ids of all nodes. ERR_NO_MEMORY, ERR_CORRUPT: an id occurs twice. */
 int vamana_disk_part_map(struct vamana_disk_part *);
-/* Opens the file in `dir`, in which the pages are at pages_at, and fills the cache. ERR_IO,
-   ERR_NO_MEMORY, ERR_CORRUPT. */
-int vamana_disk_part_attach(struct vamana_disk_part *, const char *dir);
 /* The env of rows on disk: under METRIC_IP rows have one component more. */
 struct index_env vamana_disk_row_env(const struct vamana_disk *);
 /* Distance of a query from a row on disk, as env's metric reports it. */
@@ -199,10 +197,13 @@ size_t vamana_disk_groups(const struct vamana_disk *);
 struct vamana_disk_layout vamana_disk_layout_of(const struct vamana_disk *);
 uint64_t vamana_disk_part_bytes(const struct vamana_disk_part *);
 
-/* cache.c */
-int vamana_disk_cache_fill(struct vamana_disk_part *);
-/* NULL: not cached. */
+/* The record of a cached node; NULL: it is not cached. */
 const unsigned char *vamana_disk_cached(const struct vamana_disk_part *, uint32_t node);
+
+/* cache.c */
+/* Opens the file in `dir`, in which the pages are at pages_at, and fills the cache. ERR_IO,
+   ERR_NO_MEMORY, ERR_CORRUPT. */
+int vamana_disk_part_attach(struct vamana_disk_part *, const char *dir);
 
 /* read.c */
 /* Of the pool, or new; for searches of the part. NULL: out of memory. */
@@ -300,7 +301,8 @@ int vamana_disk_copy_pages(void *to, struct store_writer *);
 
 /* store.c, check.c, report.c */
 int vamana_disk_save(struct index *, const char *dir);
-int vamana_disk_load(struct index **, const struct index_env *, const char *dir);
+int vamana_disk_load(struct index **, const struct index_ops *, const struct index_env *,
+                     const char *dir);
 int vamana_disk_check(const struct index *, struct stat_sink *);
 int vamana_disk_stats(const struct index *, struct stat_sink *);
 int vamana_disk_memory(const struct index *, struct memory_use *);

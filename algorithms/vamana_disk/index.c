@@ -25,6 +25,12 @@ static size_t beam_of(const void *knobs)
     return (size_t)((const struct vamana_disk_knobs *)knobs)->search_list;
 }
 
+static bool is_lazy(const void *params)
+{
+    (void)params;
+    return true;
+}
+
 static double consolidate_share_of(const void *params)
 {
     (void)params;
@@ -34,6 +40,7 @@ static double consolidate_share_of(const void *params)
 const struct graph_index_kind vamana_disk_recent = { .version = VAMANA_DISK_VERSION,
                                                      .options = options_of,
                                                      .beam = beam_of,
+                                                     .lazy = is_lazy,
                                                      .consolidate_share = consolidate_share_of };
 
 /* ------------------------------------------------------------------------------- opening */

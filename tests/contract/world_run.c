@@ -43,8 +43,6 @@ static const struct setting settings[] = {
     { "vamana", "degree=8,build_list=20,consolidate_share=.02", "search_list=12", 0 },
     { "vamana", "deletes=in-place", "search_list=4194304", EXHAUSTIVE },
     { "vamana", "deletes=in-place,degree=8,build_list=20", "search_list=12", 0 },
-    { "vamana-disk", "merge_rows=1", "search_list=4194304", EXHAUSTIVE },
-    { "vamana-disk", "merge_rows=1,degree=12,build_list=30,cache_mb=0,io=pread",
     { "vamana-disk", "merge_rows=1,io=pread", "search_list=4194304", EXHAUSTIVE },
     { "vamana-disk", "merge_rows=40,degree=12,build_list=30,cache_mb=0.001,io=pread",
       "search_list=4194304", EXHAUSTIVE },

@@ -27,7 +27,7 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$PWD/src/build/tsan.supp}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 [ -z "$method" ] || export DRIFTLINE_TEST_METHOD=$method
-limit_s=${DRIFTLINE_TEST_TIMEOUT:-300}
+limit_s=${DRIFTLINE_TEST_TIMEOUT:-900}
 # nproc takes OpenMP's limits for the machine's.
 jobs=${DRIFTLINE_TEST_JOBS:-$(env -u OMP_THREAD_LIMIT -u OMP_NUM_THREADS nproc)}
 

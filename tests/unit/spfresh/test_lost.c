@@ -97,7 +97,8 @@ static void device_begin(void)
 struct trouble {
     struct crash *crash;
     struct rng rng;
-    bool on, was_shut, updated;
+    atomic_bool on; /* the updater reads it too */
+    bool was_shut, updated;
     size_t syncs, fail_at, steps; /* steps: updates of the other thread */
     pthread_t checkpointer, updater;
     atomic_bool done;
@@ -152,7 +153,7 @@ static int before(void *to, const char *call)
 {
     struct trouble *t = to;
 
-    if (!t->on || !pthread_equal(pthread_self(), t->checkpointer))
+    if (!atomic_load(&t->on) || !pthread_equal(pthread_self(), t->checkpointer))
         return 0;
     update_once_captured(t);
     if (strcmp(call, "fsync") != 0 || ++t->syncs != t->fail_at)
@@ -168,12 +169,12 @@ static int before(void *to, const char *call)
 static int checkpoint(struct trouble *t, size_t fail_at)
 {
     t->checkpointer = pthread_self();
-    t->on = true;
+    atomic_store(&t->on, true);
     t->was_shut = t->updated = false;
     t->syncs = 0;
     t->fail_at = fail_at;
     const int rc = spfresh_checkpoint(t->crash->s);
-    t->on = false;
+    atomic_store(&t->on, false);
     assert_int_equal(t->updated, t->steps > 0);
     if (t->updated)
         assert_int_equal(pthread_join(t->updater, NULL), 0);

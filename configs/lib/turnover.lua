@@ -21,7 +21,7 @@ end
 
 -- The claim that each label keeps its recall, at each of the values of a knob.
 function turnover.claim(labels, knob, values)
-  return { "recall after turnover is within a point of a rebuilt graph's, at every " .. knob, function(r)
+  return { "recall after turnover is within a point of a rebuilt index's, at every " .. knob, function(r)
     for _, value in ipairs(values) do
       local function recall(label) return r(("%s[%s=%d]"):format(label, knob, value), "recall@10/after") end
       for _, label in ipairs(labels) do

@@ -5,11 +5,12 @@
 -- rows there, and at the end. Links that merges lose show as recall at one search_list below that of `rebuilt`, which
 -- loads all rows anew at the last step.
 
+local turnover = require "turnover"
+
 local sift = dataset "photo-sift"
 local rows = option("rows", quick and 4000 or 20000, "held at a time; twice as many are used")
 local degree = option("degree", 32, "neighbours of a row at most")
 local groups = option("groups", 32, "bytes of a row's code in memory")
-local steps = 20
 
 local lists = { 10, 16, 32, 64 }
 local function vamana(t)
@@ -17,38 +18,19 @@ local function vamana(t)
   t.params = { degree = degree, pq_groups = groups }
   return method(t)
 end
-local function slice(first, step) return sift:rows(first + (step - 1) * rows // steps + 1, first + step * rows // steps) end
 
 experiment {
   name = "vamana_disk_turnover",
   title = "Every row replaced in an index on disk",
   seed = 1, k = 10, threads = 1,
-
-  workload = function(w)
-    w:insert { sift:rows(1, rows), tag = "load" }
-    for step = 1, steps do
-      w:delete { slice(0, step), tag = "leave" }
-      w:insert { slice(rows, step), tag = step < steps and "come" or "last" }
-    end
-    w:maintain { tag = "merge" }
-    w:search { sift:queries(1000), tag = "after" }
-  end,
+  workload = turnover.workload(sift, rows, true),
 
   methods = {
     vamana { label = "vamana-disk" },
     vamana { label = "rebuilt", rebuild = "last" },
   },
 
-  claims = {
-    { "recall after turnover is within a point of a rebuilt index's at search_list 32 and 64", function(r)
-      for _, list in ipairs { 32, 64 } do
-        local point = ("[search_list=%d]"):format(list)
-        if r("vamana-disk" .. point, "recall@10/after") < r("rebuilt" .. point, "recall@10/after") - 0.01 then return false end
-      end
-      return true
-    end },
-  },
-
+  claims = { turnover.claim({ "vamana-disk" }, "search_list", lists) },
   figures = {
     { "pareto", x = "bytes_read", y = "recall@10", where = { tag = "after" }, title = "After every row was replaced" },
   },

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define SECOND UINT64_C(1000000000)
-/* A sleep is no longer than this, so that a thread soon sees that the limit was removed. */
+/* The longest sleep, so that a thread soon sees that the limit was removed. */
 #define SLICE (2 * SECOND / 1000)
 /* The processor timer is set to this and counts down. */
 #define FAR (SECOND * 1000000)

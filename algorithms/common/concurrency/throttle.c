@@ -73,11 +73,13 @@ static double share_of(struct throttle *t)
     return share > 0 && share < 1 ? share : 1;
 }
 
-static void count_anew(void)
+/* Returns the processor time of the thread since the last call, or since the timer was made. */
+static uint64_t take_used(void)
 {
     const struct itimerspec far = after(FAR);
+    struct itimerspec rest = { .it_value = { 0 } };
 
-    (void)timer_settime(used, 0, &far, NULL);
+    return timer_settime(used, 0, &far, &rest) == 0 && left(&rest) > 0 ? FAR - left(&rest) : 0;
 }
 
 void throttle_begin(struct throttle *t)
@@ -87,7 +89,7 @@ void throttle_begin(struct throttle *t)
     mine = t;
     counts = share_of(t) < 1 && timer_create(CLOCK_THREAD_CPUTIME_ID, &silent, &used) == 0;
     if (counts)
-        count_anew();
+        (void)take_used();
 }
 
 void throttle_end(void)
@@ -136,11 +138,10 @@ static void wait_for_processor(struct throttle *t)
 
     if (!counts || timer_gettime(used, &rest) != 0)
         return;
-    const uint64_t spent = FAR - left(&rest);
-    if (spent < (uint64_t)THROTTLE_STEP_US * 1000)
+    if (FAR - left(&rest) < (uint64_t)THROTTLE_STEP_US * 1000)
         return;
-    pause_for(t, (uint64_t)((double)spent * (1 - share) / share), set);
-    count_anew();
+    /* Counted anew before the pause: what the pause itself uses is paid for with the next step. */
+    pause_for(t, (uint64_t)((double)take_used() * (1 - share) / share), set);
 }
 
 /* Others may charge meanwhile; that is theirs to wait for. */

@@ -55,6 +55,6 @@ check "so does a report of a process that a test started" \
     '[ $status = 1 ] && grep -q "3 passed, 1 failed: runtime error: signed integer overflow" out'
 
 make -C "$DRIFTLINE_ROOT" -s sanitize MAKE=false >out 2>err
-check "sanitize ends with the modes that failed" 'grep -qx "sanitize: FAILED: asan tsan ubsan; each lists its failures above" out'
+check "sanitize ends with the modes that failed" 'grep -qx "sanitize: FAILED: asan tsan; each lists its failures above" out'
 
 exit $failed

@@ -153,11 +153,11 @@ struct case_state {
     char name[240];
 };
 
-/* The thread sanitizer's short tier: of a method's spaces and dimensions every fourth, for each
+/* Under a sanitizer, in the short tier: of a method's spaces and dimensions every fourth, for each
    case others. */
 static bool is_left_out(const struct case_state *c, size_t space, size_t dim)
 {
-    return TEST_IS_THREAD_SANITIZED && !test_is_long() && (c->number + space + dim) % 4 != 0;
+    return TEST_IS_SANITIZED && !test_is_long() && (c->number + space + dim) % 4 != 0;
 }
 
 static void run_case(void **state)

@@ -6,7 +6,7 @@
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
-enum { TRAIN_ROWS = 25600, /* 100 per codeword */ CODED_A_CHUNK = 256 };
+enum { CODED_A_CHUNK = 256 };
 
 struct building {
     struct vamana_disk_part *part;
@@ -35,7 +35,8 @@ static int train(const struct building *b)
 {
     struct vamana_disk_part *p = b->part;
     const struct vamana_disk *h = p->owner;
-    const size_t dim = vamana_disk_row_env(h).dim, n = p->n < TRAIN_ROWS ? p->n : TRAIN_ROWS;
+    const size_t dim = vamana_disk_row_env(h).dim,
+                 n = p->n < VAMANA_DISK_TRAIN_ROWS ? p->n : VAMANA_DISK_TRAIN_ROWS;
     float *rows = mem_array(h->base.env.mem, n, dim * sizeof *rows);
 
     if (!rows)

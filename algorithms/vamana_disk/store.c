@@ -102,6 +102,7 @@ static int take_part(struct vamana_disk *h, const struct store_reader *r,
     if (rc != OK)
         return rc;
     p->entry = head.entry;
+    p->unseen = head.unseen;
     p->norm_max_sq = head.norm_max_sq;
     for (size_t i = 0; i < p->n; i++)
         atomic_init(&p->ids[i], ids[i]);

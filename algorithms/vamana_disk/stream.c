@@ -51,10 +51,9 @@ static int emit(struct vamana_disk_stream *s, uint32_t number, const unsigned ch
 
 /* ------------------------------------------------------------------------------ preparation */
 
-/* Numbers of the rows that stay, their ids and codes. */
+/* Numbers of the rows that stay, and their ids. */
 static void number_kept(struct vamana_disk_stream *s)
 {
-    const size_t code_bytes = pq_codes_bytes(s->part->quantizer);
     uint32_t n = 0, deleted = 0;
 
     for (uint32_t i = 0; i < s->old->n; i++) {
@@ -63,9 +62,7 @@ static void number_kept(struct vamana_disk_stream *s)
         s->map[i] = id == ID_NONE ? deleted++ : n;
         if (id == ID_NONE)
             continue;
-        atomic_init(&s->part->ids[n], id);
-        memcpy(s->part->codes + n * code_bytes, s->old->codes + i * code_bytes, code_bytes);
-        n++;
+        atomic_init(&s->part->ids[n++], id);
     }
 }
 
@@ -86,13 +83,12 @@ static int number_recent(struct vamana_disk_stream *s)
 {
     const size_t capacity = graph_capacity(s->recent->graph);
     struct mem *mem = s->h->base.env.mem;
-    float *floats = mem_array(mem, 2, s->part->quantizer->dim * sizeof *floats);
     size_t n = 0;
 
     s->nodes = mem_array(mem, s->n_recent, sizeof *s->nodes);
     s->number_of = mem_array(mem, capacity, sizeof *s->number_of);
     s->rows = mem_array(mem, s->n_recent, s->part->layout.row_bytes);
-    const bool ready = floats && s->nodes && s->number_of && s->rows;
+    const bool ready = s->nodes && s->number_of && s->rows;
     for (uint32_t i = 0; ready && i < capacity; i++) {
         if (!graph_is_live(s->recent->graph, i))
             continue;
@@ -100,52 +96,27 @@ static int number_recent(struct vamana_disk_stream *s)
         unsigned char *row = s->rows + n * s->part->layout.row_bytes;
         take_row(s, graph_row(s->recent->graph, i), row);
         atomic_init(&s->part->ids[number], graph_index_id_of(s->recent, i));
-        vamana_disk_part_code(s->part, number, row, floats);
         s->number_of[i] = (uint32_t)n;
         s->nodes[n++] = i;
     }
-    mem_free(mem, floats);
     return ready ? OK : no_memory(s);
 }
 
-static int copy_quantizer(struct vamana_disk_stream *s)
-{
-    const struct index_env env = vamana_disk_row_env(s->h);
-    const size_t n = quantizer_save(s->old->quantizer, NULL);
-    void *bytes = mem_alloc(env.mem, n);
-    int rc = bytes ? OK : no_memory(s);
-
-    if (rc == OK) {
-        (void)quantizer_save(s->old->quantizer, bytes);
-        rc = pq_codes_load(&s->part->quantizer, &env, bytes, n);
-    }
-    mem_free(env.mem, bytes);
-    if (rc == OK) {
-        s->part->codes = mem_array(env.mem, s->part->n, vamana_disk_groups(s->h));
-        rc = s->part->codes ? OK : no_memory(s);
-    }
-    return rc;
-}
-
-/* The row on disk that is nearest to the entry by its code, if the entry is deleted. */
+/* Searches begin at the row on disk that is nearest to the mean of all, by its code. */
 static void choose_entry(struct vamana_disk_stream *s)
 {
-    const struct vamana_disk_part *old = s->old, *p = s->part;
-    const size_t code_bytes = pq_codes_bytes(p->quantizer);
-    float least = INFINITY, *table = s->prune.table, *row = s->prune.rows;
+    struct vamana_disk_part *p = s->part;
+    float least = INFINITY, *table = s->prune.table, *mean = s->prune.rows;
 
-    s->part->entry = s->map[old->entry];
-    if (vamana_disk_id(old, old->entry) != ID_NONE)
-        return;
-    pq_codes_get(p->quantizer, old->codes + old->entry * code_bytes, row);
-    pq_codes_query(p->quantizer, row, table);
+    memset(mean, 0, p->quantizer->dim * sizeof *mean); /* transformed rows have their mean at 0 */
+    pq_codes_query(p->quantizer, mean, table);
     for (uint32_t i = 0; i < s->kept; i++) {
         float distance;
 
         pq_codes_distances(p->quantizer, table, p->codes, &i, 1, &distance);
         if (distance < least) {
             least = distance;
-            s->part->entry = i;
+            p->entry = i;
         }
     }
 }
@@ -197,18 +168,18 @@ static int repair(void *to, uint32_t node, const unsigned char *record)
 
     if (vamana_disk_id(s->old, node) == ID_NONE)
         return OK;
-    vamana_disk_prune_begin(&s->prune, s->map[node]);
+    vamana_disk_prune_begin(&s->prune, s->map[node], record);
     for (size_t i = 0; i < links->n; i++) {
         const uint32_t number = s->map[links->to[i]];
 
         if (vamana_disk_id(s->old, links->to[i]) != ID_NONE) {
-            vamana_disk_prune_add(&s->prune, number);
+            vamana_disk_prune_add(&s->prune, number, NULL);
             continue;
         }
         const uint32_t *further = s->deleted + number * (s->old->layout.degree + 1);
         around = true;
         for (size_t j = 1; j <= further[0]; j++)
-            vamana_disk_prune_add(&s->prune, further[j]);
+            vamana_disk_prune_add(&s->prune, further[j], NULL);
     }
     const size_t n = vamana_disk_prune(&s->prune, around, out);
     return emit(s, s->map[node], record, out, n);
@@ -253,12 +224,20 @@ static int delete_phase(struct vamana_disk_stream *s)
 
 /* ------------------------------------------------------------------------------ patch phase */
 
+/* A candidate for a link; recent rows are in memory. */
+static void consider(struct vamana_disk_stream *s, uint32_t number)
+{
+    vamana_disk_prune_add(
+        &s->prune, number,
+        number < s->kept ? NULL : s->rows + (number - s->kept) * s->part->layout.row_bytes);
+}
+
 static int add_back(struct vamana_disk_stream *s, uint32_t number, const unsigned char *row)
 {
     uint32_t out[256];
 
     for (; s->at_back < s->n_back && s->back[s->at_back] >> 32 == number; s->at_back++)
-        vamana_disk_prune_add(&s->prune, (uint32_t)s->back[s->at_back]);
+        consider(s, (uint32_t)s->back[s->at_back]);
     const size_t n = vamana_disk_prune(&s->prune, false, out);
     return emit(s, number, row, out, n);
 }
@@ -268,9 +247,9 @@ static int patch(void *to, uint32_t number, const unsigned char *record)
     struct vamana_disk_stream *s = to;
     const struct vamana_disk_links *links = vamana_disk_links_of(&s->part->layout, record);
 
-    vamana_disk_prune_begin(&s->prune, number);
+    vamana_disk_prune_begin(&s->prune, number, record);
     for (size_t i = 0; i < links->n; i++)
-        vamana_disk_prune_add(&s->prune, links->to[i]);
+        consider(s, links->to[i]);
     return add_back(s, number, record);
 }
 
@@ -304,10 +283,12 @@ static int write_patched(void *to, struct store_writer *w)
         const uint32_t *links = s->links + i * (l->degree + 1);
         const uint32_t number = (uint32_t)(s->kept + i);
 
-        vamana_disk_prune_begin(&s->prune, number);
+        const unsigned char *row = s->rows + i * l->row_bytes;
+
+        vamana_disk_prune_begin(&s->prune, number, row);
         for (size_t j = 1; j <= links[0]; j++)
-            vamana_disk_prune_add(&s->prune, links[j]);
-        rc = add_back(s, number, s->rows + i * l->row_bytes);
+            consider(s, links[j]);
+        rc = add_back(s, number, row);
     }
     return rc == OK ? flush(s) : rc;
 }
@@ -328,15 +309,16 @@ static int prepare(struct vamana_disk_stream *s)
     s->page = mem_zalloc(mem, s->part->layout.read_bytes);
     if (!s->map || !s->deleted || !s->page)
         return no_memory(s);
-    rc = copy_quantizer(s);
+    number_kept(s);
+    rc = number_recent(s);
+    rc = rc == OK ? vamana_disk_recode(s) : rc;
     if (rc != OK)
         return rc;
-    number_kept(s);
     /* A record's links, those of each, and the links back of a node, one by each recent row. */
     if (!vamana_disk_prune_init(&s->prune, s->part, degree * (degree + 1) + s->n_recent))
         return no_memory(s);
     choose_entry(s);
-    return number_recent(s);
+    return OK;
 }
 
 static int merge(struct vamana_disk_stream *s, struct graph_index *empty)

@@ -28,6 +28,9 @@ struct vamana_disk_stream {
     void *to;
 };
 
+/* recode.c. The part's quantizer, and the codes of all rows, which are numbered. ERR_NO_MEMORY, ERR_IO. */
+int vamana_disk_recode(struct vamana_disk_stream *);
+
 /* link.c. Finds the links of all recent rows, and the links back. Uses env's pool; the same links at
    any number of threads. ERR_NO_MEMORY, ERR_IO. */
 int vamana_disk_link_recent(struct vamana_disk_stream *);

@@ -37,6 +37,7 @@
 #define VAMANA_DISK_FILE "vamana-disk.index"
 #define VAMANA_DISK_NONE UINT32_MAX
 enum { VAMANA_DISK_PAGE = 4096, VAMANA_DISK_VERSION = 1, VAMANA_DISK_BEAM_MAX = 64 };
+enum { VAMANA_DISK_TRAIN_ROWS = 25600 /* 100 per codeword */ };
 
 enum vamana_disk_maintenance { VAMANA_DISK_INLINE, VAMANA_DISK_EXPLICIT };
 enum vamana_disk_io { VAMANA_DISK_IO_AUTO, VAMANA_DISK_IO_URING, VAMANA_DISK_IO_PREAD };
@@ -91,6 +92,7 @@ struct vamana_disk_part {
     float norm_max_sq;
     struct quantizer *quantizer; /* NULL if n is 0 */
     uint8_t *codes;              /* n codes */
+    uint64_t unseen;             /* rows that came after the quantizer was trained */
     _Atomic(uint64_t) *ids;      /* by node; ID_NONE: deleted */
     struct slot_table nodes;     /* live id -> node; for changes */
     atomic_size_t n_live;
@@ -134,6 +136,8 @@ struct vamana_disk_scratch {
     uint32_t *found; /* expanded nodes, with their exact distances */
     float *distances;
     size_t n_found, found_capacity, distances_capacity;
+    unsigned char *rows; /* theirs, after vamana_disk_beam_row() */
+    size_t rows_capacity;
     uint64_t pages, hits; /* counts since they were taken */
     double exact, estimates;
 };
@@ -231,7 +235,7 @@ int vamana_disk_read_all(const struct vamana_disk_part *,
 int vamana_disk_beam(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                      const void *query, size_t L, size_t width);
 /* The same, for a row as it is on disk, which under METRIC_IP has its added component: the nearest by
-   squared L2. */
+   squared L2. x->rows: the rows of x->found. */
 int vamana_disk_beam_row(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                          const void *row, size_t L, size_t width);
 /* Reads all live nodes that are allowed, which are `allowed` at most: x->found. */
@@ -262,10 +266,16 @@ int vamana_disk_build(struct vamana_disk *, struct graph_index *from, struct gra
 int vamana_disk_merge(struct vamana_disk *);
 
 /* prune.c. Space for candidates of one node at a time; they may be given several times. */
+struct vamana_disk_candidate {
+    uint32_t number;
+    const unsigned char *row; /* as on disk; NULL: only its code is known */
+};
 struct vamana_disk_prune {
     const struct vamana_disk_part *part; /* its codes */
     uint32_t self;
-    uint32_t *numbers;
+    const unsigned char *row;
+    struct vamana_disk_candidate *candidates;
+    uint32_t *numbers; /* theirs */
     uint64_t *keys;
     float *distances, *rows, *table;
     size_t n;
@@ -274,8 +284,10 @@ struct vamana_disk_prune {
 bool vamana_disk_prune_init(struct vamana_disk_prune *, const struct vamana_disk_part *,
                             size_t most);
 void vamana_disk_prune_free(struct mem *, struct vamana_disk_prune *);
-void vamana_disk_prune_begin(struct vamana_disk_prune *, uint32_t self);
-void vamana_disk_prune_add(struct vamana_disk_prune *, uint32_t number); /* self: ignored */
+/* Rows are as on disk, and stay where they are until vamana_disk_prune() has returned. */
+void vamana_disk_prune_begin(struct vamana_disk_prune *, uint32_t self, const unsigned char *row);
+/* self: ignored. row: NULL where it is not at hand. */
+void vamana_disk_prune_add(struct vamana_disk_prune *, uint32_t number, const unsigned char *row);
 /* The links of `self`, at most `degree`: all candidates if they fit and !always, else those that
    robust prune selects. Returns their number. */
 size_t vamana_disk_prune(struct vamana_disk_prune *, bool always, uint32_t *out);

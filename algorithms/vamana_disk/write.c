@@ -49,7 +49,7 @@ static int write_all(struct vamana_disk *h, struct store_writer *w, const char *
 {
     const struct store_identity identity =
         store_identity_of(&h->base.env, h->base.ops->name, VAMANA_DISK_VERSION);
-    const struct vamana_disk_head head = { p->n, p->entry, p->norm_max_sq };
+    const struct vamana_disk_head head = { p->n, p->unseen, p->entry, p->norm_max_sq };
 
     (void)store_begin(w, dir, VAMANA_DISK_FILE, &identity, NULL, h->base.env.error);
     store_section(w, "params");

@@ -5,7 +5,7 @@
 #include "algorithms/vamana_disk/vamana_disk.h"
 
 struct vamana_disk_head {
-    uint64_t n;
+    uint64_t n, unseen;
     uint32_t entry;
     float norm_max_sq;
 };

@@ -60,23 +60,17 @@ struct expanding {
     const struct vamana_disk_part *part;
     struct vamana_disk_scratch *x;
     const void *query;
-    bool keeps_rows;
 };
 
 static int take_exact(struct expanding *e, uint32_t node, const unsigned char *record)
 {
     struct vamana_disk_scratch *x = e->x;
     struct mem *mem = e->part->owner->base.env.mem;
-    const size_t row_bytes = e->keeps_rows ? e->part->layout.row_bytes : 0;
 
     if (!mem_grow(mem, &x->found, &x->found_capacity, x->n_found + 1, sizeof *x->found) ||
-        !mem_grow(mem, &x->distances, &x->distances_capacity, x->n_found + 1,
-                  sizeof *x->distances) ||
-        !mem_grow(mem, &x->rows, &x->rows_capacity, (x->n_found + 1) * row_bytes, 1))
+        !mem_grow(mem, &x->distances, &x->distances_capacity, x->n_found + 1, sizeof *x->distances))
         return fail(e->part->owner->base.env.error, ERR_NO_MEMORY,
                     "vamana-disk: out of memory for %zu candidates", x->n_found + 1);
-    if (e->keeps_rows)
-        memcpy(x->rows + x->n_found * row_bytes, record, row_bytes);
     x->found[x->n_found] = node;
     x->distances[x->n_found++] = vamana_disk_distance(e->part->owner, e->query, record);
     x->exact += 1;
@@ -147,7 +141,7 @@ int vamana_disk_beam(const struct vamana_disk_part *p, struct vamana_disk_scratc
                      const void *query, size_t L, size_t width)
 {
     const struct index_env *env = &p->owner->base.env;
-    struct expanding e = { p, x, query, false };
+    struct expanding e = { p, x, query };
 
     for (size_t i = 0; i < env->dim; i++)
         x->query[i] = env->element == ELEMENT_U8 ? (float)((const uint8_t *)query)[i]
@@ -160,7 +154,7 @@ int vamana_disk_beam(const struct vamana_disk_part *p, struct vamana_disk_scratc
 int vamana_disk_beam_row(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
                          const void *row, size_t L, size_t width)
 {
-    struct expanding e = { p, x, row, true };
+    struct expanding e = { p, x, row };
 
     vamana_disk_floats(p->owner, row, x->query);
     return run(&e, L, width);
@@ -197,7 +191,7 @@ static int measure_allowed(void *to, uint32_t node, const unsigned char *record)
 int vamana_disk_scan(const struct vamana_disk_part *p, struct vamana_disk_scratch *x,
                      const void *query, const struct id_filter *filter, size_t allowed)
 {
-    struct scanning s = { { p, x, query, false }, filter };
+    struct scanning s = { { p, x, query }, filter };
     uint32_t nodes[VAMANA_DISK_BEAM_MAX];
     size_t n = 0;
     int rc = OK;

@@ -20,12 +20,8 @@ static void add_near(const struct vamana_disk_stream *s, struct vamana_disk_prun
     uint32_t near[256];
     const size_t n = graph_links(s->recent->graph, s->nodes[i], near);
 
-    for (size_t j = 0; j < n; j++) {
-        const uint32_t other = s->number_of[near[j]];
-
-        vamana_disk_prune_add(w, (uint32_t)(s->kept + other),
-                              s->rows + other * s->part->layout.row_bytes);
-    }
+    for (size_t j = 0; j < n; j++)
+        vamana_disk_prune_add(w, (uint32_t)(s->kept + s->number_of[near[j]]));
 }
 
 static int link_chunk(void *arg, size_t first, size_t end, size_t worker)
@@ -42,14 +38,13 @@ static int link_chunk(void *arg, size_t first, size_t end, size_t worker)
     for (size_t i = first; i < end && rc == OK; i++) {
         uint32_t *links = s->links + i * (l->degree + 1);
 
-        const unsigned char *row = s->rows + i * l->row_bytes;
-
-        rc = vamana_disk_beam_row(s->part, x, row, (size_t)s->h->params.build_list, WIDTH);
+        rc = vamana_disk_beam_row(s->part, x, s->rows + i * l->row_bytes,
+                                  (size_t)s->h->params.build_list, WIDTH);
         if (rc != OK)
             break;
-        vamana_disk_prune_begin(w, (uint32_t)(s->kept + i), row);
+        vamana_disk_prune_begin(w, (uint32_t)(s->kept + i));
         for (size_t j = 0; j < x->n_found && j < job->most; j++)
-            vamana_disk_prune_add(w, x->found[j], x->rows + j * l->row_bytes);
+            vamana_disk_prune_add(w, x->found[j]);
         add_near(s, w, i);
         links[0] = (uint32_t)vamana_disk_prune(w, true, links + 1);
     }

@@ -24,7 +24,6 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, x->seen);
     mem_free(mem, x->keys);
     mem_free(mem, x->found);
-    mem_free(mem, x->rows);
     mem_free(mem, x->distances);
     mem_free(mem, x);
 }
@@ -100,7 +99,7 @@ static uint64_t one_bytes(const void *owner, const void *scratch)
 
     return sizeof *x + buffers_bytes(h) + (query_floats(h) + table_floats(h)) * sizeof(float) +
            (x->seen_capacity + x->keys_capacity) * sizeof(uint64_t) +
-           (x->found_capacity + x->distances_capacity) * sizeof(uint32_t) + x->rows_capacity;
+           (x->found_capacity + x->distances_capacity) * sizeof(uint32_t);
 }
 
 uint64_t vamana_disk_scratch_bytes(const struct vamana_disk *h)

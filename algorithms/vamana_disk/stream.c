@@ -168,18 +168,18 @@ static int repair(void *to, uint32_t node, const unsigned char *record)
 
     if (vamana_disk_id(s->old, node) == ID_NONE)
         return OK;
-    vamana_disk_prune_begin(&s->prune, s->map[node], record);
+    vamana_disk_prune_begin(&s->prune, s->map[node]);
     for (size_t i = 0; i < links->n; i++) {
         const uint32_t number = s->map[links->to[i]];
 
         if (vamana_disk_id(s->old, links->to[i]) != ID_NONE) {
-            vamana_disk_prune_add(&s->prune, number, NULL);
+            vamana_disk_prune_add(&s->prune, number);
             continue;
         }
         const uint32_t *further = s->deleted + number * (s->old->layout.degree + 1);
         around = true;
         for (size_t j = 1; j <= further[0]; j++)
-            vamana_disk_prune_add(&s->prune, further[j], NULL);
+            vamana_disk_prune_add(&s->prune, further[j]);
     }
     const size_t n = vamana_disk_prune(&s->prune, around, out);
     return emit(s, s->map[node], record, out, n);
@@ -224,20 +224,12 @@ static int delete_phase(struct vamana_disk_stream *s)
 
 /* ------------------------------------------------------------------------------ patch phase */
 
-/* A candidate for a link; recent rows are in memory. */
-static void consider(struct vamana_disk_stream *s, uint32_t number)
-{
-    vamana_disk_prune_add(
-        &s->prune, number,
-        number < s->kept ? NULL : s->rows + (number - s->kept) * s->part->layout.row_bytes);
-}
-
 static int add_back(struct vamana_disk_stream *s, uint32_t number, const unsigned char *row)
 {
     uint32_t out[256];
 
     for (; s->at_back < s->n_back && s->back[s->at_back] >> 32 == number; s->at_back++)
-        consider(s, (uint32_t)s->back[s->at_back]);
+        vamana_disk_prune_add(&s->prune, (uint32_t)s->back[s->at_back]);
     const size_t n = vamana_disk_prune(&s->prune, false, out);
     return emit(s, number, row, out, n);
 }
@@ -247,9 +239,9 @@ static int patch(void *to, uint32_t number, const unsigned char *record)
     struct vamana_disk_stream *s = to;
     const struct vamana_disk_links *links = vamana_disk_links_of(&s->part->layout, record);
 
-    vamana_disk_prune_begin(&s->prune, number, record);
+    vamana_disk_prune_begin(&s->prune, number);
     for (size_t i = 0; i < links->n; i++)
-        consider(s, links->to[i]);
+        vamana_disk_prune_add(&s->prune, links->to[i]);
     return add_back(s, number, record);
 }
 
@@ -283,12 +275,10 @@ static int write_patched(void *to, struct store_writer *w)
         const uint32_t *links = s->links + i * (l->degree + 1);
         const uint32_t number = (uint32_t)(s->kept + i);
 
-        const unsigned char *row = s->rows + i * l->row_bytes;
-
-        vamana_disk_prune_begin(&s->prune, number, row);
+        vamana_disk_prune_begin(&s->prune, number);
         for (size_t j = 1; j <= links[0]; j++)
-            consider(s, links[j]);
-        rc = add_back(s, number, row);
+            vamana_disk_prune_add(&s->prune, links[j]);
+        rc = add_back(s, number, s->rows + i * l->row_bytes);
     }
     return rc == OK ? flush(s) : rc;
 }

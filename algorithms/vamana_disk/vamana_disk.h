@@ -136,8 +136,6 @@ struct vamana_disk_scratch {
     uint32_t *found; /* expanded nodes, with their exact distances */
     float *distances;
     size_t n_found, found_capacity, distances_capacity;
-    unsigned char *rows; /* theirs, after vamana_disk_beam_row() */
-    size_t rows_capacity;
     uint64_t pages, hits; /* counts since they were taken */
     double exact, estimates;
 };
@@ -235,7 +233,7 @@ int vamana_disk_read_all(const struct vamana_disk_part *,
 int vamana_disk_beam(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                      const void *query, size_t L, size_t width);
 /* The same, for a row as it is on disk, which under METRIC_IP has its added component: the nearest by
-   squared L2. x->rows: the rows of x->found. */
+   squared L2. */
 int vamana_disk_beam_row(const struct vamana_disk_part *, struct vamana_disk_scratch *x,
                          const void *row, size_t L, size_t width);
 /* Reads all live nodes that are allowed, which are `allowed` at most: x->found. */
@@ -266,16 +264,10 @@ int vamana_disk_build(struct vamana_disk *, struct graph_index *from, struct gra
 int vamana_disk_merge(struct vamana_disk *);
 
 /* prune.c. Space for candidates of one node at a time; they may be given several times. */
-struct vamana_disk_candidate {
-    uint32_t number;
-    const unsigned char *row; /* as on disk; NULL: only its code is known */
-};
 struct vamana_disk_prune {
     const struct vamana_disk_part *part; /* its codes */
     uint32_t self;
-    const unsigned char *row;
-    struct vamana_disk_candidate *candidates;
-    uint32_t *numbers; /* theirs */
+    uint32_t *numbers;
     uint64_t *keys;
     float *distances, *rows, *table;
     size_t n;
@@ -284,10 +276,8 @@ struct vamana_disk_prune {
 bool vamana_disk_prune_init(struct vamana_disk_prune *, const struct vamana_disk_part *,
                             size_t most);
 void vamana_disk_prune_free(struct mem *, struct vamana_disk_prune *);
-/* Rows are as on disk, and stay where they are until vamana_disk_prune() has returned. */
-void vamana_disk_prune_begin(struct vamana_disk_prune *, uint32_t self, const unsigned char *row);
-/* self: ignored. row: NULL where it is not at hand. */
-void vamana_disk_prune_add(struct vamana_disk_prune *, uint32_t number, const unsigned char *row);
+void vamana_disk_prune_begin(struct vamana_disk_prune *, uint32_t self);
+void vamana_disk_prune_add(struct vamana_disk_prune *, uint32_t number); /* self: ignored */
 /* The links of `self`, at most `degree`: all candidates if they fit and !always, else those that
    robust prune selects. Returns their number. */
 size_t vamana_disk_prune(struct vamana_disk_prune *, bool always, uint32_t *out);

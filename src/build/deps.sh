@@ -32,7 +32,9 @@ build|optional|ca-certificates|downloads datasets over TLS
 build|optional|dataset-fashion-mnist|the Fashion-MNIST images
 test|needed|libcmocka-dev|the unit tests are cmocka programs
 test|needed|python3-jsonschema|a written result is held to results/schema.json
-lint|needed|clang|a second compiler's warnings; the fuzzers
+lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
+lint|needed|libclang-rt-dev|what programs with sanitizers are linked with
+lint|optional|libomp-dev|FAISS's headers include omp.h, which clang has in a package of its own
 lint|needed|clang-format|holds the sources to .clang-format
 lint|needed|shellcheck|reads the shell scripts
 lint|needed|python3|holds the sources to the order of folders

@@ -21,7 +21,7 @@ one() { # FOLDER EXTRA
 }
 
 rows() { # KIND A B: "KIND METRIC LABEL COULD-SEE VERDICT" of each row, by compare's columns
-    ./harness compare "$out/$2/aa_study" "$out/$3/aa_study" 2>>"$out/compare.log" |
+    ./harness compare --all "$out/$2/aa_study" "$out/$3/aa_study" 2>>"$out/compare.log" |
         awk -F '  +' -v kind="$1" 'NR > 1 && NF == 8 { split($2, m, "/"); see = $7; sub(/ %/, "", see); sub(/> /, "", see)
             printf "%s\t%s\t%s\t%s\t%s\n", kind, m[1], $1, see, $8 }' >>"$out/rows.tsv"
 }

@@ -20,14 +20,16 @@ struct app {
     volatile int *measuring; /* not 0: after Ctrl-C the program writes its results before it ends */
     const char **arguments;  /* the command line without its options */
     size_t n_arguments;
-    uint32_t given;            /* bit i: row i of the table in options.c was given */
+    uint64_t given;            /* bit i: row i of the table in options.c was given */
     bool help;                 /* --help was given */
     bool fail_on_regression;   /* only for compare */
     double regression_percent; /* only for compare; 0: its default */
+    double tolerance_percent;  /* only for compare */
+    bool csv, markdown;        /* only for compare: what to print */
     struct file_options in;    /* only for convert and search: how to read vectors */
     size_t depth;              /* only for inspect: levels below the node; 0: all */
     const char *node;          /* only for inspect: "list 3"; NULL: the root */
-    bool json, all;            /* only for inspect: print JSON; print long lists in full */
+    bool json, all;            /* only for inspect and compare: print JSON; print everything */
     const char *save;          /* only for build: --save DIR */
     const char *truth;         /* only for search: file of true ids; NULL: none */
     struct override *knobs;    /* only for search: --knob NAME=VALUE */

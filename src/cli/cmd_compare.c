@@ -1,75 +1,17 @@
 /* cmd_compare.c - `compare A B`: for each label and metric the difference, its interval, the
- * smallest detectable change, and a verdict; --fail-on-regression makes them an exit status. */
+ * smallest detectable change, and a verdict, as text, Markdown, CSV or JSON; --fail-on-regression
+ * makes them an exit status. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/base/json.h"
 #include "src/base/stats.h"
-#include "src/base/table.h"
 #include "src/cli/app.h"
 #include "src/cli/commands.h"
 #include "src/result/compare.h"
 
 static const double regression_default = 10; /* per cent */
-
-static const char *verdict_text(const struct compare_row *row)
-{
-    const size_t least = row->n[0] < row->n[1] ? row->n[0] : row->n[1];
-    switch (row->verdict) {
-        case VERDICT_BETTER: return "better";
-        case VERDICT_WORSE: return "worse";
-        case VERDICT_FEW_REPEATS:
-            return least == 1 ? "one repeat: no verdict" : "two repeats: no verdict";
-        default: return "no difference shown";
-    }
-}
-
-static void add_interval(struct table *table, const struct compare_row *row)
-{
-    char p[40] = "";
-    if (!isnan(row->p))
-        snprintf(p, sizeof p, ", p = %.2g", row->p);
-    if (isnan(row->low))
-        table_add(table, "%s", *p ? p + 2 : row->verdict == VERDICT_FEW_REPEATS ? "-" : "exact");
-    else if (row->kind == ROW_PAIRED)
-        table_add(table, "%+.4g .. %+.4g%s", row->low, row->high, p);
-    else
-        table_add(table, "%+.3g .. %+.3g %%%s", 100 * row->low, 100 * row->high, p);
-}
-
-/* The smallest change that the row's test detects. */
-static void add_visible(struct table *table, const struct compare_row *row)
-{
-    const double percent = 100 * expm1(row->visible);
-    if (isnan(percent))
-        table_add(table, "-");
-    else
-        table_add(table, percent > 1000 ? "> 1000 %%" : "%.3g %%", percent);
-}
-
-static void print_rows(const struct compare_rows *rows)
-{
-    struct table table;
-    static const char *const header[] = { "",         "metric",        "A",         "B",
-                                          "B over A", "95 % interval", "could see", "verdict" };
-    table_init(&table, sizeof header / sizeof *header);
-    for (size_t i = 0; i < sizeof header / sizeof *header; i++)
-        table_add(&table, "%s", header[i]);
-    for (size_t i = 0; i < rows->n; i++) {
-        const struct compare_row *row = &rows->row[i];
-        table_add(&table, "%s", row->label);
-        table_add(&table, "%s", row->metric);
-        table_add(&table, "%.6g", row->a);
-        table_add(&table, "%.6g", row->b);
-        table_add(&table, row->a != 0 ? "%+.2f %%" : "-", 100 * (row->b / row->a - 1));
-        add_interval(&table, row);
-        add_visible(&table, row);
-        table_add(&table, "%s", verdict_text(row));
-    }
-    table_print(&table, stdout);
-    table_free(&table);
-}
 
 /* The assumptions behind the verdicts. */
 static void print_assumptions(const struct compare_rows *rows, const struct compare_side *a,
@@ -228,32 +170,53 @@ static size_t warn_about_blind(const struct app *app, const struct compare_rows 
     return n;
 }
 
+/* CSV and JSON are the rows and nothing else. Returns how many rows are worse. */
+static size_t print(const struct app *app, const struct compare_rows *rows,
+                    const struct compare_side *a, const struct compare_side *b)
+{
+    const enum compare_format format = app->json       ? COMPARE_JSON
+                                       : app->csv      ? COMPARE_CSV
+                                       : app->markdown ? COMPARE_MARKDOWN
+                                                       : COMPARE_TEXT;
+    const bool is_text = format == COMPARE_TEXT || format == COMPARE_MARKDOWN;
+    size_t n[VERDICTS] = { 0 };
+    for (size_t i = 0; i < rows->n; i++)
+        n[rows->row[i].verdict]++;
+    if (rows->n || !is_text) {
+        const size_t left_out = compare_rows_print(rows, format, app->all, stdout);
+
+        if (left_out > 0)
+            printf("\n%zu of %zu rows show no difference; --all prints them\n", left_out, rows->n);
+    }
+    if (is_text && rows->n)
+        print_assumptions(rows, a, b);
+    if (is_text) {
+        printf("\nB against A: %zu better, %zu worse, of %zu", n[VERDICT_BETTER], n[VERDICT_WORSE],
+               rows->n);
+        printf(app->tolerance_percent > 0 ? "; %zu differ by at most %g %%\n" : "\n",
+               n[VERDICT_TOLERATED], app->tolerance_percent);
+    }
+    return n[VERDICT_WORSE];
+}
+
 /* Prints the comparison; returns the exit status, which depends on --fail-on-regression. */
 static int report(const struct app *app, const struct compare_side *a, const struct compare_side *b)
 {
     struct compare_rows rows = { 0 };
     struct error error = { 0 };
-    size_t worse = 0, better = 0;
     if (compare_sides(&rows, a, b, &error)) {
         compare_rows_free(&rows);
         app_error(app, &error);
         return EXIT_USAGE;
     }
+    compare_rows_tolerate(&rows, app->tolerance_percent);
     warn_about_machines(app, a, b);
-    if (rows.n) {
-        print_rows(&rows);
-        print_assumptions(&rows, a, b);
-    } else {
+    if (!rows.n)
         app_warn(app, "%s and %s have no label and metric in common", app->arguments[0],
                  app->arguments[1]);
-    }
     const size_t missing =
         (rows.n ? warn_about_missing(app, a, b) : 1) + warn_about_failed(app, a, b);
-    for (size_t i = 0; i < rows.n; i++) {
-        worse += rows.row[i].verdict == VERDICT_WORSE;
-        better += rows.row[i].verdict == VERDICT_BETTER;
-    }
-    printf("\nB against A: %zu better, %zu worse, of %zu\n", better, worse, rows.n);
+    const size_t worse = print(app, &rows, a, b);
     size_t blind = 0;
     if (app->fail_on_regression)
         blind = warn_about_blind(
@@ -275,13 +238,20 @@ static int refuse_in_process(const struct app *app, const struct compare_side *s
     return OK;
 }
 
+static int refuse_two_formats(const struct app *app, struct error *error)
+{
+    return app->json + app->csv + app->markdown > 1
+               ? fail(error, ERR_CONFIG, "--json, --csv and --markdown: give one of them")
+               : OK;
+}
+
 int command_compare(struct app *app)
 {
     struct compare_side a = { 0 }, b = { 0 };
     const struct compare_side *sides[2] = { &a, &b };
     struct error error = { 0 };
     int status = EXIT_USAGE;
-    if (compare_side_read(&a, app->arguments[0], &error) ||
+    if (refuse_two_formats(app, &error) || compare_side_read(&a, app->arguments[0], &error) ||
         compare_side_read(&b, app->arguments[1], &error) || refuse_in_process(app, sides, &error))
         app_error(app, &error);
     else

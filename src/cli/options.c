@@ -245,13 +245,35 @@ static int take_fail_on_regression(struct app *app, const char *text)
     return 0;
 }
 
-static int take_regression(struct app *app, const char *text)
+static int take_percent(const char *text, double *percent)
 {
     char *end;
-    app->regression_percent = strtod(text, &end);
-    return end == text || *end || !(app->regression_percent > 0 && app->regression_percent < 1e6)
-               ? -1
-               : 0;
+    *percent = strtod(text, &end);
+    return end == text || *end || !(*percent > 0 && *percent < 1e6) ? -1 : 0;
+}
+
+static int take_regression(struct app *app, const char *text)
+{
+    return take_percent(text, &app->regression_percent);
+}
+
+static int take_tolerance(struct app *app, const char *text)
+{
+    return take_percent(text, &app->tolerance_percent);
+}
+
+static int take_csv(struct app *app, const char *text)
+{
+    (void)text;
+    app->csv = true;
+    return 0;
+}
+
+static int take_markdown(struct app *app, const char *text)
+{
+    (void)text;
+    app->markdown = true;
+    return 0;
 }
 
 #define RUNS    "run reproduce"
@@ -286,8 +308,11 @@ static const struct flag flags[] = {
     { "depth", "N", "inspect", "print N levels of nodes below the root; default: all", take_depth },
     { "node", "'KIND N'", "inspect", "print this node and what is below it, such as 'list 3'",
       take_node },
-    { "all", NULL, "inspect", "print long lists in full", take_all },
-    { "json", NULL, "inspect", "print JSON, in full", take_json },
+    { "all", NULL, "inspect compare",
+      "inspect: print long lists in full; compare: print rows without a difference too", take_all },
+    { "json", NULL, "inspect compare", "print JSON, in full", take_json },
+    { "csv", NULL, "compare", "print CSV, in full", take_csv },
+    { "markdown", NULL, "compare", "print a table in Markdown", take_markdown },
     { "out", "PATH", RUNS " search",
       "write PATH/NAME/ instead of results/NAME/; search: write the ids found to the file PATH",
       take_out },
@@ -319,6 +344,8 @@ static const struct flag flags[] = {
       take_fail_on_regression },
     { "regression", "PERCENT", "compare",
       "the slow-down that --fail-on-regression must be able to see; default 10", take_regression },
+    { "tolerance", "PERCENT", "compare", "a difference of at most this is neither better nor worse",
+      take_tolerance },
 };
 enum { N_FLAGS = sizeof flags / sizeof *flags };
 _Static_assert(N_FLAGS < (int)OPTIONS_MAX, "app.given has a bit for each");
@@ -397,7 +424,7 @@ static int parse_one(struct app *app, char **argv, int left, int *used)
     const struct flag *flag = flag_named(name, length);
     if (!flag)
         return unknown_option(app, name, length);
-    app->given |= UINT32_C(1) << (flag - flags);
+    app->given |= UINT64_C(1) << (flag - flags);
     const char *value = equals ? equals + 1 : NULL;
     *used = 1;
     if (flag->value && !value && left > 1) {

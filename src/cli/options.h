@@ -13,7 +13,7 @@ int options_check(const struct app *, const char *command, struct error *);
 /* Prints the options of a command, one per line; NULL: all options, with the commands of each. */
 void options_help(const char *command);
 
-enum { OPTIONS_MAX = 32 + 1 }; /* one bit of app.given for each, and a last row without a name */
+enum { OPTIONS_MAX = 64 + 1 }; /* one bit of app.given for each, and a last row without a name */
 
 /* Copies the table of options for the generated documents; the row after the last has no name. */
 void options_documented(struct docs_option list[OPTIONS_MAX]);

@@ -8,6 +8,8 @@
 #define DRIFTLINE_RESULT_COMPARE_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
 
 #include "src/core/error.h"
 #include "src/core/mem.h"
@@ -24,7 +26,9 @@ enum compare_verdict {
     VERDICT_SAME,   /* no significant difference */
     VERDICT_BETTER, /* B is better than A */
     VERDICT_WORSE,
-    VERDICT_FEW_REPEATS /* too few repeats for a verdict */
+    VERDICT_FEW_REPEATS, /* too few repeats for a verdict */
+    VERDICT_TOLERATED,   /* significant, but within the tolerance */
+    VERDICTS
 };
 
 /* The machine's speed differs between runs, and repeats within one run do not show this drift. It
@@ -74,5 +78,14 @@ void compare_side_free(struct compare_side *);
 int compare_sides(struct compare_rows *, const struct compare_side *a, const struct compare_side *b,
                   struct error *);
 void compare_rows_free(struct compare_rows *);
+/* Rows of which B differs from A by at most `percent` of A are not better or worse. */
+void compare_rows_tolerate(struct compare_rows *, double percent);
+
+enum compare_format { COMPARE_TEXT, COMPARE_MARKDOWN, COMPARE_CSV, COMPARE_JSON };
+
+/* Defined in compare_print.c. Prints the rows by verdict: worse, better, too few repeats, tolerated,
+   no difference. Unless `all`, text and Markdown leave out rows without a difference; CSV and JSON
+   have every row and plain numbers. Returns how many rows were left out. */
+size_t compare_rows_print(const struct compare_rows *, enum compare_format, bool all, FILE *);
 
 #endif

@@ -298,6 +298,17 @@ int compare_sides(struct compare_rows *rows, const struct compare_side *a,
     return OK;
 }
 
+void compare_rows_tolerate(struct compare_rows *rows, double percent)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        struct compare_row *row = &rows->row[i];
+        const bool differs = row->verdict == VERDICT_BETTER || row->verdict == VERDICT_WORSE;
+
+        if (differs && fabs(row->b - row->a) <= percent / 100 * fabs(row->a))
+            row->verdict = VERDICT_TOLERATED;
+    }
+}
+
 void compare_rows_free(struct compare_rows *rows)
 {
     mem_free(rows->mem, rows->row);

@@ -30,7 +30,7 @@ for command in $("$program" help | sed -n 's/^  .\/harness \([a-z]*\) .*/\1/p');
     for option in $options; do
         case $option in
             set | knob) value='=a=1' ;; header) value='=yes' ;; memory-limit) value='=1M' ;;
-            quick | in-process | resume | force | no-plots | quiet | fail-on-regression | json | all | allow-programs) value= ;;
+            quick | in-process | resume | force | no-plots | quiet | fail-on-regression | json | csv | markdown | all | allow-programs) value= ;;
             *) value='=1' ;;
         esac
         # The argument is nothing that a command finds, so that those that take the option stop there.
@@ -134,16 +134,35 @@ check "a result compared with itself shows no difference" '[ $status = 0 ] && gr
 run --out results --no-plots --set divf.clusters=4 --only ivf small.lua
 check "--set changes a parameter, --only keeps one label" \
     '[ $status = 0 ] && grep -q "\"clusters\": 4" results/small/result.json && ! grep -q "\"method\": \"flat\"" results/small/result.json'
-run compare --fail-on-regression again results/small
+run compare --all --fail-on-regression again results/small
 check "compare finds what changed: a quarter of the lists, so one of them holds more" \
     '[ $status = 1 ] && grep -q "nprobe=1\].*distances/q.* worse$" out && grep -q "nprobe=16\].*recall@5/q.* no difference shown$" out'
 run compare results/small again
 check "and the other way round the opposite" 'grep -q "nprobe=1\].*distances/q.* better$" out'
+run compare --json results/small again
+check "as JSON, every row" 'python3 -c "
+import json, sys
+rows = json.load(open(\"out\"))
+assert {\"better\", \"worse\", \"no difference shown\"} <= {r[\"verdict\"] for r in rows}
+assert all(set(r) == {\"label\", \"metric\", \"a\", \"b\", \"low\", \"high\", \"p\", \"could_see\", \"verdict\"} for r in rows)"'
+run compare --csv results/small again
+check "as CSV, the same rows" 'python3 -c "
+import csv
+rows = list(csv.DictReader(open(\"out\")))
+assert {\"better\", \"worse\"} <= {r[\"verdict\"] for r in rows} and all(None not in r and float(r[\"a\"]) + float(r[\"b\"]) is not None for r in rows)"'
+run compare --markdown results/small again
+check "as Markdown, what differs" 'grep -q "^|  | metric | A | B |" out && grep -q "| worse |$" out && ! grep -q "no difference shown |$" out'
+run compare --json --csv results/small again
+check "in one format" '[ $status = 2 ] && grep -q "give one of them" err'
+run compare --tolerance 1000 --fail-on-regression again results/small
+check "a tolerance turns verdicts into none" 'grep -q "within the tolerance$" out && grep -qE "A: 0 better, 0 worse, of [0-9]+; [1-9][0-9]* differ by at most 1000 %" out'
+run compare results/small again
 check "which fails only when asked" '[ $status = 0 ] && grep -qE "A: [0-9]+ better, [1-9][0-9]* worse" out'
 run compare --fail-on-regression results/small results/small
 check "two repeats could not show a slow-down, which is a failure of its own" \
     '[ $status = 1 ] && grep -q "0 better, 0 worse" out && grep -q "could not show a slow-down of 10 %: at least 3 repeats" err'
 run compare --fail-on-regression again results/small
+check "rows without a difference are counted" 'grep -qE "^[1-9][0-9]* of [0-9]+ rows show no difference; --all prints them$" out && ! grep -q "no difference shown$" out'
 check "a label that B lacks is named" '[ $status = 1 ] && grep -q "results/small has no result of \"exact\", which again has" err'
 run --out only --no-plots --repeats 3 --only exact small.lua
 run compare --fail-on-regression only/small results/small
@@ -157,7 +176,7 @@ result = json.load(open(sys.argv[1]))
 for cell in result["cells"]: cell["steps"] = result["cells"][0]["steps"]
 json.dump(result, open(sys.argv[1], "w"), indent=2)
 PY
-run compare --fail-on-regression --regression 100 only/small only/small
+run compare --all --fail-on-regression --regression 100 only/small only/small
 check "three repeats show what is large enough" '[ $status = 0 ] && grep -q "could see" out && grep -q "at different times" out'
 cp -r only busy
 python3 - busy/small/result.json <<'PY'

@@ -35,6 +35,8 @@ local all = {
   { "divf", label = "divf, RaBitQ", params = { quantizer = "rabitq" }, sweep = { nprobe = probes },
     grid = { clusters = lists, bits = { 1, 4, 5, 7 } } },
   { "hnsw", sweep = { ef_search = ef }, grid = { M = { 8, 16, 32 }, ef_construction = { 100, 200, 400 } } },
+  { "vamana", sweep = { search_list = ef }, grid = { degree = { 16, 32, 64 }, build_list = { 50, 100, 200 }, alpha = { 1, 1.2 } } },
+  { "scann", element = "f32", sweep = { nprobe = probes }, grid = { clusters = lists, spill = { "none", "soar" }, threshold = { 0, .2 } } },
   { "spfresh", sweep = { nprobe = probes }, grid = { ratio = { .05, .1, .2 }, store = { "memory", "mmap" } } },
   { "channi", sweep = { nprobe = probes }, grid = { cluster_index = { "scan", "codes", "graph" }, target_cluster = { 100, 300, 1000 }, cache_mb = { 0, 1024 } } },
   { "asteria", sweep = { nprobe = probes }, grid = { rabitq_bits = { 1, 4 }, code = { "golay", "none" }, rotation = { "bor", "pca" } } },
@@ -46,8 +48,8 @@ for _, m in ipairs(all) do
   local label = m.label or m[1]
   if (wanted == "" or wanted:find(m[1], 1, true)) and (m[1] ~= "asteria" or cosine[data]) then
     names[#names + 1] = label
-    methods[#methods + 1] = method { m[1], label = label, params = m.params, sweep = m.sweep }
-    methods[#methods + 1] = method { m[1], label = label .. ", tuned", params = m.params, sweep = m.sweep, grid = m.grid }
+    methods[#methods + 1] = method { m[1], label = label, element = m.element, params = m.params, sweep = m.sweep }
+    methods[#methods + 1] = method { m[1], label = label .. ", tuned", element = m.element, params = m.params, sweep = m.sweep, grid = m.grid }
   end
 end
 

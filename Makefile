@@ -337,7 +337,7 @@ nightly:
 
 # Long enough for the slowest of them.
 test-sanitized: export DRIFTLINE_TEST_TIMEOUT ?= $(if $(filter long,$(TIER)),14400,1200)
-test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS)
+test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS) $(EXTERNAL_CLIENT)
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
 
 FUZZ_SECONDS ?= 60

@@ -1,5 +1,5 @@
 -- baselines.lua - Every method that searches vectors, ours and the baselines, with the builds and the sweep that each
--- is tuned over. Used by configs/baselines_static.lua and configs/baselines_churn.lua.
+-- is tuned over. Used by ranking.lua.
 
 local baselines = {}
 
@@ -26,15 +26,17 @@ local function fast_scan(count, dim)
   return ("IVF%d,PQ%dx4fs,RFlat"):format(count, dim // 2)
 end
 
--- All methods for data of `rows` x `dim` under `metric`, each calibrated to `recall`. `changes` is true where rows
--- are deleted: a static method is then left out, or deletes as its users would.
+-- All methods for data of `rows` x `dim` under `metric`, each calibrated to `recall`, as tables for method(). `changes`
+-- is true where rows are deleted: a static method is then left out, or deletes as its users would.
 function baselines.methods(t)
   local counts, out = lists(t.rows), {}
   local function add(m)
-    m.calibrate = { recall = t.recall }
-    out[#out + 1] = method(m)
+    m.label = m.label or m[1]
+    m.calibrate = m.sweep and { recall = t.recall } or nil
+    out[#out + 1] = m
   end
 
+  add { "flat" }
   add { "divf", grid = { clusters = counts }, sweep = { nprobe = probes } }
   add { "divf", label = "divf, RaBitQ", params = { quantizer = "rabitq" }, grid = { clusters = counts, bits = { 1, 4, 7 } },
         sweep = { nprobe = probes } }
@@ -54,15 +56,44 @@ function baselines.methods(t)
   local filter = t.changes and "filter" or nil
   add { "faiss-ivf-flat", grid = { clusters = counts }, sweep = { nprobe = probes } }
   if t.dim % 2 == 0 then
-    for _, count in ipairs(counts) do
-      add { "faiss-factory", label = ("FAISS fast scan, %d lists"):format(count), deletes = filter,
-            params = { factory = fast_scan(count, t.dim) }, knobs = { k_factor_rf = 16 }, sweep = { nprobe = probes } }
-    end
+    local factories = {}
+    for i, count in ipairs(counts) do factories[i] = fast_scan(count, t.dim) end
+    add { "faiss-factory", label = "FAISS fast scan", deletes = filter, grid = { factory = factories }, knobs = { k_factor_rf = 16 },
+          sweep = { nprobe = probes } }
   end
   add { "faiss-hnsw", deletes = filter, grid = { M = { 16, 32 } }, sweep = { ef_search = ef } }
   add { "hnswlib", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, params = { deletes = t.changes and "replace" or nil },
         sweep = { ef_search = ef } }
   add { "usearch", grid = { connectivity = { 12, 16, 24 }, scalar = { "f32", "bf16" } }, sweep = { expansion_search = ef } }
+  return out
+end
+
+-- The same with one build each: "hnsw 2" has the second combination of hnsw's grid.
+function baselines.builds(t)
+  local out = {}
+  for _, m in ipairs(baselines.methods(t)) do
+    local names = {}
+    for name in pairs(m.grid or {}) do names[#names + 1] = name end
+    table.sort(names)
+    local number = 0
+    local function add(i, chosen)
+      if names[i] then
+        for _, value in ipairs(m.grid[names[i]]) do
+          local more = {}
+          for name, values in pairs(chosen) do more[name] = values end
+          more[names[i]] = { value }
+          add(i + 1, more)
+        end
+        return
+      end
+      number = number + 1
+      local build = {}
+      for key, value in pairs(m) do build[key] = value end
+      build.label, build.grid = m.grid and m.label .. " " .. number or m.label, m.grid and chosen or nil
+      out[#out + 1] = build
+    end
+    add(1, {})
+  end
   return out
 end
 

@@ -88,6 +88,18 @@ void quote_csv(FILE *out, const char *text)
         fputc('"', out);
 }
 
+/* Bytes other than printable ASCII are written as \ddd, so the literal is the text, byte by byte. */
+void quote_lua(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c < ' ' || *c > '~')
+            fprintf(out, "\\%03u", *c);
+        else
+            fprintf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+    fputc('"', out);
+}
+
 void quote_html(FILE *out, const char *text)
 {
     size_t n;

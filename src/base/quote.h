@@ -15,6 +15,8 @@
 void quote_gnuplot(FILE *, const char *text);
 /* One field of a CSV file, quoted if necessary. */
 void quote_csv(FILE *, const char *text);
+/* A Lua string literal with its quotes. */
+void quote_lua(FILE *, const char *text);
 /* The content of an element or of a quoted attribute. */
 void quote_html(FILE *, const char *text);
 /* Text without terminal control sequences. */

@@ -11,6 +11,13 @@ struct kernels;
 
 enum exit_status { EXIT_OK = 0, EXIT_SOME_FAILED = 1, EXIT_USAGE = 2 };
 
+struct advise_options { /* 0 and NULL: the default */
+    const char *workload, *distance;
+    double recall, seconds;
+    uint64_t memory_bytes;
+    size_t rows; /* of the data that are used; 0: all */
+};
+
 struct app {
     struct run_options options;
     struct registry registry;
@@ -22,10 +29,12 @@ struct app {
     size_t n_arguments;
     uint64_t given;            /* bit i: row i of the table in options.c was given */
     bool help;                 /* --help was given */
+    bool brief;                /* a run prints no tables, as another command prints its own */
     bool fail_on_regression;   /* only for compare */
     double regression_percent; /* only for compare; 0: its default */
     double tolerance_percent;  /* only for compare */
     bool csv, markdown;        /* only for compare: what to print */
+    struct advise_options advise; /* only for advise */
     struct file_options in;    /* only for convert and search: how to read vectors */
     size_t depth;              /* only for inspect: levels below the node; 0: all */
     const char *node;          /* only for inspect: "list 3"; NULL: the root */

@@ -54,6 +54,9 @@ static const struct command commands[] = {
     { "reproduce", "[PAPER]",
       "run every config of a paper and write one page: measured beside published", 0, 1,
       command_reproduce },
+    { "advise", "DATA",
+      "find the method and parameters for your vectors, and how sure that is", 1, 1,
+      command_advise },
     { "bench", "kernels", "measure each kernel beside the scalar one and the machine's limits", 1,
       1, command_bench },
     { "new", "NAME", "make a new method from the skeleton, build and test it", 1, 1, command_new },
@@ -225,7 +228,8 @@ int commands_run(struct app *app)
         status = choose_kernels(app);
     if (!status)
         status =
-            open_registry(app, command->run == command_run || command->run == command_reproduce);
+            open_registry(app, command->run == command_run || command->run == command_reproduce ||
+                                   command->run == command_advise);
     if (status)
         return status;
     status = command->run(app);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/cli/support/values.h"
+
 struct flag {
     const char *name, *value; /* value NULL: takes none */
     const char *applies_to;   /* commands, separated by blanks; NULL: all */
@@ -22,36 +24,6 @@ static void append(const char ***list, size_t *n, const char *text)
 {
     *list = grown(*list, *n, sizeof **list);
     (*list)[(*n)++] = text;
-}
-
-static int take_count(const char *text, size_t *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (errno || end == text || *end || strchr(text, '-') || v == 0)
-        return -1;
-    *out = (size_t)v;
-    return 0;
-}
-
-/* "4G", "512M", "1073741824" */
-static int take_bytes(const char *text, uint64_t *out)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || !(v > 0))
-        return -1;
-    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
-    if (*end && (!unit || end[1]))
-        return -1;
-    for (const char *u = units; unit && u <= unit; u++)
-        v *= 1024;
-    if (v > 1e18)
-        return -1;
-    *out = (uint64_t)v;
-    return 0;
 }
 
 /* "KEY=VALUE" */
@@ -79,7 +51,7 @@ static int take_knob(struct app *app, const char *text)
 
 static int take_k(struct app *app, const char *text)
 {
-    return take_count(text, &app->k) || app->k > 1000000 ? -1 : 0;
+    return options_count(text, &app->k) || app->k > 1000000 ? -1 : 0;
 }
 
 static int take_save(struct app *app, const char *text)
@@ -90,7 +62,7 @@ static int take_save(struct app *app, const char *text)
 
 static int take_depth(struct app *app, const char *text)
 {
-    return take_count(text, &app->depth);
+    return options_count(text, &app->depth);
 }
 
 static int take_node(struct app *app, const char *text)
@@ -121,12 +93,12 @@ static int take_truth(struct app *app, const char *text)
 
 static int take_repeats(struct app *app, const char *text)
 {
-    return take_count(text, &app->options.repeats);
+    return options_count(text, &app->options.repeats);
 }
 
 static int take_threads(struct app *app, const char *text)
 {
-    return take_count(text, &app->options.threads);
+    return options_count(text, &app->options.threads);
 }
 
 static int take_seed(struct app *app, const char *text)
@@ -140,14 +112,12 @@ static int take_seed(struct app *app, const char *text)
 
 static int take_timeout(struct app *app, const char *text)
 {
-    char *end;
-    app->options.timeout_s = strtod(text, &end);
-    return end == text || *end || !(app->options.timeout_s > 0) ? -1 : 0;
+    return options_real(text, 1e-9, 1e12, &app->options.timeout_s);
 }
 
 static int take_memory(struct app *app, const char *text)
 {
-    return take_bytes(text, &app->options.memory_limit);
+    return options_bytes(text, &app->options.memory_limit);
 }
 
 static int take_only(struct app *app, const char *text)
@@ -206,7 +176,7 @@ static int take_force(struct app *app, const char *text)
 static int take_id(struct app *app, const char *text)
 {
     size_t column = 0;
-    if (strcmp(text, "0") != 0 && (take_count(text, &column) || column > 1 << 20))
+    if (strcmp(text, "0") != 0 && (options_count(text, &column) || column > 1 << 20))
         return -1;
     app->in.id_column = column ? (int)column : FILE_NO_ID;
     return 0;
@@ -245,21 +215,14 @@ static int take_fail_on_regression(struct app *app, const char *text)
     return 0;
 }
 
-static int take_percent(const char *text, double *percent)
-{
-    char *end;
-    *percent = strtod(text, &end);
-    return end == text || *end || !(*percent > 0 && *percent < 1e6) ? -1 : 0;
-}
-
 static int take_regression(struct app *app, const char *text)
 {
-    return take_percent(text, &app->regression_percent);
+    return options_real(text, 1e-9, 1e6, &app->regression_percent);
 }
 
 static int take_tolerance(struct app *app, const char *text)
 {
-    return take_percent(text, &app->tolerance_percent);
+    return options_real(text, 1e-9, 1e6, &app->tolerance_percent);
 }
 
 static int take_csv(struct app *app, const char *text)
@@ -274,6 +237,38 @@ static int take_markdown(struct app *app, const char *text)
     (void)text;
     app->markdown = true;
     return 0;
+}
+
+static int take_workload(struct app *app, const char *text)
+{
+    app->advise.workload = text;
+    return *text ? 0 : -1;
+}
+
+static int take_distance(struct app *app, const char *text)
+{
+    app->advise.distance = text;
+    return strcmp(text, "l2") && strcmp(text, "ip") && strcmp(text, "cosine") ? -1 : 0;
+}
+
+static int take_recall(struct app *app, const char *text)
+{
+    return options_real(text, .01, 1, &app->advise.recall);
+}
+
+static int take_memory_wish(struct app *app, const char *text)
+{
+    return options_bytes(text, &app->advise.memory_bytes);
+}
+
+static int take_rows(struct app *app, const char *text)
+{
+    return options_count(text, &app->advise.rows);
+}
+
+static int take_time(struct app *app, const char *text)
+{
+    return options_real(text, 1, 1e8, &app->advise.seconds);
 }
 
 #define RUNS    "run reproduce"
@@ -292,11 +287,11 @@ static const struct flag flags[] = {
     { "in-process", NULL, "run",
       "run the cells in the harness's process, for gdb, valgrind and perf: no limits, no claims",
       take_in_process },
-    { "only", "LABEL", CONFIGS " dump inspect", "use this label only; may be given again",
+    { "only", "LABEL", CONFIGS " dump inspect advise", "use this label only; may be given again",
       take_only },
     { "method", "LABEL", "build", "build the index of this method (config: label)", take_only },
     { "save", "DIR", "build", "the folder of the index; an index there is replaced", take_save },
-    { "threads", "N", BUILDS " search",
+    { "threads", "N", BUILDS " search advise",
       "threads a method may use (config: threads); search: by default as many as built the index",
       take_threads },
     { "seed", "N", BUILDS, "the experiment's seed (config: seed)", take_seed },
@@ -313,10 +308,10 @@ static const struct flag flags[] = {
     { "json", NULL, "inspect compare", "print JSON, in full", take_json },
     { "csv", NULL, "compare", "print CSV, in full", take_csv },
     { "markdown", NULL, "compare", "print a table in Markdown", take_markdown },
-    { "out", "PATH", RUNS " search",
+    { "out", "PATH", RUNS " search advise",
       "write PATH/NAME/ instead of results/NAME/; search: write the ids found to the file PATH",
       take_out },
-    { "resume", NULL, RUNS,
+    { "resume", NULL, RUNS " advise",
       "keep the finished cells of an interrupted run of this same program, and run the rest",
       take_resume },
     { "force", NULL, RUNS " convert",
@@ -344,6 +339,16 @@ static const struct flag flags[] = {
       take_fail_on_regression },
     { "regression", "PERCENT", "compare",
       "the slow-down that --fail-on-regression must be able to see; default 10", take_regression },
+    { "workload", "W", "advise",
+      "how the data change: static, growth, churn (default), drift, window, or FILE.yaml, a runbook "
+      "of big-ann-benchmarks",
+      take_workload },
+    { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95", take_recall },
+    { "memory", "B", "advise", "memory that an index may take at the end, as 4G or 512M; default: any",
+      take_memory_wish },
+    { "rows", "N", "advise", "use N rows of the data; default: all", take_rows },
+    { "time", "S", "advise", "seconds that the study may take; default 600", take_time },
+    { "distance", "D", "advise", "l2, ip or cosine; by default the data set's", take_distance },
     { "tolerance", "PERCENT", "compare", "a difference of at most this is neither better nor worse",
       take_tolerance },
 };

@@ -419,7 +419,7 @@ static int prepare(struct run *run, struct error *error)
 static void print_outcome(struct run *run)
 {
     struct quoted_output summary;
-    if (!run->result)
+    if (!run->result || run->app->brief)
         return;
     quote_terminal_begin(&summary);
     if (summary.out)

@@ -267,22 +267,27 @@ enum { METHODS = sizeof methods / sizeof *methods };
 
 static int view_index(lua_State *L)
 {
-    const char *names[METHODS + 1] = { lua_call_member(CALL_V_DIM) };
+    const char *names[METHODS + 2] = { lua_call_member(CALL_V_DIM),
+                                       lua_call_member(CALL_V_METRIC) };
     const struct lua_view *v = luaL_checkudata(L, 1, VIEW_NAME);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
     if (strcmp(key, names[0]) == 0) {
         lua_pushinteger(L, (lua_Integer)v->view->dim);
         return 1;
     }
+    if (strcmp(key, names[1]) == 0) {
+        lua_pushstring(L, metric_name(v->view->metric));
+        return 1;
+    }
     for (size_t i = 0; i < METHODS; i++) {
-        names[i + 1] = lua_call_member(methods[i].call);
-        if (strcmp(key, names[i + 1]) == 0) {
+        names[i + 2] = lua_call_member(methods[i].call);
+        if (strcmp(key, names[i + 2]) == 0) {
             lua_pushcfunction(L, methods[i].func);
             return 1;
         }
     }
     script_fail(L, ERR_CONFIG, "a view has no %s%s", script_shown(L, 2),
-                script_hint(L, key, names, METHODS + 1));
+                script_hint(L, key, names, METHODS + 2));
 }
 
 void lua_view_register(struct script *s)

@@ -1,0 +1,45 @@
+-- ranking.lua - One experiment that ranks methods: all builds of baselines.lua under a workload of workloads.lua, each
+-- at the first point of its sweep that reaches the recall on tuning queries, and measured on other queries.
+
+local baselines = require "baselines"
+local workloads = require "workloads"
+
+local ranking = {}
+
+local function listed(text)
+  local set, n = {}, 0
+  for name in text:gmatch("[^;]+") do
+    set[name:match("^%s*(.-)%s*$")] = true
+    n = n + 1
+  end
+  return n > 0 and set or nil
+end
+
+-- t: name, title, data, workload, recall, rows, asked, threads, queries, part (the last two as in workloads.make); keep: labels of builds, separated by semicolons (all
+-- without); pair: two points, separated by a semicolon, that are then measured alternately for `seconds`.
+function ranking.experiment(t)
+  local made = workloads.make { kind = t.workload, data = t.data, rows = t.rows, asked = t.asked, queries = t.queries, part = t.part }
+  local kept, known, methods = listed(t.keep or ""), {}, {}
+  local builds = baselines.builds { rows = made.live, dim = t.data.dim, metric = t.data.metric, recall = t.recall, changes = made.changes }
+  for _, build in ipairs(builds) do
+    known[build.label] = true
+    if not kept or kept[build.label] then methods[#methods + 1] = method(build) end
+  end
+  for label in pairs(kept or {}) do
+    if not known[label] then error(("keep=%s: there is no build \"%s\""):format(t.keep, label)) end
+  end
+  local first, second = (t.pair or ""):match("^(.-%S)%s*;%s*(%S.-)$")
+
+  experiment {
+    name = t.name, title = t.title, seed = 1, k = 10, threads = t.threads or 1,
+    workload = made.record,
+    methods = methods,
+    compare = first and { first, second, within = 0.03, budget = t.seconds, tags = "after", single = true } or nil,
+    figures = {
+      { "bars", y = "single_qps", where = { tag = "after" }, title = "Queries per second at equal recall" },
+      { "bars", y = "index_bytes", where = { tag = "end" }, title = "Memory" },
+    },
+  }
+end
+
+return ranking

@@ -1,0 +1,493 @@
+/* cmd_advise.c - `advise DATA`: runs configs/leaderboard.lua on ever more rows with ever fewer builds, then measures
+ * the two best alternately, and says which method to use.
+ *
+ * 1 settings   2 a round   3 the study   4 the advice */
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "src/base/atomic_file.h"
+#include "src/base/clock.h"
+#include "src/base/json.h"
+#include "src/base/path.h"
+#include "src/base/quote.h"
+#include "src/base/table.h"
+#include "src/cli/app.h"
+#include "src/cli/commands.h"
+#include "src/cli/run.h"
+#include "src/ranking/ranking.h"
+#include "src/result/result.h"
+
+/* 1. Settings */
+
+static const char tag[] = "after";
+enum { ASKED = 1000, FIRST_LEAST = 1000, FIRST_MOST = 4000, SETS = 10, ROUNDS = 8 };
+static const double first_rows_per_second = 6; /* of the study's time */
+/* Of a cell's time in rows: assumed before two rounds have shown it, and its bounds. */
+static const double exponent_first = 1.5, exponent_least = 1, exponent_most = 2;
+static const double share_of_a_round = .3, share_of_the_last = .7;
+static const double share_of_the_pair = .1, pair_most_s = 60;
+
+struct round {
+    char name[24];
+    size_t rows, builds;
+};
+
+struct study {
+    struct app *app;
+    char data[PATH_MAX]; /* a name of the catalog, or an absolute path */
+    char *dir;
+    const char *workload;
+    double began_s, seconds, recall;
+    size_t rows;              /* of the data */
+    struct round rounds[ROUNDS];
+    size_t n;                 /* rounds that were run */
+    json_t *result;           /* of the last one */
+    struct ranking ranking;   /* of it */
+    json_t *seconds_before;   /* of each label's cell in the round before */
+    char *keep;               /* labels of the next round, separated by "; "; NULL: all */
+    size_t rival;             /* the best of another family, in the last ranking; 0: there is none */
+    const json_t *pair;       /* the comparison of the two; NULL: not measured */
+};
+
+static double now_s(void)
+{
+    return 1e-9 * (double)clock_ns();
+}
+
+static double left_s(const struct study *s)
+{
+    return s->seconds - (now_s() - s->began_s);
+}
+
+/* An existing file, else a name of the catalog, which has neither '/' nor '.'. */
+static bool find_data(struct study *s, const char *given)
+{
+    const bool exists = access(given, F_OK) == 0;
+    if (exists || strpbrk(given, "/."))
+        return exists && realpath(given, s->data);
+    return snprintf(s->data, sizeof s->data, "%s", given) < (int)sizeof s->data;
+}
+
+/* "advise-NAME", of the data's name without folders and ending. */
+static char *study_folder(const struct study *s)
+{
+    const char *slash = strrchr(s->data, '/'), *name = slash ? slash + 1 : s->data;
+    char folder[300];
+    snprintf(folder, sizeof folder, "advise-%.*s", (int)strcspn(name, "."), name);
+    char *results = app_path(s->app->options.root, "results");
+    char *path = app_path(s->app->options.out ? s->app->options.out : results, folder);
+    free(results);
+    return path;
+}
+
+static void study_init(struct study *s, struct app *app)
+{
+    const struct advise_options *o = &app->advise;
+    *s = (struct study){ .app = app,
+                         .workload = o->workload ? o->workload : "churn",
+                         .began_s = now_s(),
+                         .seconds = o->seconds > 0 ? o->seconds : 600,
+                         .recall = o->recall > 0 ? o->recall : .95 };
+}
+
+static void study_free(struct study *s)
+{
+    ranking_free(&s->ranking);
+    json_decref(s->result);
+    json_decref(s->seconds_before);
+    free(s->keep);
+    free(s->dir);
+}
+
+/* 2. A round */
+
+struct sets {
+    struct override of[SETS];
+    char text[SETS][64];
+    size_t n;
+};
+
+static void set_text(struct sets *sets, const char *key, const char *value)
+{
+    sets->of[sets->n++] =
+        (struct override){ (char *)(uintptr_t)key, (char *)(uintptr_t)value, false };
+}
+
+static void set_number(struct sets *sets, const char *key, double value)
+{
+    snprintf(sets->text[sets->n], sizeof sets->text[0], "%.15g", value);
+    set_text(sets, key, sets->text[sets->n]);
+}
+
+/* Runs the config and reads its result; `pair` is NULL or two points separated by ';'. */
+static int run_round(struct study *s, const struct round *round, const char *pair, double pair_s)
+{
+    struct app *app = s->app;
+    struct sets sets = { .n = 0 };
+    set_text(&sets, "name", round->name);
+    set_text(&sets, "data", s->data);
+    set_text(&sets, "workload", s->workload);
+    set_number(&sets, "recall", s->recall);
+    set_number(&sets, "rows", (double)round->rows);
+    set_number(&sets, "queries", ASKED);
+    if (app->advise.distance)
+        set_text(&sets, "distance", app->advise.distance);
+    if (s->keep)
+        set_text(&sets, "keep", s->keep);
+    if (pair) {
+        set_text(&sets, "pair", pair);
+        set_number(&sets, "seconds", pair_s);
+    }
+    const struct run_options before = app->options;
+    app->options.sets = sets.of;
+    app->options.n_sets = sets.n;
+    app->options.out = s->dir;
+    app->options.force = true;
+    app->options.n_only *= !s->keep; /* s->keep has fewer of the same labels */
+    app->options.no_plots = round->rows < s->rows || !s->rows;
+    app->options.resume |= pair != NULL; /* the cells of this round are kept */
+    app->brief = true;
+    char *config = app_path(app->options.root, "configs/leaderboard.lua"), *dir = NULL;
+    const int status = run_config(app, config, &dir);
+    app->options = before;
+    struct error error = { 0 };
+    int rc = status == EXIT_USAGE || !dir || *app->interrupted ? ERR_CONFIG : OK;
+    if (!rc) {
+        ranking_free(&s->ranking);
+        json_decref(s->result);
+        s->result = NULL;
+        const struct ranking_wish wish = { s->recall, (double)app->advise.memory_bytes,
+                                           app->options.threads > 1 };
+        char *path = app_path(dir, "result.json");
+        rc = result_load(path, &s->result, &error);
+        free(path);
+        rc = rc ? rc : ranking_read(&s->ranking, s->result, tag, &wish, &error);
+        if (rc)
+            app_error(app, &error);
+    }
+    free(config);
+    free(dir);
+    return rc;
+}
+
+static void print_failed(const struct study *s, FILE *out)
+{
+    size_t shown = 0;
+    for (size_t i = s->ranking.ranked; i < s->ranking.n; i++)
+        (void)fprintf(out, "%s%s (%s)", shown++ ? ", " : "\nWithout a rank: ",
+                      s->ranking.of[i].label, s->ranking.of[i].failed);
+    (void)fputs(shown ? ".\n" : "", out);
+}
+
+static int refuse_wish(const struct study *s)
+{
+    struct error error = { 0 };
+    fail(&error, ERR_NOT_FOUND, "advise: no build met the wish: recall@10 of %g%s", s->recall,
+         s->app->advise.memory_bytes ? " within the memory" : "");
+    app_error(s->app, &error);
+    print_failed(s, stdout);
+    return ERR_NOT_FOUND;
+}
+
+/* Runs a round with the builds of s->keep, and notes it. */
+static int next_round(struct study *s, size_t rows)
+{
+    struct round *round = &s->rounds[s->n];
+    *round = (struct round){ .rows = rows };
+    snprintf(round->name, sizeof round->name, "round-%zu", s->n + 1);
+    if (s->rows)
+        printf("round %zu: %zu builds on %zu of %zu rows\n", s->n + 1, s->ranking.kept, rows,
+               s->rows);
+    else
+        printf("round 1: every build on %zu rows\n", rows);
+    fflush(stdout);
+    if (run_round(s, round, NULL, 0))
+        return ERR_CONFIG;
+    round->builds = s->ranking.n;
+    const json_t *data = json_array_get(json_object_get(s->result, "datasets"), 0);
+    s->rows = (size_t)field_integer(data, "rows", (long long)rows);
+    if (s->app->advise.rows && s->rows > s->app->advise.rows)
+        s->rows = s->app->advise.rows;
+    s->n++;
+    return s->ranking.ranked ? OK : refuse_wish(s);
+}
+
+/* Estimates each build's seconds on `next` rows by its growth in the last round. */
+static void estimate(struct study *s, size_t rows, size_t next)
+{
+    const double grown = s->n > 1 ? (double)rows / (double)s->rounds[s->n - 2].rows : 0;
+    json_t *seconds = json_object();
+    for (size_t i = 0; i < s->ranking.n; i++) {
+        struct standing *of = &s->ranking.of[i];
+        const double before = field_number(s->seconds_before, of->label);
+        double exponent = exponent_first;
+        if (before > 0 && grown > 1)
+            exponent =
+                fmin(fmax(log(of->cell_s / before) / log(grown), exponent_least), exponent_most);
+        of->next_s = of->cell_s * pow((double)next / (double)rows, exponent);
+        (void)json_object_set_new(seconds, of->label, json_real(of->cell_s));
+    }
+    json_decref(s->seconds_before);
+    s->seconds_before = seconds;
+}
+
+/* 3. The study */
+
+/* Sets s->keep to the labels that the ranking keeps, separated by "; ". */
+static void keep_labels(struct study *s)
+{
+    size_t bytes = 1;
+    for (size_t i = 0; i < s->ranking.n; i++)
+        bytes += s->ranking.of[i].kept ? strlen(s->ranking.of[i].label) + 2 : 0;
+    free(s->keep);
+    s->keep = app_allocate(bytes);
+    char *end = s->keep;
+    *end = '\0';
+    for (size_t i = 0; i < s->ranking.n; i++)
+        if (s->ranking.of[i].kept)
+            end += sprintf(end, "%s%s", end > s->keep ? "; " : "", s->ranking.of[i].label);
+}
+
+static void refuse_time(struct study *s, double needed)
+{
+    struct error error = { 0 };
+    char table[64];
+    table_number((double)s->rows, table, sizeof table);
+    fail(&error, ERR_CONFIG,
+         "advise: all %s rows cannot be judged in %.0f s: two builds alone take about %.0f s more, "
+         "and %.0f s are left; give --time %.0f, or fewer --rows",
+         table, s->seconds, needed, fmax(left_s(s), 0),
+         ceil((s->seconds - left_s(s) + needed / share_of_the_last) / 60) * 60);
+    app_error(s->app, &error);
+}
+
+static double two_best_s(const struct study *s)
+{
+    double seconds = 0;
+    for (size_t i = 0; i < s->ranking.ranked && i < 2; i++)
+        seconds += s->ranking.of[i].cell_s;
+    return seconds;
+}
+
+/* One round after another, until a round had all rows. */
+static int run_rounds(struct study *s)
+{
+    size_t rows = (size_t)fmin(fmax(s->seconds * first_rows_per_second, FIRST_LEAST), FIRST_MOST);
+    if (next_round(s, rows))
+        return ERR_CONFIG;
+    while (rows < s->rows && s->n < ROUNDS) {
+        const double ratio = (double)s->rows / (double)rows;
+        const size_t next = ratio > 6 ? (size_t)sqrt((double)s->rows * (double)rows) : s->rows;
+        const bool last = next == s->rows;
+        const struct ranking_next wish = { left_s(s) * (last ? share_of_the_last : share_of_a_round),
+                                           fmin(fmax(sqrt(ratio), 2), 6) };
+        estimate(s, rows, next);
+        const bool fits = ranking_keep(&s->ranking, &wish);
+        /* Not less than in proportion to the rows. */
+        const double all = fmax(two_best_s(s) * ratio, last ? s->ranking.fewest_s : 0);
+        if (!fits || all > left_s(s)) {
+            refuse_time(s, all);
+            return ERR_CONFIG;
+        }
+        keep_labels(s);
+        rows = next;
+        if (next_round(s, rows))
+            return ERR_CONFIG;
+    }
+    return OK;
+}
+
+/* "LABEL[point]" of a build's answer. */
+static void point_text(const struct standing *s, char *text, size_t bytes)
+{
+    snprintf(text, bytes, s->point && *s->point ? "%s[%s]" : "%s", s->label, s->point);
+}
+
+/* The best of another family than the best of all, else the second best. */
+static size_t find_rival(const struct ranking *r)
+{
+    for (size_t i = 1; i < r->ranked; i++)
+        if (!ranking_same_family(&r->of[0], &r->of[i]))
+            return i;
+    return r->ranked > 1;
+}
+
+static double pair_seconds(const struct study *s)
+{
+    return fmin(share_of_the_pair * s->seconds, pair_most_s);
+}
+
+/* Measures the best and its rival alternately, in the time that is left. */
+static int run_pair(struct study *s)
+{
+    char first[400], second[400], pair[820];
+    const double left = left_s(s);
+    s->rival = find_rival(&s->ranking);
+    if (!s->rival)
+        return OK;
+    const struct standing *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
+    const double builds = a->cell_s + b->cell_s;
+    if (left < builds + 2) {
+        app_warn(s->app, "the best and its rival were not measured alternately: %.0f s were left", left);
+        return OK;
+    }
+    point_text(a, first, sizeof first);
+    point_text(b, second, sizeof second);
+    snprintf(pair, sizeof pair, "%s; %s", first, second);
+    if (run_round(s, &s->rounds[s->n - 1], pair, fmin(left - builds, pair_seconds(s))))
+        return ERR_CONFIG;
+    s->pair = json_array_get(json_object_get(s->result, "compare"), 0);
+    return OK;
+}
+
+/* 4. The advice */
+
+static void print_sureness(const struct study *s, FILE *out)
+{
+    const struct standing *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
+    const double ratio = field_number(s->pair, "ratio"), low = field_number(s->pair, "low"),
+                 high = field_number(s->pair, "high");
+    if (!s->rival)
+        (void)fprintf(out, "It is the only build that met the wish.\n");
+    else if (!s->pair || isnan(ratio))
+        (void)fprintf(out, "%s is the best of another kind. The two were not measured alternately, so the order of "
+                           "close rates is not sure.\n",
+                      b->label);
+    else if (low > 1 || high < 1)
+        (void)fprintf(out,
+                      "Measured alternately, %s answers in %.2f of the time of %s (95 %% interval "
+                      "%.2f to %.2f).\n",
+                      low > 1 ? a->label : b->label, low > 1 ? 1 / ratio : ratio,
+                      low > 1 ? b->label : a->label, low > 1 ? 1 / high : low,
+                      low > 1 ? 1 / low : high);
+    else
+        (void)fprintf(out,
+                      "Measured alternately, %s and %s cannot be told apart: the 95 %% interval of "
+                      "the ratio of their times is %.2f to %.2f. Choose by what they cost.\n",
+                      a->label, b->label, low, high);
+}
+
+/* The best by rank, unless its rival was faster when they were measured alternately. */
+static const struct standing *chosen(const struct study *s)
+{
+    const bool rival = s->pair && field_number(s->pair, "high") < 1;
+    return &s->ranking.of[rival ? s->rival : 0];
+}
+
+static int print_advice(const struct study *s, FILE *out, struct error *err)
+{
+    const struct standing *best = chosen(s);
+    char qps[32];
+    table_number(best->qps, qps, sizeof qps);
+    (void)fprintf(out, "# Advice: %s, %s\n\nRecall@10 of at least %g", s->data, s->workload,
+                  s->recall);
+    if (s->app->advise.memory_bytes)
+        (void)fprintf(out, ", at most %.3g GiB of memory",
+                      (double)s->app->advise.memory_bytes / (1 << 30));
+    (void)fprintf(out, ", %s.\n\n**%s**: %s queries per second, recall %.4f.\n\n    ",
+                  s->app->options.threads > 1 ? "batches of queries" : "one query at a time",
+                  best->label, qps, best->recall);
+    int rc = ranking_print_method(best, &s->app->registry, out, err);
+    (void)fputs("\n\n", out);
+    print_sureness(s, out);
+    (void)fputs("Compared with:", out);
+    for (size_t i = 0; i < s->n; i++)
+        (void)fprintf(out, "%s %zu builds on %zu rows", i ? "," : "", s->rounds[i].builds,
+                      s->rounds[i].rows);
+    (void)fputs(".\n\n", out);
+    rc = rc ? rc : ranking_print(&s->ranking, 0, out, err);
+    print_failed(s, out);
+    (void)fprintf(out, "\nThe config that repeats it: %s/advice.lua. Figures and all numbers: "
+                       "%s/%s/report.html.\n",
+                  s->dir, s->dir, s->rounds[s->n - 1].name);
+    return rc;
+}
+
+/* The last round as a config. */
+static void print_config(const struct study *s, FILE *out)
+{
+    const struct round *last = &s->rounds[s->n - 1];
+    const char *distance = s->app->advise.distance;
+    (void)fputs("-- advice.lua - What ./harness advise compared last: the builds that were left, on all rows.\n"
+                "local ranking = require \"ranking\"\n\n"
+                "ranking.experiment {\n  name = \"advice\", title = \"What advise compared last\",\n"
+                "  data = ",
+                out);
+    (void)fprintf(out, "%s { ", strpbrk(s->data, "/.") ? "file" : "dataset");
+    quote_lua(out, s->data);
+    (void)fprintf(out, distance ? ", metric = \"%s\" },\n  workload = " : " },\n  workload = ",
+                  distance);
+    quote_lua(out, s->workload);
+    (void)fprintf(out, ", recall = %g, rows = %zu, asked = %d, threads = %zu,\n", s->recall,
+                  last->rows, ASKED, s->app->options.threads ? s->app->options.threads : 1);
+    if (s->keep) {
+        (void)fputs("  keep = ", out);
+        quote_lua(out, s->keep);
+        (void)fputs(",\n", out);
+    }
+    if (s->pair) {
+        char a[400];
+        (void)snprintf(a, sizeof a, "%s; %s", field_text(s->pair, "a", ""),
+                       field_text(s->pair, "b", ""));
+        (void)fputs("  pair = ", out);
+        quote_lua(out, a);
+        (void)fprintf(out, ", seconds = %.0f,\n", pair_seconds(s));
+    }
+    (void)fputs("}\n", out);
+}
+
+static int write_text(const struct study *s, const char *name, const char *text, size_t bytes,
+                      struct error *err)
+{
+    char *path = app_path(s->dir, name);
+    const int rc = atomic_file_write(path, text, bytes, err);
+    free(path);
+    return rc;
+}
+
+static int give_advice(const struct study *s, struct error *err)
+{
+    char *advice = NULL, *config = NULL;
+    size_t advice_bytes = 0, config_bytes = 0;
+    FILE *out = app_made(open_memstream(&advice, &advice_bytes));
+    int rc = print_advice(s, out, err);
+    (void)fclose(out);
+    out = app_made(open_memstream(&config, &config_bytes));
+    print_config(s, out);
+    (void)fclose(out);
+    rc = rc ? rc : write_text(s, "advice.md", advice, advice_bytes, err);
+    rc = rc ? rc : write_text(s, "advice.lua", config, config_bytes, err);
+    if (!rc) {
+        putchar('\n');
+        quote_terminal(stdout, advice);
+        fflush(stdout);
+    }
+    free(advice);
+    free(config);
+    return rc;
+}
+
+int command_advise(struct app *app)
+{
+    struct study s;
+    struct error error = { 0 };
+    study_init(&s, app);
+    if (!find_data(&s, app->arguments[0])) {
+        fail_errno(&error, ERR_IO, "%s", app->arguments[0]);
+        app_error(app, &error);
+        return EXIT_USAGE;
+    }
+    s.dir = study_folder(&s);
+    int rc = run_rounds(&s);
+    rc = rc ? rc : run_pair(&s);
+    rc = rc ? rc : give_advice(&s, &error);
+    if (error.code)
+        app_error(app, &error);
+    if (*app->interrupted)
+        app_warn(app, "the finished cells are kept; continue with --resume");
+    study_free(&s);
+    return rc ? EXIT_SOME_FAILED : EXIT_OK;
+}

@@ -1,0 +1,134 @@
+/* board.c - ranks of methods over several results. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/table.h"
+#include "src/ranking/ranking.h"
+
+enum { COLUMNS = 32, ROWS = 128 };
+
+/* The place of one family in one result. */
+struct place {
+    size_t rank; /* 0: it has none */
+    const struct standing *best;
+};
+
+struct row {
+    const struct standing *name; /* any build of the family */
+    struct place places[COLUMNS];
+    double mean; /* of its ranks; without a rank: one more than the last */
+};
+
+struct board {
+    struct ranking columns[COLUMNS];
+    const char *titles[COLUMNS];
+    size_t last[COLUMNS]; /* rank */
+    size_t n, n_rows;
+    struct row rows[ROWS];
+};
+
+static struct row *row_of(struct board *b, const struct standing *s)
+{
+    for (size_t i = 0; i < b->n_rows; i++)
+        if (ranking_same_family(b->rows[i].name, s))
+            return &b->rows[i];
+    if (b->n_rows == ROWS)
+        return NULL;
+    b->rows[b->n_rows].name = s;
+    return &b->rows[b->n_rows++];
+}
+
+/* Builds come by rank, so the first of a family is its best. */
+static void add_column(struct board *b, size_t column)
+{
+    const struct ranking *r = &b->columns[column];
+    for (size_t i = 0; i < r->n; i++) {
+        struct row *row = row_of(b, &r->of[i]);
+        if (!row || row->places[column].best)
+            continue;
+        row->places[column].best = &r->of[i];
+        if (!r->of[i].failed)
+            row->places[column].rank = ++b->last[column];
+    }
+}
+
+static int by_mean(const void *a_of, const void *b_of)
+{
+    const struct row *a = a_of, *b = b_of;
+    return a->mean < b->mean ? -1 : a->mean > b->mean;
+}
+
+static void sort_rows(struct board *b)
+{
+    for (size_t i = 0; i < b->n_rows; i++) {
+        double sum = 0;
+        for (size_t c = 0; c < b->n; c++)
+            sum += (double)(b->rows[i].places[c].rank ? b->rows[i].places[c].rank
+                                                      : b->last[c] + 1);
+        b->rows[i].mean = sum / (double)b->n;
+    }
+    qsort(b->rows, b->n_rows, sizeof *b->rows, by_mean);
+}
+
+static void print_place(const struct place *place, FILE *out)
+{
+    char rate[32];
+    if (!place->best) {
+        (void)fputs(" - |", out);
+        return;
+    }
+    table_number(place->best->qps, rate, sizeof rate);
+    if (place->rank)
+        (void)fprintf(out, " %zu (%s) |", place->rank, rate);
+    else
+        (void)fprintf(out, " %s |", place->best->failed);
+}
+
+static void print_rows(const struct board *b, FILE *out)
+{
+    (void)fputs("| method |", out);
+    for (size_t c = 0; c < b->n; c++)
+        (void)fprintf(out, " %s |", b->titles[c]);
+    (void)fputs(" mean rank |\n| --- |", out);
+    for (size_t c = 0; c <= b->n; c++)
+        (void)fputs(" --- |", out);
+    (void)fputc('\n', out);
+    for (size_t i = 0; i < b->n_rows; i++) {
+        const struct row *row = &b->rows[i];
+        (void)fprintf(out, "| %.*s |", (int)row->name->family, row->name->label);
+        for (size_t c = 0; c < b->n; c++)
+            print_place(&row->places[c], out);
+        (void)fprintf(out, " %.1f |\n", row->mean);
+    }
+}
+
+int ranking_print_board(const json_t *const *results, size_t n, const char *tag,
+                        const struct ranking_wish *wish, FILE *out, struct error *err)
+{
+    struct board *b = calloc(1, sizeof *b);
+    int rc = b ? OK : fail(err, ERR_NO_MEMORY, "out of memory for %zu results", n);
+    for (size_t i = 0; !rc && i < n && b->n < COLUMNS; i++) {
+        const json_t *experiment = json_object_get(results[i], "experiment");
+        const char *name = field_text(experiment, "name", ""), *part = strchr(name, '_');
+        struct error unsearched = { 0 };
+        rc = ranking_read(&b->columns[b->n], results[i], tag, wish, &unsearched);
+        if (!rc) {
+            b->titles[b->n] = part ? part + 1 : name;
+            add_column(b, b->n++);
+        } else if (unsearched.code == ERR_NOT_FOUND)
+            rc = OK;
+        else
+            *err = unsearched;
+    }
+    if (!rc && b->n) {
+        sort_rows(b);
+        print_rows(b, out);
+        rc = ferror(out) ? fail_errno(err, ERR_IO, "the table of ranks cannot be written") : OK;
+    }
+    for (size_t i = 0; b && i < b->n; i++)
+        ranking_free(&b->columns[i]);
+    free(b);
+    return rc;
+}

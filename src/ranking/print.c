@@ -1,0 +1,99 @@
+/* print.c - a ranking as a table, and a build as a line of a config. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/base/table.h"
+#include "src/ranking/ranking.h"
+
+static void print_row(const struct standing *s, size_t rank, FILE *out)
+{
+    char qps[32], p99[32], memory[32], disk[32], build[32], insert[32], deleted[32];
+    table_number(s->qps, qps, sizeof qps);
+    table_seconds(s->p99_s, p99, sizeof p99);
+    table_bytes(s->memory_bytes, memory, sizeof memory);
+    table_bytes(s->disk_bytes, disk, sizeof disk);
+    table_seconds(s->build_s, build, sizeof build);
+    table_seconds(s->insert_s, insert, sizeof insert);
+    table_seconds(s->delete_s, deleted, sizeof deleted);
+    (void)fprintf(out, "| %zu | %s | %s | %s | %.4f | %s | %s | %s | %s | %s | %s |\n", rank,
+                  s->method, s->point ? s->point : "", qps, s->recall, p99, memory, disk, build,
+                  insert, deleted);
+}
+
+int ranking_print(const struct ranking *r, size_t most, FILE *out, struct error *err)
+{
+    (void)fputs("| rank | method | parameters | QPS | recall | p99 | memory | disk | build | insert "
+                "a row | delete a row |\n"
+                "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+                out);
+    for (size_t i = 0; i < r->ranked && (most == 0 || i < most); i++)
+        print_row(&r->of[i], i + 1, out);
+    return ferror(out) ? fail_errno(err, ERR_IO, "the table cannot be written") : OK;
+}
+
+static void print_value(const json_t *value, FILE *out)
+{
+    if (json_is_string(value))
+        quote_lua(out, json_string_value(value));
+    else if (json_is_boolean(value))
+        (void)fputs(json_is_true(value) ? "true" : "false", out);
+    else if (json_is_integer(value))
+        (void)fprintf(out, "%lld", (long long)json_integer_value(value));
+    else
+        (void)fprintf(out, "%.17g", json_number_value(value));
+}
+
+static bool is_default(const struct param *row, const void *defaults, const json_t *value)
+{
+    char scratch[PARAM_TEXT_BYTES];
+    const struct param_value d = param_get(row, defaults, scratch);
+    if (d.kind == VALUE_TEXT)
+        return json_is_string(value) && !strcmp(json_string_value(value), d.text ? d.text : "");
+    if (d.kind == VALUE_BOOL)
+        return json_is_boolean(value) && json_is_true(value) == d.boolean;
+    return json_is_number(value) && json_number_value(value) == d.number;
+}
+
+/* `, NAME = { a = 1, b = "c" }` with the values that differ from the defaults; nothing if none does. */
+static int print_values(const char *name, const json_t *values, const struct param *table,
+                        size_t bytes, FILE *out, struct error *err)
+{
+    void *defaults = calloc(1, bytes + 1);
+    const char *key;
+    json_t *value;
+    size_t n = 0;
+    if (!defaults)
+        return fail(err, ERR_NO_MEMORY, "out of memory");
+    param_defaults(table, defaults);
+    json_object_foreach((json_t *)(uintptr_t)values, key, value) {
+        const struct param *row = table ? param_find(table, key) : NULL;
+        if (!row || json_is_null(value) || !strcmp(key, "seed") || is_default(row, defaults, value))
+            continue;
+        if (n++)
+            (void)fprintf(out, ", %s = ", key);
+        else
+            (void)fprintf(out, ", %s = { %s = ", name, key);
+        print_value(value, out);
+    }
+    (void)fputs(n ? " }" : "", out);
+    free(defaults);
+    return OK;
+}
+
+int ranking_print_method(const struct standing *s, const struct registry *registry, FILE *out,
+                         struct error *err)
+{
+    const struct index_ops *ops = registry_find(registry, s->method, err);
+    if (!ops)
+        return err->code;
+    (void)fputs("method { ", out);
+    quote_lua(out, s->method);
+    int rc = print_values("params", json_object_get(s->cell, "params"), ops->params,
+                          ops->params_bytes, out, err);
+    rc = rc ? rc : print_values("knobs", s->knobs, ops->knobs, ops->knobs_bytes, out, err);
+    (void)fputs(" }", out);
+    return rc;
+}

@@ -1,0 +1,51 @@
+#!/bin/bash
+# test_advise.sh - advise: rounds on ever more rows, the table, the config that repeats it, and what it refuses.
+# shellcheck disable=SC2016,SC2034,SC2317  # conditions given to check are evaluated there
+set -u
+
+. tests/cli/checks.sh
+own_program
+python3 - <<'PY'
+import random, struct
+random.seed(3)
+with open("mine.fvecs", "wb") as out:
+    for i in range(3000):
+        centre = random.randrange(20)
+        row = [centre % 5 + random.gauss(0, .3) if c < 4 else random.gauss(centre, .5) for c in range(16)]
+        out.write(struct.pack("<i16f", 16, *row))
+PY
+some=(--only flat --only 'hnsw 1' --only 'hnsw 3' --only 'divf 2' --only 'FAISS fast scan 1')
+run advise mine.fvecs "${some[@]}" --time 300 --out results --no-such
+check "an unknown option is refused" '[ $status = 2 ] && grep -q "there is no option --no-such" err'
+run advise mine.fvecs "${some[@]}" --time 60 --rows 2500 --out results
+check "advise goes through rounds" \
+    '[ $status = 0 ] && grep -q "^round 1: every build on 1000 rows" out && grep -q "^round 2: . builds on 2500 of 2500 rows" out'
+check "it says what to use, how sure that is, and what it compared" \
+    'grep -q "^    method { \"" out && grep -q "^Measured alternately, " out && grep -q "^Compared with: . builds on 1000 rows, . builds on 2500 rows" out'
+check "the table has ranks" 'grep -q "^| 1 | [a-z]" out && grep -q "^| 2 | [a-z]" out'
+check "the advice is kept" 'grep -q "^| 1 |" results/advise-mine/advice.md && [ -s results/advise-mine/round-2/report.html ]'
+check "queries were held out" \
+    'python3 -c "import json; r = json.load(open(\"results/advise-mine/round-2/result.json\")); s = r[\"cells\"][0][\"steps\"]; assert s[0][\"count\"] == 1250 and s[-1][\"live\"] == 1250"'
+cp out first
+run run results/advise-mine/advice.lua --no-plots --out again
+check "the config repeats it" '[ $status = 0 ] && grep -q "measured alternately" out && [ -s again/advice/result.json ]'
+run advise mine.fvecs "${some[@]}" --time 60 --rows 2500 --out results --resume
+check "a study goes on from its finished cells" '[ $status = 0 ] && [ "$(grep -c ": kept" err)" -ge 6 ]'
+for workload in static growth drift window; do
+    run advise mine.fvecs --only flat --only 'divf 2' --workload $workload --rows 1000 --recall .9 --distance cosine --time 30 --out results
+    check "$workload" '[ $status = 0 ] && grep -q "^| 1 | " out'
+done
+run advise mine.fvecs --only flat --only 'hnsw 1' --rows 1000 --memory 1K --out results
+check "a wish that nothing meets is said" '[ $status = 1 ] && grep -q "no build met the wish" err && grep -q "too much memory" err out'
+run advise mine.fvecs --only 'hnsw 1' --only 'hnswlib 6' --time 1 --out results
+check "what cannot be told in the time is refused, with the time that it takes" \
+    '[ $status = 1 ] && grep -q "cannot be judged in 1 s" err && grep -q -- "--time " err'
+run advise no-such-set
+check "a data set that is not there is an error" '[ $status = 1 ] && grep -q "no-such-set" err'
+run advise no-such.fvecs
+check "so is a file that is not there" '[ $status = 2 ] && grep -q "no-such.fvecs: No such file" err'
+run advise mine.fvecs --workload sideways --out results
+check "an unknown workload is an error that lists them" '[ $status = 1 ] && grep -q "expected static, growth, churn" err'
+run advise mine.fvecs --recall 2
+check "a recall above 1 is refused" '[ $status = 2 ] && grep -q -- "--recall 2: expected" err'
+exit $failed

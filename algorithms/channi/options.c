@@ -22,7 +22,7 @@ const struct param channi_params[] = {
     PARAM_REAL(P, defer_fraction, .8, 0, 1,
                "share of expected_n that is stored and scanned exactly before the build; 0: the "
                "first commit builds"),
-    PARAM_INT(P, target_cluster, 1000, 2, 1 << 20,
+    PARAM_INT(P, target_cluster, 500, 2, 1 << 20,
               "vectors per cluster. More: fewer routes to search, slower clusters"),
     PARAM_CHOICE(
         P, sampling, SAMPLE_UNIFORM, "uniform|distant|farthest|density|kmeans",

@@ -48,7 +48,7 @@ function baselines.methods(t)
   end
   add { "scann", grid = { clusters = counts }, sweep = { nprobe = probes } }
   add { "spfresh", grid = { ratio = { .05, .1, .16 } }, sweep = { nprobe = probes } }
-  add { "channi", grid = { target_cluster = { 100, 300, 1000 } }, sweep = { nprobe = probes } }
+  add { "channi", grid = { target_cluster = { 100, 300, 500 } }, sweep = { nprobe = probes } }
   if t.metric == "cosine" then
     add { "asteria", grid = { rabitq_bits = { 1, 4 }, code = { "golay", "none" } }, sweep = { nprobe = probes } }
   end

@@ -38,7 +38,7 @@ local all = {
   { "vamana", sweep = { search_list = ef }, grid = { degree = { 16, 32, 64 }, build_list = { 50, 100, 200 }, alpha = { 1, 1.2 } } },
   { "scann", element = "f32", sweep = { nprobe = probes }, grid = { clusters = lists, spill = { "none", "soar" }, threshold = { 0, .2 } } },
   { "spfresh", sweep = { nprobe = probes }, grid = { ratio = { .05, .1, .2 }, store = { "memory", "mmap" } } },
-  { "channi", sweep = { nprobe = probes }, grid = { cluster_index = { "scan", "codes", "graph" }, target_cluster = { 100, 300, 1000 }, cache_mb = { 0, 1024 } } },
+  { "channi", sweep = { nprobe = probes }, grid = { cluster_index = { "scan", "codes", "graph" }, target_cluster = { 100, 300, 500, 1000 }, cache_mb = { 0, 1024 } } },
   { "asteria", sweep = { nprobe = probes }, grid = { rabitq_bits = { 1, 4 }, code = { "golay", "none" }, rotation = { "bor", "pca" } } },
 }
 local wanted = option("methods", "", "names of the methods, all without")

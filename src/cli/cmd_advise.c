@@ -1,56 +1,32 @@
 /* cmd_advise.c - `advise DATA`: runs configs/leaderboard.lua on ever more rows with ever fewer builds, then measures
  * the two best alternately, and says which method to use.
  *
- * 1 settings   2 a round   3 the study   4 the advice */
+ * 1 settings   2 a round   3 the study */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "src/base/atomic_file.h"
 #include "src/base/clock.h"
 #include "src/base/json.h"
 #include "src/base/path.h"
-#include "src/base/quote.h"
 #include "src/base/table.h"
 #include "src/cli/app.h"
 #include "src/cli/commands.h"
 #include "src/cli/run.h"
-#include "src/ranking/ranking.h"
+#include "src/cli/support/advice.h"
 #include "src/result/result.h"
 
 /* 1. Settings */
 
 static const char tag[] = "after";
-enum { ASKED = 1000, FIRST_LEAST = 1000, FIRST_MOST = 4000, SETS = 10, ROUNDS = 8 };
+enum { FIRST_LEAST = 1000, FIRST_MOST = 4000, SETS = 10 };
 static const double first_rows_per_second = 6; /* of the study's time */
 /* Of a cell's time in rows: assumed before two rounds have shown it, and its bounds. */
 static const double exponent_first = 1.5, exponent_least = 1, exponent_most = 2;
 static const double share_of_a_round = .3, share_of_the_last = .7;
 static const double share_of_the_pair = .1, pair_most_s = 60;
-
-struct round {
-    char name[24];
-    size_t rows, builds;
-};
-
-struct study {
-    struct app *app;
-    char data[PATH_MAX]; /* a name of the catalog, or an absolute path */
-    char *dir;
-    const char *workload;
-    double began_s, seconds, recall;
-    size_t rows;              /* of the data */
-    struct round rounds[ROUNDS];
-    size_t n;                 /* rounds that were run */
-    json_t *result;           /* of the last one */
-    struct ranking ranking;   /* of it */
-    json_t *seconds_before;   /* of each label's cell in the round before */
-    char *keep;               /* labels of the next round, separated by "; "; NULL: all */
-    size_t rival;             /* the best of another family, in the last ranking; 0: there is none */
-    const json_t *pair;       /* the comparison of the two; NULL: not measured */
-};
 
 static double now_s(void)
 {
@@ -91,6 +67,7 @@ static void study_init(struct study *s, struct app *app)
                          .began_s = now_s(),
                          .seconds = o->seconds > 0 ? o->seconds : 600,
                          .recall = o->recall > 0 ? o->recall : .95 };
+    s->pair_s = fmin(share_of_the_pair * s->seconds, pair_most_s);
 }
 
 static void study_free(struct study *s)
@@ -123,7 +100,8 @@ static void set_number(struct sets *sets, const char *key, double value)
 }
 
 /* Runs the config and reads its result; `pair` is NULL or two points separated by ';'. */
-static int run_round(struct study *s, const struct round *round, const char *pair, double pair_s)
+static int run_round(struct study *s, const struct study_round *round, const char *pair,
+                     double pair_s)
 {
     struct app *app = s->app;
     struct sets sets = { .n = 0 };
@@ -132,7 +110,7 @@ static int run_round(struct study *s, const struct round *round, const char *pai
     set_text(&sets, "workload", s->workload);
     set_number(&sets, "recall", s->recall);
     set_number(&sets, "rows", (double)round->rows);
-    set_number(&sets, "queries", ASKED);
+    set_number(&sets, "queries", STUDY_QUERIES);
     if (app->advise.distance)
         set_text(&sets, "distance", app->advise.distance);
     if (s->keep)
@@ -173,30 +151,21 @@ static int run_round(struct study *s, const struct round *round, const char *pai
     return rc;
 }
 
-static void print_failed(const struct study *s, FILE *out)
-{
-    size_t shown = 0;
-    for (size_t i = s->ranking.ranked; i < s->ranking.n; i++)
-        (void)fprintf(out, "%s%s (%s)", shown++ ? ", " : "\nWithout a rank: ",
-                      s->ranking.of[i].label, s->ranking.of[i].failed);
-    (void)fputs(shown ? ".\n" : "", out);
-}
-
 static int refuse_wish(const struct study *s)
 {
     struct error error = { 0 };
     fail(&error, ERR_NOT_FOUND, "advise: no build met the wish: recall@10 of %g%s", s->recall,
          s->app->advise.memory_bytes ? " within the memory" : "");
     app_error(s->app, &error);
-    print_failed(s, stdout);
+    app_advice_failed(s, stdout);
     return ERR_NOT_FOUND;
 }
 
 /* Runs a round with the builds of s->keep, and notes it. */
 static int next_round(struct study *s, size_t rows)
 {
-    struct round *round = &s->rounds[s->n];
-    *round = (struct round){ .rows = rows };
+    struct study_round *round = &s->rounds[s->n];
+    *round = (struct study_round){ .rows = rows };
     snprintf(round->name, sizeof round->name, "round-%zu", s->n + 1);
     if (s->rows)
         printf("round %zu: %zu builds on %zu of %zu rows\n", s->n + 1, s->ranking.kept, rows,
@@ -221,7 +190,7 @@ static void estimate(struct study *s, size_t rows, size_t next)
     const double grown = s->n > 1 ? (double)rows / (double)s->rounds[s->n - 2].rows : 0;
     json_t *seconds = json_object();
     for (size_t i = 0; i < s->ranking.n; i++) {
-        struct standing *of = &s->ranking.of[i];
+        struct ranking_build *of = &s->ranking.of[i];
         const double before = field_number(s->seconds_before, of->label);
         double exponent = exponent_first;
         if (before > 0 && grown > 1)
@@ -278,12 +247,13 @@ static int run_rounds(struct study *s)
     size_t rows = (size_t)fmin(fmax(s->seconds * first_rows_per_second, FIRST_LEAST), FIRST_MOST);
     if (next_round(s, rows))
         return ERR_CONFIG;
-    while (rows < s->rows && s->n < ROUNDS) {
+    while (rows < s->rows && s->n < STUDY_ROUNDS) {
         const double ratio = (double)s->rows / (double)rows;
         const size_t next = ratio > 6 ? (size_t)sqrt((double)s->rows * (double)rows) : s->rows;
         const bool last = next == s->rows;
-        const struct ranking_next wish = { left_s(s) * (last ? share_of_the_last : share_of_a_round),
-                                           fmin(fmax(sqrt(ratio), 2), 6) };
+        const struct ranking_next wish = {
+            left_s(s) * (last ? share_of_the_last : share_of_a_round), fmin(fmax(sqrt(ratio), 2), 6)
+        };
         estimate(s, rows, next);
         const bool fits = ranking_keep(&s->ranking, &wish);
         /* Not less than in proportion to the rows. */
@@ -301,7 +271,7 @@ static int run_rounds(struct study *s)
 }
 
 /* "LABEL[point]" of a build's answer. */
-static void point_text(const struct standing *s, char *text, size_t bytes)
+static void point_text(const struct ranking_build *s, char *text, size_t bytes)
 {
     snprintf(text, bytes, s->point && *s->point ? "%s[%s]" : "%s", s->label, s->point);
 }
@@ -315,11 +285,6 @@ static size_t find_rival(const struct ranking *r)
     return r->ranked > 1;
 }
 
-static double pair_seconds(const struct study *s)
-{
-    return fmin(share_of_the_pair * s->seconds, pair_most_s);
-}
-
 /* Measures the best and its rival alternately, in the time that is left. */
 static int run_pair(struct study *s)
 {
@@ -328,146 +293,20 @@ static int run_pair(struct study *s)
     s->rival = find_rival(&s->ranking);
     if (!s->rival)
         return OK;
-    const struct standing *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
+    const struct ranking_build *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
     const double builds = a->cell_s + b->cell_s;
     if (left < builds + 2) {
-        app_warn(s->app, "the best and its rival were not measured alternately: %.0f s were left", left);
+        app_warn(s->app, "the best and its rival were not measured alternately: %.0f s were left",
+                 left);
         return OK;
     }
     point_text(a, first, sizeof first);
     point_text(b, second, sizeof second);
     snprintf(pair, sizeof pair, "%s; %s", first, second);
-    if (run_round(s, &s->rounds[s->n - 1], pair, fmin(left - builds, pair_seconds(s))))
+    if (run_round(s, &s->rounds[s->n - 1], pair, fmin(left - builds, s->pair_s)))
         return ERR_CONFIG;
     s->pair = json_array_get(json_object_get(s->result, "compare"), 0);
     return OK;
-}
-
-/* 4. The advice */
-
-static void print_sureness(const struct study *s, FILE *out)
-{
-    const struct standing *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
-    const double ratio = field_number(s->pair, "ratio"), low = field_number(s->pair, "low"),
-                 high = field_number(s->pair, "high");
-    if (!s->rival)
-        (void)fprintf(out, "It is the only build that met the wish.\n");
-    else if (!s->pair || isnan(ratio))
-        (void)fprintf(out, "%s is the best of another kind. The two were not measured alternately, so the order of "
-                           "close rates is not sure.\n",
-                      b->label);
-    else if (low > 1 || high < 1)
-        (void)fprintf(out,
-                      "Measured alternately, %s answers in %.2f of the time of %s (95 %% interval "
-                      "%.2f to %.2f).\n",
-                      low > 1 ? a->label : b->label, low > 1 ? 1 / ratio : ratio,
-                      low > 1 ? b->label : a->label, low > 1 ? 1 / high : low,
-                      low > 1 ? 1 / low : high);
-    else
-        (void)fprintf(out,
-                      "Measured alternately, %s and %s cannot be told apart: the 95 %% interval of "
-                      "the ratio of their times is %.2f to %.2f. Choose by what they cost.\n",
-                      a->label, b->label, low, high);
-}
-
-/* The best by rank, unless its rival was faster when they were measured alternately. */
-static const struct standing *chosen(const struct study *s)
-{
-    const bool rival = s->pair && field_number(s->pair, "high") < 1;
-    return &s->ranking.of[rival ? s->rival : 0];
-}
-
-static int print_advice(const struct study *s, FILE *out, struct error *err)
-{
-    const struct standing *best = chosen(s);
-    char qps[32];
-    table_number(best->qps, qps, sizeof qps);
-    (void)fprintf(out, "# Advice: %s, %s\n\nRecall@10 of at least %g", s->data, s->workload,
-                  s->recall);
-    if (s->app->advise.memory_bytes)
-        (void)fprintf(out, ", at most %.3g GiB of memory",
-                      (double)s->app->advise.memory_bytes / (1 << 30));
-    (void)fprintf(out, ", %s.\n\n**%s**: %s queries per second, recall %.4f.\n\n    ",
-                  s->app->options.threads > 1 ? "batches of queries" : "one query at a time",
-                  best->label, qps, best->recall);
-    int rc = ranking_print_method(best, &s->app->registry, out, err);
-    (void)fputs("\n\n", out);
-    print_sureness(s, out);
-    (void)fputs("Compared with:", out);
-    for (size_t i = 0; i < s->n; i++)
-        (void)fprintf(out, "%s %zu builds on %zu rows", i ? "," : "", s->rounds[i].builds,
-                      s->rounds[i].rows);
-    (void)fputs(".\n\n", out);
-    rc = rc ? rc : ranking_print(&s->ranking, 0, out, err);
-    print_failed(s, out);
-    (void)fprintf(out, "\nThe config that repeats it: %s/advice.lua. Figures and all numbers: "
-                       "%s/%s/report.html.\n",
-                  s->dir, s->dir, s->rounds[s->n - 1].name);
-    return rc;
-}
-
-/* The last round as a config. */
-static void print_config(const struct study *s, FILE *out)
-{
-    const struct round *last = &s->rounds[s->n - 1];
-    const char *distance = s->app->advise.distance;
-    (void)fputs("-- advice.lua - What ./harness advise compared last: the builds that were left, on all rows.\n"
-                "local ranking = require \"ranking\"\n\n"
-                "ranking.experiment {\n  name = \"advice\", title = \"What advise compared last\",\n"
-                "  data = ",
-                out);
-    (void)fprintf(out, "%s { ", strpbrk(s->data, "/.") ? "file" : "dataset");
-    quote_lua(out, s->data);
-    (void)fprintf(out, distance ? ", metric = \"%s\" },\n  workload = " : " },\n  workload = ",
-                  distance);
-    quote_lua(out, s->workload);
-    (void)fprintf(out, ", recall = %g, rows = %zu, asked = %d, threads = %zu,\n", s->recall,
-                  last->rows, ASKED, s->app->options.threads ? s->app->options.threads : 1);
-    if (s->keep) {
-        (void)fputs("  keep = ", out);
-        quote_lua(out, s->keep);
-        (void)fputs(",\n", out);
-    }
-    if (s->pair) {
-        char a[400];
-        (void)snprintf(a, sizeof a, "%s; %s", field_text(s->pair, "a", ""),
-                       field_text(s->pair, "b", ""));
-        (void)fputs("  pair = ", out);
-        quote_lua(out, a);
-        (void)fprintf(out, ", seconds = %.0f,\n", pair_seconds(s));
-    }
-    (void)fputs("}\n", out);
-}
-
-static int write_text(const struct study *s, const char *name, const char *text, size_t bytes,
-                      struct error *err)
-{
-    char *path = app_path(s->dir, name);
-    const int rc = atomic_file_write(path, text, bytes, err);
-    free(path);
-    return rc;
-}
-
-static int give_advice(const struct study *s, struct error *err)
-{
-    char *advice = NULL, *config = NULL;
-    size_t advice_bytes = 0, config_bytes = 0;
-    FILE *out = app_made(open_memstream(&advice, &advice_bytes));
-    int rc = print_advice(s, out, err);
-    (void)fclose(out);
-    out = app_made(open_memstream(&config, &config_bytes));
-    print_config(s, out);
-    (void)fclose(out);
-    rc = rc ? rc : write_text(s, "advice.md", advice, advice_bytes, err);
-    rc = rc ? rc : write_text(s, "advice.lua", config, config_bytes, err);
-    if (!rc) {
-        putchar('\n');
-        quote_terminal(stdout, advice);
-        fflush(stdout);
-    }
-    free(advice);
-    free(config);
-    return rc;
 }
 
 int command_advise(struct app *app)
@@ -483,7 +322,7 @@ int command_advise(struct app *app)
     s.dir = study_folder(&s);
     int rc = run_rounds(&s);
     rc = rc ? rc : run_pair(&s);
-    rc = rc ? rc : give_advice(&s, &error);
+    rc = rc ? rc : app_advice_give(&s, &error);
     if (error.code)
         app_error(app, &error);
     if (*app->interrupted)

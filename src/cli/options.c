@@ -340,12 +340,13 @@ static const struct flag flags[] = {
     { "regression", "PERCENT", "compare",
       "the slow-down that --fail-on-regression must be able to see; default 10", take_regression },
     { "workload", "W", "advise",
-      "how the data change: static, growth, churn (default), drift, window, or FILE.yaml, a runbook "
+      "how the data change: static, growth, churn (default), drift, window, or FILE.yaml, a "
+      "runbook "
       "of big-ann-benchmarks",
       take_workload },
     { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95", take_recall },
-    { "memory", "B", "advise", "memory that an index may take at the end, as 4G or 512M; default: any",
-      take_memory_wish },
+    { "memory", "B", "advise",
+      "memory that an index may take at the end, as 4G or 512M; default: any", take_memory_wish },
     { "rows", "N", "advise", "use N rows of the data; default: all", take_rows },
     { "time", "S", "advise", "seconds that the study may take; default 600", take_time },
     { "distance", "D", "advise", "l2, ip or cosine; by default the data set's", take_distance },

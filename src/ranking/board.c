@@ -12,11 +12,11 @@ enum { COLUMNS = 32, ROWS = 128 };
 /* The place of one family in one result. */
 struct place {
     size_t rank; /* 0: it has none */
-    const struct standing *best;
+    const struct ranking_build *best;
 };
 
 struct row {
-    const struct standing *name; /* any build of the family */
+    const struct ranking_build *name; /* any build of the family */
     struct place places[COLUMNS];
     double mean; /* of its ranks; without a rank: one more than the last */
 };
@@ -29,7 +29,7 @@ struct board {
     struct row rows[ROWS];
 };
 
-static struct row *row_of(struct board *b, const struct standing *s)
+static struct row *row_of(struct board *b, const struct ranking_build *s)
 {
     for (size_t i = 0; i < b->n_rows; i++)
         if (ranking_same_family(b->rows[i].name, s))
@@ -65,8 +65,7 @@ static void sort_rows(struct board *b)
     for (size_t i = 0; i < b->n_rows; i++) {
         double sum = 0;
         for (size_t c = 0; c < b->n; c++)
-            sum += (double)(b->rows[i].places[c].rank ? b->rows[i].places[c].rank
-                                                      : b->last[c] + 1);
+            sum += (double)(b->rows[i].places[c].rank ? b->rows[i].places[c].rank : b->last[c] + 1);
         b->rows[i].mean = sum / (double)b->n;
     }
     qsort(b->rows, b->n_rows, sizeof *b->rows, by_mean);

@@ -5,13 +5,14 @@
 
 static const double near_best = .8; /* of the rate of a family's best build */
 
-bool ranking_same_family(const struct standing *a, const struct standing *b)
+bool ranking_same_family(const struct ranking_build *a, const struct ranking_build *b)
 {
     return a->family == b->family && !memcmp(a->label, b->label, a->family);
 }
 
 /* The build of the same family with the best rank. */
-static const struct standing *best_of_family(const struct ranking *r, const struct standing *s)
+static const struct ranking_build *best_of_family(const struct ranking *r,
+                                                  const struct ranking_build *s)
 {
     for (size_t i = 0; i < r->ranked; i++)
         if (ranking_same_family(&r->of[i], s))
@@ -19,14 +20,15 @@ static const struct standing *best_of_family(const struct ranking *r, const stru
     return s;
 }
 
-static void keep(struct ranking *r, struct standing *s)
+static void keep(struct ranking *r, struct ranking_build *s)
 {
     s->kept = true;
     r->kept++;
     r->kept_s += s->next_s;
 }
 
-static void keep_if_time(struct ranking *r, struct standing *s, const struct ranking_next *next)
+static void keep_if_time(struct ranking *r, struct ranking_build *s,
+                         const struct ranking_next *next)
 {
     if (!s->kept && r->kept_s + s->next_s <= next->seconds)
         keep(r, s);
@@ -46,8 +48,7 @@ bool ranking_keep(struct ranking *r, const struct ranking_next *next)
         if (r->of[i].qps >= least && best_of_family(r, &r->of[i]) == &r->of[i])
             keep_if_time(r, &r->of[i], next);
     for (size_t i = 0; i < r->ranked; i++)
-        if (r->of[i].qps >= least &&
-            r->of[i].qps >= near_best * best_of_family(r, &r->of[i])->qps)
+        if (r->of[i].qps >= least && r->of[i].qps >= near_best * best_of_family(r, &r->of[i])->qps)
             keep_if_time(r, &r->of[i], next);
     return r->fewest_s <= next->seconds;
 }

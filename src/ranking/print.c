@@ -8,7 +8,7 @@
 #include "src/base/table.h"
 #include "src/ranking/ranking.h"
 
-static void print_row(const struct standing *s, size_t rank, FILE *out)
+static void print_row(const struct ranking_build *s, size_t rank, FILE *out)
 {
     char qps[32], p99[32], memory[32], disk[32], build[32], insert[32], deleted[32];
     table_number(s->qps, qps, sizeof qps);
@@ -25,10 +25,11 @@ static void print_row(const struct standing *s, size_t rank, FILE *out)
 
 int ranking_print(const struct ranking *r, size_t most, FILE *out, struct error *err)
 {
-    (void)fputs("| rank | method | parameters | QPS | recall | p99 | memory | disk | build | insert "
-                "a row | delete a row |\n"
-                "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-                out);
+    (void)fputs(
+        "| rank | method | parameters | QPS | recall | p99 | memory | disk | build | insert "
+        "a row | delete a row |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        out);
     for (size_t i = 0; i < r->ranked && (most == 0 || i < most); i++)
         print_row(&r->of[i], i + 1, out);
     return ferror(out) ? fail_errno(err, ERR_IO, "the table cannot be written") : OK;
@@ -83,7 +84,7 @@ static int print_values(const char *name, const json_t *values, const struct par
     return OK;
 }
 
-int ranking_print_method(const struct standing *s, const struct registry *registry, FILE *out,
+int ranking_print_method(const struct ranking_build *s, const struct registry *registry, FILE *out,
                          struct error *err)
 {
     const struct index_ops *ops = registry_find(registry, s->method, err);

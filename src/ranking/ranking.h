@@ -12,25 +12,25 @@
 #include "src/core/registry.h"
 
 /* One build, in its first repeat. Texts and `cell` belong to the result. NAN: not measured. */
-struct standing {
+struct ranking_build {
     const json_t *cell;
     const char *label, *method;
-    size_t family;       /* length of the label without its number: "divf, RaBitQ" of "divf, RaBitQ 2" */
+    size_t family; /* length of the label without its number: "divf, RaBitQ" of "divf, RaBitQ 2" */
     const char *failed;  /* why it has no rank; NULL: it has one */
     const char *point;   /* that answers it, such as "M=16,ef_search=48"; NULL: it has no points */
     const json_t *knobs; /* of that point; NULL: the defaults */
     double qps, p99_s, recall;
-    double memory_bytes, disk_bytes;   /* at the end */
-    double build_s;                    /* training and the first insertion */
-    double insert_s, delete_s;         /* for each row inserted after that, and deleted */
-    double maintain_s;                 /* explicit maintenance, in total */
-    double cell_s;                     /* the whole cell */
-    double next_s; /* the caller's estimate of the whole cell in the next round */
-    bool kept;     /* by ranking_keep() */
+    double memory_bytes, disk_bytes; /* at the end */
+    double build_s;                  /* training and the first insertion */
+    double insert_s, delete_s;       /* for each row inserted after that, and deleted */
+    double maintain_s;               /* explicit maintenance, in total */
+    double cell_s;                   /* the whole cell */
+    double next_s;                   /* the caller's estimate of the whole cell in the next round */
+    bool kept;                       /* by ranking_keep() */
 };
 
 struct ranking {
-    struct standing *of; /* those with a rank first, the fastest first */
+    struct ranking_build *of; /* those with a rank first, the fastest first */
     size_t n, ranked;
     size_t kept;             /* set by ranking_keep(): the number of builds, */
     double fewest_s, kept_s; /* and next_s of the two best, and of all that are kept */
@@ -54,7 +54,7 @@ struct ranking_next {
 };
 
 /* Whether both are builds of one entry of the list of methods. */
-bool ranking_same_family(const struct standing *, const struct standing *);
+bool ranking_same_family(const struct ranking_build *, const struct ranking_build *);
 
 /* Marks the builds to measure again, by rank: the best of each family within reach of the best of
    all, then others within a fifth of their family's best, while `seconds` last. Always marks two,
@@ -72,6 +72,7 @@ int ranking_print_board(const json_t *const *results, size_t n, const char *tag,
 
 /* Prints a call of method{} that makes this build answer at its point: parameters that differ from
    the method's defaults, and its search parameters. */
-int ranking_print_method(const struct standing *, const struct registry *, FILE *, struct error *);
+int ranking_print_method(const struct ranking_build *, const struct registry *, FILE *,
+                         struct error *);
 
 #endif

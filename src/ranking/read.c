@@ -26,7 +26,7 @@ static void add_step(struct spent *to, const json_t *step)
 }
 
 /* The first insertion builds the index; later ones change it. */
-static void read_updates(struct standing *s)
+static void read_updates(struct ranking_build *s)
 {
     struct spent build = { 0 }, insert = { 0 }, deleted = { 0 }, maintain = { 0 };
     bool built = false;
@@ -50,7 +50,7 @@ static void read_updates(struct standing *s)
     s->maintain_s = maintain.seconds;
 }
 
-static void read_memory(struct standing *s)
+static void read_memory(struct ranking_build *s)
 {
     size_t i;
     json_t *step;
@@ -76,7 +76,8 @@ static const json_t *last_search(const json_t *cell, const char *tag)
     return found;
 }
 
-static void read_search(struct standing *s, const json_t *step, const struct ranking_wish *wish)
+static void read_search(struct ranking_build *s, const json_t *step,
+                        const struct ranking_wish *wish)
 {
     const json_t *calibrated = json_object_get(step, "calibrated");
     const double p99_ns = field_number(json_object_get(step, "latency_ns"), "p99");
@@ -101,18 +102,18 @@ static size_t family_length(const char *label)
     return numbered ? (size_t)(space - label) : strlen(label);
 }
 
-static struct standing read_cell(const json_t *cell, const char *tag,
-                                 const struct ranking_wish *wish)
+static struct ranking_build read_cell(const json_t *cell, const char *tag,
+                                      const struct ranking_wish *wish)
 {
-    struct standing s = { .cell = cell,
-                          .label = field_text(cell, "label", ""),
-                          .method = field_text(cell, "method", ""),
-                          .qps = NAN,
-                          .p99_s = NAN,
-                          .recall = NAN,
-                          .memory_bytes = NAN,
-                          .disk_bytes = NAN,
-                          .cell_s = field_number(cell, "cell_seconds") };
+    struct ranking_build s = { .cell = cell,
+                               .label = field_text(cell, "label", ""),
+                               .method = field_text(cell, "method", ""),
+                               .qps = NAN,
+                               .p99_s = NAN,
+                               .recall = NAN,
+                               .memory_bytes = NAN,
+                               .disk_bytes = NAN,
+                               .cell_s = field_number(cell, "cell_seconds") };
     const char *status = field_text(cell, "status", "no status");
     const json_t *step = last_search(cell, tag);
     s.family = family_length(s.label);
@@ -131,7 +132,7 @@ static struct standing read_cell(const json_t *cell, const char *tag,
 
 static int by_rank(const void *a_of, const void *b_of)
 {
-    const struct standing *a = a_of, *b = b_of;
+    const struct ranking_build *a = a_of, *b = b_of;
     if (!a->failed != !b->failed)
         return a->failed ? 1 : -1;
     if (!a->failed && a->qps != b->qps)

@@ -107,10 +107,9 @@ static const char *kept(const struct ranking *r)
 
 static void test_what_is_kept(void **state)
 {
-    json_t *result =
-        result_of(json_pack("[o,o,o,o,o,o]", cell("a 1", "a", 100, 1), cell("a 2", "a", 95, 1),
-                            cell("a 3", "a", 70, 1), cell("b 1", "b", 60, 1),
-                            cell("c 1", "c", 40, 10), cell("d 1", "d", 20, 1)));
+    json_t *result = result_of(json_pack(
+        "[o,o,o,o,o,o]", cell("a 1", "a", 100, 1), cell("a 2", "a", 95, 1), cell("a 3", "a", 70, 1),
+        cell("b 1", "b", 60, 1), cell("c 1", "c", 40, 10), cell("d 1", "d", 20, 1)));
     struct ranking r;
     (void)state;
     read_ranking(&r, result, &any);
@@ -144,11 +143,9 @@ struct options {
 static const struct param params[] = { PARAM_INT(struct options, clusters, 0, 0, 100, "x"),
                                        PARAM_INT(struct options, other, 3, 0, 100, "x"),
                                        PARAM_REAL(struct options, eps, .5, 0, 1, "x"),
-                                       PARAM_TEXT(struct options, factory, "", "x"),
-                                       PARAM_END };
-static const struct param knobs[] = {
-    PARAM_INT(struct options, nprobe, 7, KNOB_MIN, KNOB_MAX, "x"), PARAM_END
-};
+                                       PARAM_TEXT(struct options, factory, "", "x"), PARAM_END };
+static const struct param knobs[] = { PARAM_INT(struct options, nprobe, 7, KNOB_MIN, KNOB_MAX, "x"),
+                                      PARAM_END };
 
 static void test_a_method_is_printed_as_a_config_has_it(void **state)
 {
@@ -173,13 +170,15 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
     assert_ok(ranking_print_method(&r.of[0], &registry, out, &err), &err);
     fclose(out);
     assert_string_equal(
-        text, "method { \"b\", params = { clusters = 64, eps = 0.25, factory = \"IVF\\\"4\\\"\" } }");
+        text,
+        "method { \"b\", params = { clusters = 64, eps = 0.25, factory = \"IVF\\\"4\\\"\" } }");
     free(text);
 
     out = open_memstream(&text, &bytes);
     assert_ok(ranking_print(&r, 0, out, &err), &err);
     fclose(out);
-    assert_non_null(strstr(text, "| 1 | b | clusters=64,nprobe=7 | 300 | 0.9600 | 2.00 ms | 1000 B "));
+    assert_non_null(
+        strstr(text, "| 1 | b | clusters=64,nprobe=7 | 300 | 0.9600 | 2.00 ms | 1000 B "));
     free(text);
     ranking_free(&r);
     json_decref(one);
@@ -200,8 +199,8 @@ static void test_board(void **state)
         named_result("board_one", json_pack("[o,o,o]", cell("a 1", "x", 100, 1),
                                             cell("a 2", "x", 300, 1), cell("b 1", "x", 200, 1))),
         named_result("none", json_array()),
-        named_result("board_two",
-                     json_pack("[o,o,o]", cell("a 1", "x", 100, 1), missed, cell("c", "y", 400, 1))),
+        named_result("board_two", json_pack("[o,o,o]", cell("a 1", "x", 100, 1), missed,
+                                            cell("c", "y", 400, 1))),
     };
     struct error err = { 0 };
     char *text = NULL;

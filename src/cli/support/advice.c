@@ -1,0 +1,152 @@
+/* advice.c - what `advise` says: the best build, how sure that is, what it was compared with, and the config that
+ * repeats it. */
+#include "src/cli/support/advice.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/atomic_file.h"
+#include "src/base/json.h"
+#include "src/base/quote.h"
+#include "src/base/table.h"
+
+void app_advice_failed(const struct study *s, FILE *out)
+{
+    size_t shown = 0;
+    for (size_t i = s->ranking.ranked; i < s->ranking.n; i++)
+        (void)fprintf(out, "%s%s (%s)",
+                      shown++ ? ", " : "\nWithout a rank: ", s->ranking.of[i].label,
+                      s->ranking.of[i].failed);
+    (void)fputs(shown ? ".\n" : "", out);
+}
+
+static void print_sureness(const struct study *s, FILE *out)
+{
+    const struct ranking_build *a = &s->ranking.of[0], *b = &s->ranking.of[s->rival];
+    const double ratio = field_number(s->pair, "ratio"), low = field_number(s->pair, "low"),
+                 high = field_number(s->pair, "high");
+    if (!s->rival)
+        (void)fprintf(out, "It is the only build that met the wish.\n");
+    else if (!s->pair || isnan(ratio))
+        (void)fprintf(out,
+                      "%s is the best of another kind. The two were not measured alternately, so "
+                      "the order of "
+                      "close rates is not sure.\n",
+                      b->label);
+    else if (low > 1 || high < 1)
+        (void)fprintf(out,
+                      "Measured alternately, %s answers in %.2f of the time of %s (95 %% interval "
+                      "%.2f to %.2f).\n",
+                      low > 1 ? a->label : b->label, low > 1 ? 1 / ratio : ratio,
+                      low > 1 ? b->label : a->label, low > 1 ? 1 / high : low,
+                      low > 1 ? 1 / low : high);
+    else
+        (void)fprintf(out,
+                      "Measured alternately, %s and %s cannot be told apart: the 95 %% interval of "
+                      "the ratio of their times is %.2f to %.2f. Choose by what they cost.\n",
+                      a->label, b->label, low, high);
+}
+
+/* The best by rank, unless its rival was faster when they were measured alternately. */
+static const struct ranking_build *chosen(const struct study *s)
+{
+    const bool rival = s->pair && field_number(s->pair, "high") < 1;
+    return &s->ranking.of[rival ? s->rival : 0];
+}
+
+static int print_advice(const struct study *s, FILE *out, struct error *err)
+{
+    const struct ranking_build *best = chosen(s);
+    char qps[32];
+    table_number(best->qps, qps, sizeof qps);
+    (void)fprintf(out, "# Advice: %s, %s\n\nRecall@10 of at least %g", s->data, s->workload,
+                  s->recall);
+    if (s->app->advise.memory_bytes)
+        (void)fprintf(out, ", at most %.3g GiB of memory",
+                      (double)s->app->advise.memory_bytes / (1 << 30));
+    (void)fprintf(out, ", %s.\n\n**%s**: %s queries per second, recall %.4f.\n\n    ",
+                  s->app->options.threads > 1 ? "batches of queries" : "one query at a time",
+                  best->label, qps, best->recall);
+    int rc = ranking_print_method(best, &s->app->registry, out, err);
+    (void)fputs("\n\n", out);
+    print_sureness(s, out);
+    (void)fputs("Compared with:", out);
+    for (size_t i = 0; i < s->n; i++)
+        (void)fprintf(out, "%s %zu builds on %zu rows", i ? "," : "", s->rounds[i].builds,
+                      s->rounds[i].rows);
+    (void)fputs(".\n\n", out);
+    rc = rc ? rc : ranking_print(&s->ranking, 0, out, err);
+    app_advice_failed(s, out);
+    (void)fprintf(out,
+                  "\nThe config that repeats it: %s/advice.lua. Figures and all numbers: "
+                  "%s/%s/report.html.\n",
+                  s->dir, s->dir, s->rounds[s->n - 1].name);
+    return rc;
+}
+
+/* The last round as a config. */
+static void print_config(const struct study *s, FILE *out)
+{
+    const struct study_round *last = &s->rounds[s->n - 1];
+    const char *distance = s->app->advise.distance;
+    (void)fputs(
+        "-- advice.lua - What ./harness advise compared last: the builds that were left, on all "
+        "rows.\n"
+        "local ranking = require \"ranking\"\n\n"
+        "ranking.experiment {\n  name = \"advice\", title = \"What advise compared last\",\n"
+        "  data = ",
+        out);
+    (void)fprintf(out, "%s { ", strpbrk(s->data, "/.") ? "file" : "dataset");
+    quote_lua(out, s->data);
+    (void)fprintf(
+        out, distance ? ", metric = \"%s\" },\n  workload = " : " },\n  workload = ", distance);
+    quote_lua(out, s->workload);
+    (void)fprintf(out, ", recall = %g, rows = %zu, asked = %d, threads = %zu,\n", s->recall,
+                  last->rows, STUDY_QUERIES, s->app->options.threads ? s->app->options.threads : 1);
+    if (s->keep) {
+        (void)fputs("  keep = ", out);
+        quote_lua(out, s->keep);
+        (void)fputs(",\n", out);
+    }
+    if (s->pair) {
+        char a[400];
+        (void)snprintf(a, sizeof a, "%s; %s", field_text(s->pair, "a", ""),
+                       field_text(s->pair, "b", ""));
+        (void)fputs("  pair = ", out);
+        quote_lua(out, a);
+        (void)fprintf(out, ", seconds = %.0f,\n", s->pair_s);
+    }
+    (void)fputs("}\n", out);
+}
+
+static int write_text(const struct study *s, const char *name, const char *text, size_t bytes,
+                      struct error *err)
+{
+    char *path = app_path(s->dir, name);
+    const int rc = atomic_file_write(path, text, bytes, err);
+    free(path);
+    return rc;
+}
+
+int app_advice_give(const struct study *s, struct error *err)
+{
+    char *advice = NULL, *config = NULL;
+    size_t advice_bytes = 0, config_bytes = 0;
+    FILE *out = app_made(open_memstream(&advice, &advice_bytes));
+    int rc = print_advice(s, out, err);
+    (void)fclose(out);
+    out = app_made(open_memstream(&config, &config_bytes));
+    print_config(s, out);
+    (void)fclose(out);
+    rc = rc ? rc : write_text(s, "advice.md", advice, advice_bytes, err);
+    rc = rc ? rc : write_text(s, "advice.lua", config, config_bytes, err);
+    if (!rc) {
+        putchar('\n');
+        quote_terminal(stdout, advice);
+        fflush(stdout);
+    }
+    free(advice);
+    free(config);
+    return rc;
+}

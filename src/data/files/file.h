@@ -32,8 +32,11 @@ struct file_options {
     const char *format;  /* a name from the list above; NULL: by the file's name */
     const char *dataset; /* HDF5, npz: name of the data set; NULL: "train", else the only one */
     /* element of the rows: "f32" from any number, "b64" from 8 columns of u8; NULL: as stored, f32
-       for f16, f64 and i16 */
+       for f16, f64 and i16. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
     const char *element;
+    /* added to every integer: -1 for ids counted from 1; 128 reads i8 as u8, with the same L2
+       distances. No sum may be negative. Makes i32 of shorter integers unless element is set */
+    int add;
     /* raw: columns, default 1. Other formats: the columns that the file must have; 0: any */
     size_t dim;
     /* fbin, u8bin, i8bin, ibin: rows of the file, which is the beginning of a longer one; 0:

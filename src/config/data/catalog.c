@@ -393,9 +393,12 @@ void catalog_describe(const struct catalog_entry *e, FILE *out)
 {
     const struct dataset_entry *d = &e->entry;
     fprintf(out, "%s: %s\n", d->name, d->about);
-    if (d->metric && d->dim)
-        fprintf(out, "  %zu rows x %zu %s, metric %s\n", d->rows, d->dim,
-                d->element ? d->element : "", d->metric);
+    if (d->metric && d->dim) {
+        fputs("  ", out);
+        if (d->rows)
+            fprintf(out, "%zu ", d->rows);
+        fprintf(out, "rows x %zu %s, metric %s\n", d->dim, d->element ? d->element : "", d->metric);
+    }
     fprintf(out, "  licence: %s\n", d->licence);
     if (d->note)
         fprintf(out, "  note: %s\n", d->note);

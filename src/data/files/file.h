@@ -39,8 +39,8 @@ struct file_options {
     int add;
     /* raw: columns, default 1. Other formats: the columns that the file must have; 0: any */
     size_t dim;
-    /* fbin, u8bin, i8bin, ibin: rows of the file, which is the beginning of a longer one; 0:
-       it is whole */
+    /* fbin, u8bin, i8bin, ibin: only these first rows, of a whole file or of one that ends with
+       them; 0: all rows */
     size_t first_rows;
     /* text: the column, from 1, with an id or a label, which is left out; FILE_NO_ID: there is
        none; 0: a column "id" of the header, or a first column of words */

@@ -123,6 +123,26 @@ static void ids_counted_from_1(void **state)
                    "add is for integers, these are f32");
 }
 
+/* A file that is there as a whole serves several slices; one that was cut serves its own. */
+static void first_rows_of_a_whole_file(void **state)
+{
+    const struct blob b = bin_bytes(3, 2, signed_rows, 6);
+    const struct file_options two = { .first_rows = 2 }, all = { .first_rows = 3 },
+                              four = { .first_rows = 4 };
+    struct source *s = NULL;
+    struct error err = { 0 };
+    for (int cut = 0; cut < 2; cut++) {
+        scratch_write(*state, "slice.i8bin", b.at, b.n - (cut ? 2 : 0));
+        assert_ok(open_with(*state, "slice.i8bin", &two, &s, &err), &err);
+        assert_int_equal(s->n, 2);
+        source_close(s);
+    }
+    expect_refusal(*state, "slice.i8bin", &all, ERR_CORRUPT, "truncated");
+    expect_refusal(*state, "slice.i8bin", &four, ERR_CORRUPT, "the header says 3 rows, at least 4");
+    scratch_write(*state, "slice.i8bin", b.at, b.n - 1);
+    expect_refusal(*state, "slice.i8bin", &two, ERR_CORRUPT, "extra bytes at the end");
+}
+
 static void long_codes_are_refused_by_their_length(void **state)
 {
     static const uint8_t bits[32] = { 1 };
@@ -270,6 +290,7 @@ int main(void)
         cmocka_unit_test(i8_rows_become_u8_or_f32),
         cmocka_unit_test(a_sum_of_swapped_values),
         cmocka_unit_test(ids_counted_from_1),
+        cmocka_unit_test(first_rows_of_a_whole_file),
         cmocka_unit_test(long_codes_are_refused_by_their_length),
 #ifdef HAVE_HDF5
         cmocka_unit_test(truth_of_any_width),

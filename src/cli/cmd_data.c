@@ -28,7 +28,7 @@ static int fetch_one(struct app *app, struct catalog *catalog, const char *name,
         if (catalog_open_part(entry, parts[i], &app->options, &source, sha256, error))
             return error->code;
         printf("%s %s: %zu x %zu %s, sha256 %.16s...\n", name, parts[i], source->n, source->dim,
-               element_name(source->element), sha256);
+               data_element_name(source->element), sha256);
         source_close(source);
     }
     return OK;

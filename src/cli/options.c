@@ -182,6 +182,14 @@ static int take_id(struct app *app, const char *text)
     return 0;
 }
 
+static int take_add(struct app *app, const char *text)
+{
+    char *end;
+    const long add = strtol(text, &end, 10);
+    app->in.add = (int)add;
+    return end == text || *end || add < -1000 || add > 1000 ? -1 : 0;
+}
+
 static int take_header(struct app *app, const char *text)
 {
     app->in.header = strcmp(text, "yes") ? -1 : 1;
@@ -332,6 +340,8 @@ static const struct flag flags[] = {
       "text: column N is an id or label, not a component; 0: no column is", take_id },
     { "header", "yes|no", "convert search", "text: whether the first line is a header",
       take_header },
+    { "add", "N", "convert", "add N to every integer: -1 for ids counted from 1; 128 for i8 as u8",
+      take_add },
     { "dataset", "NAME", "convert", "HDF5, npz: name of the data set in the file", take_dataset },
     { "fail-on-regression", NULL, "compare",
       "exit 1 when B is worse than A anywhere, lacks what A has, or when the repeats could not "

@@ -11,6 +11,7 @@
 
 #include "src/core/mem.h"
 #include "src/data/readers/bytes.h"
+#include "src/data/runbook_live.h"
 
 /* Larger ids are errors; sums of two such ids do not overflow. */
 static const uint64_t MOST_ID = UINT64_C(1) << 48;
@@ -123,7 +124,7 @@ static const char *const operation_names[] = { "insert", "delete", "search", "re
 static const unsigned operation_keys[] = {
     HAS_OPERATION | HAS_START | HAS_END,
     HAS_OPERATION | HAS_START | HAS_END,
-    HAS_OPERATION,
+    HAS_OPERATION, /* and a range, which may be missing */
     HAS_OPERATION | HAS_TAGS_START | HAS_TAGS_END | HAS_IDS_START | HAS_IDS_END,
 };
 
@@ -172,12 +173,15 @@ static int check_step(struct parser *p, const char *where, const struct runbook_
         return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: \"operation\" is missing", p->name, s->line,
                     where);
     unsigned wanted = operation_keys[s->operation];
+    const bool search = s->operation == RUNBOOK_SEARCH;
+    if (search && seen & (HAS_START | HAS_END))
+        wanted |= HAS_START | HAS_END;
     for (size_t key = 0; key < STEP_KEYS; key++)
         if ((seen ^ wanted) & 1U << key)
             return fail(p->err, ERR_CORRUPT, "%s:%zu: %s: %s %s \"%s\"", p->name, s->line, where,
                         operation_names[s->operation], wanted & 1U << key ? "lacks" : "has no key",
                         step_keys[key]);
-    if (s->operation == RUNBOOK_SEARCH)
+    if (search && !(seen & HAS_START))
         return OK;
     bool replace = s->operation == RUNBOOK_REPLACE;
     if (s->start >= s->end || (replace && s->ids_start >= s->ids_end))
@@ -278,86 +282,20 @@ static int read_block(struct parser *p, struct runbook *r)
     return OK;
 }
 
-/* 4. Consistency: the live tags, as disjoint ascending ranges */
+/* 4. Consistency */
 
-struct range {
-    uint64_t start, end;
-};
-
-struct live {
-    struct range *ranges;
-    size_t n, capacity;
-    uint64_t points;
-};
-
-/* Index of the first range that ends after tag. */
-static size_t first_past(const struct live *l, uint64_t tag)
+/* One past the largest row that the step reads. */
+static uint64_t last_row(const struct runbook_step *s)
 {
-    size_t low = 0, high = l->n;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (l->ranges[middle].end > tag)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return low;
-}
-
-static bool touches(const struct live *l, uint64_t start, uint64_t end)
-{
-    size_t i = first_past(l, start);
-    return i < l->n && l->ranges[i].start < end;
-}
-
-static bool covers(const struct live *l, uint64_t start, uint64_t end)
-{
-    for (size_t i = first_past(l, start); i < l->n && l->ranges[i].start <= start; i++) {
-        if (l->ranges[i].end >= end)
-            return true;
-        start = l->ranges[i].end;
-    }
-    return false;
-}
-
-/* Adjacent ranges are not joined; covers() continues from one to the next. */
-static bool add_range(struct live *l, uint64_t start, uint64_t end)
-{
-    if (!mem_grow(NULL, &l->ranges, &l->capacity, l->n + 1, sizeof *l->ranges))
-        return false;
-    size_t i = first_past(l, start);
-    memmove(l->ranges + i + 1, l->ranges + i, (l->n - i) * sizeof *l->ranges);
-    l->ranges[i] = (struct range){ start, end };
-    l->n++;
-    l->points += end - start;
-    return true;
-}
-
-static bool remove_range(struct live *l, uint64_t start, uint64_t end)
-{
-    size_t i = first_past(l, start), last = i;
-    while (last < l->n && l->ranges[last].start < end)
-        last++;
-    struct range head = { l->ranges[i].start, start }, tail = { end, l->ranges[last - 1].end };
-    memmove(l->ranges + i, l->ranges + last, (l->n - last) * sizeof *l->ranges);
-    l->n -= last - i;
-    l->points -= end - start;
-    bool ok = true;
-    uint64_t points = l->points;
-    if (head.start < head.end)
-        ok = add_range(l, head.start, head.end);
-    if (tail.start < tail.end)
-        ok = ok && add_range(l, tail.start, tail.end);
-    l->points = points;
-    return ok;
+    return s->operation == RUNBOOK_REPLACE  ? s->ids_end
+           : s->operation == RUNBOOK_INSERT ? s->end
+                                            : 0;
 }
 
 static int apply_step(const char *name, const struct runbook *r, const struct runbook_step *s,
-                      struct live *l, uint64_t rows, struct error *err)
+                      struct runbook_live *l, uint64_t rows, struct error *err)
 {
-    uint64_t last = s->operation == RUNBOOK_REPLACE  ? s->ids_end
-                    : s->operation == RUNBOOK_INSERT ? s->end
-                                                     : 0;
+    const uint64_t last = last_row(s);
     const char *what = operation_names[s->operation];
     if (s->operation == RUNBOOK_SEARCH)
         return OK;
@@ -366,43 +304,47 @@ static int apply_step(const char *name, const struct runbook *r, const struct ru
                     "%s:%zu: %s: step %" PRIu64 ": %s up to id %" PRIu64 " passes the %" PRIu64
                     " rows of the data",
                     name, s->line, r->dataset, s->number, what, last, rows);
-    if (s->operation == RUNBOOK_INSERT && touches(l, s->start, s->end))
+    if (s->operation == RUNBOOK_INSERT && runbook_live_touches(l, s->start, s->end))
         return fail(err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64 ": some of %" PRIu64 " to %" PRIu64
                     " are live already",
                     name, s->line, r->dataset, s->number, s->start, s->end);
-    if (s->operation != RUNBOOK_INSERT && !covers(l, s->start, s->end))
+    if (s->operation != RUNBOOK_INSERT && !runbook_live_covers(l, s->start, s->end))
         return fail(err, ERR_CORRUPT,
                     "%s:%zu: %s: step %" PRIu64 ": %s: some of %" PRIu64 " to %" PRIu64
                     " are not live",
                     name, s->line, r->dataset, s->number, what, s->start, s->end);
-    bool ok = s->operation == RUNBOOK_INSERT   ? add_range(l, s->start, s->end)
-              : s->operation == RUNBOOK_DELETE ? remove_range(l, s->start, s->end)
+    bool ok = s->operation == RUNBOOK_INSERT   ? runbook_live_add(l, s->start, s->end)
+              : s->operation == RUNBOOK_DELETE ? runbook_live_remove(l, s->start, s->end)
                                                : true;
-    if (!ok)
-        return fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
-    if (l->points > r->max_pts)
-        return fail(err, ERR_CORRUPT,
-                    "%s:%zu: %s: step %" PRIu64 ": %" PRIu64
-                    " points are live, max_pts is %" PRIu64,
-                    name, s->line, r->dataset, s->number, l->points, r->max_pts);
-    return OK;
+    return ok ? OK : fail(err, ERR_NO_MEMORY, "%s: out of memory", name);
 }
 
 static int check_sense(const char *name, struct runbook *r, uint64_t rows, struct error *err)
 {
-    struct live live = { 0 };
+    struct runbook_live live = { 0 };
+    const struct runbook_step *most = NULL; /* the first step with the most live points */
+    uint64_t points = r->max_pts;
     int rc = OK;
     for (size_t i = 0; !rc && i < r->n; i++) {
         const struct runbook_step *s = &r->steps[i];
-        uint64_t last = s->operation == RUNBOOK_REPLACE  ? s->ids_end
-                        : s->operation == RUNBOOK_INSERT ? s->end
-                                                         : 0;
-        if (last > r->rows_needed)
-            r->rows_needed = last;
+        if (last_row(s) > r->rows_needed)
+            r->rows_needed = last_row(s);
+        if (s->operation == RUNBOOK_SEARCH && s->end > r->queries_needed)
+            r->queries_needed = s->end;
         rc = apply_step(name, r, s, &live, rows, err);
+        if (!rc && live.points > points) {
+            most = s;
+            points = live.points;
+        }
     }
     mem_free(NULL, live.ranges);
+    if (!rc && most)
+        snprintf(r->warning, sizeof r->warning,
+                 "%.200s:%zu: %s: step %" PRIu64 ": %" PRIu64
+                 " points are live, but max_pts is %" PRIu64 "; it is raised",
+                 name, most->line, r->dataset, most->number, points, r->max_pts);
+    r->max_pts = points;
     return rc;
 }
 

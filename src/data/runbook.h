@@ -2,14 +2,15 @@
  * replaced and searched, in numbered steps.
  *
  *     msturing-10M:              # the dataset that it is for; a file may hold several
- *       max_pts: 5000000         # required: the most live points at a time; ids may be larger
+ *       max_pts: 5000000         # required: the most live points at a time; ids may be larger.
+ *                                # Files state too little, so it is raised, with a warning
  *       gt_url: "https://..."    # optional, not used
  *       1:
  *         operation: insert      # insert and delete: ids start .. end - 1
  *         start: 0
  *         end: 50000
  *       2:
- *         operation: search
+ *         operation: search      # with start and end, both or none: only these of the queries
  *       3:
  *         operation: replace     # tags stay live and get the vectors of
  *         tags_start: 0          # ids_start .. ids_end - 1
@@ -18,7 +19,7 @@
  * A file is one YAML document without aliases. These are errors, which name the line: gaps in the
  * numbers of steps, which begin at 0 or 1; unknown, repeated and missing keys; empty ranges; ranges
  * past the data; replace ranges of unequal length; inserting live points; deleting or replacing
- * points that are not live; more live points than max_pts. All 15 files of neurips23 pass.
+ * points that are not live. All 15 files of neurips23 pass.
  */
 #ifndef DRIFTLINE_RUNBOOK_H
 #define DRIFTLINE_RUNBOOK_H
@@ -34,7 +35,8 @@ struct runbook_step {
     enum runbook_operation operation;
     uint64_t number; /* as in the file */
     size_t line;     /* of the number, from 1 */
-    /* half-open range; insert: ids, which become tags; delete, replace: tags */
+    /* half-open range; insert: ids, which become tags; delete, replace: tags; search: queries,
+       0 to 0: all */
     uint64_t start, end;
     uint64_t ids_start, ids_end; /* replace: ids of the tags' new vectors */
 };
@@ -42,8 +44,10 @@ struct runbook_step {
 struct runbook {
     char dataset[128];
     char gt_url[512];
-    uint64_t max_pts;
-    uint64_t rows_needed; /* one past the largest id: the least number of rows of the data */
+    uint64_t max_pts;        /* at least the most live points of any step */
+    uint64_t rows_needed;    /* one past the largest id: the least number of rows of the data */
+    uint64_t queries_needed; /* one past the largest query of a range; 0: no search has a range */
+    char warning[512];       /* "path:line: ..." if max_pts was raised, or "" */
     struct runbook_step *steps;
     size_t n;
 };

@@ -69,6 +69,19 @@ static size_t count_field(lua_State *L, const struct catalog *c, const char *key
     return (size_t)value;
 }
 
+/* A small whole number of either sign. */
+static int offset_field(lua_State *L, const struct catalog *c, const char *key)
+{
+    lua_pushstring(L, key);
+    const int type = lua_rawget(L, -2);
+    int whole = 1;
+    const lua_Integer value = type == LUA_TNIL ? 0 : lua_tointegerx(L, -1, &whole);
+    if (!whole || type == LUA_TSTRING || value < -1000 || value > 1000)
+        refuse(L, c, key, "must be a whole number from -1000 to 1000");
+    lua_pop(L, 1);
+    return (int)value;
+}
+
 static bool bool_field(lua_State *L, const struct catalog *c, const char *key)
 {
     lua_pushstring(L, key);
@@ -152,7 +165,7 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
 {
     static const char *const keys[] = { "part",       "file",    "sha256",   "format", "rows",
                                         "dataset",    "element", "dim",      "bytes",  "plain",
-                                        "first_only", "sources", "unpinned", NULL };
+                                        "first_only", "sources", "unpinned", "add",    NULL };
     only_fields(L, c, keys);
     p->part = text_field(L, c, "part", true);
     p->file = text_field(L, c, "file", true);
@@ -162,6 +175,7 @@ static void read_part(lua_State *L, struct catalog *c, struct dataset_part *p)
     p->element = text_field(L, c, "element", false);
     p->rows = count_field(L, c, "rows");
     p->dim = count_field(L, c, "dim");
+    p->add = offset_field(L, c, "add");
     p->bytes = count_field(L, c, "bytes");
     p->plain = bool_field(L, c, "plain");
     p->first_only = bool_field(L, c, "first_only");
@@ -379,9 +393,12 @@ void catalog_describe(const struct catalog_entry *e, FILE *out)
 {
     const struct dataset_entry *d = &e->entry;
     fprintf(out, "%s: %s\n", d->name, d->about);
-    if (d->metric && d->dim)
-        fprintf(out, "  %zu rows x %zu %s, metric %s\n", d->rows, d->dim,
-                d->element ? d->element : "", d->metric);
+    if (d->metric && d->dim) {
+        fputs("  ", out);
+        if (d->rows)
+            fprintf(out, "%zu ", d->rows);
+        fprintf(out, "rows x %zu %s, metric %s\n", d->dim, d->element ? d->element : "", d->metric);
+    }
     fprintf(out, "  licence: %s\n", d->licence);
     if (d->note)
         fprintf(out, "  note: %s\n", d->note);

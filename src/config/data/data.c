@@ -225,15 +225,32 @@ const char *lua_data_path(lua_State *L, const char *path)
     return lua_tostring(L, -1);
 }
 
-static enum metric own_metric(const struct source *s)
+/* The metric that the file states, in the words of ann-benchmarks and VIBE. */
+static enum metric own_metric(lua_State *L, const struct source *s)
 {
+    static const struct {
+        const char *name;
+        enum metric metric;
+    } known[] = {
+        { "", METRIC_L2SQ },       { "euclidean", METRIC_L2SQ }, { "l2", METRIC_L2SQ },
+        { "angular", METRIC_COS }, { "cosine", METRIC_COS },     { "normalized", METRIC_COS },
+        { "ip", METRIC_IP },       { "dot", METRIC_IP },
+    };
     if (s->element == ELEMENT_B64)
         return METRIC_HAMMING;
-    if (strcmp(s->metric, "angular") == 0 || strcmp(s->metric, "cosine") == 0)
-        return METRIC_COS;
-    if (strcmp(s->metric, "ip") == 0 || strcmp(s->metric, "dot") == 0)
-        return METRIC_IP;
-    return METRIC_L2SQ;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(s->metric, known[i].name) == 0)
+            return known[i].metric;
+    if (strcmp(s->metric, "hamming") == 0)
+        script_fail(
+            L, ERR_UNSUPPORTED,
+            "%s: compares %zu columns of %s by \"hamming\", which needs codes of 64 bits: 8 "
+            "columns of u8 and element = \"b64\"",
+            s->name, s->dim, data_element_name(s->element));
+    script_fail(L, ERR_UNSUPPORTED,
+                "%s: its metric is \"%s\", which is not supported; set metric = \"l2\", \"ip\" or "
+                "\"cosine\" to compare its rows by that",
+                s->name, s->metric);
 }
 
 /* A gzip file may inflate to more than memory holds, so it inflates into the cache folder if
@@ -246,7 +263,12 @@ static struct source *open_path(lua_State *L, struct script_place at, const char
     struct error err = { 0 }, ignored = { 0 };
     const uint64_t stopped_ns = script_stop_clock();
     options.scratch_dir = cache_prepare(s->options->cache, &ignored) ? NULL : s->options->cache;
-    const int rc = file_open(path, &options, &source, &err);
+    int rc = file_open(path, &options, &source, &err);
+    if (!rc && !*part && !options.element && source->element == ELEMENT_I8) {
+        source_close(source);
+        options.element = data_element_name(ELEMENT_F32); /* methods take no i8 */
+        rc = file_open(path, &options, &source, &err);
+    }
     script_start_clock(s, stopped_ns);
     if (rc)
         script_raise(L, at, "file", &err);
@@ -264,6 +286,14 @@ static bool is_container(const char *path)
 {
     const char *dot = strrchr(path, '.');
     return dot && (!strcmp(dot, ".hdf5") || !strcmp(dot, ".h5") || !strcmp(dot, ".npz"));
+}
+
+static int offset_field(const struct fields *f)
+{
+    const double add = fields_real(f, "add", 0, -1000, 1000);
+    if (add != (double)(int)add)
+        fields_fail(f, "add", ERR_CONFIG, "\"add\" must be a whole number");
+    return (int)add;
 }
 
 static int lua_file(lua_State *L)
@@ -285,6 +315,7 @@ static int lua_file(lua_State *L)
         .format = fields_text(&f, "format", NULL),
         .dataset = fields_text(&f, "dataset", NULL),
         .element = fields_text(&f, "element", NULL),
+        .add = offset_field(&f),
         .dim = (size_t)fields_count(&f, "dim", 0, 1, 1 << 20),
         .id_column = fields_has(&f, "id") && !id ? FILE_NO_ID : id,
         .header = !fields_has(&f, "header")          ? 0
@@ -294,7 +325,7 @@ static int lua_file(lua_State *L)
     const int metric = fields_choice(&f, "metric", -1, metric_names);
     struct data_set *set = lua_set_new(L, name);
     set->base = open_path(L, f.call, path, options, "", name);
-    set->metric = metric < 0 ? own_metric(set->base) : (enum metric)metric;
+    set->metric = metric < 0 ? own_metric(L, set->base) : (enum metric)metric;
     static const char *const path_keys[3] = { "queries", "time", "label" };
     for (int i = 0; i < 3; i++) {
         const char *given = fields_text(&f, path_keys[i], NULL);
@@ -303,6 +334,7 @@ static int lua_file(lua_State *L)
     }
     set->id_column = options.id_column;
     set->header = options.header;
+    set->add = options.add;
     if (is_container(path) && !set->paths[PATH_QUERIES] && !options.dataset)
         set->paths[PATH_QUERIES] = strdup(path);
     lua_set_push(L, set);
@@ -354,6 +386,7 @@ static struct source *stored_part(lua_State *L, struct data_set *set, const char
             .dataset = queries && is_container(set->paths[i]) ? "test" : NULL,
             .id_column = queries ? set->id_column : 0,
             .header = queries ? set->header : 0,
+            .add = queries ? set->add : 0,
             .element = queries ? data_element_name(set->base->element) : NULL,
         };
         struct error err = { 0 };

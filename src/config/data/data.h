@@ -19,7 +19,7 @@ struct data_set {
     size_t n_parts;
     struct catalog_entry *entry; /* NULL unless it is in the catalog */
     char *paths[3];              /* of `file`: queries, time, label; each may be NULL */
-    int id_column, header;       /* of `file`; see struct file_options */
+    int id_column, header, add;  /* of `file`; see struct file_options */
     bool synthetic;
     uint64_t seed; /* of the queries of a synthetic set */
     struct data_set *next;

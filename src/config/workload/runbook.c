@@ -2,7 +2,7 @@
  *
  * A runbook numbers the rows of its own data set. If the view has fewer rows than the runbook
  * needs, number p stands for row p * n / needed, rounded down, so adjacent ranges stay adjacent and
- * nested ranges nested.
+ * nested ranges nested. The same holds for the queries of a search with a range.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -43,26 +43,25 @@ static struct runbook *push_runbook(lua_State *L)
     return book;
 }
 
-static size_t row_of(const struct runbook_player *r, uint64_t number)
+static size_t row_of(const struct view *v, uint64_t needed, uint64_t number)
 {
-    if (r->rows->n >= r->book->rows_needed)
+    if (v->n >= needed)
         return (size_t)number;
-    return (size_t)((unsigned __int128)number * r->rows->n / r->book->rows_needed);
+    return (size_t)((unsigned __int128)number * v->n / needed);
 }
 
 /* The rows of numbers start .. end - 1; NULL with err set. */
-static struct view *slice(const struct runbook_player *r, uint64_t start, uint64_t end,
+static struct view *slice(struct view *of, uint64_t needed, uint64_t start, uint64_t end,
                           struct error *err)
 {
-    const size_t first = row_of(r, start), last = row_of(r, end);
+    const size_t first = row_of(of, needed, start), last = row_of(of, needed, end);
     if (first == last) {
         fail(err, ERR_CONFIG,
              "%llu to %llu map to no row of the view, which has %zu; the runbook has %llu",
-             (unsigned long long)start, (unsigned long long)end, r->rows->n,
-             (unsigned long long)r->book->rows_needed);
+             (unsigned long long)start, (unsigned long long)end, of->n, (unsigned long long)needed);
         return NULL;
     }
-    struct view *v = view_slice(r->rows, first, last - first);
+    struct view *v = view_slice(of, first, last - first);
     if (!v)
         fail(err, ERR_NO_MEMORY, "out of memory");
     return v;
@@ -73,13 +72,26 @@ static struct view *slice(const struct runbook_player *r, uint64_t start, uint64
 static struct view *replacement(const struct runbook_player *r, uint64_t start,
                                 const struct view *old, struct error *err)
 {
-    size_t first = row_of(r, start);
+    size_t first = row_of(r->rows, r->book->rows_needed, start);
     if (first + old->n > r->rows->n)
         first = r->rows->n - old->n;
     struct view *v = view_slice(r->rows, first, old->n);
     if (!v)
         fail(err, ERR_NO_MEMORY, "out of memory");
     return v;
+}
+
+/* Searches all queries, or those of the step's range. */
+static int play_search(struct recorder *recorder, const struct runbook_player *r,
+                       const struct runbook_step *step, const struct op_options *note,
+                       struct error *err)
+{
+    if (!step->end)
+        return record_search(recorder, note, r->queries, r->k, NULL, err);
+    struct view *some = slice(r->queries, r->book->queries_needed, step->start, step->end, err);
+    const int rc = some ? record_search(recorder, note, some, r->k, NULL, err) : err->code;
+    view_drop(some);
+    return rc;
 }
 
 static int play_step(lua_State *L, const struct runbook_player *r, const struct runbook_step *step,
@@ -90,8 +102,9 @@ static int play_step(lua_State *L, const struct runbook_player *r, const struct 
     struct op_options note = r->note;
     note.tag = note.tag ? note.tag : tags[step->operation];
     if (step->operation == RUNBOOK_SEARCH)
-        return record_search(recorder, &note, r->queries, r->k, NULL, err);
-    struct view *rows = slice(r, step->start, step->end, err), *with = NULL;
+        return play_search(recorder, r, step, &note, err);
+    struct view *rows = slice(r->rows, r->book->rows_needed, step->start, step->end, err),
+                *with = NULL;
     int rc = rows ? OK : err->code;
     const struct id_selector choice = { .rows = rows };
     if (!rc && step->operation == RUNBOOK_INSERT)
@@ -107,8 +120,17 @@ static int play_step(lua_State *L, const struct runbook_player *r, const struct 
     return rc;
 }
 
+static void warn(const struct script *s, const struct runbook *book)
+{
+    char line[sizeof book->warning + 16];
+    (void)snprintf(line, sizeof line, "warning: %s", book->warning);
+    if (book->warning[0] && s->options->say)
+        (void)s->options->say(s->options->say_to, line);
+}
+
 static void play(const struct fields *f, const char *path, const struct runbook_player *r)
 {
+    warn(script_of(f->L), r->book);
     for (size_t i = 0; i < r->book->n; i++) {
         const struct runbook_step *step = &r->book->steps[i];
         if (step->operation == RUNBOOK_SEARCH && !r->queries)

@@ -67,8 +67,11 @@ size_t download_limit(const struct delivery *d, bool archive)
     size_t guess = (size_t)1 << 30;
     if (d->part->bytes && !archive)
         return d->part->bytes;
-    for (size_t i = 0; i < d->entry->n_parts; i++)
-        guess += d->entry->parts[i].rows * d->entry->parts[i].dim * sizeof(double);
+    for (size_t i = 0; i < d->entry->n_parts; i++) {
+        const struct dataset_part *p = &d->entry->parts[i];
+        const bool base = !strcmp(p->part, "base");
+        guess += (p->rows || !base ? p->rows : d->entry->rows) * p->dim * sizeof(double);
+    }
     return guess;
 }
 

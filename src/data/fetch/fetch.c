@@ -359,6 +359,10 @@ static void name_cached(const struct dataset_entry *entry, const struct dataset_
              "file=%s sha256=%s format=%s dataset=%s element=%s rows=%zu dim=%zu", part->file,
              or_dash(part->sha256), or_dash(part->format), or_dash(part->dataset),
              or_dash(part->element), part->rows, part->dim);
+    /* Only where it is used, so that files converted before it was known stay valid. */
+    const size_t used = strlen(c->key);
+    if (part->add)
+        snprintf(c->key + used, sizeof c->key - used, " add=%d", part->add);
 }
 
 static int convert(struct delivery *d, const struct cached *c, struct error *err)
@@ -370,6 +374,7 @@ static int convert(struct delivery *d, const struct cached *c, struct error *err
     struct file_options options = { .format = part->format,
                                     .dataset = part->dataset,
                                     .element = part->element,
+                                    .add = part->add,
                                     .dim = part->dim,
                                     .first_rows = part->first_only ? part->rows : 0,
                                     .scratch_dir = d->folder,

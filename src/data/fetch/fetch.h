@@ -38,6 +38,7 @@ struct dataset_part {
     const char *sha256;                     /* of the file as delivered; NULL only if unpinned */
     const char *format, *dataset, *element; /* as in struct file_options; may be NULL */
     size_t rows, dim;                       /* shape that it must have; 0: any. dim of b64 is 64 */
+    int add;                                /* as in struct file_options */
     /* of the file, for progress and the limit of a download; 0: unknown */
     size_t bytes;
     /* fbin, u8bin: fetches only the first `rows` rows of a longer file, `bytes` in all */

@@ -41,18 +41,22 @@ static int join(char out[PATH_MAX], const char *folder, const char *name, struct
     return fail(err, ERR_ARGUMENT, "%.80s...: the path is too long", folder);
 }
 
-/* Unpacks one member of an archive under `tree`. */
+/* Unpacks one member of an archive under `tree`. tar also packs `member` as "./member". */
 static int unpack_member(const struct delivery *d, const char *archive, const char *tree,
                          const char *member, struct error *err)
 {
-    const char *argv[] = {
-        "tar", "-xf", archive, "-C", tree, "--no-same-owner", "--", member, NULL
-    };
-    char path[PATH_MAX];
-    struct process p = { .argv = argv };
+    char path[PATH_MAX], dotted[PATH_MAX];
+    struct process p = { .status = 0 };
     int rc = join(path, tree, member, err);
     if (!rc)
+        rc = join(dotted, ".", member, err);
+    for (int i = 0; !rc && i < 2 && (!i || p.status); i++) {
+        const char *argv[] = {
+            "tar", "-xf", archive, "-C", tree, "--no-same-owner", "--", i ? dotted : member, NULL
+        };
+        p = (struct process){ .argv = argv };
         rc = download_run(d, &p, path, download_limit(d, false), err);
+    }
     if (rc || !p.status)
         return rc;
     return fail(err, ERR_FETCH, "tar failed (%d): %.160s", p.status, process_last_line(&p));

@@ -10,6 +10,7 @@
 struct file_state {
     struct bytes bytes;
     struct row_layout layout;
+    int add;    /* as in struct file_options */
     char *path; /* bytes.name points here */
 };
 
@@ -25,6 +26,23 @@ static void swap_bytes(uint8_t *at, size_t n, size_t width)
             at[i + k] = at[i + width - 1 - k];
             at[i + width - 1 - k] = t;
         }
+}
+
+/* Converts n integers to the source's element and adds f->add. Returns n, or the position of the
+   first value whose sum is negative or does not fit. */
+static size_t convert_sums(const struct source *s, const void *piece, char *out, size_t n)
+{
+    const struct file_state *f = s->state;
+    const size_t width = data_row_bytes(f->layout.stored, 1), to = data_row_bytes(s->element, 1);
+    for (size_t i = 0; i < n; i++) {
+        int64_t value;
+        (void)data_convert_elements(f->layout.stored, (const char *)piece + i * width, ELEMENT_I64,
+                                    &value, 1);
+        if (__builtin_add_overflow(value, (int64_t)f->add, &value) || value < 0 ||
+            !data_convert_elements(ELEMENT_I64, &value, s->element, out + i * to, 1))
+            return i;
+    }
+    return n;
 }
 
 static int convert_row(const struct source *s, size_t row, char *out, struct error *err)
@@ -43,8 +61,13 @@ static int convert_row(const struct source *s, size_t row, char *out, struct err
         memcpy(piece, at + first * width, n * width);
         if (l->big_endian)
             swap_bytes(piece, n * width, width);
-        size_t done =
-            data_convert_elements(l->stored, piece, s->element, out + first * out_width, n * unit);
+        char *to = out + first * out_width;
+        size_t done = f->add ? convert_sums(s, piece, to, n)
+                             : data_convert_elements(l->stored, piece, s->element, to, n * unit);
+        if (done != n * unit && f->add)
+            return fail(err, ERR_DIMENSION,
+                        "%s: row %zu, column %zu: with %+d it is negative or does not fit %s",
+                        s->name, row + 1, first + done + 1, f->add, data_element_name(s->element));
         if (done != n * unit)
             return fail(err, ERR_DIMENSION, "%s: row %zu, column %zu does not fit %s", s->name,
                         row + 1, first + done / unit + 1, data_element_name(s->element));
@@ -73,12 +96,20 @@ static void file_close(struct source *s)
     free(f);
 }
 
+static bool is_integer(enum element e)
+{
+    return e == ELEMENT_U8 || e == ELEMENT_I8 || e == ELEMENT_I16 || e == ELEMENT_I32 ||
+           e == ELEMENT_I64;
+}
+
 /* Decides the element of the rows: options->element, else the stored one or f32 for one that
    methods do not take. */
 static int settle_element(struct source *s, const struct file_options *options, struct error *err)
 {
     const struct row_layout *l = &((struct file_state *)s->state)->layout;
     s->element = layout_default_element(l->stored);
+    if (options->add && is_integer(l->stored) && l->stored != ELEMENT_I64)
+        s->element = ELEMENT_I32; /* a sum may not fit the stored element */
     s->dim = l->dim;
     if (options->element && !data_element_named(options->element, &s->element))
         return fail(err, ERR_ARGUMENT,
@@ -91,11 +122,20 @@ static int settle_element(struct source *s, const struct file_options *options, 
     bool codes = s->element == ELEMENT_B64, bytes = l->stored == ELEMENT_U8;
     if (codes && bytes && l->dim == 8)
         s->dim = 64;
-    else if (codes != (l->stored == ELEMENT_B64))
+    else if (codes != (l->stored == ELEMENT_B64) && !(codes && bytes))
         return fail(err, ERR_DIMENSION,
                     "%s: %zu columns of %s cannot become %s; "
                     "64-bit codes are 8 columns of u8",
                     s->name, l->dim, data_element_name(l->stored), data_element_name(s->element));
+    if (codes && s->dim != 64)
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: %zu columns of %s are codes of %zu bits; only codes of 64 bits are "
+                    "supported, which are 8 columns of u8",
+                    s->name, bytes ? l->dim : l->dim / 64, bytes ? "u8" : "u64",
+                    bytes ? 8 * l->dim : l->dim);
+    if (options->add && (codes || !is_integer(l->stored)))
+        return fail(err, ERR_ARGUMENT, "%s: add is for integers, these are %s", s->name,
+                    data_element_name(codes ? s->element : l->stored));
     if (options->dim && options->dim != s->dim)
         return fail(err, ERR_DIMENSION, "%s: has %zu columns, %zu were expected", s->name, s->dim,
                     options->dim);
@@ -113,7 +153,7 @@ static const void *rows_in_place(const struct source *s)
     size_t width = s->element == ELEMENT_B64 ? 8 : data_row_bytes(s->element, 1);
     bool swapped = l->big_endian && width > 1;
     bool packed = l->stride_bytes == data_row_bytes(l->stored, l->dim);
-    return same && packed && !swapped && (uintptr_t)at % width == 0 ? at : NULL;
+    return same && packed && !swapped && !f->add && (uintptr_t)at % width == 0 ? at : NULL;
 }
 
 /* Reads the layout of one data set of a file that holds several. */
@@ -150,6 +190,7 @@ static int open_layout(struct source *s, const struct format *format,
     if (rc)
         return rc;
     s->n = f->layout.n;
+    f->add = options->add;
     memcpy(s->note, f->layout.note, sizeof s->note);
     s->rows = rows_in_place(s);
     s->read = file_read;

@@ -11,6 +11,8 @@
  *   npy    *.npy                    versions 1 to 3; f2 f4 f8 u1 i1 i2 i4 i8, and u8 as codes
  *   npz    *.npz                    a zip of npy files, stored or deflated
  *   hdf5   *.hdf5 *.h5              files of ann-benchmarks, or other datasets of rows and columns
+ *   multivec *.multivec             big-ann-benchmarks' multi-vector format: the vectors of the
+ *                                   documents that have exactly one
  *   text   *.txt *.csv *.tsv *.vec  numbers, one row per line; see id_column and header below
  *   raw    *.u8 *.i64 *.i32 *.f32 *.f64
  *                                   only the values; one column unless the options state more
@@ -32,12 +34,15 @@ struct file_options {
     const char *format;  /* a name from the list above; NULL: by the file's name */
     const char *dataset; /* HDF5, npz: name of the data set; NULL: "train", else the only one */
     /* element of the rows: "f32" from any number, "b64" from 8 columns of u8; NULL: as stored, f32
-       for f16, f64 and i16 */
+       for f16, f64 and i16. Codes have 64 bits: longer ones are ERR_UNSUPPORTED */
     const char *element;
+    /* added to every integer: -1 for ids counted from 1; 128 reads i8 as u8, with the same L2
+       distances. No sum may be negative. Makes i32 of shorter integers unless element is set */
+    int add;
     /* raw: columns, default 1. Other formats: the columns that the file must have; 0: any */
     size_t dim;
-    /* fbin, u8bin, i8bin, ibin: rows of the file, which is the beginning of a longer one; 0:
-       it is whole */
+    /* fbin, u8bin, i8bin, ibin: only these first rows, of a whole file or of one that ends with
+       them; 0: all rows */
     size_t first_rows;
     /* text: the column, from 1, with an id or a label, which is left out; FILE_NO_ID: there is
        none; 0: a column "id" of the header, or a first column of words */

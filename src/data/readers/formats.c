@@ -17,6 +17,7 @@ static const struct format formats[] = {
     { "npy", ".npy", reader_npy, NULL },
     { "hdf5", ".hdf5 .h5", NULL, reader_hdf5 },
     { "npz", ".npz", NULL, reader_npz },
+    { "multivec", ".multivec", NULL, reader_multivec },
     { "text", ".txt .csv .tsv .vec", reader_text, NULL },
     { "raw", ".u8 .i32 .i64 .f32 .f64", reader_raw, NULL },
 };
@@ -101,7 +102,8 @@ const struct format *format_of(const char *path, const struct file_options *opti
         fail(err, unknown.code, "%s", unknown.text);
         return NULL;
     }
-    bool says_magic = named->unpack || !strcmp(named->name, "npy");
+    bool says_magic =
+        named->unpack == reader_hdf5 || named->unpack == reader_npz || named->read == reader_npy;
     if (magic && strcmp(magic, named->name)) {
         fail(err, ERR_CORRUPT, "%s: expected %s by its name, but it begins like %s", path,
              named->name, magic);

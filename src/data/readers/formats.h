@@ -49,6 +49,8 @@ int reader_raw(const struct bytes *, const struct file_options *, struct row_lay
  * ERR_UNSUPPORTED in a build without the library, and for rows that are in another file. */
 int reader_hdf5(struct bytes *, const struct file_options *, struct row_layout *,
                 struct inner_names *, struct error *);
+int reader_multivec(struct bytes *, const struct file_options *, struct row_layout *,
+                    struct inner_names *, struct error *);
 int reader_npz(struct bytes *, const struct file_options *, struct row_layout *,
                struct inner_names *, struct error *);
 /* Creates the file with one dataset: the rows of s. */

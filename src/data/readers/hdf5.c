@@ -232,6 +232,15 @@ static int choose_dataset(struct hdf5_job *job, hid_t file, struct error *err)
     return check_storage(job, err);
 }
 
+/* h5py stores booleans as an enumeration. Codes of ann-benchmarks are such, a column per bit. */
+static bool is_boolean(hid_t dataset)
+{
+    const hid_t type = H5Dget_type(dataset);
+    const bool is = H5Tget_class(type) == H5T_ENUM && H5Tget_size(type) == 1;
+    H5Tclose(type);
+    return is;
+}
+
 static bool settle_type(struct hdf5_job *job)
 {
     hid_t stored = H5Dget_type(job->dataset);
@@ -289,6 +298,11 @@ static int settle_shape(struct hdf5_job *job, struct error *err)
     if (rank != 1 && rank != 2)
         return fail(err, ERR_DIMENSION, "%s: has %d dimensions, rows and columns were expected",
                     job->name, rank);
+    if (is_boolean(job->dataset))
+        return fail(err, ERR_UNSUPPORTED,
+                    "%s: holds booleans, codes of %llu bits; only codes of 64 bits are supported. "
+                    "As u8 columns of 0 and 1 their L2 distances are the Hamming distances",
+                    job->name, (unsigned long long)extent[1]);
     if (!settle_type(job))
         return fail(err, ERR_UNSUPPORTED,
                     "%s: holds neither floats nor integers of 1, 4 or 8 bytes", job->name);

@@ -115,7 +115,12 @@ static const struct {
     { "no operation", TOP "  1:\n    start: 0\n    end: 1\n",
       ":3: d: step 1: \"operation\" is missing" },
     { "no end", TOP STEP(1, "insert\n    start: 1"), ":3: d: step 1: insert lacks \"end\"" },
-    { "search with range", TOP STEP(1, "search\n    start: 1"), "search has no key \"start\"" },
+    { "half a range", TOP STEP(1, "search\n    start: 1"), ":3: d: step 1: search lacks \"end\"" },
+    { "other half", TOP STEP(1, "search\n    end: 1"), "search lacks \"start\"" },
+    { "no queries", TOP STEP(1, "search\n    start: 4\n    end: 4"),
+      ":3: d: step 1: the range 4 to 4 is empty" },
+    { "search of tags", TOP STEP(1, "search\n    tags_start: 1"),
+      "search has no key \"tags_start\"" },
     { "repeated key", TOP STEP(1, "insert\n    start: 1\n    start: 2\n    end: 3"),
       ":6: d: step 1: \"start\" is given twice" },
     { "no max_pts", "d:\n" INSERT(1, 0, 5), ":1: d: max_pts is missing" },
@@ -124,7 +129,6 @@ static const struct {
     { "negative", TOP INSERT(1, -1, 5), "start = \"-1\", expected a whole number" },
     { "float", TOP INSERT(1, 0.5, 5), "start = \"0.5\", expected a whole number" },
     { "huge", TOP INSERT(1, 0, 99999999999999999999), "expected a whole number from 0 to 2^48" },
-    { "too many", TOP INSERT(1, 0, 11), ":3: d: step 1: 11 points are live, max_pts is 10" },
     { "insert live", TOP INSERT(1, 0, 5) INSERT(2, 4, 6),
       ":7: d: step 2: some of 4 to 6 are live already" },
     { "delete dead", TOP INSERT(1, 0, 5) DELETE(2, 4, 6),
@@ -168,6 +172,45 @@ static void refuses_by_name_and_line(void **state)
         expect_text(bad[i].name, &err, bad[i].expected);
         assert_null(r.steps);
     }
+}
+
+static void searches_ask_ranges_of_the_queries(void **state)
+{
+    static const char text[] = TOP INSERT(1, 0, 5) STEP(2, "search\n    end: 30\n    start: 20")
+        STEP(3, "search") STEP(4, "search\n    start: 0\n    end: 10");
+    struct runbook r;
+    struct error err = { 0 };
+    (void)state;
+    /* Queries are not rows of the data, so 5 rows are enough. */
+    assert_ok(runbook_parse("ranges", text, strlen(text), NULL, 5, &r, &err), &err);
+    assert_int_equal(r.rows_needed, 5);
+    assert_int_equal(r.queries_needed, 30);
+    assert_int_equal(r.steps[1].start, 20);
+    assert_int_equal(r.steps[1].end, 30);
+    assert_int_equal(r.steps[2].end, 0);
+    assert_int_equal(r.steps[3].end, 10);
+    assert_string_equal(r.warning, "");
+    runbook_close(&r);
+}
+
+static void raises_max_pts_with_a_warning(void **state)
+{
+    static const char text[] = TOP INSERT(1, 0, 10) INSERT(2, 10, 13) DELETE(3, 0, 5)
+        INSERT(4, 13, 20) "fits:\n"
+                          "  max_pts: 10\n" INSERT(1, 0, 10);
+    struct runbook r;
+    struct error err = { 0 };
+    (void)state;
+    assert_ok(runbook_parse("many", text, strlen(text), NULL, 0, &r, &err), &err);
+    assert_int_equal(r.max_pts, 15);
+    assert_string_equal(r.warning,
+                        "many:15: d: step 4: 15 points are live, but max_pts is 10; it is raised");
+    runbook_close(&r);
+    /* A block that fits has no warning because of another. */
+    assert_ok(runbook_parse("many", text, strlen(text), "fits", 0, &r, &err), &err);
+    assert_int_equal(r.max_pts, 10);
+    assert_string_equal(r.warning, "");
+    runbook_close(&r);
 }
 
 /* Random inserts and deletes against an array of flags: the parser must accept exactly the steps
@@ -244,6 +287,8 @@ int main(void)
         cmocka_unit_test(reads_the_grammar),
         cmocka_unit_test(reads_any_yaml),
         cmocka_unit_test(refuses_by_name_and_line),
+        cmocka_unit_test(searches_ask_ranges_of_the_queries),
+        cmocka_unit_test(raises_max_pts_with_a_warning),
         cmocka_unit_test(agrees_with_a_plain_model),
         cmocka_unit_test(reads_files),
     };

@@ -240,12 +240,12 @@ static void https_does_not_lead_to_http(void **state)
     stop_server(&s);
 }
 
-/* Packs tiny/base.u8bin into an archive that the server sends. */
-static void pack(struct world *w)
+/* Packs tiny/base.u8bin, as this name, into an archive that the server sends. */
+static void pack(struct world *w, const char *name)
 {
     char archive[PATH_MAX + 64];
     snprintf(archive, sizeof archive, "%s/t.tar.gz", w->data);
-    const char *argv[] = { "tar", "-czf", archive, "-C", w->data, "tiny", NULL };
+    const char *argv[] = { "tar", "-czf", archive, "-C", w->data, name, NULL };
     struct process p = { .argv = argv };
     assert_ok(process_run(&p, &w->err), &w->err);
     assert_int_equal(p.status, 0);
@@ -254,7 +254,7 @@ static void pack(struct world *w)
 
 static void expect_no_member(struct world *w, const char *expected)
 {
-    pack(w);
+    pack(w, "tiny");
     const struct server s = start_server(w, NULL);
     if (!s.pid)
         skip();
@@ -266,6 +266,30 @@ static void expect_no_member(struct world *w, const char *expected)
     expect_text("member", &w->err, expected);
     assert_false(in_downloads(w, "base.u8bin"));
     stop_server(&s);
+}
+
+/* tar -cf A.tar . packs "./tiny/base.u8bin". */
+static void an_archive_of_a_folder(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = { "tiny", "./tiny" };
+    for (int i = 0; i < 2; i++) {
+        pack(w, names[i]);
+        const struct server s = start_server(w, NULL);
+        if (!s.pid)
+            skip();
+        only_from(w, "http", &s, "/file");
+        w->origin.member = "tiny/base.u8bin";
+        assert_ok(fetch(w), &w->err);
+        assert_true(in_downloads(w, "base.u8bin"));
+        char path[PATH_MAX + 128];
+        snprintf(path, sizeof path, "%s/downloads/tiny/base.u8bin", w->cache);
+        assert_int_equal(unlink(path), 0);
+        snprintf(path, sizeof path, "%s/downloads/tiny/file", w->cache);
+        unlink(path);
+        stop_server(&s);
+        w->env.data_path = NULL;
+    }
 }
 
 static void an_archive_gives_no_link(void **state)
@@ -289,7 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_A_WORLD(what_is_not_checked_must_be_said), IN_A_WORLD(a_server_cannot_send_without_end),
         IN_A_WORLD(https_does_not_lead_to_http),      IN_A_WORLD(an_archive_gives_no_link),
-        IN_A_WORLD(an_archive_gives_no_flood),
+        IN_A_WORLD(an_archive_gives_no_flood),        IN_A_WORLD(an_archive_of_a_folder),
     };
     return test_run("data_trust", tests);
 }

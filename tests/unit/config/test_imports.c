@@ -1,0 +1,198 @@
+/* test_imports.c - configs on the data of other benchmarks: runbooks whose searches have ranges or whose
+ * max_pts is too small, i8 rows, offsets, and the metrics that files state. */
+#include "tests/support/config_desk.h"
+#include "tests/unit/config/snippets.h"
+
+static const struct op *op_at(const struct desk *d, size_t i)
+{
+    assert_true(i < d->experiment->ops->n);
+    return &d->experiment->ops->ops[i];
+}
+
+static void test_search_ranges(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    desk_write(&d, "book.yaml",
+               "drifting:\n  max_pts: 10\n  1:\n    operation: insert\n    start: 0\n    end: 100\n"
+               "  2:\n    operation: search\n    start: 0\n    end: 10\n"
+               "  3:\n    operation: search\n    start: 10\n    end: 40\n"
+               "  4:\n    operation: search\n"
+               "  5:\n    operation: delete\n    start: 0\n    end: 100\n");
+    /* As many queries as the runbook has: each range is taken as it is. */
+    assert_ok(desk_load(&d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(40) }")),
+              &d.error);
+    assert_non_null(strstr(d.said, "warning: "));
+    assert_non_null(strstr(d.said, "book.yaml:3: drifting: step 1: 100 points are live, but "
+                                   "max_pts is 10; it is raised"));
+    assert_int_equal(op_at(&d, 1)->n, 10);
+    assert_int_equal(op_at(&d, 2)->n, 30);
+    assert_int_equal(op_at(&d, 2)->rows->segments[0].first, 10);
+    assert_int_equal(op_at(&d, 3)->n, 40);
+    assert_string_equal(op_at(&d, 2)->tag, "search");
+    /* Fewer: ranges are scaled, and stay adjacent. */
+    assert_ok(desk_load(&d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(8) }")),
+              &d.error);
+    assert_int_equal(op_at(&d, 1)->n, 2);
+    assert_int_equal(op_at(&d, 2)->n, 6);
+    assert_int_equal(op_at(&d, 2)->rows->segments[0].first, 2);
+    assert_int_not_equal(
+        desk_load(&d, RUN("w:runbook { 'book.yaml', data, queries = data:queries(3) }")), OK);
+    assert_non_null(strstr(d.error.text, "book.yaml:7: step 2: 0 to 10 map to no row of the view, "
+                                         "which has 3; the runbook has 40"));
+    desk_close(&d);
+}
+
+static void write_bytes(const struct desk *d, const char *name, const void *bytes, size_t n)
+{
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", d->dir, name);
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+#define SMALL(file)                                    \
+    "local data = " file "\nexperiment { k = 1, " FLAT \
+    "workload = function(w) w:insert { data } w:search { data:queries(1) } end }"
+
+static void expect_row(const struct desk *d, size_t op, enum element element, const void *expected,
+                       size_t bytes)
+{
+    struct error err = { 0 };
+    char row[64];
+    assert_int_equal(op_at(d, op)->rows->element, element);
+    assert_ok(view_read(op_at(d, op)->rows, 0, 1, element, row, &err), &err);
+    assert_memory_equal(row, expected, bytes);
+}
+
+static const uint8_t i8_file[] = { 2, 0, 0, 0, 2, 0, 0, 0, 0x80, 1, 3, 0x7f },
+                     i8_queries[] = { 1, 0, 0, 0, 2, 0, 0, 0, 0xff, 0 };
+
+static void test_i8_rows(void **state)
+{
+    static const float wide[] = { -128, 1 }, asked[] = { -1, 0 };
+    static const uint8_t shifted[] = { 0, 129 }, asked_shifted[] = { 127, 128 };
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
+    write_bytes(&d, "ask.i8bin", i8_queries, sizeof i8_queries);
+    assert_ok(desk_load(&d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin' }")), &d.error);
+    expect_row(&d, 0, ELEMENT_F32, wide, sizeof wide);
+    expect_row(&d, 1, ELEMENT_F32, asked, sizeof asked);
+    assert_ok(
+        desk_load(&d, SMALL("file { 'base.i8bin', queries = 'ask.i8bin', element = 'u8', add = "
+                            "128 }")),
+        &d.error);
+    expect_row(&d, 0, ELEMENT_U8, shifted, sizeof shifted);
+    expect_row(&d, 1, ELEMENT_U8, asked_shifted, sizeof asked_shifted);
+    assert_int_not_equal(desk_load(&d, SMALL("file { 'base.i8bin', add = 1.5 }")), OK);
+    assert_non_null(strstr(d.error.text, "\"add\" must be a whole number"));
+    desk_close(&d);
+}
+
+#define CATALOG(field)                                                                             \
+    "return { ['space'] = { about = 'i8 rows', metric = 'l2', element = 'u8', rows = 2, dim = 2, " \
+    "licence = 'none', files = { { part = 'base', file = 'base.i8bin', element = 'u8', rows = 2, " \
+    "dim = 2, sources = {}, " field " } } } }"
+
+static void test_catalog(void **state)
+{
+    static const uint8_t shifted[] = { 0, 129 };
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    d.options.data = d.dir;
+    desk_make_dir(&d, "datasets");
+    write_bytes(&d, "base.i8bin", i8_file, sizeof i8_file);
+    desk_write(&d, "datasets/catalog.lua", CATALOG("add = 128"));
+    const char *config =
+        "local data = dataset 'space'\nexperiment { k = 1, " FLAT
+        "workload = function(w) w:insert { data } w:search { data, repeated = true } "
+        "end }";
+    assert_ok(desk_load(&d, config), &d.error);
+    expect_row(&d, 0, ELEMENT_U8, shifted, sizeof shifted);
+    /* A catalog that was corrected is not answered from the rows converted before. */
+    desk_write(&d, "datasets/catalog.lua", CATALOG("add = 0"));
+    assert_int_not_equal(desk_load(&d, config), OK);
+    assert_non_null(strstr(d.error.text, "row 1, column 1 does not fit u8"));
+    desk_write(&d, "datasets/catalog.lua", CATALOG("add = 'one'"));
+    assert_int_not_equal(desk_load(&d, config), OK);
+    assert_non_null(strstr(d.error.text, "\"add\" must be a whole number from -1000 to 1000"));
+    desk_close(&d);
+}
+
+#ifdef HAVE_HDF5
+
+#include <hdf5.h>
+
+/* Two rows of two bytes under "train" and "test", compared by this metric. */
+static void write_hdf5(const struct desk *d, const char *metric)
+{
+    static const char *const names[] = { "train", "test" };
+    static const uint8_t rows[4] = { 1, 2, 3, 4 };
+    char path[PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/set.hdf5", d->dir);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t text = H5Tcopy(H5T_C_S1), scalar = H5Screate(H5S_SCALAR);
+    H5Tset_size(text, H5T_VARIABLE);
+    hid_t attribute = H5Acreate2(file, "distance", text, scalar, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Awrite(attribute, text, &metric) >= 0);
+    H5Aclose(attribute);
+    H5Sclose(scalar);
+    H5Tclose(text);
+    hid_t space = H5Screate_simple(2, (hsize_t[]){ 2, 2 }, NULL);
+    for (int i = 0; i < 2; i++) {
+        hid_t set =
+            H5Dcreate2(file, names[i], H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
+        H5Dclose(set);
+    }
+    H5Sclose(space);
+    assert_true(H5Fclose(file) >= 0);
+}
+
+static void test_stated_metrics(void **state)
+{
+    static const struct {
+        const char *name;
+        enum metric metric;
+    } known[] = { { "normalized", METRIC_COS }, { "angular", METRIC_COS }, { "cosine", METRIC_COS },
+                  { "euclidean", METRIC_L2SQ }, { "ip", METRIC_IP },       { "dot", METRIC_IP } };
+    (void)state;
+    struct desk d;
+    desk_open(&d);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        write_hdf5(&d, known[i].name);
+        assert_ok(desk_load(&d, SMALL("file 'set.hdf5'")), &d.error);
+        assert_int_equal(op_at(&d, 0)->rows->metric, known[i].metric);
+    }
+    write_hdf5(&d, "hamming");
+    assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
+    assert_non_null(strstr(d.error.text,
+                           "set.hdf5[train]: compares 2 columns of u8 by \"hamming\", "
+                           "which needs codes of 64 bits"));
+    write_hdf5(&d, "jaccard");
+    assert_int_not_equal(desk_load(&d, SMALL("file 'set.hdf5'")), OK);
+    assert_non_null(strstr(d.error.text, "its metric is \"jaccard\", which is not supported"));
+    assert_ok(desk_load(&d, SMALL("file { 'set.hdf5', metric = 'l2' }")), &d.error);
+    desk_close(&d);
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_search_ranges),
+        cmocka_unit_test(test_i8_rows),
+        cmocka_unit_test(test_catalog),
+#ifdef HAVE_HDF5
+        cmocka_unit_test(test_stated_metrics),
+#endif
+    };
+    return test_run("config_imports", tests);
+}

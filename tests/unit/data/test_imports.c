@@ -1,0 +1,358 @@
+/* test_imports.c - what the data sets of other benchmarks need: ids counted from 1, i8 rows, long codes,
+ * and the HDF5 files of ann-benchmarks, VIBE and SISAP. */
+#include "tests/unit/data/data_files.h"
+
+static int open_with(struct scratch *s, const char *name, const struct file_options *options,
+                     struct source **out, struct error *err)
+{
+    error_clear(err);
+    return file_open(scratch_path(s, name), options, out, err);
+}
+
+static void expect_refusal(struct scratch *s, const char *name, const struct file_options *options,
+                           int code, const char *pieces)
+{
+    struct source *source = NULL;
+    struct error err = { 0 };
+    const int rc = open_with(s, name, options, &source, &err);
+    if (rc != code)
+        fail_with("%s: got %s: %s", name, error_name(rc), err.text);
+    assert_null(source);
+    expect_text(name, &err, name);
+    expect_text(name, &err, pieces);
+}
+
+static struct blob bin_bytes(uint32_t n, uint32_t dim, const void *rows, size_t bytes)
+{
+    struct blob b = { .n = 0 };
+    blob_u32(&b, n);
+    blob_u32(&b, dim);
+    blob_add(&b, rows, bytes);
+    return b;
+}
+
+static const int8_t signed_rows[6] = { -128, -1, 0, 1, 127, 5 };
+
+static void i8_rows_become_u8_or_f32(void **state)
+{
+    static const uint8_t shifted[6] = { 0, 127, 128, 129, 255, 133 };
+    const struct blob b = bin_bytes(2, 3, signed_rows, sizeof signed_rows);
+    const struct file_options as_u8 = { .element = "u8", .add = 128 },
+                              as_f32 = { .element = "f32" };
+    struct source *s = NULL;
+    struct error err = { 0 };
+    uint8_t bytes[6];
+    float floats[6];
+    scratch_write(*state, "space.i8bin", b.at, b.n);
+    assert_ok(open_with(*state, "space.i8bin", &as_u8, &s, &err), &err);
+    assert_int_equal(s->element, ELEMENT_U8);
+    assert_ok(source_read(s, 0, 2, bytes, &err), &err);
+    assert_memory_equal(bytes, shifted, sizeof shifted);
+    source_close(s);
+    assert_ok(open_with(*state, "space.i8bin", &as_f32, &s, &err), &err);
+    assert_ok(source_read(s, 0, 2, floats, &err), &err);
+    for (size_t i = 0; i < 6; i++)
+        assert_true(floats[i] == signed_rows[i]);
+    source_close(s);
+    const struct file_options too_little = { .element = "u8", .add = 100 };
+    expect_refusal(*state, "space.i8bin", &too_little, ERR_DIMENSION,
+                   "row 1, column 1: with +100 it is negative or does not fit u8");
+    const struct file_options too_much = { .element = "u8", .add = 129 };
+    expect_refusal(*state, "space.i8bin", &too_much, ERR_DIMENSION, "row 2, column 2: with +129");
+    scratch_write(*state, "space.i8bin", b.at, b.n - 1);
+    expect_refusal(*state, "space.i8bin", &as_u8, ERR_CORRUPT, "truncated");
+}
+
+/* A big-endian i16 file, whose values need swapping before the sum. */
+static void a_sum_of_swapped_values(void **state)
+{
+    struct blob b = { { 0, 0, 0x0b, 1, 0, 0, 0, 2, 0x01, 0x00, 0x00, 0x02 }, 12 };
+    const struct file_options less = { .add = -2 };
+    struct source *s = NULL;
+    struct error err = { 0 };
+    int32_t got[2];
+    scratch_write(*state, "swapped.idx", b.at, b.n);
+    assert_ok(open_with(*state, "swapped.idx", &less, &s, &err), &err);
+    assert_int_equal(s->element, ELEMENT_I32);
+    assert_ok(source_read(s, 0, 2, got, &err), &err);
+    assert_int_equal(got[0], 254);
+    assert_int_equal(got[1], 0);
+    source_close(s);
+}
+
+static void ids_counted_from_1(void **state)
+{
+    static const int32_t ids[6] = { 1, 2, 3, 300000, 4, INT32_MAX };
+    struct blob b = bin_bytes(2, 3, ids, sizeof ids);
+    const struct file_options from_1 = { .add = -1 }, whole = { .add = 0 };
+    struct source *s = NULL, *plain = NULL;
+    struct error err = { 0 };
+    int32_t got[6];
+    scratch_write(*state, "knns.ibin", b.at, b.n);
+    assert_ok(open_with(*state, "knns.ibin", &from_1, &s, &err), &err);
+    assert_ok(open_with(*state, "knns.ibin", &whole, &plain, &err), &err);
+    assert_int_equal(s->element, ELEMENT_I32);
+    assert_null(s->rows);
+    assert_true(s->hash != plain->hash);
+    assert_ok(source_read(s, 0, 2, got, &err), &err);
+    for (size_t i = 0; i < 6; i++)
+        assert_int_equal(got[i], ids[i] - 1);
+    source_close(s);
+    source_close(plain);
+    /* Converting writes the sums. */
+    char in[PATH_MAX + 256];
+    struct data_written written;
+    snprintf(in, sizeof in, "%s", scratch_path(*state, "knns.ibin"));
+    assert_ok(
+        data_convert(in, &from_1, scratch_path(*state, "from0.ibin"), NULL, NULL, &written, &err),
+        &err);
+    assert_ok(open_with(*state, "from0.ibin", NULL, &s, &err), &err);
+    assert_ok(source_read(s, 0, 2, got, &err), &err);
+    assert_int_equal(got[3], 299999);
+    source_close(s);
+    /* A file with an id 0 counts from 0. */
+    const int32_t zero = 0;
+    memcpy(b.at + 8 + 16, &zero, 4);
+    scratch_write(*state, "knns.ibin", b.at, b.n);
+    expect_refusal(*state, "knns.ibin", &from_1, ERR_DIMENSION,
+                   "row 2, column 2: with -1 it is negative or does not fit i32");
+    const float real[2] = { 1, 2 };
+    b = bin_bytes(1, 2, real, sizeof real);
+    scratch_write(*state, "real.fbin", b.at, b.n);
+    expect_refusal(*state, "real.fbin", &from_1, ERR_ARGUMENT,
+                   "add is for integers, these are f32");
+}
+
+/* A file that is there as a whole serves several slices; one that was cut serves its own. */
+static void first_rows_of_a_whole_file(void **state)
+{
+    const struct blob b = bin_bytes(3, 2, signed_rows, 6);
+    const struct file_options two = { .first_rows = 2 }, all = { .first_rows = 3 },
+                              four = { .first_rows = 4 };
+    struct source *s = NULL;
+    struct error err = { 0 };
+    for (int cut = 0; cut < 2; cut++) {
+        scratch_write(*state, "slice.i8bin", b.at, b.n - (cut ? 2 : 0));
+        assert_ok(open_with(*state, "slice.i8bin", &two, &s, &err), &err);
+        assert_int_equal(s->n, 2);
+        source_close(s);
+    }
+    expect_refusal(*state, "slice.i8bin", &all, ERR_CORRUPT, "truncated");
+    expect_refusal(*state, "slice.i8bin", &four, ERR_CORRUPT, "the header says 3 rows, at least 4");
+    scratch_write(*state, "slice.i8bin", b.at, b.n - 1);
+    expect_refusal(*state, "slice.i8bin", &two, ERR_CORRUPT, "extra bytes at the end");
+}
+
+/* Five documents of 1, 2, 1, 0 and 1 vectors, whose vectors are (0, 1), (2, 3), ... */
+static struct blob multivec_bytes(void)
+{
+    static const uint32_t counts[5] = { 1, 2, 1, 0, 1 };
+    struct blob b = { .n = 0 };
+    blob_u32(&b, 5);
+    blob_u32(&b, 2);
+    blob_u32(&b, 5);
+    blob_add(&b, counts, sizeof counts);
+    for (int i = 0; i < 10; i++)
+        blob_f32(&b, (float)i);
+    return b;
+}
+
+static void documents_of_one_vector(void **state)
+{
+    static const float expected[6] = { 0, 1, 6, 7, 8, 9 };
+    const struct file_options named = { .format = "multivec" };
+    struct blob b = multivec_bytes();
+    struct source *s = NULL;
+    struct error err = { 0 };
+    float got[6];
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    assert_ok(open_with(*state, "cases.bin", &named, &s, &err), &err);
+    assert_int_equal(s->n, 3);
+    assert_int_equal(s->dim, 2);
+    assert_string_equal(s->note, "3 of 5 documents have one vector, the others are left out");
+    assert_ok(source_read(s, 0, 3, got, &err), &err);
+    assert_memory_equal(got, expected, sizeof expected);
+    source_close(s);
+    /* Every prefix is refused, and so are counts that do not fit. */
+    for (size_t n = 1; n < b.n; n++) {
+        scratch_write(*state, "cases.bin", b.at, n);
+        expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT, "truncated");
+    }
+    b.at[12] = 2;
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT,
+                   "its 5 documents have 6 vectors, the header says 5");
+    b = multivec_bytes();
+    b.at[12] = b.at[20] = b.at[28] = 0;
+    b.at[16] = 5;
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    expect_refusal(*state, "cases.bin", &named, ERR_CORRUPT,
+                   "none of its 5 documents has exactly one vector");
+    const struct file_options other = { .format = "multivec", .dataset = "all" };
+    expect_refusal(*state, "cases.bin", &other, ERR_NOT_FOUND, "no dataset \"all\"");
+    b = multivec_bytes();
+    const struct file_options small = { .format = "multivec", .limit_bytes = 20 };
+    scratch_write(*state, "cases.bin", b.at, b.n);
+    expect_refusal(*state, "cases.bin", &small, ERR_CORRUPT, "more than the 20 bytes allowed");
+}
+
+static void long_codes_are_refused_by_their_length(void **state)
+{
+    static const uint8_t bits[32] = { 1 };
+    struct blob b = bin_bytes(1, 32, bits, 32);
+    const struct file_options codes = { .element = "b64" };
+    scratch_write(*state, "long.u8bin", b.at, b.n);
+    expect_refusal(*state, "long.u8bin", &codes, ERR_UNSUPPORTED,
+                   "32 columns of u8 are codes of 256 bits|only codes of 64 bits");
+    b = bin_bytes(4, 8, bits, 32);
+    scratch_write(*state, "sums.u8bin", b.at, b.n);
+    const struct file_options sums = { .element = "b64", .add = 1 };
+    expect_refusal(*state, "sums.u8bin", &sums, ERR_ARGUMENT, "add is for integers, these are b64");
+    const struct file_options raw = { .element = "b64", .dim = 128, .format = "raw" };
+    scratch_write(*state, "long.bits", bits, 32);
+    expect_refusal(*state, "long.bits", &raw, ERR_UNSUPPORTED,
+                   "2 columns of u64 are codes of 128 bits|only codes of 64 bits");
+}
+
+#ifdef HAVE_HDF5
+
+#include <hdf5.h>
+
+enum { TRAIN = 5, TEST = 2, DIM = 3, K = 4 };
+
+static void put(hid_t file, const char *name, hid_t type, size_t n, size_t dim,
+                const double *values)
+{
+    hid_t space = H5Screate_simple(2, (hsize_t[]){ n, dim }, NULL);
+    hid_t dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(dataset >= 0);
+    assert_true(H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+}
+
+static hid_t half_type(void)
+{
+    hid_t half = H5Tcopy(H5T_IEEE_F32LE);
+    assert_true(H5Tset_fields(half, 15, 10, 5, 0, 10) >= 0);
+    assert_true(H5Tset_size(half, 2) >= 0);
+    assert_true(H5Tset_ebias(half, 15) >= 0);
+    return half;
+}
+
+/* As h5py stores numpy's bool. */
+static hid_t bool_type(void)
+{
+    hid_t type = H5Tenum_create(H5T_STD_I8LE);
+    assert_true(H5Tenum_insert(type, "FALSE", &(int8_t){ 0 }) >= 0);
+    assert_true(H5Tenum_insert(type, "TRUE", &(int8_t){ 1 }) >= 0);
+    return type;
+}
+
+static const double
+    train[TRAIN * DIM] = { 1, -2, .5, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, -65504 },
+                  test[TEST * DIM] = { .1, 2, 3, 4, 5, 6 },
+                  nearest[TEST * K] = { 1, 2, 3, 4, 5, 4, 3, 2 };
+
+/* A file with rows, queries and the ids of the nearest, of these types. */
+static void make_set(struct scratch *s, const char *name, hid_t rows, hid_t queries, hid_t ids)
+{
+    hid_t file = H5Fcreate(scratch_path(s, name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(file >= 0);
+    put(file, "train", rows, TRAIN, DIM, train);
+    put(file, "test", queries, TEST, DIM, test);
+    put(file, "neighbors", ids, TEST, K, nearest);
+    assert_true(H5Fclose(file) >= 0);
+}
+
+static void truth_of_any_width(void **state)
+{
+    const hid_t types[] = { H5T_STD_I32LE, H5T_STD_I64LE, H5T_STD_U32LE, H5T_STD_I64BE };
+    static const char *const elements[] = { NULL, "i32", "i64" };
+    for (size_t t = 0; t < 4; t++) {
+        make_set(*state, "vibe.hdf5", H5T_IEEE_F32LE, H5T_IEEE_F32LE, types[t]);
+        for (size_t e = 0; e < 6; e++) {
+            const bool from_1 = e >= 3;
+            const struct file_options options = {
+                .dataset = "neighbors", .element = elements[e % 3], .dim = K, .add = from_1 ? -1 : 0
+            };
+            struct source *s = NULL;
+            struct error err = { 0 };
+            int64_t wide[TEST * K] = { 0 };
+            int32_t narrow[TEST * K];
+            assert_ok(open_with(*state, "vibe.hdf5", &options, &s, &err), &err);
+            assert_int_equal(s->n, TEST);
+            const bool is_i32 = s->element == ELEMENT_I32;
+            assert_true(is_i32 || s->element == ELEMENT_I64);
+            assert_ok(source_read(s, 0, TEST, is_i32 ? (void *)narrow : wide, &err), &err);
+            for (size_t i = 0; i < TEST * K; i++)
+                assert_int_equal(is_i32 ? narrow[i] : wide[i], (int64_t)nearest[i] - from_1);
+            source_close(s);
+        }
+    }
+    const struct file_options whole = { .dataset = "neighbors", .element = "i32", .add = -2 };
+    expect_refusal(*state, "vibe.hdf5", &whole, ERR_DIMENSION, "row 1, column 1: with -2");
+}
+
+/* SISAP stores rows as f16 and queries as f32, lastfm has f64 queries: all become f32. */
+static void rows_and_queries_of_different_floats(void **state)
+{
+    hid_t half = half_type();
+    make_set(*state, "mixed.h5", half, H5T_IEEE_F32LE, H5T_STD_I32LE);
+    H5Tclose(half);
+    make_set(*state, "lastfm.h5", H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I32LE);
+    static const char *const names[] = { "mixed.h5", "lastfm.h5" };
+    for (size_t f = 0; f < 2; f++)
+        for (int queries = 0; queries < 2; queries++) {
+            const struct file_options options = { .dataset = queries ? "test" : "train" };
+            const double *expected = queries ? test : train;
+            struct source *s = NULL;
+            struct error err = { 0 };
+            float got[TRAIN * DIM];
+            assert_ok(open_with(*state, names[f], &options, &s, &err), &err);
+            assert_int_equal(s->element, ELEMENT_F32);
+            assert_ok(source_read(s, 0, s->n, got, &err), &err);
+            for (size_t i = 0; i < s->n * DIM; i++)
+                assert_true(got[i] == (float)expected[i]);
+            source_close(s);
+        }
+}
+
+static void booleans_are_refused_as_codes(void **state)
+{
+    enum { BITS = 20 };
+    hid_t type = bool_type(), file;
+    int8_t bits[TRAIN * BITS] = { 1, 0, 1 };
+    file = H5Fcreate(scratch_path(*state, "bits.hdf5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(2, (hsize_t[]){ TRAIN, BITS }, NULL);
+    hid_t dataset = H5Dcreate2(file, "train", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits) >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Tclose(type);
+    assert_true(H5Fclose(file) >= 0);
+    expect_refusal(*state, "bits.hdf5", NULL, ERR_UNSUPPORTED,
+                   "holds booleans, codes of 20 bits|only codes of 64 bits|Hamming");
+}
+
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(i8_rows_become_u8_or_f32),
+        cmocka_unit_test(a_sum_of_swapped_values),
+        cmocka_unit_test(ids_counted_from_1),
+        cmocka_unit_test(first_rows_of_a_whole_file),
+        cmocka_unit_test(documents_of_one_vector),
+        cmocka_unit_test(long_codes_are_refused_by_their_length),
+#ifdef HAVE_HDF5
+        cmocka_unit_test(truth_of_any_width),
+        cmocka_unit_test(rows_and_queries_of_different_floats),
+        cmocka_unit_test(booleans_are_refused_as_codes),
+#endif
+    };
+    test_filter();
+    return test_verdict(
+        cmocka_run_group_tests_name("data_imports", tests, scratch_setup, scratch_teardown));
+}

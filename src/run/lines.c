@@ -95,6 +95,22 @@ void watch_reply(struct cell_watch *w, json_t *json_taken)
     free(text);
 }
 
+/* Stores the answers, those of a search with their distances. Without memory for the distances they
+   are stored without. */
+static void keep_answers(struct cell_watch *w, struct answers *a)
+{
+    const struct op *op = &w->env->experiment->ops->ops[a->op];
+    const bool with = w->kept.path && op->kind == OP_SEARCH;
+    float *distances = with ? mem_array(NULL, a->n_ids + 1, sizeof *distances) : NULL;
+    struct error err = { 0 };
+
+    if (distances && scorer_distances(&w->scorer, a, distances, &err) == OK)
+        a->distances = distances;
+    answers_file_write(&w->kept, a, op->k, w->point);
+    a->distances = NULL;
+    mem_free(NULL, distances);
+}
+
 static void score_words(struct cell_watch *w)
 {
     struct answers *a = &w->answers;
@@ -111,7 +127,7 @@ static void score_words(struct cell_watch *w)
     a->ids = words;
     const int code = scorer_take(&w->scorer, a, &recall, &err);
     if (code == OK && a->pass == PASS_SINGLE)
-        answers_file_write(&w->kept, a, w->env->experiment->ops->ops[a->op].k, w->point);
+        keep_answers(w, a);
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;
     watch_reply(w, json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(err.text),

@@ -308,8 +308,9 @@ static const struct flag flags[] = {
     { "json", NULL, "inspect compare", "print JSON, in full", take_json },
     { "csv", NULL, "compare", "print CSV, in full", take_csv },
     { "markdown", NULL, "compare", "print a table in Markdown", take_markdown },
-    { "out", "PATH", RUNS " search export advise",
-      "write PATH/NAME/ instead of results/NAME/; search: write the ids found to the file PATH; "
+    { "out", "PATH", CONFIGS " search export advise",
+      "write PATH/NAME/ instead of results/NAME/; check: estimate by results in PATH; search: "
+      "write the ids found to the file PATH; "
       "export: the file or folder to write",
       take_out },
     { "resume", NULL, RUNS " advise",

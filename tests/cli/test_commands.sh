@@ -112,6 +112,13 @@ check "vectors of one's own, in one command" \
     '[ $status = 0 ] && grep -q "^exact  *1.0000" out && grep -q "\"rows\": 900" r/own_vectors/result.json && [ "$(grep -c "\"op\": \"insert\"" r/own_vectors/result.json)" -ge 6 ]'
 run --no-plots --out r --set data="$work/nothere.csv" "$own"
 check "and when they are not there" '[ $status = 2 ] && grep -q "nothere.csv: cannot open" err'
+run check --out results small.lua
+check "check estimates time and memory by earlier results" '[ $status = 0 ] && grep -qE "^exact +2 +[0-9.]+ [mun]?s +[0-9.]+ KiB +small$" out && grep -qE "^total +[0-9]+ +[0-9.]+ [mun]?s " out'
+sed 's/dim = 16/dim = 100/' small.lua >wide.lua
+run check --out results wide.lua
+check "not by results of other dimensions" '[ $status = 0 ] && grep -qE "^exact +2 +not known +not known *$" out && grep -qE "^total +[0-9]+ +not known" out'
+run check --out nowhere small.lua
+check "nor without results" '[ $status = 0 ] && grep -q "^time  *not known: no results of this processor in nowhere" out'
 run plot results/small
 check "figures redraw" '[ $status = 0 ]'
 check "and all of them have something to show" '! grep -q "no values to draw" err'

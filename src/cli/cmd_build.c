@@ -103,12 +103,12 @@ static const char *plugin_of(const struct registry *r, const struct index_ops *o
 }
 
 static void show_progress(void *to, const struct cell *cell, size_t step, size_t of,
-                          const char *what)
+                          const char *what, double share)
 {
-    char text[64];
+    char text[200];
 
-    (void)snprintf(text, sizeof text, "%s (%zu of %zu)", what, step + 1, of);
-    progress_cell(to, cell->method->label, cell->repeat, text);
+    (void)snprintf(text, sizeof text, "%zu of %zu, %s", step + 1, of, what);
+    progress_cell(to, cell->method->label, cell->repeat, text, share);
 }
 
 static size_t n_searches(const struct op_list *list)
@@ -194,7 +194,8 @@ int command_build(struct app *app)
         status = error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
     } else {
         *app->measuring = 1;
-        progress_begin(&b.progress, app->options.quiet, app->options.terminal, 1);
+        progress_begin(&b.progress, app->options.quiet, app->options.terminal);
+        progress_expect(&b.progress, b.cell->method->label, b.cell->method->label);
         if (make_index(&b, &error))
             status = EXIT_SOME_FAILED;
         progress_end(&b.progress);

@@ -70,6 +70,7 @@ experiment {
 }
 LUA
 run --out results small.lua
+check "each cell has a line at its start and its end" '[ "$(grep -cE "^[1-4]/4  (exact|ivf), repeat [12] begins$" err)" = 4 ] && [ "$(grep -cE "^[1-4]/4  (exact|ivf), repeat [12]: ok  .[0-9.]+ s" err)" = 4 ] && [ "$(grep -c "^4/4 .*left" err)" = 0 ]'
 check "a config runs" '[ $status = 0 ] && [ -s results/small/result.json ] && [ -s results/small/report.html ]'
 check "the exhaustive setting is exact" 'grep -q "^reproduced *all lists are exact" out'
 check "a claim that does not hold is said so" 'grep -q "^not reproduced *one list is exact" out'
@@ -211,6 +212,7 @@ run reproduce tyo
 check "a misspelt paper" '[ $status = 2 ] && grep -q "did you mean \"toy\"" err'
 run reproduce --quick toy
 page=paper/results/reproduce-toy.html
+check "reproduce counts its configs" 'grep -qE "^1 of 2: configs/" err && grep -qE "^2 of 2: configs/.*, after [0-9.]+ (s|min)$" err && grep -qE "^2 of 2 configs in [0-9.]+ (s|min)$" err'
 check "a paper is reproduced on one page" '[ $status = 0 ] && [ -s $page ] && grep -q "$page" out'
 check "of a quick run no claim is measured" \
     'grep -q "Of 4 published claims 0 are measured here and 0 reproduced; of the 4 we add, 0 are measured and 0 hold" $page'

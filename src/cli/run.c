@@ -165,15 +165,6 @@ static int make_truth(struct run *run, struct error *error)
     return rc;
 }
 
-static void show_cell_progress(void *to, const struct cell *cell, size_t step, size_t of,
-                               const char *what, double share)
-{
-    char text[200], label[300];
-    plan_build_label(cell, label, sizeof label);
-    snprintf(text, sizeof text, "%zu of %zu, %s", step + 1, of, what);
-    progress_cell(to, label, cell->repeat, text, share);
-}
-
 /* Writes result.json with the cells finished so far, so that it can be read during the run. Cells
    are in the plan's order, not in the shuffled order of execution. */
 static int write_result(struct run *run, struct error *error)
@@ -239,7 +230,7 @@ static struct cell_env env_of(struct run *run)
                               .oracle = &run->oracle,
                               .kernels = run->app->kernels,
                               .scratch_dir = run->scratch,
-                              .progress = show_cell_progress,
+                              .progress = progress_of_cell,
                               .to = &run->progress,
                               .interrupted = run->app->interrupted };
 }
@@ -394,20 +385,11 @@ static void print_warnings(struct run *run)
         app_warn(run->app, "%s", json_string_value(warning));
 }
 
-static void expect_cells(struct run *run)
-{
-    for (size_t i = 0; i < run->plan.n; i++) {
-        char label[300];
-        plan_build_label(&run->plan.cells[i], label, sizeof label);
-        progress_expect(&run->progress, label, run->plan.cells[i].method->label);
-    }
-}
-
 static int prepare(struct run *run, struct error *error)
 {
     struct app *app = run->app;
     progress_begin(&run->progress, app->options.quiet, app->options.terminal);
-    expect_cells(run);
+    progress_expect(&run->progress, &run->plan);
     int rc = libraries_check_linked(error);
     if (!rc)
         rc = make_results_dir(run, error);

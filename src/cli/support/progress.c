@@ -30,7 +30,7 @@ static struct progress_build *build_named(const struct progress *p, const char *
     return NULL;
 }
 
-void progress_expect(struct progress *p, const char *build, const char *method)
+void progress_expect_cell(struct progress *p, const char *build, const char *method)
 {
     struct progress_build *b = build_named(p, build);
 

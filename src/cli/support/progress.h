@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "src/plan/plan.h"
+
 /* The cells of one build: a method with one set of params. */
 struct progress_build {
     char *label, *method; /* LABEL[soft_k=2], LABEL */
@@ -29,8 +31,9 @@ struct progress {
 
 /* The caller calls progress_end(). */
 void progress_begin(struct progress *, bool quiet, bool terminal);
-/* Announces a cell, before the first begins. Without memory, there is no estimate of its time. */
-void progress_expect(struct progress *, const char *build, const char *method);
+/* Announce cells, before the first begins. Without memory, there is no estimate of their time. */
+void progress_expect_cell(struct progress *, const char *build, const char *method);
+void progress_expect(struct progress *, const struct plan *);
 /* Prints one line, above the bar if there is one. */
 void progress_note(struct progress *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -43,11 +46,14 @@ void progress_cell(struct progress *, const char *build, size_t repeat, const ch
 /* kept: read from an earlier run, so that its time does not count. */
 void progress_cell_done(struct progress *, const char *build, size_t repeat, const char *status,
                         bool kept, double seconds);
+/* The same for cell_env.progress, with the progress as `to`. */
+void progress_of_cell(void *progress, const struct cell *, size_t step, size_t of, const char *what,
+                      double share);
 void progress_end(struct progress *);
 
-/* Seconds that the cells will still take, by the finished cells of the same build, else of the same
-   method, else of all; above 0 while there are any. NAN: no cell has finished. *sure: a cell of each
-   method has finished. */
+/* Seconds that the cells will still take, by the finished cells of the same build, else of the
+   same method, else of all; above 0 while there are any. NAN: no cell has finished. *sure: a cell
+   of each method has finished. */
 double progress_left(const struct progress *, double now_s, bool *sure);
 /* Writes "40 s", "3.5 min" or "2.1 h"; never 0. */
 void progress_duration(double seconds, char *text, size_t bytes);

@@ -14,10 +14,10 @@ static double now_s(void)
 static void begin(struct progress *p)
 {
     progress_begin(p, true, false);
-    progress_expect(p, "slow[bits=1]", "slow");
-    progress_expect(p, "slow[bits=2]", "slow");
-    progress_expect(p, "fast", "fast");
-    progress_expect(p, "fast", "fast");
+    progress_expect_cell(p, "slow[bits=1]", "slow");
+    progress_expect_cell(p, "slow[bits=2]", "slow");
+    progress_expect_cell(p, "fast", "fast");
+    progress_expect_cell(p, "fast", "fast");
 }
 
 static bool near(double a, double b)

@@ -41,9 +41,8 @@ static double left_s(const struct study *s)
 /* An existing file, else a name of the catalog, which has neither '/' nor '.'. */
 static bool find_data(struct study *s, const char *given)
 {
-    const bool exists = access(given, F_OK) == 0;
-    if (exists || strpbrk(given, "/."))
-        return exists && realpath(given, s->data);
+    if (access(given, F_OK) == 0 || strpbrk(given, "/."))
+        return realpath(given, s->data) != NULL;
     return snprintf(s->data, sizeof s->data, "%s", given) < (int)sizeof s->data;
 }
 

@@ -102,15 +102,6 @@ static const char *plugin_of(const struct registry *r, const struct index_ops *o
     return NULL;
 }
 
-static void show_progress(void *to, const struct cell *cell, size_t step, size_t of,
-                          const char *what)
-{
-    char text[64];
-
-    (void)snprintf(text, sizeof text, "%s (%zu of %zu)", what, step + 1, of);
-    progress_cell(to, cell->method->label, cell->repeat, text);
-}
-
 static size_t n_searches(const struct op_list *list)
 {
     size_t n = 0;
@@ -126,7 +117,7 @@ static int run_cell(struct build *b, struct error *err)
                                   .options = &b->app->options,
                                   .kernels = b->app->kernels,
                                   .scratch_dir = b->folder.dir,
-                                  .progress = show_progress,
+                                  .progress = progress_of_cell,
                                   .to = &b->progress,
                                   .interrupted = b->app->interrupted,
                                   .save_dir = b->folder.state };
@@ -194,7 +185,8 @@ int command_build(struct app *app)
         status = error.code == ERR_INTERRUPTED ? EXIT_SOME_FAILED : EXIT_USAGE;
     } else {
         *app->measuring = 1;
-        progress_begin(&b.progress, app->options.quiet, app->options.terminal, 1);
+        progress_begin(&b.progress, app->options.quiet, app->options.terminal);
+        progress_expect(&b.progress, &b.plan);
         if (make_index(&b, &error))
             status = EXIT_SOME_FAILED;
         progress_end(&b.progress);

@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/clock.h"
 #include "src/cli/app.h"
 #include "src/cli/commands.h"
 #include "src/cli/run.h"
+#include "src/cli/support/progress.h"
 #include "src/report/report.h"
 
 /* A line of configs/papers.txt is "PAPER CONFIG" or a comment that begins with '#'. The configs of
@@ -47,9 +49,25 @@ static void unknown_paper(struct app *app, FILE *list, const char *given)
     app_error(app, &error);
 }
 
+static bool is_wanted(const char *wanted, const char *paper)
+{
+    return !wanted || !strcmp(wanted, paper);
+}
+
+static size_t count_configs(FILE *list, const char *wanted)
+{
+    char paper[64], config[200];
+    size_t n = 0;
+    while (next_line(list, paper, config))
+        n += is_wanted(wanted, paper);
+    rewind(list);
+    return n;
+}
+
 struct reproduced {
     char *dirs[256], *failed[257]; /* owned; failed ends in NULL */
-    size_t n, n_failed;
+    size_t n, n_failed, planned;
+    double began_s;
 };
 
 static int write_page(struct app *app, const char *wanted, const struct reproduced *of)
@@ -71,11 +89,28 @@ static int write_page(struct app *app, const char *wanted, const struct reproduc
     return rc ? EXIT_SOME_FAILED : EXIT_OK;
 }
 
+/* Says which config comes, or with NULL the total. */
+static void say_where(struct app *app, const struct reproduced *of, const char *config)
+{
+    char gone[32], line[400];
+    const size_t done = of->n + of->n_failed;
+    progress_duration(1e-9 * (double)clock_ns() - of->began_s, gone, sizeof gone);
+    if (config && done == 0)
+        snprintf(line, sizeof line, "1 of %zu: %s", of->planned, config);
+    else if (config)
+        snprintf(line, sizeof line, "%zu of %zu: %s, after %s", done + 1, of->planned, config,
+                 gone);
+    else
+        snprintf(line, sizeof line, "%zu of %zu configs in %s", done, of->planned, gone);
+    app_say(app, line);
+}
+
 /* Runs one config. Adds its results folder to to->dirs, or its path to to->failed if there is no
    results folder. */
 static int reproduce_one(struct app *app, const char *config, struct reproduced *to)
 {
     char *path = app_path(app->options.root, config), *dir = NULL;
+    say_where(app, to, config);
     int status = run_config(app, path, &dir);
     free(path);
     if (dir)
@@ -111,11 +146,12 @@ int command_reproduce(struct app *app)
         return EXIT_USAGE;
     }
     char paper[64], config[200];
-    struct reproduced all = { 0 };
+    struct reproduced all = { .planned = count_configs(list, wanted),
+                              .began_s = 1e-9 * (double)clock_ns() };
     say_what_runs(app, wanted);
     int worst = EXIT_OK;
     while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, paper, config)) {
-        if (wanted && strcmp(wanted, paper) != 0)
+        if (!is_wanted(wanted, paper))
             continue;
         int status = reproduce_one(app, config, &all);
         if (status > worst)
@@ -125,6 +161,7 @@ int command_reproduce(struct app *app)
         unknown_paper(app, list, wanted ? wanted : "");
         worst = EXIT_USAGE;
     } else if (all.n) {
+        say_where(app, &all, NULL);
         int status = write_page(app, wanted, &all);
         if (status > worst)
             worst = status;

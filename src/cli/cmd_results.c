@@ -1,4 +1,5 @@
-/* cmd_results.c - `plot`, `report`: figures and pages of existing results. */
+/* cmd_results.c - `plot`, `report`, `export`: existing results as figures, as pages and in the
+   formats of other programs. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -6,6 +7,7 @@
 
 #include "src/cli/app.h"
 #include "src/cli/commands.h"
+#include "src/export/export.h"
 #include "src/report/plot.h"
 #include "src/report/report.h"
 #include "src/result/folder_lock.h"
@@ -56,4 +58,72 @@ int command_plot(struct app *app)
 int command_report(struct app *app)
 {
     return for_each_result(app, report_one);
+}
+
+/* Checks the name of the output, and whether it may be written. *lines: it is a file of JSON
+   Lines. */
+static int check_output(const struct app *app, bool *lines, struct error *error)
+{
+    static const char *const files[] = { ".json", ".csv",  ".tsv", ".hdf5",
+                                         ".h5",   ".html", ".npz", ".parquet" };
+    const char *out = app->options.out, *end = strrchr(out ? out : "", '.');
+    struct stat st;
+    if (!out)
+        return fail(error, ERR_CONFIG,
+                    "export: --out is missing: FILE.jsonl, or a FOLDER for ann-benchmarks' layout");
+    *lines = end && !strcmp(end, ".jsonl");
+    for (size_t i = 0; end && i < sizeof files / sizeof *files; i++)
+        if (!strcmp(end, files[i]))
+            return fail(error, ERR_CONFIG,
+                        "export: --out %s: expected FILE.jsonl, or a FOLDER for ann-benchmarks' "
+                        "layout",
+                        out);
+    if (stat(out, &st) != 0)
+        return OK;
+    if (S_ISDIR(st.st_mode) == *lines)
+        return fail(error, ERR_CONFIG, *lines ? "export: %s is a folder" : "export: %s is a file",
+                    out);
+    return app->options.force
+               ? OK
+               : fail(error, ERR_CONFIG,
+                      "export: %s exists; --force replaces files of the same name", out);
+}
+
+/* Says what ann-benchmarks' layout lacks. */
+static void warn_of_export(const struct app *app, const struct export_counts *counts)
+{
+    if (counts->not_stored)
+        app_warn(app, "%lu searches are left out: their answers were not stored",
+                 counts->not_stored);
+    if (counts->no_distances)
+        app_warn(app, "%lu searches are left out: an earlier version stored no distances",
+                 counts->no_distances);
+    if (counts->calibrated)
+        app_warn(app, "%lu calibrated searches are left out: half of the queries chose the point",
+                 counts->calibrated);
+}
+
+int command_export(struct app *app)
+{
+    struct error error = { 0 };
+    struct export_counts counts = { 0 };
+    bool lines = false;
+    char *dir = app_made(result_dir(app->arguments[0])), *path = app_path(dir, "result.json");
+    const char *out = app->options.out;
+    json_t *result = NULL;
+    int rc = check_output(app, &lines, &error);
+    rc = rc ? rc : result_load(path, &result, &error);
+    if (!rc)
+        rc = lines ? export_json_lines(result, out, &error)
+                   : export_ann_benchmarks(result, dir, out, &counts, &error);
+    if (rc) {
+        app_error(app, &error);
+    } else {
+        warn_of_export(app, &counts);
+        printf("%s\n", out);
+    }
+    json_decref(result);
+    free(path);
+    free(dir);
+    return rc ? EXIT_USAGE : EXIT_OK;
 }

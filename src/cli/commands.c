@@ -47,6 +47,10 @@ static const struct command commands[] = {
       command_convert },
     { "plot", "RESULT...", "redraw the figures of a result", 1, 1000, command_plot },
     { "report", "RESULT...", "write report.html again", 1, 1000, command_report },
+    { "export", "RESULT --out FOLDER|FILE.jsonl",
+      "write a result as JSON Lines (FILE.jsonl), or its answers in ann-benchmarks' layout "
+      "(FOLDER)",
+      1, 1, command_export },
     { "compare", "A B", "compare two results: difference, interval, verdict", 2, 2,
       command_compare },
     { "dump", "RESULT", "print the ids that each query was answered, one line each", 1, 1,

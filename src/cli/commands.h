@@ -19,6 +19,7 @@ int command_fetch(struct app *);
 int command_convert(struct app *);
 int command_plot(struct app *);
 int command_report(struct app *);
+int command_export(struct app *);
 int command_compare(struct app *);
 int command_dump(struct app *);
 int command_reproduce(struct app *);

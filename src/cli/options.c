@@ -316,15 +316,17 @@ static const struct flag flags[] = {
     { "json", NULL, "inspect compare", "print JSON, in full", take_json },
     { "csv", NULL, "compare", "print CSV, in full", take_csv },
     { "markdown", NULL, "compare", "print a table in Markdown", take_markdown },
-    { "out", "PATH", RUNS " search advise",
-      "write PATH/NAME/ instead of results/NAME/; search: write the ids found to the file PATH",
+    { "out", "PATH", CONFIGS " search export advise",
+      "write PATH/NAME/ instead of results/NAME/; check: estimate by results in PATH; search: "
+      "write the ids found to the file PATH; "
+      "export: the file or folder to write",
       take_out },
     { "resume", NULL, RUNS " advise",
       "keep the finished cells of an interrupted run of this same program, and run the rest",
       take_resume },
-    { "force", NULL, RUNS " convert",
+    { "force", NULL, RUNS " convert export",
       "run: replace a finished result by a smaller one, which otherwise moves to "
-      "results/NAME/older/; convert: overwrite OUT",
+      "results/NAME/older/; convert, export: overwrite OUT",
       take_force },
     { "timeout", "S", BUILDS, "time limit of a cell, in seconds (config: timeout)", take_timeout },
     { "memory-limit", "B", BUILDS, "memory limit of a cell, as 4G or 512M (config: memory_limit)",

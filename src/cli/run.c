@@ -165,14 +165,6 @@ static int make_truth(struct run *run, struct error *error)
     return rc;
 }
 
-static void show_cell_progress(void *to, const struct cell *cell, size_t step, size_t of,
-                               const char *what)
-{
-    char text[64];
-    snprintf(text, sizeof text, "%s (%zu of %zu)", what, step + 1, of);
-    progress_cell(to, cell->method->label, cell->repeat, text);
-}
-
 /* Writes result.json with the cells finished so far, so that it can be read during the run. Cells
    are in the plan's order, not in the shuffled order of execution. */
 static int write_result(struct run *run, struct error *error)
@@ -238,7 +230,7 @@ static struct cell_env env_of(struct run *run)
                               .oracle = &run->oracle,
                               .kernels = run->app->kernels,
                               .scratch_dir = run->scratch,
-                              .progress = show_cell_progress,
+                              .progress = progress_of_cell,
                               .to = &run->progress,
                               .interrupted = run->app->interrupted };
 }
@@ -299,23 +291,24 @@ static int run_cell(struct run *run, const struct cell *cell, struct error *erro
     const struct run_options *o = &run->app->options;
     json_t *cells = NULL;
     double began = now_s();
+    char label[300];
     bool kept = false;
     int rc = OK;
     if (o->resume) {
         rc = take_stored(run, cell, &cells, error);
         kept = cells != NULL;
     }
-    if (!rc && !cells)
+    plan_build_label(cell, label, sizeof label);
+    if (!rc && !cells) {
+        progress_cell_begin(&run->progress, label, cell->repeat);
         rc = run_and_store(run, cell, &cells, error);
+    }
     if (!rc) {
         const char *status = worst_status(cells);
         bool fine = !strcmp(status, "ok") || !strcmp(status, "unsupported");
         run->failed += !fine;
         run->kept += kept;
-        char label[300];
-        result_build_label(json_array_get(cells, 0), label, sizeof label);
-        progress_cell_done(&run->progress, label, cell->repeat, kept && fine ? "kept" : status,
-                           now_s() - began);
+        progress_cell_done(&run->progress, label, cell->repeat, status, kept, now_s() - began);
         print_cell_warnings(run, cell, cells);
         mark_cells(run, cell, cells, kept);
         run->finished[cell->number] = json_incref(cells);
@@ -395,7 +388,8 @@ static void print_warnings(struct run *run)
 static int prepare(struct run *run, struct error *error)
 {
     struct app *app = run->app;
-    progress_begin(&run->progress, app->options.quiet, app->options.terminal, run->plan.n);
+    progress_begin(&run->progress, app->options.quiet, app->options.terminal);
+    progress_expect(&run->progress, &run->plan);
     int rc = libraries_check_linked(error);
     if (!rc)
         rc = make_results_dir(run, error);
@@ -467,8 +461,11 @@ int run_config(struct app *app, const char *path, char **dir)
         print_outcome(&run);
     }
     if (rc == ERR_INTERRUPTED)
-        app_warn(app, "interrupted: %zu of %zu cells are written; continue with --resume",
-                 run.progress.finished, run.plan.n);
+        app_warn(
+            app,
+            "interrupted: %zu of %zu cells are written; ./harness run --resume %s with the same "
+            "options goes on",
+            run.progress.finished, run.plan.n, path);
     else if (rc && error.code) {
         app_error(app, &error);
         if (run.older.path)

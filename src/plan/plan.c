@@ -454,13 +454,6 @@ int plan_make(struct plan *plan, const struct experiment *ex, const struct run_o
     return OK;
 }
 
-void plan_label(const struct cell *c, size_t point, char *text, size_t text_bytes)
-{
-    const char *name = c->points[point].name;
-    (void)snprintf(text, text_bytes, "%s%s%s%s", c->method->label, *name ? "[" : "", name,
-                   *name ? "]" : "");
-}
-
 json_t *plan_common_identity(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->n; i++)

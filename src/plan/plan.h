@@ -48,6 +48,11 @@ void plan_free(struct plan *);
 json_t *plan_common_identity(const struct plan *);
 /* Writes "LABEL[point]", or "LABEL" if the point has no name. */
 void plan_label(const struct cell *, size_t point, char *text, size_t text_bytes);
+/* The part of a point's name without knobs, which are the same for all points of a build: "soft_k=2"
+   of "soft_k=2,nprobe=4". */
+void plan_build_part(const struct cell *, char *text, size_t text_bytes);
+/* Writes LABEL[build part], or LABEL: the name of a cell without its repeat. */
+void plan_build_label(const struct cell *, char *text, size_t text_bytes);
 /* Prints the output of `./harness check`. */
 void plan_print(const struct plan *, const struct experiment *, FILE *);
 

@@ -7,15 +7,15 @@
 #include "src/base/table.h"
 #include "src/report/html.h"
 
-enum { COLUMNS = 7, CELL_BYTES = 300 };
+enum { COLUMNS = 8, CELL_BYTES = 300 };
 static const char *const header[COLUMNS] = {
-    "a", "b", "operation", "time of b / a", "95 % interval", "rounds", "verdict"
+    "a", "b", "operation", "time of b / a", "95 % interval", "rounds", "could see", "verdict"
 };
 
 static void fill_row(const json_t *entry, char cells[COLUMNS][CELL_BYTES])
 {
     const double ratio = field_number(entry, "ratio"), low = field_number(entry, "low"),
-                 high = field_number(entry, "high");
+                 high = field_number(entry, "high"), could_see = field_number(entry, "could_see");
     snprintf(cells[0], CELL_BYTES, "%s", field_text(entry, "a", ""));
     snprintf(cells[1], CELL_BYTES, "%s", field_text(entry, "b", ""));
     snprintf(cells[2], CELL_BYTES, "%s%s", field_text(entry, "tag", ""),
@@ -27,7 +27,8 @@ static void fill_row(const json_t *entry, char cells[COLUMNS][CELL_BYTES])
         snprintf(cells[4], CELL_BYTES, "%.3f .. %.3f", low, high);
     snprintf(cells[5], CELL_BYTES, "%lld in %.3g s", field_integer(entry, "rounds", 0),
              field_number(entry, "seconds"));
-    snprintf(cells[6], CELL_BYTES, "%s", field_text(entry, "verdict", ""));
+    snprintf(cells[6], CELL_BYTES, isnan(could_see) ? "-" : "%.2g %%", 100 * could_see);
+    snprintf(cells[7], CELL_BYTES, "%s", field_text(entry, "verdict", ""));
 }
 
 void report_rounds(const json_t *result, FILE *out)

@@ -148,6 +148,24 @@ static json_t *cell_metrics(const json_t *cell)
     return means;
 }
 
+json_t *summary_of_step(const json_t *step)
+{
+    json_t *sums = json_object(), *metrics = json_object(), *entry;
+    const size_t tag = strlen(series_step_tag(step)) + 1;
+    const char *name;
+
+    add_step(sums, step, 0, false);
+    json_object_foreach(sums, name, entry) {
+        char metric[NAME_BYTES];
+
+        (void)snprintf(metric, sizeof metric, "%.*s", (int)(strlen(name) - tag), name);
+        (void)json_object_set_new(metrics, metric,
+                                  json_number(json_number_value(json_array_get(entry, 0))));
+    }
+    json_decref(sums);
+    return metrics;
+}
+
 /* ---- 2. samples: (label, metric) -> { label, metric, values: one per repeat } */
 
 static void add_sample(json_t *samples, const char *label, const char *metric, double value)

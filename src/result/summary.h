@@ -17,6 +17,10 @@
    three repeats. NULL: out of memory. */
 json_t *summary_make(const json_t *cells);
 
+/* Returns the metrics of one step in a new object: METRIC -> value, without a tag. NULL: out of
+   memory. */
+json_t *summary_of_step(const json_t *step);
+
 /* Returns the values behind the medians in a new object: "LABEL\nMETRIC" -> { label, metric,
    values: one per repeat }. NULL: out of memory. */
 json_t *summary_samples(const json_t *cells);

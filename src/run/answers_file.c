@@ -25,13 +25,18 @@ static size_t words_of(const struct answers *a)
     return a->n + (a->starts ? a->n + 1 : 0) + a->n_ids;
 }
 
+static size_t bytes_of(const struct answers *a)
+{
+    return words_of(a) * sizeof(uint64_t) + (a->distances ? a->n_ids * sizeof(float) : 0);
+}
+
 static bool write_entry(FILE *file, const struct answers *a, size_t k, size_t point, bool kept)
 {
     json_t *head =
-        json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:b}", "op", (json_int_t)a->op, "point",
+        json_pack("{s:I, s:o, s:I, s:I, s:I, s:b, s:b, s:b}", "op", (json_int_t)a->op, "point",
                   point == SIZE_MAX ? json_null() : json_integer((json_int_t)point), "k",
                   (json_int_t)k, "queries", (json_int_t)a->n, "ids", (json_int_t)a->n_ids, "range",
-                  a->starts != NULL, "kept", kept);
+                  a->starts != NULL, "distances", a->distances != NULL, "kept", kept);
     bool good = json_dumpf(head, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
 
     json_decref(head);
@@ -40,12 +45,15 @@ static bool write_entry(FILE *file, const struct answers *a, size_t k, size_t po
     good &= fwrite(a->positions, sizeof *a->positions, a->n, file) == a->n;
     if (a->starts)
         good &= fwrite(a->starts, sizeof *a->starts, a->n + 1, file) == a->n + 1;
-    return good && fwrite(a->ids, sizeof *a->ids, a->n_ids, file) == a->n_ids;
+    good &= fwrite(a->ids, sizeof *a->ids, a->n_ids, file) == a->n_ids;
+    if (a->distances)
+        good &= fwrite(a->distances, sizeof *a->distances, a->n_ids, file) == a->n_ids;
+    return good;
 }
 
 void answers_file_write(struct answers_writer *w, const struct answers *a, size_t k, size_t point)
 {
-    const size_t bytes = words_of(a) * sizeof(uint64_t);
+    const size_t bytes = bytes_of(a);
     const bool kept = bytes <= ANSWERS_BYTES_MAX - w->bytes;
 
     if (!w->path || w->failed)
@@ -76,15 +84,19 @@ static bool take_head(const json_t *head, struct answers_entry *e)
     const long long n = field_integer(head, "queries", -1), ids = field_integer(head, "ids", -1);
     const long long op = field_integer(head, "op", -1), k = field_integer(head, "k", -1);
     static const uint64_t none;
+    static const float no_distance;
 
     if (n < 0 || ids < 0 || op < 0 || k < 0 || n > UINT32_MAX || ids > INT64_MAX / 64)
         return false;
     const bool range = json_is_true(json_object_get(head, "range"));
     if (!range && ids != n * k)
         return false;
-    e->answers = (struct answers){
-        .op = (size_t)op, .n = (size_t)n, .n_ids = (size_t)ids, .starts = range ? &none : NULL
-    };
+    const bool distances = json_is_true(json_object_get(head, "distances"));
+    e->answers = (struct answers){ .op = (size_t)op,
+                                   .n = (size_t)n,
+                                   .n_ids = (size_t)ids,
+                                   .starts = range ? &none : NULL,
+                                   .distances = distances ? &no_distance : NULL };
     e->k = (size_t)k;
     e->point = (size_t)field_integer(head, "point", -1);
     e->kept = json_is_true(json_object_get(head, "kept"));
@@ -95,17 +107,19 @@ static bool take_head(const json_t *head, struct answers_entry *e)
 static bool take_words(FILE *file, struct answers_entry *e)
 {
     struct answers *a = &e->answers;
-    const size_t n = words_of(a);
+    const size_t n = words_of(a), bytes = bytes_of(a);
 
-    if (n * sizeof(uint64_t) > ANSWERS_BYTES_MAX)
+    if (bytes > ANSWERS_BYTES_MAX)
         return false;
-    e->words = malloc((n + 1) * sizeof *e->words);
-    if (!e->words || fread(e->words, sizeof *e->words, n, file) != n)
+    e->words = malloc(bytes + 1);
+    if (!e->words || fread(e->words, 1, bytes, file) != bytes)
         return false;
     a->positions = e->words;
     if (a->starts)
         a->starts = e->words + a->n;
     a->ids = e->words + n - a->n_ids;
+    if (a->distances)
+        a->distances = (const float *)(e->words + n);
     for (size_t i = 0; a->starts && i < a->n; i++)
         if (a->starts[i] > a->starts[i + 1] || a->starts[i + 1] > a->n_ids)
             return false;

@@ -15,8 +15,10 @@ struct cell_env {
     const struct oracle *oracle;
     const struct kernels *kernels;
     const char *scratch_dir; /* an existing folder; the cell makes and removes its own in it */
-    /* called before each operation; may be NULL */
-    void (*progress)(void *to, const struct cell *, size_t step, size_t of, const char *what);
+    /* called before each operation, with share NAN, and during it with the share of it that is
+       done; may be NULL */
+    void (*progress)(void *to, const struct cell *, size_t step, size_t of, const char *what,
+                     double share);
     void *to;
     /* set by the signal handler; the cell is then stopped and not recorded */
     const volatile int *interrupted;

@@ -110,6 +110,13 @@ static void on_begin(void *to, size_t op, size_t point)
                                           "point", point_json(point)));
 }
 
+static void on_tick(void *to, double share)
+{
+    const struct sender *s = to;
+
+    (void)cell_send(s->channel, json_pack("{s:f}", "tick", share));
+}
+
 /* Called between steps, outside the clock: at the end of the cell the index and its files no longer
    exist. A search takes half a millisecond and a workload may have thousands of steps, so only
    steps 1, 2, 4, 8 ... and the last one are followed by a search. */
@@ -227,6 +234,7 @@ void cell_child(const struct cell *cell, const struct cell_env *env, const char 
         .save_dir = env->save_dir,
         .structure_path = env->structure_path,
         .begin = on_begin,
+        .tick = env->progress ? on_tick : NULL,
         .score = env->save_dir ? NULL : on_score,
         .step_take = on_step,
         .to = &sender,

@@ -6,6 +6,7 @@
 
 #include "src/base/quote.h"
 #include "src/run/cell_rounds.h"
+#include "src/run/rounds.h"
 
 static const double quick_budget_s = 1;
 
@@ -33,10 +34,10 @@ static int not_measured(const struct comparison *c, json_t *out, const char *lab
     (void)snprintf(verdict, sizeof verdict, "not measured: %s%s%.500s", label, *label ? ": " : "",
                    why);
     (void)json_array_append_new(
-        out,
-        json_pack("{s:s, s:s, s:b, s:n, s:n, s:n, s:n, s:n, s:i, s:f, s:f, s:o}", "a", c->a, "b",
-                  c->b, "single", c->single, "tag", "op", "ratio", "low", "high", "rounds", 0,
-                  "seconds", 0.0, "until", c->until, "verdict", quote_json(verdict)));
+        out, json_pack("{s:s, s:s, s:b, s:n, s:n, s:n, s:n, s:n, s:n, s:n, s:i, s:f, s:f, s:o}",
+                       "a", c->a, "b", c->b, "single", c->single, "tag", "op", "ratio", "low",
+                       "high", "p", "could_see", "rounds", 0, "seconds", 0.0, "until", c->until,
+                       "verdict", quote_json(verdict)));
     return OK;
 }
 
@@ -75,5 +76,6 @@ int compare_pairs(struct experiment *x, const struct plan *plan, const struct ce
             say(to, x->compare[i].a, x->compare[i].b);
         rc = compare_one(x, &x->compare[i], plan, env, err);
     }
-    return rc;
+    const int corrected = rounds_correct(x->compared, err);
+    return rc != OK ? rc : corrected;
 }

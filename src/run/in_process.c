@@ -52,6 +52,11 @@ static void on_begin(void *to, size_t op, size_t point)
          json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op, "point", point_json(point)));
 }
 
+static void on_tick(void *to, double share)
+{
+    take(to, json_pack("{s:f}", "tick", share));
+}
+
 static int on_score(void *to, const struct answers *a, double *recall, struct error *err)
 {
     struct cell_watch *w = to;
@@ -86,6 +91,7 @@ static void replay(struct cell_watch *w)
         .memory_limit = cell_memory_limit(w->env),
         .dir = w->dir,
         .begin = on_begin,
+        .tick = on_tick,
         .score = on_score,
         .step_take = on_step,
         .to = w,

@@ -1,6 +1,7 @@
 /* lines.c - reads a cell's lines and checks that the harness's code wrote them, with steps in the
    plan's order. Scores its answers while the cell waits. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,21 +62,28 @@ static void take_step(struct cell_watch *w, json_t *line)
     (void)json_array_append(w->steps, line);
 }
 
-static void take_begin(struct cell_watch *w, const json_t *begin)
+/* share: done of the operation; NAN: not known. */
+static void show_progress(const struct cell_watch *w, double share)
 {
     const struct op_list *list = w->env->experiment->ops;
     char what[160] = "finishing";
 
-    w->step = (size_t)json_integer_value(json_object_get(begin, "step"));
-    w->point = (size_t)field_integer(begin, "point", -1);
+    if (!w->env->progress)
+        return;
     if (w->step < list->n) {
         const struct op *op = &list->ops[w->step];
         (void)snprintf(what, sizeof what, "%s%s%s", op_name(op->kind), op->tag ? " " : "",
                        op->tag ? op->tag : "");
     }
-    if (w->env->progress)
-        w->env->progress(w->env->to, w->cell, w->step < list->n ? w->step : list->n - 1, list->n,
-                         what);
+    w->env->progress(w->env->to, w->cell, w->step < list->n ? w->step : list->n - 1, list->n, what,
+                     share);
+}
+
+static void take_begin(struct cell_watch *w, const json_t *begin)
+{
+    w->step = (size_t)json_integer_value(json_object_get(begin, "step"));
+    w->point = (size_t)field_integer(begin, "point", -1);
+    show_progress(w, NAN);
 }
 
 /* ---- 2. answers */
@@ -95,6 +103,22 @@ void watch_reply(struct cell_watch *w, json_t *json_taken)
     free(text);
 }
 
+/* Stores the answers, those of a search with their distances. Without memory for the distances they
+   are stored without. */
+static void keep_answers(struct cell_watch *w, struct answers *a)
+{
+    const struct op *op = &w->env->experiment->ops->ops[a->op];
+    const bool with = w->kept.path && op->kind == OP_SEARCH;
+    float *distances = with ? mem_array(NULL, a->n_ids + 1, sizeof *distances) : NULL;
+    struct error err = { 0 };
+
+    if (distances && scorer_distances(&w->scorer, a, distances, &err) == OK)
+        a->distances = distances;
+    answers_file_write(&w->kept, a, op->k, w->point);
+    a->distances = NULL;
+    mem_free(NULL, distances);
+}
+
 static void score_words(struct cell_watch *w)
 {
     struct answers *a = &w->answers;
@@ -111,7 +135,7 @@ static void score_words(struct cell_watch *w)
     a->ids = words;
     const int code = scorer_take(&w->scorer, a, &recall, &err);
     if (code == OK && a->pass == PASS_SINGLE)
-        answers_file_write(&w->kept, a, w->env->experiment->ops->ops[a->op].k, w->point);
+        keep_answers(w, a);
     buffer_free(&w->words);
     w->wanted_bytes = w->taken_bytes = 0;
     watch_reply(w, json_pack("{s:i, s:o, s:o}", "code", code, "error", quote_json(err.text),
@@ -174,6 +198,8 @@ void watch_take_json(struct cell_watch *w, json_t *line)
 
     if ((of = json_object_get(line, "begin"))) {
         take_begin(w, of);
+    } else if ((of = json_object_get(line, "tick"))) {
+        show_progress(w, fmin(1, fmax(0, json_number_value(of))));
     } else if (json_object_get(line, "step")) {
         take_step(w, line);
     } else if ((of = json_object_get(line, "answers"))) {

@@ -109,26 +109,6 @@ static json_t *steps_of_point(const struct cell_watch *w, size_t point)
     return steps;
 }
 
-/* The part of a point's name without knobs, because calibration chooses the
-   knobs: "soft_k=2" of "soft_k=2,nprobe=4". */
-static void build_part(const struct cell *cell, char *text, size_t bytes)
-{
-    const char *name = cell->n_points && cell->points[0].name ? cell->points[0].name : "";
-
-    text[0] = '\0';
-    for (const char *at = name; *at;) {
-        const size_t n = strcspn(at, ","), key = strcspn(at, "=,");
-        char knob[128];
-
-        (void)snprintf(knob, sizeof knob, "%.*s", (int)key, at);
-        if (key == n || !json_object_get(cell->points[0].knobs_json, knob)) {
-            const size_t used = strlen(text);
-            (void)snprintf(text + used, bytes - used, "%s%.*s", used ? "," : "", (int)n, at);
-        }
-        at += n + (at[n] == ',');
-    }
-}
-
 static json_t *object_or_empty(json_t *borrowed)
 {
     return borrowed ? json_incref(borrowed) : json_object();
@@ -261,7 +241,7 @@ static json_t *cell_json(const struct cell_watch *w, size_t p, bool calibrated, 
     char name[256];
 
     if (calibrated)
-        build_part(cell, name, sizeof name);
+        plan_build_part(cell, name, sizeof name);
     else
         (void)snprintf(name, sizeof name, "%s", point && point->name ? point->name : "");
     json_t *json = json_pack(

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/base/stats.h"
+#include "src/core/mem.h"
 
 enum { BATCHES = 16, BATCH_MIN = 2, TESTS = 8, FIRST_TEST = 16 };
-static const double level = 0.05 / TESTS;
+static const double significant = 0.05, level = 0.05 / TESTS;
+static const double not_seen = 0.2; /* 1 - power */
 
 _Static_assert(FIRST_TEST << (TESTS - 1) == ROUNDS_MAX, "a test at each doubling");
 
@@ -17,7 +20,7 @@ void rounds_init(struct rounds *r, double until, double budget_s)
     r->until = until;
     r->budget_s = budget_s;
     r->seconds = 0;
-    r->ratio = r->low = r->high = NAN;
+    r->ratio = r->low = r->high = r->p = r->visible = NAN;
     r->n = 0;
 }
 
@@ -53,10 +56,13 @@ static void test(struct rounds *r)
     }
     const struct moments m = stats_moments(medians, batches);
     const double variance = m.variance * inflation(medians, batches, &m) / (double)batches;
-    const double half = stats_student_t(level, (double)batches - 1) * sqrt(variance);
+    const double df = (double)batches - 1, error = sqrt(variance);
+    const double half = stats_student_t(level, df) * error;
     r->ratio = exp(m.mean);
     r->low = exp(m.mean - half);
     r->high = exp(m.mean + half);
+    r->p = error > 0 ? fmin(1, TESTS * stats_student_p(m.mean / error, df)) : m.mean == 0 ? 1 : 0;
+    r->visible = expm1(half + stats_student_t(2 * not_seen, df) * error);
 }
 
 static bool narrow(const struct rounds *r)
@@ -112,7 +118,39 @@ json_t *rounds_json(const struct rounds *r)
 {
     char verdict[160];
     verdict_of(r, verdict, sizeof verdict);
-    return json_pack("{s:o, s:o, s:o, s:I, s:f, s:f, s:s}", "ratio", number_json(r->ratio), "low",
-                     number_json(r->low), "high", number_json(r->high), "rounds", (json_int_t)r->n,
-                     "seconds", r->seconds, "until", r->until, "verdict", verdict);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:s}", "ratio",
+                     number_json(r->ratio), "low", number_json(r->low), "high",
+                     number_json(r->high), "p", number_json(r->p), "could_see",
+                     number_json(r->visible), "rounds", (json_int_t)r->n, "seconds", r->seconds,
+                     "until", r->until, "verdict", verdict);
+}
+
+int rounds_correct(json_t *all, struct error *err)
+{
+    double *p = mem_array(NULL, json_array_size(all) + 1, sizeof *p);
+    size_t i;
+    json_t *entry;
+
+    if (!p)
+        return fail(err, ERR_NO_MEMORY, "out of memory for the verdicts of paired rounds");
+    json_array_foreach(all, i, entry) {
+        p[i] = field_number(entry, "p");
+    }
+    const size_t tests = stats_holm_adjust(p, json_array_size(all));
+    json_array_foreach(all, i, entry) {
+        const double low = field_number(entry, "low"), high = field_number(entry, "high");
+        char verdict[160];
+
+        if (isnan(p[i]))
+            continue;
+        (void)json_object_set_new(entry, "p", json_real(p[i]));
+        (void)snprintf(
+            verdict, sizeof verdict,
+            "%s is faster if this is the only comparison, but it is one of %zu: p = %.2g",
+            low > 1 ? "a" : "b", tests, p[i]);
+        if ((low > 1 || high < 1) && p[i] >= significant)
+            (void)json_object_set_new(entry, "verdict", json_string(verdict));
+    }
+    mem_free(NULL, p);
+    return OK;
 }

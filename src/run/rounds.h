@@ -23,12 +23,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "src/core/error.h"
+
 enum { ROUNDS_MIN = 8, ROUNDS_MAX = 2048 };
 
 struct rounds {
     double until, budget_s;  /* see rounds_init() */
     double seconds;          /* as last passed to rounds_go_on() */
     double ratio, low, high; /* b / a and its interval in the last test; NAN before the first */
+    double p;                /* that of the last test, times the number of tests */
+    double visible;          /* the least difference, as a share, that a test like the last one sees
+                                with probability .8 */
     size_t n;
     double log_ratio[ROUNDS_MAX];
 };
@@ -45,9 +50,13 @@ void rounds_add(struct rounds *, double a_ns, double b_ns);
    the first round began. */
 bool rounds_go_on(struct rounds *, double seconds);
 
-/* New object { ratio, low, high, rounds, seconds, until, verdict }. ratio is b / a: above 1, a is
-   faster. ratio, low and high are null with fewer than ROUNDS_MIN rounds. The caller adds
+/* New object { ratio, low, high, p, could_see, rounds, seconds, until, verdict }. ratio is b / a:
+   above 1, a is faster. The first five are null with fewer than ROUNDS_MIN rounds. The caller adds
    a, b and tag. */
 json_t *rounds_json(const struct rounds *);
+
+/* Corrects the p of all these objects for their number (Holm). A difference that is not significant
+   any longer has a verdict that says so. ERR_NO_MEMORY. */
+int rounds_correct(json_t *all, struct error *);
 
 #endif

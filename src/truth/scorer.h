@@ -29,6 +29,7 @@ struct answers {
     const uint64_t *positions; /* n, of the operation's queries */
     const uint64_t *starts;    /* range: n + 1 offsets into ids; search: NULL, k each */
     const uint64_t *ids;
+    const float *distances; /* one per id; NULL: not known */
 };
 
 struct scorer {
@@ -59,6 +60,9 @@ void scorer_free(struct scorer *);
    are not stored. ERR_INVARIANT: the recall of an exact method is too low. ERR_ARGUMENT: the
    answers do not fit the operation. */
 int scorer_take(struct scorer *, const struct answers *, double *recall, struct error *);
+/* Writes the exact distance of each answer of the operation that scorer_take() took last; NAN for an
+   id that is not live. out has space for n_ids distances. Search operations only. */
+int scorer_distances(const struct scorer *, const struct answers *, float *out, struct error *);
 /* Adds the scores since the last step to this step: recall or range, wrong_ids, throughput_recall,
    throughput_wrong_ids, queries.hits; and a note if the two passes answer
    the same queries differently. */

@@ -70,6 +70,7 @@ experiment {
 }
 LUA
 run --out results small.lua
+check "each cell has a line at its start and its end" '[ "$(grep -cE "^[1-4]/4  (exact|ivf), repeat [12] begins$" err)" = 4 ] && [ "$(grep -cE "^[1-4]/4  (exact|ivf), repeat [12]: ok  .[0-9.]+ s" err)" = 4 ] && [ "$(grep -c "^4/4 .*left" err)" = 0 ]'
 check "a config runs" '[ $status = 0 ] && [ -s results/small/result.json ] && [ -s results/small/report.html ]'
 check "the exhaustive setting is exact" 'grep -q "^reproduced *all lists are exact" out'
 check "a claim that does not hold is said so" 'grep -q "^not reproduced *one list is exact" out'
@@ -112,6 +113,13 @@ check "vectors of one's own, in one command" \
     '[ $status = 0 ] && grep -q "^exact  *1.0000" out && grep -q "\"rows\": 900" r/own_vectors/result.json && [ "$(grep -c "\"op\": \"insert\"" r/own_vectors/result.json)" -ge 6 ]'
 run --no-plots --out r --set data="$work/nothere.csv" "$own"
 check "and when they are not there" '[ $status = 2 ] && grep -q "nothere.csv: cannot open" err'
+run check --out results small.lua
+check "check estimates time and memory by earlier results" '[ $status = 0 ] && grep -qE "^exact +2 +[0-9.]+ [mun]?s +[0-9.]+ KiB +small$" out && grep -qE "^total +[0-9]+ +[0-9.]+ [mun]?s " out'
+sed 's/dim = 16/dim = 100/' small.lua >wide.lua
+run check --out results wide.lua
+check "not by results of other dimensions" '[ $status = 0 ] && grep -qE "^exact +2 +not known +not known *$" out && grep -qE "^total +[0-9]+ +not known" out'
+run check --out nowhere small.lua
+check "nor without results" '[ $status = 0 ] && grep -q "^time  *not known: no results of this processor in nowhere" out'
 run plot results/small
 check "figures redraw" '[ $status = 0 ]'
 check "and all of them have something to show" '! grep -q "no values to draw" err'
@@ -204,6 +212,7 @@ run reproduce tyo
 check "a misspelt paper" '[ $status = 2 ] && grep -q "did you mean \"toy\"" err'
 run reproduce --quick toy
 page=paper/results/reproduce-toy.html
+check "reproduce counts its configs" 'grep -qE "^1 of 2: configs/" err && grep -qE "^2 of 2: configs/.*, after [0-9.]+ (s|min)$" err && grep -qE "^2 of 2 configs in [0-9.]+ (s|min)$" err'
 check "a paper is reproduced on one page" '[ $status = 0 ] && [ -s $page ] && grep -q "$page" out'
 check "of a quick run no claim is measured" \
     'grep -q "Of 4 published claims 0 are measured here and 0 reproduced; of the 4 we add, 0 are measured and 0 hold" $page'

@@ -74,12 +74,69 @@ for line in open("answers"):
     if tag == "q" and label == "divf[nprobe=16]": full[query].add(id)
 assert len(flat) == 100 and flat == full
 PY'
+
+# ---- export
+run export r/duel
+check "export asks for --out" '[ $status = 2 ] && grep -q -- "--out is missing" err'
+run export r/duel --out e.jsonl
+check "JSON Lines for other programs" '[ $status = 0 ] && [ "$(cat out)" = e.jsonl ]'
+python3 - >out 2>&1 <<'PY'
+import json, sqlite3
+result = json.load(open("r/duel/result.json"))
+db = sqlite3.connect(":memory:")
+db.execute("create table rows (line text)")
+lines = open("e.jsonl").read().splitlines()
+db.executemany("insert into rows values (?)", [(line,) for line in lines])
+assert all(not isinstance(v, (dict, list)) for line in lines for v in json.loads(line).values())
+count = "select count(*) from rows where json_extract(line, '$.kind') = ?"
+assert db.execute(count, ("summary",)).fetchone() == (len(result["summary"]),)
+assert db.execute(count, ("step",)).fetchone() == (sum(len(c["steps"]) for c in result["cells"]),)
+for label, metric, median in db.execute("""select json_extract(line, '$.label'), json_extract(line, '$.metric'),
+        json_extract(line, '$.median') from rows where json_extract(line, '$.kind') = 'summary'"""):
+    assert [s["median"] for s in result["summary"] if (s["label"], s["metric"]) == (label, metric)] == [median], (label, metric)
+found = db.execute("""select json_extract(line, '$.label'), json_extract(line, '$."knobs.nprobe"'),
+        json_extract(line, '$."recall@10"'), json_extract(line, '$.qps') from rows
+        where json_extract(line, '$.op') = 'search' order by 2""").fetchall()
+cells = [c for c in result["cells"]]
+steps = {c["label"] + ("[" + c["point"] + "]" if c["point"] else ""): s for c in cells for s in c["steps"] if s["op"] == "search"}
+assert len(found) == 3 and {row[1] for row in found} == {None, 1, 16}, found
+for label, _, recall, qps in found:
+    assert (recall, qps) == (steps[label]["recall"]["mean"], steps[label]["per_second"])
+PY
+status=$?
+check "sqlite reads each row of the summary, and each step with its metrics" '[ $status = 0 ]'
+cp e.jsonl before
+run export r/duel --out e.jsonl
+check "a file that exists is refused" '[ $status = 2 ] && grep -q "e.jsonl exists; --force" err && cmp -s e.jsonl before'
+run export r/duel --out e.jsonl --force
+check "--force replaces it" '[ $status = 0 ]'
+run export r/duel --out e.csv
+check "other kinds of files are refused" '[ $status = 2 ] && grep -q "expected FILE.jsonl" err && [ ! -e e.csv ]'
+mkdir there
+run export r/duel --out there
+check "a folder that exists is refused" '[ $status = 2 ] && grep -q "there exists; --force" err && [ -z "$(ls there)" ]'
+(ulimit -f 8; exec "$program" export r/duel --out full.jsonl) >out 2>err
+check "a full disk leaves no file" '[ -z "$(ls | grep full)" ]'
+if grep -q "^HAVE_HDF5 *:= *1" "$root/build/config.mk" || grep -q DHAVE_HDF5 "$root/build/config.mk"; then
+    run export r/duel --out ann/
+    check "a file of ann-benchmarks for each cell and point" '[ $status = 0 ] && [ "$(find ann -type f | sed "s|/[0-9]*-3-|/|" | sort | tr "\n" " ")" = "ann/duel/10/divf/nprobe_1.hdf5 ann/duel/10/divf/nprobe_16.hdf5 ann/duel/10/flat/default.hdf5 " ]'
+    run export r/duel --out ann --force
+    check "--force writes into the folder" '[ $status = 0 ] && [ "$(find ann -type f | wc -l)" = 3 ]'
+fi
+
+# ---- damage
 truncate -s 100 r/duel/cells/0.answers
 run dump r/duel
 check "a damaged file is named" '[ $status = 2 ] && grep -q "cells/0.answers: the file is damaged or truncated" err'
 rm r/duel/cells/*.answers
 run dump r/duel
 check "a result without answers says so" '[ $status = 2 ] && grep -q "no cell has stored answers" err'
+run export r/duel --out none
+check "and cannot be exported to ann-benchmarks" '[ $status = 2 ] && [ ! -e none ] && grep -qE "no search has stored answers|HDF5 is left out" err'
+run export r/duel --out none.jsonl
+check "but to JSON Lines" '[ $status = 0 ] && [ -s none.jsonl ]'
+run export nowhere --out none2.jsonl
+check "a result that is not there is named" '[ $status = 2 ] && grep -q nowhere err && [ ! -e none2.jsonl ]'
 run dump nowhere
 check "nor has a folder that is not there" '[ $status = 2 ] && grep -q nowhere err'
 

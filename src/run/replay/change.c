@@ -83,7 +83,9 @@ static int run_calls(struct change_calls *c, size_t batch, bool latency)
         const uint64_t start = clock_ns();
 
         rc = c->call(c, first, n, &done);
-        ns[made++] = clock_ns() - start;
+        const uint64_t end = clock_ns();
+        ns[made++] = end - start;
+        session_tick(r, end, first + n, c->n);
         rc = index_admit_done(&r->checked, rc, done, n,
                               c->call == call_remove ? "delete" : "insert");
         done_before += rc == OK ? n : done < n ? done : n;

@@ -52,9 +52,11 @@ static int ask_one(struct passes *p, struct vectors of, size_t q, uint64_t *ns)
         folder_uncache(batch->replay->state_dir);
     const uint64_t start = clock_ns();
     const int rc = query_batch_search(batch, of, q, 1, &p->single_answers);
+    const uint64_t end = clock_ns();
 
     if (ns)
-        *ns = clock_ns() - start;
+        *ns = end - start;
+    session_tick(batch->replay, end, q, batch->queries.n);
     return rc;
 }
 

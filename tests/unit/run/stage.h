@@ -17,6 +17,8 @@ struct stage {
     struct scorer scorer;
     struct pool *pool;
     json_t *steps; /* [{ point, step }] */
+    double last_tick;
+    size_t n_ticks;
     char dir[PATH_MAX];
     struct error err;
 };
@@ -33,6 +35,14 @@ static inline int keep_step(void *to, size_t point, json_t *step, struct error *
                   point == REPLAY_ALL_POINTS ? json_null() : json_integer((json_int_t)point),
                   "step", step));
     return OK;
+}
+
+static inline void keep_tick(void *to, double share)
+{
+    struct stage *s = to;
+
+    s->last_tick = share;
+    s->n_ticks++;
 }
 
 static inline int score(void *to, const struct answers *a, double *recall, struct error *err)
@@ -77,6 +87,7 @@ static inline int stage_run(struct stage *s)
                                     .threads = 1,
                                     .dir = s->dir,
                                     .score = score,
+                                    .tick = keep_tick,
                                     .step_take = keep_step,
                                     .to = s };
     double children;

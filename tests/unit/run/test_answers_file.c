@@ -10,12 +10,13 @@
 static const uint64_t positions[] = { 0, 2, 1 };
 static const uint64_t ids[] = { 7, ID_NONE, 3, 4, 9, 8 };
 static const uint64_t starts[] = { 0, 1, 1, 4 };
+static const float distances[] = { 1, 0, 2.5f, 4, 0, 7 };
 
 static void write_two(const char *path)
 {
     struct answers_writer w = { .path = path };
     const struct answers search = {
-        .op = 3, .n = 3, .n_ids = 6, .positions = positions, .ids = ids
+        .op = 3, .n = 3, .n_ids = 6, .positions = positions, .ids = ids, .distances = distances
     };
     const struct answers range = {
         .op = 5, .n = 3, .n_ids = 4, .positions = positions, .starts = starts, .ids = ids
@@ -43,11 +44,13 @@ static void what_is_written_comes_back(void **state)
     assert_true(e.kept && e.answers.op == 3 && e.k == 2 && e.point == 1 && !e.answers.starts);
     assert_memory_equal(e.answers.positions, positions, sizeof positions);
     assert_memory_equal(e.answers.ids, ids, sizeof ids);
+    assert_memory_equal(e.answers.distances, distances, sizeof distances);
     free(e.words);
     assert_int_equal(answers_file_read(f, path, &e, &err), 1);
     assert_true(e.answers.op == 5 && e.point == SIZE_MAX && e.answers.n_ids == 4);
     assert_memory_equal(e.answers.starts, starts, sizeof starts);
     assert_memory_equal(e.answers.ids, ids, 4 * sizeof *ids);
+    assert_null(e.answers.distances);
     free(e.words);
     assert_int_equal(answers_file_read(f, path, &e, &err), 0);
     fclose(f);

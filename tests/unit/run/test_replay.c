@@ -1,5 +1,8 @@
 /* test_replay.c - a whole workload on an exact method (reference_index.h): the numbers of every
  * step, and the overhead of the replay, measured with a method that does nothing. */
+#define _GNU_SOURCE
+#include <time.h>
+
 #include "src/base/clock.h"
 #include "tests/unit/run/stage.h"
 
@@ -53,6 +56,33 @@ static void test_an_exact_method_is_exact(void **state)
         stage_end(&s);
         op_list_free(list);
     }
+}
+
+/* The first batch takes long enough for a tick; later ones only on a slow machine. */
+static int slow_insert(struct index *index, struct vectors rows, const uint64_t *ids, size_t *done)
+{
+    static bool slept;
+    const struct timespec pause = { 0, 250 * 1000 * 1000 };
+
+    if (!slept)
+        (void)nanosleep(&pause, NULL);
+    slept = true;
+    return reference_ops.insert(index, rows, ids, done);
+}
+
+static void test_long_steps_tick(void **state)
+{
+    (void)state;
+    struct op_list *list = small_list(METRIC_L2SQ);
+    struct stage s;
+
+    stage_begin(&s, list);
+    s.ops.insert = slow_insert;
+    assert_ok(stage_run(&s), &s.err);
+    assert_true(s.n_ticks >= 1);
+    assert_true(s.last_tick >= 0 && s.last_tick <= 1);
+    stage_end(&s);
+    op_list_free(list);
 }
 
 static int telling_check(const struct index *index, struct stat_sink *sink)
@@ -331,6 +361,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_exact_method_is_exact),
+        cmocka_unit_test(test_long_steps_tick),
         cmocka_unit_test(test_checks_tell_at_named_moments),
         cmocka_unit_test(test_points_are_swept_and_calibrated),
         cmocka_unit_test(test_missing_operations_are_recorded),

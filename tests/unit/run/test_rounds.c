@@ -87,6 +87,39 @@ static void verdicts_say_what_was_seen(void **state)
     expect_verdict(json_of(same, 3, 0.03, 60, 0.1, &r), "not narrow enough: 3 rounds");
 }
 
+/* A difference that one comparison shows is not enough among twenty, a clear one is. */
+static void several_comparisons_are_corrected(void **state)
+{
+    static struct rounds r;
+    static const double slight[] = { 100, 103, 102, 102.4 }, same[] = { 99, 100, 101, 100 },
+                        clear[] = { 150, 151, 149, 150 };
+    struct error err = { 0 };
+    json_t *alone = json_array(), *many = json_array();
+    (void)state;
+    rounds_init(&r, 1e-9, 1);
+    for (size_t i = 0; i < 16; i++)
+        rounds_add(&r, 100, slight[i % 4] + (i < 8 ? 0 : 1.5));
+    assert_false(rounds_go_on(&r, 2));
+    assert_true(r.low > 1 && r.p < .05 && 20 * r.p > .05 && r.visible > 0);
+    json_array_append_new(alone, rounds_json(&r));
+    json_array_append_new(many, rounds_json(&r));
+    json_array_append_new(many, json_of(clear, 16, 0.03, 60, 0.1, &r));
+    for (size_t i = 0; i < 20; i++)
+        json_array_append_new(many, json_of(same, 16, 0.03, 60, 0.1, &r));
+    json_array_append_new(many, json_of(same, 3, 0.03, 60, 0.1, &r)); /* no p */
+    assert_ok(rounds_correct(alone, &err), &err);
+    assert_ok(rounds_correct(many, &err), &err);
+    expect_verdict(json_incref(json_array_get(alone, 0)), "a is faster");
+    assert_int_equal(strlen(field_text(json_array_get(alone, 0), "verdict", "")), 11);
+    expect_verdict(json_incref(json_array_get(many, 0)), "a is faster if this is the only");
+    assert_true(field_number(json_array_get(many, 0), "p") >= .05);
+    expect_verdict(json_incref(json_array_get(many, 1)), "a is faster");
+    assert_true(field_number(json_array_get(many, 1), "p") < .05);
+    assert_true(json_is_null(json_object_get(json_array_get(many, 22), "p")));
+    json_decref(alone);
+    json_decref(many);
+}
+
 static void a_spent_budget_ends_after_the_least_rounds(void **state)
 {
     static struct rounds r;
@@ -124,6 +157,7 @@ int main(void)
         cmocka_unit_test(intervals_hold_although_looked_at),
         cmocka_unit_test(quiet_rounds_end_early_and_noisy_ones_late),
         cmocka_unit_test(verdicts_say_what_was_seen),
+        cmocka_unit_test(several_comparisons_are_corrected),
         cmocka_unit_test(a_spent_budget_ends_after_the_least_rounds),
         cmocka_unit_test(rounds_without_a_time_do_not_count),
     };

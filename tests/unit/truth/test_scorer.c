@@ -1,6 +1,7 @@
 /* test_scorer.c - scores computed outside the method's process: their values, answers that are
    impossible, and that the method's process does not have the ground truth. */
 #define _GNU_SOURCE
+#include <math.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,6 +98,29 @@ static void the_truth_scores_one(void **state)
         assert_null(json_object_get(step, "note"));
         json_decref(step);
     }
+    world_end(&w);
+}
+
+/* The stored distances are those of the ground truth; a row that was deleted has none. */
+static void distances_are_exact(void **state)
+{
+    float distances[QUERIES * K];
+    uint64_t ids[QUERIES * K];
+    struct world w;
+
+    (void)state;
+    world_begin(&w);
+    struct answers a = truth_of(&w, LAST, PASS_SINGLE);
+    memcpy(ids, a.ids, sizeof ids);
+    ids[0] = 0; /* among the fifty oldest */
+    ids[1] = ID_NONE;
+    ids[2] = 399; /* never inserted */
+    a.ids = ids;
+    assert_ok(scorer_take(&w.scorer, &a, NULL, &w.err), &w.err);
+    assert_ok(scorer_distances(&w.scorer, &a, distances, &w.err), &w.err);
+    for (size_t i = 0; i < QUERIES * K; i++)
+        assert_true(i < 3 ? isnan(distances[i])
+                          : distances[i] == w.oracle.truths[LAST].distances[i]);
     world_end(&w);
 }
 
@@ -326,11 +350,12 @@ static void an_interruption_ends_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_truth_scores_one),      cmocka_unit_test(passes_are_told_apart),
-        cmocka_unit_test(answers_beside_writes),     cmocka_unit_test(what_cannot_be_an_answer),
-        cmocka_unit_test(operations_come_in_order),  cmocka_unit_test(exact_methods_are_held_to_it),
-        cmocka_unit_test(a_wrong_truth_is_an_error), cmocka_unit_test(made_apart_it_is_the_same),
-        cmocka_unit_test(a_fork_does_not_have_it),   cmocka_unit_test(an_interruption_ends_it),
+        cmocka_unit_test(the_truth_scores_one),         cmocka_unit_test(distances_are_exact),
+        cmocka_unit_test(passes_are_told_apart),        cmocka_unit_test(answers_beside_writes),
+        cmocka_unit_test(what_cannot_be_an_answer),     cmocka_unit_test(operations_come_in_order),
+        cmocka_unit_test(exact_methods_are_held_to_it), cmocka_unit_test(a_wrong_truth_is_an_error),
+        cmocka_unit_test(made_apart_it_is_the_same),    cmocka_unit_test(a_fork_does_not_have_it),
+        cmocka_unit_test(an_interruption_ends_it),
     };
     return test_run("scorer", tests);
 }

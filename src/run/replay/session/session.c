@@ -91,7 +91,8 @@ int session_begin(struct replay_session *r, const struct replay_env *env, struct
                                   .cell = env->cell,
                                   .ops = env->cell->method->ops,
                                   .err = err,
-                                  .clock_cost_ns = clock_cost_ns() };
+                                  .clock_cost_ns = clock_cost_ns(),
+                                  .ticked_ns = clock_ns() };
     idmap_init(&r->versions, NULL);
     r->account.limit_bytes = (size_t)env->memory_limit;
     if ((rc = make_dir(env->dir, "state", r->state_dir, err)) != OK ||

@@ -31,6 +31,7 @@ struct replay_session {
     struct error *err;
     struct histogram latency;
     uint64_t clock_cost_ns;
+    uint64_t ticked_ns;     /* when env->tick() was last called */
     struct resident before; /* before the first create() */
     struct memory_files files_before;
     uint64_t shared_files_before, resolution;
@@ -79,6 +80,18 @@ static inline uint64_t session_interval_ns(const struct replay_session *r, uint6
 static inline bool session_unit_rows(const struct replay_session *r)
 {
     return r->list->metric == METRIC_COS && r->cell->element == ELEMENT_F32;
+}
+
+/* Reports the share of the operation that is done. Called between timed calls; now_ns is a reading
+   of the clock that was made anyway. */
+static inline void session_tick(struct replay_session *r, uint64_t now_ns, size_t done, size_t of)
+{
+    const uint64_t interval_ns = 200 * 1000 * 1000;
+
+    if (!r->env->tick || now_ns - r->ticked_ns < interval_ns)
+        return;
+    r->ticked_ns = now_ns;
+    r->env->tick(r->env->to, (double)done / (double)of);
 }
 
 #endif

@@ -17,7 +17,7 @@ experiment {
   },
 }
 LUA
-run check set.lua
+run check --out none set.lua
 "$work/driftline" run --quiet --no-plots --out . set.lua >/dev/null 2>&1
 python3 - <<'PY'
 import json
@@ -32,5 +32,5 @@ for cell in sorted(json.load(open("set/result.json"))["cells"], key=lambda cell:
 PY
 for setting in 'softk = 2' 'clusters = 9' 'soft_k = 9' 'nprobe = 4' 'M = 8'; do
     sed "s/w:set {.*/w:set { $setting }/" set.lua >wrong.lua
-    run check wrong.lua
+    run check --out none wrong.lua
 done

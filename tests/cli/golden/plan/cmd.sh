@@ -18,8 +18,8 @@ experiment {
   claims = { { "all lists are exact", function(r) return r("ivf[nprobe=16]", "recall@5/q") == 1 end } },
 }
 LUA
-run check small.lua
-run check --quick --only ivf --set divf.clusters=4 small.lua
-run check --only exakt small.lua
-run check --set divf.clustres=4 small.lua
+run check --out none small.lua
+run check --out none --quick --only ivf --set divf.clusters=4 small.lua
+run check --out none --only exakt small.lua
+run check --out none --set divf.clustres=4 small.lua
 ls

@@ -16,5 +16,5 @@ run run --no-plots --out r --set path=empty.csv own.lua
 printf 'a,b\nc,d\n' >words.csv
 run run --no-plots --out r --set path=words.csv own.lua
 printf '1,2\n3,4\n' >short.csv
-run check --set path=short.csv own.lua
-run check --set path=missing.csv own.lua
+run check --out none --set path=short.csv own.lua
+run check --out none --set path=missing.csv own.lua

@@ -1,0 +1,402 @@
+/* ann_benchmarks.c - the searches of a result as files of ann-benchmarks: the layout of
+   store_results() in ann_benchmarks/results.py, with the attributes that its runner.py sets. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "src/base/path.h"
+#include "src/base/result_metrics.h"
+#include "src/core/index.h"
+#include "src/core/mem.h"
+#include "src/export/export.h"
+#include "src/export/internal.h"
+#include "src/result/lookup.h"
+#include "src/result/result.h"
+#include "src/result/series.h"
+#include "src/run/answers_file.h"
+#include "src/run/measure/folder.h"
+
+enum { NAME_BYTES = 200 };
+
+struct exporter {
+    const json_t *result;
+    const char *dir;
+    char root[PATH_MAX]; /* of the files */
+    enum metric metric;
+    double dim;
+    bool several; /* cells have more than one search: the data set's name has the tag */
+    struct export_counts *counts;
+};
+
+/* One search of a cell and point. */
+struct search {
+    const json_t *cell, *step;
+    unsigned long number; /* of the cell's file */
+    size_t place;         /* of the step in its cell */
+    const struct answers_entry *entry;
+};
+
+/* ---- 1. names */
+
+/* Copies a name for a file: each run of other characters than letters, digits, '.', '-' and '_' is
+   one '_'. */
+static void file_name(const char *text, char *to, size_t bytes)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-";
+    size_t n = 0;
+
+    for (; *text && n + 1 < bytes; text++) {
+        if (strchr(allowed, *text) && (n > 0 || *text != '.'))
+            to[n++] = *text;
+        else if (n > 0 && to[n - 1] != '_')
+            to[n++] = '_';
+    }
+    while (n > 0 && to[n - 1] == '_')
+        n--;
+    to[n] = '\0';
+    if (n == 0)
+        (void)snprintf(to, bytes, "default");
+}
+
+/* EXPERIMENT, or EXPERIMENT-TAG or EXPERIMENT-TAG-i if there are several searches. */
+static int dataset_name(const struct exporter *x, const struct search *s, char *text, size_t bytes,
+                        struct error *err)
+{
+    const char *experiment = field_text(json_object_get(x->result, "experiment"), "name", "");
+    const json_t *steps = json_object_get(s->cell, "steps");
+    struct place_in_series *series = series_places(steps);
+    const char *tag = series_step_tag(s->step);
+
+    if (!series)
+        return fail(err, ERR_NO_MEMORY, "%s: out of memory", x->dir);
+    if (!x->several)
+        (void)snprintf(text, bytes, "%s", experiment);
+    else if (series[s->place].of > 1)
+        (void)snprintf(text, bytes, "%s-%s-%zu", experiment, tag, series[s->place].number);
+    else
+        (void)snprintf(text, bytes, "%s-%s", experiment, tag);
+    free(series);
+    return OK;
+}
+
+/* Makes the folder and the path of the search's file. */
+static int make_path(const struct exporter *x, const struct search *s, const char *dataset,
+                     char path[PATH_MAX], struct error *err)
+{
+    char set[NAME_BYTES], label[NAME_BYTES], point[NAME_BYTES], folder[PATH_MAX];
+
+    file_name(dataset, set, sizeof set);
+    file_name(field_text(s->cell, "label", ""), label, sizeof label);
+    file_name(field_text(s->cell, "point", ""), point, sizeof point);
+    const int n = snprintf(folder, sizeof folder, "%s/%s/%zu/%s", x->root, set, s->entry->k, label);
+    const int all = n < (int)sizeof folder ? snprintf(path, PATH_MAX, "%s/%lu-%zu-%s.hdf5", folder,
+                                                      s->number, s->entry->answers.op + 1, point)
+                                           : PATH_MAX;
+
+    if (all >= PATH_MAX)
+        return fail(err, ERR_IO, "%.80s...: the path is too long", x->root);
+    return path_make_folders(folder, 0777, err);
+}
+
+/* ---- 2. attributes */
+
+/* Sums the time of all changes of the index before the search. */
+static double build_seconds(const struct search *s)
+{
+    static const char *const changes[] = { "train",  "insert",   "delete",
+                                           "update", "maintain", "commit" };
+    const json_t *steps = json_object_get(s->cell, "steps");
+    double sum = 0;
+
+    for (size_t i = 0; i < s->place; i++) {
+        const json_t *step = json_array_get(steps, i);
+        const double seconds = field_number(step, "seconds");
+
+        for (size_t c = 0; c < sizeof changes / sizeof *changes; c++)
+            if (strcmp(field_text(step, "op", ""), changes[c]) == 0 && isfinite(seconds))
+                sum += seconds;
+    }
+    return sum;
+}
+
+/* The index's size as last reported before the search; NAN: not reported. */
+static double index_bytes(const struct search *s)
+{
+    const json_t *steps = json_object_get(s->cell, "steps");
+    double bytes = NAN;
+
+    for (size_t i = 0; i < s->place; i++) {
+        const json_t *memory = json_object_get(json_array_get(steps, i), "memory");
+        const double now = field_number(memory, "index_bytes");
+        bytes = isfinite(now) ? now : bytes;
+    }
+    return bytes;
+}
+
+/* Adds a number as a real; one that is not known is left out. */
+static void add_real(json_t *to, const char *name, double value)
+{
+    if (isfinite(value))
+        (void)json_object_set_new(to, name, json_real(value));
+}
+
+static const char *distance_name(enum metric metric)
+{
+    return metric == METRIC_L2SQ  ? "euclidean"
+           : metric == METRIC_COS ? "angular"
+                                  : metric_name(metric);
+}
+
+/* The distance as ann-benchmarks defines it. */
+static float distance_as(const struct exporter *x, float d)
+{
+    switch (x->metric) {
+        case METRIC_L2SQ: return sqrtf(d);
+        case METRIC_COS: return d / 2;
+        case METRIC_HAMMING: return (float)(d / x->dim);
+        default: return d;
+    }
+}
+
+static json_t *attributes_of(const struct exporter *x, const struct search *s, const char *dataset,
+                             double candidates)
+{
+    const char *experiment = field_text(json_object_get(x->result, "experiment"), "name", "");
+    const double queries = field_number(s->step, "count");
+    const size_t timed =
+        json_array_size(json_object_get(json_object_get(s->step, "queries"), "ns"));
+    char name[600];
+
+    result_cell_label(s->cell, name, sizeof name);
+    json_t *to = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:b, s:b, s:I, s:I, s:I, s:I}", "algo",
+        field_text(s->cell, "label", ""), "name", name, "dataset", dataset, "distance",
+        distance_name(x->metric), "experiment", experiment, "tag", series_step_tag(s->step),
+        "count", (json_int_t)s->entry->k, "run_count", 1, "batch_mode", 0, "expect_extra", 0,
+        "repeat", (json_int_t)field_integer(s->cell, "repeat", 0) + 1, "seed",
+        (json_int_t)field_integer(s->cell, "seed", 0), "live",
+        (json_int_t)field_integer(s->step, "live", 0), "times_measured", (json_int_t)timed);
+
+    add_real(to, "best_search_time", 1 / field_number(s->step, "single_per_second"));
+    add_real(to, "candidates", candidates);
+    add_real(to, "build_time", build_seconds(s));
+    add_real(to, "index_size", index_bytes(s) / 1024);
+    add_real(to, "dist_comps", field_number(s->step, "distances") * queries);
+    add_real(to, "recall", field_number(json_object_get(s->step, "recall"), "mean"));
+    add_real(to, "wrong_ids", field_number(s->step, "wrong_ids"));
+    return to;
+}
+
+/* ---- 3. one file */
+
+/* The rows of a file, by position of the query. */
+struct rows {
+    size_t n, k;
+    float *times, *distances;
+    int32_t *neighbors;
+};
+
+static void rows_free(struct rows *r)
+{
+    mem_free(NULL, r->times);
+    mem_free(NULL, r->distances);
+    mem_free(NULL, r->neighbors);
+}
+
+static int rows_make(struct rows *r, size_t n, size_t k, struct error *err)
+{
+    *r = (struct rows){ .n = n, .k = k };
+    if (k > 0 && n > SIZE_MAX / sizeof(float) / k - 1)
+        return fail(err, ERR_NO_MEMORY, "out of memory for %zu queries", n);
+    r->times = mem_array(NULL, n + 1, sizeof *r->times);
+    r->distances = mem_array(NULL, n * k + 1, sizeof *r->distances);
+    r->neighbors = mem_array(NULL, n * k + 1, sizeof *r->neighbors);
+    if (!r->times || !r->distances || !r->neighbors)
+        return fail(err, ERR_NO_MEMORY, "out of memory for %zu queries", n);
+    for (size_t i = 0; i < n; i++)
+        r->times[i] = NAN;
+    for (size_t i = 0; i < n * k; i++) {
+        r->distances[i] = INFINITY;
+        r->neighbors[i] = -1;
+    }
+    return OK;
+}
+
+/* Takes the answers of query number q of the entry; returns how many, or SIZE_MAX if an id does not
+   fit. */
+static size_t take_query(struct rows *r, const struct exporter *x, const struct answers *a,
+                         size_t q)
+{
+    const size_t to = (size_t)a->positions[q] * r->k;
+    size_t n = 0;
+
+    for (size_t i = q * r->k; i < (q + 1) * r->k; i++) {
+        if (a->ids[i] == ID_NONE)
+            continue;
+        if (a->ids[i] > INT32_MAX)
+            return SIZE_MAX;
+        r->neighbors[to + n] = (int32_t)a->ids[i];
+        r->distances[to + n] = isnan(a->distances[i]) ? INFINITY : distance_as(x, a->distances[i]);
+        n++;
+    }
+    return n;
+}
+
+/* The first queries of the answers were timed one at a time. */
+static int take_rows(struct rows *r, const struct exporter *x, const struct search *s,
+                     double *candidates, struct error *err)
+{
+    const struct answers *a = &s->entry->answers;
+    const json_t *ns = json_object_get(json_object_get(s->step, "queries"), "ns");
+    double all = 0;
+
+    for (size_t q = 0; q < a->n; q++) {
+        if (a->positions[q] >= r->n)
+            return fail(err, ERR_CORRUPT, "%s: cells/%lu.answers does not fit cells/%lu.json",
+                        x->dir, s->number, s->number);
+        const size_t n = take_query(r, x, a, q);
+        if (n == SIZE_MAX)
+            return fail(err, ERR_UNSUPPORTED,
+                        "%s: cell %lu: an id is above %d, and the layout has 32-bit ids", x->dir,
+                        s->number, INT32_MAX);
+        all += (double)n;
+        if (q < json_array_size(ns))
+            r->times[a->positions[q]] = (float)(1e-9 * json_number_value(json_array_get(ns, q)));
+    }
+    *candidates = a->n > 0 ? all / (double)a->n : NAN;
+    return OK;
+}
+
+static int write_search(const struct exporter *x, const struct search *s, struct error *err)
+{
+    char dataset[600], path[PATH_MAX];
+    double candidates = NAN;
+    struct rows r = { 0 };
+    int rc = dataset_name(x, s, dataset, sizeof dataset, err);
+
+    rc = rc == OK ? make_path(x, s, dataset, path, err) : rc;
+    rc = rc == OK ? rows_make(&r, (size_t)field_number(s->step, "count"), s->entry->k, err) : rc;
+    rc = rc == OK ? take_rows(&r, x, s, &candidates, err) : rc;
+    if (rc == OK) {
+        json_t *attributes = attributes_of(x, s, dataset, candidates);
+        const struct export_ann_file file = { r.n,         r.k,         r.times,
+                                              r.neighbors, r.distances, attributes };
+        rc = export_write_ann_file(&file, path, err);
+        json_decref(attributes);
+    }
+    rows_free(&r);
+    x->counts->written += rc == OK;
+    return rc;
+}
+
+/* ---- 4. all cells */
+
+/* Writes the answers of an entry if they are a search's; else counts what is missing. */
+static int take_entry(const struct exporter *x, const json_t *cells, unsigned long number,
+                      const struct answers_entry *e, struct error *err)
+{
+    struct search s = { .number = number, .entry = e };
+    size_t i;
+    json_t *step;
+
+    s.cell = json_array_get(cells, e->point == SIZE_MAX ? 0 : e->point);
+    json_array_foreach(json_object_get(s.cell, "steps"), i, step) {
+        if (field_integer(step, "index", -1) == (long long)e->answers.op) {
+            s.step = step;
+            s.place = i;
+        }
+    }
+    if (!s.step || strcmp(field_text(s.step, "op", ""), "search") != 0 ||
+        strcmp(field_text(s.cell, "status", ""), "ok") != 0)
+        return OK;
+    x->counts->not_stored += !e->kept;
+    x->counts->no_distances += e->kept && !e->answers.distances;
+    const bool calibrated = json_is_object(json_object_get(s.step, "calibrated"));
+    x->counts->calibrated += calibrated && e->kept && e->answers.distances;
+    return e->kept && e->answers.distances && !calibrated ? write_search(x, &s, err) : OK;
+}
+
+static int take_cell(const struct exporter *x, unsigned long number, struct error *err)
+{
+    char json[PATH_MAX], answers[PATH_MAX];
+    struct answers_entry entry;
+
+    (void)snprintf(json, sizeof json, "%s/cells/%lu.json", x->dir, number);
+    (void)snprintf(answers, sizeof answers, "%s/cells/%lu.answers", x->dir, number);
+    FILE *file = fopen(answers, "rb");
+    if (!file)
+        return errno == ENOENT ? OK : fail_errno(err, ERR_IO, "%s: cannot be read", answers);
+    json_t *cell = json_read(json, err);
+    int rc = cell ? OK : err->code, read = 0;
+    while (rc == OK && (read = answers_file_read(file, answers, &entry, err)) == 1) {
+        rc = take_entry(x, json_object_get(cell, "cells"), number, &entry, err);
+        free(entry.words);
+    }
+    (void)fclose(file);
+    json_decref(cell);
+    return rc != OK ? rc : read;
+}
+
+/* Whether cells have more than one search operation. */
+static bool has_several(const json_t *result)
+{
+    const json_t *steps =
+        json_object_get(json_array_get(json_object_get(result, "cells"), 0), "steps");
+    size_t i, n = 0;
+    json_t *step;
+
+    json_array_foreach(steps, i, step)
+        n += strcmp(field_text(step, "op", ""), "search") == 0;
+    return n > 1;
+}
+
+static int take_all(const struct exporter *x, struct error *err)
+{
+    size_t n = 0;
+    unsigned long *numbers = result_stored_numbers(x->dir, &n);
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < n; i++)
+        rc = take_cell(x, numbers[i], err);
+    mem_free(NULL, numbers);
+    if (rc == OK && x->counts->written == 0)
+        rc = fail(err, ERR_NOT_FOUND,
+                  x->counts->calibrated ? "%s: all its searches are calibrated: half of the "
+                                          "queries chose the point, and are not answered"
+                                        : "%s: no search has stored answers with distances; run "
+                                          "the config again, which stores them",
+                  x->dir);
+    return rc;
+}
+
+int export_ann_benchmarks(const json_t *result, const char *dir, const char *out,
+                          struct export_counts *counts, struct error *err)
+{
+    const json_t *experiment = json_object_get(result, "experiment");
+    struct exporter x = { .result = result, .dir = dir, .counts = counts };
+    const bool fresh = access(out, F_OK) != 0;
+    const size_t length = strlen(out) - (fresh && *out && out[strlen(out) - 1] == '/');
+
+    *counts = (struct export_counts){ 0 };
+    (void)metric_named(field_text(experiment, "metric", ""), &x.metric);
+    x.dim = field_number(json_array_get(json_object_get(result, "datasets"), 0), "dim");
+    x.several = has_several(result);
+    const int n =
+        fresh ? snprintf(x.root, sizeof x.root, "%.*s.%ld.tmp", (int)length, out, (long)getpid())
+              : snprintf(x.root, sizeof x.root, "%s", out);
+    if (n >= (int)sizeof x.root)
+        return fail(err, ERR_IO, "%.80s...: the path is too long", out);
+    int rc = take_all(&x, err);
+    if (rc == OK && fresh) {
+        path_sync_parent(x.root);
+        if (rename(x.root, out) != 0)
+            rc = fail_errno(err, ERR_IO, "%s: cannot be made", out);
+    }
+    if (rc != OK && fresh)
+        folder_remove(x.root);
+    return rc;
+}

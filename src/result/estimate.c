@@ -1,0 +1,215 @@
+/* estimate.c - see estimate.h. */
+#include "src/result/estimate.h"
+
+#include <dirent.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/base/sysinfo.h"
+#include "src/core/mem.h"
+
+/* ---- 1. what was measured */
+
+static double bytes_of_row(const char *element, double dim)
+{
+    return strcmp(element, "f32") == 0 ? 4 * dim : strcmp(element, "b64") == 0 ? dim / 8 : dim;
+}
+
+static int add_step(struct result_rates *r, const struct result_rate *of_cell, const json_t *step,
+                    struct error *err)
+{
+    struct result_rate rate = *of_cell;
+    const double count = fmax(1, field_number(step, "count")), each = field_number(step, "seconds");
+    const double bytes = field_number(json_object_get(step, "memory"), "index_bytes");
+
+    rate.op = field_text(step, "op", "");
+    rate.live = field_number(step, "live");
+    const bool asks = isfinite(field_number(step, "single_per_second"));
+    rate.seconds = asks ? 1 / field_number(step, "single_per_second") : each / count;
+    rate.batch = asks ? 1e-9 * field_number(step, "ns_each") : NAN;
+    if (isfinite(bytes) && rate.live > 0)
+        rate.extra_bytes = fmax(0, bytes / rate.live - bytes_of_row(rate.element, rate.dim));
+    if (strcmp(field_text(step, "status", ""), "unsupported") == 0)
+        rate.seconds = 0; /* nor will it be done now */
+    if (!(rate.seconds >= 0) || json_is_true(json_object_get(step, "shared")))
+        return OK;
+    if (!mem_grow(NULL, &r->rates, &r->capacity, r->n + 1, sizeof *r->rates))
+        return fail(err, ERR_NO_MEMORY, "out of memory for earlier results");
+    r->rates[r->n++] = rate;
+    return OK;
+}
+
+static int add_result(struct result_rates *r, const json_t *result, struct error *err)
+{
+    const json_t *datasets = json_object_get(result, "datasets"), *cell, *step;
+    size_t i, s;
+    int rc = OK;
+
+    json_array_foreach(json_object_get(result, "cells"), i, cell) {
+        const struct result_rate of_cell = {
+            .result = field_text(json_object_get(result, "experiment"), "name", ""),
+            .method = field_text(cell, "method", ""),
+            .element = field_text(cell, "element", ""),
+            .params = json_object_get(cell, "params"),
+            .knobs = json_object_get(cell, "knobs"),
+            .dim = field_number(json_array_get(datasets, 0), "dim"),
+            .extra_bytes = NAN,
+        };
+        if (strcmp(field_text(cell, "status", ""), "ok") != 0)
+            continue;
+        json_array_foreach(json_object_get(cell, "steps"), s, step) {
+            if (rc == OK)
+                rc = add_step(r, &of_cell, step, err);
+        }
+    }
+    return rc;
+}
+
+/* Whether the result was measured on this kind of processor and with this number of threads. */
+static bool is_ours(const json_t *result, const json_t *model, size_t threads)
+{
+    const json_t *cpu = json_object_get(json_object_get(result, "environment"), "cpu");
+    const json_t *experiment = json_object_get(result, "experiment");
+
+    return json_equal(json_object_get(cpu, "model"), model) &&
+           field_integer(experiment, "threads", 0) == (long long)threads &&
+           !json_is_true(json_object_get(json_object_get(result, "run"), "in_process"));
+}
+
+int result_rates_read(struct result_rates *r, const char *folder, size_t threads, struct error *err)
+{
+    DIR *all = opendir(folder);
+    json_t *model = sysinfo_cpu_model();
+    int rc = OK;
+
+    *r = (struct result_rates){ .results = json_array() };
+    for (struct dirent *e; rc == OK && all && (e = readdir(all));) {
+        char path[PATH_MAX];
+        struct error unread = { 0 };
+
+        if (e->d_name[0] == '.' ||
+            snprintf(path, sizeof path, "%s/%s/result.json", folder, e->d_name) >= (int)sizeof path)
+            continue;
+        json_t *result = json_read(path, &unread);
+        if (result && is_ours(result, model, threads)) {
+            (void)json_array_append(r->results, result);
+            rc = add_result(r, result, err);
+        }
+        json_decref(result);
+    }
+    if (all)
+        (void)closedir(all);
+    json_decref(model);
+    return rc;
+}
+
+void result_rates_free(struct result_rates *r)
+{
+    mem_free(NULL, r->rates);
+    json_decref(r->results);
+    *r = (struct result_rates){ 0 };
+}
+
+/* ---- 2. the nearest of them */
+
+/* How far two positive numbers are apart; INFINITY: by more than RESULT_RATE_NEAR. */
+static double apart(double a, double b)
+{
+    const double ratio = fmax(a, 1) / fmax(b, 1);
+    const double factor = fmax(ratio, 1 / ratio);
+
+    return factor <= RESULT_RATE_NEAR ? log(factor) : INFINITY;
+}
+
+/* NULL: nothing near was measured. Steps with the same params and knobs come first. */
+static const struct result_rate *nearest(const struct result_rates *r, const struct op_list *list,
+                                         const struct cell *cell, const struct op *op,
+                                         const json_t *knobs)
+{
+    const double other_params = 100, other_knobs = 10;
+    const struct result_rate *best = NULL;
+    double least = INFINITY;
+
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_rate *at = &r->rates[i];
+
+        if (strcmp(at->method, cell->method->name) != 0 || strcmp(at->op, op_name(op->kind)) != 0 ||
+            strcmp(at->element, element_name(cell->element)) != 0)
+            continue;
+        const double far = apart(at->dim, (double)list->dim) +
+                           apart(at->live, (double)op->live_after) +
+                           (json_equal(at->params, cell->params_json) ? 0 : other_params) +
+                           (!knobs || json_equal(at->knobs, knobs) ? 0 : other_knobs);
+        if (far < least) {
+            least = far;
+            best = at;
+        }
+    }
+    return best;
+}
+
+/* ---- 3. the plan */
+
+/* A batch times half of the queries; the others run one at a time, and those of the batch once
+   more, for recall. */
+static double seconds_of(const struct result_rate *rate, const struct op *op)
+{
+    const double n = fmax(1, (double)op->n);
+
+    return isfinite(rate->batch) ? n * rate->seconds + n / 2 * rate->batch : n * rate->seconds;
+}
+
+static void add_op(struct result_estimate *e, const struct result_rates *r,
+                   const struct op_list *list, const struct cell *cell, const struct op *op,
+                   const json_t *knobs, const char *used[64])
+{
+    const struct result_rate *rate = nearest(r, list, cell, op, knobs);
+    size_t at = 0;
+
+    if (op->kind == OP_CONCURRENT) {
+        e->seconds += op->seconds;
+        return;
+    }
+    if (!rate) {
+        e->unknown++;
+        return;
+    }
+    e->seconds += seconds_of(rate, op);
+    if (op->live_after == list->max_live && isfinite(rate->extra_bytes))
+        e->bytes = (double)list->max_live *
+                   ((double)element_row_bytes(cell->element, list->dim) + rate->extra_bytes);
+    while (at < e->results && strcmp(used[at], rate->result) != 0)
+        at++;
+    if (at == e->results && at < 64)
+        used[e->results++] = rate->result;
+    e->first = used[0];
+}
+
+void result_estimate(const struct result_rates *r, const struct plan *plan,
+                     const struct experiment *x, const struct method_spec *method,
+                     struct result_estimate *e)
+{
+    const struct op_list *list = x->ops;
+    const char *used[64];
+
+    *e = (struct result_estimate){ .bytes = NAN };
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct cell *cell = &plan->cells[i];
+
+        if (cell->method != method)
+            continue;
+        e->cells++;
+        for (size_t o = 0; o < list->n && !cell->unsupported; o++) {
+            const struct op *op = &list->ops[o];
+            const unsigned flags = op_info(op->kind)->flags;
+
+            if (!(flags & OP_COMPARED) && op->kind != OP_CONCURRENT)
+                continue;
+            for (size_t p = 0; p < (flags & OP_AT_POINTS ? cell->n_points : 1); p++)
+                add_op(e, r, list, cell, op,
+                       flags & OP_AT_POINTS ? cell->points[p].knobs_json : NULL, used);
+        }
+    }
+}

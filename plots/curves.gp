@@ -1,5 +1,5 @@
 # curves.gp - Lines over numbers, one panel per tag and one curve per series. Several kinds of figures share it. A
-# dominated point is faded. A point that its own series dominates is left out of the curve. A ring marks where a series
+# dominated point is hollow. A point that its own series dominates is left out of the curve. A ring marks where a series
 # meets the baseline.
 
 set autoscale
@@ -37,17 +37,20 @@ do for [p = 1:n_panels] {
     set xlabel x_title noenhanced offset 0, 0.4
     set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.6, 0
     plot for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") < 2 ? column("x") : NaN):"y" \
-             with lines linewidth 1.6 dashtype dash(i) linecolor rgb faded(colour(i)) notitle, \
+             with lines linewidth 1.6 dashtype dash(i) linecolor rgb pale(colour(i)) notitle, \
          for [i = 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y":"y_low":"y_high" \
-             with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb faded(colour(i)) notitle, \
-         for [i = 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y":(column("dominated") > 0 ? faded(colour(i)) : colour(i)) \
-             with points pointtype mark(i) pointsize mark_size linecolor rgb variable notitle, \
+             with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb pale(colour(i)) notitle, \
+         for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") > 0 ? column("x") : NaN):"y" \
+             with points pointtype hollow(i) pointsize mark_size linecolor rgb colour(i) notitle, \
+         for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") == 0 ? column("x") : NaN):"y" \
+             with points pointtype mark(i) pointsize mark_size linecolor rgb colour(i) notitle, \
          for [i = 1:n_series] csv using (is_in(p, i) && column("crossing") == 1 ? column("x") : NaN):"y" \
              with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) notitle
 }
 set offsets 0, 0, 0, 0
 unset nonlinear y
 @draw_key
-plot for [i = 1:n_series] NaN with linespoints linewidth 1.6 dashtype dash(i) pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) title SERIES[i]
+plot for [i = 1:n_series] NaN with linespoints linewidth 1.6 dashtype dash(i) pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) title SERIES[i], \
+     for [i = 1:any_dominated] NaN with points pointtype 6 pointsize 0.8 linecolor rgb "#444444" title dominated_text
 unset multiplot
 unset nonlinear y

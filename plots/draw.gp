@@ -36,11 +36,14 @@ panel_height = stacked && rows > 1 ? 280 : 400
 width = lying_bars ? 560 + longest_label * 9 : panel_width * columns
 bar_rows = |XLABEL| * (n_series * 15 + 9)
 # The key stands below the panels, with as many entries per row as their names allow.
-longest = 0
+stats csv using (column("dominated")) nooutput
+any_dominated = STATS_max > 0
+dominated_text = "hollow: another point is better"
+longest = any_dominated ? strlen(dominated_text) : 0
 do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
 key_columns = int((width - 40) / (longest * 10.5 + 80))
 key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
-key_rows = ceil(1.0 * n_series / key_columns)
+key_rows = ceil(1.0 * (n_series + any_dominated) / key_columns)
 height = (lying_bars ? (bar_rows + 96) * n_panels : panel_height * rows) + 34 + 22 * key_rows + 16
 
 key_share = (22.0 * key_rows + 16) / height

@@ -37,6 +37,7 @@ do for [p = 1:n_panels] {
     low_edge = recall ? floor((STATS_min - 0.02) * 20) / 20.0 : wide ? 10.0 ** floor(log10(STATS_min)) : 0
     if (recall) { set xrange [low_edge:1.0 + (1.0 - STATS_min) * 0.02 + 0.002] } else { set xrange [low_edge:*] }
     if (wide) { set logscale x }
+    if (low_edge > 0) { set xlabel sprintf("%s (the axis begins at %g)", axis_title, low_edge) noenhanced offset 0, 0.4 }
     # About five tics, as numbers of five digits leave no space for more.
     raw = STATS_max > 0 ? STATS_max / 5 : 1
     scale = 10.0 ** floor(log10(raw))

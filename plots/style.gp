@@ -3,10 +3,11 @@
 
 array HUE[8] = [ 0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 0x000000, 0x8C6D1F ]
 colour(i) = HUE[(STYLE[i] - 1) % 8 + 1]
-array MARK[8] = [ 7, 5, 9, 11, 13, 6, 4, 8 ]
-mark(i) = MARK[(STYLE[i] - 1 + (STYLE[i] - 1) / 8 * 3 + VARIANT[i] * 5) % 8 + 1]
+array MARK[6] = [ 7, 5, 9, 11, 13, 15 ] # filled; the hollow mark of each is the one before it
+mark(i) = MARK[(STYLE[i] - 1 + (STYLE[i] - 1) / 8 * 3 + VARIANT[i] * 5) % 6 + 1]
+hollow(i) = mark(i) - 1
 dash(i) = 1 + (int((STYLE[i] - 1) / 8) + VARIANT[i]) % 4
-faded(c) = 0xAA000000 + c
+pale(c) = 0x66000000 + c
 
 set border 3 linewidth 0.8 linecolor rgb "#444444"
 set tics nomirror out scale 0.6 textcolor rgb "#222222"

@@ -3,15 +3,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/atomic_file.h"
 #include "src/base/clock.h"
+#include "src/base/quote.h"
 #include "src/cli/app.h"
 #include "src/cli/commands.h"
 #include "src/cli/run.h"
 #include "src/cli/support/progress.h"
+#include "src/ranking/ranking.h"
 #include "src/report/report.h"
+#include "src/result/result.h"
 
-/* A line of configs/papers.txt is "PAPER CONFIG" or a comment that begins with '#'. The configs of
- * a paper are in the order of its figures. */
+/* A line of configs/papers.txt is "PAPER CONFIG [KEY=VALUE...]", with settings as --set has them, or a
+ * comment that begins with '#'. The configs of a paper are in the order of its figures. */
+enum { SETTINGS = 8 };
+struct line {
+    char text[400];
+    char *paper, *config, *settings[SETTINGS];
+    size_t n_settings;
+};
+
 static FILE *open_list(struct app *app, struct error *error)
 {
     char *path = app_path(app->options.root, "configs/papers.txt");
@@ -22,23 +33,33 @@ static FILE *open_list(struct app *app, struct error *error)
     return list;
 }
 
-static bool next_line(FILE *list, char paper[64], char config[200])
+static bool next_line(FILE *list, struct line *line)
 {
-    char line[400];
-    while (fgets(line, sizeof line, list))
-        if (*line != '#' && sscanf(line, "%63s %199s", paper, config) == 2)
+    while (fgets(line->text, sizeof line->text, list)) {
+        char *rest = NULL, *word;
+        line->n_settings = 0;
+        line->paper = strtok_r(line->text, " \t\n", &rest);
+        line->config = line->paper ? strtok_r(NULL, " \t\n", &rest) : NULL;
+        while (line->n_settings < SETTINGS && line->config &&
+               (word = strtok_r(NULL, " \t\n", &rest)))
+            line->settings[line->n_settings++] = word;
+        if (line->config && *line->paper != '#')
             return true;
+    }
     return false;
 }
 
 static void unknown_paper(struct app *app, FILE *list, const char *given)
 {
-    char names[32][64], paper[64], config[200];
+    char names[32][64];
     const char *near[32];
+    struct line line;
     size_t n = 0;
     rewind(list);
-    while (n < 32 && next_line(list, paper, config)) {
-        memcpy(names[n], paper, sizeof paper);
+    while (n < 32 && next_line(list, &line)) {
+        if (n && !strcmp(names[n - 1], line.paper))
+            continue;
+        snprintf(names[n], sizeof names[n], "%s", line.paper);
         near[n] = names[n];
         n++;
     }
@@ -51,15 +72,15 @@ static void unknown_paper(struct app *app, FILE *list, const char *given)
 
 static bool is_wanted(const char *wanted, const char *paper)
 {
-    return !wanted || !strcmp(wanted, paper);
+    return !wanted || !strcmp(wanted, "all") || !strcmp(wanted, paper);
 }
 
 static size_t count_configs(FILE *list, const char *wanted)
 {
-    char paper[64], config[200];
+    struct line line;
     size_t n = 0;
-    while (next_line(list, paper, config))
-        n += is_wanted(wanted, paper);
+    while (next_line(list, &line))
+        n += is_wanted(wanted, line.paper);
     rewind(list);
     return n;
 }
@@ -107,17 +128,72 @@ static void say_where(struct app *app, const struct reproduced *of, const char *
 
 /* Runs one config. Adds its results folder to to->dirs, or its path to to->failed if there is no
    results folder. */
-static int reproduce_one(struct app *app, const char *config, struct reproduced *to)
+static int reproduce_one(struct app *app, const struct line *line, struct reproduced *to)
 {
-    char *path = app_path(app->options.root, config), *dir = NULL;
-    say_where(app, to, config);
+    const struct run_options before = app->options;
+    char *path = app_path(app->options.root, line->config), *dir = NULL;
+    struct override *sets = app_allocate((before.n_sets + line->n_settings + 1) * sizeof *sets);
+    size_t n = 0;
+    for (size_t i = 0; i < line->n_settings; i++) {
+        char *equals = strchr(line->settings[i], '=');
+        if (equals) {
+            *equals = '\0';
+            sets[n++] = (struct override){ line->settings[i], equals + 1, false };
+        }
+    }
+    for (size_t i = 0; i < before.n_sets; i++) /* --set comes later, so it wins */
+        sets[n++] = before.sets[i];
+    app->options.sets = sets;
+    app->options.n_sets = n;
+    say_where(app, to, line->config);
     int status = run_config(app, path, &dir);
+    app->options = before;
+    free(sets);
     free(path);
     if (dir)
         to->dirs[to->n++] = dir;
     else
-        to->failed[to->n_failed++] = app_copy(config);
+        to->failed[to->n_failed++] = app_copy(line->config);
     return status;
+}
+
+/* Prints the ranks of methods over the results of configs/leaderboard.lua, and writes leaderboard.md
+   beside them. */
+static int write_board(struct app *app, const struct reproduced *of)
+{
+    const struct ranking_wish wish = { .batches = app->options.threads > 1 };
+    json_t *results[256];
+    char *text = NULL;
+    size_t n = 0, bytes = 0;
+    struct error error = { 0 };
+    int rc = OK;
+    for (size_t i = 0; !rc && i < of->n; i++) {
+        const char *slash = strrchr(of->dirs[i], '/');
+        char *path = app_path(of->dirs[i], "result.json");
+        if (!strncmp(slash ? slash + 1 : of->dirs[i], "leaderboard_", 12))
+            rc = result_load(path, &results[n++], &error);
+        n -= rc != OK;
+        free(path);
+    }
+    FILE *out = app_made(open_memstream(&text, &bytes));
+    rc = rc ? rc
+            : ranking_print_board((const json_t *const *)results, n, "after", &wish, out, &error);
+    fclose(out);
+    if (!rc && bytes) {
+        char *folder = app_path(app->options.root, "results");
+        char *path = app_path(app->options.out ? app->options.out : folder, "leaderboard.md");
+        rc = atomic_file_write(path, text, bytes, &error);
+        putchar('\n');
+        quote_terminal(stdout, text);
+        free(folder);
+        free(path);
+    }
+    if (rc)
+        app_error(app, &error);
+    while (n > 0)
+        json_decref(results[--n]);
+    free(text);
+    return rc ? EXIT_SOME_FAILED : EXIT_OK;
 }
 
 /* Runs take hours, so which claims this one can measure is printed first. */
@@ -145,15 +221,15 @@ int command_reproduce(struct app *app)
         app_error(app, &error);
         return EXIT_USAGE;
     }
-    char paper[64], config[200];
+    struct line line;
     struct reproduced all = { .planned = count_configs(list, wanted),
                               .began_s = 1e-9 * (double)clock_ns() };
     say_what_runs(app, wanted);
     int worst = EXIT_OK;
-    while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, paper, config)) {
-        if (!is_wanted(wanted, paper))
+    while (all.n + all.n_failed < 256 && !*app->interrupted && next_line(list, &line)) {
+        if (!is_wanted(wanted, line.paper))
             continue;
-        int status = reproduce_one(app, config, &all);
+        int status = reproduce_one(app, &line, &all);
         if (status > worst)
             worst = status;
     }
@@ -163,6 +239,9 @@ int command_reproduce(struct app *app)
     } else if (all.n) {
         say_where(app, &all, NULL);
         int status = write_page(app, wanted, &all);
+        if (status > worst)
+            worst = status;
+        status = write_board(app, &all);
         if (status > worst)
             worst = status;
     }

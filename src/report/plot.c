@@ -179,16 +179,31 @@ static size_t style_of(const json_t *result, const char *series, size_t otherwis
     return best;
 }
 
-/* VARIANT distinguishes the series of one label, one per point of a sweep: they have one colour. */
+/* Whether all series are of one label, as in a figure of its ablations or of its grid. */
+static bool is_one_label(const json_t *result, const json_t *series)
+{
+    const size_t n = json_array_size(series);
+    bool one = n > 1;
+    for (size_t i = 0; i < n; i++)
+        one &= style_of(result, json_string_value(json_array_get(series, i)), n) ==
+               style_of(result, json_string_value(json_array_get(series, 0)), n + 1);
+    return one;
+}
+
+/* VARIANT distinguishes the series of one label, one per point of a sweep: they have one colour, unless the
+   figure has no other label. */
 static void gp_styles(FILE *out, const json_t *result, const json_t *series)
 {
     size_t n = json_array_size(series), space = n ? n : 1;
     size_t *styles = calloc(space, sizeof *styles);
+    const bool one_label = is_one_label(result, series);
     fprintf(out, "array STYLE[%zu]\narray VARIANT[%zu]\nSTYLE[1] = 1\nVARIANT[1] = 0\n", space,
             space);
     for (size_t i = 0; styles && i < n; i++) {
         size_t variant = 0;
-        styles[i] = style_of(result, json_string_value(json_array_get(series, i)), i) + 1;
+        styles[i] = one_label
+                        ? i + 1
+                        : style_of(result, json_string_value(json_array_get(series, i)), i) + 1;
         for (size_t j = 0; j < i; j++)
             variant += styles[j] == styles[i];
         fprintf(out, "STYLE[%zu] = %zu\nVARIANT[%zu] = %zu\n", i + 1, styles[i], i + 1, variant);

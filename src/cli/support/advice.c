@@ -123,30 +123,42 @@ static void print_config(const struct study *s, FILE *out)
 static int write_text(const struct study *s, const char *name, const char *text, size_t bytes,
                       struct error *err)
 {
-    char *path = app_path(s->dir, name);
-    const int rc = atomic_file_write(path, text, bytes, err);
-    free(path);
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/%s", s->dir, name) >= (int)sizeof path)
+        return fail(err, ERR_IO, "%s: the path is too long", s->dir);
+    return atomic_file_write(path, text, bytes, err);
+}
+
+static int write_config(const struct study *s, struct error *err)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (!out)
+        return fail(err, ERR_NO_MEMORY, "out of memory for advice.lua");
+    print_config(s, out);
+    (void)fclose(out);
+    const int rc = write_text(s, "advice.lua", text, bytes, err);
+    free(text);
     return rc;
 }
 
 int app_advice_give(const struct study *s, struct error *err)
 {
-    char *advice = NULL, *config = NULL;
-    size_t advice_bytes = 0, config_bytes = 0;
-    FILE *out = app_made(open_memstream(&advice, &advice_bytes));
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (!out)
+        return fail(err, ERR_NO_MEMORY, "out of memory for advice.md");
     int rc = print_advice(s, out, err);
     (void)fclose(out);
-    out = app_made(open_memstream(&config, &config_bytes));
-    print_config(s, out);
-    (void)fclose(out);
-    rc = rc ? rc : write_text(s, "advice.md", advice, advice_bytes, err);
-    rc = rc ? rc : write_text(s, "advice.lua", config, config_bytes, err);
+    rc = rc ? rc : write_text(s, "advice.md", text, bytes, err);
+    rc = rc ? rc : write_config(s, err);
     if (!rc) {
         putchar('\n');
-        quote_terminal(stdout, advice);
+        quote_terminal(stdout, text);
         fflush(stdout);
     }
-    free(advice);
-    free(config);
+    free(text);
     return rc;
 }

@@ -17,7 +17,7 @@ static size_t lists_wanted(const struct scann *s, size_t n, size_t total)
 {
     size_t wanted = (size_t)s->params.clusters, most = n;
     if (wanted == 0) {
-        wanted = (size_t)(2 * sqrt((double)total));
+        wanted = (size_t)sqrt((double)total);
         most = n / ROWS_PER_LIST_MIN;
     }
     wanted = wanted < most ? wanted : most;

@@ -147,7 +147,7 @@ static void test_mutations(void **state)
         assert_true(test_stat(t.index, "clusters") == 0);
         baseline_insert(&t, 255, 256);
         assert_true(test_stat(t.index, "trainings") == 1);
-        assert_true(test_stat(t.index, "clusters") == 32);
+        assert_true(test_stat(t.index, "clusters") == 16);
         for (size_t i = 256; i < 300; i++)
             baseline_insert(&t, i, i + 1);
         for (size_t i = 0; i < 120; i++)

@@ -15,10 +15,11 @@ local function steps(first, last)
 end
 local probes, ef = steps(1, 256), steps(10, 512)
 
--- The lists of inverted files: about four times the root of the rows, and half and twice that.
-local function lists(rows)
-  local middle = math.floor(4 * math.sqrt(rows))
-  return { middle // 2, middle, 2 * middle }
+-- The lists of inverted files: about four times the root of the rows, and half and twice that, but at least four of the
+-- rows trained on in each.
+local function lists(rows, trained)
+  local middle, most = math.floor(4 * math.sqrt(rows)), trained // 4
+  return { math.min(middle // 2, most), math.min(middle, most), math.min(2 * middle, most) }
 end
 
 -- FAISS's fast scan with `count` lists: half a byte for each pair of dimensions, exact distances to k * k_factor_rf.
@@ -26,10 +27,11 @@ local function fast_scan(count, dim)
   return ("IVF%d,PQ%dx4fs,RFlat"):format(count, dim // 2)
 end
 
--- All methods for data of `rows` x `dim` under `metric`, each calibrated to `recall`, as tables for method(). `changes`
+-- All methods for data of `rows` x `dim` under `metric`, `trained` rows of which (all without) are for training, each
+-- calibrated to `recall`, as tables for method(). `changes`
 -- is true where rows are deleted: a static method is then left out, or deletes as its users would.
 function baselines.methods(t)
-  local counts, out = lists(t.rows), {}
+  local counts, out = lists(t.rows, t.trained or t.rows), {}
   local function add(m)
     m.label = m.label or m[1]
     m.calibrate = m.sweep and { recall = t.recall } or nil

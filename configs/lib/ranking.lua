@@ -20,7 +20,7 @@ end
 function ranking.experiment(t)
   local made = workloads.make { kind = t.workload, data = t.data, rows = t.rows, asked = t.asked, queries = t.queries, part = t.part }
   local kept, known, methods = listed(t.keep or ""), {}, {}
-  local builds = baselines.builds { rows = made.live, dim = t.data.dim, metric = t.data.metric, recall = t.recall, changes = made.changes }
+  local builds = baselines.builds { rows = made.live, trained = made.trained, dim = t.data.dim, metric = t.data.metric, recall = t.recall, changes = made.changes }
   for _, build in ipairs(builds) do
     known[build.label] = true
     if not kept or kept[build.label] then methods[#methods + 1] = method(build) end

@@ -3,6 +3,7 @@
 -- workloads.make { kind, data, rows, asked, queries, part } returns a table:
 --   changes   whether rows are deleted
 --   live      the number of rows that an index holds at the end
+--   trained   the number of rows that it is trained on
 --   record    the function for `workload`; its last step has the tag "after"
 -- `rows` rows are used, and `asked` queries: those given, else the data set's own. Where it has none, rows are held
 -- out. `part`: the data set's name in a runbook that has several.
@@ -23,10 +24,10 @@ end
 local kinds = {}
 
 -- All rows are inserted at once.
-kinds.static = { record = function(w, rows) load(w, rows) end }
+kinds.static = { trained = 1, record = function(w, rows) load(w, rows) end }
 
 -- A tenth of the rows, then the rest in nine steps.
-kinds.growth = { record = function(w, rows)
+kinds.growth = { trained = 1 / STEPS, record = function(w, rows)
   load(w, slice(rows, 1, STEPS))
   for step = 2, STEPS do w:insert { slice(rows, step, STEPS), tag = "come" } end
 end }
@@ -40,14 +41,13 @@ local function replace(w, rows)
   end
 end
 -- Half of the rows, in random order, are replaced by the other half in ten steps.
-kinds.churn = { changes = true, record = replace }
+kinds.churn = { trained = 1 / 2, changes = true, record = replace }
 
 -- Rows in the file's order: a tenth, then the rest in nine steps.
-kinds.drift = { ordered = true, record = kinds.growth.record }
+kinds.drift = { trained = 1 / STEPS, ordered = true, record = kinds.growth.record }
 
 -- Rows in the file's order: the first half is replaced by the second in ten steps.
-kinds.window = { ordered = true, changes = true,
-                 record = replace }
+kinds.window = { trained = 1 / 2, ordered = true, changes = true, record = replace }
 
 workloads.names = "static, growth, churn, drift, window, or a runbook of big-ann-benchmarks: FILE.yaml or SET/RUNBOOK"
 
@@ -68,8 +68,9 @@ end
 local function runbook(t, queries)
   if not queries then error("a runbook needs a data set with queries") end
   local rows = t.data:rows(1, math.min(t.rows, #t.data))
-  return { changes = true, live = #rows, record = function(w)
-    w:train   { rows:rows(1, math.max(#rows // 20, 1)) }
+  local trained = math.max(#rows // 4, 1)
+  return { changes = true, live = #rows, trained = trained, record = function(w)
+    w:train   { rows:rows(1, trained) }
     w:runbook { t.kind, rows, queries = queries, dataset = t.part }
     w:search  { queries, tag = "after" }
   end }
@@ -87,7 +88,7 @@ function workloads.make(t)
   if not kind then return runbook(t, own_queries(t)) end
   local rows, queries = split(t.data, kind, t.rows, t.asked, not kind.ordered and own_queries(t) or nil)
   return {
-    changes = kind.changes, live = kind.changes and #rows // 2 or #rows,
+    changes = kind.changes, live = kind.changes and #rows // 2 or #rows, trained = math.floor(kind.trained * #rows),
     record = function(w)
       kind.record(w, rows)
       w:maintain { tag = "settle" }

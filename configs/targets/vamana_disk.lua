@@ -7,8 +7,9 @@
 local sift = dataset "photo-sift"
 local rows = option("rows", quick and 20000 or #sift, "descriptors inserted")
 local degree = option("degree", 32, "neighbours of a row at most")
-local groups = option("groups", 48, "bytes of a row's code in memory")
-local cache_mb = option("cache_mb", 1, "megabytes of nodes in memory")
+local groups = option("groups", 32, "bytes of a row's code in memory")
+local cache_mb = option("cache_mb", 8, "megabytes of nodes in memory")
+local beam = option("beam_width", 8, "nodes read at a time")
 local direct = option("direct", true, "reads bypass the page cache")
 
 local label = "vamana-disk"
@@ -25,7 +26,7 @@ experiment {
   end,
 
   methods = {
-    method { "vamana-disk", label = label, element = "f32", knobs = { beam_width = 4 }, sweep = { search_list = lists },
+    method { "vamana-disk", label = label, element = "f32", knobs = { beam_width = beam }, sweep = { search_list = lists },
              params = { degree = degree, pq_groups = groups, cache_mb = cache_mb, direct = direct, maintenance = "inline" } },
   },
   claims = {

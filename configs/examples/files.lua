@@ -1,5 +1,5 @@
 -- Vectors from files of several formats, with queries and parts. --set from=codes selects another file.
-local from = option("from", "table", "table, numbers, archive or codes")
+local from = option("from", "table", "table, numbers, archive, codes or signed")
 local sets = {
   -- Text. The first line is a header, the first column an id. Each row has a time and a label in files of their own.
   table = file { "data/stations.csv", queries = "data/stations_asked.csv", time = "data/stations.i64",
@@ -10,6 +10,8 @@ local sets = {
   archive = file { "data/vectors.npz", dataset = "second", queries = "data/vectors.npz" },
   -- Eight bytes per row become 64-bit codes. The file's name does not give the format.
   codes = file { "data/codes.bin", format = "u8bin", element = "b64" },
+  -- Signed bytes become bytes with the same distances.
+  signed = file { "data/signed.i8bin", add = 128, element = "u8" },
 }
 local data = sets[from]
 

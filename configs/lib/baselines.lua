@@ -27,10 +27,10 @@ local function fast_scan(count, dim)
   return ("IVF%d,PQ%dx4fs,RFlat"):format(count, dim // 2)
 end
 
--- All methods for data of `rows` x `dim` under `metric`, `trained` rows of which (all without) are for training, each
--- calibrated to `recall`, as tables for method(). `changes`
--- is true where rows are deleted: a static method is then left out, or deletes as its users would.
-function baselines.methods(t)
+-- All entries for data of `rows` x `dim` under `metric`, each calibrated to `recall`; `trained` rows (all without) are
+-- for training. `changes` is true where rows are deleted: a static method is then left out, or deletes as its users would.
+-- Entries of one label differ by `variant`, in search parameters that are not swept.
+local function entries(t)
   local counts, out = lists(t.rows, t.trained or t.rows), {}
   local function add(m)
     m.label = m.label or m[1]
@@ -60,8 +60,10 @@ function baselines.methods(t)
   if t.dim % 2 == 0 then
     local factories = {}
     for i, count in ipairs(counts) do factories[i] = fast_scan(count, t.dim) end
-    add { "faiss-factory", label = "FAISS fast scan", deletes = filter, grid = { factory = factories }, knobs = { k_factor_rf = 16 },
-          sweep = { nprobe = probes } }
+    for _, factor in ipairs { 4, 8, 16 } do
+      add { "faiss-factory", label = "FAISS fast scan", variant = ("k_factor_rf %d"):format(factor), deletes = filter,
+            grid = { factory = factories }, knobs = { k_factor_rf = factor }, sweep = { nprobe = probes } }
+    end
   end
   add { "faiss-hnsw", deletes = filter, grid = { M = { 16, 32 } }, sweep = { ef_search = ef } }
   add { "hnswlib", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, params = { deletes = t.changes and "replace" or nil },
@@ -70,31 +72,42 @@ function baselines.methods(t)
   return out
 end
 
--- The same with one build each: "hnsw 2" has the second combination of hnsw's grid.
-function baselines.builds(t)
+-- All methods, as the key `methods` of an experiment takes them.
+function baselines.methods(t)
   local out = {}
-  for _, m in ipairs(baselines.methods(t)) do
+  for i, m in ipairs(entries(t)) do
+    m.label, m.variant = m.variant and m.label .. ", " .. m.variant or m.label, nil
+    out[i] = method(m)
+  end
+  return out
+end
+
+-- The same with one build each, as tables for method(): "hnsw 2" has the second combination of hnsw's grid.
+function baselines.builds(t)
+  local out, numbers = {}, {}
+  local function add(m, names, chosen)
+    local name = names[#chosen + 1]
+    if name then
+      for _, value in ipairs(m.grid[name]) do
+        local more = { table.unpack(chosen) }
+        more[#more + 1] = value
+        add(m, names, more)
+      end
+      return
+    end
+    local build = {}
+    for key, value in pairs(m) do build[key] = value end
+    build.grid, build.variant = m.grid and {} or nil, nil
+    for i, value in ipairs(chosen) do build.grid[names[i]] = { value } end
+    numbers[m.label] = (numbers[m.label] or 0) + 1
+    build.label = m.grid and m.label .. " " .. numbers[m.label] or m.label
+    out[#out + 1] = build
+  end
+  for _, m in ipairs(entries(t)) do
     local names = {}
     for name in pairs(m.grid or {}) do names[#names + 1] = name end
     table.sort(names)
-    local number = 0
-    local function add(i, chosen)
-      if names[i] then
-        for _, value in ipairs(m.grid[names[i]]) do
-          local more = {}
-          for name, values in pairs(chosen) do more[name] = values end
-          more[names[i]] = { value }
-          add(i + 1, more)
-        end
-        return
-      end
-      number = number + 1
-      local build = {}
-      for key, value in pairs(m) do build[key] = value end
-      build.label, build.grid = m.grid and m.label .. " " .. number or m.label, m.grid and chosen or nil
-      out[#out + 1] = build
-    end
-    add(1, {})
+    add(m, names, {})
   end
   return out
 end

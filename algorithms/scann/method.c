@@ -3,10 +3,9 @@
 #include "algorithms/scann/scann.h"
 
 static const struct param param_table[] = {
-    PARAM_INT(
-        struct scann_params, clusters, 0, 0, 1 << 22,
-        "number of inverted lists made by training; 0: sqrt(n) of the n training rows, with "
-        "w:train of expected_n if that is more"),
+    PARAM_INT(struct scann_params, clusters, 0, 0, 1 << 22,
+              "number of inverted lists made by training; 0: sqrt(n) of the n training rows, with "
+              "w:train of expected_n if that is more"),
     PARAM_CHOICE(struct scann_params, spill, SCANN_SPILL_NONE, "none|soar",
                  "soar: each row is in two lists; codes, and the rows scanned per list, double",
                  .paper = "soar"),

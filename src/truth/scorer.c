@@ -148,8 +148,9 @@ static int keep(struct scorer *s, const struct answers *a, const struct score *o
     qsort(hits, a->n, sizeof *hits, by_position);
     json_decref(to->json);
     mem_free(NULL, to->hits);
-    *to = (struct scored){ a->starts ? range_json(of, op) : search_json(of, op->k), hits, a->n,
-                           a->starts ? 0 : of->most };
+    /* Answers given during changes are not compared with those given after them. */
+    *to = (struct scored){ a->starts ? range_json(of, op) : search_json(of, op->k), hits,
+                           a->concurrent ? 0 : a->n, a->starts ? 0 : of->most };
     return OK;
 }
 

@@ -15,6 +15,7 @@ local function listed(text)
   return n > 0 and set or nil
 end
 
+-- With --quick, and without keep, each method has its first build alone.
 -- t: name, title, data, workload, recall, rows, asked, threads, queries, part (the last two as in workloads.make); keep: labels of builds, separated by semicolons (all
 -- without); pair: two points, separated by a semicolon, that are then measured alternately for `seconds`.
 function ranking.experiment(t)
@@ -23,7 +24,8 @@ function ranking.experiment(t)
   local builds = baselines.builds { rows = made.live, trained = made.trained, dim = t.data.dim, metric = t.data.metric, recall = t.recall, changes = made.changes }
   for _, build in ipairs(builds) do
     known[build.label] = true
-    if not kept or kept[build.label] then methods[#methods + 1] = method(build) end
+    local first = not build.label:find " %d+$" or build.label:find " 1$"
+    if kept and kept[build.label] or not kept and (first or not quick) then methods[#methods + 1] = method(build) end
   end
   for label in pairs(kept or {}) do
     if not known[label] then error(("keep=%s: there is no build \"%s\""):format(t.keep, label)) end

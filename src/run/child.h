@@ -4,7 +4,7 @@
  *
  *     { pid }, { facts: {...} }                once
  *     { begin: {step, point} }                 before an operation
- *     { tick: share }                          during an operation, between its calls
+ *     { tick: done, of: all }                  during an operation, between its calls
  *     { answers: {pass, op, concurrent, queries, ids, range} }
  *                                              then 64-bit words: positions, starts (only of a
  *                                              range, queries + 1), ids

@@ -52,9 +52,9 @@ static void on_begin(void *to, size_t op, size_t point)
          json_pack("{s:{s:I, s:o}}", "begin", "step", (json_int_t)op, "point", point_json(point)));
 }
 
-static void on_tick(void *to, double share)
+static void on_tick(void *to, size_t done, size_t of)
 {
-    take(to, json_pack("{s:f}", "tick", share));
+    take(to, json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
 }
 
 static int on_score(void *to, const struct answers *a, double *recall, struct error *err)

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/base/clock.h"
 #include "src/base/json.h"
 #include "src/base/quote.h"
+#include "src/base/table.h"
 #include "src/core/mem.h"
 #include "src/run/watch.h"
 
@@ -62,18 +64,24 @@ static void take_step(struct cell_watch *w, json_t *line)
     (void)json_array_append(w->steps, line);
 }
 
-/* share: done of the operation; NAN: not known. */
-static void show_progress(const struct cell_watch *w, double share)
+/* share: done of the operation; rate: rows or queries per second. NAN: not known. */
+static void show_progress(const struct cell_watch *w, double share, double rate)
 {
     const struct op_list *list = w->env->experiment->ops;
-    char what[160] = "finishing";
+    char what[160] = "finishing", text[32];
 
     if (!w->env->progress)
         return;
     if (w->step < list->n) {
         const struct op *op = &list->ops[w->step];
-        (void)snprintf(what, sizeof what, "%s%s%s", op_name(op->kind), op->tag ? " " : "",
-                       op->tag ? op->tag : "");
+        size_t n = (size_t)snprintf(what, 100, "%s%s%s", op_name(op->kind), op->tag ? " " : "",
+                                    op->tag ? op->tag : "");
+        n = n < 100 ? n : 99;
+        table_number(rate, text, sizeof text);
+        if (!isnan(rate))
+            n += (size_t)snprintf(what + n, sizeof what - n, ", %s/s", text);
+        if (!isnan(w->recall))
+            (void)snprintf(what + n, sizeof what - n, ", recall %.3f", w->recall);
     }
     w->env->progress(w->env->to, w->cell, w->step < list->n ? w->step : list->n - 1, list->n, what,
                      share);
@@ -83,7 +91,22 @@ static void take_begin(struct cell_watch *w, const json_t *begin)
 {
     w->step = (size_t)json_integer_value(json_object_get(begin, "step"));
     w->point = (size_t)field_integer(begin, "point", -1);
-    show_progress(w, NAN);
+    w->ticked = 0;
+    w->ticked_ns = clock_ns();
+    show_progress(w, NAN, NAN);
+}
+
+static void take_tick(struct cell_watch *w, const json_t *line)
+{
+    const double done = field_number(line, "tick"), of = field_number(line, "of");
+    const uint64_t now = clock_ns();
+    /* Fewer than before: another pass has begun. */
+    const double rate =
+        done >= w->ticked ? 1e9 * (done - w->ticked) / (double)(now - w->ticked_ns) : NAN;
+
+    w->ticked = done;
+    w->ticked_ns = now;
+    show_progress(w, fmin(1, fmax(0, done / of)), isfinite(rate) ? rate : NAN);
 }
 
 /* ---- 2. answers */
@@ -134,6 +157,8 @@ static void score_words(struct cell_watch *w)
     }
     a->ids = words;
     const int code = scorer_take(&w->scorer, a, &recall, &err);
+    if (code == OK && isfinite(recall))
+        w->recall = recall;
     if (code == OK && a->pass == PASS_SINGLE)
         keep_answers(w, a);
     buffer_free(&w->words);
@@ -198,8 +223,8 @@ void watch_take_json(struct cell_watch *w, json_t *line)
 
     if ((of = json_object_get(line, "begin"))) {
         take_begin(w, of);
-    } else if ((of = json_object_get(line, "tick"))) {
-        show_progress(w, fmin(1, fmax(0, json_number_value(of))));
+    } else if (json_object_get(line, "tick")) {
+        take_tick(w, line);
     } else if (json_object_get(line, "step")) {
         take_step(w, line);
     } else if ((of = json_object_get(line, "answers"))) {

@@ -228,6 +228,7 @@ struct cell_watch *watch_new(const struct cell *cell, const struct cell_env *env
                               .env = env,
                               .err = err,
                               .step = SIZE_MAX,
+                              .recall = NAN,
                               .all_seconds = NAN,
                               .kept.path = env->answers_path,
                               .steps = json_array(),

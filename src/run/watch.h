@@ -37,6 +37,9 @@ struct cell_watch {
     int state;                          /* the wait status */
     double all_seconds; /* processor time of all the cell's processes; NAN: not known */
     size_t step, point; /* of the last `begin`; SIZE_MAX: none */
+    double recall;      /* of the last answers; NAN: none yet */
+    double ticked;      /* rows or queries of the step that were done at ticked_ns */
+    uint64_t ticked_ns;
     uint64_t began_ns, deadline_ns;
     uint64_t memory_before, limit;
     /* bytes of files in memory and of child processes, and when they were last updated */

@@ -231,7 +231,7 @@ void progress_cell(struct progress *p, const char *build, size_t repeat, const c
     if (p->quiet || !p->terminal)
         return;
     if (!isnan(share))
-        snprintf(within, sizeof within, " %.0f %%", floor(100 * share));
+        snprintf(within, sizeof within, ", %.0f %%", floor(100 * share));
     /* What changes comes first, as a narrow terminal cuts the end. */
     snprintf(text, sizeof text, "%zu/%zu  %s%s: %s, repeat %zu", p->finished + 1, p->cells, step,
              within, build, repeat + 1);

@@ -49,9 +49,9 @@ struct replay_env {
        begin() is called before an operation runs at a point. The point
        is REPLAY_ALL_POINTS unless the operation is a search. */
     void (*begin)(void *to, size_t op, size_t point);
-    /* Called between calls, outside the clock, at most five times a second: the share of the
-       operation that is done. */
-    void (*tick)(void *to, double share);
+    /* Called between calls, outside the clock, at most five times a second: how many of the
+       operation's rows or queries are done. */
+    void (*tick)(void *to, size_t done, size_t of);
     /* Scores answers as scorer_take() does. NULL: answers are not scored. */
     int (*score)(void *to, const struct answers *, double *recall, struct error *);
     /* Takes ownership of a finished step in the form of result.json, with "queries" and without

@@ -37,11 +37,11 @@ static inline int keep_step(void *to, size_t point, json_t *step, struct error *
     return OK;
 }
 
-static inline void keep_tick(void *to, double share)
+static inline void keep_tick(void *to, size_t done, size_t of)
 {
     struct stage *s = to;
 
-    s->last_tick = share;
+    s->last_tick = (double)done / (double)of;
     s->n_ticks++;
 }
 

@@ -82,7 +82,7 @@ static inline bool session_unit_rows(const struct replay_session *r)
     return r->list->metric == METRIC_COS && r->cell->element == ELEMENT_F32;
 }
 
-/* Reports the share of the operation that is done. Called between timed calls; now_ns is a reading
+/* Reports how much of the operation is done. Called between timed calls; now_ns is a reading
    of the clock that was made anyway. */
 static inline void session_tick(struct replay_session *r, uint64_t now_ns, size_t done, size_t of)
 {
@@ -91,7 +91,7 @@ static inline void session_tick(struct replay_session *r, uint64_t now_ns, size_
     if (!r->env->tick || now_ns - r->ticked_ns < interval_ns)
         return;
     r->ticked_ns = now_ns;
-    r->env->tick(r->env->to, (double)done / (double)of);
+    r->env->tick(r->env->to, done, of);
 }
 
 #endif

@@ -5,6 +5,7 @@
 -- runs all workloads. `./harness advise` runs this config on parts of the data with ever fewer builds.
 --
 --   ./harness configs/leaderboard.lua --set data=photo-hog --set workload=window
+--   ./harness configs/leaderboard.lua --set front=yes --set 'keep=hnsw 1; vamana 1; divf, RaBitQ 1; hnswlib 1'
 
 local ranking = require "ranking"
 local workloads = require "workloads"
@@ -20,6 +21,7 @@ local asked = option("queries", quick and 200 or 1000, "asked; half of them tune
 local keep = option("keep", "", "builds, separated by semicolons, such as 'hnsw 2; divf 1'; all without")
 local pair = option("pair", "", "two points to measure alternately, separated by a semicolon, such as 'hnsw 2[...]; divf 1[...]'")
 local seconds = option("seconds", 20, "for the pair")
+local front = option("front", "no", "yes: every point of a sweep, for a front of recall and throughput; best with keep") == "yes"
 
 local opened = { name, metric = distance ~= "" and distance or nil }
 local data = name:find("[/.]") and file(opened) or dataset(opened)
@@ -28,5 +30,5 @@ ranking.experiment {
   name = "leaderboard_" .. (workload:match("([^/]+)%.ya?ml$") or workload:match("[^/]+$")),
   title = ("Every method tuned to recall %g: %s, %s"):format(recall, name, workload),
   data = data, workload = workload, recall = recall, rows = rows, asked = asked, keep = keep, pair = pair,
-  seconds = seconds, part = part ~= "" and part or nil, queries = other ~= "" and dataset(other):queries() or nil,
+  seconds = seconds, front = front, part = part ~= "" and part or nil, queries = other ~= "" and dataset(other):queries() or nil,
 }

@@ -16,13 +16,15 @@ local function listed(text)
 end
 
 -- With --quick, and without keep, each method has its first build alone.
--- t: name, title, data, workload, recall, rows, asked, threads, queries, part (the last two as in workloads.make); keep: labels of builds, separated by semicolons (all
--- without); pair: two points, separated by a semicolon, that are then measured alternately for `seconds`.
+-- t: name, title, data, workload, recall, rows, asked, threads, queries, part (the last two as in workloads.make); keep:
+-- labels of builds, separated by semicolons (all without); pair: two points, separated by a semicolon, that are then
+-- measured alternately for `seconds`; front: true measures every point of a sweep instead.
 function ranking.experiment(t)
   local made = workloads.make { kind = t.workload, data = t.data, rows = t.rows, asked = t.asked, queries = t.queries, part = t.part }
   local kept, known, methods = listed(t.keep or ""), {}, {}
   local builds = baselines.builds { rows = made.live, trained = made.trained, dim = t.data.dim, metric = t.data.metric, recall = t.recall, changes = made.changes }
   for _, build in ipairs(builds) do
+    if t.front then build.calibrate = nil end
     known[build.label] = true
     local first = not build.label:find " %d+$" or build.label:find " 1$"
     if kept and kept[build.label] or not kept and (first or not quick) then methods[#methods + 1] = method(build) end
@@ -37,7 +39,10 @@ function ranking.experiment(t)
     workload = made.record,
     methods = methods,
     compare = first and { first, second, within = 0.03, budget = t.seconds, tags = "after", single = true } or nil,
-    figures = {
+    figures = t.front and {
+      { "pareto", x = "recall@10", y = "single_qps", where = { tag = "after" }, title = "Recall and queries per second" },
+      { "pareto", x = "recall@10", y = "distances", where = { tag = "after" }, title = "Recall and distances computed" },
+    } or {
       { "bars", y = "single_qps", where = { tag = "after" }, title = "Queries per second at equal recall" },
       { "bars", y = "index_bytes", where = { tag = "end" }, title = "Memory" },
     },

@@ -124,7 +124,13 @@ int ranking_print_board(const json_t *const *results, size_t n, const char *tag,
     if (!rc && b->n) {
         sort_rows(b);
         print_rows(b, out);
-        rc = ferror(out) ? fail_errno(err, ERR_IO, "the table of ranks cannot be written") : OK;
+        for (size_t c = 0; !rc && c < b->n; c++) {
+            (void)fprintf(out, "\n### %s\n\n", b->titles[c]);
+            rc = ranking_print(&b->columns[c], true, out, err);
+        }
+        rc = rc            ? rc
+             : ferror(out) ? fail_errno(err, ERR_IO, "the table of ranks cannot be written")
+                           : OK;
     }
     for (size_t i = 0; b && i < b->n; i++)
         ranking_free(&b->columns[i]);

@@ -10,28 +10,40 @@
 
 static void print_row(const struct ranking_build *s, size_t rank, FILE *out)
 {
-    char qps[32], p99[32], memory[32], disk[32], build[32], insert[32], deleted[32];
+    char qps[32], p99[32], work[32], memory[32], disk[32], build[32], insert[32], deleted[32];
     table_number(s->qps, qps, sizeof qps);
     table_seconds(s->p99_s, p99, sizeof p99);
+    table_number(s->distances, work, sizeof work);
     table_bytes(s->memory_bytes, memory, sizeof memory);
     table_bytes(s->disk_bytes, disk, sizeof disk);
     table_seconds(s->build_s, build, sizeof build);
     table_seconds(s->insert_s, insert, sizeof insert);
     table_seconds(s->delete_s, deleted, sizeof deleted);
-    (void)fprintf(out, "| %zu | %s | %s | %s | %.4f | %s | %s | %s | %s | %s | %s |\n", rank,
-                  s->method, s->point ? s->point : "", qps, s->recall, p99, memory, disk, build,
-                  insert, deleted);
+    (void)fprintf(out, "| %zu | %.*s | %s | %s | %.4f | %s | %s | %s | %s | %s | %s | %s |\n", rank,
+                  (int)s->family, s->label, s->point ? s->point : "", qps, s->recall, p99, work,
+                  memory, disk, build, insert, deleted);
 }
 
-int ranking_print(const struct ranking *r, size_t most, FILE *out, struct error *err)
+/* Those before it in the ranking are faster. */
+static bool is_best_of_family(const struct ranking *r, size_t i)
 {
-    (void)fputs(
-        "| rank | method | parameters | QPS | recall | p99 | memory | disk | build | insert "
-        "a row | delete a row |\n"
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-        out);
-    for (size_t i = 0; i < r->ranked && (most == 0 || i < most); i++)
-        print_row(&r->of[i], i + 1, out);
+    for (size_t j = 0; j < i; j++)
+        if (ranking_same_family(&r->of[i], &r->of[j]))
+            return false;
+    return true;
+}
+
+int ranking_print(const struct ranking *r, bool families, FILE *out, struct error *err)
+{
+    size_t rank = 0;
+    (void)fputs("| rank | method | parameters | QPS | recall | p99 | distances a query | memory | "
+                "disk | build "
+                "| insert a row | delete a row |\n"
+                "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+                out);
+    for (size_t i = 0; i < r->ranked; i++)
+        if (!families || is_best_of_family(r, i))
+            print_row(&r->of[i], ++rank, out);
     return ferror(out) ? fail_errno(err, ERR_IO, "the table cannot be written") : OK;
 }
 

@@ -20,6 +20,7 @@ struct ranking_build {
     const char *point;   /* that answers it, such as "M=16,ef_search=48"; NULL: it has no points */
     const json_t *knobs; /* of that point; NULL: the defaults */
     double qps, p99_s, recall;
+    double distances;                /* exact ones, per query */
     double memory_bytes, disk_bytes; /* at the end */
     double build_s;                  /* training and the first insertion */
     double insert_s, delete_s;       /* for each row inserted after that, and deleted */
@@ -62,11 +63,11 @@ bool ranking_same_family(const struct ranking_build *, const struct ranking_buil
  */
 bool ranking_keep(struct ranking *, const struct ranking_next *);
 
-/* Prints one table in Markdown, the fastest first: at most `most` rows of those with a rank; 0: all. */
-int ranking_print(const struct ranking *, size_t most, FILE *, struct error *);
+/* Prints one table in Markdown: those with a rank, the fastest first. families: the best of each alone. */
+int ranking_print(const struct ranking *, bool families, FILE *, struct error *);
 
-/* Prints, in Markdown, the rank and the rate of each family in each result: the best of its builds. A
-   result whose tag has no searches is left out. */
+/* Prints, in Markdown, the rank and the rate of each family in each result, by the best of its builds;
+   then a table for each result. A result whose tag has no searches is left out. */
 int ranking_print_board(const json_t *const *results, size_t n, const char *tag,
                         const struct ranking_wish *, FILE *, struct error *);
 

@@ -85,6 +85,7 @@ static void read_search(struct ranking_build *s, const json_t *step,
     s->p99_s = p99_ns / 1e9;
     s->recall = field_number(json_object_get(step, "recall"), "mean");
     s->point = field_text(calibrated, "point", field_text(s->cell, "point", NULL));
+    s->distances = field_number(step, "distances");
     s->knobs = json_object_get(json_is_object(calibrated) ? calibrated : s->cell, "knobs");
     if (strcmp(field_text(step, "status", ""), "ok") != 0)
         s->failed = field_text(step, "status", "no answers");
@@ -111,6 +112,7 @@ static struct ranking_build read_cell(const json_t *cell, const char *tag,
                                .qps = NAN,
                                .p99_s = NAN,
                                .recall = NAN,
+                               .distances = NAN,
                                .memory_bytes = NAN,
                                .disk_bytes = NAN,
                                .cell_s = field_number(cell, "cell_seconds") };

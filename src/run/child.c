@@ -114,7 +114,8 @@ static void on_tick(void *to, size_t done, size_t of)
 {
     const struct sender *s = to;
 
-    (void)cell_send(s->channel, json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
+    (void)cell_send(s->channel,
+                    json_pack("{s:I, s:I}", "tick", (json_int_t)done, "of", (json_int_t)of));
 }
 
 /* Called between steps, outside the clock: at the end of the cell the index and its files no longer

@@ -76,7 +76,7 @@ static int print_advice(const struct study *s, FILE *out, struct error *err)
         (void)fprintf(out, "%s %zu builds on %zu rows", i ? "," : "", s->rounds[i].builds,
                       s->rounds[i].rows);
     (void)fputs(".\n\n", out);
-    rc = rc ? rc : ranking_print(&s->ranking, 0, out, err);
+    rc = rc ? rc : ranking_print(&s->ranking, false, out, err);
     app_advice_failed(s, out);
     (void)fprintf(out,
                   "\nThe config that repeats it: %s/advice.lua. Figures and all numbers: "

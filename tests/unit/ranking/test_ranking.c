@@ -14,10 +14,11 @@ static json_t *update(const char *op, double seconds, int rows)
 
 static json_t *search(double qps, double recall, const char *point, bool reached)
 {
-    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:{s:f}, s:{s:f}, s:{s:s, s:b, s:{s:i}}}", "op",
-                     "search", "tag", "after", "status", "ok", "single_per_second", qps,
-                     "per_second", 1e6 - qps, "recall", "mean", recall, "latency_ns", "p99", 2e6,
-                     "calibrated", "point", point, "reached", reached, "knobs", "nprobe", 7);
+    return json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:{s:f}, s:{s:f}, s:{s:s, s:b, s:{s:i}}}",
+                     "op", "search", "tag", "after", "distances", 55., "status", "ok",
+                     "single_per_second", qps, "per_second", 1e6 - qps, "recall", "mean", recall,
+                     "latency_ns", "p99", 2e6, "calibrated", "point", point, "reached", reached,
+                     "knobs", "nprobe", 7);
 }
 
 static json_t *end(double bytes)
@@ -175,10 +176,10 @@ static void test_a_method_is_printed_as_a_config_has_it(void **state)
     free(text);
 
     out = open_memstream(&text, &bytes);
-    assert_ok(ranking_print(&r, 0, out, &err), &err);
+    assert_ok(ranking_print(&r, false, out, &err), &err);
     fclose(out);
     assert_non_null(
-        strstr(text, "| 1 | b | clusters=64,nprobe=7 | 300 | 0.9600 | 2.00 ms | 1000 B "));
+        strstr(text, "| 1 | b | clusters=64,nprobe=7 | 300 | 0.9600 | 2.00 ms | 55.0 | 1000 B "));
     free(text);
     ranking_free(&r);
     json_decref(one);
@@ -209,11 +210,18 @@ static void test_board(void **state)
     assert_ok(ranking_print_board((const json_t *const *)results, 3, "after", &any, out, &err),
               &err);
     fclose(out);
-    assert_string_equal(text, "| method | one | two | mean rank |\n"
-                              "| --- | --- | --- | --- |\n"
-                              "| a | 1 (300) | 2 (100) | 1.5 |\n"
-                              "| c | - | 1 (400) | 2.0 |\n"
-                              "| b | 2 (200) | recall not reached | 2.5 |\n");
+    const char ranks[] = "| method | one | two | mean rank |\n"
+                         "| --- | --- | --- | --- |\n"
+                         "| a | 1 (300) | 2 (100) | 1.5 |\n"
+                         "| c | - | 1 (400) | 2.0 |\n"
+                         "| b | 2 (200) | recall not reached | 2.5 |\n"
+                         "\n### one\n";
+    assert_memory_equal(text, ranks, strlen(ranks));
+    /* Then the best of each family in each result. */
+    assert_non_null(strstr(text, "| 1 | a | clusters=64,nprobe=7 | 300 |"));
+    assert_non_null(strstr(text, "| 2 | b | clusters=64,nprobe=7 | 200 |"));
+    assert_non_null(strstr(text, "\n### two\n"));
+    assert_null(strstr(text, "| 3 |"));
     free(text);
     for (size_t i = 0; i < 3; i++)
         json_decref(results[i]);

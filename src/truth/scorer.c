@@ -148,9 +148,12 @@ static int keep(struct scorer *s, const struct answers *a, const struct score *o
     qsort(hits, a->n, sizeof *hits, by_position);
     json_decref(to->json);
     mem_free(NULL, to->hits);
-    /* Answers given during changes are not compared with those given after them. */
-    *to = (struct scored){ a->starts ? range_json(of, op) : search_json(of, op->k), hits,
-                           a->concurrent ? 0 : a->n, a->starts ? 0 : of->most };
+    *to = (struct scored){ a->starts ? range_json(of, op) : search_json(of, op->k),
+                           hits,
+                           a->n,
+                           a->starts ? 0 : of->most,
+                           a->starts ? of->recall : of->mean,
+                           a->concurrent };
     return OK;
 }
 
@@ -249,6 +252,21 @@ static void note_difference(json_t *step, const struct scored *single, const str
     add_note(step, text);
 }
 
+/* Adds a note if a batch during changes is right less often than the queries after them. */
+static void note_worse_beside_changes(json_t *step, const struct scored *single,
+                                      const struct scored *batch)
+{
+    char text[160];
+
+    if (!(single->recall - batch->recall > RECALLS_DIFFER))
+        return;
+    (void)snprintf(text, sizeof text,
+                   "the batch answers differently: recall %.4f during the changes, of queries one "
+                   "at a time after them %.4f",
+                   batch->recall, single->recall);
+    add_note(step, text);
+}
+
 static void set_scores(json_t *step, const json_t *single, const json_t *throughput)
 {
     json_t *range = json_object_get(single, "range"), *of;
@@ -294,7 +312,9 @@ void scorer_finish_step(struct scorer *s, json_t *step)
             (void)json_object_set_new(step, "queries", json_object());
         (void)json_object_set_new(json_object_get(step, "queries"), "hits", hits_json(single));
     }
-    if (single->json && batch->json)
+    if (single->json && batch->json && batch->concurrent)
+        note_worse_beside_changes(step, single, batch);
+    else if (single->json && batch->json)
         note_difference(step, single, batch);
     forget_scores(s);
 }

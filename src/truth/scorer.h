@@ -44,6 +44,8 @@ struct scorer {
         json_t *json;            /* { recall | range, wrong_ids }; NULL: nothing */
         struct query_hits *hits; /* one per query, sorted by position */
         size_t n, most;          /* most: the most hits that a query can have; range: 0 */
+        double recall;
+        bool concurrent; /* given during changes: right as of any moment of them */
     } scored[PASSES];
     uint64_t *cluster_of; /* by id: of the cluster operation in progress; or NULL */
 };

@@ -86,7 +86,7 @@ run --out results --no-plots --set kind=phash images.lua
 check "other hashes are other codes" '[ $status = 0 ] && grep -q "\"results\": 0[,.]*0*,*$" results/images/result.json'
 echo 'local codes = file { "four.u8bin", element = "b64" }' >four.lua
 run four.lua
-check "codes of the wrong width" '[ $status = 2 ] && grep -q "4 columns of u8 cannot become b64; 64-bit codes are 8 columns" err'
+check "codes of the wrong width" '[ $status = 2 ] && grep -q "4 columns of u8 are codes of 32 bits; only codes of 64 bits are supported, which are 8 columns of u8" err'
 
 # ---- the configs that ship
 "$program" list methods >out

@@ -22,6 +22,8 @@ do for [p = 1:n_panels] {
     unset logscale
     @recall_axis
     if (x_log) { set logscale x }
+    # Less than two powers of ten: these alone would be one tic, or none.
+    if (x_log && STATS_min > 0 && STATS_max < 20 * STATS_min) { set xtics STATS_min, 2 nomirror out scale 0.6 }
     panel_log = own_axes ? PANEL_LOG[p] : y_log
     if (panel_log) { set logscale y }
     percent = panel_titles ? strstrt(PANEL[p], "percent") : strstrt(y_title, "%")
@@ -35,7 +37,7 @@ do for [p = 1:n_panels] {
     set offsets graph (x_log ? 0 : 0.03), graph (x_log ? 0 : 0.03), graph (panel_log ? 0 : 0.04), graph (panel_log ? 0 : 0.04)
     set title (n_panels > 1 || strlen(PANEL[p]) ? PANEL[p] : "") noenhanced offset 0, -0.6
     set xlabel x_title noenhanced offset 0, 0.4
-    set ylabel (panel_titles ? "" : y_title) noenhanced offset 0.6, 0
+    set ylabel (panel_titles ? "" : y_title) noenhanced font fits(y_title) offset 0.6, 0
     plot for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") < 2 ? column("x") : NaN):"y" \
              with lines linewidth 1.6 dashtype dash(i) linecolor rgb pale(colour(i)) notitle, \
          for [i = 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y":"y_low":"y_high" \

@@ -1,6 +1,9 @@
 # draw.gp - Draws one figure three times: SVG for pages, PNG for READMEs, PDF for papers.
 #
-# The script of a result sets plots, file, kind, title_text, x_title, y_title, x_log, y_log, y_recall and the arrays
+# Sizes are in units of which a letter has 13. style: "page"; "paper", where a column of 3.4 inches has letters of 8
+# points, panels stand one above the other and a caption takes the place of the title; "slides", of 16:9.
+#
+# The script of a result sets plots, file, kind, style, title_text, x_title, y_title, x_log, y_log, y_recall and the arrays
 # PANEL, PANEL_LOG, SERIES, XLABEL, STYLE, VARIANT. Then it loads this file. plots/KIND.gp changes the settings below
 # for its kind and names the template that draws.
 
@@ -24,16 +27,19 @@ load plots."/".kind.".gp"
 
 n_panels = |PANEL|
 n_series = |SERIES|
+paper = style eq "paper"
+slides = style eq "slides"
 columns = n_panels < 3 ? n_panels : n_panels == 4 ? 2 : 3
-if (stacked) { columns = 1 }
+if (stacked || paper) { columns = 1 }
 rows = int(ceil(1.0 * n_panels / columns))
 
 longest_label = 0
 do for [i = 1:|XLABEL|] { longest_label = strlen(XLABEL[i]) > longest_label ? strlen(XLABEL[i]) : longest_label }
 
-panel_width = columns == 1 ? 760 : 480
-panel_height = stacked && rows > 1 ? 280 : 400
-width = lying_bars ? 560 + longest_label * 9 : panel_width * columns
+panel_width = paper ? 398 : slides ? 560 : columns == 1 ? 760 : 480
+panel_height = paper || slides ? 300 : stacked && rows > 1 ? 280 : 400
+fits(text) = strlen(text) * 10 < panel_height ? "" : ",10" # the font of a y title
+width = lying_bars ? (slides || paper ? 300 : 560) + longest_label * 9 : panel_width * columns
 bar_rows = |XLABEL| * (n_series * 15 + 9)
 # The key stands below the panels, with as many entries per row as their names allow.
 stats csv using (column("dominated")) nooutput
@@ -44,24 +50,32 @@ do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[
 key_columns = int((width - 40) / (longest * 10.5 + 80))
 key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
 key_rows = ceil(1.0 * (n_series + any_dominated) / key_columns)
-height = (lying_bars ? (bar_rows + 96) * n_panels : panel_height * rows) + 34 + 22 * key_rows + 16
+title_height = paper ? 8 : 34
+height = (lying_bars ? (bar_rows + 96) * n_panels : panel_height * rows) + title_height + 22 * key_rows + 16
+if (slides && width * 9 > height * 16) { height = width * 9 / 16.0 }
+if (slides) { width = height * 16 / 9.0 }
+if (paper) { title_text = "" }
+thick = paper ? 1.0 : slides ? 1.6 : 1.2
 
 key_share = (22.0 * key_rows + 16) / height
-title_share = 34.0 / height
+title_share = 1.0 * title_height / height
 
 load plots."/style.gp"
 
-set terminal svg size width, height noenhanced font "DejaVu Sans,13" background rgb "white"
+set terminal svg size width, height noenhanced font "DejaVu Sans,13" linewidth (slides ? 1.6 : 1) background rgb "white"
 set output file.".svg"
 load plots."/".template
 set output
 
-set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 2 linewidth 2 pointscale 2
+set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 2 linewidth (slides ? 3.2 : 2) pointscale (slides ? 2.6 : 2)
 set output file.".png"
 load plots."/".template
 set output
 
-set terminal pdfcairo size width / 100.0, height / 100.0 noenhanced font "DejaVu Sans,9" linewidth 1.2
+# 398 of these units are the width of the column.
+unit = paper ? 3.4 / width : slides ? 13.333 / width : 0.01
+letters = sprintf("DejaVu Sans,%.3g", paper || slides ? 13 * 72 * unit : 9)
+set terminal pdfcairo size width * unit, height * unit noenhanced font letters linewidth thick
 set output file.".pdf"
 load plots."/".template
 set output

@@ -39,10 +39,11 @@ do for [p = 1:n_panels] {
     if (wide) { set logscale x }
     if (low_edge > 0) { set xlabel sprintf("%s (the axis begins at %g)", axis_title, low_edge) noenhanced offset 0, 0.4 }
     # About five tics, as numbers of five digits leave no space for more.
-    raw = STATS_max > 0 ? STATS_max / 5 : 1
+    raw = STATS_max > 0 ? STATS_max / (paper ? 3 : 5) : 1
     scale = 10.0 ** floor(log10(raw))
     step = scale * (raw / scale < 1.5 ? 1 : raw / scale < 3.5 ? 2 : raw / scale < 7.5 ? 5 : 10)
-    if (!wide && !recall) { set xtics step nomirror out scale 0.6 }
+    if (recall) { step = 1 - low_edge > 0.2 ? 0.1 : 0.05 }
+    if (!wide && (paper || !recall)) { set xtics step nomirror out scale 0.6 }
     plot for [i = 1:n_series] csv using (low_edge):(bar_at(p, i)):(low_edge):"y":(bar_at(p, i) - bar * 0.45):(bar_at(p, i) + bar * 0.45) \
              with boxxyerror linecolor rgb HUE[(i - 1) % 8 + 1] fillstyle solid 0.85 noborder notitle, \
          for [i = 1:n_series] csv using "y":(bar_at(p, i)):"y_low":"y_high" \

@@ -6,7 +6,8 @@ colour(i) = HUE[(STYLE[i] - 1) % 8 + 1]
 array MARK[6] = [ 7, 5, 9, 11, 13, 15 ] # filled; the hollow mark of each is the one before it
 mark(i) = MARK[(STYLE[i] - 1 + (STYLE[i] - 1) / 8 * 3 + VARIANT[i] * 5) % 6 + 1]
 hollow(i) = mark(i) - 1
-dash(i) = 1 + (int((STYLE[i] - 1) / 8) + VARIANT[i]) % 4
+# Where colours may be printed in grey, dashes tell series apart as well.
+dash(i) = style eq "paper" ? 1 + (STYLE[i] - 1 + VARIANT[i]) % 5 : 1 + (int((STYLE[i] - 1) / 8) + VARIANT[i]) % 4
 pale(c) = 0x66000000 + c
 
 set border 3 linewidth 0.8 linecolor rgb "#444444"

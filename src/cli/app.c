@@ -80,7 +80,8 @@ int app_draw(const char *dir, const struct app *app, struct error *error)
 {
     size_t i;
     json_t *bare, *name;
-    const int rc = plot_result(dir, app->options.root, app->interrupted, &bare, error);
+    const int rc =
+        plot_result(dir, app->options.root, app->figure_style, app->interrupted, &bare, error);
 
     json_array_foreach(bare, i, name)
         app_warn(app, "figure %s: no values to draw", json_string_value(name));

@@ -6,6 +6,7 @@
 #include "src/core/registry.h"
 #include "src/data/files/file.h"
 #include "src/plan/identity.h"
+#include "src/report/plot.h"
 
 struct kernels;
 
@@ -27,22 +28,23 @@ struct app {
     volatile int *measuring; /* not 0: after Ctrl-C the program writes its results before it ends */
     const char **arguments;  /* the command line without its options */
     size_t n_arguments;
-    uint64_t given;               /* bit i: row i of the table in options.c was given */
-    bool help;                    /* --help was given */
-    bool brief;                   /* a run prints no tables, as another command prints its own */
-    bool fail_on_regression;      /* only for compare */
-    double regression_percent;    /* only for compare; 0: its default */
-    double tolerance_percent;     /* only for compare */
-    bool csv, markdown;           /* only for compare: what to print */
-    struct advise_options advise; /* only for advise */
-    struct file_options in;       /* only for convert and search: how to read vectors */
-    size_t depth;                 /* only for inspect: levels below the node; 0: all */
-    const char *node;             /* only for inspect: "list 3"; NULL: the root */
-    bool json, all;               /* only for inspect and compare: print JSON; print everything */
-    const char *save;             /* only for build: --save DIR */
-    const char *truth;            /* only for search: file of true ids; NULL: none */
-    struct override *knobs;       /* only for search: --knob NAME=VALUE */
-    size_t n_knobs, k;            /* k: only for search; 0: its default */
+    uint64_t given;                 /* bit i: row i of the table in options.c was given */
+    bool help;                      /* --help was given */
+    bool brief;                     /* a run prints no tables, as another command prints its own */
+    bool fail_on_regression;        /* only for compare */
+    double regression_percent;      /* only for compare; 0: its default */
+    double tolerance_percent;       /* only for compare */
+    enum figure_style figure_style; /* only for plot */
+    bool csv, markdown;             /* only for compare: what to print */
+    struct advise_options advise;   /* only for advise */
+    struct file_options in;         /* only for convert and search: how to read vectors */
+    size_t depth;                   /* only for inspect: levels below the node; 0: all */
+    const char *node;               /* only for inspect: "list 3"; NULL: the root */
+    bool json, all;                 /* only for inspect and compare: print JSON; print everything */
+    const char *save;               /* only for build: --save DIR */
+    const char *truth;              /* only for search: file of true ids; NULL: none */
+    struct override *knobs;         /* only for search: --knob NAME=VALUE */
+    size_t n_knobs, k;              /* k: only for search; 0: its default */
 };
 
 /* Prints "error: " and the message on stderr; the prefix is red if colours are on. */

@@ -202,6 +202,12 @@ static int take_dataset(struct app *app, const char *text)
     return *text ? 0 : -1;
 }
 
+static int take_style(struct app *app, const char *text)
+{
+    app->figure_style = (enum figure_style)options_word(text, figure_styles, FIGURE_STYLES);
+    return app->figure_style < FIGURE_STYLES ? 0 : -1;
+}
+
 static int take_no_plots(struct app *app, const char *text)
 {
     (void)text;
@@ -336,6 +342,9 @@ static const struct flag flags[] = {
     { "allow-programs", NULL, BUILDS " search inspect",
       "start the programs that the config or the index names, for the method external",
       take_allow_programs },
+    { "style", "S", "plot",
+      "page (default), paper: a column of 3.4 inches in 8 points, or slides: 16:9, large letters",
+      take_style },
     { "no-plots", NULL, RUNS, "write result.json, no figures and no report", take_no_plots },
     { "quiet", NULL, NULL, "no progress on stderr", take_quiet },
     { "id", "N", "convert search",
@@ -353,8 +362,7 @@ static const struct flag flags[] = {
       "the slow-down that --fail-on-regression must be able to see; default 10", take_regression },
     { "workload", "W", "advise",
       "how the data change: static, growth, churn (default), drift, window, or FILE.yaml, a "
-      "runbook "
-      "of big-ann-benchmarks",
+      "runbook",
       take_workload },
     { "recall", "R", "advise", "recall@10 that the answers must have; default 0.95", take_recall },
     { "memory", "B", "advise",

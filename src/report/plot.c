@@ -276,8 +276,10 @@ static void gp_heat(FILE *out, const struct figure *f)
     gp_text(out, "value_title", f->n ? axis_title(f->points[0].series) : "");
 }
 
+const char *const figure_styles[] = { "page", "paper", "slides" };
+
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
-                        const char *root, struct error *error)
+                        const char *root, enum figure_style style, struct error *error)
 {
     struct text t;
     char relative[PATH_MAX], plots[PATH_MAX];
@@ -295,6 +297,7 @@ static int write_script(const struct figure *f, const json_t *result, const char
     gp_text(t.out, "plots", plots);
     gp_text(t.out, "file", f->file);
     gp_text(t.out, "kind", f->kind->name);
+    gp_text(t.out, "style", figure_styles[style]);
     gp_text(t.out, "title_text", f->title);
     gp_text(t.out, "x_title", axis_title(f->x_name));
     gp_text(t.out, "y_title", axis_title(f->y_name));
@@ -316,10 +319,10 @@ static int write_script(const struct figure *f, const json_t *result, const char
 }
 
 int figure_write(const struct figure *f, const json_t *result, const char *dir, const char *root,
-                 struct error *error)
+                 enum figure_style style, struct error *error)
 {
     const int rc = write_csv(f, dir, error);
-    return rc ? rc : write_script(f, result, dir, root, error);
+    return rc ? rc : write_script(f, result, dir, root, style, error);
 }
 
 /* XML text must not contain "]]>", and gnuplot does not escape it. */
@@ -357,6 +360,7 @@ static int mend_svg(const char *dir, const char *name, struct error *error)
 struct drawing {
     const json_t *result;
     const char *dir, *root;
+    enum figure_style style;
     const volatile int *interrupted;
     json_t *files, *bare;
 };
@@ -373,7 +377,7 @@ static int draw(const struct drawing *d, const json_t *spec, size_t number, stru
     if (!rc && f.n == 0)
         json_array_append_new(d->bare, json_sprintf("%s, \"%s\"", file, f.title));
     if (!rc && f.n) {
-        rc = figure_write(&f, d->result, d->dir, d->root, error);
+        rc = figure_write(&f, d->result, d->dir, d->root, d->style, error);
         if (!rc)
             rc = gnuplot_run(d->dir, file, d->interrupted, error);
         snprintf(svg, sizeof svg, "%s.svg", file);
@@ -411,8 +415,8 @@ static void remove_old(const char *dir)
         closedir(folder);
 }
 
-int plot_result(const char *dir, const char *root, const volatile int *interrupted, json_t **bare,
-                struct error *error)
+int plot_result(const char *dir, const char *root, enum figure_style style,
+                const volatile int *interrupted, json_t **bare, struct error *error)
 {
     char path[PATH_MAX];
     json_t *result = NULL;
@@ -422,7 +426,7 @@ int plot_result(const char *dir, const char *root, const volatile int *interrupt
     if (rc)
         return rc;
     json_t *specs = figure_specs(result);
-    const struct drawing d = { result, dir, root, interrupted, json_array(), *bare };
+    const struct drawing d = { result, dir, root, style, interrupted, json_array(), *bare };
     remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(&d, json_array_get(specs, i), i + 1, error);

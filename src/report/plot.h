@@ -11,12 +11,16 @@
 #include "src/base/figures.h"
 #include "src/core/error.h"
 
+/* What figures are drawn for: reports, a column of a paper, or a slide. The names of --style. */
+enum figure_style { FIGURE_PAGE, FIGURE_PAPER, FIGURE_SLIDES, FIGURE_STYLES };
+extern const char *const figure_styles[FIGURE_STYLES];
+
 /* Draws all figures of dir/result.json into dir, replaces those drawn before, and records their
  * names in its "figures". root: the folder of plots/. interrupted: may be NULL; once set, drawing
  * ends with ERR_INTERRUPTED. *bare: a new array with name and title of each figure that was not
  * drawn because it has no values; set also on failure. */
-int plot_result(const char *dir, const char *root, const volatile int *interrupted, json_t **bare,
-                struct error *);
+int plot_result(const char *dir, const char *root, enum figure_style,
+                const volatile int *interrupted, json_t **bare, struct error *);
 
 /* One drawn point of a figure; a number that does not apply is NAN. */
 struct plot_point {
@@ -40,7 +44,7 @@ json_t *figure_specs(const json_t *result);
 void figure_free(struct figure *);
 /* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. */
 int figure_write(const struct figure *, const json_t *result, const char *dir, const char *root,
-                 struct error *);
+                 enum figure_style, struct error *);
 /* Adds a point; copies the strings. OK or ERR_NO_MEMORY. */
 int figure_add(struct figure *, const char *panel, const char *series, const char *point, double x,
                const char *x_label, double y, double low, double high);

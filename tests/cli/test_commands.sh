@@ -29,7 +29,7 @@ for command in $("$program" help | sed -n 's/^  .\/harness \([a-z]*\) .*/\1/p');
     of_command=$("$program" help "$command" | sed -n 's/^  --\([a-z-]*\).*/\1/p')
     for option in $options; do
         case $option in
-            set | knob) value='=a=1' ;; header) value='=yes' ;; distance) value='=l2' ;; memory-limit) value='=1M' ;;
+            set | knob) value='=a=1' ;; header) value='=yes' ;; distance) value='=l2' ;; style) value='=paper' ;; memory-limit) value='=1M' ;;
             quick | in-process | resume | force | no-plots | quiet | fail-on-regression | json | csv | markdown | all | allow-programs) value= ;;
             *) value='=1' ;;
         esac

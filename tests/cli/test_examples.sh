@@ -55,4 +55,19 @@ check "hashes.lua: phash" '[ $status = 0 ]'
 check "figures.lua: a figure of every kind" \
     '[ "$(find results/figures -name "*.svg" | wc -l)" = "$(grep -c "^FIGURE(" "$DRIFTLINE_ROOT/src/base/figures.def")" ]'
 
+check "figures.lua: every drawn point is in a CSV" \
+    '[ "$(find results/figures -name "*.csv" -size +0 | wc -l)" = "$(find results/figures -name "*.svg" | wc -l)" ]'
+# Width and height in points, and whether the letters are in the file.
+pages() {
+    grep -aoh "MediaBox \[[^]]*" "results/figures/"*.pdf | cut -d" " -f5,6 | sort -u
+}
+"$program" plot results/figures --style paper >out 2>err
+check "paper: as wide as a column, with its letters" \
+    '[ "$(pages | cut -d" " -f1 | sort -u)" = 244 ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+"$program" plot results/figures --style slides >out 2>err
+check "slides: 16:9, with their letters" \
+    '[ "$(pages)" = "959 539" ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+"$program" plot results/figures --style pager >out 2>err
+check "another style is refused" '[ $? = 2 ] && grep -q -- "--style" err'
+
 exit $failed

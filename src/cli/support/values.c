@@ -40,3 +40,12 @@ int options_real(const char *text, double least, double most, double *out)
     *out = strtod(text, &end);
     return end == text || *end || !(*out >= least && *out <= most) ? -1 : 0;
 }
+
+size_t options_word(const char *text, const char *const *words, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && strcmp(text, words[i]) != 0)
+        i++;
+    return i;
+}

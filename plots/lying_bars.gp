@@ -23,7 +23,6 @@ do for [p = 1:n_panels] {
     set border 3 linewidth 0.8 linecolor rgb "#444444"
     set grid noytics xtics linewidth 0.5 linecolor rgb "#DDDDDD"
     set xtics auto nomirror out scale 0.6
-    set format x (STATS_max >= 10000 ? "%.0s%c" : "%g")
     set xlabel axis_title noenhanced offset 0, 0.4
     unset ylabel
     unset ytics
@@ -43,6 +42,9 @@ do for [p = 1:n_panels] {
     scale = 10.0 ** floor(log10(raw))
     step = scale * (raw / scale < 1.5 ? 1 : raw / scale < 3.5 ? 2 : raw / scale < 7.5 ? 5 : 10)
     if (recall) { step = 1 - low_edge > 0.2 ? 0.1 : 0.05 }
+    # 1.5M between 1M and 2M, but 150k.
+    suffixed = STATS_max >= 10000 ? 1000.0 ** floor(log10(STATS_max) / 3) : 0
+    set format x (suffixed == 0 ? "%g" : !wide && step < suffixed ? "%.1s%c" : "%.0s%c")
     if (!wide && (paper || !recall)) { set xtics step nomirror out scale 0.6 }
     plot for [i = 1:n_series] csv using (low_edge):(bar_at(p, i)):(low_edge):"y":(bar_at(p, i) - bar * 0.45):(bar_at(p, i) + bar * 0.45) \
              with boxxyerror linecolor rgb HUE[(i - 1) % 8 + 1] fillstyle solid 0.85 noborder notitle, \

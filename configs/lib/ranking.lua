@@ -40,8 +40,8 @@ function ranking.experiment(t)
     methods = methods,
     compare = first and { first, second, within = 0.03, budget = t.seconds, tags = "after", single = true } or nil,
     figures = t.front and {
-      { "pareto", x = "recall@10", y = "single_qps", where = { tag = "after" }, title = "Recall and queries per second" },
-      { "pareto", x = "recall@10", y = "distances", where = { tag = "after" }, title = "Recall and distances computed" },
+      { "pareto", x = "single_qps", y = "recall@10", where = { tag = "after" }, title = "Recall and queries per second" },
+      { "pareto", x = "distances", y = "recall@10", where = { tag = "after" }, title = "Recall and distances computed" },
     } or {
       { "bars", y = "single_qps", where = { tag = "after" }, title = "Queries per second at equal recall" },
       { "bars", y = "index_bytes", where = { tag = "end" }, title = "Memory" },

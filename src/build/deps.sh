@@ -32,6 +32,7 @@ build|optional|ca-certificates|downloads datasets over TLS
 build|optional|dataset-fashion-mnist|the Fashion-MNIST images
 test|needed|libcmocka-dev|the unit tests are cmocka programs
 test|needed|python3-jsonschema|a written result is held to results/schema.json
+test|optional|chromium|opens a report as its readers do
 lint|needed|clang|a second compiler's warnings; the fuzzers, the sanitizers
 lint|needed|libclang-rt-dev|what programs with sanitizers are linked with
 lint|optional|libomp-dev|FAISS's headers include omp.h, which clang has in a package of its own
@@ -54,7 +55,7 @@ done
 # Any npm or curl will do, Debian's is only the fallback: npm's pulls in some hundred packages.
 present_otherwise() {
     case $1 in
-        npm | cmake | curl | pkg-config | g++ | clang | clang-format | shellcheck) command -v "$1" >/dev/null ;;
+        npm | cmake | curl | pkg-config | g++ | clang | clang-format | shellcheck | chromium) command -v "$1" >/dev/null ;;
         gnuplot-nox) command -v gnuplot >/dev/null ;;
         *) return 1 ;;
     esac

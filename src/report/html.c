@@ -1,9 +1,12 @@
 /* html.c - head and end of a page, its figures and table cells. A content security policy allows
    only the page's own script and style. */
 #include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/json.h"
 #include "src/base/path.h"
 #include "src/base/quote.h"
 #include "src/report/html.h"
@@ -63,6 +66,21 @@ void html_end(FILE *out)
     fprintf(out, "<script>%s</script></body></html>\n", script);
 }
 
+/* Files beside the page: they are not found if the page was moved alone. */
+static void figure_links(FILE *out, const char *name)
+{
+    static const char *const kinds[] = { "svg", "png", "pdf", "csv" };
+    const int stem = (int)(strrchr(name, '.') - name);
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char file[300];
+        (void)snprintf(file, sizeof file, "%.*s.%s", stem, name, kinds[i]);
+        fputs("<a download href=\"./", out); /* a name is no URL */
+        quote_html(out, file);
+        fprintf(out, "\">%s</a> ", kinds[i]);
+    }
+}
+
 /* An image, not inline SVG: browsers do not run scripts of an image and fetch nothing for it. */
 void html_figure(FILE *out, const char *dir, const char *name)
 {
@@ -78,7 +96,9 @@ void html_figure(FILE *out, const char *dir, const char *name)
         quote_html(out, name);
         fputs("\" src=\"data:image/svg+xml;base64,", out);
         base64(out, svg, bytes);
-        fputs("\"></figure>\n", out);
+        fputs("\"><figcaption>", out);
+        figure_links(out, name);
+        fputs("</figcaption></figure>\n", out);
     }
     free(svg);
     if (!error.code)
@@ -93,4 +113,33 @@ void html_cell(FILE *out, const char *text, const char *class)
     fprintf(out, "<td class=\"%s\">", class);
     quote_html(out, text);
     fputs("</td>", out);
+}
+
+static bool is_hash_of(const char *text, size_t n, const char *sha256)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
+
+    if (!EVP_Digest(text, n, digest, &length, EVP_sha256(), NULL))
+        return false;
+    for (unsigned i = 0; i < length; i++)
+        (void)snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]);
+    return strcmp(hex, sha256) == 0;
+}
+
+void html_config(FILE *out, const json_t *result)
+{
+    const json_t *experiment = json_object_get(result, "experiment");
+    struct error error = { 0 };
+    char *text = NULL;
+    size_t n = 0;
+
+    if (path_read_file("/", field_text(experiment, "config", ""), &text, &n, &error) == OK &&
+        is_hash_of(text, n, field_text(experiment, "config_sha256", ""))) {
+        fputs("<details><summary>The config</summary><pre>", out);
+        quote_html(out, text);
+        fputs("</pre></details>\n", out);
+    }
+    free(text);
 }

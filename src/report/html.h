@@ -8,9 +8,13 @@
 /* The text before a page's content, and the text after it. */
 void html_begin(FILE *, const char *title);
 void html_end(FILE *);
-/* The SVG file `name` of dir as an image; if it cannot be read, the reason as text. */
+/* The SVG file `name` of dir as an image, with links to its other forms beside the page; if it cannot
+   be read, the reason as text. */
 void html_figure(FILE *, const char *dir, const char *name);
 /* <td class="...">text</td> */
 void html_cell(FILE *, const char *text, const char *class);
+
+/* The text of the config, if the file is still the one that ran. */
+void html_config(FILE *, const json_t *result);
 
 #endif

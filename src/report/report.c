@@ -36,6 +36,23 @@ static void cell_value(FILE *out, const struct result_metric *info, const json_t
     fputs("</td>", out);
 }
 
+/* The values have units, so the name in the head has none: p50_ns/search is p50/search. */
+static void head_cell(FILE *out, const char *column)
+{
+    char name[64], tag[128];
+    result_metric_split(column, name, sizeof name, tag, sizeof tag);
+    const size_t n = strlen(name);
+    if (n > 3 && !strcmp(name + n - 3, "_ns"))
+        name[n - 3] = '\0';
+    fputs("<th title=\"", out);
+    quote_html(out, column);
+    fputs("\">", out);
+    quote_html(out, name);
+    fputs(*tag ? "/" : "", out);
+    quote_html(out, tag);
+    fputs("</th>", out);
+}
+
 static void value_table(FILE *out, const json_t *result, const struct summary_index *index,
                         enum column_group group, const char *title)
 {
@@ -47,11 +64,8 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
     json_t *column, *cell;
     if (json_array_size(columns)) {
         fprintf(out, "<h3>%s</h3><div class=\"wide\"><table><thead><tr><th>method</th>", title);
-        json_array_foreach(columns, c, column) {
-            fputs("<th>", out);
-            quote_html(out, json_string_value(column));
-            fputs("</th>", out);
-        }
+        json_array_foreach(columns, c, column)
+            head_cell(out, json_string_value(column));
         fputs("</tr></thead><tbody>\n", out);
         json_array_foreach(variants, v, cell) {
             char label[300], name[64], tag[128];
@@ -75,14 +89,21 @@ static void value_table(FILE *out, const json_t *result, const struct summary_in
     json_decref(variants);
 }
 
-static void figures_section(FILE *out, const json_t *result, const char *dir)
+/* A page of several results has no contents, as the sections of each have the same names. */
+static void section_head(FILE *out, size_t number, const char *id, const char *title)
+{
+    if (number)
+        fprintf(out, "<h3>%s</h3>\n", title);
+    else
+        fprintf(out, "<h3 id=\"%s\">%s</h3>\n", id, title);
+}
+
+static void figures_section(FILE *out, const json_t *result, const char *dir, size_t number)
 {
     const json_t *figures = json_object_get(result, "figures");
     if (!json_array_size(figures))
         return;
-    fputs("<h3>Figures</h3><p class=\"soft\">Each also as PNG and PDF, its points as CSV, beside "
-          "this file.</p>\n",
-          out);
+    section_head(out, number, "figures", "Figures");
     size_t i;
     json_t *name;
     json_array_foreach(figures, i, name) {
@@ -159,17 +180,72 @@ static void json_rows(FILE *out, const json_t *object, const char *prefix)
     }
 }
 
-static void conditions_section(FILE *out, const json_t *result)
+/* Warnings of the machine hold for every number, so they come first. */
+static void machine_warnings(FILE *out, const json_t *result)
 {
+    const json_t *environment = json_object_get(result, "environment");
     size_t i;
     json_t *warning;
-    const json_t *environment = json_object_get(result, "environment");
     json_array_foreach(json_object_get(environment, "warnings"), i, warning) {
         fputs("<p class=\"bad\">Warning: ", out);
         quote_html(out, json_is_string(warning) ? json_string_value(warning) : "");
         fputs("</p>\n", out);
     }
-    fputs("<details><summary>Experiment, data, machine and build</summary><div "
+}
+
+/* Parameters and search options of each build. */
+static void methods_section(FILE *out, const json_t *result, size_t number)
+{
+    json_t *builds = result_builds(result), *cell, *value;
+    const char *name;
+    size_t i;
+    section_head(out, number, "methods", "Methods");
+    fputs("<details><summary>Parameters of each build</summary><div "
+          "class=\"wide\"><table><thead><tr><th>build</th><th class=\"text\">method</th><th "
+          "class=\"text\">parameters</th></tr></thead><tbody>\n",
+          out);
+    json_array_foreach(builds, i, cell) {
+        char label[300];
+        result_build_label(cell, label, sizeof label);
+        fputs("<tr>", out);
+        html_cell(out, label, "text");
+        html_cell(out, field_text(cell, "method", ""), "text");
+        fputs("<td class=\"wrap\">", out);
+        json_object_foreach(json_object_get(cell, "params"), name, value) {
+            char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+            quote_html(out, name);
+            fputs("=", out);
+            quote_html(out, text ? text : "?");
+            fputs(" ", out);
+            free(text);
+        }
+        fputs("</td></tr>\n", out);
+    }
+    fputs("</tbody></table></div></details>\n", out);
+    json_decref(builds);
+}
+
+/* Links to the sections of a page of one result. */
+static void contents(FILE *out, const json_t *result)
+{
+    fputs("<nav>", out);
+    if (json_array_size(json_object_get(result, "claims")))
+        fputs("<a href=\"#claims\">Claims</a> ", out);
+    if (json_array_size(json_object_get(result, "figures")))
+        fputs("<a href=\"#figures\">Figures</a> ", out);
+    fputs("<a href=\"#values\">Values</a> <a href=\"#methods\">Methods</a> <a "
+          "href=\"#conditions\">Conditions</a> <a download "
+          "href=\"./result.json\">result.json</a></nav>\n",
+          out);
+}
+
+static void conditions_section(FILE *out, const json_t *result, size_t number)
+{
+    size_t i;
+    const json_t *environment = json_object_get(result, "environment");
+    section_head(out, number, "conditions", "Conditions");
+    fputs("<details><summary>Experiment, data, machine and "
+          "build</summary><div "
           "class=\"wide\"><table><tbody>\n",
           out);
     json_t *experiment = json_copy(json_object_get(result, "experiment"));
@@ -210,13 +286,19 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
     json_decref(remarks);
     struct summary_index index;
     summary_index_init(&index, result);
+    html_verdicts(out, result);
+    machine_warnings(out, result);
+    if (!number)
+        contents(out, result);
     html_about(out, result);
+    fputs(number ? "" : "<div id=\"claims\"></div>", out);
     html_claims(out, result);
     html_published(out, result);
     html_rounds(out, result);
-    figures_section(out, result, dir);
+    figures_section(out, result, dir, number);
     if (number)
         fputs("<details><summary>Every value</summary>\n", out);
+    fputs(number ? "" : "<div id=\"values\"></div>", out);
     value_table(out, result, &index, COLUMNS_ALL_QUERIES, "Queries");
     value_table(out, result, &index, COLUMNS_AT_RECALL,
                 "At a recall, between two points of a sweep");
@@ -225,7 +307,9 @@ static void one_result(FILE *out, const json_t *result, const char *dir, size_t 
         fputs("</details>\n", out);
     failures_section(out, result);
     warnings_section(out, result);
-    conditions_section(out, result);
+    methods_section(out, result, number);
+    conditions_section(out, result, number);
+    html_config(out, result);
     fputs(number ? "</section>\n" : "", out);
     summary_index_free(&index);
 }

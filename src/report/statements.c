@@ -85,6 +85,27 @@ static void claim_table(FILE *out, const json_t *result, bool published, const c
         fputs("</tbody></table></div>\n", out);
 }
 
+void html_verdicts(FILE *out, const json_t *result)
+{
+    const json_t *claims = json_object_get(result, "claims");
+    const size_t n = json_array_size(claims);
+    size_t i, held = 0, failed = 0;
+    json_t *claim;
+    json_array_foreach(claims, i, claim) {
+        held += json_is_true(json_object_get(claim, "holds"));
+        failed += json_is_false(json_object_get(claim, "holds"));
+    }
+    if (n == 0)
+        return;
+    fprintf(out, "<p><b class=\"%s\">%zu of %zu claim%s hold%s</b>", failed ? "bad" : "good", held,
+            n, n == 1 ? "" : "s", held == 1 ? "s" : "");
+    if (failed)
+        fprintf(out, ", %zu do%s not", failed, failed == 1 ? "es" : "");
+    if (n - held - failed)
+        fprintf(out, ", %zu not measured", n - held - failed);
+    fputs(".</p>\n", out);
+}
+
 void html_claims(FILE *out, const json_t *result)
 {
     const char *publication =

@@ -8,6 +8,8 @@
 /* The opening comment of the config, in paragraphs. */
 void html_about(FILE *, const json_t *result);
 /* The publication's claims, then the config's own, each with its numbers. */
+/* "5 of 7 claims hold, 1 does not, 1 is not measured", if there are claims. */
+void html_verdicts(FILE *, const json_t *result);
 void html_claims(FILE *, const json_t *result);
 /* A table of the published values beside the measured ones; nothing if there are none. */
 void html_published(FILE *, const json_t *result);

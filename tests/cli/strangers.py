@@ -94,9 +94,9 @@ def snapshot(*folders):
 
 class Page(html.parser.HTMLParser):
     """Which elements and attributes a page has: only those of the program's own text may appear."""
-    TAGS = set("html head meta style title body h1 h2 h3 p b div table thead tbody tr th td small figure img figcaption section "
+    TAGS = set("html head meta style title body h1 h2 h3 p b div table thead tbody tr th td small figure img figcaption section nav pre "
                "details summary ul li br a code script".split())
-    ATTRIBUTES = set("lang charset name content http-equiv class data-v href src alt id".split())
+    ATTRIBUTES = set("lang charset name content http-equiv class data-v href src alt id title download".split())
 
     def __init__(self):
         super().__init__()
@@ -107,7 +107,7 @@ class Page(html.parser.HTMLParser):
         self.wrong += [tag] if tag not in self.TAGS else []
         for name, value in attrs:
             self.wrong += [name] if name not in self.ATTRIBUTES else []
-            if name == "src" and not value.startswith("data:image/svg+xml;base64,") or name == "href" and value[:1] != "#":
+            if name == "src" and not value.startswith("data:image/svg+xml;base64,") or name == "href" and not re.match(r"#|\./[0-9][0-9-]*[a-z0-9._-]*$|\./result\.json$", value):
                 self.wrong.append(value)
 
 

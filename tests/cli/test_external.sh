@@ -49,12 +49,13 @@ fi
 python=$(python3 -c 'import sys; print(sys.executable)')
 for command in ./client "$python $clients/client.py" "$python -S $clients/client.py"; do
     run run --allow-programs --force --no-plots --out results --set "command=$command" exact.lua
-    check "$command: exact, with its overhead recorded, and no warning" '[ $status = 0 ] && python3 - <<PY
+    check "$command: exact, with its overhead recorded, and no other warning" '[ $status = 0 ] && python3 - <<PY
 import json
 result = json.load(open("results/exact/result.json"))
 (cell,) = result["cells"]
 steps = {s["tag"]: s for s in cell["steps"]}
-assert cell["warnings"] == [], cell["warnings"]
+# On a slow machine the start of the interpreter takes longer than the small workload.
+assert all("outside the timed calls" in w for w in cell["warnings"]), cell["warnings"]
 assert steps["ask"]["recall"]["mean"] == steps["again"]["recall"]["mean"] == 1
 assert 0 < steps["load"]["stats"]["call_overhead_ns"] < 1e8
 assert steps["load"]["stats"]["client_bytes"] > 50000

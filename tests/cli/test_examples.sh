@@ -57,16 +57,17 @@ check "figures.lua: a figure of every kind" \
 
 check "figures.lua: every drawn point is in a CSV" \
     '[ "$(find results/figures -name "*.csv" -size +0 | wc -l)" = "$(find results/figures -name "*.svg" | wc -l)" ]'
-# Width and height in points, and whether the letters are in the file.
+# Width and height of every page in points.
 pages() {
-    grep -aoh "MediaBox \[[^]]*" "results/figures/"*.pdf | cut -d" " -f5,6 | sort -u
+    "$program" plot results/figures --style "$1" >out 2>err
+    grep -aoh "MediaBox \[[^]]*" results/figures/*.pdf | cut -d" " -f5,6 | sort -u
 }
-"$program" plot results/figures --style paper >out 2>err
+paper=$(pages paper)
 check "paper: as wide as a column, with its letters" \
-    '[ "$(pages | cut -d" " -f1 | sort -u)" = 244 ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
-"$program" plot results/figures --style slides >out 2>err
+    '[ "$(echo "$paper" | cut -d" " -f1 | sort -u)" = 244 ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+slides=$(pages slides)
 check "slides: 16:9, with their letters" \
-    '[ "$(pages)" = "959 539" ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
+    '[ "$slides" = "959 539" ] && ! grep -aL "/FontFile" results/figures/*.pdf | grep -q .'
 "$program" plot results/figures --style pager >out 2>err
 check "another style is refused" '[ $? = 2 ] && grep -q -- "--style" err'
 

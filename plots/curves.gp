@@ -1,11 +1,14 @@
 # curves.gp - Lines over numbers, one panel per tag and one curve per series. Several kinds of figures share it. A
 # dominated point is hollow. A point that its own series dominates is left out of the curve. A ring marks where a series
-# meets the baseline.
+# meets the baseline, and a stroke at the bottom a step with maintenance. Above each point of an SVG lies an
+# invisible one with the number of its row, which figure_mend_svg() replaces by words. All of a series has its name, by
+# which the page hides it.
 
 set autoscale
 unset logscale
 stats csv using (column("x")) nooutput
 mark_size = STATS_records > 500 ? 0.3 : 0.8 # larger marks of hundreds of steps hide each other
+described = svg && STATS_records <= 1000 ? n_series : 0
 
 if (nines) { recall_axis = nines_axis }
 set multiplot title title_text noenhanced font ",15"
@@ -30,6 +33,7 @@ do for [p = 1:n_panels] {
     set format x (x_log ? "%.0s%c" : "%g")
     set format y (plain_y ? "%g" : panel_log && !percent ? "%.0s%c" : "%g")
     set autoscale
+    set y2range [0:1]
     if (!x_log) { set autoscale xfix }
     if (spread_x) { set xrange [STATS_min / 1.25 : STATS_max * 1.25] }
     if (fit_y) { set autoscale yfix }
@@ -39,20 +43,25 @@ do for [p = 1:n_panels] {
     set xlabel x_title noenhanced offset 0, 0.4
     set ylabel (panel_titles ? "" : y_title) noenhanced font fits(y_title) offset 0.6, 0
     plot for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") < 2 ? column("x") : NaN):"y" \
-             with lines linewidth 1.6 dashtype dash(i) linecolor rgb pale(colour(i)) notitle, \
+             with lines linewidth 1.6 dashtype dash(i) linecolor rgb pale(colour(i)) title SERIES[i], \
          for [i = 1:n_series] csv using (is_of(p, i) ? column("x") : NaN):"y":"y_low":"y_high" \
-             with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb pale(colour(i)) notitle, \
+             with yerrorbars pointtype 0 linewidth 0.8 linecolor rgb pale(colour(i)) title SERIES[i], \
          for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") > 0 ? column("x") : NaN):"y" \
-             with points pointtype hollow(i) pointsize mark_size linecolor rgb colour(i) notitle, \
+             with points pointtype hollow(i) pointsize mark_size linecolor rgb colour(i) title SERIES[i], \
          for [i = 1:n_series] csv using (is_of(p, i) && column("dominated") == 0 ? column("x") : NaN):"y" \
-             with points pointtype mark(i) pointsize mark_size linecolor rgb colour(i) notitle, \
-         for [i = 1:n_series] csv using (is_in(p, i) && column("crossing") == 1 ? column("x") : NaN):"y" \
-             with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) notitle
+             with points pointtype mark(i) pointsize mark_size linecolor rgb colour(i) title SERIES[i], \
+         for [i = 1:n_series] csv using (is_in(p, i) && column("mark") == 1 ? column("x") : NaN):"y" \
+             with points pointtype 6 pointsize 2.2 linewidth 1.6 linecolor rgb colour(i) title SERIES[i], \
+         for [i = 1:n_series] csv using (is_in(p, i) && column("mark") == 2 ? column("x") : NaN):(stroke_y(i)):(0):(stroke) \
+             axes x1y2 with vectors nohead linewidth 1.2 linecolor rgb colour(i) title SERIES[i], \
+         for [i = 1:described] csv using (is_of(p, i) ? column("x") : NaN):"y":(row(i)) \
+             with labels hypertext point pointtype 7 pointsize mark_size linecolor rgb 0xFF000000 title SERIES[i]
 }
 set offsets 0, 0, 0, 0
 unset nonlinear y
 @draw_key
 plot for [i = 1:n_series] NaN with linespoints linewidth 1.6 dashtype dash(i) pointtype mark(i) pointsize 0.8 linecolor rgb colour(i) title SERIES[i], \
-     for [i = 1:any_dominated] NaN with points pointtype 6 pointsize 0.8 linecolor rgb "#444444" title dominated_text
+     for [i = 1:any_dominated] NaN with points pointtype 6 pointsize 0.8 linecolor rgb "#444444" title dominated_text, \
+     for [i = 1:any_maintenance] NaN with points pointtype "|" linecolor rgb "#444444" title maintenance_text
 unset multiplot
 unset nonlinear y

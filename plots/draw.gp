@@ -44,12 +44,23 @@ bar_rows = |XLABEL| * (n_series * 15 + 9)
 # The key stands below the panels, with as many entries per row as their names allow.
 stats csv using (column("dominated")) nooutput
 any_dominated = STATS_max > 0
-dominated_text = "hollow: another point is better"
-longest = any_dominated ? strlen(dominated_text) : 0
+array LINE[n_series]
+lines = 0
+do for [i = 1:n_series] {
+    stats csv using (column("series_number") == i && column("mark") == 2) nooutput
+    lines = lines + STATS_max
+    LINE[i] = lines
+}
+any_maintenance = lines > 0
+line_height = lines > 15 ? 0.4 / lines : 0.026
+# gnuplot makes room in the key for the title of a loop that does not run, too.
+dominated_text = any_dominated ? "hollow: another point is better" : ""
+maintenance_text = any_maintenance ? "at the bottom: maintenance" : ""
+longest = strlen(dominated_text) > strlen(maintenance_text) ? strlen(dominated_text) : strlen(maintenance_text)
 do for [i = 1:n_series] { longest = strlen(SERIES[i]) > longest ? strlen(SERIES[i]) : longest }
 key_columns = int((width - 40) / (longest * 10.5 + 80))
 key_columns = key_columns < 1 ? 1 : key_columns > 3 ? 3 : key_columns
-key_rows = ceil(1.0 * (n_series + any_dominated) / key_columns)
+key_rows = ceil(1.0 * (n_series + any_dominated + any_maintenance) / key_columns)
 title_height = paper ? 8 : 34
 height = (lying_bars ? (bar_rows + 96) * n_panels : panel_height * rows) + title_height + 22 * key_rows + 16
 if (slides && width * 9 > height * 16) { height = width * 9 / 16.0 }
@@ -64,11 +75,13 @@ load plots."/style.gp"
 
 set terminal svg size width, height noenhanced font "DejaVu Sans,13" linewidth (slides ? 1.6 : 1) background rgb "white"
 set output file.".svg"
+svg = 1
 load plots."/".template
 set output
 
 set terminal pngcairo size width * 2, height * 2 noenhanced font "DejaVu Sans,13" fontscale 2 linewidth (slides ? 3.2 : 2) pointscale (slides ? 2.6 : 2)
 set output file.".png"
+svg = 0
 load plots."/".template
 set output
 

@@ -34,6 +34,12 @@ draw_key = 'set lmargin at screen 0.02; set rmargin at screen 0.98; set bmargin 
 recall_axis = ''
 nines_axis = 'set nonlinear y via -log10(1.0008 - y) inverse 1.0008 - 10**(-y); set ytics (0, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0) nomirror out scale 0.6'
 
-# Whether a row of the CSV belongs to series i of panel p. is_of excludes crossings of the baseline.
+# Whether a row of the CSV belongs to series i of panel p. is_of excludes what was not measured.
 is_in(p, i) = column("panel_number") == p && column("series_number") == i
-is_of(p, i) = is_in(p, i) && column("crossing") == 0
+is_of(p, i) = is_in(p, i) && column("mark") == 0
+
+# The number of the row of the CSV. The argument is not used, but a function needs one.
+row(i) = sprintf("%d", column(0))
+# Strokes of maintenance: a line of them for each series that has some, from the bottom up.
+stroke = 0.7 * line_height
+stroke_y(i) = line_height * (LINE[i] - 1) + 0.005

@@ -119,8 +119,52 @@ static bool asks(const json_t *step)
 struct over_steps {
     const char *op, *metric, *panel;    /* op NULL: any */
     bool all_tags;                      /* whether a curve's name includes the tag */
+    bool maintenance;                   /* whether steps with maintenance are marked */
     double (*x_of)(const json_t *step); /* NAN: the step is not drawn */
 };
+
+/* The sum of the step's counters that rise with maintenance; NAN: it has none of them. */
+static double maintenance_until(const json_t *step)
+{
+    static const char *const counters[] = { "splits", "merges", "trainings", "compactions" };
+    const json_t *stats = json_object_get(step, "stats");
+    double sum = NAN;
+
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++) {
+        const double count = field_number(stats, counters[i]);
+        if (!isnan(count))
+            sum = (isnan(sum) ? 0 : sum) + count;
+    }
+    return sum;
+}
+
+/* Marks the steps with maintenance between the first and the last of the points from number `first` on,
+   which are a cell's. */
+static int mark_maintenance(struct figure *f, size_t first, const json_t *steps)
+{
+    const size_t end = f->n;
+    double from = INFINITY, to = -INFINITY, before = 0;
+
+    for (size_t i = first; i < end; i++) {
+        from = fmin(from, f->points[i].x);
+        to = fmax(to, f->points[i].x);
+    }
+    for (size_t s = 0; first < end && s < json_array_size(steps); s++) {
+        const json_t *step = json_array_get(steps, s);
+        const double until = maintenance_until(step), x = field_number(step, "index");
+        const bool some = until > before || !strcmp(field_text(step, "op", ""), "maintain");
+        if (!isnan(until))
+            before = until;
+        if (!some || !(x >= from && x <= to))
+            continue;
+        const struct plot_point *p = &f->points[first];
+        const int rc = figure_add(f, p->panel, p->series, "", x, "", NAN, NAN, NAN);
+        if (rc)
+            return rc;
+        f->points[f->n - 1].mark = MARK_MAINTENANCE;
+    }
+    return OK;
+}
 
 /* Adds the steps of one cell: its queries, or its other operations. */
 static int add_steps(struct gather *g, const json_t *cell, const struct over_steps *o, bool queries,
@@ -153,12 +197,17 @@ static int gather_steps(struct gather *g, const struct over_steps *o)
     for (int queries = 0; !rc && queries < 2; queries++) {
         const bool by_build = !queries || result_metric_is_at_recall(o->metric);
         json_t *cells = figure_cells(g, by_build), *cell;
+        char label[300], build[300], last[300] = "";
         size_t i;
         json_array_foreach(cells, i, cell) {
-            char label[300];
+            const size_t first = g->figure->n;
             (by_build ? result_build_label : result_cell_label)(cell, label, sizeof label);
+            result_build_label(cell, build, sizeof build);
             if (!rc)
                 rc = add_steps(g, cell, o, queries, label);
+            if (!rc && o->maintenance && strcmp(build, last) != 0)
+                rc = mark_maintenance(g->figure, first, figure_steps_of(cell));
+            memcpy(last, build, sizeof last);
         }
         json_decref(cells);
     }
@@ -202,7 +251,8 @@ static int for_each_metric(struct gather *g, const char *const *defaults, size_t
                                                  : defaults[i];
         size_t tags = metric ? tag_count(g, metric) : 0;
         if (tags)
-            rc = gather_steps(g, &(struct over_steps){ op, metric, metric, tags > 1, x_of });
+            rc = gather_steps(
+                g, &(struct over_steps){ op, metric, metric, tags > 1, x_of == x_index, x_of });
     }
     return rc;
 }
@@ -266,7 +316,7 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
     const int rc = figure_add(f, low.panel, low.series, low.point, x, at,
                               low.y * pow(high.y / low.y, share), NAN, NAN);
     if (rc == OK)
-        f->points[f->n - 1].crossing = true;
+        f->points[f->n - 1].mark = MARK_CROSSING;
     return rc;
 }
 
@@ -275,7 +325,7 @@ static int mark_crossing(struct figure *f, size_t first, size_t end, const char 
 static void name_crossings(struct figure *f, const char *baseline)
 {
     for (size_t i = 0; i < f->n; i++) {
-        if (!f->points[i].crossing || strstr(f->points[i].series, " at "))
+        if (f->points[i].mark != MARK_CROSSING || strstr(f->points[i].series, " at "))
             continue;
         char old[400], named[480];
         snprintf(old, sizeof old, "%s", f->points[i].series);
@@ -351,8 +401,8 @@ int figure_gather_scaling(struct gather *g)
     struct figure *f = g->figure;
     int rc;
     if (!strcmp(f->x_name, "live")) {
-        rc = gather_steps(
-            g, &(struct over_steps){ NULL, f->y_name, "", tag_count(g, f->y_name) > 1, x_live });
+        rc = gather_steps(g, &(struct over_steps){ NULL, f->y_name, "", tag_count(g, f->y_name) > 1,
+                                                   false, x_live });
     } else {
         rc = figure_gather_pareto(g);
         /* Each point is another build, so a curve is named by the label without parameters. */

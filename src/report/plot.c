@@ -1,6 +1,5 @@
 /* plot.c - draws figures: writes a CSV and a small gnuplot script that loads a template of plots/,
  * then runs gnuplot. */
-#define _GNU_SOURCE /* memmem */
 #include "src/report/plot.h"
 
 #include <dirent.h>
@@ -118,7 +117,7 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
     json_t *panels = distinct(f, offsetof(struct plot_point, panel));
     json_t *series = distinct(f, offsetof(struct plot_point, series));
     fprintf(t.out,
-            "panel_number,series_number,x,y,%s,y_high,dominated,crossing,panel,series,x_label,"
+            "panel_number,series_number,x,y,%s,y_high,dominated,mark,panel,series,x_label,"
             "point\n",
             values ? "value" : "y_low");
     for (size_t i = 0; i < f->n; i++) {
@@ -128,7 +127,7 @@ static int write_csv(const struct figure *f, const char *dir, struct error *erro
         csv_number(t.out, p->y);
         csv_number(t.out, values || !isnan(p->y_low) ? p->y_low : p->y);
         csv_number(t.out, isnan(p->y_high) ? p->y : p->y_high);
-        fprintf(t.out, ",%d,%d", beaten ? standing_of(f, i) : ON_FRONTIER, p->crossing);
+        fprintf(t.out, ",%d,%d", beaten ? standing_of(f, i) : ON_FRONTIER, p->mark);
         csv_text(t.out, p->panel);
         csv_text(t.out, p->series);
         csv_text(t.out, p->x_label);
@@ -279,14 +278,9 @@ static void gp_heat(FILE *out, const struct figure *f)
 const char *const figure_styles[] = { "page", "paper", "slides" };
 
 static int write_script(const struct figure *f, const json_t *result, const char *dir,
-                        const char *root, enum figure_style style, struct error *error)
+                        const char *plots, enum figure_style style, struct error *error)
 {
     struct text t;
-    char relative[PATH_MAX], plots[PATH_MAX];
-    if (snprintf(relative, sizeof relative, "%s/plots", root) >= (int)sizeof relative ||
-        !realpath(relative, plots))
-        return fail_errno(error, ERR_NOT_FOUND, "%s/plots: cannot find the templates of figures",
-                          root);
     int rc = text_begin(&t, error);
     if (rc)
         return rc;
@@ -318,48 +312,17 @@ static int write_script(const struct figure *f, const json_t *result, const char
     return text_write(&t, dir, f->file, "gp", error);
 }
 
-int figure_write(const struct figure *f, const json_t *result, const char *dir, const char *root,
+int figure_write(const struct figure *f, const json_t *result, const char *dir, const char *plots,
                  enum figure_style style, struct error *error)
 {
     const int rc = write_csv(f, dir, error);
-    return rc ? rc : write_script(f, result, dir, root, style, error);
-}
-
-/* XML text must not contain "]]>", and gnuplot does not escape it. */
-static int mend_svg(const char *dir, const char *name, struct error *error)
-{
-    static const char ends[] = "]]>", escaped[] = "]]&gt;";
-    char *svg, *mended = NULL, path[PATH_MAX];
-    size_t bytes, mended_bytes;
-    int rc = path_read_file(dir, name, &svg, &bytes, error);
-    if (rc || !memmem(svg, bytes, ends, sizeof ends - 1)) {
-        free(svg);
-        return rc;
-    }
-    FILE *out = open_memstream(&mended, &mended_bytes);
-    const char *at = svg, *end = svg + bytes;
-    for (const char *hit; out && (hit = memmem(at, (size_t)(end - at), ends, sizeof ends - 1));) {
-        fwrite(at, 1, (size_t)(hit - at), out);
-        fputs(escaped, out);
-        at = hit + sizeof ends - 1;
-    }
-    if (out) {
-        fwrite(at, 1, (size_t)(end - at), out);
-        fclose(out);
-        snprintf(path, sizeof path, "%s/%s", dir, name);
-        rc = atomic_file_write(path, mended, mended_bytes, error);
-    } else {
-        rc = fail(error, ERR_NO_MEMORY, "out of memory writing a figure");
-    }
-    free(mended);
-    free(svg);
-    return rc;
+    return rc ? rc : write_script(f, result, dir, plots, style, error);
 }
 
 /* Shared by all figures of a result. */
 struct drawing {
     const json_t *result;
-    const char *dir, *root;
+    const char *dir, *plots;
     enum figure_style style;
     const volatile int *interrupted;
     json_t *files, *bare;
@@ -377,12 +340,12 @@ static int draw(const struct drawing *d, const json_t *spec, size_t number, stru
     if (!rc && f.n == 0)
         json_array_append_new(d->bare, json_sprintf("%s, \"%s\"", file, f.title));
     if (!rc && f.n) {
-        rc = figure_write(&f, d->result, d->dir, d->root, d->style, error);
+        rc = figure_write(&f, d->result, d->dir, d->plots, d->style, error);
         if (!rc)
             rc = gnuplot_run(d->dir, file, d->interrupted, error);
         snprintf(svg, sizeof svg, "%s.svg", file);
         if (!rc)
-            rc = mend_svg(d->dir, svg, error);
+            rc = figure_mend_svg(&f, d->dir, svg, error);
         if (!rc)
             json_array_append_new(d->files, json_string(svg));
     }
@@ -418,15 +381,18 @@ static void remove_old(const char *dir)
 int plot_result(const char *dir, const char *root, enum figure_style style,
                 const volatile int *interrupted, json_t **bare, struct error *error)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], plots[PATH_MAX];
     json_t *result = NULL;
     *bare = json_array();
+    if (snprintf(path, sizeof path, "%s/plots", root) >= (int)sizeof path || !realpath(path, plots))
+        return fail_errno(error, ERR_NOT_FOUND, "%s/plots: cannot find the templates of figures",
+                          root);
     snprintf(path, sizeof path, "%s/result.json", dir);
     int rc = result_load(path, &result, error);
     if (rc)
         return rc;
     json_t *specs = figure_specs(result);
-    const struct drawing d = { result, dir, root, style, interrupted, json_array(), *bare };
+    const struct drawing d = { result, dir, plots, style, interrupted, json_array(), *bare };
     remove_old(dir);
     for (size_t i = 0; !rc && i < json_array_size(specs); i++)
         rc = draw(&d, json_array_get(specs, i), i + 1, error);

@@ -26,7 +26,9 @@ int plot_result(const char *dir, const char *root, enum figure_style,
 struct plot_point {
     char *panel, *series, *x_label, *point; /* owned */
     double x, y, y_low, y_high;
-    bool crossing; /* not measured: the intersection of its series with the figure's baseline */
+    /* A crossing is where the series meets the figure's baseline; maintenance is a step in which the
+       method did some, and has no y. Neither is measured. */
+    enum { MARK_NONE, MARK_CROSSING, MARK_MAINTENANCE } mark;
 };
 struct figure {
     const struct figure_kind *kind;
@@ -42,9 +44,12 @@ int figure_gather(struct figure *, const json_t *result, const json_t *spec, str
  * new reference. */
 json_t *figure_specs(const json_t *result);
 void figure_free(struct figure *);
-/* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. */
-int figure_write(const struct figure *, const json_t *result, const char *dir, const char *root,
+/* Writes dir/FILE.csv and dir/FILE.gp, which gnuplot draws. plots: the absolute path of the folder of templates. */
+int figure_write(const struct figure *, const json_t *result, const char *dir, const char *plots,
                  enum figure_style, struct error *);
+/* Gives each point of dir/NAME, an SVG that gnuplot drew, the text that a browser shows over it; escapes what
+   gnuplot does not. */
+int figure_mend_svg(const struct figure *, const char *dir, const char *name, struct error *);
 /* Adds a point; copies the strings. OK or ERR_NO_MEMORY. */
 int figure_add(struct figure *, const char *panel, const char *series, const char *point, double x,
                const char *x_label, double y, double low, double high);

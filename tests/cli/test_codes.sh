@@ -43,7 +43,7 @@ check "what was planted is what radius 4 finds" '[ "$(metric scan planted_recall
 check "and at radius 64 everything counts: 305 for each planted code" '[ "$(metric scan planted_recall/range#4)" = 305.0 ]'
 check "a scan computes all distances" '[ "$(metric flat distances_percent/range#2)" = 100.0 ]'
 check "published beside measured" 'grep -q "planted_recall/range#2  *0.9700 " out'
-check "a radius figure's points say which is a crossing" 'head -1 results/codes/01-*.csv | grep -q ",crossing,"'
+check "a radius figure's points say which is a crossing" 'head -1 results/codes/01-*.csv | grep -q ",mark,"'
 check "with a logarithmic axis for times alone" \
     'grep -q "^PANEL_LOG.1. = 1" results/codes/01-*.gp && grep -q "^PANEL_LOG.2. = 0" results/codes/01-*.gp'
 python3 - "$DRIFTLINE_ROOT/results/schema.json" results/codes/result.json >out 2>err <<'PY'

@@ -50,6 +50,19 @@ onload = () => {
         lines.push(`closed ${page.querySelectorAll('details:not([open])').length}`);
         window.dispatchEvent(new window.Event('afterprint'));
         lines.push(`closed again ${page.querySelectorAll('details:not([open])').length > 0}`);
+        const image = [...page.images].find(i => i.parentNode.querySelector('button'));
+        const button = image.parentNode.querySelector('button'), tip = image.parentNode.querySelector('.tip');
+        const box = image.getBoundingClientRect(), texts = new Set();
+        for (let y = box.top; y < box.bottom; y += 6)
+            for (let x = box.left; x < box.right; x += 6) {
+                image.dispatchEvent(new window.PointerEvent('pointermove', { clientX: x, clientY: y }));
+                if (!tip.hidden)
+                    texts.add(tip.textContent);
+            }
+        lines.push(`described ${[...texts].filter(t => t.startsWith(button.textContent) && t.includes('recall@')).length > 0}`);
+        const before = image.src;
+        button.click();
+        lines.push(`hidden ${button.ariaPressed === 'false' && image.src !== before}`);
         lines.push(`links ${[...page.querySelectorAll('nav a[href^="#"]')].every(a => page.querySelector(a.hash))}`);
     }
     document.getElementById('found').textContent = lines.join('\\n');
@@ -65,6 +78,8 @@ check "nothing is wider than 390 pixels" 'grep -qx "width 390 fits true" out'
 check "the Enter key sorts by the column" '[ "$(grep -cx "sorted ascending" out)" = 2 ]'
 check "a print has all details open, and they close again" \
     '[ "$(grep -cx "closed 0" out)" = 2 ] && [ "$(grep -cx "closed again true" out)" = 2 ]'
+check "a point is described below the pointer" '[ "$(grep -cx "described true" out)" = 2 ]'
+check "a button hides a series" '[ "$(grep -cx "hidden true" out)" = 2 ]'
 check "the contents lead to their sections" '[ "$(grep -cx "links true" out)" = 2 ]'
 check "downloads lie beside the page" '(cd r/figures && for f in $(grep -o "download href=\"[^\"]*" report.html | cut -d\" -f2); do [ -s "$f" ] || exit 1; done)'
 

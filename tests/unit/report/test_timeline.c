@@ -1,0 +1,94 @@
+/* test_timeline.c - maintenance in a timeline, and the texts of an SVG's points. */
+#include <jansson.h>
+
+#include "src/base/path.h"
+#include "src/report/plot.h"
+#include "tests/support/testing.h"
+
+/* Searches at steps 0, 3 and 5. Maintenance: a split at step 1, `maintain` at step 4, and a split after the last search. */
+static const char maintained[] =
+    "{'experiment':{'k':10,'title':'T','labels':['ivf']},'cells':[{'label':'ivf','point':'','"
+    "method':'ivf',"
+    "'params':{},'knobs':{},'status':'ok','steps':["
+    "{'index':0,'op':'search','tag':'q'},{'index':1,'op':'insert','tag':'in','stats':{'splits':1}},"
+    "{'index':2,'op':'insert','tag':'in','stats':{'splits':1}},{'index':3,'op':'search','tag':'q'},"
+    "{'index':4,'op':'maintain','tag':'settle','stats':{'splits':1}},{'index':5,'op':'search','tag'"
+    ":'q'},"
+    "{'index':6,'op':'insert','tag':'in','stats':{'splits':2}}]}],"
+    "'summary':[{'label':'ivf','metric':'recall@10/q#1','median':0.5,'repeats':1},"
+    "{'label':'ivf','metric':'recall@10/q#2','median':0.6,'repeats':1},"
+    "{'label':'ivf','metric':'recall@10/q#3','median':0.7,'repeats':1},"
+    "{'label':'ivf','metric':'recall@10/q','median':0.6,'repeats':3}]}";
+
+static struct figure timeline_of_maintained(void)
+{
+    char text[sizeof maintained];
+    struct figure f;
+    struct error error = { 0 };
+
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = maintained[i] == '\'' ? '"' : maintained[i];
+    json_t *result = json_loads(text, 0, NULL),
+           *spec = json_loads("{\"kind\":\"timeline\",\"y\":\"recall@10\"}", 0, NULL);
+    assert_non_null(result);
+    assert_int_equal(figure_gather(&f, result, spec, &error), OK);
+    json_decref(spec);
+    json_decref(result);
+    return f;
+}
+
+static void test_a_timeline_marks_maintenance(void **state)
+{
+    (void)state;
+    struct figure f = timeline_of_maintained();
+
+    assert_int_equal(f.n, 5);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(f.points[i].mark, MARK_NONE);
+    for (size_t i = 3; i < 5; i++) {
+        assert_int_equal(f.points[i].mark, MARK_MAINTENANCE);
+        assert_string_equal(f.points[i].series, "ivf");
+    }
+    assert_true(f.points[3].x == 1 && f.points[4].x == 4);
+    figure_free(&f);
+}
+
+static void test_an_svg_describes_its_points(void **state)
+{
+    (void)state;
+    struct figure f = timeline_of_maintained();
+    struct error error = { 0 };
+    char dir[] = "/tmp/driftline-svg-XXXXXX", path[64], *text;
+    size_t bytes;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a.svg", dir);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    /* The second has no point in the figure. */
+    fputs("]]><g onmousemove=\"gnuplot_svg.showHypertext(evt,'1')\" onmouseout=\"x()\"><title> "
+          "</title>"
+          "<g onmousemove=\"gnuplot_svg.showHypertext(evt,'9')\"><title> </title>",
+          out);
+    fclose(out);
+    free(f.points[1].series);
+    f.points[1].series = strdup("<b>");
+    assert_int_equal(figure_mend_svg(&f, dir, "a.svg", &error), OK);
+    assert_int_equal(path_read_file(dir, "a.svg", &text, &bytes, &error), OK);
+    assert_string_equal(text,
+                        "]]&gt;<g><title>&lt;b&gt;\nindex 3, recall@10 0.6000</title>"
+                        "<g onmousemove=\"gnuplot_svg.showHypertext(evt,'9')\"><title> </title>");
+    free(text);
+    remove(path);
+    remove(dir);
+    figure_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_timeline_marks_maintenance),
+        cmocka_unit_test(test_an_svg_describes_its_points),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -58,10 +58,10 @@ static void test_an_svg_describes_its_points(void **state)
     (void)state;
     struct figure f = timeline_of_maintained();
     struct error error = { 0 };
-    char dir[] = "/tmp/driftline-svg-XXXXXX", path[64], *text;
+    char dir[PATH_MAX], path[PATH_MAX + 8], *text;
     size_t bytes;
 
-    assert_non_null(mkdtemp(dir));
+    test_dir_make(dir);
     snprintf(path, sizeof path, "%s/a.svg", dir);
     FILE *out = fopen(path, "w");
     assert_non_null(out);
@@ -79,8 +79,7 @@ static void test_an_svg_describes_its_points(void **state)
                         "]]&gt;<g><title>&lt;b&gt;\nindex 3, recall@10 0.6000</title>"
                         "<g onmousemove=\"gnuplot_svg.showHypertext(evt,'9')\"><title> </title>");
     free(text);
-    remove(path);
-    remove(dir);
+    test_dir_remove(dir);
     figure_free(&f);
 }
 
@@ -90,5 +89,5 @@ int main(void)
         cmocka_unit_test(test_a_timeline_marks_maintenance),
         cmocka_unit_test(test_an_svg_describes_its_points),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return test_run("timeline", tests);
 }

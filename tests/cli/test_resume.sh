@@ -135,6 +135,36 @@ echo 'no library' >libdriftline_cuda.so
 run --plugin ./plug.so --resume two.lua
 check "other kernels for the GPU: nothing is kept" '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = 0 ] && grep -q "is measured again: libdriftline_cuda.so (new)" err'
 
+# A run killed at twenty random moments: what is finished is kept each time, and the last run does the rest.
+seed=${SEED:-$$}
+RANDOM=$seed
+sed -e 's/"two"/"killed"/' -e 's/repeats = 3/repeats = 100/' -e 's/, method { "plug" }//' two.lua >killed.lua
+finished() { # the numbers of the whole cells in r/killed
+    python3 - <<'PY'
+import glob, json, os
+for path in sorted(glob.glob("r/killed/cells/*.json")):
+    json.load(open(path)) # a cell is there whole, or not at all
+    print(os.path.basename(path)[:-5])
+PY
+}
+lost=
+: >before
+for _ in $(seq 20); do
+    "$program" --no-plots --out r --resume killed.lua >out 2>err &
+    pid=$!
+    sleep "0.$(printf %03d $((RANDOM % 400 + 50)))"
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+    finished >now 2>>err || lost=yes
+    [ -z "$(comm -23 <(sort before) <(sort now))" ] || lost=yes
+    mv now before
+done
+check "killed at 20 moments of seed $seed: no finished cell is lost ($(wc -l <before) of 100 finished)" '[ -z "$lost" ] && [ -s before ]'
+config=killed
+run --resume killed.lua
+check "the last run keeps them all, and does the rest" \
+    '[ $status = 0 ] && [ "$(field "r[\"run\"][\"kept\"]")" = "$(wc -l <before)" ] && [ "$(field "[c[\"status\"] for c in r[\"cells\"]].count(\"ok\")")" = 100 ]'
+
 # What a config reads is its own.
 mkdir -p lib
 echo 'return 40' >lib/shared.lua

@@ -8,6 +8,7 @@
 
 #include "src/base/json.h"
 #include "src/base/result_metrics.h"
+#include "src/result/lookup.h"
 
 enum { SERIES_SHOWN = 6 }; /* a longer series is shown by its range */
 
@@ -138,6 +139,45 @@ static void write_values(FILE *out, json_t *values)
     }
 }
 
+static bool is_noisy(const char *metric)
+{
+    char name[64], tag[128];
+    result_metric_split(metric, name, sizeof name, tag, sizeof tag);
+    const int unit = result_metric(name)->unit;
+    return unit == UNIT_PER_SECOND || unit == UNIT_SECONDS || unit == UNIT_NS;
+}
+
+/* Whether the intervals of a metric over the repeats of two labels overlap. */
+static bool overlap(const struct summary_index *index, const char *a, const char *b,
+                    const char *metric)
+{
+    const json_t *x = summary_find(index, a, metric), *y = summary_find(index, b, metric);
+    return field_number(x, "low") <= field_number(y, "high") &&
+           field_number(y, "low") <= field_number(x, "high");
+}
+
+/* A line for each time or rate that the claim read of two labels and that does not tell them apart. */
+static void append_noise(const json_t *result, json_t *groups, json_t *lines)
+{
+    struct summary_index index;
+    summary_index_init(&index, result);
+    for (void *a = json_object_iter(groups); a; a = json_object_iter_next(groups, a))
+        for (void *b = json_object_iter_next(groups, a); b; b = json_object_iter_next(groups, b)) {
+            const char *metric;
+            json_t *value;
+            json_object_foreach(json_object_iter_value(a), metric, value) {
+                if (!is_noisy(metric) || !json_object_get(json_object_iter_value(b), metric) ||
+                    !overlap(&index, json_object_iter_key(a), json_object_iter_key(b), metric))
+                    continue;
+                json_array_append_new(
+                    lines,
+                    json_sprintf("warning: %s of %s and of %s differ by less than their repeats do",
+                                 metric, json_object_iter_key(a), json_object_iter_key(b)));
+            }
+        }
+    summary_index_free(&index);
+}
+
 json_t *claim_lines(const json_t *result, const json_t *claim)
 {
     json_t *groups = by_label(result, claim), *lines = json_array(), *values;
@@ -154,6 +194,8 @@ json_t *claim_lines(const json_t *result, const json_t *claim)
         json_array_append_new(lines, json_string(line));
         free(line);
     }
+    if (json_is_boolean(json_object_get(claim, "holds")))
+        append_noise(result, groups, lines);
     json_decref(groups);
     return lines;
 }

@@ -1,0 +1,63 @@
+/* test_claims.c - what is printed below a claim. */
+#include <jansson.h>
+
+#include "src/report/claims.h"
+#include "tests/support/testing.h"
+
+/* Two labels: their rates overlap, their recalls too, their times do not. */
+static json_t *two_labels(const char *holds)
+{
+    static const struct {
+        const char *label, *metric;
+        double low, median, high;
+    } rows[] = {
+        { "a", "single_qps/q", 90, 100, 112 },     { "b", "single_qps/q", 110, 120, 130 },
+        { "a", "p50_ns/q", 90, 100, 109 },         { "b", "p50_ns/q", 110, 120, 130 },
+        { "a", "recall@10/q", 0.90, 0.95, 0.97 },  { "b", "recall@10/q", 0.94, 0.96, 0.98 },
+        { "a", "single_qps/once", 100, 100, NAN }, { "b", "single_qps/once", 100, 100, NAN }
+    };
+    json_t *summary = json_array(), *values = json_object();
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "%s %s", rows[i].label, rows[i].metric);
+        json_object_set_new(values, key, json_real(rows[i].median));
+        json_array_append_new(
+            summary, json_pack("{s:s,s:s,s:f,s:o,s:o,s:i}", "label", rows[i].label, "metric",
+                               rows[i].metric, "median", rows[i].median, "low",
+                               isnan(rows[i].high) ? json_null() : json_real(rows[i].low), "high",
+                               isnan(rows[i].high) ? json_null() : json_real(rows[i].high),
+                               "repeats", isnan(rows[i].high) ? 1 : 3));
+    }
+    return json_pack("{s:[{s:s,s:o,s:o}],s:o}", "claims", "text", "b is faster", "holds",
+                     json_loads(holds, JSON_DECODE_ANY, NULL), "values", values, "summary",
+                     summary);
+}
+
+static void test_a_difference_within_the_noise_is_said(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *holds;
+        size_t lines;
+    } cases[] = { { "true", 3 }, { "false", 3 }, { "null", 2 } };
+
+    for (size_t i = 0; i < 3; i++) {
+        json_t *result = two_labels(cases[i].holds);
+        json_t *lines = claim_lines(result, json_array_get(json_object_get(result, "claims"), 0));
+        assert_int_equal(json_array_size(lines), cases[i].lines);
+        if (cases[i].lines == 3)
+            assert_string_equal(
+                json_string_value(json_array_get(lines, 2)),
+                "warning: single_qps/q of a and of b differ by less than their repeats do");
+        json_decref(lines);
+        json_decref(result);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(
+        test_a_difference_within_the_noise_is_said) };
+    return test_run("claims", tests);
+}

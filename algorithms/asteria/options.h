@@ -54,7 +54,7 @@ struct asteria_params {
     bool lrsq_pca;       /* of principal axes, not of the rotation's coordinates */
     int64_t scan_dims;   /* scanned codes: principal coordinates; 0: all dimensions */
     int64_t scan_bits;   /* bits per principal coordinate */
-    int64_t rabitq_bits; /* bits per dimension if all are scanned */
+    int64_t rabitq_bits; /* bits per dimension if all are scanned; 0: by the dimension */
     double eps0;
     /* the graph */
     bool caprg;

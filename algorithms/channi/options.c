@@ -35,9 +35,9 @@ const struct param channi_params[] = {
     PARAM_INT(P, assign_ef, 64, 1, 1 << 16,
               "routes kept while the cluster of a new vector is searched. Less: faster inserts, "
               "more vectors misassigned"),
-    PARAM_CHOICE(P, cluster_index, INSIDE_CODES, "graph|scan|codes",
+    PARAM_CHOICE(P, cluster_index, INSIDE_AUTO, "graph|scan|codes|auto",
                  "how a cluster is searched: a graph, a scan of its vectors, or RaBitQ codes and "
-                 "the vectors that they cannot exclude",
+                 "the vectors that they cannot exclude; auto: scan up to 64 dimensions, else codes",
                  .paper = "graph", .old_name = "inside"),
     PARAM_INT(P, degree, 12, 2, 128,
               "cluster_index = graph: neighbours; the lowest layer has twice as many",
@@ -203,7 +203,7 @@ static int check_params(const struct index_env *env, const struct channi_params 
             "channi: top_M0 is %lld, less than top_M, %lld: the lowest layer needs the most "
             "neighbours",
             (long long)p->top_M0, (long long)p->top_M);
-    if (p->cold_rows && p->cluster_index != INSIDE_CODES)
+    if (p->cold_rows && p->cluster_index != INSIDE_CODES && p->cluster_index != INSIDE_AUTO)
         return fail(
             env->error, ERR_ARGUMENT,
             "channi: cold_rows needs cluster_index = codes: graphs and scans read the vectors");
@@ -243,6 +243,8 @@ static void find_sizes(struct channi *s)
     s->build_at = s->build_at > 0 ? s->build_at : 1;
 }
 
+enum { FEW_DIMENSIONS = 64 };
+
 /* One thread runs everything: a background thread would be a second one. */
 static enum channi_maintenance find_maintenance(const struct channi *s)
 {
@@ -259,6 +261,10 @@ int channi_take_params(struct channi *s, const struct channi_params *p)
     if (rc != OK)
         return rc;
     s->params = *p;
+    /* The vectors of few dimensions are hardly longer than what their codes save. */
+    if (p->cluster_index == INSIDE_AUTO)
+        s->params.cluster_index =
+            p->cold_rows || env->dim > FEW_DIMENSIONS ? INSIDE_CODES : INSIDE_SCAN;
     s->maintenance = find_maintenance(s);
     find_sizes(s);
     return check_sizes(env, p, s);

@@ -15,7 +15,8 @@ enum channi_sampling {
     SAMPLE_DENSITY,
     SAMPLE_KMEANS
 };
-enum channi_inside { INSIDE_GRAPH, INSIDE_SCAN, INSIDE_CODES };
+/* The order is that of files. INSIDE_AUTO is replaced when the index is created. */
+enum channi_inside { INSIDE_GRAPH, INSIDE_SCAN, INSIDE_CODES, INSIDE_AUTO };
 enum channi_maintenance { CHANNI_INLINE, CHANNI_EXPLICIT, CHANNI_BACKGROUND, CHANNI_AUTO };
 enum channi_wal { CHANNI_NO_WAL, CHANNI_WRITTEN, CHANNI_SYNCED };
 enum channi_split_count { SPLIT_LN, SPLIT_LOG2, SPLIT_2, SPLIT_3 };

@@ -11,7 +11,7 @@
 local asteria = require "asteria"
 local hog     = asteria.hog()
 local dim     = hog.dim
-local rows    = option("rows", quick and 4000 or 20000, "vectors, of the data and, as drift, of other data")
+local rows    = option("rows", quick and 2000 or 20000, "vectors, of the data and, as drift, of other data")
 local asked   = option("queries", quick and 30 or 200, "asked of each kind")
 local other   = synthetic { kind = "sphere", rows = rows, dim = dim, exponent = .5, mean_cosine = .2 }
 local kinds   = { "held-out", "elsewhere", "drifted" }

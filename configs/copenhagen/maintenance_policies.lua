@@ -16,12 +16,12 @@ local window, block, asked, first, coming
 
 if data == "fashion" then
   local mnist, fashion = dataset "mnist", dataset "fashion-mnist"
-  window, block, asked = quick and 4000 or 10000, quick and 200 or 500, quick and 50 or 100
+  window, block, asked = quick and 2000 or 10000, quick and 100 or 500, quick and 50 or 100
   first = mnist:rows(1, window)
   coming = function(round) return fashion:rows(block * (round - 1) + 1, block * round) end
 else
   local commits = dataset("git-lsa96"):sort_by "time"
-  window, block, asked = quick and 5000 or 10000, quick and 500 or 2000, 100
+  window, block, asked = quick and 2500 or 10000, quick and 250 or 2000, 100
   first = commits:rows(1, window)
   coming = function(round) return commits:rows(window + block * (round - 1) + 1, window + block * round) end
 end

@@ -1,4 +1,4 @@
--- Ablations and a grid: each builds an index with other parameters. A sweep varies knobs on one index.
+-- Ablations, which leave out one part each, and a grid: each builds an index with other parameters. A sweep varies knobs on one index.
 local data = synthetic { kind = "mixture", rows = 8000, dim = 32, clusters = 40 }
 
 experiment {

@@ -39,7 +39,7 @@ function asteria.baselines(dim, rows, probes)
     return method { "faiss-factory", label = label, params = { factory = factory }, sweep = asteria.with({ nprobe = probes }, knobs) }
   end
   local baselines = {
-    faiss("fast-scan", ("IVF%d,PQ%dx4fs,RFlat"):format(lists, pairs2), { k_factor_rf = { 4, 8, 16, 32, 64 } }),
+    faiss("fast-scan", ("IVF%d,PQ%dx4fs,RFlat"):format(lists, pairs2), { k_factor_rf = quick and { 4, 16 } or { 4, 8, 16, 32, 64 } }),
     method { "hnswlib", params = { M = 16, ef_construction = 200 }, sweep = { ef_search = asteria.ef } },
   }
   if quick then return baselines end -- the other baselines take minutes to train
@@ -53,7 +53,7 @@ function asteria.baselines(dim, rows, probes)
   for _, baseline in ipairs(slow) do baselines[#baselines + 1] = baseline end
   return baselines
 end
-asteria.ef = { 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512 }
+asteria.ef = quick and { 16, 64, 256 } or { 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512 }
 asteria.faiss = { "IVF-PQ", "OPQ", "OPQ, rows as bytes", "OPQ fast-scan", "fast-scan", "FAISS HNSW" }
 
 -- Whether these labels returned no repeated, unknown or deleted id.

@@ -13,8 +13,8 @@
 
 local spfresh = require "spfresh"
 local sift    = spfresh.sift()
-local n       = option("rows", quick and 2500 or 15000, "descriptors live")
-local steps   = option("steps", quick and 5 or 20, "steps until all were replaced")
+local n       = option("rows", quick and 1500 or 15000, "descriptors live")
+local steps   = option("steps", quick and 3 or 20, "steps until all were replaced")
 local queries = option("queries", quick and 200 or 500, "asked")
 local part    = n // steps
 

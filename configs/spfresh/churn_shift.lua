@@ -13,7 +13,7 @@ churn.run {
   title = "SPFresh, shifting churn: image by image, 1 % a step",
   rows = sift,
   queries = sift:queries(option("queries", quick and 300 or 2000, "asked each time")),
-  n = option("rows", quick and 5000 or 100000, "descriptors live"),
-  steps = option("steps", quick and 20 or 100, "steps until all were replaced"),
+  n = option("rows", quick and 3000 or 100000, "descriptors live"),
+  steps = option("steps", quick and 12 or 100, "steps until all were replaced"),
   leave = "oldest",
 }

@@ -265,13 +265,17 @@ static const float *scanned_rows(struct fit *f, size_t n, float **made)
     return *made;
 }
 
+/* The bound of one bit is wide at few dimensions: its error falls as 1 / sqrt(dim). */
+enum { FEW_DIMENSIONS = 64 };
+
 static int fit_quantizer(struct fit *f)
 {
     const size_t rank = (size_t)f->params->scan_dims;
     /* Few coordinates in more bits each are shorter than all in one bit only if they are
        few enough. */
     const bool has_pca_code = rank > 0 && 4 * rank <= f->env->dim;
-    const size_t bits = (size_t)(has_pca_code ? f->params->scan_bits : f->params->rabitq_bits);
+    const int64_t given = has_pca_code ? f->params->scan_bits : f->params->rabitq_bits;
+    const size_t bits = given > 0 ? (size_t)given : f->env->dim <= FEW_DIMENSIONS ? 4 : 1;
     /* QUANTIZER_PLANES scans all bits at once. With all dimensions, scanning the sign first is
        cheaper, except for four bits, which have a fast scan. */
     const bool planes = (has_pca_code && bits > 1) || bits == 4;

@@ -57,9 +57,10 @@ static const struct param options[] = {
     PARAM_INT(
         P, scan_bits, 4, 1, 4,
         "bits per coordinate of the scanned codes. More: fewer distances; 4 are scanned fastest"),
-    PARAM_INT(P, rabitq_bits, 0, 0, 9,
-              "scan_dims = 0: bits per dimension. 4 are scanned at once; else the sign first, then "
-              "the other bits of what passes. More: fewer distances; 0: 4 up to 64 dimensions, else 1"),
+    PARAM_INT(
+        P, rabitq_bits, 0, 0, 9,
+        "scan_dims = 0: bits per dimension. 4 are scanned at once; else the sign first, then "
+        "the other bits of what passes. More: fewer distances; 0: 4 up to 64 dimensions, else 1"),
     PARAM_REAL(P, eps0, 1.9, .1, 100,
                "confidence of the scan's error bound; more: fewer misses, more estimates"),
     PARAM_BOOL(

@@ -22,8 +22,10 @@ const struct param channi_params[] = {
     PARAM_REAL(P, defer_fraction, .8, 0, 1,
                "share of expected_n that is stored and scanned exactly before the build; 0: the "
                "first commit builds"),
-    PARAM_INT(P, target_cluster, 500, 2, 1 << 20,
-              "vectors per cluster. More: fewer routes to search, slower clusters"),
+    PARAM_INT(P, target_cluster, 0, 0, 1 << 20,
+              "vectors per cluster. More: fewer routes to search, slower clusters; 0: 200 if "
+              "clusters are "
+              "scanned, else 500"),
     PARAM_CHOICE(
         P, sampling, SAMPLE_UNIFORM, "uniform|distant|farthest|density|kmeans",
         "how the first primaries are chosen: at random, by squared distance to those chosen "
@@ -197,6 +199,10 @@ static int check_params(const struct index_env *env, const struct channi_params 
     if (!env->dir)
         return fail(env->error, ERR_ARGUMENT,
                     "channi: clusters are stored in files, but no folder was given for the index");
+    if (p->target_cluster == 1)
+        return fail(env->error, ERR_ARGUMENT,
+                    "channi: target_cluster is 1, but a cluster has two vectors at least; 0 lets "
+                    "it choose");
     if (p->top_M0 < p->top_M)
         return fail(
             env->error, ERR_ARGUMENT,
@@ -265,6 +271,8 @@ int channi_take_params(struct channi *s, const struct channi_params *p)
     if (p->cluster_index == INSIDE_AUTO)
         s->params.cluster_index =
             p->cold_rows || env->dim > FEW_DIMENSIONS ? INSIDE_CODES : INSIDE_SCAN;
+    if (p->target_cluster == 0)
+        s->params.target_cluster = s->params.cluster_index == INSIDE_SCAN ? 200 : 500;
     s->maintenance = find_maintenance(s);
     find_sizes(s);
     return check_sizes(env, p, s);

@@ -44,6 +44,13 @@ const struct result_metric *result_metric_at(size_t i)
     return i < sizeof known / sizeof *known ? &known[i] : NULL;
 }
 
+bool result_metric_is_timed(const char *name)
+{
+    const struct result_metric *metric = result_metric(name);
+    return metric->unit == UNIT_PER_SECOND || metric->unit == UNIT_SECONDS ||
+           metric->unit == UNIT_NS;
+}
+
 void result_metric_text(const struct result_metric *metric, double value, char *text, size_t bytes)
 {
     if (isnan(value))

@@ -26,6 +26,8 @@ const struct result_metric *result_metric(const char *name);
 const struct result_metric *result_metric_at(size_t i);
 /* True for RATE@recall=R. A build has this metric; the points of its sweep do not. */
 bool result_metric_is_at_recall(const char *name);
+/* True for a time or a rate; a repeat measures another value of it. */
+bool result_metric_is_timed(const char *name);
 /* Formats a value for a table, in a form that suits the metric's unit. */
 void result_metric_text(const struct result_metric *, double value, char *text, size_t bytes);
 /* Splits a name such as "recall@10/fashion#2" at its first slash. The tag may be empty. */

@@ -143,8 +143,7 @@ static bool is_noisy(const char *metric)
 {
     char name[64], tag[128];
     result_metric_split(metric, name, sizeof name, tag, sizeof tag);
-    const int unit = result_metric(name)->unit;
-    return unit == UNIT_PER_SECOND || unit == UNIT_SECONDS || unit == UNIT_NS;
+    return result_metric_is_timed(name);
 }
 
 /* Whether the intervals of a metric over the repeats of two labels overlap. */

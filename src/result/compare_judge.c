@@ -29,10 +29,9 @@ static bool is_one_of(const char *name, const char *const *names)
 static enum compare_kind kind_of(const char *name)
 {
     static const char *const resident[] = { "rss_bytes", "mapped_bytes", "peak_bytes", NULL };
-    const int unit = (int)result_metric(name)->unit;
     if (is_one_of(name, resident))
         return ROW_RESIDENT;
-    if (unit == UNIT_PER_SECOND || unit == UNIT_SECONDS || unit == UNIT_NS)
+    if (result_metric_is_timed(name))
         return ROW_TIMED;
     return ROW_COUNTED;
 }

@@ -60,16 +60,6 @@ static bool build_init(struct build *b)
     return true;
 }
 
-/* Space for `need` candidates. */
-static int fit_candidates(const struct symqg *s, struct symqg_scratch *x, size_t need)
-{
-    return mem_grow(s->base.env.mem, &x->candidates, &x->candidates_capacity, need,
-                    sizeof *x->candidates)
-               ? OK
-               : fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu candidates",
-                      need);
-}
-
 static void keep_list(struct build *b, uint32_t v, uint64_t *keys, size_t n)
 {
     b->n_kept[v] = (uint32_t)symqg_prune(b->s, v, keys, &n);
@@ -110,7 +100,7 @@ static int find_edges(void *arg, size_t first, size_t end, size_t worker)
 
         rc = symqg_beam(s, x, row, (size_t)s->params.ef_construction);
         if (rc == OK)
-            rc = fit_candidates(s, x, x->n_expanded + held);
+            rc = symqg_fit_candidates(s, x, x->n_expanded + held);
         if (rc != OK)
             break;
         memcpy(x->candidates, x->expanded, x->n_expanded * sizeof *x->candidates);
@@ -153,7 +143,7 @@ static int link_edges(void *arg, size_t first, size_t end, size_t worker)
 
     for (size_t v = first; v < end; v++) {
         const size_t own = b->n_all[v], more = b->first[v + 1] - b->first[v];
-        const int rc = fit_candidates(s, x, own + more);
+        const int rc = symqg_fit_candidates(s, x, own + more);
 
         if (rc != OK)
             return rc;

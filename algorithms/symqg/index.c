@@ -29,6 +29,12 @@ int symqg_create(struct index **index, const struct index_ops *ops, const struct
         s->params.seed = (int64_t)(env->seed & INT64_MAX);
     s->degree = (size_t)p->degree;
     s->row_bytes = element_row_bytes(env->element, env->dim);
+    s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);
+    if (!s->sum) {
+        mem_free(env->mem, s);
+        return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
+    }
+    slot_table_init(&s->numbers, env->mem);
     scratch_pool_init(&s->scratch);
     *index = &s->base;
     return OK;
@@ -40,17 +46,6 @@ void symqg_lay_out(struct symqg *s)
     s->blocks_at = up_to_64(s->row_bytes);
     s->links_at = s->blocks_at + s->degree / RABITQ_EDGES * s->block_bytes;
     s->stride = s->links_at + up_to_64(s->degree * sizeof(uint32_t));
-}
-
-int symqg_reserve(struct symqg *s, size_t need)
-{
-    struct mem *mem = s->base.env.mem;
-
-    if (need >= SYMQG_NONE ||
-        !mem_grow(mem, &s->vertices, &s->vertices_capacity, need, s->stride) ||
-        !mem_grow(mem, &s->ids, &s->ids_capacity, need, sizeof *s->ids))
-        return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu rows", need);
-    return OK;
 }
 
 /* Scratch */
@@ -68,6 +63,7 @@ static void scratch_destroy(void *owner, void *scratch)
     mem_free(mem, x->rotated);
     mem_free(mem, x->centre);
     mem_free(mem, x->query);
+    mem_free(mem, x->mean);
     mem_free(mem, x);
 }
 
@@ -83,7 +79,8 @@ static struct symqg_scratch *scratch_create(const struct symqg *s)
     x->rotated = mem_array(mem, work_dim, sizeof *x->rotated);
     x->centre = mem_array(mem, work_dim, sizeof *x->centre);
     x->query = mem_alloc(mem, s->quantizer->query_bytes);
-    if (!x->row || !x->rotated || !x->centre || !x->query) {
+    x->mean = mem_array(mem, dim, sizeof(float));
+    if (!x->row || !x->rotated || !x->centre || !x->query || !x->mean) {
         scratch_destroy(mem, x);
         return NULL;
     }
@@ -122,7 +119,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
            (x->keys_capacity + x->expanded_capacity + x->visited_capacity +
             x->candidates_capacity) *
                sizeof(uint64_t) +
-           (s->base.env.dim + 2 * s->quantizer->work_dim) * sizeof(float) +
+           (2 * s->base.env.dim + 2 * s->quantizer->work_dim) * sizeof(float) +
            s->quantizer->query_bytes;
 }
 
@@ -144,6 +141,15 @@ void symqg_rotate(const struct symqg *s, struct symqg_scratch *x, const void *ro
     quantizer_transform(s->quantizer, x->row, 1, out);
 }
 
+int symqg_fit_candidates(const struct symqg *s, struct symqg_scratch *x, size_t need)
+{
+    return mem_grow(s->base.env.mem, &x->candidates, &x->candidates_capacity, need,
+                    sizeof *x->candidates)
+               ? OK
+               : fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu candidates",
+                      need);
+}
+
 void symqg_destroy(struct index *index)
 {
     struct symqg *s = (struct symqg *)index;
@@ -154,5 +160,8 @@ void symqg_destroy(struct index *index)
         quantizer_destroy(&index->env, s->quantizer);
     mem_free(mem, s->vertices);
     mem_free(mem, s->ids);
+    mem_free(mem, s->gone);
+    mem_free(mem, s->sum);
+    slot_table_free(&s->numbers);
     mem_free(mem, s);
 }

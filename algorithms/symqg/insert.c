@@ -24,50 +24,74 @@ static int make_quantizer(struct symqg *s, struct vectors rows)
                                            ? (float)((const uint8_t *)rows.rows)[at + d]
                                            : ((const float_anywhere *)rows.rows)[at + d];
     }
-    const int rc = quantizer_train(&s->quantizer, env, &options, floats, n);
+    struct quantizer *trained;
+    const int rc = quantizer_train(&trained, env, &options, floats, n);
     mem_free(env->mem, floats);
-    if (rc == OK)
-        symqg_lay_out(s);
-    return rc;
-}
-
-static void put_row(struct symqg *s, size_t v, const void *row, uint64_t id)
-{
-    unsigned char *vertex = s->vertices + v * s->stride;
-
-    memset(vertex, 0, s->stride);
-    memcpy(vertex, row, s->row_bytes);
-    s->ids[v] = id;
-}
-
-/* Links row n, which is in place. */
-static int link_row(struct symqg *s, struct symqg_scratch *x)
-{
-    const uint32_t v = (uint32_t)s->n;
-    const int rc = symqg_beam(s, x, symqg_vertex(s, v), (size_t)s->params.ef_construction);
-    size_t n = x->n_expanded;
-
     if (rc != OK)
         return rc;
-    const size_t kept = symqg_prune(s, v, x->expanded, &n);
-    symqg_set_edges(s, x, v, x->expanded, n);
-    s->n++;
-    for (size_t i = 0; i < kept; i++)
-        symqg_add_edge(s, x, symqg_key_vertex(x->expanded[i]), v);
+    if (s->quantizer) /* of rows that are all removed */
+        quantizer_destroy(env, s->quantizer);
+    s->quantizer = trained;
+    symqg_lay_out(s);
     return OK;
 }
 
+/* The live rows that a search for v has expanded, and the entry if there are none. */
+static size_t live_candidates(const struct symqg *s, struct symqg_scratch *x, uint32_t v)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < x->n_expanded; i++) {
+        if (symqg_is_live(s, symqg_key_vertex(x->expanded[i])))
+            x->expanded[n++] = x->expanded[i];
+    }
+    if (n == 0 && x->n_expanded > 0)
+        x->expanded[n++] = symqg_key(
+            symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, s->entry)), s->entry);
+    return n;
+}
+
+/* Links v, which has no edges yet, with the rows that a search has expanded. An edge leads to it. */
+static void link_row(struct symqg *s, struct symqg_scratch *x, uint32_t v)
+{
+    size_t n = live_candidates(s, x, v), linked = 0;
+    const size_t kept = symqg_prune(s, v, x->expanded, &n);
+
+    symqg_set_edges(s, x, v, x->expanded, n);
+    for (size_t i = 0; i < kept; i++)
+        linked += symqg_relink(s, x, symqg_key_vertex(x->expanded[i]), &v, 1);
+    if (linked == 0)
+        symqg_force_edge(s, x, symqg_key_vertex(x->expanded[0]), v);
+}
+
+/* The search comes first, because only it can fail. */
 static int add(struct symqg *s, struct vectors rows, const uint64_t *ids, size_t *done)
 {
     struct symqg_scratch *x = symqg_scratch_take(s, s->n + rows.n);
     int rc = x ? OK : fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory, cannot insert");
 
     for (; *done < rows.n && rc == OK; *done += rc == OK) {
-        put_row(s, s->n, (const unsigned char *)rows.rows + *done * s->row_bytes, ids[*done]);
-        rc = link_row(s, x);
+        const unsigned char *row = (const unsigned char *)rows.rows + *done * s->row_bytes;
+
+        rc = symqg_beam(s, x, row, (size_t)s->params.ef_construction);
+        if (rc != OK)
+            break;
+        link_row(s, x, symqg_take(s, row, ids[*done]));
+        symqg_sweep(s, x);
     }
     if (x)
         scratch_pool_give(&s->scratch, x);
+    return rc;
+}
+
+static int build(struct symqg *s, struct vectors rows, const uint64_t *ids, size_t *done)
+{
+    for (size_t i = 0; i < rows.n; i++)
+        (void)symqg_take(s, (const unsigned char *)rows.rows + i * s->row_bytes, ids[i]);
+    const int rc = symqg_build(s);
+    if (rc != OK)
+        symqg_empty(s);
+    *done = s->n;
     return rc;
 }
 
@@ -79,20 +103,11 @@ int symqg_insert(struct index *index, struct vectors rows, const uint64_t *ids, 
     *done = 0;
     if (rows.n == 0)
         return OK;
-    if (!s->quantizer)
+    if (s->n == 0)
         rc = make_quantizer(s, rows);
     if (rc == OK)
-        rc = symqg_reserve(s, s->n + rows.n);
+        rc = symqg_reserve(s, ids, rows.n);
     if (rc != OK)
         return rc;
-    if (s->n > 0)
-        return add(s, rows, ids, done);
-    for (size_t i = 0; i < rows.n; i++)
-        put_row(s, i, (const unsigned char *)rows.rows + i * s->row_bytes, ids[i]);
-    s->n = rows.n;
-    rc = symqg_build(s);
-    if (rc != OK)
-        s->n = 0;
-    *done = s->n;
-    return rc;
+    return s->n == 0 ? build(s, rows, ids, done) : add(s, rows, ids, done);
 }

@@ -32,8 +32,9 @@ static int symqg_stats(const struct index *index, struct stat_sink *sink)
     size_t links = 0;
 
     for (uint32_t v = 0; v < s->n; v++)
-        links += symqg_edges(s, v);
-    sink->value(sink->to, "n_vectors", (double)s->n);
+        links += symqg_is_live(s, v) ? symqg_edges(s, v) : 0;
+    sink->value(sink->to, "n_vectors", (double)s->numbers.n);
+    sink->value(sink->to, "deleted", (double)(s->n_leaving + s->n_removed));
     sink->value(sink->to, "links", (double)links);
     return OK;
 }
@@ -46,8 +47,10 @@ static int symqg_memory(const struct index *index, struct memory_use *use)
     *use = (struct memory_use){ .vectors = capacity * s->blocks_at,
                                 .codes = capacity * (s->links_at - s->blocks_at),
                                 .graph = capacity * (s->stride - s->links_at),
-                                .ids = s->ids_capacity * sizeof *s->ids,
-                                .other = sizeof *s +
+                                .ids = s->ids_capacity * sizeof *s->ids +
+                                       slot_table_bytes(&s->numbers) +
+                                       s->gone_capacity * sizeof *s->gone,
+                                .other = sizeof *s + index->env.dim * sizeof *s->sum +
                                          (s->quantizer ? quantizer_bytes(s->quantizer) : 0) +
                                          symqg_scratch_bytes(s) };
     return OK;
@@ -67,7 +70,7 @@ const struct index_ops symqg_ops = {
     .abi = INDEX_ABI,
     .name = "symqg",
     .summary = "graph whose edges carry 1-bit RaBitQ codes: a visit estimates the distances of all "
-               "neighbours at once; rows are not removed",
+               "neighbours at once; the places of removed rows are used again",
     .source = "SymphonyQG (Gou et al., 2025)",
     .flags = INDEX_CONCURRENT_SEARCH,
     .spaces = symqg_spaces,
@@ -78,6 +81,7 @@ const struct index_ops symqg_ops = {
     .create = create,
     .destroy = symqg_destroy,
     .insert = symqg_insert,
+    .remove = symqg_remove,
     .search = symqg_search,
     .save = symqg_save,
     .load = load,

@@ -1,5 +1,5 @@
-/* store.c - one file "symqg.index": the parameters, the quantizer, the ids, the vertices; and the
- * check of the invariants. */
+/* store.c - one file "symqg.index": the parameters, the quantizer, the ids, the vertices, the vertices
+ * that are not live, and the sum of the rows. */
 #include <inttypes.h>
 
 #include "algorithms/common/durable/store_file.h"
@@ -8,12 +8,12 @@
 #include "src/core/param.h"
 
 #define FILE_NAME "symqg.index"
-#define VERSION   1
+#define VERSION   2
 
 /* Of a file: the parameters, and numbers of the index. */
 struct saved {
     struct symqg_params params;
-    uint64_t n, entry;
+    uint64_t n, n_free, n_leaving, n_removed, cursor, entry;
 };
 
 static void save_quantizer(const struct symqg *s, struct store_writer *w)
@@ -36,7 +36,13 @@ int symqg_save(struct index *index, const char *dir)
 {
     const struct symqg *s = (const struct symqg *)index;
     const struct store_identity identity = store_identity_of(&index->env, "symqg", VERSION);
-    const struct saved saved = { s->params, s->n, s->entry };
+    const struct saved saved = { .params = s->params,
+                                 .n = s->n,
+                                 .n_free = s->n_free,
+                                 .n_leaving = s->n_leaving,
+                                 .n_removed = s->n_removed,
+                                 .cursor = s->cursor,
+                                 .entry = s->entry };
     struct store_writer w;
 
     (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
@@ -48,29 +54,12 @@ int symqg_save(struct index *index, const char *dir)
         store_write(&w, s->ids, s->n * sizeof *s->ids);
         store_section(&w, "vertices");
         store_write(&w, s->vertices, s->n * s->stride);
+        store_section(&w, "gone");
+        store_write(&w, s->gone, (s->n_free + s->n_leaving + s->n_removed) * sizeof *s->gone);
+        store_section(&w, "sum");
+        store_write(&w, s->sum, index->env.dim * sizeof *s->sum);
     }
     return store_commit(&w);
-}
-
-/* The links of a vertex, checked in a file and in memory alike: NULL, or what is wrong. */
-static const char *fault_of_links(const struct symqg *s, uint32_t v)
-{
-    const uint32_t *links = symqg_links(s, v);
-    const size_t n = symqg_edges(s, v);
-
-    for (size_t i = 0; i < n; i++) {
-        if (links[i] >= s->n || links[i] == v)
-            return "has an edge to no other row";
-        for (size_t j = 0; j < i; j++) {
-            if (links[j] == links[i])
-                return "has two edges to one row";
-        }
-    }
-    for (size_t i = n; i < s->degree; i++) {
-        if (links[i] != SYMQG_NONE)
-            return "has a gap among its edges";
-    }
-    return NULL;
 }
 
 static int read_saved(const struct store_reader *r, const struct index_ops *ops,
@@ -85,17 +74,69 @@ static int read_saved(const struct store_reader *r, const struct index_ops *ops,
     struct symqg_params limits = saved->params;
     limits.seed = 0; /* may be any, once it is the experiment's */
     if (!param_possible(ops->params, &limits) || saved->params.degree % RABITQ_EDGES != 0 ||
-        saved->n >= SYMQG_NONE || saved->entry > saved->n ||
-        (saved->n > 0 && saved->entry == saved->n))
+        saved->n >= SYMQG_NONE || saved->n_free > saved->n || saved->n_leaving > saved->n ||
+        saved->n_removed > saved->n || saved->cursor > saved->n || saved->entry > saved->n ||
+        (saved->n > 0 && (saved->entry == saved->n ||
+                          saved->n_free + saved->n_leaving + saved->n_removed >= saved->n)))
         return store_corrupt(r, "a parameter or a number of rows is out of range");
+    return OK;
+}
+
+/* Rows and their ids; those without one are listed in "gone". */
+static int take_vertices(struct symqg *s, const struct store_reader *r, const struct saved *saved)
+{
+    const void *vertices = NULL;
+    const uint64_t *ids = NULL;
+    int rc = store_need_array(r, "ids", saved->n, sizeof *ids, &ids);
+
+    if (rc == OK)
+        rc = store_need_array(r, "vertices", saved->n, s->stride, &vertices);
+    if (rc == OK)
+        rc = symqg_reserve_vertices(s, saved->n);
+    if (rc != OK)
+        return rc;
+    memcpy(s->ids, ids, saved->n * sizeof *ids);
+    memcpy(s->vertices, vertices, saved->n * s->stride);
+    s->n = saved->n;
+    for (uint32_t v = 0; v < s->n; v++) {
+        if (!symqg_is_live(s, v))
+            continue;
+        if (slot_table_get(&s->numbers, s->ids, s->ids[v], NULL))
+            return store_corrupt(r, "an id is stored twice");
+        if (!slot_table_reserve(&s->numbers, s->ids, s->ids + v, 1))
+            return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu ids", s->n);
+        slot_table_put(&s->numbers, s->ids[v], v);
+    }
+    return OK;
+}
+
+static int take_gone(struct symqg *s, const struct store_reader *r, const struct saved *saved)
+{
+    const size_t n = saved->n_free + saved->n_leaving + saved->n_removed;
+    const void *sum = NULL;
+    const uint32_t *gone = NULL;
+    int rc = store_need_array(r, "gone", n, sizeof *gone, &gone);
+
+    if (rc == OK)
+        rc = store_need_array(r, "sum", s->base.env.dim, sizeof *s->sum, &sum);
+    if (rc == OK)
+        rc = symqg_reserve_gone(s, n);
+    if (rc != OK)
+        return rc;
+    memcpy(s->gone, gone, n * sizeof *gone);
+    memcpy(s->sum, sum, s->base.env.dim * sizeof *s->sum);
+    s->n_free = saved->n_free;
+    s->n_leaving = saved->n_leaving;
+    s->n_removed = saved->n_removed;
+    s->cursor = saved->cursor;
+    s->entry = (uint32_t)saved->entry;
     return OK;
 }
 
 static int take_rows(struct symqg *s, const struct store_reader *r, const struct saved *saved)
 {
     const struct index_env *env = &s->base.env;
-    const void *bytes, *vertices = NULL;
-    const uint64_t *ids = NULL;
+    const void *bytes;
     size_t n_bytes;
     int rc = store_need(r, "quantizer", SIZE_MAX, &bytes, &n_bytes);
 
@@ -106,24 +147,17 @@ static int take_rows(struct symqg *s, const struct store_reader *r, const struct
     if (s->quantizer->kind != QUANTIZER_RABITQ || s->quantizer->refines)
         return store_corrupt(r, "the quantizer is not RaBitQ with one bit");
     symqg_lay_out(s);
-    rc = store_need_array(r, "ids", saved->n, sizeof *ids, &ids);
+    rc = take_vertices(s, r, saved);
     if (rc == OK)
-        rc = store_need_array(r, "vertices", saved->n, s->stride, &vertices);
-    if (rc == OK)
-        rc = symqg_reserve(s, saved->n);
-    if (rc != OK)
-        return rc;
-    memcpy(s->ids, ids, saved->n * sizeof *ids);
-    memcpy(s->vertices, vertices, saved->n * s->stride);
-    s->n = saved->n;
-    s->entry = (uint32_t)saved->entry;
-    for (uint32_t v = 0; v < s->n; v++) {
-        const char *fault = fault_of_links(s, v);
+        rc = take_gone(s, r, saved);
+    rc = rc == OK ? symqg_check_graph(s) : rc;
+    if (rc == ERR_INVARIANT) {
+        char found[sizeof env->error->text];
 
-        if (fault)
-            return fail(env->error, ERR_CORRUPT, "%s: row %" PRIu32 " %s", r->path, v, fault);
+        memcpy(found, env->error->text, sizeof found);
+        return fail(env->error, ERR_CORRUPT, "%s: %s", r->path, found);
     }
-    return OK;
+    return rc;
 }
 
 int symqg_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
@@ -145,65 +179,5 @@ int symqg_load(struct index **index, const struct index_ops *ops, const struct i
             symqg_destroy(*index);
     }
     store_close(&r);
-    return rc;
-}
-
-/* Codes the edges of a vertex again; the codes must be the stored ones. */
-static bool is_coded(const struct symqg *s, struct symqg_scratch *x, unsigned char *block,
-                     uint32_t v)
-{
-    const unsigned char *stored = symqg_vertex(s, v) + s->blocks_at;
-    const uint32_t *links = symqg_links(s, v);
-    bool same = true;
-
-    symqg_rotate(s, x, symqg_vertex(s, v), x->centre);
-    for (size_t i = 0; i < s->degree && same; i++) {
-        const unsigned place = (unsigned)(i % RABITQ_EDGES);
-
-        if (place == 0)
-            rabitq_edges_clear(s->quantizer, block);
-        if (links[i] != SYMQG_NONE) {
-            symqg_rotate(s, x, symqg_vertex(s, links[i]), x->rotated);
-            rabitq_edges_put(s->quantizer, x->rotated, x->centre, block, place);
-        }
-        if (place == RABITQ_EDGES - 1)
-            same = memcmp(block, stored + i / RABITQ_EDGES * s->block_bytes, s->block_bytes) == 0;
-    }
-    return same;
-}
-
-static int check_vertices(struct symqg *s, struct symqg_scratch *x, unsigned char *block)
-{
-    const struct index_env *env = &s->base.env;
-
-    for (uint32_t v = 0; v < s->n; v++) {
-        const char *fault = fault_of_links(s, v);
-
-        if (!fault && !is_coded(s, x, block, v))
-            fault = "has codes that are not those of its edges";
-        if (fault)
-            return fail(env->error, ERR_INVARIANT, "symqg: row %" PRIu32 " %s", v, fault);
-    }
-    return OK;
-}
-
-int symqg_check(const struct index *index, struct stat_sink *sink)
-{
-    struct symqg *s = (struct symqg *)(uintptr_t)index;
-    const struct index_env *env = &index->env;
-
-    (void)sink;
-    if (s->n == 0)
-        return OK;
-    if (s->entry >= s->n || s->n > s->vertices_capacity || s->n > s->ids_capacity)
-        return fail(env->error, ERR_INVARIANT, "symqg: %zu rows, entry %" PRIu32 ", space for %zu",
-                    s->n, s->entry, s->vertices_capacity);
-    struct symqg_scratch *x = symqg_scratch_take(s, s->n);
-    unsigned char *block = mem_alloc(env->mem, s->block_bytes);
-    const int rc = x && block ? check_vertices(s, x, block)
-                              : fail(env->error, ERR_NO_MEMORY, "symqg: out of memory to check");
-    if (x)
-        scratch_pool_give(&s->scratch, x);
-    mem_free(env->mem, block);
     return rc;
 }

@@ -1,8 +1,9 @@
 /* symqg.h - the state of `symqg`, a graph whose edges carry codes (Gou et al. 2025).
  *
- *   method.c options, reports, table   index.c creation, vertices   edges.c choosing and coding edges
- *   build.c building   insert.c adding rows   beam.c the search of the graph
- *   search.c search   store.c save load check   inspect.c inspect
+ *   method.c options, reports, table   index.c creation, scratch   rows.c vertices and their rows
+ *   edges.c choosing and coding edges   build.c building   insert.c adding rows
+ *   remove.c removing rows   beam.c the search of the graph   search.c search
+ *   store.c save load   check.c check   inspect.c inspect
  *
  * A vertex has a row and `degree` places for edges, in one piece of memory, so that expanding it
  * reads consecutive lines:
@@ -11,9 +12,14 @@
  *     blocks  degree / 32 blocks of codes (rabitq_edges.h)
  *     links   degree x uint32_t: the neighbours; SYMQG_NONE at the places after the last one
  *
- * Invariants: rows have the numbers 0 .. n - 1, in the order of insertion. An edge leads neither to
- * its own vertex nor twice to the same one. The code of an edge is that of its neighbour's row
- * relative to the vertex's row. */
+ * A vertex is live; or removed, but edges may still lead to it, and searches pass through it; or
+ * free for another row. A sweep, of which each change does a part, takes the edges to removed
+ * vertices away; those that were removed before it began are free at its end.
+ *
+ * Invariants: a vertex is live exactly if ids[v] is not ID_NONE, and `numbers` maps that id to it. An
+ * edge leads neither to its own vertex nor twice to the same one, and no edge of a live vertex to a
+ * free one, which has no edges. The code of a live vertex's edge is that of its neighbour's row
+ * relative to its own row; the edges of a removed one may lead to another row than its codes say. */
 #ifndef DRIFTLINE_SYMQG_H
 #define DRIFTLINE_SYMQG_H
 
@@ -24,9 +30,10 @@
 #include "algorithms/common/quantizer/rabitq_edges.h"
 #include "kernels/kernels.h"
 #include "src/core/index.h"
+#include "src/core/slot_table.h"
 
 #define SYMQG_NONE UINT32_MAX
-enum { SYMQG_DEGREE_MAX = 256 };
+enum { SYMQG_DEGREE_MAX = 256, SYMQG_MORE = 256 };
 
 struct symqg_params {
     int64_t degree, ef_construction, iterations, seed;
@@ -41,9 +48,16 @@ struct symqg {
     struct symqg_params params;  /* seed: the one in use */
     struct quantizer *quantizer; /* NULL: no row was inserted yet */
     unsigned char *vertices;
-    uint64_t *ids; /* by number */
-    size_t n, vertices_capacity, ids_capacity;
-    uint32_t entry; /* where searches begin: the row nearest to the mean */
+    uint64_t *ids;             /* by vertex; ID_NONE: not live */
+    struct slot_table numbers; /* id -> vertex */
+    size_t n, vertices_capacity, ids_capacity; /* n: vertices, live or not */
+    /* The vertices that are not live: first those that are free, then those whose edges the sweep
+       takes away, then those that were removed after it began. */
+    uint32_t *gone;
+    size_t n_free, n_leaving, n_removed, gone_capacity;
+    size_t cursor;  /* of the sweep */
+    double *sum;    /* of the live rows */
+    uint32_t entry; /* where searches begin: a live row near the mean */
     size_t degree, row_bytes, blocks_at, block_bytes, links_at, stride; /* of a vertex */
     struct scratch_pool scratch;                                        /* struct symqg_scratch */
 };
@@ -72,6 +86,11 @@ static inline float symqg_key_distance(uint64_t key)
 
     memcpy(&distance, &bits, sizeof distance);
     return distance;
+}
+
+static inline bool symqg_is_live(const struct symqg *s, uint32_t v)
+{
+    return s->ids[v] != ID_NONE;
 }
 
 static inline unsigned char *symqg_vertex(const struct symqg *s, uint32_t v)
@@ -103,7 +122,7 @@ struct symqg_scratch {
     uint64_t *visited; /* a bit per vertex: expanded */
     size_t visited_capacity;
     float *row, *rotated, *centre; /* a row as floats; two rotated rows */
-    void *query;
+    void *query, *mean; /* mean: a row of env's element */
     /* edges.c */
     uint64_t *candidates;
     size_t candidates_capacity;
@@ -115,13 +134,32 @@ int symqg_create(struct index **, const struct index_ops *, const struct index_e
 void symqg_destroy(struct index *);
 /* Sets the sizes that depend on the quantizer. */
 void symqg_lay_out(struct symqg *);
-/* Makes space for that many vertices. ERR_NO_MEMORY. */
-int symqg_reserve(struct symqg *, size_t need);
 /* Of the pool, or new; with space for a search of n vertices. NULL: out of memory. */
 struct symqg_scratch *symqg_scratch_take(struct symqg *, size_t n);
 uint64_t symqg_scratch_bytes(struct symqg *);
 /* The row of a vertex, rotated; uses x->row. */
 void symqg_rotate(const struct symqg *, struct symqg_scratch *x, const void *row, float *out);
+
+/* Makes space for that many candidates. ERR_NO_MEMORY. */
+int symqg_fit_candidates(const struct symqg *, struct symqg_scratch *x, size_t need);
+
+/* rows.c */
+/* Makes space for `more` rows with these ids. ERR_NO_MEMORY. */
+int symqg_reserve(struct symqg *, const uint64_t *ids, size_t more);
+/* Makes space for that many vertices. ERR_NO_MEMORY. */
+int symqg_reserve_vertices(struct symqg *, size_t need);
+/* Makes space for `more` removed vertices. ERR_NO_MEMORY. */
+int symqg_reserve_gone(struct symqg *, size_t more);
+/* Puts the row into a free vertex, or into a new one, without edges. */
+uint32_t symqg_take(struct symqg *, const void *row, uint64_t id);
+/* The vertex is live no more. */
+void symqg_bury(struct symqg *, uint32_t v);
+/* Those that the sweep has passed are free, and the next one is for those removed since. */
+void symqg_free_leaving(struct symqg *);
+/* Forgets all vertices. */
+void symqg_empty(struct symqg *);
+/* The mean of the live rows, in env's element. */
+void symqg_mean(const struct symqg *, void *row);
 
 /* beam.c */
 /* Searches for `row` with `ef` candidates: the result is x->expanded. ERR_NO_MEMORY. */
@@ -133,11 +171,16 @@ int symqg_beam(const struct symqg *, struct symqg_scratch *x, const void *row, s
    many others, ascending, as fit below the degree. Returns how many are kept, and in *n how many
    there are. */
 size_t symqg_prune(const struct symqg *, uint32_t v, uint64_t *keys, size_t *n);
-/* Sets the edges of the vertex and codes them. keys: n edges, n <= degree. */
+/* Sets the edges of the vertex and codes those that it did not have. keys: n edges, n <= degree. */
 void symqg_set_edges(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint64_t *keys,
                      size_t n);
-/* Adds an edge; if all places are taken, edges are chosen again. */
-void symqg_add_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to);
+/* Chooses the edges of the vertex among those it has and n others, at most SYMQG_MORE, of which all
+   but the live vertices are left out. Returns whether others[0] is among them. */
+bool symqg_relink(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
+                  size_t n);
+/* Adds an edge, in the place of the farthest if there is none. */
+void symqg_force_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to);
+bool symqg_has_edge(const struct symqg *, uint32_t v, uint32_t to);
 size_t symqg_edges(const struct symqg *, uint32_t v); /* how many the vertex has */
 
 /* build.c */
@@ -148,6 +191,11 @@ int symqg_build(struct symqg *);
 /* insert.c */
 int symqg_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 
+/* remove.c */
+int symqg_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
+/* A part of the sweep; a call with each change is enough. */
+void symqg_sweep(struct symqg *, struct symqg_scratch *x);
+
 /* search.c */
 int symqg_search(struct index *, const struct search_request *, struct search_result *);
 
@@ -155,7 +203,11 @@ int symqg_search(struct index *, const struct search_request *, struct search_re
 int symqg_save(struct index *, const char *dir);
 int symqg_load(struct index **, const struct index_ops *, const struct index_env *,
                const char *dir);
+
+/* check.c */
 int symqg_check(const struct index *, struct stat_sink *);
+/* Of the invariants of a graph with vertices, all but those of the codes. ERR_INVARIANT. */
+int symqg_check_graph(struct symqg *);
 
 /* inspect.c */
 int symqg_inspect(const struct index *, const struct structure_sink *);

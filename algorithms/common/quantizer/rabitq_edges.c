@@ -37,12 +37,29 @@ void rabitq_edges_clear(const struct quantizer *base, void *block)
         terms[i] = INFINITY;
 }
 
+/* Where the code of neighbour i has its byte of the first line; one of each line lies 32 bytes on. */
+static uint8_t *code_of(void *block, unsigned i)
+{
+    return (uint8_t *)block + 4 * (i % 8) + i / 8;
+}
+
+void rabitq_edges_drop(const struct quantizer *base, void *block, unsigned i)
+{
+    const struct rabitq *q = of(base);
+    float *terms = terms_of(q, block);
+
+    for (size_t j = 0; j < q->lines; j++)
+        code_of(block, i)[32 * j] = 0;
+    terms[i] = INFINITY;
+    terms[RABITQ_EDGES + i] = 0;
+}
+
 void rabitq_edges_put(const struct quantizer *base, const float *row, const float *centre,
                       void *block, unsigned i)
 {
     const struct rabitq *q = of(base);
     const size_t n = base->work_dim;
-    uint8_t signs[ROTATION_DIM_MAX / 8], *code = (uint8_t *)block + 4 * (i % 8) + i / 8;
+    uint8_t signs[ROTATION_DIM_MAX / 8], *code = code_of(block, i);
     float magnitudes[ROTATION_DIM_MAX], *terms = terms_of(q, block);
     const struct residual r = q->kernels->residual_f32(row, centre, n, magnitudes, signs);
     const struct rabitq_terms t =

@@ -24,6 +24,8 @@ void rabitq_edges_clear(const struct quantizer *, void *block);
 /* Encodes the neighbour `transformed` of the vertex `centre`, also transformed, into place i. */
 void rabitq_edges_put(const struct quantizer *, const float *transformed, const float *centre,
                       void *block, unsigned i);
+/* Empties place i: its estimate is INFINITY. */
+void rabitq_edges_drop(const struct quantizer *, void *block, unsigned i);
 /* Prepares a query in `query`, of query_bytes, at a multiple of 64. */
 void rabitq_edges_query(const struct quantizer *, const float *transformed, void *query);
 /* Estimates the squared distances of the query to all neighbours; `distance` is the exact one to

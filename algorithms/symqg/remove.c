@@ -1,0 +1,193 @@
+/* remove.c - removing rows, as IP-DiskANN does (Xu et al. 2025, arXiv 2502.13826): a search for the
+ * row visits most vertices with edges to it, and these get edges to its nearest rows instead. The
+ * sweep finds the edges that the search did not. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "algorithms/symqg/symqg.h"
+#include "src/core/error.h"
+
+/* SEARCH_EF: of the search for the row. NEAR, EDGES: k and c of the paper. SWEEP_STEPS: vertices
+   swept per change, so that at most about a thirtieth of the vertices wait to become free. */
+enum { SEARCH_EF = 64, NEAR = 50, EDGES = 3, SWEEP_STEPS = 64, ENTRY_EF = 32 };
+
+/* The rows near a removed one, nearest first, all live. */
+struct near {
+    uint32_t to[NEAR];
+    size_t n;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+static struct near nearest_live(const struct symqg *s, struct symqg_scratch *x)
+{
+    struct near near = { .n = 0 };
+
+    qsort(x->expanded, x->n_expanded, sizeof *x->expanded, by_key);
+    for (size_t i = 0; i < x->n_expanded && near.n < NEAR; i++) {
+        const uint32_t v = symqg_key_vertex(x->expanded[i]);
+
+        if (symqg_is_live(s, v))
+            near.to[near.n++] = v;
+    }
+    return near;
+}
+
+/* The rows nearest to v among those near, but for v; returns their number. */
+static size_t nearest_to(const struct symqg *s, uint32_t v, const struct near *near,
+                         uint32_t out[EDGES])
+{
+    uint64_t best[EDGES + 1];
+    size_t n = 0;
+
+    for (size_t i = 0; i < near->n; i++) {
+        uint64_t key = symqg_key(
+            symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, near->to[i])), near->to[i]);
+
+        if (near->to[i] == v)
+            continue;
+        for (size_t j = 0; j < n; j++) {
+            const uint64_t other = best[j];
+
+            best[j] = key < other ? key : other;
+            key = key < other ? other : key;
+        }
+        if (n < EDGES)
+            best[n++] = key;
+    }
+    for (size_t j = 0; j < n; j++)
+        out[j] = symqg_key_vertex(best[j]);
+    return n;
+}
+
+/* The vertices with edges to v get others, and its neighbours edges from others. */
+static void reconnect(struct symqg *s, struct symqg_scratch *x, uint32_t v)
+{
+    const struct near near = nearest_live(s, x);
+    const uint32_t *links = symqg_links(s, v);
+    uint32_t more[EDGES];
+
+    for (size_t i = 0; i < x->n_expanded; i++) {
+        const uint32_t from = symqg_key_vertex(x->expanded[i]);
+
+        if (symqg_is_live(s, from) && symqg_has_edge(s, from, v))
+            (void)symqg_relink(s, x, from, more, nearest_to(s, from, &near, more));
+    }
+    for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
+        if (!symqg_is_live(s, links[i]))
+            continue;
+        const size_t n = nearest_to(s, links[i], &near, more);
+
+        for (size_t j = 0; j < n; j++)
+            (void)symqg_relink(s, x, more[j], &links[i], 1);
+    }
+}
+
+/* Another entry, the live row nearest to the mean that a search finds. Without memory for the
+   search the entry stays. */
+static void move_entry(struct symqg *s, struct symqg_scratch *x)
+{
+    uint64_t best = UINT64_MAX;
+
+    symqg_mean(s, x->mean);
+    if (symqg_beam(s, x, x->mean, ENTRY_EF) != OK) {
+        error_clear(s->base.env.error);
+        return;
+    }
+    for (size_t i = 0; i < x->n_expanded; i++) {
+        if (x->expanded[i] < best && symqg_is_live(s, symqg_key_vertex(x->expanded[i])))
+            best = x->expanded[i];
+    }
+    if (best != UINT64_MAX)
+        s->entry = symqg_key_vertex(best);
+}
+
+/* If the search found no live row, the first one there is. */
+static void replace_entry(struct symqg *s, struct symqg_scratch *x)
+{
+    move_entry(s, x);
+    for (uint32_t v = 0; !symqg_is_live(s, s->entry); v++)
+        s->entry = v;
+}
+
+static int remove_one(struct symqg *s, struct symqg_scratch *x, uint64_t id)
+{
+    uint32_t v;
+
+    if (!slot_table_get(&s->numbers, s->ids, id, &v))
+        return fail(s->base.env.error, ERR_UNKNOWN_ID, "symqg: id %" PRIu64 " is not stored", id);
+    const int rc = symqg_beam(s, x, symqg_vertex(s, v), SEARCH_EF);
+    if (rc != OK)
+        return rc;
+    symqg_bury(s, v);
+    if (s->numbers.n == 0) {
+        symqg_empty(s);
+        return OK;
+    }
+    reconnect(s, x, v);
+    if (s->entry == v)
+        replace_entry(s, x);
+    symqg_sweep(s, x);
+    return OK;
+}
+
+int symqg_remove(struct index *index, const uint64_t *ids, size_t n, size_t *done)
+{
+    struct symqg *s = (struct symqg *)index;
+    int rc = symqg_reserve_gone(s, n);
+    struct symqg_scratch *x = NULL;
+
+    *done = 0;
+    if (rc == OK && s->n > 0) {
+        x = symqg_scratch_take(s, s->n);
+        if (!x)
+            rc = fail(index->env.error, ERR_NO_MEMORY, "symqg: out of memory, cannot remove");
+    }
+    for (; *done < n && rc == OK; *done += rc == OK)
+        rc = remove_one(s, x, ids[*done]);
+    if (x)
+        scratch_pool_give(&s->scratch, x);
+    return rc;
+}
+
+/* The edges of v that lead to removed vertices give way to edges to the neighbours of those. */
+static void sweep_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
+{
+    const uint32_t *links = symqg_links(s, v);
+    uint32_t others[SYMQG_MORE];
+    size_t n = 0;
+    bool found = false;
+
+    for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
+        if (symqg_is_live(s, links[i]))
+            continue;
+        const uint32_t *next = symqg_links(s, links[i]);
+
+        found = true;
+        for (size_t j = 0; j < s->degree && next[j] != SYMQG_NONE && n < SYMQG_MORE; j++)
+            others[n++] = next[j];
+    }
+    if (found)
+        (void)symqg_relink(s, x, v, others, n);
+}
+
+void symqg_sweep(struct symqg *s, struct symqg_scratch *x)
+{
+    if (s->n_leaving + s->n_removed == 0)
+        return;
+    if (s->n_leaving == 0)
+        symqg_free_leaving(s);
+    for (size_t i = 0; i < SWEEP_STEPS && s->cursor < s->n; i++, s->cursor++) {
+        if (symqg_is_live(s, (uint32_t)s->cursor))
+            sweep_one(s, x, (uint32_t)s->cursor);
+    }
+    if (s->cursor == s->n) {
+        symqg_free_leaving(s);
+        move_entry(s, x);
+    }
+}

@@ -1,0 +1,39 @@
+-- symqg_turnover.lua - The recall and rates of SymphonyQG's graph while every row is replaced, compared with a fresh
+-- graph and with hnswlib's two ways to delete.
+--
+-- Twenty steps each replace a twentieth of the rows. Edges that removals lose show as recall at one ef_search below
+-- that of `rebuilt`, which builds all rows anew at the last step. --set data=photo-hog and --set data=w2v100 ask on those.
+
+local turnover = require "turnover"
+
+local data = dataset(option("data", "photo-sift", "the data set: photo-sift, photo-hog or w2v100"))
+local rows = option("rows", quick and 4000 or 20000, "held at a time; twice as many are used")
+
+local sweep = { ef_search = { 16, 32, 64, 128 } }
+local function graph(t)
+  t.element, t.sweep = "f32", sweep
+  return method(t)
+end
+
+experiment {
+  name = "symqg_turnover",
+  title = "Every row replaced",
+  seed = 1, k = 10, threads = 1,
+  workload = turnover.workload(data, rows),
+
+  methods = {
+    graph { "symqg" },
+    graph { "symqg", label = "rebuilt", rebuild = "last" },
+    graph { "hnsw" },
+    graph { "hnswlib", label = "hnswlib mark", params = { deletes = "mark" } },
+    graph { "hnswlib", label = "hnswlib replace", params = { deletes = "replace" } },
+  },
+
+  claims = {
+    turnover.claim({ "symqg" }, "ef_search", sweep.ef_search),
+    { "rows are inserted at least as fast as into hnswlib", function(r)
+      return r("symqg", "per_second/come") >= r("hnswlib mark", "per_second/come")
+    end },
+  },
+  figures = turnover.figures,
+}

@@ -126,7 +126,7 @@ int symqg_check(const struct index *index, struct stat_sink *sink)
     struct symqg_scratch *x = symqg_scratch_take(s, s->n);
     unsigned char *block = mem_alloc(env->mem, s->block_bytes);
     int rc = x && block ? symqg_check_graph(s)
-                              : fail(env->error, ERR_NO_MEMORY, "symqg: out of memory to check");
+                        : fail(env->error, ERR_NO_MEMORY, "symqg: out of memory to check");
     if (rc == OK)
         rc = check_vertices(s, x, block);
     if (x)

@@ -26,14 +26,17 @@ static size_t sort_and_unite(uint32_t v, uint64_t *keys, size_t n)
     return kept;
 }
 
-/* The RNG rule: a candidate is left out if one that is kept is nearer to it than the vertex is. */
+/* The RNG rule: a candidate is left out if one that is kept is nearer to it than the vertex is, here
+   by the factor alpha (Jayaram Subramanya et al. 2019). */
 static bool is_shadowed(const struct symqg *s, uint64_t key, const uint64_t *kept, size_t n)
 {
+    const float alpha_sq = (float)(s->params.alpha * s->params.alpha);
     const void *row = symqg_vertex(s, symqg_key_vertex(key));
     const float distance = symqg_key_distance(key);
 
     for (size_t i = 0; i < n; i++) {
-        if (symqg_distance(s, symqg_vertex(s, symqg_key_vertex(kept[i])), row) < distance)
+        if (alpha_sq * symqg_distance(s, symqg_vertex(s, symqg_key_vertex(kept[i])), row) <
+            distance)
             return true;
     }
     return false;

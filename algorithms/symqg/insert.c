@@ -46,8 +46,8 @@ static size_t live_candidates(const struct symqg *s, struct symqg_scratch *x, ui
             x->expanded[n++] = x->expanded[i];
     }
     if (n == 0 && x->n_expanded > 0)
-        x->expanded[n++] = symqg_key(
-            symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, s->entry)), s->entry);
+        x->expanded[n++] =
+            symqg_key(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, s->entry)), s->entry);
     return n;
 }
 

@@ -7,6 +7,11 @@ static const struct param symqg_params[] = {
               "expansions and reads twice as much in each"),
     PARAM_INT(struct symqg_params, ef_construction, 200, 1, 1 << 20,
               "candidates kept per search of the build; it slows with it"),
+    PARAM_REAL(
+        struct symqg_params, alpha, 1.1, 1, 4,
+        "an edge is left out if another leads alpha times nearer to its end; 1 is the paper's "
+        "rule. More gives longer edges",
+        .paper = "1"),
     PARAM_INT(struct symqg_params, iterations, 3, 1, 16,
               "times that all rows are searched and linked again in the build"),
     PARAM_INT(struct symqg_params, seed, 0, 0, INT32_MAX,

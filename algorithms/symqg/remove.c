@@ -65,27 +65,48 @@ static size_t nearest_to(const struct symqg *s, uint32_t v, const struct near *n
     return n;
 }
 
+/* Each neighbour gets edges from the rows nearest to it; these choose their edges once, because that
+   costs the most. */
+static void lead_to(struct symqg *s, struct symqg_scratch *x, const uint32_t *neighbours, size_t n,
+                    const struct near *near)
+{
+    uint32_t from[SYMQG_DEGREE_MAX][EDGES], more[SYMQG_DEGREE_MAX];
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t e = nearest_to(s, neighbours[i], near, from[i]); e < EDGES; e++)
+            from[i][e] = SYMQG_NONE;
+    }
+    for (size_t c = 0; c < near->n; c++) {
+        size_t n_more = 0;
+
+        for (size_t i = 0; i < n; i++)
+            for (size_t e = 0; e < EDGES; e++)
+                if (from[i][e] == near->to[c])
+                    more[n_more++] = neighbours[i];
+        if (n_more > 0)
+            (void)symqg_relink(s, x, near->to[c], more, n_more);
+    }
+}
+
 /* The vertices with edges to v get others, and its neighbours edges from others. */
 static void reconnect(struct symqg *s, struct symqg_scratch *x, uint32_t v)
 {
     const struct near near = nearest_live(s, x);
     const uint32_t *links = symqg_links(s, v);
-    uint32_t more[EDGES];
+    uint32_t others[SYMQG_DEGREE_MAX];
+    size_t n = 0;
 
     for (size_t i = 0; i < x->n_expanded; i++) {
         const uint32_t from = symqg_key_vertex(x->expanded[i]);
 
         if (symqg_is_live(s, from) && symqg_has_edge(s, from, v))
-            (void)symqg_relink(s, x, from, more, nearest_to(s, from, &near, more));
+            (void)symqg_relink(s, x, from, others, nearest_to(s, from, &near, others));
     }
     for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
-        if (!symqg_is_live(s, links[i]))
-            continue;
-        const size_t n = nearest_to(s, links[i], &near, more);
-
-        for (size_t j = 0; j < n; j++)
-            (void)symqg_relink(s, x, more[j], &links[i], 1);
+        if (symqg_is_live(s, links[i]))
+            others[n++] = links[i];
     }
+    lead_to(s, x, others, n, &near);
 }
 
 /* Another entry, the live row nearest to the mean that a search finds. Without memory for the

@@ -40,7 +40,8 @@ static void count_row(struct symqg *s, const unsigned char *row, double sign)
     const float *floats = (const float *)(const void *)row;
 
     for (size_t d = 0; d < s->base.env.dim; d++)
-        s->sum[d] += sign * (s->base.env.element == ELEMENT_U8 ? (double)row[d] : (double)floats[d]);
+        s->sum[d] +=
+            sign * (s->base.env.element == ELEMENT_U8 ? (double)row[d] : (double)floats[d]);
 }
 
 void symqg_mean(const struct symqg *s, void *row)

@@ -37,6 +37,7 @@ enum { SYMQG_DEGREE_MAX = 256, SYMQG_MORE = 256 };
 
 struct symqg_params {
     int64_t degree, ef_construction, iterations, seed;
+    double alpha;
 };
 
 struct symqg_knobs {
@@ -48,8 +49,8 @@ struct symqg {
     struct symqg_params params;  /* seed: the one in use */
     struct quantizer *quantizer; /* NULL: no row was inserted yet */
     unsigned char *vertices;
-    uint64_t *ids;             /* by vertex; ID_NONE: not live */
-    struct slot_table numbers; /* id -> vertex */
+    uint64_t *ids;                             /* by vertex; ID_NONE: not live */
+    struct slot_table numbers;                 /* id -> vertex */
     size_t n, vertices_capacity, ids_capacity; /* n: vertices, live or not */
     /* The vertices that are not live: first those that are free, then those whose edges the sweep
        takes away, then those that were removed after it began. */
@@ -122,7 +123,7 @@ struct symqg_scratch {
     uint64_t *visited; /* a bit per vertex: expanded */
     size_t visited_capacity;
     float *row, *rotated, *centre; /* a row as floats; two rotated rows */
-    void *query, *mean; /* mean: a row of env's element */
+    void *query, *mean;            /* mean: a row of env's element */
     /* edges.c */
     uint64_t *candidates;
     size_t candidates_capacity;
@@ -166,7 +167,7 @@ void symqg_mean(const struct symqg *, void *row);
 int symqg_beam(const struct symqg *, struct symqg_scratch *x, const void *row, size_t ef);
 
 /* edges.c */
-/* Chooses at most `capacity` edges of the vertex among n keys by the RNG rule; removes repeated
+/* Chooses at most `capacity` edges of the vertex among n keys by the RNG rule with alpha; removes repeated
    vertices and the vertex itself. Reorders the keys: first those that are kept, ascending, then as
    many others, ascending, as fit below the degree. Returns how many are kept, and in *n how many
    there are. */

@@ -60,7 +60,6 @@ experiment {
   compare = {
     { at4(soft2), at4(rebuilt), tags = "drift", within = .1, budget = 20 },
     { at4(soft2), at4(splits), tags = "drift", within = .1, budget = 20 },
-    { at4(splits), ampi, tags = "drift", within = .1, budget = 20 },
   },
 
   -- The paper's table. Its times come from another machine, so compare ratios.
@@ -98,7 +97,7 @@ experiment {
       return true
     end },
     { "soft_k=2 + splits inserts 42 times faster than AMPI (ours merges what the source shifts one by one)", function(r)
-      return paired.published(r, at4(splits), ampi, "drift", 42)
+      return r(ampi, "seconds/drift") >= 42 * r(at4(splits), "seconds/drift")
     end },
     { "(ours) AMPI notices: the drift turns the axes of some clusters, and of no more than a quarter", function(r)
       local turned = r(ampi, "stats.clusters_with_own_axes/drift")

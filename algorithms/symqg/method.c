@@ -39,6 +39,7 @@ static int symqg_stats(const struct index *index, struct stat_sink *sink)
     for (uint32_t v = 0; v < s->n; v++)
         links += symqg_is_live(s, v) ? symqg_edges(s, v) : 0;
     sink->value(sink->to, "n_vectors", (double)s->numbers.n);
+    sink->value(sink->to, "capacity", (double)s->n);
     sink->value(sink->to, "deleted", (double)(s->n_leaving + s->n_removed));
     sink->value(sink->to, "links", (double)links);
     return OK;

@@ -7,10 +7,10 @@
 
 local asteria = require "asteria"
 local data    = asteria.hog()
-local rows    = option("rows", quick and 2500 or 50000, "vectors")
+local rows    = option("rows", quick and 2000 or 50000, "vectors")
 local queries = data:queries(option("queries", quick and 50 or 500, "asked"))
 local probes  = quick and { 1, 4, 16, 64 } or { 1, 2, 4, 8, 16, 32, 64, 128 }
-local steps   = quick and 100 or nil
+local steps   = quick and 60 or nil
 
 local rotations = {
   { "Hadamard", { rotation = "hadamard" } }, { "identity", { rotation = "identity" } }, { "random", { rotation = "random" } }, { "PCA", { rotation = "pca" } },

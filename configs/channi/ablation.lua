@@ -13,7 +13,7 @@
 
 local channi  = require "channi"
 local sift    = channi.sift()
-local n       = option("rows", quick and 1000 or 24000, "descriptors live in the end")
+local n       = option("rows", quick and 800 or 24000, "descriptors live in the end")
 local queries = sift:queries(option("queries", quick and 50 or 500, "asked"))
 local few     = sift:queries(quick and 8 or 50) -- cold: the files are synced and dropped from the page cache before each query
 local turns   = quick and 2 or 8

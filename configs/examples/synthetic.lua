@@ -1,8 +1,9 @@
 -- Synthetic data: every kind with all its options. --set kind=drift selects another kind.
-local kind = option("kind", "mixture", "mixture, gaussian, drift or sphere; uniform or codes (64-bit codes)")
+local kind = option("kind", "mixture", "mixture, bytes, gaussian, drift or sphere; uniform or codes (64-bit codes)")
 local kinds = {
   mixture = synthetic { kind = "mixture", rows = 3000, dim = 32, seed = 1, clusters = 30, latent = 8, spread = 0.4,
                         noise = 0.1, weights = 1 },
+  bytes = synthetic { kind = "mixture", rows = 3000, dim = 32, byte_scale = 32 },
   gaussian = synthetic { kind = "gaussian", rows = 3000, dim = 32, seed = 2, metric = "cosine" },
   drift = synthetic { kind = "drift", rows = 3000, dim = 32, seed = 3, clusters = 20, spread = 0.4, speed = 2,
                       turnover = 3, rotation = 0.5, weights = 0.5 },

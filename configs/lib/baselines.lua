@@ -28,7 +28,7 @@ local function fast_scan(count, dim)
 end
 
 -- All entries for data of `rows` x `dim` under `metric`, each calibrated to `recall`; `trained` rows (all without) are
--- for training. `changes` is true where rows are deleted: a static method is then left out, or deletes as its users would.
+-- for training. `changes` is true where rows are deleted: a static method then deletes as its users would.
 -- Entries of one label differ by `variant`, in search parameters that are not swept.
 local function entries(t)
   local counts, out = lists(t.rows, t.trained or t.rows), {}
@@ -45,9 +45,7 @@ local function entries(t)
   add { "hnsw", grid = { M = { 12, 16, 24 }, ef_construction = { 100, 200 } }, sweep = { ef_search = ef } }
   add { "vamana", grid = { degree = { 24, 32, 48 } }, sweep = { search_list = ef } }
   add { "vamana-disk", grid = { pq_groups = { 0, math.ceil(t.dim / 2) } }, sweep = { search_list = ef } }
-  if not t.changes then
-    add { "symqg", grid = { degree = { 32, 64 } }, sweep = { ef_search = ef } }
-  end
+  add { "symqg", grid = { degree = { 32, 64 } }, sweep = { ef_search = ef } }
   add { "scann", grid = { clusters = counts }, sweep = { nprobe = probes } }
   add { "spfresh", grid = { ratio = { .05, .1, .16 } }, sweep = { nprobe = probes } }
   add { "channi", grid = { target_cluster = { 100, 300, 500 } }, sweep = { nprobe = probes } }

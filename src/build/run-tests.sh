@@ -12,7 +12,8 @@
 # cases as its cmocka or TAP output lists, else as one. It runs in the repository's root with a
 # TMPDIR of its own, removed when it passes, and a DRIFTLINE_TEST_MEMORY where /dev/shm is, always removed:
 # what a killed test leaves must not fill the memory; of a failed one the TMPDIR gets it. Programs run side by side, DRIFTLINE_TEST_JOBS (the number of
-# processors) at a time; scripts, some of which measure time, after them and alone.
+# processors) at a time, and with them the scripts that have the line "# Runs beside other tests."; the other scripts, which
+# measure time, look at processes, or run make, after them and alone.
 # Exit status: 0 all passed, 1 some failed.
 set -u
 
@@ -149,12 +150,16 @@ if [ $# = 0 ]; then
 fi
 # shellcheck disable=SC2046  # one process a word
 trap 'kill $(jobs -rp) 2>/dev/null; exit 130' INT TERM
-programs=() scripts=()
+beside=() alone=()
 for test; do
-    case $test in *.sh) scripts+=("$test") ;; *) programs+=("$test") ;; esac
+    if [[ $test != *.sh ]] || grep -qx '# Runs beside other tests.' "$test"; then
+        beside+=("$test")
+    else
+        alone+=("$test")
+    fi
 done
-run_all "$jobs" "${programs[@]}"
-run_all 1 "${scripts[@]}"
+run_all "$jobs" "${beside[@]}"
+run_all 1 "${alone[@]}"
 
 if [ ${#failures[@]} -gt 0 ]; then
     echo

@@ -1,6 +1,7 @@
 #!/bin/bash
 # test_new.sh - `new NAME` in a copy of the project: the skeleton becomes a method that builds, is
 # listed, and passes its tests.
+# Runs beside other tests.
 # shellcheck disable=SC2016,SC2034  # conditions given to check are evaluated there
 set -u
 

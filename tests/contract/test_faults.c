@@ -176,7 +176,7 @@ static void start_afresh(struct world *w)
 /* Up to here each allocation fails, then fewer and fewer. */
 static size_t each_up_to(void)
 {
-    return TEST_IS_SANITIZED && !test_is_long() ? 30 : SIZE_MAX;
+    return test_is_long() ? SIZE_MAX : TEST_IS_SANITIZED ? 30 : 60;
 }
 
 /* The at-th allocation fails, and if persistent every later one of that operation; whether it was

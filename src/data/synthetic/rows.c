@@ -340,6 +340,14 @@ static void sphere_row(const struct synthetic *y, struct rng *r, float *x)
         x[j] *= scale;
 }
 
+static void write_bytes(const float *x, size_t n, double scale, uint8_t *out)
+{
+    for (size_t j = 0; j < n; j++) {
+        const float v = 128.5F + (float)scale * x[j];
+        out[j] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    }
+}
+
 int synthetic_read(const struct source *s, size_t first, size_t n, void *out, struct error *err)
 {
     const struct synthetic *y = s->state;
@@ -361,7 +369,10 @@ int synthetic_read(const struct source *s, size_t first, size_t n, void *out, st
             drift_row(y, t, &r, x);
         if (y->kind == SYNTHETIC_SPHERE)
             sphere_row(y, &r, x);
-        memcpy((char *)out + i * row_bytes, x, row_bytes);
+        if (s->element == ELEMENT_U8)
+            write_bytes(x, s->dim, y->params.byte_scale, (uint8_t *)out + i * s->dim);
+        else
+            memcpy((char *)out + i * row_bytes, x, row_bytes);
     }
     free(x);
     return OK;

@@ -45,6 +45,8 @@ static const struct param mixture_table[] = {
     PARAM_REAL(P, noise, 0.05, 0, 1000,
                "standard deviation of noise in every direction, per column"),
     WEIGHTS,
+    PARAM_REAL(P, byte_scale, 0, 0, 127,
+               "rows are bytes: 128 and this times the number, from 0 to 255; 0: rows are floats"),
     PARAM_END
 };
 static const struct param drift_table[] = {
@@ -149,6 +151,9 @@ static uint64_t hash_of(const struct synthetic *y)
     memcpy(&numbers[used++], &y->at, sizeof y->at);
     for (const struct param *p = kinds[y->kind].table; p->name; p++) {
         double v = param_get(p, &y->params, scratch).number;
+        /* It came later: floats keep the hash that they had. */
+        if (v == 0 && strcmp(p->name, "byte_scale") == 0)
+            continue;
         memcpy(&numbers[used++], &v, sizeof v);
     }
     return XXH3_64bits(numbers, used * sizeof numbers[0]);
@@ -182,7 +187,9 @@ static int open_one(const struct synthetic *like, struct source **out, struct er
     s->read = synthetic_read;
     s->n = y->n;
     bool codes = y->kind == SYNTHETIC_UNIFORM || y->kind == SYNTHETIC_CODES;
-    s->element = codes ? ELEMENT_B64 : ELEMENT_F32;
+    s->element = codes                      ? ELEMENT_B64
+                 : y->params.byte_scale > 0 ? ELEMENT_U8
+                                            : ELEMENT_F32;
     s->dim = codes ? 64 : (size_t)y->params.dim;
     s->hash = hash_of(y);
     int rc = synthetic_make_tables(y, err);

@@ -21,7 +21,8 @@
  *   gaussian  x = z.
  *   mixture   x = m_c + spread * sqrt(dim / latent) * R_c (z_1 .. z_latent, 0 ..) + noise * e, with
  *             m_c ~ N(0, I) fixed and P(c) proportional to (c + 1)^-weights. latent 0 means dim.
- *             E|x - m_c|^2 = dim (spread^2 + noise^2).
+ *             E|x - m_c|^2 = dim (spread^2 + noise^2). With byte_scale a > 0, rows are bytes:
+ *             128 + a x, rounded, at least 0 and at most 255.
  *   drift     At time t = (i + 1/2) / rows, `clusters` clusters exist. Each exists for a time of
  *             1 / turnover (turnover 0: always), then vanishes, and another appears elsewhere.
  *             Their births are staggered. m_c(t) = m_c + speed * (t - birth) * d_c, d_c ~ N(0, I);
@@ -54,6 +55,7 @@ struct synthetic_params {
     int64_t clusters, members, radius; /* radius in bits */
     int64_t latent;
     double spread, noise, weights;
+    double byte_scale; /* mixture: rows are bytes; 0: floats */
     double skew;
     double speed, turnover, rotation;
     double exponent, mean_cosine;

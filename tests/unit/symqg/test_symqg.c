@@ -1,10 +1,10 @@
-/* test_symqg.c - SymphonyQG as a method, beyond the contract tests: recall of a build and of rows
- * added later, the same graph at any number of threads, paths to rows of separate groups, equal
- * rows, work, and damage that check() and load() find. */
+/* test_symqg.c - SymphonyQG as a method, beyond the contract tests: recall of a build, of rows added
+ * later and after removals, the same graph at any number of threads, paths to rows of separate
+ * groups, equal rows, work, and damage that check() and load() find. */
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/symqg/symqg.h"
 #include "src/core/parallel.h"
-#include "tests/support/baselines.h"
+#include "tests/support/turnover.h"
 
 static void test_recall(void **state)
 {
@@ -43,6 +43,99 @@ static void test_later_rows(void **state)
     }
 }
 
+/* The number of live rows that paths from the entry lead to. */
+static size_t reached(const struct symqg *s)
+{
+    bool *seen = calloc(s->n, sizeof *seen);
+    uint32_t *stack = calloc(s->n, sizeof *stack);
+    size_t n = 0, waiting = 0;
+
+    assert_true(seen && stack);
+    seen[s->entry] = true;
+    for (stack[waiting++] = s->entry; waiting > 0;) {
+        const uint32_t v = stack[--waiting], *links = symqg_links(s, v);
+
+        n += symqg_is_live(s, v);
+        for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
+            if (!seen[links[i]])
+                stack[waiting++] = links[i];
+            seen[links[i]] = true;
+        }
+    }
+    free(seen);
+    free(stack);
+    return n;
+}
+
+static void test_turnover(void **state)
+{
+    (void)state;
+    turnover_keeps_recall(&symqg_ops, "", "ef_search=24", .02, .25);
+}
+
+/* The places of removed rows are used again, and paths lead to almost all rows. */
+static void test_places(void **state)
+{
+    (void)state;
+    const size_t n = 2000 / test_scale(), batch = n / 10;
+    struct baseline_test t;
+
+    baseline_begin(&t, &symqg_ops, "ef_construction=60", ELEMENT_F32, METRIC_L2SQ, 24, 4 * n);
+    const struct symqg *s = (const struct symqg *)t.index;
+    baseline_insert(&t, 0, n);
+    for (size_t first = 0; first < 3 * n; first += batch) {
+        baseline_remove(&t, first, first + batch);
+        baseline_insert(&t, first + n, first + n + batch);
+    }
+    assert_true(s->n <= n + batch + n / 8);
+    const size_t lost = n - reached(s);
+    if (lost > n / 200)
+        fail_msg("no path leads to %zu rows of %zu", lost, n);
+    baseline_end(&t);
+}
+
+/* New rows are elsewhere than the old ones: the entry follows, and rows are found as before. */
+static void test_rows_elsewhere(void **state)
+{
+    (void)state;
+    const size_t n = 2000 / test_scale();
+    struct baseline_test t;
+
+    baseline_begin(&t, &symqg_ops, "ef_construction=100", ELEMENT_F32, METRIC_L2SQ, 24, 2 * n);
+    for (size_t i = n * t.dim; i < 2 * n * t.dim; i++)
+        t.f32[i] += 8;
+    baseline_insert(&t, 0, n);
+    for (size_t i = 0; i < n; i += n / 10) {
+        baseline_insert(&t, n + i, n + i + n / 10);
+        baseline_remove(&t, i, i + n / 10);
+    }
+    const double recall = baseline_recall(&t, "ef_search=100");
+    if (recall < .95)
+        fail_msg("recall %.3f", recall);
+    baseline_end(&t);
+}
+
+/* An index that lost its last row is as a new one. */
+static void test_emptied(void **state)
+{
+    (void)state;
+    const size_t n = 600;
+    struct baseline_test t;
+
+    baseline_begin(&t, &symqg_ops, "", ELEMENT_F32, METRIC_L2SQ, 24, 2 * n);
+    for (size_t i = n * t.dim; i < 2 * n * t.dim; i++)
+        t.f32[i] = 50 - t.f32[i];
+    baseline_insert(&t, 0, n);
+    baseline_remove(&t, 0, n);
+    baseline_expect_exact(&t, "ef_search=10", NULL);
+    baseline_insert(&t, n, 2 * n);
+    assert_true(baseline_recall(&t, "ef_search=60") >= .97);
+    baseline_remove(&t, n, 2 * n - 1);
+    baseline_insert(&t, 0, 1);
+    baseline_expect_exact(&t, "ef_search=10", NULL);
+    baseline_end(&t);
+}
+
 static void test_threads(void **state)
 {
     (void)state;
@@ -64,29 +157,6 @@ static void test_threads(void **state)
     assert_memory_equal(a->vertices, b->vertices, n * a->stride);
     baseline_end(&t[0]);
     baseline_end(&t[1]);
-}
-
-/* Whether paths from the entry lead to every row. */
-static size_t reached(const struct symqg *s)
-{
-    bool *seen = calloc(s->n, sizeof *seen);
-    uint32_t *stack = calloc(s->n, sizeof *stack);
-    size_t n = 0, waiting = 0;
-
-    assert_true(seen && stack);
-    seen[s->entry] = true;
-    for (stack[waiting++] = s->entry; waiting > 0; n++) {
-        const uint32_t *links = symqg_links(s, stack[--waiting]);
-
-        for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
-            if (!seen[links[i]])
-                stack[waiting++] = links[i];
-            seen[links[i]] = true;
-        }
-    }
-    free(seen);
-    free(stack);
-    return n;
 }
 
 /* Ten groups far apart, so that no row of one is a near row of another's. */
@@ -199,16 +269,26 @@ static void test_damage(void **state)
     }
     assert_ok(t.ops->check(t.index, NULL), &t.bench.error);
     free(kept);
+    baseline_remove(&t, 0, 2);
+    s->n_removed--;
+    assert_int_equal(t.ops->check(t.index, NULL), ERR_INVARIANT);
+    s->n_removed++;
+    s->entry = s->gone[0];
+    assert_int_equal(t.ops->check(t.index, NULL), ERR_INVARIANT);
+    s->entry = 7;
+    assert_ok(t.ops->check(t.index, NULL), &t.bench.error);
     baseline_end(&t);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recall),     cmocka_unit_test(test_later_rows),
-        cmocka_unit_test(test_threads),    cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_equal_rows), cmocka_unit_test(test_work),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_recall),         cmocka_unit_test(test_later_rows),
+        cmocka_unit_test(test_turnover),       cmocka_unit_test(test_places),
+        cmocka_unit_test(test_rows_elsewhere), cmocka_unit_test(test_emptied),
+        cmocka_unit_test(test_threads),        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_equal_rows),     cmocka_unit_test(test_work),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_damage),
     };
     return test_run("symqg", tests);
 }

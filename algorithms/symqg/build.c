@@ -81,7 +81,7 @@ static int draw_edges(void *arg, size_t first, size_t end, size_t worker)
         rng_sample(&rng, others, n, drawn);
         for (size_t i = 0; i < n; i++)
             keys[i] = symqg_key(0, (uint32_t)(drawn[i] + (drawn[i] >= v)));
-        symqg_set_edges(s, b->scratch[worker], (uint32_t)v, keys, n);
+        symqg_set_edges(s, b->scratch[worker], (uint32_t)v, keys, n, n);
     }
     return OK;
 }
@@ -150,7 +150,7 @@ static int link_edges(void *arg, size_t first, size_t end, size_t worker)
         memcpy(x->candidates, b->lists + v * s->degree, own * sizeof *x->candidates);
         memcpy(x->candidates + own, b->reverse + b->first[v], more * sizeof *x->candidates);
         keep_list(b, (uint32_t)v, x->candidates, own + more);
-        symqg_set_edges(s, x, (uint32_t)v, b->lists + v * s->degree, b->n_all[v]);
+        symqg_set_edges(s, x, (uint32_t)v, b->lists + v * s->degree, b->n_kept[v], b->n_all[v]);
     }
     return OK;
 }
@@ -236,7 +236,7 @@ static int connect_row(struct build *b, uint32_t v, uint32_t last)
     const size_t at = b->n_all[from] < s->degree ? b->n_all[from]++ : s->degree - 1;
     list[at] = list[b->n_kept[from]];
     list[b->n_kept[from]++] = symqg_key(symqg_key_distance(best), v);
-    symqg_set_edges(s, x, from, list, b->n_all[from]);
+    symqg_set_edges(s, x, from, list, b->n_kept[from], b->n_all[from]);
     return OK;
 }
 

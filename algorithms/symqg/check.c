@@ -51,6 +51,10 @@ static const char *fault_of_vertex(const struct symqg *s, uint32_t v, const unsi
         if (links[i] != SYMQG_NONE)
             return "has a gap among its edges";
     }
+    for (size_t i = n; i < s->degree; i++) {
+        if (symqg_rule(s, v)[i / RABITQ_EDGES] >> i % RABITQ_EDGES & 1)
+            return "marks an edge that it has not";
+    }
     return NULL;
 }
 

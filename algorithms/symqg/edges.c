@@ -14,11 +14,31 @@ static int by_key(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* Few keys, as of a vertex that gets an edge, are inserted one after another: qsort() takes thrice as
+   long for them. */
+void symqg_sort_keys(uint64_t *keys, size_t n)
+{
+    enum { FEW = 72 };
+
+    if (n > FEW) {
+        qsort(keys, n, sizeof *keys, by_key);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        const uint64_t key = keys[i];
+        size_t at = i;
+
+        for (; at > 0 && keys[at - 1] > key; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+}
+
 static size_t sort_and_unite(uint32_t v, uint64_t *keys, size_t n)
 {
     size_t kept = 0;
 
-    qsort(keys, n, sizeof *keys, by_key);
+    symqg_sort_keys(keys, n);
     for (size_t i = 0; i < n; i++) {
         if (symqg_key_vertex(keys[i]) != v && (kept == 0 || keys[i] != keys[kept - 1]))
             keys[kept++] = keys[i];
@@ -99,34 +119,47 @@ static void put_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, size_
     symqg_links(s, v)[i] = to;
 }
 
+static void mark_rule(const struct symqg *s, uint32_t v, size_t i, bool chosen)
+{
+    uint32_t *word = symqg_rule(s, v) + i / RABITQ_EDGES;
+    const uint32_t bit = UINT32_C(1) << i % RABITQ_EDGES;
+
+    *word = chosen ? *word | bit : *word & ~bit;
+}
+
+static bool is_rule(const struct symqg *s, uint32_t v, size_t i)
+{
+    return symqg_rule(s, v)[i / RABITQ_EDGES] >> i % RABITQ_EDGES & 1;
+}
+
 static void drop_edge(struct symqg *s, uint32_t v, size_t i)
 {
     rabitq_edges_drop(s->quantizer, block_of(s, v, i), i % RABITQ_EDGES);
     symqg_links(s, v)[i] = SYMQG_NONE;
+    mark_rule(s, v, i, false);
 }
 
-/* Writes the links of the vertex that are not among the keys as SYMQG_NONE, and to `missing` the
-   keys' vertices that are not among its links. Returns the number of those. */
-static size_t compare_edges(uint32_t *links, size_t degree, const uint64_t *keys, size_t n,
-                            uint32_t *missing)
+enum { NO_KEY = UINT16_MAX };
+
+/* Sets the key of each of the vertex's places, or NO_KEY, and the keys that have no place. Returns
+   the number of those. */
+static size_t find_places(const uint32_t *links, size_t had, const uint64_t *keys, size_t n,
+                          uint16_t *key_of, uint16_t *missing)
 {
     size_t n_missing = 0;
-    bool stays[SYMQG_DEGREE_MAX] = { false };
 
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t to = symqg_key_vertex(keys[i]);
+    for (size_t i = 0; i < SYMQG_DEGREE_MAX; i++)
+        key_of[i] = NO_KEY;
+    for (size_t j = 0; j < n; j++) {
+        const uint32_t to = symqg_key_vertex(keys[j]);
         size_t at = 0;
 
-        while (at < degree && links[at] != to)
+        while (at < had && links[at] != to)
             at++;
-        if (at < degree)
-            stays[at] = true;
+        if (at < had)
+            key_of[at] = (uint16_t)j;
         else
-            missing[n_missing++] = to;
-    }
-    for (size_t i = 0; i < degree; i++) {
-        if (!stays[i])
-            links[i] = SYMQG_NONE;
+            missing[n_missing++] = (uint16_t)j;
     }
     return n_missing;
 }
@@ -134,32 +167,28 @@ static size_t compare_edges(uint32_t *links, size_t degree, const uint64_t *keys
 /* An edge that stays keeps its place, but for those that fill the gaps of a vertex with fewer edges
    than before. */
 void symqg_set_edges(struct symqg *s, struct symqg_scratch *x, uint32_t v, const uint64_t *keys,
-                     size_t n)
+                     size_t n_rule, size_t n)
 {
-    uint32_t *links = symqg_links(s, v), missing[SYMQG_DEGREE_MAX];
+    uint16_t key_of[SYMQG_DEGREE_MAX], missing[SYMQG_DEGREE_MAX];
     size_t had = symqg_edges(s, v);
-    size_t n_missing = compare_edges(links, had, keys, n, missing);
+    size_t n_missing = find_places(symqg_links(s, v), had, keys, n, key_of, missing);
 
-    if (n_missing == 0 && had == n)
-        return;
-    symqg_rotate(s, x, symqg_vertex(s, v), x->centre);
+    if (n_missing > 0 || had != n)
+        symqg_rotate(s, x, symqg_vertex(s, v), x->centre);
     for (size_t i = 0; i < n; i++) {
-        if (links[i] != SYMQG_NONE)
-            continue;
-        while (n_missing == 0 && links[--had] == SYMQG_NONE)
-            ;
-        if (n_missing > 0) {
-            put_edge(s, x, v, i, missing[--n_missing]);
-        } else {
-            put_edge(s, x, v, i, links[had]);
-            links[had] = SYMQG_NONE;
+        if (key_of[i] == NO_KEY) {
+            while (n_missing == 0 && key_of[--had] == NO_KEY)
+                ;
+            key_of[i] = n_missing > 0 ? missing[--n_missing] : key_of[had];
+            put_edge(s, x, v, i, symqg_key_vertex(keys[key_of[i]]));
         }
+        mark_rule(s, v, i, key_of[i] < n_rule);
     }
     for (size_t i = n; i < s->degree; i++)
         drop_edge(s, v, i);
 }
 
-bool symqg_relink(struct symqg *s, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
+void symqg_relink(struct symqg *s, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
                   size_t n)
 {
     const void *row = symqg_vertex(s, v);
@@ -167,7 +196,6 @@ bool symqg_relink(struct symqg *s, struct symqg_scratch *x, uint32_t v, const ui
     const size_t had = symqg_edges(s, v);
     uint64_t keys[SYMQG_DEGREE_MAX + SYMQG_MORE];
     size_t n_keys = 0;
-    bool has = false;
 
     for (size_t i = 0; i < had + n; i++) {
         const uint32_t to = i < had ? links[i] : others[i - had];
@@ -175,11 +203,73 @@ bool symqg_relink(struct symqg *s, struct symqg_scratch *x, uint32_t v, const ui
         if (symqg_is_live(s, to))
             keys[n_keys++] = symqg_key(symqg_distance(s, row, symqg_vertex(s, to)), to);
     }
-    (void)symqg_prune(s, v, keys, &n_keys);
-    for (size_t i = 0; i < n_keys; i++)
-        has |= n > 0 && symqg_key_vertex(keys[i]) == others[0];
-    symqg_set_edges(s, x, v, keys, n_keys);
-    return has;
+    const size_t n_rule = symqg_prune(s, v, keys, &n_keys);
+    symqg_set_edges(s, x, v, keys, n_rule, n_keys);
+}
+
+/* Whether the rule chooses the edge with this key beside those that it has chosen. */
+static bool rule_chooses(const struct symqg *s, uint32_t v, uint64_t key, const uint64_t *keys,
+                         size_t n)
+{
+    const bool zero = symqg_key_distance(key) == 0;
+    size_t zeros = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!is_rule(s, v, i) || keys[i] > key || !symqg_is_live(s, symqg_key_vertex(keys[i])))
+            continue;
+        zeros += symqg_key_distance(keys[i]) == 0;
+        if (is_shadowed(s, key, keys + i, 1))
+            return false;
+    }
+    return !zero || zeros < s->degree / ZERO_SHARE;
+}
+
+/* The place that another edge may take: that of a removed vertex, of the farthest edge that the rule
+   has not chosen, or of the farthest of all; s->degree if that edge stays. */
+static size_t place_for(const struct symqg *s, uint32_t v, uint64_t key, bool chosen,
+                        const uint64_t *keys, size_t n)
+{
+    size_t spare = s->degree, last = 0;
+
+    if (n < s->degree)
+        return n;
+    for (size_t i = 0; i < n; i++) {
+        if (!symqg_is_live(s, symqg_key_vertex(keys[i])))
+            return i;
+        if (!is_rule(s, v, i) && (spare == s->degree || keys[i] > keys[spare]))
+            spare = i;
+        last = keys[i] > keys[last] ? i : last;
+    }
+    if (spare < s->degree)
+        return chosen || keys[spare] > key ? spare : s->degree;
+    return chosen && keys[last] > key ? last : s->degree;
+}
+
+bool symqg_add_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, uint32_t to)
+{
+    const void *row = symqg_vertex(s, v);
+    const uint32_t *links = symqg_links(s, v);
+    const uint64_t key = symqg_key(symqg_distance(s, row, symqg_vertex(s, to)), to);
+    uint64_t keys[SYMQG_DEGREE_MAX];
+    const size_t n = symqg_edges(s, v);
+
+    for (size_t i = 0; i < n; i++) {
+        if (links[i] == to)
+            return true;
+        keys[i] = symqg_key(symqg_distance(s, row, symqg_vertex(s, links[i])), links[i]);
+    }
+    const bool chosen = rule_chooses(s, v, key, keys, n);
+    for (size_t i = 0; chosen && i < n; i++) {
+        if (is_rule(s, v, i) && keys[i] > key && is_shadowed(s, keys[i], &key, 1))
+            mark_rule(s, v, i, false);
+    }
+    const size_t at = place_for(s, v, key, chosen, keys, n);
+    if (at == s->degree)
+        return false;
+    symqg_rotate(s, x, row, x->centre);
+    put_edge(s, x, v, at, to);
+    mark_rule(s, v, at, chosen);
+    return true;
 }
 
 void symqg_force_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, uint32_t to)
@@ -198,4 +288,5 @@ void symqg_force_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, uint
     }
     symqg_rotate(s, x, row, x->centre);
     put_edge(s, x, v, at, to);
+    mark_rule(s, v, at, true);
 }

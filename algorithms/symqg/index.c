@@ -161,6 +161,7 @@ void symqg_destroy(struct index *index)
     mem_free(mem, s->vertices);
     mem_free(mem, s->ids);
     mem_free(mem, s->gone);
+    mem_free(mem, s->rule);
     mem_free(mem, s->sum);
     slot_table_free(&s->numbers);
     mem_free(mem, s);

@@ -57,9 +57,9 @@ static void link_row(struct symqg *s, struct symqg_scratch *x, uint32_t v)
     size_t n = live_candidates(s, x, v), linked = 0;
     const size_t kept = symqg_prune(s, v, x->expanded, &n);
 
-    symqg_set_edges(s, x, v, x->expanded, n);
-    for (size_t i = 0; i < kept; i++)
-        linked += symqg_relink(s, x, symqg_key_vertex(x->expanded[i]), &v, 1);
+    symqg_set_edges(s, x, v, x->expanded, kept, n);
+    for (size_t i = 0; i < n; i++)
+        linked += symqg_add_edge(s, x, symqg_key_vertex(x->expanded[i]), v);
     if (linked == 0)
         symqg_force_edge(s, x, symqg_key_vertex(x->expanded[0]), v);
 }

@@ -2,7 +2,6 @@
  * row visits most vertices with edges to it, and these get edges to its nearest rows instead. The
  * sweep finds the edges that the search did not. */
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "algorithms/symqg/symqg.h"
 #include "src/core/error.h"
@@ -17,18 +16,11 @@ struct near {
     size_t n;
 };
 
-static int by_key(const void *a, const void *b)
-{
-    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-    return x < y ? -1 : x > y;
-}
-
 static struct near nearest_live(const struct symqg *s, struct symqg_scratch *x)
 {
     struct near near = { .n = 0 };
 
-    qsort(x->expanded, x->n_expanded, sizeof *x->expanded, by_key);
+    symqg_sort_keys(x->expanded, x->n_expanded);
     for (size_t i = 0; i < x->n_expanded && near.n < NEAR; i++) {
         const uint32_t v = symqg_key_vertex(x->expanded[i]);
 
@@ -83,8 +75,10 @@ static void lead_to(struct symqg *s, struct symqg_scratch *x, const uint32_t *ne
             for (size_t e = 0; e < EDGES; e++)
                 if (from[i][e] == near->to[c])
                     more[n_more++] = neighbours[i];
-        if (n_more > 0)
-            (void)symqg_relink(s, x, near->to[c], more, n_more);
+        if (n_more == 1)
+            (void)symqg_add_edge(s, x, near->to[c], more[0]);
+        else if (n_more > 1)
+            symqg_relink(s, x, near->to[c], more, n_more);
     }
 }
 
@@ -100,7 +94,7 @@ static void reconnect(struct symqg *s, struct symqg_scratch *x, uint32_t v)
         const uint32_t from = symqg_key_vertex(x->expanded[i]);
 
         if (symqg_is_live(s, from) && symqg_has_edge(s, from, v))
-            (void)symqg_relink(s, x, from, others, nearest_to(s, from, &near, others));
+            symqg_relink(s, x, from, others, nearest_to(s, from, &near, others));
     }
     for (size_t i = 0; i < s->degree && links[i] != SYMQG_NONE; i++) {
         if (symqg_is_live(s, links[i]))
@@ -194,7 +188,7 @@ static void sweep_one(struct symqg *s, struct symqg_scratch *x, uint32_t v)
             others[n++] = next[j];
     }
     if (found)
-        (void)symqg_relink(s, x, v, others, n);
+        symqg_relink(s, x, v, others, n);
 }
 
 void symqg_sweep(struct symqg *s, struct symqg_scratch *x)

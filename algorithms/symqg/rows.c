@@ -9,7 +9,9 @@ int symqg_reserve_vertices(struct symqg *s, size_t need)
 
     if (need >= SYMQG_NONE ||
         !mem_grow(mem, &s->vertices, &s->vertices_capacity, need, s->stride) ||
-        !mem_grow(mem, &s->ids, &s->ids_capacity, need, sizeof *s->ids))
+        !mem_grow(mem, &s->ids, &s->ids_capacity, need, sizeof *s->ids) ||
+        !mem_grow(mem, &s->rule, &s->rule_capacity, need,
+                  s->degree / RABITQ_EDGES * sizeof *s->rule))
         return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu rows", need);
     return OK;
 }
@@ -77,6 +79,7 @@ static void clear_edges(struct symqg *s, uint32_t v)
     for (size_t b = 0; b < s->degree / RABITQ_EDGES; b++)
         rabitq_edges_clear(s->quantizer, vertex + s->blocks_at + b * s->block_bytes);
     memset(symqg_links(s, v), 0xff, s->degree * sizeof(uint32_t)); /* SYMQG_NONE */
+    memset(symqg_rule(s, v), 0, s->degree / RABITQ_EDGES * sizeof(uint32_t));
 }
 
 uint32_t symqg_take(struct symqg *s, const void *row, uint64_t id)

@@ -54,6 +54,8 @@ int symqg_save(struct index *index, const char *dir)
         store_write(&w, s->ids, s->n * sizeof *s->ids);
         store_section(&w, "vertices");
         store_write(&w, s->vertices, s->n * s->stride);
+        store_section(&w, "rule");
+        store_write(&w, s->rule, s->n * (s->degree / RABITQ_EDGES) * sizeof *s->rule);
         store_section(&w, "gone");
         store_write(&w, s->gone, (s->n_free + s->n_leaving + s->n_removed) * sizeof *s->gone);
         store_section(&w, "sum");
@@ -86,17 +88,22 @@ static int read_saved(const struct store_reader *r, const struct index_ops *ops,
 static int take_vertices(struct symqg *s, const struct store_reader *r, const struct saved *saved)
 {
     const void *vertices = NULL;
+    const size_t rule_bytes = s->degree / RABITQ_EDGES * sizeof *s->rule;
     const uint64_t *ids = NULL;
+    const uint32_t *rule = NULL;
     int rc = store_need_array(r, "ids", saved->n, sizeof *ids, &ids);
 
     if (rc == OK)
         rc = store_need_array(r, "vertices", saved->n, s->stride, &vertices);
+    if (rc == OK)
+        rc = store_need_array(r, "rule", saved->n, rule_bytes, &rule);
     if (rc == OK)
         rc = symqg_reserve_vertices(s, saved->n);
     if (rc != OK)
         return rc;
     memcpy(s->ids, ids, saved->n * sizeof *ids);
     memcpy(s->vertices, vertices, saved->n * s->stride);
+    memcpy(s->rule, rule, saved->n * rule_bytes);
     s->n = saved->n;
     for (uint32_t v = 0; v < s->n; v++) {
         if (!symqg_is_live(s, v))

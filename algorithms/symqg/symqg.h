@@ -49,9 +49,11 @@ struct symqg {
     struct symqg_params params;  /* seed: the one in use */
     struct quantizer *quantizer; /* NULL: no row was inserted yet */
     unsigned char *vertices;
-    uint64_t *ids;                             /* by vertex; ID_NONE: not live */
-    struct slot_table numbers;                 /* id -> vertex */
-    size_t n, vertices_capacity, ids_capacity; /* n: vertices, live or not */
+    uint64_t *ids;             /* by vertex; ID_NONE: not live */
+    uint32_t *rule;            /* by vertex, a bit for each edge: chosen by the RNG rule */
+    struct slot_table numbers; /* id -> vertex */
+    size_t n;                  /* vertices, live or not */
+    size_t vertices_capacity, ids_capacity, rule_capacity;
     /* The vertices that are not live: first those that are free, then those whose edges the sweep
        takes away, then those that were removed after it began. */
     uint32_t *gone;
@@ -102,6 +104,11 @@ static inline unsigned char *symqg_vertex(const struct symqg *s, uint32_t v)
 static inline uint32_t *symqg_links(const struct symqg *s, uint32_t v)
 {
     return (uint32_t *)(void *)(symqg_vertex(s, v) + s->links_at);
+}
+
+static inline uint32_t *symqg_rule(const struct symqg *s, uint32_t v)
+{
+    return s->rule + v * (s->degree / RABITQ_EDGES);
 }
 
 /* Squared L2 of two rows. */
@@ -167,18 +174,24 @@ void symqg_mean(const struct symqg *, void *row);
 int symqg_beam(const struct symqg *, struct symqg_scratch *x, const void *row, size_t ef);
 
 /* edges.c */
+void symqg_sort_keys(uint64_t *keys, size_t n); /* ascending */
 /* Chooses at most `capacity` edges of the vertex among n keys by the RNG rule with alpha; removes repeated
    vertices and the vertex itself. Reorders the keys: first those that are kept, ascending, then as
    many others, ascending, as fit below the degree. Returns how many are kept, and in *n how many
    there are. */
 size_t symqg_prune(const struct symqg *, uint32_t v, uint64_t *keys, size_t *n);
-/* Sets the edges of the vertex and codes those that it did not have. keys: n edges, n <= degree. */
+/* Sets the edges of the vertex and codes those that it did not have. keys: n edges, n <= degree, of
+   which the rule has chosen the first n_rule. */
 void symqg_set_edges(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint64_t *keys,
-                     size_t n);
+                     size_t n_rule, size_t n);
 /* Chooses the edges of the vertex among those it has and n others, at most SYMQG_MORE, of which all
-   but the live vertices are left out. Returns whether others[0] is among them. */
-bool symqg_relink(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
+   but the live vertices are left out. */
+void symqg_relink(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
                   size_t n);
+/* Adds an edge to a live vertex if the rule chooses it or a place is left, and takes the rule's mark
+   from edges that it makes needless. An edge that another had made needless stays so: only
+   symqg_relink() chooses among all. Returns whether the vertex has the edge. */
+bool symqg_add_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to);
 /* Adds an edge, in the place of the farthest if there is none. */
 void symqg_force_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to);
 bool symqg_has_edge(const struct symqg *, uint32_t v, uint32_t to);

@@ -269,6 +269,12 @@ static void test_damage(void **state)
     }
     assert_ok(t.ops->check(t.index, NULL), &t.bench.error);
     free(kept);
+    const size_t edges = symqg_edges(s, 7);
+    if (edges < s->degree) {
+        symqg_rule(s, 7)[edges / RABITQ_EDGES] ^= UINT32_C(1) << edges % RABITQ_EDGES;
+        assert_int_equal(t.ops->check(t.index, NULL), ERR_INVARIANT);
+        symqg_rule(s, 7)[edges / RABITQ_EDGES] ^= UINT32_C(1) << edges % RABITQ_EDGES;
+    }
     baseline_remove(&t, 0, 2);
     s->n_removed--;
     assert_int_equal(t.ops->check(t.index, NULL), ERR_INVARIANT);

@@ -36,16 +36,19 @@ static int make_quantizer(struct symqg *s, struct vectors rows)
     return OK;
 }
 
-/* The live rows that a search for v has expanded, and the entry if there are none. */
+/* The live rows that a search has expanded, and the entry if there are none. The search may have
+   come through v, which was free. */
 static size_t live_candidates(const struct symqg *s, struct symqg_scratch *x, uint32_t v)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < x->n_expanded; i++) {
-        if (symqg_is_live(s, symqg_key_vertex(x->expanded[i])))
+        const uint32_t found = symqg_key_vertex(x->expanded[i]);
+
+        if (found != v && symqg_is_live(s, found))
             x->expanded[n++] = x->expanded[i];
     }
-    if (n == 0 && x->n_expanded > 0)
+    if (n == 0)
         x->expanded[n++] =
             symqg_key(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, s->entry)), s->entry);
     return n;

@@ -267,33 +267,6 @@ static void mixture_has_its_latent_dimension_and_spread(void **state)
     source_close(s);
 }
 
-/* Bytes are the floats of the same options, scaled and rounded. */
-static void mixture_as_bytes(void **state)
-{
-    (void)state;
-    enum { N = 500, DIM = 20 };
-    struct source *s = open_kind("mixture", OPTIONS({ "rows", N }, { "dim", DIM }), 5);
-    struct source *b =
-        open_kind("mixture", OPTIONS({ "rows", N }, { "dim", DIM }, { "byte_scale", 60 }), 5);
-    float *x = read_all(s);
-    uint8_t *bytes = read_all(b);
-    size_t cut = 0;
-
-    assert_int_equal(b->element, ELEMENT_U8);
-    assert_true(b->hash != s->hash);
-    for (size_t i = 0; i < N * DIM; i++) {
-        const double whole = round(128 + 60 * (double)x[i]);
-
-        assert_true(fabs((double)bytes[i] - fmin(fmax(whole, 0), 255)) <= 1);
-        cut += whole < 0 || whole > 255;
-    }
-    assert_true(cut > 0);
-    free(x);
-    free(bytes);
-    source_close(s);
-    source_close(b);
-}
-
 static void mixture_weights_favour_the_first(void **state)
 {
     (void)state;
@@ -505,7 +478,6 @@ int main(void)
         cmocka_unit_test(codes_have_their_bit_probabilities),
         cmocka_unit_test(gaussian_has_its_moments),
         cmocka_unit_test(mixture_has_its_latent_dimension_and_spread),
-        cmocka_unit_test(mixture_as_bytes),
         cmocka_unit_test(mixture_weights_favour_the_first),
         cmocka_unit_test(drift_drifts),
         cmocka_unit_test(sphere_has_its_spectrum_and_mean),

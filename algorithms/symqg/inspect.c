@@ -17,6 +17,7 @@ int symqg_inspect(const struct index *index, const struct structure_sink *sink)
         full += n == s->degree;
     }
     sink->number(sink->to, "rows", (double)s->numbers.n);
+    sink->number(sink->to, "live", (double)s->numbers.n);
     sink->number(sink->to, "degree", (double)s->degree);
     sink->number(sink->to, "mean_degree", s->n > 0 ? (double)links / (double)s->numbers.n : 0);
     sink->number(sink->to, "full", (double)full);

@@ -39,7 +39,7 @@ for member in $(python3 -c 'import json, sys; print(*json.load(open(sys.argv[1])
 done
 check "each member of result.json is in results-format.md" '[ ! -s out ]'
 : >out
-for folder in $(find "$root/configs" -mindepth 1 -type d ! -name lib ! -name data ! -name external -printf '%f\n'); do
+for folder in $(find "$root/configs" -mindepth 1 -type d ! -name lib ! -name data ! -name external ! -name __pycache__ -printf '%f\n'); do
     grep -q "^<!-- configs of $folder:" docs/experiments.md || echo "$folder" >>out
 done
 check "each folder of configs is in experiments.md" '[ ! -s out ]'

@@ -130,7 +130,8 @@ static int take_gone(struct symqg *s, const struct store_reader *r, const struct
         rc = symqg_reserve_gone(s, n);
     if (rc != OK)
         return rc;
-    memcpy(s->gone, gone, n * sizeof *gone);
+    if (n > 0)
+        memcpy(s->gone, gone, n * sizeof *gone);
     memcpy(s->sum, sum, s->base.env.dim * sizeof *s->sum);
     s->n_free = saved->n_free;
     s->n_leaving = saved->n_leaving;

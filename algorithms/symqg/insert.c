@@ -62,9 +62,9 @@ static void link_row(struct symqg *s, struct symqg_scratch *x, uint32_t v)
 
     symqg_set_edges(s, x, v, x->expanded, kept, n);
     for (size_t i = 0; i < n; i++)
-        linked += symqg_add_edge(s, x, symqg_key_vertex(x->expanded[i]), v);
+        linked += symqg_add_edge(s, x, symqg_key_vertex(x->expanded[i]), v, false);
     if (linked == 0)
-        symqg_force_edge(s, x, symqg_key_vertex(x->expanded[0]), v);
+        (void)symqg_add_edge(s, x, symqg_key_vertex(x->expanded[0]), v, true);
 }
 
 /* The search comes first, because only it can fail. */

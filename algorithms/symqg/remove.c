@@ -76,7 +76,7 @@ static void lead_to(struct symqg *s, struct symqg_scratch *x, const uint32_t *ne
                 if (from[i][e] == near->to[c])
                     more[n_more++] = neighbours[i];
         if (n_more == 1)
-            (void)symqg_add_edge(s, x, near->to[c], more[0]);
+            (void)symqg_add_edge(s, x, near->to[c], more[0], false);
         else if (n_more > 1)
             symqg_relink(s, x, near->to[c], more, n_more);
     }

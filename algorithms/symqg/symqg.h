@@ -147,7 +147,6 @@ struct symqg_scratch *symqg_scratch_take(struct symqg *, size_t n);
 uint64_t symqg_scratch_bytes(struct symqg *);
 /* The row of a vertex, rotated; uses x->row. */
 void symqg_rotate(const struct symqg *, struct symqg_scratch *x, const void *row, float *out);
-
 /* Makes space for that many candidates. ERR_NO_MEMORY. */
 int symqg_fit_candidates(const struct symqg *, struct symqg_scratch *x, size_t need);
 
@@ -175,10 +174,10 @@ int symqg_beam(const struct symqg *, struct symqg_scratch *x, const void *row, s
 
 /* edges.c */
 void symqg_sort_keys(uint64_t *keys, size_t n); /* ascending */
-/* Chooses at most `capacity` edges of the vertex among n keys by the RNG rule with alpha; removes repeated
-   vertices and the vertex itself. Reorders the keys: first those that are kept, ascending, then as
-   many others, ascending, as fit below the degree. Returns how many are kept, and in *n how many
-   there are. */
+/* Chooses at most `degree` edges of the vertex among n keys by the RNG rule with alpha; removes
+   repeated vertices and the vertex itself. Reorders the keys: first those that are kept, ascending,
+   then as many others, ascending, as fit below the degree. Returns how many are kept, and in *n how
+   many there are. */
 size_t symqg_prune(const struct symqg *, uint32_t v, uint64_t *keys, size_t *n);
 /* Sets the edges of the vertex and codes those that it did not have. keys: n edges, n <= degree, of
    which the rule has chosen the first n_rule. */
@@ -190,10 +189,9 @@ void symqg_relink(struct symqg *, struct symqg_scratch *x, uint32_t v, const uin
                   size_t n);
 /* Adds an edge to a live vertex if the rule chooses it or a place is left, and takes the rule's mark
    from edges that it makes needless. An edge that another had made needless stays so: only
-   symqg_relink() chooses among all. Returns whether the vertex has the edge. */
-bool symqg_add_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to);
-/* Adds an edge, in the place of the farthest if there is none. */
-void symqg_force_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to);
+   symqg_relink() chooses among all. With `must` the edge is added in any case, as one that the rule
+   chose. Returns whether the vertex has the edge. */
+bool symqg_add_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to, bool must);
 bool symqg_has_edge(const struct symqg *, uint32_t v, uint32_t to);
 size_t symqg_edges(const struct symqg *, uint32_t v); /* how many the vertex has */
 

@@ -48,7 +48,7 @@ static const struct setting settings[] = {
       EXHAUSTIVE },
     { "vamana-disk", "maintenance=explicit,pq_groups=1,direct=true,io=pread",
       "search_list=12,beam_width=2", 0 },
-    { "symqg", "ef_construction=60", "ef_search=4194304", EXHAUSTIVE },
+    { "symqg", "", "ef_search=4194304", EXHAUSTIVE },
     { "symqg", "degree=64,ef_construction=20,iterations=2", "ef_search=12", 0 },
     { "spann", "store=memory", "nprobe=4194304", EXHAUSTIVE },
     { "spann", "store=mmap,replicas=2", "nprobe=4194304", EXHAUSTIVE },

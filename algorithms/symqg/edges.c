@@ -245,29 +245,49 @@ static size_t place_for(const struct symqg *s, uint32_t v, uint64_t key, bool ch
     return must || (chosen && keys[last] > key) ? last : s->degree;
 }
 
-bool symqg_add_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, uint32_t to, bool must)
+/* The edges of a vertex while others are added. */
+struct held {
+    uint64_t keys[SYMQG_DEGREE_MAX];
+    size_t n;
+    bool centred; /* x->centre is of this vertex */
+};
+
+/* Returns whether the vertex has the edge. */
+static bool add_edge(struct symqg *s, struct symqg_scratch *x, uint32_t v, struct held *held,
+                     uint32_t to, bool must)
 {
     const void *row = symqg_vertex(s, v);
-    const uint32_t *links = symqg_links(s, v);
     const uint64_t key = symqg_key(symqg_distance(s, row, symqg_vertex(s, to)), to);
-    uint64_t keys[SYMQG_DEGREE_MAX];
-    const size_t n = symqg_edges(s, v);
+    const bool chosen = rule_chooses(s, v, key, held->keys, held->n);
 
-    for (size_t i = 0; i < n; i++) {
-        if (links[i] == to)
-            return true;
-        keys[i] = symqg_key(symqg_distance(s, row, symqg_vertex(s, links[i])), links[i]);
-    }
-    const bool chosen = rule_chooses(s, v, key, keys, n);
-    for (size_t i = 0; chosen && i < n; i++) {
-        if (is_rule(s, v, i) && keys[i] > key && is_shadowed(s, keys[i], &key, 1))
+    for (size_t i = 0; chosen && i < held->n; i++) {
+        if (is_rule(s, v, i) && held->keys[i] > key && is_shadowed(s, held->keys[i], &key, 1))
             mark_rule(s, v, i, false);
     }
-    const size_t at = place_for(s, v, key, chosen, must, keys, n);
+    const size_t at = place_for(s, v, key, chosen, must, held->keys, held->n);
     if (at == s->degree)
         return false;
-    symqg_rotate(s, x, row, x->centre);
+    if (!held->centred)
+        symqg_rotate(s, x, row, x->centre);
     put_edge(s, x, v, at, to);
     mark_rule(s, v, at, chosen || must);
+    held->centred = true;
+    held->keys[at] = key;
+    held->n += at == held->n;
     return true;
+}
+
+size_t symqg_add_edges(struct symqg *s, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
+                       size_t n, bool must)
+{
+    const uint32_t *links = symqg_links(s, v);
+    struct held held = { .n = symqg_edges(s, v) };
+    size_t has = 0;
+
+    for (size_t i = 0; i < held.n; i++)
+        held.keys[i] =
+            symqg_key(symqg_distance(s, symqg_vertex(s, v), symqg_vertex(s, links[i])), links[i]);
+    for (size_t i = 0; i < n; i++)
+        has += symqg_has_edge(s, v, others[i]) || add_edge(s, x, v, &held, others[i], must);
+    return has;
 }

@@ -62,9 +62,9 @@ static void link_row(struct symqg *s, struct symqg_scratch *x, uint32_t v)
 
     symqg_set_edges(s, x, v, x->expanded, kept, n);
     for (size_t i = 0; i < n; i++)
-        linked += symqg_add_edge(s, x, symqg_key_vertex(x->expanded[i]), v, false);
+        linked += symqg_add_edges(s, x, symqg_key_vertex(x->expanded[i]), &v, 1, false);
     if (linked == 0)
-        (void)symqg_add_edge(s, x, symqg_key_vertex(x->expanded[0]), v, true);
+        (void)symqg_add_edges(s, x, symqg_key_vertex(x->expanded[0]), &v, 1, true);
 }
 
 /* The search comes first, because only it can fail. */

@@ -183,15 +183,15 @@ size_t symqg_prune(const struct symqg *, uint32_t v, uint64_t *keys, size_t *n);
    which the rule has chosen the first n_rule. */
 void symqg_set_edges(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint64_t *keys,
                      size_t n_rule, size_t n);
-/* Chooses the edges of the vertex among those it has and n others, at most SYMQG_MORE, of which all
-   but the live vertices are left out. */
+/* Chooses the edges of the vertex among those it has and n others, at most SYMQG_MORE; but for those
+   that are not live. */
 void symqg_relink(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
                   size_t n);
-/* Adds an edge to a live vertex if the rule chooses it or a place is left, and takes the rule's mark
-   from edges that it makes needless. An edge that another had made needless stays so: only
-   symqg_relink() chooses among all. With `must` the edge is added in any case, as one that the rule
-   chose. Returns whether the vertex has the edge. */
-bool symqg_add_edge(struct symqg *, struct symqg_scratch *x, uint32_t v, uint32_t to, bool must);
+/* Adds edges from a live vertex to n other live ones: each that the rule chooses, or for which a
+   place is left; and takes the rule's mark from edges that it makes needless. With `must` every
+   edge is added, as one that the rule chose. Returns to how many of the n the vertex has an edge. */
+size_t symqg_add_edges(struct symqg *, struct symqg_scratch *x, uint32_t v, const uint32_t *others,
+                       size_t n, bool must);
 bool symqg_has_edge(const struct symqg *, uint32_t v, uint32_t to);
 size_t symqg_edges(const struct symqg *, uint32_t v); /* how many the vertex has */
 

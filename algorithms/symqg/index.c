@@ -9,10 +9,9 @@ static size_t up_to_64(size_t bytes)
     return (bytes + 63) / 64 * 64;
 }
 
-int symqg_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
-                 const void *params)
+int symqg_open(struct index **index, const struct index_ops *ops, const struct index_env *env,
+               const struct symqg_params *p, int *claim)
 {
-    const struct symqg_params *p = params;
 
     if (p->degree % RABITQ_EDGES != 0)
         return fail(env->error, ERR_ARGUMENT, "symqg: degree is %lld; it must be a multiple of %d",
@@ -25,19 +24,31 @@ int symqg_create(struct index **index, const struct index_ops *ops, const struct
         return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
     s->base = (struct index){ .ops = ops, .env = *env };
     s->params = *p;
+    durable_init(&s->durable, env, NULL, (uint64_t)p->checkpoint_mb << 20);
     if (s->params.seed == 0)
         s->params.seed = (int64_t)(env->seed & INT64_MAX);
     s->degree = (size_t)p->degree;
     s->row_bytes = element_row_bytes(env->element, env->dim);
-    s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);
-    if (!s->sum) {
-        mem_free(env->mem, s);
-        return fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
-    }
     slot_table_init(&s->numbers, env->mem);
     scratch_pool_init(&s->scratch);
-    *index = &s->base;
-    return OK;
+    s->sum = mem_zalloc(env->mem, env->dim * sizeof *s->sum);
+    const int rc = s->sum ? symqg_take_folder(s, claim)
+                          : fail(env->error, ERR_NO_MEMORY, "symqg: out of memory for an index");
+    if (rc != OK)
+        symqg_destroy(&s->base);
+    else
+        *index = &s->base;
+    return rc;
+}
+
+int symqg_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
+                 const void *params)
+{
+    int rc = symqg_open(index, ops, env, params, NULL);
+
+    if (rc == OK && (rc = symqg_start_log((struct symqg *)*index)) != OK)
+        symqg_destroy(*index);
+    return rc;
 }
 
 void symqg_lay_out(struct symqg *s)
@@ -164,5 +175,6 @@ void symqg_destroy(struct index *index)
     mem_free(mem, s->rule);
     mem_free(mem, s->sum);
     slot_table_free(&s->numbers);
+    durable_free(&s->durable);
     mem_free(mem, s);
 }

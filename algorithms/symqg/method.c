@@ -16,6 +16,13 @@ static const struct param symqg_params[] = {
               "times that all rows are searched and linked again in the build"),
     PARAM_INT(struct symqg_params, seed, 0, 0, INT32_MAX,
               "seed of the rotation and of the first, random graph; 0: the experiment's"),
+    PARAM_CHOICE(struct symqg_params, wal, SYMQG_NO_WAL, "none|written|synced",
+                 "what an acknowledged update survives. none: nothing; written: the death of the "
+                 "process; synced: a power failure, by an fsync per batch"),
+    PARAM_INT(
+        struct symqg_params, checkpoint_mb, 64, 1, 1 << 20,
+        "megabytes of log after which a checkpoint is due, or the size of the last snapshot if "
+        "that is more"),
     PARAM_END
 };
 
@@ -58,7 +65,8 @@ static int symqg_memory(const struct index *index, struct memory_use *use)
         .ids = s->ids_capacity * sizeof *s->ids + slot_table_bytes(&s->numbers) +
                s->gone_capacity * sizeof *s->gone,
         .other = sizeof *s + index->env.dim * sizeof *s->sum +
-                 (s->quantizer ? quantizer_bytes(s->quantizer) : 0) + symqg_scratch_bytes(s)
+                 (s->quantizer ? quantizer_bytes(s->quantizer) : 0) + symqg_scratch_bytes(s),
+        .disk = symqg_log_bytes(s)
     };
     return OK;
 }
@@ -79,7 +87,7 @@ const struct index_ops symqg_ops = {
     .summary = "graph whose edges carry 1-bit RaBitQ codes: a visit estimates the distances of all "
                "neighbours at once; the places of removed rows are used again",
     .source = "SymphonyQG (Gou et al., 2025)",
-    .flags = INDEX_CONCURRENT_SEARCH,
+    .flags = INDEX_ON_DISK | INDEX_CONCURRENT_SEARCH,
     .spaces = symqg_spaces,
     .params = symqg_params,
     .params_bytes = sizeof(struct symqg_params),

@@ -1,20 +1,15 @@
-/* store.c - one file "symqg.index": the parameters, the quantizer, the ids, the vertices, the vertices
+/* store.c - writing the sections of a file: the parameters, the quantizer, the ids, the vertices, the vertices
  * that are not live, and the sum of the rows. */
-#include <inttypes.h>
-
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/symqg/symqg.h"
 #include "src/core/mem.h"
-#include "src/core/param.h"
 
-#define FILE_NAME "symqg.index"
-#define VERSION   2
+enum { VERSION = 3 };
 
-/* Of a file: the parameters, and numbers of the index. */
-struct saved {
-    struct symqg_params params;
-    uint64_t n, n_free, n_leaving, n_removed, cursor, entry;
-};
+struct store_identity symqg_identity(const struct index_env *env)
+{
+    return store_identity_of(env, "symqg", VERSION);
+}
 
 static void save_quantizer(const struct symqg *s, struct store_writer *w)
 {
@@ -32,160 +27,30 @@ static void save_quantizer(const struct symqg *s, struct store_writer *w)
     mem_free(mem, bytes);
 }
 
-int symqg_save(struct index *index, const char *dir)
+void symqg_write(const struct symqg *s, struct store_writer *w, uint64_t lsn)
 {
-    const struct symqg *s = (const struct symqg *)index;
-    const struct store_identity identity = store_identity_of(&index->env, "symqg", VERSION);
-    const struct saved saved = { .params = s->params,
-                                 .n = s->n,
-                                 .n_free = s->n_free,
-                                 .n_leaving = s->n_leaving,
-                                 .n_removed = s->n_removed,
-                                 .cursor = s->cursor,
-                                 .entry = s->entry };
-    struct store_writer w;
+    const struct symqg_saved saved = { .params = s->params,
+                                       .lsn = lsn,
+                                       .n = s->n,
+                                       .n_free = s->n_free,
+                                       .n_leaving = s->n_leaving,
+                                       .n_removed = s->n_removed,
+                                       .cursor = s->cursor,
+                                       .entry = s->entry };
 
-    (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
-    store_section(&w, "params");
-    store_write(&w, &saved, sizeof saved);
+    store_section(w, "params");
+    store_write(w, &saved, sizeof saved);
     if (s->n > 0) {
-        save_quantizer(s, &w);
-        store_section(&w, "ids");
-        store_write(&w, s->ids, s->n * sizeof *s->ids);
-        store_section(&w, "vertices");
-        store_write(&w, s->vertices, s->n * s->stride);
-        store_section(&w, "rule");
-        store_write(&w, s->rule, s->n * (s->degree / RABITQ_EDGES) * sizeof *s->rule);
-        store_section(&w, "gone");
-        store_write(&w, s->gone, (s->n_free + s->n_leaving + s->n_removed) * sizeof *s->gone);
-        store_section(&w, "sum");
-        store_write(&w, s->sum, index->env.dim * sizeof *s->sum);
+        save_quantizer(s, w);
+        store_section(w, "ids");
+        store_write(w, s->ids, s->n * sizeof *s->ids);
+        store_section(w, "vertices");
+        store_write(w, s->vertices, s->n * s->stride);
+        store_section(w, "rule");
+        store_write(w, s->rule, s->n * (s->degree / RABITQ_EDGES) * sizeof *s->rule);
+        store_section(w, "gone");
+        store_write(w, s->gone, (s->n_free + s->n_leaving + s->n_removed) * sizeof *s->gone);
+        store_section(w, "sum");
+        store_write(w, s->sum, s->base.env.dim * sizeof *s->sum);
     }
-    return store_commit(&w);
-}
-
-static int read_saved(const struct store_reader *r, const struct index_ops *ops,
-                      struct saved *saved)
-{
-    const void *bytes;
-    const int rc = store_need(r, "params", sizeof *saved, &bytes, NULL);
-
-    if (rc != OK)
-        return rc;
-    memcpy(saved, bytes, sizeof *saved);
-    struct symqg_params limits = saved->params;
-    limits.seed = 0; /* may be any, once it is the experiment's */
-    if (!param_possible(ops->params, &limits) || saved->params.degree % RABITQ_EDGES != 0 ||
-        saved->n >= SYMQG_NONE || saved->n_free > saved->n || saved->n_leaving > saved->n ||
-        saved->n_removed > saved->n || saved->cursor > saved->n || saved->entry > saved->n ||
-        (saved->n > 0 && (saved->entry == saved->n ||
-                          saved->n_free + saved->n_leaving + saved->n_removed >= saved->n)))
-        return store_corrupt(r, "a parameter or a number of rows is out of range");
-    return OK;
-}
-
-/* Rows and their ids; those without one are listed in "gone". */
-static int take_vertices(struct symqg *s, const struct store_reader *r, const struct saved *saved)
-{
-    const void *vertices = NULL;
-    const size_t rule_bytes = s->degree / RABITQ_EDGES * sizeof *s->rule;
-    const uint64_t *ids = NULL;
-    const uint32_t *rule = NULL;
-    int rc = store_need_array(r, "ids", saved->n, sizeof *ids, &ids);
-
-    if (rc == OK)
-        rc = store_need_array(r, "vertices", saved->n, s->stride, &vertices);
-    if (rc == OK)
-        rc = store_need_array(r, "rule", saved->n, rule_bytes, &rule);
-    if (rc == OK)
-        rc = symqg_reserve_vertices(s, saved->n);
-    if (rc != OK)
-        return rc;
-    memcpy(s->ids, ids, saved->n * sizeof *ids);
-    memcpy(s->vertices, vertices, saved->n * s->stride);
-    memcpy(s->rule, rule, saved->n * rule_bytes);
-    s->n = saved->n;
-    for (uint32_t v = 0; v < s->n; v++) {
-        if (!symqg_is_live(s, v))
-            continue;
-        if (slot_table_get(&s->numbers, s->ids, s->ids[v], NULL))
-            return store_corrupt(r, "an id is stored twice");
-        if (!slot_table_reserve(&s->numbers, s->ids, s->ids + v, 1))
-            return fail(s->base.env.error, ERR_NO_MEMORY, "symqg: out of memory for %zu ids", s->n);
-        slot_table_put(&s->numbers, s->ids[v], v);
-    }
-    return OK;
-}
-
-static int take_gone(struct symqg *s, const struct store_reader *r, const struct saved *saved)
-{
-    const size_t n = saved->n_free + saved->n_leaving + saved->n_removed;
-    const void *sum = NULL;
-    const uint32_t *gone = NULL;
-    int rc = store_need_array(r, "gone", n, sizeof *gone, &gone);
-
-    if (rc == OK)
-        rc = store_need_array(r, "sum", s->base.env.dim, sizeof *s->sum, &sum);
-    if (rc == OK)
-        rc = symqg_reserve_gone(s, n);
-    if (rc != OK)
-        return rc;
-    if (n > 0)
-        memcpy(s->gone, gone, n * sizeof *gone);
-    memcpy(s->sum, sum, s->base.env.dim * sizeof *s->sum);
-    s->n_free = saved->n_free;
-    s->n_leaving = saved->n_leaving;
-    s->n_removed = saved->n_removed;
-    s->cursor = saved->cursor;
-    s->entry = (uint32_t)saved->entry;
-    return OK;
-}
-
-static int take_rows(struct symqg *s, const struct store_reader *r, const struct saved *saved)
-{
-    const struct index_env *env = &s->base.env;
-    const void *bytes;
-    size_t n_bytes;
-    int rc = store_need(r, "quantizer", SIZE_MAX, &bytes, &n_bytes);
-
-    if (rc == OK)
-        rc = quantizer_load(&s->quantizer, env, bytes, n_bytes);
-    if (rc != OK)
-        return rc;
-    if (s->quantizer->kind != QUANTIZER_RABITQ || s->quantizer->refines)
-        return store_corrupt(r, "the quantizer is not RaBitQ with one bit");
-    symqg_lay_out(s);
-    rc = take_vertices(s, r, saved);
-    if (rc == OK)
-        rc = take_gone(s, r, saved);
-    rc = rc == OK ? symqg_check_graph(s) : rc;
-    if (rc == ERR_INVARIANT) {
-        char found[sizeof env->error->text];
-
-        memcpy(found, env->error->text, sizeof found);
-        return fail(env->error, ERR_CORRUPT, "%s: %s", r->path, found);
-    }
-    return rc;
-}
-
-int symqg_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
-               const char *dir)
-{
-    const struct store_identity identity = store_identity_of(env, "symqg", VERSION);
-    struct saved saved;
-    struct store_reader r;
-    int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
-
-    if (rc != OK)
-        return rc;
-    rc = read_saved(&r, ops, &saved);
-    if (rc == OK)
-        rc = symqg_create(index, ops, env, &saved.params);
-    if (rc == OK && saved.n > 0) {
-        rc = take_rows((struct symqg *)*index, &r, &saved);
-        if (rc != OK)
-            symqg_destroy(*index);
-    }
-    store_close(&r);
-    return rc;
 }

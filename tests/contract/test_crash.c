@@ -39,6 +39,8 @@ static const struct crash_setting settings[] = {
     { "asteria", TRAINING "wal=synced", ALL_OF, CRASH_SYNCED, 0 },
     { "asteria", TRAINING "wal=synced,storage=tiered,cache_mb=0", ALL_OF, CRASH_SYNCED, 0 },
     { "asteria", TRAINING "wal=written", ALL_OF, CRASH_WRITTEN, 0 },
+    { "symqg", "ef_construction=60,wal=synced", "ef_search=4194304", CRASH_SYNCED, 0 },
+    { "symqg", "ef_construction=60,wal=written", "ef_search=4194304", CRASH_WRITTEN, 0 },
     { "flat", "", "", CRASH_SAVED, 0 },
     { "divf", "clusters=4,soft_k=2", ALL, CRASH_SAVED, 0 },
     { "divf", "clusters=4,storage=mmap,quantizer=rabitq,eps0=12", ALL, CRASH_SAVED, 0 },

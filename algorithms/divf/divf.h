@@ -45,6 +45,7 @@
 #include "algorithms/divf/search/stop_rule.h"
 #include "algorithms/divf/storage/chunks.h"
 #include "algorithms/divf/storage/latch.h"
+#include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
 #include "kernels/cuda/device.h"
 #include "src/core/index.h"
@@ -212,7 +213,7 @@ struct divf {
     struct epoch *epoch;      /* searches are inside */
     _Atomic(struct divf_view *) view; /* for searches */
     atomic_uint_fast64_t changes;     /* begun and ended: odd during a change */
-    struct segments vectors;          /* dim floats each, by slot */
+    struct segments vectors;          /* rows in env's element, by slot */
     struct divf_lists lists;
     struct divf_slots slots;
     bool provisional;      /* the codebook was trained on too few vectors; see train.c */
@@ -252,10 +253,10 @@ static inline uint64_t divf_id(const struct divf *d, uint32_t slot)
     return atomic_load_explicit((_Atomic(uint64_t) *)(id + slot), memory_order_relaxed);
 }
 
-/* dim floats, at a stable address while the slot belongs to the vector. */
-static inline float *divf_vector(const struct divf_lists *lists, uint32_t slot)
+/* A row in env's element, at a stable address while the slot belongs to the vector. */
+static inline void *divf_row(const struct divf_lists *lists, uint32_t slot)
 {
-    return (float *)divf_segments_at(lists->vectors, slot);
+    return divf_segments_at(lists->vectors, slot);
 }
 
 /* The place at a list's `position`, position < rows. */
@@ -296,7 +297,6 @@ uint32_t divf_copy_put(struct divf_lists *, size_t list, uint32_t slot, const fl
 /* Fills dead places with the last live copies. Returns the number of copies moved. */
 size_t divf_list_compact(struct divf *, size_t list);
 void divf_compact_probed(struct divf *);
-bool divf_same_vector(const float *a, const float *b, size_t dim);
 
 /* views.c. Lists are added and removed, and centroids change, in a set of arrays that no search
    reads: after divf_lists_detach(), until divf_lists_publish(). ERR_NO_MEMORY, nothing changed. */
@@ -360,7 +360,7 @@ void divf_device_close(struct divf *);
 int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
 
 int divf_train(struct index *, struct vectors sample);
-int divf_train_if_due(struct divf *, const float *rows, size_t n);
+int divf_train_if_due(struct divf *, struct vectors rows);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);

@@ -32,7 +32,7 @@ static int open_vectors(struct divf *d)
 {
     const struct index_env *env = &d->base.env;
     char path[4096];
-    size_t bytes = env->dim * sizeof(float);
+    size_t bytes = element_row_bytes(env->element, env->dim);
     if (d->params.storage == DIVF_RAM)
         return divf_segments_open(&d->vectors, env, bytes, NULL, env->expected_n);
     int length = snprintf(path, sizeof path, "%s/divf.vectors", env->dir);

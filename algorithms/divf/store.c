@@ -84,7 +84,7 @@ static void save_vector(void *to, uint32_t slot, bool first)
     struct saving *s = to;
     const struct divf *d = s->d;
     if (first)
-        store_write(s->writer, divf_vector(&d->lists, slot), d->base.env.dim * sizeof(float));
+        store_write(s->writer, divf_row(&d->lists, slot), d->vectors.element_bytes);
 }
 
 static void save_meta(const struct divf *d, struct store_writer *w)
@@ -199,15 +199,17 @@ struct loading {
     struct store_reader reader;
     const struct stored_meta *meta;
     const struct stored_list *lists;
-    const float *centroids, *rows;
+    const float *centroids;
+    const unsigned char *rows;
     const uint32_t *filed;
     const uint64_t *ids;
     const unsigned char *codes;
     uint64_t mapped; /* vectors, the first ones, that stay in the file */
 };
 
-static int find_sections(struct loading *l, size_t dim)
+static int find_sections(struct loading *l, const struct index_env *env)
 {
+    const size_t dim = env->dim;
     int rc = store_need_array(&l->reader, "meta", 1, sizeof *l->meta, &l->meta);
     if (rc)
         return rc;
@@ -222,7 +224,8 @@ static int find_sections(struct loading *l, size_t dim)
     if (!rc)
         rc = store_need_array(&l->reader, "ids", m->n_vectors, sizeof *l->ids, &l->ids);
     if (!rc)
-        rc = store_need_array(&l->reader, "rows", m->n_vectors, dim * sizeof *l->rows, &l->rows);
+        rc = store_need_array(&l->reader, "rows", m->n_vectors,
+                              element_row_bytes(env->element, dim), &l->rows);
     if (rc)
         return rc;
     uint64_t filed = 0;
@@ -272,7 +275,7 @@ static int load_codebook(struct divf *d, const struct loading *l)
 static int load_copy(struct divf *d, const struct loading *l, size_t list, uint32_t ordinal,
                      uint32_t *next)
 {
-    const size_t dim = d->base.env.dim;
+    const size_t row_bytes = d->vectors.element_bytes;
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
         return store_corrupt(&l->reader, "a list names a vector out of order");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
@@ -282,7 +285,7 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
         if (ordinal >= l->mapped)
-            memcpy(divf_vector(&d->lists, ordinal), l->rows + ordinal * dim, dim * sizeof *l->rows);
+            memcpy(divf_row(&d->lists, ordinal), l->rows + ordinal * row_bytes, row_bytes);
     }
     if (divf_slot_in_list(&d->lists, ordinal, list))
         return store_corrupt(&l->reader, "a vector is in one list twice");
@@ -330,7 +333,8 @@ static bool same_codes(struct divf_lists *lists, size_t list, unsigned char *blo
     for (size_t c = 0; c < blocks_of(lists->list[list]->rows); c++) {
         const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, lists->list[list]->chunks[c]);
         memset(blocks, 0, 2 * q->block_bytes);
-        quantizer_transform(q, divf_vector(lists, chunk->slots[0]), 1, transformed);
+        const void *row = divf_row(lists, chunk->slots[0]);
+        quantizer_transform(q, divf_floats(lists->env, row, 1, lists->work), 1, transformed);
         const float error =
             quantizer_put(q, transformed, divf_work_centroid(lists, list), blocks, 0);
         quantizer_copy(q, chunk->block, 0, blocks + q->block_bytes, 0);
@@ -407,7 +411,7 @@ int divf_load(struct index **out, const struct index_ops *ops, const struct inde
         return rc;
     }
     struct index *index = NULL;
-    rc = find_sections(l, env->dim);
+    rc = find_sections(l, env);
     if (!rc)
         rc = divf_open(&index, ops, env, &l->meta->params);
     if (!rc) {

@@ -118,7 +118,7 @@ static int refile_all(const struct divf *d, struct refile *r)
             *places = *divf_slot_places(&d->lists, slot); /* keeps the list of free slots */
             continue;
         }
-        memcpy(r->rows + r->n * dim, divf_vector(r->to, slot), dim * sizeof(float));
+        divf_widen(&d->base.env, divf_row(r->to, slot), 1, r->rows + r->n * dim);
         r->slots[r->n++] = slot;
         int rc = r->n == NEAREST_ROWS ? refile_block(r) : OK;
         if (rc)
@@ -179,25 +179,37 @@ static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct qu
 
 /* --------------------------------------------------------------------------------- training */
 
-/* Trains on `rows`, a sample of n_total vectors, and adopts the codebook. */
-static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
+/* The rows to train on, as floats, *n of them: those given, or `most` of them if there are more. What
+   is allocated for it is *own. NULL: out of memory. */
+static const float *rows_to_train(const struct divf *d, struct vectors from, size_t most,
+                                  float **own, size_t *n)
 {
     const struct index_env *env = &d->base.env;
-    size_t wanted = divf_clusters_wanted(d, n_total), most = (size_t)d->params.train_sample,
+    *own = NULL;
+    *n = from.n;
+    if (most > 0 && most < from.n) {
+        struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * d->counters.trainings);
+        *n = most;
+        return *own = divf_sample_rows(env, &rng, from.rows, from.n, most);
+    }
+    if (!divf_rows_are_bytes(env))
+        return from.rows;
+    *own = mem_array(env->mem, from.n * env->dim, sizeof **own);
+    return *own ? divf_floats(env, from.rows, from.n, *own) : NULL;
+}
+
+/* Trains on `from`, a sample of n_total vectors, and adopts the codebook. */
+static int train_on(struct divf *d, struct vectors from, size_t n_total)
+{
+    const struct index_env *env = &d->base.env;
+    size_t wanted = divf_clusters_wanted(d, n_total), most = (size_t)d->params.train_sample, n,
            made = 0;
     if (most > 0 && most < wanted)
         most = wanted;
-    float *sample = NULL;
+    float *own;
+    const float *rows = rows_to_train(d, from, most, &own, &n);
     float *centroids = mem_array(env->mem, (wanted < n ? wanted : n) * env->dim, sizeof *centroids);
-    int rc = centroids ? OK : ERR_NO_MEMORY;
-    if (!rc && most > 0 && most < n) {
-        struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * d->counters.trainings);
-        sample = kmeans_sample(env, &rng, rows, n, most);
-        if (!sample)
-            rc = ERR_NO_MEMORY;
-        rows = sample;
-        n = most;
-    }
+    int rc = rows && centroids ? OK : ERR_NO_MEMORY;
     if (rc) {
         fail(env->error, rc, "divf: out of memory training %zu clusters", wanted);
     } else {
@@ -220,7 +232,7 @@ static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
         d->retrain_at = 2 * (uint64_t)n_total;
         d->counters.trainings++;
     }
-    mem_free(env->mem, sample);
+    mem_free(env->mem, own);
     mem_free(env->mem, centroids);
     return rc;
 }
@@ -230,33 +242,33 @@ int divf_train(struct index *index, struct vectors sample)
     if (sample.n == 0)
         return fail(index->env.error, ERR_ARGUMENT,
                     "train: the sample is empty; give at least one vector");
-    return train_on(divf_of(index), sample.rows, sample.n, sample.n);
+    return train_on(divf_of(index), sample, sample.n);
 }
 
-int divf_train_if_due(struct divf *d, const float *rows, size_t n)
+int divf_train_if_due(struct divf *d, struct vectors rows)
 {
     const struct index_env *env = &d->base.env;
-    size_t stored = d->slots.ids.n, total = stored + n;
+    size_t stored = d->slots.ids.n, total = stored + rows.n, row_bytes = d->vectors.element_bytes;
     if (!d->provisional || total < d->retrain_at ||
         total / VECTORS_PER_LIST < divf_clusters_wanted(d, total) ||
         (d->params.clusters == 0 && total < TRAIN_FROM))
         return OK;
     if (stored == 0)
-        return train_on(d, rows, n, n);
+        return train_on(d, rows, rows.n);
 
-    float *all = mem_array(env->mem, total * env->dim, sizeof *all);
+    unsigned char *all = mem_array(env->mem, total, row_bytes);
     if (!all)
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory training on %zu vectors",
                     total);
-    float *to = all;
+    unsigned char *to = all;
     for (uint32_t slot = 0; slot < d->slots.n; slot++) {
         if (d->slots.id[slot] == ID_NONE)
             continue;
-        memcpy(to, divf_vector(&d->lists, slot), env->dim * sizeof *to);
-        to += env->dim;
+        memcpy(to, divf_row(&d->lists, slot), row_bytes);
+        to += row_bytes;
     }
-    memcpy(to, rows, n * env->dim * sizeof *to);
-    int rc = train_on(d, all, total, total);
+    memcpy(to, rows.rows, rows.n * row_bytes);
+    int rc = train_on(d, (struct vectors){ all, total, env->dim, env->element }, total);
     mem_free(env->mem, all);
     return rc;
 }

@@ -68,7 +68,7 @@ static int take_mean(struct divf *d, size_t list, uint64_t *spent)
     if (!rc && live > 0) {
         divf_list_slots(&d->lists, list, u->slots);
         for (size_t i = 0; i < live; i++) {
-            const float *row = divf_vector(&d->lists, u->slots[i]);
+            const float *row = divf_floats(&d->base.env, divf_row(&d->lists, u->slots[i]), 1, mean);
             for (size_t j = 0; j < dim; j++)
                 sums[j] += (double)row[j];
         }

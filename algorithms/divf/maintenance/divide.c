@@ -41,12 +41,15 @@ static void clear_sums(struct divf_division *v, size_t dim)
     v->size[0] = v->size[1] = 0;
 }
 
-static bool differs_from(const struct divf *d, const struct divf_division *v, const float *first,
-                         size_t *at)
+/* Writes a vector of the list to `to` that differs from the first of the sample, or returns false. */
+static bool find_other(const struct divf *d, const struct divf_division *v, float *to)
 {
-    for (*at = 0; *at < v->n; ++*at)
-        if (!divf_same_vector(first, divf_vector(&d->lists, v->slots[*at]), d->base.env.dim))
+    const struct index_env *env = &d->base.env;
+    for (size_t i = 0; i < v->n; i++) {
+        divf_widen(env, divf_row(&d->lists, v->slots[i]), 1, to);
+        if (!divf_same_vector(d->maintenance->rows, to, env->dim))
             return true;
+    }
     return false;
 }
 
@@ -55,7 +58,7 @@ static bool differs_from(const struct divf *d, const struct divf_division *v, co
 static bool pick_seeds(struct divf *d, struct divf_division *v, size_t n, struct rng *rng)
 {
     size_t dim = d->base.env.dim, bytes = dim * sizeof(float), pick = 0;
-    const float *rows = d->maintenance->rows, *second = NULL;
+    const float *rows = d->maintenance->rows;
     float near[SAMPLE];
     double total = 0;
     d->base.env.kernels->l2sq_f32_1n(rows, rows, n, dim, near);
@@ -65,13 +68,10 @@ static bool pick_seeds(struct divf *d, struct divf_division *v, size_t n, struct
     for (; pick + 1 < n && at >= (double)near[pick]; pick++)
         at -= (double)near[pick];
     if (near[pick] > 0)
-        second = rows + pick * dim;
-    else if (differs_from(d, v, rows, &pick))
-        second = divf_vector(&d->lists, v->slots[pick]);
-    else
+        memcpy(v->centroids + dim, rows + pick * dim, bytes);
+    else if (!find_other(d, v, v->centroids + dim))
         return false;
     memcpy(v->centroids, rows, bytes);
-    memcpy(v->centroids + dim, second, bytes);
     return true;
 }
 

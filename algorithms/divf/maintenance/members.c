@@ -160,23 +160,22 @@ int divf_maintenance_reserve(struct divf *d, size_t n)
 
 /* Vectors are scattered, and too short for the hardware prefetcher: the next ones are prefetched
    while one is copied. */
-static void fetch(const float *vector, size_t dim)
+static void fetch(const char *row, size_t bytes)
 {
-    for (size_t j = 0; j < dim; j += 16)
-        __builtin_prefetch(vector + j);
+    for (size_t j = 0; j < bytes; j += 64)
+        __builtin_prefetch(row + j);
 }
 
 void divf_gather_rows(struct divf *d, const uint32_t *slots, size_t n)
 {
     enum { AHEAD = 2 };
-    size_t dim = d->base.env.dim;
+    size_t dim = d->base.env.dim, bytes = d->vectors.element_bytes;
     for (size_t i = 0; i < n && i < AHEAD; i++)
-        fetch(divf_vector(&d->lists, slots[i]), dim);
+        fetch(divf_row(&d->lists, slots[i]), bytes);
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
-            fetch(divf_vector(&d->lists, slots[i + AHEAD]), dim);
-        memcpy(d->maintenance->rows + i * dim, divf_vector(&d->lists, slots[i]),
-               dim * sizeof(float));
+            fetch(divf_row(&d->lists, slots[i + AHEAD]), bytes);
+        divf_widen(&d->base.env, divf_row(&d->lists, slots[i]), 1, d->maintenance->rows + i * dim);
     }
 }
 

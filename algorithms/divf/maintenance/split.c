@@ -20,6 +20,7 @@ static const uint64_t STREAM_SPLIT = UINT64_C(1) << 32;
 struct halves {
     float *centroids; /* 2 x dim */
     double *sums;     /* 2 x dim */
+    float *row;       /* dim: a row of bytes as floats */
     uint32_t *slots;  /* the list's vectors */
     uint32_t *was;    /* places that the second half leaves */
     uint8_t *side;    /* a vector's half */
@@ -34,13 +35,13 @@ static bool pick_seeds(struct divf *d, struct halves *h)
     struct rng rng =
         rng_at(d->base.env.seed, STREAM_SPLIT + d->counters.splits + d->counters.refused_splits);
     size_t first = (size_t)rng_below(&rng, h->n), from = (size_t)rng_below(&rng, h->n);
-    const float *a = divf_vector(&d->lists, h->slots[first]);
+    const void *a = divf_row(&d->lists, h->slots[first]);
     for (size_t i = 0; i < h->n; i++) {
-        const float *b = divf_vector(&d->lists, h->slots[(from + i) % h->n]);
-        if (divf_same_vector(a, b, dim))
+        const void *b = divf_row(&d->lists, h->slots[(from + i) % h->n]);
+        if (divf_same_row(&d->base.env, a, b))
             continue;
-        memcpy(h->centroids, a, dim * sizeof *a);
-        memcpy(h->centroids + dim, b, dim * sizeof *b);
+        divf_widen(&d->base.env, a, 1, h->centroids);
+        divf_widen(&d->base.env, b, 1, h->centroids + dim);
         return true;
     }
     return false;
@@ -54,7 +55,8 @@ static size_t assign_halves(const struct divf *d, struct halves *h)
     memset(h->sums, 0, 2 * dim * sizeof *h->sums);
     h->rows[0] = h->rows[1] = 0;
     for (size_t i = 0; i < h->n; i++) {
-        const float *vector = divf_vector(&d->lists, h->slots[i]);
+        const float *vector =
+            divf_floats(&d->base.env, divf_row(&d->lists, h->slots[i]), 1, h->row);
         float near[2];
         d->base.env.kernels->l2sq_f32_1n(vector, h->centroids, 2, dim, near);
         uint8_t side = near[1] < near[0];
@@ -128,11 +130,12 @@ static int split_list(struct divf *d, size_t list)
     size_t dim = d->base.env.dim;
     struct halves h = { .centroids = mem_array(mem, 2 * dim, sizeof(float)),
                         .sums = mem_array(mem, 2 * dim, sizeof(double)),
+                        .row = mem_array(mem, dim, sizeof(float)),
                         .slots = mem_array(mem, l->live, sizeof(uint32_t)),
                         .was = mem_array(mem, l->live, sizeof(uint32_t)),
                         .side = mem_array(mem, l->live, sizeof(uint8_t)) };
     int rc = OK;
-    if (!h.centroids || !h.sums || !h.slots || !h.was || !h.side) {
+    if (!h.centroids || !h.sums || !h.row || !h.slots || !h.was || !h.side) {
         rc = fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %u",
                   l->live);
     } else {
@@ -146,6 +149,7 @@ static int split_list(struct divf *d, size_t list)
     }
     mem_free(mem, h.centroids);
     mem_free(mem, h.sums);
+    mem_free(mem, h.row);
     mem_free(mem, h.slots);
     mem_free(mem, h.was);
     mem_free(mem, h.side);

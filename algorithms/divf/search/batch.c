@@ -22,7 +22,7 @@ struct batch_group {
     const struct divf_job *job;
     struct divf_scratch *s;
     struct work *work;
-    const float *queries; /* of the first query */
+    const float *queries; /* of the first query; set once there is space for floats */
     size_t n;
     bool product;
 };
@@ -151,22 +151,24 @@ static bool fit(const struct batch_group *g)
 static int search_group(const struct divf_job *job, size_t first, size_t n, size_t worker)
 {
     struct divf *d = job->d;
-    size_t dim = d->base.env.dim;
+    size_t dim = d->base.env.dim, row_bytes = d->vectors.element_bytes;
+    const unsigned char *rows = job->queries + first * row_bytes;
     struct batch_group g = { job,
                              job->scratch[worker],
                              &job->work[worker],
-                             job->queries + first * dim,
+                             NULL,
                              n,
                              job->threads == 1 && job->nprobe <= NEAREST_MOST &&
                                  job->view->n >= PRODUCT_LISTS };
     if (!fit(&g))
         return fail(d->base.env.error, ERR_NO_MEMORY, "search: out of memory for %zu queries", g.n);
     struct divf_query *queries = g.s->queries;
+    g.queries = divf_floats(&d->base.env, rows, n, g.s->floats);
     choose_all(&g);
     for (size_t q = 0; q < g.n; q++) {
         queries[q].nearest = topk_begin(job->k, job->distances + (first + q) * job->k,
                                         job->ids + (first + q) * job->k);
-        divf_query_begin(job, g.s, &queries[q], g.queries + q * dim);
+        divf_query_begin(job, g.s, &queries[q], rows + q * row_bytes, g.queries + q * dim);
     }
     scan_places(&g, 0, 1);
     if (job->nprobe > 1)

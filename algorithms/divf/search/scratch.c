@@ -20,6 +20,7 @@ static void scratch_destroy(void *owner, void *scratch)
     free_lists(mem, s);
     mem_free(mem, s->hits);
     mem_free(mem, s->work);
+    mem_free(mem, s->floats);
     mem_free(mem, s->queries);
     mem_free(mem, s->prepared);
     mem_free(mem, s->best_distances);
@@ -95,6 +96,18 @@ bool divf_scratch_fit_work(struct divf *d, const struct divf_view *view, struct 
     return true;
 }
 
+bool divf_scratch_fit_floats(struct divf *d, struct divf_scratch *s, size_t n)
+{
+    size_t floats = divf_floats_needed(&d->base.env, n);
+    if (floats <= s->floats_capacity)
+        return true;
+    s->floats_capacity = 0;
+    if (!fit_array(d->base.env.mem, &s->floats, floats, sizeof *s->floats))
+        return false;
+    s->floats_capacity = floats;
+    return true;
+}
+
 bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
                               size_t n, size_t rerank)
 {
@@ -128,7 +141,7 @@ bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, stru
             rerank ? topk_begin(rerank, s->best_distances + q * rerank, s->best_slots + q * rerank)
                    : topk_begin(0, NULL, NULL);
     }
-    return divf_scratch_fit_work(d, view, s, n);
+    return divf_scratch_fit_work(d, view, s, n) && divf_scratch_fit_floats(d, s, n);
 }
 
 bool divf_scratch_fit_group(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
@@ -190,7 +203,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
            s->lists_capacity *
                (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions + sizeof *s->probed) +
            s->hits_capacity * sizeof *s->hits + s->work_bytes + s->prepared_bytes +
-           s->n_queries * sizeof *s->queries +
+           s->floats_capacity * sizeof *s->floats + s->n_queries * sizeof *s->queries +
            s->best_capacity * (sizeof *s->best_slots + sizeof *s->best_distances) +
            (3 * s->group_capacity + s->group_lists + s->group_size) * sizeof(uint32_t) +
            (s->nearest ? nearest_bytes(s->nearest) : 0);

@@ -46,10 +46,11 @@ static int search_queries(const struct divf_job *job, size_t first, size_t end, 
         return fail(job->d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
     struct divf_query *query = s->queries;
     for (size_t q = first; q < end; q++) {
-        const float *vector = job->queries + q * job->d->base.env.dim;
+        const void *row = job->queries + q * job->d->vectors.element_bytes;
+        const float *vector = divf_floats(&job->d->base.env, row, 1, s->floats);
         size_t probes = divf_choose_lists(job, s, vector, work);
         query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
-        divf_query_begin(job, s, query, vector);
+        divf_query_begin(job, s, query, row, vector);
         if (job->stops)
             scan_until_enough(job, s, query, probes, worker);
         for (size_t p = 0; !job->stops && p < probes; p++) {
@@ -88,15 +89,16 @@ static void drop_repeats(struct divf_scratch *s)
     s->n_hits = n;
 }
 
-static int range_query(const struct divf_job *job, struct divf_scratch *s, const float *vector,
+static int range_query(const struct divf_job *job, struct divf_scratch *s, const void *row,
                        struct work *work)
 {
     if (!divf_scratch_fit_queries(job->d, job->view, s, 1, 0))
         return fail(job->d->base.env.error, ERR_NO_MEMORY, "range: out of memory");
     uint64_t changes = atomic_load(&job->d->changes);
+    const float *vector = divf_floats(&job->d->base.env, row, 1, s->floats);
     size_t probes = divf_choose_lists(job, s, vector, work);
     struct divf_query *query = s->queries;
-    divf_query_begin(job, s, query, vector);
+    divf_query_begin(job, s, query, row, vector);
     s->n_hits = 0;
     s->failure = OK;
     for (size_t p = 0; !s->failure && p < probes; p++)
@@ -114,7 +116,8 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t i = first; !rc && i < end; i++)
         rc = range_query(&job, job.scratch[i],
-                         job.queries + (job.first_query + i) * job.d->base.env.dim, &job.work[i]);
+                         job.queries + (job.first_query + i) * job.d->vectors.element_bytes,
+                         &job.work[i]);
     divf_job_leave(&job);
     return rc;
 }

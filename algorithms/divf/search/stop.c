@@ -35,7 +35,7 @@ static float *sample_of(const struct divf *d, size_t m)
         size_t at = i + (size_t)rng_below(&rng, n - i);
         uint32_t slot = slots[at];
         slots[at] = slots[i];
-        memcpy(rows + i * env->dim, divf_vector(&d->lists, slot), env->dim * sizeof *rows);
+        divf_widen(env, divf_row(&d->lists, slot), 1, rows + i * env->dim);
     }
     if (!slots) {
         mem_free(env->mem, rows);

@@ -115,15 +115,6 @@ int divf_list_reserve(struct divf_lists *lists, size_t list, size_t n)
     return OK;
 }
 
-/* Compares components, so that 0 and -0 are equal, as they are to a distance. */
-bool divf_same_vector(const float *a, const float *b, size_t dim)
-{
-    for (size_t i = 0; i < dim; i++)
-        if (a[i] < b[i] || a[i] > b[i])
-            return false;
-    return true;
-}
-
 /* Whether the slot's vector equals those of a uniform list. */
 static bool same_as_list(const struct divf_lists *lists, const struct divf_list *l, uint32_t slot)
 {
@@ -131,9 +122,8 @@ static bool same_as_list(const struct divf_lists *lists, const struct divf_list 
         const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, l->chunks[c]);
         uint64_t live = divf_chunk_live(lists->chunks, l->chunks[c]);
         if (live)
-            return divf_same_vector(divf_vector(lists, slot),
-                                    divf_vector(lists, chunk->slots[__builtin_ctzll(live)]),
-                                    lists->env->dim);
+            return divf_same_row(lists->env, divf_row(lists, slot),
+                                 divf_row(lists, chunk->slots[__builtin_ctzll(live)]));
     }
     return false;
 }
@@ -321,7 +311,7 @@ static const float *transform(struct divf_lists *lists, const uint32_t *slots, s
     size_t dim = lists->env->dim;
     float *transformed = lists->work + CHUNK_VECTORS * dim;
     for (size_t i = 0; i < n; i++)
-        memcpy(lists->work + i * dim, divf_vector(lists, slots[i]), dim * sizeof(float));
+        divf_widen(lists->env, divf_row(lists, slots[i]), 1, lists->work + i * dim);
     quantizer_transform(lists->quantizer, lists->work, n, transformed);
     return transformed;
 }

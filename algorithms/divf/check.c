@@ -7,7 +7,7 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-#define BROKEN(d, ...) fail((d)->base.env.error, ERR_INVARIANT, "divf: " __VA_ARGS__)
+#define BROKEN(d, ...) fail((d)->env.error, ERR_INVARIANT, "divf: " __VA_ARGS__)
 
 /* -------------------------------------------------------------------------- lists and chunks */
 
@@ -37,7 +37,7 @@ static int check_places(const struct divf *d, size_t i, size_t *live)
 
 static int check_centroid(const struct divf *d, size_t i)
 {
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     for (size_t j = 0; j < dim; j++)
         if (!isfinite(d->lists.centroids[i * dim + j]))
             return BROKEN(d, "centroid %zu is not finite", i);
@@ -189,7 +189,7 @@ static int check_slots(const struct divf *d)
 struct codes {
     const struct divf *d;
     const struct quantizer *q;
-    float *work, *floats; /* floats: for a row of bytes */
+    float *work, *floats; /* floats: for two vectors */
     void *query;
     unsigned char *block;
 };
@@ -197,17 +197,18 @@ struct codes {
 /* A vector's code must not exclude it from any search: a query, here the list's first vector, must
    pass it with its own distance as the limit. Encoding it again must give the same result. */
 static int check_code(const struct codes *c, size_t list, const struct divf_chunk *chunk,
-                      unsigned i, const void *from)
+                      unsigned i, const float *from)
 {
     const struct divf_lists *lists = &c->d->lists;
-    const void *row = divf_row(lists, chunk->slots[i]);
+    const float *vector =
+        divf_floats(&lists->space, divf_row(lists, chunk->slots[i]), 1, c->floats);
     float estimate[QUANTIZER_BLOCK], again[QUANTIZER_BLOCK];
-    float distance = divf_distance(lists->env, from, row);
+    float distance = lists->env->kernels->l2sq_f32(from, vector, lists->env->dim);
     uint64_t near = quantizer_scan(c->q, c->query, chunk->block, distance, estimate);
     if (c->q->certain && !(near >> i & 1))
         return BROKEN(c->d, "list %zu: the code of slot %u excludes it at its own distance", list,
                       chunk->slots[i]);
-    quantizer_transform(c->q, divf_floats(lists->env, row, 1, c->floats), 1, c->work);
+    quantizer_transform(c->q, vector, 1, c->work);
     float error = quantizer_put(c->q, c->work, divf_work_centroid(lists, list), c->block, i);
     (void)quantizer_scan(c->q, c->query, c->block, distance, again);
     if (error > lists->list[list]->error || again[i] < estimate[i] || again[i] > estimate[i])
@@ -221,7 +222,7 @@ static int check_list_codes(const struct codes *c, size_t list)
 {
     const struct divf_lists *lists = &c->d->lists;
     const struct divf_list *l = lists->list[list];
-    const void *from = NULL;
+    const float *from = NULL;
     int rc = OK;
     for (uint32_t at = 0; !rc && at < l->n_chunks; at++) {
         const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, l->chunks[at]);
@@ -229,13 +230,13 @@ static int check_list_codes(const struct codes *c, size_t list)
         if (!live)
             continue;
         if (!from) {
-            from = divf_row(lists, chunk->slots[__builtin_ctzll(live)]);
-            const float *vector = divf_floats(lists->env, from, 1, c->floats);
-            quantizer_transform(c->q, vector, 1, c->work);
+            from = divf_floats(&lists->space, divf_row(lists, chunk->slots[__builtin_ctzll(live)]),
+                               1, c->floats + lists->env->dim);
+            quantizer_transform(c->q, from, 1, c->work);
             quantizer_query(c->q, c->work, c->query);
             quantizer_query_list(
                 c->q, c->query, divf_work_centroid(lists, list),
-                lists->env->kernels->l2sq_f32(vector, lists->centroids + list * lists->env->dim,
+                lists->env->kernels->l2sq_f32(from, lists->centroids + list * lists->env->dim,
                                               lists->env->dim),
                 l->error);
         }
@@ -249,18 +250,18 @@ static int check_list_codes(const struct codes *c, size_t list)
 static int check_codes(const struct divf *d)
 {
     const struct quantizer *q = d->lists.quantizer;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     if (!q)
         return OK;
     struct codes c = { d,
                        q,
                        mem_array(mem, q->work_dim, sizeof(float)),
-                       mem_array(mem, d->base.env.dim, sizeof(float)),
+                       mem_array(mem, 2 * d->env.dim, sizeof(float)),
                        mem_alloc(mem, q->query_bytes),
                        mem_zalloc(mem, q->block_bytes) };
     int rc = OK;
     if (!c.work || !c.floats || !c.query || !c.block)
-        rc = fail(d->base.env.error, ERR_NO_MEMORY, "check: out of memory");
+        rc = fail(d->env.error, ERR_NO_MEMORY, "check: out of memory");
     for (size_t i = 0; !rc && i < d->lists.n; i++)
         rc = check_list_codes(&c, i);
     mem_free(mem, c.work);
@@ -275,7 +276,7 @@ static int check_view(const struct divf *d)
 {
     const struct divf_lists *lists = &d->lists;
     const struct divf_view *v = d->view;
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     if (v->n != lists->n || v->codebook != lists->codebook || v->chunks != lists->chunks ||
         lists->changed || lists->removed)
         return BROKEN(d, "searches see %zu lists of %zu", v->n, lists->n);

@@ -12,7 +12,7 @@ static uint32_t list_of(const struct divf_lists *lists, uint32_t slot, float *fl
                         float *nearest)
 {
     const struct index_env *env = lists->env;
-    const float *vector = divf_floats(env, divf_row(lists, slot), 1, floats);
+    const float *vector = divf_floats(&lists->space, divf_row(lists, slot), 1, floats);
     const uint32_t *places = divf_slot_places(lists, slot);
     uint32_t best = 0;
 
@@ -38,7 +38,7 @@ static int assign_ids(const struct divf *d, const struct cluster_request *reques
         float nearest;
 
         if (!slot_table_get(&d->slots.ids, d->slots.id, request->ids[i], &slot))
-            return fail(d->base.env.error, ERR_UNKNOWN_ID, "divf: id %" PRIu64 " is not stored",
+            return fail(d->env.error, ERR_UNKNOWN_ID, "divf: id %" PRIu64 " is not stored",
                         request->ids[i]);
         cluster[i] = list_of(&d->lists, slot, floats, &nearest);
     }
@@ -47,15 +47,16 @@ static int assign_ids(const struct divf *d, const struct cluster_request *reques
 
 static int assign_vectors(const struct divf *d, struct vectors v, uint64_t *cluster)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     const struct centroids centroids = divf_centroids(&d->lists);
     uint32_t *lists = mem_array(env->mem, v.n, sizeof *lists);
-    float *floats = mem_array(env->mem, divf_floats_needed(env, v.n), sizeof *floats);
+    float *floats = mem_array(env->mem, divf_floats_needed(&d->space, v.n), sizeof *floats);
     int rc =
         lists && floats ? OK : fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory");
 
     if (rc == OK)
-        rc = nearest_all(env, &centroids, divf_floats(env, v.rows, v.n, floats), v.n, 1, lists);
+        rc = nearest_all(env, &centroids, divf_floats(&d->lists.space, v.rows, v.n, floats), v.n, 1,
+                         lists);
     for (size_t i = 0; rc == OK && i < v.n; i++)
         cluster[i] = lists[i];
     mem_free(env->mem, lists);
@@ -72,8 +73,8 @@ struct nearest_row {
 static int report_medoids(const struct divf *d, float *floats, struct cluster_result *result)
 {
     const struct divf_lists *lists = &d->lists;
-    struct nearest_row *best = mem_array(d->base.env.mem, lists->n, sizeof *best);
-    int rc = best ? OK : fail(d->base.env.error, ERR_NO_MEMORY, "divf: clusters: out of memory");
+    struct nearest_row *best = mem_array(d->env.mem, lists->n, sizeof *best);
+    int rc = best ? OK : fail(d->env.error, ERR_NO_MEMORY, "divf: clusters: out of memory");
 
     for (size_t i = 0; best && i < lists->n; i++)
         best[i] = (struct nearest_row){ INFINITY, SLOT_NONE };
@@ -89,7 +90,7 @@ static int report_medoids(const struct divf *d, float *floats, struct cluster_re
     for (size_t i = 0; rc == OK && i < lists->n; i++)
         if (best[i].slot != SLOT_NONE)
             rc = result->medoid(result->to, i, d->slots.id[best[i].slot]);
-    mem_free(d->base.env.mem, best);
+    mem_free(d->env.mem, best);
     return rc;
 }
 
@@ -97,7 +98,7 @@ int divf_cluster(struct index *index, const struct cluster_request *request,
                  struct cluster_result *result)
 {
     const struct divf *d = divf_of(index);
-    const struct index_env *env = &index->env;
+    const struct index_env *env = &d->env;
     float *floats = mem_array(env->mem, env->dim, sizeof *floats);
 
     result->levels = 1;

@@ -93,6 +93,7 @@ struct divf_list {
     uint32_t n_chunks, chunks_capacity;
     atomic_uint rows, live;
     float error;      /* the largest error of its codes since they were last made again */
+    float excess;     /* at least |x|^2 - M^2 of each of its rows (storage/rows.h), and 0 */
     uint32_t version; /* counts the changes of its centroid */
     bool encoded;     /* its codes are those of its centroid, if they depend on it */
     bool uniform; /* all its vectors are equal, so it cannot be split; cleared when a different one
@@ -113,6 +114,7 @@ struct divf_view {
     unsigned char *centroid_codes;
     size_t capacity; /* of these arrays, in lists */
     float norm_sq_max, centroid_error;
+    float lift; /* of the space of the vectors */
     uint64_t codebook;
     size_t soft_k;
     const struct quantizer *quantizer, *sketch;
@@ -122,7 +124,8 @@ struct divf_view {
 /* A codebook, its quantizers, and the copies in its lists. Retraining builds a second one
    and swaps. */
 struct divf_lists {
-    const struct index_env *env;
+    const struct index_env *env; /* of vectors: divf.env */
+    struct divf_space space;
     const struct segments *vectors;
     struct quantizer *quantizer; /* of vectors; NULL: every vector of a list gets its
                                     exact distance */
@@ -207,6 +210,8 @@ struct divf_stops {
 
 struct divf {
     struct index base;
+    struct index_env env;    /* of the vectors that stand for rows: floats, L2 */
+    struct divf_space space; /* how they do; its lift is the codebook's */
     struct divf_params params;
     pthread_mutex_t changing; /* one change at a time; a search takes it only to learn when to
                                  stop */

@@ -32,14 +32,14 @@ enum { LISTS_AHEAD = 4 };
 
 static int out_of_memory(const struct divf *d)
 {
-    return fail(d->base.env.error, ERR_NO_MEMORY, "insert: out of memory");
+    return fail(d->env.error, ERR_NO_MEMORY, "insert: out of memory");
 }
 
 /* Finds the n_lists nearest lists of each of n rows. */
 static int assign(struct divf *d, struct divf_scratch *s, const float *rows, size_t n,
                   size_t n_lists, uint32_t *lists)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     struct centroids centroids = divf_centroids(&d->lists);
     if (d->lists.n == 1) {
         memset(lists, 0, n * sizeof *lists);
@@ -94,7 +94,7 @@ static int file_few_with(struct divf *d, struct divf_scratch *s, const unsigned 
     size_t soft_k = (size_t)d->params.soft_k, n_lists = soft_k < d->lists.n ? soft_k : d->lists.n;
     if (!divf_scratch_fit_work(d, d->view, s, n) || !divf_scratch_fit_floats(d, s, n))
         return out_of_memory(d);
-    const float *vectors = divf_floats(&d->base.env, rows, n, s->floats);
+    const float *vectors = divf_floats(&d->lists.space, rows, n, s->floats);
     int rc = assign(d, s, vectors, n, n_lists, lists);
     if (!rc && q)
         quantizer_transform(q, vectors, n, s->work);
@@ -141,7 +141,7 @@ static int transform_rows(void *arg, size_t first, size_t end, size_t worker)
     struct filing *f = arg;
     const struct quantizer *q = f->d->lists.quantizer;
     (void)worker;
-    quantizer_transform(q, f->vectors + first * f->d->base.env.dim, end - first,
+    quantizer_transform(q, f->vectors + first * f->d->env.dim, end - first,
                         f->transformed + first * q->work_dim);
     return OK;
 }
@@ -149,9 +149,10 @@ static int transform_rows(void *arg, size_t first, size_t end, size_t worker)
 static int widen_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     struct filing *f = arg;
-    const struct index_env *env = &f->d->base.env;
+    const struct divf_space *space = &f->d->lists.space;
     (void)worker;
-    divf_widen(env, f->rows + first * env->dim, end - first, f->floats + first * env->dim);
+    divf_widen(space, f->rows + first * space->row_bytes, end - first,
+               f->floats + first * space->dim);
     return OK;
 }
 
@@ -254,7 +255,7 @@ static int assign_tiles(struct filing *f)
     for (size_t first = 0; first < f->n; first += NEAREST_ROWS) {
         size_t n = f->n - first < NEAREST_ROWS ? f->n - first : NEAREST_ROWS;
         const float *vectors =
-            divf_floats(&d->base.env, f->rows + first * d->vectors.element_bytes, n, f->floats);
+            divf_floats(&d->lists.space, f->rows + first * d->vectors.element_bytes, n, f->floats);
         int rc = assign(d, f->scratch, vectors, n, f->s, f->lists + first * f->s);
         if (rc)
             return rc;
@@ -268,9 +269,9 @@ static int assign_tiles(struct filing *f)
 static int assign_block(struct filing *f)
 {
     struct divf *d = f->d;
-    struct pool *pool = d->base.env.pool;
+    struct pool *pool = d->env.pool;
     f->vectors = (const void *)f->rows;
-    if (divf_rows_are_bytes(&d->base.env)) {
+    if (d->space.kind != DIVF_FLOATS) {
         (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, widen_rows, f);
         f->vectors = f->floats;
     }
@@ -285,7 +286,7 @@ static int assign_block(struct filing *f)
 static int file_block(struct filing *f)
 {
     struct divf *d = f->d;
-    struct pool *pool = d->base.env.pool;
+    struct pool *pool = d->env.pool;
     int rc = (f->tiled ? assign_tiles : assign_block)(f);
     if (rc)
         return rc;
@@ -307,8 +308,8 @@ static size_t block_rows(const struct divf *d, size_t n)
     size_t most = BLOCK_ROWS;
     if (d->lists.quantizer)
         most = BLOCK_BYTES / (d->lists.quantizer->work_dim * sizeof(float));
-    if (divf_rows_are_bytes(&d->base.env) && most > BLOCK_BYTES / (d->base.env.dim * sizeof(float)))
-        most = BLOCK_BYTES / (d->base.env.dim * sizeof(float));
+    if (d->space.kind != DIVF_FLOATS && most > BLOCK_BYTES / (d->env.dim * sizeof(float)))
+        most = BLOCK_BYTES / (d->env.dim * sizeof(float));
     most = most < NEAREST_ROWS ? NEAREST_ROWS : most > BLOCK_ROWS ? BLOCK_ROWS : most;
     return n < most ? n : most;
 }
@@ -316,13 +317,13 @@ static size_t block_rows(const struct divf *d, size_t n)
 static bool filing_open(struct filing *f, size_t n)
 {
     struct divf *d = f->d;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
     f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
     f->capacity = block_rows(d, n);
     f->tiled = f->threads == 1 && !d->device.library.ops;
     f->floats =
-        mem_array(mem, divf_floats_needed(&d->base.env, f->tiled ? NEAREST_ROWS : f->capacity),
+        mem_array(mem, divf_floats_needed(&d->lists.space, f->tiled ? NEAREST_ROWS : f->capacity),
                   sizeof *f->floats);
     f->lists = mem_array(mem, f->capacity * f->s, sizeof *f->lists);
     f->places = mem_array(mem, f->capacity * f->s, sizeof *f->places);
@@ -337,7 +338,7 @@ static bool filing_open(struct filing *f, size_t n)
 
 static void filing_close(struct filing *f)
 {
-    struct mem *mem = f->d->base.env.mem;
+    struct mem *mem = f->d->env.mem;
     if (f->scratch)
         divf_scratch_give(f->d, f->scratch);
     mem_free(mem, f->lists);
@@ -351,7 +352,7 @@ static void filing_close(struct filing *f)
 
 static int file_all(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct filing f = { .d = d, .threads = n > NEAREST_ROWS ? pool_threads(d->base.env.pool) : 1 };
+    struct filing f = { .d = d, .threads = n > NEAREST_ROWS ? pool_threads(d->env.pool) : 1 };
     int rc = filing_open(&f, n) ? OK : out_of_memory(d);
     while (!rc && *done < n) {
         f.rows = (const unsigned char *)rows + *done * d->vectors.element_bytes;

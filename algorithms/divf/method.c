@@ -104,6 +104,7 @@ static const struct param knob_table[] = {
 
 static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
                                              { ELEMENT_F32, METRIC_COS },
+                                             { ELEMENT_F32, METRIC_IP },
                                              { ELEMENT_U8, METRIC_L2SQ },
                                              INDEX_SPACES_END };
 

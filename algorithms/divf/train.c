@@ -20,7 +20,7 @@ enum { STREAM_TRAIN = 1 << 20 }; /* distinct from the streams of splits, which c
 
 static int train_sketch(const struct divf *d, const float *rows, size_t n, struct quantizer **out)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     struct quantizer_options options = { .kind = QUANTIZER_SKETCH,
                                          .seed = env->seed,
                                          .sketch_dims =
@@ -44,7 +44,7 @@ static int train_quantizers(const struct divf *d, const float *rows, size_t n,
                             const float *centroids, size_t n_lists, struct quantizer **quantizer,
                             struct quantizer **sketch)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     static const enum quantizer_kind kinds[] = {
         [DIVF_PQ] = QUANTIZER_PQ, [DIVF_SQ8] = QUANTIZER_SQ8, [DIVF_RABITQ] = QUANTIZER_RABITQ
     };
@@ -110,7 +110,7 @@ static int refile_block(struct refile *r)
 
 static int refile_all(const struct divf *d, struct refile *r)
 {
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     for (uint32_t slot = 0; slot < d->slots.n; slot++) {
         uint32_t *places = divf_slot_places(r->to, slot);
         memset(places, 0xff, r->to->soft_k * sizeof *places);
@@ -118,7 +118,7 @@ static int refile_all(const struct divf *d, struct refile *r)
             *places = *divf_slot_places(&d->lists, slot); /* keeps the list of free slots */
             continue;
         }
-        divf_widen(&d->base.env, divf_row(r->to, slot), 1, r->rows + r->n * dim);
+        divf_widen(&r->to->space, divf_row(r->to, slot), 1, r->rows + r->n * dim);
         r->slots[r->n++] = slot;
         int rc = r->n == NEAREST_ROWS ? refile_block(r) : OK;
         if (rc)
@@ -156,13 +156,14 @@ static int refile(const struct divf *d, struct divf_lists *to)
    failure changes nothing; for a moment both sets of codes are in memory. Takes ownership of the
    quantizers. */
 static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct quantizer *sketch,
-                          const float *centroids, size_t n)
+                          const float *centroids, size_t n, float lift)
 {
     struct divf_lists to;
     int rc = divf_lists_open(&to, d, quantizer, sketch);
     to.codebook = d->lists.codebook;
+    to.space.lift = lift;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = divf_list_add(&to, centroids + i * d->base.env.dim, -1);
+        rc = divf_list_add(&to, centroids + i * d->env.dim, -1);
     if (!rc && d->slots.capacity > 0)
         rc = refile(d, &to);
     if (rc) {
@@ -181,33 +182,35 @@ static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct qu
 
 /* The rows to train on, as floats, *n of them: those given, or `most` of them if there are more. What
    is allocated for it is *own. NULL: out of memory. */
-static const float *rows_to_train(const struct divf *d, struct vectors from, size_t most,
-                                  float **own, size_t *n)
+static const float *rows_to_train(const struct divf *d, const struct divf_space *space,
+                                  struct vectors from, size_t most, float **own, size_t *n)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     *own = NULL;
     *n = from.n;
     if (most > 0 && most < from.n) {
         struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * d->counters.trainings);
         *n = most;
-        return *own = divf_sample_rows(env, &rng, from.rows, from.n, most);
+        return *own = divf_sample_rows(space, env->mem, &rng, from.rows, from.n, most);
     }
-    if (!divf_rows_are_bytes(env))
+    if (space->kind == DIVF_FLOATS)
         return from.rows;
     *own = mem_array(env->mem, from.n * env->dim, sizeof **own);
-    return *own ? divf_floats(env, from.rows, from.n, *own) : NULL;
+    return *own ? divf_floats(space, from.rows, from.n, *own) : NULL;
 }
 
 /* Trains on `from`, a sample of n_total vectors, and adopts the codebook. */
 static int train_on(struct divf *d, struct vectors from, size_t n_total)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     size_t wanted = divf_clusters_wanted(d, n_total), most = (size_t)d->params.train_sample, n,
            made = 0;
     if (most > 0 && most < wanted)
         most = wanted;
     float *own;
-    const float *rows = rows_to_train(d, from, most, &own, &n);
+    struct divf_space space = d->space;
+    space.lift = divf_greatest_norm(&space, from.rows, from.n);
+    const float *rows = rows_to_train(d, &space, from, most, &own, &n);
     float *centroids = mem_array(env->mem, (wanted < n ? wanted : n) * env->dim, sizeof *centroids);
     int rc = rows && centroids ? OK : ERR_NO_MEMORY;
     if (rc) {
@@ -223,7 +226,7 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
     if (!rc)
         rc = train_quantizers(d, rows, n, centroids, made, &quantizer, &sketch);
     if (!rc)
-        rc = adopt_codebook(d, quantizer, sketch, centroids, made);
+        rc = adopt_codebook(d, quantizer, sketch, centroids, made, space.lift);
     if (!rc) {
         pthread_mutex_lock(&d->stop_lock);
         d->stop.live = 0; /* to be learnt again */
@@ -247,7 +250,7 @@ int divf_train(struct index *index, struct vectors sample)
 
 int divf_train_if_due(struct divf *d, struct vectors rows)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     size_t stored = d->slots.ids.n, total = stored + rows.n, row_bytes = d->vectors.element_bytes;
     if (!d->provisional || total < d->retrain_at ||
         total / VECTORS_PER_LIST < divf_clusters_wanted(d, total) ||

@@ -90,7 +90,7 @@ bool divf_scratch_fit_work(struct divf *d, const struct divf_view *view, struct 
     if (bytes <= s->work_bytes)
         return true;
     s->work_bytes = 0;
-    if (!fit_array(d->base.env.mem, &s->work, bytes, 1))
+    if (!fit_array(d->env.mem, &s->work, bytes, 1))
         return false;
     s->work_bytes = bytes;
     return true;
@@ -98,11 +98,11 @@ bool divf_scratch_fit_work(struct divf *d, const struct divf_view *view, struct 
 
 bool divf_scratch_fit_floats(struct divf *d, struct divf_scratch *s, size_t n)
 {
-    size_t floats = divf_floats_needed(&d->base.env, n);
+    size_t floats = divf_floats_needed(&d->space, n);
     if (floats <= s->floats_capacity)
         return true;
     s->floats_capacity = 0;
-    if (!fit_array(d->base.env.mem, &s->floats, floats, sizeof *s->floats))
+    if (!fit_array(d->env.mem, &s->floats, floats, sizeof *s->floats))
         return false;
     s->floats_capacity = floats;
     return true;
@@ -111,7 +111,7 @@ bool divf_scratch_fit_floats(struct divf *d, struct divf_scratch *s, size_t n)
 bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
                               size_t n, size_t rerank)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     size_t each = view->quantizer ? view->quantizer->query_bytes : 0;
     size_t prepared = n * each + (view->sketch ? view->sketch->query_bytes : 0);
     if (!fit_lists(mem, s, view->n))
@@ -147,7 +147,7 @@ bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, stru
 bool divf_scratch_fit_group(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
                             size_t n, size_t nprobe)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     size_t pairs = n * nprobe, lists = view->n + 2;
     if (pairs > s->group_capacity) {
         s->group_capacity = 0;
@@ -175,14 +175,14 @@ bool divf_scratch_fit_group(struct divf *d, const struct divf_view *view, struct
 bool divf_scratch_fit_nearest(struct divf *d, struct divf_scratch *s)
 {
     if (!s->nearest)
-        s->nearest = nearest_create(d->base.env.mem, NEAREST_MOST);
+        s->nearest = nearest_create(d->env.mem, NEAREST_MOST);
     return s->nearest;
 }
 
 struct divf_scratch *divf_scratch_take(struct divf *d)
 {
     struct divf_scratch *s = scratch_pool_take(&d->scratch);
-    return s ? s : mem_zalloc(d->base.env.mem, sizeof *s);
+    return s ? s : mem_zalloc(d->env.mem, sizeof *s);
 }
 
 void divf_scratch_give(struct divf *d, struct divf_scratch *s)
@@ -192,7 +192,7 @@ void divf_scratch_give(struct divf *d, struct divf_scratch *s)
 
 void divf_scratch_free(struct divf *d)
 {
-    scratch_pool_free(&d->scratch, scratch_destroy, d->base.env.mem);
+    scratch_pool_free(&d->scratch, scratch_destroy, d->env.mem);
 }
 
 static uint64_t scratch_bytes(const void *owner, const void *scratch)

@@ -18,7 +18,9 @@ enum { SEEN = 64 };
 
 /* A query during its scans. */
 struct divf_query {
-    const void *row;     /* in env's element */
+    const void *row;     /* as rows are stored */
+    double norm_sq;      /* of a lifted row: |q|^2 */
+    double beyond;       /* of a lifted row: |q|^2 + M^2 and the list's excess, rounded up */
     void *prepared;      /* by the quantizer */
     struct topk nearest; /* exact distances */
     struct topk best;    /* rerank > 0: the slots with the best estimates */

@@ -13,9 +13,11 @@ static bool found_enough(const struct divf_job *job, const struct divf_scratch *
                          const struct divf_query *query, struct stop_state *stop, size_t n,
                          size_t probes)
 {
-    const struct topk *nearest = job->rerank ? &query->best : &query->nearest;
+    float kth = topk_limit(job->rerank ? &query->best : &query->nearest);
+    if (job->d->space.kind == DIVF_LIFTED && !job->rerank)
+        kth = fmaxf(0, (float)(2 * (double)kth + query->norm_sq + (double)job->view->lift));
     float next = s->probe_distances[n < probes ? n : n - 1];
-    return divf_stop_after(&job->stop, stop, topk_limit(nearest), next) >= job->stop_score;
+    return divf_stop_after(&job->stop, stop, kth, next) >= job->stop_score;
 }
 
 static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
@@ -43,11 +45,11 @@ static int search_queries(const struct divf_job *job, size_t first, size_t end, 
     struct divf_scratch *s = job->scratch[worker];
     struct work *work = &job->work[worker];
     if (!divf_scratch_fit_queries(job->d, job->view, s, 1, job->rerank))
-        return fail(job->d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+        return fail(job->d->env.error, ERR_NO_MEMORY, "search: out of memory");
     struct divf_query *query = s->queries;
     for (size_t q = first; q < end; q++) {
         const void *row = job->queries + q * job->d->vectors.element_bytes;
-        const float *vector = divf_floats(&job->d->base.env, row, 1, s->floats);
+        const float *vector = divf_query_floats(&job->d->space, row, 1, s->floats);
         size_t probes = divf_choose_lists(job, s, vector, work);
         query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
         divf_query_begin(job, s, query, row, vector);
@@ -93,9 +95,9 @@ static int range_query(const struct divf_job *job, struct divf_scratch *s, const
                        struct work *work)
 {
     if (!divf_scratch_fit_queries(job->d, job->view, s, 1, 0))
-        return fail(job->d->base.env.error, ERR_NO_MEMORY, "range: out of memory");
+        return fail(job->d->env.error, ERR_NO_MEMORY, "range: out of memory");
     uint64_t changes = atomic_load(&job->d->changes);
-    const float *vector = divf_floats(&job->d->base.env, row, 1, s->floats);
+    const float *vector = divf_query_floats(&job->d->space, row, 1, s->floats);
     size_t probes = divf_choose_lists(job, s, vector, work);
     struct divf_query *query = s->queries;
     divf_query_begin(job, s, query, row, vector);
@@ -124,7 +126,7 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
 
 static size_t threads_of(const struct divf *d, size_t asked)
 {
-    size_t most = pool_threads(d->base.env.pool);
+    size_t most = pool_threads(d->env.pool);
     return asked < 1 ? 1 : asked < most ? asked : most;
 }
 
@@ -143,7 +145,7 @@ static int job_open(struct divf_job *job, size_t *threads)
     }
     if (*threads > 0)
         return OK;
-    return fail(d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+    return fail(d->env.error, ERR_NO_MEMORY, "search: out of memory");
 }
 
 static void job_close(struct divf_job *job, size_t threads, struct work *work)

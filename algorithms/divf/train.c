@@ -6,6 +6,8 @@
  * trains itself on all stored vectors in the insert that reaches VECTORS_PER_LIST vectors per list.
  * If that fails for lack of distinct vectors, it tries again each time the number of vectors has
  * doubled. A codebook that is not provisional is replaced only by another train(). */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/divf/divf.h"
@@ -209,7 +211,8 @@ static int train_on(struct divf *d, struct vectors from, size_t n_total)
         most = wanted;
     float *own;
     struct divf_space space = d->space;
-    space.lift = divf_greatest_norm(&space, from.rows, from.n);
+    /* finite, so that centroids are */
+    space.lift = fminf(divf_greatest_norm(&space, from.rows, from.n), FLT_MAX / 16);
     const float *rows = rows_to_train(d, &space, from, most, &own, &n);
     float *centroids = mem_array(env->mem, (wanted < n ? wanted : n) * env->dim, sizeof *centroids);
     int rc = rows && centroids ? OK : ERR_NO_MEMORY;
@@ -271,7 +274,7 @@ int divf_train_if_due(struct divf *d, struct vectors rows)
         to += row_bytes;
     }
     memcpy(to, rows.rows, rows.n * row_bytes);
-    int rc = train_on(d, (struct vectors){ all, total, env->dim, env->element }, total);
+    int rc = train_on(d, (struct vectors){ all, total, rows.dim, rows.element }, total);
     mem_free(env->mem, all);
     return rc;
 }

@@ -54,7 +54,9 @@ static float limit_of(const struct divf_job *job, const struct divf_query *q)
     if (job->d->space.kind != DIVF_LIFTED)
         return limit;
     double lifted = 2 * (double)limit + q->beyond;
-    return lifted > 0 ? nextafterf((float)lifted, INFINITY) : 0;
+    if (lifted <= 0)
+        return 0;
+    return isfinite(lifted) ? nextafterf((float)lifted, INFINITY) : INFINITY;
 }
 
 static bool held(const struct topk *t, uint64_t id)

@@ -7,8 +7,9 @@
  *     row x    (x, sqrt(M^2 - |x|^2))        query q    (q, 0)
  *     |q' - x'|^2 = |q|^2 + M^2 - 2 <q, x>   where |x| <= M
  *
- * M is the greatest norm of the rows trained on. A longer row gets a 0, and its distance is greater
- * by |x|^2 - M^2: its lists keep the greatest such excess, by which searches relax their limits. */
+ * M is the greatest norm of the rows trained on (sqrt(FLT_MAX) / 4 at most). A longer row gets a 0,
+ * and its distance is greater by |x|^2 - M^2: its lists keep the greatest such excess, by which
+ * searches relax their limits. */
 #ifndef DRIFTLINE_DIVF_STORAGE_ROWS_H
 #define DRIFTLINE_DIVF_STORAGE_ROWS_H
 

@@ -142,7 +142,7 @@ static void expect_exact(struct products *p, struct index *index)
 static void test_exact(void **state)
 {
     (void)state;
-    static const double longer[] = { 0.5, 1, 10 };
+    static const double longer[] = { 0.5, 1, 10, 1e12 };
     for (size_t kind = 0; kind < KINDS; kind++)
         for (size_t i = 0; i < sizeof longer / sizeof *longer; i++) {
             struct products *p = open_filled(&kinds[kind], 2, longer[i], 1 + i);

@@ -12,11 +12,11 @@ local fashion = dataset "fashion-mnist"
 
 local lists  = option("lists", 32, "clusters of every inverted file")
 
--- One inverted file, at the published nprobe of 4 and around it. The claims need 4.
+-- One inverted file, at the published nprobe of 4 and around it. The claims need 4. All have floats, as published.
 local function ivf(method_name, label, params, more)
   more = more or {}
   params.clusters = lists
-  return method { method_name, label = label, params = params, sweep = { nprobe = more.probes or { 1, 2, 4, 8 } },
+  return method { method_name, label = label, element = "f32", params = params, sweep = { nprobe = more.probes or { 1, 2, 4, 8 } },
                   rebuild = more.rebuild }
 end
 

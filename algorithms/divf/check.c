@@ -7,7 +7,7 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-#define BROKEN(d, ...) fail((d)->base.env.error, ERR_INVARIANT, "divf: " __VA_ARGS__)
+#define BROKEN(d, ...) fail((d)->env.error, ERR_INVARIANT, "divf: " __VA_ARGS__)
 
 /* -------------------------------------------------------------------------- lists and chunks */
 
@@ -37,7 +37,7 @@ static int check_places(const struct divf *d, size_t i, size_t *live)
 
 static int check_centroid(const struct divf *d, size_t i)
 {
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     for (size_t j = 0; j < dim; j++)
         if (!isfinite(d->lists.centroids[i * dim + j]))
             return BROKEN(d, "centroid %zu is not finite", i);
@@ -189,7 +189,7 @@ static int check_slots(const struct divf *d)
 struct codes {
     const struct divf *d;
     const struct quantizer *q;
-    float *work;
+    float *work, *floats; /* floats: for two vectors */
     void *query;
     unsigned char *block;
 };
@@ -200,7 +200,8 @@ static int check_code(const struct codes *c, size_t list, const struct divf_chun
                       unsigned i, const float *from)
 {
     const struct divf_lists *lists = &c->d->lists;
-    const float *vector = divf_vector(lists, chunk->slots[i]);
+    const float *vector =
+        divf_floats(&lists->space, divf_row(lists, chunk->slots[i]), 1, c->floats);
     float estimate[QUANTIZER_BLOCK], again[QUANTIZER_BLOCK];
     float distance = lists->env->kernels->l2sq_f32(from, vector, lists->env->dim);
     uint64_t near = quantizer_scan(c->q, c->query, chunk->block, distance, estimate);
@@ -229,7 +230,8 @@ static int check_list_codes(const struct codes *c, size_t list)
         if (!live)
             continue;
         if (!from) {
-            from = divf_vector(lists, chunk->slots[__builtin_ctzll(live)]);
+            from = divf_floats(&lists->space, divf_row(lists, chunk->slots[__builtin_ctzll(live)]),
+                               1, c->floats + lists->env->dim);
             quantizer_transform(c->q, from, 1, c->work);
             quantizer_query(c->q, c->work, c->query);
             quantizer_query_list(
@@ -248,17 +250,22 @@ static int check_list_codes(const struct codes *c, size_t list)
 static int check_codes(const struct divf *d)
 {
     const struct quantizer *q = d->lists.quantizer;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     if (!q)
         return OK;
-    struct codes c = { d, q, mem_array(mem, q->work_dim, sizeof(float)),
-                       mem_alloc(mem, q->query_bytes), mem_zalloc(mem, q->block_bytes) };
+    struct codes c = { d,
+                       q,
+                       mem_array(mem, q->work_dim, sizeof(float)),
+                       mem_array(mem, 2 * d->env.dim, sizeof(float)),
+                       mem_alloc(mem, q->query_bytes),
+                       mem_zalloc(mem, q->block_bytes) };
     int rc = OK;
-    if (!c.work || !c.query || !c.block)
-        rc = fail(d->base.env.error, ERR_NO_MEMORY, "check: out of memory");
+    if (!c.work || !c.floats || !c.query || !c.block)
+        rc = fail(d->env.error, ERR_NO_MEMORY, "check: out of memory");
     for (size_t i = 0; !rc && i < d->lists.n; i++)
         rc = check_list_codes(&c, i);
     mem_free(mem, c.work);
+    mem_free(mem, c.floats);
     mem_free(mem, c.query);
     mem_free(mem, c.block);
     return rc;
@@ -269,7 +276,7 @@ static int check_view(const struct divf *d)
 {
     const struct divf_lists *lists = &d->lists;
     const struct divf_view *v = d->view;
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     if (v->n != lists->n || v->codebook != lists->codebook || v->chunks != lists->chunks ||
         lists->changed || lists->removed)
         return BROKEN(d, "searches see %zu lists of %zu", v->n, lists->n);

@@ -7,24 +7,20 @@
 #include "kernels/kernels.h"
 #include "src/core/mem.h"
 
-static float distance(const struct divf_lists *lists, uint32_t slot, size_t list)
+/* The list of the slot's nearest centroid among those that have a copy of it. `floats`: for a row. */
+static uint32_t list_of(const struct divf_lists *lists, uint32_t slot, float *floats,
+                        float *nearest)
 {
-    const size_t dim = lists->env->dim;
-
-    return lists->env->kernels->l2sq_f32(divf_vector(lists, slot), lists->centroids + list * dim,
-                                         dim);
-}
-
-/* The list of the slot's nearest centroid among those that have a copy of it. */
-static uint32_t list_of(const struct divf_lists *lists, uint32_t slot, float *nearest)
-{
+    const struct index_env *env = lists->env;
+    const float *vector = divf_floats(&lists->space, divf_row(lists, slot), 1, floats);
     const uint32_t *places = divf_slot_places(lists, slot);
     uint32_t best = 0;
 
     *nearest = INFINITY;
     for (size_t j = 0; j < lists->soft_k && places[j] != PLACE_NONE; j++) {
         const uint32_t list = divf_place_head(lists->chunks, places[j])->list;
-        const float d = distance(lists, slot, list);
+        const float d =
+            env->kernels->l2sq_f32(vector, lists->centroids + list * env->dim, env->dim);
 
         if (d < *nearest || (d <= *nearest && list < best)) {
             *nearest = d;
@@ -34,7 +30,7 @@ static uint32_t list_of(const struct divf_lists *lists, uint32_t slot, float *ne
     return best;
 }
 
-static int assign_ids(const struct divf *d, const struct cluster_request *request,
+static int assign_ids(const struct divf *d, const struct cluster_request *request, float *floats,
                       uint64_t *cluster)
 {
     for (size_t i = 0; i < request->n; i++) {
@@ -42,25 +38,29 @@ static int assign_ids(const struct divf *d, const struct cluster_request *reques
         float nearest;
 
         if (!slot_table_get(&d->slots.ids, d->slots.id, request->ids[i], &slot))
-            return fail(d->base.env.error, ERR_UNKNOWN_ID, "divf: id %" PRIu64 " is not stored",
+            return fail(d->env.error, ERR_UNKNOWN_ID, "divf: id %" PRIu64 " is not stored",
                         request->ids[i]);
-        cluster[i] = list_of(&d->lists, slot, &nearest);
+        cluster[i] = list_of(&d->lists, slot, floats, &nearest);
     }
     return OK;
 }
 
 static int assign_vectors(const struct divf *d, struct vectors v, uint64_t *cluster)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     const struct centroids centroids = divf_centroids(&d->lists);
     uint32_t *lists = mem_array(env->mem, v.n, sizeof *lists);
-    int rc = lists ? OK : fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory");
+    float *floats = mem_array(env->mem, divf_floats_needed(&d->space, v.n), sizeof *floats);
+    int rc =
+        lists && floats ? OK : fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory");
 
     if (rc == OK)
-        rc = nearest_all(env, &centroids, v.rows, v.n, 1, lists);
+        rc = nearest_all(env, &centroids, divf_floats(&d->lists.space, v.rows, v.n, floats), v.n, 1,
+                         lists);
     for (size_t i = 0; rc == OK && i < v.n; i++)
         cluster[i] = lists[i];
     mem_free(env->mem, lists);
+    mem_free(env->mem, floats);
     return rc;
 }
 
@@ -70,11 +70,11 @@ struct nearest_row {
 };
 
 /* Of each list the live row that is nearest to the centroid; ties go to the smaller slot. */
-static int report_medoids(const struct divf *d, struct cluster_result *result)
+static int report_medoids(const struct divf *d, float *floats, struct cluster_result *result)
 {
     const struct divf_lists *lists = &d->lists;
-    struct nearest_row *best = mem_array(d->base.env.mem, lists->n, sizeof *best);
-    int rc = best ? OK : fail(d->base.env.error, ERR_NO_MEMORY, "divf: clusters: out of memory");
+    struct nearest_row *best = mem_array(d->env.mem, lists->n, sizeof *best);
+    int rc = best ? OK : fail(d->env.error, ERR_NO_MEMORY, "divf: clusters: out of memory");
 
     for (size_t i = 0; best && i < lists->n; i++)
         best[i] = (struct nearest_row){ INFINITY, SLOT_NONE };
@@ -83,14 +83,14 @@ static int report_medoids(const struct divf *d, struct cluster_result *result)
 
         if (d->slots.id[slot] == ID_NONE)
             continue;
-        const uint32_t list = list_of(lists, slot, &nearest);
+        const uint32_t list = list_of(lists, slot, floats, &nearest);
         if (nearest < best[list].distance)
             best[list] = (struct nearest_row){ nearest, slot };
     }
     for (size_t i = 0; rc == OK && i < lists->n; i++)
         if (best[i].slot != SLOT_NONE)
             rc = result->medoid(result->to, i, d->slots.id[best[i].slot]);
-    mem_free(d->base.env.mem, best);
+    mem_free(d->env.mem, best);
     return rc;
 }
 
@@ -98,12 +98,18 @@ int divf_cluster(struct index *index, const struct cluster_request *request,
                  struct cluster_result *result)
 {
     const struct divf *d = divf_of(index);
+    const struct index_env *env = &d->env;
+    float *floats = mem_array(env->mem, env->dim, sizeof *floats);
 
     result->levels = 1;
     result->level = 0;
     result->clusters = d->lists.n;
-    int rc = assign_ids(d, request, result->of_ids);
+    int rc = floats ? assign_ids(d, request, floats, result->of_ids)
+                    : fail(env->error, ERR_NO_MEMORY, "divf: clusters: out of memory");
     if (rc == OK && request->vectors.n > 0)
         rc = assign_vectors(d, request->vectors, result->of_vectors);
-    return rc == OK ? report_medoids(d, result) : rc;
+    if (rc == OK)
+        rc = report_medoids(d, floats, result);
+    mem_free(env->mem, floats);
+    return rc;
 }

@@ -13,13 +13,13 @@ int divf_device_open(struct divf *d)
     if (d->params.device == DIVF_CPU)
         return OK;
     if (!device_find(path, sizeof path))
-        return fail(d->base.env.error, ERR_UNSUPPORTED,
+        return fail(d->env.error, ERR_UNSUPPORTED,
                     "divf: device = cuda: there is no %s beside the program or above it; run make "
                     "where nvcc is installed, which builds it, or use device = cpu",
                     DEVICE_LIBRARY);
     if (device_load(path, &d->device.library, why, sizeof why))
-        return fail(d->base.env.error, ERR_UNSUPPORTED,
-                    "divf: device = cuda: %s; or use device = cpu", why);
+        return fail(d->env.error, ERR_UNSUPPORTED, "divf: device = cuda: %s; or use device = cpu",
+                    why);
     return OK;
 }
 
@@ -45,11 +45,11 @@ int divf_device_assign(struct divf *d, const float *rows, size_t n, size_t s, ui
     if (device->centroids && device->codebook != d->lists.codebook)
         drop_centroids(device);
     if (!device->centroids)
-        refused = ops->centroids_create(d->lists.centroids, d->lists.n, d->base.env.dim,
+        refused = ops->centroids_create(d->lists.centroids, d->lists.n, d->env.dim,
                                         &device->centroids, why, sizeof why);
     device->codebook = d->lists.codebook;
     if (!refused)
         refused =
             ops->centroids_assign(device->centroids, rows, n, s, lists, NULL, why, sizeof why);
-    return refused ? fail(d->base.env.error, ERR_BASELINE, "insert: device = cuda: %s", why) : OK;
+    return refused ? fail(d->env.error, ERR_BASELINE, "insert: device = cuda: %s", why) : OK;
 }

@@ -45,6 +45,7 @@
 #include "algorithms/divf/search/stop_rule.h"
 #include "algorithms/divf/storage/chunks.h"
 #include "algorithms/divf/storage/latch.h"
+#include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
 #include "kernels/cuda/device.h"
 #include "src/core/index.h"
@@ -92,6 +93,7 @@ struct divf_list {
     uint32_t n_chunks, chunks_capacity;
     atomic_uint rows, live;
     float error;      /* the largest error of its codes since they were last made again */
+    float excess;     /* at least |x|^2 - M^2 of each of its rows (storage/rows.h), and 0 */
     uint32_t version; /* counts the changes of its centroid */
     bool encoded;     /* its codes are those of its centroid, if they depend on it */
     bool uniform; /* all its vectors are equal, so it cannot be split; cleared when a different one
@@ -112,6 +114,7 @@ struct divf_view {
     unsigned char *centroid_codes;
     size_t capacity; /* of these arrays, in lists */
     float norm_sq_max, centroid_error;
+    float lift; /* of the space of the vectors */
     uint64_t codebook;
     size_t soft_k;
     const struct quantizer *quantizer, *sketch;
@@ -121,7 +124,8 @@ struct divf_view {
 /* A codebook, its quantizers, and the copies in its lists. Retraining builds a second one
    and swaps. */
 struct divf_lists {
-    const struct index_env *env;
+    const struct index_env *env; /* of vectors: divf.env */
+    struct divf_space space;
     const struct segments *vectors;
     struct quantizer *quantizer; /* of vectors; NULL: every vector of a list gets its
                                     exact distance */
@@ -206,13 +210,15 @@ struct divf_stops {
 
 struct divf {
     struct index base;
+    struct index_env env;    /* of the vectors that stand for rows: floats, L2 */
+    struct divf_space space; /* how they do; its lift is the codebook's */
     struct divf_params params;
     pthread_mutex_t changing; /* one change at a time; a search takes it only to learn when to
                                  stop */
     struct epoch *epoch;      /* searches are inside */
     _Atomic(struct divf_view *) view; /* for searches */
     atomic_uint_fast64_t changes;     /* begun and ended: odd during a change */
-    struct segments vectors;          /* dim floats each, by slot */
+    struct segments vectors;          /* rows in env's element, by slot */
     struct divf_lists lists;
     struct divf_slots slots;
     bool provisional;      /* the codebook was trained on too few vectors; see train.c */
@@ -252,10 +258,10 @@ static inline uint64_t divf_id(const struct divf *d, uint32_t slot)
     return atomic_load_explicit((_Atomic(uint64_t) *)(id + slot), memory_order_relaxed);
 }
 
-/* dim floats, at a stable address while the slot belongs to the vector. */
-static inline float *divf_vector(const struct divf_lists *lists, uint32_t slot)
+/* A row in env's element, at a stable address while the slot belongs to the vector. */
+static inline void *divf_row(const struct divf_lists *lists, uint32_t slot)
 {
-    return (float *)divf_segments_at(lists->vectors, slot);
+    return divf_segments_at(lists->vectors, slot);
 }
 
 /* The place at a list's `position`, position < rows. */
@@ -296,7 +302,6 @@ uint32_t divf_copy_put(struct divf_lists *, size_t list, uint32_t slot, const fl
 /* Fills dead places with the last live copies. Returns the number of copies moved. */
 size_t divf_list_compact(struct divf *, size_t list);
 void divf_compact_probed(struct divf *);
-bool divf_same_vector(const float *a, const float *b, size_t dim);
 
 /* views.c. Lists are added and removed, and centroids change, in a set of arrays that no search
    reads: after divf_lists_detach(), until divf_lists_publish(). ERR_NO_MEMORY, nothing changed. */
@@ -360,7 +365,7 @@ void divf_device_close(struct divf *);
 int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);
 
 int divf_train(struct index *, struct vectors sample);
-int divf_train_if_due(struct divf *, const float *rows, size_t n);
+int divf_train_if_due(struct divf *, struct vectors rows);
 int divf_insert(struct index *, struct vectors, const uint64_t *ids, size_t *done);
 int divf_remove(struct index *, const uint64_t *ids, size_t n, size_t *done);
 int divf_search(struct index *, const struct search_request *, struct search_result *);

@@ -30,9 +30,9 @@ static int check_params(const struct index_env *env, const struct divf_params *p
 
 static int open_vectors(struct divf *d)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     char path[4096];
-    size_t bytes = env->dim * sizeof(float);
+    size_t bytes = d->space.row_bytes;
     if (d->params.storage == DIVF_RAM)
         return divf_segments_open(&d->vectors, env, bytes, NULL, env->expected_n);
     int length = snprintf(path, sizeof path, "%s/divf.vectors", env->dir);
@@ -52,6 +52,11 @@ int divf_open(struct index **out, const struct index_ops *ops, const struct inde
     if (!d)
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory creating the index");
     d->base = (struct index){ ops, *env };
+    d->space = divf_space_of(env);
+    d->env = *env;
+    d->env.dim = d->space.dim;
+    d->env.element = ELEMENT_F32;
+    d->env.metric = METRIC_L2SQ;
     d->params = *p;
     d->provisional = true;
     divf_stop_rule_default(&d->stop.rule);
@@ -84,7 +89,7 @@ int divf_create(struct index **out, const struct index_ops *ops, const struct in
     int rc = divf_open(&index, ops, env, p);
     if (rc)
         return rc;
-    float *zero = mem_zalloc(env->mem, env->dim * sizeof *zero);
+    float *zero = mem_zalloc(env->mem, divf_of(index)->env.dim * sizeof *zero);
     rc = zero ? divf_list_add(&divf_of(index)->lists, zero, -1)
               : fail(env->error, ERR_NO_MEMORY, "divf: out of memory creating the index");
     mem_free(env->mem, zero);

@@ -32,14 +32,14 @@ enum { LISTS_AHEAD = 4 };
 
 static int out_of_memory(const struct divf *d)
 {
-    return fail(d->base.env.error, ERR_NO_MEMORY, "insert: out of memory");
+    return fail(d->env.error, ERR_NO_MEMORY, "insert: out of memory");
 }
 
 /* Finds the n_lists nearest lists of each of n rows. */
 static int assign(struct divf *d, struct divf_scratch *s, const float *rows, size_t n,
                   size_t n_lists, uint32_t *lists)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     struct centroids centroids = divf_centroids(&d->lists);
     if (d->lists.n == 1) {
         memset(lists, 0, n * sizeof *lists);
@@ -68,7 +68,7 @@ static void note_length(struct divf *d, size_t list)
 
 /* Reserves space in every list first: after that nothing can fail, so a vector is stored completely
    or not at all. */
-static int file_row(struct divf *d, const float *row, uint64_t id, const uint32_t *lists, size_t n,
+static int file_row(struct divf *d, const void *row, uint64_t id, const uint32_t *lists, size_t n,
                     const float *transformed)
 {
     for (size_t j = 0; j < n; j++) {
@@ -77,7 +77,7 @@ static int file_row(struct divf *d, const float *row, uint64_t id, const uint32_
             return rc;
     }
     uint32_t slot = divf_slot_take(d, id);
-    memcpy(divf_vector(&d->lists, slot), row, d->base.env.dim * sizeof *row);
+    memcpy(divf_row(&d->lists, slot), row, d->vectors.element_bytes);
     for (size_t j = 0; j < n; j++) {
         divf_slot_places(&d->lists, slot)[j] =
             divf_list_append(&d->lists, lists[j], slot, transformed);
@@ -86,24 +86,25 @@ static int file_row(struct divf *d, const float *row, uint64_t id, const uint32_
     return OK;
 }
 
-static int file_few_with(struct divf *d, struct divf_scratch *s, const float *rows,
+static int file_few_with(struct divf *d, struct divf_scratch *s, const unsigned char *rows,
                          const uint64_t *ids, size_t n, size_t *done)
 {
     uint32_t lists[FEW_ROWS * DIVF_SOFT_K_MAX];
     const struct quantizer *q = d->lists.quantizer;
     size_t soft_k = (size_t)d->params.soft_k, n_lists = soft_k < d->lists.n ? soft_k : d->lists.n;
-    int rc = assign(d, s, rows, n, n_lists, lists);
-    if (!rc && !divf_scratch_fit_work(d, d->view, s, n))
-        rc = out_of_memory(d);
+    if (!divf_scratch_fit_work(d, d->view, s, n) || !divf_scratch_fit_floats(d, s, n))
+        return out_of_memory(d);
+    const float *vectors = divf_floats(&d->lists.space, rows, n, s->floats);
+    int rc = assign(d, s, vectors, n, n_lists, lists);
     if (!rc && q)
-        quantizer_transform(q, rows, n, s->work);
+        quantizer_transform(q, vectors, n, s->work);
     for (; !rc && *done < n; *done += !rc)
-        rc = file_row(d, rows + *done * d->base.env.dim, ids[*done], lists + *done * n_lists,
-                      n_lists, q ? s->work + *done * q->work_dim : NULL);
+        rc = file_row(d, rows + *done * d->vectors.element_bytes, ids[*done],
+                      lists + *done * n_lists, n_lists, q ? s->work + *done * q->work_dim : NULL);
     return rc;
 }
 
-static int file_few(struct divf *d, const float *rows, const uint64_t *ids, size_t n, size_t *done)
+static int file_few(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
 {
     struct divf_scratch *s = divf_scratch_take(d);
     if (!s)
@@ -117,7 +118,9 @@ static int file_few(struct divf *d, const float *rows, const uint64_t *ids, size
 
 struct filing {
     struct divf *d;
-    const float *rows;
+    const unsigned char *rows; /* in env's element */
+    const float *vectors;      /* the same as floats; unless `tiled` */
+    float *floats;             /* rows of bytes as floats: a tile, or the block */
     const uint64_t *ids;
     size_t n, s;        /* rows of the block; lists per row */
     size_t capacity;    /* rows that fit in the arrays */
@@ -129,6 +132,8 @@ struct filing {
     uint32_t *start;    /* lists + 2 */
     struct divf_scratch *scratch;
     size_t threads;
+    bool
+        tiled; /* by one thread, which takes all steps with a tile of rows while it is in the cache */
 };
 
 static int transform_rows(void *arg, size_t first, size_t end, size_t worker)
@@ -136,18 +141,28 @@ static int transform_rows(void *arg, size_t first, size_t end, size_t worker)
     struct filing *f = arg;
     const struct quantizer *q = f->d->lists.quantizer;
     (void)worker;
-    quantizer_transform(q, f->rows + first * f->d->base.env.dim, end - first,
+    quantizer_transform(q, f->vectors + first * f->d->env.dim, end - first,
                         f->transformed + first * q->work_dim);
+    return OK;
+}
+
+static int widen_rows(void *arg, size_t first, size_t end, size_t worker)
+{
+    struct filing *f = arg;
+    const struct divf_space *space = &f->d->lists.space;
+    (void)worker;
+    divf_widen(space, f->rows + first * space->row_bytes, end - first,
+               f->floats + first * space->dim);
     return OK;
 }
 
 static int store_rows(void *arg, size_t first, size_t end, size_t worker)
 {
     struct filing *f = arg;
-    size_t dim = f->d->base.env.dim;
+    size_t row_bytes = f->d->vectors.element_bytes;
     (void)worker;
     for (size_t i = first; i < end; i++)
-        memcpy(divf_vector(&f->d->lists, f->slots[i]), f->rows + i * dim, dim * sizeof(float));
+        memcpy(divf_row(&f->d->lists, f->slots[i]), f->rows + i * row_bytes, row_bytes);
     return OK;
 }
 
@@ -232,25 +247,38 @@ static int put_copies(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-/* One thread does both steps per tile of rows, while it is in the cache; several threads, or a
-   device, do one step after the other. */
-static int assign_and_transform(struct filing *f)
+/* Widens rows of bytes, finds their lists and transforms them. */
+static int assign_tiles(struct filing *f)
 {
     struct divf *d = f->d;
-    const bool tiled = f->threads == 1 && !d->device.library.ops;
-    const size_t tile = tiled ? NEAREST_ROWS : f->n;
-    for (size_t first = 0; first < f->n; first += tile) {
-        size_t n = f->n - first < tile ? f->n - first : tile;
-        int rc = assign(d, f->scratch, f->rows + first * d->base.env.dim, n, f->s,
-                        f->lists + first * f->s);
+    const struct quantizer *q = d->lists.quantizer;
+    for (size_t first = 0; first < f->n; first += NEAREST_ROWS) {
+        size_t n = f->n - first < NEAREST_ROWS ? f->n - first : NEAREST_ROWS;
+        const float *vectors =
+            divf_floats(&d->lists.space, f->rows + first * d->vectors.element_bytes, n, f->floats);
+        int rc = assign(d, f->scratch, vectors, n, f->s, f->lists + first * f->s);
         if (rc)
             return rc;
-        if (d->lists.quantizer && tiled)
-            (void)transform_rows(f, first, first + n, 0);
+        if (q)
+            quantizer_transform(q, vectors, n, f->transformed + first * q->work_dim);
     }
-    if (d->lists.quantizer && !tiled)
-        (void)parallel_for(d->base.env.pool, f->threads, f->n, NEAREST_ROWS, transform_rows, f);
     return OK;
+}
+
+/* The same, one step after the other. */
+static int assign_block(struct filing *f)
+{
+    struct divf *d = f->d;
+    struct pool *pool = d->env.pool;
+    f->vectors = (const void *)f->rows;
+    if (d->space.kind != DIVF_FLOATS) {
+        (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, widen_rows, f);
+        f->vectors = f->floats;
+    }
+    int rc = assign(d, f->scratch, f->vectors, f->n, f->s, f->lists);
+    if (!rc && d->lists.quantizer)
+        (void)parallel_for(pool, f->threads, f->n, NEAREST_ROWS, transform_rows, f);
+    return rc;
 }
 
 /* Reserves all space first: after that nothing can fail, so the block is stored completely or not
@@ -258,8 +286,8 @@ static int assign_and_transform(struct filing *f)
 static int file_block(struct filing *f)
 {
     struct divf *d = f->d;
-    struct pool *pool = d->base.env.pool;
-    int rc = assign_and_transform(f);
+    struct pool *pool = d->env.pool;
+    int rc = (f->tiled ? assign_tiles : assign_block)(f);
     if (rc)
         return rc;
     sort_by_list(f);
@@ -280,6 +308,8 @@ static size_t block_rows(const struct divf *d, size_t n)
     size_t most = BLOCK_ROWS;
     if (d->lists.quantizer)
         most = BLOCK_BYTES / (d->lists.quantizer->work_dim * sizeof(float));
+    if (d->space.kind != DIVF_FLOATS && most > BLOCK_BYTES / (d->env.dim * sizeof(float)))
+        most = BLOCK_BYTES / (d->env.dim * sizeof(float));
     most = most < NEAREST_ROWS ? NEAREST_ROWS : most > BLOCK_ROWS ? BLOCK_ROWS : most;
     return n < most ? n : most;
 }
@@ -287,10 +317,14 @@ static size_t block_rows(const struct divf *d, size_t n)
 static bool filing_open(struct filing *f, size_t n)
 {
     struct divf *d = f->d;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
     f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
     f->capacity = block_rows(d, n);
+    f->tiled = f->threads == 1 && !d->device.library.ops;
+    f->floats =
+        mem_array(mem, divf_floats_needed(&d->lists.space, f->tiled ? NEAREST_ROWS : f->capacity),
+                  sizeof *f->floats);
     f->lists = mem_array(mem, f->capacity * f->s, sizeof *f->lists);
     f->places = mem_array(mem, f->capacity * f->s, sizeof *f->places);
     f->order = mem_array(mem, f->capacity * f->s, sizeof *f->order);
@@ -299,12 +333,12 @@ static bool filing_open(struct filing *f, size_t n)
     f->transformed = mem_array(mem, f->capacity * work_dim, sizeof *f->transformed);
     f->scratch = divf_scratch_take(d);
     return f->lists && f->places && f->order && f->slots && f->start && f->transformed &&
-           f->scratch;
+           f->floats && f->scratch;
 }
 
 static void filing_close(struct filing *f)
 {
-    struct mem *mem = f->d->base.env.mem;
+    struct mem *mem = f->d->env.mem;
     if (f->scratch)
         divf_scratch_give(f->d, f->scratch);
     mem_free(mem, f->lists);
@@ -313,14 +347,15 @@ static void filing_close(struct filing *f)
     mem_free(mem, f->slots);
     mem_free(mem, f->start);
     mem_free(mem, f->transformed);
+    mem_free(mem, f->floats);
 }
 
-static int file_all(struct divf *d, const float *rows, const uint64_t *ids, size_t n, size_t *done)
+static int file_all(struct divf *d, const void *rows, const uint64_t *ids, size_t n, size_t *done)
 {
-    struct filing f = { .d = d, .threads = n > NEAREST_ROWS ? pool_threads(d->base.env.pool) : 1 };
+    struct filing f = { .d = d, .threads = n > NEAREST_ROWS ? pool_threads(d->env.pool) : 1 };
     int rc = filing_open(&f, n) ? OK : out_of_memory(d);
     while (!rc && *done < n) {
-        f.rows = rows + *done * d->base.env.dim;
+        f.rows = (const unsigned char *)rows + *done * d->vectors.element_bytes;
         f.ids = ids + *done;
         f.n = n - *done < f.capacity ? n - *done : f.capacity;
         rc = file_block(&f);
@@ -338,7 +373,7 @@ int divf_insert(struct index *index, struct vectors v, const uint64_t *ids, size
     if (v.n == 0)
         return OK;
     divf_compact_probed(d);
-    int rc = divf_train_if_due(d, v.rows, v.n);
+    int rc = divf_train_if_due(d, v);
     if (!rc)
         rc = divf_slots_reserve(d, ids, v.n);
     if (!rc)

@@ -26,8 +26,7 @@ static void show_list(const struct divf *d, size_t number, const struct structur
     sink->number(sink->to, "live", l->live);
     sink->number(sink->to, "physical", l->rows);
     sink->number(sink->to, "last_split_round", (double)l->last_split_round);
-    sink->vector(sink->to, "centroid", d->lists.centroids + number * d->base.env.dim,
-                 d->base.env.dim);
+    sink->vector(sink->to, "centroid", d->lists.centroids + number * d->env.dim, d->space.row_dim);
     show_ids(d, l, sink);
     sink->leave(sink->to);
 }

@@ -104,6 +104,8 @@ static const struct param knob_table[] = {
 
 static const struct index_space spaces[] = { { ELEMENT_F32, METRIC_L2SQ },
                                              { ELEMENT_F32, METRIC_COS },
+                                             { ELEMENT_F32, METRIC_IP },
+                                             { ELEMENT_U8, METRIC_L2SQ },
                                              INDEX_SPACES_END };
 
 static int create(struct index **index, const struct index_env *env, const void *params)

@@ -1,7 +1,7 @@
 /* store.c - save and load, one file: each vector once, also with soft_k > 1, and the code
  * of each copy.
  *
- * Sections: "meta"; "centroids", lists x dim; "lists"; "quantizer" and "sketch", if there are any;
+ * Sections: "meta"; "centroids", lists x dim; "lift", M^2 of lifted rows (rows.h); "lists"; "quantizer" and "sketch", if there are any;
  * "filed", the vectors of each list in turn, as ordinals; "codes", with a quantizer, the blocks of
  * each list in turn; "ids" and "rows" by ordinal. Ordinals number vectors in the order of their
  * first appearance in "filed", and are the slots after loading. So the vectors of a list are mostly
@@ -84,7 +84,7 @@ static void save_vector(void *to, uint32_t slot, bool first)
     struct saving *s = to;
     const struct divf *d = s->d;
     if (first)
-        store_write(s->writer, divf_vector(&d->lists, slot), d->base.env.dim * sizeof(float));
+        store_write(s->writer, divf_row(&d->lists, slot), d->vectors.element_bytes);
 }
 
 static void save_meta(const struct divf *d, struct store_writer *w)
@@ -96,14 +96,18 @@ static void save_meta(const struct divf *d, struct store_writer *w)
                                 .provisional = d->provisional,
                                 .retrain_at = d->retrain_at,
                                 .queries = atomic_load(&d->queries),
-                                .isa = d->base.env.kernels->isa,
+                                .isa = d->env.kernels->isa,
                                 .shared_sketch = d->lists.sketch == d->lists.quantizer,
                                 .counters = d->counters,
                                 .stop = d->stop };
     store_section(w, "meta");
     store_write(w, &meta, sizeof meta);
     store_section(w, "centroids");
-    store_write(w, d->lists.centroids, d->lists.n * d->base.env.dim * sizeof(float));
+    store_write(w, d->lists.centroids, d->lists.n * d->env.dim * sizeof(float));
+    if (d->space.kind == DIVF_LIFTED) {
+        store_section(w, "lift");
+        store_write(w, &d->lists.space.lift, sizeof d->lists.space.lift);
+    }
     store_section(w, "lists");
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = d->lists.list[i];
@@ -119,13 +123,13 @@ static int save_quantizer(const struct divf *d, struct store_writer *w, const ch
                           const struct quantizer *q)
 {
     size_t n = quantizer_save(q, NULL);
-    void *bytes = mem_zalloc(d->base.env.mem, n);
+    void *bytes = mem_zalloc(d->env.mem, n);
     if (!bytes)
-        return fail(d->base.env.error, ERR_NO_MEMORY, "save: out of memory for a quantizer");
+        return fail(d->env.error, ERR_NO_MEMORY, "save: out of memory for a quantizer");
     (void)quantizer_save(q, bytes);
     store_section(w, tag);
     store_write(w, bytes, n);
-    mem_free(d->base.env.mem, bytes);
+    mem_free(d->env.mem, bytes);
     return OK;
 }
 
@@ -199,15 +203,17 @@ struct loading {
     struct store_reader reader;
     const struct stored_meta *meta;
     const struct stored_list *lists;
-    const float *centroids, *rows;
+    const float *centroids, *lift;
+    const unsigned char *rows;
     const uint32_t *filed;
     const uint64_t *ids;
     const unsigned char *codes;
     uint64_t mapped; /* vectors, the first ones, that stay in the file */
 };
 
-static int find_sections(struct loading *l, size_t dim)
+static int find_sections(struct loading *l, const struct index_env *env)
 {
+    const size_t dim = divf_space_of(env).dim;
     int rc = store_need_array(&l->reader, "meta", 1, sizeof *l->meta, &l->meta);
     if (rc)
         return rc;
@@ -215,6 +221,8 @@ static int find_sections(struct loading *l, size_t dim)
     if (!rc)
         rc = store_need_array(&l->reader, "centroids", m->n_lists, dim * sizeof *l->centroids,
                               &l->centroids);
+    if (!rc && env->metric == METRIC_IP)
+        rc = store_need_array(&l->reader, "lift", 1, sizeof *l->lift, &l->lift);
     if (!rc)
         rc = store_need_array(&l->reader, "lists", m->n_lists, sizeof *l->lists, &l->lists);
     if (!rc)
@@ -222,7 +230,8 @@ static int find_sections(struct loading *l, size_t dim)
     if (!rc)
         rc = store_need_array(&l->reader, "ids", m->n_vectors, sizeof *l->ids, &l->ids);
     if (!rc)
-        rc = store_need_array(&l->reader, "rows", m->n_vectors, dim * sizeof *l->rows, &l->rows);
+        rc = store_need_array(&l->reader, "rows", m->n_vectors, divf_space_of(env).row_bytes,
+                              &l->rows);
     if (rc)
         return rc;
     uint64_t filed = 0;
@@ -233,6 +242,8 @@ static int find_sections(struct loading *l, size_t dim)
     }
     if (!divf_stop_rule_valid(&m->stop.rule))
         return store_corrupt(&l->reader, "the rule of target_recall is invalid");
+    if (l->lift && !(*l->lift >= 0 && *l->lift <= FLT_MAX))
+        return store_corrupt(&l->reader, "the greatest norm is invalid");
     if (filed != m->n_filed || m->n_lists == 0)
         return store_corrupt(&l->reader, "the lists and their rows do not add up");
     return OK;
@@ -250,7 +261,7 @@ static int load_quantizer(const struct loading *l, const struct index_env *env, 
 /* Replaces the index's lists by the stored ones, without copies. */
 static int load_codebook(struct divf *d, const struct loading *l)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     struct quantizer *quantizer = NULL, *sketch = NULL;
     int rc = load_quantizer(l, env, "quantizer", &quantizer);
     if (!rc && l->meta->shared_sketch)
@@ -263,6 +274,7 @@ static int load_codebook(struct divf *d, const struct loading *l)
     }
     divf_lists_close(&d->lists);
     rc = divf_lists_open(&d->lists, d, quantizer, sketch);
+    d->lists.space.lift = l->lift ? *l->lift : 0;
     for (size_t i = 0; !rc && i < l->meta->n_lists; i++)
         rc = divf_list_add(&d->lists, l->centroids + i * env->dim, l->lists[i].last_split_round);
     return rc;
@@ -272,7 +284,7 @@ static int load_codebook(struct divf *d, const struct loading *l)
 static int load_copy(struct divf *d, const struct loading *l, size_t list, uint32_t ordinal,
                      uint32_t *next)
 {
-    const size_t dim = d->base.env.dim;
+    const size_t row_bytes = d->vectors.element_bytes;
     if (ordinal > *next || ordinal >= l->meta->n_vectors)
         return store_corrupt(&l->reader, "a list names a vector out of order");
     if (ordinal == *next) { /* slots are taken in order, from 0 */
@@ -282,7 +294,7 @@ static int load_copy(struct divf *d, const struct loading *l, size_t list, uint3
         ++*next;
         divf_slot_take(d, l->ids[ordinal]);
         if (ordinal >= l->mapped)
-            memcpy(divf_vector(&d->lists, ordinal), l->rows + ordinal * dim, dim * sizeof *l->rows);
+            memcpy(divf_row(&d->lists, ordinal), l->rows + ordinal * row_bytes, row_bytes);
     }
     if (divf_slot_in_list(&d->lists, ordinal, list))
         return store_corrupt(&l->reader, "a vector is in one list twice");
@@ -330,7 +342,8 @@ static bool same_codes(struct divf_lists *lists, size_t list, unsigned char *blo
     for (size_t c = 0; c < blocks_of(lists->list[list]->rows); c++) {
         const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, lists->list[list]->chunks[c]);
         memset(blocks, 0, 2 * q->block_bytes);
-        quantizer_transform(q, divf_vector(lists, chunk->slots[0]), 1, transformed);
+        const void *row = divf_row(lists, chunk->slots[0]);
+        quantizer_transform(q, divf_floats(&lists->space, row, 1, lists->work), 1, transformed);
         const float error =
             quantizer_put(q, transformed, divf_work_centroid(lists, list), blocks, 0);
         quantizer_copy(q, chunk->block, 0, blocks + q->block_bytes, 0);
@@ -407,7 +420,7 @@ int divf_load(struct index **out, const struct index_ops *ops, const struct inde
         return rc;
     }
     struct index *index = NULL;
-    rc = find_sections(l, env->dim);
+    rc = find_sections(l, env);
     if (!rc)
         rc = divf_open(&index, ops, env, &l->meta->params);
     if (!rc) {

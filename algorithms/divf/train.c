@@ -6,6 +6,8 @@
  * trains itself on all stored vectors in the insert that reaches VECTORS_PER_LIST vectors per list.
  * If that fails for lack of distinct vectors, it tries again each time the number of vectors has
  * doubled. A codebook that is not provisional is replaced only by another train(). */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "algorithms/divf/divf.h"
@@ -20,7 +22,7 @@ enum { STREAM_TRAIN = 1 << 20 }; /* distinct from the streams of splits, which c
 
 static int train_sketch(const struct divf *d, const float *rows, size_t n, struct quantizer **out)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     struct quantizer_options options = { .kind = QUANTIZER_SKETCH,
                                          .seed = env->seed,
                                          .sketch_dims =
@@ -44,7 +46,7 @@ static int train_quantizers(const struct divf *d, const float *rows, size_t n,
                             const float *centroids, size_t n_lists, struct quantizer **quantizer,
                             struct quantizer **sketch)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     static const enum quantizer_kind kinds[] = {
         [DIVF_PQ] = QUANTIZER_PQ, [DIVF_SQ8] = QUANTIZER_SQ8, [DIVF_RABITQ] = QUANTIZER_RABITQ
     };
@@ -110,7 +112,7 @@ static int refile_block(struct refile *r)
 
 static int refile_all(const struct divf *d, struct refile *r)
 {
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     for (uint32_t slot = 0; slot < d->slots.n; slot++) {
         uint32_t *places = divf_slot_places(r->to, slot);
         memset(places, 0xff, r->to->soft_k * sizeof *places);
@@ -118,7 +120,7 @@ static int refile_all(const struct divf *d, struct refile *r)
             *places = *divf_slot_places(&d->lists, slot); /* keeps the list of free slots */
             continue;
         }
-        memcpy(r->rows + r->n * dim, divf_vector(r->to, slot), dim * sizeof(float));
+        divf_widen(&r->to->space, divf_row(r->to, slot), 1, r->rows + r->n * dim);
         r->slots[r->n++] = slot;
         int rc = r->n == NEAREST_ROWS ? refile_block(r) : OK;
         if (rc)
@@ -156,13 +158,14 @@ static int refile(const struct divf *d, struct divf_lists *to)
    failure changes nothing; for a moment both sets of codes are in memory. Takes ownership of the
    quantizers. */
 static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct quantizer *sketch,
-                          const float *centroids, size_t n)
+                          const float *centroids, size_t n, float lift)
 {
     struct divf_lists to;
     int rc = divf_lists_open(&to, d, quantizer, sketch);
     to.codebook = d->lists.codebook;
+    to.space.lift = lift;
     for (size_t i = 0; !rc && i < n; i++)
-        rc = divf_list_add(&to, centroids + i * d->base.env.dim, -1);
+        rc = divf_list_add(&to, centroids + i * d->env.dim, -1);
     if (!rc && d->slots.capacity > 0)
         rc = refile(d, &to);
     if (rc) {
@@ -179,25 +182,40 @@ static int adopt_codebook(struct divf *d, struct quantizer *quantizer, struct qu
 
 /* --------------------------------------------------------------------------------- training */
 
-/* Trains on `rows`, a sample of n_total vectors, and adopts the codebook. */
-static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
+/* The rows to train on, as floats, *n of them: those given, or `most` of them if there are more. What
+   is allocated for it is *own. NULL: out of memory. */
+static const float *rows_to_train(const struct divf *d, const struct divf_space *space,
+                                  struct vectors from, size_t most, float **own, size_t *n)
 {
-    const struct index_env *env = &d->base.env;
-    size_t wanted = divf_clusters_wanted(d, n_total), most = (size_t)d->params.train_sample,
+    const struct index_env *env = &d->env;
+    *own = NULL;
+    *n = from.n;
+    if (most > 0 && most < from.n) {
+        struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * d->counters.trainings);
+        *n = most;
+        return *own = divf_sample_rows(space, env->mem, &rng, from.rows, from.n, most);
+    }
+    if (space->kind == DIVF_FLOATS)
+        return from.rows;
+    *own = mem_array(env->mem, from.n * env->dim, sizeof **own);
+    return *own ? divf_floats(space, from.rows, from.n, *own) : NULL;
+}
+
+/* Trains on `from`, a sample of n_total vectors, and adopts the codebook. */
+static int train_on(struct divf *d, struct vectors from, size_t n_total)
+{
+    const struct index_env *env = &d->env;
+    size_t wanted = divf_clusters_wanted(d, n_total), most = (size_t)d->params.train_sample, n,
            made = 0;
     if (most > 0 && most < wanted)
         most = wanted;
-    float *sample = NULL;
+    float *own;
+    struct divf_space space = d->space;
+    /* finite, so that centroids are */
+    space.lift = fminf(divf_greatest_norm(&space, from.rows, from.n), FLT_MAX / 16);
+    const float *rows = rows_to_train(d, &space, from, most, &own, &n);
     float *centroids = mem_array(env->mem, (wanted < n ? wanted : n) * env->dim, sizeof *centroids);
-    int rc = centroids ? OK : ERR_NO_MEMORY;
-    if (!rc && most > 0 && most < n) {
-        struct rng rng = rng_at(env->seed, STREAM_TRAIN + 2 * d->counters.trainings);
-        sample = kmeans_sample(env, &rng, rows, n, most);
-        if (!sample)
-            rc = ERR_NO_MEMORY;
-        rows = sample;
-        n = most;
-    }
+    int rc = rows && centroids ? OK : ERR_NO_MEMORY;
     if (rc) {
         fail(env->error, rc, "divf: out of memory training %zu clusters", wanted);
     } else {
@@ -211,7 +229,7 @@ static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
     if (!rc)
         rc = train_quantizers(d, rows, n, centroids, made, &quantizer, &sketch);
     if (!rc)
-        rc = adopt_codebook(d, quantizer, sketch, centroids, made);
+        rc = adopt_codebook(d, quantizer, sketch, centroids, made, space.lift);
     if (!rc) {
         pthread_mutex_lock(&d->stop_lock);
         d->stop.live = 0; /* to be learnt again */
@@ -220,7 +238,7 @@ static int train_on(struct divf *d, const float *rows, size_t n, size_t n_total)
         d->retrain_at = 2 * (uint64_t)n_total;
         d->counters.trainings++;
     }
-    mem_free(env->mem, sample);
+    mem_free(env->mem, own);
     mem_free(env->mem, centroids);
     return rc;
 }
@@ -230,33 +248,33 @@ int divf_train(struct index *index, struct vectors sample)
     if (sample.n == 0)
         return fail(index->env.error, ERR_ARGUMENT,
                     "train: the sample is empty; give at least one vector");
-    return train_on(divf_of(index), sample.rows, sample.n, sample.n);
+    return train_on(divf_of(index), sample, sample.n);
 }
 
-int divf_train_if_due(struct divf *d, const float *rows, size_t n)
+int divf_train_if_due(struct divf *d, struct vectors rows)
 {
-    const struct index_env *env = &d->base.env;
-    size_t stored = d->slots.ids.n, total = stored + n;
+    const struct index_env *env = &d->env;
+    size_t stored = d->slots.ids.n, total = stored + rows.n, row_bytes = d->vectors.element_bytes;
     if (!d->provisional || total < d->retrain_at ||
         total / VECTORS_PER_LIST < divf_clusters_wanted(d, total) ||
         (d->params.clusters == 0 && total < TRAIN_FROM))
         return OK;
     if (stored == 0)
-        return train_on(d, rows, n, n);
+        return train_on(d, rows, rows.n);
 
-    float *all = mem_array(env->mem, total * env->dim, sizeof *all);
+    unsigned char *all = mem_array(env->mem, total, row_bytes);
     if (!all)
         return fail(env->error, ERR_NO_MEMORY, "divf: out of memory training on %zu vectors",
                     total);
-    float *to = all;
+    unsigned char *to = all;
     for (uint32_t slot = 0; slot < d->slots.n; slot++) {
         if (d->slots.id[slot] == ID_NONE)
             continue;
-        memcpy(to, divf_vector(&d->lists, slot), env->dim * sizeof *to);
-        to += env->dim;
+        memcpy(to, divf_row(&d->lists, slot), row_bytes);
+        to += row_bytes;
     }
-    memcpy(to, rows, n * env->dim * sizeof *to);
-    int rc = train_on(d, all, total, total);
+    memcpy(to, rows.rows, rows.n * row_bytes);
+    int rc = train_on(d, (struct vectors){ all, total, rows.dim, rows.element }, total);
     mem_free(env->mem, all);
     return rc;
 }

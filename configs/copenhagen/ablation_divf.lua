@@ -35,12 +35,12 @@ local methods = {}
 for i, v in ipairs(variants) do
   local params = { clusters = lists, split_threshold = 0 }
   for key, value in pairs(v[2]) do params[key] = value end
-  methods[i] = method { "divf", label = v[1], params = params, knobs = v[3], sweep = { nprobe = probes } }
+  methods[i] = method { "divf", label = v[1], element = "f32", params = params, knobs = v[3], sweep = { nprobe = probes } }
 end
 
 -- A query scans lists until the estimated recall reaches the target, instead of a fixed number of lists.
 local stop, targets = "sketch, adaptive stop", quick and { 0.8, 0.95 } or { 0.8, 0.9, 0.95, 0.98 }
-methods[#methods + 1] = method { "divf", label = stop, params = { clusters = lists, split_threshold = 0 },
+methods[#methods + 1] = method { "divf", label = stop, element = "f32", params = { clusters = lists, split_threshold = 0 },
                                  knobs = { nprobe = lists }, sweep = { target_recall = targets } }
 
 experiment {

@@ -25,7 +25,7 @@ local probes = { 4, 8, 16, 32 }
 
 local function ivf(name, label, params)
   params.clusters = lists
-  return method { name, label = label, params = params, sweep = { nprobe = probes } }
+  return method { name, label = label, element = "f32", params = params, sweep = { nprobe = probes } }
 end
 
 local function graph(label, deletes)

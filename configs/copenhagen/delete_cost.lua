@@ -21,7 +21,7 @@ local scan, map, again = "FAISS IVF", "FAISS IVF, hash table", "FAISS IVF rebuil
 
 local function ivf(name, label, params, deletes)
   params.clusters = lists
-  return method { name, label = label, params = params, knobs = { nprobe = 4 }, deletes = deletes }
+  return method { name, label = label, element = "f32", params = params, knobs = { nprobe = 4 }, deletes = deletes }
 end
 
 experiment {

@@ -24,7 +24,7 @@ local policies = quick and { 1, 2, 4, 8 } or { 1, 2, 4, 8, 16 } -- for policies 
 
 local function ivf(method_name, label, params, probes, rebuild)
   params.clusters = lists
-  return method { method_name, label = label, params = params, sweep = { nprobe = probes }, rebuild = rebuild }
+  return method { method_name, label = label, element = "f32", params = params, sweep = { nprobe = probes }, rebuild = rebuild }
 end
 
 local function at4(label) return label .. "[nprobe=4]" end

@@ -21,7 +21,7 @@ local last = #sizes
 
 local function ivf(method_name, label, params)
   params.clusters = lists
-  return method { method_name, label = label, params = params, knobs = { nprobe = 8 } }
+  return method { method_name, label = label, element = "f32", params = params, knobs = { nprobe = 8 } }
 end
 
 -- The table's columns, by the step that reaches each size. --quick leaves out the larger sizes, and their columns.

@@ -17,7 +17,7 @@ local asked   = mnist:queries(option("queries", quick and 100 or 500, "asked"))
 local copenhagen, lire, coded = "dynamic IVF", "dynamic IVF, lire", "dynamic IVF, lire, RaBitQ"
 local function ours(label, params)
   params.clusters = math.floor(4 * math.sqrt(n))
-  return method { "divf", label = label, params = params, knobs = { nprobe = 12 } }
+  return method { "divf", label = label, element = "f32", params = params, knobs = { nprobe = 12 } }
 end
 
 experiment {

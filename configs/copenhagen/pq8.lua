@@ -13,7 +13,7 @@ local probes = { 1, 4, 16, 64 }
 
 local function ours(label, params, rerank)
   params.clusters, params.split_threshold, params.quantizer = lists, 0, "pq"
-  return method { "divf", label = label, params = params, sweep = { nprobe = probes }, knobs = { rerank = rerank } }
+  return method { "divf", label = label, element = "f32", params = params, sweep = { nprobe = probes }, knobs = { rerank = rerank } }
 end
 
 -- "np" turns off polysemous training.

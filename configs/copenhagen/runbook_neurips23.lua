@@ -25,7 +25,7 @@ local fixed, source, lire = "dynamic IVF, no maintenance", "dynamic IVF, source'
 
 local function ivf(method_name, label, params)
   params.clusters = lists
-  return method { method_name, label = label, params = params, sweep = { nprobe = probes } }
+  return method { method_name, label = label, element = "f32", params = params, sweep = { nprobe = probes } }
 end
 local function at8(label) return label .. "[nprobe=8]" end
 

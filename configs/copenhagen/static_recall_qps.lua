@@ -19,7 +19,7 @@ local ef = { 10, 16, 24, 32, 48, 64, 96, 128, 192 }
 local function ours(label, params, sweep)
   params.clusters = params.clusters or lists
   params.split_threshold = 0
-  return method { "divf", label = label, params = params, sweep = sweep or { nprobe = probes } }
+  return method { "divf", label = label, element = "f32", params = params, sweep = sweep or { nprobe = probes } }
 end
 
 -- "np" after a PQ of 8 bits turns off polysemous training, which takes FAISS a minute and helps no search here.

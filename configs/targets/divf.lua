@@ -31,7 +31,7 @@ local function of_ours(r, metric) return built(r, ours, "nprobe=8", metric) end
 local function ours_with(label, params, sweep)
   params.clusters = params.clusters or lists
   params.split_threshold = params.split_threshold or 0
-  return method { "divf", label = label, params = params, sweep = sweep }
+  return method { "divf", label = label, element = "f32", params = params, sweep = sweep }
 end
 
 local function float_bar(rate, recall)
@@ -55,7 +55,7 @@ experiment {
     ours_with(ours, {}, { nprobe = { 2, 4, 8, 16, 32, 64, every } }),
     method { "faiss-ivf-flat", label = faiss, params = { clusters = lists }, sweep = { nprobe = probes } },
     ours_with(twice, { soft_k = 2 }, { nprobe = { 4, 8, 16, 32 } }),
-    method { "divf", label = kept, params = { clusters = lists }, sweep = { nprobe = { 8, 16 } } },
+    method { "divf", label = kept, element = "f32", params = { clusters = lists }, sweep = { nprobe = { 8, 16 } } },
     ours_with(coded, { quantizer = "rabitq", bits = bits, clusters = code_lists, train_sample = 256 * code_lists },
               { nprobe = { 4, 8, 12, 16, 24, 32, 48, 64, 96, 128 } }),
     method { "faiss-factory", label = "FAISS fast-scan",

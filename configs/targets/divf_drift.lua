@@ -19,7 +19,7 @@ local probes = { 1, 2, 3, 4, 5, 6, 8, 10, 12, 16 }
 local kept, rebuilt = "dynamic IVF, " .. policy, "FAISS IVF, rebuilt"
 
 local function ours(label, maintenance)
-  return method { "divf", label = label, params = { clusters = lists, maintenance = maintenance }, sweep = { nprobe = probes } }
+  return method { "divf", label = label, element = "f32", params = { clusters = lists, maintenance = maintenance }, sweep = { nprobe = probes } }
 end
 local function share(r, label, tag) return r(label, "scanned@recall=0.98/" .. tag) / all end
 -- The time is the same at every point.

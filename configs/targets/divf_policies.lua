@@ -24,7 +24,7 @@ local function at(r, policy, code) return r(label(policy, code), "p50_ns@recall=
 local methods, claims = {}, {}
 for _, policy in ipairs(policies) do
   for _, code in ipairs(codes) do
-    methods[#methods + 1] = method { "divf", label = label(policy, code), params = { maintenance = policy, quantizer = code },
+    methods[#methods + 1] = method { "divf", label = label(policy, code), element = "f32", params = { maintenance = policy, quantizer = code },
                                      sweep = { nprobe = { 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96 } } }
   end
 end

@@ -34,7 +34,7 @@ experiment {
   end,
 
   methods = {
-    method { "divf", label = ours, params = { clusters = lists, split_threshold = 0 }, sweep = { nprobe = probes } },
+    method { "divf", label = ours, element = "f32", params = { clusters = lists, split_threshold = 0 }, sweep = { nprobe = probes } },
     method { "faiss-ivf-flat", label = faiss, params = { clusters = lists }, sweep = { nprobe = probes } },
   },
 

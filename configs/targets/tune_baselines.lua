@@ -47,7 +47,7 @@ experiment {
     fast_scan("fs 1024 lists, OPQ", data.dim % 64 == 0 and ("OPQ32,IVF1024,PQ32x4fs,RFlat")
                                     or ("OPQ64_256,IVF1024,PQ64x4fs,RFlat")),
     -- Our codes, trained quickly, compared with the baselines.
-    method { "divf", label = "ours", params = { quantizer = "rabitq", train_sample = 60000, train_iters = 8, split_threshold = 0 },
+    method { "divf", label = "ours", element = "f32", params = { quantizer = "rabitq", train_sample = 60000, train_iters = 8, split_threshold = 0 },
              grid = { clusters = { 256, 512, 1024 }, bits = { 1, 3, 5, 7 } }, sweep = { nprobe = probes } },
     method { "faiss-ivf-flat", grid = { clusters = { 512, 1024, 2048 } }, sweep = { nprobe = probes } },
   },

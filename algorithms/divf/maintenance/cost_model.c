@@ -134,7 +134,7 @@ static double leave_change(const struct divf *d, size_t list)
 
 static double expected_dissolve(struct divf *d, size_t list)
 {
-    size_t n = divf_near_centroids(d, d->lists.centroids + list * d->base.env.dim, RECEIVERS, list);
+    size_t n = divf_near_centroids(d, d->lists.centroids + list * d->env.dim, RECEIVERS, list);
     double change = leave_change(d, list), each = (double)d->lists.list[list]->live / (double)n;
     for (size_t i = 0; i < n; i++)
         change += receive_change(d, list, d->maintenance->ranked[i], each);

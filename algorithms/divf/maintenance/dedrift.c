@@ -57,18 +57,19 @@ static int trade_lists(struct divf *d, uint64_t *spent, bool *did)
 static int take_mean(struct divf *d, size_t list, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    size_t dim = d->base.env.dim, live = d->lists.list[list]->live;
-    double *sums = mem_zalloc(d->base.env.mem, dim * sizeof *sums);
-    float *mean = mem_array(d->base.env.mem, dim, sizeof *mean);
+    size_t dim = d->env.dim, live = d->lists.list[list]->live;
+    double *sums = mem_zalloc(d->env.mem, dim * sizeof *sums);
+    float *mean = mem_array(d->env.mem, dim, sizeof *mean);
     int rc = sums && mean
                  ? divf_maintenance_reserve(d, live)
-                 : fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory moving a centroid");
+                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory moving a centroid");
     if (!rc)
         rc = divf_lists_detach(d);
     if (!rc && live > 0) {
         divf_list_slots(&d->lists, list, u->slots);
         for (size_t i = 0; i < live; i++) {
-            const float *row = divf_vector(&d->lists, u->slots[i]);
+            const float *row =
+                divf_floats(&d->lists.space, divf_row(&d->lists, u->slots[i]), 1, mean);
             for (size_t j = 0; j < dim; j++)
                 sums[j] += (double)row[j];
         }
@@ -78,8 +79,8 @@ static int take_mean(struct divf *d, size_t list, uint64_t *spent)
         *spent += live + (divf_codes_per_list(d) ? live : 0);
         d->counters.maintenance.refreshed++;
     }
-    mem_free(d->base.env.mem, sums);
-    mem_free(d->base.env.mem, mean);
+    mem_free(d->env.mem, sums);
+    mem_free(d->env.mem, mean);
     return rc;
 }
 

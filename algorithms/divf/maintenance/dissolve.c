@@ -26,7 +26,7 @@ int divf_dissolve_plan(struct divf *d, size_t list, size_t *n, uint64_t *spent)
     for (size_t first = 0; first < *n; first += NEAREST_ROWS) {
         size_t count = *n - first < NEAREST_ROWS ? *n - first : NEAREST_ROWS;
         divf_gather_rows(d, u->slots + first, count);
-        nearest_rows(u->nearest, d->base.env.kernels, &centroids, u->rows, count, s, u->answer);
+        nearest_rows(u->nearest, d->env.kernels, &centroids, u->rows, count, s, u->answer);
         for (size_t i = 0; i < count; i++)
             u->to[first + i] = first_without(d, u->slots[first + i], u->answer + i * s, s);
     }

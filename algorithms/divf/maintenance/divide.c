@@ -41,12 +41,15 @@ static void clear_sums(struct divf_division *v, size_t dim)
     v->size[0] = v->size[1] = 0;
 }
 
-static bool differs_from(const struct divf *d, const struct divf_division *v, const float *first,
-                         size_t *at)
+/* Writes a vector of the list to `to` that differs from the first of the sample, or returns false. */
+static bool find_other(const struct divf *d, const struct divf_division *v, float *to)
 {
-    for (*at = 0; *at < v->n; ++*at)
-        if (!divf_same_vector(first, divf_vector(&d->lists, v->slots[*at]), d->base.env.dim))
+    const struct index_env *env = &d->env;
+    for (size_t i = 0; i < v->n; i++) {
+        divf_widen(&d->lists.space, divf_row(&d->lists, v->slots[i]), 1, to);
+        if (!divf_same_vector(d->maintenance->rows, to, env->dim))
             return true;
+    }
     return false;
 }
 
@@ -54,31 +57,28 @@ static bool differs_from(const struct divf *d, const struct divf_division *v, co
    distance from it. false: all vectors of the list are equal. */
 static bool pick_seeds(struct divf *d, struct divf_division *v, size_t n, struct rng *rng)
 {
-    size_t dim = d->base.env.dim, bytes = dim * sizeof(float), pick = 0;
-    const float *rows = d->maintenance->rows, *second = NULL;
+    size_t dim = d->env.dim, bytes = dim * sizeof(float), pick = 0;
+    const float *rows = d->maintenance->rows;
     float near[SAMPLE];
     double total = 0;
-    d->base.env.kernels->l2sq_f32_1n(rows, rows, n, dim, near);
+    d->env.kernels->l2sq_f32_1n(rows, rows, n, dim, near);
     for (size_t i = 0; i < n; i++)
         total += (double)near[i];
     double at = rng_unit(rng) * total;
     for (; pick + 1 < n && at >= (double)near[pick]; pick++)
         at -= (double)near[pick];
     if (near[pick] > 0)
-        second = rows + pick * dim;
-    else if (differs_from(d, v, rows, &pick))
-        second = divf_vector(&d->lists, v->slots[pick]);
-    else
+        memcpy(v->centroids + dim, rows + pick * dim, bytes);
+    else if (!find_other(d, v, v->centroids + dim))
         return false;
     memcpy(v->centroids, rows, bytes);
-    memcpy(v->centroids + dim, second, bytes);
     return true;
 }
 
 /* Lloyd's algorithm on the sample. Returns the number of passes. */
 static size_t sampled_two_means(struct divf *d, struct divf_division *v, size_t n)
 {
-    size_t dim = d->base.env.dim, before[2] = { n / 2, n / 2 };
+    size_t dim = d->env.dim, before[2] = { n / 2, n / 2 };
     const float *rows = d->maintenance->rows;
     float near[2][SAMPLE];
     uint8_t side[SAMPLE];
@@ -87,7 +87,7 @@ static size_t sampled_two_means(struct divf *d, struct divf_division *v, size_t 
         double total = 0;
         size_t changed = 0;
         for (size_t half = 0; half < 2; half++)
-            d->base.env.kernels->l2sq_f32_1n(v->centroids + half * dim, rows, n, dim, near[half]);
+            d->env.kernels->l2sq_f32_1n(v->centroids + half * dim, rows, n, dim, near[half]);
         for (size_t i = 0; i < n; i++)
             total += (double)fminf(near[0][i], near[1][i]);
         float weight = BALANCE * (float)(total / (double)n) / (float)n;
@@ -111,15 +111,15 @@ static size_t sampled_two_means(struct divf *d, struct divf_division *v, size_t 
 /* Assigns every vector to the nearer centroid; then the centroids become means. */
 static void divide_all(struct divf *d, struct divf_division *v)
 {
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     float near[2][NEAREST_ROWS];
     clear_sums(v, dim);
     for (size_t first = 0; first < v->n; first += NEAREST_ROWS) {
         size_t n = v->n - first < NEAREST_ROWS ? v->n - first : NEAREST_ROWS;
         divf_gather_rows(d, v->slots + first, n);
         for (size_t half = 0; half < 2; half++)
-            d->base.env.kernels->l2sq_f32_1n(v->centroids + half * dim, d->maintenance->rows, n,
-                                             dim, near[half]);
+            d->env.kernels->l2sq_f32_1n(v->centroids + half * dim, d->maintenance->rows, n, dim,
+                                        near[half]);
         for (size_t i = 0; i < n; i++)
             v->side[first + i] = near[1][i] < near[0][i];
         add_up(v, d->maintenance->rows, v->side + first, n, dim);
@@ -140,16 +140,16 @@ static void gather_sample(struct divf *d, const struct divf_division *v, size_t 
 int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divided,
                 uint64_t *spent)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     struct divf_list *l = d->lists.list[list];
-    size_t dim = d->base.env.dim, live = l->live, n = live < SAMPLE ? live : SAMPLE;
+    size_t dim = d->env.dim, live = l->live, n = live < SAMPLE ? live : SAMPLE;
     *divided = false;
     *v = (struct divf_division){ .centroids = mem_array(mem, 2 * dim, sizeof *v->centroids),
                                  .sums = mem_array(mem, 2 * dim, sizeof *v->sums),
                                  .slots = mem_array(mem, live, sizeof *v->slots),
                                  .side = mem_array(mem, live, sizeof *v->side) };
     if (!v->centroids || !v->sums || !v->slots || !v->side)
-        return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %zu",
+        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %zu",
                     live);
     v->n = divf_list_slots(&d->lists, list, v->slots);
     struct rng rng = divf_maintenance_rng(d);
@@ -171,10 +171,10 @@ int divf_divide(struct divf *d, size_t list, struct divf_division *v, bool *divi
 
 void divf_divide_end(struct divf *d, struct divf_division *v)
 {
-    mem_free(d->base.env.mem, v->centroids);
-    mem_free(d->base.env.mem, v->sums);
-    mem_free(d->base.env.mem, v->slots);
-    mem_free(d->base.env.mem, v->side);
+    mem_free(d->env.mem, v->centroids);
+    mem_free(d->env.mem, v->sums);
+    mem_free(d->env.mem, v->slots);
+    mem_free(d->env.mem, v->side);
 }
 
 /* Moves the slots of the second half, which are to be moved, to the front of v->slots. */
@@ -190,7 +190,7 @@ static size_t second_half(struct divf *d, const struct divf_division *v)
 int divf_divide_do(struct divf *d, size_t list, const struct divf_division *v, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    size_t dim = d->base.env.dim, new = d->lists.n;
+    size_t dim = d->env.dim, new = d->lists.n;
     int rc = divf_maintenance_reserve(d, v->n);
     if (!rc)
         rc = divf_lists_detach(d);
@@ -206,7 +206,7 @@ int divf_divide_do(struct divf *d, size_t list, const struct divf_division *v, u
     struct divf_list_state *whole = &u->list[list], *half = &u->list[new];
     *spent += divf_move_centroid(d, list, v->centroids) + v->size[1];
     *half = (struct divf_list_state){ .moved = whole->moved, .compared = whole->compared };
-    if (whole->was && (half->was = mem_alloc(d->base.env.mem, dim * sizeof(float))))
+    if (whole->was && (half->was = mem_alloc(d->env.mem, dim * sizeof(float))))
         memcpy(half->was, whole->was, dim * sizeof(float));
     size_t moved = second_half(d, v);
     divf_list_move(&d->lists, list, new, u->slots, moved, u->to);

@@ -14,15 +14,15 @@ static const uint64_t STREAM_MAINTENANCE = UINT64_C(1) << 48;
 
 static int out_of_memory(const struct divf *d)
 {
-    return fail(d->base.env.error, ERR_NO_MEMORY,
-                "divf: out of memory for the maintenance of %zu lists", d->lists.n);
+    return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for the maintenance of %zu lists",
+                d->lists.n);
 }
 
 static void forget(struct divf *d)
 {
     struct divf_maintainer *u = d->maintenance;
     for (size_t i = 0; i < u->n; i++)
-        mem_free(d->base.env.mem, u->list[i].was);
+        mem_free(d->env.mem, u->list[i].was);
     u->n = 0;
     u->tick = u->checked_at = 0;
     u->n_pending = u->n_quiet = u->n_fresh = u->at = 0;
@@ -31,7 +31,7 @@ static void forget(struct divf *d)
 
 static int make_scratch(struct divf *d)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     struct divf_maintainer *u = d->maintenance;
     if (u->answer_lists < (size_t)d->params.soft_k + 1) {
         nearest_destroy(mem, u->nearest);
@@ -45,7 +45,7 @@ static int make_scratch(struct divf *d)
     if (!u->nearest_near)
         u->nearest_near = nearest_create(mem, 1);
     if (!u->rows)
-        u->rows = mem_array(mem, NEAREST_ROWS * d->base.env.dim, sizeof *u->rows);
+        u->rows = mem_array(mem, NEAREST_ROWS * d->env.dim, sizeof *u->rows);
     if (!u->answer)
         u->answer = mem_array(mem, NEAREST_ROWS * u->answer_lists, sizeof *u->answer);
     return u->nearest && u->nearest_near && u->rows && u->answer ? OK : out_of_memory(d);
@@ -54,7 +54,7 @@ static int make_scratch(struct divf *d)
 /* Allocates state and scratch for `n` lists. */
 static int fit(struct divf *d, size_t n)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     struct divf_maintainer *u = d->maintenance;
     if (n > u->distances_capacity) {
         size_t capacity = n + n / 4 + 8;
@@ -78,7 +78,7 @@ static int fit(struct divf *d, size_t n)
 int divf_maintenance_ready(struct divf *d)
 {
     if (!d->maintenance)
-        d->maintenance = mem_zalloc(d->base.env.mem, sizeof *d->maintenance);
+        d->maintenance = mem_zalloc(d->env.mem, sizeof *d->maintenance);
     if (!d->maintenance)
         return out_of_memory(d);
     if (d->maintenance->trainings != d->counters.trainings) {
@@ -92,7 +92,7 @@ int divf_maintenance_ready(struct divf *d)
 void divf_maintenance_free(struct divf *d)
 {
     struct divf_maintainer *u = d->maintenance;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     if (!u)
         return;
     forget(d);
@@ -117,7 +117,7 @@ uint64_t divf_maintenance_bytes(const struct divf *d)
     const struct divf_maintainer *u = d->maintenance;
     if (!u)
         return 0;
-    size_t dim = d->base.env.dim, was = 0;
+    size_t dim = d->env.dim, was = 0;
     for (size_t i = 0; i < u->n; i++)
         was += u->list[i].was != NULL;
     return sizeof *u + (u->nearest ? nearest_bytes(u->nearest) : 0) +
@@ -137,7 +137,7 @@ double divf_fair_length(const struct divf *d)
 
 struct rng divf_maintenance_rng(struct divf *d)
 {
-    return rng_at(d->base.env.seed, STREAM_MAINTENANCE + d->counters.maintenance.random++);
+    return rng_at(d->env.seed, STREAM_MAINTENANCE + d->counters.maintenance.random++);
 }
 
 int divf_maintenance_reserve(struct divf *d, size_t n)
@@ -146,10 +146,10 @@ int divf_maintenance_reserve(struct divf *d, size_t n)
     if (n <= u->slots_capacity)
         return OK;
     size_t capacity = n + n / 4;
-    uint32_t *slots = mem_resize(d->base.env.mem, u->slots, capacity * sizeof *slots);
+    uint32_t *slots = mem_resize(d->env.mem, u->slots, capacity * sizeof *slots);
     if (slots)
         u->slots = slots;
-    uint32_t *to = mem_resize(d->base.env.mem, u->to, capacity * sizeof *to);
+    uint32_t *to = mem_resize(d->env.mem, u->to, capacity * sizeof *to);
     if (to)
         u->to = to;
     if (!slots || !to)
@@ -160,30 +160,30 @@ int divf_maintenance_reserve(struct divf *d, size_t n)
 
 /* Vectors are scattered, and too short for the hardware prefetcher: the next ones are prefetched
    while one is copied. */
-static void fetch(const float *vector, size_t dim)
+static void fetch(const char *row, size_t bytes)
 {
-    for (size_t j = 0; j < dim; j += 16)
-        __builtin_prefetch(vector + j);
+    for (size_t j = 0; j < bytes; j += 64)
+        __builtin_prefetch(row + j);
 }
 
 void divf_gather_rows(struct divf *d, const uint32_t *slots, size_t n)
 {
     enum { AHEAD = 2 };
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim, bytes = d->vectors.element_bytes;
     for (size_t i = 0; i < n && i < AHEAD; i++)
-        fetch(divf_vector(&d->lists, slots[i]), dim);
+        fetch(divf_row(&d->lists, slots[i]), bytes);
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n)
-            fetch(divf_vector(&d->lists, slots[i + AHEAD]), dim);
-        memcpy(d->maintenance->rows + i * dim, divf_vector(&d->lists, slots[i]),
-               dim * sizeof(float));
+            fetch(divf_row(&d->lists, slots[i + AHEAD]), bytes);
+        divf_widen(&d->lists.space, divf_row(&d->lists, slots[i]), 1,
+                   d->maintenance->rows + i * dim);
     }
 }
 
 size_t divf_near_centroids(struct divf *d, const float *vector, size_t m, size_t except)
 {
     struct divf_maintainer *u = d->maintenance;
-    const struct kernels *kernels = d->base.env.kernels;
+    const struct kernels *kernels = d->env.kernels;
     size_t n = d->lists.n, most = except < n ? n - 1 : n;
     if (m >= most) { /* unordered, which is enough when all are returned */
         m = 0;
@@ -192,7 +192,7 @@ size_t divf_near_centroids(struct divf *d, const float *vector, size_t m, size_t
                 u->ranked[m++] = (uint32_t)i;
         return m;
     }
-    kernels->l2sq_f32_1n(vector, d->lists.centroids, n, d->base.env.dim, u->distances);
+    kernels->l2sq_f32_1n(vector, d->lists.centroids, n, d->env.dim, u->distances);
     if (except < n)
         u->distances[except] = INFINITY;
     for (size_t i = 0; i < m; i++) {
@@ -223,19 +223,19 @@ void divf_maintenance_list_remove(struct divf *d, size_t list)
 {
     struct divf_maintainer *u = d->maintenance;
     unmark(u, &u->list[list]);
-    mem_free(d->base.env.mem, u->list[list].was);
+    mem_free(d->env.mem, u->list[list].was);
     u->list[list] = u->list[--u->n];
     divf_list_remove(&d->lists, list);
 }
 
 uint64_t divf_move_centroid(struct divf *d, size_t list, const float *centroid)
 {
-    size_t bytes = d->base.env.dim * sizeof *centroid;
+    size_t bytes = d->env.dim * sizeof *centroid;
     struct divf_list_state *l = &d->maintenance->list[list];
     if (l->moved <= l->compared && !l->was) {
-        l->was = mem_alloc(d->base.env.mem, bytes);
+        l->was = mem_alloc(d->env.mem, bytes);
         if (l->was)
-            memcpy(l->was, d->lists.centroids + list * d->base.env.dim, bytes);
+            memcpy(l->was, d->lists.centroids + list * d->env.dim, bytes);
     }
     l->moved = ++d->maintenance->tick;
     divf_centroid_set(&d->lists, list, centroid);
@@ -247,7 +247,7 @@ void divf_forget_moves(struct divf *d)
     struct divf_maintainer *u = d->maintenance;
     for (size_t i = 0; i < u->n; i++) {
         struct divf_list_state *l = &u->list[i];
-        mem_free(d->base.env.mem, l->was);
+        mem_free(d->env.mem, l->was);
         *l = (struct divf_list_state){ .refused = l->refused };
     }
     u->tick = u->checked_at = 0;
@@ -318,7 +318,7 @@ static void make_moves(struct divf *d, size_t from, const uint32_t *slots, const
 int divf_refile(struct divf *d, size_t from, uint32_t *slots, uint32_t *to, size_t n)
 {
     struct divf_lists *lists = &d->lists;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     struct move *moves = mem_array(mem, n, sizeof *moves);
     uint32_t *was = mem_array(mem, n, sizeof *was);
     int rc = moves && was ? OK : out_of_memory(d);
@@ -350,19 +350,19 @@ int divf_maintenance_check(const struct divf *d)
     if (!u || u->trainings != d->counters.trainings)
         return OK;
     if (u->n != d->lists.n && u->n > 0)
-        return fail(d->base.env.error, ERR_INVARIANT,
-                    "divf: maintenance has state of %zu lists of %zu", u->n, d->lists.n);
+        return fail(d->env.error, ERR_INVARIANT, "divf: maintenance has state of %zu lists of %zu",
+                    u->n, d->lists.n);
     for (size_t i = 0; i < u->n; i++) {
         const struct divf_list_state *l = &u->list[i];
         pending += l->pending;
         quiet += l->quiet && l->pending;
         fresh += l->fresh;
         if (l->moved > u->tick || l->compared > u->tick || (l->was && l->moved <= l->compared))
-            return fail(d->base.env.error, ERR_INVARIANT,
+            return fail(d->env.error, ERR_INVARIANT,
                         "divf: list %zu was moved or reassigned in the future", i);
     }
     if (pending != u->n_pending || fresh != u->n_fresh || quiet != u->n_quiet)
-        return fail(d->base.env.error, ERR_INVARIANT,
+        return fail(d->env.error, ERR_INVARIANT,
                     "divf: %zu lists are pending, %zu quiet, %zu fresh; counted %zu, %zu, %zu",
                     pending, quiet, fresh, u->n_pending, u->n_quiet, u->n_fresh);
     return OK;

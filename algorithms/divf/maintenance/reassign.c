@@ -32,10 +32,10 @@ void divf_mark_reach(struct divf *d, const float *centroid, uint64_t *spent)
 static int near_reserve(struct divf *d, size_t n)
 {
     struct divf_maintainer *u = d->maintenance;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     if (n <= u->near_capacity)
         return OK;
-    float *near = mem_resize(mem, u->near, n * d->base.env.dim * sizeof *near);
+    float *near = mem_resize(mem, u->near, n * d->env.dim * sizeof *near);
     if (near)
         u->near = near;
     float *norm = mem_resize(mem, u->near_norm, n * sizeof *norm);
@@ -45,7 +45,7 @@ static int near_reserve(struct divf *d, size_t n)
     if (list)
         u->near_list = list;
     if (!near || !norm || !list)
-        return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory reassigning a list");
+        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory reassigning a list");
     u->near_capacity = n;
     return OK;
 }
@@ -53,10 +53,10 @@ static int near_reserve(struct divf *d, size_t n)
 static void near_add(struct divf *d, const float *centroid, uint32_t list)
 {
     struct divf_maintainer *u = d->maintenance;
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     float *to = u->near + u->n_near * dim;
     memcpy(to, centroid, dim * sizeof *to);
-    nearest_centroid_norms(d->base.env.kernels, to, 1, dim, u->near_norm + u->n_near);
+    nearest_centroid_norms(d->env.kernels, to, 1, dim, u->near_norm + u->n_near);
     u->near_list[u->n_near++] = list;
 }
 
@@ -66,7 +66,7 @@ static int find_near(struct divf *d, size_t list)
 {
     struct divf_maintainer *u = d->maintenance;
     const struct divf_list_state *l = &u->list[list];
-    size_t dim = d->base.env.dim, reach = (size_t)d->params.reassign_lists;
+    size_t dim = d->env.dim, reach = (size_t)d->params.reassign_lists;
     const float *own = d->lists.centroids + list * dim;
     int rc = near_reserve(d, reach + 2);
     if (rc)
@@ -91,9 +91,9 @@ static void nearest_of_near(struct divf *d, size_t n)
     float longest = 0;
     for (size_t i = 0; i < u->n_near; i++)
         longest = fmaxf(longest, u->near_norm[i]);
-    struct centroids centroids = { u->near,   u->near_norm,    longest,
-                                   u->n_near, d->base.env.dim, u->near_version };
-    nearest_rows(u->nearest_near, d->base.env.kernels, &centroids, u->rows, n, 1, u->answer);
+    struct centroids centroids = { u->near,   u->near_norm, longest,
+                                   u->n_near, d->env.dim,   u->near_version };
+    nearest_rows(u->nearest_near, d->env.kernels, &centroids, u->rows, n, 1, u->answer);
 }
 
 /* Keeps those of the n vectors in u->slots that meet a condition, and returns their number. */
@@ -123,7 +123,7 @@ static size_t find_targets(struct divf *d, size_t list, size_t n)
     for (size_t first = 0; first < n; first += NEAREST_ROWS) {
         size_t count = n - first < NEAREST_ROWS ? n - first : NEAREST_ROWS;
         divf_gather_rows(d, u->slots + first, count);
-        nearest_rows(u->nearest, d->base.env.kernels, &centroids, u->rows, count, s, u->answer);
+        nearest_rows(u->nearest, d->env.kernels, &centroids, u->rows, count, s, u->answer);
         for (size_t i = 0; i < count; i++) {
             const uint32_t *wanted = u->answer + i * s;
             uint32_t slot = u->slots[first + i], to = UINT32_MAX;
@@ -165,7 +165,7 @@ static int reassign_list(struct divf *d, size_t list, uint64_t *spent)
     }
     if (rc)
         return rc;
-    mem_free(d->base.env.mem, l->was);
+    mem_free(d->env.mem, l->was);
     l->was = NULL;
     l->compared = u->tick;
     u->n_pending--;
@@ -196,7 +196,7 @@ struct refinement {
 static int refine_list(struct divf *d, struct refinement *r, size_t list, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    size_t dim = d->base.env.dim, live = d->lists.list[list]->live;
+    size_t dim = d->env.dim, live = d->lists.list[list]->live;
     size_t m = live < REFINE_SAMPLE ? live : REFINE_SAMPLE;
     uint64_t picks[REFINE_SAMPLE];
     uint32_t slots[REFINE_SAMPLE];
@@ -237,7 +237,7 @@ static int refine_list(struct divf *d, struct refinement *r, size_t list, uint64
 static void refine_centroids(struct divf *d, const struct refinement *r, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     for (size_t i = 0; i < u->n; i++) {
         if (!u->list[i].fresh || !(r->weights[r->index[i]] > 0))
             continue;
@@ -251,7 +251,7 @@ static void refine_centroids(struct divf *d, const struct refinement *r, uint64_
 static int refine_once(struct divf *d, struct refinement *r, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    memset(r->sums, 0, u->n_fresh * d->base.env.dim * sizeof *r->sums);
+    memset(r->sums, 0, u->n_fresh * d->env.dim * sizeof *r->sums);
     memset(r->weights, 0, u->n_fresh * sizeof *r->weights);
     for (size_t i = 0; i < u->n; i++) {
         int rc = u->list[i].pending ? refine_list(d, r, i, spent) : OK;
@@ -265,13 +265,13 @@ static int refine_once(struct divf *d, struct refinement *r, uint64_t *spent)
 int divf_refine(struct divf *d, uint64_t *spent)
 {
     struct divf_maintainer *u = d->maintenance;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     struct refinement r = { mem_array(mem, u->n, sizeof *r.index),
-                            mem_array(mem, u->n_fresh * d->base.env.dim, sizeof *r.sums),
+                            mem_array(mem, u->n_fresh * d->env.dim, sizeof *r.sums),
                             mem_array(mem, u->n_fresh, sizeof *r.weights) };
     int rc = r.index && r.sums && r.weights
                  ? divf_lists_detach(d)
-                 : fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory refining %zu lists",
+                 : fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory refining %zu lists",
                         u->n_fresh);
     for (size_t i = 0, n = 0; !rc && i < u->n; i++)
         if (u->list[i].fresh)

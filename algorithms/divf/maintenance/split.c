@@ -20,6 +20,7 @@ static const uint64_t STREAM_SPLIT = UINT64_C(1) << 32;
 struct halves {
     float *centroids; /* 2 x dim */
     double *sums;     /* 2 x dim */
+    float *row;       /* dim: a row of bytes as floats */
     uint32_t *slots;  /* the list's vectors */
     uint32_t *was;    /* places that the second half leaves */
     uint8_t *side;    /* a vector's half */
@@ -30,17 +31,17 @@ struct halves {
  * false: all are equal. */
 static bool pick_seeds(struct divf *d, struct halves *h)
 {
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     struct rng rng =
-        rng_at(d->base.env.seed, STREAM_SPLIT + d->counters.splits + d->counters.refused_splits);
+        rng_at(d->env.seed, STREAM_SPLIT + d->counters.splits + d->counters.refused_splits);
     size_t first = (size_t)rng_below(&rng, h->n), from = (size_t)rng_below(&rng, h->n);
-    const float *a = divf_vector(&d->lists, h->slots[first]);
+    const void *a = divf_row(&d->lists, h->slots[first]);
     for (size_t i = 0; i < h->n; i++) {
-        const float *b = divf_vector(&d->lists, h->slots[(from + i) % h->n]);
-        if (divf_same_vector(a, b, dim))
+        const void *b = divf_row(&d->lists, h->slots[(from + i) % h->n]);
+        if (divf_same_row(&d->lists.space, a, b))
             continue;
-        memcpy(h->centroids, a, dim * sizeof *a);
-        memcpy(h->centroids + dim, b, dim * sizeof *b);
+        divf_widen(&d->lists.space, a, 1, h->centroids);
+        divf_widen(&d->lists.space, b, 1, h->centroids + dim);
         return true;
     }
     return false;
@@ -50,13 +51,14 @@ static bool pick_seeds(struct divf *d, struct halves *h)
  * how many vectors changed sides. */
 static size_t assign_halves(const struct divf *d, struct halves *h)
 {
-    size_t dim = d->base.env.dim, changed = 0;
+    size_t dim = d->env.dim, changed = 0;
     memset(h->sums, 0, 2 * dim * sizeof *h->sums);
     h->rows[0] = h->rows[1] = 0;
     for (size_t i = 0; i < h->n; i++) {
-        const float *vector = divf_vector(&d->lists, h->slots[i]);
+        const float *vector =
+            divf_floats(&d->lists.space, divf_row(&d->lists, h->slots[i]), 1, h->row);
         float near[2];
-        d->base.env.kernels->l2sq_f32_1n(vector, h->centroids, 2, dim, near);
+        d->env.kernels->l2sq_f32_1n(vector, h->centroids, 2, dim, near);
         uint8_t side = near[1] < near[0];
         changed += side != h->side[i];
         h->side[i] = side;
@@ -83,7 +85,7 @@ static bool two_means(struct divf *d, struct halves *h)
         size_t changed = assign_halves(d, h);
         if (h->rows[0] == 0 || h->rows[1] == 0)
             return false;
-        move_centroids(d->base.env.dim, h);
+        move_centroids(d->env.dim, h);
         if (changed == 0)
             break;
     }
@@ -98,7 +100,7 @@ static int divide(struct divf *d, size_t list, struct halves *h)
     size_t new = lists->n, moved = 0;
     int rc = divf_lists_detach(d);
     if (!rc)
-        rc = divf_list_add(lists, h->centroids + d->base.env.dim, round);
+        rc = divf_list_add(lists, h->centroids + d->env.dim, round);
     if (rc)
         return rc;
     rc = divf_list_reserve(lists, new, h->rows[1]);
@@ -123,17 +125,18 @@ static int divide(struct divf *d, size_t list, struct halves *h)
 
 static int split_list(struct divf *d, size_t list)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     struct divf_list *l = d->lists.list[list];
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim;
     struct halves h = { .centroids = mem_array(mem, 2 * dim, sizeof(float)),
                         .sums = mem_array(mem, 2 * dim, sizeof(double)),
+                        .row = mem_array(mem, dim, sizeof(float)),
                         .slots = mem_array(mem, l->live, sizeof(uint32_t)),
                         .was = mem_array(mem, l->live, sizeof(uint32_t)),
                         .side = mem_array(mem, l->live, sizeof(uint8_t)) };
     int rc = OK;
-    if (!h.centroids || !h.sums || !h.slots || !h.was || !h.side) {
-        rc = fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %u",
+    if (!h.centroids || !h.sums || !h.row || !h.slots || !h.was || !h.side) {
+        rc = fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory splitting a list of %u",
                   l->live);
     } else {
         h.n = divf_list_slots(&d->lists, list, h.slots);
@@ -146,6 +149,7 @@ static int split_list(struct divf *d, size_t list)
     }
     mem_free(mem, h.centroids);
     mem_free(mem, h.sums);
+    mem_free(mem, h.row);
     mem_free(mem, h.slots);
     mem_free(mem, h.was);
     mem_free(mem, h.side);

@@ -22,14 +22,14 @@ struct batch_group {
     const struct divf_job *job;
     struct divf_scratch *s;
     struct work *work;
-    const float *queries; /* of the first query */
+    const float *queries; /* of the first query; set once there is space for floats */
     size_t n;
     bool product;
 };
 
 size_t divf_group_size(const struct divf *d, const struct quantizer *quantizer)
 {
-    size_t each = d->base.env.dim * sizeof(float) + sizeof(struct divf_query) +
+    size_t each = d->env.dim * sizeof(float) + sizeof(struct divf_query) +
                   (quantizer ? quantizer->query_bytes : 0);
     size_t n = GROUP_BYTES / each;
     return n < MANY_QUERIES_MIN ? MANY_QUERIES_MIN : n < MANY_QUERIES ? n : MANY_QUERIES;
@@ -50,18 +50,18 @@ static void choose_by_product(struct batch_group *g)
 {
     const struct divf *d = g->job->d;
     struct divf_scratch *s = g->s;
-    size_t dim = d->base.env.dim, nprobe = g->job->nprobe;
+    size_t dim = d->env.dim, nprobe = g->job->nprobe;
     struct centroids centroids = divf_view_centroids(d, g->job->view);
     const struct quantizer *quantizer = g->job->view->quantizer;
     bool distances = quantizer && quantizer->per_list;
     uint32_t *probes = s->group_queries; /* unused until sort_by_list() */
-    nearest_rows(s->nearest, d->base.env.kernels, &centroids, g->queries, g->n, nprobe, probes);
+    nearest_rows(s->nearest, d->env.kernels, &centroids, g->queries, g->n, nprobe, probes);
     for (size_t q = 0; q < g->n; q++) {
         for (size_t p = 0; p < nprobe; p++) {
             s->probes[p] = probes[q * nprobe + p];
             s->probe_distances[p] =
-                distances ? d->base.env.kernels->l2sq_f32(g->queries + q * dim,
-                                                          centroids.rows + s->probes[p] * dim, dim)
+                distances ? d->env.kernels->l2sq_f32(g->queries + q * dim,
+                                                     centroids.rows + s->probes[p] * dim, dim)
                           : 0;
         }
         note_probes(g, q);
@@ -77,7 +77,7 @@ static void choose_all(struct batch_group *g)
         return;
     }
     for (size_t q = 0; q < g->n; q++) {
-        divf_nearest_lists(g->job, g->s, g->queries + q * g->job->d->base.env.dim, g->job->nprobe,
+        divf_nearest_lists(g->job, g->s, g->queries + q * g->job->d->env.dim, g->job->nprobe,
                            g->work);
         note_probes(g, q);
     }
@@ -151,22 +151,24 @@ static bool fit(const struct batch_group *g)
 static int search_group(const struct divf_job *job, size_t first, size_t n, size_t worker)
 {
     struct divf *d = job->d;
-    size_t dim = d->base.env.dim;
+    size_t dim = d->env.dim, row_bytes = d->vectors.element_bytes;
+    const unsigned char *rows = job->queries + first * row_bytes;
     struct batch_group g = { job,
                              job->scratch[worker],
                              &job->work[worker],
-                             job->queries + first * dim,
+                             NULL,
                              n,
                              job->threads == 1 && job->nprobe <= NEAREST_MOST &&
                                  job->view->n >= PRODUCT_LISTS };
     if (!fit(&g))
-        return fail(d->base.env.error, ERR_NO_MEMORY, "search: out of memory for %zu queries", g.n);
+        return fail(d->env.error, ERR_NO_MEMORY, "search: out of memory for %zu queries", g.n);
     struct divf_query *queries = g.s->queries;
+    g.queries = divf_query_floats(&d->space, rows, n, g.s->floats);
     choose_all(&g);
     for (size_t q = 0; q < g.n; q++) {
         queries[q].nearest = topk_begin(job->k, job->distances + (first + q) * job->k,
                                         job->ids + (first + q) * job->k);
-        divf_query_begin(job, g.s, &queries[q], g.queries + q * dim);
+        divf_query_begin(job, g.s, &queries[q], rows + q * row_bytes, g.queries + q * dim);
     }
     scan_places(&g, 0, 1);
     if (job->nprobe > 1)

@@ -15,15 +15,15 @@ enum { CENTROIDS_AHEAD = 4, CENTROID_BYTES = 1024 };
 void divf_count_distances(const struct divf *d, struct work *work, size_t n)
 {
     work->distances += (double)n;
-    work->bytes_read += (double)n * (double)(d->base.env.dim * sizeof(float));
+    work->bytes_read += (double)n * (double)(d->env.dim * sizeof(float));
 }
 
 static void nearest_of_all(const struct divf_job *job, struct divf_scratch *s, const float *row,
                            size_t n, struct work *work)
 {
     const struct divf_view *lists = job->view;
-    const struct kernels *kernels = job->d->base.env.kernels;
-    kernels->l2sq_f32_1n(row, lists->centroids, lists->n, job->d->base.env.dim, s->list_distances);
+    const struct kernels *kernels = job->d->env.kernels;
+    kernels->l2sq_f32_1n(row, lists->centroids, lists->n, job->d->env.dim, s->list_distances);
     divf_count_distances(job->d, work, lists->n);
     if (n == 1) {
         s->probes[0] = kernels->argmin_f32(s->list_distances, lists->n);
@@ -37,8 +37,8 @@ static void nearest_of_all(const struct divf_job *job, struct divf_scratch *s, c
 
 static float centroid_distance(const struct divf_job *job, const float *row, size_t list)
 {
-    size_t dim = job->d->base.env.dim;
-    return job->d->base.env.kernels->l2sq_f32(row, job->view->centroids + list * dim, dim);
+    size_t dim = job->d->env.dim;
+    return job->d->env.kernels->l2sq_f32(row, job->view->centroids + list * dim, dim);
 }
 
 /* The row prepared as a query for the centroids' codes. */
@@ -116,8 +116,8 @@ static void sort_smallest(uint64_t *key, size_t n, size_t wanted)
 
 static void prefetch_centroid(const struct divf_job *job, size_t list)
 {
-    size_t bytes = job->d->base.env.dim * sizeof(float);
-    const char *at = (const char *)(job->view->centroids + list * job->d->base.env.dim);
+    size_t bytes = job->d->env.dim * sizeof(float);
+    const char *at = (const char *)(job->view->centroids + list * job->d->env.dim);
     for (size_t i = 0; i < bytes && i < CENTROID_BYTES; i += 64)
         __builtin_prefetch(at + i);
 }
@@ -139,8 +139,9 @@ static float limit_of_parts(const struct divf_job *job, const float *estimates, 
     float limit = 0;
     for (size_t i = 0; i < n; i++) {
         size_t first = i * job->view->n / n, end = (i + 1) * job->view->n / n;
-        limit = fmaxf(limit, estimates[first + job->d->base.env.kernels->argmin_f32(
-                                                   estimates + first, end - first)]);
+        limit = fmaxf(
+            limit,
+            estimates[first + job->d->env.kernels->argmin_f32(estimates + first, end - first)]);
     }
     return limit;
 }
@@ -153,8 +154,8 @@ static float limit_by_estimate(const struct divf_job *job, struct divf_scratch *
     float *estimates = s->list_distances, limit = 0;
     uint64_t *best = s->probes;
     estimate_all(job, s, query);
-    size_t m = job->d->base.env.kernels->at_most_f32(
-        estimates, job->view->n, limit_of_parts(job, estimates, n), s->positions);
+    size_t m = job->d->env.kernels->at_most_f32(estimates, job->view->n,
+                                                limit_of_parts(job, estimates, n), s->positions);
     for (size_t i = 0; i < m; i++)
         best[i] = key_of(estimates[s->positions[i]], s->positions[i]);
     sort_smallest(best, m, n);

@@ -6,6 +6,7 @@
  * but no answer. */
 #include "algorithms/divf/search/scan.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
@@ -22,11 +23,17 @@ void divf_count_scanned(const struct divf_view *view, struct work *work, size_t 
     work->bytes_read += (double)n * view->quantizer->code_bytes;
 }
 
+static double norm_sq_of(const struct divf *d, const float *row)
+{
+    return (double)d->env.kernels->ip_f32(row, row, d->space.row_dim);
+}
+
 void divf_query_begin(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
-                      const float *vector)
+                      const void *row, const float *vector)
 {
     const struct quantizer *quantizer = job->view->quantizer;
-    q->vector = vector;
+    q->row = row;
+    q->norm_sq = job->d->space.kind == DIVF_LIFTED ? norm_sq_of(job->d, row) : 0;
     q->n_pending = q->first_pending = 0;
     q->best.n = 0;
     if (job->view->soft_k > 1)
@@ -37,9 +44,19 @@ void divf_query_begin(const struct divf_job *job, struct divf_scratch *s, struct
     }
 }
 
+/* The limit of the vectors' distances. That of lifted rows is relaxed by what the floats of an inner
+   product, and of a lifted row, are wrong by. */
 static float limit_of(const struct divf_job *job, const struct divf_query *q)
 {
-    return job->range ? job->limit : job->rerank ? topk_limit(&q->best) : topk_limit(&q->nearest);
+    if (job->rerank)
+        return topk_limit(&q->best);
+    float limit = job->range ? job->limit : topk_limit(&q->nearest);
+    if (job->d->space.kind != DIVF_LIFTED)
+        return limit;
+    double lifted = 2 * (double)limit + q->beyond;
+    if (lifted <= 0)
+        return 0;
+    return isfinite(lifted) ? nextafterf((float)lifted, INFINITY) : INFINITY;
 }
 
 static bool held(const struct topk *t, uint64_t id)
@@ -53,15 +70,15 @@ static bool held(const struct topk *t, uint64_t id)
 static void keep_hit(struct divf *d, struct divf_scratch *s, uint64_t id, float distance)
 {
     if (s->n_hits == s->hits_capacity &&
-        !mem_grow(d->base.env.mem, &s->hits, &s->hits_capacity, s->n_hits + 1, sizeof *s->hits)) {
-        s->failure = fail(d->base.env.error, ERR_NO_MEMORY,
-                          "range: out of memory after %zu answers", s->n_hits);
+        !mem_grow(d->env.mem, &s->hits, &s->hits_capacity, s->n_hits + 1, sizeof *s->hits)) {
+        s->failure =
+            fail(d->env.error, ERR_NO_MEMORY, "range: out of memory after %zu answers", s->n_hits);
         return;
     }
     s->hits[s->n_hits++] = (struct divf_hit){ id, distance };
 }
 
-static const float *vector_at(const struct divf *d, uint32_t slot)
+static const void *row_at(const struct divf *d, uint32_t slot)
 {
     return divf_segments_at(&d->vectors, slot);
 }
@@ -74,14 +91,18 @@ static void keep(struct divf_query *q, uint64_t id, float distance)
         topk_push(&q->nearest, distance, id);
 }
 
+static void count_rows(const struct divf *d, struct work *work, size_t n)
+{
+    work->distances += (double)n;
+    work->bytes_read += (double)n * (double)d->vectors.element_bytes;
+}
+
 static void measure(const struct divf_job *job, struct divf_scratch *s, struct divf_query *q,
                     uint32_t slot, struct work *work)
 {
     struct divf *d = job->d;
-    size_t dim = d->base.env.dim;
-    float distance = d->base.env.kernels->l2sq_f32(q->vector, vector_at(d, slot), dim);
-    work->distances += 1;
-    work->bytes_read += (double)(dim * sizeof(float));
+    float distance = divf_distance(&d->space, q->row, row_at(d, slot));
+    count_rows(d, work, 1);
     uint64_t id = divf_id(d, slot);
     if (!job->range)
         keep(q, id, distance);
@@ -105,8 +126,8 @@ static bool wanted(const struct divf_job *job, struct divf_query *q, uint32_t sl
 
 static void prefetch_vector(struct divf *d, uint32_t slot)
 {
-    const char *at = (const char *)vector_at(d, slot);
-    size_t bytes = d->base.env.dim * sizeof(float);
+    const char *at = row_at(d, slot);
+    size_t bytes = d->vectors.element_bytes;
     for (size_t i = 0; i < bytes && i < ROW_LINES_MAX * LINE; i += LINE)
         __builtin_prefetch(at + i, 0, 2); /* into L2: in L1 the queues would evict each other */
     __builtin_prefetch(atomic_load_explicit(&d->slots.id, memory_order_relaxed) + slot);
@@ -240,9 +261,9 @@ static void find_first(const struct divf_job *job, struct divf_query *q, size_t 
     float estimates[FIRST_CHUNKS * CHUNK_VECTORS], best[FIRST_K_MAX];
     uint64_t positions[FIRST_K_MAX];
     uint32_t scratch[FIRST_CHUNKS * CHUNK_VECTORS], slots[FIRST_K_MAX];
-    size_t n = first_estimates(job, q, l, estimates), dim = d->base.env.dim;
+    size_t n = first_estimates(job, q, l, estimates);
     struct topk t = topk_begin(job->k, best, positions);
-    topk_offer(&t, d->base.env.kernels, estimates, NULL, 0, n, scratch);
+    topk_offer(&t, d->env.kernels, estimates, NULL, 0, n, scratch);
     if (t.n < job->k || isinf(topk_limit(&t)))
         return;
     for (size_t i = 0; i < t.n; i++) {
@@ -251,9 +272,8 @@ static void find_first(const struct divf_job *job, struct divf_query *q, size_t 
         prefetch_vector(d, slots[i]);
     }
     for (size_t i = 0; i < t.n; i++)
-        keep(q, divf_id(d, slots[i]),
-             d->base.env.kernels->l2sq_f32(q->vector, vector_at(d, slots[i]), dim));
-    divf_count_distances(d, work, t.n);
+        keep(q, divf_id(d, slots[i]), divf_distance(&d->space, q->row, row_at(d, slots[i])));
+    count_rows(d, work, t.n);
 }
 
 void divf_query_list(const struct divf_job *job, struct divf_query *q, size_t list, float distance,
@@ -262,6 +282,9 @@ void divf_query_list(const struct divf_job *job, struct divf_query *q, size_t li
     const struct divf_view *view = job->view;
     if (!divf_codes_of(view, list))
         return;
+    if (job->d->space.kind == DIVF_LIFTED)
+        q->beyond = (q->norm_sq + (double)view->lift + (double)view->list[list]->excess) *
+                    (1 + ((double)job->d->env.dim + 16) * 0x1p-22);
     quantizer_query_list(view->quantizer, q->prepared, NULL, distance, view->list[list]->error);
     if (!job->range && !job->rerank && job->k <= FIRST_K_MAX && isinf(limit_of(job, q)))
         find_first(job, q, list, work);

@@ -11,7 +11,7 @@ struct divf_job {
     struct divf *d;
     const struct divf_view *view; /* NULL outside the epoch */
     unsigned ticket;              /* for divf_job_leave() */
-    const float *queries;
+    const unsigned char *queries; /* rows in env's element */
     const struct id_filter *filter;
     size_t nprobe, threads;
     uint64_t scan_budget;          /* copies; 0: no limit */
@@ -63,9 +63,10 @@ static inline void divf_job_leave(const struct divf_job *job)
     epoch_leave(job->d->epoch, job->ticket);
 }
 
-/* Prepares a query for a search of `vector`. Its arrays for answers must be set. */
+/* Prepares a query for a search of `row`, which `vector` has as floats. Its arrays for answers must
+   be set. */
 void divf_query_begin(const struct divf_job *, struct divf_scratch *, struct divf_query *,
-                      const float *vector);
+                      const void *row, const float *vector);
 /* Prepares the query for a list; `distance` is the vector's from the list's centroid. From here to
    the end of the scan the caller holds the list's latch. */
 void divf_query_list(const struct divf_job *, struct divf_query *, size_t list, float distance,

@@ -20,6 +20,7 @@ static void scratch_destroy(void *owner, void *scratch)
     free_lists(mem, s);
     mem_free(mem, s->hits);
     mem_free(mem, s->work);
+    mem_free(mem, s->floats);
     mem_free(mem, s->queries);
     mem_free(mem, s->prepared);
     mem_free(mem, s->best_distances);
@@ -89,16 +90,28 @@ bool divf_scratch_fit_work(struct divf *d, const struct divf_view *view, struct 
     if (bytes <= s->work_bytes)
         return true;
     s->work_bytes = 0;
-    if (!fit_array(d->base.env.mem, &s->work, bytes, 1))
+    if (!fit_array(d->env.mem, &s->work, bytes, 1))
         return false;
     s->work_bytes = bytes;
+    return true;
+}
+
+bool divf_scratch_fit_floats(struct divf *d, struct divf_scratch *s, size_t n)
+{
+    size_t floats = divf_floats_needed(&d->space, n);
+    if (floats <= s->floats_capacity)
+        return true;
+    s->floats_capacity = 0;
+    if (!fit_array(d->env.mem, &s->floats, floats, sizeof *s->floats))
+        return false;
+    s->floats_capacity = floats;
     return true;
 }
 
 bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
                               size_t n, size_t rerank)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     size_t each = view->quantizer ? view->quantizer->query_bytes : 0;
     size_t prepared = n * each + (view->sketch ? view->sketch->query_bytes : 0);
     if (!fit_lists(mem, s, view->n))
@@ -128,13 +141,13 @@ bool divf_scratch_fit_queries(struct divf *d, const struct divf_view *view, stru
             rerank ? topk_begin(rerank, s->best_distances + q * rerank, s->best_slots + q * rerank)
                    : topk_begin(0, NULL, NULL);
     }
-    return divf_scratch_fit_work(d, view, s, n);
+    return divf_scratch_fit_work(d, view, s, n) && divf_scratch_fit_floats(d, s, n);
 }
 
 bool divf_scratch_fit_group(struct divf *d, const struct divf_view *view, struct divf_scratch *s,
                             size_t n, size_t nprobe)
 {
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     size_t pairs = n * nprobe, lists = view->n + 2;
     if (pairs > s->group_capacity) {
         s->group_capacity = 0;
@@ -162,14 +175,14 @@ bool divf_scratch_fit_group(struct divf *d, const struct divf_view *view, struct
 bool divf_scratch_fit_nearest(struct divf *d, struct divf_scratch *s)
 {
     if (!s->nearest)
-        s->nearest = nearest_create(d->base.env.mem, NEAREST_MOST);
+        s->nearest = nearest_create(d->env.mem, NEAREST_MOST);
     return s->nearest;
 }
 
 struct divf_scratch *divf_scratch_take(struct divf *d)
 {
     struct divf_scratch *s = scratch_pool_take(&d->scratch);
-    return s ? s : mem_zalloc(d->base.env.mem, sizeof *s);
+    return s ? s : mem_zalloc(d->env.mem, sizeof *s);
 }
 
 void divf_scratch_give(struct divf *d, struct divf_scratch *s)
@@ -179,7 +192,7 @@ void divf_scratch_give(struct divf *d, struct divf_scratch *s)
 
 void divf_scratch_free(struct divf *d)
 {
-    scratch_pool_free(&d->scratch, scratch_destroy, d->base.env.mem);
+    scratch_pool_free(&d->scratch, scratch_destroy, d->env.mem);
 }
 
 static uint64_t scratch_bytes(const void *owner, const void *scratch)
@@ -190,7 +203,7 @@ static uint64_t scratch_bytes(const void *owner, const void *scratch)
            s->lists_capacity *
                (2 * sizeof(float) + sizeof *s->probes + sizeof *s->positions + sizeof *s->probed) +
            s->hits_capacity * sizeof *s->hits + s->work_bytes + s->prepared_bytes +
-           s->n_queries * sizeof *s->queries +
+           s->floats_capacity * sizeof *s->floats + s->n_queries * sizeof *s->queries +
            s->best_capacity * (sizeof *s->best_slots + sizeof *s->best_distances) +
            (3 * s->group_capacity + s->group_lists + s->group_size) * sizeof(uint32_t) +
            (s->nearest ? nearest_bytes(s->nearest) : 0);

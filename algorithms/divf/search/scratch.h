@@ -18,7 +18,9 @@ enum { SEEN = 64 };
 
 /* A query during its scans. */
 struct divf_query {
-    const float *vector;
+    const void *row;     /* as rows are stored */
+    double norm_sq;      /* of a lifted row: |q|^2 */
+    double beyond;       /* of a lifted row: |q|^2 + M^2 and the list's excess, rounded up */
     void *prepared;      /* by the quantizer */
     struct topk nearest; /* exact distances */
     struct topk best;    /* rerank > 0: the slots with the best estimates */
@@ -41,6 +43,8 @@ struct divf_scratch {
     /* Transformed rows and prepared queries. */
     float *work;
     size_t work_bytes;
+    float *floats; /* rows of bytes as floats */
+    size_t floats_capacity;
     struct divf_query *queries; /* n_queries */
     unsigned char *prepared;    /* one per query; then one for `sketch` */
     size_t n_queries, prepared_bytes;
@@ -64,7 +68,9 @@ uint64_t divf_scratch_bytes(const struct divf *); /* of idle ones */
 /* Reserves n transformed rows. The fit functions return false if out of memory. */
 bool divf_scratch_fit_work(struct divf *, const struct divf_view *, struct divf_scratch *,
                            size_t n);
-/* The view's lists, n prepared queries, and `rerank` best slots for each. */
+/* Reserves s->floats for n rows. */
+bool divf_scratch_fit_floats(struct divf *, struct divf_scratch *, size_t n);
+/* The view's lists, n prepared queries with their floats, and `rerank` best slots for each. */
 bool divf_scratch_fit_queries(struct divf *, const struct divf_view *, struct divf_scratch *,
                               size_t n, size_t rerank);
 /* A group of n queries that probe up to nprobe lists each. */

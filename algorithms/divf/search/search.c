@@ -13,9 +13,11 @@ static bool found_enough(const struct divf_job *job, const struct divf_scratch *
                          const struct divf_query *query, struct stop_state *stop, size_t n,
                          size_t probes)
 {
-    const struct topk *nearest = job->rerank ? &query->best : &query->nearest;
+    float kth = topk_limit(job->rerank ? &query->best : &query->nearest);
+    if (job->d->space.kind == DIVF_LIFTED && !job->rerank)
+        kth = fmaxf(0, (float)(2 * (double)kth + query->norm_sq + (double)job->view->lift));
     float next = s->probe_distances[n < probes ? n : n - 1];
-    return divf_stop_after(&job->stop, stop, topk_limit(nearest), next) >= job->stop_score;
+    return divf_stop_after(&job->stop, stop, kth, next) >= job->stop_score;
 }
 
 static void scan_until_enough(const struct divf_job *job, struct divf_scratch *s,
@@ -43,13 +45,14 @@ static int search_queries(const struct divf_job *job, size_t first, size_t end, 
     struct divf_scratch *s = job->scratch[worker];
     struct work *work = &job->work[worker];
     if (!divf_scratch_fit_queries(job->d, job->view, s, 1, job->rerank))
-        return fail(job->d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+        return fail(job->d->env.error, ERR_NO_MEMORY, "search: out of memory");
     struct divf_query *query = s->queries;
     for (size_t q = first; q < end; q++) {
-        const float *vector = job->queries + q * job->d->base.env.dim;
+        const void *row = job->queries + q * job->d->vectors.element_bytes;
+        const float *vector = divf_query_floats(&job->d->space, row, 1, s->floats);
         size_t probes = divf_choose_lists(job, s, vector, work);
         query->nearest = topk_begin(job->k, job->distances + q * job->k, job->ids + q * job->k);
-        divf_query_begin(job, s, query, vector);
+        divf_query_begin(job, s, query, row, vector);
         if (job->stops)
             scan_until_enough(job, s, query, probes, worker);
         for (size_t p = 0; !job->stops && p < probes; p++) {
@@ -88,15 +91,16 @@ static void drop_repeats(struct divf_scratch *s)
     s->n_hits = n;
 }
 
-static int range_query(const struct divf_job *job, struct divf_scratch *s, const float *vector,
+static int range_query(const struct divf_job *job, struct divf_scratch *s, const void *row,
                        struct work *work)
 {
     if (!divf_scratch_fit_queries(job->d, job->view, s, 1, 0))
-        return fail(job->d->base.env.error, ERR_NO_MEMORY, "range: out of memory");
+        return fail(job->d->env.error, ERR_NO_MEMORY, "range: out of memory");
     uint64_t changes = atomic_load(&job->d->changes);
+    const float *vector = divf_query_floats(&job->d->space, row, 1, s->floats);
     size_t probes = divf_choose_lists(job, s, vector, work);
     struct divf_query *query = s->queries;
-    divf_query_begin(job, s, query, vector);
+    divf_query_begin(job, s, query, row, vector);
     s->n_hits = 0;
     s->failure = OK;
     for (size_t p = 0; !s->failure && p < probes; p++)
@@ -114,14 +118,15 @@ static int range_chunk(void *arg, size_t first, size_t end, size_t worker)
     (void)worker;
     for (size_t i = first; !rc && i < end; i++)
         rc = range_query(&job, job.scratch[i],
-                         job.queries + (job.first_query + i) * job.d->base.env.dim, &job.work[i]);
+                         job.queries + (job.first_query + i) * job.d->vectors.element_bytes,
+                         &job.work[i]);
     divf_job_leave(&job);
     return rc;
 }
 
 static size_t threads_of(const struct divf *d, size_t asked)
 {
-    size_t most = pool_threads(d->base.env.pool);
+    size_t most = pool_threads(d->env.pool);
     return asked < 1 ? 1 : asked < most ? asked : most;
 }
 
@@ -140,7 +145,7 @@ static int job_open(struct divf_job *job, size_t *threads)
     }
     if (*threads > 0)
         return OK;
-    return fail(d->base.env.error, ERR_NO_MEMORY, "search: out of memory");
+    return fail(d->env.error, ERR_NO_MEMORY, "search: out of memory");
 }
 
 static void job_close(struct divf_job *job, size_t threads, struct work *work)

@@ -23,7 +23,7 @@ static bool fits(const struct divf *d)
 /* m of the live vectors, in random order. NULL: out of memory. */
 static float *sample_of(const struct divf *d, size_t m)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     uint32_t *slots = mem_array(env->mem, d->slots.n, sizeof *slots);
     float *rows = mem_array(env->mem, m * env->dim, sizeof *rows);
     struct rng rng = rng_at(env->seed, STREAM_STOP);
@@ -35,7 +35,7 @@ static float *sample_of(const struct divf *d, size_t m)
         size_t at = i + (size_t)rng_below(&rng, n - i);
         uint32_t slot = slots[at];
         slots[at] = slots[i];
-        memcpy(rows + i * env->dim, divf_vector(&d->lists, slot), env->dim * sizeof *rows);
+        divf_widen(&d->lists.space, divf_row(&d->lists, slot), 1, rows + i * env->dim);
     }
     if (!slots) {
         mem_free(env->mem, rows);
@@ -48,11 +48,13 @@ static float *sample_of(const struct divf *d, size_t m)
 /* Uses one thread, because concurrent searches may be running. No change is. */
 static int learn(struct divf *d)
 {
-    struct index_env env = d->base.env;
+    struct index_env env = d->env;
     size_t m = divf_stop_rule_rows(env.dim, d->slots.ids.n);
     struct centroids centroids = divf_centroids(&d->lists);
     float *rows = sample_of(d, m);
     env.pool = rows ? pool_create(1) : NULL;
+    for (size_t i = 0; rows && d->space.kind == DIVF_LIFTED && i < divf_stop_rule_queries(m); i++)
+        rows[i * env.dim + d->space.row_dim] = 0; /* as of a query */
     if (!env.pool) {
         mem_free(env.mem, rows);
         return fail(env.error, ERR_NO_MEMORY, "search: out of memory learning when to stop");

@@ -164,7 +164,7 @@ static bool sample_alloc(struct sample *t)
 }
 
 /* Queries are at most an eighth of the sample. */
-static size_t queries_of(size_t n)
+size_t divf_stop_rule_queries(size_t n)
 {
     size_t queries = n / 8 / TOGETHER * TOGETHER;
     return queries < QUERIES_MOST ? queries : QUERIES_MOST;
@@ -175,14 +175,15 @@ static size_t queries_of(size_t n)
    .9; with half of them at most .013 below or above. */
 size_t divf_stop_rule_rows(size_t dim, size_t n)
 {
-    size_t most = (size_t)(work_most / (QUERIES_MOST * (double)dim)), queries = queries_of(n);
+    size_t most = (size_t)(work_most / (QUERIES_MOST * (double)dim)),
+           queries = divf_stop_rule_queries(n);
     size_t base = (n - queries) / 2;
     return queries + (base < most ? base : most);
 }
 
 static void sample_sizes(struct sample *t)
 {
-    t->n_queries = queries_of(t->n);
+    t->n_queries = divf_stop_rule_queries(t->n);
     t->n_base = t->n - t->n_queries;
     t->n_steps = t->centroids->n < STEPS_MOST ? t->centroids->n - 1 : STEPS_MOST;
     t->queries = t->rows;

@@ -43,6 +43,8 @@ void divf_stop_rule_default(struct stop_rule *);
 
 /* How many of n rows a rule is learnt from. */
 size_t divf_stop_rule_rows(size_t dim, size_t n);
+/* How many of n such rows are queries. */
+size_t divf_stop_rule_queries(size_t n);
 /* Learns a rule from n rows, drawn at random and in random order, that are in `copies` lists each
    of those with these centroids. The first rows are used as queries, the others are searched. Too
    few rows: the default. The same rows give the same rule. ERR_NO_MEMORY. */

@@ -11,8 +11,9 @@
 int divf_lists_open(struct divf_lists *lists, const struct divf *d, struct quantizer *quantizer,
                     struct quantizer *sketch)
 {
-    const struct index_env *env = &d->base.env;
+    const struct index_env *env = &d->env;
     *lists = (struct divf_lists){ .env = env,
+                                  .space = d->space,
                                   .vectors = &d->vectors,
                                   .quantizer = quantizer,
                                   .sketch = sketch,
@@ -115,15 +116,6 @@ int divf_list_reserve(struct divf_lists *lists, size_t list, size_t n)
     return OK;
 }
 
-/* Compares components, so that 0 and -0 are equal, as they are to a distance. */
-bool divf_same_vector(const float *a, const float *b, size_t dim)
-{
-    for (size_t i = 0; i < dim; i++)
-        if (a[i] < b[i] || a[i] > b[i])
-            return false;
-    return true;
-}
-
 /* Whether the slot's vector equals those of a uniform list. */
 static bool same_as_list(const struct divf_lists *lists, const struct divf_list *l, uint32_t slot)
 {
@@ -131,9 +123,8 @@ static bool same_as_list(const struct divf_lists *lists, const struct divf_list 
         const struct divf_chunk *chunk = divf_chunk_at(lists->chunks, l->chunks[c]);
         uint64_t live = divf_chunk_live(lists->chunks, l->chunks[c]);
         if (live)
-            return divf_same_vector(divf_vector(lists, slot),
-                                    divf_vector(lists, chunk->slots[__builtin_ctzll(live)]),
-                                    lists->env->dim);
+            return divf_same_row(&lists->space, divf_row(lists, slot),
+                                 divf_row(lists, chunk->slots[__builtin_ctzll(live)]));
     }
     return false;
 }
@@ -151,6 +142,9 @@ static uint32_t put_slot(struct divf_lists *lists, size_t list, uint32_t slot)
     if (l->uniform && !same_as_list(lists, l, slot))
         l->uniform = false;
     uint32_t place = divf_place(l, l->rows);
+    if (lists->space.kind == DIVF_LIFTED)
+        l->excess = fmaxf(l->excess, divf_greatest_norm(&lists->space, divf_row(lists, slot), 1) -
+                                         lists->space.lift);
     divf_place_chunk(lists->chunks, place)->slots[divf_place_in_chunk(place)] = slot;
     return place;
 }
@@ -258,7 +252,7 @@ size_t divf_list_compact(struct divf *d, size_t list)
     }
     give_unused_chunks(lists, l);
     if (l->live == 0)
-        l->error = 0;
+        l->error = l->excess = 0;
     divf_unlatch(&l->latch);
     atomic_store_explicit(&l->probed, false, memory_order_relaxed);
     d->counters.compactions++;
@@ -321,7 +315,7 @@ static const float *transform(struct divf_lists *lists, const uint32_t *slots, s
     size_t dim = lists->env->dim;
     float *transformed = lists->work + CHUNK_VECTORS * dim;
     for (size_t i = 0; i < n; i++)
-        memcpy(lists->work + i * dim, divf_vector(lists, slots[i]), dim * sizeof(float));
+        divf_widen(&lists->space, divf_row(lists, slots[i]), 1, lists->work + i * dim);
     quantizer_transform(lists->quantizer, lists->work, n, transformed);
     return transformed;
 }
@@ -417,7 +411,7 @@ size_t divf_clusters_wanted(const struct divf *d, size_t n)
 {
     if (d->params.clusters > 0)
         return (size_t)d->params.clusters;
-    const size_t rows = n > d->base.env.expected_n ? n : d->base.env.expected_n;
+    const size_t rows = n > d->env.expected_n ? n : d->env.expected_n;
     const size_t wanted = (size_t)sqrt((double)rows);
     return wanted > 0 ? wanted : 1;
 }

@@ -11,7 +11,7 @@ static bool slots_fit(struct divf *d, size_t capacity)
 {
     struct divf_slots *s = &d->slots;
     struct divf_lists *lists = &d->lists;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     uint32_t *places = mem_resize(mem, lists->places, capacity * lists->soft_k * sizeof *places);
     uint64_t *old = s->id, *id = epoch_array(mem, capacity, sizeof *id);
     if (places)
@@ -35,7 +35,7 @@ static bool slots_fit(struct divf *d, size_t capacity)
    milliseconds; without a hint, or if that fails, by an eighth. */
 static bool slots_grow(struct divf *d, size_t need)
 {
-    const size_t expected = d->base.env.expected_n;
+    const size_t expected = d->env.expected_n;
     size_t capacity = d->slots.capacity + d->slots.capacity / 8 + 64;
     if (capacity < need)
         capacity = need;
@@ -98,12 +98,11 @@ int divf_slots_reserve(struct divf *d, const uint64_t *ids, size_t more)
     size_t live = s->ids.n;
     size_t need = more > s->n_free ? s->n + (more - s->n_free) : s->n;
     if (need >= SLOT_NONE)
-        return fail(d->base.env.error, ERR_ARGUMENT,
+        return fail(d->env.error, ERR_ARGUMENT,
                     "divf: %zu vectors are stored; %zu more are too many", live, more);
     if ((need > s->capacity && !slots_grow(d, need)) ||
         !slot_table_reserve(&s->ids, s->id, ids, more))
-        return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory for %zu more vectors",
-                    more);
+        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory for %zu more vectors", more);
     int rc = d->vectors.saved ? own_free_slots(d, more) : OK;
     return rc ? rc : divf_segments_reserve(&d->vectors, need);
 }
@@ -139,10 +138,10 @@ void divf_slot_give(struct divf *d, uint32_t slot)
 int divf_slots_widen(struct divf *d, size_t soft_k)
 {
     struct divf_lists *lists = &d->lists;
-    struct mem *mem = d->base.env.mem;
+    struct mem *mem = d->env.mem;
     uint32_t *places = mem_array(mem, d->slots.capacity * soft_k, sizeof *places);
     if (!places)
-        return fail(d->base.env.error, ERR_NO_MEMORY,
+        return fail(d->env.error, ERR_NO_MEMORY,
                     "divf: out of memory for %zu copies of each of %zu vectors", soft_k,
                     d->slots.ids.n);
     for (size_t slot = 0; slot < d->slots.n; slot++)

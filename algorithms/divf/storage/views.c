@@ -19,8 +19,8 @@ struct centroids divf_centroids(const struct divf_lists *l)
 
 struct centroids divf_view_centroids(const struct divf *d, const struct divf_view *v)
 {
-    return (struct centroids){ v->centroids, v->norm_sq,      v->norm_sq_max,
-                               v->n,         d->base.env.dim, v->codebook };
+    return (struct centroids){ v->centroids, v->norm_sq, v->norm_sq_max,
+                               v->n,         d->env.dim, v->codebook };
 }
 
 /* ------------------------------------------------------------------------------ the arrays */
@@ -113,7 +113,7 @@ int divf_lists_detach(struct divf *d)
         return OK;
     epoch_wait(d->epoch, lists->mark); /* searches that read the other set */
     if (!set_fit(lists, other, lists->capacity))
-        return fail(d->base.env.error, ERR_NO_MEMORY, "divf: out of memory to change %zu lists",
+        return fail(d->env.error, ERR_NO_MEMORY, "divf: out of memory to change %zu lists",
                     lists->n);
     for (size_t i = 0; i < lists->n; i++)
         if (empty || lists->dirty[i])
@@ -129,7 +129,7 @@ static void retire_removed(struct divf *d)
     struct divf_list *next;
     for (struct divf_list *l = d->lists.removed; l; l = next) {
         next = l->next_removed;
-        epoch_array_retire(d->epoch, d->base.env.mem, l);
+        epoch_array_retire(d->epoch, d->env.mem, l);
     }
     d->lists.removed = NULL;
 }
@@ -143,6 +143,7 @@ void divf_lists_publish(struct divf *d)
     v->n = lists->n;
     v->norm_sq_max = lists->norm_sq_max;
     v->centroid_error = lists->centroid_error;
+    v->lift = lists->space.lift;
     v->codebook = lists->codebook;
     v->soft_k = lists->soft_k;
     v->quantizer = lists->quantizer;

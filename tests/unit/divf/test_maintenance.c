@@ -41,7 +41,7 @@ static double misfiled(const struct stored_rows *w)
     for (size_t s = 0; s < d->slots.n; s++) {
         if (d->slots.id[s] == ID_NONE)
             continue;
-        d->base.env.kernels->l2sq_f32_1n(divf_vector(&d->lists, (uint32_t)s), d->lists.centroids,
+        d->base.env.kernels->l2sq_f32_1n(divf_row(&d->lists, (uint32_t)s), d->lists.centroids,
                                          d->lists.n, w->dim, distances);
         size_t nearest = d->base.env.kernels->argmin_f32(distances, d->lists.n);
         size_t in = 0; /* a list at the same distance is correct too */

@@ -226,7 +226,7 @@ static void open_mapped(struct stored_rows *w, const char *dir, const char *save
 /* Whether the vector of a slot is in the mapping of the saved file. */
 static bool is_in_saved_file(const struct divf *d, uint32_t slot)
 {
-    const uintptr_t at = (uintptr_t)divf_vector(&d->lists, slot);
+    const uintptr_t at = (uintptr_t)divf_row(&d->lists, slot);
     const uintptr_t from = (uintptr_t)d->vectors.saved;
     return at >= from && at < from + d->vectors.saved_bytes;
 }

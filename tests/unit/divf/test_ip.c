@@ -1,0 +1,260 @@
+/* test_ip.c - divf under inner product: with every list probed its answers are those of brute force,
+ * with each quantizer, also where later rows are longer than those trained on. */
+#include "tests/unit/divf/support.h"
+
+enum { DIM = 20, N = 2400, HALF = N / 2, QUERIES = 40, K = 10 };
+
+static const struct kind {
+    int64_t quantizer, sketch, soft_k, maintenance;
+} kinds[] = {
+    { DIVF_SKETCH, 0, 1, DIVF_COPENHAGEN }, { DIVF_SKETCH, 9, 2, DIVF_LIRE },
+    { DIVF_SKETCH, DIM, 1, DIVF_DEDRIFT },  { DIVF_SQ8, 5, 1, DIVF_LIRE },
+    { DIVF_PQ, 0, 2, DIVF_COPENHAGEN },     { DIVF_RABITQ, 0, 1, DIVF_COST_MODEL },
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+struct products {
+    struct test_bench bench;
+    struct index *index;
+    float rows[N * DIM], queries[QUERIES * DIM]; /* queries: some of the rows */
+    uint64_t ids[N];
+    bool stored[N];
+};
+
+static struct vectors rows_of(const struct products *p, size_t first, size_t n)
+{
+    return (struct vectors){ p->rows + first * DIM, n, DIM, ELEMENT_F32 };
+}
+
+static struct vectors queries_of(const struct products *p, size_t first, size_t n)
+{
+    return (struct vectors){ p->queries + first * DIM, n, DIM, ELEMENT_F32 };
+}
+
+static void insert(struct products *p, size_t first, size_t n)
+{
+    size_t done = 0;
+    assert_ok(divf_ops.insert(p->index, rows_of(p, first, n), p->ids + first, &done),
+              &p->bench.error);
+    assert_int_equal(done, n);
+    for (size_t i = first; i < first + n; i++)
+        p->stored[i] = true;
+    assert_ok(divf_ops.check(p->index, NULL), &p->bench.error);
+}
+
+/* Norms differ by a factor of 10^spread. Those of the second half, which is not trained on, are up to
+   `longer` times those of the first. */
+static struct products *open_filled(const struct kind *kind, double spread, double longer,
+                                    size_t threads)
+{
+    struct products *p = calloc(1, sizeof *p);
+    struct rng rng = rng_at(test_seed(), 21);
+    struct divf_params params = divf_defaults();
+    assert_non_null(p);
+    test_bench_begin(&p->bench, ELEMENT_F32, METRIC_IP, DIM, threads);
+    test_fill_f32(&rng, p->rows, N, DIM, 30, 0.4);
+    for (size_t i = 0; i < N; i++) {
+        const double times = pow(10, spread * rng_unit(&rng)) * (i < HALF ? 1 : longer);
+        p->ids[i] = i;
+        for (size_t j = 0; j < DIM; j++)
+            p->rows[i * DIM + j] *= (float)times;
+    }
+    for (size_t q = 0; q < QUERIES; q++)
+        memcpy(p->queries + q * DIM, p->rows + q * (N / QUERIES) * DIM, DIM * sizeof(float));
+    params.clusters = 140;
+    params.quantizer = kind->quantizer;
+    params.sketch = kind->sketch;
+    params.soft_k = kind->soft_k;
+    params.maintenance = kind->maintenance;
+    params.split_threshold = 1.5;
+    params.bits = 5;
+    params.eps0 = 12;
+    assert_ok(divf_ops.create(&p->index, &p->bench.env, &params), &p->bench.error);
+    assert_ok(divf_ops.train(p->index, rows_of(p, 0, HALF)), &p->bench.error);
+    insert(p, 0, HALF);
+    for (size_t i = 0; i < HALF; i += 7) {
+        size_t done = 0;
+        assert_ok(divf_ops.remove(p->index, p->ids + i, 1, &done), &p->bench.error);
+        p->stored[i] = false;
+    }
+    for (size_t i = 0; i < 20; i++)
+        insert(p, HALF + i, 1);
+    insert(p, HALF + 20, HALF - 20);
+    return p;
+}
+
+static void close_products(struct products *p)
+{
+    divf_ops.destroy(p->index);
+    assert_int_equal(mem_live(&p->bench.mem), 0);
+    test_bench_end(&p->bench);
+    free(p);
+}
+
+struct answers {
+    uint64_t ids[QUERIES * K];
+    float distances[QUERIES * K];
+};
+
+static void ask(struct products *p, struct index *index, struct divf_knobs knobs, size_t at_once,
+                struct answers *a)
+{
+    for (size_t q = 0; q < QUERIES; q += at_once) {
+        struct search_request request = { queries_of(p, q, at_once), K, &knobs, NULL, 1 };
+        struct search_result result = { .ids = a->ids + q * K, .distances = a->distances + q * K };
+        assert_ok(divf_ops.search(index, &request, &result), &p->bench.error);
+    }
+}
+
+/* All stored rows, nearest first. */
+static size_t truth_of(const struct products *p, size_t q, struct test_truth truth[N])
+{
+    const float *query = p->queries + q * DIM;
+    size_t n = 0;
+    for (size_t i = 0; i < N; i++)
+        if (p->stored[i])
+            truth[n++] =
+                (struct test_truth){ -p->bench.env.kernels->ip_f32(query, p->rows + i * DIM, DIM),
+                                     i };
+    qsort(truth, n, sizeof *truth, test_truth_order);
+    return n;
+}
+
+static struct test_truth truth[N];
+static struct answers answers, again;
+
+static void expect_exact(struct products *p, struct index *index)
+{
+    const struct divf_knobs all = { .nprobe = 1 << 22 };
+    for (size_t at_once = 1; at_once <= QUERIES; at_once *= QUERIES) {
+        ask(p, index, all, at_once, &answers);
+        for (size_t q = 0; q < QUERIES; q++) {
+            (void)truth_of(p, q, truth);
+            for (size_t i = 0; i < K; i++) {
+                assert_int_equal(answers.ids[q * K + i], truth[i].id);
+                assert_true(answers.distances[q * K + i] == truth[i].distance);
+            }
+        }
+    }
+}
+
+static void test_exact(void **state)
+{
+    (void)state;
+    static const double longer[] = { 0.5, 1, 10, 1e12 };
+    for (size_t kind = 0; kind < KINDS; kind++)
+        for (size_t i = 0; i < sizeof longer / sizeof *longer; i++) {
+            struct products *p = open_filled(&kinds[kind], 2, longer[i], 1 + i);
+            expect_exact(p, p->index);
+            assert_ok(divf_ops.train(p->index, rows_of(p, 0, N)), &p->bench.error);
+            expect_exact(p, p->index);
+            close_products(p);
+        }
+}
+
+static void test_reload(void **state)
+{
+    (void)state;
+    char dir[PATH_MAX];
+    test_dir_make(dir);
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct products *p = open_filled(&kinds[kind], 1, 4, 1);
+        struct index *loaded = NULL;
+        assert_ok(divf_ops.save(p->index, dir), &p->bench.error);
+        assert_ok(divf_ops.load(&loaded, &p->bench.env, dir), &p->bench.error);
+        assert_ok(divf_ops.check(loaded, NULL), &p->bench.error);
+        assert_true(divf_of(loaded)->lists.space.lift == divf_of(p->index)->lists.space.lift);
+        expect_exact(p, loaded);
+        const struct divf_knobs few = { .nprobe = 6 };
+        ask(p, p->index, few, QUERIES, &answers);
+        ask(p, loaded, few, QUERIES, &again);
+        assert_memory_equal(&answers, &again, sizeof answers);
+        divf_ops.destroy(loaded);
+        close_products(p);
+    }
+    test_dir_remove(dir);
+}
+
+static double recall_of(const struct products *p, const struct answers *a)
+{
+    size_t hits = 0;
+    for (size_t q = 0; q < QUERIES; q++) {
+        (void)truth_of(p, q, truth);
+        for (size_t i = 0; i < K; i++)
+            hits += a->distances[q * K + i] <= truth[K - 1].distance;
+    }
+    return (double)hits / (QUERIES * K);
+}
+
+/* Codes save distances; few lists, reranked estimates and the rule to stop by lose little. */
+static void test_recall(void **state)
+{
+    (void)state;
+    static const struct divf_knobs asked[] = { { .nprobe = 40 },
+                                               { .nprobe = 1 << 22, .rerank = 200 },
+                                               { .nprobe = 1 << 22, .target_recall = 0.9 } };
+    for (size_t kind = 1; kind < KINDS; kind++) {
+        struct products *p = open_filled(&kinds[kind], 0.5, 1, 1);
+        for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+            ask(p, p->index, asked[i], QUERIES, &answers);
+            print_message("kind %zu, search %zu: recall %.3f\n", kind, i, recall_of(p, &answers));
+            assert_true(recall_of(p, &answers) > 0.8);
+        }
+        const struct divf_knobs all = { .nprobe = 1 << 22 };
+        struct search_request request = { queries_of(p, 0, QUERIES), K, &all, NULL, 1 };
+        struct search_result result = { .ids = answers.ids, .distances = answers.distances };
+        assert_ok(divf_ops.search(p->index, &request, &result), &p->bench.error);
+        print_message("kind %zu: %.0f distances per query\n", kind,
+                      result.work.distances / QUERIES);
+        if (kinds[kind].sketch != 9 &&
+            kinds[kind].quantizer != DIVF_PQ) /* their bounds are loose */
+            assert_true(result.work.distances < 0.5 * QUERIES * N);
+        close_products(p);
+    }
+}
+
+struct found {
+    size_t n;
+    uint64_t ids;
+};
+
+static int found(void *to, size_t query, uint64_t id, float distance)
+{
+    struct found *f = to;
+    (void)query, (void)distance;
+    f->n++;
+    f->ids += id;
+    return OK;
+}
+
+static void test_range(void **state)
+{
+    (void)state;
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        struct products *p = open_filled(&kinds[kind], 1, 3, 1);
+        const struct divf_knobs all = { .nprobe = 1 << 22 };
+        for (size_t q = 0; q < QUERIES; q++) {
+            const size_t n = truth_of(p, q, truth);
+            for (size_t most = 1; most < n; most *= 9) {
+                struct found is = { 0 }, wanted = { most, 0 };
+                struct range_request request = { queries_of(p, q, 1),
+                                                 (double)truth[most - 1].distance, &all, NULL, 1 };
+                struct range_result result = { .found = found, .to = &is };
+                assert_ok(divf_ops.range(p->index, &request, &result), &p->bench.error);
+                for (size_t i = 0; i < most; i++)
+                    wanted.ids += truth[i].id;
+                assert_true(is.n == wanted.n && is.ids == wanted.ids);
+            }
+        }
+        close_products(p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_exact), cmocka_unit_test(test_reload),
+                                        cmocka_unit_test(test_recall),
+                                        cmocka_unit_test(test_range) };
+    return test_run("divf, inner product", tests);
+}

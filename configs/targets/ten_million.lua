@@ -1,10 +1,9 @@
 -- ten_million.lua - The targets of ten million vectors of 128 bytes: time to build, memory, and the median latency at
--- recall .95, for SPFresh, for dynamic IVF with its vectors in a mapped file, and for CHANNI.
+-- recall .95, for SPANN, for dynamic IVF with its vectors in a mapped file, and for CHANNI.
 --
--- The vectors are a synthetic mixture. All
--- fits the page cache of a machine with 16 GiB, so latencies are warm ones. A run takes about half an hour and 25 GB of
--- disk space. --set rows=1250000, 2500000, 5000000 gives the slopes, by which docs/results/spfresh.md says what a hundred
--- million would take. --set methods=spann runs only that.
+-- The vectors are a synthetic mixture. A run takes a quarter of an hour. Everything fits into the page cache of a machine
+-- with 16 GiB, so latencies are warm ones. docs/results/spfresh.md has the results, and what a hundred million would
+-- take. --set rows=1000000 gives a slope, --set methods=spann runs only that.
 
 local spfresh = require "spfresh"
 
@@ -14,7 +13,7 @@ local wanted  = option("methods", "spann, divf, channi", "the methods to run")
 local data    = synthetic { kind = "mixture", rows = rows, dim = 128, clusters = math.max(10, rows // 1000), byte_scale = 32 }
 local raw     = rows * 128
 
-local probes = { 1, 2, 4, 8, 16, 32, 64 }
+local probes = { 1, 2, 4, 8, 16, 24, 32, 40, 48, 64 }
 local entries = {
   { "spann", params = { ratio = 0.02 } },
   -- Training by a sample: the lists are as many as for all rows.
@@ -35,7 +34,8 @@ local function claim(text, holds) claims[#claims + 1] = { "(ours) " .. text, hol
 for _, label in ipairs(labels) do
   local function built(r, metric) return r(spfresh.point(label, probes[1]), metric) end
   claim(label .. ": built in at most 300 s on two threads", function(r)
-    return built(r, "seconds/train") + built(r, "seconds/load") <= 300
+    local trains, train = pcall(built, r, "seconds/train") -- CHANNI trains nothing
+    return (trains and train or 0) + built(r, "seconds/load") <= 300
   end)
   claim(label .. ": at most 8 % of the vectors' bytes in memory, by its own count", function(r)
     return built(r, "index_bytes/load") <= 0.08 * raw

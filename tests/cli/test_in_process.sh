@@ -21,7 +21,7 @@ experiment {
     w:search { s:queries(20), tag = "q" }
   end,
   methods = { method { "flat", label = "a" }, method { "hnsw", label = "b" } },
-  compare = { { "a", "b" } },
+  compare = { { "a", "b", budget = 2 } },
   claims = { { "the scan is exact", function(r) return r("a", "recall@5/q") == 1 end } },
 }
 LUA

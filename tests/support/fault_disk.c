@@ -33,7 +33,9 @@ void disk_begin(const char *root, const struct disk_plan *plan)
 
 void disk_heal(void)
 {
+    pthread_mutex_lock(&disk.lock);
     disk.healed = true;
+    pthread_mutex_unlock(&disk.lock);
 }
 
 size_t disk_calls(void)
@@ -83,7 +85,7 @@ static int file_behind(int fd)
 {
     struct stat st;
 
-    if (!disk.on || disk_inside || fd < 0 || fstat(fd, &st) != 0 || st.st_dev != disk.dev ||
+    if (!disk.on || disk_inside || fd < 0 || disk_stat(fd, &st) != 0 || st.st_dev != disk.dev ||
         !S_ISREG(st.st_mode))
         return -1;
     disk_inside = true;
@@ -147,9 +149,9 @@ static void drift(int number)
 static ssize_t modelled_write(int file, int fd, const void *bytes, size_t n, off_t at, bool placed)
 {
     struct stat st;
-    const bool known = fstat(fd, &st) == 0;
+    const bool known = disk_stat(fd, &st) == 0;
     const size_t size = known ? (size_t)st.st_size : 0;
-    const size_t from = placed ? (size_t)at : (size_t)lseek(fd, 0, SEEK_CUR);
+    const size_t from = placed ? (size_t)at : (size_t)syscall(SYS_lseek, fd, 0, SEEK_CUR);
 
     if (at_end()) {
         const size_t some = rng_below(&disk.rng, n + 1);
@@ -212,7 +214,7 @@ int ftruncate(int fd, off_t n)
     const int file = file_behind(fd);
     disk_inside = true;
     struct stat st;
-    const bool grows = fstat(fd, &st) == 0 && n > st.st_size;
+    const bool grows = disk_stat(fd, &st) == 0 && n > st.st_size;
     if (file >= 0 && at_end())
         end();
     rc = file >= 0 && grows && is_full() ? refuse(ENOSPC) : (int)syscall(SYS_ftruncate, fd, n);
@@ -240,7 +242,7 @@ static int any_sync(int fd, long call)
     struct stat st;
     char link[64], path[PATH_MAX];
 
-    if (!disk.on || disk_inside || fstat(fd, &st) != 0 || st.st_dev != disk.dev)
+    if (!disk.on || disk_inside || disk_stat(fd, &st) != 0 || st.st_dev != disk.dev)
         return (int)syscall(call, fd);
     pthread_mutex_lock(&disk.lock);
     int rc = 0;

@@ -11,7 +11,7 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "src/core/rng.h"
 
@@ -65,6 +65,9 @@ extern _Thread_local bool disk_inside;
 /* Ends the process: the model itself cannot go on. */
 _Noreturn void disk_give_up(const char *why);
 
+/* fstat() by a system call, as the model makes every call: the thread sanitizer sees neither RocksDB
+   nor the model close a file, and would take a later file of the same descriptor for that one. */
+int disk_stat(int fd, struct stat *);
 /* Number of the name, a new one if need be. */
 int disk_name_of(const char *path);
 /* Number of the file with that inode that has a name, -1: none. */

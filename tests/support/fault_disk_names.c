@@ -19,6 +19,11 @@ _Noreturn void disk_give_up(const char *why)
     _exit(99);
 }
 
+int disk_stat(int fd, struct stat *st)
+{
+    return (int)syscall(SYS_fstat, fd, st);
+}
+
 /* ---- files and their names now */
 
 static struct disk_bytes read_whole(const char *path)
@@ -29,10 +34,11 @@ static struct disk_bytes read_whole(const char *path)
 
     if (fd < 0)
         return b;
-    if (fstat(fd, &st) == 0 && st.st_size > 0) {
+    if (disk_stat(fd, &st) == 0 && st.st_size > 0) {
         b.at = malloc((size_t)st.st_size);
         while (b.at && b.n < (size_t)st.st_size) {
-            const ssize_t got = pread(fd, b.at + b.n, (size_t)st.st_size - b.n, (off_t)b.n);
+            const ssize_t got =
+                syscall(SYS_pread64, fd, b.at + b.n, (size_t)st.st_size - b.n, (off_t)b.n);
             if (got <= 0)
                 break;
             b.n += (size_t)got;

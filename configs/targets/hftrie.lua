@@ -36,6 +36,8 @@ experiment {
     for _, radius in ipairs(radii) do -- a large radius finds most of the codes
       w:range { codes:queries(radius <= 12 and clusters or radius <= 20 and 8 or 2), radius = radius, tag = "radii" }
     end
+    w:search { codes:queries(clusters), k = 10, tag = "nearest" }      -- nine are planted within the radius
+    w:search { codes:rows(1, clusters), k = 2, tag = "nearest row" }   -- itself, and one at some distance of 13
     w:delete { random = n // 10, tag = "leave" }
     w:range { codes:queries(clusters), radius = 10, tag = "after" }
     w:delete { oldest = w.live, tag = "clear" }
@@ -57,6 +59,12 @@ experiment {
     { "(ours) exact at radius 10, 12 times as fast as the scan", function(r) return paired.faster(r, multi, scan, "range", 12) end },
     { "(ours) and no slower than multi-index hashing with copied codes, nor with slots", function(r)
       return paired.faster(r, multi, copied, "range", 1) and paired.faster(r, multi, slots, "range", 1)
+    end },
+    { "(ours) the 10 nearest of a query that has them within the radius, 5 times as fast as the scan", function(r)
+      return r(multi, "single_qps/nearest") >= 5 * r(scan, "single_qps/nearest") and r(multi, "recall@10/nearest") == 1
+    end },
+    { "(ours) the nearest other row of a uniform one, 1.5 times as fast as the scan", function(r)
+      return r(multi, "single_qps/nearest row") >= 1.5 * r(scan, "single_qps/nearest row")
     end },
     { "(ours) an insertion takes at most 200 ns", function(r) return r(multi, "ns_each/load") <= 200 end },
     { "(ours) a deletion takes at most 300 ns", function(r) return r(multi, "ns_each/leave") <= 300 end },

@@ -61,8 +61,8 @@ static bool injected(struct mem *mem)
 {
     if (!mem)
         return false;
-    const size_t call = atomic_fetch_add(&mem->calls, 1) + 1;
-    if (mem->fail_at == 0 || call < mem->fail_at || (call > mem->fail_at && !mem->fail_after))
+    const size_t call = atomic_fetch_add(&mem->calls, 1) + 1, fail_at = mem->fail_at;
+    if (fail_at == 0 || call < fail_at || (call > fail_at && !mem->fail_after))
         return false;
     atomic_store(&mem->failed, true);
     return true;

@@ -110,21 +110,27 @@ static struct choosing choosing_for(const struct multi *m, const struct hftrie_k
                               .next = { -1, -1, -1, -1 } };
 }
 
+double hftrie_multi_expected_ns(const struct multi *m, const struct hftrie_knobs *k,
+                                unsigned radius)
+{
+    const struct choosing c = choosing_for(m, k, radius, 0);
+    double ns = k->query_ns;
+    for (unsigned i = 0; i <= radius && i / MULTI_TABLES <= m->shape.bits; i++)
+        ns += least_cost(&c, i % MULTI_TABLES, i / MULTI_TABLES);
+    return ns;
+}
+
 /* Whether rings raised in turn would be cheap enough, and counting those rings in all tables
    fast enough. */
 bool hftrie_multi_promising(const struct multi *m, const struct hftrie_knobs *k, unsigned radius,
                             double limit_ns)
 {
-    if (limit_ns <= k->query_ns)
+    if (limit_ns <= k->query_ns || hftrie_multi_expected_ns(m, k, radius) > limit_ns)
         return false;
-    const struct choosing c = choosing_for(m, k, radius, limit_ns);
-    double ns = k->query_ns, counting = 0;
-    for (unsigned i = 0; i <= radius && ns <= limit_ns && i / MULTI_TABLES <= m->shape.bits; i++) {
-        ns += least_cost(&c, i % MULTI_TABLES, i / MULTI_TABLES);
-        if (i % MULTI_TABLES == 0)
-            counting += MULTI_TABLES * (double)ring_size(m, i / MULTI_TABLES) * k->header_ns;
-    }
-    return ns <= limit_ns && (m->evenness >= EVEN || counting <= c.counting_ns);
+    double counting = 0;
+    for (unsigned d = 0; MULTI_TABLES * d <= radius && d <= m->shape.bits; d++)
+        counting += MULTI_TABLES * (double)ring_size(m, d) * k->header_ns;
+    return m->evenness >= EVEN || counting <= limit_ns * COUNTING_SHARE;
 }
 
 bool hftrie_multi_plan(const struct multi *m, const struct hftrie_knobs *k, uint64_t p,

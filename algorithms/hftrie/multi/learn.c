@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "algorithms/hftrie/multi/multi.h"
+#include "kernels/kernels.h"
 #include "src/core/rng.h"
 
 #define PAIRS 8192
+#define TILE  ((size_t)1024) /* codes compared with all samples while they are in the cache */
 #define WORDS (PAIRS / 64)
 /* Bits of a key by which orders are compared; with more, too few pairs remain. */
 #define DEPTH_MOST 8
@@ -144,9 +146,49 @@ static void measure_table(struct multi *m, unsigned table, struct rng *r)
     }
 }
 
+/* Counts the rows of the tile that are within each distance of a code. */
+static void count_near(const struct multi *m, uint64_t code, size_t first, size_t n,
+                       uint32_t counts[MULTI_NEAR + 1])
+{
+    uint32_t positions[TILE];
+    const uint64_t *codes = m->store.codes + first;
+    const size_t near = m->kernels->hamming_b64_within(code, codes, n, MULTI_NEAR, positions);
+    for (size_t i = 0; i < near; i++)
+        counts[__builtin_popcountll(code ^ codes[positions[i]])]++;
+}
+
+static void measure_near(struct multi *m, struct rng *r)
+{
+    uint64_t sample[MULTI_SAMPLES];
+    memset(m->near, 0, sizeof m->near);
+    m->near_rows = m->store.n;
+    for (size_t s = 0; s < MULTI_SAMPLES; s++)
+        sample[s] = m->store.codes[rng_below(r, m->store.n)];
+    for (size_t first = 0; first < m->store.n; first += TILE) {
+        const size_t left = m->store.n - first, n = left < TILE ? left : TILE;
+        for (size_t s = 0; s < MULTI_SAMPLES; s++)
+            count_near(m, sample[s], first, n, m->near[s]);
+    }
+    for (size_t s = 0; s < MULTI_SAMPLES; s++) {
+        m->near[s][0]--; /* itself */
+        for (unsigned d = 1; d <= MULTI_NEAR; d++)
+            m->near[s][d] += m->near[s][d - 1];
+    }
+}
+
+unsigned hftrie_multi_samples_with(const struct multi *m, double n, unsigned radius)
+{
+    const double wanted = n * (double)m->near_rows / (double)m->store.n;
+    unsigned samples = 0;
+    for (size_t s = 0; s < MULTI_SAMPLES; s++)
+        samples += (double)m->near[s][radius < MULTI_NEAR ? radius : MULTI_NEAR] >= wanted;
+    return samples;
+}
+
 void hftrie_multi_measure(struct multi *m, uint64_t seed)
 {
     struct rng r = rng_at(seed, STREAM_MEASURE);
+    measure_near(m, &r);
     for (unsigned j = 0; j < MULTI_TABLES; j++)
         measure_table(m, j, &r);
     const double mean = (double)m->n_codes / (double)((size_t)1 << m->shape.bits);

@@ -26,6 +26,8 @@
 #define MULTI_BLOCK         16U /* bits */
 #define MULTI_BITS_AT_LEAST 2U
 #define MULTI_ENTRIES       15U /* per line */
+#define MULTI_SAMPLES       16U /* rows whose distances to all others are measured, */
+#define MULTI_NEAR          20U /* up to this one; beyond it, tables are rarely faster than scans */
 #define MULTI_LEARN_AGAIN   4   /* with this many times the rows, other blocks may be more even */
 #define MULTI_NONE          UINT32_MAX
 /* In a link: the lines from there to the chain's end are consecutive. */
@@ -79,6 +81,9 @@ struct multi {
     float within[MULTI_TABLES][33];
     double evenness;   /* 1: as even as uniform keys; near 0: a few buckets have most codes */
     double walk_lines; /* lines of table 0 read to verify an entry of another table */
+    /* Of sampled rows: how many other rows are within each distance, among near_rows. */
+    uint32_t near[MULTI_SAMPLES][MULTI_NEAR + 1];
+    size_t near_rows;
 
     atomic_ullong queries, scans, lookups, lines, candidates, verified;
 };
@@ -193,8 +198,10 @@ bool hftrie_multi_learn(const struct multi *, uint64_t seed, uint8_t order[64]);
 void hftrie_multi_spread(const uint8_t order[64], uint64_t spread[8][256]);
 /* Mean number of entries in the bucket of an entry of the table. */
 double hftrie_multi_crowding(const struct multi *, unsigned table);
-/* Sets within, evenness and walk_lines. */
+/* Sets within, evenness, walk_lines, near and near_rows. */
 void hftrie_multi_measure(struct multi *, uint64_t seed);
+/* How many of the MULTI_SAMPLES rows are expected to have n others within the radius. */
+unsigned hftrie_multi_samples_with(const struct multi *, double n, unsigned radius);
 
 int hftrie_multi_insert(struct hftrie *, const uint64_t *codes, const uint64_t *ids, size_t n,
                         size_t *done);
@@ -207,6 +214,8 @@ struct hftrie_multi_plan {
 };
 /* Expected time of a scan for each query of a group of n. */
 double hftrie_multi_scan_ns(const struct multi *, const struct hftrie_knobs *, size_t n);
+/* Low estimate of the time at the radius, for queries like the rows. */
+double hftrie_multi_expected_ns(const struct multi *, const struct hftrie_knobs *, unsigned radius);
 /* Whether planning pays: false if a scan is likely to be better for any query. */
 bool hftrie_multi_promising(const struct multi *, const struct hftrie_knobs *, unsigned radius,
                             double limit_ns);

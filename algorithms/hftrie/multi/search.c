@@ -13,6 +13,7 @@
 #define NEAREST_SHARE  .1
 #define FIRST_RADIUS   3U
 #define RADIUS_STEP    4U  /* raises each threshold by one */
+#define SAMPLE_ROWS    64U /* by which the share of allowed rows is estimated */
 #define FILTER_WORD_NS .25 /* reading 64 ids of a filter */
 #define BY_ID_NS       40  /* finding an allowed id's code */
 
@@ -135,57 +136,159 @@ int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned
     return rc;
 }
 
-/* A query whose k nearest are not found yet. */
+/* Queries whose k nearest are not found yet. */
 struct unfinished {
-    size_t query;
-    double budget_ns; /* left for radii that may prove too short */
+    size_t query[CODE_GROUP], n;
+    double limit_ns[CODE_GROUP]; /* that the next radius may take */
 };
 
-/* Finishes the queries that have k answers, or all codes, and keeps the others. Returns
-   their number. */
-static size_t finish_queries(const struct code_answers *found, unsigned radius,
-                             struct unfinished *unfinished, size_t n, struct topk *nearest)
+/* A search for the k nearest of a group. */
+struct nearest_search {
+    const struct hftrie *h;
+    struct code_group *group;
+    struct topk *nearest;
+    struct code_answers found[CODE_GROUP];
+    double scan_ns, wanted; /* wanted: k, by how many rows the filter excludes more */
+    unsigned last;          /* radius */
+};
+
+/* Offers the answers of the queries that have k, or all codes, and keeps the others. */
+static void finish_queries(struct nearest_search *s, struct unfinished *u)
 {
     size_t left = 0;
-    for (size_t i = 0; i < n; i++) {
-        const struct code_answers *a = &found[unfinished[i].query];
-        struct topk *to = &nearest[unfinished[i].query];
-        if (a->n < to->k && radius < CODE_BITS) {
-            unfinished[left++] = unfinished[i];
+    for (size_t i = 0; i < u->n; i++) {
+        const struct code_answers *a = &s->found[u->query[i]];
+        struct topk *to = &s->nearest[u->query[i]];
+        if (a->n < to->k && s->last < CODE_BITS) {
+            u->query[left] = u->query[i];
+            u->limit_ns[left++] = u->limit_ns[i];
             continue;
         }
         for (size_t j = 0; j < a->n; j++)
             topk_push(to, (float)a->distances[j], a->ids[j]);
     }
-    return left;
+    u->n = left;
 }
 
-/* Searches one radius for all unfinished queries; those for which it is too expensive are scheduled
-   for the scan. */
-static int search_radius(const struct hftrie *h, struct code_group *g, unsigned radius,
-                         struct unfinished *unfinished, size_t *n, struct scanned *scanned,
-                         struct code_answers *found, struct topk *nearest)
+/* Searches one radius for all unfinished queries; those for which it takes longer than they may go
+   to `dropped`. Takes the time from what the others may spend. */
+static int search_radius(struct nearest_search *s, unsigned radius, struct unfinished *u,
+                         struct unfinished *dropped)
 {
     struct multi_query queries[CODE_GROUP];
+    struct code_group *g = s->group;
     size_t left = 0;
-    for (size_t i = 0; i < *n; i++) {
-        const size_t q = unfinished[i].query;
+    for (size_t i = 0; i < u->n; i++) {
+        const size_t q = u->query[i];
         struct multi_query *a = &queries[left];
         a->query = g->queries[q];
-        a->p = multi_permute(h->state, a->query);
-        a->answers = &found[q];
-        found[q].n = 0;
-        if (is_hopeless(h->state, g, radius, unfinished[i].budget_ns) ||
-            !to_tables(h, g, a->p, radius, unfinished[i].budget_ns, &a->plan)) {
-            scan_for(scanned, g, q);
+        a->p = multi_permute(s->h->state, a->query);
+        a->answers = &s->found[q];
+        if (is_hopeless(s->h->state, g, radius, u->limit_ns[i]) ||
+            !to_tables(s->h, g, a->p, radius, u->limit_ns[i], &a->plan)) {
+            dropped->query[dropped->n++] = q;
             continue;
         }
-        unfinished[left] = unfinished[i];
-        unfinished[left++].budget_ns -= a->plan.ns;
+        s->found[q].n = 0;
+        u->query[left] = q;
+        u->limit_ns[left++] = u->limit_ns[i] - a->plan.ns;
     }
-    const int rc = left ? hftrie_multi_walk(h, queries, left, radius, g->filter, &g->work) : OK;
-    *n = rc == OK ? finish_queries(found, radius, unfinished, left, nearest) : 0;
+    u->n = left;
+    if (left == 0)
+        return OK;
+    s->last = radius;
+    const int rc = hftrie_multi_walk(s->h, queries, left, radius, g->filter, &g->work);
+    if (rc == OK)
+        finish_queries(s, u);
     return rc;
+}
+
+/* Radii of 3, 7, 11, ... while they cost little. The share of the k that one has added is taken for
+   the chance that the next one finds all. */
+static int try_short_radii(struct nearest_search *s, struct unfinished *u,
+                           struct unfinished *dropped)
+{
+    size_t before[CODE_GROUP] = { 0 };
+    int rc = OK;
+    for (unsigned r = FIRST_RADIUS; rc == OK && u->n > 0; r += RADIUS_STEP) {
+        for (size_t i = 0; i < u->n; i++) {
+            const size_t q = u->query[i], now = s->found[q].n;
+            const double chance = (double)(now - before[q]) / (double)s->nearest->k;
+            u->limit_ns[i] = fmax(u->limit_ns[i], MARGIN * chance * s->scan_ns);
+            before[q] = now;
+        }
+        rc = search_radius(s, r < CODE_BITS ? r : CODE_BITS, u, dropped);
+    }
+    return rc;
+}
+
+/* The radius, above the last one, that is expected to save most of the scan's time: its chance to
+   find k, as many as sampled rows have within it, times that time, less its own. 0: none saves
+   any. */
+static unsigned likely_radius(const struct nearest_search *s, double *limit_ns)
+{
+    const struct multi *m = s->h->state;
+    const unsigned tried = hftrie_multi_samples_with(m, s->wanted, s->last);
+    unsigned best = 0;
+    double most = 0;
+    for (unsigned r = s->last + 1; r <= MULTI_NEAR; r++) {
+        const unsigned with = hftrie_multi_samples_with(m, s->wanted, r) - tried;
+        if (with == 0)
+            continue;
+        const double gain = MARGIN * with / (MULTI_SAMPLES - tried + 1) * s->scan_ns;
+        const double ns = hftrie_multi_expected_ns(m, s->group->knobs, r);
+        if (gain - ns > most) {
+            most = gain - ns;
+            best = r;
+            *limit_ns = gain;
+        }
+    }
+    return best;
+}
+
+static int try_likely_radii(struct nearest_search *s, struct unfinished *u,
+                            struct unfinished *dropped)
+{
+    int rc = OK;
+    while (rc == OK && u->n > 0) {
+        double limit_ns = 0;
+        const unsigned radius = likely_radius(s, &limit_ns);
+        if (radius == 0)
+            break;
+        for (size_t i = 0; i < u->n; i++)
+            u->limit_ns[i] = limit_ns;
+        rc = search_radius(s, radius, u, dropped);
+    }
+    for (size_t i = 0; i < u->n; i++)
+        dropped->query[dropped->n++] = u->query[i];
+    return rc;
+}
+
+/* How many nearest rows are expected to contain k that the filter allows. */
+static double rows_wanted(const struct multi *m, const struct id_filter *filter, size_t k)
+{
+    size_t allowed = 0;
+    for (size_t i = 0; filter && i < SAMPLE_ROWS; i++)
+        allowed += id_filter_allows(filter, m->store.ids[i * m->store.n / SAMPLE_ROWS]);
+    return filter ? (double)k * SAMPLE_ROWS / ((double)allowed + 1) : (double)k;
+}
+
+static int search_nearest(struct nearest_search *s)
+{
+    struct multi *m = s->h->state;
+    struct unfinished all = { .n = s->group->n }, more = { .n = 0 }, rest = { .n = 0 };
+    struct scanned scanned = { .n = 0 };
+    for (size_t i = 0; i < all.n; i++) {
+        all.query[i] = i;
+        all.limit_ns[i] = NEAREST_SHARE * s->scan_ns;
+    }
+    int rc = try_short_radii(s, &all, &more);
+    if (rc == OK)
+        rc = try_likely_radii(s, &more, &rest);
+    for (size_t i = 0; i < rest.n; i++)
+        scan_for(&scanned, s->group, rest.query[i]);
+    count_queries(m, s->group->n, scanned.n);
+    return rc == OK && scanned.n > 0 ? scan_nearest(s->h, s->group, &scanned, s->nearest) : rc;
 }
 
 int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct topk *nearest)
@@ -193,29 +296,23 @@ int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct
     const struct hftrie *h = trie_of(index);
     struct multi *m = h->state;
     const struct hftrie_knobs *k = g->knobs;
-    struct unfinished unfinished[CODE_GROUP];
-    struct scanned scanned = { .n = 0 };
-    struct code_answers found[CODE_GROUP];
-    size_t n = m->store.n > 0 ? g->n : 0;
-    int rc = OK;
-    for (size_t i = 0; i < n; i++) {
-        unfinished[i] = (struct unfinished){ i, NEAREST_SHARE * hftrie_multi_scan_ns(m, k, g->n) };
-        found[i] = (struct code_answers){ .mem = index->env.mem, .error = index->env.error };
-    }
-    const size_t queries = n;
-    if (k->plan == HFTRIE_SCAN && n > 0) {
-        count_queries(m, n, n);
+    if (m->store.n == 0)
+        return OK;
+    if (k->plan == HFTRIE_SCAN) {
+        count_queries(m, g->n, g->n);
         return code_scan_nearest(&m->store, m->kernels, g, nearest);
     }
-    for (unsigned radius = FIRST_RADIUS; rc == OK && n > 0; radius += RADIUS_STEP)
-        rc = search_radius(h, g, radius < CODE_BITS ? radius : CODE_BITS, unfinished, &n, &scanned,
-                           found, nearest);
-    count_queries(m, queries, scanned.n);
-    if (rc == OK && scanned.n > 0)
-        rc = scan_nearest(h, g, &scanned, nearest);
-    for (size_t i = 0; i < queries; i++) {
-        mem_free(index->env.mem, found[i].ids);
-        mem_free(index->env.mem, found[i].distances);
+    struct nearest_search s = { .h = h,
+                                .group = g,
+                                .nearest = nearest,
+                                .scan_ns = hftrie_multi_scan_ns(m, k, g->n),
+                                .wanted = rows_wanted(m, g->filter, nearest->k) };
+    for (size_t i = 0; i < g->n; i++)
+        s.found[i] = (struct code_answers){ .mem = index->env.mem, .error = index->env.error };
+    const int rc = search_nearest(&s);
+    for (size_t i = 0; i < g->n; i++) {
+        mem_free(index->env.mem, s.found[i].ids);
+        mem_free(index->env.mem, s.found[i].distances);
     }
     return rc;
 }

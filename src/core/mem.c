@@ -72,8 +72,8 @@ static bool charge(struct mem *mem, size_t bytes)
 {
     if (!mem)
         return true;
-    const size_t live = atomic_fetch_add(&mem->live_bytes, bytes) + bytes;
-    if (mem->limit_bytes && live > mem->limit_bytes) {
+    const size_t live = atomic_fetch_add(&mem->live_bytes, bytes) + bytes, most = mem->limit_bytes;
+    if (most && live > most) {
         atomic_fetch_sub(&mem->live_bytes, bytes);
         return false;
     }

@@ -21,14 +21,14 @@ extern "C" {
 #include <stdatomic.h>
 #endif
 
-/* The caller may change fail_at and fail_after while other threads allocate. */
+/* The caller may change limit_bytes, fail_at and fail_after while other threads allocate. */
 struct mem {
     atomic_size_t live_bytes, peak_bytes;
-    atomic_size_t calls;    /* allocations requested, including failed ones */
-    size_t limit_bytes;     /* 0: none; an allocation that would exceed it returns NULL */
-    atomic_size_t fail_at;  /* 0: never; else the fail_at-th call (1-based) returns NULL ... */
-    atomic_bool fail_after; /* ... and, if this is set, every later one too */
-    atomic_bool failed;     /* whether an injected failure has occurred */
+    atomic_size_t calls;       /* allocations requested, including failed ones */
+    atomic_size_t limit_bytes; /* 0: none; an allocation that would exceed it returns NULL */
+    atomic_size_t fail_at;     /* 0: never; else the fail_at-th call (1-based) returns NULL ... */
+    atomic_bool fail_after;    /* ... and, if this is set, every later one too */
+    atomic_bool failed;        /* whether an injected failure has occurred */
 };
 
 /* Returns NULL when out of memory; bytes = 0 gives a valid block. The contents are undefined,

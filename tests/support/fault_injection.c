@@ -9,20 +9,20 @@
 static int before(void *to, const char *call)
 {
     struct injected_faults *m = to;
-    const size_t n = atomic_fetch_add(m->calls, 1) + 1;
+    const size_t n = atomic_fetch_add(m->calls, 1) + 1, fail_at = m->fail_at;
 
     if (n == m->kill_at && getpid() != m->parent)
         (void)kill(getpid(), SIGKILL);
-    if (m->fail_at == 0 || (n != m->fail_at && !(m->fail_on && n > m->fail_at)))
+    if (fail_at == 0 || (n != fail_at && !(m->fail_on && n > fail_at)))
         return 0;
-    (void)snprintf(m->failed, sizeof m->failed, "%s", call);
+    m->failed = call;
     return m->code;
 }
 
 void faults_begin(struct injected_faults *m, atomic_size_t *calls)
 {
     *m = (struct injected_faults){
-        .calls = calls, .parent = getpid(), .code = EIO, .fault = { before, m }
+        .calls = calls, .parent = getpid(), .code = EIO, .failed = "", .fault = { before, m }
     };
 }
 

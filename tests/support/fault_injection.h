@@ -11,14 +11,15 @@
 
 #include "algorithms/common/durable/store_file.h"
 
+/* A method's threads may make calls while the test changes these. */
 struct injected_faults {
     atomic_size_t *calls;  /* of the fault hook so far; a child that shares the memory counts too */
     pid_t parent;          /* is never killed */
     atomic_size_t kill_at; /* call of the hook at which a child kills itself; 0: none */
-    size_t fail_at;        /* ... that fails ... */
-    bool fail_on;          /* ... and every later one too */
-    int code;              /* errno it fails with */
-    char failed[32];       /* the last call that failed */
+    atomic_size_t fail_at; /* ... that fails ... */
+    atomic_bool fail_on;   /* ... and every later one too */
+    atomic_int code;       /* errno it fails with */
+    _Atomic(const char *) failed; /* the last call that failed, or "" */
     struct file_fault fault;
 };
 

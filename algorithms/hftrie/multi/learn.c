@@ -1,5 +1,5 @@
 /* learn.c - assigning bits to blocks so that buckets are even, and measuring how far apart codes
- * are in the bits of an entry.
+ * are: in the bits of an entry, and sampled rows from all others.
  *
  * Buckets are large if many pairs of rows agree in a whole key. From a sample of pairs of different
  * codes, the blocks take bits in turn, each the bit that leaves the fewest of its pairs in

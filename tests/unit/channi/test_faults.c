@@ -76,7 +76,7 @@ static void fail_at_every_call(const char *name, struct channi_params p, bool on
         crash_begin(&c, p);
         crash_bench(&c);
         test_dir_make_in_memory(aside);
-        last = c.faults.fail_at = i;
+        c.faults.fail_at = last = i;
         c.faults.fail_on = on;
         c.faults.code = i % 2 ? ENOSPC : EIO;
         const int rc = crash_create(&c);

@@ -96,6 +96,8 @@ KERNEL_SOURCES := $(filter-out kernels/cuda/%,$(call find,kernels,c))
 CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
 # Opened at run time, so that the program starts where there is no GPU.
 CUDA_LIBRARY := $(if $(and $(NVCC),$(CUDA_SOURCES)),build/libdriftline_cuda.so)
+# The same kernels for the processor, for tests; the thread sanitizer does not follow its fibers.
+EMULATED_CUDA := $(if $(HAVE_CXX),$(if $(filter tsan fuzz,$(MODE)),,$(OUT)/libdriftline_cuda_emulated.so))
 # algorithms/skeleton is copied by `./harness new` and is itself a method, so it is built like one.
 SOURCES := $(wildcard kernels/cuda/*.c) $(call find,src algorithms,c)
 CXX_SOURCES := $(if $(HAVE_CXX),$(call find,algorithms,cc))
@@ -169,10 +171,31 @@ $(OUT)/obj/%.cc.o: %.cc $(OUT)/flags | $(GENERATED)
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(CXXFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+## cuda: the kernels for a GPU (where nvcc is), and the same for the processor, which the tests run
+cuda: $(CUDA_LIBRARY) $(EMULATED_CUDA)
+
 # For every GPU of the last ten years nvcc knows, so that a build outlives the card it was made beside.
-build/libdriftline_cuda.so: $(CUDA_SOURCES) $(wildcard kernels/cuda/*.h kernels/*.h) build/config.mk
-	$(call say,NVCC,$@)
-	$(Q)$(NVCC) -O3 -std=c++17 -arch=all-major -I. -Xcompiler -fPIC,-Wall,-Wextra -shared -o $@ $(CUDA_SOURCES)
+CUDA_FLAGS := -O3 -std=c++17 -arch=all-major -I. -Xcompiler -fPIC,-Wall,-Wextra
+CUDA_OBJECTS := $(patsubst %,build/cuda/%.o,$(CUDA_SOURCES))
+# cuBLAS is found where the toolkit of the build has it, too.
+CUDA_LIBS = -L$(dir $(NVCC))../lib64 -lcublas -Xlinker -rpath,$(abspath $(dir $(NVCC))../lib64)
+$(CUDA_OBJECTS): build/cuda/%.o: % $(wildcard kernels/cuda/*.h kernels/*.h) build/config.mk
+	$(call say,NVCC,$<)
+	$(Q)mkdir -p $(@D) && $(NVCC) $(CUDA_FLAGS) -c -o $@ $<
+
+build/libdriftline_cuda.so: $(CUDA_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(NVCC) $(CUDA_FLAGS) -shared -o $@ $^ $(CUDA_LIBS)
+
+EMULATED_FLAGS = $(CXXFLAGS_ALL) -fPIC -fvisibility=hidden -Wno-unknown-pragmas -DCUDA_EMULATED
+EMULATED_OBJECTS := $(patsubst %,$(OUT)/obj/%.o,$(CUDA_SOURCES) $(wildcard kernels/cuda/emulated/*.cc))
+$(EMULATED_OBJECTS): $(OUT)/obj/%.o: % $(OUT)/flags
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(EMULATED_FLAGS) -MMD -MP -x c++ -c -o $@ $<
+
+$(OUT)/libdriftline_cuda_emulated.so: $(EMULATED_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(MODE_FLAGS) -shared -o $@ $^
 
 # Written only when they differ, so that what depends on them is rebuilt exactly then.
 write_if_changed = mkdir -p $(@D) && cat >$@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
@@ -274,7 +297,7 @@ $(LIARS): $(LIAR_FILES) $(wildcard tests/plugins/liar/*.h src/core/*.h) $(OUT)/f
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -o $@ $(LIAR_FILES)
 
 # test_cxx_plugin runs the contract tests, so that it needs not build them.
-build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS) $(EXTERNAL_CLIENT) \
+build-tests: $(addprefix $(OUT)/,$(CHOSEN_TESTS) $(CHOSEN_FUZZ)) $(TEST_PLUGINS) $(EMULATED_CUDA) $(EXTERNAL_CLIENT) \
     $(if $(filter %/test_cxx_plugin.sh,$(CHOSEN_SCRIPTS)),$(addprefix $(OUT)/,$(filter tests/contract/%,$(TEST_PROGRAMS))))
 
 ## test: every test, a few minutes; T=divf for a part; V=1 shows the logs of those that pass, too
@@ -337,7 +360,7 @@ nightly:
 
 # Long enough for the slowest of them.
 test-sanitized: export DRIFTLINE_TEST_TIMEOUT ?= $(if $(filter long,$(TIER)),14400,1200)
-test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS) $(EXTERNAL_CLIENT)
+test-sanitized: $(addprefix $(OUT)/,$(SANITIZED_TESTS)) $(TEST_PLUGINS) $(EMULATED_CUDA) $(EXTERNAL_CLIENT)
 	@exec src/build/run-tests.sh $(OUT) "$(METHOD)" $(SANITIZED_TESTS)
 
 FUZZ_SECONDS ?= 60
@@ -424,10 +447,10 @@ baselines:
 clean:
 	@rm -rf build
 
-.PHONY: FORCE help all docs build-tests test test-plugin quick prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
+.PHONY: FORCE help all cuda docs build-tests test test-plugin quick prove golden-record asan tsan ubsan sanitize nightly test-sanitized fuzz fuzz-run coverage lint format run bench aa-study \
         figures deps deps-test deps-lint baselines clean
 FORCE:
 
--include $(OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
+-include $(OBJECTS:.o=.d) $(EMULATED_OBJECTS:.o=.d) $(patsubst %,$(OUT)/obj/%.c.d,$(TEST_PROGRAMS) $(FUZZ_TARGETS) tests/fuzz/replay) \
          $(patsubst %.c,$(OUT)/obj/%.c.d,$(TEST_HELP) $(FAULT_DISK)) $(TEST_PLUGINS:.so=.d) \
          $(patsubst %,build/lint/%.d,$(C_FILES))

@@ -47,14 +47,13 @@
 #include "algorithms/divf/storage/latch.h"
 #include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
-#include "kernels/cuda/device.h"
+#include "src/core/cuda.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
 /* 1. Parameters */
 
 enum divf_storage { DIVF_RAM, DIVF_MMAP };
-enum divf_device { DIVF_CPU, DIVF_CUDA };
 enum divf_maintenance { DIVF_NONE, DIVF_COPENHAGEN, DIVF_LIRE, DIVF_DEDRIFT, DIVF_COST_MODEL };
 enum divf_quantizer { DIVF_SKETCH, DIVF_PQ, DIVF_SQ8, DIVF_RABITQ };
 
@@ -156,7 +155,7 @@ struct divf_lists {
 
 /* device = cuda: the library, and a copy of the centroids of `codebook`. */
 struct divf_gpu {
-    struct device_library library;
+    struct cuda cuda;
     struct device_centroids *centroids;
     uint64_t codebook;
 };
@@ -359,7 +358,7 @@ size_t divf_clusters_wanted(const struct divf *, size_t n);
 int divf_stop_rule(struct divf *, struct stop_rule *);
 
 /* device.c. assign: the s nearest lists of each of n rows, to lists[n x s].
-   ERR_UNSUPPORTED, ERR_BASELINE. */
+   ERR_UNSUPPORTED, ERR_NO_MEMORY, ERR_BASELINE. */
 int divf_device_open(struct divf *);
 void divf_device_close(struct divf *);
 int divf_device_assign(struct divf *, const float *rows, size_t n, size_t s, uint32_t *lists);

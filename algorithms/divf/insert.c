@@ -45,7 +45,7 @@ static int assign(struct divf *d, struct divf_scratch *s, const float *rows, siz
         memset(lists, 0, n * sizeof *lists);
         return OK;
     }
-    if (n >= DEVICE_ROWS_MIN && d->device.library.ops)
+    if (n >= DEVICE_ROWS_MIN && cuda_is_open(&d->device.cuda))
         return divf_device_assign(d, rows, n, n_lists, lists);
     if (n > NEAREST_ROWS && pool_threads(env->pool) > 1)
         return nearest_all(env, &centroids, rows, n, n_lists, lists);
@@ -321,7 +321,7 @@ static bool filing_open(struct filing *f, size_t n)
     size_t lists = d->lists.n, work_dim = d->lists.quantizer ? d->lists.quantizer->work_dim : 0;
     f->s = (size_t)d->params.soft_k < lists ? (size_t)d->params.soft_k : lists;
     f->capacity = block_rows(d, n);
-    f->tiled = f->threads == 1 && !d->device.library.ops;
+    f->tiled = f->threads == 1 && !cuda_is_open(&d->device.cuda);
     f->floats =
         mem_array(mem, divf_floats_needed(&d->lists.space, f->tiled ? NEAREST_ROWS : f->capacity),
                   sizeof *f->floats);

@@ -58,7 +58,7 @@ static const struct param param_table[] = {
         struct divf_params, storage, DIVF_RAM, "ram|mmap",
         "where vectors are stored: in memory, or in a mapped file that may be larger than memory; "
         "a loaded index maps the saved file"),
-    PARAM_CHOICE(struct divf_params, device, DIVF_CPU, "cpu|cuda",
+    PARAM_CHOICE(struct divf_params, device, CUDA_CPU, "cpu|cuda",
                  "what computes the distances of insert batches to centroids"),
     PARAM_INT(struct divf_params, train_iters, 25, 1, 10000,
               "passes of k-means in training, at most"),

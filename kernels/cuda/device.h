@@ -1,14 +1,14 @@
 /* device.h - kernels on a CUDA device, in a separate library that is loaded only when needed.
  *
  * The program never links CUDA: device_load() opens the shared object (`make` builds it if nvcc is
- * installed) and returns its table of functions. Every function returns 0, or -1 with a message in
- * `why`, which may be NULL with why_bytes 0. Rows are host memory, contiguous, borrowed for the
- * call; calls block.
+ * installed) and returns its table of functions. The same sources are compiled for the processor,
+ * too (emulated/), so that tests run every kernel on a machine without a device.
  *
- *   1 loading   2 the library's functions
+ *   1 loading   2 sessions   3 centroids   4 rows   5 the table
  *
- * A library's functions may be called from several threads; one struct device_centroids from one at
- * a time. */
+ * Rows are host memory, contiguous, borrowed for the call; calls block. Functions that return int
+ * return 0 or an error of enum device_error, and then the session has the sentence. A session and
+ * all that was created in it is used by one thread at a time. */
 #ifndef DRIFTLINE_DEVICE_H
 #define DRIFTLINE_DEVICE_H
 
@@ -19,9 +19,9 @@
 extern "C" {
 #endif
 
-enum { DEVICE_ABI = 1, DEVICE_MAX_SOFT_K = 8 };
-
 /* 1. Loading */
+
+enum { DEVICE_ABI = 2 };
 
 struct device_ops;
 
@@ -31,7 +31,7 @@ struct device_library {
 };
 
 /* Opens the library at path and checks that there is a device. -1: one of the two is missing, `why`
-   names it, and *library is empty. */
+   names it, and *library is empty. `why` may be NULL with why_bytes 0. */
 int device_load(const char *path, struct device_library *library, char *why, size_t why_bytes);
 void device_unload(struct device_library *library);
 
@@ -39,39 +39,105 @@ void device_unload(struct device_library *library);
 int device_available(const char *path, char *why, size_t why_bytes);
 
 #define DEVICE_LIBRARY "libdriftline_cuda.so"
-/* Returns 1 and the path of the library beside the program or in a folder above it (build/ for
-   build/release/driftline); else 0. */
+/* Returns 1 and the path of the library: DRIFTLINE_CUDA_LIBRARY of the environment, or the file
+   beside the program or in a folder above it (build/ for build/release/driftline); else 0. */
 int device_find(char *path, size_t path_bytes);
 
-/* 2. The library's functions: the symbol driftline_device_ops */
+/* 2. Sessions */
+
+enum device_error {
+    DEVICE_MEMORY = 1, /* no room on the device, or on the host for its copy */
+    DEVICE_FAILED =
+        2, /* the driver or the device reported an error; the session is of no more use */
+    DEVICE_REFUSED = 3 /* arguments out of range */
+};
+
+struct device_session; /* the library's handles, the last error, and what was transferred */
+
+struct device_traffic {
+    uint64_t to_device_bytes, from_device_bytes;
+    uint64_t launches; /* of kernels, cuBLAS's included */
+};
+
+struct device_description {
+    char name[256];
+    size_t memory_bytes;
+    int major, minor;    /* compute capability */
+    int driver, runtime; /* CUDA versions: 1000 * major + 10 * minor */
+    int multiprocessors, clock_khz;
+    int emulated; /* 1: the kernels run on the processor */
+};
+
+/* 3. Centroids: the nearest few of each row */
+
+enum { DEVICE_MAX_SOFT_K = 8 };
 
 struct device_centroids; /* a copy of k centroids in device memory, and buffers for a batch
                             of rows */
 
-struct device_ops {
-    uint32_t abi; /* DEVICE_ABI */
-
-    /* Counts the devices that can run these kernels; at least 1 when 0 is returned. */
-    int (*count)(int *devices, char *why, size_t why_bytes);
-    /* The name of the device in use, for results. */
-    int (*name)(char *name, size_t name_bytes, char *why, size_t why_bytes);
-
-    /* Copies k x dim centroids to the device; freed by centroids_destroy(). k < 2^32 - 1. */
-    int (*centroids_create)(const float *centroids, size_t k, size_t dim,
-                            struct device_centroids **out, char *why, size_t why_bytes);
-    void (*centroids_destroy)(struct device_centroids *);
+struct device_centroid_ops {
+    /* Copies k x dim centroids to the device; freed by destroy(). k < 2^32 - 1. */
+    int (*create)(struct device_session *, const float *centroids, size_t k, size_t dim,
+                  struct device_centroids **out);
+    void (*destroy)(struct device_centroids *);
     /* The soft_k nearest centroids (squared L2) of each of n rows, nearest first, ties to the
        smaller number, in nearest[n x soft_k]; their distances in distances_sq[n x soft_k] unless
        NULL. Only these are copied back. 1 <= soft_k <= min(k, DEVICE_MAX_SOFT_K). */
-    int (*centroids_assign)(struct device_centroids *, const float *rows, size_t n, size_t soft_k,
-                            uint32_t *nearest, float *distances_sq, char *why, size_t why_bytes);
+    int (*assign)(struct device_centroids *, const float *rows, size_t n, size_t soft_k,
+                  uint32_t *nearest, float *distances_sq);
+};
 
-    /* As the kernels of the same names in kernels.def: out[i * ld + j]. Both sides and the results
-       must fit in device memory. */
-    int (*l2sq_f32_mn)(const float *a, size_t na, const float *b, size_t nb, size_t dim, float *out,
-                       size_t ld, char *why, size_t why_bytes);
-    int (*hamming_b64_mn)(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, uint8_t *out,
-                          size_t ld, char *why, size_t why_bytes);
+/* 4. Rows: candidates for the k nearest, proven to contain them */
+
+enum device_metric { DEVICE_L2SQ, DEVICE_IP, DEVICE_COS };
+
+enum { DEVICE_MAX_K = 1024 };
+
+struct device_rows; /* rows in device memory, as floats; of unit length under cosine */
+
+/* The distance of a candidate is `low` + base or more, where base is |q|^2, 0 or 2 for L2, IP and
+   COS (2 - 2 cos). */
+struct device_candidate {
+    uint32_t position;
+    float low;
+};
+
+struct device_row_ops {
+    int (*create)(struct device_session *, enum device_metric, size_t dim, struct device_rows **);
+    void (*destroy)(struct device_rows *);
+    /* Copies n rows to the positions from `first` on, first <= the number of rows so far; bytes
+       are widened on the device. The longest row may have a length of 1e17. */
+    int (*put_f32)(struct device_rows *, size_t first, const float *rows, size_t n);
+    int (*put_u8)(struct device_rows *, size_t first, const uint8_t *rows, size_t n);
+    /* Candidates among the first n rows for each of nq queries: every row that can be among the k
+       nearest and that has low <= limits[q]; limits may be NULL. A distance that the device
+       computes is within a proven bound of the exact one; `low` has the bound subtracted, and a
+       row is left out only if k others are nearer by twice the bound. k <= DEVICE_MAX_K.
+       Query q's are in out[q * capacity ..], in no order; found[q] of them. found[q] > capacity:
+       the query has more than fit, and out has none that can be used. */
+    int (*candidates)(struct device_rows *, size_t n, const float *queries, size_t nq, size_t k,
+                      const float *limits, size_t capacity, uint32_t *found,
+                      struct device_candidate *out);
+    size_t (*bytes)(const struct device_rows *); /* of device memory */
+};
+
+/* 5. The table: the symbol driftline_device_ops */
+
+struct device_ops {
+    uint32_t abi; /* DEVICE_ABI */
+
+    /* Counts the devices that can run these kernels; at least 1 when 0 is returned; else -1 with
+       the reason. */
+    int (*count)(int *devices, char *why, size_t why_bytes);
+
+    int (*session_create)(struct device_session **, char *why, size_t why_bytes);
+    void (*session_destroy)(struct device_session *);
+    const char *(*session_error)(const struct device_session *); /* of the last function */
+    void (*session_traffic)(const struct device_session *, struct device_traffic *);
+    int (*describe)(struct device_session *, struct device_description *);
+
+    const struct device_centroid_ops *centroids;
+    const struct device_row_ops *rows;
 };
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* tiles.h - the distance tile shared by assignment and many-to-many.
+/* tiles.h - a tile of distances, for assignment.
  *
  * A block of 16 x 16 threads computes 64 x 64 squared distances, 4 x 4 per thread, reading both
  * sides through shared memory 16 components at a time: each component loaded is used 64 times.
@@ -7,8 +7,7 @@
 #ifndef DRIFTLINE_TILES_H
 #define DRIFTLINE_TILES_H
 
-#include <cstddef>
-#include <cstdint>
+#include "kernels/cuda/runtime.h"
 
 enum { TILE = 64, DEPTH = 16, SIDE = 16, EACH = TILE / SIDE, TILE_THREADS = SIDE * SIDE };
 

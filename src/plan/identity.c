@@ -84,8 +84,10 @@ static int add_device_library(struct loaded *l)
     if (!device_find(path, sizeof path))
         return OK;
     const int rc = sha256_file(path, sha256, NULL, l->err);
-    if (!rc)
-        json_object_set_new(l->libraries, DEVICE_LIBRARY, json_string(sha256));
+    if (!rc) {
+        const char *name = strrchr(path, '/');
+        json_object_set_new(l->libraries, name ? name + 1 : path, json_string(sha256));
+    }
     return rc;
 }
 

@@ -432,7 +432,7 @@ static void test_bad_parameters(void **state)
     params.split_threshold = 0.5;
     assert_code(divf_ops.create(&index, &b.env, &params), ERR_ARGUMENT, &b.error);
     params = divf_defaults();
-    params.device = DIVF_CUDA;
+    params.device = CUDA_CUDA;
     if (divf_ops.create(&index, &b.env, &params) == OK) { /* a machine with a device */
         divf_ops.destroy(index);
         index = NULL;

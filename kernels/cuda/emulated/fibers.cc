@@ -1,0 +1,249 @@
+/* fibers.cc - executes a grid: the threads of a block as fibers, which wait for each other at
+ * barriers and at the functions of their warp. */
+#include <ucontext.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "kernels/cuda/emulated/cuda.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#define SWITCH_BEGINS(save, to) __sanitizer_start_switch_fiber(save, (to).stack, (to).stack_bytes)
+#define SWITCH_ENDED(save)      __sanitizer_finish_switch_fiber(save, nullptr, nullptr)
+#else
+#define SWITCH_BEGINS(save, to) (void)0
+#define SWITCH_ENDED(save)      (void)0
+#endif
+
+enum { STACK_BYTES = 128 << 10, MOST_THREADS = 1024 };
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+cudaError_t emulated_call();
+void emulated_report(cudaError_t);
+
+enum state { READY, AT_BARRIER, IN_WARP, ENDED };
+
+struct fiber {
+    ucontext_t context = {};
+    std::unique_ptr<char[]> own; /* none for the scheduler, which has the process's stack */
+    const void *stack = nullptr; /* for the sanitizer */
+    size_t stack_bytes = STACK_BYTES;
+    void *fake_stack = nullptr;
+    state now = ENDED;
+    unsigned mask = 0; /* IN_WARP */
+    dim3 index;
+};
+
+struct warp_board {
+    unsigned arrived = 0;
+    unsigned char values[EMULATED_WARP * EMULATED_VALUE_BYTES];
+};
+
+/* The block that runs. */
+static struct {
+    std::vector<fiber> fibers;
+    warp_board warps[MOST_THREADS / EMULATED_WARP];
+    fiber scheduler;
+    fiber *running;
+    size_t threads;
+    const std::function<void()> *body;
+} block;
+
+static std::mutex launching;
+
+[[noreturn]] static void stop(const char *why)
+{
+    fprintf(stderr, "emulated CUDA: block (%u, %u, %u), thread %td: %s\n", blockIdx.x, blockIdx.y,
+            blockIdx.z, block.running ? block.running - block.fibers.data() : 0, why);
+    abort();
+}
+
+static void to_scheduler(state next)
+{
+    fiber *self = block.running;
+    self->now = next;
+    SWITCH_BEGINS(next == ENDED ? nullptr : &self->fake_stack, block.scheduler);
+    swapcontext(&self->context, &block.scheduler.context);
+    SWITCH_ENDED(self->fake_stack);
+}
+
+static void fiber_main()
+{
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(nullptr, &block.scheduler.stack, &block.scheduler.stack_bytes);
+#endif
+    (*block.body)();
+    to_scheduler(ENDED);
+}
+
+static void run(fiber &f)
+{
+    block.running = &f;
+    threadIdx = f.index;
+    SWITCH_BEGINS(&block.scheduler.fake_stack, f);
+    swapcontext(&block.scheduler.context, &f.context);
+    SWITCH_ENDED(block.scheduler.fake_stack);
+}
+
+static void start_fiber(fiber &f, size_t number)
+{
+    if (!f.own)
+        f.own.reset(new char[STACK_BYTES]);
+    f.stack = f.own.get();
+    if (getcontext(&f.context))
+        stop("no context for it");
+    f.context.uc_stack.ss_sp = f.own.get();
+    f.context.uc_stack.ss_size = f.stack_bytes;
+    f.context.uc_link = nullptr;
+    makecontext(&f.context, fiber_main, 0);
+    const unsigned at = static_cast<unsigned>(number);
+    f.index = dim3(at % blockDim.x, at / blockDim.x % blockDim.y, at / blockDim.x / blockDim.y);
+    f.now = READY;
+}
+
+static size_t count(state wanted)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < block.threads; i++)
+        n += block.fibers[i].now == wanted;
+    return n;
+}
+
+/* Wakes the lanes of a warp if all that they wait for are there. */
+static bool release_warp(size_t warp)
+{
+    warp_board &board = block.warps[warp];
+    const size_t first = warp * EMULATED_WARP;
+    bool woke = false;
+    for (size_t lane = 0; lane < EMULATED_WARP && first + lane < block.threads; lane++) {
+        fiber &f = block.fibers[first + lane];
+        if (f.now != IN_WARP || (board.arrived & f.mask) != f.mask)
+            continue;
+        const unsigned mask = f.mask;
+        for (size_t other = 0; other < EMULATED_WARP; other++)
+            if (mask >> other & 1) {
+                if (block.fibers[first + other].mask != mask) {
+                    block.running = &block.fibers[first + other];
+                    stop("lanes of a warp named different masks");
+                }
+                block.fibers[first + other].now = READY;
+            }
+        board.arrived &= ~mask;
+        woke = true;
+    }
+    return woke;
+}
+
+static bool release()
+{
+    bool woke = false;
+    for (size_t warp = 0; warp * EMULATED_WARP < block.threads; warp++)
+        woke |= release_warp(warp);
+    const size_t waiting = count(AT_BARRIER);
+    if (woke || waiting == 0 || waiting + count(ENDED) < block.threads)
+        return woke;
+    for (size_t i = 0; i < block.threads; i++)
+        if (block.fibers[i].now == AT_BARRIER)
+            block.fibers[i].now = READY;
+    driftline_emulated.barriers++;
+    return true;
+}
+
+/* Runs all that can run, from a drawn place on and in a drawn direction. */
+static void run_ready()
+{
+    unsigned &seed = driftline_emulated.seed;
+    seed = seed * 1664525u + 1013904223u;
+    const size_t first = (seed >> 8) % block.threads;
+    for (size_t i = 0; i < block.threads; i++) {
+        const size_t step = seed >> 31 ? block.threads - 1 - i : i;
+        fiber &f = block.fibers[(first + step) % block.threads];
+        if (f.now == READY)
+            run(f);
+    }
+}
+
+static void run_block()
+{
+    for (size_t i = 0; i < block.threads; i++)
+        start_fiber(block.fibers[i], i);
+    for (warp_board &board : block.warps)
+        board.arrived = 0;
+    for (;;) {
+        run_ready();
+        if (count(ENDED) == block.threads)
+            break;
+        if (!release())
+            stop("the threads wait at different barriers, or for lanes that have ended");
+    }
+    block.running = nullptr;
+    driftline_emulated.threads += block.threads;
+}
+
+void emulated_launch(dim3 grid, dim3 of, const std::function<void()> &thread)
+{
+    const std::lock_guard<std::mutex> lock(launching);
+    if (emulated_call() != cudaSuccess)
+        return;
+    const size_t threads = size_t{ of.x } * of.y * of.z;
+    if (threads == 0 || threads > MOST_THREADS || grid.x == 0 || grid.x > 0x7fffffffu ||
+        grid.y == 0 || grid.y > 65535 || grid.z == 0 || grid.z > 65535) {
+        emulated_report(cudaErrorInvalidConfiguration);
+        return;
+    }
+    if (block.fibers.size() < threads)
+        block.fibers.resize(threads);
+    block.threads = threads;
+    block.body = &thread;
+    gridDim = grid;
+    blockDim = of;
+    for (blockIdx.z = 0; blockIdx.z < grid.z; blockIdx.z++)
+        for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
+            for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++)
+                run_block();
+    driftline_emulated.grids++;
+}
+
+void __syncthreads()
+{
+    to_scheduler(AT_BARRIER);
+}
+
+unsigned emulated_lane()
+{
+    return static_cast<unsigned>(block.running - block.fibers.data()) % EMULATED_WARP;
+}
+
+/* A lane waits twice, so that no lane posts its next value before all have read this one. */
+void emulated_exchange(unsigned mask, const void *mine, size_t bytes, unsigned char *all)
+{
+    fiber *self = block.running;
+    const size_t number = static_cast<size_t>(self - block.fibers.data());
+    const unsigned bit = 1u << number % EMULATED_WARP;
+    warp_board &board = block.warps[number / EMULATED_WARP];
+    if (!(mask & bit))
+        stop("it is not in the mask of its warp function");
+    memcpy(board.values + number % EMULATED_WARP * EMULATED_VALUE_BYTES, mine, bytes);
+    for (int phase = 0; phase < 2; phase++) {
+        self->mask = mask;
+        board.arrived |= bit;
+        to_scheduler(IN_WARP);
+        if (phase == 0)
+            memcpy(all, board.values, sizeof board.values);
+    }
+}
+
+unsigned __ballot_sync(unsigned mask, int predicate)
+{
+    const emulated_values<bool> all = emulated_all(mask, predicate != 0);
+    unsigned votes = 0;
+    for (unsigned lane = 0; lane < EMULATED_WARP; lane++)
+        if (mask >> lane & 1 && all.of(lane))
+            votes |= 1u << lane;
+    return votes;
+}

@@ -1,0 +1,57 @@
+#include "tests/support/device.h"
+
+#include "tests/support/testing.h"
+
+const char *test_emulated_library(void)
+{
+    static char path[PATH_MAX + 64];
+    char folder[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
+    assert_true(n > 0);
+    folder[n] = '\0';
+    for (char *slash = strrchr(folder, '/'); slash; slash = strrchr(folder, '/')) {
+        *slash = '\0';
+        (void)snprintf(path, sizeof path, "%s/libdriftline_cuda_emulated.so", folder);
+        if (access(path, R_OK) == 0)
+            return path;
+    }
+    return NULL;
+}
+
+void test_device_ok(const struct device_ops *ops, const struct device_session *session, int rc)
+{
+    if (rc == 0)
+        return;
+    print_error("device error %d: %s\n", rc, ops->session_error(session));
+    _fail(__FILE__, __LINE__);
+}
+
+/* Returns whether the library at path could be used. */
+static bool with_library(const char *path, const char *name,
+                         void (*check)(const struct device_ops *, struct device_session *))
+{
+    const char *only = getenv("DRIFTLINE_TEST_DEVICE");
+    char why[500] = "left out";
+    struct device_library library;
+    struct device_session *session;
+    if ((only && strcmp(only, name) != 0) || device_load(path, &library, why, sizeof why)) {
+        print_message("%s: %s\n", name, why);
+        return false;
+    }
+    assert_int_equal(library.ops->session_create(&session, why, sizeof why), 0);
+    check(library.ops, session);
+    library.ops->session_destroy(session);
+    device_unload(&library);
+    return true;
+}
+
+void test_each_device(void (*check)(const struct device_ops *, struct device_session *))
+{
+    const char *emulated = test_emulated_library();
+    bool any = emulated && with_library(emulated, "emulated", check);
+    any |= with_library("build/" DEVICE_LIBRARY, "device", check);
+    if (!any) {
+        print_message("skipped: neither the emulated kernels nor a device\n");
+        skip();
+    }
+}

@@ -1,0 +1,19 @@
+/* device.h - tests of the CUDA kernels: run by the processor on every machine, and by a device where
+ * there is one. */
+#ifndef DRIFTLINE_TESTS_SUPPORT_DEVICE_H
+#define DRIFTLINE_TESTS_SUPPORT_DEVICE_H
+
+#include "kernels/cuda/device.h"
+
+/* Calls `check` with a session of the emulated kernels, and then with one of the device's. Skips
+   the test if neither can be opened; DRIFTLINE_TEST_DEVICE=emulated, or device, leaves out the
+   other. */
+void test_each_device(void (*check)(const struct device_ops *, struct device_session *));
+
+/* The path of the emulated library, or NULL: this build has none. */
+const char *test_emulated_library(void);
+
+/* Fails the test with the session's error unless rc is 0. */
+void test_device_ok(const struct device_ops *, const struct device_session *, int rc);
+
+#endif

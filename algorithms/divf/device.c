@@ -5,7 +5,9 @@
 
 int divf_device_open(struct divf *d)
 {
-    return d->params.device == CUDA_CPU ? OK : cuda_open(&d->device.cuda, "divf", d->env.error);
+    return d->params.device == CUDA_CPU
+               ? OK
+               : cuda_open(&d->device.cuda, "divf", "device", d->env.error);
 }
 
 static void drop_centroids(struct divf_gpu *device)

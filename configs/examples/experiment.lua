@@ -15,6 +15,7 @@ experiment {
   memory_limit = "1G",
   warmup = false,
   size_hint = false,
+  truth_device = "cpu",
 
   workload = function(w)
     w:insert { data, tag = "load" }

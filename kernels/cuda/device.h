@@ -118,6 +118,8 @@ struct device_row_ops {
     int (*candidates)(struct device_rows *, size_t n, const float *queries, size_t nq, size_t k,
                       const float *limits, size_t capacity, uint32_t *found,
                       struct device_candidate *out);
+    /* The length of the longest row so far, or a little more; infinite if its square overflows. */
+    int (*longest)(struct device_rows *, float *length);
     size_t (*bytes)(const struct device_rows *); /* of device memory */
 };
 

@@ -10,6 +10,9 @@
  *     L2  c (|q| + L)^2    IP  c |q| L    COS  4 c        c = (d + 16) 2^-23, L the longest row
  *
  * of the exact distance minus its base (truth/scan.h); c is about twice g. */
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <new>
 
 #include "kernels/cuda/select.h"
@@ -17,8 +20,10 @@
 
 enum { NORM_THREADS = 256, NORM_WARPS = NORM_THREADS / WARP };
 
-/* Queries and rows in a tile of scores: 256 MiB, and products large enough for cuBLAS. */
+/* Queries and rows in a tile of scores: 256 MiB, and products large enough for cuBLAS. On a small
+   device, fewer rows: a tile takes at most an eighth of its memory. */
 static constexpr size_t TILE_QUERIES = 1024, TILE_ROWS = size_t{ 1 } << 16;
+static constexpr size_t TILE_SHARE = 8;
 /* Bytes that are copied at a time before they are widened. */
 static constexpr size_t STAGE_ROWS = size_t{ 1 } << 16;
 
@@ -26,6 +31,7 @@ struct device_rows {
     device_session *session;
     device_metric metric;
     size_t dim, n = 0;
+    size_t tile_rows;                     /* a multiple of SELECT_MAX_GROUPS */
     device_array<float> rows, lengths_sq; /* n x dim, n */
     device_array<unsigned> longest_sq;    /* the bits of a float */
     device_array<uint8_t> bytes;
@@ -129,10 +135,17 @@ static int rows_create(device_session *session, device_metric metric, size_t dim
     made->metric = metric;
     made->dim = dim;
     const unsigned none = 0;
-    if (const int rc = session->fill(made->longest_sq, &none, 1, "room for the rows")) {
+    size_t free_bytes, bytes;
+    int rc = session->check(cudaMemGetInfo(&free_bytes, &bytes), "asking for the device's memory");
+    if (!rc)
+        rc = session->fill(made->longest_sq, &none, 1, "room for the rows");
+    if (rc) {
         delete made;
         return rc;
     }
+    const size_t rows = bytes / TILE_SHARE / (TILE_QUERIES * sizeof(float));
+    made->tile_rows = rows / SELECT_MAX_GROUPS * SELECT_MAX_GROUPS;
+    made->tile_rows = std::min(std::max(made->tile_rows, size_t{ SELECT_MAX_GROUPS }), TILE_ROWS);
     *out = made;
     return 0;
 }
@@ -261,7 +274,7 @@ static int rows_candidates(device_rows *r, size_t n, const float *queries, size_
                             "most %zu rows",
                             k, n, static_cast<int>(DEVICE_MAX_K), r->n);
     const unsigned groups = select_groups(k);
-    const size_t tile = n < TILE_ROWS ? n : TILE_ROWS;
+    const size_t tile = n < r->tile_rows ? n : r->tile_rows;
     for (size_t first_query = 0; first_query < nq; first_query += TILE_QUERIES) {
         const size_t now = nq - first_query < TILE_QUERIES ? nq - first_query : TILE_QUERIES;
         int rc = session->reserve(r->scores, now * tile, "room for the scores");
@@ -283,6 +296,16 @@ static int rows_candidates(device_rows *r, size_t n, const float *queries, size_
     return 0;
 }
 
+static int rows_longest(device_rows *r, float *length)
+{
+    unsigned bits;
+    float square;
+    const int rc = r->session->copy_out(&bits, r->longest_sq.data, 1, "measuring the rows");
+    memcpy(&square, &bits, sizeof square);
+    *length = sqrtf(square) * 1.0001f;
+    return rc;
+}
+
 static size_t rows_bytes(const device_rows *r)
 {
     return (r->rows.capacity + r->lengths_sq.capacity + r->queries.capacity +
@@ -294,4 +317,5 @@ static size_t rows_bytes(const device_rows *r)
 }
 
 extern "C" const device_row_ops device_row_table = { rows_create, rows_destroy,    rows_put_f32,
-                                                     rows_put_u8, rows_candidates, rows_bytes };
+                                                     rows_put_u8, rows_candidates, rows_longest,
+                                                     rows_bytes };

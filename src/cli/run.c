@@ -154,9 +154,15 @@ static int make_truth(struct run *run, struct error *error)
     char *cache = app_path(o->cache, "truth");
     rc = path_make_folders(cache, 0777, error);
     if (!rc)
-        rc = oracle_make_apart(&run->oracle, run->experiment->ops, run->app->kernels,
-                               cores > 0 ? (size_t)cores : 1, cache, show_truth_progress,
-                               &run->progress, run->app->interrupted, error);
+        rc = oracle_make_apart(&run->oracle, run->experiment->ops,
+                               &(struct oracle_env){ .kernels = run->app->kernels,
+                                                     .threads = cores > 0 ? (size_t)cores : 1,
+                                                     .on_device = run->experiment->truth_on_device,
+                                                     .cache_dir = cache,
+                                                     .progress = show_truth_progress,
+                                                     .to = &run->progress,
+                                                     .interrupted = run->app->interrupted },
+                               error);
     free(cache);
     for (size_t i = 0; i < run->oracle.n_notes; i++)
         app_warn(run->app, "%s", run->oracle.notes[i]);

@@ -38,7 +38,7 @@ static void push_typed(lua_State *L, const char *text)
 static bool is_measured_by(const char *key)
 {
     static const char *const apart[] = { "memory_limit", "name",    "repeats", "seed",
-                                         "seeds",        "timeout", "title" };
+                                         "seeds",        "timeout", "title",   "truth_device" };
     for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
         if (strcmp(apart[i], key) == 0)
             return false;
@@ -216,6 +216,8 @@ static void read_numbers(const struct fields *f, struct script *s, struct experi
     ex->timeout_s = fields_real(f, "timeout", 1800, 0.001, 1e9);
     ex->memory_limit = read_bytes(f, "memory_limit");
     ex->warmup = fields_bool(f, "warmup", true);
+    static const char *const devices[] = { "cpu", "cuda", NULL };
+    ex->truth_on_device = fields_choice(f, "truth_device", 0, devices) == 1;
     if (fields_has(f, "size_hint") && fields_has(f, "tell_size"))
         fields_fail(f, "tell_size", ERR_CONFIG, "\"tell_size\" is the old name of \"size_hint\"");
     ex->size_hint = fields_bool(f, "size_hint", fields_bool(f, "tell_size", true));

@@ -86,9 +86,10 @@ struct experiment {
     size_t seeds, repeats, k, threads; /* each >= 1 */
     double timeout_s;                  /* time limit of a cell; default 1800 */
     uint64_t memory_limit;             /* bytes; 0: 80 % of the machine's */
-    bool warmup;    /* before a search is timed, its first 32 queries run untimed; default true */
-    bool size_hint; /* env.expected_n is the largest number of live rows; default true */
-    json_t *overrides; /* object: values set by --set and other options */
+    bool warmup; /* before a search is timed, its first 32 queries run untimed; default true */
+    bool truth_on_device; /* truth_device = "cuda"; the truth is the same; default "cpu" */
+    bool size_hint;       /* env.expected_n is the largest number of live rows; default true */
+    json_t *overrides;    /* object: values set by --set and other options */
     struct method_spec *methods;
     size_t n_methods;
     struct paper_value *paper;

@@ -18,9 +18,9 @@ struct cuda {
 /* The values of an option `device`, in this order. */
 enum { CUDA_CPU, CUDA_CUDA };
 
-/* Opens the library and a session, and on failure neither; `who` starts the sentence.
-   ERR_UNSUPPORTED: no library, driver or device. */
-int cuda_open(struct cuda *, const char *who, struct error *);
+/* Opens the library and a session, and on failure neither; the sentence begins with `who`, and
+   names the option that asked for it. ERR_UNSUPPORTED: no library, driver or device. */
+int cuda_open(struct cuda *, const char *who, const char *option, struct error *);
 void cuda_close(struct cuda *);
 
 static inline bool cuda_is_open(const struct cuda *c)
@@ -28,7 +28,7 @@ static inline bool cuda_is_open(const struct cuda *c)
     return c->session != NULL;
 }
 
-/* OK for 0. Else records "who: device = cuda: " and the session's sentence, and returns
+/* OK for 0. Else records `who` and the session's sentence, and returns
    ERR_NO_MEMORY if the device has no room, or ERR_BASELINE. `rc` is what a function of the library
    returned. */
 int cuda_check(const struct cuda *, int rc, const char *who, struct error *);

@@ -87,10 +87,7 @@ static bool put_oracle(int fd, const struct oracle *o)
 
 struct order {
     const struct op_list *list;
-    const struct kernels *kernels;
-    size_t threads;
-    const char *cache_dir;
-    const volatile int *interrupted;
+    const struct oracle_env *env;
     int result, progress, errors;
     pid_t parent;
 };
@@ -105,12 +102,14 @@ static _Noreturn void compute(const struct order *order)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != order->parent)
         _exit(1);
-    struct pool *pool = pool_create(order->threads);
+    struct oracle_env env = *order->env;
+    env.pool = pool_create(env.threads);
+    env.progress = tell_progress;
+    env.to = &teller;
     int rc =
-        pool ? OK : fail(&err, ERR_NO_MEMORY, "truth: cannot start %zu threads", order->threads);
+        env.pool ? OK : fail(&err, ERR_NO_MEMORY, "truth: cannot start %zu threads", env.threads);
     if (rc == OK)
-        rc = oracle_make(&oracle, order->list, order->kernels, pool, order->cache_dir,
-                         tell_progress, &teller, order->interrupted, &err);
+        rc = oracle_make(&oracle, order->list, &env, &err);
     if (rc == OK && !put_oracle(order->result, &oracle))
         rc = fail_errno(&err, ERR_IO, "truth: cannot send it to the harness process");
     if (rc != OK)
@@ -254,7 +253,7 @@ static int outcome(struct oracle *o, const struct order *order, struct ends *end
 {
     struct error why = { 0 };
 
-    if (order->interrupted && *order->interrupted)
+    if (order->env->interrupted && *order->env->interrupted)
         return fail(err, ERR_INTERRUPTED, "interrupted");
     if (WIFSIGNALED(state))
         return fail(err, ERR_NO_MEMORY,
@@ -270,13 +269,10 @@ static int outcome(struct oracle *o, const struct order *order, struct ends *end
 }
 
 int oracle_make_apart(struct oracle *oracle, const struct op_list *list,
-                      const struct kernels *kernels, size_t threads, const char *cache_dir,
-                      void (*progress)(void *to, double share), void *to,
-                      const volatile int *interrupted, struct error *err)
+                      const struct oracle_env *env, struct error *err)
 {
     struct ends ends = { { -1, -1 }, { -1, -1 }, memfd_create("truth", MFD_CLOEXEC) };
-    struct order order = { list,        kernels, threads, cache_dir, interrupted,
-                           ends.result, -1,      -1,      getpid() };
+    struct order order = { list, env, ends.result, -1, -1, getpid() };
     int rc;
 
     *oracle = (struct oracle){ 0 };
@@ -298,7 +294,8 @@ int oracle_make_apart(struct oracle *oracle, const struct op_list *list,
         close_one(&ends.progress[1]);
         close_one(&ends.errors[1]);
         rc = outcome(oracle, &order, &ends,
-                     wait_for(child, ends.progress[0], progress, to, interrupted), err);
+                     wait_for(child, ends.progress[0], env->progress, env->to, env->interrupted),
+                     err);
     }
     close_ends(&ends);
     if (rc != OK)

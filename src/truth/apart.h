@@ -9,10 +9,8 @@
 
 #include "src/truth/oracle.h"
 
-/* As oracle_make(), on `threads` threads of the child. The caller calls oracle_free(). */
-int oracle_make_apart(struct oracle *, const struct op_list *, const struct kernels *,
-                      size_t threads, const char *cache_dir,
-                      void (*progress)(void *to, double share), void *to,
-                      const volatile int *interrupted, struct error *);
+/* As oracle_make(), on env->threads threads of the child. The caller calls oracle_free(). */
+int oracle_make_apart(struct oracle *, const struct op_list *, const struct oracle_env *,
+                      struct error *);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
+#include "src/core/cuda.h"
 #include "src/core/mem.h"
 #include "src/truth/oracle_internal.h"
 #include "src/workload/gather.h"
@@ -305,32 +306,46 @@ static void end(struct oracle_run *w)
     live_state_free(&w->now);
 }
 
-int oracle_make(struct oracle *oracle, const struct op_list *list, const struct kernels *kernels,
-                struct pool *pool, const char *cache_dir, void (*progress)(void *to, double share),
-                void *to, const volatile int *interrupted, struct error *err)
+static int make(struct oracle_run *w, const struct oracle_env *env)
+{
+    int rc = OK;
+
+    for (size_t i = 0; rc == OK && i < w->list->n; i++) {
+        rc = live_state_step(&w->now, i, w->err);
+        if (rc == OK && has_truth(&w->list->ops[i]))
+            rc = answer(w, i);
+        if (env->progress)
+            env->progress(env->to, (double)(i + 1) / (double)w->list->n);
+    }
+    return rc;
+}
+
+int oracle_make(struct oracle *oracle, const struct op_list *list, const struct oracle_env *env,
+                struct error *err)
 {
     struct oracle_run w = { .oracle = oracle,
                             .list = list,
-                            .cache_dir = cache_dir,
+                            .cache_dir = env->cache_dir,
                             .range_bytes = memory_for_ranges(),
                             .err = err };
-    int rc;
+    struct cuda cuda = { 0 };
+    int rc = OK;
 
     *oracle = (struct oracle){ 0 };
     /* Each worker of the pool calls SGEMM for its own tile. */
     openblas_set_num_threads(1);
-    rc = begin(&w, kernels, pool);
-    w.scan.interrupted = interrupted;
-    for (size_t i = 0; rc == OK && i < list->n; i++) {
-        rc = live_state_step(&w.now, i, err);
-        if (rc == OK && has_truth(&list->ops[i]))
-            rc = answer(&w, i);
-        if (progress)
-            progress(to, (double)(i + 1) / (double)list->n);
-    }
+    if (env->on_device)
+        rc = cuda_open(&cuda, "truth", "truth_device", err);
+    if (rc == OK)
+        rc = begin(&w, env->kernels, env->pool);
+    w.scan.interrupted = env->interrupted;
+    w.scan.cuda = env->on_device ? &cuda : NULL;
+    if (rc == OK)
+        rc = make(&w, env);
     if (oracle->seconds > 0)
         oracle->gflops = w.scan.flops / oracle->seconds * 1e-9;
     end(&w);
+    cuda_close(&cuda);
     if (rc != OK)
         oracle_free(oracle);
     return rc;

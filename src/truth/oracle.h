@@ -33,12 +33,21 @@ struct oracle {
     size_t mapped_bytes;
 };
 
-/* Computes or reads the ground truth of all operations; the caller calls oracle_free(). progress
-   and interrupted may be NULL. Soon after *interrupted is set, it returns ERR_INTERRUPTED.
-   cache_dir NULL: no disk cache. */
-int oracle_make(struct oracle *, const struct op_list *, const struct kernels *, struct pool *,
-                const char *cache_dir, void (*progress)(void *to, double share), void *to,
-                const volatile int *interrupted, struct error *);
+/* What the computation may use. */
+struct oracle_env {
+    const struct kernels *kernels;
+    struct pool *pool;     /* oracle_make() */
+    size_t threads;        /* oracle_make_apart(), which has a pool of its own */
+    bool on_device;        /* floats and bytes on a CUDA device, with the same result */
+    const char *cache_dir; /* NULL: no disk cache */
+    void (*progress)(void *to, double share); /* may be NULL */
+    void *to;
+    const volatile int *interrupted; /* soon after it is set: ERR_INTERRUPTED; may be NULL */
+};
+
+/* Computes or reads the ground truth of all operations; the caller calls oracle_free().
+   ERR_UNSUPPORTED: there is no device. */
+int oracle_make(struct oracle *, const struct op_list *, const struct oracle_env *, struct error *);
 void oracle_free(struct oracle *);
 
 #endif

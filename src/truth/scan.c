@@ -82,8 +82,7 @@ static int scan_products(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-/* Copies a vector as floats; returns its length. */
-static double widen(const struct op_list *list, const void *from, float *to)
+double scan_widen(const struct op_list *list, const void *from, float *to)
 {
     if (list->element == ELEMENT_U8)
         for (size_t j = 0; j < list->dim; j++)
@@ -103,7 +102,7 @@ static void load_row(struct scan_run *r, size_t i, const void *row)
 {
     const size_t dim = r->list->dim;
     float *to = r->row_columns + i * r->columns;
-    double length = widen(r->list, row, to);
+    double length = scan_widen(r->list, row, to);
 
     if (r->list->metric == METRIC_COS) {
         scale(to, dim, length > 0 ? 1 / length : 1);
@@ -141,7 +140,7 @@ static void load_query(struct scan_run *r, size_t i)
     float *to = r->query_columns + i * r->columns;
     const double times = metric == METRIC_IP ? -1 : -2;
 
-    c->length = widen(r->list, scan_query_row(r, c->query), to);
+    c->length = scan_widen(r->list, scan_query_row(r, c->query), to);
     c->base = metric == METRIC_L2SQ ? c->length * c->length : metric == METRIC_COS ? 2 : 0;
     if (metric == METRIC_COS) {
         scale(to, dim, c->length > 0 ? times / c->length : times);
@@ -203,18 +202,8 @@ static int scan_plainly(void *arg, size_t first, size_t end, size_t worker)
     struct scan_worker *own = &r->workers[worker];
 
     for (size_t i = first; i < end && !is_interrupted(r); i++) {
-        struct scan_query *c = &r->queries[i];
-        int rc = scan_query_measure(r, c, own);
+        const int rc = scan_query_plainly(r, &r->queries[i], own);
 
-        for (size_t row = 0; rc == OK && row < r->count; row += TILE_ROWS) {
-            const size_t rows = r->count - row < TILE_ROWS ? r->count - row : TILE_ROWS;
-
-            if (!mem_grow(NULL, &c->picks, &c->capacity, rows, sizeof *c->picks))
-                return fail(&own->error, ERR_NO_MEMORY, "truth: out of memory for candidates");
-            for (c->n = 0; c->n < rows; c->n++)
-                c->picks[c->n] = (struct scan_pick){ 0, (uint32_t)(r->first + row + c->n) };
-            rc = scan_query_measure(r, c, own);
-        }
         if (rc != OK)
             return rc;
     }
@@ -234,12 +223,6 @@ static int finish_queries(void *arg, size_t first, size_t end, size_t worker)
             rc = scan_query_measure(r, &r->queries[i], &r->workers[worker]);
     }
     return rc;
-}
-
-/* Up to this length, |q - x|^2 and its terms do not overflow in single precision. */
-static bool too_long(double length)
-{
-    return !(length < 1e17);
 }
 
 static int start(struct scan_run *r, const uint32_t *which, size_t n_which, struct error *err)
@@ -282,7 +265,7 @@ static int start(struct scan_run *r, const uint32_t *which, size_t n_which, stru
             r->queries[i].limit = scan_query_limit(r, &r->queries[i], r->known[which[i]].horizon);
         else
             load_query(r, i);
-        r->long_query |= too_long(r->queries[i].length);
+        r->long_query |= scan_too_long(r->queries[i].length);
     }
     return OK;
 }
@@ -318,7 +301,7 @@ static int run_block(struct scan_run *r, size_t chunk)
     if (codes)
         return parallel_for(pool, threads, r->n_queries, chunk, scan_codes, r);
     for (size_t i = 0; i < r->count; i++)
-        plain |= too_long((double)r->lengths[r->first + i]);
+        plain |= scan_too_long((double)r->lengths[r->first + i]);
     rc = parallel_for(pool, threads, r->n_queries, chunk, plain ? scan_plainly : scan_products, r);
     r->scan->flops += 2.0 * (double)r->n_queries * (double)r->count * (double)r->list->dim;
     return rc;
@@ -342,10 +325,10 @@ static int run_blocks(struct scan_run *r)
     return rc == OK && is_interrupted(r) ? ERR_INTERRUPTED : rc;
 }
 
-/* Reports the error of the first worker that has one. */
+/* Reports the error of the first worker that has one, unless `err` has one already. */
 static int worker_error(const struct scan_run *r, int rc, struct error *err)
 {
-    for (size_t w = 0; w < pool_threads(r->scan->pool); w++)
+    for (size_t w = 0; r->workers && w < pool_threads(r->scan->pool); w++)
         if (r->workers[w].error.code)
             return fail(err, r->workers[w].error.code, "%s", r->workers[w].error.text);
     return fail(err, rc, rc == ERR_INTERRUPTED ? "truth: interrupted" : "truth: a worker stopped");
@@ -363,7 +346,9 @@ int scan_rows(struct exact_scan *scan, const uint64_t *ids, size_t n, const uint
         return OK;
     if (n > UINT32_MAX)
         return fail(err, ERR_ARGUMENT, "truth: %zu rows; at most 2^32 can be live", n);
-    if ((rc = start(&r, which, n_which, err)) == OK && (rc = run_blocks(&r)) != OK)
+    if ((rc = start(&r, which, n_which, err)) == OK)
+        rc = scan_device_fits(&r) ? scan_device(&r, err) : run_blocks(&r);
+    if (rc != OK)
         rc = worker_error(&r, rc, err);
     finish(&r);
     return rc;

@@ -16,6 +16,7 @@
 
 #include "src/workload/live_state.h"
 
+struct cuda;
 struct kernels;
 struct pool;
 
@@ -40,9 +41,10 @@ struct exact_scan {
     const struct live_state *at;
     const struct kernels *kernels;
     struct pool *pool;
-    const void *queries; /* in the list's element, contiguous */
-    double flops;        /* floating-point operations so far; the caller sets it to 0 */
-    size_t most;         /* range: limit of the candidates of all queries; 0: no limit */
+    const struct cuda *cuda; /* scans many queries; NULL: the processor scans all */
+    const void *queries;     /* in the list's element, contiguous */
+    double flops;            /* floating-point operations so far; the caller sets it to 0 */
+    size_t most;             /* range: limit of the candidates of all queries; 0: no limit */
     const volatile int *interrupted; /* once set, the scan ends with ERR_INTERRUPTED; or NULL */
 };
 

@@ -47,12 +47,25 @@ struct scan_run {
     float *query_columns;       /* n_queries x columns */
     float *row_columns;         /* block x columns */
     float *lengths;             /* of n rows, each rounded up */
-    size_t block, first, count; /* rows per block; the present block */
+    size_t block, first, count; /* rows per block; the present block, on the device or here */
     _Atomic size_t found;       /* range: candidates found by all workers */
     bool long_query;            /* a query is too long for single precision */
     bool mapped;                /* every row is in memory or mapped */
 };
 
+/* scan_device.c. fits: whether the scan is one for the device, where there is one. Then
+   scan_device() scans all rows; else scan.c does. */
+bool scan_device_fits(const struct scan_run *);
+int scan_device(struct scan_run *, struct error *);
+
+/* Up to this length, |q - x|^2 and its terms do not overflow in single precision. */
+static inline bool scan_too_long(double length)
+{
+    return !(length < 1e17);
+}
+
+/* Copies a vector as floats; returns its length. */
+double scan_widen(const struct op_list *, const void *from, float *to);
 /* The query's row, in the list's element. */
 const void *scan_query_row(const struct scan_run *, uint32_t query);
 /* The limit for a horizon, with a margin: rounding in the difference and underflow in the product
@@ -67,5 +80,7 @@ int scan_query_narrow(struct scan_run *, struct scan_query *, struct scan_worker
 /* Measures all picks exactly and merges them into `known`. Then no picks remain, and the limit is
    that of the horizon. */
 int scan_query_measure(struct scan_run *, struct scan_query *, struct scan_worker *);
+/* Measures every row of the present block exactly. */
+int scan_query_plainly(struct scan_run *, struct scan_query *, struct scan_worker *);
 
 #endif

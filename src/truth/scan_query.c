@@ -10,6 +10,7 @@
 
 enum {
     AHEAD = 6,         /* prefetch distance, in rows */
+    PLAIN_ROWS = 1024, /* rows that are measured at once without bounds */
     MEASURE_AT = 4096, /* more candidates than this are measured before the scan continues */
 };
 
@@ -74,6 +75,22 @@ int scan_query_measure(struct scan_run *r, struct scan_query *c, struct scan_wor
     }
     c->limit = scan_query_limit(r, c, known->horizon);
     return OK;
+}
+
+int scan_query_plainly(struct scan_run *r, struct scan_query *c, struct scan_worker *own)
+{
+    int rc = scan_query_measure(r, c, own);
+
+    for (size_t row = 0; rc == OK && row < r->count; row += PLAIN_ROWS) {
+        const size_t rows = r->count - row < PLAIN_ROWS ? r->count - row : PLAIN_ROWS;
+
+        if (!mem_grow(NULL, &c->picks, &c->capacity, rows, sizeof *c->picks))
+            return fail(&own->error, ERR_NO_MEMORY, "truth: out of memory for candidates");
+        for (c->n = 0; c->n < rows; c->n++)
+            c->picks[c->n] = (struct scan_pick){ 0, (uint32_t)(r->first + row + c->n) };
+        rc = scan_query_measure(r, c, own);
+    }
+    return rc;
 }
 
 static double upper_bound(const struct scan_run *r, const struct scan_query *c, struct scan_pick p)

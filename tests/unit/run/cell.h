@@ -61,9 +61,11 @@ static inline void stage_begin_with(struct stage *s, size_t threads, struct op_l
                              .seed = 4 };
     s->pool = pool_create(2);
     test_dir_make(s->dir);
-    assert_ok(oracle_make(&s->oracle, s->experiment.ops, kernels_select(ISA_AVX512), s->pool, NULL,
-                          NULL, NULL, NULL, &s->err),
-              &s->err);
+    assert_ok(
+        oracle_make(&s->oracle, s->experiment.ops,
+                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = s->pool },
+                    &s->err),
+        &s->err);
 }
 
 static inline void stage_begin(struct stage *s, size_t threads)

@@ -73,9 +73,11 @@ static inline void stage_begin(struct stage *s, struct op_list *list)
     s->pool = pool_create(1);
     s->steps = json_array();
     test_dir_make(s->dir);
-    assert_ok(oracle_make(&s->oracle, list, kernels_select(ISA_AVX512), s->pool, NULL, NULL, NULL,
-                          NULL, &s->err),
-              &s->err);
+    assert_ok(
+        oracle_make(&s->oracle, list,
+                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = s->pool },
+                    &s->err),
+        &s->err);
 }
 
 static inline int stage_run(struct stage *s)

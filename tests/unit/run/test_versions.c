@@ -55,9 +55,12 @@ static void make_truth(struct oracle *oracle, const struct op_list *list, const 
     struct error err = { 0 };
     struct pool *pool = pool_create(1);
     assert_non_null(pool);
-    assert_ok(
-        oracle_make(oracle, list, kernels_select(ISA_AVX512), pool, cache, NULL, NULL, NULL, &err),
-        &err);
+    assert_ok(oracle_make(oracle, list,
+                          &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512),
+                                                .pool = pool,
+                                                .cache_dir = cache },
+                          &err),
+              &err);
     pool_destroy(pool);
 }
 

@@ -166,9 +166,11 @@ static void world_begin(struct world *w)
     view_drop(queries);
     w->list = workload_finish(&w->load);
     struct pool *pool = pool_create(1);
-    assert_ok(oracle_make(&w->oracle, w->list, kernels_select(ISA_AVX512), pool, NULL, NULL, NULL,
-                          NULL, &w->err),
-              &w->err);
+    assert_ok(
+        oracle_make(&w->oracle, w->list,
+                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
+                    &w->err),
+        &w->err);
     pool_destroy(pool);
     w->scorer = (struct scorer){ .list = w->list, .oracle = &w->oracle, .seed = 1 };
 }

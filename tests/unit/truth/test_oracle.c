@@ -104,9 +104,12 @@ static void make(struct oracle *oracle, const struct op_list *list, size_t threa
     struct pool *pool = pool_create(threads);
 
     assert_non_null(pool);
-    assert_ok(
-        oracle_make(oracle, list, kernels_select(ISA_AVX512), pool, cache, NULL, NULL, NULL, &err),
-        &err);
+    assert_ok(oracle_make(oracle, list,
+                          &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512),
+                                                .pool = pool,
+                                                .cache_dir = cache },
+                          &err),
+              &err);
     pool_destroy(pool);
 }
 

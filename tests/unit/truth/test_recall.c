@@ -42,9 +42,11 @@ static void line_begin(struct line *l, size_t k, const uint64_t *allowed, size_t
     view_drop(queries);
     l->list = workload_finish(&w);
     struct pool *pool = pool_create(1);
-    assert_ok(oracle_make(&l->oracle, l->list, kernels_select(ISA_AVX512), pool, NULL, NULL, NULL,
-                          NULL, &l->err),
-              &l->err);
+    assert_ok(
+        oracle_make(&l->oracle, l->list,
+                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
+                    &l->err),
+        &l->err);
     pool_destroy(pool);
     assert_ok(live_state_init(&l->now, l->list, &l->err), &l->err);
     for (size_t i = 0; i < l->list->n; i++)

@@ -46,8 +46,10 @@ static void world_begin(struct world *w)
     view_drop(writes);
     workload_search(&load, K, 1, "last");
     w->list = workload_finish(&load);
-    assert_ok(oracle_make_apart(&w->oracle, w->list, kernels_select(ISA_AVX512), 1, NULL, NULL,
-                                NULL, NULL, &w->err),
+    assert_ok(oracle_make_apart(
+                  &w->oracle, w->list,
+                  &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .threads = 1 },
+                  &w->err),
               &w->err);
     w->scorer = (struct scorer){ .list = w->list, .oracle = &w->oracle, .seed = 1 };
 }
@@ -305,9 +307,11 @@ static void made_apart_it_is_the_same(void **state)
 
     (void)state;
     world_begin(&w);
-    assert_ok(oracle_make(&here, w.list, kernels_select(ISA_AVX512), pool, NULL, NULL, NULL, NULL,
-                          &w.err),
-              &w.err);
+    assert_ok(
+        oracle_make(&here, w.list,
+                    &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512), .pool = pool },
+                    &w.err),
+        &w.err);
     for (size_t i = 0; i < w.list->n; i++) {
         const struct truth *a = &here.truths[i], *b = &w.oracle.truths[i];
         const size_t n = a->starts ? (size_t)a->starts[a->n_queries] : a->n_queries * a->k;
@@ -351,8 +355,11 @@ static void an_interruption_ends_it(void **state)
 
     (void)state;
     world_begin(&w);
-    assert_int_equal(oracle_make_apart(&other, w.list, kernels_select(ISA_AVX512), 1, NULL, NULL,
-                                       NULL, &interrupted, &w.err),
+    assert_int_equal(oracle_make_apart(&other, w.list,
+                                       &(struct oracle_env){ .kernels = kernels_select(ISA_AVX512),
+                                                             .threads = 1,
+                                                             .interrupted = &interrupted },
+                                       &w.err),
                      ERR_INTERRUPTED);
     assert_null(other.truths);
     world_end(&w);

@@ -187,7 +187,7 @@ build/libdriftline_cuda.so: $(CUDA_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(NVCC) $(CUDA_FLAGS) -shared -o $@ $^ $(CUDA_LIBS)
 
-EMULATED_FLAGS = $(CXXFLAGS_ALL) -fPIC -fvisibility=hidden -Wno-unknown-pragmas -DCUDA_EMULATED
+EMULATED_FLAGS = $(CXXFLAGS_ALL) -fPIC -fvisibility=hidden -Wno-unknown-pragmas -Wno-sign-conversion -DCUDA_EMULATED
 EMULATED_OBJECTS := $(patsubst %,$(OUT)/obj/%.o,$(CUDA_SOURCES) $(wildcard kernels/cuda/emulated/*.cc))
 $(EMULATED_OBJECTS): $(OUT)/obj/%.o: % $(OUT)/flags
 	$(call say,CXX,$<)

@@ -281,9 +281,9 @@ static int rows_candidates(device_rows *r, size_t n, const float *queries, size_
         if (!rc)
             rc = start_queries(r, queries + first_query * r->dim, now, groups,
                                limits ? limits + first_query : nullptr, capacity);
-        for (size_t first = 0; !rc && first < n; first += TILE_ROWS)
-            rc = candidates_of_rows(r, first, n - first < TILE_ROWS ? n - first : TILE_ROWS, now, k,
-                                    groups, capacity);
+        for (size_t first = 0; !rc && first < n; first += tile)
+            rc = candidates_of_rows(r, first, n - first < tile ? n - first : tile, now, k, groups,
+                                    capacity);
         if (!rc)
             rc = session->copy_out(found + first_query, r->found.data, now,
                                    "selecting the nearest rows");

@@ -3,11 +3,14 @@
 
 #include <new>
 
-template <class... Values>
-static int refuse(char *why, size_t why_bytes, const char *format, Values... values)
+__attribute__((format(printf, 3, 4))) static int refuse(char *why, size_t why_bytes,
+                                                        const char *format, ...)
 {
+    va_list values;
+    va_start(values, format);
     if (why_bytes)
-        (void)snprintf(why, why_bytes, format, values...);
+        (void)vsnprintf(why, why_bytes, format, values);
+    va_end(values);
     return -1;
 }
 

@@ -3,6 +3,7 @@
 #ifndef DRIFTLINE_SESSION_H
 #define DRIFTLINE_SESSION_H
 
+#include <cstdarg>
 #include <cstdio>
 
 #include "kernels/cuda/device.h"
@@ -36,9 +37,13 @@ struct device_session {
             (void)cublasDestroy(blas);
     }
 
-    template <class... Values> int say(device_error error, const char *format, Values... values)
+    /* Records a sentence and returns the error. */
+    __attribute__((format(printf, 3, 4))) int say(device_error error, const char *format, ...)
     {
-        (void)snprintf(text, sizeof text, format, values...);
+        va_list values;
+        va_start(values, format);
+        (void)vsnprintf(text, sizeof text, format, values);
+        va_end(values);
         return error;
     }
 

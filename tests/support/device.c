@@ -1,5 +1,7 @@
 #include "tests/support/device.h"
 
+#include <dlfcn.h>
+
 #include "tests/support/testing.h"
 
 const char *test_emulated_library(void)
@@ -16,6 +18,28 @@ const char *test_emulated_library(void)
             return path;
     }
     return NULL;
+}
+
+struct emulated_device *test_emulate_device(void)
+{
+    static struct emulated_device defaults;
+    static struct emulated_device *device;
+    const char *path = test_emulated_library();
+    if (!path) {
+        print_message("skipped: no emulated kernels in this build\n");
+        skip();
+    }
+    if (!device) {
+        void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays open, so its state does */
+        device = library ? dlsym(library, "driftline_emulated") : NULL;
+        assert_non_null(device);
+        defaults = *device;
+        assert_int_equal(setenv("DRIFTLINE_CUDA_LIBRARY", path, 1), 0);
+    }
+    const size_t used = device->used_bytes;
+    *device = defaults;
+    device->used_bytes = used;
+    return device;
 }
 
 void test_device_ok(const struct device_ops *ops, const struct device_session *session, int rc)

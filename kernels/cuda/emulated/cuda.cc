@@ -24,7 +24,7 @@ static cudaError_t report(cudaError_t error)
 /* Counts a call that can fail; the one chosen by a test does. */
 cudaError_t emulated_call()
 {
-    if (driftline_emulated.fail_at == 0)
+    if (driftline_emulated.calls == 0)
         lost = cudaSuccess;
     driftline_emulated.calls++;
     if (lost == cudaSuccess && driftline_emulated.calls == driftline_emulated.fail_at) {

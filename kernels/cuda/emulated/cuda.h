@@ -21,6 +21,8 @@
 #include <cstring>
 #include <functional>
 
+#include "kernels/cuda/emulated/faults.h"
+
 #define __global__
 #define __device__
 #define __host__
@@ -236,15 +238,6 @@ cublasStatus_t cublasSgemm(cublasHandle_t, cublasOperation_t, cublasOperation_t,
 /* 6. Faults for tests: the symbol driftline_emulated of the library */
 
 extern "C" {
-struct emulated_device {
-    size_t memory_bytes;   /* of the device; 1 GiB */
-    size_t used_bytes;     /* now */
-    int devices, driver;   /* how many there are; the driver's version, 0: none */
-    size_t calls, fail_at; /* calls that can fail, so far; the one that fails, 0: none */
-    int failure;           /* its cudaError_t; other than memory's, all later calls fail */
-    unsigned seed;         /* of the order of threads */
-    size_t grids, threads, barriers; /* executed so far */
-};
 extern struct emulated_device driftline_emulated __attribute__((visibility("default")));
 }
 

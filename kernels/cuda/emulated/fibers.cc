@@ -1,5 +1,6 @@
 /* fibers.cc - executes a grid: the threads of a block as fibers, which wait for each other at
  * barriers and at the functions of their warp. */
+#include <csetjmp>
 #include <ucontext.h>
 
 #include <cstdio>
@@ -30,6 +31,8 @@ enum state { READY, AT_BARRIER, IN_WARP, ENDED };
 
 struct fiber {
     ucontext_t context = {};
+    jmp_buf place;
+    bool entered = true;         /* place is set */
     std::unique_ptr<char[]> own; /* none for the scheduler, which has the process's stack */
     const void *stack = nullptr; /* for the sanitizer */
     size_t stack_bytes = STACK_BYTES;
@@ -63,12 +66,28 @@ static std::mutex launching;
     abort();
 }
 
+/* swapcontext() sets the signal mask, by a system call, so only the first change to a fiber is one
+   of its kind; but the sanitizer takes a longjmp() for the end of a stack. */
+static void change(fiber &from, fiber &to)
+{
+#ifdef __SANITIZE_ADDRESS__
+    swapcontext(&from.context, &to.context);
+#else
+    if (_setjmp(from.place))
+        return;
+    if (to.entered)
+        _longjmp(to.place, 1);
+    to.entered = true;
+    setcontext(&to.context);
+#endif
+}
+
 static void to_scheduler(state next)
 {
     fiber *self = block.running;
     self->now = next;
     SWITCH_BEGINS(next == ENDED ? nullptr : &self->fake_stack, block.scheduler);
-    swapcontext(&self->context, &block.scheduler.context);
+    change(*self, block.scheduler);
     SWITCH_ENDED(self->fake_stack);
 }
 
@@ -86,7 +105,7 @@ static void run(fiber &f)
     block.running = &f;
     threadIdx = f.index;
     SWITCH_BEGINS(&block.scheduler.fake_stack, f);
-    swapcontext(&block.scheduler.context, &f.context);
+    change(block.scheduler, f);
     SWITCH_ENDED(block.scheduler.fake_stack);
 }
 
@@ -103,6 +122,7 @@ static void start_fiber(fiber &f, size_t number)
     makecontext(&f.context, fiber_main, 0);
     const unsigned at = static_cast<unsigned>(number);
     f.index = dim3(at % blockDim.x, at / blockDim.x % blockDim.y, at / blockDim.x / blockDim.y);
+    f.entered = false;
     f.now = READY;
 }
 

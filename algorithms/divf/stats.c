@@ -77,6 +77,7 @@ int divf_stats(const struct index *index, struct stat_sink *sink)
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         sink->value(sink->to, values[i].name, values[i].value);
+    cuda_stats(&d->device.cuda, sink);
     for (size_t i = 0; i < d->lists.n; i++) {
         const struct divf_list *l = d->lists.list[i];
         sink->cell(sink->to, "clusters", i, "live", l->live);

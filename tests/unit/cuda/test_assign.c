@@ -65,6 +65,39 @@ static void check_assignment(const struct device_ops *ops, struct device_session
     free(distances_sq);
 }
 
+/* No driver, an old one, no device, and cuBLAS that does not start. */
+static void test_no_device(void **state)
+{
+    (void)state;
+    struct emulated_device *device = test_emulate_device();
+    static const struct {
+        int driver, devices;
+        const char *said;
+    } cases[] = {
+        { 0, 1, "no NVIDIA driver is installed" },
+        { 12020, 1, "for CUDA 12.2, these kernels need 13.0: install a newer driver" },
+        { 13000, 0, "no CUDA-capable device" },
+    };
+    char why[500] = "";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        device->driver = cases[i].driver;
+        device->devices = cases[i].devices;
+        assert_int_equal(device_available(test_emulated_library(), why, sizeof why), 0);
+        assert_non_null(strstr(why, cases[i].said));
+    }
+    device = test_emulate_device();
+    struct device_library library;
+    struct device_session *session;
+    assert_int_equal(device_load(test_emulated_library(), &library, why, sizeof why), 0);
+    device->failure = 46;
+    device->fail_at = 1;
+    assert_int_equal(library.ops->session_create(&session, why, sizeof why), -1);
+    assert_null(session);
+    assert_non_null(strstr(why, "cuBLAS: CUDA-capable device(s) is/are busy"));
+    device_unload(&library);
+    (void)test_emulate_device(); /* which works again */
+}
+
 static void check_assignments(const struct device_ops *ops, struct device_session *session)
 {
     struct rng r = rng_at(test_seed(), 1);
@@ -94,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_no_device),
         cmocka_unit_test(test_assignment),
     };
     return test_run("assign", tests);

@@ -340,88 +340,6 @@ static void test_forced_and_lazy_compaction(void **state)
     stored_close(&w);
 }
 
-/* A simulated device that computes on the host. It shows which calls divf makes and
-   when centroids are sent. */
-struct device_centroids {
-    float rows[64 * 5];
-    size_t k;
-};
-static size_t sent, asked;
-static struct device_centroids on_device;
-
-static int fake_create(const float *centroids, size_t k, size_t dim, struct device_centroids **out,
-                       char *why, size_t why_bytes)
-{
-    (void)why, (void)why_bytes;
-    assert_true(k <= 64 && dim == 5);
-    memcpy(on_device.rows, centroids, k * dim * sizeof(float));
-    on_device.k = k;
-    *out = &on_device;
-    sent++;
-    return 0;
-}
-
-static void fake_destroy(struct device_centroids *c)
-{
-    assert_ptr_equal(c, &on_device);
-}
-
-static int fake_assign(struct device_centroids *c, const float *rows, size_t n, size_t soft_k,
-                       uint32_t *nearest, float *distances_sq, char *why, size_t why_bytes)
-{
-    const struct kernels *kernels = kernels_select(ISA_AVX512);
-    struct centroids centroids = { c->rows, NULL, 0, c->k, 5, 0 };
-    float distances[64];
-    assert_null(distances_sq);
-    if (asked++ == 3) {
-        (void)snprintf(why, why_bytes, "the device is on fire");
-        return -1;
-    }
-    for (size_t i = 0; i < n; i++)
-        nearest_one(kernels, &centroids, rows + i * 5, soft_k, distances, nearest + i * soft_k);
-    return 0;
-}
-
-static void test_device(void **state)
-{
-    (void)state;
-    static const struct device_ops ops = { .abi = DEVICE_ABI,
-                                           .centroids_create = fake_create,
-                                           .centroids_destroy = fake_destroy,
-                                           .centroids_assign = fake_assign };
-    struct divf_params params = divf_defaults();
-    params.clusters = 12;
-    params.soft_k = 2;
-    params.split_threshold = 2;
-    uint64_t ids[2][50 * 10];
-    float distances[50 * 10];
-    for (size_t run = 0; run < 2; run++) {
-        struct stored_rows w;
-        world_open(&w, params, 5, 3000, 1);
-        test_fill_f32(&w.rng, w.rows, 1000, 5, 12, 0.3);
-        test_fill_f32(&w.rng, w.rows + 1000 * 5, 2000, 5, 1, 0.4);
-        if (run)
-            divf_of(w.index)->device.library.ops = &ops;
-        assert_ok(divf_ops.train(w.index, stored_vectors(&w, 0, 1000)), &w.bench.error);
-        assert_ok(stored_insert(&w, 0, 600), &w.bench.error);
-        if (run)
-            assert_true(sent == 1 && asked == 1);
-        assert_ok(stored_insert(&w, 600, 400), &w.bench.error);
-        assert_ok(stored_insert(&w, 1000, 1000), &w.bench.error);
-        assert_true(test_stat(w.index, "splits") > 0);
-        if (run) {
-            assert_code(stored_insert(&w, 2000, 1000), ERR_BASELINE, &w.bench.error);
-            assert_int_equal(w.n, 2000);
-        }
-        assert_ok(stored_insert(&w, 2000, 1000), &w.bench.error);
-        stored_check(&w);
-        world_search(&w, w.rows, 50, 10, 3, NULL, 1, ids[run], distances);
-        stored_close(&w);
-    }
-    assert_true(sent >= 2); /* again after a split */
-    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
-}
-
 static void test_bad_parameters(void **state)
 {
     (void)state;
@@ -483,7 +401,6 @@ int main(void)
         cmocka_unit_test(test_identical_vectors_are_not_split),
         cmocka_unit_test(test_splits_and_cluster_rows),
         cmocka_unit_test(test_forced_and_lazy_compaction),
-        cmocka_unit_test(test_device),
         cmocka_unit_test(test_bad_parameters),
         cmocka_unit_test(test_memory),
     };

@@ -77,6 +77,8 @@ static const char environment[] =
     "folder that\n"
     "                         only you can write; by default in ~/.cache\n"
     "  DRIFTLINE_KERNELS      scalar, avx2 or avx512: at most this instruction set\n"
+    "  DRIFTLINE_CUDA_LIBRARY the library of CUDA kernels; by default libdriftline_cuda.so beside "
+    "the program\n"
     "  DRIFTLINE_OFFLINE      1: download nothing\n"
     "  DRIFTLINE_NO_INSTALL   1: install nothing, print the command instead\n"
     "  DRIFTLINE_KEEP_ENV     1: hand on OPENBLAS_*, OMP_*, MALLOC_*, GLIBC_TUNABLES, "

@@ -1,0 +1,35 @@
+-- divf.lua - Dynamic IVF with and without a GPU, on the same work: insertion of batches, whose rows find their lists on
+-- the device. Searches are the processor's in both.
+--
+-- On a machine without one the cell of the GPU is `unsupported`, with the reason. docs/cuda.md says how the kernels run
+-- on the processor instead.
+
+local data = dataset "photo-sift"
+local rows = option("rows", quick and 20000 or 200000, "descriptors inserted")
+local lists = option("lists", 316, "clusters")
+
+local function variant(device)
+  return method { "divf", label = device, element = "f32", params = { clusters = lists, split_threshold = 0, device = device },
+    knobs = { nprobe = 16 } }
+end
+
+experiment {
+  name = "gpu_divf",
+  title = "Dynamic IVF: lists of inserted rows by the processor and by a GPU",
+  seed = 1, repeats = 3, k = 10, threads = 1,
+
+  workload = function(w)
+    w:train  { data:rows(1, math.min(rows, 10000)) }
+    w:insert { data:rows(1, rows), tag = "load" }
+    w:search { data:queries(500), tag = "ask" }
+  end,
+
+  methods = { variant "cpu", variant "cuda" },
+
+  claims = {
+    { "(ours) the answers do not depend on the device, within .01 of the recall", function(r)
+      return math.abs(r("cuda", "recall@10/ask") - r("cpu", "recall@10/ask")) <= .01
+    end },
+    { "(ours) insertion is faster on the device", function(r) return r("cuda", "per_second/load") > r("cpu", "per_second/load") end },
+  },
+}

@@ -188,8 +188,9 @@ build/libdriftline_cuda.so: $(CUDA_OBJECTS)
 	$(Q)$(NVCC) $(CUDA_FLAGS) -shared -o $@ $^ $(CUDA_LIBS)
 
 EMULATED_FLAGS = $(CXXFLAGS_ALL) -fPIC -fvisibility=hidden -Wno-unknown-pragmas -Wno-sign-conversion -DCUDA_EMULATED
-EMULATED_OBJECTS := $(patsubst %,$(OUT)/obj/%.o,$(CUDA_SOURCES) $(wildcard kernels/cuda/emulated/*.cc))
-$(EMULATED_OBJECTS): $(OUT)/obj/%.o: % $(OUT)/flags
+# Not below obj, where lint reads the names that the program exports.
+EMULATED_OBJECTS := $(patsubst %,$(OUT)/emulated/%.o,$(CUDA_SOURCES) $(wildcard kernels/cuda/emulated/*.cc))
+$(EMULATED_OBJECTS): $(OUT)/emulated/%.o: % $(OUT)/flags
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(CXX) $(CPPFLAGS_ALL) $(EMULATED_FLAGS) -MMD -MP -x c++ -c -o $@ $<
 

@@ -47,7 +47,7 @@
 #include "algorithms/divf/storage/latch.h"
 #include "algorithms/divf/storage/rows.h"
 #include "algorithms/divf/storage/segments.h"
-#include "src/core/cuda.h"
+#include "src/core/device/cuda.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 

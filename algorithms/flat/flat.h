@@ -5,12 +5,29 @@
 #ifndef DRIFTLINE_FLAT_H
 #define DRIFTLINE_FLAT_H
 
+#include <pthread.h>
+
 #include "kernels/kernels.h"
+#include "src/core/device/cuda.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
 
+struct flat_params {
+    int64_t device;
+};
+
+/* device = cuda: a copy of the first n rows, but for those that have changed since. */
+struct flat_device {
+    struct cuda cuda;
+    struct device_rows *rows; /* NULL: none yet */
+    size_t n, n_stale, stale_capacity;
+    uint32_t *stale;      /* positions below n */
+    pthread_mutex_t lock; /* one batch at a time */
+};
+
 struct flat {
     struct index base;
+    struct flat_device device;
     size_t row_bytes;
     size_t n;
     unsigned char *rows; /* n of rows_capacity rows */
@@ -29,8 +46,20 @@ void flat_destroy(struct index *);
    is unchanged. */
 bool flat_reserve(struct flat *, const uint64_t *ids, size_t n);
 
+/* The distance of a stored row to a query, of F32 or U8. */
+float flat_distance(const struct flat *, const void *query, size_t slot);
+
 int flat_search(struct index *, const struct search_request *, struct search_result *);
 int flat_range(struct index *, const struct range_request *, struct range_result *);
+/* device.c. fits: whether flat_device_search() takes the request; its answers are flat_search()'s, but
+   for rows that are equally near within rounding. note: the row at `slot` is another one.
+   ERR_UNSUPPORTED, ERR_NO_MEMORY, ERR_BASELINE. */
+int flat_device_open(struct flat *);
+void flat_device_close(struct flat *);
+void flat_device_note(struct flat *, uint32_t slot);
+bool flat_device_fits(const struct flat *, const struct search_request *);
+int flat_device_search(struct flat *, const struct search_request *, struct search_result *);
+
 int flat_save(struct index *, const char *dir);
 int flat_load(struct index **, const struct index_ops *, const struct index_env *, const char *dir);
 

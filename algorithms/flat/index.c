@@ -5,7 +5,7 @@
 int flat_create(struct index **index, const struct index_ops *ops, const struct index_env *env,
                 const void *params)
 {
-    (void)params;
+    const struct flat_params *p = params;
     struct flat *f = mem_zalloc(env->mem, sizeof *f);
     if (!f)
         return fail(env->error, ERR_NO_MEMORY, "flat: out of memory for an index");
@@ -13,14 +13,21 @@ int flat_create(struct index **index, const struct index_ops *ops, const struct 
     f->base.env = *env;
     f->row_bytes = element_row_bytes(env->element, env->dim);
     slot_table_init(&f->slot_of, env->mem);
-    *index = &f->base;
-    return OK;
+    pthread_mutex_init(&f->device.lock, NULL);
+    const int rc = p && p->device == CUDA_CUDA ? flat_device_open(f) : OK;
+    if (rc == OK)
+        *index = &f->base;
+    else
+        flat_destroy(&f->base);
+    return rc;
 }
 
 void flat_destroy(struct index *index)
 {
     struct flat *f = (struct flat *)index;
     struct mem *mem = index->env.mem;
+    flat_device_close(f);
+    pthread_mutex_destroy(&f->device.lock);
     mem_free(mem, f->rows);
     mem_free(mem, f->ids);
     slot_table_free(&f->slot_of);

@@ -36,6 +36,7 @@ static int flat_remove(struct index *index, const uint64_t *ids, size_t n, size_
             return fail(index->env.error, ERR_UNKNOWN_ID, "flat: id %" PRIu64 " is not stored",
                         ids[*done]);
         const size_t last = --f->n;
+        flat_device_note(f, slot);
         if (slot == last)
             continue;
         memcpy(f->rows + slot * f->row_bytes, f->rows + last * f->row_bytes, f->row_bytes);
@@ -50,16 +51,21 @@ static int flat_stats(const struct index *index, struct stat_sink *sink)
     const struct flat *f = (const struct flat *)index;
     sink->value(sink->to, "rows", (double)f->n);
     sink->value(sink->to, "capacity_rows", (double)f->rows_capacity);
+    cuda_stats(&f->device.cuda, sink);
+    if (f->device.rows)
+        sink->value(sink->to, "device_bytes",
+                    (double)f->device.cuda.library.ops->rows->bytes(f->device.rows));
     return OK;
 }
 
 static int flat_memory(const struct index *index, struct memory_use *use)
 {
     const struct flat *f = (const struct flat *)index;
-    *use = (struct memory_use){ .vectors = f->rows_capacity * f->row_bytes,
-                                .ids = f->ids_capacity * sizeof *f->ids +
-                                       slot_table_bytes(&f->slot_of),
-                                .other = sizeof *f };
+    *use = (struct memory_use){
+        .vectors = f->rows_capacity * f->row_bytes,
+        .ids = f->ids_capacity * sizeof *f->ids + slot_table_bytes(&f->slot_of),
+        .other = sizeof *f + f->device.stale_capacity * sizeof *f->device.stale
+    };
     return OK;
 }
 
@@ -107,12 +113,29 @@ static int load(struct index **index, const struct index_env *env, const char *d
     return flat_load(index, &flat_ops, env, dir);
 }
 
+static int search(struct index *index, const struct search_request *request,
+                  struct search_result *result)
+{
+    struct flat *f = (struct flat *)index;
+    if (!flat_device_fits(f, request))
+        return flat_search(index, request, result);
+    pthread_mutex_lock(&f->device.lock);
+    const int rc = flat_device_search(f, request, result);
+    pthread_mutex_unlock(&f->device.lock);
+    return rc;
+}
+
 static const struct index_space spaces[] = {
     { ELEMENT_F32, METRIC_L2SQ },    { ELEMENT_F32, METRIC_IP }, { ELEMENT_F32, METRIC_COS },
     { ELEMENT_U8, METRIC_L2SQ },     { ELEMENT_U8, METRIC_IP },  { ELEMENT_U8, METRIC_COS },
     { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END,
 };
 
+static const struct param params[] = {
+    PARAM_CHOICE(struct flat_params, device, CUDA_CPU, "cpu|cuda",
+                 "what compares batches of 32 queries or more with rows of floats or bytes"),
+    PARAM_END,
+};
 static const struct param no_options[] = { PARAM_END };
 
 const struct index_ops flat_ops = {
@@ -122,13 +145,14 @@ const struct index_ops flat_ops = {
     .source = "Driftline",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
     .spaces = spaces,
-    .params = no_options,
+    .params = params,
+    .params_bytes = sizeof(struct flat_params),
     .knobs = no_options,
     .create = create,
     .destroy = flat_destroy,
     .insert = flat_insert,
     .remove = flat_remove,
-    .search = flat_search,
+    .search = search,
     .range = flat_range,
     .save = flat_save,
     .load = load,

@@ -133,6 +133,18 @@ static void score(const struct flat *f, struct tile *t, const void *queries, siz
     }
 }
 
+float flat_distance(const struct flat *f, const void *query, size_t slot)
+{
+    const void *row = f->rows + slot * f->row_bytes;
+    uint32_t raw;
+    float distance;
+    if (f->base.env.element == ELEMENT_U8)
+        score_u8(f, query, 1, row, 1, &raw, &distance, 1);
+    else
+        score_f32(f, query, 1, row, 1, &distance, 1);
+    return distance;
+}
+
 /* Sets the distances of rows that the filter forbids to NaN, which is never selected. */
 static void mask_forbidden(struct tile *t)
 {

@@ -1,4 +1,5 @@
-/* store.c - one file "flat.index": the ids and the rows, in the order of their positions. */
+/* store.c - one file "flat.index": the parameters, the ids, and the rows in the order of their
+   positions. Without parameters, of an older file: the defaults. */
 #include "algorithms/flat/flat.h"
 
 #include <inttypes.h>
@@ -15,6 +16,9 @@ int flat_save(struct index *index, const char *dir)
     const struct store_identity identity = store_identity_of(&index->env, "flat", VERSION);
     struct store_writer w;
     (void)store_begin(&w, dir, FILE_NAME, &identity, NULL, index->env.error);
+    const struct flat_params params = { cuda_is_open(&f->device.cuda) ? CUDA_CUDA : CUDA_CPU };
+    store_section(&w, "params");
+    store_write(&w, &params, sizeof params);
     store_section(&w, "ids");
     store_write(&w, f->ids, f->n * sizeof *f->ids);
     store_section(&w, "rows");
@@ -59,7 +63,9 @@ int flat_load(struct index **index, const struct index_ops *ops, const struct in
     int rc = store_open(&r, dir, FILE_NAME, &identity, env->error);
     if (rc != OK)
         return rc;
-    rc = flat_create(index, ops, env, NULL);
+    size_t bytes = 0;
+    const struct flat_params *params = store_find(&r, "params", &bytes);
+    rc = flat_create(index, ops, env, bytes == sizeof *params ? params : NULL);
     if (rc == OK) {
         rc = take_sections((struct flat *)*index, &r);
         if (rc != OK)

@@ -106,7 +106,7 @@ struct device_row_ops {
     int (*create)(struct device_session *, enum device_metric, size_t dim, struct device_rows **);
     void (*destroy)(struct device_rows *);
     /* Copies n rows to the positions from `first` on, first <= the number of rows so far; bytes
-       are widened on the device. The longest row may have a length of 1e17. */
+       are widened on the device. */
     int (*put_f32)(struct device_rows *, size_t first, const float *rows, size_t n);
     int (*put_u8)(struct device_rows *, size_t first, const uint8_t *rows, size_t n);
     /* Candidates among the first n rows for each of nq queries: every row that can be among the k
@@ -114,12 +114,11 @@ struct device_row_ops {
        computes is within a proven bound of the exact one; `low` has the bound subtracted, and a
        row is left out only if k others are nearer by twice the bound. k <= DEVICE_MAX_K.
        Query q's are in out[q * capacity ..], in no order; found[q] of them. found[q] > capacity:
-       the query has more than fit, and out has none that can be used. */
+       the query has more than fit, or it or a row is longer than 1e17, so that squares might
+       overflow; out then has none that can be used. */
     int (*candidates)(struct device_rows *, size_t n, const float *queries, size_t nq, size_t k,
                       const float *limits, size_t capacity, uint32_t *found,
                       struct device_candidate *out);
-    /* The length of the longest row so far, or a little more; infinite if its square overflows. */
-    int (*longest)(struct device_rows *, float *length);
     size_t (*bytes)(const struct device_rows *); /* of device memory */
 };
 

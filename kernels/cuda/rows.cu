@@ -12,7 +12,6 @@
  * of the exact distance minus its base (truth/scan.h); c is about twice g. */
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <new>
 
 #include "kernels/cuda/select.h"
@@ -26,6 +25,9 @@ static constexpr size_t TILE_QUERIES = 1024, TILE_ROWS = size_t{ 1 } << 16;
 static constexpr size_t TILE_SHARE = 8;
 /* Bytes that are copied at a time before they are widened. */
 static constexpr size_t STAGE_ROWS = size_t{ 1 } << 16;
+
+/* Up to a length of 1e17, no square, product or score overflows. */
+static constexpr float LONGEST_SQ = 1e34f;
 
 struct device_rows {
     device_session *session;
@@ -108,6 +110,12 @@ __global__ static void __launch_bounds__(SELECT_THREADS)
 {
     const size_t query = blockIdx.x;
     float *const scores = products + query * ld;
+    /* the same for all tiles of the query */
+    if (!(query_lengths_sq[query] < LONGEST_SQ && __uint_as_float(*longest_sq) < LONGEST_SQ)) {
+        if (threadIdx.x == 0)
+            found[query] = UINT32_MAX;
+        return;
+    }
     const float bound =
         error_bound(metric, dim, query_lengths_sq[query], __uint_as_float(*longest_sq));
     for (size_t i = threadIdx.x; i < rows; i += SELECT_THREADS) {
@@ -296,16 +304,6 @@ static int rows_candidates(device_rows *r, size_t n, const float *queries, size_
     return 0;
 }
 
-static int rows_longest(device_rows *r, float *length)
-{
-    unsigned bits;
-    float square;
-    const int rc = r->session->copy_out(&bits, r->longest_sq.data, 1, "measuring the rows");
-    memcpy(&square, &bits, sizeof square);
-    *length = sqrtf(square) * 1.0001f;
-    return rc;
-}
-
 static size_t rows_bytes(const device_rows *r)
 {
     return (r->rows.capacity + r->lengths_sq.capacity + r->queries.capacity +
@@ -317,5 +315,4 @@ static size_t rows_bytes(const device_rows *r)
 }
 
 extern "C" const device_row_ops device_row_table = { rows_create, rows_destroy,    rows_put_f32,
-                                                     rows_put_u8, rows_candidates, rows_longest,
-                                                     rows_bytes };
+                                                     rows_put_u8, rows_candidates, rows_bytes };

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "src/base/atomic_file.h"
@@ -146,23 +147,19 @@ static void show_truth_progress(void *to, double share)
 
 static int make_truth(struct run *run, struct error *error)
 {
-    const struct run_options *o = &run->app->options;
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    int rc = cache_prepare(o->cache, error);
-    if (rc)
-        return rc;
-    char *cache = app_path(o->cache, "truth");
-    rc = path_make_folders(cache, 0777, error);
+    char *cache = app_path(run->app->options.cache, "truth");
+    const struct oracle_env env = { .kernels = run->app->kernels,
+                                    .threads = (size_t)get_nprocs(),
+                                    .on_device = run->experiment->truth_on_device,
+                                    .cache_dir = cache,
+                                    .progress = show_truth_progress,
+                                    .to = &run->progress,
+                                    .interrupted = run->app->interrupted };
+    int rc = cache_prepare(run->app->options.cache, error);
     if (!rc)
-        rc = oracle_make_apart(&run->oracle, run->experiment->ops,
-                               &(struct oracle_env){ .kernels = run->app->kernels,
-                                                     .threads = cores > 0 ? (size_t)cores : 1,
-                                                     .on_device = run->experiment->truth_on_device,
-                                                     .cache_dir = cache,
-                                                     .progress = show_truth_progress,
-                                                     .to = &run->progress,
-                                                     .interrupted = run->app->interrupted },
-                               error);
+        rc = path_make_folders(cache, 0777, error);
+    if (!rc)
+        rc = oracle_make_apart(&run->oracle, run->experiment->ops, &env, error);
     free(cache);
     for (size_t i = 0; i < run->oracle.n_notes; i++)
         app_warn(run->app, "%s", run->oracle.notes[i]);

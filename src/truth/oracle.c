@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "src/base/clock.h"
-#include "src/core/cuda.h"
+#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 #include "src/truth/oracle_internal.h"
 #include "src/workload/gather.h"

@@ -82,16 +82,6 @@ static int scan_products(void *arg, size_t first, size_t end, size_t worker)
     return OK;
 }
 
-double scan_widen(const struct op_list *list, const void *from, float *to)
-{
-    if (list->element == ELEMENT_U8)
-        for (size_t j = 0; j < list->dim; j++)
-            to[j] = (float)((const uint8_t *)from)[j];
-    else if (from != to)
-        memcpy(to, from, list->dim * sizeof *to);
-    return sqrt(-exact_distance(METRIC_IP, ELEMENT_F32, to, to, list->dim));
-}
-
 static void scale(float *v, size_t dim, double by)
 {
     for (size_t j = 0; j < dim; j++)
@@ -225,6 +215,12 @@ static int finish_queries(void *arg, size_t first, size_t end, size_t worker)
     return rc;
 }
 
+/* Up to this length, |q - x|^2 and its terms do not overflow in single precision. */
+static bool too_long(double length)
+{
+    return !(length < 1e17);
+}
+
 static int start(struct scan_run *r, const uint32_t *which, size_t n_which, struct error *err)
 {
     const struct op_list *list = r->list;
@@ -265,7 +261,7 @@ static int start(struct scan_run *r, const uint32_t *which, size_t n_which, stru
             r->queries[i].limit = scan_query_limit(r, &r->queries[i], r->known[which[i]].horizon);
         else
             load_query(r, i);
-        r->long_query |= scan_too_long(r->queries[i].length);
+        r->long_query |= too_long(r->queries[i].length);
     }
     return OK;
 }
@@ -301,7 +297,7 @@ static int run_block(struct scan_run *r, size_t chunk)
     if (codes)
         return parallel_for(pool, threads, r->n_queries, chunk, scan_codes, r);
     for (size_t i = 0; i < r->count; i++)
-        plain |= scan_too_long((double)r->lengths[r->first + i]);
+        plain |= too_long((double)r->lengths[r->first + i]);
     rc = parallel_for(pool, threads, r->n_queries, chunk, plain ? scan_plainly : scan_products, r);
     r->scan->flops += 2.0 * (double)r->n_queries * (double)r->count * (double)r->list->dim;
     return rc;

@@ -3,7 +3,7 @@
  * does not depend on where it was computed. */
 #include <math.h>
 
-#include "src/core/cuda.h"
+#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 #include "src/truth/scan_internal.h"
@@ -33,7 +33,7 @@ struct device_scan {
 bool scan_device_fits(const struct scan_run *r)
 {
     return r->scan->cuda && r->list->element != ELEMENT_B64 && r->keep <= DEVICE_MAX_K &&
-           r->n_queries >= QUERIES_MIN && !r->long_query;
+           r->n_queries >= QUERIES_MIN;
 }
 
 static int device_error(const struct device_scan *s, int rc, struct error *err)
@@ -92,8 +92,8 @@ static int gather(void *arg, size_t first, size_t end, size_t worker)
                            s->gathered + first * s->row_bytes, &r->workers[worker].error);
 }
 
-/* Copies the block of rows to the device. *longest: the length of the longest row. */
-static int put_block(struct device_scan *s, float *longest, struct error *err)
+/* Copies the block of rows to the device. */
+static int put_block(struct device_scan *s, struct error *err)
 {
     struct scan_run *r = s->run;
     struct pool *pool = r->scan->pool;
@@ -112,7 +112,7 @@ static int put_block(struct device_scan *s, float *longest, struct error *err)
                               : s->ops->put_f32(s->rows, done, (const void *)s->gathered, n),
                           err);
     }
-    return rc == OK ? device_error(s, s->ops->longest(s->rows, longest), err) : rc;
+    return rc;
 }
 
 /* Measures the candidates of queries [first, end) of the present call. */
@@ -147,8 +147,7 @@ static int scan_block(struct device_scan *s, struct error *err)
 {
     struct scan_run *r = s->run;
     struct pool *pool = r->scan->pool;
-    float longest;
-    int rc = put_block(s, &longest, err);
+    int rc = put_block(s, err);
 
     for (size_t at = 0; rc == OK && at < r->n_queries; at += QUERIES_A_CALL) {
         const size_t n = r->n_queries - at < QUERIES_A_CALL ? r->n_queries - at : QUERIES_A_CALL;
@@ -158,15 +157,11 @@ static int scan_block(struct device_scan *s, struct error *err)
         s->first_query = at;
         for (size_t i = 0; i < n; i++)
             s->limits[i] = nextafterf((float)r->queries[at + i].limit, INFINITY);
-        if (scan_too_long((double)longest))
-            for (size_t i = 0; i < n; i++)
-                s->found[i] = UINT32_MAX;
-        else
-            rc = device_error(s,
-                              s->ops->candidates(s->rows, r->count, s->queries + at * r->list->dim,
-                                                 n, r->keep, s->limits, s->capacity, s->found,
-                                                 s->candidates),
-                              err);
+        rc = device_error(s,
+                          s->ops->candidates(s->rows, r->count, s->queries + at * r->list->dim, n,
+                                             r->keep, s->limits, s->capacity, s->found,
+                                             s->candidates),
+                          err);
         if (rc == OK)
             rc = parallel_for(pool, pool_threads(pool), n, 1, measure, s);
     }

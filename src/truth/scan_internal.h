@@ -58,12 +58,6 @@ struct scan_run {
 bool scan_device_fits(const struct scan_run *);
 int scan_device(struct scan_run *, struct error *);
 
-/* Up to this length, |q - x|^2 and its terms do not overflow in single precision. */
-static inline bool scan_too_long(double length)
-{
-    return !(length < 1e17);
-}
-
 /* Copies a vector as floats; returns its length. */
 double scan_widen(const struct op_list *, const void *from, float *to);
 /* The query's row, in the list's element. */

@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "src/core/mem.h"
 #include "src/truth/exact.h"
@@ -17,6 +18,16 @@ enum {
 bool scan_before(struct neighbour a, struct neighbour b)
 {
     return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
+}
+
+double scan_widen(const struct op_list *list, const void *from, float *to)
+{
+    if (list->element == ELEMENT_U8)
+        for (size_t j = 0; j < list->dim; j++)
+            to[j] = (float)((const uint8_t *)from)[j];
+    else if (from != to)
+        memcpy(to, from, list->dim * sizeof *to);
+    return sqrt(-exact_distance(METRIC_IP, ELEMENT_F32, to, to, list->dim));
 }
 
 const void *scan_query_row(const struct scan_run *r, uint32_t query)

@@ -1,4 +1,4 @@
-#include "src/core/cuda.h"
+#include "src/core/device/cuda.h"
 
 #include <limits.h>
 

@@ -177,6 +177,7 @@ cuda: $(CUDA_LIBRARY) $(EMULATED_CUDA)
 # For every GPU of the last ten years nvcc knows, so that a build outlives the card it was made beside.
 CUDA_FLAGS := -O3 -std=c++17 -arch=all-major -I. -Xcompiler -fPIC,-Wall,-Wextra
 CUDA_OBJECTS := $(patsubst %,build/cuda/%.o,$(CUDA_SOURCES))
+# Neither library is unloaded: the C++ runtime and CUDA's leave memory behind if they are.
 # cuBLAS is found where the toolkit of the build has it, too.
 CUDA_LIBS = -L$(dir $(NVCC))../lib64 -lcublas -Xlinker -rpath,$(abspath $(dir $(NVCC))../lib64)
 $(CUDA_OBJECTS): build/cuda/%.o: % $(wildcard kernels/cuda/*.h kernels/*.h) build/config.mk
@@ -185,7 +186,7 @@ $(CUDA_OBJECTS): build/cuda/%.o: % $(wildcard kernels/cuda/*.h kernels/*.h) buil
 
 build/libdriftline_cuda.so: $(CUDA_OBJECTS)
 	$(call say,LINK,$@)
-	$(Q)$(NVCC) $(CUDA_FLAGS) -shared -o $@ $^ $(CUDA_LIBS)
+	$(Q)$(NVCC) $(CUDA_FLAGS) -shared -Xlinker -z,nodelete -o $@ $^ $(CUDA_LIBS)
 
 EMULATED_FLAGS = $(CXXFLAGS_ALL) -fPIC -fvisibility=hidden -Wno-unknown-pragmas -Wno-sign-conversion -DCUDA_EMULATED
 # Not below obj, where lint reads the names that the program exports.
@@ -196,7 +197,7 @@ $(EMULATED_OBJECTS): $(OUT)/emulated/%.o: % $(OUT)/flags
 
 $(OUT)/libdriftline_cuda_emulated.so: $(EMULATED_OBJECTS)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) $(MODE_FLAGS) -shared -o $@ $^
+	$(Q)$(CXX) $(MODE_FLAGS) -shared -Wl,-z,nodelete -o $@ $^
 
 # Written only when they differ, so that what depends on them is rebuilt exactly then.
 write_if_changed = mkdir -p $(@D) && cat >$@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }

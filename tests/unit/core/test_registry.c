@@ -79,7 +79,7 @@ static void test_tables(void **state)
     REFUSED(destroy = NULL, "destroy");
     REFUSED(insert = NULL, "insert");
     REFUSED(search = NULL, "search");
-    REFUSED(params = options, "params_bytes");
+    REFUSED(params_bytes = 0, "params_bytes");
     REFUSED(knobs = options, "knobs_bytes");
     REFUSED(flags |= INDEX_NEEDS_TRAIN, "train");
     assert_int_equal(index_ops_check(NULL, &e), ERR_VERSION);

@@ -9,7 +9,6 @@
 enum {
     QUERIES_MIN = 32, /* fewer queries than this are compared by the processor */
     QUERIES_A_CALL = 1024,
-    STALE_MAX = 256, /* more changed rows than this are copied together, with those between */
 };
 
 struct device_batch {
@@ -33,32 +32,13 @@ static void drop_rows(struct flat_device *d)
     if (d->rows)
         d->cuda.library.ops->rows->destroy(d->rows);
     d->rows = NULL;
-    d->n = d->n_stale = 0;
+    d->copy = (struct cuda_copy){ 0 };
 }
 
 void flat_device_close(struct flat *f)
 {
     drop_rows(&f->device);
     cuda_close(&f->device.cuda);
-    mem_free(f->base.env.mem, f->device.stale);
-}
-
-void flat_device_note(struct flat *f, uint32_t slot)
-{
-    struct flat_device *d = &f->device;
-    if (d->n > f->n)
-        d->n = f->n;
-    if (slot >= d->n)
-        return;
-    if (d->n_stale < STALE_MAX &&
-        mem_grow(f->base.env.mem, &d->stale, &d->stale_capacity, STALE_MAX, sizeof *d->stale)) {
-        d->stale[d->n_stale++] = slot;
-        return;
-    }
-    for (size_t i = 0; i < d->n_stale; i++)
-        slot = d->stale[i] < slot ? d->stale[i] : slot;
-    d->n = slot;
-    d->n_stale = 0;
 }
 
 static enum device_metric device_metric_of(const struct index_env *env)
@@ -69,8 +49,9 @@ static enum device_metric device_metric_of(const struct index_env *env)
     return env->metric == METRIC_COS && env->element == ELEMENT_U8 ? DEVICE_COS : DEVICE_L2SQ;
 }
 
-static int put(struct flat *f, size_t first, size_t n)
+static int put(void *to, size_t first, size_t n)
 {
+    struct flat *f = to;
     const struct device_row_ops *ops = f->device.cuda.library.ops->rows;
     const void *rows = f->rows + first * f->row_bytes;
     return f->base.env.element == ELEMENT_U8 ? ops->put_u8(f->device.rows, first, rows, n)
@@ -85,18 +66,7 @@ static int bring_rows(struct flat *f)
         d->rows ? 0
                 : d->cuda.library.ops->rows->create(d->cuda.session, device_metric_of(&f->base.env),
                                                     f->base.env.dim, &d->rows);
-    if (d->n > f->n)
-        d->n = f->n;
-    for (size_t i = 0; !rc && i < d->n_stale; i++)
-        if (d->stale[i] < d->n)
-            rc = put(f, d->stale[i], 1);
-    if (!rc && d->n < f->n)
-        rc = put(f, d->n, f->n - d->n);
-    if (!rc) {
-        d->n = f->n;
-        d->n_stale = 0;
-    }
-    return rc;
+    return rc ? rc : cuda_copy_bring(&d->copy, f->n, put, f);
 }
 
 /* The nearest among the candidates of queries [first, end) of the call. */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "kernels/kernels.h"
+#include "src/core/device/copy.h"
 #include "src/core/device/cuda.h"
 #include "src/core/index.h"
 #include "src/core/slot_table.h"
@@ -16,12 +17,11 @@ struct flat_params {
     int64_t device;
 };
 
-/* device = cuda: a copy of the first n rows, but for those that have changed since. */
+/* device = cuda. */
 struct flat_device {
     struct cuda cuda;
     struct device_rows *rows; /* NULL: none yet */
-    size_t n, n_stale, stale_capacity;
-    uint32_t *stale;      /* positions below n */
+    struct cuda_copy copy;
     pthread_mutex_t lock; /* one batch at a time */
 };
 
@@ -52,11 +52,10 @@ float flat_distance(const struct flat *, const void *query, size_t slot);
 int flat_search(struct index *, const struct search_request *, struct search_result *);
 int flat_range(struct index *, const struct range_request *, struct range_result *);
 /* device.c. fits: whether flat_device_search() takes the request; its answers are flat_search()'s, but
-   for rows that are equally near within rounding. note: the row at `slot` is another one.
+   for rows that are equally near within rounding.
    ERR_UNSUPPORTED, ERR_NO_MEMORY, ERR_BASELINE. */
 int flat_device_open(struct flat *);
 void flat_device_close(struct flat *);
-void flat_device_note(struct flat *, uint32_t slot);
 bool flat_device_fits(const struct flat *, const struct search_request *);
 int flat_device_search(struct flat *, const struct search_request *, struct search_result *);
 

@@ -36,7 +36,7 @@ static int flat_remove(struct index *index, const uint64_t *ids, size_t n, size_
             return fail(index->env.error, ERR_UNKNOWN_ID, "flat: id %" PRIu64 " is not stored",
                         ids[*done]);
         const size_t last = --f->n;
-        flat_device_note(f, slot);
+        cuda_copy_note(&f->device.copy, slot, f->n);
         if (slot == last)
             continue;
         memcpy(f->rows + slot * f->row_bytes, f->rows + last * f->row_bytes, f->row_bytes);
@@ -61,11 +61,10 @@ static int flat_stats(const struct index *index, struct stat_sink *sink)
 static int flat_memory(const struct index *index, struct memory_use *use)
 {
     const struct flat *f = (const struct flat *)index;
-    *use = (struct memory_use){
-        .vectors = f->rows_capacity * f->row_bytes,
-        .ids = f->ids_capacity * sizeof *f->ids + slot_table_bytes(&f->slot_of),
-        .other = sizeof *f + f->device.stale_capacity * sizeof *f->device.stale
-    };
+    *use = (struct memory_use){ .vectors = f->rows_capacity * f->row_bytes,
+                                .ids = f->ids_capacity * sizeof *f->ids +
+                                       slot_table_bytes(&f->slot_of),
+                                .other = sizeof *f };
     return OK;
 }
 

@@ -3,41 +3,62 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "algorithms/common/codes/code_device.h"
 #include "algorithms/common/codes/code_file.h"
 #include "algorithms/common/codes/code_queries.h"
 #include "algorithms/common/codes/code_scan.h"
 #include "algorithms/common/codes/code_store.h"
+#include "src/core/device/cuda.h"
 #include "src/core/index.h"
 #include "src/core/mem.h"
 
 extern const struct index_ops hamming_scan_ops;
 
+struct scan_params {
+    int64_t device;
+};
+
 struct hamming_scan {
     struct index base;
+    struct scan_params params;
     struct code_store store;
+    struct code_device *device; /* NULL: device = cpu */
 };
 
 static const struct index_space spaces[] = { { ELEMENT_B64, METRIC_HAMMING }, INDEX_SPACES_END };
+static const struct param param_table[] = {
+    PARAM_CHOICE(struct scan_params, device, CUDA_CPU, "cpu|cuda",
+                 "what compares the queries of requests of a million comparisons or more"),
+    PARAM_END,
+};
 static const struct param no_options[] = { PARAM_END };
+
+static void scan_destroy(struct index *index)
+{
+    struct hamming_scan *s = (struct hamming_scan *)index;
+    code_device_close(s->device);
+    code_store_free(&s->store);
+    mem_free(index->env.mem, s);
+}
 
 static int scan_create(struct index **index, const struct index_env *env, const void *params)
 {
-    (void)params;
     struct hamming_scan *s = mem_zalloc(env->mem, sizeof *s);
     if (!s)
         return fail(env->error, ERR_NO_MEMORY, "hamming-scan: out of memory for an index");
     s->base.ops = &hamming_scan_ops;
     s->base.env = *env;
+    if (params)
+        s->params = *(const struct scan_params *)params;
     code_store_init(&s->store, env->mem);
-    *index = &s->base;
-    return OK;
-}
-
-static void scan_destroy(struct index *index)
-{
-    struct hamming_scan *s = (struct hamming_scan *)index;
-    code_store_free(&s->store);
-    mem_free(index->env.mem, s);
+    const int rc = s->params.device == CUDA_CUDA
+                       ? code_device_open(&s->device, &s->store, &s->base.env, "hamming-scan")
+                       : OK;
+    if (rc == OK)
+        *index = &s->base;
+    else
+        scan_destroy(&s->base);
+    return rc;
 }
 
 static int scan_insert(struct index *index, struct vectors v, const uint64_t *ids, size_t *done)
@@ -76,16 +97,31 @@ static int range_group(const struct index *index, struct code_group *group, unsi
                        struct code_answers *answers)
 {
     const struct hamming_scan *s = (const struct hamming_scan *)index;
+    if (group->later) {
+        memset(group->later, true, group->n);
+        return OK;
+    }
     return code_scan_range(&s->store, index->env.kernels, group, radius, answers);
 }
 
 static int nearest_group(const struct index *index, struct code_group *group, struct topk *nearest)
 {
     const struct hamming_scan *s = (const struct hamming_scan *)index;
+    if (group->later) {
+        memset(group->later, true, group->n);
+        return OK;
+    }
     return code_scan_nearest(&s->store, index->env.kernels, group, nearest);
 }
 
-static const struct code_ops queries = { .range = range_group, .nearest = nearest_group };
+static struct code_device *device_of(const struct index *index)
+{
+    return ((const struct hamming_scan *)index)->device;
+}
+
+static const struct code_ops queries = { .range = range_group,
+                                         .nearest = nearest_group,
+                                         .device = device_of };
 
 static int scan_search(struct index *index, const struct search_request *request,
                        struct search_result *result)
@@ -104,7 +140,15 @@ static struct code_store *scan_store(struct index *index)
     return &((struct hamming_scan *)index)->store;
 }
 
-static const struct code_file file = { .method = &hamming_scan_ops, .store = scan_store };
+static const void *scan_params_of(const struct index *index)
+{
+    return &((const struct hamming_scan *)index)->params;
+}
+
+static const struct code_file file = { .method = &hamming_scan_ops,
+                                       .params = scan_params_of,
+                                       .params_are_new = true,
+                                       .store = scan_store };
 
 static int scan_save(struct index *index, const char *dir)
 {
@@ -121,6 +165,7 @@ static int scan_stats(const struct index *index, struct stat_sink *sink)
     const struct hamming_scan *s = (const struct hamming_scan *)index;
     sink->value(sink->to, "rows", (double)s->store.n);
     sink->value(sink->to, "capacity_rows", (double)s->store.codes_capacity);
+    code_device_stats(s->device, sink);
     return OK;
 }
 
@@ -143,7 +188,7 @@ static int scan_memory(const struct index *index, struct memory_use *use)
     const struct hamming_scan *s = (const struct hamming_scan *)index;
     *use = (struct memory_use){ .vectors = code_store_codes_bytes(&s->store),
                                 .ids = code_store_ids_bytes(&s->store),
-                                .other = sizeof *s };
+                                .other = sizeof *s + code_device_bytes(s->device) };
     return OK;
 }
 
@@ -161,7 +206,8 @@ const struct index_ops hamming_scan_ops = {
     .source = "Driftline",
     .flags = INDEX_EXACT | INDEX_CONCURRENT_SEARCH,
     .spaces = spaces,
-    .params = no_options,
+    .params = param_table,
+    .params_bytes = sizeof(struct scan_params),
     .knobs = no_options,
     .create = scan_create,
     .destroy = scan_destroy,

@@ -15,6 +15,7 @@ struct hftrie_params {
     int64_t mode;                      /* enum hftrie_mode */
     int64_t chunk_bits, leaf_capacity; /* trie: 1 2 4 8; codes per leaf before it splits */
     bool permute;                      /* multi: learn the blocks of bits from the codes */
+    int64_t device;                    /* multi: CUDA_CPU or CUDA_CUDA; not in older files */
 };
 
 /* How multi answers a query: as the cost model prefers, or always in the same way. */

@@ -1,5 +1,6 @@
 /* index.c - creating an index, with the body that `mode` chooses, and destroying it. */
 #include "algorithms/hftrie/hftrie.h"
+#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 
 /* By enum hftrie_mode. */
@@ -12,6 +13,10 @@ static int check_params(const struct index_env *env, const struct hftrie_params 
     if (p->chunk_bits != 1 && p->chunk_bits != 2 && p->chunk_bits != 4 && p->chunk_bits != 8)
         return fail(env->error, ERR_CONFIG, "hftrie: chunk_bits is %lld, expected 1, 2, 4 or 8",
                     (long long)p->chunk_bits);
+    if (p->device != CUDA_CPU && p->mode != HFTRIE_MULTI)
+        return fail(env->error, ERR_CONFIG,
+                    "hftrie: device = cuda is for mode = multi, which scans; use it, or device = "
+                    "cpu");
     return OK;
 }
 

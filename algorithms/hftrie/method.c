@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 
 static const struct param param_table[] = {
@@ -21,6 +22,9 @@ static const struct param param_table[] = {
               .paper = "10"),
     PARAM_BOOL(struct hftrie_params, permute, true,
                "multi: bits are permuted so that buckets are of even size"),
+    PARAM_CHOICE(struct hftrie_params, device, CUDA_CPU, "cpu|cuda",
+                 "multi: what answers the queries that are not answered by the tables, of requests "
+                 "of a million comparisons or more"),
     PARAM_END
 };
 

@@ -1,6 +1,10 @@
 /* store.c - one file "hftrie.index": section "params", then those of the body that `mode` chose. */
+#include <stddef.h>
+#include <string.h>
+
 #include "algorithms/common/durable/store_file.h"
 #include "algorithms/hftrie/hftrie.h"
+#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 
 #define FILE_NAME "hftrie.index"
@@ -23,6 +27,24 @@ int hftrie_save(struct index *index, const char *dir)
     return rc;
 }
 
+/* The parameters; those of an older file lack the device. */
+static int load_params(const struct store_reader *r, const struct param *table,
+                       struct hftrie_params *params)
+{
+    const void *given = NULL;
+    size_t bytes = 0;
+    *params = (struct hftrie_params){ .device = CUDA_CPU };
+    const int rc = store_need(r, "params", SIZE_MAX, &given, &bytes);
+    if (rc != OK)
+        return rc;
+    if (bytes != sizeof *params && bytes != offsetof(struct hftrie_params, device))
+        return store_corrupt(r, "section \"params\" is of another length");
+    memcpy(params, given, bytes);
+    if (!param_possible(table, params)) /* they determine the other sections */
+        return store_corrupt(r, "its parameters are out of range");
+    return OK;
+}
+
 int hftrie_load(struct index **index, const struct index_ops *ops, const struct index_env *env,
                 const char *dir)
 {
@@ -35,13 +57,11 @@ int hftrie_load(struct index **index, const struct index_ops *ops, const struct 
         mem_free(env->mem, r);
         return rc;
     }
-    const struct hftrie_params *given = NULL;
-    rc = store_need_array(r, "params", 1, sizeof *given, &given);
-    if (rc == OK && !param_possible(ops->params, given)) /* they determine the other sections */
-        rc = store_corrupt(r, "its parameters are out of range");
+    struct hftrie_params params;
     struct index *loaded = NULL;
+    rc = load_params(r, ops->params, &params);
     if (rc == OK)
-        rc = hftrie_create(&loaded, ops, env, given);
+        rc = hftrie_create(&loaded, ops, env, &params);
     if (rc == OK)
         rc = ((struct hftrie *)loaded)->body->load((struct hftrie *)loaded, r);
     if (rc == OK)

@@ -4,7 +4,7 @@
  * installed) and returns its table of functions. The same sources are compiled for the processor,
  * too (emulated/), so that tests run every kernel on a machine without a device.
  *
- *   1 loading   2 sessions   3 centroids   4 rows   5 the table
+ *   1 loading   2 sessions   3 centroids   4 rows   5 codes   6 the table
  *
  * Rows are host memory, contiguous, borrowed for the call; calls block. Functions that return int
  * return 0 or an error of enum device_error, and then the session has the sentence. A session and
@@ -21,7 +21,7 @@ extern "C" {
 
 /* 1. Loading */
 
-enum { DEVICE_ABI = 2 };
+enum { DEVICE_ABI = 3 };
 
 struct device_ops;
 
@@ -122,7 +122,32 @@ struct device_row_ops {
     size_t (*bytes)(const struct device_rows *); /* of device memory */
 };
 
-/* 5. The table: the symbol driftline_device_ops */
+/* 5. Codes: 64 bits each, compared by Hamming distance */
+
+struct device_codes; /* codes in device memory */
+
+struct device_match {
+    uint32_t position, distance;
+};
+
+struct device_code_ops {
+    int (*create)(struct device_session *, struct device_codes **);
+    void (*destroy)(struct device_codes *);
+    /* Copies n codes to the positions from `first` on, first <= the number of codes so far. */
+    int (*put)(struct device_codes *, size_t first, const uint64_t *codes, size_t n);
+    /* Of the first n codes, those within `radius` of each of nq queries, in no order:
+       min(found[q], capacity) of them in out[q * capacity ..]. found[q] is how many there are. */
+    int (*range)(struct device_codes *, size_t n, const uint64_t *queries, size_t nq,
+                 unsigned radius, size_t capacity, uint32_t *found, struct device_match *out);
+    /* The k nearest, and all that are as near as the k-th; k <= DEVICE_MAX_K. found[q] > capacity:
+       there are more than fit, here or in the device's own room, and out has none that can be
+       used. */
+    int (*nearest)(struct device_codes *, size_t n, const uint64_t *queries, size_t nq, size_t k,
+                   size_t capacity, uint32_t *found, struct device_match *out);
+    size_t (*bytes)(const struct device_codes *); /* of device memory */
+};
+
+/* 6. The table: the symbol driftline_device_ops */
 
 struct device_ops {
     uint32_t abi; /* DEVICE_ABI */
@@ -139,6 +164,7 @@ struct device_ops {
 
     const struct device_centroid_ops *centroids;
     const struct device_row_ops *rows;
+    const struct device_code_ops *codes;
 };
 
 #ifdef __cplusplus

@@ -90,6 +90,6 @@ extern "C" {
 extern const device_ops driftline_device_ops __attribute__((visibility("default")));
 const device_ops driftline_device_ops = {
     DEVICE_ABI,      count,    session_create,         session_destroy,   session_error,
-    session_traffic, describe, &device_centroid_table, &device_row_table,
+    session_traffic, describe, &device_centroid_table, &device_row_table, &device_code_table,
 };
 }

@@ -127,6 +127,7 @@ struct device_session {
 extern "C" {
 extern const device_centroid_ops device_centroid_table;
 extern const device_row_ops device_row_table;
+extern const device_code_ops device_code_table;
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* code_file.c - sections "params", "ids", "codes". */
 #include "algorithms/common/codes/code_file.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "algorithms/common/durable/store_file.h"
@@ -33,7 +34,13 @@ static int create(const struct code_file *f, struct index **index, const struct 
                   const struct store_reader *r)
 {
     const void *params = NULL;
-    if (f->params) {
+    size_t bytes;
+    uint64_t defaults[8]; /* aligned for any parameters */
+    if (f->params_are_new && !store_find(r, "params", &bytes)) {
+        assert(f->method->params_bytes <= sizeof defaults);
+        param_defaults(f->method->params, defaults);
+        params = defaults;
+    } else if (f->params) {
         const int rc = store_need(r, "params", f->method->params_bytes, &params, NULL);
         if (rc != OK)
             return rc;

@@ -12,6 +12,7 @@
 struct code_file {
     const struct index_ops *method;
     const void *(*params)(const struct index *); /* NULL: the method has no parameters */
+    bool params_are_new; /* files written before the method had any are read, with the defaults */
     struct code_store *(*store)(struct index *);
     int (*fill)(struct index *); /* called when the store has its rows, to rebuild the rest; may
                                     be NULL */

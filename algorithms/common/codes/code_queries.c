@@ -2,12 +2,13 @@
  *
  * Range results must be delivered by one thread. So a wave of as many groups as threads is
  * answered at once, then delivered, then the next: only one wave's answers are held, however long
- * the request. */
+ * the request. The queries that a method leaves to its device follow at the end. */
 #include "algorithms/common/codes/code_queries.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "algorithms/common/codes/code_device.h"
 #include "src/core/mem.h"
 #include "src/core/parallel.h"
 
@@ -26,6 +27,8 @@ struct code_request {
     struct vectors queries;
     const void *knobs;
     const struct id_filter *filter;
+    struct code_device *device;                   /* NULL: none, or none for this request */
+    bool *later;                                  /* of each query; NULL without a device */
     size_t group, threads, n_groups, first_group; /* first_group: the first group of the wave */
     struct worker *workers;
     struct work *works; /* one per worker */
@@ -34,28 +37,6 @@ struct code_request {
     struct search_result *result; /* search */
     size_t k;
 };
-
-int code_answers_more(struct code_answers *to, size_t n)
-{
-    size_t capacity = to->capacity;
-    if (!mem_grow(to->mem, &to->ids, &capacity, to->n + n, sizeof *to->ids))
-        return fail(to->error, ERR_NO_MEMORY, "out of memory for %zu answers", to->n + n);
-    uint8_t *distances = mem_resize(to->mem, to->distances, capacity);
-    if (!distances)
-        return fail(to->error, ERR_NO_MEMORY, "out of memory for %zu answers", to->n + n);
-    to->distances = distances;
-    to->capacity = capacity;
-    return OK;
-}
-
-bool code_filter_few(const struct id_filter *filter, size_t most)
-{
-    const size_t words = (size_t)(filter->n_ids / 64) + (filter->n_ids % 64 != 0);
-    size_t allowed = 0;
-    for (size_t w = 0; w < words && allowed <= most; w++)
-        allowed += (size_t)__builtin_popcountll(filter->bits[w]);
-    return allowed <= most;
-}
 
 /* ------------------------------------------------------------------------ workers */
 
@@ -150,9 +131,54 @@ static struct code_group group_at(const struct code_request *a, size_t g, void *
     const size_t first = g * a->group, left = a->queries.n - first;
     const size_t n = left < a->group ? left : a->group;
     memcpy(copy, (const uint64_t *)a->queries.rows + first, n * sizeof *copy);
-    return (struct code_group){
-        .queries = copy, .n = n, .knobs = a->knobs, .filter = a->filter, .scratch = scratch
-    };
+    return (struct code_group){ .queries = copy,
+                                .n = n,
+                                .knobs = a->knobs,
+                                .filter = a->filter,
+                                .later = a->later ? a->later + first : NULL,
+                                .scratch = scratch };
+}
+
+/* ------------------------------------------------------------------------ the device */
+
+static int choose_device(struct code_request *a, size_t k)
+{
+    struct code_device *device = a->ops->device ? a->ops->device(a->index) : NULL;
+    if (a->filter || !code_device_takes(device, a->queries.n, k))
+        return OK;
+    a->device = device;
+    a->later = mem_zalloc(a->index->env.mem, a->queries.n * sizeof *a->later);
+    return a->later ? OK
+                    : fail(a->index->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot search",
+                           a->index->ops->name);
+}
+
+/* Collects the queries that were left to the device and passes them to `ask`. */
+static int ask_device(struct code_request *a,
+                      int (*ask)(struct code_request *, const struct code_queries *))
+{
+    struct mem *mem = a->index->env.mem;
+    if (!a->later)
+        return OK;
+    uint64_t *queries = mem_array(mem, a->queries.n, sizeof *queries);
+    uint32_t *numbers = mem_array(mem, a->queries.n, sizeof *numbers);
+    int rc = OK;
+    if (queries && numbers) {
+        size_t n = 0;
+        for (size_t i = 0; i < a->queries.n; i++) {
+            if (!a->later[i])
+                continue;
+            memcpy(&queries[n], (const uint64_t *)a->queries.rows + i, sizeof *queries);
+            numbers[n++] = (uint32_t)i;
+        }
+        rc = ask(a, &(struct code_queries){ queries, numbers, n });
+    } else {
+        rc = fail(a->index->env.error, ERR_NO_MEMORY, "%s: out of memory, cannot search",
+                  a->index->ops->name);
+    }
+    mem_free(mem, queries);
+    mem_free(mem, numbers);
+    return rc;
 }
 
 /* ------------------------------------------------------------------------ range */
@@ -212,6 +238,12 @@ static int run_range(struct code_request *a)
     return rc;
 }
 
+static int range_on_device(struct code_request *a, const struct code_queries *queries)
+{
+    return code_device_range(a->device, queries, a->radius,
+                             ((struct code_range_request *)a)->result);
+}
+
 int code_range(struct index *index, const struct range_request *request,
                struct range_result *result, const struct code_ops *ops)
 {
@@ -225,7 +257,13 @@ int code_range(struct index *index, const struct range_request *request,
         return OK;
     r.base.radius = (unsigned)fmin(request->radius, CODE_BITS);
     cut_into_groups(&r.base, request->threads);
-    return with_workers(&r.base, run_range, &result->work);
+    int rc = choose_device(&r.base, 0);
+    if (rc == OK)
+        rc = with_workers(&r.base, run_range, &result->work);
+    if (rc == OK)
+        rc = ask_device(&r.base, range_on_device);
+    mem_free(index->env.mem, r.base.later);
+    return rc;
 }
 
 /* ------------------------------------------------------------------------ the k nearest */
@@ -296,6 +334,11 @@ static int run_search(struct code_request *a)
     return parallel_for(a->index->env.pool, a->threads, a->n_groups, 1, search_groups, a);
 }
 
+static int search_on_device(struct code_request *a, const struct code_queries *queries)
+{
+    return code_device_nearest(a->device, queries, a->k, a->threads, a->result);
+}
+
 int code_search(struct index *index, const struct search_request *request,
                 struct search_result *result, const struct code_ops *ops)
 {
@@ -307,5 +350,11 @@ int code_search(struct index *index, const struct search_request *request,
                               .result = result,
                               .k = request->k };
     cut_into_groups(&a, request->threads);
-    return with_workers(&a, run_search, &result->work);
+    int rc = choose_device(&a, a.k);
+    if (rc == OK)
+        rc = with_workers(&a, run_search, &result->work);
+    if (rc == OK)
+        rc = ask_device(&a, search_on_device);
+    mem_free(index->env.mem, a.later);
+    return rc;
 }

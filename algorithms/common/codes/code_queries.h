@@ -46,8 +46,12 @@ struct code_group {
     const void *knobs;
     const struct id_filter *filter; /* NULL: all ids are allowed */
     struct work work;               /* the method adds to it */
-    void *scratch;                  /* scratch_bytes of the worker's, zeroed when it begins */
+    bool *later;   /* [n]; NULL, or the method sets those of the queries that it would scan for, and
+                    leaves them to the device */
+    void *scratch; /* scratch_bytes of the worker's, zeroed when it begins */
 };
+
+struct code_device;
 
 struct code_ops {
     /* Adds to answers[query] all stored codes within `radius` (0 .. 64) of the query that the
@@ -57,6 +61,8 @@ struct code_ops {
     /* Offers to nearest[query] at least its k nearest. NULL: uses ranges of radius 2, 5, 8, ...
        until one holds k (range() must then be exact). */
     int (*nearest)(const struct index *, struct code_group *, struct topk *nearest);
+    /* The device of an index, or NULL; may be NULL itself. It takes no request with a filter. */
+    struct code_device *(*device)(const struct index *);
     size_t scratch_bytes;
     void (*scratch_free)(struct mem *, void *scratch); /* frees what scratch points to; may
                                                           be NULL */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "algorithms/common/durable/store_file.h"
+#include "src/core/device/copy.h"
 #include "src/core/error.h"
 #include "src/core/mem.h"
 
@@ -22,7 +23,9 @@ void code_store_free(struct code_store *s)
     mem_free(s->mem, s->codes);
     mem_free(s->mem, s->ids);
     slot_table_free(&s->slot_of);
+    struct cuda_copy *copy = s->copy;
     code_store_init(s, s->mem);
+    s->copy = copy;
 }
 
 static bool reserve(struct code_store *s, size_t n)
@@ -94,6 +97,8 @@ void code_store_remove(struct code_store *s, uint32_t row)
         s->ids[row] = s->ids[last];
         slot_table_move(&s->slot_of, s->ids[row], (uint32_t)last, row);
     }
+    if (s->copy)
+        cuda_copy_note(s->copy, row, s->n);
     if (s->n == 0 || (s->most >= SHRINK_FROM && s->n < s->most / 4))
         shrink(s);
 }

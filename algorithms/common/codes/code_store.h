@@ -12,6 +12,7 @@
 
 #include "src/core/slot_table.h"
 
+struct cuda_copy;
 struct error;
 struct mem;
 struct store_reader;
@@ -23,6 +24,7 @@ struct code_store {
     size_t n, codes_capacity, ids_capacity;
     size_t most; /* the most rows since memory was last given back */
     struct slot_table slot_of;
+    struct cuda_copy *copy; /* told which rows change; may be NULL */
 };
 
 void code_store_init(struct code_store *, struct mem *); /* allocates nothing */

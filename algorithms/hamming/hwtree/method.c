@@ -129,7 +129,9 @@ static int fill(struct index *index)
     return hwtree_file_all((struct hwtree *)index);
 }
 
-static const struct code_file file = { &hwtree_ops, params_of, rows_of, fill };
+static const struct code_file file = {
+    .method = &hwtree_ops, .params = params_of, .store = rows_of, .fill = fill
+};
 
 static int hwtree_save(struct index *index, const char *dir)
 {

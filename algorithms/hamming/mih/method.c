@@ -122,7 +122,9 @@ static int fill(struct index *index)
     return OK;
 }
 
-static const struct code_file file = { &mih_ops, params_of, store_of, fill };
+static const struct code_file file = {
+    .method = &mih_ops, .params = params_of, .store = store_of, .fill = fill
+};
 
 static int mih_save(struct index *index, const char *dir)
 {

@@ -234,7 +234,9 @@ static int fill(struct index *index)
     return rc;
 }
 
-static const struct code_file file = { &mtree_ops, params_of, rows_of, fill };
+static const struct code_file file = {
+    .method = &mtree_ops, .params = params_of, .store = rows_of, .fill = fill
+};
 
 static int mtree_save(struct index *index, const char *dir)
 {

@@ -212,7 +212,9 @@ static int fill(struct index *index)
     return OK;
 }
 
-static const struct code_file file = { &mvptree_ops, params_of, rows_of, fill };
+static const struct code_file file = {
+    .method = &mvptree_ops, .params = params_of, .store = rows_of, .fill = fill
+};
 
 static int mvptree_save(struct index *index, const char *dir)
 {

@@ -1,6 +1,7 @@
 /* multi.c - the body for mode multi: creation, reports, maintenance. */
 #include "algorithms/hftrie/multi/multi.h"
 
+#include "src/core/device/cuda.h"
 #include "src/core/mem.h"
 
 #define LOOSE_SHARE 8 /* a table is laid out again when 1 / LOOSE_SHARE of its lines are loose */
@@ -13,12 +14,18 @@ static int multi_create(struct hftrie *h)
     m->kernels = h->base.env.kernels;
     code_store_init(&m->store, h->base.env.mem);
     h->state = m;
-    return OK;
+    if (h->params.device == CUDA_CPU)
+        return OK;
+    const int rc = code_device_open(&m->device, &m->store, &h->base.env, "hftrie");
+    if (rc != OK)
+        mem_free(h->base.env.mem, m);
+    return rc;
 }
 
 static void multi_destroy(struct hftrie *h)
 {
     struct multi *m = h->state;
+    code_device_close(m->device);
     hftrie_multi_empty(m);
     code_store_free(&m->store);
     mem_free(h->base.env.mem, m);
@@ -64,6 +71,7 @@ static void multi_stats(const struct hftrie *h, struct stat_sink *sink)
     sink->value(sink->to, "lines_read", (double)atomic_load(&m->lines));
     sink->value(sink->to, "candidates", (double)atomic_load(&m->candidates));
     sink->value(sink->to, "verified", (double)atomic_load(&m->verified));
+    code_device_stats(m->device, sink);
 }
 
 static void multi_memory(const struct hftrie *h, struct memory_use *use)
@@ -78,7 +86,8 @@ static void multi_memory(const struct hftrie *h, struct memory_use *use)
     use->codes +=
         lines * sizeof(struct multi_line) + MULTI_TABLES * buckets * sizeof(struct multi_bucket);
     use->other += sizeof *m + 2 * m->links * sizeof *m->next + buckets * sizeof *m->shape.masks +
-                  (m->shape.spread ? 8 * sizeof *m->shape.spread : 0);
+                  (m->shape.spread ? 8 * sizeof *m->shape.spread : 0) +
+                  code_device_bytes(m->device);
 }
 
 /* Lays out one table per call, if enough of its lines are loose. */
@@ -100,6 +109,11 @@ static int multi_maintain(struct hftrie *h, uint64_t budget, bool *more)
     return OK;
 }
 
+static struct code_device *multi_device(const struct index *index)
+{
+    return multi_of((const struct hftrie *)index)->device;
+}
+
 const struct hftrie_body hftrie_multi = {
     .create = multi_create,
     .destroy = multi_destroy,
@@ -112,5 +126,7 @@ const struct hftrie_body hftrie_multi = {
     .check = hftrie_multi_check,
     .inspect = hftrie_multi_inspect,
     .maintain = multi_maintain,
-    .search = { .range = hftrie_multi_range, .nearest = hftrie_multi_nearest },
+    .search = { .range = hftrie_multi_range,
+                .nearest = hftrie_multi_nearest,
+                .device = multi_device },
 };

@@ -19,6 +19,7 @@
 
 #include <stdatomic.h>
 
+#include "algorithms/common/codes/code_device.h"
 #include "algorithms/common/codes/code_store.h"
 #include "algorithms/hftrie/hftrie.h"
 
@@ -68,6 +69,7 @@ struct kernels;
 struct multi {
     const struct kernels *kernels;
     struct code_store store;
+    struct code_device *device; /* NULL: device = cpu */
     struct multi_shape shape;
     struct multi_table table[MULTI_TABLES];
     size_t n_codes;        /* distinct */

@@ -1,5 +1,5 @@
 /* search.c - range and nearest: decides which queries of a group use the tables, and which are
- * answered together by a scan. */
+ * answered together by a scan, or by the device. */
 #include <math.h>
 #include <string.h>
 
@@ -64,12 +64,22 @@ static void scan_for(struct scanned *s, const struct code_group *g, size_t query
     s->of[s->n++] = query;
 }
 
+/* Leaves the scanned queries to the device, if there is one. */
+static bool leave_to_device(const struct code_group *g, const struct scanned *s)
+{
+    for (size_t i = 0; g->later && i < s->n; i++)
+        g->later[s->of[i]] = true;
+    return g->later != NULL;
+}
+
 static int scan_range(const struct hftrie *h, struct code_group *g, const struct scanned *s,
                       unsigned radius, struct code_answers *answers)
 {
     struct multi *m = h->state;
     struct code_group some = *g;
     struct code_answers of_some[CODE_GROUP];
+    if (leave_to_device(g, s))
+        return OK;
     some.queries = s->queries;
     some.n = s->n;
     for (size_t i = 0; i < s->n; i++)
@@ -87,6 +97,8 @@ static int scan_nearest(const struct hftrie *h, struct code_group *g, const stru
     struct multi *m = h->state;
     struct code_group some = *g;
     struct topk of_some[CODE_GROUP];
+    if (leave_to_device(g, s))
+        return OK;
     some.queries = s->queries;
     some.n = s->n;
     for (size_t i = 0; i < s->n; i++)
@@ -115,16 +127,13 @@ int hftrie_multi_range(const struct index *index, struct code_group *g, unsigned
     if (m->store.n == 0)
         return OK;
     const double limit_ns = MARGIN * hftrie_multi_scan_ns(m, g->knobs, g->n);
-    if (is_hopeless(m, g, radius, limit_ns)) {
-        count_queries(m, g->n, g->n);
-        return code_scan_range(&m->store, m->kernels, g, radius, answers);
-    }
+    const bool hopeless = is_hopeless(m, g, radius, limit_ns);
     for (size_t i = 0; i < g->n; i++) {
         struct multi_query *a = &queries[n];
         a->query = g->queries[i];
         a->p = multi_permute(m, a->query);
         a->answers = &answers[i];
-        if (to_tables(h, g, a->p, radius, limit_ns, &a->plan))
+        if (!hopeless && to_tables(h, g, a->p, radius, limit_ns, &a->plan))
             n++;
         else
             scan_for(&scanned, g, i);
@@ -299,8 +308,11 @@ int hftrie_multi_nearest(const struct index *index, struct code_group *g, struct
     if (m->store.n == 0)
         return OK;
     if (k->plan == HFTRIE_SCAN) {
+        struct scanned all = { .n = 0 };
+        for (size_t i = 0; i < g->n; i++)
+            scan_for(&all, g, i);
         count_queries(m, g->n, g->n);
-        return code_scan_nearest(&m->store, m->kernels, g, nearest);
+        return scan_nearest(h, g, &all, nearest);
     }
     struct nearest_search s = { .h = h,
                                 .group = g,

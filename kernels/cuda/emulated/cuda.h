@@ -86,6 +86,10 @@ struct dim3 {
     }
 };
 
+struct alignas(16) ulonglong2 {
+    unsigned long long x, y;
+};
+
 extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 void emulated_launch(dim3 grid, dim3 block, const std::function<void()> &thread);

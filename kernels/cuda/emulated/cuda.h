@@ -125,16 +125,16 @@ template <class T> static inline T atomicMin(T *at, T with)
 
 enum { EMULATED_WARP = 32, EMULATED_VALUE_BYTES = 32 };
 
-/* Hands each lane the values of all: bytes of each, at all[lane * EMULATED_VALUE_BYTES]. */
+/* Hands each lane the values of all: bytes of each, at all[lane * bytes]. */
 void emulated_exchange(unsigned mask, const void *mine, size_t bytes, unsigned char *all);
 unsigned emulated_lane();
 
 template <class T> struct emulated_values {
-    alignas(16) unsigned char bytes[EMULATED_WARP * EMULATED_VALUE_BYTES];
+    alignas(16) unsigned char bytes[EMULATED_WARP * sizeof(T)];
     T of(unsigned lane) const
     {
         T value;
-        memcpy(&value, bytes + lane % EMULATED_WARP * EMULATED_VALUE_BYTES, sizeof value);
+        memcpy(&value, bytes + lane % EMULATED_WARP * sizeof value, sizeof value);
         return value;
     }
 };

@@ -248,13 +248,13 @@ void emulated_exchange(unsigned mask, const void *mine, size_t bytes, unsigned c
     warp_board &board = block.warps[number / EMULATED_WARP];
     if (!(mask & bit))
         stop("it is not in the mask of its warp function");
-    memcpy(board.values + number % EMULATED_WARP * EMULATED_VALUE_BYTES, mine, bytes);
+    memcpy(board.values + number % EMULATED_WARP * bytes, mine, bytes);
     for (int phase = 0; phase < 2; phase++) {
         self->mask = mask;
         board.arrived |= bit;
         to_scheduler(IN_WARP);
         if (phase == 0)
-            memcpy(all, board.values, sizeof board.values);
+            memcpy(all, board.values, EMULATED_WARP * bytes);
     }
 }
 

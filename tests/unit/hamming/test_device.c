@@ -5,7 +5,7 @@
 #include "tests/support/device.h"
 #include "tests/support/testing.h"
 
-enum { MOST = 5000, QUERIES = 700, K = 10 };
+enum { MOST = 5000, QUERIES = 430, K = 10 };
 
 extern const struct index_ops hamming_scan_ops;
 
@@ -107,10 +107,12 @@ static int ask(struct pair *p, struct index *index, uint64_t *ids, float *distan
     return p->ops->search(index, &request, &result);
 }
 
-static void compare(struct pair *p)
+/* widest: the greatest radius. */
+static void compare(struct pair *p, float widest)
 {
     static uint64_t ids[2][QUERIES * K];
-    static float distances[2][QUERIES * K], radii[] = { 0, 4, 13, 64 };
+    static float distances[2][QUERIES * K], radii[3] = { 0, 5 };
+    radii[2] = widest;
     for (size_t i = 0; i < QUERIES; i++)
         p->queries[i] = draw(p);
     assert_ok(ask(p, p->here, ids[0], distances[0]), &p->bench.error);
@@ -133,26 +135,26 @@ static void test_histories(void **state)
     for (size_t method = 0; method < sizeof methods / sizeof *methods; method++) {
         static struct pair p;
         begin(&p, method);
-        compare(&p); /* of nothing */
+        compare(&p, 7); /* of nothing */
         insert(&p, 3);
-        compare(&p); /* too few for the device */
+        compare(&p, 7); /* too few for the device */
         insert(&p, 2500);
         const size_t grids = device->grids;
-        compare(&p);
+        compare(&p, 64);
         assert_true(device->grids > grids);
-        for (size_t round = 0; round < 3; round++) {
+        for (size_t round = 0; round < 3 / test_scale(); round++) {
             remove_random(&p, 30);
             insert(&p, round * 20);
-            compare(&p);
+            compare(&p, 7);
         }
         remove_random(&p, 300); /* more than are noted one by one */
         insert(&p, 320);
-        compare(&p);
+        compare(&p, 7);
         assert_true(test_stat(p.there, "device_in_bytes") > 0);
         assert_true(test_stat(p.there, "device_bytes") > 0);
         remove_random(&p, p.n); /* the store starts anew */
-        insert(&p, 2000);
-        compare(&p);
+        insert(&p, 2500);
+        compare(&p, 7);
         end(&p);
         assert_int_equal(device->used_bytes, 0);
     }
@@ -167,11 +169,11 @@ static void test_saved(void **state)
         char dir[PATH_MAX];
         begin(&p, method);
         test_dir_make(dir);
-        insert(&p, 2000);
+        insert(&p, 2500);
         assert_ok(p.ops->save(p.there, dir), &p.bench.error);
         p.ops->destroy(p.there);
         assert_ok(p.ops->load(&p.there, &p.bench.env, dir), &p.bench.error);
-        compare(&p);
+        compare(&p, 7);
         assert_true(test_stat(p.there, "device_in_bytes") > 0);
         end(&p);
         test_dir_remove(dir);
@@ -189,14 +191,14 @@ static void test_failures(void **state)
         static struct pair p;
         size_t failed = 0;
         begin(&p, method);
-        insert(&p, 2000);
-        for (size_t at = 1;; at++) {
+        insert(&p, 2500);
+        for (size_t at = 1;; at += 1 + rng_below(&p.rng, at / 3 + test_scale())) {
             struct sums sums = { 0 };
             remove_random(&p, 1);
             device->calls = 0;
             device->failure = at % 2 ? 2 : 700;
             device->fail_at = at;
-            int rc = ask_range(&p, p.there, 20, &sums);
+            int rc = ask_range(&p, p.there, 6, &sums);
             if (rc == OK)
                 rc = ask(&p, p.there, ids, distances);
             device->calls = device->fail_at = 0;
@@ -209,8 +211,8 @@ static void test_failures(void **state)
             error_clear(&p.bench.error);
             assert_ok(p.ops->check(p.there, NULL), &p.bench.error);
         }
-        assert_true(failed > 10);
-        compare(&p);
+        assert_true(failed > 5);
+        compare(&p, 7);
         end(&p);
     }
 }

@@ -68,6 +68,13 @@ struct device_description {
     int emulated; /* 1: the kernels run on the processor */
 };
 
+/* What was measured. */
+struct device_limits {
+    double read_bytes_per_s;  /* of the device's memory */
+    double sgemm_flops_per_s; /* cuBLAS, single precision, 8192 x 8192 x 8192 */
+    double to_device_bytes_per_s, from_device_bytes_per_s; /* of ordinary host memory */
+};
+
 /* 3. Centroids: the nearest few of each row */
 
 enum { DEVICE_MAX_SOFT_K = 8 };
@@ -161,6 +168,7 @@ struct device_ops {
     const char *(*session_error)(const struct device_session *); /* of the last function */
     void (*session_traffic)(const struct device_session *, struct device_traffic *);
     int (*describe)(struct device_session *, struct device_description *);
+    int (*limits)(struct device_session *, struct device_limits *); /* takes seconds */
 
     const struct device_centroid_ops *centroids;
     const struct device_row_ops *rows;

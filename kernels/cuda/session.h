@@ -123,8 +123,9 @@ struct device_session {
     }
 };
 
-/* The tables of the other files. */
+/* The tables and functions of the other files. */
 extern "C" {
+int device_measure_limits(device_session *, device_limits *);
 extern const device_centroid_ops device_centroid_table;
 extern const device_row_ops device_row_table;
 extern const device_code_ops device_code_table;

@@ -4,6 +4,7 @@
 
 #include "kernels/kernels.h"
 #include "src/base/table.h"
+#include "src/bench/cuda.h"
 #include "src/bench/kernels.h"
 #include "src/cli/app.h"
 #include "src/cli/commands.h"
@@ -214,7 +215,13 @@ int command_bench(struct app *app)
     if (!strcmp(app->arguments[0], "kernels"))
         return bench_kernels(stdout) ? EXIT_SOME_FAILED : EXIT_OK;
     struct error error = { 0 };
-    fail(&error, ERR_CONFIG, "bench: expected kernels, not \"%s\"", app->arguments[0]);
+    if (!strcmp(app->arguments[0], "cuda")) {
+        const int rc = bench_cuda(stdout, &error);
+        if (rc != OK)
+            app_error(app, &error);
+        return rc == OK ? EXIT_OK : EXIT_SOME_FAILED;
+    }
+    fail(&error, ERR_CONFIG, "bench: expected kernels or cuda, not \"%s\"", app->arguments[0]);
     app_error(app, &error);
     return EXIT_USAGE;
 }

@@ -39,6 +39,8 @@ run run --no-plots --out results --set device=cpu device.lua
 check "a library that is not there ends the run before a cell" '[ $status = 2 ] || [ $status = 1 ]'
 check "its error names the file and the remedy" 'grep -q "/nowhere/libdriftline_cuda.so" err && grep -q "^error: " err'
 check "in one line" '[ "$(grep -c "error" err)" = 1 ]'
+run bench cuda
+check "bench cuda says so, too" '[ $status = 1 ] && grep -q "/nowhere/libdriftline_cuda.so" err'
 
 if [ ! -e "$emulated" ]; then
     echo "ok - the emulated device # SKIP this build has no C++ compiler"
@@ -51,6 +53,11 @@ check "the exact scan agrees with its truth" '[ "$(summary cuda flat recall@10/a
 check "dynamic IVF finds all with every list probed" '[ "$(summary cuda divf recall@10/ask)" = 1.0 ]'
 check "the result has what was transferred" 'grep -q "\"device_in_bytes\"" results/cuda/result.json'
 check "and names the library" 'grep -rq "libdriftline_cuda_emulated.so" results/cuda/result.json'
+run bench cuda
+check "bench cuda measures every kernel" '[ $status = 0 ] && [ "$(grep -c "^nearest rows\|^assignment\|^Hamming scan" out)" = 6 ]'
+check "and warns that this is no GPU" 'grep -q "^warning: the kernels run on the processor" out'
+run run --no-plots --out results --set n=3000 --set queries=400 "$root/configs/gpu/codes.lua"
+check "codes are compared there with the same answers" '[ $status = 0 ] && [ "$(grep -c "cuda: range_recall/near = 1.0000, range_recall/far = 1.0000, recall@10/nearest = 1.0000" out)" = 2 ]'
 rm -rf cache
 unset DRIFTLINE_CUDA_LIBRARY
 run run --no-plots --out results --set folder=cpu --set truth=cpu --set device=cpu device.lua
